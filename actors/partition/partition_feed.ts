@@ -1,0 +1,25 @@
+/**
+ * What the parts that live beside a partition's owner (pipelines, deliveries, live subscriptions on the same node) see
+ * of it: its records up to the committed offset, and a place for checkpoints under the owner's fence.
+ */
+import type { Epoch, Offset, PartitionReference, Position } from "../../protocols/position.ts";
+import type { AppendRequest, AppendResult, Channel, ChannelBounds, OpenChainOutcome, ReadResult } from "../log/log.ts";
+
+export interface PartitionFeed {
+  readonly partition: PartitionReference;
+  /** Epoch of the ownership that this feed belongs to; the fence of every sink opened under it. */
+  readonly epoch: Epoch;
+  /** One past the newest offset that may be seen (E10). */
+  committedOffset(channel: Channel): Offset;
+  bounds(channel: Channel): ChannelBounds;
+  /** Reads committed batches after a cursor, from the tail cache or the log. Rejects as `Log.read` does. */
+  read(channel: Channel, after: Position | undefined, bytesMax: number): Promise<ReadResult>;
+  /** Calls `listener` after the committed offset of a channel has moved: a level, so calls may be merged. */
+  onAdvance(channel: Channel, listener: () => void): { stop(): void };
+  /** Appends to one of the partition's own channels under the owner's fence: outboxes and sinks' dead letters. */
+  append(request: AppendRequest): Promise<AppendResult>;
+  openChain(channel: Channel, producerId: string, producerEpoch: number): Promise<OpenChainOutcome>;
+  readCheckpoint(name: string): Uint8Array | undefined;
+  /** Rejects with `FencedError` once the partition has a newer owner. */
+  writeCheckpoint(name: string, value: Uint8Array | undefined): Promise<void>;
+}

@@ -1,0 +1,85 @@
+/**
+ * A sink writes records somewhere. It only writes: reading, batching, retry, order, dead letters, fences and checkpoints
+ * live once, in the delivery machine.
+ *
+ *   S1. `open` stores the fence in the sink before `position` may be read (E14).
+ *   S2. A transactional `write` commits the output, the fence and the position together, iff the stored fence is its own
+ *       and the stored position is the batch's `predecessor`; a position at the batch's end under its own fence means
+ *       done already.
+ *   S3. A position is that of the last record written, an (entry epoch, offset); it is not the fence.
+ *   S4. An error of `write` leaves the outcome unknown: the delivery machine asks `position` before it does anything else.
+ */
+import type { Event } from "../../protocols/event.ts";
+import type { Epoch, PartitionReference, Position } from "../../protocols/position.ts";
+
+/** One output of a pipeline for one sink: the record it came from, and which output of that record it is. */
+export interface SinkRecord {
+  readonly position: Position;
+  /** Index among the outputs of its record, from 0; with `position` it is the record's idempotency key (E15). */
+  readonly index: number;
+  readonly event: Event;
+  /** Event time where the stream declares one, else the time of append; ms since 1970 (E18). */
+  readonly timeMs: number;
+}
+
+export interface SinkBatch {
+  /** The position that the sink must hold for this batch to be next. */
+  readonly predecessor: Position | undefined;
+  /** The position that the sink holds once this batch is written: of the last record read, filtered or not. */
+  readonly end: Position;
+  /** May be empty: then only the position moves. */
+  readonly records: readonly SinkRecord[];
+  readonly traceparent?: string;
+}
+
+export type WriteOutcome =
+  | { readonly kind: "written" }
+  /** S2: was already written by this owner. */
+  | { readonly kind: "duplicate" }
+  /** A newer owner has opened the sink: stand down. */
+  | { readonly kind: "fenced"; readonly fence: Epoch }
+  /** The stored position is neither the predecessor nor the end: read on from there. */
+  | { readonly kind: "misplaced"; readonly position: Position | undefined }
+  /** These records can never be written (index into `records`); the rest was not written either: send it without them. */
+  | {
+      readonly kind: "rejected";
+      readonly records: readonly { readonly at: number; readonly code: string; readonly reason: string }[];
+    };
+
+/** An open sink for one partition. */
+export interface SinkWriter {
+  position(): Promise<Position | undefined>;
+  /** Throws `UnavailableError` or `OverloadedError` to be called again; anything else counts as unavailable too. */
+  write(batch: SinkBatch): Promise<WriteOutcome>;
+  /** Takes back everything after `to` (E9). Where a sink can not, its orphaned range is reported. */
+  rewind?(to: Position | undefined): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** A place in the partition's log for small state of the sink, written under the owner's fence (E8, E17). */
+export interface SinkCheckpoint {
+  read(): Promise<Uint8Array | undefined>;
+  /** Throws `FencedError` when the partition has a newer owner. */
+  write(value: Uint8Array): Promise<void>;
+}
+
+export interface SinkContext {
+  /** Name of the sink in the configuration. */
+  readonly name: string;
+  readonly partition: PartitionReference;
+  /** The owner's epoch: a writer of a lower one must never commit after this. */
+  readonly fence: Epoch;
+  readonly checkpoint: SinkCheckpoint;
+  nowMs(): number;
+  log(level: "info" | "warn" | "error", message: string, fields?: Readonly<Record<string, unknown>>): void;
+}
+
+/** One kind of sink: one file of this shape, registered in `registry.ts`. */
+export interface SinkDefinition<Options> {
+  readonly type: string;
+  /** Transactional: exactly once. Idempotent: effectively once (E15). At least once: neither, and labelled so. */
+  readonly delivery: "transactional" | "idempotent" | "at_least_once";
+  /** JSON Schema 2020-12 of the options, unknown keys refused; also the text of docs/configuration.md. */
+  readonly optionsSchema: Readonly<Record<string, unknown>>;
+  open(options: Options, context: SinkContext): Promise<SinkWriter>;
+}

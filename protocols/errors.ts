@@ -1,0 +1,175 @@
+/**
+ * Every error that Headrace raises. The class says what the caller must do; the code says what happened, and is the
+ * same word on the wire, in metrics and in the docs. Messages name the action, the reason and the current value.
+ */
+
+export const REJECTED_CODES = [
+  "MALFORMED_FRAME",
+  "UNKNOWN_FRAME",
+  "FRAME_TOO_LARGE",
+  "FRAME_TOO_COMPLEX",
+  "HELLO_REQUIRED",
+  "UNSUPPORTED_PROTOCOL",
+  "UNKNOWN_STREAM",
+  "UNKNOWN_PARTITION",
+  "UNKNOWN_SUBSCRIPTION",
+  "UNKNOWN_SCHEMA_VERSION",
+  "EMPTY_BATCH",
+  "BATCH_TOO_LARGE",
+  "EVENT_TOO_LARGE",
+  "MALFORMED_EVENT",
+  "SCHEMA_VIOLATION",
+  "IDEMPOTENCY_KEY_REUSED",
+  "UNAUTHENTICATED",
+  "FORBIDDEN",
+  "ORIGIN_REFUSED",
+  "HOST_REFUSED",
+  "STEP_FAILED",
+  "SINK_REJECTED",
+] as const;
+
+export const UNAVAILABLE_CODES = [
+  "STORE_UNAVAILABLE",
+  "STORE_LOST",
+  "STORE_CORRUPT",
+  "DISK_FULL",
+  "DISK_READ_ONLY",
+  "NOT_DURABLE",
+  "CONNECTION_LOST",
+  "TIMEOUT",
+  "STOPPING",
+  "NOT_READY",
+  "SINK_UNAVAILABLE",
+] as const;
+
+export const OVERLOADED_CODES = [
+  "OUT_OF_CREDIT",
+  "STORE_FULL",
+  "TOO_MANY_CONNECTIONS",
+  "TOO_MANY_PRODUCERS",
+  "MAILBOX_FULL",
+] as const;
+
+export const FENCED_CODES = [
+  "STALE_EPOCH",
+  "STALE_GRANT",
+  "STORE_CHANGED",
+  "NOT_OWNER",
+  "PRODUCER_FENCED",
+  "STALE_PRODUCER_EPOCH",
+  "UNKNOWN_PRODUCER",
+  "SEQUENCE_GAP",
+] as const;
+
+export const CONFIGURATION_CODES = [
+  "INVALID_CONFIGURATION",
+  "INVALID_SCHEMA",
+  "INCOMPATIBLE_SCHEMA",
+  "FORMAT_TOO_NEW",
+  "STORE_MISCONFIGURED",
+  "DATA_IN_USE",
+  "PORT_IN_USE",
+  "MISSING_PROGRAM",
+] as const;
+
+export const INVARIANT_CODES = ["INVARIANT_VIOLATED"] as const;
+
+export type RejectedCode = (typeof REJECTED_CODES)[number];
+export type UnavailableCode = (typeof UNAVAILABLE_CODES)[number];
+export type OverloadedCode = (typeof OVERLOADED_CODES)[number];
+export type FencedCode = (typeof FENCED_CODES)[number];
+export type ConfigurationCode = (typeof CONFIGURATION_CODES)[number];
+export type InvariantCode = (typeof INVARIANT_CODES)[number];
+
+export type ErrorCode =
+  | RejectedCode
+  | UnavailableCode
+  | OverloadedCode
+  | FencedCode
+  | ConfigurationCode
+  | InvariantCode;
+
+/** What every Headrace error has in common: a code of the closed union above. */
+export abstract class HeadraceError extends Error {
+  abstract readonly code: ErrorCode;
+}
+
+/** Set the thing aside and never retry it: it will be refused again. */
+export class RejectedError extends HeadraceError {
+  override readonly name = "RejectedError";
+  readonly code: RejectedCode;
+  constructor(code: RejectedCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** Retry with backoff: something needed is away. */
+export class UnavailableError extends HeadraceError {
+  override readonly name = "UnavailableError";
+  readonly code: UnavailableCode;
+  constructor(code: UnavailableCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** Wait `retryAfterMs` (or for credit), then send again. */
+export class OverloadedError extends HeadraceError {
+  override readonly name = "OverloadedError";
+  readonly code: OverloadedCode;
+  readonly retryAfterMs: number;
+  constructor(code: OverloadedCode, message: string, retryAfterMs: number, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** Stop, and ask who owns it now: somebody newer does. */
+export class FencedError extends HeadraceError {
+  override readonly name = "FencedError";
+  readonly code: FencedCode;
+  constructor(code: FencedCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** Refuse to start: a person must change something first. */
+export class ConfigurationError extends HeadraceError {
+  override readonly name = "ConfigurationError";
+  readonly code: ConfigurationCode;
+  constructor(code: ConfigurationCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** A bug of ours: crash, and let the supervisor decide. */
+export class InvariantError extends HeadraceError {
+  override readonly name = "InvariantError";
+  readonly code: InvariantCode = "INVARIANT_VIOLATED";
+}
+
+/** Throws {@linkcode InvariantError} unless `condition` holds. */
+export function invariant(condition: unknown, message: string): asserts condition {
+  if (!condition) throw new InvariantError(message);
+}
+
+const CONSTRUCTORS: ReadonlyArray<readonly [readonly string[], (code: string, message: string) => HeadraceError]> = [
+  [REJECTED_CODES, (code, message) => new RejectedError(code as RejectedCode, message)],
+  [UNAVAILABLE_CODES, (code, message) => new UnavailableError(code as UnavailableCode, message)],
+  [FENCED_CODES, (code, message) => new FencedError(code as FencedCode, message)],
+  [CONFIGURATION_CODES, (code, message) => new ConfigurationError(code as ConfigurationCode, message)],
+  [INVARIANT_CODES, (_code, message) => new InvariantError(message)],
+];
+
+/** The error that a code received over the wire stands for. An unknown code is treated as unavailable, so as to retry. */
+export function errorFromCode(code: string, message: string, retryAfterMs = 1_000): HeadraceError {
+  if ((OVERLOADED_CODES as readonly string[]).includes(code)) {
+    return new OverloadedError(code as OverloadedCode, message, retryAfterMs);
+  }
+  for (const [codes, make] of CONSTRUCTORS) if (codes.includes(code)) return make(code, message);
+  return new UnavailableError("CONNECTION_LOST", `${code}: ${message}`);
+}

@@ -1,0 +1,97 @@
+/**
+ * Where a record is. Offsets are dense from 0 within a partition; an epoch numbers an ownership term. A cursor (of a
+ * sink, a subscriber, a pipeline) is the position of the **last record handled**; `undefined` means that nothing was
+ * handled yet and sorts below every position, so that offset 0 is not "nothing".
+ */
+declare const brand: unique symbol;
+type Branded<Value, Name extends string> = Value & { readonly [brand]: Name };
+
+/** Number of an ownership term, from 1; the higher fences the lower. Safe integer. */
+export type Epoch = Branded<number, "Epoch">;
+/** Place of a record in a partition's log, dense from 0. Safe integer. */
+export type Offset = Branded<number, "Offset">;
+/** Number of a partition within its stream, from 0. */
+export type PartitionId = Branded<number, "PartitionId">;
+/** Name of a node, unique in its cluster. */
+export type NodeId = Branded<string, "NodeId">;
+
+export const epoch = (value: number): Epoch => value as Epoch;
+export const offset = (value: number): Offset => value as Offset;
+export const partitionId = (value: number): PartitionId => value as PartitionId;
+export const nodeId = (value: string): NodeId => value as NodeId;
+
+/** The position of one record: the epoch of the owner that wrote it, and its offset. */
+export interface Position {
+  readonly epoch: Epoch;
+  readonly offset: Offset;
+}
+
+export const position = (ofEpoch: number, atOffset: number): Position => ({
+  epoch: epoch(ofEpoch),
+  offset: offset(atOffset),
+});
+
+/** Orders cursors: by epoch, then by offset; `undefined` (nothing handled yet) comes first. */
+export function comparePositions(left: Position | undefined, right: Position | undefined): number {
+  if (left === undefined || right === undefined) return Number(left !== undefined) - Number(right !== undefined);
+  return left.epoch - right.epoch || left.offset - right.offset;
+}
+
+/** One partition of one stream. */
+export interface PartitionReference {
+  readonly stream: string;
+  readonly partition: PartitionId;
+}
+
+/** `stream/partition`: the partition's name in logs, actor paths, metrics and as the Redis hash tag. */
+export const partitionName = (reference: PartitionReference): string => `${reference.stream}/${reference.partition}`;
+
+/** First offset written in an epoch. A partition keeps one of these for each epoch, in order (Kafka's KIP-101). */
+export interface EpochStart {
+  readonly epoch: Epoch;
+  readonly firstOffset: Offset;
+}
+
+export type CursorJudgement =
+  /** The cursor names a record of this log (or its beginning): read on after it. */
+  | { readonly kind: "valid" }
+  /** Records after the cursor were removed by retention: the first one left is at `firstOffset`. */
+  | { readonly kind: "trimmed"; readonly firstOffset: Offset }
+  /** The record at the cursor is not in this log any more: all before `divergence` still are. */
+  | { readonly kind: "truncated"; readonly divergence: Offset };
+
+/**
+ * Holds a cursor against a partition's epoch table (E9).
+ *
+ * @param cursor last record handled, or `undefined` for none
+ * @param epochs the partition's epoch table, ascending
+ * @param firstOffset the oldest offset that retention has left
+ * @param endOffset one past the newest offset
+ */
+export function judgeCursor(
+  cursor: Position | undefined,
+  epochs: readonly EpochStart[],
+  firstOffset: Offset,
+  endOffset: Offset,
+): CursorJudgement {
+  if (cursor === undefined) return firstOffset > 0 ? { kind: "trimmed", firstOffset } : { kind: "valid" };
+  const oldest = epochs[0];
+  if (oldest !== undefined && cursor.epoch < oldest.epoch && oldest.firstOffset > 0) {
+    // The table was cut by retention: what it no longer names is judged by offset alone.
+    if (cursor.offset + 1 < firstOffset) return { kind: "trimmed", firstOffset };
+    return { kind: "truncated", divergence: oldest.firstOffset };
+  }
+  const next = epochs.find((entry) => entry.epoch > cursor.epoch);
+  const isKnown = epochs.some((entry) => entry.epoch === cursor.epoch && entry.firstOffset <= cursor.offset);
+  const limit = next?.firstOffset ?? endOffset;
+  if (!isKnown || cursor.offset >= limit) return { kind: "truncated", divergence: offset(Math.min(limit, endOffset)) };
+  if (cursor.offset + 1 < firstOffset) return { kind: "trimmed", firstOffset };
+  return { kind: "valid" };
+}
+
+/** The epoch in which the record at `atOffset` was written, or `undefined` for one before the table begins. */
+export function epochAt(epochs: readonly EpochStart[], atOffset: number): Epoch | undefined {
+  let found: Epoch | undefined;
+  for (const entry of epochs) if (entry.firstOffset <= atOffset) found = entry.epoch;
+  return found;
+}

@@ -1,0 +1,125 @@
+/**
+ * Runs every test file as its own process with a time limit, two at a time, and counts what uvu reports. A file that
+ * ran no test, or did not say how many it ran, counts as a failure: uvu itself passes a file that forgot `test.run()`.
+ *
+ *   node --import tsx scripts/test.ts [part of a path ...] [--runtime node|deno|/path/to/a/node]
+ *
+ * A file that can not run here ends with exit code 77 and a line `SKIPPED: reason`.
+ */
+import { spawn } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+const FILE_LIMIT_MS = 180_000;
+const SKIPPED_EXIT_CODE = 77;
+const ROOT = fileURLToPath(new URL("../", import.meta.url));
+
+interface FileResult {
+  readonly file: string;
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped?: string;
+  readonly output: string;
+  readonly tookMs: number;
+}
+
+function testFiles(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return testFiles(path);
+    return entry.name.endsWith(".test.ts") ? [path] : [];
+  });
+}
+
+function commandFor(runtime: string, file: string): { program: string; args: string[] } {
+  if (/(^|\/)deno$/.test(runtime)) return { program: runtime, args: ["run", "-A", "--no-lock", file] };
+  const program = runtime === "node" ? process.execPath : runtime;
+  return { program, args: ["--import", "tsx", file] };
+}
+
+function count(output: string, word: string): number | undefined {
+  const found = [...output.matchAll(new RegExp(`^\\s*${word}:\\s+(\\d+)`, "gm"))];
+  return found.length === 0 ? undefined : found.reduce((sum, match) => sum + Number(match[1]), 0);
+}
+
+function runFile(runtime: string, file: string): Promise<FileResult> {
+  const { program, args } = commandFor(runtime, file);
+  const startedAt = performance.now();
+  return new Promise((resolve) => {
+    const child = spawn(program, args, {
+      cwd: ROOT,
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: "0" },
+      detached: true,
+    });
+    let output = "";
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (output += chunk));
+    // The group is the file's own: whatever it started and left behind ends with it.
+    const endGroup = () => {
+      try {
+        if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+      }
+    };
+    const limit = setTimeout(() => {
+      output += `\nended: ran longer than ${FILE_LIMIT_MS} ms\n`;
+      endGroup();
+    }, FILE_LIMIT_MS);
+    child.on("error", (error) => (output += `\n${error.message}\n`));
+    child.on("close", (code) => {
+      clearTimeout(limit);
+      endGroup();
+      resolve({ file, output, tookMs: performance.now() - startedAt, ...judge(code, output) });
+    });
+  });
+}
+
+function judge(code: number | null, output: string): Pick<FileResult, "passed" | "failed" | "skipped"> {
+  const reason = /^SKIPPED: (.*)$/m.exec(output)?.[1];
+  if (code === SKIPPED_EXIT_CODE && reason !== undefined) return { passed: 0, failed: 0, skipped: reason };
+  const total = count(output, "Total");
+  const passed = count(output, "Passed") ?? 0;
+  if (total === undefined || total === 0) return { passed, failed: 1 };
+  const failed = total - passed - (count(output, "Skipped") ?? 0);
+  return { passed, failed: failed === 0 && code !== 0 ? 1 : failed };
+}
+
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { runtime: { type: "string", default: "node" }, "no-skips": { type: "boolean", default: false } },
+  });
+  const files = testFiles(join(ROOT, "test"))
+    .map((file) => file.slice(ROOT.length))
+    .filter((file) => positionals.length === 0 || positionals.some((part) => file.includes(part)))
+    .sort();
+  const results: FileResult[] = [];
+  const queue = [...files];
+  const worker = async () => {
+    for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+      const result = await runFile(values.runtime, file);
+      results.push(result);
+      const verdict = result.skipped !== undefined ? "skipped" : result.failed > 0 ? "FAILED" : "ok";
+      console.log(`${verdict.padEnd(8)}${file}  ${result.passed} passed  ${(result.tookMs / 1000).toFixed(1)} s`);
+      if (result.failed > 0) console.log(result.output.replace(/^/gm, "    "));
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(2, availableParallelism()) }, worker));
+  report(results, values["no-skips"]);
+}
+
+function report(results: readonly FileResult[], isSkipFailure: boolean): void {
+  const skips = results.filter((result) => result.skipped !== undefined);
+  for (const { file, skipped } of skips) console.log(`not run: ${file}: ${skipped}`);
+  const passed = results.reduce((sum, result) => sum + result.passed, 0);
+  const broken = results.reduce((sum, result) => sum + result.failed, 0);
+  const failed = broken + (isSkipFailure ? skips.length : 0) + (results.length === 0 ? 1 : 0);
+  console.log(`${passed} passed, ${failed} failed`);
+  process.exitCode = failed === 0 ? 0 : 1;
+}
+
+await main();
