@@ -79,14 +79,27 @@ export function judgeCursor(
   if (oldest !== undefined && cursor.epoch < oldest.epoch && oldest.firstOffset > 0) {
     // The table was cut by retention: what it no longer names is judged by offset alone.
     if (cursor.offset + 1 < firstOffset) return { kind: "trimmed", firstOffset };
+    if (isJustBefore(cursor, oldest, firstOffset)) return { kind: "valid" };
     return { kind: "truncated", divergence: oldest.firstOffset };
   }
+  if (oldest !== undefined && isJustBefore(cursor, oldest, firstOffset)) return { kind: "valid" };
   const next = epochs.find((entry) => entry.epoch > cursor.epoch);
   const isKnown = epochs.some((entry) => entry.epoch === cursor.epoch && entry.firstOffset <= cursor.offset);
   const limit = next?.firstOffset ?? endOffset;
   if (!isKnown || cursor.offset >= limit) return { kind: "truncated", divergence: offset(Math.min(limit, endOffset)) };
   if (cursor.offset + 1 < firstOffset) return { kind: "trimmed", firstOffset };
   return { kind: "valid" };
+}
+
+/** Retention took the record at the cursor and the epoch that it was of, and nothing after it. */
+const isJustBefore = (cursor: Position, oldest: EpochStart, firstOffset: Offset): boolean =>
+  oldest.firstOffset === firstOffset && cursor.offset + 1 === firstOffset && cursor.epoch <= oldest.epoch;
+
+/** The cursor after which the record at `atOffset` is the next one; `undefined` for the beginning of the log. */
+export function cursorBefore(epochs: readonly EpochStart[], atOffset: number): Position | undefined {
+  if (atOffset <= 0) return undefined;
+  const of = epochAt(epochs, atOffset - 1) ?? epochs[0]?.epoch;
+  return of === undefined ? undefined : { epoch: of, offset: offset(atOffset - 1) };
 }
 
 /** The epoch in which the record at `atOffset` was written, or `undefined` for one before the table begins. */

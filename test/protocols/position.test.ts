@@ -1,6 +1,6 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { comparePositions, epoch, judgeCursor, offset, position } from "../../protocols/position.ts";
+import { comparePositions, cursorBefore, epoch, judgeCursor, offset, position } from "../../protocols/position.ts";
 
 const epochs = [
   { epoch: epoch(5), firstOffset: offset(0) },
@@ -35,6 +35,17 @@ test("a cursor below retention is trimmed only when a record between them is gon
 test("a cursor older than the epochs that retention has left is trimmed", () => {
   const cut = [{ epoch: epoch(8), firstOffset: offset(100) }];
   assert.equal(judgeCursor(position(5, 40), cut, offset(100), offset(120)), { kind: "trimmed", firstOffset: 100 });
+});
+
+test("the cursor before any offset kept is valid, also where retention has cut the table right there", () => {
+  for (const first of [0, 40, 100, 110]) {
+    const cut = epochs.filter((_entry, index) => first < (epochs[index + 1]?.firstOffset ?? Number.POSITIVE_INFINITY));
+    for (let at = first; at <= 120; at += 1) {
+      const cursor = cursorBefore(cut, at);
+      if (at > 0 || first === 0)
+        assert.is(judgeCursor(cursor, cut, offset(first), offset(120)).kind, "valid", `${first} ${at}`);
+    }
+  }
 });
 
 test("no cursor sorts below the first offset of the first epoch", () => {

@@ -1,0 +1,12 @@
+import { type Epoch, type Offset, offset } from "../../protocols/position.ts";
+import type { ChannelBounds } from "../log/log.ts";
+
+/** Bounds of a channel that was never written. */
+export const EMPTY_BOUNDS: ChannelBounds = { epochs: [], firstOffset: offset(0), endOffset: offset(0), sizeBytes: 0 };
+
+/** The bounds after an owner of `ofEpoch` has moved the end: the first write of an epoch enters the epoch table. */
+export function advanceBounds(bounds: ChannelBounds, ofEpoch: Epoch, endOffset: Offset, addedBytes = 0): ChannelBounds {
+  const isFirstWrite = endOffset > bounds.endOffset && bounds.epochs.at(-1)?.epoch !== ofEpoch;
+  const epochs = isFirstWrite ? [...bounds.epochs, { epoch: ofEpoch, firstOffset: bounds.endOffset }] : bounds.epochs;
+  return { ...bounds, epochs, endOffset, sizeBytes: bounds.sizeBytes + addedBytes };
+}

@@ -1,0 +1,170 @@
+/**
+ * The feed of one ownership: reads from the tail cache or the log, never past the committed offset, and writes under
+ * the owner's fence. A write that was refused, or whose outcome is unknown, is reported, so that the owner claims again.
+ */
+import { FencedError } from "../../protocols/errors.ts";
+import type { Epoch, Offset, PartitionReference, Position } from "../../protocols/position.ts";
+import {
+  type AppendRequest,
+  type AppendResult,
+  type Channel,
+  type ChannelBounds,
+  type Claim,
+  type Log,
+  type OpenChainOutcome,
+  type ReadResult,
+  rejectedBitmap,
+} from "../log/log.ts";
+import { advanceBounds, EMPTY_BOUNDS } from "./bounds.ts";
+import type { PartitionFeed } from "./partition_feed.ts";
+import type { WrittenBatch } from "./partition_machine.ts";
+import { TailCache } from "./tail_cache.ts";
+
+export interface OwnedFeedHooks {
+  nowMs(): number;
+  onDoubt(error: unknown): void;
+  onAdvance(channel: Channel, endOffset: Offset): void;
+}
+
+export class OwnedFeed implements PartitionFeed {
+  readonly partition: PartitionReference;
+  readonly epoch: Epoch;
+  readonly #log: Log;
+  readonly #claim: Claim;
+  readonly #hooks: OwnedFeedHooks;
+  readonly #bounds: Map<Channel, ChannelBounds>;
+  readonly #checkpoints: Map<string, Uint8Array>;
+  readonly #listeners = new Map<Channel, Set<() => void>>();
+  readonly #tail = new TailCache();
+  #hasEnded = false;
+
+  constructor(log: Log, claim: Claim, hooks: OwnedFeedHooks) {
+    this.partition = claim.ownership.partition;
+    this.epoch = claim.ownership.epoch;
+    this.#log = log;
+    this.#claim = claim;
+    this.#hooks = hooks;
+    this.#bounds = new Map(claim.channels);
+    this.#checkpoints = new Map(claim.checkpoints);
+  }
+
+  committedOffset(channel: Channel): Offset {
+    return this.bounds(channel).endOffset;
+  }
+
+  bounds(channel: Channel): ChannelBounds {
+    return this.#bounds.get(channel) ?? EMPTY_BOUNDS;
+  }
+
+  async read(channel: Channel, after: Position | undefined, bytesMax: number): Promise<ReadResult> {
+    this.#refuseAfterEnd("read from");
+    if (channel === "records") {
+      const batches = this.#tail.read(after, bytesMax);
+      if (batches !== undefined) return { kind: "records", batches };
+    }
+    const committedOffset = this.committedOffset(channel);
+    return this.#log.read(this.partition, { channel, after, committedOffset, bytesMax });
+  }
+
+  onAdvance(channel: Channel, listener: () => void): { stop(): void } {
+    const listeners = this.#listeners.get(channel) ?? new Set();
+    this.#listeners.set(channel, listeners.add(listener));
+    return { stop: () => listeners.delete(listener) };
+  }
+
+  async append(request: AppendRequest): Promise<AppendResult> {
+    const result = await this.#write("append to", () => this.#log.append(this.#claim.ownership, request));
+    for (const [name, value] of request.checkpoints ?? []) this.#remember(name, value);
+    this.#advance(request.channel, result.endOffset);
+    this.#hooks.onAdvance(request.channel, result.endOffset);
+    return result;
+  }
+
+  openChain(channel: Channel, producerId: string, producerEpoch: number): Promise<OpenChainOutcome> {
+    return this.#write("open a chain in", () =>
+      this.#log.openChain(this.#claim.ownership, channel, producerId, producerEpoch, this.#hooks.nowMs()),
+    );
+  }
+
+  readCheckpoint(name: string): Uint8Array | undefined {
+    return this.#checkpoints.get(name);
+  }
+
+  async writeCheckpoint(name: string, value: Uint8Array | undefined): Promise<void> {
+    await this.#write("checkpoint", () => this.#log.checkpoint(this.#claim.ownership, new Map([[name, value]])));
+    this.#remember(name, value);
+  }
+
+  /** The committed offset of `records` moved by these batches. */
+  advanceRecords(written: readonly WrittenBatch[], endOffset: Offset): void {
+    for (const { batch, firstOffset, count } of written) {
+      const eventCount = "list" in batch.sequences ? batch.sequences.list.length : batch.sequences.count;
+      const rejected = rejectedBitmap(batch.rejects?.verdicts, eventCount);
+      this.#tail.push({
+        epoch: this.epoch,
+        firstOffset,
+        count,
+        appendedAtMs: batch.appendedAtMs,
+        schemaVersion: batch.schemaVersion,
+        producerId: batch.producerId,
+        sequences: batch.sequences,
+        events: batch.events,
+        ...(batch.traceparent === undefined ? {} : { traceparent: batch.traceparent }),
+        ...(rejected === undefined ? {} : { rejected }),
+      });
+    }
+    if (written.some(({ batch }) => batch.rejects !== undefined)) this.#refreshRejected();
+    this.#advance("records", endOffset);
+  }
+
+  setBounds(channel: Channel, bounds: ChannelBounds): void {
+    this.#bounds.set(channel, bounds);
+  }
+
+  /** Nothing is read or written through this feed any more. */
+  end(): void {
+    this.#hasEnded = true;
+    this.#listeners.clear();
+    this.#tail.clear();
+  }
+
+  /** Rejects were written beside the records: their channel's end is asked for, as only the log numbers them. */
+  #refreshRejected(): void {
+    this.#log.describe(this.partition).then(
+      (channels) => {
+        const bounds = channels?.get("rejected");
+        if (bounds === undefined || this.#hasEnded) return;
+        this.#advance("rejected", bounds.endOffset);
+      },
+      (error) => this.#hooks.onDoubt(error),
+    );
+  }
+
+  #advance(channel: Channel, endOffset: Offset): void {
+    this.#bounds.set(channel, advanceBounds(this.bounds(channel), this.epoch, endOffset));
+    for (const listener of this.#listeners.get(channel) ?? []) listener();
+  }
+
+  #remember(name: string, value: Uint8Array | undefined): void {
+    if (value === undefined) this.#checkpoints.delete(name);
+    else this.#checkpoints.set(name, value);
+  }
+
+  async #write<Value>(action: string, call: () => Promise<Value>): Promise<Value> {
+    this.#refuseAfterEnd(action);
+    try {
+      return await call();
+    } catch (error) {
+      this.#hooks.onDoubt(error);
+      throw error;
+    }
+  }
+
+  #refuseAfterEnd(action: string): void {
+    if (!this.#hasEnded) return;
+    throw new FencedError(
+      "STALE_EPOCH",
+      `Cannot ${action} ${this.partition.stream}/${this.partition.partition} as the ownership must be the newest: epoch ${this.epoch} has ended`,
+    );
+  }
+}

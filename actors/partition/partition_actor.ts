@@ -1,0 +1,199 @@
+/**
+ * Performs what the partition machine decides: calls the log, answers those who asked, and gives the parts that live
+ * beside the owner their feed. Holds no decision of its own.
+ */
+import { HeadraceError, UnavailableError } from "../../protocols/errors.ts";
+import type { PartitionReference } from "../../protocols/position.ts";
+import { partitionName } from "../../protocols/position.ts";
+import type { Actor, ActorContext, ActorDefinition } from "../kernel/actor.ts";
+import type { AppendOutcome, Claim, Grant, Log, Ownership, PartitionSettings } from "../log/log.ts";
+import { OwnedFeed } from "./owned_feed.ts";
+import type { PartitionAnswer, PartitionRequest, Retention } from "./partition.ts";
+import type { PartitionFeed } from "./partition_feed.ts";
+import {
+  createPartition,
+  type PartitionEffect,
+  type PartitionMessage,
+  type PartitionState,
+  stepPartition,
+} from "./partition_machine.ts";
+
+export interface PartitionOptions {
+  readonly partition: PartitionReference;
+  readonly log: Log;
+  readonly grant: Grant;
+  readonly settings: PartitionSettings;
+  readonly retention: Retention;
+  readonly expectedConsumers: readonly string[];
+  /** The partition is owned and readable: start what lives beside it. Called again after each new claim. */
+  onOwned(feed: PartitionFeed): void;
+  /** What was started under the last feed must end. */
+  onDisowned(error: HeadraceError, isFinal: boolean): void;
+  onAppended?(batches: number, events: number): void;
+}
+
+export const partitionActor = (options: PartitionOptions): ActorDefinition<PartitionRequest> => ({
+  name: String(options.partition.partition),
+  // Sessions are slowed by their append credit before this fills; the bound is the last line of defence (E19).
+  mailbox: { messagesMax: 10_000, weightBytesMax: 67_108_864 },
+  start: (context) => new PartitionActor(options, context as ActorContext<PartitionMessage>).begin(),
+});
+
+class PartitionActor implements Actor<PartitionMessage> {
+  readonly #options: PartitionOptions;
+  readonly #context: ActorContext<PartitionMessage>;
+  #state: PartitionState;
+  #feed: OwnedFeed | undefined;
+
+  constructor(options: PartitionOptions, context: ActorContext<PartitionMessage>) {
+    this.#options = options;
+    this.#context = context;
+    this.#state = createPartition(options.partition, options.retention, options.expectedConsumers);
+  }
+
+  begin(): Actor<PartitionRequest> {
+    this.receive({ type: "start" });
+    return this as Actor<PartitionRequest>;
+  }
+
+  receive(message: PartitionMessage): void {
+    const [state, effects] = stepPartition(this.#state, message, this.#context.nowMs());
+    this.#state = state;
+    for (const effect of effects) this.#perform(effect);
+  }
+
+  stop(): void {
+    this.#feed?.end();
+    this.#feed = undefined;
+  }
+
+  #perform(effect: PartitionEffect): void {
+    const { log, partition } = this.#options;
+    switch (effect.type) {
+      case "claim":
+        this.#claim(effect.atLeast);
+        return;
+      case "wait":
+        this.#context.after(effect.delayMs, effect.message);
+        return;
+      case "append": {
+        const { epoch } = effect.ownership;
+        log.append(effect.ownership, { channel: "records", batches: effect.batches }).then(
+          (result) => this.#context.self.tell({ type: "appended", epoch, result }),
+          (error) =>
+            this.#context.self.tell({
+              type: "append_failed",
+              epoch,
+              error: asHeadraceError(error, "append to", partition),
+            }),
+        );
+        return;
+      }
+      case "call_chain":
+        this.#callChain(effect.ownership, effect.call);
+        return;
+      case "reply":
+        effect.to.tell({ type: "partition_reply", partition, answers: effect.answers });
+        return;
+      case "owned":
+        this.#own(effect.claim);
+        return;
+      case "disowned":
+        this.#feed?.end();
+        this.#feed = undefined;
+        this.#options.onDisowned(effect.error, effect.isFinal);
+        return;
+      case "committed":
+        this.#feed?.advanceRecords(effect.written, effect.endOffset);
+        this.#options.onAppended?.(
+          effect.written.length,
+          effect.written.reduce((sum, one) => sum + one.count, 0),
+        );
+        return;
+      case "sweep":
+        this.#sweep(effect.ownership, effect.agedBeforeMs);
+        return;
+      case "trim":
+        log.trim(effect.ownership, effect.channel, effect.beforeOffset).then((bounds) => {
+          this.#feed?.setBounds(effect.channel, bounds);
+          this.#context.self.tell({ type: "trimmed", channel: effect.channel, bounds });
+        }, this.#doubt(effect.ownership));
+        return;
+    }
+  }
+
+  #claim(atLeast: PartitionState["claimAtLeast"]): void {
+    const { log, partition, grant, settings } = this.#options;
+    log.claim(partition, grant, atLeast, settings).then(
+      (claim) => this.#context.self.tell({ type: "claimed", claim }),
+      (error) => this.#context.self.tell({ type: "claim_failed", error: asHeadraceError(error, "claim", partition) }),
+    );
+  }
+
+  #callChain(ownership: Ownership, call: Extract<PartitionEffect, { type: "call_chain" }>["call"]): void {
+    const { log, partition } = this.#options;
+    const { request } = call;
+    const nowMs = this.#context.nowMs();
+    const answer: Promise<PartitionAnswer> =
+      request.type === "open_chain"
+        ? log
+            .openChain(ownership, "records", request.producerId, request.producerEpoch, nowMs)
+            .then((outcome) => ({ kind: "opened", requestId: call.requestId, outcome }))
+        : log
+            .declareLost(ownership, request.producerId, request.producerEpoch, request.from, request.to, nowMs)
+            .then((outcome: AppendOutcome) => ({ kind: "appended", requestId: call.requestId, outcome }));
+    answer.then(
+      (answered) => this.#context.self.tell({ type: "chain_answered", call, answer: answered }),
+      (error) =>
+        this.#context.self.tell({
+          type: "chain_failed",
+          epoch: ownership.epoch,
+          call,
+          error: asHeadraceError(error, "open a chain in", partition),
+        }),
+    );
+  }
+
+  #own(claim: Claim): void {
+    this.#feed?.end();
+    const feed = new OwnedFeed(this.#options.log, claim, {
+      nowMs: () => this.#context.nowMs(),
+      onDoubt: (error) => this.#doubt(claim.ownership)(error),
+      onAdvance: (channel, endOffset) =>
+        this.#context.self.tell({ type: "channel_advanced", epoch: claim.ownership.epoch, channel, endOffset }),
+    });
+    this.#feed = feed;
+    this.#options.onOwned(feed);
+  }
+
+  #sweep(ownership: Ownership, agedBeforeMs: number): void {
+    const { log, partition } = this.#options;
+    const doubt = this.#doubt(ownership);
+    log.expireChains(ownership, this.#context.nowMs()).catch(doubt);
+    for (const channel of this.#state.channels.keys()) {
+      log.seek(partition, channel, agedBeforeMs).then((cursor) => {
+        if (cursor === undefined) return;
+        this.#context.self.tell({ type: "aged", channel, beforeOffset: (cursor.offset + 1) as typeof cursor.offset });
+      }, doubt);
+    }
+  }
+
+  #doubt(ownership: Ownership): (error: unknown) => void {
+    return (error) =>
+      this.#context.self.tell({
+        type: "ownership_doubted",
+        epoch: ownership.epoch,
+        error: asHeadraceError(error, "write to", this.#options.partition),
+      });
+  }
+}
+
+function asHeadraceError(error: unknown, action: string, partition: PartitionReference): HeadraceError {
+  if (error instanceof HeadraceError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  return new UnavailableError(
+    "STORE_UNAVAILABLE",
+    `Cannot ${action} ${partitionName(partition)} as the log must answer: ${reason}`,
+    { cause: error },
+  );
+}

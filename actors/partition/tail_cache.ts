@@ -1,0 +1,78 @@
+/**
+ * The newest committed batches of one partition, so that readers on this node need not read them back from the store.
+ * Dropped from the old end when full and never waited for: a reader that has fallen behind it reads the log.
+ */
+import { type Offset, offset, type Position } from "../../protocols/position.ts";
+import type { RecordBatch } from "../log/log.ts";
+
+/** Bytes of one partition's tail: some hundreds of milliseconds of a busy partition. */
+export const TAIL_BYTES_MAX = 4_194_304;
+
+export class TailCache {
+  readonly #bytesMax: number;
+  #batches: RecordBatch[] = [];
+  #head = 0;
+  #sizeBytes = 0;
+
+  constructor(bytesMax: number = TAIL_BYTES_MAX) {
+    this.#bytesMax = bytesMax;
+  }
+
+  push(batch: RecordBatch): void {
+    if (batch.count === 0) return;
+    this.#batches.push(batch);
+    this.#sizeBytes += batch.events.byteLength;
+    while (this.#sizeBytes > this.#bytesMax && this.#head < this.#batches.length - 1) {
+      this.#sizeBytes -= this.#batches[this.#head]?.events.byteLength ?? 0;
+      this.#head += 1;
+    }
+    if (this.#head > 1_024 && this.#head * 2 > this.#batches.length) {
+      this.#batches = this.#batches.slice(this.#head);
+      this.#head = 0;
+    }
+  }
+
+  clear(): void {
+    this.#batches = [];
+    this.#head = 0;
+    this.#sizeBytes = 0;
+  }
+
+  /**
+   * The batches that follow a cursor, up to `bytesMax`, or undefined when the cache does not hold the record at the
+   * cursor and so cannot judge it (E9).
+   */
+  read(after: Position | undefined, bytesMax: number): readonly RecordBatch[] | undefined {
+    const from = this.#find(after);
+    if (from === undefined) return undefined;
+    const found: RecordBatch[] = [];
+    let sizeBytes = 0;
+    for (let index = from; index < this.#batches.length; index += 1) {
+      const batch = this.#batches[index] as RecordBatch;
+      sizeBytes += batch.events.byteLength;
+      if (found.length > 0 && sizeBytes > bytesMax) break;
+      found.push(batch);
+    }
+    return found;
+  }
+
+  /** Index of the first batch with a record after the cursor, by bisection. */
+  #find(after: Position | undefined): number | undefined {
+    const first = this.#batches[this.#head];
+    if (first === undefined) return undefined;
+    if (after === undefined) return first.firstOffset === 0 ? this.#head : undefined;
+    if (after.offset < first.firstOffset) return undefined;
+    let low = this.#head;
+    let high = this.#batches.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (lastOffset(this.#batches[middle] as RecordBatch) <= after.offset) low = middle + 1;
+      else high = middle;
+    }
+    const holder = this.#batches[low]?.firstOffset ?? Number.POSITIVE_INFINITY;
+    const at = this.#batches[holder <= after.offset ? low : low - 1] as RecordBatch;
+    return at.epoch === after.epoch && after.offset <= lastOffset(at) ? low : undefined;
+  }
+}
+
+const lastOffset = (batch: RecordBatch): Offset => offset(batch.firstOffset + batch.count - 1);
