@@ -1,0 +1,82 @@
+/**
+ * The versions of each stream's schema, kept in the log: what a stream's configuration says now becomes the newest
+ * version if it differs from the last and may follow it. Events carry the version that they were validated against.
+ */
+import { ConfigurationError } from "../../protocols/errors.ts";
+import type { Log } from "../log/log.ts";
+import { type Compatibility, incompatibilities } from "./schema_compatibility.ts";
+import type { CompileSchema, JsonSchema, SchemaCheck } from "./schema_validator.ts";
+
+export interface SchemaVersion {
+  readonly version: number;
+  readonly schema: JsonSchema;
+  readonly check: SchemaCheck;
+}
+
+/** Older versions that producers may still write with; what is stored stays readable whatever its version. */
+const VERSIONS_USABLE = 10;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+interface StoredSchemas {
+  readonly format: 1;
+  readonly versions: readonly { readonly version: number; readonly schema: JsonSchema }[];
+}
+
+/**
+ * Registers a stream's schema and answers its usable versions, ascending. Throws `ConfigurationError`
+ * `INCOMPATIBLE_SCHEMA` with every reason.
+ */
+export async function registerSchema(
+  log: Log,
+  compile: CompileSchema,
+  stream: string,
+  schema: JsonSchema,
+  compatibility: Compatibility,
+): Promise<readonly SchemaVersion[]> {
+  const key = `schema/${stream}`;
+  for (;;) {
+    const stored = await log.readMetadata(key);
+    const versions = stored === undefined ? [] : parse(stream, stored.value).versions;
+    const newest = versions.at(-1);
+    if (newest !== undefined && JSON.stringify(newest.schema) === JSON.stringify(schema)) {
+      return usable(versions, compile, stream);
+    }
+    if (newest !== undefined) refuseIncompatible(stream, newest.schema, schema, compatibility);
+    const next = [...versions, { version: (newest?.version ?? 0) + 1, schema }];
+    const compiled = usable(next, compile, stream);
+    const value: StoredSchemas = { format: 1, versions: next };
+    const written = await log.writeMetadata(key, encoder.encode(JSON.stringify(value)), stored?.version ?? 0);
+    if (written !== undefined) return compiled; // otherwise another node was first: look again
+  }
+}
+
+function parse(stream: string, value: Uint8Array): StoredSchemas {
+  const stored = JSON.parse(decoder.decode(value)) as { format: number };
+  if (stored.format !== 1) {
+    throw new ConfigurationError(
+      "FORMAT_TOO_NEW",
+      `Cannot read the schemas of ${stream} as their format must be at most 1: current value is ${stored.format}`,
+    );
+  }
+  return stored as StoredSchemas;
+}
+
+function refuseIncompatible(stream: string, previous: JsonSchema, next: JsonSchema, mode: Compatibility): void {
+  const reasons = incompatibilities(previous, next, mode);
+  if (reasons.length === 0) return;
+  throw new ConfigurationError(
+    "INCOMPATIBLE_SCHEMA",
+    `Cannot change the schema of ${stream} as it must stay ${mode} compatible: ${reasons.join("; ")}`,
+  );
+}
+
+const usable = (
+  versions: StoredSchemas["versions"],
+  compile: CompileSchema,
+  stream: string,
+): readonly SchemaVersion[] =>
+  versions
+    .slice(-VERSIONS_USABLE)
+    .map(({ version, schema }) => ({ version, schema, check: compile(schema, `${stream} version ${version}`) }));

@@ -1,0 +1,60 @@
+/** What a session sees of the node it is on: streams, their partitions, validation, producers. */
+import type { StreamDescription, WireLimits } from "../../protocols/frames.ts";
+import type { Sequences } from "../../protocols/sequence.ts";
+import type { ActorReference } from "../kernel/actor.ts";
+import type { Rejects, WelcomeOutcome } from "../log/log.ts";
+import type { PartitionRequest } from "../partition/partition.ts";
+import type { PartitionFeed } from "../partition/partition_feed.ts";
+
+/** One partition as the node knows it: whom to ask, and its feed while this node owns it. */
+export interface PartitionEntry {
+  readonly reference: ActorReference<PartitionRequest>;
+  readonly feed: PartitionFeed | undefined;
+  /** Calls `listener` after each change of the feed. */
+  onFeedChange(listener: () => void): { stop(): void };
+}
+
+export interface StreamDirectory {
+  describe(): Readonly<Record<string, StreamDescription>>;
+  partition(stream: string, partition: number): PartitionEntry | undefined;
+}
+
+/** What was found in a batch's events: how many there are, what they are validated against, which are set aside (E4). */
+export interface Inspection {
+  readonly schemaVersion: number;
+  readonly rejects?: Rejects;
+}
+
+/**
+ * Holds a batch's events against its stream: framing, size and schema of each. Pure. Throws `RejectedError` where the
+ * batch as a whole can not be taken (broken framing, a count that is not the sequences', an unknown schema version).
+ */
+export type Inspect = (
+  stream: string,
+  events: Uint8Array,
+  sequences: Sequences,
+  producerId: string,
+  schemaVersion: number | undefined,
+) => Inspection;
+
+/** What a connection may do, decided once from its token. */
+export interface Permissions {
+  readonly subject: string;
+  mayProduce(stream: string): boolean;
+  mayConsume(stream: string): boolean;
+}
+
+export interface SessionEnvironment {
+  readonly node: string;
+  readonly limits: WireLimits;
+  readonly directory: StreamDirectory;
+  readonly inspect: Inspect;
+  /** Turns the token of a `hello` into permissions, or undefined where there is none that counts. */
+  authenticate(token: string | undefined): Promise<Permissions | undefined>;
+  welcomeProducer(
+    producerId: string,
+    instance: string,
+    heldEpoch: number | undefined,
+    nowMs: number,
+  ): Promise<WelcomeOutcome>;
+}

@@ -1,0 +1,129 @@
+/** The session machine's answers: what a partition said of appends and chains, as frames (N2, N3). */
+import { FencedError, type HeadraceError, OverloadedError } from "../../protocols/errors.ts";
+import type { AckFrame, NodeFrame, WireVerdict } from "../../protocols/frames.ts";
+import type { Sequence } from "../../protocols/sequence.ts";
+import type { AppendOutcome, OpenChainOutcome } from "../log/log.ts";
+import type { PartitionAnswer, PartitionReply } from "../partition/partition.ts";
+import {
+  type About,
+  type Awaited,
+  chainKey,
+  errorFrame,
+  type SessionEffect,
+  type SessionState,
+} from "./session_state.ts";
+
+/** N2, N3: one ack for all that a partition's reply acknowledges, then the rest in order. */
+export function answer(state: SessionState, message: PartitionReply): readonly SessionEffect[] {
+  const about = { stream: message.partition.stream, partition: message.partition.partition as number };
+  const effects: SessionEffect[] = [];
+  let ack: AckDraft | undefined;
+  for (const one of message.answers) {
+    const awaited = state.awaited.get(one.requestId);
+    if (awaited === undefined) continue;
+    state.awaited.delete(one.requestId);
+    if (awaited.kind === "append") state.underWayBytes -= awaited.creditBytes;
+    const acknowledged = acknowledgement(awaited, one);
+    if (acknowledged !== undefined) {
+      ack = mergeAck(ack, acknowledged);
+      continue;
+    }
+    if (ack !== undefined) effects.push(sendAck(about, ack));
+    ack = undefined;
+    effects.push({ type: "send", frame: otherAnswer(state, about, awaited, one) });
+  }
+  if (ack !== undefined) effects.push(sendAck(about, ack));
+  return effects;
+}
+
+interface AckDraft {
+  readonly lastSequence: Sequence;
+  readonly verdicts: readonly WireVerdict[];
+  readonly creditBytes: number;
+}
+
+function acknowledgement(awaited: Awaited, one: PartitionAnswer): AckDraft | undefined {
+  if (one.kind !== "appended" || awaited.kind === "open") return undefined;
+  const { outcome } = one;
+  if (outcome.kind !== "written" && outcome.kind !== "duplicate") return undefined;
+  if (awaited.kind === "lost") return { lastSequence: awaited.to, verdicts: [], creditBytes: 0 };
+  // E4: what was stored with the batch is what is told, not what a newer schema says.
+  const verdicts = outcome.kind === "duplicate" ? outcome.verdicts : awaited.verdicts;
+  return { lastSequence: awaited.last, verdicts, creditBytes: awaited.creditBytes };
+}
+
+function mergeAck(draft: AckDraft | undefined, next: AckDraft): AckDraft {
+  if (draft === undefined) return next;
+  return {
+    lastSequence: next.lastSequence,
+    verdicts: next.verdicts.length === 0 ? draft.verdicts : [...draft.verdicts, ...next.verdicts],
+    creditBytes: draft.creditBytes + next.creditBytes,
+  };
+}
+
+function sendAck(about: About, draft: AckDraft): SessionEffect {
+  const { verdicts, ...rest } = draft;
+  const frame: AckFrame = { type: "ack", ...about, ...rest, ...(verdicts.length === 0 ? {} : { verdicts }) };
+  return { type: "send", frame };
+}
+
+function otherAnswer(state: SessionState, about: About, awaited: Awaited, one: PartitionAnswer): NodeFrame {
+  const creditBytes = awaited.kind === "append" ? awaited.creditBytes : 0;
+  switch (one.kind) {
+    case "refused":
+      return one.error.code === "NOT_OWNER" ? { type: "moved", ...about } : errorFrame(one.error, about, creditBytes);
+    case "opened":
+      return openedFrame(state, about, one.outcome);
+    case "appended":
+      return appendedFrame(about, one.outcome, creditBytes);
+  }
+}
+
+function openedFrame(state: SessionState, about: About, outcome: OpenChainOutcome): NodeFrame {
+  if (outcome.kind !== "opened") return errorFrame(chainRefusal(about, outcome), about, 0);
+  state.opened.add(chainKey(about));
+  return {
+    type: "opened",
+    ...about,
+    lastSequence: outcome.lastSequence ?? null,
+    ...(outcome.position === undefined ? {} : { position: outcome.position }),
+  };
+}
+
+function appendedFrame(about: About, outcome: AppendOutcome, creditBytes: number): NodeFrame {
+  switch (outcome.kind) {
+    case "gap":
+      return { type: "gap", ...about, storedSequence: outcome.stored ?? null, creditBytes };
+    case "unknown_producer": {
+      const error = new FencedError(
+        "UNKNOWN_PRODUCER",
+        `Cannot append to ${chainKey(about)} as the chain must still be known there: it has expired`,
+      );
+      return errorFrame(error, about, creditBytes);
+    }
+    case "stale_producer_epoch":
+    case "too_many_producers":
+      return errorFrame(chainRefusal(about, outcome), about, creditBytes);
+    case "written":
+    case "duplicate":
+      return { type: "ack", ...about, lastSequence: [0, 0, 0], creditBytes };
+  }
+}
+
+type ChainRefusal =
+  | Extract<AppendOutcome, { kind: "stale_producer_epoch" }>
+  | Extract<AppendOutcome, { kind: "too_many_producers" }>;
+
+function chainRefusal(about: About, outcome: ChainRefusal): HeadraceError {
+  if (outcome.kind === "stale_producer_epoch") {
+    return new FencedError(
+      "STALE_PRODUCER_EPOCH",
+      `Cannot append to ${chainKey(about)} as the producer epoch must be at least ${outcome.current}: a newer one was opened`,
+    );
+  }
+  return new OverloadedError(
+    "TOO_MANY_PRODUCERS",
+    `Cannot open a chain in ${chainKey(about)} as live producers must stay within its limit: current value is ${outcome.live}`,
+    5_000,
+  );
+}

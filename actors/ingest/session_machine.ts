@@ -1,0 +1,154 @@
+/**
+ * One connection: its greeting, its appends and its subscriptions. Decides what each frame means and what is answered;
+ * leaves bytes to the codec, validation to `inspect`, and order and durability to the partitions.
+ *   N1. Nothing but `hello` is taken before the connection is welcomed.
+ *   N2. Every append taken is answered once, by an `ack`, a `gap`, a `moved` or an `error` that gives its credit back;
+ *       a connection that closes first leaves its producer to ask again (`open`).
+ *   N3. What arrives in one turn goes to each partition as one message, in order; what comes back goes out as one ack
+ *       for each partition.
+ *   N4. Bytes of appends under way never exceed the credit given by more than one frame (E19).
+ */
+import { FencedError, RejectedError } from "../../protocols/errors.ts";
+import type { ClientFrame, HelloFrame, NodeFrame } from "../../protocols/frames.ts";
+import type { WelcomeOutcome } from "../log/log.ts";
+import type { Permissions } from "./session.ts";
+import { answer } from "./session_answers.ts";
+import { append, flush, lost, open } from "./session_appends.ts";
+import {
+  refuseConnection,
+  SESSION_LIMITS,
+  type SessionEffect,
+  type SessionMessage,
+  type SessionResult,
+  type SessionState,
+} from "./session_state.ts";
+import { addCredit, stepSubscription, subscribe } from "./session_subscriptions.ts";
+
+/** The minor version of protocol v1 that this node speaks. */
+export const PROTOCOL_MINOR = 0;
+
+export function stepSession(state: SessionState, message: SessionMessage, nowMs: number): SessionResult {
+  if (state.phase === "closed") return [state, []];
+  switch (message.type) {
+    case "connected":
+      return [state, [{ type: "wait", delayMs: SESSION_LIMITS.helloWithinMs, message: { type: "hello_overdue" } }]];
+    case "frame":
+      return takeFrame(state, message.frame, message.wireBytes, nowMs);
+    case "malformed":
+      return [state, refuseConnection(state, message.error)];
+    case "authenticated":
+      return authenticated(state, message.permissions);
+    case "welcomed":
+      return welcomed(state, message.outcome);
+    case "welcome_failed":
+      return [state, refuseConnection(state, message.error)];
+    case "flush":
+      return [state, flush(state)];
+    case "partition_reply":
+      return [state, [...answer(state, message), ...(state.phase === "closing" ? closeWhenAnswered(state) : [])]];
+    case "hello_overdue":
+      return [state, state.phase === "greeting" ? refuseConnection(state, helloRequired("a silent connection")) : []];
+    case "stopping":
+      return stopping(state);
+    case "disconnected":
+      state.phase = "closed";
+      return [state, [...state.subscriptions.keys()].map((id) => ({ type: "unlisten", subscription: id }))];
+    case "advanced":
+    case "began":
+    case "read":
+    case "read_failed":
+    case "sent_records":
+      return stepSubscription(state, message);
+  }
+}
+
+const helloRequired = (what: string): RejectedError =>
+  new RejectedError("HELLO_REQUIRED", `Cannot take ${what} as a connection must begin with hello: none was received`);
+
+function takeFrame(state: SessionState, frame: ClientFrame, wireBytes: number, nowMs: number): SessionResult {
+  if (state.phase === "closing") return [state, []]; // its producer asks again elsewhere
+  if (frame.type === "hello") return hello(state, frame);
+  if (state.phase === "greeting" || state.phase === "welcoming") {
+    return [state, refuseConnection(state, helloRequired(frame.type))]; // N1
+  }
+  switch (frame.type) {
+    case "open":
+      return [state, open(state, frame)];
+    case "append":
+      return [state, append(state, frame, wireBytes, nowMs)];
+    case "lost":
+      return [state, lost(state, frame)];
+    case "subscribe":
+      return [state, subscribe(state, frame)];
+    case "unsubscribe":
+      state.subscriptions.delete(frame.subscription);
+      return [state, [{ type: "unlisten", subscription: frame.subscription }]];
+    case "credit":
+      return [state, addCredit(state, frame.subscription, frame.creditBytes)];
+    case "goodbye":
+      return stopping(state);
+  }
+}
+
+function hello(state: SessionState, frame: HelloFrame): SessionResult {
+  if (state.phase !== "greeting") {
+    const again = new RejectedError("MALFORMED_FRAME", "Cannot take hello as it must be sent once: it was sent again");
+    return [state, refuseConnection(state, again)];
+  }
+  state.phase = "welcoming";
+  state.hello = frame;
+  return [state, [{ type: "authenticate", token: frame.token }]];
+}
+
+function authenticated(state: SessionState, permissions: Permissions | undefined): SessionResult {
+  if (permissions === undefined) {
+    const refusal = new RejectedError(
+      "UNAUTHENTICATED",
+      "Cannot welcome the connection as it must show a valid token: none was accepted",
+    );
+    return [state, refuseConnection(state, refusal)];
+  }
+  state.permissions = permissions;
+  const frame = state.hello;
+  if (frame?.producerId === undefined) return [state, welcome(state, undefined)];
+  return [state, [{ type: "welcome_producer", hello: frame }]];
+}
+
+function welcomed(state: SessionState, outcome: WelcomeOutcome): SessionResult {
+  const producerId = state.hello?.producerId;
+  if (outcome.kind === "fenced" || producerId === undefined) {
+    const held = state.hello?.producerEpoch;
+    const refusal = new FencedError(
+      "PRODUCER_FENCED",
+      `Cannot welcome producer ${producerId} as its epoch must be the newest: another instance holds ${outcome.kind === "fenced" ? outcome.current : "one"}, current value is ${held}`,
+    );
+    return [state, refuseConnection(state, refusal)];
+  }
+  state.producer = { id: producerId, epoch: outcome.producerEpoch };
+  return [state, welcome(state, outcome.producerEpoch)];
+}
+
+function welcome(state: SessionState, producerEpoch: number | undefined): readonly SessionEffect[] {
+  state.phase = "open";
+  const { node, limits, directory } = state.environment;
+  const frame: NodeFrame = {
+    type: "welcome",
+    node,
+    minor: PROTOCOL_MINOR,
+    streams: directory.describe(),
+    limits,
+    creditBytes: state.creditBytes,
+    ...(producerEpoch === undefined ? {} : { producerEpoch }),
+  };
+  return [{ type: "send", frame }];
+}
+
+const closeWhenAnswered = (state: SessionState): readonly SessionEffect[] =>
+  state.awaited.size === 0 ? [{ type: "close", code: 1001, reason: "going away" }] : [];
+
+/** Takes no more, answers what was taken, then closes. */
+function stopping(state: SessionState): SessionResult {
+  if (state.phase === "closing") return [state, []];
+  state.phase = "closing";
+  return [state, [...flush(state), ...closeWhenAnswered(state)]];
+}

@@ -1,0 +1,172 @@
+/** The state of one connection, what it is told and what it has done: shared by the parts of the session machine. */
+import { type HeadraceError, OverloadedError, type RejectedError } from "../../protocols/errors.ts";
+import type {
+  ClientFrame,
+  ErrorFrame,
+  HelloFrame,
+  LostFrame,
+  NodeFrame,
+  OpenFrame,
+  WireVerdict,
+} from "../../protocols/frames.ts";
+import type { Position } from "../../protocols/position.ts";
+import type { Sequence } from "../../protocols/sequence.ts";
+import type { ChannelBounds, ReadResult, WelcomeOutcome } from "../log/log.ts";
+import type { AppendItem, PartitionReply } from "../partition/partition.ts";
+import type { Permissions, SessionEnvironment } from "./session.ts";
+import type { Subscription, SubscriptionRead } from "./subscription_machine.ts";
+
+export const SESSION_LIMITS = {
+  /** Time from the upgrade to a `hello`: a slow or silent client holds no place. */
+  helloWithinMs: 10_000,
+  subscriptionsMax: 64,
+  subscriptionPartitionsMax: 4_096,
+  subscriptionCreditBytesMax: 67_108_864,
+} as const;
+
+export type Awaited =
+  | {
+      readonly kind: "append";
+      readonly creditBytes: number;
+      readonly last: Sequence;
+      readonly verdicts: readonly WireVerdict[];
+    }
+  | { readonly kind: "open" }
+  | { readonly kind: "lost"; readonly to: Sequence };
+
+export interface GatheredAppends {
+  readonly stream: string;
+  readonly partition: number;
+  readonly items: AppendItem[];
+}
+
+export interface SessionState {
+  readonly environment: Pick<SessionEnvironment, "node" | "limits" | "directory" | "inspect">;
+  readonly creditBytes: number;
+  phase: "greeting" | "welcoming" | "open" | "closing" | "closed";
+  permissions: Permissions | undefined;
+  hello: HelloFrame | undefined;
+  producer: { readonly id: string; readonly epoch: number } | undefined;
+  readonly opened: Set<string>;
+  readonly awaited: Map<number, Awaited>;
+  nextRequestId: number;
+  underWayBytes: number;
+  readonly gathered: Map<string, GatheredAppends>;
+  readonly subscriptions: Map<number, Subscription>;
+}
+
+export type SessionMessage =
+  | { readonly type: "connected" }
+  | { readonly type: "frame"; readonly frame: ClientFrame; readonly wireBytes: number }
+  | { readonly type: "malformed"; readonly error: RejectedError }
+  | { readonly type: "authenticated"; readonly permissions: Permissions | undefined }
+  | { readonly type: "welcomed"; readonly outcome: WelcomeOutcome }
+  | { readonly type: "welcome_failed"; readonly error: HeadraceError }
+  | { readonly type: "flush" }
+  | PartitionReply
+  | { readonly type: "advanced"; readonly subscription: number; readonly partition: number }
+  | {
+      readonly type: "began";
+      readonly subscription: number;
+      readonly partition: number;
+      readonly at: Position | undefined;
+    }
+  | {
+      readonly type: "read";
+      readonly subscription: number;
+      readonly partition: number;
+      readonly result: ReadResult;
+      readonly bounds: ChannelBounds;
+    }
+  | {
+      readonly type: "read_failed";
+      readonly subscription: number;
+      readonly partition: number;
+      readonly isRetriable: boolean;
+    }
+  | { readonly type: "sent_records"; readonly subscription: number; readonly wireBytes: number }
+  | { readonly type: "hello_overdue" }
+  | { readonly type: "stopping" }
+  | { readonly type: "disconnected" };
+
+export type SessionEffect =
+  | { readonly type: "send"; readonly frame: NodeFrame }
+  | { readonly type: "close"; readonly code: number; readonly reason: string }
+  | { readonly type: "wait"; readonly delayMs: number; readonly message: SessionMessage }
+  | { readonly type: "authenticate"; readonly token: string | undefined }
+  | { readonly type: "welcome_producer"; readonly hello: HelloFrame }
+  /** Ask for a `flush` once the frames at hand are through (N3). */
+  | { readonly type: "flush_soon" }
+  | {
+      readonly type: "append";
+      readonly stream: string;
+      readonly partition: number;
+      readonly items: readonly AppendItem[];
+    }
+  | {
+      readonly type: "open_chain";
+      readonly requestId: number;
+      readonly frame: OpenFrame;
+      readonly producerId: string;
+    }
+  | {
+      readonly type: "declare_lost";
+      readonly requestId: number;
+      readonly frame: LostFrame;
+      readonly producerId: string;
+    }
+  | { readonly type: "listen"; readonly subscription: Subscription }
+  | { readonly type: "unlisten"; readonly subscription: number }
+  | {
+      readonly type: "read";
+      readonly subscription: Subscription;
+      readonly read: SubscriptionRead;
+    };
+
+export type SessionResult = readonly [SessionState, readonly SessionEffect[]];
+
+/** @param creditBytes append credit set aside for this connection */
+export function createSession(environment: SessionState["environment"], creditBytes: number): SessionState {
+  return {
+    environment,
+    creditBytes,
+    phase: "greeting",
+    permissions: undefined,
+    hello: undefined,
+    producer: undefined,
+    opened: new Set(),
+    awaited: new Map(),
+    nextRequestId: 1,
+    underWayBytes: 0,
+    gathered: new Map(),
+    subscriptions: new Map(),
+  };
+}
+
+/** One partition of one stream, as frames name it. */
+export interface About {
+  readonly stream: string;
+  readonly partition: number;
+}
+
+export const chainKey = (about: About): string => `${about.stream}/${about.partition}`;
+
+export function errorFrame(error: HeadraceError, about?: About, creditBytes = 0): ErrorFrame {
+  return {
+    type: "error",
+    code: error.code,
+    message: error.message,
+    ...(error instanceof OverloadedError ? { retryAfterMs: error.retryAfterMs } : {}),
+    ...(about === undefined ? {} : { stream: about.stream, partition: about.partition }),
+    ...(creditBytes === 0 ? {} : { creditBytes }),
+  };
+}
+
+/** Tells the client what it did, and ends the connection. */
+export function refuseConnection(state: SessionState, error: HeadraceError): readonly SessionEffect[] {
+  state.phase = "closing";
+  return [
+    { type: "send", frame: errorFrame(error) },
+    { type: "close", code: error instanceof OverloadedError ? 1013 : 1008, reason: error.code },
+  ];
+}

@@ -1,0 +1,157 @@
+/**
+ * One subscription of one connection: which records to read next for its partitions, and when. Leaves reading to the
+ * feed and sending to the session.
+ *   U1. A partition has at most one read under way, and none without credit: a subscriber that does not read costs no
+ *       more than the credit it gave.
+ *   U2. The cursor moves only over what was sent, so that a partition that changes hands is read on without a gap.
+ *   U3. `trimmed` and `truncated` are told before any record after them (E9).
+ */
+import type { NodeFrame, RecordsFrame, SubscribeFrame, SubscribeFrom, WireBatch } from "../../protocols/frames.ts";
+import { cursorBefore, epoch, type Offset, offset, type Position } from "../../protocols/position.ts";
+import type { ChannelBounds, ReadResult, RecordBatch } from "../log/log.ts";
+
+/** Bytes asked of the log for one `records` frame. */
+export const RECORDS_FRAME_BYTES = 262_144;
+
+interface Reading {
+  /** `undefined`: where to begin is not known before the partition is owned. */
+  cursor: { readonly at: Position | undefined } | undefined;
+  readonly from: SubscribeFrom;
+  isReading: boolean;
+  /** There may be more than the last read saw. */
+  hasMore: boolean;
+}
+
+export interface Subscription {
+  readonly id: number;
+  readonly stream: string;
+  readonly channel: "records" | "rejected";
+  readonly partitions: Map<number, Reading>;
+  creditBytes: number;
+}
+
+/** A read to be made for a partition of a subscription. */
+export type SubscriptionRead =
+  | {
+      readonly kind: "after";
+      readonly partition: number;
+      readonly after: Position | undefined;
+      readonly bytesMax: number;
+    }
+  | { readonly kind: "begin"; readonly partition: number; readonly from: SubscribeFrom };
+
+export function createSubscription(frame: SubscribeFrame): Subscription {
+  const partitions = new Map<number, Reading>();
+  for (const { partition, from } of frame.partitions) {
+    const cursor =
+      typeof from === "object" && "epoch" in from
+        ? { at: { epoch: epoch(from.epoch), offset: offset(from.offset) } }
+        : undefined;
+    partitions.set(partition, { cursor, from, isReading: false, hasMore: true });
+  }
+  return {
+    id: frame.subscription,
+    stream: frame.stream,
+    channel: frame.channel ?? "records",
+    partitions,
+    creditBytes: frame.creditBytes,
+  };
+}
+
+/** The reads that may begin now (U1). */
+export function readsDue(subscription: Subscription): readonly SubscriptionRead[] {
+  const reads: SubscriptionRead[] = [];
+  for (const [partition, reading] of subscription.partitions) {
+    if (reading.isReading || !reading.hasMore || subscription.creditBytes <= 0) continue;
+    reading.isReading = true;
+    reading.hasMore = false;
+    if (reading.cursor === undefined) {
+      reads.push({ kind: "begin", partition, from: reading.from });
+    } else {
+      const bytesMax = Math.min(RECORDS_FRAME_BYTES, subscription.creditBytes);
+      reads.push({ kind: "after", partition, after: reading.cursor.at, bytesMax });
+    }
+  }
+  return reads;
+}
+
+/** New records, or a new owner: look again. */
+export function advanced(subscription: Subscription, partition: number): void {
+  const reading = subscription.partitions.get(partition);
+  if (reading !== undefined) reading.hasMore = true;
+}
+
+/** Where a subscription without a position begins, once the bounds are known. */
+export function began(subscription: Subscription, partition: number, at: Position | undefined): void {
+  const reading = subscription.partitions.get(partition);
+  if (reading === undefined) return;
+  reading.cursor = { at };
+  reading.isReading = false;
+  reading.hasMore = true;
+}
+
+/** The cursor of `earliest`, `latest` or an offset within these bounds. */
+export function beginning(from: SubscribeFrom, bounds: ChannelBounds): Position | undefined {
+  const at = from === "latest" ? bounds.endOffset : typeof from === "object" && "offset" in from ? from.offset : 0;
+  const within = Math.min(Math.max(at, bounds.firstOffset), bounds.endOffset);
+  return cursorBefore(bounds.epochs, within);
+}
+
+/** A read could not be made: the partition is looked at again when it next advances or changes hands. */
+export function readFailed(subscription: Subscription, partition: number, isRetriable: boolean): void {
+  const reading = subscription.partitions.get(partition);
+  if (reading === undefined) return;
+  reading.isReading = false;
+  reading.hasMore = isRetriable;
+}
+
+/** What to send for a read that was answered; the cursor moves with it (U2, U3). */
+export function readAnswered(
+  subscription: Subscription,
+  partition: number,
+  result: ReadResult,
+  bounds: ChannelBounds,
+): NodeFrame | undefined {
+  const reading = subscription.partitions.get(partition);
+  if (reading === undefined) return undefined;
+  reading.isReading = false;
+  const about = { subscription: subscription.id, stream: subscription.stream, partition };
+  switch (result.kind) {
+    case "trimmed":
+      reading.cursor = { at: cursorBefore(bounds.epochs, result.firstOffset) };
+      reading.hasMore = true;
+      return { type: "trimmed", ...about, firstOffset: result.firstOffset };
+    case "truncated":
+      reading.cursor = { at: result.resume };
+      reading.hasMore = true;
+      return { type: "truncated", ...about, divergence: result.divergence };
+    case "records":
+      return recordsFrame(about, reading, result.batches, bounds.endOffset);
+  }
+}
+
+function recordsFrame(
+  about: Pick<RecordsFrame, "subscription" | "stream" | "partition">,
+  reading: Reading,
+  batches: readonly RecordBatch[],
+  endOffset: Offset,
+): NodeFrame | undefined {
+  const last = batches.at(-1);
+  if (last === undefined) return undefined;
+  const at: Position = { epoch: last.epoch, offset: offset(last.firstOffset + last.count - 1) };
+  reading.cursor = { at };
+  reading.hasMore = reading.hasMore || at.offset + 1 < endOffset;
+  return { type: "records", ...about, batches: batches.filter((batch) => batch.count > 0).map(wireBatch), endOffset };
+}
+
+const wireBatch = (batch: RecordBatch): WireBatch => ({
+  epoch: batch.epoch,
+  firstOffset: batch.firstOffset,
+  count: batch.count,
+  appendedAtMs: batch.appendedAtMs,
+  schemaVersion: batch.schemaVersion,
+  producerId: batch.producerId,
+  events: batch.events,
+  ...(batch.traceparent === undefined ? {} : { traceparent: batch.traceparent }),
+  ...(batch.rejected === undefined ? {} : { rejected: batch.rejected }),
+});
