@@ -1,0 +1,323 @@
+/**
+ * Reads `headrace.yaml`: checks it against its schema and against itself, and fills in what it leaves out. A problem
+ * names the line, the reason and, for an unknown key, the nearest known one. Nothing is started here.
+ */
+import { readFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import type { Document, LineCounter, Node } from "yaml";
+import { loadDriver } from "../deps.ts";
+import { ConfigurationError } from "../protocols/errors.ts";
+import {
+  CONFIGURATION_SCHEMA,
+  type Configuration,
+  type Options,
+  type SecurityConfiguration,
+  type StreamConfiguration,
+} from "./configuration_schema.ts";
+import { nearest } from "./nearest_word.ts";
+
+export interface Problem {
+  /** 1-based; 0 where the problem is not of one line. */
+  readonly line: number;
+  /** JSON Pointer to the place. */
+  readonly path: string;
+  readonly reason: string;
+}
+
+/** The kinds of sources and sinks that exist, each with the schema of its options. */
+export interface KnownKinds {
+  readonly sources: ReadonlyMap<string, Options>;
+  readonly sinks: ReadonlyMap<string, Options>;
+}
+
+export type Loaded =
+  | { readonly kind: "loaded"; readonly configuration: Configuration }
+  | { readonly kind: "refused"; readonly problems: readonly Problem[] };
+
+/** Reads and checks a file. Throws `ConfigurationError` with every problem, one to a line. */
+export async function loadConfiguration(file: string, kinds: KnownKinds): Promise<Configuration> {
+  let text: string;
+  try {
+    text = await readFile(file, "utf8");
+  } catch (error) {
+    throw new ConfigurationError(
+      "INVALID_CONFIGURATION",
+      `Cannot read the configuration as the file must be readable: ${(error as Error).message}`,
+      { cause: error },
+    );
+  }
+  const loaded = await checkConfiguration(text, dirname(resolve(file)), kinds);
+  if (loaded.kind === "loaded") return loaded.configuration;
+  throw new ConfigurationError(
+    "INVALID_CONFIGURATION",
+    loaded.problems.map((problem) => `${file}:${problem.line}: ${problem.path}: ${problem.reason}`).join("\n"),
+  );
+}
+
+/** @param folder where relative paths of schema files begin */
+export async function checkConfiguration(text: string, folder: string, kinds: KnownKinds): Promise<Loaded> {
+  const yaml = await loadDriver("yaml");
+  const lines: LineCounter = new yaml.LineCounter();
+  const document: Document = yaml.parseDocument(text, { lineCounter: lines, uniqueKeys: true });
+  const at = (path: readonly (string | number)[]): number => lineOf(document, lines, path);
+  const syntax = document.errors.map(
+    (error): Problem => ({
+      line: error.linePos?.[0].line ?? 0,
+      path: "/",
+      reason: error.message.split("\n")[0] ?? error.message,
+    }),
+  );
+  if (syntax.length > 0) return { kind: "refused", problems: syntax };
+  const value = (document.toJS() ?? {}) as Options;
+  const problems = await schemaProblems(CONFIGURATION_SCHEMA, value, [], at);
+  if (problems.length > 0) return { kind: "refused", problems };
+  const raw = value as unknown as Raw;
+  problems.push(...referenceProblems(raw, kinds, at), ...(await optionProblems(raw, kinds, at)));
+  const schemas = await readSchemaFiles(raw, folder, problems, at);
+  if (problems.length > 0) return { kind: "refused", problems };
+  return { kind: "loaded", configuration: complete(raw, schemas) };
+}
+
+type Raw = {
+  readonly [Section in "node" | "log" | "limits" | "security"]?: Options;
+} & {
+  readonly streams?: Readonly<Record<string, Options>>;
+  readonly sources?: Readonly<Record<string, Options>>;
+  readonly pipelines?: Readonly<Record<string, { from: string; steps?: Options[]; to: string[] }>>;
+  readonly sinks?: Readonly<Record<string, Options>>;
+};
+
+type LineAt = (path: readonly (string | number)[]) => number;
+
+function lineOf(document: Document, lines: LineCounter, path: readonly (string | number)[]): number {
+  for (let length = path.length; length >= 0; length -= 1) {
+    const node = length === 0 ? document.contents : document.getIn(path.slice(0, length), true);
+    const range = (node as Node | null | undefined)?.range;
+    if (range) return lines.linePos(range[0]).line;
+  }
+  return 0;
+}
+
+/** Problems that a JSON Schema finds, every one of them, with the nearest known key for an unknown one. */
+async function schemaProblems(
+  schema: Options,
+  value: unknown,
+  prefix: readonly (string | number)[],
+  at: LineAt,
+): Promise<Problem[]> {
+  const { Ajv2020 } = await loadDriver("ajv");
+  const ajv = new Ajv2020({ allErrors: true, strict: false, verbose: true, logger: false });
+  const validate = ajv.compile(schema);
+  if (validate(value)) return [];
+  return (validate.errors ?? [])
+    .filter((error) => error.keyword !== "oneOf" && error.keyword !== "propertyNames")
+    .map((error): Problem => {
+      const path = [...prefix, ...segments(error.instancePath)];
+      const unknown = (error.params as { additionalProperty?: string }).additionalProperty;
+      if (unknown !== undefined) {
+        const known = Object.keys((error.parentSchema as { properties?: object }).properties ?? {});
+        const guess = nearest(unknown, known);
+        return {
+          line: at([...path, unknown]),
+          path: pointer([...path, unknown]),
+          reason: `unknown key ${unknown}: ${guess === undefined ? `known keys are ${known.join(", ")}` : `did you mean ${guess}?`}`,
+        };
+      }
+      const allowed = (error.params as { allowedValues?: unknown[] }).allowedValues;
+      const detail = allowed === undefined ? "" : `: ${allowed.join(", ")}`;
+      return {
+        line: at(path),
+        path: pointer(path),
+        reason: `${error.message ?? "is not valid"}${detail}: current value is ${JSON.stringify(error.data)?.slice(0, 100)}`,
+      };
+    });
+}
+
+const segments = (path: string): string[] =>
+  path
+    .split("/")
+    .slice(1)
+    .map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
+
+const pointer = (path: readonly (string | number)[]): string => `/${path.join("/")}`;
+
+function referenceProblems(raw: Raw, kinds: KnownKinds, at: LineAt): Problem[] {
+  const problems: Problem[] = [];
+  const expect = (path: readonly (string | number)[], value: string, known: readonly string[], what: string) => {
+    if (known.includes(value)) return;
+    const guess = nearest(value, known);
+    const hint = guess === undefined ? `known ones are [${known.join(", ")}]` : `did you mean ${guess}?`;
+    problems.push({ line: at(path), path: pointer(path), reason: `unknown ${what} ${value}: ${hint}` });
+  };
+  const streams = Object.keys(raw.streams ?? {});
+  const sinks = Object.keys(raw.sinks ?? {});
+  for (const [name, source] of Object.entries(raw.sources ?? {})) {
+    expect(["sources", name, "stream"], String(source.stream), streams, "stream");
+    expect(["sources", name, "type"], String(source.type), [...kinds.sources.keys()], "type of source");
+  }
+  for (const [name, sink] of Object.entries(raw.sinks ?? {})) {
+    expect(["sinks", name, "type"], String(sink.type), [...kinds.sinks.keys()], "type of sink");
+  }
+  for (const [name, pipeline] of Object.entries(raw.pipelines ?? {})) {
+    expect(["pipelines", name, "from"], pipeline.from, streams, "stream");
+    for (const [index, to] of pipeline.to.entries()) expect(["pipelines", name, "to", index], to, sinks, "sink");
+  }
+  if (raw.log?.type === "redis" && raw.log.url === undefined) {
+    problems.push({
+      line: at(["log"]),
+      path: "/log",
+      reason: "type redis needs a url, such as redis://127.0.0.1:6379",
+    });
+  }
+  return [...problems, ...sharedSinkProblems(raw, at), ...cycleProblems(raw, at)];
+}
+
+/** A sink has one cursor for each partition, so that exactly one pipeline may feed it. */
+function sharedSinkProblems(raw: Raw, at: LineAt): Problem[] {
+  const fedBy = new Map<string, string>();
+  return Object.entries(raw.pipelines ?? {}).flatMap(([name, pipeline]) =>
+    pipeline.to.flatMap((sink, index) => {
+      const other = fedBy.get(sink);
+      fedBy.set(sink, other ?? name);
+      const path = ["pipelines", name, "to", index];
+      if (other === undefined) return [];
+      return [{ line: at(path), path: pointer(path), reason: `sink ${sink} is fed by pipeline ${other} already` }];
+    }),
+  );
+}
+
+/** A pipeline whose derived streams lead back to its own input would run for ever (E19). */
+function cycleProblems(raw: Raw, at: LineAt): Problem[] {
+  const derived = (sink: string): string | undefined => {
+    const options = raw.sinks?.[sink];
+    return options?.type === "stream" && typeof options.stream === "string" ? options.stream : undefined;
+  };
+  const next = (stream: string): string[] =>
+    Object.values(raw.pipelines ?? {})
+      .filter((pipeline) => pipeline.from === stream)
+      .flatMap((pipeline) => pipeline.to.flatMap((sink) => derived(sink) ?? []));
+  const reaches = (from: string, target: string, seen: Set<string>): boolean =>
+    next(from).some((stream) => stream === target || (!seen.has(stream) && reaches(stream, target, seen.add(stream))));
+  return Object.entries(raw.pipelines ?? {}).flatMap(([name, pipeline]) => {
+    if (!reaches(pipeline.from, pipeline.from, new Set())) return [];
+    const path = ["pipelines", name];
+    return [
+      { line: at(path), path: pointer(path), reason: `stream ${pipeline.from} leads back to itself through pipelines` },
+    ];
+  });
+}
+
+const COMMON_SOURCE_KEYS = ["type", "stream"];
+const COMMON_SINK_KEYS = ["type", "start"];
+
+const without = (options: Options, keys: readonly string[]): Options =>
+  Object.fromEntries(Object.entries(options).filter(([key]) => !keys.includes(key)));
+
+async function optionProblems(raw: Raw, kinds: KnownKinds, at: LineAt): Promise<Problem[]> {
+  const problems: Problem[] = [];
+  const check = async (section: "sources" | "sinks", common: readonly string[]) => {
+    for (const [name, options] of Object.entries(raw[section] ?? {})) {
+      const schema = kinds[section].get(String(options.type));
+      if (schema === undefined) continue;
+      problems.push(...(await schemaProblems(schema, without(options, common), [section, name], at)));
+    }
+  };
+  await check("sources", COMMON_SOURCE_KEYS);
+  await check("sinks", COMMON_SINK_KEYS);
+  return problems;
+}
+
+async function readSchemaFiles(
+  raw: Raw,
+  folder: string,
+  problems: Problem[],
+  at: LineAt,
+): Promise<Map<string, Options>> {
+  const { parse } = await loadDriver("yaml");
+  const schemas = new Map<string, Options>();
+  for (const [name, stream] of Object.entries(raw.streams ?? {})) {
+    const file = stream.schemaFile;
+    if (typeof file !== "string") continue;
+    try {
+      schemas.set(name, parse(await readFile(resolve(folder, file), "utf8")) as Options);
+    } catch (error) {
+      const path = ["streams", name, "schemaFile"];
+      problems.push({ line: at(path), path: pointer(path), reason: `can not be read: ${(error as Error).message}` });
+    }
+  }
+  return schemas;
+}
+
+// Completing ----------------------------------------------------------------------------------------------------------
+
+const UNITS: Readonly<Record<string, number>> = {
+  ...{ ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 },
+  ...{ B: 1, KiB: 1_024, MiB: 1_048_576, GiB: 1_073_741_824, TiB: 1_099_511_627_776 },
+};
+
+/** A number of bytes or milliseconds, from a number or from text such as `1GiB` or `7d`. */
+function quantity(value: unknown, otherwise: number): number {
+  if (typeof value === "number") return value;
+  const found = /^([0-9.]+) ?([A-Za-z]+)$/.exec(String(value ?? ""));
+  return found === null ? otherwise : Number(found[1]) * (UNITS[found[2] ?? ""] ?? 1);
+}
+
+function completeStream(options: Options, schemaOfFile: Options | undefined): StreamConfiguration {
+  const retention = (options.retention ?? {}) as Options;
+  const schema = schemaOfFile ?? (options.schema as Options | undefined);
+  const { key, eventTime } = options as { key?: string; eventTime?: string };
+  return {
+    ...(schema === undefined ? {} : { schema }),
+    ...(key === undefined ? {} : { key }),
+    ...(eventTime === undefined ? {} : { eventTime }),
+    compatibility: (options.compatibility as StreamConfiguration["compatibility"] | undefined) ?? "backward",
+    partitions: (options.partitions as number | undefined) ?? 4,
+    durability: (options.durability as StreamConfiguration["durability"] | undefined) ?? "fsync",
+    retention: {
+      sizeBytes: quantity(retention.size, 1_073_741_824),
+      ageMs: quantity(retention.age, 7 * 86_400_000),
+      onFull: (retention.onFull as "refuse" | "trim" | undefined) ?? "refuse",
+    },
+    dedupeWindowMs: quantity(options.dedupeWindow, 86_400_000),
+    producersMax: (options.producersMax as number | undefined) ?? 10_000,
+  };
+}
+
+const mapValues = <From, To>(
+  from: Readonly<Record<string, From>> | undefined,
+  change: (value: From, name: string) => To,
+): Record<string, To> =>
+  Object.fromEntries(Object.entries(from ?? {}).map(([name, value]) => [name, change(value, name)]));
+
+function complete(raw: Raw, schemas: ReadonlyMap<string, Options>): Configuration {
+  const node = (raw.node ?? {}) as Partial<Configuration["node"]>;
+  const log = (raw.log ?? {}) as Partial<Configuration["log"]>;
+  const limits = (raw.limits ?? {}) as Options;
+  const security = (raw.security ?? {}) as Partial<SecurityConfiguration>;
+  return {
+    node: { host: "127.0.0.1", port: 7070, data: ".headrace", logLevel: "info", ...node },
+    log: { type: "lmdb", prefix: "headrace", ...log },
+    streams: mapValues(raw.streams, (stream, name) => completeStream(stream, schemas.get(name))),
+    sources: mapValues(raw.sources, (source) => ({
+      type: String(source.type),
+      stream: String(source.stream),
+      options: without(source, COMMON_SOURCE_KEYS),
+    })),
+    pipelines: mapValues(raw.pipelines, (pipeline) => ({
+      from: pipeline.from,
+      steps: pipeline.steps ?? [],
+      to: pipeline.to,
+    })),
+    sinks: mapValues(raw.sinks, (sink) => ({
+      type: String(sink.type),
+      start: (sink.start as "earliest" | "latest" | undefined) ?? "earliest",
+      options: without(sink, COMMON_SINK_KEYS),
+    })),
+    security: { tokens: [], origins: [], hosts: [], ...security },
+    limits: {
+      connectionsMax: (limits.connectionsMax as number | undefined) ?? 10_000,
+      connectionsPerAddressMax: (limits.connectionsPerAddressMax as number | undefined) ?? 1_000,
+      appendMemoryBytes: quantity(limits.appendMemory, 268_435_456),
+    },
+  };
+}

@@ -1,0 +1,288 @@
+/** The JSON Schema of `headrace.yaml`. Descriptions are the text of docs/configuration.md, which a test holds equal. */
+
+const name = { type: "string", pattern: "^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$" } as const;
+const size = {
+  type: ["integer", "string"],
+  description: "Bytes, or a number with KiB, MiB or GiB.",
+  pattern: "^[0-9]+(\\.[0-9]+)? ?(B|KiB|MiB|GiB|TiB)$",
+  minimum: 0,
+} as const;
+const duration = {
+  type: ["integer", "string"],
+  description: "Milliseconds, or a number with ms, s, m, h or d.",
+  pattern: "^[0-9]+(\\.[0-9]+)? ?(ms|s|m|h|d)$",
+  minimum: 0,
+} as const;
+
+const object = (description: string, properties: Record<string, unknown>, required: readonly string[] = []) => ({
+  type: "object",
+  description,
+  properties,
+  required,
+  additionalProperties: false,
+});
+
+const mapOf = (description: string, value: unknown) => ({
+  type: "object",
+  description,
+  propertyNames: name,
+  additionalProperties: value,
+});
+
+const stream = object("A named, partitioned, durable sequence of records.", {
+  schema: {
+    type: "object",
+    description: "JSON Schema (draft 2020-12) that every event must match. Without one, any map is taken.",
+  },
+  schemaFile: {
+    type: "string",
+    description: "Path of a JSON or YAML file that holds the schema, from this file's folder.",
+  },
+  compatibility: {
+    enum: ["backward", "forward", "full", "none"],
+    default: "backward",
+    description: "How a changed schema must relate to the last one.",
+  },
+  partitions: {
+    type: "integer",
+    minimum: 1,
+    maximum: 1_000,
+    default: 4,
+    description: "Number of partitions. Can not be changed later: a retry must always split alike.",
+  },
+  key: {
+    type: "string",
+    pattern: "^/",
+    description: "JSON Pointer to the field whose value routes an event to its partition. Without one, round robin.",
+  },
+  eventTime: {
+    type: "string",
+    pattern: "^/",
+    description: "JSON Pointer to the event's own time: RFC 3339 text, or milliseconds since 1970.",
+  },
+  durability: {
+    oneOf: [
+      { enum: ["memory", "everysec", "fsync"] },
+      object("Copies that must have an event.", { replicas: { type: "integer", minimum: 1 } }, ["replicas"]),
+    ],
+    default: "fsync",
+    description: "What an acknowledgement means: see docs/guarantees.md.",
+  },
+  retention: object("What is kept.", {
+    size: { ...size, default: "1GiB", description: `Most bytes kept in each partition. ${size.description}` },
+    age: { ...duration, default: "7d", description: `Longest time a record is kept. ${duration.description}` },
+    onFull: {
+      enum: ["refuse", "trim"],
+      default: "refuse",
+      description:
+        "What gives when a lagging sink fills the store: producers wait, or the sink loses what it did not read.",
+    },
+  }),
+  dedupeWindow: {
+    ...duration,
+    default: "24h",
+    description: `How long an idle producer's chain is kept. ${duration.description}`,
+  },
+  producersMax: { type: "integer", minimum: 1, default: 10_000, description: "Live producers per partition." },
+});
+
+const typed = (description: string, properties: Record<string, unknown>, required: readonly string[]) => ({
+  type: "object",
+  description,
+  properties: {
+    type: { type: "string", description: "Which kind it is: the kind decides the options." },
+    ...properties,
+  },
+  required: ["type", ...required],
+});
+
+const step = {
+  description: "One step: exactly one of filter, map or call.",
+  type: "object",
+  minProperties: 1,
+} as const;
+
+export const CONFIGURATION_SCHEMA = object(
+  "The configuration of a node.",
+  {
+    node: object("This node.", {
+      name: { ...name, description: "Name of the node in logs, metrics and the cluster." },
+      host: {
+        type: "string",
+        default: "127.0.0.1",
+        description: "Address to listen on. Other than loopback needs tokens or TLS.",
+      },
+      port: {
+        type: "integer",
+        minimum: 0,
+        maximum: 65_535,
+        default: 7070,
+        description: "The one port of HTTP and WebSocket.",
+      },
+      data: { type: "string", default: ".headrace", description: "Folder of the embedded log and of what sinks keep." },
+      logLevel: {
+        enum: ["debug", "info", "warn", "error"],
+        default: "info",
+        description: "Least level that is logged.",
+      },
+    }),
+    log: object("Where records are made durable.", {
+      type: {
+        enum: ["lmdb", "redis", "memory"],
+        default: "lmdb",
+        description: "The embedded log, Redis Streams, or memory (nothing survives).",
+      },
+      url: { type: "string", pattern: "^rediss?://", description: "Address of Redis; needed by type redis." },
+      prefix: { ...name, default: "headrace", description: "First part of every key in Redis." },
+    }),
+    streams: mapOf("Streams by name.", stream),
+    sources: mapOf(
+      "Sources by name.",
+      typed(
+        "Reads events from somewhere into a stream.",
+        { stream: { ...name, description: "Stream to append to." } },
+        ["stream"],
+      ),
+    ),
+    pipelines: mapOf(
+      "Pipelines by name.",
+      object(
+        "Takes the records of a stream through steps to sinks.",
+        {
+          from: { ...name, description: "Stream to read." },
+          steps: { type: "array", items: step, default: [], description: "Steps in order." },
+          to: { type: "array", items: name, minItems: 1, description: "Sinks to deliver to." },
+        },
+        ["from", "to"],
+      ),
+    ),
+    sinks: mapOf(
+      "Sinks by name.",
+      typed(
+        "Writes records somewhere.",
+        { start: { enum: ["earliest", "latest"], default: "earliest", description: "Where a new sink begins." } },
+        [],
+      ),
+    ),
+    security: object("Who may connect.", {
+      tokens: {
+        type: "array",
+        items: object(
+          "A key that tokens (JWT) are signed with, or one fixed token.",
+          {
+            name: { ...name, description: "Who bears the token, for logs." },
+            valueFile: { type: "string", description: "File that holds the token." },
+            valueEnv: { type: "string", description: "Environment variable that holds the token." },
+            scopes: {
+              type: "array",
+              items: { type: "string", pattern: "^(produce|consume|admin)(:.+)?$" },
+              description: "What it allows: produce, consume or admin, for all streams or for one (`produce:orders`).",
+            },
+          },
+          ["name", "scopes"],
+        ),
+        description: "Fixed tokens with their scopes.",
+      },
+      jwt: object("Signed tokens.", {
+        secretFile: { type: "string", description: "File that holds a shared secret (HS256)." },
+        secretEnv: { type: "string", description: "Environment variable that holds a shared secret (HS256)." },
+        publicKeyFile: { type: "string", description: "PEM file of a public key (RS256, ES256, EdDSA)." },
+        issuer: { type: "string", description: "Required `iss`." },
+        audience: { type: "string", description: "Required `aud`." },
+      }),
+      tls: object("Serves wss and https.", {
+        certificateFile: { type: "string", description: "PEM file of the certificate chain." },
+        keyFile: { type: "string", description: "PEM file of the private key." },
+      }),
+      origins: {
+        type: "array",
+        items: { type: "string" },
+        description: "Web origins that may connect; the node's own always may.",
+      },
+      hosts: {
+        type: "array",
+        items: { type: "string" },
+        description: "Host names that requests may name, against DNS rebinding.",
+      },
+    }),
+    limits: object("Limits of the node.", {
+      connectionsMax: { type: "integer", minimum: 1, default: 10_000, description: "Open WebSocket connections." },
+      connectionsPerAddressMax: {
+        type: "integer",
+        minimum: 1,
+        default: 1_000,
+        description: "Open connections of one address.",
+      },
+      appendMemory: {
+        ...size,
+        default: "256MiB",
+        description: `Memory set aside for appends under way. ${size.description}`,
+      },
+    }),
+  },
+  [],
+);
+
+export interface StreamConfiguration {
+  readonly schema?: Readonly<Record<string, unknown>>;
+  readonly schemaFile?: string;
+  readonly compatibility: "backward" | "forward" | "full" | "none";
+  readonly partitions: number;
+  readonly key?: string;
+  readonly eventTime?: string;
+  readonly durability: "memory" | "everysec" | "fsync" | { readonly replicas: number };
+  readonly retention: { readonly sizeBytes: number; readonly ageMs: number; readonly onFull: "refuse" | "trim" };
+  readonly dedupeWindowMs: number;
+  readonly producersMax: number;
+}
+
+export interface TokenConfiguration {
+  readonly name: string;
+  readonly valueFile?: string;
+  readonly valueEnv?: string;
+  readonly scopes: readonly string[];
+}
+
+export interface SecurityConfiguration {
+  readonly tokens: readonly TokenConfiguration[];
+  readonly jwt?: {
+    readonly secretFile?: string;
+    readonly secretEnv?: string;
+    readonly publicKeyFile?: string;
+    readonly issuer?: string;
+    readonly audience?: string;
+  };
+  readonly tls?: { readonly certificateFile: string; readonly keyFile: string };
+  readonly origins: readonly string[];
+  readonly hosts: readonly string[];
+}
+
+export interface Configuration {
+  readonly node: {
+    readonly name?: string;
+    readonly host: string;
+    readonly port: number;
+    readonly data: string;
+    readonly logLevel: "debug" | "info" | "warn" | "error";
+  };
+  readonly log: { readonly type: "lmdb" | "redis" | "memory"; readonly url?: string; readonly prefix: string };
+  readonly streams: Readonly<Record<string, StreamConfiguration>>;
+  readonly sources: Readonly<
+    Record<string, { readonly type: string; readonly stream: string; readonly options: Options }>
+  >;
+  readonly pipelines: Readonly<
+    Record<string, { readonly from: string; readonly steps: readonly Options[]; readonly to: readonly string[] }>
+  >;
+  readonly sinks: Readonly<
+    Record<string, { readonly type: string; readonly start: "earliest" | "latest"; readonly options: Options }>
+  >;
+  readonly security: SecurityConfiguration;
+  readonly limits: {
+    readonly connectionsMax: number;
+    readonly connectionsPerAddressMax: number;
+    readonly appendMemoryBytes: number;
+  };
+}
+
+/** Options of one kind of source, sink or step: checked by the kind's own schema. */
+export type Options = Readonly<Record<string, unknown>>;
