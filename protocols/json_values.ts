@@ -1,0 +1,85 @@
+/**
+ * What JSON can not say, said in JSON: `{"$int": "9007199254740993"}`, `{"$bytes": base64}`, `{"$time": RFC 3339}`. A map
+ * that happens to look like one of these is wrapped: `{"$map": {"$int": "..."}}`.
+ */
+import { RejectedError } from "./errors.ts";
+import type { Fields } from "./narrow.ts";
+
+const TAGS: ReadonlySet<string> = new Set(["$int", "$bytes", "$time", "$map"]);
+const INTEGER = /^-?(0|[1-9]\d{0,19})$/;
+const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?Z$/;
+
+/** A value of MessagePack's as one of JSON's. Numbers that are not finite become null: JSON has no word for them. */
+export function toJsonValue(value: unknown): unknown {
+  if (typeof value === "bigint") return { $int: value.toString() };
+  if (typeof value !== "object" || value === null) return value;
+  if (value instanceof Uint8Array) return { $bytes: toBase64(value) };
+  if (value instanceof Date) return { $time: value.toISOString() };
+  if (Array.isArray(value)) return value.map(toJsonValue);
+  const keys = Object.keys(value);
+  const json = Object.fromEntries(keys.map((key) => [key, toJsonValue((value as Fields)[key])]));
+  return keys.length === 1 && TAGS.has(keys[0] as string) ? { $map: json } : json;
+}
+
+/** The way back, in place where nothing is tagged. Throws `MALFORMED_FRAME` for a tag with a bad value. */
+export function fromJsonValue(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) {
+    for (let index = 0; index < value.length; index++) value[index] = fromJsonValue(value[index]);
+    return value;
+  }
+  const fields = value as Fields;
+  const keys = Object.keys(fields);
+  const [key] = keys;
+  if (keys.length === 1 && key !== undefined && TAGS.has(key)) return untag(key, fields[key]);
+  return convertFields(fields, keys);
+}
+
+function convertFields(fields: Fields, keys: readonly string[]): Fields {
+  for (const key of keys) {
+    const before = fields[key];
+    const after = fromJsonValue(before);
+    // Defined, not assigned: a key "__proto__" stays a key, for the scan of the events to refuse.
+    if (after !== before)
+      Object.defineProperty(fields, key, { value: after, enumerable: true, writable: true, configurable: true });
+  }
+  return fields;
+}
+
+function untag(tag: string, value: unknown): unknown {
+  if (tag === "$map" && typeof value === "object" && value !== null && !Array.isArray(value)) {
+    return convertFields(value as Fields, Object.keys(value));
+  }
+  if (tag === "$int" && typeof value === "string" && INTEGER.test(value)) return toInteger(value);
+  if (tag === "$bytes" && typeof value === "string") return fromBase64(value);
+  if (tag === "$time" && typeof value === "string" && TIME.test(value) && !Number.isNaN(Date.parse(value)))
+    return new Date(value);
+  throw new RejectedError("MALFORMED_FRAME", `Cannot read JSON as ${tag} must hold a value of its kind`);
+}
+
+function toInteger(text: string): number | bigint {
+  const value = BigInt(text);
+  if (value < -(2n ** 63n) || value >= 2n ** 64n) {
+    throw new RejectedError("MALFORMED_FRAME", `Cannot read JSON as $int must fit 64 bits: current value is ${text}`);
+  }
+  return Number.isSafeInteger(Number(value)) ? Number(value) : value;
+}
+
+/** Characters of one call of `fromCharCode`: more would overflow the stack. */
+const CHUNK_BYTES = 8_192;
+
+export function toBase64(bytes: Uint8Array): string {
+  let binary = "";
+  for (let at = 0; at < bytes.length; at += CHUNK_BYTES)
+    binary += String.fromCharCode(...bytes.subarray(at, at + CHUNK_BYTES));
+  return btoa(binary);
+}
+
+export function fromBase64(text: string): Uint8Array {
+  try {
+    const binary = atob(text);
+    return Uint8Array.from(binary, (character) => character.charCodeAt(0));
+  } catch (error) {
+    throw new RejectedError("MALFORMED_FRAME", "Cannot read JSON as $bytes must be base64", { cause: error });
+  }
+}
