@@ -1,5 +1,5 @@
 /** What a session sees of the node it is on: streams, their partitions, validation, producers. */
-import type { StreamDescription, WireLimits } from "../../protocols/frames.ts";
+import type { ClientFrame, NodeFrame, StreamDescription, WireLimits } from "../../protocols/frames.ts";
 import type { Sequences } from "../../protocols/sequence.ts";
 import type { ActorReference } from "../kernel/actor.ts";
 import type { Rejects, WelcomeOutcome } from "../log/log.ts";
@@ -58,3 +58,17 @@ export interface SessionEnvironment {
     nowMs: number,
   ): Promise<WelcomeOutcome>;
 }
+
+/** The other side of a session. */
+export interface SessionPeer {
+  /** Sends a frame and answers its size on the wire. */
+  send(frame: NodeFrame): number;
+  close(code: number, reason: string): void;
+}
+
+/** What comes in: bytes to decode, a frame, or the end of the connection. */
+export type SessionInput =
+  | { readonly type: "data"; readonly data: Uint8Array | string; readonly wireBytes: number }
+  | { readonly type: "frame"; readonly frame: ClientFrame; readonly wireBytes: number }
+  | { readonly type: "stopping" }
+  | { readonly type: "disconnected" };

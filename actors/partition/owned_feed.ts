@@ -66,6 +66,10 @@ export class OwnedFeed implements PartitionFeed {
     return this.#log.read(this.partition, { channel, after, committedOffset, bytesMax });
   }
 
+  seek(channel: Channel, timeMs: number): Promise<Position | undefined> {
+    return this.#log.seek(this.partition, channel, timeMs);
+  }
+
   onAdvance(channel: Channel, listener: () => void): { stop(): void } {
     const listeners = this.#listeners.get(channel) ?? new Set();
     this.#listeners.set(channel, listeners.add(listener));

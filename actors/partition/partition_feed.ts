@@ -14,6 +14,8 @@ export interface PartitionFeed {
   bounds(channel: Channel): ChannelBounds;
   /** Reads committed batches after a cursor, from the tail cache or the log. Rejects as `Log.read` does. */
   read(channel: Channel, after: Position | undefined, bytesMax: number): Promise<ReadResult>;
+  /** The cursor to read from so that the first record seen was appended at or after `timeMs`. */
+  seek(channel: Channel, timeMs: number): Promise<Position | undefined>;
   /** Calls `listener` after the committed offset of a channel has moved: a level, so calls may be merged. */
   onAdvance(channel: Channel, listener: () => void): { stop(): void };
   /** Appends to one of the partition's own channels under the owner's fence: outboxes and sinks' dead letters. */

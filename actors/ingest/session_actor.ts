@@ -1,0 +1,207 @@
+/**
+ * Performs what the session machine decides, over whatever carries the frames: a WebSocket, or a caller in this process.
+ * Holds no decision of its own.
+ */
+import { HeadraceError, RejectedError, UnavailableError } from "../../protocols/errors.ts";
+import type { ClientFrame } from "../../protocols/frames.ts";
+import type { Actor, ActorContext, ActorDefinition, ActorReference } from "../kernel/actor.ts";
+import type { PartitionReply } from "../partition/partition.ts";
+import type { PartitionFeed } from "../partition/partition_feed.ts";
+import type { SessionEnvironment, SessionInput, SessionPeer } from "./session.ts";
+import { stepSession } from "./session_machine.ts";
+import { createSession, type SessionEffect, type SessionMessage, type SessionState } from "./session_state.ts";
+import { beginning, type Subscription, type SubscriptionRead } from "./subscription_machine.ts";
+
+type Message = SessionMessage | Extract<SessionInput, { type: "data" }>;
+
+export interface SessionOptions {
+  readonly name: string;
+  readonly environment: SessionEnvironment;
+  readonly peer: SessionPeer;
+  readonly creditBytes: number;
+  /** Throws `RejectedError`. */
+  readonly decode: (data: Uint8Array | string) => ClientFrame;
+}
+
+export const sessionActor = (options: SessionOptions): ActorDefinition<SessionInput> => ({
+  name: options.name,
+  mailbox: { messagesMax: 1_024, weightBytesMax: options.creditBytes },
+  start: (context) => new SessionActor(options, context as ActorContext<Message>).begin(),
+});
+
+class SessionActor implements Actor<Message> {
+  readonly #options: SessionOptions;
+  readonly #context: ActorContext<Message>;
+  readonly #listening = new Map<number, { stop(): void }[]>();
+  #state: SessionState;
+
+  constructor(options: SessionOptions, context: ActorContext<Message>) {
+    this.#options = options;
+    this.#context = context;
+    this.#state = createSession(options.environment, options.creditBytes);
+  }
+
+  begin(): Actor<SessionInput> {
+    this.receive({ type: "connected" });
+    return this as Actor<SessionInput>;
+  }
+
+  receive(message: Message): void {
+    const [state, effects] = stepSession(
+      this.#state,
+      message.type === "data" ? this.#decode(message) : message,
+      this.#context.nowMs(),
+    );
+    this.#state = state;
+    for (const effect of effects) this.#perform(effect);
+  }
+
+  /** A crash or a stop leaves no connection without its actor: the client connects again. */
+  stop(): void {
+    for (const id of [...this.#listening.keys()]) this.#unlisten(id);
+    this.#options.peer.close(1012, "restarting");
+  }
+
+  #decode(message: Extract<Message, { type: "data" }>): SessionMessage {
+    try {
+      return { type: "frame", frame: this.#options.decode(message.data), wireBytes: message.wireBytes };
+    } catch (error) {
+      if (error instanceof RejectedError) return { type: "malformed", error };
+      throw error;
+    }
+  }
+
+  #perform(effect: SessionEffect): void {
+    const { environment, peer } = this.#options;
+    const { self } = this.#context;
+    switch (effect.type) {
+      case "send": {
+        const wireBytes = peer.send(effect.frame);
+        if (effect.frame.type !== "records") return;
+        self.tell({ type: "sent_records", subscription: effect.frame.subscription, wireBytes });
+        return;
+      }
+      case "close":
+        peer.close(effect.code, effect.reason);
+        return;
+      case "wait":
+        this.#context.after(effect.delayMs, effect.message);
+        return;
+      case "authenticate":
+        environment.authenticate(effect.token).then(
+          (permissions) => self.tell({ type: "authenticated", permissions }),
+          (error) => self.tell({ type: "welcome_failed", error: unavailable("authenticate", error) }),
+        );
+        return;
+      case "welcome_producer": {
+        const { producerId, instance, producerEpoch } = effect.hello;
+        environment.welcomeProducer(producerId ?? "", instance ?? "", producerEpoch, this.#context.nowMs()).then(
+          (outcome) => self.tell({ type: "welcomed", outcome }),
+          (error) => self.tell({ type: "welcome_failed", error: unavailable("welcome a producer", error) }),
+        );
+        return;
+      }
+      case "flush_soon":
+        queueMicrotask(() => self.tell({ type: "flush" }));
+        return;
+      case "append":
+        this.#append(effect);
+        return;
+      case "open_chain":
+      case "declare_lost":
+        this.#callChain(effect);
+        return;
+      case "listen":
+        this.#listen(effect.subscription);
+        return;
+      case "unlisten":
+        this.#unlisten(effect.subscription);
+        return;
+      case "read":
+        this.#read(effect.subscription, effect.read);
+        return;
+    }
+  }
+
+  #append(effect: Extract<SessionEffect, { type: "append" }>): void {
+    const entry = this.#options.environment.directory.partition(effect.stream, effect.partition);
+    const weightBytes = effect.items.reduce((sum, item) => sum + item.batch.events.byteLength, 0);
+    const replyTo: ActorReference<PartitionReply> = this.#context.self;
+    // Not awaited: order is kept by the mailbox, and what waits in it is within this connection's credit (N4).
+    void entry?.reference.send({ type: "append", items: effect.items, replyTo }, weightBytes);
+  }
+
+  #callChain(effect: Extract<SessionEffect, { type: "open_chain" | "declare_lost" }>): void {
+    const { frame, producerId, requestId } = effect;
+    const entry = this.#options.environment.directory.partition(frame.stream, frame.partition);
+    const about = { requestId, producerId, producerEpoch: frame.producerEpoch, replyTo: this.#context.self };
+    // In the data lane, so that it stays behind the appends sent before it.
+    void entry?.reference.send(
+      effect.type === "open_chain"
+        ? { type: "open_chain", ...about }
+        : { type: "declare_lost", ...about, from: effect.frame.from ?? undefined, to: effect.frame.to },
+      0,
+    );
+  }
+
+  #listen(subscription: Subscription): void {
+    const stops: { stop(): void }[] = [];
+    for (const partition of subscription.partitions.keys()) {
+      const entry = this.#options.environment.directory.partition(subscription.stream, partition);
+      if (entry === undefined) continue;
+      let feedListener: { stop(): void } | undefined;
+      const notify = () => this.#context.self.tell({ type: "advanced", subscription: subscription.id, partition });
+      const follow = () => {
+        feedListener?.stop();
+        const feed = this.#options.environment.directory.partition(subscription.stream, partition)?.feed;
+        feedListener = feed?.onAdvance(subscription.channel, notify);
+        notify();
+      };
+      stops.push(entry.onFeedChange(follow), { stop: () => feedListener?.stop() });
+      follow();
+    }
+    this.#listening.set(subscription.id, stops);
+  }
+
+  #unlisten(id: number): void {
+    for (const listener of this.#listening.get(id) ?? []) listener.stop();
+    this.#listening.delete(id);
+  }
+
+  #read(subscription: Subscription, read: SubscriptionRead): void {
+    const { partition } = read;
+    const feed = this.#options.environment.directory.partition(subscription.stream, partition)?.feed;
+    const about = { subscription: subscription.id, partition };
+    if (feed === undefined) {
+      this.#context.self.tell({ type: "read_failed", ...about, isRetriable: false });
+      return;
+    }
+    this.#readFrom(feed, subscription, read).then(
+      (message) => this.#context.self.tell(message),
+      () => this.#context.self.tell({ type: "read_failed", ...about, isRetriable: false }),
+    );
+  }
+
+  async #readFrom(feed: PartitionFeed, subscription: Subscription, read: SubscriptionRead): Promise<SessionMessage> {
+    const { channel } = subscription;
+    const about = { subscription: subscription.id, partition: read.partition };
+    if (read.kind === "after") {
+      const result = await feed.read(channel, read.after, read.bytesMax);
+      return { type: "read", ...about, result, bounds: feed.bounds(channel) };
+    }
+    const { from } = read;
+    const at =
+      typeof from === "object" && "timeMs" in from
+        ? await feed.seek(channel, from.timeMs)
+        : beginning(from, feed.bounds(channel));
+    return { type: "began", ...about, at };
+  }
+}
+
+function unavailable(action: string, error: unknown): HeadraceError {
+  if (error instanceof HeadraceError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  return new UnavailableError("STORE_UNAVAILABLE", `Cannot ${action} as the log must answer: ${reason}`, {
+    cause: error,
+  });
+}

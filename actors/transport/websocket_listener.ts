@@ -1,0 +1,287 @@
+/**
+ * Takes WebSocket upgrades and gives each connection a session: frames in by way of its mailbox, frames out as bytes.
+ * Holds what keeps a bad peer from harming others: limits of connections, of fragments and of unsent bytes, and pings
+ * that find half-open connections.
+ */
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import type { WebSocket, WebSocketServer } from "ws";
+import { loadDriver } from "../../deps.ts";
+import { decodeFrame, encodeFrame, FRAME_LIMITS, wireBytes } from "../../protocols/codec.ts";
+import { HeadraceError, OverloadedError, RejectedError } from "../../protocols/errors.ts";
+import { type ClientFrame, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, type Subprotocol } from "../../protocols/frames.ts";
+import type { SessionInput, SessionPeer } from "../ingest/session.ts";
+import type { ActorReference, Timer } from "../kernel/actor.ts";
+
+export const LISTENER_LIMITS = {
+  /** Pieces that one message may come in; the default of the library pins megabytes for each connection. */
+  fragmentsMax: 128,
+  /** Unsent bytes above which a connection is not read any more: a client that never reads its acks. */
+  unsentBytesMax: 8_388_608,
+  /** How long a connection may stay above it. */
+  unsentForMs: 30_000,
+  /** Between pings; a connection that has not answered the last one is ended. */
+  pingEveryMs: 20_000,
+} as const;
+
+export interface ListenerOptions {
+  readonly frameBytesMax: number;
+  readonly connectionsMax: number;
+  readonly connectionsPerAddressMax: number;
+  /** Throws `RejectedError` for a request that may not connect (Origin, Host). */
+  readonly admit: (request: IncomingMessage) => void;
+  /** The token of a request's own header, for clients that can set one. */
+  readonly openSession: OpenSessionFor;
+  setTimer(delayMs: number, callback: () => void): Timer;
+}
+
+/** Opens a session; throws `OverloadedError` when there is no memory for another. */
+export type OpenSessionFor = (
+  peer: SessionPeer,
+  decode: (data: Uint8Array | string) => ClientFrame,
+  request: IncomingMessage,
+  onEnd: () => void,
+) => Promise<ActorReference<SessionInput>>;
+
+export interface WebSocketListener {
+  readonly connectionCount: number;
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  /** Tells every session to take no more; resolves when all connections are closed. */
+  close(): Promise<void>;
+}
+
+const CLIENT_FRAMES: ReadonlySet<string> = new Set([
+  ...["hello", "open", "append", "lost"],
+  ...["subscribe", "unsubscribe", "credit", "goodbye"],
+]);
+
+export async function createWebSocketListener(options: ListenerOptions): Promise<WebSocketListener> {
+  const ws = await loadDriver("ws");
+  const server: WebSocketServer = new ws.WebSocketServer({
+    noServer: true,
+    maxPayload: options.frameBytesMax,
+    perMessageDeflate: false,
+    maxFragments: LISTENER_LIMITS.fragmentsMax,
+    handleProtocols: (offered) => subprotocolOf(offered) ?? false,
+  } as ConstructorParameters<typeof ws.WebSocketServer>[0]);
+  return new Listener(server, options);
+}
+
+const subprotocolOf = (offered: ReadonlySet<string>): Subprotocol | undefined =>
+  ([SUBPROTOCOL_MSGPACK, SUBPROTOCOL_JSON] as const).find((name) => offered.has(name));
+
+class Listener implements WebSocketListener {
+  readonly #server: WebSocketServer;
+  readonly #options: ListenerOptions;
+  readonly #perAddress = new Map<string, number>();
+  readonly #open = new Map<WebSocket, ActorReference<SessionInput> | undefined>();
+  #isClosing = false;
+  #onEmpty: (() => void) | undefined;
+
+  constructor(server: WebSocketServer, options: ListenerOptions) {
+    this.#server = server;
+    this.#options = options;
+  }
+
+  get connectionCount(): number {
+    return this.#open.size;
+  }
+
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const address = request.socket.remoteAddress ?? "unknown";
+    socket.on("error", () => socket.destroy());
+    try {
+      this.#admit(request, address);
+    } catch (error) {
+      refuseUpgrade(socket, error);
+      return;
+    }
+    this.#server.handleUpgrade(request, socket, head, (webSocket) => this.#connected(webSocket, request, address));
+  }
+
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    for (const [webSocket, session] of this.#open) {
+      if (session === undefined) webSocket.close(1001, "going away");
+      else session.tell({ type: "stopping" });
+    }
+    if (this.#open.size > 0) await new Promise<void>((resolve) => (this.#onEmpty = resolve));
+    this.#server.close();
+  }
+
+  #admit(request: IncomingMessage, address: string): void {
+    this.#options.admit(request);
+    const offered = new Set((request.headers["sec-websocket-protocol"] ?? "").split(",").map((name) => name.trim()));
+    if (subprotocolOf(offered) === undefined) {
+      throw new RejectedError(
+        "UNSUPPORTED_PROTOCOL",
+        `Cannot upgrade as the subprotocol must be ${SUBPROTOCOL_MSGPACK} or ${SUBPROTOCOL_JSON}: offered were [${[...offered].join(", ")}]`,
+      );
+    }
+    const { connectionsMax, connectionsPerAddressMax } = this.#options;
+    const ofAddress = this.#perAddress.get(address) ?? 0;
+    if (this.#isClosing || this.#open.size >= connectionsMax || ofAddress >= connectionsPerAddressMax) {
+      throw new OverloadedError(
+        "TOO_MANY_CONNECTIONS",
+        `Cannot upgrade as connections must stay below ${connectionsMax}, and ${connectionsPerAddressMax} from one address: current values are ${this.#open.size} and ${ofAddress}`,
+        2_000,
+      );
+    }
+  }
+
+  #connected(webSocket: WebSocket, request: IncomingMessage, address: string): void {
+    this.#open.set(webSocket, undefined);
+    this.#perAddress.set(address, (this.#perAddress.get(address) ?? 0) + 1);
+    const connection = new ServedConnection(webSocket, this.#options);
+    webSocket.on("close", () => {
+      this.#open.delete(webSocket);
+      const left = (this.#perAddress.get(address) ?? 1) - 1;
+      if (left === 0) this.#perAddress.delete(address);
+      else this.#perAddress.set(address, left);
+      if (this.#open.size === 0) this.#onEmpty?.();
+    });
+    connection.serve(request).then(
+      (session) => {
+        if (!this.#open.has(webSocket)) return;
+        this.#open.set(webSocket, session);
+        if (this.#isClosing) session.tell({ type: "stopping" });
+      },
+      (error) => connection.refuse(error),
+    );
+  }
+}
+
+/** One WebSocket and the session behind it. */
+class ServedConnection {
+  readonly #webSocket: WebSocket;
+  readonly #options: ListenerOptions;
+  readonly #subprotocol: Subprotocol;
+  #session: ActorReference<SessionInput> | undefined;
+  #isAlive = true;
+  #hasEnded = false;
+  #pauses = 0;
+  #unsentTimer: Timer | undefined;
+
+  constructor(webSocket: WebSocket, options: ListenerOptions) {
+    this.#webSocket = webSocket;
+    this.#options = options;
+    this.#subprotocol = webSocket.protocol as Subprotocol;
+  }
+
+  async serve(request: IncomingMessage): Promise<ActorReference<SessionInput>> {
+    const webSocket = this.#webSocket;
+    webSocket.binaryType = "nodebuffer";
+    this.#pause(); // until there is a session to take what comes
+    webSocket.on("message", (data, isBinary) => this.#take(data as Buffer, isBinary));
+    webSocket.on("pong", () => (this.#isAlive = true));
+    webSocket.on("error", () => webSocket.terminate());
+    webSocket.on("close", () => {
+      this.#hasEnded = true;
+      this.#unsentTimer?.cancel();
+      this.#session?.tell({ type: "disconnected" });
+    });
+    const limits = { ...FRAME_LIMITS, frameBytesMax: this.#options.frameBytesMax };
+    const decode = (data: Uint8Array | string): ClientFrame =>
+      asClientFrame(decodeFrame(data, this.#subprotocol, limits));
+    const session = await this.#options.openSession(this.#peer(), decode, request, () =>
+      webSocket.close(1012, "session ended"),
+    );
+    this.#session = session;
+    if (this.#hasEnded) session.tell({ type: "disconnected" });
+    this.#resume();
+    this.#pingLater();
+    return session;
+  }
+
+  refuse(error: unknown): void {
+    const code = error instanceof HeadraceError ? error.code : "CONNECTION_LOST";
+    const message = error instanceof Error ? error.message : String(error);
+    const retry = error instanceof OverloadedError ? { retryAfterMs: error.retryAfterMs } : {};
+    this.#webSocket.send(encodeFrame({ type: "error", code, message, ...retry }, this.#subprotocol));
+    this.#webSocket.close(error instanceof OverloadedError ? 1013 : 1011, code);
+  }
+
+  #peer(): SessionPeer {
+    return {
+      send: (frame) => {
+        if (this.#hasEnded) return 0;
+        const data = encodeFrame(frame, this.#subprotocol);
+        this.#webSocket.send(data, () => this.#sent());
+        if (this.#webSocket.bufferedAmount > LISTENER_LIMITS.unsentBytesMax) this.#holdBack();
+        return wireBytes(data);
+      },
+      close: (code, reason) => this.#webSocket.close(code, reason),
+    };
+  }
+
+  #take(data: Buffer, isBinary: boolean): void {
+    const input: SessionInput = {
+      type: "data",
+      data: isBinary ? data : data.toString("utf8"),
+      wireBytes: data.byteLength,
+    };
+    if (this.#session?.trySend(input, data.byteLength) === true) return;
+    this.#pause();
+    void this.#session?.send(input, data.byteLength).then(() => this.#resume());
+  }
+
+  /** A client that does not read is not read either, and ended after a while. */
+  #holdBack(): void {
+    if (this.#unsentTimer !== undefined) return;
+    this.#pause();
+    this.#unsentTimer = this.#options.setTimer(LISTENER_LIMITS.unsentForMs, () => this.#webSocket.terminate());
+  }
+
+  #sent(): void {
+    if (this.#unsentTimer === undefined || this.#webSocket.bufferedAmount > LISTENER_LIMITS.unsentBytesMax / 2) return;
+    this.#unsentTimer.cancel();
+    this.#unsentTimer = undefined;
+    this.#resume();
+  }
+
+  #pause(): void {
+    this.#pauses += 1;
+    if (this.#pauses === 1) this.#webSocket.pause();
+  }
+
+  #resume(): void {
+    this.#pauses -= 1;
+    if (this.#pauses === 0) this.#webSocket.resume();
+  }
+
+  #pingLater(): void {
+    this.#options.setTimer(LISTENER_LIMITS.pingEveryMs, () => {
+      if (this.#hasEnded) return;
+      if (!this.#isAlive && this.#pauses === 0) {
+        this.#webSocket.terminate();
+        return;
+      }
+      this.#isAlive = false;
+      this.#webSocket.ping();
+      this.#pingLater();
+    });
+  }
+}
+
+function asClientFrame(frame: { readonly type: string }): ClientFrame {
+  if (CLIENT_FRAMES.has(frame.type)) return frame as ClientFrame;
+  throw new RejectedError(
+    "UNKNOWN_FRAME",
+    `Cannot take a frame as a client must not send it: its type is ${frame.type}`,
+  );
+}
+
+function refuseUpgrade(socket: Duplex, error: unknown): void {
+  const isOverloaded = error instanceof OverloadedError;
+  const [status, text] = isOverloaded
+    ? [503, "Service Unavailable"]
+    : error instanceof RejectedError && error.code === "UNSUPPORTED_PROTOCOL"
+      ? [400, "Bad Request"]
+      : [403, "Forbidden"];
+  const code = error instanceof HeadraceError ? error.code : "INVARIANT_VIOLATED";
+  const body = JSON.stringify({ code, message: error instanceof Error ? error.message : String(error) });
+  const retry = isOverloaded ? `Retry-After: ${Math.ceil(error.retryAfterMs / 1000)}\r\n` : "";
+  socket.end(
+    `HTTP/1.1 ${status} ${text}\r\nConnection: close\r\nContent-Type: application/json\r\n${retry}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
+}
