@@ -1,0 +1,43 @@
+/** The only file that reads the environment: variables that override the configuration, and secrets named by it. */
+import { readFile } from "node:fs/promises";
+import { ConfigurationError } from "../protocols/errors.ts";
+
+export interface EnvironmentSettings {
+  readonly port?: number;
+  readonly data?: string;
+  readonly logLevel?: string;
+}
+
+/** What the environment says: `HEADRACE_PORT`, `HEADRACE_DATA`, `HEADRACE_LOG_LEVEL`. */
+export function readEnvironment(): EnvironmentSettings {
+  const { HEADRACE_PORT: port, HEADRACE_DATA: data, HEADRACE_LOG_LEVEL: logLevel } = process.env;
+  return {
+    ...(port === undefined ? {} : { port: portNumber(port) }),
+    ...(data === undefined ? {} : { data }),
+    ...(logLevel === undefined ? {} : { logLevel }),
+  };
+}
+
+function portNumber(text: string): number {
+  const port = Number(text);
+  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
+  throw new ConfigurationError(
+    "INVALID_CONFIGURATION",
+    `Cannot use HEADRACE_PORT as it must be a port from 0 to 65535: current value is ${text}`,
+  );
+}
+
+/** A secret from a file (its trailing newline removed) or from an environment variable. Never logged. */
+export async function readSecret(source: { readonly file?: string; readonly variable?: string }): Promise<string> {
+  const name = source.file ?? `$${source.variable}`;
+  const value =
+    source.file === undefined
+      ? process.env[source.variable ?? ""]
+      : await readFile(source.file, "utf8").catch(() => undefined);
+  const secret = value?.replace(/\r?\n$/, "");
+  if (secret !== undefined && secret.length > 0) return secret;
+  throw new ConfigurationError(
+    "INVALID_CONFIGURATION",
+    `Cannot read a secret as ${name} must hold one: it is missing or empty`,
+  );
+}

@@ -1,0 +1,174 @@
+/**
+ * The one port: mounts the HTTP routes that stations offer beside the WebSocket endpoint. Errors leave as
+ * `{code, message}` with the status that their class stands for.
+ */
+import { readFile } from "node:fs/promises";
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { loadDriver } from "../deps.ts";
+import {
+  ConfigurationError,
+  FencedError,
+  HeadraceError,
+  OverloadedError,
+  RejectedError,
+  UnavailableError,
+} from "../protocols/errors.ts";
+import type { Access, Grants } from "./access.ts";
+import type { SecurityConfiguration } from "./configuration_schema.ts";
+
+/** Limits of HTTP: a client that dribbles its request is cut off, and holds nobody else up. */
+export const HTTP_LIMITS = {
+  headersWithinMs: 10_000,
+  requestWithinMs: 60_000,
+  keepAliveMs: 65_000,
+  headerBytesMax: 16_384,
+  bodyBytesMax: 16_777_216,
+} as const;
+
+declare module "fastify" {
+  interface FastifyRequest {
+    grants: Grants;
+  }
+}
+
+/** A station's routes. Those mounted `open` need no token. */
+export interface Routes {
+  readonly isOpen: boolean;
+  mount(server: FastifyInstance): void;
+}
+
+export interface HttpServerOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly access: Access;
+  readonly tls: SecurityConfiguration["tls"];
+  readonly routes: readonly Routes[];
+  readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+}
+
+export interface HttpServer {
+  /** `http://host:port`, with the port that was given. */
+  readonly address: string;
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+/** Listens. Throws `ConfigurationError` `PORT_IN_USE`. */
+export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
+  const { fastify } = await loadDriver("fastify");
+  const tls = options.tls;
+  const common = {
+    logger: false,
+    bodyLimit: HTTP_LIMITS.bodyBytesMax,
+    requestTimeout: HTTP_LIMITS.requestWithinMs,
+    keepAliveTimeout: HTTP_LIMITS.keepAliveMs,
+    forceCloseConnections: true,
+    exposeHeadRoutes: true,
+  } as const;
+  const http = { maxHeaderSize: HTTP_LIMITS.headerBytesMax, headersTimeout: HTTP_LIMITS.headersWithinMs };
+  const server = (tls === undefined
+    ? fastify({ ...common, http })
+    : fastify({
+        ...common,
+        https: { ...http, cert: await readFile(tls.certificateFile), key: await readFile(tls.keyFile) },
+      })) as unknown as FastifyInstance;
+  server.setErrorHandler((error, _request, reply) => sendError(reply, error));
+  server.setNotFoundHandler((request, reply) => {
+    void reply
+      .status(404)
+      .send({ code: "NOT_FOUND", message: `Cannot find ${request.method} ${request.url}: see /openapi.json` });
+  });
+  server.addHook("onRequest", async (request) => options.access.admit(request.raw));
+  for (const routes of options.routes) {
+    await server.register(async (scope) => {
+      if (!routes.isOpen) scope.addHook("onRequest", (request) => requireToken(request, options.access));
+      routes.mount(scope);
+    });
+  }
+  server.server.on("upgrade", (request, socket, head) => {
+    if (pathOf(request) === "/v1/connect") options.upgrade(request, socket, head);
+    else socket.end("HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n");
+  });
+  await listen(server, options);
+  const bound = server.server.address();
+  const port = typeof bound === "object" && bound !== null ? bound.port : options.port;
+  const host = options.host.includes(":") ? `[${options.host}]` : options.host;
+  return {
+    port,
+    address: `${tls === undefined ? "http" : "https"}://${host}:${port}`,
+    close: () => server.close(),
+  };
+}
+
+async function listen(server: FastifyInstance, options: HttpServerOptions): Promise<void> {
+  try {
+    await server.listen({ host: options.host, port: options.port });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
+    throw new ConfigurationError(
+      "PORT_IN_USE",
+      `Cannot listen on ${options.host}:${options.port} as the port must be free: another program holds it (choose one with node.port or HEADRACE_PORT)`,
+      { cause: error },
+    );
+  }
+}
+
+async function requireToken(request: FastifyRequest, access: Access): Promise<void> {
+  const header = request.headers.authorization;
+  const grants = await access.authenticate(header?.startsWith("Bearer ") === true ? header.slice(7) : undefined);
+  if (grants === undefined) {
+    throw new RejectedError(
+      "UNAUTHENTICATED",
+      "Cannot answer as the request must bear a valid token (Authorization: Bearer ...): none was accepted",
+    );
+  }
+  request.grants = grants;
+}
+
+function statusOf(error: unknown): number {
+  if (error instanceof RejectedError) return rejectedStatus(error);
+  if (error instanceof OverloadedError) return error.code === "TOO_MANY_CONNECTIONS" ? 503 : 429;
+  if (error instanceof UnavailableError) return 503;
+  if (error instanceof FencedError) return 409;
+  const status = (error as { statusCode?: unknown }).statusCode;
+  return typeof status === "number" ? status : 500;
+}
+
+function rejectedStatus(error: RejectedError): number {
+  switch (error.code) {
+    case "UNAUTHENTICATED":
+      return 401;
+    case "FORBIDDEN":
+    case "ORIGIN_REFUSED":
+    case "HOST_REFUSED":
+      return 403;
+    case "UNKNOWN_STREAM":
+    case "UNKNOWN_PARTITION":
+      return 404;
+    case "FRAME_TOO_LARGE":
+    case "BATCH_TOO_LARGE":
+    case "EVENT_TOO_LARGE":
+      return 413;
+    case "IDEMPOTENCY_KEY_REUSED":
+    case "SCHEMA_VIOLATION":
+      return 422;
+    default:
+      return 400;
+  }
+}
+
+/** Answers with an error's status, code and message, and says when to try again. */
+export function sendError(reply: FastifyReply, error: unknown): FastifyReply {
+  const status = statusOf(error);
+  const code = error instanceof HeadraceError ? error.code : ((error as { code?: string }).code ?? "INTERNAL");
+  const message =
+    status === 500 ? "Cannot answer as something failed inside the node: see its log" : (error as Error).message;
+  if (error instanceof OverloadedError) reply.header("Retry-After", Math.ceil(error.retryAfterMs / 1000));
+  else if (status === 503) reply.header("Retry-After", 1);
+  if (status === 401) reply.header("WWW-Authenticate", "Bearer");
+  return reply.status(status).send({ code, message });
+}
+
+const pathOf = (request: IncomingMessage): string => (request.url ?? "/").split("?")[0] ?? "/";

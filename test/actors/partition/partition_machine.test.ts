@@ -1,0 +1,153 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import type { AppendBatch, Claim } from "../../../actors/log/log.ts";
+import type { PartitionReply, ReplyTo } from "../../../actors/partition/partition.ts";
+import {
+  createPartition,
+  type PartitionEffect,
+  type PartitionMessage,
+  stepPartition,
+} from "../../../actors/partition/partition_machine.ts";
+import { FencedError, UnavailableError } from "../../../protocols/errors.ts";
+import { epoch, offset, partitionId } from "../../../protocols/position.ts";
+
+const partition = { stream: "s", partition: partitionId(0) };
+const replyTo = {} as ReplyTo;
+const batch = (n: number, sizeBytes = 100): AppendBatch => ({
+  producerId: "p",
+  producerEpoch: 1,
+  previousSequence: n === 0 ? undefined : [0, n - 1, 0],
+  sequences: { first: [0, n, 0], count: 1 },
+  schemaVersion: 0,
+  events: new Uint8Array(sizeBytes),
+  appendedAtMs: 0,
+});
+const claim = (ofEpoch: number, sizeBytes = 0): Claim => ({
+  ownership: { partition, epoch: epoch(ofEpoch), store: "one" },
+  channels: new Map([["records", { epochs: [], firstOffset: offset(0), endOffset: offset(sizeBytes), sizeBytes }]]),
+  checkpoints: new Map(),
+});
+
+/** A machine with its effects gathered. */
+function partitionUnderTest(options: { bytesMax?: number; onFull?: "refuse" | "trim"; consumers?: string[] } = {}) {
+  const state = createPartition(
+    partition,
+    { bytesMax: options.bytesMax ?? 1e9, ageMaxMs: 1e9, onFull: options.onFull ?? "refuse" },
+    options.consumers ?? [],
+  );
+  const tell = (message: PartitionMessage): readonly PartitionEffect[] => stepPartition(state, message, 1_000)[1];
+  const append = (...ns: number[]) =>
+    tell({ type: "append", items: ns.map((n) => ({ requestId: n, batch: batch(n) })), replyTo });
+  return { state, tell, append };
+}
+const kinds = (effects: readonly PartitionEffect[]) => effects.map((effect) => effect.type);
+const answersIn = (effects: readonly PartitionEffect[]): PartitionReply["answers"] =>
+  effects.flatMap((effect) => (effect.type === "reply" ? effect.answers : []));
+const written = (...ns: number[]) => ({
+  outcomes: ns.map((n) => ({ kind: "written" as const, firstOffset: offset(n), count: 1 })),
+  endOffset: offset(Math.max(...ns) + 1),
+});
+
+test("P1: nothing is answered before the log has answered for it", () => {
+  const { tell, append } = partitionUnderTest();
+  tell({ type: "start" });
+  tell({ type: "claimed", claim: claim(5) });
+  assert.equal(kinds(append(0)), ["append"]);
+  const effects = tell({ type: "appended", epoch: epoch(5), result: written(0) });
+  assert.equal(kinds(effects), ["committed", "reply"]);
+  assert.is(answersIn(effects)[0]?.requestId, 0);
+});
+
+test("P2: what arrives while an append is in flight goes together in the next one", () => {
+  const { tell, append } = partitionUnderTest();
+  tell({ type: "claimed", claim: claim(5) });
+  append(0);
+  assert.equal(append(1), []);
+  assert.equal(append(2, 3), []);
+  const effects = tell({ type: "appended", epoch: epoch(5), result: written(0) });
+  const next = effects.find((effect) => effect.type === "append");
+  assert.is(next?.type === "append" && next.batches.length, 3);
+});
+
+test("P3: after an unknown outcome it claims first, then writes what was in flight before what came later", () => {
+  const { tell, append } = partitionUnderTest();
+  tell({ type: "claimed", claim: claim(5) });
+  append(0);
+  append(1);
+  const error = new UnavailableError("STORE_UNAVAILABLE", "away");
+  assert.equal(kinds(tell({ type: "append_failed", epoch: epoch(5), error })), ["disowned", "claim"]);
+  assert.equal(append(2), [], "nothing is written without an ownership");
+  assert.equal(
+    kinds(tell({ type: "appended", epoch: epoch(5), result: written(0) })),
+    [],
+    "a late answer counts for nothing",
+  );
+  const effects = tell({ type: "claimed", claim: claim(6) });
+  const again = effects.find((effect) => effect.type === "append");
+  assert.equal(again?.type === "append" && again.batches.map((one) => one.previousSequence?.[1]), [undefined, 0, 1]);
+});
+
+test("a failure told of an epoch that has ended does not end the next one", () => {
+  const { tell } = partitionUnderTest();
+  tell({ type: "claimed", claim: claim(6) });
+  const error = new FencedError("STALE_EPOCH", "old");
+  assert.equal(tell({ type: "ownership_doubted", epoch: epoch(5), error }), []);
+});
+
+test("P6: a claim refused for a higher grant stands down and refuses everything that waits", () => {
+  const { tell, append } = partitionUnderTest();
+  tell({ type: "start" });
+  append(0);
+  const effects = tell({ type: "claim_failed", error: new FencedError("STALE_GRANT", "someone else") });
+  const [answer] = answersIn(effects);
+  assert.is(answer?.kind === "refused" && answer.error.code, "NOT_OWNER");
+  assert.is(answersIn(append(1))[0]?.kind, "refused");
+});
+
+test("a store that is away is asked again with growing delays, and what waits is kept", () => {
+  const { tell, append, state } = partitionUnderTest();
+  tell({ type: "start" });
+  append(0);
+  const away = { type: "claim_failed", error: new UnavailableError("STORE_UNAVAILABLE", "away") } as const;
+  const delays = Array.from({ length: 8 }, () => {
+    const [wait] = tell(away);
+    return wait?.type === "wait" ? wait.delayMs : -1;
+  });
+  assert.equal(delays, [50, 100, 200, 400, 800, 1_600, 2_000, 2_000]);
+  assert.is(state.pending.length, 1);
+});
+
+test("a sink whose fence is higher makes the partition claim an epoch above it", () => {
+  const { tell } = partitionUnderTest();
+  tell({ type: "claimed", claim: claim(5) });
+  const effects = tell({ type: "fence_seen", epoch: epoch(40) });
+  assert.equal(kinds(effects), ["disowned", "claim"]);
+  assert.is(effects[1]?.type === "claim" && effects[1].atLeast, 41);
+});
+
+test("P5: retention takes nothing that a configured consumer has not handled, not even before it has reported", () => {
+  const { tell } = partitionUnderTest({ bytesMax: 100, consumers: ["sink/a"] });
+  tell({ type: "claimed", claim: claim(5, 200) });
+  assert.not(kinds(tell({ type: "sweep_due" })).includes("trim"));
+  tell({ type: "consumer_at", consumer: "sink/a", channel: "records", offset: offset(30) });
+  const trim = tell({ type: "sweep_due" }).find((effect) => effect.type === "trim");
+  assert.is(trim?.type === "trim" && trim.beforeOffset, 30);
+});
+
+test("a partition that a lagging sink keeps full refuses appends and names the sink", () => {
+  const { tell, append } = partitionUnderTest({ bytesMax: 100, consumers: ["sink/slow"] });
+  tell({ type: "claimed", claim: claim(5, 200) });
+  tell({ type: "sweep_due" });
+  const [answer] = answersIn(append(0));
+  assert.match(answer?.kind === "refused" ? answer.error.message : "", /what sink\/slow has not read/);
+});
+
+test("a stream that trims when full trims past the lagging sink and takes appends", () => {
+  const { tell, append } = partitionUnderTest({ bytesMax: 100, onFull: "trim", consumers: ["sink/slow"] });
+  tell({ type: "claimed", claim: claim(5, 200) });
+  const trim = tell({ type: "sweep_due" }).find((effect) => effect.type === "trim");
+  assert.is(trim?.type === "trim" && trim.beforeOffset, 100);
+  assert.equal(kinds(append(0)), ["append"]);
+});
+
+test.run();

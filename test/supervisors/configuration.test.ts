@@ -1,0 +1,103 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { checkConfiguration, type KnownKinds } from "../../supervisors/configuration.ts";
+
+const kinds: KnownKinds = {
+  sources: new Map([
+    ["host_metrics", { type: "object", properties: { everyMs: { type: "integer" } }, additionalProperties: false }],
+  ]),
+  sinks: new Map([
+    [
+      "file",
+      {
+        type: "object",
+        properties: { directory: { type: "string" } },
+        required: ["directory"],
+        additionalProperties: false,
+      },
+    ],
+    ["stream", { type: "object", properties: { stream: { type: "string" } } }],
+  ]),
+};
+
+const check = (text: string) => checkConfiguration(text, "/", kinds);
+const problemsOf = async (text: string) => {
+  const loaded = await check(text);
+  return loaded.kind === "refused" ? loaded.problems : [];
+};
+
+test("what is left out is filled in, and sizes and durations are read with their units", async () => {
+  const loaded = await check("streams:\n  orders:\n    retention: { size: 2GiB, age: 12h }\n");
+  assert.is(loaded.kind, "loaded");
+  if (loaded.kind !== "loaded") return;
+  const { streams, node, log } = loaded.configuration;
+  assert.is(streams.orders?.retention.sizeBytes, 2 * 1024 ** 3);
+  assert.is(streams.orders?.retention.ageMs, 12 * 3_600_000);
+  assert.is(streams.orders?.durability, "fsync");
+  assert.is(node.port, 7070);
+  assert.is(log.type, "lmdb");
+});
+
+test("an unknown key is refused with its line and the nearest known key", async () => {
+  const [problem] = await problemsOf("streams:\n  orders:\n    partitons: 4\n");
+  assert.equal(problem, {
+    line: 3,
+    path: "/streams/orders/partitons",
+    reason: "unknown key partitons: did you mean partitions?",
+  });
+});
+
+test("every problem is told at once", async () => {
+  const problems = await problemsOf("node:\n  port: 99999\nstreams:\n  a:\n    partitions: 0\n");
+  assert.equal(
+    problems.map((problem) => problem.line),
+    [2, 5],
+  );
+  assert.match(problems[0]?.reason ?? "", /must be <= 65535: current value is 99999/);
+});
+
+test("names that lead nowhere are refused with the nearest known name", async () => {
+  const text = `streams: { orders: {} }
+sinks: { archive: { type: file, directory: out } }
+pipelines:
+  keep: { from: ordres, to: [archiv] }
+`;
+  const problems = await problemsOf(text);
+  assert.match(problems[0]?.reason ?? "", /unknown stream ordres: did you mean orders/);
+  assert.match(problems[1]?.reason ?? "", /unknown sink archiv: did you mean archive/);
+});
+
+test("options of a kind are checked by the kind's own schema", async () => {
+  const [missing, unknown] = await problemsOf("sinks:\n  archive:\n    type: file\n    directori: out\n");
+  assert.match(missing?.reason ?? "", /must have required property 'directory'/);
+  assert.equal([unknown?.line, unknown?.reason], [4, "unknown key directori: did you mean directory?"]);
+  const problems = await problemsOf("sinks:\n  archive:\n    type: fil\n");
+  assert.match(problems[0]?.reason ?? "", /unknown type of sink fil: did you mean file/);
+});
+
+test("a sink fed by two pipelines is refused, as it has one cursor", async () => {
+  const text = `streams: { a: {}, b: {} }
+sinks: { out: { type: file, directory: out } }
+pipelines: { one: { from: a, to: [out] }, two: { from: b, to: [out] } }
+`;
+  assert.match((await problemsOf(text))[0]?.reason ?? "", /sink out is fed by pipeline one already/);
+});
+
+test("pipelines that lead back to their own input are refused", async () => {
+  const text = `streams: { a: {}, b: {} }
+sinks: { toB: { type: stream, stream: b }, toA: { type: stream, stream: a } }
+pipelines: { one: { from: a, to: [toB] }, two: { from: b, to: [toA] } }
+`;
+  assert.match((await problemsOf(text))[0]?.reason ?? "", /stream a leads back to itself/);
+});
+
+test("text that is not YAML is refused with its line", async () => {
+  const [problem] = await problemsOf("streams:\n  a: [\n");
+  assert.ok((problem?.line ?? 0) >= 2);
+});
+
+test("redis without an address is refused", async () => {
+  assert.match((await problemsOf("log: { type: redis }\n"))[0]?.reason ?? "", /needs a url/);
+});
+
+test.run();
