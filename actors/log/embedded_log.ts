@@ -1,0 +1,494 @@
+/**
+ * The durable log over an ordered store that one process owns. Decides, from the partitions' state in memory, what each
+ * call writes; leaves judgement to partition_state.ts and commits to commit_queue.ts.
+ *
+ *   M1. State in memory is what the store holds plus what is queued for it; after a failed commit it is read again.
+ *   M2. A call's answer waits for its commit, and for the flush where its tier is `fsync`; a claim and a checkpoint
+ *       always wait for the flush (E12).
+ *   M3. Reads see the store alone, never what is queued.
+ */
+import { ConfigurationError } from "../../protocols/errors.ts";
+import {
+  type Epoch,
+  epoch,
+  judgeCursor,
+  type Offset,
+  offset,
+  type PartitionReference,
+  type Position,
+} from "../../protocols/position.ts";
+import { firstSequence, lastSequence, type Sequence } from "../../protocols/sequence.ts";
+import { CommitQueue } from "./commit_queue.ts";
+import type * as Contract from "./log.ts";
+import { seekByTime, takeBatches, truncatedAt } from "./log_reading.ts";
+import { lostBatch } from "./lost_batch.ts";
+import type { OrderedStore } from "./ordered_store.ts";
+import * as Decide from "./partition_state.ts";
+import { decodeEntry, ENTRY_BYTES_TARGET, encodeEntry, type StoredBatch, storedBytes } from "./record_batch.ts";
+import * as Stored from "./stored_state.ts";
+import { judgeWelcome, type ProducerRecord } from "./welcome.ts";
+
+export interface EmbeddedLogOptions {
+  readonly kind: "memory" | "lmdb";
+  readonly store: OrderedStore;
+  /** The store's clock, in ms since 1970. */
+  readonly nowMs: () => number;
+  /** Throws `ConfigurationError` for a tier that the store can not keep. */
+  readonly checkTier: (tier: Contract.DurabilityTier) => void;
+}
+
+type StateWrites = Map<string, Uint8Array | undefined>;
+
+/** Entries removed in one commit of `trim`, so that a large trim holds up nobody for long. */
+const TRIM_ENTRIES_MAX = 256;
+
+export class EmbeddedLog implements Contract.Log {
+  readonly kind: "memory" | "lmdb";
+  readonly #store: OrderedStore;
+  readonly #nowMs: () => number;
+  readonly #checkTier: (tier: Contract.DurabilityTier) => void;
+  readonly #queue: CommitQueue;
+  readonly #partitions = new Map<string, Decide.PartitionState>();
+  /** Metadata and producers that are queued but not yet in the store. */
+  readonly #pending = new Map<string, Uint8Array>();
+
+  constructor(options: EmbeddedLogOptions) {
+    this.kind = options.kind;
+    this.#store = options.store;
+    this.#nowMs = options.nowMs;
+    this.#checkTier = options.checkTier;
+    this.#queue = new CommitQueue(options.store, () => this.#forget());
+  }
+
+  /** Forgets what is in memory, so that the store is read again (M1). */
+  #forget(): void {
+    this.#partitions.clear();
+    this.#pending.clear();
+  }
+
+  /** The store's life has ended: what was queued for it must not reach the next one (E8). */
+  abandon(reason: Error): void {
+    this.#forget();
+    this.#queue.abandon(reason);
+  }
+
+  state(): Contract.StoreState {
+    return this.#store.state();
+  }
+
+  onStateChange(listener: (state: Contract.StoreState) => void): void {
+    this.#store.onStateChange(listener);
+  }
+
+  async claim(
+    partition: PartitionReference,
+    grant: Contract.Grant,
+    atLeast: Epoch,
+    settings: Contract.PartitionSettings,
+  ): Promise<Contract.Claim> {
+    this.#checkTier(settings.tier);
+    const prefix = Stored.partitionPrefix(partition);
+    const store = this.#store.identity;
+    const known = this.#load(partition);
+    const fence = known ?? { epoch: epoch(0), grant: { leaderEpoch: 0, tableVersion: 0 } };
+    const claimed = Decide.claimEpoch(fence, grant, atLeast, this.#nowMs());
+    const state: Decide.PartitionState = known ?? {
+      epoch: claimed,
+      grant,
+      settings,
+      channels: new Map([["records", Decide.newChannel()]]),
+      chains: new Map(),
+    };
+    state.epoch = claimed;
+    state.grant = grant;
+    state.settings = settings;
+    this.#partitions.set(prefix, state);
+    const writes: StateWrites = new Map([[Stored.fenceKey(prefix), Stored.encodeFence(state)]]);
+    if (known === undefined) this.#writeChannels(writes, prefix, state, ["records"]);
+    await this.#queue.write(writes, true);
+    const channels = this.#guard(() => this.#channels(prefix));
+    const checkpoints = await this.readCheckpoints(partition);
+    return { ownership: { partition, epoch: claimed, store }, channels, checkpoints };
+  }
+
+  async openChain(
+    ownership: Contract.Ownership,
+    channel: Contract.Channel,
+    producerId: string,
+    producerEpoch: number,
+    nowMs: number,
+  ): Promise<Contract.OpenChainOutcome> {
+    const { prefix, state } = this.#owned(ownership);
+    const outcome = Decide.openChain(state, channel, producerId, producerEpoch, nowMs);
+    const writes: StateWrites = new Map();
+    if (outcome.kind === "opened") this.#writeChain(writes, prefix, state, Decide.chainName(channel, producerId));
+    await this.#queue.write(writes, isFlushed(state));
+    return outcome;
+  }
+
+  async append(ownership: Contract.Ownership, request: Contract.AppendRequest): Promise<Contract.AppendResult> {
+    const { prefix, state } = this.#owned(ownership);
+    const plan = Decide.planAppend(state, request);
+    const writes: StateWrites = new Map();
+    this.#writePlan(writes, prefix, state, request, plan);
+    await this.#queue.write(writes, isFlushed(state));
+    if (plan.duplicates.length === 0) return plan;
+    const outcomes = plan.outcomes.map((outcome, index) => {
+      const batch = request.batches[index];
+      if (outcome.kind !== "duplicate" || batch === undefined || request.channel !== "records") return outcome;
+      return { ...outcome, verdicts: this.#guard(() => this.#verdicts(prefix, batch)) };
+    });
+    return { outcomes, endOffset: plan.endOffset };
+  }
+
+  #writePlan(
+    writes: StateWrites,
+    prefix: string,
+    state: Decide.PartitionState,
+    request: Contract.AppendRequest,
+    plan: Decide.AppendPlan,
+  ): void {
+    const { channel } = request;
+    if (plan.records.length > 0) this.#writeEntries(writes, prefix, state, channel, plan.records);
+    const rejected = plan.rejects.map(({ stored }) => stored);
+    if (rejected.length > 0) this.#writeEntries(writes, prefix, state, "rejected", rejected);
+    for (const { stored, source } of plan.rejects) {
+      const verdicts = Stored.verdictsPrefix(prefix, source.producerId);
+      const sequences = "list" in stored.sequences ? stored.sequences.list : [];
+      for (const [at, verdict] of (source.rejects?.verdicts ?? []).entries()) {
+        const sequence = sequences[at];
+        if (sequence === undefined) continue;
+        writes.set(verdicts + Stored.sequenceText(sequence), Stored.encodeVerdict(sequence, verdict));
+      }
+    }
+    for (const name of plan.chains) this.#writeChain(writes, prefix, state, name);
+    if (plan.writesCheckpoints) writeCheckpoints(writes, prefix, request.checkpoints);
+  }
+
+  /** Small batches share an entry; the channel's end has been moved past all of them already. */
+  #writeEntries(
+    writes: StateWrites,
+    prefix: string,
+    state: Decide.PartitionState,
+    channel: Contract.Channel,
+    batches: readonly StoredBatch[],
+  ): void {
+    let endOffset: number = state.channels.get(channel)?.endOffset ?? 0;
+    for (const { count } of batches) endOffset -= count;
+    let group: StoredBatch[] = [];
+    let sizeBytes = 0;
+    const close = () => {
+      if (group.length > 0)
+        writes.set(Stored.entryKey(prefix, channel, state.epoch, endOffset - 1), encodeEntry(group));
+      group = [];
+      sizeBytes = 0;
+    };
+    for (const batch of batches) {
+      const batchBytes = storedBytes(batch);
+      if (sizeBytes + batchBytes > ENTRY_BYTES_TARGET) close();
+      group.push(batch);
+      sizeBytes += batchBytes;
+      endOffset += batch.count;
+    }
+    close();
+    this.#writeChannels(writes, prefix, state, [channel]);
+  }
+
+  #writeChannels(
+    writes: StateWrites,
+    prefix: string,
+    state: Decide.PartitionState,
+    channels: readonly Contract.Channel[],
+  ): void {
+    for (const channel of channels) {
+      const bounds = state.channels.get(channel);
+      if (bounds !== undefined) writes.set(Stored.channelKey(prefix, channel), Stored.encodeChannel(bounds));
+    }
+  }
+
+  #writeChain(writes: StateWrites, prefix: string, state: Decide.PartitionState, name: string): void {
+    const chain = state.chains.get(name);
+    if (chain !== undefined) writes.set(Stored.chainKey(prefix, name), Stored.encodeChain(chain));
+  }
+
+  #verdicts(prefix: string, batch: Contract.AppendBatch): Contract.StoredVerdict[] {
+    const verdicts = Stored.verdictsPrefix(prefix, batch.producerId);
+    const from = verdicts + Stored.sequenceText(firstSequence(batch.sequences));
+    const to = verdicts + Stored.sequenceText(lastSequence(batch.sequences));
+    return Array.from(this.#store.range(from, `${to}\0`), ([, value]) => Stored.decodeVerdict(value));
+  }
+
+  async declareLost(
+    ownership: Contract.Ownership,
+    producerId: string,
+    producerEpoch: number,
+    from: Sequence | undefined,
+    to: Sequence,
+    nowMs: number,
+  ): Promise<Contract.AppendOutcome> {
+    const batch = lostBatch(producerId, producerEpoch, from, to, nowMs);
+    const { outcomes } = await this.append(ownership, { channel: "records", batches: [batch] });
+    return outcomes[0] as Contract.AppendOutcome;
+  }
+
+  async read(partition: PartitionReference, request: Contract.ReadRequest): Promise<Contract.ReadResult> {
+    return this.#guard(() => {
+      const prefix = Stored.partitionPrefix(partition);
+      const bounds = this.#channel(prefix, request.channel);
+      const { after, channel } = request;
+      const judgement = judgeCursor(after, bounds.epochs, bounds.firstOffset, bounds.endOffset);
+      if (judgement.kind === "trimmed") return judgement;
+      if (judgement.kind === "truncated") return truncatedAt(bounds.epochs, judgement.divergence);
+      const taken = { batches: [] as Contract.RecordBatch[], sizeBytes: 0 };
+      if (request.committedOffset <= (after?.offset ?? -1) + 1) return { kind: "records", batches: taken.batches };
+      for (const entry of this.#entriesAfter(prefix, channel, after)) {
+        if (!takeBatches(taken, entry, request)) break;
+      }
+      return { kind: "records", batches: taken.batches };
+    });
+  }
+
+  *#entriesAfter(
+    prefix: string,
+    channel: Contract.Channel,
+    after: Position | undefined,
+  ): Iterable<Contract.RecordBatch[]> {
+    const entries = Stored.entriesPrefix(prefix, channel);
+    const from = after === undefined ? entries : Stored.entryKey(prefix, channel, after.epoch, after.offset + 1);
+    for (const [key, value] of this.#store.range(from, Stored.rangeEnd(entries))) {
+      const place = Stored.entryPlace(key);
+      yield decodeEntry(value, epoch(place.epoch), place.lastOffset);
+    }
+  }
+
+  async seek(partition: PartitionReference, channel: Contract.Channel, timeMs: number): Promise<Position | undefined> {
+    const prefix = Stored.partitionPrefix(partition);
+    const bounds = this.#guard(() => this.#channel(prefix, channel));
+    return seekByTime(bounds, timeMs, async (at) =>
+      this.#guard(() => {
+        const before = { epoch: at.epoch, offset: offset(at.offset - 1) };
+        for (const entry of this.#entriesAfter(prefix, channel, before)) return entry;
+        return [];
+      }),
+    );
+  }
+
+  async describe(
+    partition: PartitionReference,
+  ): Promise<ReadonlyMap<Contract.Channel, Contract.ChannelBounds> | undefined> {
+    return this.#guard(() => {
+      const channels = this.#channels(Stored.partitionPrefix(partition));
+      return channels.size === 0 ? undefined : channels;
+    });
+  }
+
+  async trim(
+    ownership: Contract.Ownership,
+    channel: Contract.Channel,
+    beforeOffset: Offset,
+  ): Promise<Contract.ChannelBounds> {
+    const { prefix } = this.#owned(ownership);
+    for (;;) {
+      const { state } = this.#owned(ownership);
+      const bounds = state.channels.get(channel) ?? Decide.newChannel();
+      const removal = this.#guard(() => this.#removal(prefix, channel, beforeOffset));
+      if (removal.writes.size === 0) return { ...bounds, epochs: [...bounds.epochs] };
+      Decide.trimChannel(bounds, removal.firstOffset, removal.sizeBytes);
+      this.#writeChannels(removal.writes, prefix, state, [channel]);
+      await this.#queue.write(removal.writes, isFlushed(state));
+    }
+  }
+
+  /** The oldest entries that end before `beforeOffset`, with the verdicts that belong to them. */
+  #removal(prefix: string, channel: Contract.Channel, beforeOffset: Offset) {
+    const entries = Stored.entriesPrefix(prefix, channel);
+    const writes: StateWrites = new Map();
+    let firstOffset = 0;
+    let sizeBytes = 0;
+    let entryCount = 0;
+    for (const [key, value] of this.#store.range(entries, Stored.rangeEnd(entries))) {
+      const { epoch: inEpoch, lastOffset } = Stored.entryPlace(key);
+      if (lastOffset >= beforeOffset || entryCount === TRIM_ENTRIES_MAX) break;
+      writes.set(key, undefined);
+      firstOffset = lastOffset + 1;
+      sizeBytes += value.length;
+      entryCount += 1;
+      if (channel !== "rejected") continue;
+      for (const { producerId, sequences } of decodeEntry(value, epoch(inEpoch), lastOffset)) {
+        const verdicts = Stored.verdictsPrefix(prefix, producerId);
+        const list = "list" in sequences ? sequences.list : [];
+        for (const sequence of list) writes.set(verdicts + Stored.sequenceText(sequence), undefined);
+      }
+    }
+    return { writes, firstOffset, sizeBytes };
+  }
+
+  async expireChains(ownership: Contract.Ownership, nowMs: number): Promise<number> {
+    const { prefix, state } = this.#owned(ownership);
+    const writes: StateWrites = new Map();
+    for (const name of Decide.expireChains(state, nowMs)) {
+      writes.set(Stored.chainKey(prefix, name), undefined);
+      if (!name.startsWith("records\0")) continue;
+      const verdicts = Stored.verdictsPrefix(prefix, name.slice("records\0".length));
+      for (const [key] of this.#guard(() => [...this.#store.range(verdicts, Stored.rangeEnd(verdicts))])) {
+        writes.set(key, undefined);
+      }
+    }
+    const live = state.chains.size;
+    await this.#queue.write(writes, false);
+    return live;
+  }
+
+  async checkpoint(ownership: Contract.Ownership, values: ReadonlyMap<string, Uint8Array | undefined>): Promise<void> {
+    const { prefix } = this.#owned(ownership);
+    const writes: StateWrites = new Map();
+    writeCheckpoints(writes, prefix, values);
+    await this.#queue.write(writes, true);
+  }
+
+  async readCheckpoints(partition: PartitionReference): Promise<ReadonlyMap<string, Uint8Array>> {
+    return this.#guard(() => {
+      const prefix = Stored.checkpointsPrefix(Stored.partitionPrefix(partition));
+      const found = this.#store.range(prefix, Stored.rangeEnd(prefix));
+      return new Map(Array.from(found, ([key, value]) => [key.slice(prefix.length), value]));
+    });
+  }
+
+  async welcomeProducer(
+    producerId: string,
+    instance: string,
+    heldEpoch: number | undefined,
+    nowMs: number,
+  ): Promise<Contract.WelcomeOutcome> {
+    const key = Stored.producerKey(producerId);
+    const bytes = this.#latest(key);
+    const known = bytes === undefined ? undefined : Stored.unpack<ProducerRecord>(bytes);
+    const storeNowMs = this.#nowMs();
+    const outcome = judgeWelcome(known, instance, heldEpoch, storeNowMs);
+    if (outcome.kind === "fenced") return outcome;
+    const record: ProducerRecord = { instance, producerEpoch: outcome.producerEpoch, seenAtMs: nowMs };
+    await this.#writeLatest(key, Stored.pack(record));
+    return outcome;
+  }
+
+  async readMetadata(key: string): Promise<Contract.Metadata | undefined> {
+    const bytes = this.#guard(() => this.#store.get(Stored.metadataKey(key)));
+    return bytes === undefined ? undefined : Stored.unpack<Contract.Metadata>(bytes);
+  }
+
+  async listMetadata(prefix: string): Promise<ReadonlyMap<string, Contract.Metadata>> {
+    return this.#guard(() => {
+      const all = Stored.metadataKey("");
+      const found = new Map<string, Contract.Metadata>();
+      for (const [key, value] of this.#store.range(all + prefix, Stored.rangeEnd(all))) {
+        if (!key.startsWith(all + prefix)) break;
+        found.set(key.slice(all.length), Stored.unpack<Contract.Metadata>(value));
+      }
+      return found;
+    });
+  }
+
+  async writeMetadata(key: string, value: Uint8Array, expectedVersion: number): Promise<number | undefined> {
+    const storedKey = Stored.metadataKey(key);
+    const bytes = this.#latest(storedKey);
+    const version = bytes === undefined ? 0 : Stored.unpack<Contract.Metadata>(bytes).version;
+    if (version !== expectedVersion) return undefined;
+    await this.#writeLatest(storedKey, Stored.pack({ value, version: version + 1 }));
+    return version + 1;
+  }
+
+  probe(): Promise<void> {
+    return this.#store.probe();
+  }
+
+  async close(): Promise<void> {
+    await this.#store.close();
+  }
+
+  /** The value that the key will have once the queue is empty: what compare-and-set compares. */
+  #latest(key: string): Uint8Array | undefined {
+    return this.#pending.get(key) ?? this.#guard(() => this.#store.get(key));
+  }
+
+  async #writeLatest(key: string, value: Uint8Array): Promise<void> {
+    this.#pending.set(key, value);
+    await this.#queue.write([[key, value]], true);
+    if (this.#pending.get(key) === value) this.#pending.delete(key);
+  }
+
+  /** Throws `FencedError` unless the ownership is the newest (L2). */
+  #owned(ownership: Contract.Ownership): { readonly prefix: string; readonly state: Decide.PartitionState } {
+    const prefix = Stored.partitionPrefix(ownership.partition);
+    const state = this.#load(ownership.partition);
+    Decide.checkOwnership(ownership, state?.epoch, this.#store.identity);
+    if (state === undefined)
+      throw new ConfigurationError("STORE_MISCONFIGURED", `Cannot write as ${prefix} was never claimed`);
+    return { prefix, state };
+  }
+
+  /** The partition's state: from memory, else from the store; undefined where it was never claimed. */
+  #load(partition: PartitionReference): Decide.PartitionState | undefined {
+    const prefix = Stored.partitionPrefix(partition);
+    const inMemory = this.#partitions.get(prefix);
+    if (inMemory !== undefined) {
+      // A store that is away refuses before anything is decided.
+      this.#guard(() => this.#store.get(Stored.fenceKey(prefix)));
+      return inMemory;
+    }
+    const loaded = this.#guard(() => this.#read(prefix));
+    if (loaded !== undefined) this.#partitions.set(prefix, loaded);
+    return loaded;
+  }
+
+  #read(prefix: string): Decide.PartitionState | undefined {
+    const bytes = this.#store.get(Stored.fenceKey(prefix));
+    if (bytes === undefined) return undefined;
+    const fence = Stored.decodeFence(bytes);
+    const chains = Stored.chainsPrefix(prefix);
+    const loaded = Array.from(
+      this.#store.range(chains, Stored.rangeEnd(chains)),
+      ([key, value]) => [key.slice(chains.length), Stored.decodeChain(value)] as const,
+    );
+    return {
+      epoch: epoch(fence.epoch),
+      grant: fence.grant,
+      settings: fence.settings,
+      channels: this.#channels(prefix),
+      chains: new Map(loaded),
+    };
+  }
+
+  #channels(prefix: string): Map<Contract.Channel, Decide.ChannelState> {
+    const channels = Stored.channelsPrefix(prefix);
+    const found = this.#store.range(channels, Stored.rangeEnd(channels));
+    return new Map(
+      Array.from(found, ([key, value]) => [
+        key.slice(channels.length) as Contract.Channel,
+        Stored.decodeChannel(value),
+      ]),
+    );
+  }
+
+  #channel(prefix: string, channel: Contract.Channel): Decide.ChannelState {
+    const bytes = this.#store.get(Stored.channelKey(prefix, channel));
+    return bytes === undefined ? Decide.newChannel() : Stored.decodeChannel(bytes);
+  }
+
+  #guard<Value>(read: () => Value): Value {
+    try {
+      return read();
+    } catch (error) {
+      throw this.#store.failure(error);
+    }
+  }
+}
+
+const isFlushed = ({ settings }: Decide.PartitionState): boolean => settings.tier === "fsync";
+
+function writeCheckpoints(
+  writes: StateWrites,
+  prefix: string,
+  values: ReadonlyMap<string, Uint8Array | undefined> | undefined,
+): void {
+  for (const [name, value] of values ?? []) writes.set(Stored.checkpointKey(prefix, name), value);
+}

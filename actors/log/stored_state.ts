@@ -1,0 +1,97 @@
+/**
+ * How the embedded log names and writes down what it keeps: the partition's fence, channels, entries, chains, verdicts,
+ * checkpoints, and the store's own producers and metadata. Decides names and layouts; leaves meaning to
+ * partition_state.ts.
+ *
+ * A partition's keys share the prefix `p NUL stream NUL partition NUL`; an entry's key ends in its epoch and last offset
+ * at a fixed width, so that entries lie in order and a cursor is found by one seek.
+ */
+import { Packr } from "../../deps.ts";
+import type { Event, Verdict } from "../../protocols/event.ts";
+import { type EpochStart, epoch, offset, type PartitionReference } from "../../protocols/position.ts";
+import type { Sequence } from "../../protocols/sequence.ts";
+import type { Channel, Grant, PartitionSettings, StoredVerdict } from "./log.ts";
+import type { ChainState, ChannelState } from "./partition_state.ts";
+
+const packr = new Packr({ useRecords: false });
+
+/** Packs a small value of plain arrays and maps; the bytes stand alone. */
+export const pack = (value: unknown): Buffer => Buffer.from(packr.pack(value));
+export const unpack = <Value>(bytes: Uint8Array): Value => packr.unpack(bytes) as Value;
+
+/** A safe integer at a width at which text sorts as numbers do. */
+export const fixedWidth = (value: number): string => value.toString(16).padStart(14, "0");
+export const sequenceText = ([term, position, index]: Sequence): string =>
+  fixedWidth(term) + fixedWidth(position) + fixedWidth(index);
+
+export const partitionPrefix = ({ stream, partition }: PartitionReference): string => `p\0${stream}\0${partition}\0`;
+
+export const fenceKey = (prefix: string): string => `${prefix}f`;
+export const channelKey = (prefix: string, channel: Channel): string => `${prefix}c\0${channel}`;
+export const entriesPrefix = (prefix: string, channel: Channel): string => `${prefix}e\0${channel}\0`;
+export const entryKey = (prefix: string, channel: Channel, ofEpoch: number, lastOffset: number): string =>
+  entriesPrefix(prefix, channel) + fixedWidth(ofEpoch) + fixedWidth(lastOffset);
+export const chainKey = (prefix: string, name: string): string => `${prefix}h\0${name}`;
+export const checkpointKey = (prefix: string, name: string): string => `${prefix}k\0${name}`;
+/** The length keeps producers apart whose ids begin alike. */
+export const verdictsPrefix = (prefix: string, producerId: string): string =>
+  `${prefix}v\0${producerId.length}:${producerId}\0`;
+export const metadataKey = (key: string): string => `m\0${key}`;
+export const producerKey = (producerId: string): string => `i\0${producerId}`;
+
+/** The end of the range of all keys that begin with `prefix`, which ends in NUL. */
+export const rangeEnd = (prefix: string): string => `${prefix.slice(0, -1)}\x01`;
+export const chainsPrefix = (prefix: string): string => `${prefix}h\0`;
+export const channelsPrefix = (prefix: string): string => `${prefix}c\0`;
+export const checkpointsPrefix = (prefix: string): string => `${prefix}k\0`;
+
+/** The place that an entry's key names. */
+export function entryPlace(key: string): { readonly epoch: number; readonly lastOffset: number } {
+  return {
+    epoch: Number.parseInt(key.slice(-28, -14), 16),
+    lastOffset: Number.parseInt(key.slice(-14), 16),
+  };
+}
+
+export interface Fence {
+  readonly epoch: number;
+  readonly grant: Grant;
+  readonly settings: PartitionSettings;
+}
+
+export const encodeFence = (fence: Fence): Buffer => pack(fence);
+export const decodeFence = (bytes: Uint8Array): Fence => unpack<Fence>(bytes);
+
+export function encodeChannel({ epochs, firstOffset, endOffset, sizeBytes }: ChannelState): Buffer {
+  return pack([firstOffset, endOffset, sizeBytes, ...epochs.flatMap((entry) => [entry.epoch, entry.firstOffset])]);
+}
+
+export function decodeChannel(bytes: Uint8Array): ChannelState {
+  const [firstOffset = 0, endOffset = 0, sizeBytes = 0, ...rest] = unpack<number[]>(bytes);
+  return { epochs: pairs(rest), firstOffset: offset(firstOffset), endOffset: offset(endOffset), sizeBytes };
+}
+
+/** An epoch table from its numbers, two for each entry. */
+export function pairs(numbers: readonly number[]): EpochStart[] {
+  const epochs: EpochStart[] = [];
+  for (let at = 0; at + 1 < numbers.length; at += 2) {
+    epochs.push({ epoch: epoch(numbers[at] ?? 0), firstOffset: offset(numbers[at + 1] ?? 0) });
+  }
+  return epochs;
+}
+
+export const encodeChain = (chain: ChainState): Buffer =>
+  pack([chain.producerEpoch, chain.activeAtMs, chain.stored ?? null, chain.position ?? null]);
+
+export function decodeChain(bytes: Uint8Array): ChainState {
+  const [producerEpoch, activeAtMs, stored, position] = unpack<[number, number, Sequence | null, Event | null]>(bytes);
+  return { producerEpoch, activeAtMs, stored: stored ?? undefined, position: position ?? undefined };
+}
+
+export const encodeVerdict = (sequence: Sequence, { code, path, reason }: Verdict): Buffer =>
+  pack([sequence, code, path, reason]);
+
+export function decodeVerdict(bytes: Uint8Array): StoredVerdict {
+  const [sequence, code, path, reason] = unpack<[Sequence, string, string, string]>(bytes);
+  return { sequence, code, path, reason };
+}
