@@ -1,0 +1,428 @@
+import * as fc from "fast-check";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { encodeEvents } from "../../protocols/event_codec.ts";
+import type { ClientFrame, NodeFrame } from "../../protocols/frames.ts";
+import { initialProducer, PRODUCER_LIMITS, stepProducer } from "../../protocols/producer_machine.ts";
+import type { ProducerEffect, ProducerMessage } from "../../protocols/producer_messages.ts";
+import type { Sequence, Sequences } from "../../protocols/sequence.ts";
+import { ModelNode } from "../support/model_node.ts";
+
+const DAY_MS = 86_400_000;
+
+/** Drives the machine against a model node; frames travel only when the test says so. */
+class Harness {
+  readonly node: ModelNode;
+  readonly state = initialProducer({ client: "test", producerId: "p", instance: "i", dedupeWindowMs: DAY_MS });
+  nowMs = 1_000_000;
+  toNode: { readonly frame: ClientFrame; readonly bytes: number }[] = [];
+  toClient: NodeFrame[] = [];
+  timers = new Map<string, number>();
+  readonly effects: ProducerEffect[] = [];
+  readonly settled: { readonly id: number; readonly how: string }[] = [];
+  isConnecting = false;
+  private nextId = 0;
+
+  constructor(node = new ModelNode()) {
+    this.node = node;
+  }
+
+  step(message: ProducerMessage): void {
+    const [, effects] = stepProducer(this.state, message, this.nowMs);
+    for (const effect of effects) this.perform(effect);
+  }
+
+  private perform(effect: ProducerEffect): void {
+    this.effects.push(effect);
+    switch (effect.kind) {
+      case "connect":
+        this.isConnecting = true;
+        break;
+      case "disconnect":
+        this.toNode = [];
+        this.toClient = [];
+        break;
+      case "send": {
+        const bytes = effect.frame.type === "append" ? effect.frame.events.length + 200 : 0;
+        this.toNode.push({ frame: effect.frame, bytes });
+        if (bytes > 0) this.step({ kind: "sent", wireBytes: bytes, estimatedBytes: effect.estimatedBytes });
+        break;
+      }
+      case "set_timer":
+        this.timers.set(effect.timer, this.nowMs + effect.delayMs);
+        break;
+      case "acked":
+        for (const { id } of effect.batches) this.settled.push({ id, how: "acked" });
+        break;
+      case "in_doubt":
+        for (const { id } of effect.batches) this.settled.push({ id, how: "in_doubt" });
+        break;
+      case "refused":
+        this.settled.push({ id: effect.batch.id, how: "refused" });
+        break;
+      default:
+        break;
+    }
+  }
+
+  batch(events: readonly object[], options: { partition?: number; sequences?: Sequences } = {}): number {
+    const id = this.nextId++;
+    const { partition = 0, sequences } = options;
+    const bytes = encodeEvents(events, { asRecords: true });
+    this.step({
+      kind: "batch",
+      batch: {
+        id,
+        stream: "readings",
+        partition,
+        events: bytes,
+        count: events.length,
+        ...(sequences ? { sequences } : {}),
+      },
+    });
+    return id;
+  }
+
+  connect(): void {
+    if (!this.isConnecting) return;
+    this.isConnecting = false;
+    this.step({ kind: "connected" });
+  }
+
+  nodeTakesOne(): void {
+    const next = this.toNode.shift();
+    if (next !== undefined) this.toClient.push(...this.node.take(next.frame, next.bytes));
+  }
+
+  clientTakesOne(): void {
+    const frame = this.toClient.shift();
+    if (frame !== undefined) this.step({ kind: "frame", frame });
+  }
+
+  cut(): void {
+    if (this.state.phase !== "greeting" && this.state.phase !== "online") return;
+    this.toNode = [];
+    this.toClient = [];
+    this.step({ kind: "disconnected", error: undefined });
+  }
+
+  fireTimer(): void {
+    const next = [...this.timers].filter(([name]) => name !== "silence").sort((left, right) => left[1] - right[1])[0];
+    if (next === undefined) return;
+    this.timers.delete(next[0]);
+    this.nowMs = Math.max(this.nowMs, next[1]);
+    this.step({ kind: "timer", timer: next[0] });
+  }
+
+  /** Lets everything happen until nothing is left to happen. */
+  settle(): void {
+    for (let turns = 0; turns < 10_000; turns++) {
+      if (this.isConnecting) this.connect();
+      else if (this.toNode.length > 0) this.nodeTakesOne();
+      else if (this.toClient.length > 0) this.clientTakesOne();
+      else if ([...this.timers.keys()].some((name) => name !== "silence")) this.fireTimer();
+      else return;
+    }
+    throw new Error("never settled");
+  }
+
+  sent(type: ClientFrame["type"]): ClientFrame[] {
+    return this.effects.flatMap((effect) =>
+      effect.kind === "send" && effect.frame.type === type ? [effect.frame] : [],
+    );
+  }
+
+  stored(partition = 0): number[] {
+    return this.node.log("readings", partition).map(({ event }) => event.n as number);
+  }
+}
+
+function started(node?: ModelNode): Harness {
+  const harness = new Harness(node);
+  harness.step({ kind: "start" });
+  return harness;
+}
+
+test("batches follow each other on the chain and are acknowledged", () => {
+  const harness = started();
+  for (let n = 0; n < 5; n++) harness.batch([{ n: n * 2 }, { n: n * 2 + 1 }]);
+  harness.settle();
+  assert.equal(harness.stored(), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  assert.equal(
+    harness.settled.map(({ id }) => id),
+    [0, 1, 2, 3, 4],
+  );
+  assert.is(harness.node.appends, 5);
+  assert.is(harness.state.creditBytes, harness.node.creditBytes);
+});
+
+test("a new instance goes on after what the partition holds (E1)", () => {
+  const harness = started();
+  harness.node.chain("readings", 0).stored = [0, 499, 0];
+  harness.batch([{ n: 1 }]);
+  harness.settle();
+  assert.equal(
+    harness.node.log("readings", 0).map(({ sequence }) => sequence),
+    [[0, 500, 0]],
+  );
+});
+
+test("a batch whose ack was lost is sent again and stored once, and its verdicts arrive", () => {
+  const harness = started();
+  harness.node.rejects = (event) => event.n === 2;
+  harness.batch([{ n: 1 }, { n: 2 }]);
+  for (let turn = 0; turn < 6; turn++) {
+    harness.connect();
+    harness.nodeTakesOne();
+    if (harness.toClient[0]?.type !== "ack") harness.clientTakesOne();
+  }
+  assert.is(harness.toClient[0]?.type, "ack");
+  harness.cut();
+  harness.settle();
+  assert.equal(harness.stored(), [1]);
+  assert.is(harness.node.appends, 2);
+  const acks = harness.effects.flatMap((effect) => (effect.kind === "acked" ? effect.verdicts : []));
+  assert.equal(
+    acks.map(({ sequence, code }) => [sequence, code]),
+    [[[0, 1, 0], "SCHEMA_VIOLATION"]],
+  );
+});
+
+test("what was acknowledged and then lost with the log's tail is declared lost, and nothing waits for it (E6)", () => {
+  const harness = started();
+  harness.batch([{ n: 0 }, { n: 1 }, { n: 2 }]);
+  harness.settle();
+  harness.node.loseTail("readings", 0, 2);
+  harness.batch([{ n: 3 }]);
+  harness.settle();
+  assert.equal(harness.stored(), [0, 3]);
+  assert.equal(harness.node.lost, [{ from: [0, 0, 0], to: [0, 2, 0] }]);
+  assert.equal(harness.effects.filter((effect) => effect.kind === "lost").length, 1);
+});
+
+test("a tail loss of what is still held is resent, not declared lost", () => {
+  const harness = started();
+  harness.batch([{ n: 0 }]);
+  harness.settle();
+  harness.batch([{ n: 1 }]);
+  harness.nodeTakesOne();
+  harness.cut();
+  harness.node.loseTail("readings", 0, 1);
+  harness.settle();
+  assert.equal(harness.stored(), [0, 1]);
+  assert.equal(harness.node.lost, []);
+});
+
+test("an overlap with what is stored is cut by the client (E2)", () => {
+  const harness = started();
+  harness.node.chain("readings", 0).stored = [7, 101, 0];
+  const list: Sequence[] = [
+    [7, 100, 0],
+    [7, 101, 0],
+    [7, 101, 1],
+    [7, 105, 0],
+  ];
+  harness.batch([{ n: 0 }, { n: 1 }, { n: 2 }, { n: 3 }], { sequences: { list } });
+  harness.settle();
+  assert.equal(
+    harness.node.log("readings", 0).map(({ sequence, event }) => [sequence, event.n]),
+    [
+      [[7, 101, 1], 2],
+      [[7, 105, 0], 3],
+    ],
+  );
+  assert.equal(harness.settled, [{ id: 0, how: "acked" }]);
+});
+
+test("a batch older than the dedupe window is handed back in doubt, never resent (E5)", () => {
+  const harness = started();
+  harness.batch([{ n: 0 }]);
+  while (harness.toNode[0]?.frame.type !== "append") {
+    harness.connect();
+    harness.nodeTakesOne();
+    harness.clientTakesOne();
+  }
+  harness.cut();
+  harness.nowMs += DAY_MS + 60_000;
+  harness.batch([{ n: 1 }]);
+  harness.settle();
+  assert.equal(harness.settled, [
+    { id: 0, how: "in_doubt" },
+    { id: 1, how: "acked" },
+  ]);
+  assert.equal(harness.stored(), [1]);
+});
+
+test("a fenced producer sends nothing more and hands everything back (E1)", () => {
+  const harness = started();
+  harness.batch([{ n: 0 }]);
+  harness.settle();
+  harness.node.intercept = () => ({
+    type: "error",
+    code: "STALE_PRODUCER_EPOCH",
+    message: "newer",
+    stream: "readings",
+    partition: 0,
+  });
+  harness.batch([{ n: 1 }]);
+  harness.settle();
+  harness.batch([{ n: 2 }]);
+  assert.equal(harness.settled.slice(1), [
+    { id: 1, how: "in_doubt" },
+    { id: 2, how: "in_doubt" },
+  ]);
+  assert.is(harness.state.phase, "stopped");
+});
+
+test("a refused batch alone is handed back; the ones before and after it are stored", () => {
+  const harness = started();
+  harness.node.intercept = ({ events }) =>
+    events.length > 300
+      ? {
+          type: "error",
+          code: "BATCH_TOO_LARGE",
+          message: "too large",
+          stream: "readings",
+          partition: 0,
+          creditBytes: events.length + 200,
+        }
+      : undefined;
+  harness.batch([{ n: 0 }]);
+  harness.batch([{ n: 1, text: "x".repeat(400) }]);
+  harness.batch([{ n: 2 }]);
+  harness.settle();
+  assert.equal(harness.stored(), [0, 2]);
+  assert.equal(
+    harness.settled.filter(({ how }) => how === "refused"),
+    [{ id: 1, how: "refused" }],
+  );
+  assert.is(harness.state.creditBytes, harness.node.creditBytes);
+});
+
+test("an unknown stream refuses that stream's batches and no others", () => {
+  const harness = started();
+  harness.node.intercept = ({ partition }) =>
+    partition === 1
+      ? { type: "error", code: "UNKNOWN_PARTITION", message: "none", stream: "readings", partition }
+      : undefined;
+  harness.batch([{ n: 0 }], { partition: 1 });
+  harness.batch([{ n: 1 }], { partition: 0 });
+  harness.settle();
+  assert.equal(harness.settled.map(({ id, how }) => `${id} ${how}`).sort(), ["0 refused", "1 acked"]);
+});
+
+test("a store that is away or full is waited for, as long as it says", () => {
+  const harness = started();
+  let refusals = 3;
+  harness.node.intercept = () =>
+    refusals-- > 0
+      ? { type: "error", code: "STORE_FULL", message: "full", stream: "readings", partition: 0, retryAfterMs: 700 }
+      : undefined;
+  const startedAtMs = harness.nowMs;
+  for (let n = 0; n < 3; n++) harness.batch([{ n }]);
+  harness.settle();
+  assert.equal(harness.stored(), [0, 1, 2]);
+  assert.ok(harness.nowMs - startedAtMs >= 700);
+});
+
+test("appends under way never exceed the credit", () => {
+  const node = new ModelNode();
+  node.creditBytes = 3_000;
+  const harness = started(node);
+  for (let n = 0; n < 50; n++) harness.batch([{ n, text: "x".repeat(200) }], { partition: n % 3 });
+  for (let turn = 0; turn < 400; turn++) {
+    harness.connect();
+    const underWay =
+      harness.toNode.reduce((sum, { bytes }) => sum + bytes, 0) +
+      harness.toClient.reduce(
+        (sum, frame) => sum + ("creditBytes" in frame && frame.type === "ack" ? (frame.creditBytes ?? 0) : 0),
+        0,
+      );
+    assert.ok(underWay <= 3_000, `${underWay}`);
+    if (turn % 3 === 0) harness.nodeTakesOne();
+    else if (turn % 3 === 1) harness.clientTakesOne();
+  }
+  harness.settle();
+  assert.is(harness.settled.length, 50);
+});
+
+test("a connection that owes an answer and stays silent is given up", () => {
+  const harness = started();
+  harness.connect();
+  harness.nowMs += PRODUCER_LIMITS.silenceMs + 1;
+  harness.step({ kind: "timer", timer: "silence" });
+  assert.is(harness.state.phase, "offline");
+});
+
+test("frames that repeat, come late or come unasked change nothing", () => {
+  const harness = started();
+  harness.batch([{ n: 0 }]);
+  harness.settle();
+  const ack = { type: "ack", stream: "readings", partition: 0, lastSequence: [0, 0, 0], creditBytes: 0 } as const;
+  for (const frame of [
+    ack,
+    ack,
+    { type: "opened", stream: "readings", partition: 0, lastSequence: null },
+    { type: "gap", stream: "readings", partition: 0, storedSequence: null, creditBytes: 0 },
+  ] as const) {
+    harness.step({ kind: "frame", frame });
+  }
+  harness.batch([{ n: 1 }]);
+  harness.settle();
+  assert.equal(harness.stored(), [0, 1]);
+  assert.equal(harness.node.lost, []);
+});
+
+test("whatever breaks, every event is stored exactly once and in order", () => {
+  const action = fc.oneof(
+    {
+      weight: 4,
+      arbitrary: fc.record({
+        kind: fc.constant("batch" as const),
+        partition: fc.nat({ max: 1 }),
+        count: fc.integer({ min: 1, max: 4 }),
+      }),
+    },
+    { weight: 8, arbitrary: fc.constant({ kind: "node" as const }) },
+    { weight: 8, arbitrary: fc.constant({ kind: "client" as const }) },
+    { weight: 2, arbitrary: fc.constant({ kind: "cut" as const }) },
+    { weight: 3, arbitrary: fc.constant({ kind: "connect" as const }) },
+    { weight: 3, arbitrary: fc.constant({ kind: "timer" as const }) },
+    { weight: 1, arbitrary: fc.constant({ kind: "trouble" as const }) },
+    { weight: 1, arbitrary: fc.constant({ kind: "repeat" as const }) },
+  );
+  fc.assert(
+    fc.property(fc.array(action, { minLength: 20, maxLength: 200 }), (actions) => {
+      const harness = started();
+      const given: number[][] = [[], []];
+      let n = 0;
+      let troubles = 0;
+      harness.node.intercept = ({ stream, partition }) =>
+        troubles-- > 0 ? { type: "error", code: "STORE_UNAVAILABLE", message: "away", stream, partition } : undefined;
+      for (const act of actions) {
+        if (act.kind === "batch") {
+          const events = Array.from({ length: act.count }, () => ({ n: n++ }));
+          given[act.partition]?.push(...events.map((event) => event.n));
+          harness.batch(events, { partition: act.partition });
+        } else if (act.kind === "node") harness.nodeTakesOne();
+        else if (act.kind === "client") harness.clientTakesOne();
+        else if (act.kind === "cut") harness.cut();
+        else if (act.kind === "connect") harness.connect();
+        else if (act.kind === "timer") harness.fireTimer();
+        else if (act.kind === "trouble") troubles = 1;
+        else if (harness.toClient[0] !== undefined) harness.toClient.push(harness.toClient[0]);
+      }
+      troubles = 0;
+      harness.settle();
+      assert.equal(harness.stored(0), given[0]);
+      assert.equal(harness.stored(1), given[1]);
+      const ids = harness.settled.map(({ id }) => id);
+      assert.is(new Set(ids).size, ids.length);
+      assert.ok(harness.settled.every(({ how }) => how === "acked"));
+      assert.equal(harness.node.lost, []);
+    }),
+    { numRuns: 400 },
+  );
+});
+
+test.run();
