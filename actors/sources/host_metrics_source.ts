@@ -1,0 +1,188 @@
+/**
+ * This machine's own metrics, read from the operating system: processor per core, load, memory, disk, network and this
+ * process. What can not be read on a platform is left out. Readings can not be read again, so each start is a term of
+ * its own.
+ */
+import { readFile, statfs } from "node:fs/promises";
+import { cpus, freemem, hostname, loadavg, totalmem } from "node:os";
+import type { Event } from "../../protocols/event.ts";
+import type { SourceBatch, SourceContext, SourceDefinition, SourceReader } from "./source.ts";
+
+export interface HostMetricsOptions {
+  readonly everyMs?: number;
+  /** Folder whose file system is measured. */
+  readonly disk?: string;
+}
+
+/** One reading: the schema that the demo's stream is declared with. */
+export const HOST_METRIC_SCHEMA = {
+  type: "object",
+  required: ["at", "host", "metric", "value", "unit"],
+  properties: {
+    at: { type: "string", format: "date-time", description: "When it was read." },
+    host: { type: "string", description: "Name of the machine." },
+    metric: { type: "string", description: "What was measured, such as cpu.core.0 or memory.used." },
+    value: { type: "number", description: "The reading." },
+    unit: { enum: ["ratio", "bytes", "bytes_per_second", "processes", "seconds"], description: "Unit of the value." },
+  },
+  additionalProperties: false,
+} as const;
+
+type Unit = (typeof HOST_METRIC_SCHEMA.properties.unit.enum)[number];
+type Reading = readonly [metric: string, value: number, unit: Unit];
+
+export const hostMetricsSource: SourceDefinition<HostMetricsOptions> = {
+  type: "host_metrics",
+  optionsSchema: {
+    type: "object",
+    properties: {
+      everyMs: { type: "integer", minimum: 100, default: 1_000, description: "Milliseconds between readings." },
+      disk: { type: "string", default: "/", description: "Folder whose file system is measured." },
+    },
+    additionalProperties: false,
+  },
+  open: async (options, context) => new HostMetricsReader(options, context),
+};
+
+class HostMetricsReader implements SourceReader {
+  readonly #everyMs: number;
+  readonly #disk: string;
+  readonly #context: SourceContext;
+  readonly #host = hostname();
+  readonly #rates = new Map<string, { readonly total: number; readonly atMs: number }>();
+  #cores = cpus();
+  #failure: string | undefined;
+
+  constructor(options: HostMetricsOptions, context: SourceContext) {
+    this.#everyMs = options.everyMs ?? 1_000;
+    this.#disk = options.disk ?? "/";
+    this.#context = context;
+  }
+
+  async *read(signal: AbortSignal): AsyncIterable<SourceBatch> {
+    const term = this.#context.nowMs();
+    let position = 0;
+    while (!signal.aborted) {
+      const atMs = this.#context.nowMs();
+      const readings = await this.#readings(atMs);
+      const at = new Date(atMs).toISOString();
+      const items = readings.map(([metric, value, unit]) => {
+        const event: Event = { at, host: this.#host, metric, value, unit };
+        position += 1;
+        return { item: { kind: "event", event } as const, term, position: position - 1 };
+      });
+      yield { items, resume: {} };
+      await pause(this.#everyMs, signal);
+    }
+  }
+
+  async close(): Promise<void> {}
+
+  async #readings(atMs: number): Promise<readonly Reading[]> {
+    const total = totalmem();
+    const used = total - freemem();
+    const process_ = process.memoryUsage();
+    const [load = 0] = loadavg();
+    return [
+      ...this.#processor(),
+      ["load.1m", load, "processes"],
+      ["memory.used", used, "bytes"],
+      ["memory.utilization", used / total, "ratio"],
+      ["process.memory", process_.rss, "bytes"],
+      ["process.uptime", process.uptime(), "seconds"],
+      ...(await this.#diskSpace()),
+      ...(await this.#networkRates(atMs)),
+      ...(await this.#diskRates(atMs)),
+    ];
+  }
+
+  /** Share of the time since the last reading that each core, and all of them together, were busy. */
+  #processor(): readonly Reading[] {
+    const now = cpus();
+    const shares = now.map((core, index) => {
+      const before = this.#cores[index]?.times ?? core.times;
+      const idle = core.times.idle - before.idle;
+      const all = sum(core.times) - sum(before);
+      return all <= 0 ? 0 : 1 - idle / all;
+    });
+    this.#cores = now;
+    const mean = shares.reduce((total, share) => total + share, 0) / Math.max(1, shares.length);
+    return [
+      ["cpu.utilization", mean, "ratio"],
+      ...shares.map((share, index): Reading => [`cpu.core.${index}`, share, "ratio"]),
+    ];
+  }
+
+  async #diskSpace(): Promise<readonly Reading[]> {
+    const found = await this.#attempt(`the file system of ${this.#disk}`, () => statfs(this.#disk));
+    if (found === undefined || found.blocks === 0) return [];
+    const usedBytes = (found.blocks - found.bfree) * found.bsize;
+    return [
+      ["disk.used", usedBytes, "bytes"],
+      ["disk.utilization", 1 - found.bavail / found.blocks, "ratio"],
+    ];
+  }
+
+  async #networkRates(atMs: number): Promise<readonly Reading[]> {
+    if (process.platform !== "linux") return [];
+    const text = await this.#attempt("/proc/net/dev", () => readFile("/proc/net/dev", "utf8"));
+    let received = 0;
+    let sent = 0;
+    for (const line of (text ?? "").split("\n").slice(2)) {
+      const [name, counters] = line.split(":");
+      if (counters === undefined || name?.trim() === "lo") continue;
+      const fields = counters.trim().split(/\s+/).map(Number);
+      received += fields[0] ?? 0;
+      sent += fields[8] ?? 0;
+    }
+    return [...this.#rate("network.received", received, atMs), ...this.#rate("network.sent", sent, atMs)];
+  }
+
+  async #diskRates(atMs: number): Promise<readonly Reading[]> {
+    if (process.platform !== "linux") return [];
+    const text = await this.#attempt("/proc/diskstats", () => readFile("/proc/diskstats", "utf8"));
+    let read = 0;
+    let written = 0;
+    for (const line of (text ?? "").split("\n")) {
+      const fields = line.trim().split(/\s+/);
+      // Whole disks only: a partition's sectors are its disk's too.
+      if (!/^(sd[a-z]+|vd[a-z]+|xvd[a-z]+|nvme\d+n\d+|mmcblk\d+)$/.test(fields[2] ?? "")) continue;
+      read += Number(fields[5]) * 512;
+      written += Number(fields[9]) * 512;
+    }
+    return [...this.#rate("disk.read", read, atMs), ...this.#rate("disk.written", written, atMs)];
+  }
+
+  #rate(metric: string, total: number, atMs: number): readonly Reading[] {
+    const before = this.#rates.get(metric);
+    this.#rates.set(metric, { total, atMs });
+    if (before === undefined || atMs <= before.atMs || total < before.total) return [];
+    return [[metric, ((total - before.total) * 1_000) / (atMs - before.atMs), "bytes_per_second"]];
+  }
+
+  /** A reading that fails is left out, and said once. */
+  async #attempt<Value>(what: string, read: () => Promise<Value>): Promise<Value | undefined> {
+    try {
+      return await read();
+    } catch (error) {
+      const reason = `Cannot read ${what} as the system must allow it: ${(error as Error).message}`;
+      if (reason !== this.#failure) this.#context.log("warn", reason);
+      this.#failure = reason;
+      return undefined;
+    }
+  }
+}
+
+const sum = (times: Readonly<Record<string, number>>): number =>
+  Object.values(times).reduce((total, part) => total + part, 0);
+
+const pause = (delayMs: number, signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    const timer = setTimeout(done, delayMs);
+    function done(): void {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    }
+    signal.addEventListener("abort", done);
+  });
