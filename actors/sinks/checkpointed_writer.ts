@@ -1,0 +1,39 @@
+/**
+ * Gives a position to a sink that keeps none of its own: a checkpoint in the partition's log, written after each write
+ * under the owner's fence. What was written and not yet checkpointed is written again, so such a sink is at least once;
+ * effectively once where it takes its key from the record (E15).
+ */
+import { FencedError } from "../../protocols/errors.ts";
+import { type Position, position } from "../../protocols/position.ts";
+import type { SinkBatch, SinkCheckpoint, SinkWriter, WriteOutcome } from "./sink.ts";
+
+const FORMAT_VERSION = 1;
+
+export function checkpointedWriter(writer: SinkWriter, checkpoint: SinkCheckpoint): SinkWriter {
+  return {
+    position: async () => decodePosition(await checkpoint.read()),
+    write: async (batch: SinkBatch): Promise<WriteOutcome> => {
+      if (batch.records.length > 0) {
+        const outcome = await writer.write(batch);
+        if (outcome.kind !== "written" && outcome.kind !== "duplicate") return outcome;
+      }
+      try {
+        await checkpoint.write(encodePosition(batch.end));
+      } catch (error) {
+        if (error instanceof FencedError) return { kind: "fenced", fence: batch.end.epoch };
+        throw error;
+      }
+      return { kind: "written" };
+    },
+    close: () => writer.close(),
+  };
+}
+
+export const encodePosition = ({ epoch, offset }: Position): Uint8Array =>
+  new TextEncoder().encode(JSON.stringify({ version: FORMAT_VERSION, epoch, offset }));
+
+function decodePosition(bytes: Uint8Array | undefined): Position | undefined {
+  if (bytes === undefined) return undefined;
+  const stored = JSON.parse(new TextDecoder().decode(bytes)) as { epoch: number; offset: number };
+  return position(stored.epoch, stored.offset);
+}

@@ -1,0 +1,489 @@
+/**
+ * Brings one partition's records to one sink. Decides what is read next, what is written, when a write is repeated, what
+ * is set aside and where delivery stands; leaves reading, steps, bytes and clocks to its actor.
+ *
+ *   D1. The sink is opened (fenced) before its position is asked, and nothing is written before both are known (E14).
+ *   D2. One write is in flight at most. Its predecessor is the position that the sink is known to hold.
+ *   D3. After a write whose outcome is unknown, the sink's position is asked before anything else (S4).
+ *   D4. A record set aside lies in the dead letters, with its triple, before the sink's position moves past it (E16).
+ *       The triples set aside beyond the sink's position are stored in that same append; after a restart those records
+ *       and no others are left out, so that none is both set aside and delivered, and none is neither. (A sink keeps its
+ *       word: a record that it rejected it never takes, not even from an older write that arrives late.)
+ *   D5. Records go to the sink in offset order; each that no step filtered is in exactly one batch that was written, or
+ *       set aside. A batch that was not written is written again with the same end.
+ *   D6. What the log no longer holds is never passed over in silence: `trimmed` and `truncated` are reported (E9).
+ *   D7. After `fenced` nothing is written any more.
+ *   D8. What is read ahead is bounded by `readAheadBytesMax` and one read.
+ */
+import { comparePositions, type Position } from "../../protocols/position.ts";
+import { compareSequences, type Sequence } from "../../protocols/sequence.ts";
+import { cutHand, describeHand, retryDelayMs, toSinkBatch, tripleKey } from "./delivery_batch.ts";
+import type {
+  DeadLetterDraft,
+  DeliveryEffect,
+  DeliveryLimits,
+  DeliveryMessage,
+  DeliveryState,
+  Occupation,
+} from "./delivery_messages.ts";
+
+type Effects = DeliveryEffect[];
+
+export function initialDelivery(limits: DeliveryLimits, start: "earliest" | "latest"): DeliveryState {
+  return {
+    limits,
+    start,
+    occupation: "new",
+    retry: undefined,
+    isPaused: false,
+    isStopping: false,
+    position: undefined,
+    cursor: undefined,
+    chain: { isOpen: false, last: undefined },
+    chainTarget: undefined,
+    setAside: new Map(),
+    buffer: [],
+    bufferBytes: 0,
+    bufferedSinceMs: 0,
+    hand: undefined,
+    failures: 0,
+    readFailures: 0,
+    readId: 0,
+    isReading: false,
+    isReadWaiting: false,
+    hasMore: true,
+    timerId: 0,
+    isLingering: false,
+    interruption: undefined,
+  };
+}
+
+export function deliveryStep(
+  state: DeliveryState,
+  message: DeliveryMessage,
+  nowMs: number,
+): readonly [DeliveryState, readonly DeliveryEffect[]] {
+  const effects: Effects = [];
+  // D7: a delivery that has ended hears nothing any more.
+  if (state.occupation === "closed") return [state, effects];
+  if (state.occupation === "closing" && message.kind !== "closed" && message.kind !== "failed") return [state, effects];
+  handle(state, message, nowMs, effects);
+  proceed(state, nowMs, effects);
+  return [state, effects];
+}
+
+function handle(state: DeliveryState, message: DeliveryMessage, nowMs: number, effects: Effects) {
+  switch (message.kind) {
+    case "begin":
+      if (state.occupation === "new") occupy(state, "opening", { kind: "open" }, effects);
+      return;
+    case "opened":
+      return onOpened(state, message, effects);
+    case "advanced":
+      state.hasMore = true;
+      return;
+    case "read_records":
+      return onRecords(state, message, nowMs);
+    case "read_trimmed":
+    case "read_truncated":
+      if (message.readId !== state.readId) return;
+      state.isReading = false;
+      state.interruption = message;
+      return;
+    case "read_failed":
+      return onReadFailed(state, message, effects);
+    case "wrote":
+      return onWrote(state, message, effects);
+    case "positioned":
+      return onPositioned(state, message.position, effects);
+    case "chain_opened":
+      return onChainOpened(state, message.last, effects);
+    case "dead_letters_stored":
+      return onSetAside(state, effects);
+    case "rewound":
+      moveTo(state, message.to);
+      state.cursor = message.to;
+      return;
+    case "failed":
+      return onFailed(state, message.reason, message.retryAfterMs, message.random, effects);
+    case "fenced":
+      return end(state, { kind: "fenced", fence: message.fence }, effects);
+    case "timer":
+      return onTimer(state, message, effects);
+    case "pause":
+      state.isPaused = true;
+      return;
+    case "resume":
+      state.isPaused = false;
+      return;
+    case "stop":
+      return onStop(state, effects);
+    case "closed":
+      state.occupation = "closed";
+      return;
+  }
+}
+
+/** Whatever happened, what can be done next is done: one operation on the sink, one read, one linger timer at most. */
+function proceed(state: DeliveryState, nowMs: number, effects: Effects) {
+  if (state.occupation === "idle" && state.isStopping) end(state, { kind: "stopped" }, effects);
+  if (state.occupation === "idle" && !state.isPaused) {
+    if (state.interruption !== undefined && state.hand === undefined) onInterruption(state, nowMs, effects);
+    else advanceHand(state, nowMs, effects);
+  }
+  if (canRead(state)) {
+    state.isReading = true;
+    state.hasMore = false;
+    state.readId += 1;
+    effects.push({ kind: "read", readId: state.readId, after: state.cursor });
+  }
+}
+
+function canRead(state: DeliveryState): boolean {
+  if (state.isReading || state.isReadWaiting || !state.hasMore || state.isPaused || state.isStopping) return false;
+  if (state.interruption !== undefined || state.bufferBytes >= state.limits.readAheadBytesMax) return false; // D8
+  switch (state.occupation) {
+    case "new":
+    case "opening":
+    case "rewinding":
+    case "closing":
+    case "closed":
+      return false;
+    case "idle":
+    case "writing":
+    case "asking":
+    case "opening_chain":
+    case "setting_aside":
+    case "waiting":
+      return state.retry?.then !== "open" && state.retry?.then !== "rewind";
+  }
+}
+
+function advanceHand(state: DeliveryState, nowMs: number, effects: Effects) {
+  if (state.hand === undefined) {
+    const waitMs = lingerLeftMs(state, nowMs);
+    if (state.buffer.length === 0) return;
+    if (waitMs > 0) {
+      if (state.isLingering) return;
+      state.isLingering = true;
+      effects.push({ kind: "timer", timerId: 0, purpose: "linger", delayMs: waitMs });
+      return;
+    }
+    cutHand(state);
+  }
+  const hand = state.hand;
+  if (hand === undefined) return;
+  if (hand.drafts.length === 0) {
+    occupy(state, "writing", { kind: "write", batch: toSinkBatch(state, hand) }, effects); // D2
+  } else if (!state.chain.isOpen) {
+    occupy(state, "opening_chain", { kind: "open_chain" }, effects);
+  } else {
+    setAside(state, hand.drafts, effects);
+  }
+}
+
+/** D4: the letters, and which triples beyond the sink's position are set aside, in one append. */
+function setAside(state: DeliveryState, letters: readonly DeadLetterDraft[], effects: Effects) {
+  const triples = [...state.setAside.values(), ...letters.map(({ triple }) => triple)].sort(compareSequences);
+  const number = (state.chain.last?.[1] ?? 0) + 1;
+  state.chainTarget = [0, number + letters.length - 1, 0];
+  const first: Sequence = [0, number, 0];
+  const effect = {
+    kind: "append_dead_letters",
+    letters,
+    previous: state.chain.last,
+    first,
+    setAside: triples,
+  } as const;
+  occupy(state, "setting_aside", effect, effects);
+}
+
+function onChainOpened(state: DeliveryState, last: Sequence | undefined, effects: Effects) {
+  state.occupation = "idle";
+  state.chain = { isOpen: true, last };
+  // An append whose answer was lost has reached the chain after all: only this owner writes there.
+  if (state.chainTarget !== undefined && compareSequences(last, state.chainTarget) >= 0) onSetAside(state, effects);
+}
+
+function onSetAside(state: DeliveryState, effects: Effects) {
+  state.occupation = "idle";
+  state.failures = 0;
+  state.chain = { isOpen: true, last: state.chainTarget };
+  state.chainTarget = undefined;
+  const letters = state.hand?.drafts ?? [];
+  if (state.hand !== undefined) state.hand.drafts = [];
+  for (const { triple } of letters) state.setAside.set(tripleKey(triple), triple);
+  effects.push({ kind: "report", report: { kind: "dead_lettered", letters } });
+}
+
+function lingerLeftMs(state: DeliveryState, nowMs: number): number {
+  const { recordsMax, bytesMax, lingerMs } = state.limits;
+  if (state.interruption !== undefined || state.buffer.length >= recordsMax || state.bufferBytes >= bytesMax) return 0;
+  return state.bufferedSinceMs + lingerMs - nowMs;
+}
+
+type Opened = Extract<DeliveryMessage, { kind: "opened" }>;
+
+function onOpened(state: DeliveryState, message: Opened, effects: Effects) {
+  state.failures = 0;
+  state.setAside = new Map(message.setAside.map((sequence) => [tripleKey(sequence), sequence]));
+  moveTo(state, message.position);
+  state.cursor = message.position;
+  effects.push({ kind: "report", report: { kind: "opened", position: message.position } });
+  if (message.position !== undefined || state.start === "earliest" || message.latest === undefined) return;
+  // A new sink that begins at the end stores that end, or a restart would begin at a later one.
+  state.cursor = message.latest;
+  state.hand = { items: [], records: [], end: message.latest, rejections: 0, drafts: [] };
+}
+
+type ReadRecords = Extract<DeliveryMessage, { kind: "read_records" }>;
+
+function onRecords(state: DeliveryState, message: ReadRecords, nowMs: number) {
+  if (message.readId !== state.readId) return;
+  state.isReading = false;
+  state.readFailures = 0;
+  const last = message.items.at(-1);
+  if (last === undefined) return;
+  state.hasMore = true;
+  if (state.buffer.length === 0) state.bufferedSinceMs = nowMs;
+  for (const item of message.items) {
+    state.buffer.push(item);
+    state.bufferBytes += item.sizeBytes;
+  }
+  state.cursor = last.position;
+}
+
+type ReadFailed = Extract<DeliveryMessage, { kind: "read_failed" }>;
+
+function onReadFailed(state: DeliveryState, message: ReadFailed, effects: Effects) {
+  if (message.readId !== state.readId) return;
+  state.isReading = false;
+  state.hasMore = true;
+  state.isReadWaiting = true;
+  state.readFailures += 1;
+  const delayMs = retryDelayMs(state.limits, state.readFailures, undefined, message.random);
+  effects.push({ kind: "report", report: { kind: "retry", what: "read", reason: message.reason, delayMs } });
+  effects.push({ kind: "timer", timerId: 0, purpose: "read", delayMs });
+}
+
+type Wrote = Extract<DeliveryMessage, { kind: "wrote" }>;
+
+function onWrote(state: DeliveryState, message: Wrote, effects: Effects) {
+  const { outcome } = message;
+  switch (outcome.kind) {
+    case "written":
+    case "duplicate":
+      return onWritten(state, effects);
+    case "fenced":
+      return end(state, { kind: "fenced", fence: outcome.fence }, effects);
+    case "misplaced":
+      effects.push({ kind: "report", report: { kind: "misplaced", from: state.position, to: outcome.position } });
+      adopt(state, outcome.position);
+      return wait(state, "ask", "the sink stood elsewhere", undefined, message.random, effects);
+    case "rejected":
+      return onRejected(state, outcome.records, message.random, effects);
+  }
+}
+
+function onWritten(state: DeliveryState, effects: Effects) {
+  const hand = state.hand;
+  state.occupation = "idle";
+  state.failures = 0;
+  if (hand === undefined) return;
+  state.hand = undefined;
+  moveTo(state, hand.end);
+  effects.push({ kind: "report", report: { kind: "delivered", batch: describeHand(hand) } });
+}
+
+type Rejections = readonly { readonly at: number; readonly code: string; readonly reason: string }[];
+
+function onRejected(state: DeliveryState, rejections: Rejections, random: number, effects: Effects) {
+  const hand = state.hand;
+  const named = rejections.filter(({ at }) => hand?.records[at] !== undefined);
+  if (hand === undefined || named.length === 0) {
+    return wait(state, "ask", "the sink rejected a batch and named none of its records", undefined, random, effects);
+  }
+  hand.rejections += 1;
+  const reason = `rejected ${named.length} records: ${named[0]?.reason}`;
+  if (hand.rejections < state.limits.rejectTriesMax) return wait(state, "write", reason, undefined, random, effects);
+  const drafts = new Map<number, DeadLetterDraft>();
+  for (const { at, code, reason: why } of named) {
+    const record = hand.records[at];
+    if (record === undefined) continue;
+    const { epoch, offset } = record.position;
+    drafts.set(at, { triple: [epoch, offset, record.index], code, path: "", reason: why, event: record.event });
+  }
+  hand.drafts = [...drafts.keys()].sort((left, right) => left - right).flatMap((at) => drafts.get(at) ?? []);
+  hand.records = hand.records.filter((_record, at) => !drafts.has(at));
+  state.failures = 0;
+  state.occupation = "idle";
+}
+
+function onPositioned(state: DeliveryState, position: Position | undefined, effects: Effects) {
+  state.occupation = "idle";
+  const hand = state.hand;
+  if (hand !== undefined && comparePositions(position, hand.end) === 0) return onWritten(state, effects);
+  if (comparePositions(position, state.position) === 0) return;
+  effects.push({ kind: "report", report: { kind: "misplaced", from: state.position, to: position } });
+  adopt(state, position);
+}
+
+/** The sink stands elsewhere than thought: everything in hand and read ahead is read again from there. */
+function adopt(state: DeliveryState, position: Position | undefined) {
+  forgetReadAhead(state);
+  state.hand = undefined;
+  state.position = position;
+  state.cursor = position;
+}
+
+function forgetReadAhead(state: DeliveryState) {
+  state.buffer = [];
+  state.bufferBytes = 0;
+  state.readId += 1;
+  state.isReading = false;
+  state.hasMore = true;
+  state.interruption = undefined;
+}
+
+function moveTo(state: DeliveryState, position: Position | undefined) {
+  state.occupation = "idle";
+  state.position = position;
+  if (position === undefined || state.setAside.size === 0) return;
+  for (const [key, [term, at]] of state.setAside) {
+    if (term < position.epoch || (term === position.epoch && at <= position.offset)) state.setAside.delete(key);
+  }
+}
+
+function onInterruption(state: DeliveryState, nowMs: number, effects: Effects) {
+  const found = state.interruption;
+  if (found === undefined) return;
+  if (state.buffer.length > 0 && found.kind === "read_trimmed") return advanceHand(state, nowMs, effects);
+  state.interruption = undefined;
+  forgetReadAhead(state);
+  if (found.kind === "read_trimmed") {
+    const after = state.position?.offset;
+    effects.push({ kind: "report", report: { kind: "trimmed", after, firstOffset: found.firstOffset } });
+    state.cursor = found.resume;
+    return;
+  }
+  state.cursor = found.resume;
+  const isAhead = state.position !== undefined && comparePositions(state.position, found.resume) > 0;
+  const report = { kind: "truncated", position: state.position, divergence: found.divergence, isAhead } as const;
+  effects.push({ kind: "report", report });
+  if (isAhead && found.canRewind) occupy(state, "rewinding", { kind: "rewind", to: found.resume }, effects);
+}
+
+/** The operation in hand failed; what to do about it depends on what it was. */
+function onFailed(state: DeliveryState, reason: string, afterMs: number | undefined, random: number, effects: Effects) {
+  switch (state.occupation) {
+    case "opening":
+      return wait(state, "open", reason, afterMs, random, effects);
+    case "writing":
+    case "asking":
+      return wait(state, "ask", reason, afterMs, random, effects); // D3
+    case "opening_chain":
+    case "setting_aside":
+      // Opening the chain again tells what is stored of a call whose answer was lost.
+      state.chain = { isOpen: false, last: undefined };
+      return wait(state, "write", reason, afterMs, random, effects);
+    case "rewinding":
+      return wait(state, "rewind", reason, afterMs, random, effects);
+    case "closing":
+      state.occupation = "closed";
+      return;
+    case "new":
+    case "idle":
+    case "waiting":
+    case "closed":
+      return;
+  }
+}
+
+type Then = "open" | "write" | "ask" | "rewind";
+
+function wait(
+  state: DeliveryState,
+  then: Then,
+  reason: string,
+  afterMs: number | undefined,
+  random: number,
+  effects: Effects,
+) {
+  if (state.isStopping) return end(state, { kind: "stopped" }, effects);
+  state.failures += 1;
+  state.timerId += 1;
+  state.occupation = "waiting";
+  state.retry = { then, timerId: state.timerId };
+  const delayMs = retryDelayMs(state.limits, state.failures, afterMs, random);
+  effects.push({ kind: "report", report: { kind: "retry", what: then, reason, delayMs } });
+  effects.push({ kind: "timer", timerId: state.timerId, purpose: "retry", delayMs });
+}
+
+type Timer = Extract<DeliveryMessage, { kind: "timer" }>;
+
+function onTimer(state: DeliveryState, message: Timer, effects: Effects) {
+  switch (message.purpose) {
+    case "read":
+      state.isReadWaiting = false;
+      return;
+    case "linger":
+      state.isLingering = false;
+      return;
+    case "stop":
+      // The write in hand did not end in time: its outcome is found by whoever opens the sink next.
+      return end(state, { kind: "stopped" }, effects);
+    case "retry":
+      if (state.retry?.timerId !== message.timerId) return;
+      return retry(state, state.retry.then, effects);
+  }
+}
+
+function retry(state: DeliveryState, then: Then, effects: Effects) {
+  state.retry = undefined;
+  switch (then) {
+    case "open":
+      return occupy(state, "opening", { kind: "open" }, effects);
+    case "ask":
+      return occupy(state, "asking", { kind: "ask_position" }, effects);
+    case "rewind":
+      return occupy(state, "rewinding", { kind: "rewind", to: state.cursor }, effects);
+    case "write":
+      state.occupation = "idle";
+      return;
+  }
+}
+
+function onStop(state: DeliveryState, effects: Effects) {
+  if (state.isStopping) return;
+  state.isStopping = true;
+  switch (state.occupation) {
+    case "idle":
+    case "closing":
+    case "closed":
+      return;
+    case "new":
+    case "waiting":
+      return end(state, { kind: "stopped" }, effects);
+    case "opening":
+    case "writing":
+    case "asking":
+    case "opening_chain":
+    case "setting_aside":
+    case "rewinding":
+      effects.push({ kind: "timer", timerId: 0, purpose: "stop", delayMs: state.limits.stopTimeoutMs });
+  }
+}
+
+type Ending = { readonly kind: "stopped" } | { readonly kind: "fenced"; readonly fence: number | undefined };
+
+function end(state: DeliveryState, ending: Ending, effects: Effects) {
+  if (state.occupation === "closing") return;
+  state.occupation = "closing";
+  state.retry = undefined;
+  effects.push({ kind: "report", report: ending }, { kind: "close" });
+}
+
+function occupy(state: DeliveryState, occupation: Occupation, effect: DeliveryEffect, effects: Effects) {
+  state.occupation = occupation;
+  effects.push(effect);
+}

@@ -1,0 +1,194 @@
+/** What the delivery machine hears, asks for and remembers. Times in ms, sizes in bytes. */
+import type { Event } from "../../protocols/event.ts";
+import type { Offset, Position } from "../../protocols/position.ts";
+import type { Sequence } from "../../protocols/sequence.ts";
+import type { SinkBatch, SinkRecord, WriteOutcome } from "./sink.ts";
+
+/** One record of the input after the steps: none, one or more outputs, or the failure of a step. */
+export interface DeliveryItem {
+  readonly position: Position;
+  readonly outputs: readonly SinkRecord[];
+  /** A step failed on the record: it is set aside as a whole (`STEP_FAILED`); `outputs` is empty. */
+  readonly failure?: { readonly code: string; readonly path: string; readonly reason: string; readonly event: Event };
+  /** Estimate of the memory that the item holds. */
+  readonly sizeBytes: number;
+  readonly appendedAtMs: number;
+  readonly traceparent?: string;
+}
+
+/** A dead letter to be written; `triple` names the record: (entry epoch, offset, output index). */
+export interface DeadLetterDraft {
+  readonly triple: Sequence;
+  readonly code: string;
+  readonly path: string;
+  readonly reason: string;
+  readonly event: Event;
+}
+
+export interface DeliveryLimits {
+  /** Records in a write. */
+  readonly recordsMax: number;
+  /** Estimated bytes in a write; one record may be larger. */
+  readonly bytesMax: number;
+  /** How long a write waits for more records to share it; 0 writes whatever is there. */
+  readonly lingerMs: number;
+  /** Read ahead of the write in hand. */
+  readonly readAheadBytesMax: number;
+  readonly retryFirstMs: number;
+  readonly retryMaxMs: number;
+  /** Writes of a batch that the sink rejects before the records it names are set aside. */
+  readonly rejectTriesMax: number;
+  /** How long a stop waits for the write in hand. */
+  readonly stopTimeoutMs: number;
+}
+
+export const DELIVERY_LIMITS: DeliveryLimits = {
+  recordsMax: 5_000,
+  bytesMax: 4 * 1024 * 1024,
+  lingerMs: 0,
+  readAheadBytesMax: 8 * 1024 * 1024,
+  retryFirstMs: 50,
+  retryMaxMs: 30_000,
+  rejectTriesMax: 3,
+  stopTimeoutMs: 10_000,
+};
+
+/** What the machine is waiting for; one thing at a time on the sink's side. */
+export type Occupation =
+  | "new"
+  | "opening"
+  | "idle"
+  | "writing"
+  | "asking"
+  | "opening_chain"
+  | "setting_aside"
+  | "rewinding"
+  | "waiting"
+  | "closing"
+  | "closed";
+
+export type DeliveryMessage =
+  | { readonly kind: "begin" }
+  /** The sink is open under our fence. `latest` is the committed end; `setAside` what the last append of dead letters stored. */
+  | {
+      readonly kind: "opened";
+      readonly position: Position | undefined;
+      readonly latest: Position | undefined;
+      readonly setAside: readonly Sequence[];
+    }
+  /** There may be more records: a level. */
+  | { readonly kind: "advanced" }
+  | { readonly kind: "read_records"; readonly readId: number; readonly items: readonly DeliveryItem[] }
+  | { readonly kind: "read_trimmed"; readonly readId: number; readonly firstOffset: Offset; readonly resume: Position }
+  | {
+      readonly kind: "read_truncated";
+      readonly readId: number;
+      readonly divergence: Offset;
+      readonly resume: Position | undefined;
+      readonly canRewind: boolean;
+    }
+  | { readonly kind: "read_failed"; readonly readId: number; readonly reason: string; readonly random: number }
+  | { readonly kind: "wrote"; readonly outcome: WriteOutcome; readonly random: number }
+  | { readonly kind: "positioned"; readonly position: Position | undefined }
+  | { readonly kind: "chain_opened"; readonly last: Sequence | undefined }
+  | { readonly kind: "dead_letters_stored" }
+  | { readonly kind: "rewound"; readonly to: Position | undefined }
+  /** The operation in hand failed or ran out of time; whether it took place is not known. `random` in [0, 1). */
+  | { readonly kind: "failed"; readonly reason: string; readonly retryAfterMs?: number; readonly random: number }
+  | { readonly kind: "fenced"; readonly fence: number | undefined }
+  | { readonly kind: "timer"; readonly timerId: number; readonly purpose: TimerPurpose }
+  | { readonly kind: "pause" }
+  | { readonly kind: "resume" }
+  | { readonly kind: "stop" }
+  | { readonly kind: "closed" };
+
+export type TimerPurpose = "retry" | "read" | "linger" | "stop";
+
+export type DeliveryEffect =
+  | { readonly kind: "open" }
+  | { readonly kind: "read"; readonly readId: number; readonly after: Position | undefined }
+  | { readonly kind: "write"; readonly batch: SinkBatch }
+  | { readonly kind: "ask_position" }
+  | { readonly kind: "rewind"; readonly to: Position | undefined }
+  | { readonly kind: "open_chain" }
+  | {
+      readonly kind: "append_dead_letters";
+      readonly letters: readonly DeadLetterDraft[];
+      readonly previous: Sequence | undefined;
+      /** Sequence of the first letter; the others count on from it. */
+      readonly first: Sequence;
+      /** Every triple set aside beyond the sink's position, these included: stored with the letters (D4). */
+      readonly setAside: readonly Sequence[];
+    }
+  | { readonly kind: "timer"; readonly timerId: number; readonly purpose: TimerPurpose; readonly delayMs: number }
+  | { readonly kind: "close" }
+  | { readonly kind: "report"; readonly report: DeliveryReport };
+
+/** What a delivery tells its observers. */
+export type DeliveryReport =
+  | { readonly kind: "opened"; readonly position: Position | undefined }
+  | { readonly kind: "delivered"; readonly batch: DeliveredBatch }
+  | { readonly kind: "retry"; readonly what: string; readonly reason: string; readonly delayMs: number }
+  | { readonly kind: "dead_lettered"; readonly letters: readonly DeadLetterDraft[] }
+  | { readonly kind: "misplaced"; readonly from: Position | undefined; readonly to: Position | undefined }
+  | { readonly kind: "trimmed"; readonly after: Offset | undefined; readonly firstOffset: Offset }
+  /** `isAhead`: the sink holds records from `divergence` on that the log lost; its orphans unless it rewinds. */
+  | {
+      readonly kind: "truncated";
+      readonly position: Position | undefined;
+      readonly divergence: Offset;
+      readonly isAhead: boolean;
+    }
+  | { readonly kind: "fenced"; readonly fence: number | undefined }
+  | { readonly kind: "stopped" };
+
+export interface DeliveredBatch {
+  readonly end: Position;
+  /** Records of the input that the batch covers, filtered ones included. */
+  readonly inputs: number;
+  readonly records: number;
+  /** When the oldest of them was appended, by the owner's clock; undefined for a batch that only moved the position. */
+  readonly oldestAppendedAtMs: number | undefined;
+}
+
+/** The batch in hand: cut once, written until it is written. */
+export interface Hand {
+  readonly items: readonly DeliveryItem[];
+  records: readonly SinkRecord[];
+  readonly end: Position;
+  rejections: number;
+  /** To be set aside before the next write. */
+  drafts: readonly DeadLetterDraft[];
+}
+
+export interface DeliveryState {
+  readonly limits: DeliveryLimits;
+  readonly start: "earliest" | "latest";
+  occupation: Occupation;
+  retry: { readonly then: "open" | "write" | "ask" | "rewind"; readonly timerId: number } | undefined;
+  isPaused: boolean;
+  isStopping: boolean;
+  /** What the sink is known to hold. */
+  position: Position | undefined;
+  /** Last record read ahead. */
+  cursor: Position | undefined;
+  chain: { readonly isOpen: boolean; readonly last: Sequence | undefined };
+  /** End of the append of dead letters in hand, kept while its outcome is not known. */
+  chainTarget: Sequence | undefined;
+  /** Triples in the dead letters that lie beyond `position`, by key. */
+  setAside: Map<string, Sequence>;
+  buffer: DeliveryItem[];
+  bufferBytes: number;
+  bufferedSinceMs: number;
+  hand: Hand | undefined;
+  failures: number;
+  readFailures: number;
+  readId: number;
+  isReading: boolean;
+  isReadWaiting: boolean;
+  hasMore: boolean;
+  timerId: number;
+  isLingering: boolean;
+  /** What the last read found in place of records; dealt with once nothing is in hand. */
+  interruption: Extract<DeliveryMessage, { kind: "read_trimmed" | "read_truncated" }> | undefined;
+}
