@@ -1,0 +1,31 @@
+/** Stored batches as single records: the events of a batch with their offsets, the rejected ones left out. */
+
+import type { Event } from "../../protocols/event.ts";
+import { decodeTrustedEvents } from "../../protocols/event_codec.ts";
+import { type Offset, offset, type Position } from "../../protocols/position.ts";
+import { isRejected, type RecordBatch } from "../log/log.ts";
+
+export interface StoredRecord {
+  readonly position: Position;
+  readonly event: Event;
+  readonly batch: RecordBatch;
+  /** Index of the event in its batch, rejected ones counted. */
+  readonly index: number;
+}
+
+/** The records of batches with offsets in `[fromOffset, toOffset)`, in order. */
+export function* recordsOf(
+  batches: readonly RecordBatch[],
+  fromOffset: number,
+  toOffset = Number.POSITIVE_INFINITY,
+): Iterable<StoredRecord> {
+  for (const batch of batches) {
+    let at: Offset = batch.firstOffset;
+    for (const [index, event] of decodeTrustedEvents(batch.events).entries()) {
+      if (isRejected(batch.rejected, index)) continue;
+      if (at >= fromOffset && at < toOffset)
+        yield { position: { epoch: batch.epoch, offset: at }, event, batch, index };
+      at = offset(at + 1);
+    }
+  }
+}

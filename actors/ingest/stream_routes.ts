@@ -1,0 +1,147 @@
+/** Reads over HTTP: the streams of this node, their partitions and their records. */
+import type { FastifyInstance } from "fastify";
+import { RejectedError, UnavailableError } from "../../protocols/errors.ts";
+import { toJsonValue } from "../../protocols/json_values.ts";
+import { cursorBefore } from "../../protocols/position.ts";
+import { sequenceAt } from "../../protocols/sequence.ts";
+import type { Channel } from "../log/log.ts";
+import type { PartitionFeed } from "../partition/partition_feed.ts";
+import { recordsOf, type StoredRecord } from "./record_reader.ts";
+import type { Permissions, StreamDirectory } from "./session.ts";
+
+const RECORDS_MAX = 1_000;
+const READ_BYTES = 1_048_576;
+
+export interface StreamRoutesOptions {
+  readonly directory: StreamDirectory;
+  /** What the request's token allows. */
+  readonly permissionsOf: (request: object) => Permissions;
+}
+
+interface PartitionPath {
+  readonly stream: string;
+  readonly partition: string;
+}
+
+export function mountStreamRoutes(server: FastifyInstance, options: StreamRoutesOptions): void {
+  const { directory } = options;
+  server.get("/v1/streams", async (request) => {
+    const permissions = options.permissionsOf(request);
+    const names = Object.keys(directory.describe()).filter((name) => permissions.mayConsume(name));
+    return { streams: names.map((name) => describeStream(directory, name)) };
+  });
+  server.get<{ Params: { stream: string } }>("/v1/streams/:stream", async (request) => {
+    const { stream } = request.params;
+    refuseUnknown(directory, stream);
+    refuseForbidden(options.permissionsOf(request), stream);
+    return describeStream(directory, stream);
+  });
+  server.get<{ Params: PartitionPath; Querystring: Readonly<Record<string, string>> }>(
+    "/v1/streams/:stream/partitions/:partition/records",
+    async (request) => {
+      const { stream } = request.params;
+      const partition = wholeNumber("partition", request.params.partition, 0);
+      refuseForbidden(options.permissionsOf(request), stream);
+      const feed = feedOf(directory, stream, partition);
+      const { from = "0", limit = "100", channel = "records" } = request.query;
+      return readRecords(feed, asChannel(channel), from, wholeNumber("limit", limit, 1, RECORDS_MAX));
+    },
+  );
+}
+
+function describeStream(directory: StreamDirectory, name: string) {
+  const description = directory.describe()[name];
+  const partitions = Array.from({ length: description?.partitions ?? 0 }, (_, partition) => {
+    const feed = directory.partition(name, partition)?.feed;
+    if (feed === undefined) return { partition, state: "claiming" };
+    const { firstOffset, endOffset, sizeBytes } = feed.bounds("records");
+    const rejected = feed.bounds("rejected");
+    return {
+      partition,
+      state: "owned",
+      epoch: feed.epoch,
+      firstOffset,
+      endOffset,
+      sizeBytes,
+      rejected: rejected.endOffset - rejected.firstOffset,
+    };
+  });
+  return { name, ...description, partitions };
+}
+
+async function readRecords(feed: PartitionFeed, channel: Channel, from: string, limit: number) {
+  const bounds = feed.bounds(channel);
+  const wanted = from === "latest" ? bounds.endOffset : from === "earliest" ? 0 : wholeNumber("from", from, 0);
+  const fromOffset = Math.max(wanted, bounds.firstOffset);
+  const after = cursorBefore(bounds.epochs, Math.min(fromOffset, bounds.endOffset));
+  const result = await feed.read(channel, after, READ_BYTES);
+  if (result.kind !== "records") {
+    throw new UnavailableError("NOT_READY", `Cannot read at ${fromOffset} as retention has just moved: ${result.kind}`);
+  }
+  const records: object[] = [];
+  for (const record of recordsOf(result.batches, fromOffset)) {
+    if (records.length >= limit) break;
+    records.push(describeRecord(record));
+  }
+  return { firstOffset: bounds.firstOffset, endOffset: bounds.endOffset, records };
+}
+
+const describeRecord = ({ position, event, batch, index }: StoredRecord) => ({
+  position,
+  event: toJsonValue(event),
+  appendedAtMs: batch.appendedAtMs,
+  schemaVersion: batch.schemaVersion,
+  producerId: batch.producerId,
+  sequence: sequenceAt(batch.sequences, index),
+  ...(batch.traceparent === undefined ? {} : { traceparent: batch.traceparent }),
+});
+
+function feedOf(directory: StreamDirectory, stream: string, partition: number): PartitionFeed {
+  refuseUnknown(directory, stream);
+  const entry = directory.partition(stream, partition);
+  if (entry === undefined) {
+    throw new RejectedError(
+      "UNKNOWN_PARTITION",
+      `Cannot read ${stream} as the partition must be below ${directory.describe()[stream]?.partitions}: current value is ${partition}`,
+    );
+  }
+  if (entry.feed !== undefined) return entry.feed;
+  throw new UnavailableError(
+    "NOT_READY",
+    `Cannot read ${stream}/${partition} as its owner must hold it: it is being claimed`,
+  );
+}
+
+function refuseUnknown(directory: StreamDirectory, stream: string): void {
+  const known = Object.keys(directory.describe());
+  if (known.includes(stream)) return;
+  throw new RejectedError(
+    "UNKNOWN_STREAM",
+    `Cannot read ${stream} as the stream must be one of [${known.join(", ")}]: current value is ${stream}`,
+  );
+}
+
+function refuseForbidden(permissions: Permissions, stream: string): void {
+  if (permissions.mayConsume(stream)) return;
+  throw new RejectedError(
+    "FORBIDDEN",
+    `Cannot read ${stream} as the token must allow to consume there: subject is ${permissions.subject}`,
+  );
+}
+
+function asChannel(text: string): Channel {
+  if (text === "records" || text === "rejected" || text.startsWith("dead_letters/")) return text as Channel;
+  throw new RejectedError(
+    "MALFORMED_FRAME",
+    `Cannot read as channel must be records, rejected or dead_letters/<sink>: current value is ${text}`,
+  );
+}
+
+function wholeNumber(name: string, text: string, min: number, max = Number.MAX_SAFE_INTEGER): number {
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value >= min && value <= max) return value;
+  throw new RejectedError(
+    "MALFORMED_FRAME",
+    `Cannot answer as ${name} must be a whole number from ${min} to ${max}: current value is ${text}`,
+  );
+}
