@@ -129,6 +129,10 @@ export const stepProducer: Step<ProducerState, ProducerMessage, ProducerEffect> 
       reopen(state, chainOf(state, message.stream, message.partition), effects);
       break;
     case "connected":
+      if (state.phase !== "connecting") {
+        effects.push({ kind: "disconnect" }); // It closed before it was told to be open.
+        break;
+      }
       state.phase = "greeting";
       state.lastFrameAtMs = nowMs;
       effects.push({ kind: "set_timer", timer: "silence", delayMs: PRODUCER_LIMITS.silenceMs / 2 });

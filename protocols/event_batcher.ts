@@ -1,0 +1,90 @@
+/**
+ * Gathers a producer's events into batches, one open batch for each partition, and says when one is full. Decides where an
+ * event goes; leaves encoding and sending to `producer.ts`.
+ */
+import type { Event } from "./event.ts";
+import type { StreamDescription } from "./frames.ts";
+import { keyOf, parsePointer, partitionOfKey } from "./partitioner.ts";
+import type { Sequence } from "./sequence.ts";
+
+/** An event in the producer's hands, and who waits for it. */
+export interface Slot {
+  /** Bytes stand for input that could not be made an event: the node sets them aside as `MALFORMED_EVENT`. */
+  readonly event: Event | Uint8Array;
+  readonly stream: string;
+  readonly partition: number | undefined;
+  readonly sequence: Sequence | undefined;
+  readonly position: Event | undefined;
+  readonly confirm: { resolve(outcome: Confirmation): void; reject(error: Error): void } | undefined;
+}
+
+export type Confirmation =
+  | {
+      readonly kind: "stored";
+      readonly stream: string;
+      readonly partition: number;
+      readonly sequence: Sequence | undefined;
+    }
+  | { readonly kind: "rejected"; readonly code: string; readonly path: string; readonly reason: string };
+
+export interface OpenBatch {
+  readonly stream: string;
+  readonly partition: number;
+  readonly slots: Slot[];
+}
+
+interface Route {
+  readonly description: StreamDescription;
+  readonly pointer: readonly string[] | undefined;
+  /** Where events without a key go until their batch is full. */
+  next: number;
+}
+
+export class EventBatcher {
+  private readonly routes = new Map<string, Route>();
+  private open = new Map<string, OpenBatch>();
+  isRouted = false;
+
+  describe(streams: Readonly<Record<string, StreamDescription>>): void {
+    this.isRouted = true;
+    for (const [stream, description] of Object.entries(streams)) {
+      const pointer = description.key === undefined ? undefined : parsePointer(description.key);
+      this.routes.set(stream, { description, pointer, next: this.routes.get(stream)?.next ?? 0 });
+    }
+  }
+
+  /** The event's partition, or undefined for a stream that the node does not know. */
+  route(slot: Slot): number | undefined {
+    if (slot.partition !== undefined) return slot.partition;
+    const route = this.routes.get(slot.stream);
+    if (route === undefined || route.description.partitions < 1) return undefined;
+    const { pointer, description } = route;
+    const key = pointer === undefined || slot.event instanceof Uint8Array ? undefined : keyOf(slot.event, pointer);
+    return key === undefined ? route.next % description.partitions : partitionOfKey(key, description.partitions);
+  }
+
+  /** Adds an event to its partition's open batch and answers the batch. */
+  add(slot: Slot, partition: number): OpenBatch {
+    const key = `${slot.stream}/${partition}`;
+    let batch = this.open.get(key);
+    if (batch === undefined) {
+      batch = { stream: slot.stream, partition, slots: [] };
+      this.open.set(key, batch);
+    }
+    batch.slots.push(slot);
+    return batch;
+  }
+
+  /** Takes one batch out; events without a key then go to the next partition. */
+  take(batch: OpenBatch): void {
+    this.open.delete(`${batch.stream}/${batch.partition}`);
+    const route = this.routes.get(batch.stream);
+    if (route !== undefined && route.next % route.description.partitions === batch.partition) route.next++;
+  }
+
+  takeAll(): OpenBatch[] {
+    const batches = [...this.open.values()];
+    for (const batch of batches) this.take(batch);
+    return batches;
+  }
+}

@@ -1,0 +1,220 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { partitionOfKey } from "../../protocols/partitioner.ts";
+import { type InDoubtEvent, Producer, type ProducerOptions, type RejectedEvent } from "../../protocols/producer.ts";
+import { ManualClock, settle } from "../support/manual_clock.ts";
+import { MemoryNetwork } from "../support/memory_connection.ts";
+import { ModelNode } from "../support/model_node.ts";
+
+function setUp(options: Partial<ProducerOptions> = {}) {
+  const node = new ModelNode();
+  const network = new MemoryNetwork((frame, bytes) => node.take(frame, bytes));
+  const clock = new ManualClock();
+  const rejected: RejectedEvent[] = [];
+  const inDoubt: InDoubtEvent[] = [];
+  const producer = new Producer({
+    connect: network.connect,
+    addresses: ["a", "b"],
+    producerId: "p",
+    stream: "readings",
+    clock,
+    onRejected: (event) => rejected.push(event),
+    onInDoubt: (events) => inDoubt.push(...events),
+    ...options,
+  });
+  const stored = () =>
+    [...node.logs.values()]
+      .flat()
+      .map(({ event }) => event.n as number)
+      .sort((left, right) => left - right);
+  return { node, network, clock, producer, rejected, inDoubt, stored };
+}
+
+const numbers = (count: number) => Array.from({ length: count }, (_, n) => n);
+
+test("events go to their key's partition in order, in batches by count and by linger", async () => {
+  const { node, producer, clock } = setUp({ batchEventsMax: 10 });
+  for (const n of numbers(45)) await producer.send({ n, key: "one" });
+  await clock.advance(20);
+  const log = node.log("readings", partitionOfKey("one", 4));
+  assert.equal(
+    log.map(({ event }) => event.n),
+    numbers(45),
+  );
+  assert.is(node.appends, 5);
+  assert.is(producer.pendingEvents, 0);
+  await producer.close();
+});
+
+test("events without a key take the partitions in turn, a batch each", async () => {
+  const { node, producer, clock } = setUp({ batchEventsMax: 5, stream: "plain" });
+  for (const n of numbers(20)) await producer.send({ n });
+  await clock.advance(20);
+  assert.equal(
+    [0, 1, 2, 3].map((partition) => node.log("plain", partition).length),
+    [5, 5, 5, 5],
+  );
+  await producer.close();
+});
+
+test("a confirmed event tells its sequence, or why it was set aside", async () => {
+  const { node, producer, clock, rejected } = setUp();
+  node.rejects = (event) => event.n === 2;
+  const outcomes = Promise.all([1, 2, 3].map((n) => producer.sendAndConfirm({ n, key: "k" })));
+  await clock.advance(20);
+  const [first, second, third] = await outcomes;
+  assert.equal(first, { kind: "stored", stream: "readings", partition: partitionOfKey("k", 4), sequence: [0, 0, 0] });
+  assert.equal(second, { kind: "rejected", code: "SCHEMA_VIOLATION", path: "/n", reason: "must be liked" });
+  assert.is(third?.kind, "stored");
+  assert.equal(
+    rejected.map(({ event, sequence }) => [event, sequence]),
+    [[{ n: 2, key: "k" }, [0, 1, 0]]],
+  );
+  await producer.close();
+});
+
+test("a full buffer makes send wait, and an abort ends the wait", async () => {
+  const { network, producer, clock, stored } = setUp({ bufferEventsMax: 3 });
+  network.isHeld = true;
+  for (const n of numbers(3)) await producer.send({ n, key: "k" });
+  let isBuffered = false;
+  const fourth = producer.send({ n: 3, key: "k" }).then(() => {
+    isBuffered = true;
+  });
+  const abort = new AbortController();
+  const fifth = producer.send({ n: 4, key: "k" }, { signal: abort.signal }).then(
+    () => "sent",
+    (error: Error) => error.message,
+  );
+  await clock.advance(100);
+  assert.is(isBuffered, false);
+  abort.abort(new Error("enough"));
+  assert.is(await fifth, "enough");
+  network.release();
+  await clock.advance(100);
+  await fourth;
+  await clock.advance(100);
+  assert.equal(stored(), [0, 1, 2, 3]);
+  await producer.close();
+});
+
+test("a producer goes on at the next address when its connection breaks, and nothing is stored twice", async () => {
+  const { network, producer, clock, stored } = setUp({ batchEventsMax: 2 });
+  for (const n of numbers(6)) await producer.send({ n, key: "k" });
+  await settle();
+  network.isHeld = true;
+  for (const n of [6, 7, 8, 9]) await producer.send({ n, key: "k" });
+  await settle();
+  network.isUp = false;
+  network.cut();
+  await clock.advance(1_000);
+  network.isUp = true;
+  network.isHeld = false;
+  await clock.advance(20_000);
+  assert.equal(stored(), numbers(10));
+  assert.is(producer.pendingEvents, 0);
+  assert.ok(network.addresses.includes("a") && network.addresses.includes("b"));
+  await producer.close();
+});
+
+test("what is not acknowledged when the producer closes is handed back", async () => {
+  const { network, producer, clock } = setUp({ batchEventsMax: 2 });
+  await settle();
+  for (const n of [0, 1]) await producer.send({ n, key: "k" });
+  await clock.advance(20);
+  network.isHeld = true;
+  const lost = producer.sendAndConfirm({ n: 2, key: "k" }).catch((error: Error) => error);
+  await clock.advance(20);
+  const closing = producer.close({ timeoutMs: 500 });
+  await clock.advance(600);
+  const { inDoubt } = await closing;
+  assert.equal(
+    inDoubt.map(({ event, wasSent }) => [(event as { n: number }).n, wasSent]),
+    [[2, true]],
+  );
+  assert.ok((await lost) instanceof Error);
+  assert.match(String(await producer.send({ n: 3 }).catch((error: Error) => error)), /closed/);
+});
+
+test("events that never left are handed back as such", async () => {
+  const { network, producer, clock } = setUp();
+  network.isUp = false;
+  network.cut();
+  await producer.send({ n: 0, key: "k" });
+  const closing = producer.close({ timeoutMs: 100 });
+  await clock.advance(1_000);
+  const { inDoubt } = await closing;
+  assert.is(inDoubt.length, 1);
+});
+
+test("a fenced producer rejects what it is given and hands back what it holds", async () => {
+  const { node, producer, clock, inDoubt } = setUp();
+  await settle();
+  node.intercept = () => ({ type: "error", code: "PRODUCER_FENCED", message: "another instance" });
+  await producer.send({ n: 0, key: "k" });
+  await clock.advance(100);
+  assert.is(inDoubt.length, 1);
+  const error = await producer.send({ n: 1 }).catch((reason: { code: string }) => reason);
+  assert.is((error as { code: string }).code, "PRODUCER_FENCED");
+});
+
+test("one event that has no MessagePack form is refused alone", async () => {
+  const { producer, clock, rejected, stored } = setUp();
+  for (const n of numbers(5)) await producer.send(n === 2 ? { n, key: "k", f: () => 1 } : { n, key: "k" });
+  await producer.send({ n: 5, key: "k", big: 2n ** 80n });
+  await clock.advance(20);
+  assert.equal(
+    rejected.map(({ code }) => code),
+    rejected.map(() => "MALFORMED_EVENT"),
+  );
+  assert.ok(rejected.some(({ event }) => (event as { n: number }).n === 5));
+  for (const n of [0, 1, 3, 4]) assert.ok(stored().includes(n));
+  assert.is(producer.pendingEvents, 0);
+  await producer.close();
+});
+
+test("explicit sequences and positions are kept, and asked for again", async () => {
+  const { node, producer, clock } = setUp();
+  for (const [index, at] of [10, 20, 30].entries()) {
+    await producer.send({ n: index }, { partition: 2, sequence: [7, at, 0], position: { at } });
+  }
+  await clock.advance(20);
+  assert.equal(
+    node.log("readings", 2).map(({ sequence }) => sequence),
+    [
+      [7, 10, 0],
+      [7, 20, 0],
+      [7, 30, 0],
+    ],
+  );
+  const opened = await producer.open("readings", 2);
+  assert.equal(opened, { lastSequence: [7, 30, 0], position: { at: 30 } });
+  await producer.close();
+});
+
+test("an iterable is sent and flushed; an unknown stream is refused", async () => {
+  const { producer, clock, stored, rejected } = setUp({ batchEventsMax: 7 });
+  await settle();
+  async function* events() {
+    for (const n of numbers(100)) yield { n, key: `k${n}` };
+  }
+  const sending = producer.sendAll(events());
+  await clock.advance(50);
+  assert.is(await sending, 100);
+  assert.equal(stored(), numbers(100));
+  await producer.send({ n: 1 }, { stream: "nowhere" });
+  assert.is(rejected[0]?.code, "UNKNOWN_STREAM");
+  await producer.close();
+});
+
+test("a batch too large for a frame is sent in parts", async () => {
+  const { producer, clock, stored } = setUp({ batchBytesMax: 100_000_000 });
+  await settle();
+  for (const n of numbers(8)) await producer.send({ n, key: "k", text: "x".repeat(900_000) });
+  await clock.advance(20);
+  await producer.flush();
+  assert.equal(stored(), numbers(8));
+  await producer.close();
+});
+
+test.run();
