@@ -1,0 +1,194 @@
+/**
+ * The ordered store on disk: LMDB, memory-mapped, its writes done on a thread of their own. Decides how LMDB's answers
+ * are understood: what a commit and a flush are, which failures pass and how the store comes back.
+ *
+ *   D1. One commit is one transaction: all of it or nothing.
+ *   D2. `flushed` resolves after LMDB has synced the commit to disk, never before (E10).
+ *   D3. After a failure the store says why and tries again each second, reopened where LMDB asks for it; it is `ready`
+ *       again once a write has reached the disk.
+ */
+import { randomUUID } from "node:crypto";
+import type { RootDatabase } from "lmdb";
+import { loadDriver } from "../../deps.ts";
+import { ConfigurationError, HeadraceError, type UnavailableCode, UnavailableError } from "../../protocols/errors.ts";
+import type { StoreState } from "./log.ts";
+import type { Commit, OrderedStore, Writes } from "./ordered_store.ts";
+import { pack, unpack } from "./stored_state.ts";
+
+const STORE_FORMAT_VERSION = 1;
+const FORMAT_KEY = "format";
+const PROBE_KEY = "probe";
+const PROBE_EVERY_MS = 1_000;
+
+type Database = RootDatabase<Uint8Array, Uint8Array>;
+
+/** What in an engine's message tells which failure it is; the first that fits counts. */
+const FAILURES: readonly (readonly [RegExp, UnavailableCode])[] = [
+  [/MDB_MAP_FULL|No space left|ENOSPC|EDQUOT|quota/i, "DISK_FULL"],
+  [/Read-only|EROFS|Permission denied|EACCES|Operation not permitted/i, "DISK_READ_ONLY"],
+  [/MDB_CORRUPTED|MDB_PAGE_NOTFOUND|MDB_INVALID|MDB_BAD_TXN|wrong type/i, "STORE_CORRUPT"],
+];
+
+export class LmdbStore implements OrderedStore {
+  readonly #open: () => Database;
+  #database: Database;
+  #identity = randomUUID();
+  #state: StoreState = { kind: "ready" };
+  #probing: NodeJS.Timeout | undefined;
+  #isClosed = false;
+  readonly #listeners: ((state: StoreState) => void)[] = [];
+
+  private constructor(open: () => Database) {
+    this.#open = open;
+    this.#database = open();
+  }
+
+  /** Throws `ConfigurationError` where a newer release wrote the folder. */
+  static async open(folder: string): Promise<LmdbStore> {
+    const { open } = await loadDriver("lmdb");
+    const store = new LmdbStore(() =>
+      open<Uint8Array, Uint8Array>({ path: folder, encoding: "binary", keyEncoding: "binary", cache: false }),
+    );
+    try {
+      await store.#checkFormat(folder);
+    } catch (error) {
+      await store.close();
+      throw store.failure(error);
+    }
+    return store;
+  }
+
+  async #checkFormat(folder: string): Promise<void> {
+    const bytes = this.get(FORMAT_KEY);
+    if (bytes === undefined) {
+      const commit = this.commit(new Map([[FORMAT_KEY, pack(STORE_FORMAT_VERSION)]]));
+      await commit.committed;
+      return commit.flushed();
+    }
+    const version = unpack<number>(bytes);
+    if (version > STORE_FORMAT_VERSION) {
+      throw new ConfigurationError(
+        "FORMAT_TOO_NEW",
+        `Cannot open ${folder} as its format must be at most ${STORE_FORMAT_VERSION}: current value is ${version}`,
+      );
+    }
+  }
+
+  get identity(): string {
+    return this.#identity;
+  }
+
+  get(key: string): Uint8Array | undefined {
+    return this.#database.get(Buffer.from(key));
+  }
+
+  *range(from: string, to: string): Iterable<readonly [string, Uint8Array]> {
+    const found = this.#database.getRange({ start: Buffer.from(from), end: Buffer.from(to) });
+    for (const { key, value } of found) yield [Buffer.from(key).toString(), value];
+  }
+
+  commit(writes: Writes): Commit {
+    return { committed: this.#commit(writes), flushed: () => this.#flush() };
+  }
+
+  async #commit(writes: Writes): Promise<void> {
+    if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot write as the log is closed");
+    if (this.#state.kind === "unavailable") throw unavailable(this.#state.code, this.#state.reason);
+    if (writes.size === 0) return;
+    // Every write of one batch is in one transaction, and its promise is theirs; each would else reject unheard.
+    const parts: Promise<unknown>[] = [];
+    const database = this.#database;
+    parts.push(
+      database.batch(() => {
+        for (const [key, value] of writes) {
+          const keyBytes = Buffer.from(key);
+          parts.push(value === undefined ? database.remove(keyBytes) : database.put(keyBytes, value));
+        }
+      }),
+    );
+    const results = await Promise.allSettled(parts);
+    for (const result of results) if (result.status === "rejected") throw result.reason;
+  }
+
+  /** D2. The newest commit's flush covers all before it. */
+  async #flush(): Promise<void> {
+    await this.#database.flushed;
+  }
+
+  failure(error: unknown): Error {
+    if (error instanceof HeadraceError) return error;
+    const reason = reasonOf(error);
+    const code = FAILURES.find(([pattern]) => pattern.test(reason))?.[1] ?? "STORE_UNAVAILABLE";
+    this.#change({ kind: "unavailable", code, reason });
+    return unavailable(code, reason, error);
+  }
+
+  state(): StoreState {
+    return this.#state;
+  }
+
+  onStateChange(listener: (state: StoreState) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  #change(state: StoreState): void {
+    const isChange = state.kind !== this.#state.kind;
+    this.#state = state;
+    if (state.kind === "unavailable" && this.#probing === undefined && !this.#isClosed) {
+      // What the probe finds is in the state; it rejects for those who call it themselves.
+      this.#probing = setInterval(() => void this.probe().catch(() => undefined), PROBE_EVERY_MS);
+      this.#probing.unref();
+    }
+    if (state.kind === "ready") {
+      clearInterval(this.#probing);
+      this.#probing = undefined;
+    }
+    if (isChange) for (const listener of this.#listeners) listener(state);
+  }
+
+  async probe(): Promise<void> {
+    if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot probe as the log is closed");
+    if (this.#state.kind === "ready") {
+      this.get(FORMAT_KEY);
+      return;
+    }
+    try {
+      await this.#write(PROBE_KEY);
+    } catch (error) {
+      await this.#reopen(error);
+    }
+    this.#change({ kind: "ready" });
+  }
+
+  async #write(key: string): Promise<void> {
+    await this.#database.put(Buffer.from(key), pack(Date.now()));
+    await this.#database.flushed;
+  }
+
+  /** D3. A new life: what memory knew of the last one does not count. */
+  async #reopen(cause: unknown): Promise<void> {
+    try {
+      await this.#database.close();
+      this.#database = this.#open();
+      this.#identity = randomUUID();
+      await this.#write(PROBE_KEY);
+    } catch (error) {
+      throw this.failure(reasonOf(error) === "" ? cause : error);
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    clearInterval(this.#probing);
+    await this.#database.close();
+  }
+}
+
+function reasonOf(error: unknown): string {
+  const inner = (error as { commitError?: Error }).commitError ?? error;
+  return inner instanceof Error ? inner.message : String(inner);
+}
+
+const unavailable = (code: string, reason: string, cause?: unknown): UnavailableError =>
+  new UnavailableError(code as UnavailableCode, `Cannot use the store: ${reason}`, { cause });
