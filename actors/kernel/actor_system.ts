@@ -1,0 +1,44 @@
+/** Makes a root of actors: puts the parts of the kernel together, and decides nothing else. */
+import type { ActorDefinition, ActorReference, ActorSystem, KernelWorld, Supervision, Termination } from "./actor.ts";
+import type { Realm } from "./actor_cell.ts";
+import { ask } from "./ask.ts";
+import { DeadLetters } from "./dead_letter_office.ts";
+import { StatisticsBook } from "./kernel_statistics.ts";
+import { startNactRuntime } from "./nact_runtime.ts";
+import { Root } from "./root.ts";
+import { DEFAULT_SUPERVISION } from "./supervision.ts";
+import { terminationSourceOf } from "./termination_source.ts";
+import { realWorld, type TimedWorld } from "./world.ts";
+
+export interface ActorSystemOptions {
+  /** Default: the real world. */
+  readonly world?: KernelWorld & Pick<TimedWorld, "stopwatchMs">;
+  /** Begins the paths of reply addresses. Default `headrace`. */
+  readonly name?: string;
+  /** For the root actors, each on its own: the strategy makes no difference here. */
+  readonly supervision?: Supervision;
+}
+
+export async function createActorSystem(options: ActorSystemOptions = {}): Promise<ActorSystem> {
+  const world: TimedWorld = options.world ?? realWorld();
+  const stopwatchMs = world.stopwatchMs === undefined ? () => world.nowMs() : world.stopwatchMs.bind(world);
+  const deadLetters = new DeadLetters(() => world.nowMs());
+  const statistics = new StatisticsBook();
+  const realm: Realm = { world, deadLetters, statistics, stopwatchMs };
+  const root = new Root(realm, await startNactRuntime(), options.supervision ?? DEFAULT_SUPERVISION);
+  const name = options.name ?? "headrace";
+  return {
+    deadLetters,
+    statistics,
+    spawn: <Message>(definition: ActorDefinition<Message>) =>
+      root.spawn(definition as unknown as ActorDefinition<never>) as unknown as ActorReference<Message>,
+    ask: (actor, makeMessage, { timeoutMs, weightBytes }) =>
+      ask({ actor, makeMessage, timeoutMs, weightBytes }, `${name}:reply`, world, deadLetters),
+    whenTerminated: (actor) =>
+      new Promise<Termination>((resolve) => {
+        terminationSourceOf(actor).onTerminated(resolve);
+      }),
+    stop: (actor) => root.stop(actor),
+    shutdown: () => root.shutdown(),
+  };
+}

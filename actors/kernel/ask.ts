@@ -1,0 +1,63 @@
+/** A question to an actor from outside: the reply address is good for one reply, what comes later is a dead letter. */
+import { UnavailableError } from "../../protocols/errors.ts";
+import type { ActorReference } from "./actor.ts";
+import type { DeadLetters } from "./dead_letter_office.ts";
+import type { TimedWorld } from "./world.ts";
+
+export interface Question<Message, Reply> {
+  readonly actor: ActorReference<Message>;
+  readonly makeMessage: (replyTo: ActorReference<Reply>) => Message;
+  readonly timeoutMs: number;
+  /** Given for a question that is data: it then waits for room in the mailbox. */
+  readonly weightBytes?: number | undefined;
+}
+
+/** Resolves with the reply. Rejects with `TIMEOUT`, or with `STOPPING` where the mailbox is closed. */
+export function ask<Message, Reply>(
+  question: Question<Message, Reply>,
+  replyPath: string,
+  world: TimedWorld,
+  deadLetters: DeadLetters,
+): Promise<Reply> {
+  const { actor, makeMessage, timeoutMs, weightBytes } = question;
+  return new Promise<Reply>((resolve, reject) => {
+    let isOpen = true;
+    const close = () => {
+      isOpen = false;
+      timer.cancel();
+    };
+    const timer = world.setTimer(timeoutMs, () => {
+      if (!isOpen) return;
+      close();
+      const reason = `it must reply in time: current value is ${timeoutMs} ms`;
+      reject(new UnavailableError("TIMEOUT", `Cannot get a reply of ${actor.path} as ${reason}`));
+    });
+    const answer = (reply: Reply): boolean => {
+      if (!isOpen) deadLetters.add(replyPath, "unknown_actor", reply);
+      else {
+        close();
+        resolve(reply);
+        return true;
+      }
+      return false;
+    };
+    const replyTo: ActorReference<Reply> = {
+      path: replyPath,
+      tell: answer,
+      send: (reply) => Promise.resolve(answer(reply)),
+      trySend: answer,
+    };
+    const refuse = (error: unknown) => {
+      close();
+      reject(error);
+    };
+    try {
+      const message = makeMessage(replyTo);
+      if (weightBytes === undefined) return actor.tell(message);
+      const refused = new UnavailableError("STOPPING", `Cannot ask ${actor.path} as the actor must be running`);
+      actor.send(message, weightBytes).then((isTaken) => isTaken || refuse(refused), refuse);
+    } catch (error) {
+      refuse(error);
+    }
+  });
+}
