@@ -272,7 +272,7 @@ export class ActorCell implements Host, Parent, Receiver, Supervised {
   #handled(startedMs: number): number {
     const endedMs = this.#realm.stopwatchMs();
     countTurn(this.#counters, endedMs - startedMs);
-    this.#mailbox.release();
+    if (this.#goal !== "end") this.#mailbox.release(); // else nobody who waits may still be let in
     return endedMs;
   }
 

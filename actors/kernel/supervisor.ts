@@ -81,8 +81,7 @@ export class Supervisor<Child extends Supervised> {
   async #restart(children: readonly Child[], delayMs: number): Promise<void> {
     const restart = Symbol("restart");
     for (const child of children) this.#restartOf.set(child, restart);
-    const suspended = [...children].reverse().map((child) => child.suspend());
-    for (const isSuspended of suspended) await isSuspended;
+    for (const child of [...children].reverse()) await child.suspend();
     await this.#delay(delayMs);
     for (const child of children) {
       if (this.#restartOf.get(child) !== restart) continue;

@@ -1,0 +1,49 @@
+/** What tidy holds the tree to (docs: STYLE of the project in docs/architecture.md). Only lists; the checks are beside it. */
+
+/** A folder may import itself and those before it. */
+export const FOLDER_ORDER = ["deps.ts", "protocols", "models", "actors", "supervisors", "scripts"] as const;
+/** Import everything, and nothing imports them. */
+export const FREE_FOLDERS = ["bench", "test"] as const;
+/** Imports `protocols/` only. */
+export const DASHBOARD = "dashboard";
+
+/** What a station shows to other stations. */
+export const CONTRACT_FILES: readonly string[] = [
+  "actors/log/log.ts",
+  "actors/log/dead_letter.ts",
+  "actors/sources/source.ts",
+  "actors/sinks/sink.ts",
+  "actors/partition/partition.ts",
+  "actors/partition/partition_feed.ts",
+  "actors/ingest/session.ts",
+  "actors/transport/transport.ts",
+];
+/** What every station may use. */
+export const KERNEL = "actors/kernel/";
+
+/** Who may name npm packages themselves. */
+export const PACKAGE_OWNERS: readonly string[] = ["deps.ts", "test/", "bench/", "dashboard/"];
+/** nact stays below the kernel, in types too. */
+export const NACT_OWNERS: readonly string[] = ["deps.ts", KERNEL, "test/", "bench/"];
+
+/** Run in browsers and on the edge as well: Web standards only. */
+export const NEUTRAL_FOLDERS: readonly string[] = ["protocols/", "models/"];
+export const RUNTIME_NAMES: readonly string[] = ["process", "Buffer", "Deno", "require", "__dirname", "setImmediate"];
+
+/** Who may read the environment. */
+export const ENVIRONMENT_READERS: readonly string[] = [
+  "supervisors/environment.ts",
+  "scripts/test.ts",
+  "test/",
+  "bench/",
+];
+
+export const BANNED_NAMES: readonly string[] = ["utils", "helpers", "common", "shared", "types", "manager"];
+
+/** Reported, never failed. */
+export const FILE_LINES_MAX = 300;
+export const FUNCTION_LINES_MAX = 60;
+
+export function startsWithAny(path: string, starts: readonly string[]): boolean {
+  return starts.some((start) => path.startsWith(start));
+}

@@ -1,0 +1,306 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import type {
+  ActorContext,
+  ActorDefinition,
+  ActorReference,
+  Supervision,
+  Termination,
+} from "../../../actors/kernel/actor.ts";
+import { CHILDREN_MAX } from "../../../actors/kernel/actor_cell.ts";
+import { createActorSystem } from "../../../actors/kernel/actor_system.ts";
+import { kindOf } from "../../../actors/kernel/kernel_statistics.ts";
+import { fakeWorld } from "../../support/fake_world.ts";
+import { atRest, until } from "../../support/until.ts";
+
+const quick: Supervision = {
+  strategy: "one_for_one",
+  intensity: { restartsMax: 2, withinMs: 10_000 },
+  backoff: { firstMs: 10, maxMs: 10 },
+};
+async function fixture(supervision = quick) {
+  const world = fakeWorld();
+  const system = await createActorSystem({ world, supervision });
+  const log: string[] = [];
+  /** Logs its lives and messages; obeys "boom". Given children, it starts them. */
+  const logger = (
+    name: string,
+    over: Partial<ActorDefinition<string>> = {},
+    ...children: ActorDefinition<string>[]
+  ) => ({
+    name,
+    start: (context: ActorContext<string>) => {
+      log.push(`${name} starts`);
+      for (const child of children) references[child.name] = context.spawn(child);
+      return {
+        receive: (word: string) => {
+          if (word === "boom") throw new Error(`${name} went boom`);
+          log.push(`${name} hears ${word}`);
+        },
+        stop: () => void log.push(`${name} stops`),
+      };
+    },
+    ...over,
+  });
+  const references: Record<string, ActorReference<string>> = {};
+  return { world, system, log, logger, references };
+}
+
+test("K2: control is handled before data that came earlier", async () => {
+  const { system, log, logger } = await fixture();
+  const actor = system.spawn(logger("a"));
+  await actor.send("batch", 10);
+  actor.tell("fence");
+  await until(() => log.includes("a hears batch"));
+  assert.equal(log, ["a starts", "a hears fence", "a hears batch"]);
+  await system.shutdown();
+});
+
+test("K1: an asynchronous handler ends before the next one begins", async () => {
+  const { system } = await fixture();
+  let running = 0;
+  let most = 0;
+  let handled = 0;
+  const actor = system.spawn<number>({
+    name: "a",
+    start: () => ({
+      async receive() {
+        running += 1;
+        most = Math.max(most, running);
+        await new Promise((resolve) => setImmediate(resolve));
+        running -= 1;
+        handled += 1;
+      },
+    }),
+  });
+  for (let index = 0; index < 20; index += 1) actor.tell(index);
+  await until(() => handled === 20);
+  assert.is(most, 1);
+  await system.shutdown();
+});
+
+test("K3: what waits for an actor when it ends is a dead letter, and a waiting sender is told", async () => {
+  const { system, world } = await fixture();
+  let open = (): void => undefined;
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  const actor = system.spawn<{ type: string }>({
+    name: "a",
+    mailbox: { messagesMax: 1, weightBytesMax: 1 },
+    start: () => ({ receive: () => opened }),
+  });
+  const first = actor.send({ type: "held" }, 1);
+  const second = actor.send({ type: "waits" }, 1);
+  await atRest();
+  actor.tell({ type: "queued" });
+  const stopped = system.stop(actor);
+  open();
+  await stopped;
+  assert.equal([await first, await second], [true, false]);
+  const letter = (messageKind: string) => ({ path: "a", reason: "stopped", messageKind, atMs: world.nowMs() });
+  assert.equal(system.deadLetters.recent(), [letter("queued"), letter("waits")]);
+});
+
+test("K4: a restart keeps the mailbox and drops the message in hand to the dead letters", async () => {
+  const { world, system, log, logger } = await fixture();
+  const actor = system.spawn(logger("a"));
+  for (const word of ["one", "boom", "two"]) actor.tell(word);
+  await until(() => log.includes("a stops"));
+  assert.not(log.includes("a hears two"));
+  world.advance(10);
+  await until(() => log.includes("a hears two"));
+  assert.equal(log, ["a starts", "a hears one", "a stops", "a starts", "a hears two"]);
+  assert.equal(
+    system.deadLetters.recent().map((letter) => letter.reason),
+    ["crashed"],
+  );
+  await system.shutdown();
+});
+
+test("K4: what escalates past the top is reported, and that root actor alone is stopped as failed", async () => {
+  const { world, system, log, logger } = await fixture();
+  const bad = system.spawn(
+    logger("bad", {
+      start: () => {
+        throw new Error("never starts");
+      },
+    }),
+  );
+  const good = system.spawn(logger("good"));
+  for (let restart = 0; restart < 2; restart += 1) {
+    await until(() => world.timersWaiting > 0);
+    world.advance(10);
+  }
+  const termination = await system.whenTerminated(bad);
+  assert.is(termination.kind, "failed");
+  assert.equal(
+    world.unhandled.map((one) => one.path),
+    ["bad"],
+  );
+  good.tell("still here");
+  await until(() => log.includes("good hears still here"));
+  await system.shutdown();
+});
+
+test("K5: a stop ends the children first, the newest first, and watchers hear of it after", async () => {
+  const { system, log, logger, references } = await fixture();
+  const parent = system.spawn(logger("p", {}, logger("a"), logger("b", {}, logger("c"))));
+  await until(() => log.includes("c starts"));
+  void system.whenTerminated(parent).then((termination: Termination) => log.push(`heard ${termination.kind}`));
+  await system.stop(parent);
+  await atRest();
+  assert.equal(log.slice(4), ["c stops", "b stops", "a stops", "p stops", "heard stopped"]);
+  references.c!.tell("late");
+  assert.is(system.deadLetters.countFor("p/b/c"), 1);
+});
+
+test("rest_for_one restarts the crashed child and the later ones, in order", async () => {
+  const { world, system, log, logger, references } = await fixture();
+  system.spawn(
+    logger(
+      "p",
+      { supervision: { ...quick, strategy: "rest_for_one" } },
+      logger("a"),
+      logger("b"),
+      logger("c"),
+      logger("d"),
+    ),
+  );
+  await until(() => log.includes("d starts"));
+  references.b!.tell("boom");
+  await until(() => world.timersWaiting > 0);
+  world.advance(10);
+  await until(() => log.filter((line) => line === "d starts").length === 2);
+  assert.equal(log.slice(5), ["b stops", "d stops", "c stops", "b starts", "c starts", "d starts"]);
+  await system.shutdown();
+});
+
+test("a watch tells of the end, not of a restart, and at once of an actor already gone", async () => {
+  const { world, system, log, logger } = await fixture();
+  const watched = system.spawn(logger("watched"));
+  const watcher = (name: string): ActorDefinition<string> => ({
+    name,
+    start: (context) => {
+      context.watch(watched, (termination) => `${name}: ${termination.kind}`);
+      return { receive: (word) => void log.push(word) };
+    },
+  });
+  system.spawn(watcher("early"));
+  watched.tell("boom");
+  await until(() => world.timersWaiting > 0);
+  world.advance(10);
+  await until(() => log.filter((line) => line === "watched starts").length === 2);
+  assert.not(log.includes("early: stopped"));
+  await system.stop(watched);
+  await until(() => log.includes("early: stopped"));
+  system.spawn(watcher("late"));
+  await until(() => log.includes("late: stopped"));
+  await system.shutdown();
+});
+
+test("timers end with the actor and with a restart", async () => {
+  const { world, system } = await fixture();
+  const heard: string[] = [];
+  let lives = 0;
+  const actor = system.spawn<string>({
+    name: "a",
+    start: (context) => {
+      lives += 1;
+      context.after(1_000, `of life ${lives}`);
+      return {
+        receive: (word) => {
+          if (word === "boom") throw new Error(word);
+          heard.push(word);
+        },
+      };
+    },
+  });
+  actor.tell("boom");
+  await until(() => world.timersWaiting > 0 && lives === 1 && system.deadLetters.count === 1);
+  await atRest();
+  world.advance(10);
+  await until(() => lives === 2);
+  world.advance(1_000);
+  await until(() => heard.length > 0);
+  assert.equal(heard, ["of life 2"]);
+  await system.shutdown();
+  assert.is(world.timersWaiting, 0);
+});
+
+test("an ask resolves with the reply, rejects when it takes too long, and counts a late reply", async () => {
+  const { world, system } = await fixture();
+  const replies: ActorReference<string>[] = [];
+  const echo = system.spawn<{ word: string; replyTo: ActorReference<string> }>({
+    name: "echo",
+    start: () => ({
+      receive: ({ word, replyTo }) => void (word === "wait" ? replies.push(replyTo) : replyTo.tell(word)),
+    }),
+  });
+  const asking = (word: string) =>
+    system.ask<{ word: string; replyTo: ActorReference<string> }, string>(echo, (replyTo) => ({ word, replyTo }), {
+      timeoutMs: 50,
+    });
+  assert.is(await asking("hello"), "hello");
+  const late = asking("wait").catch((error: { code: string }) => error.code);
+  await until(() => replies.length === 1);
+  world.advance(50);
+  assert.is(await late, "TIMEOUT");
+  replies[0]!.tell("too late");
+  assert.is(system.deadLetters.recent().at(-1)?.reason, "unknown_actor");
+  await system.shutdown();
+});
+
+test("names must be free and plain, and children are limited", async () => {
+  const { system, logger } = await fixture();
+  for (const name of ["", "a/b", "a\nb", "x".repeat(201)])
+    assert.throws(() => system.spawn(logger(name)), /Cannot name an actor/);
+  for (let index = 0; index < CHILDREN_MAX; index += 1) system.spawn(logger(`child-${index}`));
+  assert.throws(() => system.spawn(logger("child-0")), /name must be free/);
+  assert.throws(() => system.spawn(logger("one more")), /children must be at most/);
+  await system.shutdown();
+});
+
+test("a name is free again once its actor has ended", async () => {
+  const { system, logger, log } = await fixture();
+  await system.stop(system.spawn(logger("a")));
+  system.spawn(logger("a"));
+  await until(() => log.at(-1) === "a starts");
+  await system.shutdown();
+});
+
+test("statistics count by kind of actor", async () => {
+  const { system, logger } = await fixture();
+  for (const name of ["partition-1", "partition-2"]) system.spawn(logger(name)).tell("x");
+  await atRest();
+  const counted = system.statistics.read().find((one) => one.kind === "partition-*")!;
+  assert.is(counted.messages, 2);
+  assert.is(counted.mailboxMessages, 0);
+  assert.is(kindOf("orders/session-3f2a-11b0/sink"), "orders/session-*/sink");
+  await system.shutdown();
+});
+
+test("a long queue does not keep other actors from their turn", async () => {
+  const { system, logger, log } = await fixture();
+  let left = 20_000;
+  const busy = system.spawn<number>({
+    name: "busy",
+    start: () => ({
+      receive: () => {
+        left -= 1;
+      },
+    }),
+  });
+  for (let index = 0; index < 20_000; index += 1) busy.tell(index);
+  system.spawn(logger("other")).tell("hello");
+  await until(() => log.includes("other hears hello"));
+  assert.ok(left > 0);
+  await until(() => left === 0);
+  await system.shutdown();
+});
+
+test("after a shutdown nothing is started", async () => {
+  const { system, logger } = await fixture();
+  await system.shutdown();
+  assert.throws(() => system.spawn(logger("a")), /must not be shut down/);
+});
+
+test.run();
