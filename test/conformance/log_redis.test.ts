@@ -2,7 +2,8 @@ import { test } from "uvu";
 import type { Log } from "../../actors/log/log.ts";
 import { connectRedisLog } from "../../actors/log/redis_log.ts";
 import { requireRedis, startRedis } from "../support/redis_server.ts";
-import { logSuite } from "./log_suite.ts";
+import { logHistories } from "./log_histories.ts";
+import { type LogHarness, logSuite } from "./log_suite.ts";
 
 requireRedis();
 const server = await startRedis({ appendfsync: "always" });
@@ -15,7 +16,7 @@ async function openWith(prefix: string): Promise<Log> {
   return log;
 }
 
-logSuite({
+const harness: LogHarness = {
   name: "redis",
   tier: "fsync",
   open: () => {
@@ -28,7 +29,10 @@ logSuite({
     return openWith(prefixes.get(log) as string);
   },
   close: (log) => log.close(),
-});
+};
+
+logSuite(harness);
+logHistories(harness, 25);
 
 test.after(() => server.stop());
 test.run();
