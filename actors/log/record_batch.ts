@@ -7,8 +7,8 @@
  *   B2. The events are copied once, untouched, and end the batch.
  *   B3. The checksum covers all that follows it: a damaged page is `STORE_CORRUPT`, never a wrong record.
  *
- * Version 1, big-endian: u8 version, u8 flags, u16 producer bytes, u32 length of the whole, u32 crc32 of the rest,
- * u32 records, u32 events, f64 appendedAtMs, u32 schemaVersion, u16 traceparent bytes, the sequences (3 x f64 of the
+ * Version 1, big-endian: u8 version, u8 zero, u16 zero, u32 length of the whole, u32 crc32 of the rest, u32 records,
+ * u32 events, f64 appendedAtMs, u32 schemaVersion, u16 traceparent bytes, u16 producer bytes, u8 flags, the sequences (3 x f64 of the
  * first, or of each), producer id, traceparent, bitmap of rejected events, events.
  */
 import * as zlib from "node:zlib";
@@ -24,7 +24,7 @@ export const RECORD_BATCH_VERSION = 1;
 /** Small batches of one call share an entry up to this size: a store's work is per entry, and reads want few of them. */
 export const ENTRY_BYTES_TARGET = 65_536;
 
-const FIXED_BYTES = 34;
+const FIXED_BYTES = 37;
 const CHECKED_FROM = 12;
 const LISTED = 1;
 const TRACED = 2;
@@ -69,14 +69,15 @@ export function writeStoredBatch(target: Buffer, start: number, batch: StoredBat
   target.set(events, at);
   const end = at + events.length;
   target[start] = RECORD_BATCH_VERSION;
-  target[start + 1] = flags;
-  target.writeUInt16BE(producerBytes, start + 2);
+  target.fill(0, start + 1, start + 4);
   target.writeUInt32BE(end - start, start + 4);
   target.writeUInt32BE(batch.count, start + 12);
   target.writeUInt32BE(sequenceCount(sequences), start + 16);
   target.writeDoubleBE(batch.appendedAtMs, start + 20);
   target.writeUInt32BE(batch.schemaVersion, start + 28);
   target.writeUInt16BE(traceBytes, start + 32);
+  target.writeUInt16BE(producerBytes, start + 34);
+  target[start + 36] = flags;
   target.writeUInt32BE(crc32(target.subarray(start + CHECKED_FROM, end)), start + 8);
   return end;
 }
@@ -122,7 +123,8 @@ function checkedSize(bytes: Buffer, at: number, name: string): number {
   }
   const left = bytes.length - at;
   const sizeBytes = left < FIXED_BYTES ? 0 : bytes.readUInt32BE(at + 4);
-  if (version === 0 || sizeBytes < FIXED_BYTES || sizeBytes > left) throw corrupt(name, `its length is ${sizeBytes}`);
+  const isHeader = version !== 0 && sizeBytes >= FIXED_BYTES && bytes.readUIntBE(at + 1, 3) === 0;
+  if (!isHeader || sizeBytes > left) throw corrupt(name, `its length is ${sizeBytes}`);
   const expected = bytes.readUInt32BE(at + 8);
   const found = crc32(bytes.subarray(at + CHECKED_FROM, at + sizeBytes));
   if (found !== expected) throw corrupt(name, `its checksum is ${found}, not ${expected}`);
@@ -133,7 +135,7 @@ const corrupt = (name: string, reason: string): UnavailableError =>
   new UnavailableError("STORE_CORRUPT", `Cannot read entry ${name} as its bytes are damaged: ${reason}`);
 
 function readStoredBatch(bytes: Buffer): StoredBatch {
-  const flags = bytes[1] ?? 0;
+  const flags = bytes[36] ?? 0;
   const eventCount = bytes.readUInt32BE(16);
   let at = FIXED_BYTES;
   const take = (length: number) => {
@@ -148,7 +150,7 @@ function readStoredBatch(bytes: Buffer): StoredBatch {
     (flags & LISTED) === 0
       ? { first: readSequence(), count: eventCount }
       : { list: Array.from({ length: eventCount }, readSequence) };
-  const producerId = take(bytes.readUInt16BE(2)).toString();
+  const producerId = take(bytes.readUInt16BE(34)).toString();
   const traceparent = (flags & TRACED) === 0 ? undefined : take(bytes.readUInt16BE(32)).toString();
   const rejected = (flags & HAS_REJECTS) === 0 ? undefined : take((eventCount + 7) >> 3);
   return {

@@ -24,6 +24,13 @@ export const fixedWidth = (value: number): string => value.toString(16).padStart
 export const sequenceText = ([term, position, index]: Sequence): string =>
   fixedWidth(term) + fixedWidth(position) + fixedWidth(index);
 
+/** The sequence that {@linkcode sequenceText} wrote; undefined for the empty text. */
+export function textSequence(text: string): Sequence | undefined {
+  if (text === "") return undefined;
+  const part = (at: number) => Number.parseInt(text.slice(at, at + 14), 16);
+  return [part(0), part(14), part(28)];
+}
+
 export const partitionPrefix = ({ stream, partition }: PartitionReference): string => `p\0${stream}\0${partition}\0`;
 
 export const fenceKey = (prefix: string): string => `${prefix}f`;

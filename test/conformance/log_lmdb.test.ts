@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { test } from "uvu";
 import { openLmdbLog } from "../../actors/log/lmdb_log.ts";
 import type { Log } from "../../actors/log/log.ts";
-import { logSuite } from "./log_suite.ts";
+import { logHistories } from "./log_histories.ts";
+import { type LogHarness, logSuite } from "./log_suite.ts";
 
 const folders = new Map<Log, string>();
 
@@ -14,7 +15,7 @@ async function openIn(folder: string): Promise<Log> {
   return log;
 }
 
-logSuite({
+const harness: LogHarness = {
   name: "lmdb",
   tier: "fsync",
   open: async () => openIn(await mkdtemp(join(tmpdir(), "headrace-lmdb-"))),
@@ -26,6 +27,9 @@ logSuite({
     await log.close();
     await rm(folders.get(log) as string, { recursive: true, force: true });
   },
-});
+};
+
+logSuite(harness);
+logHistories(harness, 40);
 
 test.run();

@@ -1,8 +1,9 @@
 import { test } from "uvu";
 import { createMemoryLog, type MemoryLog } from "../../actors/log/memory_log.ts";
-import { logSuite } from "./log_suite.ts";
+import { logHistories } from "./log_histories.ts";
+import { type LogHarness, logSuite } from "./log_suite.ts";
 
-logSuite({
+const harness: LogHarness = {
   name: "memory",
   tier: "fsync",
   open: async () => createMemoryLog(),
@@ -11,6 +12,9 @@ logSuite({
     return log;
   },
   close: async () => {},
-});
+};
+
+logSuite(harness);
+logHistories(harness, 300);
 
 test.run();

@@ -1,0 +1,367 @@
+/**
+ * The cluster's log: Redis Streams, every write one Redis Function call (redis_library.ts). Decides how the contract is
+ * said to Redis and its answers are understood; leaves judgement to the functions and connections to
+ * redis_connection.ts.
+ */
+import { Packr } from "../../deps.ts";
+import { ConfigurationError, type FencedCode, FencedError, InvariantError } from "../../protocols/errors.ts";
+import type { Event } from "../../protocols/event.ts";
+import {
+  type Epoch,
+  epoch,
+  judgeCursor,
+  type Offset,
+  offset,
+  type PartitionReference,
+  type Position,
+  partitionName,
+} from "../../protocols/position.ts";
+import type { Sequence } from "../../protocols/sequence.ts";
+import type * as Contract from "./log.ts";
+import { seekByTime, takeBatches, truncatedAt } from "./log_reading.ts";
+import { lostBatch } from "./lost_batch.ts";
+import { chainName } from "./partition_state.ts";
+import { decodeEntry } from "./record_batch.ts";
+import { decodeOutcomes, encodeAppend, encodeCheckpoints } from "./redis_append.ts";
+import { misconfigured, RedisConnection, type RedisLogOptions, type RedisReply } from "./redis_connection.ts";
+import { pairs, textSequence } from "./stored_state.ts";
+
+export type { RedisLogOptions } from "./redis_connection.ts";
+
+/** Entries that one call of the trim function looks at. */
+const TRIM_ENTRIES_MAX = 64;
+/** How long a producer's epoch is remembered after it was last welcomed; a later one is above it by the clock. */
+const PRODUCER_KEPT_MS = 7 * 86_400_000;
+const READ_ENTRIES_MAX = 1_024;
+
+const packr = new Packr({ useRecords: false });
+
+export interface RedisLog extends Contract.Log {
+  /** The id of the cluster that the store belongs to (E22); a node keeps it and passes it at its next start. */
+  readonly clusterId: string;
+}
+
+/** Rejects with `ConfigurationError` where Redis is too old or set up to lose data, `UnavailableError` where it is away. */
+export async function connectRedisLog(options: RedisLogOptions): Promise<RedisLog> {
+  return new StreamsLog(await RedisConnection.connect(options));
+}
+
+interface Keys {
+  readonly meta: string;
+  readonly chains: string;
+  readonly verdicts: string;
+  readonly checkpoints: string;
+  readonly producers: string;
+  stream(channel: Contract.Channel): string;
+}
+
+class StreamsLog implements RedisLog {
+  readonly kind = "redis";
+  readonly #redis: RedisConnection;
+  readonly #tiers = new Map<string, Contract.DurabilityTier>();
+  /** Mean bytes of a stream's entries, by its key: how many entries a read asks for. */
+  readonly #entryBytes = new Map<string, number>();
+
+  constructor(redis: RedisConnection) {
+    this.#redis = redis;
+  }
+
+  get clusterId(): string {
+    return this.#redis.clusterId;
+  }
+
+  state(): Contract.StoreState {
+    return this.#redis.state();
+  }
+
+  onStateChange(listener: (state: Contract.StoreState) => void): void {
+    this.#redis.onStateChange(listener);
+  }
+
+  /** One hash tag for all keys of a partition, so that they share a slot. */
+  #keys(partition: PartitionReference): Keys {
+    const base = `${this.#redis.prefix}{${partitionName(partition)}}:`;
+    return {
+      meta: `${base}meta`,
+      chains: `${base}chains`,
+      verdicts: `${base}verdicts`,
+      checkpoints: `${base}checkpoints`,
+      producers: `${base}producers`,
+      stream: (channel) => `${base}s:${channel}`,
+    };
+  }
+
+  async claim(
+    partition: PartitionReference,
+    grant: Contract.Grant,
+    atLeast: Epoch,
+    settings: Contract.PartitionSettings,
+  ): Promise<Contract.Claim> {
+    await this.#checkTier(settings.tier);
+    const keys = this.#keys(partition);
+    const { meta, chains, verdicts, checkpoints } = keys;
+    const names = [meta, chains, verdicts, checkpoints, keys.stream("records"), keys.stream("rejected")];
+    const { dedupeWindowMs, producersMax } = settings.chains;
+    const numbers = [grant.leaderEpoch, grant.tableVersion, atLeast, dedupeWindowMs, producersMax];
+    const store = this.#redis.identity;
+    const reply = await this.#call("claim", names, [...numbers.map(String), store], settings.tier, partition);
+    const claimed = epoch(Number(reply[1]));
+    this.#tiers.set(tierName({ partition, epoch: claimed, store }), settings.tier);
+    return {
+      ownership: { partition, epoch: claimed, store },
+      channels: channelsOf(reply[2] as Buffer[]),
+      checkpoints: checkpointsOf(reply[3] as Buffer[]),
+    };
+  }
+
+  async #checkTier(tier: Contract.DurabilityTier): Promise<void> {
+    if (this.#redis.state().kind !== "ready") await this.#redis.probe();
+    if (typeof tier !== "string" || tier === "memory") return;
+    const isAppendOnly = await this.#redis.setting("appendonly");
+    if (isAppendOnly !== "yes") throw misconfigured(`its appendonly must be yes for tier ${tier}`, isAppendOnly);
+    const flush = await this.#redis.setting("appendfsync");
+    const allowed = tier === "fsync" ? ["always"] : ["always", "everysec"];
+    if (!allowed.includes(flush)) {
+      throw misconfigured(`its appendfsync must be ${allowed.join(" or ")} for tier ${tier}`, flush);
+    }
+  }
+
+  /** Calls a function; its refusals of the fence become `FencedError`. */
+  async #call(
+    name: string,
+    keys: readonly string[],
+    args: readonly (string | Buffer)[],
+    tier: Contract.DurabilityTier,
+    partition: PartitionReference,
+  ): Promise<RedisReply[]> {
+    const reply = (await (typeof tier === "string"
+      ? this.#redis.write(name, keys, args)
+      : this.#redis.writeToReplicas(name, keys, args, tier.replicas))) as RedisReply[];
+    const status = String(reply[0]);
+    if (status !== "STORE_CHANGED" && status !== "STALE_EPOCH" && status !== "STALE_GRANT") return reply;
+    if (status === "STORE_CHANGED") void this.#redis.probe().catch(() => undefined);
+    throw new FencedError(
+      status as FencedCode,
+      `Cannot ${name} ${partitionName(partition)} as the claim must be the newest, made on this life of the store: current value there is ${reply[1]}`,
+    );
+  }
+
+  #owned(
+    name: string,
+    ownership: Contract.Ownership,
+    keys: readonly string[],
+    args: readonly (string | Buffer)[],
+    tier: Contract.DurabilityTier = "memory",
+  ): Promise<RedisReply[]> {
+    return this.#call(name, keys, [String(ownership.epoch), ownership.store, ...args], tier, ownership.partition);
+  }
+
+  async openChain(
+    ownership: Contract.Ownership,
+    channel: Contract.Channel,
+    producerId: string,
+    producerEpoch: number,
+    nowMs: number,
+  ): Promise<Contract.OpenChainOutcome> {
+    const { meta, chains } = this.#keys(ownership.partition);
+    const args = [chainName(channel, producerId), String(producerEpoch), String(Math.floor(nowMs))];
+    const reply = await this.#owned("open_chain", ownership, [meta, chains], args, this.#tier(ownership));
+    const status = String(reply[0]);
+    if (status === "full") return { kind: "too_many_producers", live: Number(reply[1]) };
+    if (status === "stale") return { kind: "stale_producer_epoch", current: Number(reply[1]) };
+    const position = reply[2] as Buffer;
+    return {
+      kind: "opened",
+      lastSequence: textSequence(String(reply[1])),
+      ...(position.length === 0 ? {} : { position: packr.unpack(position) as Event }),
+    };
+  }
+
+  #tier(ownership: Contract.Ownership): Contract.DurabilityTier {
+    return this.#tiers.get(tierName(ownership)) ?? "memory";
+  }
+
+  async append(ownership: Contract.Ownership, request: Contract.AppendRequest): Promise<Contract.AppendResult> {
+    const keys = this.#keys(ownership.partition);
+    const { meta, chains, verdicts, checkpoints } = keys;
+    const tier = this.#tier(ownership);
+    const names = [meta, chains, verdicts, checkpoints, keys.stream(request.channel), keys.stream("rejected")];
+    const args = encodeAppend(request, typeof tier !== "string");
+    const reply = await this.#owned("append", ownership, names, args, tier);
+    return { outcomes: decodeOutcomes(reply[2] as Buffer), endOffset: offset(Number(reply[1])) };
+  }
+
+  async declareLost(
+    ownership: Contract.Ownership,
+    producerId: string,
+    producerEpoch: number,
+    from: Sequence | undefined,
+    to: Sequence,
+    nowMs: number,
+  ): Promise<Contract.AppendOutcome> {
+    const batch = lostBatch(producerId, producerEpoch, from, to, nowMs);
+    const { outcomes } = await this.append(ownership, { channel: "records", batches: [batch] });
+    const [outcome] = outcomes;
+    if (outcome === undefined) throw new InvariantError("Cannot declare a loss as its append must have an outcome");
+    return outcome;
+  }
+
+  async read(partition: PartitionReference, request: Contract.ReadRequest): Promise<Contract.ReadResult> {
+    const keys = this.#keys(partition);
+    const { channel, after } = request;
+    const stream = keys.stream(channel);
+    const from = after === undefined ? "-" : `${after.epoch}-${after.offset + 1}`;
+    const entryBytes = this.#entryBytes.get(stream) ?? request.bytesMax / 8;
+    const count = Math.min(READ_ENTRIES_MAX, Math.max(1, Math.ceil(request.bytesMax / entryBytes)));
+    // Entries first, then the bounds that judge the cursor: what is judged valid by the newer table was so before.
+    const [entries, text] = await Promise.all([
+      this.#redis.read(["XRANGE", stream, from, "+", "COUNT", String(count)]),
+      this.#redis.read(["HGET", keys.meta, `c:${channel}`]),
+    ]);
+    const bounds = boundsOf(text as Buffer | null);
+    const judgement = judgeCursor(after, bounds.epochs, bounds.firstOffset, bounds.endOffset);
+    if (judgement.kind === "trimmed") return judgement;
+    if (judgement.kind === "truncated") return truncatedAt(bounds.epochs, judgement.divergence);
+    const taken = { batches: [] as Contract.RecordBatch[], sizeBytes: 0 };
+    for (const entry of entries as [Buffer, Buffer[]][]) {
+      this.#entryBytes.set(stream, entryBytes * 0.8 + (entry[1][1]?.length ?? 0) * 0.2);
+      if (!takeBatches(taken, decodeStreamEntry(entry), request)) break;
+    }
+    return { kind: "records", batches: taken.batches };
+  }
+
+  async seek(partition: PartitionReference, channel: Contract.Channel, timeMs: number): Promise<Position | undefined> {
+    const keys = this.#keys(partition);
+    const bounds = boundsOf((await this.#redis.read(["HGET", keys.meta, `c:${channel}`])) as Buffer | null);
+    return seekByTime(bounds, timeMs, async (at) => {
+      const from = `${at.epoch}-${at.offset}`;
+      const found = await this.#redis.read(["XRANGE", keys.stream(channel), from, "+", "COUNT", "1"]);
+      const [entry] = found as [Buffer, Buffer[]][];
+      return entry === undefined ? [] : decodeStreamEntry(entry);
+    });
+  }
+
+  async describe(
+    partition: PartitionReference,
+  ): Promise<ReadonlyMap<Contract.Channel, Contract.ChannelBounds> | undefined> {
+    const fields = (await this.#redis.read(["HGETALL", this.#keys(partition).meta])) as Buffer[];
+    return fields.length === 0 ? undefined : channelsOf(fields);
+  }
+
+  async trim(
+    ownership: Contract.Ownership,
+    channel: Contract.Channel,
+    beforeOffset: Offset,
+  ): Promise<Contract.ChannelBounds> {
+    const keys = this.#keys(ownership.partition);
+    const names = [keys.meta, keys.stream(channel), keys.verdicts];
+    for (;;) {
+      const args = [channel, String(beforeOffset), String(TRIM_ENTRIES_MAX)];
+      const reply = await this.#owned("trim", ownership, names, args);
+      if (Number(reply[1]) < TRIM_ENTRIES_MAX) return boundsOf(reply[2] as Buffer);
+    }
+  }
+
+  async expireChains(ownership: Contract.Ownership, nowMs: number): Promise<number> {
+    const { meta, chains, verdicts } = this.#keys(ownership.partition);
+    let cursor = "0";
+    for (;;) {
+      const args = [String(Math.floor(nowMs)), cursor];
+      const reply = await this.#owned("expire_chains", ownership, [meta, chains, verdicts], args);
+      cursor = String(reply[1]);
+      if (cursor === "0") return Number(reply[2]);
+    }
+  }
+
+  async checkpoint(ownership: Contract.Ownership, values: ReadonlyMap<string, Uint8Array | undefined>): Promise<void> {
+    const { meta, checkpoints } = this.#keys(ownership.partition);
+    const args = encodeCheckpoints(values);
+    await this.#owned("checkpoint", ownership, [meta, checkpoints], args, this.#tier(ownership));
+  }
+
+  async readCheckpoints(partition: PartitionReference): Promise<ReadonlyMap<string, Uint8Array>> {
+    return checkpointsOf((await this.#redis.read(["HGETALL", this.#keys(partition).checkpoints])) as Buffer[]);
+  }
+
+  async welcomeProducer(
+    producerId: string,
+    instance: string,
+    heldEpoch: number | undefined,
+    _nowMs: number,
+  ): Promise<Contract.WelcomeOutcome> {
+    const key = `${this.#redis.prefix}producer:${producerId}`;
+    const args = [instance, heldEpoch === undefined ? "" : String(heldEpoch), String(PRODUCER_KEPT_MS)];
+    const reply = (await this.#redis.write("welcome", [key], args)) as Buffer[];
+    const value = Number(reply[1]);
+    return String(reply[0]) === "fenced"
+      ? { kind: "fenced", current: value }
+      : { kind: "welcomed", producerEpoch: value };
+  }
+
+  async readMetadata(key: string): Promise<Contract.Metadata | undefined> {
+    const text = (await this.#redis.read(["HGET", `${this.#redis.prefix}metadata`, key])) as Buffer | null;
+    return text === null ? undefined : metadataOf(text);
+  }
+
+  async listMetadata(prefix: string): Promise<ReadonlyMap<string, Contract.Metadata>> {
+    const fields = (await this.#redis.read(["HGETALL", `${this.#redis.prefix}metadata`])) as Buffer[];
+    const found = new Map<string, Contract.Metadata>();
+    for (const [name, value] of fieldsOf(fields)) if (name.startsWith(prefix)) found.set(name, metadataOf(value));
+    return found;
+  }
+
+  async writeMetadata(key: string, value: Uint8Array, expectedVersion: number): Promise<number | undefined> {
+    const args = [key, String(expectedVersion), Buffer.from(value)];
+    const reply = (await this.#redis.write("write_metadata", [`${this.#redis.prefix}metadata`], args)) as Buffer[];
+    return String(reply[0]) === "ok" ? Number(reply[1]) : undefined;
+  }
+
+  probe(): Promise<void> {
+    return this.#redis.probe();
+  }
+
+  close(): Promise<void> {
+    return this.#redis.close();
+  }
+}
+
+const tierName = ({ partition, epoch: ofEpoch, store }: Contract.Ownership): string =>
+  `${partitionName(partition)} ${ofEpoch} ${store}`;
+
+function* fieldsOf(fields: readonly Buffer[]): Iterable<readonly [string, Buffer]> {
+  for (let at = 0; at + 1 < fields.length; at += 2) yield [String(fields[at]), fields[at + 1] as Buffer];
+}
+
+/** The field with the empty name is there only so that the key is. */
+function checkpointsOf(fields: readonly Buffer[]): Map<string, Uint8Array> {
+  return new Map([...fieldsOf(fields)].filter(([name]) => name !== ""));
+}
+
+function channelsOf(fields: readonly Buffer[]): Map<Contract.Channel, Contract.ChannelBounds> {
+  const channels = new Map<Contract.Channel, Contract.ChannelBounds>();
+  for (const [name, value] of fieldsOf(fields)) {
+    if (name.startsWith("c:")) channels.set(name.slice(2) as Contract.Channel, boundsOf(value));
+  }
+  return channels;
+}
+
+/** first, end, bytes, entries, last epoch, then the epoch table: see redis_library.ts. */
+function boundsOf(text: Buffer | null): Contract.ChannelBounds {
+  const numbers = text === null || text.length === 0 ? [] : String(text).split(" ").map(Number);
+  const [firstOffset = 0, endOffset = 0, sizeBytes = 0, , , ...epochs] = numbers;
+  return { epochs: pairs(epochs), firstOffset: offset(firstOffset), endOffset: offset(endOffset), sizeBytes };
+}
+
+function decodeStreamEntry([id, fields]: [Buffer, Buffer[]]): Contract.RecordBatch[] {
+  const [inEpoch, lastOffset] = String(id).split("-").map(Number);
+  const bytes = fields[1];
+  if (bytes === undefined || inEpoch === undefined || lastOffset === undefined) {
+    throw new ConfigurationError("FORMAT_TOO_NEW", `Cannot read entry ${id} as it must hold a record batch`);
+  }
+  return decodeEntry(bytes, epoch(inEpoch), lastOffset);
+}
+
+function metadataOf(text: Buffer): Contract.Metadata {
+  const space = text.indexOf(0x20);
+  return { version: Number(text.subarray(0, space).toString()), value: text.subarray(space + 1) };
+}

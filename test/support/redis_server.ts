@@ -1,0 +1,135 @@
+/**
+ * A private redis-server for tests: its own port, its own folder, and the means to break it. Where none is installed the
+ * test file says so and ends as skipped.
+ */
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { connect, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+export interface RedisServerOptions {
+  readonly appendonly?: "yes" | "no";
+  readonly appendfsync?: "always" | "everysec" | "no";
+  readonly maxmemory?: string;
+  readonly maxmemoryPolicy?: string;
+  readonly replicaOf?: RedisServer;
+}
+
+export interface RedisServer {
+  readonly url: string;
+  readonly port: number;
+  readonly folder: string;
+  readonly pid: number;
+  /** Ends it in order and removes its folder. */
+  stop(): Promise<void>;
+  /** SIGKILL; its folder stays. */
+  kill(): Promise<void>;
+  /** Starts it again on the same port and folder. */
+  restart(): Promise<void>;
+  /** SIGSTOP until the answered function is called. */
+  pause(): () => void;
+}
+
+/** Ends this test file as skipped where redis-server is not installed. */
+export function requireRedis(): void {
+  try {
+    execFileSync("redis-server", ["--version"], { stdio: "ignore" });
+  } catch (error) {
+    console.log(`SKIPPED: redis-server is not installed (${(error as NodeJS.ErrnoException).code})`);
+    process.exit(77);
+  }
+}
+
+export async function startRedis(options: RedisServerOptions = {}): Promise<RedisServer> {
+  const folder = await mkdtemp(join(tmpdir(), "headrace-redis-"));
+  const port = await freePort();
+  let child = await launch(port, folder, options);
+  const kill = async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, "exit");
+    child.kill("SIGKILL");
+    await ended;
+  };
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    port,
+    folder,
+    get pid() {
+      return child.pid ?? 0;
+    },
+    kill,
+    stop: async () => {
+      await kill();
+      await rm(folder, { recursive: true, force: true });
+    },
+    restart: async () => {
+      await kill();
+      child = await launch(port, folder, options);
+    },
+    pause: () => {
+      child.kill("SIGSTOP");
+      return () => child.kill("SIGCONT");
+    },
+  };
+}
+
+async function launch(port: number, folder: string, options: RedisServerOptions): Promise<ChildProcess> {
+  const settings: [string, string][] = [
+    ["port", String(port)],
+    ["bind", "127.0.0.1"],
+    ["dir", folder],
+    ["save", ""],
+    ["appendonly", options.appendonly ?? "yes"],
+    ["appendfsync", options.appendfsync ?? "everysec"],
+    ["maxmemory", options.maxmemory ?? "0"],
+    ["maxmemory-policy", options.maxmemoryPolicy ?? "noeviction"],
+    ["repl-diskless-sync-delay", "0"],
+  ];
+  if (options.replicaOf !== undefined) settings.push(["replicaof", `127.0.0.1 ${options.replicaOf.port}`]);
+  const child = spawn(
+    "redis-server",
+    settings.flatMap(([name, value]) => [`--${name}`, ...(name === "replicaof" ? value.split(" ") : [value])]),
+    {
+      stdio: ["ignore", "pipe", "pipe"],
+    },
+  );
+  let output = "";
+  child.stdout?.on("data", (chunk) => {
+    output += String(chunk);
+  });
+  child.stderr?.on("data", (chunk) => {
+    output += String(chunk);
+  });
+  for (let attempt = 0; attempt < 500; attempt++) {
+    if (child.exitCode !== null) throw new Error(`redis-server ended at once:\n${output}`);
+    if ((await ask(port, "PING\r\n")).startsWith("+PONG")) return child;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  child.kill("SIGKILL");
+  throw new Error(`redis-server did not answer:\n${output}`);
+}
+
+/** Sends one inline command and answers the first bytes of the reply; empty where nobody answers. */
+export function ask(port: number, command: string): Promise<string> {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1", () => socket.write(command));
+    socket.on("data", (chunk) => {
+      resolve(String(chunk));
+      socket.destroy();
+    });
+    socket.on("error", () => resolve(""));
+    socket.on("close", () => resolve(""));
+  });
+}
+
+export function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0));
+    });
+  });
+}
