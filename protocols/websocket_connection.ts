@@ -1,0 +1,165 @@
+/**
+ * A connection over the Web-standard `WebSocket`: browsers, Deno, Node 22, or the constructor of `ws` on Node 20. A browser
+ * can not ping, so the node does; the machines notice where an answer that is owed does not come.
+ */
+import { decodeFrame, encodeFrame, FRAME_LIMITS, type FrameLimits, wireBytes } from "./codec.ts";
+import type { Connect, Connection, ConnectionEvents } from "./connection.ts";
+import { errorFromCode, RejectedError, UnavailableError } from "./errors.ts";
+import type { NodeFrame, Subprotocol } from "./frames.ts";
+
+/** What is used of a WebSocket. */
+export interface WebSocketLike {
+  binaryType: string;
+  readonly protocol: string;
+  readonly bufferedAmount: number;
+  send(data: Uint8Array<ArrayBuffer> | string): void;
+  close(code?: number, reason?: string): void;
+  addEventListener(type: "open" | "error", listener: () => void): void;
+  addEventListener(type: "message", listener: (event: { readonly data: unknown }) => void): void;
+  addEventListener(type: "close", listener: (event: { readonly code: number; readonly reason: string }) => void): void;
+}
+
+export type WebSocketConstructor = new (address: string, protocols: string[]) => WebSocketLike;
+
+export interface WebSocketOptions {
+  readonly subprotocol: Subprotocol;
+  /** `globalThis.WebSocket` where absent. */
+  readonly webSocket?: WebSocketConstructor;
+  readonly connectTimeoutMs?: number;
+  readonly limits?: FrameLimits;
+}
+
+const CONNECT_TIMEOUT_MS = 10_000;
+/** Close codes after which trying again is of no use (docs/protocol.md, "Closing"). */
+const FINAL_CLOSE_CODES: ReadonlySet<number> = new Set([1003, 1008]);
+
+/** Makes connections to `ws://host:port/v1/connect`. */
+export function connectWebSocket(options: WebSocketOptions): Connect {
+  return (address, events, signal) =>
+    new Promise((resolve, reject) => {
+      const Constructor = options.webSocket ?? (globalThis.WebSocket as unknown as WebSocketConstructor | undefined);
+      if (Constructor === undefined) {
+        throw new RejectedError(
+          "UNSUPPORTED_PROTOCOL",
+          "Cannot connect as a WebSocket constructor must be given: this runtime has none of its own",
+        );
+      }
+      open(new Constructor(address, [options.subprotocol]), options, events, { address, signal, resolve, reject });
+    });
+}
+
+interface Opening {
+  readonly address: string;
+  readonly signal: AbortSignal;
+  resolve(connection: Connection): void;
+  reject(error: Error): void;
+}
+
+function open(socket: WebSocketLike, options: WebSocketOptions, events: ConnectionEvents, opening: Opening): void {
+  socket.binaryType = "arraybuffer";
+  const { subprotocol, limits = FRAME_LIMITS, connectTimeoutMs = CONNECT_TIMEOUT_MS } = options;
+  let phase: "opening" | "open" | "closed" = "opening";
+  const fail = (error: Error): void => {
+    const before = phase;
+    phase = "closed";
+    clearTimeout(timer);
+    opening.signal.removeEventListener("abort", abort);
+    if (before === "opening") opening.reject(error);
+    if (before === "open") events.onClose(error);
+    if (before !== "closed") socket.close();
+  };
+  const abort = (): void =>
+    fail(new UnavailableError("CONNECTION_LOST", `Cannot connect to ${opening.address} as it was called off`));
+  const timer = setTimeout(() => {
+    fail(
+      new UnavailableError(
+        "TIMEOUT",
+        `Cannot connect to ${opening.address} as it must answer within ${connectTimeoutMs} ms`,
+      ),
+    );
+  }, connectTimeoutMs);
+  opening.signal.addEventListener("abort", abort);
+  if (opening.signal.aborted) abort();
+  socket.addEventListener("open", () => {
+    if (phase !== "opening") return;
+    if (socket.protocol !== subprotocol) {
+      fail(
+        new RejectedError(
+          "UNSUPPORTED_PROTOCOL",
+          `Cannot use ${opening.address} as it must speak ${subprotocol}: it speaks ${socket.protocol || "none"}`,
+        ),
+      );
+      return;
+    }
+    phase = "open";
+    clearTimeout(timer);
+    opening.signal.removeEventListener("abort", abort);
+    opening.resolve(
+      connectionOver(socket, subprotocol, () => {
+        phase = "closed";
+      }),
+    );
+  });
+  socket.addEventListener("message", ({ data }) => {
+    if (phase !== "open") return;
+    const bytes = data instanceof ArrayBuffer ? new Uint8Array(data) : data;
+    let frame: NodeFrame | undefined;
+    try {
+      frame = decodeNodeFrame(bytes, subprotocol, limits);
+    } catch (error) {
+      fail(
+        new UnavailableError("CONNECTION_LOST", `Cannot go on with ${opening.address} as it sent no frame`, {
+          cause: error,
+        }),
+      );
+      return;
+    }
+    if (frame !== undefined) events.onFrame(frame, wireBytes(bytes as Uint8Array | string));
+  });
+  socket.addEventListener("error", () =>
+    fail(new UnavailableError("CONNECTION_LOST", `Cannot reach ${opening.address}`)),
+  );
+  socket.addEventListener("close", ({ code, reason }) => fail(closeError(opening.address, code, reason)));
+}
+
+/** A frame of a later minor version is not for us: undefined. */
+function decodeNodeFrame(data: unknown, subprotocol: Subprotocol, limits: FrameLimits): NodeFrame | undefined {
+  if (typeof data !== "string" && !(data instanceof Uint8Array)) {
+    throw new RejectedError("MALFORMED_FRAME", "Cannot read a message as it must be text or binary");
+  }
+  try {
+    return decodeFrame(data, subprotocol, limits) as NodeFrame;
+  } catch (error) {
+    if (error instanceof RejectedError && error.code === "UNKNOWN_FRAME") return undefined;
+    throw error;
+  }
+}
+
+/** The reason of a close begins with an error code where the node gives one: `FORBIDDEN: why`. */
+function closeError(address: string, code: number, reason: string): Error {
+  const [word = "", ...rest] = reason.split(": ");
+  if (/^[A-Z_]+$/.test(word)) return errorFromCode(word, rest.join(": "));
+  if (FINAL_CLOSE_CODES.has(code))
+    return new RejectedError(
+      "UNSUPPORTED_PROTOCOL",
+      `Cannot stay connected to ${address} as the node closed with ${code}: ${reason}`,
+    );
+  return new UnavailableError("CONNECTION_LOST", `Cannot go on with ${address} as the connection closed with ${code}`);
+}
+
+function connectionOver(socket: WebSocketLike, subprotocol: Subprotocol, onClosed: () => void): Connection {
+  return {
+    send(frame) {
+      const data = encodeFrame(frame, subprotocol);
+      socket.send(data as Uint8Array<ArrayBuffer> | string);
+      return wireBytes(data);
+    },
+    get bufferedBytes() {
+      return socket.bufferedAmount;
+    },
+    close() {
+      onClosed();
+      socket.close(1000);
+    },
+  };
+}
