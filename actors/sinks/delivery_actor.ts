@@ -104,7 +104,8 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
       case "rewind":
         return this.#operate(async () => {
           await this.#opened().rewind?.(effect.to);
-          return { kind: "rewound", to: effect.to };
+          // A sink may go back further than it was asked to: to the end of a batch that it can cut at.
+          return { kind: "rewound", to: await this.#opened().position() };
         });
       case "open_chain":
         return this.#operate(() => this.#openChain());

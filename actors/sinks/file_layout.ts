@@ -1,0 +1,102 @@
+/**
+ * How a file sink's folder looks, for the sink and for those who read it. One folder a partition:
+ *
+ *   segment-<first offset>.ndjson   published: closed, complete, never changed but by a rewind
+ *   open-<fence>-<n>.part           an owner's open file; valid up to the length that the checkpoint commits
+ *   *.index                         a line for each commit: where one may rewind to; a lost tail only means further back
+ */
+import { mkdir, open, readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { UnavailableError } from "../../protocols/errors.ts";
+import { type PartitionReference, type Position, position } from "../../protocols/position.ts";
+
+export type FileFormat = "ndjson" | "csv";
+
+/** What the sink commits in the partition's log, under the owner's fence. */
+export interface FileCommit {
+  readonly version: 1;
+  readonly position: Position | undefined;
+  /** The open file that holds the newest records, absent where all of them are published. */
+  readonly open?: {
+    readonly file: string;
+    readonly length: number;
+    /** First input offset of the file: its name once published. */
+    readonly first: number;
+    /** A rewind made it: segments from `first` on are void, whether or not they are deleted yet. */
+    readonly isReplacement: boolean;
+  };
+}
+
+export const segmentName = (first: number, format: FileFormat): string =>
+  `segment-${String(first).padStart(16, "0")}.${format}`;
+
+export const partitionFolder = (directory: string, { stream, partition }: PartitionReference): string =>
+  join(directory, encodeURIComponent(stream), String(partition));
+
+export async function listSegments(folder: string): Promise<{ readonly name: string; readonly first: number }[]> {
+  const found = (await readdir(folder)).flatMap((name) => {
+    const first = /^segment-(\d{16})\.(ndjson|csv)$/.exec(name)?.[1];
+    return first === undefined ? [] : [{ name, first: Number(first) }];
+  });
+  return found.sort((left, right) => left.first - right.first);
+}
+
+/** Open files and copies of owners up to `fence`; those of a newer owner are not ours to touch. */
+export async function listLeftovers(folder: string, fence: number): Promise<string[]> {
+  return (await readdir(folder)).filter((name) => Number(/^open-(\d+)-/.exec(name)?.[1] ?? Infinity) <= fence);
+}
+
+export function encodeCommit(commit: FileCommit): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(commit));
+}
+
+export function decodeCommit(bytes: Uint8Array | undefined): FileCommit {
+  if (bytes === undefined) return { version: 1, position: undefined };
+  const stored = JSON.parse(new TextDecoder().decode(bytes)) as FileCommit;
+  if (stored.version !== 1) {
+    throw new UnavailableError(
+      "STORE_CORRUPT",
+      `Cannot read the commit of a file sink as its version must be 1: current value is ${stored.version}`,
+    );
+  }
+  return stored;
+}
+
+/** A place to rewind to: the position that the sink held when its file was `length` bytes long. */
+export interface Boundary {
+  readonly position: Position | undefined;
+  readonly length: number;
+}
+
+export const boundaryLine = ({ position: at, length }: Boundary): string =>
+  `${JSON.stringify(at === undefined ? [length] : [length, at.epoch, at.offset])}\n`;
+
+export async function readBoundaries(path: string): Promise<Boundary[]> {
+  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return "";
+    throw error;
+  });
+  // The last piece is empty or torn.
+  return text
+    .split("\n")
+    .slice(0, -1)
+    .map((line) => {
+      const [length = 0, epoch, offset] = JSON.parse(line) as number[];
+      return { length, position: epoch === undefined || offset === undefined ? undefined : position(epoch, offset) };
+    });
+}
+
+/** Makes the names in a folder durable: a file's own fsync does not. */
+export async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+export async function makeFolder(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  await syncFolder(folder);
+}

@@ -1,0 +1,237 @@
+import { appendFileSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { type FileSinkOptions, fileSink } from "../../../actors/sinks/file_sink.ts";
+import { readFileSink } from "../../../actors/sinks/read_file_sink.ts";
+import type { SinkWriter } from "../../../actors/sinks/sink.ts";
+import { partitionId, position } from "../../../protocols/position.ts";
+import { type FakeCheckpoint, fakeCheckpoint, fakeSinkContext, sinkBatch } from "../../support/fake_sink_context.ts";
+
+const PARTITION = { stream: "readings", partition: partitionId(0) };
+
+async function inFolder(body: (directory: string, store: FakeCheckpoint) => Promise<void>): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), "headrace-file-sink-"));
+  try {
+    await body(directory, fakeCheckpoint());
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+const open = (options: FileSinkOptions, store: FakeCheckpoint, owner: number, clock = { nowMs: 0 }) =>
+  fileSink.open(options, fakeSinkContext(store, owner, clock));
+
+async function offsetsIn(directory: string, store: FakeCheckpoint): Promise<number[]> {
+  const text = (await readFileSink(directory, PARTITION, store.value)).join("");
+  return text
+    .split("\n")
+    .slice(0, -1)
+    .map((line) => (JSON.parse(line) as { at: number }).at);
+}
+
+const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, index) => from + index);
+const names = (directory: string) => readdirSync(join(directory, "readings", "0")).sort();
+
+test("records are read back in order across segments and the open file", () =>
+  inFolder(async (directory, store) => {
+    const sink = await open({ directory, segmentBytesMax: 60 }, store, 1);
+    for (let at = 0; at < 20; at += 2) assert.equal(await sink.write(sinkBatch(1, at, at + 1)), { kind: "written" });
+    assert.equal(await offsetsIn(directory, store), range(0, 19));
+    assert.ok(names(directory).filter((name) => name.endsWith(".ndjson")).length > 3);
+    assert.equal(await sink.position(), position(1, 19));
+    await sink.close();
+  }));
+
+test("a batch written twice is a duplicate, and one that does not follow is misplaced", () =>
+  inFolder(async (directory, store) => {
+    const sink = await open({ directory }, store, 1);
+    await sink.write(sinkBatch(1, 0, 4));
+    assert.equal((await sink.write(sinkBatch(1, 0, 4))).kind, "duplicate");
+    assert.equal(await sink.write(sinkBatch(1, 9, 12)), { kind: "misplaced", position: position(1, 4) });
+    assert.equal(await offsetsIn(directory, store), range(0, 4));
+    await sink.close();
+  }));
+
+test("bytes past the committed length do not exist", () =>
+  inFolder(async (directory, store) => {
+    const first = await open({ directory }, store, 1);
+    await first.write(sinkBatch(1, 0, 4));
+    store.fault = (isAfter) => {
+      if (!isAfter) throw new Error("the store is away");
+    };
+    let error: unknown;
+    await first.write(sinkBatch(1, 5, 9)).catch((thrown: unknown) => (error = thrown));
+    assert.instance(error, Error);
+    store.fault = undefined;
+    const file = names(directory).find((name) => name.endsWith(".part"))!;
+    appendFileSync(join(directory, "readings", "0", file), '{"at":"torn');
+    assert.equal(await offsetsIn(directory, store), range(0, 4));
+    const second = await open({ directory }, store, 2);
+    assert.equal(await second.position(), position(1, 4));
+    await second.write(sinkBatch(2, 5, 6, 1));
+    assert.equal(await offsetsIn(directory, store), range(0, 6));
+    await second.close();
+    await first.close();
+  }));
+
+test("a commit whose answer was lost is found by asking for the position", () =>
+  inFolder(async (directory, store) => {
+    const sink = await open({ directory }, store, 1);
+    store.fault = (isAfter) => {
+      if (isAfter) throw new Error("the answer was lost");
+    };
+    await sink.write(sinkBatch(1, 0, 4)).catch(() => undefined);
+    store.fault = undefined;
+    assert.equal(await sink.position(), position(1, 4));
+    await sink.write(sinkBatch(1, 5, 6));
+    assert.equal(await offsetsIn(directory, store), range(0, 6));
+    await sink.close();
+  }));
+
+test("an owner that was frozen with a batch in hand commits nothing after a newer one has opened", () =>
+  inFolder(async (directory, store) => {
+    const frozen = await open({ directory }, store, 1);
+    await frozen.write(sinkBatch(1, 0, 99));
+    const newer = await open({ directory }, store, 2);
+    await newer.write(sinkBatch(1, 100, 109));
+    assert.equal((await frozen.write(sinkBatch(1, 100, 109))).kind, "fenced");
+    await newer.write(sinkBatch(2, 110, 111, 1));
+    assert.equal(await offsetsIn(directory, store), range(0, 111));
+    await newer.close();
+    await frozen.close();
+  }));
+
+test("an owner that was frozen before it published its segment does not overlap a newer one's", () =>
+  inFolder(async (directory, store) => {
+    const clock = { nowMs: 0 };
+    const frozen = await open({ directory, segmentAgeMaxMs: 1_000 }, store, 1, clock);
+    await frozen.write(sinkBatch(1, 0, 149));
+    const newer = await open({ directory }, store, 2);
+    clock.nowMs = 5_000;
+    assert.equal((await frozen.write(sinkBatch(1, 150, 199))).kind, "fenced");
+    await newer.write(sinkBatch(1, 150, 159));
+    assert.equal(await offsetsIn(directory, store), range(0, 159));
+    await newer.close();
+    await frozen.close();
+  }));
+
+test("a stale owner that opens again is refused and removes nothing", () =>
+  inFolder(async (directory, store) => {
+    const newer = await open({ directory }, store, 5);
+    await newer.write(sinkBatch(5, 0, 9));
+    const before = names(directory);
+    const stale = { ...fakeSinkContext(store, 5), fence: fakeSinkContext(store, 5).fence };
+    store.fence = 6;
+    await fileSink.open({ directory }, stale).then(
+      () => assert.unreachable(),
+      (error: Error) => assert.is(error.name, "FencedError"),
+    );
+    assert.equal(names(directory), before);
+    await newer.close();
+  }));
+
+test("a crash at any checkpoint of a long run loses and repeats nothing", () =>
+  inFolder(async (directory, store) => {
+    let owner = 1;
+    let calls = 0;
+    for (let written = 0; written < 60; ) {
+      let sink: SinkWriter | undefined;
+      try {
+        sink = await open({ directory, segmentBytesMax: 100 }, store, owner);
+        const from = ((await sink.position())?.offset ?? -1) + 1;
+        written = from;
+        for (let at = from; at < 60; at += 1) {
+          // Every 7th checkpoint fails, by turns before and after it took place.
+          store.fault = (isAfter) => {
+            calls += 1;
+            if (calls % 7 === 0) throw new Error(`crash ${isAfter}`);
+          };
+          const before = await sink.position();
+          const batch = sinkBatch(1, at, at);
+          const outcome = await sink.write({ ...batch, predecessor: before });
+          assert.is(outcome.kind, "written");
+          written = at + 1;
+        }
+        store.fault = undefined;
+      } catch (error) {
+        assert.match((error as Error).message, /^crash/);
+        store.fault = undefined;
+        owner += 1;
+      } finally {
+        await sink?.close();
+      }
+    }
+    assert.ok(owner > 5);
+    assert.equal(await offsetsIn(directory, store), range(0, 59));
+  }));
+
+test("a rewind takes back what the log lost, in published segments too", () =>
+  inFolder(async (directory, store) => {
+    const sink = await open({ directory, segmentBytesMax: 100 }, store, 1);
+    for (let at = 0; at < 30; at += 3) await sink.write(sinkBatch(1, at, at + 2));
+    await sink.rewind?.(position(1, 12));
+    const stood = await sink.position();
+    assert.equal(stood, position(1, 11), "the end of the last batch at or below");
+    assert.equal(await offsetsIn(directory, store), range(0, 11));
+    await sink.write({ ...sinkBatch(2, 12, 14), predecessor: stood });
+    const next = await open({ directory }, store, 2);
+    await next.write(sinkBatch(2, 15, 16));
+    assert.equal(await offsetsIn(directory, store), range(0, 16));
+    await next.rewind?.(undefined);
+    assert.equal(await next.position(), undefined);
+    assert.equal(await offsetsIn(directory, store), []);
+    await next.write(sinkBatch(3, 0, 1));
+    assert.equal(await offsetsIn(directory, store), [0, 1]);
+    await next.close();
+    await sink.close();
+  }));
+
+test("a crash in the middle of a rewind leaves the folder rewound or not, never both", async () => {
+  for (const crashAt of [1, 2, 3, 4, 5, 6]) {
+    await inFolder(async (directory, store) => {
+      const sink = await open({ directory, segmentBytesMax: 100 }, store, 1);
+      for (let at = 0; at < 30; at += 3) await sink.write(sinkBatch(1, at, at + 2));
+      let calls = 0;
+      store.fault = () => {
+        calls += 1;
+        if (calls === crashAt) throw new Error("crash");
+      };
+      await sink.rewind?.(position(1, 12)).catch(() => undefined);
+      store.fault = undefined;
+      const next = await open({ directory }, store, 2);
+      const stood = (await next.position())!.offset;
+      assert.ok(stood === 11 || stood === 29, `crash at ${crashAt}: stood at ${stood}`);
+      assert.equal(await offsetsIn(directory, store), range(0, stood));
+      await next.close();
+      await sink.close();
+    });
+  }
+});
+
+test("CSV quotes what must be quoted, names its columns in every file and disarms formulas", () =>
+  inFolder(async (directory, store) => {
+    const sink = await open(
+      { directory, format: "csv", columns: ["name", "note", "tags", "level"], spreadsheetSafe: true },
+      store,
+      1,
+    );
+    const event = { name: 'a "b", c', note: "=cmd()\nline", tags: ["x", 1n], level: -5, other: 1 };
+    const batch = { ...sinkBatch(1, 0, 0), records: [{ position: position(1, 0), index: 0, event, timeMs: 0 }] };
+    await sink.write(batch);
+    await sink.close();
+    const [text] = await readFileSink(directory, PARTITION, store.value, "csv");
+    assert.is(text, 'name,note,tags,level\r\n"a ""b"", c","\'=cmd()\nline","[""x"",""1""]",-5\r\n');
+  }));
+
+test("a batch without records moves the position alone", () =>
+  inFolder(async (directory, store) => {
+    const sink = await open({ directory }, store, 1);
+    await sink.write({ predecessor: undefined, end: position(1, 7), records: [] });
+    await sink.write(sinkBatch(1, 8, 9));
+    assert.equal(await offsetsIn(directory, store), [8, 9]);
+    await sink.close();
+  }));
+
+test.run();
