@@ -412,4 +412,23 @@ test("a stop forgets the restarts that were waiting", async () => {
   assert.is(world.timersWaiting, 0);
 });
 
+test("a child that two restarts name belongs to the newer one", async () => {
+  const { world, system, log, logger, references } = await fixture();
+  system.spawn(logger("p", { supervision: { ...quick, strategy: "rest_for_one" } }, logger("a"), logger("b")));
+  await until(() => log.includes("b starts"));
+  references.b!.tell("boom");
+  await until(() => world.timersWaiting === 1);
+  world.advance(4);
+  references.a!.tell("boom");
+  await until(() => log.includes("a stops") && world.timersWaiting === 2);
+  for (let stepMs = 0; stepMs < 10; stepMs += 1) {
+    world.advance(1);
+    await atRest();
+  }
+  await until(() => log.filter((line) => line === "b starts").length === 2);
+  await atRest();
+  assert.equal(log.slice(3), ["b stops", "a stops", "a starts", "b starts"]);
+  await system.shutdown();
+});
+
 test.run();
