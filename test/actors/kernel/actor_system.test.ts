@@ -219,6 +219,7 @@ test("timers end with the actor and with a restart", async () => {
   await atRest();
   world.advance(10);
   await until(() => lives === 2);
+  assert.is(world.timersWaiting, 1);
   world.advance(1_000);
   await until(() => heard.length > 0);
   assert.equal(heard, ["of life 2"]);
@@ -301,6 +302,133 @@ test("after a shutdown nothing is started", async () => {
   const { system, logger } = await fixture();
   await system.shutdown();
   assert.throws(() => system.spawn(logger("a")), /must not be shut down/);
+});
+
+test("a turn is bounded in time as well", async () => {
+  const world = fakeWorld();
+  let stopwatchMs = 0;
+  const system = await createActorSystem({ world: { ...world, stopwatchMs: () => ++stopwatchMs } });
+  const order: string[] = [];
+  const listener = (name: string) => ({ name, start: () => ({ receive: () => void order.push(name) }) });
+  const slow = system.spawn<number>(listener("slow"));
+  const other = system.spawn<number>(listener("other"));
+  await atRest();
+  for (let index = 0; index < 100; index += 1) slow.tell(index);
+  other.tell(0);
+  await until(() => order.length === 101);
+  assert.ok(order.indexOf("other") < 50);
+  await system.shutdown();
+});
+
+test("a child that crashes while its parent is stopping is not restarted", async () => {
+  const { world, system, log, logger, references } = await fixture();
+  let open = (): void => undefined;
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  const slow = { name: "slow", start: () => ({ receive: () => undefined, stop: () => opened }) };
+  const parent = system.spawn(logger("p", {}, logger("a"), slow));
+  await until(() => log.includes("a starts"));
+  await atRest();
+  const end = system.whenTerminated(references.a!);
+  const stopped = system.stop(parent);
+  references.a!.tell("boom");
+  await atRest();
+  assert.is(world.timersWaiting, 0);
+  open();
+  await stopped;
+  assert.is((await end).kind, "failed");
+});
+
+test("a stop during a suspension resolves only when the actor has ended", async () => {
+  const { system } = await fixture();
+  let open = (): void => undefined;
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  let isStopping = false;
+  const actor = system.spawn<string>({
+    name: "a",
+    start: () => ({
+      receive: () => {
+        throw new Error("boom");
+      },
+      stop: () => {
+        isStopping = true;
+        return opened;
+      },
+    }),
+  });
+  actor.tell("boom");
+  await until(() => isStopping);
+  let hasEnded = false;
+  void system.whenTerminated(actor).then(() => {
+    hasEnded = true;
+  });
+  const stopped = system.stop(actor);
+  open();
+  await stopped;
+  await Promise.resolve();
+  assert.ok(hasEnded);
+});
+
+test("a watch ends with the life that made it", async () => {
+  const { world, system, log, logger } = await fixture();
+  const watched = system.spawn(logger("watched"));
+  let lives = 0;
+  const watcher = system.spawn<string>({
+    name: "watcher",
+    start: (context) => {
+      const life = ++lives;
+      context.watch(watched, () => `gone, hears life ${life}`);
+      return {
+        receive: (word) => {
+          if (word === "boom") throw new Error(word);
+          log.push(word);
+        },
+      };
+    },
+  });
+  watcher.tell("boom");
+  await until(() => world.timersWaiting > 0);
+  world.advance(10);
+  await until(() => lives === 2);
+  await system.stop(watched);
+  await atRest();
+  assert.equal(
+    log.filter((line) => line.startsWith("gone")),
+    ["gone, hears life 2"],
+  );
+  await system.shutdown();
+});
+
+test("a stop forgets the restarts that were waiting", async () => {
+  const { world, system, log, logger, references } = await fixture();
+  const parent = system.spawn(logger("p", {}, logger("a")));
+  await until(() => log.includes("a starts"));
+  references.a!.tell("boom");
+  await until(() => world.timersWaiting > 0);
+  await system.stop(parent);
+  assert.is(world.timersWaiting, 0);
+});
+
+test("a child that two restarts name belongs to the newer one", async () => {
+  const { world, system, log, logger, references } = await fixture();
+  system.spawn(logger("p", { supervision: { ...quick, strategy: "rest_for_one" } }, logger("a"), logger("b")));
+  await until(() => log.includes("b starts"));
+  references.b!.tell("boom");
+  await until(() => world.timersWaiting === 1);
+  world.advance(4);
+  references.a!.tell("boom");
+  await until(() => log.includes("a stops") && world.timersWaiting === 2);
+  for (let stepMs = 0; stepMs < 10; stepMs += 1) {
+    world.advance(1);
+    await atRest();
+  }
+  await until(() => log.filter((line) => line === "b starts").length === 2);
+  await atRest();
+  assert.equal(log.slice(3), ["b stops", "a stops", "a starts", "b starts"]);
+  await system.shutdown();
 });
 
 test.run();

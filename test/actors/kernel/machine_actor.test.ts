@@ -129,4 +129,25 @@ test("A3: an effect done in time meets no deadline, whether it gives a promise o
   await system.shutdown();
 });
 
+test("an effect that fails after a restart is no concern of the next life", async () => {
+  let fail = (): void => undefined;
+  const { world, system, actor, seen } = await fixture({
+    perform: (effect) =>
+      effect === "now"
+        ? Promise.reject(new Error("now"))
+        : new Promise<void>((_resolve, reject) => {
+            fail = () => reject(new Error("late"));
+          }),
+  });
+  actor.tell({ type: "do", effects: ["late", "now"] });
+  await until(() => world.timersWaiting > 0);
+  world.advance(10_000);
+  actor.tell({ type: "do", effects: [] });
+  await until(() => seen().length === 1);
+  fail();
+  await atRest();
+  assert.is(system.statistics.read()[0]!.crashes, 1);
+  await system.shutdown();
+});
+
 test.run();
