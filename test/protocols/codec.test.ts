@@ -6,7 +6,7 @@ import { decodeFrame, encodeFrame, FRAME_LIMITS, wireBytes } from "../../protoco
 import { RejectedError } from "../../protocols/errors.ts";
 import { decodeEvents, encodeEvents } from "../../protocols/event_codec.ts";
 import { type Frame, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK } from "../../protocols/frames.ts";
-import { SAMPLE_FRAMES } from "../support/sample_frames.ts";
+import { VECTOR_FRAMES as SAMPLE_FRAMES } from "../../scripts/vector_samples.ts";
 
 function refusal(act: () => unknown): string {
   try {

@@ -1,6 +1,6 @@
-/** One sample of every frame, with every optional field present in one of them. */
-import { encodeEvents } from "../../protocols/event_codec.ts";
-import type { Frame } from "../../protocols/frames.ts";
+/** Samples for the test vectors: every frame with every optional field, and events with every kind of value. */
+import { encodeEvents } from "../protocols/event_codec.ts";
+import type { Frame } from "../protocols/frames.ts";
 
 const bytes = (events: readonly unknown[], asRecords = false) => Uint8Array.from(encodeEvents(events, { asRecords }));
 
@@ -10,7 +10,7 @@ export const SAMPLE_EVENTS = [
   { device: "Größe", value: 0, ok: true },
 ];
 
-export const SAMPLE_FRAMES: readonly Frame[] = [
+export const VECTOR_FRAMES: readonly Frame[] = [
   {
     type: "hello",
     client: "vectors/1",
@@ -123,4 +123,29 @@ export const SAMPLE_FRAMES: readonly Frame[] = [
     subscription: 1,
     creditBytes: 211,
   },
+];
+
+export const VECTOR_EVENTS = [
+  {
+    text: "Größe 😀",
+    empty: "",
+    long: "x".repeat(300),
+    whole: 64,
+    negative: -1,
+    large: 4_294_967_296,
+    beyond: 9_007_199_254_740_993n,
+    lowest: -(2n ** 63n),
+    highest: 2n ** 64n - 1n,
+    half: 0.5,
+    yes: true,
+    no: false,
+    none: null,
+    bytes: Uint8Array.from([0, 127, 255]),
+    at: new Date("2026-11-23T10:00:00.123Z"),
+    list: [1, "two", [3]],
+    map: { deep: { deeper: 127 } },
+    lookalike: { $int: "5" },
+  },
+  { text: "another shape", list: [] },
+  { text: "the same shape again", list: [{ text: "nested", list: [] }] },
 ];
