@@ -1,0 +1,26 @@
+/**
+ * A step of a pipeline: compiled once from its configuration, then run on each record; it answers zero or more events.
+ * A step that throws fails for that record alone, which is set aside as `STEP_FAILED`; `UnavailableError` and
+ * `OverloadedError` say that the record is fine and the step is not: it is run again.
+ */
+import type { Event } from "../../../protocols/event.ts";
+import type { Position } from "../../../protocols/position.ts";
+
+/** Where the event that a step sees comes from. */
+export interface StepContext {
+  readonly stream: string;
+  readonly partition: number;
+  readonly position: Position;
+  /** Event time in ms since 1970: it moves with the record, never with the clock (E18). */
+  readonly timeMs: number;
+}
+
+export interface Step {
+  /** `filter`, `map`, `call`: for errors and metrics. */
+  readonly name: string;
+  /** Its outputs follow from the record alone, always: it may run once for each sink (E13). */
+  readonly isDeterministic: boolean;
+  run(event: Event, context: StepContext): readonly Event[] | Promise<readonly Event[]>;
+  /** State that outlives records, for steps that keep any: stored with the outbox position (E13). */
+  readonly state?: { snapshot(): unknown; restore(snapshot: unknown): void };
+}
