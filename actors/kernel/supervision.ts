@@ -1,5 +1,5 @@
 /**
- * What to do with a crash where nobody said otherwise, by the class of the error (STYLE.md, Errors):
+ * What to do with a crash where nobody said otherwise, by the class of the error:
  *
  *   RejectedError       restart    the message in hand is set aside already (K4), the next one may be fine
  *   UnavailableError    restart    the backoff is the retry

@@ -1,4 +1,4 @@
-/** What tidy holds the tree to (docs: STYLE of the project in docs/architecture.md). Only lists; the checks are beside it. */
+/** What tidy holds the tree to. Only lists: the checks are beside it. */
 
 /** A folder may import itself and those before it. */
 export const FOLDER_ORDER = ["deps.ts", "protocols", "models", "actors", "supervisors", "scripts"] as const;

@@ -1,5 +1,5 @@
 /**
- * The eight faults of bare nact that the kernel exists for (DESIGN.md 2), each shown, and shown absent behind the
+ * The eight faults of bare nact that the kernel exists for, each shown, and shown absent behind the
  * kernel. A test on bare nact that fails means that nact has mended the fault.
  */
 import { test } from "uvu";
