@@ -8,6 +8,7 @@
  *       again once a write has reached the disk.
  */
 import { randomUUID } from "node:crypto";
+import { statfsSync } from "node:fs";
 import type { RootDatabase } from "lmdb";
 import { loadDriver } from "../../deps.ts";
 import { ConfigurationError, HeadraceError, type UnavailableCode, UnavailableError } from "../../protocols/errors.ts";
@@ -19,6 +20,8 @@ const STORE_FORMAT_VERSION = 1;
 const FORMAT_KEY = "format";
 const PROBE_KEY = "probe";
 const PROBE_EVERY_MS = 1_000;
+/** Less room than this after a failed write means that the disk is full. */
+const FREE_BYTES_MIN = 1_048_576;
 
 type Database = RootDatabase<Uint8Array, Uint8Array>;
 
@@ -30,6 +33,7 @@ const FAILURES: readonly (readonly [RegExp, UnavailableCode])[] = [
 ];
 
 export class LmdbStore implements OrderedStore {
+  readonly #folder: string;
   readonly #open: () => Database;
   #database: Database;
   #identity = randomUUID();
@@ -38,7 +42,8 @@ export class LmdbStore implements OrderedStore {
   #isClosed = false;
   readonly #listeners: ((state: StoreState) => void)[] = [];
 
-  private constructor(open: () => Database) {
+  private constructor(folder: string, open: () => Database) {
+    this.#folder = folder;
     this.#open = open;
     this.#database = open();
   }
@@ -46,7 +51,7 @@ export class LmdbStore implements OrderedStore {
   /** Throws `ConfigurationError` where a newer release wrote the folder. */
   static async open(folder: string): Promise<LmdbStore> {
     const { open } = await loadDriver("lmdb");
-    const store = new LmdbStore(() =>
+    const store = new LmdbStore(folder, () =>
       open<Uint8Array, Uint8Array>({ path: folder, encoding: "binary", keyEncoding: "binary", cache: false }),
     );
     try {
@@ -94,20 +99,21 @@ export class LmdbStore implements OrderedStore {
   async #commit(writes: Writes): Promise<void> {
     if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot write as the log is closed");
     if (this.#state.kind === "unavailable") throw unavailable(this.#state.code, this.#state.reason);
+    await this.#put(writes);
+  }
+
+  async #put(writes: Writes): Promise<void> {
     if (writes.size === 0) return;
-    // Every write of one batch is in one transaction, and its promise is theirs; each would else reject unheard.
-    const parts: Promise<unknown>[] = [];
+    // D1. Writes of one turn of the event loop are one transaction. Most share one promise; each is heard, lest one
+    // rejects with nobody listening.
     const database = this.#database;
-    parts.push(
-      database.batch(() => {
-        for (const [key, value] of writes) {
-          const keyBytes = Buffer.from(key);
-          parts.push(value === undefined ? database.remove(keyBytes) : database.put(keyBytes, value));
-        }
-      }),
-    );
+    const parts = new Set<Promise<unknown>>();
+    for (const [key, value] of writes) {
+      const keyBytes = Buffer.from(key);
+      parts.add(value === undefined ? database.remove(keyBytes) : database.put(keyBytes, value));
+    }
     const results = await Promise.allSettled(parts);
-    for (const result of results) if (result.status === "rejected") throw result.reason;
+    for (const result of results) if (result.status === "rejected") throw await causeOf(result.reason);
   }
 
   /** D2. The newest commit's flush covers all before it. */
@@ -118,9 +124,20 @@ export class LmdbStore implements OrderedStore {
   failure(error: unknown): Error {
     if (error instanceof HeadraceError) return error;
     const reason = reasonOf(error);
-    const code = FAILURES.find(([pattern]) => pattern.test(reason))?.[1] ?? "STORE_UNAVAILABLE";
+    const known = FAILURES.find(([pattern]) => pattern.test(reason))?.[1];
+    // A write cut short by a full disk is only an I/O error to LMDB; the disk itself knows better.
+    const code = known ?? (this.#isDiskFull() ? "DISK_FULL" : "STORE_UNAVAILABLE");
     this.#change({ kind: "unavailable", code, reason });
     return unavailable(code, reason, error);
+  }
+
+  #isDiskFull(): boolean {
+    try {
+      const { bavail, bsize } = statfsSync(this.#folder);
+      return bavail * bsize < FREE_BYTES_MIN;
+    } catch {
+      return false; // Where the disk can not be asked, the failure speaks for itself.
+    }
   }
 
   state(): StoreState {
@@ -161,8 +178,8 @@ export class LmdbStore implements OrderedStore {
   }
 
   async #write(key: string): Promise<void> {
-    await this.#database.put(Buffer.from(key), pack(Date.now()));
-    await this.#database.flushed;
+    await this.#put(new Map([[key, pack(Date.now())]]));
+    await this.#flush();
   }
 
   /** D3. A new life: what memory knew of the last one does not count. */
@@ -185,10 +202,17 @@ export class LmdbStore implements OrderedStore {
   }
 }
 
-function reasonOf(error: unknown): string {
-  const inner = (error as { commitError?: Error }).commitError ?? error;
-  return inner instanceof Error ? inner.message : String(inner);
+/** LMDB rejects a write with "commit failed" and keeps why in a promise of its own, which rejects a little later. */
+async function causeOf(error: unknown): Promise<unknown> {
+  const { commitError } = error as { commitError?: Promise<unknown> | Error };
+  try {
+    return (await commitError) ?? error;
+  } catch (cause) {
+    return cause;
+  }
 }
+
+const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 const unavailable = (code: string, reason: string, cause?: unknown): UnavailableError =>
   new UnavailableError(code as UnavailableCode, `Cannot use the store: ${reason}`, { cause });
