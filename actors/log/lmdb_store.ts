@@ -20,6 +20,8 @@ const STORE_FORMAT_VERSION = 1;
 const FORMAT_KEY = "format";
 const PROBE_KEY = "probe";
 const PROBE_EVERY_MS = 1_000;
+/** A disk that takes longer than this to flush is as good as gone. */
+const FLUSH_TIMEOUT_MS = 30_000;
 /** Less room than this after a failed write means that the disk is full. */
 const FREE_BYTES_MIN = 1_048_576;
 
@@ -51,9 +53,14 @@ export class LmdbStore implements OrderedStore {
   /** Throws `ConfigurationError` where a newer release wrote the folder. */
   static async open(folder: string): Promise<LmdbStore> {
     const { open } = await loadDriver("lmdb");
-    const store = new LmdbStore(folder, () =>
-      open<Uint8Array, Uint8Array>({ path: folder, encoding: "binary", keyEncoding: "binary", cache: false }),
-    );
+    const openDatabase = () =>
+      open<Uint8Array, Uint8Array>({ path: folder, encoding: "binary", keyEncoding: "binary", cache: false });
+    let store: LmdbStore;
+    try {
+      store = new LmdbStore(folder, openDatabase);
+    } catch (error) {
+      throw unavailable(failureCode(error, folder), reasonOf(error), error);
+    }
     try {
       await store.#checkFormat(folder);
     } catch (error) {
@@ -112,32 +119,35 @@ export class LmdbStore implements OrderedStore {
       const keyBytes = Buffer.from(key);
       parts.add(value === undefined ? database.remove(keyBytes) : database.put(keyBytes, value));
     }
+    // The start of the transaction has a promise of its own, made right after this turn; it is to be heard too.
+    setImmediate(() => database.committed.then(ignore, ignore));
     const results = await Promise.allSettled(parts);
     for (const result of results) if (result.status === "rejected") throw await causeOf(result.reason);
   }
 
   /** D2. The newest commit's flush covers all before it. */
-  async #flush(): Promise<void> {
-    await this.#database.flushed;
+  #flush(): Promise<void> {
+    const { flushed } = this.#database;
+    return new Promise((resolve, reject) => {
+      // LMDB never answers for a flush that failed.
+      const timer = setTimeout(() => reject(new Error(`No flush within ${FLUSH_TIMEOUT_MS} ms`)), FLUSH_TIMEOUT_MS);
+      const settle = (then: () => void) => {
+        clearTimeout(timer);
+        then();
+      };
+      flushed.then(
+        () => settle(resolve),
+        (error: unknown) => settle(() => reject(error)),
+      );
+    });
   }
 
   failure(error: unknown): Error {
     if (error instanceof HeadraceError) return error;
     const reason = reasonOf(error);
-    const known = FAILURES.find(([pattern]) => pattern.test(reason))?.[1];
-    // A write cut short by a full disk is only an I/O error to LMDB; the disk itself knows better.
-    const code = known ?? (this.#isDiskFull() ? "DISK_FULL" : "STORE_UNAVAILABLE");
+    const code = failureCode(error, this.#folder);
     this.#change({ kind: "unavailable", code, reason });
     return unavailable(code, reason, error);
-  }
-
-  #isDiskFull(): boolean {
-    try {
-      const { bavail, bsize } = statfsSync(this.#folder);
-      return bavail * bsize < FREE_BYTES_MIN;
-    } catch {
-      return false; // Where the disk can not be asked, the failure speaks for itself.
-    }
   }
 
   state(): StoreState {
@@ -185,7 +195,7 @@ export class LmdbStore implements OrderedStore {
   /** D3. A new life: what memory knew of the last one does not count. */
   async #reopen(cause: unknown): Promise<void> {
     try {
-      await this.#database.close();
+      await this.#database.close().catch(ignore); // It may be closed already, by a try before this one.
       this.#database = this.#open();
       this.#identity = randomUUID();
       await this.#write(PROBE_KEY);
@@ -199,6 +209,24 @@ export class LmdbStore implements OrderedStore {
     this.#isClosed = true;
     clearInterval(this.#probing);
     await this.#database.close();
+  }
+}
+
+/** For promises whose outcome is heard elsewhere. */
+const ignore = (): void => undefined;
+
+function failureCode(error: unknown, folder: string): UnavailableCode {
+  const known = FAILURES.find(([pattern]) => pattern.test(reasonOf(error)))?.[1];
+  // A write cut short by a full disk is only an I/O error to LMDB; the disk itself knows better.
+  return known ?? (isDiskFull(folder) ? "DISK_FULL" : "STORE_UNAVAILABLE");
+}
+
+function isDiskFull(folder: string): boolean {
+  try {
+    const { bavail, bsize } = statfsSync(folder);
+    return bavail * bsize < FREE_BYTES_MIN;
+  } catch {
+    return false; // Where the disk can not be asked, the failure speaks for itself.
   }
 }
 
