@@ -8,6 +8,7 @@
  *       again once a write has reached the disk.
  */
 import { randomUUID } from "node:crypto";
+import { statfsSync } from "node:fs";
 import type { RootDatabase } from "lmdb";
 import { loadDriver } from "../../deps.ts";
 import { ConfigurationError, HeadraceError, type UnavailableCode, UnavailableError } from "../../protocols/errors.ts";
@@ -19,6 +20,10 @@ const STORE_FORMAT_VERSION = 1;
 const FORMAT_KEY = "format";
 const PROBE_KEY = "probe";
 const PROBE_EVERY_MS = 1_000;
+/** A disk that takes longer than this to flush is as good as gone. */
+const FLUSH_TIMEOUT_MS = 30_000;
+/** Less room than this after a failed write means that the disk is full. */
+const FREE_BYTES_MIN = 1_048_576;
 
 type Database = RootDatabase<Uint8Array, Uint8Array>;
 
@@ -30,6 +35,7 @@ const FAILURES: readonly (readonly [RegExp, UnavailableCode])[] = [
 ];
 
 export class LmdbStore implements OrderedStore {
+  readonly #folder: string;
   readonly #open: () => Database;
   #database: Database;
   #identity = randomUUID();
@@ -38,7 +44,8 @@ export class LmdbStore implements OrderedStore {
   #isClosed = false;
   readonly #listeners: ((state: StoreState) => void)[] = [];
 
-  private constructor(open: () => Database) {
+  private constructor(folder: string, open: () => Database) {
+    this.#folder = folder;
     this.#open = open;
     this.#database = open();
   }
@@ -46,9 +53,14 @@ export class LmdbStore implements OrderedStore {
   /** Throws `ConfigurationError` where a newer release wrote the folder. */
   static async open(folder: string): Promise<LmdbStore> {
     const { open } = await loadDriver("lmdb");
-    const store = new LmdbStore(() =>
-      open<Uint8Array, Uint8Array>({ path: folder, encoding: "binary", keyEncoding: "binary", cache: false }),
-    );
+    const openDatabase = () =>
+      open<Uint8Array, Uint8Array>({ path: folder, encoding: "binary", keyEncoding: "binary", cache: false });
+    let store: LmdbStore;
+    try {
+      store = new LmdbStore(folder, openDatabase);
+    } catch (error) {
+      throw unavailable(failureCode(error, folder), reasonOf(error), error);
+    }
     try {
       await store.#checkFormat(folder);
     } catch (error) {
@@ -94,31 +106,46 @@ export class LmdbStore implements OrderedStore {
   async #commit(writes: Writes): Promise<void> {
     if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot write as the log is closed");
     if (this.#state.kind === "unavailable") throw unavailable(this.#state.code, this.#state.reason);
+    await this.#put(writes);
+  }
+
+  async #put(writes: Writes): Promise<void> {
     if (writes.size === 0) return;
-    // Every write of one batch is in one transaction, and its promise is theirs; each would else reject unheard.
-    const parts: Promise<unknown>[] = [];
+    // D1. Writes of one turn of the event loop are one transaction. Most share one promise; each is heard, lest one
+    // rejects with nobody listening.
     const database = this.#database;
-    parts.push(
-      database.batch(() => {
-        for (const [key, value] of writes) {
-          const keyBytes = Buffer.from(key);
-          parts.push(value === undefined ? database.remove(keyBytes) : database.put(keyBytes, value));
-        }
-      }),
-    );
+    const parts = new Set<Promise<unknown>>();
+    for (const [key, value] of writes) {
+      const keyBytes = Buffer.from(key);
+      parts.add(value === undefined ? database.remove(keyBytes) : database.put(keyBytes, value));
+    }
+    // The start of the transaction has a promise of its own, made right after this turn; it is to be heard too.
+    setImmediate(() => database.committed.then(ignore, ignore));
     const results = await Promise.allSettled(parts);
-    for (const result of results) if (result.status === "rejected") throw result.reason;
+    for (const result of results) if (result.status === "rejected") throw await causeOf(result.reason);
   }
 
   /** D2. The newest commit's flush covers all before it. */
-  async #flush(): Promise<void> {
-    await this.#database.flushed;
+  #flush(): Promise<void> {
+    const { flushed } = this.#database;
+    return new Promise((resolve, reject) => {
+      // LMDB never answers for a flush that failed.
+      const timer = setTimeout(() => reject(new Error(`No flush within ${FLUSH_TIMEOUT_MS} ms`)), FLUSH_TIMEOUT_MS);
+      const settle = (then: () => void) => {
+        clearTimeout(timer);
+        then();
+      };
+      flushed.then(
+        () => settle(resolve),
+        (error: unknown) => settle(() => reject(error)),
+      );
+    });
   }
 
   failure(error: unknown): Error {
     if (error instanceof HeadraceError) return error;
     const reason = reasonOf(error);
-    const code = FAILURES.find(([pattern]) => pattern.test(reason))?.[1] ?? "STORE_UNAVAILABLE";
+    const code = failureCode(error, this.#folder);
     this.#change({ kind: "unavailable", code, reason });
     return unavailable(code, reason, error);
   }
@@ -161,14 +188,14 @@ export class LmdbStore implements OrderedStore {
   }
 
   async #write(key: string): Promise<void> {
-    await this.#database.put(Buffer.from(key), pack(Date.now()));
-    await this.#database.flushed;
+    await this.#put(new Map([[key, pack(Date.now())]]));
+    await this.#flush();
   }
 
   /** D3. A new life: what memory knew of the last one does not count. */
   async #reopen(cause: unknown): Promise<void> {
     try {
-      await this.#database.close();
+      await this.#database.close().catch(ignore); // It may be closed already, by a try before this one.
       this.#database = this.#open();
       this.#identity = randomUUID();
       await this.#write(PROBE_KEY);
@@ -185,10 +212,35 @@ export class LmdbStore implements OrderedStore {
   }
 }
 
-function reasonOf(error: unknown): string {
-  const inner = (error as { commitError?: Error }).commitError ?? error;
-  return inner instanceof Error ? inner.message : String(inner);
+/** For promises whose outcome is heard elsewhere. */
+const ignore = (): void => undefined;
+
+function failureCode(error: unknown, folder: string): UnavailableCode {
+  const known = FAILURES.find(([pattern]) => pattern.test(reasonOf(error)))?.[1];
+  // A write cut short by a full disk is only an I/O error to LMDB; the disk itself knows better.
+  return known ?? (isDiskFull(folder) ? "DISK_FULL" : "STORE_UNAVAILABLE");
 }
+
+function isDiskFull(folder: string): boolean {
+  try {
+    const { bavail, bsize } = statfsSync(folder);
+    return bavail * bsize < FREE_BYTES_MIN;
+  } catch {
+    return false; // Where the disk can not be asked, the failure speaks for itself.
+  }
+}
+
+/** LMDB rejects a write with "commit failed" and keeps why in a promise of its own, which rejects a little later. */
+async function causeOf(error: unknown): Promise<unknown> {
+  const { commitError } = error as { commitError?: Promise<unknown> | Error };
+  try {
+    return (await commitError) ?? error;
+  } catch (cause) {
+    return cause;
+  }
+}
+
+const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 const unavailable = (code: string, reason: string, cause?: unknown): UnavailableError =>
   new UnavailableError(code as UnavailableCode, `Cannot use the store: ${reason}`, { cause });

@@ -21,7 +21,7 @@ import type * as Contract from "./log.ts";
 import { seekByTime, takeBatches, truncatedAt } from "./log_reading.ts";
 import { lostBatch } from "./lost_batch.ts";
 import { chainName } from "./partition_state.ts";
-import { decodeEntry } from "./record_batch.ts";
+import { decodeEntry, ENTRY_BYTES_TARGET } from "./record_batch.ts";
 import { decodeOutcomes, encodeAppend, encodeCheckpoints } from "./redis_append.ts";
 import { misconfigured, RedisConnection, type RedisLogOptions, type RedisReply } from "./redis_connection.ts";
 import { pairs, textSequence } from "./stored_state.ts";
@@ -211,7 +211,7 @@ class StreamsLog implements RedisLog {
     const { channel, after } = request;
     const stream = keys.stream(channel);
     const from = after === undefined ? "-" : `${after.epoch}-${after.offset + 1}`;
-    const entryBytes = this.#entryBytes.get(stream) ?? request.bytesMax / 8;
+    const entryBytes = this.#entryBytes.get(stream) ?? (await this.#meanEntryBytes(keys, channel));
     const count = Math.min(READ_ENTRIES_MAX, Math.max(1, Math.ceil(request.bytesMax / entryBytes)));
     // Entries first, then the bounds that judge the cursor: what is judged valid by the newer table was so before.
     const [entries, text] = await Promise.all([
@@ -223,11 +223,21 @@ class StreamsLog implements RedisLog {
     if (judgement.kind === "trimmed") return judgement;
     if (judgement.kind === "truncated") return truncatedAt(bounds.epochs, judgement.divergence);
     const taken = { batches: [] as Contract.RecordBatch[], sizeBytes: 0 };
+    let mean = entryBytes;
     for (const entry of entries as [Buffer, Buffer[]][]) {
-      this.#entryBytes.set(stream, entryBytes * 0.8 + (entry[1][1]?.length ?? 0) * 0.2);
+      mean = mean * 0.9 + (entry[1][1]?.length ?? 0) * 0.1;
+      this.#entryBytes.set(stream, mean);
       if (!takeBatches(taken, decodeStreamEntry(entry), request)) break;
     }
     return { kind: "records", batches: taken.batches };
+  }
+
+  async #meanEntryBytes(keys: Keys, channel: Contract.Channel): Promise<number> {
+    const text = await this.#redis.read(["HGET", keys.meta, `c:${channel}`]);
+    const [, , sizeBytes = 0, entryCount = 0] = String(text ?? "")
+      .split(" ")
+      .map(Number);
+    return entryCount === 0 ? ENTRY_BYTES_TARGET : sizeBytes / entryCount;
   }
 
   async seek(partition: PartitionReference, channel: Contract.Channel, timeMs: number): Promise<Position | undefined> {

@@ -1,0 +1,265 @@
+import { readdir, stat, truncate } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { CHAIN_LIMITS, type Claim, type DurabilityTier, type Log, type StoreState } from "../../../actors/log/log.ts";
+import { connectRedisLog, type RedisLog, type RedisLogOptions } from "../../../actors/log/redis_log.ts";
+import { epoch, position } from "../../../protocols/position.ts";
+import { dense, partition } from "../../conformance/log_batches.ts";
+import { readAll, rejection } from "../../conformance/log_suite.ts";
+import {
+  ask,
+  type RedisServer,
+  type RedisServerOptions,
+  requireRedis,
+  startRedis,
+} from "../../support/redis_server.ts";
+
+requireRedis();
+
+const GRANT = { leaderEpoch: 1, tableVersion: 1 };
+const p0 = partition(0);
+
+const claim = (log: Log, tier: DurabilityTier = "everysec", atLeast = 1): Promise<Claim> =>
+  log.claim(p0, GRANT, epoch(atLeast), { tier, chains: CHAIN_LIMITS });
+const append = (log: Log, { ownership }: Claim, ...batches: ReturnType<typeof dense>[]) =>
+  log.append(ownership, { channel: "records", batches });
+
+function became(log: Log, isWanted: (state: StoreState) => boolean): Promise<StoreState> {
+  return new Promise((resolve) => {
+    if (isWanted(log.state())) return resolve(log.state());
+    log.onStateChange((state) => {
+      if (isWanted(state)) resolve(state);
+    });
+  });
+}
+const isReady = (state: StoreState) => state.kind === "ready";
+const isAway = (state: StoreState) => state.kind === "unavailable";
+
+const scenario = (
+  name: string,
+  options: RedisServerOptions,
+  run: (server: RedisServer, connect: (more?: Partial<RedisLogOptions>) => Promise<RedisLog>) => Promise<unknown>,
+) =>
+  test(name, async () => {
+    const server = await startRedis(options);
+    const logs: Log[] = [];
+    const connect = async (more: Partial<RedisLogOptions> = {}) => {
+      const log = await connectRedisLog({ url: server.url, ...more });
+      logs.push(log);
+      return log;
+    };
+    try {
+      await run(server, connect);
+    } finally {
+      for (const log of logs) await log.close();
+      await server.stop();
+    }
+  });
+
+scenario(
+  "what was acknowledged with appendfsync always is there after SIGKILL",
+  { appendfsync: "always" },
+  async (server, connect) => {
+    const log = await connect();
+    const owner = await claim(log, "fsync");
+    for (let n = 0; n < 50; n++) await append(log, owner, dense("a", n, 1));
+    await server.kill();
+    await server.restart();
+    await became(log, isReady);
+    assert.is((await readAll(log, p0)).length, 50);
+  },
+);
+
+scenario(
+  "an owner of before a restart is fenced, claims again with a higher epoch and goes on",
+  {},
+  async (server, connect) => {
+    const log = await connect();
+    const owner = await claim(log);
+    await append(log, owner, dense("a", 0, 1));
+    await server.restart();
+    await became(log, isAway);
+    await became(log, isReady);
+    const error = await rejection(append(log, owner, dense("a", 1, 1)));
+    assert.is(error.code, "STORE_CHANGED");
+    const again = await claim(log);
+    assert.ok(again.ownership.epoch > owner.ownership.epoch);
+  },
+);
+
+scenario("an append made during an outage never runs on the restarted server", {}, async (server, connect) => {
+  const log = await connect();
+  const owner = await claim(log);
+  await append(log, owner, dense("a", 0, 1));
+  server.pause();
+  const inFlight = [append(log, owner, dense("a", 1, 1)), append(log, owner, dense("a", 2, 1))];
+  const outcomes = Promise.allSettled(inFlight);
+  await server.kill();
+  const during = await rejection(append(log, owner, dense("a", 3, 1)));
+  assert.is(during.name, "UnavailableError");
+  await server.restart();
+  for (const outcome of await outcomes) assert.is(outcome.status, "rejected");
+  await became(log, isReady);
+  assert.ok((await readAll(log, p0)).length <= 1);
+});
+
+scenario(
+  "a store that comes back without the cluster's id is lost until the loss is accepted",
+  { appendonly: "no" },
+  async (server, connect) => {
+    const log = await connect();
+    await claim(log, "memory");
+    await server.restart();
+    await became(log, isAway);
+    const state = await became(log, (now) => now.kind === "unavailable" && now.code === "STORE_LOST");
+    assert.is(state.kind === "unavailable" && state.code, "STORE_LOST");
+    assert.is((await rejection(claim(log, "memory"))).code, "STORE_LOST");
+    assert.is((await rejection(connect({ clusterId: log.clusterId }))).code, "STORE_LOST");
+    const accepting = await connect({ clusterId: log.clusterId, acceptLoss: true });
+    assert.is(accepting.clusterId, log.clusterId);
+    await claim(accepting, "memory");
+    await became(log, isReady);
+  },
+);
+
+scenario(
+  "a cursor into a tail that was cut off the file is told where it parts",
+  { appendfsync: "always" },
+  async (server, connect) => {
+    const log = await connect();
+    const owner = await claim(log, "fsync");
+    for (let n = 0; n < 10; n++) await append(log, owner, dense("a", n, 1));
+    await server.kill();
+    const folder = join(server.folder, "appendonlydir");
+    const file = (await readdir(folder)).find((name) => name.endsWith(".incr.aof")) as string;
+    await truncate(join(folder, file), (await stat(join(folder, file))).size - 300);
+    await server.restart();
+    await became(log, isReady);
+    const again = await claim(log, "fsync");
+    const end = again.channels.get("records")?.endOffset ?? 0;
+    assert.ok(end < 10 && end > 0, `${end}`);
+    assert.equal(
+      (await readAll(log, p0)).map(([, name]) => name),
+      Array.from({ length: end }, (_, n) => `a:0/${n}/0`),
+    );
+    const read = await log.read(p0, {
+      channel: "records",
+      after: position(owner.ownership.epoch, 9),
+      committedOffset: again.channels.get("records")?.endOffset ?? (0 as never),
+      bytesMax: 1000,
+    });
+    assert.equal(read, { kind: "truncated", divergence: end, resume: position(owner.ownership.epoch, end - 1) });
+    const resent = await append(log, again, dense("a", end - 1, 1), dense("a", end, 10 - end));
+    assert.equal(
+      resent.outcomes.map(({ kind }) => kind),
+      ["duplicate", "written"],
+    );
+  },
+);
+
+scenario(
+  "a Redis without memory left refuses whole calls, and takes them again after a trim",
+  { maxmemory: "6mb" },
+  async (_server, connect) => {
+    const log = await connect();
+    const owner = await claim(log);
+    const big = (n: number) => dense("a", n, 2, { rejected: [1], extra: { events: Buffer.alloc(200_000, n) } });
+    let acked = 0;
+    let error: { name: string; code: string } | undefined;
+    while (error === undefined && acked < 60) {
+      try {
+        await append(log, owner, big(acked * 2));
+        acked += 1;
+      } catch (caught) {
+        error = caught as { name: string; code: string };
+      }
+    }
+    assert.equal([error?.name, error?.code], ["UnavailableError", "DISK_FULL"]);
+    const channels = await log.describe(p0);
+    assert.equal([channels?.get("records")?.endOffset, channels?.get("rejected")?.endOffset], [acked, acked]);
+    await log.trim(owner.ownership, "records", (acked - 1) as never);
+    await became(log, isReady);
+    const { outcomes } = await append(log, owner, big(acked * 2));
+    assert.is(outcomes[0]?.kind, "written");
+  },
+);
+
+scenario(
+  "a Redis that evicts is refused",
+  { maxmemory: "50mb", maxmemoryPolicy: "allkeys-lru" },
+  async (_server, connect) => {
+    const error = await rejection(connect());
+    assert.equal([error.name, error.code], ["ConfigurationError", "STORE_MISCONFIGURED"]);
+    assert.match(error.message, /noeviction: current value is allkeys-lru/);
+  },
+);
+
+scenario("a tier above what Redis flushes is refused", { appendfsync: "everysec" }, async (_server, connect) => {
+  const log = await connect();
+  assert.is((await rejection(claim(log, "fsync"))).code, "STORE_MISCONFIGURED");
+  await claim(log, "everysec");
+});
+
+scenario("a tier above no file at all is refused", { appendonly: "no" }, async (_server, connect) => {
+  const log = await connect();
+  assert.is((await rejection(claim(log, "everysec"))).code, "STORE_MISCONFIGURED");
+  await claim(log, "memory");
+});
+
+scenario("functions that were flushed are loaded again within the call", {}, async (server, connect) => {
+  const log = await connect();
+  const owner = await claim(log);
+  await ask(server.port, "FUNCTION FLUSH\r\n");
+  assert.is((await append(log, owner, dense("a", 0, 1))).outcomes[0]?.kind, "written");
+});
+
+scenario(
+  "an append that reaches too few replicas is not acknowledged, nor is its repetition",
+  {},
+  async (server, connect) => {
+    const replica = await startRedis({ replicaOf: server });
+    try {
+      const log = await connect({ replicasTimeoutMs: 100 });
+      while (!(await ask(server.port, "WAIT 1 1000\r\n")).startsWith(":1"));
+      const owner = await claim(log, { replicas: 1 });
+      assert.is((await append(log, owner, dense("a", 0, 1))).outcomes[0]?.kind, "written");
+      const proceed = replica.pause();
+      assert.is((await rejection(append(log, owner, dense("a", 1, 1)))).code, "NOT_DURABLE");
+      assert.is((await rejection(append(log, owner, dense("a", 1, 1)))).code, "NOT_DURABLE");
+      proceed();
+      const caughtUp = async () => {
+        for (;;) {
+          try {
+            return await append(log, owner, dense("a", 1, 1));
+          } catch (error) {
+            if ((error as { code: string }).code !== "NOT_DURABLE") throw error;
+          }
+        }
+      };
+      assert.is((await caughtUp()).outcomes[0]?.kind, "duplicate");
+    } finally {
+      await replica.stop();
+    }
+  },
+);
+
+scenario("a Redis that does not answer in time leaves the outcome unknown", {}, async (server, connect) => {
+  const log = await connect({ callTimeoutMs: 200 });
+  const owner = await claim(log);
+  const proceed = server.pause();
+  const error = await rejection(append(log, owner, dense("a", 0, 1)));
+  assert.equal([error.name, error.code], ["UnavailableError", "TIMEOUT"]);
+  proceed();
+  const again = await claim(log);
+  const { outcomes } = await append(log, again, dense("a", 0, 1));
+  assert.ok(outcomes[0]?.kind === "duplicate" || outcomes[0]?.kind === "written");
+  assert.is((await readAll(log, p0)).length, 1);
+});
+
+test("no Redis at all is UnavailableError, not a hang", async () => {
+  const error = await rejection(connectRedisLog({ url: "redis://127.0.0.1:1", callTimeoutMs: 300 }));
+  assert.is(error.name, "UnavailableError");
+});
+
+test.run();
