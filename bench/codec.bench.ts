@@ -38,5 +38,7 @@ for (const asRecords of [true, false]) {
     encode: rate(() => encodeEvents(EVENTS, { asRecords })),
   };
   const text = Object.entries(rates).map(([name, value]) => `${name} ${value.toFixed(2)} M/s`);
-  console.log(`${asRecords ? "records" : "maps"} (${(bytes.length / EVENTS.length).toFixed(0)} bytes an event): ${text.join(", ")}`);
+  console.log(
+    `${asRecords ? "records" : "maps"} (${(bytes.length / EVENTS.length).toFixed(0)} bytes an event): ${text.join(", ")}`,
+  );
 }

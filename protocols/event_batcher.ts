@@ -42,7 +42,8 @@ interface Route {
 
 export class EventBatcher {
   private readonly routes = new Map<string, Route>();
-  private open = new Map<string, OpenBatch>();
+  /** Open batches by stream and partition. */
+  private readonly open = new Map<string, Map<number, OpenBatch>>();
   isRouted = false;
 
   describe(streams: Readonly<Record<string, StreamDescription>>): void {
@@ -65,11 +66,15 @@ export class EventBatcher {
 
   /** Adds an event to its partition's open batch and answers the batch. */
   add(slot: Slot, partition: number): OpenBatch {
-    const key = `${slot.stream}/${partition}`;
-    let batch = this.open.get(key);
+    let batches = this.open.get(slot.stream);
+    if (batches === undefined) {
+      batches = new Map();
+      this.open.set(slot.stream, batches);
+    }
+    let batch = batches.get(partition);
     if (batch === undefined) {
       batch = { stream: slot.stream, partition, slots: [] };
-      this.open.set(key, batch);
+      batches.set(partition, batch);
     }
     batch.slots.push(slot);
     return batch;
@@ -77,13 +82,13 @@ export class EventBatcher {
 
   /** Takes one batch out; events without a key then go to the next partition. */
   take(batch: OpenBatch): void {
-    this.open.delete(`${batch.stream}/${batch.partition}`);
+    this.open.get(batch.stream)?.delete(batch.partition);
     const route = this.routes.get(batch.stream);
     if (route !== undefined && route.next % route.description.partitions === batch.partition) route.next++;
   }
 
   takeAll(): OpenBatch[] {
-    const batches = [...this.open.values()];
+    const batches = [...this.open.values()].flatMap((batches) => [...batches.values()]);
     for (const batch of batches) this.take(batch);
     return batches;
   }

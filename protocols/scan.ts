@@ -57,6 +57,8 @@ let flawPath: string | undefined;
 
 /** Keys of the record with this id, or -1 while it is undefined. */
 const fieldCounts = new Int32Array(64).fill(-1);
+/** What is wrong with the keys of that definition, which every record of it then shares. */
+const fieldFlaws = new Array<string | undefined>(64).fill(undefined);
 /** Where the first key of that definition lies. */
 const fieldStarts = new Int32Array(64);
 /** For each level the way down: the place of a key (positive), or ~index of an element (negative). */
@@ -224,7 +226,10 @@ function scanValue(depth: number): void {
   if (token < 0x80) {
     if (token >= 0x40 && isWithRecords) {
       const count = fieldCounts[token & 0x3f] as number;
-      if (count >= 0) scanRecord(count, fieldStarts[token & 0x3f] as number, depth); // C3
+      if (count < 0) return; // C3
+      const flaw = fieldFlaws[token & 0x3f];
+      if (flaw !== undefined) note(depth, flaw);
+      scanRecord(count, fieldStarts[token & 0x3f] as number, depth);
     }
     return;
   }
@@ -392,6 +397,9 @@ function scanDefinition(depth: number): void {
   if (id < 0x40 || id > 0x7f) throw malformed(`a record's id must be 0x40 to 0x7f: current value is ${id}`);
   const count = readArrayHeader();
   const firstKey = at;
+  const flawBefore = flawReason;
+  const pathBefore = flawPath;
+  flawReason = undefined;
   const base = openKeys(count);
   const seen = count > PAIRWISE_KEYS_MAX ? new Set<string>() : undefined;
   trailSkips[depth] = 0;
@@ -401,6 +409,11 @@ function scanDefinition(depth: number): void {
     scanKey(base + index, seen, depth);
   }
   closeKeys(base, depth);
+  fieldFlaws[id & 0x3f] = flawReason;
+  if (flawBefore !== undefined) {
+    flawReason = flawBefore;
+    flawPath = pathBefore;
+  }
   fieldCounts[id & 0x3f] = count;
   fieldStarts[id & 0x3f] = firstKey;
   scanRecord(count, firstKey, depth);

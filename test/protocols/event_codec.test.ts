@@ -131,6 +131,20 @@ test("a flaw within a record is named by the record's own key", () => {
   assert.equal(decoded.events, [{ a: 1, b: 2 }, undefined]);
 });
 
+test("a flaw in a definition's keys is the flaw of every record of it, and of no other", () => {
+  for (const keys of ["92a161a1d7", "92a161a161", "92a161a95f5f70726f746f5f5f"]) {
+    // The first event has a flaw of its own before the definition, which must not hide that of the keys.
+    const bytes = hex(`94 82a178cb7ff8000000000000a179d47240${keys}0102 400304 81a17a400506 81a17a05`);
+    const decoded = decodeEvents(bytes);
+    assert.equal(
+      decoded.verdicts.map(({ index }) => index),
+      [0, 1, 2],
+      keys,
+    );
+    assert.equal(decoded.events[3], { z: 5 });
+  }
+});
+
 test("keys named constructor and prototype are ordinary keys", () => {
   const events = [{ constructor: "x", prototype: 1, toString: 2 }];
   const [decoded] = decodeEvents(encodeEvents(events, { asRecords: true })).events;
@@ -208,6 +222,38 @@ test("random bytes are refused or decoded, never anything else", () => {
       refusal(() => decodeEvents(bytes));
     }),
     { numRuns: 5_000 },
+  );
+});
+
+test("an event that survives a mangled batch says the same when it is cut out alone", () => {
+  const events = [
+    { a: "text", n: [1, 2.5] },
+    { a: "more", n: null },
+    { a: "x", n: { a: 1, n: 2 } },
+    { q: 70, r: { q: 1, r: 2 } },
+  ];
+  const bytes = Uint8Array.from(encodeEvents(events, { asRecords: true }));
+  const byte = fc.oneof(fc.constantFrom(0xd4, 0x72, 0x40, 0x41, 0x80, 0x91, 0xc0), fc.nat({ max: 255 }));
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.nat({ max: bytes.length - 1 }), byte), { minLength: 1, maxLength: 3 }),
+      (changes) => {
+        const mangled = Uint8Array.from(bytes);
+        for (const [at, changed] of changes) mangled[at] = changed;
+        refusal(() => {
+          const decoded = decodeEvents(mangled);
+          const slices = sliceEvents(
+            mangled,
+            decoded.events.map((_, index) => index),
+          );
+          decoded.events.forEach((kept, index) => {
+            const alone = decodeEvents(Uint8Array.from([0x91, ...(slices[index] ?? [])]));
+            if (kept !== undefined) assert.equal(alone.events, [kept]);
+          });
+        });
+      },
+    ),
+    { numRuns: 20_000 },
   );
 });
 

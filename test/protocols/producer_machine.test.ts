@@ -425,4 +425,50 @@ test("whatever breaks, every event is stored exactly once and in order", () => {
   );
 });
 
+test("whatever tail the log loses, nothing is stored twice or out of order, and only what it lost is missing (E6)", () => {
+  const action = fc.oneof(
+    { weight: 4, arbitrary: fc.record({ kind: fc.constant("batch" as const), count: fc.integer({ min: 1, max: 4 }) }) },
+    { weight: 8, arbitrary: fc.constant({ kind: "node" as const }) },
+    { weight: 8, arbitrary: fc.constant({ kind: "client" as const }) },
+    { weight: 2, arbitrary: fc.constant({ kind: "cut" as const }) },
+    { weight: 3, arbitrary: fc.constant({ kind: "connect" as const }) },
+    { weight: 3, arbitrary: fc.constant({ kind: "timer" as const }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({ kind: fc.constant("tail" as const), batches: fc.integer({ min: 1, max: 3 }) }),
+    },
+  );
+  fc.assert(
+    fc.property(fc.array(action, { minLength: 20, maxLength: 150 }), (actions) => {
+      const harness = started();
+      const removed = new Set<number>();
+      let n = 0;
+      for (const act of actions) {
+        if (act.kind === "batch") harness.batch(Array.from({ length: act.count }, () => ({ n: n++ })));
+        else if (act.kind === "node") harness.nodeTakesOne();
+        else if (act.kind === "client") harness.clientTakesOne();
+        else if (act.kind === "cut") harness.cut();
+        else if (act.kind === "connect") harness.connect();
+        else if (act.kind === "timer") harness.fireTimer();
+        else {
+          const before = harness.stored();
+          harness.node.loseTail("readings", 0, act.batches);
+          for (const lost of before.slice(harness.stored().length)) removed.add(lost);
+        }
+      }
+      harness.settle();
+      const stored = harness.stored();
+      assert.equal(
+        stored,
+        [...new Set(stored)].sort((left, right) => left - right),
+      );
+      const present = new Set(stored);
+      for (let event = 0; event < n; event++)
+        assert.ok(present.has(event) || removed.has(event), `${event} is missing`);
+      assert.ok(harness.settled.every(({ how }) => how === "acked"));
+    }),
+    { numRuns: 400 },
+  );
+});
+
 test.run();
