@@ -24,8 +24,8 @@ import type {
   DeliveryLimits,
   DeliveryMessage,
   DeliveryState,
-  Occupation,
 } from "./delivery_messages.ts";
+import { end, occupy, onFailed, onStop, onTimer, wait } from "./delivery_retry.ts";
 
 type Effects = DeliveryEffect[];
 
@@ -371,119 +371,4 @@ function onInterruption(state: DeliveryState, nowMs: number, effects: Effects) {
   const report = { kind: "truncated", position: state.position, divergence: found.divergence, isAhead } as const;
   effects.push({ kind: "report", report });
   if (isAhead && found.canRewind) occupy(state, "rewinding", { kind: "rewind", to: found.resume }, effects);
-}
-
-/** The operation in hand failed; what to do about it depends on what it was. */
-function onFailed(state: DeliveryState, reason: string, afterMs: number | undefined, random: number, effects: Effects) {
-  switch (state.occupation) {
-    case "opening":
-      return wait(state, "open", reason, afterMs, random, effects);
-    case "writing":
-    case "asking":
-      return wait(state, "ask", reason, afterMs, random, effects); // D3
-    case "opening_chain":
-    case "setting_aside":
-      // Opening the chain again tells what is stored of a call whose answer was lost.
-      state.chain = { isOpen: false, last: undefined };
-      return wait(state, "write", reason, afterMs, random, effects);
-    case "rewinding":
-      return wait(state, "rewind", reason, afterMs, random, effects);
-    case "closing":
-      state.occupation = "closed";
-      return;
-    case "new":
-    case "idle":
-    case "waiting":
-    case "closed":
-      return;
-  }
-}
-
-type Then = "open" | "write" | "ask" | "rewind";
-
-function wait(
-  state: DeliveryState,
-  then: Then,
-  reason: string,
-  afterMs: number | undefined,
-  random: number,
-  effects: Effects,
-) {
-  if (state.isStopping) return end(state, { kind: "stopped" }, effects);
-  state.failures += 1;
-  state.timerId += 1;
-  state.occupation = "waiting";
-  state.retry = { then, timerId: state.timerId };
-  const delayMs = retryDelayMs(state.limits, state.failures, afterMs, random);
-  effects.push({ kind: "report", report: { kind: "retry", what: then, reason, delayMs } });
-  effects.push({ kind: "timer", timerId: state.timerId, purpose: "retry", delayMs });
-}
-
-type Timer = Extract<DeliveryMessage, { kind: "timer" }>;
-
-function onTimer(state: DeliveryState, message: Timer, effects: Effects) {
-  switch (message.purpose) {
-    case "read":
-      state.isReadWaiting = false;
-      return;
-    case "linger":
-      state.isLingering = false;
-      return;
-    case "stop":
-      // The write in hand did not end in time: its outcome is found by whoever opens the sink next.
-      return end(state, { kind: "stopped" }, effects);
-    case "retry":
-      if (state.retry?.timerId !== message.timerId) return;
-      return retry(state, state.retry.then, effects);
-  }
-}
-
-function retry(state: DeliveryState, then: Then, effects: Effects) {
-  state.retry = undefined;
-  switch (then) {
-    case "open":
-      return occupy(state, "opening", { kind: "open" }, effects);
-    case "ask":
-      return occupy(state, "asking", { kind: "ask_position" }, effects);
-    case "rewind":
-      return occupy(state, "rewinding", { kind: "rewind", to: state.cursor }, effects);
-    case "write":
-      state.occupation = "idle";
-      return;
-  }
-}
-
-function onStop(state: DeliveryState, effects: Effects) {
-  if (state.isStopping) return;
-  state.isStopping = true;
-  switch (state.occupation) {
-    case "idle":
-    case "closing":
-    case "closed":
-      return;
-    case "new":
-    case "waiting":
-      return end(state, { kind: "stopped" }, effects);
-    case "opening":
-    case "writing":
-    case "asking":
-    case "opening_chain":
-    case "setting_aside":
-    case "rewinding":
-      effects.push({ kind: "timer", timerId: 0, purpose: "stop", delayMs: state.limits.stopTimeoutMs });
-  }
-}
-
-type Ending = { readonly kind: "stopped" } | { readonly kind: "fenced"; readonly fence: number | undefined };
-
-function end(state: DeliveryState, ending: Ending, effects: Effects) {
-  if (state.occupation === "closing") return;
-  state.occupation = "closing";
-  state.retry = undefined;
-  effects.push({ kind: "report", report: ending }, { kind: "close" });
-}
-
-function occupy(state: DeliveryState, occupation: Occupation, effect: DeliveryEffect, effects: Effects) {
-  state.occupation = occupation;
-  effects.push(effect);
 }

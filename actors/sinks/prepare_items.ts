@@ -1,0 +1,65 @@
+/** Turns a stored batch into what a delivery handles: its records after a cursor, decoded and run through the steps. */
+import type { Event } from "../../protocols/event.ts";
+import { offset, type PartitionReference, type Position } from "../../protocols/position.ts";
+import { isRejected, type RecordBatch } from "../log/log.ts";
+import type { DeliveryItem } from "./delivery_messages.ts";
+
+/** What a pipeline answers for one record; `Pipeline.run` of the pipeline station fits. */
+export type RecordSteps = (
+  event: Event,
+  context: { stream: string; partition: number; position: Position; timeMs: number },
+) => StepsResult | Promise<StepsResult>;
+
+type StepsResult =
+  | { readonly kind: "outputs"; readonly events: readonly Event[] }
+  | { readonly kind: "failed"; readonly code: string; readonly path: string; readonly reason: string };
+
+export interface Preparation {
+  readonly partition: PartitionReference;
+  decode(events: Uint8Array): readonly unknown[];
+  readonly run: RecordSteps;
+  /** Event time where the stream declares one, else the time of append (E18). */
+  timeOf(event: Event, appendedAtMs: number): number;
+}
+
+export async function prepareItems(
+  preparation: Preparation,
+  batch: RecordBatch,
+  after: Position | undefined,
+): Promise<DeliveryItem[]> {
+  const events = preparation.decode(batch.events);
+  const sizeBytes = Math.ceil(batch.events.length / Math.max(1, events.length));
+  const items: DeliveryItem[] = [];
+  let next = batch.firstOffset as number;
+  for (const [index, event] of events.entries()) {
+    if (isRejected(batch.rejected, index)) continue;
+    const position = { epoch: batch.epoch, offset: offset(next) };
+    next += 1;
+    if (after !== undefined && position.offset <= after.offset) continue;
+    const item = prepareOne(preparation, batch, position, event as Event, sizeBytes);
+    items.push(item instanceof Promise ? await item : item);
+  }
+  return items;
+}
+
+function prepareOne(
+  { partition, run, timeOf }: Preparation,
+  batch: RecordBatch,
+  position: Position,
+  event: Event,
+  sizeBytes: number,
+): DeliveryItem | Promise<DeliveryItem> {
+  const { appendedAtMs, traceparent } = batch;
+  const timeMs = timeOf(event, appendedAtMs);
+  const base = { position, sizeBytes, appendedAtMs, ...(traceparent === undefined ? {} : { traceparent }) };
+  const finish = (result: StepsResult): DeliveryItem => {
+    if (result.kind === "failed") {
+      const { code, path, reason } = result;
+      return { ...base, outputs: [], failure: { code, path, reason, event } };
+    }
+    const outputs = result.events.map((output, index) => ({ position, index, event: output, timeMs }));
+    return { ...base, sizeBytes: sizeBytes * Math.max(1, outputs.length), outputs };
+  };
+  const result = run(event, { ...partition, position, timeMs });
+  return result instanceof Promise ? result.then(finish) : finish(result);
+}

@@ -1,0 +1,12 @@
+/** The sinks there are, by the `type` of the configuration. A new one is a file of the same shape and a line here. */
+import { fileSink } from "./file_sink.ts";
+import { httpSink } from "./http_sink.ts";
+import type { SinkDefinition } from "./sink.ts";
+import { stdoutSink } from "./stdout_sink.ts";
+
+/** A sink whose options were validated against its `optionsSchema` before it is opened. */
+export type AnySink = SinkDefinition<never>;
+
+const ALL: readonly AnySink[] = [fileSink, httpSink, stdoutSink];
+
+export const SINKS: ReadonlyMap<string, AnySink> = new Map(ALL.map((sink) => [sink.type, sink]));

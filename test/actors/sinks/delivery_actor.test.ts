@@ -1,0 +1,206 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { compilePipeline } from "../../../actors/pipeline/pipeline.ts";
+import { type DeliveryOptions, deliveryActor } from "../../../actors/sinks/delivery_actor.ts";
+import { DELIVERY_LIMITS, type DeliveryReport } from "../../../actors/sinks/delivery_messages.ts";
+import { type FileSinkOptions, fileSink } from "../../../actors/sinks/file_sink.ts";
+import { prepareItems } from "../../../actors/sinks/prepare_items.ts";
+import { readFileSink } from "../../../actors/sinks/read_file_sink.ts";
+import type { SinkDefinition, SinkRecord, WriteOutcome } from "../../../actors/sinks/sink.ts";
+import { epoch } from "../../../protocols/position.ts";
+import { startActor } from "../../support/fake_actor.ts";
+import { FakePartition, jsonBytes } from "../../support/fake_feed.ts";
+
+interface Setup<Options> {
+  readonly sink: SinkDefinition<Options>;
+  readonly sinkOptions: Options;
+  readonly filter?: string;
+  readonly start?: "earliest" | "latest";
+}
+
+async function deliver<Options>(partition: FakePartition, owner: number, setup: Setup<Options>) {
+  const feed = partition.feed(owner);
+  const reports: DeliveryReport[] = [];
+  const pipeline = await compilePipeline("p", setup.filter === undefined ? [] : [{ filter: setup.filter }], ".");
+  const preparation = {
+    partition: feed.partition,
+    decode: jsonBytes.decode,
+    run: pipeline.run,
+    timeOf: (_event: unknown, appendedAtMs: number) => appendedAtMs,
+  };
+  const options: DeliveryOptions<Options> = {
+    name: "out",
+    sink: setup.sink,
+    sinkOptions: setup.sinkOptions,
+    feed,
+    input: "records",
+    start: setup.start ?? "earliest",
+    limits: { ...DELIVERY_LIMITS, rejectTriesMax: 2 },
+    eventBytes: jsonBytes,
+    prepare: (batch, after) => prepareItems(preparation, batch, after),
+    operationTimeoutMs: 5_000,
+    readBytesMax: 1_000,
+    observe: (report) => reports.push(report),
+    log: () => {},
+  };
+  const actor = await startActor(deliveryActor(options));
+  const standsAt = (offset: number) =>
+    reports.some((report) => report.kind === "delivered" && report.batch.end.offset === offset);
+  return { actor, reports, standsAt };
+}
+
+/** Collects records; rejects those with `bad`, fails as often as told. */
+function collectingSink(delivery: "idempotent" | "at_least_once", failures = 0) {
+  const records: SinkRecord[] = [];
+  let left = failures;
+  const write = async (batch: { records: readonly SinkRecord[] }): Promise<WriteOutcome> => {
+    left -= 1;
+    if (left >= 0) throw new Error("away");
+    const bad = batch.records.flatMap(({ event }, at) =>
+      event.bad === true ? [{ at, code: "SINK_REJECTED", reason: "bad" }] : [],
+    );
+    if (bad.length > 0) return { kind: "rejected", records: bad };
+    records.push(...batch.records);
+    return { kind: "written" };
+  };
+  const sink: SinkDefinition<object> = {
+    type: "collecting",
+    delivery,
+    optionsSchema: {},
+    open: async () => ({ position: async () => undefined, write, close: async () => {} }),
+  };
+  return { sink, records };
+}
+
+const ids = (records: readonly SinkRecord[]) => records.map(({ event }) => event.id);
+
+test("records reach a sink in order; rejected events are skipped, filtered ones move the position", async () => {
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }, { id: "rejected" }, { id: 1 }], [1]);
+  partition.store("records", 1, [{ id: 2 }, { id: 3 }]);
+  const { sink, records } = collectingSink("at_least_once", 2);
+  const { actor, reports, standsAt } = await deliver(partition, 1, { sink, sinkOptions: {}, filter: "event.id != 2" });
+  await actor.until(() => standsAt(3));
+  assert.equal(ids(records), [0, 1, 3]);
+  assert.ok(reports.some(({ kind }) => kind === "retry"));
+  partition.store("records", 1, [{ id: 4 }]);
+  await actor.until(() => standsAt(4));
+  assert.equal(ids(records), [0, 1, 3, 4]);
+  await actor.stop();
+});
+
+test("a sink without a position of its own goes on after its checkpoint", async () => {
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }, { id: 1 }]);
+  const { sink, records } = collectingSink("idempotent");
+  const first = await deliver(partition, 1, { sink, sinkOptions: {} });
+  await first.actor.until(() => first.standsAt(1));
+  await first.actor.stop();
+  partition.store("records", 2, [{ id: 2 }]);
+  const second = await deliver(partition, 2, { sink, sinkOptions: {} });
+  await second.actor.until(() => second.standsAt(2));
+  assert.equal(ids(records), [0, 1, 2]);
+  await second.actor.stop();
+});
+
+test("what the sink rejects and what a step fails on is set aside, the rest is delivered", async () => {
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }, { id: 1, bad: true }, { other: 2 }, { id: 3 }]);
+  const { sink, records } = collectingSink("idempotent");
+  const { actor, standsAt } = await deliver(partition, 1, { sink, sinkOptions: {}, filter: "event.id >= 0" });
+  await actor.until(() => standsAt(3));
+  assert.equal(ids(records), [0, 3]);
+  const letters = partition.events("dead_letters/out");
+  assert.equal(
+    letters.map(({ code, by }) => [code, by]),
+    [
+      ["STEP_FAILED", "sink/out"],
+      ["SINK_REJECTED", "sink/out"],
+    ],
+  );
+  assert.equal(
+    letters.map(({ sequence }) => sequence),
+    [
+      [1, 2, 0],
+      [1, 1, 0],
+    ],
+  );
+  await actor.stop();
+});
+
+test("a new sink that begins at the latest record skips what is there, and remembers that it did", async () => {
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }, { id: 1 }]);
+  const { sink, records } = collectingSink("idempotent");
+  const first = await deliver(partition, 1, { sink, sinkOptions: {}, start: "latest" });
+  await first.actor.until(() => first.standsAt(1));
+  await first.actor.stop();
+  partition.store("records", 2, [{ id: 2 }]);
+  const second = await deliver(partition, 2, { sink, sinkOptions: {}, start: "latest" });
+  await second.actor.until(() => second.standsAt(2));
+  assert.equal(ids(records), [2]);
+  await second.actor.stop();
+});
+
+test("records that retention removed are passed over, and that is said", async () => {
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }, { id: 1 }]);
+  partition.store("records", 1, [{ id: 2 }]);
+  partition.firstOffset = 2;
+  const { sink, records } = collectingSink("idempotent");
+  const { actor, reports, standsAt } = await deliver(partition, 1, { sink, sinkOptions: {} });
+  await actor.until(() => standsAt(2));
+  assert.equal(ids(records), [2]);
+  assert.equal(
+    reports.filter(({ kind }) => kind === "trimmed"),
+    [{ kind: "trimmed", after: undefined, firstOffset: 2 }],
+  );
+  await actor.stop();
+});
+
+test("an owner that lost its partition writes nothing more", async () => {
+  const partition = new FakePartition();
+  const { sink } = collectingSink("idempotent");
+  const { actor, reports } = await deliver(partition, 1, { sink, sinkOptions: {} });
+  partition.fence = 2;
+  partition.store("records", 1, [{ id: 0 }]);
+  await actor.until(() => reports.some(({ kind }) => kind === "fenced"));
+  assert.is(partition.checkpoints.size, 0);
+  await actor.stop();
+});
+
+test("two owners after another bring every record into the file sink once", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "headrace-delivery-"));
+  try {
+    const partition = new FakePartition();
+    const setup: Setup<FileSinkOptions> = { sink: fileSink, sinkOptions: { directory, segmentBytesMax: 40 } };
+    for (const owner of [1, 2, 3]) {
+      for (let batch = 0; batch < 4; batch += 1) {
+        const from = partition.end("records");
+        partition.store("records", owner, [{ id: from }, { id: from + 1 }, { id: from + 2 }]);
+      }
+      const { actor, standsAt } = await deliver(partition, owner, setup);
+      await actor.until(() => standsAt(partition.end("records") - 1));
+      await actor.stop();
+    }
+    const feed = partition.feed(9);
+    assert.is(feed.epoch, epoch(9));
+    const texts = await readFileSink(directory, feed.partition, partition.checkpoints.get("sink/out"));
+    const found = texts
+      .join("")
+      .split("\n")
+      .slice(0, -1)
+      .map((line) => JSON.parse(line).id);
+    assert.equal(
+      found,
+      Array.from({ length: 36 }, (_, id) => id),
+    );
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
+
+test.run();

@@ -1,0 +1,125 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { deliveryStep, initialDelivery } from "../../../actors/sinks/delivery_machine.ts";
+import {
+  DELIVERY_LIMITS,
+  type DeliveryEffect,
+  type DeliveryLimits,
+  type DeliveryMessage,
+} from "../../../actors/sinks/delivery_messages.ts";
+import { epoch, position } from "../../../protocols/position.ts";
+
+function script(limits: Partial<DeliveryLimits> = {}) {
+  let state = initialDelivery({ ...DELIVERY_LIMITS, ...limits }, "earliest");
+  return (message: DeliveryMessage, nowMs = 0): DeliveryEffect[] => {
+    const [next, effects] = deliveryStep(state, message, nowMs);
+    state = next;
+    return effects.filter(({ kind }) => kind !== "report");
+  };
+}
+
+const OPENED: DeliveryMessage = { kind: "opened", position: undefined, latest: undefined, setAside: [] };
+const WRITTEN: DeliveryMessage = { kind: "wrote", outcome: { kind: "written" }, random: 0 };
+
+const records = (readId: number, from: number, to: number): DeliveryMessage => ({
+  kind: "read_records",
+  readId,
+  items: Array.from({ length: to - from + 1 }, (_, index) => ({
+    position: position(1, from + index),
+    outputs: [{ position: position(1, from + index), index: 0, event: {}, timeMs: 0 }],
+    sizeBytes: 10,
+    appendedAtMs: 0,
+  })),
+});
+
+const kinds = (effects: readonly DeliveryEffect[]) => effects.map(({ kind }) => kind);
+
+test("the sink is opened before anything is read, and its position decides from where", () => {
+  const tell = script();
+  assert.equal(tell({ kind: "begin" }), [{ kind: "open" }]);
+  assert.equal(tell({ kind: "advanced" }), []);
+  assert.equal(tell({ ...OPENED, position: position(3, 7) }), [{ kind: "read", readId: 1, after: position(3, 7) }]);
+});
+
+test("after a write of unknown outcome the position is asked, and decides whether it is written again", () => {
+  for (const [stood, expected] of [
+    [undefined, "write"],
+    [position(1, 1), "read"],
+  ] as const) {
+    const tell = script();
+    tell({ kind: "begin" });
+    tell(OPENED);
+    tell(records(1, 0, 1));
+    const [timer] = tell({ kind: "failed", reason: "away", random: 0 });
+    if (timer?.kind !== "timer") throw new Error("no retry");
+    assert.equal(kinds(tell({ kind: "timer", timerId: timer.timerId, purpose: "retry" })), ["ask_position"]);
+    const next = kinds(tell({ kind: "positioned", position: stood }));
+    assert.is(next[0] ?? "read", expected);
+  }
+});
+
+test("retries wait longer each time, up to a limit, and as long as the sink asks", () => {
+  const tell = script({ retryFirstMs: 100, retryMaxMs: 350 });
+  tell({ kind: "begin" });
+  const delays = [undefined, undefined, undefined, 9_000].map((retryAfterMs) => {
+    const failed = { kind: "failed", reason: "away", random: 0 } as const;
+    const [timer] = tell(retryAfterMs === undefined ? failed : { ...failed, retryAfterMs });
+    if (timer?.kind !== "timer") throw new Error("no retry");
+    tell({ kind: "timer", timerId: timer.timerId, purpose: "retry" });
+    return timer.delayMs;
+  });
+  assert.equal(delays, [100, 200, 350, 9_000]);
+});
+
+test("a stop waits for the write in hand and begins no other; it does not wait for ever", () => {
+  for (const last of [WRITTEN, { kind: "timer", timerId: 0, purpose: "stop" }] as const) {
+    const tell = script({ recordsMax: 1 });
+    tell({ kind: "begin" });
+    tell(OPENED);
+    tell(records(1, 0, 3));
+    assert.equal(kinds(tell({ kind: "stop" })), ["timer"]);
+    assert.equal(kinds(tell(last)), ["close"]);
+    assert.equal(tell({ kind: "closed" }), []);
+    assert.equal(tell(WRITTEN), []);
+  }
+});
+
+test("a paused delivery finishes its write, then waits until it is resumed", () => {
+  const tell = script({ recordsMax: 2 });
+  tell({ kind: "begin" });
+  tell(OPENED);
+  assert.equal(kinds(tell(records(1, 0, 3))), ["write", "read"]);
+  assert.equal(tell({ kind: "pause" }), []);
+  assert.equal(tell(WRITTEN), []);
+  assert.equal(kinds(tell({ kind: "resume" })), ["write"]);
+});
+
+test("after it was fenced a delivery closes and writes nothing", () => {
+  const tell = script();
+  tell({ kind: "begin" });
+  tell(OPENED);
+  tell(records(1, 0, 3));
+  assert.equal(kinds(tell({ kind: "wrote", outcome: { kind: "fenced", fence: epoch(9) }, random: 0 })), ["close"]);
+  assert.equal(tell({ kind: "advanced" }), []);
+  assert.equal(tell(records(2, 4, 5)), []);
+});
+
+test("a write lingers for company no longer than it was told", () => {
+  const tell = script({ lingerMs: 20, recordsMax: 10 });
+  tell({ kind: "begin" });
+  tell(OPENED);
+  const timer = tell(records(1, 0, 1), 100).find(({ kind }) => kind === "timer");
+  assert.equal(timer, { kind: "timer", timerId: 0, purpose: "linger", delayMs: 20 });
+  const [write] = tell({ kind: "timer", timerId: 0, purpose: "linger" }, 120);
+  assert.is(write?.kind === "write" && write.batch.records.length, 2);
+});
+
+test("reading ahead is bounded while the sink is slow", () => {
+  const tell = script({ readAheadBytesMax: 35, recordsMax: 1 });
+  tell({ kind: "begin" });
+  tell(OPENED);
+  assert.equal(kinds(tell(records(1, 0, 1))), ["write", "read"]);
+  assert.equal(kinds(tell(records(2, 2, 5))), [], "50 bytes wait: no more is read");
+});
+
+test.run();
