@@ -12,6 +12,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { installPrograms, TEST_PROGRAMS } from "./install_programs.ts";
 
 const FILE_LIMIT_MS = 180_000;
 const SKIPPED_EXIT_CODE = 77;
@@ -97,6 +98,7 @@ async function main(): Promise<void> {
     .map((file) => file.slice(ROOT.length))
     .filter((file) => positionals.length === 0 || positionals.some((part) => file.includes(part)))
     .sort();
+  if (positionals.length === 0) for (const reason of installPrograms(TEST_PROGRAMS)) console.log(`missing: ${reason}`);
   const results: FileResult[] = [];
   const queue = [...files];
   const worker = async () => {

@@ -75,7 +75,7 @@ export async function checkConfiguration(text: string, folder: string, kinds: Kn
   problems.push(...referenceProblems(raw, kinds, at), ...(await optionProblems(raw, kinds, at)));
   const schemas = await readSchemaFiles(raw, folder, problems, at);
   if (problems.length > 0) return { kind: "refused", problems };
-  return { kind: "loaded", configuration: complete(raw, schemas) };
+  return { kind: "loaded", configuration: complete(raw, schemas, folder) };
 }
 
 type Raw = {
@@ -289,12 +289,13 @@ const mapValues = <From, To>(
 ): Record<string, To> =>
   Object.fromEntries(Object.entries(from ?? {}).map(([name, value]) => [name, change(value, name)]));
 
-function complete(raw: Raw, schemas: ReadonlyMap<string, Options>): Configuration {
+function complete(raw: Raw, schemas: ReadonlyMap<string, Options>, folder: string): Configuration {
   const node = (raw.node ?? {}) as Partial<Configuration["node"]>;
   const log = (raw.log ?? {}) as Partial<Configuration["log"]>;
   const limits = (raw.limits ?? {}) as Options;
   const security = (raw.security ?? {}) as Partial<SecurityConfiguration>;
   return {
+    folder,
     node: { host: "127.0.0.1", port: 7070, data: ".headrace", logLevel: "info", ...node },
     log: { type: "lmdb", prefix: "headrace", ...log },
     streams: mapValues(raw.streams, (stream, name) => completeStream(stream, schemas.get(name))),

@@ -258,6 +258,8 @@ export interface SecurityConfiguration {
 }
 
 export interface Configuration {
+  /** Folder of the file: relative paths in it begin here. */
+  readonly folder: string;
   readonly node: {
     readonly name?: string;
     readonly host: string;

@@ -194,7 +194,7 @@ class SessionActor implements Actor<Message> {
       typeof from === "object" && "timeMs" in from
         ? await feed.seek(channel, from.timeMs)
         : beginning(from, feed.bounds(channel));
-    return { type: "began", ...about, at };
+    return { type: "began", ...about, at, endOffset: feed.committedOffset(channel) };
   }
 }
 

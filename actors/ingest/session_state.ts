@@ -9,7 +9,7 @@ import type {
   OpenFrame,
   WireVerdict,
 } from "../../protocols/frames.ts";
-import type { Position } from "../../protocols/position.ts";
+import type { Offset, Position } from "../../protocols/position.ts";
 import type { Sequence } from "../../protocols/sequence.ts";
 import type { ChannelBounds, ReadResult, WelcomeOutcome } from "../log/log.ts";
 import type { AppendItem, PartitionReply } from "../partition/partition.ts";
@@ -70,6 +70,7 @@ export type SessionMessage =
       readonly subscription: number;
       readonly partition: number;
       readonly at: Position | undefined;
+      readonly endOffset: Offset;
     }
   | {
       readonly type: "read";
@@ -167,6 +168,10 @@ export function refuseConnection(state: SessionState, error: HeadraceError): rea
   state.phase = "closing";
   return [
     { type: "send", frame: errorFrame(error) },
-    { type: "close", code: error instanceof OverloadedError ? 1013 : 1008, reason: error.code },
+    {
+      type: "close",
+      code: error instanceof OverloadedError ? 1013 : 1008,
+      reason: `${error.code}: see the error frame`,
+    },
   ];
 }

@@ -77,7 +77,9 @@ export function stepSubscription(state: SessionState, message: SubscriptionMessa
       subscriptions.advanced(subscription, message.partition);
       break;
     case "began":
-      subscriptions.began(subscription, message.partition, message.at);
+      for (const frame of subscriptions.began(subscription, message.partition, message.at, message.endOffset)) {
+        effects.push({ type: "send", frame });
+      }
       break;
     case "read": {
       const frame = subscriptions.readAnswered(subscription, message.partition, message.result, message.bounds);

@@ -81,13 +81,25 @@ export function advanced(subscription: Subscription, partition: number): void {
   if (reading !== undefined) reading.hasMore = true;
 }
 
-/** Where a subscription without a position begins, once the bounds are known. */
-export function began(subscription: Subscription, partition: number, at: Position | undefined): void {
+/**
+ * Where a subscription without a position begins, once the bounds are known. One from `latest` is told where that is,
+ * so that a break before its first record skips none.
+ */
+export function began(
+  subscription: Subscription,
+  partition: number,
+  at: Position | undefined,
+  endOffset: Offset,
+): readonly NodeFrame[] {
   const reading = subscription.partitions.get(partition);
-  if (reading === undefined) return;
+  if (reading === undefined) return [];
   reading.cursor = { at };
   reading.isReading = false;
   reading.hasMore = true;
+  if (reading.from !== "latest") return [];
+  return [
+    { type: "records", subscription: subscription.id, stream: subscription.stream, partition, batches: [], endOffset },
+  ];
 }
 
 /** The cursor of `earliest`, `latest` or an offset within these bounds. */

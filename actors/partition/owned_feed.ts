@@ -101,7 +101,9 @@ export class OwnedFeed implements PartitionFeed {
 
   /** The committed offset of `records` moved by these batches. */
   advanceRecords(written: readonly WrittenBatch[], endOffset: Offset): void {
+    let addedBytes = 0;
     for (const { batch, firstOffset, count } of written) {
+      addedBytes += batch.events.byteLength;
       const eventCount = "list" in batch.sequences ? batch.sequences.list.length : batch.sequences.count;
       const rejected = rejectedBitmap(batch.rejects?.verdicts, eventCount);
       this.#tail.push({
@@ -118,7 +120,7 @@ export class OwnedFeed implements PartitionFeed {
       });
     }
     if (written.some(({ batch }) => batch.rejects !== undefined)) this.#refreshRejected();
-    this.#advance("records", endOffset);
+    this.#advance("records", endOffset, addedBytes);
   }
 
   setBounds(channel: Channel, bounds: ChannelBounds): void {
@@ -144,8 +146,8 @@ export class OwnedFeed implements PartitionFeed {
     );
   }
 
-  #advance(channel: Channel, endOffset: Offset): void {
-    this.#bounds.set(channel, advanceBounds(this.bounds(channel), this.epoch, endOffset));
+  #advance(channel: Channel, endOffset: Offset, addedBytes = 0): void {
+    this.#bounds.set(channel, advanceBounds(this.bounds(channel), this.epoch, endOffset, addedBytes));
     for (const listener of this.#listeners.get(channel) ?? []) listener();
   }
 

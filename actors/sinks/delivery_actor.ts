@@ -34,6 +34,8 @@ export interface DeliveryOptions<Options> {
   readonly name: string;
   readonly sink: SinkDefinition<Options>;
   readonly sinkOptions: Options;
+  /** Where relative paths of the sink's options begin. */
+  readonly folder: string;
   readonly feed: PartitionFeed;
   /** What is delivered: `records`, an outbox, or dead letters that are sent again. */
   readonly input: Channel;
@@ -155,7 +157,15 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
       write: (value: Uint8Array) => feed.writeCheckpoint(`sink/${name}`, value),
     };
     const nowMs = () => this.#context.nowMs();
-    const context = { name, partition: feed.partition, fence: feed.epoch, checkpoint, nowMs, log };
+    const context = {
+      name,
+      folder: this.#options.folder,
+      partition: feed.partition,
+      fence: feed.epoch,
+      checkpoint,
+      nowMs,
+      log,
+    };
     const opened = await sink.open(sinkOptions, context);
     if (generation !== this.#openings) {
       await opened.close();

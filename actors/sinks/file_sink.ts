@@ -8,7 +8,7 @@
  *   F4. Files of owners above our own fence are never touched.
  */
 import { copyFile, type FileHandle, link, open, rm, stat, truncate } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { FencedError, UnavailableError } from "../../protocols/errors.ts";
 import { comparePositions, type Position } from "../../protocols/position.ts";
 import { type LineEncoder, lineEncoder } from "./file_format.ts";
@@ -98,7 +98,7 @@ class FileWriter implements SinkWriter {
     this.#context = context;
     this.#encoder = encoder;
     this.#format = options.format ?? "ndjson";
-    this.#folder = partitionFolder(options.directory, context.partition);
+    this.#folder = partitionFolder(resolve(context.folder, options.directory), context.partition);
   }
 
   /** Publishes what a predecessor committed, and removes what it did not. */

@@ -8,6 +8,7 @@
  *       done already.
  *   S3. A position is that of the last record written, an (entry epoch, offset); it is not the fence.
  *   S4. An error of `write` leaves the outcome unknown: the delivery machine asks `position` before it does anything else.
+ *   S5. A record once `rejected` is never written later, not even by a write that was already under way.
  */
 import type { Event } from "../../protocols/event.ts";
 import type { Epoch, PartitionReference, Position } from "../../protocols/position.ts";
@@ -51,7 +52,10 @@ export interface SinkWriter {
   position(): Promise<Position | undefined>;
   /** Throws `UnavailableError` or `OverloadedError` to be called again; anything else counts as unavailable too. */
   write(batch: SinkBatch): Promise<WriteOutcome>;
-  /** Takes back everything after `to` (E9). Where a sink can not, its orphaned range is reported. */
+  /**
+   * Takes back everything after `to`, or more: `position` tells where it stands afterwards (E9). Where a sink can not,
+   * its orphaned range is reported.
+   */
   rewind?(to: Position | undefined): Promise<void>;
   close(): Promise<void>;
 }
@@ -64,6 +68,8 @@ export interface SinkCheckpoint {
 }
 
 export interface SinkContext {
+  /** Where relative paths of the options begin: the node's data folder. */
+  readonly folder: string;
   /** Name of the sink in the configuration. */
   readonly name: string;
   readonly partition: PartitionReference;

@@ -1,7 +1,7 @@
 /**
  * This machine's own metrics, read from the operating system: processor per core, load, memory, disk, network and this
  * process. What can not be read on a platform is left out. Readings can not be read again, so each start is a term of
- * its own.
+ * its own, counted in the resume point rather than taken from a clock that may be set back (E24).
  */
 import { readFile, statfs } from "node:fs/promises";
 import { cpus, freemem, hostname, loadavg, totalmem } from "node:os";
@@ -41,27 +41,34 @@ export const hostMetricsSource: SourceDefinition<HostMetricsOptions> = {
     },
     additionalProperties: false,
   },
-  open: async (options, context) => new HostMetricsReader(options, context),
+  open: async (options, context, resume) => {
+    const runs = resume?.runs;
+    return new HostMetricsReader(options, context, typeof runs === "number" ? runs + 1 : 1);
+  },
 };
 
 class HostMetricsReader implements SourceReader {
   readonly #everyMs: number;
   readonly #disk: string;
   readonly #context: SourceContext;
+  readonly #term: number;
   readonly #host = hostname();
   readonly #rates = new Map<string, { readonly total: number; readonly atMs: number }>();
   #cores = cpus();
   #failure: string | undefined;
 
-  constructor(options: HostMetricsOptions, context: SourceContext) {
+  constructor(options: HostMetricsOptions, context: SourceContext, term: number) {
+    this.#term = term;
     this.#everyMs = options.everyMs ?? 1_000;
     this.#disk = options.disk ?? "/";
     this.#context = context;
   }
 
   async *read(signal: AbortSignal): AsyncIterable<SourceBatch> {
-    const term = this.#context.nowMs();
+    const term = this.#term;
+    const resume = { runs: term };
     let position = 0;
+    yield { items: [], resume }; // stored before the first event of this term
     while (!signal.aborted) {
       const atMs = this.#context.nowMs();
       const readings = await this.#readings(atMs);
@@ -71,7 +78,7 @@ class HostMetricsReader implements SourceReader {
         position += 1;
         return { item: { kind: "event", event } as const, term, position: position - 1 };
       });
-      yield { items, resume: {} };
+      yield { items, resume };
       await pause(this.#everyMs, signal);
     }
   }

@@ -34,6 +34,7 @@ export const RUNTIME_NAMES: readonly string[] = ["process", "Buffer", "Deno", "r
 export const ENVIRONMENT_READERS: readonly string[] = [
   "supervisors/environment.ts",
   "scripts/test.ts",
+  "scripts/install_programs.ts",
   "test/",
   "bench/",
 ];

@@ -75,6 +75,7 @@ export class FakePartition {
       committedOffset: (channel) => offset(this.end(channel)),
       bounds,
       read: async (channel, after) => this.#read(channel, after, bounds(channel)),
+      seek: async () => undefined,
       onAdvance: (_channel, listener) => {
         this.listeners.add(listener);
         return { stop: () => void this.listeners.delete(listener) };

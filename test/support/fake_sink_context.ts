@@ -22,6 +22,7 @@ export function fakeSinkContext(store: FakeCheckpoint, owner: number, clock = { 
   };
   return {
     name: "files",
+    folder: "/",
     partition: { stream: "readings", partition: partitionId(0) },
     fence: epoch(owner),
     checkpoint: { read: async () => store.value, write },

@@ -21,6 +21,7 @@ const sink = await fileSink.open(
   { directory: folder, segmentBytesMax: 2_000 },
   {
     name: "files",
+    folder: "/",
     partition: { stream: "readings", partition: partitionId(0) },
     fence: epoch(Number(owner)),
     checkpoint,

@@ -35,6 +35,7 @@ async function deliver<Options>(partition: FakePartition, owner: number, setup: 
     name: "out",
     sink: setup.sink,
     sinkOptions: setup.sinkOptions,
+    folder: "/",
     feed,
     input: "records",
     start: setup.start ?? "earliest",

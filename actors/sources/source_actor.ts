@@ -1,0 +1,141 @@
+/**
+ * Runs one source: reads batches, sends their events through a producer of its own, and stores where to resume once
+ * everything before it is acknowledged. The chains of the log remove what is read twice (E3, E6).
+ *   O1. A resume point is stored only after every event before it is durable or set aside.
+ *   O2. A batch without events is a resume point that must be stored before anything after it is read.
+ *   O3. Anything in doubt ends this life of the source; the next one resumes from what is stored.
+ */
+import type { Connect } from "../../protocols/connection.ts";
+import { UnavailableError } from "../../protocols/errors.ts";
+import { decodeTrustedEvents, encodeEvents } from "../../protocols/event_codec.ts";
+import { Producer, type ProducerOptions } from "../../protocols/producer.ts";
+import type { ActorContext, ActorDefinition } from "../kernel/actor.ts";
+import type { Log } from "../log/log.ts";
+import type { SourceBatch, SourceContext, SourceDefinition, SourcePosition } from "./source.ts";
+
+/** Batches sent ahead of the oldest one not acknowledged. */
+const BATCHES_AHEAD_MAX = 16;
+
+export interface SourceOptions<Options> {
+  readonly name: string;
+  readonly stream: string;
+  readonly definition: SourceDefinition<Options>;
+  readonly options: Options;
+  readonly connect: Connect;
+  readonly log: Pick<Log, "readMetadata" | "writeMetadata">;
+  readonly report: SourceContext["log"];
+  readonly onRejected: NonNullable<ProducerOptions["onRejected"]>;
+}
+
+export type SourceMessage = { readonly type: "ended"; readonly error: unknown };
+
+export const sourceActor = <Options>(options: SourceOptions<Options>): ActorDefinition<SourceMessage> => ({
+  name: options.name,
+  start(context) {
+    const life = new AbortController();
+    const running = run(options, context, life.signal).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    void running.then((error) => {
+      if (!life.signal.aborted) context.self.tell({ type: "ended", error });
+    });
+    return {
+      receive(message) {
+        throw (
+          message.error ??
+          new UnavailableError("CONNECTION_LOST", `Cannot go on reading ${options.name} as it must not end: it ended`)
+        );
+      },
+      async stop() {
+        life.abort();
+        await running;
+      },
+    };
+  },
+});
+
+async function run<Options>(
+  options: SourceOptions<Options>,
+  context: ActorContext<SourceMessage>,
+  signal: AbortSignal,
+): Promise<void> {
+  const { name, definition, report } = options;
+  const progress = await readProgress(options);
+  const reader = await definition.open(
+    options.options,
+    { name, nowMs: () => context.nowMs(), log: report },
+    progress.resume,
+  );
+  const failure = new AbortController();
+  const producer = new Producer({
+    connect: options.connect,
+    addresses: ["this node"],
+    producerId: `source/${name}`,
+    instance: context.newId(),
+    stream: options.stream,
+    client: `source ${name}`,
+    onRejected: options.onRejected,
+    onInDoubt: (_events, error) => failure.abort(error),
+  });
+  try {
+    await pump(producer, progress, reader.read(AbortSignal.any([signal, failure.signal])), failure.signal);
+    failure.signal.throwIfAborted();
+  } finally {
+    await producer.close({ timeoutMs: 5_000 });
+    await reader.close();
+  }
+}
+
+async function pump(
+  producer: Producer,
+  progress: Progress,
+  batches: AsyncIterable<SourceBatch>,
+  failure: AbortSignal,
+): Promise<void> {
+  const ahead: Promise<void>[] = [];
+  const settle = async (resume: SourcePosition) => {
+    await producer.flush({ signal: failure });
+    await progress.store(resume); // O1
+  };
+  for await (const batch of batches) {
+    for (const { item, term, position } of batch.items) {
+      const event = item.kind === "event" ? item.event : item.original;
+      await producer.send(event, { sequence: [term, position, 0], signal: failure });
+    }
+    const settled = settle(batch.resume);
+    settled.catch(() => undefined); // looked at below, in order
+    ahead.push(settled);
+    while (ahead.length > (batch.items.length === 0 ? 0 : BATCHES_AHEAD_MAX)) await ahead.shift(); // O2
+  }
+  await Promise.all(ahead);
+}
+
+interface Progress {
+  readonly resume: SourcePosition | undefined;
+  store(resume: SourcePosition): Promise<void>;
+}
+
+async function readProgress<Options>({ log, name }: SourceOptions<Options>): Promise<Progress> {
+  const key = `source/${name}`;
+  const stored = await log.readMetadata(key);
+  let version = stored?.version ?? 0;
+  let last: Promise<void> = Promise.resolve();
+  const write = async (resume: SourcePosition): Promise<void> => {
+    const written = await log.writeMetadata(key, encodeEvents([resume], { asRecords: false }), version);
+    if (written === undefined) {
+      throw new UnavailableError(
+        "NOT_READY",
+        `Cannot store where ${name} resumes as nobody else may run it: another node did`,
+      );
+    }
+    version = written;
+  };
+  return {
+    resume: stored === undefined ? undefined : decodeTrustedEvents(stored.value)[0],
+    store(resume) {
+      last = last.then(() => write(resume));
+      return last;
+    },
+  };
+}

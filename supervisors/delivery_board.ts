@@ -1,0 +1,112 @@
+/** Where each sink stands in each partition: filled by the deliveries' reports, read by metrics, the page and the CLI. */
+import type { PartitionFeed } from "../actors/partition/partition_feed.ts";
+import type { DeliveryReport } from "../actors/sinks/delivery_messages.ts";
+import { partitionName } from "../protocols/position.ts";
+
+export type DeliveryState = "opening" | "delivering" | "retrying" | "fenced" | "stopped";
+
+export interface DeliveryStanding {
+  readonly sink: string;
+  readonly stream: string;
+  readonly partition: number;
+  readonly state: DeliveryState;
+  /** Why it is being tried again. */
+  readonly reason?: string;
+  /** Records committed and not yet delivered. */
+  readonly lagRecords: number;
+  readonly deliveredRecords: number;
+  readonly deadLetters: number;
+  /** From append to commit in the sink, of the oldest record of the last batch; ms. */
+  readonly lastDelayMs?: number;
+}
+
+interface Standing {
+  readonly sink: string;
+  feed: PartitionFeed;
+  state: DeliveryState;
+  reason: string | undefined;
+  nextOffset: number;
+  deliveredRecords: number;
+  deadLetters: number;
+  lastDelayMs: number | undefined;
+}
+
+export class DeliveryBoard {
+  readonly #standings = new Map<string, Standing>();
+  readonly #nowMs: () => number;
+
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs;
+  }
+
+  report(sink: string, feed: PartitionFeed, report: DeliveryReport): void {
+    const standing = this.#of(sink, feed);
+    standing.feed = feed;
+    switch (report.kind) {
+      case "opened":
+        standing.state = "delivering";
+        standing.nextOffset = report.position === undefined ? 0 : report.position.offset + 1;
+        return;
+      case "delivered":
+        standing.state = "delivering";
+        standing.reason = undefined;
+        standing.nextOffset = report.batch.end.offset + 1;
+        standing.deliveredRecords += report.batch.records;
+        if (report.batch.oldestAppendedAtMs !== undefined) {
+          standing.lastDelayMs = this.#nowMs() - report.batch.oldestAppendedAtMs;
+        }
+        return;
+      case "retry":
+        standing.state = "retrying";
+        standing.reason = report.reason;
+        return;
+      case "dead_lettered":
+        standing.deadLetters += report.letters.length;
+        return;
+      case "fenced":
+      case "stopped":
+        standing.state = report.kind;
+        return;
+      case "trimmed":
+      case "truncated":
+      case "misplaced":
+        return;
+    }
+  }
+
+  *standings(): Iterable<DeliveryStanding> {
+    for (const standing of this.#standings.values()) {
+      const { sink, feed, state, reason, nextOffset, deliveredRecords, deadLetters, lastDelayMs } = standing;
+      yield {
+        sink,
+        stream: feed.partition.stream,
+        partition: feed.partition.partition,
+        state,
+        lagRecords: Math.max(0, feed.committedOffset("records") - nextOffset),
+        deliveredRecords,
+        deadLetters,
+        ...(reason === undefined ? {} : { reason }),
+        ...(lastDelayMs === undefined ? {} : { lastDelayMs }),
+      };
+    }
+  }
+
+  #of(sink: string, feed: PartitionFeed): Standing {
+    const key = `${sink} ${partitionName(feed.partition)}`;
+    let standing = this.#standings.get(key);
+    if (standing === undefined) {
+      standing = {
+        sink,
+        feed,
+        state: "opening",
+        reason: undefined,
+        nextOffset: 0,
+        deliveredRecords: 0,
+        deadLetters: 0,
+        lastDelayMs: undefined,
+      };
+      this.#standings.set(key, standing);
+    }
+    return standing;
+  }
+}

@@ -1,0 +1,33 @@
+/** What `headrace up` runs where there is no headrace.yaml: this machine's own metrics, and a stream to try things on. */
+export const DEMO_CONFIGURATION = `# The configuration that Headrace starts with. Save it as headrace.yaml and change it.
+streams:
+  host_metrics:
+    partitions: 2
+    key: /metric
+    eventTime: /at
+    retention: { size: 512MiB, age: 7d }
+    schema:
+      type: object
+      required: [at, host, metric, value, unit]
+      properties:
+        at: { type: string, format: date-time }
+        host: { type: string }
+        metric: { type: string }
+        value: { type: number }
+        unit: { enum: [ratio, bytes, bytes_per_second, processes, seconds] }
+      additionalProperties: false
+  events:
+    partitions: 4
+    retention: { size: 256MiB, age: 7d }
+
+sources:
+  this_machine: { type: host_metrics, stream: host_metrics, everyMs: 1000 }
+
+pipelines:
+  archive:
+    from: host_metrics
+    to: [archive]
+
+sinks:
+  archive: { type: file, directory: archive, format: ndjson }
+`;

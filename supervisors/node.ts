@@ -1,0 +1,372 @@
+/**
+ * One node: opens the log, starts the tree of actors, listens, and ends all of it in order. The only place that knows
+ * the whole.
+ */
+import { mkdir } from "node:fs/promises";
+import { hostname } from "node:os";
+import { CreditPool } from "../actors/ingest/credit_pool.ts";
+import { connectInProcess, type OpenInProcess } from "../actors/ingest/in_process_connection.ts";
+import { createInspect } from "../actors/ingest/inspection.ts";
+import { registerSchema, type SchemaVersion } from "../actors/ingest/schema_registry.ts";
+import { createSchemaCompiler } from "../actors/ingest/schema_validator.ts";
+import type { SessionEnvironment, SessionInput, SessionPeer } from "../actors/ingest/session.ts";
+import { type SessionHostMessage, sessionHost } from "../actors/ingest/session_host.ts";
+import { mountStreamRoutes } from "../actors/ingest/stream_routes.ts";
+import type { ActorReference, ActorSystem } from "../actors/kernel/actor.ts";
+import { createActorSystem } from "../actors/kernel/actor_system.ts";
+import type { Log } from "../actors/log/log.ts";
+import { createMetrics, type Metrics } from "../actors/observers/metrics.ts";
+import type { NodeLog } from "../actors/observers/node_log.ts";
+import { createWebSocketListener, type WebSocketListener } from "../actors/transport/websocket_listener.ts";
+import type { Connect } from "../protocols/connection.ts";
+import { EVENT_LIMITS } from "../protocols/event_codec.ts";
+import { type ClientFrame, type StreamDescription, WIRE_DEFAULTS, type WireLimits } from "../protocols/frames.ts";
+import { partitionId } from "../protocols/position.ts";
+import { type Access, createAccess, type Grants, type ReadSecret } from "./access.ts";
+import type { Configuration, StreamConfiguration } from "./configuration_schema.ts";
+import { DeliveryBoard } from "./delivery_board.ts";
+import { type DeliveryPlans, planDeliveries } from "./delivery_plans.ts";
+import { type Routes, startHttpServer } from "./http_server.ts";
+import { mountHealthRoutes, mountNodeRoutes, type NodeRoutesOptions } from "./node_routes.ts";
+import { openLog } from "./open_log.ts";
+import { type PartitionPlan, SUPERVISION, streamSupervisor } from "./partition_supervisor.ts";
+import { startSources } from "./sources.ts";
+import { NodeDirectory } from "./stream_directory.ts";
+
+export interface NodeOptions {
+  readonly configuration: Configuration;
+  readonly log: NodeLog;
+  readonly readSecret: ReadSecret;
+  /** Serves `/`: the dashboard's files. */
+  readonly page?: Routes;
+}
+
+export interface RunningNode {
+  readonly name: string;
+  readonly address: string;
+  readonly port: number;
+  readonly directory: NodeDirectory;
+  /** Resolves when every partition has been claimed once. */
+  readonly ready: Promise<void>;
+  /** Refuses new work, drains, checkpoints, closes. Resolves with what was left undone, if anything was. */
+  stop(timeoutMs: number): Promise<readonly string[]>;
+}
+
+/** Time for what was started to end, when a later part could not start. */
+const START_FAILURE_WITHIN_MS = 5_000;
+
+/** One node alone is its own coordinator: there is one grant. */
+const SOLE_GRANT = { leaderEpoch: 1, tableVersion: 1 } as const;
+
+/** What the node's own sources and pipelines may do. */
+const INSIDE: Grants = {
+  subject: "this node",
+  mayAdministrate: false,
+  mayProduce: () => true,
+  mayConsume: () => true,
+};
+
+export async function startNode(options: NodeOptions): Promise<RunningNode> {
+  const { configuration } = options;
+  const closers: Closer[] = [];
+  try {
+    const access = await createAccess(configuration.security, configuration.node.host, options.readSecret);
+    if (configuration.log.type === "lmdb") await mkdir(configuration.node.data, { recursive: true });
+    const log = await openLog(configuration);
+    closers.push({ what: "log", close: () => log.close() });
+    return await startOn(log, access, options, closers);
+  } catch (error) {
+    await closeAll(closers, START_FAILURE_WITHIN_MS);
+    throw error;
+  }
+}
+
+async function startOn(log: Log, access: Access, options: NodeOptions, closers: Closer[]): Promise<RunningNode> {
+  const { configuration } = options;
+  const name = configuration.node.name ?? hostname();
+  const schemas = await registerSchemas(log, configuration);
+  const metrics = await createMetrics();
+  closers.push({ what: "metrics", close: () => metrics.close() });
+  const directory = new NodeDirectory(describeStreams(configuration, schemas));
+  const board = new DeliveryBoard(() => Date.now());
+  const deliveries = await planDeliveries(configuration, { log: options.log, metrics, board });
+  observe(metrics, board);
+  const system = await createActorSystem({ name });
+  closers.push({ what: "actors", close: () => system.shutdown() });
+  startStreams(system, { log, configuration, directory, deliveries, metrics });
+  const sessions = startSessions(system, { log, access, configuration, directory, schemas, name });
+  const listener = await listen(sessions, access, configuration);
+  closers.push({ what: "connections", close: () => listener.close() });
+  const routes: NodeRoutesOptions = { log, directory, metrics, system, board, name };
+  const http = await startHttpServer({
+    host: configuration.node.host,
+    port: configuration.node.port,
+    access,
+    tls: configuration.security.tls,
+    upgrade: (request, socket, head) => listener.upgrade(request, socket, head),
+    routes: [
+      { isOpen: true, mount: (server) => mountHealthRoutes(server, routes) },
+      { isOpen: false, mount: (server) => mountNodeRoutes(server, routes) },
+      {
+        isOpen: false,
+        mount: (server) =>
+          mountStreamRoutes(server, { directory, permissionsOf: (request) => (request as { grants: Grants }).grants }),
+      },
+      ...(options.page === undefined ? [] : [options.page]),
+    ],
+  });
+  closers.push({ what: "http", close: () => http.close() });
+  const connect = sessions.connect(INSIDE);
+  const sources = startSources(configuration, { system, connect, log, nodeLog: options.log, metrics });
+  closers.push({ what: "sources", close: () => sources.stop() });
+  return {
+    name,
+    address: http.address,
+    port: http.port,
+    directory,
+    ready: whenAllOwned(directory),
+    stop: (timeoutMs) => closeAll(closers, timeoutMs),
+  };
+}
+
+/** What is read only when the metrics are asked for. */
+function observe(metrics: Metrics, board: DeliveryBoard): void {
+  metrics.gauge("headrace_sink_lag_records", "Records committed and not yet delivered", function* () {
+    for (const { sink, stream, partition, lagRecords } of board.standings())
+      yield [lagRecords, { sink, stream, partition }];
+  });
+  metrics.gauge("headrace_sink_delay_seconds", "From append to commit in the sink, of the last batch", function* () {
+    for (const { sink, stream, partition, lastDelayMs } of board.standings()) {
+      if (lastDelayMs !== undefined) yield [lastDelayMs / 1_000, { sink, stream, partition }];
+    }
+  });
+}
+
+// Streams -------------------------------------------------------------------------------------------------------------
+
+async function registerSchemas(
+  log: Log,
+  configuration: Configuration,
+): Promise<ReadonlyMap<string, readonly SchemaVersion[]>> {
+  const compile = await createSchemaCompiler();
+  const schemas = new Map<string, readonly SchemaVersion[]>();
+  for (const [name, stream] of Object.entries(configuration.streams)) {
+    if (stream.schema === undefined) continue;
+    schemas.set(name, await registerSchema(log, compile, name, stream.schema, stream.compatibility));
+  }
+  return schemas;
+}
+
+const describeStreams = (
+  configuration: Configuration,
+  schemas: ReadonlyMap<string, readonly SchemaVersion[]>,
+): Record<string, StreamDescription> =>
+  Object.fromEntries(
+    Object.entries(configuration.streams).map(([name, stream]) => [
+      name,
+      {
+        partitions: stream.partitions,
+        schemaVersions: (schemas.get(name) ?? []).map(({ version }) => version),
+        ...(stream.key === undefined ? {} : { key: stream.key }),
+      },
+    ]),
+  );
+
+interface StreamParts {
+  readonly log: Log;
+  readonly configuration: Configuration;
+  readonly directory: NodeDirectory;
+  readonly deliveries: DeliveryPlans;
+  readonly metrics: Metrics;
+}
+
+function startStreams(system: ActorSystem, parts: StreamParts): void {
+  const streams = Object.entries(parts.configuration.streams);
+  system.spawn<never>({
+    name: "streams",
+    supervision: SUPERVISION,
+    start(context) {
+      for (const [name, stream] of streams) {
+        context.spawn(streamSupervisor(name, partitionPlans(name, stream, parts), parts.directory));
+      }
+      return { receive() {} };
+    },
+  });
+}
+
+function partitionPlans(name: string, stream: StreamConfiguration, parts: StreamParts): readonly PartitionPlan[] {
+  const deliveries = parts.deliveries.of(name);
+  const events = parts.metrics.counter("headrace_events_appended_total", "Events made durable", { stream: name });
+  const batches = parts.metrics.counter("headrace_batches_appended_total", "Batches made durable", { stream: name });
+  return Array.from({ length: stream.partitions }, (_, partition) => ({
+    owner: {
+      partition: { stream: name, partition: partitionId(partition) },
+      log: parts.log,
+      grant: SOLE_GRANT,
+      settings: {
+        tier: stream.durability,
+        chains: { dedupeWindowMs: stream.dedupeWindowMs, producersMax: stream.producersMax },
+      },
+      retention: {
+        bytesMax: stream.retention.sizeBytes,
+        ageMaxMs: stream.retention.ageMs,
+        onFull: stream.retention.onFull,
+      },
+      expectedConsumers: deliveries.consumers,
+      onAppended: (batchCount: number, eventCount: number) => {
+        batches.add(batchCount);
+        events.add(eventCount);
+      },
+    },
+    deliveries: deliveries.start,
+  }));
+}
+
+function whenAllOwned(directory: NodeDirectory): Promise<void> {
+  const waits = [...directory.all()].map(
+    ({ entry }) =>
+      new Promise<void>((resolve) => {
+        const check = () => {
+          if (entry.feed === undefined) return;
+          listener.stop();
+          resolve();
+        };
+        const listener = entry.onFeedChange(check);
+        check();
+      }),
+  );
+  return Promise.all(waits).then(() => undefined);
+}
+
+// Sessions ------------------------------------------------------------------------------------------------------------
+
+interface SessionParts {
+  readonly log: Log;
+  readonly access: Access;
+  readonly configuration: Configuration;
+  readonly directory: NodeDirectory;
+  readonly schemas: ReadonlyMap<string, readonly SchemaVersion[]>;
+  readonly name: string;
+}
+
+interface Sessions {
+  readonly environment: SessionEnvironment;
+  readonly open: (
+    environment: SessionEnvironment,
+    peer: SessionPeer,
+    decode: (data: Uint8Array | string) => ClientFrame,
+    onEnd: () => void,
+  ) => Promise<ActorReference<SessionInput>>;
+  /** For producers within the node: bound to nobody's permissions but its own. */
+  readonly connect: (permissions: Grants) => Connect;
+}
+
+function startSessions(system: ActorSystem, parts: SessionParts): Sessions {
+  const { log, access, configuration, directory } = parts;
+  const limits: WireLimits = {
+    frameBytesMax: WIRE_DEFAULTS.frameBytesMax,
+    eventBytesMax: WIRE_DEFAULTS.eventBytesMax,
+    batchEventsMax: WIRE_DEFAULTS.batchEventsMax,
+    dedupeWindowMs: Math.min(
+      ...Object.values(configuration.streams).map((stream) => stream.dedupeWindowMs),
+      86_400_000,
+    ),
+  };
+  const environment: SessionEnvironment = {
+    node: parts.name,
+    limits,
+    directory,
+    inspect: createInspect(parts.schemas, EVENT_LIMITS),
+    authenticate: (token) => access.authenticate(token),
+    welcomeProducer: (producerId, instance, heldEpoch, nowMs) =>
+      log.welcomeProducer(producerId, instance, heldEpoch, nowMs),
+  };
+  const host: ActorReference<SessionHostMessage> = system.spawn(sessionHost());
+  const pool = new CreditPool(configuration.limits.appendMemoryBytes, WIRE_DEFAULTS.connectionCreditBytes);
+  const open: Sessions["open"] = (sessionEnvironment, peer, decode, onEnd) => {
+    const credit = pool.take();
+    const end = () => {
+      credit.release();
+      onEnd();
+    };
+    return system.ask<SessionHostMessage, ActorReference<SessionInput>>(
+      host,
+      (replyTo) => ({
+        type: "open",
+        options: { environment: sessionEnvironment, peer, creditBytes: credit.creditBytes, decode },
+        onEnd: end,
+        replyTo,
+      }),
+      { timeoutMs: 10_000 },
+    );
+  };
+  const connect = (permissions: Grants): Connect => {
+    const inside: SessionEnvironment = { ...environment, authenticate: async () => permissions };
+    const openInside: OpenInProcess = (peer, onEnd) => open(inside, peer, decodesNothing, onEnd);
+    return connectInProcess(openInside);
+  };
+  return { environment, open, connect };
+}
+
+/** Frames within the process are never bytes. */
+const decodesNothing = (): never => {
+  throw new TypeError("Cannot decode bytes as a session within the node must be given frames");
+};
+
+function listen(sessions: Sessions, access: Access, configuration: Configuration): Promise<WebSocketListener> {
+  return createWebSocketListener({
+    frameBytesMax: WIRE_DEFAULTS.frameBytesMax,
+    connectionsMax: configuration.limits.connectionsMax,
+    connectionsPerAddressMax: configuration.limits.connectionsPerAddressMax,
+    admit: (request) => access.admit(request),
+    setTimer: (delayMs, callback) => {
+      const timer = setTimeout(callback, delayMs).unref();
+      return { cancel: () => clearTimeout(timer) };
+    },
+    openSession: (peer, decode, request, onEnd) => {
+      const header = request.headers.authorization;
+      const bearer = header?.startsWith("Bearer ") === true ? header.slice(7) : undefined;
+      const environment: SessionEnvironment = {
+        ...sessions.environment,
+        authenticate: (token) => access.authenticate(token ?? bearer),
+      };
+      return sessions.open(environment, peer, decode, onEnd);
+    },
+  });
+}
+
+// Stopping ------------------------------------------------------------------------------------------------------------
+
+/** One part that was started: ended in the reverse order of its start. */
+interface Closer {
+  readonly what: string;
+  close(): Promise<unknown>;
+}
+
+/** Ends what was started, newest first: new work is refused before what is under way is drained. */
+async function closeAll(closers: readonly Closer[], timeoutMs: number): Promise<readonly string[]> {
+  const deadline = Date.now() + timeoutMs;
+  const left: string[] = [];
+  for (const { what, close } of closers.toReversed()) {
+    const outcome = await withinTime(close(), Math.max(0, deadline - Date.now()));
+    if (outcome !== undefined) left.push(`${what}: ${outcome}`);
+  }
+  return left;
+}
+
+/** Undefined when the work is done in time; else what became of it. */
+function withinTime(work: Promise<unknown>, timeoutMs: number): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve("still under way"), timeoutMs);
+    work.then(
+      () => {
+        clearTimeout(timer);
+        resolve(undefined);
+      },
+      (error: unknown) => {
+        clearTimeout(timer);
+        resolve(error instanceof Error ? error.message : String(error));
+      },
+    );
+  });
+}

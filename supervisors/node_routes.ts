@@ -1,0 +1,61 @@
+/** Routes that speak of the node itself: health, metrics, and the cluster, of which one node alone is the smallest. */
+import type { FastifyInstance } from "fastify";
+import type { ActorSystem } from "../actors/kernel/actor.ts";
+import type { Log } from "../actors/log/log.ts";
+import type { Metrics } from "../actors/observers/metrics.ts";
+import type { DeliveryBoard } from "./delivery_board.ts";
+import type { NodeDirectory } from "./stream_directory.ts";
+
+export interface NodeRoutesOptions {
+  readonly name: string;
+  readonly log: Log;
+  readonly directory: NodeDirectory;
+  readonly metrics: Metrics;
+  readonly system: ActorSystem;
+  readonly board: DeliveryBoard;
+}
+
+/** Routes that need no token: a probe of health tells nothing of what is stored. */
+export function mountHealthRoutes(server: FastifyInstance, options: NodeRoutesOptions): void {
+  server.get("/healthz", async () => ({ status: "ok" }));
+  server.get("/readyz", async (_request, reply) => {
+    const reasons = unreadiness(options);
+    if (reasons.length === 0) return { status: "ready" };
+    return reply.status(503).header("Retry-After", 1).send({ status: "not ready", reasons });
+  });
+}
+
+export function mountNodeRoutes(server: FastifyInstance, options: NodeRoutesOptions): void {
+  server.get("/metrics", async (_request, reply) => {
+    reply.header("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
+    return options.metrics.exposition();
+  });
+  server.get("/v1/sinks", async () => ({ sinks: [...options.board.standings()] }));
+  server.get("/v1/actors", async () => describeActors(options.system));
+  server.get("/v1/cluster", async () => describeCluster(options));
+}
+
+function unreadiness({ log, directory }: NodeRoutesOptions): readonly string[] {
+  const state = log.state();
+  const claiming = [...directory.all()].filter(({ entry }) => entry.feed === undefined).length;
+  return [
+    ...(state.kind === "ready" ? [] : [`${state.code}: ${state.reason}`]),
+    ...(claiming === 0 ? [] : [`${claiming} partitions are being claimed`]),
+  ];
+}
+
+function describeCluster({ name, directory, log }: NodeRoutesOptions) {
+  const partitions = [...directory.all()].map(({ stream, partition, entry }) => ({
+    stream,
+    partition,
+    owner: name,
+    state: entry.feed === undefined ? "claiming" : "owned",
+    ...(entry.feed === undefined ? {} : { epoch: entry.feed.epoch }),
+  }));
+  return { nodes: [{ name, state: log.state().kind, partitions: partitions.length }], partitions, moves: [] };
+}
+
+const describeActors = (system: ActorSystem) => ({
+  actors: system.statistics.read(),
+  deadLetters: { count: system.deadLetters.count, recent: system.deadLetters.recent() },
+});
