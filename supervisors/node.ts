@@ -2,7 +2,6 @@
  * One node: opens the log, starts the tree of actors, listens, and ends all of it in order. The only place that knows
  * the whole.
  */
-import { mkdir } from "node:fs/promises";
 import { hostname } from "node:os";
 import { CreditPool } from "../actors/ingest/credit_pool.ts";
 import { connectInProcess, type OpenInProcess } from "../actors/ingest/in_process_connection.ts";
@@ -32,6 +31,7 @@ import { openLog } from "./open_log.ts";
 import { type PartitionPlan, SUPERVISION, streamSupervisor } from "./partition_supervisor.ts";
 import { startSources } from "./sources.ts";
 import { NodeDirectory } from "./stream_directory.ts";
+import { registerStreams } from "./stream_settings.ts";
 
 export interface NodeOptions {
   readonly configuration: Configuration;
@@ -71,7 +71,6 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const closers: Closer[] = [];
   try {
     const access = await createAccess(configuration.security, configuration.node.host, options.readSecret);
-    if (configuration.log.type === "lmdb") await mkdir(configuration.node.data, { recursive: true });
     const log = await openLog(configuration);
     closers.push({ what: "log", close: () => log.close() });
     return await startOn(log, access, options, closers);
@@ -84,6 +83,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
 async function startOn(log: Log, access: Access, options: NodeOptions, closers: Closer[]): Promise<RunningNode> {
   const { configuration } = options;
   const name = configuration.node.name ?? hostname();
+  await registerStreams(log, configuration);
   const schemas = await registerSchemas(log, configuration);
   const metrics = await createMetrics();
   closers.push({ what: "metrics", close: () => metrics.close() });
