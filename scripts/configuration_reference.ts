@@ -28,7 +28,7 @@ Exactly one of:
 |---|---|---|
 | \`filter\` | expression | Keeps the records for which it is true. |
 | \`map\` | field: expression | A new event of these fields; with \`keep: true\` beside it, the old fields too. |
-| \`call\` | \`./file.ts#name\` | A function of yours: \`(event, context)\` to an event, a list of events, or nothing. |
+| \`call\` | \`./file.ts#name\` | A function of yours: \`(event, context)\` to an event, a list of events, or nothing. With \`#create\`, a function from \`{stream, partition}\` to \`{run, snapshot, restore}\` that keeps state for each partition. |
 
 Expressions are in the [Common Expression Language](https://cel.dev). They see \`event\`, \`stream\`, \`partition\`, \`offset\` and
 \`timeMs\`. One that fails on a record sets that record aside as \`STEP_FAILED\`; the stream goes on.
