@@ -18,6 +18,7 @@ import { createMetrics, type Metrics } from "../actors/observers/metrics.ts";
 import type { NodeLog } from "../actors/observers/node_log.ts";
 import { createWebSocketListener, type WebSocketListener } from "../actors/transport/websocket_listener.ts";
 import type { Connect } from "../protocols/connection.ts";
+import { ConfigurationError } from "../protocols/errors.ts";
 import { EVENT_LIMITS } from "../protocols/event_codec.ts";
 import { type ClientFrame, type StreamDescription, WIRE_DEFAULTS, type WireLimits } from "../protocols/frames.ts";
 import { partitionId } from "../protocols/position.ts";
@@ -94,6 +95,8 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
   const system = await createActorSystem({ name });
   closers.push({ what: "actors", close: () => system.shutdown() });
   startStreams(system, { log, configuration, directory, deliveries, metrics });
+  await directory.complete;
+  logBlockages(directory, options.log);
   const sessions = startSessions(system, { log, access, configuration, directory, schemas, name });
   const listener = await listen(sessions, access, configuration);
   closers.push({ what: "connections", close: () => listener.close() });
@@ -222,20 +225,36 @@ function partitionPlans(name: string, stream: StreamConfiguration, parts: Stream
   }));
 }
 
+/** Rejects with the first `ConfigurationError` that keeps a partition from being claimed: a person must change something. */
 function whenAllOwned(directory: NodeDirectory): Promise<void> {
   const waits = [...directory.all()].map(
     ({ entry }) =>
-      new Promise<void>((resolve) => {
+      new Promise<void>((resolve, reject) => {
         const check = () => {
-          if (entry.feed === undefined) return;
+          if (entry.feed === undefined && !(entry.blockedBy instanceof ConfigurationError)) return;
           listener.stop();
-          resolve();
+          if (entry.feed === undefined) reject(entry.blockedBy);
+          else resolve();
         };
         const listener = entry.onFeedChange(check);
         check();
       }),
   );
   return Promise.all(waits).then(() => undefined);
+}
+
+/** Says once what keeps partitions from being claimed, and that they are owned again. */
+function logBlockages(directory: NodeDirectory, log: NodeLog): void {
+  for (const { stream, partition, entry } of directory.all()) {
+    let said: string | undefined;
+    entry.onFeedChange(() => {
+      const reason = entry.feed === undefined ? entry.blockedBy?.message : undefined;
+      if (reason === said) return;
+      if (reason !== undefined) log("warn", `can not claim the partition: ${reason}`, { stream, partition });
+      else if (entry.feed !== undefined) log("info", "owned again", { stream, partition, epoch: entry.feed.epoch });
+      if (reason !== undefined || entry.feed !== undefined) said = reason;
+    });
+  }
 }
 
 // Sessions ------------------------------------------------------------------------------------------------------------

@@ -29,6 +29,8 @@ export interface PartitionOptions {
   onOwned(feed: PartitionFeed): void;
   /** What was started under the last feed must end. */
   onDisowned(error: HeadraceError, isFinal: boolean): void;
+  /** The partition can not be claimed now; called after each attempt. */
+  onBlocked(error: HeadraceError): void;
   onAppended?(batches: number, events: number): void;
 }
 
@@ -97,6 +99,9 @@ class PartitionActor implements Actor<PartitionMessage> {
         return;
       case "owned":
         this.#own(effect.claim);
+        return;
+      case "blocked":
+        this.#options.onBlocked(effect.error);
         return;
       case "disowned":
         this.#feed?.end();

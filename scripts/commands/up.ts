@@ -43,7 +43,12 @@ async function up(options: UpOptions): Promise<void> {
   const log = await createNodeLog(configuration.node.logLevel, name);
   const node = await startNode({ configuration, log, readSecret });
   stopOnSignals(node, log);
-  await node.ready;
+  try {
+    await node.ready;
+  } catch (error) {
+    await node.stop(STOP_WITHIN_MS);
+    throw error;
+  }
   announce(node, configuration, options);
 }
 

@@ -46,7 +46,12 @@ export async function runningNode(
     log: (level, message, fields) => logged.push(`${level} ${message} ${JSON.stringify(fields ?? {})}`),
     readSecret: async ({ variable = "" }) => options.secrets?.[variable] ?? "",
   });
-  await node.ready;
+  try {
+    await node.ready;
+  } catch (error) {
+    await node.stop(5_000);
+    throw error;
+  }
   const endpoint = `ws://127.0.0.1:${node.port}/v1/connect`;
   return {
     ...node,
