@@ -254,14 +254,26 @@ export class Producer {
       return BUFFERED;
     }
     return new Promise((resolve, reject) => {
-      const waiter: Waiter = { slot, resolve, reject };
-      this.waiters.push(waiter);
-      signal?.addEventListener("abort", () => {
+      const abort = () => {
         const at = this.waiters.indexOf(waiter);
-        if (at < 0) return;
-        this.waiters.splice(at, 1);
-        reject(signal.reason);
-      });
+        if (at >= 0) this.waiters.splice(at, 1);
+        waiter.reject(signal?.reason);
+      };
+      // A signal may outlive a million waits: none of them leaves its listener behind.
+      const end = () => signal?.removeEventListener("abort", abort);
+      const waiter: Waiter = {
+        slot,
+        resolve: () => {
+          end();
+          resolve();
+        },
+        reject: (error) => {
+          end();
+          reject(error);
+        },
+      };
+      this.waiters.push(waiter);
+      signal?.addEventListener("abort", abort);
     });
   }
 
