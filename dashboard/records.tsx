@@ -1,4 +1,5 @@
 /** The latest records of one stream, as they come. */
+import { Fragment } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { useChanges } from "./changes.ts";
 import { formatBriefly, formatCount, formatEvent, formatTime } from "./format.ts";
@@ -112,9 +113,11 @@ function RecordRow({ record }: { readonly record: TailRecord }) {
         <details>
           <summary class="mono">
             {Object.entries(event).map(([key, value]) => (
-              <span key={key} class="field">
-                <span class="key">{key}</span> {formatBriefly(value)}
-              </span>
+              <Fragment key={key}>
+                <span class="field">
+                  <span class="key">{key}</span> {formatBriefly(value)}
+                </span>{" "}
+              </Fragment>
             ))}
           </summary>
           <pre>{formatEvent(event, 2)}</pre>
