@@ -56,6 +56,11 @@ export interface RunningNode {
 /** Time for what was started to end, when a later part could not start. */
 const START_FAILURE_WITHIN_MS = 5_000;
 
+/** From a commit in memory to a store that hangs; dense around a disk's flush. */
+const ACK_SECONDS_BOUNDS = [
+  0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10,
+];
+
 /** One node alone is its own coordinator: there is one grant. */
 const SOLE_GRANT = { leaderEpoch: 1, tableVersion: 1 } as const;
 
@@ -92,9 +97,14 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
   const board = new DeliveryBoard(() => Date.now());
   const deliveries = await planDeliveries(configuration, { log: options.log, metrics, board });
   observe(metrics, board);
+  const ackLatency = metrics.histogram(
+    "headrace_ack_seconds",
+    "From arrival at its partition to durable, of the oldest batch of each group commit",
+    ACK_SECONDS_BOUNDS,
+  );
   const system = await createActorSystem({ name });
   closers.push({ what: "actors", close: () => system.shutdown() });
-  startStreams(system, { log, configuration, directory, deliveries, metrics });
+  startStreams(system, { log, configuration, directory, deliveries, metrics, ackLatency });
   await directory.complete;
   logBlockages(directory, options.log);
   const sessions = startSessions(system, { log, access, configuration, directory, schemas, name });
@@ -181,6 +191,7 @@ interface StreamParts {
   readonly directory: NodeDirectory;
   readonly deliveries: DeliveryPlans;
   readonly metrics: Metrics;
+  readonly ackLatency: ReturnType<Metrics["histogram"]>;
 }
 
 function startStreams(system: ActorSystem, parts: StreamParts): void {
@@ -203,6 +214,7 @@ function partitionPlans(name: string, stream: StreamConfiguration, parts: Stream
   const batches = parts.metrics.counter("headrace_batches_appended_total", "Batches made durable", { stream: name });
   return Array.from({ length: stream.partitions }, (_, partition) => ({
     owner: {
+      stopwatchMs: () => performance.now(),
       partition: { stream: name, partition: partitionId(partition) },
       log: parts.log,
       grant: SOLE_GRANT,
@@ -216,9 +228,10 @@ function partitionPlans(name: string, stream: StreamConfiguration, parts: Stream
         onFull: stream.retention.onFull,
       },
       expectedConsumers: deliveries.consumers,
-      onAppended: (batchCount: number, eventCount: number) => {
+      onAppended: (batchCount: number, eventCount: number, waitedMs: number | undefined) => {
         batches.add(batchCount);
         events.add(eventCount);
+        if (waitedMs !== undefined) parts.ackLatency.record(waitedMs / 1_000, { stream: name });
       },
     },
     deliveries: deliveries.start,

@@ -9,6 +9,7 @@ import { checkConfiguration } from "../../supervisors/configuration.ts";
 import type { Configuration } from "../../supervisors/configuration_schema.ts";
 import { KNOWN_KINDS } from "../../supervisors/known_kinds.ts";
 import { type RunningNode, startNode } from "../../supervisors/node.ts";
+import { createPage } from "../../supervisors/page.ts";
 
 export interface TestNode extends RunningNode {
   readonly folder: string;
@@ -44,6 +45,7 @@ export async function runningNode(
   const node = await startNode({
     configuration,
     log: (level, message, fields) => logged.push(`${level} ${message} ${JSON.stringify(fields ?? {})}`),
+    page: createPage(),
     readSecret: async ({ variable = "" }) => options.secrets?.[variable] ?? "",
   });
   try {
