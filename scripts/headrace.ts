@@ -1,44 +1,26 @@
 #!/usr/bin/env node
 /** The command `headrace`: what a person runs. Each command lives in a file of its own under `commands/`. */
 import { loadDriver } from "../deps.ts";
-import { HeadraceError } from "../protocols/errors.ts";
+import { addProduce } from "./commands/produce.ts";
+import { addStreams } from "./commands/streams.ts";
+import { addTail } from "./commands/tail.ts";
 import { addUp } from "./commands/up.ts";
-
-/** Exit codes that scripts can use (after sysexits.h). */
-const EXIT_USAGE = 64;
-const EXIT_UNAVAILABLE = 69;
-const EXIT_SOFTWARE = 70;
-const EXIT_CONFIGURATION = 78;
+import { EXIT, exitCodeOf, explain } from "./console/exit_codes.ts";
+import { endWithReader } from "./console/output.ts";
 
 const { Command } = await loadDriver("commander");
 const program = new Command("headrace")
   .description("Exactly-once event ingestion: from a WebSocket producer to a sink.")
   .showHelpAfterError("(see --help)")
   .configureHelp({ sortSubcommands: true })
-  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT_USAGE));
-addUp(program);
+  .addHelpText("after", "\nWithout a command a node is started (up). Exit codes: docs/operations.md")
+  .exitOverride((error) => process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage));
+for (const add of [addUp, addProduce, addTail, addStreams]) add(program);
 
+endWithReader();
 try {
-  await program.parseAsync();
+  await program.parseAsync(process.argv.length > 2 ? process.argv : [...process.argv, "up"]);
 } catch (error) {
-  process.exitCode = explain(error);
-}
-
-function explain(error: unknown): number {
-  if (!(error instanceof HeadraceError)) {
-    console.error(error);
-    return EXIT_SOFTWARE;
-  }
-  console.error(`headrace: ${error.code}: ${error.message}`);
-  switch (error.name) {
-    case "ConfigurationError":
-      return EXIT_CONFIGURATION;
-    case "UnavailableError":
-    case "OverloadedError":
-      return EXIT_UNAVAILABLE;
-    case "RejectedError":
-      return EXIT_USAGE;
-    default:
-      return EXIT_SOFTWARE;
-  }
+  console.error(explain(error));
+  process.exitCode = exitCodeOf(error);
 }

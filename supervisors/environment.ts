@@ -6,15 +6,22 @@ export interface EnvironmentSettings {
   readonly port?: number;
   readonly data?: string;
   readonly logLevel?: string;
+  /** Where the commands that talk to a node find it. */
+  readonly address?: string;
+  /** What they show there. */
+  readonly token?: string;
 }
 
-/** What the environment says: `HEADRACE_PORT`, `HEADRACE_DATA`, `HEADRACE_LOG_LEVEL`. */
+/** What the environment says: `HEADRACE_PORT`, `HEADRACE_DATA`, `HEADRACE_LOG_LEVEL`, `HEADRACE_ADDRESS`, `HEADRACE_TOKEN`. */
 export function readEnvironment(): EnvironmentSettings {
   const { HEADRACE_PORT: port, HEADRACE_DATA: data, HEADRACE_LOG_LEVEL: logLevel } = process.env;
+  const { HEADRACE_ADDRESS: address, HEADRACE_TOKEN: token } = process.env;
   return {
     ...(port === undefined ? {} : { port: portNumber(port) }),
     ...(data === undefined ? {} : { data }),
     ...(logLevel === undefined ? {} : { logLevel }),
+    ...(address === undefined ? {} : { address }),
+    ...(token === undefined ? {} : { token }),
   };
 }
 

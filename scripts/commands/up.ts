@@ -27,7 +27,7 @@ interface UpOptions {
 
 export function addUp(program: Command): void {
   program
-    .command("up", { isDefault: true })
+    .command("up")
     .description("Start a node.")
     .option("-c, --config <file>", `configuration (default: ./${DEFAULT_FILE}, or a demo where there is none)`)
     .option("-p, --port <port>", "port of HTTP and WebSocket (also HEADRACE_PORT)")

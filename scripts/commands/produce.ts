@@ -1,0 +1,373 @@
+/**
+ * `headrace produce`: events from files or stdin into a stream, each exactly once. Decides how input becomes events and
+ * what the exit code says; leaves order, resending and acknowledgement to the `Producer`.
+ */
+import { randomUUID } from "node:crypto";
+import { createReadStream, type ReadStream } from "node:fs";
+import { stat } from "node:fs/promises";
+import type { Command } from "commander";
+import { errorFromCode, type HeadraceError, UnavailableError } from "../../protocols/errors.ts";
+import { compareSequences, keyOf, type Producer, parsePointer, partitionOfKey } from "../../protocols/mod.ts";
+import type { RejectedEvent, SendOptions } from "../../protocols/producer.ts";
+import type { Sequence } from "../../protocols/sequence.ts";
+import { duration, oneOf, wholeNumber } from "../console/arguments.ts";
+import { EXIT, fileError, UsageError } from "../console/exit_codes.ts";
+import { addNodeOptions, type NodeClient, type NodeOptions, nodeClient } from "../console/node_client.ts";
+import { interruption, print, printJson, remark } from "../console/output.ts";
+import { startProgress } from "../console/progress.ts";
+import { formatOfFile, INPUT_FORMATS, type InputEvent, type InputFormat, readInput } from "../console/read_input.ts";
+
+const CLOSE_WITHIN_MS = 10_000;
+/** Refusals that concern every event alike: there is no use in going on. */
+const FINAL_CODES: ReadonlySet<string> = new Set([
+  "UNKNOWN_STREAM",
+  "UNKNOWN_PARTITION",
+  "UNKNOWN_SCHEMA_VERSION",
+  "UNAUTHENTICATED",
+  "FORBIDDEN",
+]);
+
+interface ProduceOptions extends NodeOptions {
+  readonly format?: string;
+  readonly text?: boolean;
+  readonly producer?: string;
+  readonly resume?: boolean;
+  readonly partition?: string;
+  readonly schemaVersion?: string;
+  readonly showRejected: string;
+  readonly giveUp: string;
+  readonly json?: boolean;
+}
+
+export function addProduce(program: Command): void {
+  addNodeOptions(
+    program
+      .command("produce")
+      .description("Send events from files or stdin, each exactly once.")
+      .argument("<stream>", "stream to send to")
+      .argument("[files...]", "files to read; - or none: stdin"),
+  )
+    .option(
+      "-f, --format <format>",
+      `${INPUT_FORMATS.join(", ")} (default: by the file's ending, else by its beginning)`,
+    )
+    .option("--text", "CSV: keep every value as text; else numbers, true and false are read as such")
+    .option("--producer <id>", "name of this producer (default: a new one each time)")
+    .option("--resume", "number events by their place in the input: run again, only what is missing is sent")
+    .option("--partition <n>", "partition to send to (default: by the stream's key)")
+    .option("--schema-version <n>", "version of the stream's schema that the events follow (default: the newest)")
+    .option("--show-rejected <n>", "rejected events to list", "10")
+    .option("--give-up <duration>", "end when no node could be reached for so long", "30s")
+    .option("--json", "print what came of it as lines of JSON")
+    .addHelpText(
+      "after",
+      `
+Input: NDJSON (one object a line), a JSON array, CSV with a header line, or plain lines (each becomes {"line": ...}).
+What is no event, or fails the stream's schema, is set aside by the node with its reason and told here (exit code 65).
+
+Examples:
+  headrace produce orders orders.ndjson
+  echo '{"customer":"a","amount":3}' | headrace produce orders
+  headrace produce orders export.csv --producer import-1 --resume
+  tail -f access.log | headrace produce access --format lines`,
+    )
+    .action(async (stream: string, files: readonly string[], options: ProduceOptions) => {
+      process.exitCode = await produce(stream, files, options);
+    });
+}
+
+interface Counts {
+  read: number;
+  rejected: number;
+  inDoubt: number;
+  /** Refused for what has nothing to do with the event: not in the log, and not set aside. */
+  refused: number;
+  /** Found to be stored by an earlier run. */
+  skipped: number;
+}
+
+async function produce(stream: string, files: readonly string[], options: ProduceOptions): Promise<number> {
+  const client = await nodeClient(options);
+  const inputs = await openInputs(files, options);
+  const route = await routing(client, stream, files, options);
+  await client.get("/v1/streams");
+  const interrupted = interruption();
+  const counts: Counts = { read: 0, rejected: 0, inDoubt: 0, refused: 0, skipped: 0 };
+  const ending = new AbortController();
+  let failure: HeadraceError | undefined;
+  const fail = (error: HeadraceError) => {
+    failure ??= error;
+    ending.abort();
+  };
+  interrupted.addEventListener("abort", () => ending.abort());
+  const watch = reachability(client.address, duration("--give-up", options.giveUp), fail);
+  const list = rejectionLister(options, counts, fail);
+  const producer = client.producer(
+    {
+      producerId: options.producer ?? `cli-${randomUUID()}`,
+      stream,
+      ...(options.schemaVersion === undefined
+        ? {}
+        : { schemaVersion: wholeNumber("--schema-version", options.schemaVersion, 1) }),
+      onRejected: list.onRejected,
+      onInDoubt: (events, error) => {
+        counts.inDoubt += events.length;
+        if (error.code === "PRODUCER_FENCED") fail(error);
+      },
+      onWelcome: watch.onWelcome,
+    },
+    watch.onTrouble,
+  );
+  const startedAtMs = performance.now();
+  try {
+    await sendAll(producer, inputs, { route, counts, list, stream, options, signal: ending.signal, watch });
+  } catch (error) {
+    if (!ending.signal.aborted) throw error;
+  } finally {
+    await producer.close({ timeoutMs: failure === undefined ? CLOSE_WITHIN_MS : 0 });
+    watch.stop();
+  }
+  await list.flush();
+  await report(stream, counts, performance.now() - startedAtMs, options.json === true);
+  if (failure !== undefined) throw failure;
+  if (interrupted.aborted) return EXIT.interrupted;
+  if (counts.inDoubt > 0) return EXIT.leftUndone;
+  return counts.rejected > 0 ? EXIT.data : EXIT.ok;
+}
+
+// Input ---------------------------------------------------------------------------------------------------------------
+
+interface Input {
+  readonly name: string;
+  readonly sizeBytes: number | undefined;
+  open(onBytes: (count: number) => void): AsyncIterable<InputEvent>;
+  /** Lets go of an input that was not read to its end. */
+  close(): void;
+}
+
+async function openInputs(files: readonly string[], options: ProduceOptions): Promise<readonly Input[]> {
+  const given = options.format === undefined ? undefined : oneOf("--format", options.format, INPUT_FORMATS);
+  const isText = options.text === true;
+  const inputs: Input[] = [];
+  for (const file of files.length === 0 ? ["-"] : files) {
+    if (file === "-") {
+      if (process.stdin.isTTY) remark("reading events from the terminal; end with Ctrl-D");
+      const open: Input["open"] = (onBytes) => readInput(process.stdin, given, isText, onBytes);
+      inputs.push({ name: "stdin", sizeBytes: undefined, open, close: () => process.stdin.destroy() });
+    } else inputs.push(await fileInput(file, given ?? formatOfFile(file), isText));
+  }
+  return inputs;
+}
+
+async function fileInput(file: string, format: InputFormat | undefined, isText: boolean): Promise<Input> {
+  const found = await stat(file).catch((error: unknown) => {
+    throw fileError("read", file, error);
+  });
+  if (found.isDirectory()) throw new UsageError(`Cannot read ${file} as it must be a file: it is a folder`);
+  let opened: ReadStream | undefined;
+  return {
+    name: file,
+    sizeBytes: found.isFile() ? found.size : undefined,
+    open: (onBytes) => {
+      opened = createReadStream(file);
+      return readInput(opened, format, isText, onBytes);
+    },
+    close: () => opened?.destroy(),
+  };
+}
+
+/** Where the n-th event goes and what it is called, where that must not depend on chance. */
+type Route = (producer: Producer) => Promise<(event: InputEvent["event"], index: number) => SendOptions | "stored">;
+
+async function routing(
+  client: NodeClient,
+  stream: string,
+  files: readonly string[],
+  options: ProduceOptions,
+): Promise<Route> {
+  const partition = options.partition === undefined ? undefined : wholeNumber("--partition", options.partition);
+  const fixed: SendOptions = partition === undefined ? {} : { partition };
+  if (options.resume !== true) return async () => () => fixed;
+  if (options.producer === undefined || files.length === 0 || files.includes("-")) {
+    throw new UsageError("Cannot resume as it needs --producer <id> and the files of the run before");
+  }
+  const { key, partitions } = await client.stream(stream);
+  const pointer = key === undefined ? undefined : parsePointer(key);
+  const partitionOf = (event: InputEvent["event"], index: number): number => {
+    const value = pointer === undefined || event instanceof Uint8Array ? undefined : keyOf(event, pointer);
+    return value === undefined ? index % partitions.length : partitionOfKey(value, partitions.length);
+  };
+  return async (producer) => {
+    const stored = await Promise.all(
+      partitions.map(async ({ partition: one }) => (await producer.open(stream, one)).lastSequence),
+    );
+    return (event, index) => {
+      const to = partition ?? partitionOf(event, index);
+      const sequence: Sequence = [0, index, 0];
+      return compareSequences(sequence, stored[to]) <= 0 ? "stored" : { partition: to, sequence };
+    };
+  };
+}
+
+// Sending -------------------------------------------------------------------------------------------------------------
+
+interface Sending {
+  readonly route: Route;
+  readonly counts: Counts;
+  readonly list: RejectionLister;
+  readonly stream: string;
+  readonly options: ProduceOptions;
+  readonly signal: AbortSignal;
+  readonly watch: { readonly whenReached: Promise<void> };
+}
+
+async function sendAll(producer: Producer, inputs: readonly Input[], sending: Sending): Promise<void> {
+  const { counts, list, signal } = sending;
+  const sizes = inputs.map((input) => input.sizeBytes);
+  const total = sizes.reduce<number | undefined>(
+    (sum, size) => (sum === undefined || size === undefined ? undefined : sum + size),
+    0,
+  );
+  const progress = await startProgress({
+    label: sending.stream,
+    total,
+    unit: "events",
+    isSilent: sending.options.json === true,
+  });
+  try {
+    await untilAborted(sending.watch.whenReached, signal);
+    const optionsOf = await sending.route(producer);
+    let readBytes = 0;
+    for (const input of inputs) {
+      const events = input.open((count) => {
+        readBytes += count;
+      });
+      for await (const { event, line } of untilAbortedEach(events, signal)) {
+        const options = optionsOf(event, counts.read);
+        counts.read += 1;
+        if (options === "stored") counts.skipped += 1;
+        else {
+          list.remember(event, { file: input.name, line });
+          await producer.send(event, { ...options, signal });
+        }
+        if (counts.read % 256 === 0) progress.update(readBytes, counts.read);
+      }
+    }
+    await producer.flush({ signal });
+  } finally {
+    progress.stop();
+    for (const input of inputs) input.close();
+  }
+}
+
+function untilAborted<Value>(work: Promise<Value>, signal: AbortSignal): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+    if (signal.aborted) abort();
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
+}
+
+/** Stops reading when the work is called off, though the input may never end by itself. */
+async function* untilAbortedEach<Value>(values: AsyncIterable<Value>, signal: AbortSignal): AsyncIterable<Value> {
+  const iterator = values[Symbol.asyncIterator]();
+  for (;;) {
+    const next = await untilAborted(iterator.next(), signal);
+    if (next.done === true) return;
+    yield next.value;
+  }
+}
+
+/** Says that the node can not be reached, once for each outage, and gives up after `giveUpMs` of one. */
+function reachability(address: string, giveUpMs: number, fail: (error: HeadraceError) => void) {
+  let timer: NodeJS.Timeout | undefined;
+  let reached = () => {};
+  const whenReached = new Promise<void>((resolve) => {
+    reached = resolve;
+  });
+  const stop = () => {
+    clearTimeout(timer);
+    timer = undefined;
+  };
+  return {
+    whenReached,
+    stop,
+    onWelcome: () => {
+      stop();
+      reached();
+    },
+    onTrouble: (error: Error) => {
+      if (timer !== undefined) return;
+      remark(`${error.message}: trying again for ${giveUpMs / 1_000} s`);
+      timer = setTimeout(() => {
+        fail(
+          new UnavailableError(
+            "CONNECTION_LOST",
+            `Cannot go on as ${address} must answer within ${giveUpMs} ms: ${error.message}`,
+          ),
+        );
+      }, giveUpMs);
+    },
+  };
+}
+
+// Telling -------------------------------------------------------------------------------------------------------------
+
+interface InputPlace {
+  readonly file: string;
+  readonly line: number;
+}
+
+interface RejectionLister {
+  remember(event: InputEvent["event"], place: InputPlace): void;
+  readonly onRejected: (rejected: RejectedEvent) => void;
+  /** Tells what was listed, once the progress bar is out of the way. */
+  flush(): Promise<void>;
+}
+
+function rejectionLister(
+  options: ProduceOptions,
+  counts: Counts,
+  fail: (error: HeadraceError) => void,
+): RejectionLister {
+  const most = wholeNumber("--show-rejected", options.showRejected);
+  const places = new WeakMap<object, InputPlace>();
+  const listed: (InputPlace & { readonly code: string; readonly path: string; readonly reason: string })[] = [];
+  return {
+    remember: (event, place) => places.set(event, place),
+    onRejected: ({ event, code, path, reason }) => {
+      if (FINAL_CODES.has(code)) {
+        counts.refused += 1;
+        return fail(errorFromCode(code, reason));
+      }
+      counts.rejected += 1;
+      if (listed.length >= most) return;
+      const { file, line } = places.get(event) ?? { file: "", line: 0 };
+      listed.push({ file, line, code, path, reason });
+    },
+    flush: async () => {
+      for (const one of listed) {
+        if (options.json === true) await printJson({ kind: "rejected", ...one });
+        else process.stderr.write(`${one.file}:${one.line}: ${one.code} at ${one.path || "/"}: ${one.reason}\n`);
+      }
+      const more = counts.rejected - listed.length;
+      if (more > 0 && options.json !== true) process.stderr.write(`and ${more} more rejected\n`);
+    },
+  };
+}
+
+async function report(stream: string, counts: Counts, tookMs: number, isJson: boolean): Promise<void> {
+  const { read, rejected, inDoubt, refused, skipped } = counts;
+  const accepted = read - rejected - inDoubt - refused - skipped;
+  const eventsPerSecond = Math.round((accepted * 1_000) / Math.max(1, tookMs));
+  if (isJson) {
+    const took = { tookMs: Math.round(tookMs), eventsPerSecond };
+    await printJson({ kind: "summary", stream, accepted, rejected, inDoubt, alreadyStored: skipped, ...took });
+    return;
+  }
+  const before = skipped === 0 ? "" : `, ${skipped} were there already`;
+  await print(
+    `${stream}: ${accepted} accepted, ${rejected} rejected, ${inDoubt} in doubt${before} (${(tookMs / 1_000).toFixed(1)} s, ${eventsPerSecond}/s)`,
+  );
+}

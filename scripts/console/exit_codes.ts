@@ -1,0 +1,86 @@
+/**
+ * What the command's exit codes mean (after sysexits.h, so that scripts can tell a bad argument from a node that is
+ * away), and which one an error ends with. The table in docs/operations.md is held equal to this one by a test.
+ */
+import { HeadraceError } from "../../protocols/errors.ts";
+
+export const EXIT = {
+  ok: 0,
+  failed: 1,
+  usage: 64,
+  data: 65,
+  noInput: 66,
+  unavailable: 69,
+  software: 70,
+  leftUndone: 75,
+  forbidden: 77,
+  configuration: 78,
+  interrupted: 130,
+} as const;
+
+export const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
+  ok: "Done.",
+  failed: "`test` or `doctor` found something wrong.",
+  usage: "A bad argument: an unknown command, option, stream or partition.",
+  data: "Done, but some events were rejected, or a backup is damaged.",
+  noInput: "An input file can not be read.",
+  unavailable: "The node, or the store behind it, is away or not ready: try again.",
+  software: "A bug of Headrace: please report it.",
+  leftUndone: "Ended with work left, which is told: events in doubt, or a drain cut short.",
+  forbidden: "The token is missing or does not allow this.",
+  configuration: "The configuration is not valid, or contradicts what is found.",
+  interrupted: "Ended by Ctrl-C.",
+};
+
+/** The command line asks for what can not be done. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+/** A file that the command was given can not be read or written. */
+export class FileError extends Error {
+  override readonly name = "FileError";
+}
+
+/** What is read is not what it should be. */
+export class DataError extends Error {
+  override readonly name = "DataError";
+}
+
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof UsageError) return EXIT.usage;
+  if (error instanceof FileError) return EXIT.noInput;
+  if (error instanceof DataError) return EXIT.data;
+  if (!(error instanceof HeadraceError)) return EXIT.software;
+  switch (error.name) {
+    case "ConfigurationError":
+      return EXIT.configuration;
+    case "UnavailableError":
+    case "OverloadedError":
+      return EXIT.unavailable;
+    case "FencedError":
+      return EXIT.leftUndone;
+    case "RejectedError":
+      return error.code === "FORBIDDEN" || error.code === "UNAUTHENTICATED" ? EXIT.forbidden : EXIT.usage;
+    default:
+      return EXIT.software;
+  }
+}
+
+/** What a person is told: a stack only for a bug of ours. */
+export function explain(error: unknown): string {
+  if (error instanceof UsageError || error instanceof FileError || error instanceof DataError) {
+    return `headrace: ${error.message}`;
+  }
+  if (error instanceof HeadraceError && error.name !== "InvariantError") {
+    return `headrace: ${error.code}: ${error.message}`;
+  }
+  const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return `headrace: this is a bug of Headrace, please report it\n${detail}`;
+}
+
+/** A failed call of the file system as something that a person can act on. */
+export const fileError = (action: string, path: string, error: unknown): FileError =>
+  new FileError(`Cannot ${action} ${path}: ${error instanceof Error ? error.message : String(error)}`, {
+    cause: error,
+  });

@@ -1,0 +1,175 @@
+/**
+ * A command's way to a node: its public HTTP reads and its WebSocket, with the address and the token that the command
+ * line or the environment gives. The token is read from a file or a variable, never from an argument, which others see.
+ */
+import { readFile } from "node:fs/promises";
+import type { Command } from "commander";
+import { loadDriver } from "../../deps.ts";
+import type { Connect } from "../../protocols/connection.ts";
+import { errorFromCode, UnavailableError } from "../../protocols/errors.ts";
+import { type StreamDescription, SUBPROTOCOL_MSGPACK } from "../../protocols/frames.ts";
+import {
+  Consumer,
+  connectWebSocket,
+  Producer,
+  type ProducerOptions,
+  type WebSocketConstructor,
+} from "../../protocols/mod.ts";
+import { readEnvironment } from "../../supervisors/environment.ts";
+import { fileError, UsageError } from "./exit_codes.ts";
+
+const DEFAULT_ADDRESS = "http://127.0.0.1:7070";
+const ANSWER_WITHIN_MS = 10_000;
+const CLIENT = "headrace-cli";
+
+export interface NodeOptions {
+  readonly address?: string;
+  readonly tokenFile?: string;
+}
+
+/** What `GET /v1/streams` says of a partition. */
+export interface PartitionStanding {
+  readonly partition: number;
+  readonly state: string;
+  readonly epoch?: number;
+  readonly firstOffset?: number;
+  readonly endOffset?: number;
+  readonly sizeBytes?: number;
+  readonly rejected?: number;
+}
+
+export interface StreamStanding extends Omit<StreamDescription, "partitions"> {
+  readonly name: string;
+  readonly partitions: readonly PartitionStanding[];
+}
+
+/** What `GET .../records` says of a record. */
+export interface ReadRecord {
+  readonly position: { readonly epoch: number; readonly offset: number };
+  readonly event: Readonly<Record<string, unknown>>;
+  readonly appendedAtMs: number;
+  readonly schemaVersion: number;
+  readonly producerId: string;
+  readonly sequence: readonly [number, number, number];
+  readonly traceparent?: string;
+}
+
+export interface ReadPage {
+  readonly firstOffset: number;
+  readonly endOffset: number;
+  readonly records: readonly ReadRecord[];
+}
+
+export interface NodeClient {
+  /** `http://host:port`. */
+  readonly address: string;
+  get<Answer>(path: string): Promise<Answer>;
+  stream(name: string): Promise<StreamStanding>;
+  page(stream: string, partition: number, query: Readonly<Record<string, string | number>>): Promise<ReadPage>;
+  /** `onTrouble` hears of every connection that fails or breaks; the producer tries again by itself. */
+  producer(options: Omit<ProducerOptions, "connect" | "addresses">, onTrouble?: (error: Error) => void): Producer;
+  consumer(onTrouble?: (error: Error) => void): Consumer;
+}
+
+export function addNodeOptions(command: Command): Command {
+  return command
+    .option("-a, --address <url>", `address of a node (also HEADRACE_ADDRESS; default ${DEFAULT_ADDRESS})`)
+    .option("--token-file <file>", "file that holds the token (also HEADRACE_TOKEN, the token itself)");
+}
+
+/** Reads address and token; connects to nothing yet. */
+export async function nodeClient(options: NodeOptions): Promise<NodeClient> {
+  const environment = readEnvironment();
+  const address = httpAddress(options.address ?? environment.address ?? DEFAULT_ADDRESS);
+  const token = options.tokenFile === undefined ? environment.token : await readToken(options.tokenFile);
+  const { WebSocket } = await loadDriver("ws");
+  const connect = connectWebSocket({
+    subprotocol: SUBPROTOCOL_MSGPACK,
+    webSocket: WebSocket as unknown as WebSocketConstructor,
+  });
+  const addresses = [`${address.replace(/^http/, "ws")}/v1/connect`];
+  const shared = { addresses, client: CLIENT, ...(token === undefined ? {} : { token }) };
+  const get = <Answer>(path: string) => read<Answer>(address, path, token);
+  return {
+    address,
+    get,
+    stream: (name) => get(`/v1/streams/${encodeURIComponent(name)}`),
+    page: (stream, partition, query) => {
+      const search = new URLSearchParams(Object.entries(query).map(([key, value]) => [key, String(value)]));
+      return get(`/v1/streams/${encodeURIComponent(stream)}/partitions/${partition}/records?${search}`);
+    },
+    producer: (own, onTrouble) => new Producer({ ...own, ...shared, connect: watched(connect, onTrouble) }),
+    consumer: (onTrouble) => new Consumer({ ...shared, connect: watched(connect, onTrouble) }),
+  };
+}
+
+function httpAddress(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !/^(https?|wss?):$/.test(url.protocol)) {
+    throw new UsageError(`Cannot use ${text} as an address as it must begin with http:// or https://`);
+  }
+  return `${url.protocol.replace("ws", "http")}//${url.host}`;
+}
+
+async function readToken(file: string): Promise<string> {
+  try {
+    return (await readFile(file, "utf8")).trim();
+  } catch (error) {
+    throw fileError("read the token from", file, error);
+  }
+}
+
+async function read<Answer>(address: string, path: string, token: string | undefined): Promise<Answer> {
+  const headers = { ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) };
+  const response = await fetch(`${address}${path}`, { headers, signal: AbortSignal.timeout(ANSWER_WITHIN_MS) }).catch(
+    (error: unknown) => {
+      throw unreachable(address, error);
+    },
+  );
+  const text = await response.text();
+  let answer: unknown;
+  try {
+    answer = JSON.parse(text);
+  } catch (error) {
+    throw new UnavailableError(
+      "CONNECTION_LOST",
+      `Cannot use ${address} as a Headrace node must answer there: it answered ${response.status} and no JSON`,
+      { cause: error },
+    );
+  }
+  if (response.ok) return answer as Answer;
+  const { code = "CONNECTION_LOST", message = text } = answer as { readonly code?: string; readonly message?: string };
+  throw errorFromCode(code, message);
+}
+
+function unreachable(address: string, error: unknown): UnavailableError {
+  const cause = error instanceof Error ? (error.cause ?? error) : error;
+  const reason = cause instanceof Error ? cause.message || (cause as NodeJS.ErrnoException).code : String(cause);
+  return new UnavailableError(
+    "CONNECTION_LOST",
+    `Cannot reach ${address} as a node must be running there: ${reason} (start one with headrace up, or name another with --address)`,
+    { cause: error },
+  );
+}
+
+function watched(connect: Connect, onTrouble: ((error: Error) => void) | undefined): Connect {
+  if (onTrouble === undefined) return connect;
+  return async (address, events, signal) => {
+    try {
+      return await connect(
+        address,
+        {
+          onFrame: events.onFrame,
+          onClose: (error) => {
+            if (error !== undefined) onTrouble(error);
+            events.onClose(error);
+          },
+        },
+        signal,
+      );
+    } catch (error) {
+      if (!signal.aborted) onTrouble(error instanceof Error ? error : new Error(String(error)));
+      throw error;
+    }
+  };
+}

@@ -1,0 +1,66 @@
+/**
+ * How far long work has come, on stderr: a bar with rate and time left on a terminal, a plain line now and then
+ * elsewhere, nothing where a machine reads.
+ */
+import { loadDriver } from "../../deps.ts";
+
+const PLAIN_EVERY_MS = 5_000;
+
+export interface Progress {
+  /** @param done of `total`, in the total's own unit; `count` what the rate is of */
+  update(done: number, count: number): void;
+  stop(): void;
+}
+
+export interface ProgressOptions {
+  readonly label: string;
+  /** Undefined where nobody knows. */
+  readonly total: number | undefined;
+  /** What is counted, in the plural. */
+  readonly unit: string;
+  readonly isSilent: boolean;
+}
+
+export async function startProgress(options: ProgressOptions): Promise<Progress> {
+  if (options.isSilent) return { update() {}, stop() {} };
+  const startedAtMs = performance.now();
+  const rateOf = (count: number): string =>
+    Math.round((count * 1_000) / Math.max(1, performance.now() - startedAtMs)).toLocaleString("en");
+  return process.stderr.isTTY === true ? await bar(options, rateOf) : lines(options, rateOf);
+}
+
+async function bar({ label, total, unit }: ProgressOptions, rateOf: (count: number) => string): Promise<Progress> {
+  const { SingleBar } = await loadDriver("cli-progress");
+  const known = `${label} {bar} {percentage}% | {count} ${unit} | {rate}/s | {eta_formatted} left`;
+  const drawn = new SingleBar({
+    format: total === undefined ? `${label} | {count} ${unit} | {rate}/s | {duration_formatted}` : known,
+    stream: process.stderr,
+    hideCursor: true,
+    etaBuffer: 50,
+    barsize: 30,
+    gracefulExit: false,
+    clearOnComplete: true,
+  });
+  drawn.start(total ?? 1, 0, { count: "0", rate: "0" });
+  return {
+    update: (done, count) => drawn.update(done, { count: count.toLocaleString("en"), rate: rateOf(count) }),
+    stop: () => drawn.stop(),
+  };
+}
+
+function lines({ label, total, unit }: ProgressOptions, rateOf: (count: number) => string): Progress {
+  let done = 0;
+  let count = 0;
+  const timer = setInterval(() => {
+    const share = total === undefined || total === 0 ? "" : ` (${Math.floor((100 * done) / total)}%)`;
+    process.stderr.write(`${label}: ${count} ${unit}${share}, ${rateOf(count)}/s\n`);
+  }, PLAIN_EVERY_MS);
+  timer.unref();
+  return {
+    update(nowDone, nowCount) {
+      done = nowDone;
+      count = nowCount;
+    },
+    stop: () => clearInterval(timer),
+  };
+}
