@@ -12,6 +12,8 @@ import { deliveryActor } from "../actors/sinks/delivery_actor.ts";
 import { DELIVERY_LIMITS, type DeliveryReport } from "../actors/sinks/delivery_messages.ts";
 import { prepareItems } from "../actors/sinks/prepare_items.ts";
 import { SINKS } from "../actors/sinks/registry.ts";
+import type { Connect } from "../protocols/connection.ts";
+import { ConfigurationError } from "../protocols/errors.ts";
 import { decodeTrustedEvents, encodeEvents } from "../protocols/event_codec.ts";
 import { epoch, offset, type Position, partitionName } from "../protocols/position.ts";
 import type { Configuration } from "./configuration_schema.ts";
@@ -36,6 +38,8 @@ export interface DeliveryParts {
   readonly log: NodeLog;
   readonly metrics: Metrics;
   readonly board: DeliveryBoard;
+  /** For derived streams: asked for when a delivery opens its sink. */
+  readonly connect: Connect;
 }
 
 interface PlannedPipeline {
@@ -53,6 +57,7 @@ export async function planDeliveries(configuration: Configuration, parts: Delive
       pipeline.steps as unknown as readonly StepSettings[],
       configuration.folder,
     );
+    refuseUncertain(name, steps);
     const source: PlannedPipeline = { steps, timeOf: eventTimeReader(configuration.streams[pipeline.from]?.eventTime) };
     const deliveries = pipeline.to.map((sink) => planSink(sink, configuration, parts, source));
     plans.set(pipeline.from, [...(plans.get(pipeline.from) ?? []), ...deliveries]);
@@ -66,6 +71,15 @@ export async function planDeliveries(configuration: Configuration, parts: Delive
       };
     },
   };
+}
+
+/** Run again, once for each sink or after a crash, such steps may answer differently: nothing could be exactly once (E13). */
+function refuseUncertain(name: string, steps: Pipeline): void {
+  if (steps.isDeterministic) return;
+  throw new ConfigurationError(
+    "INVALID_CONFIGURATION",
+    `Cannot run pipeline ${name} as its steps must give the same outputs whenever they run again: a step is declared not to be deterministic, and outputs are not kept in an outbox yet`,
+  );
 }
 
 function planSink(
@@ -112,6 +126,7 @@ function planSink(
           ),
         operationTimeoutMs: OPERATION_TIMEOUT_MS,
         readBytesMax: READ_BYTES_MAX,
+        connect: parts.connect,
         observe: (event) => {
           report(event);
           if (event.kind === "opened") tellOwner(event.position);
