@@ -14,9 +14,9 @@
  */
 
 import { backoffMs } from "./clock.ts";
-import { cutEvents } from "./cut_events.ts";
+import { cutEvents, joinEvents } from "./cut_events.ts";
 import { errorFromCode, FencedError, type HeadraceError, InvariantError, RejectedError } from "./errors.ts";
-import type { AckFrame, ClientFrame, ErrorFrame, NodeFrame, OpenedFrame, WelcomeFrame } from "./frames.ts";
+import type { AckFrame, ClientFrame, ErrorFrame, NodeFrame, OpenedFrame, WelcomeFrame, WireVerdict } from "./frames.ts";
 import type { Step } from "./machine.ts";
 import type { ProducerBatch, ProducerEffect, ProducerMessage, SettledBatch } from "./producer_messages.ts";
 import {
@@ -27,6 +27,7 @@ import {
   sequenceAt,
   sequenceCount,
 } from "./sequence.ts";
+import { sliceEvents } from "./slice_events.ts";
 
 /** What an append frame takes beyond its events, at most; the wire's own count corrects it. */
 const FRAME_OVERHEAD_BYTES = 512;
@@ -49,6 +50,11 @@ interface QueuedBatch {
   sequences: Sequences | undefined;
   readonly rest: Pick<ProducerBatch, "schemaVersion" | "traceparent" | "position">;
   firstSentAtMs: number | undefined;
+  /** All of the batch, where this is its last piece. */
+  whole?: Sequences | undefined;
+  /** The batch goes on in the next piece, which settles it and tells the verdicts of this one too. */
+  isPiece?: boolean;
+  carried?: readonly WireVerdict[];
 }
 
 interface Chain {
@@ -414,25 +420,41 @@ function dropAged(state: ProducerState, chain: Chain, nowMs: number, effects: Pr
   effects.push({ kind: "in_doubt", batches: aged, error });
 }
 
-/** E2: what the log holds of a batch that it does not hold whole is cut off. */
+/**
+ * E2: a batch of which the log holds a part is cut there, and goes as two. The part that is stored is sent again as well:
+ * only its ack carries its verdicts (E4).
+ */
 function cutHead(chain: Chain, stored: Sequence | undefined): void {
-  for (const batch of chain.queue) {
+  for (const [at, batch] of chain.queue.entries()) {
     const { sequences } = batch;
     if (sequences === undefined || compareSequences(sequenceAt(sequences, 0), stored) > 0) return;
     if (compareSequences(lastSequence(sequences), stored) <= 0) continue;
     let kept = 0;
     while (compareSequences(sequenceAt(sequences, kept), stored) <= 0) kept++;
+    const indexes = Array.from({ length: kept }, (_, index) => index);
+    const before: QueuedBatch = {
+      ...batch,
+      events: joinEvents(sliceEvents(batch.events, indexes)),
+      count: kept,
+      sequences: partOf(sequences, 0, kept),
+      whole: undefined,
+      isPiece: true,
+    };
+    batch.whole ??= sequences;
     batch.events = cutEvents(batch.events, kept);
-    batch.sequences =
-      "list" in sequences
-        ? { list: sequences.list.slice(kept) }
-        : { first: sequenceAt(sequences, kept), count: sequences.count - kept };
+    batch.sequences = partOf(sequences, kept, sequenceCount(sequences));
     batch.count = sequenceCount(batch.sequences);
+    chain.queue.splice(at, 0, before);
     return;
   }
 }
 
-const settled = ({ id, sequences }: QueuedBatch): SettledBatch => ({ id, sequences });
+const partOf = (sequences: Sequences, from: number, to: number): Sequences =>
+  "list" in sequences
+    ? { list: sequences.list.slice(from, to) }
+    : { first: sequenceAt(sequences, from), count: to - from };
+
+const settled = ({ id, sequences, whole }: QueuedBatch): SettledBatch => ({ id, sequences: whole ?? sequences });
 
 /** P1, P7. Sends what may go. */
 function pump(state: ProducerState, chain: Chain, nowMs: number, effects: ProducerEffect[]): void {
@@ -481,13 +503,20 @@ function appendOf(
 
 function takeAck(state: ProducerState, frame: AckFrame, nowMs: number, effects: ProducerEffect[]): void {
   const chain = chainOf(state, frame.stream, frame.partition);
+  const { stream, partition, verdicts = [] } = frame;
   const batches: SettledBatch[] = [];
+  const carried: WireVerdict[] = [];
   // What is not under way stays: it is sent again, for the ack that carries its verdicts (P3).
   for (let head = chain.queue[0]; head?.sequences !== undefined && chain.sent > 0; head = chain.queue[0]) {
     if (compareSequences(lastSequence(head.sequences), frame.lastSequence) > 0) break;
-    batches.push(settled(head));
     chain.queue.shift();
     chain.sent--;
+    const next = chain.queue[0];
+    if (head.isPiece === true && next?.id === head.id) next.carried = verdicts;
+    else {
+      batches.push(settled(head));
+      carried.push(...(head.carried ?? []));
+    }
   }
   chain.previous = laterOf(frame.lastSequence, chain.previous);
   chain.touchedAtMs = nowMs;
@@ -495,8 +524,9 @@ function takeAck(state: ProducerState, frame: AckFrame, nowMs: number, effects: 
     chain.isProbing = false;
     chain.tries = 0;
   }
-  const { stream, partition, verdicts = [] } = frame;
-  if (batches.length > 0) effects.push({ kind: "acked", stream, partition, batches, verdicts });
+  if (batches.length > 0) {
+    effects.push({ kind: "acked", stream, partition, batches, verdicts: [...carried, ...verdicts] });
+  }
   pump(state, chain, nowMs, effects);
 }
 
@@ -557,6 +587,7 @@ function refuse(state: ProducerState, chain: Chain, error: RejectedError, effect
   if (isSure) {
     const head = chain.queue.shift();
     if (head !== undefined) effects.push({ kind: "refused", batch: settled(head), error });
+    while (head !== undefined && chain.queue[0]?.id === head.id) chain.queue.shift();
   }
   chain.isProbing = !isSure;
   if (chain.phase === "open") reopen(state, chain, effects);

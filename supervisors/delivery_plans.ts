@@ -10,10 +10,11 @@ import type { PartitionFeed } from "../actors/partition/partition_feed.ts";
 import { compilePipeline, type Pipeline, type StepSettings } from "../actors/pipeline/pipeline.ts";
 import { deliveryActor } from "../actors/sinks/delivery_actor.ts";
 import { DELIVERY_LIMITS, type DeliveryReport } from "../actors/sinks/delivery_messages.ts";
+import { deliveryProgress } from "../actors/sinks/delivery_progress.ts";
 import { prepareItems } from "../actors/sinks/prepare_items.ts";
 import { SINKS } from "../actors/sinks/registry.ts";
 import { decodeTrustedEvents, encodeEvents } from "../protocols/event_codec.ts";
-import { epoch, offset, type Position, partitionName } from "../protocols/position.ts";
+import { partitionName } from "../protocols/position.ts";
 import type { Configuration } from "./configuration_schema.ts";
 import type { DeliveryBoard } from "./delivery_board.ts";
 import { eventTimeReader } from "./event_time.ts";
@@ -82,13 +83,7 @@ function planSink(
     consumers: [consumer],
     start: (feed, owner) => {
       const report = reporter(name, feed, parts);
-      const tellOwner = (at: Position | undefined) =>
-        owner.tell({
-          type: "consumer_at",
-          consumer,
-          channel: "records",
-          offset: offset(at === undefined ? 0 : at.offset + 1),
-        });
+      const progress = deliveryProgress(consumer, feed, owner);
       const delivery = deliveryActor({
         name,
         sink: definition,
@@ -114,11 +109,7 @@ function planSink(
         readBytesMax: READ_BYTES_MAX,
         observe: (event) => {
           report(event);
-          if (event.kind === "opened") tellOwner(event.position);
-          if (event.kind === "delivered") tellOwner(event.batch.end);
-          if (event.kind === "fenced" && event.fence !== undefined) {
-            owner.tell({ type: "fence_seen", epoch: epoch(event.fence) });
-          }
+          progress(event);
         },
         log: (level, message, fields) => parts.log(level, message, { sink: name, ...fields }),
       });
