@@ -43,6 +43,9 @@ export const PRODUCER_LIMITS = {
   retryMaxMs: 2_000,
 } as const;
 
+/** Looks at a silent connection within `silenceMs`. */
+const SILENT_LOOKS = 2;
+
 interface QueuedBatch {
   readonly id: number;
   events: Uint8Array;
@@ -88,7 +91,8 @@ export interface ProducerState {
   creditBytes: number;
   /** A chain could not send for want of credit. */
   isStarved: boolean;
-  lastFrameAtMs: number;
+  /** Looks at the connection since its last frame. Counted and not timed: a clock that jumps must not end or keep it. */
+  silentLooks: number;
   tries: number;
   readonly chains: Map<string, Chain>;
 }
@@ -113,7 +117,7 @@ export function initialProducer(identity: ProducerIdentity): ProducerState {
     dedupeWindowMs: identity.dedupeWindowMs,
     creditBytes: 0,
     isStarved: false,
-    lastFrameAtMs: 0,
+    silentLooks: 0,
     tries: 0,
     chains: new Map(),
   };
@@ -140,8 +144,8 @@ export const stepProducer: Step<ProducerState, ProducerMessage, ProducerEffect> 
         break;
       }
       state.phase = "greeting";
-      state.lastFrameAtMs = nowMs;
-      effects.push({ kind: "set_timer", timer: "silence", delayMs: PRODUCER_LIMITS.silenceMs / 2 });
+      state.silentLooks = 0;
+      effects.push({ kind: "set_timer", timer: "silence", delayMs: PRODUCER_LIMITS.silenceMs / SILENT_LOOKS });
       effects.push({ kind: "send", frame: helloOf(state), estimatedBytes: 0 });
       break;
     case "disconnected":
@@ -149,7 +153,7 @@ export const stepProducer: Step<ProducerState, ProducerMessage, ProducerEffect> 
       else disconnect(state, 0, effects);
       break;
     case "frame":
-      state.lastFrameAtMs = nowMs;
+      state.silentLooks = 0;
       takeFrame(state, message.frame, nowMs, effects);
       break;
     case "sent":
@@ -262,7 +266,7 @@ function retryLater(state: ProducerState, chain: Chain, leastMs: number, effects
 
 function takeTimer(state: ProducerState, timer: string, nowMs: number, effects: ProducerEffect[]): void {
   if (timer === "silence") {
-    breakSilence(state, nowMs, effects);
+    breakSilence(state, effects);
     return;
   }
   if (timer === "reconnect") {
@@ -276,17 +280,18 @@ function takeTimer(state: ProducerState, timer: string, nowMs: number, effects: 
 }
 
 /** P8. A browser can not ping: a connection that owes an answer and says nothing is given up. */
-function breakSilence(state: ProducerState, nowMs: number, effects: ProducerEffect[]): void {
+function breakSilence(state: ProducerState, effects: ProducerEffect[]): void {
   if (state.phase !== "online" && state.phase !== "greeting") return;
   const isOwed =
     state.phase === "greeting" ||
     [...state.chains.values()].some((chain) => chain.sent > 0 || chain.phase === "opening");
-  if (isOwed && nowMs - state.lastFrameAtMs > PRODUCER_LIMITS.silenceMs) {
+  state.silentLooks += 1;
+  if (isOwed && state.silentLooks > SILENT_LOOKS) {
     effects.push({ kind: "disconnect" });
     disconnect(state, 0, effects);
     return;
   }
-  effects.push({ kind: "set_timer", timer: "silence", delayMs: PRODUCER_LIMITS.silenceMs / 2 });
+  effects.push({ kind: "set_timer", timer: "silence", delayMs: PRODUCER_LIMITS.silenceMs / SILENT_LOOKS });
 }
 
 function disconnect(state: ProducerState, leastMs: number, effects: ProducerEffect[]): void {

@@ -147,6 +147,7 @@ export class Cell<Message> {
     if (actor === undefined) return;
     const message = this.#control.length > 0 ? this.#control.shift() : this.#data.shift();
     if (message === undefined) return;
+    if (this.#kernel.world.isTraced) this.#kernel.world.say(`  ${this.path} hears ${kindOf(message)}`);
     try {
       const handling = actor.receive(message);
       if (handling instanceof Promise) {
@@ -209,3 +210,8 @@ export class Cell<Message> {
 
 /** Whose reference it is. */
 const cells = new WeakMap<ActorReference<never>, Cell<never>>();
+
+const kindOf = (message: unknown): string => {
+  const { kind, type } = message as { readonly kind?: string; readonly type?: string };
+  return kind ?? type ?? "";
+};

@@ -85,6 +85,7 @@ export class Link implements Connection {
     const wireBytes = FRAME_BYTES + (frame.type === "append" ? frame.events.byteLength : 0);
     if (frame.type === "append") this.#countAppend(wireBytes);
     const { world } = this.#network;
+    this.#say(">", frame);
     this.#toNodeMs = Math.max(this.#toNodeMs, world.trueMs + this.#delayMs());
     world.at(this.#toNodeMs, () => {
       if (!this.#isOpenToNode || !this.node.isAlive) return;
@@ -111,6 +112,7 @@ export class Link implements Connection {
       frame.type === "records"
         ? frame.batches.reduce((sum, { events }) => sum + events.byteLength, FRAME_BYTES)
         : FRAME_BYTES;
+    this.#say("<", frame);
     world.count(`frame: ${frame.type === "error" ? `error ${frame.code}` : frame.type}`);
     world.at(this.#toClientMs, () => {
       if (!this.#isOpenToClient) return;
@@ -119,6 +121,13 @@ export class Link implements Connection {
       this.#events.onFrame(frame, wireBytes);
     });
     return wireBytes;
+  }
+
+  #say(way: string, frame: ClientFrame | NodeFrame): void {
+    const { world } = this.#network;
+    if (!world.isTraced || frame.type === "records" || frame.type === "credit") return;
+    const { events: _, streams: __, limits: ___, stream: ____, ...rest } = frame as unknown as Record<string, unknown>;
+    world.say(`${this.client} ${way} node ${this.node.number} ${JSON.stringify(rest)}`);
   }
 
   /** The client ends it; the session hears of that later. */

@@ -161,7 +161,7 @@ export class SimulatedNode {
       observe: (report: DeliveryReport) => {
         world.count(`delivery: ${report.kind}`);
         if (report.kind === "truncated" && report.isAhead) world.count("delivery: ahead of a truncation");
-        if (report.kind !== "delivered" && report.kind !== "retry") {
+        if (report.kind !== "delivered") {
           world.say(`node ${this.number} ${sink.name}/${feed.partition.partition} ${JSON.stringify(report)}`);
         }
         progress(report);
@@ -214,6 +214,7 @@ export class SimulatedNode {
   ): Promise<Value> {
     const { world } = this;
     return new Promise((resolve, reject) => {
+      if (what.startsWith("sink") || what === "read") world.say(`node ${this.number} calls ${what} ${lane ?? ""}`);
       const answer = (act: () => void) => world.after(this.#delayMs(what), () => this.kernel.whenAwake(act));
       const arrive = async () => {
         if (!this.isAlive && !this.#arrivesAfterDeath(what)) return;

@@ -7,6 +7,7 @@ import type { DeadLetter } from "../../actors/log/dead_letter.ts";
 import { EmbeddedLog } from "../../actors/log/embedded_log.ts";
 import type { AppendRequest, AppendResult, Channel, Log, Ownership, RecordBatch } from "../../actors/log/log.ts";
 import { MemoryStore } from "../../actors/log/memory_store.ts";
+import { decodeFence, encodeFence, fenceKey, partitionPrefix } from "../../actors/log/stored_state.ts";
 import { UnavailableError } from "../../protocols/errors.ts";
 import { decodeSlice, decodeTrustedEvents } from "../../protocols/event_codec.ts";
 import { offset, type PartitionReference, type Position, partitionId, position } from "../../protocols/position.ts";
@@ -45,6 +46,8 @@ export class SimulatedStore {
   readonly trimmedTo: number[] = [];
   /** One past the last record that the last loss left, by partition. */
   readonly survived: number[] = [];
+  /** The store's clock, where it stands. */
+  clockMs: number | undefined;
   /** Tails lost so far. */
   losses = 0;
   readonly claimedEpochs: Set<number>[];
@@ -63,7 +66,7 @@ export class SimulatedStore {
     const log = new EmbeddedLog({
       kind: "memory",
       store: this.store,
-      nowMs: () => world.wallMs(),
+      nowMs: () => this.clockMs ?? world.wallMs(),
       checkTier: () => {},
     });
     this.log = log;
@@ -194,6 +197,18 @@ export class SimulatedStore {
     this.lostIds.add(id);
     this.lostPlaces.add(`${partition}/${epoch}/${at}`);
     this.#world.count("records lost with a tail");
+  }
+
+  /** A planted bug: the fences go back by one claim, and the store's clock stands. */
+  forgetEpochs(): void {
+    this.clockMs = 0;
+    for (const reference of this.partitions) {
+      const key = fenceKey(partitionPrefix(reference));
+      const bytes = this.store.get(key);
+      if (bytes === undefined) continue;
+      const fence = decodeFence(bytes);
+      void this.store.commit(new Map([[key, encodeFence({ ...fence, epoch: fence.epoch - 1 })]])).committed;
+    }
   }
 
   lettersOf(channel: Channel): Letter[] {

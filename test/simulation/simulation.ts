@@ -258,7 +258,7 @@ class Simulation {
     }
     world.noteFault("a node froze and thawed beside its successor");
     this.#network.front = undefined;
-    world.after(world.random.below(1_000), () => this.#startNode());
+    world.after(world.random.below(1_000), () => this.#network.front ?? this.#startNode());
     world.after(forMs + world.random.below(3_000), () => node.die("a superseded node ended"));
   }
 
