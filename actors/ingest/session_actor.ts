@@ -128,11 +128,11 @@ class SessionActor implements Actor<Message> {
     const entry = this.#options.environment.directory.partition(effect.stream, effect.partition);
     const weightBytes = effect.items.reduce((sum, item) => sum + item.batch.events.byteLength, 0);
     const replyTo: ActorReference<PartitionReply> = this.#context.self;
-    if (entry === undefined)
-      return this.#refuse(
-        effect,
-        effect.items.map(({ requestId }) => requestId),
-      );
+    if (entry === undefined) {
+      const requestIds = effect.items.map(({ requestId }) => requestId);
+      this.#refuse(effect, requestIds);
+      return;
+    }
     // Not awaited: order is kept by the mailbox, and what waits in it is within this connection's credit (N4).
     void entry.reference.send({ type: "append", items: effect.items, replyTo }, weightBytes);
   }
