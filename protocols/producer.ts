@@ -96,6 +96,8 @@ export interface SendOptions {
   readonly sequence?: Sequence;
   /** The producer's resume point after this event, kept with the chain. */
   readonly position?: Event;
+  /** W3C trace context. A batch carries one: that of its first event that has any. */
+  readonly traceparent?: string;
   readonly signal?: AbortSignal;
 }
 
@@ -242,6 +244,7 @@ export class Producer {
       partition: options.partition,
       sequence: options.sequence,
       position: options.position,
+      traceparent: options.traceparent,
       confirm,
     };
   }
@@ -363,6 +366,7 @@ export class Producer {
     this.heldEvents += batch.slots.length;
     const sequences = sequencesOf(batch.slots);
     const position = batch.slots.findLast((slot) => slot.position !== undefined)?.position;
+    const traceparent = batch.slots.find((slot) => slot.traceparent !== undefined)?.traceparent;
     const { stream, partition, slots } = batch;
     const { schemaVersion } = this.options;
     this.dispatch({
@@ -376,6 +380,7 @@ export class Producer {
         ...(sequences === undefined ? {} : { sequences }),
         ...(position === undefined ? {} : { position }),
         ...(schemaVersion === undefined ? {} : { schemaVersion }),
+        ...(traceparent === undefined ? {} : { traceparent }),
       },
     });
   }

@@ -16,6 +16,7 @@ import { deliveryActor } from "../actors/sinks/delivery_actor.ts";
 import { DELIVERY_LIMITS, type DeliveryReport } from "../actors/sinks/delivery_messages.ts";
 import { prepareItems, type RecordSteps } from "../actors/sinks/prepare_items.ts";
 import { SINKS } from "../actors/sinks/registry.ts";
+import type { Connect } from "../protocols/connection.ts";
 import type { Event } from "../protocols/event.ts";
 import { decodeTrustedEvents, encodeEvents } from "../protocols/event_codec.ts";
 import { epoch, offset, type Position, partitionName } from "../protocols/position.ts";
@@ -41,6 +42,8 @@ export interface DeliveryParts {
   readonly log: NodeLog;
   readonly metrics: Metrics;
   readonly board: DeliveryBoard;
+  /** For derived streams: asked for when a delivery opens its sink. */
+  readonly connect: Connect;
 }
 
 const consumerName = (sink: string): string => `sink/${sink}`;
@@ -164,6 +167,7 @@ function planSink(
         prepare: (batch, after) => prepareItems(preparation, batch, after),
         operationTimeoutMs: OPERATION_TIMEOUT_MS,
         readBytesMax: READ_BYTES_MAX,
+        connect: parts.connect,
         observe: (event) => {
           report(event);
           if (event.kind === "opened") tellOwner(event.position);

@@ -47,6 +47,8 @@ export interface RunningNode {
   readonly address: string;
   readonly port: number;
   readonly directory: NodeDirectory;
+  /** The way in for derived streams: a producer is given the epoch that its `hello` names. */
+  readonly connectWithEpoch: Connect;
   /** Resolves when every partition has been claimed once. */
   readonly ready: Promise<void>;
   /** Refuses new work, drains, checkpoints, closes. Resolves with what was left undone, if anything was. */
@@ -95,19 +97,20 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
   closers.push({ what: "metrics", close: () => metrics.close() });
   const directory = new NodeDirectory(describeStreams(configuration, schemas));
   const board = new DeliveryBoard(() => Date.now());
-  const deliveries = await planDeliveries(configuration, { log: options.log, metrics, board });
+  const system = await createActorSystem({ name });
+  closers.push({ what: "actors", close: () => system.shutdown() });
+  const sessions = startSessions(system, { log, access, configuration, directory, schemas, name });
+  const parts = { log: options.log, metrics, board, connect: sessions.connectWithEpoch(INSIDE) };
+  const deliveries = await planDeliveries(configuration, parts);
   observe(metrics, board);
   const ackLatency = metrics.histogram(
     "headrace_ack_seconds",
     "From arrival at its partition to durable, of the oldest batch of each group commit",
     ACK_SECONDS_BOUNDS,
   );
-  const system = await createActorSystem({ name });
-  closers.push({ what: "actors", close: () => system.shutdown() });
   startStreams(system, { log, configuration, directory, deliveries, metrics, ackLatency });
   await directory.complete;
   logBlockages(directory, options.log);
-  const sessions = startSessions(system, { log, access, configuration, directory, schemas, name });
   const listener = await listen(sessions, access, configuration);
   closers.push({ what: "connections", close: () => listener.close() });
   const routes: NodeRoutesOptions = { log, directory, metrics, system, board, name };
@@ -138,6 +141,7 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
     address: http.address,
     port: http.port,
     directory,
+    connectWithEpoch: parts.connect,
     ready: whenAllOwned(directory),
     stop: (timeoutMs) => closeAll(closers, timeoutMs),
   };
@@ -292,6 +296,8 @@ interface Sessions {
   ) => Promise<ActorReference<SessionInput>>;
   /** For producers within the node: bound to nobody's permissions but its own. */
   readonly connect: (permissions: Grants) => Connect;
+  /** For a producer whose epoch somebody else has made: its partition's owner epoch (E3). */
+  readonly connectWithEpoch: (permissions: Grants) => Connect;
 }
 
 function startSessions(system: ActorSystem, parts: SessionParts): Sessions {
@@ -333,12 +339,24 @@ function startSessions(system: ActorSystem, parts: SessionParts): Sessions {
       { timeoutMs: 10_000 },
     );
   };
-  const connect = (permissions: Grants): Connect => {
-    const inside: SessionEnvironment = { ...environment, authenticate: async () => permissions };
+  const connectTo = (inside: SessionEnvironment): Connect => {
     const openInside: OpenInProcess = (peer, onEnd) => open(inside, peer, decodesNothing, onEnd);
     return connectInProcess(openInside);
   };
-  return { environment, open, connect };
+  const insideOf = (permissions: Grants) => ({ ...environment, authenticate: async () => permissions });
+  return {
+    environment,
+    open,
+    connect: (permissions) => connectTo(insideOf(permissions)),
+    connectWithEpoch: (permissions) =>
+      connectTo({
+        ...insideOf(permissions),
+        welcomeProducer: async (_producerId, _instance, heldEpoch = 0) => ({
+          kind: "welcomed",
+          producerEpoch: heldEpoch,
+        }),
+      }),
+  };
 }
 
 /** Frames within the process are never bytes. */

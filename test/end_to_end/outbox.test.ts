@@ -43,7 +43,8 @@ async function linesOf(folder: string): Promise<readonly Output[]> {
     files
       .filter((entry) => /\.(ndjson|part)$/.test(entry.name))
       .sort((left, right) => (left.name.startsWith("segment") ? -1 : right.name.startsWith("segment") ? 1 : 0))
-      .map((entry) => readFile(join(entry.parentPath, entry.name), "utf8")),
+      // A file that was published since it was listed is there under its other name the next time.
+      .map((entry) => readFile(join(entry.parentPath, entry.name), "utf8").catch(() => "")),
   );
   return texts
     .flatMap((text) => text.split("\n").filter((line) => line !== ""))
