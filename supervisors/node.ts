@@ -147,7 +147,8 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
       ...(options.page === undefined ? [] : [options.page]),
     ],
   });
-  closers.push({ what: "http", close: () => http.close() });
+  // An HTTP server is closed once its upgraded connections are: neither can be waited for before the other.
+  closers.push({ what: "http", close: () => Promise.all([http.close(), listener.close()]) });
   const sources = startSources(configuration, { system, connect, log, nodeLog: options.log, metrics });
   closers.push({ what: "sources", close: () => sources.stop() });
   return {

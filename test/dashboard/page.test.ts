@@ -51,7 +51,7 @@ test.before(async () => {
 
 test.after(async () => {
   await browser.close();
-  await node.end();
+  assert.equal(await node.end(), []);
 });
 
 /** Opens the page, hands it to `look`, and fails where the page complained or asked anything of somebody else. */
@@ -230,7 +230,7 @@ test("when the node is gone the page says so, without an end", async () => {
   const page = await context.newPage();
   await page.goto(mortal.address);
   await page.getByText("Live", { exact: true }).waitFor();
-  await mortal.end();
+  assert.equal(await mortal.end(), []);
   await page.getByText("Reconnecting", { exact: true }).waitFor();
   await context.close();
 });
@@ -260,7 +260,7 @@ security: { tokens: [{ name: operator, valueEnv: PAGE_TOKEN, scopes: [admin] }] 
   await page.getByRole("button", { name: "forget token" }).click();
   await page.getByLabel("This node asks for a token").waitFor();
   await context.close();
-  await guarded.end();
+  assert.equal(await guarded.end(), []);
 });
 
 test("the files forbid what is inline or from elsewhere, and are sent again only when they changed", async () => {
