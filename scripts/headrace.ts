@@ -3,6 +3,7 @@
 import { loadDriver } from "../deps.ts";
 import { addLint } from "./commands/lint.ts";
 import { addProduce } from "./commands/produce.ts";
+import { addReplay } from "./commands/replay.ts";
 import { addStreams } from "./commands/streams.ts";
 import { addTail } from "./commands/tail.ts";
 import { addTest } from "./commands/test.ts";
@@ -17,7 +18,7 @@ const program = new Command("headrace")
   .configureHelp({ sortSubcommands: true })
   .addHelpText("after", "\nWithout a command a node is started (up). Exit codes: docs/operations.md")
   .exitOverride((error) => process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage));
-for (const add of [addUp, addProduce, addTail, addStreams, addLint, addTest]) add(program);
+for (const add of [addUp, addProduce, addTail, addStreams, addLint, addTest, addReplay]) add(program);
 
 endWithReader();
 try {
