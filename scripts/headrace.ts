@@ -1,6 +1,8 @@
 #!/usr/bin/env node
 /** The command `headrace`: what a person runs. Each command lives in a file of its own under `commands/`. */
 import { loadDriver } from "../deps.ts";
+import { addDoctor } from "./commands/doctor.ts";
+import { addInspect } from "./commands/inspect.ts";
 import { addLint } from "./commands/lint.ts";
 import { addProduce } from "./commands/produce.ts";
 import { addReplay } from "./commands/replay.ts";
@@ -18,7 +20,8 @@ const program = new Command("headrace")
   .configureHelp({ sortSubcommands: true })
   .addHelpText("after", "\nWithout a command a node is started (up). Exit codes: docs/operations.md")
   .exitOverride((error) => process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage));
-for (const add of [addUp, addProduce, addTail, addStreams, addLint, addTest, addReplay]) add(program);
+for (const add of [addUp, addProduce, addTail, addStreams, addLint, addTest, addReplay, addInspect, addDoctor])
+  add(program);
 
 endWithReader();
 try {
