@@ -15,6 +15,7 @@ export interface Slot {
   readonly partition: number | undefined;
   readonly sequence: Sequence | undefined;
   readonly position: Event | undefined;
+  readonly traceparent: string | undefined;
   readonly confirm: { resolve(outcome: Confirmation): void; reject(error: Error): void } | undefined;
 }
 
@@ -40,6 +41,16 @@ interface Route {
   next: number;
 }
 
+/** Neighbouring sequences that share a partition, so that batches stay whole. */
+const SEQUENCES_TOGETHER = 4_096;
+
+/**
+ * Where an event without a key goes if it has a sequence of its own: sent again, it must meet the chain that knows it
+ * (E3), so its place depends on nothing but the sequence.
+ */
+const partitionOfSequence = ([term, position]: Sequence, partitions: number): number =>
+  (term + Math.floor(position / SEQUENCES_TOGETHER)) % partitions;
+
 export class EventBatcher {
   private readonly routes = new Map<string, Route>();
   /** Open batches by stream and partition. */
@@ -61,7 +72,10 @@ export class EventBatcher {
     if (route === undefined || route.description.partitions < 1) return undefined;
     const { pointer, description } = route;
     const key = pointer === undefined || slot.event instanceof Uint8Array ? undefined : keyOf(slot.event, pointer);
-    return key === undefined ? route.next % description.partitions : partitionOfKey(key, description.partitions);
+    if (key !== undefined) return partitionOfKey(key, description.partitions);
+    return slot.sequence === undefined
+      ? route.next % description.partitions
+      : partitionOfSequence(slot.sequence, description.partitions);
   }
 
   /** Adds an event to its partition's open batch and answers the batch. */

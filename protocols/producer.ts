@@ -96,6 +96,8 @@ export interface SendOptions {
   readonly sequence?: Sequence;
   /** The producer's resume point after this event, kept with the chain. */
   readonly position?: Event;
+  /** W3C trace context. A batch carries one: that of its first event that has any. */
+  readonly traceparent?: string;
   readonly signal?: AbortSignal;
 }
 
@@ -242,6 +244,7 @@ export class Producer {
       partition: options.partition,
       sequence: options.sequence,
       position: options.position,
+      traceparent: options.traceparent,
       confirm,
     };
   }
@@ -254,14 +257,26 @@ export class Producer {
       return BUFFERED;
     }
     return new Promise((resolve, reject) => {
-      const waiter: Waiter = { slot, resolve, reject };
-      this.waiters.push(waiter);
-      signal?.addEventListener("abort", () => {
+      const abort = () => {
         const at = this.waiters.indexOf(waiter);
-        if (at < 0) return;
-        this.waiters.splice(at, 1);
-        reject(signal.reason);
-      });
+        if (at >= 0) this.waiters.splice(at, 1);
+        waiter.reject(signal?.reason);
+      };
+      // A signal may outlive a million waits: none of them leaves its listener behind.
+      const end = () => signal?.removeEventListener("abort", abort);
+      const waiter: Waiter = {
+        slot,
+        resolve: () => {
+          end();
+          resolve();
+        },
+        reject: (error) => {
+          end();
+          reject(error);
+        },
+      };
+      this.waiters.push(waiter);
+      signal?.addEventListener("abort", abort);
     });
   }
 
@@ -351,6 +366,7 @@ export class Producer {
     this.heldEvents += batch.slots.length;
     const sequences = sequencesOf(batch.slots);
     const position = batch.slots.findLast((slot) => slot.position !== undefined)?.position;
+    const traceparent = batch.slots.find((slot) => slot.traceparent !== undefined)?.traceparent;
     const { stream, partition, slots } = batch;
     const { schemaVersion } = this.options;
     this.dispatch({
@@ -364,6 +380,7 @@ export class Producer {
         ...(sequences === undefined ? {} : { sequences }),
         ...(position === undefined ? {} : { position }),
         ...(schemaVersion === undefined ? {} : { schemaVersion }),
+        ...(traceparent === undefined ? {} : { traceparent }),
       },
     });
   }

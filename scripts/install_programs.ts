@@ -13,6 +13,7 @@ export interface Program {
 export const TEST_PROGRAMS: readonly Program[] = [
   { command: "redis-server", debianPackage: "redis-server" },
   { command: "chromium", debianPackage: "chromium" },
+  { command: "openssl", debianPackage: "openssl" },
 ];
 
 const isOnPath = ({ command }: Program): boolean => spawnSync("sh", ["-c", `command -v ${command}`]).status === 0;

@@ -15,6 +15,8 @@ import { parseArgs } from "node:util";
 import { installPrograms, TEST_PROGRAMS } from "./install_programs.ts";
 
 const FILE_LIMIT_MS = 180_000;
+/** A file that has reported must end by itself within this: what it left open is a fault of its own. */
+const END_WITHIN_MS = 10_000;
 const SKIPPED_EXIT_CODE = 77;
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 
@@ -70,9 +72,18 @@ function runFile(runtime: string, file: string): Promise<FileResult> {
       output += `\nended: ran longer than ${FILE_LIMIT_MS} ms\n`;
       endGroup();
     }, FILE_LIMIT_MS);
+    let lingering: NodeJS.Timeout | undefined;
+    child.stdout.on("data", () => {
+      if (lingering !== undefined || !/^\s*Duration:/m.test(output)) return;
+      lingering = setTimeout(() => {
+        output += `\nended: did not end by itself within ${END_WITHIN_MS} ms of its report\n`;
+        endGroup();
+      }, END_WITHIN_MS);
+    });
     child.on("error", (error) => (output += `\n${error.message}\n`));
     child.on("close", (code) => {
       clearTimeout(limit);
+      clearTimeout(lingering);
       endGroup();
       resolve({ file, output, tookMs: performance.now() - startedAt, ...judge(code, output) });
     });

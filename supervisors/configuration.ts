@@ -169,6 +169,7 @@ function referenceProblems(raw: Raw, kinds: KnownKinds, at: LineAt): Problem[] {
   }
   for (const [name, sink] of Object.entries(raw.sinks ?? {})) {
     expect(["sinks", name, "type"], String(sink.type), [...kinds.sinks.keys()], "type of sink");
+    if (sink.type === "stream") expect(["sinks", name, "stream"], String(sink.stream), streams, "stream");
   }
   for (const [name, pipeline] of Object.entries(raw.pipelines ?? {})) {
     expect(["pipelines", name, "from"], pipeline.from, streams, "stream");

@@ -25,6 +25,8 @@ const object = (description: string, properties: Record<string, unknown>, requir
 const mapOf = (description: string, value: unknown) => ({
   type: "object",
   description,
+  // As many as one supervising actor has children.
+  maxProperties: 90,
   propertyNames: name,
   additionalProperties: value,
 });

@@ -3,15 +3,21 @@
  * what they report. Steps are compiled here, once, before anything starts.
  */
 import type { ActorDefinition, ActorReference } from "../actors/kernel/actor.ts";
+import type { Channel } from "../actors/log/log.ts";
 import type { Metrics } from "../actors/observers/metrics.ts";
 import type { NodeLog } from "../actors/observers/node_log.ts";
 import type { PartitionRequest } from "../actors/partition/partition.ts";
 import type { PartitionFeed } from "../actors/partition/partition_feed.ts";
+import { outboxActor, outboxChannel, outboxConsumer } from "../actors/pipeline/outbox_actor.ts";
+import type { OutboxReport } from "../actors/pipeline/outbox_machine.ts";
+import type { OutboxRecord } from "../actors/pipeline/outbox_record.ts";
 import { compilePipeline, type Pipeline, type StepSettings } from "../actors/pipeline/pipeline.ts";
 import { deliveryActor } from "../actors/sinks/delivery_actor.ts";
 import { DELIVERY_LIMITS, type DeliveryReport } from "../actors/sinks/delivery_messages.ts";
-import { prepareItems } from "../actors/sinks/prepare_items.ts";
+import { prepareItems, type RecordSteps } from "../actors/sinks/prepare_items.ts";
 import { SINKS } from "../actors/sinks/registry.ts";
+import type { Connect } from "../protocols/connection.ts";
+import type { Event } from "../protocols/event.ts";
 import { decodeTrustedEvents, encodeEvents } from "../protocols/event_codec.ts";
 import { epoch, offset, type Position, partitionName } from "../protocols/position.ts";
 import type { Configuration } from "./configuration_schema.ts";
@@ -36,26 +42,21 @@ export interface DeliveryParts {
   readonly log: NodeLog;
   readonly metrics: Metrics;
   readonly board: DeliveryBoard;
-}
-
-interface PlannedPipeline {
-  readonly steps: Pipeline;
-  readonly timeOf: ReturnType<typeof eventTimeReader>;
+  /** For derived streams: asked for when a delivery opens its sink. */
+  readonly connect: Connect;
 }
 
 const consumerName = (sink: string): string => `sink/${sink}`;
 
 export async function planDeliveries(configuration: Configuration, parts: DeliveryParts): Promise<DeliveryPlans> {
   const plans = new Map<string, StreamDeliveries[]>();
-  for (const [name, pipeline] of Object.entries(configuration.pipelines)) {
-    const steps = await compilePipeline(
-      name,
-      pipeline.steps as unknown as readonly StepSettings[],
-      configuration.folder,
-    );
-    const source: PlannedPipeline = { steps, timeOf: eventTimeReader(configuration.streams[pipeline.from]?.eventTime) };
-    const deliveries = pipeline.to.map((sink) => planSink(sink, configuration, parts, source));
-    plans.set(pipeline.from, [...(plans.get(pipeline.from) ?? []), ...deliveries]);
+  for (const [name, { from, steps, to }] of Object.entries(configuration.pipelines)) {
+    const pipeline = await compilePipeline(name, steps as unknown as readonly StepSettings[], configuration.folder);
+    const timeOf = eventTimeReader(configuration.streams[from]?.eventTime);
+    const input = pipeline.isDeterministic ? directInput(pipeline, timeOf) : outboxInput(name);
+    const deliveries = to.map((sink) => planSink(sink, configuration, parts, input));
+    if (!pipeline.isDeterministic) deliveries.unshift(planOutbox(pipeline, timeOf, parts));
+    plans.set(from, [...(plans.get(from) ?? []), ...deliveries]);
   }
   return {
     of(stream) {
@@ -68,11 +69,69 @@ export async function planDeliveries(configuration: Configuration, parts: Delive
   };
 }
 
+/** What the sinks of a pipeline read: the records themselves, or what was computed once (E13). */
+interface DeliveryInput {
+  readonly channel: Channel;
+  readonly run: RecordSteps;
+  readonly timeOf: (event: Event, appendedAtMs: number) => number;
+}
+
+const directInput = (pipeline: Pipeline, timeOf: DeliveryInput["timeOf"]): DeliveryInput => ({
+  channel: "records",
+  run: (event, context) => pipeline.run(event, context),
+  timeOf,
+});
+
+const outboxInput = (pipeline: string): DeliveryInput => ({
+  channel: outboxChannel(pipeline),
+  run: (record) => {
+    const stored = record as OutboxRecord;
+    return "failed" in stored ? { kind: "failed", ...stored.failed } : { kind: "outputs", events: [stored.event] };
+  },
+  timeOf: (record) => (record as OutboxRecord).timeMs,
+});
+
+function planOutbox(
+  pipeline: Pipeline,
+  timeOf: DeliveryInput["timeOf"],
+  { log, metrics }: DeliveryParts,
+): StreamDeliveries {
+  const consumer = outboxConsumer(pipeline.name);
+  const outputs = metrics.counter("headrace_pipeline_outputs_total", "Outputs computed into an outbox", {
+    pipeline: pipeline.name,
+  });
+  return {
+    consumers: [consumer],
+    start: (feed, owner) => {
+      const about = { pipeline: pipeline.name, partition: partitionName(feed.partition) };
+      const observe = (report: OutboxReport): void => {
+        if (report.kind !== "covered") {
+          log(report.kind === "retry" ? "warn" : "error", `the pipeline's input: ${report.kind}`, {
+            ...about,
+            ...report,
+          });
+          return;
+        }
+        outputs.add(report.outputs);
+        // Retention keeps what a restart has to run again: everything after the snapshot.
+        const needed = report.progress.snapshotAt;
+        owner.tell({
+          type: "consumer_at",
+          consumer,
+          channel: "records",
+          offset: offset(needed === undefined ? 0 : needed.offset + 1),
+        });
+      };
+      return [outboxActor({ pipeline, feed, timeOf, observe }) as ActorDefinition<never>];
+    },
+  };
+}
+
 function planSink(
   name: string,
   configuration: Configuration,
   parts: DeliveryParts,
-  pipeline: PlannedPipeline,
+  input: DeliveryInput,
 ): StreamDeliveries {
   const sink = configuration.sinks[name];
   const definition = SINKS.get(sink?.type ?? "");
@@ -86,32 +145,29 @@ function planSink(
         owner.tell({
           type: "consumer_at",
           consumer,
-          channel: "records",
+          channel: input.channel,
           offset: offset(at === undefined ? 0 : at.offset + 1),
         });
+      const preparation = {
+        partition: feed.partition,
+        decode: decodeTrustedEvents,
+        run: input.run,
+        timeOf: input.timeOf,
+      };
       const delivery = deliveryActor({
         name,
         sink: definition,
         sinkOptions: sink.options as never,
         folder: configuration.node.data,
         feed,
-        input: "records",
+        input: input.channel,
         start: sink.start,
         limits: DELIVERY_LIMITS,
         eventBytes: { decode: decodeTrustedEvents, encode: (events) => encodeEvents(events, { asRecords: false }) },
-        prepare: (batch, after) =>
-          prepareItems(
-            {
-              partition: feed.partition,
-              decode: decodeTrustedEvents,
-              run: (event, context) => pipeline.steps.run(event, context),
-              timeOf: pipeline.timeOf,
-            },
-            batch,
-            after,
-          ),
+        prepare: (batch, after) => prepareItems(preparation, batch, after),
         operationTimeoutMs: OPERATION_TIMEOUT_MS,
         readBytesMax: READ_BYTES_MAX,
+        connect: parts.connect,
         observe: (event) => {
           report(event);
           if (event.kind === "opened") tellOwner(event.position);

@@ -2,7 +2,6 @@
  * One node: opens the log, starts the tree of actors, listens, and ends all of it in order. The only place that knows
  * the whole.
  */
-import { mkdir } from "node:fs/promises";
 import { hostname } from "node:os";
 import { CreditPool } from "../actors/ingest/credit_pool.ts";
 import { connectInProcess, type OpenInProcess } from "../actors/ingest/in_process_connection.ts";
@@ -19,6 +18,7 @@ import { createMetrics, type Metrics } from "../actors/observers/metrics.ts";
 import type { NodeLog } from "../actors/observers/node_log.ts";
 import { createWebSocketListener, type WebSocketListener } from "../actors/transport/websocket_listener.ts";
 import type { Connect } from "../protocols/connection.ts";
+import { ConfigurationError } from "../protocols/errors.ts";
 import { EVENT_LIMITS } from "../protocols/event_codec.ts";
 import { type ClientFrame, type StreamDescription, WIRE_DEFAULTS, type WireLimits } from "../protocols/frames.ts";
 import { partitionId } from "../protocols/position.ts";
@@ -32,6 +32,7 @@ import { openLog } from "./open_log.ts";
 import { type PartitionPlan, SUPERVISION, streamSupervisor } from "./partition_supervisor.ts";
 import { startSources } from "./sources.ts";
 import { NodeDirectory } from "./stream_directory.ts";
+import { registerStreams } from "./stream_settings.ts";
 
 export interface NodeOptions {
   readonly configuration: Configuration;
@@ -46,6 +47,8 @@ export interface RunningNode {
   readonly address: string;
   readonly port: number;
   readonly directory: NodeDirectory;
+  /** The way in for derived streams: a producer is given the epoch that its `hello` names. */
+  readonly connectWithEpoch: Connect;
   /** Resolves when every partition has been claimed once. */
   readonly ready: Promise<void>;
   /** Refuses new work, drains, checkpoints, closes. Resolves with what was left undone, if anything was. */
@@ -54,6 +57,11 @@ export interface RunningNode {
 
 /** Time for what was started to end, when a later part could not start. */
 const START_FAILURE_WITHIN_MS = 5_000;
+
+/** From a commit in memory to a store that hangs; dense around a disk's flush. */
+const ACK_SECONDS_BOUNDS = [
+  0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10,
+];
 
 /** One node alone is its own coordinator: there is one grant. */
 const SOLE_GRANT = { leaderEpoch: 1, tableVersion: 1 } as const;
@@ -71,7 +79,6 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const closers: Closer[] = [];
   try {
     const access = await createAccess(configuration.security, configuration.node.host, options.readSecret);
-    if (configuration.log.type === "lmdb") await mkdir(configuration.node.data, { recursive: true });
     const log = await openLog(configuration);
     closers.push({ what: "log", close: () => log.close() });
     return await startOn(log, access, options, closers);
@@ -84,17 +91,26 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
 async function startOn(log: Log, access: Access, options: NodeOptions, closers: Closer[]): Promise<RunningNode> {
   const { configuration } = options;
   const name = configuration.node.name ?? hostname();
+  await registerStreams(log, configuration);
   const schemas = await registerSchemas(log, configuration);
   const metrics = await createMetrics();
   closers.push({ what: "metrics", close: () => metrics.close() });
   const directory = new NodeDirectory(describeStreams(configuration, schemas));
   const board = new DeliveryBoard(() => Date.now());
-  const deliveries = await planDeliveries(configuration, { log: options.log, metrics, board });
-  observe(metrics, board);
   const system = await createActorSystem({ name });
   closers.push({ what: "actors", close: () => system.shutdown() });
-  startStreams(system, { log, configuration, directory, deliveries, metrics });
   const sessions = startSessions(system, { log, access, configuration, directory, schemas, name });
+  const parts = { log: options.log, metrics, board, connect: sessions.connectWithEpoch(INSIDE) };
+  const deliveries = await planDeliveries(configuration, parts);
+  observe(metrics, board);
+  const ackLatency = metrics.histogram(
+    "headrace_ack_seconds",
+    "From arrival at its partition to durable, of the oldest batch of each group commit",
+    ACK_SECONDS_BOUNDS,
+  );
+  startStreams(system, { log, configuration, directory, deliveries, metrics, ackLatency });
+  await directory.complete;
+  logBlockages(directory, options.log);
   const listener = await listen(sessions, access, configuration);
   closers.push({ what: "connections", close: () => listener.close() });
   const routes: NodeRoutesOptions = { log, directory, metrics, system, board, name };
@@ -124,6 +140,7 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
     address: http.address,
     port: http.port,
     directory,
+    connectWithEpoch: parts.connect,
     ready: whenAllOwned(directory),
     stop: (timeoutMs) => closeAll(closers, timeoutMs),
   };
@@ -178,6 +195,7 @@ interface StreamParts {
   readonly directory: NodeDirectory;
   readonly deliveries: DeliveryPlans;
   readonly metrics: Metrics;
+  readonly ackLatency: ReturnType<Metrics["histogram"]>;
 }
 
 function startStreams(system: ActorSystem, parts: StreamParts): void {
@@ -200,6 +218,7 @@ function partitionPlans(name: string, stream: StreamConfiguration, parts: Stream
   const batches = parts.metrics.counter("headrace_batches_appended_total", "Batches made durable", { stream: name });
   return Array.from({ length: stream.partitions }, (_, partition) => ({
     owner: {
+      stopwatchMs: () => performance.now(),
       partition: { stream: name, partition: partitionId(partition) },
       log: parts.log,
       grant: SOLE_GRANT,
@@ -213,29 +232,46 @@ function partitionPlans(name: string, stream: StreamConfiguration, parts: Stream
         onFull: stream.retention.onFull,
       },
       expectedConsumers: deliveries.consumers,
-      onAppended: (batchCount: number, eventCount: number) => {
+      onAppended: (batchCount: number, eventCount: number, waitedMs: number | undefined) => {
         batches.add(batchCount);
         events.add(eventCount);
+        if (waitedMs !== undefined) parts.ackLatency.record(waitedMs / 1_000, { stream: name });
       },
     },
     deliveries: deliveries.start,
   }));
 }
 
+/** Rejects with the first `ConfigurationError` that keeps a partition from being claimed: a person must change something. */
 function whenAllOwned(directory: NodeDirectory): Promise<void> {
   const waits = [...directory.all()].map(
     ({ entry }) =>
-      new Promise<void>((resolve) => {
+      new Promise<void>((resolve, reject) => {
         const check = () => {
-          if (entry.feed === undefined) return;
+          if (entry.feed === undefined && !(entry.blockedBy instanceof ConfigurationError)) return;
           listener.stop();
-          resolve();
+          if (entry.feed === undefined) reject(entry.blockedBy);
+          else resolve();
         };
         const listener = entry.onFeedChange(check);
         check();
       }),
   );
   return Promise.all(waits).then(() => undefined);
+}
+
+/** Says once what keeps partitions from being claimed, and that they are owned again. */
+function logBlockages(directory: NodeDirectory, log: NodeLog): void {
+  for (const { stream, partition, entry } of directory.all()) {
+    let said: string | undefined;
+    entry.onFeedChange(() => {
+      const reason = entry.feed === undefined ? entry.blockedBy?.message : undefined;
+      if (reason === said) return;
+      if (reason !== undefined) log("warn", `can not claim the partition: ${reason}`, { stream, partition });
+      else if (entry.feed !== undefined) log("info", "owned again", { stream, partition, epoch: entry.feed.epoch });
+      if (reason !== undefined || entry.feed !== undefined) said = reason;
+    });
+  }
 }
 
 // Sessions ------------------------------------------------------------------------------------------------------------
@@ -259,6 +295,8 @@ interface Sessions {
   ) => Promise<ActorReference<SessionInput>>;
   /** For producers within the node: bound to nobody's permissions but its own. */
   readonly connect: (permissions: Grants) => Connect;
+  /** For a producer whose epoch somebody else has made: its partition's owner epoch (E3). */
+  readonly connectWithEpoch: (permissions: Grants) => Connect;
 }
 
 function startSessions(system: ActorSystem, parts: SessionParts): Sessions {
@@ -300,12 +338,24 @@ function startSessions(system: ActorSystem, parts: SessionParts): Sessions {
       { timeoutMs: 10_000 },
     );
   };
-  const connect = (permissions: Grants): Connect => {
-    const inside: SessionEnvironment = { ...environment, authenticate: async () => permissions };
+  const connectTo = (inside: SessionEnvironment): Connect => {
     const openInside: OpenInProcess = (peer, onEnd) => open(inside, peer, decodesNothing, onEnd);
     return connectInProcess(openInside);
   };
-  return { environment, open, connect };
+  const insideOf = (permissions: Grants) => ({ ...environment, authenticate: async () => permissions });
+  return {
+    environment,
+    open,
+    connect: (permissions) => connectTo(insideOf(permissions)),
+    connectWithEpoch: (permissions) =>
+      connectTo({
+        ...insideOf(permissions),
+        welcomeProducer: async (_producerId, _instance, heldEpoch = 0) => ({
+          kind: "welcomed",
+          producerEpoch: heldEpoch,
+        }),
+      }),
+  };
 }
 
 /** Frames within the process are never bytes. */

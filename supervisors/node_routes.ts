@@ -15,6 +15,9 @@ export interface NodeRoutesOptions {
   readonly board: DeliveryBoard;
 }
 
+/** Reasons told of partitions that can not be claimed. */
+const BLOCKED_REASONS_MAX = 5;
+
 /** Routes that need no token: a probe of health tells nothing of what is stored. */
 export function mountHealthRoutes(server: FastifyInstance, options: NodeRoutesOptions): void {
   server.get("/healthz", async () => ({ status: "ok" }));
@@ -37,10 +40,12 @@ export function mountNodeRoutes(server: FastifyInstance, options: NodeRoutesOpti
 
 function unreadiness({ log, directory }: NodeRoutesOptions): readonly string[] {
   const state = log.state();
-  const claiming = [...directory.all()].filter(({ entry }) => entry.feed === undefined).length;
+  const unowned = [...directory.all()].filter(({ entry }) => entry.feed === undefined);
+  const blocked = new Set(unowned.flatMap(({ entry }) => entry.blockedBy?.message ?? []));
   return [
     ...(state.kind === "ready" ? [] : [`${state.code}: ${state.reason}`]),
-    ...(claiming === 0 ? [] : [`${claiming} partitions are being claimed`]),
+    ...(unowned.length === 0 ? [] : [`${unowned.length} partitions are being claimed`]),
+    ...[...blocked].slice(0, BLOCKED_REASONS_MAX),
   ];
 }
 

@@ -1,3 +1,5 @@
+/** Opens the log that the configuration names, and holds a shared store against what this node knows of it (E22). */
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { openLmdbLog } from "../actors/log/lmdb_log.ts";
 import type { Log } from "../actors/log/log.ts";
@@ -6,19 +8,41 @@ import { connectRedisLog } from "../actors/log/redis_log.ts";
 import { ConfigurationError } from "../protocols/errors.ts";
 import type { Configuration } from "./configuration_schema.ts";
 
-/** Opens the log that the configuration names. Throws `ConfigurationError` where it can not be used as declared. */
-export async function openLog(configuration: Configuration): Promise<Log> {
-  const { type, url, prefix } = configuration.log;
+/** Throws `ConfigurationError` where the log can not be used as declared, `UnavailableError` where it is away or lost. */
+export async function openLog(
+  configuration: Configuration,
+  options: { readonly acceptLoss?: boolean } = {},
+): Promise<Log> {
+  const { type } = configuration.log;
   switch (type) {
     case "memory":
-      return createMemoryLog();
+      return createMemoryLog({ clock: () => Date.now() });
     case "lmdb":
+      await mkdir(configuration.node.data, { recursive: true });
       return await openLmdbLog({ folder: join(configuration.node.data, "log") });
     case "redis":
-      if (url !== undefined) return await connectRedisLog({ url, prefix });
-      throw new ConfigurationError(
-        "INVALID_CONFIGURATION",
-        "Cannot open the log as type redis needs log.url: none is configured",
-      );
+      return await openRedisLog(configuration, options.acceptLoss ?? false);
   }
+}
+
+async function openRedisLog({ log, node }: Configuration, acceptLoss: boolean): Promise<Log> {
+  if (log.url === undefined) {
+    throw new ConfigurationError(
+      "INVALID_CONFIGURATION",
+      "Cannot open the log as type redis needs log.url: none is configured",
+    );
+  }
+  const file = join(node.data, "cluster_id");
+  const clusterId = await readFile(file, "utf8").catch(() => undefined);
+  const redis = await connectRedisLog({
+    url: log.url,
+    prefix: log.prefix,
+    acceptLoss,
+    ...(clusterId === undefined ? {} : { clusterId }),
+  });
+  if (redis.clusterId !== clusterId) {
+    await mkdir(node.data, { recursive: true });
+    await writeFile(file, redis.clusterId);
+  }
+  return redis;
 }

@@ -12,7 +12,7 @@ import type { NodeDirectory } from "./stream_directory.ts";
 const GROUP_SIZE = 50;
 
 export interface PartitionPlan {
-  readonly owner: Omit<PartitionOptions, "onOwned" | "onDisowned">;
+  readonly owner: Omit<PartitionOptions, "onOwned" | "onDisowned" | "onBlocked">;
   /** The deliveries of this partition under a feed; `owner` is told how far they are. */
   readonly deliveries: (
     feed: PartitionFeed,
@@ -71,6 +71,7 @@ const partitionSupervisor = (plan: PartitionPlan, directory: NodeDirectory): Act
           directory.setFeed(stream, partition, feed);
           context.self.tell({ type: "owned", feed });
         },
+        onBlocked: (error) => directory.setBlocked(stream, partition, error),
         onDisowned: (error) => {
           directory.setFeed(stream, partition, undefined);
           context.self.tell({ type: "disowned", reason: error.message });

@@ -3,12 +3,20 @@ import type { PartitionEntry, StreamDirectory } from "../actors/ingest/session.t
 import type { ActorReference } from "../actors/kernel/actor.ts";
 import type { PartitionRequest } from "../actors/partition/partition.ts";
 import type { PartitionFeed } from "../actors/partition/partition_feed.ts";
+import type { HeadraceError } from "../protocols/errors.ts";
 import type { StreamDescription } from "../protocols/frames.ts";
 
-class Entry implements PartitionEntry {
+/** An entry as the node's own parts see it. */
+export interface DirectoryEntry extends PartitionEntry {
+  readonly blockedBy: HeadraceError | undefined;
+}
+
+class Entry implements DirectoryEntry {
   readonly #listeners = new Set<() => void>();
   reference: ActorReference<PartitionRequest>;
   feed: PartitionFeed | undefined;
+  /** Why the partition can not be claimed, while it can not. */
+  blockedBy: HeadraceError | undefined;
 
   constructor(reference: ActorReference<PartitionRequest>) {
     this.reference = reference;
@@ -21,6 +29,17 @@ class Entry implements PartitionEntry {
 
   setFeed(feed: PartitionFeed | undefined): void {
     this.feed = feed;
+    if (feed !== undefined) this.blockedBy = undefined;
+    this.#notify();
+  }
+
+  setBlocked(error: HeadraceError): void {
+    const isNews = this.blockedBy?.message !== error.message;
+    this.blockedBy = error;
+    if (isNews) this.#notify();
+  }
+
+  #notify(): void {
     for (const listener of this.#listeners) listener();
   }
 }
@@ -29,8 +48,15 @@ export class NodeDirectory implements StreamDirectory {
   readonly #streams: Readonly<Record<string, StreamDescription>>;
   readonly #entries = new Map<string, Entry[]>();
 
+  /** Resolves when every partition of every stream has an actor to ask: nothing may listen before. */
+  readonly complete: Promise<void>;
+  #missing: number;
+  #onComplete: () => void = () => {};
+
   constructor(streams: Readonly<Record<string, StreamDescription>>) {
     this.#streams = streams;
+    this.#missing = Object.values(streams).reduce((sum, { partitions }) => sum + partitions, 0);
+    this.complete = this.#missing === 0 ? Promise.resolve() : new Promise((resolve) => (this.#onComplete = resolve));
   }
 
   describe(): Readonly<Record<string, StreamDescription>> {
@@ -42,7 +68,7 @@ export class NodeDirectory implements StreamDirectory {
   }
 
   /** All partitions that are here, by stream. */
-  *all(): Iterable<{ readonly stream: string; readonly partition: number; readonly entry: PartitionEntry }> {
+  *all(): Iterable<{ readonly stream: string; readonly partition: number; readonly entry: DirectoryEntry }> {
     for (const [stream, entries] of this.#entries) {
       for (const [partition, entry] of entries.entries()) yield { stream, partition, entry };
     }
@@ -52,11 +78,20 @@ export class NodeDirectory implements StreamDirectory {
     const entries = this.#entries.get(stream) ?? [];
     this.#entries.set(stream, entries);
     const known = entries[partition];
-    if (known === undefined) entries[partition] = new Entry(reference);
-    else known.reference = reference;
+    if (known !== undefined) {
+      known.reference = reference;
+      return;
+    }
+    entries[partition] = new Entry(reference);
+    this.#missing -= 1;
+    if (this.#missing === 0) this.#onComplete();
   }
 
   setFeed(stream: string, partition: number, feed: PartitionFeed | undefined): void {
     this.#entries.get(stream)?.[partition]?.setFeed(feed);
+  }
+
+  setBlocked(stream: string, partition: number, error: HeadraceError): void {
+    this.#entries.get(stream)?.[partition]?.setBlocked(error);
   }
 }

@@ -4,6 +4,7 @@
  */
 import { HeadraceError, RejectedError, UnavailableError } from "../../protocols/errors.ts";
 import type { ClientFrame } from "../../protocols/frames.ts";
+import { partitionId } from "../../protocols/position.ts";
 import type { Actor, ActorContext, ActorDefinition, ActorReference } from "../kernel/actor.ts";
 import type { PartitionReply } from "../partition/partition.ts";
 import type { PartitionFeed } from "../partition/partition_feed.ts";
@@ -127,21 +128,44 @@ class SessionActor implements Actor<Message> {
     const entry = this.#options.environment.directory.partition(effect.stream, effect.partition);
     const weightBytes = effect.items.reduce((sum, item) => sum + item.batch.events.byteLength, 0);
     const replyTo: ActorReference<PartitionReply> = this.#context.self;
+    if (entry === undefined) {
+      const requestIds = effect.items.map(({ requestId }) => requestId);
+      this.#refuse(effect, requestIds);
+      return;
+    }
     // Not awaited: order is kept by the mailbox, and what waits in it is within this connection's credit (N4).
-    void entry?.reference.send({ type: "append", items: effect.items, replyTo }, weightBytes);
+    void entry.reference.send({ type: "append", items: effect.items, replyTo }, weightBytes);
   }
 
   #callChain(effect: Extract<SessionEffect, { type: "open_chain" | "declare_lost" }>): void {
     const { frame, producerId, requestId } = effect;
     const entry = this.#options.environment.directory.partition(frame.stream, frame.partition);
+    if (entry === undefined) {
+      this.#refuse(frame, [requestId]);
+      return;
+    }
     const about = { requestId, producerId, producerEpoch: frame.producerEpoch, replyTo: this.#context.self };
     // In the data lane, so that it stays behind the appends sent before it.
-    void entry?.reference.send(
+    void entry.reference.send(
       effect.type === "open_chain"
         ? { type: "open_chain", ...about }
         : { type: "declare_lost", ...about, from: effect.frame.from ?? undefined, to: effect.frame.to },
       0,
     );
+  }
+
+  /** N2: a node that is starting knows its streams before their partitions are there to ask. */
+  #refuse({ stream, partition }: { stream: string; partition: number }, requestIds: readonly number[]): void {
+    const error = new UnavailableError(
+      "NOT_READY",
+      `Cannot reach ${stream}/${partition} as its owner must be known here: it is being started`,
+    );
+    const answers = requestIds.map((requestId) => ({ kind: "refused", requestId, error }) as const);
+    this.#context.self.tell({
+      type: "partition_reply",
+      partition: { stream, partition: partitionId(partition) },
+      answers,
+    });
   }
 
   #listen(subscription: Subscription): void {

@@ -5,8 +5,8 @@ import { toJsonValue } from "../../protocols/json_values.ts";
 import { cursorBefore } from "../../protocols/position.ts";
 import { sequenceAt } from "../../protocols/sequence.ts";
 import type { Channel } from "../log/log.ts";
+import { recordsOf, type StoredRecord } from "../log/stored_records.ts";
 import type { PartitionFeed } from "../partition/partition_feed.ts";
-import { recordsOf, type StoredRecord } from "./record_reader.ts";
 import type { Permissions, StreamDirectory } from "./session.ts";
 
 const RECORDS_MAX = 1_000;

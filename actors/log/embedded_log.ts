@@ -132,7 +132,7 @@ export class EmbeddedLog implements Contract.Log {
     const writes: StateWrites = new Map();
     this.#writePlan(writes, prefix, state, request, plan);
     await this.#queue.write(writes, isFlushed(state));
-    if (plan.duplicates.length === 0) return plan;
+    if (plan.duplicates.length === 0) return { outcomes: plan.outcomes, endOffset: plan.endOffset };
     const outcomes = plan.outcomes.map((outcome, index) => {
       const batch = request.batches[index];
       if (outcome.kind !== "duplicate" || batch === undefined || request.channel !== "records") return outcome;

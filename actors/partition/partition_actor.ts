@@ -6,7 +6,7 @@ import { HeadraceError, UnavailableError } from "../../protocols/errors.ts";
 import type { PartitionReference } from "../../protocols/position.ts";
 import { partitionName } from "../../protocols/position.ts";
 import type { Actor, ActorContext, ActorDefinition } from "../kernel/actor.ts";
-import type { AppendOutcome, Claim, Grant, Log, Ownership, PartitionSettings } from "../log/log.ts";
+import type { AppendBatch, AppendOutcome, Claim, Grant, Log, Ownership, PartitionSettings } from "../log/log.ts";
 import { OwnedFeed } from "./owned_feed.ts";
 import type { PartitionAnswer, PartitionRequest, Retention } from "./partition.ts";
 import type { PartitionFeed } from "./partition_feed.ts";
@@ -29,7 +29,12 @@ export interface PartitionOptions {
   onOwned(feed: PartitionFeed): void;
   /** What was started under the last feed must end. */
   onDisowned(error: HeadraceError, isFinal: boolean): void;
-  onAppended?(batches: number, events: number): void;
+  /** The partition can not be claimed now; called after each attempt. */
+  onBlocked(error: HeadraceError): void;
+  /** @param waitedMs from the arrival of the oldest of these batches to its commit */
+  onAppended?(batches: number, events: number, waitedMs: number | undefined): void;
+  /** Finer than the clock, where there is one; only differences mean something. */
+  readonly stopwatchMs?: () => number;
 }
 
 export const partitionActor = (options: PartitionOptions): ActorDefinition<PartitionRequest> => ({
@@ -44,6 +49,9 @@ class PartitionActor implements Actor<PartitionMessage> {
   readonly #context: ActorContext<PartitionMessage>;
   #state: PartitionState;
   #feed: OwnedFeed | undefined;
+  /** When the first batch of each message arrived: enough to time the oldest of a group commit. */
+  readonly #arrivals = new WeakMap<AppendBatch, number>();
+  #inFlightSinceMs: number | undefined;
 
   constructor(options: PartitionOptions, context: ActorContext<PartitionMessage>) {
     this.#options = options;
@@ -57,6 +65,7 @@ class PartitionActor implements Actor<PartitionMessage> {
   }
 
   receive(message: PartitionMessage): void {
+    if (message.type === "append") this.#noteArrival(message.items[0]?.batch);
     const [state, effects] = stepPartition(this.#state, message, this.#context.nowMs());
     this.#state = state;
     for (const effect of effects) this.#perform(effect);
@@ -78,6 +87,8 @@ class PartitionActor implements Actor<PartitionMessage> {
         return;
       case "append": {
         const { epoch } = effect.ownership;
+        const [oldest] = effect.batches;
+        this.#inFlightSinceMs = oldest === undefined ? undefined : this.#arrivals.get(oldest);
         log.append(effect.ownership, { channel: "records", batches: effect.batches }).then(
           (result) => this.#context.self.tell({ type: "appended", epoch, result }),
           (error) =>
@@ -98,6 +109,9 @@ class PartitionActor implements Actor<PartitionMessage> {
       case "owned":
         this.#own(effect.claim);
         return;
+      case "blocked":
+        this.#options.onBlocked(effect.error);
+        return;
       case "disowned":
         this.#feed?.end();
         this.#feed = undefined;
@@ -108,6 +122,7 @@ class PartitionActor implements Actor<PartitionMessage> {
         this.#options.onAppended?.(
           effect.written.length,
           effect.written.reduce((sum, one) => sum + one.count, 0),
+          this.#inFlightSinceMs === undefined ? undefined : this.#stopwatchMs() - this.#inFlightSinceMs,
         );
         return;
       case "sweep":
@@ -120,6 +135,14 @@ class PartitionActor implements Actor<PartitionMessage> {
         }, this.#doubt(effect.ownership));
         return;
     }
+  }
+
+  #noteArrival(batch: AppendBatch | undefined): void {
+    if (batch !== undefined) this.#arrivals.set(batch, this.#stopwatchMs());
+  }
+
+  #stopwatchMs(): number {
+    return this.#options.stopwatchMs?.() ?? this.#context.nowMs();
   }
 
   #claim(atLeast: PartitionState["claimAtLeast"]): void {

@@ -101,6 +101,8 @@ export type PartitionEffect =
   | { readonly type: "reply"; readonly to: ReplyTo; readonly answers: readonly PartitionAnswer[] }
   /** The partition is owned under a new epoch: deliveries and subscriptions start from this. */
   | { readonly type: "owned"; readonly claim: Claim }
+  /** The partition can not be claimed now, and why: it is tried again. */
+  | { readonly type: "blocked"; readonly error: HeadraceError }
   /** No longer owned under the last epoch: what was opened under it must end. */
   | { readonly type: "disowned"; readonly error: HeadraceError; readonly isFinal: boolean }
   /** The committed offset moved by these batches, in order. */
@@ -214,7 +216,13 @@ function claimFailed(state: PartitionState, error: HeadraceError): Result {
     PARTITION_LIMITS.claimRetryFirstMs * 2 ** Math.min(state.claimAttempts, 10),
   );
   state.claimAttempts += 1;
-  return [state, [{ type: "wait", delayMs, message: { type: "claim_due" } }]];
+  return [
+    state,
+    [
+      { type: "blocked", error },
+      { type: "wait", delayMs, message: { type: "claim_due" } },
+    ],
+  ];
 }
 
 /** P3: nothing is written under this epoch any more; what was in flight is asked about first. */

@@ -4,6 +4,7 @@
  */
 import { ConfigurationError, OverloadedError, RejectedError, UnavailableError } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
+import type { PartitionReference } from "../../protocols/position.ts";
 import { callStep } from "./steps/call_step.ts";
 import { type ExpressionCompiler, expressionCompiler } from "./steps/expression.ts";
 import { filterStep } from "./steps/filter_step.ts";
@@ -31,6 +32,16 @@ export interface Pipeline {
   readonly steps: readonly Step[];
   /** Rejects with `UnavailableError` or `OverloadedError` only: the record is to be run again. */
   run(event: Event, context: StepContext): PipelineResult | Promise<PipelineResult>;
+  /** A pipeline of its own state for one partition. */
+  instantiate(partition: PartitionReference): PipelineInstance;
+}
+
+/** The steps of one partition and the state that they keep. */
+export interface PipelineInstance {
+  run: Pipeline["run"];
+  /** State of every step that keeps any, by the step's index; JSON-like. */
+  snapshot(): readonly unknown[];
+  restore(snapshot: readonly unknown[]): void;
 }
 
 /** @param folder what modules of `call` are relative to */
@@ -44,7 +55,24 @@ export async function compilePipeline(
   for (const [index, one] of settings.entries()) {
     steps.push(await compileStep(one, `pipelines.${name}.steps[${index}]`, compile, folder));
   }
-  return { name, steps, isDeterministic: steps.every((step) => step.isDeterministic), run: runner(steps) };
+  return {
+    name,
+    steps,
+    isDeterministic: steps.every((step) => step.isDeterministic),
+    run: runner(steps),
+    instantiate: (partition) => instantiate(steps, partition),
+  };
+}
+
+function instantiate(steps: readonly Step[], partition: PartitionReference): PipelineInstance {
+  const stateful = steps.map((step) => step.instantiate?.(partition));
+  return {
+    run: runner(steps.map((step, index) => stateful[index] ?? step)),
+    snapshot: () => stateful.map((step) => step?.snapshot() ?? null),
+    restore(snapshot) {
+      for (const [index, step] of stateful.entries()) if (snapshot[index] != null) step?.restore(snapshot[index]);
+    },
+  };
 }
 
 async function compileStep(

@@ -3,6 +3,7 @@
  * runs the steps, appends dead letters, keeps time. Each effect answers with one message; one that runs out of time
  * answers `failed`, and what it answers later is dropped.
  */
+import type { Connect } from "../../protocols/connection.ts";
 import { FencedError, OverloadedError } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
 import { epochAt, type PartitionReference, type Position, partitionName, position } from "../../protocols/position.ts";
@@ -47,6 +48,8 @@ export interface DeliveryOptions<Options> {
   /** Deadline of each operation on the sink or the log. */
   readonly operationTimeoutMs: number;
   readonly readBytesMax: number;
+  /** For sinks that append to streams of this node. */
+  readonly connect: Connect;
   observe(report: DeliveryReport): void;
   readonly log: SinkContext["log"];
 }
@@ -163,6 +166,7 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
       partition: feed.partition,
       fence: feed.epoch,
       checkpoint,
+      connect: this.#options.connect,
       nowMs,
       log,
     };

@@ -3,10 +3,11 @@ import { fileSink } from "./file_sink.ts";
 import { httpSink } from "./http_sink.ts";
 import type { SinkDefinition } from "./sink.ts";
 import { stdoutSink } from "./stdout_sink.ts";
+import { streamSink } from "./stream_sink.ts";
 
 /** A sink whose options were validated against its `optionsSchema` before it is opened. */
 export type AnySink = SinkDefinition<never>;
 
-const ALL: readonly AnySink[] = [fileSink, httpSink, stdoutSink];
+const ALL: readonly AnySink[] = [fileSink, httpSink, stdoutSink, streamSink];
 
 export const SINKS: ReadonlyMap<string, AnySink> = new Map(ALL.map((sink) => [sink.type, sink]));

@@ -10,6 +10,7 @@
  *   S4. An error of `write` leaves the outcome unknown: the delivery machine asks `position` before it does anything else.
  *   S5. A record once `rejected` is never written later, not even by a write that was already under way.
  */
+import type { Connect } from "../../protocols/connection.ts";
 import type { Event } from "../../protocols/event.ts";
 import type { Epoch, PartitionReference, Position } from "../../protocols/position.ts";
 
@@ -76,6 +77,8 @@ export interface SinkContext {
   /** The owner's epoch: a writer of a lower one must never commit after this. */
   readonly fence: Epoch;
   readonly checkpoint: SinkCheckpoint;
+  /** Into this node, for a producer whose epoch is the fence: the epoch that its `hello` names is the one it gets (E3). */
+  readonly connect: Connect;
   nowMs(): number;
   log(level: "info" | "warn" | "error", message: string, fields?: Readonly<Record<string, unknown>>): void;
 }

@@ -13,8 +13,8 @@ import type { ActorContext, ActorDefinition } from "../kernel/actor.ts";
 import type { Log } from "../log/log.ts";
 import type { SourceBatch, SourceContext, SourceDefinition, SourcePosition } from "./source.ts";
 
-/** Batches sent ahead of the oldest one not acknowledged. */
-const BATCHES_AHEAD_MAX = 16;
+/** Batches sent ahead of the oldest one not acknowledged; each listens to one signal, which warns beyond 10 listeners. */
+const BATCHES_AHEAD_MAX = 8;
 
 export interface SourceOptions<Options> {
   readonly name: string;

@@ -8,6 +8,7 @@ import { DEMO_CONFIGURATION } from "../../supervisors/demo_configuration.ts";
 import { readEnvironment, readSecret } from "../../supervisors/environment.ts";
 import { KNOWN_KINDS } from "../../supervisors/known_kinds.ts";
 import { type RunningNode, startNode } from "../../supervisors/node.ts";
+import { createPage } from "../../supervisors/page.ts";
 
 const DEFAULT_FILE = "headrace.yaml";
 /** What was taken is drained within this time; what is left is said, and the exit code is 75 (EX_TEMPFAIL). */
@@ -41,9 +42,14 @@ async function up(options: UpOptions): Promise<void> {
   const configuration = await configure(options);
   const name = configuration.node.name ?? "node";
   const log = await createNodeLog(configuration.node.logLevel, name);
-  const node = await startNode({ configuration, log, readSecret });
+  const node = await startNode({ configuration, log, readSecret, page: createPage() });
   stopOnSignals(node, log);
-  await node.ready;
+  try {
+    await node.ready;
+  } catch (error) {
+    await node.stop(STOP_WITHIN_MS);
+    throw error;
+  }
   announce(node, configuration, options);
 }
 

@@ -11,6 +11,7 @@ export const DASHBOARD = "dashboard";
 export const CONTRACT_FILES: readonly string[] = [
   "actors/log/log.ts",
   "actors/log/dead_letter.ts",
+  "actors/log/stored_records.ts",
   "actors/sources/source.ts",
   "actors/sinks/sink.ts",
   "actors/partition/partition.ts",

@@ -98,6 +98,17 @@ export function logSuite(harness: LogHarness): void {
     });
   });
 
+  scenario("an append of no batch writes its checkpoints, in a channel that is new too", async (log) => {
+    const { ownership } = await claim(log);
+    const checkpoints = new Map([
+      ["progress", Buffer.from("p")],
+      ["state", Buffer.from("s")],
+    ]);
+    const result = await log.append(ownership, { channel: "outbox/count", batches: [], checkpoints });
+    assert.equal(result, { outcomes: [], endOffset: offset(0) });
+    assert.equal([...(await log.readCheckpoints(p0)).keys()].sort(), ["progress", "state"]);
+  });
+
   scenario("a grant below the last accepted is refused and the owner stays", async (log) => {
     const owner = await log.claim(p0, { leaderEpoch: 2, tableVersion: 7 }, epoch(1), settings);
     for (const grant of [

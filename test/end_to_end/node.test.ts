@@ -1,4 +1,5 @@
-import { readdir, readFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -112,9 +113,7 @@ streams: { orders: { partitions: 2, key: /customer } }
 sinks: { archive: { type: file, directory: FOLDER/archive, format: ndjson } }
 pipelines: { keep: { from: orders, to: [archive] } }
 `;
-  const first = await runningNode("log: { type: memory }\nstreams: {}\n");
-  const { folder } = first;
-  await first.stop(5_000);
+  const folder = await mkdtemp(join(tmpdir(), "headrace-test-"));
   const text = yaml.replace("FOLDER", folder);
   for (const life of [0, 1]) {
     const node = await runningNode(text, { folder });
@@ -140,6 +139,20 @@ pipelines: { keep: { from: orders, to: [archive] } }
     numbers.sort((left, right) => left - right),
     Array.from({ length: 100 }, (_, n) => n),
   );
+  await rm(folder, { recursive: true });
+});
+
+test("a stream keeps its number of partitions, and a start with another one says so", async () => {
+  const yaml = (partitions: number) => `log: { type: lmdb }\nstreams: { orders: { partitions: ${partitions} } }\n`;
+  const folder = await mkdtemp(join(tmpdir(), "headrace-test-"));
+  const first = await runningNode(yaml(2), { folder });
+  await first.end();
+  const refusal = await runningNode(yaml(3), { folder }).then(
+    () => "it started",
+    (error: Error) => error.message,
+  );
+  assert.match(refusal, /number of partitions must stay 2, so that a retry splits alike: current value is 3/);
+  await rm(folder, { recursive: true });
 });
 
 test("a node whose port is in use says which, and leaves its folder free", async () => {

@@ -57,6 +57,35 @@ test("events without a key take the partitions in turn, a batch each", async () 
   await producer.close();
 });
 
+test("an event without a key but with a sequence of its own goes to the same partition in every life", async () => {
+  const places: string[] = [];
+  for (const skipped of [0, 7]) {
+    const { node, producer, clock } = setUp({ batchEventsMax: 5, stream: "plain" });
+    for (const n of numbers(40).slice(skipped)) await producer.send({ n }, { sequence: [1, n * 1_000, 0] });
+    await clock.advance(20);
+    const place = (n: number) =>
+      [0, 1, 2, 3].find((partition) => node.log("plain", partition).some(({ event }) => event.n === n));
+    places.push(numbers(40).slice(7).map(place).join());
+    await producer.close();
+  }
+  assert.is(places[0], places[1]);
+  assert.is(new Set(places[0]?.split(",")).size, 4);
+});
+
+test("a batch carries the trace context of its first event that has one", async () => {
+  const { node, producer, clock } = setUp({ stream: "plain" });
+  const seen: (string | undefined)[] = [];
+  node.intercept = ({ traceparent }) => {
+    seen.push(traceparent);
+    return undefined;
+  };
+  await producer.send({ n: 1 });
+  await producer.send({ n: 2 }, { traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01" });
+  await clock.advance(20);
+  assert.equal(seen, ["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"]);
+  await producer.close();
+});
+
 test("a confirmed event tells its sequence, or why it was set aside", async () => {
   const { node, producer, clock, rejected } = setUp();
   node.rejects = (event) => event.n === 2;

@@ -26,6 +26,7 @@ export function fakeSinkContext(store: FakeCheckpoint, owner: number, clock = { 
     partition: { stream: "readings", partition: partitionId(0) },
     fence: epoch(owner),
     checkpoint: { read: async () => store.value, write },
+    connect: () => Promise.reject(new Error("this sink has no node to connect to")),
     nowMs: () => clock.nowMs,
     log: () => {},
   };

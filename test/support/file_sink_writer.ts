@@ -25,6 +25,7 @@ const sink = await fileSink.open(
     partition: { stream: "readings", partition: partitionId(0) },
     fence: epoch(Number(owner)),
     checkpoint,
+    connect: () => Promise.reject(new Error("no node to connect to")),
     nowMs: () => Date.now(),
     log: () => {},
   },

@@ -9,6 +9,7 @@ import { checkConfiguration } from "../../supervisors/configuration.ts";
 import type { Configuration } from "../../supervisors/configuration_schema.ts";
 import { KNOWN_KINDS } from "../../supervisors/known_kinds.ts";
 import { type RunningNode, startNode } from "../../supervisors/node.ts";
+import { createPage } from "../../supervisors/page.ts";
 
 export interface TestNode extends RunningNode {
   readonly folder: string;
@@ -44,9 +45,15 @@ export async function runningNode(
   const node = await startNode({
     configuration,
     log: (level, message, fields) => logged.push(`${level} ${message} ${JSON.stringify(fields ?? {})}`),
+    page: createPage(),
     readSecret: async ({ variable = "" }) => options.secrets?.[variable] ?? "",
   });
-  await node.ready;
+  try {
+    await node.ready;
+  } catch (error) {
+    await node.stop(5_000);
+    throw error;
+  }
   const endpoint = `ws://127.0.0.1:${node.port}/v1/connect`;
   return {
     ...node,

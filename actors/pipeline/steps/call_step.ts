@@ -1,13 +1,15 @@
 /**
  * Runs a function of the user's own module: `call: ./enrich.ts#default`. The function is given (event, context) and
- * answers an event, several, or undefined for none, or a promise of those. A module that exports `snapshot` and
- * `restore` keeps state. Nothing is known about what it does: its pipeline computes once, into an outbox (E13).
+ * answers an event, several, or undefined for none, or a promise of those. A step that keeps state is named
+ * `./count.ts#create`: `create({stream, partition})` answers `{run, snapshot, restore}`, one instance for each partition.
+ * Nothing is known about what it does: its pipeline computes once, into an outbox (E13).
  */
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { ConfigurationError, RejectedError } from "../../../protocols/errors.ts";
 import type { Event } from "../../../protocols/event.ts";
-import type { Step, StepContext } from "./step.ts";
+import type { PartitionReference } from "../../../protocols/position.ts";
+import type { StatefulStep, Step, StepContext } from "./step.ts";
 
 type UserFunction = (event: Event, context: StepContext) => unknown;
 
@@ -22,14 +24,38 @@ export async function callStep(reference: string, where: string, folder: string)
       `Cannot use ${where} as ${path} must export the function '${exportName}': current value is ${typeof call}`,
     );
   }
-  const { snapshot, restore } = module;
   const step: Step = {
     name: "call",
     isDeterministic: false,
     run: async (event, context) => toEvents(await (call as UserFunction)(event, context), where),
   };
-  if (typeof snapshot !== "function" || typeof restore !== "function") return step;
-  return { ...step, state: { snapshot: () => snapshot(), restore: (value) => restore(value) } };
+  if (exportName !== "create") return step;
+  return { ...step, instantiate: (partition) => instanceOf((call as Create)(partition), where) };
+}
+
+/** What the user's `create` makes for one partition. */
+interface UserInstance {
+  run(event: Event, context: StepContext): unknown;
+  snapshot?(): unknown;
+  restore?(snapshot: unknown): void;
+}
+
+type Create = (partition: PartitionReference) => UserInstance;
+
+function instanceOf(instance: UserInstance, where: string): StatefulStep {
+  if (typeof instance?.run !== "function") {
+    throw new ConfigurationError(
+      "INVALID_CONFIGURATION",
+      `Cannot use ${where} as create must answer an object with run: current value is ${typeof instance}`,
+    );
+  }
+  return {
+    name: "call",
+    isDeterministic: false,
+    run: async (event, context) => toEvents(await instance.run(event, context), where),
+    snapshot: () => instance.snapshot?.() ?? null,
+    restore: (snapshot) => instance.restore?.(snapshot),
+  };
 }
 
 async function load(path: string, where: string, folder: string): Promise<Readonly<Record<string, unknown>>> {

@@ -4,7 +4,7 @@
  * `OverloadedError` say that the record is fine and the step is not: it is run again.
  */
 import type { Event } from "../../../protocols/event.ts";
-import type { Position } from "../../../protocols/position.ts";
+import type { PartitionReference, Position } from "../../../protocols/position.ts";
 
 /** Where the event that a step sees comes from. */
 export interface StepContext {
@@ -21,6 +21,13 @@ export interface Step {
   /** Its outputs follow from the record alone, always: it may run once for each sink (E13). */
   readonly isDeterministic: boolean;
   run(event: Event, context: StepContext): readonly Event[] | Promise<readonly Event[]>;
-  /** State that outlives records, for steps that keep any: stored with the outbox position (E13). */
-  readonly state?: { snapshot(): unknown; restore(snapshot: unknown): void };
+  /** For a step that keeps state: a fresh one for one partition. Only the instance is run. */
+  readonly instantiate?: (partition: PartitionReference) => StatefulStep;
+}
+
+/** A step of one partition, with state that outlives records and is stored with the outbox position (E13). */
+export interface StatefulStep extends Step {
+  /** A JSON-like value from which `restore` makes the same state in a fresh instance. */
+  snapshot(): unknown;
+  restore(snapshot: unknown): void;
 }

@@ -36,6 +36,17 @@ function became(log: Log, isWanted: (state: StoreState) => boolean): Promise<Sto
 const isReady = (state: StoreState) => state.kind === "ready";
 const isAway = (state: StoreState) => state.kind === "unavailable";
 
+/** Calls again for as long as the replica has not caught up. */
+async function untilDurable<Value>(call: () => Promise<Value>): Promise<Value> {
+  for (;;) {
+    try {
+      return await call();
+    } catch (error) {
+      if ((error as { code: string }).code !== "NOT_DURABLE") throw error;
+    }
+  }
+}
+
 const scenario = (
   name: string,
   options: RedisServerOptions,
@@ -228,16 +239,8 @@ scenario(
       assert.is((await rejection(append(log, owner, dense("a", 1, 1)))).code, "NOT_DURABLE");
       assert.is((await rejection(append(log, owner, dense("a", 1, 1)))).code, "NOT_DURABLE");
       proceed();
-      const caughtUp = async () => {
-        for (;;) {
-          try {
-            return await append(log, owner, dense("a", 1, 1));
-          } catch (error) {
-            if ((error as { code: string }).code !== "NOT_DURABLE") throw error;
-          }
-        }
-      };
-      assert.is((await caughtUp()).outcomes[0]?.kind, "duplicate");
+      const repeated = await untilDurable(() => append(log, owner, dense("a", 1, 1)));
+      assert.is(repeated.outcomes[0]?.kind, "duplicate");
     } finally {
       await replica.stop();
     }

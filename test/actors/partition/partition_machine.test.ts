@@ -110,7 +110,7 @@ test("a store that is away is asked again with growing delays, and what waits is
   append(0);
   const away = { type: "claim_failed", error: new UnavailableError("STORE_UNAVAILABLE", "away") } as const;
   const delays = Array.from({ length: 8 }, () => {
-    const [wait] = tell(away);
+    const wait = tell(away).find((effect) => effect.type === "wait");
     return wait?.type === "wait" ? wait.delayMs : -1;
   });
   assert.equal(delays, [50, 100, 200, 400, 800, 1_600, 2_000, 2_000]);

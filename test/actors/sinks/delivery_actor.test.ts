@@ -44,6 +44,7 @@ async function deliver<Options>(partition: FakePartition, owner: number, setup: 
     prepare: (batch, after) => prepareItems(preparation, batch, after),
     operationTimeoutMs: 5_000,
     readBytesMax: 1_000,
+    connect: () => Promise.reject(new Error("no node to connect to")),
     observe: (report) => reports.push(report),
     log: () => {},
   };

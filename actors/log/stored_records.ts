@@ -3,7 +3,7 @@
 import type { Event } from "../../protocols/event.ts";
 import { decodeTrustedEvents } from "../../protocols/event_codec.ts";
 import { type Offset, offset, type Position } from "../../protocols/position.ts";
-import { isRejected, type RecordBatch } from "../log/log.ts";
+import { isRejected, type RecordBatch } from "./log.ts";
 
 export interface StoredRecord {
   readonly position: Position;

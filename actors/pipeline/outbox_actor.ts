@@ -1,0 +1,219 @@
+/**
+ * Performs what the outbox machine decides for one pipeline and partition: reads the feed, runs the steps one input after
+ * the other, appends outputs with their progress and snapshot in one call, and restores all three.
+ */
+import { FencedError, OverloadedError, UnavailableError } from "../../protocols/errors.ts";
+import type { Event } from "../../protocols/event.ts";
+import { decodeTrustedEvents, encodeEvents } from "../../protocols/event_codec.ts";
+import { cursorBefore, type Position } from "../../protocols/position.ts";
+import type { Actor, ActorContext, ActorDefinition } from "../kernel/actor.ts";
+import type { Channel } from "../log/log.ts";
+import { recordsOf, type StoredRecord } from "../log/stored_records.ts";
+import type { PartitionFeed } from "../partition/partition_feed.ts";
+import {
+  initialOutbox,
+  type OutboxEffect,
+  type OutboxMessage,
+  type OutboxOutput,
+  type OutboxProgress,
+  type OutboxReport,
+  stepOutbox,
+} from "./outbox_machine.ts";
+import type { OutboxRecord } from "./outbox_record.ts";
+import type { Pipeline, PipelineInstance } from "./pipeline.ts";
+
+/** Input read for one turn of the outbox: bounds what a failed append has to run again. */
+const READ_BYTES_MAX = 262_144;
+/** A snapshot up to this size is stored with every append; a larger one now and then. */
+const SMALL_SNAPSHOT_BYTES = 16_384;
+
+export interface OutboxOptions {
+  readonly pipeline: Pipeline;
+  readonly feed: PartitionFeed;
+  timeOf(event: Event, appendedAtMs: number): number;
+  observe(report: OutboxReport): void;
+}
+
+export const outboxChannel = (pipeline: string): Channel => `outbox/${pipeline}`;
+
+/** Name under which retention waits for a pipeline. */
+export const outboxConsumer = (pipeline: string): string => `pipeline/${pipeline}`;
+
+const progressCheckpoint = (pipeline: string): string => `pipeline/${pipeline}/progress`;
+const stateCheckpoint = (pipeline: string): string => `pipeline/${pipeline}/state`;
+
+export const outboxActor = (options: OutboxOptions): ActorDefinition<OutboxMessage> => ({
+  name: `outbox-${options.pipeline.name}`,
+  start: (context) => new OutboxShell(options, context),
+});
+
+class OutboxShell implements Actor<OutboxMessage> {
+  readonly #options: OutboxOptions;
+  readonly #context: ActorContext<OutboxMessage>;
+  readonly #subscription: { stop(): void };
+  #state = initialOutbox();
+  #instance: PipelineInstance;
+  #inputs: readonly StoredRecord[] = [];
+  #snapshot: Uint8Array | undefined;
+
+  constructor(options: OutboxOptions, context: ActorContext<OutboxMessage>) {
+    this.#options = options;
+    this.#context = context;
+    this.#instance = options.pipeline.instantiate(options.feed.partition);
+    this.#subscription = options.feed.onAdvance("records", () => context.self.tell({ kind: "advanced" }));
+    context.self.tell({ kind: "begin" });
+  }
+
+  receive(message: OutboxMessage): void {
+    const [state, effects] = stepOutbox(this.#state, message);
+    this.#state = state;
+    for (const effect of effects) this.#perform(effect);
+  }
+
+  stop(): void {
+    this.#subscription.stop();
+  }
+
+  #perform(effect: OutboxEffect): void {
+    switch (effect.kind) {
+      case "open":
+        this.#answer(() => this.#open());
+        return;
+      case "read":
+        this.#answer(() => this.#read(effect.after));
+        return;
+      case "run":
+        this.#answer(() => this.#run());
+        return;
+      case "append":
+        this.#answer(() => this.#append(effect));
+        return;
+      case "forget_state":
+        this.#instance = this.#options.pipeline.instantiate(this.#options.feed.partition);
+        return;
+      case "wait":
+        this.#context.after(effect.delayMs, { kind: "retry_due" });
+        return;
+      case "report":
+        this.#options.observe(effect.report);
+        return;
+    }
+  }
+
+  #answer(operation: () => Promise<OutboxMessage>): void {
+    operation().then(
+      (message) => this.#context.self.tell(message),
+      (error: unknown) => {
+        if (error instanceof FencedError) this.#context.self.tell({ kind: "fenced" });
+        else this.#context.self.tell({ kind: "failed", reason: reasonOf(error), random: this.#context.random() });
+      },
+    );
+  }
+
+  async #open(): Promise<OutboxMessage> {
+    const { pipeline, feed } = this.#options;
+    const outcome = await feed.openChain(outboxChannel(pipeline.name), outboxConsumer(pipeline.name), feed.epoch);
+    if (outcome.kind === "stale_producer_epoch") return { kind: "fenced" };
+    if (outcome.kind === "too_many_producers") {
+      throw new OverloadedError(
+        "TOO_MANY_PRODUCERS",
+        `Cannot open the outbox of ${pipeline.name}: ${outcome.live} live`,
+        1_000,
+      );
+    }
+    this.#instance = pipeline.instantiate(feed.partition);
+    const state = feed.readCheckpoint(stateCheckpoint(pipeline.name));
+    if (state !== undefined) this.#instance.restore(decodeTrustedEvents(state) as readonly unknown[]);
+    const stored = feed.readCheckpoint(progressCheckpoint(pipeline.name));
+    const progress = stored === undefined ? undefined : (decodeTrustedEvents(stored)[0] as unknown as StoredProgress);
+    return {
+      kind: "opened",
+      last: outcome.lastSequence,
+      progress: { covered: progress?.covered ?? undefined, snapshotAt: progress?.snapshotAt ?? undefined },
+    };
+  }
+
+  async #read(after: Position | undefined): Promise<OutboxMessage> {
+    const { feed } = this.#options;
+    const result = await feed.read("records", after, READ_BYTES_MAX);
+    switch (result.kind) {
+      case "records":
+        this.#inputs = [...recordsOf(result.batches, after === undefined ? 0 : after.offset + 1)];
+        return { kind: "read_records", end: this.#inputs.at(-1)?.position };
+      case "trimmed": {
+        const resume = cursorBefore(feed.bounds("records").epochs, result.firstOffset);
+        return { kind: "read_trimmed", firstOffset: result.firstOffset, resume };
+      }
+      case "truncated":
+        return { kind: "read_truncated", divergence: result.divergence, resume: result.resume };
+    }
+  }
+
+  /** One input after the other: steps that keep state see them in order. */
+  async #run(): Promise<OutboxMessage> {
+    const { feed, timeOf } = this.#options;
+    const outputs: OutboxOutput[] = [];
+    for (const { position, event, batch } of this.#inputs) {
+      const timeMs = timeOf(event, batch.appendedAtMs);
+      const { traceparent } = batch;
+      const base = { timeMs, ...(traceparent === undefined ? {} : { traceparent }) };
+      const result = await this.#instance.run(event, { ...feed.partition, position, timeMs });
+      const records: OutboxRecord[] =
+        result.kind === "outputs"
+          ? result.events.map((output) => ({ ...base, event: output }))
+          : [{ ...base, failed: { code: result.code, path: result.path, reason: result.reason, event } }];
+      for (const [index, record] of records.entries()) {
+        outputs.push({ sequence: [position.epoch, position.offset, index], event: record });
+      }
+    }
+    const end = this.#inputs.at(-1)?.position;
+    if (end === undefined)
+      throw new UnavailableError("NOT_READY", "Cannot run a pipeline as inputs must have been read: none were");
+    this.#snapshot = encodeEvents(this.#instance.snapshot(), { asRecords: false });
+    const isStateSmall = this.#snapshot.byteLength <= SMALL_SNAPSHOT_BYTES;
+    return { kind: "ran", end, inputs: this.#inputs.length, outputs, isStateSmall };
+  }
+
+  async #append(effect: Extract<OutboxEffect, { kind: "append" }>): Promise<OutboxMessage> {
+    const { pipeline, feed } = this.#options;
+    const checkpoints = new Map<string, Uint8Array | undefined>([
+      [progressCheckpoint(pipeline.name), encodeProgress(effect.progress)],
+    ]);
+    if (effect.takesSnapshot) checkpoints.set(stateCheckpoint(pipeline.name), this.#snapshot);
+    const batches = effect.outputs.length === 0 ? [] : [this.#batch(effect)];
+    const { outcomes } = await feed.append({ channel: outboxChannel(pipeline.name), batches, checkpoints });
+    const kind = outcomes[0]?.kind ?? "written";
+    if (kind === "written" || kind === "duplicate") return { kind: "appended" };
+    if (kind === "stale_producer_epoch") return { kind: "fenced" };
+    throw new UnavailableError(
+      "NOT_READY",
+      `Cannot append to the outbox of ${pipeline.name} as its chain must go on: it answered ${kind}`,
+    );
+  }
+
+  #batch(effect: Extract<OutboxEffect, { kind: "append" }>) {
+    const { pipeline, feed } = this.#options;
+    return {
+      producerId: outboxConsumer(pipeline.name),
+      producerEpoch: feed.epoch,
+      previousSequence: effect.previous,
+      sequences: { list: effect.outputs.map(({ sequence }) => sequence) },
+      schemaVersion: 0,
+      events: encodeEvents(
+        effect.outputs.map(({ event }) => event),
+        { asRecords: true },
+      ),
+      appendedAtMs: this.#context.nowMs(),
+    };
+  }
+}
+
+interface StoredProgress {
+  readonly covered: Position | null;
+  readonly snapshotAt: Position | null;
+}
+
+const encodeProgress = ({ covered, snapshotAt }: OutboxProgress): Uint8Array =>
+  encodeEvents([{ covered: covered ?? null, snapshotAt: snapshotAt ?? null }], { asRecords: false });
+
+const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

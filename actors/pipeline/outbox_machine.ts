@@ -1,0 +1,266 @@
+/**
+ * Computes a pipeline once for one partition, into an outbox that every sink of the pipeline reads (E13): for steps that
+ * keep state or may answer otherwise the next time. Decides what is read, what is run, what is appended and what is only
+ * run again to rebuild state; leaves steps, bytes and the log to its actor.
+ *
+ *   B1. Outputs, the input position that they cover and the snapshot of the state go into the log in one call.
+ *   B2. Inputs at or below the covered position are run again only to rebuild state: their outputs are dropped, whatever
+ *       they are this time.
+ *   B3. Nothing is appended before the chain is open and the state restored; after any failure both are read again.
+ *   B4. One append is in flight at most, and nothing is read while it is: a failed append leaves no state ahead of the log.
+ *   B5. When the input lost its tail, state computed from what is gone is dropped and rebuilt from what is left (E9).
+ */
+import { comparePositions, type Position } from "../../protocols/position.ts";
+import { compareSequences, type Sequence } from "../../protocols/sequence.ts";
+
+export const OUTBOX_LIMITS = {
+  retryFirstMs: 50,
+  retryMaxMs: 10_000,
+  /** Inputs run without an output after which the covered position is stored all the same. */
+  silentInputsMax: 10_000,
+  /** Inputs between snapshots of a state that is too large to be stored with each append. */
+  inputsPerSnapshot: 1_000,
+} as const;
+
+/** An output with its place: entry epoch and offset of its input, and its index among that input's outputs. */
+export interface OutboxOutput {
+  readonly sequence: Sequence;
+  /** Encoded for the outbox. */
+  readonly event: unknown;
+}
+
+/** What recovery begins from: stored in one call with the outputs. */
+export interface OutboxProgress {
+  /** Every output of inputs up to here is in the outbox. */
+  readonly covered: Position | undefined;
+  /** The state was snapshotted after this input; at or below `covered`. */
+  readonly snapshotAt: Position | undefined;
+}
+
+export interface OutboxState {
+  phase: "opening" | "idle" | "reading" | "running" | "appending" | "waiting" | "fenced";
+  covered: Position | undefined;
+  snapshotAt: Position | undefined;
+  /** Last input that the state has seen. */
+  cursor: Position | undefined;
+  /** Last sequence of the outbox's chain. */
+  last: Sequence | undefined;
+  hasMore: boolean;
+  failures: number;
+  silentInputs: number;
+  inputsSinceSnapshot: number;
+  pending:
+    | {
+        readonly end: Position;
+        readonly takesSnapshot: boolean;
+        readonly last: Sequence | undefined;
+        readonly outputs: number;
+      }
+    | undefined;
+}
+
+export type OutboxMessage =
+  | { readonly kind: "begin" }
+  | {
+      readonly kind: "opened";
+      readonly progress: OutboxProgress;
+      readonly last: Sequence | undefined;
+    }
+  | { readonly kind: "advanced" }
+  | { readonly kind: "read_records"; readonly end: Position | undefined }
+  | { readonly kind: "read_trimmed"; readonly resume: Position | undefined; readonly firstOffset: number }
+  | { readonly kind: "read_truncated"; readonly resume: Position | undefined; readonly divergence: number }
+  | {
+      readonly kind: "ran";
+      readonly end: Position;
+      readonly inputs: number;
+      readonly outputs: readonly OutboxOutput[];
+      /** The state is small enough to be stored with every append. */
+      readonly isStateSmall: boolean;
+    }
+  | { readonly kind: "appended" }
+  | { readonly kind: "failed"; readonly reason: string; readonly random: number }
+  | { readonly kind: "fenced" }
+  | { readonly kind: "retry_due" };
+
+export type OutboxEffect =
+  /** Open the chain, restore the snapshot, read the progress. */
+  | { readonly kind: "open" }
+  | { readonly kind: "read"; readonly after: Position | undefined }
+  /** Run the steps on what was read; answers `ran`. */
+  | { readonly kind: "run" }
+  | {
+      readonly kind: "append";
+      readonly previous: Sequence | undefined;
+      /** May be empty: then only the progress is stored. */
+      readonly outputs: readonly OutboxOutput[];
+      readonly progress: OutboxProgress;
+      /** Store the state as it is now; else the snapshot stored last stays. */
+      readonly takesSnapshot: boolean;
+    }
+  | { readonly kind: "forget_state" }
+  | { readonly kind: "wait"; readonly delayMs: number }
+  | { readonly kind: "report"; readonly report: OutboxReport };
+
+export type OutboxReport =
+  | { readonly kind: "covered"; readonly progress: OutboxProgress; readonly outputs: number }
+  | { readonly kind: "retry"; readonly reason: string; readonly delayMs: number }
+  | { readonly kind: "trimmed"; readonly firstOffset: number }
+  | { readonly kind: "truncated"; readonly divergence: number };
+
+type Result = readonly [OutboxState, readonly OutboxEffect[]];
+
+export const initialOutbox = (): OutboxState => ({
+  phase: "opening",
+  covered: undefined,
+  snapshotAt: undefined,
+  cursor: undefined,
+  last: undefined,
+  hasMore: true,
+  failures: 0,
+  silentInputs: 0,
+  inputsSinceSnapshot: 0,
+  pending: undefined,
+});
+
+export function stepOutbox(state: OutboxState, message: OutboxMessage): Result {
+  if (state.phase === "fenced") return [state, []];
+  switch (message.kind) {
+    case "begin":
+    case "retry_due":
+      state.phase = "opening";
+      return [state, [{ kind: "open" }]];
+    case "opened":
+      return opened(state, message);
+    case "advanced":
+      state.hasMore = true;
+      return [state, next(state)];
+    case "read_records":
+      return readRecords(state, message.end);
+    case "read_trimmed":
+      return [
+        state,
+        [
+          { kind: "report", report: { kind: "trimmed", firstOffset: message.firstOffset } },
+          ...goOn(state, message.resume),
+        ],
+      ];
+    case "read_truncated":
+      return truncated(state, message);
+    case "ran":
+      return ran(state, message);
+    case "appended":
+      return appended(state);
+    case "failed":
+      return failed(state, message);
+    case "fenced":
+      state.phase = "fenced";
+      return [state, []];
+  }
+}
+
+function opened(state: OutboxState, message: Extract<OutboxMessage, { kind: "opened" }>): Result {
+  state.covered = message.progress.covered;
+  state.snapshotAt = message.progress.snapshotAt;
+  state.cursor = message.progress.snapshotAt;
+  state.last = message.last;
+  state.silentInputs = 0;
+  state.inputsSinceSnapshot = 0;
+  state.pending = undefined;
+  state.phase = "idle";
+  state.hasMore = true;
+  return [state, next(state)];
+}
+
+function next(state: OutboxState): readonly OutboxEffect[] {
+  if (state.phase !== "idle" || !state.hasMore) return [];
+  state.phase = "reading";
+  state.hasMore = false;
+  return [{ kind: "read", after: state.cursor }];
+}
+
+function readRecords(state: OutboxState, end: Position | undefined): Result {
+  if (state.phase !== "reading") return [state, []];
+  if (end === undefined) {
+    state.phase = "idle";
+    return [state, next(state)];
+  }
+  state.phase = "running";
+  state.hasMore = true;
+  return [state, [{ kind: "run" }]];
+}
+
+function goOn(state: OutboxState, cursor: Position | undefined): readonly OutboxEffect[] {
+  state.cursor = cursor;
+  state.phase = "idle";
+  state.hasMore = true;
+  return next(state);
+}
+
+/** B5: what is left of the input is run again from its beginning; nothing up to the divergence is appended again. */
+function truncated(state: OutboxState, message: Extract<OutboxMessage, { kind: "read_truncated" }>): Result {
+  const report: OutboxEffect = { kind: "report", report: { kind: "truncated", divergence: message.divergence } };
+  if (comparePositions(state.covered, message.resume) > 0) state.covered = message.resume;
+  state.snapshotAt = undefined;
+  return [state, [report, { kind: "forget_state" }, ...goOn(state, undefined)]];
+}
+
+function ran(state: OutboxState, message: Extract<OutboxMessage, { kind: "ran" }>): Result {
+  if (state.phase !== "running") return [state, []];
+  state.cursor = message.end;
+  state.inputsSinceSnapshot += message.inputs;
+  state.silentInputs += message.inputs;
+  const fresh = message.outputs.filter((output) => isFresh(state, output)); // B2
+  const isRebuilding = comparePositions(message.end, state.covered) <= 0;
+  if (isRebuilding || (fresh.length === 0 && state.silentInputs < OUTBOX_LIMITS.silentInputsMax)) {
+    state.phase = "idle";
+    return [state, next(state)];
+  }
+  const takesSnapshot = message.isStateSmall || state.inputsSinceSnapshot >= OUTBOX_LIMITS.inputsPerSnapshot;
+  const progress = { covered: message.end, snapshotAt: takesSnapshot ? message.end : state.snapshotAt };
+  state.pending = {
+    end: message.end,
+    takesSnapshot,
+    last: fresh.at(-1)?.sequence ?? state.last,
+    outputs: fresh.length,
+  };
+  state.phase = "appending";
+  return [state, [{ kind: "append", previous: state.last, outputs: fresh, progress, takesSnapshot }]];
+}
+
+const isFresh = (state: OutboxState, { sequence }: OutboxOutput): boolean =>
+  state.covered === undefined ||
+  compareSequences([sequence[0], sequence[1], 0], [state.covered.epoch, state.covered.offset, 0]) > 0;
+
+function appended(state: OutboxState): Result {
+  const done = state.pending;
+  if (state.phase !== "appending" || done === undefined) return [state, []];
+  state.covered = done.end;
+  state.last = done.last;
+  if (done.takesSnapshot) {
+    state.snapshotAt = done.end;
+    state.inputsSinceSnapshot = 0;
+  }
+  state.silentInputs = 0;
+  state.failures = 0;
+  state.pending = undefined;
+  state.phase = "idle";
+  const progress = { covered: state.covered, snapshotAt: state.snapshotAt };
+  return [state, [{ kind: "report", report: { kind: "covered", progress, outputs: done.outputs } }, ...next(state)]];
+}
+
+/** B3: whatever failed, state and chain are read again before anything else. */
+function failed(state: OutboxState, message: Extract<OutboxMessage, { kind: "failed" }>): Result {
+  const base = Math.min(OUTBOX_LIMITS.retryMaxMs, OUTBOX_LIMITS.retryFirstMs * 2 ** Math.min(state.failures, 10));
+  const delayMs = Math.round(base * (1 + message.random / 2));
+  state.failures += 1;
+  state.phase = "waiting";
+  state.pending = undefined;
+  return [
+    state,
+    [
+      { kind: "report", report: { kind: "retry", reason: message.reason, delayMs } },
+      { kind: "wait", delayMs },
+    ],
+  ];
+}

@@ -1,0 +1,45 @@
+import { useChanges } from "./changes.ts";
+import type { LiveConnection } from "./live_connection.ts";
+import type { NodeWatch } from "./node_watch.ts";
+
+interface HeaderProps {
+  readonly watch: NodeWatch;
+  readonly live: LiveConnection;
+  readonly onForgetToken: (() => void) | undefined;
+}
+
+const WORDS = { connecting: "Connecting", online: "Live", offline: "Reconnecting" } as const;
+
+export function Header({ watch, live, onForgetToken }: HeaderProps) {
+  useChanges(live.changes);
+  const { observation, problem } = watch;
+  const state = problem === undefined ? live.state : "offline";
+  const node = observation?.cluster.nodes[0];
+  return (
+    <header class="top">
+      <h1>
+        <img src="/icon.svg" alt="" width="26" height="26" />
+        Headrace
+      </h1>
+      {node === undefined ? null : (
+        <span class="node">
+          {observation?.cluster.nodes.length === 1 ? node.name : `${observation?.cluster.nodes.length} nodes`}
+          {node.state === "ready" ? null : <span class="state state-bad">log {node.state}</span>}
+        </span>
+      )}
+      <output class={`state state-${state}`} title={problem}>
+        {WORDS[state]}
+      </output>
+      <nav aria-label="Raw data">
+        <a href="/v1/streams">streams</a>
+        <a href="/v1/sinks">sinks</a>
+        <a href="/metrics">metrics</a>
+        {onForgetToken === undefined ? null : (
+          <button type="button" class="plain" onClick={onForgetToken}>
+            forget token
+          </button>
+        )}
+      </nav>
+    </header>
+  );
+}

@@ -1,0 +1,75 @@
+/** From looks at the node to what the page shows: rates are differences of offsets, latencies differences of buckets. */
+import { type Buckets, quantileOf, readHistogram, since } from "./histogram.ts";
+import type { ClusterState, NodeAnswers, SinkState, StreamState } from "./node_api.ts";
+
+/** Rates are taken over this time: longer than a source's own beat, short enough to follow. */
+export const RATE_WINDOW_MS = 5_000;
+/** Latencies need more samples than rates. */
+export const LATENCY_WINDOW_MS = 30_000;
+const ACK_HISTOGRAM = "headrace_ack_seconds";
+
+export interface Latency {
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
+export interface Observation {
+  readonly atMs: number;
+  readonly streams: readonly StreamState[];
+  readonly sinks: readonly SinkState[];
+  readonly cluster: ClusterState;
+  /** Events a second, by stream; none at the first look, which has nothing to compare with. */
+  readonly rates: ReadonlyMap<string, number>;
+  readonly ackLatency: Latency | undefined;
+}
+
+interface Look {
+  readonly atMs: number;
+  readonly ends: ReadonlyMap<string, number>;
+  readonly acks: Buckets;
+}
+
+/** Remembers as many looks as its windows need. */
+export class Observer {
+  #looks: Look[] = [];
+
+  observe({ streams, sinks, cluster, metrics }: NodeAnswers, atMs: number): Observation {
+    const look: Look = { atMs, ends: endsOf(streams), acks: readHistogram(metrics, ACK_HISTOGRAM) };
+    this.#looks = [...this.#looks.filter((old) => atMs - old.atMs <= LATENCY_WINDOW_MS), look];
+    return {
+      atMs,
+      streams,
+      sinks,
+      cluster,
+      rates: ratesBetween(this.#oldestWithin(RATE_WINDOW_MS, atMs), look),
+      ackLatency: latencyBetween(this.#oldestWithin(LATENCY_WINDOW_MS, atMs), look),
+    };
+  }
+
+  #oldestWithin(windowMs: number, atMs: number): Look | undefined {
+    return this.#looks.find((look) => atMs - look.atMs <= windowMs);
+  }
+}
+
+const endsOf = (streams: readonly StreamState[]): ReadonlyMap<string, number> =>
+  new Map(
+    streams.map(({ name, partitions }) => [name, partitions.reduce((sum, { endOffset = 0 }) => sum + endOffset, 0)]),
+  );
+
+function ratesBetween(before: Look | undefined, now: Look): ReadonlyMap<string, number> {
+  if (before === undefined || before.atMs >= now.atMs) return new Map();
+  return new Map(
+    [...now.ends].map(([name, end]) => {
+      const gained = end - (before.ends.get(name) ?? end);
+      return [name, Math.max(0, (gained * 1_000) / (now.atMs - before.atMs))];
+    }),
+  );
+}
+
+/** The first look has nothing to compare with: all that was ever counted stands for it. */
+function latencyBetween(before: Look | undefined, now: Look): Latency | undefined {
+  const recent = before === undefined || before === now ? now.acks : since(before.acks, now.acks);
+  const p50 = quantileOf(recent, 0.5);
+  const p99 = quantileOf(recent, 0.99);
+  return p50 === undefined || p99 === undefined ? undefined : { p50Ms: p50 * 1_000, p99Ms: p99 * 1_000 };
+}

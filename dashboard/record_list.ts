@@ -1,0 +1,48 @@
+/** The newest records of what is followed, newest first. */
+import type { Consumer } from "../protocols/mod.ts";
+import { Changes } from "./changes.ts";
+import { followTail, type Tail, type TailRecord } from "./tail.ts";
+
+export class RecordList {
+  readonly changes = new Changes();
+  records: readonly TailRecord[] = [];
+  skipped = 0;
+  /** Why following ended, where it did. */
+  problem: string | undefined;
+  readonly #lengthMax: number;
+  readonly #ending = new AbortController();
+
+  constructor(lengthMax: number) {
+    this.#lengthMax = lengthMax;
+  }
+
+  follow(consumer: Consumer, { stream, channel, starts }: Pick<Tail, "stream" | "channel" | "starts">): void {
+    const { signal } = this.#ending;
+    const tail: Tail = {
+      stream,
+      channel,
+      starts,
+      signal,
+      onRecords: (records) => this.#add(records),
+      onSkipped: (count) => {
+        this.skipped += count;
+        this.changes.announce();
+      },
+    };
+    followTail(consumer, tail).catch((error: unknown) => {
+      this.problem = error instanceof Error ? error.message : String(error);
+      this.changes.announce();
+    });
+  }
+
+  stop(): void {
+    this.#ending.abort();
+  }
+
+  #add(records: readonly TailRecord[]): void {
+    if (records.length === 0) return;
+    const newest = records.slice(-this.#lengthMax);
+    this.records = [...newest.toReversed(), ...this.records].slice(0, this.#lengthMax);
+    this.changes.announce();
+  }
+}

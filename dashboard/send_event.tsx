@@ -1,0 +1,94 @@
+/** Sends one event, as any producer would, and says what became of it. */
+import { useEffect, useState } from "preact/hooks";
+import type { Confirmation, Event as HeadraceEvent } from "../protocols/mod.ts";
+import type { LiveConnection } from "./live_connection.ts";
+import { readNewestEvent, type StreamState } from "./node_api.ts";
+import { Panel } from "./panel.tsx";
+
+const FIRST_EVENT = '{\n  "hello": "world"\n}';
+
+interface SendEventProps {
+  readonly live: LiveConnection;
+  readonly streams: readonly StreamState[];
+}
+
+interface Outcome {
+  readonly isGood: boolean;
+  readonly text: string;
+}
+
+export function SendEvent({ live, streams }: SendEventProps) {
+  // A stream without a schema takes whatever a newcomer types.
+  const first = streams.find(({ schemaVersions }) => schemaVersions.length === 0) ?? streams[0];
+  const [chosen, choose] = useState<string>();
+  const stream = streams.find(({ name }) => name === chosen) ?? first;
+  const [text, setText] = useState(FIRST_EVENT);
+  const [outcome, setOutcome] = useState<Outcome>();
+  useEffect(() => {
+    if (stream === undefined || chosen === undefined) return;
+    void newestOr(stream, live.token).then(setText);
+  }, [chosen]);
+  if (stream === undefined) return null;
+  const submit = async (event: Event) => {
+    event.preventDefault();
+    setOutcome({ isGood: true, text: "Sending …" });
+    setOutcome(await send(live, stream.name, text));
+  };
+  return (
+    <Panel id="send" title="Send an event" note="over WebSocket, exactly once">
+      <form onSubmit={submit}>
+        <label>
+          stream{" "}
+          <select id="send-stream" value={stream.name} onChange={(event) => choose(event.currentTarget.value)}>
+            {streams.map(({ name }) => (
+              <option key={name}>{name}</option>
+            ))}
+          </select>
+        </label>
+        <button type="submit">Send</button>
+        <label class="wide">
+          <span class="hidden">event, as JSON</span>
+          <textarea
+            id="send-event"
+            rows={4}
+            spellcheck={false}
+            value={text}
+            onInput={(event) => setText(event.currentTarget.value)}
+          />
+        </label>
+        <output id="send-outcome" class={outcome === undefined || outcome.isGood ? "wide good" : "wide problem"}>
+          {outcome?.text ?? ""}
+        </output>
+      </form>
+    </Panel>
+  );
+}
+
+const newestOr = (stream: StreamState, token: string | undefined): Promise<string> =>
+  readNewestEvent(stream, token).then(
+    (newest) => newest ?? FIRST_EVENT,
+    () => FIRST_EVENT, // only a help: typing goes without
+  );
+
+async function send(live: LiveConnection, stream: string, text: string): Promise<Outcome> {
+  try {
+    return describe(await live.producer.sendAndConfirm(parseEvent(text), { stream }));
+  } catch (error) {
+    return { isGood: false, text: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+function parseEvent(text: string): HeadraceEvent {
+  const value: unknown = JSON.parse(text);
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as HeadraceEvent;
+  throw new TypeError("Cannot send this as an event must be a JSON object");
+}
+
+function describe(confirmation: Confirmation): Outcome {
+  switch (confirmation.kind) {
+    case "stored":
+      return { isGood: true, text: `Stored durably in ${confirmation.stream}/${confirmation.partition}.` };
+    case "rejected":
+      return { isGood: false, text: `${confirmation.code} ${confirmation.path}: ${confirmation.reason}` };
+  }
+}

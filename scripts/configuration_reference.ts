@@ -1,0 +1,109 @@
+/**
+ * Writes docs/configuration.md from the schemas that check a configuration, so that neither knows a key that the other
+ * does not. `node --import tsx scripts/configuration_reference.ts` rewrites the page; a test holds the two together.
+ */
+import { writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { SINKS } from "../actors/sinks/registry.ts";
+import { SOURCES } from "../actors/sources/registry.ts";
+import { CONFIGURATION_SCHEMA } from "../supervisors/configuration_schema.ts";
+
+type Schema = Readonly<Record<string, unknown>>;
+
+const INTRODUCTION = `# Configuration
+
+One file, \`headrace.yaml\` (\`--config\` names another). It is checked before anything starts: \`headrace lint\` says the line,
+the reason and the nearest known key. Changes apply at the next start. Flags win over the environment (\`HEADRACE_PORT\`,
+\`HEADRACE_DATA\`, \`HEADRACE_LOG_LEVEL\`), and that over the file. Sizes are bytes, or text such as \`512MiB\`; durations are
+milliseconds, or text such as \`12h\`.
+
+This page is made from the schemas that the program checks with.
+`;
+
+const STEPS = `### Steps
+
+Exactly one of:
+
+| step | value | meaning |
+|---|---|---|
+| \`filter\` | expression | Keeps the records for which it is true. |
+| \`map\` | field: expression | A new event of these fields; with \`keep: true\` beside it, the old fields too. |
+| \`call\` | \`./file.ts#name\` | A function of yours: \`(event, context)\` to an event, a list of events, or nothing. With \`#create\`, a function from \`{stream, partition}\` to \`{run, snapshot, restore}\` that keeps state for each partition. |
+
+Expressions are in the [Common Expression Language](https://cel.dev). They see \`event\`, \`stream\`, \`partition\`, \`offset\` and
+\`timeMs\`. One that fails on a record sets that record aside as \`STEP_FAILED\`; the stream goes on.
+`;
+
+export function renderReference(): string {
+  const sections = Object.entries(propertiesOf(CONFIGURATION_SCHEMA)).map(([name, schema]) => section(name, schema));
+  return `${[INTRODUCTION, ...sections].join("\n").trimEnd()}\n`;
+}
+
+function section(name: string, schema: Schema): string {
+  const entry = schema.additionalProperties;
+  const isMap = typeof entry === "object";
+  const rows = table(isMap ? (entry as Schema) : schema, "");
+  const heading = `## \`${name}\`\n\n${schema.description}${isMap ? " Each entry:" : ""}\n\n${rows}`;
+  if (name === "pipelines") return `${heading}\n${STEPS}`;
+  if (name === "sources") return `${heading}\n${kinds(SOURCES)}`;
+  if (name === "sinks") return `${heading}\n${kinds(SINKS)}`;
+  return heading;
+}
+
+const kinds = (
+  definitions: ReadonlyMap<string, { readonly optionsSchema: Schema; readonly delivery?: string }>,
+): string =>
+  [...definitions]
+    .map(([type, { optionsSchema, delivery }]) => {
+      const word = delivery === undefined ? "" : `Delivery: ${delivery.replaceAll("_", " ")}.\n\n`;
+      return `### \`type: ${type}\`\n\n${word}${table(optionsSchema, "")}`;
+    })
+    .join("\n");
+
+function table(schema: Schema, prefix: string): string {
+  const rows = rowsOf(schema, prefix);
+  return rows.length === 0
+    ? "No options.\n"
+    : `| key | value | default | meaning |\n|---|---|---|---|\n${rows.join("\n")}\n`;
+}
+
+function rowsOf(schema: Schema, prefix: string): string[] {
+  const required = new Set((schema.required as readonly string[] | undefined) ?? []);
+  return Object.entries(propertiesOf(schema)).flatMap(([name, property]) => {
+    const key = `${prefix}${name}`;
+    const nested = property.type === "object" && property.properties !== undefined;
+    const items = property.items as Schema | undefined;
+    const standard = required.has(name) ? "required" : code(property.default);
+    const row = `| \`${key}\` | ${valuesOf(property)} | ${standard} | ${cell(String(property.description ?? ""))} |`;
+    if (nested) return [row, ...rowsOf(property, `${key}.`)];
+    if (items?.properties !== undefined) return [row, ...rowsOf(items, `${key}[].`)];
+    return [row];
+  });
+}
+
+const propertiesOf = (schema: Schema): Readonly<Record<string, Schema>> =>
+  (schema.properties as Readonly<Record<string, Schema>> | undefined) ?? {};
+
+function valuesOf(property: Schema): string {
+  const values = property.enum as readonly unknown[] | undefined;
+  if (values !== undefined) return values.map(code).join(", ");
+  const choices = property.oneOf as readonly Schema[] | undefined;
+  if (choices !== undefined) return choices.map(valuesOf).join(", or ");
+  const type = property.type;
+  return Array.isArray(type)
+    ? type.join(" or ")
+    : type === "array"
+      ? "list"
+      : type === "object"
+        ? "map"
+        : String(type ?? "any");
+}
+
+const code = (value: unknown): string =>
+  value === undefined ? "" : `\`${cell(typeof value === "string" ? value : JSON.stringify(value))}\``;
+
+const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll("\n", " ");
+
+export const REFERENCE_FILE = fileURLToPath(new URL("../docs/configuration.md", import.meta.url));
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) writeFileSync(REFERENCE_FILE, renderReference());

@@ -1,0 +1,24 @@
+/** What of a stream can never change, kept in the log: its number of partitions (E2). */
+import type { Log } from "../actors/log/log.ts";
+import { ConfigurationError } from "../protocols/errors.ts";
+import type { Configuration } from "./configuration_schema.ts";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** Registers each stream, or throws `ConfigurationError` where its partitions are not what they were. */
+export async function registerStreams(log: Log, configuration: Configuration): Promise<void> {
+  for (const [name, { partitions }] of Object.entries(configuration.streams)) {
+    const key = `stream/${name}`;
+    const written = await log.writeMetadata(key, encoder.encode(JSON.stringify({ format: 1, partitions })), 0);
+    if (written !== undefined) continue;
+    const stored = await log.readMetadata(key);
+    const before =
+      stored === undefined ? undefined : (JSON.parse(decoder.decode(stored.value)) as { partitions: number });
+    if (before === undefined || before.partitions === partitions) continue;
+    throw new ConfigurationError(
+      "INVALID_CONFIGURATION",
+      `Cannot start stream ${name} as its number of partitions must stay ${before.partitions}, so that a retry splits alike: current value is ${partitions} (a stream of another name can have another number)`,
+    );
+  }
+}

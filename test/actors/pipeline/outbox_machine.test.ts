@@ -1,0 +1,196 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import {
+  initialOutbox,
+  type OutboxEffect,
+  type OutboxMessage,
+  type OutboxOutput,
+  type OutboxProgress,
+  stepOutbox,
+} from "../../../actors/pipeline/outbox_machine.ts";
+import { comparePositions, type Position, position } from "../../../protocols/position.ts";
+import { compareSequences, type Sequence } from "../../../protocols/sequence.ts";
+import { seededRandom } from "../../support/seeded_random.ts";
+
+interface Computed {
+  readonly seen: number;
+  readonly label: number;
+}
+
+/** The model's log refused what no correct machine asks for. */
+class Refused extends Error {}
+
+/** The log of one partition: its input, its outbox, and what was stored in the same calls. */
+class ModelPartition {
+  readonly inputs: Position[] = [];
+  readonly outputs: { readonly sequence: Sequence; readonly event: Computed }[] = [];
+  progress: OutboxProgress = { covered: undefined, snapshotAt: undefined };
+  snapshot = 0;
+
+  last(): Sequence | undefined {
+    return this.outputs.at(-1)?.sequence;
+  }
+
+  append(effect: Extract<OutboxEffect, { kind: "append" }>, state: number): void {
+    const fits = compareSequences(effect.previous, this.last()) === 0;
+    if (effect.outputs.length > 0 && !fits) throw new Refused("gap");
+    for (const output of effect.outputs) this.outputs.push(output as (typeof this.outputs)[number]);
+    this.progress = effect.progress;
+    if (effect.takesSnapshot) this.snapshot = state;
+  }
+}
+
+type Bug = "none" | "restores without its position" | "appends without progress" | "keeps outputs of a replay";
+
+/** Runs one pipeline that counts and draws lots, with failures and crashes at every effect, until all input is through. */
+function simulate(seed: number, bug: Bug): ModelPartition {
+  const { next: random } = seededRandom(seed);
+  const log = new ModelPartition();
+  let end = 0;
+  const produce = (count: number) => {
+    for (let n = 0; n < count; n += 1) log.inputs.push(position(5 + Math.floor(end / 40), end++));
+  };
+  let state = initialOutbox();
+  let memory = 0;
+  let read: readonly Position[] = [];
+  let steps = 0;
+  const isStateSmall = random() < 0.5;
+  let queue: OutboxMessage[] = [{ kind: "begin" }];
+  const crash = () => {
+    state = initialOutbox();
+    memory = 0;
+    queue = [{ kind: "begin" }];
+  };
+  const perform = (effect: OutboxEffect): OutboxMessage | undefined => {
+    switch (effect.kind) {
+      case "open": {
+        memory = log.snapshot;
+        const progress =
+          bug === "restores without its position"
+            ? { ...log.progress, snapshotAt: log.progress.covered }
+            : log.progress;
+        return { kind: "opened", progress, last: log.last() };
+      }
+      case "read": {
+        const from = log.inputs.findIndex((at) => comparePositions(at, effect.after) > 0);
+        read = from < 0 ? [] : log.inputs.slice(from, from + 1 + Math.floor(random() * 7));
+        return { kind: "read_records", end: read.at(-1) };
+      }
+      case "run": {
+        const outputs = read.flatMap((at): OutboxOutput[] => {
+          memory += 1;
+          const count = Math.floor(random() * 3);
+          return Array.from({ length: count }, (_, index) => ({
+            sequence: [at.epoch, at.offset, index],
+            event: { seen: memory, label: random() },
+          }));
+        });
+        return { kind: "ran", end: read.at(-1) as Position, inputs: read.length, outputs, isStateSmall };
+      }
+      case "append":
+        log.append(bug === "appends without progress" ? { ...effect, progress: log.progress } : effect, memory);
+        return { kind: "appended" };
+      case "forget_state":
+        memory = 0;
+        return undefined;
+      case "wait":
+        return { kind: "retry_due" };
+      case "report":
+        return undefined;
+    }
+  };
+  produce(20);
+  while (steps < 2_000) {
+    steps += 1;
+    if (log.inputs.length < 150 && random() < 0.3) {
+      produce(Math.floor(random() * 10));
+      queue.push({ kind: "advanced" });
+    }
+    const message = queue.shift();
+    if (message === undefined) {
+      if (log.inputs.length >= 150) break;
+      continue;
+    }
+    const stepped = bug === "keeps outputs of a replay" && message.kind === "ran" ? forget(state) : state;
+    const [next, effects] = stepOutbox(stepped, message);
+    state = next;
+    for (const effect of effects) {
+      const fault = steps < 1_500 ? random() : 1;
+      if (fault < 0.02) {
+        crash(); // before the effect
+        break;
+      }
+      const answer = perform(effect);
+      if (fault < 0.04) {
+        crash(); // after it, its answer lost
+        break;
+      }
+      const isCall = effect.kind === "append" || effect.kind === "read" || effect.kind === "open";
+      if (fault < 0.08 && isCall) queue.push({ kind: "failed", reason: "the answer was lost", random: random() });
+      else if (answer !== undefined) queue.push(answer);
+    }
+  }
+  return log;
+}
+
+function forget(state: ReturnType<typeof initialOutbox>): ReturnType<typeof initialOutbox> {
+  return { ...state, covered: undefined };
+}
+
+/** What is wrong with a finished outbox, or undefined. */
+function fault(log: ModelPartition): string | undefined {
+  for (const [index, { sequence, event }] of log.outputs.entries()) {
+    const before = log.outputs[index - 1];
+    if (before !== undefined && compareSequences(before.sequence, sequence) >= 0) return `order at ${sequence}`;
+    const input = log.inputs.findIndex((at) => at.epoch === sequence[0] && at.offset === sequence[1]);
+    if (event.seen !== input + 1) return `state at ${sequence}: ${event.seen}, not ${input + 1}`;
+    if (sequence[2] > 0 && before?.sequence[1] !== sequence[1]) return `half an input at ${sequence}`;
+  }
+  if (comparePositions(log.progress.covered, log.inputs.at(-1)) < 0 && log.outputs.length < 50)
+    return "input left behind";
+  return undefined;
+}
+
+test("each input is computed once, with the state of all inputs before it, whatever crashes and fails", () => {
+  let outputs = 0;
+  for (let seed = 0; seed < 400; seed += 1) {
+    const log = simulate(seed, "none");
+    assert.is(fault(log), undefined, `seed ${seed}`);
+    outputs += log.outputs.length;
+  }
+  assert.ok(outputs > 400 * 100);
+});
+
+for (const bug of ["restores without its position", "appends without progress", "keeps outputs of a replay"] as const) {
+  test(`a machine that ${bug} is caught`, () => {
+    let caughtAt: number | undefined;
+    for (let seed = 0; seed < 500 && caughtAt === undefined; seed += 1) {
+      try {
+        if (fault(simulate(seed, bug)) !== undefined) caughtAt = seed;
+      } catch (error) {
+        if (!(error instanceof Refused)) throw error;
+        caughtAt = seed;
+      }
+    }
+    assert.ok(caughtAt !== undefined, "not caught within 500 seeds");
+  });
+}
+
+test("an input that lost its tail drops the state computed from it and runs what is left again", () => {
+  const [state] = stepOutbox(initialOutbox(), { kind: "begin" });
+  stepOutbox(state, {
+    kind: "opened",
+    progress: { covered: position(5, 20), snapshotAt: position(5, 20) },
+    last: [5, 20, 0],
+  });
+  const [, effects] = stepOutbox(state, { kind: "read_truncated", divergence: 10, resume: position(5, 9) });
+  assert.equal(
+    effects.map((effect) => effect.kind),
+    ["report", "forget_state", "read"],
+  );
+  assert.equal(state.covered, position(5, 9));
+  const read = effects.find((effect) => effect.kind === "read");
+  assert.is(read?.kind === "read" ? read.after : "none", undefined);
+});
+
+test.run();

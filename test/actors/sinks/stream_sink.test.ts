@@ -1,0 +1,159 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import type { SinkBatch, SinkContext } from "../../../actors/sinks/sink.ts";
+import { streamSink } from "../../../actors/sinks/stream_sink.ts";
+import { type FakeCheckpoint, fakeCheckpoint, fakeSinkContext, sinkBatch } from "../../support/fake_sink_context.ts";
+import { eventually, runningNode, type TestNode } from "../../support/running_node.ts";
+
+const DERIVED = `
+log: { type: memory }
+streams:
+  derived:
+    partitions: 3
+    durability: memory
+    schema: { type: object, properties: { at: { type: number, maximum: 1000 } } }
+`;
+
+interface Stored {
+  readonly event: { readonly at: number };
+  readonly sequence: readonly number[];
+  readonly producerId: string;
+  readonly traceparent?: string;
+}
+
+async function storedIn(node: TestNode, stream = "derived", partitions = 3): Promise<readonly Stored[]> {
+  const all: Stored[] = [];
+  for (let partition = 0; partition < partitions; partition += 1) {
+    const path = `/v1/streams/${stream}/partitions/${partition}/records?limit=1000`;
+    all.push(...((await (await fetch(`${node.address}${path}`)).json()) as { records: Stored[] }).records);
+  }
+  return all;
+}
+
+const contextOf = (node: TestNode, store: FakeCheckpoint, owner: number): SinkContext => ({
+  ...fakeSinkContext(store, owner),
+  name: "derive",
+  connect: node.connectWithEpoch,
+});
+
+const open = (node: TestNode, store: FakeCheckpoint, owner: number) =>
+  streamSink.open({ stream: "derived" }, contextOf(node, store, owner));
+
+const ascending = (numbers: readonly number[]) => [...numbers].sort((left, right) => left - right);
+
+test("what a crash makes it write twice is in the stream once, each record with the place it came from", async () => {
+  const node = await runningNode(DERIVED);
+  const store = fakeCheckpoint();
+  const first = await open(node, store, 5);
+  assert.is((await first.write(sinkBatch(5, 0, 9))).kind, "written");
+  store.fault = () => {
+    throw new Error("killed before its position was stored");
+  };
+  const failed = await first.write(sinkBatch(5, 10, 19)).then(
+    () => "written",
+    (error: Error) => error.message,
+  );
+  assert.is(failed, "killed before its position was stored");
+  store.fault = undefined;
+  const second = await open(node, store, 6);
+  assert.equal(await second.position(), { epoch: 5, offset: 9 });
+  assert.is((await second.write(sinkBatch(5, 10, 24))).kind, "written");
+  const stored = await storedIn(node);
+  assert.equal(ascending(stored.map(({ event }) => event.at)), ascending(Array.from({ length: 25 }, (_, at) => at)));
+  for (const { event, sequence, producerId } of stored) {
+    assert.equal(sequence, [5, event.at, 0]);
+    assert.is(producerId, "pipeline/derive/readings/0");
+  }
+  await Promise.all([first.close(), second.close()]);
+  await node.end();
+});
+
+test("an owner that wakes up after another has opened the sink can append to no partition", async () => {
+  const node = await runningNode(DERIVED);
+  const store = fakeCheckpoint();
+  const old = await open(node, store, 5);
+  await old.write(sinkBatch(5, 0, 4));
+  const next = await open(node, store, 6);
+  // Far apart, so that each goes to another partition: also those that the new owner has not written to.
+  const late: SinkBatch = {
+    ...sinkBatch(5, 5, 5),
+    records: [5, 5_000, 10_000].map((offset) => ({
+      ...(sinkBatch(5, offset, offset).records[0] as SinkBatch["records"][number]),
+      event: { at: 999 },
+    })),
+  };
+  assert.equal(await old.write(late), { kind: "fenced", fence: 5 });
+  assert.is((await next.write(sinkBatch(5, 5, 6))).kind, "written");
+  assert.equal(ascending((await storedIn(node)).map(({ event }) => event.at)), [0, 1, 2, 3, 4, 5, 6]);
+  const again = await open(node, store, 5);
+  assert.is((await again.write(sinkBatch(5, 7, 7))).kind, "fenced");
+  await Promise.all([old.close(), next.close(), again.close()]);
+  await node.end();
+});
+
+test("records of a later entry epoch follow those of an earlier one, however low their offsets", async () => {
+  const node = await runningNode(DERIVED);
+  const store = fakeCheckpoint();
+  const sink = await open(node, store, 5);
+  await sink.write(sinkBatch(5, 100, 109));
+  const after = await open(node, store, 6);
+  await after.write(sinkBatch(6, 100, 104));
+  const stored = await storedIn(node);
+  assert.is(stored.filter(({ sequence }) => sequence[0] === 6).length, 5);
+  await Promise.all([sink.close(), after.close()]);
+  await node.end();
+});
+
+test("a record that the target's schema refuses is named, and the rest is written once", async () => {
+  const node = await runningNode(DERIVED);
+  const sink = await open(node, fakeCheckpoint(), 5);
+  const batch = sinkBatch(5, 0, 3);
+  const records = batch.records.map((record, at) => (at === 2 ? { ...record, event: { at: 5_000 } } : record));
+  const outcome = await sink.write({ ...batch, records });
+  assert.equal(outcome, {
+    kind: "rejected",
+    records: [{ at: 2, code: "SCHEMA_VIOLATION", reason: "/at: must be <= 1000" }],
+  });
+  const rest = records.filter((_record, at) => at !== 2);
+  assert.is((await sink.write({ ...batch, records: rest })).kind, "written");
+  assert.equal(ascending((await storedIn(node)).map(({ event }) => event.at)), [0, 1, 3]);
+  await sink.close();
+  await node.end();
+});
+
+const PIPELINE = `
+log: { type: lmdb }
+streams: { orders: { partitions: 2, key: /n }, large: { partitions: 3, key: /n } }
+pipelines: { pick: { from: orders, steps: [{ filter: "event.n % 2 == 0" }], to: [derive] } }
+sinks: { derive: { type: stream, stream: large } }
+`;
+
+test("a pipeline fills a derived stream, over restarts of the node, with the trace of its input", async () => {
+  const empty = await runningNode("log: { type: memory }\nstreams: {}\n");
+  await empty.stop(5_000);
+  for (const life of [0, 1, 2]) {
+    const node = await runningNode(PIPELINE, { folder: empty.folder });
+    const producer = node.producer({ producerId: "p", stream: "orders" });
+    const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    for (let n = 0; n < 100; n += 1) await producer.send({ n: life * 100 + n }, { traceparent });
+    await producer.close();
+    const wanted = (life + 1) * 50;
+    const stored = await eventually(async () => {
+      const found = await storedIn(node, "large");
+      return found.length >= wanted ? found : undefined;
+    });
+    const expected = Array.from({ length: wanted }, (_, index) => index * 2);
+    assert.equal(ascending(stored.map(({ event }) => Number((event as unknown as { n: number }).n))), expected);
+    assert.ok(stored.every((record) => record.traceparent === traceparent));
+    assert.equal(await node.stop(10_000), []);
+  }
+});
+
+test("a derived stream that is not declared, or leads back to its input, is refused", async () => {
+  const misspelt = await runningNode(PIPELINE.replace("stream: large", "stream: larg")).catch((error: Error) => error);
+  assert.match(String(misspelt), /did you mean large\?/);
+  const loop = await runningNode(PIPELINE.replace("stream: large", "stream: orders")).catch((error: Error) => error);
+  assert.match(String(loop), /leads back to itself/);
+});
+
+test.run();
