@@ -1,9 +1,16 @@
 #!/usr/bin/env node
 /** The command `headrace`: what a person runs. Each command lives in a file of its own under `commands/`. */
 import { loadDriver } from "../deps.ts";
+import { addBackup } from "./commands/backup.ts";
+import { addDoctor } from "./commands/doctor.ts";
+import { addInspect } from "./commands/inspect.ts";
+import { addLint } from "./commands/lint.ts";
 import { addProduce } from "./commands/produce.ts";
+import { addReplay } from "./commands/replay.ts";
+import { addRestore } from "./commands/restore.ts";
 import { addStreams } from "./commands/streams.ts";
 import { addTail } from "./commands/tail.ts";
+import { addTest } from "./commands/test.ts";
 import { addUp } from "./commands/up.ts";
 import { EXIT, exitCodeOf, explain } from "./console/exit_codes.ts";
 import { endWithReader } from "./console/output.ts";
@@ -15,7 +22,20 @@ const program = new Command("headrace")
   .configureHelp({ sortSubcommands: true })
   .addHelpText("after", "\nWithout a command a node is started (up). Exit codes: docs/operations.md")
   .exitOverride((error) => process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage));
-for (const add of [addUp, addProduce, addTail, addStreams]) add(program);
+for (const add of [
+  addUp,
+  addProduce,
+  addTail,
+  addStreams,
+  addLint,
+  addTest,
+  addReplay,
+  addInspect,
+  addDoctor,
+  addBackup,
+  addRestore,
+])
+  add(program);
 
 endWithReader();
 try {

@@ -54,12 +54,16 @@ export async function loadConfiguration(file: string, kinds: KnownKinds): Promis
   );
 }
 
-/** @param folder where relative paths of schema files begin */
-export async function checkConfiguration(text: string, folder: string, kinds: KnownKinds): Promise<Loaded> {
+/** A YAML text read and held against its schema, with the lines of its places. */
+export type ReadYaml =
+  | { readonly kind: "read"; readonly value: Options; readonly lineAt: LineAt }
+  | { readonly kind: "refused"; readonly problems: readonly Problem[] };
+
+export async function readYaml(text: string, schema: Options): Promise<ReadYaml> {
   const yaml = await loadDriver("yaml");
   const lines: LineCounter = new yaml.LineCounter();
   const document: Document = yaml.parseDocument(text, { lineCounter: lines, uniqueKeys: true });
-  const at = (path: readonly (string | number)[]): number => lineOf(document, lines, path);
+  const lineAt: LineAt = (path) => lineOf(document, lines, path);
   const syntax = document.errors.map(
     (error): Problem => ({
       line: error.linePos?.[0].line ?? 0,
@@ -69,10 +73,17 @@ export async function checkConfiguration(text: string, folder: string, kinds: Kn
   );
   if (syntax.length > 0) return { kind: "refused", problems: syntax };
   const value = (document.toJS() ?? {}) as Options;
-  const problems = await schemaProblems(CONFIGURATION_SCHEMA, value, [], at);
-  if (problems.length > 0) return { kind: "refused", problems };
-  const raw = value as unknown as Raw;
-  problems.push(...referenceProblems(raw, kinds, at), ...(await optionProblems(raw, kinds, at)));
+  const problems = await schemaProblems(schema, value, [], lineAt);
+  return problems.length > 0 ? { kind: "refused", problems } : { kind: "read", value, lineAt };
+}
+
+/** @param folder where relative paths of schema files begin */
+export async function checkConfiguration(text: string, folder: string, kinds: KnownKinds): Promise<Loaded> {
+  const read = await readYaml(text, CONFIGURATION_SCHEMA);
+  if (read.kind === "refused") return read;
+  const { lineAt: at } = read;
+  const raw = read.value as unknown as Raw;
+  const problems = [...referenceProblems(raw, kinds, at), ...(await optionProblems(raw, kinds, at))];
   const schemas = await readSchemaFiles(raw, folder, problems, at);
   if (problems.length > 0) return { kind: "refused", problems };
   return { kind: "loaded", configuration: complete(raw, schemas, folder) };
@@ -87,7 +98,8 @@ type Raw = {
   readonly sinks?: Readonly<Record<string, Options>>;
 };
 
-type LineAt = (path: readonly (string | number)[]) => number;
+/** The 1-based line of a place, or of the nearest one around it. */
+export type LineAt = (path: readonly (string | number)[]) => number;
 
 function lineOf(document: Document, lines: LineCounter, path: readonly (string | number)[]): number {
   for (let length = path.length; length >= 0; length -= 1) {

@@ -12,6 +12,8 @@ export interface DeliveryStanding {
   readonly state: DeliveryState;
   /** Why it is being tried again. */
   readonly reason?: string;
+  /** Of the next record to deliver: what lies before it is in the sink, or was filtered or set aside. */
+  readonly nextOffset: number;
   /** Records committed and not yet delivered. */
   readonly lagRecords: number;
   readonly deliveredRecords: number;
@@ -82,6 +84,7 @@ export class DeliveryBoard {
         stream: feed.partition.stream,
         partition: feed.partition.partition,
         state,
+        nextOffset,
         lagRecords: Math.max(0, feed.committedOffset("records") - nextOffset),
         deliveredRecords,
         deadLetters,

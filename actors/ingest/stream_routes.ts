@@ -43,8 +43,10 @@ export function mountStreamRoutes(server: FastifyInstance, options: StreamRoutes
       const partition = wholeNumber("partition", request.params.partition, 0);
       refuseForbidden(options.permissionsOf(request), stream);
       const feed = feedOf(directory, stream, partition);
-      const { from = "0", limit = "100", channel = "records" } = request.query;
-      return readRecords(feed, asChannel(channel), from, wholeNumber("limit", limit, 1, RECORDS_MAX));
+      const { from = "0", fromTimeMs, limit = "100", channel: name = "records" } = request.query;
+      const channel = asChannel(name);
+      const begin = fromTimeMs === undefined ? from : await offsetAtTime(feed, channel, fromTimeMs);
+      return readRecords(feed, channel, begin, wholeNumber("limit", limit, 1, RECORDS_MAX));
     },
   );
 }
@@ -67,6 +69,12 @@ function describeStream(directory: StreamDirectory, name: string) {
     };
   });
   return { name, ...description, partitions };
+}
+
+/** Of the first record appended at or after a time. */
+async function offsetAtTime(feed: PartitionFeed, channel: Channel, timeMs: string): Promise<string> {
+  const before = await feed.seek(channel, wholeNumber("fromTimeMs", timeMs, 0));
+  return before === undefined ? "earliest" : String(before.offset + 1);
 }
 
 async function readRecords(feed: PartitionFeed, channel: Channel, from: string, limit: number) {

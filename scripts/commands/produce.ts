@@ -6,27 +6,26 @@ import { randomUUID } from "node:crypto";
 import { createReadStream, type ReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import type { Command } from "commander";
-import { errorFromCode, type HeadraceError, UnavailableError } from "../../protocols/errors.ts";
-import { compareSequences, keyOf, type Producer, parsePointer, partitionOfKey } from "../../protocols/mod.ts";
-import type { RejectedEvent, SendOptions } from "../../protocols/producer.ts";
-import type { Sequence } from "../../protocols/sequence.ts";
+import type { HeadraceError } from "../../protocols/errors.ts";
+import {
+  compareSequences,
+  keyOf,
+  type Producer,
+  parsePointer,
+  partitionOfKey,
+  type SendOptions,
+  type Sequence,
+} from "../../protocols/mod.ts";
 import { duration, oneOf, wholeNumber } from "../console/arguments.ts";
 import { EXIT, fileError, UsageError } from "../console/exit_codes.ts";
 import { addNodeOptions, type NodeClient, type NodeOptions, nodeClient } from "../console/node_client.ts";
 import { interruption, print, printJson, remark } from "../console/output.ts";
 import { startProgress } from "../console/progress.ts";
+import { type Reachability, watchReachability } from "../console/reachability.ts";
 import { formatOfFile, INPUT_FORMATS, type InputEvent, type InputFormat, readInput } from "../console/read_input.ts";
+import { listRejections, type Rejections } from "../console/rejections.ts";
 
 const CLOSE_WITHIN_MS = 10_000;
-/** Refusals that concern every event alike: there is no use in going on. */
-const FINAL_CODES: ReadonlySet<string> = new Set([
-  "UNKNOWN_STREAM",
-  "UNKNOWN_PARTITION",
-  "UNKNOWN_SCHEMA_VERSION",
-  "UNAUTHENTICATED",
-  "FORBIDDEN",
-]);
-
 interface ProduceOptions extends NodeOptions {
   readonly format?: string;
   readonly text?: boolean;
@@ -78,10 +77,7 @@ Examples:
 
 interface Counts {
   read: number;
-  rejected: number;
   inDoubt: number;
-  /** Refused for what has nothing to do with the event: not in the log, and not set aside. */
-  refused: number;
   /** Found to be stored by an earlier run. */
   skipped: number;
 }
@@ -92,7 +88,7 @@ async function produce(stream: string, files: readonly string[], options: Produc
   const route = await routing(client, stream, files, options);
   await client.get("/v1/streams");
   const interrupted = interruption();
-  const counts: Counts = { read: 0, rejected: 0, inDoubt: 0, refused: 0, skipped: 0 };
+  const counts: Counts = { read: 0, inDoubt: 0, skipped: 0 };
   const ending = new AbortController();
   let failure: HeadraceError | undefined;
   const fail = (error: HeadraceError) => {
@@ -100,8 +96,9 @@ async function produce(stream: string, files: readonly string[], options: Produc
     ending.abort();
   };
   interrupted.addEventListener("abort", () => ending.abort());
-  const watch = reachability(client.address, duration("--give-up", options.giveUp), fail);
-  const list = rejectionLister(options, counts, fail);
+  const watch = watchReachability(client.address, duration("--give-up", options.giveUp), fail);
+  const isJson = options.json === true;
+  const rejections = listRejections(wholeNumber("--show-rejected", options.showRejected), isJson, fail);
   const producer = client.producer(
     {
       producerId: options.producer ?? `cli-${randomUUID()}`,
@@ -109,7 +106,7 @@ async function produce(stream: string, files: readonly string[], options: Produc
       ...(options.schemaVersion === undefined
         ? {}
         : { schemaVersion: wholeNumber("--schema-version", options.schemaVersion, 1) }),
-      onRejected: list.onRejected,
+      onRejected: rejections.onRejected,
       onInDoubt: (events, error) => {
         counts.inDoubt += events.length;
         if (error.code === "PRODUCER_FENCED") fail(error);
@@ -120,19 +117,19 @@ async function produce(stream: string, files: readonly string[], options: Produc
   );
   const startedAtMs = performance.now();
   try {
-    await sendAll(producer, inputs, { route, counts, list, stream, options, signal: ending.signal, watch });
+    await sendAll(producer, inputs, { route, counts, rejections, stream, options, signal: ending.signal, watch });
   } catch (error) {
     if (!ending.signal.aborted) throw error;
   } finally {
     await producer.close({ timeoutMs: failure === undefined ? CLOSE_WITHIN_MS : 0 });
     watch.stop();
   }
-  await list.flush();
-  await report(stream, counts, performance.now() - startedAtMs, options.json === true);
+  await rejections.tell();
+  await report(stream, counts, rejections, performance.now() - startedAtMs, isJson);
   if (failure !== undefined) throw failure;
   if (interrupted.aborted) return EXIT.interrupted;
   if (counts.inDoubt > 0) return EXIT.leftUndone;
-  return counts.rejected > 0 ? EXIT.data : EXIT.ok;
+  return rejections.count > 0 ? EXIT.data : EXIT.ok;
 }
 
 // Input ---------------------------------------------------------------------------------------------------------------
@@ -214,15 +211,15 @@ async function routing(
 interface Sending {
   readonly route: Route;
   readonly counts: Counts;
-  readonly list: RejectionLister;
+  readonly rejections: Rejections;
   readonly stream: string;
   readonly options: ProduceOptions;
   readonly signal: AbortSignal;
-  readonly watch: { readonly whenReached: Promise<void> };
+  readonly watch: Reachability;
 }
 
 async function sendAll(producer: Producer, inputs: readonly Input[], sending: Sending): Promise<void> {
-  const { counts, list, signal } = sending;
+  const { counts, rejections, signal } = sending;
   const sizes = inputs.map((input) => input.sizeBytes);
   const total = sizes.reduce<number | undefined>(
     (sum, size) => (sum === undefined || size === undefined ? undefined : sum + size),
@@ -247,7 +244,8 @@ async function sendAll(producer: Producer, inputs: readonly Input[], sending: Se
         counts.read += 1;
         if (options === "stored") counts.skipped += 1;
         else {
-          list.remember(event, { file: input.name, line });
+          const { name: file } = input;
+          rejections.remember(event, { text: `${file}:${line}`, fields: { file, line } });
           await producer.send(event, { ...options, signal });
         }
         if (counts.read % 256 === 0) progress.update(readBytes, counts.read);
@@ -279,86 +277,17 @@ async function* untilAbortedEach<Value>(values: AsyncIterable<Value>, signal: Ab
   }
 }
 
-/** Says that the node can not be reached, once for each outage, and gives up after `giveUpMs` of one. */
-function reachability(address: string, giveUpMs: number, fail: (error: HeadraceError) => void) {
-  let timer: NodeJS.Timeout | undefined;
-  let reached = () => {};
-  const whenReached = new Promise<void>((resolve) => {
-    reached = resolve;
-  });
-  const stop = () => {
-    clearTimeout(timer);
-    timer = undefined;
-  };
-  return {
-    whenReached,
-    stop,
-    onWelcome: () => {
-      stop();
-      reached();
-    },
-    onTrouble: (error: Error) => {
-      if (timer !== undefined) return;
-      remark(`${error.message}: trying again for ${giveUpMs / 1_000} s`);
-      timer = setTimeout(() => {
-        fail(
-          new UnavailableError(
-            "CONNECTION_LOST",
-            `Cannot go on as ${address} must answer within ${giveUpMs} ms: ${error.message}`,
-          ),
-        );
-      }, giveUpMs);
-    },
-  };
-}
-
 // Telling -------------------------------------------------------------------------------------------------------------
 
-interface InputPlace {
-  readonly file: string;
-  readonly line: number;
-}
-
-interface RejectionLister {
-  remember(event: InputEvent["event"], place: InputPlace): void;
-  readonly onRejected: (rejected: RejectedEvent) => void;
-  /** Tells what was listed, once the progress bar is out of the way. */
-  flush(): Promise<void>;
-}
-
-function rejectionLister(
-  options: ProduceOptions,
+async function report(
+  stream: string,
   counts: Counts,
-  fail: (error: HeadraceError) => void,
-): RejectionLister {
-  const most = wholeNumber("--show-rejected", options.showRejected);
-  const places = new WeakMap<object, InputPlace>();
-  const listed: (InputPlace & { readonly code: string; readonly path: string; readonly reason: string })[] = [];
-  return {
-    remember: (event, place) => places.set(event, place),
-    onRejected: ({ event, code, path, reason }) => {
-      if (FINAL_CODES.has(code)) {
-        counts.refused += 1;
-        return fail(errorFromCode(code, reason));
-      }
-      counts.rejected += 1;
-      if (listed.length >= most) return;
-      const { file, line } = places.get(event) ?? { file: "", line: 0 };
-      listed.push({ file, line, code, path, reason });
-    },
-    flush: async () => {
-      for (const one of listed) {
-        if (options.json === true) await printJson({ kind: "rejected", ...one });
-        else process.stderr.write(`${one.file}:${one.line}: ${one.code} at ${one.path || "/"}: ${one.reason}\n`);
-      }
-      const more = counts.rejected - listed.length;
-      if (more > 0 && options.json !== true) process.stderr.write(`and ${more} more rejected\n`);
-    },
-  };
-}
-
-async function report(stream: string, counts: Counts, tookMs: number, isJson: boolean): Promise<void> {
-  const { read, rejected, inDoubt, refused, skipped } = counts;
+  rejections: Rejections,
+  tookMs: number,
+  isJson: boolean,
+): Promise<void> {
+  const { read, inDoubt, skipped } = counts;
+  const { count: rejected, refused } = rejections;
   const accepted = read - rejected - inDoubt - refused - skipped;
   const eventsPerSecond = Math.round((accepted * 1_000) / Math.max(1, tookMs));
   if (isJson) {

@@ -1,0 +1,43 @@
+/** `headrace lint`: what is wrong with a configuration, all of it, without starting anything. */
+import type { Command } from "commander";
+import { checkFile, DEFAULT_CONFIGURATION } from "../console/check_file.ts";
+import { EXIT } from "../console/exit_codes.ts";
+import { print, printJson } from "../console/output.ts";
+
+interface LintOptions {
+  readonly json?: boolean;
+}
+
+export function addLint(program: Command): void {
+  program
+    .command("lint")
+    .description("Check a configuration without starting anything.")
+    .argument("[file]", "file to check", DEFAULT_CONFIGURATION)
+    .option("--json", "print one line of JSON for each problem")
+    .addHelpText(
+      "after",
+      `
+Checks keys, names and options, compiles schemas and expressions, and loads the modules of call steps. A problem is
+told as file:line, place, reason and, for an unknown word, the nearest known one; the exit code is then 78.
+
+Examples:
+  headrace lint
+  headrace lint production.yaml --json`,
+    )
+    .action(async (file: string, options: LintOptions) => {
+      process.exitCode = await lint(file, options);
+    });
+}
+
+async function lint(file: string, options: LintOptions): Promise<number> {
+  const checked = await checkFile(file);
+  const problems = checked.kind === "refused" ? checked.problems : [];
+  if (options.json === true) {
+    for (const problem of problems) await printJson({ kind: "problem", file, ...problem });
+    await printJson({ kind: "summary", file, problems: problems.length });
+  } else {
+    for (const { line, path, reason } of problems) await print(`${file}:${line}: ${path}: ${reason}`);
+    if (problems.length === 0) await print(`${file}: no problems`);
+  }
+  return problems.length === 0 ? EXIT.ok : EXIT.configuration;
+}

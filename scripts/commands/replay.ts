@@ -1,0 +1,272 @@
+/**
+ * `headrace replay`: sends a range of records, or what was set aside, into a stream again. Each replay is a producer of its
+ * own whose sequences are the positions of what it reads: running it twice writes nothing twice (E3, E16).
+ */
+import type { Command } from "commander";
+import type { HeadraceError } from "../../protocols/errors.ts";
+import { decodeSlice } from "../../protocols/event_codec.ts";
+import {
+  compareSequences,
+  type Event,
+  keyOf,
+  type Producer,
+  parsePointer,
+  partitionOfKey,
+  type Sequence,
+} from "../../protocols/mod.ts";
+import { duration, type Place, place, wholeNumber } from "../console/arguments.ts";
+import { EXIT, UsageError } from "../console/exit_codes.ts";
+import {
+  addNodeOptions,
+  type NodeClient,
+  type NodeOptions,
+  nodeClient,
+  type StreamStanding,
+} from "../console/node_client.ts";
+import { interruption, print, printJson } from "../console/output.ts";
+import { type Progress, startProgress } from "../console/progress.ts";
+import { type Reachability, watchReachability } from "../console/reachability.ts";
+import { boundsOf, type Range, type RangeRecord, readRange } from "../console/read_range.ts";
+import { listRejections, type Rejections } from "../console/rejections.ts";
+
+const CLOSE_WITHIN_MS = 10_000;
+const PRODUCER_ID_LENGTH_MAX = 240;
+
+interface ReplayOptions extends NodeOptions {
+  readonly intoStream: string;
+  readonly from: string;
+  readonly to: string;
+  readonly partition?: readonly string[];
+  readonly rejected?: boolean;
+  readonly deadLetters?: string;
+  readonly name?: string;
+  readonly dryRun?: boolean;
+  readonly showRejected: string;
+  readonly giveUp: string;
+  readonly json?: boolean;
+}
+
+export function addReplay(program: Command): void {
+  addNodeOptions(
+    program
+      .command("replay")
+      .description("Send a range of a stream, or what was set aside, into a stream again.")
+      .argument("<stream>", "stream to read"),
+  )
+    .requiredOption("--into-stream <stream>", "stream to send to")
+    .option("--from <place>", "first record: earliest, an offset, a time, or how long ago", "earliest")
+    .option("--to <place>", "end, not included: an offset, a time, how long ago, or latest: the end seen now", "latest")
+    .option("--partition <n...>", "partitions to read (default: all)")
+    .option("--rejected", "read the events that validation set aside, as they were sent")
+    .option("--dead-letters <sink>", "read the records that a sink set aside")
+    .option("--name <name>", "name of the replay (default: made of the stream, the place it begins at and the target)")
+    .option("--dry-run", "count what would be sent, and send nothing")
+    .option("--show-rejected <n>", "rejected events to list", "10")
+    .option("--give-up <duration>", "end when no node could be reached for so long", "30s")
+    .option("--json", "print what came of it as lines of JSON")
+    .addHelpText(
+      "after",
+      `
+A replay of the same name is one producer: run it again, after a break or by mistake, and nothing is written twice within
+the target's dedupe window (24 h by default). A relative time makes a new replay each time. To send the same records once
+more on purpose, give another --name. Events go to the partition of the target's key; without a key, order within a
+partition is kept.
+
+Examples:
+  headrace replay orders --from 2026-11-23T10:00:00Z --to 2026-11-23T11:00:00Z --into-stream orders_again
+  headrace replay orders --dead-letters warehouse --into-stream orders_retry --dry-run
+  headrace replay orders --rejected --into-stream orders`,
+    )
+    .action(async (stream: string, options: ReplayOptions) => {
+      process.exitCode = await replay(stream, options);
+    });
+}
+
+/** All that one run knows of itself. */
+interface Run {
+  readonly client: NodeClient;
+  readonly target: StreamStanding;
+  readonly name: string;
+  readonly isDryRun: boolean;
+  readonly signal: AbortSignal;
+  readonly watch: Reachability;
+  readonly rejections: Rejections;
+  readonly progress: Progress;
+  readonly counts: { read: number; unreadable: number; alreadyStored: number; inDoubt: number };
+}
+
+async function replay(stream: string, options: ReplayOptions): Promise<number> {
+  const client = await nodeClient(options);
+  const ranges = await rangesOf(client, stream, options);
+  const isJson = options.json === true;
+  const interrupted = interruption();
+  const ending = new AbortController();
+  interrupted.addEventListener("abort", () => ending.abort());
+  let failure: HeadraceError | undefined;
+  const fail = (error: HeadraceError) => {
+    failure ??= error;
+    ending.abort();
+  };
+  const total = await totalOf(client, ranges);
+  const run: Run = {
+    client,
+    target: await client.stream(options.intoStream),
+    name: options.name ?? nameOf(ranges[0], options.intoStream),
+    isDryRun: options.dryRun === true,
+    signal: ending.signal,
+    watch: watchReachability(client.address, duration("--give-up", options.giveUp), fail),
+    rejections: listRejections(wholeNumber("--show-rejected", options.showRejected), isJson, fail),
+    progress: await startProgress({ label: "replay", total, unit: "events", isSilent: isJson }),
+    counts: { read: 0, unreadable: 0, alreadyStored: 0, inDoubt: 0 },
+  };
+  try {
+    for (const range of ranges) await replayPartition(range, run);
+  } catch (error) {
+    if (!ending.signal.aborted) throw error;
+  } finally {
+    run.progress.stop();
+    run.watch.stop();
+  }
+  await run.rejections.tell();
+  await report(stream, options, run);
+  if (failure !== undefined) throw failure;
+  if (interrupted.aborted) return EXIT.interrupted;
+  if (run.counts.inDoubt > 0) return EXIT.leftUndone;
+  return run.rejections.count + run.counts.unreadable > 0 ? EXIT.data : EXIT.ok;
+}
+
+async function rangesOf(client: NodeClient, stream: string, options: ReplayOptions): Promise<readonly Range[]> {
+  if (options.rejected === true && options.deadLetters !== undefined) {
+    throw new UsageError("Cannot replay both --rejected and --dead-letters at once");
+  }
+  const nowMs = Date.now();
+  const from = place("--from", options.from, nowMs);
+  const to = place("--to", options.to, nowMs);
+  if (from === "latest" || to === "earliest") throw new UsageError("Cannot replay as --from must lie before --to");
+  const { partitions } = await client.stream(stream);
+  const wanted = options.partition?.map((text) => wholeNumber("--partition", text));
+  const beyond = wanted?.find((partition) => partition >= partitions.length);
+  if (beyond !== undefined) {
+    throw new UsageError(`Cannot read partition ${beyond} as ${stream} has ${partitions.length}, numbered from 0`);
+  }
+  const letters = options.deadLetters === undefined ? "records" : `dead_letters/${options.deadLetters}`;
+  const channel = options.rejected === true ? "rejected" : letters;
+  return (wanted ?? partitions.map(({ partition }) => partition)).map((partition) => {
+    return { stream, partition, channel, from, to };
+  });
+}
+
+async function totalOf(client: NodeClient, ranges: readonly Range[]): Promise<number> {
+  let total = 0;
+  for (const range of ranges) {
+    const { firstOffset, endOffset } = await boundsOf(client, range);
+    total += endOffset - firstOffset;
+  }
+  return total;
+}
+
+const placeText = (at: Place): string => {
+  if (typeof at === "string") return at;
+  return "offset" in at ? String(at.offset) : new Date(at.timeMs).toISOString();
+};
+
+/** By where it begins, not where it ends: a longer replay from the same place goes on where a shorter one ended. */
+function nameOf(range: Range | undefined, into: string): string {
+  if (range === undefined) return `replay/${into}`;
+  return `replay/${range.stream}/${range.channel}/${placeText(range.from)}/${into}`.slice(0, PRODUCER_ID_LENGTH_MAX);
+}
+
+async function replayPartition(range: Range, run: Run): Promise<void> {
+  const { counts, signal, watch, progress } = run;
+  const sender = run.isDryRun ? undefined : await openSender(range, run);
+  try {
+    const records = readRange(run.client, range, { signal, onTrouble: watch.onTrouble });
+    for await (const record of records) {
+      counts.read += 1;
+      progress.update(counts.read, counts.read);
+      const event = range.channel === "records" ? record.event : originalOf(record.event);
+      if (event === undefined) counts.unreadable += 1;
+      else await sender?.send(event, record);
+    }
+    signal.throwIfAborted();
+    await sender?.producer.flush({ signal });
+  } finally {
+    await sender?.producer.close({ timeoutMs: CLOSE_WITHIN_MS });
+  }
+}
+
+/** The event as it was sent, out of a dead letter; undefined where nobody has it, or it is no event. */
+function originalOf(letter: Event): Event | undefined {
+  if (!(letter.original instanceof Uint8Array)) return undefined;
+  try {
+    const event: unknown = decodeSlice(letter.original);
+    return typeof event === "object" && event !== null && !Array.isArray(event) ? (event as Event) : undefined;
+  } catch {
+    return undefined; // Malformed: that is why it was set aside, and it would be again.
+  }
+}
+
+interface Sender {
+  readonly producer: Producer;
+  send(event: Event, record: RangeRecord): Promise<void>;
+}
+
+/** A producer for each source partition: positions ascend within one, and say nothing across them. */
+async function openSender(range: Range, run: Run): Promise<Sender> {
+  const { target, counts, rejections, signal, watch } = run;
+  const producer = run.client.producer(
+    {
+      producerId: `${run.name}/${range.partition}`,
+      stream: target.name,
+      onRejected: rejections.onRejected,
+      onInDoubt: (events) => {
+        counts.inDoubt += events.length;
+      },
+      onWelcome: watch.onWelcome,
+    },
+    watch.onTrouble,
+  );
+  signal.addEventListener("abort", () => void producer.close({ timeoutMs: CLOSE_WITHIN_MS }), { once: true });
+  const stored = await Promise.all(
+    target.partitions.map(async ({ partition }) => (await producer.open(target.name, partition)).lastSequence),
+  );
+  const partitionOf = router(target, range.partition);
+  const send: Sender["send"] = async (event, { epoch, offset }) => {
+    const partition = partitionOf(event);
+    const sequence: Sequence = [epoch, offset, 0];
+    if (compareSequences(sequence, stored[partition]) <= 0) {
+      counts.alreadyStored += 1;
+      return;
+    }
+    const { stream, partition: from } = range;
+    rejections.remember(event, { text: `${stream}/${from}@${offset}`, fields: { stream, partition: from, offset } });
+    await producer.send(event, { partition, sequence, signal });
+  };
+  return { producer, send };
+}
+
+/** Where an event goes must not depend on chance: a second run must find it there. */
+function router(target: StreamStanding, sourcePartition: number): (event: Event) => number {
+  const count = target.partitions.length;
+  const pointer = target.key === undefined ? undefined : parsePointer(target.key);
+  return (event) => {
+    const key = pointer === undefined ? undefined : keyOf(event, pointer);
+    return key === undefined ? sourcePartition % count : partitionOfKey(key, count);
+  };
+}
+
+async function report(stream: string, options: ReplayOptions, run: Run): Promise<void> {
+  const { counts, rejections, isDryRun } = run;
+  const { read, unreadable, alreadyStored, inDoubt } = counts;
+  const sent = isDryRun ? 0 : read - unreadable - alreadyStored - inDoubt - rejections.count - rejections.refused;
+  if (options.json === true) {
+    const result = { read, accepted: sent, rejected: rejections.count, unreadable, alreadyStored, inDoubt };
+    await printJson({ kind: "summary", stream, intoStream: options.intoStream, name: run.name, isDryRun, ...result });
+    return;
+  }
+  const lost = unreadable === 0 ? "" : `, ${unreadable} without a readable original`;
+  if (isDryRun) return await print(`${stream}: ${read} events would be sent to ${options.intoStream}${lost}`);
+  await print(
+    `${stream} into ${options.intoStream}: ${sent} accepted, ${rejections.count} rejected, ${inDoubt} in doubt, ${alreadyStored} were there already${lost}`,
+  );
+}

@@ -1,0 +1,68 @@
+/** Everything that can be known of a configuration without starting anything: what `lint`, `test` and `doctor` ask. */
+import { readFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { createSchemaCompiler } from "../../actors/ingest/schema_validator.ts";
+import { compilePipeline, type StepSettings } from "../../actors/pipeline/pipeline.ts";
+import { ConfigurationError } from "../../protocols/errors.ts";
+import { checkConfiguration, type LineAt, type Problem, readYaml } from "../../supervisors/configuration.ts";
+import { CONFIGURATION_SCHEMA, type Configuration } from "../../supervisors/configuration_schema.ts";
+import { KNOWN_KINDS } from "../../supervisors/known_kinds.ts";
+import { fileError } from "./exit_codes.ts";
+
+export const DEFAULT_CONFIGURATION = "headrace.yaml";
+
+export type CheckedFile =
+  | { readonly kind: "sound"; readonly configuration: Configuration }
+  | { readonly kind: "refused"; readonly problems: readonly Problem[] };
+
+export async function readText(file: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (error) {
+    throw fileError("read", file, error);
+  }
+}
+
+/** Reads and checks a file, then compiles its schemas and its pipelines (which loads the modules of `call` steps). */
+export async function checkFile(file: string): Promise<CheckedFile> {
+  const text = await readText(file);
+  const loaded = await checkConfiguration(text, dirname(resolve(file)), KNOWN_KINDS);
+  if (loaded.kind === "refused") return loaded;
+  const { configuration } = loaded;
+  const read = await readYaml(text, CONFIGURATION_SCHEMA);
+  const lineAt: LineAt = read.kind === "read" ? read.lineAt : () => 0;
+  const problems = [...(await schemaProblems(configuration, lineAt)), ...(await stepProblems(configuration, lineAt))];
+  return problems.length > 0 ? { kind: "refused", problems } : { kind: "sound", configuration };
+}
+
+async function schemaProblems(configuration: Configuration, lineAt: LineAt): Promise<Problem[]> {
+  const compile = await createSchemaCompiler();
+  return Object.entries(configuration.streams).flatMap(([name, { schema }]) => {
+    if (schema === undefined) return [];
+    try {
+      compile(schema, name);
+      return [];
+    } catch (error) {
+      return [problemOf(error, ["streams", name, "schema"], lineAt)];
+    }
+  });
+}
+
+async function stepProblems(configuration: Configuration, lineAt: LineAt): Promise<Problem[]> {
+  const problems: Problem[] = [];
+  for (const [name, { steps }] of Object.entries(configuration.pipelines)) {
+    try {
+      await compilePipeline(name, steps as unknown as readonly StepSettings[], configuration.folder);
+    } catch (error) {
+      const index = /\.steps\[(\d+)\]/.exec(error instanceof Error ? error.message : "")?.[1];
+      const at = index === undefined ? [] : ["steps", Number(index)];
+      problems.push(problemOf(error, ["pipelines", name, ...at], lineAt));
+    }
+  }
+  return problems;
+}
+
+function problemOf(error: unknown, path: readonly (string | number)[], lineAt: LineAt): Problem {
+  if (!(error instanceof ConfigurationError)) throw error;
+  return { line: lineAt(path), path: `/${path.join("/")}`, reason: error.message };
+}

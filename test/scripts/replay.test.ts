@@ -1,0 +1,93 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { headrace, jsonLines } from "../support/headrace_command.ts";
+import { runningNode, type TestNode } from "../support/running_node.ts";
+
+const STREAMS = `
+log: { type: memory }
+streams:
+  orders:
+    partitions: 3
+    key: /customer
+    durability: memory
+    schema:
+      type: object
+      required: [amount]
+      properties: { amount: { type: number, minimum: 0 } }
+  again: { partitions: 2, key: /customer, durability: memory }
+  some: { partitions: 2, durability: memory }
+  repaired: { partitions: 1, durability: memory }
+`;
+
+let node: TestNode;
+test.before(async () => {
+  node = await runningNode(STREAMS);
+  const producer = node.producer({ producerId: "p", stream: "orders" });
+  for (let n = 0; n < 900; n += 1) await producer.send({ customer: `c${n % 30}`, amount: n });
+  await producer.send({ customer: "bad", amount: -1 });
+  await producer.close();
+});
+test.after(async () => {
+  await node.end();
+});
+
+const at = () => ["--address", node.address];
+async function eventsOf(stream: string): Promise<Record<string, unknown>[]> {
+  return jsonLines((await headrace(["tail", stream, "--from", "earliest", "--no-follow", ...at()])).stdout);
+}
+const replay = async (...args: string[]) => {
+  const ended = await headrace(["replay", ...args, "--json", ...at()]);
+  return { code: ended.code, stderr: ended.stderr, summary: jsonLines(ended.stdout).at(-1) };
+};
+
+test("a dry run counts and sends nothing", async () => {
+  const { code, summary } = await replay("orders", "--into-stream", "again", "--dry-run");
+  assert.is(code, 0);
+  assert.equal([summary?.read, summary?.accepted], [900, 0]);
+  assert.is((await eventsOf("again")).length, 0);
+});
+
+test("a replay keeps the order of each key, and run twice it writes nothing twice", async () => {
+  const first = await replay("orders", "--into-stream", "again");
+  assert.is(first.code, 0, first.stderr);
+  assert.is(first.summary?.accepted, 900);
+  const second = await replay("orders", "--into-stream", "again");
+  assert.equal([second.summary?.accepted, second.summary?.alreadyStored], [0, 900]);
+  const events = await eventsOf("again");
+  for (let key = 0; key < 30; key += 1) {
+    const amounts = events.filter(({ customer }) => customer === `c${key}`).map(({ amount }) => amount);
+    const expected = Array.from({ length: 900 }, (_, n) => n).filter((n) => n % 30 === key);
+    assert.equal(amounts, expected);
+  }
+});
+
+test("a replay that was cut short goes on where it ended", async () => {
+  const some = await replay("orders", "--into-stream", "some", "--from", "10", "--to", "20");
+  assert.is(some.summary?.accepted, 30);
+  const rest = await replay("orders", "--into-stream", "some", "--from", "10", "--to", "35");
+  assert.equal([rest.summary?.accepted, rest.summary?.alreadyStored], [45, 30]);
+  const other = await replay("orders", "--into-stream", "some", "--from", "10", "--to", "12", "--name", "once more");
+  assert.is(other.summary?.accepted, 6);
+});
+
+test("a range of times that holds nothing ends at once", async () => {
+  const soon = new Date(Date.now() + 60_000).toISOString();
+  const { code, summary } = await replay("orders", "--into-stream", "some", "--from", soon);
+  assert.is(code, 0);
+  assert.is(summary?.read, 0);
+});
+
+test("rejected events are sent again as they were", async () => {
+  const { code, summary } = await replay("orders", "--rejected", "--into-stream", "repaired");
+  assert.is(code, 0);
+  assert.is(summary?.accepted, 1);
+  assert.equal(await eventsOf("repaired"), [{ customer: "bad", amount: -1 }]);
+});
+
+test("a replay of what the target refuses says which record and why", async () => {
+  const ended = await headrace(["replay", "orders", "--rejected", "--into-stream", "orders", ...at()]);
+  assert.is(ended.code, 65);
+  assert.match(ended.stderr, /^orders\/\d@0: SCHEMA_VIOLATION at \/amount/m);
+});
+
+test.run();
