@@ -1,6 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { OPENAPI } from "../../supervisors/openapi.ts";
+import { PAGE_FILE_NAMES } from "../../supervisors/page_files.ts";
 import { runningNode } from "../support/running_node.ts";
 
 const inOpenApi = Object.entries(OPENAPI.paths).flatMap(([path, operations]) =>
@@ -9,7 +10,9 @@ const inOpenApi = Object.entries(OPENAPI.paths).flatMap(([path, operations]) =>
 
 test("every route that a node mounts is described, and nothing else is", async () => {
   const node = await runningNode("log: { type: memory }\nstreams: {}\n");
-  const api = node.routes.filter((route) => !route.endsWith("/*"));
+  // The page's own files are no part of the API.
+  const files = new Set(["GET /", ...PAGE_FILE_NAMES.map((name) => `GET /${name}`)]);
+  const api = node.routes.filter((route) => !route.endsWith("/*") && !files.has(route));
   assert.equal([...inOpenApi].sort(), [...api].sort());
   const served = (await (await fetch(`${node.address}/openapi.json`)).json()) as typeof OPENAPI;
   assert.equal(served, JSON.parse(JSON.stringify(OPENAPI)));
