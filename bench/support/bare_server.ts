@@ -2,6 +2,7 @@
  * The floor to compare with: a server of a few lines over ws, msgpackr, ajv and one Redis Function that appends a batch.
  * No chains, no fence, no credit, no limits. Prints its port; ends with its standard input.
  */
+import { once } from "node:events";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { Unpackr } from "msgpackr";
@@ -21,7 +22,7 @@ await redis.sendCommand([
 const ajv = new Ajv2020();
 (addFormats as unknown as (ajv: Ajv2020, options: object) => void)(ajv, { mode: "fast" });
 const validate = ajv.compile(WORKLOAD_SCHEMA);
-const unpacker = new Unpackr({ useRecords: true });
+const unpacker = new Unpackr({ useRecords: true, mapsAsObjects: true });
 const server = new WebSocketServer({ port: 0, host: "127.0.0.1", perMessageDeflate: false });
 server.on("connection", (socket) => {
   socket.on("message", (data: Buffer) => {
@@ -34,5 +35,6 @@ server.on("connection", (socket) => {
       .then(() => socket.send(data.subarray(0, 1)));
   });
 });
+await once(server, "listening");
 console.log((server.address() as { port: number }).port);
 process.stdin.on("end", () => process.exit(0)).resume();
