@@ -1,12 +1,14 @@
 /**
  * Unit tests of pipelines, in YAML beside the configuration: given these events, expect those outputs. Decides what a
- * test says and whether it holds; every test runs on a pipeline of its own, so that none depends on another.
+ * test says and whether it holds; every test runs on an instance of its own, so that none depends on
+ * another's state.
  */
 import { isDeepStrictEqual } from "node:util";
 import { compilePipeline, type PipelineResult, type StepSettings } from "../../actors/pipeline/pipeline.ts";
 import { ConfigurationError } from "../../protocols/errors.ts";
 import { toJsonValue } from "../../protocols/json_values.ts";
 import { type Event, position } from "../../protocols/mod.ts";
+import { partitionId } from "../../protocols/position.ts";
 import { type Problem, readYaml } from "../../supervisors/configuration.ts";
 import type { Configuration } from "../../supervisors/configuration_schema.ts";
 import { eventTimeReader } from "../../supervisors/event_time.ts";
@@ -97,14 +99,14 @@ export async function runPipelineTest(test: PipelineTest, configuration: Configu
   if (pipeline === undefined) return { kind: "failed", reason: `there is no pipeline ${test.pipeline}` };
   const steps = pipeline.steps as unknown as readonly StepSettings[];
   const compiled = await compilePipeline(test.pipeline, steps, configuration.folder);
-  const states = compiled.steps.map((step) => step.state?.snapshot());
   const timeOf = eventTimeReader(configuration.streams[pipeline.from]?.eventTime);
   const { partition = 0, offset = 0, epoch = 1, timeMs = 0 } = test.at ?? {};
+  const instance = compiled.instantiate({ stream: pipeline.from, partition: partitionId(partition) });
   try {
     const results: PipelineResult[] = [];
     for (const [index, event] of test.given.entries()) {
       const context = { stream: pipeline.from, partition, position: position(epoch, offset + index) };
-      results.push(await compiled.run(event, { ...context, timeMs: timeOf(event, timeMs) }));
+      results.push(await instance.run(event, { ...context, timeMs: timeOf(event, timeMs) }));
     }
     return judge(test, results);
   } catch (error) {
@@ -113,8 +115,6 @@ export async function runPipelineTest(test: PipelineTest, configuration: Configu
       kind: "failed",
       reason: `a step asked to be run again: ${error instanceof Error ? error.message : error}`,
     };
-  } finally {
-    for (const [index, step] of compiled.steps.entries()) step.state?.restore(states[index]);
   }
 }
 
