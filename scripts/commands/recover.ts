@@ -2,10 +2,12 @@
  * `headrace recover`: for a node whose store is not the one it knew (E22). A node never takes an emptied store for a new
  * one by itself: somebody who knows what happened has to say so here.
  */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import type { Command } from "commander";
 import { HeadraceError } from "../../protocols/errors.ts";
 import type { Configuration } from "../../supervisors/configuration_schema.ts";
-import { openLog } from "../../supervisors/open_log.ts";
+import { CLUSTER_ID_FILE, openLog } from "../../supervisors/open_log.ts";
 import { type ConfigurationOptions, effectiveConfiguration } from "../console/effective_configuration.ts";
 import { EXIT } from "../console/exit_codes.ts";
 import { print, printJson } from "../console/output.ts";
@@ -54,6 +56,12 @@ async function recover(options: RecoverOptions): Promise<number> {
   if (type !== "redis") {
     const detail = `a log of type ${type} belongs to its node alone: there is no store to lose, and nothing to recover`;
     return await tell({ state: "sound", detail }, isJson, EXIT.ok);
+  }
+  const { data } = configuration.node;
+  if (!existsSync(join(data, CLUSTER_ID_FILE))) {
+    // Opening the store from here would make this folder a node of it.
+    const detail = `no node with the data folder ${data} has used a store yet (--data names another)`;
+    return await tell({ state: "unknown", detail }, isJson, EXIT.usage);
   }
   const loss = await lossOf(configuration);
   if (loss === undefined) return await tell({ state: "sound", detail: "the store is the one known" }, isJson, EXIT.ok);

@@ -20,6 +20,7 @@ test("an emptied store is told and refused, until its loss is accepted", async (
   };
   const startAndStop = async () => await (await runningNode(yaml, { folder })).stop(5_000);
 
+  assert.equal(await recover(), { code: 64, state: "unknown", stderr: "" });
   await startAndStop();
   assert.equal(await recover(), { code: 0, state: "sound", stderr: "" });
   await ask(redis.port, "FLUSHALL\r\n");
