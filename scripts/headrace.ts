@@ -6,6 +6,7 @@ import { addDoctor } from "./commands/doctor.ts";
 import { addInspect } from "./commands/inspect.ts";
 import { addLint } from "./commands/lint.ts";
 import { addProduce } from "./commands/produce.ts";
+import { addRecover } from "./commands/recover.ts";
 import { addReplay } from "./commands/replay.ts";
 import { addRestore } from "./commands/restore.ts";
 import { addStreams } from "./commands/streams.ts";
@@ -15,6 +16,21 @@ import { addUp } from "./commands/up.ts";
 import { EXIT, exitCodeOf, explain } from "./console/exit_codes.ts";
 import { endWithReader } from "./console/output.ts";
 
+const COMMANDS = [
+  addUp,
+  addProduce,
+  addTail,
+  addStreams,
+  addInspect,
+  addReplay,
+  addLint,
+  addTest,
+  addDoctor,
+  addBackup,
+  addRestore,
+  addRecover,
+];
+
 const { Command } = await loadDriver("commander");
 const program = new Command("headrace")
   .description("Exactly-once event ingestion: from a WebSocket producer to a sink.")
@@ -22,20 +38,7 @@ const program = new Command("headrace")
   .configureHelp({ sortSubcommands: true })
   .addHelpText("after", "\nWithout a command a node is started (up). Exit codes: docs/operations.md")
   .exitOverride((error) => process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage));
-for (const add of [
-  addUp,
-  addProduce,
-  addTail,
-  addStreams,
-  addLint,
-  addTest,
-  addReplay,
-  addInspect,
-  addDoctor,
-  addBackup,
-  addRestore,
-])
-  add(program);
+for (const add of COMMANDS) add(program);
 
 endWithReader();
 try {

@@ -8,6 +8,9 @@ import { connectRedisLog } from "../actors/log/redis_log.ts";
 import { ConfigurationError } from "../protocols/errors.ts";
 import type { Configuration } from "./configuration_schema.ts";
 
+/** In the data folder: the id of the store that this node knows. */
+export const CLUSTER_ID_FILE = "cluster_id";
+
 /** Throws `ConfigurationError` where the log can not be used as declared, `UnavailableError` where it is away or lost. */
 export async function openLog(
   configuration: Configuration,
@@ -32,7 +35,7 @@ async function openRedisLog({ log, node }: Configuration, acceptLoss: boolean): 
       "Cannot open the log as type redis needs log.url: none is configured",
     );
   }
-  const file = join(node.data, "cluster_id");
+  const file = join(node.data, CLUSTER_ID_FILE);
   const clusterId = await readFile(file, "utf8").catch(() => undefined);
   const redis = await connectRedisLog({
     url: log.url,

@@ -90,6 +90,7 @@ interface Run {
   readonly isDryRun: boolean;
   readonly signal: AbortSignal;
   readonly watch: Reachability;
+  readonly readWatch: Reachability;
   readonly rejections: Rejections;
   readonly progress: Progress;
   readonly counts: { read: number; unreadable: number; alreadyStored: number; inDoubt: number };
@@ -107,6 +108,7 @@ async function replay(stream: string, options: ReplayOptions): Promise<number> {
     failure ??= error;
     ending.abort();
   };
+  const giveUpMs = duration("--give-up", options.giveUp);
   const total = await totalOf(client, ranges);
   const run: Run = {
     client,
@@ -114,7 +116,8 @@ async function replay(stream: string, options: ReplayOptions): Promise<number> {
     name: options.name ?? nameOf(ranges[0], options.intoStream),
     isDryRun: options.dryRun === true,
     signal: ending.signal,
-    watch: watchReachability(client.address, duration("--give-up", options.giveUp), fail),
+    watch: watchReachability(client.address, giveUpMs, fail),
+    readWatch: watchReachability(client.address, giveUpMs, fail),
     rejections: listRejections(wholeNumber("--show-rejected", options.showRejected), isJson, fail),
     progress: await startProgress({ label: "replay", total, unit: "events", isSilent: isJson }),
     counts: { read: 0, unreadable: 0, alreadyStored: 0, inDoubt: 0 },
@@ -126,6 +129,7 @@ async function replay(stream: string, options: ReplayOptions): Promise<number> {
   } finally {
     run.progress.stop();
     run.watch.stop();
+    run.readWatch.stop();
   }
   await run.rejections.tell();
   await report(stream, options, run);
@@ -177,11 +181,12 @@ function nameOf(range: Range | undefined, into: string): string {
 }
 
 async function replayPartition(range: Range, run: Run): Promise<void> {
-  const { counts, signal, watch, progress } = run;
+  const { counts, signal, readWatch, progress } = run;
   const sender = run.isDryRun ? undefined : await openSender(range, run);
   try {
-    const records = readRange(run.client, range, { signal, onTrouble: watch.onTrouble });
+    const records = readRange(run.client, range, { signal, onTrouble: readWatch.onTrouble });
     for await (const record of records) {
+      readWatch.stop(); // It answers: an outage, if there was one, is over.
       counts.read += 1;
       progress.update(counts.read, counts.read);
       const event = range.channel === "records" ? record.event : originalOf(record.event);

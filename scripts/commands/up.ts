@@ -1,27 +1,20 @@
-import { existsSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+/** `headrace up`: runs a node until it is told to stop. */
 import type { Command } from "commander";
 import { createNodeLog } from "../../actors/observers/node_log.ts";
-import { checkConfiguration, loadConfiguration } from "../../supervisors/configuration.ts";
 import type { Configuration } from "../../supervisors/configuration_schema.ts";
-import { DEMO_CONFIGURATION } from "../../supervisors/demo_configuration.ts";
-import { readEnvironment, readSecret } from "../../supervisors/environment.ts";
-import { KNOWN_KINDS } from "../../supervisors/known_kinds.ts";
+import { readSecret } from "../../supervisors/environment.ts";
 import { type RunningNode, startNode } from "../../supervisors/node.ts";
 import { createPage } from "../../supervisors/page.ts";
+import { DEFAULT_CONFIGURATION } from "../console/check_file.ts";
+import { type ConfigurationOptions, effectiveConfiguration } from "../console/effective_configuration.ts";
+import { EXIT } from "../console/exit_codes.ts";
 
-const DEFAULT_FILE = "headrace.yaml";
 /** What was taken is drained within this time; what is left is said, and the exit code is 75 (EX_TEMPFAIL). */
 const STOP_WITHIN_MS = 9_000;
-const EXIT_LEFT_UNDONE = 75;
 /** A second signal forces the end only after this: a terminal sends Ctrl-C to npm and to the node at once. */
 const FORCE_AFTER_MS = 1_000;
 
-interface UpOptions {
-  readonly config?: string;
-  readonly port?: string;
-  readonly host?: string;
-  readonly data?: string;
+interface UpOptions extends ConfigurationOptions {
   readonly json?: boolean;
 }
 
@@ -29,7 +22,7 @@ export function addUp(program: Command): void {
   program
     .command("up")
     .description("Start a node.")
-    .option("-c, --config <file>", `configuration (default: ./${DEFAULT_FILE}, or a demo where there is none)`)
+    .option("-c, --config <file>", `configuration (default: ./${DEFAULT_CONFIGURATION}, or a demo where there is none)`)
     .option("-p, --port <port>", "port of HTTP and WebSocket (also HEADRACE_PORT)")
     .option("--host <address>", "address to listen on")
     .option("--data <folder>", "folder of the embedded log (also HEADRACE_DATA)")
@@ -39,7 +32,7 @@ export function addUp(program: Command): void {
 }
 
 async function up(options: UpOptions): Promise<void> {
-  const configuration = await configure(options);
+  const configuration = await effectiveConfiguration(options);
   const name = configuration.node.name ?? "node";
   const log = await createNodeLog(configuration.node.logLevel, name);
   const node = await startNode({ configuration, log, readSecret, page: createPage() });
@@ -51,31 +44,6 @@ async function up(options: UpOptions): Promise<void> {
     throw error;
   }
   announce(node, configuration, options);
-}
-
-/** The file, then the environment, then the flags: the later wins. */
-async function configure(options: UpOptions): Promise<Configuration> {
-  const file = options.config ?? (existsSync(DEFAULT_FILE) ? DEFAULT_FILE : undefined);
-  const base = file === undefined ? await demo() : await loadConfiguration(file, KNOWN_KINDS);
-  const environment = readEnvironment();
-  const data = options.data ?? environment.data ?? base.node.data;
-  const folder =
-    file === undefined || options.data !== undefined || environment.data !== undefined ? "." : dirname(file);
-  return {
-    ...base,
-    node: {
-      ...base.node,
-      host: options.host ?? base.node.host,
-      port: Number(options.port ?? environment.port ?? base.node.port),
-      data: resolve(folder, data),
-    },
-  };
-}
-
-async function demo(): Promise<Configuration> {
-  const loaded = await checkConfiguration(DEMO_CONFIGURATION, ".", KNOWN_KINDS);
-  if (loaded.kind === "loaded") return loaded.configuration;
-  throw new Error(`the demo's configuration is not valid: ${JSON.stringify(loaded.problems)}`);
 }
 
 function announce(node: RunningNode, configuration: Configuration, options: UpOptions): void {
@@ -98,14 +66,14 @@ function stopOnSignals(node: RunningNode, log: Awaited<ReturnType<typeof createN
   let stoppingSinceMs: number | undefined;
   const onSignal = (signal: NodeJS.Signals) => {
     if (stoppingSinceMs !== undefined) {
-      if (Date.now() - stoppingSinceMs > FORCE_AFTER_MS) process.exit(EXIT_LEFT_UNDONE);
+      if (Date.now() - stoppingSinceMs > FORCE_AFTER_MS) process.exit(EXIT.leftUndone);
       return;
     }
     stoppingSinceMs = Date.now();
     log("info", "stopping", { signal });
     void node.stop(STOP_WITHIN_MS).then((left) => {
       if (left.length > 0) console.error(`headrace: stopped with work left:\n  ${left.join("\n  ")}`);
-      process.exit(left.length === 0 ? 0 : EXIT_LEFT_UNDONE);
+      process.exit(left.length === 0 ? 0 : EXIT.leftUndone);
     });
   };
   process.on("SIGTERM", onSignal);

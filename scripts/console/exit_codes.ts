@@ -20,7 +20,7 @@ export const EXIT = {
 
 export const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
   ok: "Done.",
-  failed: "`test` or `doctor` found something wrong.",
+  failed: "`test` or `doctor` found something wrong, or `inspect` found nothing.",
   usage: "A bad argument: an unknown command, option, stream or partition.",
   data: "Done, but some events were rejected, or a backup is damaged.",
   noInput: "An input file can not be read.",
@@ -73,7 +73,8 @@ export function explain(error: unknown): string {
     return `headrace: ${error.message}`;
   }
   if (error instanceof HeadraceError && error.name !== "InvariantError") {
-    return `headrace: ${error.code}: ${error.message}`;
+    const advice = error.code === "STORE_LOST" ? "\nheadrace: see headrace recover --help" : "";
+    return `headrace: ${error.code}: ${error.message}${advice}`;
   }
   const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return `headrace: this is a bug of Headrace, please report it\n${detail}`;
