@@ -171,7 +171,7 @@ export class SimulatedStore {
 
   /** The next life of the store; what was committed and not flushed may be gone with the last one. */
   async restart(loss: "nothing" | "unflushed"): Promise<void> {
-    await this.absorb();
+    if (loss === "unflushed") await this.absorb();
     this.#abandon();
     this.store.restart(loss);
     if (loss === "nothing") return;

@@ -51,7 +51,7 @@ const SCHEMA = {
 
 let inspect: Inspect | undefined;
 
-async function inspector(): Promise<Inspect> {
+export async function inspector(): Promise<Inspect> {
   if (inspect === undefined) {
     const compile = await createSchemaCompiler();
     const check = compile(SCHEMA, "readings");
