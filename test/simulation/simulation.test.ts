@@ -4,7 +4,7 @@ import * as assert from "uvu/assert";
 import { EXPECTED_SOON } from "./expected.ts";
 import { simulate } from "./simulation.ts";
 
-const SEEDS = 200;
+const SEEDS = 120;
 
 test("whatever fails, what is acked is in the log once, in order, and reaches every sink once", async () => {
   const startedAt = performance.now();
