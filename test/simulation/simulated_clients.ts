@@ -143,13 +143,19 @@ export class Sender {
     const { id, event, partition, sequence } = kept;
     const life = this.#life;
     const producer = this.#producer;
+    const { store } = this.#ledgers;
     const settle = (told: Told) => {
       if (life !== this.#life) return;
       this.#open -= 1;
-      this.#world.say(`${this.name} is told ${told} of ${id}`);
-      if (told !== "in_doubt" || !this.#ledgers.forgetsInDoubt) this.#ledgers.told.set(id, told);
       this.#buffer = this.#buffer.filter((one) => one !== kept);
-      const { store } = this.#ledgers;
+      this.#world.say(`${this.name} is told ${told} of ${id}`);
+      if (told === "acked" && kindOf(id) === "invalid" && store.forgotVerdicts.has(partition)) {
+        // E4 holds for as long as the dead letters are kept.
+        this.#world.count("a verdict was told too late, its dead letter gone");
+        this.#ledgers.told.set(id, "rejected");
+        return;
+      }
+      if (told !== "in_doubt" || !this.#ledgers.forgetsInDoubt) this.#ledgers.told.set(id, told);
       if (told === "acked" && store.tier === "fsync" && !store.durable.has(id)) {
         this.#world.problem(`G1: ${id} was acked before it was in the log`);
       }

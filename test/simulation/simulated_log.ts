@@ -90,6 +90,7 @@ export function simulatedLog(store: SimulatedStore, node: OutsideCalls, wrapInne
       call("trim", ownership.partition, async () => {
         await store.absorb();
         const bounds = await log.trim(ownership, channel, beforeOffset);
+        if (channel === "rejected") store.forgotVerdicts.add(ownership.partition.partition);
         if (channel === "records") store.noteTrim(ownership.partition.partition, bounds.firstOffset);
         return bounds;
       }),

@@ -44,6 +44,8 @@ export class SimulatedStore {
   readonly told: number[];
   /** First offset that a trim ever left, by partition: readers were told, even where the trim itself was lost. */
   readonly trimmedTo: number[] = [];
+  /** Partitions whose retention took dead letters, and with them the verdicts that a repetition would be told. */
+  readonly forgotVerdicts = new Set<number>();
   /** One past the last record that the last loss left, by partition. */
   readonly survived: number[] = [];
   /** The store's clock, where it stands. */
