@@ -10,7 +10,7 @@ import { Consumer } from "../../protocols/consumer.ts";
 import { FencedError } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
 import { Producer } from "../../protocols/producer.ts";
-import type { Sequence } from "../../protocols/sequence.ts";
+import { compareSequences, type Sequence } from "../../protocols/sequence.ts";
 import type { Observation, SentEvent, Told } from "../support/checker.ts";
 import type { SimulatedStore } from "./simulated_store.ts";
 import { STREAM } from "./simulated_store.ts";
@@ -51,6 +51,10 @@ export class Sender {
   readonly #ledgers: Ledgers;
   readonly #clock: Clock;
   readonly #lostTold: { partition: number; from: Sequence | undefined; to: Sequence }[] = [];
+  /** Where this process was told that its events lie in its chains. */
+  readonly #acked = new Map<string, { readonly partition: number; readonly sequence: Sequence }>();
+  /** One process all along: what it was told of a loss must be complete. */
+  #isSteady = true;
   #producer: Producer;
   #life = 1;
   #instance = 1;
@@ -139,13 +143,19 @@ export class Sender {
     const { id, event, partition, sequence } = kept;
     const life = this.#life;
     const producer = this.#producer;
+    const { store } = this.#ledgers;
     const settle = (told: Told) => {
       if (life !== this.#life) return;
       this.#open -= 1;
-      this.#world.say(`${this.name} is told ${told} of ${id}`);
-      if (told !== "in_doubt" || !this.#ledgers.forgetsInDoubt) this.#ledgers.told.set(id, told);
       this.#buffer = this.#buffer.filter((one) => one !== kept);
-      const { store } = this.#ledgers;
+      this.#world.say(`${this.name} is told ${told} of ${id}`);
+      if (told === "acked" && kindOf(id) === "invalid" && store.forgotVerdicts.has(partition)) {
+        // E4 holds for as long as the dead letters are kept.
+        this.#world.count("a verdict was told too late, its dead letter gone");
+        this.#ledgers.told.set(id, "rejected");
+        return;
+      }
+      if (told !== "in_doubt" || !this.#ledgers.forgetsInDoubt) this.#ledgers.told.set(id, told);
       if (told === "acked" && store.tier === "fsync" && !store.durable.has(id)) {
         this.#world.problem(`G1: ${id} was acked before it was in the log`);
       }
@@ -156,7 +166,11 @@ export class Sender {
     this.#open += 1;
     const options = this.isBuffered ? { partition, sequence } : { partition };
     producer.sendAndConfirm(event, options).then(
-      ({ kind }) => settle(kind === "stored" ? "acked" : "rejected"),
+      (confirmation) => {
+        settle(confirmation.kind === "stored" ? "acked" : "rejected");
+        if (confirmation.kind !== "stored" || confirmation.sequence === undefined) return;
+        this.#acked.set(id, { partition, sequence: confirmation.sequence });
+      },
       (error: unknown) => {
         settle("in_doubt");
         this.#world.count("in doubt");
@@ -165,8 +179,24 @@ export class Sender {
     );
   }
 
+  /** E6: events that were acked and are not stored any more, of which this process was told nothing. */
+  untoldLosses(stored: ReadonlySet<string>): readonly string[] {
+    if (!this.#isSteady) return [];
+    const missing = [...this.#acked].filter(([id]) => !stored.has(id));
+    const isTold = (partition: number, sequence: Sequence) =>
+      this.#lostTold.some(
+        (lost) =>
+          lost.partition === partition &&
+          compareSequences(lost.from, sequence) < 0 &&
+          compareSequences(sequence, lost.to) <= 0,
+      );
+    this.#world.count("losses of a steady producer", missing.length);
+    return missing.filter(([, { partition, sequence }]) => !isTold(partition, sequence)).map(([id]) => id);
+  }
+
   /** The process dies and starts again; with a stored buffer it goes on as the same instance. */
   crash(): void {
+    this.#isSteady = false;
     this.#world.noteFault(
       this.isBuffered ? "a producer crashed, its buffer kept" : "a producer crashed, its buffer lost",
     );
@@ -183,6 +213,7 @@ export class Sender {
 
   /** As a deployment that starts the new process before the old one has ended: the old one is fenced. */
   takeOver(): void {
+    this.#isSteady = false;
     this.#world.noteFault("a second instance of a producer");
     this.#instance += 1;
     this.#lineage = `${this.name}#${this.#instance}`;
@@ -197,6 +228,7 @@ export class Sender {
   /** What the application does when it was told that it is fenced: a new instance. */
   recover(): void {
     if (!this.isFenced) return;
+    this.#isSteady = false;
     this.isFenced = false;
     this.#instance += 1;
     this.#producer = this.#start(undefined);

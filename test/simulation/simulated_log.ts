@@ -5,14 +5,14 @@
 import type * as Contract from "../../actors/log/log.ts";
 import { UnavailableError } from "../../protocols/errors.ts";
 import type { PartitionReference } from "../../protocols/position.ts";
-import type { SimulatedNode } from "./simulated_node.ts";
+import type { OutsideCalls } from "./outside_calls.ts";
 import type { SimulatedStore } from "./simulated_store.ts";
 
 /** A test-side wrapper that breaks the log on purpose. */
-export type WrapLog = (log: Contract.Log, node: SimulatedNode) => Contract.Log;
+export type WrapLog = (log: Contract.Log, node: OutsideCalls) => Contract.Log;
 
 /** The store as calls find it when they arrive. */
-export function simulatedLog(store: SimulatedStore, node: SimulatedNode, wrapInner: WrapLog): Contract.Log {
+export function simulatedLog(store: SimulatedStore, node: OutsideCalls, wrapInner: WrapLog): Contract.Log {
   const log = wrapInner(store.log, node);
   const call = <Value>(
     what: string,
@@ -90,6 +90,7 @@ export function simulatedLog(store: SimulatedStore, node: SimulatedNode, wrapInn
       call("trim", ownership.partition, async () => {
         await store.absorb();
         const bounds = await log.trim(ownership, channel, beforeOffset);
+        if (channel === "rejected") store.forgotVerdicts.add(ownership.partition.partition);
         if (channel === "records") store.noteTrim(ownership.partition.partition, bounds.firstOffset);
         return bounds;
       }),

@@ -20,6 +20,7 @@ import { decodeTrustedEvents, encodeEvents } from "../../protocols/event_codec.t
 import { WIRE_DEFAULTS } from "../../protocols/frames.ts";
 import { type PartitionPlan, streamSupervisor } from "../../supervisors/partition_supervisor.ts";
 import { NodeDirectory } from "../../supervisors/stream_directory.ts";
+import type { OutsideCalls } from "./outside_calls.ts";
 import { SimulatedKernel } from "./simulated_kernel.ts";
 import { simulatedLog, type WrapLog } from "./simulated_log.ts";
 import type { SinkModel } from "./simulated_sink.ts";
@@ -41,27 +42,30 @@ export interface NodeParts {
   /** Wraps the log where the node calls it, before time passes. */
   readonly wrapNodeLog: WrapLog;
   onDeath(node: SimulatedNode): void;
+  /** Called before and after each thing that a node does to the world (`before append`): a script may kill it there. */
+  onPoint?(node: SimulatedNode, point: string): void;
 }
 
-/** Operations that are made seldom, and so die oftener. */
+/** How often an operation fails on either side, and how often the node dies there: the seldomer it is made, the oftener. */
+function riskOf(what: string): { readonly fails: number; readonly dies: number } {
+  if (VERY_SELDOM.has(what)) return { fails: 0.06, dies: 0.05 };
+  return SELDOM.has(what) ? { fails: 0.006, dies: 0.003 } : { fails: 0.006, dies: 0.0004 };
+}
+
+const VERY_SELDOM = new Set(["declare lost", "trim", "sink rewind", "expire chains", "seek", "read metadata"]);
 const SELDOM = new Set([
   "claim",
   "welcome",
-  "declare lost",
-  "trim",
   "append dead letters",
   "open chain of a sink",
   "open chain",
   "write metadata",
   "sink open",
   "sink position",
-  "sink rewind",
   "describe",
-  "expire chains",
-  "seek",
 ]);
 
-export class SimulatedNode {
+export class SimulatedNode implements OutsideCalls {
   readonly world: World;
   readonly number: number;
   readonly kernel: SimulatedKernel;
@@ -206,10 +210,6 @@ export class SimulatedNode {
     return cell.reference;
   }
 
-  /**
-   * Does something to the world outside the node: it takes time, may fail on either side of its effect, and the node may
-   * die on either side too.
-   */
   operate<Value>(
     what: string,
     lane: string | undefined,
@@ -223,7 +223,7 @@ export class SimulatedNode {
       const arrive = async () => {
         if (!this.isAlive && !this.#arrivesAfterDeath(what)) return;
         if (this.isAlive && this.#diesAt(`before ${what}`)) return;
-        if (world.fault(`${what} failed`, 0.006)) return answer(() => reject(makeError()));
+        if (world.fault(`${what} failed`, riskOf(what).fails)) return answer(() => reject(makeError()));
         let act: () => void;
         try {
           const { value, onAnswer } = await perform();
@@ -235,7 +235,7 @@ export class SimulatedNode {
           act = () => reject(error);
         }
         if (this.isAlive && this.#diesAt(`after ${what}`)) return;
-        if (world.fault(`answer to ${what} lost`, 0.006)) return answer(() => reject(makeError()));
+        if (world.fault(`answer to ${what} lost`, riskOf(what).fails)) return answer(() => reject(makeError()));
         answer(act);
       };
       world.at(this.#arrivalMs(what, lane), arrive);
@@ -253,7 +253,10 @@ export class SimulatedNode {
   #delayMs(what: string): number {
     const { world } = this;
     if (what.startsWith("sink")) {
-      if (world.fault("a sink does not answer in time", 0.002)) return 31_000 + world.random.below(10_000);
+      // A rewind that takes place after its deadline undoes what was written since: the contract of sinks forbids it no more
+      // than it lets a sink find out, so none is late here.
+      const mayBeLate = what !== "sink rewind";
+      if (mayBeLate && world.fault("a sink does not answer in time", 0.002)) return 31_000 + world.random.below(10_000);
       if (world.fault("a sink is slow", 0.01)) return world.random.below(3_000);
     } else if (world.fault("the store is slow", 0.003)) return world.random.below(2_000);
     return world.random.next() * 4;
@@ -268,8 +271,10 @@ export class SimulatedNode {
   }
 
   #diesAt(point: string): boolean {
-    const probability = SELDOM.has(point.slice(point.indexOf(" ") + 1)) ? 0.003 : 0.0004;
-    if (!this.world.isChaos || !this.world.random.chance(probability)) return false;
+    this.#parts.onPoint?.(this, point);
+    if (!this.isAlive) return true;
+    const { dies } = riskOf(point.slice(point.indexOf(" ") + 1));
+    if (!this.world.isChaos || !this.world.random.chance(dies)) return false;
     this.world.count(`crash ${point}`);
     this.die(`a node crashed`);
     return true;

@@ -5,7 +5,7 @@
 import type { SinkBatch, SinkContext, SinkDefinition, SinkRecord, WriteOutcome } from "../../actors/sinks/sink.ts";
 import { UnavailableError } from "../../protocols/errors.ts";
 import { comparePositions, epoch, type Position } from "../../protocols/position.ts";
-import type { SimulatedNode } from "./simulated_node.ts";
+import type { OutsideCalls } from "./outside_calls.ts";
 import type { SimulatedStore } from "./simulated_store.ts";
 
 export interface SinkBugs {
@@ -45,7 +45,7 @@ export class SinkModel {
     return this.#partitions[partition];
   }
 
-  definition(node: SimulatedNode, store: SimulatedStore): SinkDefinition<unknown> {
+  definition(node: OutsideCalls, store: SimulatedStore): SinkDefinition<unknown> {
     return {
       type: "model",
       delivery: "transactional",
@@ -82,7 +82,7 @@ export class SinkModel {
     return at;
   }
 
-  #write(partition: number, fence: number, batch: SinkBatch, node: SimulatedNode, store: SimulatedStore): WriteOutcome {
+  #write(partition: number, fence: number, batch: SinkBatch, node: OutsideCalls, store: SimulatedStore): WriteOutcome {
     const stored = this.stored(partition);
     const { world } = node;
     if (stored.fence !== fence && this.#bugs.hasNoFence !== true) return { kind: "fenced", fence: epoch(stored.fence) };

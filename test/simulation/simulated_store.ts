@@ -45,6 +45,8 @@ export class SimulatedStore {
   readonly told: number[];
   /** First offset that a trim ever left, by partition: readers were told, even where the trim itself was lost. */
   readonly trimmedTo: number[] = [];
+  /** Partitions whose retention took dead letters, and with them the verdicts that a repetition would be told. */
+  readonly forgotVerdicts = new Set<number>();
   /** One past the last record that the last loss left, by partition. */
   readonly survived: number[] = [];
   /** The store's clock, where it stands. */
@@ -112,11 +114,12 @@ export class SimulatedStore {
   }
 
   /** Enters what is new in the log into the ledger: before anything is taken away, and at the end. */
-  async absorb(): Promise<void> {
+  async absorb(withLetters = true): Promise<void> {
     const isAway = this.store.state().kind !== "ready";
     if (isAway) this.store.setAway(false);
     for (const [partition, reference] of this.partitions.entries()) {
       await this.#absorbRecords(partition, reference);
+      if (!withLetters) continue;
       for (const channel of ["rejected", ...SINKS.map((sink) => `dead_letters/${sink}`)] as Channel[]) {
         await this.#absorbLetters(partition, reference, channel);
       }
@@ -172,7 +175,7 @@ export class SimulatedStore {
 
   /** The next life of the store; what was committed and not flushed may be gone with the last one. */
   async restart(loss: "nothing" | "unflushed"): Promise<void> {
-    await this.absorb();
+    if (loss === "unflushed") await this.absorb();
     this.#abandon();
     this.store.restart(loss);
     if (loss === "nothing") return;

@@ -51,7 +51,7 @@ const SCHEMA = {
 
 let inspect: Inspect | undefined;
 
-async function inspector(): Promise<Inspect> {
+export async function inspector(): Promise<Inspect> {
   if (inspect === undefined) {
     const compile = await createSchemaCompiler();
     const check = compile(SCHEMA, "readings");
@@ -346,7 +346,9 @@ class Simulation {
     const waiting = this.#senders.find(({ open }) => open > 0);
     if (waiting !== undefined) return `${waiting.name} has ${waiting.open} events without an answer`;
     if (this.#store.store.state().kind !== "ready") return "the store is away";
-    await this.#store.absorb();
+    const fromFile = this.#settledFromFile();
+    if (fromFile < this.#fromFile) return `the source has ${fromFile} of ${this.#fromFile} events in the log`;
+    await this.#store.absorb(false);
     for (const [partition, ledger] of this.#store.ledger.entries()) {
       const last = ledger.at(-1);
       for (const sink of this.#sinks) {
@@ -358,16 +360,13 @@ class Simulation {
       const read = this.#reader.nextOffset[partition]!;
       if (read < ledger.length) return `the subscriber is at ${read} of ${ledger.length} in partition ${partition}`;
     }
-    const fromFile = this.#settledFromFile();
-    if (fromFile < this.#fromFile) return `the source has ${fromFile} of ${this.#fromFile} events in the log`;
     return undefined;
   }
 
   #settledFromFile(): number {
-    const ids = new Set(this.#store.ledger.flat().map(({ id }) => id));
-    for (const { id } of this.#store.lettersOf("rejected")) if (id !== undefined) ids.add(id);
+    const { durable, lostIds } = this.#store;
     const ofFile = this.#sent.filter(({ producer }) => producer === "file");
-    return ofFile.filter(({ id }) => ids.has(id) || this.#store.lostIds.has(id)).length;
+    return ofFile.filter(({ id }) => durable.has(id) || lostIds.has(id)).length;
   }
 
   async #judge(): Promise<void> {
@@ -375,6 +374,10 @@ class Simulation {
     await store.absorb();
     for (const { id, producer } of this.#sent) if (producer === "file") this.#told.set(id, "open");
     const log = store.ledger.flat();
+    const stored = new Set(log.map(({ id }) => id));
+    for (const sender of this.#senders) {
+      for (const id of sender.untoldLosses(stored)) this.world.problem(`E6: ${id} was lost with a tail, untold`);
+    }
     const filtered = new Set(log.map(({ id }) => id).filter((id) => kindOf(id) === "filtered"));
     const firstOffsets = new Map(store.partitions.map((_, at) => [at, store.trimmedTo[at] ?? 0]));
     const history: History = {

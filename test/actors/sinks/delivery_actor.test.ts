@@ -5,7 +5,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { compilePipeline } from "../../../actors/pipeline/pipeline.ts";
 import { type DeliveryOptions, deliveryActor } from "../../../actors/sinks/delivery_actor.ts";
-import { DELIVERY_LIMITS, type DeliveryReport } from "../../../actors/sinks/delivery_messages.ts";
+import { DELIVERY_LIMITS, type DeliveryMessage, type DeliveryReport } from "../../../actors/sinks/delivery_messages.ts";
 import { type FileSinkOptions, fileSink } from "../../../actors/sinks/file_sink.ts";
 import { prepareItems } from "../../../actors/sinks/prepare_items.ts";
 import { readFileSink } from "../../../actors/sinks/read_file_sink.ts";
@@ -19,6 +19,8 @@ interface Setup<Options> {
   readonly sinkOptions: Options;
   readonly filter?: string;
   readonly start?: "earliest" | "latest";
+  /** In the mailbox when the actor starts: what a restart keeps. */
+  readonly kept?: readonly DeliveryMessage[];
 }
 
 async function deliver<Options>(partition: FakePartition, owner: number, setup: Setup<Options>) {
@@ -48,7 +50,14 @@ async function deliver<Options>(partition: FakePartition, owner: number, setup: 
     observe: (report) => reports.push(report),
     log: () => {},
   };
-  const actor = await startActor(deliveryActor(options));
+  const definition = deliveryActor(options);
+  const actor = await startActor<DeliveryMessage>({
+    ...definition,
+    start: (context) => {
+      for (const message of setup.kept ?? []) context.self.tell(message);
+      return definition.start(context);
+    },
+  });
   const standsAt = (offset: number) =>
     reports.some((report) => report.kind === "delivered" && report.batch.end.offset === offset);
   return { actor, reports, standsAt };
@@ -203,6 +212,20 @@ test("two owners after another bring every record into the file sink once", asyn
   } finally {
     rmSync(directory, { recursive: true });
   }
+});
+
+test("an answer to an earlier life of the actor is not heard by the next, which opens its sink first", async () => {
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }]);
+  const { sink, records } = collectingSink("idempotent");
+  const kept: DeliveryMessage[] = [
+    { kind: "wrote", outcome: { kind: "written" }, random: 0 },
+    { kind: "failed", reason: "late", random: 0 },
+  ];
+  const { actor, standsAt } = await deliver(partition, 1, { sink, sinkOptions: {}, kept });
+  await actor.until(() => standsAt(0));
+  assert.equal(ids(records), [0]);
+  await actor.stop();
 });
 
 test.run();

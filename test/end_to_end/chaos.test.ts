@@ -1,0 +1,22 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { requireRedis } from "../support/redis_server.ts";
+import { runChaos } from "./chaos.ts";
+
+requireRedis();
+
+/** Of each log; starting and draining come on top. */
+const SECONDS = 12;
+
+for (const log of ["lmdb", "redis"] as const) {
+  test(`killed and frozen at random, real processes lose and repeat nothing (${log})`, async () => {
+    const said: string[] = [];
+    const result = await runChaos({ log, seconds: SECONDS, seed: 3, producers: 3, say: (line) => said.push(line) });
+    assert.equal(result.problems.slice(0, 10), [], said.join(", "));
+    assert.ok(result.acked > 500, `${result.acked} events were acked`);
+    assert.ok(said.length >= 3, "some of it broke");
+    console.log(`${log}: ${JSON.stringify({ ...result, problems: 0 })}`);
+  });
+}
+
+test.run();

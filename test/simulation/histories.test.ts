@@ -1,0 +1,257 @@
+/** The histories of the design's page on exactly-once that one node can meet, each played against the product. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import type { Sequence } from "../../protocols/sequence.ts";
+import { play, type Scene } from "./scene.ts";
+
+const send = (sender: { send(isPlain: boolean, partition: number): void }, count: number) => {
+  for (let at = 0; at < count; at += 1) sender.send(true, 0);
+};
+const names = (name: string, from: number, to: number) =>
+  Array.from({ length: to - from + 1 }, (_, at) => `${name}-${from + at}:plain`);
+const allTold = (scene: Scene) => () => scene.sent.every(({ id }) => scene.told.has(id));
+const toldAs = (scene: Scene, what: string) => [...scene.told].filter(([, told]) => told === what).length;
+
+test("E1: a producer that restarts without its state goes on, and none of its events is taken for a repetition", () =>
+  play(async (scene) => {
+    const sender = scene.sender("sensor");
+    send(sender, 50);
+    await scene.until(allTold(scene), "the first life is told");
+    sender.crash();
+    send(sender, 10);
+    await scene.until(allTold(scene), "the second life is told");
+    assert.equal(await scene.stored(), names("sensor", 1, 60));
+    assert.is(toldAs(scene, "acked"), 60);
+  }));
+
+test("E1: a second instance fences the first, whose events are handed back in doubt", () =>
+  play(async (scene) => {
+    const first = scene.producer({ producerId: "sensor", instance: "one" });
+    await scene.until(() => first.producerEpoch !== undefined, "the first is welcomed");
+    const second = scene.producer({ producerId: "sensor", instance: "two" });
+    const outcomes: string[] = [];
+    const confirm = (producer: typeof first, id: string) =>
+      producer.sendAndConfirm({ id, n: 1 }, { partition: 0 }).then(
+        ({ kind }) => outcomes.push(`${id} ${kind}`),
+        (error) => outcomes.push(`${id} ${error.code}`),
+      );
+    void confirm(second, "b");
+    await scene.until(() => outcomes.length === 1, "the second is told");
+    void confirm(first, "a");
+    await scene.until(() => outcomes.length === 2, "the first is told");
+    assert.equal(outcomes, ["b stored", "a STALE_PRODUCER_EPOCH"]);
+    assert.equal(await scene.stored(), ["b"]);
+  }));
+
+test("E2: a batch whose ack was lost with the connection is sent again and is in the log once", () =>
+  play(async (scene) => {
+    const sender = scene.sender("sensor");
+    scene.atNext("after append", (node) => {
+      for (const link of scene.network.linksTo(node)) if (link.client === "sensor") link.cut();
+    });
+    send(sender, 5);
+    await scene.until(allTold(scene), "the sender is told");
+    assert.equal(await scene.stored(), names("sensor", 1, 5));
+    assert.ok((scene.world.counts.get("outcome: duplicate") ?? 0) > 0, "it was a duplicate");
+  }));
+
+test("E3: the same positions under a higher term are no duplicates, nor is a second output of one input", () =>
+  play(async (scene) => {
+    const producer = scene.producer({ producerId: "derived" });
+    const outcomes: string[] = [];
+    const confirm = (id: string, sequence: Sequence) =>
+      producer
+        .sendAndConfirm({ id, n: 1 }, { partition: 0, sequence })
+        .then(({ kind }) => outcomes.push(`${id} ${kind}`));
+    const turns: [string, Sequence][] = [
+      ["5/100", [5, 100, 0]],
+      ["5/100 again", [5, 100, 1]],
+      ["6/100", [6, 100, 0]],
+    ];
+    for (const [at, [id, sequence]] of turns.entries()) {
+      void confirm(id, sequence);
+      await scene.until(() => outcomes.length === at + 1, `${id} is told`);
+    }
+    assert.equal(
+      await scene.stored(),
+      turns.map(([id]) => id),
+    );
+  }));
+
+test("E4: a batch is stored without its bad event, the node dies, and the resend is told the stored verdict", () =>
+  play(async (scene) => {
+    const producer = scene.producer({ producerId: "sensor" });
+    const outcomes: string[] = [];
+    scene.atNext("after append", (node) => node.die("the script said so"));
+    for (const [id, n] of [
+      ["14", 1],
+      ["15", "bad"],
+      ["16", 1],
+    ]) {
+      void producer.sendAndConfirm({ id, n }, { partition: 0 }).then(({ kind }) => outcomes.push(`${id} ${kind}`));
+    }
+    await scene.until(() => !scene.node.isAlive, "the node dies");
+    scene.startNode();
+    await scene.until(() => outcomes.length === 3, "all is told");
+    assert.equal(outcomes.sort(), ["14 stored", "15 rejected", "16 stored"]);
+    assert.equal(await scene.stored(), ["14", "16"]);
+    assert.equal(
+      scene.store.lettersOf("rejected").map(({ id, code }) => [id, code]),
+      [["15", "SCHEMA_VIOLATION"]],
+    );
+  }));
+
+test("E5: a batch that was sent once is not sent again after the window: it is handed back in doubt", () =>
+  play(async (scene) => {
+    const sender = scene.sender("sensor");
+    scene.atNext("before append", (node) => node.die("the script said so"));
+    send(sender, 1);
+    await scene.until(() => !scene.node.isAlive, "the node dies");
+    await scene.pass(25 * 3_600_000);
+    scene.startNode();
+    await scene.until(allTold(scene), "the sender is told");
+    assert.is(toldAs(scene, "in_doubt"), 1);
+  }));
+
+test("E6: what was acked and lost with the tail is declared lost, recorded, told, and nobody waits for it", () =>
+  play(async (scene) => {
+    const sender = scene.sender("sensor");
+    send(sender, 4);
+    await scene.until(allTold(scene), "the sender is told");
+    await scene.untilDelivered();
+    await scene.store.restart("unflushed");
+    send(sender, 1);
+    await scene.until(allTold(scene), "the next event is told");
+    assert.is(sender.lostTold.length, 1);
+    const stored = await scene.stored();
+    assert.is(stored.at(-1), "sensor-5:plain");
+    assert.ok(scene.store.lettersOf("rejected").some(({ code }) => code === "LOST"));
+    assert.is(stored.length + scene.store.lostIds.size, 5);
+  }, "everysec"));
+
+test("E7: after a lost tail no epoch is made again, though the clock went back an hour", () =>
+  play(async (scene) => {
+    const sender = scene.sender("sensor");
+    for (let round = 1; round <= 3; round += 1) {
+      send(sender, 2);
+      await scene.until(allTold(scene), "the sender is told");
+      scene.world.skewMs -= 3_600_000;
+      await scene.store.restart("unflushed");
+    }
+    send(sender, 1);
+    await scene.until(allTold(scene), "the last is told");
+    const claimed = [...scene.store.claimedEpochs[0]!];
+    assert.is(claimed.length, 4);
+    assert.equal(
+      claimed,
+      [...claimed].sort((left, right) => left - right),
+    );
+  }, "everysec"));
+
+test("E8: an append of an owner that died does not land on the store's next life", () =>
+  play(async (scene) => {
+    const sender = scene.sender("sensor");
+    let restart: Promise<void> | undefined;
+    scene.atNext("before append", () => {
+      restart = scene.store.restart("nothing");
+    });
+    send(sender, 3);
+    await scene.until(() => restart !== undefined, "the append is on its way");
+    await restart;
+    await scene.until(allTold(scene), "the sender is told");
+    assert.equal(await scene.stored(), names("sensor", 1, 3));
+    assert.ok(scene.store.claimedEpochs[0]!.size >= 2, "the owner claimed again");
+  }));
+
+test("E9: after a lost tail the sink that can go back does, the other keeps its orphans, and both go on", () =>
+  play(async (scene) => {
+    const sender = scene.sender("sensor");
+    send(sender, 3);
+    await scene.until(allTold(scene), "the sender is told");
+    await scene.pass(1_100); // No flush has come by itself.
+    scene.store.store.flushNow();
+    const kept = (await scene.stored()).length;
+    send(sender, 3);
+    await scene.until(allTold(scene), "the tail is told");
+    await scene.untilDelivered();
+    await scene.store.restart("unflushed");
+    send(sender, 2);
+    await scene.until(allTold(scene), "what follows is told");
+    await scene.untilDelivered();
+    const stored = await scene.stored();
+    assert.is(stored.length, kept + 2);
+    assert.equal(scene.delivered(0), stored);
+    assert.equal(scene.delivered(1), [...names("sensor", 1, 6), ...names("sensor", 7, 8)]);
+  }, "everysec"));
+
+test("E10: nothing is acked or delivered before its flush, and a loss of power takes nothing that was", () =>
+  play(async (scene) => {
+    const sender = scene.sender("sensor");
+    send(sender, 2);
+    await scene.until(allTold(scene), "the first are told");
+    scene.store.store.setFlushHeld(true);
+    send(sender, 2);
+    await scene.pass(500);
+    assert.is(scene.told.size, 2);
+    assert.ok(scene.delivered(0).length <= 2);
+    await scene.store.restart("unflushed");
+    await scene.until(allTold(scene), "all are told");
+    assert.equal(await scene.stored(), names("sensor", 1, 4));
+  }));
+
+test("E14: an owner that froze with a write on its way is refused by the sink when it thaws", () =>
+  play(async (scene) => {
+    const sender = scene.sender("sensor");
+    const old = scene.node;
+    scene.atNext("before sink write", (node) => {
+      node.kernel.frozenUntilMs = scene.world.trueMs + 10_000;
+    });
+    send(sender, 4);
+    await scene.until(() => old.kernel.frozenUntilMs > 0, "the owner freezes");
+    const next = scene.startNode();
+    for (const link of scene.network.linksTo(old)) link.cut();
+    await scene.pass(12_000);
+    await scene.until(allTold(scene), "the sender is told");
+    await scene.untilDelivered();
+    assert.ok(next.isAlive);
+    for (const sink of [0, 1]) assert.equal(scene.delivered(sink), names("sensor", 1, 4));
+  }));
+
+test("E16: a crash between a dead letter and the write after it neither loses nor repeats the record", () =>
+  play(async (scene) => {
+    const producer = scene.producer({ producerId: "sensor" });
+    let told = 0;
+    for (const kind of ["plain", "poison", "plain", "failing", "plain"]) {
+      void producer.sendAndConfirm({ id: `${kind} ${told}`, kind, n: 1 }, { partition: 0 }).then(() => {
+        told += 1;
+      });
+    }
+    scene.atNext("after append dead letters", (node) => node.die("the script said so"));
+    await scene.until(() => !scene.node.isAlive, "the node dies");
+    scene.startNode();
+    await scene.until(() => told === 5, "all are told");
+    await scene.untilDelivered();
+    await scene.stored();
+    for (const [at, sink] of ["orders", "archive"].entries()) {
+      const letters = scene.store.lettersOf(`dead_letters/${sink}`).map(({ id }) => String(id).split(" ")[0]);
+      assert.equal(letters.sort(), ["failing", "poison"]);
+      assert.is(scene.delivered(at).length, 3);
+    }
+  }));
+
+test("E24: clocks that jump an hour either way change nothing but latency", () =>
+  play(async (scene) => {
+    const sender = scene.sender("sensor");
+    const seen = scene.reader();
+    for (const skewMs of [3_600_000, -3_600_000, 0, 7_200_000]) {
+      scene.world.skewMs = skewMs;
+      send(sender, 3);
+      await scene.until(allTold(scene), "the sender is told");
+      await scene.untilDelivered();
+    }
+    assert.is(toldAs(scene, "acked"), 12);
+    assert.equal(scene.delivered(0), names("sensor", 1, 12));
+    await scene.until(() => seen[0]?.length === 12, "the subscriber has read all");
+  }));
+
+test.run();

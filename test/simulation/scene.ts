@@ -1,0 +1,157 @@
+/**
+ * A simulated node without chance in its faults: a script says what breaks and when, at named points of what the node
+ * does. The same parts as `simulation.ts`, for the histories of the design one by one.
+ */
+
+import { Producer, type ProducerOptions } from "../../protocols/producer.ts";
+import type { Observation, SentEvent, Told } from "../support/checker.ts";
+import { Reader, Sender } from "./simulated_clients.ts";
+import { SimulatedNetwork } from "./simulated_network.ts";
+import { type NodeParts, SimulatedNode } from "./simulated_node.ts";
+import { SinkModel } from "./simulated_sink.ts";
+import { ReplayableFile } from "./simulated_source.ts";
+import { SINKS, SimulatedStore, STREAM } from "./simulated_store.ts";
+import { inspector } from "./simulation.ts";
+import { inPlaceOfGlobals, World } from "./world.ts";
+
+const STEPS_MAX = 50_000;
+
+export class Scene {
+  readonly world: World;
+  readonly store: SimulatedStore;
+  readonly network: SimulatedNetwork;
+  readonly sinks: readonly SinkModel[];
+  readonly sent: SentEvent[] = [];
+  readonly told = new Map<string, Told>();
+  readonly points: string[] = [];
+  /** What the script does at a point; undone by the script. */
+  onPoint: (node: SimulatedNode, point: string) => void = () => {};
+  node: SimulatedNode;
+  readonly #parts: NodeParts;
+  #nodes = 0;
+
+  constructor(world: World, parts: Pick<NodeParts, "inspect">, tier: "fsync" | "everysec") {
+    world.isChaos = false;
+    this.world = world;
+    this.store = new SimulatedStore(world, tier, 1);
+    this.network = new SimulatedNetwork(world);
+    const shared: never[] = [];
+    this.sinks = SINKS.map((name, at) => new SinkModel(name, at === 0, {}, shared));
+    this.#parts = {
+      ...parts,
+      world,
+      store: this.store,
+      sinks: this.sinks,
+      file: new ReplayableFile(),
+      retention: { bytesMax: 1e9, ageMaxMs: 7 * 86_400_000, onFull: "refuse" },
+      creditBytes: 1_000_000,
+      isStoreRemote: true,
+      wrapLog: (log) => log,
+      wrapNodeLog: (log) => log,
+      onDeath: (node) => {
+        for (const link of this.network.linksTo(node)) link.cut();
+        if (this.network.front === node) this.network.front = undefined;
+      },
+      onPoint: (node, point) => {
+        this.points.push(point);
+        this.onPoint(node, point);
+      },
+    };
+    this.node = this.startNode();
+  }
+
+  startNode(): SimulatedNode {
+    this.#nodes += 1;
+    this.node = new SimulatedNode(this.#parts, this.#nodes);
+    this.network.front = this.node;
+    return this.node;
+  }
+
+  sender(name: string, isBuffered = false): Sender {
+    const ledgers = { sent: this.sent, told: this.told, store: this.store, forgetsInDoubt: false };
+    return new Sender(this.world, name, isBuffered, this.network.connectAs(name), ledgers);
+  }
+
+  reader(): readonly Observation[][] {
+    return new Reader(this.world, this.network.connectAs("reader"), this.store).observations;
+  }
+
+  /** A producer of the test's own. */
+  producer(options: Partial<ProducerOptions> & { readonly producerId: string }): Producer {
+    const { world } = this;
+    return new Producer({
+      connect: this.network.connectAs(options.producerId),
+      addresses: ["front"],
+      stream: STREAM,
+      instance: options.producerId,
+      lingerMs: 1,
+      clock: {
+        nowMs: () => world.wallMs(),
+        random: () => 0.5,
+        setTimer: (delayMs, onTime) => world.after(delayMs, onTime),
+      },
+      ...options,
+    });
+  }
+
+  /** Lets things happen until something has; says what never did. */
+  async until(hasHappened: () => boolean, what: string): Promise<void> {
+    for (let step = 0; step < STEPS_MAX; step += 1) {
+      if (hasHappened()) return;
+      await this.world.step();
+    }
+    throw new Error(`it never came about that ${what}`);
+  }
+
+  /** Lets virtual time pass. */
+  async pass(forMs: number): Promise<void> {
+    const endMs = this.world.trueMs + forMs;
+    let isOver = false;
+    this.world.at(endMs, () => {
+      isOver = true;
+    });
+    await this.until(() => isOver, `${forMs} ms passed`);
+  }
+
+  /** Runs the script's action at the next such point, once. */
+  atNext(point: string, act: (node: SimulatedNode) => void): void {
+    this.onPoint = (node, reached) => {
+      if (reached !== point) return;
+      this.onPoint = () => {};
+      act(node);
+    };
+  }
+
+  async stored(): Promise<readonly string[]> {
+    await this.store.absorb();
+    return this.store.ledger[0]!.map(({ id }) => id);
+  }
+
+  delivered(sink: number): readonly string[] {
+    return this.sinks[sink]!.stored(0).records.map(({ event }) => String(event.id));
+  }
+
+  async untilDelivered(): Promise<void> {
+    await this.stored();
+    const end = () => this.store.ledger[0]!.at(-1);
+    await this.until(
+      () =>
+        this.sinks.every((sink) => {
+          const at = sink.stored(0).position;
+          return at?.offset === end()?.offset && at?.epoch === end()?.epoch;
+        }),
+      "both sinks hold everything",
+    );
+  }
+}
+
+/** Plays a script; fails on whatever the world found wrong as well. */
+export async function play(
+  script: (scene: Scene) => Promise<void>,
+  tier: "fsync" | "everysec" = "fsync",
+): Promise<void> {
+  const world = new World(1);
+  const inspect = await inspector();
+  await inPlaceOfGlobals(world, async () => script(new Scene(world, { inspect }, tier)));
+  if (world.problems.length > 0) throw new Error(world.problems.join("\n"));
+}
