@@ -25,12 +25,16 @@ export interface Tail {
 }
 
 /** Ends when the signal aborts; throws what the node refuses. */
-export async function followTail(consumer: Consumer, tail: Tail): Promise<void> {
+export async function followTail(consumer: Pick<Consumer, "subscribe">, tail: Tail): Promise<void> {
   const next = new Map<number, SubscribeFrom>(tail.starts.map(({ partition, from }) => [partition, from]));
   while (!tail.signal.aborted) await readUntilBehind(consumer, tail, next);
 }
 
-async function readUntilBehind(consumer: Consumer, tail: Tail, next: Map<number, SubscribeFrom>): Promise<void> {
+async function readUntilBehind(
+  consumer: Pick<Consumer, "subscribe">,
+  tail: Tail,
+  next: Map<number, SubscribeFrom>,
+): Promise<void> {
   const { stream, channel, signal } = tail;
   const partitions = [...next].map(([partition, from]) => ({ partition, from }));
   const items = consumer.subscribe({ stream, channel, partitions, windowBytes: WINDOW_BYTES, signal });

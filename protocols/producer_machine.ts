@@ -14,9 +14,9 @@
  */
 
 import { backoffMs } from "./clock.ts";
-import { cutEvents } from "./cut_events.ts";
+import { cutEvents, joinEvents } from "./cut_events.ts";
 import { errorFromCode, FencedError, type HeadraceError, InvariantError, RejectedError } from "./errors.ts";
-import type { AckFrame, ClientFrame, ErrorFrame, NodeFrame, OpenedFrame, WelcomeFrame } from "./frames.ts";
+import type { AckFrame, ClientFrame, ErrorFrame, NodeFrame, OpenedFrame, WelcomeFrame, WireVerdict } from "./frames.ts";
 import type { Step } from "./machine.ts";
 import type { ProducerBatch, ProducerEffect, ProducerMessage, SettledBatch } from "./producer_messages.ts";
 import {
@@ -27,6 +27,7 @@ import {
   sequenceAt,
   sequenceCount,
 } from "./sequence.ts";
+import { sliceEvents } from "./slice_events.ts";
 
 /** What an append frame takes beyond its events, at most; the wire's own count corrects it. */
 const FRAME_OVERHEAD_BYTES = 512;
@@ -42,6 +43,9 @@ export const PRODUCER_LIMITS = {
   retryMaxMs: 2_000,
 } as const;
 
+/** Looks at a silent connection within `silenceMs`. */
+const SILENT_LOOKS = 2;
+
 interface QueuedBatch {
   readonly id: number;
   events: Uint8Array;
@@ -49,6 +53,11 @@ interface QueuedBatch {
   sequences: Sequences | undefined;
   readonly rest: Pick<ProducerBatch, "schemaVersion" | "traceparent" | "position">;
   firstSentAtMs: number | undefined;
+  /** All of the batch, where this is its last piece. */
+  whole?: Sequences | undefined;
+  /** The batch goes on in the next piece, which settles it and tells the verdicts of this one too. */
+  isPiece?: boolean;
+  carried?: readonly WireVerdict[];
 }
 
 interface Chain {
@@ -82,7 +91,8 @@ export interface ProducerState {
   creditBytes: number;
   /** A chain could not send for want of credit. */
   isStarved: boolean;
-  lastFrameAtMs: number;
+  /** Looks at the connection since its last frame. Counted and not timed: a clock that jumps must not end or keep it. */
+  silentLooks: number;
   tries: number;
   readonly chains: Map<string, Chain>;
 }
@@ -107,7 +117,7 @@ export function initialProducer(identity: ProducerIdentity): ProducerState {
     dedupeWindowMs: identity.dedupeWindowMs,
     creditBytes: 0,
     isStarved: false,
-    lastFrameAtMs: 0,
+    silentLooks: 0,
     tries: 0,
     chains: new Map(),
   };
@@ -134,8 +144,8 @@ export const stepProducer: Step<ProducerState, ProducerMessage, ProducerEffect> 
         break;
       }
       state.phase = "greeting";
-      state.lastFrameAtMs = nowMs;
-      effects.push({ kind: "set_timer", timer: "silence", delayMs: PRODUCER_LIMITS.silenceMs / 2 });
+      state.silentLooks = 0;
+      effects.push({ kind: "set_timer", timer: "silence", delayMs: PRODUCER_LIMITS.silenceMs / SILENT_LOOKS });
       effects.push({ kind: "send", frame: helloOf(state), estimatedBytes: 0 });
       break;
     case "disconnected":
@@ -143,7 +153,7 @@ export const stepProducer: Step<ProducerState, ProducerMessage, ProducerEffect> 
       else disconnect(state, 0, effects);
       break;
     case "frame":
-      state.lastFrameAtMs = nowMs;
+      state.silentLooks = 0;
       takeFrame(state, message.frame, nowMs, effects);
       break;
     case "sent":
@@ -254,9 +264,9 @@ function retryLater(state: ProducerState, chain: Chain, leastMs: number, effects
   effects.push({ kind: "set_timer", timer: `chain ${chainKey(chain.stream, chain.partition)}`, delayMs });
 }
 
-function takeTimer(state: ProducerState, timer: string, nowMs: number, effects: ProducerEffect[]): void {
+function takeTimer(state: ProducerState, timer: string, _nowMs: number, effects: ProducerEffect[]): void {
   if (timer === "silence") {
-    breakSilence(state, nowMs, effects);
+    breakSilence(state, effects);
     return;
   }
   if (timer === "reconnect") {
@@ -270,17 +280,18 @@ function takeTimer(state: ProducerState, timer: string, nowMs: number, effects: 
 }
 
 /** P8. A browser can not ping: a connection that owes an answer and says nothing is given up. */
-function breakSilence(state: ProducerState, nowMs: number, effects: ProducerEffect[]): void {
+function breakSilence(state: ProducerState, effects: ProducerEffect[]): void {
   if (state.phase !== "online" && state.phase !== "greeting") return;
   const isOwed =
     state.phase === "greeting" ||
     [...state.chains.values()].some((chain) => chain.sent > 0 || chain.phase === "opening");
-  if (isOwed && nowMs - state.lastFrameAtMs > PRODUCER_LIMITS.silenceMs) {
+  state.silentLooks += 1;
+  if (isOwed && state.silentLooks > SILENT_LOOKS) {
     effects.push({ kind: "disconnect" });
     disconnect(state, 0, effects);
     return;
   }
-  effects.push({ kind: "set_timer", timer: "silence", delayMs: PRODUCER_LIMITS.silenceMs / 2 });
+  effects.push({ kind: "set_timer", timer: "silence", delayMs: PRODUCER_LIMITS.silenceMs / SILENT_LOOKS });
 }
 
 function disconnect(state: ProducerState, leastMs: number, effects: ProducerEffect[]): void {
@@ -414,25 +425,41 @@ function dropAged(state: ProducerState, chain: Chain, nowMs: number, effects: Pr
   effects.push({ kind: "in_doubt", batches: aged, error });
 }
 
-/** E2: what the log holds of a batch that it does not hold whole is cut off. */
+/**
+ * E2: a batch of which the log holds a part is cut there, and goes as two. The part that is stored is sent again as well:
+ * only its ack carries its verdicts (E4).
+ */
 function cutHead(chain: Chain, stored: Sequence | undefined): void {
-  for (const batch of chain.queue) {
+  for (const [at, batch] of chain.queue.entries()) {
     const { sequences } = batch;
     if (sequences === undefined || compareSequences(sequenceAt(sequences, 0), stored) > 0) return;
     if (compareSequences(lastSequence(sequences), stored) <= 0) continue;
     let kept = 0;
     while (compareSequences(sequenceAt(sequences, kept), stored) <= 0) kept++;
+    const indexes = Array.from({ length: kept }, (_, index) => index);
+    const before: QueuedBatch = {
+      ...batch,
+      events: joinEvents(sliceEvents(batch.events, indexes)),
+      count: kept,
+      sequences: partOf(sequences, 0, kept),
+      whole: undefined,
+      isPiece: true,
+    };
+    batch.whole ??= sequences;
     batch.events = cutEvents(batch.events, kept);
-    batch.sequences =
-      "list" in sequences
-        ? { list: sequences.list.slice(kept) }
-        : { first: sequenceAt(sequences, kept), count: sequences.count - kept };
+    batch.sequences = partOf(sequences, kept, sequenceCount(sequences));
     batch.count = sequenceCount(batch.sequences);
+    chain.queue.splice(at, 0, before);
     return;
   }
 }
 
-const settled = ({ id, sequences }: QueuedBatch): SettledBatch => ({ id, sequences });
+const partOf = (sequences: Sequences, from: number, to: number): Sequences =>
+  "list" in sequences
+    ? { list: sequences.list.slice(from, to) }
+    : { first: sequenceAt(sequences, from), count: to - from };
+
+const settled = ({ id, sequences, whole }: QueuedBatch): SettledBatch => ({ id, sequences: whole ?? sequences });
 
 /** P1, P7. Sends what may go. */
 function pump(state: ProducerState, chain: Chain, nowMs: number, effects: ProducerEffect[]): void {
@@ -481,13 +508,20 @@ function appendOf(
 
 function takeAck(state: ProducerState, frame: AckFrame, nowMs: number, effects: ProducerEffect[]): void {
   const chain = chainOf(state, frame.stream, frame.partition);
+  const { stream, partition, verdicts = [] } = frame;
   const batches: SettledBatch[] = [];
+  const carried: WireVerdict[] = [];
   // What is not under way stays: it is sent again, for the ack that carries its verdicts (P3).
   for (let head = chain.queue[0]; head?.sequences !== undefined && chain.sent > 0; head = chain.queue[0]) {
     if (compareSequences(lastSequence(head.sequences), frame.lastSequence) > 0) break;
-    batches.push(settled(head));
     chain.queue.shift();
     chain.sent--;
+    const next = chain.queue[0];
+    if (head.isPiece === true && next?.id === head.id) next.carried = verdicts;
+    else {
+      batches.push(settled(head));
+      carried.push(...(head.carried ?? []));
+    }
   }
   chain.previous = laterOf(frame.lastSequence, chain.previous);
   chain.touchedAtMs = nowMs;
@@ -495,8 +529,9 @@ function takeAck(state: ProducerState, frame: AckFrame, nowMs: number, effects: 
     chain.isProbing = false;
     chain.tries = 0;
   }
-  const { stream, partition, verdicts = [] } = frame;
-  if (batches.length > 0) effects.push({ kind: "acked", stream, partition, batches, verdicts });
+  if (batches.length > 0) {
+    effects.push({ kind: "acked", stream, partition, batches, verdicts: [...carried, ...verdicts] });
+  }
   pump(state, chain, nowMs, effects);
 }
 
@@ -557,6 +592,7 @@ function refuse(state: ProducerState, chain: Chain, error: RejectedError, effect
   if (isSure) {
     const head = chain.queue.shift();
     if (head !== undefined) effects.push({ kind: "refused", batch: settled(head), error });
+    while (head !== undefined && chain.queue[0]?.id === head.id) chain.queue.shift();
   }
   chain.isProbing = !isSure;
   if (chain.phase === "open") reopen(state, chain, effects);

@@ -14,12 +14,13 @@ import type { OutboxRecord } from "../actors/pipeline/outbox_record.ts";
 import { compilePipeline, type Pipeline, type StepSettings } from "../actors/pipeline/pipeline.ts";
 import { deliveryActor } from "../actors/sinks/delivery_actor.ts";
 import { DELIVERY_LIMITS, type DeliveryReport } from "../actors/sinks/delivery_messages.ts";
+import { deliveryProgress } from "../actors/sinks/delivery_progress.ts";
 import { prepareItems, type RecordSteps } from "../actors/sinks/prepare_items.ts";
 import { SINKS } from "../actors/sinks/registry.ts";
 import type { Connect } from "../protocols/connection.ts";
 import type { Event } from "../protocols/event.ts";
 import { decodeTrustedEvents, encodeEvents } from "../protocols/event_codec.ts";
-import { epoch, offset, type Position, partitionName } from "../protocols/position.ts";
+import { offset, partitionName } from "../protocols/position.ts";
 import type { Configuration } from "./configuration_schema.ts";
 import type { DeliveryBoard } from "./delivery_board.ts";
 import { eventTimeReader } from "./event_time.ts";
@@ -120,6 +121,7 @@ function planOutbox(
           consumer,
           channel: "records",
           offset: offset(needed === undefined ? 0 : needed.offset + 1),
+          epoch: feed.epoch,
         });
       };
       return [outboxActor({ pipeline, feed, timeOf, observe }) as ActorDefinition<never>];
@@ -141,13 +143,7 @@ function planSink(
     consumers: [consumer],
     start: (feed, owner) => {
       const report = reporter(name, feed, parts);
-      const tellOwner = (at: Position | undefined) =>
-        owner.tell({
-          type: "consumer_at",
-          consumer,
-          channel: input.channel,
-          offset: offset(at === undefined ? 0 : at.offset + 1),
-        });
+      const progress = deliveryProgress(consumer, feed, owner, input.channel);
       const preparation = {
         partition: feed.partition,
         decode: decodeTrustedEvents,
@@ -170,11 +166,7 @@ function planSink(
         connect: parts.connect,
         observe: (event) => {
           report(event);
-          if (event.kind === "opened") tellOwner(event.position);
-          if (event.kind === "delivered") tellOwner(event.batch.end);
-          if (event.kind === "fenced" && event.fence !== undefined) {
-            owner.tell({ type: "fence_seen", epoch: epoch(event.fence) });
-          }
+          progress(event);
         },
         log: (level, message, fields) => parts.log(level, message, { sink: name, ...fields }),
       });

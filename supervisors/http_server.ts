@@ -52,6 +52,8 @@ export interface HttpServer {
   /** `http://host:port`, with the port that was given. */
   readonly address: string;
   readonly port: number;
+  /** Every route that is mounted, as `GET /v1/streams/:stream`. */
+  readonly routes: readonly string[];
   close(): Promise<void>;
 }
 
@@ -81,6 +83,10 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       .send({ code: "NOT_FOUND", message: `Cannot find ${request.method} ${request.url}: see /openapi.json` });
   });
   server.addHook("onRequest", async (request) => options.access.admit(request.raw));
+  const mounted: string[] = [];
+  server.addHook("onRoute", ({ method, url }) => {
+    for (const one of [method].flat()) if (one !== "HEAD") mounted.push(`${one} ${url}`);
+  });
   for (const routes of options.routes) {
     await server.register(async (scope) => {
       if (!routes.isOpen) scope.addHook("onRequest", (request) => requireToken(request, options.access));
@@ -97,6 +103,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   const host = options.host.includes(":") ? `[${options.host}]` : options.host;
   return {
     port,
+    routes: mounted,
     address: `${tls === undefined ? "http" : "https"}://${host}:${port}`,
     close: () => server.close(),
   };

@@ -4,6 +4,9 @@
  */
 import { hostname } from "node:os";
 import { CreditPool } from "../actors/ingest/credit_pool.ts";
+import { BodyBudget } from "../actors/ingest/http_body.ts";
+import { HttpIngest } from "../actors/ingest/http_ingest.ts";
+import { mountIngestRoutes } from "../actors/ingest/http_routes.ts";
 import { connectInProcess, type OpenInProcess } from "../actors/ingest/in_process_connection.ts";
 import { createInspect } from "../actors/ingest/inspection.ts";
 import { registerSchema, type SchemaVersion } from "../actors/ingest/schema_registry.ts";
@@ -29,6 +32,7 @@ import { type DeliveryPlans, planDeliveries } from "./delivery_plans.ts";
 import { type Routes, startHttpServer } from "./http_server.ts";
 import { mountHealthRoutes, mountNodeRoutes, type NodeRoutesOptions } from "./node_routes.ts";
 import { openLog } from "./open_log.ts";
+import { mountOpenApi } from "./openapi.ts";
 import { type PartitionPlan, SUPERVISION, streamSupervisor } from "./partition_supervisor.ts";
 import { startSources } from "./sources.ts";
 import { NodeDirectory } from "./stream_directory.ts";
@@ -47,6 +51,8 @@ export interface RunningNode {
   readonly address: string;
   readonly port: number;
   readonly directory: NodeDirectory;
+  /** Every HTTP route, as `GET /v1/streams/:stream`. */
+  readonly routes: readonly string[];
   /** The way in for derived streams: a producer is given the epoch that its `hello` names. */
   readonly connectWithEpoch: Connect;
   /** Resolves when every partition has been claimed once. */
@@ -113,6 +119,15 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
   logBlockages(directory, options.log);
   const listener = await listen(sessions, access, configuration);
   closers.push({ what: "connections", close: () => listener.close() });
+  const connect = sessions.connect(INSIDE);
+  const ingest = new HttpIngest({ node: name, connect, directory, newId: () => crypto.randomUUID() });
+  closers.push({ what: "ingest", close: () => ingest.close() });
+  const permissionsOf = (request: object): Grants => (request as { grants: Grants }).grants;
+  const unreadiness = (): string | undefined => {
+    const state = log.state();
+    return state.kind === "ready" ? undefined : state.reason;
+  };
+  const budget = new BodyBudget();
   const routes: NodeRoutesOptions = { log, directory, metrics, system, board, name };
   const http = await startHttpServer({
     host: configuration.node.host,
@@ -122,17 +137,18 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
     upgrade: (request, socket, head) => listener.upgrade(request, socket, head),
     routes: [
       { isOpen: true, mount: (server) => mountHealthRoutes(server, routes) },
+      { isOpen: true, mount: mountOpenApi },
       { isOpen: false, mount: (server) => mountNodeRoutes(server, routes) },
+      { isOpen: false, mount: (server) => mountStreamRoutes(server, { directory, permissionsOf }) },
       {
         isOpen: false,
-        mount: (server) =>
-          mountStreamRoutes(server, { directory, permissionsOf: (request) => (request as { grants: Grants }).grants }),
+        mount: (server) => mountIngestRoutes(server, { ingest, budget, directory, permissionsOf, unreadiness }),
       },
       ...(options.page === undefined ? [] : [options.page]),
     ],
   });
-  closers.push({ what: "http", close: () => http.close() });
-  const connect = sessions.connect(INSIDE);
+  // An HTTP server is closed once its upgraded connections are: neither can be waited for before the other.
+  closers.push({ what: "http", close: () => Promise.all([http.close(), listener.close()]) });
   const sources = startSources(configuration, { system, connect, log, nodeLog: options.log, metrics });
   closers.push({ what: "sources", close: () => sources.stop() });
   return {
@@ -140,6 +156,7 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
     address: http.address,
     port: http.port,
     directory,
+    routes: http.routes,
     connectWithEpoch: parts.connect,
     ready: whenAllOwned(directory),
     stop: (timeoutMs) => closeAll(closers, timeoutMs),

@@ -26,7 +26,7 @@ import type { OrderedStore } from "./ordered_store.ts";
 import * as Decide from "./partition_state.ts";
 import { decodeEntry, ENTRY_BYTES_TARGET, encodeEntry, type StoredBatch, storedBytes } from "./record_batch.ts";
 import * as Stored from "./stored_state.ts";
-import { judgeWelcome, type ProducerRecord } from "./welcome.ts";
+import { isForgotten, judgeWelcome, type ProducerRecord } from "./welcome.ts";
 
 export interface EmbeddedLogOptions {
   readonly kind: "memory" | "lmdb";
@@ -42,6 +42,9 @@ type StateWrites = Map<string, Uint8Array | undefined>;
 /** Entries removed in one commit of `trim`, so that a large trim holds up nobody for long. */
 const TRIM_ENTRIES_MAX = 256;
 
+/** Producers that each welcome looks at, to forget the old. */
+const PRODUCERS_LOOKED_AT = 4;
+
 export class EmbeddedLog implements Contract.Log {
   readonly kind: "memory" | "lmdb";
   readonly #store: OrderedStore;
@@ -51,6 +54,7 @@ export class EmbeddedLog implements Contract.Log {
   readonly #partitions = new Map<string, Decide.PartitionState>();
   /** Metadata and producers that are queued but not yet in the store. */
   readonly #pending = new Map<string, Uint8Array>();
+  #lookedAtProducer: string | undefined;
 
   constructor(options: EmbeddedLogOptions) {
     this.kind = options.kind;
@@ -362,13 +366,35 @@ export class EmbeddedLog implements Contract.Log {
   ): Promise<Contract.WelcomeOutcome> {
     const key = Stored.producerKey(producerId);
     const bytes = this.#latest(key);
-    const known = bytes === undefined ? undefined : Stored.unpack<ProducerRecord>(bytes);
     const storeNowMs = this.#nowMs();
+    const found = bytes === undefined ? undefined : Stored.unpack<ProducerRecord>(bytes);
+    const known = found !== undefined && isForgotten(producerId, found, storeNowMs) ? undefined : found;
     const outcome = judgeWelcome(known, instance, heldEpoch, storeNowMs);
     if (outcome.kind === "fenced") return outcome;
     const record: ProducerRecord = { instance, producerEpoch: outcome.producerEpoch, seenAtMs: nowMs };
-    await this.#writeLatest(key, Stored.pack(record));
+    const forgotten = this.#forgetProducers(key, storeNowMs);
+    await this.#writeLatest(key, Stored.pack(record), forgotten);
     return outcome;
+  }
+
+  /** Each welcome looks at the next few producers, in turn, so that their number stays in proportion (E5). */
+  #forgetProducers(except: string, nowMs: number): [string, undefined][] {
+    const all = Stored.producerKey("");
+    const forgotten: [string, undefined][] = [];
+    let looked = 0;
+    const from = this.#lookedAtProducer ?? all;
+    this.#lookedAtProducer = undefined;
+    for (const [key, value] of this.#guard(() => this.#store.range(from, Stored.rangeEnd(all)))) {
+      if (looked === PRODUCERS_LOOKED_AT) {
+        this.#lookedAtProducer = key;
+        break;
+      }
+      looked += 1;
+      if (key === except || this.#pending.has(key)) continue;
+      if (isForgotten(key.slice(all.length), Stored.unpack<ProducerRecord>(value), nowMs))
+        forgotten.push([key, undefined]);
+    }
+    return forgotten;
   }
 
   async readMetadata(key: string): Promise<Contract.Metadata | undefined> {
@@ -410,9 +436,13 @@ export class EmbeddedLog implements Contract.Log {
     return this.#pending.get(key) ?? this.#guard(() => this.#store.get(key));
   }
 
-  async #writeLatest(key: string, value: Uint8Array): Promise<void> {
+  async #writeLatest(
+    key: string,
+    value: Uint8Array,
+    others: readonly (readonly [string, undefined])[] = [],
+  ): Promise<void> {
     this.#pending.set(key, value);
-    await this.#queue.write([[key, value]], true);
+    await this.#queue.write([[key, value], ...others], true);
     if (this.#pending.get(key) === value) this.#pending.delete(key);
   }
 

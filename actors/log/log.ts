@@ -169,6 +169,12 @@ export interface ChainLimits {
 
 export const CHAIN_LIMITS: ChainLimits = { dedupeWindowMs: 86_400_000, producersMax: 10_000 };
 
+/**
+ * Producers that live for one request with an `Idempotency-Key` (E5): what logs remember of a producer whose name begins
+ * so is forgotten after this much shorter time.
+ */
+export const SHORT_LIVED_PRODUCERS = { prefix: "http/", windowMs: 3_600_000 } as const;
+
 /** What a partition asks of its log when it is created or claimed. */
 export interface PartitionSettings {
   readonly tier: DurabilityTier;

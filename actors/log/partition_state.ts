@@ -32,7 +32,7 @@ import type {
   Ownership,
   PartitionSettings,
 } from "./log.ts";
-import { rejectedBitmap } from "./log.ts";
+import { rejectedBitmap, SHORT_LIVED_PRODUCERS } from "./log.ts";
 import { type StoredBatch, storedBytes } from "./record_batch.ts";
 
 export interface ChannelState {
@@ -67,6 +67,8 @@ export const newChannel = (): ChannelState => ({
 
 /** A chain belongs to one channel. Channels hold no NUL, so the name is unambiguous whatever the producer is called. */
 export const chainName = (channel: Channel, producerId: string): string => `${channel}\0${producerId}`;
+
+const SHORT_LIVED_CHAINS = chainName("records", SHORT_LIVED_PRODUCERS.prefix);
 
 /** P1. Throws `FencedError` for a lower grant. */
 export function claimEpoch(
@@ -261,9 +263,11 @@ export function openChain(
 /** Names of the chains that were idle for longer than the window; they are forgotten (E5). */
 export function expireChains(state: PartitionState, nowMs: number): string[] {
   const expired: string[] = [];
-  const limits: ChainLimits = state.settings.chains;
+  const { dedupeWindowMs }: ChainLimits = state.settings.chains;
+  const shortMs = Math.min(dedupeWindowMs, SHORT_LIVED_PRODUCERS.windowMs);
   for (const [name, { activeAtMs }] of state.chains) {
-    if (nowMs - activeAtMs > limits.dedupeWindowMs) expired.push(name);
+    const windowMs = name.startsWith(SHORT_LIVED_CHAINS) ? shortMs : dedupeWindowMs;
+    if (nowMs - activeAtMs > windowMs) expired.push(name);
   }
   for (const name of expired) state.chains.delete(name);
   return expired;

@@ -12,6 +12,8 @@
  * Keys of a partition: meta (fence, limits, `c:<channel>` -> first end bytes entries lastEpoch epochs...), chains,
  * verdicts (a sorted set read by name), checkpoints, and one stream for each channel.
  */
+import { SHORT_LIVED_PRODUCERS } from "./log.ts";
+
 export const REDIS_LIBRARY_NAME = "headrace_v1";
 
 export const REDIS_LIBRARY = `#!lua name=${REDIS_LIBRARY_NAME}
@@ -295,12 +297,15 @@ end
 local function expire_chains(keys, args)
   local refused = fenced(keys[1], args[1], args[2])
   if refused then return refused end
-  local oldest = tonumber(args[3]) - tonumber(redis.call('HGET', keys[1], 'window'))
+  local window = tonumber(redis.call('HGET', keys[1], 'window'))
+  local short = math.min(window, ${SHORT_LIVED_PRODUCERS.windowMs})
+  local prefix_of_short = 'records\\0${SHORT_LIVED_PRODUCERS.prefix}'
   local page = redis.call('HSCAN', keys[2], args[4], 'COUNT', 500)
   for i = 1, #page[2], 2 do
     local name = page[2][i]
     local active = name ~= '' and tonumber(string.match(page[2][i + 1], '^%d+ (%d+) '))
-    if active and active < oldest then
+    local is_short = string.sub(name, 1, #prefix_of_short) == prefix_of_short
+    if active and active < tonumber(args[3]) - (is_short and short or window) then
       redis.call('HDEL', keys[2], name)
       local producer = string.match(name, '^records%z(.*)$')
       if producer then

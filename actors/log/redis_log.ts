@@ -25,13 +25,12 @@ import { decodeEntry, ENTRY_BYTES_TARGET } from "./record_batch.ts";
 import { decodeOutcomes, encodeAppend, encodeCheckpoints } from "./redis_append.ts";
 import { misconfigured, RedisConnection, type RedisLogOptions, type RedisReply } from "./redis_connection.ts";
 import { pairs, textSequence } from "./stored_state.ts";
+import { producerKeptMs } from "./welcome.ts";
 
 export type { RedisLogOptions } from "./redis_connection.ts";
 
 /** Entries that one call of the trim function looks at. */
 const TRIM_ENTRIES_MAX = 64;
-/** How long a producer's epoch is remembered after it was last welcomed; a later one is above it by the clock. */
-const PRODUCER_KEPT_MS = 7 * 86_400_000;
 const READ_ENTRIES_MAX = 1_024;
 
 const packr = new Packr({ useRecords: false });
@@ -300,7 +299,7 @@ class StreamsLog implements RedisLog {
     _nowMs: number,
   ): Promise<Contract.WelcomeOutcome> {
     const key = `${this.#redis.prefix}producer:${producerId}`;
-    const args = [instance, heldEpoch === undefined ? "" : String(heldEpoch), String(PRODUCER_KEPT_MS)];
+    const args = [instance, heldEpoch === undefined ? "" : String(heldEpoch), String(producerKeptMs(producerId))];
     const reply = (await this.#redis.write("welcome", [key], args)) as Buffer[];
     const value = Number(reply[1]);
     return String(reply[0]) === "fenced"

@@ -1,5 +1,14 @@
 /** Which epoch a producer's instance gets (E1): pure, the same in every log but Redis, whose function says it in Lua. */
-import type { WelcomeOutcome } from "./log.ts";
+import { SHORT_LIVED_PRODUCERS, type WelcomeOutcome } from "./log.ts";
+
+const KEPT_MS = 7 * 86_400_000;
+
+/** How long a producer's epoch is remembered after it was last welcomed; a later one is above it by the clock. */
+export const producerKeptMs = (producerId: string): number =>
+  producerId.startsWith(SHORT_LIVED_PRODUCERS.prefix) ? SHORT_LIVED_PRODUCERS.windowMs : KEPT_MS;
+
+export const isForgotten = (producerId: string, { seenAtMs }: ProducerRecord, nowMs: number): boolean =>
+  nowMs - seenAtMs > producerKeptMs(producerId);
 
 export interface ProducerRecord {
   readonly instance: string;

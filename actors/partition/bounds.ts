@@ -10,3 +10,13 @@ export function advanceBounds(bounds: ChannelBounds, ofEpoch: Epoch, endOffset: 
   const epochs = isFirstWrite ? [...bounds.epochs, { epoch: ofEpoch, firstOffset: bounds.endOffset }] : bounds.epochs;
   return { ...bounds, epochs, endOffset, sizeBytes: bounds.sizeBytes + addedBytes };
 }
+
+/**
+ * The bounds after a trim: its answer may be older than appends answered since, so it moves the beginning and never the
+ * end.
+ */
+export function trimBounds(bounds: ChannelBounds, trimmed: ChannelBounds): ChannelBounds {
+  if (trimmed.endOffset >= bounds.endOffset) return trimmed;
+  const later = bounds.epochs.filter(({ firstOffset }) => firstOffset >= trimmed.endOffset);
+  return { ...trimmed, epochs: [...trimmed.epochs, ...later], endOffset: bounds.endOffset };
+}

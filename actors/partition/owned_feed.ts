@@ -15,7 +15,7 @@ import {
   type ReadResult,
   rejectedBitmap,
 } from "../log/log.ts";
-import { advanceBounds, EMPTY_BOUNDS } from "./bounds.ts";
+import { advanceBounds, EMPTY_BOUNDS, trimBounds } from "./bounds.ts";
 import type { PartitionFeed } from "./partition_feed.ts";
 import type { WrittenBatch } from "./partition_machine.ts";
 import { TailCache } from "./tail_cache.ts";
@@ -123,8 +123,9 @@ export class OwnedFeed implements PartitionFeed {
     this.#advance("records", endOffset, addedBytes);
   }
 
-  setBounds(channel: Channel, bounds: ChannelBounds): void {
-    this.#bounds.set(channel, bounds);
+  /** Retention moved the beginning of a channel. */
+  trimmed(channel: Channel, bounds: ChannelBounds): void {
+    this.#bounds.set(channel, trimBounds(this.bounds(channel), bounds));
   }
 
   /** Nothing is read or written through this feed any more. */

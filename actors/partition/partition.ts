@@ -33,7 +33,14 @@ export type PartitionRequest =
       readonly replyTo: ReplyTo;
     }
   /** A consumer needs nothing before `offset` any more: retention may take it. */
-  | { readonly type: "consumer_at"; readonly consumer: string; readonly channel: Channel; readonly offset: Offset }
+  | {
+      readonly type: "consumer_at";
+      readonly consumer: string;
+      readonly channel: Channel;
+      readonly offset: Offset;
+      /** The ownership that the consumer reads under: what it handled of another one's log may be there no more. */
+      readonly epoch?: Epoch;
+    }
   /** A sink holds a fence that is not below this partition's epoch: own the partition under a higher one (E7). */
   | { readonly type: "fence_seen"; readonly epoch: Epoch };
 

@@ -130,8 +130,9 @@ class PartitionActor implements Actor<PartitionMessage> {
         return;
       case "trim":
         log.trim(effect.ownership, effect.channel, effect.beforeOffset).then((bounds) => {
-          this.#feed?.setBounds(effect.channel, bounds);
-          this.#context.self.tell({ type: "trimmed", channel: effect.channel, bounds });
+          const { epoch } = effect.ownership;
+          if (this.#feed?.epoch === epoch) this.#feed.trimmed(effect.channel, bounds);
+          this.#context.self.tell({ type: "trimmed", epoch, channel: effect.channel, bounds });
         }, this.#doubt(effect.ownership));
         return;
     }

@@ -28,7 +28,7 @@ import type {
   OpenChainOutcome,
   Ownership,
 } from "../log/log.ts";
-import { advanceBounds, EMPTY_BOUNDS } from "./bounds.ts";
+import { advanceBounds, EMPTY_BOUNDS, trimBounds } from "./bounds.ts";
 import type { AppendItem, PartitionAnswer, PartitionRequest, ReplyTo, Retention } from "./partition.ts";
 
 /** Limits of one partition. */
@@ -91,7 +91,7 @@ export type PartitionMessage =
   | { readonly type: "channel_advanced"; readonly epoch: Epoch; readonly channel: Channel; readonly endOffset: Offset }
   | { readonly type: "sweep_due" }
   | { readonly type: "aged"; readonly channel: Channel; readonly beforeOffset: Offset }
-  | { readonly type: "trimmed"; readonly channel: Channel; readonly bounds: ChannelBounds };
+  | { readonly type: "trimmed"; readonly epoch: Epoch; readonly channel: Channel; readonly bounds: ChannelBounds };
 
 export type PartitionEffect =
   | { readonly type: "claim"; readonly atLeast: Epoch }
@@ -175,7 +175,9 @@ export function stepPartition(state: PartitionState, message: PartitionMessage, 
     case "fence_seen":
       return fenceSeen(state, message.epoch);
     case "consumer_at":
-      state.consumers.set(message.consumer, { channel: message.channel, offset: message.offset });
+      if (message.epoch === undefined || isCurrent(state, message.epoch)) {
+        state.consumers.set(message.consumer, { channel: message.channel, offset: message.offset });
+      }
       return [state, []];
     case "channel_advanced":
       if (isCurrent(state, message.epoch)) moveEnd(state, message.channel, message.endOffset);
@@ -185,7 +187,10 @@ export function stepPartition(state: PartitionState, message: PartitionMessage, 
     case "aged":
       return [state, trimEffects(state, message.channel, message.beforeOffset)];
     case "trimmed":
-      state.channels.set(message.channel, message.bounds);
+      if (isCurrent(state, message.epoch)) {
+        const known = state.channels.get(message.channel) ?? EMPTY_BOUNDS;
+        state.channels.set(message.channel, trimBounds(known, message.bounds));
+      }
       return [state, []];
   }
 }
@@ -203,6 +208,7 @@ function claimed(state: PartitionState, claim: Claim): Result {
   state.claimAttempts = 0;
   state.ownership = claim.ownership;
   state.channels.clear();
+  state.consumers.clear(); // P5: what they handled may have been lost with a tail; each reports again.
   for (const [channel, bounds] of claim.channels) state.channels.set(channel, bounds);
   const calls = state.chainCalls.splice(0).map((call): PartitionEffect => callEffect(claim.ownership, call));
   return [state, [{ type: "owned", claim }, ...calls, ...nextAppend(state)]];

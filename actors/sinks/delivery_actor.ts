@@ -58,6 +58,9 @@ export interface DeliveryOptions<Options> {
 export const sinkProducerId = (name: string, { partition }: PartitionReference): string => `sink/${name}/${partition}`;
 const setAsideCheckpoint = (name: string): string => `sink/${name}/set_aside`;
 
+/** Messages that others may send; all else a delivery tells itself. */
+const FROM_OUTSIDE: ReadonlySet<DeliveryMessage["kind"]> = new Set(["advanced", "pause", "resume", "stop"]);
+
 export function deliveryActor<Options>(options: DeliveryOptions<Options>): ActorDefinition<DeliveryMessage> {
   return {
     name: `delivery-${options.name}-${partitionName(options.feed.partition).replaceAll("/", "-")}`,
@@ -73,6 +76,8 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
   #writer: SinkWriter | undefined;
   /** Openings so far: one that ran out of time must not replace the one after it. */
   #openings = 0;
+  /** What this life has told itself. A restart keeps the mailbox, and an answer to an earlier life means nothing here. */
+  readonly #own = new WeakSet<DeliveryMessage>();
   /** The operation on the sink that is under way, for a stop to wait for. */
   #inHand: Promise<unknown> = Promise.resolve();
 
@@ -81,10 +86,11 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
     this.#context = context;
     this.#state = initialDelivery(options.limits, options.start);
     this.#subscription = options.feed.onAdvance(options.input, () => context.self.tell({ kind: "advanced" }));
-    context.self.tell({ kind: "begin" });
+    this.#tell({ kind: "begin" });
   }
 
   receive(message: DeliveryMessage): void {
+    if (!FROM_OUTSIDE.has(message.kind) && !this.#own.has(message)) return;
     const [state, effects] = deliveryStep(this.#state, message, this.#context.nowMs());
     this.#state = state;
     for (const effect of effects) this.#perform(effect);
@@ -120,23 +126,35 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
       case "read":
         return this.#read(effect.readId, effect.after);
       case "timer":
-        this.#context.after(effect.delayMs, { kind: "timer", timerId: effect.timerId, purpose: effect.purpose });
+        this.#context.after(
+          effect.delayMs,
+          this.#mark({ kind: "timer", timerId: effect.timerId, purpose: effect.purpose }),
+        );
         return;
       case "close":
         this.#subscription.stop();
-        void this.#close().then(() => this.#context.self.tell({ kind: "closed" }));
+        void this.#close().then(() => this.#tell({ kind: "closed" }));
         return;
       case "report":
         this.#options.observe(effect.report);
     }
   }
 
+  #tell(message: DeliveryMessage): void {
+    this.#context.self.tell(this.#mark(message));
+  }
+
+  #mark(message: DeliveryMessage): DeliveryMessage {
+    this.#own.add(message);
+    return message;
+  }
+
   #operate(operation: () => Promise<DeliveryMessage>): void {
     const running = operation();
     this.#inHand = running.catch(() => undefined);
     void withDeadline(running, this.#options.operationTimeoutMs).then(
-      (message) => this.#context.self.tell(message),
-      (error: unknown) => this.#context.self.tell(this.#failure(error)),
+      (message) => this.#tell(message),
+      (error: unknown) => this.#tell(this.#failure(error)),
     );
   }
 
@@ -191,11 +209,11 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
   #read(readId: number, after: Position | undefined): void {
     const reading = withDeadline(this.#readItems(readId, after), this.#options.operationTimeoutMs);
     void reading.then(
-      (message) => this.#context.self.tell(message),
+      (message) => this.#tell(message),
       (error: unknown) => {
-        if (error instanceof FencedError) this.#context.self.tell({ kind: "fenced", fence: undefined });
+        if (error instanceof FencedError) this.#tell({ kind: "fenced", fence: undefined });
         else
-          this.#context.self.tell({
+          this.#tell({
             kind: "read_failed",
             readId,
             reason: reasonOf(error),

@@ -219,7 +219,7 @@ function onSetAside(state: DeliveryState, effects: Effects) {
 function lingerLeftMs(state: DeliveryState, nowMs: number): number {
   const { recordsMax, bytesMax, lingerMs } = state.limits;
   if (state.interruption !== undefined || state.buffer.length >= recordsMax || state.bufferBytes >= bytesMax) return 0;
-  return state.bufferedSinceMs + lingerMs - nowMs;
+  return Math.min(lingerMs, state.bufferedSinceMs + lingerMs - nowMs);
 }
 
 type Opened = Extract<DeliveryMessage, { kind: "opened" }>;

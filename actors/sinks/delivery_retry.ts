@@ -65,6 +65,7 @@ export function onTimer(state: DeliveryState, message: Timer, effects: Effects) 
       return;
     case "linger":
       state.isLingering = false;
+      state.bufferedSinceMs = Number.NEGATIVE_INFINITY; // Long enough, whatever the clock says meanwhile (E24).
       return;
     case "stop":
       // The write in hand did not end in time: its outcome is found by whoever opens the sink next.

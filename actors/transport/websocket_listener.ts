@@ -22,6 +22,8 @@ export const LISTENER_LIMITS = {
   unsentForMs: 30_000,
   /** Between pings; a connection that has not answered the last one is ended. */
   pingEveryMs: 20_000,
+  /** A client that does not answer the closing of its connection is not waited for longer. */
+  closeWithinMs: 2_000,
 } as const;
 
 export interface ListenerOptions {
@@ -62,6 +64,7 @@ export async function createWebSocketListener(options: ListenerOptions): Promise
     maxPayload: options.frameBytesMax,
     perMessageDeflate: false,
     maxFragments: LISTENER_LIMITS.fragmentsMax,
+    closeTimeout: LISTENER_LIMITS.closeWithinMs,
     handleProtocols: (offered) => subprotocolOf(offered) ?? false,
   } as ConstructorParameters<typeof ws.WebSocketServer>[0]);
   return new Listener(server, options);
@@ -75,7 +78,7 @@ class Listener implements WebSocketListener {
   readonly #options: ListenerOptions;
   readonly #perAddress = new Map<string, number>();
   readonly #open = new Map<WebSocket, ActorReference<SessionInput> | undefined>();
-  #isClosing = false;
+  #closed: Promise<void> | undefined;
   #onEmpty: (() => void) | undefined;
 
   constructor(server: WebSocketServer, options: ListenerOptions) {
@@ -99,8 +102,12 @@ class Listener implements WebSocketListener {
     this.#server.handleUpgrade(request, socket, head, (webSocket) => this.#connected(webSocket, request, address));
   }
 
-  async close(): Promise<void> {
-    this.#isClosing = true;
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
     for (const [webSocket, session] of this.#open) {
       if (session === undefined) webSocket.close(1001, "going away");
       else session.tell({ type: "stopping" });
@@ -120,7 +127,7 @@ class Listener implements WebSocketListener {
     }
     const { connectionsMax, connectionsPerAddressMax } = this.#options;
     const ofAddress = this.#perAddress.get(address) ?? 0;
-    if (this.#isClosing || this.#open.size >= connectionsMax || ofAddress >= connectionsPerAddressMax) {
+    if (this.#closed !== undefined || this.#open.size >= connectionsMax || ofAddress >= connectionsPerAddressMax) {
       throw new OverloadedError(
         "TOO_MANY_CONNECTIONS",
         `Cannot upgrade as connections must stay below ${connectionsMax}, and ${connectionsPerAddressMax} from one address: current values are ${this.#open.size} and ${ofAddress}`,
@@ -144,7 +151,7 @@ class Listener implements WebSocketListener {
       (session) => {
         if (!this.#open.has(webSocket)) return;
         this.#open.set(webSocket, session);
-        if (this.#isClosing) session.tell({ type: "stopping" });
+        if (this.#closed !== undefined) session.tell({ type: "stopping" });
       },
       (error) => connection.refuse(error),
     );

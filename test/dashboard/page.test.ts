@@ -31,6 +31,9 @@ pipelines: { keep: { from: orders, to: [archive] } }
 sinks: { archive: { type: file, directory: archive, format: ndjson } }
 `;
 
+/** What does not appear within this will not: a page that is broken fails before the file's own limit. */
+const SEEN_WITHIN_MS = 12_000;
+
 let node: TestNode;
 let browser: Browser;
 
@@ -45,13 +48,14 @@ test.before(async () => {
       "--disable-component-update",
       "--disable-sync",
       "--no-first-run",
+      "--disable-dev-shm-usage",
     ],
   });
 });
 
 test.after(async () => {
   await browser.close();
-  await node.end();
+  assert.equal(await node.end(), []);
 });
 
 /** Opens the page, hands it to `look`, and fails where the page complained or asked anything of somebody else. */
@@ -61,6 +65,7 @@ async function withPage(
 ): Promise<void> {
   const { of: shown = node, ...contextOptions } = options;
   const context = await browser.newContext({ viewport: { width: 1_400, height: 1_000 }, ...contextOptions });
+  context.setDefaultTimeout(SEEN_WITHIN_MS);
   const page = await context.newPage();
   const complaints: string[] = [];
   const addresses: string[] = [];
@@ -70,9 +75,12 @@ async function withPage(
   page.on("pageerror", (error) => complaints.push(error.message));
   page.on("request", (request) => addresses.push(request.url()));
   page.on("websocket", (socket) => addresses.push(socket.url()));
-  await page.goto(shown.address);
-  await look(page);
-  await context.close();
+  try {
+    await page.goto(shown.address);
+    await look(page);
+  } finally {
+    await context.close();
+  }
   assert.equal(complaints, []);
   const elsewhere = addresses.filter((address) => new URL(address).host !== new URL(shown.address).host);
   assert.equal(elsewhere, []);
@@ -227,10 +235,11 @@ for (const width of [320, 390, 768, 1_920]) {
 test("when the node is gone the page says so, without an end", async () => {
   const mortal = await runningNode("log: { type: memory }\nstreams: { events: { durability: memory } }\n");
   const context = await browser.newContext();
+  context.setDefaultTimeout(SEEN_WITHIN_MS);
   const page = await context.newPage();
   await page.goto(mortal.address);
   await page.getByText("Live", { exact: true }).waitFor();
-  await mortal.end();
+  assert.equal(await mortal.end(), []);
   await page.getByText("Reconnecting", { exact: true }).waitFor();
   await context.close();
 });
@@ -245,6 +254,7 @@ security: { tokens: [{ name: operator, valueEnv: PAGE_TOKEN, scopes: [admin] }] 
     { secrets: { PAGE_TOKEN: "the-right-one" } },
   );
   const context = await browser.newContext();
+  context.setDefaultTimeout(SEEN_WITHIN_MS);
   const page = await context.newPage();
   await page.goto(guarded.address);
   await page.getByLabel("This node asks for a token").fill("a wrong one");
@@ -260,7 +270,7 @@ security: { tokens: [{ name: operator, valueEnv: PAGE_TOKEN, scopes: [admin] }] 
   await page.getByRole("button", { name: "forget token" }).click();
   await page.getByLabel("This node asks for a token").waitFor();
   await context.close();
-  await guarded.end();
+  assert.equal(await guarded.end(), []);
 });
 
 test("the files forbid what is inline or from elsewhere, and are sent again only when they changed", async () => {

@@ -3,7 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { encodeEvents } from "../../protocols/event_codec.ts";
 import type { ClientFrame, NodeFrame } from "../../protocols/frames.ts";
-import { initialProducer, PRODUCER_LIMITS, stepProducer } from "../../protocols/producer_machine.ts";
+import { initialProducer, stepProducer } from "../../protocols/producer_machine.ts";
 import type { ProducerEffect, ProducerMessage } from "../../protocols/producer_messages.ts";
 import type { Sequence, Sequences } from "../../protocols/sequence.ts";
 import { ModelNode } from "../support/model_node.ts";
@@ -20,6 +20,7 @@ class Harness {
   timers = new Map<string, number>();
   readonly effects: ProducerEffect[] = [];
   readonly settled: { readonly id: number; readonly how: string }[] = [];
+  readonly verdicts: Sequence[] = [];
   isConnecting = false;
   private nextId = 0;
 
@@ -53,6 +54,7 @@ class Harness {
         break;
       case "acked":
         for (const { id } of effect.batches) this.settled.push({ id, how: "acked" });
+        this.verdicts.push(...effect.verdicts.map(({ sequence }) => sequence));
         break;
       case "in_doubt":
         for (const { id } of effect.batches) this.settled.push({ id, how: "in_doubt" });
@@ -234,6 +236,22 @@ test("an overlap with what is stored is cut by the client (E2)", () => {
   assert.equal(harness.settled, [{ id: 0, how: "acked" }]);
 });
 
+test("the verdicts of what was stored of an overlap are told with the rest of its batch (E4)", () => {
+  const harness = started();
+  const chain = harness.node.chain("readings", 0);
+  chain.stored = [7, 101, 0];
+  chain.verdicts.push({ sequence: [7, 100, 0], code: "SCHEMA_VIOLATION", path: "/n", reason: "was disliked" });
+  const list: Sequence[] = [
+    [7, 100, 0],
+    [7, 101, 0],
+    [7, 102, 0],
+  ];
+  harness.batch([{ n: 0 }, { n: 1 }, { n: 2 }], { sequences: { list } });
+  harness.settle();
+  assert.equal(harness.settled, [{ id: 0, how: "acked" }]);
+  assert.equal(harness.verdicts, [[7, 100, 0]]);
+});
+
 test("a batch older than the dedupe window is handed back in doubt, never resent (E5)", () => {
   const harness = started();
   harness.batch([{ n: 0 }]);
@@ -349,7 +367,9 @@ test("appends under way never exceed the credit", () => {
 test("a connection that owes an answer and stays silent is given up", () => {
   const harness = started();
   harness.connect();
-  harness.nowMs += PRODUCER_LIMITS.silenceMs + 1;
+  harness.nowMs -= 3_600_000; // A clock that jumps keeps no dead connection (E24).
+  for (let look = 0; look < 2; look += 1) harness.step({ kind: "timer", timer: "silence" });
+  assert.is(harness.state.phase, "greeting");
   harness.step({ kind: "timer", timer: "silence" });
   assert.is(harness.state.phase, "offline");
 });

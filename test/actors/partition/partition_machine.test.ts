@@ -150,4 +150,31 @@ test("a stream that trims when full trims past the lagging sink and takes append
   assert.equal(kinds(append(0)), ["append"]);
 });
 
+test("P5: what a consumer handled under an earlier claim counts no more, as its tail may be lost", () => {
+  const { state, tell } = partitionUnderTest({ bytesMax: 50, consumers: ["sink/a"] });
+  tell({ type: "start" });
+  tell({ type: "claimed", claim: claim(5, 100) });
+  const report = { type: "consumer_at", consumer: "sink/a", channel: "records", offset: offset(90) } as const;
+  tell({ ...report, epoch: epoch(5) });
+  assert.ok(kinds(tell({ type: "sweep_due" })).includes("trim"));
+  tell({ type: "ownership_doubted", epoch: epoch(5), error: new UnavailableError("STORE_UNAVAILABLE", "gone") });
+  tell({ type: "claimed", claim: claim(6, 100) });
+  tell({ ...report, epoch: epoch(5) });
+  assert.not.ok(kinds(tell({ type: "sweep_due" })).includes("trim"));
+  assert.is(state.consumers.size, 0);
+});
+
+test("P4: the answer to a trim never moves a channel's end back", () => {
+  const { state, tell, append } = partitionUnderTest();
+  tell({ type: "start" });
+  tell({ type: "claimed", claim: claim(5) });
+  append(0, 1);
+  tell({ type: "appended", epoch: epoch(5), result: written(0, 1) });
+  const epochs = [{ epoch: epoch(5), firstOffset: offset(0) }];
+  const bounds = { epochs, firstOffset: offset(1), endOffset: offset(1), sizeBytes: 0 };
+  tell({ type: "trimmed", epoch: epoch(5), channel: "records", bounds });
+  assert.is(state.channels.get("records")?.firstOffset, 1);
+  assert.is(state.channels.get("records")?.endOffset, 2);
+});
+
 test.run();

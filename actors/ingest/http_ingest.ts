@@ -1,0 +1,305 @@
+/**
+ * Appends the events of HTTP requests, by producers within the node. Requests without a key share a few producers, and
+ * their batches with them: at least once. A request with an `Idempotency-Key` is a short-lived producer of its own (E5):
+ *
+ *   K1. Its name is the key's hash, its instance the payload's: the log lets one payload in under a key, and fences
+ *       another, on whichever node they arrive.
+ *   K2. An event's sequence is its index, and its partition depends on the request alone: a retry meets the same chains,
+ *       completes what is missing and is answered with the verdicts that were stored (E4).
+ *   K3. Requests with one key may run at the same time: the chains judge each batch once.
+ */
+import { createHash } from "node:crypto";
+import type { Connect } from "../../protocols/connection.ts";
+import { FencedError, OverloadedError, RejectedError } from "../../protocols/errors.ts";
+import type { Confirmation } from "../../protocols/event_batcher.ts";
+import { keyOf, parsePointer, partitionOfKey } from "../../protocols/partitioner.ts";
+import { Producer, type ProducerOptions } from "../../protocols/producer.ts";
+import { SHORT_LIVED_PRODUCERS } from "../log/log.ts";
+import { REQUEST_EVENTS_MAX, type RequestEvent } from "./http_events.ts";
+import type { StreamDirectory } from "./session.ts";
+
+export const INGEST_LIMITS = {
+  /** Producers that requests without a key share. */
+  sharedProducers: 2,
+  /** How long a shared batch waits for events of other requests. */
+  sharedLingerMs: 2,
+  sharedBufferBytesMax: 33_554_432,
+  /** Requests with a key under way: each holds a session and its credit. */
+  keyedRequestsMax: 64,
+  /** Requests with a key that wait for their turn. */
+  keyedWaitingMax: 1_024,
+  /** A request that was not answered after so long is answered with what stands. */
+  answerWithinMs: 30_000,
+  retryAfterMs: 1_000,
+} as const;
+
+export interface IngestOptions {
+  readonly node: string;
+  readonly connect: Connect;
+  readonly directory: Pick<StreamDirectory, "describe">;
+  readonly newId: () => string;
+  readonly answerWithinMs?: number;
+}
+
+export interface IngestRequest {
+  readonly stream: string;
+  readonly events: readonly RequestEvent[];
+  readonly traceparent: string | undefined;
+  readonly idempotency: { readonly key: string; readonly subject: string; readonly payload: Uint8Array } | undefined;
+}
+
+export interface IngestAnswer {
+  readonly accepted: number;
+  readonly rejected: readonly {
+    readonly index: number;
+    readonly code: string;
+    readonly path: string;
+    readonly reason: string;
+  }[];
+  /** What stands in each partition. `unknown`: not answered for in time; a retry with the same key completes it. */
+  readonly partitions: readonly {
+    readonly partition: number;
+    readonly state: "stored" | "unknown";
+    readonly events: number;
+  }[];
+  /** Indexes of events of which it is not known whether they are stored. */
+  readonly unknown: readonly number[];
+  readonly isReplayed: boolean;
+}
+
+type Outcome = Confirmation | { readonly kind: "unknown" };
+const UNKNOWN: Outcome = { kind: "unknown" };
+
+export class HttpIngest {
+  readonly #options: IngestOptions;
+  readonly #shared = new Map<string, Producer>();
+  readonly #waiting: (() => void)[] = [];
+  #keyedUnderWay = 0;
+  #turn = 0;
+
+  constructor(options: IngestOptions) {
+    this.#options = options;
+  }
+
+  /** Throws `RejectedError` `IDEMPOTENCY_KEY_REUSED`, or `OverloadedError`. */
+  async append(request: IngestRequest): Promise<IngestAnswer> {
+    const partitions = this.#placesOf(request);
+    return request.idempotency === undefined
+      ? this.#appendShared(request, partitions)
+      : this.#appendKeyed(request, partitions, request.idempotency);
+  }
+
+  async close(timeoutMs = 1_000): Promise<void> {
+    const producers = [...this.#shared.values()];
+    this.#shared.clear();
+    await Promise.all(producers.map((producer) => producer.close({ timeoutMs })));
+  }
+
+  /** Each event's partition; undefined where any will do (K2: never so with a key). */
+  #placesOf({ stream, events, idempotency }: IngestRequest): readonly (number | undefined)[] {
+    const description = this.#options.directory.describe()[stream];
+    const count = description?.partitions ?? 1;
+    const pointer = description?.key === undefined ? undefined : parsePointer(description.key);
+    const otherwise = idempotency === undefined ? undefined : partitionOfKey(idempotency.key, count);
+    return events.map(({ event }) => {
+      const key = pointer === undefined || event instanceof Uint8Array ? undefined : keyOf(event, pointer);
+      return key === undefined ? otherwise : partitionOfKey(key, count);
+    });
+  }
+
+  // Without a key ---------------------------------------------------------------------------------------------------
+
+  async #appendShared(request: IngestRequest, partitions: readonly (number | undefined)[]): Promise<IngestAnswer> {
+    this.#turn += 1;
+    const { stream, traceparent } = request;
+    const confirmations = request.events.map(({ event, isBulky }, index) => {
+      const partition = partitions[index];
+      const name = isBulky ? "bulky" : String(this.#turn % INGEST_LIMITS.sharedProducers);
+      const producer = this.#sharedProducer(name);
+      return producer
+        .sendAndConfirm(event, {
+          stream,
+          ...(partition === undefined ? {} : { partition }),
+          ...(traceparent === undefined ? {} : { traceparent }),
+        })
+        .catch(() => {
+          // It has stopped, for whatever reason: the next request makes another.
+          if (this.#shared.get(name) === producer) this.#shared.delete(name);
+          return UNKNOWN;
+        });
+    });
+    return answerOf(request.events, partitions, await this.#inTime(confirmations), false);
+  }
+
+  #sharedProducer(name: string): Producer {
+    const known = this.#shared.get(name);
+    if (known !== undefined) return known;
+    const producer = this.#producer({
+      producerId: `ingest/${this.#options.node}/${name}`,
+      instance: this.#options.newId(),
+      lingerMs: INGEST_LIMITS.sharedLingerMs,
+      bufferBytesMax: INGEST_LIMITS.sharedBufferBytesMax,
+      ...(name === "bulky" ? { batchEventsMax: 1 } : {}),
+    });
+    this.#shared.set(name, producer);
+    return producer;
+  }
+
+  #producer(options: Omit<ProducerOptions, "connect" | "addresses">): Producer {
+    return new Producer({ connect: this.#options.connect, addresses: ["this node"], client: "http", ...options });
+  }
+
+  // With a key ------------------------------------------------------------------------------------------------------
+
+  async #appendKeyed(
+    request: IngestRequest,
+    partitions: readonly (number | undefined)[],
+    { key, subject, payload }: NonNullable<IngestRequest["idempotency"]>,
+  ): Promise<IngestAnswer> {
+    await this.#enter();
+    const producer = this.#producer({
+      producerId: `${SHORT_LIVED_PRODUCERS.prefix}${hashOf(request.stream, subject, key)}`,
+      instance: hashOf(payload), // K1
+      producerEpoch: 1, // below every epoch that a log makes: another payload's producer is fenced
+      stream: request.stream,
+      lingerMs: 0,
+      bufferEventsMax: REQUEST_EVENTS_MAX,
+    });
+    try {
+      return await this.#appendWith(producer, request, partitions);
+    } finally {
+      void producer.close({ timeoutMs: 0 });
+      this.#leave();
+    }
+  }
+
+  async #appendWith(
+    producer: Producer,
+    request: IngestRequest,
+    partitions: readonly (number | undefined)[],
+  ): Promise<IngestAnswer> {
+    const { stream, traceparent } = request;
+    let isReused = false;
+    const lasts = new Map<number, number>();
+    for (const [index, partition] of partitions.entries()) lasts.set(partition ?? 0, index);
+    const replays = [...lasts].map(([partition, last]) =>
+      producer.open(stream, partition).then(
+        ({ lastSequence }) => lastSequence !== undefined && lastSequence[1] >= last,
+        () => false,
+      ),
+    );
+    const confirmations = request.events.map(({ event }, index) =>
+      producer
+        .sendAndConfirm(event, {
+          partition: partitions[index] ?? 0,
+          sequence: [0, index, 0], // K2
+          ...(traceparent === undefined ? {} : { traceparent }),
+        })
+        .catch((error: unknown) => {
+          isReused ||= error instanceof FencedError && error.code === "PRODUCER_FENCED";
+          return UNKNOWN;
+        }),
+    );
+    const outcomes = await this.#inTime(confirmations);
+    if (isReused) {
+      throw new RejectedError(
+        "IDEMPOTENCY_KEY_REUSED",
+        "Cannot append as an Idempotency-Key must name one payload: it was used with another one within the last hour",
+      );
+    }
+    const isSettled = outcomes.every(({ kind }) => kind !== "unknown");
+    const isReplayed = isSettled && (await Promise.all(replays)).every((isStored) => isStored);
+    return answerOf(request.events, partitions, outcomes, isReplayed);
+  }
+
+  async #enter(): Promise<void> {
+    if (this.#keyedUnderWay < INGEST_LIMITS.keyedRequestsMax) {
+      this.#keyedUnderWay += 1;
+      return;
+    }
+    if (this.#waiting.length >= INGEST_LIMITS.keyedWaitingMax) {
+      throw new OverloadedError(
+        "OUT_OF_CREDIT",
+        `Cannot append as requests with a key that wait must stay below ${INGEST_LIMITS.keyedWaitingMax}: current value is ${this.#waiting.length}`,
+        INGEST_LIMITS.retryAfterMs,
+      );
+    }
+    await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  #leave(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#keyedUnderWay -= 1;
+    else next();
+  }
+
+  /** Waits for all, but not for ever: what is not answered for then is unknown. */
+  #inTime(confirmations: readonly Promise<Outcome>[]): Promise<readonly Outcome[]> {
+    const outcomes = confirmations.map((): Outcome => UNKNOWN);
+    return new Promise((resolve) => {
+      const timer = setTimeout(
+        () => resolve([...outcomes]),
+        this.#options.answerWithinMs ?? INGEST_LIMITS.answerWithinMs,
+      );
+      let left = confirmations.length;
+      for (const [index, confirmation] of confirmations.entries()) {
+        void confirmation.then((outcome) => {
+          outcomes[index] = outcome;
+          left -= 1;
+          if (left > 0) return;
+          clearTimeout(timer);
+          resolve(outcomes);
+        });
+      }
+    });
+  }
+}
+
+/** A hash of all parts, each with its length, so that no two lists of parts read alike. */
+function hashOf(...parts: readonly (string | Uint8Array)[]): string {
+  const hash = createHash("sha256");
+  for (const part of parts) {
+    const bytes = typeof part === "string" ? Buffer.from(part) : part;
+    hash.update(`${bytes.length}:`).update(bytes);
+  }
+  return hash.digest("base64url");
+}
+
+function answerOf(
+  events: readonly RequestEvent[],
+  places: readonly (number | undefined)[],
+  outcomes: readonly Outcome[],
+  isReplayed: boolean,
+): IngestAnswer {
+  const rejected: IngestAnswer["rejected"][number][] = [];
+  const unknown: number[] = [];
+  const partitions = new Map<number, { partition: number; state: "stored" | "unknown"; events: number }>();
+  let accepted = 0;
+  for (const [index, outcome] of outcomes.entries()) {
+    const partition = outcome.kind === "stored" ? outcome.partition : places[index];
+    const place = partition === undefined ? undefined : placeOf(partitions, partition);
+    if (place !== undefined && outcome.kind !== "rejected") place.events += 1;
+    if (outcome.kind === "stored") accepted += 1;
+    else if (outcome.kind === "rejected") {
+      const { code, path, reason } = events[index]?.fault ?? outcome;
+      rejected.push({ index, code, path, reason });
+    } else {
+      unknown.push(index);
+      if (place !== undefined) place.state = "unknown";
+    }
+  }
+  const touched = [...partitions.values()].filter((place) => place.events > 0);
+  const inOrder = touched.sort((left, right) => left.partition - right.partition);
+  return { accepted, rejected, partitions: inOrder, unknown, isReplayed };
+}
+
+function placeOf(
+  partitions: Map<number, { partition: number; state: "stored" | "unknown"; events: number }>,
+  partition: number,
+) {
+  const known = partitions.get(partition);
+  if (known !== undefined) return known;
+  const made = { partition, state: "stored" as const, events: 0 };
+  partitions.set(partition, made);
+  return made;
+}

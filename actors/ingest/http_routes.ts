@@ -1,0 +1,130 @@
+/**
+ * `POST /v1/streams/:stream/events`: one event or many, as JSON, lines of JSON or MessagePack, answered once they are
+ * durable. 200 with what was taken and what was set aside; 422 where all of it was; 503 with what stands where part of it
+ * was not answered for in time.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { RejectedError, UnavailableError } from "../../protocols/errors.ts";
+import { type BodyBudget, isKnownEncoding, readBody } from "./http_body.ts";
+import { formatOf, parseEvents } from "./http_events.ts";
+import { type HttpIngest, INGEST_LIMITS, type IngestAnswer } from "./http_ingest.ts";
+import type { Permissions, StreamDirectory } from "./session.ts";
+
+export interface IngestRoutesOptions {
+  readonly ingest: HttpIngest;
+  readonly budget: BodyBudget;
+  readonly directory: Pick<StreamDirectory, "describe">;
+  readonly permissionsOf: (request: object) => Permissions;
+  /** Why nothing can be stored now, if so. */
+  readonly unreadiness: () => string | undefined;
+}
+
+const KEY_LENGTH_MAX = 255;
+const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
+
+export function mountIngestRoutes(server: FastifyInstance, options: IngestRoutesOptions): void {
+  // Bodies are read here, within bounds of our own, whatever their type.
+  server.removeAllContentTypeParsers();
+  server.addContentTypeParser("*", (_request, _payload, done) => done(null));
+  server.post<{ Params: { stream: string } }>("/v1/streams/:stream/events", (request, reply) =>
+    ingest(request, reply, options),
+  );
+}
+
+async function ingest(
+  request: FastifyRequest<{ Params: { stream: string } }>,
+  reply: FastifyReply,
+  options: IngestRoutesOptions,
+): Promise<FastifyReply> {
+  const { stream } = request.params;
+  admit(request, stream, options);
+  const format = formatOf(request.headers["content-type"]);
+  const encoding = (request.headers["content-encoding"] ?? "identity").trim().toLowerCase();
+  if (format === undefined || !isKnownEncoding(encoding)) return refuseMedia(reply, request);
+  const key = keyOf(request);
+  const body = await readBody(request.raw, encoding, options.budget).catch((error: unknown) => {
+    reply.header("Connection", "close"); // what is left of the body is not read
+    throw error;
+  });
+  try {
+    const events = parseEvents(format, body.bytes);
+    const idempotency =
+      key === undefined ? undefined : { key, subject: options.permissionsOf(request).subject, payload: body.bytes };
+    const answer = await options.ingest.append({ stream, events, traceparent: traceparentOf(request), idempotency });
+    return send(reply, answer, key);
+  } finally {
+    body.release();
+  }
+}
+
+function admit(request: object, stream: string, options: IngestRoutesOptions): void {
+  const known = options.directory.describe();
+  if (!Object.hasOwn(known, stream)) {
+    throw new RejectedError(
+      "UNKNOWN_STREAM",
+      `Cannot append to ${stream} as the stream must be one of [${Object.keys(known).join(", ")}]: current value is ${stream}`,
+    );
+  }
+  const permissions = options.permissionsOf(request);
+  if (!permissions.mayProduce(stream)) {
+    throw new RejectedError(
+      "FORBIDDEN",
+      `Cannot append to ${stream} as the token must allow to produce there: subject is ${permissions.subject}`,
+    );
+  }
+  const reason = options.unreadiness();
+  if (reason !== undefined) {
+    throw new UnavailableError("NOT_READY", `Cannot append to ${stream} as the log must be ready: ${reason}`);
+  }
+}
+
+function keyOf(request: FastifyRequest): string | undefined {
+  const header = request.headers["idempotency-key"];
+  if (header === undefined) return undefined;
+  const key = String(header).trim();
+  if (key.length > 0 && key.length <= KEY_LENGTH_MAX) return key;
+  throw new RejectedError(
+    "MALFORMED_FRAME",
+    `Cannot append as Idempotency-Key must have 1 to ${KEY_LENGTH_MAX} characters: current length is ${key.length}`,
+  );
+}
+
+/** A trace context that is not well formed counts as none (W3C Trace Context, 3.2). */
+function traceparentOf(request: FastifyRequest): string | undefined {
+  const header = request.headers.traceparent;
+  return typeof header === "string" && TRACEPARENT.test(header) ? header : undefined;
+}
+
+const refuseMedia = (reply: FastifyReply, { headers }: FastifyRequest): FastifyReply =>
+  reply
+    .status(415)
+    .header("Accept-Post", "application/json, application/x-ndjson, application/msgpack")
+    .header("Accept-Encoding", "gzip, identity")
+    .header("Connection", "close")
+    .send({
+      code: "UNSUPPORTED_MEDIA_TYPE",
+      message: `Cannot read the request as its type must be application/json, application/x-ndjson or application/msgpack, plain or gzip: current value is ${headers["content-type"]}, ${headers["content-encoding"] ?? "identity"}`,
+    });
+
+function send(reply: FastifyReply, answer: IngestAnswer, key: string | undefined): FastifyReply {
+  const { accepted, rejected, partitions, unknown, isReplayed } = answer;
+  if (isReplayed) reply.header("Idempotency-Replayed", "true");
+  if (unknown.length === 0) {
+    return reply.status(accepted === 0 ? 422 : 200).send({ accepted, rejected, partitions });
+  }
+  const advice =
+    key === undefined
+      ? "sent again, they may be stored twice: use an Idempotency-Key"
+      : "a retry with the same Idempotency-Key completes them";
+  return reply
+    .status(503)
+    .header("Retry-After", Math.ceil(INGEST_LIMITS.retryAfterMs / 1_000))
+    .send({
+      code: "TIMEOUT",
+      message: `Cannot tell what became of ${unknown.length} events as the log must answer in time: ${advice}`,
+      accepted,
+      rejected,
+      partitions,
+      unknown,
+    });
+}

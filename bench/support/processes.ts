@@ -1,0 +1,109 @@
+/** The processes that a benchmark compares, each on a free port and in a folder of its own. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { freePort } from "../../test/support/redis_server.ts";
+import { WORKLOAD_SCHEMA } from "../workload.ts";
+
+export interface Running {
+  readonly endpoint: string;
+  readonly pid: number;
+  stop(): Promise<void>;
+}
+
+async function end(child: ChildProcess, signal: NodeJS.Signals, folder: string): Promise<void> {
+  if (child.exitCode === null && child.signalCode === null) {
+    const ended = once(child, "exit");
+    child.kill(signal);
+    await ended;
+  }
+  await rm(folder, { recursive: true, force: true });
+}
+
+async function firstLine(child: ChildProcess): Promise<string> {
+  for await (const line of createInterface({ input: child.stdout as NodeJS.ReadableStream })) return line;
+  throw new Error("the process ended before it said where it is");
+}
+
+export interface NodeSettings {
+  /** `log:` of the configuration, as YAML. */
+  readonly log: string;
+  readonly durability: "everysec" | "fsync";
+  /** More of the configuration: sinks and pipelines. */
+  readonly more?: string;
+  readonly retention?: string;
+}
+
+/** A node with one stream `bench` of 16 partitions, validated. */
+export async function startHeadrace(settings: NodeSettings): Promise<Running & { readonly address: string }> {
+  const folder = await mkdtemp(join(tmpdir(), "headrace-bench-"));
+  const retention = settings.retention ?? "{ size: 256MiB, onFull: trim }";
+  const configuration = `
+log: ${settings.log}
+streams:
+  bench:
+    partitions: 16
+    durability: ${settings.durability}
+    retention: ${retention}
+    schema: ${JSON.stringify(WORKLOAD_SCHEMA)}
+${settings.more ?? ""}
+`;
+  await writeFile(join(folder, "headrace.yaml"), configuration);
+  const child = spawn(
+    process.execPath,
+    [
+      "--import",
+      "tsx",
+      "scripts/headrace.ts",
+      "up",
+      "--config",
+      join(folder, "headrace.yaml"),
+      "--port",
+      "0",
+      "--data",
+      join(folder, "data"),
+      "--json",
+    ],
+    { stdio: ["ignore", "pipe", "inherit"] },
+  );
+  const { address } = JSON.parse(await firstLine(child)) as { address: string };
+  return {
+    address,
+    endpoint: `${address.replace("http", "ws")}/v1/connect`,
+    pid: child.pid ?? 0,
+    stop: () => end(child, "SIGTERM", folder),
+  };
+}
+
+export async function startBare(redisUrl: string): Promise<Running> {
+  const folder = await mkdtemp(join(tmpdir(), "headrace-bare-"));
+  const child = spawn(process.execPath, ["--import", "tsx", "bench/support/bare_server.ts", redisUrl], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  const port = await firstLine(child);
+  return { endpoint: `ws://127.0.0.1:${port}`, pid: child.pid ?? 0, stop: () => end(child, "SIGTERM", folder) };
+}
+
+/** Debian's nats-server with JetStream on files, over TCP and over WebSocket. */
+export async function startNats(): Promise<Running & { readonly webSocket: string }> {
+  const folder = await mkdtemp(join(tmpdir(), "headrace-nats-"));
+  const [port, webSocketPort] = [await freePort(), await freePort()];
+  await writeFile(
+    join(folder, "nats.conf"),
+    `listen: "127.0.0.1:${port}"\njetstream { store_dir: "${folder}/store" }\nwebsocket { listen: "127.0.0.1:${webSocketPort}", no_tls: true }\n`,
+  );
+  const child = spawn("nats-server", ["-c", join(folder, "nats.conf")], { stdio: ["ignore", "ignore", "pipe"] });
+  for await (const line of createInterface({ input: child.stderr as NodeJS.ReadableStream })) {
+    if (line.includes("Server is ready")) break;
+  }
+  child.stderr?.resume();
+  return {
+    endpoint: `nats://127.0.0.1:${port}`,
+    webSocket: `ws://127.0.0.1:${webSocketPort}`,
+    pid: child.pid ?? 0,
+    stop: () => end(child, "SIGTERM", folder),
+  };
+}

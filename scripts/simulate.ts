@@ -1,0 +1,16 @@
+/**
+ * Simulates one node under faults, seed by seed, and prints what happened:
+ *
+ *   node --import tsx scripts/simulate.ts --seeds 2000     every seed from 1
+ *   node --import tsx scripts/simulate.ts --seed 7 --trace one seed, with all its events
+ *
+ * The simulation is a test and lives with the tests, which nothing imports; this starts it and ends as it ends.
+ */
+import { spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
+
+const program = fileURLToPath(new URL("../test/simulation/run_seeds.ts", import.meta.url));
+const child = spawn(process.execPath, [...process.execArgv, program, ...process.argv.slice(2)], { stdio: "inherit" });
+child.on("exit", (code) => {
+  process.exitCode = code ?? 1;
+});

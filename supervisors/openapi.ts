@@ -1,0 +1,150 @@
+/**
+ * What the one port answers over HTTP, as OpenAPI 3.1. Written by hand; a test holds it against the routes that are
+ * mounted. The WebSocket side is docs/protocol.md.
+ */
+import type { FastifyInstance } from "fastify";
+
+type Json = Readonly<Record<string, unknown>>;
+
+const schemaOf = (properties: Json, required: readonly string[] = Object.keys(properties)): Json => ({
+  type: "object",
+  properties,
+  required,
+});
+const text = (description: string): Json => ({ type: "string", description });
+const count = (description: string): Json => ({ type: "integer", minimum: 0, description });
+const listOf = (items: Json): Json => ({ type: "array", items });
+const reference = (name: string): Json => ({ $ref: `#/components/schemas/${name}` });
+const json = (description: string, schema: Json = {}): Json => ({
+  description,
+  content: { "application/json": { schema } },
+});
+const failure = (description: string): Json => json(description, reference("Error"));
+const again = (description: string): Json => ({
+  ...failure(description),
+  headers: { "Retry-After": { schema: { type: "integer" }, description: "Seconds to wait." } },
+});
+
+const TOKEN_ANSWERS = {
+  401: failure("No valid token was shown."),
+  403: failure("The token, the Host or the Origin does not allow this."),
+} as const;
+
+const get = (summary: string, answer: Json, more: Json = {}): Json => ({
+  get: { summary, ...more, responses: { 200: answer, ...TOKEN_ANSWERS } },
+});
+const open = (summary: string, responses: Json): Json => ({ get: { summary, security: [], responses } });
+
+const STREAM = { name: "stream", in: "path", required: true, schema: { type: "string" } } as const;
+const PARTITION = { name: "partition", in: "path", required: true, schema: count("Partition, from 0.") } as const;
+const query = (name: string, description: string, schema: Json): Json => ({ name, in: "query", description, schema });
+const header = (name: string, description: string): Json => ({
+  name,
+  in: "header",
+  description,
+  schema: { type: "string" },
+});
+
+const REJECTED = listOf(
+  schemaOf({
+    index: count("Which event of the request."),
+    code: text("Why, as a word."),
+    path: text("JSON Pointer to the value at fault; empty for the event as a whole."),
+    reason: text("Why, as a sentence."),
+  }),
+);
+const PARTITIONS = listOf(
+  schemaOf({
+    partition: count("Partition."),
+    state: { enum: ["stored", "unknown"], description: "unknown: the log did not answer in time." },
+    events: count("Events of the request that went there and were not rejected."),
+  }),
+);
+
+const INGEST: Json = {
+  post: {
+    summary: "Append one event or many; answered once they are durable.",
+    description:
+      "A map is one event, a list many; lines of JSON are an event each. Up to 16 MiB inflated and 10,000 events. Events of several partitions are not atomic. Without an Idempotency-Key a repeated request may store its events twice.",
+    parameters: [
+      STREAM,
+      header(
+        "Idempotency-Key",
+        "1 to 255 characters: the same request is stored once within an hour of its first try.",
+      ),
+      header("Content-Encoding", "gzip or identity."),
+      header("traceparent", "W3C trace context, stored with the batch."),
+    ],
+    requestBody: {
+      required: true,
+      content: {
+        "application/json": { schema: {} },
+        "application/x-ndjson": { schema: { type: "string" } },
+        "application/msgpack": { schema: { type: "string", format: "binary" } },
+      },
+    },
+    responses: {
+      200: {
+        ...json("Every event is stored, or set aside as named.", reference("Appended")),
+        headers: {
+          "Idempotency-Replayed": { schema: { const: "true" }, description: "All of it had been stored before." },
+        },
+      },
+      400: failure("The body can not be read as a whole."),
+      ...TOKEN_ANSWERS,
+      404: failure("No such stream."),
+      413: failure("The body, inflated, or its number of events is over the limit."),
+      415: failure("Unknown type or encoding."),
+      422: json("Every event was set aside; or the key was used with another payload (IDEMPOTENCY_KEY_REUSED).", {
+        oneOf: [reference("Appended"), reference("Error")],
+      }),
+      429: again("Too much is waiting."),
+      503: again("The log is not ready, or did not answer for all events in time: the body says which."),
+    },
+  },
+};
+
+export const OPENAPI = {
+  openapi: "3.1.0",
+  info: {
+    title: "Headrace",
+    version: "1",
+    description: "Reads, and appends over HTTP. Producers and consumers that stay connected use /v1/connect.",
+  },
+  security: [{ bearer: [] }],
+  paths: {
+    "/healthz": open("Whether the process answers.", { 200: json("It does.") }),
+    "/readyz": open("Whether the node takes appends.", { 200: json("It does."), 503: again("Not yet; why is named.") }),
+    "/openapi.json": open("This document.", { 200: json("OpenAPI 3.1.") }),
+    "/metrics": get("Metrics in the Prometheus text format.", {
+      description: "Metrics.",
+      content: { "text/plain": { schema: { type: "string" } } },
+    }),
+    "/v1/sinks": get("Where each sink stands in each partition.", json("Sinks.")),
+    "/v1/actors": get("Actors and their dead letters, for those who look into the node.", json("Actors.")),
+    "/v1/cluster": get("Nodes, partitions, and moves under way.", json("The cluster.")),
+    "/v1/streams": get("Streams that the token may read.", json("Streams.")),
+    "/v1/streams/{stream}": get("One stream and its partitions.", json("The stream."), { parameters: [STREAM] }),
+    "/v1/streams/{stream}/events": INGEST,
+    "/v1/streams/{stream}/partitions/{partition}/records": get("Records of a partition.", json("Records."), {
+      parameters: [
+        STREAM,
+        PARTITION,
+        query("from", "Offset, earliest or latest.", { type: "string", default: "0" }),
+        query("limit", "Most records answered.", { type: "integer", minimum: 1, maximum: 1_000, default: 100 }),
+        query("channel", "records, rejected or dead_letters/<sink>.", { type: "string", default: "records" }),
+      ],
+    }),
+  },
+  components: {
+    securitySchemes: { bearer: { type: "http", scheme: "bearer" } },
+    schemas: {
+      Error: schemaOf({ code: text("What happened, as a word."), message: text("Action, reason and current value.") }),
+      Appended: schemaOf({ accepted: count("Events stored."), rejected: REJECTED, partitions: PARTITIONS }),
+    },
+  },
+} as const;
+
+export function mountOpenApi(server: FastifyInstance): void {
+  server.get("/openapi.json", async () => OPENAPI);
+}

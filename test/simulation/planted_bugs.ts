@@ -1,0 +1,250 @@
+/**
+ * Ways to break exactly-once on purpose, each a wrapper around the log, the sink or the connection that the product is
+ * given. A simulation that does not notice one of them is worth nothing.
+ */
+import type { AppendBatch, AppendOutcome, AppendResult, Log } from "../../actors/log/log.ts";
+import type { Connect } from "../../protocols/connection.ts";
+import type { AppendFrame, ClientFrame, NodeFrame } from "../../protocols/frames.ts";
+import { offset } from "../../protocols/position.ts";
+import { type Sequence, sequenceCount } from "../../protocols/sequence.ts";
+import type { WrapLog } from "./simulated_log.ts";
+import type { Plant } from "./simulation.ts";
+
+/** A log in which one method is another. Methods of the true one keep their receiver. */
+const replacing =
+  (replace: (log: Log, isChaos: () => boolean) => Partial<Log>): WrapLog =>
+  (log, node) => {
+    const replaced = replace(log, () => node.world.isChaos);
+    return new Proxy(log, {
+      get(target, name) {
+        const own = replaced[name as keyof Log];
+        if (own !== undefined) return own;
+        const value = Reflect.get(target, name) as unknown;
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+  };
+
+const kept = ({ sequences, rejects }: AppendBatch): number =>
+  sequenceCount(sequences) - (rejects?.verdicts.length ?? 0);
+
+const mapOutcomes = (result: AppendResult, map: (outcome: AppendOutcome) => AppendOutcome): AppendResult => ({
+  ...result,
+  outcomes: result.outcomes.map(map),
+});
+
+let attempts = 0;
+
+export const PLANTED_BUGS: Readonly<Record<string, Plant>> = {
+  "an append is acknowledged before the log has answered": {
+    wrapNodeLog: (log, node) => {
+      const partitions = new Map<number, number>();
+      return replacing(() => ({
+        claim: async (...parts) => {
+          const claim = await log.claim(...parts);
+          partitions.set(parts[0].partition, claim.channels.get("records")?.endOffset ?? 0);
+          return claim;
+        },
+        append: (ownership, request) => {
+          const real = log.append(ownership, request);
+          if (request.channel !== "records") return real;
+          real.catch(() => undefined);
+          let end = partitions.get(ownership.partition.partition) ?? 0;
+          const outcomes = request.batches.map((batch): AppendOutcome => {
+            const firstOffset = offset(end);
+            end += kept(batch);
+            return { kind: "written", firstOffset, count: kept(batch) };
+          });
+          partitions.set(ownership.partition.partition, end);
+          return Promise.resolve({ outcomes, endOffset: offset(end) });
+        },
+      }))(log, node);
+    },
+  },
+  "there are no chains: what is repeated is written again": {
+    wrapLog: replacing((log) => ({
+      append: (ownership, request) => {
+        const batches = request.batches.map((batch) => {
+          attempts += 1;
+          return { ...batch, producerId: `${batch.producerId}#${attempts}`, previousSequence: undefined };
+        });
+        return log.append(ownership, request.channel === "records" ? { ...request, batches } : request);
+      },
+    })),
+  },
+  "a gap is accepted": {
+    wrapLog: replacing((log) => ({
+      append: async (ownership, request) => {
+        const result = await log.append(ownership, request);
+        if (request.channel !== "records") return result;
+        const outcomes = [...result.outcomes];
+        let { endOffset } = result;
+        for (const [at, outcome] of outcomes.entries()) {
+          if (outcome.kind !== "gap") continue;
+          const batch = { ...request.batches[at]!, previousSequence: outcome.stored };
+          const again = await log.append(ownership, { ...request, batches: [batch] });
+          outcomes[at] = again.outcomes[0]!;
+          endOffset = again.endOffset;
+        }
+        return { outcomes, endOffset };
+      },
+    })),
+  },
+  "a group commit drops one of its batches": {
+    wrapLog: replacing((log) => ({
+      append: async (ownership, request) => {
+        const dropped = request.batches.at(-1);
+        if (request.channel !== "records" || request.batches.length < 2 || dropped === undefined) {
+          return log.append(ownership, request);
+        }
+        const result = await log.append(ownership, { ...request, batches: request.batches.slice(0, -1) });
+        const outcome = { kind: "written", firstOffset: result.endOffset, count: kept(dropped) } as const;
+        return {
+          outcomes: [...result.outcomes, outcome],
+          endOffset: offset(result.endOffset + outcome.count),
+        };
+      },
+    })),
+  },
+  "a duplicate is answered without its stored verdicts": {
+    wrapLog: replacing((log) => ({
+      append: async (...parts) =>
+        mapOutcomes(await log.append(...parts), (outcome) =>
+          outcome.kind === "duplicate" ? { ...outcome, verdicts: [] } : outcome,
+        ),
+    })),
+  },
+  "readers see what is not committed": {
+    wrapLog: replacing((log) => ({
+      read: (partition, request) =>
+        log.read(partition, { ...request, committedOffset: offset(Number.MAX_SAFE_INTEGER) }),
+    })),
+  },
+  "the epoch table is ignored: a cursor is its offset": {
+    wrapLog: replacing((log) => ({
+      read: async (partition, request) => {
+        const result = await log.read(partition, request);
+        if (result.kind !== "truncated" || request.after === undefined) return result;
+        const bounds = (await log.describe(partition))?.get(request.channel);
+        const at = Math.min(request.after.offset, (bounds?.endOffset ?? 0) - 1);
+        const holder = bounds?.epochs.findLast(({ firstOffset }) => firstOffset <= at)?.epoch;
+        const after = holder === undefined ? undefined : { epoch: holder, offset: offset(at) };
+        return log.read(partition, { ...request, after });
+      },
+    })),
+  },
+  "an epoch lost with a tail is made again": {
+    // The claim was not flushed: the fence goes back with the tail, and the clock that would have hidden it stands.
+    onTailLoss: (store) => {
+      store.forgetEpochs();
+    },
+  },
+  "rejected events are not set aside": {
+    wrapLog: replacing((log) => ({
+      append: (ownership, request) => {
+        if (request.channel !== "records") return log.append(ownership, request);
+        const batches = request.batches.map((batch) => {
+          const { rejects: _, ...rest } = batch;
+          return rest;
+        });
+        return log.append(ownership, { ...request, batches });
+      },
+    })),
+  },
+  "a sink's dead letters are dropped": {
+    wrapLog: replacing((log) => ({
+      append: async (ownership, request) => {
+        if (!request.channel.startsWith("dead_letters/")) return log.append(ownership, request);
+        if (request.checkpoints !== undefined) await log.checkpoint(ownership, request.checkpoints);
+        const outcomes = request.batches.map(
+          (batch): AppendOutcome => ({ kind: "written", firstOffset: offset(0), count: kept(batch) }),
+        );
+        return { outcomes, endOffset: offset(0) };
+      },
+    })),
+  },
+  "what was set aside is forgotten at a restart": {
+    wrapLog: replacing((log) => ({
+      append: (ownership, request) => {
+        const { checkpoints: _, ...rest } = request;
+        return log.append(ownership, rest);
+      },
+    })),
+  },
+  "a producer's epoch does not fence the one before it": {
+    wrapLog: replacing((log) => ({
+      append: async (ownership, request) => {
+        const result = await log.append(ownership, request);
+        if (request.channel !== "records") return result;
+        const outcomes = [...result.outcomes];
+        let { endOffset } = result;
+        for (const [at, outcome] of outcomes.entries()) {
+          if (outcome.kind !== "stale_producer_epoch") continue;
+          const batch = { ...request.batches[at]!, producerEpoch: outcome.current };
+          const again = await log.append(ownership, { ...request, batches: [batch] });
+          outcomes[at] = again.outcomes[0]!;
+          endOffset = again.endOffset;
+        }
+        return { outcomes, endOffset };
+      },
+    })),
+  },
+  "an owner of a lower epoch may still write": {
+    wrapLog: replacing((log) => {
+      const newest = new Map<number, Parameters<Log["append"]>[0]>();
+      return {
+        claim: async (...parts) => {
+          const claim = await log.claim(...parts);
+          owners.set(log, newest.set(parts[0].partition, claim.ownership));
+          return claim;
+        },
+        append: (ownership, request) =>
+          log.append(owners.get(log)?.get(ownership.partition.partition) ?? ownership, request),
+      };
+    }),
+  },
+  "a sink stores its position before its output": { sinks: { storesPositionFirst: true } },
+  "a sink's cursor is moved by another sink": { sinks: { sharesPosition: true } },
+  "a sink checks neither fence nor predecessor": { sinks: { hasNoFence: true, hasNoPredecessorCheck: true } },
+  "a sink's position is compared without its epoch": { sinks: { answersPositionInOwnEpoch: true } },
+  "a producer forgets what is in doubt": { forgetsInDoubt: true },
+  "a producer sends again under fresh sequences": { wrapConnect: (connect) => freshSequences(connect) },
+};
+
+/** The newest ownership of each partition, by log: what a log without a fence would write under. */
+const owners = new WeakMap<Log, Map<number, Parameters<Log["append"]>[0]>>();
+
+/** Counts on from what is stored, whatever the producer counts; its acks say what it wants to hear. */
+function freshSequences(connect: Connect): Connect {
+  return async (address, events, signal) => {
+    const stored = new Map<number, number>();
+    const sent = new Map<number, Sequence>();
+    const onFrame = (frame: NodeFrame, wireBytes: number) => {
+      if (frame.type === "opened") stored.set(frame.partition, frame.lastSequence?.[1] ?? -1);
+      const last = frame.type === "ack" ? sent.get(frame.partition) : undefined;
+      events.onFrame(last === undefined || frame.type !== "ack" ? frame : { ...frame, lastSequence: last }, wireBytes);
+    };
+    const connection = await connect(
+      address,
+      { ...events, onFrame, onClose: (error) => events.onClose(error) },
+      signal,
+    );
+    const renumber = (frame: AppendFrame): ClientFrame => {
+      const { sequences, partition } = frame;
+      const before = stored.get(partition) ?? -1;
+      const count = sequenceCount(sequences);
+      stored.set(partition, before + count);
+      sent.set(partition, "list" in sequences ? sequences.list.at(-1)! : [0, sequences.first[1] + count - 1, 0]);
+      return {
+        ...frame,
+        previousSequence: before < 0 ? null : [0, before, 0],
+        sequences: { first: [0, before + 1, 0], count },
+      };
+    };
+    return {
+      bufferedBytes: 0,
+      send: (frame) => connection.send(frame.type === "append" ? renumber(frame) : frame),
+      close: () => connection.close(),
+    };
+  };
+}

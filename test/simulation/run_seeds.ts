@@ -1,0 +1,57 @@
+/**
+ * Runs seeds of the simulation and prints what happened in them: `scripts/simulate.ts` starts it. Fails when a seed
+ * fails, and when a kind of fault or a point of crash never occurred.
+ *
+ *   --seeds n    how many, from 1     --seed n    that one alone     --trace    its events, one a line
+ */
+import { parseArgs } from "node:util";
+import { EXPECTED } from "./expected.ts";
+import { type Outcome, simulate } from "./simulation.ts";
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: "string", default: "2000" },
+    from: { type: "string", default: "1" },
+    seed: { type: "string" },
+    trace: { type: "boolean", default: false },
+  },
+});
+
+function describe(outcome: Outcome): void {
+  console.log(`seed ${outcome.seed}: ${outcome.steps} steps, ${outcome.faults} faults`);
+  for (const problem of outcome.problems) console.log(`  ${problem}`);
+}
+
+async function runOne(seed: number): Promise<void> {
+  const outcome = await simulate(seed, {}, true);
+  if (values.trace || outcome.problems.length > 0) for (const line of outcome.trace) console.log(line);
+  describe(outcome);
+  process.exitCode = outcome.problems.length > 0 ? 1 : 0;
+}
+
+async function runMany(first: number, count: number): Promise<void> {
+  const startedAt = performance.now();
+  const totals = new Map<string, number>();
+  let steps = 0;
+  let failed = 0;
+  for (let seed = first; seed < first + count; seed += 1) {
+    const outcome = await simulate(seed);
+    steps += outcome.steps;
+    for (const [what, times] of outcome.counts) totals.set(what, (totals.get(what) ?? 0) + times);
+    if (outcome.problems.length === 0) continue;
+    failed += 1;
+    describe(outcome);
+    console.log(`  replay: node --import tsx scripts/simulate.ts --seed ${seed} --trace`);
+  }
+  for (const [what, times] of [...totals].sort()) console.log(`${String(times).padStart(10)}  ${what}`);
+  const never = EXPECTED.filter((what) => !totals.has(what));
+  for (const what of never) console.log(`never occurred: ${what}`);
+  const tookS = (performance.now() - startedAt) / 1_000;
+  console.log(
+    `${count} seeds, ${steps} steps, ${tookS.toFixed(1)} s, ${failed} failed, ${never.length} never occurred`,
+  );
+  process.exitCode = failed + never.length > 0 ? 1 : 0;
+}
+
+if (values.seed !== undefined) await runOne(Number(values.seed));
+else await runMany(Number(values.from), Number(values.seeds));

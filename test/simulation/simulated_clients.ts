@@ -1,0 +1,251 @@
+/**
+ * The applications of a simulated run: senders on the product's producer, plain or with a stored buffer, that crash, come
+ * back and are told what became of their events; and a reader on the product's consumer. What they are told is written
+ * down for the checker.
+ */
+
+import type { Clock } from "../../protocols/clock.ts";
+import type { Connect } from "../../protocols/connection.ts";
+import { Consumer } from "../../protocols/consumer.ts";
+import { FencedError } from "../../protocols/errors.ts";
+import type { Event } from "../../protocols/event.ts";
+import { Producer } from "../../protocols/producer.ts";
+import type { Sequence } from "../../protocols/sequence.ts";
+import type { Observation, SentEvent, Told } from "../support/checker.ts";
+import type { SimulatedStore } from "./simulated_store.ts";
+import { STREAM } from "./simulated_store.ts";
+import type { World } from "./world.ts";
+
+export interface Ledgers {
+  readonly sent: SentEvent[];
+  readonly told: Map<string, Told>;
+  readonly store: SimulatedStore;
+  /** A planted bug: the application is not told what is in doubt. */
+  readonly forgetsInDoubt: boolean;
+}
+
+const EVENT_KINDS = ["plain", "plain", "plain", "plain", "plain", "filtered", "failing", "poison", "invalid"] as const;
+
+/** An event whose id names its kind; an invalid one breaks its schema. */
+export function makeEvent(world: World, name: string, isPlain = false): { readonly id: string; readonly kind: string } {
+  const kind = isPlain ? "plain" : EVENT_KINDS[world.random.below(EVENT_KINDS.length)]!;
+  const event = { id: `${name}:${kind}`, kind, n: kind === "invalid" ? "not a number" : 1 };
+  return event;
+}
+
+export const kindOf = (id: string): string => id.slice(id.indexOf(":") + 1);
+
+interface Kept {
+  readonly id: string;
+  readonly event: Event;
+  readonly partition: number;
+  readonly sequence: Sequence;
+}
+
+export class Sender {
+  readonly name: string;
+  /** Keeps its events, with sequences of its own, until they are settled: a stored send buffer. */
+  readonly isBuffered: boolean;
+  readonly #world: World;
+  readonly #connect: Connect;
+  readonly #ledgers: Ledgers;
+  readonly #clock: Clock;
+  readonly #lostTold: { partition: number; from: Sequence | undefined; to: Sequence }[] = [];
+  #producer: Producer;
+  #life = 1;
+  #instance = 1;
+  #orders = 0;
+  /** Order is promised within it: two processes that live side by side are two senders until one is fenced. */
+  #lineage: string;
+  #buffer: Kept[] = [];
+  readonly #positions = new Map<number, number>();
+  #open = 0;
+  /** Told that another instance took over. */
+  isFenced = false;
+
+  constructor(world: World, name: string, isBuffered: boolean, connect: Connect, ledgers: Ledgers) {
+    this.#world = world;
+    this.name = name;
+    this.#lineage = name;
+    this.isBuffered = isBuffered;
+    this.#connect = connect;
+    this.#ledgers = ledgers;
+    const skewMs = world.random.below(20_000) - 10_000;
+    this.#clock = {
+      nowMs: () => world.wallMs() + skewMs,
+      random: () => world.random.next(),
+      setTimer: (delayMs, onTime) => world.after(delayMs, onTime),
+    };
+    this.#producer = this.#start(undefined);
+  }
+
+  get open(): number {
+    return this.#open;
+  }
+
+  get lostTold() {
+    return this.#lostTold;
+  }
+
+  #start(producerEpoch: number | undefined): Producer {
+    const life = this.#life;
+    return new Producer({
+      connect: async (address, events, signal) => {
+        const isCurrent = () => life === this.#life;
+        const connection = await this.#connect(
+          address,
+          {
+            onFrame: (frame, bytes) => isCurrent() && events.onFrame(frame, bytes),
+            onClose: (error) => isCurrent() && events.onClose(error),
+          },
+          signal,
+        );
+        if (!isCurrent()) connection.close();
+        return connection;
+      },
+      addresses: ["front"],
+      producerId: this.name,
+      instance: `${this.name}#${this.#instance}`,
+      ...(producerEpoch === undefined ? {} : { producerEpoch }),
+      stream: STREAM,
+      batchEventsMax: 3,
+      lingerMs: 2,
+      clock: {
+        ...this.#clock,
+        setTimer: (delayMs, onTime) => this.#clock.setTimer(delayMs, () => life === this.#life && onTime()),
+      },
+      onLost: ({ partition, from, to }) => {
+        if (life !== this.#life) return;
+        this.#world.count("a producer was told of a loss");
+        this.#lostTold.push({ partition, from, to });
+      },
+    });
+  }
+
+  send(isPlain = false, toPartition?: number): void {
+    const partition = toPartition ?? this.#world.random.below(this.#ledgers.store.partitions.length);
+    this.#orders += 1;
+    const event = makeEvent(this.#world, `${this.name}-${this.#orders}`, isPlain);
+    const { id } = event;
+    const at = (this.#positions.get(partition) ?? -1) + 1;
+    this.#positions.set(partition, at);
+    this.#ledgers.sent.push({ id, producer: this.#lineage, partition, order: this.#orders });
+    const kept: Kept = { id, event, partition, sequence: [0, at, 0] };
+    if (this.isBuffered) this.#buffer.push(kept);
+    this.#offer(kept);
+  }
+
+  #offer(kept: Kept): void {
+    const { id, event, partition, sequence } = kept;
+    const life = this.#life;
+    const producer = this.#producer;
+    const settle = (told: Told) => {
+      if (life !== this.#life) return;
+      this.#open -= 1;
+      this.#world.say(`${this.name} is told ${told} of ${id}`);
+      if (told !== "in_doubt" || !this.#ledgers.forgetsInDoubt) this.#ledgers.told.set(id, told);
+      this.#buffer = this.#buffer.filter((one) => one !== kept);
+      const { store } = this.#ledgers;
+      if (told === "acked" && store.tier === "fsync" && !store.durable.has(id)) {
+        this.#world.problem(`G1: ${id} was acked before it was in the log`);
+      }
+      if (told === "acked" && kindOf(id) === "invalid") {
+        this.#world.problem(`E4: ${id} breaks its schema, and was acked without its verdict`);
+      }
+    };
+    this.#open += 1;
+    const options = this.isBuffered ? { partition, sequence } : { partition };
+    producer.sendAndConfirm(event, options).then(
+      ({ kind }) => settle(kind === "stored" ? "acked" : "rejected"),
+      (error: unknown) => {
+        settle("in_doubt");
+        this.#world.count("in doubt");
+        if (error instanceof FencedError && producer === this.#producer) this.isFenced = true;
+      },
+    );
+  }
+
+  /** The process dies and starts again; with a stored buffer it goes on as the same instance. */
+  crash(): void {
+    this.#world.noteFault(
+      this.isBuffered ? "a producer crashed, its buffer kept" : "a producer crashed, its buffer lost",
+    );
+    const { producerEpoch } = this.#producer;
+    this.#dropProcess();
+    if (!this.isBuffered) {
+      this.#instance += 1;
+      const { sent, told } = this.#ledgers;
+      for (const { id } of sent) if (id.startsWith(`${this.name}-`) && !told.has(id)) told.set(id, "open");
+    }
+    this.#producer = this.#start(this.isBuffered ? producerEpoch : undefined);
+    for (const kept of this.#buffer) this.#offer(kept);
+  }
+
+  /** As a deployment that starts the new process before the old one has ended: the old one is fenced. */
+  takeOver(): void {
+    this.#world.noteFault("a second instance of a producer");
+    this.#instance += 1;
+    this.#lineage = `${this.name}#${this.#instance}`;
+    this.#producer = this.#start(undefined);
+  }
+
+  #dropProcess(): void {
+    this.#life += 1;
+    this.#open = 0;
+  }
+
+  /** What the application does when it was told that it is fenced: a new instance. */
+  recover(): void {
+    if (!this.isFenced) return;
+    this.isFenced = false;
+    this.#instance += 1;
+    this.#producer = this.#start(undefined);
+    this.#buffer = [];
+  }
+}
+
+/** Reads every partition from the beginning and writes down what it sees. */
+export class Reader {
+  readonly observations: Observation[][];
+  readonly #consumer: Consumer;
+  readonly #world: World;
+
+  constructor(world: World, connect: Connect, store: SimulatedStore) {
+    this.#world = world;
+    this.observations = store.partitions.map(() => []);
+    this.#consumer = new Consumer({
+      connect,
+      addresses: ["front"],
+      clock: {
+        nowMs: () => world.wallMs(),
+        random: () => world.random.next(),
+        setTimer: (delayMs, onTime) => world.after(delayMs, onTime),
+      },
+    });
+    void this.#read(store).catch((error: unknown) => world.problem(`the reader ended: ${String(error)}`));
+  }
+
+  get nextOffset(): readonly number[] {
+    return this.observations.map((list) => {
+      const last = list.at(-1);
+      return last === undefined ? 0 : last.kind === "record" ? last.offset + 1 : last.offset;
+    });
+  }
+
+  async #read(store: SimulatedStore): Promise<void> {
+    const options = { stream: STREAM, from: "earliest", windowBytes: 2_000 } as const;
+    for await (const item of this.#consumer.subscribe(options)) {
+      const list = this.observations[item.partition]!;
+      if (item.kind === "records") {
+        for (const { position, event } of item.records) {
+          store.checkSeen(item.partition, position, "the subscriber");
+          list.push({ kind: "record", id: String(event.id), epoch: position.epoch, offset: position.offset });
+        }
+        this.#world.count("records read by the subscriber", item.records.length);
+      } else {
+        this.#world.count(`the subscriber was told ${item.kind}`);
+        list.push({ kind: item.kind, offset: item.kind === "trimmed" ? item.firstOffset : item.divergence });
+      }
+    }
+  }
+}

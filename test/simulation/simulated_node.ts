@@ -1,0 +1,285 @@
+/**
+ * One life of a node: the product's own supervision tree, partitions, deliveries, sessions and source, on a simulated
+ * kernel, log and sinks. It may die before or after each thing that it does to the world.
+ */
+
+import { connectInProcess } from "../../actors/ingest/in_process_connection.ts";
+import type { Inspect, SessionEnvironment, SessionInput, SessionPeer } from "../../actors/ingest/session.ts";
+import { sessionActor } from "../../actors/ingest/session_actor.ts";
+import type { ActorDefinition, ActorReference } from "../../actors/kernel/actor.ts";
+import type { Log } from "../../actors/log/log.ts";
+import type { PartitionRequest, Retention } from "../../actors/partition/partition.ts";
+import type { PartitionFeed } from "../../actors/partition/partition_feed.ts";
+import { deliveryActor } from "../../actors/sinks/delivery_actor.ts";
+import { DELIVERY_LIMITS, type DeliveryReport } from "../../actors/sinks/delivery_messages.ts";
+import { deliveryProgress } from "../../actors/sinks/delivery_progress.ts";
+import { prepareItems } from "../../actors/sinks/prepare_items.ts";
+import { sourceActor } from "../../actors/sources/source_actor.ts";
+import { UnavailableError } from "../../protocols/errors.ts";
+import { decodeTrustedEvents, encodeEvents } from "../../protocols/event_codec.ts";
+import { WIRE_DEFAULTS } from "../../protocols/frames.ts";
+import { type PartitionPlan, streamSupervisor } from "../../supervisors/partition_supervisor.ts";
+import { NodeDirectory } from "../../supervisors/stream_directory.ts";
+import { SimulatedKernel } from "./simulated_kernel.ts";
+import { simulatedLog, type WrapLog } from "./simulated_log.ts";
+import type { SinkModel } from "./simulated_sink.ts";
+import type { ReplayableFile } from "./simulated_source.ts";
+import { type SimulatedStore, STREAM } from "./simulated_store.ts";
+import type { World } from "./world.ts";
+
+export interface NodeParts {
+  readonly world: World;
+  readonly store: SimulatedStore;
+  readonly sinks: readonly SinkModel[];
+  readonly file: ReplayableFile;
+  readonly inspect: Inspect;
+  readonly retention: Retention;
+  readonly creditBytes: number;
+  /** The store is another process: it outlives the node, and calls of a dead node may still arrive. */
+  readonly isStoreRemote: boolean;
+  readonly wrapLog: WrapLog;
+  /** Wraps the log where the node calls it, before time passes. */
+  readonly wrapNodeLog: WrapLog;
+  onDeath(node: SimulatedNode): void;
+}
+
+/** Operations that are made seldom, and so die oftener. */
+const SELDOM = new Set([
+  "claim",
+  "welcome",
+  "declare lost",
+  "trim",
+  "append dead letters",
+  "open chain of a sink",
+  "open chain",
+  "write metadata",
+  "sink open",
+  "sink position",
+  "sink rewind",
+  "describe",
+  "expire chains",
+  "seek",
+]);
+
+export class SimulatedNode {
+  readonly world: World;
+  readonly number: number;
+  readonly kernel: SimulatedKernel;
+  readonly directory: NodeDirectory;
+  readonly log: Log;
+  readonly #parts: NodeParts;
+  readonly #environment: SessionEnvironment;
+  /** When the last call of each lane arrives: the next one does not overtake it. */
+  readonly #lanes = new Map<string, number>();
+  #sessions = 0;
+
+  constructor(parts: NodeParts, number: number) {
+    const { world, store } = parts;
+    this.#parts = parts;
+    this.world = world;
+    this.number = number;
+    this.kernel = new SimulatedKernel(world);
+    this.log = parts.wrapNodeLog(simulatedLog(store, this, parts.wrapLog), this);
+    const streams = { [STREAM]: { partitions: store.partitions.length, key: "/key", schemaVersions: [1] } };
+    this.directory = new NodeDirectory(streams);
+    this.#environment = {
+      node: `node-${number}`,
+      limits: {
+        frameBytesMax: WIRE_DEFAULTS.frameBytesMax,
+        eventBytesMax: WIRE_DEFAULTS.eventBytesMax,
+        batchEventsMax: WIRE_DEFAULTS.batchEventsMax,
+        dedupeWindowMs: 86_400_000,
+      },
+      directory: this.directory,
+      inspect: parts.inspect,
+      authenticate: async () => ({ subject: "all", mayProduce: () => true, mayConsume: () => true }),
+      welcomeProducer: (...arguments_) => this.log.welcomeProducer(...arguments_),
+    };
+    world.say(`node ${number} starts`);
+    this.kernel.spawn(streamSupervisor(STREAM, this.#plans(), this.directory));
+    this.kernel.spawn(this.#source());
+  }
+
+  get isAlive(): boolean {
+    return this.kernel.isAlive;
+  }
+
+  #plans(): readonly PartitionPlan[] {
+    const { store, sinks, retention } = this.#parts;
+    return store.partitions.map((partition) => ({
+      owner: {
+        partition,
+        log: this.log,
+        grant: { leaderEpoch: 1, tableVersion: this.number },
+        settings: { tier: store.tier, chains: { dedupeWindowMs: 86_400_000, producersMax: 100 } },
+        retention,
+        expectedConsumers: sinks.map(({ name }) => `sink/${name}`),
+      },
+      deliveries: (feed, owner) => sinks.map((sink) => this.#delivery(sink, feed, owner)),
+    }));
+  }
+
+  /** As `supervisors/delivery_plans.ts` wires it. */
+  #delivery(sink: SinkModel, feed: PartitionFeed, owner: ActorReference<PartitionRequest>): ActorDefinition<never> {
+    const { world } = this;
+    const progress = deliveryProgress(`sink/${sink.name}`, feed, owner);
+    const eventBytes = {
+      decode: decodeTrustedEvents,
+      encode: (events: readonly unknown[]) => encodeEvents(events, { asRecords: false }),
+    };
+    return deliveryActor({
+      name: sink.name,
+      sink: sink.definition(this, this.#parts.store),
+      sinkOptions: {},
+      folder: "",
+      feed,
+      input: "records",
+      connect: () =>
+        Promise.reject(new UnavailableError("CONNECTION_LOST", "Cannot connect as the simulated sinks must not")),
+      start: "earliest",
+      limits: {
+        ...DELIVERY_LIMITS,
+        recordsMax: 1 + world.random.below(12),
+        readAheadBytesMax: 2_000,
+        rejectTriesMax: 2,
+        retryMaxMs: 2_000,
+        lingerMs: world.random.chance(0.3) ? 5 : 0,
+      },
+      eventBytes,
+      prepare: (batch, after) =>
+        prepareItems(
+          {
+            partition: feed.partition,
+            decode: decodeTrustedEvents,
+            run: (event) =>
+              event.kind === "failing"
+                ? { kind: "failed", code: "STEP_FAILED", path: "", reason: "bad" }
+                : { kind: "outputs", events: event.kind === "filtered" ? [] : [event] },
+            timeOf: (_event, appendedAtMs) => appendedAtMs,
+          },
+          batch,
+          after,
+        ),
+      operationTimeoutMs: 30_000,
+      readBytesMax: 600,
+      observe: (report: DeliveryReport) => {
+        world.count(`delivery: ${report.kind}`);
+        if (report.kind === "truncated" && report.isAhead) world.count("delivery: ahead of a truncation");
+        if (report.kind !== "delivered") {
+          world.say(`node ${this.number} ${sink.name}/${feed.partition.partition} ${JSON.stringify(report)}`);
+        }
+        progress(report);
+      },
+      log: () => {},
+    }) as ActorDefinition<never>;
+  }
+
+  #source(): ActorDefinition<never> {
+    const { file } = this.#parts;
+    return sourceActor({
+      name: "file",
+      stream: STREAM,
+      definition: file.definition,
+      options: {},
+      connect: connectInProcess(async (peer, onEnd) => this.openSession(peer, onEnd)),
+      log: this.log,
+      report: () => {},
+      onRejected: ({ event }) => file.onRejected(event),
+    }) as ActorDefinition<never>;
+  }
+
+  openSession(peer: SessionPeer, onEnd: () => void): ActorReference<SessionInput> {
+    this.#sessions += 1;
+    const { creditBytes } = this.#parts;
+    const cell = this.kernel.spawn(
+      sessionActor({
+        name: `session-${this.#sessions}`,
+        environment: this.#environment,
+        peer,
+        creditBytes,
+        decode: () => {
+          throw new TypeError("a simulated session is given frames");
+        },
+      }),
+    );
+    cell.watch(() => onEnd());
+    return cell.reference;
+  }
+
+  /**
+   * Does something to the world outside the node: it takes time, may fail on either side of its effect, and the node may
+   * die on either side too.
+   */
+  operate<Value>(
+    what: string,
+    lane: string | undefined,
+    makeError: () => Error,
+    perform: () => Promise<{ readonly value: Value; readonly onAnswer: () => void }>,
+  ): Promise<Value> {
+    const { world } = this;
+    return new Promise((resolve, reject) => {
+      if (what.startsWith("sink") || what === "read") world.say(`node ${this.number} calls ${what} ${lane ?? ""}`);
+      const answer = (act: () => void) => world.after(this.#delayMs(what), () => this.kernel.whenAwake(act));
+      const arrive = async () => {
+        if (!this.isAlive && !this.#arrivesAfterDeath(what)) return;
+        if (this.isAlive && this.#diesAt(`before ${what}`)) return;
+        if (world.fault(`${what} failed`, 0.006)) return answer(() => reject(makeError()));
+        let act: () => void;
+        try {
+          const { value, onAnswer } = await perform();
+          act = () => {
+            onAnswer();
+            resolve(value);
+          };
+        } catch (error) {
+          act = () => reject(error);
+        }
+        if (this.isAlive && this.#diesAt(`after ${what}`)) return;
+        if (world.fault(`answer to ${what} lost`, 0.006)) return answer(() => reject(makeError()));
+        answer(act);
+      };
+      world.at(this.#arrivalMs(what, lane), arrive);
+    });
+  }
+
+  #arrivalMs(what: string, lane: string | undefined): number {
+    const atMs = this.world.trueMs + this.#delayMs(what);
+    if (lane === undefined) return atMs;
+    const inOrderMs = Math.max(atMs, this.#lanes.get(lane) ?? 0);
+    this.#lanes.set(lane, inOrderMs);
+    return inOrderMs;
+  }
+
+  #delayMs(what: string): number {
+    const { world } = this;
+    if (what.startsWith("sink")) {
+      if (world.fault("a sink does not answer in time", 0.002)) return 31_000 + world.random.below(10_000);
+      if (world.fault("a sink is slow", 0.01)) return world.random.below(3_000);
+    } else if (world.fault("the store is slow", 0.003)) return world.random.below(2_000);
+    return world.random.next() * 4;
+  }
+
+  #arrivesAfterDeath(what: string): boolean {
+    const { world } = this;
+    if (!what.startsWith("sink") && !this.#parts.isStoreRemote) return false;
+    if (!world.random.chance(0.5)) return false;
+    world.count(`a dead node's ${what} arrived`);
+    return true;
+  }
+
+  #diesAt(point: string): boolean {
+    const probability = SELDOM.has(point.slice(point.indexOf(" ") + 1)) ? 0.003 : 0.0004;
+    if (!this.world.isChaos || !this.world.random.chance(probability)) return false;
+    this.world.count(`crash ${point}`);
+    this.die(`a node crashed`);
+    return true;
+  }
+
+  die(how: string): void {
+    if (!this.isAlive) return;
+    this.world.noteFault(how);
+    this.world.say(`node ${this.number} dies`);
+    this.kernel.kill();
+    this.#parts.onDeath(this);
+  }
+}

@@ -1,0 +1,117 @@
+/**
+ * Transactional sinks outside the node: each keeps fence, position and output together, as the contract asks (S1-S5).
+ * They outlive the nodes; a write sent by a node that has died since may still arrive.
+ */
+import type { SinkBatch, SinkContext, SinkDefinition, SinkRecord, WriteOutcome } from "../../actors/sinks/sink.ts";
+import { UnavailableError } from "../../protocols/errors.ts";
+import { comparePositions, epoch, type Position } from "../../protocols/position.ts";
+import type { SimulatedNode } from "./simulated_node.ts";
+import type { SimulatedStore } from "./simulated_store.ts";
+
+export interface SinkBugs {
+  readonly hasNoFence?: boolean;
+  readonly hasNoPredecessorCheck?: boolean;
+  readonly storesPositionFirst?: boolean;
+  /** The position of all sinks is that of the one that moved last. */
+  readonly sharesPosition?: boolean;
+  readonly answersPositionInOwnEpoch?: boolean;
+}
+
+interface Stored {
+  fence: number;
+  position: Position | undefined;
+  records: SinkRecord[];
+  readonly refused: Set<string>;
+}
+
+const key = (at: Position | undefined): string => (at === undefined ? "none" : `${at.epoch}/${at.offset}`);
+
+export class SinkModel {
+  readonly name: string;
+  readonly canRewind: boolean;
+  readonly #partitions: Stored[] = [];
+  readonly #bugs: SinkBugs;
+  readonly #shared: (Position | undefined)[];
+
+  constructor(name: string, canRewind: boolean, bugs: SinkBugs, shared: (Position | undefined)[]) {
+    this.name = name;
+    this.canRewind = canRewind;
+    this.#bugs = bugs;
+    this.#shared = shared;
+  }
+
+  stored(partition: number): Stored {
+    this.#partitions[partition] ??= { fence: 0, position: undefined, records: [], refused: new Set() };
+    return this.#partitions[partition];
+  }
+
+  definition(node: SimulatedNode, store: SimulatedStore): SinkDefinition<unknown> {
+    return {
+      type: "model",
+      delivery: "transactional",
+      optionsSchema: {},
+      open: async (_options: unknown, context: SinkContext) => {
+        const { partition } = context.partition;
+        const stored = this.stored(partition);
+        const { fence } = context;
+        const operate = <Value>(what: string, perform: () => Value): Promise<Value> =>
+          node.operate(`sink ${what}`, undefined, sinkError, async () => ({ value: perform(), onAnswer: () => {} }));
+        await operate("open", () => {
+          stored.fence = Math.max(stored.fence, fence);
+        });
+        const writer = {
+          position: () => operate("position", () => this.#position(partition, fence)),
+          write: (batch: SinkBatch) => operate("write", () => this.#write(partition, fence, batch, node, store)),
+          close: async () => {},
+        };
+        if (!this.canRewind) return writer;
+        const rewind = (to: Position | undefined) =>
+          operate("rewind", () => {
+            if (stored.fence !== fence) return;
+            stored.records = stored.records.filter((record) => comparePositions(record.position, to) <= 0);
+            stored.position = to;
+          });
+        return { ...writer, rewind };
+      },
+    };
+  }
+
+  #position(partition: number, fence: number): Position | undefined {
+    const at = this.#bugs.sharesPosition === true ? this.#shared[partition] : this.stored(partition).position;
+    if (this.#bugs.answersPositionInOwnEpoch === true && at !== undefined) return { ...at, epoch: epoch(fence) };
+    return at;
+  }
+
+  #write(partition: number, fence: number, batch: SinkBatch, node: SimulatedNode, store: SimulatedStore): WriteOutcome {
+    const stored = this.stored(partition);
+    const { world } = node;
+    if (stored.fence !== fence && this.#bugs.hasNoFence !== true) return { kind: "fenced", fence: epoch(stored.fence) };
+    const position = this.#position(partition, fence);
+    if (comparePositions(position, batch.end) === 0) return { kind: "duplicate" };
+    if (comparePositions(position, batch.predecessor) !== 0 && this.#bugs.hasNoPredecessorCheck !== true) {
+      world.count("sink: misplaced");
+      return { kind: "misplaced", position };
+    }
+    const rejected = batch.records.flatMap((record, at) => {
+      const name = `${key(record.position)}/${record.index}`;
+      if (record.event.kind !== "poison" || !(stored.refused.has(name) || world.random.chance(0.8))) return [];
+      stored.refused.add(name);
+      return [{ at, code: "SINK_REJECTED", reason: "poison" }];
+    });
+    if (rejected.length > 0) {
+      world.noteFault("a sink rejected records");
+      return { kind: "rejected", records: rejected };
+    }
+    store.checkSeen(partition, batch.end, `sink ${this.name}`);
+    stored.position = batch.end;
+    this.#shared[partition] = batch.end;
+    if (this.#bugs.storesPositionFirst === true && world.isChaos && world.random.chance(0.05)) {
+      return { kind: "written" };
+    }
+    stored.records.push(...batch.records);
+    world.count("sink writes");
+    return { kind: "written" };
+  }
+}
+
+const sinkError = (): Error => new UnavailableError("SINK_UNAVAILABLE", "Cannot tell what became of the write");

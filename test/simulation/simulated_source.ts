@@ -1,0 +1,57 @@
+/** A file that grows and can be read again from any place: the replayable source of a simulated node (E3, E6). */
+import type { SourceDefinition } from "../../actors/sources/source.ts";
+import type { Event } from "../../protocols/event.ts";
+
+export class ReplayableFile {
+  readonly events: Event[] = [];
+  readonly rejected = new Set<string>();
+  /** Resolves those who wait for more. */
+  #more: (() => void)[] = [];
+
+  append(event: Event): void {
+    this.events.push(event);
+    for (const wake of this.#more.splice(0)) wake();
+  }
+
+  onRejected(event: Event | Uint8Array): void {
+    if (!(event instanceof Uint8Array)) this.rejected.add(String(event.id));
+  }
+
+  readonly definition: SourceDefinition<unknown> = {
+    type: "file",
+    optionsSchema: {},
+    open: async (_options, _context, resume) => {
+      const file = this;
+      let next = Number(resume?.next ?? 0);
+      return {
+        async *read(signal) {
+          while (!signal.aborted) {
+            const found = file.events.slice(next, next + 4);
+            if (found.length === 0) {
+              await file.#waitForMore(signal);
+              continue;
+            }
+            const first = next;
+            next += found.length;
+            yield {
+              items: found.map((event, at) => ({ item: { kind: "event", event }, term: 1, position: first + at })),
+              resume: { next },
+            };
+          }
+        },
+        close: async () => {},
+      };
+    },
+  };
+
+  #waitForMore(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = () => {
+        signal.removeEventListener("abort", wake);
+        resolve();
+      };
+      this.#more.push(wake);
+      signal.addEventListener("abort", wake, { once: true });
+    });
+  }
+}

@@ -1,0 +1,414 @@
+/**
+ * One run from one seed: nodes, a store, sinks, producers, a source and a subscriber; faults while it works; then the
+ * faults end, everything drains, a fresh event gets through, and the checker reads the history.
+ */
+import { createInspect } from "../../actors/ingest/inspection.ts";
+import { createSchemaCompiler } from "../../actors/ingest/schema_validator.ts";
+import type { Inspect } from "../../actors/ingest/session.ts";
+import { EVENT_LIMITS } from "../../protocols/event_codec.ts";
+import { comparePositions, type Position } from "../../protocols/position.ts";
+import { checkHistory, type History, type SentEvent, type Told } from "../support/checker.ts";
+import { kindOf, makeEvent, Reader, Sender } from "./simulated_clients.ts";
+import type { WrapLog } from "./simulated_log.ts";
+import { SimulatedNetwork, type WrapConnect } from "./simulated_network.ts";
+import { type NodeParts, SimulatedNode } from "./simulated_node.ts";
+import { type SinkBugs, SinkModel } from "./simulated_sink.ts";
+import { ReplayableFile } from "./simulated_source.ts";
+import { SINKS, SimulatedStore } from "./simulated_store.ts";
+import { inPlaceOfGlobals, World } from "./world.ts";
+
+/** What a planted bug replaces; empty for the product as it is. */
+export interface Plant {
+  readonly wrapLog?: WrapLog;
+  readonly wrapNodeLog?: WrapLog;
+  readonly wrapConnect?: WrapConnect;
+  readonly sinks?: SinkBugs;
+  readonly forgetsInDoubt?: boolean;
+  /** What a store does beside losing its tail. */
+  onTailLoss?(store: SimulatedStore): void;
+}
+
+export interface Outcome {
+  readonly seed: number;
+  readonly problems: readonly string[];
+  readonly counts: ReadonlyMap<string, number>;
+  readonly steps: number;
+  readonly faults: number;
+  readonly trace: readonly string[];
+}
+
+const STEPS_MIN = 1_000;
+const APPENDS_MIN = 200;
+const FAULTS_MIN = 5;
+const STEPS_MAX = 60_000;
+const DRAIN_STEPS_MAX = 60_000;
+
+const SCHEMA = {
+  type: "object",
+  required: ["id", "n"],
+  properties: { id: { type: "string" }, n: { type: "integer" }, kind: { type: "string" } },
+} as const;
+
+let inspect: Inspect | undefined;
+
+async function inspector(): Promise<Inspect> {
+  if (inspect === undefined) {
+    const compile = await createSchemaCompiler();
+    const check = compile(SCHEMA, "readings");
+    inspect = createInspect(new Map([["readings", [{ version: 1, schema: SCHEMA, check }]]]), EVENT_LIMITS);
+  }
+  return inspect;
+}
+
+/** Runs one seed. Deterministic: the same seed has the same outcome. */
+export async function simulate(seed: number, plant: Plant = {}, isTraced = false): Promise<Outcome> {
+  const world = new World(seed);
+  world.isTraced = isTraced;
+  const inspecting = await inspector();
+  await inPlaceOfGlobals(world, () => new Simulation(world, inspecting, plant).run());
+  const { problems, counts, steps, faults, trace } = world;
+  return { seed, problems, counts, steps, faults, trace };
+}
+
+class Simulation {
+  readonly #world: World;
+  readonly #plant: Plant;
+  readonly #store: SimulatedStore;
+  readonly #sinks: readonly SinkModel[];
+  readonly #network: SimulatedNetwork;
+  readonly #file = new ReplayableFile();
+  readonly #sent: SentEvent[] = [];
+  readonly #told = new Map<string, Told>();
+  readonly #senders: Sender[];
+  readonly #reader: Reader;
+  readonly #parts: NodeParts;
+  readonly #isTrimming: boolean;
+  readonly #nodes: SimulatedNode[] = [];
+  #fromFile = 0;
+
+  constructor(world: World, inspecting: Inspect, plant: Plant) {
+    this.#world = world;
+    this.#plant = plant;
+    const { random } = world;
+    this.#store = new SimulatedStore(world, random.chance(0.6) ? "fsync" : "everysec", 2 + random.below(2));
+    const shared: (Position | undefined)[] = [];
+    this.#sinks = SINKS.map((name, at) => new SinkModel(name, at === 0, plant.sinks ?? {}, shared));
+    this.#network = new SimulatedNetwork(world);
+    const isSmall = random.chance(0.3);
+    const onFull = random.chance(0.5) ? "refuse" : "trim";
+    this.#isTrimming = isSmall && onFull === "trim";
+    world.say(`tier ${this.#store.tier}, retention ${isSmall ? onFull : "large"}`);
+    this.#parts = {
+      world,
+      store: this.#store,
+      sinks: this.#sinks,
+      file: this.#file,
+      inspect: inspecting,
+      retention: { bytesMax: isSmall ? 1_500 : 1_000_000_000, ageMaxMs: 7 * 86_400_000, onFull },
+      creditBytes: random.chance(0.3) ? 400 : 1_000_000,
+      isStoreRemote: random.chance(0.5),
+      wrapLog: plant.wrapLog ?? ((log) => log),
+      wrapNodeLog: plant.wrapNodeLog ?? ((log) => log),
+      onDeath: (node) => this.#onDeath(node),
+    };
+    this.#startNode();
+    const connect = (client: string) =>
+      (plant.wrapConnect ?? ((connecting) => connecting))(this.#network.connectAs(client));
+    const ledgers = {
+      sent: this.#sent,
+      told: this.#told,
+      store: this.#store,
+      forgetsInDoubt: plant.forgetsInDoubt === true,
+    };
+    this.#senders = ["p0", "p1", "p2"].map((name, at) => new Sender(world, name, at === 1, connect(name), ledgers));
+    this.#reader = new Reader(world, this.#network.connectAs("reader"), this.#store);
+    this.#flushEverySecond();
+  }
+
+  async run(): Promise<void> {
+    const { world } = this;
+    this.#sendSoon();
+    this.#faultSoon();
+    const appended = () => world.counts.get("batches appended") ?? 0;
+    const isEnough = () => world.steps >= STEPS_MIN && appended() >= APPENDS_MIN && world.faults >= FAULTS_MIN;
+    while (!isEnough() && world.problems.length === 0) {
+      if (world.steps > STEPS_MAX) world.problem(`G7: ${appended()} appends in ${world.steps} steps`);
+      await world.step();
+    }
+    if (world.problems.length > 0) return;
+    this.#endFaults();
+    await this.#drain("after the faults ended");
+    for (const sender of this.#senders) {
+      sender.recover();
+      for (const { partition } of this.#store.partitions) sender.send(true, partition);
+    }
+    this.#appendToFile();
+    await this.#drain("with fresh events");
+    if (world.problems.length === 0) await this.#judge();
+  }
+
+  private get world(): World {
+    return this.#world;
+  }
+
+  // The work ---------------------------------------------------------------------------------------------------------
+
+  #sendSoon(): void {
+    const { world } = this;
+    if (!world.isChaos) return;
+    world.after(world.random.chance(0.1) ? world.random.below(1_500) : world.random.below(40), () => {
+      if (!world.isChaos) return;
+      const count = 1 + world.random.below(4);
+      for (let at = 0; at < count; at += 1) {
+        if (world.random.chance(0.2)) this.#appendToFile();
+        else this.#senders[world.random.below(this.#senders.length)]!.send();
+      }
+      this.#sendSoon();
+    });
+  }
+
+  #appendToFile(): void {
+    const event = makeEvent(this.world, `file-${this.#fromFile}`);
+    this.#sent.push({ id: event.id, producer: "file", partition: undefined, order: this.#fromFile });
+    this.#file.append({ ...event, key: `k${this.world.random.below(5)}` });
+    this.#fromFile += 1;
+  }
+
+  // Faults -----------------------------------------------------------------------------------------------------------
+
+  #faultSoon(): void {
+    const { world } = this;
+    world.after(world.random.below(1_200), async () => {
+      if (!world.isChaos) return;
+      await this.#breakSomething();
+      this.#faultSoon();
+    });
+  }
+
+  async #breakSomething(): Promise<void> {
+    const { world } = this;
+    const { random } = world;
+    const node = this.#network.front;
+    switch (random.below(13)) {
+      case 0:
+      case 1: {
+        const links = [...this.#network.links];
+        if (links.length > 0) this.#network.cut(links[random.below(links.length)]!);
+        return;
+      }
+      case 2:
+        return this.#senders[random.below(this.#senders.length)]!.crash();
+      case 3:
+        this.#senders[random.below(this.#senders.length)]!.recover();
+        return this.#senders[0]!.takeOver();
+      case 4:
+        return node?.die("a node was killed");
+      case 5:
+        return this.#freeze(node);
+      case 6:
+        return this.#goAway();
+      case 7:
+        return this.#restartStore("nothing");
+      case 8:
+        return this.#restartStore("unflushed");
+      case 9:
+        return this.#crashActor(node);
+      case 10:
+        world.skewMs = (random.below(3) - 1) * 3_600_000;
+        return world.noteFault("the clock jumped an hour");
+      case 11:
+        this.#store.store.failNext([random.chance(0.5) ? "before" : "after"]);
+        return world.noteFault("a commit failed");
+      case 12:
+        this.#store.store.setFlushHeld(true);
+        world.after(random.below(300), () => this.#store.store.setFlushHeld(false));
+        return world.noteFault("the disk does not flush");
+    }
+  }
+
+  #startNode(): void {
+    const node = new SimulatedNode(this.#parts, this.#nodes.length + 1);
+    this.#nodes.push(node);
+    this.#network.front = node;
+  }
+
+  #onDeath(node: SimulatedNode): void {
+    for (const link of this.#network.linksTo(node)) link.cut();
+    if (this.#network.front !== node) return;
+    this.#network.front = undefined;
+    const { world } = this;
+    // A store within the process dies with it: what was queued is gone, and with the power what was not flushed.
+    if (!this.#parts.isStoreRemote) {
+      void world.after(0, () => this.#nextLife(world.isChaos && world.random.chance(0.3) ? "unflushed" : "nothing"));
+    }
+    world.after(1 + world.random.below(1_000), () => {
+      if (this.#network.front === undefined) this.#startNode();
+    });
+  }
+
+  /** E8, E14: a node is paused, another takes its place, and it wakes up without knowing. */
+  #freeze(node: SimulatedNode | undefined): void {
+    const { world } = this;
+    if (node === undefined || !node.isAlive) return;
+    const forMs = world.random.below(4_000);
+    node.kernel.frozenUntilMs = world.trueMs + forMs;
+    if (!this.#parts.isStoreRemote || world.random.chance(0.4)) {
+      world.noteFault("a node froze and thawed");
+      return;
+    }
+    world.noteFault("a node froze and thawed beside its successor");
+    this.#network.front = undefined;
+    world.after(world.random.below(1_000), () => this.#network.front ?? this.#startNode());
+    world.after(forMs + world.random.below(3_000), () => node.die("a superseded node ended"));
+  }
+
+  #goAway(): void {
+    const { world } = this;
+    const { store } = this.#store;
+    world.noteFault("the store went away");
+    store.setAway(true);
+    world.after(world.random.chance(0.2) ? world.random.below(40_000) : world.random.below(1_000), () =>
+      store.setAway(false),
+    );
+  }
+
+  async #restartStore(loss: "nothing" | "unflushed"): Promise<void> {
+    const node = this.#network.front;
+    // A store within the process does not restart without it.
+    if (!this.#parts.isStoreRemote) node?.die("a node was killed");
+    await this.#nextLife(loss);
+  }
+
+  async #nextLife(loss: "nothing" | "unflushed"): Promise<void> {
+    this.world.noteFault(loss === "nothing" ? "the store restarted" : "the store lost what was not flushed");
+    await this.#store.restart(loss);
+    if (loss === "unflushed") this.#plant.onTailLoss?.(this.#store);
+  }
+
+  async #crashActor(node: SimulatedNode | undefined): Promise<void> {
+    if (node === undefined || !node.isAlive) return;
+    const actors = [...node.kernel.actors];
+    const actor = actors[this.world.random.below(actors.length)];
+    if (actor === undefined) return;
+    const name = actor.path.split("/").at(-1) ?? "";
+    const kind = name.startsWith("delivery")
+      ? "delivery"
+      : name.startsWith("session")
+        ? "session"
+        : name === "file"
+          ? "source"
+          : actor.children.size > 0
+            ? "supervisor"
+            : "partition";
+    this.world.noteFault(`actor crash: ${kind}`);
+    this.world.say(`crashing ${actor.path} of node ${node.number}`);
+    void actor.crash(kind !== "session");
+  }
+
+  #flushEverySecond(): void {
+    this.world.after(1_000, () => {
+      if (this.#store.tier === "everysec") this.#store.store.flushNow();
+      this.#flushEverySecond();
+    });
+  }
+
+  #endFaults(): void {
+    const { world } = this;
+    world.isChaos = false;
+    world.say("faults end");
+    this.#store.store.setAway(false);
+    this.#store.store.setFlushHeld(false);
+    for (const node of this.#nodes) {
+      node.kernel.frozenUntilMs = 0;
+      if (node !== this.#network.front) node.die("a superseded node ended");
+    }
+    if (this.#network.front === undefined) this.#startNode();
+    for (const sender of this.#senders) sender.recover();
+  }
+
+  // The end ----------------------------------------------------------------------------------------------------------
+
+  /** G7: everything accepted is delivered once the faults have ended. */
+  async #drain(when: string): Promise<void> {
+    const { world } = this;
+    for (let step = 0; world.problems.length === 0; step += 1) {
+      if (step % 100 === 0 && (await this.#undrained()) === undefined) return;
+      if (step > DRAIN_STEPS_MAX) {
+        world.problem(`G7: not drained ${when}: ${await this.#undrained()}`);
+        return;
+      }
+      await world.step();
+    }
+  }
+
+  /** What is left to do, or undefined. */
+  async #undrained(): Promise<string | undefined> {
+    const waiting = this.#senders.find(({ open }) => open > 0);
+    if (waiting !== undefined) return `${waiting.name} has ${waiting.open} events without an answer`;
+    if (this.#store.store.state().kind !== "ready") return "the store is away";
+    await this.#store.absorb();
+    for (const [partition, ledger] of this.#store.ledger.entries()) {
+      const last = ledger.at(-1);
+      for (const sink of this.#sinks) {
+        const at = sink.stored(partition).position;
+        const end = last === undefined ? undefined : ({ epoch: last.epoch, offset: last.offset } as Position);
+        if (comparePositions(at, end) < 0)
+          return `${sink.name}/${partition} is at ${JSON.stringify(at)}, the end is ${JSON.stringify(end)}`;
+      }
+      const read = this.#reader.nextOffset[partition]!;
+      if (read < ledger.length) return `the subscriber is at ${read} of ${ledger.length} in partition ${partition}`;
+    }
+    const fromFile = this.#settledFromFile();
+    if (fromFile < this.#fromFile) return `the source has ${fromFile} of ${this.#fromFile} events in the log`;
+    return undefined;
+  }
+
+  #settledFromFile(): number {
+    const ids = new Set(this.#store.ledger.flat().map(({ id }) => id));
+    for (const { id } of this.#store.lettersOf("rejected")) if (id !== undefined) ids.add(id);
+    const ofFile = this.#sent.filter(({ producer }) => producer === "file");
+    return ofFile.filter(({ id }) => ids.has(id) || this.#store.lostIds.has(id)).length;
+  }
+
+  async #judge(): Promise<void> {
+    const store = this.#store;
+    await store.absorb();
+    for (const { id, producer } of this.#sent) if (producer === "file") this.#told.set(id, "open");
+    const log = store.ledger.flat();
+    const filtered = new Set(log.map(({ id }) => id).filter((id) => kindOf(id) === "filtered"));
+    const firstOffsets = new Map(store.partitions.map((_, at) => [at, store.trimmedTo[at] ?? 0]));
+    const history: History = {
+      sent: this.#sent,
+      told: this.#told,
+      log,
+      rejected: store.lettersOf("rejected").flatMap(({ id }) => (id === undefined ? [] : [id])),
+      readers: this.#reader.observations.map((observations, partition) => ({
+        reader: "the subscriber",
+        partition,
+        observations,
+      })),
+      sinks: this.#sinks.flatMap((sink) =>
+        store.partitions.map((_, partition) => ({
+          sink: sink.name,
+          partition,
+          // What a sink that can not go back holds of a lost tail was reported as its orphans (E9).
+          records: sink
+            .stored(partition)
+            .records.filter(
+              ({ position }) =>
+                sink.canRewind || !store.lostPlaces.has(`${partition}/${position.epoch}/${position.offset}`),
+            )
+            .map(({ position, event }) => ({ epoch: position.epoch, offset: position.offset, id: String(event.id) })),
+          deadLetters: store
+            .lettersIn(partition, `dead_letters/${sink.name}`)
+            .flatMap(({ id }) => (id === undefined ? [] : [id])),
+          filtered,
+        })),
+      ),
+      lostWithTail: store.lostIds,
+      firstOffsets,
+      mayTrimUnread: this.#isTrimming,
+    };
+    for (const { kind, detail } of checkHistory(history)) this.world.problem(`${kind}: ${detail}`);
+  }
+}
