@@ -131,6 +131,10 @@ export const OPENAPI = {
         STREAM,
         PARTITION,
         query("from", "Offset, earliest or latest.", { type: "string", default: "0" }),
+        query("fromTimeMs", "Time of append, in milliseconds since 1970, instead of from.", {
+          type: "integer",
+          minimum: 0,
+        }),
         query("limit", "Most records answered.", { type: "integer", minimum: 1, maximum: 1_000, default: 100 }),
         query("channel", "records, rejected or dead_letters/<sink>.", { type: "string", default: "records" }),
       ],

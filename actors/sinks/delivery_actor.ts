@@ -8,6 +8,7 @@ import { FencedError, OverloadedError } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
 import { epochAt, type PartitionReference, type Position, partitionName, position } from "../../protocols/position.ts";
 import type { Sequence } from "../../protocols/sequence.ts";
+import { sliceEvent } from "../../protocols/slice_events.ts";
 import type { Actor, ActorContext, ActorDefinition } from "../kernel/actor.ts";
 import type { DeadLetter } from "../log/dead_letter.ts";
 import type { Channel, RecordBatch } from "../log/log.ts";
@@ -292,7 +293,7 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
       by: `sink/${name}`,
       producerId: sinkProducerId(name, feed.partition),
       sequence: [epoch, offset, index],
-      original: eventBytes.encode([draft.event satisfies Event]),
+      original: sliceEvent(eventBytes.encode([draft.event satisfies Event]), 0),
       source: { stream: feed.partition.stream, partition: feed.partition.partition, epoch, offset, index },
     };
   }

@@ -1,7 +1,9 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { headrace, jsonLines } from "../support/headrace_command.ts";
-import { runningNode, type TestNode } from "../support/running_node.ts";
+import { eventually, runningNode, type TestNode } from "../support/running_node.ts";
 
 const STREAMS = `
 log: { type: memory }
@@ -88,6 +90,40 @@ test("a replay of what the target refuses says which record and why", async () =
   const ended = await headrace(["replay", "orders", "--rejected", "--into-stream", "orders", ...at()]);
   assert.is(ended.code, 65);
   assert.match(ended.stderr, /^orders\/\d@0: SCHEMA_VIOLATION at \/amount/m);
+});
+
+test("what a sink set aside is sent again as it was, once", async () => {
+  const refusing = createServer((request, response) => {
+    request.resume();
+    request.on("end", () => response.writeHead(400).end());
+  });
+  await new Promise<void>((resolve) => refusing.listen(0, "127.0.0.1", () => resolve()));
+  const { port } = refusing.address() as AddressInfo;
+  const own = await runningNode(`
+log: { type: memory }
+streams:
+  orders: { partitions: 2, durability: memory }
+  retry: { partitions: 2, durability: memory }
+sinks: { hook: { type: http, url: "http://127.0.0.1:${port}/" } }
+pipelines: { send: { from: orders, to: [hook] } }
+`);
+  const producer = own.producer({ producerId: "p", stream: "orders" });
+  for (let n = 0; n < 3; n += 1) await producer.send({ n }, { partition: 1 });
+  await producer.close();
+  const path = "/v1/streams/orders/partitions/1/records?channel=dead_letters/hook&from=latest";
+  await eventually(async () => {
+    const { endOffset } = (await (await fetch(`${own.address}${path}`)).json()) as { endOffset: number };
+    return endOffset === 3 ? true : undefined;
+  });
+  const address = ["--address", own.address];
+  const args = ["replay", "orders", "--dead-letters", "hook", "--into-stream", "retry", "--json", ...address];
+  const [first, second] = [await headrace(args), await headrace(args)];
+  assert.is(jsonLines(first.stdout)[0]?.accepted, 3, first.stderr);
+  assert.is(jsonLines(second.stdout)[0]?.accepted, 0);
+  const again = await headrace(["tail", "retry", "--from", "earliest", "--no-follow", ...address]);
+  assert.equal(jsonLines(again.stdout), [{ n: 0 }, { n: 1 }, { n: 2 }]);
+  await own.end();
+  refusing.close();
 });
 
 test.run();
