@@ -159,6 +159,7 @@ class ServedConnection {
   #session: ActorReference<SessionInput> | undefined;
   #isAlive = true;
   #hasEnded = false;
+  #isRefused = false;
   #pauses = 0;
   #unsentTimer: Timer | undefined;
 
@@ -199,6 +200,9 @@ class ServedConnection {
     const retry = error instanceof OverloadedError ? { retryAfterMs: error.retryAfterMs } : {};
     this.#webSocket.send(encodeFrame({ type: "error", code, message, ...retry }, this.#subprotocol));
     this.#webSocket.close(error instanceof OverloadedError ? 1013 : 1011, code);
+    // Read on, or neither its answer nor its end is seen, and it keeps its place until the library gives it up.
+    this.#isRefused = true;
+    this.#resume();
   }
 
   #peer(): SessionPeer {
@@ -215,6 +219,7 @@ class ServedConnection {
   }
 
   #take(data: Buffer, isBinary: boolean): void {
+    if (this.#isRefused) return;
     const input: SessionInput = {
       type: "data",
       data: isBinary ? data : data.toString("utf8"),
