@@ -144,7 +144,7 @@ pipelines: { keep: { from: orders, to: [archive] } }
 
 test("a connection that ends gives its place and its memory to the next", async () => {
   const node = await runningNode(ORDERS);
-  for (let n = 0; n < 300; n += 1) {
+  for (let n = 0; n < 150; n += 1) {
     const producer = node.producer({ producerId: `p${n}`, stream: "orders" });
     assert.is((await producer.sendAndConfirm({ customer: "a", amount: n })).kind, "stored");
     await producer.close();
