@@ -16,12 +16,14 @@ import { type SessionHostMessage, sessionHost } from "../actors/ingest/session_h
 import { mountStreamRoutes } from "../actors/ingest/stream_routes.ts";
 import type { ActorReference, ActorSystem } from "../actors/kernel/actor.ts";
 import { createActorSystem } from "../actors/kernel/actor_system.ts";
-import type { Log } from "../actors/log/log.ts";
+import { type Log, SHORT_LIVED_PRODUCERS } from "../actors/log/log.ts";
 import { createMetrics, type Metrics } from "../actors/observers/metrics.ts";
 import type { NodeLog } from "../actors/observers/node_log.ts";
 import { createWebSocketListener, type WebSocketListener } from "../actors/transport/websocket_listener.ts";
 import type { Connect } from "../protocols/connection.ts";
-import { ConfigurationError } from "../protocols/errors.ts";
+
+import { ConfigurationError, RejectedError } from "../protocols/errors.ts";
+
 import { EVENT_LIMITS } from "../protocols/event_codec.ts";
 import { type ClientFrame, type StreamDescription, WIRE_DEFAULTS, type WireLimits } from "../protocols/frames.ts";
 import { partitionId } from "../protocols/position.ts";
@@ -396,10 +398,26 @@ function listen(sessions: Sessions, access: Access, configuration: Configuration
       const environment: SessionEnvironment = {
         ...sessions.environment,
         authenticate: (token) => access.authenticate(token ?? bearer),
+        welcomeProducer: async (producerId, ...rest) => {
+          refuseOwnName(producerId);
+          return sessions.environment.welcomeProducer(producerId, ...rest);
+        },
       };
       return sessions.open(environment, peer, decode, onEnd);
     },
   });
+}
+
+/** Names of the producers within the node: under one of them a client could fence a source or a derived stream. */
+const OWN_PRODUCERS = ["source/", "sink/", "pipeline/", "ingest/", SHORT_LIVED_PRODUCERS.prefix];
+
+function refuseOwnName(producerId: string): void {
+  const reserved = OWN_PRODUCERS.find((prefix) => producerId.startsWith(prefix));
+  if (reserved === undefined) return;
+  throw new RejectedError(
+    "FORBIDDEN",
+    `Cannot welcome the producer as names that begin with ${reserved} must be the node's own: current value is ${producerId}`,
+  );
 }
 
 // Stopping ------------------------------------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ async function openRedisLog({ log, node }: Configuration, acceptLoss: boolean): 
   const clusterId = await readFile(file, "utf8").catch(() => undefined);
   const redis = await connectRedisLog({
     url: log.url,
-    prefix: log.prefix,
+    prefix: `${log.prefix}:`,
     acceptLoss,
     ...(clusterId === undefined ? {} : { clusterId }),
   });

@@ -20,6 +20,8 @@ export interface SessionOptions {
   readonly environment: SessionEnvironment;
   readonly peer: SessionPeer;
   readonly creditBytes: number;
+  /** The connection is gone: the session has nothing left to do, and what is set aside for it can go to others. */
+  readonly onDisconnected: () => void;
   /** Throws `RejectedError`. */
   readonly decode: (data: Uint8Array | string) => ClientFrame;
 }
@@ -55,6 +57,7 @@ class SessionActor implements Actor<Message> {
     );
     this.#state = state;
     for (const effect of effects) this.#perform(effect);
+    if (message.type === "disconnected") this.#options.onDisconnected();
   }
 
   /** A crash or a stop leaves no connection without its actor: the client connects again. */

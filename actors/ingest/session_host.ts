@@ -10,7 +10,7 @@ const SESSIONS_PER_GROUP = 90;
 
 export interface OpenSession {
   readonly type: "open";
-  readonly options: Omit<SessionOptions, "name">;
+  readonly options: Omit<SessionOptions, "name" | "onDisconnected">;
   /** Called when the session is gone, whatever ended it. */
   readonly onEnd: () => void;
   readonly replyTo: ActorReference<ActorReference<SessionInput>>;
@@ -18,7 +18,10 @@ export interface OpenSession {
 
 export type SessionHostMessage = OpenSession | { readonly type: "session_ended"; readonly group: number };
 
-type GroupMessage = OpenSession | { readonly type: "ended"; readonly onEnd: () => void };
+type GroupMessage =
+  | OpenSession
+  | { readonly type: "disconnected"; readonly session: ActorReference<SessionInput> }
+  | { readonly type: "ended"; readonly onEnd: () => void };
 
 const stopWhatCrashed: Supervision = {
   strategy: "one_for_one",
@@ -65,7 +68,14 @@ const sessionGroup = (name: string, onEnded: () => void): ActorDefinition<GroupM
         onEnded();
         return;
       }
-      const session = context.spawn(sessionActor({ ...message.options, name: context.newId() }));
+      if (message.type === "disconnected") {
+        void context.stopChild(message.session);
+        return;
+      }
+      const onDisconnected = () => context.self.tell({ type: "disconnected", session });
+      const session: ActorReference<SessionInput> = context.spawn(
+        sessionActor({ ...message.options, name: context.newId(), onDisconnected }),
+      );
       context.watch(session, () => ({ type: "ended", onEnd: message.onEnd }));
       message.replyTo.tell(session);
     },

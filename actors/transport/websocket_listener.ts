@@ -166,6 +166,7 @@ class ServedConnection {
   #session: ActorReference<SessionInput> | undefined;
   #isAlive = true;
   #hasEnded = false;
+  #isRefused = false;
   #pauses = 0;
   #unsentTimer: Timer | undefined;
 
@@ -206,6 +207,9 @@ class ServedConnection {
     const retry = error instanceof OverloadedError ? { retryAfterMs: error.retryAfterMs } : {};
     this.#webSocket.send(encodeFrame({ type: "error", code, message, ...retry }, this.#subprotocol));
     this.#webSocket.close(error instanceof OverloadedError ? 1013 : 1011, code);
+    // Read on, or neither its answer nor its end is seen, and it keeps its place until the library gives it up.
+    this.#isRefused = true;
+    this.#resume();
   }
 
   #peer(): SessionPeer {
@@ -222,6 +226,7 @@ class ServedConnection {
   }
 
   #take(data: Buffer, isBinary: boolean): void {
+    if (this.#isRefused) return;
     const input: SessionInput = {
       type: "data",
       data: isBinary ? data : data.toString("utf8"),

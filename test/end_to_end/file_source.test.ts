@@ -90,8 +90,9 @@ sources: { file: { type: file, stream: lines, path: ${path}, format: ndjson, eve
       await rename(path, `${path}.${KILLS - life}`);
       await write(LINES_A_LIFE / 2);
     });
-    // In the middle: something of this life is stored, not all of it.
-    await eventually(async () => ((await endOffsets(address)) > already ? true : undefined));
+    // In the middle: something of this life is stored, not all of it; of the first, all that was there to read.
+    const wanted = life === 0 ? LINES_A_LIFE : already + 1;
+    await eventually(async () => ((await endOffsets(address)) >= wanted ? true : undefined));
     await kill(child, "SIGKILL");
     await writing;
   }

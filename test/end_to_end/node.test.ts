@@ -155,6 +155,16 @@ test("a stream keeps its number of partitions, and a start with another one says
   await rm(folder, { recursive: true });
 });
 
+test("a connection that ends gives its place and its memory to the next", async () => {
+  const node = await runningNode(ORDERS);
+  for (let n = 0; n < 150; n += 1) {
+    const producer = node.producer({ producerId: `p${n}`, stream: "orders" });
+    assert.is((await producer.sendAndConfirm({ customer: "a", amount: n })).kind, "stored");
+    await producer.close();
+  }
+  await node.end();
+});
+
 test("a node whose port is in use says which, and leaves its folder free", async () => {
   const node = await runningNode(ORDERS);
   const refusal = await runningNode(ORDERS, { port: node.port }).then(
