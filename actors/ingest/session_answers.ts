@@ -1,5 +1,5 @@
 /** The session machine's answers: what a partition said of appends and chains, as frames (N2, N3). */
-import { FencedError, type HeadraceError, OverloadedError } from "../../protocols/errors.ts";
+import { FencedError, type HeadraceError, OverloadedError, UnavailableError } from "../../protocols/errors.ts";
 import type { AckFrame, NodeFrame, WireVerdict } from "../../protocols/frames.ts";
 import type { Sequence } from "../../protocols/sequence.ts";
 import type { AppendOutcome, OpenChainOutcome } from "../log/log.ts";
@@ -23,7 +23,15 @@ export function answer(state: SessionState, message: PartitionReply): readonly S
     if (awaited === undefined) continue;
     state.awaited.delete(one.requestId);
     if (awaited.kind === "append") state.underWayBytes -= awaited.creditBytes;
+    const lostCreditBytes = awaited.kind === "append" ? passOver(state, about, one) : undefined;
     const acknowledged = acknowledgement(awaited, one);
+    if (lostCreditBytes !== undefined) {
+      if (ack !== undefined) effects.push(sendAck(about, ack));
+      ack = undefined;
+      const creditBytes = lostCreditBytes + (acknowledged?.creditBytes ?? 0);
+      effects.push({ type: "send", frame: errorFrame(answersLost(about), about, creditBytes) });
+      if (acknowledged !== undefined) continue;
+    }
     if (acknowledged !== undefined) {
       ack = mergeAck(ack, acknowledged);
       continue;
@@ -35,6 +43,35 @@ export function answer(state: SessionState, message: PartitionReply): readonly S
   if (ack !== undefined) effects.push(sendAck(about, ack));
   return effects;
 }
+
+/**
+ * Takes an append off its chain's list. Answers the credit of those before it that will never be answered, as their
+ * partition was restarted: an ack would cover them too, and tell nothing of their verdicts (E4). Undefined: there are none.
+ */
+function passOver(state: SessionState, about: About, { kind, requestId }: PartitionAnswer): number | undefined {
+  const unanswered = state.unanswered.get(chainKey(about));
+  if (kind === "refused") {
+    // Before its turn: what came earlier may still be in the log's hands.
+    const at = unanswered?.indexOf(requestId) ?? -1;
+    if (at >= 0) unanswered?.splice(at, 1);
+    return undefined;
+  }
+  let creditBytes: number | undefined;
+  for (let id = unanswered?.shift(); id !== undefined && id !== requestId; id = unanswered?.shift()) {
+    const awaited = state.awaited.get(id);
+    if (awaited?.kind !== "append") continue;
+    state.awaited.delete(id);
+    state.underWayBytes -= awaited.creditBytes;
+    creditBytes = (creditBytes ?? 0) + awaited.creditBytes;
+  }
+  return creditBytes;
+}
+
+const answersLost = (about: About): HeadraceError =>
+  new UnavailableError(
+    "NOT_READY",
+    `Cannot acknowledge an append to ${chainKey(about)} as those before it must have been answered: the partition was restarted meanwhile`,
+  );
 
 interface AckDraft {
   readonly lastSequence: Sequence;

@@ -98,6 +98,9 @@ export function append(
       last: sequenceAt(frame.sequences, count - 1),
       verdicts,
     });
+    const unanswered = state.unanswered.get(key);
+    if (unanswered === undefined) state.unanswered.set(key, [requestId]);
+    else unanswered.push(requestId);
     state.underWayBytes += wireBytes;
     gather(state, frame, {
       requestId,

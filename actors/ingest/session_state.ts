@@ -49,6 +49,8 @@ export interface SessionState {
   producer: { readonly id: string; readonly epoch: number } | undefined;
   readonly opened: Set<string>;
   readonly awaited: Map<number, Awaited>;
+  /** Appends without an answer by chain, oldest first: a partition answers them in this order. */
+  readonly unanswered: Map<string, number[]>;
   nextRequestId: number;
   underWayBytes: number;
   readonly gathered: Map<string, GatheredAppends>;
@@ -137,6 +139,7 @@ export function createSession(environment: SessionState["environment"], creditBy
     producer: undefined,
     opened: new Set(),
     awaited: new Map(),
+    unanswered: new Map(),
     nextRequestId: 1,
     underWayBytes: 0,
     gathered: new Map(),
