@@ -201,6 +201,8 @@ export class SimulatedNode implements OutsideCalls {
         environment: this.#environment,
         peer,
         creditBytes,
+        // Its watcher has been told by then; the world ends with its sessions.
+        onDisconnected: () => {},
         decode: () => {
           throw new TypeError("a simulated session is given frames");
         },

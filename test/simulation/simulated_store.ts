@@ -146,7 +146,7 @@ export class SimulatedStore {
       found.push({
         partition,
         at: at.offset,
-        id: letter.original === undefined ? undefined : idOf(letter.original, channel),
+        id: letter.original === undefined ? undefined : idOf(letter.original),
         producerId: letter.producerId,
         sequence: letter.sequence,
         code: letter.code,
@@ -227,8 +227,5 @@ export class SimulatedStore {
 const placeOf = (event: LoggedEvent | undefined): Position | undefined =>
   event === undefined ? undefined : position(event.epoch, event.offset);
 
-/** A rejected event is kept as the slice that it came in; a sink's as an array of one. */
-function idOf(original: Uint8Array, channel: Channel): string {
-  if (channel === "rejected") return String(decodeSlice(original).id);
-  return String(decodeTrustedEvents(original)[0]?.id);
-}
+/** A dead letter keeps the bytes of the event itself. */
+const idOf = (original: Uint8Array): string => String(decodeSlice(original).id);
