@@ -160,7 +160,7 @@ export const stepProducer: Step<ProducerState, ProducerMessage, ProducerEffect> 
       state.creditBytes += message.estimatedBytes - message.wireBytes;
       break;
     case "timer":
-      takeTimer(state, message.timer, nowMs, effects);
+      takeTimer(state, message.timer, effects);
       break;
     case "stop":
       stop(state, undefined, effects);
@@ -264,7 +264,7 @@ function retryLater(state: ProducerState, chain: Chain, leastMs: number, effects
   effects.push({ kind: "set_timer", timer: `chain ${chainKey(chain.stream, chain.partition)}`, delayMs });
 }
 
-function takeTimer(state: ProducerState, timer: string, _nowMs: number, effects: ProducerEffect[]): void {
+function takeTimer(state: ProducerState, timer: string, effects: ProducerEffect[]): void {
   if (timer === "silence") {
     breakSilence(state, effects);
     return;

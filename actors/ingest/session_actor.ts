@@ -13,6 +13,9 @@ import { stepSession } from "./session_machine.ts";
 import { createSession, type SessionEffect, type SessionMessage, type SessionState } from "./session_state.ts";
 import { beginning, type Subscription, type SubscriptionRead } from "./subscription_machine.ts";
 
+/** Between tries of a subscription's read that the log could not answer. */
+const READ_RETRY_MS = 250;
+
 type Message = SessionMessage | Extract<SessionInput, { type: "data" }>;
 
 export interface SessionOptions {
@@ -205,7 +208,8 @@ class SessionActor implements Actor<Message> {
     }
     this.#readFrom(feed, subscription, read).then(
       (message) => this.#context.self.tell(message),
-      () => this.#context.self.tell({ type: "read_failed", ...about, isRetriable: false }),
+      // Looked at again after a while: no record may come that would be the occasion.
+      () => this.#context.after(READ_RETRY_MS, { type: "read_failed", ...about, isRetriable: true }),
     );
   }
 

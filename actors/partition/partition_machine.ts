@@ -210,8 +210,7 @@ function claimed(state: PartitionState, claim: Claim): Result {
   state.channels.clear();
   state.consumers.clear(); // P5: what they handled may have been lost with a tail; each reports again.
   for (const [channel, bounds] of claim.channels) state.channels.set(channel, bounds);
-  const calls = state.chainCalls.splice(0).map((call): PartitionEffect => callEffect(claim.ownership, call));
-  return [state, [{ type: "owned", claim }, ...calls, ...nextAppend(state)]];
+  return [state, [{ type: "owned", claim }, ...dueCalls(state), ...nextAppend(state)]];
 }
 
 function claimFailed(state: PartitionState, error: HeadraceError): Result {
@@ -273,11 +272,19 @@ const notOwner = (state: PartitionState): HeadraceError =>
 function queueChainCall(state: PartitionState, request: PendingChain["request"]): Result {
   const call: PendingChain = { requestId: request.requestId, replyTo: request.replyTo, request };
   if (state.phase === "stood_down") return [state, refuseAll([call], notOwner(state))];
-  if (state.ownership === undefined) {
-    state.chainCalls.push(call);
-    return [state, []];
-  }
-  return [state, [callEffect(state.ownership, call)]];
+  state.chainCalls.push(call);
+  return [state, dueCalls(state)];
+}
+
+/** Chain calls stay behind the appends that their asker sent before: `opened` must not overtake an ack (E4). */
+function dueCalls(state: PartitionState): readonly PartitionEffect[] {
+  const { ownership } = state;
+  if (ownership === undefined || state.chainCalls.length === 0) return [];
+  const waiting = new Set([...state.inFlight, ...state.pending].map(({ replyTo }) => replyTo));
+  const due = state.chainCalls.filter(({ replyTo }) => !waiting.has(replyTo));
+  const later = state.chainCalls.filter(({ replyTo }) => waiting.has(replyTo));
+  state.chainCalls.splice(0, state.chainCalls.length, ...later);
+  return due.map((call) => callEffect(ownership, call));
 }
 
 const callEffect = (ownership: Ownership, call: PendingChain): PartitionEffect => ({
@@ -340,7 +347,12 @@ function appended(state: PartitionState, ofEpoch: Epoch, result: AppendResult): 
   // P4, then P1: readers may see what its producer is told of.
   return [
     state,
-    [{ type: "committed", epoch: ofEpoch, written, endOffset: result.endOffset }, ...replies, ...nextAppend(state)],
+    [
+      { type: "committed", epoch: ofEpoch, written, endOffset: result.endOffset },
+      ...replies,
+      ...dueCalls(state),
+      ...nextAppend(state),
+    ],
   ];
 }
 

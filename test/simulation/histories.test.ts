@@ -101,6 +101,41 @@ test("E4: a batch is stored without its bad event, the node dies, and the resend
     );
   }));
 
+test("E4: a partition restarted between the append and its ack loses no verdict to the next ack", () =>
+  play(async (scene) => {
+    const producer = scene.producer({ producerId: "sensor" });
+    const outcomes: string[] = [];
+    const confirm = (id: string, n: unknown) =>
+      producer.sendAndConfirm({ id, n }, { partition: 0 }).then(({ kind }) => outcomes.push(`${id} ${kind}`));
+    void confirm("1", 1);
+    await scene.until(() => outcomes.length === 1, "the first is told");
+    scene.atNext("after append", (node) => {
+      for (const actor of node.kernel.actors) if (actor.path.endsWith("/0/0/0")) void actor.crash(true);
+    });
+    void confirm("2", "bad");
+    await scene.pass(100);
+    void confirm("3", 1);
+    await scene.until(() => outcomes.length === 3, "all are told");
+    assert.equal(outcomes.sort(), ["1 stored", "2 rejected", "3 stored"]);
+  }));
+
+test("a subscriber whose read failed reads again, though nothing new comes", () =>
+  play(async (scene) => {
+    const sender = scene.sender("sensor");
+    send(sender, 3);
+    await scene.until(allTold(scene), "the sender is told");
+    scene.store.store.setAway(true);
+    scene.node.die("the script said so");
+    scene.startNode();
+    scene.store.store.setAway(false);
+    await scene.pass(100);
+    scene.atNext("before read", () => scene.store.store.setAway(true));
+    const seen = scene.reader();
+    await scene.pass(100);
+    scene.store.store.setAway(false);
+    await scene.until(() => seen[0]?.length === 3, "the subscriber has read all");
+  }));
+
 test("E5: a batch that was sent once is not sent again after the window: it is handed back in doubt", () =>
   play(async (scene) => {
     const sender = scene.sender("sensor");

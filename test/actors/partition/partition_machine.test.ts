@@ -177,4 +177,16 @@ test("P4: the answer to a trim never moves a channel's end back", () => {
   assert.is(state.channels.get("records")?.endOffset, 2);
 });
 
+test("a chain is opened behind the appends that its asker sent before, so that no ack comes after it", () => {
+  const { tell, append } = partitionUnderTest();
+  tell({ type: "start" });
+  tell({ type: "claimed", claim: claim(5) });
+  append(0);
+  const open = { type: "open_chain", requestId: 9, producerId: "p", producerEpoch: 1 } as const;
+  assert.equal(kinds(tell({ ...open, replyTo: {} as ReplyTo })), ["call_chain"]);
+  assert.equal(kinds(tell({ ...open, replyTo })), []);
+  const effects = tell({ type: "appended", epoch: epoch(5), result: written(0) });
+  assert.equal(kinds(effects), ["committed", "reply", "call_chain"]);
+});
+
 test.run();
