@@ -54,7 +54,15 @@ export class LmdbStore implements OrderedStore {
   static async open(folder: string): Promise<LmdbStore> {
     const { open } = await loadDriver("lmdb");
     const openDatabase = () =>
-      open<Uint8Array, Uint8Array>({ path: folder, encoding: "binary", keyEncoding: "binary", cache: false });
+      open<Uint8Array, Uint8Array>({
+        path: folder,
+        encoding: "binary",
+        keyEncoding: "binary",
+        cache: false,
+        // With overlapping flushes a process killed early was seen to come back without what it had reported as flushed.
+        // Grouped commits are as fast without them.
+        overlappingSync: false,
+      });
     let store: LmdbStore;
     try {
       store = new LmdbStore(folder, openDatabase);
