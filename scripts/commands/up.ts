@@ -14,6 +14,9 @@ const STOP_WITHIN_MS = 9_000;
 /** A second signal forces the end only after this: a terminal sends Ctrl-C to npm and to the node at once. */
 const FORCE_AFTER_MS = 1_000;
 
+/** How a person runs the command from here: in a checkout there is nothing for npx to find. */
+const COMMAND = import.meta.url.endsWith(".ts") ? "npm run -s headrace --" : "npx headrace";
+
 interface UpOptions extends ConfigurationOptions {
   readonly json?: boolean;
 }
@@ -57,7 +60,7 @@ function announce(node: RunningNode, configuration: Configuration, options: UpOp
   console.log(`Headrace is up: ${node.address}/
 
   send an event   curl -d '{"hello":"world"}' -H 'content-type: application/json' ${node.address}/v1/streams/${stream}/events
-  follow it       npx headrace tail ${streams[0] ?? stream} --address ${node.address}
+  follow it       ${COMMAND} tail ${streams[0] ?? stream} --address ${node.address}
   data is kept in ${kept}
 `);
 }
