@@ -22,6 +22,8 @@ export interface FileSourceOptions extends FormatOptions {
 }
 
 const CHUNK_BYTES = 262_144;
+/** Times that a file is looked for before it counts as gone: it may be renamed in the middle of a look. */
+const LOOKS = 3;
 const EVERY_MS = 250;
 const LINE_BYTES_MAX = 1_048_576;
 
@@ -171,7 +173,7 @@ class FileReader implements SourceReader {
       const offset = this.#options.from === "end" ? await afterLastLine(handle) : 0;
       return this.#generation(handle, 1, offset);
     }
-    const same = await this.#find(resume);
+    const same = await this.#findAgain(resume, signal);
     if (same !== undefined) return this.#generation(same, resume.generation, resume.offset);
     this.#context.log("warn", "the file that was being read is gone or was truncated: reading begins anew", {
       path: this.#options.path,
@@ -179,6 +181,15 @@ class FileReader implements SourceReader {
     });
     const handle = await this.#openPath(signal);
     return handle === undefined ? undefined : this.#generation(handle, resume.generation + 1, 0);
+  }
+
+  /** A rename between two looks hides a file from both: it is looked for again before it is given up. */
+  async #findAgain(resume: FilePlace, signal: AbortSignal): Promise<FileHandle | undefined> {
+    for (let look = 1; ; look += 1) {
+      const found = await this.#find(resume);
+      if (found !== undefined || look === LOOKS || signal.aborted) return found;
+      await pause(this.#options.everyMs ?? EVERY_MS, signal);
+    }
   }
 
   /** The file that was read last, under its own or a rotated name. */

@@ -576,7 +576,7 @@ export function logSuite(harness: LogHarness): void {
 
   scenario("an instance keeps its producer epoch, the next gets a higher, the earlier is fenced", async (log) => {
     const epochOf = async (instance: string, held?: number) => {
-      const outcome = await log.welcomeProducer("sensor", instance, held, 0);
+      const outcome = await log.welcomeProducer("sensor", instance, held, Date.now());
       assert.is(outcome.kind, "welcomed");
       return outcome.kind === "welcomed" ? outcome.producerEpoch : 0;
     };
@@ -586,7 +586,7 @@ export function logSuite(harness: LogHarness): void {
     assert.is(await epochOf("one"), first);
     const second = await epochOf("two");
     assert.ok(second > first);
-    assert.equal(await log.welcomeProducer("sensor", "one", first, 0), { kind: "fenced", current: second });
+    assert.equal(await log.welcomeProducer("sensor", "one", first, Date.now()), { kind: "fenced", current: second });
     assert.ok((await epochOf("two", second + 50)) > second + 50, "an epoch that the store has lost is not made again");
   });
 

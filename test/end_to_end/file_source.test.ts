@@ -75,6 +75,8 @@ streams: { lines: { partitions: 3 } }
 sources: { file: { type: file, stream: lines, path: ${path}, format: ndjson, everyMs: 10 } }
 `,
   );
+  // There before the node: a file that is rotated away before anybody has seen it is nobody's.
+  await writeFile(path, "");
   let next = 0;
   const write = async (count: number) => {
     for (const end = next + count; next < end; ) {
