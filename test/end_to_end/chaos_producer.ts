@@ -47,4 +47,5 @@ for (let order = Number(first); !isEnding; order += 1) {
   while (open > EVENTS_OPEN_MAX && !isEnding) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 await producer.close({ timeoutMs: CLOSE_WITHIN_MS });
-process.exit(0);
+// An exit at once would take what the reader at the other end has not made room for.
+process.stdout.write("", () => process.exit(0));
