@@ -1,10 +1,10 @@
 /** A load generator that speaks the protocol frame by frame: closed loop, a fixed number of batches in flight per chain. */
-import WebSocket from "ws";
 import { decodeFrame, encodeFrame } from "../../protocols/codec.ts";
 import { encodeEvents } from "../../protocols/event_codec.ts";
 import { type ClientFrame, type NodeFrame, SUBPROTOCOL_MSGPACK } from "../../protocols/frames.ts";
 import type { Sequence } from "../../protocols/sequence.ts";
 import { workloadEvent } from "../workload.ts";
+import { GatheredSocket } from "./gathered_socket.ts";
 
 export interface LoadOptions {
   readonly endpoint: string;
@@ -39,7 +39,7 @@ function connection(
   clock: { readonly beginMs: number; readonly endMs: number; acked: number },
 ): Promise<void> {
   const { batchEvents } = options;
-  const socket = new WebSocket(options.endpoint, SUBPROTOCOL_MSGPACK);
+  const socket = new GatheredSocket(options.endpoint, SUBPROTOCOL_MSGPACK);
   socket.binaryType = "nodebuffer";
   const chains = Array.from({ length: options.partitions }, () => ({
     next: 0,
@@ -48,7 +48,7 @@ function connection(
   }));
   let producerEpoch = 0;
   let n = 0;
-  const send = (frame: ClientFrame) => socket.send(encodeFrame(frame, SUBPROTOCOL_MSGPACK));
+  const send = (frame: ClientFrame) => socket.sendGathered(encodeFrame(frame, SUBPROTOCOL_MSGPACK));
   const pump = (partition: number) => {
     const chain = chains[partition];
     if (chain === undefined) return;
