@@ -339,7 +339,11 @@ function startSessions(system: ActorSystem, parts: SessionParts): Sessions {
       log.welcomeProducer(producerId, instance, heldEpoch, nowMs),
   };
   const host: ActorReference<SessionHostMessage> = system.spawn(sessionHost());
-  const pool = new CreditPool(configuration.limits.appendMemoryBytes, WIRE_DEFAULTS.connectionCreditBytes);
+  const pool = new CreditPool({
+    totalBytes: configuration.limits.appendMemoryBytes,
+    connectionsMax: configuration.limits.connectionsMax,
+    connectionBytesMax: WIRE_DEFAULTS.connectionCreditBytes,
+  });
   const open: Sessions["open"] = (sessionEnvironment, peer, decode, onEnd) => {
     const credit = pool.take();
     const end = () => {
@@ -350,7 +354,7 @@ function startSessions(system: ActorSystem, parts: SessionParts): Sessions {
       host,
       (replyTo) => ({
         type: "open",
-        options: { environment: sessionEnvironment, peer, creditBytes: credit.creditBytes, decode },
+        options: { environment: sessionEnvironment, peer, credit, decode },
         onEnd: end,
         replyTo,
       }),

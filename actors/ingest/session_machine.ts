@@ -137,7 +137,7 @@ function welcome(state: SessionState, producerEpoch: number | undefined): readon
     minor: PROTOCOL_MINOR,
     streams: directory.describe(),
     limits,
-    creditBytes: state.creditBytes,
+    creditBytes: state.credit.creditBytes,
     ...(producerEpoch === undefined ? {} : { producerEpoch }),
   };
   return [{ type: "send", frame }];
