@@ -28,6 +28,12 @@ async function firstLine(child: ChildProcess): Promise<string> {
   throw new Error("the process ended before it said where it is");
 }
 
+export interface RunningNode extends Running {
+  readonly address: string;
+  /** Its data folder. */
+  readonly data: string;
+}
+
 export interface NodeSettings {
   /** `log:` of the configuration, as YAML. */
   readonly log: string;
@@ -38,7 +44,7 @@ export interface NodeSettings {
 }
 
 /** A node with one stream `bench` of 16 partitions, validated. */
-export async function startHeadrace(settings: NodeSettings): Promise<Running & { readonly address: string }> {
+export async function startHeadrace(settings: NodeSettings): Promise<RunningNode> {
   const folder = await mkdtemp(join(tmpdir(), "headrace-bench-"));
   const retention = settings.retention ?? "{ size: 256MiB, onFull: trim }";
   const configuration = `
@@ -74,6 +80,7 @@ ${settings.more ?? ""}
     address,
     endpoint: `${address.replace("http", "ws")}/v1/connect`,
     pid: child.pid ?? 0,
+    data: join(folder, "data"),
     stop: () => end(child, "SIGTERM", folder),
   };
 }
