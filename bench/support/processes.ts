@@ -94,6 +94,22 @@ export async function startBare(redisUrl: string): Promise<Running> {
   return { endpoint: `ws://127.0.0.1:${port}`, pid: child.pid ?? 0, stop: () => end(child, "SIGTERM", folder) };
 }
 
+/** An endpoint for an http sink, in a process of its own that can be frozen. */
+export async function startReceiver(): Promise<Running & { freeze(): void; thaw(): void }> {
+  const folder = await mkdtemp(join(tmpdir(), "headrace-receiver-"));
+  const child = spawn(process.execPath, ["--import", "tsx", "bench/support/sink_receiver.ts"], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  const port = await firstLine(child);
+  return {
+    endpoint: `http://127.0.0.1:${port}/`,
+    pid: child.pid ?? 0,
+    freeze: () => void child.kill("SIGSTOP"),
+    thaw: () => void child.kill("SIGCONT"),
+    stop: () => end(child, "SIGTERM", folder),
+  };
+}
+
 /** Debian's nats-server with JetStream on files, over TCP and over WebSocket. */
 export async function startNats(): Promise<Running & { readonly webSocket: string }> {
   const folder = await mkdtemp(join(tmpdir(), "headrace-nats-"));
