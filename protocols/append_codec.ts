@@ -40,12 +40,15 @@ const STREAM_BYTES_MAX = 255;
 
 let target = new Uint8Array(0);
 let at = 0;
+/** One number on its way between bytes and a double: a view of its own for each would cost more than the frame. */
+const floatBytes = new Uint8Array(8);
+const float = new DataView(floatBytes.buffer);
 
 /** Undefined for what the general way has to write: listed sequences, trace context, a resume point. */
 export function writeAppend(frame: AppendFrame): Uint8Array | undefined {
   const { sequences, events } = frame;
   if (!("first" in sequences) || frame.traceparent !== undefined || frame.position !== undefined) return undefined;
-  const stream = encoder.encode(frame.stream);
+  const stream = streamBytes(frame.stream);
   if (stream.length > STREAM_BYTES_MAX) return undefined;
   target = new Uint8Array(FIXED_BYTES + stream.length + events.length);
   target[0] = frame.schemaVersion === undefined ? 0x87 : 0x88;
@@ -76,6 +79,18 @@ export function writeAppend(frame: AppendFrame): Uint8Array | undefined {
   return target.subarray(0, at);
 }
 
+/** The bytes of the last name, which the next frame most likely has again. */
+let nameWritten = "";
+let nameBytes = encoder.encode("");
+
+function streamBytes(name: string): Uint8Array {
+  if (name !== nameWritten) {
+    nameWritten = name;
+    nameBytes = encoder.encode(name);
+  }
+  return nameBytes;
+}
+
 function put(bytes: Uint8Array): void {
   target.set(bytes, at);
   at += bytes.length;
@@ -95,8 +110,8 @@ function putNumber(value: number): void {
     putUint32(value);
   } else {
     target[at++] = 0xcb;
-    new DataView(target.buffer, target.byteOffset).setFloat64(at, value);
-    at += 8;
+    float.setFloat64(0, value);
+    put(floatBytes);
   }
 }
 
@@ -196,15 +211,11 @@ function readFields(): AppendFrame | undefined {
   }
   if ((has & REQUIRED) !== REQUIRED || at !== end || first === undefined || first === null || events === undefined)
     return undefined;
-  const frame = {
-    type: "append",
-    stream,
-    partition,
-    producerEpoch,
-    previousSequence,
-    sequences: { first, count },
-  } as const;
-  return schemaVersion < 0 ? { ...frame, events } : { ...frame, schemaVersion, events };
+  const sequences = { first, count };
+  // Written out twice, as a spread costs more than the rest of the reading.
+  if (schemaVersion < 0)
+    return { type: "append", stream, partition, producerEpoch, previousSequence, sequences, events };
+  return { type: "append", stream, partition, producerEpoch, previousSequence, sequences, schemaVersion, events };
 }
 
 const APPEND = text("append");
@@ -261,8 +272,9 @@ function readNumber(): number {
   if (token === 0xcd) return readUint(2);
   if (token === 0xce) return readUint(4);
   if (token !== 0xcb || at + 8 > end) return UNUSUAL;
-  const value = new DataView(source.buffer, source.byteOffset + at, 8).getFloat64(0);
+  for (let index = 0; index < 8; index++) floatBytes[index] = source[at + index] as number;
   at += 8;
+  const value = float.getFloat64(0);
   return Number.isSafeInteger(value) && value > 0 ? value : UNUSUAL;
 }
 

@@ -8,7 +8,7 @@
  *   D3. What carries its own verdicts, trace context or resume point stays alone.
  */
 import type { AppendFrame } from "../../protocols/frames.ts";
-import type { Sequences } from "../../protocols/sequence.ts";
+import { type Sequence, sequenceCount } from "../../protocols/sequence.ts";
 import type { AppendBatch } from "../log/log.ts";
 import type { AppendItem } from "../partition/partition.ts";
 import type { Inspection } from "./session.ts";
@@ -19,46 +19,76 @@ export const JOINED_BYTES_MAX = 65_536;
 /** An append that may still be joined by those that follow it. */
 export interface Draft {
   readonly requestId: number;
-  readonly batch: AppendBatch;
-  /** Events of `batch` and of what joined it, each a MessagePack array, in order. */
-  readonly parts: Uint8Array[];
+  readonly producerId: string;
+  /** The first of the frames that it holds, and what was found in it. */
+  readonly frame: AppendFrame;
+  readonly inspection: Inspection;
+  readonly appendedAtMs: number;
   readonly canJoin: boolean;
+  /** Events of the frames that joined, each a MessagePack array, in order. */
+  readonly joined: Uint8Array[];
   count: number;
   sizeBytes: number;
 }
 
 /** @param isNext the append continues its chain as it stands (D1) */
-export function createDraft(requestId: number, batch: AppendBatch, inspection: Inspection, isNext: boolean): Draft {
-  const { events, sequences, rejects, traceparent, position } = batch;
-  const isPlain = rejects === undefined && traceparent === undefined && position === undefined; // D3
-  const canJoin = isNext && isPlain && !inspection.hasDefinitions && "first" in sequences;
-  const count = "first" in sequences ? sequences.count : sequences.list.length;
-  return { requestId, batch, parts: [events], canJoin, count, sizeBytes: events.byteLength };
+export function createDraft(
+  requestId: number,
+  producerId: string,
+  frame: AppendFrame,
+  inspection: Inspection,
+  appendedAtMs: number,
+  isNext: boolean,
+): Draft {
+  const canJoin = isNext && isPlain(frame, inspection);
+  const count = sequenceCount(frame.sequences);
+  const sizeBytes = frame.events.byteLength;
+  return { requestId, producerId, frame, inspection, appendedAtMs, canJoin, joined: [], count, sizeBytes };
 }
 
-/** Takes `next` into `draft`, where the two may be one batch; both continue the same chain. */
-export function joinDraft(draft: Draft, next: Draft, batchEventsMax: number): boolean {
-  if (!draft.canJoin || !next.canJoin || draft.batch.schemaVersion !== next.batch.schemaVersion) return false;
-  if (draft.sizeBytes + next.sizeBytes > JOINED_BYTES_MAX || draft.count + next.count > batchEventsMax) return false;
-  if (!isDense(draft.batch.sequences, draft.count, next.batch.sequences)) return false;
-  draft.parts.push(...next.parts);
-  draft.count += next.count;
-  draft.sizeBytes += next.sizeBytes;
+/** D2, D3. */
+function isPlain(frame: AppendFrame, inspection: Inspection): boolean {
+  if (inspection.hasDefinitions || inspection.rejects !== undefined || !("first" in frame.sequences)) return false;
+  return frame.traceparent === undefined && frame.position === undefined;
+}
+
+/** Takes a frame that continues the draft's chain into it, where the two may be one batch. */
+export function joinDraft(draft: Draft, frame: AppendFrame, inspection: Inspection, batchEventsMax: number): boolean {
+  const { sequences, events } = frame;
+  if (!draft.canJoin || !("first" in sequences) || !isPlain(frame, inspection)) return false;
+  if (inspection.schemaVersion !== draft.inspection.schemaVersion) return false;
+  if (draft.sizeBytes + events.byteLength > JOINED_BYTES_MAX || draft.count + sequences.count > batchEventsMax)
+    return false;
+  if (!isDense(draft, sequences.first)) return false;
+  draft.joined.push(events);
+  draft.count += sequences.count;
+  draft.sizeBytes += events.byteLength;
   return true;
 }
 
-function isDense(before: Sequences, count: number, after: Sequences): boolean {
-  if (!("first" in before) || !("first" in after)) return false;
-  const [term, position, index] = before.first;
-  const [nextTerm, nextPosition, nextIndex] = after.first;
-  return nextTerm === term && nextPosition === position + count && nextIndex === index;
+function isDense({ frame: { sequences }, count }: Draft, next: Sequence): boolean {
+  if (!("first" in sequences)) return false;
+  const [term, position, index] = sequences.first;
+  return next[0] === term && next[1] === position + count && next[2] === index;
 }
 
 /** What the partition is given. */
-export function finishDraft({ requestId, batch, parts, count, sizeBytes }: Draft): AppendItem {
-  if (parts.length === 1 || !("first" in batch.sequences)) return { requestId, batch };
-  const { first } = batch.sequences;
-  return { requestId, batch: { ...batch, sequences: { first, count }, events: joinEvents(parts, count, sizeBytes) } };
+export function finishDraft(draft: Draft): AppendItem {
+  const { requestId, producerId, frame, inspection, appendedAtMs, joined, count, sizeBytes } = draft;
+  const isJoined = joined.length > 0 && "first" in frame.sequences;
+  const batch: AppendBatch = {
+    producerId,
+    producerEpoch: frame.producerEpoch,
+    previousSequence: frame.previousSequence ?? undefined,
+    sequences: isJoined ? { first: frame.sequences.first, count } : frame.sequences,
+    schemaVersion: inspection.schemaVersion,
+    events: isJoined ? joinEvents([frame.events, ...joined], count, sizeBytes) : frame.events,
+    appendedAtMs,
+    ...(inspection.rejects === undefined ? {} : { rejects: inspection.rejects }),
+    ...(frame.traceparent === undefined ? {} : { traceparent: frame.traceparent }),
+    ...(frame.position === undefined ? {} : { position: frame.position }),
+  };
+  return { requestId, batch };
 }
 
 /** One MessagePack array of the elements of all parts. */
@@ -89,12 +119,7 @@ function writeArrayHeader(target: Uint8Array, count: number): number {
 }
 
 /** Whether an append follows what its chain was sent before, all of which is expected to be written (D1). */
-export const continues = (
-  tail: { readonly sequence: AppendFrame["previousSequence"] } | undefined,
-  frame: AppendFrame,
-) => tail !== undefined && isSame(tail.sequence, frame.previousSequence);
-
-const isSame = (left: AppendFrame["previousSequence"], right: AppendFrame["previousSequence"]): boolean =>
-  left === null || right === null
-    ? left === right
-    : left[0] === right[0] && left[1] === right[1] && left[2] === right[2];
+export function continues(tail: Sequence | null | undefined, previous: Sequence | null): boolean {
+  if (tail === undefined || tail === null || previous === null) return tail === previous;
+  return tail[0] === previous[0] && tail[1] === previous[1] && tail[2] === previous[2];
+}

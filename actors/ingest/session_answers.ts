@@ -80,7 +80,7 @@ function noteTail(state: SessionState, about: About, awaited: Awaited, one: Part
   if (chain === undefined) return;
   const stored = storedAfter(awaited, one);
   if (stored === undefined) chain.tail = undefined;
-  else if (chain.unanswered.length === 0 && chain.gathered.length === 0) chain.tail = { sequence: stored };
+  else if (chain.unanswered.length === 0 && chain.gathered.length === 0) chain.tail = stored;
 }
 
 /** The end of the chain as an answer tells it; undefined where it does not. */
@@ -163,7 +163,7 @@ const movedFrames = (about: About, creditBytes: number): readonly NodeFrame[] =>
 function openedFrame(state: SessionState, about: About, outcome: OpenChainOutcome): NodeFrame {
   if (outcome.kind !== "opened") return errorFrame(chainRefusal(about, outcome), about, 0);
   const key = chainKey(about);
-  const tail = { sequence: outcome.lastSequence ?? null };
+  const tail = outcome.lastSequence ?? null;
   if (!state.chains.has(key)) state.chains.set(key, { ...about, tail, unanswered: [], gathered: [] });
   return {
     type: "opened",

@@ -2,9 +2,7 @@
 import { FencedError, invariant, OverloadedError, RejectedError } from "../../protocols/errors.ts";
 import type { AppendFrame, LostFrame, OpenFrame, WireVerdict } from "../../protocols/frames.ts";
 import { type Sequence, sequenceAt, sequenceCount } from "../../protocols/sequence.ts";
-import type { AppendBatch } from "../log/log.ts";
 import { continues, createDraft, finishDraft, joinDraft } from "./append_draft.ts";
-import type { Inspection } from "./session.ts";
 import {
   type About,
   type Awaited,
@@ -89,43 +87,29 @@ export function append(
         `Cannot append to ${chainKey(frame)} as its chain must be opened first: it was not`,
       );
     }
-    const count = checkCount(state, frame);
-    const inspection = state.environment.inspect(frame.stream, frame.events, frame.sequences, id, frame.schemaVersion);
-    const last = sequenceAt(frame.sequences, count - 1);
-    const batch = batchOf(frame, id, inspection, nowMs);
-    const draft = createDraft(state.nextRequestId, batch, inspection, continues(chain.tail, frame));
-    chain.tail = continues(chain.tail, frame) ? { sequence: last } : undefined;
+    const last = sequenceAt(frame.sequences, checkCount(state, frame) - 1);
+    const { inspect, limits } = state.environment;
+    const inspection = inspect(frame.stream, frame.events, frame.sequences, id, frame.schemaVersion);
+    const isNext = continues(chain.tail, frame.previousSequence);
+    chain.tail = isNext ? last : undefined;
     state.underWayBytes += wireBytes;
     const before = chain.gathered.at(-1);
-    if (before !== undefined && joinDraft(before, draft, state.environment.limits.batchEventsMax)) {
+    if (before !== undefined && isNext && joinDraft(before, frame, inspection, limits.batchEventsMax)) {
       joinAwaited(state, before.requestId, wireBytes, last);
-      return [];
+      return NOTHING;
     }
     const verdicts = (inspection.rejects?.verdicts ?? []).map(({ index, code, path, reason }): WireVerdict => {
       return { sequence: sequenceAt(frame.sequences, index), code, path, reason };
     });
-    expectAnswer(state, { kind: "append", creditBytes: wireBytes, last, verdicts });
-    chain.unanswered.push(draft.requestId);
+    const requestId = expectAnswer(state, { kind: "append", creditBytes: wireBytes, last, verdicts });
+    chain.unanswered.push(requestId);
     if (chain.gathered.length === 0) state.gathering.push(chain);
-    chain.gathered.push(draft);
-    return state.gathering.length === 1 && chain.gathered.length === 1 ? [{ type: "flush_soon" }] : [];
+    chain.gathered.push(createDraft(requestId, id, frame, inspection, nowMs, isNext));
+    return state.gathering.length === 1 && chain.gathered.length === 1 ? [{ type: "flush_soon" }] : NOTHING;
   });
 }
 
-function batchOf(frame: AppendFrame, producerId: string, inspection: Inspection, nowMs: number): AppendBatch {
-  return {
-    producerId,
-    producerEpoch: frame.producerEpoch,
-    previousSequence: frame.previousSequence ?? undefined,
-    sequences: frame.sequences,
-    schemaVersion: inspection.schemaVersion,
-    events: frame.events,
-    appendedAtMs: nowMs,
-    ...(inspection.rejects === undefined ? {} : { rejects: inspection.rejects }),
-    ...(frame.traceparent === undefined ? {} : { traceparent: frame.traceparent }),
-    ...(frame.position === undefined ? {} : { position: frame.position }),
-  };
-}
+const NOTHING: readonly SessionEffect[] = [];
 
 /** One answer will speak of several frames, and give the credit of all of them back. */
 function joinAwaited(state: SessionState, requestId: number, wireBytes: number, last: Sequence): void {

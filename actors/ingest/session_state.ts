@@ -40,7 +40,7 @@ export type Awaited =
 /** A producer's chain in one partition, as this connection knows it: from its `opened` on. */
 export interface Chain extends About {
   /** The sequence that the partition holds once all that was sent to it is written; undefined where that is not sure. */
-  tail: { readonly sequence: Sequence | null } | undefined;
+  tail: Sequence | null | undefined;
   /** Appends without an answer, oldest first: a partition answers them in this order. */
   readonly unanswered: number[];
   /** Appends of this turn, on their way to the partition (N3). */
