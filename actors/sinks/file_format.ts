@@ -18,7 +18,9 @@ export async function lineEncoder(
 ): Promise<LineEncoder> {
   const text = new TextEncoder();
   if (format === "ndjson") {
-    const line = ({ event }: SinkRecord) => `${JSON.stringify(event, jsonValue)}\n`;
+    // A replacer is called for every value: most events hold nothing that needs one.
+    const line = ({ event }: SinkRecord) =>
+      `${isPlainJson(event) ? JSON.stringify(event) : JSON.stringify(event, jsonValue)}\n`;
     return { header: new Uint8Array(0), encode: (records) => text.encode(records.map(line).join("")) };
   }
   if (columns === undefined || columns.length === 0) {
@@ -52,6 +54,14 @@ function cell(value: unknown, guard: (text: string) => string): string {
   if (value instanceof Date) return value.toISOString();
   if (value instanceof Uint8Array) return Buffer.from(value).toString("base64");
   return typeof value === "object" ? JSON.stringify(value, jsonValue) : String(value);
+}
+
+/** Whether JSON has a form for all of it. */
+function isPlainJson(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return typeof value !== "bigint";
+  if (value instanceof Uint8Array) return false;
+  for (const key in value) if (!isPlainJson((value as Record<string, unknown>)[key])) return false;
+  return true;
 }
 
 /** 64-bit integers as decimal text, bytes as base64: what JSON has no form for. */

@@ -3,7 +3,7 @@
  *
  *   segment-<first offset>.ndjson   published: closed, complete, never changed but by a rewind
  *   open-<fence>-<n>.part           an owner's open file; valid up to the length that the checkpoint commits
- *   *.index                         a line for each commit: where one may rewind to; a lost tail only means further back
+ *   *.index                         a line for each commit: where one may rewind to; lost lines only mean further back
  */
 import { mkdir, open, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -2,19 +2,21 @@
  * Files on a disk, exactly once (E17). The commit is a checkpoint in the partition's log, fenced by its owner: bytes that
  * no checkpoint covers do not exist.
  *
- *   F1. Bytes are flushed before the checkpoint that covers them is written.
+ *   F1. Bytes are flushed before the checkpoint that covers them is written: by the write itself where the system can
+ *       do both in one call, which spares a busy node a turn of its event loop for each commit.
  *   F2. Each opening appends to files of its own name; a predecessor's file is read up to its committed length only.
  *   F3. A segment is published whole, after its commit, by a `link` that fails where the name exists.
  *   F4. Files of owners above our own fence are never touched.
  */
+import { constants } from "node:fs";
 import { copyFile, type FileHandle, link, open, rm, stat, truncate } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { FencedError, UnavailableError } from "../../protocols/errors.ts";
 import { comparePositions, type Position } from "../../protocols/position.ts";
 import { type LineEncoder, lineEncoder } from "./file_format.ts";
+import { FileIndex, writeFully } from "./file_index.ts";
 import {
   type Boundary,
-  boundaryLine,
   decodeCommit,
   encodeCommit,
   type FileCommit,
@@ -42,6 +44,10 @@ export interface FileSinkOptions {
 
 const SEGMENT_BYTES_MAX = 128 * 1024 * 1024;
 const SEGMENT_AGE_MAX_MS = 600_000;
+
+/** Node on Linux passes O_DSYNC on: a write returns once its bytes, and the length that they need, are on disk. */
+const WRITES_THROUGH = process.platform === "linux" && !("deno" in process.versions || "bun" in process.versions);
+const WRITE_THROUGH = WRITES_THROUGH ? constants.O_DSYNC : 0;
 
 export const fileSink: SinkDefinition<FileSinkOptions> = {
   type: "file",
@@ -74,7 +80,7 @@ export const fileSink: SinkDefinition<FileSinkOptions> = {
 interface OpenFile {
   readonly name: string;
   readonly handle: FileHandle;
-  readonly index: FileHandle;
+  readonly index: FileIndex;
   readonly first: number;
   readonly openedAtMs: number;
   /** Committed bytes: the next batch is written here, over whatever a failed write left. */
@@ -167,19 +173,20 @@ class FileWriter implements SinkWriter {
     if (file.length === 0) await this.#begin(file, batch.predecessor);
     const bytes = this.#encoder.encode(batch.records);
     await writeFully(file.handle, bytes, file.length);
-    await file.handle.datasync(); // F1
+    if (!WRITES_THROUGH) await file.handle.datasync(); // F1
     const length = file.length + bytes.length;
     const { name, first, isReplacement } = file;
     await this.#store({ version: 1, position: batch.end, open: { file: name, length, first, isReplacement } });
     file.length = length;
-    await file.index.write(boundaryLine({ position: batch.end, length }));
+    await file.index.add({ position: batch.end, length });
   }
 
   async #makeFile(first: number, length: number): Promise<OpenFile> {
     this.#filesMade += 1;
     const name = `open-${this.#context.fence}-${this.#context.nowMs()}-${this.#filesMade}.part`;
-    const handle = await open(this.#path(name), "wx+");
-    const index = await open(this.#path(`${name}.index`), "a");
+    const { O_RDWR, O_CREAT, O_EXCL } = constants;
+    const handle = await open(this.#path(name), O_RDWR | O_CREAT | O_EXCL | WRITE_THROUGH);
+    const index = await FileIndex.create(this.#path(`${name}.index`));
     await syncFolder(this.#folder);
     const openedAtMs = this.#context.nowMs();
     this.#open = { name, handle, index, first, openedAtMs, length, isReplacement: false };
@@ -190,7 +197,8 @@ class FileWriter implements SinkWriter {
     const { header } = this.#encoder;
     await writeFully(file.handle, header, 0);
     file.length = header.length;
-    await file.index.write(boundaryLine({ position: predecessor, length: header.length }));
+    await file.index.add({ position: predecessor, length: header.length });
+    await file.index.flush(); // Where the file begins: without that line a rewind would have to void it whole.
   }
 
   /** The fenced commit. One that failed in any other way may have taken place. */
@@ -246,6 +254,7 @@ class FileWriter implements SinkWriter {
       );
     }
     const isOwn = this.#open?.name === file && found === length;
+    if (this.#open?.name === file) await this.#open.index.flush();
     const source = isOwn ? file : await this.#copyOf(file, length);
     await copyFile(this.#path(`${file}.index`), this.#path(`${segment}.index`)).catch(ignoreMissing);
     try {
@@ -275,10 +284,10 @@ class FileWriter implements SinkWriter {
     boundaries: readonly Boundary[],
   ): Promise<void> {
     const name = await this.#copyOf(segment.name, kept.length);
-    const handle = await open(this.#path(name), "r+");
-    const index = await open(this.#path(`${name}.index`), "a");
-    const lines = boundaries.filter(({ length }) => length <= kept.length).map(boundaryLine);
-    await index.write(lines.join(""));
+    const handle = await open(this.#path(name), constants.O_RDWR | WRITE_THROUGH);
+    const index = await FileIndex.create(this.#path(`${name}.index`));
+    for (const boundary of boundaries) if (boundary.length <= kept.length) await index.add(boundary);
+    await index.flush();
     await syncFolder(this.#folder);
     const { first } = segment;
     const replacement = { file: name, length: kept.length, first, isReplacement: true };
@@ -325,14 +334,6 @@ class FileWriter implements SinkWriter {
 
 const nextOffset = (predecessor: Position | undefined): number =>
   predecessor === undefined ? 0 : predecessor.offset + 1;
-
-async function writeFully(handle: FileHandle, bytes: Uint8Array, at: number): Promise<void> {
-  let done = 0;
-  while (done < bytes.length) {
-    const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, at + done);
-    done += bytesWritten;
-  }
-}
 
 async function sizeOf(path: string): Promise<number | undefined> {
   try {

@@ -169,7 +169,7 @@ test("a crash at any checkpoint of a long run loses and repeats nothing", () =>
 
 test("a rewind takes back what the log lost, in published segments too", () =>
   inFolder(async (directory, store) => {
-    const sink = await open({ directory, segmentBytesMax: 100 }, store, 1);
+    const sink = await open({ directory, segmentBytesMax: 300 }, store, 1);
     for (let at = 0; at < 30; at += 3) await sink.write(sinkBatch(1, at, at + 2));
     await sink.rewind?.(position(1, 12));
     const stood = await sink.position();
@@ -186,6 +186,20 @@ test("a rewind takes back what the log lost, in published segments too", () =>
     assert.equal(await offsetsIn(directory, store), [0, 1]);
     await next.close();
     await sink.close();
+  }));
+
+test("after a crash took the newest lines of an index, a rewind goes back further and leaves nothing torn", () =>
+  inFolder(async (directory, store) => {
+    const crashed = await open({ directory }, store, 1);
+    for (let at = 0; at < 600; at += 2) await crashed.write(sinkBatch(1, at, at + 1));
+    const next = await open({ directory }, store, 2);
+    assert.equal(await next.position(), position(1, 599));
+    await next.rewind?.(position(1, 590));
+    const stood = (await next.position())!.offset;
+    assert.ok(stood < 590 && stood > 500, `256 commits may be without a line: stood at ${stood}`);
+    assert.equal(await offsetsIn(directory, store), range(0, stood));
+    await next.close();
+    await crashed.close();
   }));
 
 test("a crash in the middle of a rewind leaves the folder rewound or not, never both", async () => {
