@@ -115,7 +115,7 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
         return this.#operate(async () => ({ kind: "positioned", position: await this.#opened().position() }));
       case "rewind":
         return this.#operate(async () => {
-          await this.#opened().rewind?.(effect.to);
+          await this.#opened().rewind?.(effect.to, effect.from);
           // A sink may go back further than it was asked to: to the end of a batch that it can cut at.
           return { kind: "rewound", to: await this.#opened().position() };
         });

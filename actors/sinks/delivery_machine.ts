@@ -370,5 +370,6 @@ function onInterruption(state: DeliveryState, nowMs: number, effects: Effects) {
   const isAhead = state.position !== undefined && comparePositions(state.position, found.resume) > 0;
   const report = { kind: "truncated", position: state.position, divergence: found.divergence, isAhead } as const;
   effects.push({ kind: "report", report });
-  if (isAhead && found.canRewind) occupy(state, "rewinding", { kind: "rewind", to: found.resume }, effects);
+  if (!isAhead || !found.canRewind) return;
+  occupy(state, "rewinding", { kind: "rewind", to: found.resume, from: state.position }, effects);
 }

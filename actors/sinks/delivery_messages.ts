@@ -109,7 +109,8 @@ export type DeliveryEffect =
   | { readonly kind: "read"; readonly readId: number; readonly after: Position | undefined }
   | { readonly kind: "write"; readonly batch: SinkBatch }
   | { readonly kind: "ask_position" }
-  | { readonly kind: "rewind"; readonly to: Position | undefined }
+  /** `from` is what the sink is known to hold: it takes nothing back where it has moved on since (S6). */
+  | { readonly kind: "rewind"; readonly to: Position | undefined; readonly from: Position | undefined }
   | { readonly kind: "open_chain" }
   | {
       readonly kind: "append_dead_letters";

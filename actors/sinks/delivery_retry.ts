@@ -84,7 +84,7 @@ function retry(state: DeliveryState, then: Then, effects: Effects) {
     case "ask":
       return occupy(state, "asking", { kind: "ask_position" }, effects);
     case "rewind":
-      return occupy(state, "rewinding", { kind: "rewind", to: state.cursor }, effects);
+      return occupy(state, "rewinding", { kind: "rewind", to: state.cursor, from: state.position }, effects);
     case "write":
       state.occupation = "idle";
       return;

@@ -7,6 +7,8 @@
  *   F2. Each opening appends to files of its own name; a predecessor's file is read up to its committed length only.
  *   F3. A segment is published whole, after its commit, by a `link` that fails where the name exists.
  *   F4. Files of owners above our own fence are never touched.
+ *   F5. One operation at a time, each decided on what the one before it left: one whose caller has given up may still be
+ *       under way when the next is asked for. After `close` nothing is committed.
  */
 import { constants } from "node:fs";
 import { copyFile, type FileHandle, link, open, rm, stat, truncate } from "node:fs/promises";
@@ -98,6 +100,8 @@ class FileWriter implements SinkWriter {
   #open: OpenFile | undefined;
   #filesMade = 0;
   #isUncertain = false;
+  #isClosed = false;
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(options: FileSinkOptions, context: SinkContext, encoder: LineEncoder) {
     this.#options = options;
@@ -123,13 +127,34 @@ class FileWriter implements SinkWriter {
       await rm(this.#path(name), { force: true });
   }
 
-  async position(): Promise<Position | undefined> {
-    if (this.#isUncertain) await this.#settle();
-    return this.#commit.position;
+  position(): Promise<Position | undefined> {
+    return this.#inTurn(async () => this.#commit.position);
   }
 
-  async write(batch: SinkBatch): Promise<WriteOutcome> {
-    if (this.#isUncertain) await this.#settle();
+  write(batch: SinkBatch): Promise<WriteOutcome> {
+    return this.#inTurn(() => this.#write(batch));
+  }
+
+  rewind(to: Position | undefined, from: Position | undefined): Promise<void> {
+    return this.#inTurn(() => this.#rewind(to, from));
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#closeOpen();
+  }
+
+  /** F5 */
+  #inTurn<Value>(operation: () => Promise<Value>): Promise<Value> {
+    const turn = this.#last.then(async () => {
+      if (this.#isUncertain) await this.#settle();
+      return operation();
+    });
+    this.#last = turn.catch(() => undefined); // It is its caller's to hear.
+    return turn;
+  }
+
+  async #write(batch: SinkBatch): Promise<WriteOutcome> {
     const { position } = this.#commit;
     if (comparePositions(position, batch.end) === 0) return { kind: "duplicate" };
     if (comparePositions(position, batch.predecessor) !== 0) return { kind: "misplaced", position };
@@ -143,9 +168,9 @@ class FileWriter implements SinkWriter {
     return { kind: "written" };
   }
 
-  async rewind(to: Position | undefined): Promise<void> {
-    if (this.#isUncertain) await this.#settle();
-    if (comparePositions(this.#commit.position, to) <= 0) return;
+  async #rewind(to: Position | undefined, from: Position | undefined): Promise<void> {
+    const { position } = this.#commit;
+    if (comparePositions(position, from) !== 0 || comparePositions(position, to) <= 0) return; // S6
     await this.#publishOpen();
     const segments = await listSegments(this.#folder);
     for (const segment of segments.reverse()) {
@@ -157,7 +182,7 @@ class FileWriter implements SinkWriter {
     await this.#replaceAll();
   }
 
-  async close(): Promise<void> {
+  async #closeOpen(): Promise<void> {
     const file = this.#open;
     this.#open = undefined;
     await file?.handle.close();
@@ -203,6 +228,7 @@ class FileWriter implements SinkWriter {
 
   /** The fenced commit. One that failed in any other way may have taken place. */
   async #store(commit: FileCommit): Promise<void> {
+    if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot commit as the sink is closed");
     this.#isUncertain = true;
     await this.#context.checkpoint.write(encodeCommit(commit));
     this.#isUncertain = false;
@@ -214,7 +240,7 @@ class FileWriter implements SinkWriter {
     this.#isUncertain = false;
     const { open: committed } = this.#commit;
     if (this.#open !== undefined && committed?.file === this.#open.name) this.#open.length = committed.length;
-    else if (this.#open !== undefined) await this.close();
+    else if (this.#open !== undefined) await this.#closeOpen();
   }
 
   async #publishIfDue(): Promise<void> {
@@ -235,7 +261,7 @@ class FileWriter implements SinkWriter {
     const { open: committed, position } = this.#commit;
     if (committed === undefined) return;
     await this.#publishCommitted(committed);
-    await this.close();
+    await this.#closeOpen();
     await this.#store({ version: 1, position });
     await rm(this.#path(committed.file), { force: true });
     await rm(this.#path(`${committed.file}.index`), { force: true });
@@ -312,7 +338,7 @@ class FileWriter implements SinkWriter {
     const replacement = { file: name, length: 0, first: 0, isReplacement: true };
     await this.#store({ version: 1, position: undefined, open: replacement });
     await this.#removeSegments(0);
-    await this.close();
+    await this.#closeOpen();
     await this.#store({ version: 1, position: undefined });
     await rm(this.#path(name), { force: true });
     await rm(this.#path(`${name}.index`), { force: true });

@@ -9,6 +9,8 @@
  *   S3. A position is that of the last record written, an (entry epoch, offset); it is not the fence.
  *   S4. An error of `write` leaves the outcome unknown: the delivery machine asks `position` before it does anything else.
  *   S5. A record once `rejected` is never written later, not even by a write that was already under way.
+ *   S6. A `rewind` takes back iff the stored fence is its own and the stored position is `from`: one that takes effect
+ *       after its deadline, when newer records lie in the sink, undoes nothing.
  */
 import type { Connect } from "../../protocols/connection.ts";
 import type { Event } from "../../protocols/event.ts";
@@ -54,10 +56,10 @@ export interface SinkWriter {
   /** Throws `UnavailableError` or `OverloadedError` to be called again; anything else counts as unavailable too. */
   write(batch: SinkBatch): Promise<WriteOutcome>;
   /**
-   * Takes back everything after `to`, or more: `position` tells where it stands afterwards (E9). Where a sink can not,
-   * its orphaned range is reported.
+   * Takes back everything after `to`, or more, if the sink stands at `from`; else it does nothing (S6). `position` tells
+   * where it stands afterwards (E9). Where a sink can not rewind, its orphaned range is reported.
    */
-  rewind?(to: Position | undefined): Promise<void>;
+  rewind?(to: Position | undefined, from: Position | undefined): Promise<void>;
   close(): Promise<void>;
 }
 
