@@ -18,6 +18,7 @@ import { deliveryProgress } from "../actors/sinks/delivery_progress.ts";
 import { prepareItems, type RecordSteps } from "../actors/sinks/prepare_items.ts";
 import { SINKS } from "../actors/sinks/registry.ts";
 import type { Connect } from "../protocols/connection.ts";
+import { ConfigurationError } from "../protocols/errors.ts";
 import type { Event } from "../protocols/event.ts";
 import { decodeTrustedEvents, encodeEvents } from "../protocols/event_codec.ts";
 import { offset, partitionName } from "../protocols/position.ts";
@@ -49,7 +50,19 @@ export interface DeliveryParts {
 
 const consumerName = (sink: string): string => `sink/${sink}`;
 
+/** Throws `ConfigurationError` where the options of a sink can not work; see `SinkDefinition.check`. */
+export async function checkSink(name: string, { sinks }: Configuration, folder: string | undefined): Promise<void> {
+  const sink = sinks[name];
+  try {
+    await SINKS.get(sink?.type ?? "")?.check?.(sink?.options as never, folder);
+  } catch (error) {
+    if (!(error instanceof ConfigurationError)) throw error;
+    throw new ConfigurationError(error.code, `sinks.${name}: ${error.message}`, { cause: error });
+  }
+}
+
 export async function planDeliveries(configuration: Configuration, parts: DeliveryParts): Promise<DeliveryPlans> {
+  for (const name of Object.keys(configuration.sinks)) await checkSink(name, configuration, configuration.node.data);
   const plans = new Map<string, StreamDeliveries[]>();
   for (const [name, { from, steps, to }] of Object.entries(configuration.pipelines)) {
     const pipeline = await compilePipeline(name, steps as unknown as readonly StepSettings[], configuration.folder);

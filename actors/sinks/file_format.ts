@@ -11,9 +11,18 @@ export interface LineEncoder {
   encode(records: readonly SinkRecord[]): Uint8Array;
 }
 
+/** Throws `ConfigurationError` for CSV that names no columns. */
+export function checkColumns(format: FileFormat, columns: readonly string[] | undefined): void {
+  if (format !== "csv" || (columns !== undefined && columns.length > 0)) return;
+  throw new ConfigurationError(
+    "INVALID_CONFIGURATION",
+    `Cannot write CSV as 'columns' must name at least one field: current value is ${JSON.stringify(columns)}`,
+  );
+}
+
 export async function lineEncoder(
   format: FileFormat,
-  columns: readonly string[] | undefined,
+  columns: readonly string[] = [],
   isSpreadsheetSafe: boolean,
 ): Promise<LineEncoder> {
   const text = new TextEncoder();
@@ -23,12 +32,7 @@ export async function lineEncoder(
       `${isPlainJson(event) ? JSON.stringify(event) : JSON.stringify(event, jsonValue)}\n`;
     return { header: new Uint8Array(0), encode: (records) => text.encode(records.map(line).join("")) };
   }
-  if (columns === undefined || columns.length === 0) {
-    throw new ConfigurationError(
-      "INVALID_CONFIGURATION",
-      `Cannot write CSV as 'columns' must name at least one field: current value is ${JSON.stringify(columns)}`,
-    );
-  }
+  checkColumns(format, columns);
   const { stringify } = await loadDriver("csv-stringify");
   // The package quotes for the record delimiter as a whole only: a lone line feed would break the line.
   const options = { record_delimiter: "\r\n" as const, quoted_match: /[\r\n]/ };

@@ -5,9 +5,9 @@
  *   open-<fence>-<n>.part           an owner's open file; valid up to the length that the checkpoint commits
  *   *.index                         a line for each commit: where one may rewind to; lost lines only mean further back
  */
-import { mkdir, open, readdir, readFile } from "node:fs/promises";
+import { access, constants, mkdir, open, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { UnavailableError } from "../../protocols/errors.ts";
+import { ConfigurationError, UnavailableError } from "../../protocols/errors.ts";
 import { type PartitionReference, type Position, position } from "../../protocols/position.ts";
 
 export type FileFormat = "ndjson" | "csv";
@@ -93,6 +93,30 @@ export async function syncFolder(folder: string): Promise<void> {
     await handle.sync();
   } finally {
     await handle.close();
+  }
+}
+
+/** What a path or its permissions are to blame for; anything else (a full disk, an I/O error) may pass by itself. */
+const REFUSALS: ReadonlySet<string> = new Set([
+  ...["EACCES", "EEXIST", "ELOOP", "ENAMETOOLONG", "ENOENT", "ENOTDIR", "EPERM", "EROFS"],
+]);
+
+/** Makes the folder. Throws `ConfigurationError` where it can not be one that this process writes. */
+export async function checkFolder(folder: string): Promise<void> {
+  try {
+    const made = await mkdir(folder, { recursive: true });
+    await access(folder, constants.W_OK | constants.X_OK).catch((error: NodeJS.ErrnoException) => {
+      // A folder that was there and is read-only now: more likely a disk in trouble than a mistake.
+      if (made !== undefined || error.code !== "EROFS") throw error;
+    });
+  } catch (error) {
+    const { code = "", message } = error as NodeJS.ErrnoException;
+    if (!REFUSALS.has(code)) return;
+    throw new ConfigurationError(
+      "INVALID_CONFIGURATION",
+      `Cannot write files as the path must be a folder that this process can write: ${message}`,
+      { cause: error },
+    );
   }
 }
 

@@ -15,10 +15,11 @@ import { copyFile, type FileHandle, link, open, rm, stat, truncate } from "node:
 import { join, resolve } from "node:path";
 import { FencedError, UnavailableError } from "../../protocols/errors.ts";
 import { comparePositions, type Position } from "../../protocols/position.ts";
-import { type LineEncoder, lineEncoder } from "./file_format.ts";
+import { checkColumns, type LineEncoder, lineEncoder } from "./file_format.ts";
 import { FileIndex, writeFully } from "./file_index.ts";
 import {
   type Boundary,
+  checkFolder,
   decodeCommit,
   encodeCommit,
   type FileCommit,
@@ -70,6 +71,10 @@ export const fileSink: SinkDefinition<FileSinkOptions> = {
       segmentBytesMax: { type: "integer", minimum: 1, default: SEGMENT_BYTES_MAX },
       segmentAgeMaxMs: { type: "integer", minimum: 1, default: SEGMENT_AGE_MAX_MS },
     },
+  },
+  async check({ directory, format = "ndjson", columns }, folder) {
+    checkColumns(format, columns);
+    if (folder !== undefined) await checkFolder(resolve(folder, directory));
   },
   async open(options, context) {
     const { format = "ndjson", columns, spreadsheetSafe = false } = options;

@@ -8,7 +8,7 @@
  *   H2. 408, 425, 429 and 5xx are tried again, `Retry-After` is waited for; another 4xx is the records' fault. A chunk
  *       that is refused whole is sent record by record, to find which ones.
  */
-import { OverloadedError, UnavailableError } from "../../protocols/errors.ts";
+import { ConfigurationError, OverloadedError, UnavailableError } from "../../protocols/errors.ts";
 import { type PartitionReference, partitionName } from "../../protocols/position.ts";
 import { jsonValue } from "./file_format.ts";
 import type { SinkDefinition, SinkRecord, SinkWriter, WriteOutcome } from "./sink.ts";
@@ -41,6 +41,18 @@ export const httpSink: SinkDefinition<HttpSinkOptions> = {
       recordsPerRequest: { type: "integer", minimum: 1, maximum: 10_000, default: RECORDS_PER_REQUEST },
       timeoutMs: { type: "integer", minimum: 1, default: TIMEOUT_MS },
     },
+  },
+  check({ url, headers }) {
+    try {
+      // What `fetch` would refuse each time: an address that is none, one with a password in it, a header's bad name.
+      new Request(url, { method: "POST", headers: { ...headers } });
+    } catch (error) {
+      throw new ConfigurationError(
+        "INVALID_CONFIGURATION",
+        `Cannot post records as the address and the headers must make a request: ${(error as Error).message}`,
+        { cause: error },
+      );
+    }
   },
   open: async (options, { partition, nowMs }): Promise<SinkWriter> => ({
     position: async () => undefined,

@@ -92,5 +92,11 @@ export interface SinkDefinition<Options> {
   readonly delivery: "transactional" | "idempotent" | "at_least_once";
   /** JSON Schema 2020-12 of the options, unknown keys refused; also the text of docs/configuration.md. */
   readonly optionsSchema: Readonly<Record<string, unknown>>;
+  /**
+   * Says what is wrong with options before anything starts, as `ConfigurationError`: what only a person can put right. What
+   * may pass by itself is for `open` to find, which is tried again. Without `folder` (where relative paths begin), the
+   * options alone are judged; with it, this machine too.
+   */
+  check?(options: Options, folder: string | undefined): void | Promise<void>;
   open(options: Options, context: SinkContext): Promise<SinkWriter>;
 }
