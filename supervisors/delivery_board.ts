@@ -73,6 +73,7 @@ export class DeliveryBoard {
       case "trimmed":
       case "truncated":
       case "misplaced":
+      case "completed":
         return;
     }
   }

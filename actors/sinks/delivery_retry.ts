@@ -112,7 +112,9 @@ export function onStop(state: DeliveryState, effects: Effects) {
   }
 }
 
-type Ending = { readonly kind: "stopped" } | { readonly kind: "fenced"; readonly fence: number | undefined };
+type Ending =
+  | { readonly kind: "stopped" | "completed" }
+  | { readonly kind: "fenced"; readonly fence: number | undefined };
 
 export function end(state: DeliveryState, ending: Ending, effects: Effects) {
   if (state.occupation === "closing") return;

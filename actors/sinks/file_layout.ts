@@ -1,5 +1,6 @@
 /**
- * How a file sink's folder looks, for the sink and for those who read it. One folder a partition:
+ * How a file sink's folder looks, for the sink and for those who read it. One folder a partition, `<stream>/<partition>`;
+ * a replay has them below `replay=<its name>`, which no stream's folder can be called:
  *
  *   segment-<first offset>.ndjson   published: closed, complete, never changed but by a rewind
  *   open-<fence>-<n>.part           an owner's open file; valid up to the length that the checkpoint commits
@@ -32,6 +33,9 @@ export const segmentName = (first: number, format: FileFormat): string =>
 
 export const partitionFolder = (directory: string, { stream, partition }: PartitionReference): string =>
   join(directory, encodeURIComponent(stream), String(partition));
+
+export const replayFolder = (directory: string, replay: string): string =>
+  join(directory, `replay=${encodeURIComponent(replay)}`);
 
 export async function listSegments(folder: string): Promise<{ readonly name: string; readonly first: number }[]> {
   const found = (await readdir(folder)).flatMap((name) => {

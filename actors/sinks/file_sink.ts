@@ -29,6 +29,7 @@ import {
   makeFolder,
   partitionFolder,
   readBoundaries,
+  replayFolder,
   segmentName,
   syncFolder,
 } from "./file_layout.ts";
@@ -113,7 +114,9 @@ class FileWriter implements SinkWriter {
     this.#context = context;
     this.#encoder = encoder;
     this.#format = options.format ?? "ndjson";
-    this.#folder = partitionFolder(resolve(context.folder, options.directory), context.partition);
+    const directory = resolve(context.folder, options.directory);
+    const root = context.replay === undefined ? directory : replayFolder(directory, context.replay);
+    this.#folder = partitionFolder(root, context.partition);
   }
 
   /** Publishes what a predecessor committed, and removes what it did not. */

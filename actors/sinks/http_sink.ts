@@ -54,10 +54,10 @@ export const httpSink: SinkDefinition<HttpSinkOptions> = {
       );
     }
   },
-  open: async (options, { partition, nowMs }): Promise<SinkWriter> => ({
+  open: async (options, { partition, replay, nowMs }): Promise<SinkWriter> => ({
     position: async () => undefined,
     write: ({ records, traceparent }) =>
-      writeAll(new Endpoint(options, partition, nowMs, traceparent), options, records),
+      writeAll(new Endpoint(options, partition, nowMs, traceparent, replay), options, records),
     close: async () => {},
   }),
 };
@@ -99,8 +99,16 @@ class Endpoint {
   readonly #partition: PartitionReference;
   readonly #nowMs: () => number;
   readonly #traceparent: string | undefined;
+  readonly #replay: string | undefined;
 
-  constructor(options: HttpSinkOptions, partition: PartitionReference, nowMs: () => number, traceparent?: string) {
+  constructor(
+    options: HttpSinkOptions,
+    partition: PartitionReference,
+    nowMs: () => number,
+    traceparent?: string,
+    replay?: string,
+  ) {
+    this.#replay = replay;
     this.#options = options;
     this.#partition = partition;
     this.#nowMs = nowMs;
@@ -155,7 +163,7 @@ class Endpoint {
     return {
       ...headers,
       "content-type": format === "json" ? "application/json" : "application/x-ndjson",
-      "idempotency-key": idempotencyKey(this.#partition, records),
+      "idempotency-key": idempotencyKey(this.#partition, records, this.#replay),
       ...(this.#traceparent === undefined ? {} : { traceparent: this.#traceparent }),
     };
   }
@@ -170,12 +178,16 @@ class Endpoint {
   }
 }
 
-/** `stream/partition/epoch/offset.index-offset.index`: the first and the last record of the request. */
-export function idempotencyKey(partition: PartitionReference, records: readonly SinkRecord[]): string {
+/**
+ * `stream/partition/epoch/offset.index-offset.index`: the first and the last record of the request. A replay sends once more
+ * on purpose, and its positions may be those of dead letters: its keys begin with its name, and are its own.
+ */
+export function idempotencyKey(partition: PartitionReference, records: readonly SinkRecord[], replay?: string): string {
+  const prefix = replay === undefined ? "" : `replay/${encodeURIComponent(replay)}/`;
   const [first, last] = [records[0], records.at(-1)];
-  if (first === undefined || last === undefined) return `${partitionName(partition)}/empty`;
+  if (first === undefined || last === undefined) return `${prefix}${partitionName(partition)}/empty`;
   const of = ({ position, index }: SinkRecord) => `${position.offset}.${index}`;
-  return `${encodeURI(partitionName(partition))}/${first.position.epoch}/${of(first)}-${of(last)}`;
+  return `${prefix}${encodeURI(partitionName(partition))}/${first.position.epoch}/${of(first)}-${of(last)}`;
 }
 
 /** Seconds or a date (RFC 9110), bounded. */

@@ -76,6 +76,11 @@ export interface SinkContext {
   /** Name of the sink in the configuration. */
   readonly name: string;
   readonly partition: PartitionReference;
+  /**
+   * Name of the replay that this delivery belongs to; absent for the sink's own. A replay has a position and a fence of its
+   * own, so that it must write where neither the sink's own delivery nor another replay writes, under keys of its own.
+   */
+  readonly replay?: string;
   /** The owner's epoch: a writer of a lower one must never commit after this. */
   readonly fence: Epoch;
   readonly checkpoint: SinkCheckpoint;
