@@ -84,7 +84,7 @@ function retry(state: DeliveryState, then: Then, effects: Effects) {
     case "ask":
       return occupy(state, "asking", { kind: "ask_position" }, effects);
     case "rewind":
-      return occupy(state, "rewinding", { kind: "rewind", to: state.cursor }, effects);
+      return occupy(state, "rewinding", { kind: "rewind", to: state.cursor, from: state.position }, effects);
     case "write":
       state.occupation = "idle";
       return;
@@ -112,7 +112,9 @@ export function onStop(state: DeliveryState, effects: Effects) {
   }
 }
 
-type Ending = { readonly kind: "stopped" } | { readonly kind: "fenced"; readonly fence: number | undefined };
+type Ending =
+  | { readonly kind: "stopped" | "completed" }
+  | { readonly kind: "fenced"; readonly fence: number | undefined };
 
 export function end(state: DeliveryState, ending: Ending, effects: Effects) {
   if (state.occupation === "closing") return;

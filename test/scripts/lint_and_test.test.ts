@@ -69,6 +69,21 @@ test("expressions and schemas are compiled, and what does not is told with its l
   );
 });
 
+test("options of a sink that can not work are told with the sink's line", async () => {
+  const sinks = "  rows: { type: file, directory: x, format: csv }\n  hook: { type: http, url: 'http://' }\n";
+  await put("sinks.yaml", `${SOUND}${sinks}`);
+  const ended = await headrace(["lint", "sinks.yaml", "--json"], { folder });
+  assert.is(ended.code, 78);
+  const problems = jsonLines(ended.stdout).filter(({ kind }) => kind === "problem");
+  assert.equal(
+    problems.map(({ line, path }) => [line, path]),
+    [
+      [13, "/sinks/rows"],
+      [14, "/sinks/hook"],
+    ],
+  );
+});
+
 test("a file that is not there is no stack trace", async () => {
   const ended = await headrace(["lint", "nowhere.yaml"], { folder });
   assert.is(ended.code, 66);

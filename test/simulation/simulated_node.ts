@@ -268,10 +268,8 @@ export class SimulatedNode implements OutsideCalls {
   #delayMs(what: string): number {
     const { world } = this;
     if (what.startsWith("sink")) {
-      // A rewind that takes place after its deadline undoes what was written since: the contract of sinks forbids it no more
-      // than it lets a sink find out, so none is late here.
-      const mayBeLate = what !== "sink rewind";
-      if (mayBeLate && world.fault("a sink does not answer in time", 0.002)) return 31_000 + world.random.below(10_000);
+      const isLate = world.fault("a sink does not answer in time", what === "sink rewind" ? 0.05 : 0.002);
+      if (isLate) return 31_000 + world.random.below(10_000);
       if (world.fault("a sink is slow", 0.01)) return world.random.below(3_000);
     } else if (world.fault("the store is slow", 0.003)) return world.random.below(2_000);
     return world.random.next() * 4;
