@@ -399,6 +399,18 @@ test("a connection that owes an answer and stays silent is given up", () => {
   assert.is(harness.phase, "offline");
 });
 
+test("a connection that was silent as it owed nothing is given its time when it does", () => {
+  const harness = started();
+  harness.batch([{ n: 0 }]);
+  harness.settle();
+  for (let look = 0; look < 20; look += 1) harness.step({ kind: "timer", timer: SILENCE });
+  harness.batch([{ n: 1 }]);
+  harness.step({ kind: "timer", timer: SILENCE });
+  assert.is(harness.phase, "online");
+  harness.settle();
+  assert.equal(harness.stored(), [0, 1]);
+});
+
 test("frames that repeat, come late or come unasked change nothing", () => {
   const harness = started();
   harness.batch([{ n: 0 }]);
