@@ -37,6 +37,7 @@ class Harness {
   heldBytes: number[] = [];
   nowMs = 0;
   linksMax = 0;
+  movesTold = 0;
   private next = 0;
 
   constructor(addresses: readonly string[], partitions: number, ownersMax = 8) {
@@ -113,6 +114,7 @@ class Harness {
   }
 
   private movedFrame(partition: number): NodeFrame {
+    this.movesTold += 1;
     return { type: "moved", stream: "readings", partition, address: this.owners[partition] ?? "" };
   }
 
@@ -236,6 +238,7 @@ test("partitions of several owners are read at each, within one window", () => {
   harness.settle();
   for (const partition of numbers(6)) assert.equal(harness.seen[partition], harness.logged(partition));
   assert.equal(harness.attempts, ["a", "b", "c"]);
+  assert.is(harness.movesTold, 0); // the welcome named them
   assert.equal(
     [...harness.nodes.values()].map(({ subscribed }) => subscribed.length > 0),
     [true, true, true],
