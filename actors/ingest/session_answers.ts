@@ -28,7 +28,7 @@ export function answer(state: SessionState, message: PartitionReply): readonly S
     const awaited = state.awaited.get(one.requestId);
     if (awaited === undefined) continue;
     state.awaited.delete(one.requestId);
-    if (awaited.kind === "append") state.underWayBytes -= awaited.creditBytes;
+    noteAnswered(state, awaited);
     const lostCreditBytes = awaited.kind === "append" ? passOver(state, about, one) : undefined;
     noteTail(state, about, awaited, one);
     const acknowledged = acknowledgement(awaited, one);
@@ -68,10 +68,16 @@ function passOver(state: SessionState, about: About, { kind, requestId }: Partit
     const awaited = state.awaited.get(id);
     if (awaited?.kind !== "append") continue;
     state.awaited.delete(id);
-    state.underWayBytes -= awaited.creditBytes;
+    noteAnswered(state, awaited);
     creditBytes = (creditBytes ?? 0) + awaited.creditBytes;
   }
   return creditBytes;
+}
+
+function noteAnswered(state: SessionState, awaited: Awaited): void {
+  if (awaited.kind !== "append") return;
+  state.underWayBytes -= awaited.creditBytes;
+  awaited.chain.underWayBytes -= awaited.creditBytes;
 }
 
 /** What the partition holds, where nothing is on its way there that may change it (append_draft.ts, D1). */
@@ -164,7 +170,7 @@ function openedFrame(state: SessionState, about: About, outcome: OpenChainOutcom
   if (outcome.kind !== "opened") return errorFrame(chainRefusal(about, outcome), about, 0);
   const key = chainKey(about);
   const tail = outcome.lastSequence ?? null;
-  if (!state.chains.has(key)) state.chains.set(key, { ...about, tail, unanswered: [], gathered: [] });
+  if (!state.chains.has(key)) state.chains.set(key, { ...about, tail, unanswered: [], gathered: [], underWayBytes: 0 });
   return {
     type: "opened",
     ...about,

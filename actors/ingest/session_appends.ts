@@ -6,9 +6,11 @@ import { continues, createDraft, finishDraft, joinDraft } from "./append_draft.t
 import {
   type About,
   type Awaited,
+  type Chain,
   chainKey,
   errorFrame,
   refuseConnection,
+  SESSION_LIMITS,
   type SessionEffect,
   type SessionState,
 } from "./session_state.ts";
@@ -87,12 +89,14 @@ export function append(
         `Cannot append to ${chainKey(frame)} as its chain must be opened first: it was not`,
       );
     }
+    checkShare(state, chain, wireBytes);
     const last = sequenceAt(frame.sequences, checkCount(state, frame) - 1);
     const { inspect, limits } = state.environment;
     const inspection = inspect(frame.stream, frame.events, frame.sequences, id, frame.schemaVersion);
     const isNext = continues(chain.tail, frame.previousSequence);
     chain.tail = isNext ? last : undefined;
     state.underWayBytes += wireBytes;
+    chain.underWayBytes += wireBytes;
     const before = chain.gathered.at(-1);
     if (before !== undefined && isNext && joinDraft(before, frame, inspection, limits.batchEventsMax)) {
       joinAwaited(state, before.requestId, wireBytes, last);
@@ -101,13 +105,16 @@ export function append(
     const verdicts = (inspection.rejects?.verdicts ?? []).map(({ index, code, path, reason }): WireVerdict => {
       return { sequence: sequenceAt(frame.sequences, index), code, path, reason };
     });
-    const requestId = expectAnswer(state, { kind: "append", creditBytes: wireBytes, last, verdicts });
+    const requestId = expectAnswer(state, { kind: "append", chain, creditBytes: wireBytes, last, verdicts });
     chain.unanswered.push(requestId);
     if (chain.gathered.length === 0) state.gathering.push(chain);
     chain.gathered.push(createDraft(requestId, id, frame, inspection, nowMs, isNext));
     return state.gathering.length === 1 && chain.gathered.length === 1 ? [{ type: "flush_soon" }] : NOTHING;
   });
 }
+
+/** Told to a client whose partition does not answer: long enough for a group commit. */
+const SHARE_RETRY_MS = 50;
 
 const NOTHING: readonly SessionEffect[] = [];
 
@@ -117,6 +124,18 @@ function joinAwaited(state: SessionState, requestId: number, wireBytes: number, 
   invariant(awaited?.kind === "append", `Cannot join append ${requestId} as it must await its answer`);
   awaited.creditBytes += wireBytes;
   awaited.last = last;
+}
+
+/** N5. What follows is behind a gap then, so nothing is out of order. */
+function checkShare({ chains, credit }: SessionState, chain: Chain, wireBytes: number): void {
+  const shareBytes = Math.floor(credit.creditBytes * SESSION_LIMITS.partitionShare);
+  if (chains.size === 1 || chain.underWayBytes === 0 || chain.underWayBytes + wireBytes <= shareBytes) return;
+  chain.tail = undefined;
+  throw new OverloadedError(
+    "OUT_OF_CREDIT",
+    `Cannot append to ${chainKey(chain)} as bytes under way there must stay below ${shareBytes} while other partitions are open: current value is ${chain.underWayBytes}`,
+    SHARE_RETRY_MS,
+  );
 }
 
 function checkCount(state: SessionState, frame: AppendFrame): number {
@@ -153,7 +172,9 @@ function guarded(about: About, creditBytes: number, attempt: () => readonly Sess
   try {
     return attempt();
   } catch (error) {
-    if (!(error instanceof RejectedError || error instanceof FencedError)) throw error;
+    const isRefusal =
+      error instanceof RejectedError || error instanceof FencedError || error instanceof OverloadedError;
+    if (!isRefusal) throw error;
     return [{ type: "send", frame: errorFrame(error, about, creditBytes) }];
   }
 }

@@ -21,6 +21,11 @@ import type { Subscription, SubscriptionRead } from "./subscription_machine.ts";
 export const SESSION_LIMITS = {
   /** Time from the upgrade to a `hello`: a slow or silent client holds no place. */
   helloWithinMs: 10_000,
+  /**
+   * Of a connection's credit, so much may be under way in one partition while others are open too (E19). A little more than
+   * the three quarters that clients keep to (docs/protocol.md), as the credit may shrink while their appends are on the way.
+   */
+  partitionShare: 7 / 8,
   subscriptionsMax: 64,
   subscriptionPartitionsMax: 4_096,
   subscriptionCreditBytesMax: 67_108_864,
@@ -29,6 +34,7 @@ export const SESSION_LIMITS = {
 export type Awaited =
   | {
       readonly kind: "append";
+      readonly chain: Chain;
       /** What the frames that it holds took of the credit. */
       creditBytes: number;
       last: Sequence;
@@ -45,6 +51,7 @@ export interface Chain extends About {
   readonly unanswered: number[];
   /** Appends of this turn, on their way to the partition (N3). */
   gathered: Draft[];
+  underWayBytes: number;
 }
 
 /** One partition of one stream, as frames name it. */

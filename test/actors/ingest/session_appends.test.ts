@@ -63,15 +63,16 @@ class Harness {
     return effects;
   }
 
-  open(lastSequence: Sequence | null): void {
+  open(lastSequence: Sequence | null, which = 0): void {
     const effects = this.step({
       type: "frame",
-      frame: { type: "open", stream: "readings", partition: 0, producerEpoch: 7 },
+      frame: { type: "open", stream: "readings", partition: which, producerEpoch: 7 },
       wireBytes: 0,
     });
     const call = effects.find(({ type }) => type === "open_chain") as { requestId: number };
     const outcome = { kind: "opened", lastSequence: lastSequence ?? undefined } as const;
-    this.reply({ kind: "opened", requestId: call.requestId, outcome });
+    const answers = [{ kind: "opened", requestId: call.requestId, outcome }] as const;
+    this.step({ type: "partition_reply", partition: { ...partition, partition: partitionId(which) }, answers });
     this.frames.length = 0;
   }
 
@@ -235,6 +236,29 @@ test("a moved partition gives the credit of what it did not take back", () => {
     { type: "moved", ...partition },
     { type: "credit", creditBytes: WIRE_BYTES },
   ]);
+});
+
+test("a partition that does not answer leaves the others of its connection something to go on with", () => {
+  const pool = new CreditPool({
+    totalBytes: 2_000,
+    connectionsMax: 1,
+    connectionBytesMax: 1_000,
+    connectionBytesMin: 1,
+  });
+  const harness = new Harness(pool.take());
+  for (let n = 0; n < 9; n += 1) harness.append(n); // alone it may fill the credit
+  assert.equal(harness.frames, []);
+  harness.open(null, 1);
+  harness.append(9);
+  const [error] = harness.frames;
+  assert.is(error?.type === "error" && error.code, "OUT_OF_CREDIT");
+  assert.equal(error?.type === "error" && [error.partition, error.creditBytes], [0, WIRE_BYTES]);
+  harness.append(0, 1, { partition: 1 });
+  assert.is(harness.frames.length, 1);
+  const [batch] = harness.flush();
+  harness.answer(batch, { ...written, count: 9 });
+  harness.append(9);
+  assert.is(harness.flush().length, 1);
 });
 
 test("credit grows with its use, told by the acks", () => {
