@@ -14,7 +14,7 @@ export interface RedisServerOptions {
   readonly appendfsync?: "always" | "everysec" | "no";
   readonly maxmemory?: string;
   readonly maxmemoryPolicy?: string;
-  readonly replicaOf?: RedisServer;
+  readonly replicaOf?: Pick<RedisServer, "port">;
   /** A command that runs it, such as a tracer. */
   readonly under?: readonly string[];
 }
