@@ -14,6 +14,7 @@ export const TEST_PROGRAMS: readonly Program[] = [
   { command: "redis-server", debianPackage: "redis-server" },
   { command: "chromium", debianPackage: "chromium" },
   { command: "openssl", debianPackage: "openssl" },
+  { command: "strace", debianPackage: "strace" },
 ];
 
 const isOnPath = ({ command }: Program): boolean => spawnSync("sh", ["-c", `command -v ${command}`]).status === 0;

@@ -99,7 +99,9 @@ const INGEST: Json = {
       422: json("Every event was set aside; or the key was used with another payload (IDEMPOTENCY_KEY_REUSED).", {
         oneOf: [reference("Appended"), reference("Error")],
       }),
-      429: again("Too much is waiting."),
+      429: again(
+        "Too much is waiting, or a partition takes nothing for now, as a sink lags and its store is full: the body says which events were refused, where not all were.",
+      ),
       503: again("The log is not ready, or did not answer for all events in time: the body says which."),
     },
   },

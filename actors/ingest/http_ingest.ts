@@ -7,6 +7,9 @@
  *   K2. An event's sequence is its index, and its partition depends on the request alone: a retry meets the same chains,
  *       completes what is missing and is answered with the verdicts that were stored (E4).
  *   K3. Requests with one key may run at the same time: the chains judge each batch once.
+ *
+ * A partition that takes nothing for now (its store is full, it knows too many producers) is not waited for: the producer
+ * is given up, after a moment for what else it has under way, and the request is told.
  */
 import { createHash } from "node:crypto";
 import type { Connect } from "../../protocols/connection.ts";
@@ -16,6 +19,7 @@ import { keyOf, parsePointer, partitionOfKey } from "../../protocols/partitioner
 import { Producer, type ProducerOptions } from "../../protocols/producer.ts";
 import { SHORT_LIVED_PRODUCERS } from "../log/log.ts";
 import { REQUEST_EVENTS_MAX, type RequestEvent } from "./http_events.ts";
+import { PartitionRefusals } from "./http_refusals.ts";
 import type { StreamDirectory } from "./session.ts";
 
 export const INGEST_LIMITS = {
@@ -31,6 +35,10 @@ export const INGEST_LIMITS = {
   /** A request that was not answered after so long is answered with what stands. */
   answerWithinMs: 30_000,
   retryAfterMs: 1_000,
+  /** For what a producer has under way to other partitions when one has refused its events. */
+  refusedGraceMs: 250,
+  /** Names that a shared producer takes in turn, so that one that is given up and its successor do not meet. */
+  sharedNames: 8,
 } as const;
 
 export interface IngestOptions {
@@ -39,6 +47,7 @@ export interface IngestOptions {
   readonly directory: Pick<StreamDirectory, "describe">;
   readonly newId: () => string;
   readonly answerWithinMs?: number;
+  readonly nowMs?: () => number;
 }
 
 export interface IngestRequest {
@@ -56,15 +65,23 @@ export interface IngestAnswer {
     readonly path: string;
     readonly reason: string;
   }[];
-  /** What stands in each partition. `unknown`: not answered for in time; a retry with the same key completes it. */
-  readonly partitions: readonly {
-    readonly partition: number;
-    readonly state: "stored" | "unknown";
-    readonly events: number;
-  }[];
+  /**
+   * What stands in each partition. `unknown`: not answered for in time; `refused`: not taken. A retry with the same key
+   * completes both.
+   */
+  readonly partitions: readonly PartitionStanding[];
   /** Indexes of events of which it is not known whether they are stored. */
   readonly unknown: readonly number[];
+  /** Indexes of events that were not taken, and why. */
+  readonly refused: readonly number[];
+  readonly refusal: OverloadedError | undefined;
   readonly isReplayed: boolean;
+}
+
+export interface PartitionStanding {
+  readonly partition: number;
+  readonly state: "stored" | "unknown" | "refused";
+  readonly events: number;
 }
 
 type Outcome = Confirmation | { readonly kind: "unknown" };
@@ -74,16 +91,25 @@ export class HttpIngest {
   readonly #options: IngestOptions;
   readonly #shared = new Map<string, Producer>();
   readonly #waiting: (() => void)[] = [];
+  readonly #refusals: PartitionRefusals;
+  /** Producers that were closed because a partition refused their events: nobody fenced them. */
+  readonly #givenUp = new WeakSet<Producer>();
   #keyedUnderWay = 0;
   #turn = 0;
+  #sharedCount = 0;
 
   constructor(options: IngestOptions) {
     this.#options = options;
+    this.#refusals = new PartitionRefusals(options.nowMs ?? Date.now);
   }
 
-  /** Throws `RejectedError` `IDEMPOTENCY_KEY_REUSED`, or `OverloadedError`. */
+  /** Throws `RejectedError` `IDEMPOTENCY_KEY_REUSED`, or `OverloadedError` where nothing of it was taken. */
   async append(request: IngestRequest): Promise<IngestAnswer> {
     const partitions = this.#placesOf(request);
+    for (const partition of partitions) {
+      const refusal = partition === undefined ? undefined : this.#refusals.of(request.stream, partition);
+      if (refusal !== undefined) throw refusal;
+    }
     return request.idempotency === undefined
       ? this.#appendShared(request, partitions)
       : this.#appendKeyed(request, partitions, request.idempotency);
@@ -128,25 +154,54 @@ export class HttpIngest {
           return UNKNOWN;
         });
     });
-    return answerOf(request.events, partitions, await this.#inTime(confirmations), false);
+    return this.#answer(request, partitions, await this.#inTime(confirmations), false);
   }
 
   #sharedProducer(name: string): Producer {
     const known = this.#shared.get(name);
     if (known !== undefined) return known;
-    const producer = this.#producer({
-      producerId: `ingest/${this.#options.node}/${name}`,
-      instance: this.#options.newId(),
-      lingerMs: INGEST_LIMITS.sharedLingerMs,
-      bufferBytesMax: INGEST_LIMITS.sharedBufferBytesMax,
-      ...(name === "bulky" ? { batchEventsMax: 1 } : {}),
-    });
+    this.#sharedCount += 1;
+    const producer = this.#producer(
+      {
+        producerId: `ingest/${this.#options.node}/${name}/${this.#sharedCount % INGEST_LIMITS.sharedNames}`,
+        instance: this.#options.newId(),
+        lingerMs: INGEST_LIMITS.sharedLingerMs,
+        bufferBytesMax: INGEST_LIMITS.sharedBufferBytesMax,
+        ...(name === "bulky" ? { batchEventsMax: 1 } : {}),
+      },
+      (refused) => {
+        if (this.#shared.get(name) === refused) this.#shared.delete(name);
+      },
+    );
     this.#shared.set(name, producer);
     return producer;
   }
 
-  #producer(options: Omit<ProducerOptions, "connect" | "addresses">): Producer {
-    return new Producer({ connect: this.#options.connect, addresses: ["this node"], client: "http", ...options });
+  /** A producer that gives up what it holds once a partition has refused its events. */
+  #producer(
+    options: Omit<ProducerOptions, "connect" | "addresses">,
+    onRefused: (producer: Producer) => void = () => undefined,
+  ): Producer {
+    const connect = this.#refusals.hear(this.#options.connect, () => {
+      onRefused(producer);
+      this.#givenUp.add(producer);
+      void producer.close({ timeoutMs: INGEST_LIMITS.refusedGraceMs });
+    });
+    const producer = new Producer({ connect, addresses: ["this node"], client: "http", ...options });
+    return producer;
+  }
+
+  #answer(
+    request: IngestRequest,
+    places: readonly (number | undefined)[],
+    outcomes: readonly Outcome[],
+    isReplayed: boolean,
+  ): IngestAnswer {
+    const refusalOf = (partition: number | undefined) =>
+      partition === undefined ? this.#refusals.anyOf(request.stream) : this.#refusals.of(request.stream, partition);
+    const answer = answerOf(request.events, places, outcomes, refusalOf, isReplayed);
+    if (answer.refusal !== undefined && answer.refused.length === request.events.length) throw answer.refusal;
+    return answer;
   }
 
   // With a key ------------------------------------------------------------------------------------------------------
@@ -196,7 +251,8 @@ export class HttpIngest {
           ...(traceparent === undefined ? {} : { traceparent }),
         })
         .catch((error: unknown) => {
-          isReused ||= error instanceof FencedError && error.code === "PRODUCER_FENCED";
+          const isFenced = error instanceof FencedError && error.code === "PRODUCER_FENCED";
+          isReused ||= isFenced && !this.#givenUp.has(producer);
           return UNKNOWN;
         }),
     );
@@ -209,7 +265,7 @@ export class HttpIngest {
     }
     const isSettled = outcomes.every(({ kind }) => kind !== "unknown");
     const isReplayed = isSettled && (await Promise.all(replays)).every((isStored) => isStored);
-    return answerOf(request.events, partitions, outcomes, isReplayed);
+    return this.#answer(request, partitions, outcomes, isReplayed);
   }
 
   async #enter(): Promise<void> {
@@ -269,11 +325,14 @@ function answerOf(
   events: readonly RequestEvent[],
   places: readonly (number | undefined)[],
   outcomes: readonly Outcome[],
+  refusalOf: (partition: number | undefined) => OverloadedError | undefined,
   isReplayed: boolean,
 ): IngestAnswer {
   const rejected: IngestAnswer["rejected"][number][] = [];
   const unknown: number[] = [];
-  const partitions = new Map<number, { partition: number; state: "stored" | "unknown"; events: number }>();
+  const refused: number[] = [];
+  let refusal: OverloadedError | undefined;
+  const partitions = new Map<number, Mutable<PartitionStanding>>();
   let accepted = 0;
   for (const [index, outcome] of outcomes.entries()) {
     const partition = outcome.kind === "stored" ? outcome.partition : places[index];
@@ -284,22 +343,23 @@ function answerOf(
       const { code, path, reason } = events[index]?.fault ?? outcome;
       rejected.push({ index, code, path, reason });
     } else {
-      unknown.push(index);
-      if (place !== undefined) place.state = "unknown";
+      const why = refusalOf(partition);
+      refusal ??= why;
+      (why === undefined ? unknown : refused).push(index);
+      if (place !== undefined) place.state = why === undefined ? "unknown" : "refused";
     }
   }
   const touched = [...partitions.values()].filter((place) => place.events > 0);
   const inOrder = touched.sort((left, right) => left.partition - right.partition);
-  return { accepted, rejected, partitions: inOrder, unknown, isReplayed };
+  return { accepted, rejected, partitions: inOrder, unknown, refused, refusal, isReplayed };
 }
 
-function placeOf(
-  partitions: Map<number, { partition: number; state: "stored" | "unknown"; events: number }>,
-  partition: number,
-) {
+type Mutable<Value> = { -readonly [Key in keyof Value]: Value[Key] };
+
+function placeOf(partitions: Map<number, Mutable<PartitionStanding>>, partition: number): Mutable<PartitionStanding> {
   const known = partitions.get(partition);
   if (known !== undefined) return known;
-  const made = { partition, state: "stored" as const, events: 0 };
+  const made: Mutable<PartitionStanding> = { partition, state: "stored", events: 0 };
   partitions.set(partition, made);
   return made;
 }

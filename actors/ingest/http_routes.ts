@@ -1,7 +1,7 @@
 /**
  * `POST /v1/streams/:stream/events`: one event or many, as JSON, lines of JSON or MessagePack, answered once they are
- * durable. 200 with what was taken and what was set aside; 422 where all of it was; 503 with what stands where part of it
- * was not answered for in time.
+ * durable. 200 with what was taken and what was set aside; 422 where all of it was; 429 where a partition takes nothing for
+ * now; 503 with what stands where part of it was not answered for in time.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { RejectedError, UnavailableError } from "../../protocols/errors.ts";
@@ -107,8 +107,14 @@ const refuseMedia = (reply: FastifyReply, { headers }: FastifyRequest): FastifyR
     });
 
 function send(reply: FastifyReply, answer: IngestAnswer, key: string | undefined): FastifyReply {
-  const { accepted, rejected, partitions, unknown, isReplayed } = answer;
+  const { accepted, rejected, partitions, unknown, refused, refusal, isReplayed } = answer;
   if (isReplayed) reply.header("Idempotency-Replayed", "true");
+  if (unknown.length === 0 && refusal !== undefined) {
+    return reply
+      .status(429)
+      .header("Retry-After", Math.ceil(refusal.retryAfterMs / 1_000))
+      .send({ code: refusal.code, message: refusal.message, accepted, rejected, partitions, refused });
+  }
   if (unknown.length === 0) {
     return reply.status(accepted === 0 ? 422 : 200).send({ accepted, rejected, partitions });
   }
@@ -126,5 +132,6 @@ function send(reply: FastifyReply, answer: IngestAnswer, key: string | undefined
       rejected,
       partitions,
       unknown,
+      ...(refused.length === 0 ? {} : { refused }),
     });
 }

@@ -102,6 +102,7 @@ export class EmbeddedLog implements Contract.Log {
       settings,
       channels: new Map([["records", Decide.newChannel()]]),
       chains: new Map(),
+      shortLivedChains: 0,
     };
     state.epoch = claimed;
     state.grant = grant;
@@ -485,6 +486,7 @@ export class EmbeddedLog implements Contract.Log {
       settings: fence.settings,
       channels: this.#channels(prefix),
       chains: new Map(loaded),
+      shortLivedChains: loaded.filter(([name]) => Decide.isShortLived(name)).length,
     };
   }
 

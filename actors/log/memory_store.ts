@@ -15,6 +15,9 @@ interface Undo {
   readonly before: Uint8Array | undefined;
 }
 
+/** More keys of one commit than this are placed in one pass: moving the others for each would cost more. */
+const PLACED_ONE_BY_ONE_MAX = 16;
+
 export class MemoryStore implements OrderedStore {
   #life = 1;
   readonly #values = new Map<string, Uint8Array>();
@@ -53,8 +56,7 @@ export class MemoryStore implements OrderedStore {
   async #commit(writes: Writes): Promise<void> {
     this.#checkPresent();
     const failure = this.#failures.shift();
-    if (failure !== "before")
-      for (const [key, value] of writes) this.#unflushed.push({ key, before: this.#set(key, value) });
+    if (failure !== "before") this.#write(writes);
     if (failure !== undefined)
       throw new UnavailableError("STORE_UNAVAILABLE", `Cannot commit as told to fail ${failure}`);
   }
@@ -66,15 +68,37 @@ export class MemoryStore implements OrderedStore {
     this.#unflushed = [];
   }
 
+  #write(writes: Writes): void {
+    const placed: string[] = [];
+    for (const [key, value] of writes) {
+      const before = this.#set(key, value);
+      this.#unflushed.push({ key, before });
+      if ((before === undefined) !== (value === undefined)) placed.push(key);
+    }
+    this.#place(placed);
+  }
+
+  /** Answers the value of before. A key that came or went is to be placed. */
   #set(key: string, value: Uint8Array | undefined): Uint8Array | undefined {
     const before = this.#values.get(key);
     if (value !== undefined) this.#values.set(key, value);
     else this.#values.delete(key);
-    if ((before === undefined) === (value === undefined)) return before;
-    const at = placeOf(this.#keys, key);
-    if (value === undefined) this.#keys.splice(at, 1);
-    else this.#keys.splice(at, 0, key);
     return before;
+  }
+
+  /** Brings `#keys` up to date with keys that came or went: a few one by one, many in one pass over all. */
+  #place(changed: readonly string[]): void {
+    if (changed.length > PLACED_ONE_BY_ONE_MAX) {
+      const came = changed.filter((key) => this.#values.has(key)).sort();
+      const hasLost = came.length < changed.length;
+      this.#keys = merge(hasLost ? this.#keys.filter((key) => this.#values.has(key)) : this.#keys, came);
+      return;
+    }
+    for (const key of changed) {
+      const at = placeOf(this.#keys, key);
+      if (this.#values.has(key)) this.#keys.splice(at, 0, key);
+      else this.#keys.splice(at, 1);
+    }
   }
 
   failure(error: unknown): Error {
@@ -126,7 +150,10 @@ export class MemoryStore implements OrderedStore {
   /** A new life: what was not flushed is gone, or everything. */
   restart(loss: "nothing" | "unflushed" | "everything"): void {
     this.#life += 1;
-    if (loss === "unflushed") for (const { key, before } of this.#unflushed.toReversed()) this.#set(key, before);
+    if (loss === "unflushed") {
+      for (const { key, before } of this.#unflushed.toReversed()) this.#set(key, before);
+      this.#keys = [...this.#values.keys()].sort();
+    }
     if (loss === "everything") {
       this.#values.clear();
       this.#keys = [];
@@ -136,6 +163,18 @@ export class MemoryStore implements OrderedStore {
     this.#isFlushHeld = false;
     this.setAway(false);
   }
+}
+
+/** Both ascending, without keys in common. */
+function merge(left: readonly string[], right: readonly string[]): string[] {
+  const merged: string[] = [];
+  let at = 0;
+  for (const key of right) {
+    for (; at < left.length && (left[at] as string) < key; at++) merged.push(left[at] as string);
+    merged.push(key);
+  }
+  for (; at < left.length; at++) merged.push(left[at] as string);
+  return merged;
 }
 
 /** Where `key` is in `keys`, or would be. */

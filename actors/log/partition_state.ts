@@ -6,7 +6,8 @@
  *   P1. An epoch is above every earlier one of the partition, and the grant not below the last (E7).
  *   P2. Duplicates are told before gaps; only a batch that follows what is stored, and lies after it, is written (E2).
  *   P3. A batch's records, its rejects and its chain's step are one plan (E4).
- *   P4. At most `producersMax` chains live, and only `expireChains` forgets one (E5).
+ *   P4. At most `producersMax` chains live, and only `expireChains` forgets one (E5). Those of short-lived producers are
+ *       counted apart, within a limit of their own: requests with a key keep no producer out, nor producers them.
  */
 
 import { FencedError, invariant } from "../../protocols/errors.ts";
@@ -56,6 +57,8 @@ export interface PartitionState {
   readonly channels: Map<Channel, ChannelState>;
   /** By {@linkcode chainName}. */
   readonly chains: Map<string, ChainState>;
+  /** How many of `chains` are of short-lived producers. */
+  shortLivedChains: number;
 }
 
 export const newChannel = (): ChannelState => ({
@@ -69,6 +72,24 @@ export const newChannel = (): ChannelState => ({
 export const chainName = (channel: Channel, producerId: string): string => `${channel}\0${producerId}`;
 
 const SHORT_LIVED_CHAINS = chainName("records", SHORT_LIVED_PRODUCERS.prefix);
+
+/** Chains of requests with a key that one partition keeps: some seventy a second through their hour, about 75 MB. */
+export const SHORT_LIVED_CHAINS_MAX = 250_000;
+
+export const isShortLived = (name: string): boolean => name.startsWith(SHORT_LIVED_CHAINS);
+
+/** P4. Why another chain of this name can not be made, or undefined. */
+function crowded(state: PartitionState, name: string): { kind: "too_many_producers"; live: number } | undefined {
+  const { chains, shortLivedChains, settings } = state;
+  const live = isShortLived(name) ? shortLivedChains : chains.size - shortLivedChains;
+  const max = isShortLived(name) ? SHORT_LIVED_CHAINS_MAX : settings.chains.producersMax;
+  return live < max ? undefined : { kind: "too_many_producers", live };
+}
+
+function addChain(state: PartitionState, name: string, chain: ChainState): void {
+  state.chains.set(name, chain);
+  if (isShortLived(name)) state.shortLivedChains += 1;
+}
 
 /** P1. Throws `FencedError` for a lower grant. */
 export function claimEpoch(
@@ -156,9 +177,7 @@ function judge(state: PartitionState, name: string, batch: AppendBatch): AppendO
   checkBatch(batch, name);
   const chain = state.chains.get(name);
   if (chain === undefined) {
-    if (batch.previousSequence !== undefined) return { kind: "unknown_producer" };
-    const live = state.chains.size;
-    return live < state.settings.chains.producersMax ? undefined : { kind: "too_many_producers", live };
+    return batch.previousSequence === undefined ? crowded(state, name) : { kind: "unknown_producer" };
   }
   if (batch.producerEpoch < chain.producerEpoch) return { kind: "stale_producer_epoch", current: chain.producerEpoch };
   const { stored } = chain;
@@ -233,7 +252,7 @@ function moveChain(state: PartitionState, name: string, batch: AppendBatch): voi
     activeAtMs: Math.max(batch.appendedAtMs, chain?.activeAtMs ?? 0),
     position: batch.position ?? chain?.position,
   };
-  if (chain === undefined) state.chains.set(name, moved);
+  if (chain === undefined) addChain(state, name, moved);
   else Object.assign(chain, moved);
 }
 
@@ -248,9 +267,9 @@ export function openChain(
   const name = chainName(channel, producerId);
   const chain = state.chains.get(name);
   if (chain === undefined) {
-    const live = state.chains.size;
-    if (live >= state.settings.chains.producersMax) return { kind: "too_many_producers", live };
-    state.chains.set(name, { producerEpoch, stored: undefined, activeAtMs: nowMs, position: undefined });
+    const refusal = crowded(state, name);
+    if (refusal !== undefined) return refusal;
+    addChain(state, name, { producerEpoch, stored: undefined, activeAtMs: nowMs, position: undefined });
     return { kind: "opened", lastSequence: undefined };
   }
   if (producerEpoch < chain.producerEpoch) return { kind: "stale_producer_epoch", current: chain.producerEpoch };
@@ -266,10 +285,12 @@ export function expireChains(state: PartitionState, nowMs: number): string[] {
   const { dedupeWindowMs }: ChainLimits = state.settings.chains;
   const shortMs = Math.min(dedupeWindowMs, SHORT_LIVED_PRODUCERS.windowMs);
   for (const [name, { activeAtMs }] of state.chains) {
-    const windowMs = name.startsWith(SHORT_LIVED_CHAINS) ? shortMs : dedupeWindowMs;
-    if (nowMs - activeAtMs > windowMs) expired.push(name);
+    if (nowMs - activeAtMs > (isShortLived(name) ? shortMs : dedupeWindowMs)) expired.push(name);
   }
-  for (const name of expired) state.chains.delete(name);
+  for (const name of expired) {
+    state.chains.delete(name);
+    if (isShortLived(name)) state.shortLivedChains -= 1;
+  }
   return expired;
 }
 

@@ -6,6 +6,8 @@
  *   C2. After each connect the store is looked at (version, settings, cluster id, run id) before any call is let through.
  *   C3. A store that has lost the cluster's id is `STORE_LOST` until the loss is accepted (E22).
  *   C4. A missing function is loaded and called once more; it had no effect.
+ *   C5. A server that was made a replica is left: the address may lead to its successor by now, and a planned failover
+ *       cuts no connection.
  */
 import { randomUUID } from "node:crypto";
 import { loadDriver } from "../../deps.ts";
@@ -56,6 +58,7 @@ export class RedisConnection {
   #identity = "";
   #checking: Promise<void> | undefined;
   #probing: NodeJS.Timeout | undefined;
+  #isReplica = false;
   #isClosed = false;
   readonly #listeners: ((state: StoreState) => void)[] = [];
 
@@ -178,10 +181,11 @@ export class RedisConnection {
     await this.#clients.writer.sendCommand(["FUNCTION", "LOAD", "REPLACE", REDIS_LIBRARY]);
   }
 
-  failure(error: unknown): Error {
+  failure(error: unknown): HeadraceError {
     if (error instanceof HeadraceError) return error;
     const reason = messageOf(error);
     const code = FAILURES.find(([pattern]) => pattern.test(reason))?.[1] ?? "STORE_UNAVAILABLE";
+    this.#isReplica ||= /^READONLY/.test(reason);
     if (code !== "STORE_UNAVAILABLE") this.#change({ kind: "unavailable", code, reason });
     return new UnavailableError(code, `Cannot use the store: ${reason}`, { cause: error });
   }
@@ -194,9 +198,20 @@ export class RedisConnection {
   #recheck(): Promise<void> {
     if (this.#isClosed || !this.#clients.writer.isReady || !this.#clients.reader.isReady) return Promise.resolve();
     return this.#check().catch((error: unknown) => {
-      const code = error instanceof HeadraceError ? error.code : "STORE_UNAVAILABLE";
-      if (!this.#isClosed) this.#change({ kind: "unavailable", code, reason: messageOf(error) });
+      const { code, message } = this.failure(error);
+      if (!this.#isClosed) this.#change({ kind: "unavailable", code, reason: message });
     });
+  }
+
+  /** Each second while the store is away. */
+  #lookAgain(): void {
+    if (!this.#isReplica) {
+      void this.#recheck();
+      return;
+    }
+    this.#isReplica = false;
+    // C5. The server closes what asks it to; the client connects again by itself, and the store is looked at then.
+    for (const client of [this.#clients.writer, this.#clients.reader]) client.sendCommand(["QUIT"]).catch(ignore);
   }
 
   #check(): Promise<void> {
@@ -257,7 +272,7 @@ export class RedisConnection {
       clearInterval(this.#probing);
       this.#probing = undefined;
     } else if (this.#probing === undefined && !this.#isClosed) {
-      this.#probing = setInterval(() => void this.#recheck(), PROBE_EVERY_MS);
+      this.#probing = setInterval(() => this.#lookAgain(), PROBE_EVERY_MS);
       this.#probing.unref();
     }
     const isChange =
@@ -287,6 +302,9 @@ export class RedisConnection {
 
 export const misconfigured = (rule: string, current: string): ConfigurationError =>
   new ConfigurationError("STORE_MISCONFIGURED", `Cannot use Redis as ${rule}: current value is ${current}`);
+
+/** For promises whose outcome shows elsewhere. */
+const ignore = (): void => undefined;
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 

@@ -9,10 +9,11 @@
  *   R3. Event bytes pass through untouched: one argument for each group of small batches or large batch.
  *   R4. Sequences are text of fixed width, so that Lua compares them as they are.
  *
- * Keys of a partition: meta (fence, limits, `c:<channel>` -> first end bytes entries lastEpoch epochs...), chains,
- * verdicts (a sorted set read by name), checkpoints, and one stream for each channel.
+ * Keys of a partition: meta (fence, limits, number of short-lived chains, `c:<channel>` -> first end bytes entries
+ * lastEpoch epochs...), chains, verdicts (a sorted set read by name), checkpoints, and one stream for each channel.
  */
 import { SHORT_LIVED_PRODUCERS } from "./log.ts";
+import { SHORT_LIVED_CHAINS_MAX } from "./partition_state.ts";
 
 export const REDIS_LIBRARY_NAME = "headrace_v1";
 
@@ -81,8 +82,26 @@ local function save_chain(chains, name, chain)
     int(chain.epoch) .. ' ' .. int(chain.active) .. ' ' .. chain.stored .. ' ' .. chain.position)
 end
 
-local function live_chains(chains)
-  return redis.call('HLEN', chains) - redis.call('HEXISTS', chains, '')
+local prefix_of_short = 'records\\0${SHORT_LIVED_PRODUCERS.prefix}'
+
+local function is_short(name)
+  return string.sub(name, 1, #prefix_of_short) == prefix_of_short
+end
+
+-- How many chains live, and how many of them are short-lived: these are counted, not looked for.
+local function live_chains(meta, chains)
+  local short = tonumber(redis.call('HGET', meta, 'short') or '0')
+  return {all = redis.call('HLEN', chains) - redis.call('HEXISTS', chains, ''), short = short}
+end
+
+-- Live chains of the kind of this one, where there is no room for another.
+local function crowded(live, limit, name)
+  if is_short(name) then
+    if live.short >= ${SHORT_LIVED_CHAINS_MAX} then return live.short end
+  elseif live.all - live.short >= limit then
+    return live.all - live.short
+  end
+  return nil
 end
 
 -- Names, each followed by the argument that holds its value; 0 removes.
@@ -122,16 +141,22 @@ local function claim(keys, args)
       redis.call('XGROUP', 'DESTROY', keys[i], 'none')
     end
   end
+  if redis.call('HEXISTS', meta, 'short') == 0 then
+    -- Written before they were counted: then there are few.
+    local short = 0
+    for _, name in ipairs(redis.call('HKEYS', keys[2])) do if is_short(name) then short = short + 1 end end
+    redis.call('HSET', meta, 'short', short)
+  end
   return {'ok', epoch, redis.call('HGETALL', meta), redis.call('HGETALL', keys[4])}
 end
 
 -- A batch: 1 producer, 2 its epoch, 3 previous, 4 first, 5 last, 6 time, 7 records, 8 size, 9 group,
 -- 10 argument of its position, 11 argument of its rejects, 12 argument of their verdicts, 13 number of rejects, 14 prefix of its verdicts
-local function judge(chain, batch, state)
+local function judge(chain, batch, state, name)
   if not chain then
     if batch[3] ~= '' then return {'unknown'} end
-    if state.live >= state.limit then return {'full', state.live} end
-    return nil
+    local full = crowded(state.live, state.limit, name)
+    return full and {'full', full} or nil
   end
   if batch[2] < chain.epoch then return {'stale', chain.epoch} end
   if batch[5] <= chain.stored then return {'duplicate', chain.stored} end
@@ -154,7 +179,7 @@ local function append(keys, args)
   if refused then return refused end
   local epoch, channel = args[1], args[3]
   local batches = cmsgpack.unpack(args[4])
-  local state = {live = live_chains(chains), limit = tonumber(redis.call('HGET', meta, 'producers'))}
+  local state = {live = live_chains(meta, chains), added = 0, limit = tonumber(redis.call('HGET', meta, 'producers'))}
   local bounds = load_channel(meta, channel)
   local cache, order, groups, rejects, outcomes = {}, {}, {}, {}, {}
   local is_clean, records = true, 0
@@ -174,7 +199,7 @@ local function append(keys, args)
       end
       group.size = group.size + batch[8]
     end
-    local outcome = judge(chain, batch, state)
+    local outcome = judge(chain, batch, state, name)
     if not outcome then
       outcome = {'written', bounds.last + records, batch[7]}
       if batch[9] > 0 then
@@ -185,7 +210,11 @@ local function append(keys, args)
       end
       if batch[11] > 0 then rejects[#rejects + 1] = batch end
       if not chain then
-        state.live = state.live + 1
+        state.live.all = state.live.all + 1
+        if is_short(name) then
+          state.live.short = state.live.short + 1
+          state.added = state.added + 1
+        end
         chain = {active = 0, position = ''}
         cache[name] = chain
       end
@@ -218,6 +247,7 @@ local function append(keys, args)
     save_channel(meta, 'rejected', rejected)
   end
   for _, name in ipairs(order) do save_chain(chains, name, cache[name]) end
+  if state.added > 0 then redis.call('HINCRBY', meta, 'short', state.added) end
   if is_clean and args[5] ~= '' then write_checkpoints(keys[4], cmsgpack.unpack(args[5]), args) end
   -- WAIT counts from this connection's last write: a repeated batch needs one too.
   if args[6] == '1' and #order == 0 then redis.call('HSET', meta, 'touched', epoch) end
@@ -237,8 +267,9 @@ local function open_chain(keys, args)
   local chain = load_chain(keys[2], args[3])
   local asked, now = tonumber(args[4]), tonumber(args[5])
   if not chain then
-    local live = live_chains(keys[2])
-    if live >= tonumber(redis.call('HGET', keys[1], 'producers')) then return {'full', int(live)} end
+    local full = crowded(live_chains(keys[1], keys[2]), tonumber(redis.call('HGET', keys[1], 'producers')), args[3])
+    if full then return {'full', int(full)} end
+    if is_short(args[3]) then redis.call('HINCRBY', keys[1], 'short', 1) end
     chain = {epoch = asked, active = now, stored = '', position = ''}
   elseif asked < chain.epoch then
     return {'stale', int(chain.epoch)}
@@ -299,14 +330,14 @@ local function expire_chains(keys, args)
   if refused then return refused end
   local window = tonumber(redis.call('HGET', keys[1], 'window'))
   local short = math.min(window, ${SHORT_LIVED_PRODUCERS.windowMs})
-  local prefix_of_short = 'records\\0${SHORT_LIVED_PRODUCERS.prefix}'
+  local forgotten = 0
   local page = redis.call('HSCAN', keys[2], args[4], 'COUNT', 500)
   for i = 1, #page[2], 2 do
     local name = page[2][i]
     local active = name ~= '' and tonumber(string.match(page[2][i + 1], '^%d+ (%d+) '))
-    local is_short = string.sub(name, 1, #prefix_of_short) == prefix_of_short
-    if active and active < tonumber(args[3]) - (is_short and short or window) then
+    if active and active < tonumber(args[3]) - (is_short(name) and short or window) then
       redis.call('HDEL', keys[2], name)
+      if is_short(name) then forgotten = forgotten + 1 end
       local producer = string.match(name, '^records%z(.*)$')
       if producer then
         local prefix = #producer .. ':' .. producer .. '\\0'
@@ -314,7 +345,8 @@ local function expire_chains(keys, args)
       end
     end
   end
-  return {'ok', page[1], int(live_chains(keys[2]))}
+  if forgotten > 0 then redis.call('HINCRBY', keys[1], 'short', -forgotten) end
+  return {'ok', page[1], int(live_chains(keys[1], keys[2]).all)}
 end
 
 -- producer | instance, held epoch or '', kept for ms

@@ -419,6 +419,41 @@ export function logSuite(harness: LogHarness): void {
     assert.equal(again, { kind: "duplicate", stored: plain(1), verdicts: [] });
   });
 
+  scenario("producers of one request are counted apart, and forgotten after their own hour", async (log) => {
+    const chains = { dedupeWindowMs: 86_400_000, producersMax: 2 };
+    const owner = await log.claim(p0, GRANT, epoch(1), { tier: harness.tier, chains });
+    const written = await append(
+      log,
+      owner,
+      ...["http/1", "http/2", "http/3", "http/3"].map((id, n) => dense(id, n === 3 ? 1 : 0, 1, { appendedAtMs: 0 })),
+    );
+    assert.equal(
+      written.map(({ kind }) => kind),
+      ["written", "written", "written", "written"],
+    );
+    assert.is((await log.openChain(owner.ownership, "records", "http/4", 1, 0)).kind, "opened");
+    assert.is((await log.openChain(owner.ownership, "records", "a", 1, 0)).kind, "opened");
+    assert.is((await append(log, owner, dense("b", 0, 1)))[0]?.kind, "written");
+    const full: AppendOutcome = { kind: "too_many_producers", live: 2 };
+    assert.equal(await append(log, owner, dense("c", 0, 1)), [full]);
+    assert.is((await append(log, owner, dense("http/5", 0, 1, { appendedAtMs: 1 })))[0]?.kind, "written");
+    assert.is(await log.expireChains(owner.ownership, 3_600_000), 7);
+    assert.is(
+      await log.expireChains(owner.ownership, 3_600_001),
+      3,
+      "the last request's, and those that may wait a day",
+    );
+    assert.equal(await append(log, owner, dense("c", 0, 1)), [full]);
+    const next = await harness.reopen(log);
+    try {
+      const again = await next.claim(p0, { leaderEpoch: 2, tableVersion: 1 }, epoch(1), { tier: harness.tier, chains });
+      assert.equal(await append(next, again, dense("c", 0, 1)), [full]);
+      assert.is((await append(next, again, dense("http/6", 0, 1)))[0]?.kind, "written");
+    } finally {
+      await harness.close(next);
+    }
+  });
+
   scenario("a cursor reads what follows it, and nothing past the committed offset", async (log) => {
     const owner = await claim(log);
     const e = owner.ownership.epoch;

@@ -40,6 +40,12 @@ test("Redis killed and started again under load: producers wait, nothing is lost
   await redis.kill();
   for (let n = 100; n < 200; n += 1) await producer.send({ n });
   await eventually(async () => ((await fetch(`${node.address}/readyz`)).status === 503 ? true : undefined));
+  const posted = await fetch(`${node.address}/v1/streams/orders/events`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: '{"n":1000}',
+  });
+  assert.equal([posted.status, posted.headers.get("retry-after")], [503, "1"], "told at once that the store is away");
   await redis.restart();
   for (let n = 200; n < 300; n += 1) await producer.send({ n });
   await producer.flush();

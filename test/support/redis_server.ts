@@ -14,7 +14,9 @@ export interface RedisServerOptions {
   readonly appendfsync?: "always" | "everysec" | "no";
   readonly maxmemory?: string;
   readonly maxmemoryPolicy?: string;
-  readonly replicaOf?: RedisServer;
+  readonly replicaOf?: Pick<RedisServer, "port">;
+  /** A command that runs it, such as a tracer. */
+  readonly under?: readonly string[];
 }
 
 export interface RedisServer {
@@ -24,6 +26,8 @@ export interface RedisServer {
   readonly pid: number;
   /** Ends it in order and removes its folder. */
   stop(): Promise<void>;
+  /** SIGTERM; resolves once its streams are closed, and removes its folder. */
+  end(): Promise<void>;
   /** SIGKILL; its folder stays. */
   kill(): Promise<void>;
   /** Starts it again on the same port and folder. */
@@ -60,6 +64,12 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
       return child.pid ?? 0;
     },
     kill,
+    end: async () => {
+      const closed = once(child, "close");
+      child.kill("SIGTERM");
+      await closed;
+      await rm(folder, { recursive: true, force: true });
+    },
     stop: async () => {
       await kill();
       await rm(folder, { recursive: true, force: true });
@@ -88,13 +98,12 @@ async function launch(port: number, folder: string, options: RedisServerOptions)
     ["repl-diskless-sync-delay", "0"],
   ];
   if (options.replicaOf !== undefined) settings.push(["replicaof", `127.0.0.1 ${options.replicaOf.port}`]);
-  const child = spawn(
-    "redis-server",
-    settings.flatMap(([name, value]) => [`--${name}`, ...(name === "replicaof" ? value.split(" ") : [value])]),
-    {
-      stdio: ["ignore", "pipe", "pipe"],
-    },
-  );
+  const [program = "redis-server", ...before] = [...(options.under ?? []), "redis-server"];
+  const given = settings.flatMap(([name, value]) => [
+    `--${name}`,
+    ...(name === "replicaof" ? value.split(" ") : [value]),
+  ]);
+  const child = spawn(program, [...before, ...given], { stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   child.stdout?.on("data", (chunk) => {
     output += String(chunk);

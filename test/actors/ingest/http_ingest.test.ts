@@ -8,11 +8,11 @@ import { ModelNode } from "../../support/model_node.ts";
 
 const STREAMS = { readings: { partitions: 4, key: "/key", schemaVersions: [] } };
 
-function setUp(answerWithinMs = 30_000) {
+function setUp(answerWithinMs = 30_000, nowMs = Date.now) {
   const node = new ModelNode();
   const network = new MemoryNetwork((frame, bytes) => node.take(frame, bytes));
   const directory = { describe: () => STREAMS };
-  const options = { node: "n", connect: network.connect, directory, newId: () => "instance", answerWithinMs };
+  const options = { node: "n", connect: network.connect, directory, newId: () => "instance", answerWithinMs, nowMs };
   const stored = () =>
     [...node.logs.values()]
       .flat()
@@ -75,6 +75,38 @@ test("events without a routing key go where the request's key says, so that a re
   const used = [...node.logs.values()].filter((log) => log.length > 0);
   assert.is(used.length, 1);
   assert.is(used[0]?.length, 10);
+});
+
+test("a partition that takes nothing is told at once, then not asked again until the time that it named", async () => {
+  let nowMs = 0;
+  const { node, ingest, stored } = setUp(30_000, () => nowMs);
+  const events = numbered(20);
+  const full = partitionOfKey("k0", 4);
+  const inFull = events.filter(({ key }) => partitionOfKey(key, 4) === full).map(({ n }) => n);
+  node.intercept = ({ stream, partition }) =>
+    partition === full
+      ? { type: "error", code: "STORE_FULL", message: "sink/a lags", retryAfterMs: 1_000, stream, partition }
+      : undefined;
+  const first = await ingest.append(requestOf(events, "order-1"));
+  assert.equal([first.refused, first.unknown, first.accepted], [inFull, [], 20 - inFull.length]);
+  assert.is(first.refusal?.code, "STORE_FULL");
+  assert.is(first.partitions[full]?.state, "refused");
+  const refusal = (request: IngestRequest) =>
+    ingest.append(request).then(
+      () => "taken",
+      (error: { code: string; message: string }) => `${error.code} ${error.message}`,
+    );
+  const { appends } = node;
+  assert.is(await refusal(requestOf(events, "order-1")), "STORE_FULL sink/a lags");
+  assert.is(await refusal(requestOf([{ n: 100, key: "k0" }])), "STORE_FULL sink/a lags");
+  assert.is(node.appends, appends, "nothing was sent");
+  nowMs = 1_001;
+  assert.equal((await ingest.append(requestOf(events, "order-1"))).refused, inFull);
+  assert.ok(node.appends > appends, "asked again");
+  nowMs = 2_002;
+  node.intercept = () => undefined;
+  assert.is((await ingest.append(requestOf(events, "order-1"))).accepted, 20);
+  assert.equal(stored(), numbers(20));
 });
 
 test("lines are judged one by one, a list as a whole", () => {

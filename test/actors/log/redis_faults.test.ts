@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { CHAIN_LIMITS, type Claim, type DurabilityTier, type Log, type StoreState } from "../../../actors/log/log.ts";
+import { SHORT_LIVED_CHAINS_MAX } from "../../../actors/log/partition_state.ts";
 import { connectRedisLog, type RedisLog, type RedisLogOptions } from "../../../actors/log/redis_log.ts";
 import { epoch, position } from "../../../protocols/position.ts";
 import { dense, partition } from "../../conformance/log_batches.ts";
@@ -259,6 +260,25 @@ scenario("a Redis that does not answer in time leaves the outcome unknown", {}, 
   assert.ok(outcomes[0]?.kind === "duplicate" || outcomes[0]?.kind === "written");
   assert.is((await readAll(log, p0)).length, 1);
 });
+
+scenario(
+  "producers of one request have their own limit in Redis too, counted anew where no count was kept",
+  {},
+  async (server, connect) => {
+    const log = await connect();
+    const owner = await claim(log);
+    await append(log, owner, dense("http/1", 0, 1), dense("http/2", 0, 1));
+    const meta = "headrace:{orders/0}:meta";
+    assert.match(await ask(server.port, `HGET ${meta} short\r\n`), /^\$1\r\n2/);
+    await ask(server.port, `HDEL ${meta} short\r\n`);
+    const again = await claim(log);
+    assert.match(await ask(server.port, `HGET ${meta} short\r\n`), /^\$1\r\n2/);
+    await ask(server.port, `HSET ${meta} short ${SHORT_LIVED_CHAINS_MAX}\r\n`);
+    const { outcomes } = await append(log, again, dense("http/3", 0, 1), dense("http/1", 1, 1));
+    assert.equal(outcomes[0], { kind: "too_many_producers", live: SHORT_LIVED_CHAINS_MAX });
+    assert.is(outcomes[1]?.kind, "written");
+  },
+);
 
 test("no Redis at all is UnavailableError, not a hang", async () => {
   const error = await rejection(connectRedisLog({ url: "redis://127.0.0.1:1", callTimeoutMs: 300 }));

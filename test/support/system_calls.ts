@@ -1,0 +1,132 @@
+/**
+ * What a process asked of the kernel, as strace saw it: for tests that hold the order of writes, syncs and answers against
+ * a promise. Lines come in the order in which calls began and ended, for all threads together; what one thread does
+ * because another was done comes after it.
+ */
+import { execFileSync } from "node:child_process";
+
+export interface SystemCall {
+  readonly name: string;
+  /** What it was called on, with the path or the ends of the connection: `29</data/log/data.mdb>`. */
+  readonly target: string;
+  /** All of its arguments; bytes that are no text are escaped. */
+  readonly text: string;
+  /** Lines of the trace. A call that never ended has no `endedAt`. */
+  readonly beganAt: number;
+  endedAt?: number;
+  isDone: boolean;
+}
+
+/** Calls that move bytes or make them last; `openat` tells which descriptors write through to the disk. */
+const TRACED = "openat,fdatasync,fsync,msync,sync_file_range,pwrite64,pwritev,pwritev2,write,writev,sendto,sendmsg";
+const TEXT_BYTES_MAX = 4_194_304;
+
+/**
+ * The command that runs another under strace: its child, not its grandchild, is the traced process, so that it can be
+ * signalled. The trace is whole once the child's streams are closed.
+ */
+export const straced = (tracePath: string): readonly string[] => [
+  "strace",
+  ...["-D", "-f", "--seccomp-bpf", "-qq", "-yy", "-s", String(TEXT_BYTES_MAX), "-e", `trace=${TRACED}`],
+  ...["-e", "signal=none", "-o", tracePath],
+];
+
+/** Ends this test file as skipped where strace is not installed or may not trace. */
+export function requireStrace(): void {
+  try {
+    execFileSync("strace", ["-qq", "-f", "--seccomp-bpf", "-o", "/dev/null", "true"], { stdio: "ignore" });
+  } catch (error) {
+    console.log(`SKIPPED: strace is not installed or may not trace (${(error as Error).message})`);
+    process.exit(77);
+  }
+}
+
+/** The calls of a trace, in the order in which they began. */
+export function parseCalls(trace: string): SystemCall[] {
+  const calls: SystemCall[] = [];
+  const underWay = new Map<string, SystemCall>();
+  for (const [at, line] of trace.split("\n").entries()) {
+    const [, thread = "", rest = ""] = /^(\d+) +(.*)$/.exec(line) ?? [];
+    const resumed = /^<\.\.\. \w+ resumed>/.test(rest);
+    if (resumed) {
+      const call = underWay.get(thread);
+      underWay.delete(thread);
+      if (call !== undefined) end(call, rest, at);
+      continue;
+    }
+    const [, name, text] = /^(\w+)\((.*)$/.exec(rest) ?? [];
+    if (name === undefined || text === undefined) continue;
+    const target = /^[^,)]*/.exec(text)?.[0] ?? "";
+    const call: SystemCall = { name, target, text, beganAt: at, isDone: false };
+    calls.push(call);
+    if (text.endsWith("<unfinished ...>")) underWay.set(thread, call);
+    else end(call, rest, at);
+  }
+  return calls;
+}
+
+function end(call: SystemCall, line: string, at: number): void {
+  call.endedAt = at;
+  call.isDone = / = \d+(<.*>)?$/.test(line);
+}
+
+const WRITES = new Set(["pwrite64", "pwritev", "pwritev2", "write", "writev", "sendto", "sendmsg"]);
+const SYNCS = new Set(["fdatasync", "fsync"]);
+
+export const isWrite = ({ name }: SystemCall): boolean => WRITES.has(name);
+
+/** One answer that was sent: the mark of what it acknowledges, and when it left. */
+export interface SentAnswer {
+  readonly mark: string;
+  readonly leftAt: number;
+}
+
+/** The first write to `file` that holds each mark: what a mark stands for is on its way from there. */
+function firstWrites(calls: readonly SystemCall[], file: RegExp, marks: RegExp): Map<string, SystemCall> {
+  const found = new Map<string, SystemCall>();
+  for (const call of calls) {
+    if (!isWrite(call) || !file.test(call.target)) continue;
+    for (const [mark] of call.text.matchAll(marks)) if (!found.has(mark)) found.set(mark, call);
+  }
+  return found;
+}
+
+export interface FlushRule {
+  /** The file that must hold what was acknowledged. */
+  readonly file: RegExp;
+  /** What tells one appended event from another, in its stored bytes and in `answers`. Global. */
+  readonly marks: RegExp;
+  /**
+   * The engine's commit: after the sync of the pages, a write through a descriptor that syncs by itself (O_DSYNC). Without
+   * it the pages may be on the disk and nothing leads to them.
+   */
+  readonly hasCommitWrite: boolean;
+}
+
+/** What is wrong with each answer that left before what it acknowledges had reached the disk. */
+export function answersBeforeFlush(
+  calls: readonly SystemCall[],
+  rule: FlushRule,
+  answers: readonly SentAnswer[],
+): string[] {
+  const writes = firstWrites(calls, rule.file, rule.marks);
+  const syncs = calls.filter(({ name, target, isDone }) => SYNCS.has(name) && isDone && rule.file.test(target));
+  const writingThrough = new Set(
+    calls
+      .filter(({ name, text }) => name === "openat" && text.includes("O_DSYNC"))
+      .map(({ text }) => / = (\d+<.*>)$/.exec(text)?.[1] ?? ""),
+  );
+  const commits = calls.filter((call) => isWrite(call) && call.isDone && writingThrough.has(call.target));
+  const endOfNext = (among: readonly SystemCall[], after: number): number =>
+    among.find(({ beganAt }) => beganAt > after)?.endedAt ?? Number.POSITIVE_INFINITY;
+  return answers.flatMap(({ mark, leftAt }) => {
+    const write = writes.get(mark);
+    if (write?.endedAt === undefined || write.endedAt > leftAt) return [`${mark}: acknowledged before it was written`];
+    const syncedAt = endOfNext(syncs, write.endedAt);
+    if (syncedAt > leftAt) return [`${mark}: acknowledged before a sync of what was written`];
+    if (rule.hasCommitWrite && endOfNext(commits, syncedAt) > leftAt) {
+      return [`${mark}: acknowledged before the commit that leads to it`];
+    }
+    return [];
+  });
+}

@@ -1,0 +1,55 @@
+/** A TCP address that can be led elsewhere or cut, as a virtual address of a failover is. */
+import { connect, createServer, type Socket } from "node:net";
+
+export interface TcpProxy {
+  readonly port: number;
+  /** New connections lead here; those that there are go on, or are cut first. */
+  leadTo(port: number, options?: { readonly isCutting?: boolean }): void;
+  /** Ends all connections and refuses new ones until it leads somewhere again. */
+  cut(): void;
+  close(): Promise<void>;
+}
+
+export async function startTcpProxy(toPort: number): Promise<TcpProxy> {
+  let target: number | undefined = toPort;
+  const open = new Set<Socket>();
+  const server = createServer((from) => {
+    if (target === undefined) {
+      from.destroy();
+      return;
+    }
+    const to = connect(target, "127.0.0.1");
+    for (const [socket, other] of [
+      [from, to],
+      [to, from],
+    ] as const) {
+      open.add(socket);
+      socket.on("error", () => other.destroy());
+      socket.on("close", () => {
+        open.delete(socket);
+        other.destroy();
+      });
+      socket.pipe(other);
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  const cutAll = () => {
+    for (const socket of open) socket.destroy();
+  };
+  return {
+    port: typeof address === "object" && address !== null ? address.port : 0,
+    leadTo(port, { isCutting = true } = {}) {
+      target = port;
+      if (isCutting) cutAll();
+    },
+    cut() {
+      target = undefined;
+      cutAll();
+    },
+    async close() {
+      cutAll();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
