@@ -147,8 +147,7 @@ export class Replays {
       );
     }
     const replay = known ?? unstarted(stored, 0);
-    await this.#halt(replay);
-    await this.#store(replay, stored);
+    await this.#change(replay, () => stored);
     this.#replays.set(name, replay);
     replay.refusal = undefined;
     this.#run(replay);
@@ -159,8 +158,7 @@ export class Replays {
   async cancel(name: string): Promise<ReplayDescription> {
     const replay = this.#named(name);
     if (replay.stored.state !== "running") return describe(replay);
-    await this.#halt(replay);
-    await this.#store(replay, { ...replay.stored, state: "cancelled", counts: countsOf(replay) });
+    await this.#change(replay, () => ({ ...replay.stored, state: "cancelled", counts: countsOf(replay) }));
     return describe(replay);
   }
 
@@ -223,6 +221,18 @@ export class Replays {
     await this.#store(replay, { ...replay.stored, state: "done", counts: countsOf(replay) });
     this.#parts.nodeLog("info", "a replay is done", { replay: replay.stored.name, ...countsOf(replay) });
     void this.#halt(replay);
+  }
+
+  /** What ran stands still meanwhile, and goes on where the change can not be stored. */
+  async #change(replay: Replay, change: () => StoredReplay): Promise<void> {
+    const isRunning = replay.actor !== undefined;
+    await this.#halt(replay);
+    try {
+      await this.#store(replay, change());
+    } catch (error) {
+      if (isRunning && replay.stored.state === "running" && replay.actor === undefined) this.#run(replay);
+      throw error;
+    }
   }
 
   async #halt(replay: Replay): Promise<void> {

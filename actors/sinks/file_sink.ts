@@ -147,6 +147,10 @@ class FileWriter implements SinkWriter {
     return this.#inTurn(() => this.#rewind(to, from));
   }
 
+  finish(): Promise<void> {
+    return this.#inTurn(() => this.#publishOpen());
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.#closeOpen();

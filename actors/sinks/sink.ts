@@ -60,6 +60,8 @@ export interface SinkWriter {
    * where it stands afterwards (E9). Where a sink can not rewind, its orphaned range is reported.
    */
   rewind?(to: Position | undefined, from: Position | undefined): Promise<void>;
+  /** Nothing more will come: hands out what was held back for company. Called before `close`, after a bounded delivery. */
+  finish?(): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -85,6 +85,13 @@ test("a replay into a sink writes every record of its range once, beside the sin
   assert.is(first.code, 0, first.stderr);
   assert.equal([first.summary.state, first.summary.deliveredRecords, first.summary.records], ["done", 200, 200]);
   assert.equal(await filed(node, "even", "r1"), range(0, 200));
+  const folder = join(replayFolder(join(node.folder, "data", "even"), "r1"), "orders", "0");
+  const files = await readdir(folder);
+  assert.equal(
+    files.filter((name) => name.endsWith(".part")),
+    [],
+  );
+  assert.ok(files.includes("segment-0000000000000000.ndjson"), "published, as nobody will come after it");
   assert.equal(await filed(node, "even"), range(0, 200, 2));
   assert.is(own(), before, "the sink's own position did not move");
   const second = await replay(node, "--into-sink", "even", "--name", "r1");
