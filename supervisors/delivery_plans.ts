@@ -227,38 +227,42 @@ function reporter(sink: string, feed: PartitionFeed, { metrics, log, board }: De
   const about = { sink, partition: partitionName(feed.partition) };
   return (report: DeliveryReport): void => {
     board.report(sink, feed, report);
-    switch (report.kind) {
-      case "delivered":
-        delivered.add(report.batch.records);
-        return;
-      case "retry":
-        retries.add(1);
-        log("warn", `trying again to ${report.what}: ${report.reason}`, { ...about, delayMs: report.delayMs });
-        return;
-      case "dead_lettered":
-        letters.add(report.letters.length);
-        log("warn", "records were set aside", {
-          ...about,
-          count: report.letters.length,
-          reason: report.letters[0]?.reason,
-        });
-        return;
-      case "trimmed":
-        log("error", "retention removed records that the sink had not read", { ...about, ...report });
-        return;
-      case "truncated":
-        log("error", "the log lost records that the sink had read", { ...about, ...report });
-        return;
-      case "misplaced":
-        log("warn", "the sink holds another position than expected", { ...about, ...report });
-        return;
-      case "fenced":
-        log("warn", "the sink is fenced by another owner", { ...about, fence: report.fence });
-        return;
-      case "opened":
-      case "completed":
-      case "stopped":
-        return;
-    }
+    logReport(log, about, report);
+    if (report.kind === "delivered") delivered.add(report.batch.records);
+    if (report.kind === "retry") retries.add(1);
+    if (report.kind === "dead_lettered") letters.add(report.letters.length);
   };
+}
+
+/** What a person should hear of a delivery. */
+export function logReport(log: NodeLog, about: Readonly<Record<string, unknown>>, report: DeliveryReport): void {
+  switch (report.kind) {
+    case "retry":
+      log("warn", `trying again to ${report.what}: ${report.reason}`, { ...about, delayMs: report.delayMs });
+      return;
+    case "dead_lettered":
+      log("warn", "records were set aside", {
+        ...about,
+        count: report.letters.length,
+        reason: report.letters[0]?.reason,
+      });
+      return;
+    case "trimmed":
+      log("error", "retention removed records that the sink had not read", { ...about, ...report });
+      return;
+    case "truncated":
+      log("error", "the log lost records that the sink had read", { ...about, ...report });
+      return;
+    case "misplaced":
+      log("warn", "the sink holds another position than expected", { ...about, ...report });
+      return;
+    case "fenced":
+      log("warn", "the sink is fenced by another owner", { ...about, fence: report.fence });
+      return;
+    case "delivered":
+    case "opened":
+    case "completed":
+    case "stopped":
+      return;
+  }
 }

@@ -9,14 +9,16 @@
  */
 import type { ActorReference, ActorSystem } from "../actors/kernel/actor.ts";
 import type { Channel, Log } from "../actors/log/log.ts";
+import type { Metrics } from "../actors/observers/metrics.ts";
 import type { NodeLog } from "../actors/observers/node_log.ts";
 import type { PartitionFeed } from "../actors/partition/partition_feed.ts";
 import type { Pipeline } from "../actors/pipeline/pipeline.ts";
+import type { DeliveryReport } from "../actors/sinks/delivery_messages.ts";
 import type { Connect } from "../protocols/connection.ts";
 import { HeadraceError, RejectedError, UnavailableError } from "../protocols/errors.ts";
 import { comparePositions, cursorBefore, type Position } from "../protocols/position.ts";
 import type { Configuration } from "./configuration_schema.ts";
-import { sinkDelivery } from "./delivery_plans.ts";
+import { logReport, sinkDelivery } from "./delivery_plans.ts";
 import { eventTimeReader } from "./event_time.ts";
 import { type ReplayTask, replayActor } from "./replay_actor.ts";
 import { replayInput } from "./replay_input.ts";
@@ -70,6 +72,7 @@ export interface ReplayParts {
   readonly system: ActorSystem;
   readonly log: Log;
   readonly nodeLog: NodeLog;
+  readonly metrics: Metrics;
   readonly configuration: Configuration;
   readonly directory: NodeDirectory;
   readonly pipelines: ReadonlyMap<string, Pipeline>;
@@ -191,7 +194,7 @@ export class Replays {
   #run(replay: Replay): void {
     const { stored } = replay;
     const { name, stream, channel, pipeline = "" } = stored;
-    const { system, directory, configuration, pipelines, connect, nodeLog } = this.#parts;
+    const { system, directory, configuration, pipelines, connect, nodeLog, metrics } = this.#parts;
     const { sinks } = targetOf({ ...stored, to: "latest", isDryRun: false }, this.#parts);
     replay.tasks = tasksOf(stored, sinks);
     replay.skippedLetters = 0;
@@ -205,13 +208,19 @@ export class Replays {
         name,
         tasks: replay.tasks,
         entryOf: (partition) => directory.partition(stream, partition),
-        delivery: ({ sink, range }, feed, observe) =>
-          sinkDelivery(
+        delivery: ({ sink, range, partition }, feed, note) => {
+          const replayed = metrics.counter("headrace_records_replayed_total", "Records written to a sink by replays", {
             sink,
-            configuration,
-            { connect, log },
-            { feed, input, observe, start: "earliest", replay: name, range },
-          ),
+            stream,
+          });
+          const observe = (report: DeliveryReport) => {
+            logReport(log, { sink, partition: `${stream}/${partition}` }, report);
+            if (report.kind === "delivered") replayed.add(report.batch.records);
+            note(report);
+          };
+          const of = { feed, input, observe, start: "earliest", replay: name, range } as const;
+          return sinkDelivery(sink, configuration, { connect, log }, of);
+        },
         finish: () => this.#finish(replay),
       }),
     ) as ActorReference<never>;
