@@ -15,7 +15,7 @@ import type { PartitionFeed } from "../actors/partition/partition_feed.ts";
 import type { Pipeline } from "../actors/pipeline/pipeline.ts";
 import type { DeliveryReport } from "../actors/sinks/delivery_messages.ts";
 import type { Connect } from "../protocols/connection.ts";
-import { HeadraceError, RejectedError, UnavailableError } from "../protocols/errors.ts";
+import { ConfigurationError, HeadraceError, RejectedError, UnavailableError } from "../protocols/errors.ts";
 import { comparePositions, cursorBefore, type Position } from "../protocols/position.ts";
 import type { Configuration } from "./configuration_schema.ts";
 import { logReport, sinkDelivery } from "./delivery_plans.ts";
@@ -27,6 +27,7 @@ import type { NodeDirectory } from "./stream_directory.ts";
 
 const REPLAYS_AT_ONCE_MAX = 8;
 const METADATA_PREFIX = "replay/";
+const FORMAT_VERSION = 1;
 
 interface StoredRange {
   readonly partition: number;
@@ -44,7 +45,7 @@ interface Counts {
 type ReplayState = "running" | "done" | "cancelled";
 
 interface StoredReplay {
-  readonly version: 1;
+  readonly version: typeof FORMAT_VERSION;
   readonly name: string;
   readonly stream: string;
   readonly channel: Channel;
@@ -101,7 +102,7 @@ export class Replays {
   static async start(parts: ReplayParts): Promise<Replays> {
     const replays = new Replays(parts);
     for (const [, { value, version }] of await parts.log.listMetadata(METADATA_PREFIX)) {
-      const replay = unstarted(JSON.parse(new TextDecoder().decode(value)) as StoredReplay, version);
+      const replay = unstarted(decode(value), version);
       replays.#replays.set(replay.stored.name, replay);
       if (replay.stored.state !== "running") continue;
       try {
@@ -131,7 +132,7 @@ export class Replays {
     if (known !== undefined) refuseOther(known.stored, request);
     const wanted = await this.#ranges(request, target);
     const stored: StoredReplay = {
-      version: 1,
+      version: FORMAT_VERSION,
       name,
       stream,
       channel,
@@ -262,6 +263,15 @@ export class Replays {
     replay.stored = stored;
     replay.version = version;
   }
+}
+
+function decode(value: Uint8Array): StoredReplay {
+  const stored = JSON.parse(new TextDecoder().decode(value)) as Omit<StoredReplay, "version"> & { version: number };
+  if (stored.version === FORMAT_VERSION) return { ...stored, version: FORMAT_VERSION };
+  throw new ConfigurationError(
+    "FORMAT_TOO_NEW",
+    `Cannot read the replay ${stored.name} as its format must be ${FORMAT_VERSION}: current value is ${stored.version}`,
+  );
 }
 
 const unstarted = (stored: StoredReplay, version: number): Replay => ({

@@ -226,8 +226,11 @@ class FileWriter implements SinkWriter {
     const index = await FileIndex.create(this.#path(`${name}.index`));
     await syncFolder(this.#folder);
     const openedAtMs = this.#context.nowMs();
-    this.#open = { name, handle, index, first, openedAtMs, length, isReplacement: false };
-    return this.#open;
+    const file = { name, handle, index, first, openedAtMs, length, isReplacement: false };
+    this.#open = file;
+    if (this.#isClosed) await this.#closeOpen();
+    this.#refuseAfterClose();
+    return file;
   }
 
   async #begin(file: OpenFile, predecessor: Position | undefined): Promise<void> {
@@ -240,11 +243,15 @@ class FileWriter implements SinkWriter {
 
   /** The fenced commit. One that failed in any other way may have taken place. */
   async #store(commit: FileCommit): Promise<void> {
-    if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot commit as the sink is closed");
+    this.#refuseAfterClose();
     this.#isUncertain = true;
     await this.#context.checkpoint.write(encodeCommit(commit));
     this.#isUncertain = false;
     this.#commit = commit;
+  }
+
+  #refuseAfterClose(): void {
+    if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot commit as the sink is closed");
   }
 
   async #settle(): Promise<void> {
