@@ -52,15 +52,33 @@ export interface DeliveryParts {
 
 const consumerName = (sink: string): string => `sink/${sink}`;
 
-/** Throws `ConfigurationError` where the options of a sink can not work; see `SinkDefinition.check`. */
-export async function checkSink(name: string, { sinks }: Configuration, folder: string | undefined): Promise<void> {
-  const sink = sinks[name];
+/** Throws `ConfigurationError` where the options of a sink can not work; see `SinkDefinition.check` and `place`. */
+export async function checkSink(name: string, configuration: Configuration, folder: string | undefined): Promise<void> {
+  const sink = configuration.sinks[name];
+  refuseShared(name, configuration);
   try {
     await SINKS.get(sink?.type ?? "")?.check?.(sink?.options as never, folder);
   } catch (error) {
     if (!(error instanceof ConfigurationError)) throw error;
     throw new ConfigurationError(error.code, `sinks.${name}: ${error.message}`, { cause: error });
   }
+}
+
+function refuseShared(name: string, { pipelines, sinks, node }: Configuration): void {
+  const placeOf = (sink: string): string | undefined =>
+    SINKS.get(sinks[sink]?.type ?? "")?.place?.(sinks[sink]?.options as never, node.data);
+  const feeds = Object.values(pipelines);
+  const from = feeds.find(({ to }) => to.includes(name))?.from;
+  const place = placeOf(name);
+  if (from === undefined || place === undefined) return;
+  const before = Object.keys(sinks).slice(0, Object.keys(sinks).indexOf(name));
+  const beside = before.filter((other) => feeds.some(({ from: its, to }) => its === from && to.includes(other)));
+  const other = beside.find((one) => placeOf(one) === place);
+  if (other === undefined) return;
+  throw new ConfigurationError(
+    "INVALID_CONFIGURATION",
+    `sinks.${name}: Cannot write to ${place} as sink ${other} writes the same stream there: give each a place of its own`,
+  );
 }
 
 export async function planDeliveries(configuration: Configuration, parts: DeliveryParts): Promise<DeliveryPlans> {

@@ -77,6 +77,7 @@ export const fileSink: SinkDefinition<FileSinkOptions> = {
     checkColumns(format, columns);
     if (folder !== undefined) await checkFolder(resolve(folder, directory));
   },
+  place: ({ directory }, folder) => resolve(folder, directory),
   async open(options, context) {
     const { format = "ndjson", columns, spreadsheetSafe = false } = options;
     const writer = new FileWriter(options, context, await lineEncoder(format, columns, spreadsheetSafe));

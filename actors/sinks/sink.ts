@@ -105,5 +105,7 @@ export interface SinkDefinition<Options> {
    * options alone are judged; with it, this machine too.
    */
   check?(options: Options, folder: string | undefined): void | Promise<void>;
+  /** What the sink must have for itself, as a name: two sinks of one stream that name the same are refused. */
+  place?(options: Options, folder: string): string;
   open(options: Options, context: SinkContext): Promise<SinkWriter>;
 }
