@@ -52,15 +52,33 @@ export interface DeliveryParts {
 
 const consumerName = (sink: string): string => `sink/${sink}`;
 
-/** Throws `ConfigurationError` where the options of a sink can not work; see `SinkDefinition.check`. */
-export async function checkSink(name: string, { sinks }: Configuration, folder: string | undefined): Promise<void> {
-  const sink = sinks[name];
+/** Throws `ConfigurationError` where the options of a sink can not work; see `SinkDefinition.check` and `place`. */
+export async function checkSink(name: string, configuration: Configuration, folder: string | undefined): Promise<void> {
+  const sink = configuration.sinks[name];
+  refuseShared(name, configuration);
   try {
     await SINKS.get(sink?.type ?? "")?.check?.(sink?.options as never, folder);
   } catch (error) {
     if (!(error instanceof ConfigurationError)) throw error;
     throw new ConfigurationError(error.code, `sinks.${name}: ${error.message}`, { cause: error });
   }
+}
+
+function refuseShared(name: string, { pipelines, sinks, node }: Configuration): void {
+  const placeOf = (sink: string): string | undefined =>
+    SINKS.get(sinks[sink]?.type ?? "")?.place?.(sinks[sink]?.options as never, node.data);
+  const feeds = Object.values(pipelines);
+  const from = feeds.find(({ to }) => to.includes(name))?.from;
+  const place = placeOf(name);
+  if (from === undefined || place === undefined) return;
+  const before = Object.keys(sinks).slice(0, Object.keys(sinks).indexOf(name));
+  const beside = before.filter((other) => feeds.some(({ from: its, to }) => its === from && to.includes(other)));
+  const other = beside.find((one) => placeOf(one) === place);
+  if (other === undefined) return;
+  throw new ConfigurationError(
+    "INVALID_CONFIGURATION",
+    `sinks.${name}: Cannot write to ${place} as sink ${other} writes the same stream there: give each a place of its own`,
+  );
 }
 
 export async function planDeliveries(configuration: Configuration, parts: DeliveryParts): Promise<DeliveryPlans> {
@@ -227,38 +245,42 @@ function reporter(sink: string, feed: PartitionFeed, { metrics, log, board }: De
   const about = { sink, partition: partitionName(feed.partition) };
   return (report: DeliveryReport): void => {
     board.report(sink, feed, report);
-    switch (report.kind) {
-      case "delivered":
-        delivered.add(report.batch.records);
-        return;
-      case "retry":
-        retries.add(1);
-        log("warn", `trying again to ${report.what}: ${report.reason}`, { ...about, delayMs: report.delayMs });
-        return;
-      case "dead_lettered":
-        letters.add(report.letters.length);
-        log("warn", "records were set aside", {
-          ...about,
-          count: report.letters.length,
-          reason: report.letters[0]?.reason,
-        });
-        return;
-      case "trimmed":
-        log("error", "retention removed records that the sink had not read", { ...about, ...report });
-        return;
-      case "truncated":
-        log("error", "the log lost records that the sink had read", { ...about, ...report });
-        return;
-      case "misplaced":
-        log("warn", "the sink holds another position than expected", { ...about, ...report });
-        return;
-      case "fenced":
-        log("warn", "the sink is fenced by another owner", { ...about, fence: report.fence });
-        return;
-      case "opened":
-      case "completed":
-      case "stopped":
-        return;
-    }
+    logReport(log, about, report);
+    if (report.kind === "delivered") delivered.add(report.batch.records);
+    if (report.kind === "retry") retries.add(1);
+    if (report.kind === "dead_lettered") letters.add(report.letters.length);
   };
+}
+
+/** What a person should hear of a delivery. */
+export function logReport(log: NodeLog, about: Readonly<Record<string, unknown>>, report: DeliveryReport): void {
+  switch (report.kind) {
+    case "retry":
+      log("warn", `trying again to ${report.what}: ${report.reason}`, { ...about, delayMs: report.delayMs });
+      return;
+    case "dead_lettered":
+      log("warn", "records were set aside", {
+        ...about,
+        count: report.letters.length,
+        reason: report.letters[0]?.reason,
+      });
+      return;
+    case "trimmed":
+      log("error", "retention removed records that the sink had not read", { ...about, ...report });
+      return;
+    case "truncated":
+      log("error", "the log lost records that the sink had read", { ...about, ...report });
+      return;
+    case "misplaced":
+      log("warn", "the sink holds another position than expected", { ...about, ...report });
+      return;
+    case "fenced":
+      log("warn", "the sink is fenced by another owner", { ...about, fence: report.fence });
+      return;
+    case "delivered":
+    case "opened":
+    case "completed":
+    case "stopped":
+      return;
+  }
 }

@@ -128,7 +128,7 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
   closers.push({ what: "ingest", close: () => ingest.close() });
   const permissionsOf = (request: object): Grants => (request as { grants: Grants }).grants;
   const replays = await Replays.start({
-    ...{ system, log, configuration, directory },
+    ...{ system, log, configuration, directory, metrics },
     ...{ nodeLog: options.log, pipelines: deliveries.pipelines, connect: parts.connect, nowMs: () => Date.now() },
   });
   const replayRoutes = await createReplayRoutes(replays, permissionsOf);

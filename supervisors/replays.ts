@@ -9,14 +9,16 @@
  */
 import type { ActorReference, ActorSystem } from "../actors/kernel/actor.ts";
 import type { Channel, Log } from "../actors/log/log.ts";
+import type { Metrics } from "../actors/observers/metrics.ts";
 import type { NodeLog } from "../actors/observers/node_log.ts";
 import type { PartitionFeed } from "../actors/partition/partition_feed.ts";
 import type { Pipeline } from "../actors/pipeline/pipeline.ts";
+import type { DeliveryReport } from "../actors/sinks/delivery_messages.ts";
 import type { Connect } from "../protocols/connection.ts";
-import { HeadraceError, RejectedError, UnavailableError } from "../protocols/errors.ts";
+import { ConfigurationError, HeadraceError, RejectedError, UnavailableError } from "../protocols/errors.ts";
 import { comparePositions, cursorBefore, type Position } from "../protocols/position.ts";
 import type { Configuration } from "./configuration_schema.ts";
-import { sinkDelivery } from "./delivery_plans.ts";
+import { logReport, sinkDelivery } from "./delivery_plans.ts";
 import { eventTimeReader } from "./event_time.ts";
 import { type ReplayTask, replayActor } from "./replay_actor.ts";
 import { replayInput } from "./replay_input.ts";
@@ -25,6 +27,7 @@ import type { NodeDirectory } from "./stream_directory.ts";
 
 const REPLAYS_AT_ONCE_MAX = 8;
 const METADATA_PREFIX = "replay/";
+const FORMAT_VERSION = 1;
 
 interface StoredRange {
   readonly partition: number;
@@ -42,7 +45,7 @@ interface Counts {
 type ReplayState = "running" | "done" | "cancelled";
 
 interface StoredReplay {
-  readonly version: 1;
+  readonly version: typeof FORMAT_VERSION;
   readonly name: string;
   readonly stream: string;
   readonly channel: Channel;
@@ -70,6 +73,7 @@ export interface ReplayParts {
   readonly system: ActorSystem;
   readonly log: Log;
   readonly nodeLog: NodeLog;
+  readonly metrics: Metrics;
   readonly configuration: Configuration;
   readonly directory: NodeDirectory;
   readonly pipelines: ReadonlyMap<string, Pipeline>;
@@ -98,7 +102,7 @@ export class Replays {
   static async start(parts: ReplayParts): Promise<Replays> {
     const replays = new Replays(parts);
     for (const [, { value, version }] of await parts.log.listMetadata(METADATA_PREFIX)) {
-      const replay = unstarted(JSON.parse(new TextDecoder().decode(value)) as StoredReplay, version);
+      const replay = unstarted(decode(value), version);
       replays.#replays.set(replay.stored.name, replay);
       if (replay.stored.state !== "running") continue;
       try {
@@ -128,7 +132,7 @@ export class Replays {
     if (known !== undefined) refuseOther(known.stored, request);
     const wanted = await this.#ranges(request, target);
     const stored: StoredReplay = {
-      version: 1,
+      version: FORMAT_VERSION,
       name,
       stream,
       channel,
@@ -147,8 +151,7 @@ export class Replays {
       );
     }
     const replay = known ?? unstarted(stored, 0);
-    await this.#halt(replay);
-    await this.#store(replay, stored);
+    await this.#change(replay, () => stored);
     this.#replays.set(name, replay);
     replay.refusal = undefined;
     this.#run(replay);
@@ -159,8 +162,7 @@ export class Replays {
   async cancel(name: string): Promise<ReplayDescription> {
     const replay = this.#named(name);
     if (replay.stored.state !== "running") return describe(replay);
-    await this.#halt(replay);
-    await this.#store(replay, { ...replay.stored, state: "cancelled", counts: countsOf(replay) });
+    await this.#change(replay, () => ({ ...replay.stored, state: "cancelled", counts: countsOf(replay) }));
     return describe(replay);
   }
 
@@ -193,7 +195,7 @@ export class Replays {
   #run(replay: Replay): void {
     const { stored } = replay;
     const { name, stream, channel, pipeline = "" } = stored;
-    const { system, directory, configuration, pipelines, connect, nodeLog } = this.#parts;
+    const { system, directory, configuration, pipelines, connect, nodeLog, metrics } = this.#parts;
     const { sinks } = targetOf({ ...stored, to: "latest", isDryRun: false }, this.#parts);
     replay.tasks = tasksOf(stored, sinks);
     replay.skippedLetters = 0;
@@ -207,13 +209,19 @@ export class Replays {
         name,
         tasks: replay.tasks,
         entryOf: (partition) => directory.partition(stream, partition),
-        delivery: ({ sink, range }, feed, observe) =>
-          sinkDelivery(
+        delivery: ({ sink, range, partition }, feed, note) => {
+          const replayed = metrics.counter("headrace_records_replayed_total", "Records written to a sink by replays", {
             sink,
-            configuration,
-            { connect, log },
-            { feed, input, observe, start: "earliest", replay: name, range },
-          ),
+            stream,
+          });
+          const observe = (report: DeliveryReport) => {
+            logReport(log, { sink, partition: `${stream}/${partition}` }, report);
+            if (report.kind === "delivered") replayed.add(report.batch.records);
+            note(report);
+          };
+          const of = { feed, input, observe, start: "earliest", replay: name, range } as const;
+          return sinkDelivery(sink, configuration, { connect, log }, of);
+        },
         finish: () => this.#finish(replay),
       }),
     ) as ActorReference<never>;
@@ -223,6 +231,18 @@ export class Replays {
     await this.#store(replay, { ...replay.stored, state: "done", counts: countsOf(replay) });
     this.#parts.nodeLog("info", "a replay is done", { replay: replay.stored.name, ...countsOf(replay) });
     void this.#halt(replay);
+  }
+
+  /** What ran stands still meanwhile, and goes on where the change can not be stored. */
+  async #change(replay: Replay, change: () => StoredReplay): Promise<void> {
+    const isRunning = replay.actor !== undefined;
+    await this.#halt(replay);
+    try {
+      await this.#store(replay, change());
+    } catch (error) {
+      if (isRunning && replay.stored.state === "running" && replay.actor === undefined) this.#run(replay);
+      throw error;
+    }
   }
 
   async #halt(replay: Replay): Promise<void> {
@@ -243,6 +263,15 @@ export class Replays {
     replay.stored = stored;
     replay.version = version;
   }
+}
+
+function decode(value: Uint8Array): StoredReplay {
+  const stored = JSON.parse(new TextDecoder().decode(value)) as Omit<StoredReplay, "version"> & { version: number };
+  if (stored.version === FORMAT_VERSION) return { ...stored, version: FORMAT_VERSION };
+  throw new ConfigurationError(
+    "FORMAT_TOO_NEW",
+    `Cannot read the replay ${stored.name} as its format must be ${FORMAT_VERSION}: current value is ${stored.version}`,
+  );
 }
 
 const unstarted = (stored: StoredReplay, version: number): Replay => ({

@@ -158,7 +158,7 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
         return;
       case "close":
         this.#subscription.stop();
-        void this.#close().then(() => this.#tell({ kind: "closed" }));
+        void this.#close(effect.isFinal).then(() => this.#tell({ kind: "closed" }));
         return;
       case "report":
         this.#options.observe(effect.report);
@@ -333,9 +333,15 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
     };
   }
 
-  async #close(): Promise<void> {
+  async #close(isFinal = false): Promise<void> {
     const writer = this.#writer;
     this.#writer = undefined;
+    try {
+      // All of it is committed already: what can not be handed out now is when the sink is opened again.
+      if (isFinal) await writer?.finish?.();
+    } catch (error) {
+      this.#options.log("warn", `Cannot finish sink ${this.#options.name}: ${reasonOf(error)}`);
+    }
     try {
       await writer?.close();
     } catch (error) {

@@ -26,7 +26,7 @@ import type {
   DeliveryMessage,
   DeliveryState,
 } from "./delivery_messages.ts";
-import { end, occupy, onFailed, onStop, onTimer, wait } from "./delivery_retry.ts";
+import { complete, end, occupy, onFailed, onStop, onTimer, wait } from "./delivery_retry.ts";
 
 type Effects = DeliveryEffect[];
 
@@ -54,6 +54,7 @@ export function initialDelivery(limits: DeliveryLimits, start: "earliest" | "lat
     isReadWaiting: false,
     hasMore: true,
     hasEnded: false,
+    isCompleting: false,
     timerId: 0,
     isLingering: false,
     interruption: undefined,
@@ -122,6 +123,7 @@ function handle(state: DeliveryState, message: DeliveryMessage, nowMs: number, e
       return onStop(state, effects);
     case "closed":
       state.occupation = "closed";
+      if (state.isCompleting) effects.push({ kind: "report", report: { kind: "completed" } });
       return;
   }
 }
@@ -129,7 +131,7 @@ function handle(state: DeliveryState, message: DeliveryMessage, nowMs: number, e
 /** Whatever happened, what can be done next is done: one operation on the sink, one read, one linger timer at most. */
 function proceed(state: DeliveryState, nowMs: number, effects: Effects) {
   if (state.occupation === "idle" && state.isStopping) end(state, { kind: "stopped" }, effects);
-  if (state.occupation === "idle" && isComplete(state)) end(state, { kind: "completed" }, effects);
+  if (state.occupation === "idle" && isComplete(state)) complete(state, effects);
   if (state.occupation === "idle" && !state.isPaused) {
     if (state.interruption !== undefined && state.hand === undefined) onInterruption(state, nowMs, effects);
     else advanceHand(state, nowMs, effects);

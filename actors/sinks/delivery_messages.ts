@@ -128,7 +128,8 @@ export type DeliveryEffect =
       readonly setAside: readonly Sequence[];
     }
   | { readonly kind: "timer"; readonly timerId: number; readonly purpose: TimerPurpose; readonly delayMs: number }
-  | { readonly kind: "close" }
+  /** `isFinal`: the range is done, and nothing more will come. */
+  | { readonly kind: "close"; readonly isFinal: boolean }
   | { readonly kind: "report"; readonly report: DeliveryReport };
 
 /** What a delivery tells its observers. */
@@ -198,6 +199,8 @@ export interface DeliveryState {
   hasMore: boolean;
   /** A bounded range was read to its end. */
   hasEnded: boolean;
+  /** All of the range is done: to be said once the sink is closed. */
+  isCompleting: boolean;
   timerId: number;
   isLingering: boolean;
   /** What the last read found in place of records; dealt with once nothing is in hand. */

@@ -112,15 +112,19 @@ export function onStop(state: DeliveryState, effects: Effects) {
   }
 }
 
-type Ending =
-  | { readonly kind: "stopped" | "completed" }
-  | { readonly kind: "fenced"; readonly fence: number | undefined };
+type Ending = { readonly kind: "stopped" } | { readonly kind: "fenced"; readonly fence: number | undefined };
 
 export function end(state: DeliveryState, ending: Ending, effects: Effects) {
   if (state.occupation === "closing") return;
   state.occupation = "closing";
   state.retry = undefined;
-  effects.push({ kind: "report", report: ending }, { kind: "close" });
+  effects.push({ kind: "report", report: ending }, { kind: "close", isFinal: false });
+}
+
+/** D9: said once the sink is closed, as only then all of it is where it belongs. */
+export function complete(state: DeliveryState, effects: Effects) {
+  state.isCompleting = true;
+  occupy(state, "closing", { kind: "close", isFinal: true }, effects);
 }
 
 export function occupy(state: DeliveryState, occupation: Occupation, effect: DeliveryEffect, effects: Effects) {

@@ -77,6 +77,7 @@ export const fileSink: SinkDefinition<FileSinkOptions> = {
     checkColumns(format, columns);
     if (folder !== undefined) await checkFolder(resolve(folder, directory));
   },
+  place: ({ directory }, folder) => resolve(folder, directory),
   async open(options, context) {
     const { format = "ndjson", columns, spreadsheetSafe = false } = options;
     const writer = new FileWriter(options, context, await lineEncoder(format, columns, spreadsheetSafe));
@@ -145,6 +146,10 @@ class FileWriter implements SinkWriter {
 
   rewind(to: Position | undefined, from: Position | undefined): Promise<void> {
     return this.#inTurn(() => this.#rewind(to, from));
+  }
+
+  finish(): Promise<void> {
+    return this.#inTurn(() => this.#publishOpen());
   }
 
   async close(): Promise<void> {
@@ -222,8 +227,11 @@ class FileWriter implements SinkWriter {
     const index = await FileIndex.create(this.#path(`${name}.index`));
     await syncFolder(this.#folder);
     const openedAtMs = this.#context.nowMs();
-    this.#open = { name, handle, index, first, openedAtMs, length, isReplacement: false };
-    return this.#open;
+    const file = { name, handle, index, first, openedAtMs, length, isReplacement: false };
+    this.#open = file;
+    if (this.#isClosed) await this.#closeOpen();
+    this.#refuseAfterClose();
+    return file;
   }
 
   async #begin(file: OpenFile, predecessor: Position | undefined): Promise<void> {
@@ -236,11 +244,15 @@ class FileWriter implements SinkWriter {
 
   /** The fenced commit. One that failed in any other way may have taken place. */
   async #store(commit: FileCommit): Promise<void> {
-    if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot commit as the sink is closed");
+    this.#refuseAfterClose();
     this.#isUncertain = true;
     await this.#context.checkpoint.write(encodeCommit(commit));
     this.#isUncertain = false;
     this.#commit = commit;
+  }
+
+  #refuseAfterClose(): void {
+    if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot commit as the sink is closed");
   }
 
   async #settle(): Promise<void> {

@@ -60,6 +60,8 @@ export interface SinkWriter {
    * where it stands afterwards (E9). Where a sink can not rewind, its orphaned range is reported.
    */
   rewind?(to: Position | undefined, from: Position | undefined): Promise<void>;
+  /** Nothing more will come: hands out what was held back for company. Called before `close`, after a bounded delivery. */
+  finish?(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -103,5 +105,7 @@ export interface SinkDefinition<Options> {
    * options alone are judged; with it, this machine too.
    */
   check?(options: Options, folder: string | undefined): void | Promise<void>;
+  /** What the sink must have for itself, as a name: two sinks of one stream that name the same are refused. */
+  place?(options: Options, folder: string): string;
   open(options: Options, context: SinkContext): Promise<SinkWriter>;
 }

@@ -84,6 +84,24 @@ test("options of a sink that can not work are told with the sink's line", async 
   );
 });
 
+test("two sinks that would write one stream to the same folder are refused", async () => {
+  const text = (to: string) => `
+streams: { hosts: {}, others: {} }
+sinks:
+  a: { type: file, directory: out }
+  b: { type: file, directory: ./x/../out }
+pipelines:
+  p: { from: hosts, to: [a] }
+  q: { from: ${to}, to: [b] }
+`;
+  await put("shared.yaml", text("hosts"));
+  const refused = await headrace(["lint", "shared.yaml"], { folder });
+  assert.is(refused.code, 78);
+  assert.match(refused.stdout, /^shared.yaml:5: \/sinks\/b: .*sink a writes the same stream there/);
+  await put("shared.yaml", text("others"));
+  assert.is((await headrace(["lint", "shared.yaml"], { folder })).code, 0, "each stream has a folder of its own");
+});
+
 test("a file that is not there is no stack trace", async () => {
   const ended = await headrace(["lint", "nowhere.yaml"], { folder });
   assert.is(ended.code, 66);
