@@ -1,18 +1,11 @@
 /** The page in a real browser, against a real node: what a person sees. */
-import { existsSync } from "node:fs";
-import { delimiter, join } from "node:path";
-import { type Browser, type BrowserContextOptions, chromium, type Locator, type Page } from "playwright-core";
+import type { Browser, BrowserContextOptions, Locator, Page } from "playwright-core";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { launchChromium, skipWithoutChromium } from "../support/chromium.ts";
 import { runningNode, type TestNode } from "../support/running_node.ts";
 
-const EXECUTABLE = ["chromium", "chromium-browser"]
-  .flatMap((name) => (process.env.PATH ?? "").split(delimiter).map((folder) => join(folder, name)))
-  .find((path) => existsSync(path));
-if (EXECUTABLE === undefined) {
-  console.log("SKIPPED: the page is checked in chromium, and there is none on the PATH");
-  process.exit(77);
-}
+skipWithoutChromium("the page is checked");
 
 const YAML = `
 log: { type: memory }
@@ -39,18 +32,7 @@ let browser: Browser;
 
 test.before(async () => {
   node = await runningNode(YAML);
-  browser = await chromium.launch({
-    executablePath: EXECUTABLE,
-    args: [
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-      "--no-first-run",
-      "--disable-dev-shm-usage",
-    ],
-  });
+  browser = await launchChromium();
 });
 
 test.after(async () => {

@@ -1,10 +1,12 @@
-/** A TCP address that can be led elsewhere or cut, as a virtual address of a failover is. */
+/** A TCP address whose connections can be broken, and that can be led elsewhere or cut, as a virtual address of a failover is. */
 import { connect, createServer, type Socket } from "node:net";
 
 export interface TcpProxy {
   readonly port: number;
   /** New connections lead here; those that there are go on, or are cut first. */
   leadTo(port: number, options?: { readonly isCutting?: boolean }): void;
+  /** Breaks every connection there is, so that both ends see it; answers how many. */
+  breakAll(): number;
   /** Ends all connections and refuses new ones until it leads somewhere again. */
   cut(): void;
   close(): Promise<void>;
@@ -13,12 +15,15 @@ export interface TcpProxy {
 export async function startTcpProxy(toPort: number): Promise<TcpProxy> {
   let target: number | undefined = toPort;
   const open = new Set<Socket>();
+  const incoming = new Set<Socket>();
   const server = createServer((from) => {
     if (target === undefined) {
       from.destroy();
       return;
     }
     const to = connect(target, "127.0.0.1");
+    incoming.add(from);
+    from.on("close", () => incoming.delete(from));
     for (const [socket, other] of [
       [from, to],
       [to, from],
@@ -35,7 +40,10 @@ export async function startTcpProxy(toPort: number): Promise<TcpProxy> {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const address = server.address();
   const cutAll = () => {
+    const broken = incoming.size;
+    for (const socket of incoming) socket.resetAndDestroy();
     for (const socket of open) socket.destroy();
+    return broken;
   };
   return {
     port: typeof address === "object" && address !== null ? address.port : 0,
@@ -43,6 +51,7 @@ export async function startTcpProxy(toPort: number): Promise<TcpProxy> {
       target = port;
       if (isCutting) cutAll();
     },
+    breakAll: cutAll,
     cut() {
       target = undefined;
       cutAll();
