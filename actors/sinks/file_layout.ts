@@ -7,7 +7,7 @@
  */
 import { mkdir, open, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { ConfigurationError } from "../../protocols/errors.ts";
+import { UnavailableError } from "../../protocols/errors.ts";
 import { type PartitionReference, type Position, position } from "../../protocols/position.ts";
 
 export type FileFormat = "ndjson" | "csv";
@@ -54,9 +54,9 @@ export function decodeCommit(bytes: Uint8Array | undefined): FileCommit {
   if (bytes === undefined) return { version: 1, position: undefined };
   const stored = JSON.parse(new TextDecoder().decode(bytes)) as FileCommit;
   if (stored.version !== 1) {
-    throw new ConfigurationError(
-      "FORMAT_TOO_NEW",
-      `Cannot read the commit of a file sink as its format must be at most 1: current value is ${stored.version}`,
+    throw new UnavailableError(
+      "STORE_CORRUPT",
+      `Cannot read the commit of a file sink as its version must be 1: current value is ${stored.version}`,
     );
   }
   return stored;
