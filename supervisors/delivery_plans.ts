@@ -6,6 +6,7 @@ import type { ActorDefinition, ActorReference } from "../actors/kernel/actor.ts"
 import type { Channel } from "../actors/log/log.ts";
 import type { Metrics } from "../actors/observers/metrics.ts";
 import type { NodeLog } from "../actors/observers/node_log.ts";
+import { traceFields } from "../actors/observers/trace_fields.ts";
 import type { PartitionRequest } from "../actors/partition/partition.ts";
 import type { PartitionFeed } from "../actors/partition/partition_feed.ts";
 import { outboxActor, outboxChannel, outboxConsumer } from "../actors/pipeline/outbox_actor.ts";
@@ -256,13 +257,18 @@ function reporter(sink: string, feed: PartitionFeed, { metrics, log, board }: De
 export function logReport(log: NodeLog, about: Readonly<Record<string, unknown>>, report: DeliveryReport): void {
   switch (report.kind) {
     case "retry":
-      log("warn", `trying again to ${report.what}: ${report.reason}`, { ...about, delayMs: report.delayMs });
+      log("warn", `trying again to ${report.what}: ${report.reason}`, {
+        ...about,
+        delayMs: report.delayMs,
+        ...traceFields(report.traceparents ?? []),
+      });
       return;
     case "dead_lettered":
       log("warn", "records were set aside", {
         ...about,
         count: report.letters.length,
         reason: report.letters[0]?.reason,
+        ...traceFields(report.traceparents ?? []),
       });
       return;
     case "trimmed":

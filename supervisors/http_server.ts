@@ -18,14 +18,27 @@ import {
 import type { Access, Grants } from "./access.ts";
 import type { SecurityConfiguration } from "./configuration_schema.ts";
 
+export interface HttpLimits {
+  /** From the connection, or the first byte of a further request, to the end of its headers; and for a TLS handshake. */
+  readonly headersWithinMs: number;
+  /** To the end of the request's body. */
+  readonly requestWithinMs: number;
+  readonly keepAliveMs: number;
+  /** Between looks at connections that are over a limit: they end this much later at most. */
+  readonly checkEveryMs: number;
+  readonly headerBytesMax: number;
+  readonly bodyBytesMax: number;
+}
+
 /** Limits of HTTP: a client that dribbles its request is cut off, and holds nobody else up. */
-export const HTTP_LIMITS = {
+export const HTTP_LIMITS: HttpLimits = {
   headersWithinMs: 10_000,
   requestWithinMs: 60_000,
   keepAliveMs: 65_000,
+  checkEveryMs: 1_000,
   headerBytesMax: 16_384,
   bodyBytesMax: 16_777_216,
-} as const;
+};
 
 declare module "fastify" {
   interface FastifyRequest {
@@ -46,6 +59,8 @@ export interface HttpServerOptions {
   readonly tls: SecurityConfiguration["tls"];
   readonly routes: readonly Routes[];
   readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+  /** Smaller ones, where a test is to see them reached. */
+  readonly limits?: Partial<HttpLimits>;
 }
 
 export interface HttpServer {
@@ -61,20 +76,32 @@ export interface HttpServer {
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   const { fastify } = await loadDriver("fastify");
   const tls = options.tls;
+  const limits: HttpLimits = { ...HTTP_LIMITS, ...options.limits };
   const common = {
     logger: false,
-    bodyLimit: HTTP_LIMITS.bodyBytesMax,
-    requestTimeout: HTTP_LIMITS.requestWithinMs,
-    keepAliveTimeout: HTTP_LIMITS.keepAliveMs,
+    bodyLimit: limits.bodyBytesMax,
+    requestTimeout: limits.requestWithinMs,
+    keepAliveTimeout: limits.keepAliveMs,
     forceCloseConnections: true,
     exposeHeadRoutes: true,
   } as const;
-  const http = { maxHeaderSize: HTTP_LIMITS.headerBytesMax, headersTimeout: HTTP_LIMITS.headersWithinMs };
+  const http = {
+    maxHeaderSize: limits.headerBytesMax,
+    headersTimeout: limits.headersWithinMs,
+    requestTimeout: limits.requestWithinMs,
+    // Node looks at its connections each 30 s only, unless told otherwise.
+    connectionsCheckingInterval: limits.checkEveryMs,
+  };
   const server = (tls === undefined
     ? fastify({ ...common, http })
     : fastify({
         ...common,
-        https: { ...http, cert: await readFile(tls.certificateFile), key: await readFile(tls.keyFile) },
+        https: {
+          ...http,
+          handshakeTimeout: limits.headersWithinMs,
+          cert: await readFile(tls.certificateFile),
+          key: await readFile(tls.keyFile),
+        },
       })) as unknown as FastifyInstance;
   server.setErrorHandler((error, _request, reply) => sendError(reply, error));
   server.setNotFoundHandler((request, reply) => {

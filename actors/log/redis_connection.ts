@@ -42,6 +42,9 @@ interface Client {
   destroy(): void;
 }
 
+/** Of the keys and their contents: redis_library.ts says what they are. */
+export const REDIS_FORMAT_VERSION = 1;
+
 const RECONNECT_MS_MAX = 1_000;
 const PROBE_EVERY_MS = 1_000;
 
@@ -231,6 +234,7 @@ export class RedisConnection {
     const policy = await this.setting("maxmemory-policy");
     if (policy !== "noeviction") throw misconfigured("its maxmemory-policy must be noeviction", policy);
     await this.#checkClusterId();
+    await this.#checkFormat();
     await this.#load();
     const reply = (await this.#call("probe", [`${this.prefix}probe`], [String(Date.now())])) as Buffer[];
     this.#identity = String(reply[1]);
@@ -253,6 +257,19 @@ export class RedisConnection {
     throw new UnavailableError(
       "STORE_LOST",
       `Cannot use the store as it must hold cluster id ${known}: current value is ${stored ?? "none"}`,
+    );
+  }
+
+  /** One number for all that lies under the prefix. A store without it is new, or of the first format. */
+  async #checkFormat(): Promise<void> {
+    const { writer } = this.#clients;
+    const key = `${this.prefix}format`;
+    await writer.sendCommand(["SET", key, String(REDIS_FORMAT_VERSION), "NX"]);
+    const version = Number(await writer.sendCommand(["GET", key]));
+    if (version === REDIS_FORMAT_VERSION) return;
+    throw new ConfigurationError(
+      "FORMAT_TOO_NEW",
+      `Cannot use the store as its format must be at most ${REDIS_FORMAT_VERSION}: current value is ${version}`,
     );
   }
 

@@ -3,7 +3,7 @@
  * under the owner's fence. What was written and not yet checkpointed is written again, so such a sink is at least once;
  * effectively once where it takes its key from the record (E15).
  */
-import { FencedError } from "../../protocols/errors.ts";
+import { ConfigurationError, FencedError } from "../../protocols/errors.ts";
 import { type Position, position } from "../../protocols/position.ts";
 import type { SinkBatch, SinkCheckpoint, SinkWriter, WriteOutcome } from "./sink.ts";
 
@@ -33,8 +33,15 @@ export function checkpointedWriter(writer: SinkWriter, checkpoint: SinkCheckpoin
 export const encodePosition = ({ epoch, offset }: Position): Uint8Array =>
   new TextEncoder().encode(JSON.stringify({ version: FORMAT_VERSION, epoch, offset }));
 
-function decodePosition(bytes: Uint8Array | undefined): Position | undefined {
+/** Throws `ConfigurationError` for what a newer release wrote. */
+export function decodePosition(bytes: Uint8Array | undefined): Position | undefined {
   if (bytes === undefined) return undefined;
-  const stored = JSON.parse(new TextDecoder().decode(bytes)) as { epoch: number; offset: number };
+  const stored = JSON.parse(new TextDecoder().decode(bytes)) as { version: number; epoch: number; offset: number };
+  if (stored.version !== FORMAT_VERSION) {
+    throw new ConfigurationError(
+      "FORMAT_TOO_NEW",
+      `Cannot read the position of a sink as its format must be at most ${FORMAT_VERSION}: current value is ${stored.version}`,
+    );
+  }
   return position(stored.epoch, stored.offset);
 }

@@ -54,6 +54,20 @@ export function toSinkBatch(state: DeliveryState, hand: Hand): SinkBatch {
   return traceparent === undefined ? batch : { ...batch, traceparent };
 }
 
+/** The trace contexts of what is in hand, each once; of the items that `letters` name, where it is given. */
+export function tracesInHand(
+  hand: Hand | undefined,
+  letters?: readonly DeadLetterDraft[],
+): { readonly traceparents?: readonly string[] } {
+  const named = letters === undefined ? undefined : new Set(letters.map(({ triple: [term, at] }) => `${term}/${at}`));
+  const traceparents = new Set<string>();
+  for (const { position, traceparent } of hand?.items ?? []) {
+    if (traceparent === undefined) continue;
+    if (named === undefined || named.has(`${position.epoch}/${position.offset}`)) traceparents.add(traceparent);
+  }
+  return traceparents.size === 0 ? {} : { traceparents: [...traceparents] };
+}
+
 export const describeHand = (hand: Hand): DeliveredBatch => ({
   end: hand.end,
   inputs: hand.items.length,

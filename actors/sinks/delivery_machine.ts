@@ -18,7 +18,7 @@
  */
 import { comparePositions, type Position } from "../../protocols/position.ts";
 import { compareSequences, type Sequence } from "../../protocols/sequence.ts";
-import { cutHand, describeHand, retryDelayMs, toSinkBatch, tripleKey } from "./delivery_batch.ts";
+import { cutHand, describeHand, retryDelayMs, toSinkBatch, tracesInHand, tripleKey } from "./delivery_batch.ts";
 import type {
   DeadLetterDraft,
   DeliveryEffect,
@@ -222,7 +222,8 @@ function onSetAside(state: DeliveryState, effects: Effects) {
   const letters = state.hand?.drafts ?? [];
   if (state.hand !== undefined) state.hand.drafts = [];
   for (const { triple } of letters) state.setAside.set(tripleKey(triple), triple);
-  effects.push({ kind: "report", report: { kind: "dead_lettered", letters } });
+  const report = { kind: "dead_lettered", letters, ...tracesInHand(state.hand, letters) } as const;
+  effects.push({ kind: "report", report });
 }
 
 function lingerLeftMs(state: DeliveryState, nowMs: number): number {

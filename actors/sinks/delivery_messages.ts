@@ -136,8 +136,19 @@ export type DeliveryEffect =
 export type DeliveryReport =
   | { readonly kind: "opened"; readonly position: Position | undefined }
   | { readonly kind: "delivered"; readonly batch: DeliveredBatch }
-  | { readonly kind: "retry"; readonly what: string; readonly reason: string; readonly delayMs: number }
-  | { readonly kind: "dead_lettered"; readonly letters: readonly DeadLetterDraft[] }
+  | {
+      readonly kind: "retry";
+      readonly what: string;
+      readonly reason: string;
+      readonly delayMs: number;
+      /** Of what is in hand meanwhile. */
+      readonly traceparents?: readonly string[];
+    }
+  | {
+      readonly kind: "dead_lettered";
+      readonly letters: readonly DeadLetterDraft[];
+      readonly traceparents?: readonly string[];
+    }
   | { readonly kind: "misplaced"; readonly from: Position | undefined; readonly to: Position | undefined }
   | { readonly kind: "trimmed"; readonly after: Offset | undefined; readonly firstOffset: Offset }
   /** `isAhead`: the sink holds records from `divergence` on that the log lost; its orphans unless it rewinds. */

@@ -1,5 +1,5 @@
 /** What follows a failure, a timer or a stop. Pure; part of the delivery machine, whose invariants it cites. */
-import { retryDelayMs } from "./delivery_batch.ts";
+import { retryDelayMs, tracesInHand } from "./delivery_batch.ts";
 import type { DeliveryEffect, DeliveryMessage, DeliveryState, Occupation } from "./delivery_messages.ts";
 
 type Effects = DeliveryEffect[];
@@ -52,7 +52,8 @@ export function wait(
   state.occupation = "waiting";
   state.retry = { then, timerId: state.timerId };
   const delayMs = retryDelayMs(state.limits, state.failures, afterMs, random);
-  effects.push({ kind: "report", report: { kind: "retry", what: then, reason, delayMs } });
+  const report = { kind: "retry", what: then, reason, delayMs, ...tracesInHand(state.hand) } as const;
+  effects.push({ kind: "report", report });
   effects.push({ kind: "timer", timerId: state.timerId, purpose: "retry", delayMs });
 }
 

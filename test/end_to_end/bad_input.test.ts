@@ -8,6 +8,7 @@ import { pack } from "msgpackr";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import WebSocket from "ws";
+import { SESSION_LIMITS } from "../../actors/ingest/session_state.ts";
 import { encodeFrame } from "../../protocols/codec.ts";
 import { encodeEvents } from "../../protocols/event_codec.ts";
 import {
@@ -80,6 +81,8 @@ function beginSteady(node: TestNode): Steady {
 const node = await runningNode(YAML);
 const steady = beginSteady(node);
 const silent = await RawClient.open(node.endpoint);
+const silentSinceMs = performance.now();
+const silentForMs = silent.closed.then(() => performance.now() - silentSinceMs);
 await steady.more(100);
 const memoryBefore = process.memoryUsage().rss;
 
@@ -372,6 +375,9 @@ test("an upgrade without a token is told so when it greets", async () => {
 test("a connection that never greets is told so and ended", async () => {
   assert.is(codeOf(await silent.next()), "HELLO_REQUIRED");
   assert.is(await silent.closed, 1008);
+  const afterMs = await silentForMs;
+  const limitMs = SESSION_LIMITS.helloWithinMs;
+  assert.ok(afterMs > limitMs - 100 && afterMs < limitMs + 5_000, `ended after ${afterMs} ms, its limit is ${limitMs}`);
 });
 
 test("through all of it the producer that behaves was acknowledged in time, and all of it is stored once", async () => {

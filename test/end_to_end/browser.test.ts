@@ -9,8 +9,8 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, type WirePosition } from "../../protocols/frames.ts";
 import { launchChromium, skipWithoutChromium } from "../support/chromium.ts";
+import { type MovableAddress, startMovableAddress } from "../support/movable_address.ts";
 import { eventually, runningNode, type TestNode } from "../support/running_node.ts";
-import { startTcpProxy, type TcpProxy } from "../support/tcp_proxy.ts";
 import type {} from "./browser_program.ts";
 
 skipWithoutChromium("the clients are checked");
@@ -27,7 +27,7 @@ interface Bounds {
 let site: Server;
 let origin: string;
 let node: TestNode;
-let wire: TcpProxy;
+let wire: MovableAddress;
 let browser: Browser;
 let bundle: string;
 
@@ -62,7 +62,7 @@ streams:
     schema: { type: object, properties: { n: { type: integer } } }
   small: { partitions: 1, durability: memory, retention: { size: 1KiB } }
 `);
-  wire = await startTcpProxy(node.port);
+  wire = await startMovableAddress(node.port);
   browser = await launchChromium();
 });
 

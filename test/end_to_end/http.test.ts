@@ -1,10 +1,7 @@
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { gzipSync } from "node:zlib";
 import { Packr } from "msgpackr";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { partitionOfKey } from "../../protocols/partitioner.ts";
 import { eventually, runningNode, type TestNode } from "../support/running_node.ts";
 
 const ORDERS = `
@@ -25,8 +22,6 @@ interface Answer {
   readonly headers: Headers;
   readonly body: {
     readonly code?: string;
-    readonly message?: string;
-    readonly refused?: readonly number[];
     readonly accepted?: number;
     readonly rejected?: readonly { readonly index: number; readonly code: string; readonly path: string }[];
   };
@@ -220,59 +215,6 @@ security:
   assert.is(await statusWith("r".repeat(32)), 403);
   assert.is(await statusWith("w".repeat(32)), 200);
   await node.end();
-});
-
-test("a partition that a lagging sink has filled is told at once as 429 with the sink's name, and takes events again later", async () => {
-  let isTaking = false;
-  const receiver = createServer((request, response) => {
-    request.resume().on("end", () => response.writeHead(isTaking ? 200 : 503).end());
-  });
-  await new Promise<void>((resolve) => receiver.listen(0, "127.0.0.1", resolve));
-  const { port } = receiver.address() as AddressInfo;
-  const node = await runningNode(`
-log: { type: memory }
-streams:
-  orders:
-    partitions: 4
-    key: /customer
-    durability: memory
-    retention: { size: 2000, onFull: refuse }
-sinks: { hook: { type: http, url: "http://127.0.0.1:${port}/", recordsPerRequest: 100 } }
-pipelines: { keep: { from: orders, to: [hook] } }
-`);
-  const one = { customer: "c1", amount: 0 };
-  let stored = 0;
-  const refusal = await eventually(async () => {
-    const startedAt = performance.now();
-    const answer = await post(node, JSON.stringify({ ...one, text: "x".repeat(500), amount: stored }));
-    if (answer.status === 200) stored += 1;
-    else assert.ok(performance.now() - startedAt < 5_000, "not after the 30 s that an answer may take");
-    return answer.status === 200 ? undefined : answer;
-  });
-  assert.is(`${refusal.status} ${refusal.body.code}`, "429 STORE_FULL");
-  assert.is(refusal.headers.get("retry-after"), "1");
-  assert.match(refusal.body.message ?? "", /sink\/hook has not read/);
-  // Another partition has room: of a request to both, what was taken and what was not is told.
-  const key = { "idempotency-key": "both" };
-  const full = partitionOfKey("c1", 4);
-  const elsewhere = ["c2", "c3", "c4", "c5"].find((customer) => partitionOfKey(customer, 4) !== full);
-  const both = JSON.stringify([one, { customer: elsewhere, amount: 1_000 }]);
-  const mixed = await eventually(async () => {
-    const answer = await post(node, both, key);
-    return answer.body.refused === undefined ? undefined : answer;
-  });
-  assert.is(mixed.status, 429);
-  assert.equal([mixed.body.accepted, mixed.body.refused], [1, [0]]);
-  isTaking = true;
-  const taken = await eventually(async () => {
-    const answer = await post(node, both, key);
-    return answer.status === 200 ? answer : undefined;
-  });
-  assert.is(taken.body.accepted, 2);
-  const inLog = (await eventually(async () => amounts(node))).filter((amount) => amount === 1_000);
-  assert.ok(inLog.length <= 1, "stored once, and delivered since");
-  await node.end();
-  await new Promise((resolve) => receiver.close(resolve));
 });
 
 test("an event over the limit is set aside alone", async () => {

@@ -24,9 +24,9 @@ import {
   type SinkHistory,
   type Told,
 } from "../support/checker.ts";
+import { type MovableAddress, startMovableAddress } from "../support/movable_address.ts";
 import { ask, type RedisServer, requireRedis, startRedis } from "../support/redis_server.ts";
 import { eventually, runningNode, type TestNode } from "../support/running_node.ts";
-import { startTcpProxy, type TcpProxy } from "../support/tcp_proxy.ts";
 
 requireRedis();
 
@@ -50,9 +50,9 @@ interface Parts {
   readonly first: RedisServer;
   readonly second: RedisServer;
   /** The node's way to Redis. */
-  readonly address: TcpProxy;
+  readonly address: MovableAddress;
   /** The replica's way to its master. */
-  readonly link: TcpProxy;
+  readonly link: MovableAddress;
   readonly node: TestNode;
 }
 
@@ -72,10 +72,10 @@ class Scene {
   static async start(durability: string): Promise<Scene> {
     const folder = await mkdtemp(join(tmpdir(), "headrace-failover-"));
     const first = await startRedis();
-    const link = await startTcpProxy(first.port);
+    const link = await startMovableAddress(first.port);
     const second = await startRedis({ replicaOf: link });
     await eventually(async () => ((await ask(first.port, "WAIT 1 1000\r\n")).startsWith(":1") ? true : undefined));
-    const address = await startTcpProxy(first.port);
+    const address = await startMovableAddress(first.port);
     const node = await runningNode(yaml(address.port, durability, folder));
     return new Scene({ folder, first, second, address, link, node });
   }

@@ -1,7 +1,7 @@
 /** A TCP address whose connections can be broken, and that can be led elsewhere or cut, as a virtual address of a failover is. */
 import { connect, createServer, type Socket } from "node:net";
 
-export interface TcpProxy {
+export interface MovableAddress {
   readonly port: number;
   /** New connections lead here; those that there are go on, or are cut first. */
   leadTo(port: number, options?: { readonly isCutting?: boolean }): void;
@@ -12,7 +12,7 @@ export interface TcpProxy {
   close(): Promise<void>;
 }
 
-export async function startTcpProxy(toPort: number): Promise<TcpProxy> {
+export async function startMovableAddress(toPort: number): Promise<MovableAddress> {
   let target: number | undefined = toPort;
   const open = new Set<Socket>();
   const incoming = new Set<Socket>();

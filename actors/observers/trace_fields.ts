@@ -1,0 +1,24 @@
+/** What a log line says of the traces that it speaks of. */
+
+/** Trace ids of one line: a line speaks of a batch, and a batch may join hundreds of traces. */
+const TRACE_IDS_MAX = 10;
+
+export interface TraceFields {
+  /** The only one. */
+  readonly traceId?: string;
+  /** Several, the first of them. */
+  readonly traceIds?: readonly string[];
+}
+
+/** The trace ids of W3C trace contexts (`<version>-<trace id>-<parent id>-<flags>`), each once. */
+export function traceFields(traceparents: readonly (string | undefined)[]): TraceFields {
+  const ids = new Set<string>();
+  for (const traceparent of traceparents) {
+    const traceId = /^[0-9a-f]{2}-([0-9a-f]{32})-/.exec(traceparent ?? "")?.[1];
+    if (traceId !== undefined) ids.add(traceId);
+    if (ids.size === TRACE_IDS_MAX) break;
+  }
+  const [traceId, another] = ids;
+  if (another !== undefined) return { traceIds: [...ids] };
+  return traceId === undefined ? {} : { traceId };
+}

@@ -1,0 +1,135 @@
+/**
+ * Stores of every format version so far, kept as they were written: what is written today is of the newest, byte for byte,
+ * and each is read as it was meant. A format changes by a new sample beside the old ones, never by changing one.
+ */
+import { readFile } from "node:fs/promises";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { EmbeddedLog } from "../../../actors/log/embedded_log.ts";
+import type { Log } from "../../../actors/log/log.ts";
+import { MemoryStore } from "../../../actors/log/memory_store.ts";
+import { connectRedisLog } from "../../../actors/log/redis_log.ts";
+import { dense, plain } from "../../conformance/log_batches.ts";
+import { readAll, rejection } from "../../conformance/log_suite.ts";
+import { ask, requireRedis, startRedis } from "../../support/redis_server.ts";
+import {
+  claimSample,
+  dumpRedis,
+  dumpStore,
+  fillRedis,
+  fillStore,
+  openSampleChain,
+  SAMPLE_EPOCH,
+  SAMPLE_PARTITION,
+  writeSampleLog,
+} from "./sample_log.ts";
+
+requireRedis();
+
+interface Sample {
+  readonly embedded: readonly [string, string][];
+  readonly redis: readonly string[][];
+}
+
+const SAMPLE_1 = JSON.parse(
+  await readFile(new URL("./samples/store_format_1.json", import.meta.url), "utf8"),
+) as Sample;
+const PREFIX = "s:";
+
+const embeddedOn = (store: MemoryStore): Log =>
+  new EmbeddedLog({ kind: "memory", store, nowMs: () => 1_000, checkTier: () => undefined });
+
+async function onRedis(run: (port: number, connect: () => Promise<Log>) => Promise<void>): Promise<void> {
+  const redis = await startRedis();
+  const opened: Log[] = [];
+  try {
+    await run(redis.port, async () => {
+      const log = await connectRedisLog({ url: redis.url, prefix: PREFIX });
+      opened.push(log);
+      return log;
+    });
+  } finally {
+    for (const log of opened) await log.close();
+    await redis.stop();
+  }
+}
+
+/** The sample's log means the same, whoever wrote it. */
+async function assertMeaning(log: Log): Promise<void> {
+  const names = async (channel: Parameters<typeof readAll>[2]) =>
+    (await readAll(log, SAMPLE_PARTITION, channel)).map(([, name]) => name);
+  assert.equal(await names("records"), ["sensor:0/0/0", "sensor:0/2/0", "http/key:0/0/0", "sensor:0/3/0"]);
+  assert.equal(await names("rejected"), ["dead:sensor:0/1/0"]);
+  assert.equal(await names("outbox/p"), ["p:0/0/0", "p:0/1/0"]);
+  assert.equal(await names("dead_letters/a"), ["sink/a/0:0/0/0"]);
+  const stale = await rejection(claimSample(log, 1, 2));
+  assert.is(stale.code, "STALE_GRANT");
+  const claim = await claimSample(log, SAMPLE_EPOCH);
+  assert.is(claim.ownership.epoch, SAMPLE_EPOCH + 11, "above both that were stored");
+  assert.equal(claim.channels.get("records")?.epochs, [
+    { epoch: SAMPLE_EPOCH, firstOffset: 0 },
+    { epoch: SAMPLE_EPOCH + 10, firstOffset: 3 },
+  ]);
+  assert.is(Buffer.from(claim.checkpoints.get("sink/a") ?? []).toString(), "at 2");
+  assert.equal(await openSampleChain(log, claim), { kind: "opened", lastSequence: plain(3), position: { line: 17 } });
+  const repeated = [
+    dense("sensor", 0, 3, { producerEpoch: 5 }),
+    dense("http/key", 0, 1),
+    dense("sensor", 4, 1, { producerEpoch: 5 }),
+  ];
+  const { outcomes } = await log.append(claim.ownership, { channel: "records", batches: repeated });
+  assert.equal(
+    outcomes.map(({ kind }) => kind),
+    ["duplicate", "duplicate", "written"],
+  );
+  assert.equal(outcomes[0]?.kind === "duplicate" && outcomes[0].verdicts, [
+    { sequence: plain(1), code: "SCHEMA_VIOLATION", path: "/1", reason: "because of sensor:0/1/0" },
+  ]);
+  assert.equal(await log.welcomeProducer("sensor", "instance-1", undefined, 1_000), {
+    kind: "welcomed",
+    producerEpoch: SAMPLE_EPOCH + 1,
+  });
+  assert.is((await log.readMetadata("schemas/orders"))?.version, 1);
+  assert.is(await log.expireChains(claim.ownership, 61_500), 2, "the one used since, and one silent for a minute");
+  assert.is(await log.expireChains(claim.ownership, 61_501), 1);
+}
+
+test("the embedded log writes format 1 today, byte for byte", async () => {
+  const store = new MemoryStore();
+  await writeSampleLog(embeddedOn(store));
+  assert.equal(dumpStore(store), SAMPLE_1.embedded);
+});
+
+test("an embedded log of format 1 is read as it was meant", async () => {
+  const store = new MemoryStore();
+  await fillStore(store, SAMPLE_1.embedded);
+  await assertMeaning(embeddedOn(store));
+});
+
+test("the log on Redis writes format 1 today, byte for byte", () =>
+  onRedis(async (port, connect) => {
+    await writeSampleLog(await connect());
+    assert.equal(await dumpRedis(port, PREFIX), SAMPLE_1.redis);
+  }));
+
+test("a Redis of format 1 is read as it was meant", () =>
+  onRedis(async (port, connect) => {
+    await fillRedis(port, SAMPLE_1.redis);
+    await assertMeaning(await connect());
+  }));
+
+test("a Redis of a newer format is refused, one that names none is of the first", () =>
+  onRedis(async (port, connect) => {
+    await fillRedis(
+      port,
+      SAMPLE_1.redis.filter(([, key]) => Buffer.from(key ?? "", "hex").toString() !== `${PREFIX}format`),
+    );
+    await (await connect()).probe();
+    assert.match(await ask(port, `GET ${PREFIX}format\r\n`), /\r\n1\r\n/);
+    await ask(port, `SET ${PREFIX}format 2\r\n`);
+    const error = await rejection(connect());
+    assert.equal([error.name, error.code], ["ConfigurationError", "FORMAT_TOO_NEW"]);
+    assert.match(error.message, /current value is 2/);
+  }));
+
+test.run();
