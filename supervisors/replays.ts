@@ -13,6 +13,7 @@ import type { Metrics } from "../actors/observers/metrics.ts";
 import type { NodeLog } from "../actors/observers/node_log.ts";
 import type { PartitionFeed } from "../actors/partition/partition_feed.ts";
 import type { Pipeline } from "../actors/pipeline/pipeline.ts";
+import type { DeliveryRange } from "../actors/sinks/delivery_actor.ts";
 import type { DeliveryReport } from "../actors/sinks/delivery_messages.ts";
 import type { Connect } from "../protocols/connection.ts";
 import { ConfigurationError, HeadraceError, RejectedError, UnavailableError } from "../protocols/errors.ts";
@@ -52,6 +53,8 @@ interface StoredReplay {
   readonly from: ReplayPlace;
   readonly sink?: string;
   readonly pipeline?: string;
+  /** Where it went when it was last begun. */
+  readonly sinks: readonly string[];
   readonly ranges: readonly StoredRange[];
   readonly state: ReplayState;
   readonly createdAtMs: number;
@@ -138,6 +141,7 @@ export class Replays {
       channel,
       from,
       ...target.names,
+      sinks: target.sinks,
       ranges: known === undefined ? wanted : extend(known.stored.ranges, wanted),
       state: "running",
       createdAtMs: known?.stored.createdAtMs ?? this.#parts.nowMs(),
@@ -337,23 +341,19 @@ const countsOf = ({ tasks, skippedLetters }: Replay): Counts => ({
 
 const offsetAfter = (at: Position | undefined): number => (at === undefined ? 0 : at.offset + 1);
 
-const lengthOf = ({ range }: ReplayTask): number => offsetAfter(range.last) - offsetAfter(range.after);
+const lengthOf = ({ after, last }: DeliveryRange): number => offsetAfter(last) - offsetAfter(after);
 
 function doneOf(task: ReplayTask): number {
-  if (task.isDone) return lengthOf(task);
-  return Math.min(lengthOf(task), Math.max(0, offsetAfter(task.position) - offsetAfter(task.range.after)));
+  const { isDone, range, position } = task;
+  if (isDone) return lengthOf(range);
+  return Math.min(lengthOf(range), Math.max(0, offsetAfter(position) - offsetAfter(range.after)));
 }
 
 function describe(replay: Replay): ReplayDescription {
   const { stored, tasks, refusal } = replay;
   const { version: _version, ranges, counts, ...about } = stored;
-  const records =
-    tasks.length > 0
-      ? tasks.reduce((sum, task) => sum + lengthOf(task), 0)
-      : ranges.reduce(
-          (sum, { after, last }) => sum + (last === null ? 0 : offsetAfter(last) - offsetAfter(after ?? undefined)),
-          0,
-        );
+  const ofAll = ranges.map(({ after, last }) => (last === null ? 0 : lengthOf({ after: after ?? undefined, last })));
+  const records = ofAll.reduce((sum, one) => sum + one, 0) * stored.sinks.length;
   const waiting = tasks.flatMap(({ partition, sink, reason }) =>
     reason === undefined ? [] : [{ partition, sink, reason }],
   );

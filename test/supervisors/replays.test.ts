@@ -4,7 +4,7 @@ import { createMemoryLog } from "../../actors/log/memory_log.ts";
 import { type ReplayParts, Replays } from "../../supervisors/replays.ts";
 
 /** A replay as version 1 stores it. */
-const SAMPLE = `{"version":1,"name":"monday","stream":"orders","channel":"records","from":{"offset":10},"sink":"out",
+const SAMPLE = `{"version":1,"name":"monday","stream":"orders","channel":"records","from":{"offset":10},"sink":"out","sinks":["out"],
 "ranges":[{"partition":0,"after":{"epoch":3,"offset":9},"last":{"epoch":4,"offset":29}},{"partition":1,"after":null,"last":null}],
 "state":"done","createdAtMs":1764000000000,"counts":{"deliveredRecords":19,"deadLetters":1,"skippedLetters":0}}`;
 
