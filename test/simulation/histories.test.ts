@@ -47,7 +47,7 @@ test("E2: a batch whose ack was lost with the connection is sent again and is in
   play(async (scene) => {
     const sender = scene.sender("sensor");
     scene.atNext("after append", (node) => {
-      for (const link of scene.network.linksTo(node)) if (link.client === "sensor") link.cut();
+      for (const link of scene.network.linksTo(node)) if (link.client === "sensor") link.cut(0);
     });
     send(sender, 5);
     await scene.until(allTold(scene), "the sender is told");

@@ -96,11 +96,9 @@ export class Scene {
 
   /** Lets things happen until something has; says what never did. */
   async until(hasHappened: () => boolean, what: string): Promise<void> {
-    for (let step = 0; step < STEPS_MAX; step += 1) {
-      if (hasHappened()) return;
-      await this.world.step();
-    }
-    throw new Error(`it never came about that ${what}`);
+    const stepsMax = this.world.steps + STEPS_MAX;
+    await this.world.run(() => hasHappened() || this.world.steps >= stepsMax);
+    if (!hasHappened()) throw new Error(`it never came about that ${what}`);
   }
 
   /** Lets virtual time pass. */

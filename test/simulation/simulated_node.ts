@@ -52,13 +52,14 @@ function riskOf(what: string): { readonly fails: number; readonly dies: number }
   return SELDOM.has(what) ? { fails: 0.006, dies: 0.003 } : { fails: 0.006, dies: 0.0004 };
 }
 
-const VERY_SELDOM = new Set(["declare lost", "trim", "sink rewind", "expire chains", "seek", "read metadata"]);
+const VERY_SELDOM = new Set(["declare lost", "trim", "sink rewind", "expire chains", "seek"]);
 const SELDOM = new Set([
   "claim",
   "welcome",
   "append dead letters",
   "open chain of a sink",
   "open chain",
+  "read metadata",
   "write metadata",
   "sink open",
   "sink position",
@@ -143,11 +144,11 @@ export class SimulatedNode implements OutsideCalls {
       start: "earliest",
       limits: {
         ...DELIVERY_LIMITS,
-        recordsMax: 1 + world.random.below(12),
+        recordsMax: world.random.chance(0.15) ? 1 : 4 + world.random.below(16),
         readAheadBytesMax: 2_000,
         rejectTriesMax: 2,
         retryMaxMs: 2_000,
-        lingerMs: world.random.chance(0.3) ? 5 : 0,
+        lingerMs: world.random.chance(0.4) ? 8 : 0,
       },
       eventBytes,
       prepare: (batch, after) =>
@@ -169,7 +170,7 @@ export class SimulatedNode implements OutsideCalls {
       observe: (report: DeliveryReport) => {
         world.count(`delivery: ${report.kind}`);
         if (report.kind === "truncated" && report.isAhead) world.count("delivery: ahead of a truncation");
-        if (report.kind !== "delivered") {
+        if (world.isTraced && report.kind !== "delivered") {
           world.say(`node ${this.number} ${sink.name}/${feed.partition.partition} ${JSON.stringify(report)}`);
         }
         progress(report);
@@ -220,7 +221,8 @@ export class SimulatedNode implements OutsideCalls {
   ): Promise<Value> {
     const { world } = this;
     return new Promise((resolve, reject) => {
-      if (what.startsWith("sink") || what === "read") world.say(`node ${this.number} calls ${what} ${lane ?? ""}`);
+      if (world.isTraced && (what.startsWith("sink") || what === "read"))
+        world.say(`node ${this.number} calls ${what} ${lane ?? ""}`);
       const answer = (act: () => void) => world.after(this.#delayMs(what), () => this.kernel.whenAwake(act));
       const arrive = async () => {
         if (!this.isAlive && !this.#arrivesAfterDeath(what)) return;
@@ -254,14 +256,15 @@ export class SimulatedNode implements OutsideCalls {
 
   #delayMs(what: string): number {
     const { world } = this;
-    if (what.startsWith("sink")) {
+    const isSink = what.startsWith("sink");
+    if (isSink) {
       // A rewind that takes place after its deadline undoes what was written since: the contract of sinks forbids it no more
       // than it lets a sink find out, so none is late here.
       const mayBeLate = what !== "sink rewind";
       if (mayBeLate && world.fault("a sink does not answer in time", 0.002)) return 31_000 + world.random.below(10_000);
       if (world.fault("a sink is slow", 0.01)) return world.random.below(3_000);
     } else if (world.fault("the store is slow", 0.003)) return world.random.below(2_000);
-    return world.random.next() * 4;
+    return world.random.next() * (isSink ? 10 : 8);
   }
 
   #arrivesAfterDeath(what: string): boolean {

@@ -94,7 +94,8 @@ export class SinkModel {
     }
     const rejected = batch.records.flatMap((record, at) => {
       const name = `${key(record.position)}/${record.index}`;
-      if (record.event.kind !== "poison" || !(stored.refused.has(name) || world.random.chance(0.8))) return [];
+      const isRefused = stored.refused.has(name) || !world.isChaos || world.random.chance(0.8);
+      if (record.event.kind !== "poison" || !isRefused) return [];
       stored.refused.add(name);
       return [{ at, code: "SINK_REJECTED", reason: "poison" }];
     });
