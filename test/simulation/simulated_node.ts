@@ -10,12 +10,18 @@ import type { ActorDefinition, ActorReference } from "../../actors/kernel/actor.
 import type { Log } from "../../actors/log/log.ts";
 import type { PartitionRequest, Retention } from "../../actors/partition/partition.ts";
 import type { PartitionFeed } from "../../actors/partition/partition_feed.ts";
+import { outboxActor, outboxChannel } from "../../actors/pipeline/outbox_actor.ts";
+import type { OutboxReport } from "../../actors/pipeline/outbox_machine.ts";
+import type { OutboxRecord } from "../../actors/pipeline/outbox_record.ts";
+import type { Pipeline } from "../../actors/pipeline/pipeline.ts";
 import { deliveryActor } from "../../actors/sinks/delivery_actor.ts";
 import { DELIVERY_LIMITS, type DeliveryReport } from "../../actors/sinks/delivery_messages.ts";
 import { deliveryProgress } from "../../actors/sinks/delivery_progress.ts";
-import { prepareItems } from "../../actors/sinks/prepare_items.ts";
+import { prepareItems, type RecordSteps } from "../../actors/sinks/prepare_items.ts";
+import type { SinkDefinition } from "../../actors/sinks/sink.ts";
 import { sourceActor } from "../../actors/sources/source_actor.ts";
 import { UnavailableError } from "../../protocols/errors.ts";
+import type { Event } from "../../protocols/event.ts";
 import { decodeTrustedEvents, encodeEvents } from "../../protocols/event_codec.ts";
 import { WIRE_DEFAULTS } from "../../protocols/frames.ts";
 import { type PartitionPlan, streamSupervisor } from "../../supervisors/partition_supervisor.ts";
@@ -23,15 +29,22 @@ import { NodeDirectory } from "../../supervisors/stream_directory.ts";
 import type { OutsideCalls } from "./outside_calls.ts";
 import { SimulatedKernel } from "./simulated_kernel.ts";
 import { simulatedLog, type WrapLog } from "./simulated_log.ts";
-import type { SinkModel } from "./simulated_sink.ts";
 import type { ReplayableFile } from "./simulated_source.ts";
 import { type SimulatedStore, STREAM } from "./simulated_store.ts";
 import type { World } from "./world.ts";
 
+/** A sink outside the node. */
+export interface NodeSink {
+  readonly name: string;
+  definition(node: OutsideCalls, store: SimulatedStore): SinkDefinition<unknown>;
+}
+
 export interface NodeParts {
   readonly world: World;
   readonly store: SimulatedStore;
-  readonly sinks: readonly SinkModel[];
+  readonly sinks: readonly NodeSink[];
+  /** Computes once what all sinks read (E13); without one they read the records themselves. */
+  readonly pipeline?: Pipeline | undefined;
   readonly file: ReplayableFile;
   readonly inspect: Inspect;
   readonly retention: Retention;
@@ -45,6 +58,17 @@ export interface NodeParts {
   /** Called before and after each thing that a node does to the world (`before append`): a script may kill it there. */
   onPoint?(node: SimulatedNode, point: string): void;
 }
+
+/** The steps of a pipeline that runs once for each sink. */
+const runSteps: RecordSteps = (event) =>
+  event.kind === "failing"
+    ? { kind: "failed", code: "STEP_FAILED", path: "", reason: "bad" }
+    : { kind: "outputs", events: event.kind === "filtered" ? [] : [event] };
+
+const readOutbox: RecordSteps = (record) => {
+  const stored = record as OutboxRecord;
+  return "failed" in stored ? { kind: "failed", ...stored.failed } : { kind: "outputs", events: [stored.event] };
+};
 
 /** How often an operation fails on either side, and how often the node dies there: the seldomer it is made, the oftener. */
 function riskOf(what: string): { readonly fails: number; readonly dies: number } {
@@ -110,7 +134,7 @@ export class SimulatedNode implements OutsideCalls {
   }
 
   #plans(): readonly PartitionPlan[] {
-    const { store, sinks, retention } = this.#parts;
+    const { store, sinks, pipeline, retention } = this.#parts;
     return store.partitions.map((partition) => ({
       owner: {
         partition,
@@ -120,14 +144,25 @@ export class SimulatedNode implements OutsideCalls {
         retention,
         expectedConsumers: sinks.map(({ name }) => `sink/${name}`),
       },
-      deliveries: (feed, owner) => sinks.map((sink) => this.#delivery(sink, feed, owner)),
+      deliveries: (feed, owner) => [
+        ...(pipeline === undefined ? [] : [this.#outbox(pipeline, feed)]),
+        ...sinks.map((sink) => this.#delivery(sink, feed, owner)),
+      ],
     }));
   }
 
+  #outbox(pipeline: Pipeline, feed: PartitionFeed): ActorDefinition<never> {
+    const observe = ({ kind }: OutboxReport) => this.world.count(`outbox: ${kind}`);
+    const timeOf = (_event: Event, appendedAtMs: number) => appendedAtMs;
+    return outboxActor({ pipeline, feed, timeOf, observe }) as ActorDefinition<never>;
+  }
+
   /** As `supervisors/delivery_plans.ts` wires it. */
-  #delivery(sink: SinkModel, feed: PartitionFeed, owner: ActorReference<PartitionRequest>): ActorDefinition<never> {
+  #delivery(sink: NodeSink, feed: PartitionFeed, owner: ActorReference<PartitionRequest>): ActorDefinition<never> {
     const { world } = this;
-    const progress = deliveryProgress(`sink/${sink.name}`, feed, owner);
+    const { pipeline } = this.#parts;
+    const input = pipeline === undefined ? "records" : outboxChannel(pipeline.name);
+    const progress = deliveryProgress(`sink/${sink.name}`, feed, owner, input);
     const eventBytes = {
       decode: decodeTrustedEvents,
       encode: (events: readonly unknown[]) => encodeEvents(events, { asRecords: false }),
@@ -138,7 +173,7 @@ export class SimulatedNode implements OutsideCalls {
       sinkOptions: {},
       folder: "",
       feed,
-      input: "records",
+      input,
       connect: () =>
         Promise.reject(new UnavailableError("CONNECTION_LOST", "Cannot connect as the simulated sinks must not")),
       start: "earliest",
@@ -156,10 +191,7 @@ export class SimulatedNode implements OutsideCalls {
           {
             partition: feed.partition,
             decode: decodeTrustedEvents,
-            run: (event) =>
-              event.kind === "failing"
-                ? { kind: "failed", code: "STEP_FAILED", path: "", reason: "bad" }
-                : { kind: "outputs", events: event.kind === "filtered" ? [] : [event] },
+            run: pipeline === undefined ? runSteps : readOutbox,
             timeOf: (_event, appendedAtMs) => appendedAtMs,
           },
           batch,
