@@ -11,7 +11,7 @@ import type { WrapLog } from "./simulated_log.ts";
 import type { Plant } from "./simulation.ts";
 
 /** A log in which one method is another. Methods of the true one keep their receiver. */
-const replacing =
+export const replacing =
   (replace: (log: Log, isChaos: () => boolean) => Partial<Log>): WrapLog =>
   (log, node) => {
     const replaced = replace(log, () => node.world.isChaos);

@@ -6,7 +6,8 @@
  */
 import { parseArgs } from "node:util";
 import { EXPECTED } from "./expected.ts";
-import { type Outcome, simulate } from "./simulation.ts";
+import { runSeeds, type SeedOutcome } from "./seed_pool.ts";
+import { simulate } from "./simulation.ts";
 
 const { values } = parseArgs({
   options: {
@@ -17,7 +18,7 @@ const { values } = parseArgs({
   },
 });
 
-function describe(outcome: Outcome): void {
+function describe(outcome: Pick<SeedOutcome, "seed" | "problems" | "steps" | "faults">): void {
   console.log(`seed ${outcome.seed}: ${outcome.steps} steps, ${outcome.faults} faults`);
   for (const problem of outcome.problems) console.log(`  ${problem}`);
 }
@@ -34,22 +35,20 @@ async function runMany(first: number, count: number): Promise<void> {
   const totals = new Map<string, number>();
   let steps = 0;
   let failed = 0;
-  for (let seed = first; seed < first + count; seed += 1) {
-    const outcome = await simulate(seed);
+  const cpuMs = await runSeeds(first, count, (outcome) => {
     steps += outcome.steps;
     for (const [what, times] of outcome.counts) totals.set(what, (totals.get(what) ?? 0) + times);
-    if (outcome.problems.length === 0) continue;
+    if (outcome.problems.length === 0) return;
     failed += 1;
     describe(outcome);
-    console.log(`  replay: node --import tsx scripts/simulate.ts --seed ${seed} --trace`);
-  }
+    console.log(`  replay: node --import tsx scripts/simulate.ts --seed ${outcome.seed} --trace`);
+  });
   for (const [what, times] of [...totals].sort()) console.log(`${String(times).padStart(10)}  ${what}`);
   const never = EXPECTED.filter((what) => !totals.has(what));
   for (const what of never) console.log(`never occurred: ${what}`);
   const tookS = (performance.now() - startedAt) / 1_000;
-  console.log(
-    `${count} seeds, ${steps} steps, ${tookS.toFixed(1)} s, ${failed} failed, ${never.length} never occurred`,
-  );
+  const took = `${tookS.toFixed(1)} s (${(cpuMs / 1_000).toFixed(1)} s of cpu)`;
+  console.log(`${count} seeds, ${steps} steps, ${took}, ${failed} failed, ${never.length} never occurred`);
   process.exitCode = failed + never.length > 0 ? 1 : 0;
 }
 

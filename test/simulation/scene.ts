@@ -3,9 +3,13 @@
  * does. The same parts as `simulation.ts`, for the histories of the design one by one.
  */
 
+import type { Inspect } from "../../actors/ingest/session.ts";
+import type { Pipeline } from "../../actors/pipeline/pipeline.ts";
 import { Producer, type ProducerOptions } from "../../protocols/producer.ts";
 import type { Observation, SentEvent, Told } from "../support/checker.ts";
 import { Reader, Sender } from "./simulated_clients.ts";
+import { Endpoint } from "./simulated_endpoint.ts";
+import type { WrapLog } from "./simulated_log.ts";
 import { SimulatedNetwork } from "./simulated_network.ts";
 import { type NodeParts, SimulatedNode } from "./simulated_node.ts";
 import { SinkModel } from "./simulated_sink.ts";
@@ -26,27 +30,35 @@ export class Scene {
   readonly points: string[] = [];
   /** What the script does at a point; undone by the script. */
   onPoint: (node: SimulatedNode, point: string) => void = () => {};
+  /** The idempotent sink that stands in place of the others where the setting has one. */
+  readonly endpoint: Endpoint;
+  /** What the next node runs; none: each sink runs the steps itself. */
+  pipeline: Pipeline | undefined;
   node: SimulatedNode;
   readonly #parts: NodeParts;
   #nodes = 0;
 
-  constructor(world: World, parts: Pick<NodeParts, "inspect">, tier: "fsync" | "everysec") {
+  constructor(world: World, inspect: Inspect, setting: Setting) {
+    const { tier = "fsync", pipeline, endpoint } = setting;
     world.isChaos = false;
+    this.endpoint = endpoint ?? new Endpoint();
+    this.pipeline = pipeline;
     this.world = world;
     this.store = new SimulatedStore(world, tier, 1);
     this.network = new SimulatedNetwork(world);
     const shared: never[] = [];
     this.sinks = SINKS.map((name, at) => new SinkModel(name, at === 0, {}, shared));
+    for (const sink of this.sinks) sink.readsOutbox = pipeline !== undefined;
     this.#parts = {
-      ...parts,
       world,
+      inspect,
       store: this.store,
-      sinks: this.sinks,
+      sinks: endpoint === undefined ? this.sinks : [endpoint],
       file: new ReplayableFile(),
       retention: { bytesMax: 1e9, ageMaxMs: 7 * 86_400_000, onFull: "refuse" },
       creditBytes: 1_000_000,
       isStoreRemote: true,
-      wrapLog: (log) => log,
+      wrapLog: setting.wrapLog ?? ((log) => log),
       wrapNodeLog: (log) => log,
       onDeath: (node) => {
         for (const link of this.network.linksTo(node)) link.cut();
@@ -62,7 +74,7 @@ export class Scene {
 
   startNode(): SimulatedNode {
     this.#nodes += 1;
-    this.node = new SimulatedNode(this.#parts, this.#nodes);
+    this.node = new SimulatedNode({ ...this.#parts, pipeline: this.pipeline }, this.#nodes);
     this.network.front = this.node;
     return this.node;
   }
@@ -96,11 +108,9 @@ export class Scene {
 
   /** Lets things happen until something has; says what never did. */
   async until(hasHappened: () => boolean, what: string): Promise<void> {
-    for (let step = 0; step < STEPS_MAX; step += 1) {
-      if (hasHappened()) return;
-      await this.world.step();
-    }
-    throw new Error(`it never came about that ${what}`);
+    const stepsMax = this.world.steps + STEPS_MAX;
+    await this.world.run(() => hasHappened() || this.world.steps >= stepsMax);
+    if (!hasHappened()) throw new Error(`it never came about that ${what}`);
   }
 
   /** Lets virtual time pass. */
@@ -145,13 +155,18 @@ export class Scene {
   }
 }
 
+/** What is not as in most scenes. */
+export interface Setting {
+  readonly tier?: "fsync" | "everysec";
+  readonly pipeline?: Pipeline;
+  readonly endpoint?: Endpoint;
+  readonly wrapLog?: WrapLog;
+}
+
 /** Plays a script; fails on whatever the world found wrong as well. */
-export async function play(
-  script: (scene: Scene) => Promise<void>,
-  tier: "fsync" | "everysec" = "fsync",
-): Promise<void> {
+export async function play(script: (scene: Scene) => Promise<void>, setting: Setting = {}): Promise<void> {
   const world = new World(1);
   const inspect = await inspector();
-  await inPlaceOfGlobals(world, async () => script(new Scene(world, { inspect }, tier)));
+  await inPlaceOfGlobals(world, async () => script(new Scene(world, inspect, setting)));
   if (world.problems.length > 0) throw new Error(world.problems.join("\n"));
 }

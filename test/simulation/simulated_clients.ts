@@ -24,11 +24,14 @@ export interface Ledgers {
   readonly forgetsInDoubt: boolean;
 }
 
-const EVENT_KINDS = ["plain", "plain", "plain", "plain", "plain", "filtered", "failing", "poison", "invalid"] as const;
+const SPECIAL_KINDS = ["filtered", "failing", "poison", "invalid"] as const;
+/** Each special event costs a step, a letter or a verdict: enough of them, and no more. */
+const SPECIAL_SHARE = 0.16;
 
 /** An event whose id names its kind; an invalid one breaks its schema. */
 export function makeEvent(world: World, name: string, isPlain = false): { readonly id: string; readonly kind: string } {
-  const kind = isPlain ? "plain" : EVENT_KINDS[world.random.below(EVENT_KINDS.length)]!;
+  const isSpecial = !isPlain && world.random.chance(SPECIAL_SHARE);
+  const kind = isSpecial ? SPECIAL_KINDS[world.random.below(SPECIAL_KINDS.length)]! : "plain";
   const event = { id: `${name}:${kind}`, kind, n: kind === "invalid" ? "not a number" : 1 };
   return event;
 }
@@ -148,7 +151,7 @@ export class Sender {
       if (life !== this.#life) return;
       this.#open -= 1;
       this.#buffer = this.#buffer.filter((one) => one !== kept);
-      this.#world.say(`${this.name} is told ${told} of ${id}`);
+      if (this.#world.isTraced) this.#world.say(`${this.name} is told ${told} of ${id}`);
       if (told === "acked" && kindOf(id) === "invalid" && store.forgotVerdicts.has(partition)) {
         // E4 holds for as long as the dead letters are kept.
         this.#world.count("a verdict was told too late, its dead letter gone");
@@ -257,11 +260,9 @@ export class Reader {
     void this.#read(store).catch((error: unknown) => world.problem(`the reader ended: ${String(error)}`));
   }
 
-  get nextOffset(): readonly number[] {
-    return this.observations.map((list) => {
-      const last = list.at(-1);
-      return last === undefined ? 0 : last.kind === "record" ? last.offset + 1 : last.offset;
-    });
+  nextOffset(partition: number): number {
+    const last = this.observations[partition]?.at(-1);
+    return last === undefined ? 0 : last.kind === "record" ? last.offset + 1 : last.offset;
   }
 
   async #read(store: SimulatedStore): Promise<void> {

@@ -8,6 +8,8 @@ import { HeadraceError, InvariantError } from "../../protocols/errors.ts";
 import type { World } from "./world.ts";
 
 const RESTART_MS = 50;
+/** As the kernel has it. */
+const TURN_MESSAGES_MAX = 4_096;
 
 export class SimulatedKernel {
   readonly world: World;
@@ -136,17 +138,25 @@ export class Cell<Message> {
     if (this.#control.length + this.#data.length === 0) return;
     this.#isScheduled = true;
     const { world } = this.#kernel;
-    world.after(world.random.chance(0.8) ? 0.01 : world.random.next() * 3, () =>
-      this.#kernel.whenAwake(() => this.#handle()),
+    world.after(world.random.chance(0.6) ? 0.01 : world.random.next() * 8, () =>
+      this.#kernel.whenAwake(() => this.#turn()),
     );
   }
 
-  #handle(): void {
+  /** One turn: as many messages as the kernel's own turn may handle, or some of those that wait. */
+  #turn(): void {
     this.#isScheduled = false;
-    const actor = this.#actor;
-    if (actor === undefined) return;
+    const { random } = this.#kernel.world;
+    let left = random.chance(0.7) ? TURN_MESSAGES_MAX : 1;
+    for (; left > 0 && !this.#isBusy && this.#kernel.isAlive; left -= 1) {
+      if (this.#actor === undefined || !this.#handleNext(this.#actor)) break;
+    }
+    this.#schedule();
+  }
+
+  #handleNext(actor: Actor<Message>): boolean {
     const message = this.#control.length > 0 ? this.#control.shift() : this.#data.shift();
-    if (message === undefined) return;
+    if (message === undefined) return false;
     if (this.#kernel.world.isTraced) this.#kernel.world.say(`  ${this.path} hears ${kindOf(message)}`);
     try {
       const handling = actor.receive(message);
@@ -164,7 +174,7 @@ export class Cell<Message> {
     } catch (error) {
       this.#crashed(error);
     }
-    this.#schedule();
+    return true;
   }
 
   /** What the store or another node did is for a supervisor to mend; anything else is a fault of the product. */

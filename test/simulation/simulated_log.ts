@@ -47,7 +47,7 @@ export function simulatedLog(store: SimulatedStore, node: OutsideCalls, wrapInne
     append: (ownership, request) => {
       let losses = 0;
       return call(
-        request.channel === "records" ? "append" : "append dead letters",
+        APPENDS[request.channel.split("/")[0]!] ?? "append",
         ownership.partition,
         async () => {
           losses = store.losses;
@@ -108,6 +108,13 @@ export function simulatedLog(store: SimulatedStore, node: OutsideCalls, wrapInne
     close: async () => {},
   };
 }
+
+/** What an append is called, by the kind of its channel. */
+const APPENDS: Readonly<Record<string, string>> = {
+  records: "append",
+  dead_letters: "append dead letters",
+  outbox: "append outputs",
+};
 
 const storeError = (): Error =>
   new UnavailableError("STORE_UNAVAILABLE", "Cannot tell what became of the call as the store did not answer");

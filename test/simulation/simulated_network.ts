@@ -62,8 +62,8 @@ export class Link implements Connection {
   readonly #session: ActorReference<SessionInput>;
   #isOpenToClient = true;
   #isOpenToNode = true;
-  #toNodeMs = 0;
-  #toClientMs = 0;
+  readonly #toNode: Direction<ClientFrame>;
+  readonly #toClient: Direction<NodeFrame>;
   /** Appends on their way or not answered, for the check of credit (E19). */
   #underWayBytes = 0;
   #creditBytes = 0;
@@ -74,8 +74,11 @@ export class Link implements Connection {
     this.node = node;
     this.client = client;
     this.#events = events;
+    const { world } = network;
+    this.#toNode = new Direction(world, (frame, wireBytes) => this.#arriveAtNode(frame, wireBytes));
+    this.#toClient = new Direction(world, (frame, wireBytes) => this.#arriveAtClient(frame, wireBytes));
     const peer = {
-      send: (frame: NodeFrame) => this.#toClient(frame),
+      send: (frame: NodeFrame) => this.#answer(frame),
       close: () => this.#close(),
     };
     this.#session = node.openSession(peer, () => this.#close());
@@ -84,15 +87,15 @@ export class Link implements Connection {
   send(frame: ClientFrame): number {
     const wireBytes = FRAME_BYTES + (frame.type === "append" ? frame.events.byteLength : 0);
     if (frame.type === "append") this.#countAppend(wireBytes);
-    const { world } = this.#network;
     this.#say(">", frame);
-    this.#toNodeMs = Math.max(this.#toNodeMs, world.trueMs + this.#delayMs());
-    world.at(this.#toNodeMs, () => {
-      if (!this.#isOpenToNode || !this.node.isAlive) return;
-      if (!this.#isOpenToClient) world.count("a frame arrived on a connection given up");
-      void this.#session.send({ type: "frame", frame, wireBytes }, wireBytes);
-    });
+    this.#toNode.send(frame, wireBytes);
     return wireBytes;
+  }
+
+  #arriveAtNode(frame: ClientFrame, wireBytes: number): void {
+    if (!this.#isOpenToNode || !this.node.isAlive) return;
+    if (!this.#isOpenToClient) this.#network.world.count("a frame arrived on a connection given up");
+    void this.#session.send({ type: "frame", frame, wireBytes }, wireBytes);
   }
 
   /** P7: what is under way never exceeds the credit by more than one append. */
@@ -105,22 +108,22 @@ export class Link implements Connection {
     );
   }
 
-  #toClient(frame: NodeFrame): number {
-    const { world } = this.#network;
-    this.#toClientMs = Math.max(this.#toClientMs, world.trueMs + this.#delayMs());
+  #answer(frame: NodeFrame): number {
     const wireBytes =
       frame.type === "records"
         ? frame.batches.reduce((sum, { events }) => sum + events.byteLength, FRAME_BYTES)
         : FRAME_BYTES;
     this.#say("<", frame);
-    world.count(`frame: ${frame.type === "error" ? `error ${frame.code}` : frame.type}`);
-    world.at(this.#toClientMs, () => {
-      if (!this.#isOpenToClient) return;
-      if (frame.type === "welcome") this.#creditBytes = frame.creditBytes;
-      if ("creditBytes" in frame && frame.type !== "welcome") this.#underWayBytes -= frame.creditBytes ?? 0;
-      this.#events.onFrame(frame, wireBytes);
-    });
+    this.#network.world.count(frame.type === "error" ? `frame: error ${frame.code}` : `frame: ${frame.type}`);
+    this.#toClient.send(frame, wireBytes);
     return wireBytes;
+  }
+
+  #arriveAtClient(frame: NodeFrame, wireBytes: number): void {
+    if (!this.#isOpenToClient) return;
+    if (frame.type === "welcome") this.#creditBytes = frame.creditBytes;
+    if ("creditBytes" in frame && frame.type !== "welcome") this.#underWayBytes -= frame.creditBytes ?? 0;
+    this.#events.onFrame(frame, wireBytes);
   }
 
   #say(way: string, frame: ClientFrame | NodeFrame): void {
@@ -134,19 +137,26 @@ export class Link implements Connection {
   close(): void {
     if (!this.#isOpenToClient) return;
     this.#isOpenToClient = false;
-    this.#tellNode(this.#delayMs());
+    this.#tellNode(latencyMs(this.#network.world));
   }
 
   /** The session ended: what it sent still arrives. */
   #close(): void {
     this.#isOpenToNode = false;
-    this.#tellClient(Math.max(0, this.#toClientMs - this.#network.world.trueMs) + this.#delayMs());
+    const { world } = this.#network;
+    this.#tellClient(Math.max(0, this.#toClient.arrivesAtMs - world.trueMs) + latencyMs(world));
   }
 
-  cut(): void {
+  /** Each side hears of it in its own time; the client, at once half the time, with its frames still under way. */
+  cut(clientHearsInMs = this.#drawHearsInMs()): void {
     const { random } = this.#network.world;
-    this.#tellClient(random.next() * 20);
+    this.#tellClient(clientHearsInMs);
     this.#tellNode(random.next() * (random.chance(0.5) ? 5 : 5_000));
+  }
+
+  #drawHearsInMs(): number {
+    const { random } = this.#network.world;
+    return random.chance(0.5) ? 0 : random.next() * 20;
   }
 
   #tellClient(delayMs: number): void {
@@ -166,10 +176,45 @@ export class Link implements Connection {
       if (this.node.isAlive) this.#session.tell({ type: "disconnected" });
     });
   }
+}
 
-  #delayMs(): number {
-    const { world } = this.#network;
-    if (world.fault("the network is slow", 0.002)) return world.random.below(3_000);
-    return world.random.next() * 3;
+interface Segment<Frame> {
+  readonly frame: Frame;
+  readonly wireBytes: number;
+}
+
+/** One direction of a connection: frames in order, often several in one go. */
+class Direction<Frame> {
+  arrivesAtMs = 0;
+  readonly #world: World;
+  readonly #arrive: (frame: Frame, wireBytes: number) => void;
+  /** What arrives together; empty where nothing is under way. */
+  #together: Segment<Frame>[] = [];
+
+  constructor(world: World, arrive: (frame: Frame, wireBytes: number) => void) {
+    this.#world = world;
+    this.#arrive = arrive;
   }
+
+  send(frame: Frame, wireBytes: number): void {
+    const { random } = this.#world;
+    const isJoined = this.#together.length > 0 && random.chance(0.7);
+    if (!isJoined) this.#begin();
+    this.#together.push({ frame, wireBytes });
+  }
+
+  #begin(): void {
+    const together: Segment<Frame>[] = [];
+    this.#together = together;
+    this.arrivesAtMs = Math.max(this.arrivesAtMs, this.#world.trueMs + latencyMs(this.#world));
+    this.#world.at(this.arrivesAtMs, () => {
+      if (this.#together === together) this.#together = [];
+      for (const { frame, wireBytes } of together) this.#arrive(frame, wireBytes);
+    });
+  }
+}
+
+function latencyMs(world: World): number {
+  if (world.fault("the network is slow", 0.002)) return world.random.below(3_000);
+  return world.random.next() * 3;
 }

@@ -11,12 +11,18 @@ import type { ActorDefinition, ActorReference } from "../../actors/kernel/actor.
 import type { Log } from "../../actors/log/log.ts";
 import type { PartitionRequest, Retention } from "../../actors/partition/partition.ts";
 import type { PartitionFeed } from "../../actors/partition/partition_feed.ts";
+import { outboxActor, outboxChannel } from "../../actors/pipeline/outbox_actor.ts";
+import type { OutboxReport } from "../../actors/pipeline/outbox_machine.ts";
+import type { OutboxRecord } from "../../actors/pipeline/outbox_record.ts";
+import type { Pipeline } from "../../actors/pipeline/pipeline.ts";
 import { deliveryActor } from "../../actors/sinks/delivery_actor.ts";
 import { DELIVERY_LIMITS, type DeliveryReport } from "../../actors/sinks/delivery_messages.ts";
 import { deliveryProgress } from "../../actors/sinks/delivery_progress.ts";
-import { prepareItems } from "../../actors/sinks/prepare_items.ts";
+import { prepareItems, type RecordSteps } from "../../actors/sinks/prepare_items.ts";
+import type { SinkDefinition } from "../../actors/sinks/sink.ts";
 import { sourceActor } from "../../actors/sources/source_actor.ts";
 import { UnavailableError } from "../../protocols/errors.ts";
+import type { Event } from "../../protocols/event.ts";
 import { decodeTrustedEvents, encodeEvents } from "../../protocols/event_codec.ts";
 import { WIRE_DEFAULTS } from "../../protocols/frames.ts";
 import { type PartitionPlan, streamSupervisor } from "../../supervisors/partition_supervisor.ts";
@@ -24,15 +30,22 @@ import { NodeDirectory } from "../../supervisors/stream_directory.ts";
 import type { OutsideCalls } from "./outside_calls.ts";
 import { SimulatedKernel } from "./simulated_kernel.ts";
 import { simulatedLog, type WrapLog } from "./simulated_log.ts";
-import type { SinkModel } from "./simulated_sink.ts";
 import type { ReplayableFile } from "./simulated_source.ts";
 import { type SimulatedStore, STREAM } from "./simulated_store.ts";
 import type { World } from "./world.ts";
 
+/** A sink outside the node. */
+export interface NodeSink {
+  readonly name: string;
+  definition(node: OutsideCalls, store: SimulatedStore): SinkDefinition<unknown>;
+}
+
 export interface NodeParts {
   readonly world: World;
   readonly store: SimulatedStore;
-  readonly sinks: readonly SinkModel[];
+  readonly sinks: readonly NodeSink[];
+  /** Computes once what all sinks read (E13); without one they read the records themselves. */
+  readonly pipeline?: Pipeline | undefined;
   readonly file: ReplayableFile;
   readonly inspect: Inspect;
   readonly retention: Retention;
@@ -48,19 +61,31 @@ export interface NodeParts {
   onPoint?(node: SimulatedNode, point: string): void;
 }
 
+/** The steps of a pipeline that runs once for each sink. */
+const runSteps: RecordSteps = (event) =>
+  event.kind === "failing"
+    ? { kind: "failed", code: "STEP_FAILED", path: "", reason: "bad" }
+    : { kind: "outputs", events: event.kind === "filtered" ? [] : [event] };
+
+const readOutbox: RecordSteps = (record) => {
+  const stored = record as OutboxRecord;
+  return "failed" in stored ? { kind: "failed", ...stored.failed } : { kind: "outputs", events: [stored.event] };
+};
+
 /** How often an operation fails on either side, and how often the node dies there: the seldomer it is made, the oftener. */
 function riskOf(what: string): { readonly fails: number; readonly dies: number } {
   if (VERY_SELDOM.has(what)) return { fails: 0.06, dies: 0.05 };
   return SELDOM.has(what) ? { fails: 0.006, dies: 0.003 } : { fails: 0.006, dies: 0.0004 };
 }
 
-const VERY_SELDOM = new Set(["declare lost", "trim", "sink rewind", "expire chains", "seek", "read metadata"]);
+const VERY_SELDOM = new Set(["declare lost", "trim", "sink rewind", "expire chains", "seek"]);
 const SELDOM = new Set([
   "claim",
   "welcome",
   "append dead letters",
   "open chain of a sink",
   "open chain",
+  "read metadata",
   "write metadata",
   "sink open",
   "sink position",
@@ -119,7 +144,7 @@ export class SimulatedNode implements OutsideCalls {
   }
 
   #plans(): readonly PartitionPlan[] {
-    const { store, sinks, retention } = this.#parts;
+    const { store, sinks, pipeline, retention } = this.#parts;
     return store.partitions.map((partition) => ({
       owner: {
         partition,
@@ -129,14 +154,25 @@ export class SimulatedNode implements OutsideCalls {
         retention,
         expectedConsumers: sinks.map(({ name }) => `sink/${name}`),
       },
-      deliveries: (feed, owner) => sinks.map((sink) => this.#delivery(sink, feed, owner)),
+      deliveries: (feed, owner) => [
+        ...(pipeline === undefined ? [] : [this.#outbox(pipeline, feed)]),
+        ...sinks.map((sink) => this.#delivery(sink, feed, owner)),
+      ],
     }));
   }
 
+  #outbox(pipeline: Pipeline, feed: PartitionFeed): ActorDefinition<never> {
+    const observe = ({ kind }: OutboxReport) => this.world.count(`outbox: ${kind}`);
+    const timeOf = (_event: Event, appendedAtMs: number) => appendedAtMs;
+    return outboxActor({ pipeline, feed, timeOf, observe }) as ActorDefinition<never>;
+  }
+
   /** As `supervisors/delivery_plans.ts` wires it. */
-  #delivery(sink: SinkModel, feed: PartitionFeed, owner: ActorReference<PartitionRequest>): ActorDefinition<never> {
+  #delivery(sink: NodeSink, feed: PartitionFeed, owner: ActorReference<PartitionRequest>): ActorDefinition<never> {
     const { world } = this;
-    const progress = deliveryProgress(`sink/${sink.name}`, feed, owner);
+    const { pipeline } = this.#parts;
+    const input = pipeline === undefined ? "records" : outboxChannel(pipeline.name);
+    const progress = deliveryProgress(`sink/${sink.name}`, feed, owner, input);
     const eventBytes = {
       decode: decodeTrustedEvents,
       encode: (events: readonly unknown[]) => encodeEvents(events, { asRecords: false }),
@@ -147,17 +183,17 @@ export class SimulatedNode implements OutsideCalls {
       sinkOptions: {},
       folder: "",
       feed,
-      input: "records",
+      input,
       connect: () =>
         Promise.reject(new UnavailableError("CONNECTION_LOST", "Cannot connect as the simulated sinks must not")),
       start: "earliest",
       limits: {
         ...DELIVERY_LIMITS,
-        recordsMax: 1 + world.random.below(12),
+        recordsMax: world.random.chance(0.15) ? 1 : 4 + world.random.below(16),
         readAheadBytesMax: 2_000,
         rejectTriesMax: 2,
         retryMaxMs: 2_000,
-        lingerMs: world.random.chance(0.3) ? 5 : 0,
+        lingerMs: world.random.chance(0.4) ? 8 : 0,
       },
       eventBytes,
       prepare: (batch, after) =>
@@ -165,10 +201,7 @@ export class SimulatedNode implements OutsideCalls {
           {
             partition: feed.partition,
             decode: decodeTrustedEvents,
-            run: (event) =>
-              event.kind === "failing"
-                ? { kind: "failed", code: "STEP_FAILED", path: "", reason: "bad" }
-                : { kind: "outputs", events: event.kind === "filtered" ? [] : [event] },
+            run: pipeline === undefined ? runSteps : readOutbox,
             timeOf: (_event, appendedAtMs) => appendedAtMs,
           },
           batch,
@@ -179,7 +212,7 @@ export class SimulatedNode implements OutsideCalls {
       observe: (report: DeliveryReport) => {
         world.count(`delivery: ${report.kind}`);
         if (report.kind === "truncated" && report.isAhead) world.count("delivery: ahead of a truncation");
-        if (report.kind !== "delivered") {
+        if (world.isTraced && report.kind !== "delivered") {
           world.say(`node ${this.number} ${sink.name}/${feed.partition.partition} ${JSON.stringify(report)}`);
         }
         progress(report);
@@ -233,7 +266,8 @@ export class SimulatedNode implements OutsideCalls {
   ): Promise<Value> {
     const { world } = this;
     return new Promise((resolve, reject) => {
-      if (what.startsWith("sink") || what === "read") world.say(`node ${this.number} calls ${what} ${lane ?? ""}`);
+      if (world.isTraced && (what.startsWith("sink") || what === "read"))
+        world.say(`node ${this.number} calls ${what} ${lane ?? ""}`);
       const answer = (act: () => void) => world.after(this.#delayMs(what), () => this.kernel.whenAwake(act));
       const arrive = async () => {
         if (!this.isAlive && !this.#arrivesAfterDeath(what)) return;
@@ -267,12 +301,13 @@ export class SimulatedNode implements OutsideCalls {
 
   #delayMs(what: string): number {
     const { world } = this;
-    if (what.startsWith("sink")) {
+    const isSink = what.startsWith("sink");
+    if (isSink) {
       const isLate = world.fault("a sink does not answer in time", what === "sink rewind" ? 0.05 : 0.002);
       if (isLate) return 31_000 + world.random.below(10_000);
       if (world.fault("a sink is slow", 0.01)) return world.random.below(3_000);
     } else if (world.fault("the store is slow", 0.003)) return world.random.below(2_000);
-    return world.random.next() * 4;
+    return world.random.next() * (isSink ? 10 : 8);
   }
 
   #arrivesAfterDeath(what: string): boolean {

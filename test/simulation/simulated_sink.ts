@@ -29,6 +29,10 @@ const key = (at: Position | undefined): string => (at === undefined ? "none" : `
 export class SinkModel {
   readonly name: string;
   readonly canRewind: boolean;
+  /** It reads what a pipeline computed, at the positions of its outbox. */
+  readsOutbox = false;
+  /** Every write fails. */
+  isAway = false;
   readonly #partitions: Stored[] = [];
   readonly #bugs: SinkBugs;
   readonly #shared: (Position | undefined)[];
@@ -83,6 +87,7 @@ export class SinkModel {
   }
 
   #write(partition: number, fence: number, batch: SinkBatch, node: OutsideCalls, store: SimulatedStore): WriteOutcome {
+    if (this.isAway) throw sinkError();
     const stored = this.stored(partition);
     const { world } = node;
     if (stored.fence !== fence && this.#bugs.hasNoFence !== true) return { kind: "fenced", fence: epoch(stored.fence) };
@@ -94,7 +99,8 @@ export class SinkModel {
     }
     const rejected = batch.records.flatMap((record, at) => {
       const name = `${key(record.position)}/${record.index}`;
-      if (record.event.kind !== "poison" || !(stored.refused.has(name) || world.random.chance(0.8))) return [];
+      const isRefused = stored.refused.has(name) || !world.isChaos || world.random.chance(0.8);
+      if (record.event.kind !== "poison" || !isRefused) return [];
       stored.refused.add(name);
       return [{ at, code: "SINK_REJECTED", reason: "poison" }];
     });
@@ -102,7 +108,7 @@ export class SinkModel {
       world.noteFault("a sink rejected records");
       return { kind: "rejected", records: rejected };
     }
-    store.checkSeen(partition, batch.end, `sink ${this.name}`);
+    if (!this.readsOutbox) store.checkSeen(partition, batch.end, `sink ${this.name}`);
     stored.position = batch.end;
     this.#shared[partition] = batch.end;
     if (this.#bugs.storesPositionFirst === true && world.isChaos && world.random.chance(0.05)) {
@@ -114,4 +120,4 @@ export class SinkModel {
   }
 }
 
-const sinkError = (): Error => new UnavailableError("SINK_UNAVAILABLE", "Cannot tell what became of the write");
+export const sinkError = (): Error => new UnavailableError("SINK_UNAVAILABLE", "Cannot tell what became of the write");

@@ -7,9 +7,16 @@ export class ReplayableFile {
   readonly rejected = new Set<string>();
   /** Resolves those who wait for more. */
   #more: (() => void)[] = [];
+  #hasEnded = false;
 
   append(event: Event): void {
     this.events.push(event);
+    for (const wake of this.#more.splice(0)) wake();
+  }
+
+  /** Lets go of those who still wait, the sources of dead nodes among them: a signal that is listened to is never collected. */
+  end(): void {
+    this.#hasEnded = true;
     for (const wake of this.#more.splice(0)) wake();
   }
 
@@ -25,7 +32,7 @@ export class ReplayableFile {
       let next = Number(resume?.next ?? 0);
       return {
         async *read(signal) {
-          while (!signal.aborted) {
+          while (!signal.aborted && !file.#hasEnded) {
             const found = file.events.slice(next, next + 4);
             if (found.length === 0) {
               await file.#waitForMore(signal);

@@ -42,6 +42,13 @@ const APPENDS_MIN = 200;
 const FAULTS_MIN = 5;
 const STEPS_MAX = 60_000;
 const DRAIN_STEPS_MAX = 60_000;
+const STEPS_BETWEEN_LOOKS = 25;
+
+const BURST_EVENTS_MAX = 20;
+const PAUSE_MS_MAX = 800;
+const FAULT_GAP_MS_MAX = 1_400;
+/** How often a fault that comes while nobody can work happens all the same: most would meet nothing. */
+const FAULT_WHILE_DOWN = 0.3;
 
 const SCHEMA = {
   type: "object",
@@ -65,7 +72,11 @@ export async function simulate(seed: number, plant: Plant = {}, isTraced = false
   const world = new World(seed);
   world.isTraced = isTraced;
   const inspecting = await inspector();
-  await inPlaceOfGlobals(world, () => new Simulation(world, inspecting, plant).run());
+  await inPlaceOfGlobals(world, async () => {
+    const simulation = new Simulation(world, inspecting, plant);
+    await simulation.run();
+    simulation.end();
+  });
   const { problems, counts, steps, faults, trace } = world;
   return { seed, problems, counts, steps, faults, trace };
 }
@@ -129,12 +140,10 @@ class Simulation {
     const { world } = this;
     this.#sendSoon();
     this.#faultSoon();
-    const appended = () => world.counts.get("batches appended") ?? 0;
-    const isEnough = () => world.steps >= STEPS_MIN && appended() >= APPENDS_MIN && world.faults >= FAULTS_MIN;
-    while (!isEnough() && world.problems.length === 0) {
-      if (world.steps > STEPS_MAX) world.problem(`G7: ${appended()} appends in ${world.steps} steps`);
-      await world.step();
-    }
+    const isEnough = () => world.steps >= STEPS_MIN && this.#appended >= APPENDS_MIN && world.faults >= FAULTS_MIN;
+    await world.run(() => isEnough() || world.problems.length > 0 || world.steps > STEPS_MAX);
+    if (!isEnough() && world.problems.length === 0)
+      world.problem(`G7: ${this.#appended} appends in ${world.steps} steps`);
     if (world.problems.length > 0) return;
     this.#endFaults();
     await this.#drain("after the faults ended");
@@ -147,6 +156,14 @@ class Simulation {
     if (world.problems.length === 0) await this.#judge();
   }
 
+  end(): void {
+    this.#file.end();
+  }
+
+  get #appended(): number {
+    return this.#world.counts.get("batches appended") ?? 0;
+  }
+
   private get world(): World {
     return this.#world;
   }
@@ -156,12 +173,15 @@ class Simulation {
   #sendSoon(): void {
     const { world } = this;
     if (!world.isChaos) return;
-    world.after(world.random.chance(0.1) ? world.random.below(1_500) : world.random.below(40), () => {
+    const { random } = world;
+    world.after(random.chance(0.1) ? random.below(PAUSE_MS_MAX) : random.below(40), () => {
       if (!world.isChaos) return;
-      const count = 1 + world.random.below(4);
+      // What is open will be appended: more than is wanted would only lengthen the drain.
+      const open = this.#senders.reduce((sum, sender) => sum + sender.open, 0);
+      const count = Math.min(1 + random.below(BURST_EVENTS_MAX), APPENDS_MIN - this.#appended - open);
       for (let at = 0; at < count; at += 1) {
-        if (world.random.chance(0.2)) this.#appendToFile();
-        else this.#senders[world.random.below(this.#senders.length)]!.send();
+        if (random.chance(0.2)) this.#appendToFile();
+        else this.#senders[random.below(this.#senders.length)]!.send();
       }
       this.#sendSoon();
     });
@@ -178,9 +198,10 @@ class Simulation {
 
   #faultSoon(): void {
     const { world } = this;
-    world.after(world.random.below(1_200), async () => {
+    world.after(world.random.below(FAULT_GAP_MS_MAX), async () => {
       if (!world.isChaos) return;
-      await this.#breakSomething();
+      const isDown = this.#network.front === undefined || this.#store.store.state().kind !== "ready";
+      if (!isDown || world.random.chance(FAULT_WHILE_DOWN)) await this.#breakSomething();
       this.#faultSoon();
     });
   }
@@ -331,13 +352,12 @@ class Simulation {
   /** G7: everything accepted is delivered once the faults have ended. */
   async #drain(when: string): Promise<void> {
     const { world } = this;
-    for (let step = 0; world.problems.length === 0; step += 1) {
-      if (step % 100 === 0 && (await this.#undrained()) === undefined) return;
-      if (step > DRAIN_STEPS_MAX) {
-        world.problem(`G7: not drained ${when}: ${await this.#undrained()}`);
-        return;
-      }
-      await world.step();
+    const stepsMax = world.steps + DRAIN_STEPS_MAX;
+    for (let left = await this.#undrained(); left !== undefined; left = await this.#undrained()) {
+      const stepsNext = world.steps + STEPS_BETWEEN_LOOKS;
+      const isGoing = await world.run(() => world.steps >= stepsNext || world.problems.length > 0);
+      if (world.steps >= stepsMax || !isGoing) world.problem(`G7: not drained ${when}: ${left}`);
+      if (world.problems.length > 0) return;
     }
   }
 
@@ -348,16 +368,23 @@ class Simulation {
     if (this.#store.store.state().kind !== "ready") return "the store is away";
     const fromFile = this.#settledFromFile();
     if (fromFile < this.#fromFile) return `the source has ${fromFile} of ${this.#fromFile} events in the log`;
+    // What the ledger knows already is there at least: most looks need not read the log.
+    const known = this.#undelivered();
+    if (known !== undefined) return known;
     await this.#store.absorb(false);
+    return this.#undelivered();
+  }
+
+  #undelivered(): string | undefined {
     for (const [partition, ledger] of this.#store.ledger.entries()) {
       const last = ledger.at(-1);
+      const end = last === undefined ? undefined : ({ epoch: last.epoch, offset: last.offset } as Position);
       for (const sink of this.#sinks) {
         const at = sink.stored(partition).position;
-        const end = last === undefined ? undefined : ({ epoch: last.epoch, offset: last.offset } as Position);
-        if (comparePositions(at, end) < 0)
-          return `${sink.name}/${partition} is at ${JSON.stringify(at)}, the end is ${JSON.stringify(end)}`;
+        if (comparePositions(at, end) >= 0) continue;
+        return `${sink.name}/${partition} is at ${JSON.stringify(at)}, the end is ${JSON.stringify(end)}`;
       }
-      const read = this.#reader.nextOffset[partition]!;
+      const read = this.#reader.nextOffset(partition);
       if (read < ledger.length) return `the subscriber is at ${read} of ${ledger.length} in partition ${partition}`;
     }
     return undefined;
@@ -365,8 +392,7 @@ class Simulation {
 
   #settledFromFile(): number {
     const { durable, lostIds } = this.#store;
-    const ofFile = this.#sent.filter(({ producer }) => producer === "file");
-    return ofFile.filter(({ id }) => durable.has(id) || lostIds.has(id)).length;
+    return this.#file.events.filter(({ id }) => durable.has(String(id)) || lostIds.has(String(id))).length;
   }
 
   async #judge(): Promise<void> {

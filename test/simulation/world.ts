@@ -12,6 +12,7 @@ interface Scheduled {
 }
 
 const TRACE_LINES_MAX = 20_000;
+const STEPS_PER_TURN = 64;
 const START_MS = 1_700_000_000_000;
 
 export class World {
@@ -87,27 +88,42 @@ export class World {
     this.counts.set(what, (this.counts.get(what) ?? 0) + by);
   }
 
-  /** Lets the next event happen; false where there is none. */
-  async step(): Promise<boolean> {
+  /** Lets events happen, one after the other, until it is over; false where none is left before that. */
+  run(isOver: () => boolean): Promise<boolean> {
+    return new Promise((resolve) => {
+      const settled = Promise.resolve();
+      const go = () => {
+        if (isOver()) return resolve(true);
+        if (!this.#happen()) return resolve(false);
+        // Now and then a turn of the event loop, at whose end rejections that nobody looked at are found.
+        if (this.steps % STEPS_PER_TURN === 0) setImmediate(go);
+        else settled.then(goOn);
+      };
+      // A tick waits for all promises that can settle, but not one that was asked for in another tick.
+      const goOn = () => process.nextTick(go);
+      go();
+    });
+  }
+
+  /** Lets the next event happen, and all that follows from it at once. */
+  #happen(): boolean {
     let next = pop(this.#heap);
     while (next !== undefined && next.run === undefined) next = pop(this.#heap);
     if (next?.run === undefined) return false;
     this.#nowMs = Math.max(this.#nowMs, next.atMs);
     this.steps += 1;
     try {
-      await next.run();
+      const running = next.run();
+      if (running instanceof Promise) running.catch(this.#onThrown);
     } catch (error) {
-      this.problem(`an event threw: ${error instanceof Error ? error.stack : String(error)}`);
+      this.#onThrown(error);
     }
-    // Now and then a turn of the event loop, at whose end rejections that nobody looked at are found.
-    await (this.steps % 64 === 0 ? turned() : settled());
     return true;
   }
-}
 
-/** Resolves when every promise that can settle has done so: ticks wait for the microtasks before them. */
-const settled = (): Promise<void> => new Promise((resolve) => process.nextTick(resolve));
-const turned = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  readonly #onThrown = (error: unknown): void =>
+    this.problem(`an event threw: ${error instanceof Error ? error.stack : String(error)}`);
+}
 
 /** Runs with the world's clock and chance in place of the process's; puts them back whatever happens. */
 export async function inPlaceOfGlobals<Value>(world: World, run: () => Promise<Value>): Promise<Value> {
@@ -130,7 +146,7 @@ export async function inPlaceOfGlobals<Value>(world: World, run: () => Promise<V
   try {
     return await run();
   } finally {
-    await turned();
+    await new Promise((resolve) => setImmediate(resolve));
     Object.assign(globalThis, own);
     Date.now = now;
     Math.random = random;

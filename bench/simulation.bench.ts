@@ -1,0 +1,35 @@
+/**
+ * How long 2,000 seeds of the simulator take, on all cores: three runs of `scripts/simulate.ts`, in wall and cpu seconds.
+ *
+ *   node --import tsx bench/simulation.bench.ts
+ */
+import { runSeeds } from "../test/simulation/seed_pool.ts";
+import { medians, record } from "./support/results.ts";
+
+const SEEDS = 2_000;
+const RUNS = 3;
+
+const runs: { wallSeconds: number[]; cpuSeconds: number[] } = { wallSeconds: [], cpuSeconds: [] };
+let steps = 0;
+let appends = 0;
+for (let run = 1; run <= RUNS; run += 1) {
+  steps = 0;
+  appends = 0;
+  const startedAt = performance.now();
+  const cpuMs = await runSeeds(1, SEEDS, (outcome) => {
+    if (outcome.problems.length > 0) throw new Error(`seed ${outcome.seed} failed: ${outcome.problems[0]}`);
+    steps += outcome.steps;
+    appends += new Map(outcome.counts).get("batches appended") ?? 0;
+  });
+  runs.wallSeconds.push((performance.now() - startedAt) / 1_000);
+  runs.cpuSeconds.push(cpuMs / 1_000);
+  console.log(`run ${run}: ${runs.wallSeconds.at(-1)?.toFixed(1)} s, ${runs.cpuSeconds.at(-1)?.toFixed(1)} s of cpu`);
+}
+record({
+  name: "simulation",
+  command: "node --import tsx bench/simulation.bench.ts",
+  workload: `${SEEDS} seeds, ${Math.round(steps / SEEDS)} steps and ${Math.round(appends / SEEDS)} appended batches each`,
+  runs: { ...runs },
+  median: medians({ ...runs }),
+  ratios: {},
+});

@@ -1,0 +1,133 @@
+/**
+ * Runs many seeds on all cores: as many processes as there are cores, each given a few seeds at a time; what they answer
+ * is handed on in the order of the seeds, whoever was first. The processes run one bundled file, which starts at once and
+ * lacks the names that a loader gives to every closure that is made.
+ */
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+export interface Task {
+  readonly first: number;
+  readonly count: number;
+}
+
+export interface SeedOutcome {
+  readonly seed: number;
+  readonly problems: readonly string[];
+  readonly counts: readonly (readonly [string, number])[];
+  readonly steps: number;
+  readonly faults: number;
+}
+
+export interface Report {
+  readonly outcomes: readonly SeedOutcome[];
+  /** What the process has used so far. */
+  readonly cpuMs: number;
+}
+
+const SEEDS_AT_A_TIME = 20;
+/** Young objects die within their seed: more room means fewer looks at those that live. */
+const WORKER_FLAGS = ["--single-threaded-gc", "--max-semi-space-size=32", "--min-semi-space-size=32"];
+/** Within reach of the packages, and not under version control. */
+const CACHE = fileURLToPath(new URL("../../node_modules/.cache/", import.meta.url));
+
+/** Runs `count` seeds from `first` and hands on each outcome, in order. Answers with the processes' cpu time in ms. */
+export async function runSeeds(
+  first: number,
+  count: number,
+  onOutcome: (outcome: SeedOutcome) => void,
+): Promise<number> {
+  await mkdir(CACHE, { recursive: true });
+  const folder = await mkdtemp(join(CACHE, "simulation-"));
+  try {
+    const program = await bundle(folder);
+    const tasks = tasksOf(first, count);
+    const inOrder = new InOrder(first, onOutcome);
+    const workers = Math.min(availableParallelism(), tasks.length);
+    const used = await Promise.all(Array.from({ length: workers }, () => work(program, tasks, inOrder)));
+    return used.reduce((sum, cpuMs) => sum + cpuMs, 0);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function bundle(folder: string): Promise<string> {
+  const outfile = join(folder, "seed_worker.mjs");
+  await build({
+    entryPoints: [fileURLToPath(new URL("./seed_worker.ts", import.meta.url))],
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    target: "node20",
+    packages: "external",
+    outfile,
+    logLevel: "error",
+  });
+  return outfile;
+}
+
+function tasksOf(first: number, count: number): Task[] {
+  const tasks: Task[] = [];
+  for (let seed = first; seed < first + count; seed += SEEDS_AT_A_TIME) {
+    tasks.push({ first: seed, count: Math.min(SEEDS_AT_A_TIME, first + count - seed) });
+  }
+  return tasks;
+}
+
+/** One process, until no task is left; answers with its cpu time in ms. */
+async function work(program: string, tasks: Task[], inOrder: InOrder): Promise<number> {
+  const child = fork(program, { execArgv: WORKER_FLAGS });
+  let cpuMs = 0;
+  try {
+    for (let task = tasks.shift(); task !== undefined; task = tasks.shift()) {
+      child.send(task);
+      const report = await answerOf(child, task);
+      cpuMs = report.cpuMs;
+      inOrder.add(report.outcomes);
+    }
+  } finally {
+    child.kill();
+  }
+  return cpuMs;
+}
+
+async function answerOf(child: ChildProcess, task: Task): Promise<Report> {
+  const over = new AbortController();
+  const { signal } = over;
+  const ended = once(child, "exit", { signal }).then(([code]) => {
+    const seeds = `${task.first} to ${task.first + task.count - 1}`;
+    throw new Error(`Cannot run seeds ${seeds} as their process must live: it ended with ${code}`);
+  });
+  try {
+    const [report] = await Promise.race([once(child, "message", { signal }), ended]);
+    return report as Report;
+  } finally {
+    ended.catch(() => undefined); // it is told that nobody listens any more
+    over.abort();
+  }
+}
+
+class InOrder {
+  #next: number;
+  readonly #early = new Map<number, SeedOutcome>();
+  readonly #onOutcome: (outcome: SeedOutcome) => void;
+
+  constructor(first: number, onOutcome: (outcome: SeedOutcome) => void) {
+    this.#next = first;
+    this.#onOutcome = onOutcome;
+  }
+
+  add(outcomes: readonly SeedOutcome[]): void {
+    for (const outcome of outcomes) this.#early.set(outcome.seed, outcome);
+    for (let next = this.#early.get(this.#next); next !== undefined; next = this.#early.get(this.#next)) {
+      this.#early.delete(this.#next);
+      this.#next += 1;
+      this.#onOutcome(next);
+    }
+  }
+}

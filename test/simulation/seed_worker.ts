@@ -1,0 +1,13 @@
+/** Runs the seeds that `seed_pool.ts` asks for, one after the other, in a process of its own. */
+import type { Report, Task } from "./seed_pool.ts";
+import { simulate } from "./simulation.ts";
+
+process.on("message", async ({ first, count }: Task) => {
+  const outcomes: Report["outcomes"][number][] = [];
+  for (let seed = first; seed < first + count; seed += 1) {
+    const { problems, counts, steps, faults } = await simulate(seed);
+    outcomes.push({ seed, problems, counts: [...counts], steps, faults });
+  }
+  const { user, system } = process.cpuUsage();
+  process.send?.({ outcomes, cpuMs: (user + system) / 1_000 } satisfies Report);
+});
