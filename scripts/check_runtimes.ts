@@ -22,6 +22,7 @@ const SUITES = [
   "test/actors/ingest/",
   "test/actors/partition/",
   "test/end_to_end/node",
+  "test/end_to_end/moves",
 ];
 
 function install(npmPackage: string, program: string): string {
