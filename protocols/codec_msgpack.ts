@@ -1,5 +1,6 @@
 /** Frames as plain MessagePack maps with text keys: subprotocol `headrace.v1.msgpack`. */
 import { Packr, Unpackr } from "../deps.ts";
+import { isAppendWithin, readAppend, writeAppend } from "./append_codec.ts";
 import type { Frame } from "./frames.ts";
 import { parseFrame } from "./parse_frame.ts";
 import { type ScanLimits, scanFrame } from "./scan.ts";
@@ -8,10 +9,13 @@ const packer = new Packr({ useRecords: false, encodeUndefinedAsNil: true });
 // Binary is not copied: a frame's events are a view of the frame.
 const unpacker = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsType: "auto" } as object);
 
-export const encodeMsgpackFrame = (frame: Frame): Uint8Array => packer.pack(frame);
+export const encodeMsgpackFrame = (frame: Frame): Uint8Array =>
+  (frame.type === "append" ? writeAppend(frame) : undefined) ?? packer.pack(frame);
 
 /** The bytes are scanned before they are decoded; `events` of the frame is a view of `data`. */
 export function decodeMsgpackFrame(data: Uint8Array, limits: ScanLimits): Frame {
+  const append = isAppendWithin(limits) ? readAppend(data) : undefined;
+  if (append !== undefined) return append;
   scanFrame(data, limits);
   return parseFrame(unpacker.unpack(data));
 }

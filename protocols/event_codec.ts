@@ -32,6 +32,8 @@ export interface DecodedEvents {
   readonly verdicts: readonly Verdict[];
   /** Event i lies at `[starts[i], starts[i + 1])` of the bytes; a record's first use carries its definition. */
   readonly starts: Uint32Array;
+  /** Some are records with inline definitions. */
+  readonly hasDefinitions: boolean;
 }
 
 const packRecords = new Packr({ useRecords: true, encodeUndefinedAsNil: true });
@@ -94,12 +96,13 @@ export function countEvents(bytes: Uint8Array): number {
 export function decodeEvents(bytes: Uint8Array, limits: EventLimits = EVENT_LIMITS): DecodedEvents {
   const scan = scanEvents(bytes, limits, limits.batchEventsMax);
   const verdicts = judgeEvents(scan, limits.eventBytesMax);
-  if (verdicts.length === 0) return { events: unpacker.unpack(bytes) as Event[], verdicts, starts: scan.starts };
+  const { starts, hasDefinitions } = scan;
+  if (verdicts.length === 0) return { events: unpacker.unpack(bytes) as Event[], verdicts, starts, hasDefinitions };
   const events = scan.isDecodable
     ? (unpacker.unpack(bytes) as (Event | undefined)[])
     : decodeOneByOne(bytes, scan.count, verdicts);
   for (const { index } of verdicts) events[index] = undefined;
-  return { events, verdicts, starts: scan.starts };
+  return { events, verdicts, starts, hasDefinitions };
 }
 
 /** Decodes what this process or its log wrote and once scanned: no limits, no verdicts. */

@@ -1,7 +1,8 @@
 /** What goes in and out of the producer's machine. */
 import type { HeadraceError } from "./errors.ts";
 import type { Event } from "./event.ts";
-import type { ClientFrame, NodeFrame, StreamDescription, WireLimits, WireVerdict } from "./frames.ts";
+import type { AppendFrame, ClientFrame, StreamDescription, WireLimits, WireVerdict } from "./frames.ts";
+import type { LinkEffect, LinkMessage } from "./link.ts";
 import type { Sequence, Sequences } from "./sequence.ts";
 
 export interface ProducerBatch {
@@ -19,24 +20,31 @@ export interface ProducerBatch {
 }
 
 export type ProducerMessage =
+  | LinkMessage
   | { readonly kind: "start" }
   | { readonly kind: "batch"; readonly batch: ProducerBatch }
   /** Asks what the partition holds, whether or not there is anything to send. */
   | { readonly kind: "open"; readonly stream: string; readonly partition: number }
-  | { readonly kind: "connected" }
-  | { readonly kind: "disconnected"; readonly error: Error | undefined }
-  | { readonly kind: "frame"; readonly frame: NodeFrame }
   /** An append took `wireBytes`, where `estimatedBytes` were set aside for it. */
-  | { readonly kind: "sent"; readonly wireBytes: number; readonly estimatedBytes: number }
-  | { readonly kind: "timer"; readonly timer: string }
+  | {
+      readonly kind: "sent";
+      readonly link: string;
+      readonly frame: AppendFrame;
+      readonly wireBytes: number;
+      readonly estimatedBytes: number;
+    }
   | { readonly kind: "stop" };
 
 export type ProducerEffect =
-  | { readonly kind: "connect" }
-  | { readonly kind: "disconnect" }
-  | { readonly kind: "send"; readonly frame: ClientFrame; readonly estimatedBytes: number }
-  /** The shell adds jitter. Setting a timer again replaces it. */
-  | { readonly kind: "set_timer"; readonly timer: string; readonly delayMs: number }
+  | LinkEffect
+  | { readonly kind: "send"; readonly link: string; readonly frame: Exclude<ClientFrame, AppendFrame> }
+  /** Answered by `sent`. */
+  | {
+      readonly kind: "send_append";
+      readonly link: string;
+      readonly frame: AppendFrame;
+      readonly estimatedBytes: number;
+    }
   | {
       readonly kind: "welcomed";
       readonly producerEpoch: number | undefined;

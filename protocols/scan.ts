@@ -38,6 +38,8 @@ export interface EventScan {
   readonly flaws: readonly Flaw[];
   /** False where a flaw would stop a decoder: then the events are decoded one by one. */
   readonly isDecodable: boolean;
+  /** Record definitions were met. */
+  readonly hasDefinitions: boolean;
 }
 
 // The walk's state lives in module variables: it never awaits or re-enters, and a call with six arguments for every
@@ -104,7 +106,7 @@ export function scanEvents(bytes: Uint8Array, limits: ScanLimits, countMax: numb
     }
     starts[count] = at;
     if (at !== end) throw malformed(`events must end with their array: ${end - at} bytes follow`);
-    return { count, starts, flaws, isDecodable };
+    return { count, starts, flaws, isDecodable, hasDefinitions: definitions > 0 };
   } finally {
     source = NO_BYTES;
   }

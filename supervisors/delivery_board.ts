@@ -47,6 +47,7 @@ export class DeliveryBoard {
     switch (report.kind) {
       case "opened":
         standing.state = "delivering";
+        standing.reason = undefined;
         standing.nextOffset = report.position === undefined ? 0 : report.position.offset + 1;
         return;
       case "delivered":
@@ -72,6 +73,7 @@ export class DeliveryBoard {
       case "trimmed":
       case "truncated":
       case "misplaced":
+      case "completed":
         return;
     }
   }

@@ -13,12 +13,13 @@ import { outboxActor, outboxChannel, outboxConsumer } from "../actors/pipeline/o
 import type { OutboxReport } from "../actors/pipeline/outbox_machine.ts";
 import type { OutboxRecord } from "../actors/pipeline/outbox_record.ts";
 import { compilePipeline, type Pipeline, type StepSettings } from "../actors/pipeline/pipeline.ts";
-import { deliveryActor } from "../actors/sinks/delivery_actor.ts";
+import { type DeliveryRange, deliveryActor } from "../actors/sinks/delivery_actor.ts";
 import { DELIVERY_LIMITS, type DeliveryReport } from "../actors/sinks/delivery_messages.ts";
 import { deliveryProgress } from "../actors/sinks/delivery_progress.ts";
 import { prepareItems, type RecordSteps } from "../actors/sinks/prepare_items.ts";
 import { SINKS } from "../actors/sinks/registry.ts";
 import type { Connect } from "../protocols/connection.ts";
+import { ConfigurationError } from "../protocols/errors.ts";
 import type { Event } from "../protocols/event.ts";
 import { decodeTrustedEvents, encodeEvents } from "../protocols/event_codec.ts";
 import { offset, partitionName } from "../protocols/position.ts";
@@ -38,6 +39,8 @@ export interface StreamDeliveries {
 
 export interface DeliveryPlans {
   of(stream: string): StreamDeliveries;
+  /** Compiled, by name. */
+  readonly pipelines: ReadonlyMap<string, Pipeline>;
 }
 
 export interface DeliveryParts {
@@ -50,10 +53,42 @@ export interface DeliveryParts {
 
 const consumerName = (sink: string): string => `sink/${sink}`;
 
+/** Throws `ConfigurationError` where the options of a sink can not work; see `SinkDefinition.check` and `place`. */
+export async function checkSink(name: string, configuration: Configuration, folder: string | undefined): Promise<void> {
+  const sink = configuration.sinks[name];
+  refuseShared(name, configuration);
+  try {
+    await SINKS.get(sink?.type ?? "")?.check?.(sink?.options as never, folder);
+  } catch (error) {
+    if (!(error instanceof ConfigurationError)) throw error;
+    throw new ConfigurationError(error.code, `sinks.${name}: ${error.message}`, { cause: error });
+  }
+}
+
+function refuseShared(name: string, { pipelines, sinks, node }: Configuration): void {
+  const placeOf = (sink: string): string | undefined =>
+    SINKS.get(sinks[sink]?.type ?? "")?.place?.(sinks[sink]?.options as never, node.data);
+  const feeds = Object.values(pipelines);
+  const from = feeds.find(({ to }) => to.includes(name))?.from;
+  const place = placeOf(name);
+  if (from === undefined || place === undefined) return;
+  const before = Object.keys(sinks).slice(0, Object.keys(sinks).indexOf(name));
+  const beside = before.filter((other) => feeds.some(({ from: its, to }) => its === from && to.includes(other)));
+  const other = beside.find((one) => placeOf(one) === place);
+  if (other === undefined) return;
+  throw new ConfigurationError(
+    "INVALID_CONFIGURATION",
+    `sinks.${name}: Cannot write to ${place} as sink ${other} writes the same stream there: give each a place of its own`,
+  );
+}
+
 export async function planDeliveries(configuration: Configuration, parts: DeliveryParts): Promise<DeliveryPlans> {
+  for (const name of Object.keys(configuration.sinks)) await checkSink(name, configuration, configuration.node.data);
   const plans = new Map<string, StreamDeliveries[]>();
+  const pipelines = new Map<string, Pipeline>();
   for (const [name, { from, steps, to }] of Object.entries(configuration.pipelines)) {
     const pipeline = await compilePipeline(name, steps as unknown as readonly StepSettings[], configuration.folder);
+    pipelines.set(name, pipeline);
     const timeOf = eventTimeReader(configuration.streams[from]?.eventTime);
     const input = pipeline.isDeterministic ? directInput(pipeline, timeOf) : outboxInput(name);
     const deliveries = to.map((sink) => planSink(sink, configuration, parts, input));
@@ -61,6 +96,7 @@ export async function planDeliveries(configuration: Configuration, parts: Delive
     plans.set(from, [...(plans.get(from) ?? []), ...deliveries]);
   }
   return {
+    pipelines,
     of(stream) {
       const found = plans.get(stream) ?? [];
       return {
@@ -72,7 +108,7 @@ export async function planDeliveries(configuration: Configuration, parts: Delive
 }
 
 /** What the sinks of a pipeline read: the records themselves, or what was computed once (E13). */
-interface DeliveryInput {
+export interface DeliveryInput {
   readonly channel: Channel;
   readonly run: RecordSteps;
   readonly timeOf: (event: Event, appendedAtMs: number) => number;
@@ -137,43 +173,64 @@ function planSink(
   input: DeliveryInput,
 ): StreamDeliveries {
   const sink = configuration.sinks[name];
-  const definition = SINKS.get(sink?.type ?? "");
-  if (sink === undefined || definition === undefined) return { consumers: [], start: () => [] };
+  if (sink === undefined || !SINKS.has(sink.type)) return { consumers: [], start: () => [] };
   const consumer = consumerName(name);
   return {
     consumers: [consumer],
     start: (feed, owner) => {
       const report = reporter(name, feed, parts);
       const progress = deliveryProgress(consumer, feed, owner, input.channel);
-      const preparation = {
-        partition: feed.partition,
-        decode: decodeTrustedEvents,
-        run: input.run,
-        timeOf: input.timeOf,
+      const observe = (event: DeliveryReport) => {
+        report(event);
+        progress(event);
       };
-      const delivery = deliveryActor({
-        name,
-        sink: definition,
-        sinkOptions: sink.options as never,
-        folder: configuration.node.data,
-        feed,
-        input: input.channel,
-        start: sink.start,
-        limits: DELIVERY_LIMITS,
-        eventBytes: { decode: decodeTrustedEvents, encode: (events) => encodeEvents(events, { asRecords: false }) },
-        prepare: (batch, after) => prepareItems(preparation, batch, after),
-        operationTimeoutMs: OPERATION_TIMEOUT_MS,
-        readBytesMax: READ_BYTES_MAX,
-        connect: parts.connect,
-        observe: (event) => {
-          report(event);
-          progress(event);
-        },
-        log: (level, message, fields) => parts.log(level, message, { sink: name, ...fields }),
-      });
-      return [delivery as ActorDefinition<never>];
+      return sinkDelivery(name, configuration, parts, { feed, input, observe, start: sink.start });
     },
   };
+}
+
+export interface DeliveryOf {
+  readonly feed: PartitionFeed;
+  readonly input: DeliveryInput;
+  readonly start: "earliest" | "latest";
+  readonly replay?: string;
+  readonly range?: DeliveryRange;
+  observe(report: DeliveryReport): void;
+}
+
+/** The delivery of one partition to a sink of the configuration; none for a sink of an unknown kind. */
+export function sinkDelivery(
+  name: string,
+  configuration: Configuration,
+  { log, connect }: Pick<DeliveryParts, "log" | "connect">,
+  of: DeliveryOf,
+): readonly ActorDefinition<never>[] {
+  const sink = configuration.sinks[name];
+  const definition = SINKS.get(sink?.type ?? "");
+  if (sink === undefined || definition === undefined) return [];
+  const { feed, input, start, observe, replay, range } = of;
+  const { partition } = feed;
+  const preparation = { partition, decode: decodeTrustedEvents, run: input.run, timeOf: input.timeOf };
+  const delivery = deliveryActor({
+    name,
+    sink: definition,
+    sinkOptions: sink.options as never,
+    folder: configuration.node.data,
+    feed,
+    input: input.channel,
+    start,
+    limits: DELIVERY_LIMITS,
+    eventBytes: { decode: decodeTrustedEvents, encode: (events) => encodeEvents(events, { asRecords: false }) },
+    prepare: (batch, after) => prepareItems(preparation, batch, after),
+    operationTimeoutMs: OPERATION_TIMEOUT_MS,
+    readBytesMax: READ_BYTES_MAX,
+    connect,
+    observe,
+    log: (level, message, fields) => log(level, message, { sink: name, ...fields }),
+    ...(replay === undefined ? {} : { replay }),
+    ...(range === undefined ? {} : { range }),
+  });
+  return [delivery as ActorDefinition<never>];
 }
 
 /** Counts and logs what a delivery reports, and keeps where it stands for those who ask. */
@@ -189,42 +246,47 @@ function reporter(sink: string, feed: PartitionFeed, { metrics, log, board }: De
   const about = { sink, partition: partitionName(feed.partition) };
   return (report: DeliveryReport): void => {
     board.report(sink, feed, report);
-    switch (report.kind) {
-      case "delivered":
-        delivered.add(report.batch.records);
-        return;
-      case "retry":
-        retries.add(1);
-        log("warn", `trying again to ${report.what}: ${report.reason}`, {
-          ...about,
-          delayMs: report.delayMs,
-          ...traceFields(report.traceparents ?? []),
-        });
-        return;
-      case "dead_lettered":
-        letters.add(report.letters.length);
-        log("warn", "records were set aside", {
-          ...about,
-          count: report.letters.length,
-          reason: report.letters[0]?.reason,
-          ...traceFields(report.traceparents ?? []),
-        });
-        return;
-      case "trimmed":
-        log("error", "retention removed records that the sink had not read", { ...about, ...report });
-        return;
-      case "truncated":
-        log("error", "the log lost records that the sink had read", { ...about, ...report });
-        return;
-      case "misplaced":
-        log("warn", "the sink holds another position than expected", { ...about, ...report });
-        return;
-      case "fenced":
-        log("warn", "the sink is fenced by another owner", { ...about, fence: report.fence });
-        return;
-      case "opened":
-      case "stopped":
-        return;
-    }
+    logReport(log, about, report);
+    if (report.kind === "delivered") delivered.add(report.batch.records);
+    if (report.kind === "retry") retries.add(1);
+    if (report.kind === "dead_lettered") letters.add(report.letters.length);
   };
+}
+
+/** What a person should hear of a delivery. */
+export function logReport(log: NodeLog, about: Readonly<Record<string, unknown>>, report: DeliveryReport): void {
+  switch (report.kind) {
+    case "retry":
+      log("warn", `trying again to ${report.what}: ${report.reason}`, {
+        ...about,
+        delayMs: report.delayMs,
+        ...traceFields(report.traceparents ?? []),
+      });
+      return;
+    case "dead_lettered":
+      log("warn", "records were set aside", {
+        ...about,
+        count: report.letters.length,
+        reason: report.letters[0]?.reason,
+        ...traceFields(report.traceparents ?? []),
+      });
+      return;
+    case "trimmed":
+      log("error", "retention removed records that the sink had not read", { ...about, ...report });
+      return;
+    case "truncated":
+      log("error", "the log lost records that the sink had read", { ...about, ...report });
+      return;
+    case "misplaced":
+      log("warn", "the sink holds another position than expected", { ...about, ...report });
+      return;
+    case "fenced":
+      log("warn", "the sink is fenced by another owner", { ...about, fence: report.fence });
+      return;
+    case "delivered":
+    case "opened":
+    case "completed":
+    case "stopped":
+      return;
+  }
 }

@@ -36,6 +36,8 @@ import { mountHealthRoutes, mountNodeRoutes, type NodeRoutesOptions } from "./no
 import { openLog } from "./open_log.ts";
 import { mountOpenApi } from "./openapi.ts";
 import { type PartitionPlan, SUPERVISION, streamSupervisor } from "./partition_supervisor.ts";
+import { createReplayRoutes } from "./replay_routes.ts";
+import { Replays } from "./replays.ts";
 import { startSources } from "./sources.ts";
 import { NodeDirectory } from "./stream_directory.ts";
 import { registerStreams } from "./stream_settings.ts";
@@ -125,6 +127,11 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
   const ingest = new HttpIngest({ node: name, connect, directory, newId: () => crypto.randomUUID() });
   closers.push({ what: "ingest", close: () => ingest.close() });
   const permissionsOf = (request: object): Grants => (request as { grants: Grants }).grants;
+  const replays = await Replays.start({
+    ...{ system, log, configuration, directory, metrics },
+    ...{ nodeLog: options.log, pipelines: deliveries.pipelines, connect: parts.connect, nowMs: () => Date.now() },
+  });
+  const replayRoutes = await createReplayRoutes(replays, permissionsOf);
   const unreadiness = (): string | undefined => {
     const state = log.state();
     return state.kind === "ready" ? undefined : state.reason;
@@ -141,6 +148,7 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
       { isOpen: true, mount: (server) => mountHealthRoutes(server, routes) },
       { isOpen: true, mount: mountOpenApi },
       { isOpen: false, mount: (server) => mountNodeRoutes(server, routes) },
+      { isOpen: false, mount: replayRoutes },
       { isOpen: false, mount: (server) => mountStreamRoutes(server, { directory, permissionsOf }) },
       {
         isOpen: false,
@@ -339,7 +347,11 @@ function startSessions(system: ActorSystem, parts: SessionParts): Sessions {
       log.welcomeProducer(producerId, instance, heldEpoch, nowMs),
   };
   const host: ActorReference<SessionHostMessage> = system.spawn(sessionHost());
-  const pool = new CreditPool(configuration.limits.appendMemoryBytes, WIRE_DEFAULTS.connectionCreditBytes);
+  const pool = new CreditPool({
+    totalBytes: configuration.limits.appendMemoryBytes,
+    connectionsMax: configuration.limits.connectionsMax,
+    connectionBytesMax: WIRE_DEFAULTS.connectionCreditBytes,
+  });
   const open: Sessions["open"] = (sessionEnvironment, peer, decode, onEnd) => {
     const credit = pool.take();
     const end = () => {
@@ -350,7 +362,7 @@ function startSessions(system: ActorSystem, parts: SessionParts): Sessions {
       host,
       (replyTo) => ({
         type: "open",
-        options: { environment: sessionEnvironment, peer, creditBytes: credit.creditBytes, decode },
+        options: { environment: sessionEnvironment, peer, credit, decode },
         onEnd: end,
         replyTo,
       }),

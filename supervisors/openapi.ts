@@ -3,6 +3,7 @@
  * mounted. The WebSocket side is docs/protocol.md.
  */
 import type { FastifyInstance } from "fastify";
+import { REPLAY_SCHEMA } from "./replay_routes.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -106,6 +107,34 @@ const INGEST: Json = {
   },
 };
 
+const REPLAY_NAME = { name: "name", in: "path", required: true, schema: { type: "string" } } as const;
+const REPLAY_ANSWERS: Json = {
+  200: json("The replay.", reference("Replay")),
+  400: failure("It can not be replayed, or no such replay; why is named."),
+  ...TOKEN_ANSWERS,
+  404: failure("No such stream or partition."),
+  503: again("The log is not ready, or too many replays run."),
+};
+const REPLAYS: Json = {
+  get: {
+    summary: "Replays into sinks and pipelines. Needs the scope admin.",
+    responses: { 200: json("Replays.", schemaOf({ replays: listOf(reference("Replay")) })), ...TOKEN_ANSWERS },
+  },
+  post: {
+    summary: "Begin a replay, or go on with the one of that name. Needs the scope admin.",
+    requestBody: { required: true, content: { "application/json": { schema: REPLAY_SCHEMA } } },
+    responses: REPLAY_ANSWERS,
+  },
+};
+const REPLAY: Json = {
+  get: { summary: "How far a replay is. Needs the scope admin.", parameters: [REPLAY_NAME], responses: REPLAY_ANSWERS },
+  delete: {
+    summary: "End a replay where it is. Needs the scope admin.",
+    parameters: [REPLAY_NAME],
+    responses: REPLAY_ANSWERS,
+  },
+};
+
 export const OPENAPI = {
   openapi: "3.1.0",
   info: {
@@ -125,6 +154,8 @@ export const OPENAPI = {
     "/v1/sinks": get("Where each sink stands in each partition.", json("Sinks.")),
     "/v1/actors": get("Actors and their dead letters, for those who look into the node.", json("Actors.")),
     "/v1/cluster": get("Nodes, partitions, and moves under way.", json("The cluster.")),
+    "/v1/replays": REPLAYS,
+    "/v1/replays/{name}": REPLAY,
     "/v1/streams": get("Streams that the token may read.", json("Streams.")),
     "/v1/streams/{stream}": get("One stream and its partitions.", json("The stream."), { parameters: [STREAM] }),
     "/v1/streams/{stream}/events": INGEST,
@@ -146,6 +177,20 @@ export const OPENAPI = {
     securitySchemes: { bearer: { type: "http", scheme: "bearer" } },
     schemas: {
       Error: schemaOf({ code: text("What happened, as a word."), message: text("Action, reason and current value.") }),
+      Replay: schemaOf({
+        name: text("Its name."),
+        stream: text("What it reads."),
+        channel: text("records, rejected or dead_letters/<sink>."),
+        state: { enum: ["running", "done", "cancelled"] },
+        records: count("Records of its range, once for each sink."),
+        doneRecords: count("Of these, delivered, filtered or set aside."),
+        deliveredRecords: count("Records written, since the node started."),
+        deadLetters: count("Records set aside, since the node started."),
+        skippedLetters: count("Letters that can not be sent again, since the node started."),
+        waiting: listOf(
+          schemaOf({ partition: count("Partition."), sink: text("Sink."), reason: text("What it waits for.") }),
+        ),
+      }),
       Appended: schemaOf({ accepted: count("Events stored."), rejected: REJECTED, partitions: PARTITIONS }),
     },
   },

@@ -31,7 +31,7 @@ export function createInspect(schemas: StreamSchemas, limits: EventLimits): Insp
       );
     }
     const verdicts = judgeEvents(decoded.events, decoded.verdicts, schema);
-    const version = { schemaVersion: schema?.version ?? NO_SCHEMA_VERSION };
+    const version = { schemaVersion: schema?.version ?? NO_SCHEMA_VERSION, hasDefinitions: decoded.hasDefinitions };
     if (verdicts.length === 0) return version;
     return { ...version, rejects: rejectsOf(bytes, verdicts, sequences, producerId) };
   };

@@ -23,6 +23,8 @@ export interface StreamDirectory {
 export interface Inspection {
   readonly schemaVersion: number;
   readonly rejects?: Rejects;
+  /** Some of the events are records with inline definitions: their bytes can not stand beside others in one array. */
+  readonly hasDefinitions: boolean;
 }
 
 /**
@@ -59,6 +61,12 @@ export interface SessionEnvironment {
   ): Promise<WelcomeOutcome>;
 }
 
+/** A frame as it came, and its size on the wire. */
+export interface EncodedFrame {
+  readonly data: Uint8Array | string;
+  readonly wireBytes: number;
+}
+
 /** The other side of a session. */
 export interface SessionPeer {
   /** Sends a frame and answers its size on the wire. */
@@ -66,9 +74,9 @@ export interface SessionPeer {
   close(code: number, reason: string): void;
 }
 
-/** What comes in: bytes to decode, a frame, or the end of the connection. */
+/** What comes in: what arrived at once, to decode; a frame; or the end of the connection. */
 export type SessionInput =
-  | { readonly type: "data"; readonly data: Uint8Array | string; readonly wireBytes: number }
+  | { readonly type: "data"; readonly frames: readonly EncodedFrame[] }
   | { readonly type: "frame"; readonly frame: ClientFrame; readonly wireBytes: number }
   | { readonly type: "stopping" }
   | { readonly type: "disconnected" };

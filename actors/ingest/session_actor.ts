@@ -8,11 +8,14 @@ import { partitionId } from "../../protocols/position.ts";
 import type { Actor, ActorContext, ActorDefinition, ActorReference } from "../kernel/actor.ts";
 import type { PartitionReply } from "../partition/partition.ts";
 import type { PartitionFeed } from "../partition/partition_feed.ts";
-import type { SessionEnvironment, SessionInput, SessionPeer } from "./session.ts";
+import type { CreditGrant } from "./credit_pool.ts";
+import type { EncodedFrame, SessionEnvironment, SessionInput, SessionPeer } from "./session.ts";
 import { stepSession } from "./session_machine.ts";
 import { createSession, type SessionEffect, type SessionMessage, type SessionState } from "./session_state.ts";
 import { beginning, type Subscription, type SubscriptionRead } from "./subscription_machine.ts";
 
+/** Bytes that wait to be decoded: what one turn of the event loop reads of a socket, some times over. */
+const MAILBOX_BYTES_MAX = 524_288;
 /** Between tries of a subscription's read that the log could not answer. */
 const READ_RETRY_MS = 250;
 
@@ -22,7 +25,7 @@ export interface SessionOptions {
   readonly name: string;
   readonly environment: SessionEnvironment;
   readonly peer: SessionPeer;
-  readonly creditBytes: number;
+  readonly credit: CreditGrant;
   /** The connection is gone: the session has nothing left to do, and what is set aside for it can go to others. */
   readonly onDisconnected: () => void;
   /** Throws `RejectedError`. */
@@ -31,7 +34,7 @@ export interface SessionOptions {
 
 export const sessionActor = (options: SessionOptions): ActorDefinition<SessionInput> => ({
   name: options.name,
-  mailbox: { messagesMax: 1_024, weightBytesMax: options.creditBytes },
+  mailbox: { messagesMax: 1_024, weightBytesMax: MAILBOX_BYTES_MAX },
   start: (context) => new SessionActor(options, context as ActorContext<Message>).begin(),
 });
 
@@ -40,11 +43,14 @@ class SessionActor implements Actor<Message> {
   readonly #context: ActorContext<Message>;
   readonly #listening = new Map<number, { stop(): void }[]>();
   #state: SessionState;
+  /** Frames that arrived together are being taken: the flush waits for the last of them (N3). */
+  #isTaking = false;
+  #isFlushDue = false;
 
   constructor(options: SessionOptions, context: ActorContext<Message>) {
     this.#options = options;
     this.#context = context;
-    this.#state = createSession(options.environment, options.creditBytes);
+    this.#state = createSession(options.environment, options.credit);
   }
 
   begin(): Actor<SessionInput> {
@@ -53,14 +59,22 @@ class SessionActor implements Actor<Message> {
   }
 
   receive(message: Message): void {
-    const [state, effects] = stepSession(
-      this.#state,
-      message.type === "data" ? this.#decode(message) : message,
-      this.#context.nowMs(),
-    );
+    if (message.type === "data") {
+      this.#isTaking = true;
+      for (const frame of message.frames) this.#step(this.#decode(frame));
+      this.#isTaking = false;
+      if (this.#isFlushDue) this.#step({ type: "flush" });
+      this.#isFlushDue = false;
+      return;
+    }
+    this.#step(message);
+    if (message.type === "disconnected") this.#options.onDisconnected();
+  }
+
+  #step(message: SessionMessage): void {
+    const [state, effects] = stepSession(this.#state, message, this.#context.nowMs());
     this.#state = state;
     for (const effect of effects) this.#perform(effect);
-    if (message.type === "disconnected") this.#options.onDisconnected();
   }
 
   /** A crash or a stop leaves no connection without its actor: the client connects again. */
@@ -69,9 +83,9 @@ class SessionActor implements Actor<Message> {
     this.#options.peer.close(1012, "restarting");
   }
 
-  #decode(message: Extract<Message, { type: "data" }>): SessionMessage {
+  #decode({ data, wireBytes }: EncodedFrame): SessionMessage {
     try {
-      return { type: "frame", frame: this.#options.decode(message.data), wireBytes: message.wireBytes };
+      return { type: "frame", frame: this.#options.decode(data), wireBytes };
     } catch (error) {
       if (error instanceof RejectedError) return { type: "malformed", error };
       throw error;
@@ -109,7 +123,8 @@ class SessionActor implements Actor<Message> {
         return;
       }
       case "flush_soon":
-        queueMicrotask(() => self.tell({ type: "flush" }));
+        if (this.#isTaking) this.#isFlushDue = true;
+        else queueMicrotask(() => self.tell({ type: "flush" }));
         return;
       case "append":
         this.#append(effect);

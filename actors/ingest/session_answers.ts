@@ -4,6 +4,7 @@ import type { AckFrame, NodeFrame, WireVerdict } from "../../protocols/frames.ts
 import type { Sequence } from "../../protocols/sequence.ts";
 import type { AppendOutcome, OpenChainOutcome } from "../log/log.ts";
 import type { PartitionAnswer, PartitionReply } from "../partition/partition.ts";
+import { moveWindow } from "./credit_window.ts";
 import {
   type About,
   type Awaited,
@@ -17,16 +18,22 @@ import {
 export function answer(state: SessionState, message: PartitionReply): readonly SessionEffect[] {
   const about = { stream: message.partition.stream, partition: message.partition.partition as number };
   const effects: SessionEffect[] = [];
+  const { underWayBytes } = state;
+  const sendDraft = (draft: AckDraft): void => {
+    const creditBytes = draft.creditBytes + moveWindow(state.credit, underWayBytes, draft.creditBytes);
+    effects.push(sendAck(about, { ...draft, creditBytes }));
+  };
   let ack: AckDraft | undefined;
   for (const one of message.answers) {
     const awaited = state.awaited.get(one.requestId);
     if (awaited === undefined) continue;
     state.awaited.delete(one.requestId);
-    if (awaited.kind === "append") state.underWayBytes -= awaited.creditBytes;
+    noteAnswered(state, awaited);
     const lostCreditBytes = awaited.kind === "append" ? passOver(state, about, one) : undefined;
+    noteTail(state, about, awaited, one);
     const acknowledged = acknowledgement(awaited, one);
     if (lostCreditBytes !== undefined) {
-      if (ack !== undefined) effects.push(sendAck(about, ack));
+      if (ack !== undefined) sendDraft(ack);
       ack = undefined;
       const creditBytes = lostCreditBytes + (acknowledged?.creditBytes ?? 0);
       effects.push({ type: "send", frame: errorFrame(answersLost(about), about, creditBytes) });
@@ -36,11 +43,11 @@ export function answer(state: SessionState, message: PartitionReply): readonly S
       ack = mergeAck(ack, acknowledged);
       continue;
     }
-    if (ack !== undefined) effects.push(sendAck(about, ack));
+    if (ack !== undefined) sendDraft(ack);
     ack = undefined;
-    effects.push({ type: "send", frame: otherAnswer(state, about, awaited, one) });
+    for (const frame of otherAnswer(state, about, awaited, one)) effects.push({ type: "send", frame });
   }
-  if (ack !== undefined) effects.push(sendAck(about, ack));
+  if (ack !== undefined) sendDraft(ack);
   return effects;
 }
 
@@ -49,7 +56,7 @@ export function answer(state: SessionState, message: PartitionReply): readonly S
  * partition was restarted: an ack would cover them too, and tell nothing of their verdicts (E4). Undefined: there are none.
  */
 function passOver(state: SessionState, about: About, { kind, requestId }: PartitionAnswer): number | undefined {
-  const unanswered = state.unanswered.get(chainKey(about));
+  const unanswered = state.chains.get(chainKey(about))?.unanswered;
   if (kind === "refused") {
     // Before its turn: what came earlier may still be in the log's hands.
     const at = unanswered?.indexOf(requestId) ?? -1;
@@ -61,10 +68,45 @@ function passOver(state: SessionState, about: About, { kind, requestId }: Partit
     const awaited = state.awaited.get(id);
     if (awaited?.kind !== "append") continue;
     state.awaited.delete(id);
-    state.underWayBytes -= awaited.creditBytes;
+    noteAnswered(state, awaited);
     creditBytes = (creditBytes ?? 0) + awaited.creditBytes;
   }
   return creditBytes;
+}
+
+function noteAnswered(state: SessionState, awaited: Awaited): void {
+  if (awaited.kind !== "append") return;
+  state.underWayBytes -= awaited.creditBytes;
+  awaited.chain.underWayBytes -= awaited.creditBytes;
+}
+
+/** What the partition holds, where nothing is on its way there that may change it (append_draft.ts, D1). */
+function noteTail(state: SessionState, about: About, awaited: Awaited, one: PartitionAnswer): void {
+  const chain = state.chains.get(chainKey(about));
+  if (chain === undefined) return;
+  const stored = storedAfter(awaited, one);
+  if (stored === undefined) chain.tail = undefined;
+  else if (chain.unanswered.length === 0 && chain.gathered.length === 0) chain.tail = stored;
+}
+
+/** The end of the chain as an answer tells it; undefined where it does not. */
+function storedAfter(awaited: Awaited, one: PartitionAnswer): Sequence | null | undefined {
+  if (one.kind === "refused") return undefined;
+  const { outcome } = one;
+  switch (outcome.kind) {
+    case "opened":
+      return outcome.lastSequence ?? null;
+    case "written":
+      return awaited.kind === "append" ? awaited.last : awaited.kind === "lost" ? awaited.to : undefined;
+    case "duplicate":
+      return outcome.stored;
+    case "gap":
+      return outcome.stored ?? null;
+    case "unknown_producer":
+    case "stale_producer_epoch":
+    case "too_many_producers":
+      return undefined;
+  }
 }
 
 const answersLost = (about: About): HeadraceError =>
@@ -104,21 +146,31 @@ function sendAck(about: About, draft: AckDraft): SessionEffect {
   return { type: "send", frame };
 }
 
-function otherAnswer(state: SessionState, about: About, awaited: Awaited, one: PartitionAnswer): NodeFrame {
+function otherAnswer(state: SessionState, about: About, awaited: Awaited, one: PartitionAnswer): readonly NodeFrame[] {
   const creditBytes = awaited.kind === "append" ? awaited.creditBytes : 0;
   switch (one.kind) {
     case "refused":
-      return one.error.code === "NOT_OWNER" ? { type: "moved", ...about } : errorFrame(one.error, about, creditBytes);
+      return one.error.code === "NOT_OWNER"
+        ? movedFrames(about, creditBytes)
+        : [errorFrame(one.error, about, creditBytes)];
     case "opened":
-      return openedFrame(state, about, one.outcome);
+      return [openedFrame(state, about, one.outcome)];
     case "appended":
-      return appendedFrame(about, one.outcome, creditBytes);
+      return [appendedFrame(about, one.outcome, creditBytes)];
   }
 }
 
+/** `moved` says nothing of credit, so that is given back beside it. */
+const movedFrames = (about: About, creditBytes: number): readonly NodeFrame[] => [
+  { type: "moved", ...about },
+  ...(creditBytes === 0 ? [] : [{ type: "credit", creditBytes } as const]),
+];
+
 function openedFrame(state: SessionState, about: About, outcome: OpenChainOutcome): NodeFrame {
   if (outcome.kind !== "opened") return errorFrame(chainRefusal(about, outcome), about, 0);
-  state.opened.add(chainKey(about));
+  const key = chainKey(about);
+  const tail = outcome.lastSequence ?? null;
+  if (!state.chains.has(key)) state.chains.set(key, { ...about, tail, unanswered: [], gathered: [], underWayBytes: 0 });
   return {
     type: "opened",
     ...about,

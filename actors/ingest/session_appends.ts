@@ -1,14 +1,16 @@
 /** The session machine's appends: who may write where, what a batch must be, and its way to the partition (N3, N4). */
-import { FencedError, OverloadedError, RejectedError } from "../../protocols/errors.ts";
+import { FencedError, invariant, OverloadedError, RejectedError } from "../../protocols/errors.ts";
 import type { AppendFrame, LostFrame, OpenFrame, WireVerdict } from "../../protocols/frames.ts";
-import { sequenceAt, sequenceCount } from "../../protocols/sequence.ts";
-import type { AppendItem } from "../partition/partition.ts";
+import { type Sequence, sequenceAt, sequenceCount } from "../../protocols/sequence.ts";
+import { continues, createDraft, finishDraft, joinDraft } from "./append_draft.ts";
 import {
   type About,
   type Awaited,
+  type Chain,
   chainKey,
   errorFrame,
   refuseConnection,
+  SESSION_LIMITS,
   type SessionEffect,
   type SessionState,
 } from "./session_state.ts";
@@ -70,55 +72,70 @@ export function append(
   wireBytes: number,
   nowMs: number,
 ): readonly SessionEffect[] {
-  if (state.underWayBytes >= state.creditBytes) {
+  if (state.underWayBytes >= state.credit.creditBytes) {
     const overrun = new OverloadedError(
       "OUT_OF_CREDIT",
-      `Cannot take an append as bytes under way must stay below the credit of ${state.creditBytes}: current value is ${state.underWayBytes}`,
+      `Cannot take an append as bytes under way must stay below the credit of ${state.credit.creditBytes}: current value is ${state.underWayBytes}`,
       1_000,
     );
     return refuseConnection(state, overrun); // N4
   }
   return guarded(frame, wireBytes, () => {
     const { id } = admit(state, frame);
-    const key = chainKey(frame);
-    if (!state.opened.has(key)) {
+    const chain = state.chains.get(chainKey(frame));
+    if (chain === undefined) {
       throw new FencedError(
         "UNKNOWN_PRODUCER",
-        `Cannot append to ${key} as its chain must be opened first: it was not`,
+        `Cannot append to ${chainKey(frame)} as its chain must be opened first: it was not`,
       );
     }
-    const count = checkCount(state, frame);
-    const inspection = state.environment.inspect(frame.stream, frame.events, frame.sequences, id, frame.schemaVersion);
+    checkShare(state, chain, wireBytes);
+    const last = sequenceAt(frame.sequences, checkCount(state, frame) - 1);
+    const { inspect, limits } = state.environment;
+    const inspection = inspect(frame.stream, frame.events, frame.sequences, id, frame.schemaVersion);
+    const isNext = continues(chain.tail, frame.previousSequence);
+    chain.tail = isNext ? last : undefined;
+    state.underWayBytes += wireBytes;
+    chain.underWayBytes += wireBytes;
+    const before = chain.gathered.at(-1);
+    if (before !== undefined && isNext && joinDraft(before, frame, inspection, limits.batchEventsMax)) {
+      joinAwaited(state, before.requestId, wireBytes, last);
+      return NOTHING;
+    }
     const verdicts = (inspection.rejects?.verdicts ?? []).map(({ index, code, path, reason }): WireVerdict => {
       return { sequence: sequenceAt(frame.sequences, index), code, path, reason };
     });
-    const requestId = expectAnswer(state, {
-      kind: "append",
-      creditBytes: wireBytes,
-      last: sequenceAt(frame.sequences, count - 1),
-      verdicts,
-    });
-    const unanswered = state.unanswered.get(key);
-    if (unanswered === undefined) state.unanswered.set(key, [requestId]);
-    else unanswered.push(requestId);
-    state.underWayBytes += wireBytes;
-    gather(state, frame, {
-      requestId,
-      batch: {
-        producerId: id,
-        producerEpoch: frame.producerEpoch,
-        previousSequence: frame.previousSequence ?? undefined,
-        sequences: frame.sequences,
-        schemaVersion: inspection.schemaVersion,
-        events: frame.events,
-        appendedAtMs: nowMs,
-        ...(inspection.rejects === undefined ? {} : { rejects: inspection.rejects }),
-        ...(frame.traceparent === undefined ? {} : { traceparent: frame.traceparent }),
-        ...(frame.position === undefined ? {} : { position: frame.position }),
-      },
-    });
-    return state.gathered.size === 1 && firstGathered(state) === 1 ? [{ type: "flush_soon" }] : [];
+    const requestId = expectAnswer(state, { kind: "append", chain, creditBytes: wireBytes, last, verdicts });
+    chain.unanswered.push(requestId);
+    if (chain.gathered.length === 0) state.gathering.push(chain);
+    chain.gathered.push(createDraft(requestId, id, frame, inspection, nowMs, isNext));
+    return state.gathering.length === 1 && chain.gathered.length === 1 ? [{ type: "flush_soon" }] : NOTHING;
   });
+}
+
+/** Told to a client whose partition does not answer: long enough for a group commit. */
+const SHARE_RETRY_MS = 50;
+
+const NOTHING: readonly SessionEffect[] = [];
+
+/** One answer will speak of several frames, and give the credit of all of them back. */
+function joinAwaited(state: SessionState, requestId: number, wireBytes: number, last: Sequence): void {
+  const awaited = state.awaited.get(requestId);
+  invariant(awaited?.kind === "append", `Cannot join append ${requestId} as it must await its answer`);
+  awaited.creditBytes += wireBytes;
+  awaited.last = last;
+}
+
+/** N5. What follows is behind a gap then, so nothing is out of order. */
+function checkShare({ chains, credit }: SessionState, chain: Chain, wireBytes: number): void {
+  const shareBytes = Math.floor(credit.creditBytes * SESSION_LIMITS.partitionShare);
+  if (chains.size === 1 || chain.underWayBytes === 0 || chain.underWayBytes + wireBytes <= shareBytes) return;
+  chain.tail = undefined;
+  throw new OverloadedError(
+    "OUT_OF_CREDIT",
+    `Cannot append to ${chainKey(chain)} as bytes under way there must stay below ${shareBytes} while other partitions are open: current value is ${chain.underWayBytes}`,
+    SHARE_RETRY_MS,
+  );
 }
 
 function checkCount(state: SessionState, frame: AppendFrame): number {
@@ -134,24 +151,13 @@ function checkCount(state: SessionState, frame: AppendFrame): number {
   return count;
 }
 
-const firstGathered = (state: SessionState): number => {
-  for (const { items } of state.gathered.values()) return items.length;
-  return 0;
-};
-
-function gather(state: SessionState, frame: AppendFrame, item: AppendItem): void {
-  const key = chainKey(frame);
-  const gathered = state.gathered.get(key);
-  if (gathered !== undefined) gathered.items.push(item);
-  else state.gathered.set(key, { stream: frame.stream, partition: frame.partition, items: [item] });
-}
-
 /** N3: what was gathered goes to its partitions. */
 export function flush(state: SessionState): readonly SessionEffect[] {
-  if (state.gathered.size === 0) return [];
-  const effects = [...state.gathered.values()].map((appends): SessionEffect => ({ type: "append", ...appends }));
-  state.gathered.clear();
-  return effects;
+  return state.gathering.splice(0).map((chain): SessionEffect => {
+    const items = chain.gathered.map(finishDraft);
+    chain.gathered = [];
+    return { type: "append", stream: chain.stream, partition: chain.partition, items };
+  });
 }
 
 function expectAnswer(state: SessionState, awaited: Awaited): number {
@@ -166,7 +172,9 @@ function guarded(about: About, creditBytes: number, attempt: () => readonly Sess
   try {
     return attempt();
   } catch (error) {
-    if (!(error instanceof RejectedError || error instanceof FencedError)) throw error;
+    const isRefusal =
+      error instanceof RejectedError || error instanceof FencedError || error instanceof OverloadedError;
+    if (!isRefusal) throw error;
     return [{ type: "send", frame: errorFrame(error, about, creditBytes) }];
   }
 }

@@ -7,6 +7,7 @@
  *   N3. What arrives in one turn goes to each partition as one message, in order; what comes back goes out as one ack
  *       for each partition.
  *   N4. Bytes of appends under way never exceed the credit given by more than one frame (E19).
+ *   N5. Where several partitions are open, one holds a share of the credit at most, or one frame (E19).
  */
 import { FencedError, RejectedError } from "../../protocols/errors.ts";
 import type { ClientFrame, HelloFrame, NodeFrame } from "../../protocols/frames.ts";
@@ -137,7 +138,7 @@ function welcome(state: SessionState, producerEpoch: number | undefined): readon
     minor: PROTOCOL_MINOR,
     streams: directory.describe(),
     limits,
-    creditBytes: state.creditBytes,
+    creditBytes: state.credit.creditBytes,
     ...(producerEpoch === undefined ? {} : { producerEpoch }),
   };
   return [{ type: "send", frame }];

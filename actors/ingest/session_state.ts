@@ -13,12 +13,19 @@ import type { Offset, Position } from "../../protocols/position.ts";
 import type { Sequence } from "../../protocols/sequence.ts";
 import type { ChannelBounds, ReadResult, WelcomeOutcome } from "../log/log.ts";
 import type { AppendItem, PartitionReply } from "../partition/partition.ts";
+import type { Draft } from "./append_draft.ts";
+import type { CreditGrant } from "./credit_pool.ts";
 import type { Permissions, SessionEnvironment } from "./session.ts";
 import type { Subscription, SubscriptionRead } from "./subscription_machine.ts";
 
 export const SESSION_LIMITS = {
   /** Time from the upgrade to a `hello`: a slow or silent client holds no place. */
   helloWithinMs: 10_000,
+  /**
+   * Of a connection's credit, so much may be under way in one partition while others are open too (E19). A little more than
+   * the three quarters that clients keep to (docs/protocol.md), as the credit may shrink while their appends are on the way.
+   */
+  partitionShare: 7 / 8,
   subscriptionsMax: 64,
   subscriptionPartitionsMax: 4_096,
   subscriptionCreditBytesMax: 67_108_864,
@@ -27,33 +34,46 @@ export const SESSION_LIMITS = {
 export type Awaited =
   | {
       readonly kind: "append";
-      readonly creditBytes: number;
-      readonly last: Sequence;
+      readonly chain: Chain;
+      /** What the frames that it holds took of the credit. */
+      creditBytes: number;
+      last: Sequence;
       readonly verdicts: readonly WireVerdict[];
     }
   | { readonly kind: "open" }
   | { readonly kind: "lost"; readonly to: Sequence };
 
-export interface GatheredAppends {
+/** A producer's chain in one partition, as this connection knows it: from its `opened` on. */
+export interface Chain extends About {
+  /** The sequence that the partition holds once all that was sent to it is written; undefined where that is not sure. */
+  tail: Sequence | null | undefined;
+  /** Appends without an answer, oldest first: a partition answers them in this order. */
+  readonly unanswered: number[];
+  /** Appends of this turn, on their way to the partition (N3). */
+  gathered: Draft[];
+  underWayBytes: number;
+}
+
+/** One partition of one stream, as frames name it. */
+export interface About {
   readonly stream: string;
   readonly partition: number;
-  readonly items: AppendItem[];
 }
 
 export interface SessionState {
   readonly environment: Pick<SessionEnvironment, "node" | "limits" | "directory" | "inspect">;
-  readonly creditBytes: number;
+  readonly credit: CreditGrant;
   phase: "greeting" | "welcoming" | "open" | "closing" | "closed";
   permissions: Permissions | undefined;
   hello: HelloFrame | undefined;
   producer: { readonly id: string; readonly epoch: number } | undefined;
-  readonly opened: Set<string>;
   readonly awaited: Map<number, Awaited>;
-  /** Appends without an answer by chain, oldest first: a partition answers them in this order. */
-  readonly unanswered: Map<string, number[]>;
+  /** Those that were opened, by `chainKey`. */
+  readonly chains: Map<string, Chain>;
   nextRequestId: number;
   underWayBytes: number;
-  readonly gathered: Map<string, GatheredAppends>;
+  /** Chains with appends of this turn. */
+  readonly gathering: Chain[];
   readonly subscriptions: Map<number, Subscription>;
 }
 
@@ -128,29 +148,22 @@ export type SessionEffect =
 
 export type SessionResult = readonly [SessionState, readonly SessionEffect[]];
 
-/** @param creditBytes append credit set aside for this connection */
-export function createSession(environment: SessionState["environment"], creditBytes: number): SessionState {
+/** @param credit append credit set aside for this connection */
+export function createSession(environment: SessionState["environment"], credit: CreditGrant): SessionState {
   return {
     environment,
-    creditBytes,
+    credit,
     phase: "greeting",
     permissions: undefined,
     hello: undefined,
     producer: undefined,
-    opened: new Set(),
     awaited: new Map(),
-    unanswered: new Map(),
+    chains: new Map(),
     nextRequestId: 1,
     underWayBytes: 0,
-    gathered: new Map(),
+    gathering: [],
     subscriptions: new Map(),
   };
-}
-
-/** One partition of one stream, as frames name it. */
-export interface About {
-  readonly stream: string;
-  readonly partition: number;
 }
 
 export const chainKey = (about: About): string => `${about.stream}/${about.partition}`;

@@ -25,6 +25,7 @@ export function checkpointedWriter(writer: SinkWriter, checkpoint: SinkCheckpoin
       }
       return { kind: "written" };
     },
+    finish: async () => writer.finish?.(),
     close: () => writer.close(),
   };
 }

@@ -6,7 +6,14 @@
 import type { Connect } from "../../protocols/connection.ts";
 import { FencedError, OverloadedError } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
-import { epochAt, type PartitionReference, type Position, partitionName, position } from "../../protocols/position.ts";
+import {
+  comparePositions,
+  epochAt,
+  type PartitionReference,
+  type Position,
+  partitionName,
+  position,
+} from "../../protocols/position.ts";
 import type { Sequence } from "../../protocols/sequence.ts";
 import { sliceEvent } from "../../protocols/slice_events.ts";
 import type { Actor, ActorContext, ActorDefinition } from "../kernel/actor.ts";
@@ -31,9 +38,19 @@ export interface EventBytes {
   encode(events: readonly unknown[]): Uint8Array;
 }
 
+/** Records after `after`, up to `last` and including it. */
+export interface DeliveryRange {
+  readonly after: Position | undefined;
+  readonly last: Position;
+}
+
 export interface DeliveryOptions<Options> {
   /** Name of the sink in the configuration. */
   readonly name: string;
+  /** Name of a replay: a delivery beside the sink's own, with a position, a fence and a chain of its own. */
+  readonly replay?: string;
+  /** Bounds the delivery, which ends once the range is done (D9). */
+  readonly range?: DeliveryRange;
   readonly sink: SinkDefinition<Options>;
   readonly sinkOptions: Options;
   /** Where relative paths of the sink's options begin. */
@@ -58,12 +75,20 @@ export interface DeliveryOptions<Options> {
 export const sinkProducerId = (name: string, { partition }: PartitionReference): string => `sink/${name}/${partition}`;
 const setAsideCheckpoint = (name: string): string => `sink/${name}/set_aside`;
 
+/** Tells the delivery's checkpoints and its chain from those of every other delivery. A sink's name holds no `/`. */
+const deliveryId = ({ name, replay }: { readonly name: string; readonly replay?: string }): string =>
+  replay === undefined ? name : `${name}/replay/${replay}`;
+
+/** The checkpoint that holds a delivery's position. */
+export const positionCheckpoint = (of: { readonly name: string; readonly replay?: string }): string =>
+  `sink/${deliveryId(of)}`;
+
 /** Messages that others may send; all else a delivery tells itself. */
 const FROM_OUTSIDE: ReadonlySet<DeliveryMessage["kind"]> = new Set(["advanced", "pause", "resume", "stop"]);
 
 export function deliveryActor<Options>(options: DeliveryOptions<Options>): ActorDefinition<DeliveryMessage> {
   return {
-    name: `delivery-${options.name}-${partitionName(options.feed.partition).replaceAll("/", "-")}`,
+    name: `delivery-${deliveryId(options)}-${partitionName(options.feed.partition)}`.replaceAll("/", "-"),
     start: (context) => new DeliveryShell(options, context),
   };
 }
@@ -115,7 +140,7 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
         return this.#operate(async () => ({ kind: "positioned", position: await this.#opened().position() }));
       case "rewind":
         return this.#operate(async () => {
-          await this.#opened().rewind?.(effect.to);
+          await this.#opened().rewind?.(effect.to, effect.from);
           // A sink may go back further than it was asked to: to the end of a batch that it can cut at.
           return { kind: "rewound", to: await this.#opened().position() };
         });
@@ -133,7 +158,7 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
         return;
       case "close":
         this.#subscription.stop();
-        void this.#close().then(() => this.#tell({ kind: "closed" }));
+        void this.#close(effect.isFinal).then(() => this.#tell({ kind: "closed" }));
         return;
       case "report":
         this.#options.observe(effect.report);
@@ -170,13 +195,13 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
   }
 
   async #open(): Promise<DeliveryMessage> {
-    const { name, sink, sinkOptions, feed, input, log, eventBytes } = this.#options;
+    const { name, replay, sink, sinkOptions, feed, input, log, eventBytes } = this.#options;
     this.#openings += 1;
     const generation = this.#openings;
     await this.#close();
     const checkpoint = {
-      read: async () => feed.readCheckpoint(`sink/${name}`),
-      write: (value: Uint8Array) => feed.writeCheckpoint(`sink/${name}`, value),
+      read: async () => feed.readCheckpoint(positionCheckpoint(this.#options)),
+      write: (value: Uint8Array) => feed.writeCheckpoint(positionCheckpoint(this.#options), value),
     };
     const nowMs = () => this.#context.nowMs();
     const context = {
@@ -188,6 +213,7 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
       connect: this.#options.connect,
       nowMs,
       log,
+      ...(replay === undefined ? {} : { replay }),
     };
     const opened = await sink.open(sinkOptions, context);
     if (generation !== this.#openings) {
@@ -195,7 +221,7 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
       throw new Error("a later opening took over");
     }
     this.#writer = sink.delivery === "transactional" ? opened : checkpointedWriter(opened, checkpoint);
-    const stored = feed.readCheckpoint(setAsideCheckpoint(name));
+    const stored = feed.readCheckpoint(setAsideCheckpoint(deliveryId(this.#options)));
     const setAside = stored === undefined ? [] : (eventBytes.decode(stored) as readonly Sequence[]);
     const { epochs, endOffset } = feed.bounds(input);
     return {
@@ -224,13 +250,21 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
   }
 
   async #readItems(readId: number, after: Position | undefined): Promise<DeliveryMessage> {
-    const { feed, input, readBytesMax } = this.#options;
-    const result = await feed.read(input, after, readBytesMax);
+    const { feed, input, readBytesMax, range } = this.#options;
+    const from = after ?? range?.after;
+    const result = await feed.read(input, from, readBytesMax);
+    if (result.kind === "truncated" && after === undefined && range !== undefined) {
+      this.#options.log("error", "the log lost the whole range", { ...feed.partition, divergence: result.divergence });
+      return { kind: "read_records", readId, items: [], isEnd: true };
+    }
     switch (result.kind) {
       case "records": {
         const items: DeliveryItem[] = [];
-        for (const batch of result.batches) items.push(...(await this.#options.prepare(batch, after)));
-        return { kind: "read_records", readId, items };
+        for (const batch of result.batches) items.push(...(await this.#options.prepare(batch, from)));
+        if (range === undefined) return { kind: "read_records", readId, items };
+        // After a loss of the log's tail, what lies at the lost offsets now is of a later epoch, and not of the range.
+        const within = items.filter((item) => comparePositions(item.position, range.last) <= 0);
+        return { kind: "read_records", readId, items: within, isEnd: within.length === 0 };
       }
       case "trimmed": {
         const { epochs } = feed.bounds(input);
@@ -248,7 +282,8 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
 
   async #openChain(): Promise<DeliveryMessage> {
     const { feed, name } = this.#options;
-    const outcome = await feed.openChain(`dead_letters/${name}`, sinkProducerId(name, feed.partition), feed.epoch);
+    const producerId = sinkProducerId(deliveryId(this.#options), feed.partition);
+    const outcome = await feed.openChain(`dead_letters/${name}`, producerId, feed.epoch);
     switch (outcome.kind) {
       case "opened":
         return { kind: "chain_opened", last: outcome.lastSequence };
@@ -267,7 +302,7 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
     const { feed, name, eventBytes } = this.#options;
     const letters = effect.letters.map((draft) => this.#deadLetter(draft));
     const batch = {
-      producerId: sinkProducerId(name, feed.partition),
+      producerId: sinkProducerId(deliveryId(this.#options), feed.partition),
       producerEpoch: feed.epoch,
       previousSequence: effect.previous,
       sequences: { first: effect.first, count: letters.length },
@@ -275,7 +310,7 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
       events: eventBytes.encode(letters),
       appendedAtMs: this.#context.nowMs(),
     };
-    const checkpoints = new Map([[setAsideCheckpoint(name), eventBytes.encode(effect.setAside)]]);
+    const checkpoints = new Map([[setAsideCheckpoint(deliveryId(this.#options)), eventBytes.encode(effect.setAside)]]);
     const { outcomes } = await feed.append({ channel: `dead_letters/${name}`, batches: [batch], checkpoints });
     const kind = outcomes[0]?.kind ?? "nothing";
     if (kind === "written" || kind === "duplicate") return { kind: "dead_letters_stored" };
@@ -291,16 +326,22 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
       path: draft.path,
       reason: draft.reason,
       by: `sink/${name}`,
-      producerId: sinkProducerId(name, feed.partition),
+      producerId: sinkProducerId(deliveryId(this.#options), feed.partition),
       sequence: [epoch, offset, index],
       original: sliceEvent(eventBytes.encode([draft.event satisfies Event]), 0),
       source: { stream: feed.partition.stream, partition: feed.partition.partition, epoch, offset, index },
     };
   }
 
-  async #close(): Promise<void> {
+  async #close(isFinal = false): Promise<void> {
     const writer = this.#writer;
     this.#writer = undefined;
+    try {
+      // All of it is committed already: what can not be handed out now is when the sink is opened again.
+      if (isFinal) await writer?.finish?.();
+    } catch (error) {
+      this.#options.log("warn", `Cannot finish sink ${this.#options.name}: ${reasonOf(error)}`);
+    }
     try {
       await writer?.close();
     } catch (error) {

@@ -30,15 +30,22 @@ export function cutHand(state: DeliveryState): void {
   const last = items.at(-1);
   if (last === undefined) return;
   state.bufferBytes -= sizeBytes;
-  const isSettled = (sequence: Sequence) => state.setAside.has(tripleKey(sequence));
-  const records = items.flatMap(({ outputs }) => outputs).filter((record) => !isSettled(tripleOf(record)));
-  const drafts = items.flatMap(failedStep).filter(({ triple }) => !isSettled(triple));
+  const { records, drafts } = unsettled(items, state.setAside);
   state.hand = { items, records, end: last.position, rejections: 0, drafts };
 }
 
-function failedStep({ position, failure }: DeliveryItem): DeadLetterDraft[] {
-  if (failure === undefined) return [];
-  return [{ ...failure, triple: [position.epoch, position.offset, 0] }];
+/** What is still to be written or set aside. Most of the time nothing is set aside, and no key is made for any record. */
+function unsettled(items: readonly DeliveryItem[], setAside: ReadonlyMap<string, Sequence>) {
+  const records: SinkRecord[] = [];
+  const drafts: DeadLetterDraft[] = [];
+  const isSettled = (sequence: Sequence) => setAside.has(tripleKey(sequence));
+  for (const { position, outputs, failure } of items) {
+    for (const record of outputs) if (setAside.size === 0 || !isSettled(tripleOf(record))) records.push(record);
+    if (failure === undefined) continue;
+    const triple: Sequence = [position.epoch, position.offset, 0];
+    if (!isSettled(triple)) drafts.push({ ...failure, triple });
+  }
+  return { records, drafts };
 }
 
 export function toSinkBatch(state: DeliveryState, hand: Hand): SinkBatch {

@@ -14,6 +14,7 @@
  *   D6. What the log no longer holds is never passed over in silence: `trimmed` and `truncated` are reported (E9).
  *   D7. After `fenced` nothing is written any more.
  *   D8. What is read ahead is bounded by `readAheadBytesMax` and one read.
+ *   D9. A delivery of a bounded range ends once the range was read to its end and nothing of it is left in hand.
  */
 import { comparePositions, type Position } from "../../protocols/position.ts";
 import { compareSequences, type Sequence } from "../../protocols/sequence.ts";
@@ -25,7 +26,7 @@ import type {
   DeliveryMessage,
   DeliveryState,
 } from "./delivery_messages.ts";
-import { end, occupy, onFailed, onStop, onTimer, wait } from "./delivery_retry.ts";
+import { complete, end, occupy, onFailed, onStop, onTimer, wait } from "./delivery_retry.ts";
 
 type Effects = DeliveryEffect[];
 
@@ -52,6 +53,8 @@ export function initialDelivery(limits: DeliveryLimits, start: "earliest" | "lat
     isReading: false,
     isReadWaiting: false,
     hasMore: true,
+    hasEnded: false,
+    isCompleting: false,
     timerId: 0,
     isLingering: false,
     interruption: undefined,
@@ -120,6 +123,7 @@ function handle(state: DeliveryState, message: DeliveryMessage, nowMs: number, e
       return onStop(state, effects);
     case "closed":
       state.occupation = "closed";
+      if (state.isCompleting) effects.push({ kind: "report", report: { kind: "completed" } });
       return;
   }
 }
@@ -127,6 +131,7 @@ function handle(state: DeliveryState, message: DeliveryMessage, nowMs: number, e
 /** Whatever happened, what can be done next is done: one operation on the sink, one read, one linger timer at most. */
 function proceed(state: DeliveryState, nowMs: number, effects: Effects) {
   if (state.occupation === "idle" && state.isStopping) end(state, { kind: "stopped" }, effects);
+  if (state.occupation === "idle" && isComplete(state)) complete(state, effects);
   if (state.occupation === "idle" && !state.isPaused) {
     if (state.interruption !== undefined && state.hand === undefined) onInterruption(state, nowMs, effects);
     else advanceHand(state, nowMs, effects);
@@ -138,6 +143,10 @@ function proceed(state: DeliveryState, nowMs: number, effects: Effects) {
     effects.push({ kind: "read", readId: state.readId, after: state.cursor });
   }
 }
+
+/** D9 */
+const isComplete = ({ hasEnded, buffer, hand, interruption }: DeliveryState): boolean =>
+  hasEnded && buffer.length === 0 && hand === undefined && interruption === undefined;
 
 function canRead(state: DeliveryState): boolean {
   if (state.isReading || state.isReadWaiting || !state.hasMore || state.isPaused || state.isStopping) return false;
@@ -243,6 +252,7 @@ function onRecords(state: DeliveryState, message: ReadRecords, nowMs: number) {
   if (message.readId !== state.readId) return;
   state.isReading = false;
   state.readFailures = 0;
+  state.hasEnded = message.isEnd === true;
   const last = message.items.at(-1);
   if (last === undefined) return;
   state.hasMore = true;
@@ -343,6 +353,7 @@ function forgetReadAhead(state: DeliveryState) {
   state.readId += 1;
   state.isReading = false;
   state.hasMore = true;
+  state.hasEnded = false;
   state.interruption = undefined;
 }
 
@@ -371,5 +382,6 @@ function onInterruption(state: DeliveryState, nowMs: number, effects: Effects) {
   const isAhead = state.position !== undefined && comparePositions(state.position, found.resume) > 0;
   const report = { kind: "truncated", position: state.position, divergence: found.divergence, isAhead } as const;
   effects.push({ kind: "report", report });
-  if (isAhead && found.canRewind) occupy(state, "rewinding", { kind: "rewind", to: found.resume }, effects);
+  if (!isAhead || !found.canRewind) return;
+  occupy(state, "rewinding", { kind: "rewind", to: found.resume, from: state.position }, effects);
 }

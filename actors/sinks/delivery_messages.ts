@@ -78,7 +78,13 @@ export type DeliveryMessage =
     }
   /** There may be more records: a level. */
   | { readonly kind: "advanced" }
-  | { readonly kind: "read_records"; readonly readId: number; readonly items: readonly DeliveryItem[] }
+  | {
+      readonly kind: "read_records";
+      readonly readId: number;
+      readonly items: readonly DeliveryItem[];
+      /** Nothing of a bounded range is left after the cursor. */
+      readonly isEnd?: boolean;
+    }
   | { readonly kind: "read_trimmed"; readonly readId: number; readonly firstOffset: Offset; readonly resume: Position }
   | {
       readonly kind: "read_truncated";
@@ -109,7 +115,8 @@ export type DeliveryEffect =
   | { readonly kind: "read"; readonly readId: number; readonly after: Position | undefined }
   | { readonly kind: "write"; readonly batch: SinkBatch }
   | { readonly kind: "ask_position" }
-  | { readonly kind: "rewind"; readonly to: Position | undefined }
+  /** `from` is what the sink is known to hold: it takes nothing back where it has moved on since (S6). */
+  | { readonly kind: "rewind"; readonly to: Position | undefined; readonly from: Position | undefined }
   | { readonly kind: "open_chain" }
   | {
       readonly kind: "append_dead_letters";
@@ -121,7 +128,8 @@ export type DeliveryEffect =
       readonly setAside: readonly Sequence[];
     }
   | { readonly kind: "timer"; readonly timerId: number; readonly purpose: TimerPurpose; readonly delayMs: number }
-  | { readonly kind: "close" }
+  /** `isFinal`: the range is done, and nothing more will come. */
+  | { readonly kind: "close"; readonly isFinal: boolean }
   | { readonly kind: "report"; readonly report: DeliveryReport };
 
 /** What a delivery tells its observers. */
@@ -151,6 +159,8 @@ export type DeliveryReport =
       readonly isAhead: boolean;
     }
   | { readonly kind: "fenced"; readonly fence: number | undefined }
+  /** All of a bounded range is in the sink, or was filtered or set aside. */
+  | { readonly kind: "completed" }
   | { readonly kind: "stopped" };
 
 export interface DeliveredBatch {
@@ -198,6 +208,10 @@ export interface DeliveryState {
   isReading: boolean;
   isReadWaiting: boolean;
   hasMore: boolean;
+  /** A bounded range was read to its end. */
+  hasEnded: boolean;
+  /** All of the range is done: to be said once the sink is closed. */
+  isCompleting: boolean;
   timerId: number;
   isLingering: boolean;
   /** What the last read found in place of records; dealt with once nothing is in hand. */

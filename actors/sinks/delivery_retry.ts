@@ -85,7 +85,7 @@ function retry(state: DeliveryState, then: Then, effects: Effects) {
     case "ask":
       return occupy(state, "asking", { kind: "ask_position" }, effects);
     case "rewind":
-      return occupy(state, "rewinding", { kind: "rewind", to: state.cursor }, effects);
+      return occupy(state, "rewinding", { kind: "rewind", to: state.cursor, from: state.position }, effects);
     case "write":
       state.occupation = "idle";
       return;
@@ -119,7 +119,13 @@ export function end(state: DeliveryState, ending: Ending, effects: Effects) {
   if (state.occupation === "closing") return;
   state.occupation = "closing";
   state.retry = undefined;
-  effects.push({ kind: "report", report: ending }, { kind: "close" });
+  effects.push({ kind: "report", report: ending }, { kind: "close", isFinal: false });
+}
+
+/** D9: said once the sink is closed, as only then all of it is where it belongs. */
+export function complete(state: DeliveryState, effects: Effects) {
+  state.isCompleting = true;
+  occupy(state, "closing", { kind: "close", isFinal: true }, effects);
 }
 
 export function occupy(state: DeliveryState, occupation: Occupation, effect: DeliveryEffect, effects: Effects) {

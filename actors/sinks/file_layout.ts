@@ -1,13 +1,14 @@
 /**
- * How a file sink's folder looks, for the sink and for those who read it. One folder a partition:
+ * How a file sink's folder looks, for the sink and for those who read it. One folder a partition, `<stream>/<partition>`;
+ * a replay has them below `replay=<its name>`, which no stream's folder can be called:
  *
  *   segment-<first offset>.ndjson   published: closed, complete, never changed but by a rewind
  *   open-<fence>-<n>.part           an owner's open file; valid up to the length that the checkpoint commits
- *   *.index                         a line for each commit: where one may rewind to; a lost tail only means further back
+ *   *.index                         a line for each commit: where one may rewind to; lost lines only mean further back
  */
-import { mkdir, open, readdir, readFile } from "node:fs/promises";
+import { access, constants, mkdir, open, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { UnavailableError } from "../../protocols/errors.ts";
+import { ConfigurationError, UnavailableError } from "../../protocols/errors.ts";
 import { type PartitionReference, type Position, position } from "../../protocols/position.ts";
 
 export type FileFormat = "ndjson" | "csv";
@@ -32,6 +33,9 @@ export const segmentName = (first: number, format: FileFormat): string =>
 
 export const partitionFolder = (directory: string, { stream, partition }: PartitionReference): string =>
   join(directory, encodeURIComponent(stream), String(partition));
+
+export const replayFolder = (directory: string, replay: string): string =>
+  join(directory, `replay=${encodeURIComponent(replay)}`);
 
 export async function listSegments(folder: string): Promise<{ readonly name: string; readonly first: number }[]> {
   const found = (await readdir(folder)).flatMap((name) => {
@@ -93,6 +97,30 @@ export async function syncFolder(folder: string): Promise<void> {
     await handle.sync();
   } finally {
     await handle.close();
+  }
+}
+
+/** What a path or its permissions are to blame for; anything else (a full disk, an I/O error) may pass by itself. */
+const REFUSALS: ReadonlySet<string> = new Set([
+  ...["EACCES", "EEXIST", "ELOOP", "ENAMETOOLONG", "ENOENT", "ENOTDIR", "EPERM", "EROFS"],
+]);
+
+/** Makes the folder. Throws `ConfigurationError` where it can not be one that this process writes. */
+export async function checkFolder(folder: string): Promise<void> {
+  try {
+    const made = await mkdir(folder, { recursive: true });
+    await access(folder, constants.W_OK | constants.X_OK).catch((error: NodeJS.ErrnoException) => {
+      // A folder that was there and is read-only now: more likely a disk in trouble than a mistake.
+      if (made !== undefined || error.code !== "EROFS") throw error;
+    });
+  } catch (error) {
+    const { code = "", message } = error as NodeJS.ErrnoException;
+    if (!REFUSALS.has(code)) return;
+    throw new ConfigurationError(
+      "INVALID_CONFIGURATION",
+      `Cannot write files as the path must be a folder that this process can write: ${message}`,
+      { cause: error },
+    );
   }
 }
 

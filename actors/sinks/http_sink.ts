@@ -8,7 +8,7 @@
  *   H2. 408, 425, 429 and 5xx are tried again, `Retry-After` is waited for; another 4xx is the records' fault. A chunk
  *       that is refused whole is sent record by record, to find which ones.
  */
-import { OverloadedError, UnavailableError } from "../../protocols/errors.ts";
+import { ConfigurationError, OverloadedError, UnavailableError } from "../../protocols/errors.ts";
 import { type PartitionReference, partitionName } from "../../protocols/position.ts";
 import { jsonValue } from "./file_format.ts";
 import type { SinkDefinition, SinkRecord, SinkWriter, WriteOutcome } from "./sink.ts";
@@ -42,10 +42,22 @@ export const httpSink: SinkDefinition<HttpSinkOptions> = {
       timeoutMs: { type: "integer", minimum: 1, default: TIMEOUT_MS },
     },
   },
-  open: async (options, { partition, nowMs }): Promise<SinkWriter> => ({
+  check({ url, headers }) {
+    try {
+      // What `fetch` would refuse each time: an address that is none, one with a password in it, a header's bad name.
+      new Request(url, { method: "POST", headers: { ...headers } });
+    } catch (error) {
+      throw new ConfigurationError(
+        "INVALID_CONFIGURATION",
+        `Cannot post records as the address and the headers must make a request: ${(error as Error).message}`,
+        { cause: error },
+      );
+    }
+  },
+  open: async (options, { partition, replay, nowMs }): Promise<SinkWriter> => ({
     position: async () => undefined,
     write: ({ records, traceparent }) =>
-      writeAll(new Endpoint(options, partition, nowMs, traceparent), options, records),
+      writeAll(new Endpoint(options, partition, nowMs, traceparent, replay), options, records),
     close: async () => {},
   }),
 };
@@ -87,8 +99,16 @@ class Endpoint {
   readonly #partition: PartitionReference;
   readonly #nowMs: () => number;
   readonly #traceparent: string | undefined;
+  readonly #replay: string | undefined;
 
-  constructor(options: HttpSinkOptions, partition: PartitionReference, nowMs: () => number, traceparent?: string) {
+  constructor(
+    options: HttpSinkOptions,
+    partition: PartitionReference,
+    nowMs: () => number,
+    traceparent?: string,
+    replay?: string,
+  ) {
+    this.#replay = replay;
     this.#options = options;
     this.#partition = partition;
     this.#nowMs = nowMs;
@@ -143,7 +163,7 @@ class Endpoint {
     return {
       ...headers,
       "content-type": format === "json" ? "application/json" : "application/x-ndjson",
-      "idempotency-key": idempotencyKey(this.#partition, records),
+      "idempotency-key": idempotencyKey(this.#partition, records, this.#replay),
       ...(this.#traceparent === undefined ? {} : { traceparent: this.#traceparent }),
     };
   }
@@ -158,12 +178,16 @@ class Endpoint {
   }
 }
 
-/** `stream/partition/epoch/offset.index-offset.index`: the first and the last record of the request. */
-export function idempotencyKey(partition: PartitionReference, records: readonly SinkRecord[]): string {
+/**
+ * `stream/partition/epoch/offset.index-offset.index`: the first and the last record of the request. A replay sends once more
+ * on purpose, and its positions may be those of dead letters: its keys begin with its name, and are its own.
+ */
+export function idempotencyKey(partition: PartitionReference, records: readonly SinkRecord[], replay?: string): string {
+  const prefix = replay === undefined ? "" : `replay/${encodeURIComponent(replay)}/`;
   const [first, last] = [records[0], records.at(-1)];
-  if (first === undefined || last === undefined) return `${partitionName(partition)}/empty`;
+  if (first === undefined || last === undefined) return `${prefix}${partitionName(partition)}/empty`;
   const of = ({ position, index }: SinkRecord) => `${position.offset}.${index}`;
-  return `${encodeURI(partitionName(partition))}/${first.position.epoch}/${of(first)}-${of(last)}`;
+  return `${prefix}${encodeURI(partitionName(partition))}/${first.position.epoch}/${of(first)}-${of(last)}`;
 }
 
 /** Seconds or a date (RFC 9110), bounded. */

@@ -3,6 +3,7 @@ import type { Event } from "../../protocols/event.ts";
 import { offset, type PartitionReference, type Position } from "../../protocols/position.ts";
 import { isRejected, type RecordBatch } from "../log/log.ts";
 import type { DeliveryItem } from "./delivery_messages.ts";
+import type { SinkRecord } from "./sink.ts";
 
 /** What a pipeline answers for one record; `Pipeline.run` of the pipeline station fits. */
 export type RecordSteps = (
@@ -49,17 +50,32 @@ function prepareOne(
   event: Event,
   sizeBytes: number,
 ): DeliveryItem | Promise<DeliveryItem> {
-  const { appendedAtMs, traceparent } = batch;
-  const timeMs = timeOf(event, appendedAtMs);
-  const base = { position, sizeBytes, appendedAtMs, ...(traceparent === undefined ? {} : { traceparent }) };
-  const finish = (result: StepsResult): DeliveryItem => {
-    if (result.kind === "failed") {
-      const { code, path, reason } = result;
-      return { ...base, outputs: [], failure: { code, path, reason, event } };
-    }
-    const outputs = result.events.map((output, index) => ({ position, index, event: output, timeMs }));
-    return { ...base, sizeBytes: sizeBytes * Math.max(1, outputs.length), outputs };
-  };
-  const result = run(event, { ...partition, position, timeMs });
-  return result instanceof Promise ? result.then(finish) : finish(result);
+  const timeMs = timeOf(event, batch.appendedAtMs);
+  const { stream, partition: number } = partition;
+  const result = run(event, { stream, partition: number, position, timeMs });
+  if (result instanceof Promise)
+    return result.then((found) => finish(found, batch, position, event, timeMs, sizeBytes));
+  return finish(result, batch, position, event, timeMs, sizeBytes);
+}
+
+/** Called for each record: every object that it makes counts. */
+function finish(
+  result: StepsResult,
+  { appendedAtMs, traceparent }: RecordBatch,
+  position: Position,
+  event: Event,
+  timeMs: number,
+  eventBytes: number,
+): DeliveryItem {
+  const isFailed = result.kind === "failed";
+  const outputs: SinkRecord[] = [];
+  if (!isFailed)
+    for (const output of result.events) outputs.push({ position, index: outputs.length, event: output, timeMs });
+  const sizeBytes = eventBytes * Math.max(1, outputs.length);
+  const item: DeliveryItem = { position, outputs, sizeBytes, appendedAtMs };
+  if (!isFailed && traceparent === undefined) return item;
+  const traced = traceparent === undefined ? item : { ...item, traceparent };
+  if (!isFailed) return traced;
+  const { code, path, reason } = result;
+  return { ...traced, failure: { code, path, reason, event } };
 }

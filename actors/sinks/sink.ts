@@ -9,6 +9,8 @@
  *   S3. A position is that of the last record written, an (entry epoch, offset); it is not the fence.
  *   S4. An error of `write` leaves the outcome unknown: the delivery machine asks `position` before it does anything else.
  *   S5. A record once `rejected` is never written later, not even by a write that was already under way.
+ *   S6. A `rewind` takes back iff the stored fence is its own and the stored position is `from`: one that takes effect
+ *       after its deadline, when newer records lie in the sink, undoes nothing.
  */
 import type { Connect } from "../../protocols/connection.ts";
 import type { Event } from "../../protocols/event.ts";
@@ -54,10 +56,12 @@ export interface SinkWriter {
   /** Throws `UnavailableError` or `OverloadedError` to be called again; anything else counts as unavailable too. */
   write(batch: SinkBatch): Promise<WriteOutcome>;
   /**
-   * Takes back everything after `to`, or more: `position` tells where it stands afterwards (E9). Where a sink can not,
-   * its orphaned range is reported.
+   * Takes back everything after `to`, or more, if the sink stands at `from`; else it does nothing (S6). `position` tells
+   * where it stands afterwards (E9). Where a sink can not rewind, its orphaned range is reported.
    */
-  rewind?(to: Position | undefined): Promise<void>;
+  rewind?(to: Position | undefined, from: Position | undefined): Promise<void>;
+  /** Nothing more will come: hands out what was held back for company. Called before `close`, after a bounded delivery. */
+  finish?(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -74,6 +78,11 @@ export interface SinkContext {
   /** Name of the sink in the configuration. */
   readonly name: string;
   readonly partition: PartitionReference;
+  /**
+   * Name of the replay that this delivery belongs to; absent for the sink's own. A replay has a position and a fence of its
+   * own, so that it must write where neither the sink's own delivery nor another replay writes, under keys of its own.
+   */
+  readonly replay?: string;
   /** The owner's epoch: a writer of a lower one must never commit after this. */
   readonly fence: Epoch;
   readonly checkpoint: SinkCheckpoint;
@@ -90,5 +99,13 @@ export interface SinkDefinition<Options> {
   readonly delivery: "transactional" | "idempotent" | "at_least_once";
   /** JSON Schema 2020-12 of the options, unknown keys refused; also the text of docs/configuration.md. */
   readonly optionsSchema: Readonly<Record<string, unknown>>;
+  /**
+   * Says what is wrong with options before anything starts, as `ConfigurationError`: what only a person can put right. What
+   * may pass by itself is for `open` to find, which is tried again. Without `folder` (where relative paths begin), the
+   * options alone are judged; with it, this machine too.
+   */
+  check?(options: Options, folder: string | undefined): void | Promise<void>;
+  /** What the sink must have for itself, as a name: two sinks of one stream that name the same are refused. */
+  place?(options: Options, folder: string): string;
   open(options: Options, context: SinkContext): Promise<SinkWriter>;
 }

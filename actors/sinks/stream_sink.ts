@@ -45,8 +45,10 @@ export const streamSink: SinkDefinition<StreamSinkOptions> = {
 };
 
 /** One for each input partition: the name holds the input, as its positions mean nothing in another stream's. */
-export const derivedProducerId = ({ name, partition }: SinkContext): string =>
-  `pipeline/${name}/${partitionName(partition)}`;
+export const derivedProducerId = ({ name, replay, partition }: SinkContext): string =>
+  replay === undefined
+    ? `pipeline/${name}/${partitionName(partition)}`
+    : `pipeline/${name}/replay/${replay}/${partitionName(partition)}`;
 
 class StreamWriter implements SinkWriter {
   readonly #stream: string;

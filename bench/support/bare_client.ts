@@ -1,7 +1,7 @@
 /** The load generator of the bare server: the same events, connections and batches in flight as `headrace_client.ts`. */
-import WebSocket from "ws";
 import { encodeEvents } from "../../protocols/event_codec.ts";
 import { workloadEvent } from "../workload.ts";
+import { GatheredSocket } from "./gathered_socket.ts";
 import type { LoadOptions } from "./headrace_client.ts";
 
 export async function bareLoad(options: LoadOptions): Promise<number> {
@@ -11,7 +11,7 @@ export async function bareLoad(options: LoadOptions): Promise<number> {
   let acked = 0;
   const connection = (client: number): Promise<void> =>
     new Promise((resolve, reject) => {
-      const socket = new WebSocket(options.endpoint);
+      const socket = new GatheredSocket(options.endpoint);
       let n = 0;
       let inFlight = 0;
       const send = () => {
@@ -20,7 +20,7 @@ export async function bareLoad(options: LoadOptions): Promise<number> {
         const frame = Buffer.allocUnsafe(bytes.length + 1);
         frame[0] = n % options.partitions;
         frame.set(bytes, 1);
-        socket.send(frame);
+        socket.sendGathered(frame);
         inFlight += 1;
       };
       socket.on("open", () => {

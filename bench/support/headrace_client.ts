@@ -1,10 +1,6 @@
 /** A load generator that speaks the protocol frame by frame: closed loop, a fixed number of batches in flight per chain. */
-import WebSocket from "ws";
-import { decodeFrame, encodeFrame } from "../../protocols/codec.ts";
-import { encodeEvents } from "../../protocols/event_codec.ts";
-import { type ClientFrame, type NodeFrame, SUBPROTOCOL_MSGPACK } from "../../protocols/frames.ts";
-import type { Sequence } from "../../protocols/sequence.ts";
 import { workloadEvent } from "../workload.ts";
+import { BenchConnection } from "./bench_connection.ts";
 
 export interface LoadOptions {
   readonly endpoint: string;
@@ -18,77 +14,46 @@ export interface LoadOptions {
   readonly measureMs: number;
 }
 
-/** Acknowledged events a second during the measured time. */
-export async function headraceLoad(options: LoadOptions): Promise<number> {
-  const perChain = Math.max(
-    1,
-    Math.round(options.inFlightEvents / options.batchEvents / options.connections / options.partitions),
-  );
-  const clock = { beginMs: performance.now() + options.warmUpMs, endMs: 0, acked: 0 };
-  clock.endMs = clock.beginMs + options.measureMs;
-  await Promise.all(
-    Array.from({ length: options.connections }, (_, client) => connection(client, perChain, options, clock)),
-  );
-  return clock.acked / (options.measureMs / 1_000);
+interface Count {
+  readonly beginMs: number;
+  readonly endMs: number;
+  acked: number;
 }
 
-function connection(
-  client: number,
-  perChain: number,
-  options: LoadOptions,
-  clock: { readonly beginMs: number; readonly endMs: number; acked: number },
-): Promise<void> {
-  const { batchEvents } = options;
-  const socket = new WebSocket(options.endpoint, SUBPROTOCOL_MSGPACK);
-  socket.binaryType = "nodebuffer";
-  const chains = Array.from({ length: options.partitions }, () => ({
-    next: 0,
-    last: null as Sequence | null,
-    acked: -1,
-  }));
-  let producerEpoch = 0;
+/** Acknowledged events a second during the measured time. */
+export async function headraceLoad(options: LoadOptions): Promise<number> {
+  const { inFlightEvents, batchEvents, connections, partitions, warmUpMs, measureMs } = options;
+  const perChain = Math.max(1, Math.round(inFlightEvents / batchEvents / connections / partitions));
+  const beginMs = performance.now() + warmUpMs;
+  const count: Count = { beginMs, endMs: beginMs + measureMs, acked: 0 };
+  await Promise.all(Array.from({ length: connections }, (_, client) => load(client, perChain, options, count)));
+  return count.acked / (measureMs / 1_000);
+}
+
+async function load(client: number, perChain: number, options: LoadOptions, count: Count): Promise<void> {
+  const { batchEvents, endpoint, stream, partitions } = options;
   let n = 0;
-  const send = (frame: ClientFrame) => socket.send(encodeFrame(frame, SUBPROTOCOL_MSGPACK));
-  const pump = (partition: number) => {
-    const chain = chains[partition];
-    if (chain === undefined) return;
-    while (chain.next - (chain.acked + 1) < perChain * batchEvents) {
-      const events = Array.from({ length: batchEvents }, () => workloadEvent(client, n++));
-      send({
-        type: "append",
-        stream: options.stream,
+  const pump = (connection: BenchConnection, partition: number) => {
+    while (connection.underWay(partition) < perChain * batchEvents) {
+      connection.append(
         partition,
-        producerEpoch,
-        previousSequence: chain.last,
-        sequences: { first: [0, chain.next, 0], count: batchEvents },
-        events: encodeEvents(events, { asRecords: batchEvents > 1 }),
-      });
-      chain.next += batchEvents;
-      chain.last = [0, chain.next - 1, 0];
+        Array.from({ length: batchEvents }, () => workloadEvent(client, n++)),
+      );
     }
   };
-  return new Promise((resolve, reject) => {
-    const onFrame = (frame: NodeFrame) => {
-      if (frame.type === "welcome") {
-        producerEpoch = frame.producerEpoch ?? 0;
-        for (const partition of chains.keys()) send({ type: "open", stream: options.stream, partition, producerEpoch });
-      } else if (frame.type === "opened") pump(frame.partition);
-      else if (frame.type === "ack") {
-        const chain = chains[frame.partition];
-        if (chain === undefined) return;
-        const now = performance.now();
-        if (now >= clock.beginMs && now < clock.endMs) clock.acked += frame.lastSequence[1] - chain.acked;
-        chain.acked = frame.lastSequence[1];
-        if (now < clock.endMs) pump(frame.partition);
-        else if (chains.every(({ acked, next }) => acked === next - 1)) socket.close();
-        if (frame.verdicts !== undefined) reject(new Error(`rejected: ${JSON.stringify(frame.verdicts[0])}`));
-      } else if (frame.type !== "credit") reject(new Error(JSON.stringify(frame)));
-    };
-    socket.on("open", () =>
-      send({ type: "hello", client: "bench", producerId: `bench-${client}-${Date.now()}`, instance: "i" }),
-    );
-    socket.on("message", (data) => onFrame(decodeFrame(data as Buffer, SUBPROTOCOL_MSGPACK) as NodeFrame));
-    socket.on("close", () => resolve());
-    socket.on("error", reject);
+  const connection: BenchConnection = await BenchConnection.open({
+    endpoint,
+    stream,
+    partitions,
+    producerId: `bench-${client}-${Date.now()}`,
+    onAck: (ack) => {
+      const now = performance.now();
+      const acked = connection.countAcked(ack);
+      if (now >= count.beginMs && now < count.endMs) count.acked += acked;
+      if (now < count.endMs) pump(connection, ack.partition);
+      else if (connection.isSettled) connection.close();
+    },
   });
+  for (let partition = 0; partition < partitions; partition += 1) pump(connection, partition);
+  await connection.closed;
 }

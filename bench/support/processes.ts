@@ -28,6 +28,12 @@ async function firstLine(child: ChildProcess): Promise<string> {
   throw new Error("the process ended before it said where it is");
 }
 
+export interface RunningNode extends Running {
+  readonly address: string;
+  /** Its data folder. */
+  readonly data: string;
+}
+
 export interface NodeSettings {
   /** `log:` of the configuration, as YAML. */
   readonly log: string;
@@ -38,7 +44,7 @@ export interface NodeSettings {
 }
 
 /** A node with one stream `bench` of 16 partitions, validated. */
-export async function startHeadrace(settings: NodeSettings): Promise<Running & { readonly address: string }> {
+export async function startHeadrace(settings: NodeSettings): Promise<RunningNode> {
   const folder = await mkdtemp(join(tmpdir(), "headrace-bench-"));
   const retention = settings.retention ?? "{ size: 256MiB, onFull: trim }";
   const configuration = `
@@ -74,6 +80,7 @@ ${settings.more ?? ""}
     address,
     endpoint: `${address.replace("http", "ws")}/v1/connect`,
     pid: child.pid ?? 0,
+    data: join(folder, "data"),
     stop: () => end(child, "SIGTERM", folder),
   };
 }
@@ -85,6 +92,22 @@ export async function startBare(redisUrl: string): Promise<Running> {
   });
   const port = await firstLine(child);
   return { endpoint: `ws://127.0.0.1:${port}`, pid: child.pid ?? 0, stop: () => end(child, "SIGTERM", folder) };
+}
+
+/** An endpoint for an http sink, in a process of its own that can be frozen. */
+export async function startReceiver(): Promise<Running & { freeze(): void; thaw(): void }> {
+  const folder = await mkdtemp(join(tmpdir(), "headrace-receiver-"));
+  const child = spawn(process.execPath, ["--import", "tsx", "bench/support/sink_receiver.ts"], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  const port = await firstLine(child);
+  return {
+    endpoint: `http://127.0.0.1:${port}/`,
+    pid: child.pid ?? 0,
+    freeze: () => void child.kill("SIGSTOP"),
+    thaw: () => void child.kill("SIGCONT"),
+    stop: () => end(child, "SIGTERM", folder),
+  };
 }
 
 /** Debian's nats-server with JetStream on files, over TCP and over WebSocket. */

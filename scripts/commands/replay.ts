@@ -1,10 +1,10 @@
 /**
- * `headrace replay`: sends a range of records, or what was set aside, into a stream again. Each replay is a producer of its
- * own whose sequences are the positions of what it reads: running it twice writes nothing twice (E3, E16).
+ * `headrace replay`: sends a range of records, or what was set aside, into a stream, a sink or a pipeline again. Into a
+ * stream this command is a producer of its own whose sequences are the positions of what it reads: running it twice writes
+ * nothing twice (E3, E16). Into a sink or a pipeline the node delivers, and this command follows it.
  */
 import type { Command } from "commander";
 import type { HeadraceError } from "../../protocols/errors.ts";
-import { decodeSlice } from "../../protocols/event_codec.ts";
 import {
   compareSequences,
   type Event,
@@ -14,6 +14,7 @@ import {
   partitionOfKey,
   type Sequence,
 } from "../../protocols/mod.ts";
+import { originalOf } from "../../supervisors/replay_input.ts";
 import { duration, type Place, place, wholeNumber } from "../console/arguments.ts";
 import { EXIT, UsageError } from "../console/exit_codes.ts";
 import {
@@ -23,6 +24,7 @@ import {
   nodeClient,
   type StreamStanding,
 } from "../console/node_client.ts";
+import { cancelReplay, followReplay, type NodeReplay } from "../console/node_replay.ts";
 import { interruption, print, printJson } from "../console/output.ts";
 import { type Progress, startProgress } from "../console/progress.ts";
 import { type Reachability, watchReachability } from "../console/reachability.ts";
@@ -31,9 +33,13 @@ import { listRejections, type Rejections } from "../console/rejections.ts";
 
 const CLOSE_WITHIN_MS = 10_000;
 const PRODUCER_ID_LENGTH_MAX = 240;
+const NODE_NAME_LENGTH_MAX = 120;
 
 interface ReplayOptions extends NodeOptions {
-  readonly intoStream: string;
+  readonly intoStream?: string;
+  readonly intoSink?: string;
+  readonly intoPipeline?: string;
+  readonly cancel?: boolean;
   readonly from: string;
   readonly to: string;
   readonly partition?: readonly string[];
@@ -50,10 +56,12 @@ export function addReplay(program: Command): void {
   addNodeOptions(
     program
       .command("replay")
-      .description("Send a range of a stream, or what was set aside, into a stream again.")
+      .description("Send a range of a stream, or what was set aside, into a stream, a sink or a pipeline again.")
       .argument("<stream>", "stream to read"),
   )
-    .requiredOption("--into-stream <stream>", "stream to send to")
+    .option("--into-stream <stream>", "stream to send to")
+    .option("--into-sink <sink>", "sink to deliver to, straight")
+    .option("--into-pipeline <pipeline>", "pipeline to deliver through: its steps, then its sinks")
     .option("--from <place>", "first record: earliest, an offset, a time, or how long ago", "earliest")
     .option("--to <place>", "end, not included: an offset, a time, how long ago, or latest: the end seen now", "latest")
     .option("--partition <n...>", "partitions to read (default: all)")
@@ -61,6 +69,7 @@ export function addReplay(program: Command): void {
     .option("--dead-letters <sink>", "read the records that a sink set aside")
     .option("--name <name>", "name of the replay (default: made of the stream, the place it begins at and the target)")
     .option("--dry-run", "count what would be sent, and send nothing")
+    .option("--cancel", "end a replay into a sink or a pipeline where it is")
     .option("--show-rejected <n>", "rejected events to list", "10")
     .option("--give-up <duration>", "end when no node could be reached for so long", "30s")
     .option("--json", "print what came of it as lines of JSON")
@@ -72,14 +81,41 @@ the target's dedupe window (24 h by default). A relative time makes a new replay
 more on purpose, give another --name. Events go to the partition of the target's key; without a key, order within a
 partition is kept.
 
+Into a sink or a pipeline the node itself delivers (with tokens: scope admin), beside the sink's own delivery and without
+moving it: a file sink writes below replay=<name> in its folder. Ctrl-C leaves the replay running; run again, the command
+follows it, or continues it up to a later end, and repeats nothing. Dead letters go back the way they came with
+--into-pipeline: through the steps if a step had failed, else straight to the sink that had refused them.
+
 Examples:
   headrace replay orders --from 2026-11-23T10:00:00Z --to 2026-11-23T11:00:00Z --into-stream orders_again
   headrace replay orders --dead-letters warehouse --into-stream orders_retry --dry-run
-  headrace replay orders --rejected --into-stream orders`,
+  headrace replay orders --rejected --into-stream orders
+  headrace replay orders --from 2h --into-sink warehouse
+  headrace replay orders --dead-letters warehouse --into-pipeline billing`,
     )
     .action(async (stream: string, options: ReplayOptions) => {
-      process.exitCode = await replay(stream, options);
+      process.exitCode = await replay(stream, options, targetOf(options));
     });
+}
+
+type Target = { readonly intoStream: string } | { readonly sink: string } | { readonly pipeline: string };
+
+function targetOf({ intoStream, intoSink, intoPipeline, cancel }: ReplayOptions): Target {
+  const named = [
+    ...(intoStream === undefined ? [] : [{ intoStream }]),
+    ...(intoSink === undefined ? [] : [{ sink: intoSink }]),
+    ...(intoPipeline === undefined ? [] : [{ pipeline: intoPipeline }]),
+  ];
+  const [target] = named;
+  if (target === undefined || named.length > 1) {
+    throw new UsageError(
+      "Cannot replay as exactly one of --into-stream, --into-sink and --into-pipeline must be given",
+    );
+  }
+  if (cancel === true && "intoStream" in target) {
+    throw new UsageError("Cannot cancel a replay into a stream as it ends with the command that sends it");
+  }
+  return target;
 }
 
 /** All that one run knows of itself. */
@@ -96,9 +132,48 @@ interface Run {
   readonly counts: { read: number; unreadable: number; alreadyStored: number; inDoubt: number };
 }
 
-async function replay(stream: string, options: ReplayOptions): Promise<number> {
+async function replay(stream: string, options: ReplayOptions, target: Target): Promise<number> {
   const client = await nodeClient(options);
   const ranges = await rangesOf(client, stream, options);
+  if ("intoStream" in target) return await replayIntoStream(client, ranges, stream, { ...options, ...target });
+  const request = requestOf(stream, ranges, options, target);
+  if (options.cancel === true) return await cancelReplay(client, request.name, options.json === true);
+  const giveUpMs = duration("--give-up", options.giveUp);
+  return await followReplay(client, request, { isJson: options.json === true, giveUpMs });
+}
+
+function requestOf(
+  stream: string,
+  ranges: readonly Range[],
+  options: ReplayOptions,
+  target: Exclude<Target, { intoStream: string }>,
+): NodeReplay {
+  const [first] = ranges;
+  if (first === undefined) throw new UsageError("Cannot replay as --partition must name one at least");
+  const { channel, from, to } = first;
+  const into = "sink" in target ? `sink-${target.sink}` : `pipeline-${target.pipeline}`;
+  const name =
+    options.name ??
+    nameOf(first, into)
+      .replaceAll(/[^A-Za-z0-9_.:-]+/g, "-")
+      .slice(0, NODE_NAME_LENGTH_MAX);
+  const places = { from: onNode(from), to: onNode(to) };
+  const partitions = options.partition === undefined ? {} : { partitions: ranges.map(({ partition }) => partition) };
+  return { name, stream, channel, ...places, ...partitions, ...target, isDryRun: options.dryRun === true };
+}
+
+/** The node takes whole milliseconds. */
+const onNode = (at: Place): Place =>
+  typeof at === "object" && "timeMs" in at ? { timeMs: Math.max(0, Math.floor(at.timeMs)) } : at;
+
+type StreamReplayOptions = ReplayOptions & { readonly intoStream: string };
+
+async function replayIntoStream(
+  client: NodeClient,
+  ranges: readonly Range[],
+  stream: string,
+  options: StreamReplayOptions,
+): Promise<number> {
   const isJson = options.json === true;
   const interrupted = interruption();
   const ending = new AbortController();
@@ -200,17 +275,6 @@ async function replayPartition(range: Range, run: Run): Promise<void> {
   }
 }
 
-/** The event as it was sent, out of a dead letter; undefined where nobody has it, or it is no event. */
-function originalOf(letter: Event): Event | undefined {
-  if (!(letter.original instanceof Uint8Array)) return undefined;
-  try {
-    const event: unknown = decodeSlice(letter.original);
-    return typeof event === "object" && event !== null && !Array.isArray(event) ? (event as Event) : undefined;
-  } catch {
-    return undefined; // Malformed: that is why it was set aside, and it would be again.
-  }
-}
-
 interface Sender {
   readonly producer: Producer;
   send(event: Event, record: RangeRecord): Promise<void>;
@@ -260,7 +324,7 @@ function router(target: StreamStanding, sourcePartition: number): (event: Event)
   };
 }
 
-async function report(stream: string, options: ReplayOptions, run: Run): Promise<void> {
+async function report(stream: string, options: StreamReplayOptions, run: Run): Promise<void> {
   const { counts, rejections, isDryRun } = run;
   const { read, unreadable, alreadyStored, inDoubt } = counts;
   const sent = isDryRun ? 0 : read - unreadable - alreadyStored - inDoubt - rejections.count - rejections.refused;

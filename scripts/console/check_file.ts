@@ -6,6 +6,7 @@ import { compilePipeline, type StepSettings } from "../../actors/pipeline/pipeli
 import { ConfigurationError } from "../../protocols/errors.ts";
 import { checkConfiguration, type LineAt, type Problem, readYaml } from "../../supervisors/configuration.ts";
 import { CONFIGURATION_SCHEMA, type Configuration } from "../../supervisors/configuration_schema.ts";
+import { checkSink } from "../../supervisors/delivery_plans.ts";
 import { KNOWN_KINDS } from "../../supervisors/known_kinds.ts";
 import { fileError } from "./exit_codes.ts";
 
@@ -31,7 +32,11 @@ export async function checkFile(file: string): Promise<CheckedFile> {
   const { configuration } = loaded;
   const read = await readYaml(text, CONFIGURATION_SCHEMA);
   const lineAt: LineAt = read.kind === "read" ? read.lineAt : () => 0;
-  const problems = [...(await schemaProblems(configuration, lineAt)), ...(await stepProblems(configuration, lineAt))];
+  const problems = [
+    ...(await schemaProblems(configuration, lineAt)),
+    ...(await stepProblems(configuration, lineAt)),
+    ...(await sinkProblems(configuration, lineAt)),
+  ];
   return problems.length > 0 ? { kind: "refused", problems } : { kind: "sound", configuration };
 }
 
@@ -58,6 +63,17 @@ async function stepProblems(configuration: Configuration, lineAt: LineAt): Promi
       const at = index === undefined ? [] : ["steps", Number(index)];
       problems.push(problemOf(error, ["pipelines", name, ...at], lineAt));
     }
+  }
+  return problems;
+}
+
+/** Of the options alone: the folders and disks of this machine may not be those that it will run on. */
+async function sinkProblems(configuration: Configuration, lineAt: LineAt): Promise<Problem[]> {
+  const problems: Problem[] = [];
+  for (const name of Object.keys(configuration.sinks)) {
+    await checkSink(name, configuration, undefined).catch((error: unknown) => {
+      problems.push(problemOf(error, ["sinks", name], lineAt));
+    });
   }
   return problems;
 }

@@ -64,6 +64,8 @@ export interface NodeClient {
   /** `http://host:port`. */
   readonly address: string;
   get<Answer>(path: string): Promise<Answer>;
+  post<Answer>(path: string, body: unknown): Promise<Answer>;
+  remove<Answer>(path: string): Promise<Answer>;
   stream(name: string): Promise<StreamStanding>;
   page(stream: string, partition: number, query: Readonly<Record<string, string | number>>): Promise<ReadPage>;
   /** `onTrouble` hears of every connection that fails or breaks; the producer tries again by itself. */
@@ -89,10 +91,14 @@ export async function nodeClient(options: NodeOptions): Promise<NodeClient> {
   });
   const addresses = [`${address.replace(/^http/, "ws")}/v1/connect`];
   const shared = { addresses, client: CLIENT, ...(token === undefined ? {} : { token }) };
-  const get = <Answer>(path: string) => read<Answer>(address, path, token);
+  const call = <Answer>(path: string, method: string, body?: unknown) =>
+    ask<Answer>(address, path, token, method, body);
+  const get = <Answer>(path: string) => call<Answer>(path, "GET");
   return {
     address,
     get,
+    post: (path, body) => call(path, "POST", body),
+    remove: (path) => call(path, "DELETE"),
     stream: (name) => get(`/v1/streams/${encodeURIComponent(name)}`),
     page: (stream, partition, query) => {
       const search = new URLSearchParams(Object.entries(query).map(([key, value]) => [key, String(value)]));
@@ -119,13 +125,22 @@ async function readToken(file: string): Promise<string> {
   }
 }
 
-async function read<Answer>(address: string, path: string, token: string | undefined): Promise<Answer> {
-  const headers = { ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) };
-  const response = await fetch(`${address}${path}`, { headers, signal: AbortSignal.timeout(ANSWER_WITHIN_MS) }).catch(
-    (error: unknown) => {
-      throw unreachable(address, error);
-    },
-  );
+async function ask<Answer>(
+  address: string,
+  path: string,
+  token: string | undefined,
+  method: string,
+  body: unknown,
+): Promise<Answer> {
+  const headers = {
+    ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+    ...(body === undefined ? {} : { "content-type": "application/json" }),
+  };
+  const signal = AbortSignal.timeout(ANSWER_WITHIN_MS);
+  const sent = { method, headers, signal, ...(body === undefined ? {} : { body: JSON.stringify(body) }) };
+  const response = await fetch(`${address}${path}`, sent).catch((error: unknown) => {
+    throw unreachable(address, error);
+  });
   const text = await response.text();
   let answer: unknown;
   try {

@@ -3,17 +3,26 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { encodeEvents } from "../../protocols/event_codec.ts";
 import type { ClientFrame, NodeFrame } from "../../protocols/frames.ts";
-import { initialProducer, stepProducer } from "../../protocols/producer_machine.ts";
+import { HOME } from "../../protocols/links.ts";
+import { stepProducer } from "../../protocols/producer_machine.ts";
 import type { ProducerEffect, ProducerMessage } from "../../protocols/producer_messages.ts";
+import { initialProducer } from "../../protocols/producer_state.ts";
 import type { Sequence, Sequences } from "../../protocols/sequence.ts";
 import { ModelNode } from "../support/model_node.ts";
 
 const DAY_MS = 86_400_000;
+const SILENCE = `silence ${HOME}`;
 
 /** Drives the machine against a model node; frames travel only when the test says so. */
 class Harness {
   readonly node: ModelNode;
-  readonly state = initialProducer({ client: "test", producerId: "p", instance: "i", dedupeWindowMs: DAY_MS });
+  readonly state = initialProducer({
+    client: "test",
+    producerId: "p",
+    instance: "i",
+    addresses: ["a"],
+    dedupeWindowMs: DAY_MS,
+  });
   nowMs = 1_000_000;
   toNode: { readonly frame: ClientFrame; readonly bytes: number }[] = [];
   toClient: NodeFrame[] = [];
@@ -43,10 +52,14 @@ class Harness {
         this.toNode = [];
         this.toClient = [];
         break;
-      case "send": {
-        const bytes = effect.frame.type === "append" ? effect.frame.events.length + 200 : 0;
-        this.toNode.push({ frame: effect.frame, bytes });
-        if (bytes > 0) this.step({ kind: "sent", wireBytes: bytes, estimatedBytes: effect.estimatedBytes });
+      case "send":
+        this.toNode.push({ frame: effect.frame, bytes: 0 });
+        break;
+      case "send_append": {
+        const { link, frame, estimatedBytes } = effect;
+        const wireBytes = frame.events.length + 200;
+        this.toNode.push({ frame, bytes: wireBytes });
+        this.step({ kind: "sent", link, frame, wireBytes, estimatedBytes });
         break;
       }
       case "set_timer":
@@ -88,7 +101,7 @@ class Harness {
   connect(): void {
     if (!this.isConnecting) return;
     this.isConnecting = false;
-    this.step({ kind: "connected" });
+    this.step({ kind: "connected", link: HOME });
   }
 
   nodeTakesOne(): void {
@@ -98,18 +111,22 @@ class Harness {
 
   clientTakesOne(): void {
     const frame = this.toClient.shift();
-    if (frame !== undefined) this.step({ kind: "frame", frame });
+    if (frame !== undefined) this.take(frame);
+  }
+
+  take(frame: NodeFrame): void {
+    this.step({ kind: "frame", link: HOME, frame, wireBytes: 0 });
   }
 
   cut(): void {
-    if (this.state.phase !== "greeting" && this.state.phase !== "online") return;
+    if (this.phase !== "greeting" && this.phase !== "online") return;
     this.toNode = [];
     this.toClient = [];
-    this.step({ kind: "disconnected", error: undefined });
+    this.step({ kind: "disconnected", link: HOME, error: undefined });
   }
 
   fireTimer(): void {
-    const next = [...this.timers].filter(([name]) => name !== "silence").sort((left, right) => left[1] - right[1])[0];
+    const next = [...this.timers].filter(([name]) => name !== SILENCE).sort((left, right) => left[1] - right[1])[0];
     if (next === undefined) return;
     this.timers.delete(next[0]);
     this.nowMs = Math.max(this.nowMs, next[1]);
@@ -122,7 +139,7 @@ class Harness {
       if (this.isConnecting) this.connect();
       else if (this.toNode.length > 0) this.nodeTakesOne();
       else if (this.toClient.length > 0) this.clientTakesOne();
-      else if ([...this.timers.keys()].some((name) => name !== "silence")) this.fireTimer();
+      else if ([...this.timers.keys()].some((name) => name !== SILENCE)) this.fireTimer();
       else return;
     }
     throw new Error("never settled");
@@ -130,8 +147,16 @@ class Harness {
 
   sent(type: ClientFrame["type"]): ClientFrame[] {
     return this.effects.flatMap((effect) =>
-      effect.kind === "send" && effect.frame.type === type ? [effect.frame] : [],
+      (effect.kind === "send" || effect.kind === "send_append") && effect.frame.type === type ? [effect.frame] : [],
     );
+  }
+
+  get phase(): string {
+    return this.state.isStopped ? "stopped" : this.state.links.home.phase;
+  }
+
+  get creditBytes(): number {
+    return this.state.links.home.credit.availableBytes;
   }
 
   stored(partition = 0): number[] {
@@ -155,7 +180,7 @@ test("batches follow each other on the chain and are acknowledged", () => {
     [0, 1, 2, 3, 4],
   );
   assert.is(harness.node.appends, 5);
-  assert.is(harness.state.creditBytes, harness.node.creditBytes);
+  assert.is(harness.creditBytes, harness.node.creditBytes);
 });
 
 test("a new instance goes on after what the partition holds (E1)", () => {
@@ -289,7 +314,7 @@ test("a fenced producer sends nothing more and hands everything back (E1)", () =
     { id: 1, how: "in_doubt" },
     { id: 2, how: "in_doubt" },
   ]);
-  assert.is(harness.state.phase, "stopped");
+  assert.is(harness.phase, "stopped");
 });
 
 test("a refused batch alone is handed back; the ones before and after it are stored", () => {
@@ -314,7 +339,7 @@ test("a refused batch alone is handed back; the ones before and after it are sto
     harness.settled.filter(({ how }) => how === "refused"),
     [{ id: 1, how: "refused" }],
   );
-  assert.is(harness.state.creditBytes, harness.node.creditBytes);
+  assert.is(harness.creditBytes, harness.node.creditBytes);
 });
 
 test("an unknown stream refuses that stream's batches and no others", () => {
@@ -368,10 +393,22 @@ test("a connection that owes an answer and stays silent is given up", () => {
   const harness = started();
   harness.connect();
   harness.nowMs -= 3_600_000; // A clock that jumps keeps no dead connection (E24).
-  for (let look = 0; look < 2; look += 1) harness.step({ kind: "timer", timer: "silence" });
-  assert.is(harness.state.phase, "greeting");
-  harness.step({ kind: "timer", timer: "silence" });
-  assert.is(harness.state.phase, "offline");
+  for (let look = 0; look < 2; look += 1) harness.step({ kind: "timer", timer: SILENCE });
+  assert.is(harness.phase, "greeting");
+  harness.step({ kind: "timer", timer: SILENCE });
+  assert.is(harness.phase, "offline");
+});
+
+test("a connection that was silent as it owed nothing is given its time when it does", () => {
+  const harness = started();
+  harness.batch([{ n: 0 }]);
+  harness.settle();
+  for (let look = 0; look < 20; look += 1) harness.step({ kind: "timer", timer: SILENCE });
+  harness.batch([{ n: 1 }]);
+  harness.step({ kind: "timer", timer: SILENCE });
+  assert.is(harness.phase, "online");
+  harness.settle();
+  assert.equal(harness.stored(), [0, 1]);
 });
 
 test("frames that repeat, come late or come unasked change nothing", () => {
@@ -385,7 +422,7 @@ test("frames that repeat, come late or come unasked change nothing", () => {
     { type: "opened", stream: "readings", partition: 0, lastSequence: null },
     { type: "gap", stream: "readings", partition: 0, storedSequence: null, creditBytes: 0 },
   ] as const) {
-    harness.step({ kind: "frame", frame });
+    harness.take(frame);
   }
   harness.batch([{ n: 1 }]);
   harness.settle();

@@ -69,6 +69,39 @@ test("expressions and schemas are compiled, and what does not is told with its l
   );
 });
 
+test("options of a sink that can not work are told with the sink's line", async () => {
+  const sinks = "  rows: { type: file, directory: x, format: csv }\n  hook: { type: http, url: 'http://' }\n";
+  await put("sinks.yaml", `${SOUND}${sinks}`);
+  const ended = await headrace(["lint", "sinks.yaml", "--json"], { folder });
+  assert.is(ended.code, 78);
+  const problems = jsonLines(ended.stdout).filter(({ kind }) => kind === "problem");
+  assert.equal(
+    problems.map(({ line, path }) => [line, path]),
+    [
+      [13, "/sinks/rows"],
+      [14, "/sinks/hook"],
+    ],
+  );
+});
+
+test("two sinks that would write one stream to the same folder are refused", async () => {
+  const text = (to: string) => `
+streams: { hosts: {}, others: {} }
+sinks:
+  a: { type: file, directory: out }
+  b: { type: file, directory: ./x/../out }
+pipelines:
+  p: { from: hosts, to: [a] }
+  q: { from: ${to}, to: [b] }
+`;
+  await put("shared.yaml", text("hosts"));
+  const refused = await headrace(["lint", "shared.yaml"], { folder });
+  assert.is(refused.code, 78);
+  assert.match(refused.stdout, /^shared.yaml:5: \/sinks\/b: .*sink a writes the same stream there/);
+  await put("shared.yaml", text("others"));
+  assert.is((await headrace(["lint", "shared.yaml"], { folder })).code, 0, "each stream has a folder of its own");
+});
+
 test("a file that is not there is no stack trace", async () => {
   const ended = await headrace(["lint", "nowhere.yaml"], { folder });
   assert.is(ended.code, 66);

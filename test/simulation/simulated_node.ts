@@ -3,6 +3,7 @@
  * kernel, log and sinks. It may die before or after each thing that it does to the world.
  */
 
+import { CreditPool } from "../../actors/ingest/credit_pool.ts";
 import { connectInProcess } from "../../actors/ingest/in_process_connection.ts";
 import type { Inspect, SessionEnvironment, SessionInput, SessionPeer } from "../../actors/ingest/session.ts";
 import { sessionActor } from "../../actors/ingest/session_actor.ts";
@@ -35,6 +36,7 @@ export interface NodeParts {
   readonly file: ReplayableFile;
   readonly inspect: Inspect;
   readonly retention: Retention;
+  /** Most that one connection is given. */
   readonly creditBytes: number;
   /** The store is another process: it outlives the node, and calls of a dead node may still arrive. */
   readonly isStoreRemote: boolean;
@@ -75,9 +77,17 @@ export class SimulatedNode implements OutsideCalls {
   readonly #environment: SessionEnvironment;
   /** When the last call of each lane arrives: the next one does not overtake it. */
   readonly #lanes = new Map<string, number>();
+  readonly #credit: CreditPool;
   #sessions = 0;
 
   constructor(parts: NodeParts, number: number) {
+    // Room for windows to grow, and so little to begin with that they do.
+    this.#credit = new CreditPool({
+      totalBytes: parts.creditBytes * 32,
+      connectionsMax: 64,
+      connectionBytesMax: parts.creditBytes,
+      connectionBytesMin: 100,
+    });
     const { world, store } = parts;
     this.#parts = parts;
     this.world = world;
@@ -194,13 +204,13 @@ export class SimulatedNode implements OutsideCalls {
 
   openSession(peer: SessionPeer, onEnd: () => void): ActorReference<SessionInput> {
     this.#sessions += 1;
-    const { creditBytes } = this.#parts;
+    const credit = this.#credit.take();
     const cell = this.kernel.spawn(
       sessionActor({
         name: `session-${this.#sessions}`,
         environment: this.#environment,
         peer,
-        creditBytes,
+        credit,
         // Its watcher has been told by then; the world ends with its sessions.
         onDisconnected: () => {},
         decode: () => {
@@ -208,7 +218,10 @@ export class SimulatedNode implements OutsideCalls {
         },
       }),
     );
-    cell.watch(() => onEnd());
+    cell.watch(() => {
+      credit.release();
+      onEnd();
+    });
     return cell.reference;
   }
 
@@ -255,10 +268,8 @@ export class SimulatedNode implements OutsideCalls {
   #delayMs(what: string): number {
     const { world } = this;
     if (what.startsWith("sink")) {
-      // A rewind that takes place after its deadline undoes what was written since: the contract of sinks forbids it no more
-      // than it lets a sink find out, so none is late here.
-      const mayBeLate = what !== "sink rewind";
-      if (mayBeLate && world.fault("a sink does not answer in time", 0.002)) return 31_000 + world.random.below(10_000);
+      const isLate = world.fault("a sink does not answer in time", what === "sink rewind" ? 0.05 : 0.002);
+      if (isLate) return 31_000 + world.random.below(10_000);
       if (world.fault("a sink is slow", 0.01)) return world.random.below(3_000);
     } else if (world.fault("the store is slow", 0.003)) return world.random.below(2_000);
     return world.random.next() * 4;

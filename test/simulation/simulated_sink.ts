@@ -65,9 +65,9 @@ export class SinkModel {
           close: async () => {},
         };
         if (!this.canRewind) return writer;
-        const rewind = (to: Position | undefined) =>
+        const rewind = (to: Position | undefined, from: Position | undefined) =>
           operate("rewind", () => {
-            if (stored.fence !== fence) return;
+            if (stored.fence !== fence || comparePositions(stored.position, from) !== 0) return;
             stored.records = stored.records.filter((record) => comparePositions(record.position, to) <= 0);
             stored.position = to;
           });

@@ -57,6 +57,8 @@ export interface PlantedBug {
   readonly hasNoFence?: boolean;
   readonly hasNoPredecessorCheck?: boolean;
   readonly storesPositionFirst?: boolean;
+  /** A rewind takes back whatever the sink holds by then. */
+  readonly ignoresFrom?: boolean;
 }
 
 interface Task {
@@ -147,7 +149,7 @@ export class DeliveryWorld {
   private crash(): void {
     this.count(`crash while ${this.state.occupation}`);
     this.owner += 1;
-    this.tasks = this.tasks.filter((task) => task.effect.kind === "write").map((task) => ({ ...task, isOrphan: true }));
+    this.tasks = this.tasks.filter(mayBeLate).map((task) => ({ ...task, isOrphan: true }));
     this.state = this.fresh();
     this.tell({ kind: "begin" });
   }
@@ -198,7 +200,8 @@ export class DeliveryWorld {
     }
     const { effect } = task;
     const isFallible = effect.kind !== "timer" && effect.kind !== "close";
-    if (this.isCalm || !isFallible || this.random.chance(0.75)) {
+    // Rewinds are seldom: they fail the oftener.
+    if (this.isCalm || !isFallible || this.random.chance(effect.kind === "rewind" ? 0.4 : 0.75)) {
       const answer = this.perform(task);
       if (answer !== undefined) this.tell(answer);
       return;
@@ -207,7 +210,8 @@ export class DeliveryWorld {
     this.count(`${effect.kind} failed`);
     if (dice < 0.4)
       this.perform(task); // took place, the answer is lost
-    else if (dice < 0.6 && effect.kind === "write") this.tasks.push({ ...task, isOrphan: true }); // takes place later
+    else if (dice < (effect.kind === "rewind" ? 1 : 0.6) && mayBeLate(task))
+      this.tasks.push({ ...task, isOrphan: true }); // takes place later
     const failure = { reason: "away", random: this.random.next() };
     this.tell(
       effect.kind === "read"
@@ -229,9 +233,8 @@ export class DeliveryWorld {
       case "ask_position":
         return { kind: "positioned", position: this.sink.position };
       case "rewind":
-        this.sink.records = this.sink.records.filter((record) => comparePositions(record.position, effect.to) <= 0);
-        this.sink.position = effect.to;
-        return { kind: "rewound", to: effect.to };
+        this.rewind(effect.to, effect.from, task);
+        return { kind: "rewound", to: this.sink.position };
       case "open_chain":
         return { kind: "chain_opened", last: this.store.chainLast };
       case "append_dead_letters":
@@ -244,6 +247,19 @@ export class DeliveryWorld {
       case "report":
         return undefined;
     }
+  }
+
+  private rewind(to: Position | undefined, from: Position | undefined, { owner, isOrphan }: Task): void {
+    const { sink, store, bug } = this;
+    if (isOrphan) this.count("late rewind");
+    if (sink.fence !== owner) return;
+    if (comparePositions(sink.position, from) !== 0 && bug.ignoresFrom !== true) return;
+    for (const { position: at } of sink.records.filter((record) => comparePositions(record.position, to) > 0)) {
+      const isThere = comparePositions(store.records[at.offset]?.position, at) === 0;
+      if (isThere) this.problems.push(`a rewind took back ${key(at)}, which the log still holds`);
+    }
+    sink.records = sink.records.filter((record) => comparePositions(record.position, to) <= 0);
+    sink.position = to;
   }
 
   private storeLetters(effect: Extract<DeliveryEffect, { kind: "append_dead_letters" }>): DeliveryMessage {
@@ -337,6 +353,8 @@ export class DeliveryWorld {
     }
   }
 }
+
+const mayBeLate = ({ effect }: Task): boolean => effect.kind === "write" || effect.kind === "rewind";
 
 function outputsOf({ kind }: LogRecord): number {
   if (kind === "filtered" || kind === "failing") return 0;

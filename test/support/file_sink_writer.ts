@@ -1,6 +1,7 @@
 /**
- * Writes ascending records to a file sink until it is killed: `file_sink_writer.ts <folder> <owner epoch>`. Its
- * checkpoint is a file replaced by rename. Prints each committed offset.
+ * Writes ascending records to a file sink until it is killed, or for so many commits:
+ * `file_sink_writer.ts <folder> <owner epoch> [commits]`. Its checkpoint is a file replaced by rename. Prints each committed
+ * offset.
  */
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,7 +9,7 @@ import { fileSink } from "../../actors/sinks/file_sink.ts";
 import { epoch, partitionId } from "../../protocols/position.ts";
 import { sinkBatch } from "./fake_sink_context.ts";
 
-const [folder = "", owner = "1"] = process.argv.slice(2);
+const [folder = "", owner = "1", commits = "Infinity"] = process.argv.slice(2);
 const file = join(folder, "checkpoint");
 const checkpoint = {
   read: async () => (existsSync(file) ? new Uint8Array(readFileSync(file)) : undefined),
@@ -30,7 +31,7 @@ const sink = await fileSink.open(
     log: () => {},
   },
 );
-for (;;) {
+for (let commit = 0; commit < Number(commits); commit += 1) {
   const predecessor = await sink.position();
   const from = (predecessor?.offset ?? -1) + 1;
   const batch = sinkBatch(Number(owner), from, from + 4);

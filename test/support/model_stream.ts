@@ -26,8 +26,16 @@ export class ModelStream {
   private outbox: NodeFrame[] = [];
   epoch = 7;
 
-  constructor(partitions: number) {
-    this.partitions = Array.from({ length: partitions }, () => []);
+  /** Nodes over one log share its partitions. */
+  constructor(partitions: number | WireBatch[][]) {
+    this.partitions = typeof partitions === "number" ? Array.from({ length: partitions }, () => []) : partitions;
+  }
+
+  /** Whether anybody reads the partition here; they do no longer. */
+  leave(partition: number): boolean {
+    const before = this.readings.length;
+    this.readings = this.readings.filter((reading) => reading.partition !== partition);
+    return this.readings.length < before;
   }
 
   endOffset(partition: number): number {

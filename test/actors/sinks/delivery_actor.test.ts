@@ -4,13 +4,13 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { compilePipeline } from "../../../actors/pipeline/pipeline.ts";
-import { type DeliveryOptions, deliveryActor } from "../../../actors/sinks/delivery_actor.ts";
+import { type DeliveryOptions, type DeliveryRange, deliveryActor } from "../../../actors/sinks/delivery_actor.ts";
 import { DELIVERY_LIMITS, type DeliveryMessage, type DeliveryReport } from "../../../actors/sinks/delivery_messages.ts";
 import { type FileSinkOptions, fileSink } from "../../../actors/sinks/file_sink.ts";
 import { prepareItems } from "../../../actors/sinks/prepare_items.ts";
 import { readFileSink } from "../../../actors/sinks/read_file_sink.ts";
 import type { SinkDefinition, SinkRecord, WriteOutcome } from "../../../actors/sinks/sink.ts";
-import { epoch } from "../../../protocols/position.ts";
+import { epoch, position } from "../../../protocols/position.ts";
 import { startActor } from "../../support/fake_actor.ts";
 import { FakePartition, jsonBytes } from "../../support/fake_feed.ts";
 
@@ -19,6 +19,8 @@ interface Setup<Options> {
   readonly sinkOptions: Options;
   readonly filter?: string;
   readonly start?: "earliest" | "latest";
+  readonly replay?: string;
+  readonly range?: DeliveryRange;
   /** In the mailbox when the actor starts: what a restart keeps. */
   readonly kept?: readonly DeliveryMessage[];
 }
@@ -49,6 +51,8 @@ async function deliver<Options>(partition: FakePartition, owner: number, setup: 
     connect: () => Promise.reject(new Error("no node to connect to")),
     observe: (report) => reports.push(report),
     log: () => {},
+    ...(setup.replay === undefined ? {} : { replay: setup.replay }),
+    ...(setup.range === undefined ? {} : { range: setup.range }),
   };
   const definition = deliveryActor(options);
   const actor = await startActor<DeliveryMessage>({
@@ -181,6 +185,36 @@ test("an owner that lost its partition writes nothing more", async () => {
   await actor.until(() => reports.some(({ kind }) => kind === "fenced"));
   assert.is(partition.checkpoints.size, 0);
   await actor.stop();
+});
+
+test("a bounded delivery brings its range and no other record, and ends", async () => {
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }, { id: 1 }, { id: 2 }]);
+  partition.store("records", 1, [{ id: 3 }, { id: 4 }, { id: 5 }]);
+  const { sink, records } = collectingSink("idempotent");
+  const range = { after: position(1, 0), last: position(1, 4) };
+  const { actor, reports } = await deliver(partition, 1, { sink, sinkOptions: {}, range, replay: "r" });
+  await actor.until(() => reports.some(({ kind }) => kind === "completed"));
+  assert.equal(ids(records), [1, 2, 3, 4]);
+  assert.equal([...partition.checkpoints.keys()], ["sink/out/replay/r"], "the sink's own position is not there");
+  await actor.stop();
+});
+
+test("what lies at the offsets of a lost tail is not of the range, nor is a range that was lost whole waited for", async () => {
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }, { id: 1 }]);
+  partition.store("records", 2, [{ id: "new" }, { id: "newer" }]);
+  const cases = [
+    [{ after: undefined, last: position(1, 3) }, [0, 1]],
+    [{ after: position(1, 2), last: position(1, 3) }, []],
+  ] as const;
+  for (const [at, [range, expected]] of cases.entries()) {
+    const { sink, records } = collectingSink("idempotent");
+    const { actor, reports } = await deliver(partition, 3 + at, { sink, sinkOptions: {}, range, replay: `r${at}` });
+    await actor.until(() => reports.some(({ kind }) => kind === "completed"));
+    assert.equal(ids(records), expected);
+    await actor.stop();
+  }
 });
 
 test("two owners after another bring every record into the file sink once", async () => {

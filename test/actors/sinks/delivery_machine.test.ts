@@ -94,6 +94,36 @@ test("a paused delivery finishes its write, then waits until it is resumed", () 
   assert.equal(kinds(tell({ kind: "resume" })), ["write"]);
 });
 
+test("a bounded delivery ends once its range is read to the end and nothing of it is left in hand", () => {
+  const tell = script();
+  tell({ kind: "begin" });
+  tell(OPENED);
+  assert.equal(kinds(tell(records(1, 0, 3))), ["write", "read"]);
+  assert.equal(tell({ kind: "read_records", readId: 2, items: [], isEnd: true }), [], "a write is in hand");
+  const [timer] = tell({ kind: "failed", reason: "away", random: 0 });
+  if (timer?.kind !== "timer") throw new Error("no retry");
+  tell({ kind: "timer", timerId: timer.timerId, purpose: "retry" });
+  assert.equal(kinds(tell({ kind: "positioned", position: undefined })), ["write"], "it was not written");
+  assert.equal(kinds(tell(WRITTEN)), ["close"]);
+  const empty = script();
+  empty({ kind: "begin" });
+  empty(OPENED);
+  assert.equal(kinds(empty({ kind: "read_records", readId: 1, items: [], isEnd: true })), ["close"]);
+});
+
+test("a bounded delivery whose sink stood elsewhere reads its range again before it ends", () => {
+  const tell = script();
+  tell({ kind: "begin" });
+  tell(OPENED);
+  tell(records(1, 0, 3));
+  tell({ kind: "read_records", readId: 2, items: [], isEnd: true });
+  const [timer] = tell({ kind: "wrote", outcome: { kind: "misplaced", position: position(1, 1) }, random: 0 });
+  if (timer?.kind !== "timer") throw new Error("no retry");
+  tell({ kind: "timer", timerId: timer.timerId, purpose: "retry" });
+  const again = tell({ kind: "positioned", position: position(1, 1) });
+  assert.equal(kinds(again).includes("close"), false);
+});
+
 test("after it was fenced a delivery closes and writes nothing", () => {
   const tell = script();
   tell({ kind: "begin" });

@@ -169,9 +169,9 @@ test("a crash at any checkpoint of a long run loses and repeats nothing", () =>
 
 test("a rewind takes back what the log lost, in published segments too", () =>
   inFolder(async (directory, store) => {
-    const sink = await open({ directory, segmentBytesMax: 100 }, store, 1);
+    const sink = await open({ directory, segmentBytesMax: 300 }, store, 1);
     for (let at = 0; at < 30; at += 3) await sink.write(sinkBatch(1, at, at + 2));
-    await sink.rewind?.(position(1, 12));
+    await sink.rewind?.(position(1, 12), position(1, 29));
     const stood = await sink.position();
     assert.equal(stood, position(1, 11), "the end of the last batch at or below");
     assert.equal(await offsetsIn(directory, store), range(0, 11));
@@ -179,13 +179,71 @@ test("a rewind takes back what the log lost, in published segments too", () =>
     const next = await open({ directory }, store, 2);
     await next.write(sinkBatch(2, 15, 16));
     assert.equal(await offsetsIn(directory, store), range(0, 16));
-    await next.rewind?.(undefined);
+    await next.rewind?.(undefined, position(2, 16));
     assert.equal(await next.position(), undefined);
     assert.equal(await offsetsIn(directory, store), []);
     await next.write(sinkBatch(3, 0, 1));
     assert.equal(await offsetsIn(directory, store), [0, 1]);
     await next.close();
     await sink.close();
+  }));
+
+test("a rewind that is late undoes nothing that was written since", () =>
+  inFolder(async (directory, store) => {
+    let arrive = () => {};
+    const gate = new Promise<void>((resolve) => {
+      arrive = resolve;
+    });
+    let isHeld = false;
+    const context = fakeSinkContext(store, 1);
+    const write = async (value: Uint8Array) => {
+      if (isHeld) await gate;
+      await context.checkpoint.write(value);
+    };
+    const sink = await fileSink.open({ directory }, { ...context, checkpoint: { ...context.checkpoint, write } });
+    for (let at = 0; at < 30; at += 3) await sink.write(sinkBatch(1, at, at + 2));
+    isHeld = true;
+    const [to, from] = [position(1, 11), position(1, 29)];
+    // The first one hangs past its deadline; what its caller does then is asked for while it is under way.
+    const late = sink.rewind?.(to, from);
+    const again = sink.rewind?.(to, from);
+    const newer = sink.write({ ...sinkBatch(2, 12, 14), predecessor: to });
+    isHeld = false;
+    arrive();
+    await Promise.all([late, again]);
+    assert.equal(await newer, { kind: "written" });
+    await sink.rewind?.(to, from);
+    assert.equal(await sink.position(), position(2, 14));
+    assert.equal(await offsetsIn(directory, store), range(0, 14));
+    await sink.close();
+  }));
+
+test("a write that is still under way when the sink is closed commits nothing", () =>
+  inFolder(async (directory, store) => {
+    const sink = await open({ directory }, store, 1);
+    await sink.write(sinkBatch(1, 0, 4));
+    const before = store.value;
+    const late = sink.write(sinkBatch(1, 5, 9)).then(
+      () => "written",
+      () => "refused",
+    );
+    await sink.close();
+    assert.is(await late, "refused");
+    assert.is(store.value, before);
+  }));
+
+test("after a crash took the newest lines of an index, a rewind goes back further and leaves nothing torn", () =>
+  inFolder(async (directory, store) => {
+    const crashed = await open({ directory }, store, 1);
+    for (let at = 0; at < 600; at += 2) await crashed.write(sinkBatch(1, at, at + 1));
+    const next = await open({ directory }, store, 2);
+    assert.equal(await next.position(), position(1, 599));
+    await next.rewind?.(position(1, 590), position(1, 599));
+    const stood = (await next.position())!.offset;
+    assert.ok(stood < 590 && stood > 500, `256 commits may be without a line: stood at ${stood}`);
+    assert.equal(await offsetsIn(directory, store), range(0, stood));
+    await next.close();
+    await crashed.close();
   }));
 
 test("a crash in the middle of a rewind leaves the folder rewound or not, never both", async () => {
@@ -198,7 +256,7 @@ test("a crash in the middle of a rewind leaves the folder rewound or not, never 
         calls += 1;
         if (calls === crashAt) throw new Error("crash");
       };
-      await sink.rewind?.(position(1, 12)).catch(() => undefined);
+      await sink.rewind?.(position(1, 12), position(1, 29)).catch(() => undefined);
       store.fault = undefined;
       const next = await open({ directory }, store, 2);
       const stood = (await next.position())!.offset;

@@ -1,0 +1,24 @@
+/**
+ * How one connection's credit follows its use: a window that doubles while its sender fills it, and gives back what
+ * others need more. Moves only with answers, as credit once given can not be asked back (docs/protocol.md, "Credit").
+ */
+import type { CreditGrant } from "./credit_pool.ts";
+
+/** A window so many times its fair size gives way. */
+const UNFAIR = 2;
+
+/**
+ * What an answer adds to the credit that its appends give back: above 0 where the window grows, below where it shrinks,
+ * and never less than `-answeredBytes`.
+ *
+ * @param underWayBytes appends under way before this answer
+ */
+export function moveWindow(grant: CreditGrant, underWayBytes: number, answeredBytes: number): number {
+  const { creditBytes, fairBytes, firstBytes } = grant;
+  const isFilled = underWayBytes * 2 >= creditBytes;
+  if (isFilled && creditBytes < fairBytes) return grant.grow(Math.min(creditBytes, fairBytes - creditBytes));
+  if (creditBytes <= UNFAIR * fairBytes || creditBytes <= firstBytes) return 0;
+  const withheld = Math.min(answeredBytes, creditBytes - Math.max(fairBytes, firstBytes));
+  grant.shrink(withheld);
+  return -withheld;
+}

@@ -1,0 +1,62 @@
+/**
+ * The places that a file of a file sink can be rewound to, a line for each commit. They need not be durable: a line that
+ * a crash takes only means that a rewind goes back further. So they are gathered and written many at a time.
+ */
+import { type FileHandle, open } from "node:fs/promises";
+import { type Boundary, boundaryLine } from "./file_layout.ts";
+
+/** Commits that a crash may take the lines of. */
+const LINES_WAITING_MAX = 256;
+
+export class FileIndex {
+  readonly #handle: FileHandle;
+  #lines: string[] = [];
+  #writtenBytes = 0;
+
+  private constructor(handle: FileHandle) {
+    this.#handle = handle;
+  }
+
+  static async create(path: string): Promise<FileIndex> {
+    return new FileIndex(await open(path, "w"));
+  }
+
+  /** Takes a line; undefined while it may wait for others, else what to wait for. */
+  add(boundary: Boundary): Promise<void> | undefined {
+    this.#lines.push(boundaryLine(boundary));
+    return this.#lines.length >= LINES_WAITING_MAX ? this.flush() : undefined;
+  }
+
+  /** Writes every line taken so far. After a failure they are written again, over what the failed write left. */
+  async flush(): Promise<void> {
+    const lines = this.#lines;
+    if (lines.length === 0) return;
+    const bytes = Buffer.from(lines.join(""));
+    const at = this.#writtenBytes;
+    this.#lines = [];
+    this.#writtenBytes += bytes.length;
+    try {
+      await writeFully(this.#handle, bytes, at);
+    } catch (error) {
+      this.#lines = [...lines, ...this.#lines];
+      this.#writtenBytes = at;
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    try {
+      await this.flush();
+    } finally {
+      await this.#handle.close();
+    }
+  }
+}
+
+export async function writeFully(handle: FileHandle, bytes: Uint8Array, at: number): Promise<void> {
+  let done = 0;
+  while (done < bytes.length) {
+    const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, at + done);
+    done += bytesWritten;
+  }
+}

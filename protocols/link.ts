@@ -1,0 +1,72 @@
+/**
+ * One connection of a client, as its machine sees it: whether it stands, and whether the other side still answers. Leaves
+ * which links there are, and when they are tried again, to `links.ts`.
+ */
+import type { NodeFrame } from "./frames.ts";
+
+/** How long an answer that is owed may take before the connection is given up. */
+export const SILENCE_MS = 30_000;
+/** Looks at a silent connection within `SILENCE_MS`. */
+const SILENT_LOOKS = 2;
+
+export interface Link {
+  /** `HOME`, or the address of an owner. */
+  readonly name: string;
+  address: string;
+  phase: "offline" | "connecting" | "greeting" | "online";
+  /** Looks since its last frame, or since an answer is owed. Counted and not timed: a clock may jump (E24). */
+  silentLooks: number;
+  /** Partitions that are spoken of on it. */
+  uses: number;
+}
+
+/** What a client's machine asks of its shell, for its links. */
+export type LinkEffect =
+  | { readonly kind: "connect"; readonly link: string; readonly address: string }
+  | { readonly kind: "disconnect"; readonly link: string }
+  /** The shell adds jitter. Setting a timer again replaces it. */
+  | { readonly kind: "set_timer"; readonly timer: string; readonly delayMs: number };
+
+/** What the shell tells of them. */
+export type LinkMessage =
+  | { readonly kind: "connected"; readonly link: string }
+  | { readonly kind: "disconnected"; readonly link: string; readonly error: Error | undefined }
+  | { readonly kind: "frame"; readonly link: string; readonly frame: NodeFrame; readonly wireBytes: number }
+  | { readonly kind: "timer"; readonly timer: string };
+
+/** A list of a machine's effects, of which only those of links are added here. */
+export interface LinkEffects {
+  push(...effects: LinkEffect[]): unknown;
+}
+
+export const createLink = (name: string): Link => ({ name, address: name, phase: "offline", silentLooks: 0, uses: 0 });
+
+export function connectLink(link: Link, address: string, effects: LinkEffects): void {
+  link.address = address;
+  link.phase = "connecting";
+  effects.push({ kind: "connect", link: link.name, address });
+}
+
+/** Whether the link is to be greeted: one that closed before it was told to be open is not. */
+export function isGreeted(link: Link, effects: LinkEffects): boolean {
+  if (link.phase !== "connecting") {
+    effects.push({ kind: "disconnect", link: link.name });
+    return false;
+  }
+  link.phase = "greeting";
+  link.silentLooks = 0;
+  lookAgain(link, effects);
+  return true;
+}
+
+/** Looks at a connection when its time has come: whether it owes an answer and has been silent for too long. */
+export function isSilent(link: Link, isOwed: boolean, effects: LinkEffects): boolean {
+  if (link.phase !== "online" && link.phase !== "greeting") return false;
+  link.silentLooks = isOwed || link.phase === "greeting" ? link.silentLooks + 1 : 0;
+  lookAgain(link, effects);
+  return link.silentLooks > SILENT_LOOKS;
+}
+
+function lookAgain(link: Link, effects: LinkEffects): void {
+  effects.push({ kind: "set_timer", timer: `silence ${link.name}`, delayMs: SILENCE_MS / SILENT_LOOKS });
+}

@@ -1,0 +1,125 @@
+/**
+ * The connections of a client, and which of them a partition is spoken of on. A client begins at the addresses given to it,
+ * on its home link; where a node names a partition's owner (`moved`, `welcome.streams[..].owners`), the owner gets a link of
+ * its own. What has to be sent there is the machines' concern.
+ *
+ *   L1. Home tries the addresses given in turn, with backoff, for as long as the client lives.
+ *   L2. A link to an owner that breaks is forgotten: what was spoken of on it goes home, where a node knows what became of it.
+ *   L3. At most `ownersMax` links to owners: beyond them one that nothing waits for makes room, else the oldest.
+ *   L4. Where home is reached over TLS, no owner is followed without it: the token goes along.
+ */
+import { backoffMs } from "./clock.ts";
+import type { StreamDescription } from "./frames.ts";
+import { connectLink, type Link, type LinkEffects } from "./link.ts";
+
+export const HOME = "home";
+
+export const LINK_LIMITS = {
+  reconnectFirstMs: 50,
+  reconnectMaxMs: 5_000,
+  /** Connections to owners of partitions: one for each node of a cluster of ordinary size. */
+  ownersMax: 32,
+} as const;
+
+export interface Links<L extends Link> {
+  readonly addresses: readonly string[];
+  readonly home: L;
+  /** By address, the oldest first. */
+  readonly owners: Map<string, L>;
+  readonly ownersMax: number;
+  /** Owners named by the node at home, by partition. */
+  readonly hints: Map<string, string>;
+  nextAddress: number;
+  /** Tries of home since it was last welcomed. */
+  tries: number;
+}
+
+/** What a machine does with links. */
+export interface LinkHost<L extends Link> {
+  create(address: string): L;
+  isBusy(link: L): boolean;
+  /** The link is gone: all that it was used for goes home (L2). */
+  leave(link: L): void;
+}
+
+export const createLinks = <L extends Link>(
+  home: L,
+  addresses: readonly string[],
+  ownersMax: number = LINK_LIMITS.ownersMax,
+): Links<L> => ({ addresses, home, owners: new Map(), ownersMax, hints: new Map(), nextAddress: 0, tries: 0 });
+
+export const linkNamed = <L extends Link>(links: Links<L>, name: string): L | undefined =>
+  name === HOME ? links.home : links.owners.get(name);
+
+export const allLinks = <L extends Link>(links: Links<L>): readonly L[] => [links.home, ...links.owners.values()];
+
+/** L1. */
+export function connectHome<L extends Link>(links: Links<L>, effects: LinkEffects): void {
+  if (links.home.phase !== "offline") return;
+  connectLink(links.home, links.addresses[links.nextAddress++ % links.addresses.length] ?? "", effects);
+}
+
+/** L1. Home is tried again after a while, longer each time. */
+export function reconnectHome<L extends Link>(links: Links<L>, leastMs: number, effects: LinkEffects): void {
+  links.home.phase = "offline";
+  const backoff = backoffMs(links.tries++, LINK_LIMITS.reconnectFirstMs, LINK_LIMITS.reconnectMaxMs);
+  effects.push({ kind: "set_timer", timer: "reconnect", delayMs: Math.max(leastMs, backoff) });
+}
+
+/** Takes down which owners the node at home knows of. */
+export function noteOwners(links: Links<Link>, streams: Readonly<Record<string, StreamDescription>>): void {
+  links.hints.clear();
+  for (const [stream, { owners = {} }] of Object.entries(streams)) {
+    for (const [partition, address] of Object.entries(owners)) {
+      if (mayFollow(links, address)) links.hints.set(`${stream}/${partition}`, address);
+    }
+  }
+}
+
+/** L4. */
+export const mayFollow = ({ home }: Links<Link>, address: string): boolean =>
+  address.startsWith("wss:") || !home.address.startsWith("wss:");
+
+/** The link to an owner, made where there is none. */
+export function linkTo<L extends Link>(links: Links<L>, address: string, host: LinkHost<L>, effects: LinkEffects): L {
+  if (links.home.address === address && links.home.phase !== "offline") return links.home;
+  const known = links.owners.get(address);
+  if (known !== undefined) return known;
+  if (links.owners.size >= links.ownersMax) makeRoom(links, host, effects);
+  const link = host.create(address);
+  links.owners.set(address, link);
+  connectLink(link, address, effects);
+  return link;
+}
+
+/** L3. */
+function makeRoom<L extends Link>(links: Links<L>, host: LinkHost<L>, effects: LinkEffects): void {
+  const owners = [...links.owners.values()];
+  const displaced = owners.find((link) => !host.isBusy(link)) ?? owners[0];
+  if (displaced === undefined) return;
+  effects.push({ kind: "disconnect", link: displaced.name });
+  forgetLink(links, displaced, host);
+}
+
+/** L2. */
+export function forgetLink<L extends Link>(links: Links<L>, link: L, host: LinkHost<L>): void {
+  links.owners.delete(link.name);
+  link.phase = "offline";
+  host.leave(link);
+}
+
+/** Closes a link that nothing is spoken of on any more. */
+export function closeUnused<L extends Link>(links: Links<L>, name: string, effects: LinkEffects): void {
+  const link = links.owners.get(name);
+  if (link === undefined || link.uses > 0) return;
+  links.owners.delete(name);
+  effects.push({ kind: "disconnect", link: name });
+}
+
+/** Speaks of a partition on another link than before. */
+export function changeLink(links: Links<Link>, from: string | undefined, to: string | undefined): void {
+  const before = from === undefined ? undefined : linkNamed(links, from);
+  const after = to === undefined ? undefined : linkNamed(links, to);
+  if (before !== undefined) before.uses--;
+  if (after !== undefined) after.uses++;
+}

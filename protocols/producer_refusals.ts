@@ -1,0 +1,83 @@
+/** The producer machine's ends: what a node refuses, and a producer that stops (P2, P6). */
+import { errorFromCode, FencedError, type HeadraceError, RejectedError } from "./errors.ts";
+import type { ErrorFrame } from "./frames.ts";
+import { allLinks } from "./links.ts";
+import { loseLink, reopen, retryLater } from "./producer_chain.ts";
+import type { ProducerEffect, ProducerMessage } from "./producer_messages.ts";
+import type { Chain, ProducerLink, ProducerState } from "./producer_state.ts";
+import { settled } from "./queued_batch.ts";
+
+/** P6. Batches that arrive late are handed back at once. */
+export function stepStopped(message: ProducerMessage): ProducerEffect[] {
+  if (message.kind !== "batch") return [];
+  const { id, sequences } = message.batch;
+  const error = new FencedError("PRODUCER_FENCED", "Cannot send a batch as the producer has stopped");
+  return [{ kind: "in_doubt", batches: [{ id, sequences }], error }];
+}
+
+/** An error of the connection, not of one partition. */
+export function takeConnectionError(
+  state: ProducerState,
+  link: ProducerLink,
+  frame: ErrorFrame,
+  effects: ProducerEffect[],
+): void {
+  const error = errorFromCode(frame.code, frame.message, frame.retryAfterMs);
+  if (isFence(frame) || error instanceof RejectedError) {
+    stop(state, error, effects);
+    return;
+  }
+  effects.push({ kind: "disconnect", link: link.name });
+  loseLink(state, link, frame.retryAfterMs ?? 0, effects);
+}
+
+const isFence = ({ code }: ErrorFrame): boolean => code === "PRODUCER_FENCED" || code === "STALE_PRODUCER_EPOCH";
+
+export function takeChainError(state: ProducerState, frame: ErrorFrame, chain: Chain, effects: ProducerEffect[]): void {
+  const error = errorFromCode(frame.code, frame.message, frame.retryAfterMs);
+  if (isFence(frame)) stop(state, error, effects);
+  else if (error instanceof RejectedError) refuse(state, chain, error, effects);
+  else if (frame.code === "UNKNOWN_PRODUCER" || frame.code === "SEQUENCE_GAP") reopen(state, chain, effects);
+  else retryLater(state, chain, frame.retryAfterMs ?? 0, effects);
+}
+
+/** Refusals that concern all of a chain, not one batch of it. */
+const CHAIN_CODES: ReadonlySet<string> = new Set(["UNKNOWN_STREAM", "UNKNOWN_PARTITION", "FORBIDDEN"]);
+
+/** The node refused something for good. Which batch it was is sure only when one alone was under way. */
+function refuse(state: ProducerState, chain: Chain, error: RejectedError, effects: ProducerEffect[]): void {
+  const { stream, partition } = chain;
+  if (CHAIN_CODES.has(error.code)) {
+    for (const batch of chain.queue.splice(0)) effects.push({ kind: "refused", batch: settled(batch), error });
+    effects.push({ kind: "open_refused", stream, partition, error });
+    chain.phase = "closed";
+    chain.sent = 0;
+    chain.isWanted = false;
+    return;
+  }
+  const isSure = chain.phase === "open" && chain.sent === 1;
+  if (isSure) {
+    const head = chain.queue.shift();
+    if (head !== undefined) effects.push({ kind: "refused", batch: settled(head), error });
+    while (head !== undefined && chain.queue[0]?.id === head.id) chain.queue.shift();
+  }
+  chain.isProbing = !isSure;
+  if (chain.phase === "open") reopen(state, chain, effects);
+}
+
+/** P2, P6. */
+export function stop(state: ProducerState, error: HeadraceError | undefined, effects: ProducerEffect[]): void {
+  const batches = [...state.chains.values()].flatMap((chain) => chain.queue.splice(0).map(settled));
+  state.isStopped = true;
+  if (batches.length > 0) {
+    const reason =
+      error ??
+      new FencedError(
+        "PRODUCER_FENCED",
+        "Cannot tell what became of a batch as the producer was closed before its ack",
+      );
+    effects.push({ kind: "in_doubt", batches, error: reason });
+  }
+  for (const { name } of allLinks(state.links)) effects.push({ kind: "disconnect", link: name });
+  effects.push({ kind: "stopped", error });
+}

@@ -1,0 +1,141 @@
+/**
+ * Runs one replay on this node: a bounded delivery for each of its partitions and sinks, a few at a time, each under the
+ * ownership of its partition, until all are done. What is where, and whether it is done, is in the sinks' own positions.
+ */
+import type { PartitionEntry } from "../actors/ingest/session.ts";
+import type { ActorContext, ActorDefinition, ActorReference } from "../actors/kernel/actor.ts";
+import type { PartitionFeed } from "../actors/partition/partition_feed.ts";
+import type { DeliveryRange } from "../actors/sinks/delivery_actor.ts";
+import type { DeliveryReport } from "../actors/sinks/delivery_messages.ts";
+import { epoch, type Position } from "../protocols/position.ts";
+import { SUPERVISION } from "./partition_supervisor.ts";
+
+/** A replay stands behind what is live: it holds no more memory and connections than these. */
+const DELIVERIES_AT_ONCE_MAX = 8;
+const FINISH_AGAIN_AFTER_MS = 1_000;
+
+/** One partition of a replay for one sink, and how far it is; counts are since this node started it. */
+export interface ReplayTask {
+  readonly partition: number;
+  readonly sink: string;
+  readonly range: DeliveryRange;
+  position: Position | undefined;
+  deliveredRecords: number;
+  deadLetters: number;
+  isDone: boolean;
+  /** Why it is being tried again. */
+  reason: string | undefined;
+}
+
+export interface ReplayActorOptions {
+  readonly name: string;
+  readonly tasks: readonly ReplayTask[];
+  readonly entryOf: (partition: number) => PartitionEntry | undefined;
+  readonly delivery: (
+    task: ReplayTask,
+    feed: PartitionFeed,
+    observe: (report: DeliveryReport) => void,
+  ) => readonly ActorDefinition<never>[];
+  /** Every task is done; called again when it rejects. */
+  readonly finish: () => Promise<void>;
+}
+
+type Message = { readonly type: "look" };
+
+interface RunningTask {
+  readonly feed: PartitionFeed;
+  readonly deliveries: readonly ActorReference<never>[];
+}
+
+export const replayActor = (options: ReplayActorOptions): ActorDefinition<Message> => ({
+  name: `replay-${options.name}`,
+  supervision: SUPERVISION,
+  start(context) {
+    const running = new Map<ReplayTask, RunningTask>();
+    const partitions = new Set(options.tasks.map(({ partition }) => partition));
+    const look = () => context.self.tell({ type: "look" });
+    const listeners = [...partitions].flatMap((one) => options.entryOf(one)?.onFeedChange(look) ?? []);
+    let isFinishing = false;
+    look();
+    return {
+      async receive() {
+        await endStale(context, options, running);
+        begin(context, options, running);
+        if (isFinishing || options.tasks.some(({ isDone }) => !isDone)) return;
+        isFinishing = true;
+        options.finish().catch(() => {
+          isFinishing = false;
+          context.after(FINISH_AGAIN_AFTER_MS, { type: "look" });
+        });
+      },
+      stop() {
+        for (const listener of listeners) listener.stop();
+      },
+    };
+  },
+});
+
+/** Ends what is done, and what runs under an ownership that is over. */
+async function endStale(
+  context: ActorContext<Message>,
+  { entryOf }: ReplayActorOptions,
+  running: Map<ReplayTask, RunningTask>,
+): Promise<void> {
+  for (const [task, { feed, deliveries }] of running) {
+    if (!task.isDone && entryOf(task.partition)?.feed === feed) continue;
+    running.delete(task);
+    await Promise.all(deliveries.map((one) => context.stopChild(one)));
+  }
+}
+
+function begin(
+  context: ActorContext<Message>,
+  { tasks, entryOf, delivery }: ReplayActorOptions,
+  running: Map<ReplayTask, RunningTask>,
+): void {
+  for (const task of tasks) {
+    if (running.size >= DELIVERIES_AT_ONCE_MAX) return;
+    const entry = entryOf(task.partition);
+    if (task.isDone || running.has(task) || entry?.feed === undefined) continue;
+    const observe = (report: DeliveryReport) => {
+      note(task, report);
+      if (report.kind === "completed") context.self.tell({ type: "look" });
+      // As for the sink's own delivery: the owner claims again, above a fence that somebody else left there (E7).
+      if (report.kind === "fenced" && report.fence !== undefined) {
+        entry.reference.tell({ type: "fence_seen", epoch: epoch(report.fence) });
+      }
+    };
+    const { feed } = entry;
+    running.set(task, { feed, deliveries: delivery(task, feed, observe).map((one) => context.spawn(one)) });
+  }
+}
+
+function note(task: ReplayTask, report: DeliveryReport): void {
+  switch (report.kind) {
+    case "opened":
+      task.position = report.position;
+      task.reason = undefined;
+      return;
+    case "delivered":
+      task.position = report.batch.end;
+      task.deliveredRecords += report.batch.records;
+      task.reason = undefined;
+      return;
+    case "dead_lettered":
+      task.deadLetters += report.letters.length;
+      return;
+    case "retry":
+      task.reason = `trying again to ${report.what}: ${report.reason}`;
+      return;
+    case "completed":
+      task.isDone = true;
+      task.reason = undefined;
+      return;
+    case "trimmed":
+    case "truncated":
+    case "misplaced":
+    case "fenced":
+    case "stopped":
+      return;
+  }
+}

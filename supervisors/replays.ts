@@ -1,0 +1,367 @@
+/**
+ * Replays into sinks and pipelines (E16): each is a delivery of its own, of a range that is fixed when it begins, kept in
+ * the log's metadata until it is done, so that a restart goes on with it.
+ *
+ *   R1. A replay has a position, a fence and a chain of dead letters of its own in every sink: the sink's own delivery
+ *       does not notice it.
+ *   R2. Its range is positions, not offsets: what was appended after it began is never of it.
+ *   R3. Begun again under its name it goes on, further if it is given a later end, and repeats nothing.
+ */
+import type { ActorReference, ActorSystem } from "../actors/kernel/actor.ts";
+import type { Channel, Log } from "../actors/log/log.ts";
+import type { Metrics } from "../actors/observers/metrics.ts";
+import type { NodeLog } from "../actors/observers/node_log.ts";
+import type { PartitionFeed } from "../actors/partition/partition_feed.ts";
+import type { Pipeline } from "../actors/pipeline/pipeline.ts";
+import type { DeliveryReport } from "../actors/sinks/delivery_messages.ts";
+import type { Connect } from "../protocols/connection.ts";
+import { ConfigurationError, HeadraceError, RejectedError, UnavailableError } from "../protocols/errors.ts";
+import { comparePositions, cursorBefore, type Position } from "../protocols/position.ts";
+import type { Configuration } from "./configuration_schema.ts";
+import { logReport, sinkDelivery } from "./delivery_plans.ts";
+import { eventTimeReader } from "./event_time.ts";
+import { type ReplayTask, replayActor } from "./replay_actor.ts";
+import { replayInput } from "./replay_input.ts";
+import { type ReplayPlace, type ReplayRequest, type ReplayTarget, targetOf } from "./replay_request.ts";
+import type { NodeDirectory } from "./stream_directory.ts";
+
+const REPLAYS_AT_ONCE_MAX = 8;
+const METADATA_PREFIX = "replay/";
+const FORMAT_VERSION = 1;
+
+interface StoredRange {
+  readonly partition: number;
+  readonly after: Position | null;
+  /** Null where the range holds nothing. */
+  readonly last: Position | null;
+}
+
+interface Counts {
+  readonly deliveredRecords: number;
+  readonly deadLetters: number;
+  readonly skippedLetters: number;
+}
+
+type ReplayState = "running" | "done" | "cancelled";
+
+interface StoredReplay {
+  readonly version: typeof FORMAT_VERSION;
+  readonly name: string;
+  readonly stream: string;
+  readonly channel: Channel;
+  readonly from: ReplayPlace;
+  readonly sink?: string;
+  readonly pipeline?: string;
+  readonly ranges: readonly StoredRange[];
+  readonly state: ReplayState;
+  readonly createdAtMs: number;
+  /** Once it is done: of its last run. */
+  readonly counts?: Counts;
+}
+
+interface Replay {
+  stored: StoredReplay;
+  version: number;
+  tasks: readonly ReplayTask[];
+  skippedLetters: number;
+  actor: ActorReference<never> | undefined;
+  /** Why it can not run on this node. */
+  refusal: string | undefined;
+}
+
+export interface ReplayParts {
+  readonly system: ActorSystem;
+  readonly log: Log;
+  readonly nodeLog: NodeLog;
+  readonly metrics: Metrics;
+  readonly configuration: Configuration;
+  readonly directory: NodeDirectory;
+  readonly pipelines: ReadonlyMap<string, Pipeline>;
+  readonly connect: Connect;
+  nowMs(): number;
+}
+
+export interface ReplayDescription extends Omit<StoredReplay, "version" | "ranges" | "counts">, Counts {
+  /** Records of the range, once for each sink. */
+  readonly records: number;
+  /** Of these, delivered, filtered or set aside. */
+  readonly doneRecords: number;
+  /** Partitions that wait, and for what. */
+  readonly waiting: readonly { readonly partition: number; readonly sink: string; readonly reason: string }[];
+}
+
+export class Replays {
+  readonly #parts: ReplayParts;
+  readonly #replays = new Map<string, Replay>();
+
+  private constructor(parts: ReplayParts) {
+    this.#parts = parts;
+  }
+
+  /** Goes on with every replay that is not done. */
+  static async start(parts: ReplayParts): Promise<Replays> {
+    const replays = new Replays(parts);
+    for (const [, { value, version }] of await parts.log.listMetadata(METADATA_PREFIX)) {
+      const replay = unstarted(decode(value), version);
+      replays.#replays.set(replay.stored.name, replay);
+      if (replay.stored.state !== "running") continue;
+      try {
+        replays.#run(replay);
+      } catch (error) {
+        if (!(error instanceof HeadraceError)) throw error;
+        replay.refusal = error.message;
+        parts.nodeLog("error", `can not go on with a replay: ${error.message}`, { replay: replay.stored.name });
+      }
+    }
+    return replays;
+  }
+
+  list(): readonly ReplayDescription[] {
+    return [...this.#replays.values()].map(describe);
+  }
+
+  get(name: string): ReplayDescription {
+    return describe(this.#named(name));
+  }
+
+  /** Begins a replay, or goes on with the one of that name. A dry run judges and counts, and begins nothing. */
+  async begin(request: ReplayRequest): Promise<ReplayDescription> {
+    const { name, stream, channel, from } = request;
+    const target = targetOf(request, this.#parts);
+    const known = this.#replays.get(name);
+    if (known !== undefined) refuseOther(known.stored, request);
+    const wanted = await this.#ranges(request, target);
+    const stored: StoredReplay = {
+      version: FORMAT_VERSION,
+      name,
+      stream,
+      channel,
+      from,
+      ...target.names,
+      ranges: known === undefined ? wanted : extend(known.stored.ranges, wanted),
+      state: "running",
+      createdAtMs: known?.stored.createdAtMs ?? this.#parts.nowMs(),
+    };
+    if (request.isDryRun) return describe({ ...unstarted(stored, 0), tasks: tasksOf(stored, target.sinks) });
+    const atOnce = [...this.#replays.values()].filter(({ actor }) => actor !== undefined).length;
+    if (known?.actor === undefined && atOnce >= REPLAYS_AT_ONCE_MAX) {
+      throw new UnavailableError(
+        "NOT_READY",
+        `Cannot begin a replay as at most ${REPLAYS_AT_ONCE_MAX} may run at once: current value is ${atOnce}`,
+      );
+    }
+    const replay = known ?? unstarted(stored, 0);
+    await this.#change(replay, () => stored);
+    this.#replays.set(name, replay);
+    replay.refusal = undefined;
+    this.#run(replay);
+    return describe(replay);
+  }
+
+  /** Ends a replay where it is. Begun again, it goes on from there. */
+  async cancel(name: string): Promise<ReplayDescription> {
+    const replay = this.#named(name);
+    if (replay.stored.state !== "running") return describe(replay);
+    await this.#change(replay, () => ({ ...replay.stored, state: "cancelled", counts: countsOf(replay) }));
+    return describe(replay);
+  }
+
+  #named(name: string): Replay {
+    const replay = this.#replays.get(name);
+    if (replay !== undefined) return replay;
+    throw new RejectedError("MALFORMED_FRAME", `Cannot find a replay called ${name}: see GET /v1/replays`);
+  }
+
+  async #ranges({ stream, channel, from, to, partitions }: ReplayRequest, { count }: ReplayTarget) {
+    const wanted = partitions ?? Array.from({ length: count }, (_, partition) => partition);
+    const ranges: StoredRange[] = [];
+    for (const partition of wanted) {
+      const feed = this.#parts.directory.partition(stream, partition)?.feed;
+      if (feed === undefined) {
+        throw new UnavailableError(
+          "NOT_READY",
+          `Cannot replay ${stream}/${partition} as its owner must hold it: it is being claimed`,
+        );
+      }
+      const { epochs, firstOffset, endOffset } = feed.bounds(channel);
+      const begin = Math.max(firstOffset, await offsetOf(feed, channel, from));
+      const end = Math.min(endOffset, await offsetOf(feed, channel, to));
+      const last = begin < end ? cursorBefore(epochs, end) : undefined;
+      ranges.push({ partition, after: cursorBefore(epochs, begin) ?? null, last: last ?? null });
+    }
+    return ranges;
+  }
+
+  #run(replay: Replay): void {
+    const { stored } = replay;
+    const { name, stream, channel, pipeline = "" } = stored;
+    const { system, directory, configuration, pipelines, connect, nodeLog, metrics } = this.#parts;
+    const { sinks } = targetOf({ ...stored, to: "latest", isDryRun: false }, this.#parts);
+    replay.tasks = tasksOf(stored, sinks);
+    replay.skippedLetters = 0;
+    const timeOf = eventTimeReader(configuration.streams[stream]?.eventTime);
+    const input = replayInput(channel, pipelines.get(pipeline), timeOf, () => {
+      replay.skippedLetters += 1;
+    });
+    const log: NodeLog = (level, message, fields) => nodeLog(level, message, { ...fields, replay: name });
+    replay.actor = system.spawn(
+      replayActor({
+        name,
+        tasks: replay.tasks,
+        entryOf: (partition) => directory.partition(stream, partition),
+        delivery: ({ sink, range, partition }, feed, note) => {
+          const replayed = metrics.counter("headrace_records_replayed_total", "Records written to a sink by replays", {
+            sink,
+            stream,
+          });
+          const observe = (report: DeliveryReport) => {
+            logReport(log, { sink, partition: `${stream}/${partition}` }, report);
+            if (report.kind === "delivered") replayed.add(report.batch.records);
+            note(report);
+          };
+          const of = { feed, input, observe, start: "earliest", replay: name, range } as const;
+          return sinkDelivery(sink, configuration, { connect, log }, of);
+        },
+        finish: () => this.#finish(replay),
+      }),
+    ) as ActorReference<never>;
+  }
+
+  async #finish(replay: Replay): Promise<void> {
+    await this.#store(replay, { ...replay.stored, state: "done", counts: countsOf(replay) });
+    this.#parts.nodeLog("info", "a replay is done", { replay: replay.stored.name, ...countsOf(replay) });
+    void this.#halt(replay);
+  }
+
+  /** What ran stands still meanwhile, and goes on where the change can not be stored. */
+  async #change(replay: Replay, change: () => StoredReplay): Promise<void> {
+    const isRunning = replay.actor !== undefined;
+    await this.#halt(replay);
+    try {
+      await this.#store(replay, change());
+    } catch (error) {
+      if (isRunning && replay.stored.state === "running" && replay.actor === undefined) this.#run(replay);
+      throw error;
+    }
+  }
+
+  async #halt(replay: Replay): Promise<void> {
+    const { actor } = replay;
+    replay.actor = undefined;
+    if (actor !== undefined) await this.#parts.system.stop(actor);
+  }
+
+  async #store(replay: Replay, stored: StoredReplay): Promise<void> {
+    const value = new TextEncoder().encode(JSON.stringify(stored));
+    const version = await this.#parts.log.writeMetadata(`${METADATA_PREFIX}${stored.name}`, value, replay.version);
+    if (version === undefined) {
+      throw new UnavailableError(
+        "NOT_READY",
+        `Cannot store the replay ${stored.name} as its version must be ${replay.version}: another call has changed it`,
+      );
+    }
+    replay.stored = stored;
+    replay.version = version;
+  }
+}
+
+function decode(value: Uint8Array): StoredReplay {
+  const stored = JSON.parse(new TextDecoder().decode(value)) as Omit<StoredReplay, "version"> & { version: number };
+  if (stored.version === FORMAT_VERSION) return { ...stored, version: FORMAT_VERSION };
+  throw new ConfigurationError(
+    "FORMAT_TOO_NEW",
+    `Cannot read the replay ${stored.name} as its format must be ${FORMAT_VERSION}: current value is ${stored.version}`,
+  );
+}
+
+const unstarted = (stored: StoredReplay, version: number): Replay => ({
+  stored,
+  version,
+  tasks: [],
+  skippedLetters: 0,
+  actor: undefined,
+  refusal: undefined,
+});
+
+async function offsetOf(feed: PartitionFeed, channel: Channel, place: ReplayPlace): Promise<number> {
+  if (place === "earliest") return 0;
+  if (place === "latest") return feed.bounds(channel).endOffset;
+  if ("offset" in place) return place.offset;
+  const before = await feed.seek(channel, place.timeMs);
+  return before === undefined ? 0 : before.offset + 1;
+}
+
+/** R3: where a range began stays; its end moves on only. */
+function extend(known: readonly StoredRange[], wanted: readonly StoredRange[]): StoredRange[] {
+  const ranges = new Map(known.map((range) => [range.partition, range]));
+  for (const range of wanted) {
+    const old = ranges.get(range.partition);
+    const isOlder = comparePositions(old?.last ?? undefined, range.last ?? undefined) < 0;
+    if (old === undefined || old.last === null) ranges.set(range.partition, range);
+    else if (isOlder) ranges.set(range.partition, { ...old, last: range.last });
+  }
+  return [...ranges.values()];
+}
+
+function refuseOther(known: StoredReplay, request: ReplayRequest): void {
+  const of = ({ stream, channel, from, sink, pipeline }: StoredReplay | ReplayRequest) =>
+    JSON.stringify({ stream, channel, from, sink, pipeline });
+  if (of(known) === of(request)) return;
+  throw new RejectedError(
+    "MALFORMED_FRAME",
+    `Cannot begin the replay ${known.name} as another one of that name is there: current value is ${of(known)}`,
+  );
+}
+
+const tasksOf = ({ ranges }: StoredReplay, sinks: readonly string[]): ReplayTask[] =>
+  ranges.flatMap(({ partition, after, last }) =>
+    last === null
+      ? []
+      : sinks.map((sink) => ({
+          partition,
+          sink,
+          range: { after: after ?? undefined, last },
+          position: undefined,
+          deliveredRecords: 0,
+          deadLetters: 0,
+          isDone: false,
+          reason: undefined,
+        })),
+  );
+
+const countsOf = ({ tasks, skippedLetters }: Replay): Counts => ({
+  deliveredRecords: tasks.reduce((sum, task) => sum + task.deliveredRecords, 0),
+  deadLetters: tasks.reduce((sum, task) => sum + task.deadLetters, 0),
+  skippedLetters,
+});
+
+const offsetAfter = (at: Position | undefined): number => (at === undefined ? 0 : at.offset + 1);
+
+const lengthOf = ({ range }: ReplayTask): number => offsetAfter(range.last) - offsetAfter(range.after);
+
+function doneOf(task: ReplayTask): number {
+  if (task.isDone) return lengthOf(task);
+  return Math.min(lengthOf(task), Math.max(0, offsetAfter(task.position) - offsetAfter(task.range.after)));
+}
+
+function describe(replay: Replay): ReplayDescription {
+  const { stored, tasks, refusal } = replay;
+  const { version: _version, ranges, counts, ...about } = stored;
+  const records =
+    tasks.length > 0
+      ? tasks.reduce((sum, task) => sum + lengthOf(task), 0)
+      : ranges.reduce(
+          (sum, { after, last }) => sum + (last === null ? 0 : offsetAfter(last) - offsetAfter(after ?? undefined)),
+          0,
+        );
+  const waiting = tasks.flatMap(({ partition, sink, reason }) =>
+    reason === undefined ? [] : [{ partition, sink, reason }],
+  );
+  return {
+    ...about,
+    ...(stored.state === "running" ? countsOf(replay) : (counts ?? countsOf(replay))),
+    records,
+    doneRecords: stored.state === "done" ? records : tasks.reduce((sum, task) => sum + doneOf(task), 0),
+    waiting: refusal === undefined ? waiting : [{ partition: 0, sink: stored.sink ?? "", reason: refusal }],
+  };
+}

@@ -1,0 +1,341 @@
+/** The consumer's machine among several nodes: partitions that move while records, credit and connections are under way. */
+import * as fc from "fast-check";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { encodeFrame, wireBytes } from "../../protocols/codec.ts";
+import { stepConsumer } from "../../protocols/consumer_machine.ts";
+import type { ConsumerEffect, ConsumerMessage } from "../../protocols/consumer_messages.ts";
+import { type ConsumerState, initialConsumer } from "../../protocols/consumer_state.ts";
+import type { ClientFrame, NodeFrame, SubscribeFrom, WireBatch } from "../../protocols/frames.ts";
+import { SUBPROTOCOL_MSGPACK } from "../../protocols/frames.ts";
+import { allLinks, HOME } from "../../protocols/links.ts";
+import { readRecords } from "../../protocols/read_records.ts";
+import { ModelStream } from "../support/model_stream.ts";
+
+const WINDOW_BYTES = 3_000;
+const numbers = (count: number): number[] => Array.from({ length: count }, (_, n) => n);
+
+interface Wire {
+  readonly address: string;
+  isOpen: boolean;
+  toNode: ClientFrame[];
+  toClient: NodeFrame[];
+}
+
+/** Nodes over one log, and the machine between them; frames travel on each link only when the test says so. */
+class Harness {
+  readonly log: WireBatch[][];
+  readonly nodes = new Map<string, ModelStream>();
+  readonly owners: string[];
+  namesOwners = false;
+  readonly state: ConsumerState;
+  readonly wires = new Map<string, Wire>();
+  readonly down = new Set<string>();
+  readonly timers = new Map<string, number>();
+  readonly attempts: string[] = [];
+  readonly seen: number[][];
+  heldBytes: number[] = [];
+  nowMs = 0;
+  linksMax = 0;
+  movesTold = 0;
+  private next = 0;
+
+  constructor(addresses: readonly string[], partitions: number, ownersMax = 8) {
+    this.log = numbers(partitions).map(() => []);
+    this.seen = numbers(partitions).map(() => []);
+    this.owners = numbers(partitions).map(() => addresses[0] ?? "");
+    for (const address of addresses) this.nodes.set(address, new ModelStream(this.log));
+    this.state = initialConsumer({ client: "test", token: undefined, addresses: addresses.slice(0, 2), ownersMax });
+    this.step({ kind: "start" });
+  }
+
+  subscribe(from: SubscribeFrom = "earliest"): void {
+    const request = { id: 1, stream: "readings", channel: "records", partitions: [], from } as const;
+    this.step({ kind: "subscribe", request: { ...request, windowBytes: WINDOW_BYTES } });
+  }
+
+  step(message: ConsumerMessage): void {
+    const [, effects] = stepConsumer(this.state, message, this.nowMs);
+    for (const effect of effects) this.perform(effect);
+    this.linksMax = Math.max(this.linksMax, allLinks(this.state.links).length);
+    for (const { parts, heldBytes } of this.state.subscriptions.values()) {
+      const outstandingBytes = parts.reduce((sum, part) => sum + part.outstandingBytes, 0);
+      assert.ok(outstandingBytes + heldBytes <= WINDOW_BYTES, `R3: ${outstandingBytes} + ${heldBytes}`);
+    }
+  }
+
+  private perform(effect: ConsumerEffect): void {
+    switch (effect.kind) {
+      case "connect":
+        this.attempts.push(effect.address);
+        this.wires.set(effect.link, { address: effect.address, isOpen: false, toNode: [], toClient: [] });
+        break;
+      case "disconnect":
+        this.wires.delete(effect.link);
+        break;
+      case "send":
+        this.wires.get(effect.link)?.toNode.push(effect.frame);
+        break;
+      case "set_timer":
+        this.timers.set(effect.timer, this.nowMs + effect.delayMs);
+        break;
+      case "records":
+        this.heldBytes.push(effect.sizeBytes);
+        for (const { event } of readRecords(effect.frame, effect.fromOffset))
+          this.seen[effect.frame.partition]?.push(event.n as number);
+        break;
+      default:
+        break;
+    }
+  }
+
+  append(partition: number, count = 3): void {
+    const node = this.nodes.get(this.owners[partition] ?? "");
+    node?.append(
+      partition,
+      Array.from({ length: count }, () => ({ n: this.next++ })),
+    );
+    this.pump();
+  }
+
+  /** What the nodes have to say goes out to whom it is for. */
+  pump(): void {
+    for (const wire of this.wires.values())
+      if (wire.isOpen) wire.toClient.push(...(this.nodes.get(wire.address)?.pump() ?? []));
+  }
+
+  /** The former owner tells its readers, as it would. */
+  move(partition: number, to: string): void {
+    const from = this.owners[partition] ?? "";
+    this.owners[partition] = to;
+    if (from === to || this.nodes.get(from)?.leave(partition) !== true) return;
+    for (const wire of this.wires.values())
+      if (wire.isOpen && wire.address === from) wire.toClient.push(this.movedFrame(partition));
+  }
+
+  private movedFrame(partition: number): NodeFrame {
+    this.movesTold += 1;
+    return { type: "moved", stream: "readings", partition, address: this.owners[partition] ?? "" };
+  }
+
+  private answers(address: string, frame: ClientFrame): NodeFrame[] {
+    const node = this.nodes.get(address);
+    if (node === undefined) return [];
+    if (frame.type === "hello") return node.take(frame).map((answer) => this.withOwners(address, answer));
+    if (frame.type !== "subscribe") return node.take(frame);
+    const isHere = ({ partition }: { readonly partition: number }) => this.owners[partition] === address;
+    const elsewhere = frame.partitions.filter((one) => !isHere(one)).map(({ partition }) => this.movedFrame(partition));
+    return [...elsewhere, ...node.take({ ...frame, partitions: frame.partitions.filter(isHere) })];
+  }
+
+  private withOwners(address: string, answer: NodeFrame): NodeFrame {
+    if (answer.type !== "welcome" || !this.namesOwners) return answer;
+    const others = this.owners.flatMap((owner, partition) => (owner === address ? [] : [[partition, owner] as const]));
+    const readings = answer.streams.readings;
+    if (readings === undefined) return answer;
+    return { ...answer, streams: { readings: { ...readings, owners: Object.fromEntries(others) } } };
+  }
+
+  linkAt(index: number): string | undefined {
+    const names = [...this.wires.keys()];
+    return names[index % Math.max(1, names.length)];
+  }
+
+  connect(link: string | undefined): void {
+    const wire = link === undefined ? undefined : this.wires.get(link);
+    if (link === undefined || wire === undefined || wire.isOpen) return;
+    if (this.down.has(wire.address)) {
+      this.wires.delete(link);
+      this.step({ kind: "disconnected", link, error: new Error("refused") });
+    } else {
+      wire.isOpen = true;
+      this.step({ kind: "connected", link });
+    }
+  }
+
+  nodeTakesOne(link: string | undefined): void {
+    const wire = link === undefined ? undefined : this.wires.get(link);
+    const frame = wire?.toNode.shift();
+    if (wire !== undefined && frame !== undefined) wire.toClient.push(...this.answers(wire.address, frame));
+  }
+
+  clientTakesOne(link: string | undefined): void {
+    const frame = link === undefined ? undefined : this.wires.get(link)?.toClient.shift();
+    if (link === undefined || frame === undefined) return;
+    this.step({ kind: "frame", link, frame, wireBytes: wireBytes(encodeFrame(frame, SUBPROTOCOL_MSGPACK)) });
+  }
+
+  consumeOne(): void {
+    const sizeBytes = this.heldBytes.shift();
+    if (sizeBytes !== undefined) this.step({ kind: "consumed", id: 1, sizeBytes });
+  }
+
+  cut(link: string | undefined): void {
+    if (link === undefined || !this.wires.delete(link)) return;
+    this.step({ kind: "disconnected", link, error: undefined });
+  }
+
+  fireTimer(): boolean {
+    const due = [...this.timers].filter(([name]) => !name.startsWith("silence"));
+    const next = due.sort((left, right) => left[1] - right[1])[0];
+    if (next === undefined) return false;
+    this.timers.delete(next[0]);
+    this.nowMs = Math.max(this.nowMs, next[1]);
+    this.step({ kind: "timer", timer: next[0] });
+    return true;
+  }
+
+  settle(timersMax = 1_000): void {
+    for (let timers = 0; timers <= timersMax; timers++) {
+      for (let turns = 0; this.turn(); turns++) if (turns > 50_000) throw new Error("never settled");
+      if (timers === timersMax || !this.fireTimer()) return;
+    }
+  }
+
+  private turn(): boolean {
+    for (const [link, wire] of this.wires) {
+      if (!wire.isOpen) this.connect(link);
+      else if (wire.toNode.length > 0) this.nodeTakesOne(link);
+      else if (wire.toClient.length > 0) this.clientTakesOne(link);
+      else continue;
+      return true;
+    }
+    if (this.heldBytes.length === 0) return false;
+    this.consumeOne();
+    return true;
+  }
+
+  logged(partition: number): number[] {
+    return (this.log[partition] ?? []).flatMap((batch) => {
+      const frame = { subscription: 0, stream: "readings", partition, batches: [batch], endOffset: 0 };
+      return readRecords({ type: "records", ...frame }, 0).map(({ event }) => event.n as number);
+    });
+  }
+}
+
+test("a moved partition is read on at its owner, from where it was", () => {
+  const harness = new Harness(["a", "b"], 1);
+  harness.append(0);
+  harness.subscribe();
+  harness.settle();
+  harness.move(0, "b");
+  harness.append(0);
+  harness.settle();
+  harness.append(0);
+  harness.settle();
+  assert.equal(harness.seen[0], numbers(9));
+  assert.equal(harness.attempts, ["a", "b"]);
+  const last = harness.nodes.get("b")?.subscribed.at(-1);
+  assert.equal(last?.type === "subscribe" && last.partitions, [{ partition: 0, from: { epoch: 7, offset: 2 } }]);
+});
+
+test("partitions of several owners are read at each, within one window", () => {
+  const harness = new Harness(["a", "b", "c"], 6);
+  harness.namesOwners = true;
+  for (const partition of numbers(6)) harness.move(partition, ["a", "b", "c"][partition % 3] ?? "");
+  for (const partition of numbers(60)) harness.append(partition % 6);
+  harness.subscribe();
+  harness.settle();
+  for (const partition of numbers(6)) assert.equal(harness.seen[partition], harness.logged(partition));
+  assert.equal(harness.attempts, ["a", "b", "c"]);
+  assert.is(harness.movesTold, 0); // the welcome named them
+  assert.equal(
+    [...harness.nodes.values()].map(({ subscribed }) => subscribed.length > 0),
+    [true, true, true],
+  );
+});
+
+test("what an owner that is idle was given does not starve the others", () => {
+  const harness = new Harness(["a", "b"], 2);
+  harness.subscribe();
+  harness.settle();
+  harness.move(1, "b");
+  harness.settle();
+  for (let turn = 0; turn < 40; turn++) harness.append(1);
+  harness.settle();
+  assert.equal(harness.seen[1], harness.logged(1));
+});
+
+test("an owner that can not be reached is asked for at home, ever more slowly", () => {
+  const harness = new Harness(["a", "x", "b"], 2);
+  harness.subscribe();
+  harness.append(0);
+  harness.settle();
+  harness.down.add("b");
+  harness.move(0, "b");
+  harness.append(0);
+  harness.append(1);
+  harness.settle(8);
+  assert.equal(harness.seen[1], harness.logged(1)); // another partition does not wait for it
+  assert.ok(harness.attempts.length <= 10 && harness.nowMs >= 1_000, `${harness.attempts.length} ${harness.nowMs}`);
+  harness.down.clear();
+  harness.settle();
+  assert.equal(harness.seen[0], harness.logged(0));
+});
+
+test("a connection to an owner of nothing any more is closed", () => {
+  const harness = new Harness(["a", "x", "b"], 1);
+  harness.subscribe();
+  harness.append(0);
+  harness.settle();
+  harness.move(0, "b");
+  harness.append(0);
+  harness.settle();
+  assert.equal([...harness.wires.keys()], [HOME, "b"]);
+  harness.move(0, "a");
+  harness.append(0);
+  harness.settle();
+  assert.equal([...harness.wires.keys()], [HOME]);
+  harness.move(0, "b");
+  harness.settle();
+  harness.step({ kind: "unsubscribe", id: 1 });
+  assert.equal([...harness.wires.keys()], [HOME]);
+  assert.equal(harness.seen[0], numbers(9));
+});
+
+test("whatever moves or breaks, every record is read exactly once and in order, within the window", () => {
+  const addresses = ["a", "b", "c", "d"];
+  const partitions = 3;
+  const address = fc.constantFrom(...addresses);
+  const partition = fc.nat({ max: partitions - 1 });
+  const link = fc.nat({ max: 4 });
+  const action = fc.oneof(
+    { weight: 5, arbitrary: fc.record({ kind: fc.constant("append" as const), partition }) },
+    { weight: 10, arbitrary: fc.record({ kind: fc.constant("node" as const), link }) },
+    { weight: 10, arbitrary: fc.record({ kind: fc.constant("client" as const), link }) },
+    { weight: 6, arbitrary: fc.constant({ kind: "consume" as const }) },
+    { weight: 4, arbitrary: fc.record({ kind: fc.constant("connect" as const), link }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant("cut" as const), link }) },
+    { weight: 3, arbitrary: fc.constant({ kind: "timer" as const }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant("move" as const), partition, address }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant("down" as const), address }) },
+  );
+  let linksMax = 0;
+  fc.assert(
+    fc.property(fc.array(action, { minLength: 40, maxLength: 300 }), fc.boolean(), (actions, namesOwners) => {
+      const harness = new Harness(addresses, partitions, 2);
+      harness.namesOwners = namesOwners;
+      harness.subscribe();
+      for (const act of actions) {
+        if (act.kind === "append") harness.append(act.partition);
+        else if (act.kind === "node") harness.nodeTakesOne(harness.linkAt(act.link));
+        else if (act.kind === "client") harness.clientTakesOne(harness.linkAt(act.link));
+        else if (act.kind === "consume") harness.consumeOne();
+        else if (act.kind === "connect") harness.connect(harness.linkAt(act.link));
+        else if (act.kind === "cut") harness.cut(harness.linkAt(act.link));
+        else if (act.kind === "timer") harness.fireTimer();
+        else if (act.kind === "move") harness.move(act.partition, act.address);
+        else if (!harness.down.delete(act.address)) harness.down.add(act.address);
+      }
+      harness.down.clear();
+      harness.settle();
+      for (const one of numbers(partitions)) assert.equal(harness.seen[one], harness.logged(one));
+      assert.ok(harness.linksMax <= 3);
+      linksMax = Math.max(linksMax, harness.linksMax);
+    }),
+    { numRuns: 500 },
+  );
+  assert.is(linksMax, 3);
+});
+
+test.run();
