@@ -33,7 +33,7 @@ test("a position of format 1 is what is written today, and is read as it was mea
   assert.equal(decodePosition(bytes(POSITION_1)), position(7, 41));
   assert.match(
     refusal(() => decodePosition(newer(POSITION_1))),
-    /version must be 1: current value is 2/,
+    /^ConfigurationError FORMAT_TOO_NEW .*value is 2/,
   );
 });
 
