@@ -115,7 +115,7 @@ class Simulation {
       sinks: this.#sinks,
       file: this.#file,
       inspect: inspecting,
-      retention: { bytesMax: isSmall ? 1_500 : 1_000_000_000, ageMaxMs: 7 * 86_400_000, onFull },
+      retention: { bytesMax: isSmall ? 700 : 1_000_000_000, ageMaxMs: 7 * 86_400_000, onFull },
       creditBytes: random.chance(0.3) ? 400 : 1_000_000,
       isStoreRemote: random.chance(0.5),
       wrapLog: plant.wrapLog ?? ((log) => log),
