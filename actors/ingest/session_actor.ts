@@ -240,7 +240,8 @@ class SessionActor implements Actor<Message> {
       typeof from === "object" && "timeMs" in from
         ? await feed.seek(channel, from.timeMs)
         : beginning(from, feed.bounds(channel));
-    return { type: "began", ...about, at, endOffset: feed.committedOffset(channel) };
+    const { firstOffset } = feed.bounds(channel);
+    return { type: "began", ...about, at, firstOffset, endOffset: feed.committedOffset(channel) };
   }
 }
 

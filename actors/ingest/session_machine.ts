@@ -87,6 +87,7 @@ function takeFrame(state: SessionState, frame: ClientFrame, wireBytes: number, n
     case "credit":
       return [state, addCredit(state, frame.subscription, frame.creditBytes)];
     case "goodbye":
+      state.hasSaidGoodbye = true;
       return stopping(state);
   }
 }
@@ -145,7 +146,11 @@ function welcome(state: SessionState, producerEpoch: number | undefined): readon
 }
 
 const closeWhenAnswered = (state: SessionState): readonly SessionEffect[] =>
-  state.awaited.size === 0 ? [{ type: "close", code: 1001, reason: "going away" }] : [];
+  state.awaited.size > 0
+    ? []
+    : state.hasSaidGoodbye
+      ? [{ type: "close", code: 1000, reason: "goodbye" }]
+      : [{ type: "close", code: 1001, reason: "going away" }];
 
 /** Takes no more, answers what was taken, then closes. */
 function stopping(state: SessionState): SessionResult {

@@ -64,6 +64,8 @@ export interface SessionState {
   readonly environment: Pick<SessionEnvironment, "node" | "limits" | "directory" | "inspect">;
   readonly credit: CreditGrant;
   phase: "greeting" | "welcoming" | "open" | "closing" | "closed";
+  /** A client that has said goodbye is closed as it asked, not sent elsewhere. */
+  hasSaidGoodbye: boolean;
   permissions: Permissions | undefined;
   hello: HelloFrame | undefined;
   producer: { readonly id: string; readonly epoch: number } | undefined;
@@ -92,6 +94,7 @@ export type SessionMessage =
       readonly subscription: number;
       readonly partition: number;
       readonly at: Position | undefined;
+      readonly firstOffset: Offset;
       readonly endOffset: Offset;
     }
   | {
@@ -154,6 +157,7 @@ export function createSession(environment: SessionState["environment"], credit: 
     environment,
     credit,
     phase: "greeting",
+    hasSaidGoodbye: false,
     permissions: undefined,
     hello: undefined,
     producer: undefined,

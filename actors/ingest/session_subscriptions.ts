@@ -77,7 +77,7 @@ export function stepSubscription(state: SessionState, message: SubscriptionMessa
       subscriptions.advanced(subscription, message.partition);
       break;
     case "began":
-      for (const frame of subscriptions.began(subscription, message.partition, message.at, message.endOffset)) {
+      for (const frame of subscriptions.began(subscription, message)) {
         effects.push({ type: "send", frame });
       }
       break;

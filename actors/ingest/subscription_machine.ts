@@ -81,25 +81,28 @@ export function advanced(subscription: Subscription, partition: number): void {
   if (reading !== undefined) reading.hasMore = true;
 }
 
+export interface Beginning {
+  readonly partition: number;
+  readonly at: Position | undefined;
+  readonly firstOffset: Offset;
+  readonly endOffset: Offset;
+}
+
 /**
  * Where a subscription without a position begins, once the bounds are known. One from `latest` is told where that is,
- * so that a break before its first record skips none.
+ * so that a break before its first record skips none; one from an offset that retention has taken is told so (U3).
  */
-export function began(
-  subscription: Subscription,
-  partition: number,
-  at: Position | undefined,
-  endOffset: Offset,
-): readonly NodeFrame[] {
+export function began(subscription: Subscription, beginning: Beginning): readonly NodeFrame[] {
+  const { partition, at, firstOffset, endOffset } = beginning;
   const reading = subscription.partitions.get(partition);
   if (reading === undefined) return [];
   reading.cursor = { at };
   reading.isReading = false;
   reading.hasMore = true;
-  if (reading.from !== "latest") return [];
-  return [
-    { type: "records", subscription: subscription.id, stream: subscription.stream, partition, batches: [], endOffset },
-  ];
+  const about = { subscription: subscription.id, stream: subscription.stream, partition };
+  if (reading.from === "latest") return [{ type: "records", ...about, batches: [], endOffset }];
+  const isTrimmed = typeof reading.from === "object" && "offset" in reading.from && reading.from.offset < firstOffset;
+  return isTrimmed ? [{ type: "trimmed", ...about, firstOffset }] : [];
 }
 
 /** The cursor of `earliest`, `latest` or an offset within these bounds. */

@@ -119,7 +119,7 @@ export class OwnedFeed implements PartitionFeed {
         ...(rejected === undefined ? {} : { rejected }),
       });
     }
-    if (written.some(({ batch }) => batch.rejects !== undefined)) this.#refreshRejected();
+    if (written.some(({ batch }) => batch.rejects !== undefined)) this.refreshRejected();
     this.#advance("records", endOffset, addedBytes);
   }
 
@@ -136,7 +136,7 @@ export class OwnedFeed implements PartitionFeed {
   }
 
   /** Rejects were written beside the records: their channel's end is asked for, as only the log numbers them. */
-  #refreshRejected(): void {
+  refreshRejected(): void {
     this.#log.describe(this.partition).then(
       (channels) => {
         const bounds = channels?.get("rejected");

@@ -165,7 +165,10 @@ class PartitionActor implements Actor<PartitionMessage> {
             .then((outcome) => ({ kind: "opened", requestId: call.requestId, outcome }))
         : log
             .declareLost(ownership, request.producerId, request.producerEpoch, request.from, request.to, nowMs)
-            .then((outcome: AppendOutcome) => ({ kind: "appended", requestId: call.requestId, outcome }));
+            .then((outcome: AppendOutcome) => {
+              this.#feed?.refreshRejected(); // what was declared lost is told there
+              return { kind: "appended", requestId: call.requestId, outcome };
+            });
     answer.then(
       (answered) => this.#context.self.tell({ type: "chain_answered", call, answer: answered }),
       (error) =>

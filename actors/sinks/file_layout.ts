@@ -8,7 +8,7 @@
  */
 import { access, constants, mkdir, open, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { ConfigurationError, UnavailableError } from "../../protocols/errors.ts";
+import { ConfigurationError } from "../../protocols/errors.ts";
 import { type PartitionReference, type Position, position } from "../../protocols/position.ts";
 
 export type FileFormat = "ndjson" | "csv";
@@ -58,8 +58,8 @@ export function decodeCommit(bytes: Uint8Array | undefined): FileCommit {
   if (bytes === undefined) return { version: 1, position: undefined };
   const stored = JSON.parse(new TextDecoder().decode(bytes)) as FileCommit;
   if (stored.version !== 1) {
-    throw new UnavailableError(
-      "STORE_CORRUPT",
+    throw new ConfigurationError(
+      "FORMAT_TOO_NEW",
       `Cannot read the commit of a file sink as its version must be 1: current value is ${stored.version}`,
     );
   }

@@ -261,6 +261,17 @@ test("a partition that does not answer leaves the others of its connection somet
   assert.is(harness.flush().length, 1);
 });
 
+test("a client that says goodbye is closed once all it sent is answered, as done and not as sent elsewhere", () => {
+  const harness = new Harness();
+  harness.append(0);
+  const [item] = harness.flush();
+  const closes = (effects: readonly SessionEffect[]) => effects.filter(({ type }) => type === "close");
+  assert.equal(closes(harness.step({ type: "frame", frame: { type: "goodbye" }, wireBytes: 0 })), []);
+  const answer = { kind: "appended", requestId: item?.requestId ?? -1, outcome: written } as const;
+  const effects = harness.step({ type: "partition_reply", partition, answers: [answer] });
+  assert.equal(closes(effects), [{ type: "close", code: 1000, reason: "goodbye" }]);
+});
+
 test("credit grows with its use, told by the acks", () => {
   const pool = new CreditPool({
     totalBytes: 40_000,
