@@ -55,9 +55,7 @@ export class DeliveryBoard {
         standing.reason = undefined;
         standing.nextOffset = report.batch.end.offset + 1;
         standing.deliveredRecords += report.batch.records;
-        if (report.batch.oldestAppendedAtMs !== undefined) {
-          standing.lastDelayMs = this.#nowMs() - report.batch.oldestAppendedAtMs;
-        }
+        standing.lastDelayMs = this.delayMs(report.batch) ?? standing.lastDelayMs;
         return;
       case "retry":
         standing.state = "retrying";
@@ -76,6 +74,11 @@ export class DeliveryBoard {
       case "completed":
         return;
     }
+  }
+
+  /** From append until now, of a batch's oldest record; undefined for a batch of none. */
+  delayMs({ oldestAppendedAtMs }: { readonly oldestAppendedAtMs?: number | undefined }): number | undefined {
+    return oldestAppendedAtMs === undefined ? undefined : this.#nowMs() - oldestAppendedAtMs;
   }
 
   *standings(): Iterable<DeliveryStanding> {

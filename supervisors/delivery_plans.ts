@@ -47,6 +47,7 @@ export interface DeliveryParts {
   readonly log: NodeLog;
   readonly metrics: Metrics;
   readonly board: DeliveryBoard;
+  readonly deliverySeconds: ReturnType<Metrics["histogram"]>;
   /** For derived streams: asked for when a delivery opens its sink. */
   readonly connect: Connect;
 }
@@ -234,7 +235,7 @@ export function sinkDelivery(
 }
 
 /** Counts and logs what a delivery reports, and keeps where it stands for those who ask. */
-function reporter(sink: string, feed: PartitionFeed, { metrics, log, board }: DeliveryParts) {
+function reporter(sink: string, feed: PartitionFeed, { metrics, log, board, deliverySeconds }: DeliveryParts) {
   const labels = { sink, stream: feed.partition.stream };
   const delivered = metrics.counter("headrace_records_delivered_total", "Records written to a sink", labels);
   const retries = metrics.counter(
@@ -247,7 +248,11 @@ function reporter(sink: string, feed: PartitionFeed, { metrics, log, board }: De
   return (report: DeliveryReport): void => {
     board.report(sink, feed, report);
     logReport(log, about, report);
-    if (report.kind === "delivered") delivered.add(report.batch.records);
+    if (report.kind === "delivered") {
+      delivered.add(report.batch.records);
+      const delayMs = board.delayMs(report.batch);
+      if (delayMs !== undefined) deliverySeconds.record(delayMs / 1_000, labels);
+    }
     if (report.kind === "retry") retries.add(1);
     if (report.kind === "dead_lettered") letters.add(report.letters.length);
   };

@@ -73,6 +73,10 @@ const ACK_SECONDS_BOUNDS = [
   0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10,
 ];
 
+const DELIVERY_SECONDS_BOUNDS = [
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3_600,
+];
+
 /** One node alone is its own coordinator: there is one grant. */
 const SOLE_GRANT = { leaderEpoch: 1, tableVersion: 1 } as const;
 
@@ -110,7 +114,12 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
   const system = await createActorSystem({ name });
   closers.push({ what: "actors", close: () => system.shutdown() });
   const sessions = startSessions(system, { log, access, configuration, directory, schemas, name });
-  const parts = { log: options.log, metrics, board, connect: sessions.connectWithEpoch(INSIDE) };
+  const deliverySeconds = metrics.histogram(
+    "headrace_delivery_seconds",
+    "From append to commit in the sink, of the oldest record of each batch",
+    DELIVERY_SECONDS_BOUNDS,
+  );
+  const parts = { log: options.log, metrics, board, deliverySeconds, connect: sessions.connectWithEpoch(INSIDE) };
   const deliveries = await planDeliveries(configuration, parts);
   observe(metrics, board);
   const ackLatency = metrics.histogram(

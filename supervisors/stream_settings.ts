@@ -21,7 +21,11 @@ function decodeSettings(stream: string, value: Uint8Array): { readonly partition
 export async function registerStreams(log: Log, configuration: Configuration): Promise<void> {
   for (const [name, { partitions }] of Object.entries(configuration.streams)) {
     const key = `stream/${name}`;
-    const written = await log.writeMetadata(key, encoder.encode(JSON.stringify({ format: FORMAT_VERSION, partitions })), 0);
+    const written = await log.writeMetadata(
+      key,
+      encoder.encode(JSON.stringify({ format: FORMAT_VERSION, partitions })),
+      0,
+    );
     if (written !== undefined) continue;
     const stored = await log.readMetadata(key);
     const before = stored === undefined ? undefined : decodeSettings(name, stored.value);
