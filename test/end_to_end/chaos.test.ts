@@ -14,6 +14,7 @@ for (const log of ["lmdb", "redis"] as const) {
     const result = await runChaos({ log, seconds: SECONDS, seed: 3, producers: 3, say: (line) => said.push(line) });
     assert.equal(result.problems.slice(0, 10), [], said.join(", "));
     assert.ok(result.acked > 500, `${result.acked} events were acked`);
+    assert.ok(result.requests > 20, `${result.requests} requests were made`);
     assert.ok(said.length >= 3, "some of it broke");
     console.log(`${log}: ${JSON.stringify({ ...result, problems: 0 })}`);
   });
