@@ -1,11 +1,12 @@
 /**
- * Real processes under chance: producers, a node on a real log and a file sink, killed with SIGKILL and frozen with
- * SIGSTOP while they work; then the checker reads what the producers were told, what the log holds and what the file sink
- * committed. Signals go to processes that it started, by their id.
+ * Real processes under chance: producers, a node on a real log and a file sink, the endpoint of an http sink, killed with
+ * SIGKILL and frozen with SIGSTOP while they work; then the checker reads what the producers were told, what the log holds,
+ * what the file sink committed and under which keys the endpoint was asked. Signals go to processes that it started, by
+ * their id.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -44,13 +45,18 @@ export interface ChaosResult {
   readonly acked: number;
   readonly inDoubt: number;
   readonly delivered: number;
+  /** Requests that the endpoint got, repetitions included. */
+  readonly requests: number;
 }
 
 const PARTITIONS = 2;
 const DRAIN_WITHIN_MS = 60_000;
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
-const configurationText = (log: string, folder: string): string => `
+/** One in so many events is posted, a request each: odd, so that every partition has some. */
+const HOOK_EVERY = 15;
+
+const configurationText = (log: string, folder: string, endpointPort: number): string => `
 log: ${log}
 streams:
   readings:
@@ -59,8 +65,12 @@ streams:
       type: object
       required: [id, n]
       properties: { id: { type: string }, n: { type: integer } }
-sinks: { archive: { type: file, directory: ${folder}/archive, segmentBytesMax: 20000 } }
-pipelines: { keep: { from: readings, to: [archive] } }
+sinks:
+  archive: { type: file, directory: ${folder}/archive, segmentBytesMax: 20000 }
+  hook: { type: http, url: "http://127.0.0.1:${endpointPort}/", timeoutMs: 1000 }
+pipelines:
+  keep: { from: readings, to: [archive] }
+  post: { from: readings, steps: [{ filter: "event.n % ${HOOK_EVERY} == 0" }], to: [hook] }
 `;
 
 class ProducerProcess {
@@ -120,6 +130,7 @@ class Chaos {
   readonly options: ChaosOptions;
   readonly folder: string;
   readonly port: number;
+  readonly endpointPort: number;
   readonly random: SeededRandom;
   readonly sent: SentEvent[] = [];
   readonly told = new Map<string, Told>();
@@ -127,11 +138,13 @@ class Chaos {
   readonly children = new Set<ChildProcess>();
   redis: RedisServer | undefined;
   #node: ChildProcess | undefined;
+  #endpoint: ChildProcess | undefined;
 
-  constructor(options: ChaosOptions, folder: string, port: number) {
+  constructor(options: ChaosOptions, folder: string, port: number, endpointPort: number) {
     this.options = options;
     this.folder = folder;
     this.port = port;
+    this.endpointPort = endpointPort;
     this.random = seededRandom(options.seed);
   }
 
@@ -153,7 +166,26 @@ class Chaos {
     return configurationText(
       redis === undefined ? "{ type: lmdb }" : `{ type: redis, url: "${redis.url}" }`,
       this.folder,
+      this.endpointPort,
     );
+  }
+
+  get requestsFile(): string {
+    return join(this.folder, "requests");
+  }
+
+  startEndpoint(): void {
+    this.#endpoint = this.launch(here("./chaos_endpoint.ts"), [String(this.endpointPort), this.requestsFile]);
+  }
+
+  async #replaceEndpoint(): Promise<void> {
+    const endpoint = this.#endpoint;
+    if (endpoint === undefined) return;
+    const ended = once(endpoint, "exit");
+    endpoint.kill("SIGKILL");
+    await ended;
+    await pause(this.random.below(500));
+    this.startEndpoint();
   }
 
   async startNode(): Promise<void> {
@@ -184,7 +216,7 @@ class Chaos {
         readonly sinks: readonly { readonly lagRecords: number; readonly state: string }[];
       };
       return (
-        answer.sinks.length === PARTITIONS &&
+        answer.sinks.length === 2 * PARTITIONS &&
         answer.sinks.every(({ lagRecords, state }) => lagRecords === 0 && state === "delivering")
       );
     });
@@ -211,7 +243,7 @@ class Chaos {
 
   async breakSomething(producers: readonly ProducerProcess[]): Promise<void> {
     const producer = producers[this.random.below(producers.length)]!;
-    const turns = this.redis === undefined ? 5 : 7;
+    const turns = this.redis === undefined ? 7 : 9;
     switch (this.random.below(turns)) {
       case 0:
         this.#note("a producer was killed");
@@ -229,11 +261,17 @@ class Chaos {
         this.#note("the node was frozen");
         return this.#freeze((signal) => void this.#node?.kill(signal), 2_000);
       case 5:
+        this.#note("the endpoint was killed");
+        return this.#replaceEndpoint();
+      case 6:
+        this.#note("the endpoint was frozen");
+        return this.#freeze((signal) => void this.#endpoint?.kill(signal), 2_000);
+      case 7:
         this.#note("the store was killed");
         await this.redis?.kill();
         await pause(this.random.below(300));
         return this.redis?.restart();
-      case 6: {
+      case 8: {
         this.#note("the store was frozen");
         const resume = this.redis?.pause();
         await pause(this.random.below(1_500));
@@ -259,9 +297,10 @@ const pause = (forMs: number): Promise<void> => new Promise((resolve) => setTime
 /** Runs it and answers what the checker found; rejects where the processes did not come to rest. */
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const folder = await mkdtemp(join(tmpdir(), "headrace-chaos-"));
-  const chaos = new Chaos(options, folder, await freePort());
+  const chaos = new Chaos(options, folder, await freePort(), await freePort());
   try {
     if (options.log === "redis") chaos.redis = await startRedis({ appendfsync: "always" });
+    chaos.startEndpoint();
     await chaos.startNode();
     await chaos.ready();
     const producers = Array.from({ length: options.producers }, (_, at) => new ProducerProcess(chaos, `p${at}`));
@@ -316,6 +355,7 @@ async function judge(chaos: Chaos): Promise<ChaosResult> {
   }
   await log.close();
   const { sent, told, faults } = chaos;
+  const posted = logged.filter(({ id }) => Number(id.split("-")[1]) % HOOK_EVERY === 0);
   const problems = checkHistory({
     sent,
     told,
@@ -327,6 +367,8 @@ async function judge(chaos: Chaos): Promise<ChaosResult> {
     firstOffsets: new Map(),
     mayTrimUnread: false,
   });
+  const requests = (await readFile(chaos.requestsFile, "utf8")).split("\n").slice(0, -1);
+  problems.push(...checkRequests(requests, posted));
   const count = (what: Told) => [...told.values()].filter((one) => one === what).length;
   return {
     problems,
@@ -335,7 +377,31 @@ async function judge(chaos: Chaos): Promise<ChaosResult> {
     acked: count("acked"),
     inDoubt: count("in_doubt"),
     delivered: sinks.reduce((sum, { records }) => sum + records.length, 0),
+    requests: requests.length,
   };
+}
+
+/** E15: every record was posted at least once, and under one key that no other record had. */
+function checkRequests(requests: readonly string[], posted: readonly LoggedEvent[]): Problem[] {
+  const problems: Problem[] = [];
+  const keys = new Map<string, string>();
+  const ids = new Map<string, string>();
+  for (const line of requests) {
+    const at = line.indexOf(" ");
+    const [key, { id }] = [line.slice(0, at), JSON.parse(line.slice(at + 1)) as { readonly id: string }];
+    if (keys.has(id) && keys.get(id) !== key) {
+      problems.push({ kind: "delivered twice", detail: `${id} to the endpoint as ${keys.get(id)} and as ${key}` });
+    }
+    if (ids.has(key) && ids.get(key) !== id) {
+      problems.push({ kind: "inconsistent offset", detail: `${key} is ${ids.get(key)} and ${id} to the endpoint` });
+    }
+    keys.set(id, key);
+    ids.set(key, id);
+  }
+  for (const { id } of posted) {
+    if (!keys.has(id)) problems.push({ kind: "not delivered", detail: `${id} to the endpoint` });
+  }
+  return problems;
 }
 
 async function* readAll(log: Log, partition: number, channel: Channel) {
