@@ -255,7 +255,8 @@ class ServedConnection {
     if (this.#isCorked) return;
     this.#isCorked = true;
     this.#socket.cork();
-    setImmediate(() => {
+    // After the turn of the session that sends, whose frames then leave together, and before anything else is done.
+    queueMicrotask(() => {
       this.#isCorked = false;
       this.#socket.uncork();
     });
