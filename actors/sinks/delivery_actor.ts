@@ -261,7 +261,10 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
       case "records": {
         const items: DeliveryItem[] = [];
         for (const batch of result.batches) items.push(...(await this.#options.prepare(batch, from)));
-        if (range === undefined) return { kind: "read_records", readId, items };
+        if (range === undefined) {
+          const next = (items.at(-1)?.position.offset ?? from?.offset ?? -1) + 1;
+          return { kind: "read_records", readId, items, isAtEnd: next >= feed.committedOffset(input) };
+        }
         // After a loss of the log's tail, what lies at the lost offsets now is of a later epoch, and not of the range.
         const within = items.filter((item) => comparePositions(item.position, range.last) <= 0);
         return { kind: "read_records", readId, items: within, isEnd: within.length === 0 };

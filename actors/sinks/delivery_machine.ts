@@ -52,6 +52,7 @@ export function initialDelivery(limits: DeliveryLimits, start: "earliest" | "lat
     readId: 0,
     isReading: false,
     isReadWaiting: false,
+    readBeganMs: Number.NEGATIVE_INFINITY,
     hasMore: true,
     hasEnded: false,
     isCompleting: false,
@@ -136,12 +137,22 @@ function proceed(state: DeliveryState, nowMs: number, effects: Effects) {
     if (state.interruption !== undefined && state.hand === undefined) onInterruption(state, nowMs, effects);
     else advanceHand(state, nowMs, effects);
   }
-  if (canRead(state)) {
-    state.isReading = true;
-    state.hasMore = false;
-    state.readId += 1;
-    effects.push({ kind: "read", readId: state.readId, after: state.cursor });
+  if (canRead(state)) read(state, nowMs, effects);
+}
+
+function read(state: DeliveryState, nowMs: number, effects: Effects) {
+  const { gatherMs } = state.limits;
+  const waitMs = Math.min(gatherMs, state.readBeganMs + gatherMs - nowMs);
+  if (waitMs > 0) {
+    state.isReadWaiting = true;
+    effects.push({ kind: "timer", timerId: 0, purpose: "read", delayMs: waitMs });
+    return;
   }
+  state.isReading = true;
+  state.hasMore = false;
+  state.readBeganMs = nowMs;
+  state.readId += 1;
+  effects.push({ kind: "read", readId: state.readId, after: state.cursor });
 }
 
 /** D9 */
@@ -254,8 +265,9 @@ function onRecords(state: DeliveryState, message: ReadRecords, nowMs: number) {
   state.readFailures = 0;
   state.hasEnded = message.isEnd === true;
   const last = message.items.at(-1);
+  if (message.isAtEnd !== true) state.readBeganMs = Number.NEGATIVE_INFINITY; // what lags waits for nothing
   if (last === undefined) return;
-  state.hasMore = true;
+  if (message.isAtEnd !== true) state.hasMore = true;
   if (state.buffer.length === 0) state.bufferedSinceMs = nowMs;
   for (const item of message.items) {
     state.buffer.push(item);

@@ -32,6 +32,11 @@ export interface DeliveryLimits {
   readonly bytesMax: number;
   /** How long a write waits for more records to share it; 0 writes whatever is there. */
   readonly lingerMs: number;
+  /**
+   * At least so long between the beginnings of two reads where the first found the end: the records of a busy partition
+   * then share a read and a write, and those of a quiet one wait for nothing. 0: read whenever there is more.
+   */
+  readonly gatherMs: number;
   /** Read ahead of the write in hand. */
   readonly readAheadBytesMax: number;
   readonly retryFirstMs: number;
@@ -46,6 +51,7 @@ export const DELIVERY_LIMITS: DeliveryLimits = {
   recordsMax: 5_000,
   bytesMax: 4 * 1024 * 1024,
   lingerMs: 0,
+  gatherMs: 10,
   readAheadBytesMax: 8 * 1024 * 1024,
   retryFirstMs: 50,
   retryMaxMs: 30_000,
@@ -84,6 +90,8 @@ export type DeliveryMessage =
       readonly items: readonly DeliveryItem[];
       /** Nothing of a bounded range is left after the cursor. */
       readonly isEnd?: boolean;
+      /** All that was committed when the read was answered has been read: `advanced` tells of more. */
+      readonly isAtEnd?: boolean;
     }
   | { readonly kind: "read_trimmed"; readonly readId: number; readonly firstOffset: Offset; readonly resume: Position }
   | {
@@ -207,6 +215,8 @@ export interface DeliveryState {
   readId: number;
   isReading: boolean;
   isReadWaiting: boolean;
+  /** When the last read began, where it found the end; else long ago. */
+  readBeganMs: number;
   hasMore: boolean;
   /** A bounded range was read to its end. */
   hasEnded: boolean;

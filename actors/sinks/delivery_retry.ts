@@ -63,6 +63,7 @@ export function onTimer(state: DeliveryState, message: Timer, effects: Effects) 
   switch (message.purpose) {
     case "read":
       state.isReadWaiting = false;
+      state.readBeganMs = Number.NEGATIVE_INFINITY; // long enough, whatever the clock says meanwhile (E24)
       return;
     case "linger":
       state.isLingering = false;
