@@ -1,12 +1,18 @@
 /**
- * The only place that knows nact. Decides nothing: it turns an actor of the kernel into one nact actor whose single
- * message is a wake-up, so that nact schedules turns, holds the tree and never sees a batch. What nact gets wrong
- * (docs: README.md) can not happen as a turn never throws, is never queued twice, and nact's own supervision never runs.
+ * The only place that knows nact. Decides the order of turns, first come first served; each actor of the kernel is a nact
+ * actor that holds its place in the tree, and one more nact actor runs the turns that are due, as many in one turn of the
+ * event loop as its time allows: a message goes through several actors without waiting for as many turns of the loop. nact
+ * never sees a batch. What it gets wrong (docs: README.md) can not happen as a turn never throws, is never queued twice, and
+ * nact's own supervision never runs.
  */
 import type { Ref } from "nact";
 import { loadDriver } from "../../deps.ts";
+import { Fifo } from "./fifo.ts";
 
-/** A place in nact's tree that runs turns, one at a time, each in an event-loop turn of its own. */
+/** Turns run one after the other for so long, then the event loop goes on. */
+const RUN_MS_MAX = 4;
+
+/** A place in nact's tree that runs turns, one at a time. */
 export interface Slot {
   /** Asks for one turn. The caller asks at most once until that turn has begun. */
   wake(): void;
@@ -37,12 +43,31 @@ export async function startNactRuntime(): Promise<Runtime> {
   const nact = await loadDriver("nact");
   const system: Ref<never> = nact.start();
   let slotsMade = 0;
+  const ready = new Fifo<() => Promise<void>>();
+  let isAsked = false;
+  const ask = () => {
+    isAsked = true;
+    nact.dispatch(scheduler, "run");
+  };
+  const run = () => {
+    const endsAtMs = performance.now() + RUN_MS_MAX;
+    for (let turn = ready.shift(); turn !== undefined; turn = ready.shift()) {
+      void guarded(turn);
+      if (performance.now() >= endsAtMs) break;
+    }
+    isAsked = false;
+    if (ready.size > 0) ask();
+  };
+  const scheduler = nact.spawn(system, run, "turns") as Ref<string>;
   const makeSlot = (parent: Ref<never>, turn: () => Promise<void>): Slot => {
     slotsMade += 1;
     // Names are our own, as nact allows fewer characters than the kernel does.
-    const actor = nact.spawn(parent, () => guarded(turn), `slot${slotsMade}`) as Ref<string>;
+    const actor = nact.spawn(parent, () => undefined, `slot${slotsMade}`) as Ref<string>;
     return {
-      wake: () => nact.dispatch(actor, "wake"),
+      wake: () => {
+        ready.push(turn);
+        if (!isAsked) ask();
+      },
       child: (childTurn) => makeSlot(actor as Ref<never>, childTurn),
       end: () => nact.stop(actor),
     };

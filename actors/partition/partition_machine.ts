@@ -8,6 +8,8 @@
  *   P4. The committed offset moves only by what the log has answered (E10).
  *   P5. Retention never takes what a known consumer has not handled, unless the stream says `trim`; a consumer that has
  *       not reported yet needs everything.
+ *   P7. While groups are large, a small one waits for the next tick of a clock that all partitions share: what they
+ *       write then leaves in one write, and so do their answers.
  *   P6. Once fenced by a higher grant the partition stands down: everything waiting is refused with `NOT_OWNER`.
  */
 import { FencedError, type HeadraceError, OverloadedError } from "../../protocols/errors.ts";
@@ -37,6 +39,12 @@ export const PARTITION_LIMITS = {
   groupBytesMax: 2_097_152,
   /** Batches of one group commit. */
   groupBatchesMax: 1_000,
+  /** Batches in a group from which on the next one waits for a tick: fewer senders than this wait for nothing. */
+  gatherFromBatches: 4,
+  /** Bytes that are worth an append of their own and wait for no tick. */
+  gatherBytesMax: 65_536,
+  /** Between ticks: what it costs an append to share its way with those of other partitions. */
+  gatherEveryMs: 4,
   /** First and longest delay between claims while the store is away. */
   claimRetryFirstMs: 50,
   claimRetryMaxMs: 2_000,
@@ -69,6 +77,9 @@ export interface PartitionState {
   readonly channels: Map<Channel, ChannelBounds>;
   readonly pending: PendingAppend[];
   inFlight: PendingAppend[];
+  /** Batches of the last group. */
+  lastGroup: number;
+  isGathering: boolean;
   readonly chainCalls: PendingChain[];
   /** Lowest offset that each consumer still needs, by channel and name. */
   readonly consumers: Map<string, { readonly channel: Channel; readonly offset: Offset }>;
@@ -80,6 +91,7 @@ export type PartitionMessage =
   | PartitionRequest
   | { readonly type: "start" }
   | { readonly type: "claim_due" }
+  | { readonly type: "gathered" }
   | { readonly type: "claimed"; readonly claim: Claim }
   | { readonly type: "claim_failed"; readonly error: HeadraceError }
   | { readonly type: "appended"; readonly epoch: Epoch; readonly result: AppendResult }
@@ -139,6 +151,8 @@ export function createPartition(
     channels: new Map(),
     pending: [],
     inFlight: [],
+    lastGroup: 0,
+    isGathering: false,
     chainCalls: [],
     consumers: new Map(),
     fullBecauseOf: undefined,
@@ -155,16 +169,19 @@ export function stepPartition(state: PartitionState, message: PartitionMessage, 
     case "claim_due":
       return [state, state.phase === "claiming" ? [claimEffect(state)] : []];
     case "claimed":
-      return claimed(state, message.claim);
+      return claimed(state, message.claim, nowMs);
     case "claim_failed":
       return claimFailed(state, message.error);
     case "append":
-      return queueAppends(state, message.items, message.replyTo);
+      return queueAppends(state, message.items, message.replyTo, nowMs);
+    case "gathered":
+      state.isGathering = false;
+      return [state, appendGroup(state)];
     case "open_chain":
     case "declare_lost":
       return queueChainCall(state, message);
     case "appended":
-      return appended(state, message.epoch, message.result);
+      return appended(state, message.epoch, message.result, nowMs);
     case "append_failed":
     case "ownership_doubted":
       return isCurrent(state, message.epoch) ? doubt(state, message.error) : [state, []];
@@ -202,7 +219,7 @@ const claimEffect = (state: PartitionState): PartitionEffect => ({ type: "claim"
 const isCurrent = (state: PartitionState, ofEpoch: Epoch): boolean =>
   state.phase === "owning" && state.ownership?.epoch === ofEpoch;
 
-function claimed(state: PartitionState, claim: Claim): Result {
+function claimed(state: PartitionState, claim: Claim, nowMs: number): Result {
   if (state.phase !== "claiming") return [state, []];
   state.phase = "owning";
   state.claimAttempts = 0;
@@ -210,7 +227,7 @@ function claimed(state: PartitionState, claim: Claim): Result {
   state.channels.clear();
   state.consumers.clear(); // P5: what they handled may have been lost with a tail; each reports again.
   for (const [channel, bounds] of claim.channels) state.channels.set(channel, bounds);
-  return [state, [{ type: "owned", claim }, ...dueCalls(state), ...nextAppend(state)]];
+  return [state, [{ type: "owned", claim }, ...dueCalls(state), ...nextAppend(state, nowMs)]];
 }
 
 function claimFailed(state: PartitionState, error: HeadraceError): Result {
@@ -302,16 +319,35 @@ function chainFailed(state: PartitionState, message: Extract<PartitionMessage, {
 
 // Appends -------------------------------------------------------------------------------------------------------------
 
-function queueAppends(state: PartitionState, items: readonly AppendItem[], replyTo: ReplyTo): Result {
+function queueAppends(state: PartitionState, items: readonly AppendItem[], replyTo: ReplyTo, nowMs: number): Result {
   const waiting = items.map((item): PendingAppend => ({ requestId: item.requestId, batch: item.batch, replyTo }));
   if (state.phase === "stood_down") return [state, refuseAll(waiting, notOwner(state))];
   if (state.fullBecauseOf !== undefined) return [state, refuseAll(waiting, fullError(state, state.fullBecauseOf))];
   for (const append of waiting) state.pending.push(append);
-  return [state, nextAppend(state)];
+  return [state, nextAppend(state, nowMs)];
+}
+
+/** P7: what waits goes now, or at the next tick. */
+function nextAppend(state: PartitionState, nowMs: number): readonly PartitionEffect[] {
+  if (state.isGathering) return [];
+  if (!shouldGather(state)) return appendGroup(state);
+  state.isGathering = true;
+  const { gatherEveryMs } = PARTITION_LIMITS;
+  return [{ type: "wait", delayMs: gatherEveryMs - (nowMs % gatherEveryMs), message: { type: "gathered" } }];
+}
+
+function shouldGather({ lastGroup, inFlight, pending }: PartitionState): boolean {
+  if (lastGroup < PARTITION_LIMITS.gatherFromBatches || inFlight.length > 0 || pending.length === 0) return false;
+  let sizeBytes = 0;
+  for (const { batch } of pending) {
+    sizeBytes += batch.events.byteLength;
+    if (sizeBytes >= PARTITION_LIMITS.gatherBytesMax) return false;
+  }
+  return true;
 }
 
 /** P2: takes what waits, up to the limits of one call, if nothing is in flight. */
-function nextAppend(state: PartitionState): readonly PartitionEffect[] {
+function appendGroup(state: PartitionState): readonly PartitionEffect[] {
   if (state.ownership === undefined || state.inFlight.length > 0 || state.pending.length === 0) return [];
   let sizeBytes = 0;
   let taken = 0;
@@ -321,10 +357,11 @@ function nextAppend(state: PartitionState): readonly PartitionEffect[] {
     taken += 1;
   }
   state.inFlight = state.pending.splice(0, taken);
+  state.lastGroup = taken;
   return [{ type: "append", ownership: state.ownership, batches: state.inFlight.map((append) => append.batch) }];
 }
 
-function appended(state: PartitionState, ofEpoch: Epoch, result: AppendResult): Result {
+function appended(state: PartitionState, ofEpoch: Epoch, result: AppendResult, nowMs: number): Result {
   if (!isCurrent(state, ofEpoch)) return [state, []]; // P3: asked again under the next epoch
   const done = state.inFlight;
   state.inFlight = [];
@@ -351,7 +388,7 @@ function appended(state: PartitionState, ofEpoch: Epoch, result: AppendResult): 
       { type: "committed", epoch: ofEpoch, written, endOffset: result.endOffset },
       ...replies,
       ...dueCalls(state),
-      ...nextAppend(state),
+      ...nextAppend(state, nowMs),
     ],
   ];
 }

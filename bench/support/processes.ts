@@ -61,6 +61,7 @@ ${settings.more ?? ""}
   const child = spawn(
     process.execPath,
     [
+      "--max-semi-space-size=64", // as `npm start` has it
       "--import",
       "tsx",
       "scripts/headrace.ts",
