@@ -8,9 +8,9 @@
  *   P4. The committed offset moves only by what the log has answered (E10).
  *   P5. Retention never takes what a known consumer has not handled, unless the stream says `trim`; a consumer that has
  *       not reported yet needs everything.
+ *   P6. Once fenced by a higher grant the partition stands down: everything waiting is refused with `NOT_OWNER`.
  *   P7. While groups are large, a small one waits for the next tick of a clock that all partitions share: what they
  *       write then leaves in one write, and so do their answers.
- *   P6. Once fenced by a higher grant the partition stands down: everything waiting is refused with `NOT_OWNER`.
  */
 import { FencedError, type HeadraceError, OverloadedError } from "../../protocols/errors.ts";
 import {

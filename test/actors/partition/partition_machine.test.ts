@@ -69,6 +69,43 @@ test("P2: what arrives while an append is in flight goes together in the next on
   assert.is(next?.type === "append" && next.batches.length, 3);
 });
 
+test("P7: while groups are large, what waits goes at the next tick; a few senders wait for nothing", () => {
+  const { tell, append } = partitionUnderTest();
+  const appended = (...ns: number[]) => tell({ type: "appended", epoch: epoch(5), result: written(...ns) });
+  tell({ type: "claimed", claim: claim(5) });
+  append(0);
+  append(1, 2, 3, 4);
+  assert.ok(kinds(appended(0)).includes("append"), "a group of one makes none wait");
+  append(5);
+  const effects = appended(1, 2, 3, 4);
+  assert.equal(kinds(effects), ["committed", "reply", "wait"]);
+  const wait = effects.at(-1);
+  assert.equal(wait, { type: "wait", delayMs: 4, message: { type: "gathered" } });
+  assert.equal(append(6), [], "it joins those that wait");
+  const [group] = tell({ type: "gathered" });
+  assert.is(group?.type === "append" && group.batches.length, 2);
+  append(7);
+  assert.ok(kinds(appended(5, 6)).includes("append"), "after a small group none waits");
+});
+
+test("P7: what is large enough waits for no tick, and a tick that comes after the ownership ended writes nothing", () => {
+  const { tell, append } = partitionUnderTest();
+  tell({ type: "claimed", claim: claim(5) });
+  append(0, 1, 2, 3);
+  tell({ type: "append", items: [{ requestId: 4, batch: batch(4, 70_000) }], replyTo });
+  assert.ok(kinds(tell({ type: "appended", epoch: epoch(5), result: written(0, 1, 2, 3) })).includes("append"));
+  append(5, 6, 7, 8);
+  tell({ type: "appended", epoch: epoch(5), result: written(4) });
+  append(9);
+  assert.ok(kinds(tell({ type: "appended", epoch: epoch(5), result: written(5, 6, 7, 8) })).includes("wait"));
+  const error = new UnavailableError("STORE_UNAVAILABLE", "away");
+  tell({ type: "ownership_doubted", epoch: epoch(5), error });
+  assert.equal(tell({ type: "gathered" }), []);
+  const again = tell({ type: "claimed", claim: claim(6) }).at(-1);
+  assert.equal(again, { type: "wait", delayMs: 4, message: { type: "gathered" } });
+  assert.equal(kinds(tell({ type: "gathered" })), ["append"]);
+});
+
 test("P3: after an unknown outcome it claims first, then writes what was in flight before what came later", () => {
   const { tell, append } = partitionUnderTest();
   tell({ type: "claimed", claim: claim(5) });

@@ -32,6 +32,11 @@ const records = (readId: number, from: number, to: number): DeliveryMessage => (
   })),
 });
 
+/** The same, of a read that found the end. */
+const lastRecords = (readId: number, from: number, to: number): DeliveryMessage => {
+  return { ...records(readId, from, to), isAtEnd: true } as DeliveryMessage;
+};
+
 const kinds = (effects: readonly DeliveryEffect[]) => effects.map(({ kind }) => kind);
 
 test("the sink is opened before anything is read, and its position decides from where", () => {
@@ -39,6 +44,39 @@ test("the sink is opened before anything is read, and its position decides from 
   assert.equal(tell({ kind: "begin" }), [{ kind: "open" }]);
   assert.equal(tell({ kind: "advanced" }), []);
   assert.equal(tell({ ...OPENED, position: position(3, 7) }), [{ kind: "read", readId: 1, after: position(3, 7) }]);
+});
+
+test("a busy partition is read at intervals, so that its records share a write; a quiet one at once", () => {
+  const tell = script({ gatherMs: 10 });
+  tell({ kind: "begin" }, 1_000);
+  tell(OPENED, 1_000);
+  tell(lastRecords(1, 0, 0), 1_001);
+  tell(WRITTEN, 1_002);
+  assert.equal(tell({ kind: "advanced" }, 1_003), [{ kind: "timer", timerId: 0, purpose: "read", delayMs: 7 }]);
+  assert.equal(tell({ kind: "advanced" }, 1_004), [], "one timer is enough");
+  const due = tell({ kind: "timer", timerId: 0, purpose: "read" }, 900); // whatever the clock says
+  assert.equal(due, [{ kind: "read", readId: 2, after: position(1, 0) }]);
+  tell(lastRecords(2, 1, 5), 1_011);
+  tell(WRITTEN, 1_012);
+  assert.equal(kinds(tell({ kind: "advanced" }, 1_500)), ["read"]);
+});
+
+test("a read that found the end is not made again before there is more", () => {
+  const tell = script({ gatherMs: 0 });
+  tell({ kind: "begin" });
+  tell(OPENED);
+  assert.equal(kinds(tell(lastRecords(1, 0, 0))), ["write"]);
+  assert.equal(kinds(tell(WRITTEN)), []);
+  assert.equal(kinds(tell({ kind: "advanced" })), ["read"]);
+  tell({ kind: "advanced" }); // while the read is under way
+  assert.equal(kinds(tell(lastRecords(2, 1, 1))), ["write", "read"]);
+});
+
+test("what lags is read without a pause", () => {
+  const tell = script({ gatherMs: 10 });
+  tell({ kind: "begin" }, 1_000);
+  tell(OPENED, 1_000);
+  assert.equal(kinds(tell(records(1, 0, 9), 1_001)), ["write", "read"]);
 });
 
 test("after a write of unknown outcome the position is asked, and decides whether it is written again", () => {
