@@ -52,7 +52,8 @@ export const DELIVERY_LIMITS: DeliveryLimits = {
   bytesMax: 4 * 1024 * 1024,
   lingerMs: 0,
   gatherMs: 10,
-  readAheadBytesMax: 8 * 1024 * 1024,
+  // Decoded, an event takes some times the memory of its bytes: a sink that is away should not hold hundreds of MiB.
+  readAheadBytesMax: 1024 * 1024,
   retryFirstMs: 50,
   retryMaxMs: 30_000,
   rejectTriesMax: 3,
