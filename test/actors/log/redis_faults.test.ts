@@ -234,8 +234,10 @@ scenario(
     try {
       const log = await connect({ replicasTimeoutMs: 100 });
       while (!(await ask(server.port, "WAIT 1 1000\r\n")).startsWith(":1"));
-      const owner = await claim(log, { replicas: 1 });
-      assert.is((await append(log, owner, dense("a", 0, 1))).outcomes[0]?.kind, "written");
+      // A replica that has only just caught up may answer later than the limit, which is short for what follows.
+      const owner = await untilDurable(() => claim(log, { replicas: 1 }));
+      const first = await untilDurable(() => append(log, owner, dense("a", 0, 1)));
+      assert.match(first.outcomes[0]?.kind ?? "", /^(written|duplicate)$/);
       const proceed = replica.pause();
       assert.is((await rejection(append(log, owner, dense("a", 1, 1)))).code, "NOT_DURABLE");
       assert.is((await rejection(append(log, owner, dense("a", 1, 1)))).code, "NOT_DURABLE");
