@@ -192,7 +192,8 @@ function takeAnswer(
       if (chain !== undefined) reopen(state, chain, effects);
       break;
     case "moved":
-      link.credit.refuse(key); // its credit comes in a frame of its own
+      // One may answer several appends, whose credit comes in a frame of its own.
+      link.credit.settle(key);
       if (chain !== undefined) takeMoved(state, link, frame, chain, effects);
       break;
     case "error":

@@ -104,8 +104,10 @@ export class OwnerFronts {
       const bytes = isBinary ? new Uint8Array(data) : data.toString();
       const frame = decodeFrame(bytes, subprotocol, FRAME_LIMITS) as ClientFrame;
       if (frame.type === "subscribe") this.subscribe(session, frame, (kept) => pass(encodeFrame(kept, subprotocol)));
-      else if ("partition" in frame && this.owners[frame.partition] !== front) session.say(this.moved(frame.partition));
-      else pass(bytes);
+      else if ("partition" in frame && this.owners[frame.partition] !== front) {
+        session.say(this.moved(frame.partition));
+        if (frame.type === "append") session.say({ type: "credit", creditBytes: data.byteLength });
+      } else pass(bytes);
     });
   }
 
