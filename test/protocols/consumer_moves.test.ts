@@ -17,7 +17,8 @@ const numbers = (count: number): number[] => Array.from({ length: count }, (_, n
 
 interface Wire {
   readonly address: string;
-  isOpen: boolean;
+  /** The node's side of it, from when it is open: each connection has readings and credit of its own. */
+  session: ModelStream | undefined;
   toNode: ClientFrame[];
   toClient: NodeFrame[];
 }
@@ -25,7 +26,7 @@ interface Wire {
 /** Nodes over one log, and the machine between them; frames travel on each link only when the test says so. */
 class Harness {
   readonly log: WireBatch[][];
-  readonly nodes = new Map<string, ModelStream>();
+  private readonly writer: ModelStream;
   readonly owners: string[];
   namesOwners = false;
   readonly state: ConsumerState;
@@ -33,6 +34,7 @@ class Harness {
   readonly down = new Set<string>();
   readonly timers = new Map<string, number>();
   readonly attempts: string[] = [];
+  readonly subscribed: { readonly address: string; readonly frame: ClientFrame }[] = [];
   readonly seen: number[][];
   heldBytes: number[] = [];
   nowMs = 0;
@@ -44,7 +46,7 @@ class Harness {
     this.log = numbers(partitions).map(() => []);
     this.seen = numbers(partitions).map(() => []);
     this.owners = numbers(partitions).map(() => addresses[0] ?? "");
-    for (const address of addresses) this.nodes.set(address, new ModelStream(this.log));
+    this.writer = new ModelStream(this.log);
     this.state = initialConsumer({ client: "test", token: undefined, addresses: addresses.slice(0, 2), ownersMax });
     this.step({ kind: "start" });
   }
@@ -68,7 +70,7 @@ class Harness {
     switch (effect.kind) {
       case "connect":
         this.attempts.push(effect.address);
-        this.wires.set(effect.link, { address: effect.address, isOpen: false, toNode: [], toClient: [] });
+        this.wires.set(effect.link, { address: effect.address, session: undefined, toNode: [], toClient: [] });
         break;
       case "disconnect":
         this.wires.delete(effect.link);
@@ -90,27 +92,24 @@ class Harness {
   }
 
   append(partition: number, count = 3): void {
-    const node = this.nodes.get(this.owners[partition] ?? "");
-    node?.append(
-      partition,
-      Array.from({ length: count }, () => ({ n: this.next++ })),
-    );
+    const events = Array.from({ length: count }, () => ({ n: this.next++ }));
+    this.writer.append(partition, events);
     this.pump();
   }
 
   /** What the nodes have to say goes out to whom it is for. */
   pump(): void {
-    for (const wire of this.wires.values())
-      if (wire.isOpen) wire.toClient.push(...(this.nodes.get(wire.address)?.pump() ?? []));
+    for (const { session, toClient } of this.wires.values())
+      if (session !== undefined) toClient.push(...session.pump());
   }
 
   /** The former owner tells its readers, as it would. */
   move(partition: number, to: string): void {
     const from = this.owners[partition] ?? "";
     this.owners[partition] = to;
-    if (from === to || this.nodes.get(from)?.leave(partition) !== true) return;
-    for (const wire of this.wires.values())
-      if (wire.isOpen && wire.address === from) wire.toClient.push(this.movedFrame(partition));
+    if (from === to) return;
+    for (const { address, session, toClient } of this.wires.values())
+      if (address === from && session?.leave(partition) === true) toClient.push(this.movedFrame(partition));
   }
 
   private movedFrame(partition: number): NodeFrame {
@@ -118,14 +117,13 @@ class Harness {
     return { type: "moved", stream: "readings", partition, address: this.owners[partition] ?? "" };
   }
 
-  private answers(address: string, frame: ClientFrame): NodeFrame[] {
-    const node = this.nodes.get(address);
-    if (node === undefined) return [];
-    if (frame.type === "hello") return node.take(frame).map((answer) => this.withOwners(address, answer));
-    if (frame.type !== "subscribe") return node.take(frame);
+  private answers(address: string, session: ModelStream, frame: ClientFrame): NodeFrame[] {
+    if (frame.type === "hello") return session.take(frame).map((answer) => this.withOwners(address, answer));
+    if (frame.type !== "subscribe") return session.take(frame);
+    this.subscribed.push({ address, frame });
     const isHere = ({ partition }: { readonly partition: number }) => this.owners[partition] === address;
     const elsewhere = frame.partitions.filter((one) => !isHere(one)).map(({ partition }) => this.movedFrame(partition));
-    return [...elsewhere, ...node.take({ ...frame, partitions: frame.partitions.filter(isHere) })];
+    return [...elsewhere, ...session.take({ ...frame, partitions: frame.partitions.filter(isHere) })];
   }
 
   private withOwners(address: string, answer: NodeFrame): NodeFrame {
@@ -143,20 +141,21 @@ class Harness {
 
   connect(link: string | undefined): void {
     const wire = link === undefined ? undefined : this.wires.get(link);
-    if (link === undefined || wire === undefined || wire.isOpen) return;
+    if (link === undefined || wire === undefined || wire.session !== undefined) return;
     if (this.down.has(wire.address)) {
       this.wires.delete(link);
       this.step({ kind: "disconnected", link, error: new Error("refused") });
     } else {
-      wire.isOpen = true;
+      wire.session = new ModelStream(this.log);
       this.step({ kind: "connected", link });
     }
   }
 
   nodeTakesOne(link: string | undefined): void {
-    const wire = link === undefined ? undefined : this.wires.get(link);
-    const frame = wire?.toNode.shift();
-    if (wire !== undefined && frame !== undefined) wire.toClient.push(...this.answers(wire.address, frame));
+    const { session, address, toNode, toClient } = this.wires.get(link ?? "") ?? {};
+    const frame = toNode?.shift();
+    if (session === undefined || address === undefined || frame === undefined) return;
+    toClient?.push(...this.answers(address, session, frame));
   }
 
   clientTakesOne(link: string | undefined): void {
@@ -194,7 +193,7 @@ class Harness {
 
   private turn(): boolean {
     for (const [link, wire] of this.wires) {
-      if (!wire.isOpen) this.connect(link);
+      if (wire.session === undefined) this.connect(link);
       else if (wire.toNode.length > 0) this.nodeTakesOne(link);
       else if (wire.toClient.length > 0) this.clientTakesOne(link);
       else continue;
@@ -225,8 +224,11 @@ test("a moved partition is read on at its owner, from where it was", () => {
   harness.settle();
   assert.equal(harness.seen[0], numbers(9));
   assert.equal(harness.attempts, ["a", "b"]);
-  const last = harness.nodes.get("b")?.subscribed.at(-1);
-  assert.equal(last?.type === "subscribe" && last.partitions, [{ partition: 0, from: { epoch: 7, offset: 2 } }]);
+  const last = harness.subscribed.at(-1);
+  assert.is(last?.address, "b");
+  assert.equal(last?.frame.type === "subscribe" && last.frame.partitions, [
+    { partition: 0, from: { epoch: 7, offset: 2 } },
+  ]);
 });
 
 test("partitions of several owners are read at each, within one window", () => {
@@ -239,10 +241,7 @@ test("partitions of several owners are read at each, within one window", () => {
   for (const partition of numbers(6)) assert.equal(harness.seen[partition], harness.logged(partition));
   assert.equal(harness.attempts, ["a", "b", "c"]);
   assert.is(harness.movesTold, 0); // the welcome named them
-  assert.equal(
-    [...harness.nodes.values()].map(({ subscribed }) => subscribed.length > 0),
-    [true, true, true],
-  );
+  assert.equal([...new Set(harness.subscribed.map(({ address }) => address))].sort(), ["a", "b", "c"]);
 });
 
 test("what an owner that is idle was given does not starve the others", () => {
@@ -271,6 +270,28 @@ test("an owner that can not be reached is asked for at home, ever more slowly", 
   harness.down.clear();
   harness.settle();
   assert.equal(harness.seen[0], harness.logged(0));
+});
+
+test("home that comes back at the address of an owner leaves alone what is read there", () => {
+  const harness = new Harness(["a", "b"], 2);
+  harness.subscribe();
+  harness.settle();
+  harness.move(1, "b");
+  harness.append(1);
+  harness.settle();
+  harness.down.add("a");
+  harness.cut(HOME);
+  harness.move(0, "b");
+  for (const partition of [0, 1]) harness.append(partition);
+  harness.settle();
+  assert.equal(
+    [...harness.wires].map(([link, { address }]) => [link, address]),
+    [
+      ["b", "b"],
+      [HOME, "b"],
+    ],
+  );
+  for (const partition of [0, 1]) assert.equal(harness.seen[partition], harness.logged(partition));
 });
 
 test("a connection to an owner of nothing any more is closed", () => {
@@ -333,8 +354,7 @@ test("whatever moves or breaks, every record is read exactly once and in order, 
       assert.ok(harness.linksMax <= 3);
       linksMax = Math.max(linksMax, harness.linksMax);
     }),
-    // Fixed, as seed -729788057 (run 112) finds a schedule after which an open link to an owner is not read on: to be mended first.
-    { numRuns: 500, seed: 7 },
+    { numRuns: 500 },
   );
   assert.is(linksMax, 3);
 });
