@@ -12,6 +12,7 @@
 import { randomUUID } from "node:crypto";
 import { loadDriver } from "../../deps.ts";
 import { ConfigurationError, HeadraceError, type UnavailableCode, UnavailableError } from "../../protocols/errors.ts";
+import { CallDeadlines } from "./call_deadlines.ts";
 import type { StoreState } from "./log.ts";
 import { REDIS_LIBRARY, REDIS_LIBRARY_NAME } from "./redis_library.ts";
 
@@ -56,6 +57,7 @@ const FAILURES: readonly (readonly [RegExp, UnavailableCode])[] = [
 export class RedisConnection {
   readonly #options: RedisLogOptions;
   readonly #clients: { writer: Client; reader: Client };
+  readonly #deadlines: CallDeadlines;
   #state: StoreState = { kind: "unavailable", code: "NOT_READY", reason: "Not connected yet" };
   #clusterId: string | undefined;
   #identity = "";
@@ -68,6 +70,7 @@ export class RedisConnection {
   private constructor(options: RedisLogOptions, clients: { writer: Client; reader: Client }) {
     this.#options = options;
     this.#clients = clients;
+    this.#deadlines = new CallDeadlines(options.callTimeoutMs ?? 10_000);
     this.#clusterId = options.clusterId;
     for (const client of [clients.writer, clients.reader]) {
       client.on("error", (error: Error) => this.#lose(error.message));
@@ -83,12 +86,13 @@ export class RedisConnection {
         url: options.url,
         RESP: 2,
         disableOfflineQueue: true,
-        commandOptions: { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } },
+        // No time limit of the client's own, which ends with the sending: `CallDeadlines` has them until the answer.
+        commandOptions: { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer }, timeout: 0 },
         socket: { reconnectStrategy: (retries: number) => Math.min(25 * 2 ** retries, RECONNECT_MS_MAX) },
       }) as unknown as Client;
     const connection = new RedisConnection(options, { writer: make(), reader: make() });
     try {
-      await withDeadline(connection.#connectBoth(), options.callTimeoutMs ?? 10_000, "connect");
+      await connection.#deadlines.within(connection.#connectBoth(), "connect");
       await connection.#check();
     } catch (error) {
       await connection.close();
@@ -155,7 +159,7 @@ export class RedisConnection {
   async #use<Reply>(send: () => Promise<Reply>): Promise<Reply> {
     this.#checkUsable();
     try {
-      return await withDeadline(send(), this.#options.callTimeoutMs ?? 10_000, "answer");
+      return await this.#deadlines.within(send(), "answer");
     } catch (error) {
       throw this.failure(error);
     }
@@ -218,7 +222,7 @@ export class RedisConnection {
   }
 
   #check(): Promise<void> {
-    this.#checking ??= withDeadline(this.#look(), this.#options.callTimeoutMs ?? 10_000, "answer").finally(() => {
+    this.#checking ??= this.#deadlines.within(this.#look(), "answer").finally(() => {
       this.#checking = undefined;
     });
     return this.#checking;
@@ -324,14 +328,3 @@ export const misconfigured = (rule: string, current: string): ConfigurationError
 const ignore = (): void => undefined;
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
-/** Rejects with `TIMEOUT` when `promise` has not settled by then; what it does later is unknown and unheard. */
-function withDeadline<Value>(promise: Promise<Value>, timeoutMs: number, what: string): Promise<Value> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(
-      () => reject(new UnavailableError("TIMEOUT", `Cannot go on as Redis must ${what} within ${timeoutMs} ms`)),
-      timeoutMs,
-    );
-    promise.then(resolve, reject).finally(() => clearTimeout(timer));
-  });
-}

@@ -20,7 +20,11 @@ export const pack = (value: unknown): Buffer => Buffer.from(packr.pack(value));
 export const unpack = <Value>(bytes: Uint8Array): Value => packr.unpack(bytes) as Value;
 
 /** A safe integer at a width at which text sorts as numbers do. */
-export const fixedWidth = (value: number): string => value.toString(16).padStart(14, "0");
+export function fixedWidth(value: number): string {
+  const digits = value.toString(16);
+  return ZEROS[digits.length] + digits;
+}
+const ZEROS: readonly string[] = Array.from({ length: 15 }, (_, digits) => "0".repeat(14 - digits));
 export const sequenceText = ([term, position, index]: Sequence): string =>
   fixedWidth(term) + fixedWidth(position) + fixedWidth(index);
 

@@ -4,6 +4,7 @@
  */
 import { FencedError } from "../../protocols/errors.ts";
 import type { Epoch, Offset, PartitionReference, Position } from "../../protocols/position.ts";
+import { sequenceCount } from "../../protocols/sequence.ts";
 import {
   type AppendRequest,
   type AppendResult,
@@ -13,6 +14,7 @@ import {
   type Log,
   type OpenChainOutcome,
   type ReadResult,
+  type RecordBatch,
   rejectedBitmap,
 } from "../log/log.ts";
 import { advanceBounds, EMPTY_BOUNDS, trimBounds } from "./bounds.ts";
@@ -101,26 +103,28 @@ export class OwnedFeed implements PartitionFeed {
 
   /** The committed offset of `records` moved by these batches. */
   advanceRecords(written: readonly WrittenBatch[], endOffset: Offset): void {
-    let addedBytes = 0;
-    for (const { batch, firstOffset, count } of written) {
-      addedBytes += batch.events.byteLength;
-      const eventCount = "list" in batch.sequences ? batch.sequences.list.length : batch.sequences.count;
-      const rejected = rejectedBitmap(batch.rejects?.verdicts, eventCount);
-      this.#tail.push({
-        epoch: this.epoch,
-        firstOffset,
-        count,
-        appendedAtMs: batch.appendedAtMs,
-        schemaVersion: batch.schemaVersion,
-        producerId: batch.producerId,
-        sequences: batch.sequences,
-        events: batch.events,
-        ...(batch.traceparent === undefined ? {} : { traceparent: batch.traceparent }),
-        ...(rejected === undefined ? {} : { rejected }),
-      });
-    }
+    const addedBytes = written.reduce((sum, { batch }) => sum + batch.events.byteLength, 0);
+    // What nobody follows is not kept: a reader that begins later reads the log until it has caught up.
+    if ((this.#listeners.get("records")?.size ?? 0) === 0) this.#tail.clear();
+    else for (const one of written) this.#tail.push(this.#asRead(one));
     if (written.some(({ batch }) => batch.rejects !== undefined)) this.refreshRejected();
     this.#advance("records", endOffset, addedBytes);
+  }
+
+  #asRead({ batch, firstOffset, count }: WrittenBatch): RecordBatch {
+    const rejected = rejectedBitmap(batch.rejects?.verdicts, sequenceCount(batch.sequences));
+    return {
+      epoch: this.epoch,
+      firstOffset,
+      count,
+      appendedAtMs: batch.appendedAtMs,
+      schemaVersion: batch.schemaVersion,
+      producerId: batch.producerId,
+      sequences: batch.sequences,
+      events: batch.events,
+      ...(batch.traceparent === undefined ? {} : { traceparent: batch.traceparent }),
+      ...(rejected === undefined ? {} : { rejected }),
+    };
   }
 
   /** Retention moved the beginning of a channel. */

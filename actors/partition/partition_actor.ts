@@ -6,7 +6,7 @@ import { HeadraceError, UnavailableError } from "../../protocols/errors.ts";
 import type { PartitionReference } from "../../protocols/position.ts";
 import { partitionName } from "../../protocols/position.ts";
 import type { Actor, ActorContext, ActorDefinition } from "../kernel/actor.ts";
-import type { AppendBatch, AppendOutcome, Claim, Grant, Log, Ownership, PartitionSettings } from "../log/log.ts";
+import type { AppendOutcome, Claim, Grant, Log, Ownership, PartitionSettings } from "../log/log.ts";
 import { OwnedFeed } from "./owned_feed.ts";
 import type { PartitionAnswer, PartitionRequest, Retention } from "./partition.ts";
 import type { PartitionFeed } from "./partition_feed.ts";
@@ -49,8 +49,7 @@ class PartitionActor implements Actor<PartitionMessage> {
   readonly #context: ActorContext<PartitionMessage>;
   #state: PartitionState;
   #feed: OwnedFeed | undefined;
-  /** When the first batch of each message arrived: enough to time the oldest of a group commit. */
-  readonly #arrivals = new WeakMap<AppendBatch, number>();
+  /** When the oldest batch of the append in flight arrived. */
   #inFlightSinceMs: number | undefined;
 
   constructor(options: PartitionOptions, context: ActorContext<PartitionMessage>) {
@@ -65,8 +64,8 @@ class PartitionActor implements Actor<PartitionMessage> {
   }
 
   receive(message: PartitionMessage): void {
-    if (message.type === "append") this.#noteArrival(message.items[0]?.batch);
-    const [state, effects] = stepPartition(this.#state, message, this.#context.nowMs());
+    const noted = message.type === "append" ? { ...message, arrivedMs: this.#stopwatchMs() } : message;
+    const [state, effects] = stepPartition(this.#state, noted, this.#context.nowMs());
     this.#state = state;
     for (const effect of effects) this.#perform(effect);
   }
@@ -87,8 +86,7 @@ class PartitionActor implements Actor<PartitionMessage> {
         return;
       case "append": {
         const { epoch } = effect.ownership;
-        const [oldest] = effect.batches;
-        this.#inFlightSinceMs = oldest === undefined ? undefined : this.#arrivals.get(oldest);
+        this.#inFlightSinceMs = effect.arrivedMs;
         log.append(effect.ownership, { channel: "records", batches: effect.batches }).then(
           (result) => this.#context.self.tell({ type: "appended", epoch, result }),
           (error) =>
@@ -136,10 +134,6 @@ class PartitionActor implements Actor<PartitionMessage> {
         }, this.#doubt(effect.ownership));
         return;
     }
-  }
-
-  #noteArrival(batch: AppendBatch | undefined): void {
-    if (batch !== undefined) this.#arrivals.set(batch, this.#stopwatchMs());
   }
 
   #stopwatchMs(): number {

@@ -31,7 +31,7 @@ import type {
   Ownership,
 } from "../log/log.ts";
 import { advanceBounds, EMPTY_BOUNDS, trimBounds } from "./bounds.ts";
-import type { AppendItem, PartitionAnswer, PartitionRequest, ReplyTo, Retention } from "./partition.ts";
+import type { PartitionAnswer, PartitionRequest, ReplyTo, Retention } from "./partition.ts";
 
 /** Limits of one partition. */
 export const PARTITION_LIMITS = {
@@ -59,7 +59,7 @@ interface Waiting {
   readonly replyTo: ReplyTo;
 }
 
-type PendingAppend = Waiting & { readonly batch: AppendBatch };
+type PendingAppend = Waiting & { readonly batch: AppendBatch; readonly arrivedMs: number | undefined };
 
 type PendingChain = Waiting & {
   readonly request: Extract<PartitionRequest, { type: "open_chain" | "declare_lost" }>;
@@ -87,8 +87,12 @@ export interface PartitionState {
   fullBecauseOf: string | undefined;
 }
 
+/** With when it arrived, where somebody times that; the machine hands it on to the append that takes it. */
+export type ArrivedAppend = Extract<PartitionRequest, { type: "append" }> & { readonly arrivedMs?: number };
+
 export type PartitionMessage =
   | PartitionRequest
+  | ArrivedAppend
   | { readonly type: "start" }
   | { readonly type: "claim_due" }
   | { readonly type: "gathered" }
@@ -108,7 +112,13 @@ export type PartitionMessage =
 export type PartitionEffect =
   | { readonly type: "claim"; readonly atLeast: Epoch }
   | { readonly type: "wait"; readonly delayMs: number; readonly message: PartitionMessage }
-  | { readonly type: "append"; readonly ownership: Ownership; readonly batches: readonly AppendBatch[] }
+  | {
+      readonly type: "append";
+      readonly ownership: Ownership;
+      readonly batches: readonly AppendBatch[];
+      /** When the oldest of them arrived. */
+      readonly arrivedMs: number | undefined;
+    }
   | { readonly type: "call_chain"; readonly ownership: Ownership; readonly call: PendingChain }
   | { readonly type: "reply"; readonly to: ReplyTo; readonly answers: readonly PartitionAnswer[] }
   /** The partition is owned under a new epoch: deliveries and subscriptions start from this. */
@@ -173,7 +183,7 @@ export function stepPartition(state: PartitionState, message: PartitionMessage, 
     case "claim_failed":
       return claimFailed(state, message.error);
     case "append":
-      return queueAppends(state, message.items, message.replyTo, nowMs);
+      return queueAppends(state, message, nowMs);
     case "gathered":
       state.isGathering = false;
       return [state, appendGroup(state)];
@@ -319,8 +329,8 @@ function chainFailed(state: PartitionState, message: Extract<PartitionMessage, {
 
 // Appends -------------------------------------------------------------------------------------------------------------
 
-function queueAppends(state: PartitionState, items: readonly AppendItem[], replyTo: ReplyTo, nowMs: number): Result {
-  const waiting = items.map((item): PendingAppend => ({ requestId: item.requestId, batch: item.batch, replyTo }));
+function queueAppends(state: PartitionState, { items, replyTo, arrivedMs }: ArrivedAppend, nowMs: number): Result {
+  const waiting = items.map(({ requestId, batch }): PendingAppend => ({ requestId, batch, replyTo, arrivedMs }));
   if (state.phase === "stood_down") return [state, refuseAll(waiting, notOwner(state))];
   if (state.fullBecauseOf !== undefined) return [state, refuseAll(waiting, fullError(state, state.fullBecauseOf))];
   for (const append of waiting) state.pending.push(append);
@@ -358,7 +368,8 @@ function appendGroup(state: PartitionState): readonly PartitionEffect[] {
   }
   state.inFlight = state.pending.splice(0, taken);
   state.lastGroup = taken;
-  return [{ type: "append", ownership: state.ownership, batches: state.inFlight.map((append) => append.batch) }];
+  const batches = state.inFlight.map((append) => append.batch);
+  return [{ type: "append", ownership: state.ownership, batches, arrivedMs: state.inFlight[0]?.arrivedMs }];
 }
 
 function appended(state: PartitionState, ofEpoch: Epoch, result: AppendResult, nowMs: number): Result {

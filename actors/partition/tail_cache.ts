@@ -6,7 +6,12 @@ import { type Offset, offset, type Position } from "../../protocols/position.ts"
 import type { RecordBatch } from "../log/log.ts";
 
 /** Bytes of one partition's tail: some hundreds of milliseconds of a busy partition. */
-export const TAIL_BYTES_MAX = 4_194_304;
+export const TAIL_BYTES_MAX = 1_048_576;
+/**
+ * Batches of one partition's tail. Small batches weigh more as objects than as bytes, and those that outlive a few
+ * collections of young garbage cost a pause when the old is collected.
+ */
+export const TAIL_BATCHES_MAX = 128;
 
 export class TailCache {
   readonly #bytesMax: number;
@@ -22,17 +27,22 @@ export class TailCache {
     if (batch.count === 0) return;
     this.#batches.push(batch);
     this.#sizeBytes += batch.events.byteLength;
-    while (this.#sizeBytes > this.#bytesMax && this.#head < this.#batches.length - 1) {
+    while (this.#isFull() && this.#head < this.#batches.length - 1) {
       this.#sizeBytes -= this.#batches[this.#head]?.events.byteLength ?? 0;
       this.#head += 1;
     }
-    if (this.#head > 1_024 && this.#head * 2 > this.#batches.length) {
+    if (this.#head >= TAIL_BATCHES_MAX) {
       this.#batches = this.#batches.slice(this.#head);
       this.#head = 0;
     }
   }
 
+  #isFull(): boolean {
+    return this.#sizeBytes > this.#bytesMax || this.#batches.length - this.#head > TAIL_BATCHES_MAX;
+  }
+
   clear(): void {
+    if (this.#batches.length === 0) return;
     this.#batches = [];
     this.#head = 0;
     this.#sizeBytes = 0;

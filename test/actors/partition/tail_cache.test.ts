@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { RecordBatch } from "../../../actors/log/log.ts";
-import { TailCache } from "../../../actors/partition/tail_cache.ts";
+import { TAIL_BATCHES_MAX, TailCache } from "../../../actors/partition/tail_cache.ts";
 import { epoch, offset, type Position, position } from "../../../protocols/position.ts";
 
 const batch = (ofEpoch: number, first: number, count: number, sizeBytes = 10): RecordBatch => ({
@@ -40,6 +40,15 @@ test("a cursor of another epoch is never judged by the cache", () => {
   cache.push(batch(7, 100, 5));
   assert.is(cache.read(position(6, 102), 1e6), undefined);
   assert.is(cache.read(position(7, 200), 1e6), undefined);
+});
+
+test("however small they are, only so many of the newest batches are held", () => {
+  const cache = new TailCache();
+  const pushed = 10 * TAIL_BATCHES_MAX;
+  for (let n = 0; n < pushed; n++) cache.push(batch(7, n, 1));
+  const oldest = pushed - TAIL_BATCHES_MAX;
+  assert.is(cache.read(position(7, oldest - 1), 1e6), undefined);
+  assert.is(cache.read(position(7, oldest), 1e6)?.length, TAIL_BATCHES_MAX - 1);
 });
 
 test("whatever is pushed and read, a reader sees every record once and in order, or is sent to the log", () => {
