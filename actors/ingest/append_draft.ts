@@ -76,17 +76,23 @@ function isDense({ frame: { sequences }, count }: Draft, next: Sequence): boolea
 export function finishDraft(draft: Draft): AppendItem {
   const { requestId, producerId, frame, inspection, appendedAtMs, joined, count, sizeBytes } = draft;
   const isJoined = joined.length > 0 && "first" in frame.sequences;
-  const batch: AppendBatch = {
+  const { producerEpoch, traceparent, position } = frame;
+  const { schemaVersion, rejects } = inspection;
+  const plain: AppendBatch = {
     producerId,
-    producerEpoch: frame.producerEpoch,
+    producerEpoch,
     previousSequence: frame.previousSequence ?? undefined,
     sequences: isJoined ? { first: frame.sequences.first, count } : frame.sequences,
-    schemaVersion: inspection.schemaVersion,
+    schemaVersion,
     events: isJoined ? joinEvents([frame.events, ...joined], count, sizeBytes) : frame.events,
     appendedAtMs,
-    ...(inspection.rejects === undefined ? {} : { rejects: inspection.rejects }),
-    ...(frame.traceparent === undefined ? {} : { traceparent: frame.traceparent }),
-    ...(frame.position === undefined ? {} : { position: frame.position }),
+  };
+  if (rejects === undefined && traceparent === undefined && position === undefined) return { requestId, batch: plain };
+  const batch: AppendBatch = {
+    ...plain,
+    ...(rejects === undefined ? {} : { rejects }),
+    ...(traceparent === undefined ? {} : { traceparent }),
+    ...(position === undefined ? {} : { position }),
   };
   return { requestId, batch };
 }

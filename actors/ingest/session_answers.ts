@@ -8,8 +8,11 @@ import { moveWindow } from "./credit_window.ts";
 import {
   type About,
   type Awaited,
-  chainKey,
+  addChain,
+  type Chain,
+  chainOf,
   errorFrame,
+  nameOf,
   type SessionEffect,
   type SessionState,
 } from "./session_state.ts";
@@ -19,21 +22,17 @@ export function answer(state: SessionState, message: PartitionReply): readonly S
   const about = { stream: message.partition.stream, partition: message.partition.partition as number };
   const effects: SessionEffect[] = [];
   const { underWayBytes } = state;
-  const sendDraft = (draft: AckDraft): void => {
-    const creditBytes = draft.creditBytes + moveWindow(state.credit, underWayBytes, draft.creditBytes);
-    effects.push(sendAck(about, { ...draft, creditBytes }));
-  };
   let ack: AckDraft | undefined;
   for (const one of message.answers) {
     const awaited = state.awaited.get(one.requestId);
     if (awaited === undefined) continue;
     state.awaited.delete(one.requestId);
     noteAnswered(state, awaited);
-    const lostCreditBytes = awaited.kind === "append" ? passOver(state, about, one) : undefined;
+    const lostCreditBytes = awaited.kind === "append" ? passOver(state, awaited.chain, one) : undefined;
     noteTail(state, about, awaited, one);
     const acknowledged = acknowledgement(awaited, one);
     if (lostCreditBytes !== undefined) {
-      if (ack !== undefined) sendDraft(ack);
+      if (ack !== undefined) effects.push(sendAck(state, about, ack, underWayBytes));
       ack = undefined;
       const creditBytes = lostCreditBytes + (acknowledged?.creditBytes ?? 0);
       effects.push({ type: "send", frame: errorFrame(answersLost(about), about, creditBytes) });
@@ -43,11 +42,11 @@ export function answer(state: SessionState, message: PartitionReply): readonly S
       ack = mergeAck(ack, acknowledged);
       continue;
     }
-    if (ack !== undefined) sendDraft(ack);
+    if (ack !== undefined) effects.push(sendAck(state, about, ack, underWayBytes));
     ack = undefined;
     for (const frame of otherAnswer(state, about, awaited, one)) effects.push({ type: "send", frame });
   }
-  if (ack !== undefined) sendDraft(ack);
+  if (ack !== undefined) effects.push(sendAck(state, about, ack, underWayBytes));
   return effects;
 }
 
@@ -55,16 +54,19 @@ export function answer(state: SessionState, message: PartitionReply): readonly S
  * Takes an append off its chain's list. Answers the credit of those before it that will never be answered, as their
  * partition was restarted: an ack would cover them too, and tell nothing of their verdicts (E4). Undefined: there are none.
  */
-function passOver(state: SessionState, about: About, { kind, requestId }: PartitionAnswer): number | undefined {
-  const unanswered = state.chains.get(chainKey(about))?.unanswered;
+function passOver(
+  state: SessionState,
+  { unanswered }: Chain,
+  { kind, requestId }: PartitionAnswer,
+): number | undefined {
   if (kind === "refused") {
     // Before its turn: what came earlier may still be in the log's hands.
-    const at = unanswered?.indexOf(requestId) ?? -1;
-    if (at >= 0) unanswered?.splice(at, 1);
+    const at = unanswered.indexOf(requestId);
+    if (at >= 0) unanswered.splice(at, 1);
     return undefined;
   }
   let creditBytes: number | undefined;
-  for (let id = unanswered?.shift(); id !== undefined && id !== requestId; id = unanswered?.shift()) {
+  for (let id = unanswered.shift(); id !== undefined && id !== requestId; id = unanswered.shift()) {
     const awaited = state.awaited.get(id);
     if (awaited?.kind !== "append") continue;
     state.awaited.delete(id);
@@ -82,7 +84,7 @@ function noteAnswered(state: SessionState, awaited: Awaited): void {
 
 /** What the partition holds, where nothing is on its way there that may change it (append_draft.ts, D1). */
 function noteTail(state: SessionState, about: About, awaited: Awaited, one: PartitionAnswer): void {
-  const chain = state.chains.get(chainKey(about));
+  const chain = awaited.kind === "append" ? awaited.chain : chainOf(state, about);
   if (chain === undefined) return;
   const stored = storedAfter(awaited, one);
   if (stored === undefined) chain.tail = undefined;
@@ -112,7 +114,7 @@ function storedAfter(awaited: Awaited, one: PartitionAnswer): Sequence | null | 
 const answersLost = (about: About): HeadraceError =>
   new UnavailableError(
     "NOT_READY",
-    `Cannot acknowledge an append to ${chainKey(about)} as those before it must have been answered: the partition was restarted meanwhile`,
+    `Cannot acknowledge an append to ${nameOf(about)} as those before it must have been answered: the partition was restarted meanwhile`,
   );
 
 interface AckDraft {
@@ -140,10 +142,13 @@ function mergeAck(draft: AckDraft | undefined, next: AckDraft): AckDraft {
   };
 }
 
-function sendAck(about: About, draft: AckDraft): SessionEffect {
-  const { verdicts, ...rest } = draft;
-  const frame: AckFrame = { type: "ack", ...about, ...rest, ...(verdicts.length === 0 ? {} : { verdicts }) };
-  return { type: "send", frame };
+/** @param underWayBytes of the connection, before what is acknowledged was taken off */
+function sendAck(state: SessionState, about: About, draft: AckDraft, underWayBytes: number): SessionEffect {
+  const { lastSequence, verdicts } = draft;
+  const creditBytes = draft.creditBytes + moveWindow(state.credit, underWayBytes, draft.creditBytes);
+  const { stream, partition } = about;
+  const ack: AckFrame = { type: "ack", stream, partition, lastSequence, creditBytes };
+  return { type: "send", frame: verdicts.length === 0 ? ack : { ...ack, verdicts } };
 }
 
 function otherAnswer(state: SessionState, about: About, awaited: Awaited, one: PartitionAnswer): readonly NodeFrame[] {
@@ -168,9 +173,9 @@ const movedFrames = (about: About, creditBytes: number): readonly NodeFrame[] =>
 
 function openedFrame(state: SessionState, about: About, outcome: OpenChainOutcome): NodeFrame {
   if (outcome.kind !== "opened") return errorFrame(chainRefusal(about, outcome), about, 0);
-  const key = chainKey(about);
   const tail = outcome.lastSequence ?? null;
-  if (!state.chains.has(key)) state.chains.set(key, { ...about, tail, unanswered: [], gathered: [], underWayBytes: 0 });
+  if (chainOf(state, about) === undefined)
+    addChain(state, { ...about, tail, unanswered: [], gathered: [], underWayBytes: 0 });
   return {
     type: "opened",
     ...about,
@@ -186,7 +191,7 @@ function appendedFrame(about: About, outcome: AppendOutcome, creditBytes: number
     case "unknown_producer": {
       const error = new FencedError(
         "UNKNOWN_PRODUCER",
-        `Cannot append to ${chainKey(about)} as the chain must still be known there: it has expired`,
+        `Cannot append to ${nameOf(about)} as the chain must still be known there: it has expired`,
       );
       return errorFrame(error, about, creditBytes);
     }
@@ -207,12 +212,12 @@ function chainRefusal(about: About, outcome: ChainRefusal): HeadraceError {
   if (outcome.kind === "stale_producer_epoch") {
     return new FencedError(
       "STALE_PRODUCER_EPOCH",
-      `Cannot append to ${chainKey(about)} as the producer epoch must be at least ${outcome.current}: a newer one was opened`,
+      `Cannot append to ${nameOf(about)} as the producer epoch must be at least ${outcome.current}: a newer one was opened`,
     );
   }
   return new OverloadedError(
     "TOO_MANY_PRODUCERS",
-    `Cannot open a chain in ${chainKey(about)} as live producers must stay within its limit: current value is ${outcome.live}`,
+    `Cannot open a chain in ${nameOf(about)} as live producers must stay within its limit: current value is ${outcome.live}`,
     5_000,
   );
 }

@@ -2,13 +2,15 @@
 import { FencedError, invariant, OverloadedError, RejectedError } from "../../protocols/errors.ts";
 import type { AppendFrame, LostFrame, OpenFrame, WireVerdict } from "../../protocols/frames.ts";
 import { type Sequence, sequenceAt, sequenceCount } from "../../protocols/sequence.ts";
+import type { Rejects } from "../log/log.ts";
 import { continues, createDraft, finishDraft, joinDraft } from "./append_draft.ts";
 import {
   type About,
   type Awaited,
   type Chain,
-  chainKey,
+  chainOf,
   errorFrame,
+  nameOf,
   refuseConnection,
   SESSION_LIMITS,
   type SessionEffect,
@@ -51,7 +53,7 @@ function admit(state: SessionState, frame: OpenFrame | AppendFrame | LostFrame):
 }
 
 export function open(state: SessionState, frame: OpenFrame): readonly SessionEffect[] {
-  return guarded(frame, 0, () => {
+  return guarded(frame, () => {
     const { id } = admit(state, frame);
     const requestId = expectAnswer(state, { kind: "open" });
     return [...flush(state), { type: "open_chain", requestId, frame, producerId: id }];
@@ -59,7 +61,7 @@ export function open(state: SessionState, frame: OpenFrame): readonly SessionEff
 }
 
 export function lost(state: SessionState, frame: LostFrame): readonly SessionEffect[] {
-  return guarded(frame, 0, () => {
+  return guarded(frame, () => {
     const { id } = admit(state, frame);
     const requestId = expectAnswer(state, { kind: "lost", to: frame.to });
     return [...flush(state), { type: "declare_lost", requestId, frame, producerId: id }];
@@ -80,38 +82,47 @@ export function append(
     );
     return refuseConnection(state, overrun); // N4
   }
-  return guarded(frame, wireBytes, () => {
-    const { id } = admit(state, frame);
-    const chain = state.chains.get(chainKey(frame));
-    if (chain === undefined) {
-      throw new FencedError(
-        "UNKNOWN_PRODUCER",
-        `Cannot append to ${chainKey(frame)} as its chain must be opened first: it was not`,
-      );
-    }
-    checkShare(state, chain, wireBytes);
-    const last = sequenceAt(frame.sequences, checkCount(state, frame) - 1);
-    const { inspect, limits } = state.environment;
-    const inspection = inspect(frame.stream, frame.events, frame.sequences, id, frame.schemaVersion);
-    const isNext = continues(chain.tail, frame.previousSequence);
-    chain.tail = isNext ? last : undefined;
-    state.underWayBytes += wireBytes;
-    chain.underWayBytes += wireBytes;
-    const before = chain.gathered.at(-1);
-    if (before !== undefined && isNext && joinDraft(before, frame, inspection, limits.batchEventsMax)) {
-      joinAwaited(state, before.requestId, wireBytes, last);
-      return NOTHING;
-    }
-    const verdicts = (inspection.rejects?.verdicts ?? []).map(({ index, code, path, reason }): WireVerdict => {
-      return { sequence: sequenceAt(frame.sequences, index), code, path, reason };
-    });
-    const requestId = expectAnswer(state, { kind: "append", chain, creditBytes: wireBytes, last, verdicts });
-    chain.unanswered.push(requestId);
-    if (chain.gathered.length === 0) state.gathering.push(chain);
-    chain.gathered.push(createDraft(requestId, id, frame, inspection, nowMs, isNext));
-    return state.gathering.length === 1 && chain.gathered.length === 1 ? [{ type: "flush_soon" }] : NOTHING;
-  });
+  try {
+    return take(state, frame, wireBytes, nowMs);
+  } catch (error) {
+    return refusal(error, frame, wireBytes);
+  }
 }
+
+function take(state: SessionState, frame: AppendFrame, wireBytes: number, nowMs: number): readonly SessionEffect[] {
+  const { id } = admit(state, frame);
+  const chain = chainOf(state, frame);
+  if (chain === undefined) {
+    throw new FencedError(
+      "UNKNOWN_PRODUCER",
+      `Cannot append to ${nameOf(frame)} as its chain must be opened first: it was not`,
+    );
+  }
+  checkShare(state, chain, wireBytes);
+  const last = sequenceAt(frame.sequences, checkCount(state, frame) - 1);
+  const { inspect, limits } = state.environment;
+  const inspection = inspect(frame.stream, frame.events, frame.sequences, id, frame.schemaVersion);
+  const isNext = continues(chain.tail, frame.previousSequence);
+  chain.tail = isNext ? last : undefined;
+  state.underWayBytes += wireBytes;
+  chain.underWayBytes += wireBytes;
+  const before = chain.gathered.at(-1);
+  if (before !== undefined && isNext && joinDraft(before, frame, inspection, limits.batchEventsMax)) {
+    joinAwaited(state, before.requestId, wireBytes, last);
+    return NOTHING;
+  }
+  const verdicts = inspection.rejects === undefined ? NO_VERDICTS : wireVerdicts(frame, inspection.rejects);
+  const requestId = expectAnswer(state, { kind: "append", chain, creditBytes: wireBytes, last, verdicts });
+  chain.unanswered.push(requestId);
+  if (chain.gathered.length === 0) state.gathering.push(chain);
+  chain.gathered.push(createDraft(requestId, id, frame, inspection, nowMs, isNext));
+  return state.gathering.length === 1 && chain.gathered.length === 1 ? [{ type: "flush_soon" }] : NOTHING;
+}
+
+const NO_VERDICTS: readonly WireVerdict[] = [];
+
+const wireVerdicts = ({ sequences }: AppendFrame, { verdicts }: Rejects): readonly WireVerdict[] =>
+  verdicts.map(({ index, code, path, reason }) => ({ sequence: sequenceAt(sequences, index), code, path, reason }));
 
 /** Told to a client whose partition does not answer: long enough for a group commit. */
 const SHARE_RETRY_MS = 50;
@@ -127,13 +138,13 @@ function joinAwaited(state: SessionState, requestId: number, wireBytes: number, 
 }
 
 /** N5. What follows is behind a gap then, so nothing is out of order. */
-function checkShare({ chains, credit }: SessionState, chain: Chain, wireBytes: number): void {
+function checkShare({ chainCount, credit }: SessionState, chain: Chain, wireBytes: number): void {
   const shareBytes = Math.floor(credit.creditBytes * SESSION_LIMITS.partitionShare);
-  if (chains.size === 1 || chain.underWayBytes === 0 || chain.underWayBytes + wireBytes <= shareBytes) return;
+  if (chainCount === 1 || chain.underWayBytes === 0 || chain.underWayBytes + wireBytes <= shareBytes) return;
   chain.tail = undefined;
   throw new OverloadedError(
     "OUT_OF_CREDIT",
-    `Cannot append to ${chainKey(chain)} as bytes under way there must stay below ${shareBytes} while other partitions are open: current value is ${chain.underWayBytes}`,
+    `Cannot append to ${nameOf(chain)} as bytes under way there must stay below ${shareBytes} while other partitions are open: current value is ${chain.underWayBytes}`,
     SHARE_RETRY_MS,
   );
 }
@@ -167,14 +178,17 @@ function expectAnswer(state: SessionState, awaited: Awaited): number {
   return requestId;
 }
 
-/** A refusal of one append speaks of its partition and gives its credit back; the connection goes on. */
-function guarded(about: About, creditBytes: number, attempt: () => readonly SessionEffect[]): readonly SessionEffect[] {
+function guarded(about: About, attempt: () => readonly SessionEffect[]): readonly SessionEffect[] {
   try {
     return attempt();
   } catch (error) {
-    const isRefusal =
-      error instanceof RejectedError || error instanceof FencedError || error instanceof OverloadedError;
-    if (!isRefusal) throw error;
-    return [{ type: "send", frame: errorFrame(error, about, creditBytes) }];
+    return refusal(error, about, 0);
   }
+}
+
+/** A refusal of one append speaks of its partition and gives its credit back; the connection goes on. */
+function refusal(error: unknown, about: About, creditBytes: number): readonly SessionEffect[] {
+  const isRefusal = error instanceof RejectedError || error instanceof FencedError || error instanceof OverloadedError;
+  if (!isRefusal) throw error;
+  return [{ type: "send", frame: errorFrame(error, about, creditBytes) }];
 }

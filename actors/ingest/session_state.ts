@@ -70,8 +70,9 @@ export interface SessionState {
   hello: HelloFrame | undefined;
   producer: { readonly id: string; readonly epoch: number } | undefined;
   readonly awaited: Map<number, Awaited>;
-  /** Those that were opened, by `chainKey`. */
-  readonly chains: Map<string, Chain>;
+  /** Those that were opened, by stream and partition. */
+  readonly chains: Map<string, Map<number, Chain>>;
+  chainCount: number;
   nextRequestId: number;
   underWayBytes: number;
   /** Chains with appends of this turn. */
@@ -163,6 +164,7 @@ export function createSession(environment: SessionState["environment"], credit: 
     producer: undefined,
     awaited: new Map(),
     chains: new Map(),
+    chainCount: 0,
     nextRequestId: 1,
     underWayBytes: 0,
     gathering: [],
@@ -170,7 +172,17 @@ export function createSession(environment: SessionState["environment"], credit: 
   };
 }
 
-export const chainKey = (about: About): string => `${about.stream}/${about.partition}`;
+export const chainOf = ({ chains }: SessionState, { stream, partition }: About): Chain | undefined =>
+  chains.get(stream)?.get(partition);
+
+export function addChain(state: SessionState, chain: Chain): void {
+  const ofStream = state.chains.get(chain.stream) ?? new Map<number, Chain>();
+  state.chains.set(chain.stream, ofStream.set(chain.partition, chain));
+  state.chainCount += 1;
+}
+
+/** A partition as errors name it. */
+export const nameOf = (about: About): string => `${about.stream}/${about.partition}`;
 
 export function errorFrame(error: HeadraceError, about?: About, creditBytes = 0): ErrorFrame {
   return {

@@ -13,7 +13,7 @@ import { type Host, Incarnation } from "./incarnation.ts";
 import { add, type Counters, CRASHES, countTurn, RESTARTS, type StatisticsBook } from "./kernel_statistics.ts";
 import { LocalReference, type Receiver } from "./local_reference.ts";
 import { DEFAULT_MAILBOX, Mailbox } from "./mailbox.ts";
-import type { Slot } from "./nact_runtime.ts";
+import type { Slot, Turn } from "./nact_runtime.ts";
 import { DEFAULT_SUPERVISION } from "./supervision.ts";
 import { type Supervised, Supervisor } from "./supervisor.ts";
 import type { TimedWorld } from "./world.ts";
@@ -80,7 +80,7 @@ export class ActorCell implements Host, Parent, Receiver, Supervised {
     realm: Realm,
     parent: Parent,
     parentPath: string,
-    makeSlot: (turn: () => Promise<void>) => Slot,
+    makeSlot: (turn: Turn) => Slot,
   ) {
     this.#definition = definition as unknown as ActorDefinition<unknown>;
     this.#realm = realm;
@@ -229,22 +229,23 @@ export class ActorCell implements Host, Parent, Receiver, Supervised {
     this.#slot.wake();
   }
 
-  /** C1. Never rejects. */
-  async #turn(): Promise<void> {
+  /** C1. Never throws or rejects. A turn that need not wait for anything is over when it returns, without a promise. */
+  #turn(): Promise<void> | undefined {
     const endsAtMs = this.#realm.stopwatchMs() + TURN_MS_MAX;
-    let handledLeft = TURN_MESSAGES_MAX;
-    while (handledLeft > 0) {
-      if (!this.#isSettled()) await this.#settle();
-      else if (this.#goal !== "run" || this.#mailbox.size === 0) break;
-      else {
-        const handled = this.#handleNext(this.#actor as Actor<unknown>);
-        if (typeof handled !== "number") await handled;
-        else if (handled >= endsAtMs) break; // C3
-        handledLeft -= 1;
-      }
+    return this.#goOn(endsAtMs, TURN_MESSAGES_MAX);
+  }
+
+  #goOn(endsAtMs: number, messagesMax: number): Promise<void> | undefined {
+    for (let left = messagesMax; left > 0; left--) {
+      if (!this.#isSettled()) return this.#settle().then(() => this.#goOn(endsAtMs, left));
+      if (this.#goal !== "run" || this.#mailbox.size === 0) break;
+      const handled = this.#handleNext(this.#actor as Actor<unknown>);
+      if (typeof handled !== "number") return handled.then(() => this.#goOn(endsAtMs, left - 1));
+      if (handled >= endsAtMs) break; // C3
     }
     this.#isAwake = false;
     if (!this.#isSettled() || (this.#goal === "run" && this.#mailbox.size > 0)) this.#wake();
+    return undefined;
   }
 
   /** Handles one message: at once, giving the time it ended, or as a promise where the handler is asynchronous. */

@@ -12,30 +12,37 @@ import { Fifo } from "./fifo.ts";
 /** Turns run one after the other for so long, then the event loop goes on. */
 const RUN_MS_MAX = 4;
 
+/** What an actor does when it is its turn: at once, or with a promise of its end where it has to wait for something. */
+export type Turn = () => Promise<void> | undefined;
+
 /** A place in nact's tree that runs turns, one at a time. */
 export interface Slot {
   /** Asks for one turn. The caller asks at most once until that turn has begun. */
   wake(): void;
   /** A place below this one. */
-  child(turn: () => Promise<void>): Slot;
+  child(turn: Turn): Slot;
   /** Frees the place. Nothing may be woken here after. */
   end(): void;
 }
 
 /** A root of places, with its own name space in nact. */
 export interface Runtime {
-  slot(turn: () => Promise<void>): Slot;
+  slot(turn: Turn): Slot;
   end(): void;
 }
 
-/** A turn that rejects is a bug of the kernel: it surfaces in the process, as nact would stop the actor in silence. */
-async function guarded(turn: () => Promise<void>): Promise<void> {
+/** A turn that throws is a bug of the kernel: it surfaces in the process, as nact would stop the actor in silence. */
+function surface(error: unknown): void {
+  queueMicrotask(() => {
+    throw error;
+  });
+}
+
+function begin(turn: Turn): void {
   try {
-    await turn();
+    turn()?.catch(surface);
   } catch (error) {
-    queueMicrotask(() => {
-      throw error;
-    });
+    surface(error);
   }
 }
 
@@ -43,7 +50,7 @@ export async function startNactRuntime(): Promise<Runtime> {
   const nact = await loadDriver("nact");
   const system: Ref<never> = nact.start();
   let slotsMade = 0;
-  const ready = new Fifo<() => Promise<void>>();
+  const ready = new Fifo<Turn>();
   let isAsked = false;
   const ask = () => {
     isAsked = true;
@@ -52,14 +59,14 @@ export async function startNactRuntime(): Promise<Runtime> {
   const run = () => {
     const endsAtMs = performance.now() + RUN_MS_MAX;
     for (let turn = ready.shift(); turn !== undefined; turn = ready.shift()) {
-      void guarded(turn);
+      begin(turn);
       if (performance.now() >= endsAtMs) break;
     }
     isAsked = false;
     if (ready.size > 0) ask();
   };
   const scheduler = nact.spawn(system, run, "turns") as Ref<string>;
-  const makeSlot = (parent: Ref<never>, turn: () => Promise<void>): Slot => {
+  const makeSlot = (parent: Ref<never>, turn: Turn): Slot => {
     slotsMade += 1;
     // Names are our own, as nact allows fewer characters than the kernel does.
     const actor = nact.spawn(parent, () => undefined, `slot${slotsMade}`) as Ref<string>;

@@ -44,7 +44,7 @@ export const PARTITION_LIMITS = {
   /** Bytes that are worth an append of their own and wait for no tick. */
   gatherBytesMax: 65_536,
   /** Between ticks: what it costs an append to share its way with those of other partitions. */
-  gatherEveryMs: 4,
+  gatherEveryMs: 2,
   /** First and longest delay between claims while the store is away. */
   claimRetryFirstMs: 50,
   claimRetryMaxMs: 2_000,

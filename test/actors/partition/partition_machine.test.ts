@@ -80,7 +80,7 @@ test("P7: while groups are large, what waits goes at the next tick; a few sender
   const effects = appended(1, 2, 3, 4);
   assert.equal(kinds(effects), ["committed", "reply", "wait"]);
   const wait = effects.at(-1);
-  assert.equal(wait, { type: "wait", delayMs: 4, message: { type: "gathered" } });
+  assert.equal(wait, { type: "wait", delayMs: 2, message: { type: "gathered" } });
   assert.equal(append(6), [], "it joins those that wait");
   const [group] = tell({ type: "gathered" });
   assert.is(group?.type === "append" && group.batches.length, 2);
@@ -102,7 +102,7 @@ test("P7: what is large enough waits for no tick, and a tick that comes after th
   tell({ type: "ownership_doubted", epoch: epoch(5), error });
   assert.equal(tell({ type: "gathered" }), []);
   const again = tell({ type: "claimed", claim: claim(6) }).at(-1);
-  assert.equal(again, { type: "wait", delayMs: 4, message: { type: "gathered" } });
+  assert.equal(again, { type: "wait", delayMs: 2, message: { type: "gathered" } });
   assert.equal(kinds(tell({ type: "gathered" })), ["append"]);
 });
 
