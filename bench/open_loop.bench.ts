@@ -1,16 +1,19 @@
 /**
  * Open loop: 20,000 events a second over 20 connections, one event a frame, sent at scheduled times whatever the node does.
  * Latency is counted from the scheduled time, so that a node that falls behind is charged for what waits (no coordinated
- * omission): to the ack, and to the commit in a file sink. Both logs, in turn.
+ * omission): to the ack, and to the commit in a file sink. Both logs, in turn, and the bare server's acks as the floor of
+ * this machine.
  *
  *   node --import tsx bench/open_loop.bench.ts [rounds] [ms of each measurement]
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { Agent, get } from "node:http";
 import { join } from "node:path";
+import { encodeEvents } from "../protocols/event_codec.ts";
 import { startRedis } from "../test/support/redis_server.ts";
 import { BenchConnection } from "./support/bench_connection.ts";
-import { startHeadrace } from "./support/processes.ts";
+import { GatheredSocket } from "./support/gathered_socket.ts";
+import { startBare, startHeadrace } from "./support/processes.ts";
 import { medians, quantile, record } from "./support/results.ts";
 import { workloadEvent } from "./workload.ts";
 
@@ -51,7 +54,7 @@ async function measure(log: "redis" | "lmdb"): Promise<Latencies> {
   });
   try {
     const watch = watchSink(node.address);
-    const { acks, startMs } = await send(node.endpoint);
+    const { acks, startMs } = await send(openHeadraceLane(node.endpoint));
     const commits = await watch.end();
     const sinkLatencies = latenciesOfSink(join(node.data, "archive", "bench"), commits, startMs);
     return {
@@ -66,16 +69,33 @@ async function measure(log: "redis" | "lmdb"): Promise<Latencies> {
   }
 }
 
-/** Sends on schedule. `acks`: from scheduled time to ack, in ms; scheduled times count from `startMs`. */
-async function send(endpoint: string): Promise<{ readonly acks: number[]; readonly startMs: number }> {
-  const total = Math.floor(((WARM_UP_MS + Number(forMs)) / 1_000) * EVENTS_PER_SECOND);
-  const acks: number[] = [];
-  let acked = 0;
-  let onDone: () => void = () => undefined;
-  const done = new Promise<void>((resolve) => {
-    onDone = resolve;
-  });
-  const openLane = async (client: number) => {
+async function measureBare(): Promise<Pick<Latencies, "ackP50" | "ackP99">> {
+  const redis = await startRedis({ appendonly: "yes", appendfsync: "everysec" });
+  const server = await startBare(redis.url);
+  try {
+    const { acks } = await send(openBareLane(server.endpoint));
+    return { ackP50: quantile(acks, 0.5), ackP99: quantile(acks, 0.99) };
+  } finally {
+    await server.stop();
+    await redis.stop();
+  }
+}
+
+/** One connection of the load. */
+interface Lane {
+  /** Sends event `n`, due at `atMs`. */
+  send(n: number, partition: number, atMs: number): void;
+  /** Settles when the connection has ended. */
+  readonly closed: Promise<void>;
+  close(): void;
+}
+
+/** Opens a lane that tells of the scheduled times of what was acknowledged. */
+type OpenLane = (client: number, onAck: (scheduledMs: readonly number[]) => void) => Promise<Lane>;
+
+const openHeadraceLane =
+  (endpoint: string): OpenLane =>
+  async (client, onAck) => {
     /** Scheduled times of what is under way in each partition, oldest first. */
     const scheduled: number[][] = Array.from({ length: PARTITIONS }, () => []);
     const connection: BenchConnection = await BenchConnection.open({
@@ -83,37 +103,70 @@ async function send(endpoint: string): Promise<{ readonly acks: number[]; readon
       stream: "bench",
       partitions: PARTITIONS,
       producerId: `open-loop-${client}`,
-      onAck: (ack) => {
-        const now = performance.now() - startMs;
-        const count = connection.countAcked(ack);
-        for (const atMs of scheduled[ack.partition]?.splice(0, count) ?? []) {
-          if (atMs >= WARM_UP_MS) acks.push(now - atMs);
-        }
-        acked += count;
-        if (acked === total) onDone();
-      },
+      onAck: (ack) => onAck(scheduled[ack.partition]?.splice(0, connection.countAcked(ack)) ?? []),
     });
-    return { connection, scheduled };
+    return {
+      send(n, partition, atMs) {
+        scheduled[partition]?.push(atMs);
+        connection.append(partition, [eventOf(client, n, atMs)]);
+      },
+      closed: connection.closed,
+      close: () => connection.close(),
+    };
   };
-  const lanes = await Promise.all(Array.from({ length: CONNECTIONS }, (_, client) => openLane(client)));
+
+const openBareLane =
+  (endpoint: string): OpenLane =>
+  (client, onAck) =>
+    new Promise((resolve, reject) => {
+      const socket = new GatheredSocket(endpoint);
+      const scheduled: number[] = [];
+      const closed = new Promise<void>((ended) => socket.on("close", ended));
+      socket.on("error", reject);
+      socket.on("message", () => onAck(scheduled.splice(0, 1)));
+      const send = (n: number, partition: number, atMs: number) => {
+        scheduled.push(atMs);
+        const events = encodeEvents([eventOf(client, n, atMs)], { asRecords: false });
+        socket.sendGathered(Buffer.concat([Uint8Array.of(partition), events]));
+      };
+      socket.on("open", () => resolve({ send, closed, close: () => socket.close() }));
+    });
+
+/** The count carries the scheduled time into the sink, in microseconds. */
+const eventOf = (client: number, n: number, atMs: number) => ({
+  ...workloadEvent(client, n),
+  count: Math.round(atMs * 1_000),
+});
+
+/** Sends on schedule. `acks`: from scheduled time to ack, in ms; scheduled times count from `startMs`. */
+async function send(openLane: OpenLane): Promise<{ readonly acks: number[]; readonly startMs: number }> {
+  const total = Math.floor(((WARM_UP_MS + Number(forMs)) / 1_000) * EVENTS_PER_SECOND);
+  const acks: number[] = [];
+  let acked = 0;
+  let onDone: () => void = () => undefined;
+  const done = new Promise<void>((resolve) => {
+    onDone = resolve;
+  });
+  const onAck = (scheduledMs: readonly number[]) => {
+    const now = performance.now() - startMs;
+    for (const atMs of scheduledMs) if (atMs >= WARM_UP_MS) acks.push(now - atMs);
+    acked += scheduledMs.length;
+    if (acked === total) onDone();
+  };
+  const lanes = await Promise.all(Array.from({ length: CONNECTIONS }, (_, client) => openLane(client, onAck)));
   const startMs = performance.now() + 100;
-  const failed = Promise.race(lanes.map(({ connection }) => connection.closed));
   let n = 0;
   const tick = () => {
     const now = performance.now() - startMs;
     for (; n < total && (n * 1_000) / EVENTS_PER_SECOND <= now; n += 1) {
-      const lane = lanes[n % CONNECTIONS];
       const partition = Math.imul(n, 0x9e37_79b1) >>> 28; // one of 16, as a hash of a key would have it
-      const atMs = (n * 1_000) / EVENTS_PER_SECOND;
-      lane?.scheduled[partition]?.push(atMs);
-      // The count carries the scheduled time into the sink, in microseconds.
-      lane?.connection.append(partition, [{ ...workloadEvent(n % CONNECTIONS, n), count: Math.round(atMs * 1_000) }]);
+      lanes[n % CONNECTIONS]?.send(n, partition, (n * 1_000) / EVENTS_PER_SECOND);
     }
     if (n < total) setTimeout(tick, 1);
   };
   tick();
-  await Promise.race([done, failed]);
-  for (const { connection } of lanes) connection.close();
+  await Promise.race([done, ...lanes.map(({ closed }) => closed)]);
+  for (const lane of lanes) lane.close();
   return { acks, startMs };
 }
 
@@ -196,21 +249,27 @@ const countOf = (line: string): number => {
 
 const runs: Record<string, number[]> = {};
 for (let round = 0; round < Number(rounds); round += 1) {
-  for (const log of ["redis", "lmdb"] as const) {
-    const found = await measure(log);
-    console.log(`round ${round + 1}: ${log}`, found);
+  for (const of of ["redis", "lmdb", "bare"] as const) {
+    const found = of === "bare" ? await measureBare() : await measure(of);
+    console.log(`round ${round + 1}: ${of}`, found);
     for (const [name, value] of Object.entries(found)) {
-      const key = `${log} ${name} ms`;
+      const key = `${of} ${name} ms`;
       runs[key] = [...(runs[key] ?? []), Math.round(value * 100) / 100];
     }
   }
 }
-console.log(medians(runs));
+const median = medians(runs);
+const floor = median["bare ackP99 ms"] ?? Number.NaN;
+const ratios = {
+  "redis / bare, ackP99": (median["redis ackP99 ms"] ?? Number.NaN) / floor,
+  "lmdb / bare, ackP99": (median["lmdb ackP99 ms"] ?? Number.NaN) / floor,
+};
+console.log(median, ratios);
 record({
   name: "open_loop",
   command: `node --import tsx bench/open_loop.bench.ts ${rounds} ${forMs}`,
-  workload: `${EVENTS_PER_SECOND} events/s on schedule, ${CONNECTIONS} connections, one event a frame, file sink; from scheduled time`,
+  workload: `${EVENTS_PER_SECOND} events/s on schedule, ${CONNECTIONS} connections, one event a frame, file sink (bare server: none); from scheduled time`,
   runs,
-  median: medians(runs),
-  ratios: {},
+  median,
+  ratios,
 });
