@@ -11,7 +11,6 @@ import { ConfigurationError } from "../../protocols/errors.ts";
 import {
   type Epoch,
   epoch,
-  judgeCursor,
   type Offset,
   offset,
   type PartitionReference,
@@ -20,7 +19,7 @@ import {
 import { firstSequence, lastSequence, type Sequence } from "../../protocols/sequence.ts";
 import { CommitQueue } from "./commit_queue.ts";
 import type * as Contract from "./log.ts";
-import { seekByTime, takeBatches, truncatedAt } from "./log_reading.ts";
+import { answerRead, seekByTime } from "./log_reading.ts";
 import { lostBatch } from "./lost_batch.ts";
 import type { OrderedStore } from "./ordered_store.ts";
 import * as Decide from "./partition_state.ts";
@@ -239,17 +238,8 @@ export class EmbeddedLog implements Contract.Log {
   async read(partition: PartitionReference, request: Contract.ReadRequest): Promise<Contract.ReadResult> {
     return this.#guard(() => {
       const prefix = Stored.partitionPrefix(partition);
-      const bounds = this.#channel(prefix, request.channel);
       const { after, channel } = request;
-      const judgement = judgeCursor(after, bounds.epochs, bounds.firstOffset, bounds.endOffset);
-      if (judgement.kind === "trimmed") return judgement;
-      if (judgement.kind === "truncated") return truncatedAt(bounds.epochs, judgement.divergence);
-      const taken = { batches: [] as Contract.RecordBatch[], sizeBytes: 0 };
-      if (request.committedOffset <= (after?.offset ?? -1) + 1) return { kind: "records", batches: taken.batches };
-      for (const entry of this.#entriesAfter(prefix, channel, after)) {
-        if (!takeBatches(taken, entry, request)) break;
-      }
-      return { kind: "records", batches: taken.batches };
+      return answerRead(this.#channel(prefix, channel), request, this.#entriesAfter(prefix, channel, after));
     });
   }
 
