@@ -3,44 +3,31 @@
  * the whole.
  */
 import { hostname } from "node:os";
-import { CreditPool } from "../actors/ingest/credit_pool.ts";
 import { BodyBudget } from "../actors/ingest/http_body.ts";
 import { HttpIngest } from "../actors/ingest/http_ingest.ts";
 import { mountIngestRoutes } from "../actors/ingest/http_routes.ts";
-import { connectInProcess, type OpenInProcess } from "../actors/ingest/in_process_connection.ts";
-import { createInspect } from "../actors/ingest/inspection.ts";
-import { registerSchema, type SchemaVersion } from "../actors/ingest/schema_registry.ts";
-import { createSchemaCompiler } from "../actors/ingest/schema_validator.ts";
-import type { SessionEnvironment, SessionInput, SessionPeer } from "../actors/ingest/session.ts";
-import { type SessionHostMessage, sessionHost } from "../actors/ingest/session_host.ts";
 import { mountStreamRoutes } from "../actors/ingest/stream_routes.ts";
-import type { ActorReference, ActorSystem } from "../actors/kernel/actor.ts";
 import { createActorSystem } from "../actors/kernel/actor_system.ts";
-import { type Log, SHORT_LIVED_PRODUCERS } from "../actors/log/log.ts";
+import type { Log } from "../actors/log/log.ts";
 import { createMetrics, type Metrics } from "../actors/observers/metrics.ts";
 import type { NodeLog } from "../actors/observers/node_log.ts";
-import { createWebSocketListener, type WebSocketListener } from "../actors/transport/websocket_listener.ts";
 import type { Connect } from "../protocols/connection.ts";
-
-import { ConfigurationError, RejectedError } from "../protocols/errors.ts";
-
-import { EVENT_LIMITS } from "../protocols/event_codec.ts";
-import { type ClientFrame, type StreamDescription, WIRE_DEFAULTS, type WireLimits } from "../protocols/frames.ts";
-import { partitionId } from "../protocols/position.ts";
 import { type Access, createAccess, type Grants, type ReadSecret } from "./access.ts";
-import type { Configuration, StreamConfiguration } from "./configuration_schema.ts";
+import { type Closer, closeAll } from "./closing.ts";
+import type { Configuration } from "./configuration_schema.ts";
 import { DeliveryBoard } from "./delivery_board.ts";
-import { type DeliveryPlans, planDeliveries } from "./delivery_plans.ts";
+import { planDeliveries } from "./delivery_plans.ts";
 import { type Routes, startHttpServer } from "./http_server.ts";
 import { mountHealthRoutes, mountNodeRoutes, type NodeRoutesOptions } from "./node_routes.ts";
 import { openLog } from "./open_log.ts";
 import { mountOpenApi } from "./openapi.ts";
-import { type PartitionPlan, SUPERVISION, streamSupervisor } from "./partition_supervisor.ts";
 import { createReplayRoutes } from "./replay_routes.ts";
 import { Replays } from "./replays.ts";
+import { listen, startSessions } from "./sessions.ts";
 import { startSources } from "./sources.ts";
 import { NodeDirectory } from "./stream_directory.ts";
 import { registerStreams } from "./stream_settings.ts";
+import { describeStreams, logBlockages, registerSchemas, startStreams, whenAllOwned } from "./streams.ts";
 
 export interface NodeOptions {
   readonly configuration: Configuration;
@@ -76,9 +63,6 @@ const ACK_SECONDS_BOUNDS = [
 const DELIVERY_SECONDS_BOUNDS = [
   0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3_600,
 ];
-
-/** One node alone is its own coordinator: there is one grant. */
-const SOLE_GRANT = { leaderEpoch: 1, tableVersion: 1 } as const;
 
 /** What the node's own sources and pipelines may do. */
 const INSIDE: Grants = {
@@ -192,287 +176,5 @@ function observe(metrics: Metrics, board: DeliveryBoard): void {
     for (const { sink, stream, partition, lastDelayMs } of board.standings()) {
       if (lastDelayMs !== undefined) yield [lastDelayMs / 1_000, { sink, stream, partition }];
     }
-  });
-}
-
-// Streams -------------------------------------------------------------------------------------------------------------
-
-async function registerSchemas(
-  log: Log,
-  configuration: Configuration,
-): Promise<ReadonlyMap<string, readonly SchemaVersion[]>> {
-  const compile = await createSchemaCompiler();
-  const schemas = new Map<string, readonly SchemaVersion[]>();
-  for (const [name, stream] of Object.entries(configuration.streams)) {
-    if (stream.schema === undefined) continue;
-    schemas.set(name, await registerSchema(log, compile, name, stream.schema, stream.compatibility));
-  }
-  return schemas;
-}
-
-const describeStreams = (
-  configuration: Configuration,
-  schemas: ReadonlyMap<string, readonly SchemaVersion[]>,
-): Record<string, StreamDescription> =>
-  Object.fromEntries(
-    Object.entries(configuration.streams).map(([name, stream]) => [
-      name,
-      {
-        partitions: stream.partitions,
-        schemaVersions: (schemas.get(name) ?? []).map(({ version }) => version),
-        ...(stream.key === undefined ? {} : { key: stream.key }),
-      },
-    ]),
-  );
-
-interface StreamParts {
-  readonly log: Log;
-  readonly configuration: Configuration;
-  readonly directory: NodeDirectory;
-  readonly deliveries: DeliveryPlans;
-  readonly metrics: Metrics;
-  readonly ackLatency: ReturnType<Metrics["histogram"]>;
-}
-
-function startStreams(system: ActorSystem, parts: StreamParts): void {
-  const streams = Object.entries(parts.configuration.streams);
-  system.spawn<never>({
-    name: "streams",
-    supervision: SUPERVISION,
-    start(context) {
-      for (const [name, stream] of streams) {
-        context.spawn(streamSupervisor(name, partitionPlans(name, stream, parts), parts.directory));
-      }
-      return { receive() {} };
-    },
-  });
-}
-
-function partitionPlans(name: string, stream: StreamConfiguration, parts: StreamParts): readonly PartitionPlan[] {
-  const deliveries = parts.deliveries.of(name);
-  const events = parts.metrics.counter("headrace_events_appended_total", "Events made durable", { stream: name });
-  const batches = parts.metrics.counter("headrace_batches_appended_total", "Batches made durable", { stream: name });
-  return Array.from({ length: stream.partitions }, (_, partition) => ({
-    owner: {
-      stopwatchMs: () => performance.now(),
-      partition: { stream: name, partition: partitionId(partition) },
-      log: parts.log,
-      grant: SOLE_GRANT,
-      settings: {
-        tier: stream.durability,
-        chains: { dedupeWindowMs: stream.dedupeWindowMs, producersMax: stream.producersMax },
-      },
-      retention: {
-        bytesMax: stream.retention.sizeBytes,
-        ageMaxMs: stream.retention.ageMs,
-        onFull: stream.retention.onFull,
-      },
-      expectedConsumers: deliveries.consumers,
-      onAppended: (batchCount: number, eventCount: number, waitedMs: number | undefined) => {
-        batches.add(batchCount);
-        events.add(eventCount);
-        if (waitedMs !== undefined) parts.ackLatency.record(waitedMs / 1_000, { stream: name });
-      },
-    },
-    deliveries: deliveries.start,
-  }));
-}
-
-/** Rejects with the first `ConfigurationError` that keeps a partition from being claimed: a person must change something. */
-function whenAllOwned(directory: NodeDirectory): Promise<void> {
-  const waits = [...directory.all()].map(
-    ({ entry }) =>
-      new Promise<void>((resolve, reject) => {
-        const check = () => {
-          if (entry.feed === undefined && !(entry.blockedBy instanceof ConfigurationError)) return;
-          listener.stop();
-          if (entry.feed === undefined) reject(entry.blockedBy);
-          else resolve();
-        };
-        const listener = entry.onFeedChange(check);
-        check();
-      }),
-  );
-  return Promise.all(waits).then(() => undefined);
-}
-
-/** Says once what keeps partitions from being claimed, and that they are owned again. */
-function logBlockages(directory: NodeDirectory, log: NodeLog): void {
-  for (const { stream, partition, entry } of directory.all()) {
-    let said: string | undefined;
-    entry.onFeedChange(() => {
-      const reason = entry.feed === undefined ? entry.blockedBy?.message : undefined;
-      if (reason === said) return;
-      if (reason !== undefined) log("warn", `can not claim the partition: ${reason}`, { stream, partition });
-      else if (entry.feed !== undefined) log("info", "owned again", { stream, partition, epoch: entry.feed.epoch });
-      if (reason !== undefined || entry.feed !== undefined) said = reason;
-    });
-  }
-}
-
-// Sessions ------------------------------------------------------------------------------------------------------------
-
-interface SessionParts {
-  readonly log: Log;
-  readonly access: Access;
-  readonly configuration: Configuration;
-  readonly directory: NodeDirectory;
-  readonly schemas: ReadonlyMap<string, readonly SchemaVersion[]>;
-  readonly name: string;
-}
-
-interface Sessions {
-  readonly environment: SessionEnvironment;
-  readonly open: (
-    environment: SessionEnvironment,
-    peer: SessionPeer,
-    decode: (data: Uint8Array | string) => ClientFrame,
-    onEnd: () => void,
-  ) => Promise<ActorReference<SessionInput>>;
-  /** For producers within the node: bound to nobody's permissions but its own. */
-  readonly connect: (permissions: Grants) => Connect;
-  /** For a producer whose epoch somebody else has made: its partition's owner epoch (E3). */
-  readonly connectWithEpoch: (permissions: Grants) => Connect;
-}
-
-function startSessions(system: ActorSystem, parts: SessionParts): Sessions {
-  const { log, access, configuration, directory } = parts;
-  const limits: WireLimits = {
-    frameBytesMax: WIRE_DEFAULTS.frameBytesMax,
-    eventBytesMax: WIRE_DEFAULTS.eventBytesMax,
-    batchEventsMax: WIRE_DEFAULTS.batchEventsMax,
-    dedupeWindowMs: Math.min(
-      ...Object.values(configuration.streams).map((stream) => stream.dedupeWindowMs),
-      86_400_000,
-    ),
-  };
-  const environment: SessionEnvironment = {
-    node: parts.name,
-    limits,
-    directory,
-    inspect: createInspect(parts.schemas, EVENT_LIMITS),
-    authenticate: (token) => access.authenticate(token),
-    welcomeProducer: (producerId, instance, heldEpoch, nowMs) =>
-      log.welcomeProducer(producerId, instance, heldEpoch, nowMs),
-  };
-  const host: ActorReference<SessionHostMessage> = system.spawn(sessionHost());
-  const pool = new CreditPool({
-    totalBytes: configuration.limits.appendMemoryBytes,
-    connectionsMax: configuration.limits.connectionsMax,
-    connectionBytesMax: WIRE_DEFAULTS.connectionCreditBytes,
-  });
-  const open: Sessions["open"] = (sessionEnvironment, peer, decode, onEnd) => {
-    const credit = pool.take();
-    const end = () => {
-      credit.release();
-      onEnd();
-    };
-    return system.ask<SessionHostMessage, ActorReference<SessionInput>>(
-      host,
-      (replyTo) => ({
-        type: "open",
-        options: { environment: sessionEnvironment, peer, credit, decode },
-        onEnd: end,
-        replyTo,
-      }),
-      { timeoutMs: 10_000 },
-    );
-  };
-  const connectTo = (inside: SessionEnvironment): Connect => {
-    const openInside: OpenInProcess = (peer, onEnd) => open(inside, peer, decodesNothing, onEnd);
-    return connectInProcess(openInside);
-  };
-  const insideOf = (permissions: Grants) => ({ ...environment, authenticate: async () => permissions });
-  return {
-    environment,
-    open,
-    connect: (permissions) => connectTo(insideOf(permissions)),
-    connectWithEpoch: (permissions) =>
-      connectTo({
-        ...insideOf(permissions),
-        welcomeProducer: async (_producerId, _instance, heldEpoch = 0) => ({
-          kind: "welcomed",
-          producerEpoch: heldEpoch,
-        }),
-      }),
-  };
-}
-
-/** Frames within the process are never bytes. */
-const decodesNothing = (): never => {
-  throw new TypeError("Cannot decode bytes as a session within the node must be given frames");
-};
-
-function listen(sessions: Sessions, access: Access, configuration: Configuration): Promise<WebSocketListener> {
-  return createWebSocketListener({
-    frameBytesMax: WIRE_DEFAULTS.frameBytesMax,
-    connectionsMax: configuration.limits.connectionsMax,
-    connectionsPerAddressMax: configuration.limits.connectionsPerAddressMax,
-    admit: (request) => access.admit(request),
-    setTimer: (delayMs, callback) => {
-      const timer = setTimeout(callback, delayMs).unref();
-      return { cancel: () => clearTimeout(timer) };
-    },
-    openSession: (peer, decode, request, onEnd) => {
-      const header = request.headers.authorization;
-      const bearer = header?.startsWith("Bearer ") === true ? header.slice(7) : undefined;
-      const environment: SessionEnvironment = {
-        ...sessions.environment,
-        authenticate: (token) => access.authenticate(token ?? bearer),
-        welcomeProducer: async (producerId, ...rest) => {
-          refuseOwnName(producerId);
-          return sessions.environment.welcomeProducer(producerId, ...rest);
-        },
-      };
-      return sessions.open(environment, peer, decode, onEnd);
-    },
-  });
-}
-
-/** Names of the producers within the node: under one of them a client could fence a source or a derived stream. */
-const OWN_PRODUCERS = ["source/", "sink/", "pipeline/", "ingest/", SHORT_LIVED_PRODUCERS.prefix];
-
-function refuseOwnName(producerId: string): void {
-  const reserved = OWN_PRODUCERS.find((prefix) => producerId.startsWith(prefix));
-  if (reserved === undefined) return;
-  throw new RejectedError(
-    "FORBIDDEN",
-    `Cannot welcome the producer as names that begin with ${reserved} must be the node's own: current value is ${producerId}`,
-  );
-}
-
-// Stopping ------------------------------------------------------------------------------------------------------------
-
-/** One part that was started: ended in the reverse order of its start. */
-interface Closer {
-  readonly what: string;
-  close(): Promise<unknown>;
-}
-
-/** Ends what was started, newest first: new work is refused before what is under way is drained. */
-async function closeAll(closers: readonly Closer[], timeoutMs: number): Promise<readonly string[]> {
-  const deadline = Date.now() + timeoutMs;
-  const left: string[] = [];
-  for (const { what, close } of closers.toReversed()) {
-    const outcome = await withinTime(close(), Math.max(0, deadline - Date.now()));
-    if (outcome !== undefined) left.push(`${what}: ${outcome}`);
-  }
-  return left;
-}
-
-/** Undefined when the work is done in time; else what became of it. */
-function withinTime(work: Promise<unknown>, timeoutMs: number): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve("still under way"), timeoutMs);
-    work.then(
-      () => {
-        clearTimeout(timer);
-        resolve(undefined);
-      },
-      (error: unknown) => {
-        clearTimeout(timer);
-        resolve(error instanceof Error ? error.message : String(error));
-      },
-    );
   });
 }

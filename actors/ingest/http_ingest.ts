@@ -13,13 +13,14 @@
  */
 import { createHash } from "node:crypto";
 import type { Connect } from "../../protocols/connection.ts";
-import { FencedError, OverloadedError, RejectedError } from "../../protocols/errors.ts";
-import type { Confirmation } from "../../protocols/event_batcher.ts";
+import { FencedError, RejectedError } from "../../protocols/errors.ts";
 import { keyOf, parsePointer, partitionOfKey } from "../../protocols/partitioner.ts";
 import { Producer, type ProducerOptions } from "../../protocols/producer.ts";
 import { SHORT_LIVED_PRODUCERS } from "../log/log.ts";
+import { answerOf, type IngestAnswer, type Outcome, UNKNOWN } from "./http_answer.ts";
 import { REQUEST_EVENTS_MAX, type RequestEvent } from "./http_events.ts";
 import { PartitionRefusals } from "./http_refusals.ts";
+import { Turns } from "./http_turns.ts";
 import type { StreamDirectory } from "./session.ts";
 
 export const INGEST_LIMITS = {
@@ -29,9 +30,9 @@ export const INGEST_LIMITS = {
   sharedLingerMs: 2,
   sharedBufferBytesMax: 33_554_432,
   /** Requests with a key under way: each holds a session and its credit. */
-  keyedRequestsMax: 64,
+  underWayMax: 64,
   /** Requests with a key that wait for their turn. */
-  keyedWaitingMax: 1_024,
+  waitingMax: 1_024,
   /** A request that was not answered after so long is answered with what stands. */
   answerWithinMs: 30_000,
   retryAfterMs: 1_000,
@@ -57,44 +58,13 @@ export interface IngestRequest {
   readonly idempotency: { readonly key: string; readonly subject: string; readonly payload: Uint8Array } | undefined;
 }
 
-export interface IngestAnswer {
-  readonly accepted: number;
-  readonly rejected: readonly {
-    readonly index: number;
-    readonly code: string;
-    readonly path: string;
-    readonly reason: string;
-  }[];
-  /**
-   * What stands in each partition. `unknown`: not answered for in time; `refused`: not taken. A retry with the same key
-   * completes both.
-   */
-  readonly partitions: readonly PartitionStanding[];
-  /** Indexes of events of which it is not known whether they are stored. */
-  readonly unknown: readonly number[];
-  /** Indexes of events that were not taken, and why. */
-  readonly refused: readonly number[];
-  readonly refusal: OverloadedError | undefined;
-  readonly isReplayed: boolean;
-}
-
-export interface PartitionStanding {
-  readonly partition: number;
-  readonly state: "stored" | "unknown" | "refused";
-  readonly events: number;
-}
-
-type Outcome = Confirmation | { readonly kind: "unknown" };
-const UNKNOWN: Outcome = { kind: "unknown" };
-
 export class HttpIngest {
   readonly #options: IngestOptions;
   readonly #shared = new Map<string, Producer>();
-  readonly #waiting: (() => void)[] = [];
+  readonly #turns = new Turns(INGEST_LIMITS);
   readonly #refusals: PartitionRefusals;
   /** Producers that were closed because a partition refused their events: nobody fenced them. */
   readonly #givenUp = new WeakSet<Producer>();
-  #keyedUnderWay = 0;
   #turn = 0;
   #sharedCount = 0;
 
@@ -211,7 +181,7 @@ export class HttpIngest {
     partitions: readonly (number | undefined)[],
     { key, subject, payload }: NonNullable<IngestRequest["idempotency"]>,
   ): Promise<IngestAnswer> {
-    await this.#enter();
+    await this.#turns.enter();
     const producer = this.#producer({
       producerId: `${SHORT_LIVED_PRODUCERS.prefix}${hashOf(request.stream, subject, key)}`,
       instance: hashOf(payload), // K1
@@ -224,7 +194,7 @@ export class HttpIngest {
       return await this.#appendWith(producer, request, partitions);
     } finally {
       void producer.close({ timeoutMs: 0 });
-      this.#leave();
+      this.#turns.leave();
     }
   }
 
@@ -268,27 +238,6 @@ export class HttpIngest {
     return this.#answer(request, partitions, outcomes, isReplayed);
   }
 
-  async #enter(): Promise<void> {
-    if (this.#keyedUnderWay < INGEST_LIMITS.keyedRequestsMax) {
-      this.#keyedUnderWay += 1;
-      return;
-    }
-    if (this.#waiting.length >= INGEST_LIMITS.keyedWaitingMax) {
-      throw new OverloadedError(
-        "OUT_OF_CREDIT",
-        `Cannot append as requests with a key that wait must stay below ${INGEST_LIMITS.keyedWaitingMax}: current value is ${this.#waiting.length}`,
-        INGEST_LIMITS.retryAfterMs,
-      );
-    }
-    await new Promise<void>((resolve) => this.#waiting.push(resolve));
-  }
-
-  #leave(): void {
-    const next = this.#waiting.shift();
-    if (next === undefined) this.#keyedUnderWay -= 1;
-    else next();
-  }
-
   /** Waits for all, but not for ever: what is not answered for then is unknown. */
   #inTime(confirmations: readonly Promise<Outcome>[]): Promise<readonly Outcome[]> {
     const outcomes = confirmations.map((): Outcome => UNKNOWN);
@@ -319,47 +268,4 @@ function hashOf(...parts: readonly (string | Uint8Array)[]): string {
     hash.update(`${bytes.length}:`).update(bytes);
   }
   return hash.digest("base64url");
-}
-
-function answerOf(
-  events: readonly RequestEvent[],
-  places: readonly (number | undefined)[],
-  outcomes: readonly Outcome[],
-  refusalOf: (partition: number | undefined) => OverloadedError | undefined,
-  isReplayed: boolean,
-): IngestAnswer {
-  const rejected: IngestAnswer["rejected"][number][] = [];
-  const unknown: number[] = [];
-  const refused: number[] = [];
-  let refusal: OverloadedError | undefined;
-  const partitions = new Map<number, Mutable<PartitionStanding>>();
-  let accepted = 0;
-  for (const [index, outcome] of outcomes.entries()) {
-    const partition = outcome.kind === "stored" ? outcome.partition : places[index];
-    const place = partition === undefined ? undefined : placeOf(partitions, partition);
-    if (place !== undefined && outcome.kind !== "rejected") place.events += 1;
-    if (outcome.kind === "stored") accepted += 1;
-    else if (outcome.kind === "rejected") {
-      const { code, path, reason } = events[index]?.fault ?? outcome;
-      rejected.push({ index, code, path, reason });
-    } else {
-      const why = refusalOf(partition);
-      refusal ??= why;
-      (why === undefined ? unknown : refused).push(index);
-      if (place !== undefined) place.state = why === undefined ? "unknown" : "refused";
-    }
-  }
-  const touched = [...partitions.values()].filter((place) => place.events > 0);
-  const inOrder = touched.sort((left, right) => left.partition - right.partition);
-  return { accepted, rejected, partitions: inOrder, unknown, refused, refusal, isReplayed };
-}
-
-type Mutable<Value> = { -readonly [Key in keyof Value]: Value[Key] };
-
-function placeOf(partitions: Map<number, Mutable<PartitionStanding>>, partition: number): Mutable<PartitionStanding> {
-  const known = partitions.get(partition);
-  if (known !== undefined) return known;
-  const made: Mutable<PartitionStanding> = { partition, state: "stored", events: 0 };
-  partitions.set(partition, made);
-  return made;
 }

@@ -5,9 +5,10 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { RejectedError, UnavailableError } from "../../protocols/errors.ts";
+import type { IngestAnswer } from "./http_answer.ts";
 import { type BodyBudget, isKnownEncoding, readBody } from "./http_body.ts";
 import { formatOf, parseEvents } from "./http_events.ts";
-import { type HttpIngest, INGEST_LIMITS, type IngestAnswer } from "./http_ingest.ts";
+import { type HttpIngest, INGEST_LIMITS } from "./http_ingest.ts";
 import type { Permissions, StreamDirectory } from "./session.ts";
 
 export interface IngestRoutesOptions {

@@ -11,7 +11,6 @@ import { ConfigurationError } from "../../protocols/errors.ts";
 import {
   type Epoch,
   epoch,
-  judgeCursor,
   type Offset,
   offset,
   type PartitionReference,
@@ -20,13 +19,13 @@ import {
 import { firstSequence, lastSequence, type Sequence } from "../../protocols/sequence.ts";
 import { CommitQueue } from "./commit_queue.ts";
 import type * as Contract from "./log.ts";
-import { seekByTime, takeBatches, truncatedAt } from "./log_reading.ts";
+import { answerRead, seekByTime } from "./log_reading.ts";
 import { lostBatch } from "./lost_batch.ts";
 import type { OrderedStore } from "./ordered_store.ts";
 import * as Decide from "./partition_state.ts";
 import { decodeEntry, ENTRY_BYTES_TARGET, encodeEntry, type StoredBatch, storedBytes } from "./record_batch.ts";
+import { StoreRegistry } from "./store_registry.ts";
 import * as Stored from "./stored_state.ts";
-import { isForgotten, judgeWelcome, type ProducerRecord } from "./welcome.ts";
 
 export interface EmbeddedLogOptions {
   readonly kind: "memory" | "lmdb";
@@ -42,9 +41,6 @@ type StateWrites = Map<string, Uint8Array | undefined>;
 /** Entries removed in one commit of `trim`, so that a large trim holds up nobody for long. */
 const TRIM_ENTRIES_MAX = 256;
 
-/** Producers that each welcome looks at, to forget the old. */
-const PRODUCERS_LOOKED_AT = 4;
-
 export class EmbeddedLog implements Contract.Log {
   readonly kind: "memory" | "lmdb";
   readonly #store: OrderedStore;
@@ -52,9 +48,7 @@ export class EmbeddedLog implements Contract.Log {
   readonly #checkTier: (tier: Contract.DurabilityTier) => void;
   readonly #queue: CommitQueue;
   readonly #partitions = new Map<string, Decide.PartitionState>();
-  /** Metadata and producers that are queued but not yet in the store. */
-  readonly #pending = new Map<string, Uint8Array>();
-  #lookedAtProducer: string | undefined;
+  readonly #registry: StoreRegistry;
 
   constructor(options: EmbeddedLogOptions) {
     this.kind = options.kind;
@@ -62,12 +56,13 @@ export class EmbeddedLog implements Contract.Log {
     this.#nowMs = options.nowMs;
     this.#checkTier = options.checkTier;
     this.#queue = new CommitQueue(options.store, () => this.#forget());
+    this.#registry = new StoreRegistry(options.store, this.#queue, options.nowMs);
   }
 
   /** Forgets what is in memory, so that the store is read again (M1). */
   #forget(): void {
     this.#partitions.clear();
-    this.#pending.clear();
+    this.#registry.forget();
   }
 
   /** The store's life has ended: what was queued for it must not reach the next one (E8). */
@@ -239,17 +234,8 @@ export class EmbeddedLog implements Contract.Log {
   async read(partition: PartitionReference, request: Contract.ReadRequest): Promise<Contract.ReadResult> {
     return this.#guard(() => {
       const prefix = Stored.partitionPrefix(partition);
-      const bounds = this.#channel(prefix, request.channel);
       const { after, channel } = request;
-      const judgement = judgeCursor(after, bounds.epochs, bounds.firstOffset, bounds.endOffset);
-      if (judgement.kind === "trimmed") return judgement;
-      if (judgement.kind === "truncated") return truncatedAt(bounds.epochs, judgement.divergence);
-      const taken = { batches: [] as Contract.RecordBatch[], sizeBytes: 0 };
-      if (request.committedOffset <= (after?.offset ?? -1) + 1) return { kind: "records", batches: taken.batches };
-      for (const entry of this.#entriesAfter(prefix, channel, after)) {
-        if (!takeBatches(taken, entry, request)) break;
-      }
-      return { kind: "records", batches: taken.batches };
+      return answerRead(this.#channel(prefix, channel), request, this.#entriesAfter(prefix, channel, after));
     });
   }
 
@@ -359,69 +345,25 @@ export class EmbeddedLog implements Contract.Log {
     });
   }
 
-  async welcomeProducer(
+  welcomeProducer(
     producerId: string,
     instance: string,
     heldEpoch: number | undefined,
     nowMs: number,
   ): Promise<Contract.WelcomeOutcome> {
-    const key = Stored.producerKey(producerId);
-    const bytes = this.#latest(key);
-    const storeNowMs = this.#nowMs();
-    const found = bytes === undefined ? undefined : Stored.unpack<ProducerRecord>(bytes);
-    const known = found !== undefined && isForgotten(producerId, found, storeNowMs) ? undefined : found;
-    const outcome = judgeWelcome(known, instance, heldEpoch, storeNowMs);
-    if (outcome.kind === "fenced") return outcome;
-    const record: ProducerRecord = { instance, producerEpoch: outcome.producerEpoch, seenAtMs: nowMs };
-    const forgotten = this.#forgetProducers(key, storeNowMs);
-    await this.#writeLatest(key, Stored.pack(record), forgotten);
-    return outcome;
-  }
-
-  /** Each welcome looks at the next few producers, in turn, so that their number stays in proportion (E5). */
-  #forgetProducers(except: string, nowMs: number): [string, undefined][] {
-    const all = Stored.producerKey("");
-    const forgotten: [string, undefined][] = [];
-    let looked = 0;
-    const from = this.#lookedAtProducer ?? all;
-    this.#lookedAtProducer = undefined;
-    for (const [key, value] of this.#guard(() => this.#store.range(from, Stored.rangeEnd(all)))) {
-      if (looked === PRODUCERS_LOOKED_AT) {
-        this.#lookedAtProducer = key;
-        break;
-      }
-      looked += 1;
-      if (key === except || this.#pending.has(key)) continue;
-      if (isForgotten(key.slice(all.length), Stored.unpack<ProducerRecord>(value), nowMs))
-        forgotten.push([key, undefined]);
-    }
-    return forgotten;
+    return this.#registry.welcomeProducer(producerId, instance, heldEpoch, nowMs);
   }
 
   async readMetadata(key: string): Promise<Contract.Metadata | undefined> {
-    const bytes = this.#guard(() => this.#store.get(Stored.metadataKey(key)));
-    return bytes === undefined ? undefined : Stored.unpack<Contract.Metadata>(bytes);
+    return this.#registry.readMetadata(key);
   }
 
   async listMetadata(prefix: string): Promise<ReadonlyMap<string, Contract.Metadata>> {
-    return this.#guard(() => {
-      const all = Stored.metadataKey("");
-      const found = new Map<string, Contract.Metadata>();
-      for (const [key, value] of this.#store.range(all + prefix, Stored.rangeEnd(all))) {
-        if (!key.startsWith(all + prefix)) break;
-        found.set(key.slice(all.length), Stored.unpack<Contract.Metadata>(value));
-      }
-      return found;
-    });
+    return this.#registry.listMetadata(prefix);
   }
 
-  async writeMetadata(key: string, value: Uint8Array, expectedVersion: number): Promise<number | undefined> {
-    const storedKey = Stored.metadataKey(key);
-    const bytes = this.#latest(storedKey);
-    const version = bytes === undefined ? 0 : Stored.unpack<Contract.Metadata>(bytes).version;
-    if (version !== expectedVersion) return undefined;
-    await this.#writeLatest(storedKey, Stored.pack({ value, version: version + 1 }));
-    return version + 1;
+  writeMetadata(key: string, value: Uint8Array, expectedVersion: number): Promise<number | undefined> {
+    return this.#registry.writeMetadata(key, value, expectedVersion);
   }
 
   probe(): Promise<void> {
@@ -430,21 +372,6 @@ export class EmbeddedLog implements Contract.Log {
 
   async close(): Promise<void> {
     await this.#store.close();
-  }
-
-  /** The value that the key will have once the queue is empty: what compare-and-set compares. */
-  #latest(key: string): Uint8Array | undefined {
-    return this.#pending.get(key) ?? this.#guard(() => this.#store.get(key));
-  }
-
-  async #writeLatest(
-    key: string,
-    value: Uint8Array,
-    others: readonly (readonly [string, undefined])[] = [],
-  ): Promise<void> {
-    this.#pending.set(key, value);
-    await this.#queue.write([[key, value], ...others], true);
-    if (this.#pending.get(key) === value) this.#pending.delete(key);
   }
 
   /** Throws `FencedError` unless the ownership is the newest (L2). */

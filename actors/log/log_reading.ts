@@ -1,5 +1,8 @@
-/** What the logs' reads have in common: cutting batches to what may be seen, and finding a place by time. Pure. */
-import { type EpochStart, epochAt, offset, type Position, position } from "../../protocols/position.ts";
+/**
+ * What the logs' reads have in common: judging the cursor, cutting batches to what may be seen, and finding a place by
+ * time. Pure.
+ */
+import { type EpochStart, epochAt, judgeCursor, offset, type Position, position } from "../../protocols/position.ts";
 import type { ChannelBounds, ReadRequest, ReadResult, RecordBatch } from "./log.ts";
 import { storedBytes } from "./record_batch.ts";
 
@@ -9,30 +12,37 @@ export function positionBefore(epochs: readonly EpochStart[], atOffset: number):
   return before === undefined ? undefined : position(before, atOffset - 1);
 }
 
-export const truncatedAt = (epochs: readonly EpochStart[], divergence: number): ReadResult => ({
-  kind: "truncated",
-  divergence: offset(divergence),
-  resume: positionBefore(epochs, divergence),
-});
-
-/**
- * Adds to `taken` what `request` may see of an entry's batches. Answers false once no more may be taken.
- */
-export function takeBatches(
-  taken: { batches: RecordBatch[]; sizeBytes: number },
-  entry: readonly RecordBatch[],
+/** @param entries from the first that ends after the request's cursor on, in order; read only as far as is asked for */
+export function answerRead(
+  bounds: ChannelBounds,
   request: ReadRequest,
-): boolean {
-  for (const batch of entry) {
-    const endOffset = batch.firstOffset + batch.count;
-    if (request.after !== undefined && endOffset <= request.after.offset + 1) continue;
-    if (endOffset > request.committedOffset) return false;
-    const sizeBytes = storedBytes(batch);
-    if (taken.batches.length > 0 && taken.sizeBytes + sizeBytes > request.bytesMax) return false;
-    taken.batches.push(batch);
-    taken.sizeBytes += sizeBytes;
+  entries: Iterable<readonly RecordBatch[]>,
+): ReadResult {
+  const { epochs, firstOffset, endOffset } = bounds;
+  const judgement = judgeCursor(request.after, epochs, firstOffset, endOffset);
+  if (judgement.kind === "trimmed") return judgement;
+  if (judgement.kind === "truncated") {
+    const { divergence } = judgement;
+    return { kind: "truncated", divergence: offset(divergence), resume: positionBefore(epochs, divergence) };
   }
-  return taken.sizeBytes < request.bytesMax;
+  const batches: RecordBatch[] = [];
+  if (request.committedOffset <= (request.after?.offset ?? -1) + 1) return { kind: "records", batches };
+  let sizeBytes = 0;
+  for (const batch of flatten(entries)) {
+    const batchEnd = batch.firstOffset + batch.count;
+    if (request.after !== undefined && batchEnd <= request.after.offset + 1) continue;
+    if (batchEnd > request.committedOffset) break;
+    const batchBytes = storedBytes(batch);
+    if (batches.length > 0 && sizeBytes + batchBytes > request.bytesMax) break;
+    batches.push(batch);
+    sizeBytes += batchBytes;
+    if (sizeBytes >= request.bytesMax) break;
+  }
+  return { kind: "records", batches };
+}
+
+function* flatten(entries: Iterable<readonly RecordBatch[]>): Iterable<RecordBatch> {
+  for (const entry of entries) yield* entry;
 }
 
 /** Reads the batches of the entry that holds `atOffset`; empty where there is none. */

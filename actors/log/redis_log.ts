@@ -9,7 +9,6 @@ import type { Event } from "../../protocols/event.ts";
 import {
   type Epoch,
   epoch,
-  judgeCursor,
   type Offset,
   offset,
   type PartitionReference,
@@ -18,7 +17,7 @@ import {
 } from "../../protocols/position.ts";
 import type { Sequence } from "../../protocols/sequence.ts";
 import type * as Contract from "./log.ts";
-import { seekByTime, takeBatches, truncatedAt } from "./log_reading.ts";
+import { answerRead, seekByTime } from "./log_reading.ts";
 import { lostBatch } from "./lost_batch.ts";
 import { chainName } from "./partition_state.ts";
 import { decodeEntry, ENTRY_BYTES_TARGET } from "./record_batch.ts";
@@ -217,18 +216,16 @@ class StreamsLog implements RedisLog {
       this.#redis.read(["XRANGE", stream, from, "+", "COUNT", String(count)]),
       this.#redis.read(["HGET", keys.meta, `c:${channel}`]),
     ]);
-    const bounds = boundsOf(text as Buffer | null);
-    const judgement = judgeCursor(after, bounds.epochs, bounds.firstOffset, bounds.endOffset);
-    if (judgement.kind === "trimmed") return judgement;
-    if (judgement.kind === "truncated") return truncatedAt(bounds.epochs, judgement.divergence);
-    const taken = { batches: [] as Contract.RecordBatch[], sizeBytes: 0 };
-    let mean = entryBytes;
-    for (const entry of entries as [Buffer, Buffer[]][]) {
-      mean = mean * 0.9 + (entry[1][1]?.length ?? 0) * 0.1;
-      this.#entryBytes.set(stream, mean);
-      if (!takeBatches(taken, decodeStreamEntry(entry), request)) break;
+    return answerRead(boundsOf(text as Buffer | null), request, this.#decoded(stream, entries as StreamEntry[]));
+  }
+
+  /** Each entry that is looked at moves the mean of the stream's entries. */
+  *#decoded(stream: string, entries: readonly StreamEntry[]): Iterable<Contract.RecordBatch[]> {
+    for (const entry of entries) {
+      const sizeBytes = entry[1][1]?.length ?? 0;
+      this.#entryBytes.set(stream, (this.#entryBytes.get(stream) ?? sizeBytes) * 0.9 + sizeBytes * 0.1);
+      yield decodeStreamEntry(entry);
     }
-    return { kind: "records", batches: taken.batches };
   }
 
   async #meanEntryBytes(keys: Keys, channel: Contract.Channel): Promise<number> {
@@ -245,7 +242,7 @@ class StreamsLog implements RedisLog {
     return seekByTime(bounds, timeMs, async (at) => {
       const from = `${at.epoch}-${at.offset}`;
       const found = await this.#redis.read(["XRANGE", keys.stream(channel), from, "+", "COUNT", "1"]);
-      const [entry] = found as [Buffer, Buffer[]][];
+      const [entry] = found as StreamEntry[];
       return entry === undefined ? [] : decodeStreamEntry(entry);
     });
   }
@@ -361,7 +358,10 @@ function boundsOf(text: Buffer | null): Contract.ChannelBounds {
   return { epochs: pairs(epochs), firstOffset: offset(firstOffset), endOffset: offset(endOffset), sizeBytes };
 }
 
-function decodeStreamEntry([id, fields]: [Buffer, Buffer[]]): Contract.RecordBatch[] {
+/** Its id, then its fields: names and values in turn. */
+type StreamEntry = [Buffer, Buffer[]];
+
+function decodeStreamEntry([id, fields]: StreamEntry): Contract.RecordBatch[] {
   const [inEpoch, lastOffset] = String(id).split("-").map(Number);
   const bytes = fields[1];
   if (bytes === undefined || inEpoch === undefined || lastOffset === undefined) {

@@ -19,7 +19,7 @@ import {
 } from "../log/log.ts";
 import { advanceBounds, EMPTY_BOUNDS, trimBounds } from "./bounds.ts";
 import type { PartitionFeed } from "./partition_feed.ts";
-import type { WrittenBatch } from "./partition_machine.ts";
+import type { WrittenBatch } from "./partition_messages.ts";
 import { TailCache } from "./tail_cache.ts";
 
 export interface OwnedFeedHooks {

@@ -10,13 +10,13 @@ import type { AppendOutcome, Claim, Grant, Log, Ownership, PartitionSettings } f
 import { OwnedFeed } from "./owned_feed.ts";
 import type { PartitionAnswer, PartitionRequest, Retention } from "./partition.ts";
 import type { PartitionFeed } from "./partition_feed.ts";
+import { stepPartition } from "./partition_machine.ts";
 import {
   createPartition,
   type PartitionEffect,
   type PartitionMessage,
   type PartitionState,
-  stepPartition,
-} from "./partition_machine.ts";
+} from "./partition_messages.ts";
 
 export interface PartitionOptions {
   readonly partition: PartitionReference;

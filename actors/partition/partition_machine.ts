@@ -12,164 +12,27 @@
  *   P7. While groups are large, a small one waits for the next tick of a clock that all partitions share: what they
  *       write then leaves in one write, and so do their answers.
  */
-import { FencedError, type HeadraceError, OverloadedError } from "../../protocols/errors.ts";
+import { FencedError, type HeadraceError } from "../../protocols/errors.ts";
+import { type Epoch, epoch, partitionName } from "../../protocols/position.ts";
+import type { AppendResult, Claim, Ownership } from "../log/log.ts";
+import { EMPTY_BOUNDS, trimBounds } from "./bounds.ts";
+import type { PartitionAnswer, ReplyTo } from "./partition.ts";
 import {
-  type Epoch,
-  epoch,
-  type Offset,
-  offset,
-  type PartitionReference,
-  partitionName,
-} from "../../protocols/position.ts";
-import type {
-  AppendBatch,
-  AppendResult,
-  Channel,
-  ChannelBounds,
-  Claim,
-  OpenChainOutcome,
-  Ownership,
-} from "../log/log.ts";
-import { advanceBounds, EMPTY_BOUNDS, trimBounds } from "./bounds.ts";
-import type { PartitionAnswer, PartitionRequest, ReplyTo, Retention } from "./partition.ts";
+  type ArrivedAppend,
+  moveEnd,
+  PARTITION_LIMITS,
+  type PartitionEffect,
+  type PartitionMessage,
+  type PartitionResult,
+  type PartitionState,
+  type PendingAppend,
+  type PendingChain,
+  type Waiting,
+  type WrittenBatch,
+} from "./partition_messages.ts";
+import { fullError, sweep, trimEffects } from "./partition_retention.ts";
 
-/** Limits of one partition. */
-export const PARTITION_LIMITS = {
-  /** Bytes of one group commit: one function call of the store takes some tens of milliseconds at most. */
-  groupBytesMax: 2_097_152,
-  /** Batches of one group commit. */
-  groupBatchesMax: 1_000,
-  /** Batches in a group from which on the next one waits for a tick: fewer senders than this wait for nothing. */
-  gatherFromBatches: 4,
-  /** Bytes that are worth an append of their own and wait for no tick. */
-  gatherBytesMax: 65_536,
-  /** Between ticks: what it costs an append to share its way with those of other partitions. */
-  gatherEveryMs: 2,
-  /** First and longest delay between claims while the store is away. */
-  claimRetryFirstMs: 50,
-  claimRetryMaxMs: 2_000,
-  /** Between looks at retention and at idle chains. */
-  sweepEveryMs: 5_000,
-  /** Told to producers that wait for a full partition. */
-  fullRetryAfterMs: 1_000,
-} as const;
-
-interface Waiting {
-  readonly requestId: number;
-  readonly replyTo: ReplyTo;
-}
-
-type PendingAppend = Waiting & { readonly batch: AppendBatch; readonly arrivedMs: number | undefined };
-
-type PendingChain = Waiting & {
-  readonly request: Extract<PartitionRequest, { type: "open_chain" | "declare_lost" }>;
-};
-
-export interface PartitionState {
-  readonly partition: PartitionReference;
-  readonly retention: Retention;
-  /** Consumers that the configuration names: absent from `consumers` until they report. */
-  readonly expectedConsumers: readonly string[];
-  phase: "claiming" | "owning" | "stood_down";
-  claimAttempts: number;
-  claimAtLeast: Epoch;
-  ownership: Ownership | undefined;
-  readonly channels: Map<Channel, ChannelBounds>;
-  readonly pending: PendingAppend[];
-  inFlight: PendingAppend[];
-  /** Batches of the last group. */
-  lastGroup: number;
-  isGathering: boolean;
-  readonly chainCalls: PendingChain[];
-  /** Lowest offset that each consumer still needs, by channel and name. */
-  readonly consumers: Map<string, { readonly channel: Channel; readonly offset: Offset }>;
-  /** The consumer that keeps a full partition full. */
-  fullBecauseOf: string | undefined;
-}
-
-/** With when it arrived, where somebody times that; the machine hands it on to the append that takes it. */
-export type ArrivedAppend = Extract<PartitionRequest, { type: "append" }> & { readonly arrivedMs?: number };
-
-export type PartitionMessage =
-  | PartitionRequest
-  | ArrivedAppend
-  | { readonly type: "start" }
-  | { readonly type: "claim_due" }
-  | { readonly type: "gathered" }
-  | { readonly type: "claimed"; readonly claim: Claim }
-  | { readonly type: "claim_failed"; readonly error: HeadraceError }
-  | { readonly type: "appended"; readonly epoch: Epoch; readonly result: AppendResult }
-  | { readonly type: "append_failed"; readonly epoch: Epoch; readonly error: HeadraceError }
-  | { readonly type: "chain_answered"; readonly call: PendingChain; readonly answer: PartitionAnswer }
-  | { readonly type: "chain_failed"; readonly epoch: Epoch; readonly call: PendingChain; readonly error: HeadraceError }
-  /** A write of another part under this ownership (checkpoint, outbox, trim) was refused or has an unknown outcome. */
-  | { readonly type: "ownership_doubted"; readonly epoch: Epoch; readonly error: HeadraceError }
-  | { readonly type: "channel_advanced"; readonly epoch: Epoch; readonly channel: Channel; readonly endOffset: Offset }
-  | { readonly type: "sweep_due" }
-  | { readonly type: "aged"; readonly channel: Channel; readonly beforeOffset: Offset }
-  | { readonly type: "trimmed"; readonly epoch: Epoch; readonly channel: Channel; readonly bounds: ChannelBounds };
-
-export type PartitionEffect =
-  | { readonly type: "claim"; readonly atLeast: Epoch }
-  | { readonly type: "wait"; readonly delayMs: number; readonly message: PartitionMessage }
-  | {
-      readonly type: "append";
-      readonly ownership: Ownership;
-      readonly batches: readonly AppendBatch[];
-      /** When the oldest of them arrived. */
-      readonly arrivedMs: number | undefined;
-    }
-  | { readonly type: "call_chain"; readonly ownership: Ownership; readonly call: PendingChain }
-  | { readonly type: "reply"; readonly to: ReplyTo; readonly answers: readonly PartitionAnswer[] }
-  /** The partition is owned under a new epoch: deliveries and subscriptions start from this. */
-  | { readonly type: "owned"; readonly claim: Claim }
-  /** The partition can not be claimed now, and why: it is tried again. */
-  | { readonly type: "blocked"; readonly error: HeadraceError }
-  /** No longer owned under the last epoch: what was opened under it must end. */
-  | { readonly type: "disowned"; readonly error: HeadraceError; readonly isFinal: boolean }
-  /** The committed offset moved by these batches, in order. */
-  | {
-      readonly type: "committed";
-      readonly epoch: Epoch;
-      readonly written: readonly WrittenBatch[];
-      readonly endOffset: Offset;
-    }
-  | { readonly type: "sweep"; readonly ownership: Ownership; readonly agedBeforeMs: number }
-  | { readonly type: "trim"; readonly ownership: Ownership; readonly channel: Channel; readonly beforeOffset: Offset };
-
-export interface WrittenBatch {
-  readonly batch: AppendBatch;
-  readonly firstOffset: Offset;
-  readonly count: number;
-}
-
-type Result = readonly [PartitionState, readonly PartitionEffect[]];
-
-export function createPartition(
-  partition: PartitionReference,
-  retention: Retention,
-  expectedConsumers: readonly string[],
-): PartitionState {
-  return {
-    partition,
-    retention,
-    expectedConsumers,
-    phase: "claiming",
-    claimAttempts: 0,
-    claimAtLeast: epoch(1),
-    ownership: undefined,
-    channels: new Map(),
-    pending: [],
-    inFlight: [],
-    lastGroup: 0,
-    isGathering: false,
-    chainCalls: [],
-    consumers: new Map(),
-    fullBecauseOf: undefined,
-  };
-}
-
-export function stepPartition(state: PartitionState, message: PartitionMessage, nowMs: number): Result {
+export function stepPartition(state: PartitionState, message: PartitionMessage, nowMs: number): PartitionResult {
   switch (message.type) {
     case "start":
       return [
@@ -229,7 +92,7 @@ const claimEffect = (state: PartitionState): PartitionEffect => ({ type: "claim"
 const isCurrent = (state: PartitionState, ofEpoch: Epoch): boolean =>
   state.phase === "owning" && state.ownership?.epoch === ofEpoch;
 
-function claimed(state: PartitionState, claim: Claim, nowMs: number): Result {
+function claimed(state: PartitionState, claim: Claim, nowMs: number): PartitionResult {
   if (state.phase !== "claiming") return [state, []];
   state.phase = "owning";
   state.claimAttempts = 0;
@@ -240,7 +103,7 @@ function claimed(state: PartitionState, claim: Claim, nowMs: number): Result {
   return [state, [{ type: "owned", claim }, ...dueCalls(state), ...nextAppend(state, nowMs)]];
 }
 
-function claimFailed(state: PartitionState, error: HeadraceError): Result {
+function claimFailed(state: PartitionState, error: HeadraceError): PartitionResult {
   if (state.phase !== "claiming") return [state, []];
   if (error instanceof FencedError) return standDown(state, error);
   const delayMs = Math.min(
@@ -258,7 +121,7 @@ function claimFailed(state: PartitionState, error: HeadraceError): Result {
 }
 
 /** P3: nothing is written under this epoch any more; what was in flight is asked about first. */
-function doubt(state: PartitionState, error: HeadraceError): Result {
+function doubt(state: PartitionState, error: HeadraceError): PartitionResult {
   state.phase = "claiming";
   state.ownership = undefined;
   state.pending.unshift(...state.inFlight);
@@ -266,7 +129,7 @@ function doubt(state: PartitionState, error: HeadraceError): Result {
   return [state, [{ type: "disowned", error, isFinal: false }, claimEffect(state)]];
 }
 
-function fenceSeen(state: PartitionState, seen: Epoch): Result {
+function fenceSeen(state: PartitionState, seen: Epoch): PartitionResult {
   state.claimAtLeast = epoch(Math.max(state.claimAtLeast, seen + 1));
   if (state.ownership === undefined || state.ownership.epoch > seen) return [state, []];
   return doubt(
@@ -278,7 +141,7 @@ function fenceSeen(state: PartitionState, seen: Epoch): Result {
   );
 }
 
-function standDown(state: PartitionState, error: HeadraceError): Result {
+function standDown(state: PartitionState, error: HeadraceError): PartitionResult {
   state.phase = "stood_down";
   state.ownership = undefined;
   const waiting = [...state.inFlight, ...state.pending, ...state.chainCalls];
@@ -296,7 +159,7 @@ const notOwner = (state: PartitionState): HeadraceError =>
 
 // Chains --------------------------------------------------------------------------------------------------------------
 
-function queueChainCall(state: PartitionState, request: PendingChain["request"]): Result {
+function queueChainCall(state: PartitionState, request: PendingChain["request"]): PartitionResult {
   const call: PendingChain = { requestId: request.requestId, replyTo: request.replyTo, request };
   if (state.phase === "stood_down") return [state, refuseAll([call], notOwner(state))];
   state.chainCalls.push(call);
@@ -320,7 +183,10 @@ const callEffect = (ownership: Ownership, call: PendingChain): PartitionEffect =
   call,
 });
 
-function chainFailed(state: PartitionState, message: Extract<PartitionMessage, { type: "chain_failed" }>): Result {
+function chainFailed(
+  state: PartitionState,
+  message: Extract<PartitionMessage, { type: "chain_failed" }>,
+): PartitionResult {
   if (state.phase === "stood_down") return [state, refuseAll([message.call], notOwner(state))];
   if (state.phase === "owning" && !isCurrent(state, message.epoch)) return queueChainCall(state, message.call.request);
   state.chainCalls.push(message.call);
@@ -329,7 +195,11 @@ function chainFailed(state: PartitionState, message: Extract<PartitionMessage, {
 
 // Appends -------------------------------------------------------------------------------------------------------------
 
-function queueAppends(state: PartitionState, { items, replyTo, arrivedMs }: ArrivedAppend, nowMs: number): Result {
+function queueAppends(
+  state: PartitionState,
+  { items, replyTo, arrivedMs }: ArrivedAppend,
+  nowMs: number,
+): PartitionResult {
   const waiting = items.map(({ requestId, batch }): PendingAppend => ({ requestId, batch, replyTo, arrivedMs }));
   if (state.phase === "stood_down") return [state, refuseAll(waiting, notOwner(state))];
   if (state.fullBecauseOf !== undefined) return [state, refuseAll(waiting, fullError(state, state.fullBecauseOf))];
@@ -372,7 +242,7 @@ function appendGroup(state: PartitionState): readonly PartitionEffect[] {
   return [{ type: "append", ownership: state.ownership, batches, arrivedMs: state.inFlight[0]?.arrivedMs }];
 }
 
-function appended(state: PartitionState, ofEpoch: Epoch, result: AppendResult, nowMs: number): Result {
+function appended(state: PartitionState, ofEpoch: Epoch, result: AppendResult, nowMs: number): PartitionResult {
   if (!isCurrent(state, ofEpoch)) return [state, []]; // P3: asked again under the next epoch
   const done = state.inFlight;
   state.inFlight = [];
@@ -404,75 +274,6 @@ function appended(state: PartitionState, ofEpoch: Epoch, result: AppendResult, n
   ];
 }
 
-function moveEnd(state: PartitionState, channel: Channel, endOffset: Offset, addedBytes = 0): void {
-  if (state.ownership === undefined) return;
-  const bounds = state.channels.get(channel) ?? EMPTY_BOUNDS;
-  state.channels.set(channel, advanceBounds(bounds, state.ownership.epoch, endOffset, addedBytes));
-}
-
-// Retention -----------------------------------------------------------------------------------------------------------
-
-function sweep(state: PartitionState, nowMs: number): Result {
-  const again: PartitionEffect = {
-    type: "wait",
-    delayMs: PARTITION_LIMITS.sweepEveryMs,
-    message: { type: "sweep_due" },
-  };
-  if (state.ownership === undefined) return [state, [again]];
-  const trims = [...state.channels].flatMap(([channel, bounds]) => {
-    const excess = bounds.sizeBytes - state.retention.bytesMax;
-    const records = bounds.endOffset - bounds.firstOffset;
-    if (excess <= 0 || records <= 0) return [];
-    const cut = Math.ceil((excess / bounds.sizeBytes) * records);
-    return trimEffects(state, channel, offset(bounds.firstOffset + cut));
-  });
-  judgeFullness(state);
-  const look: PartitionEffect = {
-    type: "sweep",
-    ownership: state.ownership,
-    agedBeforeMs: nowMs - state.retention.ageMaxMs,
-  };
-  return [state, [look, ...trims, again]];
-}
-
-/** P5: what retention would take, cut to what no consumer needs. */
-function trimEffects(state: PartitionState, channel: Channel, wantedOffset: Offset): readonly PartitionEffect[] {
-  const bounds = state.channels.get(channel);
-  if (state.ownership === undefined || bounds === undefined) return [];
-  const allowed =
-    state.retention.onFull === "trim" ? wantedOffset : Math.min(wantedOffset, neededFrom(state, channel).offset);
-  const beforeOffset = offset(Math.min(allowed, bounds.endOffset));
-  if (beforeOffset <= bounds.firstOffset) return [];
-  return [{ type: "trim", ownership: state.ownership, channel, beforeOffset }];
-}
-
-function neededFrom(state: PartitionState, channel: Channel): { readonly offset: number; readonly consumer?: string } {
-  let needed: { offset: number; consumer?: string } = { offset: Number.POSITIVE_INFINITY };
-  for (const consumer of state.expectedConsumers) {
-    if (!state.consumers.has(consumer)) needed = { offset: 0, consumer };
-  }
-  for (const [consumer, at] of state.consumers) {
-    if (at.channel === channel && at.offset < needed.offset) needed = { offset: at.offset, consumer };
-  }
-  return needed;
-}
-
-/** A partition is full when retention is exceeded and a consumer forbids the trim that would mend it. */
-function judgeFullness(state: PartitionState): void {
-  const bounds = state.channels.get("records");
-  state.fullBecauseOf = undefined;
-  if (bounds === undefined || bounds.sizeBytes <= state.retention.bytesMax || state.retention.onFull === "trim") return;
-  const needed = neededFrom(state, "records");
-  if (needed.consumer !== undefined && needed.offset <= bounds.firstOffset) state.fullBecauseOf = needed.consumer;
-}
-
-const fullError = (state: PartitionState, consumer: string): HeadraceError =>
-  new OverloadedError(
-    "STORE_FULL",
-    `Cannot append to ${partitionName(state.partition)} as what ${consumer} has not read must stay below ${state.retention.bytesMax} bytes: current value is ${state.channels.get("records")?.sizeBytes ?? 0}`,
-    PARTITION_LIMITS.fullRetryAfterMs,
-  );
-
 // Answers -------------------------------------------------------------------------------------------------------------
 
 const reply = (to: Waiting, answer: PartitionAnswer): PartitionEffect => ({
@@ -483,10 +284,3 @@ const reply = (to: Waiting, answer: PartitionAnswer): PartitionEffect => ({
 
 const refuseAll = (waiting: readonly Waiting[], error: HeadraceError): readonly PartitionEffect[] =>
   waiting.map((one) => reply(one, { kind: "refused", requestId: one.requestId, error }));
-
-/** The answer to a chain call that the log has answered. */
-export const chainOpened = (call: Waiting, outcome: OpenChainOutcome): PartitionAnswer => ({
-  kind: "opened",
-  requestId: call.requestId,
-  outcome,
-});

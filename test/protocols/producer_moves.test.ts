@@ -8,30 +8,26 @@ import { allLinks, HOME } from "../../protocols/links.ts";
 import { stepProducer } from "../../protocols/producer_machine.ts";
 import type { ProducerEffect, ProducerMessage } from "../../protocols/producer_messages.ts";
 import { initialProducer, type ProducerState } from "../../protocols/producer_state.ts";
+import { ClientHarness } from "../support/client_harness.ts";
 import { ModelCluster } from "../support/model_cluster.ts";
 
-interface Wire {
-  readonly address: string;
-  isOpen: boolean;
-  toNode: { readonly frame: ClientFrame; readonly bytes: number }[];
-  toClient: NodeFrame[];
+/** What the cluster is given: a frame, and what it takes of the connection's credit. */
+interface Sent {
+  readonly frame: ClientFrame;
+  readonly bytes: number;
 }
 
-/** Drives the machine against the cluster; frames travel on each link only when the test says so. */
-class Harness {
+/** The machine against the cluster, whose nodes are known by their addresses. */
+class Harness extends ClientHarness<Sent, string> {
   readonly cluster: ModelCluster;
   readonly state: ProducerState;
-  nowMs = 1_000_000;
-  readonly wires = new Map<string, Wire>();
-  readonly down = new Set<string>();
-  readonly attempts: { readonly address: string; readonly atMs: number }[] = [];
-  readonly timers = new Map<string, number>();
   readonly settled: { readonly id: number; readonly how: string }[] = [];
   readonly moves: (string | undefined)[] = [];
   linksMax = 0;
   private nextId = 0;
 
   constructor(cluster: ModelCluster, options: { addresses?: readonly string[]; ownersMax?: number } = {}) {
+    super();
     this.cluster = cluster;
     const { addresses = cluster.addresses.slice(0, 1), ownersMax } = options;
     this.state = initialProducer({
@@ -54,11 +50,9 @@ class Harness {
   private perform(effect: ProducerEffect): void {
     switch (effect.kind) {
       case "connect":
-        this.attempts.push({ address: effect.address, atMs: this.nowMs });
-        this.wires.set(effect.link, { address: effect.address, isOpen: false, toNode: [], toClient: [] });
-        break;
       case "disconnect":
-        this.wires.delete(effect.link);
+      case "set_timer":
+        this.performLink(effect);
         break;
       case "send":
         this.wires.get(effect.link)?.toNode.push({ frame: effect.frame, bytes: 0 });
@@ -70,9 +64,6 @@ class Harness {
         this.step({ kind: "sent", link, frame, wireBytes, estimatedBytes });
         break;
       }
-      case "set_timer":
-        this.timers.set(effect.timer, this.nowMs + effect.delayMs);
-        break;
       case "acked":
         for (const { id } of effect.batches) this.settled.push({ id, how: "acked" });
         break;
@@ -99,72 +90,12 @@ class Harness {
     });
   }
 
-  /** The nth link, of those that there are. */
-  linkAt(index: number): string | undefined {
-    const names = [...this.wires.keys()];
-    return names[index % Math.max(1, names.length)];
+  protected open(address: string): string {
+    return address;
   }
 
-  connect(link: string | undefined): void {
-    const wire = link === undefined ? undefined : this.wires.get(link);
-    if (link === undefined || wire === undefined || wire.isOpen) return;
-    if (this.down.has(wire.address)) {
-      this.wires.delete(link);
-      this.step({ kind: "disconnected", link, error: new Error("refused") });
-    } else {
-      wire.isOpen = true;
-      this.step({ kind: "connected", link });
-    }
-  }
-
-  nodeTakesOne(link: string | undefined): void {
-    const wire = link === undefined ? undefined : this.wires.get(link);
-    const next = wire?.toNode.shift();
-    if (wire !== undefined && next !== undefined)
-      wire.toClient.push(...this.cluster.take(wire.address, next.frame, next.bytes));
-  }
-
-  clientTakesOne(link: string | undefined): void {
-    const frame = link === undefined ? undefined : this.wires.get(link)?.toClient.shift();
-    if (link !== undefined && frame !== undefined) this.step({ kind: "frame", link, frame, wireBytes: 0 });
-  }
-
-  say(link: string, frame: NodeFrame): void {
-    this.step({ kind: "frame", link, frame, wireBytes: 0 });
-  }
-
-  cut(link: string | undefined): void {
-    if (link === undefined || !this.wires.delete(link)) return;
-    this.step({ kind: "disconnected", link, error: undefined });
-  }
-
-  fireTimer(): boolean {
-    const due = [...this.timers].filter(([name]) => !name.startsWith("silence"));
-    const next = due.sort((left, right) => left[1] - right[1])[0];
-    if (next === undefined) return false;
-    this.timers.delete(next[0]);
-    this.nowMs = Math.max(this.nowMs, next[1]);
-    this.step({ kind: "timer", timer: next[0] });
-    return true;
-  }
-
-  /** Lets everything happen until nothing is left to happen, or `turnsMax` timers have fired. */
-  settle(timersMax = 2_000): void {
-    for (let timers = 0; timers <= timersMax; timers++) {
-      for (let turns = 0; this.turn(); turns++) if (turns > 50_000) throw new Error("never settled");
-      if (timers === timersMax || !this.fireTimer()) return;
-    }
-  }
-
-  private turn(): boolean {
-    for (const [link, wire] of this.wires) {
-      if (!wire.isOpen) this.connect(link);
-      else if (wire.toNode.length > 0) this.nodeTakesOne(link);
-      else if (wire.toClient.length > 0) this.clientTakesOne(link);
-      else continue;
-      return true;
-    }
-    return false;
+  protected answers(address: string, { frame, bytes }: Sent): readonly NodeFrame[] {
+    return this.cluster.take(address, frame, bytes);
   }
 
   stored(partition = 0): number[] {

@@ -2,12 +2,12 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { AppendBatch, Claim } from "../../../actors/log/log.ts";
 import type { PartitionReply, ReplyTo } from "../../../actors/partition/partition.ts";
+import { stepPartition } from "../../../actors/partition/partition_machine.ts";
 import {
   createPartition,
   type PartitionEffect,
   type PartitionMessage,
-  stepPartition,
-} from "../../../actors/partition/partition_machine.ts";
+} from "../../../actors/partition/partition_messages.ts";
 import { FencedError, UnavailableError } from "../../../protocols/errors.ts";
 import { epoch, offset, partitionId } from "../../../protocols/position.ts";
 

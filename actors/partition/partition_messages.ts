@@ -1,0 +1,149 @@
+/** What the partition's machine holds, is told and does: shared by its parts. */
+import type { HeadraceError } from "../../protocols/errors.ts";
+import { type Epoch, epoch, type Offset, type PartitionReference } from "../../protocols/position.ts";
+import type { AppendBatch, AppendResult, Channel, ChannelBounds, Claim, Ownership } from "../log/log.ts";
+import { advanceBounds, EMPTY_BOUNDS } from "./bounds.ts";
+import type { PartitionAnswer, PartitionRequest, ReplyTo, Retention } from "./partition.ts";
+
+/** Limits of one partition. */
+export const PARTITION_LIMITS = {
+  /** Bytes of one group commit: one function call of the store takes some tens of milliseconds at most. */
+  groupBytesMax: 2_097_152,
+  /** Batches of one group commit. */
+  groupBatchesMax: 1_000,
+  /** Batches in a group from which on the next one waits for a tick: fewer senders than this wait for nothing. */
+  gatherFromBatches: 4,
+  /** Bytes that are worth an append of their own and wait for no tick. */
+  gatherBytesMax: 65_536,
+  /** Between ticks: what it costs an append to share its way with those of other partitions. */
+  gatherEveryMs: 2,
+  /** First and longest delay between claims while the store is away. */
+  claimRetryFirstMs: 50,
+  claimRetryMaxMs: 2_000,
+  /** Between looks at retention and at idle chains. */
+  sweepEveryMs: 5_000,
+  /** Told to producers that wait for a full partition. */
+  fullRetryAfterMs: 1_000,
+} as const;
+
+export interface Waiting {
+  readonly requestId: number;
+  readonly replyTo: ReplyTo;
+}
+
+export type PendingAppend = Waiting & { readonly batch: AppendBatch; readonly arrivedMs: number | undefined };
+
+export type PendingChain = Waiting & {
+  readonly request: Extract<PartitionRequest, { type: "open_chain" | "declare_lost" }>;
+};
+
+export interface PartitionState {
+  readonly partition: PartitionReference;
+  readonly retention: Retention;
+  /** Consumers that the configuration names: absent from `consumers` until they report. */
+  readonly expectedConsumers: readonly string[];
+  phase: "claiming" | "owning" | "stood_down";
+  claimAttempts: number;
+  claimAtLeast: Epoch;
+  ownership: Ownership | undefined;
+  readonly channels: Map<Channel, ChannelBounds>;
+  readonly pending: PendingAppend[];
+  inFlight: PendingAppend[];
+  /** Batches of the last group. */
+  lastGroup: number;
+  isGathering: boolean;
+  readonly chainCalls: PendingChain[];
+  /** Lowest offset that each consumer still needs, by channel and name. */
+  readonly consumers: Map<string, { readonly channel: Channel; readonly offset: Offset }>;
+  /** The consumer that keeps a full partition full. */
+  fullBecauseOf: string | undefined;
+}
+
+/** With when it arrived, where somebody times that; the machine hands it on to the append that takes it. */
+export type ArrivedAppend = Extract<PartitionRequest, { type: "append" }> & { readonly arrivedMs?: number };
+
+export type PartitionMessage =
+  | PartitionRequest
+  | ArrivedAppend
+  | { readonly type: "start" }
+  | { readonly type: "claim_due" }
+  | { readonly type: "gathered" }
+  | { readonly type: "claimed"; readonly claim: Claim }
+  | { readonly type: "claim_failed"; readonly error: HeadraceError }
+  | { readonly type: "appended"; readonly epoch: Epoch; readonly result: AppendResult }
+  | { readonly type: "append_failed"; readonly epoch: Epoch; readonly error: HeadraceError }
+  | { readonly type: "chain_answered"; readonly call: PendingChain; readonly answer: PartitionAnswer }
+  | { readonly type: "chain_failed"; readonly epoch: Epoch; readonly call: PendingChain; readonly error: HeadraceError }
+  /** A write of another part under this ownership (checkpoint, outbox, trim) was refused or has an unknown outcome. */
+  | { readonly type: "ownership_doubted"; readonly epoch: Epoch; readonly error: HeadraceError }
+  | { readonly type: "channel_advanced"; readonly epoch: Epoch; readonly channel: Channel; readonly endOffset: Offset }
+  | { readonly type: "sweep_due" }
+  | { readonly type: "aged"; readonly channel: Channel; readonly beforeOffset: Offset }
+  | { readonly type: "trimmed"; readonly epoch: Epoch; readonly channel: Channel; readonly bounds: ChannelBounds };
+
+export type PartitionEffect =
+  | { readonly type: "claim"; readonly atLeast: Epoch }
+  | { readonly type: "wait"; readonly delayMs: number; readonly message: PartitionMessage }
+  | {
+      readonly type: "append";
+      readonly ownership: Ownership;
+      readonly batches: readonly AppendBatch[];
+      /** When the oldest of them arrived. */
+      readonly arrivedMs: number | undefined;
+    }
+  | { readonly type: "call_chain"; readonly ownership: Ownership; readonly call: PendingChain }
+  | { readonly type: "reply"; readonly to: ReplyTo; readonly answers: readonly PartitionAnswer[] }
+  /** The partition is owned under a new epoch: deliveries and subscriptions start from this. */
+  | { readonly type: "owned"; readonly claim: Claim }
+  /** The partition can not be claimed now, and why: it is tried again. */
+  | { readonly type: "blocked"; readonly error: HeadraceError }
+  /** No longer owned under the last epoch: what was opened under it must end. */
+  | { readonly type: "disowned"; readonly error: HeadraceError; readonly isFinal: boolean }
+  /** The committed offset moved by these batches, in order. */
+  | {
+      readonly type: "committed";
+      readonly epoch: Epoch;
+      readonly written: readonly WrittenBatch[];
+      readonly endOffset: Offset;
+    }
+  | { readonly type: "sweep"; readonly ownership: Ownership; readonly agedBeforeMs: number }
+  | { readonly type: "trim"; readonly ownership: Ownership; readonly channel: Channel; readonly beforeOffset: Offset };
+
+export interface WrittenBatch {
+  readonly batch: AppendBatch;
+  readonly firstOffset: Offset;
+  readonly count: number;
+}
+
+export type PartitionResult = readonly [PartitionState, readonly PartitionEffect[]];
+
+export function createPartition(
+  partition: PartitionReference,
+  retention: Retention,
+  expectedConsumers: readonly string[],
+): PartitionState {
+  return {
+    partition,
+    retention,
+    expectedConsumers,
+    phase: "claiming",
+    claimAttempts: 0,
+    claimAtLeast: epoch(1),
+    ownership: undefined,
+    channels: new Map(),
+    pending: [],
+    inFlight: [],
+    lastGroup: 0,
+    isGathering: false,
+    chainCalls: [],
+    consumers: new Map(),
+    fullBecauseOf: undefined,
+  };
+}
+
+/** P4. */
+export function moveEnd(state: PartitionState, channel: Channel, endOffset: Offset, addedBytes = 0): void {
+  if (state.ownership === undefined) return;
+  const bounds = state.channels.get(channel) ?? EMPTY_BOUNDS;
+  state.channels.set(channel, advanceBounds(bounds, state.ownership.epoch, endOffset, addedBytes));
+}

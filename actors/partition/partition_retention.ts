@@ -1,0 +1,71 @@
+/** The partition machine's retention (P5): what is too large or too old, and whether a consumer still needs it. */
+import { type HeadraceError, OverloadedError } from "../../protocols/errors.ts";
+import { type Offset, offset, partitionName } from "../../protocols/position.ts";
+import type { Channel } from "../log/log.ts";
+import {
+  PARTITION_LIMITS,
+  type PartitionEffect,
+  type PartitionResult,
+  type PartitionState,
+} from "./partition_messages.ts";
+
+export function sweep(state: PartitionState, nowMs: number): PartitionResult {
+  const again: PartitionEffect = {
+    type: "wait",
+    delayMs: PARTITION_LIMITS.sweepEveryMs,
+    message: { type: "sweep_due" },
+  };
+  if (state.ownership === undefined) return [state, [again]];
+  const trims = [...state.channels].flatMap(([channel, bounds]) => {
+    const excess = bounds.sizeBytes - state.retention.bytesMax;
+    const records = bounds.endOffset - bounds.firstOffset;
+    if (excess <= 0 || records <= 0) return [];
+    const cut = Math.ceil((excess / bounds.sizeBytes) * records);
+    return trimEffects(state, channel, offset(bounds.firstOffset + cut));
+  });
+  judgeFullness(state);
+  const look: PartitionEffect = {
+    type: "sweep",
+    ownership: state.ownership,
+    agedBeforeMs: nowMs - state.retention.ageMaxMs,
+  };
+  return [state, [look, ...trims, again]];
+}
+
+/** P5: what retention would take, cut to what no consumer needs. */
+export function trimEffects(state: PartitionState, channel: Channel, wantedOffset: Offset): readonly PartitionEffect[] {
+  const bounds = state.channels.get(channel);
+  if (state.ownership === undefined || bounds === undefined) return [];
+  const allowed =
+    state.retention.onFull === "trim" ? wantedOffset : Math.min(wantedOffset, neededFrom(state, channel).offset);
+  const beforeOffset = offset(Math.min(allowed, bounds.endOffset));
+  if (beforeOffset <= bounds.firstOffset) return [];
+  return [{ type: "trim", ownership: state.ownership, channel, beforeOffset }];
+}
+
+function neededFrom(state: PartitionState, channel: Channel): { readonly offset: number; readonly consumer?: string } {
+  let needed: { offset: number; consumer?: string } = { offset: Number.POSITIVE_INFINITY };
+  for (const consumer of state.expectedConsumers) {
+    if (!state.consumers.has(consumer)) needed = { offset: 0, consumer };
+  }
+  for (const [consumer, at] of state.consumers) {
+    if (at.channel === channel && at.offset < needed.offset) needed = { offset: at.offset, consumer };
+  }
+  return needed;
+}
+
+/** A partition is full when retention is exceeded and a consumer forbids the trim that would mend it. */
+function judgeFullness(state: PartitionState): void {
+  const bounds = state.channels.get("records");
+  state.fullBecauseOf = undefined;
+  if (bounds === undefined || bounds.sizeBytes <= state.retention.bytesMax || state.retention.onFull === "trim") return;
+  const needed = neededFrom(state, "records");
+  if (needed.consumer !== undefined && needed.offset <= bounds.firstOffset) state.fullBecauseOf = needed.consumer;
+}
+
+export const fullError = (state: PartitionState, consumer: string): HeadraceError =>
+  new OverloadedError(
+    "STORE_FULL",
+    `Cannot append to ${partitionName(state.partition)} as what ${consumer} has not read must stay below ${state.retention.bytesMax} bytes: current value is ${state.channels.get("records")?.sizeBytes ?? 0}`,
+    PARTITION_LIMITS.fullRetryAfterMs,
+  );

@@ -1,0 +1,146 @@
+/** The sessions of a node: for connections over WebSocket, and for the producers within the node. */
+import { CreditPool } from "../actors/ingest/credit_pool.ts";
+import { connectInProcess, type OpenInProcess } from "../actors/ingest/in_process_connection.ts";
+import { createInspect } from "../actors/ingest/inspection.ts";
+import type { SchemaVersion } from "../actors/ingest/schema_registry.ts";
+import type { SessionEnvironment, SessionInput, SessionPeer } from "../actors/ingest/session.ts";
+import { type SessionHostMessage, sessionHost } from "../actors/ingest/session_host.ts";
+import type { ActorReference, ActorSystem } from "../actors/kernel/actor.ts";
+import { type Log, SHORT_LIVED_PRODUCERS } from "../actors/log/log.ts";
+import { createWebSocketListener, type WebSocketListener } from "../actors/transport/websocket_listener.ts";
+import type { Connect } from "../protocols/connection.ts";
+import { RejectedError } from "../protocols/errors.ts";
+import { EVENT_LIMITS } from "../protocols/event_codec.ts";
+import { type ClientFrame, WIRE_DEFAULTS, type WireLimits } from "../protocols/frames.ts";
+import type { Access, Grants } from "./access.ts";
+import type { Configuration } from "./configuration_schema.ts";
+import type { NodeDirectory } from "./stream_directory.ts";
+
+export interface SessionParts {
+  readonly log: Log;
+  readonly access: Access;
+  readonly configuration: Configuration;
+  readonly directory: NodeDirectory;
+  readonly schemas: ReadonlyMap<string, readonly SchemaVersion[]>;
+  readonly name: string;
+}
+
+export interface Sessions {
+  readonly environment: SessionEnvironment;
+  readonly open: (
+    environment: SessionEnvironment,
+    peer: SessionPeer,
+    decode: (data: Uint8Array | string) => ClientFrame,
+    onEnd: () => void,
+  ) => Promise<ActorReference<SessionInput>>;
+  /** For producers within the node: bound to nobody's permissions but its own. */
+  readonly connect: (permissions: Grants) => Connect;
+  /** For a producer whose epoch somebody else has made: its partition's owner epoch (E3). */
+  readonly connectWithEpoch: (permissions: Grants) => Connect;
+}
+
+export function startSessions(system: ActorSystem, parts: SessionParts): Sessions {
+  const { log, access, configuration, directory } = parts;
+  const limits: WireLimits = {
+    frameBytesMax: WIRE_DEFAULTS.frameBytesMax,
+    eventBytesMax: WIRE_DEFAULTS.eventBytesMax,
+    batchEventsMax: WIRE_DEFAULTS.batchEventsMax,
+    dedupeWindowMs: Math.min(
+      ...Object.values(configuration.streams).map((stream) => stream.dedupeWindowMs),
+      86_400_000,
+    ),
+  };
+  const environment: SessionEnvironment = {
+    node: parts.name,
+    limits,
+    directory,
+    inspect: createInspect(parts.schemas, EVENT_LIMITS),
+    authenticate: (token) => access.authenticate(token),
+    welcomeProducer: (producerId, instance, heldEpoch, nowMs) =>
+      log.welcomeProducer(producerId, instance, heldEpoch, nowMs),
+  };
+  const host: ActorReference<SessionHostMessage> = system.spawn(sessionHost());
+  const pool = new CreditPool({
+    totalBytes: configuration.limits.appendMemoryBytes,
+    connectionsMax: configuration.limits.connectionsMax,
+    connectionBytesMax: WIRE_DEFAULTS.connectionCreditBytes,
+  });
+  const open: Sessions["open"] = (sessionEnvironment, peer, decode, onEnd) => {
+    const credit = pool.take();
+    const end = () => {
+      credit.release();
+      onEnd();
+    };
+    return system.ask<SessionHostMessage, ActorReference<SessionInput>>(
+      host,
+      (replyTo) => ({
+        type: "open",
+        options: { environment: sessionEnvironment, peer, credit, decode },
+        onEnd: end,
+        replyTo,
+      }),
+      { timeoutMs: 10_000 },
+    );
+  };
+  const connectTo = (inside: SessionEnvironment): Connect => {
+    const openInside: OpenInProcess = (peer, onEnd) => open(inside, peer, decodesNothing, onEnd);
+    return connectInProcess(openInside);
+  };
+  const insideOf = (permissions: Grants) => ({ ...environment, authenticate: async () => permissions });
+  return {
+    environment,
+    open,
+    connect: (permissions) => connectTo(insideOf(permissions)),
+    connectWithEpoch: (permissions) =>
+      connectTo({
+        ...insideOf(permissions),
+        welcomeProducer: async (_producerId, _instance, heldEpoch = 0) => ({
+          kind: "welcomed",
+          producerEpoch: heldEpoch,
+        }),
+      }),
+  };
+}
+
+/** Frames within the process are never bytes. */
+const decodesNothing = (): never => {
+  throw new TypeError("Cannot decode bytes as a session within the node must be given frames");
+};
+
+export function listen(sessions: Sessions, access: Access, configuration: Configuration): Promise<WebSocketListener> {
+  return createWebSocketListener({
+    frameBytesMax: WIRE_DEFAULTS.frameBytesMax,
+    connectionsMax: configuration.limits.connectionsMax,
+    connectionsPerAddressMax: configuration.limits.connectionsPerAddressMax,
+    admit: (request) => access.admit(request),
+    setTimer: (delayMs, callback) => {
+      const timer = setTimeout(callback, delayMs).unref();
+      return { cancel: () => clearTimeout(timer) };
+    },
+    openSession: (peer, decode, request, onEnd) => {
+      const header = request.headers.authorization;
+      const bearer = header?.startsWith("Bearer ") === true ? header.slice(7) : undefined;
+      const environment: SessionEnvironment = {
+        ...sessions.environment,
+        authenticate: (token) => access.authenticate(token ?? bearer),
+        welcomeProducer: async (producerId, ...rest) => {
+          refuseOwnName(producerId);
+          return sessions.environment.welcomeProducer(producerId, ...rest);
+        },
+      };
+      return sessions.open(environment, peer, decode, onEnd);
+    },
+  });
+}
+
+/** Names of the producers within the node: under one of them a client could fence a source or a derived stream. */
+const OWN_PRODUCERS = ["source/", "sink/", "pipeline/", "ingest/", SHORT_LIVED_PRODUCERS.prefix];
+
+function refuseOwnName(producerId: string): void {
+  const reserved = OWN_PRODUCERS.find((prefix) => producerId.startsWith(prefix));
+  if (reserved === undefined) return;
+  throw new RejectedError(
+    "FORBIDDEN",
+    `Cannot welcome the producer as names that begin with ${reserved} must be the node's own: current value is ${producerId}`,
+  );
+}
