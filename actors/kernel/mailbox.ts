@@ -6,7 +6,7 @@
  *   M3. Waiting senders enter in the order they came, and nobody overtakes them.
  *   M4. After `close` nothing is taken in: every message left, waiting ones included, is handed out once as left over.
  */
-import { invariant } from "../../protocols/errors.ts";
+import { InvariantError, invariant } from "../../protocols/errors.ts";
 import type { MailboxLimits } from "./actor.ts";
 import { Fifo } from "./fifo.ts";
 import { type Counters, MAILBOX_BYTES, MAILBOX_MESSAGES } from "./kernel_statistics.ts";
@@ -53,10 +53,11 @@ export class Mailbox {
   }
 
   trySend(message: unknown, weightBytes: number): boolean {
-    invariant(
-      weightBytes >= 0 && weightBytes < Number.POSITIVE_INFINITY,
-      `Cannot send a message as its weight must be a number of bytes: current value is ${weightBytes}`,
-    );
+    if (!(weightBytes >= 0 && weightBytes < Number.POSITIVE_INFINITY)) {
+      throw new InvariantError(
+        `Cannot send a message as its weight must be a number of bytes: current value is ${weightBytes}`,
+      );
+    }
     if (this.#waiting.size > 0 || !this.#hasRoom(weightBytes)) return false; // M3
     this.#admit(message, weightBytes);
     return true;

@@ -10,7 +10,7 @@
  *       counted apart, within a limit of their own: requests with a key keep no producer out, nor producers them.
  */
 
-import { FencedError, invariant } from "../../protocols/errors.ts";
+import { FencedError, InvariantError } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
 import { type Epoch, type EpochStart, epoch, type Offset, offset, partitionName } from "../../protocols/position.ts";
 import {
@@ -190,29 +190,30 @@ function judge(state: PartitionState, name: string, batch: AppendBatch): AppendO
 /** Only records are validated, so only they have rejects; every log holds its callers to that. */
 export function checkBatch(batch: AppendBatch, name: string): void {
   const count = sequenceCount(batch.sequences);
-  invariant(
-    count > 0,
-    `Cannot append a batch of ${batch.producerId} as it must hold an event: current value is ${count}`,
-  );
-  invariant(
-    batch.rejects === undefined || name.startsWith("records\0"),
-    `Cannot append rejects as the channel must be records: current value is ${name.split("\0")[0]}`,
-  );
+  if (count <= 0) {
+    throw new InvariantError(
+      `Cannot append a batch of ${batch.producerId} as it must hold an event: current value is ${count}`,
+    );
+  }
+  if (batch.rejects !== undefined && !name.startsWith("records\0")) {
+    throw new InvariantError(
+      `Cannot append rejects as the channel must be records: current value is ${name.split("\0")[0]}`,
+    );
+  }
 }
 
 /** What is stored of a batch in its own channel. */
 export function storedBatch(batch: AppendBatch): StoredBatch {
-  const eventCount = sequenceCount(batch.sequences);
-  const rejected = rejectedBitmap(batch.rejects?.verdicts, eventCount);
+  const { appendedAtMs, schemaVersion, producerId, sequences, events, traceparent, rejects } = batch;
+  const eventCount = sequenceCount(sequences);
+  const plain: StoredBatch = { count: eventCount, appendedAtMs, schemaVersion, producerId, sequences, events };
+  if (traceparent === undefined && rejects === undefined) return plain;
+  const rejected = rejectedBitmap(rejects?.verdicts, eventCount);
   return {
-    count: eventCount - (batch.rejects?.verdicts.length ?? 0),
-    appendedAtMs: batch.appendedAtMs,
-    schemaVersion: batch.schemaVersion,
-    producerId: batch.producerId,
-    sequences: batch.sequences,
-    ...(batch.traceparent === undefined ? {} : { traceparent: batch.traceparent }),
+    ...plain,
+    count: eventCount - (rejects?.verdicts.length ?? 0),
+    ...(traceparent === undefined ? {} : { traceparent }),
     ...(rejected === undefined ? {} : { rejected }),
-    events: batch.events,
   };
 }
 

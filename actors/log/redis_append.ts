@@ -5,7 +5,7 @@
 import { Packr } from "../../deps.ts";
 import { InvariantError } from "../../protocols/errors.ts";
 import { offset } from "../../protocols/position.ts";
-import { firstSequence, lastSequence, type Sequence, sequenceAt } from "../../protocols/sequence.ts";
+import { firstSequence, lastSequence, type Sequence, sequenceAt, sequenceCount } from "../../protocols/sequence.ts";
 import type { AppendBatch, AppendOutcome, AppendRequest, StoredVerdict } from "./log.ts";
 import { chainName, checkBatch, rejectedBatch, storedBatch } from "./partition_state.ts";
 import { ENTRY_BYTES_TARGET, encodeEntry, type StoredBatch, storedBytes } from "./record_batch.ts";
@@ -85,12 +85,13 @@ function describe(batch: AppendBatch, count: number, sizeBytes: number, group: n
     );
     extras.push(Buffer.from(packr.pack(members)));
   }
+  const first = sequenceText(firstSequence(batch.sequences));
   return [
     batch.producerId,
     batch.producerEpoch,
     batch.previousSequence === undefined ? "" : sequenceText(batch.previousSequence),
-    sequenceText(firstSequence(batch.sequences)),
-    sequenceText(lastSequence(batch.sequences)),
+    first,
+    sequenceCount(batch.sequences) === 1 ? first : sequenceText(lastSequence(batch.sequences)),
     Math.floor(batch.appendedAtMs),
     count,
     sizeBytes,

@@ -4,19 +4,18 @@
  */
 import { FencedError } from "../../protocols/errors.ts";
 import type { Epoch, Offset, PartitionReference, Position } from "../../protocols/position.ts";
-import { sequenceCount } from "../../protocols/sequence.ts";
-import {
-  type AppendRequest,
-  type AppendResult,
-  type Channel,
-  type ChannelBounds,
-  type Claim,
-  type Log,
-  type OpenChainOutcome,
-  type ReadResult,
-  type RecordBatch,
-  rejectedBitmap,
+import type {
+  AppendRequest,
+  AppendResult,
+  Channel,
+  ChannelBounds,
+  Claim,
+  Log,
+  OpenChainOutcome,
+  ReadResult,
+  RecordBatch,
 } from "../log/log.ts";
+import { storedBatch } from "../log/partition_state.ts";
 import { advanceBounds, EMPTY_BOUNDS, trimBounds } from "./bounds.ts";
 import type { PartitionFeed } from "./partition_feed.ts";
 import type { WrittenBatch } from "./partition_messages.ts";
@@ -112,19 +111,7 @@ export class OwnedFeed implements PartitionFeed {
   }
 
   #asRead({ batch, firstOffset, count }: WrittenBatch): RecordBatch {
-    const rejected = rejectedBitmap(batch.rejects?.verdicts, sequenceCount(batch.sequences));
-    return {
-      epoch: this.epoch,
-      firstOffset,
-      count,
-      appendedAtMs: batch.appendedAtMs,
-      schemaVersion: batch.schemaVersion,
-      producerId: batch.producerId,
-      sequences: batch.sequences,
-      events: batch.events,
-      ...(batch.traceparent === undefined ? {} : { traceparent: batch.traceparent }),
-      ...(rejected === undefined ? {} : { rejected }),
-    };
+    return { epoch: this.epoch, firstOffset, ...storedBatch(batch), count };
   }
 
   /** Retention moved the beginning of a channel. */
