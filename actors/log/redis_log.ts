@@ -44,19 +44,29 @@ export async function connectRedisLog(options: RedisLogOptions): Promise<RedisLo
   return new StreamsLog(await RedisConnection.connect(options));
 }
 
+/** The keys of one partition, made once: they are most of what a small append says. */
 interface Keys {
   readonly meta: string;
   readonly chains: string;
   readonly verdicts: string;
   readonly checkpoints: string;
-  readonly producers: string;
+  /** Of the channels that every append names. */
+  readonly records: string;
+  readonly rejected: string;
   stream(channel: Contract.Channel): string;
+}
+
+interface KnownPartition {
+  readonly keys: Keys;
+  /** The newest claim of this process; what is asked under an older one is refused by the fence. */
+  claim: { readonly ownership: Contract.Ownership; readonly tier: Contract.DurabilityTier } | undefined;
 }
 
 class StreamsLog implements RedisLog {
   readonly kind = "redis";
   readonly #redis: RedisConnection;
-  readonly #tiers = new Map<string, Contract.DurabilityTier>();
+  /** By stream, then by partition. */
+  readonly #partitions = new Map<string, Map<number, KnownPartition>>();
   /** Mean bytes of a stream's entries, by its key: how many entries a read asks for. */
   readonly #entryBytes = new Map<string, number>();
 
@@ -76,17 +86,19 @@ class StreamsLog implements RedisLog {
     this.#redis.onStateChange(listener);
   }
 
-  /** One hash tag for all keys of a partition, so that they share a slot. */
-  #keys(partition: PartitionReference): Keys {
-    const base = `${this.#redis.prefix}{${partitionName(partition)}}:`;
-    return {
-      meta: `${base}meta`,
-      chains: `${base}chains`,
-      verdicts: `${base}verdicts`,
-      checkpoints: `${base}checkpoints`,
-      producers: `${base}producers`,
-      stream: (channel) => `${base}s:${channel}`,
+  #known(partition: PartitionReference): KnownPartition {
+    const ofStream = this.#partitions.get(partition.stream) ?? new Map<number, KnownPartition>();
+    this.#partitions.set(partition.stream, ofStream);
+    const known = ofStream.get(partition.partition) ?? {
+      keys: keysOf(this.#redis.prefix, partition),
+      claim: undefined,
     };
+    ofStream.set(partition.partition, known);
+    return known;
+  }
+
+  #keys(partition: PartitionReference): Keys {
+    return this.#known(partition).keys;
   }
 
   async claim(
@@ -98,15 +110,16 @@ class StreamsLog implements RedisLog {
     await this.#checkTier(settings.tier);
     const keys = this.#keys(partition);
     const { meta, chains, verdicts, checkpoints } = keys;
-    const names = [meta, chains, verdicts, checkpoints, keys.stream("records"), keys.stream("rejected")];
+    const names = [meta, chains, verdicts, checkpoints, keys.records, keys.rejected];
     const { dedupeWindowMs, producersMax } = settings.chains;
     const numbers = [grant.leaderEpoch, grant.tableVersion, atLeast, dedupeWindowMs, producersMax];
     const store = this.#redis.identity;
     const reply = await this.#call("claim", names, [...numbers.map(String), store], settings.tier, partition);
     const claimed = epoch(Number(reply[1]));
-    this.#tiers.set(tierName({ partition, epoch: claimed, store }), settings.tier);
+    const ownership: Contract.Ownership = { partition, epoch: claimed, store };
+    this.#known(partition).claim = { ownership, tier: settings.tier };
     return {
-      ownership: { partition, epoch: claimed, store },
+      ownership,
       channels: channelsOf(reply[2] as Buffer[]),
       checkpoints: checkpointsOf(reply[3] as Buffer[]),
     };
@@ -176,14 +189,16 @@ class StreamsLog implements RedisLog {
   }
 
   #tier(ownership: Contract.Ownership): Contract.DurabilityTier {
-    return this.#tiers.get(tierName(ownership)) ?? "memory";
+    const claim = this.#known(ownership.partition).claim;
+    const isNewest = claim?.ownership.epoch === ownership.epoch && claim.ownership.store === ownership.store;
+    return isNewest ? claim.tier : "memory";
   }
 
   async append(ownership: Contract.Ownership, request: Contract.AppendRequest): Promise<Contract.AppendResult> {
     const keys = this.#keys(ownership.partition);
     const { meta, chains, verdicts, checkpoints } = keys;
     const tier = this.#tier(ownership);
-    const names = [meta, chains, verdicts, checkpoints, keys.stream(request.channel), keys.stream("rejected")];
+    const names = [meta, chains, verdicts, checkpoints, keys.stream(request.channel), keys.rejected];
     const args = encodeAppend(request, typeof tier !== "string");
     const reply = await this.#owned("append", ownership, names, args, tier);
     return { outcomes: decodeOutcomes(reply[2] as Buffer), endOffset: offset(Number(reply[1])) };
@@ -331,8 +346,19 @@ class StreamsLog implements RedisLog {
   }
 }
 
-const tierName = ({ partition, epoch: ofEpoch, store }: Contract.Ownership): string =>
-  `${partitionName(partition)} ${ofEpoch} ${store}`;
+/** One hash tag for all keys of a partition, so that they share a slot. */
+function keysOf(prefix: string, partition: PartitionReference): Keys {
+  const base = `${prefix}{${partitionName(partition)}}:`;
+  const streams = { records: `${base}s:records`, rejected: `${base}s:rejected` };
+  return {
+    meta: `${base}meta`,
+    chains: `${base}chains`,
+    verdicts: `${base}verdicts`,
+    checkpoints: `${base}checkpoints`,
+    ...streams,
+    stream: (channel) => (channel === "records" || channel === "rejected" ? streams[channel] : `${base}s:${channel}`),
+  };
+}
 
 function* fieldsOf(fields: readonly Buffer[]): Iterable<readonly [string, Buffer]> {
   for (let at = 0; at + 1 < fields.length; at += 2) yield [String(fields[at]), fields[at + 1] as Buffer];

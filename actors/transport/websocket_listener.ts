@@ -236,12 +236,12 @@ class ServedConnection {
 
   #take(data: Buffer, isBinary: boolean): void {
     if (this.#isRefused) return;
-    if (this.#arrived.length === 0) queueMicrotask(() => this.#handOver());
+    if (this.#arrived.length === 0) queueMicrotask(this.#handOver);
     this.#arrived.push({ data: isBinary ? data : data.toString("utf8"), wireBytes: data.byteLength });
     this.#arrivedBytes += data.byteLength;
   }
 
-  #handOver(): void {
+  readonly #handOver = (): void => {
     const weightBytes = this.#arrivedBytes;
     const input: SessionInput = { type: "data", frames: this.#arrived };
     this.#arrived = [];
@@ -249,18 +249,20 @@ class ServedConnection {
     if (this.#session?.trySend(input, weightBytes) === true) return;
     this.#pause();
     void this.#session?.send(input, weightBytes).then(() => this.#resume());
-  }
+  };
 
   #cork(): void {
     if (this.#isCorked) return;
     this.#isCorked = true;
     this.#socket.cork();
     // After the turn of the session that sends, whose frames then leave together, and before anything else is done.
-    queueMicrotask(() => {
-      this.#isCorked = false;
-      this.#socket.uncork();
-    });
+    queueMicrotask(this.#uncork);
   }
+
+  readonly #uncork = (): void => {
+    this.#isCorked = false;
+    this.#socket.uncork();
+  };
 
   /** A client that does not read is not read either, and ended after a while. */
   #holdBack(): void {
