@@ -22,7 +22,7 @@ export const unpack = <Value>(bytes: Uint8Array): Value => packr.unpack(bytes) a
 /** A safe integer at a width at which text sorts as numbers do. */
 export function fixedWidth(value: number): string {
   const digits = value.toString(16);
-  return ZEROS[digits.length] + digits;
+  return (ZEROS[digits.length] ?? "") + digits;
 }
 const ZEROS: readonly string[] = Array.from({ length: 15 }, (_, digits) => "0".repeat(14 - digits));
 export const sequenceText = ([term, position, index]: Sequence): string =>

@@ -117,6 +117,7 @@ export class OwnedFeed implements PartitionFeed {
   /** Retention moved the beginning of a channel. */
   trimmed(channel: Channel, bounds: ChannelBounds): void {
     this.#bounds.set(channel, trimBounds(this.bounds(channel), bounds));
+    if (channel === "records") this.#tail.trim(bounds.firstOffset);
   }
 
   /** Nothing is read or written through this feed any more. */

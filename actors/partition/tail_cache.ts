@@ -27,14 +27,25 @@ export class TailCache {
     if (batch.count === 0) return;
     this.#batches.push(batch);
     this.#sizeBytes += batch.events.byteLength;
-    while (this.#isFull() && this.#head < this.#batches.length - 1) {
-      this.#sizeBytes -= this.#batches[this.#head]?.events.byteLength ?? 0;
-      this.#head += 1;
-    }
+    while (this.#isFull() && this.#head < this.#batches.length - 1) this.#dropOldest();
     if (this.#head >= TAIL_BATCHES_MAX) {
       this.#batches = this.#batches.slice(this.#head);
       this.#head = 0;
     }
+  }
+
+  /** Retention took what lies before `firstOffset`: nobody reads it here any more either. */
+  trim(firstOffset: Offset): void {
+    for (let oldest = this.#batches[this.#head]; oldest !== undefined; oldest = this.#batches[this.#head]) {
+      if (lastOffset(oldest) >= firstOffset) return;
+      this.#dropOldest();
+    }
+    this.clear();
+  }
+
+  #dropOldest(): void {
+    this.#sizeBytes -= this.#batches[this.#head]?.events.byteLength ?? 0;
+    this.#head += 1;
   }
 
   #isFull(): boolean {

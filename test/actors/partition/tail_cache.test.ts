@@ -51,6 +51,21 @@ test("however small they are, only so many of the newest batches are held", () =
   assert.is(cache.read(position(7, oldest), 1e6)?.length, TAIL_BATCHES_MAX - 1);
 });
 
+test("what retention has taken is not served, and what it left is", () => {
+  const cache = new TailCache();
+  for (const first of [0, 5, 10]) cache.push(batch(7, first, 5));
+  cache.trim(offset(5));
+  assert.is(cache.read(undefined, 1e6), undefined);
+  assert.equal(
+    cache.read(position(7, 7), 1e6)?.map((one) => one.firstOffset),
+    [5, 10],
+  );
+  cache.trim(offset(15));
+  assert.is(cache.read(position(7, 14), 1e6), undefined);
+  cache.push(batch(7, 15, 5));
+  assert.is(cache.read(position(7, 15), 1e6)?.length, 1);
+});
+
 test("whatever is pushed and read, a reader sees every record once and in order, or is sent to the log", () => {
   fc.assert(
     fc.property(

@@ -1,0 +1,80 @@
+/** What those beside a partition's owner read, and whether the log is asked for it. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { createMemoryLog } from "../../../actors/log/memory_log.ts";
+import { OwnedFeed } from "../../../actors/partition/owned_feed.ts";
+import { epoch, offset, position } from "../../../protocols/position.ts";
+import { dense, partition, recordsOf } from "../../conformance/log_batches.ts";
+
+const READ_ALL = 1 << 30;
+
+/** An owned partition, and how often its log was read. */
+async function owned() {
+  const log = createMemoryLog();
+  const chains = { dedupeWindowMs: 60_000, producersMax: 10 };
+  const claim = await log.claim(partition(), { leaderEpoch: 1, tableVersion: 1 }, epoch(1), { tier: "memory", chains });
+  const reads = { count: 0 };
+  const read = log.read.bind(log);
+  log.read = (...request) => {
+    reads.count += 1;
+    return read(...request);
+  };
+  const failed: unknown[] = [];
+  const feed = new OwnedFeed(log, claim, { nowMs: () => 0, onDoubt: (error) => failed.push(error), onAdvance() {} });
+  const at = (last: number) => position(claim.ownership.epoch, last);
+  return {
+    feed,
+    reads,
+    at,
+    async append(from: number, count: number): Promise<void> {
+      const batch = dense("p", from, count);
+      const { outcomes, endOffset } = await log.append(claim.ownership, { channel: "records", batches: [batch] });
+      const [outcome] = outcomes;
+      if (outcome?.kind !== "written") throw new Error(`the log answered ${outcome?.kind}`);
+      feed.advanceRecords([{ batch, ...outcome }], endOffset);
+    },
+    async trim(before: number): Promise<void> {
+      feed.trimmed("records", await log.trim(claim.ownership, "records", offset(before)));
+    },
+    async readAfter(last: number | undefined): Promise<string> {
+      const result = await feed.read("records", last === undefined ? undefined : at(last), READ_ALL);
+      return result.kind === "records" ? recordsOf(result.batches).join(" ") : result.kind;
+    },
+  };
+}
+
+test("one who follows the partition is served without the log", async () => {
+  const { feed, reads, append, readAfter } = await owned();
+  feed.onAdvance("records", () => undefined);
+  await append(0, 2);
+  await append(2, 2);
+  assert.is(await readAfter(undefined), await readAfter(undefined));
+  assert.is((await readAfter(1)).split(" ").length, 2);
+  assert.is(reads.count, 0);
+});
+
+test("what nobody follows is not kept: who begins later reads the log, then is served without it", async () => {
+  const { feed, reads, append, readAfter } = await owned();
+  const first = feed.onAdvance("records", () => undefined);
+  await append(0, 2);
+  first.stop();
+  await append(2, 2);
+  feed.onAdvance("records", () => undefined);
+  assert.is((await readAfter(1)).split(" ").length, 2);
+  assert.is(reads.count, 1);
+  await append(4, 2);
+  await append(6, 2);
+  assert.is((await readAfter(5)).split(" ").length, 2);
+  assert.is(reads.count, 1);
+});
+
+test("one who is behind what retention took is told so, though it was the newest a moment ago", async () => {
+  const { feed, append, trim, readAfter } = await owned();
+  feed.onAdvance("records", () => undefined);
+  for (const from of [0, 2, 4]) await append(from, 2);
+  await trim(4);
+  assert.is(await readAfter(1), "trimmed");
+  assert.is((await readAfter(3)).split(" ").length, 2);
+});
+
+test.run();
