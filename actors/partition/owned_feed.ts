@@ -4,18 +4,19 @@
  */
 import { FencedError } from "../../protocols/errors.ts";
 import type { Epoch, Offset, PartitionReference, Position } from "../../protocols/position.ts";
-import type {
-  AppendRequest,
-  AppendResult,
-  Channel,
-  ChannelBounds,
-  Claim,
-  Log,
-  OpenChainOutcome,
-  ReadResult,
-  RecordBatch,
+import { sequenceCount } from "../../protocols/sequence.ts";
+import {
+  type AppendRequest,
+  type AppendResult,
+  type Channel,
+  type ChannelBounds,
+  type Claim,
+  type Log,
+  type OpenChainOutcome,
+  type ReadResult,
+  type RecordBatch,
+  rejectedBitmap,
 } from "../log/log.ts";
-import { storedBatch } from "../log/partition_state.ts";
 import { advanceBounds, EMPTY_BOUNDS, trimBounds } from "./bounds.ts";
 import type { PartitionFeed } from "./partition_feed.ts";
 import type { WrittenBatch } from "./partition_messages.ts";
@@ -111,7 +112,16 @@ export class OwnedFeed implements PartitionFeed {
   }
 
   #asRead({ batch, firstOffset, count }: WrittenBatch): RecordBatch {
-    return { epoch: this.epoch, firstOffset, ...storedBatch(batch), count };
+    const { appendedAtMs, schemaVersion, producerId, sequences, events, traceparent, rejects } = batch;
+    const source = { appendedAtMs, schemaVersion, producerId, sequences, events };
+    const plain: RecordBatch = { epoch: this.epoch, firstOffset, count, ...source };
+    if (traceparent === undefined && rejects === undefined) return plain;
+    const rejected = rejectedBitmap(rejects?.verdicts, sequenceCount(sequences));
+    return {
+      ...plain,
+      ...(traceparent === undefined ? {} : { traceparent }),
+      ...(rejected === undefined ? {} : { rejected }),
+    };
   }
 
   /** Retention moved the beginning of a channel. */
