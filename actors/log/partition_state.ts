@@ -190,7 +190,7 @@ function judge(state: PartitionState, name: string, batch: AppendBatch): AppendO
 /** Only records are validated, so only they have rejects; every log holds its callers to that. */
 export function checkBatch(batch: AppendBatch, name: string): void {
   const count = sequenceCount(batch.sequences);
-  if (count <= 0) {
+  if (!(count > 0)) {
     throw new InvariantError(
       `Cannot append a batch of ${batch.producerId} as it must hold an event: current value is ${count}`,
     );

@@ -8,6 +8,8 @@
  *   C4. A missing function is loaded and called once more; it had no effect.
  *   C5. A server that was made a replica is left: the address may lead to its successor by now, and a planned failover
  *       cuts no connection.
+ *   C6. A server that does not answer in time is away until it answers again: calls are refused then, and do not pile up
+ *       behind those that were given up.
  */
 import { randomUUID } from "node:crypto";
 import { loadDriver } from "../../deps.ts";
@@ -161,6 +163,8 @@ export class RedisConnection {
     try {
       return await this.#deadlines.within(send(), "answer");
     } catch (error) {
+      // C6
+      if (error instanceof UnavailableError && error.code === "TIMEOUT") this.#lose("It does not answer");
       throw this.failure(error);
     }
   }

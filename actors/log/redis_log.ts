@@ -117,7 +117,10 @@ class StreamsLog implements RedisLog {
     const reply = await this.#call("claim", names, [...numbers.map(String), store], settings.tier, partition);
     const claimed = epoch(Number(reply[1]));
     const ownership: Contract.Ownership = { partition, epoch: claimed, store };
-    this.#known(partition).claim = { ownership, tier: settings.tier };
+    const known = this.#known(partition);
+    // Claims that are under way together may be answered in any order.
+    if (known.claim?.ownership.store !== store || known.claim.ownership.epoch < claimed)
+      known.claim = { ownership, tier: settings.tier };
     return {
       ownership,
       channels: channelsOf(reply[2] as Buffer[]),
@@ -231,14 +234,19 @@ class StreamsLog implements RedisLog {
       this.#redis.read(["XRANGE", stream, from, "+", "COUNT", String(count)]),
       this.#redis.read(["HGET", keys.meta, `c:${channel}`]),
     ]);
-    return answerRead(boundsOf(text as Buffer | null), request, this.#decoded(stream, entries as StreamEntry[]));
+    return answerRead(
+      boundsOf(text as Buffer | null),
+      request,
+      this.#decoded(stream, entries as StreamEntry[], entryBytes),
+    );
   }
 
   /** Each entry that is looked at moves the mean of the stream's entries. */
-  *#decoded(stream: string, entries: readonly StreamEntry[]): Iterable<Contract.RecordBatch[]> {
+  *#decoded(stream: string, entries: readonly StreamEntry[], mean: number): Iterable<Contract.RecordBatch[]> {
+    let entryBytes = mean;
     for (const entry of entries) {
-      const sizeBytes = entry[1][1]?.length ?? 0;
-      this.#entryBytes.set(stream, (this.#entryBytes.get(stream) ?? sizeBytes) * 0.9 + sizeBytes * 0.1);
+      entryBytes = entryBytes * 0.9 + (entry[1][1]?.length ?? 0) * 0.1;
+      this.#entryBytes.set(stream, entryBytes);
       yield decodeStreamEntry(entry);
     }
   }

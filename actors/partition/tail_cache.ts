@@ -15,7 +15,8 @@ export const TAIL_BATCHES_MAX = 128;
 
 export class TailCache {
   readonly #bytesMax: number;
-  #batches: RecordBatch[] = [];
+  /** From `#head` on; what was dropped leaves an empty place until there are many. */
+  #batches: (RecordBatch | undefined)[] = [];
   #head = 0;
   #sizeBytes = 0;
 
@@ -45,6 +46,7 @@ export class TailCache {
 
   #dropOldest(): void {
     this.#sizeBytes -= this.#batches[this.#head]?.events.byteLength ?? 0;
+    this.#batches[this.#head] = undefined;
     this.#head += 1;
   }
 

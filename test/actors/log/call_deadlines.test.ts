@@ -35,4 +35,30 @@ test("calls without an answer time out in the order they were made, also those m
   );
 });
 
+test("a call made after the last one was given up has a deadline too", async () => {
+  const keepAlive = setInterval(() => undefined, 1_000);
+  const deadlines = new CallDeadlines(20);
+  await failureOf(deadlines.within(never(), "answer"));
+  await deadlines.within(new Promise((resolve) => setTimeout(resolve, 10)), "wait");
+  assert.is((await failureOf(deadlines.within(never(), "answer again"))).code, "TIMEOUT");
+  clearInterval(keepAlive);
+});
+
+test("however many calls are made, one timer waits for them", async () => {
+  const { setTimeout: real } = globalThis;
+  let timers = 0;
+  globalThis.setTimeout = ((...args: Parameters<typeof real>) => {
+    timers += 1;
+    return real(...args);
+  }) as typeof real;
+  try {
+    const deadlines = new CallDeadlines(60_000);
+    const calls = Array.from({ length: 1_000 }, (_, n) => deadlines.within(Promise.resolve(n), "answer"));
+    assert.is((await Promise.all(calls)).length, 1_000);
+  } finally {
+    globalThis.setTimeout = real;
+  }
+  assert.is(timers, 1);
+});
+
 test.run();

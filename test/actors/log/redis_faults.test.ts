@@ -5,7 +5,7 @@ import * as assert from "uvu/assert";
 import { CHAIN_LIMITS, type Claim, type DurabilityTier, type Log, type StoreState } from "../../../actors/log/log.ts";
 import { SHORT_LIVED_CHAINS_MAX } from "../../../actors/log/partition_state.ts";
 import { connectRedisLog, type RedisLog, type RedisLogOptions } from "../../../actors/log/redis_log.ts";
-import { epoch, position } from "../../../protocols/position.ts";
+import { epoch, offset, position } from "../../../protocols/position.ts";
 import { dense, partition } from "../../conformance/log_batches.ts";
 import { readAll, rejection } from "../../conformance/log_suite.ts";
 import {
@@ -286,5 +286,49 @@ test("no Redis at all is UnavailableError, not a hang", async () => {
   const error = await rejection(connectRedisLog({ url: "redis://127.0.0.1:1", callTimeoutMs: 300 }));
   assert.is(error.name, "UnavailableError");
 });
+
+scenario(
+  "a Redis that does not answer is away: what comes after the first timeout is refused at once, until it answers again",
+  { appendonly: "yes", appendfsync: "everysec" },
+  async (server, connect) => {
+    const log = await connect({ callTimeoutMs: 300 });
+    const first = await claim(log);
+    await append(log, first, dense("p", 0, 1));
+    const thaw = server.pause();
+    assert.is((await rejection(append(log, first, dense("p", 1, 1)))).code, "TIMEOUT");
+    assert.is(log.state().kind, "unavailable");
+    const refusedFrom = performance.now();
+    assert.is((await rejection(append(log, first, dense("p", 1, 1)))).code, "STORE_UNAVAILABLE");
+    assert.ok(performance.now() - refusedFrom < 250, "it waits for no deadline of its own");
+    thaw();
+    await became(log, isReady);
+    const second = await claim(log);
+    const { outcomes } = await append(log, second, dense("p", 1, 1));
+    assert.is(outcomes[0]?.kind, "duplicate"); // what was given up was written after all, and is told so
+    assert.equal(await readAll(log, p0), [
+      [0, "p:0/0/0"],
+      [1, "p:0/1/0"],
+    ]);
+  },
+);
+
+scenario(
+  "a read asks for as many entries as fit its bytes, however small the first of them is",
+  { appendonly: "no" },
+  async (server, connect) => {
+    const log = await connect();
+    const owned = await claim(log, "memory");
+    const large = new Uint8Array(500_000).fill(7);
+    await append(log, owned, dense("p", 0, 1));
+    for (let n = 1; n <= 60; n += 1) await append(log, owned, { ...dense("p", n, 1), events: large });
+    const sentBytes = async () =>
+      Number(/total_net_output_bytes:(\d+)/.exec(String(await ask(server.port, "INFO stats\r\n")))?.[1] ?? Number.NaN);
+    const before = await sentBytes();
+    const other = await connect(); // knows nothing of the stream yet
+    for (let read = 0; read < 2; read += 1)
+      await other.read(p0, { channel: "records", after: undefined, committedOffset: offset(61), bytesMax: 262_144 });
+    assert.ok((await sentBytes()) - before < 5_000_000, `${(await sentBytes()) - before}`);
+  },
+);
 
 test.run();
