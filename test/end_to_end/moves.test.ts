@@ -29,6 +29,19 @@ async function readAll(consumer: Consumer, count: number): Promise<number[][]> {
   return seen;
 }
 
+/** A run that comes to a halt says where. */
+const HALTED_AFTER_MS = 90_000;
+
+function unlessHalted<Value>(fronts: OwnerFronts, where: () => string, work: Promise<Value>): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      const owners = `owners ${fronts.owners.join()} of ${fronts.addresses.join(" ")}`;
+      reject(new Error([`halted: ${where()}`, owners, ...fronts.heard].join("\n")));
+    }, HALTED_AFTER_MS);
+    work.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+}
+
 for (const subprotocol of [SUBPROTOCOL_MSGPACK, SUBPROTOCOL_JSON] as const) {
   test(`partitions are followed from server to server, each event stored and read once and in order (${subprotocol})`, async () => {
     const node = await runningNode(
@@ -58,9 +71,12 @@ for (const subprotocol of [SUBPROTOCOL_MSGPACK, SUBPROTOCOL_JSON] as const) {
     });
     const reader = new Consumer({ connect, addresses });
     const reading = readAll(reader, EVENTS);
-    for (let n = 0; n < EVENTS; n++) await producer.send({ n }, { partition: n % PARTITIONS });
-    await producer.flush();
-    const seen = await reading;
+    const writing = async () => {
+      for (let n = 0; n < EVENTS; n++) await producer.send({ n }, { partition: n % PARTITIONS });
+      await producer.flush();
+    };
+    await unlessHalted(fronts, () => `${acked} of ${EVENTS} acknowledged`, writing());
+    const seen = await unlessHalted(fronts, () => "all acknowledged, and not all read", reading);
     const direct = new Consumer({ connect, addresses: [node.endpoint] });
     const stored = await readAll(direct, EVENTS);
     for (let partition = 0; partition < PARTITIONS; partition++) {

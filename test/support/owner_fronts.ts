@@ -15,7 +15,12 @@ interface Session {
   end(): void;
 }
 
+/** Frames kept, for a test that has to say where it stood. */
+const HEARD_MAX = 300;
+
 export class OwnerFronts {
+  /** What was said last, on every connection. */
+  readonly heard: string[] = [];
   readonly addresses: string[] = [];
   /** The front that owns each partition. */
   readonly owners: number[];
@@ -24,6 +29,7 @@ export class OwnerFronts {
   private readonly stream: string;
   private readonly servers: WebSocketServer[] = [];
   private readonly sessions = new Set<Session>();
+  private served = 0;
 
   private constructor(endpoint: string, stream: string, owners: readonly number[]) {
     this.endpoint = endpoint;
@@ -71,6 +77,13 @@ export class OwnerFronts {
     for (const front of this.servers.keys()) await this.close(front);
   }
 
+  private note(of: string, frame: object): void {
+    const { events: _events, batches, ...rest } = frame as { events?: unknown; batches?: { firstOffset: number }[] };
+    const offsets = batches === undefined ? {} : { offsets: batches.map(({ firstOffset }) => firstOffset) };
+    this.heard.push(`${Math.round(performance.now())} ${of} ${JSON.stringify({ ...rest, ...offsets })}`);
+    if (this.heard.length > HEARD_MAX) this.heard.shift();
+  }
+
   private moved(partition: number): MovedFrame {
     this.movesTold++;
     const address = this.addresses[this.owners[partition] ?? 0] ?? "";
@@ -79,6 +92,8 @@ export class OwnerFronts {
 
   private serve(front: number, socket: WebSocket): void {
     const subprotocol = socket.protocol as Subprotocol;
+    const name = `#${++this.served} at ${front}`;
+    this.note(`${name} connected`, {});
     const node = new WebSocket(this.endpoint, subprotocol);
     const waiting: (Uint8Array | string)[] = [];
     const pass = (data: Uint8Array | string) => {
@@ -88,9 +103,12 @@ export class OwnerFronts {
     const session: Session = {
       front,
       partitions: new Set(),
-      say: (frame) => socket.send(encodeFrame(frame, subprotocol)),
+      say: (frame) => {
+        this.note(`${name} <<`, frame);
+        socket.send(encodeFrame(frame, subprotocol));
+      },
       end: () => {
-        this.sessions.delete(session);
+        if (this.sessions.delete(session)) this.note(`${name} ended`, {});
         socket.terminate();
         node.terminate();
       },
@@ -99,10 +117,14 @@ export class OwnerFronts {
     socket.on("error", session.end).on("close", session.end);
     node.on("error", session.end).on("close", session.end);
     node.on("open", () => waiting.splice(0).forEach(pass));
-    node.on("message", (data: Buffer, isBinary) => socket.send(data, { binary: isBinary }));
+    node.on("message", (data: Buffer, isBinary) => {
+      this.note(`${name} <`, decodeFrame(isBinary ? new Uint8Array(data) : data.toString(), subprotocol, FRAME_LIMITS));
+      socket.send(data, { binary: isBinary });
+    });
     socket.on("message", (data: Buffer, isBinary) => {
       const bytes = isBinary ? new Uint8Array(data) : data.toString();
       const frame = decodeFrame(bytes, subprotocol, FRAME_LIMITS) as ClientFrame;
+      this.note(`${name} >`, frame);
       if (frame.type === "subscribe") this.subscribe(session, frame, (kept) => pass(encodeFrame(kept, subprotocol)));
       else if ("partition" in frame && this.owners[frame.partition] !== front) {
         session.say(this.moved(frame.partition));
