@@ -119,6 +119,8 @@ export class SimulatedStore {
     if (isAway) this.store.setAway(false);
     for (const [partition, reference] of this.partitions.entries()) {
       await this.#absorbRecords(partition, reference);
+      // A trim whose answer was lost took what it took all the same.
+      this.noteTrim(partition, (await this.log.describe(reference))?.get("records")?.firstOffset ?? 0);
       if (!withLetters) continue;
       for (const channel of ["rejected", ...SINKS.map((sink) => `dead_letters/${sink}`)] as Channel[]) {
         await this.#absorbLetters(partition, reference, channel);
