@@ -171,7 +171,8 @@ export class Sender {
     producer.sendAndConfirm(event, options).then(
       (confirmation) => {
         settle(confirmation.kind === "stored" ? "acked" : "rejected");
-        if (confirmation.kind !== "stored" || confirmation.sequence === undefined) return;
+        // An invalid event, acked because its verdict was forgotten, was never stored and can not be lost.
+        if (confirmation.kind !== "stored" || confirmation.sequence === undefined || kindOf(id) === "invalid") return;
         this.#acked.set(id, { partition, sequence: confirmation.sequence });
       },
       (error: unknown) => {

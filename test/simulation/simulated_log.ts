@@ -89,8 +89,9 @@ export function simulatedLog(store: SimulatedStore, node: OutsideCalls, wrapInne
     trim: (ownership, channel, beforeOffset) =>
       call("trim", ownership.partition, async () => {
         await store.absorb();
-        const bounds = await log.trim(ownership, channel, beforeOffset);
+        // Also where the answer is lost, or the commit failed after it was made.
         if (channel === "rejected") store.forgotVerdicts.add(ownership.partition.partition);
+        const bounds = await log.trim(ownership, channel, beforeOffset);
         if (channel === "records") store.noteTrim(ownership.partition.partition, bounds.firstOffset);
         return bounds;
       }),
