@@ -78,18 +78,19 @@ for (const subprotocol of [SUBPROTOCOL_MSGPACK, SUBPROTOCOL_JSON] as const) {
     await unlessHalted(fronts, () => `${acked} of ${EVENTS} acknowledged`, writing());
     const seen = await unlessHalted(fronts, () => "all acknowledged, and not all read", reading);
     const direct = new Consumer({ connect, addresses: [node.endpoint] });
-    const stored = await readAll(direct, EVENTS);
+    const stored = await unlessHalted(fronts, () => "the log does not hold all", readAll(direct, EVENTS));
     for (let partition = 0; partition < PARTITIONS; partition++) {
       const given = Array.from({ length: EVENTS / PARTITIONS }, (_, index) => index * PARTITIONS + partition);
       assert.equal(stored[partition], given);
       assert.equal(seen[partition], given);
     }
     assert.ok(fronts.movesTold > 20 && followed.size === FRONTS, `${fronts.movesTold} ${[...followed].join()}`);
-    assert.equal((await producer.close()).inDoubt, []);
+    const closed = await unlessHalted(fronts, () => "the producer does not close", producer.close());
+    assert.equal(closed.inDoubt, []);
     reader.close();
     direct.close();
-    await fronts.end();
-    assert.equal(await node.end(), []);
+    await unlessHalted(fronts, () => "the servers do not close", fronts.end());
+    assert.equal(await unlessHalted(fronts, () => "the node does not end", node.end()), []);
   });
 }
 
