@@ -10,6 +10,7 @@ import {
   type Chain,
   chainOf,
   errorFrame,
+  isOnlyChain,
   nameOf,
   refuseConnection,
   SESSION_LIMITS,
@@ -138,9 +139,9 @@ function joinAwaited(state: SessionState, requestId: number, wireBytes: number, 
 }
 
 /** N5. What follows is behind a gap then, so nothing is out of order. */
-function checkShare({ chainCount, credit }: SessionState, chain: Chain, wireBytes: number): void {
-  const shareBytes = Math.floor(credit.creditBytes * SESSION_LIMITS.partitionShare);
-  if (chainCount === 1 || chain.underWayBytes === 0 || chain.underWayBytes + wireBytes <= shareBytes) return;
+function checkShare(state: SessionState, chain: Chain, wireBytes: number): void {
+  const shareBytes = Math.floor(state.credit.creditBytes * SESSION_LIMITS.partitionShare);
+  if (isOnlyChain(state, chain) || chain.underWayBytes === 0 || chain.underWayBytes + wireBytes <= shareBytes) return;
   chain.tail = undefined;
   throw new OverloadedError(
     "OUT_OF_CREDIT",

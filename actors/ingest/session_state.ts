@@ -72,7 +72,6 @@ export interface SessionState {
   readonly awaited: Map<number, Awaited>;
   /** Those that were opened, by stream and partition. */
   readonly chains: Map<string, Map<number, Chain>>;
-  chainCount: number;
   nextRequestId: number;
   underWayBytes: number;
   /** Chains with appends of this turn. */
@@ -164,7 +163,6 @@ export function createSession(environment: SessionState["environment"], credit: 
     producer: undefined,
     awaited: new Map(),
     chains: new Map(),
-    chainCount: 0,
     nextRequestId: 1,
     underWayBytes: 0,
     gathering: [],
@@ -175,11 +173,13 @@ export function createSession(environment: SessionState["environment"], credit: 
 export const chainOf = ({ chains }: SessionState, { stream, partition }: About): Chain | undefined =>
   chains.get(stream)?.get(partition);
 
-export function addChain(state: SessionState, chain: Chain): void {
-  const ofStream = state.chains.get(chain.stream) ?? new Map<number, Chain>();
-  state.chains.set(chain.stream, ofStream.set(chain.partition, chain));
-  state.chainCount += 1;
+export function addChain({ chains }: SessionState, chain: Chain): void {
+  const ofStream = chains.get(chain.stream) ?? new Map<number, Chain>();
+  chains.set(chain.stream, ofStream.set(chain.partition, chain));
 }
+
+export const isOnlyChain = ({ chains }: SessionState, { stream }: Chain): boolean =>
+  chains.size === 1 && chains.get(stream)?.size === 1;
 
 /** A partition as errors name it. */
 export const nameOf = (about: About): string => `${about.stream}/${about.partition}`;
