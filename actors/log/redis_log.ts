@@ -4,7 +4,7 @@
  * redis_connection.ts.
  */
 import { Packr } from "../../deps.ts";
-import { ConfigurationError, type FencedCode, FencedError, InvariantError } from "../../protocols/errors.ts";
+import { type FencedCode, FencedError, InvariantError } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
 import {
   type Epoch,
@@ -20,10 +20,20 @@ import type * as Contract from "./log.ts";
 import { answerRead, seekByTime } from "./log_reading.ts";
 import { lostBatch } from "./lost_batch.ts";
 import { chainName } from "./partition_state.ts";
-import { decodeEntry, ENTRY_BYTES_TARGET } from "./record_batch.ts";
+import { ENTRY_BYTES_TARGET } from "./record_batch.ts";
 import { decodeOutcomes, encodeAppend, encodeCheckpoints } from "./redis_append.ts";
 import { misconfigured, RedisConnection, type RedisLogOptions, type RedisReply } from "./redis_connection.ts";
-import { pairs, textSequence } from "./stored_state.ts";
+import { type Keys, keysOf } from "./redis_keys.ts";
+import {
+  boundsOf,
+  channelsOf,
+  checkpointsOf,
+  decodeStreamEntry,
+  fieldsOf,
+  metadataOf,
+  type StreamEntry,
+} from "./redis_replies.ts";
+import { textSequence } from "./stored_state.ts";
 import { producerKeptMs } from "./welcome.ts";
 
 export type { RedisLogOptions } from "./redis_connection.ts";
@@ -42,18 +52,6 @@ export interface RedisLog extends Contract.Log {
 /** Rejects with `ConfigurationError` where Redis is too old or set up to lose data, `UnavailableError` where it is away. */
 export async function connectRedisLog(options: RedisLogOptions): Promise<RedisLog> {
   return new StreamsLog(await RedisConnection.connect(options));
-}
-
-/** The keys of one partition, made once: they are most of what a small append says. */
-interface Keys {
-  readonly meta: string;
-  readonly chains: string;
-  readonly verdicts: string;
-  readonly checkpoints: string;
-  /** Of the channels that every append names. */
-  readonly records: string;
-  readonly rejected: string;
-  stream(channel: Contract.Channel): string;
 }
 
 interface KnownPartition {
@@ -87,14 +85,15 @@ class StreamsLog implements RedisLog {
   }
 
   #known(partition: PartitionReference): KnownPartition {
-    const ofStream = this.#partitions.get(partition.stream) ?? new Map<number, KnownPartition>();
-    this.#partitions.set(partition.stream, ofStream);
-    const known = ofStream.get(partition.partition) ?? {
-      keys: keysOf(this.#redis.prefix, partition),
-      claim: undefined,
-    };
-    ofStream.set(partition.partition, known);
-    return known;
+    const ofStream = this.#partitions.get(partition.stream);
+    const known = ofStream?.get(partition.partition);
+    if (known !== undefined) return known;
+    const made: KnownPartition = { keys: keysOf(this.#redis.prefix, partition), claim: undefined };
+    this.#partitions.set(
+      partition.stream,
+      (ofStream ?? new Map<number, KnownPartition>()).set(partition.partition, made),
+    );
+    return made;
   }
 
   #keys(partition: PartitionReference): Keys {
@@ -110,7 +109,7 @@ class StreamsLog implements RedisLog {
     await this.#checkTier(settings.tier);
     const keys = this.#keys(partition);
     const { meta, chains, verdicts, checkpoints } = keys;
-    const names = [meta, chains, verdicts, checkpoints, keys.records, keys.rejected];
+    const names = [meta, chains, verdicts, checkpoints, keys.stream("records"), keys.stream("rejected")];
     const { dedupeWindowMs, producersMax } = settings.chains;
     const numbers = [grant.leaderEpoch, grant.tableVersion, atLeast, dedupeWindowMs, producersMax];
     const store = this.#redis.identity;
@@ -201,7 +200,7 @@ class StreamsLog implements RedisLog {
     const keys = this.#keys(ownership.partition);
     const { meta, chains, verdicts, checkpoints } = keys;
     const tier = this.#tier(ownership);
-    const names = [meta, chains, verdicts, checkpoints, keys.stream(request.channel), keys.rejected];
+    const names = [meta, chains, verdicts, checkpoints, keys.stream(request.channel), keys.stream("rejected")];
     const args = encodeAppend(request, typeof tier !== "string");
     const reply = await this.#owned("append", ownership, names, args, tier);
     return { outcomes: decodeOutcomes(reply[2] as Buffer), endOffset: offset(Number(reply[1])) };
@@ -352,59 +351,4 @@ class StreamsLog implements RedisLog {
   close(): Promise<void> {
     return this.#redis.close();
   }
-}
-
-/** One hash tag for all keys of a partition, so that they share a slot. */
-function keysOf(prefix: string, partition: PartitionReference): Keys {
-  const base = `${prefix}{${partitionName(partition)}}:`;
-  const streams = { records: `${base}s:records`, rejected: `${base}s:rejected` };
-  return {
-    meta: `${base}meta`,
-    chains: `${base}chains`,
-    verdicts: `${base}verdicts`,
-    checkpoints: `${base}checkpoints`,
-    ...streams,
-    stream: (channel) => (channel === "records" || channel === "rejected" ? streams[channel] : `${base}s:${channel}`),
-  };
-}
-
-function* fieldsOf(fields: readonly Buffer[]): Iterable<readonly [string, Buffer]> {
-  for (let at = 0; at + 1 < fields.length; at += 2) yield [String(fields[at]), fields[at + 1] as Buffer];
-}
-
-/** The field with the empty name is there only so that the key is. */
-function checkpointsOf(fields: readonly Buffer[]): Map<string, Uint8Array> {
-  return new Map([...fieldsOf(fields)].filter(([name]) => name !== ""));
-}
-
-function channelsOf(fields: readonly Buffer[]): Map<Contract.Channel, Contract.ChannelBounds> {
-  const channels = new Map<Contract.Channel, Contract.ChannelBounds>();
-  for (const [name, value] of fieldsOf(fields)) {
-    if (name.startsWith("c:")) channels.set(name.slice(2) as Contract.Channel, boundsOf(value));
-  }
-  return channels;
-}
-
-/** first, end, bytes, entries, last epoch, then the epoch table: see redis_library.ts. */
-function boundsOf(text: Buffer | null): Contract.ChannelBounds {
-  const numbers = text === null || text.length === 0 ? [] : String(text).split(" ").map(Number);
-  const [firstOffset = 0, endOffset = 0, sizeBytes = 0, , , ...epochs] = numbers;
-  return { epochs: pairs(epochs), firstOffset: offset(firstOffset), endOffset: offset(endOffset), sizeBytes };
-}
-
-/** Its id, then its fields: names and values in turn. */
-type StreamEntry = [Buffer, Buffer[]];
-
-function decodeStreamEntry([id, fields]: StreamEntry): Contract.RecordBatch[] {
-  const [inEpoch, lastOffset] = String(id).split("-").map(Number);
-  const bytes = fields[1];
-  if (bytes === undefined || inEpoch === undefined || lastOffset === undefined) {
-    throw new ConfigurationError("FORMAT_TOO_NEW", `Cannot read entry ${id} as it must hold a record batch`);
-  }
-  return decodeEntry(bytes, epoch(inEpoch), lastOffset);
-}
-
-function metadataOf(text: Buffer): Contract.Metadata {
-  const space = text.indexOf(0x20);
-  return { version: Number(text.subarray(0, space).toString()), value: text.subarray(space + 1) };
 }
