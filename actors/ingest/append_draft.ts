@@ -8,7 +8,7 @@
  *   D3. What carries its own verdicts, trace context or resume point stays alone.
  */
 import type { AppendFrame } from "../../protocols/frames.ts";
-import { type Sequence, sequenceCount } from "../../protocols/sequence.ts";
+import { compareSequences, firstSequence, type Sequence, sequenceCount } from "../../protocols/sequence.ts";
 import type { AppendBatch } from "../log/log.ts";
 import type { AppendItem } from "../partition/partition.ts";
 import type { Inspection } from "./session.ts";
@@ -124,8 +124,12 @@ function writeArrayHeader(target: Uint8Array, count: number): number {
   return 5;
 }
 
-/** Whether an append follows what its chain was sent before, all of which is expected to be written (D1). */
-export function continues(tail: Sequence | null | undefined, previous: Sequence | null): boolean {
-  if (tail === undefined || tail === null || previous === null) return tail === previous;
-  return tail[0] === previous[0] && tail[1] === previous[1] && tail[2] === previous[2];
+/**
+ * Whether an append follows what its chain was sent before, all of which is expected to be written, and lies after it (D1):
+ * a client that was not told of its last batch sends that again, and alone it is a duplicate.
+ */
+export function continues(tail: Sequence | null | undefined, { previousSequence, sequences }: AppendFrame): boolean {
+  if (tail === undefined) return false;
+  if (tail === null || previousSequence === null) return tail === previousSequence;
+  return compareSequences(tail, previousSequence) === 0 && compareSequences(firstSequence(sequences), tail) > 0;
 }

@@ -103,7 +103,7 @@ function take(state: SessionState, frame: AppendFrame, wireBytes: number, nowMs:
   const last = sequenceAt(frame.sequences, checkCount(state, frame) - 1);
   const { inspect, limits } = state.environment;
   const inspection = inspect(frame.stream, frame.events, frame.sequences, id, frame.schemaVersion);
-  const isNext = continues(chain.tail, frame.previousSequence);
+  const isNext = continues(chain.tail, frame);
   chain.tail = isNext ? last : undefined;
   state.underWayBytes += wireBytes;
   chain.underWayBytes += wireBytes;

@@ -226,6 +226,20 @@ test("a broken frame among those of a turn is refused alone", () => {
   assert.equal(harness.flush().map(numbers), [[0, 1]]);
 });
 
+test("what is stored already and sent again is joined with nothing that follows it", () => {
+  const harness = new Harness();
+  harness.open([0, 198, 0], 1);
+  const at = (first: number, previous: number) =>
+    harness.append(first, 1, { partition: 1, previousSequence: [0, previous, 0] });
+  at(198, 198); // its ack was lost: the log calls it a duplicate, and what follows is new
+  at(199, 198);
+  at(200, 199);
+  assert.equal(
+    harness.flush().map(({ batch }) => batch.sequences),
+    [198, 199, 200].map((first) => ({ first: [0, first, 0], count: 1 })),
+  );
+});
+
 test("a moved partition gives the credit of what it did not take back", () => {
   const harness = new Harness();
   harness.append(0);
