@@ -8,6 +8,7 @@ import type { Document, LineCounter, Node } from "yaml";
 import { loadDriver } from "../deps.ts";
 import { ConfigurationError } from "../protocols/errors.ts";
 import {
+  type ClusterConfiguration,
   CONFIGURATION_SCHEMA,
   type Configuration,
   type Options,
@@ -90,7 +91,7 @@ export async function checkConfiguration(text: string, folder: string, kinds: Kn
 }
 
 type Raw = {
-  readonly [Section in "node" | "log" | "limits" | "security"]?: Options;
+  readonly [Section in "node" | "log" | "limits" | "security" | "cluster"]?: Options;
 } & {
   readonly streams?: Readonly<Record<string, Options>>;
   readonly sources?: Readonly<Record<string, Options>>;
@@ -180,6 +181,13 @@ function referenceProblems(raw: Raw, kinds: KnownKinds, at: LineAt): Problem[] {
       line: at(["log"]),
       path: "/log",
       reason: "type redis needs a url, such as redis://127.0.0.1:6379",
+    });
+  }
+  if (raw.cluster !== undefined && raw.log?.type !== "redis") {
+    problems.push({
+      line: at(["cluster"]),
+      path: "/cluster",
+      reason: `nodes of a cluster share a log of type redis: log.type is ${raw.log?.type ?? "lmdb"}`,
     });
   }
   return [...problems, ...sharedSinkProblems(raw, at), ...cycleProblems(raw, at)];
@@ -302,6 +310,19 @@ const mapValues = <From, To>(
 ): Record<string, To> =>
   Object.fromEntries(Object.entries(from ?? {}).map(([name, value]) => [name, change(value, name)]));
 
+function completeCluster(options: Options): ClusterConfiguration {
+  const given = options as Partial<ClusterConfiguration>;
+  const { advertise, secretFile, secretEnv } = given;
+  return {
+    ...(advertise === undefined ? {} : { advertise }),
+    ...(secretFile === undefined ? {} : { secretFile }),
+    ...(secretEnv === undefined ? {} : { secretEnv }),
+    zone: given.zone ?? "default",
+    capacity: given.capacity ?? 1,
+    silentAfterMs: quantity(options.silentAfter, 2_000),
+  };
+}
+
 function complete(raw: Raw, schemas: ReadonlyMap<string, Options>, folder: string): Configuration {
   const node = (raw.node ?? {}) as Partial<Configuration["node"]>;
   const log = (raw.log ?? {}) as Partial<Configuration["log"]>;
@@ -328,6 +349,7 @@ function complete(raw: Raw, schemas: ReadonlyMap<string, Options>, folder: strin
       options: without(sink, COMMON_SINK_KEYS),
     })),
     security: { tokens: [], origins: [], hosts: [], ...security },
+    ...(raw.cluster === undefined ? {} : { cluster: completeCluster(raw.cluster) }),
     limits: {
       connectionsMax: (limits.connectionsMax as number | undefined) ?? 10_000,
       connectionsPerAddressMax: (limits.connectionsPerAddressMax as number | undefined) ?? 1_000,

@@ -207,6 +207,39 @@ export const CONFIGURATION_SCHEMA = object(
         description: "Host names that requests may name, against DNS rebinding.",
       },
     }),
+    cluster: object(
+      "Makes this node one of many that share a Redis: needs `log.type: redis`. May be empty, and is the same on all nodes but for the first three.",
+      {
+        advertise: {
+          type: "string",
+          pattern: "^[^/\\s]+:[0-9]+$",
+          description:
+            "Host and port where other nodes and clients reach this one. Default: `node.host` and `node.port`.",
+        },
+        zone: {
+          ...name,
+          default: "default",
+          description: "Nodes of one zone fail together: the partitions of a stream are kept apart over zones.",
+        },
+        capacity: {
+          type: "number",
+          exclusiveMinimum: 0,
+          default: 1,
+          description: "Share of the partitions that this node takes, relative to others.",
+        },
+        secretFile: { type: "string", description: "File that holds the secret that nodes show each other." },
+        secretEnv: {
+          type: "string",
+          description:
+            "Environment variable that holds it. One of the two is needed where a node listens beyond loopback.",
+        },
+        silentAfter: {
+          ...duration,
+          default: "2s",
+          description: `A node that is not heard of for so long is taken for dead. ${duration.description}`,
+        },
+      },
+    ),
     limits: object("Limits of the node.", {
       connectionsMax: { type: "integer", minimum: 1, default: 10_000, description: "Open WebSocket connections." },
       connectionsPerAddressMax: {
@@ -259,6 +292,16 @@ export interface SecurityConfiguration {
   readonly hosts: readonly string[];
 }
 
+export interface ClusterConfiguration {
+  /** `host:port`; undefined for where the node listens. */
+  readonly advertise?: string;
+  readonly zone: string;
+  readonly capacity: number;
+  readonly secretFile?: string;
+  readonly secretEnv?: string;
+  readonly silentAfterMs: number;
+}
+
 export interface Configuration {
   /** Folder of the file: relative paths in it begin here. */
   readonly folder: string;
@@ -281,6 +324,8 @@ export interface Configuration {
     Record<string, { readonly type: string; readonly start: "earliest" | "latest"; readonly options: Options }>
   >;
   readonly security: SecurityConfiguration;
+  /** Undefined for a node that is alone. */
+  readonly cluster?: ClusterConfiguration;
   readonly limits: {
     readonly connectionsMax: number;
     readonly connectionsPerAddressMax: number;
