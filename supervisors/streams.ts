@@ -61,7 +61,8 @@ export function startStreams(system: ActorSystem, parts: StreamParts): void {
     supervision: SUPERVISION,
     start(context) {
       for (const [name, stream] of streams) {
-        context.spawn(streamSupervisor(name, partitionPlans(name, stream, parts), parts.directory));
+        const plans = partitionPlans(name, stream, parts);
+        context.spawn(streamSupervisor({ stream: name, plans, directory: parts.directory, grant: SOLE_GRANT }));
       }
       return { receive() {} };
     },
@@ -77,7 +78,6 @@ function partitionPlans(name: string, stream: StreamConfiguration, parts: Stream
       stopwatchMs: () => performance.now(),
       partition: { stream: name, partition: partitionId(partition) },
       log: parts.log,
-      grant: SOLE_GRANT,
       settings: {
         tier: stream.durability,
         chains: { dedupeWindowMs: stream.dedupeWindowMs, producersMax: stream.producersMax },
@@ -109,7 +109,7 @@ export function whenAllOwned(directory: NodeDirectory): Promise<void> {
           if (entry.feed === undefined) reject(entry.blockedBy);
           else resolve();
         };
-        const listener = entry.onFeedChange(check);
+        const listener = entry.onChange(check);
         check();
       }),
   );
@@ -120,7 +120,7 @@ export function whenAllOwned(directory: NodeDirectory): Promise<void> {
 export function logBlockages(directory: NodeDirectory, log: NodeLog): void {
   for (const { stream, partition, entry } of directory.all()) {
     let said: string | undefined;
-    entry.onFeedChange(() => {
+    entry.onChange(() => {
       const reason = entry.feed === undefined ? entry.blockedBy?.message : undefined;
       if (reason === said) return;
       if (reason !== undefined) log("warn", `can not claim the partition: ${reason}`, { stream, partition });
