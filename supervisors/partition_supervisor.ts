@@ -166,7 +166,9 @@ class PlacedPartition {
       case "hand_over":
         return this.#handOver(message.drainWithinMs);
       case "drained":
-        if (this.#place.placement?.phase === "leaving") this.#owner?.tell({ type: "hand_over" });
+        if (this.#place.placement?.phase !== "leaving" || this.#owner === undefined) return;
+        this.#tree.directory.remove(this.#partition); // who asks from now on is sent to the next owner
+        this.#owner.tell({ type: "hand_over" });
         return;
       case "drop":
         return this.#end();
