@@ -232,9 +232,10 @@ local function write_table(keys, args)
   return {'ok', following}
 end
 
--- table
-local function read_table(keys)
-  return {'ok', redis.call('HMGET', keys[1], 'version', 'writer'), redis.call('HGETALL', keys[2])}
+-- table | cursor, entries a page
+local function read_table(keys, args)
+  local page = redis.call('HSCAN', keys[2], args[1], 'COUNT', args[2])
+  return {'ok', redis.call('HMGET', keys[1], 'version', 'writer'), page[1], page[2]}
 end
 
 -- all of them

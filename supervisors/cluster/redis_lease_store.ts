@@ -41,6 +41,13 @@ import { otherVersion, staleTerm } from "./stale_leader.ts";
 /** A lease is of no use to who waits longer for it. */
 const CALL_TIMEOUT_MS = 1_500;
 
+/** Entries of the table that Redis reads at a stretch: about 2 ms of it. */
+const PAGE_ENTRIES = 1_000;
+/** Every entry there may be: one page, which no write can come between. */
+const WHOLE_TABLE = 1_000_000_000;
+/** Reads of a table that is written all the while before it is read as one page. */
+const PAGED_READS_MAX = 4;
+
 /** `callTimeoutMs` is 1,500 by default. */
 export type RedisLeaseStoreOptions = RedisConnectionOptions;
 
@@ -144,13 +151,29 @@ class FunctionsLeaseStore implements RedisLeaseStore {
   }
 
   async readTable(): Promise<AssignmentTable> {
-    const reply = (await this.#redis.readFunction("read_table", this.#table, [])) as RedisReply[];
-    const [version, leaderEpoch] = reply[1] as (Buffer | null)[];
-    return {
-      version: Number(version ?? 0),
-      leaderEpoch: Number(leaderEpoch ?? 0),
-      entries: new Map(entriesOf(reply[2] as Buffer[])),
-    };
+    for (let reads = 1; reads < PAGED_READS_MAX; reads += 1) {
+      const table = await this.#readPages(PAGE_ENTRIES);
+      if (table !== undefined) return table;
+    }
+    return (await this.#readPages(WHOLE_TABLE)) ?? this.readTable();
+  }
+
+  /** Undefined where the table was written between two pages. */
+  async #readPages(pageEntries: number): Promise<AssignmentTable | undefined> {
+    const { identity } = this;
+    const entries = new Map<PartitionName, TableEntry>();
+    let first: readonly string[] | undefined;
+    let cursor = "0";
+    do {
+      const page = await this.#redis.readFunction("read_table", this.#table, [cursor, String(pageEntries)]);
+      const [, state, following, fields] = page as [Buffer, (Buffer | null)[], Buffer, Buffer[]];
+      const [version = "0", writer = "0"] = state.map((text) => text?.toString());
+      first ??= [version, writer];
+      if (first[0] !== version || first[1] !== writer || identity !== this.identity) return undefined;
+      for (const [partition, entry] of entriesOf(fields)) entries.set(partition, entry);
+      cursor = String(following);
+    } while (cursor !== "0");
+    return { version: Number(first[0]), leaderEpoch: Number(first[1]), entries };
   }
 
   async writeTable(

@@ -5,8 +5,14 @@ import { leaseStoreSuite } from "./lease_store_suite.ts";
 
 requireRedis();
 const server = await startRedis();
+const cluster = await startRedis({ isCluster: true });
 
 leaseStoreSuite(redisLeases(server));
+// There a function may name keys of one slot alone.
+leaseStoreSuite(redisLeases(cluster, "redis cluster"));
 
-test.after(() => server.stop());
+test.after(async () => {
+  await server.stop();
+  await cluster.stop();
+});
 test.run();

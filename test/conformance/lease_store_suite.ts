@@ -440,6 +440,30 @@ function testTable(scenario: Scenario): void {
     for (const one of entries) assert.equal(table.entries.get(one.partition), one);
   });
 
+  scenario("a table that is written while it is read is read as it was by one of the writes", async (store, domain) => {
+    const leaderEpoch = await leading(store);
+    const write = (version: number) => {
+      const entries = Array.from({ length: 5_003 }, (_, n) => entry(`p/${n}`, { reason: `${version + 1}` }));
+      return store.writeTable(leaderEpoch, version, entries);
+    };
+    await write(0);
+    const reader = await domain.open();
+    let isWriting = true;
+    const writes = (async () => {
+      for (let version = 1; version < 12; version += 1) await write(version);
+      isWriting = false;
+    })();
+    const versions: number[] = [];
+    while (isWriting) {
+      const { version, entries } = await reader.readTable();
+      const reasons = new Set([...entries.values()].map(({ reason }) => reason));
+      assert.equal([entries.size, [...reasons]], [5_003, [`${version}`]]);
+      versions.push(version);
+    }
+    await writes;
+    assert.ok(versions.length > 0);
+  });
+
   scenario("decisions are read newest first, as they were written", async (store) => {
     const leaderEpoch = await leading(store);
     for (const id of [1, 2, 3]) await store.writeTable(leaderEpoch, id - 1, [], decision(id));
