@@ -1,8 +1,11 @@
-/** What `headrace up` runs where there is no headrace.yaml: this machine's own metrics, and a stream to try things on. */
-export const DEMO_CONFIGURATION = `# The configuration that Headrace starts with. Save it as headrace.yaml and change it.
+/** This machine's own metrics, and a stream to try things on. */
+const demo = (partitions: {
+  readonly hostMetrics: number;
+  readonly events: number;
+}): string => `# The configuration that Headrace starts with. Save it as headrace.yaml and change it.
 streams:
   host_metrics:
-    partitions: 2
+    partitions: ${partitions.hostMetrics}
     key: /metric
     eventTime: /at
     retention: { size: 512MiB, age: 7d }
@@ -17,7 +20,7 @@ streams:
         unit: { enum: [ratio, bytes, bytes_per_second, processes, seconds] }
       additionalProperties: false
   events:
-    partitions: 4
+    partitions: ${partitions.events}
     retention: { size: 256MiB, age: 7d }
 
 sources:
@@ -31,3 +34,9 @@ pipelines:
 sinks:
   archive: { type: file, directory: archive, format: ndjson }
 `;
+
+/** What `headrace up` runs where there is no headrace.yaml. */
+export const DEMO_CONFIGURATION = demo({ hostMetrics: 2, events: 4 });
+
+/** What `npm run cluster` runs: the same, with enough partitions to be spread over nodes. */
+export const CLUSTER_DEMO_CONFIGURATION = demo({ hostMetrics: 12, events: 24 });

@@ -180,6 +180,7 @@ function rejectedStatus(error: RejectedError): number {
       return 403;
     case "UNKNOWN_STREAM":
     case "UNKNOWN_PARTITION":
+    case "UNKNOWN_NODE":
       return 404;
     case "FRAME_TOO_LARGE":
     case "BATCH_TOO_LARGE":

@@ -14,6 +14,8 @@ import type { NodeLog } from "../actors/observers/node_log.ts";
 import type { Connect } from "../protocols/connection.ts";
 import { type Access, createAccess, type Grants, type ReadSecret } from "./access.ts";
 import { type Closer, closeAll } from "./closing.ts";
+import { mountClusterRoutes } from "./cluster/cluster_routes.ts";
+import { createLoneNode } from "./cluster/lone_node.ts";
 import type { Configuration } from "./configuration_schema.ts";
 import { DeliveryBoard } from "./delivery_board.ts";
 import { planDeliveries } from "./delivery_plans.ts";
@@ -130,7 +132,9 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
     return state.kind === "ready" ? undefined : state.reason;
   };
   const budget = new BodyBudget();
-  const routes: NodeRoutesOptions = { log, directory, metrics, system, board, name };
+  const routes: NodeRoutesOptions = { log, directory, metrics, system, board };
+  const control = createLoneNode({ name, directory, log, address: () => endpoint });
+  let endpoint = "";
   const http = await startHttpServer({
     host: configuration.node.host,
     port: configuration.node.port,
@@ -141,6 +145,10 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
       { isOpen: true, mount: (server) => mountHealthRoutes(server, routes) },
       { isOpen: true, mount: mountOpenApi },
       { isOpen: false, mount: (server) => mountNodeRoutes(server, routes) },
+      {
+        isOpen: false,
+        mount: (server) => mountClusterRoutes(server, { control, permissionsOf, stopwatchMs: () => performance.now() }),
+      },
       { isOpen: false, mount: replayRoutes },
       { isOpen: false, mount: (server) => mountStreamRoutes(server, { directory, permissionsOf }) },
       {
@@ -150,6 +158,7 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
       ...(options.page === undefined ? [] : [options.page]),
     ],
   });
+  endpoint = `${http.address.replace(/^http/, "ws")}/v1/connect`;
   // An HTTP server is closed once its upgraded connections are: neither can be waited for before the other.
   closers.push({ what: "http", close: () => Promise.all([http.close(), listener.close()]) });
   const sources = startSources(configuration, { system, connect, log, nodeLog: options.log, metrics });

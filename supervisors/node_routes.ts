@@ -1,4 +1,4 @@
-/** Routes that speak of the node itself: health, metrics, and the cluster, of which one node alone is the smallest. */
+/** Routes that speak of the node itself: health, metrics, sinks and actors. */
 import type { FastifyInstance } from "fastify";
 import type { ActorSystem } from "../actors/kernel/actor.ts";
 import type { Log } from "../actors/log/log.ts";
@@ -7,7 +7,6 @@ import type { DeliveryBoard } from "./delivery_board.ts";
 import type { NodeDirectory } from "./stream_directory.ts";
 
 export interface NodeRoutesOptions {
-  readonly name: string;
   readonly log: Log;
   readonly directory: NodeDirectory;
   readonly metrics: Metrics;
@@ -35,7 +34,6 @@ export function mountNodeRoutes(server: FastifyInstance, options: NodeRoutesOpti
   });
   server.get("/v1/sinks", async () => ({ sinks: [...options.board.standings()] }));
   server.get("/v1/actors", async () => describeActors(options.system));
-  server.get("/v1/cluster", async () => describeCluster(options));
 }
 
 function unreadiness({ log, directory }: NodeRoutesOptions): readonly string[] {
@@ -47,17 +45,6 @@ function unreadiness({ log, directory }: NodeRoutesOptions): readonly string[] {
     ...(unowned.length === 0 ? [] : [`${unowned.length} partitions are being claimed`]),
     ...[...blocked].slice(0, BLOCKED_REASONS_MAX),
   ];
-}
-
-function describeCluster({ name, directory, log }: NodeRoutesOptions) {
-  const partitions = [...directory.all()].map(({ stream, partition, entry }) => ({
-    stream,
-    partition,
-    owner: name,
-    state: entry.feed === undefined ? "claiming" : "owned",
-    ...(entry.feed === undefined ? {} : { epoch: entry.feed.epoch }),
-  }));
-  return { nodes: [{ name, state: log.state().kind, partitions: partitions.length }], partitions, moves: [] };
 }
 
 const describeActors = (system: ActorSystem) => ({

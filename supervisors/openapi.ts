@@ -31,8 +31,8 @@ const TOKEN_ANSWERS = {
   403: failure("The token, the Host or the Origin does not allow this."),
 } as const;
 
-const get = (summary: string, answer: Json, more: Json = {}): Json => ({
-  get: { summary, ...more, responses: { 200: answer, ...TOKEN_ANSWERS } },
+const get = (summary: string, answer: Json, { responses = {}, ...more }: Json = {}): Json => ({
+  get: { summary, ...more, responses: { 200: answer, ...TOKEN_ANSWERS, ...(responses as Json) } },
 });
 const open = (summary: string, responses: Json): Json => ({ get: { summary, security: [], responses } });
 
@@ -135,6 +135,89 @@ const REPLAY: Json = {
   },
 };
 
+const NODE = { name: "node", in: "path", required: true, schema: { type: "string" } } as const;
+const LIMIT = { type: "integer", minimum: 1 } as const;
+const UNKNOWN: Json = { 404: failure("No such stream or partition.") };
+const command = (summary: string, parameters: readonly Json[]): Json => ({
+  post: {
+    summary: `${summary} Needs the scope admin.`,
+    parameters,
+    responses: {
+      202: json("The coordinator has it: /v1/cluster shows what comes of it."),
+      400: failure("It can not be done; why is named."),
+      ...TOKEN_ANSWERS,
+      404: failure("No such node, or the node is alone."),
+      503: again("No coordinator is there to take it."),
+    },
+  },
+});
+
+const PARTITION_OVERVIEW = {
+  stream: text("Stream."),
+  partition: count("Partition."),
+  owner: text("Name of the node that owns it; left out where none does."),
+  state: { enum: ["owned", "claiming", "handing_over", "unassigned"] },
+  epoch: count("The owner's epoch, once it is known."),
+} as const;
+const PARTITION_REQUIRED = ["stream", "partition", "state"] as const;
+const CLUSTER: Json = schemaOf(
+  {
+    ageMs: count("How old what is told may be."),
+    node: text("The node that answers."),
+    coordinator: schemaOf({ node: text("Its node."), leaderEpoch: count("Its term.") }),
+    tableVersion: count("Counts the changes of who holds what."),
+    nodes: listOf(
+      schemaOf(
+        {
+          name: text("Its name."),
+          incarnation: count("Which of its lives: a node that starts again has a higher one."),
+          state: { enum: ["ready", "draining", "probation", "silent", "away", "expired"] },
+          isCoordinator: { type: "boolean" },
+          zone: text("Nodes of one zone fail together."),
+          address: text("Where producers and consumers reach it."),
+          version: text("Release of the program."),
+          partitions: count("Partitions that it owns."),
+          recordsPerSecond: { type: "number", description: "Left out before the first report." },
+          bytesPerSecond: { type: "number", description: "Left out before the first report." },
+        },
+        ["name", "incarnation", "state", "isCoordinator", "zone", "address", "version", "partitions"],
+      ),
+    ),
+    partitions: listOf(schemaOf(PARTITION_OVERVIEW, PARTITION_REQUIRED)),
+    moves: listOf(
+      schemaOf(
+        {
+          stream: text("Stream."),
+          partition: count("Partition."),
+          from: text("The node that has it; left out where none does."),
+          to: text("The node that gets it."),
+          reason: text("Why, in a sentence."),
+        },
+        ["stream", "partition", "to", "reason"],
+      ),
+    ),
+  },
+  ["ageMs", "node", "tableVersion", "nodes", "partitions", "moves"],
+);
+const DECISION: Json = schemaOf({
+  id: count("The version of the table that it made."),
+  leaderEpoch: count("The term of the coordinator that made it."),
+  atMs: count("When, in milliseconds since 1970."),
+  triggers: listOf(
+    schemaOf(
+      {
+        kind: { enum: ["started", "joined", "left", "crashed", "silent", "expired", "draining", "skewed", "asked"] },
+        node: text("Which node, where it is one."),
+        skew: { type: "number", description: "The largest load over its node's share, where it is that." },
+      },
+      ["kind"],
+    ),
+  ),
+  text: text("What was decided, in a sentence."),
+  moves: count("Partitions that it moves."),
+  movesMin: count("No assignment would have moved fewer."),
+});
+
 export const OPENAPI = {
   openapi: "3.1.0",
   info: {
@@ -153,7 +236,28 @@ export const OPENAPI = {
     }),
     "/v1/sinks": get("Where each sink stands in each partition.", json("Sinks.")),
     "/v1/actors": get("Actors and their dead letters, for those who look into the node.", json("Actors.")),
-    "/v1/cluster": get("Nodes, partitions, and moves under way.", json("The cluster.")),
+    "/v1/cluster": get(
+      "Nodes, partitions and their owners, and moves under way.",
+      json("The cluster, as the node knows it.", reference("Cluster")),
+    ),
+    "/v1/cluster/owners/{stream}/{partition}": get(
+      "Who owns a partition, and where to reach the owner: cheap, to be asked often.",
+      json("The partition; without owner and address where nobody owns it now.", reference("PartitionOwner")),
+      { parameters: [STREAM, PARTITION], responses: UNKNOWN },
+    ),
+    "/v1/cluster/partitions/{stream}/{partition}": get(
+      "Why a partition is where it is.",
+      json("The partition, the reason, and the decision behind it where it is still kept.", reference("Explanation")),
+      { parameters: [STREAM, PARTITION], responses: UNKNOWN },
+    ),
+    "/v1/cluster/decisions": get(
+      "What the coordinator decided, newest first, and what set it to work.",
+      json("Decisions.", schemaOf({ decisions: listOf(reference("Decision")) })),
+      { parameters: [query("limit", "Most decisions answered.", { ...LIMIT, maximum: 1_000, default: 20 })] },
+    ),
+    "/v1/cluster/nodes/{node}/drain": command("Move everything away from a node, and give it nothing more.", [NODE]),
+    "/v1/cluster/nodes/{node}/undrain": command("Give a node partitions again.", [NODE]),
+    "/v1/cluster/rebalance": command("Look at the load again now, and even it out.", []),
     "/v1/replays": REPLAYS,
     "/v1/replays/{name}": REPLAY,
     "/v1/streams": get("Streams that the token may read.", json("Streams.")),
@@ -191,6 +295,20 @@ export const OPENAPI = {
           schemaOf({ partition: count("Partition."), sink: text("Sink."), reason: text("What it waits for.") }),
         ),
       }),
+      Cluster: CLUSTER,
+      PartitionOwner: schemaOf(
+        { ...PARTITION_OVERVIEW, address: text("Where producers and consumers reach the owner.") },
+        PARTITION_REQUIRED,
+      ),
+      Explanation: schemaOf(
+        {
+          partition: schemaOf(PARTITION_OVERVIEW, PARTITION_REQUIRED),
+          reason: text("Why, in a sentence."),
+          decision: reference("Decision"),
+        },
+        ["partition", "reason"],
+      ),
+      Decision: DECISION,
       Appended: schemaOf({ accepted: count("Events stored."), rejected: REJECTED, partitions: PARTITIONS }),
     },
   },

@@ -1,6 +1,6 @@
 /** `headrace up`: runs a node until it is told to stop. */
 import type { Command } from "commander";
-import { createNodeLog } from "../../actors/observers/node_log.ts";
+import { createNodeLog, type NodeLog } from "../../actors/observers/node_log.ts";
 import type { Configuration } from "../../supervisors/configuration_schema.ts";
 import { readSecret } from "../../supervisors/environment.ts";
 import { type RunningNode, startNode } from "../../supervisors/node.ts";
@@ -18,6 +18,7 @@ const FORCE_AFTER_MS = 1_000;
 const COMMAND = import.meta.url.endsWith(".ts") ? "npm run -s headrace --" : "npx headrace";
 
 interface UpOptions extends ConfigurationOptions {
+  readonly untilInputEnds?: boolean;
   readonly json?: boolean;
 }
 
@@ -28,9 +29,19 @@ export function addUp(program: Command): void {
     .option("-c, --config <file>", `configuration (default: ./${DEFAULT_CONFIGURATION}, or a demo where there is none)`)
     .option("-p, --port <port>", "port of HTTP and WebSocket (also HEADRACE_PORT)")
     .option("--host <address>", "address to listen on")
-    .option("--data <folder>", "folder of the embedded log (also HEADRACE_DATA)")
+    .option("--data <folder>", "folder of the embedded log and of what sinks keep (also HEADRACE_DATA)")
+    .option("--name <node>", "name of the node: one configuration serves many nodes")
+    .option("--cluster <url>", "be a node of the cluster that shares this Redis, whatever log the configuration names")
+    .option("--until-input-ends", "stop when standard input ends: for programs that start nodes")
     .option("--json", "print what was started as one line of JSON")
-    .addHelpText("after", "\nExamples:\n  headrace up\n  headrace up --config headrace.yaml --port 8080")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  headrace up
+  headrace up --config headrace.yaml --port 8080
+  headrace up --cluster redis://127.0.0.1:6379 --name node-2 --port 7071 --data /var/lib/headrace-2`,
+    )
     .action(up);
 }
 
@@ -39,7 +50,8 @@ async function up(options: UpOptions): Promise<void> {
   const name = configuration.node.name ?? "node";
   const log = await createNodeLog(configuration.node.logLevel, name);
   const node = await startNode({ configuration, log, readSecret, page: createPage() });
-  stopOnSignals(node, log);
+  const stop = stopOnSignals(node, log);
+  if (options.untilInputEnds === true) process.stdin.resume().once("close", () => stop("end of input"));
   try {
     await node.ready;
   } catch (error) {
@@ -65,9 +77,9 @@ function announce(node: RunningNode, configuration: Configuration, options: UpOp
 `);
 }
 
-function stopOnSignals(node: RunningNode, log: Awaited<ReturnType<typeof createNodeLog>>): void {
+function stopOnSignals(node: RunningNode, log: NodeLog): (why: string) => void {
   let stoppingSinceMs: number | undefined;
-  const onSignal = (signal: NodeJS.Signals) => {
+  const stop = (signal: string) => {
     if (stoppingSinceMs !== undefined) {
       if (Date.now() - stoppingSinceMs > FORCE_AFTER_MS) process.exit(EXIT.leftUndone);
       return;
@@ -79,6 +91,7 @@ function stopOnSignals(node: RunningNode, log: Awaited<ReturnType<typeof createN
       process.exit(left.length === 0 ? 0 : EXIT.leftUndone);
     });
   };
-  process.on("SIGTERM", onSignal);
-  process.on("SIGINT", onSignal);
+  process.on("SIGTERM", stop);
+  process.on("SIGINT", stop);
+  return stop;
 }

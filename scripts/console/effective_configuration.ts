@@ -1,6 +1,9 @@
 /** The configuration that a command acts on: the file, then the environment, then the flags; the later wins. */
 import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
+import { loadDriver } from "../../deps.ts";
+import { ConfigurationError } from "../../protocols/errors.ts";
 import { checkConfiguration, loadConfiguration } from "../../supervisors/configuration.ts";
 import type { Configuration } from "../../supervisors/configuration_schema.ts";
 import { DEMO_CONFIGURATION } from "../../supervisors/demo_configuration.ts";
@@ -8,18 +11,24 @@ import { readEnvironment } from "../../supervisors/environment.ts";
 import { KNOWN_KINDS } from "../../supervisors/known_kinds.ts";
 import { wholeNumber } from "./arguments.ts";
 import { DEFAULT_CONFIGURATION } from "./check_file.ts";
+import { UsageError } from "./exit_codes.ts";
 
 export interface ConfigurationOptions {
   readonly config?: string;
   readonly port?: string;
   readonly host?: string;
   readonly data?: string;
+  readonly name?: string;
+  /** Address of the Redis that the nodes of a cluster share, whatever log the file names. */
+  readonly cluster?: string;
 }
+
+const NODE_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$/;
 
 /** Throws `ConfigurationError` with every problem of the file. */
 export async function effectiveConfiguration(options: ConfigurationOptions): Promise<Configuration> {
   const file = options.config ?? (existsSync(DEFAULT_CONFIGURATION) ? DEFAULT_CONFIGURATION : undefined);
-  const base = file === undefined ? await demo() : await loadConfiguration(file, KNOWN_KINDS);
+  const base = await baseOf(file, options.cluster);
   const environment = readEnvironment();
   const data = options.data ?? environment.data ?? base.node.data;
   const folder =
@@ -28,6 +37,7 @@ export async function effectiveConfiguration(options: ConfigurationOptions): Pro
     ...base,
     node: {
       ...base.node,
+      ...(options.name === undefined ? {} : { name: nodeName(options.name) }),
       host: options.host ?? base.node.host,
       port: options.port === undefined ? (environment.port ?? base.node.port) : wholeNumber("--port", options.port),
       data: resolve(folder, data),
@@ -35,8 +45,49 @@ export async function effectiveConfiguration(options: ConfigurationOptions): Pro
   };
 }
 
-async function demo(): Promise<Configuration> {
-  const loaded = await checkConfiguration(DEMO_CONFIGURATION, ".", KNOWN_KINDS);
+async function baseOf(file: string | undefined, cluster: string | undefined): Promise<Configuration> {
+  if (file !== undefined && cluster === undefined) return await loadConfiguration(file, KNOWN_KINDS);
+  const text = file === undefined ? DEMO_CONFIGURATION : await read(file);
+  const folder = file === undefined ? "." : dirname(resolve(file));
+  const effective = cluster === undefined ? text : await inCluster(text, redisUrl(cluster));
+  const loaded = await checkConfiguration(effective, folder, KNOWN_KINDS);
   if (loaded.kind === "loaded") return loaded.configuration;
-  throw new Error(`the demo's configuration is not valid: ${JSON.stringify(loaded.problems)}`);
+  const reasons = loaded.problems.map(({ path, reason }) => `${file ?? "the demo"}: ${path}: ${reason}`);
+  throw new ConfigurationError("INVALID_CONFIGURATION", reasons.join("\n"));
+}
+
+async function read(file: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (error) {
+    throw new ConfigurationError(
+      "INVALID_CONFIGURATION",
+      `Cannot read the configuration as the file must be readable: ${(error as Error).message}`,
+      { cause: error },
+    );
+  }
+}
+
+/** The configuration with its log in this Redis, shared by the nodes of a cluster: checked as if it had said so itself. */
+async function inCluster(text: string, url: string): Promise<string> {
+  const { isMap, parseDocument } = await loadDriver("yaml");
+  const document = parseDocument(text);
+  if (document.errors.length > 0) return text; // The check tells what is wrong, and where.
+  if (!isMap(document.get("log"))) document.set("log", document.createNode({}));
+  document.setIn(["log", "type"], "redis");
+  document.setIn(["log", "url"], url);
+  if (!isMap(document.get("cluster"))) document.set("cluster", document.createNode({}));
+  return String(document);
+}
+
+function redisUrl(text: string): string {
+  if (URL.canParse(text) && /^rediss?:$/.test(new URL(text).protocol)) return text;
+  throw new UsageError(`Cannot use ${text} as the Redis of a cluster as it must begin with redis:// or rediss://`);
+}
+
+function nodeName(text: string): string {
+  if (NODE_NAME.test(text)) return text;
+  throw new UsageError(
+    `Cannot use --name ${text} as it must begin with a letter or digit and have letters, digits, _, . and - only, 100 at most`,
+  );
 }

@@ -24,7 +24,7 @@ export const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
   usage: "A bad argument: an unknown command, option, stream or partition.",
   data: "Done, but some events were rejected, or a backup is damaged.",
   noInput: "An input file can not be read.",
-  unavailable: "The node, or the store behind it, is away or not ready: try again.",
+  unavailable: "The node, the store behind it, or a program that is needed, is away or not ready: try again.",
   software: "A bug of Headrace: please report it.",
   leftUndone: "Ended with work left, which is told: events in doubt, or a drain cut short.",
   forbidden: "The token is missing or does not allow this.",
@@ -54,7 +54,7 @@ export function exitCodeOf(error: unknown): number {
   if (!(error instanceof HeadraceError)) return EXIT.software;
   switch (error.name) {
     case "ConfigurationError":
-      return EXIT.configuration;
+      return error.code === "MISSING_PROGRAM" ? EXIT.unavailable : EXIT.configuration;
     case "UnavailableError":
     case "OverloadedError":
       return EXIT.unavailable;

@@ -1,0 +1,19 @@
+/** Single keys on a terminal, each with what it does; nothing where there is none. */
+
+export function watchKeys(actions: Readonly<Record<string, () => void>>): { stop(): void } {
+  const { stdin } = process;
+  if (stdin.isTTY !== true) return { stop() {} };
+  const onKeys = (keys: Buffer): void => {
+    for (const key of keys.toString()) actions[key]?.();
+  };
+  stdin.setRawMode(true);
+  stdin.on("data", onKeys);
+  stdin.resume();
+  return {
+    stop() {
+      stdin.off("data", onKeys);
+      stdin.setRawMode(false);
+      stdin.pause();
+    },
+  };
+}

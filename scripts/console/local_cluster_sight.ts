@@ -1,0 +1,106 @@
+/** Looks at a local cluster through the public HTTP of its nodes: what they own, take in and have yet to deliver. */
+import type { ClusterOverview } from "../../supervisors/cluster/overview.ts";
+import type { ClusterSight, NodeRow } from "./cluster_text.ts";
+import type { LocalNode } from "./local_cluster_state.ts";
+import { type NodeClient, nodeClient, type StreamStanding } from "./node_client.ts";
+
+interface SinkStanding {
+  readonly lagRecords: number;
+}
+
+/** What one node says. */
+interface Answers {
+  readonly overview: ClusterOverview;
+  readonly lagRecords: number;
+  /** The end of each partition that it owns, by name and epoch. */
+  readonly ends: ReadonlyMap<string, number>;
+  readonly atMs: number;
+}
+
+export class LocalClusterSight {
+  readonly #nodes: () => readonly LocalNode[];
+  readonly #clients = new Map<string, NodeClient>();
+  readonly #last = new Map<string, Answers>();
+
+  constructor(nodes: () => readonly LocalNode[]) {
+    this.#nodes = nodes;
+  }
+
+  async look(): Promise<ClusterSight> {
+    const nodes = this.#nodes();
+    const before = new Map(this.#last);
+    const answers = new Map<string, Answers>();
+    await Promise.all(
+      nodes.map(async (node) => {
+        if (node.state !== "up") return;
+        const answered = await this.#ask(node.address).catch(() => undefined);
+        if (answered === undefined) return;
+        answers.set(node.name, answered);
+        this.#last.set(node.name, answered);
+      }),
+    );
+    // All may answer, but the coordinator's word is the newest.
+    const all = [...answers.values()].map(({ overview }) => overview);
+    const best = all.find(({ node, coordinator }) => coordinator?.node === node) ?? all[0];
+    return {
+      nodes: nodes.map((node) => rowOf(node, best, answers.get(node.name), before.get(node.name))),
+      partitions: best?.partitions ?? [],
+      moves: best?.moves ?? [],
+      coordinator: best?.coordinator?.node,
+    };
+  }
+
+  async #ask(address: string): Promise<Answers> {
+    const client = this.#clients.get(address) ?? (await nodeClient({ address }));
+    this.#clients.set(address, client);
+    const [overview, { sinks }, { streams }] = await Promise.all([
+      client.get<ClusterOverview>("/v1/cluster"),
+      client.get<{ readonly sinks: readonly SinkStanding[] }>("/v1/sinks"),
+      client.get<{ readonly streams: readonly StreamStanding[] }>("/v1/streams"),
+    ]);
+    const lagRecords = sinks.reduce((sum, sink) => sum + sink.lagRecords, 0);
+    return { overview, lagRecords, ends: endsOf(streams), atMs: performance.now() };
+  }
+}
+
+const endsOf = (streams: readonly StreamStanding[]): ReadonlyMap<string, number> =>
+  new Map(
+    streams.flatMap(({ name, partitions }) =>
+      partitions.flatMap(({ partition, epoch, endOffset }): [string, number][] =>
+        endOffset === undefined ? [] : [[`${name}/${partition}@${epoch}`, endOffset]],
+      ),
+    ),
+  );
+
+/** The process as we know it, and the node as the cluster does. */
+function rowOf(
+  node: LocalNode,
+  overview: ClusterOverview | undefined,
+  answers: Answers | undefined,
+  before: Answers | undefined,
+): NodeRow {
+  const known = overview?.nodes.find(({ name }) => name === node.name);
+  const isUp = node.state === "up";
+  const ending = node.ending === undefined ? "" : ` (${node.ending})`;
+  const joined = answers === undefined ? "does not answer" : "joining";
+  return {
+    name: node.name,
+    state: isUp ? (known?.state ?? joined) : `${node.state}${ending}`,
+    isCoordinator: known?.isCoordinator ?? false,
+    partitions: known?.partitions,
+    recordsPerSecond: rateBetween(before, answers),
+    lagRecords: answers?.lagRecords,
+    address: node.address,
+  };
+}
+
+/** Over the partitions that it owned at both looks, in one term. */
+export function rateBetween(
+  before: Pick<Answers, "ends" | "atMs"> | undefined,
+  after: Pick<Answers, "ends" | "atMs"> | undefined,
+): number | undefined {
+  if (before === undefined || after === undefined || after.atMs <= before.atMs) return undefined;
+  let gained = 0;
+  for (const [name, end] of after.ends) gained += end - (before.ends.get(name) ?? end);
+  return (gained * 1_000) / (after.atMs - before.atMs);
+}

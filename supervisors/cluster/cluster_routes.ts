@@ -1,0 +1,92 @@
+/**
+ * The cluster over HTTP: who is there, who owns what and why, and the few commands that there are. The reads need any
+ * token, as they tell nothing of what is stored; a command needs the scope `admin`.
+ */
+import type { FastifyInstance } from "fastify";
+import { RejectedError } from "../../protocols/errors.ts";
+import { nodeId } from "../../protocols/position.ts";
+import type { Grants } from "../access.ts";
+import type { ClusterCommand } from "./cluster.ts";
+import { ClusterView } from "./cluster_view.ts";
+import { DECISIONS_MAX } from "./lease_store.ts";
+import type { ClusterControl } from "./overview.ts";
+
+const DECISIONS_DEFAULT = 20;
+
+export interface ClusterRoutesOptions {
+  readonly control: ClusterControl;
+  /** What the request's token allows. */
+  readonly permissionsOf: (request: object) => Pick<Grants, "mayAdministrate" | "subject">;
+  /** Never set back: how old an answer is. */
+  readonly stopwatchMs: () => number;
+}
+
+interface PartitionPath {
+  readonly stream: string;
+  readonly partition: string;
+}
+
+export function mountClusterRoutes(server: FastifyInstance, options: ClusterRoutesOptions): void {
+  const { control, permissionsOf, stopwatchMs } = options;
+  let made: ClusterView | undefined;
+  const view = (): ClusterView => {
+    made ??= new ClusterView(() => control.overview(), stopwatchMs);
+    return made;
+  };
+  server.get("/v1/cluster", (_request, reply) => reply.type("application/json").send(view().json()));
+  server.get<{ Params: PartitionPath }>("/v1/cluster/owners/:stream/:partition", async ({ params }) => {
+    return view().ownerOf(nameOf(params)) ?? refuseUnknown(view(), params);
+  });
+  server.get<{ Params: PartitionPath }>("/v1/cluster/partitions/:stream/:partition", async ({ params }) => {
+    return (await control.explain(nameOf(params))) ?? refuseUnknown(view(), params);
+  });
+  server.get<{ Querystring: { readonly limit?: string } }>("/v1/cluster/decisions", async ({ query }) => ({
+    decisions: await control.decisions(limitOf(query.limit ?? String(DECISIONS_DEFAULT))),
+  }));
+  const ask = async (request: object, command: ClusterCommand) => {
+    refuseOthers(permissionsOf(request));
+    await control.ask(command);
+    return command;
+  };
+  server.post<{ Params: { readonly node: string } }>("/v1/cluster/nodes/:node/drain", (request, reply) => {
+    reply.status(202);
+    return ask(request, { kind: "drain", node: nodeId(request.params.node) });
+  });
+  server.post<{ Params: { readonly node: string } }>("/v1/cluster/nodes/:node/undrain", (request, reply) => {
+    reply.status(202);
+    return ask(request, { kind: "undrain", node: nodeId(request.params.node) });
+  });
+  server.post("/v1/cluster/rebalance", (request, reply) => {
+    reply.status(202);
+    return ask(request, { kind: "rebalance" });
+  });
+}
+
+const nameOf = ({ stream, partition }: PartitionPath): string => `${stream}/${partition}`;
+
+function refuseUnknown(view: ClusterView, { stream, partition }: PartitionPath): never {
+  if (!view.hasStream(stream)) {
+    throw new RejectedError("UNKNOWN_STREAM", `Cannot answer as the cluster must have the stream: it has no ${stream}`);
+  }
+  throw new RejectedError(
+    "UNKNOWN_PARTITION",
+    `Cannot answer as the partition must be one of ${stream}: current value is ${partition}`,
+  );
+}
+
+function limitOf(text: string): number {
+  const limit = Number(text);
+  if (Number.isSafeInteger(limit) && limit >= 1 && limit <= DECISIONS_MAX) return limit;
+  throw new RejectedError(
+    "MALFORMED_FRAME",
+    `Cannot answer as limit must be a whole number from 1 to ${DECISIONS_MAX}: current value is ${text}`,
+  );
+}
+
+function refuseOthers({ mayAdministrate, subject }: Pick<Grants, "mayAdministrate" | "subject">): void {
+  if (mayAdministrate) return;
+  throw new RejectedError(
+    "FORBIDDEN",
+    `Cannot command the cluster as the token must have the scope admin: subject is ${subject}`,
+  );
+}

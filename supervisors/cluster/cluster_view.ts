@@ -1,0 +1,93 @@
+/**
+ * The overview of a cluster as bytes that are ready to be sent: it may be asked for thousands of times a second, with
+ * hundreds of partitions in it, and seldom changes.
+ */
+import type { PartitionName } from "./cluster.ts";
+import type { ClusterOverview, NodeOverview, PartitionOverview } from "./overview.ts";
+
+/** An answer is at most so old. */
+export const VIEW_AGE_MAX_MS = 100;
+
+/** Who owns a partition, and where to reach the owner. */
+export interface PartitionOwner extends PartitionOverview {
+  /** Where producers and consumers reach the owner; undefined where nobody owns the partition. */
+  readonly address: string | undefined;
+}
+
+/** What is made of one overview, and holds until something in it has changed. */
+interface Made {
+  readonly of: ClusterOverview;
+  /** The overview as JSON but for its age, without the opening brace. */
+  readonly text: string;
+  readonly partitions: ReadonlyMap<PartitionName, PartitionOverview>;
+  readonly streams: ReadonlySet<string>;
+  readonly nodes: ReadonlyMap<string, NodeOverview>;
+}
+
+export class ClusterView {
+  readonly #overview: () => ClusterOverview;
+  readonly #stopwatchMs: () => number;
+  #made: Made;
+  #bytes: Buffer;
+  #takenAtMs: number;
+
+  constructor(overview: () => ClusterOverview, stopwatchMs: () => number) {
+    this.#overview = overview;
+    this.#stopwatchMs = stopwatchMs;
+    const first = overview();
+    this.#made = make(first);
+    this.#bytes = bytesOf(this.#made, first.ageMs);
+    this.#takenAtMs = stopwatchMs();
+  }
+
+  /** The whole overview as JSON. */
+  json(): Buffer {
+    this.#refresh();
+    return this.#bytes;
+  }
+
+  /** Undefined for a partition that there is not. */
+  ownerOf(name: PartitionName): PartitionOwner | undefined {
+    this.#refresh();
+    const partition = this.#made.partitions.get(name);
+    if (partition === undefined) return undefined;
+    const address = partition.owner === undefined ? undefined : this.#made.nodes.get(partition.owner)?.address;
+    return { ...partition, address };
+  }
+
+  hasStream(stream: string): boolean {
+    this.#refresh();
+    return this.#made.streams.has(stream);
+  }
+
+  #refresh(): void {
+    const nowMs = this.#stopwatchMs();
+    if (nowMs - this.#takenAtMs < VIEW_AGE_MAX_MS) return;
+    const overview = this.#overview();
+    if (!isSame(overview, this.#made.of)) this.#made = make(overview);
+    this.#bytes = bytesOf(this.#made, overview.ageMs);
+    this.#takenAtMs = nowMs;
+  }
+}
+
+/** By identity: whoever makes overviews hands out the same parts while nothing in them has changed. */
+const isSame = (left: ClusterOverview, right: ClusterOverview): boolean =>
+  left === right ||
+  (left.partitions === right.partitions &&
+    left.nodes === right.nodes &&
+    left.moves === right.moves &&
+    left.tableVersion === right.tableVersion &&
+    left.coordinator?.leaderEpoch === right.coordinator?.leaderEpoch);
+
+function make(overview: ClusterOverview): Made {
+  const { ageMs: _, ...rest } = overview;
+  return {
+    of: overview,
+    text: JSON.stringify(rest).slice(1),
+    partitions: new Map(overview.partitions.map((one) => [`${one.stream}/${one.partition}`, one])),
+    streams: new Set(overview.partitions.map(({ stream }) => stream)),
+    nodes: new Map(overview.nodes.map((node) => [node.name, node])),
+  };
+}
+
+const bytesOf = ({ text }: Made, ageMs: number): Buffer => Buffer.from(`{"ageMs":${Math.round(ageMs)},${text}`);

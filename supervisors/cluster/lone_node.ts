@@ -1,0 +1,80 @@
+/** A node that is alone, as a cluster of one: every partition is its own, nothing moves, and there is nobody to command. */
+import type { Log } from "../../actors/log/log.ts";
+import { RejectedError } from "../../protocols/errors.ts";
+import type { NodeDirectory } from "../stream_directory.ts";
+import type { ClusterControl, ClusterOverview, Explanation, PartitionOverview } from "./overview.ts";
+import { release } from "./release.ts";
+
+export interface LoneNodeOptions {
+  readonly name: string;
+  /** Complete: each partition is there, though perhaps not owned yet. */
+  readonly directory: NodeDirectory;
+  readonly log: Log;
+  /** Where producers and consumers reach the node, once it listens. */
+  readonly address: () => string;
+}
+
+const REASON = "the node is alone, and every partition is its own";
+
+export function createLoneNode(options: LoneNodeOptions): ClusterControl {
+  const { name, directory, log } = options;
+  let made: ClusterOverview | undefined;
+  const forget = (): void => {
+    made = undefined;
+  };
+  for (const { entry } of directory.all()) entry.onFeedChange(forget);
+  log.onStateChange(forget);
+  const overview = (): ClusterOverview => {
+    made ??= describe(options);
+    return made;
+  };
+  return {
+    overview,
+    explain: async (partition): Promise<Explanation | undefined> => {
+      const found = overview().partitions.find((one) => `${one.stream}/${one.partition}` === partition);
+      return found === undefined ? undefined : { partition: found, reason: REASON, decision: undefined };
+    },
+    decisions: async () => [],
+    ask: async ({ kind }) => {
+      throw new RejectedError(
+        "UNKNOWN_NODE",
+        `Cannot ${kind} as there must be other nodes: ${name} is alone (a cluster is nodes with cluster: in their configuration)`,
+      );
+    },
+  };
+}
+
+function describe({ name, directory, log, address }: LoneNodeOptions): ClusterOverview {
+  const partitions = [...directory.all()].map(
+    ({ stream, partition, entry }): PartitionOverview => ({
+      stream,
+      partition,
+      owner: name,
+      state: entry.feed === undefined ? "claiming" : "owned",
+      epoch: entry.feed?.epoch,
+    }),
+  );
+  return {
+    node: name,
+    coordinator: undefined,
+    tableVersion: 0,
+    ageMs: 0,
+    nodes: [
+      {
+        name,
+        incarnation: 1,
+        // It answers: what is away is its store.
+        state: log.state().kind === "ready" ? "ready" : "away",
+        isCoordinator: false,
+        zone: "default",
+        address: address(),
+        version: release,
+        partitions: partitions.filter(({ state }) => state === "owned").length,
+        recordsPerSecond: undefined,
+        bytesPerSecond: undefined,
+      },
+    ],
+    partitions,
+    moves: [],
+  };
+}

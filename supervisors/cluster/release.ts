@@ -1,0 +1,18 @@
+/** Which release of the program runs: the version of its package. */
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** From here upwards: a checkout and the compiled package have their folders at different depths. */
+function readRelease(folder: string): string {
+  try {
+    const { name, version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as Record<string, unknown>;
+    if (name === "headrace" && typeof version === "string") return version;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
+  const parent = dirname(folder);
+  return parent === folder ? "unknown" : readRelease(parent);
+}
+
+export const release = readRelease(dirname(fileURLToPath(import.meta.url)));
