@@ -38,7 +38,7 @@ type Effect =
   | Exclude<CoordinatorEffect, { type: "wait" }>
   | { readonly type: "prepare" }
   | { readonly type: "renew_lease" }
-  | { readonly type: "look" }
+  | { readonly type: "keep_looking" }
   | { readonly type: "wait"; readonly delayMs: number; readonly message: Message };
 
 interface State {
@@ -78,6 +78,9 @@ async function perform(options: CoordinatorOptions, effect: Effect, context: Act
       return;
     }
     case "look":
+      self.tell({ type: "view", view: await store.look() });
+      return;
+    case "keep_looking":
       self.tell({ type: "view", view: await store.look() });
       context.after(times.lookEveryMs, { type: "again", effect });
       return;
@@ -119,7 +122,7 @@ function step(state: State, message: Message, nowMs: number): readonly [State, r
     case "elected": {
       state.coordinator = createCoordinator(message.election, nowMs);
       const begun = [{ type: "begin" } as const, ...state.early.splice(0)].flatMap((one) => tell(state, one, nowMs));
-      return [state, [{ type: "look" }, ...begun]];
+      return [state, [{ type: "keep_looking" }, ...begun]];
     }
     default:
       return [state, tell(state, message, nowMs)];
@@ -141,8 +144,9 @@ function afterFailure(state: State, effect: Effect, error: unknown, nowMs: numbe
       return [again(STORE_RETRY_MS)];
     case "renew_lease":
       return [again(state.times.renewLeaseEveryMs)];
-    case "look":
+    case "keep_looking":
       return [...tell(state, { type: "store_away" }, nowMs), again(state.times.lookEveryMs)];
+    case "look": // it is looked at again soon
     case "write_table":
       return tell(state, { type: "write_failed", error: asHeadraceError(error) }, nowMs);
     case "declare_dead":

@@ -87,7 +87,7 @@ function take(state: CoordinatorState, message: CoordinatorMessage, nowMs: numbe
     case "table_read":
       return tableRead(state, message.table, nowMs);
     case "begin":
-      return [...[...state.members.values()].map((known) => reportAgain(state, known)), tickLater];
+      return [...begin(state, nowMs), tickLater];
     case "tick":
       return tick(state, nowMs);
     case "decide_due":
@@ -100,6 +100,17 @@ function take(state: CoordinatorState, message: CoordinatorMessage, nowMs: numbe
     case "asked":
       return fromMember(state, message, nowMs);
   }
+}
+
+/** Whoever was lost before this term began is dead; the others are asked what they hold. */
+function begin(state: CoordinatorState, nowMs: number): readonly CoordinatorEffect[] {
+  return [...state.members.values()].flatMap((known) => {
+    const { node, incarnation } = known.member;
+    if (known.link === "refused" || known.link === "silent") {
+      return takeLink(state, { kind: known.link, node, incarnation }, nowMs);
+    }
+    return [reportAgain(state, known)];
+  });
 }
 
 const tickLater: CoordinatorEffect = { type: "wait", delayMs: COORDINATOR_LIMITS.tickMs, message: { type: "tick" } };
@@ -154,7 +165,9 @@ function tableRead(
 function fromMember(state: CoordinatorState, message: ToCoordinator, nowMs: number): readonly CoordinatorEffect[] {
   if (message.leaderEpoch !== state.leader.leaderEpoch) return []; // said in another term; it reports again
   const known = state.members.get(message.from.node);
-  if (known === undefined || !isSameLife(known.member, message.from)) return [];
+  if (known === undefined || !isSameLife(known.member, message.from)) {
+    return message.type === "report" ? [{ type: "look" }] : []; // it may have joined since
+  }
   switch (message.type) {
     case "report":
       return report(state, message.from.node, message.holdings, nowMs);

@@ -39,9 +39,10 @@ function takeMember(state: CoordinatorState, member: Member, nowMs: number): rea
   if (known !== undefined && known.member.incarnation > member.incarnation) return [];
   if (known === undefined || known.member.incarnation < member.incarnation) {
     const before = known === undefined ? [] : end(state, known, { kind: "left", node: member.node }, nowMs);
-    state.members.set(member.node, knownMember(member, nowMs));
+    const added = knownMember(state, member, nowMs);
+    state.members.set(member.node, added);
     state.membersChanged = true;
-    return before;
+    return [...before, reportAgain(state, added)];
   }
   // What was asked for here is newer than a look at the store that does not show it yet.
   if (known.isDrainingAsked === member.isDraining) known.isDrainingAsked = undefined;
@@ -67,6 +68,7 @@ export function buryUnregistered(state: CoordinatorState, nowMs: number): readon
 }
 
 export function takeLink(state: CoordinatorState, event: LinkEvent, nowMs: number): readonly CoordinatorEffect[] {
+  state.links.set(event.node, { incarnation: event.incarnation, state: event.kind });
   const known = state.members.get(event.node);
   if (known === undefined || known.member.incarnation !== event.incarnation) return [];
   known.link = event.kind;

@@ -37,6 +37,11 @@ export const COORDINATOR_LIMITS = {
 
 export type LinkState = "up" | "closed" | "refused" | "silent" | "unknown";
 
+export interface LinkOfNode {
+  readonly incarnation: number;
+  readonly state: LinkState;
+}
+
 export interface KnownMember {
   member: Member;
   link: LinkState;
@@ -74,6 +79,8 @@ export interface CoordinatorState {
   phase: "gathering" | "leading" | "resigned";
   readonly gatherUntilMs: number;
   readonly members: Map<NodeId, KnownMember>;
+  /** Of every node that this one has heard of over a link, or not: the registry may show it later. */
+  readonly links: Map<NodeId, LinkOfNode>;
   /** Lives that were declared dead: the registry may show them a little longer. */
   readonly dead: Map<NodeId, number>;
   readonly table: Map<PartitionName, TableEntry>;
@@ -125,6 +132,8 @@ export type CoordinatorEffect =
       readonly entries: readonly TableEntry[];
       readonly decision: Decision | undefined;
     }
+  /** Answered by `view`, if at all. */
+  | { readonly type: "look" }
   /** Answered by `table_read`, however long that takes. */
   | { readonly type: "read_table" }
   | { readonly type: "tell"; readonly node: NodeId; readonly message: ToMember }
@@ -144,7 +153,7 @@ export interface Election {
   readonly table: AssignmentTable;
   readonly view: StoreView;
   /** The links of this node as they are now. */
-  readonly links: ReadonlyMap<NodeId, { readonly incarnation: number; readonly state: LinkState }>;
+  readonly links: ReadonlyMap<NodeId, LinkOfNode>;
 }
 
 export function createCoordinator(election: Election, nowMs: number): CoordinatorState {
@@ -156,6 +165,7 @@ export function createCoordinator(election: Election, nowMs: number): Coordinato
     phase: "gathering",
     gatherUntilMs: nowMs + times.silentAfterMs,
     members: new Map(),
+    links: new Map(links),
     dead: new Map(),
     table: new Map(table.entries),
     version: table.version,
@@ -176,13 +186,7 @@ export function createCoordinator(election: Election, nowMs: number): Coordinato
     losses: [],
     membersChanged: true,
   };
-  for (const member of view.members) {
-    const link = links.get(member.node);
-    state.members.set(member.node, {
-      ...knownMember(member, nowMs),
-      link: isSameLife(member, leader) ? "up" : link?.incarnation === member.incarnation ? link.state : "unknown",
-    });
-  }
+  for (const member of view.members) state.members.set(member.node, knownMember(state, member, nowMs));
   for (const [partition, entry] of table.entries) {
     if (entry.next !== undefined && entry.holder !== undefined) {
       const deadlineMs = nowMs + times.handOverWithinMs;
@@ -192,15 +196,21 @@ export function createCoordinator(election: Election, nowMs: number): Coordinato
   return state;
 }
 
-export const knownMember = (member: Member, nowMs: number): KnownMember => ({
+export const knownMember = (state: CoordinatorState, member: Member, nowMs: number): KnownMember => ({
   member,
-  link: "unknown",
+  link: linkOf(state, member),
   hasReported: false,
   isLeaving: false,
   isDrainingAsked: undefined,
   eligibleAtMs: nowMs + member.probationMs,
   isUnregistered: member.expiresInMs < 0,
 });
+
+function linkOf({ leader, links }: CoordinatorState, { node, incarnation }: Member): LinkState {
+  if (isSameLife(leader, { node, incarnation })) return "up";
+  const link = links.get(node);
+  return link?.incarnation === incarnation ? link.state : "unknown";
+}
 
 /** The life is known, and not dead. */
 export const isAlive = (state: CoordinatorState, life: Life | undefined): life is Life =>

@@ -28,7 +28,7 @@ import type {
   ToMember,
 } from "./cluster.ts";
 import { compareGrants, isSameLife } from "./cluster.ts";
-import type { LinkState } from "./coordinator_state.ts";
+import type { LinkOfNode } from "./coordinator_state.ts";
 import type { ElectionOutcome, StoreView } from "./lease_store.ts";
 
 /** Members stand one after the other, by name, so that not all ask the store at once. */
@@ -57,7 +57,7 @@ export interface MemberState {
   /** Until the lease expires, as last looked at; undefined before. */
   leaseExpiresAtMs: number | undefined;
   members: ReadonlyMap<NodeId, Member>;
-  readonly links: Map<NodeId, { incarnation: number; state: LinkState }>;
+  readonly links: Map<NodeId, LinkOfNode>;
   readonly holdings: Map<PartitionName, Held>;
   readonly table: Map<PartitionName, TableEntry>;
   tableVersion: number;
@@ -97,7 +97,7 @@ export type MemberEffect =
   | {
       readonly type: "lead";
       readonly leader: Leader;
-      readonly links: ReadonlyMap<NodeId, { readonly incarnation: number; readonly state: LinkState }>;
+      readonly links: ReadonlyMap<NodeId, LinkOfNode>;
     }
   /** The coordinator that runs here is to end, as another term has begun. */
   | { readonly type: "stop_leading" }
