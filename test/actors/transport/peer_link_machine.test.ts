@@ -139,6 +139,12 @@ test("L4: a later life ends the link to the former, and a former one is refused"
   assert.equal(kinds(ready(state().dial?.connection ?? 0, 6)), ["close", "pause"]); // the former one is still there
 });
 
+test("L4: a later life is taken also while the former one is dialled", () => {
+  const { step, kinds } = machine();
+  step(kept(5));
+  assert.equal(kinds(asked(-1, 1, 6)), ["close", "open", "up"]);
+});
+
 test("L6: a node that is not kept is linked when it asks, and not dialled when it goes", () => {
   const { step, kinds } = machine();
   assert.equal(kinds(asked(-1, 1)), ["open", "up"]);
