@@ -5,6 +5,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { StoreState } from "../../../actors/log/log.ts";
 import { connectRedisLog } from "../../../actors/log/redis_log.ts";
+import { redisLeaseLibrary } from "../../../supervisors/cluster/redis_lease_library.ts";
 import {
   connectRedisLeaseStore,
   type RedisLeaseStore,
@@ -250,6 +251,25 @@ scenario(
     );
   },
 );
+
+test("a table that is written between any two of its pages is read as one page in the end", async () => {
+  const server = await startRedis({ appendonly: "no" });
+  const library = redisLeaseLibrary();
+  const state = "redis.call('HMGET', keys[1], 'version', 'writer')";
+  assert.ok(library.text.includes(state));
+  const alwaysMoving = { ...library, text: library.text.replace(state, "{redis.call('TIME')[2], '0'}") };
+  const store = await connectRedisLeaseStore({ url: server.url }, alwaysMoving);
+  try {
+    const entries = Array.from({ length: 3_000 }, (_, n) => entry(`p/${n}`));
+    await store.writeTable(await elect(store), 0, entries);
+    assert.is((await store.readTable()).entries.size, 3_000);
+    const calls = /cmdstat_fcall_ro:calls=(\d+)/.exec(await ask(server.port, "INFO commandstats\r\n"))?.[1];
+    assert.ok(Number(calls) < 10, `${calls} calls`);
+  } finally {
+    await store.close();
+    await server.stop();
+  }
+});
 
 test("no Redis at all is UnavailableError, not a hang", async () => {
   const error = await rejection(connectRedisLeaseStore({ url: "redis://127.0.0.1:1", callTimeoutMs: 300 }));
