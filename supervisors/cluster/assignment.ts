@@ -1,8 +1,28 @@
 /**
- * The target of an assignment: which node should hold which partition. Pure; the coordinator reconciles towards it.
+ * The target of an assignment: which node should hold which partition. Pure; the coordinator reconciles towards it, and
+ * decides when it is worth a decision (`skewOf`). The earlier invariant has precedence:
+ *   A1. Every partition has one target, a node that is given; without nodes there are none. The same nodes, partitions and
+ *       holders make the same assignment, in whatever order they come: names break ties.
+ *   A2. Balance. A node's share of the load is its share of the capacity. Where all partitions weigh the same, each node
+ *       ends with its share rounded down or up. Else it ends between 0.90 and 1.10 shares where the weights can be
+ *       divided so: at most 1 + 1/20 + (nodes - 1) * heaviest / whole in any case, for nodes alike. A partition above 1.10
+ *       shares of the largest node stands alone, as long as the rest of what is there has room elsewhere.
+ *   A3. Stickiness. A partition moves only for A2: from a node above its bound, in as few pieces as suffice, or to one below
+ *       its bound, in the largest pieces that there are. Where all weigh the same, no balanced assignment moves fewer.
+ *   A4. Count. Weights of 0 count too (assignment_loads.ts): no node has more than 5.5 times its share of the partitions.
+ *   A5. Zones. Nothing moves for its zone alone. What is placed or moved goes where A2 and A3 leave a choice to the zone with
+ *       the least of its stream for its capacity, first to one with less than its share of it rounded up.
+ *   A6. Then to the least loaded node.
  */
+import { invariant } from "../../protocols/errors.ts";
 import type { NodeId } from "../../protocols/position.ts";
+import { movesMinOf, pinGiants, setBounds } from "./assignment_bounds.ts";
+import { loadsOf } from "./assignment_loads.ts";
 import type { PartitionName } from "./cluster.ts";
+import { fillNodes } from "./node_filling.ts";
+import { compareText, orderByName } from "./partition_order.ts";
+import { NOWHERE, Placement } from "./placement.ts";
+import { clearExcess } from "./rebalancing.ts";
 
 export interface AssignableNode {
   readonly node: NodeId;
@@ -23,8 +43,91 @@ export interface Assignment {
   readonly targets: ReadonlyMap<PartitionName, NodeId>;
   /** Partitions whose target is not their holder. */
   readonly moves: number;
-  /** No assignment within the allowed skew moves fewer. */
+  /**
+   * No assignment within the bounds of A2 moves fewer: every partition without holder moves, a node above its bound gives its
+   * largest partitions until it is not, and nodes below theirs are filled in the fewest pieces that those above theirs
+   * have (assignment_bounds.ts). Where the weights can not be divided so, at most `moves`.
+   */
   readonly movesMin: number;
   /** The largest load over its node's share of the whole (by capacity), after the assignment; 1 is even. */
   readonly skew: number;
+}
+
+/** Throws `InvariantError` for a capacity not above 0, a weight below 0, and for a name that comes twice. */
+export function assign(nodes: readonly AssignableNode[], partitions: readonly AssignablePartition[]): Assignment {
+  if (nodes.length === 0) return { targets: new Map(), moves: 0, movesMin: 0, skew: 1 };
+  const { sortedNodes, sortedPartitions, placement } = placementOf(nodes, partitions);
+  const pinned = pinGiants(placement);
+  setBounds(placement, pinned);
+  const movesMin = movesMinOf(placement, placement.lists(), pinned, movesOf(placement));
+  clearExcess(placement, pinned);
+  fillNodes(placement, pinned);
+  const targets = new Map<PartitionName, NodeId>();
+  for (const [number, { partition }] of sortedPartitions.entries()) {
+    targets.set(partition, sortedNodes[placement.nodeOf(number)]?.node as NodeId);
+  }
+  invariant(
+    targets.size === partitions.length,
+    `Cannot assign partitions as a name comes twice: current value is ${targets.size} names of ${partitions.length}`,
+  );
+  const moves = movesOf(placement);
+  return { targets, moves, movesMin: Math.min(moves, movesMin), skew: skewOfPlacement(placement) };
+}
+
+/**
+ * The largest load over its node's share of the whole, as partitions are held now; 1 is even. What nobody holds is part of
+ * the whole, and on no node.
+ */
+export function skewOf(nodes: readonly AssignableNode[], partitions: readonly AssignablePartition[]): number {
+  return nodes.length === 0 ? 1 : skewOfPlacement(placementOf(nodes, partitions).placement);
+}
+
+function placementOf(nodes: readonly AssignableNode[], partitions: readonly AssignablePartition[]) {
+  const sortedNodes = [...nodes].sort((one, other) => compareText(one.node, other.node));
+  const numbers = new Map(sortedNodes.map(({ node }, number) => [node, number]));
+  invariant(
+    numbers.size === nodes.length,
+    `Cannot assign partitions as a node comes twice: current value is ${numbers.size} names of ${nodes.length}`,
+  );
+  const zones = new Map<string, number>();
+  for (const { zone } of sortedNodes) if (!zones.has(zone)) zones.set(zone, zones.size);
+  const { order, streams, streamCount } = orderByName(partitions.map(({ partition }) => partition));
+  const sortedPartitions = Array.from(order, (place) => partitions[place] as AssignablePartition);
+  const { loads, isEven } = loadsOf(Float64Array.from(sortedPartitions, ({ weight }) => weight));
+  const placement = new Placement({
+    capacities: Float64Array.from(sortedNodes, capacityOf),
+    zones: Int32Array.from(sortedNodes, ({ zone }) => zones.get(zone) as number),
+    zoneCount: zones.size,
+    loads,
+    streams: Int32Array.from(order, (place) => streams[place] as number),
+    streamCount,
+    holders: Int32Array.from(sortedPartitions, ({ holder }) =>
+      holder === undefined ? NOWHERE : (numbers.get(holder) ?? NOWHERE),
+    ),
+    isEven,
+  });
+  return { sortedNodes, sortedPartitions, placement };
+}
+
+function capacityOf({ node, capacity }: AssignableNode): number {
+  invariant(
+    capacity > 0 && capacity < Number.POSITIVE_INFINITY,
+    `Cannot assign partitions to ${node} as its capacity must be a number above 0: current value is ${capacity}`,
+  );
+  return capacity;
+}
+
+function movesOf({ input, target }: Placement): number {
+  let moves = 0;
+  for (const [partition, holder] of input.holders.entries()) {
+    if (holder === NOWHERE || target[partition] !== holder) moves += 1;
+  }
+  return moves;
+}
+
+function skewOfPlacement(placement: Placement): number {
+  if (placement.partitionCount === 0) return 1;
+  let skew = 0;
+  for (let node = 0; node < placement.nodeCount; node += 1) skew = Math.max(skew, placement.ratioOf(node));
+  return skew;
 }
