@@ -25,12 +25,15 @@ interface Cluster {
 }
 
 interface Shape {
-  readonly weights: "alike" | "Zipf";
+  /** `Zipf`: the n-th weighs 1/n, which has giants of many shares; `gentle`: none weighs more than about half a share. */
+  readonly weights: "alike" | "gentle" | "Zipf";
   readonly capacities: "alike" | "1 to 4";
 }
 
 const SHAPES: readonly Shape[] = [
   { weights: "alike", capacities: "alike" },
+  { weights: "gentle", capacities: "alike" },
+  { weights: "gentle", capacities: "1 to 4" },
   { weights: "Zipf", capacities: "alike" },
   { weights: "Zipf", capacities: "1 to 4" },
 ];
@@ -40,6 +43,11 @@ const nodeAt = (number: number, { capacities }: Shape): AssignableNode => ({
   zone: `zone-${number % ZONES}`,
   capacity: capacities === "alike" ? 1 : 1 + (Math.floor(number / ZONES) % 4),
 });
+
+function weightAt(rank: number, nodeCount: number, { weights }: Shape): number {
+  if (weights === "alike") return 1;
+  return 1_000_000 / (rank + (weights === "Zipf" ? 1 : nodeCount / 2));
+}
 
 /** Nobody holds anything yet; in no order, as it comes from a table. */
 function freshCluster(nodeCount: number, partitionCount: number, shape: Shape): Cluster {
@@ -53,7 +61,7 @@ function freshCluster(nodeCount: number, partitionCount: number, shape: Shape): 
     nodes: Array.from({ length: nodeCount }, (_, number) => nodeAt(number, shape)),
     partitions: ranks.map((rank, number) => ({
       partition: `stream-${Math.floor(number / PARTITIONS_A_STREAM)}/${number % PARTITIONS_A_STREAM}`,
-      weight: shape.weights === "alike" ? 1 : 1_000_000 / (rank + 1),
+      weight: weightAt(rank, nodeCount, shape),
       holder: undefined,
     })),
   };

@@ -56,22 +56,19 @@ export interface Assignment {
 /** Throws `InvariantError` for a capacity not above 0, a weight below 0, and for a name that comes twice. */
 export function assign(nodes: readonly AssignableNode[], partitions: readonly AssignablePartition[]): Assignment {
   if (nodes.length === 0) return { targets: new Map(), moves: 0, movesMin: 0, skew: 1 };
-  const { sortedNodes, sortedPartitions, placement } = placementOf(nodes, partitions);
+  const { sortedNodes, order, placement } = placementOf(nodes, partitions);
   const pinned = pinGiants(placement);
   setBounds(placement, pinned);
   const movesMin = movesMinOf(placement, placement.lists(), pinned, movesOf(placement));
   clearExcess(placement, pinned);
   fillNodes(placement, pinned);
-  const targets = new Map<PartitionName, NodeId>();
-  for (const [number, { partition }] of sortedPartitions.entries()) {
-    targets.set(partition, sortedNodes[placement.nodeOf(number)]?.node as NodeId);
-  }
-  invariant(
-    targets.size === partitions.length,
-    `Cannot assign partitions as a name comes twice: current value is ${targets.size} names of ${partitions.length}`,
-  );
   const moves = movesOf(placement);
-  return { targets, moves, movesMin: Math.min(moves, movesMin), skew: skewOfPlacement(placement) };
+  return {
+    targets: targetsOf(placement, sortedNodes, partitions, order),
+    moves,
+    movesMin: Math.min(moves, movesMin),
+    skew: skewOfPlacement(placement),
+  };
 }
 
 /**
@@ -82,7 +79,14 @@ export function skewOf(nodes: readonly AssignableNode[], partitions: readonly As
   return nodes.length === 0 ? 1 : skewOfPlacement(placementOf(nodes, partitions).placement);
 }
 
-function placementOf(nodes: readonly AssignableNode[], partitions: readonly AssignablePartition[]) {
+interface Numbered {
+  readonly sortedNodes: readonly AssignableNode[];
+  /** By number of a partition: its place in the input. */
+  readonly order: Uint32Array;
+  readonly placement: Placement;
+}
+
+function placementOf(nodes: readonly AssignableNode[], partitions: readonly AssignablePartition[]): Numbered {
   const sortedNodes = [...nodes].sort((one, other) => compareText(one.node, other.node));
   const numbers = new Map(sortedNodes.map(({ node }, number) => [node, number]));
   invariant(
@@ -91,22 +95,49 @@ function placementOf(nodes: readonly AssignableNode[], partitions: readonly Assi
   );
   const zones = new Map<string, number>();
   for (const { zone } of sortedNodes) if (!zones.has(zone)) zones.set(zone, zones.size);
-  const { order, streams, streamCount } = orderByName(partitions.map(({ partition }) => partition));
-  const sortedPartitions = Array.from(order, (place) => partitions[place] as AssignablePartition);
-  const { loads, isEven } = loadsOf(Float64Array.from(sortedPartitions, ({ weight }) => weight));
+  // Objects are read in the order in which they came, which is where they are in memory: any other takes far longer.
+  const names: PartitionName[] = new Array(partitions.length);
+  const weights = new Float64Array(partitions.length);
+  const holders = new Int32Array(partitions.length);
+  for (let place = 0; place < partitions.length; place += 1) {
+    const { partition, weight, holder } = partitions[place] as AssignablePartition;
+    names[place] = partition;
+    weights[place] = weight;
+    holders[place] = holder === undefined ? NOWHERE : (numbers.get(holder) ?? NOWHERE);
+  }
+  const { order, streams, streamCount } = orderByName(names);
+  const { loads, isEven } = loadsOf(weights);
   const placement = new Placement({
     capacities: Float64Array.from(sortedNodes, capacityOf),
     zones: Int32Array.from(sortedNodes, ({ zone }) => zones.get(zone) as number),
     zoneCount: zones.size,
-    loads,
-    streams: Int32Array.from(order, (place) => streams[place] as number),
+    loads: new Float64Array(loads.length).map((_, number) => loads[order[number] as number] as number),
+    streams: new Int32Array(streams.length).map((_, number) => streams[order[number] as number] as number),
     streamCount,
-    holders: Int32Array.from(sortedPartitions, ({ holder }) =>
-      holder === undefined ? NOWHERE : (numbers.get(holder) ?? NOWHERE),
-    ),
+    holders: new Int32Array(holders.length).map((_, number) => holders[order[number] as number] as number),
     isEven,
   });
-  return { sortedNodes, sortedPartitions, placement };
+  return { sortedNodes, order, placement };
+}
+
+function targetsOf(
+  { target }: Placement,
+  sortedNodes: readonly AssignableNode[],
+  partitions: readonly AssignablePartition[],
+  order: Uint32Array,
+): Map<PartitionName, NodeId> {
+  const byPlace = new Int32Array(target.length);
+  for (let number = 0; number < order.length; number += 1) byPlace[order[number] as number] = target[number] as number;
+  const targets = new Map<PartitionName, NodeId>();
+  for (let place = 0; place < partitions.length; place += 1) {
+    const node = sortedNodes[byPlace[place] as number] as AssignableNode;
+    targets.set((partitions[place] as AssignablePartition).partition, node.node);
+  }
+  invariant(
+    targets.size === partitions.length,
+    `Cannot assign partitions as a name comes twice: current value is ${targets.size} names of ${partitions.length}`,
+  );
+  return targets;
 }
 
 function capacityOf({ node, capacity }: AssignableNode): number {
@@ -117,10 +148,10 @@ function capacityOf({ node, capacity }: AssignableNode): number {
   return capacity;
 }
 
-function movesOf({ input, target }: Placement): number {
+function movesOf({ input: { holders }, target }: Placement): number {
   let moves = 0;
-  for (const [partition, holder] of input.holders.entries()) {
-    if (holder === NOWHERE || target[partition] !== holder) moves += 1;
+  for (let partition = 0; partition < target.length; partition += 1) {
+    if (holders[partition] === NOWHERE || target[partition] !== holders[partition]) moves += 1;
   }
   return moves;
 }

@@ -98,6 +98,8 @@ function levelBesideGiants(placement: Placement): Level {
  *   - What nodes below their floors are short of comes from orphans and from these first; the rest in the fewest pieces
  *     there are, where `k` moves away from a node bring at most its `k` largest partitions, and at most what it has above
  *     its own floor.
+ *   - An orphan of more than half a ceiling has its node to itself among such; the node makes room for it by at least as
+ *     many as its largest partitions that suffice.
  */
 export function movesMinOf(placement: Placement, lists: NodeLists, pinned: Int32Array, forced: number): number {
   const { nodeCount, total } = placement;
@@ -120,7 +122,44 @@ export function movesMinOf(placement: Placement, lists: NodeLists, pinned: Int32
       given += placement.loadOf(partition);
     }
   }
-  return short <= 0 ? moves : moves + fewest(pieces, short);
+  return moves + Math.max(fewest(pieces, short), clearingMin(placement, lists, pinned));
+}
+
+/** How many more have to go than ceilings ask for already, so that the heaviest orphans have room. */
+function clearingMin(placement: Placement, lists: NodeLists, pinned: Int32Array): number {
+  const half = placement.ceiling.reduce((most, one) => Math.max(most, one), 0) / 2;
+  const heavy: number[] = [];
+  for (const partition of placement.byLoad) {
+    if (placement.loadOf(partition) <= half) break;
+    if (placement.nodeOf(partition) === NOWHERE) heavy.push(placement.loadOf(partition));
+  }
+  let most = 0;
+  // The first k of them are on k nodes, each with at least as much as the k-th.
+  for (let count = heavy.length; count > 0; count >>= 1) {
+    const load = heavy[count - 1] as number;
+    const costs = Float64Array.from(placement.load, (_, node) => {
+      const goesAnyway = givenUntil(placement, listOf(lists, node), pinned[node] as number, -placement.roomOn(node));
+      return (
+        givenUntil(placement, listOf(lists, node), pinned[node] as number, load - placement.roomOn(node)) - goesAnyway
+      );
+    }).sort();
+    const least = sum(costs.subarray(0, count));
+    if (least < Number.POSITIVE_INFINITY) most = Math.max(most, least);
+  }
+  return most;
+}
+
+/** The fewest partitions that are as much as `excess`; infinite where there is not so much. */
+function givenUntil(placement: Placement, heaviestFirst: Uint32Array, pinned: number, excess: number): number {
+  let left = excess;
+  let count = 0;
+  for (const partition of heaviestFirst) {
+    if (left <= 0) break;
+    if (partition === pinned) continue;
+    left -= placement.loadOf(partition);
+    count += 1;
+  }
+  return left <= 0 ? count : Number.POSITIVE_INFINITY;
 }
 
 function fewest(pieces: readonly number[], needed: number): number {

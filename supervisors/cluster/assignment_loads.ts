@@ -9,7 +9,7 @@
  * Loads are whole numbers, so that sums do not hang on the order of summing. The heaviest weight counts 2^26: a weight
  * below a 2^27th of it counts as 0. With that, sums and sort keys of a million partitions stay below 2^53.
  */
-import { invariant } from "../../protocols/errors.ts";
+import { InvariantError } from "../../protocols/errors.ts";
 
 const HEAVIEST = 2 ** 26;
 
@@ -29,10 +29,11 @@ export function loadsOf(weights: Float64Array): Loads {
   let heaviest = 0;
   let lightest = Number.POSITIVE_INFINITY;
   for (const weight of weights) {
-    invariant(
-      weight >= 0 && weight < Number.POSITIVE_INFINITY,
-      `Cannot assign partitions as a weight must be a number of at least 0: current value is ${weight}`,
-    );
+    if (!(weight >= 0 && weight < Number.POSITIVE_INFINITY)) {
+      throw new InvariantError(
+        `Cannot assign partitions as a weight must be a number of at least 0: current value is ${weight}`,
+      );
+    }
     if (weight > heaviest) heaviest = weight;
     if (weight < lightest) lightest = weight;
   }

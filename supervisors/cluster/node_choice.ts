@@ -78,6 +78,9 @@ export class NodeChoice {
       const [fills, other] = [placement.shortOn(node) > 0, placement.shortOn(than) > 0];
       if (fills !== other) return fills;
     }
+    const load = placement.loadOf(partition);
+    const isAtEase = placement.isAtEase(node, load);
+    if (isAtEase !== placement.isAtEase(than, load)) return isAtEase;
     const [zone, otherZone] = [placement.zoneOf(node), placement.zoneOf(than)];
     if (zone !== otherZone) {
       const isFull = placement.isFull(zone, partition);
@@ -85,7 +88,6 @@ export class NodeChoice {
       const crowd = placement.crowdIn(zone, partition) - placement.crowdIn(otherZone, partition);
       if (Math.abs(crowd) > 1e-9) return crowd < 0;
     }
-    const load = placement.loadOf(partition);
     const ratio = placement.ratioOf(node, load) - placement.ratioOf(than, load);
     return ratio < 0 || (ratio === 0 && node < than);
   }

@@ -15,7 +15,8 @@ export interface NameOrder {
 export function orderByName(names: readonly PartitionName[]): NameOrder {
   const members = new Map<string, number[]>();
   const numbers = new Float64Array(names.length);
-  for (const [place, name] of names.entries()) {
+  for (let place = 0; place < names.length; place += 1) {
+    const name = names[place] as PartitionName;
     const at = name.lastIndexOf("/");
     const stream = name.slice(0, Math.max(0, at));
     const number = Number(name.slice(at + 1));
@@ -44,7 +45,7 @@ export function orderByName(names: readonly PartitionName[]): NameOrder {
 export function orderByLoad(loads: Float64Array): Uint32Array {
   const count = loads.length;
   // One number holds both, as numbers are sorted far faster than by a comparison: up to 2^53 (assignment_loads.ts).
-  const keys = Float64Array.from(loads, (load, index) => load * count + (count - 1 - index)).sort();
+  const keys = loads.map((load, index) => load * count + (count - 1 - index)).sort();
   const order = new Uint32Array(count);
   for (let rank = 0; rank < count; rank += 1) order[count - 1 - rank] = count - 1 - ((keys[rank] as number) % count);
   return order;

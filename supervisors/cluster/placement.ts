@@ -10,6 +10,9 @@ export const NOWHERE = -1;
 /** Loads are whole numbers, shares are not: what differs by less is equal. */
 const EPSILON = 1e-9;
 
+/** What is placed leaves, where it can, half of what is between the share and the ceiling: for weights that change. */
+const EASE = 1.05;
+
 export interface PlacementInput {
   /** By node. */
   readonly capacities: Float64Array;
@@ -60,7 +63,10 @@ export class Placement {
     }
     this.#streamSizes = new Int32Array(input.streamCount);
     for (const stream of input.streams) this.#streamSizes[stream] = (this.#streamSizes[stream] as number) + 1;
-    for (const [partition, holder] of input.holders.entries()) if (holder !== NOWHERE) this.put(partition, holder);
+    for (let partition = 0; partition < this.partitionCount; partition += 1) {
+      const holder = input.holders[partition] as number;
+      if (holder !== NOWHERE) this.put(partition, holder);
+    }
   }
 
   put(partition: number, node: number): void {
@@ -113,6 +119,11 @@ export class Placement {
 
   spareOn(node: number): number {
     return Math.max(0, this.loadOn(node) - (this.floor[node] as number) * (1 - EPSILON));
+  }
+
+  /** It would still be well below its ceiling with `more`. */
+  isAtEase(node: number, more: number): boolean {
+    return this.input.isEven || this.ratioOf(node, more) <= EASE;
   }
 
   /** How much of a partition's stream a zone would have with it, in terms of the zone's capacity; to compare zones by. */

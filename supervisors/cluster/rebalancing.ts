@@ -2,6 +2,8 @@
  * Brings a placement between its bounds with few moves: takes from nodes above their ceilings what is above, and places
  * it with what is nowhere. The invariants are those of assignment.ts; node_filling.ts does what is left to do then.
  */
+
+import { Clearance } from "./clearance.ts";
 import { NodeChoice } from "./node_choice.ts";
 import { listOf, NOWHERE, type Placement } from "./placement.ts";
 
@@ -93,6 +95,7 @@ export function crowdedFirst(placement: Placement, node: number, partitions: rea
 /** Answers how many are elsewhere than before. */
 function placeAll(placement: Placement, choice: NodeChoice, partitions: number[], from: Int32Array): number {
   partitions.sort((one, other) => placement.loadOf(other) - placement.loadOf(one) || one - other);
+  const clearance = new Clearance(placement);
   let supply = 0;
   let short = 0;
   for (const partition of partitions) supply += placement.loadOf(partition);
@@ -102,7 +105,7 @@ function placeAll(placement: Placement, choice: NodeChoice, partitions: number[]
     // A2: what may go anywhere is only what the nodes below their floors do not need.
     supply -= placement.loadOf(partition);
     const source = from[partition] as number;
-    const node = placeFor(placement, choice, partition, source, short > supply);
+    const node = placeFor(placement, choice, clearance, partition, source, short > supply);
     short -= placement.shortOn(node);
     placement.put(partition, node);
     short += placement.shortOn(node);
@@ -115,6 +118,7 @@ function placeAll(placement: Placement, choice: NodeChoice, partitions: number[]
 function placeFor(
   placement: Placement,
   choice: NodeChoice,
+  clearance: Clearance,
   partition: number,
   source: number,
   mustFill: boolean,
@@ -122,7 +126,10 @@ function placeFor(
   const node = choice.find(partition, mustFill);
   if (node !== NOWHERE) return node;
   const least = choice.findLeastSkewed(partition);
-  if (source === NOWHERE) return least;
+  if (source === NOWHERE) {
+    const cleared = clearance.find(partition);
+    return cleared === NOWHERE ? least : cleared;
+  }
   const load = placement.loadOf(partition);
   return placement.ratioOf(source, load) <= placement.ratioOf(least, load) + GAIN_MIN ? source : least;
 }
