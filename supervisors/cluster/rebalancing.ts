@@ -3,6 +3,7 @@
  * it with what is nowhere. The invariants are those of assignment.ts; node_filling.ts does what is left to do then.
  */
 
+import { sum } from "./assignment_loads.ts";
 import { Clearance } from "./clearance.ts";
 import { NodeChoice } from "./node_choice.ts";
 import { listOf, NOWHERE, type Placement } from "./placement.ts";
@@ -39,26 +40,41 @@ export function clearExcess(placement: Placement, pinned: Int32Array): void {
 function excessOf(placement: Placement, pinned: Int32Array): Map<number, number[]> {
   const chosen = new Map<number, number[]>();
   let roomMax = 0;
+  // What nodes below their floors need beyond what is nowhere and what is in excess.
+  let needed = sum(placement.load) - placement.total;
   for (let node = 0; node < placement.nodeCount; node += 1) {
     const room = placement.roomOn(node);
     if (room < 0) chosen.set(node, []);
     else roomMax = Math.max(roomMax, room);
+    needed += placement.shortOn(node) + Math.min(0, room);
   }
   if (chosen.size === 0) return chosen;
   const lists = placement.lists();
   for (const node of chosen.keys()) {
     const excess = -placement.roomOn(node);
     const movable = [...listOf(lists, node)].filter((partition) => partition !== pinned[node]);
+    if (placement.input.isEven) {
+      chosen.set(node, crowdedFirst(placement, node, movable).slice(0, Math.ceil(excess)));
+      continue;
+    }
     const fitting = movable.filter((partition) => placement.loadOf(partition) <= roomMax);
-    if (placement.input.isEven) chosen.set(node, crowdedFirst(placement, node, movable).slice(0, Math.ceil(excess)));
-    else
-      chosen.set(node, fewestAbove(placement, fitting, excess) ?? fewestAbove(placement, movable, excess) ?? movable);
+    const enough = needed > 0 ? Math.max(excess, placement.spareOn(node)) : excess;
+    const given =
+      fewestAbove(placement, fitting, excess, enough) ?? fewestAbove(placement, movable, excess, enough) ?? movable;
+    for (const partition of given) needed -= placement.loadOf(partition);
+    needed += excess;
+    chosen.set(node, given);
   }
   return chosen;
 }
 
-/** Of as many as are needed at least, those that are the least above the excess; undefined where all do not suffice. */
-function fewestAbove(placement: Placement, heaviestFirst: readonly number[], excess: number): number[] | undefined {
+/** As many as are needed at least for the excess, the heaviest not above `enough`; undefined where all do not suffice. */
+function fewestAbove(
+  placement: Placement,
+  heaviestFirst: readonly number[],
+  excess: number,
+  enough: number,
+): number[] | undefined {
   const loadAt = (at: number) => placement.loadOf(heaviestFirst[at] as number);
   let count = 0;
   let load = 0;
@@ -68,8 +84,10 @@ function fewestAbove(placement: Placement, heaviestFirst: readonly number[], exc
   }
   if (load < excess) return undefined;
   let start = 0;
-  while (start + count < heaviestFirst.length && load - loadAt(start) + loadAt(start + count) >= excess) {
-    load += loadAt(start + count) - loadAt(start);
+  while (load > enough && start + count < heaviestFirst.length) {
+    const next = load - loadAt(start) + loadAt(start + count);
+    if (next < excess) break;
+    load = next;
     start += 1;
   }
   return heaviestFirst.slice(start, start + count);
