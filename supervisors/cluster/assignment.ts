@@ -9,6 +9,7 @@
  *       shares of the largest node stands alone, as long as the rest of what is there has room elsewhere.
  *   A3. Stickiness. A partition moves only for A2: from a node above its bound, in as few pieces as suffice, or to one below
  *       its bound, in the largest pieces that there are. Where all weigh the same, no balanced assignment moves fewer.
+ *       A second decision about the same moves nothing.
  *   A4. Count. Weights of 0 count too (assignment_loads.ts): no node has more than 5.5 times its share of the partitions.
  *   A5. Zones. Nothing moves for its zone alone. What is placed or moved goes where A2 and A3 leave a choice to the zone with
  *       the least of its stream for its capacity, first to one with less than its share of it rounded up.
@@ -23,6 +24,9 @@ import { fillNodes } from "./node_filling.ts";
 import { compareText, orderByName } from "./partition_order.ts";
 import { NOWHERE, Placement } from "./placement.ts";
 import { clearExcess } from "./rebalancing.ts";
+
+/** Bounds hang on where heavy partitions are: once these have moved, the bounds are looked at again, so often. */
+const PASSES_MAX = 6;
 
 export interface AssignableNode {
   readonly node: NodeId;
@@ -57,11 +61,7 @@ export interface Assignment {
 export function assign(nodes: readonly AssignableNode[], partitions: readonly AssignablePartition[]): Assignment {
   if (nodes.length === 0) return { targets: new Map(), moves: 0, movesMin: 0, skew: 1 };
   const { sortedNodes, order, placement } = placementOf(nodes, partitions);
-  const pinned = pinGiants(placement);
-  setBounds(placement, pinned);
-  const movesMin = movesMinOf(placement, placement.lists(), pinned, movesOf(placement));
-  clearExcess(placement, pinned);
-  fillNodes(placement, pinned);
+  const movesMin = settle(placement);
   const moves = movesOf(placement);
   return {
     targets: targetsOf(placement, sortedNodes, partitions, order),
@@ -77,6 +77,21 @@ export function assign(nodes: readonly AssignableNode[], partitions: readonly As
  */
 export function skewOf(nodes: readonly AssignableNode[], partitions: readonly AssignablePartition[]): number {
   return nodes.length === 0 ? 1 : skewOfPlacement(placementOf(nodes, partitions).placement);
+}
+
+/** Brings it between its bounds, and answers in how many moves that might at least have been done. */
+function settle(placement: Placement): number {
+  let movesMin: number | undefined;
+  for (let pass = 0; pass < PASSES_MAX; pass += 1) {
+    const before = placement.target.slice();
+    const pinned = pinGiants(placement);
+    setBounds(placement, pinned);
+    movesMin ??= movesMinOf(placement, placement.lists(), pinned, movesOf(placement));
+    clearExcess(placement, pinned);
+    fillNodes(placement, pinned);
+    if (before.every((node, partition) => placement.target[partition] === node)) break;
+  }
+  return movesMin ?? 0;
 }
 
 interface Numbered {
