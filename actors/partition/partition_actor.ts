@@ -38,7 +38,7 @@ export interface PartitionOptions {
   /** The partition can not be claimed now; called after each attempt. */
   onBlocked(error: HeadraceError): void;
   /** @param waitedMs from the arrival of the oldest of these batches to its commit */
-  onAppended?(batches: number, events: number, waitedMs: number | undefined): void;
+  onAppended?(batches: number, events: number, sizeBytes: number, waitedMs: number | undefined): void;
   /** Finer than the clock, where there is one; only differences mean something. */
   readonly stopwatchMs?: () => number;
 }
@@ -131,6 +131,7 @@ class PartitionActor implements Actor<PartitionMessage> {
         this.#options.onAppended?.(
           effect.written.length,
           effect.written.reduce((sum, one) => sum + one.count, 0),
+          effect.written.reduce((sum, one) => sum + one.batch.events.byteLength, 0),
           this.#inFlightSinceMs === undefined ? undefined : this.#stopwatchMs() - this.#inFlightSinceMs,
         );
         return;

@@ -58,7 +58,9 @@ function advance(state: CoordinatorState, nowMs: number): readonly CoordinatorEf
   if (state.triggers.length > 0 && !isBusy) {
     const waitsMs = (state.decideAtMs ?? nowMs) - nowMs;
     if (waitsMs <= 0) effects.push(...decide(state, nowMs));
-    else effects.push({ type: "wait", delayMs: waitsMs, message: { type: "decide_due" } });
+    else if (Number.isFinite(waitsMs)) {
+      effects.push({ type: "wait", delayMs: waitsMs, message: { type: "decide_due" } });
+    }
   }
   effects.push(...writeNext(state, nowMs));
   if (state.membersChanged) effects.push(...tellAll(state, [], []));

@@ -20,13 +20,14 @@ import { COORDINATOR_LIMITS, type CoordinatorEffect, type CoordinatorState, isAl
 
 /** Decides anew where partitions should be. Nothing moves yet. */
 export function decide(state: CoordinatorState, nowMs: number): readonly CoordinatorEffect[] {
-  const triggers = state.triggers.splice(0);
-  state.decideAtMs = undefined;
   const nodes = assignableNodes(state, nowMs);
   if (nodes.length === 0) {
-    state.triggers.push(...triggers); // told again with the node that comes
-    return [{ type: "note", level: "warn", text: "no node may be given partitions" }];
+    // Decided with the node that comes.
+    state.decideAtMs = Number.POSITIVE_INFINITY;
+    return [{ type: "note", level: "warn", text: "there is no node that may be given partitions" }];
   }
+  const triggers = state.triggers.splice(0);
+  state.decideAtMs = undefined;
   const assignment = assign(nodes, assignable(state));
   state.wanted.clear();
   for (const [partition, target] of assignment.targets) {

@@ -176,7 +176,7 @@ function take(state: MemberState, message: MemberMessage, nowMs: number): readon
     case "table":
       return takeTable(state, message, nowMs);
     case "report_again":
-      return follow(state, message.leader, nowMs) ? [report(state)] : [];
+      return follow(state, message.leader, nowMs) ? greet(state) : [];
     case "owned":
       return owned(state, message.partition, message.epoch);
     case "let_go":
@@ -229,7 +229,7 @@ function viewed(state: MemberState, view: StoreView, nowMs: number): readonly Me
   state.leaseExpiresAtMs = view.leaseExpiresInMs === undefined ? undefined : nowMs + view.leaseExpiresInMs;
   const effects: MemberEffect[] = [...noteMembers(state, view.members)];
   if (view.leader !== undefined && isNewer(state, view.leader)) {
-    if (follow(state, view.leader, nowMs)) effects.push(...stopLeadingIfOther(state), report(state));
+    if (follow(state, view.leader, nowMs)) effects.push(...stopLeadingIfOther(state), ...greet(state));
   }
   if (view.leader === undefined || (view.leaseExpiresInMs ?? 0) < 0)
     effects.push(...standSoon(state, undefined, nowMs));
@@ -258,8 +258,13 @@ function noteMembers(state: MemberState, members: readonly Member[]): readonly M
   const isNews = (life: Life | undefined) =>
     life !== undefined && ofLife(state, life) !== undefined && !isSameLife(before.get(life.node), life);
   const news = [...state.table.values()].filter(({ holder }) => isNews(holder)).map((entry) => pointTo(state, entry));
-  return [{ type: "keep_links", members: members.filter(({ node }) => node !== state.self.node) }, ...news];
+  const others = members.filter(({ node }) => node !== state.self.node);
+  return [{ type: "keep_links", members: others }, ...news, ...(hasHeirs(state) ? [] : leftAlone(state))];
 }
+
+/** There is a node that may take over what this one leaves. */
+const hasHeirs = ({ members, self }: MemberState): boolean =>
+  [...members.values()].some(({ node, isDraining }) => node !== self.node && !isDraining);
 
 const pointTo = (state: MemberState, { partition, holder }: TableEntry): MemberEffect => ({
   type: "point_to",
@@ -267,7 +272,12 @@ const pointTo = (state: MemberState, { partition, holder }: TableEntry): MemberE
   owner: holder === undefined || isSameLife(holder, state.self) ? undefined : ofLife(state, holder),
 });
 
-/** M2. */
+/** M2: its first words to a coordinator. One that leaves says so to each. */
+const greet = (state: MemberState): readonly MemberEffect[] => [
+  report(state),
+  ...(state.phase === "leaving" ? askToDrain(state) : []),
+];
+
 const report = (state: MemberState): MemberEffect => ({
   type: "tell_coordinator",
   node: (state.leader ?? state.self).node,
@@ -290,7 +300,7 @@ function takeLink(state: MemberState, event: LinkEvent, nowMs: number): readonly
   if (leader === undefined || !isSameLife(leader, event) || state.isLeading) return [];
   switch (event.kind) {
     case "up":
-      return [report(state)];
+      return greet(state);
     case "closed":
       return [];
     case "refused":
@@ -324,12 +334,12 @@ function stood(state: MemberState, outcome: ElectionOutcome, nowMs: number): rea
   state.isStanding = false;
   if (outcome.kind === "held") {
     state.leaseExpiresAtMs = nowMs + outcome.leaseExpiresInMs;
-    return isNewer(state, outcome.leader) && follow(state, outcome.leader, nowMs) ? [report(state)] : [];
+    return isNewer(state, outcome.leader) && follow(state, outcome.leader, nowMs) ? greet(state) : [];
   }
   const leader: Leader = { ...state.self, leaderEpoch: outcome.leaderEpoch };
   if (!follow(state, leader, nowMs)) return [];
   state.isLeading = true;
-  return [{ type: "lead", leader, links: new Map(state.links) }, report(state)];
+  return [{ type: "lead", leader, links: new Map(state.links) }, ...greet(state)];
 }
 
 function steppedDown(
@@ -486,19 +496,21 @@ function ofLife({ members }: MemberState, life: Life): Member | undefined {
 function leave(state: MemberState): readonly MemberEffect[] {
   if (state.phase !== "member") return [];
   state.phase = "leaving";
-  if (state.members.size <= 1) return [...leftAlone(state)];
-  const drain: ClusterCommand = { kind: "drain", node: state.self.node };
-  const asking = tellLeader(state, ({ leaderEpoch }) => ({
+  if (!hasHeirs(state)) return leftAlone(state);
+  return [...askToDrain(state), ...leftIfEmpty(state)];
+}
+
+const askToDrain = (state: MemberState): readonly MemberEffect[] =>
+  tellLeader(state, ({ leaderEpoch }) => ({
     type: "asked",
     from: state.self,
     leaderEpoch,
-    command: drain,
+    command: { kind: "drain", node: state.self.node },
   }));
-  return [...asking, ...leftIfEmpty(state)];
-}
 
-/** There is nobody to hand anything to. */
+/** What nobody can take over ends with the node. */
 function leftAlone(state: MemberState): readonly MemberEffect[] {
+  if (state.phase !== "leaving") return [];
   state.holdings.clear();
   return leftIfEmpty(state);
 }
