@@ -25,6 +25,8 @@ export interface ConsumerOptions {
   readonly connect: Connect;
   /** Tried in turn. Owners of partitions that a node names are connected to as well. */
   readonly addresses: readonly string[];
+  /** Speaks to the addresses alone, behind a load balancer for instance: nodes pass on what others own. */
+  readonly forward?: boolean;
   readonly token?: string;
   readonly client?: string;
   readonly clock?: Clock;
@@ -55,8 +57,8 @@ export class Consumer {
   private stoppedBy: Error | undefined;
 
   constructor(options: ConsumerOptions) {
-    const { connect, addresses, token, client = "headrace-js", clock = SYSTEM_CLOCK } = options;
-    const state = initialConsumer({ client, token, addresses });
+    const { connect, addresses, token, client = "headrace-js", clock = SYSTEM_CLOCK, forward } = options;
+    const state = initialConsumer({ client, token, addresses, forward });
     this.shell = new ClientShell(state, stepConsumer, (effect) => this.perform(effect), connect, clock);
     this.shell.tell({ kind: "start" });
   }

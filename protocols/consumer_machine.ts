@@ -21,7 +21,14 @@ import {
   type Subscription,
 } from "./consumer_state.ts";
 import { errorFromCode, type HeadraceError, RejectedError } from "./errors.ts";
-import type { ErrorFrame, NodeFrame, RecordsFrame, SubscribeFrom, WelcomeFrame } from "./frames.ts";
+import {
+  type ErrorFrame,
+  type NodeFrame,
+  PROTOCOL_MINOR,
+  type RecordsFrame,
+  type SubscribeFrom,
+  type WelcomeFrame,
+} from "./frames.ts";
 import { isGreeted, isSilent, type Link } from "./link.ts";
 import { allLinks, connectHome, HOME, linkNamed, noteOwners, reconnectHome } from "./links.ts";
 import type { Step } from "./machine.ts";
@@ -86,8 +93,14 @@ function takeLinkMessage(
   }
 }
 
-function greet({ client, token }: ConsumerState, { name }: Link, effects: ConsumerEffect[]): void {
-  const frame = { type: "hello", client, minor: 0, ...(token === undefined ? {} : { token }) } as const;
+function greet({ client, token, links }: ConsumerState, { name }: Link, effects: ConsumerEffect[]): void {
+  const frame = {
+    type: "hello",
+    client,
+    minor: PROTOCOL_MINOR,
+    ...(token === undefined ? {} : { token }),
+    ...(links.isStaying ? { forward: true } : {}),
+  } as const;
   effects.push({ kind: "send", link: name, frame });
 }
 

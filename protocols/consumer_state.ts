@@ -50,13 +50,14 @@ export function initialConsumer(identity: {
   readonly token: string | undefined;
   readonly addresses: readonly string[];
   readonly ownersMax?: number;
+  readonly forward?: boolean | undefined;
 }): ConsumerState {
-  const { client, token, addresses, ownersMax } = identity;
+  const { client, token, addresses, ownersMax, forward } = identity;
   return {
     isStopped: false,
     client,
     token,
-    links: createLinks(createLink(HOME), addresses, ownersMax),
+    links: createLinks(createLink(HOME), addresses, { ownersMax, isStaying: forward }),
     subscriptions: new Map(),
     nextWireId: 1,
     partitionCounts: new Map(),

@@ -8,6 +8,9 @@ import type { Sequence, Sequences } from "./sequence.ts";
 /** The two encodings of the same frames. */
 export const SUBPROTOCOL_MSGPACK = "headrace.v1.msgpack";
 export const SUBPROTOCOL_JSON = "headrace.v1.json";
+/** The newest minor version of protocol v1 that both ends here speak. */
+export const PROTOCOL_MINOR = 1;
+
 export type Subprotocol = typeof SUBPROTOCOL_MSGPACK | typeof SUBPROTOCOL_JSON;
 
 export interface WirePosition {
@@ -34,6 +37,11 @@ export interface HelloFrame {
   readonly instance?: string;
   /** The last producer epoch that this instance was given, if it ever was. */
   readonly producerEpoch?: number;
+  /**
+   * This client stays on this connection: what it sends to, and reads of, partitions of other nodes is passed on by the
+   * node. Since minor version 1.
+   */
+  readonly forward?: boolean;
 }
 
 /** Raises the producer epoch in one partition's log and asks what it holds of this producer (E1). */

@@ -7,6 +7,7 @@
  *   L2. A link to an owner that breaks is forgotten: what was spoken of on it goes home, where a node knows what became of it.
  *   L3. At most `ownersMax` links to owners: beyond them one that nothing waits for makes room, else the oldest.
  *   L4. Where home is reached over TLS, no owner is followed without it: the token goes along.
+ *   L5. A client that stays (`forward`) follows nobody: the node at home passes on what it sends and reads.
  */
 import { backoffMs } from "./clock.ts";
 import type { StreamDescription } from "./frames.ts";
@@ -24,6 +25,8 @@ export const LINK_LIMITS = {
 export interface Links<L extends Link> {
   readonly addresses: readonly string[];
   readonly home: L;
+  /** L5. */
+  readonly isStaying: boolean;
   /** By address, the oldest first. */
   readonly owners: Map<string, L>;
   readonly ownersMax: number;
@@ -32,6 +35,11 @@ export interface Links<L extends Link> {
   nextAddress: number;
   /** Tries of home since it was last welcomed. */
   tries: number;
+}
+
+export interface LinkOptions {
+  readonly ownersMax?: number | undefined;
+  readonly isStaying?: boolean | undefined;
 }
 
 /** What a machine does with links. */
@@ -45,8 +53,17 @@ export interface LinkHost<L extends Link> {
 export const createLinks = <L extends Link>(
   home: L,
   addresses: readonly string[],
-  ownersMax: number = LINK_LIMITS.ownersMax,
-): Links<L> => ({ addresses, home, owners: new Map(), ownersMax, hints: new Map(), nextAddress: 0, tries: 0 });
+  { ownersMax = LINK_LIMITS.ownersMax, isStaying = false }: LinkOptions = {},
+): Links<L> => ({
+  addresses,
+  home,
+  isStaying,
+  owners: new Map(),
+  ownersMax,
+  hints: new Map(),
+  nextAddress: 0,
+  tries: 0,
+});
 
 export const linkNamed = <L extends Link>(links: Links<L>, name: string): L | undefined =>
   name === HOME ? links.home : links.owners.get(name);
@@ -76,9 +93,9 @@ export function noteOwners(links: Links<Link>, streams: Readonly<Record<string, 
   }
 }
 
-/** L4. */
-export const mayFollow = ({ home }: Links<Link>, address: string): boolean =>
-  address.startsWith("wss:") || !home.address.startsWith("wss:");
+/** L4, L5. */
+export const mayFollow = ({ home, isStaying }: Links<Link>, address: string): boolean =>
+  !isStaying && (address.startsWith("wss:") || !home.address.startsWith("wss:"));
 
 /** The link to an owner, made where there is none. */
 export function linkTo<L extends Link>(links: Links<L>, address: string, host: LinkHost<L>, effects: LinkEffects): L {

@@ -58,6 +58,10 @@ export const asBytes: Check = (value, path) => {
   if (!(value instanceof Uint8Array)) refuse(path, "be binary", value);
 };
 
+export const asFlag: Check = (value, path) => {
+  if (typeof value !== "boolean") refuse(path, "be true or false", value);
+};
+
 export const asMap: Check = (value, path) => {
   if (!isFields(value)) refuse(path, "be a map", value);
 };

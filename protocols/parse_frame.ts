@@ -8,6 +8,7 @@ import {
   asBytes,
   asCount,
   asFields,
+  asFlag,
   asList,
   asMap,
   asName,
@@ -82,6 +83,7 @@ const CLIENT_CHECKS: Readonly<Record<ClientFrame["type"], FrameCheck>> = {
     optional(fields, "producerId", asName);
     optional(fields, "instance", asName);
     optional(fields, "producerEpoch", asCount);
+    optional(fields, "forward", asFlag);
     if (fields.producerId !== undefined) required(fields, "instance", asName);
   },
   open(fields) {

@@ -56,9 +56,10 @@ export class Producer {
     this.options = { ...PRODUCER_DEFAULTS, ...options };
     this.clock = options.clock ?? SYSTEM_CLOCK;
     this.instance = options.instance ?? newInstance();
-    const { producerId, token, producerEpoch, client = "headrace-js", addresses, connect } = options;
+    const { producerId, token, producerEpoch, client = "headrace-js", addresses, connect, forward } = options;
     const { dedupeWindowMs } = this.options;
-    const identity = { client, producerId, instance: this.instance, token, producerEpoch, dedupeWindowMs, addresses };
+    const about = { client, producerId, instance: this.instance, token, producerEpoch };
+    const identity = { ...about, dedupeWindowMs, addresses, forward };
     this.state = initialProducer(identity);
     this.settlements = new Settlements(options, (id) => this.buffer.release(id));
     this.buffer = new SendBuffer(

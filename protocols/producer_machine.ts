@@ -17,7 +17,7 @@
  *   P11. A chain is never opened with a lower producer epoch than before: the link greets again first.
  */
 import { RejectedError } from "./errors.ts";
-import type { ClientFrame, NodeFrame, WelcomeFrame } from "./frames.ts";
+import { type ClientFrame, type NodeFrame, PROTOCOL_MINOR, type WelcomeFrame } from "./frames.ts";
 import { isGreeted, isSilent } from "./link.ts";
 import { connectHome, HOME, linkNamed, noteOwners } from "./links.ts";
 import type { Step } from "./machine.ts";
@@ -92,7 +92,8 @@ function helloOf(state: ProducerState): Extract<ClientFrame, { type: "hello" }> 
   return {
     type: "hello",
     client: state.client,
-    minor: 0,
+    minor: PROTOCOL_MINOR,
+    ...(state.links.isStaying ? { forward: true } : {}),
     producerId: state.producerId,
     instance: state.instance,
     ...(state.token === undefined ? {} : { token: state.token }),

@@ -9,6 +9,8 @@ export interface ProducerOptions {
   readonly connect: Connect;
   /** Tried in turn. Owners of partitions that a node names are connected to as well. */
   readonly addresses: readonly string[];
+  /** Speaks to the addresses alone, behind a load balancer for instance: nodes pass on what is for others. */
+  readonly forward?: boolean;
   /** Name of this producer: the same for all its lives. */
   readonly producerId: string;
   /** Made once per send buffer; give it, with the epoch, where the buffer outlives the process (E1). */

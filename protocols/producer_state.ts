@@ -71,6 +71,7 @@ export interface ProducerIdentity {
   readonly producerEpoch?: number | undefined;
   readonly dedupeWindowMs: number;
   readonly ownersMax?: number;
+  readonly forward?: boolean | undefined;
 }
 
 export const createProducerLink = (name: string): ProducerLink => ({
@@ -81,8 +82,9 @@ export const createProducerLink = (name: string): ProducerLink => ({
 });
 
 export function initialProducer(identity: ProducerIdentity): ProducerState {
-  const { client, producerId, instance, token, producerEpoch, dedupeWindowMs, addresses, ownersMax } = identity;
-  const links = createLinks(createProducerLink(HOME), addresses, ownersMax);
+  const { client, producerId, instance, token, producerEpoch, dedupeWindowMs, addresses, ownersMax, forward } =
+    identity;
+  const links = createLinks(createProducerLink(HOME), addresses, { ownersMax, isStaying: forward });
   return {
     isStopped: false,
     client,

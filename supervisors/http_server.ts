@@ -46,6 +46,8 @@ declare module "fastify" {
   }
 }
 
+export type Upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+
 /** A station's routes. Those mounted `open` need no token. */
 export interface Routes {
   readonly isOpen: boolean;
@@ -58,7 +60,8 @@ export interface HttpServerOptions {
   readonly access: Access;
   readonly tls: SecurityConfiguration["tls"];
   readonly routes: readonly Routes[];
-  readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+  /** Who takes the upgrades of a path. */
+  readonly upgrades: ReadonlyMap<string, Upgrade>;
   /** Smaller ones, where a test is to see them reached. */
   readonly limits?: Partial<HttpLimits>;
 }
@@ -121,7 +124,8 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     });
   }
   server.server.on("upgrade", (request, socket, head) => {
-    if (pathOf(request) === "/v1/connect") options.upgrade(request, socket, head);
+    const upgrade = options.upgrades.get(pathOf(request));
+    if (upgrade !== undefined) upgrade(request, socket, head);
     else socket.end("HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n");
   });
   await listen(server, options);

@@ -11,15 +11,17 @@ import { createActorSystem } from "../actors/kernel/actor_system.ts";
 import type { Log } from "../actors/log/log.ts";
 import { createMetrics, type Metrics } from "../actors/observers/metrics.ts";
 import type { NodeLog } from "../actors/observers/node_log.ts";
+import { PEER_PATH } from "../actors/transport/peer_frames.ts";
 import type { Connect } from "../protocols/connection.ts";
 import { type Access, createAccess, type Grants, type ReadSecret } from "./access.ts";
 import { type Closer, closeAll } from "./closing.ts";
 import { mountClusterRoutes } from "./cluster/cluster_routes.ts";
 import { createLoneNode } from "./cluster/lone_node.ts";
+import { prepareCluster } from "./cluster/start_cluster.ts";
 import type { Configuration } from "./configuration_schema.ts";
 import { DeliveryBoard } from "./delivery_board.ts";
 import { planDeliveries } from "./delivery_plans.ts";
-import { type Routes, startHttpServer } from "./http_server.ts";
+import { type Routes, startHttpServer, type Upgrade } from "./http_server.ts";
 import { mountHealthRoutes, mountNodeRoutes, type NodeRoutesOptions } from "./node_routes.ts";
 import { openLog } from "./open_log.ts";
 import { mountOpenApi } from "./openapi.ts";
@@ -29,7 +31,7 @@ import { listen, startSessions } from "./sessions.ts";
 import { startSources } from "./sources.ts";
 import { NodeDirectory } from "./stream_directory.ts";
 import { registerStreams } from "./stream_settings.ts";
-import { describeStreams, logBlockages, registerSchemas, startStreams, whenAllOwned } from "./streams.ts";
+import { describeStreams, logBlockages, registerSchemas, SOLE_GRANT, startStreams, whenAllOwned } from "./streams.ts";
 
 export interface NodeOptions {
   readonly configuration: Configuration;
@@ -56,6 +58,9 @@ export interface RunningNode {
 
 /** Time for what was started to end, when a later part could not start. */
 const START_FAILURE_WITHIN_MS = 5_000;
+
+/** A node that leaves its cluster hands its partitions over within this time, or leaves them to be taken. */
+const LEAVE_WITHIN_MS = 5_000;
 
 /** From a commit in memory to a store that hangs; dense around a disk's flush. */
 const ACK_SECONDS_BOUNDS = [
@@ -90,7 +95,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
 
 async function startOn(log: Log, access: Access, options: NodeOptions, closers: Closer[]): Promise<RunningNode> {
   const { configuration } = options;
-  const name = configuration.node.name ?? hostname();
+  const name = nameOf(configuration);
   await registerStreams(log, configuration);
   const schemas = await registerSchemas(log, configuration);
   const metrics = await createMetrics();
@@ -113,8 +118,18 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
     "From arrival at its partition to durable, of the oldest batch of each group commit",
     ACK_SECONDS_BOUNDS,
   );
-  startStreams(system, { log, configuration, directory, deliveries, metrics, ackLatency });
-  await directory.complete;
+  const cluster = await (configuration.cluster === undefined
+    ? undefined
+    : prepareCluster({
+        ...{ configuration, cluster: configuration.cluster, name, system, directory, log: options.log },
+        readSecret: options.readSecret,
+        order: (stream, order) => streams.tell({ stream, order }),
+      }));
+  const streams = startStreams(system, {
+    ...{ log, configuration, directory, deliveries, metrics, ackLatency },
+    ...(cluster ?? { grant: SOLE_GRANT }),
+  });
+  if (cluster === undefined) await directory.complete;
   logBlockages(directory, options.log);
   const listener = await listen(sessions, access, configuration);
   closers.push({ what: "connections", close: () => listener.close() });
@@ -133,14 +148,17 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
   };
   const budget = new BodyBudget();
   const routes: NodeRoutesOptions = { log, directory, metrics, system, board };
-  const control = createLoneNode({ name, directory, log, address: () => endpoint });
+  const control = cluster?.node ?? createLoneNode({ name, directory, log, address: () => endpoint });
   let endpoint = "";
   const http = await startHttpServer({
     host: configuration.node.host,
     port: configuration.node.port,
     access,
     tls: configuration.security.tls,
-    upgrade: (request, socket, head) => listener.upgrade(request, socket, head),
+    upgrades: new Map<string, Upgrade>([
+      ["/v1/connect", (...upgrade) => listener.upgrade(...upgrade)],
+      [PEER_PATH, (...upgrade) => (cluster === undefined ? refuse(...upgrade) : cluster.node.upgrade(...upgrade))],
+    ]),
     routes: [
       { isOpen: true, mount: (server) => mountHealthRoutes(server, routes) },
       { isOpen: true, mount: mountOpenApi },
@@ -160,8 +178,15 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
   });
   endpoint = `${http.address.replace(/^http/, "ws")}/v1/connect`;
   // An HTTP server is closed once its upgraded connections are: neither can be waited for before the other.
-  closers.push({ what: "http", close: () => Promise.all([http.close(), listener.close()]) });
-  const sources = startSources(configuration, { system, connect, log, nodeLog: options.log, metrics });
+  closers.push({ what: "http", close: () => Promise.all([http.close(), listener.close(), cluster?.close()]) });
+  if (cluster !== undefined) {
+    await cluster.join(http.port);
+    closers.push({ what: "cluster", close: () => cluster.node.leave(LEAVE_WITHIN_MS) });
+  }
+  const sources = startSources(configuration, {
+    ...{ system, connect, log, nodeLog: options.log, metrics },
+    ...(cluster === undefined ? {} : { cluster: { node: name, directory } }),
+  });
   closers.push({ what: "sources", close: () => sources.stop() });
   return {
     name,
@@ -173,6 +198,15 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
     ready: whenAllOwned(directory),
     stop: (timeoutMs) => closeAll(closers, timeoutMs),
   };
+}
+
+const refuse: Upgrade = (_request, socket) => {
+  socket.end("HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n");
+};
+
+/** Nodes of a cluster need names of their own, also on one machine. */
+function nameOf({ node, cluster }: Configuration): string {
+  return node.name ?? (cluster === undefined ? hostname() : `${hostname()}-${node.port}`);
 }
 
 /** What is read only when the metrics are asked for. */

@@ -38,7 +38,9 @@ export function mountNodeRoutes(server: FastifyInstance, options: NodeRoutesOpti
 
 function unreadiness({ log, directory }: NodeRoutesOptions): readonly string[] {
   const state = log.state();
-  const unowned = [...directory.all()].filter(({ entry }) => entry.feed === undefined);
+  const unowned = [...directory.all()].filter(
+    ({ entry }) => entry.feed === undefined && entry.ownerAddress === undefined,
+  );
   const blocked = new Set(unowned.flatMap(({ entry }) => entry.blockedBy?.message ?? []));
   return [
     ...(state.kind === "ready" ? [] : [`${state.code}: ${state.reason}`]),

@@ -28,15 +28,19 @@ export async function openLog(
   }
 }
 
-async function openRedisLog({ log, node }: Configuration, acceptLoss: boolean): Promise<Log> {
+/** The id of the store that this node knows; undefined before it has opened one. */
+export const readClusterId = ({ node }: Configuration): Promise<string | undefined> =>
+  readFile(join(node.data, CLUSTER_ID_FILE), "utf8").catch(() => undefined);
+
+async function openRedisLog(configuration: Configuration, acceptLoss: boolean): Promise<Log> {
+  const { log, node } = configuration;
   if (log.url === undefined) {
     throw new ConfigurationError(
       "INVALID_CONFIGURATION",
       "Cannot open the log as type redis needs log.url: none is configured",
     );
   }
-  const file = join(node.data, CLUSTER_ID_FILE);
-  const clusterId = await readFile(file, "utf8").catch(() => undefined);
+  const clusterId = await readClusterId(configuration);
   const redis = await connectRedisLog({
     url: log.url,
     prefix: `${log.prefix}:`,
@@ -45,7 +49,7 @@ async function openRedisLog({ log, node }: Configuration, acceptLoss: boolean): 
   });
   if (redis.clusterId !== clusterId) {
     await mkdir(node.data, { recursive: true });
-    await writeFile(file, redis.clusterId);
+    await writeFile(join(node.data, CLUSTER_ID_FILE), redis.clusterId);
   }
   return redis;
 }

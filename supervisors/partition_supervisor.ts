@@ -1,18 +1,24 @@
 /**
- * The tree under one stream: groups of partitions, and under each partition its owner and, while it is owned, one
- * delivery for each sink. Deliveries begin and end with the ownership whose fence they carry.
+ * The tree under one stream: groups of partitions, and under each partition that is placed on this node its owner and,
+ * while it is owned, one delivery for each sink. Deliveries begin and end with the ownership whose fence they carry.
+ *   V1. What is placed here is kept beside the actors, so that a restart of any of them places the same again.
+ *   V2. A partition that leaves finishes its deliveries first, while appends still go on, and no longer than it is told;
+ *       then its appends. Producers wait for the second alone; what sinks did not finish in time is left to their fences.
  */
 import type { ActorContext, ActorDefinition, ActorReference, Supervision } from "../actors/kernel/actor.ts";
+import type { Grant } from "../actors/log/log.ts";
 import type { PartitionRequest } from "../actors/partition/partition.ts";
 import { type PartitionOptions, partitionActor } from "../actors/partition/partition_actor.ts";
 import type { PartitionFeed } from "../actors/partition/partition_feed.ts";
+import type { HeadraceError } from "../protocols/errors.ts";
+import type { Epoch, PartitionReference } from "../protocols/position.ts";
 import type { NodeDirectory } from "./stream_directory.ts";
 
 /** Children of one actor: nact copies its map of children with each message. */
 const GROUP_SIZE = 50;
 
 export interface PartitionPlan {
-  readonly owner: Omit<PartitionOptions, "onOwned" | "onDisowned" | "onBlocked">;
+  readonly owner: Omit<PartitionOptions, "placement" | "onOwned" | "onDisowned" | "onHandedOver" | "onBlocked">;
   /** The deliveries of this partition under a feed; `owner` is told how far they are. */
   readonly deliveries: (
     feed: PartitionFeed,
@@ -20,9 +26,54 @@ export interface PartitionPlan {
   ) => readonly ActorDefinition<never>[];
 }
 
-type Ownership =
+/** What is done with one partition of a stream on this node. Each may come again. */
+export type PlacementOrder =
+  /** It will be granted: keep what is sent to it until then. */
+  | { readonly type: "expect"; readonly partition: number }
+  | { readonly type: "take"; readonly partition: number; readonly grant: Grant }
+  /** Finish, then say `released`. */
+  | { readonly type: "hand_over"; readonly partition: number; readonly drainWithinMs: number }
+  /** It is not placed here any more, however far it is: end what runs. */
+  | { readonly type: "drop"; readonly partition: number };
+
+/** What became of a partition that is placed here. */
+export type PlacementEvent =
+  | {
+      readonly kind: "placed";
+      readonly partition: PartitionReference;
+      readonly reference: ActorReference<PartitionRequest>;
+    }
+  | { readonly kind: "owned"; readonly partition: PartitionReference; readonly epoch: Epoch }
+  /** Handed over: nothing of it is in flight, and nothing runs any more. */
+  | { readonly kind: "released"; readonly partition: PartitionReference }
+  /** Somebody with a higher grant has it: what ran has ended. */
+  | { readonly kind: "superseded"; readonly partition: PartitionReference; readonly error: HeadraceError };
+
+export interface StreamTree {
+  readonly stream: string;
+  readonly plans: readonly PartitionPlan[];
+  readonly directory: NodeDirectory;
+  /** Every partition is placed here from the start, with this grant. */
+  readonly grant?: Grant;
+  onPlacement?(event: PlacementEvent): void;
+}
+
+type Placement =
+  | { readonly phase: "expected" }
+  | { readonly phase: "granted"; readonly grant: Grant }
+  | { readonly phase: "leaving"; readonly drainWithinMs: number };
+
+/** Of one partition, over all lives of its actors (V1). */
+interface Place {
+  placement: Placement | undefined;
+}
+
+type Message =
+  | PlacementOrder
   | { readonly type: "owned"; readonly feed: PartitionFeed }
-  | { readonly type: "disowned"; readonly reason: string };
+  | { readonly type: "disowned"; readonly error: HeadraceError; readonly isFinal: boolean }
+  | { readonly type: "drained" }
+  | { readonly type: "handed_over" };
 
 /** A crash is repaired in place, with growing delays; what crashes on and on is its supervisor's failure. */
 export const SUPERVISION: Supervision = {
@@ -31,66 +82,206 @@ export const SUPERVISION: Supervision = {
   backoff: { firstMs: 50, maxMs: 5_000 },
 };
 
-export const streamSupervisor = (
-  stream: string,
-  plans: readonly PartitionPlan[],
-  directory: NodeDirectory,
-): ActorDefinition<never> => ({
-  name: stream,
-  supervision: SUPERVISION,
-  start(context) {
-    for (let first = 0; first < plans.length; first += GROUP_SIZE) {
-      context.spawn(partitionGroup(String(first), plans.slice(first, first + GROUP_SIZE), directory));
-    }
-    return { receive() {} };
-  },
-});
+export const streamSupervisor = (tree: StreamTree): ActorDefinition<PlacementOrder> => {
+  const { grant } = tree;
+  const places = tree.plans.map(
+    (): Place => ({ placement: grant === undefined ? undefined : { phase: "granted", grant } }),
+  );
+  return {
+    name: tree.stream,
+    supervision: SUPERVISION,
+    start(context) {
+      const groups: ActorReference<PlacementOrder>[] = [];
+      for (let first = 0; first < tree.plans.length; first += GROUP_SIZE) {
+        groups.push(context.spawn(partitionGroup(tree, places, first)));
+      }
+      return { receive: (order) => groups[Math.floor(order.partition / GROUP_SIZE)]?.tell(order) };
+    },
+  };
+};
 
 const partitionGroup = (
-  name: string,
-  plans: readonly PartitionPlan[],
-  directory: NodeDirectory,
-): ActorDefinition<never> => ({
-  name,
+  tree: StreamTree,
+  places: readonly Place[],
+  first: number,
+): ActorDefinition<PlacementOrder> => ({
+  name: String(first),
   supervision: SUPERVISION,
   start(context) {
-    for (const plan of plans) context.spawn(partitionSupervisor(plan, directory));
-    return { receive() {} };
+    const partitions = new Map<number, ActorReference<Message>>();
+    const supervisorOf = (partition: number): ActorReference<Message> | undefined => {
+      const known = partitions.get(partition);
+      const [plan, place] = [tree.plans[partition], places[partition]];
+      if (known !== undefined || plan === undefined || place === undefined) return known;
+      const made = context.spawn(partitionSupervisor(tree, plan, place));
+      partitions.set(partition, made);
+      return made;
+    };
+    for (let at = first; at < Math.min(first + GROUP_SIZE, places.length); at += 1) {
+      if (places[at]?.placement !== undefined) supervisorOf(at);
+    }
+    return { receive: (order) => supervisorOf(order.partition)?.tell(order) };
   },
 });
 
-const partitionSupervisor = (plan: PartitionPlan, directory: NodeDirectory): ActorDefinition<Ownership> => ({
+const partitionSupervisor = (tree: StreamTree, plan: PartitionPlan, place: Place): ActorDefinition<Message> => ({
   name: String(plan.owner.partition.partition),
   supervision: SUPERVISION,
-  start(context) {
-    const { stream, partition } = plan.owner.partition;
-    const owner = context.spawn(
+  start: (context) => new PlacedPartition(tree, plan, place, context),
+});
+
+class PlacedPartition {
+  readonly #tree: StreamTree;
+  readonly #plan: PartitionPlan;
+  readonly #place: Place;
+  readonly #context: ActorContext<Message>;
+  #owner: ActorReference<PartitionRequest> | undefined;
+  #deliveries: readonly ActorReference<never>[] = [];
+  /** Until those that were stopped have ended: their names are free then. */
+  #ending: Promise<unknown> = Promise.resolve();
+
+  constructor(tree: StreamTree, plan: PartitionPlan, place: Place, context: ActorContext<Message>) {
+    this.#tree = tree;
+    this.#plan = plan;
+    this.#place = place;
+    this.#context = context;
+    if (place.placement?.phase === "leaving")
+      context.self.tell({ type: "handed_over" }); // whatever was in flight, ended
+    else if (place.placement !== undefined) this.#spawnOwner();
+  }
+
+  get #partition(): PartitionReference {
+    return this.#plan.owner.partition;
+  }
+
+  async receive(message: Message): Promise<void> {
+    switch (message.type) {
+      case "expect":
+        if (this.#place.placement !== undefined) return;
+        this.#place.placement = { phase: "expected" };
+        this.#spawnOwner();
+        return;
+      case "take":
+        return this.#take(message.grant);
+      case "hand_over":
+        return this.#handOver(message.drainWithinMs);
+      case "drained":
+        if (this.#place.placement?.phase !== "leaving" || this.#owner === undefined) return;
+        this.#tree.directory.remove(this.#partition); // who asks from now on is sent to the next owner
+        this.#owner.tell({ type: "hand_over" });
+        return;
+      case "drop":
+        return this.#end();
+      case "owned":
+        return this.#startDeliveries(message.feed);
+      case "disowned":
+        void this.#stopDeliveries();
+        if (message.isFinal && this.#place.placement?.phase === "granted") await this.#superseded(message.error);
+        return;
+      case "handed_over":
+        if (this.#place.placement?.phase !== "leaving") return;
+        await this.#end();
+        this.#tell({ kind: "released", partition: this.#partition });
+        return;
+    }
+  }
+
+  async #take(grant: Grant): Promise<void> {
+    const { placement } = this.#place;
+    if (placement?.phase === "leaving")
+      await this.#end(); // it comes back with a newer grant
+    else if (placement?.phase === "granted" && placement.grant !== grant) {
+      if (isSameGrant(placement.grant, grant)) return;
+      await this.#end();
+    }
+    this.#place.placement = { phase: "granted", grant };
+    if (this.#owner === undefined) this.#spawnOwner();
+    else this.#owner.tell({ type: "granted", grant });
+  }
+
+  /** V2. */
+  #handOver(drainWithinMs: number): void {
+    const { placement } = this.#place;
+    if (placement === undefined) this.#tell({ kind: "released", partition: this.#partition });
+    if (placement === undefined || placement.phase === "leaving") return;
+    this.#place.placement = { phase: "leaving", drainWithinMs };
+    const { self } = this.#context;
+    const overdue = this.#context.after(drainWithinMs, { type: "drained" });
+    void this.#stopDeliveries().then(() => {
+      overdue.cancel();
+      self.tell({ type: "drained" });
+    });
+  }
+
+  async #superseded(error: HeadraceError): Promise<void> {
+    await this.#end();
+    this.#tell({ kind: "superseded", partition: this.#partition, error });
+  }
+
+  async #end(): Promise<void> {
+    const owner = this.#owner;
+    this.#place.placement = undefined;
+    this.#owner = undefined;
+    this.#tree.directory.remove(this.#partition);
+    void this.#stopDeliveries(); // V2
+    if (owner !== undefined) await this.#context.stopChild(owner as ActorReference<never>);
+  }
+
+  #spawnOwner(): void {
+    const { directory } = this.#tree;
+    const place = this.#place;
+    const owner: ActorReference<PartitionRequest> = this.#context.spawn(
       partitionActor({
-        ...plan.owner,
-        onOwned: (feed) => {
-          directory.setFeed(stream, partition, feed);
-          context.self.tell({ type: "owned", feed });
+        ...this.#plan.owner,
+        placement: {
+          get grant() {
+            return place.placement?.phase === "granted" ? place.placement.grant : undefined;
+          },
+          get isLeaving() {
+            return place.placement?.phase === "leaving";
+          },
         },
-        onBlocked: (error) => directory.setBlocked(stream, partition, error),
-        onDisowned: (error) => {
-          directory.setFeed(stream, partition, undefined);
-          context.self.tell({ type: "disowned", reason: error.message });
+        onOwned: (feed) => {
+          if (this.#owner !== owner) return;
+          directory.setFeed(this.#partition, feed);
+          this.#context.self.tell({ type: "owned", feed });
+          this.#tell({ kind: "owned", partition: this.#partition, epoch: feed.epoch });
+        },
+        onBlocked: (error) => {
+          if (this.#owner === owner) directory.setBlocked(this.#partition, error);
+        },
+        onDisowned: (error, isFinal) => {
+          if (this.#owner !== owner) return;
+          directory.setFeed(this.#partition, undefined);
+          this.#context.self.tell({ type: "disowned", error, isFinal });
+        },
+        onHandedOver: () => {
+          if (this.#owner === owner) this.#context.self.tell({ type: "handed_over" });
         },
       }),
     );
-    directory.register(stream, partition, owner);
-    let deliveries: readonly ActorReference<never>[] = [];
-    return {
-      async receive(message) {
-        await stopAll(context, deliveries);
-        deliveries =
-          message.type === "owned"
-            ? plan.deliveries(message.feed, owner).map((delivery) => context.spawn(delivery))
-            : [];
-      },
-    };
-  },
-});
+    this.#owner = owner;
+    directory.place(this.#partition, owner);
+    this.#tell({ kind: "placed", partition: this.#partition, reference: owner });
+  }
 
-const stopAll = (context: ActorContext<Ownership>, children: readonly ActorReference<never>[]): Promise<unknown> =>
-  Promise.all(children.map((child) => context.stopChild(child)));
+  async #startDeliveries(feed: PartitionFeed): Promise<void> {
+    await this.#stopDeliveries();
+    if (this.#owner === undefined || this.#place.placement?.phase !== "granted") return;
+    this.#deliveries = this.#plan.deliveries(feed, this.#owner).map((delivery) => this.#context.spawn(delivery));
+  }
+
+  #stopDeliveries(): Promise<unknown> {
+    const stopping = this.#deliveries.map((child) => this.#context.stopChild(child));
+    this.#deliveries = [];
+    this.#ending = Promise.all([this.#ending, ...stopping]);
+    return this.#ending;
+  }
+
+  #tell(event: PlacementEvent): void {
+    this.#tree.onPlacement?.(event);
+  }
+}
+
+const isSameGrant = (left: Grant, right: Grant): boolean =>
+  left.leaderEpoch === right.leaderEpoch && left.tableVersion === right.tableVersion;

@@ -54,7 +54,7 @@ export const replayActor = (options: ReplayActorOptions): ActorDefinition<Messag
     const running = new Map<ReplayTask, RunningTask>();
     const partitions = new Set(options.tasks.map(({ partition }) => partition));
     const look = () => context.self.tell({ type: "look" });
-    const listeners = [...partitions].flatMap((one) => options.entryOf(one)?.onFeedChange(look) ?? []);
+    const listeners = [...partitions].flatMap((one) => options.entryOf(one)?.onChange(look) ?? []);
     let isFinishing = false;
     look();
     return {
@@ -97,15 +97,15 @@ function begin(
     if (running.size >= DELIVERIES_AT_ONCE_MAX) return;
     const entry = entryOf(task.partition);
     if (task.isDone || running.has(task) || entry?.feed === undefined) continue;
+    const { feed } = entry;
     const observe = (report: DeliveryReport) => {
       note(task, report);
       if (report.kind === "completed") context.self.tell({ type: "look" });
       // As for the sink's own delivery: the owner claims again, above a fence that somebody else left there (E7).
       if (report.kind === "fenced" && report.fence !== undefined) {
-        entry.reference.tell({ type: "fence_seen", epoch: epoch(report.fence) });
+        if (entry.feed === feed) entry.reference?.tell({ type: "fence_seen", epoch: epoch(report.fence) });
       }
     };
-    const { feed } = entry;
     running.set(task, { feed, deliveries: delivery(task, feed, observe).map((one) => context.spawn(one)) });
   }
 }

@@ -86,7 +86,11 @@ export function startSessions(system: ActorSystem, parts: SessionParts): Session
     const openInside: OpenInProcess = (peer, onEnd) => open(inside, peer, decodesNothing, onEnd);
     return connectInProcess(openInside);
   };
-  const insideOf = (permissions: Grants) => ({ ...environment, authenticate: async () => permissions });
+  const insideOf = (permissions: Grants) => ({
+    ...environment,
+    passesOn: true,
+    authenticate: async () => permissions,
+  });
   return {
     environment,
     open,

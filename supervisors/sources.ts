@@ -1,13 +1,18 @@
-/** Starts the sources of the configuration, each under its own actor. */
-import type { ActorSystem } from "../actors/kernel/actor.ts";
+/**
+ * Starts the sources of the configuration, each under its own actor. In a cluster one that reads what all nodes see runs
+ * where the first partition of its stream is owned, and moves with it; one that reads its own machine runs on every node.
+ */
+import type { ActorDefinition, ActorReference, ActorSystem } from "../actors/kernel/actor.ts";
 import type { Log } from "../actors/log/log.ts";
 import type { Metrics } from "../actors/observers/metrics.ts";
 import type { NodeLog } from "../actors/observers/node_log.ts";
 import { SOURCES } from "../actors/sources/registry.ts";
-import { sourceActor } from "../actors/sources/source_actor.ts";
+import type { SourceDefinition } from "../actors/sources/source.ts";
+import { type SourceMessage, sourceActor } from "../actors/sources/source_actor.ts";
 import type { Connect } from "../protocols/connection.ts";
-import type { Configuration } from "./configuration_schema.ts";
+import type { Configuration, Options } from "./configuration_schema.ts";
 import { SUPERVISION } from "./partition_supervisor.ts";
+import type { NodeDirectory } from "./stream_directory.ts";
 
 export interface SourceParts {
   readonly system: ActorSystem;
@@ -15,6 +20,8 @@ export interface SourceParts {
   readonly log: Log;
   readonly nodeLog: NodeLog;
   readonly metrics: Metrics;
+  /** In a cluster: the name of this node, and who owns what. */
+  readonly cluster?: { readonly node: string; readonly directory: NodeDirectory };
 }
 
 export interface RunningSources {
@@ -22,32 +29,60 @@ export interface RunningSources {
 }
 
 export function startSources(configuration: Configuration, parts: SourceParts): RunningSources {
-  const sources = Object.entries(configuration.sources);
-  const root = parts.system.spawn<never>({
+  const placed = Object.entries(configuration.sources).flatMap(([name, { type, stream, options }]) => {
+    const definition = SOURCES.get(type);
+    if (definition === undefined) return []; // the configuration's check has named it
+    const { cluster } = parts;
+    const isEverywhere = cluster !== undefined && definition.readsOwnMachine === true;
+    const own = isEverywhere ? `${name}/${cluster.node}` : name;
+    const entry = cluster === undefined || isEverywhere ? undefined : cluster.directory.partition(stream, 0);
+    return [{ name, entry, actor: actorOf(name, own, stream, definition, options, parts) }];
+  });
+  const root = parts.system.spawn<{ readonly type: "look" }>({
     name: "sources",
     supervision: SUPERVISION,
     start(context) {
-      for (const [name, source] of sources) {
-        const definition = SOURCES.get(source.type);
-        if (definition === undefined) continue; // the configuration's check has named it
-        const rejected = parts.metrics.counter("headrace_source_rejected_total", "Events of a source set aside", {
-          source: name,
-        });
-        context.spawn(
-          sourceActor({
-            name,
-            stream: source.stream,
-            definition,
-            options: source.options as never,
-            connect: parts.connect,
-            log: parts.log,
-            report: (level, message, fields) => parts.nodeLog(level, message, { source: name, ...fields }),
-            onRejected: () => rejected.add(1),
-          }),
-        );
-      }
-      return { receive() {} };
+      const running = new Map<string, ActorReference<never>>();
+      const look = async () => {
+        for (const { name, entry, actor } of placed) {
+          const isHere = entry === undefined || entry.feed !== undefined;
+          const known = running.get(name);
+          if (isHere && known === undefined) running.set(name, context.spawn(actor) as ActorReference<never>);
+          if (isHere || known === undefined) continue;
+          running.delete(name);
+          await context.stopChild(known);
+        }
+      };
+      const listeners = placed.flatMap(({ entry }) => entry?.onChange(() => context.self.tell({ type: "look" })) ?? []);
+      context.self.tell({ type: "look" });
+      return {
+        receive: look,
+        stop: () => {
+          for (const listener of listeners) listener.stop();
+        },
+      };
     },
   });
-  return { stop: () => parts.system.stop(root) };
+  return { stop: () => parts.system.stop(root as ActorReference<never>) };
+}
+
+function actorOf(
+  name: string,
+  own: string,
+  stream: string,
+  definition: SourceDefinition<never>,
+  options: Options,
+  { metrics, connect, log, nodeLog }: SourceParts,
+): ActorDefinition<SourceMessage> {
+  const rejected = metrics.counter("headrace_source_rejected_total", "Events of a source set aside", { source: name });
+  return sourceActor({
+    name: own,
+    stream,
+    definition,
+    options: options as never,
+    connect,
+    log,
+    report: (level, message, fields) => nodeLog(level, message, { source: name, ...fields }),
+    onRejected: () => rejected.add(1),
+  });
 }

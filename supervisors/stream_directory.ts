@@ -1,28 +1,51 @@
-/** The streams of a node and who to ask for each of their partitions: filled by the supervisors, read by sessions. */
+/**
+ * The streams of a node and who to ask for each of their partitions: filled by the supervisors of partitions and by the
+ * cluster's member, read by sessions. What is placed here is asked here, whatever is known of owners elsewhere.
+ */
 import type { PartitionEntry, StreamDirectory } from "../actors/ingest/session.ts";
 import type { ActorReference } from "../actors/kernel/actor.ts";
 import type { PartitionRequest } from "../actors/partition/partition.ts";
 import type { PartitionFeed } from "../actors/partition/partition_feed.ts";
 import type { HeadraceError } from "../protocols/errors.ts";
 import type { StreamDescription } from "../protocols/frames.ts";
+import { type PartitionReference, partitionId } from "../protocols/position.ts";
 
 /** An entry as the node's own parts see it. */
 export interface DirectoryEntry extends PartitionEntry {
   readonly blockedBy: HeadraceError | undefined;
+  /** It is placed here, whether or not it is owned yet. */
+  readonly isHere: boolean;
+}
+
+/** An owner on another node. */
+export interface OwnerElsewhere {
+  readonly reference: ActorReference<PartitionRequest>;
+  /** Where clients reach it. */
+  readonly address: string;
 }
 
 class Entry implements DirectoryEntry {
   readonly #listeners = new Set<() => void>();
-  reference: ActorReference<PartitionRequest>;
+  wasPlaced = false;
+  here: ActorReference<PartitionRequest> | undefined;
+  elsewhere: OwnerElsewhere | undefined;
   feed: PartitionFeed | undefined;
   /** Why the partition can not be claimed, while it can not. */
   blockedBy: HeadraceError | undefined;
 
-  constructor(reference: ActorReference<PartitionRequest>) {
-    this.reference = reference;
+  get reference(): ActorReference<PartitionRequest> | undefined {
+    return this.here ?? this.elsewhere?.reference;
   }
 
-  onFeedChange(listener: () => void): { stop(): void } {
+  get ownerAddress(): string | undefined {
+    return this.here === undefined ? this.elsewhere?.address : undefined;
+  }
+
+  get isHere(): boolean {
+    return this.here !== undefined;
+  }
+
+  onChange(listener: () => void): { stop(): void } {
     this.#listeners.add(listener);
     return { stop: () => this.#listeners.delete(listener) };
   }
@@ -30,31 +53,39 @@ class Entry implements DirectoryEntry {
   setFeed(feed: PartitionFeed | undefined): void {
     this.feed = feed;
     if (feed !== undefined) this.blockedBy = undefined;
-    this.#notify();
+    this.notify();
   }
 
   setBlocked(error: HeadraceError): void {
     const isNews = this.blockedBy?.message !== error.message;
     this.blockedBy = error;
-    if (isNews) this.#notify();
+    if (isNews) this.notify();
   }
 
-  #notify(): void {
+  notify(): void {
     for (const listener of this.#listeners) listener();
   }
 }
 
 export class NodeDirectory implements StreamDirectory {
   readonly #streams: Readonly<Record<string, StreamDescription>>;
-  readonly #entries = new Map<string, Entry[]>();
-
-  /** Resolves when every partition of every stream has an actor to ask: nothing may listen before. */
-  readonly complete: Promise<void>;
+  readonly #entries: ReadonlyMap<string, readonly Entry[]>;
+  /** With the owners as they are now; undefined once one has changed. */
+  #described: Readonly<Record<string, StreamDescription>> | undefined;
   #missing: number;
   #onComplete: () => void = () => {};
 
+  /** Resolves when every partition of every stream was placed here once: a node alone listens no earlier. */
+  readonly complete: Promise<void>;
+
   constructor(streams: Readonly<Record<string, StreamDescription>>) {
     this.#streams = streams;
+    this.#entries = new Map(
+      Object.entries(streams).map(([name, { partitions }]) => [
+        name,
+        Array.from({ length: partitions }, () => new Entry()),
+      ]),
+    );
     this.#missing = Object.values(streams).reduce((sum, { partitions }) => sum + partitions, 0);
     this.complete = this.#missing === 0 ? Promise.resolve() : new Promise((resolve) => (this.#onComplete = resolve));
   }
@@ -63,35 +94,79 @@ export class NodeDirectory implements StreamDirectory {
     return this.#streams;
   }
 
-  partition(stream: string, partition: number): PartitionEntry | undefined {
+  describeWithOwners(): Readonly<Record<string, StreamDescription>> {
+    this.#described ??= Object.fromEntries(
+      Object.entries(this.#streams).map(([name, stream]) => {
+        const owners = this.#ownersOf(name);
+        return [name, Object.keys(owners).length === 0 ? stream : { ...stream, owners }];
+      }),
+    );
+    return this.#described;
+  }
+
+  #ownersOf(stream: string): Readonly<Record<string, string>> {
+    const owners: Record<string, string> = {};
+    for (const [partition, { ownerAddress }] of (this.#entries.get(stream) ?? []).entries()) {
+      if (ownerAddress !== undefined) owners[partition] = ownerAddress;
+    }
+    return owners;
+  }
+
+  partition(stream: string, partition: number): DirectoryEntry | undefined {
     return this.#entries.get(stream)?.[partition];
   }
 
-  /** All partitions that are here, by stream. */
+  /** All partitions, by stream. */
   *all(): Iterable<{ readonly stream: string; readonly partition: number; readonly entry: DirectoryEntry }> {
     for (const [stream, entries] of this.#entries) {
       for (const [partition, entry] of entries.entries()) yield { stream, partition, entry };
     }
   }
 
-  register(stream: string, partition: number, reference: ActorReference<PartitionRequest>): void {
-    const entries = this.#entries.get(stream) ?? [];
-    this.#entries.set(stream, entries);
-    const known = entries[partition];
-    if (known !== undefined) {
-      known.reference = reference;
-      return;
-    }
-    entries[partition] = new Entry(reference);
+  *partitions(): Iterable<PartitionReference> {
+    for (const { stream, partition } of this.all()) yield { stream, partition: partitionId(partition) };
+  }
+
+  /** The partition is placed here: whom to ask from now on. */
+  place({ stream, partition }: PartitionReference, reference: ActorReference<PartitionRequest>): void {
+    const entry = this.#entries.get(stream)?.[partition];
+    if (entry === undefined) return;
+    entry.here = reference;
+    this.#changed(entry);
+    if (entry.wasPlaced) return;
+    entry.wasPlaced = true;
     this.#missing -= 1;
     if (this.#missing === 0) this.#onComplete();
   }
 
-  setFeed(stream: string, partition: number, feed: PartitionFeed | undefined): void {
+  /** The partition is not placed here any more. */
+  remove({ stream, partition }: PartitionReference): void {
+    const entry = this.#entries.get(stream)?.[partition];
+    if (entry?.here === undefined) return;
+    entry.here = undefined;
+    entry.feed = undefined;
+    entry.blockedBy = undefined;
+    this.#changed(entry);
+  }
+
+  /** Who owns it elsewhere, as far as is known. */
+  setElsewhere({ stream, partition }: PartitionReference, owner: OwnerElsewhere | undefined): void {
+    const entry = this.#entries.get(stream)?.[partition];
+    if (entry === undefined || (entry.elsewhere === undefined && owner === undefined)) return;
+    entry.elsewhere = owner;
+    this.#changed(entry);
+  }
+
+  #changed(entry: Entry): void {
+    this.#described = undefined;
+    entry.notify();
+  }
+
+  setFeed({ stream, partition }: PartitionReference, feed: PartitionFeed | undefined): void {
     this.#entries.get(stream)?.[partition]?.setFeed(feed);
   }
 
-  setBlocked(stream: string, partition: number, error: HeadraceError): void {
+  setBlocked({ stream, partition }: PartitionReference, error: HeadraceError): void {
     this.#entries.get(stream)?.[partition]?.setBlocked(error);
   }
 }

@@ -2,20 +2,26 @@
 
 import { registerSchema, type SchemaVersion } from "../actors/ingest/schema_registry.ts";
 import { createSchemaCompiler } from "../actors/ingest/schema_validator.ts";
-import type { ActorSystem } from "../actors/kernel/actor.ts";
-import type { Log } from "../actors/log/log.ts";
+import type { ActorReference, ActorSystem } from "../actors/kernel/actor.ts";
+import type { Grant, Log } from "../actors/log/log.ts";
 import type { Metrics } from "../actors/observers/metrics.ts";
 import type { NodeLog } from "../actors/observers/node_log.ts";
 import { ConfigurationError } from "../protocols/errors.ts";
 import type { StreamDescription } from "../protocols/frames.ts";
-import { partitionId } from "../protocols/position.ts";
+import { type PartitionReference, partitionId } from "../protocols/position.ts";
 import type { Configuration, StreamConfiguration } from "./configuration_schema.ts";
 import type { DeliveryPlans } from "./delivery_plans.ts";
-import { type PartitionPlan, SUPERVISION, streamSupervisor } from "./partition_supervisor.ts";
+import {
+  type PartitionPlan,
+  type PlacementEvent,
+  type PlacementOrder,
+  SUPERVISION,
+  streamSupervisor,
+} from "./partition_supervisor.ts";
 import type { NodeDirectory } from "./stream_directory.ts";
 
 /** One node alone is its own coordinator: there is one grant. */
-const SOLE_GRANT = { leaderEpoch: 1, tableVersion: 1 } as const;
+export const SOLE_GRANT: Grant = { leaderEpoch: 1, tableVersion: 1 };
 
 export async function registerSchemas(
   log: Log,
@@ -52,18 +58,33 @@ export interface StreamParts {
   readonly deliveries: DeliveryPlans;
   readonly metrics: Metrics;
   readonly ackLatency: ReturnType<Metrics["histogram"]>;
+  /** Every partition is placed here from the start with this grant; without one they are as `order` says. */
+  readonly grant?: Grant;
+  onPlacement?(event: PlacementEvent): void;
+  /** Events of a partition were made durable. */
+  onAppended?(partition: PartitionReference, events: number, sizeBytes: number): void;
 }
 
-export function startStreams(system: ActorSystem, parts: StreamParts): void {
-  const streams = Object.entries(parts.configuration.streams);
-  system.spawn<never>({
+export interface StreamsOrder {
+  readonly stream: string;
+  readonly order: PlacementOrder;
+}
+
+export function startStreams(system: ActorSystem, parts: StreamParts): ActorReference<StreamsOrder> {
+  const { directory, grant, onPlacement } = parts;
+  const definitions = Object.entries(parts.configuration.streams).map(([name, stream]) =>
+    streamSupervisor({
+      ...{ stream: name, plans: partitionPlans(name, stream, parts), directory },
+      ...(grant === undefined ? {} : { grant }),
+      ...(onPlacement === undefined ? {} : { onPlacement }),
+    }),
+  );
+  return system.spawn<StreamsOrder>({
     name: "streams",
     supervision: SUPERVISION,
     start(context) {
-      for (const [name, stream] of streams) {
-        context.spawn(streamSupervisor(name, partitionPlans(name, stream, parts), parts.directory));
-      }
-      return { receive() {} };
+      const streams = new Map(definitions.map((definition) => [definition.name, context.spawn(definition)]));
+      return { receive: ({ stream, order }) => streams.get(stream)?.tell(order) };
     },
   });
 }
@@ -77,7 +98,6 @@ function partitionPlans(name: string, stream: StreamConfiguration, parts: Stream
       stopwatchMs: () => performance.now(),
       partition: { stream: name, partition: partitionId(partition) },
       log: parts.log,
-      grant: SOLE_GRANT,
       settings: {
         tier: stream.durability,
         chains: { dedupeWindowMs: stream.dedupeWindowMs, producersMax: stream.producersMax },
@@ -88,9 +108,10 @@ function partitionPlans(name: string, stream: StreamConfiguration, parts: Stream
         onFull: stream.retention.onFull,
       },
       expectedConsumers: deliveries.consumers,
-      onAppended: (batchCount: number, eventCount: number, waitedMs: number | undefined) => {
+      onAppended: (batchCount: number, eventCount: number, sizeBytes: number, waitedMs: number | undefined) => {
         batches.add(batchCount);
         events.add(eventCount);
+        parts.onAppended?.({ stream: name, partition: partitionId(partition) }, eventCount, sizeBytes);
         if (waitedMs !== undefined) parts.ackLatency.record(waitedMs / 1_000, { stream: name });
       },
     },
@@ -98,18 +119,22 @@ function partitionPlans(name: string, stream: StreamConfiguration, parts: Stream
   }));
 }
 
-/** Rejects with the first `ConfigurationError` that keeps a partition from being claimed: a person must change something. */
+/**
+ * Resolves once every partition is owned here, or by a node that is known. Rejects with the first `ConfigurationError` that
+ * keeps a partition from being claimed: a person must change something.
+ */
 export function whenAllOwned(directory: NodeDirectory): Promise<void> {
   const waits = [...directory.all()].map(
     ({ entry }) =>
       new Promise<void>((resolve, reject) => {
         const check = () => {
-          if (entry.feed === undefined && !(entry.blockedBy instanceof ConfigurationError)) return;
+          const isOwned = entry.feed !== undefined || entry.ownerAddress !== undefined;
+          if (!isOwned && !(entry.blockedBy instanceof ConfigurationError)) return;
           listener.stop();
-          if (entry.feed === undefined) reject(entry.blockedBy);
-          else resolve();
+          if (isOwned) resolve();
+          else reject(entry.blockedBy);
         };
-        const listener = entry.onFeedChange(check);
+        const listener = entry.onChange(check);
         check();
       }),
   );
@@ -120,7 +145,7 @@ export function whenAllOwned(directory: NodeDirectory): Promise<void> {
 export function logBlockages(directory: NodeDirectory, log: NodeLog): void {
   for (const { stream, partition, entry } of directory.all()) {
     let said: string | undefined;
-    entry.onFeedChange(() => {
+    entry.onChange(() => {
       const reason = entry.feed === undefined ? entry.blockedBy?.message : undefined;
       if (reason === said) return;
       if (reason !== undefined) log("warn", `can not claim the partition: ${reason}`, { stream, partition });

@@ -8,14 +8,19 @@ import type { PartitionFeed } from "../partition/partition_feed.ts";
 
 /** One partition as the node knows it: whom to ask, and its feed while this node owns it. */
 export interface PartitionEntry {
-  readonly reference: ActorReference<PartitionRequest>;
+  /** Its owner, here or on another node; undefined while none is known. */
+  readonly reference: ActorReference<PartitionRequest> | undefined;
+  /** Where clients reach its owner, if that is another node. */
+  readonly ownerAddress: string | undefined;
   readonly feed: PartitionFeed | undefined;
-  /** Calls `listener` after each change of the feed. */
-  onFeedChange(listener: () => void): { stop(): void };
+  /** Calls `listener` after each change of the owner or the feed. */
+  onChange(listener: () => void): { stop(): void };
 }
 
 export interface StreamDirectory {
   describe(): Readonly<Record<string, StreamDescription>>;
+  /** With the addresses of the owners on other nodes. */
+  describeWithOwners(): Readonly<Record<string, StreamDescription>>;
   partition(stream: string, partition: number): PartitionEntry | undefined;
 }
 
@@ -48,6 +53,8 @@ export interface Permissions {
 
 export interface SessionEnvironment {
   readonly node: string;
+  /** Clients within the node know no other: what is for partitions of other nodes is passed on. */
+  readonly passesOn?: boolean;
   readonly limits: WireLimits;
   readonly directory: StreamDirectory;
   readonly inspect: Inspect;

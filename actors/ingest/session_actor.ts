@@ -11,7 +11,13 @@ import type { PartitionFeed } from "../partition/partition_feed.ts";
 import type { CreditGrant } from "./credit_pool.ts";
 import type { EncodedFrame, SessionEnvironment, SessionInput, SessionPeer } from "./session.ts";
 import { stepSession } from "./session_machine.ts";
-import { createSession, type SessionEffect, type SessionMessage, type SessionState } from "./session_state.ts";
+import {
+  addressElsewhere,
+  createSession,
+  type SessionEffect,
+  type SessionMessage,
+  type SessionState,
+} from "./session_state.ts";
 import { beginning, type Subscription, type SubscriptionRead } from "./subscription_machine.ts";
 
 /** Bytes that wait to be decoded: what one turn of the event loop reads of a socket, some times over. */
@@ -149,7 +155,7 @@ class SessionActor implements Actor<Message> {
     const entry = this.#options.environment.directory.partition(effect.stream, effect.partition);
     const weightBytes = effect.items.reduce((sum, item) => sum + item.batch.events.byteLength, 0);
     const replyTo: ActorReference<PartitionReply> = this.#context.self;
-    if (entry === undefined) {
+    if (entry?.reference === undefined) {
       const requestIds = effect.items.map(({ requestId }) => requestId);
       this.#refuse(effect, requestIds);
       return;
@@ -161,7 +167,7 @@ class SessionActor implements Actor<Message> {
   #callChain(effect: Extract<SessionEffect, { type: "open_chain" | "declare_lost" }>): void {
     const { frame, producerId, requestId } = effect;
     const entry = this.#options.environment.directory.partition(frame.stream, frame.partition);
-    if (entry === undefined) {
+    if (entry?.reference === undefined) {
       this.#refuse(frame, [requestId]);
       return;
     }
@@ -175,11 +181,11 @@ class SessionActor implements Actor<Message> {
     );
   }
 
-  /** N2: a node that is starting knows its streams before their partitions are there to ask. */
+  /** N2: a node knows its streams before their partitions are there to ask, here or elsewhere. */
   #refuse({ stream, partition }: { stream: string; partition: number }, requestIds: readonly number[]): void {
     const error = new UnavailableError(
       "NOT_READY",
-      `Cannot reach ${stream}/${partition} as its owner must be known here: it is being started`,
+      `Cannot reach ${stream}/${partition} as its owner must be known here: it is being started, or given to a node`,
     );
     const answers = requestIds.map((requestId) => ({ kind: "refused", requestId, error }) as const);
     this.#context.self.tell({
@@ -198,11 +204,16 @@ class SessionActor implements Actor<Message> {
       const notify = () => this.#context.self.tell({ type: "advanced", subscription: subscription.id, partition });
       const follow = () => {
         feedListener?.stop();
+        const address = addressElsewhere(this.#state, { stream: subscription.stream, partition });
+        if (address !== undefined) {
+          this.#context.self.tell({ type: "owned_elsewhere", subscription: subscription.id, partition, address });
+          return;
+        }
         const feed = this.#options.environment.directory.partition(subscription.stream, partition)?.feed;
         feedListener = feed?.onAdvance(subscription.channel, notify);
         notify();
       };
-      stops.push(entry.onFeedChange(follow), { stop: () => feedListener?.stop() });
+      stops.push(entry.onChange(follow), { stop: () => feedListener?.stop() });
       follow();
     }
     this.#listening.set(subscription.id, stops);

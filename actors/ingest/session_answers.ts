@@ -9,9 +9,11 @@ import {
   type About,
   type Awaited,
   addChain,
+  addressElsewhere,
   type Chain,
   chainOf,
   errorFrame,
+  movedFrames,
   nameOf,
   type SessionEffect,
   type SessionState,
@@ -156,7 +158,7 @@ function otherAnswer(state: SessionState, about: About, awaited: Awaited, one: P
   switch (one.kind) {
     case "refused":
       return one.error.code === "NOT_OWNER"
-        ? movedFrames(about, creditBytes)
+        ? movedFrames(about, addressElsewhere(state, about), creditBytes)
         : [errorFrame(one.error, about, creditBytes)];
     case "opened":
       return [openedFrame(state, about, one.outcome)];
@@ -164,12 +166,6 @@ function otherAnswer(state: SessionState, about: About, awaited: Awaited, one: P
       return [appendedFrame(about, one.outcome, creditBytes)];
   }
 }
-
-/** `moved` says nothing of credit, so that is given back beside it. */
-const movedFrames = (about: About, creditBytes: number): readonly NodeFrame[] => [
-  { type: "moved", ...about },
-  ...(creditBytes === 0 ? [] : [{ type: "credit", creditBytes } as const]),
-];
 
 function openedFrame(state: SessionState, about: About, outcome: OpenChainOutcome): NodeFrame {
   if (outcome.kind !== "opened") return errorFrame(chainRefusal(about, outcome), about, 0);

@@ -7,10 +7,12 @@ import { continues, createDraft, finishDraft, joinDraft } from "./append_draft.t
 import {
   type About,
   type Awaited,
+  addressElsewhere,
   type Chain,
   chainOf,
   errorFrame,
   isOnlyChain,
+  movedFrames,
   nameOf,
   refuseConnection,
   SESSION_LIMITS,
@@ -56,6 +58,8 @@ function admit(state: SessionState, frame: OpenFrame | AppendFrame | LostFrame):
 export function open(state: SessionState, frame: OpenFrame): readonly SessionEffect[] {
   return guarded(frame, () => {
     const { id } = admit(state, frame);
+    const address = addressElsewhere(state, frame);
+    if (address !== undefined) return sendElsewhere(frame, address, 0);
     const requestId = expectAnswer(state, { kind: "open" });
     return [...flush(state), { type: "open_chain", requestId, frame, producerId: id }];
   });
@@ -64,6 +68,8 @@ export function open(state: SessionState, frame: OpenFrame): readonly SessionEff
 export function lost(state: SessionState, frame: LostFrame): readonly SessionEffect[] {
   return guarded(frame, () => {
     const { id } = admit(state, frame);
+    const address = addressElsewhere(state, frame);
+    if (address !== undefined) return sendElsewhere(frame, address, 0);
     const requestId = expectAnswer(state, { kind: "lost", to: frame.to });
     return [...flush(state), { type: "declare_lost", requestId, frame, producerId: id }];
   });
@@ -92,7 +98,12 @@ export function append(
 
 function take(state: SessionState, frame: AppendFrame, wireBytes: number, nowMs: number): readonly SessionEffect[] {
   const { id } = admit(state, frame);
+  const address = addressElsewhere(state, frame);
   const chain = chainOf(state, frame);
+  if (address !== undefined) {
+    if (chain !== undefined) chain.tail = undefined; // what follows it here has a gap before it
+    return sendElsewhere(frame, address, wireBytes);
+  }
   if (chain === undefined) {
     throw new FencedError(
       "UNKNOWN_PRODUCER",
@@ -119,6 +130,9 @@ function take(state: SessionState, frame: AppendFrame, wireBytes: number, nowMs:
   chain.gathered.push(createDraft(requestId, id, frame, inspection, nowMs, isNext));
   return state.gathering.length === 1 && chain.gathered.length === 1 ? [{ type: "flush_soon" }] : NOTHING;
 }
+
+const sendElsewhere = (about: About, address: string, creditBytes: number): readonly SessionEffect[] =>
+  movedFrames(about, address, creditBytes).map((frame) => ({ type: "send", frame }));
 
 const NO_VERDICTS: readonly WireVerdict[] = [];
 

@@ -10,7 +10,7 @@
  *   N5. Where several partitions are open, one holds a share of the credit at most, or one frame (E19).
  */
 import { FencedError, RejectedError } from "../../protocols/errors.ts";
-import type { ClientFrame, HelloFrame, NodeFrame } from "../../protocols/frames.ts";
+import { type ClientFrame, type HelloFrame, type NodeFrame, PROTOCOL_MINOR } from "../../protocols/frames.ts";
 import type { WelcomeOutcome } from "../log/log.ts";
 import type { Permissions } from "./session.ts";
 import { answer } from "./session_answers.ts";
@@ -23,10 +23,7 @@ import {
   type SessionResult,
   type SessionState,
 } from "./session_state.ts";
-import { addCredit, stepSubscription, subscribe } from "./session_subscriptions.ts";
-
-/** The minor version of protocol v1 that this node speaks. */
-export const PROTOCOL_MINOR = 0;
+import { addCredit, leaveSubscribed, stepSubscription, subscribe } from "./session_subscriptions.ts";
 
 export function stepSession(state: SessionState, message: SessionMessage, nowMs: number): SessionResult {
   if (state.phase === "closed") return [state, []];
@@ -54,6 +51,8 @@ export function stepSession(state: SessionState, message: SessionMessage, nowMs:
     case "disconnected":
       state.phase = "closed";
       return [state, [...state.subscriptions.keys()].map((id) => ({ type: "unlisten", subscription: id }))];
+    case "owned_elsewhere":
+      return [state, leaveSubscribed(state, message.subscription, message.partition, message.address)];
     case "advanced":
     case "began":
     case "read":
@@ -132,12 +131,14 @@ function welcomed(state: SessionState, outcome: WelcomeOutcome): SessionResult {
 
 function welcome(state: SessionState, producerEpoch: number | undefined): readonly SessionEffect[] {
   state.phase = "open";
-  const { node, limits, directory } = state.environment;
+  const { node, limits, directory, passesOn } = state.environment;
+  const { minor = 0, forward } = state.hello ?? {};
+  const isStaying = passesOn === true || forward === true;
   const frame: NodeFrame = {
     type: "welcome",
     node,
-    minor: PROTOCOL_MINOR,
-    streams: directory.describe(),
+    minor: Math.min(minor, PROTOCOL_MINOR),
+    streams: isStaying ? directory.describe() : directory.describeWithOwners(),
     limits,
     creditBytes: state.credit.creditBytes,
     ...(producerEpoch === undefined ? {} : { producerEpoch }),

@@ -61,7 +61,7 @@ export interface About {
 }
 
 export interface SessionState {
-  readonly environment: Pick<SessionEnvironment, "node" | "limits" | "directory" | "inspect">;
+  readonly environment: Pick<SessionEnvironment, "node" | "limits" | "directory" | "inspect" | "passesOn">;
   readonly credit: CreditGrant;
   phase: "greeting" | "welcoming" | "open" | "closing" | "closed";
   /** A client that has said goodbye is closed as it asked, not sent elsewhere. */
@@ -89,6 +89,13 @@ export type SessionMessage =
   | { readonly type: "flush" }
   | PartitionReply
   | { readonly type: "advanced"; readonly subscription: number; readonly partition: number }
+  /** Another node owns a partition of a subscription. */
+  | {
+      readonly type: "owned_elsewhere";
+      readonly subscription: number;
+      readonly partition: number;
+      readonly address: string;
+    }
   | {
       readonly type: "began";
       readonly subscription: number;
@@ -180,6 +187,19 @@ export function addChain({ chains }: SessionState, chain: Chain): void {
 
 export const isOnlyChain = ({ chains }: SessionState, { stream }: Chain): boolean =>
   chains.size === 1 && chains.get(stream)?.size === 1;
+
+/** Where to send this client for a partition: undefined where it is served here, or passed on as it asked (`hello.forward`). */
+export function addressElsewhere({ environment, hello }: SessionState, about: About): string | undefined {
+  if (environment.passesOn === true || hello?.forward === true) return undefined;
+  return environment.directory.partition(about.stream, about.partition)?.ownerAddress;
+}
+
+/** `moved` says nothing of credit, so that is given back beside it. */
+export function movedFrames(about: About, address: string | undefined, creditBytes: number): readonly NodeFrame[] {
+  const { stream, partition } = about;
+  const moved: NodeFrame = { type: "moved", stream, partition, ...(address === undefined ? {} : { address }) };
+  return creditBytes === 0 ? [moved] : [moved, { type: "credit", creditBytes }];
+}
 
 /** A partition as errors name it. */
 export const nameOf = (about: About): string => `${about.stream}/${about.partition}`;

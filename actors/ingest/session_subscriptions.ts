@@ -3,6 +3,7 @@ import { RejectedError } from "../../protocols/errors.ts";
 import type { SubscribeFrame } from "../../protocols/frames.ts";
 import {
   errorFrame,
+  movedFrames,
   SESSION_LIMITS,
   type SessionEffect,
   type SessionMessage,
@@ -61,6 +62,19 @@ export function addCredit(state: SessionState, id: number | undefined, creditByt
   const { subscriptionCreditBytesMax } = SESSION_LIMITS;
   subscription.creditBytes = Math.min(subscription.creditBytes + creditBytes, subscriptionCreditBytesMax);
   return readEffects(subscription);
+}
+
+/** The partition is read at its owner from now on: the client goes there with the position that it has reached. */
+export function leaveSubscribed(
+  state: SessionState,
+  id: number,
+  partition: number,
+  address: string,
+): readonly SessionEffect[] {
+  const subscription = state.subscriptions.get(id);
+  if (subscription?.partitions.delete(partition) !== true) return [];
+  const { stream } = subscription;
+  return movedFrames({ stream, partition }, address, 0).map((frame) => ({ type: "send", frame }));
 }
 
 type SubscriptionMessage = Extract<

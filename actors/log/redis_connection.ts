@@ -1,6 +1,7 @@
 /**
- * The log's two connections to one Redis: one for writes, so that appends and their WAITs keep their order, one for
- * reads. Decides when the store may be used; leaves what is said over it to redis_log.ts.
+ * A store's two connections to one Redis: one for writes, so that appends and their WAITs keep their order, one for
+ * reads. Decides when the store may be used; leaves what is said over it to who gives the function library: redis_log.ts,
+ * and the lease store of a cluster.
  *
  *   C1. No command outlives its connection: nothing is queued while Redis is away, nothing is sent again (E8).
  *   C2. After each connect the store is looked at (version, settings, cluster id, run id) before any call is let through.
@@ -16,9 +17,21 @@ import { loadDriver } from "../../deps.ts";
 import { ConfigurationError, HeadraceError, type UnavailableCode, UnavailableError } from "../../protocols/errors.ts";
 import { CallDeadlines } from "./call_deadlines.ts";
 import type { StoreState } from "./log.ts";
-import { REDIS_LIBRARY, REDIS_LIBRARY_NAME } from "./redis_library.ts";
 
-export interface RedisLogOptions {
+/** What one kind of store runs in Redis, and where the connection looks after it. */
+export interface RedisLibrary {
+  /** Begins the names of its functions. */
+  readonly name: string;
+  readonly text: string;
+  /** Of the store's keys and their contents. */
+  readonly formatVersion: number;
+  /** The key that holds the version, after the prefix. */
+  readonly formatKey: string;
+  /** The keys, after the prefix, of its function `probe`, which writes and then answers `ok` and the store's identity. */
+  readonly probeKeys: readonly string[];
+}
+
+export interface RedisConnectionOptions {
   /** `redis://host:port`, `rediss://...`. */
   readonly url: string;
   /** Begins every key. Default `headrace:`. */
@@ -29,6 +42,9 @@ export interface RedisLogOptions {
   readonly acceptLoss?: boolean;
   /** A call not answered by then is `TIMEOUT`, its outcome unknown. Default 10,000. */
   readonly callTimeoutMs?: number;
+}
+
+export interface RedisLogOptions extends RedisConnectionOptions {
   /** How long WAIT waits for replicas. Default 1,000. */
   readonly replicasTimeoutMs?: number;
 }
@@ -45,9 +61,6 @@ interface Client {
   destroy(): void;
 }
 
-/** Of the keys and their contents: redis_library.ts says what they are. */
-export const REDIS_FORMAT_VERSION = 1;
-
 const RECONNECT_MS_MAX = 1_000;
 const PROBE_EVERY_MS = 1_000;
 
@@ -58,6 +71,7 @@ const FAILURES: readonly (readonly [RegExp, UnavailableCode])[] = [
 
 export class RedisConnection {
   readonly #options: RedisLogOptions;
+  readonly #library: RedisLibrary;
   readonly #clients: { writer: Client; reader: Client };
   readonly #deadlines: CallDeadlines;
   #state: StoreState = { kind: "unavailable", code: "NOT_READY", reason: "Not connected yet" };
@@ -69,8 +83,9 @@ export class RedisConnection {
   #isClosed = false;
   readonly #listeners: ((state: StoreState) => void)[] = [];
 
-  private constructor(options: RedisLogOptions, clients: { writer: Client; reader: Client }) {
+  private constructor(options: RedisLogOptions, library: RedisLibrary, clients: { writer: Client; reader: Client }) {
     this.#options = options;
+    this.#library = library;
     this.#clients = clients;
     this.#deadlines = new CallDeadlines(options.callTimeoutMs ?? 10_000);
     this.#clusterId = options.clusterId;
@@ -81,7 +96,7 @@ export class RedisConnection {
     }
   }
 
-  static async connect(options: RedisLogOptions): Promise<RedisConnection> {
+  static async connect(options: RedisLogOptions, library: RedisLibrary): Promise<RedisConnection> {
     const { createClient, RESP_TYPES } = await loadDriver("redis");
     const make = (): Client =>
       createClient({
@@ -92,7 +107,7 @@ export class RedisConnection {
         commandOptions: { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer }, timeout: 0 },
         socket: { reconnectStrategy: (retries: number) => Math.min(25 * 2 ** retries, RECONNECT_MS_MAX) },
       }) as unknown as Client;
-    const connection = new RedisConnection(options, { writer: make(), reader: make() });
+    const connection = new RedisConnection(options, library, { writer: make(), reader: make() });
     try {
       await connection.#deadlines.within(connection.#connectBoth(), "connect");
       await connection.#check();
@@ -133,6 +148,11 @@ export class RedisConnection {
     return this.#use(() => this.#call(name, keys, args));
   }
 
+  /** Calls a function of the library that writes nothing. */
+  readFunction(name: string, keys: readonly string[], args: readonly RedisArgument[]): Promise<RedisReply> {
+    return this.#use(() => this.#call(name, keys, args, "FCALL_RO"));
+  }
+
   /** An append and, on the same connection right behind it, the WAIT for its replicas (E10). */
   async writeToReplicas(
     name: string,
@@ -171,25 +191,30 @@ export class RedisConnection {
 
   /** A full store still reads, and still frees what it can; every other trouble shuts the door (C2, C3). */
   #checkUsable(): void {
-    if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot use the store as the log is closed");
+    if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot use the store as it is closed");
     if (this.#state.kind === "ready" || this.#state.code.startsWith("DISK_")) return;
     throw new UnavailableError(this.#state.code as UnavailableCode, `Cannot use the store: ${this.#state.reason}`);
   }
 
-  async #call(name: string, keys: readonly string[], args: readonly RedisArgument[]): Promise<RedisReply> {
-    const command = ["FCALL", `${REDIS_LIBRARY_NAME}_${name}`, String(keys.length), ...keys, ...args];
-    const { writer } = this.#clients;
+  async #call(
+    name: string,
+    keys: readonly string[],
+    args: readonly RedisArgument[],
+    how: "FCALL" | "FCALL_RO" = "FCALL",
+  ): Promise<RedisReply> {
+    const command = [how, `${this.#library.name}_${name}`, String(keys.length), ...keys, ...args];
+    const client = how === "FCALL" ? this.#clients.writer : this.#clients.reader;
     try {
-      return await writer.sendCommand(command);
+      return await client.sendCommand(command);
     } catch (error) {
       if (!/Function not found/i.test(messageOf(error))) throw error;
       await this.#load();
-      return writer.sendCommand(command);
+      return client.sendCommand(command);
     }
   }
 
   async #load(): Promise<void> {
-    await this.#clients.writer.sendCommand(["FUNCTION", "LOAD", "REPLACE", REDIS_LIBRARY]);
+    await this.#clients.writer.sendCommand(["FUNCTION", "LOAD", "REPLACE", this.#library.text]);
   }
 
   failure(error: unknown): HeadraceError {
@@ -244,7 +269,8 @@ export class RedisConnection {
     await this.#checkClusterId();
     await this.#checkFormat();
     await this.#load();
-    const reply = (await this.#call("probe", [`${this.prefix}probe`], [String(Date.now())])) as Buffer[];
+    const keys = this.#library.probeKeys.map((key) => `${this.prefix}${key}`);
+    const reply = (await this.#call("probe", keys, [String(Date.now())])) as Buffer[];
     this.#identity = String(reply[1]);
     this.#change({ kind: "ready" });
   }
@@ -268,16 +294,17 @@ export class RedisConnection {
     );
   }
 
-  /** One number for all that lies under the prefix. A store without it is new, or of the first format. */
+  /** One number for all that the store keeps. One without it is new, or of the first format. */
   async #checkFormat(): Promise<void> {
     const { writer } = this.#clients;
-    const key = `${this.prefix}format`;
-    await writer.sendCommand(["SET", key, String(REDIS_FORMAT_VERSION), "NX"]);
+    const { formatKey, formatVersion } = this.#library;
+    const key = `${this.prefix}${formatKey}`;
+    await writer.sendCommand(["SET", key, String(formatVersion), "NX"]);
     const version = Number(await writer.sendCommand(["GET", key]));
-    if (version === REDIS_FORMAT_VERSION) return;
+    if (version === formatVersion) return;
     throw new ConfigurationError(
       "FORMAT_TOO_NEW",
-      `Cannot use the store as its format must be at most ${REDIS_FORMAT_VERSION}: current value is ${version}`,
+      `Cannot use the store as its format must be at most ${formatVersion}: current value is ${version}`,
     );
   }
 
@@ -308,7 +335,7 @@ export class RedisConnection {
 
   /** Looks at the store now. Rejects with what is wrong with it. */
   async probe(): Promise<void> {
-    if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot probe as the log is closed");
+    if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot probe as it is closed");
     if (!this.#clients.writer.isReady || !this.#clients.reader.isReady) this.#checkUsable();
     try {
       await this.#check();

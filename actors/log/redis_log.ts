@@ -22,8 +22,15 @@ import { lostBatch } from "./lost_batch.ts";
 import { chainName } from "./partition_state.ts";
 import { ENTRY_BYTES_TARGET } from "./record_batch.ts";
 import { decodeOutcomes, encodeAppend, encodeCheckpoints } from "./redis_append.ts";
-import { misconfigured, RedisConnection, type RedisLogOptions, type RedisReply } from "./redis_connection.ts";
+import {
+  misconfigured,
+  RedisConnection,
+  type RedisLibrary,
+  type RedisLogOptions,
+  type RedisReply,
+} from "./redis_connection.ts";
 import { type Keys, keysOf } from "./redis_keys.ts";
+import { REDIS_LIBRARY, REDIS_LIBRARY_NAME } from "./redis_library.ts";
 import {
   boundsOf,
   channelsOf,
@@ -42,6 +49,14 @@ export type { RedisLogOptions } from "./redis_connection.ts";
 const TRIM_ENTRIES_MAX = 64;
 const READ_ENTRIES_MAX = 1_024;
 
+const LIBRARY: RedisLibrary = {
+  name: REDIS_LIBRARY_NAME,
+  text: REDIS_LIBRARY,
+  formatVersion: 1,
+  formatKey: "format",
+  probeKeys: ["probe"],
+};
+
 const packr = new Packr({ useRecords: false });
 
 export interface RedisLog extends Contract.Log {
@@ -51,7 +66,7 @@ export interface RedisLog extends Contract.Log {
 
 /** Rejects with `ConfigurationError` where Redis is too old or set up to lose data, `UnavailableError` where it is away. */
 export async function connectRedisLog(options: RedisLogOptions): Promise<RedisLog> {
-  return new StreamsLog(await RedisConnection.connect(options));
+  return new StreamsLog(await RedisConnection.connect(options, LIBRARY));
 }
 
 interface KnownPartition {

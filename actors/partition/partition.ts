@@ -3,7 +3,7 @@ import type { HeadraceError } from "../../protocols/errors.ts";
 import type { Epoch, Offset, PartitionReference } from "../../protocols/position.ts";
 import type { Sequence } from "../../protocols/sequence.ts";
 import type { ActorReference } from "../kernel/actor.ts";
-import type { AppendBatch, AppendOutcome, Channel, OpenChainOutcome } from "../log/log.ts";
+import type { AppendBatch, AppendOutcome, Channel, Grant, OpenChainOutcome } from "../log/log.ts";
 
 /** One batch that waits for its turn in the log. `requestId` is the sender's own and comes back with the answer. */
 export interface AppendItem {
@@ -13,8 +13,16 @@ export interface AppendItem {
 
 export type ReplyTo = ActorReference<PartitionReply>;
 
+/** What a partition is told by whoever placed it here. */
+export type PlacementRequest =
+  /** It may be claimed with this grant, and claimed again until it is handed over. */
+  | { readonly type: "granted"; readonly grant: Grant }
+  /** Finish what is in flight and append nothing after it: another node is to own it. */
+  | { readonly type: "hand_over" };
+
 /** What others may ask of a partition. */
 export type PartitionRequest =
+  | PlacementRequest
   | { readonly type: "append"; readonly items: readonly AppendItem[]; readonly replyTo: ReplyTo }
   | {
       readonly type: "open_chain";

@@ -21,7 +21,11 @@ import {
 export interface PartitionOptions {
   readonly partition: PartitionReference;
   readonly log: Log;
-  readonly grant: Grant;
+  /**
+   * Read at each start: what allows it to be claimed, undefined while the partition is only expected here (P9); and whether
+   * it is being handed over, as a life that ended in the midst of that has nothing in flight (P8).
+   */
+  readonly placement: { readonly grant: Grant | undefined; readonly isLeaving?: boolean };
   readonly settings: PartitionSettings;
   readonly retention: Retention;
   readonly expectedConsumers: readonly string[];
@@ -29,10 +33,12 @@ export interface PartitionOptions {
   onOwned(feed: PartitionFeed): void;
   /** What was started under the last feed must end. */
   onDisowned(error: HeadraceError, isFinal: boolean): void;
+  /** Nothing is in flight, and nothing is taken any more: another node may own it. */
+  onHandedOver?(): void;
   /** The partition can not be claimed now; called after each attempt. */
   onBlocked(error: HeadraceError): void;
   /** @param waitedMs from the arrival of the oldest of these batches to its commit */
-  onAppended?(batches: number, events: number, waitedMs: number | undefined): void;
+  onAppended?(batches: number, events: number, sizeBytes: number, waitedMs: number | undefined): void;
   /** Finer than the clock, where there is one; only differences mean something. */
   readonly stopwatchMs?: () => number;
 }
@@ -55,11 +61,13 @@ class PartitionActor implements Actor<PartitionMessage> {
   constructor(options: PartitionOptions, context: ActorContext<PartitionMessage>) {
     this.#options = options;
     this.#context = context;
-    this.#state = createPartition(options.partition, options.retention, options.expectedConsumers);
+    const { partition, retention, expectedConsumers, placement } = options;
+    this.#state = createPartition(partition, retention, expectedConsumers, placement.grant);
   }
 
   begin(): Actor<PartitionRequest> {
     this.receive({ type: "start" });
+    if (this.#options.placement.isLeaving === true) this.receive({ type: "hand_over" });
     return this as Actor<PartitionRequest>;
   }
 
@@ -79,7 +87,10 @@ class PartitionActor implements Actor<PartitionMessage> {
     const { log, partition } = this.#options;
     switch (effect.type) {
       case "claim":
-        this.#claim(effect.atLeast);
+        this.#claim(effect.grant, effect.atLeast);
+        return;
+      case "handed_over":
+        this.#options.onHandedOver?.();
         return;
       case "wait":
         this.#context.after(effect.delayMs, effect.message);
@@ -120,6 +131,7 @@ class PartitionActor implements Actor<PartitionMessage> {
         this.#options.onAppended?.(
           effect.written.length,
           effect.written.reduce((sum, one) => sum + one.count, 0),
+          effect.written.reduce((sum, one) => sum + one.batch.events.byteLength, 0),
           this.#inFlightSinceMs === undefined ? undefined : this.#stopwatchMs() - this.#inFlightSinceMs,
         );
         return;
@@ -140,8 +152,8 @@ class PartitionActor implements Actor<PartitionMessage> {
     return this.#options.stopwatchMs?.() ?? this.#context.nowMs();
   }
 
-  #claim(atLeast: PartitionState["claimAtLeast"]): void {
-    const { log, partition, grant, settings } = this.#options;
+  #claim(grant: Grant, atLeast: PartitionState["claimAtLeast"]): void {
+    const { log, partition, settings } = this.#options;
     log.claim(partition, grant, atLeast, settings).then(
       (claim) => this.#context.self.tell({ type: "claimed", claim }),
       (error) => this.#context.self.tell({ type: "claim_failed", error: asHeadraceError(error, "claim", partition) }),

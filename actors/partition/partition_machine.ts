@@ -11,10 +11,15 @@
  *   P6. Once fenced by a higher grant the partition stands down: everything waiting is refused with `NOT_OWNER`.
  *   P7. While groups are large, a small one waits for the next tick of a clock that all partitions share: what they
  *       write then leaves in one write, and so do their answers.
+ *   P8. A partition that is handed over refuses what is new, answers what is in flight, and says so once nothing is: its
+ *       next owner then claims a log that nobody writes to. Whatever the log did not answer is told `NOT_OWNER`, and asked
+ *       about there.
+ *   P9. A partition that is expected here keeps what is sent to it until it is granted: a producer that was told of the move
+ *       may be earlier than the grant.
  */
 import { FencedError, type HeadraceError } from "../../protocols/errors.ts";
 import { type Epoch, epoch, partitionName } from "../../protocols/position.ts";
-import type { AppendResult, Claim, Ownership } from "../log/log.ts";
+import type { AppendResult, Claim, Grant, Ownership } from "../log/log.ts";
 import { EMPTY_BOUNDS, trimBounds } from "./bounds.ts";
 import type { PartitionAnswer, ReplyTo } from "./partition.ts";
 import {
@@ -37,10 +42,14 @@ export function stepPartition(state: PartitionState, message: PartitionMessage, 
     case "start":
       return [
         state,
-        [claimEffect(state), { type: "wait", delayMs: PARTITION_LIMITS.sweepEveryMs, message: { type: "sweep_due" } }],
+        [...claim(state), { type: "wait", delayMs: PARTITION_LIMITS.sweepEveryMs, message: { type: "sweep_due" } }],
       ];
+    case "granted":
+      return granted(state, message.grant);
+    case "hand_over":
+      return handOver(state);
     case "claim_due":
-      return [state, state.phase === "claiming" ? [claimEffect(state)] : []];
+      return [state, claim(state)];
     case "claimed":
       return claimed(state, message.claim, nowMs);
     case "claim_failed":
@@ -56,6 +65,8 @@ export function stepPartition(state: PartitionState, message: PartitionMessage, 
     case "appended":
       return appended(state, message.epoch, message.result, nowMs);
     case "append_failed":
+      if (isLastAppend(state, message.epoch)) return handedOver(state);
+      return isCurrent(state, message.epoch) ? doubt(state, message.error) : [state, []];
     case "ownership_doubted":
       return isCurrent(state, message.epoch) ? doubt(state, message.error) : [state, []];
     case "chain_answered":
@@ -87,10 +98,27 @@ export function stepPartition(state: PartitionState, message: PartitionMessage, 
 
 // Claiming ------------------------------------------------------------------------------------------------------------
 
-const claimEffect = (state: PartitionState): PartitionEffect => ({ type: "claim", atLeast: state.claimAtLeast });
+function claim({ phase, grant, claimAtLeast: atLeast }: PartitionState): readonly PartitionEffect[] {
+  return phase === "claiming" && grant !== undefined ? [{ type: "claim", grant, atLeast }] : [];
+}
+
+/** P9. A grant that comes again, or for what is being handed over, changes nothing. */
+function granted(state: PartitionState, grant: Grant): PartitionResult {
+  if (state.phase !== "expecting") return [state, []];
+  state.phase = "claiming";
+  state.grant = grant;
+  return [state, claim(state)];
+}
 
 const isCurrent = (state: PartitionState, ofEpoch: Epoch): boolean =>
   state.phase === "owning" && state.ownership?.epoch === ofEpoch;
+
+/** P8. */
+const isLastAppend = (state: PartitionState, ofEpoch: Epoch): boolean =>
+  state.phase === "handing_over" && state.ownership?.epoch === ofEpoch;
+
+/** Nothing new is taken. */
+const isLeaving = ({ phase }: PartitionState): boolean => phase === "handing_over" || phase === "stood_down";
 
 function claimed(state: PartitionState, claim: Claim, nowMs: number): PartitionResult {
   if (state.phase !== "claiming") return [state, []];
@@ -126,7 +154,7 @@ function doubt(state: PartitionState, error: HeadraceError): PartitionResult {
   state.ownership = undefined;
   state.pending.unshift(...state.inFlight);
   state.inFlight = [];
-  return [state, [{ type: "disowned", error, isFinal: false }, claimEffect(state)]];
+  return [state, [{ type: "disowned", error, isFinal: false }, ...claim(state)]];
 }
 
 function fenceSeen(state: PartitionState, seen: Epoch): PartitionResult {
@@ -151,6 +179,21 @@ function standDown(state: PartitionState, error: HeadraceError): PartitionResult
   return [state, [{ type: "disowned", error, isFinal: true }, ...refuseAll(waiting, notOwner(state))]];
 }
 
+/** P8. */
+function handOver(state: PartitionState): PartitionResult {
+  if (state.phase === "handing_over" || state.phase === "stood_down") return [state, []];
+  const isWriting = state.phase === "owning" && state.inFlight.length > 0;
+  state.phase = "handing_over";
+  if (!isWriting) return handedOver(state);
+  const refused = [...state.pending.splice(0), ...state.chainCalls.splice(0)];
+  return [state, refuseAll(refused, notOwner(state))];
+}
+
+function handedOver(state: PartitionState): PartitionResult {
+  const [, effects] = standDown(state, notOwner(state));
+  return [state, [...effects, { type: "handed_over" }]];
+}
+
 const notOwner = (state: PartitionState): HeadraceError =>
   new FencedError(
     "NOT_OWNER",
@@ -161,7 +204,7 @@ const notOwner = (state: PartitionState): HeadraceError =>
 
 function queueChainCall(state: PartitionState, request: PendingChain["request"]): PartitionResult {
   const call: PendingChain = { requestId: request.requestId, replyTo: request.replyTo, request };
-  if (state.phase === "stood_down") return [state, refuseAll([call], notOwner(state))];
+  if (isLeaving(state)) return [state, refuseAll([call], notOwner(state))];
   state.chainCalls.push(call);
   return [state, dueCalls(state)];
 }
@@ -187,7 +230,7 @@ function chainFailed(
   state: PartitionState,
   message: Extract<PartitionMessage, { type: "chain_failed" }>,
 ): PartitionResult {
-  if (state.phase === "stood_down") return [state, refuseAll([message.call], notOwner(state))];
+  if (isLeaving(state)) return [state, refuseAll([message.call], notOwner(state))];
   if (state.phase === "owning" && !isCurrent(state, message.epoch)) return queueChainCall(state, message.call.request);
   state.chainCalls.push(message.call);
   return isCurrent(state, message.epoch) ? doubt(state, message.error) : [state, []];
@@ -201,7 +244,7 @@ function queueAppends(
   nowMs: number,
 ): PartitionResult {
   const waiting = items.map(({ requestId, batch }): PendingAppend => ({ requestId, batch, replyTo, arrivedMs }));
-  if (state.phase === "stood_down") return [state, refuseAll(waiting, notOwner(state))];
+  if (isLeaving(state)) return [state, refuseAll(waiting, notOwner(state))];
   if (state.fullBecauseOf !== undefined) return [state, refuseAll(waiting, fullError(state, state.fullBecauseOf))];
   for (const append of waiting) state.pending.push(append);
   return [state, nextAppend(state, nowMs)];
@@ -243,7 +286,8 @@ function appendGroup(state: PartitionState): readonly PartitionEffect[] {
 }
 
 function appended(state: PartitionState, ofEpoch: Epoch, result: AppendResult, nowMs: number): PartitionResult {
-  if (!isCurrent(state, ofEpoch)) return [state, []]; // P3: asked again under the next epoch
+  const isLast = isLastAppend(state, ofEpoch);
+  if (!isLast && !isCurrent(state, ofEpoch)) return [state, []]; // P3: asked again under the next epoch
   const done = state.inFlight;
   state.inFlight = [];
   const written: WrittenBatch[] = [];
@@ -263,15 +307,12 @@ function appended(state: PartitionState, ofEpoch: Epoch, result: AppendResult, n
   moveEnd(state, "records", result.endOffset, sizeBytes);
   const replies = [...answers].map(([to, list]): PartitionEffect => ({ type: "reply", to, answers: list }));
   // P4, then P1: readers may see what its producer is told of.
-  return [
-    state,
-    [
-      { type: "committed", epoch: ofEpoch, written, endOffset: result.endOffset },
-      ...replies,
-      ...dueCalls(state),
-      ...nextAppend(state, nowMs),
-    ],
+  const told: PartitionEffect[] = [
+    { type: "committed", epoch: ofEpoch, written, endOffset: result.endOffset },
+    ...replies,
   ];
+  if (isLast) return [state, [...told, ...handedOver(state)[1]]]; // P8
+  return [state, [...told, ...dueCalls(state), ...nextAppend(state, nowMs)]];
 }
 
 // Answers -------------------------------------------------------------------------------------------------------------

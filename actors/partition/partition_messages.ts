@@ -1,7 +1,7 @@
 /** What the partition's machine holds, is told and does: shared by its parts. */
 import type { HeadraceError } from "../../protocols/errors.ts";
 import { type Epoch, epoch, type Offset, type PartitionReference } from "../../protocols/position.ts";
-import type { AppendBatch, AppendResult, Channel, ChannelBounds, Claim, Ownership } from "../log/log.ts";
+import type { AppendBatch, AppendResult, Channel, ChannelBounds, Claim, Grant, Ownership } from "../log/log.ts";
 import { advanceBounds, EMPTY_BOUNDS } from "./bounds.ts";
 import type { PartitionAnswer, PartitionRequest, ReplyTo, Retention } from "./partition.ts";
 
@@ -42,7 +42,9 @@ export interface PartitionState {
   readonly retention: Retention;
   /** Consumers that the configuration names: absent from `consumers` until they report. */
   readonly expectedConsumers: readonly string[];
-  phase: "claiming" | "owning" | "stood_down";
+  phase: "expecting" | "claiming" | "owning" | "handing_over" | "stood_down";
+  /** What is shown with each claim; undefined while expecting. */
+  grant: Grant | undefined;
   claimAttempts: number;
   claimAtLeast: Epoch;
   ownership: Ownership | undefined;
@@ -82,7 +84,7 @@ export type PartitionMessage =
   | { readonly type: "trimmed"; readonly epoch: Epoch; readonly channel: Channel; readonly bounds: ChannelBounds };
 
 export type PartitionEffect =
-  | { readonly type: "claim"; readonly atLeast: Epoch }
+  | { readonly type: "claim"; readonly grant: Grant; readonly atLeast: Epoch }
   | { readonly type: "wait"; readonly delayMs: number; readonly message: PartitionMessage }
   | {
       readonly type: "append";
@@ -99,6 +101,8 @@ export type PartitionEffect =
   | { readonly type: "blocked"; readonly error: HeadraceError }
   /** No longer owned under the last epoch: what was opened under it must end. */
   | { readonly type: "disowned"; readonly error: HeadraceError; readonly isFinal: boolean }
+  /** Nothing is in flight any more, and nothing will be: another node may claim it (P8). */
+  | { readonly type: "handed_over" }
   /** The committed offset moved by these batches, in order. */
   | {
       readonly type: "committed";
@@ -121,12 +125,14 @@ export function createPartition(
   partition: PartitionReference,
   retention: Retention,
   expectedConsumers: readonly string[],
+  grant: Grant | undefined,
 ): PartitionState {
   return {
     partition,
     retention,
     expectedConsumers,
-    phase: "claiming",
+    phase: grant === undefined ? "expecting" : "claiming",
+    grant,
     claimAttempts: 0,
     claimAtLeast: epoch(1),
     ownership: undefined,

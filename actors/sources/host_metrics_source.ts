@@ -33,6 +33,7 @@ type Reading = readonly [metric: string, value: number, unit: Unit];
 
 export const hostMetricsSource: SourceDefinition<HostMetricsOptions> = {
   type: "host_metrics",
+  readsOwnMachine: true,
   optionsSchema: {
     type: "object",
     properties: {

@@ -45,6 +45,8 @@ export interface SourceDefinition<Options> {
   readonly type: string;
   /** JSON Schema 2020-12 of the options, unknown keys refused; also the text of docs/configuration.md. */
   readonly optionsSchema: Readonly<Record<string, unknown>>;
+  /** It reads the machine that it runs on: each node of a cluster has one of its own. Any other runs once in a cluster. */
+  readonly readsOwnMachine?: boolean;
   /** Opens the source after `resume`, or at its beginning where there is none. */
   open(options: Options, context: SourceContext, resume: SourcePosition | undefined): Promise<SourceReader>;
 }

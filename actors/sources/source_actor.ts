@@ -30,7 +30,7 @@ export interface SourceOptions<Options> {
 export type SourceMessage = { readonly type: "ended"; readonly error: unknown };
 
 export const sourceActor = <Options>(options: SourceOptions<Options>): ActorDefinition<SourceMessage> => ({
-  name: options.name,
+  name: options.name.replaceAll("/", "-"),
   start(context) {
     const life = new AbortController();
     const running = run(options, context, life.signal).then(

@@ -81,7 +81,10 @@ export const EMPTY_TABLE: AssignmentTable = { version: 0, leaderEpoch: 0, entrie
 /** What set a coordinator to work. */
 export type Trigger =
   | { readonly kind: "started" }
-  | { readonly kind: "joined" | "left" | "crashed" | "silent" | "expired" | "draining"; readonly node: NodeId }
+  | {
+      readonly kind: "joined" | "left" | "released" | "crashed" | "silent" | "expired" | "draining";
+      readonly node: NodeId;
+    }
   | { readonly kind: "skewed"; readonly skew: number }
   | { readonly kind: "asked" };
 
@@ -190,6 +193,8 @@ export type ToCoordinator =
       readonly leaderEpoch: number;
       readonly loads: readonly PartitionLoad[];
     }
+  /** The node ends in order: it holds nothing any more, and its silence is no death. */
+  | { readonly type: "leaving"; readonly from: Life; readonly leaderEpoch: number }
   /** What a person asked a node for. */
   | { readonly type: "asked"; readonly from: Life; readonly leaderEpoch: number; readonly command: ClusterCommand };
 

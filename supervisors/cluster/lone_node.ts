@@ -22,7 +22,7 @@ export function createLoneNode(options: LoneNodeOptions): ClusterControl {
   const forget = (): void => {
     made = undefined;
   };
-  for (const { entry } of directory.all()) entry.onFeedChange(forget);
+  for (const { entry } of directory.all()) entry.onChange(forget);
   log.onStateChange(forget);
   const overview = (): ClusterOverview => {
     made ??= describe(options);

@@ -36,7 +36,7 @@ const server = await startHttpServer({
       },
     },
   ],
-  upgrade: (_request, socket) => socket.destroy(),
+  upgrades: new Map(),
   limits: LIMITS,
 });
 

@@ -135,7 +135,9 @@ export class SimulatedNode implements OutsideCalls {
       welcomeProducer: (...arguments_) => this.log.welcomeProducer(...arguments_),
     };
     world.say(`node ${number} starts`);
-    this.kernel.spawn(streamSupervisor(STREAM, this.#plans(), this.directory));
+    const grant = { leaderEpoch: 1, tableVersion: number };
+    const tree = { stream: STREAM, plans: this.#plans(), directory: this.directory, grant };
+    this.kernel.spawn(streamSupervisor(tree));
     this.kernel.spawn(this.#source());
   }
 
@@ -149,7 +151,6 @@ export class SimulatedNode implements OutsideCalls {
       owner: {
         partition,
         log: this.log,
-        grant: { leaderEpoch: 1, tableVersion: this.number },
         settings: { tier: store.tier, chains: { dedupeWindowMs: 86_400_000, producersMax: 100 } },
         retention,
         expectedConsumers: sinks.map(({ name }) => `sink/${name}`),

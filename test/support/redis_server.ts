@@ -15,6 +15,8 @@ export interface RedisServerOptions {
   readonly maxmemory?: string;
   readonly maxmemoryPolicy?: string;
   readonly replicaOf?: Pick<RedisServer, "port">;
+  /** A Redis Cluster of one node, which has every slot. */
+  readonly isCluster?: boolean;
   /** A command that runs it, such as a tracer. */
   readonly under?: readonly string[];
 }
@@ -97,6 +99,7 @@ async function launch(port: number, folder: string, options: RedisServerOptions)
     ["maxmemory-policy", options.maxmemoryPolicy ?? "noeviction"],
     ["repl-diskless-sync-delay", "0"],
   ];
+  if (options.isCluster) settings.push(["cluster-enabled", "yes"], ["cluster-port", String(await freePort())]);
   if (options.replicaOf !== undefined) settings.push(["replicaof", `127.0.0.1 ${options.replicaOf.port}`]);
   const [program = "redis-server", ...before] = [...(options.under ?? []), "redis-server"];
   const given = settings.flatMap(([name, value]) => [
@@ -113,7 +116,9 @@ async function launch(port: number, folder: string, options: RedisServerOptions)
   });
   for (let attempt = 0; attempt < 500; attempt++) {
     if (child.exitCode !== null) throw new Error(`redis-server ended at once:\n${output}`);
-    if ((await ask(port, "PING\r\n")).startsWith("+PONG")) return child;
+    if (options.isCluster) await ask(port, "CLUSTER ADDSLOTSRANGE 0 16383\r\n");
+    const isUp = options.isCluster ? /cluster_state:ok/ : /^\+PONG/;
+    if (isUp.test(await ask(port, options.isCluster ? "CLUSTER INFO\r\n" : "PING\r\n"))) return child;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
   child.kill("SIGKILL");

@@ -210,7 +210,7 @@ export async function serveCluster(
     port: options.port ?? 0,
     access,
     tls: undefined,
-    upgrade: (_request, socket) => socket.destroy(),
+    upgrades: new Map(),
     routes: [{ isOpen: false, mount: (scope) => mountClusterRoutes(scope, { control, permissionsOf, stopwatchMs }) }],
   });
   return {

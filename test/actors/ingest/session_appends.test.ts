@@ -37,8 +37,10 @@ class Harness {
       ],
     ]);
     const permissions = { subject: "all", mayProduce: () => true, mayConsume: () => true };
+    const describe = () => ({ readings: { partitions: 2, schemaVersions: [1, 2] } });
     const directory = {
-      describe: () => ({ readings: { partitions: 2, schemaVersions: [1, 2] } }),
+      describe,
+      describeWithOwners: describe,
       partition: () => undefined,
     };
     const limits = { frameBytesMax: 1e6, eventBytesMax: 1e6, batchEventsMax: 50, dedupeWindowMs: 1_000 };

@@ -22,6 +22,7 @@ const batch = (n: number, sizeBytes = 100): AppendBatch => ({
   events: new Uint8Array(sizeBytes),
   appendedAtMs: 0,
 });
+const GRANT = { leaderEpoch: 1, tableVersion: 1 };
 const claim = (ofEpoch: number, sizeBytes = 0): Claim => ({
   ownership: { partition, epoch: epoch(ofEpoch), store: "one" },
   channels: new Map([["records", { epochs: [], firstOffset: offset(0), endOffset: offset(sizeBytes), sizeBytes }]]),
@@ -29,11 +30,19 @@ const claim = (ofEpoch: number, sizeBytes = 0): Claim => ({
 });
 
 /** A machine with its effects gathered. */
-function partitionUnderTest(options: { bytesMax?: number; onFull?: "refuse" | "trim"; consumers?: string[] } = {}) {
+function partitionUnderTest(
+  options: {
+    bytesMax?: number;
+    onFull?: "refuse" | "trim";
+    consumers?: string[];
+    grant?: typeof GRANT | undefined;
+  } = {},
+) {
   const state = createPartition(
     partition,
     { bytesMax: options.bytesMax ?? 1e9, ageMaxMs: 1e9, onFull: options.onFull ?? "refuse" },
     options.consumers ?? [],
+    "grant" in options ? options.grant : GRANT,
   );
   const tell = (message: PartitionMessage): readonly PartitionEffect[] => stepPartition(state, message, 1_000)[1];
   const append = (...ns: number[]) =>
@@ -224,6 +233,73 @@ test("a chain is opened behind the appends that its asker sent before, so that n
   assert.equal(kinds(tell({ ...open, replyTo })), []);
   const effects = tell({ type: "appended", epoch: epoch(5), result: written(0) });
   assert.equal(kinds(effects), ["committed", "reply", "call_chain"]);
+});
+
+test("P8: what is in flight is answered before a partition is handed over, and what is new is refused", () => {
+  const { tell, append } = partitionUnderTest();
+  tell({ type: "start" });
+  tell({ type: "claimed", claim: claim(5) });
+  append(0);
+  append(1); // waits for the one in flight
+  const leaving = tell({ type: "hand_over" });
+  assert.equal(
+    answersIn(leaving).map(({ requestId }) => requestId),
+    [1],
+  );
+  assert.not(kinds(leaving).includes("handed_over"));
+  const refused = answersIn(append(2))[0];
+  assert.is(refused?.kind === "refused" && refused.error.code, "NOT_OWNER");
+  const last = tell({ type: "appended", epoch: epoch(5), result: written(0) });
+  assert.equal(kinds(last), ["committed", "reply", "disowned", "handed_over"]);
+  assert.is(answersIn(last)[0]?.kind, "appended");
+  assert.equal(tell({ type: "hand_over" }), []);
+});
+
+test("P8: an append whose outcome is unknown when its partition is handed over is asked about at the next owner", () => {
+  const { tell, append } = partitionUnderTest();
+  tell({ type: "start" });
+  tell({ type: "claimed", claim: claim(5) });
+  append(0);
+  tell({ type: "hand_over" });
+  const error = new UnavailableError("TIMEOUT", "no answer");
+  assert.equal(tell({ type: "append_failed", epoch: epoch(4), error }), []); // of an ownership before this one
+  const effects = tell({ type: "append_failed", epoch: epoch(5), error });
+  assert.equal(kinds(effects), ["disowned", "reply", "handed_over"]);
+  const refused = answersIn(effects)[0];
+  assert.is(refused?.kind === "refused" && refused.error.code, "NOT_OWNER");
+  assert.equal(kinds(tell({ type: "claim_due" })), []);
+});
+
+test("P8: a claim that is answered after the partition was handed over owns nothing", () => {
+  const { tell } = partitionUnderTest();
+  tell({ type: "start" });
+  assert.equal(kinds(tell({ type: "hand_over" })), ["disowned", "handed_over"]);
+  assert.equal(tell({ type: "claimed", claim: claim(5) }), []);
+});
+
+test("P9: what is sent to a partition before it is granted waits, and goes in order once it is claimed", () => {
+  const { tell, append } = partitionUnderTest({ grant: undefined });
+  assert.equal(kinds(tell({ type: "start" })), ["wait"]);
+  assert.equal(append(0), []);
+  append(1);
+  assert.equal(tell({ type: "granted", grant: { leaderEpoch: 3, tableVersion: 9 } }), [
+    { type: "claim", grant: { leaderEpoch: 3, tableVersion: 9 }, atLeast: epoch(1) },
+  ]);
+  assert.equal(tell({ type: "granted", grant: { leaderEpoch: 3, tableVersion: 9 } }), []);
+  const effects = tell({ type: "claimed", claim: claim(5) });
+  const written = effects.find((effect) => effect.type === "append");
+  assert.equal(written?.type === "append" && written.batches.map(({ sequences }) => sequences), [
+    batch(0).sequences,
+    batch(1).sequences,
+  ]);
+});
+
+test("P9: a partition that was expected and is not granted after all refuses what waits", () => {
+  const { tell, append } = partitionUnderTest({ grant: undefined });
+  tell({ type: "start" });
+  append(0);
+  const answer = answersIn(tell({ type: "hand_over" }))[0];
+  assert.is(answer?.kind === "refused" && answer.error.code, "NOT_OWNER");
 });
 
 test.run();

@@ -1,6 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { createMemoryLog } from "../../../actors/log/memory_log.ts";
+import { partitionId } from "../../../protocols/position.ts";
 import { createLoneNode } from "../../../supervisors/cluster/lone_node.ts";
 import type { ClusterOverview } from "../../../supervisors/cluster/overview.ts";
 import { NodeDirectory } from "../../../supervisors/stream_directory.ts";
@@ -46,16 +47,17 @@ test("a node alone explains its partitions, has decided nothing, and takes no co
 
 test("the overview is the same object while nothing changes, and another once a partition is lost or claimed", () => {
   const directory = new NodeDirectory({ orders: { partitions: 1, schemaVersions: [] } });
-  directory.register("orders", 0, {} as never);
+  const partition = { stream: "orders", partition: partitionId(0) };
+  directory.place(partition, {} as never);
   const log = createMemoryLog({ clock: () => 0 });
   const node = createLoneNode({ name: "alone", directory, log, address: () => "ws://alone" });
   const claiming = node.overview();
   assert.is(node.overview(), claiming);
   assert.equal([claiming.partitions[0]?.state, claiming.nodes[0]?.partitions], ["claiming", 0]);
-  directory.setFeed("orders", 0, { epoch: 9 } as never);
+  directory.setFeed(partition, { epoch: 9 } as never);
   const owned = node.overview();
   assert.equal([owned.partitions[0]?.state, owned.partitions[0]?.epoch, owned.nodes[0]?.partitions], ["owned", 9, 1]);
-  directory.setFeed("orders", 0, undefined);
+  directory.setFeed(partition, undefined);
   assert.is(node.overview().partitions[0]?.state, "claiming");
 });
 

@@ -1,0 +1,142 @@
+/**
+ * A partition that another node owns, as the sessions of this node ask it: passes requests on over the link, and answers
+ * back. Events are not looked at on their way.
+ *   W1. Every request is answered once: by the owner, or with `CONNECTION_LOST` where the link to it ended first. What was
+ *       under way then has an unknown outcome, which its producer asks about (`open`).
+ *   W2. Requests leave in the order in which they came; the link keeps it (T1).
+ *   W3. What is under way is within its senders' credit, and the link's (E19): nothing is gathered here.
+ */
+import { UnavailableError } from "../../protocols/errors.ts";
+import { type PartitionReference, partitionName } from "../../protocols/position.ts";
+import type { ActorReference } from "../kernel/actor.ts";
+import { terminationSourceOf } from "../kernel/termination_source.ts";
+import type { AppendItem, PartitionAnswer, PartitionReply, PartitionRequest, ReplyTo } from "./partition.ts";
+
+interface Waiting {
+  readonly replyTo: ReplyTo;
+  readonly requestId: number;
+}
+
+export class ForwardedPartition implements ActorReference<PartitionRequest> {
+  readonly path: string;
+  readonly #partition: PartitionReference;
+  readonly #owner: ActorReference<PartitionRequest>;
+  readonly #waiting = new Map<number, Waiting>();
+  #nextId = 1;
+  #endWatch: (() => void) | undefined;
+
+  /** Told of by the owner, over the link. One object, so that the link makes one reference of it (T4). */
+  readonly #answers: ReplyTo;
+
+  /** @param owner the partition's actor on its owner's node; can be watched */
+  constructor(partition: PartitionReference, owner: ActorReference<PartitionRequest>) {
+    this.path = `forwarded/${partitionName(partition)}`;
+    this.#partition = partition;
+    this.#owner = owner;
+    const tell = (reply: PartitionReply) => this.#answer(reply.answers);
+    this.#answers = {
+      path: `${this.path}/answers`,
+      tell,
+      send: async (reply) => {
+        tell(reply);
+        return true;
+      },
+      trySend: (reply) => {
+        tell(reply);
+        return true;
+      },
+    };
+  }
+
+  tell(request: PartitionRequest): void {
+    const { message } = this.#passOn(request);
+    this.#owner.tell(message);
+  }
+
+  async send(request: PartitionRequest, weightBytes: number): Promise<boolean> {
+    const { message, ids } = this.#passOn(request);
+    const isTaken = await this.#owner.send(message, weightBytes);
+    if (!isTaken) this.#refuse(ids);
+    return true; // W1: answered, whatever became of it
+  }
+
+  trySend(request: PartitionRequest, weightBytes: number): boolean {
+    const { message, ids } = this.#passOn(request);
+    if (this.#owner.trySend(message, weightBytes)) return true;
+    for (const id of ids) this.#waiting.delete(id);
+    return false;
+  }
+
+  /** The owner is not asked any more: whoever waits is told. */
+  end(): void {
+    this.#endWatch?.();
+    this.#endWatch = undefined;
+    this.#refuse([...this.#waiting.keys()]);
+  }
+
+  #passOn(request: PartitionRequest): { readonly message: PartitionRequest; readonly ids: readonly number[] } {
+    switch (request.type) {
+      case "append": {
+        const items = request.items.map(
+          (item): AppendItem => ({ requestId: this.#expect(request.replyTo, item.requestId), batch: item.batch }),
+        );
+        const ids = items.map(({ requestId }) => requestId);
+        return { message: { type: "append", items, replyTo: this.#answers }, ids };
+      }
+      case "open_chain":
+      case "declare_lost": {
+        const requestId = this.#expect(request.replyTo, request.requestId);
+        return { message: { ...request, requestId, replyTo: this.#answers }, ids: [requestId] };
+      }
+      case "granted":
+      case "hand_over":
+      case "consumer_at":
+      case "fence_seen":
+        return { message: request, ids: [] };
+    }
+  }
+
+  #expect(replyTo: ReplyTo, requestId: number): number {
+    const id = this.#nextId;
+    this.#nextId += 1;
+    this.#waiting.set(id, { replyTo, requestId });
+    if (this.#endWatch === undefined) this.#watch();
+    return id;
+  }
+
+  /** From the first request on that waits for an answer; again after each end of the link. */
+  #watch(): void {
+    let hasEnded = false;
+    const endWatch = terminationSourceOf(this.#owner as ActorReference<never>).onTerminated(() => {
+      hasEnded = true;
+      this.#endWatch = undefined;
+      this.#refuse([...this.#waiting.keys()]);
+    });
+    if (!hasEnded) this.#endWatch = endWatch;
+  }
+
+  #refuse(ids: readonly number[]): void {
+    const error = new UnavailableError(
+      "CONNECTION_LOST",
+      `Cannot tell what became of a request to ${partitionName(this.#partition)} as its owner must be reached: the link to its node has ended`,
+    );
+    this.#answer(ids.map((requestId) => ({ kind: "refused", requestId, error })));
+  }
+
+  /** Answers in their order, gathered for each asker. */
+  #answer(answers: readonly PartitionAnswer[]): void {
+    const gathered = new Map<ReplyTo, PartitionAnswer[]>();
+    for (const answer of answers) {
+      const waiting = this.#waiting.get(answer.requestId);
+      if (waiting === undefined) continue;
+      this.#waiting.delete(answer.requestId);
+      const own = { ...answer, requestId: waiting.requestId };
+      const before = gathered.get(waiting.replyTo);
+      if (before === undefined) gathered.set(waiting.replyTo, [own]);
+      else before.push(own);
+    }
+    for (const [replyTo, list] of gathered) {
+      replyTo.tell({ type: "partition_reply", partition: this.#partition, answers: list });
+    }
+  }
+}

@@ -1,0 +1,303 @@
+/**
+ * A node's part in its cluster, over the lives that the registry gives it: joins, runs the member and the links of each
+ * life, places partitions as it is told, and leaves in order.
+ */
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import type { ActorReference, ActorSystem } from "../../actors/kernel/actor.ts";
+import type { NodeLog } from "../../actors/observers/node_log.ts";
+import { ForwardedPartition } from "../../actors/partition/forwarded_partition.ts";
+import type { PartitionRequest } from "../../actors/partition/partition.ts";
+import { createPeerLinks, type PeerLinks } from "../../actors/transport/peer_links.ts";
+import { RejectedError, UnavailableError } from "../../protocols/errors.ts";
+import { type NodeId, partitionName } from "../../protocols/position.ts";
+import type { PlacementEvent, PlacementOrder } from "../partition_supervisor.ts";
+import type { NodeDirectory } from "../stream_directory.ts";
+import {
+  type ClusterCommand,
+  type ClusterTimes,
+  type Decision,
+  type Life,
+  type Member,
+  type MemberProfile,
+  nameOfLife,
+  type PartitionLoad,
+  type PartitionName,
+  partitionOfName,
+} from "./cluster.ts";
+import { ageOf, overviewOf, partitionOf } from "./cluster_overview.ts";
+import type { LeaseStore } from "./lease_store.ts";
+import { memberActor } from "./member_actor.ts";
+import type { MemberMessage, MemberState } from "./member_machine.ts";
+import type { ClusterControl, ClusterOverview, Explanation } from "./overview.ts";
+
+/** Between tries to join while the store is away. */
+const JOIN_RETRY_MS = 500;
+/** Decisions that an explanation is looked for in. */
+const DECISIONS_LOOKED_AT = 200;
+
+export interface ClusterNodeParts {
+  readonly system: ActorSystem;
+  readonly directory: NodeDirectory;
+  readonly times: ClusterTimes;
+  readonly name: string;
+  /** As it is when the node joins: its port is known then. */
+  profile(): MemberProfile;
+  readonly store: LeaseStore;
+  readonly clusterId: string;
+  readonly secret: string | undefined;
+  readonly log: NodeLog;
+  /** Places a partition in the node's tree. */
+  order(stream: string, order: PlacementOrder): void;
+}
+
+interface CurrentLife {
+  readonly life: Life;
+  readonly links: PeerLinks;
+  readonly member: ActorReference<MemberMessage>;
+}
+
+interface Pointer {
+  readonly life: Life;
+  readonly address: string;
+  readonly forwarded: ForwardedPartition;
+}
+
+const partitionActorName = (partition: PartitionName): string => `partition/${partition}`;
+
+export class ClusterNode implements ClusterControl {
+  readonly #parts: ClusterNodeParts;
+  readonly #partitions: readonly PartitionName[];
+  readonly #published = new Map<PartitionName, { stop(): void }>();
+  readonly #pointers = new Map<PartitionName, Pointer>();
+  #current: CurrentLife | undefined;
+  #state: MemberState | undefined;
+  #overview: ClusterOverview | undefined;
+  #isEnding = false;
+  #onLeft: () => void = () => {};
+
+  constructor(parts: ClusterNodeParts) {
+    this.#parts = parts;
+    this.#partitions = [...parts.directory.partitions()].map(partitionName);
+  }
+
+  /** Rejects with `UnavailableError` while the store is away: a first life is the caller's to try again. */
+  async join(): Promise<void> {
+    const { system, store, profile, times, clusterId, secret, log } = this.#parts;
+    const { node, incarnation, probationMs } = await store.join(profile(), times.registrationMs);
+    const life: Life = { node, incarnation };
+    const links = await createPeerLinks({
+      self: life,
+      clusterId,
+      ...(secret === undefined ? {} : { secret }),
+      times,
+      setTimer: (delayMs, callback) => {
+        const timer = setTimeout(callback, delayMs);
+        return { cancel: () => clearTimeout(timer) };
+      },
+      random: () => Math.random(),
+      onDeadLetter: () => {},
+      onProblem: (error, peer) =>
+        log("warn", `link: ${error instanceof Error ? error.message : String(error)}`, { peer }),
+    });
+    log("info", "joined the cluster", { life: nameOfLife(life), probationMs });
+    const member = system.spawn(
+      memberActor({
+        ...{ self: life, times, partitions: this.#partitions, store, peers: links },
+        placement: {
+          order: (partition, order) => {
+            const { stream, partition: number } = partitionOfName(partition);
+            this.#parts.order(stream, { ...order, partition: number } as PlacementOrder);
+          },
+          pointTo: (partition, owner) => this.#pointTo(links, partition, owner),
+        },
+        note: (level, text) => log(level, text),
+        onStep: (state) => {
+          this.#state = state;
+          this.#overview = undefined;
+        },
+        onLeft: () => this.#onLeft(),
+        onOver: () => void this.#beginAnother(),
+      }),
+    );
+    this.#current = { life, links, member };
+  }
+
+  /** M7: the registry has forgotten the life before; what it held is dropped already. */
+  async #beginAnother(): Promise<void> {
+    const before = this.#current;
+    if (before === undefined || this.#isEnding) return;
+    this.#current = undefined;
+    this.#parts.log("warn", "the registry does not know this node any more: it joins again", {
+      life: nameOfLife(before.life),
+    });
+    await this.#endLife(before);
+    while (!this.#isEnding && this.#current === undefined) {
+      try {
+        await this.join();
+      } catch (error) {
+        this.#parts.log("warn", `can not join: ${error instanceof Error ? error.message : String(error)}`);
+        await new Promise((resolve) => setTimeout(resolve, JOIN_RETRY_MS));
+      }
+    }
+  }
+
+  async #endLife({ links, member }: CurrentLife): Promise<void> {
+    for (const partition of [...this.#pointers.keys()]) this.#forget(partition);
+    for (const publication of this.#published.values()) publication.stop();
+    this.#published.clear();
+    await this.#parts.system.stop(member as ActorReference<never>);
+    await links.close();
+  }
+
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    if (this.#current !== undefined) this.#current.links.upgrade(request, socket, head);
+    else socket.end("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n\r\n");
+  }
+
+  /** What became of a partition in the node's tree. */
+  onPlacement(event: PlacementEvent): void {
+    const name = partitionName(event.partition);
+    const current = this.#current;
+    if (current === undefined) return;
+    switch (event.kind) {
+      case "placed":
+        this.#published.get(name)?.stop();
+        this.#published.set(name, current.links.publish(partitionActorName(name), event.reference));
+        return;
+      case "owned":
+        current.member.tell({ type: "owned", partition: name, epoch: event.epoch });
+        return;
+      case "released":
+      case "superseded":
+        this.#published.get(name)?.stop();
+        this.#published.delete(name);
+        current.member.tell({ type: event.kind === "released" ? "let_go" : "superseded", partition: name });
+        return;
+    }
+  }
+
+  #pointTo(links: PeerLinks, name: PartitionName, owner: Member | undefined): void {
+    const known = this.#pointers.get(name);
+    const address = owner?.profile.clientAddress;
+    const isSame = known?.life.node === owner?.node && known?.life.incarnation === owner?.incarnation;
+    if (isSame && known?.address === address) return;
+    this.#forget(name);
+    if (owner === undefined) return;
+    const { node, incarnation, profile } = owner;
+    const partition = partitionOfName(name);
+    const reference = links.reference<PartitionRequest>(node, partitionActorName(name));
+    const forwarded = new ForwardedPartition(partition, reference);
+    this.#pointers.set(name, { life: { node, incarnation }, address: profile.clientAddress, forwarded });
+    this.#parts.directory.setElsewhere(partition, { reference: forwarded, address: profile.clientAddress });
+  }
+
+  #forget(name: PartitionName): void {
+    const known = this.#pointers.get(name);
+    if (known === undefined) return;
+    this.#pointers.delete(name);
+    this.#parts.directory.setElsewhere(partitionOfName(name), undefined);
+    known.forwarded.end();
+  }
+
+  tellLoads(loads: readonly PartitionLoad[]): void {
+    this.#current?.member.tell({ type: "loads", loads });
+  }
+
+  // What people ask ---------------------------------------------------------------------------------------------------
+
+  overview(): ClusterOverview {
+    const state = this.#state;
+    if (state === undefined) return this.#unknown();
+    const nowMs = Date.now();
+    this.#overview ??= overviewOf(state, this.#partitions, nowMs);
+    const ageMs = ageOf(state, nowMs);
+    return ageMs === this.#overview.ageMs ? this.#overview : { ...this.#overview, ageMs };
+  }
+
+  /** Nothing has been heard yet. */
+  #unknown(): ClusterOverview {
+    const partitions = this.#partitions.map((name) => ({
+      ...partitionOfName(name),
+      owner: undefined,
+      state: "unassigned" as const,
+      epoch: undefined,
+    }));
+    return {
+      node: this.#parts.name,
+      coordinator: undefined,
+      tableVersion: 0,
+      ageMs: 0,
+      nodes: [],
+      partitions,
+      moves: [],
+    };
+  }
+
+  async explain(name: PartitionName): Promise<Explanation | undefined> {
+    const state = this.#state;
+    if (state === undefined || !this.#partitions.includes(name)) return undefined;
+    const entry = state.table.get(name);
+    const decisions = await this.#parts.store.readDecisions(DECISIONS_LOOKED_AT);
+    const reason = entry?.reason ?? "nobody has given it to a node yet";
+    const decision = decisions.find(({ id }) => id === entry?.decision);
+    return { partition: partitionOf(state, name), reason, decision };
+  }
+
+  decisions(countMax: number): Promise<readonly Decision[]> {
+    return this.#parts.store.readDecisions(countMax);
+  }
+
+  async ask(command: ClusterCommand): Promise<void> {
+    const state = this.#state;
+    if ("node" in command && state?.members.has(command.node) !== true) {
+      const known = [...(state?.members.keys() ?? [])].join(", ");
+      throw new RejectedError(
+        "UNKNOWN_NODE",
+        `Cannot ${command.kind} ${command.node} as the node must be one of [${known}]: current value is ${command.node}`,
+      );
+    }
+    const isReachable = state?.isLeading || (state?.leader !== undefined && this.#isUp(state.leader.node));
+    if (!isReachable || this.#current === undefined) {
+      throw new UnavailableError(
+        "NOT_READY",
+        `Cannot ${command.kind} as a coordinator must be there to take it: ${state?.leader === undefined ? "none is known" : `${state.leader.node} is not linked`}`,
+      );
+    }
+    this.#current.member.tell({ type: "command", command });
+  }
+
+  #isUp(node: NodeId): boolean {
+    return this.#current?.links.isUp(node) === true;
+  }
+
+  // The end -----------------------------------------------------------------------------------------------------------
+
+  /** Hands everything over to the others, as far as there are any and time allows, and leaves the registry. */
+  async leave(withinMs: number): Promise<void> {
+    const current = this.#current;
+    this.#isEnding = true;
+    if (current === undefined) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, withinMs);
+      this.#onLeft = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      current.member.tell({ type: "leave" });
+    });
+    await this.#parts.store.leave(current.life).catch((error: unknown) => {
+      this.#parts.log(
+        "warn",
+        `could not leave the registry: ${error instanceof Error ? error.message : String(error)}`,
+      );
+    });
+  }
+
+  /** Ends the links: other nodes are told by their closing. */
+  async close(): Promise<void> {
+    const current = this.#current;
+    this.#current = undefined;
+    if (current !== undefined) await this.#endLife(current);
+  }
+}

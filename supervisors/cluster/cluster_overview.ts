@@ -1,0 +1,87 @@
+/** What a member knows of its cluster, as people and programs see it. Pure. */
+import { partitionId } from "../../protocols/position.ts";
+import { isSameLife, type Member, type PartitionName, partitionOfName, type TableEntry } from "./cluster.ts";
+import type { MemberState } from "./member_machine.ts";
+import type { ClusterOverview, MoveOverview, NodeOverview, PartitionOverview } from "./overview.ts";
+
+/** @param partitions all of the configuration, in order */
+export function overviewOf(state: MemberState, partitions: readonly PartitionName[], nowMs: number): ClusterOverview {
+  const { leader } = state;
+  const described = partitions.map((name) => partitionOf(state, name));
+  const owned = new Map<string, number>();
+  for (const { owner, state: is } of described) {
+    if (owner !== undefined && is !== "claiming") owned.set(owner, (owned.get(owner) ?? 0) + 1);
+  }
+  return {
+    node: state.self.node,
+    coordinator: leader === undefined ? undefined : { node: leader.node, leaderEpoch: leader.leaderEpoch },
+    tableVersion: state.tableVersion,
+    ageMs: ageOf(state, nowMs),
+    nodes: [...state.members.values()]
+      .map((member) => nodeOf(state, member, owned.get(member.node) ?? 0))
+      .sort((left, right) => (left.name < right.name ? -1 : 1)),
+    partitions: described,
+    moves: [...state.table.values()].flatMap(moveOf),
+  };
+}
+
+/** A link to the leader tells of every change at once, and of its own end within the time that silence takes. */
+export function ageOf(state: MemberState, nowMs: number): number {
+  const { leader, links, heardAtMs, isLeading } = state;
+  const link = leader === undefined ? undefined : links.get(leader.node);
+  const isLinked = isLeading || (link?.state === "up" && link.incarnation === leader?.incarnation);
+  return isLinked ? 0 : Math.max(0, nowMs - heardAtMs);
+}
+
+function nodeOf(state: MemberState, member: Member, partitions: number): NodeOverview {
+  const { profile } = member;
+  return {
+    name: member.node,
+    incarnation: member.incarnation,
+    state: stateOf(state, member),
+    isCoordinator: isSameLife(member, state.leader),
+    zone: profile.zone,
+    address: profile.clientAddress,
+    version: profile.version,
+    partitions,
+    recordsPerSecond: undefined,
+    bytesPerSecond: undefined,
+  };
+}
+
+function stateOf({ self, links }: MemberState, member: Member): NodeOverview["state"] {
+  const link = links.get(member.node);
+  const isLinked = isSameLife(self, member) || (link?.incarnation === member.incarnation && link.state === "up");
+  if (!isLinked) return member.expiresInMs < 0 ? "expired" : link?.state === "silent" ? "silent" : "away";
+  if (member.isDraining) return "draining";
+  return member.probationMs > 0 ? "probation" : "ready";
+}
+
+export function partitionOf(state: MemberState, name: PartitionName): PartitionOverview {
+  const { stream, partition } = partitionOfName(name);
+  const entry = state.table.get(name);
+  // Its own partitions a node knows before the coordinator does.
+  const held = state.holdings.get(name);
+  const isOurs = isSameLife(entry?.holder, state.self);
+  const epoch = isOurs ? held?.epoch : state.epochs.get(name);
+  return {
+    stream,
+    partition: partitionId(partition),
+    owner: entry?.holder?.node,
+    state:
+      entry?.holder === undefined
+        ? "unassigned"
+        : entry.next !== undefined
+          ? "handing_over"
+          : epoch === undefined
+            ? "claiming"
+            : "owned",
+    epoch,
+  };
+}
+
+function moveOf({ partition: name, holder, next, reason }: TableEntry): readonly MoveOverview[] {
+  if (next === undefined) return [];
+  const { stream, partition } = partitionOfName(name);
+  return [{ stream, partition, from: holder?.node, to: next.node, reason }];
+}

@@ -1,0 +1,121 @@
+/** Makes a node part of a cluster, from its configuration: the lease store, the node's profile, its load reports. */
+import type { ActorSystem } from "../../actors/kernel/actor.ts";
+import type { NodeLog } from "../../actors/observers/node_log.ts";
+import { ConfigurationError } from "../../protocols/errors.ts";
+import { nodeId, type PartitionReference, partitionName } from "../../protocols/position.ts";
+import { isLoopback, type ReadSecret } from "../access.ts";
+import type { ClusterConfiguration, Configuration } from "../configuration_schema.ts";
+import { readClusterId } from "../open_log.ts";
+import type { PlacementEvent, PlacementOrder } from "../partition_supervisor.ts";
+import type { NodeDirectory } from "../stream_directory.ts";
+import { CLUSTER_TIMES, type MemberProfile } from "./cluster.ts";
+import { ClusterNode } from "./cluster_node.ts";
+import { PartitionLoads } from "./partition_loads.ts";
+import { connectRedisLeaseStore } from "./redis_lease_store.ts";
+import { release } from "./release.ts";
+
+/** Minor version of the peer protocol that this release speaks. */
+const PEER_MINOR = 0;
+
+export interface ClusterStart {
+  readonly configuration: Configuration;
+  readonly cluster: ClusterConfiguration;
+  readonly name: string;
+  readonly system: ActorSystem;
+  readonly directory: NodeDirectory;
+  readonly log: NodeLog;
+  readonly readSecret: ReadSecret;
+  order(stream: string, order: PlacementOrder): void;
+}
+
+/** A node's part in a cluster, from before it listens until it has left. */
+export interface ClusterPart {
+  readonly node: ClusterNode;
+  onPlacement(event: PlacementEvent): void;
+  onAppended(partition: PartitionReference, events: number, sizeBytes: number): void;
+  /** Joins, once the node listens. @param port the one it was given */
+  join(port: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Throws `ConfigurationError` where other nodes could not reach this one, or anybody could. */
+export async function prepareCluster(start: ClusterStart): Promise<ClusterPart> {
+  const { configuration, cluster, name, directory } = start;
+  const { log, node: listening, security } = configuration;
+  const secret = await secretOf(cluster, listening.host, start.readSecret);
+  refuseUnreachable(cluster, listening.host);
+  const clusterId = (await readClusterId(configuration)) ?? "";
+  const store = await connectRedisLeaseStore({ url: log.url ?? "", prefix: `${log.prefix}:`, clusterId });
+  const times = { ...CLUSTER_TIMES, silentAfterMs: cluster.silentAfterMs };
+  let port = listening.port;
+  const profile = (): MemberProfile => {
+    const host = listening.host.includes(":") ? `[${listening.host}]` : listening.host;
+    const address = `${security.tls === undefined ? "ws" : "wss"}://${cluster.advertise ?? `${host}:${port}`}`;
+    return {
+      node: nodeId(name),
+      clientAddress: `${address}/v1/connect`,
+      peerAddress: `${address}/v1/peer`,
+      zone: cluster.zone,
+      capacity: cluster.capacity,
+      minor: PEER_MINOR,
+      version: release,
+    };
+  };
+  const node = new ClusterNode({
+    ...{ system: start.system, directory, times, name, profile, store, clusterId, secret, log: start.log },
+    order: start.order,
+  });
+  const loads = new PartitionLoads(() => performance.now(), usedCpuMs);
+  const reporting = setInterval(() => node.tellLoads(loads.take(namesHere(directory))), times.loadEveryMs);
+  reporting.unref();
+  return {
+    node,
+    onPlacement: (event) => node.onPlacement(event),
+    onAppended: (partition, events, sizeBytes) => loads.count(partition, events, sizeBytes),
+    join: (given) => {
+      port = given;
+      return node.join();
+    },
+    close: async () => {
+      clearInterval(reporting);
+      await node.close();
+      await store.close();
+    },
+  };
+}
+
+function usedCpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1_000;
+}
+
+function* namesHere(directory: NodeDirectory): Iterable<string> {
+  for (const { stream, partition, entry } of directory.all()) {
+    if (entry.feed !== undefined)
+      yield partitionName({ stream, partition: partition as PartitionReference["partition"] });
+  }
+}
+
+async function secretOf(
+  { secretFile, secretEnv }: ClusterConfiguration,
+  host: string,
+  readSecret: ReadSecret,
+): Promise<string | undefined> {
+  if (secretFile !== undefined) return readSecret({ file: secretFile });
+  if (secretEnv !== undefined) return readSecret({ variable: secretEnv });
+  if (isLoopback(host)) return undefined;
+  throw new ConfigurationError(
+    "INVALID_CONFIGURATION",
+    `Cannot join a cluster from ${host} as an address that is not loopback needs cluster.secretFile or cluster.secretEnv: none is configured`,
+  );
+}
+
+const EVERY_ADDRESS: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
+
+function refuseUnreachable({ advertise }: ClusterConfiguration, host: string): void {
+  if (advertise !== undefined || !EVERY_ADDRESS.has(host)) return;
+  throw new ConfigurationError(
+    "INVALID_CONFIGURATION",
+    `Cannot join a cluster as other nodes must know an address of this one: node.host is ${host}, so that cluster.advertise is needed`,
+  );
+}

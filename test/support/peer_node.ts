@@ -1,0 +1,119 @@
+/** A node as far as its peers are concerned: an HTTP server on loopback that takes upgrades, links, and an actor system. */
+import { createServer, type Server } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import type { ActorReference, ActorSystem, MailboxLimits } from "../../actors/kernel/actor.ts";
+import { createActorSystem } from "../../actors/kernel/actor_system.ts";
+import { realWorld } from "../../actors/kernel/world.ts";
+import { createPeerLinks, type PeerLinks, type PeerLinksOptions } from "../../actors/transport/peer_links.ts";
+import type { LinkEvent, Peer } from "../../actors/transport/transport.ts";
+import { HeadraceError } from "../../protocols/errors.ts";
+import { nodeId } from "../../protocols/position.ts";
+
+export const SECRET = "a secret that all nodes of the cluster know";
+
+export interface PeerNode {
+  readonly links: PeerLinks;
+  readonly system: ActorSystem;
+  readonly peer: Peer;
+  /** What became of links, as `kind node#incarnation`. */
+  readonly events: string[];
+  /** Codes of what kept links from being made. */
+  readonly problems: string[];
+  /** `path reason kind` of each dead letter. */
+  readonly deadLetters: string[];
+  /** An actor that does what `receive` does, published under its name. */
+  actor<Message>(
+    name: string,
+    receive: (message: Message) => void | Promise<void>,
+    mailbox?: MailboxLimits,
+  ): ActorReference<Message>;
+  /** As a kill would: every socket is gone at once, and nobody listens. */
+  destroy(): void;
+  close(): Promise<void>;
+}
+
+export type PeerNodeOptions = Partial<Omit<PeerLinksOptions, "self">> & {
+  readonly incarnation?: number;
+  readonly port?: number;
+};
+
+const WAIT_MAX_MS = 20_000;
+
+/** Lets the event loop turn until something is so, by the real clock: what is waited for is a socket. */
+export async function untilSo(isSo: () => boolean, what: string): Promise<void> {
+  for (const startedAt = performance.now(); !isSo(); ) {
+    if (performance.now() - startedAt > WAIT_MAX_MS) throw new Error(`${what}: not within ${WAIT_MAX_MS} ms`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+function listen(server: Server, port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, "127.0.0.1", () => resolve((server.address() as AddressInfo).port));
+  });
+}
+
+export async function startPeerNode(name: string, options: PeerNodeOptions = {}): Promise<PeerNode> {
+  const { incarnation = 1, port = 0, ...over } = options;
+  const world = realWorld();
+  const [events, problems, deadLetters]: [string[], string[], string[]] = [[], [], []];
+  const links = await createPeerLinks({
+    self: { node: nodeId(name), incarnation },
+    clusterId: "cluster-1",
+    secret: SECRET,
+    times: { heartbeatEveryMs: 50, silentAfterMs: 5_000 },
+    setTimer: world.setTimer,
+    random: world.random,
+    onDeadLetter: (path, reason, message) =>
+      deadLetters.push(`${path} ${reason} ${(message as { type?: string } | undefined)?.type ?? typeof message}`),
+    onProblem: (error) => problems.push(error instanceof HeadraceError ? error.code : String(error)),
+    ...over,
+  });
+  links.onLink((event: LinkEvent) => events.push(`${event.kind} ${event.node}#${event.incarnation}`));
+  const server = createServer();
+  const sockets = new Set<Socket>();
+  server.on("connection", (socket) => {
+    sockets.add(socket);
+    socket.on("close", () => sockets.delete(socket));
+  });
+  server.on("upgrade", (request, socket, head) => links.upgrade(request, socket, head));
+  const bound = await listen(server, port);
+  const system = await createActorSystem();
+  const destroy = () => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  };
+  return {
+    links,
+    system,
+    peer: { node: nodeId(name), incarnation, address: `ws://127.0.0.1:${bound}/v1/peer` },
+    events,
+    problems,
+    deadLetters,
+    actor<Message>(actorName: string, receive: (message: Message) => void | Promise<void>, mailbox?: MailboxLimits) {
+      const actor = system.spawn<Message>({
+        name: actorName,
+        ...(mailbox === undefined ? {} : { mailbox }),
+        start: () => ({ receive }),
+      });
+      links.publish(actorName, actor);
+      return actor;
+    },
+    destroy,
+    close: async () => {
+      await links.close();
+      destroy();
+      await system.shutdown();
+    },
+  };
+}
+
+/** Keeps all of them with each other, and resolves when every link is up. */
+export async function linkUp(...nodes: readonly PeerNode[]): Promise<void> {
+  for (const { links } of nodes) links.keep(nodes.map(({ peer }) => peer));
+  await untilSo(
+    () => nodes.every(({ links }) => nodes.every(({ peer }) => links.isUp(peer.node))),
+    `links of ${nodes.map(({ peer }) => peer.node)}`,
+  );
+}
