@@ -8,7 +8,7 @@ import { Panel, TableScroll } from "./panel.tsx";
 
 /** Colours there are: where nodes are more, they are told apart by choosing one. */
 const COLOURS = 6;
-const NAMED_MAX = 4;
+const NAMED_MAX = 3;
 /** What is told may be so old before it is said that it is. */
 const OLD_MS = 2_000;
 
@@ -23,15 +23,17 @@ export function Cluster({ observation }: { readonly observation: Observation }) 
   return (
     <Panel id="cluster" title="Cluster" note={note}>
       <div class="cluster">
-        <Nodes
-          nodes={cluster.nodes}
-          colours={colours}
-          chosen={chosen}
-          onChoose={(name) => setChosen(name === chosen ? undefined : name)}
-        />
-        <Owners cluster={cluster} colours={colours} chosen={chosen} />
-        <div class="cluster-news">
+        <div>
+          <Nodes
+            nodes={cluster.nodes}
+            colours={colours}
+            chosen={chosen}
+            onChoose={(name) => setChosen(name === chosen ? undefined : name)}
+          />
           <Moves handovers={handovers} />
+        </div>
+        <div>
+          <Owners cluster={cluster} colours={colours} chosen={chosen} />
           <Decisions decisions={decisions} />
         </div>
       </div>
@@ -151,7 +153,7 @@ function countsOf(partitions: readonly ClusterPartition[]): string {
 
 function Moves({ handovers }: { readonly handovers: readonly Handover[] }) {
   return (
-    <div class="moves">
+    <div class="news moves">
       <h3>Moves</h3>
       {handovers.length === 0 ? <p class="empty">Nothing moves.</p> : null}
       <ul>
@@ -169,7 +171,7 @@ function Moves({ handovers }: { readonly handovers: readonly Handover[] }) {
 
 function Decisions({ decisions }: { readonly decisions: readonly Decision[] }) {
   return (
-    <div class="decisions">
+    <div class="news decisions">
       <h3>Decisions</h3>
       {decisions.length === 0 ? <p class="empty">Nothing was decided yet.</p> : null}
       <ul>
