@@ -121,7 +121,7 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
   const cluster = await (configuration.cluster === undefined
     ? undefined
     : prepareCluster({
-        ...{ configuration, cluster: configuration.cluster, name, system, directory, log: options.log },
+        ...{ configuration, cluster: configuration.cluster, name, system, directory, log: options.log, records: log },
         readSecret: options.readSecret,
         order: (stream, order) => streams.tell({ stream, order }),
       }));

@@ -5,7 +5,7 @@
 import type { PartitionEntry, StreamDirectory } from "../actors/ingest/session.ts";
 import type { ActorReference } from "../actors/kernel/actor.ts";
 import type { PartitionRequest } from "../actors/partition/partition.ts";
-import type { PartitionFeed } from "../actors/partition/partition_feed.ts";
+import type { PartitionFeed, PartitionView } from "../actors/partition/partition_feed.ts";
 import type { HeadraceError } from "../protocols/errors.ts";
 import type { StreamDescription } from "../protocols/frames.ts";
 import { type PartitionReference, partitionId } from "../protocols/position.ts";
@@ -22,6 +22,7 @@ export interface OwnerElsewhere {
   readonly reference: ActorReference<PartitionRequest>;
   /** Where clients reach it. */
   readonly address: string;
+  readonly view: PartitionView;
 }
 
 class Entry implements DirectoryEntry {
@@ -35,6 +36,10 @@ class Entry implements DirectoryEntry {
 
   get reference(): ActorReference<PartitionRequest> | undefined {
     return this.here ?? this.elsewhere?.reference;
+  }
+
+  get view(): PartitionView | undefined {
+    return this.here === undefined ? this.elsewhere?.view : this.feed;
   }
 
   get ownerAddress(): string | undefined {

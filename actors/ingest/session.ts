@@ -4,7 +4,7 @@ import type { Sequences } from "../../protocols/sequence.ts";
 import type { ActorReference } from "../kernel/actor.ts";
 import type { Rejects, WelcomeOutcome } from "../log/log.ts";
 import type { PartitionRequest } from "../partition/partition.ts";
-import type { PartitionFeed } from "../partition/partition_feed.ts";
+import type { PartitionFeed, PartitionView } from "../partition/partition_feed.ts";
 
 /** One partition as the node knows it: whom to ask, and its feed while this node owns it. */
 export interface PartitionEntry {
@@ -13,6 +13,8 @@ export interface PartitionEntry {
   /** Where clients reach its owner, if that is another node. */
   readonly ownerAddress: string | undefined;
   readonly feed: PartitionFeed | undefined;
+  /** What can be read of it here, wherever it is owned; undefined while no owner is known. */
+  readonly view: PartitionView | undefined;
   /** Calls `listener` after each change of the owner or the feed. */
   onChange(listener: () => void): { stop(): void };
 }

@@ -7,7 +7,7 @@ import type { ClientFrame } from "../../protocols/frames.ts";
 import { partitionId } from "../../protocols/position.ts";
 import type { Actor, ActorContext, ActorDefinition, ActorReference } from "../kernel/actor.ts";
 import type { PartitionReply } from "../partition/partition.ts";
-import type { PartitionFeed } from "../partition/partition_feed.ts";
+import type { PartitionView } from "../partition/partition_feed.ts";
 import type { CreditGrant } from "./credit_pool.ts";
 import type { EncodedFrame, SessionEnvironment, SessionInput, SessionPeer } from "./session.ts";
 import { stepSession } from "./session_machine.ts";
@@ -209,8 +209,8 @@ class SessionActor implements Actor<Message> {
           this.#context.self.tell({ type: "owned_elsewhere", subscription: subscription.id, partition, address });
           return;
         }
-        const feed = this.#options.environment.directory.partition(subscription.stream, partition)?.feed;
-        feedListener = feed?.onAdvance(subscription.channel, notify);
+        const view = this.#options.environment.directory.partition(subscription.stream, partition)?.view;
+        feedListener = view?.onAdvance(subscription.channel, notify);
         notify();
       };
       stops.push(entry.onChange(follow), { stop: () => feedListener?.stop() });
@@ -226,33 +226,34 @@ class SessionActor implements Actor<Message> {
 
   #read(subscription: Subscription, read: SubscriptionRead): void {
     const { partition } = read;
-    const feed = this.#options.environment.directory.partition(subscription.stream, partition)?.feed;
+    const view = this.#options.environment.directory.partition(subscription.stream, partition)?.view;
     const about = { subscription: subscription.id, partition };
-    if (feed === undefined) {
+    if (view === undefined) {
       this.#context.self.tell({ type: "read_failed", ...about, isRetriable: false });
       return;
     }
-    this.#readFrom(feed, subscription, read).then(
+    this.#readFrom(view, subscription, read).then(
       (message) => this.#context.self.tell(message),
       // Looked at again after a while: no record may come that would be the occasion.
       () => this.#context.after(READ_RETRY_MS, { type: "read_failed", ...about, isRetriable: true }),
     );
   }
 
-  async #readFrom(feed: PartitionFeed, subscription: Subscription, read: SubscriptionRead): Promise<SessionMessage> {
+  async #readFrom(view: PartitionView, subscription: Subscription, read: SubscriptionRead): Promise<SessionMessage> {
     const { channel } = subscription;
     const about = { subscription: subscription.id, partition: read.partition };
+    await view.ready();
     if (read.kind === "after") {
-      const result = await feed.read(channel, read.after, read.bytesMax);
-      return { type: "read", ...about, result, bounds: feed.bounds(channel) };
+      const result = await view.read(channel, read.after, read.bytesMax);
+      return { type: "read", ...about, result, bounds: view.bounds(channel) };
     }
     const { from } = read;
     const at =
       typeof from === "object" && "timeMs" in from
-        ? await feed.seek(channel, from.timeMs)
-        : beginning(from, feed.bounds(channel));
-    const { firstOffset } = feed.bounds(channel);
-    return { type: "began", ...about, at, firstOffset, endOffset: feed.committedOffset(channel) };
+        ? await view.seek(channel, from.timeMs)
+        : beginning(from, view.bounds(channel));
+    const { firstOffset } = view.bounds(channel);
+    return { type: "began", ...about, at, firstOffset, endOffset: view.committedOffset(channel) };
   }
 }
 

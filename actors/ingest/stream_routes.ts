@@ -6,7 +6,7 @@ import { cursorBefore } from "../../protocols/position.ts";
 import { sequenceAt } from "../../protocols/sequence.ts";
 import type { Channel } from "../log/log.ts";
 import { recordsOf, type StoredRecord } from "../log/stored_records.ts";
-import type { PartitionFeed } from "../partition/partition_feed.ts";
+import type { PartitionView } from "../partition/partition_feed.ts";
 import type { Permissions, StreamDirectory } from "./session.ts";
 
 const RECORDS_MAX = 1_000;
@@ -28,7 +28,7 @@ export function mountStreamRoutes(server: FastifyInstance, options: StreamRoutes
   server.get("/v1/streams", async (request) => {
     const permissions = options.permissionsOf(request);
     const names = Object.keys(directory.describe()).filter((name) => permissions.mayConsume(name));
-    return { streams: names.map((name) => describeStream(directory, name)) };
+    return { streams: await Promise.all(names.map((name) => describeStream(directory, name))) };
   });
   server.get<{ Params: { stream: string } }>("/v1/streams/:stream", async (request) => {
     const { stream } = request.params;
@@ -42,47 +42,55 @@ export function mountStreamRoutes(server: FastifyInstance, options: StreamRoutes
       const { stream } = request.params;
       const partition = wholeNumber("partition", request.params.partition, 0);
       refuseForbidden(options.permissionsOf(request), stream);
-      const feed = feedOf(directory, stream, partition);
+      const view = await viewOf(directory, stream, partition);
       const { from = "0", fromTimeMs, limit = "100", channel: name = "records" } = request.query;
       const channel = asChannel(name);
-      const begin = fromTimeMs === undefined ? from : await offsetAtTime(feed, channel, fromTimeMs);
-      return readRecords(feed, channel, begin, wholeNumber("limit", limit, 1, RECORDS_MAX));
+      const begin = fromTimeMs === undefined ? from : await offsetAtTime(view, channel, fromTimeMs);
+      return readRecords(view, channel, begin, wholeNumber("limit", limit, 1, RECORDS_MAX));
     },
   );
 }
 
-function describeStream(directory: StreamDirectory, name: string) {
+async function describeStream(directory: StreamDirectory, name: string) {
   const description = directory.describe()[name];
-  const partitions = Array.from({ length: description?.partitions ?? 0 }, (_, partition) => {
-    const feed = directory.partition(name, partition)?.feed;
-    if (feed === undefined) return { partition, state: "claiming" };
-    const { firstOffset, endOffset, sizeBytes } = feed.bounds("records");
-    const rejected = feed.bounds("rejected");
-    return {
-      partition,
-      state: "owned",
-      epoch: feed.epoch,
-      firstOffset,
-      endOffset,
-      sizeBytes,
-      rejected: rejected.endOffset - rejected.firstOffset,
-    };
-  });
+  const numbers = Array.from({ length: description?.partitions ?? 0 }, (_, partition) => partition);
+  const partitions = await Promise.all(numbers.map((partition) => describePartition(directory, name, partition)));
   return { name, ...description, partitions };
 }
 
+async function describePartition(directory: StreamDirectory, stream: string, partition: number) {
+  const entry = directory.partition(stream, partition);
+  const isKnown = await entry?.view?.ready().then(
+    () => true,
+    () => false, // its owner can not be reached now
+  );
+  if (entry?.view === undefined || isKnown !== true) return { partition, state: "claiming" };
+  const { firstOffset, endOffset, sizeBytes, epochs } = entry.view.bounds("records");
+  const rejected = entry.view.bounds("rejected");
+  const epoch = entry.feed?.epoch ?? epochs.at(-1)?.epoch;
+  return {
+    partition,
+    state: "owned",
+    ...(epoch === undefined ? {} : { epoch }),
+    firstOffset,
+    endOffset,
+    sizeBytes,
+    rejected: rejected.endOffset - rejected.firstOffset,
+  };
+}
+
 /** Of the first record appended at or after a time. */
-async function offsetAtTime(feed: PartitionFeed, channel: Channel, timeMs: string): Promise<string> {
-  const before = await feed.seek(channel, wholeNumber("fromTimeMs", timeMs, 0));
+async function offsetAtTime(view: PartitionView, channel: Channel, timeMs: string): Promise<string> {
+  const before = await view.seek(channel, wholeNumber("fromTimeMs", timeMs, 0));
   return before === undefined ? "earliest" : String(before.offset + 1);
 }
 
-async function readRecords(feed: PartitionFeed, channel: Channel, from: string, limit: number) {
-  const bounds = feed.bounds(channel);
+async function readRecords(view: PartitionView, channel: Channel, from: string, limit: number) {
+  const bounds = view.bounds(channel);
   const wanted = from === "latest" ? bounds.endOffset : from === "earliest" ? 0 : wholeNumber("from", from, 0);
   const fromOffset = Math.max(wanted, bounds.firstOffset);
   const after = cursorBefore(bounds.epochs, Math.min(fromOffset, bounds.endOffset));
-  const result = await feed.read(channel, after, READ_BYTES);
+  const result = await view.read(channel, after, READ_BYTES);
   if (result.kind !== "records") {
     throw new UnavailableError("NOT_READY", `Cannot read at ${fromOffset} as retention has just moved: ${result.kind}`);
   }
@@ -104,7 +112,7 @@ const describeRecord = ({ position, event, batch, index }: StoredRecord) => ({
   ...(batch.traceparent === undefined ? {} : { traceparent: batch.traceparent }),
 });
 
-function feedOf(directory: StreamDirectory, stream: string, partition: number): PartitionFeed {
+async function viewOf(directory: StreamDirectory, stream: string, partition: number): Promise<PartitionView> {
   refuseUnknown(directory, stream);
   const entry = directory.partition(stream, partition);
   if (entry === undefined) {
@@ -113,7 +121,10 @@ function feedOf(directory: StreamDirectory, stream: string, partition: number): 
       `Cannot read ${stream} as the partition must be below ${directory.describe()[stream]?.partitions}: current value is ${partition}`,
     );
   }
-  if (entry.feed !== undefined) return entry.feed;
+  if (entry.view !== undefined) {
+    await entry.view.ready();
+    return entry.view;
+  }
   throw new UnavailableError(
     "NOT_READY",
     `Cannot read ${stream}/${partition} as its owner must hold it: it is being claimed`,

@@ -8,8 +8,8 @@
  */
 import { UnavailableError } from "../../protocols/errors.ts";
 import { type PartitionReference, partitionName } from "../../protocols/position.ts";
-import type { ActorReference } from "../kernel/actor.ts";
-import { terminationSourceOf } from "../kernel/termination_source.ts";
+import type { ActorReference, Termination } from "../kernel/actor.ts";
+import { type TerminationSource, terminationSourceOf } from "../kernel/termination_source.ts";
 import type { AppendItem, PartitionAnswer, PartitionReply, PartitionRequest, ReplyTo } from "./partition.ts";
 
 interface Waiting {
@@ -25,8 +25,9 @@ export class ForwardedPartition implements ActorReference<PartitionRequest> {
   #nextId = 1;
   #endWatch: (() => void) | undefined;
 
-  /** Told of by the owner, over the link. One object, so that the link makes one reference of it (T4). */
-  readonly #answers: ReplyTo;
+  /** Told of by the owner, over the link. One object, so that the link makes one reference of it, and hears of its end (T4). */
+  readonly #answers: ReplyTo & TerminationSource;
+  readonly #ends = new Set<(termination: Termination) => void>();
 
   /** @param owner the partition's actor on its owner's node; can be watched */
   constructor(partition: PartitionReference, owner: ActorReference<PartitionRequest>) {
@@ -44,6 +45,10 @@ export class ForwardedPartition implements ActorReference<PartitionRequest> {
       trySend: (reply) => {
         tell(reply);
         return true;
+      },
+      onTerminated: (listener) => {
+        this.#ends.add(listener);
+        return () => this.#ends.delete(listener);
       },
     };
   }
@@ -72,6 +77,8 @@ export class ForwardedPartition implements ActorReference<PartitionRequest> {
     this.#endWatch?.();
     this.#endWatch = undefined;
     this.#refuse([...this.#waiting.keys()]);
+    for (const listener of this.#ends) listener({ kind: "stopped" });
+    this.#ends.clear();
   }
 
   #passOn(request: PartitionRequest): { readonly message: PartitionRequest; readonly ids: readonly number[] } {
@@ -91,6 +98,8 @@ export class ForwardedPartition implements ActorReference<PartitionRequest> {
       case "granted":
       case "hand_over":
       case "consumer_at":
+      case "follow":
+      case "unfollow":
       case "fence_seen":
         return { message: request, ids: [] };
     }

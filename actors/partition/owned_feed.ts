@@ -26,6 +26,8 @@ export interface OwnedFeedHooks {
   nowMs(): number;
   onDoubt(error: unknown): void;
   onAdvance(channel: Channel, endOffset: Offset): void;
+  /** The bounds of a channel have changed. */
+  onBounds(channel: Channel): void;
 }
 
 export class OwnedFeed implements PartitionFeed {
@@ -48,6 +50,13 @@ export class OwnedFeed implements PartitionFeed {
     this.#hooks = hooks;
     this.#bounds = new Map(claim.channels);
     this.#checkpoints = new Map(claim.checkpoints);
+  }
+
+  async ready(): Promise<void> {}
+
+  /** Every channel that there is. */
+  allBounds(): readonly (readonly [Channel, ChannelBounds])[] {
+    return [...this.#bounds];
   }
 
   committedOffset(channel: Channel): Offset {
@@ -128,6 +137,7 @@ export class OwnedFeed implements PartitionFeed {
   trimmed(channel: Channel, bounds: ChannelBounds): void {
     this.#bounds.set(channel, trimBounds(this.bounds(channel), bounds));
     if (channel === "records") this.#tail.trim(bounds.firstOffset);
+    this.#hooks.onBounds(channel);
   }
 
   /** Nothing is read or written through this feed any more. */
@@ -152,6 +162,7 @@ export class OwnedFeed implements PartitionFeed {
   #advance(channel: Channel, endOffset: Offset, addedBytes = 0): void {
     this.#bounds.set(channel, advanceBounds(this.bounds(channel), this.epoch, endOffset, addedBytes));
     for (const listener of this.#listeners.get(channel) ?? []) listener();
+    this.#hooks.onBounds(channel);
   }
 
   #remember(name: string, value: Uint8Array | undefined): void {

@@ -3,7 +3,7 @@ import type { HeadraceError } from "../../protocols/errors.ts";
 import type { Epoch, Offset, PartitionReference } from "../../protocols/position.ts";
 import type { Sequence } from "../../protocols/sequence.ts";
 import type { ActorReference } from "../kernel/actor.ts";
-import type { AppendBatch, AppendOutcome, Channel, Grant, OpenChainOutcome } from "../log/log.ts";
+import type { AppendBatch, AppendOutcome, Channel, ChannelBounds, Grant, OpenChainOutcome } from "../log/log.ts";
 
 /** One batch that waits for its turn in the log. `requestId` is the sender's own and comes back with the answer. */
 export interface AppendItem {
@@ -49,8 +49,16 @@ export type PartitionRequest =
       /** The ownership that the consumer reads under: what it handled of another one's log may be there no more. */
       readonly epoch?: Epoch;
     }
+  /** Tell `replyTo` how far the partition is committed: now, and whenever that changes, until it ends or unfollows. */
+  | { readonly type: "follow" | "unfollow"; readonly replyTo: ActorReference<CommittedReport> }
   /** A sink holds a fence that is not below this partition's epoch: own the partition under a higher one (E7). */
   | { readonly type: "fence_seen"; readonly epoch: Epoch };
+
+/** How far a partition is committed; of its channels only those that changed, but for the first report. */
+export interface CommittedReport {
+  readonly type: "committed";
+  readonly bounds: readonly (readonly [Channel, ChannelBounds])[];
+}
 
 export type PartitionAnswer =
   | { readonly kind: "appended"; readonly requestId: number; readonly outcome: AppendOutcome }

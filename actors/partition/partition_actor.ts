@@ -7,6 +7,7 @@ import type { PartitionReference } from "../../protocols/position.ts";
 import { partitionName } from "../../protocols/position.ts";
 import type { Actor, ActorContext, ActorDefinition } from "../kernel/actor.ts";
 import type { AppendOutcome, Claim, Grant, Log, Ownership, PartitionSettings } from "../log/log.ts";
+import { Followers, REPORT_EVERY_MS } from "./followers.ts";
 import { OwnedFeed } from "./owned_feed.ts";
 import type { PartitionAnswer, PartitionRequest, Retention } from "./partition.ts";
 import type { PartitionFeed } from "./partition_feed.ts";
@@ -43,6 +44,8 @@ export interface PartitionOptions {
   readonly stopwatchMs?: () => number;
 }
 
+type FollowRequest = Extract<PartitionRequest, { type: "follow" | "unfollow" }>;
+
 export const partitionActor = (options: PartitionOptions): ActorDefinition<PartitionRequest> => ({
   name: String(options.partition.partition),
   // Sessions are slowed by their append credit before this fills; the bound is the last line of defence (E19).
@@ -55,12 +58,15 @@ class PartitionActor implements Actor<PartitionMessage> {
   readonly #context: ActorContext<PartitionMessage>;
   #state: PartitionState;
   #feed: OwnedFeed | undefined;
+  readonly #followers: Followers;
   /** When the oldest batch of the append in flight arrived. */
   #inFlightSinceMs: number | undefined;
 
   constructor(options: PartitionOptions, context: ActorContext<PartitionMessage>) {
     this.#options = options;
     this.#context = context;
+    const later = () => void context.after(REPORT_EVERY_MS, { type: "report_due" } as never);
+    this.#followers = new Followers((channel) => this.#feed?.bounds(channel), later);
     const { partition, retention, expectedConsumers, placement } = options;
     this.#state = createPartition(partition, retention, expectedConsumers, placement.grant);
   }
@@ -71,7 +77,23 @@ class PartitionActor implements Actor<PartitionMessage> {
     return this as Actor<PartitionRequest>;
   }
 
-  receive(message: PartitionMessage): void {
+  receive(message: PartitionMessage | FollowRequest | { readonly type: "report_due" }): void {
+    switch (message.type) {
+      case "follow":
+        this.#followers.add(message.replyTo, this.#feed?.allBounds() ?? []);
+        return;
+      case "unfollow":
+        this.#followers.remove(message.replyTo);
+        return;
+      case "report_due":
+        this.#followers.report();
+        return;
+      default:
+        this.#step(message);
+    }
+  }
+
+  #step(message: PartitionMessage): void {
     const noted = message.type === "append" ? { ...message, arrivedMs: this.#stopwatchMs() } : message;
     const [state, effects] = stepPartition(this.#state, noted, this.#context.nowMs());
     this.#state = state;
@@ -79,6 +101,7 @@ class PartitionActor implements Actor<PartitionMessage> {
   }
 
   stop(): void {
+    this.#followers.end();
     this.#feed?.end();
     this.#feed = undefined;
   }
@@ -192,10 +215,12 @@ class PartitionActor implements Actor<PartitionMessage> {
     const feed = new OwnedFeed(this.#options.log, claim, {
       nowMs: () => this.#context.nowMs(),
       onDoubt: (error) => this.#doubt(claim.ownership)(error),
+      onBounds: (channel) => this.#followers.note(channel),
       onAdvance: (channel, endOffset) =>
         this.#context.self.tell({ type: "channel_advanced", epoch: claim.ownership.epoch, channel, endOffset }),
     });
     this.#feed = feed;
+    this.#followers.tellAll(feed.allBounds());
     this.#options.onOwned(feed);
   }
 

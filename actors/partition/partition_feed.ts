@@ -5,10 +5,11 @@
 import type { Epoch, Offset, PartitionReference, Position } from "../../protocols/position.ts";
 import type { AppendRequest, AppendResult, Channel, ChannelBounds, OpenChainOutcome, ReadResult } from "../log/log.ts";
 
-export interface PartitionFeed {
+/** A partition as readers see it, wherever it is owned. */
+export interface PartitionView {
   readonly partition: PartitionReference;
-  /** Epoch of the ownership that this feed belongs to; the fence of every sink opened under it. */
-  readonly epoch: Epoch;
+  /** Resolves once bounds are known. Rejects with `UnavailableError` where the owner does not tell. */
+  ready(): Promise<void>;
   /** One past the newest offset that may be seen (E10). */
   committedOffset(channel: Channel): Offset;
   bounds(channel: Channel): ChannelBounds;
@@ -18,6 +19,11 @@ export interface PartitionFeed {
   seek(channel: Channel, timeMs: number): Promise<Position | undefined>;
   /** Calls `listener` after the committed offset of a channel has moved: a level, so calls may be merged. */
   onAdvance(channel: Channel, listener: () => void): { stop(): void };
+}
+
+export interface PartitionFeed extends PartitionView {
+  /** Epoch of the ownership that this feed belongs to; the fence of every sink opened under it. */
+  readonly epoch: Epoch;
   /** Appends to one of the partition's own channels under the owner's fence: outboxes and sinks' dead letters. */
   append(request: AppendRequest): Promise<AppendResult>;
   openChain(channel: Channel, producerId: string, producerEpoch: number): Promise<OpenChainOutcome>;

@@ -65,7 +65,7 @@ export interface PartitionState {
 export type ArrivedAppend = Extract<PartitionRequest, { type: "append" }> & { readonly arrivedMs?: number };
 
 export type PartitionMessage =
-  | PartitionRequest
+  | Exclude<PartitionRequest, { type: "follow" | "unfollow" }>
   | ArrivedAppend
   | { readonly type: "start" }
   | { readonly type: "claim_due" }

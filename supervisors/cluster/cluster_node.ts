@@ -5,9 +5,11 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { ActorReference, ActorSystem } from "../../actors/kernel/actor.ts";
+import type { Log } from "../../actors/log/log.ts";
 import type { NodeLog } from "../../actors/observers/node_log.ts";
 import { ForwardedPartition } from "../../actors/partition/forwarded_partition.ts";
 import type { PartitionRequest } from "../../actors/partition/partition.ts";
+import { RemoteView } from "../../actors/partition/remote_view.ts";
 import { createPeerLinks, type PeerLinks } from "../../actors/transport/peer_links.ts";
 import { RejectedError, UnavailableError } from "../../protocols/errors.ts";
 import { type NodeId, partitionName } from "../../protocols/position.ts";
@@ -47,6 +49,8 @@ export interface ClusterNodeParts {
   readonly clusterId: string;
   readonly secret: string | undefined;
   readonly log: NodeLog;
+  /** The log that all nodes share. */
+  readonly records: Pick<Log, "read" | "seek">;
   /** Places a partition in the node's tree. */
   order(stream: string, order: PlacementOrder): void;
 }
@@ -61,6 +65,12 @@ interface Pointer {
   readonly life: Life;
   readonly address: string;
   readonly forwarded: ForwardedPartition;
+  readonly view: RemoteView;
+}
+
+function setTimer(delayMs: number, callback: () => void): { cancel(): void } {
+  const timer = setTimeout(callback, delayMs);
+  return { cancel: () => clearTimeout(timer) };
 }
 
 const partitionActorName = (partition: PartitionName): string => `partition/${partition}`;
@@ -91,10 +101,7 @@ export class ClusterNode implements ClusterControl {
       clusterId,
       ...(secret === undefined ? {} : { secret }),
       times,
-      setTimer: (delayMs, callback) => {
-        const timer = setTimeout(callback, delayMs);
-        return { cancel: () => clearTimeout(timer) };
-      },
+      setTimer,
       random: () => Math.random(),
       onDeadLetter: () => {},
       onProblem: (error, peer) =>
@@ -188,8 +195,10 @@ export class ClusterNode implements ClusterControl {
     const partition = partitionOfName(name);
     const reference = links.reference<PartitionRequest>(node, partitionActorName(name));
     const forwarded = new ForwardedPartition(partition, reference);
-    this.#pointers.set(name, { life: { node, incarnation }, address: profile.clientAddress, forwarded });
-    this.#parts.directory.setElsewhere(partition, { reference: forwarded, address: profile.clientAddress });
+    const view = new RemoteView({ partition, owner: reference, log: this.#parts.records, setTimer });
+    const { clientAddress } = profile;
+    this.#pointers.set(name, { life: { node, incarnation }, address: clientAddress, forwarded, view });
+    this.#parts.directory.setElsewhere(partition, { reference: forwarded, address: clientAddress, view });
   }
 
   #forget(name: PartitionName): void {
@@ -198,6 +207,7 @@ export class ClusterNode implements ClusterControl {
     this.#pointers.delete(name);
     this.#parts.directory.setElsewhere(partitionOfName(name), undefined);
     known.forwarded.end();
+    known.view.end();
   }
 
   tellLoads(loads: readonly PartitionLoad[]): void {

@@ -1,5 +1,6 @@
 /** Makes a node part of a cluster, from its configuration: the lease store, the node's profile, its load reports. */
 import type { ActorSystem } from "../../actors/kernel/actor.ts";
+import type { Log } from "../../actors/log/log.ts";
 import type { NodeLog } from "../../actors/observers/node_log.ts";
 import { ConfigurationError } from "../../protocols/errors.ts";
 import { nodeId, type PartitionReference, partitionName } from "../../protocols/position.ts";
@@ -24,6 +25,8 @@ export interface ClusterStart {
   readonly system: ActorSystem;
   readonly directory: NodeDirectory;
   readonly log: NodeLog;
+  /** The log that all nodes share. */
+  readonly records: Log;
   readonly readSecret: ReadSecret;
   order(stream: string, order: PlacementOrder): void;
 }
@@ -63,6 +66,7 @@ export async function prepareCluster(start: ClusterStart): Promise<ClusterPart> 
   };
   const node = new ClusterNode({
     ...{ system: start.system, directory, times, name, profile, store, clusterId, secret, log: start.log },
+    records: start.records,
     order: start.order,
   });
   const loads = new PartitionLoads(() => performance.now(), usedCpuMs);

@@ -72,6 +72,7 @@ export class FakePartition {
     return {
       partition: { stream: "readings", partition: partitionId(0) },
       epoch: epoch(owner),
+      ready: async () => {},
       committedOffset: (channel) => offset(this.end(channel)),
       bounds,
       read: async (channel, after) => this.#read(channel, after, bounds(channel)),

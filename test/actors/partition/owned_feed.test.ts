@@ -31,7 +31,12 @@ async function owned() {
     return read(...request);
   };
   const failed: unknown[] = [];
-  const feed = new OwnedFeed(log, claim, { nowMs: () => 0, onDoubt: (error) => failed.push(error), onAdvance() {} });
+  const feed = new OwnedFeed(log, claim, {
+    nowMs: () => 0,
+    onDoubt: (error) => failed.push(error),
+    onAdvance() {},
+    onBounds() {},
+  });
   const at = (last: number | undefined) => (last === undefined ? undefined : position(claim.ownership.epoch, last));
   return {
     feed,

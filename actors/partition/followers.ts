@@ -1,0 +1,72 @@
+/**
+ * Those on other nodes who follow one partition: told how far it is committed, as a level, and no oftener than a network
+ * needs. Who is gone is forgotten.
+ */
+import type { ActorReference } from "../kernel/actor.ts";
+import { terminationSourceOf } from "../kernel/termination_source.ts";
+import type { Channel, ChannelBounds } from "../log/log.ts";
+import type { CommittedReport } from "./partition.ts";
+
+type Follower = ActorReference<CommittedReport>;
+
+/** Between reports to one that follows: changes meanwhile are one. */
+export const REPORT_EVERY_MS = 5;
+
+export class Followers {
+  readonly #followers = new Map<Follower, () => void>();
+  readonly #changed = new Set<Channel>();
+  readonly #boundsOf: (channel: Channel) => ChannelBounds | undefined;
+  readonly #later: () => void;
+  #isDue = false;
+
+  /** @param later calls `report` after `REPORT_EVERY_MS` */
+  constructor(boundsOf: (channel: Channel) => ChannelBounds | undefined, later: () => void) {
+    this.#boundsOf = boundsOf;
+    this.#later = later;
+  }
+
+  get size(): number {
+    return this.#followers.size;
+  }
+
+  add(follower: Follower, bounds: readonly (readonly [Channel, ChannelBounds])[]): void {
+    if (!this.#followers.has(follower)) {
+      const endWatch = terminationSourceOf(follower as ActorReference<never>).onTerminated(() => this.remove(follower));
+      this.#followers.set(follower, endWatch);
+    }
+    if (bounds.length > 0) follower.tell({ type: "committed", bounds });
+  }
+
+  remove(follower: Follower): void {
+    this.#followers.get(follower)?.();
+    this.#followers.delete(follower);
+  }
+
+  /** A channel's bounds have changed. */
+  note(channel: Channel): void {
+    if (this.#followers.size === 0) return;
+    this.#changed.add(channel);
+    if (this.#isDue) return;
+    this.#isDue = true;
+    this.#later();
+  }
+
+  report(): void {
+    this.#isDue = false;
+    const bounds = [...this.#changed].flatMap((channel) => {
+      const of = this.#boundsOf(channel);
+      return of === undefined ? [] : [[channel, of] as const];
+    });
+    this.#changed.clear();
+    if (bounds.length > 0) this.tellAll(bounds);
+  }
+
+  tellAll(bounds: readonly (readonly [Channel, ChannelBounds])[]): void {
+    for (const follower of this.#followers.keys()) follower.tell({ type: "committed", bounds });
+  }
+
+  end(): void {
+    for (const endWatch of this.#followers.values()) endWatch();
+    this.#followers.clear();
+  }
+}

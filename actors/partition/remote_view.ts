@@ -1,0 +1,173 @@
+/**
+ * A partition that another node owns, as readers on this node see it: its owner tells how far it is committed, and the
+ * records are read from the log that all nodes share.
+ *   X1. Nothing is read past what the owner has told of as committed (E10).
+ *   X2. The owner is followed from the first read on, and until the last subscriber leaves; its reports are levels, the last of
+ *       which counts.
+ */
+import { UnavailableError } from "../../protocols/errors.ts";
+import type { Offset, PartitionReference, Position } from "../../protocols/position.ts";
+import { partitionName } from "../../protocols/position.ts";
+import type { ActorReference, Termination } from "../kernel/actor.ts";
+import { terminationSourceOf } from "../kernel/termination_source.ts";
+import type { Channel, ChannelBounds, Log, ReadResult } from "../log/log.ts";
+import { EMPTY_BOUNDS } from "./bounds.ts";
+import type { CommittedReport, PartitionRequest } from "./partition.ts";
+import type { PartitionView } from "./partition_feed.ts";
+
+/** How long a first report is waited for. */
+const REPORT_WITHIN_MS = 2_000;
+
+export interface RemoteViewOptions {
+  readonly partition: PartitionReference;
+  /** The partition's actor on its owner's node; can be watched. */
+  readonly owner: ActorReference<PartitionRequest>;
+  readonly log: Pick<Log, "read" | "seek">;
+  setTimer(delayMs: number, callback: () => void): { cancel(): void };
+}
+
+export class RemoteView implements PartitionView {
+  readonly partition: PartitionReference;
+  readonly #options: RemoteViewOptions;
+  readonly #bounds = new Map<Channel, ChannelBounds>();
+  readonly #listeners = new Map<Channel, Set<() => void>>();
+  readonly #waiting = new Set<{ resolve(): void; reject(error: unknown): void }>();
+  readonly #ends = new Set<(termination: Termination) => void>();
+  #endWatch: (() => void) | undefined;
+  #isFollowing = false;
+  #hasReport = false;
+
+  /** One object, so that a link makes one reference of it, and hears of its end. */
+  readonly #reports: ActorReference<CommittedReport> & {
+    onTerminated(listener: (termination: Termination) => void): () => void;
+  };
+
+  constructor(options: RemoteViewOptions) {
+    this.partition = options.partition;
+    this.#options = options;
+    const tell = (report: CommittedReport) => this.#take(report);
+    const take = (report: CommittedReport) => {
+      tell(report);
+      return true;
+    };
+    this.#reports = {
+      path: `view/${partitionName(options.partition)}`,
+      tell,
+      send: async (report) => take(report),
+      trySend: take,
+      onTerminated: (listener) => {
+        this.#ends.add(listener);
+        return () => this.#ends.delete(listener);
+      },
+    };
+  }
+
+  async ready(): Promise<void> {
+    if (this.#hasReport && this.#isFollowing) return;
+    this.#follow();
+    if (!this.#isFollowing) throw this.#away("its node is not linked");
+    await new Promise<void>((resolve, reject) => {
+      const late = () => waiting.reject(this.#away("it did not answer"));
+      const timer = this.#options.setTimer(REPORT_WITHIN_MS, late);
+      const end = () => {
+        timer.cancel();
+        this.#waiting.delete(waiting);
+      };
+      const waiting = {
+        resolve: () => {
+          end();
+          resolve();
+        },
+        reject: (error: unknown) => {
+          end();
+          reject(error);
+        },
+      };
+      this.#waiting.add(waiting);
+    });
+  }
+
+  committedOffset(channel: Channel): Offset {
+    return this.bounds(channel).endOffset;
+  }
+
+  bounds(channel: Channel): ChannelBounds {
+    return this.#bounds.get(channel) ?? EMPTY_BOUNDS;
+  }
+
+  /** X1. */
+  read(channel: Channel, after: Position | undefined, bytesMax: number): Promise<ReadResult> {
+    const committedOffset = this.committedOffset(channel);
+    return this.#options.log.read(this.partition, { channel, after, committedOffset, bytesMax });
+  }
+
+  seek(channel: Channel, timeMs: number): Promise<Position | undefined> {
+    return this.#options.log.seek(this.partition, channel, timeMs);
+  }
+
+  onAdvance(channel: Channel, listener: () => void): { stop(): void } {
+    const listeners = this.#listeners.get(channel) ?? new Set();
+    this.#listeners.set(channel, listeners.add(listener));
+    this.#follow();
+    return {
+      stop: () => {
+        listeners.delete(listener);
+        if ([...this.#listeners.values()].every((set) => set.size === 0)) this.#unfollow();
+      },
+    };
+  }
+
+  /** The owner is another one, or nobody, from now on. */
+  end(): void {
+    this.#unfollow();
+    this.#listeners.clear();
+    for (const one of [...this.#waiting]) one.reject(this.#away("it is another one now"));
+    for (const listener of this.#ends) listener({ kind: "stopped" });
+    this.#ends.clear();
+  }
+
+  #take({ bounds }: CommittedReport): void {
+    if (!this.#isFollowing) return;
+    this.#hasReport = true;
+    for (const [channel, of] of bounds) this.#bounds.set(channel, of);
+    for (const one of [...this.#waiting]) one.resolve();
+    for (const [channel] of bounds) for (const listener of this.#listeners.get(channel) ?? []) listener();
+  }
+
+  #follow(): void {
+    if (this.#isFollowing) return;
+    this.#isFollowing = true;
+    const { owner } = this.#options;
+    let hasEnded = false;
+    const endWatch = terminationSourceOf(owner as ActorReference<never>).onTerminated(() => {
+      hasEnded = true;
+      this.#lost();
+    });
+    if (hasEnded) return;
+    this.#endWatch = endWatch;
+    owner.tell({ type: "follow", replyTo: this.#reports });
+  }
+
+  #unfollow(): void {
+    if (!this.#isFollowing) return;
+    this.#isFollowing = false;
+    this.#endWatch?.();
+    this.#endWatch = undefined;
+    this.#options.owner.tell({ type: "unfollow", replyTo: this.#reports });
+  }
+
+  /** The link has ended: who reads on asks again, and is told of a new owner by the directory. */
+  #lost(): void {
+    this.#isFollowing = false;
+    this.#hasReport = false;
+    this.#endWatch = undefined;
+    for (const one of [...this.#waiting]) one.reject(this.#away("its link has ended"));
+  }
+
+  #away(why: string): UnavailableError {
+    return new UnavailableError(
+      "NOT_READY",
+      `Cannot read ${partitionName(this.partition)} as its owner must say how far it is committed: ${why}`,
+    );
+  }
+}

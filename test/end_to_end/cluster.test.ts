@@ -1,0 +1,142 @@
+/** Several nodes, one Redis: who owns what, clients that follow or stay, and partitions that move under load. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { requireRedis } from "../support/redis_server.ts";
+import { RunningCluster, readAll } from "../support/running_cluster.ts";
+import { eventually } from "../support/running_node.ts";
+
+requireRedis();
+
+const PARTITIONS = 12;
+const YAML = `streams: { readings: { partitions: ${PARTITIONS}, durability: everysec } }`;
+
+/** Sends events numbered from 0 until told to stop; resolves with how many there were, all acknowledged. */
+function sendUntil(
+  cluster: RunningCluster,
+  producerId: string,
+  isEnough: (count: number) => boolean,
+  forward: boolean,
+) {
+  const producer = cluster.producer({
+    producerId,
+    stream: "readings",
+    forward,
+    bufferEventsMax: 500,
+    batchEventsMax: 20,
+  });
+  const sent: { count: number; rejected: number } = { count: 0, rejected: 0 };
+  const done = (async () => {
+    for (; !isEnough(sent.count) || sent.count % PARTITIONS !== 0; sent.count += 1) {
+      await producer.send({ n: sent.count }, { partition: sent.count % PARTITIONS });
+      if (sent.count % 100 === 0) await producer.flush();
+    }
+    await producer.flush();
+    assert.equal((await producer.close()).inDoubt, []);
+    return sent.count;
+  })();
+  return { sent, done };
+}
+
+const expected = (count: number) =>
+  Array.from({ length: PARTITIONS }, (_, partition) =>
+    Array.from({ length: count / PARTITIONS }, (_, index) => index * PARTITIONS + partition),
+  );
+
+test("three nodes share the partitions; producers that follow owners and one that stays are acknowledged, and all is read once", async () => {
+  const cluster = await RunningCluster.start(YAML, ["a", "b", "c"]);
+  const { coordinator, nodes } = await cluster.settled();
+  assert.equal(
+    nodes.map(({ name, partitions }) => [name, partitions]),
+    [
+      ["a", 4],
+      ["b", 4],
+      ["c", 4],
+    ],
+  );
+  assert.ok(nodes.filter(({ isCoordinator }) => isCoordinator).every(({ name }) => name === coordinator?.node));
+  for (const forward of [false, true]) {
+    const { done } = sendUntil(cluster, `p-${forward}`, (count) => count >= 1_200, forward);
+    await done;
+  }
+  // One that follows owners, and one that reads everything through a single node.
+  for (const forward of [false, true]) {
+    const consumer = cluster.consumer({ addresses: [cluster.node("b").endpoint], forward });
+    const seen = await readAll(consumer, "readings", PARTITIONS, 2_400);
+    const each = seen.map((ns) => [...ns].sort((left, right) => left - right));
+    assert.equal(
+      each,
+      expected(1_200).map((ns) => ns.flatMap((n) => [n, n])),
+    );
+    consumer.close();
+  }
+  await cluster.end();
+});
+
+for (const forward of [false, true]) {
+  test(`nodes join, are drained and leave while a producer ${forward ? "stays" : "follows"} and a subscriber reads: nothing is lost, repeated or out of order`, async () => {
+    const cluster = await RunningCluster.start(YAML, ["a", "b"]);
+    let isEnough = false;
+    const { sent, done } = sendUntil(cluster, "p", () => isEnough, forward);
+    const consumer = cluster.consumer({ forward });
+    const more = async (count: number) => {
+      const from = sent.count;
+      await eventually(() => (sent.count >= from + count ? true : undefined));
+    };
+    const seen: number[][] = Array.from({ length: PARTITIONS }, () => []);
+    let read = 0;
+    const stopReading = new AbortController();
+    const reading = (async () => {
+      const options = { stream: "readings", from: "earliest", signal: stopReading.signal } as const;
+      for await (const item of consumer.subscribe(options)) {
+        if (item.kind !== "records") continue;
+        for (const { event } of item.records) seen[item.partition]?.push(event.n as number);
+        read += item.records.length;
+      }
+    })().catch(() => undefined);
+    await more(200);
+    await cluster.add("c");
+    await cluster.settled();
+    await more(200);
+    const drained = await fetch(`${cluster.node("b").address}/v1/cluster/nodes/a/drain`, { method: "POST" });
+    assert.is(drained.status, 202);
+    await eventually(async () => {
+      const { nodes } = await cluster.node("b").overview();
+      return nodes.find(({ name }) => name === "a")?.partitions === 0 ? true : undefined;
+    });
+    await more(200);
+    // A rolling restart of the node that was drained, and of the coordinator's or another.
+    assert.equal(await cluster.stop("b"), []);
+    await more(200);
+    await cluster.add("b");
+    await more(200);
+    isEnough = true;
+    const count = await done;
+    await eventually(() => (read >= count ? true : undefined));
+    stopReading.abort();
+    consumer.close();
+    await reading;
+    assert.equal(seen, expected(count));
+    await cluster.end();
+  });
+}
+
+test("a person is told why a partition is where it is, and what was decided", async () => {
+  const cluster = await RunningCluster.start(YAML, ["a"]);
+  await cluster.add("b");
+  const { partitions } = await cluster.settled();
+  const moved = partitions.find(({ owner }) => owner === "b");
+  const at = async (path: string) =>
+    (await (await fetch(`${cluster.node("a").address}/v1/cluster/${path}`)).json()) as never;
+  const explanation: { reason: string; decision: { text: string; moves: number } } = await at(
+    `partitions/readings/${moved?.partition}`,
+  );
+  assert.match(explanation.reason, /moved from a to b, as b joined/);
+  assert.is(explanation.decision.moves, 6);
+  const { decisions }: { decisions: { text: string }[] } = await at("decisions");
+  assert.match(decisions[0]?.text ?? "", /b joined: 6 of 12 partitions move/);
+  const unknown = await fetch(`${cluster.node("a").address}/v1/cluster/nodes/zzz/drain`, { method: "POST" });
+  assert.is(unknown.status, 404);
+  await cluster.end();
+});
+
+test.run();
