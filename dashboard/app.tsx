@@ -1,6 +1,7 @@
 /** The page: asks for a token where the node wants one, else shows the console. */
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { useChanges } from "./changes.ts";
+import { Cluster } from "./cluster.tsx";
 import { Figures } from "./figures.tsx";
 import { Header } from "./header.tsx";
 import { LatencyChart } from "./latency_chart.tsx";
@@ -58,6 +59,7 @@ function Console({ watch, token, onForgetToken }: ConsoleProps) {
             <Figures observation={observation} />
             <RateChart watch={watch} />
             <LatencyChart watch={watch} />
+            <Cluster observation={observation} />
             <Machine live={live} streams={streams} />
             <Records live={live} streams={streams} />
             <div class="side">

@@ -32,7 +32,9 @@ const sum = (values: Iterable<number>): number => {
 export function Figures({ observation }: { readonly observation: Observation }) {
   const { rates, ackLatency, sinks, streams } = observation;
   const partitions = streams.flatMap((stream) => stream.partitions);
-  const owned = partitions.filter(({ state }) => state === "owned").length;
+  // A node knows the length of its own partitions only, and the owners of all.
+  const everywhere = observation.cluster.partitions;
+  const owned = everywhere.filter(({ state }) => state === "owned" || state === "handing_over").length;
   const lag = sum(sinks.map(({ lagRecords }) => lagRecords));
   const failing = sinks.filter(({ state }) => state === "retrying" || state === "fenced").length;
   const delays = sinks.flatMap(({ lastDelayMs }) => (lastDelayMs === undefined ? [] : [lastDelayMs]));
@@ -74,10 +76,10 @@ export function Figures({ observation }: { readonly observation: Observation }) 
       />
       <Figure
         name="Partitions"
-        value={`${formatCount(owned)}/${formatCount(partitions.length)}`}
+        value={`${formatCount(owned)}/${formatCount(everywhere.length)}`}
         unit="owned"
         detail={`${streams.length} ${streams.length === 1 ? "stream" : "streams"}`}
-        {...(owned < partitions.length ? { tone: "warn" as const } : {})}
+        {...(owned < everywhere.length ? { tone: "warn" as const } : {})}
       />
     </dl>
   );

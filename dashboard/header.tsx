@@ -14,7 +14,8 @@ export function Header({ watch, live, onForgetToken }: HeaderProps) {
   useChanges(live.changes);
   const { observation, problem } = watch;
   const state = problem === undefined ? live.state : "offline";
-  const node = observation?.cluster.nodes[0];
+  const cluster = observation?.cluster;
+  const node = cluster?.nodes.find(({ name }) => name === cluster.node);
   return (
     <header class="top">
       <h1>
@@ -23,8 +24,8 @@ export function Header({ watch, live, onForgetToken }: HeaderProps) {
       </h1>
       {node === undefined ? null : (
         <span class="node">
-          {observation?.cluster.nodes.length === 1 ? node.name : `${observation?.cluster.nodes.length} nodes`}
-          {node.state === "ready" ? null : <span class="state state-bad">log {node.state}</span>}
+          {cluster?.nodes.length === 1 ? node.name : `${node.name} of ${cluster?.nodes.length} nodes`}
+          {node.state === "ready" ? null : <span class={`state state-${node.state}`}>{node.state}</span>}
         </span>
       )}
       <output class={`state state-${state}`} title={problem}>

@@ -29,16 +29,63 @@ export interface SinkState {
   readonly lastDelayMs?: number;
 }
 
-export interface ClusterState {
-  readonly nodes: readonly { readonly name: string; readonly state: string }[];
-  readonly partitions: readonly { readonly stream: string; readonly partition: number; readonly owner: string }[];
+export interface ClusterNode {
+  readonly name: string;
+  readonly state: string;
+  readonly isCoordinator: boolean;
+  readonly zone: string;
+  /** Partitions that it owns. */
+  readonly partitions: number;
+  readonly recordsPerSecond?: number;
+  readonly bytesPerSecond?: number;
 }
+
+export interface ClusterPartition {
+  readonly stream: string;
+  readonly partition: number;
+  readonly owner?: string;
+  readonly state: "owned" | "claiming" | "handing_over" | "unassigned";
+  readonly epoch?: number;
+}
+
+export interface ClusterMove {
+  readonly stream: string;
+  readonly partition: number;
+  readonly from?: string;
+  readonly to: string;
+  readonly reason: string;
+}
+
+export interface ClusterState {
+  /** The node that answers. */
+  readonly node: string;
+  readonly coordinator?: { readonly node: string; readonly leaderEpoch: number };
+  readonly tableVersion: number;
+  readonly ageMs: number;
+  readonly nodes: readonly ClusterNode[];
+  readonly partitions: readonly ClusterPartition[];
+  readonly moves: readonly ClusterMove[];
+}
+
+/** What the coordinator decided. */
+export interface Decision {
+  readonly id: number;
+  readonly atMs: number;
+  readonly text: string;
+  readonly moves: number;
+}
+
+/** A node that is no part of a cluster has nobody that coordinates, and no other nodes. */
+export const isAlone = ({ coordinator, nodes }: ClusterState): boolean =>
+  coordinator === undefined && nodes.length <= 1;
 
 /** Everything that one look at the node brings. */
 export interface NodeAnswers {
   readonly streams: readonly StreamState[];
   readonly sinks: readonly SinkState[];
   readonly cluster: ClusterState;
+  /** Newest first. */
+  readonly decisions: readonly Decision[];
   /** Prometheus text. */
   readonly metrics: string;
 }
@@ -54,8 +101,13 @@ async function get(path: string, token: string | undefined): Promise<Response> {
   return answer;
 }
 
-/** One look at the node. Throws `TokenRefused`, or whatever kept the node from answering. */
-export async function readNode(token: string | undefined): Promise<NodeAnswers> {
+const DECISIONS_SHOWN = 6;
+
+/**
+ * One look at the node. Throws `TokenRefused`, or whatever kept the node from answering.
+ * @param before the last look: decisions are read again only when something was decided since
+ */
+export async function readNode(token: string | undefined, before?: NodeAnswers): Promise<NodeAnswers> {
   const json = async (path: string) => (await get(path, token)).json();
   const [{ streams }, { sinks }, cluster, metrics] = await Promise.all([
     json("/v1/streams"),
@@ -63,7 +115,25 @@ export async function readNode(token: string | undefined): Promise<NodeAnswers> 
     json("/v1/cluster"),
     get("/metrics", token).then((answer) => answer.text()),
   ]);
-  return { streams, sinks, cluster, metrics };
+  const decisions = await readDecisions(cluster, before, async () => {
+    return (await json(`/v1/cluster/decisions?limit=${DECISIONS_SHOWN}`)).decisions;
+  });
+  return { streams, sinks, cluster, decisions, metrics };
+}
+
+async function readDecisions(
+  cluster: ClusterState,
+  before: NodeAnswers | undefined,
+  read: () => Promise<readonly Decision[]>,
+): Promise<readonly Decision[]> {
+  const known = before?.decisions ?? [];
+  if (isAlone(cluster)) return [];
+  if (before?.cluster.tableVersion === cluster.tableVersion && known.length > 0) return known;
+  try {
+    return await read();
+  } catch {
+    return known; // They lie in a store that may be away: what is known goes on being shown.
+  }
 }
 
 /** The newest event of a stream as JSON text, to begin a new one from; undefined where the stream is empty. */

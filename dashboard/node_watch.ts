@@ -1,6 +1,6 @@
 /** Looks at the node each second over HTTP, and keeps what the charts draw. */
 import { Changes } from "./changes.ts";
-import { readNode, TokenRefused } from "./node_api.ts";
+import { type NodeAnswers, readNode, TokenRefused } from "./node_api.ts";
 import { type Observation, Observer } from "./observation.ts";
 import { TimeSeries } from "./time_series.ts";
 
@@ -16,6 +16,7 @@ export class NodeWatch {
   isTokenWanted = false;
   readonly #token: string | undefined;
   readonly #observer = new Observer();
+  #answers: NodeAnswers | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isStopped = false;
 
@@ -32,8 +33,8 @@ export class NodeWatch {
   async #look(): Promise<void> {
     const startedAtMs = Date.now();
     try {
-      const answers = await readNode(this.#token);
-      this.#take(this.#observer.observe(answers, Date.now()));
+      this.#answers = await readNode(this.#token, this.#answers);
+      this.#take(this.#observer.observe(this.#answers, Date.now()));
       this.problem = undefined;
     } catch (error) {
       this.isTokenWanted = error instanceof TokenRefused;

@@ -1,6 +1,7 @@
 /** From looks at the node to what the page shows: rates are differences of offsets, latencies differences of buckets. */
+import { type Handover, Handovers } from "./handovers.ts";
 import { type Buckets, quantileOf, readHistogram, since } from "./histogram.ts";
-import type { ClusterState, NodeAnswers, SinkState, StreamState } from "./node_api.ts";
+import type { ClusterState, Decision, NodeAnswers, SinkState, StreamState } from "./node_api.ts";
 
 /** Rates are taken over this time: longer than a source's own beat, short enough to follow. */
 export const RATE_WINDOW_MS = 5_000;
@@ -18,6 +19,9 @@ export interface Observation {
   readonly streams: readonly StreamState[];
   readonly sinks: readonly SinkState[];
   readonly cluster: ClusterState;
+  readonly decisions: readonly Decision[];
+  /** Moves under way, then those that were seen to end, the newest first. */
+  readonly handovers: readonly Handover[];
   /** Events a second, by stream; none at the first look, which has nothing to compare with. */
   readonly rates: ReadonlyMap<string, number>;
   readonly ackLatency: Latency | undefined;
@@ -25,15 +29,17 @@ export interface Observation {
 
 interface Look {
   readonly atMs: number;
-  readonly ends: ReadonlyMap<string, number>;
+  /** By stream, of each of its partitions that the node owns. */
+  readonly ends: ReadonlyMap<string, ReadonlyMap<number, number>>;
   readonly acks: Buckets;
 }
 
 /** Remembers as many looks as its windows need. */
 export class Observer {
+  readonly #handovers = new Handovers();
   #looks: Look[] = [];
 
-  observe({ streams, sinks, cluster, metrics }: NodeAnswers, atMs: number): Observation {
+  observe({ streams, sinks, cluster, decisions, metrics }: NodeAnswers, atMs: number): Observation {
     const look: Look = { atMs, ends: endsOf(streams), acks: readHistogram(metrics, ACK_HISTOGRAM) };
     this.#looks = [...this.#looks.filter((old) => atMs - old.atMs <= LATENCY_WINDOW_MS), look];
     return {
@@ -41,6 +47,8 @@ export class Observer {
       streams,
       sinks,
       cluster,
+      decisions,
+      handovers: this.#handovers.observe(cluster, atMs),
       rates: ratesBetween(this.#oldestWithin(RATE_WINDOW_MS, atMs), look),
       ackLatency: latencyBetween(this.#oldestWithin(LATENCY_WINDOW_MS, atMs), look),
     };
@@ -51,16 +59,24 @@ export class Observer {
   }
 }
 
-const endsOf = (streams: readonly StreamState[]): ReadonlyMap<string, number> =>
+const endsOf = (streams: readonly StreamState[]): Look["ends"] =>
   new Map(
-    streams.map(({ name, partitions }) => [name, partitions.reduce((sum, { endOffset = 0 }) => sum + endOffset, 0)]),
+    streams.map(({ name, partitions }) => {
+      const known = partitions.flatMap(({ partition, endOffset }): [number, number][] =>
+        endOffset === undefined ? [] : [[partition, endOffset]],
+      );
+      return [name, new Map(known)];
+    }),
   );
 
+/** Over the partitions that were the node's at both looks. */
 function ratesBetween(before: Look | undefined, now: Look): ReadonlyMap<string, number> {
   if (before === undefined || before.atMs >= now.atMs) return new Map();
   return new Map(
-    [...now.ends].map(([name, end]) => {
-      const gained = end - (before.ends.get(name) ?? end);
+    [...now.ends].map(([name, ends]) => {
+      const old = before.ends.get(name);
+      let gained = 0;
+      for (const [partition, end] of ends) gained += end - (old?.get(partition) ?? end);
       return [name, Math.max(0, (gained * 1_000) / (now.atMs - before.atMs))];
     }),
   );

@@ -1,7 +1,7 @@
 /** The streams, and under each its partitions: who owns them, since which epoch, what they hold. */
 import { useState } from "preact/hooks";
 import { formatBytes, formatCount, formatRate } from "./format.ts";
-import type { PartitionState, StreamState } from "./node_api.ts";
+import type { ClusterPartition, PartitionState, StreamState } from "./node_api.ts";
 import type { Observation } from "./observation.ts";
 import { Panel, TableScroll } from "./panel.tsx";
 
@@ -43,8 +43,8 @@ interface StreamRowsProps {
 function StreamRows({ stream, observation }: StreamRowsProps) {
   const [isOpen, setOpen] = useState(false);
   const owners = observation.cluster.partitions.filter((one) => one.stream === stream.name);
-  const names = [...new Set(owners.map(({ owner }) => owner))];
-  const claiming = stream.partitions.filter(({ state }) => state !== "owned").length;
+  const names = [...new Set(owners.flatMap(({ owner }) => owner ?? []))];
+  const claiming = owners.filter(({ state }) => state === "claiming" || state === "unassigned").length;
   return (
     <tbody>
       <tr>
@@ -70,7 +70,7 @@ function StreamRows({ stream, observation }: StreamRowsProps) {
             <PartitionRow
               key={partition.partition}
               partition={partition}
-              owner={owners.find((one) => one.partition === partition.partition)?.owner ?? "nobody"}
+              placed={owners.find((one) => one.partition === partition.partition)}
             />
           ))
         : null}
@@ -80,20 +80,23 @@ function StreamRows({ stream, observation }: StreamRowsProps) {
 
 interface PartitionRowProps {
   readonly partition: PartitionState;
-  readonly owner: string;
+  readonly placed: ClusterPartition | undefined;
 }
 
-function PartitionRow({ partition, owner }: PartitionRowProps) {
-  const { state, epoch, firstOffset, endOffset, sizeBytes, rejected } = partition;
+/** Its length is known where the node itself owns it. */
+function PartitionRow({ partition, placed }: PartitionRowProps) {
+  const { state, firstOffset, endOffset, sizeBytes, rejected } = partition;
   const isOwned = state === "owned";
+  const isPlaced = placed?.state === "owned" || placed?.state === "handing_over";
+  const epoch = partition.epoch ?? placed?.epoch;
   return (
     <tr class="partition">
       <th scope="row">{partition.partition}</th>
-      <td>{isOwned ? owner : <span class="state state-opening">{state}</span>}</td>
+      <td>{isPlaced ? placed.owner : <span class="state state-opening">{placed?.state ?? state}</span>}</td>
       <td />
       <td class="number">{isOwned ? formatCount((endOffset ?? 0) - (firstOffset ?? 0)) : "–"}</td>
-      <td class="number">{formatCount(rejected ?? 0)}</td>
-      <td class="number">{formatBytes(sizeBytes ?? 0)}</td>
+      <td class="number">{isOwned ? formatCount(rejected ?? 0) : "–"}</td>
+      <td class="number">{isOwned ? formatBytes(sizeBytes ?? 0) : "–"}</td>
       <td class="number">{isOwned ? `${firstOffset}–${endOffset}` : "–"}</td>
       <td class="number">{epoch ?? "–"}</td>
     </tr>

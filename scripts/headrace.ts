@@ -2,6 +2,7 @@
 /** The command `headrace`: what a person runs. Each command lives in a file of its own under `commands/`. */
 import { loadDriver } from "../deps.ts";
 import { addBackup } from "./commands/backup.ts";
+import { addCluster } from "./commands/cluster.ts";
 import { addDoctor } from "./commands/doctor.ts";
 import { addInspect } from "./commands/inspect.ts";
 import { addLint } from "./commands/lint.ts";
@@ -23,6 +24,7 @@ const COMMANDS = [
   addStreams,
   addInspect,
   addReplay,
+  addCluster,
   addLint,
   addTest,
   addDoctor,

@@ -59,9 +59,9 @@ export function clusterLines(sight: ClusterSight, extra: "lag" | "zone"): readon
   return [
     ...table(columns, nodes).split("\n"),
     "",
-    `${partitions.length} partitions${unowned.length === 0 ? "" : `, ${unowned.length} without an owner now: ${named(unowned)}`}` +
+    `${counted(partitions.length, "partition")}${unowned.length === 0 ? "" : `, ${unowned.length} without an owner now: ${named(unowned)}`}` +
       `${sight.coordinator === undefined ? (nodes.length > 1 ? "; no coordinator" : "") : "; * coordinates"}`,
-    ...(moves.length === 0 ? [] : [`${moves.length} moves under way`]),
+    ...(moves.length === 0 ? [] : [`${counted(moves.length, "move")} under way`]),
     ...moves
       .slice(0, NAMED_MAX)
       .map((move) => `  ${nameOf(move)}  ${move.from ?? "nobody"} -> ${move.to}  ${move.reason}`),
@@ -98,10 +98,16 @@ function ownerChanges(before: readonly PartitionOverview[], after: readonly Part
     const way = `${from ?? "nobody"} -> ${one.owner ?? "nobody"}`;
     groups.set(way, [...(groups.get(way) ?? []), one]);
   }
-  return [...groups].map(([way, partitions]) => `${partitions.length} partitions ${way}: ${named(partitions)}`);
+  return [...groups].map(
+    ([way, partitions]) => `${counted(partitions.length, "partition")} ${way}: ${named(partitions)}`,
+  );
 }
 
-const nameOf = ({ stream, partition }: { readonly stream: string; readonly partition: number }): string =>
+/** `1 move`, `2 moves`. */
+export const counted = (count: number, what: string): string =>
+  `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
+
+export const nameOf = ({ stream, partition }: { readonly stream: string; readonly partition: number }): string =>
   `${stream}/${partition}`;
 
 function named(partitions: readonly PartitionOverview[]): string {

@@ -52,19 +52,22 @@ test("only what was counted since the last look counts, and a node that started 
   assert.equal(since(before, restarted), restarted);
 });
 
-const answers = (endOffset: number, metrics = ""): NodeAnswers => ({
+const answers = (endOffset: number, metrics = "", takenOver?: number): NodeAnswers => ({
   streams: [
     {
       name: "orders",
       schemaVersions: [],
       partitions: [
         { partition: 0, state: "owned", firstOffset: 0, endOffset },
-        { partition: 1, state: "claiming" },
+        takenOver === undefined
+          ? { partition: 1, state: "claiming" }
+          : { partition: 1, state: "owned", firstOffset: 0, endOffset: takenOver },
       ],
     },
   ],
   sinks: [],
-  cluster: { nodes: [], partitions: [] },
+  cluster: { node: "a", tableVersion: 0, ageMs: 0, nodes: [], partitions: [], moves: [] },
+  decisions: [],
   metrics,
 });
 
@@ -79,6 +82,13 @@ test("a log that lost its tail shows no negative rate", () => {
   const observer = new Observer();
   observer.observe(answers(1_000), 0);
   assert.is(observer.observe(answers(10), 1_000).rates.get("orders"), 0);
+});
+
+test("a partition that the node took over counts from then on, not by its whole length", () => {
+  const observer = new Observer();
+  observer.observe(answers(1_000), 0);
+  assert.is(observer.observe(answers(1_100, "", 50_000), 1_000).rates.get("orders"), 100);
+  assert.is(observer.observe(answers(1_100, "", 50_200), 2_000).rates.get("orders"), 50);
 });
 
 test("ack latency is told in milliseconds, and not at all where nothing was appended", () => {
