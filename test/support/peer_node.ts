@@ -5,8 +5,10 @@ import type { ActorReference, ActorSystem, MailboxLimits } from "../../actors/ke
 import { createActorSystem } from "../../actors/kernel/actor_system.ts";
 import { realWorld } from "../../actors/kernel/world.ts";
 import { createPeerLinks, type PeerLinks, type PeerLinksOptions } from "../../actors/transport/peer_links.ts";
+import { type ConnectPeer, connectPeer, type PeerSocket } from "../../actors/transport/peer_socket.ts";
 import type { LinkEvent, Peer } from "../../actors/transport/transport.ts";
-import { HeadraceError } from "../../protocols/errors.ts";
+import { loadDriver } from "../../deps.ts";
+import { HeadraceError, UnavailableError } from "../../protocols/errors.ts";
 import { nodeId } from "../../protocols/position.ts";
 
 export const SECRET = "a secret that all nodes of the cluster know";
@@ -27,8 +29,8 @@ export interface PeerNode {
     receive: (message: Message) => void | Promise<void>,
     mailbox?: MailboxLimits,
   ): ActorReference<Message>;
-  /** As a kill would: every socket is gone at once, and nobody listens. */
-  destroy(): void;
+  /** As a kill would: every socket is gone at once, nobody listens, and it dials nobody. */
+  kill(): void;
   close(): Promise<void>;
 }
 
@@ -58,12 +60,26 @@ export async function startPeerNode(name: string, options: PeerNodeOptions = {})
   const { incarnation = 1, port = 0, ...over } = options;
   const world = realWorld();
   const [events, problems, deadLetters]: [string[], string[], string[]] = [[], [], []];
+  const setTimer = over.setTimer ?? world.setTimer;
+  const dialled = new Set<PeerSocket>();
+  let isKilled = false;
+  const dial = connectPeer(await loadDriver("ws"), over.tls ?? {}, setTimer);
+  const connect: ConnectPeer = (address, socketEvents) => {
+    if (isKilled)
+      return deadSocket(() =>
+        socketEvents.onEnd({ isRefused: true, error: new UnavailableError("CONNECTION_LOST", "killed") }),
+      );
+    const socket = dial(address, socketEvents);
+    dialled.add(socket);
+    return socket;
+  };
   const links = await createPeerLinks({
+    connect,
     self: { node: nodeId(name), incarnation },
     clusterId: "cluster-1",
     secret: SECRET,
     times: { heartbeatEveryMs: 50, silentAfterMs: 5_000 },
-    setTimer: world.setTimer,
+    setTimer,
     random: world.random,
     onDeadLetter: (path, reason, message) =>
       deadLetters.push(`${path} ${reason} ${(message as { type?: string } | undefined)?.type ?? typeof message}`),
@@ -80,7 +96,9 @@ export async function startPeerNode(name: string, options: PeerNodeOptions = {})
   server.on("upgrade", (request, socket, head) => links.upgrade(request, socket, head));
   const bound = await listen(server, port);
   const system = await createActorSystem();
-  const destroy = () => {
+  const kill = () => {
+    isKilled = true;
+    for (const socket of dialled) socket.terminate();
     server.close();
     for (const socket of sockets) socket.destroy();
   };
@@ -100,14 +118,22 @@ export async function startPeerNode(name: string, options: PeerNodeOptions = {})
       links.publish(actorName, actor);
       return actor;
     },
-    destroy,
+    kill,
     close: async () => {
       await links.close();
-      destroy();
+      kill();
       await system.shutdown();
     },
   };
 }
+
+/** Of a process that is not there any more. */
+const deadSocket = (onEnd: () => void): PeerSocket => ({
+  unsentBytes: 0,
+  send: () => undefined,
+  close: onEnd,
+  terminate: onEnd,
+});
 
 /** Keeps all of them with each other, and resolves when every link is up. */
 export async function linkUp(...nodes: readonly PeerNode[]): Promise<void> {

@@ -365,7 +365,7 @@ test("an actor may watch an actor of another node, and hears when that node's so
     },
   });
   await untilSo(() => b.links.sizes(A)?.watches === 1, "the watch stands");
-  b.destroy();
+  b.kill();
   await untilSo(() => told.length === 1, "it is told");
   assert.is(told[0]?.kind === "failed" && (told[0].error as { code?: string }).code, "CONNECTION_LOST");
   await closeAll(a, b);
@@ -388,7 +388,7 @@ test("T3: when a link ends who waits is told false, and the references that came
   owner.tell({ replyTo: session });
   await untilSo(() => kept.length === 1, "the reference arrives");
   const sends = Array.from({ length: 30 }, () => owner.send({ type: "append" }, PEER_LIMITS.targetBytesMax));
-  b.destroy();
+  b.kill();
   const results = await Promise.all(sends);
   assert.ok(results.includes(false) && !results.slice(results.indexOf(false)).includes(true));
   assert.is(a.deadLetters.length, results.filter((isSent) => !isSent).length);
