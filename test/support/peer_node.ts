@@ -1,5 +1,6 @@
 /** A node as far as its peers are concerned: an HTTP server on loopback that takes upgrades, links, and an actor system. */
 import { createServer, type Server } from "node:http";
+import { createServer as createTlsServer, type ServerOptions } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { ActorReference, ActorSystem, MailboxLimits } from "../../actors/kernel/actor.ts";
 import { createActorSystem } from "../../actors/kernel/actor_system.ts";
@@ -37,6 +38,8 @@ export interface PeerNode {
 export type PeerNodeOptions = Partial<Omit<PeerLinksOptions, "self">> & {
   readonly incarnation?: number;
   readonly port?: number;
+  /** Serves TLS. */
+  readonly served?: ServerOptions;
 };
 
 const WAIT_MAX_MS = 20_000;
@@ -57,7 +60,7 @@ function listen(server: Server, port: number): Promise<number> {
 }
 
 export async function startPeerNode(name: string, options: PeerNodeOptions = {}): Promise<PeerNode> {
-  const { incarnation = 1, port = 0, ...over } = options;
+  const { incarnation = 1, port = 0, served, ...over } = options;
   const world = realWorld();
   const [events, problems, deadLetters]: [string[], string[], string[]] = [[], [], []];
   const setTimer = over.setTimer ?? world.setTimer;
@@ -87,7 +90,7 @@ export async function startPeerNode(name: string, options: PeerNodeOptions = {})
     ...over,
   });
   links.onLink((event: LinkEvent) => events.push(`${event.kind} ${event.node}#${event.incarnation}`));
-  const server = createServer();
+  const server = served === undefined ? createServer() : createTlsServer(served);
   const sockets = new Set<Socket>();
   server.on("connection", (socket) => {
     sockets.add(socket);
@@ -105,7 +108,11 @@ export async function startPeerNode(name: string, options: PeerNodeOptions = {})
   return {
     links,
     system,
-    peer: { node: nodeId(name), incarnation, address: `ws://127.0.0.1:${bound}/v1/peer` },
+    peer: {
+      node: nodeId(name),
+      incarnation,
+      address: `${served === undefined ? "ws" : "wss"}://127.0.0.1:${bound}/v1/peer`,
+    },
     events,
     problems,
     deadLetters,
