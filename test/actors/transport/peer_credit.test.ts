@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { SendCredit } from "../../../actors/transport/peer_credit.ts";
-import { RejectedError } from "../../../protocols/errors.ts";
+import { InvariantError, RejectedError } from "../../../protocols/errors.ts";
 
 const LIMITS = { targetBytesMax: 100, targetMessagesMax: 4, linkBytesMax: 250 };
 const settle = () => new Promise((resolve) => setImmediate(resolve));
@@ -11,20 +11,20 @@ function fixture() {
   const credit = new SendCredit(LIMITS);
   const written: string[] = [];
   const results: string[] = [];
-  const send = (to: string, weightBytes: number, name: string): void => {
-    credit
+  const sendBy = (write: (name: string) => void) => (to: string, weightBytes: number, name: string) =>
+    void credit
       .send(
         to,
         weightBytes,
-        () => void written.push(name),
-        () => void results.push(`${name} dropped`),
+        () => write(name),
+        (error) => void results.push(`${name} dropped${error instanceof Error ? ` as ${error.message}` : ""}`),
       )
-      .then(
-        (isSent) => void results.push(`${name} ${isSent}`),
-        (error) => void results.push(`${name} ${error.message}`),
-      );
-  };
-  return { credit, written, results, send };
+      .then((isSent) => void results.push(`${name} ${isSent}`));
+  const send = sendBy((name) => void written.push(name));
+  const fail = sendBy(() => {
+    throw new Error("not to be encoded");
+  });
+  return { credit, written, results, send, fail };
 }
 
 test("W1: nobody overtakes who waits for the same actor, however light", () => {
@@ -101,20 +101,20 @@ test("while the socket is full nothing is added, and then everything goes on", (
 });
 
 test("a message that can not be written costs nothing and holds up nobody", async () => {
-  const { credit, written, results, send } = fixture();
+  const { credit, written, results, send, fail } = fixture();
   const fails = () => {
     throw new Error("not to be encoded");
   };
   assert.throws(() => credit.trySend("x", 10, fails), /not to be encoded/);
+  assert.throws(() => credit.send("x", 10, fails, fails), /not to be encoded/);
   assert.equal([credit.targets, credit.bytesUnderWay], [0, 0]);
   send("x", 100, "x1");
-  let rejection = "";
-  void credit.send("x", 10, fails, fails).catch((error: Error) => (rejection = error.message));
+  fail("x", 10, "x2");
   send("x", 10, "x3");
   credit.returned("x", 100, 1);
   await settle();
-  assert.equal([written, rejection], [["x1", "x3"], "not to be encoded"]);
-  assert.equal(results, ["x1 true", "x3 true"]);
+  assert.equal(written, ["x1", "x3"]);
+  assert.equal(results, ["x2 dropped as not to be encoded", "x1 true", "x2 false", "x3 true"]);
 });
 
 test("credit that was not used can not come back", () => {
@@ -130,6 +130,34 @@ test("credit that was not used can not come back", () => {
       (error: Error) => error instanceof RejectedError,
     );
   }
+});
+
+test("a weight that is none is the sender's bug, and costs nothing", () => {
+  const { credit, send } = fixture();
+  for (const weight of [-1, Number.NaN, Number.POSITIVE_INFINITY])
+    assert.throws(
+      () => send("x", weight, "x1"),
+      (error: Error) => error instanceof InvariantError,
+    );
+  assert.equal([credit.targets, credit.bytesUnderWay], [0, 0]);
+});
+
+test("when an actor is gone who waits for it is told, and others go on", async () => {
+  const { credit, written, results, send } = fixture();
+  send("x", 100, "x1");
+  send("x", 100, "x2");
+  send("y", 100, "y1");
+  send("x", 10, "x3");
+  credit.endTarget("x");
+  await settle();
+  assert.equal(written, ["x1", "y1"]);
+  assert.equal(
+    results.filter((result) => /x[23]/.test(result)),
+    ["x2 dropped", "x3 dropped", "x2 false", "x3 false"],
+  );
+  credit.returned("x", 100, 1);
+  credit.returned("y", 100, 1);
+  assert.equal([credit.targets, credit.bytesUnderWay], [0, 0]);
 });
 
 test("at the end who waits is told, in order", async () => {
