@@ -312,34 +312,40 @@ test("another major version is refused with a clear error, on both sides", async
 });
 
 test("a linked peer that sends what is no frame loses its link, and nobody else does", async () => {
-  const [a, b] = [await startPeerNode("a"), await startPeerNode("b")];
+  const [{ node: a }, b] = [await nodeByClock("a"), await startPeerNode("b")]; // whose clock ends nothing by itself
   await linkUp(a, b);
   const heard: object[] = [];
   a.actor<object>("member", (message) => void heard.push(message));
-  const credit = { to: "member", bytes: 5, messages: 1 };
-  const overdrawn = { type: "message", lane: "data", to: "stuck", weightBytes: 1_048_576, message: {} } as const;
   let letGo = (): void => undefined;
   const held = new Promise<void>((resolve) => {
     letGo = resolve;
   });
   a.actor("stuck", () => held, { messagesMax: 1, weightBytesMax: 1 });
-  const faults: readonly ((raw: Awaited<ReturnType<typeof linkRawPeer>>) => void)[] = [
-    (raw) => raw.sendBytes(Uint8Array.of(0xc1)),
-    (raw) => raw.sendBytes(new Uint8Array(300).fill(0x91)),
-    (raw) => raw.send({ type: "credit", returned: [credit] }), // it was sent nothing
-    (raw) => raw.send({ type: "ready", turn: 1 }),
-    (raw) => raw.socket.send("text"),
-    (raw) => raw.socket.send(Buffer.alloc(PEER_LIMITS.frameBytesMax + 1)),
-    (raw) => {
-      for (let n = 0; n < 70; n += 1) raw.send(overdrawn); // beyond the link's credit
-    },
+  const credit = { to: "member", bytes: 5, messages: 1 };
+  const overdrawn = { type: "message", lane: "data", to: "stuck", weightBytes: 1_048_576, message: {} } as const;
+  type Raw = Awaited<ReturnType<typeof linkRawPeer>>;
+  const faults: readonly (readonly [string | undefined, (raw: Raw) => void])[] = [
+    ["MALFORMED_FRAME", (raw) => raw.sendBytes(Uint8Array.of(0xc1))],
+    ["FRAME_TOO_COMPLEX", (raw) => raw.sendBytes(new Uint8Array(300).fill(0x91))],
+    ["MALFORMED_FRAME", (raw) => raw.send({ type: "credit", returned: [credit] })], // it was sent nothing
+    ["UNKNOWN_FRAME", (raw) => raw.send({ type: "ready", turn: 1 })],
+    [undefined, (raw) => raw.socket.send("text")],
+    [undefined, (raw) => raw.socket.send(Buffer.alloc(PEER_LIMITS.frameBytesMax + 1))],
+    [
+      "MALFORMED_FRAME", // beyond the link's credit
+      (raw) => {
+        for (let n = 0; n < 70; n += 1) raw.send(overdrawn);
+      },
+    ],
   ];
-  for (const [index, fault] of faults.entries()) {
+  for (const [index, [code, fault]] of faults.entries()) {
     const raw = await linkRawPeer(a.peer.address, "a", { incarnation: index + 1 });
     await raw.frame("ready");
+    a.problems.length = 0;
     fault(raw);
     await raw.closed;
     await untilSo(() => !a.links.isUp(RAW), `fault ${index} ends the link`);
+    assert.is(a.problems[0], code, `fault ${index}`);
   }
   b.links.reference<object>(A, "member").tell({ fine: true });
   await untilSo(() => heard.length === 1, "the other one is heard");
