@@ -270,7 +270,7 @@ test("a connection that does not show who it is has so long, and no more than so
   assert.match(String(refusal), /503/);
   many.pop()?.socket.terminate();
   await untilSo(() => a.problems.at(-1) === "CONNECTION_LOST", "one has gone");
-  const linked = await linkRawPeer(a.peer.address, "a");
+  const linked = await linkRawPeer(a.peer.address, "a", { incarnation: 1_000 });
   await linked.frame("ready");
   for (const { socket } of many) socket.terminate();
   await a.close();
