@@ -344,7 +344,8 @@ test("a linked peer that sends what is no frame loses its link, and nobody else 
     a.problems.length = 0;
     fault(raw);
     await raw.closed;
-    await untilSo(() => !a.links.isUp(RAW), `fault ${index} ends the link`);
+    await untilSo(() => a.events.at(-1) === `closed raw#${index + 1}`, `fault ${index} ends the link`);
+    assert.not(a.links.isUp(RAW));
     assert.is(a.problems[0], code, `fault ${index}`);
   }
   b.links.reference<object>(A, "member").tell({ fine: true });
