@@ -1,7 +1,8 @@
 /**
- * The lease store of a cluster of nodes over one Redis: every method one atomic call (redis_lease_library.ts), but
- * for a table, whose pages are of one version. Decides how the contract is said to Redis and its answers are understood; leaves judgement to the functions, and
- * connections, deadlines and a store that lost its id (E22) to the log's redis_connection.ts.
+ * The lease store of a cluster of nodes over one Redis: every method is one atomic call (redis_lease_library.ts), but for a
+ * table, whose pages are all of one version. Decides how the contract is said to Redis and its answers are understood; leaves
+ * judgement to the functions, and connections, deadlines and a store that lost its id (E22) to the log's
+ * redis_connection.ts.
  *
  * A restart or failover of Redis is noticed (`state`, `identity`) and fences nothing here: leader epochs do (S1, S2). What
  * a lost tail took is seen at the next call, and no incarnation or term in it is made again, as the clock is above them:
