@@ -24,11 +24,9 @@ export class LinkFlow {
   readonly #parcels: Parcel[] = [];
   #state: WayState;
   #delayedBytes = 0;
-  #lastDueMs = 0;
   #timer: { cancel(): void } | undefined;
   /** The other socket has as much as it takes, until it drains. */
   #isFull = false;
-  #hasEnd = false;
   #whenPassing: (() => void)[] = [];
 
   constructor(from: Socket, to: Socket, clock: Clock, state: WayState) {
@@ -37,20 +35,12 @@ export class LinkFlow {
     this.#clock = clock;
     this.#state = state;
     from.on("data", (bytes: Buffer) => this.#take(bytes));
-    from.on("end", () => {
-      this.#hasEnd = true;
-      this.#take(undefined);
-    });
+    from.on("end", () => this.#take(undefined));
     to.on("drain", () => {
       this.#isFull = false;
       this.#pump();
     });
     this.#pump();
-  }
-
-  /** One side has ended in order: the other has been told, or will be, after all that came before. */
-  get hasEnd(): boolean {
-    return this.#hasEnd;
   }
 
   set(state: WayState): void {
@@ -73,9 +63,8 @@ export class LinkFlow {
 
   #take(bytes: Buffer | undefined): void {
     const delayMs = this.#state === "black_hole" ? 0 : this.#state.delayMs;
-    // Never before what came earlier, also where the delay has become less.
-    this.#lastDueMs = Math.max(this.#lastDueMs, this.#clock.nowMs() + delayMs);
-    this.#parcels.push({ bytes, dueMs: this.#lastDueMs });
+    // Where the delay has become less, it waits all the same for what came earlier.
+    this.#parcels.push({ bytes, dueMs: this.#clock.nowMs() + delayMs });
     this.#delayedBytes += bytes?.length ?? 0;
     this.#pump();
   }

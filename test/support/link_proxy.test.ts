@@ -274,6 +274,26 @@ test("in a black hole connections stay and nothing passes, not even an end; once
     assert.equal(seen.sort(), ["end", "from the client", "from the server"]);
   }));
 
+test("what was under way when a black hole began is held as well", () => {
+  const clock = new ManualClock();
+  return withProxy(async (world) => {
+    const { client, served } = await world.pair();
+    const seen: string[] = [];
+    served.on("data", (bytes) => seen.push(bytes.toString()));
+    world.proxy.delay({ out: 10 });
+    client.write("under way");
+    await passTime(world);
+    world.proxy.blackHole("out");
+    await clock.advance(1_000);
+    await passTime(world);
+    assert.equal(seen, []);
+    const heard = once(served, "data");
+    await world.proxy.resume();
+    await heard;
+    assert.equal(seen, ["under way"]);
+  }, clock);
+});
+
 test("a black hole accepts new connections, of which the other side hears once it is resumed", () =>
   withProxy(async (world) => {
     world.proxy.blackHole();

@@ -112,13 +112,13 @@ class Link {
     for (const flow of Object.values(this.#flows)) flow.close();
   }
 
-  /** L3: how a socket ended is told to the other by the way that leads there. */
+  /** L3: that a socket broke is told to the other by the way that leads there. */
   #watch(socket: Socket, way: Way): void {
     const [other, flow] = way === "out" ? [this.#far, this.#flows.out] : [this.#near, this.#flows.back];
     socket.setNoDelay(true);
-    socket.on("error", () => flow.whenPassing(() => reset(other)));
+    socket.on("error", () => undefined); // a close follows, and knows of it
     socket.on("close", (hadError) => {
-      if (hadError || !flow.hasEnd) flow.whenPassing(() => reset(other));
+      if (hadError) flow.whenPassing(() => reset(other));
     });
   }
 }
