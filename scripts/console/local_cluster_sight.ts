@@ -12,7 +12,7 @@ interface SinkStanding {
 interface Answers {
   readonly overview: ClusterOverview;
   readonly lagRecords: number;
-  /** The end of each partition that it owns, by name and epoch. */
+  /** The end of each partition that it owns, by name and epoch; it knows those of others too, which are theirs to tell. */
   readonly ends: ReadonlyMap<string, number>;
   readonly atMs: number;
 }
@@ -63,11 +63,11 @@ export class LocalClusterSight {
   }
 }
 
-const endsOf = (streams: readonly StreamStanding[]): ReadonlyMap<string, number> =>
+export const endsOf = (streams: readonly StreamStanding[]): ReadonlyMap<string, number> =>
   new Map(
     streams.flatMap(({ name, partitions }) =>
       partitions.flatMap(({ partition, epoch, endOffset }): [string, number][] =>
-        endOffset === undefined ? [] : [[`${name}/${partition}@${epoch}`, endOffset]],
+        endOffset === undefined || epoch === undefined ? [] : [[`${name}/${partition}@${epoch}`, endOffset]],
       ),
     ),
   );
