@@ -63,8 +63,8 @@ export class RemoteView implements PartitionView {
   }
 
   async ready(): Promise<void> {
-    if (this.#hasReport && this.#isFollowing) return;
     this.#follow();
+    if (this.#hasReport && this.#isFollowing) return;
     if (!this.#isFollowing) throw this.#away("its node is not linked");
     await new Promise<void>((resolve, reject) => {
       const late = () => waiting.reject(this.#away("it did not answer"));
@@ -137,6 +137,7 @@ export class RemoteView implements PartitionView {
   #follow(): void {
     if (this.#isFollowing) return;
     this.#isFollowing = true;
+    this.#hasReport = false;
     const { owner } = this.#options;
     let hasEnded = false;
     const endWatch = terminationSourceOf(owner as ActorReference<never>).onTerminated(() => {

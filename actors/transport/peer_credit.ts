@@ -5,7 +5,7 @@
  *   W2. Actors that have credit of their own and wait for the link's, or for the socket, take turns.
  *   W3. What is heavier than an actor's whole share is charged that share, and so goes alone.
  */
-import { RejectedError } from "../../protocols/errors.ts";
+import { InvariantError, RejectedError } from "../../protocols/errors.ts";
 import { Fifo } from "../kernel/fifo.ts";
 import { PEER_LIMITS, type PeerTarget } from "./peer_frames.ts";
 
@@ -17,13 +17,14 @@ export interface CreditLimits {
 
 /** Writes a message to the socket; throws where it can not be encoded. */
 type Write = () => void;
+/** Sets aside a message that waited: its link or its actor ended, or, with an error, it can not be encoded. */
+type Drop = (error?: unknown) => void;
 
 interface Waiting {
   readonly chargeBytes: number;
   readonly write: Write;
-  readonly drop: () => void;
+  readonly drop: Drop;
   readonly resolve: (isSent: boolean) => void;
-  readonly reject: (error: unknown) => void;
 }
 
 interface Window {
@@ -61,7 +62,13 @@ export class SendCredit {
     return this.#windows.size;
   }
 
+  /** Throws what `write` throws, and `InvariantError` for a weight that is none. */
   trySend(to: PeerTarget, weightBytes: number, write: Write): boolean {
+    if (!(weightBytes >= 0 && weightBytes < Number.POSITIVE_INFINITY)) {
+      throw new InvariantError(
+        `Cannot send a message as its weight must be a number of bytes: current value is ${weightBytes}`,
+      );
+    }
     const chargeBytes = chargeOf(weightBytes, this.#limits);
     const window = this.#windowOf(to);
     try {
@@ -75,16 +82,12 @@ export class SendCredit {
     }
   }
 
-  /** `drop` is called instead of `write` where the link ends first. */
-  send(to: PeerTarget, weightBytes: number, write: Write, drop: () => void): Promise<boolean> {
-    try {
-      if (this.trySend(to, weightBytes, write)) return SENT;
-    } catch (error) {
-      return Promise.reject(error);
-    }
+  /** As `trySend`, but waits. What fails after it waited is dropped, not thrown: nobody is there to catch it. */
+  send(to: PeerTarget, weightBytes: number, write: Write, drop: Drop): Promise<boolean> {
+    if (this.trySend(to, weightBytes, write)) return SENT;
     const window = this.#windowOf(to);
-    return new Promise((resolve, reject) => {
-      window.waiting.push({ chargeBytes: chargeOf(weightBytes, this.#limits), write, drop, resolve, reject });
+    return new Promise((resolve) => {
+      window.waiting.push({ chargeBytes: chargeOf(weightBytes, this.#limits), write, drop, resolve });
       this.#consider(window);
     });
   }
@@ -117,12 +120,16 @@ export class SendCredit {
     this.#windows.clear();
     this.#ready.clear();
     this.#linkBytes = 0;
-    for (const { waiting } of windows) {
-      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-        next.drop();
-        next.resolve(false);
-      }
-    }
+    for (const window of windows) dropWaiting(window);
+  }
+
+  /** An actor is gone: who waits for it is told, and what is under way to it comes back as it would. */
+  endTarget(to: PeerTarget): void {
+    const window = this.#windows.get(to);
+    if (window === undefined) return;
+    this.#ready.delete(window);
+    dropWaiting(window);
+    this.#forgetWhole(window);
   }
 
   #windowOf(to: PeerTarget): Window {
@@ -151,11 +158,12 @@ export class SendCredit {
     }
   }
 
-  #sendWaiting(window: Window, { chargeBytes, write, resolve, reject }: Waiting): void {
+  #sendWaiting(window: Window, { chargeBytes, write, drop, resolve }: Waiting): void {
     try {
       write();
     } catch (error) {
-      reject(error);
+      drop(error);
+      resolve(false);
       return;
     }
     this.#charge(window, chargeBytes);
@@ -182,5 +190,12 @@ export class SendCredit {
   #forgetWhole(window: Window): void {
     if (window.messages === 0 && window.waiting.size === 0 && this.#windows.get(window.to) === window)
       this.#windows.delete(window.to);
+  }
+}
+
+function dropWaiting({ waiting }: Window): void {
+  for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+    next.drop();
+    next.resolve(false);
   }
 }

@@ -25,7 +25,7 @@ export interface PeerLinkOptions {
   /** Answers for names that nobody publishes here (yet). */
   readonly localRoute: Route;
   readonly onDeadLetter: OnDeadLetter;
-  /** What a local reference threw at a message of the peer's. */
+  /** What a local reference threw at a message of the peer's, or why one that had waited could not be sent. */
   readonly onProblem: (error: unknown) => void;
   readonly limits?: CreditLimits & ExportLimits;
 }
@@ -88,7 +88,10 @@ export class PeerLink implements Route {
       return Promise.resolve(false);
     }
     const write = () => this.#write({ type: "message", lane: "data", to, weightBytes, message });
-    return this.#credit.send(to, weightBytes, write, () => this.#dropOutbound(to, message));
+    return this.#credit.send(to, weightBytes, write, (error) => {
+      if (error !== undefined) this.#options.onProblem(error);
+      this.#dropOutbound(to, message);
+    });
   }
 
   trySend(to: PeerTarget, message: unknown, weightBytes: number): boolean {
@@ -248,6 +251,7 @@ export class PeerLink implements Route {
 
   #watch(name: string): void {
     if (this.#watched.has(name)) return;
+    if (this.#watched.size >= this.#limits.exportsMax) throw tooMany("watches of names", this.#limits.exportsMax);
     let isTold = false;
     const endWatch = this.#options.publications.onTerminated(name, (termination) => {
       isTold = true;
@@ -265,7 +269,10 @@ export class PeerLink implements Route {
   }
 
   #takeEnd(to: PeerTarget, termination: Termination): void {
-    if (typeof to === "number") this.#imports.delete(to);
+    if (typeof to === "number") {
+      this.#imports.delete(to);
+      this.#credit.endTarget(to);
+    }
     const listeners = this.#listeners.get(to);
     this.#listeners.delete(to);
     for (const listener of listeners ?? []) listener(termination);
@@ -287,12 +294,7 @@ export class PeerLink implements Route {
     if (wire.kind === "yours") return this.#ownActor(wire.target);
     const known = this.#imports.get(wire.id);
     if (known !== undefined) return known;
-    if (this.#imports.size >= this.#limits.exportsMax) {
-      throw new RejectedError(
-        "FRAME_TOO_COMPLEX",
-        `Cannot take a reference as a node may have ${this.#limits.exportsMax} of another's actors: it has as many`,
-      );
-    }
+    if (this.#imports.size >= this.#limits.exportsMax) throw tooMany("references", this.#limits.exportsMax);
     const reference = new RemoteReference<never>(`${this.#options.node}:${wire.path}`, wire.id, () => this);
     this.#imports.set(wire.id, reference);
     return reference;
@@ -336,3 +338,6 @@ export class PeerLink implements Route {
     return { kind: "failed", error };
   }
 }
+
+const tooMany = (what: string, limit: number): RejectedError =>
+  new RejectedError("FRAME_TOO_COMPLEX", `Cannot take a frame as a peer may have ${limit} ${what}: it has as many`);

@@ -101,6 +101,9 @@ export type PeerLinkEffect =
   | { readonly type: "heartbeat"; readonly connection: ConnectionNumber }
   | { readonly type: "tell"; readonly event: LinkEvent };
 
+/** The look that comes next is part of one only: it does not count. */
+const BETWEEN_LOOKS = -1;
+
 type Effects = PeerLinkEffect[];
 type Asked = Extract<PeerLinkMessage, { type: "asked" }>;
 type Ready = Extract<PeerLinkMessage, { type: "ready" }>;
@@ -119,7 +122,7 @@ export function initialPeerLink(self: NodeId, peer: NodeId, times: PeerLinkTimes
     pause: 0,
     pauses: 0,
     tries: 0,
-    looksUnheard: 0,
+    looksUnheard: BETWEEN_LOOKS,
     isSilentTold: false,
   };
 }
@@ -169,7 +172,7 @@ function keep(state: PeerLinkState, incarnation: number, address: string, effect
   state.address = address;
   if (isNewer) {
     state.incarnation = incarnation;
-    state.looksUnheard = 0;
+    state.looksUnheard = BETWEEN_LOOKS;
     state.isSilentTold = false;
   }
   if (state.link !== undefined && state.link.incarnation >= incarnation) return;
@@ -290,6 +293,7 @@ function endLink(state: PeerLinkState, effects: Effects): void {
   if (state.link === undefined) return;
   const { connection, incarnation } = state.link;
   state.link = undefined;
+  if (state.looksUnheard === 0) state.looksUnheard = BETWEEN_LOOKS;
   effects.push(
     { type: "close", connection },
     { type: "tell", event: { kind: "closed", node: state.peer, incarnation } },

@@ -53,11 +53,11 @@ export interface PeerLinksOptions {
   /** This node's present life. */
   readonly self: { readonly node: NodeId; readonly incarnation: number };
   readonly clusterId: string;
-  /** What all nodes of the cluster know. Without it only nodes on this machine are linked, or those that TLS vouches for. */
+  /** What all nodes of the cluster know. Without it only nodes on this machine are linked, or, where `authorizedByTls`, those that TLS vouches for. */
   readonly secret?: string;
   readonly times: { readonly heartbeatEveryMs: number; readonly silentAfterMs: number };
   readonly tls?: PeerTls;
-  /** Takes a peer whose certificate this node's server has verified, without a secret. */
+  /** Without a secret: takes peers whose certificate this node's server has verified, and no others. */
   readonly authorizedByTls?: boolean;
   readonly setTimer: SetTimer;
   /** In [0, 1). */
@@ -335,11 +335,13 @@ class Links implements PeerLinks {
     }
     const { secret, authorizedByTls = false } = this.#options;
     const address = request.socket.remoteAddress ?? "unknown";
-    const isVouchedFor = authorizedByTls && (request.socket as Partial<TLSSocket>).authorized === true;
-    if (secret === undefined && !isVouchedFor && !isLoopbackAddress(address)) {
+    const isVouchedFor = authorizedByTls
+      ? (request.socket as Partial<TLSSocket>).authorized === true
+      : isLoopbackAddress(address);
+    if (secret === undefined && !isVouchedFor) {
       throw new RejectedError(
         "UNAUTHENTICATED",
-        `Cannot link with a node at ${address} as nodes on other machines need the cluster's secret: none is configured`,
+        `Cannot link with a node at ${address} as without a secret it must ${authorizedByTls ? "show a certificate that this node trusts" : "be on this machine"}`,
       );
     }
     if (this.#closed !== undefined || this.#unshown >= PEER_LIMITS.handshakesMax) {

@@ -1,8 +1,32 @@
 /**
- * The target of an assignment: which node should hold which partition. Pure; the coordinator reconciles towards it.
+ * The target of an assignment: which node should hold which partition. Pure; the coordinator reconciles towards it, and
+ * decides when it is worth a decision (`skewOf`). The earlier invariant has precedence:
+ *   A1. Every partition has one target, a node that is given; without nodes there are none. The same nodes, partitions and
+ *       holders make the same assignment, in whatever order they come: names break ties.
+ *   A2. Balance. A node's share of the load is its share of the capacity. Where all partitions weigh the same, each node
+ *       ends with its share rounded down or up. Else it ends between 0.90 and 1.10 shares where the weights can be
+ *       divided so: at most 1 + 1/20 + (nodes - 1) * heaviest / whole in any case, for nodes alike. A partition above 1.10
+ *       shares of the largest node stands alone, as long as the rest of what is there has room elsewhere.
+ *   A3. Stickiness. A partition moves only for A2: from a node above its bound, in as few pieces as suffice, or to one below
+ *       its bound, in the largest pieces that there are. Where all weigh the same, no balanced assignment moves fewer.
+ *       A second decision about the same moves nothing.
+ *   A4. Count. Weights of 0 count too (assignment_loads.ts): no node has more than 5.5 times its share of the partitions.
+ *   A5. Zones. Nothing moves for its zone alone. What is placed or moved goes where A2 and A3 leave a choice to the zone with
+ *       the least of its stream for its capacity, first to one with less than its share of it rounded up.
+ *   A6. Then to the least loaded node.
  */
+import { invariant } from "../../protocols/errors.ts";
 import type { NodeId } from "../../protocols/position.ts";
+import { movesMinOf, pinGiants, setBounds } from "./assignment_bounds.ts";
+import { loadsOf } from "./assignment_loads.ts";
 import type { PartitionName } from "./cluster.ts";
+import { fillNodes } from "./node_filling.ts";
+import { compareText, orderByName } from "./partition_order.ts";
+import { NOWHERE, Placement } from "./placement.ts";
+import { clearExcess } from "./rebalancing.ts";
+
+/** Bounds hang on where heavy partitions are: once these have moved, the bounds are looked at again, so often. */
+const PASSES_MAX = 6;
 
 export interface AssignableNode {
   readonly node: NodeId;
@@ -23,33 +47,133 @@ export interface Assignment {
   readonly targets: ReadonlyMap<PartitionName, NodeId>;
   /** Partitions whose target is not their holder. */
   readonly moves: number;
-  /** No assignment within the allowed skew moves fewer. */
+  /**
+   * No assignment within the bounds of A2 moves fewer: every partition without holder moves, a node above its bound gives its
+   * largest partitions until it is not, and nodes below theirs are filled in the fewest pieces that those above theirs
+   * have (assignment_bounds.ts). Where the weights can not be divided so, at most `moves`.
+   */
   readonly movesMin: number;
   /** The largest load over its node's share of the whole (by capacity), after the assignment; 1 is even. */
   readonly skew: number;
 }
 
-/** To be replaced: spreads by count alone. */
+/** Throws `InvariantError` for a capacity not above 0, a weight below 0, and for a name that comes twice. */
 export function assign(nodes: readonly AssignableNode[], partitions: readonly AssignablePartition[]): Assignment {
-  const targets = new Map<PartitionName, NodeId>();
-  const counts = new Map(nodes.map(({ node }) => [node, 0]));
-  const quota = Math.ceil(partitions.length / Math.max(1, nodes.length));
-  const homeless: PartitionName[] = [];
-  for (const { partition, holder } of partitions) {
-    const count = holder === undefined ? undefined : counts.get(holder);
-    if (holder === undefined || count === undefined || count >= quota) homeless.push(partition);
-    else {
-      targets.set(partition, holder);
-      counts.set(holder, count + 1);
-    }
-  }
-  for (const partition of homeless) {
-    const [least] = [...counts].sort((left, right) => left[1] - right[1])[0] ?? [];
-    if (least === undefined) break;
-    targets.set(partition, least);
-    counts.set(least, (counts.get(least) ?? 0) + 1);
-  }
-  return { targets, moves: homeless.length, movesMin: homeless.length, skew: 1 };
+  if (nodes.length === 0) return { targets: new Map(), moves: 0, movesMin: 0, skew: 1 };
+  const { sortedNodes, order, placement } = placementOf(nodes, partitions);
+  const movesMin = settle(placement);
+  const moves = movesOf(placement);
+  return {
+    targets: targetsOf(placement, sortedNodes, partitions, order),
+    moves,
+    movesMin: Math.min(moves, movesMin),
+    skew: skewOfPlacement(placement),
+  };
 }
 
-export const skewOf = (_nodes: readonly AssignableNode[], _partitions: readonly AssignablePartition[]): number => 1;
+/**
+ * The largest load over its node's share of the whole, as partitions are held now; 1 is even. What nobody holds is part of
+ * the whole, and on no node.
+ */
+export function skewOf(nodes: readonly AssignableNode[], partitions: readonly AssignablePartition[]): number {
+  return nodes.length === 0 ? 1 : skewOfPlacement(placementOf(nodes, partitions).placement);
+}
+
+/** Brings it between its bounds, and answers in how many moves that might at least have been done. */
+function settle(placement: Placement): number {
+  let movesMin: number | undefined;
+  for (let pass = 0; pass < PASSES_MAX; pass += 1) {
+    const before = placement.target.slice();
+    const pinned = pinGiants(placement);
+    setBounds(placement, pinned);
+    movesMin ??= movesMinOf(placement, placement.lists(), pinned, movesOf(placement));
+    clearExcess(placement, pinned);
+    fillNodes(placement, pinned);
+    if (before.every((node, partition) => placement.target[partition] === node)) break;
+  }
+  return movesMin ?? 0;
+}
+
+interface Numbered {
+  readonly sortedNodes: readonly AssignableNode[];
+  /** By number of a partition: its place in the input. */
+  readonly order: Uint32Array;
+  readonly placement: Placement;
+}
+
+function placementOf(nodes: readonly AssignableNode[], partitions: readonly AssignablePartition[]): Numbered {
+  const sortedNodes = [...nodes].sort((one, other) => compareText(one.node, other.node));
+  const numbers = new Map(sortedNodes.map(({ node }, number) => [node, number]));
+  invariant(
+    numbers.size === nodes.length,
+    `Cannot assign partitions as a node comes twice: current value is ${numbers.size} names of ${nodes.length}`,
+  );
+  const zones = new Map<string, number>();
+  for (const { zone } of sortedNodes) if (!zones.has(zone)) zones.set(zone, zones.size);
+  // Objects are read in the order in which they came, which is where they are in memory: any other takes far longer.
+  const names: PartitionName[] = new Array(partitions.length);
+  const weights = new Float64Array(partitions.length);
+  const holders = new Int32Array(partitions.length);
+  for (let place = 0; place < partitions.length; place += 1) {
+    const { partition, weight, holder } = partitions[place] as AssignablePartition;
+    names[place] = partition;
+    weights[place] = weight;
+    holders[place] = holder === undefined ? NOWHERE : (numbers.get(holder) ?? NOWHERE);
+  }
+  const { order, streams, streamCount } = orderByName(names);
+  const { loads, isEven } = loadsOf(weights);
+  const placement = new Placement({
+    capacities: Float64Array.from(sortedNodes, capacityOf),
+    zones: Int32Array.from(sortedNodes, ({ zone }) => zones.get(zone) as number),
+    zoneCount: zones.size,
+    loads: new Float64Array(loads.length).map((_, number) => loads[order[number] as number] as number),
+    streams: new Int32Array(streams.length).map((_, number) => streams[order[number] as number] as number),
+    streamCount,
+    holders: new Int32Array(holders.length).map((_, number) => holders[order[number] as number] as number),
+    isEven,
+  });
+  return { sortedNodes, order, placement };
+}
+
+function targetsOf(
+  { target }: Placement,
+  sortedNodes: readonly AssignableNode[],
+  partitions: readonly AssignablePartition[],
+  order: Uint32Array,
+): Map<PartitionName, NodeId> {
+  const byPlace = new Int32Array(target.length);
+  for (let number = 0; number < order.length; number += 1) byPlace[order[number] as number] = target[number] as number;
+  const targets = new Map<PartitionName, NodeId>();
+  for (let place = 0; place < partitions.length; place += 1) {
+    const node = sortedNodes[byPlace[place] as number] as AssignableNode;
+    targets.set((partitions[place] as AssignablePartition).partition, node.node);
+  }
+  invariant(
+    targets.size === partitions.length,
+    `Cannot assign partitions as a name comes twice: current value is ${targets.size} names of ${partitions.length}`,
+  );
+  return targets;
+}
+
+function capacityOf({ node, capacity }: AssignableNode): number {
+  invariant(
+    capacity > 0 && capacity < Number.POSITIVE_INFINITY,
+    `Cannot assign partitions to ${node} as its capacity must be a number above 0: current value is ${capacity}`,
+  );
+  return capacity;
+}
+
+function movesOf({ input: { holders }, target }: Placement): number {
+  let moves = 0;
+  for (let partition = 0; partition < target.length; partition += 1) {
+    if (holders[partition] === NOWHERE || target[partition] !== holders[partition]) moves += 1;
+  }
+  return moves;
+}
+
+function skewOfPlacement(placement: Placement): number {
+  if (placement.partitionCount === 0) return 1;
+  let skew = 0;
+  for (let node = 0; node < placement.nodeCount; node += 1) skew = Math.max(skew, placement.ratioOf(node));
+  return skew;
+}

@@ -227,7 +227,7 @@ function report(
     return [{ kind: "hand_over", partition, grant, to, withinMs: state.times.drainWithinMs }];
   });
   return [
-    tellWhole(state, node),
+    ...tellWhole(state, node),
     ...ordersOf(state, theirs),
     // Without telling their holders again.
     ...tellOrders(

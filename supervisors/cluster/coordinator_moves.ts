@@ -273,13 +273,21 @@ export function tellAll(
     .map(({ member: { node } }) => ({ type: "tell", node, message }));
 }
 
-/** Everything, for one that has just reported. */
-export function tellWhole(state: CoordinatorState, node: Life["node"]): CoordinatorEffect {
+/** Everything, for one that has just reported: in pieces, as a frame of a link has its limits. */
+export function tellWhole(state: CoordinatorState, node: Life["node"]): readonly CoordinatorEffect[] {
   const { leader, version } = state;
-  const members = [...state.members.values()].map(({ member }) => member);
   const [entries, epochs] = [[...state.table.values()], [...state.epochs]];
-  return { type: "tell", node, message: { type: "table", leader, version, isWhole: true, entries, epochs, members } };
+  const pieces = Math.max(1, Math.ceil(Math.max(entries.length, epochs.length) / TABLE_PIECE_ENTRIES));
+  return Array.from({ length: pieces }, (_, at) => {
+    const [from, to] = [at * TABLE_PIECE_ENTRIES, (at + 1) * TABLE_PIECE_ENTRIES];
+    const members = at === 0 ? [...state.members.values()].map(({ member }) => member) : undefined;
+    const part = { entries: entries.slice(from, to), epochs: epochs.slice(from, to) };
+    return { type: "tell", node, message: { type: "table", leader, version, isWhole: at === 0, ...part, members } };
+  });
 }
+
+/** Some 200 bytes each. */
+const TABLE_PIECE_ENTRIES = 2_000;
 
 // Answers -------------------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,17 @@
  */
 import { UnavailableError } from "../../protocols/errors.ts";
 import type { NodeId } from "../../protocols/position.ts";
-import type { AssignmentTable, Decision, Leader, Life, MemberProfile, PartitionName, TableEntry } from "./cluster.ts";
+import type { AssignmentTable, Decision, Life, MemberProfile, TableEntry } from "./cluster.ts";
+import {
+  copyOf,
+  isNewest,
+  type LeaseState,
+  leaderOf,
+  NO_LEASES,
+  probationAt,
+  registrationOf,
+  shiftDeadlines,
+} from "./lease_state.ts";
 import {
   DECISIONS_MAX,
   type ElectionOutcome,
@@ -16,67 +26,13 @@ import {
 } from "./lease_store.ts";
 import { otherVersion, staleTerm } from "./stale_leader.ts";
 
-interface Registration {
-  readonly incarnation: number;
-  readonly profile: MemberProfile;
-  readonly expiresAtMs: number;
-  readonly isDraining: boolean;
-}
-
-interface Deaths {
-  readonly count: number;
-  readonly probationUntilMs: number;
-  readonly forgottenAtMs: number;
-}
-
-/** What lies in its collections is never changed in place, so that a copy of them is a copy of all. */
-interface State {
-  /** The clock as a write saw it last. */
-  seenMs: number;
-  /** The newest made, 0 for none. */
-  incarnation: number;
-  leaderEpoch: number;
-  /** Who has the lease of the newest term; undefined once given up. */
-  holder: Life | undefined;
-  leaseUntilMs: number;
-  readonly registrations: Map<NodeId, Registration>;
-  readonly deaths: Map<NodeId, Deaths>;
-  tableVersion: number;
-  tableLeaderEpoch: number;
-  readonly entries: Map<PartitionName, TableEntry>;
-  /** Oldest first. */
-  readonly decisions: Decision[];
-}
-
-const EMPTY: State = {
-  seenMs: 0,
-  incarnation: 0,
-  leaderEpoch: 0,
-  holder: undefined,
-  leaseUntilMs: 0,
-  registrations: new Map(),
-  deaths: new Map(),
-  tableVersion: 0,
-  tableLeaderEpoch: 0,
-  entries: new Map(),
-  decisions: [],
-};
-
-const copyOf = (state: State): State => ({
-  ...state,
-  registrations: new Map(state.registrations),
-  deaths: new Map(state.deaths),
-  entries: new Map(state.entries),
-  decisions: [...state.decisions],
-});
-
 declare const brand: unique symbol;
 /** All that a domain held at one moment. */
 export type LeaseSnapshot = { readonly [brand]: "LeaseSnapshot" };
 
 export class MemoryLeaseDomain {
   readonly #clockMs: () => number;
-  #state = copyOf(EMPTY);
+  #state = copyOf(NO_LEASES);
   #isAway = false;
 
   /** `clockMs` is the store's clock, ms since 1970. */
@@ -100,11 +56,11 @@ export class MemoryLeaseDomain {
 
   /** Loses what was written since the snapshot, as a failover to a replica that lacks the tail does. */
   restore(snapshot: LeaseSnapshot): void {
-    this.#state = copyOf(snapshot as unknown as State);
+    this.#state = copyOf(snapshot as unknown as LeaseState);
   }
 
   /** What a call of a handle reads and changes. Throws `UnavailableError` while the store is away. */
-  state(): State {
+  state(): LeaseState {
     if (this.#isAway) throw new UnavailableError("STORE_UNAVAILABLE", "Cannot use the store as it is away");
     return this.#state;
   }
@@ -124,17 +80,6 @@ export class MemoryLeaseDomain {
   }
 }
 
-function shiftDeadlines(state: State, byMs: number): void {
-  for (const [node, one] of state.registrations) {
-    state.registrations.set(node, { ...one, expiresAtMs: one.expiresAtMs + byMs });
-  }
-  for (const [node, { count, probationUntilMs, forgottenAtMs }] of state.deaths) {
-    const moved = { count, probationUntilMs: probationUntilMs + byMs, forgottenAtMs: forgottenAtMs + byMs };
-    state.deaths.set(node, moved);
-  }
-  state.leaseUntilMs += byMs;
-}
-
 export class MemoryLeaseStore implements LeaseStore {
   readonly #domain: MemoryLeaseDomain;
   #isAway = false;
@@ -149,13 +94,13 @@ export class MemoryLeaseStore implements LeaseStore {
     this.#isAway = isAway;
   }
 
-  #use(): State {
+  #use(): LeaseState {
     if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot use the store as it is closed");
     if (this.#isAway) throw new UnavailableError("STORE_UNAVAILABLE", "Cannot use the store as it is out of reach");
     return this.#domain.state();
   }
 
-  #fenced(action: string, leaderEpoch: number): State {
+  #fenced(action: string, leaderEpoch: number): LeaseState {
     const state = this.#use();
     // S2. Nor may a term write that the store does not know any more.
     if (!isNewest(state, leaderEpoch)) throw staleTerm(action, leaderEpoch, state.leaderEpoch);
@@ -168,7 +113,10 @@ export class MemoryLeaseStore implements LeaseStore {
     state.incarnation = Math.max(state.incarnation + 1, nowMs); // S1
     const { incarnation } = state;
     const { node } = profile;
+    const isNew = !state.registrations.has(node);
     state.registrations.set(node, { incarnation, profile, expiresAtMs: nowMs + registrationMs, isDraining: false });
+    if (isNew)
+      state.registrations = new Map([...state.registrations].sort(([left], [right]) => (left < right ? -1 : 1)));
     return { node, incarnation, probationMs: probationAt(state, node, nowMs) };
   }
 
@@ -199,7 +147,7 @@ export class MemoryLeaseStore implements LeaseStore {
     }));
     const leader = leaderOf(state);
     return {
-      members: members.sort((left, right) => (left.node < right.node ? -1 : 1)),
+      members,
       leader,
       leaseExpiresInMs: leader && state.leaseUntilMs - nowMs,
       tableVersion: state.tableVersion,
@@ -287,16 +235,3 @@ export class MemoryLeaseStore implements LeaseStore {
     this.#isClosed = true;
   }
 }
-
-const isNewest = (state: State, leaderEpoch: number): boolean =>
-  state.leaderEpoch > 0 && state.leaderEpoch === leaderEpoch;
-
-const registrationOf = (state: State, { node, incarnation }: Life): Registration | undefined => {
-  const registration = state.registrations.get(node);
-  return registration?.incarnation === incarnation ? registration : undefined;
-};
-
-const leaderOf = ({ holder, leaderEpoch }: State): Leader | undefined => holder && { ...holder, leaderEpoch };
-
-const probationAt = ({ deaths }: State, node: NodeId, nowMs: number): number =>
-  Math.max(0, (deaths.get(node)?.probationUntilMs ?? 0) - nowMs);

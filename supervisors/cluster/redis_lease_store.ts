@@ -1,18 +1,18 @@
 /**
- * The lease store of a cluster of nodes over one Redis: every method one call of a function (redis_lease_library.ts).
- * Decides how the contract is said to Redis and its answers are understood; leaves judgement to the functions, and
- * connections, deadlines and a store that lost its id (E22) to the log's redis_connection.ts.
+ * The lease store of a cluster of nodes over one Redis: every method is one atomic call (redis_lease_library.ts), but for a
+ * table, whose pages are all of one version. Decides how the contract is said to Redis and its answers are understood; leaves
+ * judgement to the functions, and connections, deadlines and a store that lost its id (E22) to the log's
+ * redis_connection.ts.
  *
  * A restart or failover of Redis is noticed (`state`, `identity`) and fences nothing here: leader epochs do (S1, S2). What
- * a lost tail took is seen at the next call, and none of it is made again by the same name:
+ * a lost tail took is seen at the next call, and no incarnation or term in it is made again, as the clock is above them:
  *
  *   - a registration: its life's `renew` answers false, and the node joins again as a new life;
  *   - a write of the table: the leader's next one expects a version that is not there, is refused as `STALE_LEADER`, and
  *     the leader reads the table again, or resigns;
- *   - a term: `renewLease` answers false and its writes are refused; the next term is above it, as the clock is;
- *   - a release, a death or a resignation: the life is registered, or the lease held, until it expires again.
+ *   - a term: `renewLease` answers false and its writes are refused; the next term is above it;
+ *   - that a life left or died, or a lease was given up: it is there again, until it expires.
  */
-
 import type { StoreState } from "../../actors/log/log.ts";
 import {
   type RedisArgument,

@@ -1,8 +1,9 @@
 /** What the suite of lease stores needs of each: handles on one domain, a clock that it sets, and a tail to lose. */
-
+import * as assert from "uvu/assert";
 import { nodeId } from "../../protocols/position.ts";
 import type { Decision, Life, MemberProfile, TableEntry } from "../../supervisors/cluster/cluster.ts";
 import type { LeaseStore } from "../../supervisors/cluster/lease_store.ts";
+import { rejection } from "./log_suite.ts";
 
 export interface LeaseDomain {
   /** Another node's handle. */
@@ -60,3 +61,27 @@ export const seen = async (store: LeaseStore) => ({
   table: await store.readTable(),
   decisions: await store.readDecisions(10_000),
 });
+
+export const REGISTRATION_MS = 10_000;
+export const LEASE_MS = 2_000;
+export const PROBATION = { probationFirstMs: 1_000, probationMaxMs: 6_000, deathsForgottenMs: 60_000 };
+
+export const join = (store: LeaseStore, name: string): Promise<Life & { readonly probationMs: number }> =>
+  store.join(profile(name), REGISTRATION_MS);
+export const elect = async (store: LeaseStore, by: Life, insteadOf?: number): Promise<number> => {
+  const outcome = await store.stand(by, LEASE_MS, insteadOf);
+  assert.is(outcome.kind, "elected");
+  return outcome.kind === "elected" ? outcome.leaderEpoch : 0;
+};
+export const namesOf = async (store: LeaseStore) => (await store.look()).members.map(({ node }) => node);
+export const memberOf = async (store: LeaseStore, name: string) => {
+  const member = (await store.look()).members.find(({ node }) => node === name);
+  if (member === undefined) throw new Error(`Cannot look at ${name} as it must be registered: it is not`);
+  return member;
+};
+export const isStale = async (call: Promise<unknown>): Promise<void> => {
+  const { name, code } = await rejection(call);
+  assert.equal([name, code], ["FencedError", "STALE_LEADER"]);
+};
+
+export type Scenario = (name: string, run: (store: LeaseStore, domain: LeaseDomain) => Promise<unknown>) => void;

@@ -11,6 +11,9 @@ import { CLOCK_START_MS, type LeaseStoreHarness } from "./lease_domains.ts";
 /** In the hash tag of the leases, so that the functions may read it on Redis Cluster too. */
 const CLOCK_KEY = "{cluster}:clock_of_the_suite";
 
+/** The suite is not about deadlines: a busy machine may take long. */
+const CALL_TIMEOUT_MS = 20_000;
+
 export const settableLibrary: RedisLibrary = redisLeaseLibrary(`
 local function clock_ms()
   return tonumber(redis.call('GET', '${CLOCK_KEY}'))
@@ -33,7 +36,10 @@ export function redisLeases(server: RedisServer, name = "redis"): LeaseStoreHarn
       await setRedisClock(server, CLOCK_START_MS);
       return {
         open: async () => {
-          const store = await connectRedisLeaseStore({ url: server.url, prefix }, settableLibrary);
+          const store = await connectRedisLeaseStore(
+            { url: server.url, prefix, callTimeoutMs: CALL_TIMEOUT_MS },
+            settableLibrary,
+          );
           opened.push(store);
           return store;
         },

@@ -1,12 +1,15 @@
 /** A node as far as its peers are concerned: an HTTP server on loopback that takes upgrades, links, and an actor system. */
 import { createServer, type Server } from "node:http";
+import { createServer as createTlsServer, type ServerOptions } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { ActorReference, ActorSystem, MailboxLimits } from "../../actors/kernel/actor.ts";
 import { createActorSystem } from "../../actors/kernel/actor_system.ts";
 import { realWorld } from "../../actors/kernel/world.ts";
 import { createPeerLinks, type PeerLinks, type PeerLinksOptions } from "../../actors/transport/peer_links.ts";
+import { type ConnectPeer, connectPeer, type PeerSocket } from "../../actors/transport/peer_socket.ts";
 import type { LinkEvent, Peer } from "../../actors/transport/transport.ts";
-import { HeadraceError } from "../../protocols/errors.ts";
+import { loadDriver } from "../../deps.ts";
+import { HeadraceError, UnavailableError } from "../../protocols/errors.ts";
 import { nodeId } from "../../protocols/position.ts";
 
 export const SECRET = "a secret that all nodes of the cluster know";
@@ -27,14 +30,16 @@ export interface PeerNode {
     receive: (message: Message) => void | Promise<void>,
     mailbox?: MailboxLimits,
   ): ActorReference<Message>;
-  /** As a kill would: every socket is gone at once, and nobody listens. */
-  destroy(): void;
+  /** As a kill would: every socket is gone at once, nobody listens, and it dials nobody. */
+  kill(): void;
   close(): Promise<void>;
 }
 
 export type PeerNodeOptions = Partial<Omit<PeerLinksOptions, "self">> & {
   readonly incarnation?: number;
   readonly port?: number;
+  /** Serves TLS. */
+  readonly served?: ServerOptions;
 };
 
 const WAIT_MAX_MS = 20_000;
@@ -55,15 +60,29 @@ function listen(server: Server, port: number): Promise<number> {
 }
 
 export async function startPeerNode(name: string, options: PeerNodeOptions = {}): Promise<PeerNode> {
-  const { incarnation = 1, port = 0, ...over } = options;
+  const { incarnation = 1, port = 0, served, ...over } = options;
   const world = realWorld();
   const [events, problems, deadLetters]: [string[], string[], string[]] = [[], [], []];
+  const setTimer = over.setTimer ?? world.setTimer;
+  const dialled = new Set<PeerSocket>();
+  let isKilled = false;
+  const dial = connectPeer(await loadDriver("ws"), over.tls ?? {}, setTimer);
+  const connect: ConnectPeer = (address, socketEvents) => {
+    if (isKilled)
+      return deadSocket(() =>
+        socketEvents.onEnd({ isRefused: true, error: new UnavailableError("CONNECTION_LOST", "killed") }),
+      );
+    const socket = dial(address, socketEvents);
+    dialled.add(socket);
+    return socket;
+  };
   const links = await createPeerLinks({
+    connect,
     self: { node: nodeId(name), incarnation },
     clusterId: "cluster-1",
     secret: SECRET,
     times: { heartbeatEveryMs: 50, silentAfterMs: 5_000 },
-    setTimer: world.setTimer,
+    setTimer,
     random: world.random,
     onDeadLetter: (path, reason, message) =>
       deadLetters.push(`${path} ${reason} ${(message as { type?: string } | undefined)?.type ?? typeof message}`),
@@ -71,7 +90,7 @@ export async function startPeerNode(name: string, options: PeerNodeOptions = {})
     ...over,
   });
   links.onLink((event: LinkEvent) => events.push(`${event.kind} ${event.node}#${event.incarnation}`));
-  const server = createServer();
+  const server = served === undefined ? createServer() : createTlsServer(served);
   const sockets = new Set<Socket>();
   server.on("connection", (socket) => {
     sockets.add(socket);
@@ -80,14 +99,20 @@ export async function startPeerNode(name: string, options: PeerNodeOptions = {})
   server.on("upgrade", (request, socket, head) => links.upgrade(request, socket, head));
   const bound = await listen(server, port);
   const system = await createActorSystem();
-  const destroy = () => {
+  const kill = () => {
+    isKilled = true;
+    for (const socket of dialled) socket.terminate();
     server.close();
     for (const socket of sockets) socket.destroy();
   };
   return {
     links,
     system,
-    peer: { node: nodeId(name), incarnation, address: `ws://127.0.0.1:${bound}/v1/peer` },
+    peer: {
+      node: nodeId(name),
+      incarnation,
+      address: `${served === undefined ? "ws" : "wss"}://127.0.0.1:${bound}/v1/peer`,
+    },
     events,
     problems,
     deadLetters,
@@ -100,14 +125,22 @@ export async function startPeerNode(name: string, options: PeerNodeOptions = {})
       links.publish(actorName, actor);
       return actor;
     },
-    destroy,
+    kill,
     close: async () => {
       await links.close();
-      destroy();
+      kill();
       await system.shutdown();
     },
   };
 }
+
+/** Of a process that is not there any more. */
+const deadSocket = (onEnd: () => void): PeerSocket => ({
+  unsentBytes: 0,
+  send: () => undefined,
+  close: onEnd,
+  terminate: onEnd,
+});
 
 /** Keeps all of them with each other, and resolves when every link is up. */
 export async function linkUp(...nodes: readonly PeerNode[]): Promise<void> {

@@ -93,13 +93,13 @@ test("L5: a peer that says nothing is silent after so many looks, told once, and
 test("L5: attempts that lead to no link are silence too", () => {
   const { step, kinds } = machine();
   step(kept());
-  const told: string[] = [];
-  for (let n = 0; n < 12; n += 1) {
-    told.push(...kinds(look()).filter((kind) => kind === "silent"));
-    step({ type: "broke", connection: n + 1 });
-    step({ type: "paused", pause: n + 1 });
+  const silentAt: number[] = [];
+  for (let n = 1; n <= 12; n += 1) {
+    if (kinds(look()).includes("silent")) silentAt.push(n);
+    step({ type: "broke", connection: n });
+    step({ type: "paused", pause: n });
   }
-  assert.equal(told, ["silent"]);
+  assert.equal(silentAt, [5]); // the first look is part of one only
 });
 
 test("L2: where both dial the lower name's connection stays", () => {

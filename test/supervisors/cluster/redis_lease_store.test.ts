@@ -13,6 +13,7 @@ import {
 } from "../../../supervisors/cluster/redis_lease_store.ts";
 import { decision, entry, life, profile } from "../../conformance/lease_domains.ts";
 import { rejection } from "../../conformance/log_suite.ts";
+import { startMovableAddress } from "../../support/movable_address.ts";
 import {
   ask,
   type RedisServer,
@@ -25,6 +26,8 @@ requireRedis();
 
 const REGISTRATION_MS = 60_000;
 const LEASE_MS = 60_000;
+/** For a busy machine; the product's own is shorter. */
+const CALL_TIMEOUT_MS = 20_000;
 const PROBATION = { probationFirstMs: 1_000, probationMaxMs: 6_000, deathsForgottenMs: 60_000 };
 
 type Connect = (more?: Partial<RedisLeaseStoreOptions>) => Promise<RedisLeaseStore>;
@@ -39,7 +42,7 @@ const scenario = (
     const opened: RedisLeaseStore[] = [];
     try {
       await run(server, async (more = {}) => {
-        const store = await connectRedisLeaseStore({ url: server.url, ...more });
+        const store = await connectRedisLeaseStore({ url: server.url, callTimeoutMs: CALL_TIMEOUT_MS, ...more });
         opened.push(store);
         return store;
       });
@@ -135,6 +138,53 @@ scenario(
   },
 );
 
+test("a failover to a replica that lacks the tail is noticed, and what it lacks is not made again", async () => {
+  const first = await startRedis();
+  const link = await startMovableAddress(first.port);
+  const second = await startRedis({ replicaOf: link });
+  const address = await startMovableAddress(first.port);
+  const store = await connectRedisLeaseStore({ url: `redis://127.0.0.1:${address.port}` });
+  try {
+    const kept = await store.join(profile("a"), REGISTRATION_MS);
+    const leaderEpoch = await elect(store);
+    await store.writeTable(leaderEpoch, 0, [entry("p/0")], decision(1));
+    while (!(await ask(second.port, "HGET headrace:{cluster}:meta version\r\n")).startsWith("$1\r\n1"));
+    link.cut();
+    await store.writeTable(leaderEpoch, 1, [entry("p/0", { reason: "lost" })], decision(2));
+    const lost = await store.join(profile("b"), REGISTRATION_MS);
+    const outcome = await store.stand(lost, LEASE_MS, leaderEpoch);
+    const lostEpoch = outcome.kind === "elected" ? outcome.leaderEpoch : 0;
+    const before = store.identity;
+
+    await ask(second.port, "REPLICAOF NO ONE\r\n");
+    address.leadTo(second.port);
+    await became(store, isAway);
+    await became(store, isReady);
+    assert.not.equal(store.identity, before);
+    assert.equal([await store.renew(kept, REGISTRATION_MS), await store.renew(lost, REGISTRATION_MS)], [true, false]);
+    assert.equal(
+      [await store.renewLease(leaderEpoch, LEASE_MS), await store.renewLease(lostEpoch, LEASE_MS)],
+      [true, false],
+    );
+    for (const [term, version] of [
+      [leaderEpoch, 2],
+      [lostEpoch, 1],
+    ] as const) {
+      const refused = await rejection(store.writeTable(term, version, [entry("p/1")], decision(3)));
+      assert.is(refused.code, "STALE_LEADER");
+    }
+    assert.is((await store.readTable()).entries.get("p/0")?.reason, "a joined");
+    assert.is(await store.writeTable(leaderEpoch, 1, [entry("p/1")], decision(2)), 2);
+    assert.ok((await store.join(profile("b"), REGISTRATION_MS)).incarnation > lost.incarnation);
+    const next = await store.stand(kept, LEASE_MS, leaderEpoch);
+    assert.ok(next.kind === "elected" && next.leaderEpoch > lostEpoch);
+  } finally {
+    await store.close();
+    for (const one of [address, link]) await one.close();
+    for (const one of [second, first]) await one.stop();
+  }
+});
+
 scenario("functions that were flushed are loaded again within the call", {}, async (server, connect) => {
   const store = await connect();
   await ask(server.port, "FUNCTION FLUSH\r\n");
@@ -151,8 +201,8 @@ scenario("functions that were flushed are loaded again within the call", {}, asy
 scenario(
   "a Redis that does not answer refuses all calls in time, and those that come after at once",
   {},
-  async (server, connect) => {
-    const store = await connect();
+  async (server) => {
+    const store = await connectRedisLeaseStore({ url: server.url });
     const member = await store.join(profile("a"), REGISTRATION_MS);
     const thaw = server.pause();
     const calls = [
@@ -175,6 +225,7 @@ scenario(
     const outcome = await store.stand(member, LEASE_MS);
     assert.ok(outcome.kind === "elected" || outcome.leader.incarnation === member.incarnation);
     assert.is((await store.look()).leader?.node, "a");
+    await store.close();
   },
 );
 
@@ -237,7 +288,7 @@ scenario(
   "a table of 100,000 partitions is written and read whole, and a write to it touches what it names",
   { appendonly: "no" },
   async (_server, connect) => {
-    const store = await connect({ callTimeoutMs: 30_000 });
+    const store = await connect();
     const leaderEpoch = await elect(store);
     const entries = Array.from({ length: 100_000 }, (_, n) => entry(`stream-${n % 100}/${Math.floor(n / 100)}`));
     await store.writeTable(leaderEpoch, 0, entries);

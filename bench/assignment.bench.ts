@@ -1,0 +1,141 @@
+/**
+ * What the target assignment of a cluster costs: milliseconds a decision, moves over the fewest possible, and skew.
+ *
+ *   node --import tsx bench/assignment.bench.ts [--dry]
+ */
+import { parseArgs } from "node:util";
+import type { NodeId } from "../protocols/position.ts";
+import { type AssignableNode, type AssignablePartition, assign } from "../supervisors/cluster/assignment.ts";
+import { seededRandom } from "../test/support/seeded_random.ts";
+import { medians, record } from "./support/results.ts";
+
+const SIZES = [
+  [3, 60],
+  [10, 900],
+  [100, 10_000],
+  [1_000, 100_000],
+] as const;
+const ROUNDS = 9;
+const ZONES = 3;
+const PARTITIONS_A_STREAM = 60;
+
+interface Cluster {
+  readonly nodes: readonly AssignableNode[];
+  readonly partitions: readonly AssignablePartition[];
+}
+
+interface Shape {
+  /** `Zipf`: the n-th weighs 1/n, which has giants of many shares; `gentle`: none weighs more than about half a share. */
+  readonly weights: "alike" | "gentle" | "Zipf";
+  readonly capacities: "alike" | "1 to 4";
+}
+
+const SHAPES: readonly Shape[] = [
+  { weights: "alike", capacities: "alike" },
+  { weights: "gentle", capacities: "alike" },
+  { weights: "gentle", capacities: "1 to 4" },
+  { weights: "Zipf", capacities: "alike" },
+  { weights: "Zipf", capacities: "1 to 4" },
+];
+
+const nodeAt = (number: number, { capacities }: Shape): AssignableNode => ({
+  node: `node-${number}` as NodeId,
+  zone: `zone-${number % ZONES}`,
+  capacity: capacities === "alike" ? 1 : 1 + (Math.floor(number / ZONES) % 4),
+});
+
+function weightAt(rank: number, nodeCount: number, { weights }: Shape): number {
+  if (weights === "alike") return 1;
+  return 1_000_000 / (rank + (weights === "Zipf" ? 1 : nodeCount / 2));
+}
+
+/** Nobody holds anything yet; in no order, as it comes from a table. */
+function freshCluster(nodeCount: number, partitionCount: number, shape: Shape): Cluster {
+  const random = seededRandom(7);
+  const ranks = Array.from({ length: partitionCount }, (_, rank) => rank);
+  for (let at = partitionCount - 1; at > 0; at -= 1) {
+    const other = random.below(at + 1);
+    [ranks[at], ranks[other]] = [ranks[other] as number, ranks[at] as number];
+  }
+  return {
+    nodes: Array.from({ length: nodeCount }, (_, number) => nodeAt(number, shape)),
+    partitions: ranks.map((rank, number) => ({
+      partition: `stream-${Math.floor(number / PARTITIONS_A_STREAM)}/${number % PARTITIONS_A_STREAM}`,
+      weight: weightAt(rank, nodeCount, shape),
+      holder: undefined,
+    })),
+  };
+}
+
+const settled = ({ nodes, partitions }: Cluster): Cluster => {
+  const { targets } = assign(nodes, partitions);
+  return { nodes, partitions: partitions.map((one) => ({ ...one, holder: targets.get(one.partition) })) };
+};
+
+/** One in ten, at least one. */
+const tenthOf = (count: number) => Math.max(1, Math.round(count / 10));
+
+/** Weights measured anew: each up to a third more or less, one in fifty tenfold or a tenth. */
+function drifted({ nodes, partitions }: Cluster): Cluster {
+  const random = seededRandom(11);
+  const factor = () => (random.chance(0.02) ? (random.chance(0.5) ? 10 : 0.1) : 1 + (random.next() - 0.5) / 1.5);
+  return { nodes, partitions: partitions.map((one) => ({ ...one, weight: one.weight * factor() })) };
+}
+
+const EVENTS: Readonly<Record<string, (fresh: Cluster, steady: Cluster, shape: Shape) => Cluster>> = {
+  start: (fresh) => fresh,
+  join: (_, { nodes, partitions }, shape) => ({ nodes: [...nodes, nodeAt(nodes.length, shape)], partitions }),
+  "join of 10 %": (_, { nodes, partitions }, shape) => ({
+    nodes: [
+      ...nodes,
+      ...Array.from({ length: tenthOf(nodes.length) }, (_, number) => nodeAt(nodes.length + number, shape)),
+    ],
+    partitions,
+  }),
+  leave: (_, { nodes, partitions }) => ({ nodes: nodes.slice(1), partitions }),
+  "crash of 10 %": (_, { nodes, partitions }) => ({ nodes: nodes.slice(tenthOf(nodes.length)), partitions }),
+  drift: (_, steady) => drifted(steady),
+  nothing: (_, steady) => steady,
+};
+
+const { values: options } = parseArgs({ options: { dry: { type: "boolean", default: false } } });
+const runs: Record<string, number[]> = {};
+const outcomes: Record<string, { moves: number; movesMin: number; skew: number; maxMs: number }> = {};
+for (const [nodeCount, partitionCount] of SIZES) {
+  for (const shape of SHAPES) {
+    const fresh = freshCluster(nodeCount, partitionCount, shape);
+    const steady = settled(fresh);
+    for (const [event, happen] of Object.entries(EVENTS)) {
+      const name = `${nodeCount}x${partitionCount}, weights ${shape.weights}, capacities ${shape.capacities}: ${event}`;
+      const { nodes, partitions } = happen(fresh, steady, shape);
+      const times: number[] = [];
+      let decided = assign(nodes, partitions); // warms up
+      for (let round = 0; round < ROUNDS; round += 1) {
+        const startedAt = performance.now();
+        decided = assign(nodes, partitions);
+        times.push(performance.now() - startedAt);
+      }
+      runs[name] = times;
+      const { moves, movesMin, skew } = decided;
+      const maxMs = Math.max(...times);
+      outcomes[name] = { moves, movesMin, skew, maxMs };
+      const middle = [...times].sort((left, right) => left - right)[ROUNDS >> 1] as number;
+      const text = `${middle.toFixed(1)} ms (at most ${maxMs.toFixed(1)}), moves ${moves} of at least ${movesMin}`;
+      console.log(`${name}: ${text}, skew ${skew.toFixed(3)}`);
+    }
+  }
+}
+const ratios = Object.fromEntries(
+  Object.entries(outcomes).map(([name, { moves, movesMin }]) => [name, movesMin === 0 ? 1 : moves / movesMin]),
+);
+if (!options.dry) {
+  record({
+    name: "assignment",
+    command: "node --import tsx bench/assignment.bench.ts",
+    workload: `milliseconds a decision; ${ZONES} zones, streams of ${PARTITIONS_A_STREAM}; ratios are moves / movesMin`,
+    runs,
+    median: medians(runs),
+    ratios,
+    outcomes,
+  });
+}

@@ -1,0 +1,55 @@
+/**
+ * Orders for deciding about partitions: by name, so that a decision does not hang on the order of its input, and by load.
+ */
+import type { PartitionName } from "./cluster.ts";
+
+export interface NameOrder {
+  /** Places in the input, in the order of names: by stream, then by number. */
+  readonly order: Uint32Array;
+  /** By place in the input: the stream's rank among the streams. */
+  readonly streams: Int32Array;
+  readonly streamCount: number;
+}
+
+/** A stream's name is everything before the last `/`. */
+export function orderByName(names: readonly PartitionName[]): NameOrder {
+  const members = new Map<string, number[]>();
+  const numbers = new Float64Array(names.length);
+  for (let place = 0; place < names.length; place += 1) {
+    const name = names[place] as PartitionName;
+    const at = name.lastIndexOf("/");
+    const stream = name.slice(0, Math.max(0, at));
+    const number = Number(name.slice(at + 1));
+    numbers[place] = Number.isFinite(number) ? number : -1;
+    const places = members.get(stream);
+    if (places === undefined) members.set(stream, [place]);
+    else places.push(place);
+  }
+  const order = new Uint32Array(names.length);
+  const streams = new Int32Array(names.length);
+  const byNumber = (left: number, right: number) =>
+    (numbers[left] as number) - (numbers[right] as number) || compareText(names[left], names[right]);
+  let next = 0;
+  const ranked = [...members].sort(([left], [right]) => compareText(left, right));
+  for (const [rank, [, places]] of ranked.entries()) {
+    for (const place of places.sort(byNumber)) {
+      order[next] = place;
+      streams[place] = rank;
+      next += 1;
+    }
+  }
+  return { order, streams, streamCount: ranked.length };
+}
+
+/** Indices by descending load; equal loads in ascending order. Loads are whole numbers. */
+export function orderByLoad(loads: Float64Array): Uint32Array {
+  const count = loads.length;
+  // One number holds both, as numbers are sorted far faster than by a comparison: up to 2^53 (assignment_loads.ts).
+  const keys = loads.map((load, index) => load * count + (count - 1 - index)).sort();
+  const order = new Uint32Array(count);
+  for (let rank = 0; rank < count; rank += 1) order[count - 1 - rank] = count - 1 - ((keys[rank] as number) % count);
+  return order;
+}
+
+/** By code units: the same on every machine, whatever its language. */
+export const compareText = (left = "", right = ""): number => (left < right ? -1 : left > right ? 1 : 0);

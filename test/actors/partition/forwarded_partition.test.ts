@@ -1,0 +1,137 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import type { ActorReference, Termination } from "../../../actors/kernel/actor.ts";
+import type { AppendBatch } from "../../../actors/log/log.ts";
+import { ForwardedPartition } from "../../../actors/partition/forwarded_partition.ts";
+import type { PartitionReply, PartitionRequest, ReplyTo } from "../../../actors/partition/partition.ts";
+import { offset, partitionId } from "../../../protocols/position.ts";
+
+const partition = { stream: "s", partition: partitionId(0) };
+
+/** An owner on another node, whose link the test ends. */
+class Owner {
+  readonly requests: PartitionRequest[] = [];
+  readonly listeners = new Set<(termination: Termination) => void>();
+  isLinked = true;
+  readonly reference: ActorReference<PartitionRequest>;
+
+  constructor() {
+    const take = (request: PartitionRequest) => {
+      if (this.isLinked) this.requests.push(request);
+      return this.isLinked;
+    };
+    this.reference = {
+      path: "other/partition",
+      tell: take,
+      send: async (request: PartitionRequest) => take(request),
+      trySend: take,
+      onTerminated: (listener: (termination: Termination) => void) => {
+        if (!this.isLinked) listener({ kind: "stopped" });
+        else this.listeners.add(listener);
+        return () => this.listeners.delete(listener);
+      },
+    } as ActorReference<PartitionRequest>;
+  }
+
+  end(): void {
+    this.isLinked = false;
+    for (const listener of [...this.listeners]) listener({ kind: "failed", error: new Error("the link ended") });
+    this.listeners.clear();
+  }
+
+  /** Ids of the requests as the owner sees them. */
+  get ids(): readonly number[] {
+    return this.requests.flatMap((request) =>
+      request.type === "append"
+        ? request.items.map(({ requestId }) => requestId)
+        : "requestId" in request
+          ? [request.requestId]
+          : [],
+    );
+  }
+
+  answer(...ids: readonly number[]): void {
+    const [first] = this.requests;
+    if (first === undefined || !("replyTo" in first)) return;
+    (first.replyTo as ReplyTo).tell({
+      type: "partition_reply",
+      partition,
+      answers: ids.map((requestId) => ({
+        kind: "appended",
+        requestId,
+        outcome: { kind: "written", firstOffset: offset(0), count: 1 },
+      })),
+    });
+  }
+}
+
+function asker(): { readonly replies: PartitionReply[]; readonly reference: ReplyTo } {
+  const replies: PartitionReply[] = [];
+  const tell = (reply: PartitionReply) => void replies.push(reply);
+  return { replies, reference: { path: "asker", tell, send: async () => true, trySend: () => true } };
+}
+const append = (requestId: number, replyTo: ReplyTo): PartitionRequest => ({
+  type: "append",
+  items: [{ requestId, batch: {} as AppendBatch }],
+  replyTo,
+});
+const heard = (replies: readonly PartitionReply[]) =>
+  replies.flatMap(({ answers }) =>
+    answers.map((one) => `${one.requestId} ${one.kind === "refused" ? one.error.code : one.kind}`),
+  );
+
+test("W1: askers that use the same numbers each get their own answers, in order", async () => {
+  const owner = new Owner();
+  const forwarded = new ForwardedPartition(partition, owner.reference);
+  const [one, two] = [asker(), asker()];
+  await forwarded.send(append(1, one.reference), 10);
+  await forwarded.send(append(1, two.reference), 10);
+  await forwarded.send(append(2, one.reference), 10);
+  owner.answer(...owner.ids);
+  assert.equal(heard(one.replies), ["1 appended", "2 appended"]);
+  assert.equal(heard(two.replies), ["1 appended"]);
+  owner.answer(...owner.ids); // what is said twice is heard once
+  assert.is(heard(one.replies).length, 2);
+});
+
+test("W1: what is under way when the link ends is answered as lost, once; what comes after is answered at once", async () => {
+  const owner = new Owner();
+  const forwarded = new ForwardedPartition(partition, owner.reference);
+  const { replies, reference } = asker();
+  await forwarded.send(append(1, reference), 10);
+  owner.end();
+  assert.equal(heard(replies), ["1 CONNECTION_LOST"]);
+  assert.is(await forwarded.send(append(2, reference), 10), true);
+  assert.equal(heard(replies), ["1 CONNECTION_LOST", "2 CONNECTION_LOST"]);
+  owner.answer(...owner.ids); // late
+  assert.is(replies.length, 2);
+});
+
+test("W1: after the link was made again its next end is heard of too", async () => {
+  const owner = new Owner();
+  const forwarded = new ForwardedPartition(partition, owner.reference);
+  const { replies, reference } = asker();
+  owner.isLinked = false;
+  await forwarded.send(append(1, reference), 10);
+  owner.isLinked = true;
+  await forwarded.send(append(2, reference), 10);
+  owner.end();
+  assert.equal(heard(replies), ["1 CONNECTION_LOST", "2 CONNECTION_LOST"]);
+});
+
+test("an owner that is not asked any more answers nobody, and the link may forget where its answers went", async () => {
+  const owner = new Owner();
+  const forwarded = new ForwardedPartition(partition, owner.reference);
+  const { replies, reference } = asker();
+  await forwarded.send(append(1, reference), 10);
+  const [request] = owner.requests;
+  let hasEnded = false;
+  const answers = (request as unknown as { replyTo: ReplyTo & { onTerminated(listener: () => void): void } }).replyTo;
+  answers.onTerminated(() => (hasEnded = true));
+  forwarded.end();
+  assert.equal(heard(replies), ["1 CONNECTION_LOST"]);
+  assert.is(hasEnded, true);
+  assert.is(owner.listeners.size, 0);
+});
+
+test.run();

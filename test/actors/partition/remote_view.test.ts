@@ -1,0 +1,151 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import type { ActorReference, Termination } from "../../../actors/kernel/actor.ts";
+import type { ChannelBounds, ReadRequest } from "../../../actors/log/log.ts";
+import { Followers } from "../../../actors/partition/followers.ts";
+import type { CommittedReport, PartitionRequest } from "../../../actors/partition/partition.ts";
+import { RemoteView } from "../../../actors/partition/remote_view.ts";
+import { epoch, offset, partitionId } from "../../../protocols/position.ts";
+
+const partition = { stream: "s", partition: partitionId(0) };
+const bounds = (end: number): ChannelBounds => ({
+  epochs: [{ epoch: epoch(5), firstOffset: offset(0) }],
+  firstOffset: offset(0),
+  endOffset: offset(end),
+  sizeBytes: end,
+});
+
+/** A view, the owner that it follows, and the log that it reads. */
+function viewUnderTest() {
+  let end = 0;
+  const later: (() => void)[] = [];
+  const followers = new Followers(
+    () => bounds(end),
+    () => later.push(() => followers.report()),
+  );
+  const ends = new Set<(termination: Termination) => void>();
+  const link = { isUp: true };
+  const take = (request: PartitionRequest) => {
+    if (request.type === "follow") followers.add(request.replyTo, [["records", bounds(end)]]);
+    if (request.type === "unfollow") followers.remove(request.replyTo);
+  };
+  const owner = {
+    path: "other/partition",
+    tell: take,
+    onTerminated: (listener: (termination: Termination) => void) => {
+      if (!link.isUp) listener({ kind: "stopped" });
+      else ends.add(listener);
+      return () => ends.delete(listener);
+    },
+  } as unknown as ActorReference<PartitionRequest>;
+  const reads: ReadRequest[] = [];
+  const log = {
+    read: async (_partition: unknown, request: ReadRequest) => {
+      reads.push(request);
+      return { kind: "records", batches: [] } as const;
+    },
+    seek: async () => undefined,
+  };
+  const timers: (() => void)[] = [];
+  const setTimer = (_delayMs: number, callback: () => void) => {
+    timers.push(callback);
+    return { cancel() {} };
+  };
+  const view = new RemoteView({ partition, owner, log, setTimer });
+  return {
+    ...{ view, followers, reads, timers, link },
+    commit(to: number) {
+      end = to;
+      followers.note("records");
+      for (const report of later.splice(0)) report();
+    },
+    endLink() {
+      link.isUp = false;
+      for (const listener of ends) listener({ kind: "stopped" });
+    },
+  };
+}
+
+test("X1: nothing is read past what the owner has told of as committed", async () => {
+  const { view, reads, commit } = viewUnderTest();
+  await view.ready();
+  await view.read("records", undefined, 100);
+  commit(7);
+  await view.read("records", undefined, 100);
+  assert.equal(
+    reads.map(({ committedOffset }) => committedOffset),
+    [0, 7],
+  );
+});
+
+test("a subscriber hears of every advance, and the owner is left when the last one has gone (X2)", async () => {
+  const { view, followers, commit } = viewUnderTest();
+  let heard = 0;
+  const listener = view.onAdvance("records", () => (heard += 1));
+  assert.is(followers.size, 1);
+  heard = 0;
+  commit(1);
+  commit(2);
+  assert.is(heard, 2);
+  listener.stop();
+  assert.is(followers.size, 0);
+  commit(3);
+  await view.ready(); // it asks again before it is read again
+  assert.is(view.committedOffset("records"), 3);
+});
+
+test("a reader whose owner can not be reached is told so, and is not kept waiting", async () => {
+  const { view, link, endLink, timers, followers } = viewUnderTest();
+  link.isUp = false;
+  const code = () =>
+    view.ready().then(
+      () => "ready",
+      (error: { code: string }) => error.code,
+    );
+  assert.is(await code(), "NOT_READY");
+  link.isUp = true;
+  await view.ready();
+  endLink();
+  assert.is(await code(), "NOT_READY");
+  link.isUp = true;
+  followers.end();
+  followers.add = () => {}; // an owner that does not answer
+  const late = code();
+  timers.at(-1)?.();
+  assert.is(await late, "NOT_READY");
+});
+
+test("who follows is told of changes gathered, all channels of the first, and forgotten with its link", () => {
+  const told: CommittedReport[] = [];
+  const ends: (() => void)[] = [];
+  const follower = {
+    path: "f",
+    tell: (report: CommittedReport) => told.push(report),
+    onTerminated: (listener: () => void) => {
+      ends.push(listener);
+      return () => {};
+    },
+  } as unknown as ActorReference<CommittedReport>;
+  let isDue = 0;
+  const followers = new Followers(bounds.bind(undefined, 4), () => (isDue += 1));
+  followers.note("records");
+  assert.is(isDue, 0); // nobody follows
+  followers.add(follower, [
+    ["records", bounds(1)],
+    ["rejected", bounds(1)],
+  ]);
+  for (const channel of ["records", "records", "rejected"] as const) followers.note(channel);
+  assert.is(isDue, 1);
+  followers.report();
+  assert.equal(
+    told.map((report) => report.bounds.map(([channel]) => channel)),
+    [
+      ["records", "rejected"],
+      ["records", "rejected"],
+    ],
+  );
+  for (const end of ends) end();
+  assert.is(followers.size, 0);
+});
+
+test.run();

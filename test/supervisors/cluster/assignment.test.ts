@@ -1,0 +1,383 @@
+import * as fc from "fast-check";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { InvariantError } from "../../../protocols/errors.ts";
+import { nodeId } from "../../../protocols/position.ts";
+import {
+  type AssignableNode,
+  type AssignablePartition,
+  type Assignment,
+  assign,
+  skewOf,
+} from "../../../supervisors/cluster/assignment.ts";
+import { fewestMoves, loadsByHand } from "./assignment_oracle.ts";
+
+const node = (name: string, { zone = "z", capacity = 1 } = {}): AssignableNode => ({
+  node: nodeId(name),
+  zone,
+  capacity,
+});
+const nodesOf = (count: number, zones = 1): AssignableNode[] =>
+  Array.from({ length: count }, (_, number) => node(`node-${number}`, { zone: `zone-${number % zones}` }));
+const partition = (name: string, weight = 1, holder?: string): AssignablePartition => ({
+  partition: name,
+  weight,
+  holder: holder === undefined ? undefined : nodeId(holder),
+});
+const orphans = (count: number, weightOf: (number: number) => number = () => 1): AssignablePartition[] =>
+  Array.from({ length: count }, (_, number) => partition(`events/${number}`, weightOf(number)));
+const held = (partitions: readonly AssignablePartition[], { targets }: Assignment): AssignablePartition[] =>
+  partitions.map((one) => ({ ...one, holder: targets.get(one.partition) }));
+
+/** What each node has in an assignment, by any measure of a partition. */
+function totals(
+  nodes: readonly AssignableNode[],
+  partitions: readonly AssignablePartition[],
+  { targets }: Assignment,
+  measure: (one: AssignablePartition, number: number) => number = () => 1,
+): number[] {
+  const byNode = new Map(nodes.map((one) => [one.node, 0]));
+  for (const [number, one] of partitions.entries()) {
+    const target = targets.get(one.partition);
+    assert.ok(target !== undefined && byNode.has(target), `${one.partition} has a target among the nodes (A1)`);
+    byNode.set(target, byNode.get(target)! + measure(one, number));
+  }
+  return nodes.map((one) => byNode.get(one.node)!);
+}
+
+/** Clusters of any kind: some partitions are nobody's, some of nodes that are gone. */
+const anyCluster = ({
+  nodesMax = 8,
+  partitionsMax = 60,
+  weights = fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 5 }), fc.double({ min: 1e-3, max: 1e6, noNaN: true })),
+  capacities = fc.constantFrom(1, 2, 3, 4),
+} = {}) =>
+  fc
+    .record({
+      nodes: fc.array(fc.tuple(fc.constantFrom("a", "b", "c"), capacities), { minLength: 1, maxLength: nodesMax }),
+      partitions: fc.array(fc.tuple(weights, fc.integer({ min: -1, max: nodesMax })), { maxLength: partitionsMax }),
+    })
+    .map((drawn) => ({
+      nodes: drawn.nodes.map(([zone, capacity], number) => node(`node-${number}`, { zone, capacity })),
+      partitions: drawn.partitions.map(([weight, holder], number) =>
+        partition(`s${number % 4}/${number >> 2}`, weight, holder < 0 ? undefined : `node-${holder}`),
+      ),
+    }));
+
+test("without nodes nothing has a target; without partitions there is nothing to do", () => {
+  assert.equal(assign([], orphans(3)), { targets: new Map(), moves: 0, movesMin: 0, skew: 1 });
+  assert.equal(assign(nodesOf(2), []), { targets: new Map(), moves: 0, movesMin: 0, skew: 1 });
+});
+
+test("every partition has a target among the nodes, and moves are those that are not with their holder (A1)", () => {
+  fc.assert(
+    fc.property(anyCluster(), ({ nodes, partitions }) => {
+      const result = assign(nodes, partitions);
+      totals(nodes, partitions, result);
+      assert.is(result.targets.size, partitions.length);
+      assert.is(result.moves, partitions.filter((one) => result.targets.get(one.partition) !== one.holder).length);
+      assert.ok(result.movesMin <= result.moves);
+    }),
+  );
+});
+
+test("the order of nodes and partitions changes nothing (A1)", () => {
+  fc.assert(
+    fc.property(anyCluster(), fc.infiniteStream(fc.nat()), ({ nodes, partitions }, keys) => {
+      const shuffled = <T>(all: readonly T[]): T[] =>
+        all
+          .map((one) => [keys.next().value as number, one] as const)
+          .sort(([left], [right]) => left - right)
+          .map(([, one]) => one);
+      const result = assign(nodes, partitions);
+      const other = assign(shuffled(nodes), shuffled(partitions));
+      assert.equal([...other.targets].sort(), [...result.targets].sort());
+      assert.equal({ ...other, targets: 0 }, { ...result, targets: 0 });
+    }),
+  );
+});
+
+test("partitions alike: each node ends with its share rounded down or up, in the fewest moves there are (A2, A3)", () => {
+  const small = anyCluster({ nodesMax: 3, partitionsMax: 7, weights: fc.constant(1) });
+  fc.assert(
+    fc.property(small, ({ nodes, partitions }) => {
+      const capacity = nodes.reduce((sum, one) => sum + one.capacity, 0);
+      const shares = nodes.map((one) => (partitions.length * one.capacity) / capacity);
+      const isBalanced = (counts: readonly number[]) =>
+        counts.every((count, at) => count >= Math.floor(shares[at]! + 1e-9) && count <= Math.ceil(shares[at]! - 1e-9));
+      const result = assign(nodes, partitions);
+      assert.ok(isBalanced(totals(nodes, partitions, result)));
+      assert.is(
+        result.moves,
+        fewestMoves(nodes, partitions, () => 1, isBalanced),
+      );
+      assert.is(result.movesMin, result.moves);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test("many partitions alike on nodes alike: as many moves as the fullest nodes have too many, or the emptiest lack", () => {
+  const large = anyCluster({
+    nodesMax: 30,
+    partitionsMax: 400,
+    weights: fc.constant(0),
+    capacities: fc.constant(2),
+  });
+  fc.assert(
+    fc.property(large, ({ nodes, partitions }) => {
+      const result = assign(nodes, partitions);
+      const mean = partitions.length / nodes.length;
+      // The fullest nodes keep one more, as far as there are partitions for it.
+      const counts = nodes
+        .map((one) => partitions.filter(({ holder }) => holder === one.node).length)
+        .sort((left, right) => right - left);
+      const quotas = counts.map((_, rank) => Math.floor(mean) + (rank < partitions.length % nodes.length ? 1 : 0));
+      const kept = counts.reduce((sum, count, rank) => sum + Math.min(count, quotas[rank]!), 0);
+      assert.is(result.moves, partitions.length - kept);
+      for (const count of totals(nodes, partitions, result)) assert.ok(Math.abs(count - mean) < 1);
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test("three nodes of 60 alike: a fourth takes 15, a crash moves 20, and all else stays", () => {
+  const three = nodesOf(3);
+  const steady = held(orphans(60), assign(three, orphans(60)));
+  const joined = assign(nodesOf(4), steady);
+  assert.equal(totals(nodesOf(4), steady, joined), [15, 15, 15, 15]);
+  assert.is(joined.moves, 15);
+  const crashed = assign(three.slice(1), steady);
+  assert.equal(totals(three.slice(1), steady, crashed), [30, 30]);
+  assert.is(crashed.moves, 20);
+  assert.is(assign(three, steady).moves, 0);
+});
+
+/** No weight above a twentieth of a share, before the base. */
+const divisible = fc.tuple(fc.integer({ min: 2, max: 10 }), fc.infiniteStream(fc.integer({ min: 1, max: 6 })));
+
+test("where weights can be divided, loads end between 0.90 and 1.10 shares whatever happens to the nodes (A2)", () => {
+  fc.assert(
+    fc.property(divisible, fc.constantFrom(0, 1, 3), ([count, numbers], gone) => {
+      const drawn = () => numbers.next().value as number;
+      let nodes = nodesOf(count, 3).map((one) => ({ ...one, capacity: 1 + (drawn() % 4) }));
+      let partitions = orphans(count * 250, drawn);
+      const check = (result: Assignment) => {
+        const loads = loadsByHand(partitions);
+        const whole = loads.reduce((sum, load) => sum + load, 0);
+        const capacity = nodes.reduce((sum, one) => sum + one.capacity, 0);
+        const ratios = totals(nodes, partitions, result, (_, at) => loads[at]!).map(
+          (load, at) => load / ((whole * nodes[at]!.capacity) / capacity),
+        );
+        for (const ratio of ratios) assert.ok(ratio > 0.899 && ratio < 1.101, `${ratios}`);
+        assert.ok(Math.abs(Math.max(...ratios) - result.skew) < 1e-3);
+        partitions = held(partitions, result);
+      };
+      check(assign(nodes, partitions));
+      nodes = [...nodes, node("joiner", { zone: "zone-1", capacity: 2 })];
+      check(assign(nodes, partitions));
+      nodes = nodes.slice(Math.min(gone, nodes.length - 1));
+      check(assign(nodes, partitions));
+      partitions = partitions.map((one) => ({ ...one, weight: one.weight + drawn() }));
+      check(assign(nodes, partitions));
+    }),
+    { numRuns: 40 },
+  );
+});
+
+test("a crash or a leave moves at most a tenth more than has to, a join at most as many again, by weights of all sizes (A3)", () => {
+  for (const capacities of [1, 4]) {
+    const nodes = nodesOf(40, 3).map((one, at) => ({ ...one, capacity: 1 + (at % capacities) }));
+    const weights = orphans(4_000, (number) => 1_000 / (20 + number));
+    const steady = held(weights, assign(nodes, weights));
+    for (const gone of [1, 4]) {
+      const { moves, movesMin, skew } = assign(nodes.slice(gone), steady);
+      assert.ok(moves <= 1.1 * movesMin, `${moves} moves of at least ${movesMin} without ${gone}`);
+      assert.ok(skew <= 1.1 + 1e-6, `${skew}`);
+    }
+    const joined = assign([...nodes, node("joiner-1"), node("joiner-2"), node("joiner-3")], steady);
+    assert.ok(joined.moves <= 2 * joined.movesMin, `${joined.moves} moves of at least ${joined.movesMin}`);
+    assert.ok(joined.skew <= 1.1 + 1e-6, `${joined.skew}`);
+  }
+});
+
+test("no assignment within the bounds moves fewer than movesMin", () => {
+  const small = anyCluster({ nodesMax: 3, partitionsMax: 8, weights: fc.integer({ min: 10, max: 40 }) });
+  let feasible = 0;
+  fc.assert(
+    fc.property(small, ({ nodes, partitions }) => {
+      const loads = loadsByHand(partitions);
+      const whole = loads.reduce((sum, load) => sum + load, 0);
+      const capacity = nodes.reduce((sum, one) => sum + one.capacity, 0);
+      const shares = nodes.map((one) => (whole * one.capacity) / capacity);
+      // Giants change the bounds: not here.
+      fc.pre(new Set(loads).size > 1 && shares.every((share) => Math.max(...loads) <= share));
+      const isWithin = (sums: readonly number[]) =>
+        sums.every((sum, at) => sum >= 0.9 * shares[at]! - 1e-6 && sum <= 1.1 * shares[at]! + 1e-6);
+      const fewest = fewestMoves(nodes, partitions, (at) => loads[at]!, isWithin);
+      if (fewest === Number.POSITIVE_INFINITY) return;
+      feasible += 1;
+      assert.ok(assign(nodes, partitions).movesMin <= fewest);
+    }),
+    { numRuns: 500 },
+  );
+  assert.ok(feasible > 50, `${feasible} cases could be balanced`);
+});
+
+test("whatever the weights, the skew of nodes alike is at most 1.10, or what the heaviest partition brings about (A2)", () => {
+  const any = anyCluster({ capacities: fc.constant(1), partitionsMax: 40 });
+  fc.assert(
+    fc.property(any, ({ nodes, partitions }) => {
+      fc.pre(partitions.length > 0);
+      const loads = loadsByHand(partitions);
+      const whole = loads.reduce((sum, load) => sum + load, 0);
+      const heaviest = Math.max(...loads) / whole;
+      const { skew } = assign(nodes, partitions);
+      const most = Math.max(1.1, 1 + 1 / 20 + (nodes.length - 1) * heaviest);
+      assert.ok(skew <= most + 1e-3, `${skew} is above ${most}`);
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+test("a partition above a node's share has a node to itself, where the others have room for the rest (A2)", () => {
+  const partitions = [
+    partition("big/0", 1_000, "node-0"),
+    ...Array.from({ length: 30 }, (_, number) => partition(`small/${number}`, 10, "node-0")),
+  ];
+  const result = assign(nodesOf(3), partitions);
+  assert.is(result.targets.get("big/0"), "node-0");
+  assert.equal(totals(nodesOf(3), partitions, result), [1, 15, 15]);
+  assert.is(result.moves, result.movesMin);
+});
+
+test("two partitions above a share part; on nodes of many sizes the heavier goes to the larger", () => {
+  const nodes = [node("large", { capacity: 4 }), node("middle", { capacity: 2 }), node("small")];
+  const partitions = [partition("big/0", 900, "small"), partition("big/1", 800, "small"), partition("big/2", 1)];
+  const { targets } = assign(nodes, partitions);
+  assert.is(targets.get("big/0"), "large");
+  assert.is(targets.get("big/1"), "middle");
+});
+
+test("a second decision about the same moves nothing", () => {
+  fc.assert(
+    fc.property(anyCluster(), ({ nodes, partitions }) => {
+      const again = assign(nodes, held(partitions, assign(nodes, partitions)));
+      assert.is(again.moves, 0);
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
+test("noise of measuring moves nothing, although the weights can not be divided evenly", () => {
+  const nodes = nodesOf(3);
+  const partitions = [0, 1, 2, 3].map((number) =>
+    partition(`events/${number}`, 1 + number / 100, `node-${number % 3}`),
+  );
+  assert.is(assign(nodes, partitions).moves, 0);
+});
+
+test("partitions of no weight are spread as well: none has more than 5.5 times its share of the count (A4)", () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 2, max: 8 }), fc.integer({ min: 1, max: 20 }), (count, busy) => {
+      const partitions = orphans(count * 50, (number) => (number < busy ? 100 : 0));
+      const counts = totals(nodesOf(count), partitions, assign(nodesOf(count), partitions));
+      assert.ok(Math.max(...counts) <= 5.5 * 50 + 1, `${counts}`);
+    }),
+  );
+  const idle = orphans(60, () => 0);
+  assert.equal(totals(nodesOf(3), idle, assign(nodesOf(3), idle)), [20, 20, 20]);
+});
+
+/** By stream and zone: how many partitions. */
+function inZones(nodes: readonly AssignableNode[], { targets }: Assignment): Map<string, number> {
+  const zones = new Map(nodes.map((one) => [one.node, one.zone]));
+  const counts = new Map<string, number>();
+  for (const [name, target] of targets) {
+    const key = `${name.slice(0, name.lastIndexOf("/"))} ${zones.get(target)}`;
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  return counts;
+}
+
+test("what is placed keeps the partitions of a stream apart over zones, by the capacity of the zones (A5)", () => {
+  const nodes = [...nodesOf(9, 3), node("extra-1", { zone: "zone-0" }), node("extra-2", { zone: "zone-0" })];
+  const partitions = Array.from({ length: 440 }, (_, number) =>
+    partition(`team/stream-${Math.floor(number / 11)}/${number % 11}`),
+  );
+  const counts = inZones(nodes, assign(nodes, partitions));
+  assert.is(counts.size, 120);
+  for (const [key, count] of counts) assert.is(count, key.endsWith("zone-0") ? 5 : 3, key);
+});
+
+test("after a crash, orphans go to the zone with the least of their stream, balance first (A2, A5)", () => {
+  const nodes = nodesOf(12, 3);
+  const partitions = Array.from({ length: 720 }, (_, number) =>
+    partition(`stream-${Math.floor(number / 6)}/${number % 6}`, 1 + (number % 7)),
+  );
+  const steady = held(partitions, assign(nodes, partitions));
+  const left = nodes.filter((one) => one.node !== "node-3" && one.node !== "node-7" && one.node !== "node-8");
+  const counts = inZones(left, assign(left, steady));
+  for (const [key, count] of counts) assert.ok(count <= 3, `${count} of ${key}`);
+});
+
+test("nothing moves for its zone alone (A3 before A5)", () => {
+  const nodes = nodesOf(2, 2);
+  const partitions = [0, 1, 2, 3].map((number) => partition(`s${number >> 1}/${number & 1}`, 1, `node-${number >> 1}`));
+  assert.is(assign(nodes, partitions).moves, 0);
+});
+
+test("of partitions alike a node gives those first whose stream is crowded in its zone (A5)", () => {
+  const nodes = nodesOf(2, 2);
+  const partitions = [
+    ...[0, 1, 2].map((number) => partition(`a-spread-${number}/0`, 1, "node-0")),
+    ...[0, 1, 2].map((number) => partition(`crowded/${number}`, 1, "node-0")),
+    ...[0, 1].map((number) => partition(`other-${number}/0`, 1, "node-1")),
+  ];
+  const { targets, moves } = assign(nodes, partitions);
+  assert.is(moves, 2);
+  const moved = partitions.filter((one) => targets.get(one.partition) !== one.holder).map((one) => one.partition);
+  assert.is(moved.filter((name) => name.startsWith("crowded/")).length, 1, `${moved}`);
+});
+
+test("a zone for every node of a thousand is kept apart as well, and a join of 100,000 partitions moves 99", () => {
+  const nodes = nodesOf(1_000, 1_000);
+  const partitions = Array.from({ length: 100_000 }, (_, number) =>
+    partition(`stream-${Math.floor(number / 50)}/${number % 50}`),
+  );
+  const first = assign(nodes, partitions);
+  assert.is(first.skew, 1);
+  const apart = [...inZones(nodes, first).values()].filter((count) => count === 1).length;
+  assert.ok(apart > 99_000, `${apart} of 100,000 are alone of their stream in their zone`);
+  const joined = assign([...nodes, node("one-more", { zone: "new" })], held(partitions, first));
+  assert.is(joined.moves, 99);
+});
+
+test("the skew of what is held now is told, of which what nobody holds is part", () => {
+  const nodes = [node("a"), node("b", { capacity: 3 })];
+  const partitions = [0, 1, 2, 3].map((number) => partition(`s/${number}`, 5, number < 2 ? "a" : "b"));
+  assert.is(skewOf(nodes, partitions), 2);
+  assert.is(
+    skewOf(
+      nodes,
+      partitions.map((one) => ({ ...one, holder: undefined })),
+    ),
+    0,
+  );
+  assert.is(skewOf([], partitions), 1);
+  assert.is(skewOf(nodes, []), 1);
+});
+
+test("what can not be assigned is refused: names that come twice, a weight or a capacity that is no such number", () => {
+  const refused = (nodes: AssignableNode[], partitions: AssignablePartition[]) =>
+    assert.throws(
+      () => assign(nodes, partitions),
+      (error: unknown) => error instanceof InvariantError,
+    );
+  refused([node("a"), node("a")], []);
+  refused([node("a")], [partition("s/1"), partition("s/1")]);
+  for (const weight of [-1, Number.NaN, Number.POSITIVE_INFINITY]) refused([node("a")], [partition("s/1", weight)]);
+  for (const capacity of [0, -1, Number.NaN]) refused([node("a", { capacity })], [partition("s/1")]);
+});
+
+test.run();
