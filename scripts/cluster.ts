@@ -6,9 +6,9 @@
  * Ctrl-C ends the nodes, then Redis. What was stored stays in the folder. From another terminal: headrace cluster --help
  */
 import { mkdir, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { loadDriver } from "../deps.ts";
-import { CLUSTER_DEMO_CONFIGURATION } from "../supervisors/demo_configuration.ts";
+import { clusterDemoConfiguration } from "../supervisors/demo_configuration.ts";
 import { wholeNumber } from "./console/arguments.ts";
 import { EXIT, exitCodeOf, explain, UsageError } from "./console/exit_codes.ts";
 import { type LocalCluster, startLocalCluster } from "./console/local_cluster.ts";
@@ -89,6 +89,6 @@ async function run(options: Options): Promise<number> {
 async function writeDemo(folder: string): Promise<string> {
   const file = join(folder, DEMO_FILE);
   await mkdir(folder, { recursive: true });
-  await writeFile(file, CLUSTER_DEMO_CONFIGURATION);
+  await writeFile(file, clusterDemoConfiguration(resolve(folder, "archive")));
   return file;
 }

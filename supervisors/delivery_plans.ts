@@ -57,9 +57,16 @@ const consumerName = (sink: string): string => `sink/${sink}`;
 /** Throws `ConfigurationError` where the options of a sink can not work; see `SinkDefinition.check` and `place`. */
 export async function checkSink(name: string, configuration: Configuration, folder: string | undefined): Promise<void> {
   const sink = configuration.sinks[name];
+  const definition = SINKS.get(sink?.type ?? "");
   refuseShared(name, configuration);
+  const problem =
+    configuration.cluster === undefined ? undefined : definition?.clusterProblem?.(sink?.options as never);
+  if (problem !== undefined) {
+    const what = `sinks.${name}: Cannot write from a cluster as ${problem}`;
+    throw new ConfigurationError("INVALID_CONFIGURATION", what);
+  }
   try {
-    await SINKS.get(sink?.type ?? "")?.check?.(sink?.options as never, folder);
+    await definition?.check?.(sink?.options as never, folder);
   } catch (error) {
     if (!(error instanceof ConfigurationError)) throw error;
     throw new ConfigurationError(error.code, `sinks.${name}: ${error.message}`, { cause: error });

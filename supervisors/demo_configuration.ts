@@ -1,8 +1,8 @@
 /** This machine's own metrics, and a stream to try things on. */
-const demo = (partitions: {
-  readonly hostMetrics: number;
-  readonly events: number;
-}): string => `# The configuration that Headrace starts with. Save it as headrace.yaml and change it.
+const demo = (
+  partitions: { readonly hostMetrics: number; readonly events: number },
+  archive = "archive",
+): string => `# The configuration that Headrace starts with. Save it as headrace.yaml and change it.
 streams:
   host_metrics:
     partitions: ${partitions.hostMetrics}
@@ -32,11 +32,12 @@ pipelines:
     to: [archive]
 
 sinks:
-  archive: { type: file, directory: archive, format: ndjson }
+  archive: { type: file, directory: ${archive}, format: ndjson }
 `;
 
 /** What `headrace up` runs where there is no headrace.yaml. */
 export const DEMO_CONFIGURATION = demo({ hostMetrics: 2, events: 4 });
 
 /** What `npm run cluster` runs: the same, with enough partitions to be spread over nodes. */
-export const CLUSTER_DEMO_CONFIGURATION = demo({ hostMetrics: 12, events: 24 });
+export const clusterDemoConfiguration = (archiveFolder: string): string =>
+  demo({ hostMetrics: 12, events: 24 }, `${JSON.stringify(archiveFolder)}, shared: true`);

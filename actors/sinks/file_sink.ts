@@ -12,7 +12,7 @@
  */
 import { constants } from "node:fs";
 import { copyFile, type FileHandle, link, open, rm, stat, truncate } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { isAbsolute, join, resolve } from "node:path";
 import { FencedError, UnavailableError } from "../../protocols/errors.ts";
 import { comparePositions, type Position } from "../../protocols/position.ts";
 import { checkColumns, type LineEncoder, lineEncoder } from "./file_format.ts";
@@ -37,6 +37,7 @@ import type { SinkBatch, SinkContext, SinkDefinition, SinkWriter, WriteOutcome }
 
 export interface FileSinkOptions {
   readonly directory: string;
+  readonly shared?: boolean;
   readonly format?: FileFormat;
   /** CSV: the fields written, in order. */
   readonly columns?: readonly string[];
@@ -66,6 +67,11 @@ export const fileSink: SinkDefinition<FileSinkOptions> = {
         minLength: 1,
         description: "Folder for the files; one folder a partition below it.",
       },
+      shared: {
+        type: "boolean",
+        default: false,
+        description: "All nodes of the cluster see this folder, by this path. Must be true in a cluster.",
+      },
       format: { enum: ["ndjson", "csv"], default: "ndjson" },
       columns: { type: "array", items: { type: "string" }, minItems: 1, description: "CSV: the fields, in order." },
       spreadsheetSafe: { type: "boolean", default: false, description: "CSV: mark texts that look like formulas." },
@@ -76,6 +82,10 @@ export const fileSink: SinkDefinition<FileSinkOptions> = {
   async check({ directory, format = "ndjson", columns }, folder) {
     checkColumns(format, columns);
     if (folder !== undefined) await checkFolder(resolve(folder, directory));
+  },
+  clusterProblem({ directory, shared = false }) {
+    if (shared && isAbsolute(directory)) return undefined;
+    return `all nodes must write to one folder (shared: true, and an absolute directory): current values are ${shared} and ${directory}`;
   },
   place: ({ directory }, folder) => resolve(folder, directory),
   async open(options, context) {

@@ -107,5 +107,9 @@ export interface SinkDefinition<Options> {
   check?(options: Options, folder: string | undefined): void | Promise<void>;
   /** What the sink must have for itself, as a name: two sinks of one stream that name the same are refused. */
   place?(options: Options, folder: string): string;
+  /**
+   * Why it can not keep its promise in a cluster, where a partition's next owner is another node; undefined where it can.
+   */
+  clusterProblem?(options: Options): string | undefined;
   open(options: Options, context: SinkContext): Promise<SinkWriter>;
 }

@@ -54,24 +54,19 @@ function placeOf(state: CoordinatorState, partition: PartitionName): Life | unde
   return isAlive(state, entry?.holder) ? entry?.holder : undefined;
 }
 
-/** Each kind of load counts as its share of the whole; a partition that nobody has measured is an average one. */
 function assignable(state: CoordinatorState): readonly AssignablePartition[] {
-  const total = { bytes: 0, records: 0, cpu: 0 };
-  for (const { bytes, records, cpu } of state.loads.values()) {
-    total.bytes += bytes;
-    total.records += records;
-    total.cpu += cpu;
-  }
-  const count = state.partitions.length;
-  const shareOf = (part: number, whole: number): number => (whole > 0 ? (part / whole) * count : 1);
-  return state.partitions.map((partition) => {
-    const load = state.loads.get(partition);
-    const weight =
-      load === undefined
-        ? 1
-        : (shareOf(load.bytes, total.bytes) + shareOf(load.records, total.records) + shareOf(load.cpu, total.cpu)) / 3;
-    return { partition, weight, holder: placeOf(state, partition)?.node };
-  });
+  return state.partitions.map((partition) => ({
+    partition,
+    weight: weightOf(state, partition),
+    holder: placeOf(state, partition)?.node,
+  }));
+}
+
+/** About the share of a core that a partition takes: what was measured, and what an idle one costs. */
+function weightOf({ loads }: CoordinatorState, partition: PartitionName): number {
+  const { idleCores, bytesPerCore, recordsPerCore } = COORDINATOR_LIMITS;
+  const { bytes, records, cpu } = loads.get(partition) ?? { bytes: 0, records: 0, cpu: 0 };
+  return idleCores + Math.max(cpu, bytes / bytesPerCore, records / recordsPerCore);
 }
 
 /** Looks whether the load has become uneven for long enough to be worth moves. */
@@ -81,8 +76,11 @@ export function lookAtSkew(state: CoordinatorState, nowMs: number): void {
     state.skewedLooks = 0;
     return;
   }
-  const skew = skewOf(nodes, assignable(state));
-  state.skewedLooks = skew > COORDINATOR_LIMITS.skewMax ? state.skewedLooks + 1 : 0;
+  const partitions = assignable(state);
+  const skew = skewOf(nodes, partitions);
+  const evenCores = partitions.reduce((sum, { weight }) => sum + weight, 0) / nodes.length;
+  const isWorthMoves = skew > COORDINATOR_LIMITS.skewMax && (skew - 1) * evenCores > COORDINATOR_LIMITS.skewCoresMin;
+  state.skewedLooks = isWorthMoves ? state.skewedLooks + 1 : 0;
   if (state.skewedLooks < COORDINATOR_LIMITS.skewedLooksMin) return;
   state.skewedLooks = 0;
   trigger(state, { kind: "skewed", skew }, nowMs);

@@ -28,9 +28,14 @@ export const COORDINATOR_LIMITS = {
   repeatAfterMs: 2_000,
   /** Nodes that join soon after each other are one change; the death of a node waits for nothing. */
   gatherJoinsMs: 100,
-  /** Of the even share: above the first for `skewedLooksMin` reports of load, partitions are moved until below the second. */
+  /** Of the even share, and so many cores above it, for so many reports in a row: then partitions are moved. */
   skewMax: 1.25,
+  skewCoresMin: 0.1,
   skewedLooksMin: 3,
+  /** What a partition costs by itself, in cores, and what one core takes: where the processor's share is not known better. */
+  idleCores: 0.005,
+  bytesPerCore: 100_000_000,
+  recordsPerCore: 300_000,
   /** Of a new measurement in the smoothed load. */
   loadSmoothing: 0.3,
 } as const;

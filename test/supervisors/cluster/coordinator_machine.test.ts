@@ -370,4 +370,29 @@ test("what a member says in another term, or as another life, is not heard", () 
   assert.is(harness.state.granting.size, 0);
 });
 
+test("a load that is skewed for a while, and by enough to be worth it, moves partitions; a small or passing one does not", () => {
+  const harness = settled(["a", "b"], 8);
+  const busy = [...harness.state.table.values()]
+    .filter(({ holder }) => holder?.node === "a")
+    .map(({ partition }) => partition);
+  const loads = (cpu: number): CoordinatorMessage => ({
+    ...{ type: "loads", from: life("a"), leaderEpoch: 7 },
+    loads: busy.map((partition) => ({ partition, bytesPerSecond: 0, recordsPerSecond: 0, cpu })),
+  });
+  for (let looks = 0; looks < 10; looks++) harness.tell(loads(0.004));
+  assert.is(harness.state.writing, undefined);
+  harness.tell(loads(0.25));
+  assert.is(harness.state.writing, undefined);
+  for (let looks = 1; looks < COORDINATOR_LIMITS.skewedLooksMin + 1; looks++) harness.tell(loads(0.25));
+  const moving = harness.write() ?? [];
+  const ofBusy = moving.filter(({ partition }) => busy.includes(partition));
+  assert.equal(
+    ofBusy.map(({ holder, next }) => [holder?.node, next?.node]),
+    [
+      ["a", "b"],
+      ["a", "b"],
+    ],
+  );
+});
+
 test.run();
