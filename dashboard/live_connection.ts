@@ -1,4 +1,7 @@
-/** The page's connection to the node: the public WebSocket protocol, the same client that any program uses. */
+/**
+ * The page's connection to the node: the public WebSocket protocol, the same client that any program uses. It stays with the
+ * node that served the page, as a page may speak to no other: what other nodes own is passed on.
+ */
 import { type Connect, Consumer, connectWebSocket, Producer, SUBPROTOCOL_MSGPACK } from "../protocols/mod.ts";
 import { Changes } from "./changes.ts";
 
@@ -21,15 +24,13 @@ export class LiveConnection {
       this.state = state;
       this.changes.announce();
     });
-    this.consumer = new Consumer({ connect, addresses: [this.#address], client: "headrace-page", ...this.#identity() });
+    this.consumer = new Consumer({ connect, ...this.#identity() });
   }
 
   /** A producer of this page's own, opened when something is first sent: most pages only look. */
   get producer(): Producer {
     this.#producer ??= new Producer({
       connect: connectWebSocket({ subprotocol: SUBPROTOCOL_MSGPACK }),
-      addresses: [this.#address],
-      client: "headrace-page",
       producerId: `page-${crypto.getRandomValues(new Uint32Array(2)).join("-")}`,
       ...this.#identity(),
     });
@@ -41,8 +42,12 @@ export class LiveConnection {
     void this.#producer?.close({ timeoutMs: 1_000 });
   }
 
-  #identity(): { readonly token?: string } {
-    return this.token === undefined ? {} : { token: this.token };
+  #identity() {
+    const { token } = this;
+    return {
+      ...{ addresses: [this.#address], client: "headrace-page", forward: true },
+      ...(token === undefined ? {} : { token }),
+    };
   }
 }
 

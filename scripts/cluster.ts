@@ -17,6 +17,7 @@ import { watchLocalCluster } from "./console/local_cluster_watch.ts";
 
 /** Each has its mailboxes, its connections to all others and half a gigabyte at worst. */
 const NODES_MAX = 16;
+const PORT_MAX = 65_535;
 const DEMO_FILE = "demo.yaml";
 
 interface Options {
@@ -30,7 +31,7 @@ const { Command } = await loadDriver("commander");
 const program = new Command("npm run cluster --")
   .description("Start a cluster on this machine: a private Redis and nodes, with a live table.")
   .option("-n, --nodes <n>", `nodes to start, ${NODES_MAX} at most`, "3")
-  .option("-p, --port <port>", "port of the first node; the others follow", "7070")
+  .option("-p, --port <port>", "port of the first node, the others follow; 0 for any that are free", "7070")
   .option("-c, --config <file>", "configuration of every node (default: a demo): its log and its cluster are this one")
   .option("--folder <folder>", "where Redis and the nodes keep everything", LOCAL_CLUSTER_FOLDER)
   .addHelpText(
@@ -52,6 +53,9 @@ try {
 async function run(options: Options): Promise<number> {
   const nodes = wholeNumber("--nodes", options.nodes, 1);
   if (nodes > NODES_MAX) throw new UsageError(`Cannot start ${nodes} nodes as ${NODES_MAX} are the most`);
+  const firstPort = wholeNumber("--port", options.port);
+  if (firstPort + nodes - 1 > PORT_MAX)
+    throw new UsageError(`Cannot use --port ${firstPort} as ${PORT_MAX} is the last`);
   const ending = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => ending.abort());
   const { folder } = options;
@@ -61,8 +65,7 @@ async function run(options: Options): Promise<number> {
   let cluster: LocalCluster;
   try {
     cluster = await startLocalCluster({
-      ...{ folder, nodes, configFile, signal: ending.signal },
-      firstPort: wholeNumber("--port", options.port),
+      ...{ folder, nodes, firstPort, configFile, signal: ending.signal },
       onChange: () => changed(),
     });
   } catch (error) {

@@ -102,12 +102,12 @@ async function refuseSecond(folder: string): Promise<void> {
       `Cannot start a cluster in ${folder} as one runs there already: process ${state.pid} has it`,
     );
   }
-  // Its starter was killed. The nodes end by themselves then; Redis can not know.
+  // Its starter was killed: the nodes end by themselves then, and Redis within seconds.
   const { pid, port } = state.redis;
   if (isAlive(pid) && (await isTaken(port))) {
     throw new ConfigurationError(
       "DATA_IN_USE",
-      `Cannot start a cluster in ${folder} as the Redis of an earlier one must be ended first: it still listens on port ${port} (kill ${pid})`,
+      `Cannot start a cluster in ${folder} as the Redis of an earlier one must have ended first: it still listens on port ${port} (kill ${pid} ends it)`,
     );
   }
 }

@@ -1,4 +1,5 @@
 /** Looks at a local cluster through the public HTTP of its nodes: what they own, take in and have yet to deliver. */
+import { HeadraceError } from "../../protocols/errors.ts";
 import type { ClusterOverview } from "../../supervisors/cluster/overview.ts";
 import type { ClusterSight, NodeRow } from "./cluster_text.ts";
 import type { LocalNode } from "./local_cluster_state.ts";
@@ -12,7 +13,7 @@ interface SinkStanding {
 interface Answers {
   readonly overview: ClusterOverview;
   readonly lagRecords: number;
-  /** The end of each partition that it owns, by name and epoch. */
+  /** The end of each partition that it owns, by name and epoch; it knows those of others too, which are theirs to tell. */
   readonly ends: ReadonlyMap<string, number>;
   readonly atMs: number;
 }
@@ -30,20 +31,31 @@ export class LocalClusterSight {
     const nodes = this.#nodes();
     const before = new Map(this.#last);
     const answers = new Map<string, Answers>();
+    const problems = new Map<string, string>();
     await Promise.all(
       nodes.map(async (node) => {
         if (node.state !== "up") return;
-        const answered = await this.#ask(node.address).catch(() => undefined);
-        if (answered === undefined) return;
-        answers.set(node.name, answered);
-        this.#last.set(node.name, answered);
+        try {
+          const answered = await this.#ask(node.address);
+          answers.set(node.name, answered);
+          this.#last.set(node.name, answered);
+        } catch (error) {
+          problems.set(node.name, problemOf(error));
+        }
       }),
     );
     // All may answer, but the coordinator's word is the newest.
     const all = [...answers.values()].map(({ overview }) => overview);
     const best = all.find(({ node, coordinator }) => coordinator?.node === node) ?? all[0];
     return {
-      nodes: nodes.map((node) => rowOf(node, best, answers.get(node.name), before.get(node.name))),
+      nodes: nodes.map((node) =>
+        rowOf(node, {
+          overview: best,
+          answers: answers.get(node.name),
+          before: before.get(node.name),
+          problem: problems.get(node.name),
+        }),
+      ),
       partitions: best?.partitions ?? [],
       moves: best?.moves ?? [],
       coordinator: best?.coordinator?.node,
@@ -63,29 +75,35 @@ export class LocalClusterSight {
   }
 }
 
-const endsOf = (streams: readonly StreamStanding[]): ReadonlyMap<string, number> =>
+export const endsOf = (streams: readonly StreamStanding[]): ReadonlyMap<string, number> =>
   new Map(
     streams.flatMap(({ name, partitions }) =>
       partitions.flatMap(({ partition, epoch, endOffset }): [string, number][] =>
-        endOffset === undefined ? [] : [[`${name}/${partition}@${epoch}`, endOffset]],
+        endOffset === undefined || epoch === undefined ? [] : [[`${name}/${partition}@${epoch}`, endOffset]],
       ),
     ),
   );
 
+interface Known {
+  readonly overview: ClusterOverview | undefined;
+  readonly answers: Answers | undefined;
+  readonly before: Answers | undefined;
+  readonly problem: string | undefined;
+}
+
+const problemOf = (error: unknown): string =>
+  error instanceof HeadraceError && error.code === "UNAUTHENTICATED"
+    ? "up, wants a token in HEADRACE_TOKEN"
+    : "does not answer";
+
 /** The process as we know it, and the node as the cluster does. */
-function rowOf(
-  node: LocalNode,
-  overview: ClusterOverview | undefined,
-  answers: Answers | undefined,
-  before: Answers | undefined,
-): NodeRow {
+function rowOf(node: LocalNode, { overview, answers, before, problem }: Known): NodeRow {
   const known = overview?.nodes.find(({ name }) => name === node.name);
   const isUp = node.state === "up";
   const ending = node.ending === undefined ? "" : ` (${node.ending})`;
-  const joined = answers === undefined ? "does not answer" : "joining";
   return {
     name: node.name,
-    state: isUp ? (known?.state ?? joined) : `${node.state}${ending}`,
+    state: isUp ? (problem ?? known?.state ?? "joining") : `${node.state}${ending}`,
     isCoordinator: known?.isCoordinator ?? false,
     partitions: known?.partitions,
     recordsPerSecond: rateBetween(before, answers),

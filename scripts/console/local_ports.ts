@@ -2,37 +2,36 @@
 import { createServer } from "node:net";
 import { ConfigurationError } from "../../protocols/errors.ts";
 
-/** Throws `ConfigurationError` `PORT_IN_USE` where somebody listens on one of them. */
+/** Throws `ConfigurationError` `PORT_IN_USE` where one of them can not be listened on. */
 export async function requireFreePorts(
   host: string,
   ports: readonly { readonly what: string; readonly port: number }[],
 ): Promise<void> {
   for (const { what, port } of ports) {
-    if ((await listenOnce(host, port)) !== undefined) continue;
+    const tried = await listenOnce(host, port);
+    if (typeof tried === "number") continue;
+    const reason = tried === "EADDRINUSE" ? "another program holds it" : `listening there failed with ${tried}`;
     throw new ConfigurationError(
       "PORT_IN_USE",
-      `Cannot start ${what} on ${host}:${port} as the port must be free: another program holds it (choose others with --port)`,
+      `Cannot start ${what} on ${host}:${port} as the port must be free: ${reason} (choose others with --port)`,
     );
   }
 }
 
 export async function freePort(host: string): Promise<number> {
-  const port = await listenOnce(host, 0);
-  if (port !== undefined) return port;
-  throw new ConfigurationError("PORT_IN_USE", `Cannot listen on ${host} as a port must be free there: none is`);
+  const tried = await listenOnce(host, 0);
+  if (typeof tried === "number") return tried;
+  throw new ConfigurationError("PORT_IN_USE", `Cannot listen on ${host} as a port must be free there: ${tried}`);
 }
 
-/** The port that was listened on for a moment; undefined where another program holds it. */
-function listenOnce(host: string, port: number): Promise<number | undefined> {
-  return new Promise((resolve, reject) => {
+/** The port that was listened on for a moment, or the system's word for why not. */
+function listenOnce(host: string, port: number): Promise<number | string> {
+  return new Promise((resolve) => {
     const server = createServer();
-    server.once("error", (error: NodeJS.ErrnoException) => {
-      if (error.code === "EADDRINUSE") resolve(undefined);
-      else reject(error);
-    });
+    server.once("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
     server.listen(port, host, () => {
       const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : undefined));
+      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : port));
     });
   });
 }

@@ -1,5 +1,5 @@
 /** A private Redis for a local cluster: on loopback, as durable as its streams promise, with its files in one folder. */
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { mkdir } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
@@ -9,6 +9,7 @@ import { ConfigurationError, UnavailableError } from "../../protocols/errors.ts"
 import type { Configuration } from "../../supervisors/configuration_schema.ts";
 import { freePort } from "./local_ports.ts";
 import { type LocalProcess, startProcess } from "./local_process.ts";
+import { remark } from "./output.ts";
 
 const PROGRAM = "redis-server";
 const VERSION_MIN = 7;
@@ -16,6 +17,9 @@ const HOST = "127.0.0.1";
 /** It reads its whole append-only file before it answers. */
 const ANSWERS_WITHIN_MS = 120_000;
 const LOOK_EVERY_MS = 20;
+
+/** Redis can not be told to end with its starter, so a shell waits for that: its input ends when we do, however we do. */
+const GUARD = `cat > /dev/null; sleep 2; kill "$0"`;
 
 export interface LocalRedis {
   readonly url: string;
@@ -72,6 +76,7 @@ export async function startLocalRedis(folder: string, appendfsync: "always" | "e
     logFile: join(folder, "redis.log"),
     hasInput: false,
   });
+  guard(started);
   for (const deadlineMs = performance.now() + ANSWERS_WITHIN_MS; performance.now() < deadlineMs; ) {
     if (started.ending !== undefined) break;
     if (await answers(port)) return { url: `redis://${HOST}:${port}`, port, process: started };
@@ -83,6 +88,13 @@ export async function startLocalRedis(folder: string, appendfsync: "always" | "e
     "STORE_UNAVAILABLE",
     `Cannot start Redis as it must answer on port ${port}: ${state}\n${await started.tail()}`,
   );
+}
+
+function guard({ pid, ended }: LocalProcess): void {
+  const shell = spawn("sh", ["-c", GUARD, String(pid)], { detached: true, stdio: ["pipe", "ignore", "ignore"] });
+  shell.on("error", (error) => remark(`Redis will not end by itself with this process: ${error.message}`));
+  // By then the pid is nobody's, and may become another's.
+  void ended.then(() => shell.kill("SIGKILL"));
 }
 
 /** A Redis that still loads its file answers too, but not so. */

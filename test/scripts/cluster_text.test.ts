@@ -1,7 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { changesBetween, clusterLines, sightOf } from "../../scripts/console/cluster_text.ts";
-import { rateBetween } from "../../scripts/console/local_cluster_sight.ts";
+import { endsOf, rateBetween } from "../../scripts/console/local_cluster_sight.ts";
 import { openScreen } from "../../scripts/console/screen.ts";
 import { SmallCluster } from "../support/small_cluster.ts";
 
@@ -78,6 +78,15 @@ test("a rate counts the partitions that a node had all the while: one that it to
   assert.is(rateBetween(before, after), 100);
   assert.is(rateBetween(undefined, after), undefined);
   assert.is(rateBetween(after, after), undefined);
+});
+
+test("a node counts what it owns: partitions of others, which it knows too, are theirs to count", () => {
+  const partitions = [
+    { partition: 0, state: "owned", epoch: 5, firstOffset: 0, endOffset: 100 },
+    { partition: 1, state: "owned", firstOffset: 0, endOffset: 200 },
+    { partition: 2, state: "claiming" },
+  ];
+  assert.equal([...endsOf([{ name: "orders", schemaVersions: [], partitions }])], [["orders/0@5", 100]]);
 });
 
 test("lines are drawn over the last ones, cut to the width and the height of the terminal", () => {
