@@ -392,6 +392,30 @@ test("a watch over a link tells the end of an actor, its withdrawal, and its abs
   await closeAll(a, b);
 });
 
+test("a name that is published anew is the later actor's, and the former's withdrawal takes nothing from it", async () => {
+  const [a, b] = await pair();
+  const heard: string[] = [];
+  const told: string[] = [];
+  const actorOf = (name: string) =>
+    b.system.spawn<string>({ name, start: () => ({ receive: (word) => void heard.push(`${name} hears ${word}`) }) });
+  const member = a.links.reference<string>(B, "member");
+  const [first, second] = [actorOf("first"), actorOf("second")];
+  const former = b.links.publish("member", first);
+  terminationSourceOf(member as ActorReference<never>).onTerminated(({ kind }) => told.push(kind));
+  await untilSo(() => b.links.sizes(A)?.watches === 1, "the watch stands");
+  const later = b.links.publish("member", second);
+  await untilSo(() => told.length === 1, "the former's watchers are told");
+  former.stop();
+  await b.system.stop(first);
+  member.tell("one");
+  await untilSo(() => heard.length === 1, "it arrives");
+  later.stop();
+  member.tell("two");
+  await untilSo(() => b.deadLetters.length === 1, "nobody is there");
+  assert.equal([heard, told], [["second hears one"], ["stopped"]]);
+  await closeAll(a, b);
+});
+
 test("an actor may watch an actor of another node, and hears when that node's sockets are gone", async () => {
   const [a, b] = await pair();
   const told: Termination[] = [];
