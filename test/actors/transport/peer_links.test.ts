@@ -111,7 +111,7 @@ test("E19: an actor that takes nothing holds up no other actor of its node", asy
   const waiting = Array.from({ length: 200 }, () => stuck.send({ bytes: new Uint8Array(50_000) }, 50_000));
   for (let n = 0; n < 200; n += 1) await busy.send({ bytes: new Uint8Array(50_000) }, 50_000);
   await untilSo(() => done === 200, "the other one goes on");
-  assert.is(a.links.sizes(B)?.creditTargets, 1);
+  await untilSo(() => a.links.sizes(B)?.creditTargets === 1, "its credit comes back");
   open();
   assert.ok((await Promise.all(waiting)).every(Boolean));
   await closeAll(a, b);
