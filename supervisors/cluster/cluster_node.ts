@@ -8,7 +8,7 @@ import type { ActorReference, ActorSystem } from "../../actors/kernel/actor.ts";
 import type { NodeLog } from "../../actors/observers/node_log.ts";
 import { ForwardedPartition } from "../../actors/partition/forwarded_partition.ts";
 import type { PartitionRequest } from "../../actors/partition/partition.ts";
-import { createPeerLinks, type PeerLinks } from "../../actors/transport/peer_links.ts";
+import { createPeerLinks, type PeerLinks, type PeerLinksOptions } from "../../actors/transport/peer_links.ts";
 import { RejectedError, UnavailableError } from "../../protocols/errors.ts";
 import { type NodeId, partitionName } from "../../protocols/position.ts";
 import type { PlacementEvent, PlacementOrder } from "../partition_supervisor.ts";
@@ -37,7 +37,7 @@ const JOIN_RETRY_MS = 500;
 const DECISIONS_LOOKED_AT = 200;
 
 export interface ClusterNodeParts {
-  readonly system: ActorSystem;
+  readonly system: Pick<ActorSystem, "spawn" | "stop">;
   readonly directory: NodeDirectory;
   readonly times: ClusterTimes;
   readonly name: string;
@@ -47,6 +47,8 @@ export interface ClusterNodeParts {
   readonly clusterId: string;
   readonly secret: string | undefined;
   readonly log: NodeLog;
+  /** Default: over WebSocket. */
+  readonly createLinks?: (options: PeerLinksOptions) => Promise<PeerLinks>;
   /** Places a partition in the node's tree. */
   order(stream: string, order: PlacementOrder): void;
 }
@@ -83,10 +85,10 @@ export class ClusterNode implements ClusterControl {
 
   /** Rejects with `UnavailableError` while the store is away: a first life is the caller's to try again. */
   async join(): Promise<void> {
-    const { system, store, profile, times, clusterId, secret, log } = this.#parts;
+    const { system, store, profile, times, clusterId, secret, log, createLinks = createPeerLinks } = this.#parts;
     const { node, incarnation, probationMs } = await store.join(profile(), times.registrationMs);
     const life: Life = { node, incarnation };
-    const links = await createPeerLinks({
+    const links = await createLinks({
       self: life,
       clusterId,
       ...(secret === undefined ? {} : { secret }),
