@@ -74,6 +74,8 @@ export class ClusterNode implements ClusterControl {
   readonly #pointers = new Map<PartitionName, Pointer>();
   #current: CurrentLife | undefined;
   #state: MemberState | undefined;
+  /** Of the member's time, where the machine's clock was set back. */
+  #aheadMs = 0;
   #overview: ClusterOverview | undefined;
   #isEnding = false;
   #onLeft: () => void = () => {};
@@ -114,8 +116,9 @@ export class ClusterNode implements ClusterControl {
           pointTo: (partition, owner) => this.#pointTo(links, partition, owner),
         },
         note: (level, text) => log(level, text),
-        onStep: (state) => {
+        onStep: (state, nowMs) => {
           this.#state = state;
+          this.#aheadMs = nowMs - Date.now();
           this.#overview = undefined;
         },
         onLeft: () => this.#onLeft(),
@@ -211,7 +214,7 @@ export class ClusterNode implements ClusterControl {
   overview(): ClusterOverview {
     const state = this.#state;
     if (state === undefined) return this.#unknown();
-    const nowMs = Date.now();
+    const nowMs = Date.now() + this.#aheadMs;
     this.#overview ??= overviewOf(state, this.#partitions, nowMs);
     const ageMs = ageOf(state, nowMs);
     return ageMs === this.#overview.ageMs ? this.#overview : { ...this.#overview, ageMs };
