@@ -416,6 +416,26 @@ test("a name that is published anew is the later actor's, and the former's withd
   await closeAll(a, b);
 });
 
+test("names that come and go leave no listener with the actor that they stood for", async () => {
+  const a = await startPeerNode("a");
+  const listeners = new Set<unknown>();
+  const actor = {
+    path: "partition",
+    tell: () => undefined,
+    send: async () => true,
+    trySend: () => true,
+    onTerminated: (listener: unknown) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+  for (let n = 0; n < 10; n += 1) a.links.publish(`partition-${n}`, actor).stop();
+  a.links.publish("again", actor);
+  a.links.publish("again", actor).stop();
+  assert.is(listeners.size, 0);
+  await a.close();
+});
+
 test("an actor may watch an actor of another node, and hears when that node's sockets are gone", async () => {
   const [a, b] = await pair();
   const told: Termination[] = [];

@@ -312,6 +312,8 @@ test("another major version is refused with a clear error, on both sides", async
   a.links.keep([{ node: B, incarnation: 1, address }]);
   await untilSo(() => a.problems.length > 0, "the dialler finds out");
   assert.is(a.problems[0], "UNSUPPORTED_PROTOCOL");
+  web.on("upgrade", (_request, socket) => socket.end("HTTP/1.1 503 Service Unavailable\r\n\r\n"));
+  await untilSo(() => a.problems.at(-1) === "CONNECTION_LOST", "one that has no room is no other program");
   await a.close();
   web.close();
 });
