@@ -521,6 +521,36 @@ test("credit is whole again after many sends to many actors over links that brea
   await closeAll(a, b);
 });
 
+test("each node says how much it takes: nodes with other limits, as of other releases, count alike", async () => {
+  const a = await startPeerNode("a", { limits: { targetBytesMax: 50_000, linkBytesMax: 120_000 } });
+  const b = await startPeerNode("b");
+  await linkUp(a, b);
+  const { opened, open } = gate();
+  let arrived = 0;
+  for (const node of [a, b]) {
+    node.actor(
+      "owner",
+      async () => {
+        await opened;
+        arrived += 1;
+      },
+      { messagesMax: 1, weightBytesMax: 1 },
+    );
+  }
+  const sends = [a, b].flatMap((node) => {
+    const owner = node.links.reference<object>(node === a ? B : A, "owner");
+    return Array.from({ length: 30 }, () => owner.send({}, 200_000));
+  });
+  await untilSo(() => a.links.sizes(B)?.bytesUnderWay === 1_000_000, "the share that the larger one gives");
+  await untilSo(() => b.links.sizes(A)?.bytesUnderWay === 50_000, "and the smaller one's");
+  open();
+  assert.ok((await Promise.all(sends)).every(Boolean));
+  await untilSo(() => arrived === 60, "all of it arrives");
+  await untilSo(() => isWhole(a, B) && isWhole(b, A), "credit comes back");
+  assert.equal([a.events, b.events], [["up b#1"], ["up a#1"]]);
+  await closeAll(a, b);
+});
+
 test("bytes pass untouched and large: a group of appends of some MiB with its answers", async () => {
   const [a, b] = await pair();
   const events = Uint8Array.from({ length: 3_000_000 }, (_, at) => at % 251);

@@ -222,7 +222,8 @@ test("a node of another cluster is refused, and told why", async () => {
   await untilSo(() => a.problems.includes("FORBIDDEN") && b.problems.includes("FORBIDDEN"), "both know");
   const raw = await openRawPeer(a.peer.address);
   const nonce = new Uint8Array(32);
-  raw.send({ type: "hello", minor: 0, cluster: "x", node: RAW, incarnation: 1, to: A, nonce, turn: 1 });
+  const grant = { targetBytesMax: 1, targetMessagesMax: 1, linkBytesMax: 1 };
+  raw.send({ type: "hello", minor: 0, cluster: "x", node: RAW, incarnation: 1, to: A, nonce, grant, turn: 1 });
   assert.match((await raw.frame("refusal")).message, /one cluster: "x" is not this node's/);
   await closeAll(a, b);
 });
