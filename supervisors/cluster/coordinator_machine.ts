@@ -131,8 +131,8 @@ function tick(state: CoordinatorState, nowMs: number): readonly CoordinatorEffec
   if (state.phase !== "leading") return [tickLater];
   forceOverdue(state, nowMs);
   for (const known of state.members.values()) {
-    const isOver = known.member.probationMs > 0 && nowMs >= known.eligibleAtMs;
-    if (!isOver) continue;
+    if (!known.isOnProbation || nowMs < known.eligibleAtMs) continue;
+    known.isOnProbation = false;
     known.member = { ...known.member, probationMs: 0 };
     if (known.hasReported) trigger(state, { kind: "joined", node: known.member.node }, nowMs);
   }

@@ -55,8 +55,9 @@ export interface KnownMember {
   hasReported: boolean;
   /** It ends in order. */
   isLeaving: boolean;
-  /** By this node's clock: its probation is over then. */
-  eligibleAtMs: number;
+  /** By this node's clock: its probation is over then, and what follows from that is to be decided. */
+  readonly eligibleAtMs: number;
+  isOnProbation: boolean;
   /** What a person asked for, until the store shows it. */
   isDrainingAsked: boolean | undefined;
   /** Its registration was seen to have expired, or gone. */
@@ -214,6 +215,7 @@ export const knownMember = (state: CoordinatorState, member: Member, nowMs: numb
   isLeaving: false,
   isDrainingAsked: undefined,
   eligibleAtMs: nowMs + member.probationMs,
+  isOnProbation: member.probationMs > 0,
   isUnregistered: member.expiresInMs < 0,
 });
 

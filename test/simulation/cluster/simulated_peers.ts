@@ -254,6 +254,7 @@ export class SimulatedPeers implements PeerLinks {
       onDeadLetter: this.#onDeadLetter,
       onProblem: (error) => world.problem(`a link of ${this.self.node} with ${node}: ${String(error)}`),
       limits: PEER_LIMITS,
+      granted: PEER_LIMITS,
     });
   }
 

@@ -347,6 +347,8 @@ test("a node on probation is given nothing until it is over; one that leaves in 
   harness.tell({ type: "tick" });
   assert.is(harness.state.writing, undefined);
   harness.nowMs += 500;
+  harness.members = [...harness.members.slice(0, 2), member("c")]; // the store's clock says that it is over
+  harness.tell({ type: "view", view: harness.view });
   harness.tell({ type: "tick" });
   harness.nowMs += COORDINATOR_LIMITS.gatherJoinsMs;
   harness.tell({ type: "tick" });
