@@ -7,17 +7,11 @@ import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import type { WebSocketServer } from "ws";
 import { loadDriver } from "../../deps.ts";
-import {
-  ConfigurationError,
-  HeadraceError,
-  OverloadedError,
-  RejectedError,
-  UnavailableError,
-} from "../../protocols/errors.ts";
+import { ConfigurationError, OverloadedError, RejectedError } from "../../protocols/errors.ts";
 import type { NodeId } from "../../protocols/position.ts";
 import type { ActorReference, Timer } from "../kernel/actor.ts";
 import { isLoopbackAddress, mayDial, refuseUpgrade } from "./peer_admission.ts";
-import { decodePeerFrame, encodePeerFrame } from "./peer_codec.ts";
+import { type ConnectionOwner, PeerConnection } from "./peer_connection.ts";
 import type { CreditLimits } from "./peer_credit.ts";
 import type { ExportLimits } from "./peer_exports.ts";
 import { PEER_LIMITS, PEER_SUBPROTOCOL } from "./peer_frames.ts";
@@ -39,7 +33,6 @@ import {
   type PeerSocketEvents,
   type PeerTls,
   type SetTimer,
-  type SocketEnd,
 } from "./peer_socket.ts";
 import { Publications } from "./publications.ts";
 import { RemoteReference, type Route } from "./remote_reference.ts";
@@ -108,7 +101,7 @@ const SECRET_CHARACTERS_MIN = 32;
 /** A node that is kept, linked or both. */
 interface Neighbour {
   readonly node: NodeId;
-  readonly connections: Map<number, Connection>;
+  readonly connections: Map<number, PeerConnection>;
   readonly queue: PeerLinkMessage[];
   state: PeerLinkState;
   link: PeerLink | undefined;
@@ -116,17 +109,7 @@ interface Neighbour {
   isStepping: boolean;
 }
 
-interface Connection {
-  readonly number: number;
-  socket: PeerSocket | undefined;
-  handshake: DiallerHandshake | AcceptorHandshake;
-  neighbour: Neighbour | undefined;
-  link: PeerLink | undefined;
-  timer: Timer | undefined;
-  isOver: boolean;
-}
-
-class Links implements PeerLinks {
+class Links implements PeerLinks, ConnectionOwner {
   readonly #server: WebSocketServer;
   readonly #connect: ConnectPeer;
   readonly #options: PeerLinksOptions;
@@ -135,7 +118,7 @@ class Links implements PeerLinks {
   readonly #localRoute: Route;
   readonly #neighbours = new Map<NodeId, Neighbour>();
   readonly #listeners = new Set<(event: LinkEvent) => void>();
-  readonly #open = new Set<Connection>();
+  readonly #open = new Set<PeerConnection>();
   #lookTimer: Timer | undefined;
   #unshown = 0;
   #accepted = 0;
@@ -199,7 +182,7 @@ class Links implements PeerLinks {
   async #close(): Promise<void> {
     this.#lookTimer?.cancel();
     for (const neighbour of [...this.#neighbours.values()]) this.#step(neighbour, { type: "forget" });
-    for (const connection of [...this.#open]) this.#end(connection, 1001, "going away");
+    for (const connection of [...this.#open]) connection.end(1001, "going away");
     if (this.#open.size > 0) await new Promise<void>((resolve) => (this.#onAllClosed = resolve));
     this.#server.close();
   }
@@ -231,7 +214,7 @@ class Links implements PeerLinks {
     for (let next = neighbour.queue.shift(); next !== undefined; next = neighbour.queue.shift()) {
       const [state, effects] = stepPeerLink(neighbour.state, next, 0);
       neighbour.state = state;
-      for (const effect of effects) this.#perform(neighbour, effect);
+      for (const effect of effects) this.#guarded(neighbour.node, () => this.#perform(neighbour, effect));
     }
     neighbour.isStepping = false;
     if (!isIdle(neighbour.state) || this.#neighbours.get(neighbour.node) !== neighbour) return;
@@ -257,16 +240,12 @@ class Links implements PeerLinks {
       case "open":
         this.#speak(neighbour, effect.connection, effect.turn);
         return;
-      case "refuse": {
-        const connection = neighbour.connections.get(effect.connection);
-        if (connection !== undefined) this.#refuse(connection, effect.error);
+      case "refuse":
+        neighbour.connections.get(effect.connection)?.refuse(effect.error);
         return;
-      }
-      case "close": {
-        const connection = neighbour.connections.get(effect.connection);
-        if (connection !== undefined) this.#end(connection, 1000, "");
+      case "close":
+        neighbour.connections.get(effect.connection)?.end(1000, "");
         return;
-      }
       case "heartbeat":
         neighbour.link?.heartbeat();
         return;
@@ -280,7 +259,7 @@ class Links implements PeerLinks {
     try {
       act();
     } catch (error) {
-      this.#options.onProblem(error, node);
+      this.onProblem(error, node);
     }
   }
 
@@ -297,14 +276,14 @@ class Links implements PeerLinks {
 
   #dial(neighbour: Neighbour, number: number, address: string): void {
     const handshake = new DiallerHandshake(this.#identity, neighbour.node, number);
-    const connection = this.#newConnection(number, handshake, neighbour);
+    const connection = new PeerConnection(number, handshake, this);
+    this.#open.add(connection);
     neighbour.connections.set(number, connection);
-    try {
+    const open = (events: PeerSocketEvents): PeerSocket => {
       if (this.#identity.secret === undefined) mayDial(address);
-      connection.socket = this.#connect(address, this.#eventsOf(connection));
-    } catch (error) {
-      this.#onEnd(connection, { isRefused: false, error: asHeadraceError(error) });
-    }
+      return this.#connect(address, events);
+    };
+    connection.begin(open, this.#options.setTimer);
   }
 
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -312,16 +291,17 @@ class Links implements PeerLinks {
     try {
       this.#admit(request);
     } catch (error) {
-      this.#options.onProblem(error, undefined);
+      this.onProblem(error, undefined);
       refuseUpgrade(socket, error);
       return;
     }
     this.#server.handleUpgrade(request, socket, head, (webSocket) => {
       this.#accepted += 1;
       this.#unshown += 1;
-      const connection = this.#newConnection(-this.#accepted, new AcceptorHandshake(this.#identity), undefined);
-      connection.socket = acceptPeerSocket(webSocket, socket, this.#eventsOf(connection), this.#options.setTimer);
-      connection.timer = this.#options.setTimer(PEER_LIMITS.handshakeWithinMs, () => connection.socket?.terminate());
+      const connection = new PeerConnection(-this.#accepted, new AcceptorHandshake(this.#identity), this);
+      this.#open.add(connection);
+      const { setTimer } = this.#options;
+      connection.begin((events) => acceptPeerSocket(webSocket, socket, events, setTimer), setTimer);
     });
   }
 
@@ -353,132 +333,54 @@ class Links implements PeerLinks {
     }
   }
 
-  #newConnection(number: number, handshake: Connection["handshake"], neighbour: Neighbour | undefined): Connection {
-    const connection: Connection = {
-      number,
-      socket: undefined,
-      handshake,
-      neighbour,
-      link: undefined,
-      timer: undefined,
-      isOver: false,
-    };
-    this.#open.add(connection);
-    return connection;
-  }
-
-  #eventsOf(connection: Connection): PeerSocketEvents {
-    return {
-      onOpen: () => {
-        if (!connection.isOver && connection.handshake instanceof DiallerHandshake)
-          connection.socket?.send(encodePeerFrame(connection.handshake.hello));
-      },
-      onFrame: (bytes) => this.#take(connection, bytes),
-      onFull: (isFull) => connection.link?.setSocketFull(isFull),
-      onEnd: (end) => this.#onEnd(connection, end),
-    };
-  }
-
-  #take(connection: Connection, bytes: Uint8Array): void {
-    if (connection.isOver) return;
-    try {
-      if (connection.link !== undefined) connection.link.receive(bytes);
-      else this.#goOn(connection, bytes);
-    } catch (error) {
-      const { neighbour } = connection;
-      this.#report(connection, error);
-      this.#refuse(connection, asHeadraceError(error));
-      if (neighbour !== undefined) this.#step(neighbour, { type: "broke", connection: connection.number });
+  onShown(connection: PeerConnection, { node, incarnation, minor, turn }: ShownPeer): void {
+    const { number, isAccepted } = connection;
+    const neighbour = this.#neighbourOf(node);
+    if (isAccepted) {
+      this.#unshown -= 1;
+      neighbour.connections.set(number, connection);
     }
+    this.#step(neighbour, { type: isAccepted ? "asked" : "ready", connection: number, incarnation, minor, turn });
   }
 
-  /** Two nodes that dial at once are no problem: one of them is told that the other's connection stays. */
-  #report({ neighbour, handshake }: Connection, error: unknown): void {
-    if (error instanceof UnavailableError && error.code === "NOT_READY") return;
-    const claimed = handshake instanceof AcceptorHandshake ? handshake.claimedNode : undefined;
-    this.#options.onProblem(error, neighbour?.node ?? claimed);
-  }
-
-  #goOn(connection: Connection, bytes: Uint8Array): void {
-    const answer = connection.handshake.take(decodePeerFrame(bytes));
-    if (answer === undefined) return;
-    if ("type" in answer) {
-      if (answer.type !== "unknown") connection.socket?.send(encodePeerFrame(answer));
+  onOver({ node, number, link }: PeerConnection): void {
+    if (node === undefined) {
+      this.#unshown -= 1;
       return;
     }
-    this.#shown(connection, answer);
+    const neighbour = this.#neighbours.get(node);
+    neighbour?.connections.delete(number);
+    if (neighbour !== undefined && neighbour.link === link) neighbour.link = undefined;
   }
 
-  #shown(connection: Connection, { node, incarnation, minor, turn }: ShownPeer): void {
-    const type = connection.handshake instanceof DiallerHandshake ? "ready" : "asked";
-    if (type === "asked") {
-      this.#unshown -= 1;
-      connection.timer?.cancel();
-      connection.neighbour = this.#neighbourOf(node);
-      connection.neighbour.connections.set(connection.number, connection);
-    }
-    if (connection.neighbour !== undefined)
-      this.#step(connection.neighbour, { type, connection: connection.number, incarnation, minor, turn });
+  onBroke({ node, number }: PeerConnection, isRefused: boolean): void {
+    const neighbour = node === undefined ? undefined : this.#neighbours.get(node);
+    if (neighbour !== undefined) this.#step(neighbour, { type: isRefused ? "refused" : "broke", connection: number });
+  }
+
+  onClosed(connection: PeerConnection): void {
+    this.#open.delete(connection);
+    if (this.#open.size === 0) this.#onAllClosed?.();
+  }
+
+  onProblem(error: unknown, node: NodeId | undefined): void {
+    if (this.#closed === undefined) this.#options.onProblem(error, node);
   }
 
   /** The machine took this connection for the link. */
   #speak(neighbour: Neighbour, number: number, turn: number): void {
-    const connection = neighbour.connections.get(number);
-    if (connection?.socket === undefined) return;
-    if (connection.handshake instanceof AcceptorHandshake)
-      connection.socket.send(encodePeerFrame({ type: "ready", turn }));
-    const { onDeadLetter, onProblem, limits } = this.#options;
-    connection.link = new PeerLink({
-      node: neighbour.node,
-      socket: connection.socket,
-      publications: this.#publications,
-      localRoute: this.#localRoute,
-      onDeadLetter,
-      onProblem: (error) => onProblem(error, neighbour.node),
-      limits: { ...PEER_LIMITS, ...limits },
-    });
-    neighbour.link = connection.link;
-  }
-
-  #refuse(connection: Connection, error: HeadraceError): void {
-    const { code, message } = error;
-    if (connection.link === undefined && connection.handshake instanceof AcceptorHandshake)
-      connection.socket?.send(encodePeerFrame({ type: "refusal", code, message }));
-    this.#end(connection, 1008, code);
-  }
-
-  /** Ends a connection from here. */
-  #end(connection: Connection, code: number, reason: string): void {
-    if (connection.isOver) return;
-    this.#leave(connection);
-    connection.socket?.close(code, reason);
-  }
-
-  /** A connection has ended. */
-  #onEnd(connection: Connection, { isRefused, error }: SocketEnd): void {
-    this.#open.delete(connection);
-    if (this.#open.size === 0) this.#onAllClosed?.();
-    if (connection.isOver) return;
-    const { number, neighbour, link } = connection;
-    if (link === undefined && !isRefused && this.#closed === undefined) this.#options.onProblem(error, neighbour?.node);
-    // The link ends before anybody is told; the machine then finds nothing left to close.
-    this.#leave(connection);
-    if (neighbour !== undefined) this.#step(neighbour, { type: isRefused ? "refused" : "broke", connection: number });
-  }
-
-  #leave(connection: Connection): void {
-    connection.isOver = true;
-    connection.timer?.cancel();
-    const { neighbour, link, number, handshake } = connection;
-    neighbour?.connections.delete(number);
-    if (neighbour === undefined && handshake instanceof AcceptorHandshake) this.#unshown -= 1;
-    if (link === undefined) return;
-    if (neighbour?.link === link) neighbour.link = undefined;
-    this.#guarded(neighbour?.node, () => link.end());
+    const { node } = neighbour;
+    const { onDeadLetter, limits } = this.#options;
+    const makeLink = (socket: PeerSocket): PeerLink =>
+      new PeerLink({
+        node,
+        socket,
+        publications: this.#publications,
+        localRoute: this.#localRoute,
+        onDeadLetter,
+        onProblem: (error) => this.onProblem(error, node),
+        limits: { ...PEER_LIMITS, ...limits },
+      });
+    neighbour.link = neighbour.connections.get(number)?.speak(turn, makeLink);
   }
 }
-
-const asHeadraceError = (error: unknown): HeadraceError =>
-  error instanceof HeadraceError
-    ? error
-    : new UnavailableError("CONNECTION_LOST", error instanceof Error ? error.message : String(error), { cause: error });

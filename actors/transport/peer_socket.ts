@@ -1,12 +1,15 @@
 /**
- * One WebSocket between two nodes, dialled or accepted, below everything that is said over it. What a turn sends leaves in
- * one write. Holds the bounds of what a peer leaves unread: above the first no data is added, above the last it is ended.
+ * One WebSocket between two nodes, dialled or accepted, below everything that is said over it. Small frames of one turn leave
+ * in one write. Holds the bounds of what a peer leaves unread: above the first no data is added, above the last it is ended.
  */
 import type { Duplex } from "node:stream";
 import type { WebSocket } from "ws";
 import { type HeadraceError, RejectedError, UnavailableError } from "../../protocols/errors.ts";
 import type { Timer } from "../kernel/actor.ts";
 import { PEER_LIMITS, PEER_SUBPROTOCOL } from "./peer_frames.ts";
+
+/** A frame of this size is worth a write of its own, and the other side may begin with it. */
+const LARGE_BYTES = 16_384;
 
 export interface PeerSocket {
   readonly unsentBytes: number;
@@ -109,7 +112,7 @@ class NodePeerSocket implements PeerSocket {
 
   send(frame: Uint8Array): void {
     if (this.#webSocket.readyState !== this.#webSocket.OPEN) return;
-    this.#cork();
+    if (frame.length < LARGE_BYTES) this.#cork();
     this.#webSocket.send(frame, this.#onSent);
     const unsent = this.unsentBytes;
     if (unsent <= PEER_LIMITS.unsentBytesMax) return;

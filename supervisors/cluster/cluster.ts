@@ -139,6 +139,7 @@ export type ToMember =
       /** Epochs that were claimed since, by partition. */
       readonly epochs: readonly (readonly [PartitionName, number])[];
       readonly members: readonly Member[] | undefined;
+      readonly rates: readonly NodeRates[] | undefined;
     }
   /** The leader is not the coordinator any more, or not yet told of this life: report to the one that the store names. */
   | { readonly type: "report_again"; readonly leader: Leader };
@@ -162,6 +163,13 @@ export interface PartitionLoad {
   readonly recordsPerSecond: number;
   /** Share of one core. */
   readonly cpu: number;
+}
+
+/** What a node appends, as last reported. */
+export interface NodeRates {
+  readonly node: NodeId;
+  readonly recordsPerSecond: number;
+  readonly bytesPerSecond: number;
 }
 
 export type ToCoordinator =

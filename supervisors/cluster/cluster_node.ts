@@ -10,7 +10,7 @@ import type { NodeLog } from "../../actors/observers/node_log.ts";
 import { ForwardedPartition } from "../../actors/partition/forwarded_partition.ts";
 import type { PartitionRequest } from "../../actors/partition/partition.ts";
 import { RemoteView } from "../../actors/partition/remote_view.ts";
-import { createPeerLinks, type PeerLinks } from "../../actors/transport/peer_links.ts";
+import { createPeerLinks, type PeerLinks, type PeerLinksOptions } from "../../actors/transport/peer_links.ts";
 import { RejectedError, UnavailableError } from "../../protocols/errors.ts";
 import { type NodeId, partitionName } from "../../protocols/position.ts";
 import type { PlacementEvent, PlacementOrder } from "../partition_supervisor.ts";
@@ -39,7 +39,7 @@ const JOIN_RETRY_MS = 500;
 const DECISIONS_LOOKED_AT = 200;
 
 export interface ClusterNodeParts {
-  readonly system: ActorSystem;
+  readonly system: Pick<ActorSystem, "spawn" | "stop">;
   readonly directory: NodeDirectory;
   readonly times: ClusterTimes;
   readonly name: string;
@@ -51,6 +51,8 @@ export interface ClusterNodeParts {
   readonly log: NodeLog;
   /** The log that all nodes share. */
   readonly records: Pick<Log, "read" | "seek">;
+  /** Default: over WebSocket. */
+  readonly createLinks?: (options: PeerLinksOptions) => Promise<PeerLinks>;
   /** Places a partition in the node's tree. */
   order(stream: string, order: PlacementOrder): void;
 }
@@ -82,6 +84,8 @@ export class ClusterNode implements ClusterControl {
   readonly #pointers = new Map<PartitionName, Pointer>();
   #current: CurrentLife | undefined;
   #state: MemberState | undefined;
+  /** Of the member's time, where the machine's clock was set back. */
+  #aheadMs = 0;
   #overview: ClusterOverview | undefined;
   #isEnding = false;
   #onLeft: () => void = () => {};
@@ -93,10 +97,10 @@ export class ClusterNode implements ClusterControl {
 
   /** Rejects with `UnavailableError` while the store is away: a first life is the caller's to try again. */
   async join(): Promise<void> {
-    const { system, store, profile, times, clusterId, secret, log } = this.#parts;
+    const { system, store, profile, times, clusterId, secret, log, createLinks = createPeerLinks } = this.#parts;
     const { node, incarnation, probationMs } = await store.join(profile(), times.registrationMs);
     const life: Life = { node, incarnation };
-    const links = await createPeerLinks({
+    const links = await createLinks({
       self: life,
       clusterId,
       ...(secret === undefined ? {} : { secret }),
@@ -119,8 +123,9 @@ export class ClusterNode implements ClusterControl {
           pointTo: (partition, owner) => this.#pointTo(links, partition, owner),
         },
         note: (level, text) => log(level, text),
-        onStep: (state) => {
+        onStep: (state, nowMs) => {
           this.#state = state;
+          this.#aheadMs = nowMs - Date.now();
           this.#overview = undefined;
         },
         onLeft: () => this.#onLeft(),
@@ -219,7 +224,7 @@ export class ClusterNode implements ClusterControl {
   overview(): ClusterOverview {
     const state = this.#state;
     if (state === undefined) return this.#unknown();
-    const nowMs = Date.now();
+    const nowMs = Date.now() + this.#aheadMs;
     this.#overview ??= overviewOf(state, this.#partitions, nowMs);
     const ageMs = ageOf(state, nowMs);
     return ageMs === this.#overview.ageMs ? this.#overview : { ...this.#overview, ageMs };

@@ -35,6 +35,7 @@ export function ageOf(state: MemberState, nowMs: number): number {
 
 function nodeOf(state: MemberState, member: Member, partitions: number): NodeOverview {
   const { profile } = member;
+  const rates = state.rates.get(member.node);
   return {
     name: member.node,
     incarnation: member.incarnation,
@@ -44,8 +45,8 @@ function nodeOf(state: MemberState, member: Member, partitions: number): NodeOve
     address: profile.clientAddress,
     version: profile.version,
     partitions,
-    recordsPerSecond: undefined,
-    bytesPerSecond: undefined,
+    recordsPerSecond: rates?.recordsPerSecond,
+    bytesPerSecond: rates?.bytesPerSecond,
   };
 }
 

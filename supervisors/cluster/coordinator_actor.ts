@@ -13,6 +13,7 @@ import {
   type Election,
 } from "./coordinator_state.ts";
 import type { LeaseStore } from "./lease_store.ts";
+import { SteadyClock } from "./steady_clock.ts";
 
 /** Between tries of what the store did not answer. */
 const STORE_RETRY_MS = 200;
@@ -51,7 +52,13 @@ interface State {
 export const coordinatorActor = (options: CoordinatorOptions): ActorDefinition<CoordinatorMessage> =>
   machineActor<State, Message, Effect>({
     name: "coordinator",
-    machine: () => ({ initial: { times: options.times, coordinator: undefined, early: [] }, step }),
+    machine: () => {
+      const clock = new SteadyClock();
+      return {
+        initial: { times: options.times, coordinator: undefined, early: [] },
+        step: (state, message, nowMs) => step(state, message, clock.at(nowMs)),
+      };
+    },
     first: () => [
       { type: "again", effect: { type: "prepare" } },
       { type: "again", effect: { type: "renew_lease" } },
@@ -85,7 +92,8 @@ async function perform(options: CoordinatorOptions, effect: Effect, context: Act
       context.after(times.lookEveryMs, { type: "again", effect });
       return;
     case "write_table": {
-      const { expectedVersion, entries, decision } = effect;
+      const { expectedVersion, entries } = effect;
+      const decision = effect.decision && { ...effect.decision, atMs: context.nowMs() }; // for people, by the clock on the wall
       self.tell({ type: "written", version: await store.writeTable(leaderEpoch, expectedVersion, entries, decision) });
       return;
     }

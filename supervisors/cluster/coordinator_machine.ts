@@ -14,7 +14,16 @@
  *   O7. Orders are said again until they are answered; all of them may come twice.
  */
 import { FencedError } from "../../protocols/errors.ts";
-import { type Holding, isSameLife, nameOfLife, type Order, type PartitionLoad, type ToCoordinator } from "./cluster.ts";
+import type { NodeId } from "../../protocols/position.ts";
+import {
+  type Holding,
+  isSameLife,
+  type NodeRates,
+  nameOfLife,
+  type Order,
+  type PartitionLoad,
+  type ToCoordinator,
+} from "./cluster.ts";
 import { buryUnregistered, reportAgain, stepDown, takeLink, takeView, trigger } from "./coordinator_members.ts";
 import {
   decide,
@@ -25,6 +34,7 @@ import {
   repeatOrders,
   tellAll,
   tellOrders,
+  tellRates,
   tellWhole,
   writeNext,
   written,
@@ -126,7 +136,7 @@ function tick(state: CoordinatorState, nowMs: number): readonly CoordinatorEffec
     known.member = { ...known.member, probationMs: 0 };
     if (known.hasReported) trigger(state, { kind: "joined", node: known.member.node }, nowMs);
   }
-  return [...buryUnregistered(state, nowMs), ...repeatOrders(state, nowMs), tickLater];
+  return [...buryUnregistered(state, nowMs), ...repeatOrders(state, nowMs), ...tellRates(state, nowMs), tickLater];
 }
 
 // The table -----------------------------------------------------------------------------------------------------------
@@ -180,6 +190,7 @@ function fromMember(state: CoordinatorState, message: ToCoordinator, nowMs: numb
       return claimed(state, message);
     case "loads":
       takeLoads(state, message.loads);
+      state.rates.set(message.from.node, ratesOf(message.from.node, message.loads));
       lookAtSkew(state, nowMs);
       return [];
     case "leaving":
@@ -250,6 +261,12 @@ function claimed(
   state.epochs.set(partition, epoch);
   return tellAll(state, [], [[partition, epoch]]);
 }
+
+const ratesOf = (node: NodeId, loads: readonly PartitionLoad[]): NodeRates => ({
+  node,
+  recordsPerSecond: loads.reduce((sum, one) => sum + one.recordsPerSecond, 0),
+  bytesPerSecond: loads.reduce((sum, one) => sum + one.bytesPerSecond, 0),
+});
 
 function takeLoads(state: CoordinatorState, loads: readonly PartitionLoad[]): void {
   const { loadSmoothing } = COORDINATOR_LIMITS;

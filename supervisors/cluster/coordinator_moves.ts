@@ -265,7 +265,21 @@ export function tellAll(
   const members = state.membersChanged ? [...state.members.values()].map(({ member }) => member) : undefined;
   state.membersChanged = false;
   const { leader, version } = state;
-  const message = { type: "table", leader, version, isWhole: false, entries, epochs, members } as const;
+  const rates = undefined;
+  const message = { type: "table", leader, version, isWhole: false, entries, epochs, members, rates } as const;
+  return [...state.members.values()]
+    .filter(({ hasReported }) => hasReported)
+    .map(({ member: { node } }) => ({ type: "tell", node, message }));
+}
+
+/** What the nodes append, for people: all of it, as often as it is reported. */
+export function tellRates(state: CoordinatorState, nowMs: number): readonly CoordinatorEffect[] {
+  if (state.rates.size === 0 || nowMs - state.ratesToldAtMs < state.times.loadEveryMs) return [];
+  state.ratesToldAtMs = nowMs;
+  const { leader, version } = state;
+  const rates = [...state.rates.values()].filter(({ node }) => state.members.has(node));
+  const nothing = { entries: [], epochs: [], members: undefined };
+  const message = { type: "table", leader, version, isWhole: false, ...nothing, rates } as const;
   return [...state.members.values()]
     .filter(({ hasReported }) => hasReported)
     .map(({ member: { node } }) => ({ type: "tell", node, message }));
@@ -280,7 +294,11 @@ export function tellWhole(state: CoordinatorState, node: Life["node"]): readonly
     const [from, to] = [at * TABLE_PIECE_ENTRIES, (at + 1) * TABLE_PIECE_ENTRIES];
     const members = at === 0 ? [...state.members.values()].map(({ member }) => member) : undefined;
     const part = { entries: entries.slice(from, to), epochs: epochs.slice(from, to) };
-    return { type: "tell", node, message: { type: "table", leader, version, isWhole: at === 0, ...part, members } };
+    return {
+      type: "tell",
+      node,
+      message: { type: "table", leader, version, isWhole: at === 0, ...part, members, rates: undefined },
+    };
   });
 }
 

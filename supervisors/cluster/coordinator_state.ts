@@ -9,6 +9,7 @@ import type {
   Leader,
   Life,
   Member,
+  NodeRates,
   PartitionName,
   TableEntry,
   ToCoordinator,
@@ -108,6 +109,9 @@ export interface CoordinatorState {
   decideAtMs: number | undefined;
   /** Smoothed load of each partition, by kind. */
   readonly loads: Map<PartitionName, { bytes: number; records: number; cpu: number }>;
+  readonly rates: Map<NodeId, NodeRates>;
+  /** When the rates were last told to everybody. */
+  ratesToldAtMs: number;
   skewedLooks: number;
   isStoreAway: boolean;
   /** Expiry counts from then on (E21). */
@@ -185,6 +189,8 @@ export function createCoordinator(election: Election, nowMs: number): Coordinato
     triggers: [{ kind: "started" }],
     decideAtMs: undefined,
     loads: new Map(),
+    rates: new Map(),
+    ratesToldAtMs: nowMs,
     skewedLooks: 0,
     isStoreAway: false,
     expiryCountsFromMs: nowMs + times.registrationMs,

@@ -22,6 +22,7 @@ import { coordinatorActor } from "./coordinator_actor.ts";
 import type { CoordinatorMessage } from "./coordinator_state.ts";
 import type { LeaseStore } from "./lease_store.ts";
 import { createMember, type MemberEffect, type MemberMessage, type MemberState, stepMember } from "./member_machine.ts";
+import { SteadyClock } from "./steady_clock.ts";
 
 /** What is done with partitions on this node, by name. */
 export interface Placement {
@@ -40,8 +41,8 @@ export interface MemberOptions {
   readonly peers: Peers;
   readonly placement: Placement;
   note(level: "info" | "warn", text: string): void;
-  /** Called after each step, with what the member knows: to be read, and not kept. */
-  onStep?(state: MemberState): void;
+  /** Called after each step, with what the member knows: to be read, and not kept. `nowMs` is the time as the member tells it. */
+  onStep?(state: MemberState, nowMs: number): void;
   /** Nothing is held any more (`leave`). */
   onLeft(): void;
   /** The registry does not know this life any more (M7). */
@@ -61,10 +62,13 @@ export const memberActor = (options: MemberOptions): ActorDefinition<MemberMessa
       backoff: { firstMs: 0, maxMs: 0 },
       decide: () => "stop",
     },
-    machine: (context) => ({
-      initial: createMember(options.self, options.times, context.nowMs()),
-      step: (state, message, nowMs) => shell.step(state, message, nowMs),
-    }),
+    machine: (context) => {
+      const clock = new SteadyClock();
+      return {
+        initial: createMember(options.self, options.times, clock.at(context.nowMs())),
+        step: (state, message, nowMs) => shell.step(state, message, clock.at(nowMs)),
+      };
+    },
     first: (context) => {
       shell.begin(context);
       return [{ type: "begin" }];
@@ -118,7 +122,7 @@ class MemberShell {
   step(state: MemberState, message: Message, nowMs: number): readonly [MemberState, readonly MemberEffect[]] {
     if (message.type === "coordinator_ended") return this.#ended(state, message.term, nowMs);
     const result = stepMember(state, message, nowMs);
-    this.#options.onStep?.(state);
+    this.#options.onStep?.(state, nowMs);
     return result;
   }
 

@@ -20,6 +20,7 @@ import type {
   Leader,
   Life,
   Member,
+  NodeRates,
   Order,
   PartitionLoad,
   PartitionName,
@@ -62,6 +63,7 @@ export interface MemberState {
   readonly table: Map<PartitionName, TableEntry>;
   tableVersion: number;
   readonly epochs: Map<PartitionName, number>;
+  rates: ReadonlyMap<NodeId, NodeRates>;
   isStoreAway: boolean;
   /** When the leader, or the store, was last heard of. */
   heardAtMs: number;
@@ -133,6 +135,7 @@ export function createMember(self: Life, times: ClusterTimes, nowMs: number): Me
     table: new Map(),
     tableVersion: 0,
     epochs: new Map(),
+    rates: new Map(),
     isStoreAway: false,
     heardAtMs: nowMs,
   };
@@ -452,7 +455,7 @@ function letGo(state: MemberState, partition: PartitionName): readonly MemberEff
 
 function takeTable(
   state: MemberState,
-  { leader, version, isWhole, entries, epochs, members }: Extract<ToMember, { type: "table" }>,
+  { leader, version, isWhole, entries, epochs, members, rates }: Extract<ToMember, { type: "table" }>,
   nowMs: number,
 ): readonly MemberEffect[] {
   if (!follow(state, leader, nowMs)) return []; // M1
@@ -463,6 +466,7 @@ function takeTable(
     state.epochs.clear();
   }
   state.tableVersion = version;
+  if (rates !== undefined) state.rates = new Map(rates.map((one) => [one.node, one]));
   for (const entry of entries) effects.push(...takeEntry(state, entry));
   for (const [partition, epoch] of epochs) state.epochs.set(partition, epoch);
   return effects;

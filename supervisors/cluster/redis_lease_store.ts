@@ -5,7 +5,8 @@
  * redis_connection.ts.
  *
  * A restart or failover of Redis is noticed (`state`, `identity`) and fences nothing here: leader epochs do (S1, S2). What
- * a lost tail took is seen at the next call, and no incarnation or term in it is made again, as the clock is above them:
+ * a lost tail took is seen at the next call, and no incarnation or term in it is made again, as the clock is above them (but
+ * where it was set back too: nobody knows them then):
  *
  *   - a registration: its life's `renew` answers false, and the node joins again as a new life;
  *   - a write of the table: the leader's next one expects a version that is not there, is refused as `STALE_LEADER`, and

@@ -46,7 +46,7 @@ const back = fc.oneof(
   { weight: 2, arbitrary: fc.nat(3) },
   { weight: 1, arbitrary: fc.constant(-1) },
 );
-const node = fc.constantFrom("a", "node b", "ü\0");
+const node = fc.constantFrom("a", "a", "a", "node b", "ü\0");
 const forMs = fc.constantFrom(0, 1, 500, 2_000);
 const stepOf = <Kind extends Step["kind"]>(
   kind: Kind,
@@ -57,7 +57,7 @@ const stepOf = <Kind extends Step["kind"]>(
   arbitrary: fc.record({ kind: fc.constant(kind), ...fields }) as unknown as fc.Arbitrary<Step>,
 });
 const step: fc.Arbitrary<Step> = fc.oneof(
-  stepOf("join", 4, { node, forMs }),
+  stepOf("join", 6, { node, forMs }),
   stepOf("renew", 2, { life: back, forMs }),
   stepOf("leave", 1, { life: back }),
   stepOf("stand", 4, { life: back, forMs, insteadOf: fc.option(back, { nil: undefined }) }),
@@ -70,9 +70,9 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     isDecided: fc.boolean(),
     hasHolder: fc.boolean(),
   }),
-  stepOf("declareDead", 3, { term: back, life: back, probationFirstMs: fc.constantFrom(0, 700, 5_000) }),
+  stepOf("declareDead", 6, { term: back, life: back, probationFirstMs: fc.constantFrom(0, 700, 5_000) }),
   stepOf("drain", 2, { term: back, node, isDraining: fc.boolean() }),
-  stepOf("clock", 4, { byMs: fc.constantFrom(1, 500, 501, 2_001, 10_000, -1, -700, -3_600_000) }),
+  stepOf("clock", 4, { byMs: fc.constantFrom(1, 500, 501, 2_001, 20_001, -1, -700, -3_600_000) }),
   stepOf("keep", 1, {}),
   stepOf("lose", 1, {}),
 );
@@ -85,6 +85,7 @@ class Run {
   readonly terms: number[] = [];
   #nowMs = CLOCK_START_MS;
   #newestMs = CLOCK_START_MS;
+  #floorMs = 0;
   #version = 0;
   #lose: (() => Promise<void>) | undefined;
 
@@ -132,20 +133,22 @@ class Run {
         return this.#write(planned);
       case "declareDead": {
         const { probationFirstMs, term, life } = planned;
-        const probation = { probationFirstMs, probationMaxMs: 6_000, deathsForgottenMs: 2_000 };
+        const probation = { probationFirstMs, probationMaxMs: 6_000, deathsForgottenMs: 20_000 };
         return store.declareDead(this.#term(term), this.#life(life), probation);
       }
       case "drain":
         return store.setDraining(this.#term(planned.term), nodeId(planned.node), planned.isDraining);
       case "clock":
-        return this.#setClock(this.#nowMs + planned.byMs);
+        return this.#setClock(Math.max(this.#floorMs, this.#nowMs + planned.byMs));
       case "keep":
         this.#lose = await this.domain.keep();
         return;
       case "lose":
         await this.#lose?.();
-        // A tail is lost by a failover: that takes longer than what was made in it, and its clock is not behind.
-        return this.#setClock(this.#newestMs + 100);
+        // A tail is lost by a failover: that takes longer than what was made in it. Nor does the clock go back behind it:
+        // what was lost with a tail is known to nothing but the clock (S1).
+        this.#floorMs = this.#newestMs + 100;
+        return this.#setClock(this.#floorMs);
     }
   }
 
@@ -182,7 +185,7 @@ class Run {
 
 test("two lease stores to whom the same happens answer the same, and show the same", async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 40 }), async (steps) => {
+    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 80, size: "max" }), async (steps) => {
       const domains = [await memoryLeases.make(), await onRedis.make()] as const;
       try {
         const memory = new Run(domains[0], await domains[0].open());
@@ -198,7 +201,7 @@ test("two lease stores to whom the same happens answer the same, and show the sa
         for (const domain of domains) await domain.close();
       }
     }),
-    { numRuns: 300 },
+    { numRuns: 150 },
   );
 });
 

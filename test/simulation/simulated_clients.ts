@@ -24,6 +24,15 @@ export interface Ledgers {
   readonly forgetsInDoubt: boolean;
 }
 
+/** How a client finds its way in. */
+export interface WayIn {
+  readonly addresses: readonly [string, ...string[]];
+  /** It stays where it is, and has the node there pass on what others own. */
+  readonly forward?: boolean;
+}
+
+const FRONT: WayIn = { addresses: ["front"] };
+
 const SPECIAL_KINDS = ["filtered", "failing", "poison", "invalid"] as const;
 /** Each special event costs a step, a letter or a verdict: enough of them, and no more. */
 const SPECIAL_SHARE = 0.16;
@@ -52,6 +61,7 @@ export class Sender {
   readonly #world: World;
   readonly #connect: Connect;
   readonly #ledgers: Ledgers;
+  readonly #wayIn: WayIn;
   readonly #clock: Clock;
   readonly #lostTold: { partition: number; from: Sequence | undefined; to: Sequence }[] = [];
   /** Where this process was told that its events lie in its chains. */
@@ -70,7 +80,15 @@ export class Sender {
   /** Told that another instance took over. */
   isFenced = false;
 
-  constructor(world: World, name: string, isBuffered: boolean, connect: Connect, ledgers: Ledgers) {
+  constructor(
+    world: World,
+    name: string,
+    isBuffered: boolean,
+    connect: Connect,
+    ledgers: Ledgers,
+    wayIn: WayIn = FRONT,
+  ) {
+    this.#wayIn = wayIn;
     this.#world = world;
     this.name = name;
     this.#lineage = name;
@@ -110,7 +128,7 @@ export class Sender {
         if (!isCurrent()) connection.close();
         return connection;
       },
-      addresses: ["front"],
+      ...this.#wayIn,
       producerId: this.name,
       instance: `${this.name}#${this.#instance}`,
       ...(producerEpoch === undefined ? {} : { producerEpoch }),
@@ -246,12 +264,12 @@ export class Reader {
   readonly #consumer: Consumer;
   readonly #world: World;
 
-  constructor(world: World, connect: Connect, store: SimulatedStore) {
+  constructor(world: World, connect: Connect, store: SimulatedStore, wayIn: WayIn = FRONT) {
     this.#world = world;
     this.observations = store.partitions.map(() => []);
     this.#consumer = new Consumer({
       connect,
-      addresses: ["front"],
+      ...wayIn,
       clock: {
         nowMs: () => world.wallMs(),
         random: () => world.random.next(),

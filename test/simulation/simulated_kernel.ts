@@ -4,6 +4,7 @@
  * keeps the mailbox) and can do to a process what a simulator wants: kill it, freeze it, crash one of its actors.
  */
 import type { Actor, ActorContext, ActorDefinition, ActorReference, Termination } from "../../actors/kernel/actor.ts";
+import { type TerminationSource, terminationSourceOf } from "../../actors/kernel/termination_source.ts";
 import { HeadraceError, InvariantError } from "../../protocols/errors.ts";
 import type { World } from "./world.ts";
 
@@ -11,24 +12,35 @@ const RESTART_MS = 50;
 /** As the kernel has it. */
 const TURN_MESSAGES_MAX = 4_096;
 
+/** A test-side wrapper of actors: looks at what they hear, or breaks them on purpose. */
+export type WrapActor = <Message>(definition: ActorDefinition<Message>) => ActorDefinition<Message>;
+
 export class SimulatedKernel {
   readonly world: World;
   readonly actors = new Set<Cell<never>>();
   isAlive = true;
   frozenUntilMs = 0;
+  readonly #wrap: WrapActor;
   #ids = 0;
 
-  constructor(world: World) {
+  constructor(world: World, wrap: WrapActor = (definition) => definition) {
     this.world = world;
+    this.#wrap = wrap;
   }
 
-  spawn<Message>(definition: ActorDefinition<Message>, parent?: Cell<never>): Cell<Message> {
+  spawn<Message>(given: ActorDefinition<Message>, parent?: Cell<never>): Cell<Message> {
+    const definition = this.#wrap(given);
     const path = parent === undefined ? definition.name : `${parent.path}/${definition.name}`;
     const cell = new Cell<Message>(this, definition, path, parent);
     this.actors.add(cell as Cell<never>);
     parent?.children.add(cell as Cell<never>);
     cell.begin();
     return cell;
+  }
+
+  /** Stops an actor of this process, its children first. */
+  stop(actor: ActorReference<never>): Promise<void> {
+    return cells.get(actor)?.stop() ?? Promise.resolve();
   }
 
   newId(): string {
@@ -60,7 +72,7 @@ export class Cell<Message> {
   readonly #control: Message[] = [];
   readonly #data: Message[] = [];
   readonly #timers = new Set<{ cancel(): void }>();
-  readonly #watchers: ((termination: Termination) => void)[] = [];
+  readonly #watchers = new Set<(termination: Termination) => void>();
   #actor: Actor<Message> | undefined;
   #isScheduled = false;
   #inHand: Promise<unknown> = Promise.resolve();
@@ -83,12 +95,14 @@ export class Cell<Message> {
       this.#schedule();
       return true;
     };
-    this.reference = {
+    const reference: ActorReference<Message> & TerminationSource = {
       path,
       tell: (message) => void take(this.#control, message),
       send: async (message) => take(this.#data, message),
       trySend: (message) => take(this.#data, message),
+      onTerminated: (listener) => this.watch(listener),
     };
+    this.reference = reference;
     cells.set(this.reference as ActorReference<never>, this as never);
   }
 
@@ -188,9 +202,11 @@ export class Cell<Message> {
     this.#kernel.world.problem(`${this.path} crashed: ${error instanceof Error ? error.stack : String(error)}`);
   }
 
-  watch(watcher: (termination: Termination) => void): void {
+  /** Returns what ends the watch. */
+  watch(watcher: (termination: Termination) => void): () => void {
     if (this.isStopped) watcher({ kind: "stopped" });
-    else this.#watchers.push(watcher);
+    else this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
   }
 
   #context(): ActorContext<Message> {
@@ -199,9 +215,9 @@ export class Cell<Message> {
       self: this.reference,
       path: this.path,
       spawn: (definition) => kernel.spawn(definition, this as never).reference,
-      stopChild: (child) => cells.get(child)?.stop() ?? Promise.resolve(),
+      stopChild: (child) => kernel.stop(child),
       watch: (other, toMessage) =>
-        cells.get(other)?.watch((termination) => this.reference.tell(toMessage(termination))),
+        void terminationSourceOf(other).onTerminated((termination) => this.reference.tell(toMessage(termination))),
       unwatch: () => {},
       after: (delayMs, message) => {
         const timer = kernel.world.after(delayMs, () => {

@@ -17,8 +17,10 @@ export type WrapConnect = (connect: Connect) => Connect;
 
 export class SimulatedNetwork {
   readonly world: World;
-  /** The node that new connections reach. */
+  /** The node that new connections reach where nobody has their address. */
   front: SimulatedNode | undefined;
+  /** Nodes with addresses of their own. */
+  readonly nodes = new Map<string, SimulatedNode>();
   readonly links = new Set<Link>();
 
   constructor(world: World) {
@@ -27,11 +29,11 @@ export class SimulatedNetwork {
 
   connectAs =
     (client: string): Connect =>
-    (_address, events) =>
+    (address, events) =>
       new Promise((resolve, reject) => {
         const { world } = this;
         world.after(world.random.next() * 5, () => {
-          const node = this.front;
+          const node = this.nodes.get(address) ?? this.front;
           if (node === undefined || !node.isAlive || world.fault("a connection was refused", 0.02)) {
             reject(new UnavailableError("CONNECTION_LOST", "Cannot connect as nobody answers"));
             return;

@@ -25,10 +25,15 @@ import { UnavailableError } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
 import { decodeTrustedEvents, encodeEvents } from "../../protocols/event_codec.ts";
 import { WIRE_DEFAULTS } from "../../protocols/frames.ts";
-import { type PartitionPlan, streamSupervisor } from "../../supervisors/partition_supervisor.ts";
+import {
+  type PartitionPlan,
+  type PlacementEvent,
+  type PlacementOrder,
+  streamSupervisor,
+} from "../../supervisors/partition_supervisor.ts";
 import { NodeDirectory } from "../../supervisors/stream_directory.ts";
 import type { OutsideCalls } from "./outside_calls.ts";
-import { SimulatedKernel } from "./simulated_kernel.ts";
+import { SimulatedKernel, type WrapActor } from "./simulated_kernel.ts";
 import { simulatedLog, type WrapLog } from "./simulated_log.ts";
 import type { ReplayableFile } from "./simulated_source.ts";
 import { type SimulatedStore, STREAM } from "./simulated_store.ts";
@@ -46,7 +51,8 @@ export interface NodeParts {
   readonly sinks: readonly NodeSink[];
   /** Computes once what all sinks read (E13); without one they read the records themselves. */
   readonly pipeline?: Pipeline | undefined;
-  readonly file: ReplayableFile;
+  /** None: the node has no source. */
+  readonly file?: ReplayableFile;
   readonly inspect: Inspect;
   readonly retention: Retention;
   /** Most that one connection is given. */
@@ -57,6 +63,8 @@ export interface NodeParts {
   /** Wraps the log where the node calls it, before time passes. */
   readonly wrapNodeLog: WrapLog;
   onDeath(node: SimulatedNode): void;
+  /** The node is of a cluster: its partitions are placed as it is told, and it is told what became of them. */
+  readonly cluster?: { readonly name: string; readonly wrapActor: WrapActor };
   /** Called before and after each thing that a node does to the world (`before append`): a script may kill it there. */
   onPoint?(node: SimulatedNode, point: string): void;
 }
@@ -78,7 +86,20 @@ function riskOf(what: string): { readonly fails: number; readonly dies: number }
   return SELDOM.has(what) ? { fails: 0.006, dies: 0.003 } : { fails: 0.006, dies: 0.0004 };
 }
 
-const VERY_SELDOM = new Set(["declare lost", "trim", "sink rewind", "expire chains", "seek"]);
+const VERY_SELDOM = new Set([
+  "lease join",
+  "lease leave",
+  "lease stand",
+  "lease resign",
+  "lease declare dead",
+  "lease set draining",
+  "lease read table",
+  "declare lost",
+  "trim",
+  "sink rewind",
+  "expire chains",
+  "seek",
+]);
 const SELDOM = new Set([
   "claim",
   "welcome",
@@ -90,6 +111,10 @@ const SELDOM = new Set([
   "sink open",
   "sink position",
   "describe",
+  "lease renew",
+  "lease look",
+  "lease renew lease",
+  "lease write table",
 ]);
 
 export class SimulatedNode implements OutsideCalls {
@@ -103,7 +128,10 @@ export class SimulatedNode implements OutsideCalls {
   /** When the last call of each lane arrives: the next one does not overtake it. */
   readonly #lanes = new Map<string, number>();
   readonly #credit: CreditPool;
+  readonly #streams: ActorReference<PlacementOrder>;
   #sessions = 0;
+  /** Told what became of a partition that was placed here by `order`. */
+  onPlacement: (event: PlacementEvent) => void = () => {};
 
   constructor(parts: NodeParts, number: number) {
     // Room for windows to grow, and so little to begin with that they do.
@@ -117,12 +145,12 @@ export class SimulatedNode implements OutsideCalls {
     this.#parts = parts;
     this.world = world;
     this.number = number;
-    this.kernel = new SimulatedKernel(world);
+    this.kernel = new SimulatedKernel(world, parts.cluster?.wrapActor);
     this.log = parts.wrapNodeLog(simulatedLog(store, this, parts.wrapLog), this);
     const streams = { [STREAM]: { partitions: store.partitions.length, key: "/key", schemaVersions: [1] } };
     this.directory = new NodeDirectory(streams);
     this.#environment = {
-      node: `node-${number}`,
+      node: parts.cluster?.name ?? `node-${number}`,
       limits: {
         frameBytesMax: WIRE_DEFAULTS.frameBytesMax,
         eventBytesMax: WIRE_DEFAULTS.eventBytesMax,
@@ -134,11 +162,18 @@ export class SimulatedNode implements OutsideCalls {
       authenticate: async () => ({ subject: "all", mayProduce: () => true, mayConsume: () => true }),
       welcomeProducer: (...arguments_) => this.log.welcomeProducer(...arguments_),
     };
-    world.say(`node ${number} starts`);
-    const grant = { leaderEpoch: 1, tableVersion: number };
-    const tree = { stream: STREAM, plans: this.#plans(), directory: this.directory, grant };
-    this.kernel.spawn(streamSupervisor(tree));
-    this.kernel.spawn(this.#source());
+    world.say(`node ${number} starts${parts.cluster === undefined ? "" : ` as ${parts.cluster.name}`}`);
+    const placement =
+      parts.cluster === undefined
+        ? { grant: { leaderEpoch: 1, tableVersion: number } }
+        : { onPlacement: (event: PlacementEvent) => this.onPlacement(event) };
+    const tree = { stream: STREAM, plans: this.#plans(), directory: this.directory, ...placement };
+    this.#streams = this.kernel.spawn(streamSupervisor(tree)).reference;
+    if (parts.file !== undefined) this.kernel.spawn(this.#source(parts.file));
+  }
+
+  order(order: PlacementOrder): void {
+    this.#streams.tell(order);
   }
 
   get isAlive(): boolean {
@@ -222,8 +257,7 @@ export class SimulatedNode implements OutsideCalls {
     }) as ActorDefinition<never>;
   }
 
-  #source(): ActorDefinition<never> {
-    const { file } = this.#parts;
+  #source(file: ReplayableFile): ActorDefinition<never> {
     return sourceActor({
       name: "file",
       stream: STREAM,

@@ -6,9 +6,10 @@ import { createInspect } from "../../actors/ingest/inspection.ts";
 import { createSchemaCompiler } from "../../actors/ingest/schema_validator.ts";
 import type { Inspect } from "../../actors/ingest/session.ts";
 import { EVENT_LIMITS } from "../../protocols/event_codec.ts";
-import { comparePositions, type Position } from "../../protocols/position.ts";
-import { checkHistory, type History, type SentEvent, type Told } from "../support/checker.ts";
-import { kindOf, makeEvent, Reader, Sender } from "./simulated_clients.ts";
+import type { Position } from "../../protocols/position.ts";
+import type { SentEvent, Told } from "../support/checker.ts";
+import { type Evidence, judge, undelivered } from "./judgement.ts";
+import { makeEvent, Reader, Sender } from "./simulated_clients.ts";
 import type { WrapLog } from "./simulated_log.ts";
 import { SimulatedNetwork, type WrapConnect } from "./simulated_network.ts";
 import { type NodeParts, SimulatedNode } from "./simulated_node.ts";
@@ -369,25 +370,10 @@ class Simulation {
     const fromFile = this.#settledFromFile();
     if (fromFile < this.#fromFile) return `the source has ${fromFile} of ${this.#fromFile} events in the log`;
     // What the ledger knows already is there at least: most looks need not read the log.
-    const known = this.#undelivered();
+    const known = undelivered(this.#evidence);
     if (known !== undefined) return known;
     await this.#store.absorb(false);
-    return this.#undelivered();
-  }
-
-  #undelivered(): string | undefined {
-    for (const [partition, ledger] of this.#store.ledger.entries()) {
-      const last = ledger.at(-1);
-      const end = last === undefined ? undefined : ({ epoch: last.epoch, offset: last.offset } as Position);
-      for (const sink of this.#sinks) {
-        const at = sink.stored(partition).position;
-        if (comparePositions(at, end) >= 0) continue;
-        return `${sink.name}/${partition} is at ${JSON.stringify(at)}, the end is ${JSON.stringify(end)}`;
-      }
-      const read = this.#reader.nextOffset(partition);
-      if (read < ledger.length) return `the subscriber is at ${read} of ${ledger.length} in partition ${partition}`;
-    }
-    return undefined;
+    return undelivered(this.#evidence);
   }
 
   #settledFromFile(): number {
@@ -396,48 +382,14 @@ class Simulation {
   }
 
   async #judge(): Promise<void> {
-    const store = this.#store;
-    await store.absorb();
     for (const { id, producer } of this.#sent) if (producer === "file") this.#told.set(id, "open");
-    const log = store.ledger.flat();
-    const stored = new Set(log.map(({ id }) => id));
-    for (const sender of this.#senders) {
-      for (const id of sender.untoldLosses(stored)) this.world.problem(`E6: ${id} was lost with a tail, untold`);
-    }
-    const filtered = new Set(log.map(({ id }) => id).filter((id) => kindOf(id) === "filtered"));
-    const firstOffsets = new Map(store.partitions.map((_, at) => [at, store.trimmedTo[at] ?? 0]));
-    const history: History = {
-      sent: this.#sent,
-      told: this.#told,
-      log,
-      rejected: store.lettersOf("rejected").flatMap(({ id }) => (id === undefined ? [] : [id])),
-      readers: this.#reader.observations.map((observations, partition) => ({
-        reader: "the subscriber",
-        partition,
-        observations,
-      })),
-      sinks: this.#sinks.flatMap((sink) =>
-        store.partitions.map((_, partition) => ({
-          sink: sink.name,
-          partition,
-          // What a sink that can not go back holds of a lost tail was reported as its orphans (E9).
-          records: sink
-            .stored(partition)
-            .records.filter(
-              ({ position }) =>
-                sink.canRewind || !store.lostPlaces.has(`${partition}/${position.epoch}/${position.offset}`),
-            )
-            .map(({ position, event }) => ({ epoch: position.epoch, offset: position.offset, id: String(event.id) })),
-          deadLetters: store
-            .lettersIn(partition, `dead_letters/${sink.name}`)
-            .flatMap(({ id }) => (id === undefined ? [] : [id])),
-          filtered,
-        })),
-      ),
-      lostWithTail: store.lostIds,
-      firstOffsets,
-      mayTrimUnread: this.#isTrimming,
+    await judge(this.#evidence);
+  }
+
+  get #evidence(): Evidence {
+    return {
+      ...{ world: this.#world, store: this.#store, sinks: this.#sinks, reader: this.#reader },
+      ...{ senders: this.#senders, sent: this.#sent, told: this.#told, mayTrimUnread: this.#isTrimming },
     };
-    for (const { kind, detail } of checkHistory(history)) this.world.problem(`${kind}: ${detail}`);
   }
 }

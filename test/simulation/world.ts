@@ -11,7 +11,7 @@ interface Scheduled {
   run: (() => unknown) | undefined;
 }
 
-const TRACE_LINES_MAX = 20_000;
+const TRACE_LINES_MAX = 100_000;
 const STEPS_PER_TURN = 64;
 const START_MS = 1_700_000_000_000;
 

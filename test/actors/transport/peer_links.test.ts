@@ -111,7 +111,7 @@ test("E19: an actor that takes nothing holds up no other actor of its node", asy
   const waiting = Array.from({ length: 200 }, () => stuck.send({ bytes: new Uint8Array(50_000) }, 50_000));
   for (let n = 0; n < 200; n += 1) await busy.send({ bytes: new Uint8Array(50_000) }, 50_000);
   await untilSo(() => done === 200, "the other one goes on");
-  assert.is(a.links.sizes(B)?.creditTargets, 1);
+  await untilSo(() => a.links.sizes(B)?.creditTargets === 1, "its credit comes back");
   open();
   assert.ok((await Promise.all(waiting)).every(Boolean));
   await closeAll(a, b);
@@ -389,6 +389,30 @@ test("a watch over a link tells the end of an actor, its withdrawal, and its abs
   await untilSo(() => told.length === 4, "all ends are told");
   assert.equal(told.sort(), ["absent stopped", "ended stopped", "failing failed not mine", "withdrawn stopped"]);
   assert.equal([a.links.sizes(B)?.watches, b.links.sizes(A)?.watches], [0, 0]);
+  await closeAll(a, b);
+});
+
+test("a name that is published anew is the later actor's, and the former's withdrawal takes nothing from it", async () => {
+  const [a, b] = await pair();
+  const heard: string[] = [];
+  const told: string[] = [];
+  const actorOf = (name: string) =>
+    b.system.spawn<string>({ name, start: () => ({ receive: (word) => void heard.push(`${name} hears ${word}`) }) });
+  const member = a.links.reference<string>(B, "member");
+  const [first, second] = [actorOf("first"), actorOf("second")];
+  const former = b.links.publish("member", first);
+  terminationSourceOf(member as ActorReference<never>).onTerminated(({ kind }) => told.push(kind));
+  await untilSo(() => b.links.sizes(A)?.watches === 1, "the watch stands");
+  const later = b.links.publish("member", second);
+  await untilSo(() => told.length === 1, "the former's watchers are told");
+  former.stop();
+  await b.system.stop(first);
+  member.tell("one");
+  await untilSo(() => heard.length === 1, "it arrives");
+  later.stop();
+  member.tell("two");
+  await untilSo(() => b.deadLetters.length === 1, "nobody is there");
+  assert.equal([heard, told], [["second hears one"], ["stopped"]]);
   await closeAll(a, b);
 });
 

@@ -264,6 +264,11 @@ test("a connection that does not show who it is has so long, and no more than so
   const idle = await openRawPeer(a.peer.address);
   world.advance(PEER_LIMITS.handshakeWithinMs);
   assert.is((await idle.closed).code, 1006);
+  for (let shown = 1; shown <= PEER_LIMITS.handshakesMax + 1; shown += 1) {
+    const linked = await linkRawPeer(a.peer.address, "a", { incarnation: shown });
+    await linked.frame("ready"); // who has shown itself takes no place
+    linked.socket.terminate();
+  }
   const many = await Promise.all(Array.from({ length: PEER_LIMITS.handshakesMax }, () => openRawPeer(a.peer.address)));
   let refusal: unknown;
   await openRawPeer(a.peer.address).catch((error) => (refusal = error));

@@ -148,6 +148,7 @@ test("M4: what the table gives to another life, with a later grant, is let go of
     isWhole: false,
     epochs: [],
     members: undefined,
+    rates: undefined,
   } as const;
   assert.not.ok(kinds(tell({ ...table, entries: [{ ...entry, grant: grant(7, 2) }] })).includes("drop"));
   const effects = tell({ ...table, entries: [{ ...entry, grant: grant(7, 4) }] });

@@ -1,0 +1,265 @@
+/**
+ * One process of a simulated cluster: the product's own `ClusterNode` (member, coordinator, placement, forwarded partitions)
+ * beside the partitions, deliveries and sessions of `simulated_node.ts`, over simulated links and a simulated lease store.
+ * Looks at each order that its member hears and carries out: what may not be is a problem of the world.
+ *   - An order of a lower term than one heard before is not carried out (M1).
+ *   - What is taken lies in the table, for this life (O1, O2).
+ */
+import type { ActorDefinition, ActorReference } from "../../../actors/kernel/actor.ts";
+import type { Log } from "../../../actors/log/log.ts";
+import { nodeId, partitionId, partitionName } from "../../../protocols/position.ts";
+import type { ClusterCommand, ClusterTimes, Life, MemberProfile } from "../../../supervisors/cluster/cluster.ts";
+import { ClusterNode } from "../../../supervisors/cluster/cluster_node.ts";
+import type { MemberMessage } from "../../../supervisors/cluster/member_machine.ts";
+import type { PlacementEvent, PlacementOrder } from "../../../supervisors/partition_supervisor.ts";
+import { type NodeParts, SimulatedNode } from "../simulated_node.ts";
+import { STREAM } from "../simulated_store.ts";
+import type { World } from "../world.ts";
+import { nameOfGrant, type SimulatedLeases, type WrapLeases } from "./simulated_lease_store.ts";
+import type { PeerNetwork, SimulatedPeers } from "./simulated_peers.ts";
+
+/** A test-side wrapper of one process's actors. */
+export type WrapProcessActor = <Message>(
+  definition: ActorDefinition<Message>,
+  process: ClusterProcess,
+) => ActorDefinition<Message>;
+
+/** A test-side wrapper of what is done with partitions. */
+export type WrapOrder = (
+  order: (one: PlacementOrder) => void,
+  process: ClusterProcess,
+) => (one: PlacementOrder) => void;
+
+export interface ProcessParts {
+  readonly world: World;
+  readonly node: Omit<NodeParts, "cluster" | "onDeath" | "wrapLog">;
+  readonly leases: SimulatedLeases;
+  readonly peers: PeerNetwork;
+  readonly times: ClusterTimes;
+  readonly wrapActor: WrapProcessActor;
+  readonly wrapLeases: WrapLeases;
+  readonly wrapOrder: WrapOrder;
+  readonly wrapLog: NodeParts["wrapLog"];
+  onDeath(process: ClusterProcess): void;
+}
+
+/** Between tries to join while the store does not answer. */
+const JOIN_RETRY_MS = 500;
+const LEAVE_WITHIN_MS = 5_000;
+
+export const addressOf = (name: string): string => `ws://${name}/v1/connect`;
+
+export class ClusterProcess {
+  readonly name: string;
+  readonly number: number;
+  readonly node: SimulatedNode;
+  readonly cluster: ClusterNode;
+  /** The present life's, once it has joined. */
+  peers: SimulatedPeers | undefined;
+  /** It ends in order. */
+  isLeaving = false;
+  readonly #parts: ProcessParts;
+  readonly #order: (order: PlacementOrder) => void;
+  #highestTerm = 0;
+  /** The member hears something of a term that is over. */
+  #isHearingStale = false;
+
+  constructor(parts: ProcessParts, name: string, number: number) {
+    const { world, leases, peers, times } = parts;
+    this.#parts = parts;
+    this.name = name;
+    this.number = number;
+    this.node = new SimulatedNode(
+      {
+        ...parts.node,
+        wrapLog: (log, outside) => this.#checkClaims(parts.wrapLog(log, outside)),
+        cluster: { name, wrapActor: (definition) => this.#watchMember(parts.wrapActor(definition, this)) },
+        onDeath: () => parts.onDeath(this),
+      },
+      number,
+    );
+    const { kernel } = this.node;
+    this.#order = parts.wrapOrder((order) => this.node.order(order), this);
+    peers.listen(nodeId(name), kernel);
+    this.cluster = new ClusterNode({
+      system: {
+        spawn: (definition) => kernel.spawn(definition).reference,
+        stop: (actor: ActorReference<never>) => kernel.stop(actor),
+      },
+      directory: this.node.directory,
+      times,
+      name,
+      profile: () => this.#profile(),
+      store: leases.open(this.node, parts.wrapLeases),
+      clusterId: "simulated",
+      secret: undefined,
+      log: (level, message, fields) =>
+        world.say(`${name} ${level}: ${message}${fields === undefined ? "" : ` ${JSON.stringify(fields)}`}`),
+      createLinks: async ({ self }) => {
+        this.peers = peers.join(self, kernel);
+        return this.peers;
+      },
+      order: (_stream, order) => this.#place(order),
+    });
+    this.node.onPlacement = (event) => this.#placed(event);
+    void this.#join();
+  }
+
+  get isAlive(): boolean {
+    return this.node.isAlive;
+  }
+
+  get life(): Life | undefined {
+    return this.peers?.self;
+  }
+
+  #profile(): MemberProfile {
+    return {
+      node: nodeId(this.name),
+      clientAddress: addressOf(this.name),
+      peerAddress: `ws://${this.name}/v1/peer`,
+      zone: "simulated",
+      capacity: 1,
+      minor: 0,
+      version: "simulated",
+    };
+  }
+
+  async #join(): Promise<void> {
+    try {
+      await this.cluster.join();
+    } catch {
+      const { world } = this.#parts;
+      world.after(JOIN_RETRY_MS, () => this.node.kernel.whenAwake(() => void this.#join()));
+    }
+  }
+
+  /** Partitions that are owned here, as far as this process knows. */
+  owned(): readonly number[] {
+    return [...this.node.directory.all()].flatMap(({ partition, entry }) =>
+      entry.isHere && entry.feed !== undefined ? [partition] : [],
+    );
+  }
+
+  /** Where this process believes a partition to be owned. */
+  ownerAddress(partition: number): string | undefined {
+    const entry = this.node.directory.partition(STREAM, partition);
+    return entry?.feed === undefined ? entry?.ownerAddress : addressOf(this.name);
+  }
+
+  async ask(command: ClusterCommand): Promise<void> {
+    try {
+      await this.cluster.ask(command);
+    } catch (error) {
+      this.#parts.world.say(`${this.name} was not asked: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+
+  /** As a node does that is told to stop: hands over, leaves the registry, ends. */
+  async leave(): Promise<void> {
+    if (this.isLeaving || this.peers === undefined) return;
+    this.isLeaving = true;
+    await this.cluster.leave(LEAVE_WITHIN_MS);
+    if (!this.isAlive) return;
+    await this.cluster.close();
+    this.node.die("a node left in order");
+  }
+
+  // What it is told and does ------------------------------------------------------------------------------------------
+
+  #place(order: PlacementOrder): void {
+    const { world, leases } = this.#parts;
+    const partition = partitionName({ stream: STREAM, partition: partitionId(order.partition) });
+    world.say(
+      `${this.name} is to ${order.type} ${partition}${order.type === "take" ? ` ${JSON.stringify(order.grant)}` : ""}`,
+    );
+    world.count(`order: ${order.type}`);
+    const isOfOrders = order.type === "take" || order.type === "hand_over" || order.type === "expect";
+    if (this.#isHearingStale && isOfOrders) {
+      world.problem(`M1: ${this.name} does as it is told to ${order.type} ${partition} in a term that is over`);
+    }
+    if (order.type === "take" && this.life !== undefined) leases.checkTake(partition, order.grant, this.life);
+    this.#order(order);
+  }
+
+  #placed(event: PlacementEvent): void {
+    const { world } = this.#parts;
+    world.say(
+      `${this.name} ${event.kind} ${event.partition.partition}${event.kind === "owned" ? ` as ${event.epoch}` : ""}`,
+    );
+    world.count(`placement: ${event.kind}`);
+    if (event.kind === "released" && world.isChaos) world.count("handoff under load");
+    this.cluster.onPlacement(event);
+  }
+
+  /** Notes the terms that the member hears of. */
+  #watchMember<Message>(definition: ActorDefinition<Message>): ActorDefinition<Message> {
+    if (definition.name !== "member") return definition;
+    const start = startAround(definition, (message, receive) => {
+      const term = termOf(message as MemberMessage);
+      this.#isHearingStale = term !== undefined && term < this.#highestTerm;
+      if (term !== undefined) this.#highestTerm = Math.max(this.#highestTerm, term);
+      if (this.#isHearingStale) this.#parts.world.count("a word of a term that is over");
+      try {
+        return receive(message);
+      } finally {
+        this.#isHearingStale = false;
+      }
+    });
+    return {
+      ...definition,
+      start: (context) => {
+        this.#highestTerm = 0; // what a member has heard ends with it
+        return start(context);
+      },
+    };
+  }
+
+  /** No two processes claim under one grant, and claims that succeed have rising grants. */
+  #checkClaims(log: Log): Log {
+    const { world, leases } = this.#parts;
+    return new Proxy(log, {
+      get: (target, name) => {
+        if (name !== "claim") {
+          const value = Reflect.get(target, name) as unknown;
+          return typeof value === "function" ? value.bind(target) : value;
+        }
+        return async (...parts: Parameters<Log["claim"]>) => {
+          const claim = await log.claim(...parts);
+          const partition = partitionName(parts[0]);
+          world.say(`${this.name} claims ${nameOfGrant(partition, parts[1])} as ${claim.ownership.epoch}`);
+          leases.noteClaim(partition, parts[1], this.number);
+          return claim;
+        };
+      },
+    });
+  }
+}
+
+/** A definition's `start` whose actor is given each message through `around`. */
+export const startAround =
+  <Message>(
+    definition: ActorDefinition<Message>,
+    around: (message: Message, receive: (message: Message) => void | Promise<void>) => void | Promise<void>,
+  ): ActorDefinition<Message>["start"] =>
+  (context) => {
+    const actor = definition.start(context);
+    if (actor instanceof Promise) throw new Error(`the simulator starts actors at once: ${definition.name} waits`);
+    const receive = (message: Message) => actor.receive(message);
+    return { receive: (message) => around(message, receive), stop: () => actor.stop?.() };
+  };
+
+function termOf(message: MemberMessage): number | undefined {
+  switch (message.type) {
+    case "orders":
+    case "table":
+    case "report_again":
+      return message.leader.leaderEpoch;
+    case "viewed":
+      return message.view.leader?.leaderEpoch;
+    case "stood":
+      return message.outcome.kind === "elected" ? message.outcome.leaderEpoch : message.outcome.leader.leaderEpoch;
+    default:
+      return undefined;
+  }
+}

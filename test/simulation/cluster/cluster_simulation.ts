@@ -1,0 +1,450 @@
+/**
+ * One run of a cluster from one seed: nodes that come, go, die, freeze and lose each other, one store, sinks, producers that
+ * follow owners or stay where they are, and a subscriber. Then the faults end, every partition finds one owner, everything
+ * drains, a fresh event gets through to each partition, and the checker reads the history.
+ */
+import type { Inspect } from "../../../actors/ingest/session.ts";
+import { nodeId, type Position, partitionName } from "../../../protocols/position.ts";
+import { CLUSTER_TIMES, type ClusterCommand } from "../../../supervisors/cluster/cluster.ts";
+import type { SentEvent, Told } from "../../support/checker.ts";
+import { type Evidence, judge, undelivered } from "../judgement.ts";
+import { Reader, Sender } from "../simulated_clients.ts";
+import type { WrapLog } from "../simulated_log.ts";
+import { SimulatedNetwork } from "../simulated_network.ts";
+import { type SinkBugs, SinkModel } from "../simulated_sink.ts";
+import { SINKS, SimulatedStore } from "../simulated_store.ts";
+import { inspector, type Outcome } from "../simulation.ts";
+import { inPlaceOfGlobals, World } from "../world.ts";
+import {
+  addressOf,
+  ClusterProcess,
+  type ProcessParts,
+  type WrapOrder,
+  type WrapProcessActor,
+} from "./cluster_process.ts";
+import { SimulatedLeases, type WrapLeases } from "./simulated_lease_store.ts";
+import { PeerNetwork } from "./simulated_peers.ts";
+
+/** What a planted bug replaces; empty for the product as it is. */
+export interface ClusterPlant {
+  readonly wrapLog?: WrapLog;
+  readonly wrapNodeLog?: WrapLog;
+  readonly wrapActor?: WrapProcessActor;
+  readonly wrapLeases?: WrapLeases;
+  readonly wrapOrder?: WrapOrder;
+  readonly sinks?: SinkBugs;
+}
+
+const STEPS_MIN = 1_000;
+const APPENDS_MIN = 200;
+const FAULTS_MIN = 5;
+const STEPS_MAX = 120_000;
+/** What the slowest sink takes to answer, several times over. */
+const DRAIN_MS_MAX = 150_000;
+const STEPS_BETWEEN_LOOKS = 40;
+/** Events are sent over so long, so that all faults fall on a working cluster. */
+const CHAOS_MS_MIN = 4_000;
+const CHAOS_MS_MAX = 9_000;
+const BURST_EVENTS_MAX = 12;
+const FAULT_GAP_MS_MAX = 700;
+/** From the first node's start to the first fault. */
+const CALM_MS = 600;
+
+/** As in a real cluster, but for probations, which would only make runs longer. */
+const TIMES = {
+  ...CLUSTER_TIMES,
+  probationFirstMs: 200,
+  probationMaxMs: 1_500,
+  handOverWithinMs: 4_000,
+  drainWithinMs: 1_000,
+};
+
+export async function simulateCluster(seed: number, plant: ClusterPlant = {}, isTraced = false): Promise<Outcome> {
+  const world = new World(seed);
+  world.isTraced = isTraced;
+  const inspecting = await inspector();
+  await inPlaceOfGlobals(world, () => new ClusterSimulation(world, inspecting, plant).run());
+  const { problems, counts, steps, faults, trace } = world;
+  return { seed, problems, counts, steps, faults, trace };
+}
+
+class ClusterSimulation {
+  readonly #world: World;
+  readonly #store: SimulatedStore;
+  readonly #leases: SimulatedLeases;
+  readonly #sinks: readonly SinkModel[];
+  readonly #network: SimulatedNetwork;
+  readonly #peers: PeerNetwork;
+  readonly #sent: SentEvent[] = [];
+  readonly #told = new Map<string, Told>();
+  readonly #senders: readonly Sender[];
+  readonly #reader: Reader;
+  readonly #parts: ProcessParts;
+  readonly #names: string[];
+  /** The process that runs under each name, if one does. */
+  readonly #processes = new Map<string, ClusterProcess>();
+  readonly #all: ClusterProcess[] = [];
+  readonly #chaosMs: number;
+  readonly #startedMs: number;
+
+  constructor(world: World, inspect: Inspect, plant: ClusterPlant) {
+    this.#world = world;
+    this.#startedMs = world.trueMs;
+    const { random } = world;
+    this.#chaosMs = CHAOS_MS_MIN + random.below(CHAOS_MS_MAX - CHAOS_MS_MIN);
+    const count = random.chance(0.02) ? 20 + random.below(10) : random.chance(0.05) ? 8 : 3 + random.below(3);
+    const partitions = count > 8 ? count : 3 + random.below(4);
+    this.#names = Array.from({ length: count }, (_, at) => `n${String(at + 1).padStart(2, "0")}`);
+    this.#store = new SimulatedStore(world, random.chance(0.6) ? "fsync" : "everysec", partitions);
+    this.#leases = new SimulatedLeases(world);
+    const shared: (Position | undefined)[] = [];
+    this.#sinks = SINKS.map((name, at) => new SinkModel(name, at === 0, plant.sinks ?? {}, shared));
+    this.#network = new SimulatedNetwork(world);
+    this.#peers = new PeerNetwork(world, TIMES.silentAfterMs);
+    world.say(`${count} nodes, ${partitions} partitions, tier ${this.#store.tier}`);
+    this.#parts = {
+      ...{ world, leases: this.#leases, peers: this.#peers, times: TIMES },
+      node: {
+        ...{ world, store: this.#store, sinks: this.#sinks, inspect },
+        retention: { bytesMax: 1_000_000_000, ageMaxMs: 7 * 86_400_000, onFull: "refuse" },
+        creditBytes: random.chance(0.3) ? 400 : 1_000_000,
+        isStoreRemote: true,
+        wrapNodeLog: plant.wrapNodeLog ?? ((log) => log),
+      },
+      wrapLog: plant.wrapLog ?? ((log) => log),
+      wrapActor: plant.wrapActor ?? ((definition) => definition),
+      wrapLeases: plant.wrapLeases ?? ((store) => store),
+      wrapOrder: plant.wrapOrder ?? ((order) => order),
+      onDeath: (process) => this.#onDeath(process),
+    };
+    for (const name of this.#names) world.after(random.below(CALM_MS / 2), () => this.#start(name));
+    const ledgers = { sent: this.#sent, told: this.#told, store: this.#store, forgetsInDoubt: false };
+    this.#senders = ["p0", "p1", "p2", "p3"].map((name, at) => {
+      const wayIn = { addresses: this.#addresses(), forward: at >= 2 };
+      return new Sender(world, name, at === 1, this.#network.connectAs(name), ledgers, wayIn);
+    });
+    const readerWayIn = { addresses: this.#addresses() };
+    this.#reader = new Reader(world, this.#network.connectAs("reader"), this.#store, readerWayIn);
+    this.#flushEverySecond();
+  }
+
+  /** All nodes, in an order of the client's own. */
+  #addresses(): [string, ...string[]] {
+    const first = this.#world.random.below(this.#names.length);
+    const names = [...this.#names.slice(first), ...this.#names.slice(0, first)];
+    return names.map(addressOf) as [string, ...string[]];
+  }
+
+  async run(): Promise<void> {
+    const world = this.#world;
+    this.#sendSoon();
+    world.after(CALM_MS, () => this.#faultSoon());
+    await world.run(() => this.#isEnough() || world.problems.length > 0 || world.steps > STEPS_MAX);
+    if (!this.#isEnough() && world.problems.length === 0) {
+      const counts = `${this.#appended} appends, ${world.faults} faults, ${this.#count("handoff under load")} handoffs`;
+      world.problem(`G7: ${counts} in ${world.steps} steps`);
+    }
+    if (world.problems.length > 0) return;
+    this.#endFaults();
+    await this.#drain("after the faults ended");
+    for (const sender of this.#senders) {
+      sender.recover();
+      for (const { partition } of this.#store.partitions) sender.send(true, partition);
+    }
+    await this.#drain("with fresh events");
+    if (world.problems.length === 0) await judge(this.#evidence);
+  }
+
+  #isEnough(): boolean {
+    const world = this.#world;
+    const isLongEnough = world.steps >= STEPS_MIN && world.trueMs - this.#startedMs >= this.#chaosMs;
+    const hasHappened = this.#count("a node ended by itself") > 0 && this.#count("handoff under load") > 0;
+    return isLongEnough && hasHappened && this.#appended >= APPENDS_MIN && world.faults >= FAULTS_MIN;
+  }
+
+  #count(what: string): number {
+    return this.#world.counts.get(what) ?? 0;
+  }
+
+  get #appended(): number {
+    return this.#count("batches appended");
+  }
+
+  get #evidence(): Evidence {
+    return {
+      ...{ world: this.#world, store: this.#store, sinks: this.#sinks, reader: this.#reader },
+      ...{ senders: this.#senders, sent: this.#sent, told: this.#told, mayTrimUnread: false },
+    };
+  }
+
+  get #living(): readonly ClusterProcess[] {
+    return [...this.#processes.values()];
+  }
+
+  // The work ---------------------------------------------------------------------------------------------------------
+
+  #sendSoon(): void {
+    const world = this.#world;
+    const { random } = world;
+    world.after(random.below(60), () => {
+      if (!world.isChaos) return;
+      const open = this.#senders.reduce((sum, sender) => sum + sender.open, 0);
+      const share = Math.min(1, (world.trueMs - this.#startedMs) / this.#chaosMs);
+      const wanted = Math.ceil(APPENDS_MIN * share) - this.#appended - open;
+      for (let left = Math.min(1 + random.below(BURST_EVENTS_MAX), wanted); left > 0; left -= 1)
+        this.#any(this.#senders)?.send();
+      this.#sendSoon();
+    });
+  }
+
+  #any<Value>(values: readonly Value[]): Value | undefined {
+    return values[this.#world.random.below(values.length)];
+  }
+
+  // Nodes ------------------------------------------------------------------------------------------------------------
+
+  #start(name: string): void {
+    if (this.#processes.has(name)) return;
+    const process = new ClusterProcess(this.#parts, name, this.#all.length + 1);
+    this.#all.push(process);
+    this.#processes.set(name, process);
+    this.#network.nodes.set(addressOf(name), process.node);
+  }
+
+  #onDeath(process: ClusterProcess): void {
+    const world = this.#world;
+    const { name, node, isLeaving } = process;
+    if (!isLeaving) world.count("a node ended by itself");
+    for (const link of this.#network.linksTo(node)) link.cut();
+    if (this.#processes.get(name) === process) this.#processes.delete(name);
+    if (this.#network.nodes.get(addressOf(name)) === node) this.#network.nodes.delete(addressOf(name));
+    const isMachine = !isLeaving && world.fault("a node's machine went with it", 0.25);
+    this.#peers.died(nodeId(name), node.kernel, isMachine);
+    const isSoon = isLeaving || world.random.chance(0.7);
+    world.after(world.random.below(isSoon ? 1_500 : 6_000), () => this.#start(name));
+  }
+
+  // Faults -----------------------------------------------------------------------------------------------------------
+
+  #faultSoon(): void {
+    const world = this.#world;
+    world.after(world.random.below(FAULT_GAP_MS_MAX), async () => {
+      if (!world.isChaos) return;
+      await this.#breakSomething();
+      this.#faultSoon();
+    });
+  }
+
+  async #breakSomething(): Promise<void> {
+    const world = this.#world;
+    const { random } = world;
+    const process = this.#any(this.#living);
+    switch (random.below(16)) {
+      case 0: {
+        const link = this.#any([...this.#network.links]);
+        if (link !== undefined) this.#network.cut(link);
+        return;
+      }
+      case 1:
+        return this.#any(this.#senders)?.crash();
+      case 2:
+        for (const sender of this.#senders) sender.recover();
+        return random.chance(0.4) ? this.#senders[0]?.takeOver() : undefined;
+      case 3:
+        return process?.node.die("a node was killed");
+      case 4:
+        return this.#freeze(process);
+      case 5:
+      case 6:
+        return this.#breakLink();
+      case 7:
+        return this.#goAway();
+      case 8:
+        return this.#nextLife(random.chance(0.5) ? "nothing" : "unflushed");
+      case 9:
+      case 10:
+        return this.#crashActor(process);
+      case 11:
+        world.skewMs = (random.below(3) - 1) * 3_600_000;
+        return world.noteFault("the clock jumped an hour");
+      case 12:
+        this.#store.store.failNext([random.chance(0.5) ? "before" : "after"]);
+        return world.noteFault("a commit failed");
+      case 13:
+        this.#store.store.setFlushHeld(true);
+        world.after(random.below(300), () => this.#store.store.setFlushHeld(false));
+        return world.noteFault("the disk does not flush");
+      case 14:
+        return this.#command(process);
+      case 15:
+        if (process === undefined || this.#living.length < 2) return;
+        world.noteFault("a node was stopped in order");
+        void process.leave();
+    }
+  }
+
+  #freeze(process: ClusterProcess | undefined): void {
+    if (process === undefined || !process.isAlive) return;
+    const world = this.#world;
+    const { kernel } = process.node;
+    const forMs = world.random.below(world.random.chance(0.5) ? 1_500 : 6_000);
+    kernel.frozenUntilMs = Math.max(kernel.frozenUntilMs, world.trueMs + forMs);
+    world.noteFault(forMs > TIMES.leaseMs ? "a node froze for longer than the lease" : "a node froze and thawed");
+    world.say(`${process.name} is frozen for ${forMs} ms`);
+    this.#peers.fallsQuiet(nodeId(process.name));
+  }
+
+  #breakLink(): void {
+    const world = this.#world;
+    const { random } = world;
+    const connection = this.#any([...this.#peers.connections]);
+    if (connection === undefined) return;
+    const [one, other] = connection.ends.map(({ owner }) => owner.self.node) as [
+      ReturnType<typeof nodeId>,
+      ReturnType<typeof nodeId>,
+    ];
+    const forMs = random.below(random.chance(0.5) ? 1_000 : 5_000);
+    switch (random.below(4)) {
+      case 0:
+        world.noteFault("a link was cut");
+        return this.#peers.cut(connection);
+      case 1:
+        world.noteFault("a link carried nothing in one direction");
+        world.say(`nothing passes from ${one} to ${other} for ${forMs} ms`);
+        return random.chance(0.5) ? this.#peers.block(one, other, forMs) : this.#peers.block(other, one, forMs);
+      case 2:
+        world.noteFault("a link was a black hole");
+        this.#peers.block(one, other, forMs);
+        return this.#peers.block(other, one, forMs);
+      case 3:
+        world.noteFault("a node was cut off from the others");
+        for (const { name } of this.#living) {
+          if (name === one) continue;
+          this.#peers.block(one, nodeId(name), forMs);
+          this.#peers.block(nodeId(name), one, forMs);
+        }
+    }
+  }
+
+  #goAway(): void {
+    const world = this.#world;
+    world.noteFault("the store went away");
+    this.#setAway(true);
+    const forMs = world.random.chance(0.15) ? world.random.below(12_000) : world.random.below(1_500);
+    world.after(forMs, () => this.#setAway(false));
+  }
+
+  #setAway(isAway: boolean): void {
+    this.#store.store.setAway(isAway);
+    this.#leases.domain.setAway(isAway);
+  }
+
+  async #nextLife(loss: "nothing" | "unflushed"): Promise<void> {
+    this.#world.noteFault(loss === "nothing" ? "the store restarted" : "the store lost what was not flushed");
+    if (loss === "unflushed" && this.#store.tier === "everysec") this.#leases.loseTail();
+    await this.#store.restart(loss);
+  }
+
+  #flushEverySecond(): void {
+    this.#world.after(1_000, () => {
+      if (this.#store.tier === "everysec") this.#store.store.flushNow();
+      this.#leases.flush();
+      this.#flushEverySecond();
+    });
+  }
+
+  #crashActor(process: ClusterProcess | undefined): void {
+    if (process === undefined || !process.isAlive) return;
+    const world = this.#world;
+    const actors = [...process.node.kernel.actors];
+    // There is one member among dozens of others.
+    const wanted = world.random.chance(0.3) ? actors.filter(({ path }) => path.startsWith("member")) : actors;
+    const actor = this.#any(wanted);
+    if (actor === undefined) return;
+    const name = actor.path.split("/").at(-1) ?? "";
+    const kinds = ["delivery", "session", "member", "coordinator"];
+    const kind = kinds.find((one) => name.startsWith(one)) ?? (actor.children.size > 0 ? "supervisor" : "partition");
+    world.noteFault(`actor crash: ${kind}`);
+    world.say(`crashing ${actor.path} of ${process.name}`);
+    void actor.crash(kind !== "session" && kind !== "coordinator");
+  }
+
+  #command(process: ClusterProcess | undefined): void {
+    const { random } = this.#world;
+    const name = this.#any(this.#names);
+    if (process === undefined || name === undefined) return;
+    const kind = (["drain", "drain", "undrain", "rebalance"] as const)[random.below(4)]!;
+    this.#world.noteFault(`somebody asked to ${kind}`);
+    const command: ClusterCommand = kind === "rebalance" ? { kind } : { kind, node: nodeId(name) };
+    void process.ask(command);
+  }
+
+  #endFaults(): void {
+    const world = this.#world;
+    world.isChaos = false;
+    world.say("faults end");
+    this.#setAway(false);
+    this.#store.store.setFlushHeld(false);
+    this.#peers.unblockAll();
+    for (const { node } of this.#living) node.kernel.frozenUntilMs = 0;
+    for (const name of this.#names) this.#start(name);
+    for (const sender of this.#senders) sender.recover();
+    this.#undrainAll();
+  }
+
+  /** What was drained is wanted again: asked for until it is so. */
+  #undrainAll(): void {
+    this.#world.after(500, async () => {
+      const view = await this.#leases.domain.open().look();
+      for (const { node, isDraining } of view.members) {
+        const isLeaving = this.#processes.get(node)?.isLeaving === true;
+        if (isDraining && !isLeaving) void this.#any(this.#living)?.ask({ kind: "undrain", node });
+      }
+      this.#undrainAll();
+    });
+  }
+
+  // The end ----------------------------------------------------------------------------------------------------------
+
+  /** G7: everything finds its owner, and everything accepted is delivered, once the faults have ended. */
+  async #drain(when: string): Promise<void> {
+    const world = this.#world;
+    const untilMs = world.trueMs + DRAIN_MS_MAX;
+    for (let left = await this.#undrained(); left !== undefined; left = await this.#undrained()) {
+      const stepsNext = world.steps + STEPS_BETWEEN_LOOKS;
+      const isGoing = await world.run(() => world.steps >= stepsNext || world.problems.length > 0);
+      if (world.trueMs >= untilMs || !isGoing) world.problem(`G7: not drained ${when}: ${left}`);
+      if (world.problems.length > 0) return;
+    }
+  }
+
+  /** What is left to do, or undefined. */
+  async #undrained(): Promise<string | undefined> {
+    const waiting = this.#senders.find(({ open }) => open > 0);
+    if (waiting !== undefined) return `${waiting.name} has ${waiting.open} events without an answer`;
+    const unplaced = this.#misplaced();
+    if (unplaced !== undefined) return unplaced;
+    const known = undelivered(this.#evidence);
+    if (known !== undefined) return known;
+    await this.#store.absorb(false);
+    return undelivered(this.#evidence);
+  }
+
+  /** Every partition has one owner, all know it, and none has more than its share. */
+  #misplaced(): string | undefined {
+    const living = this.#living.filter(({ isAlive }) => isAlive);
+    const share = Math.ceil(this.#store.partitions.length / Math.max(1, living.length));
+    for (const process of living) {
+      const count = process.owned().length;
+      if (count > share) return `${process.name} owns ${count} partitions, its share is ${share}`;
+    }
+    for (const reference of this.#store.partitions) {
+      const owners = living.filter((process) => process.owned().includes(reference.partition));
+      const names = owners.map(({ name }) => name).join(", ");
+      if (owners.length !== 1) return `${partitionName(reference)} is owned by [${names}]`;
+      const lost = living.find((process) => process.ownerAddress(reference.partition) !== addressOf(names));
+      if (lost !== undefined) return `${lost.name} does not know that ${names} owns ${partitionName(reference)}`;
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,80 @@
+/** How a run ends: what is still to be delivered, and what the checker says of all that was sent, told, stored and read. */
+import { comparePositions, type Position } from "../../protocols/position.ts";
+import { checkHistory, type History, type SentEvent, type Told } from "../support/checker.ts";
+import { kindOf, type Reader, type Sender } from "./simulated_clients.ts";
+import type { SinkModel } from "./simulated_sink.ts";
+import type { SimulatedStore } from "./simulated_store.ts";
+import type { World } from "./world.ts";
+
+export interface Evidence {
+  readonly world: World;
+  readonly store: SimulatedStore;
+  readonly sinks: readonly SinkModel[];
+  readonly reader: Reader;
+  readonly senders: readonly Sender[];
+  readonly sent: readonly SentEvent[];
+  readonly told: ReadonlyMap<string, Told>;
+  /** Retention may take what a sink has not read. */
+  readonly mayTrimUnread: boolean;
+}
+
+/** What a sink or the subscriber has not read of the ledger, or undefined. */
+export function undelivered({ store, sinks, reader }: Evidence): string | undefined {
+  for (const [partition, ledger] of store.ledger.entries()) {
+    const last = ledger.at(-1);
+    const end = last === undefined ? undefined : ({ epoch: last.epoch, offset: last.offset } as Position);
+    for (const sink of sinks) {
+      const at = sink.stored(partition).position;
+      if (comparePositions(at, end) >= 0) continue;
+      return `${sink.name}/${partition} is at ${JSON.stringify(at)}, the end is ${JSON.stringify(end)}`;
+    }
+    const read = reader.nextOffset(partition);
+    if (read < ledger.length) return `the subscriber is at ${read} of ${ledger.length} in partition ${partition}`;
+  }
+  return undefined;
+}
+
+/** Tells the world of everything that must not be. */
+export async function judge(evidence: Evidence): Promise<void> {
+  const { world, store, sinks, reader, senders, sent, told, mayTrimUnread } = evidence;
+  await store.absorb();
+  const log = store.ledger.flat();
+  const stored = new Set(log.map(({ id }) => id));
+  for (const sender of senders) {
+    for (const id of sender.untoldLosses(stored)) world.problem(`E6: ${id} was lost with a tail, untold`);
+  }
+  const filtered = new Set(log.map(({ id }) => id).filter((id) => kindOf(id) === "filtered"));
+  const history: History = {
+    sent,
+    told,
+    log,
+    rejected: store.lettersOf("rejected").flatMap(({ id }) => (id === undefined ? [] : [id])),
+    readers: reader.observations.map((observations, partition) => ({
+      reader: "the subscriber",
+      partition,
+      observations,
+    })),
+    sinks: sinks.flatMap((sink) =>
+      store.partitions.map((_, partition) => ({
+        sink: sink.name,
+        partition,
+        // What a sink that can not go back holds of a lost tail was reported as its orphans (E9).
+        records: sink
+          .stored(partition)
+          .records.filter(
+            ({ position }) =>
+              sink.canRewind || !store.lostPlaces.has(`${partition}/${position.epoch}/${position.offset}`),
+          )
+          .map(({ position, event }) => ({ epoch: position.epoch, offset: position.offset, id: String(event.id) })),
+        deadLetters: store
+          .lettersIn(partition, `dead_letters/${sink.name}`)
+          .flatMap(({ id }) => (id === undefined ? [] : [id])),
+        filtered,
+      })),
+    ),
+    lostWithTail: store.lostIds,
+    firstOffsets: new Map(store.partitions.map((_, at) => [at, store.trimmedTo[at] ?? 0])),
+    mayTrimUnread,
+  };
+  for (const { kind, detail } of checkHistory(history)) world.problem(`${kind}: ${detail}`);
+}
