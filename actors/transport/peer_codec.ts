@@ -2,7 +2,14 @@
 import { errorFromCode, HeadraceError, InvariantError } from "../../protocols/errors.ts";
 import { nodeId } from "../../protocols/position.ts";
 import type { Termination } from "../kernel/actor.ts";
-import { FRAME_NUMBERS, type HelloFrame, type PeerFrame, type PeerTarget, type WelcomeFrame } from "./peer_frames.ts";
+import {
+  type CreditGrant,
+  FRAME_NUMBERS,
+  type HelloFrame,
+  type PeerFrame,
+  type PeerTarget,
+  type WelcomeFrame,
+} from "./peer_frames.ts";
 import { type ImportReference, isTarget, malformed, PeerReader } from "./peer_reader.ts";
 import { type ExportReference, PeerWriter } from "./peer_writer.ts";
 
@@ -150,6 +157,14 @@ const lifeOf = (fields: Record<string, unknown>) => ({
   node: nodeId(asText(fields.node, "node")),
   incarnation: asCount(fields.incarnation, "incarnation"),
   nonce: asBytes(fields.nonce, "nonce"),
+  grant: asGrant(asFields(fields.grant)),
+});
+
+/** At least a message and a byte: with less nothing could ever be sent. */
+const asGrant = (fields: Record<string, unknown>): CreditGrant => ({
+  targetBytesMax: Math.max(1, asCount(fields.targetBytesMax, "grant of bytes")),
+  targetMessagesMax: Math.max(1, asCount(fields.targetMessagesMax, "grant of messages")),
+  linkBytesMax: Math.max(1, asCount(fields.linkBytesMax, "grant of bytes")),
 });
 
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;

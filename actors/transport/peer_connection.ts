@@ -6,7 +6,7 @@ import { HeadraceError, UnavailableError } from "../../protocols/errors.ts";
 import type { NodeId } from "../../protocols/position.ts";
 import type { Timer } from "../kernel/actor.ts";
 import { decodePeerFrame, encodePeerFrame } from "./peer_codec.ts";
-import { PEER_LIMITS } from "./peer_frames.ts";
+import { type CreditGrant, PEER_LIMITS } from "./peer_frames.ts";
 import { AcceptorHandshake, type DiallerHandshake, type ShownPeer } from "./peer_handshake.ts";
 import type { PeerLink } from "./peer_link.ts";
 import type { PeerSocket, PeerSocketEvents, SetTimer, SocketEnd } from "./peer_socket.ts";
@@ -29,6 +29,7 @@ export class PeerConnection {
   readonly #handshake: DiallerHandshake | AcceptorHandshake;
   readonly #owner: ConnectionOwner;
   #node: NodeId | undefined;
+  #granted: CreditGrant | undefined;
   #socket: PeerSocket | undefined;
   #link: PeerLink | undefined;
   #timer: Timer | undefined;
@@ -71,10 +72,10 @@ export class PeerConnection {
   }
 
   /** From here on it is a link. Who was accepted is told so first. */
-  speak(turn: number, makeLink: (socket: PeerSocket) => PeerLink): PeerLink | undefined {
-    if (this.#socket === undefined || this.#isOver) return undefined;
+  speak(turn: number, makeLink: (socket: PeerSocket, granted: CreditGrant) => PeerLink): PeerLink | undefined {
+    if (this.#socket === undefined || this.#granted === undefined || this.#isOver) return undefined;
     if (this.isAccepted) this.#socket.send(encodePeerFrame({ type: "ready", turn }));
-    this.#link = makeLink(this.#socket);
+    this.#link = makeLink(this.#socket, this.#granted);
     return this.#link;
   }
 
@@ -116,6 +117,7 @@ export class PeerConnection {
     }
     this.#timer?.cancel();
     this.#node = answer.node;
+    this.#granted = answer.grant;
     this.#owner.onShown(this, answer);
   }
 

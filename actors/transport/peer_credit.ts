@@ -7,13 +7,7 @@
  */
 import { InvariantError, RejectedError } from "../../protocols/errors.ts";
 import { Fifo } from "../kernel/fifo.ts";
-import { PEER_LIMITS, type PeerTarget } from "./peer_frames.ts";
-
-export interface CreditLimits {
-  readonly targetBytesMax: number;
-  readonly targetMessagesMax: number;
-  readonly linkBytesMax: number;
-}
+import type { CreditGrant, PeerTarget } from "./peer_frames.ts";
 
 /** Writes a message to the socket; throws where it can not be encoded. */
 type Write = () => void;
@@ -36,19 +30,19 @@ interface Window {
 
 const SENT: Promise<boolean> = Promise.resolve(true);
 
-/** What a message of this weight takes of its actor's credit: both sides of a link count alike. */
-export const chargeOf = (weightBytes: number, { targetBytesMax }: CreditLimits = PEER_LIMITS): number =>
+/** What a message of this weight takes of its actor's credit. Both sides count by what the receiver grants. */
+export const chargeOf = (weightBytes: number, { targetBytesMax }: CreditGrant): number =>
   Math.min(weightBytes, targetBytesMax);
 
 export class SendCredit {
-  readonly #limits: CreditLimits;
+  readonly #limits: CreditGrant;
   readonly #windows = new Map<PeerTarget, Window>();
   /** Those whose first waiting message fits their own share: it waits for the link or the socket (W2). */
   readonly #ready = new Set<Window>();
   #linkBytes = 0;
   #isSocketFull = false;
 
-  constructor(limits: CreditLimits = PEER_LIMITS) {
+  constructor(limits: CreditGrant) {
     this.#limits = limits;
   }
 

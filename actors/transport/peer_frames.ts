@@ -3,7 +3,7 @@
  * type. A later minor version may add types, fields at a frame's end, and keys to the maps of `hello` and `welcome`: who does
  * not know them leaves them alone. What can not be said so is another major version, another subprotocol.
  *
- *   dialer    hello ->                                       proof ->
+ *   dialler    hello ->                                       proof ->
  *   acceptor           <- welcome (with the acceptor's proof)          <- ready, or refusal and the end
  */
 import type { NodeId } from "../../protocols/position.ts";
@@ -53,16 +53,24 @@ export type WireReference =
   | { readonly kind: "mine"; readonly id: number; readonly path: string }
   | { readonly kind: "yours"; readonly target: PeerTarget };
 
+/** What a node sets aside for data of one peer: told in the handshake, as nodes of other releases may have other limits. */
+export interface CreditGrant {
+  readonly targetBytesMax: number;
+  readonly targetMessagesMax: number;
+  readonly linkBytesMax: number;
+}
+
 export interface HelloFrame {
   readonly type: "hello";
   readonly minor: number;
   readonly cluster: string;
   readonly node: NodeId;
   readonly incarnation: number;
-  /** The node that the dialer means to reach: the address may have become another's. */
+  /** The node that the dialler means to reach: the address may have become another's. */
   readonly to: NodeId;
   readonly nonce: Uint8Array;
-  /** The dialer's count of links made and accepted, this attempt included: what it began before its present link is stale. */
+  readonly grant: CreditGrant;
+  /** The dialler's count of links made and accepted, this attempt included: what it began before its present link is stale. */
   readonly turn: number;
 }
 
@@ -73,6 +81,7 @@ export interface WelcomeFrame {
   readonly node: NodeId;
   readonly incarnation: number;
   readonly nonce: Uint8Array;
+  readonly grant: CreditGrant;
   /** Absent where the acceptor has no secret. */
   readonly proof: Uint8Array | undefined;
 }

@@ -6,7 +6,14 @@
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { errorFromCode, RejectedError } from "../../protocols/errors.ts";
 import type { NodeId } from "../../protocols/position.ts";
-import { type HelloFrame, PEER_MINOR, type PeerFrame, type WelcomeFrame } from "./peer_frames.ts";
+import {
+  type CreditGrant,
+  type HelloFrame,
+  PEER_LIMITS,
+  PEER_MINOR,
+  type PeerFrame,
+  type WelcomeFrame,
+} from "./peer_frames.ts";
 
 const NONCE_BYTES = 32;
 
@@ -17,9 +24,14 @@ export interface Identity {
   /** Newest minor version that it speaks; `PEER_MINOR` but in tests of others. */
   readonly minor: number;
   readonly secret: string | undefined;
+  /** What it sets aside for data of each peer. */
+  readonly grant: CreditGrant;
 }
 
-export const identityOf = (of: Omit<Identity, "minor">): Identity => ({ ...of, minor: PEER_MINOR });
+export function identityOf(of: Omit<Identity, "minor" | "grant">): Identity {
+  const { targetBytesMax, targetMessagesMax, linkBytesMax } = PEER_LIMITS;
+  return { ...of, minor: PEER_MINOR, grant: { targetBytesMax, targetMessagesMax, linkBytesMax } };
+}
 
 /** Whom a handshake has shown the other side to be. */
 export interface ShownPeer {
@@ -27,6 +39,7 @@ export interface ShownPeer {
   readonly incarnation: number;
   readonly minor: number;
   readonly turn: number;
+  readonly grant: CreditGrant;
 }
 
 /** The dialler's side: `hello`, then what `take` gives back, until it gives the peer. Throws what the peer refuses with. */
@@ -36,9 +49,10 @@ export class DiallerHandshake {
   #welcome: WelcomeFrame | undefined;
 
   constructor(self: Identity, to: NodeId, turn: number) {
-    const { minor, cluster, node, incarnation } = self;
+    const { minor, cluster, node, incarnation, grant } = self;
+    const nonce = randomBytes(NONCE_BYTES);
     this.#self = self;
-    this.hello = { type: "hello", minor, cluster, node, incarnation, to, nonce: randomBytes(NONCE_BYTES), turn };
+    this.hello = { type: "hello", minor, cluster, node, incarnation, to, nonce, grant, turn };
   }
 
   take(frame: PeerFrame): PeerFrame | ShownPeer | undefined {
@@ -46,8 +60,8 @@ export class DiallerHandshake {
     if (frame.type === "unknown") return undefined;
     if (this.#welcome === undefined && frame.type === "welcome") return this.#prove(frame);
     if (this.#welcome !== undefined && frame.type === "ready") {
-      const { node, incarnation, minor } = this.#welcome;
-      return { node, incarnation, minor: Math.min(minor, this.#self.minor), turn: frame.turn };
+      const { node, incarnation, minor, grant } = this.#welcome;
+      return { node, incarnation, minor: Math.min(minor, this.#self.minor), turn: frame.turn, grant };
     }
     throw unexpected(frame);
   }
@@ -82,19 +96,20 @@ export class AcceptorHandshake {
     if (this.#hello === undefined && frame.type === "hello") return this.#answer(frame);
     if (this.#hello !== undefined && this.#welcome !== undefined && frame.type === "proof") {
       checkProof(this.#self, "dialler", this.#hello, this.#welcome, frame.proof);
-      const { node, incarnation, minor, turn } = this.#hello;
-      return { node, incarnation, minor: Math.min(minor, this.#self.minor), turn };
+      const { node, incarnation, minor, turn, grant } = this.#hello;
+      return { node, incarnation, minor: Math.min(minor, this.#self.minor), turn, grant };
     }
     throw unexpected(frame);
   }
 
   #answer(hello: HelloFrame): PeerFrame {
-    const { node, incarnation, cluster, minor } = this.#self;
+    const { node, incarnation, cluster, minor, grant } = this.#self;
     checkCluster(this.#self, hello.cluster);
     if (hello.to !== node) throw wrongNode(hello.to, node);
     if (hello.node === node) throw wrongNode("another node", hello.node);
     this.#hello = { ...hello, nonce: Uint8Array.from(hello.nonce) }; // the frame's bytes are let go
-    const welcome = { type: "welcome", minor, cluster, node, incarnation, nonce: randomBytes(NONCE_BYTES) } as const;
+    const nonce = randomBytes(NONCE_BYTES);
+    const welcome = { type: "welcome", minor, cluster, node, incarnation, nonce, grant } as const;
     this.#welcome = { ...welcome, proof: proofOf(this.#self, "acceptor", hello, { ...welcome, proof: undefined }) };
     return this.#welcome;
   }
@@ -127,13 +142,14 @@ function proofOf(
   welcome: WelcomeFrame,
 ): Uint8Array | undefined {
   if (secret === undefined) return undefined;
+  const amounts = (of: CreditGrant) => [of.targetBytesMax, of.targetMessagesMax, of.linkBytesMax];
   const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
   const text = JSON.stringify([
     "headrace.peer.v1",
     side,
     cluster,
-    [hello.node, hello.incarnation, hello.minor, hello.turn, hello.to, hex(hello.nonce)],
-    [welcome.node, welcome.incarnation, welcome.minor, hex(welcome.nonce)],
+    [hello.node, hello.incarnation, hello.minor, hello.turn, hello.to, hex(hello.nonce), amounts(hello.grant)],
+    [welcome.node, welcome.incarnation, welcome.minor, hex(welcome.nonce), amounts(welcome.grant)],
   ]);
   return createHmac("sha256", secret).update(text).digest();
 }

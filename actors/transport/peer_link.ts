@@ -9,9 +9,9 @@ import { RejectedError, UnavailableError } from "../../protocols/errors.ts";
 import type { NodeId } from "../../protocols/position.ts";
 import type { ActorReference, DeadLetterSample, Termination } from "../kernel/actor.ts";
 import { decodePeerFrame, encodePeerFrame } from "./peer_codec.ts";
-import { type CreditLimits, chargeOf, SendCredit } from "./peer_credit.ts";
+import { chargeOf, SendCredit } from "./peer_credit.ts";
 import { type ExportLimits, ExportTable } from "./peer_exports.ts";
-import { PEER_LIMITS, type PeerFrame, type PeerTarget, type WireReference } from "./peer_frames.ts";
+import type { CreditGrant, PeerFrame, PeerTarget, WireReference } from "./peer_frames.ts";
 import type { PeerSocket } from "./peer_socket.ts";
 import type { Publications } from "./publications.ts";
 import { RemoteReference, type Route } from "./remote_reference.ts";
@@ -27,7 +27,9 @@ export interface PeerLinkOptions {
   readonly onDeadLetter: OnDeadLetter;
   /** What a local reference threw at a message of the peer's, or why one that had waited could not be sent. */
   readonly onProblem: (error: unknown) => void;
-  readonly limits?: CreditLimits & ExportLimits;
+  readonly limits: CreditGrant & ExportLimits;
+  /** What the peer sets aside for this node. */
+  readonly granted: CreditGrant;
 }
 
 /** Sizes of a link's tables, for metrics and for tests of leaks. */
@@ -45,7 +47,7 @@ type MessageFrame = Extract<PeerFrame, { type: "message" }>;
 
 export class PeerLink implements Route {
   readonly #options: PeerLinkOptions;
-  readonly #limits: CreditLimits & ExportLimits;
+  readonly #limits: CreditGrant & ExportLimits;
   readonly #exports: ExportTable;
   readonly #credit: SendCredit;
   readonly #imports = new Map<number, RemoteReference<never>>();
@@ -59,8 +61,8 @@ export class PeerLink implements Route {
 
   constructor(options: PeerLinkOptions) {
     this.#options = options;
-    this.#limits = options.limits ?? PEER_LIMITS;
-    this.#credit = new SendCredit(this.#limits);
+    this.#limits = options.limits;
+    this.#credit = new SendCredit(options.granted);
     this.#exports = new ExportTable((id, termination) => this.#tellEnd(id, termination), this.#limits);
   }
 

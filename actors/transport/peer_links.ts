@@ -12,9 +12,8 @@ import type { NodeId } from "../../protocols/position.ts";
 import type { ActorReference, Timer } from "../kernel/actor.ts";
 import { isLoopbackAddress, mayDial, refuseUpgrade } from "./peer_admission.ts";
 import { type ConnectionOwner, PeerConnection } from "./peer_connection.ts";
-import type { CreditLimits } from "./peer_credit.ts";
 import type { ExportLimits } from "./peer_exports.ts";
-import { PEER_LIMITS, PEER_SUBPROTOCOL } from "./peer_frames.ts";
+import { type CreditGrant, PEER_LIMITS, PEER_SUBPROTOCOL } from "./peer_frames.ts";
 import { AcceptorHandshake, DiallerHandshake, type Identity, identityOf, type ShownPeer } from "./peer_handshake.ts";
 import { type OnDeadLetter, PeerLink, type PeerLinkSizes } from "./peer_link.ts";
 import {
@@ -61,7 +60,7 @@ export interface PeerLinksOptions {
   /** Default: `ws`. */
   readonly connect?: ConnectPeer;
   /** Smaller ones, where a test is to see them reached. */
-  readonly limits?: Partial<CreditLimits & ExportLimits>;
+  readonly limits?: Partial<CreditGrant & ExportLimits>;
   /** An older one, in tests. */
   readonly minor?: number;
 }
@@ -114,6 +113,7 @@ class Links implements PeerLinks, ConnectionOwner {
   readonly #connect: ConnectPeer;
   readonly #options: PeerLinksOptions;
   readonly #identity: Identity;
+  readonly #limits: CreditGrant & ExportLimits;
   readonly #publications = new Publications();
   readonly #localRoute: Route;
   readonly #neighbours = new Map<NodeId, Neighbour>();
@@ -133,7 +133,10 @@ class Links implements PeerLinks, ConnectionOwner {
     this.#options = options;
     const { node, incarnation } = options.self;
     const identity = identityOf({ node, incarnation, cluster: options.clusterId, secret: options.secret });
-    this.#identity = options.minor === undefined ? identity : { ...identity, minor: options.minor };
+    this.#limits = { ...PEER_LIMITS, ...options.limits };
+    const { targetBytesMax, targetMessagesMax, linkBytesMax } = this.#limits;
+    const grant = { targetBytesMax, targetMessagesMax, linkBytesMax };
+    this.#identity = { ...identity, grant, minor: options.minor ?? identity.minor };
     this.#localRoute = localRoute(this.#publications, options.onDeadLetter);
     this.#lookLater();
   }
@@ -370,16 +373,16 @@ class Links implements PeerLinks, ConnectionOwner {
   /** The machine took this connection for the link. */
   #speak(neighbour: Neighbour, number: number, turn: number): void {
     const { node } = neighbour;
-    const { onDeadLetter, limits } = this.#options;
-    const makeLink = (socket: PeerSocket): PeerLink =>
+    const makeLink = (socket: PeerSocket, granted: CreditGrant): PeerLink =>
       new PeerLink({
         node,
         socket,
         publications: this.#publications,
         localRoute: this.#localRoute,
-        onDeadLetter,
+        onDeadLetter: this.#options.onDeadLetter,
         onProblem: (error) => this.onProblem(error, node),
-        limits: { ...PEER_LIMITS, ...limits },
+        limits: this.#limits,
+        granted,
       });
     neighbour.link = neighbour.connections.get(number)?.speak(turn, makeLink);
   }

@@ -160,14 +160,18 @@ class NodePeerSocket implements PeerSocket {
 
 function endOf(address: string, error: Error | undefined, code: number, reason: string): SocketEnd {
   const where = address === "" ? "a node" : address;
+  const text = error?.message ?? `it was closed with ${code} ${reason}`;
   const isRefused = (error as NodeJS.ErrnoException | undefined)?.code === "ECONNREFUSED";
-  // How `ws` tells of an answer that is no upgrade: another program, or a node of another major version.
-  const status = /^Unexpected server response: (\d+)/.exec(error?.message ?? "")?.[1];
-  if (status !== undefined || /subprotocol/.test(error?.message ?? "")) {
+  // How `ws` tells of an answer that is no upgrade.
+  const status = /^Unexpected server response: (\d+)/.exec(text)?.[1];
+  if (status === "403") {
+    const message = `Cannot link with ${where} as it lets in only nodes that it trusts: see its log`;
+    return { isRefused, error: new RejectedError("FORBIDDEN", message, { cause: error }) };
+  }
+  if ((status !== undefined && !status.startsWith("5")) || /subprotocol/.test(error?.message ?? "")) {
     const message = `Cannot link with ${where} as it must speak ${PEER_SUBPROTOCOL}: it answered ${status ?? "without it"}`;
     return { isRefused, error: new RejectedError("UNSUPPORTED_PROTOCOL", message, { cause: error }) };
   }
-  const why = error?.message ?? `it was closed with ${code} ${reason}`;
-  const message = `Cannot go on with the connection to ${where}: ${why}`;
+  const message = `Cannot go on with the connection to ${where}: ${text}`;
   return { isRefused, error: new UnavailableError("CONNECTION_LOST", message, { cause: error }) };
 }

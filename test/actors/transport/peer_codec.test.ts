@@ -67,6 +67,7 @@ const FRAMES: readonly Exclude<PeerFrame, { type: "unknown" }>[] = [
     incarnation: 3,
     to: nodeId("b"),
     nonce: Uint8Array.of(1, 2, 3),
+    grant: { targetBytesMax: 1_000, targetMessagesMax: 5, linkBytesMax: 70_000 },
     turn: 4,
   },
   {
@@ -76,6 +77,7 @@ const FRAMES: readonly Exclude<PeerFrame, { type: "unknown" }>[] = [
     node: nodeId("b"),
     incarnation: 9,
     nonce: Uint8Array.of(4),
+    grant: { targetBytesMax: 1, targetMessagesMax: 1, linkBytesMax: 1 },
     proof: undefined,
   },
   { type: "proof", proof: Uint8Array.of(5, 6) },

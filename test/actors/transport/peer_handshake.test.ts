@@ -53,8 +53,9 @@ function shake(
 
 test("both sides are shown who the other is, and speak the lower minor version", () => {
   const { atDialler, atAcceptor } = shake(identity("a", { minor: 4 }), identity("b", { minor: 2, incarnation: 5 }));
-  assert.equal(atAcceptor, { node: nodeId("a"), incarnation: 3, minor: 2, turn: 7 } satisfies ShownPeer);
-  assert.equal(atDialler, { node: nodeId("b"), incarnation: 5, minor: 2, turn: 9 } satisfies ShownPeer);
+  const { grant } = identity("a");
+  assert.equal(atAcceptor, { node: nodeId("a"), incarnation: 3, minor: 2, turn: 7, grant } satisfies ShownPeer);
+  assert.equal(atDialler, { node: nodeId("b"), incarnation: 5, minor: 2, turn: 9, grant } satisfies ShownPeer);
   const other = shake(identity("a", { minor: 1 }), identity("b", { minor: 2 }));
   assert.equal(
     [other.atDialler, other.atAcceptor].map((shown) => (shown as ShownPeer).minor),
@@ -76,6 +77,8 @@ test("whatever is changed on the way, the other side does not take it for shown"
     ["hello", { minor: 9 }],
     ["hello", { turn: 8 }],
     ["hello", { nonce: new Uint8Array(32) }],
+    ["hello", { grant: { targetBytesMax: 1, targetMessagesMax: 1, linkBytesMax: 1 } }],
+    ["welcome", { grant: { targetBytesMax: 1, targetMessagesMax: 1, linkBytesMax: 1 } }],
     ["welcome", { incarnation: 4 }],
     ["welcome", { minor: 9 }],
     ["welcome", { nonce: new Uint8Array(32) }],

@@ -416,6 +416,26 @@ test("a name that is published anew is the later actor's, and the former's withd
   await closeAll(a, b);
 });
 
+test("names that come and go leave no listener with the actor that they stood for", async () => {
+  const a = await startPeerNode("a");
+  const listeners = new Set<unknown>();
+  const actor = {
+    path: "partition",
+    tell: () => undefined,
+    send: async () => true,
+    trySend: () => true,
+    onTerminated: (listener: unknown) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+  for (let n = 0; n < 10; n += 1) a.links.publish(`partition-${n}`, actor).stop();
+  a.links.publish("again", actor);
+  a.links.publish("again", actor).stop();
+  assert.is(listeners.size, 0);
+  await a.close();
+});
+
 test("an actor may watch an actor of another node, and hears when that node's sockets are gone", async () => {
   const [a, b] = await pair();
   const told: Termination[] = [];
@@ -498,6 +518,36 @@ test("credit is whole again after many sends to many actors over links that brea
       assert.ok(isWhole(a, B) && isWhole(b, A));
     }
   }
+  await closeAll(a, b);
+});
+
+test("each node says how much it takes: nodes with other limits, as of other releases, count alike", async () => {
+  const a = await startPeerNode("a", { limits: { targetBytesMax: 50_000, linkBytesMax: 120_000 } });
+  const b = await startPeerNode("b");
+  await linkUp(a, b);
+  const { opened, open } = gate();
+  let arrived = 0;
+  for (const node of [a, b]) {
+    node.actor(
+      "owner",
+      async () => {
+        await opened;
+        arrived += 1;
+      },
+      { messagesMax: 1, weightBytesMax: 1 },
+    );
+  }
+  const sends = [a, b].flatMap((node) => {
+    const owner = node.links.reference<object>(node === a ? B : A, "owner");
+    return Array.from({ length: 30 }, () => owner.send({}, 200_000));
+  });
+  await untilSo(() => a.links.sizes(B)?.bytesUnderWay === 1_000_000, "the share that the larger one gives");
+  await untilSo(() => b.links.sizes(A)?.bytesUnderWay === 50_000, "and the smaller one's");
+  open();
+  assert.ok((await Promise.all(sends)).every(Boolean));
+  await untilSo(() => arrived === 60, "all of it arrives");
+  await untilSo(() => isWhole(a, B) && isWhole(b, A), "credit comes back");
+  assert.equal([a.events, b.events], [["up b#1"], ["up a#1"]]);
   await closeAll(a, b);
 });
 

@@ -222,7 +222,8 @@ test("a node of another cluster is refused, and told why", async () => {
   await untilSo(() => a.problems.includes("FORBIDDEN") && b.problems.includes("FORBIDDEN"), "both know");
   const raw = await openRawPeer(a.peer.address);
   const nonce = new Uint8Array(32);
-  raw.send({ type: "hello", minor: 0, cluster: "x", node: RAW, incarnation: 1, to: A, nonce, turn: 1 });
+  const grant = { targetBytesMax: 1, targetMessagesMax: 1, linkBytesMax: 1 };
+  raw.send({ type: "hello", minor: 0, cluster: "x", node: RAW, incarnation: 1, to: A, nonce, grant, turn: 1 });
   assert.match((await raw.frame("refusal")).message, /one cluster: "x" is not this node's/);
   await closeAll(a, b);
 });
@@ -312,6 +313,8 @@ test("another major version is refused with a clear error, on both sides", async
   a.links.keep([{ node: B, incarnation: 1, address }]);
   await untilSo(() => a.problems.length > 0, "the dialler finds out");
   assert.is(a.problems[0], "UNSUPPORTED_PROTOCOL");
+  web.on("upgrade", (_request, socket) => socket.end("HTTP/1.1 503 Service Unavailable\r\n\r\n"));
+  await untilSo(() => a.problems.at(-1) === "CONNECTION_LOST", "one that has no room is no other program");
   await a.close();
   web.close();
 });

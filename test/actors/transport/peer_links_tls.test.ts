@@ -56,6 +56,7 @@ test("a certificate of another authority, or none, is refused by both sides, on 
   a.problems.length = 0;
   bare.links.keep([a.peer]);
   await untilSo(() => a.problems.includes("UNAUTHENTICATED"), "nor one without a certificate");
+  await untilSo(() => bare.problems.includes("FORBIDDEN"), "which is told");
   assert.equal([a.events, stranger.events, bare.events], [[], [], []]);
   await closeAll(a, stranger, bare);
 });

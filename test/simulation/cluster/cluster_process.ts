@@ -93,6 +93,7 @@ export class ClusterProcess {
       store: leases.open(this.node, parts.wrapLeases),
       clusterId: "simulated",
       secret: undefined,
+      records: this.node.log,
       log: (level, message, fields) =>
         world.say(`${name} ${level}: ${message}${fields === undefined ? "" : ` ${JSON.stringify(fields)}`}`),
       createLinks: async ({ self }) => {

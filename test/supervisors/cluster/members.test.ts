@@ -17,6 +17,9 @@ const TIMES: ClusterTimes = {
   ...{ registrationMs: 1_000, renewEveryMs: 50, leaseMs: 200, renewLeaseEveryMs: 50, lookEveryMs: 30 },
 };
 
+/** A run that comes to a halt says where. */
+const HALTED_AFTER_MS = 30_000;
+
 const profile = (name: string): MemberProfile => ({
   node: nodeId(name),
   clientAddress: `ws://${name}/v1/connect`,
@@ -46,6 +49,12 @@ class World {
     this.nodes.delete(name);
     this.network.kill(nodeId(name));
     void node?.system.shutdown();
+  }
+
+  async balanced(): Promise<void> {
+    const timer = setTimeout(() => console.log(standing(this)), HALTED_AFTER_MS);
+    await eventually(() => this.isBalanced());
+    clearTimeout(timer);
   }
 
   /** Every partition is held once, within one of an even share. */
@@ -114,9 +123,18 @@ class Node {
 async function cluster(...names: readonly string[]): Promise<World> {
   const world = new World();
   for (const name of names) await world.start(name);
-  await eventually(() => world.isBalanced());
+  await world.balanced();
   return world;
 }
+
+/** Where the nodes stand, for a run that comes to a halt. */
+const standing = (world: World): string =>
+  [...world.nodes.values()]
+    .map(
+      ({ name, owned, state, isOver, notes }) =>
+        `${name}: ${owned.size} owned, leads ${state?.isLeading}, term ${state?.leader?.leaderEpoch} of ${state?.leader?.node}, version ${state?.tableVersion}, members ${[...(state?.members.values() ?? [])].map((one) => `${one.node}#${one.incarnation} ${one.probationMs} ${one.isDraining}`)}, over ${isOver}\n  ${notes.join("\n  ")}`,
+    )
+    .join("\n");
 
 async function end(world: World): Promise<void> {
   for (const { system } of world.nodes.values()) await system.shutdown();
@@ -133,7 +151,7 @@ test("a node that joins gets its share and nobody else's partitions move", async
   const world = await cluster("a", "b", "c");
   const before = world.claims.length;
   await world.start("d");
-  await eventually(() => world.isBalanced());
+  await world.balanced();
   const moved = world.claims.slice(before);
   assert.is(moved.length, 3);
   assert.ok(moved.every(({ node }) => node === "d"));
@@ -146,7 +164,7 @@ test("the partitions of a node that dies go to the others, and their own stay", 
   const lost = new Set(victim?.owned);
   const before = world.claims.length;
   world.kill(victim?.name ?? "");
-  await eventually(() => world.isBalanced());
+  await world.balanced();
   assert.equal(new Set(world.claims.slice(before).map(({ partition }) => partition)), lost);
   await end(world);
 });
@@ -156,7 +174,7 @@ test("when the coordinator's node dies another takes its place at once, with a h
   const leader = [...world.nodes.values()].find(({ state }) => state?.isLeading);
   const term = leader?.state?.leader?.leaderEpoch ?? 0;
   world.kill(leader?.name ?? "");
-  await eventually(() => world.isBalanced());
+  await world.balanced();
   const next = [...world.nodes.values()].find(({ state }) => state?.isLeading);
   assert.ok((next?.state?.leader?.leaderEpoch ?? 0) > term);
   await end(world);
@@ -168,23 +186,23 @@ test("a node that is drained gives all away and stays; one that leaves goes once
   world.nodes.get("a")?.member.tell({ type: "command", command: { kind: "drain", node: nodeId("b") } });
   await eventually(() => (b?.owned.size === 0 ? true : undefined));
   world.nodes.get("a")?.member.tell({ type: "command", command: { kind: "undrain", node: nodeId("b") } });
-  await eventually(() => world.isBalanced());
+  await world.balanced();
   b?.member.tell({ type: "leave" });
   await eventually(() => (b?.hasLeft ? true : undefined));
   assert.is(b?.owned.size, 0);
   world.kill("b");
-  await eventually(() => world.isBalanced());
+  await world.balanced();
   await end(world);
 });
 
 test("no partition is ever granted twice, and later grants are higher", async () => {
   const world = await cluster("a", "b");
   await world.start("c");
-  await eventually(() => world.isBalanced());
+  await world.balanced();
   world.kill("a");
-  await eventually(() => world.isBalanced());
+  await world.balanced();
   await world.start("a");
-  await eventually(() => world.isBalanced());
+  await world.balanced();
   const last = new Map<string, Grant>();
   for (const { partition, grant } of world.claims) {
     const before = last.get(partition);
