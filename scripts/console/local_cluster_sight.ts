@@ -71,18 +71,25 @@ export class LocalClusterSight {
       client.get<{ readonly streams: readonly StreamStanding[] }>("/v1/streams"),
     ]);
     const lagRecords = sinks.reduce((sum, sink) => sum + sink.lagRecords, 0);
-    return { overview, lagRecords, ends: endsOf(streams), atMs: performance.now() };
+    return { overview, lagRecords, ends: endsOf(streams, overview), atMs: performance.now() };
   }
 }
 
-export const endsOf = (streams: readonly StreamStanding[]): ReadonlyMap<string, number> =>
-  new Map(
-    streams.flatMap(({ name, partitions }) =>
-      partitions.flatMap(({ partition, epoch, endOffset }): [string, number][] =>
-        endOffset === undefined || epoch === undefined ? [] : [[`${name}/${partition}@${epoch}`, endOffset]],
-      ),
+/** Of what the node owns by its own word. */
+export function endsOf(
+  streams: readonly StreamStanding[],
+  { node, partitions }: Pick<ClusterOverview, "node" | "partitions">,
+): ReadonlyMap<string, number> {
+  const owned = new Set(partitions.flatMap((one) => (one.owner === node ? [`${one.stream}/${one.partition}`] : [])));
+  const ends = streams.flatMap(({ name, partitions: known }) =>
+    known.flatMap(({ partition, epoch, endOffset }): [string, number][] =>
+      endOffset === undefined || !owned.has(`${name}/${partition}`)
+        ? []
+        : [[`${name}/${partition}@${epoch}`, endOffset]],
     ),
   );
+  return new Map(ends);
+}
 
 interface Known {
   readonly overview: ClusterOverview | undefined;

@@ -81,12 +81,21 @@ test("a rate counts the partitions that a node had all the while: one that it to
 });
 
 test("a node counts what it owns: partitions of others, which it knows too, are theirs to count", () => {
-  const partitions = [
-    { partition: 0, state: "owned", epoch: 5, firstOffset: 0, endOffset: 100 },
-    { partition: 1, state: "owned", firstOffset: 0, endOffset: 200 },
-    { partition: 2, state: "claiming" },
-  ];
-  assert.equal([...endsOf([{ name: "orders", schemaVersions: [], partitions }])], [["orders/0@5", 100]]);
+  const partitions = [0, 1, 2].map((partition) => ({
+    partition,
+    state: "owned",
+    epoch: 5,
+    endOffset: 100 * partition,
+  }));
+  const { nodes: _, ...overview } = new SmallCluster(["a", "b"], { orders: 3 }).overview();
+  const ends = endsOf([{ name: "orders", schemaVersions: [], partitions }], overview);
+  assert.equal(
+    [...ends],
+    [
+      ["orders/0@5", 0],
+      ["orders/2@5", 200],
+    ],
+  );
 });
 
 test("lines are drawn over the last ones, cut to the width and the height of the terminal", () => {
