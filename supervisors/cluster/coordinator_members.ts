@@ -129,8 +129,11 @@ function end(
   state.members.delete(life.node);
   state.dead.set(life.node, life.incarnation);
   state.membersChanged = true;
+  // What it was handing over goes to the one that it was meant for.
   for (const [partition, move] of state.moves) {
-    if (isSameLife(move.from, life)) state.moves.delete(partition);
+    if (!isSameLife(move.from, life)) continue;
+    state.moves.delete(partition);
+    state.granting.set(partition, "released");
   }
   trigger(state, because, nowMs);
   return [];

@@ -1,0 +1,182 @@
+/** Moves that a death, a restart or another term interrupts: each partition still finds an owner. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { nodeId } from "../../../protocols/position.ts";
+import {
+  CLUSTER_TIMES,
+  EMPTY_TABLE,
+  type Life,
+  type Member,
+  type TableEntry,
+  type ToMember,
+} from "../../../supervisors/cluster/cluster.ts";
+import { stepCoordinator } from "../../../supervisors/cluster/coordinator_machine.ts";
+import {
+  type CoordinatorEffect,
+  type CoordinatorMessage,
+  type CoordinatorState,
+  createCoordinator,
+} from "../../../supervisors/cluster/coordinator_state.ts";
+
+const TERM = 7;
+
+const member = (name: string, incarnation = 1): Member => ({
+  node: nodeId(name),
+  incarnation,
+  profile: {
+    node: nodeId(name),
+    clientAddress: `ws://${name}/v1/connect`,
+    peerAddress: `ws://${name}/v1/peer`,
+    zone: "z",
+    capacity: 1,
+    minor: 0,
+    version: "0",
+  },
+  expiresInMs: 10_000,
+  probationMs: 0,
+  isDraining: false,
+});
+
+const lifeOf = ({ node, incarnation }: Member): Life => ({ node, incarnation });
+
+/** A coordinator on node `a`, whose writes come to be only when the test says so. */
+class Term {
+  readonly state: CoordinatorState;
+  readonly told: { readonly node: string; readonly message: ToMember }[] = [];
+  members: Member[];
+  nowMs = 1_000;
+  writing: Extract<CoordinatorEffect, { type: "write_table" }> | undefined;
+  #version = 0;
+
+  constructor(names: readonly string[], partitions: readonly string[]) {
+    this.members = names.map((name) => member(name));
+    const leader = { node: nodeId("a"), incarnation: 1, leaderEpoch: TERM };
+    const view = { members: this.members, leader, leaseExpiresInMs: 1_000, tableVersion: 0 };
+    const election = { leader, times: CLUSTER_TIMES, partitions, table: EMPTY_TABLE, view, links: new Map() };
+    this.state = createCoordinator(election, this.nowMs);
+    this.hear({ type: "begin" });
+    for (const name of names) {
+      this.hear({ type: "link", event: { kind: "up", node: nodeId(name), incarnation: 1, minor: 0 } });
+      this.report(name);
+    }
+    this.pass(200);
+  }
+
+  hear(message: CoordinatorMessage): void {
+    const [, effects] = stepCoordinator(this.state, message, this.nowMs);
+    for (const effect of effects) {
+      if (effect.type === "write_table") this.writing = effect;
+      if (effect.type === "tell") this.told.push({ node: effect.node, message: effect.message });
+    }
+  }
+
+  report(name: string): void {
+    const from = lifeOf(this.members.find(({ node }) => node === name)!);
+    this.hear({ type: "report", from, leaderEpoch: TERM, holdings: [] });
+  }
+
+  /** Time goes on; what is due is decided. */
+  pass(forMs: number): void {
+    this.nowMs += forMs;
+    this.hear({ type: "decide_due" });
+  }
+
+  write(): void {
+    assert.ok(this.writing, "something is written");
+    this.writing = undefined;
+    this.#version += 1;
+    this.hear({ type: "written", version: this.#version });
+  }
+
+  writeAll(): void {
+    while (this.writing !== undefined) this.write();
+  }
+
+  claim(): void {
+    for (const { partition, holder, grant } of this.state.table.values()) {
+      if (holder !== undefined && grant !== undefined)
+        this.hear({ type: "claimed", from: holder, leaderEpoch: TERM, partition, grant, epoch: 1 });
+    }
+  }
+
+  join(name: string): void {
+    this.members = [...this.members, member(name)];
+    this.look();
+    this.hear({ type: "link", event: { kind: "up", node: nodeId(name), incarnation: 1, minor: 0 } });
+    this.report(name);
+    this.pass(200);
+  }
+
+  look(): void {
+    const { leader } = this.state;
+    this.hear({ type: "view", view: { members: this.members, leader, leaseExpiresInMs: 1_000, tableVersion: 0 } });
+  }
+
+  kill(name: string): void {
+    this.members = this.members.filter(({ node }) => node !== name);
+    this.hear({ type: "link", event: { kind: "refused", node: nodeId(name), incarnation: 1 } });
+  }
+
+  entry(partition: string): TableEntry {
+    return this.state.table.get(partition)!;
+  }
+
+  /** What a node was last told to take. */
+  taken(name: string): readonly string[] {
+    return this.told
+      .filter(({ node }) => node === name)
+      .flatMap(({ message }) => (message.type === "orders" ? message.orders : []))
+      .flatMap((order) => (order.kind === "take" ? [order.partition] : []));
+  }
+}
+
+/** `a` and `b` hold two partitions each, and one of `b`'s is on its way to `c`. */
+function moving(): { readonly term: Term; readonly partition: string } {
+  const term = new Term(["a", "b"], ["s/0", "s/1", "s/2", "s/3"]);
+  term.writeAll();
+  term.claim();
+  term.join("c");
+  const moved = term.writing?.entries.find(({ holder, next }) => holder?.node === "b" && next?.node === "c");
+  if (moved === undefined) return { term, partition: makeMove(term) };
+  return { term, partition: moved.partition };
+}
+
+/** The newcomer was given one of `a`'s: one of `b`'s is moved as well. */
+function makeMove(term: Term): string {
+  const from = [...term.state.table.values()].find(({ holder }) => holder?.node === "b")!;
+  term.writeAll();
+  term.state.wanted.set(from.partition, nodeId("c"));
+  term.pass(0);
+  return from.partition;
+}
+
+test("a partition whose owner dies while it is handed over goes to the one it was meant for, at once", () => {
+  const { term, partition } = moving();
+  term.writeAll();
+  assert.is(term.entry(partition).next?.node, "c");
+  term.kill("b");
+  term.writeAll();
+  assert.is(term.entry(partition).holder?.node, "c");
+  assert.is(term.entry(partition).next, undefined);
+  assert.ok(term.taken("c").includes(partition));
+});
+
+test("so it is where the owner dies before the move is in the table", () => {
+  const { term, partition } = moving();
+  term.kill("b");
+  term.writeAll();
+  assert.is(term.entry(partition).holder?.node, "c");
+  assert.is(term.entry(partition).next, undefined);
+});
+
+test("and where a new life of its node tells of the death", () => {
+  const { term, partition } = moving();
+  term.writeAll();
+  term.members = term.members.map((one) => (one.node === "b" ? member("b", 2) : one));
+  term.look();
+  term.pass(200);
+  term.writeAll();
+  assert.is(term.entry(partition).holder?.node, "c");
+});
+
+test.run();
