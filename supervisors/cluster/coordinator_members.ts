@@ -51,7 +51,8 @@ function takeMember(state: CoordinatorState, member: Member, nowMs: number): rea
     trigger(state, isDraining ? { kind: "draining", node: member.node } : { kind: "asked" }, nowMs);
     state.membersChanged = true;
   }
-  known.member = { ...member, isDraining };
+  // Its probation ends with a tick, which sees to it that it is given something.
+  known.member = { ...member, isDraining, probationMs: known.member.probationMs };
   known.isUnregistered = member.expiresInMs < 0;
   return [];
 }

@@ -1,7 +1,6 @@
-/** Moves that a death, a restart or another term interrupts: each partition still finds an owner. */
-import { test } from "uvu";
+/** A coordinator's machine in one term, whose store and members do only what a test says. */
 import * as assert from "uvu/assert";
-import { nodeId } from "../../../protocols/position.ts";
+import { nodeId } from "../../protocols/position.ts";
 import {
   CLUSTER_TIMES,
   EMPTY_TABLE,
@@ -9,18 +8,18 @@ import {
   type Member,
   type TableEntry,
   type ToMember,
-} from "../../../supervisors/cluster/cluster.ts";
-import { stepCoordinator } from "../../../supervisors/cluster/coordinator_machine.ts";
+} from "../../supervisors/cluster/cluster.ts";
+import { stepCoordinator } from "../../supervisors/cluster/coordinator_machine.ts";
 import {
   type CoordinatorEffect,
   type CoordinatorMessage,
   type CoordinatorState,
   createCoordinator,
-} from "../../../supervisors/cluster/coordinator_state.ts";
+} from "../../supervisors/cluster/coordinator_state.ts";
 
 const TERM = 7;
 
-const member = (name: string, incarnation = 1): Member => ({
+export const member = (name: string, incarnation = 1): Member => ({
   node: nodeId(name),
   incarnation,
   profile: {
@@ -40,7 +39,7 @@ const member = (name: string, incarnation = 1): Member => ({
 const lifeOf = ({ node, incarnation }: Member): Life => ({ node, incarnation });
 
 /** A coordinator on node `a`, whose writes come to be only when the test says so. */
-class Term {
+export class Term {
   readonly state: CoordinatorState;
   readonly told: { readonly node: string; readonly message: ToMember }[] = [];
   members: Member[];
@@ -99,11 +98,12 @@ class Term {
     }
   }
 
-  join(name: string): void {
-    this.members = [...this.members, member(name)];
+  join(joining: Member): void {
+    const { node, incarnation } = joining;
+    this.members = [...this.members, joining];
     this.look();
-    this.hear({ type: "link", event: { kind: "up", node: nodeId(name), incarnation: 1, minor: 0 } });
-    this.report(name);
+    this.hear({ type: "link", event: { kind: "up", node, incarnation, minor: 0 } });
+    this.report(node);
     this.pass(200);
   }
 
@@ -129,54 +129,3 @@ class Term {
       .flatMap((order) => (order.kind === "take" ? [order.partition] : []));
   }
 }
-
-/** `a` and `b` hold two partitions each, and one of `b`'s is on its way to `c`. */
-function moving(): { readonly term: Term; readonly partition: string } {
-  const term = new Term(["a", "b"], ["s/0", "s/1", "s/2", "s/3"]);
-  term.writeAll();
-  term.claim();
-  term.join("c");
-  const moved = term.writing?.entries.find(({ holder, next }) => holder?.node === "b" && next?.node === "c");
-  if (moved === undefined) return { term, partition: makeMove(term) };
-  return { term, partition: moved.partition };
-}
-
-/** The newcomer was given one of `a`'s: one of `b`'s is moved as well. */
-function makeMove(term: Term): string {
-  const from = [...term.state.table.values()].find(({ holder }) => holder?.node === "b")!;
-  term.writeAll();
-  term.state.wanted.set(from.partition, nodeId("c"));
-  term.pass(0);
-  return from.partition;
-}
-
-test("a partition whose owner dies while it is handed over goes to the one it was meant for, at once", () => {
-  const { term, partition } = moving();
-  term.writeAll();
-  assert.is(term.entry(partition).next?.node, "c");
-  term.kill("b");
-  term.writeAll();
-  assert.is(term.entry(partition).holder?.node, "c");
-  assert.is(term.entry(partition).next, undefined);
-  assert.ok(term.taken("c").includes(partition));
-});
-
-test("so it is where the owner dies before the move is in the table", () => {
-  const { term, partition } = moving();
-  term.kill("b");
-  term.writeAll();
-  assert.is(term.entry(partition).holder?.node, "c");
-  assert.is(term.entry(partition).next, undefined);
-});
-
-test("and where a new life of its node tells of the death", () => {
-  const { term, partition } = moving();
-  term.writeAll();
-  term.members = term.members.map((one) => (one.node === "b" ? member("b", 2) : one));
-  term.look();
-  term.pass(200);
-  term.writeAll();
-  assert.is(term.entry(partition).holder?.node, "c");
-});
-
-test.run();
