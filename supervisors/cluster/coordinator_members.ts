@@ -63,6 +63,8 @@ export function buryUnregistered(state: CoordinatorState, nowMs: number): readon
   const effects: CoordinatorEffect[] = [];
   for (const known of [...state.members.values()]) {
     if (!known.isUnregistered || known.link === "up" || isSameLife(known.member, state.leader)) continue;
+    // Declared, or one that lives would renew a registration that nobody heeds in this term.
+    effects.push({ type: "declare_dead", life: lifeOf(known) });
     effects.push(...end(state, known, { kind: "expired", node: known.member.node }, nowMs));
   }
   return effects;

@@ -44,6 +44,7 @@ export class Term {
   readonly told: { readonly node: string; readonly message: ToMember }[] = [];
   members: Member[];
   nowMs = 1_000;
+  readonly declaredDead: Life[] = [];
   writing: Extract<CoordinatorEffect, { type: "write_table" }> | undefined;
   #version = 0;
 
@@ -65,6 +66,7 @@ export class Term {
     const [, effects] = stepCoordinator(this.state, message, this.nowMs);
     for (const effect of effects) {
       if (effect.type === "write_table") this.writing = effect;
+      if (effect.type === "declare_dead") this.declaredDead.push(effect.life);
       if (effect.type === "tell") this.told.push({ node: effect.node, message: effect.message });
     }
   }

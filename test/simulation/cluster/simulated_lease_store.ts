@@ -108,7 +108,10 @@ export class SimulatedLeases {
       writeTable: (leaderEpoch, expectedVersion, entries, decision) =>
         call("write table", async () => {
           const version = await store.writeTable(leaderEpoch, expectedVersion, entries, decision);
-          for (const { partition, holder, grant } of entries) this.#noteWritten(partition, holder, grant);
+          for (const { partition, holder, grant, reason } of entries) {
+            if (reason.endsWith("not handed over in time")) this.#world.count("a move was forced");
+            this.#noteWritten(partition, holder, grant);
+          }
           return version;
         }),
       declareDead: (leaderEpoch, life, probation) =>

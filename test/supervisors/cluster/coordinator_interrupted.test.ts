@@ -2,6 +2,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { nodeId } from "../../../protocols/position.ts";
+import { CLUSTER_TIMES } from "../../../supervisors/cluster/cluster.ts";
 import { member, Term } from "../../support/coordinator_term.ts";
 
 /** `a` and `b` hold two partitions each, and one of `b`'s is on its way to `c`. */
@@ -65,6 +66,17 @@ test("a node whose probation is over is given its share, also where the store wa
   term.hear({ type: "tick" });
   term.pass(200);
   assert.ok(term.writing?.entries.some(({ next }) => next?.node === "c"));
+});
+
+test("a node whose registration expired is declared dead, so that it joins again if it lives", () => {
+  const term = new Term(["a", "b"], ["s/0", "s/1"]);
+  term.writeAll();
+  term.claim();
+  term.hear({ type: "link", event: { kind: "closed", node: nodeId("b"), incarnation: 1 } });
+  term.nowMs += CLUSTER_TIMES.registrationMs;
+  term.members = term.members.map((one) => (one.node === "b" ? { ...one, expiresInMs: -1 } : one));
+  term.look();
+  assert.equal(term.declaredDead, [{ node: "b", incarnation: 1 }]);
 });
 
 test.run();
