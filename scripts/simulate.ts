@@ -1,8 +1,9 @@
 /**
- * Simulates one node under faults, seed by seed, and prints what happened:
+ * Simulates one node, or a whole cluster, under faults, seed by seed, and prints what happened:
  *
  *   node --import tsx scripts/simulate.ts --seeds 2000     every seed from 1
  *   node --import tsx scripts/simulate.ts --seed 7 --trace one seed, with all its events
+ *   node --import tsx scripts/simulate.ts --cluster ...    the same of a cluster: nodes, links, lease store
  *
  * The simulation is a test and lives with the tests, which nothing imports; this starts it and ends as it ends.
  */

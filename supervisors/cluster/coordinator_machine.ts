@@ -22,6 +22,7 @@ import {
   nameOfLife,
   type Order,
   type PartitionLoad,
+  type PartitionName,
   type ToCoordinator,
 } from "./cluster.ts";
 import { buryUnregistered, reportAgain, stepDown, takeLink, takeView, trigger } from "./coordinator_members.ts";
@@ -214,9 +215,11 @@ function report(
   known.hasReported = true;
   if (known.link === "unknown") known.link = "up";
   if (isFirst && state.phase === "leading") trigger(state, { kind: "joined", node }, nowMs);
+  const learned: [PartitionName, number][] = [];
   for (const { partition, phase, epoch } of holdings) {
     const entry = state.table.get(partition);
     if (phase !== "owned" || epoch === undefined || !isSameLife(entry?.holder, life)) continue;
+    if (state.epochs.get(partition) !== epoch) learned.push([partition, epoch]);
     state.epochs.set(partition, epoch);
     state.toldToTake.delete(partition);
   }
@@ -238,6 +241,8 @@ function report(
     return [{ kind: "hand_over", partition, grant, to, withinMs: state.times.drainWithinMs }];
   });
   return [
+    // Those that reported before do not know them either.
+    ...(learned.length === 0 ? [] : tellAll(state, [], learned)),
     ...tellWhole(state, node),
     ...ordersOf(state, theirs),
     // Without telling their holders again.

@@ -62,6 +62,8 @@ export function buryUnregistered(state: CoordinatorState, nowMs: number): readon
   const effects: CoordinatorEffect[] = [];
   for (const known of [...state.members.values()]) {
     if (!known.isUnregistered || known.link === "up" || isSameLife(known.member, state.leader)) continue;
+    // Declared, or one that lives would renew a registration that nobody heeds in this term.
+    effects.push({ type: "declare_dead", life: lifeOf(known) });
     effects.push(...end(state, known, { kind: "expired", node: known.member.node }, nowMs));
   }
   return effects;
@@ -129,8 +131,11 @@ function end(
   state.members.delete(life.node);
   state.dead.set(life.node, life.incarnation);
   state.membersChanged = true;
+  // What it was handing over goes to the one that it was meant for.
   for (const [partition, move] of state.moves) {
-    if (isSameLife(move.from, life)) state.moves.delete(partition);
+    if (!isSameLife(move.from, life)) continue;
+    state.moves.delete(partition);
+    state.granting.set(partition, "released");
   }
   trigger(state, because, nowMs);
   return [];

@@ -220,6 +220,10 @@ function apply(state: CoordinatorState, entry: TableEntry, nowMs: number): void 
   const before = state.table.get(entry.partition);
   state.table.set(entry.partition, entry);
   if (entry.next !== undefined && entry.holder !== undefined) {
+    if (!isAlive(state, entry.holder)) {
+      state.granting.set(entry.partition, "released"); // it died while this was written
+      return;
+    }
     const deadlineMs = nowMs + state.times.handOverWithinMs;
     state.moves.set(entry.partition, { from: entry.holder, to: entry.next, deadlineMs, saidAtMs: nowMs });
     return;

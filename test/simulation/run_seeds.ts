@@ -3,8 +3,11 @@
  * fails, and when a kind of fault or a point of crash never occurred.
  *
  *   --seeds n    how many, from 1     --seed n    that one alone     --trace    its events, one a line
+ *   --from n     where to begin       --cluster   of a whole cluster, else of one node
  */
 import { parseArgs } from "node:util";
+import { simulateCluster } from "./cluster/cluster_simulation.ts";
+import { EXPECTED_OF_CLUSTER } from "./cluster/expected_of_cluster.ts";
 import { EXPECTED } from "./expected.ts";
 import { runSeeds, type SeedOutcome } from "./seed_pool.ts";
 import { simulate } from "./simulation.ts";
@@ -14,6 +17,7 @@ const { values } = parseArgs({
     seeds: { type: "string", default: "2000" },
     from: { type: "string", default: "1" },
     seed: { type: "string" },
+    cluster: { type: "boolean", default: false },
     trace: { type: "boolean", default: false },
   },
 });
@@ -24,7 +28,7 @@ function describe(outcome: Pick<SeedOutcome, "seed" | "problems" | "steps" | "fa
 }
 
 async function runOne(seed: number): Promise<void> {
-  const outcome = await simulate(seed, {}, true);
+  const outcome = await (values.cluster ? simulateCluster(seed, {}, true) : simulate(seed, {}, true));
   if (values.trace || outcome.problems.length > 0) for (const line of outcome.trace) console.log(line);
   describe(outcome);
   process.exitCode = outcome.problems.length > 0 ? 1 : 0;
@@ -35,16 +39,24 @@ async function runMany(first: number, count: number): Promise<void> {
   const totals = new Map<string, number>();
   let steps = 0;
   let failed = 0;
-  const cpuMs = await runSeeds(first, count, (outcome) => {
-    steps += outcome.steps;
-    for (const [what, times] of outcome.counts) totals.set(what, (totals.get(what) ?? 0) + times);
-    if (outcome.problems.length === 0) return;
-    failed += 1;
-    describe(outcome);
-    console.log(`  replay: node --import tsx scripts/simulate.ts --seed ${outcome.seed} --trace`);
-  });
+  const kind = values.cluster ? "cluster" : "node";
+  const cpuMs = await runSeeds(
+    first,
+    count,
+    (outcome) => {
+      steps += outcome.steps;
+      for (const [what, times] of outcome.counts) totals.set(what, (totals.get(what) ?? 0) + times);
+      if (outcome.problems.length === 0) return;
+      failed += 1;
+      describe(outcome);
+      console.log(
+        `  replay: node --import tsx scripts/simulate.ts${values.cluster ? " --cluster" : ""} --seed ${outcome.seed} --trace`,
+      );
+    },
+    kind,
+  );
   for (const [what, times] of [...totals].sort()) console.log(`${String(times).padStart(10)}  ${what}`);
-  const never = EXPECTED.filter((what) => !totals.has(what));
+  const never = (values.cluster ? EXPECTED_OF_CLUSTER : EXPECTED).filter((what) => !totals.has(what));
   for (const what of never) console.log(`never occurred: ${what}`);
   const tookS = (performance.now() - startedAt) / 1_000;
   const took = `${tookS.toFixed(1)} s (${(cpuMs / 1_000).toFixed(1)} s of cpu)`;

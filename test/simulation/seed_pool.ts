@@ -11,7 +11,11 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
+/** Which simulation: of one node and its successors, or of a whole cluster. */
+export type SimulationKind = "node" | "cluster";
+
 export interface Task {
+  readonly kind: SimulationKind;
   readonly first: number;
   readonly count: number;
 }
@@ -41,12 +45,13 @@ export async function runSeeds(
   first: number,
   count: number,
   onOutcome: (outcome: SeedOutcome) => void,
+  kind: SimulationKind = "node",
 ): Promise<number> {
   await mkdir(CACHE, { recursive: true });
   const folder = await mkdtemp(join(CACHE, "simulation-"));
   try {
     const program = await bundle(folder);
-    const tasks = tasksOf(first, count);
+    const tasks = tasksOf(kind, first, count);
     const inOrder = new InOrder(first, onOutcome);
     const workers = Math.min(availableParallelism(), tasks.length);
     const used = await Promise.all(Array.from({ length: workers }, () => work(program, tasks, inOrder)));
@@ -71,10 +76,10 @@ async function bundle(folder: string): Promise<string> {
   return outfile;
 }
 
-function tasksOf(first: number, count: number): Task[] {
+function tasksOf(kind: SimulationKind, first: number, count: number): Task[] {
   const tasks: Task[] = [];
   for (let seed = first; seed < first + count; seed += SEEDS_AT_A_TIME) {
-    tasks.push({ first: seed, count: Math.min(SEEDS_AT_A_TIME, first + count - seed) });
+    tasks.push({ kind, first: seed, count: Math.min(SEEDS_AT_A_TIME, first + count - seed) });
   }
   return tasks;
 }

@@ -1,11 +1,13 @@
 /** Runs the seeds that `seed_pool.ts` asks for, one after the other, in a process of its own. */
+
+import { simulateCluster } from "./cluster/cluster_simulation.ts";
 import type { Report, Task } from "./seed_pool.ts";
 import { simulate } from "./simulation.ts";
 
-process.on("message", async ({ first, count }: Task) => {
+process.on("message", async ({ kind, first, count }: Task) => {
   const outcomes: Report["outcomes"][number][] = [];
   for (let seed = first; seed < first + count; seed += 1) {
-    const { problems, counts, steps, faults } = await simulate(seed);
+    const { problems, counts, steps, faults } = await (kind === "cluster" ? simulateCluster(seed) : simulate(seed));
     outcomes.push({ seed, problems, counts: [...counts], steps, faults });
   }
   const { user, system } = process.cpuUsage();

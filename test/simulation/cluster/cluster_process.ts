@@ -65,7 +65,7 @@ export class ClusterProcess {
   #isHearingStale = false;
 
   constructor(parts: ProcessParts, name: string, number: number) {
-    const { world, leases, peers, times } = parts;
+    const { leases, peers, times } = parts;
     this.#parts = parts;
     this.name = name;
     this.number = number;
@@ -94,8 +94,7 @@ export class ClusterProcess {
       clusterId: "simulated",
       secret: undefined,
       records: this.node.log,
-      log: (level, message, fields) =>
-        world.say(`${name} ${level}: ${message}${fields === undefined ? "" : ` ${JSON.stringify(fields)}`}`),
+      log: (level, message, fields) => this.#note(level, message, fields),
       createLinks: async ({ self }) => {
         this.peers = peers.join(self, kernel);
         return this.peers;
@@ -164,6 +163,12 @@ export class ClusterProcess {
     if (!this.isAlive) return;
     await this.cluster.close();
     this.node.die("a node left in order");
+  }
+
+  #note(level: string, message: string, fields?: Readonly<Record<string, unknown>>): void {
+    const { world } = this.#parts;
+    if (message.includes("may be cut off itself")) world.count("a coordinator that may be cut off stepped down");
+    world.say(`${this.name} ${level}: ${message}${fields === undefined ? "" : ` ${JSON.stringify(fields)}`}`);
   }
 
   // What it is told and does ------------------------------------------------------------------------------------------

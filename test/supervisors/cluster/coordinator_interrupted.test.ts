@@ -1,0 +1,82 @@
+/** What a coordinator had begun, and something came between: each partition still finds an owner, each node its share. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { nodeId } from "../../../protocols/position.ts";
+import { CLUSTER_TIMES } from "../../../supervisors/cluster/cluster.ts";
+import { member, Term } from "../../support/coordinator_term.ts";
+
+/** `a` and `b` hold two partitions each, and one of `b`'s is on its way to `c`. */
+function moving(): { readonly term: Term; readonly partition: string } {
+  const term = new Term(["a", "b"], ["s/0", "s/1", "s/2", "s/3"]);
+  term.writeAll();
+  term.claim();
+  term.join(member("c"));
+  const moved = term.writing?.entries.find(({ holder, next }) => holder?.node === "b" && next?.node === "c");
+  if (moved === undefined) return { term, partition: makeMove(term) };
+  return { term, partition: moved.partition };
+}
+
+/** The newcomer was given one of `a`'s: one of `b`'s is moved as well. */
+function makeMove(term: Term): string {
+  const from = [...term.state.table.values()].find(({ holder }) => holder?.node === "b")!;
+  term.writeAll();
+  term.state.wanted.set(from.partition, nodeId("c"));
+  term.pass(0);
+  return from.partition;
+}
+
+test("a partition whose owner dies while it is handed over goes to the one it was meant for, at once", () => {
+  const { term, partition } = moving();
+  term.writeAll();
+  assert.is(term.entry(partition).next?.node, "c");
+  term.kill("b");
+  term.writeAll();
+  assert.is(term.entry(partition).holder?.node, "c");
+  assert.is(term.entry(partition).next, undefined);
+  assert.ok(term.taken("c").includes(partition));
+});
+
+test("so it is where the owner dies before the move is in the table", () => {
+  const { term, partition } = moving();
+  term.kill("b");
+  term.writeAll();
+  assert.is(term.entry(partition).holder?.node, "c");
+  assert.is(term.entry(partition).next, undefined);
+});
+
+test("and where a new life of its node tells of the death", () => {
+  const { term, partition } = moving();
+  term.writeAll();
+  term.members = term.members.map((one) => (one.node === "b" ? member("b", 2) : one));
+  term.look();
+  term.pass(200);
+  term.writeAll();
+  assert.is(term.entry(partition).holder?.node, "c");
+});
+
+test("a node whose probation is over is given its share, also where the store was the first to say so", () => {
+  const term = new Term(["a", "b"], ["s/0", "s/1", "s/2", "s/3", "s/4", "s/5"]);
+  term.writeAll();
+  term.claim();
+  term.join({ ...member("c"), probationMs: 1_000 });
+  assert.is(term.writing, undefined);
+  term.nowMs += 1_000;
+  term.members = term.members.map((one) => ({ ...one, probationMs: 0 }));
+  term.look();
+  term.hear({ type: "tick" });
+  term.pass(200);
+  assert.ok(term.writing?.entries.some(({ next }) => next?.node === "c"));
+});
+
+test("a node whose registration expired is declared dead, so that it joins again if it lives", () => {
+  const term = new Term(["a", "b"], ["s/0", "s/1"]);
+  term.writeAll();
+  term.claim();
+  term.hear({ type: "link", event: { kind: "closed", node: nodeId("b"), incarnation: 1 } });
+  term.nowMs += CLUSTER_TIMES.registrationMs;
+  term.members = term.members.map((one) => (one.node === "b" ? { ...one, expiresInMs: -1 } : one));
+  term.look();
+  assert.equal(term.declaredDead, [{ node: "b", incarnation: 1 }]);
+});
+
+test.run();
