@@ -270,11 +270,11 @@ test("what is placed leaves room for weights that change, whatever zone it would
 });
 
 test("nodes above their bound give the larger pieces where a joiner needs more than they have too much", () => {
-  const nodes = nodesOf(10);
-  const weights = orphans(1_000, (number) => 1_000 / (10 + number));
+  const nodes = nodesOf(20);
+  const weights = orphans(2_000, (number) => 1_000 / (20 + number));
   const steady = held(weights, assign(nodes, weights));
   const { moves, movesMin } = assign([...nodes, node("joiner-1"), node("joiner-2")], steady);
-  assert.ok(moves <= 1.4 * movesMin, `${moves} moves of at least ${movesMin}`);
+  assert.ok(moves <= 1.1 * movesMin, `${moves} moves of at least ${movesMin}`);
 });
 
 test("two partitions above a share part; on nodes of many sizes the heavier goes to the larger", () => {
