@@ -3,6 +3,7 @@
  *
  *   node --import tsx bench/assignment.bench.ts [--dry]
  */
+import { loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import type { NodeId } from "../protocols/position.ts";
 import { type AssignableNode, type AssignablePartition, assign } from "../supervisors/cluster/assignment.ts";
@@ -99,6 +100,7 @@ const EVENTS: Readonly<Record<string, (fresh: Cluster, steady: Cluster, shape: S
 };
 
 const { values: options } = parseArgs({ options: { dry: { type: "boolean", default: false } } });
+const [loadBefore] = loadavg();
 const runs: Record<string, number[]> = {};
 const outcomes: Record<string, { moves: number; movesMin: number; skew: number; maxMs: number }> = {};
 for (const [nodeCount, partitionCount] of SIZES) {
@@ -137,5 +139,7 @@ if (!options.dry) {
     median: medians(runs),
     ratios,
     outcomes,
+    // What else ran on the machine: with more than its cores the times are too long.
+    loadAverage: [loadBefore, loadavg()[0]],
   });
 }
