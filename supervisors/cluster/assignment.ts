@@ -10,7 +10,7 @@
  *   A3. Stickiness. A partition moves only for A2: from a node above its bound, in as few pieces as suffice, or to one below
  *       its bound, in the largest pieces that there are. Where all weigh the same, no balanced assignment moves fewer; else it
  *       is a search without going back: a crash or a leave moves a few in a hundred more than `movesMin`, a join up to twice
- *       as many, and a partition grown heavy may have many small ones moved where one large would have done.
+ *       as many; with partitions of many shares, or grown to one, many small ones may move where one large would have done.
  *       A second decision about the same moves nothing.
  *   A4. Count. Weights of 0 count too (assignment_loads.ts): no node has more than 5.5 times its share of the partitions.
  *   A5. Zones. Nothing moves for its zone alone. What is placed or moved goes where A2 and A3 leave a choice to the zone with

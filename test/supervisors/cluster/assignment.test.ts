@@ -299,6 +299,13 @@ test("a node that joins beside a giant gets its part of what is left", () => {
   assert.ok(Math.min(...counts.slice(1)) >= 18, `${counts}`);
 });
 
+test("a joiner gets its part although nodes that one partition fills seem to have more to give", () => {
+  const weights = orphans(2_000, (number) => 1_000 / (1 + number));
+  const steady = held(weights, assign(nodesOf(20), weights));
+  const counts = totals(nodesOf(21), steady, assign(nodesOf(21), steady));
+  assert.ok(counts[20]! >= 5, `${counts}`);
+});
+
 test("two partitions above a share part; on nodes of many sizes the heavier goes to the larger", () => {
   const nodes = [node("large", { capacity: 4 }), node("middle", { capacity: 2 }), node("small")];
   const partitions = [partition("big/0", 900, "small"), partition("big/1", 800, "small"), partition("big/2", 1)];
