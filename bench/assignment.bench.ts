@@ -100,6 +100,8 @@ const EVENTS: Readonly<Record<string, (fresh: Cluster, steady: Cluster, shape: S
   nothing: (_, steady) => steady,
 };
 
+const hundredths = (value: number) => Math.round(value * 100) / 100;
+
 const { values: options } = parseArgs({ options: { dry: { type: "boolean", default: false } } });
 const [loadBefore] = loadavg();
 const runs: Record<string, number[]> = {};
@@ -119,7 +121,7 @@ for (const [nodeCount, partitionCount] of SIZES) {
         const cpuBefore = process.cpuUsage();
         decided = assign(nodes, partitions);
         const { user, system } = process.cpuUsage(cpuBefore);
-        times.push(performance.now() - startedAt);
+        times.push(hundredths(performance.now() - startedAt));
         cpuTimes.push((user + system) / 1_000);
       }
       runs[name] = times;
@@ -134,7 +136,10 @@ for (const [nodeCount, partitionCount] of SIZES) {
   }
 }
 const ratios = Object.fromEntries(
-  Object.entries(outcomes).map(([name, { moves, movesMin }]) => [name, movesMin === 0 ? 1 : moves / movesMin]),
+  Object.entries(outcomes).map(([name, { moves, movesMin }]) => [
+    name,
+    movesMin === 0 ? 1 : hundredths(moves / movesMin),
+  ]),
 );
 if (!options.dry) {
   record({
