@@ -1,13 +1,15 @@
 /**
- * What the target assignment of a cluster costs: milliseconds a decision, moves over the fewest possible, and skew.
+ * What the target assignment of a cluster costs: milliseconds a decision (by the clock, and of cpu, which on a busy machine
+ * says more), moves over the fewest possible, and skew.
  *
  *   node --import tsx bench/assignment.bench.ts [--dry]
  */
+import { loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import type { NodeId } from "../protocols/position.ts";
 import { type AssignableNode, type AssignablePartition, assign } from "../supervisors/cluster/assignment.ts";
 import { seededRandom } from "../test/support/seeded_random.ts";
-import { medians, record } from "./support/results.ts";
+import { median, medians, record } from "./support/results.ts";
 
 const SIZES = [
   [3, 60],
@@ -98,9 +100,12 @@ const EVENTS: Readonly<Record<string, (fresh: Cluster, steady: Cluster, shape: S
   nothing: (_, steady) => steady,
 };
 
+const hundredths = (value: number) => Math.round(value * 100) / 100;
+
 const { values: options } = parseArgs({ options: { dry: { type: "boolean", default: false } } });
+const [loadBefore] = loadavg();
 const runs: Record<string, number[]> = {};
-const outcomes: Record<string, { moves: number; movesMin: number; skew: number; maxMs: number }> = {};
+const outcomes: Record<string, { moves: number; movesMin: number; skew: number; maxMs: number; cpuMs: number }> = {};
 for (const [nodeCount, partitionCount] of SIZES) {
   for (const shape of SHAPES) {
     const fresh = freshCluster(nodeCount, partitionCount, shape);
@@ -109,24 +114,32 @@ for (const [nodeCount, partitionCount] of SIZES) {
       const name = `${nodeCount}x${partitionCount}, weights ${shape.weights}, capacities ${shape.capacities}: ${event}`;
       const { nodes, partitions } = happen(fresh, steady, shape);
       const times: number[] = [];
+      const cpuTimes: number[] = [];
       let decided = assign(nodes, partitions); // warms up
       for (let round = 0; round < ROUNDS; round += 1) {
         const startedAt = performance.now();
+        const cpuBefore = process.cpuUsage();
         decided = assign(nodes, partitions);
-        times.push(performance.now() - startedAt);
+        const { user, system } = process.cpuUsage(cpuBefore);
+        times.push(hundredths(performance.now() - startedAt));
+        cpuTimes.push((user + system) / 1_000);
       }
       runs[name] = times;
       const { moves, movesMin, skew } = decided;
       const maxMs = Math.max(...times);
-      outcomes[name] = { moves, movesMin, skew, maxMs };
-      const middle = [...times].sort((left, right) => left - right)[ROUNDS >> 1] as number;
-      const text = `${middle.toFixed(1)} ms (at most ${maxMs.toFixed(1)}), moves ${moves} of at least ${movesMin}`;
+      const cpuMs = median(cpuTimes);
+      outcomes[name] = { moves, movesMin, skew, maxMs, cpuMs };
+      const ms = `${median(times).toFixed(1)} ms (at most ${maxMs.toFixed(1)}, ${cpuMs.toFixed(1)} of cpu)`;
+      const text = `${ms}, moves ${moves} of at least ${movesMin}`;
       console.log(`${name}: ${text}, skew ${skew.toFixed(3)}`);
     }
   }
 }
 const ratios = Object.fromEntries(
-  Object.entries(outcomes).map(([name, { moves, movesMin }]) => [name, movesMin === 0 ? 1 : moves / movesMin]),
+  Object.entries(outcomes).map(([name, { moves, movesMin }]) => [
+    name,
+    movesMin === 0 ? 1 : hundredths(moves / movesMin),
+  ]),
 );
 if (!options.dry) {
   record({
@@ -137,5 +150,7 @@ if (!options.dry) {
     median: medians(runs),
     ratios,
     outcomes,
+    // What else ran on the machine: with more than its cores the times are too long.
+    loadAverage: [loadBefore, loadavg()[0]],
   });
 }

@@ -24,7 +24,10 @@ function donorsOf(placement: Placement, pinned: Int32Array): Donor[] {
   const donors: Donor[] = [];
   for (let node = 0; node < placement.nodeCount; node += 1) {
     if (placement.spareOn(node) === 0) continue;
-    const pieces = [...listOf(lists, node)].filter((partition) => partition !== pinned[node]);
+    const list = listOf(lists, node);
+    // One that a single partition fills keeps that: elsewhere it would be the same again.
+    const kept = !placement.input.isEven && placement.floor[node] === 0 ? list[0] : pinned[node];
+    const pieces = [...list].filter((partition) => partition !== kept);
     donors.push(new Donor(placement, node, placement.input.isEven ? crowdedFirst(placement, node, pieces) : pieces));
   }
   return donors;

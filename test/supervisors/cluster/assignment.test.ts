@@ -251,6 +251,61 @@ test("a partition above a node's share has a node to itself, where the others ha
   assert.is(result.moves, result.movesMin);
 });
 
+test("a heavy orphan goes where the fewest have to make room for it, and these are counted as needed", () => {
+  const partitions = [
+    partition("heavy/0", 90, "crashed"),
+    ...[0, 1, 2].map((number) => partition(`large/${number}`, 20, "node-0")),
+    ...Array.from({ length: 7 }, (_, number) => partition(`small/${number}`, 5, "node-1")),
+  ];
+  const { targets, moves, movesMin, skew } = assign(nodesOf(2), partitions);
+  assert.is(targets.get("heavy/0"), "node-0", "although node-1 is less loaded: four small ones would have to go");
+  assert.equal([moves, movesMin], [3, 3]);
+  assert.ok(skew <= 1.1);
+});
+
+test("what is placed leaves room for weights that change, whatever zone it would have liked best", () => {
+  const partitions = Array.from({ length: 60 }, (_, number) => partition(`events/${number}`, 1_000 / (number + 1)));
+  const { skew } = assign(nodesOf(3, 3), partitions);
+  assert.ok(skew <= 1.05 + 1e-6, `${skew}`);
+});
+
+test("nodes above their bound give the larger pieces where a joiner needs more than they have too much", () => {
+  const nodes = nodesOf(20);
+  const weights = orphans(2_000, (number) => 1_000 / (20 + number));
+  const steady = held(weights, assign(nodes, weights));
+  const { moves, movesMin } = assign([...nodes, node("joiner-1"), node("joiner-2")], steady);
+  assert.ok(moves <= 1.1 * movesMin, `${moves} moves of at least ${movesMin}`);
+});
+
+test("a giant moves to a node larger by more than a tenth, and stays where none is", () => {
+  const rest = Array.from({ length: 10 }, (_, number) => partition(`small/${number}`, 5));
+  for (const [capacity, target] of [
+    [1.5, "other"],
+    [1.05, "own"],
+  ] as const) {
+    const nodes = [node("other", { capacity }), node("own"), node("third")];
+    const { targets } = assign(nodes, [partition("big/0", 1_000, "own"), ...rest]);
+    assert.is(targets.get("big/0"), target);
+  }
+});
+
+test("a node that joins beside a giant gets its part of what is left", () => {
+  const partitions = [
+    partition("big/0", 1_000, "node-0"),
+    ...Array.from({ length: 60 }, (_, number) => partition(`small/${number}`, 10, `node-${1 + (number % 2)}`)),
+  ];
+  const counts = totals(nodesOf(4), partitions, assign(nodesOf(4), partitions));
+  assert.is(counts[0], 1);
+  assert.ok(Math.min(...counts.slice(1)) >= 18, `${counts}`);
+});
+
+test("a joiner gets its part although nodes that one partition fills seem to have more to give", () => {
+  const weights = orphans(2_000, (number) => 1_000 / (1 + number));
+  const steady = held(weights, assign(nodesOf(20), weights));
+  const counts = totals(nodesOf(21), steady, assign(nodesOf(21), steady));
+  assert.ok(counts[20]! >= 5, `${counts}`);
+});
+
 test("two partitions above a share part; on nodes of many sizes the heavier goes to the larger", () => {
   const nodes = [node("large", { capacity: 4 }), node("middle", { capacity: 2 }), node("small")];
   const partitions = [partition("big/0", 900, "small"), partition("big/1", 800, "small"), partition("big/2", 1)];
@@ -338,6 +393,37 @@ test("of partitions alike a node gives those first whose stream is crowded in it
   assert.is(moves, 2);
   const moved = partitions.filter((one) => targets.get(one.partition) !== one.holder).map((one) => one.partition);
   assert.is(moved.filter((name) => name.startsWith("crowded/")).length, 1, `${moved}`);
+});
+
+test("no zone has more than its share of a stream rounded up, also where it is far larger than the others (A5)", () => {
+  const nodes = [
+    ...[0, 1, 2, 3, 4].map((number) => node(`large-${number}`, { zone: "large" })),
+    ...[0, 1, 2, 3, 4].map((number) => node(`small-${number}`, { zone: `small-${number}` })),
+  ];
+  const counts = inZones(nodes, assign(nodes, orphans(4)));
+  assert.is(counts.get("events large"), 2);
+});
+
+test("of what a joiner might be given it gets what has a place in its zone (A5)", () => {
+  const nodes = [node("a", { zone: "z0" }), node("b", { zone: "z1" }), node("joiner", { zone: "z1" })];
+  const partitions = [
+    partition("full/0", 1, "b"),
+    partition("full/1", 1, "b"),
+    partition("full/2", 1, "a"),
+    partition("other/0", 1, "a"),
+  ];
+  const { targets, moves } = assign(nodes, partitions);
+  assert.is(moves, 1);
+  assert.is(targets.get("other/0"), "joiner");
+});
+
+test("one empty node among hundreds of zones is found by the orphans that it needs", () => {
+  const nodes = nodesOf(200, 200);
+  const partitions = [
+    ...Array.from({ length: 1_990 }, (_, number) => partition(`events/${number}`, 1, `node-${number % 199}`)),
+    ...Array.from({ length: 12 }, (_, number) => partition(`orphans/${number}`)),
+  ];
+  assert.is(assign(nodes, partitions).moves, 12);
 });
 
 test("a zone for every node of a thousand is kept apart as well, and a join of 100,000 partitions moves 99", () => {
