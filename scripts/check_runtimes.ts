@@ -21,6 +21,7 @@ const SUITES = [
   "test/actors/kernel/",
   "test/actors/ingest/",
   "test/actors/partition/",
+  "test/actors/transport/",
   "test/end_to_end/node",
   "test/end_to_end/moves",
 ];

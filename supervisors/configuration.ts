@@ -183,6 +183,13 @@ function referenceProblems(raw: Raw, kinds: KnownKinds, at: LineAt): Problem[] {
       reason: "type redis needs a url, such as redis://127.0.0.1:6379",
     });
   }
+  if (raw.cluster?.caFile !== undefined && raw.security?.tls === undefined) {
+    problems.push({
+      line: at(["cluster", "caFile"]),
+      path: "/cluster/caFile",
+      reason: "nodes show each other the certificates of security.tls: none is configured",
+    });
+  }
   if (raw.cluster !== undefined && raw.log?.type !== "redis") {
     problems.push({
       line: at(["cluster"]),
@@ -312,11 +319,12 @@ const mapValues = <From, To>(
 
 function completeCluster(options: Options): ClusterConfiguration {
   const given = options as Partial<ClusterConfiguration>;
-  const { advertise, secretFile, secretEnv } = given;
+  const { advertise, secretFile, secretEnv, caFile } = given;
   return {
     ...(advertise === undefined ? {} : { advertise }),
     ...(secretFile === undefined ? {} : { secretFile }),
     ...(secretEnv === undefined ? {} : { secretEnv }),
+    ...(caFile === undefined ? {} : { caFile }),
     zone: given.zone ?? "default",
     capacity: given.capacity ?? 1,
     silentAfterMs: quantity(options.silentAfter, 2_000),

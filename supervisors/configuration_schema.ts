@@ -231,7 +231,12 @@ export const CONFIGURATION_SCHEMA = object(
         secretEnv: {
           type: "string",
           description:
-            "Environment variable that holds it. One of the two is needed where a node listens beyond loopback.",
+            "Environment variable that holds it. One of the two, or caFile, is needed where a node listens beyond loopback.",
+        },
+        caFile: {
+          type: "string",
+          description:
+            "PEM file of who signed the nodes' certificates (`security.tls`): nodes then show these to each other (mutual TLS).",
         },
         silentAfter: {
           ...duration,
@@ -299,6 +304,7 @@ export interface ClusterConfiguration {
   readonly capacity: number;
   readonly secretFile?: string;
   readonly secretEnv?: string;
+  readonly caFile?: string;
   readonly silentAfterMs: number;
 }
 

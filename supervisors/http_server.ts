@@ -59,6 +59,8 @@ export interface HttpServerOptions {
   readonly port: number;
   readonly access: Access;
   readonly tls: SecurityConfiguration["tls"];
+  /** Asks clients for a certificate of this authority, and takes those without one all the same: nodes show theirs. */
+  readonly clientCaFile?: string | undefined;
   readonly routes: readonly Routes[];
   /** Who takes the upgrades of a path. */
   readonly upgrades: ReadonlyMap<string, Upgrade>;
@@ -104,6 +106,9 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
           handshakeTimeout: limits.headersWithinMs,
           cert: await readFile(tls.certificateFile),
           key: await readFile(tls.keyFile),
+          ...(options.clientCaFile === undefined
+            ? {}
+            : { ca: await readFile(options.clientCaFile), requestCert: true, rejectUnauthorized: false }),
         },
       })) as unknown as FastifyInstance;
   server.setErrorHandler((error, _request, reply) => sendError(reply, error));

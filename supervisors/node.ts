@@ -155,6 +155,7 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
     port: configuration.node.port,
     access,
     tls: configuration.security.tls,
+    clientCaFile: configuration.cluster?.caFile,
     upgrades: new Map<string, Upgrade>([
       ["/v1/connect", (...upgrade) => listener.upgrade(...upgrade)],
       [PEER_PATH, (...upgrade) => (cluster === undefined ? refuse(...upgrade) : cluster.node.upgrade(...upgrade))],

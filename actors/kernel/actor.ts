@@ -112,13 +112,15 @@ export interface ActorSystem {
 
 export interface DeadLetterSample {
   readonly path: string;
-  readonly reason: "stopped" | "crashed" | "unknown_actor";
+  readonly reason: "stopped" | "crashed" | "unknown_actor" | "unreachable";
   /** Kind of message: its `type` or `kind` field where it has one. Never its contents. */
   readonly messageKind: string;
   readonly atMs: number;
 }
 
 export interface DeadLetterOffice {
+  /** For messages to actors that are not of this kernel: those of other nodes. */
+  add(path: string, reason: DeadLetterSample["reason"], message: unknown): void;
   readonly count: number;
   countFor(path: string): number;
   /** The newest samples, at most 100. */

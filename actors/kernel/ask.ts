@@ -1,7 +1,8 @@
 /** A question to an actor from outside: the reply address is good for one reply, what comes later is a dead letter. */
 import { UnavailableError } from "../../protocols/errors.ts";
-import type { ActorReference } from "./actor.ts";
+import type { ActorReference, Termination } from "./actor.ts";
 import type { DeadLetters } from "./dead_letter_office.ts";
+import type { TerminationSource } from "./termination_source.ts";
 import type { TimedWorld } from "./world.ts";
 
 export interface Question<Message, Reply> {
@@ -22,9 +23,12 @@ export function ask<Message, Reply>(
   const { actor, makeMessage, timeoutMs, weightBytes } = question;
   return new Promise<Reply>((resolve, reject) => {
     let isOpen = true;
+    const listeners = new Set<(termination: Termination) => void>();
     const close = () => {
       isOpen = false;
       timer.cancel();
+      for (const listener of listeners) listener({ kind: "stopped" });
+      listeners.clear();
     };
     const timer = world.setTimer(timeoutMs, () => {
       if (!isOpen) return;
@@ -41,11 +45,17 @@ export function ask<Message, Reply>(
       }
       return false;
     };
-    const replyTo: ActorReference<Reply> = {
+    // Watched by a link that has made a reference of it for another node.
+    const replyTo: ActorReference<Reply> & TerminationSource = {
       path: replyPath,
       tell: answer,
       send: (reply) => Promise.resolve(answer(reply)),
       trySend: answer,
+      onTerminated: (listener) => {
+        if (isOpen) listeners.add(listener);
+        else listener({ kind: "stopped" });
+        return () => listeners.delete(listener);
+      },
     };
     const refuse = (error: unknown) => {
       close();

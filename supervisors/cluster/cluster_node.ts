@@ -4,13 +4,14 @@
  */
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import type { ActorReference, ActorSystem } from "../../actors/kernel/actor.ts";
+import type { ActorReference, ActorSystem, DeadLetterOffice } from "../../actors/kernel/actor.ts";
 import type { Log } from "../../actors/log/log.ts";
 import type { NodeLog } from "../../actors/observers/node_log.ts";
 import { ForwardedPartition } from "../../actors/partition/forwarded_partition.ts";
 import type { PartitionRequest } from "../../actors/partition/partition.ts";
 import { RemoteView } from "../../actors/partition/remote_view.ts";
 import { createPeerLinks, type PeerLinks, type PeerLinksOptions } from "../../actors/transport/peer_links.ts";
+import type { PeerTls } from "../../actors/transport/peer_socket.ts";
 import { RejectedError, UnavailableError } from "../../protocols/errors.ts";
 import { type NodeId, partitionName } from "../../protocols/position.ts";
 import type { PlacementEvent, PlacementOrder } from "../partition_supervisor.ts";
@@ -39,7 +40,7 @@ const JOIN_RETRY_MS = 500;
 const DECISIONS_LOOKED_AT = 200;
 
 export interface ClusterNodeParts {
-  readonly system: Pick<ActorSystem, "spawn" | "stop">;
+  readonly system: Pick<ActorSystem, "spawn" | "stop"> & { readonly deadLetters: Pick<DeadLetterOffice, "add"> };
   readonly directory: NodeDirectory;
   readonly times: ClusterTimes;
   readonly name: string;
@@ -48,6 +49,8 @@ export interface ClusterNodeParts {
   readonly store: LeaseStore;
   readonly clusterId: string;
   readonly secret: string | undefined;
+  /** Mutual TLS: what this node shows, and whose signature it takes. */
+  readonly tls?: PeerTls | undefined;
   readonly log: NodeLog;
   /** The log that all nodes share. */
   readonly records: Pick<Log, "read" | "seek">;
@@ -97,17 +100,18 @@ export class ClusterNode implements ClusterControl {
 
   /** Rejects with `UnavailableError` while the store is away: a first life is the caller's to try again. */
   async join(): Promise<void> {
-    const { system, store, profile, times, clusterId, secret, log, createLinks = createPeerLinks } = this.#parts;
+    const { system, store, profile, times, clusterId, secret, tls, log, createLinks = createPeerLinks } = this.#parts;
     const { node, incarnation, probationMs } = await store.join(profile(), times.registrationMs);
     const life: Life = { node, incarnation };
     const links = await createLinks({
       self: life,
       clusterId,
       ...(secret === undefined ? {} : { secret }),
+      ...(tls === undefined ? {} : { tls, authorizedByTls: true }),
       times,
       setTimer,
       random: () => Math.random(),
-      onDeadLetter: () => {},
+      onDeadLetter: (path, _reason, message) => system.deadLetters.add(path, "unreachable", message),
       onProblem: (error, peer) =>
         log("warn", `link: ${error instanceof Error ? error.message : String(error)}`, { peer }),
     });

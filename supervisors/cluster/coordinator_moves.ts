@@ -28,11 +28,14 @@ export function decide(state: CoordinatorState, nowMs: number): readonly Coordin
   }
   const triggers = state.triggers.splice(0);
   state.decideAtMs = undefined;
+  state.skewLeft = 0;
   const assignment = assign(nodes, assignable(state));
   state.wanted.clear();
   for (const [partition, target] of assignment.targets) {
     if (placeOf(state, partition)?.node !== target) state.wanted.set(partition, target);
   }
+  const skewed = triggers.find(({ kind }) => kind === "skewed");
+  if (assignment.moves === 0 && skewed?.kind === "skewed") state.skewLeft = skewed.skew;
   const text = describe(triggers, assignment, state.partitions.length, nodes.length);
   const { moves, movesMin } = assignment;
   const { leaderEpoch } = state.leader;
@@ -79,7 +82,8 @@ export function lookAtSkew(state: CoordinatorState, nowMs: number): void {
   const partitions = assignable(state);
   const skew = skewOf(nodes, partitions);
   const evenCores = partitions.reduce((sum, { weight }) => sum + weight, 0) / nodes.length;
-  const isWorthMoves = skew > COORDINATOR_LIMITS.skewMax && (skew - 1) * evenCores > COORDINATOR_LIMITS.skewCoresMin;
+  const isNews = skew > Math.max(COORDINATOR_LIMITS.skewMax, state.skewLeft * COORDINATOR_LIMITS.skewGrowth);
+  const isWorthMoves = isNews && (skew - 1) * evenCores > COORDINATOR_LIMITS.skewCoresMin;
   state.skewedLooks = isWorthMoves ? state.skewedLooks + 1 : 0;
   if (state.skewedLooks < COORDINATOR_LIMITS.skewedLooksMin) return;
   state.skewedLooks = 0;

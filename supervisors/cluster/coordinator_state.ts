@@ -33,6 +33,8 @@ export const COORDINATOR_LIMITS = {
   skewMax: 1.25,
   skewCoresMin: 0.1,
   skewedLooksMin: 3,
+  /** A skew that could not be mended is looked at again once it is so many times as large. */
+  skewGrowth: 1.1,
   /** What a partition costs by itself, in cores, and what one core takes: where the processor's share is not known better. */
   idleCores: 0.005,
   bytesPerCore: 100_000_000,
@@ -114,6 +116,8 @@ export interface CoordinatorState {
   /** When the rates were last told to everybody. */
   ratesToldAtMs: number;
   skewedLooks: number;
+  /** A skew that could not be mended: it is looked at again once it has grown, or the nodes are others. */
+  skewLeft: number;
   isStoreAway: boolean;
   /** Expiry counts from then on (E21). */
   expiryCountsFromMs: number;
@@ -193,6 +197,7 @@ export function createCoordinator(election: Election, nowMs: number): Coordinato
     rates: new Map(),
     ratesToldAtMs: nowMs,
     skewedLooks: 0,
+    skewLeft: 0,
     isStoreAway: false,
     expiryCountsFromMs: nowMs + times.registrationMs,
     losses: [],

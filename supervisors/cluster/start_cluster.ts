@@ -1,7 +1,9 @@
 /** Makes a node part of a cluster, from its configuration: the lease store, the node's profile, its load reports. */
+import { readFile } from "node:fs/promises";
 import type { ActorSystem } from "../../actors/kernel/actor.ts";
 import type { Log } from "../../actors/log/log.ts";
 import type { NodeLog } from "../../actors/observers/node_log.ts";
+import type { PeerTls } from "../../actors/transport/peer_socket.ts";
 import { ConfigurationError } from "../../protocols/errors.ts";
 import { nodeId, type PartitionReference, partitionName } from "../../protocols/position.ts";
 import { isLoopback, type ReadSecret } from "../access.ts";
@@ -46,6 +48,7 @@ export async function prepareCluster(start: ClusterStart): Promise<ClusterPart> 
   const { configuration, cluster, name, directory } = start;
   const { log, node: listening, security } = configuration;
   const secret = await secretOf(cluster, listening.host, start.readSecret);
+  const tls = await tlsOf(configuration);
   refuseUnreachable(cluster, listening.host);
   const clusterId = (await readClusterId(configuration)) ?? "";
   const store = await connectRedisLeaseStore({ url: log.url ?? "", prefix: `${log.prefix}:`, clusterId });
@@ -65,7 +68,7 @@ export async function prepareCluster(start: ClusterStart): Promise<ClusterPart> 
     };
   };
   const node = new ClusterNode({
-    ...{ system: start.system, directory, times, name, profile, store, clusterId, secret, log: start.log },
+    ...{ system: start.system, directory, times, name, profile, store, clusterId, secret, tls, log: start.log },
     records: start.records,
     order: start.order,
   });
@@ -100,17 +103,27 @@ function* namesHere(directory: NodeDirectory): Iterable<string> {
   }
 }
 
+/** For mutual TLS: the certificate that this node serves with is the one that it shows. */
+async function tlsOf({ cluster, security: { tls } }: Configuration): Promise<PeerTls | undefined> {
+  if (cluster?.caFile === undefined || tls === undefined) return undefined;
+  const [ca, certificate, key] = await Promise.all(
+    [cluster.caFile, tls.certificateFile, tls.keyFile].map((file) => readFile(file)),
+  );
+  return { ...(ca && { ca }), ...(certificate && { certificate }), ...(key && { key }) };
+}
+
 async function secretOf(
-  { secretFile, secretEnv }: ClusterConfiguration,
+  cluster: ClusterConfiguration,
   host: string,
   readSecret: ReadSecret,
 ): Promise<string | undefined> {
+  const { secretFile, secretEnv } = cluster;
   if (secretFile !== undefined) return readSecret({ file: secretFile });
   if (secretEnv !== undefined) return readSecret({ variable: secretEnv });
-  if (isLoopback(host)) return undefined;
+  if (isLoopback(host) || cluster.caFile !== undefined) return undefined;
   throw new ConfigurationError(
     "INVALID_CONFIGURATION",
-    `Cannot join a cluster from ${host} as an address that is not loopback needs cluster.secretFile or cluster.secretEnv: none is configured`,
+    `Cannot join a cluster from ${host} as an address that is not loopback needs cluster.secretFile, cluster.secretEnv or cluster.caFile: none is configured`,
   );
 }
 

@@ -85,6 +85,7 @@ export class ClusterProcess {
       system: {
         spawn: (definition) => kernel.spawn(definition).reference,
         stop: (actor: ActorReference<never>) => kernel.stop(actor),
+        deadLetters: { add: () => {} }, // counted where links are simulated
       },
       directory: this.node.directory,
       times,
