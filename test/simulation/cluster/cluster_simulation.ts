@@ -331,7 +331,7 @@ class ClusterSimulation {
     const world = this.#world;
     world.noteFault("the store went away");
     this.#setAway(true);
-    const forMs = world.random.chance(0.15) ? world.random.below(12_000) : world.random.below(1_500);
+    const forMs = world.random.chance(0.15) ? world.random.below(8_000) : world.random.below(1_500);
     world.after(forMs, () => this.#setAway(false));
   }
 
