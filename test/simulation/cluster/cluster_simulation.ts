@@ -38,7 +38,9 @@ export interface ClusterPlant {
 const STEPS_MIN = 1_000;
 const APPENDS_MIN = 200;
 const FAULTS_MIN = 5;
+/** For a cluster of ordinary size, and for a large one. */
 const STEPS_MAX = 120_000;
+const STEPS_OF_MANY_MAX = 600_000;
 /** What the slowest sink takes to answer, several times over. */
 const DRAIN_MS_MAX = 150_000;
 const STEPS_BETWEEN_LOOKS = 40;
@@ -139,7 +141,8 @@ class ClusterSimulation {
     const world = this.#world;
     this.#sendSoon();
     world.after(CALM_MS, () => this.#faultSoon());
-    await world.run(() => this.#isEnough() || world.problems.length > 0 || world.steps > STEPS_MAX);
+    const stepsMax = this.#names.length > 8 ? STEPS_OF_MANY_MAX : STEPS_MAX;
+    await world.run(() => this.#isEnough() || world.problems.length > 0 || world.steps > stepsMax);
     if (!this.#isEnough() && world.problems.length === 0) {
       const counts = `${this.#appended} appends, ${world.faults} faults, ${this.#count("handoff under load")} handoffs`;
       world.problem(`G7: ${counts} in ${world.steps} steps`);
