@@ -96,4 +96,14 @@ test("a node whose registration expired is declared dead, so that it joins again
   assert.equal(term.declaredDead, [{ node: "b", incarnation: 1 }]);
 });
 
+test("a member that has forgotten what it holds is told again", () => {
+  const term = new Term(["a", "b"], ["s/0", "s/1", "s/2", "s/3"]);
+  term.writeAll();
+  term.claim();
+  const held = term.taken("b");
+  assert.is(held.length, 2);
+  term.report("b");
+  assert.equal(term.taken("b"), [...held, ...held]);
+});
+
 test.run();
