@@ -288,11 +288,12 @@ class ClusterSimulation {
   }
 
   #freeze(process: ClusterProcess | undefined): void {
-    if (process === undefined || !process.isAlive) return;
     const world = this.#world;
+    // What arrives while a node is frozen is heard in its order once that is over: it is not frozen anew before.
+    if (process === undefined || process.node.kernel.frozenUntilMs >= world.trueMs) return;
     const { kernel } = process.node;
     const forMs = world.random.below(world.random.chance(0.5) ? 1_500 : 6_000);
-    kernel.frozenUntilMs = Math.max(kernel.frozenUntilMs, world.trueMs + forMs);
+    kernel.frozenUntilMs = world.trueMs + forMs;
     world.noteFault(forMs > TIMES.leaseMs ? "a node froze for longer than the lease" : "a node froze and thawed");
     world.say(`${process.name} is frozen for ${forMs} ms`);
     this.#peers.fallsQuiet(nodeId(process.name));
@@ -390,7 +391,6 @@ class ClusterSimulation {
     this.#setAway(false);
     this.#store.store.setFlushHeld(false);
     this.#peers.unblockAll();
-    for (const { node } of this.#living) node.kernel.frozenUntilMs = 0;
     for (const name of this.#names) this.#start(name);
     for (const sender of this.#senders) sender.recover();
     this.#undrainAll();
