@@ -5,7 +5,7 @@
  */
 import type { Inspect } from "../../../actors/ingest/session.ts";
 import { nodeId, type Position, partitionName } from "../../../protocols/position.ts";
-import { CLUSTER_TIMES, type ClusterCommand } from "../../../supervisors/cluster/cluster.ts";
+import { CLUSTER_TIMES, type ClusterCommand, partitionOfName } from "../../../supervisors/cluster/cluster.ts";
 import type { SentEvent, Told } from "../../support/checker.ts";
 import { type Evidence, judge, undelivered } from "../judgement.ts";
 import { Reader, Sender } from "../simulated_clients.ts";
@@ -19,6 +19,7 @@ import {
   addressOf,
   ClusterProcess,
   type ProcessParts,
+  type WrapLinks,
   type WrapOrder,
   type WrapProcessActor,
 } from "./cluster_process.ts";
@@ -32,6 +33,7 @@ export interface ClusterPlant {
   readonly wrapActor?: WrapProcessActor;
   readonly wrapLeases?: WrapLeases;
   readonly wrapOrder?: WrapOrder;
+  readonly wrapLinks?: WrapLinks;
   readonly sinks?: SinkBugs;
 }
 
@@ -88,6 +90,11 @@ class ClusterSimulation {
   readonly #all: ClusterProcess[] = [];
   readonly #chaosMs: number;
   readonly #startedMs: number;
+  /**
+   * The store of the leases loses its tail as the log does. Then no clock is set back: what numbers lives, terms and grants is
+   * that clock (S1), and the numbers that were lost would be made again.
+   */
+  readonly #losesLeases: boolean;
 
   constructor(world: World, inspect: Inspect, plant: ClusterPlant) {
     this.#world = world;
@@ -98,7 +105,13 @@ class ClusterSimulation {
     const partitions = count > 8 ? count : 3 + random.below(4);
     this.#names = Array.from({ length: count }, (_, at) => `n${String(at + 1).padStart(2, "0")}`);
     this.#store = new SimulatedStore(world, random.chance(0.6) ? "fsync" : "everysec", partitions);
-    this.#leases = new SimulatedLeases(world);
+    this.#losesLeases = this.#store.tier === "everysec" && random.chance(0.7);
+    this.#leases = new SimulatedLeases(world, TIMES.handOverWithinMs);
+    this.#leases.isOwner = (life, partition) => {
+      const process = this.#processes.get(life.node);
+      const isHere = process?.life?.incarnation === life.incarnation && process.isAlive;
+      return isHere && process.owned().includes(partitionOfName(partition).partition);
+    };
     const shared: (Position | undefined)[] = [];
     this.#sinks = SINKS.map((name, at) => new SinkModel(name, at === 0, plant.sinks ?? {}, shared));
     this.#network = new SimulatedNetwork(world);
@@ -117,6 +130,7 @@ class ClusterSimulation {
       wrapActor: plant.wrapActor ?? ((definition) => definition),
       wrapLeases: plant.wrapLeases ?? ((store) => store),
       wrapOrder: plant.wrapOrder ?? ((order) => order),
+      wrapLinks: plant.wrapLinks ?? ((links) => links),
       onDeath: (process) => this.#onDeath(process),
     };
     for (const name of this.#names) world.after(random.below(CALM_MS / 2), () => this.#start(name));
@@ -268,7 +282,7 @@ class ClusterSimulation {
       case 10:
         return this.#crashActor(process);
       case 11:
-        world.skewMs = (random.below(3) - 1) * 3_600_000;
+        world.skewMs = this.#losesLeases ? world.skewMs + 3_600_000 : (random.below(3) - 1) * 3_600_000;
         this.#leases.noteSkew();
         return world.noteFault("the clock jumped an hour");
       case 12:
@@ -346,7 +360,7 @@ class ClusterSimulation {
 
   async #nextLife(loss: "nothing" | "unflushed"): Promise<void> {
     this.#world.noteFault(loss === "nothing" ? "the store restarted" : "the store lost what was not flushed");
-    if (loss === "unflushed" && this.#store.tier === "everysec") this.#leases.loseTail();
+    if (loss === "unflushed" && this.#losesLeases) this.#leases.loseTail();
     await this.#store.restart(loss);
   }
 
