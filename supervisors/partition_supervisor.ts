@@ -191,12 +191,18 @@ class PlacedPartition {
     if (placement?.phase === "leaving")
       await this.#end(); // it comes back with a newer grant
     else if (placement?.phase === "granted" && placement.grant !== grant) {
-      if (isSameGrant(placement.grant, grant)) return;
+      if (isSameGrant(placement.grant, grant)) return this.#ownedAgain();
       await this.#end();
     }
     this.#place.placement = { phase: "granted", grant };
     if (this.#owner === undefined) this.#spawnOwner();
     else this.#owner.tell({ type: "granted", grant });
+  }
+
+  /** Whoever says so again may not have heard the answer. */
+  #ownedAgain(): void {
+    const feed = this.#tree.directory.partition(this.#partition.stream, this.#partition.partition)?.feed;
+    if (feed !== undefined) this.#tell({ kind: "owned", partition: this.#partition, epoch: feed.epoch });
   }
 
   /** V2. */

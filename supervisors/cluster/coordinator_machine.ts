@@ -223,8 +223,10 @@ function report(
     state.epochs.set(partition, epoch);
     state.toldToTake.delete(partition);
   }
+  // A member whose actor was started again has forgotten what its node holds.
+  const reported = new Set(holdings.map(({ partition }) => partition));
   const theirs = [...heldBy(state, life)].filter(
-    ({ partition, next }) => next !== undefined || !state.epochs.has(partition),
+    ({ partition, next }) => next !== undefined || !state.epochs.has(partition) || !reported.has(partition),
   );
   const expected = [...state.table.values()].filter(
     ({ next, holder }) => isSameLife(next, life) && !isSameLife(holder, life),

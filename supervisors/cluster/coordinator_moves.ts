@@ -147,7 +147,8 @@ function grants(state: CoordinatorState, id: number, nowMs: number): readonly Ta
   };
   for (const [partition, how] of state.granting) {
     const entry = state.table.get(partition);
-    const to = isAlive(state, entry?.next) ? entry?.next : lifeOfWanted(state, partition, nowMs);
+    // It may have been decided since that it is better elsewhere.
+    const to = lifeOfWanted(state, partition, nowMs) ?? (isAlive(state, entry?.next) ? entry?.next : undefined);
     if (entry === undefined || to === undefined) continue;
     state.granting.delete(partition);
     const reason = how === "forced" ? `${entry.reason}; it was not handed over in time` : entry.reason;

@@ -404,16 +404,23 @@ function handOver(
   { partition, grant, to, withinMs }: Extract<Order, { kind: "hand_over" }>,
   held: Held | undefined,
 ): readonly MemberEffect[] {
-  if (held?.grant === undefined) return released(state, partition, grant); // M3: there is nothing to finish
+  if (held?.grant === undefined) {
+    // M3: there is nothing to finish, unless an earlier life of this actor took it: the tree knows.
+    state.holdings.set(partition, { phase: "handing_over", grant, epoch: undefined, to });
+    return [...towards(state, partition, to), { type: "hand_over", partition, drainWithinMs: withinMs }];
+  }
   if (compareGrants(grant, held.grant) < 0) return released(state, partition, grant);
   if (compareGrants(grant, held.grant) > 0) return []; // granted, and the order to take it is still on its way
   const isFirst = held.phase !== "handing_over";
   held.phase = "handing_over";
   held.to = to;
-  const pointing: MemberEffect = { type: "point_to", partition, owner: state.members.get(to.node) };
-  const point = isSameLife(to, state.self) ? [] : [pointing];
+  const point = towards(state, partition, to);
   return isFirst ? [...point, { type: "hand_over", partition, drainWithinMs: withinMs }] : point;
 }
+
+/** Who asks for it here is sent to its next owner. */
+const towards = (state: MemberState, partition: PartitionName, to: Life): readonly MemberEffect[] =>
+  isSameLife(to, state.self) ? [] : [{ type: "point_to", partition, owner: state.members.get(to.node) }];
 
 function released(state: MemberState, partition: PartitionName, grant: Grant): readonly MemberEffect[] {
   return tellLeader(state, ({ leaderEpoch }) => ({

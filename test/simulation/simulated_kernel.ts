@@ -17,14 +17,17 @@ export type WrapActor = <Message>(definition: ActorDefinition<Message>) => Actor
 
 export class SimulatedKernel {
   readonly world: World;
+  readonly label: string;
   readonly actors = new Set<Cell<never>>();
   isAlive = true;
   frozenUntilMs = 0;
   readonly #wrap: WrapActor;
   #ids = 0;
 
-  constructor(world: World, wrap: WrapActor = (definition) => definition) {
+  /** @param label names the process in a trace, where there are several at once */
+  constructor(world: World, wrap: WrapActor = (definition) => definition, label = "") {
     this.world = world;
+    this.label = label;
     this.#wrap = wrap;
   }
 
@@ -171,7 +174,8 @@ export class Cell<Message> {
   #handleNext(actor: Actor<Message>): boolean {
     const message = this.#control.length > 0 ? this.#control.shift() : this.#data.shift();
     if (message === undefined) return false;
-    if (this.#kernel.world.isTraced) this.#kernel.world.say(`  ${this.path} hears ${kindOf(message)}`);
+    if (this.#kernel.world.isTraced)
+      this.#kernel.world.say(`  ${this.#kernel.label} ${this.path} hears ${kindOf(message)}`);
     try {
       const handling = actor.receive(message);
       if (handling instanceof Promise) {

@@ -145,7 +145,7 @@ export class SimulatedNode implements OutsideCalls {
     this.#parts = parts;
     this.world = world;
     this.number = number;
-    this.kernel = new SimulatedKernel(world, parts.cluster?.wrapActor);
+    this.kernel = new SimulatedKernel(world, parts.cluster?.wrapActor, parts.cluster?.name);
     this.log = parts.wrapNodeLog(simulatedLog(store, this, parts.wrapLog), this);
     const streams = { [STREAM]: { partitions: store.partitions.length, key: "/key", schemaVersions: [1] } };
     this.directory = new NodeDirectory(streams);

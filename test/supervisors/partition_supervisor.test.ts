@@ -159,7 +159,7 @@ test("a partition that somebody else was granted says so, and ends", async () =>
   await tree.system.shutdown();
 });
 
-test("what comes again changes nothing: an owner that is granted the same twice is one owner, a release is told each time", async () => {
+test("what comes again changes nothing, and is answered each time: an owner that is granted the same twice is one owner", async () => {
   const tree = await Tree.start();
   tree.letGo();
   tree.supervisor.tell({ type: "take", partition: 0, grant: grant(3) });
@@ -171,8 +171,21 @@ test("what comes again changes nothing: an owner that is granted the same twice 
   await tree.until("released", 2);
   assert.equal(
     tree.events.map(({ kind }) => kind),
-    ["placed", "owned", "released", "released"],
+    ["placed", "owned", "owned", "released", "released"],
   );
+  await tree.system.shutdown();
+});
+
+test("a grant that comes again is answered again, and nothing is claimed anew", async () => {
+  const tree = await Tree.start();
+  tree.supervisor.tell({ type: "take", partition: 0, grant: grant(1) });
+  await tree.until("owned");
+  tree.supervisor.tell({ type: "take", partition: 0, grant: grant(1) });
+  await tree.until("owned", 2);
+  const epochs = tree.events.flatMap((event) => (event.kind === "owned" ? [event.epoch] : []));
+  assert.is(epochs[0], epochs[1]);
+  assert.is(tree.lives.started, 1);
+  tree.letGo();
   await tree.system.shutdown();
 });
 

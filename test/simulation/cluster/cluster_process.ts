@@ -7,6 +7,7 @@
  */
 import type { ActorDefinition, ActorReference } from "../../../actors/kernel/actor.ts";
 import type { Log } from "../../../actors/log/log.ts";
+import type { PeerLinks } from "../../../actors/transport/peer_links.ts";
 import { nodeId, partitionId, partitionName } from "../../../protocols/position.ts";
 import type { ClusterCommand, ClusterTimes, Life, MemberProfile } from "../../../supervisors/cluster/cluster.ts";
 import { ClusterNode } from "../../../supervisors/cluster/cluster_node.ts";
@@ -30,6 +31,9 @@ export type WrapOrder = (
   process: ClusterProcess,
 ) => (one: PlacementOrder) => void;
 
+/** A test-side wrapper of the links of a life. */
+export type WrapLinks = (links: PeerLinks) => PeerLinks;
+
 export interface ProcessParts {
   readonly world: World;
   readonly node: Omit<NodeParts, "cluster" | "onDeath" | "wrapLog">;
@@ -39,6 +43,7 @@ export interface ProcessParts {
   readonly wrapActor: WrapProcessActor;
   readonly wrapLeases: WrapLeases;
   readonly wrapOrder: WrapOrder;
+  readonly wrapLinks: WrapLinks;
   readonly wrapLog: NodeParts["wrapLog"];
   onDeath(process: ClusterProcess): void;
 }
@@ -98,7 +103,7 @@ export class ClusterProcess {
       log: (level, message, fields) => this.#note(level, message, fields),
       createLinks: async ({ self }) => {
         this.peers = peers.join(self, kernel);
-        return this.peers;
+        return parts.wrapLinks(this.peers);
       },
       order: (_stream, order) => this.#place(order),
     });

@@ -5,7 +5,7 @@
  */
 import type { Inspect } from "../../../actors/ingest/session.ts";
 import { nodeId, type Position, partitionName } from "../../../protocols/position.ts";
-import { CLUSTER_TIMES, type ClusterCommand } from "../../../supervisors/cluster/cluster.ts";
+import { CLUSTER_TIMES, type ClusterCommand, partitionOfName } from "../../../supervisors/cluster/cluster.ts";
 import type { SentEvent, Told } from "../../support/checker.ts";
 import { type Evidence, judge, undelivered } from "../judgement.ts";
 import { Reader, Sender } from "../simulated_clients.ts";
@@ -19,6 +19,7 @@ import {
   addressOf,
   ClusterProcess,
   type ProcessParts,
+  type WrapLinks,
   type WrapOrder,
   type WrapProcessActor,
 } from "./cluster_process.ts";
@@ -32,13 +33,16 @@ export interface ClusterPlant {
   readonly wrapActor?: WrapProcessActor;
   readonly wrapLeases?: WrapLeases;
   readonly wrapOrder?: WrapOrder;
+  readonly wrapLinks?: WrapLinks;
   readonly sinks?: SinkBugs;
 }
 
 const STEPS_MIN = 1_000;
 const APPENDS_MIN = 200;
 const FAULTS_MIN = 5;
+/** For a cluster of ordinary size, and for a large one. */
 const STEPS_MAX = 120_000;
+const STEPS_OF_MANY_MAX = 600_000;
 /** What the slowest sink takes to answer, several times over. */
 const DRAIN_MS_MAX = 150_000;
 const STEPS_BETWEEN_LOOKS = 40;
@@ -86,6 +90,11 @@ class ClusterSimulation {
   readonly #all: ClusterProcess[] = [];
   readonly #chaosMs: number;
   readonly #startedMs: number;
+  /**
+   * The store of the leases loses its tail as the log does. Then no clock is set back: what numbers lives, terms and grants is
+   * that clock (S1), and the numbers that were lost would be made again.
+   */
+  readonly #losesLeases: boolean;
 
   constructor(world: World, inspect: Inspect, plant: ClusterPlant) {
     this.#world = world;
@@ -96,7 +105,13 @@ class ClusterSimulation {
     const partitions = count > 8 ? count : 3 + random.below(4);
     this.#names = Array.from({ length: count }, (_, at) => `n${String(at + 1).padStart(2, "0")}`);
     this.#store = new SimulatedStore(world, random.chance(0.6) ? "fsync" : "everysec", partitions);
-    this.#leases = new SimulatedLeases(world);
+    this.#losesLeases = this.#store.tier === "everysec" && random.chance(0.7);
+    this.#leases = new SimulatedLeases(world, TIMES.handOverWithinMs);
+    this.#leases.isOwner = (life, partition) => {
+      const process = this.#processes.get(life.node);
+      const isHere = process?.life?.incarnation === life.incarnation && process.isAlive;
+      return isHere && process.owned().includes(partitionOfName(partition).partition);
+    };
     const shared: (Position | undefined)[] = [];
     this.#sinks = SINKS.map((name, at) => new SinkModel(name, at === 0, plant.sinks ?? {}, shared));
     this.#network = new SimulatedNetwork(world);
@@ -115,6 +130,7 @@ class ClusterSimulation {
       wrapActor: plant.wrapActor ?? ((definition) => definition),
       wrapLeases: plant.wrapLeases ?? ((store) => store),
       wrapOrder: plant.wrapOrder ?? ((order) => order),
+      wrapLinks: plant.wrapLinks ?? ((links) => links),
       onDeath: (process) => this.#onDeath(process),
     };
     for (const name of this.#names) world.after(random.below(CALM_MS / 2), () => this.#start(name));
@@ -139,7 +155,8 @@ class ClusterSimulation {
     const world = this.#world;
     this.#sendSoon();
     world.after(CALM_MS, () => this.#faultSoon());
-    await world.run(() => this.#isEnough() || world.problems.length > 0 || world.steps > STEPS_MAX);
+    const stepsMax = this.#names.length > 8 ? STEPS_OF_MANY_MAX : STEPS_MAX;
+    await world.run(() => this.#isEnough() || world.problems.length > 0 || world.steps > stepsMax);
     if (!this.#isEnough() && world.problems.length === 0) {
       const counts = `${this.#appended} appends, ${world.faults} faults, ${this.#count("handoff under load")} handoffs`;
       world.problem(`G7: ${counts} in ${world.steps} steps`);
@@ -265,7 +282,7 @@ class ClusterSimulation {
       case 10:
         return this.#crashActor(process);
       case 11:
-        world.skewMs = (random.below(3) - 1) * 3_600_000;
+        world.skewMs = this.#losesLeases ? world.skewMs + 3_600_000 : (random.below(3) - 1) * 3_600_000;
         this.#leases.noteSkew();
         return world.noteFault("the clock jumped an hour");
       case 12:
@@ -285,11 +302,12 @@ class ClusterSimulation {
   }
 
   #freeze(process: ClusterProcess | undefined): void {
-    if (process === undefined || !process.isAlive) return;
     const world = this.#world;
+    // What arrives while a node is frozen is heard in its order once that is over: it is not frozen anew before.
+    if (process === undefined || process.node.kernel.frozenUntilMs >= world.trueMs) return;
     const { kernel } = process.node;
     const forMs = world.random.below(world.random.chance(0.5) ? 1_500 : 6_000);
-    kernel.frozenUntilMs = Math.max(kernel.frozenUntilMs, world.trueMs + forMs);
+    kernel.frozenUntilMs = world.trueMs + forMs;
     world.noteFault(forMs > TIMES.leaseMs ? "a node froze for longer than the lease" : "a node froze and thawed");
     world.say(`${process.name} is frozen for ${forMs} ms`);
     this.#peers.fallsQuiet(nodeId(process.name));
@@ -331,7 +349,7 @@ class ClusterSimulation {
     const world = this.#world;
     world.noteFault("the store went away");
     this.#setAway(true);
-    const forMs = world.random.chance(0.15) ? world.random.below(12_000) : world.random.below(1_500);
+    const forMs = world.random.chance(0.15) ? world.random.below(8_000) : world.random.below(1_500);
     world.after(forMs, () => this.#setAway(false));
   }
 
@@ -342,7 +360,7 @@ class ClusterSimulation {
 
   async #nextLife(loss: "nothing" | "unflushed"): Promise<void> {
     this.#world.noteFault(loss === "nothing" ? "the store restarted" : "the store lost what was not flushed");
-    if (loss === "unflushed" && this.#store.tier === "everysec") this.#leases.loseTail();
+    if (loss === "unflushed" && this.#losesLeases) this.#leases.loseTail();
     await this.#store.restart(loss);
   }
 
@@ -387,7 +405,6 @@ class ClusterSimulation {
     this.#setAway(false);
     this.#store.store.setFlushHeld(false);
     this.#peers.unblockAll();
-    for (const { node } of this.#living) node.kernel.frozenUntilMs = 0;
     for (const name of this.#names) this.#start(name);
     for (const sender of this.#senders) sender.recover();
     this.#undrainAll();

@@ -11,6 +11,7 @@ import {
   type Life,
   nameOfLife,
   type PartitionName,
+  type TableEntry,
 } from "../../../supervisors/cluster/cluster.ts";
 import type { LeaseStore } from "../../../supervisors/cluster/lease_store.ts";
 import { type LeaseSnapshot, MemoryLeaseDomain } from "../../../supervisors/cluster/memory_lease_store.ts";
@@ -23,6 +24,13 @@ export type WrapLeases = (store: LeaseStore) => LeaseStore;
 export const nameOfGrant = (partition: PartitionName, { leaderEpoch, tableVersion }: Grant): string =>
   `${partition} under ${leaderEpoch}/${tableVersion}`;
 
+interface Held {
+  readonly holder: Life;
+  readonly grant: Grant;
+  /** Since when it is to be handed over, and how often clocks had jumped by then. */
+  readonly departing: { readonly sinceMs: number; readonly jumps: number } | undefined;
+}
+
 export class SimulatedLeases {
   readonly domain: MemoryLeaseDomain;
   readonly #world: World;
@@ -32,12 +40,19 @@ export class SimulatedLeases {
   /** By partition and grant. */
   readonly #claimers = new Map<string, number>();
   readonly #newest = new Map<PartitionName, Grant>();
+  /** What the table says, as it was written last. */
+  readonly #held = new Map<PartitionName, Held>();
+  /** Lives of whose death a coordinator was sure, whether or not the store has heard of it. */
+  readonly #declaredDead = new Set<string>();
+  readonly handOverWithinMs: number;
+  /** Whether a life appends to a partition; told by whoever runs the nodes. */
+  isOwner: (life: Life, partition: PartitionName) => boolean = () => false;
   #flushed: LeaseSnapshot;
-  #skewMaxMs = 0;
-  #mayRepeat = false;
+  #jumps = 0;
 
-  constructor(world: World) {
+  constructor(world: World, handOverWithinMs: number) {
     this.#world = world;
+    this.handOverWithinMs = handOverWithinMs;
     this.domain = new MemoryLeaseDomain(() => world.wallMs());
     this.#flushed = this.domain.snapshot();
   }
@@ -47,23 +62,21 @@ export class SimulatedLeases {
     this.#flushed = this.domain.snapshot();
   }
 
-  /**
-   * The newest writes are gone. Where the clock was set back before, what numbers them can be made again (S1): the log's
-   * epochs are durable before use and hold all the same.
-   */
+  /** The newest writes are gone. */
   loseTail(): void {
     this.domain.restore(this.#flushed);
-    if (this.#world.skewMs < this.#skewMaxMs) this.#mayRepeat = true;
+    this.#held.clear(); // the table says what it said before
   }
 
+  /** The clocks have jumped. */
   noteSkew(): void {
-    this.#skewMaxMs = Math.max(this.#skewMaxMs, this.#world.skewMs);
+    this.#jumps += 1;
   }
 
   /** O1, O2: what a life is told to take lies in the table for it, and for nobody else. */
   checkTake(partition: PartitionName, grant: Grant, life: Life): void {
     const holder = this.#written.get(nameOfGrant(partition, grant));
-    if (isSameLife(holder, life) || this.#mayRepeat) return;
+    if (isSameLife(holder, life)) return;
     const written = holder === undefined ? "is not in the table" : `was given to ${nameOfLife(holder)}`;
     this.#world.problem(`O1: ${nameOfLife(life)} takes ${nameOfGrant(partition, grant)}, which ${written}`);
   }
@@ -76,7 +89,7 @@ export class SimulatedLeases {
     this.flush();
     const claimer = this.#claimers.get(nameOfGrant(partition, grant)) ?? process;
     this.#claimers.set(nameOfGrant(partition, grant), claimer);
-    if (claimer !== process && !this.#mayRepeat) {
+    if (claimer !== process) {
       this.#world.problem(`G4: ${nameOfGrant(partition, grant)} was claimed by nodes ${claimer} and ${process}`);
     }
     const newest = this.#newest.get(partition);
@@ -108,14 +121,13 @@ export class SimulatedLeases {
       writeTable: (leaderEpoch, expectedVersion, entries, decision) =>
         call("write table", async () => {
           const version = await store.writeTable(leaderEpoch, expectedVersion, entries, decision);
-          for (const { partition, holder, grant, reason } of entries) {
-            if (reason.endsWith("not handed over in time")) this.#world.count("a move was forced");
-            this.#noteWritten(partition, holder, grant);
-          }
+          for (const entry of entries) this.#noteWritten(entry);
           return version;
         }),
-      declareDead: (leaderEpoch, life, probation) =>
-        call("declare dead", () => store.declareDead(leaderEpoch, life, probation)),
+      declareDead: (leaderEpoch, life, probation) => {
+        this.#declaredDead.add(nameOfLife(life));
+        return call("declare dead", () => store.declareDead(leaderEpoch, life, probation));
+      },
       setDraining: (leaderEpoch, name, isDraining) =>
         call("set draining", () => store.setDraining(leaderEpoch, name, isDraining)),
       readDecisions: (countMax) => call("read decisions", () => store.readDecisions(countMax)),
@@ -126,18 +138,42 @@ export class SimulatedLeases {
   #noteElected(life: Life, leaderEpoch: number): void {
     this.#world.say(`${nameOfLife(life)} is elected in term ${leaderEpoch}`);
     this.#world.count("a coordinator was elected");
-    if (this.#terms.has(leaderEpoch) && !this.#mayRepeat) this.#world.problem(`S1: term ${leaderEpoch} was made twice`);
+    if (this.#terms.has(leaderEpoch)) this.#world.problem(`S1: term ${leaderEpoch} was made twice`);
     this.#terms.add(leaderEpoch);
   }
 
-  #noteWritten(partition: PartitionName, holder: Life | undefined, grant: Grant | undefined): void {
+  #noteWritten({ partition, holder, grant, next, reason }: TableEntry): void {
     if (holder === undefined || grant === undefined) return;
     const name = nameOfGrant(partition, grant);
     const before = this.#written.get(name);
-    if (before !== undefined && !isSameLife(before, holder) && !this.#mayRepeat) {
+    if (before !== undefined && !isSameLife(before, holder)) {
       this.#world.problem(`O2: ${name} was given to ${nameOfLife(before)} and to ${nameOfLife(holder)}`);
     }
     this.#written.set(name, holder);
+    this.#checkLeft(partition, grant, reason.endsWith("not handed over in time"));
+    const departing = this.#held.get(partition)?.departing;
+    const { trueMs } = this.#world;
+    const jumps = this.#jumps;
+    this.#held.set(partition, {
+      holder,
+      grant,
+      departing: next === undefined ? undefined : (departing ?? { sinceMs: trueMs, jumps }),
+    });
+  }
+
+  /** O2: what is granted anew was let go of, or its holder is dead, or has had its time. */
+  #checkLeft(partition: PartitionName, grant: Grant, isForced: boolean): void {
+    const before = this.#held.get(partition);
+    if (before === undefined || compareGrants(before.grant, grant) === 0) return;
+    if (isForced) this.#world.count("a move was forced");
+    const { holder, departing } = before;
+    const isRegistered = this.domain.state().registrations.get(holder.node)?.incarnation === holder.incarnation;
+    if (!isRegistered || this.#declaredDead.has(nameOfLife(holder)) || !this.isOwner(holder, partition)) return;
+    const waitedMs = departing === undefined ? 0 : this.#world.trueMs - departing.sinceMs;
+    if (isForced && (waitedMs >= this.handOverWithinMs || departing?.jumps !== this.#jumps)) return;
+    this.#world.problem(
+      `O2: ${nameOfGrant(partition, grant)} is given away while ${nameOfLife(holder)} owns it, after ${waitedMs} ms`,
+    );
   }
 }
 

@@ -54,6 +54,23 @@ test("and where a new life of its node tells of the death", () => {
   assert.is(term.entry(partition).holder?.node, "c");
 });
 
+test("what was handed over to one that has too much by now goes to another", () => {
+  const term = new Term(["a", "b"], ["s/0", "s/1", "s/2", "s/3"]);
+  term.writeAll();
+  term.claim();
+  term.join(member("c"));
+  term.writeAll();
+  const held = (name: string) => [...term.state.table.values()].filter(({ holder }) => holder?.node === name);
+  for (const { partition } of [...held("b"), ...held("a").slice(0, 1)]) term.state.wanted.set(partition, nodeId("c"));
+  term.pass(0);
+  term.writeAll();
+  term.kill("b");
+  term.pass(200);
+  term.writeAll();
+  const places = [...term.state.table.values()].map(({ holder, next }) => (next ?? holder)?.node);
+  assert.is(places.filter((node) => node === "c").length, 2);
+});
+
 test("a node whose probation is over is given its share, also where the store was the first to say so", () => {
   const term = new Term(["a", "b"], ["s/0", "s/1", "s/2", "s/3", "s/4", "s/5"]);
   term.writeAll();
@@ -77,6 +94,16 @@ test("a node whose registration expired is declared dead, so that it joins again
   term.members = term.members.map((one) => (one.node === "b" ? { ...one, expiresInMs: -1 } : one));
   term.look();
   assert.equal(term.declaredDead, [{ node: "b", incarnation: 1 }]);
+});
+
+test("a member that has forgotten what it holds is told again", () => {
+  const term = new Term(["a", "b"], ["s/0", "s/1", "s/2", "s/3"]);
+  term.writeAll();
+  term.claim();
+  const held = term.taken("b");
+  assert.is(held.length, 2);
+  term.report("b");
+  assert.equal(term.taken("b"), [...held, ...held]);
 });
 
 test.run();

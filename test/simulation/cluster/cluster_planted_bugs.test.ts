@@ -1,0 +1,21 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { CLUSTER_PLANTED_BUGS } from "./cluster_planted_bugs.ts";
+import { simulateCluster } from "./cluster_simulation.ts";
+
+/** Seeds that pass without the bug: `cluster_simulation.test.ts` and `scripts/simulate.ts --cluster` say so. */
+const SEEDS_MAX = 500;
+
+for (const [name, plant] of Object.entries(CLUSTER_PLANTED_BUGS)) {
+  test(`the simulation notices when ${name}`, async () => {
+    for (let seed = 1; seed <= SEEDS_MAX; seed += 1) {
+      const { problems } = await simulateCluster(seed, plant());
+      if (problems.length === 0) continue;
+      console.log(`noticed in ${seed} ${seed === 1 ? "seed" : "seeds"}: ${name}\n    ${problems[0]?.slice(0, 160)}`);
+      return;
+    }
+    assert.unreachable(`no seed of ${SEEDS_MAX} noticed`);
+  });
+}
+
+test.run();

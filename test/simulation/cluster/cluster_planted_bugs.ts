@@ -1,0 +1,239 @@
+/**
+ * Ways to break a cluster on purpose, each a wrapper around what its nodes are given: the log, the lease store, the links,
+ * what a member or a coordinator hears, what is done with partitions. Each is made anew for each seed. A simulation that does
+ * not notice one of them is worth nothing.
+ */
+import type { ActorDefinition } from "../../../actors/kernel/actor.ts";
+import type { Ownership } from "../../../actors/log/log.ts";
+import type { PeerLinks } from "../../../actors/transport/peer_links.ts";
+import { FencedError } from "../../../protocols/errors.ts";
+import { epoch } from "../../../protocols/position.ts";
+import type { TableEntry, ToCoordinator } from "../../../supervisors/cluster/cluster.ts";
+import type { CoordinatorMessage } from "../../../supervisors/cluster/coordinator_state.ts";
+import type { LeaseStore } from "../../../supervisors/cluster/lease_store.ts";
+import type { MemberMessage } from "../../../supervisors/cluster/member_machine.ts";
+import type { PlacementOrder } from "../../../supervisors/partition_supervisor.ts";
+import { PLANTED_BUGS, replacing } from "../planted_bugs.ts";
+import { type ClusterProcess, startAround, type WrapProcessActor } from "./cluster_process.ts";
+import type { ClusterPlant } from "./cluster_simulation.ts";
+
+/** An actor of this name hears what `change` makes of each message; undefined: nothing. */
+const hearing =
+  <Heard>(name: string, change: (message: Heard, process: ClusterProcess) => Heard | undefined): WrapProcessActor =>
+  <Message>(definition: ActorDefinition<Message>, process: ClusterProcess): ActorDefinition<Message> => {
+    if (definition.name !== name) return definition;
+    const start = startAround(definition, (message, receive) => {
+      const heard = change(message as unknown as Heard, process);
+      return heard === undefined ? undefined : receive(heard as unknown as Message);
+    });
+    return { ...definition, start };
+  };
+
+/** A lease store in which one method is another. */
+const leasing =
+  (replace: (store: LeaseStore) => Partial<LeaseStore>) =>
+  (store: LeaseStore): LeaseStore => {
+    const replaced = replace(store);
+    return new Proxy(store, {
+      get: (target, name) => {
+        const value = replaced[name as keyof LeaseStore] ?? (Reflect.get(target, name) as unknown);
+        return typeof value === "function" && !(name in replaced) ? value.bind(target) : value;
+      },
+    });
+  };
+
+/** The newest ownership of each partition: what a log without a fence would write under. */
+function withoutFence(isFenceless: (node: object) => boolean): ClusterPlant {
+  const newest = new Map<number, Ownership>();
+  return {
+    wrapLog: (log, node) =>
+      replacing(() => ({
+        claim: async (...parts) => {
+          const claim = await log.claim(...parts);
+          newest.set(parts[0].partition, claim.ownership);
+          return claim;
+        },
+        append: (ownership, request) =>
+          log.append(isFenceless(node) ? (newest.get(ownership.partition.partition) ?? ownership) : ownership, request),
+      }))(log, node),
+  };
+}
+
+export const CLUSTER_PLANTED_BUGS: Readonly<Record<string, () => ClusterPlant>> = {
+  "an order of a lower term is carried out (M1)": () => {
+    const highest = new Map<string, number>();
+    return {
+      wrapActor: hearing<MemberMessage>("member", (message, { name }) => {
+        if (!("leader" in message)) return message;
+        const seen = Math.max(highest.get(name) ?? 0, message.leader.leaderEpoch);
+        highest.set(name, seen);
+        return { ...message, leader: { ...message.leader, leaderEpoch: seen } };
+      }),
+    };
+  },
+  "the next owner is granted a partition before the last one has released it (O2)": () => {
+    const departing: TableEntry[] = [];
+    return {
+      wrapLeases: leasing((store) => ({
+        writeTable: (leaderEpoch, version, entries, decision) => {
+          departing.push(...entries.filter(({ next }) => next !== undefined));
+          return store.writeTable(leaderEpoch, version, entries, decision);
+        },
+      })),
+      wrapActor: (definition, process) => {
+        if (definition.name !== "coordinator") return definition;
+        const start = startAround(definition, async (message, receive) => {
+          await receive(message);
+          if ((message as unknown as CoordinatorMessage).type !== "written") return;
+          for (const { partition, holder, grant } of departing.splice(0)) {
+            if (holder === undefined || grant === undefined) continue;
+            const leaderEpoch = process.cluster.overview().coordinator?.leaderEpoch ?? 0;
+            const released: ToCoordinator = { type: "released", from: holder, leaderEpoch, partition, grant };
+            await receive(released as unknown as typeof message);
+          }
+        });
+        return { ...definition, start };
+      },
+    };
+  },
+  "moves are forced before their time": () => ({
+    wrapActor: (definition) => {
+      if (definition.name !== "coordinator") return definition;
+      return {
+        ...definition,
+        // Its clock runs fast.
+        start: (context) => {
+          const beganMs = context.nowMs();
+          return definition.start({ ...context, nowMs: () => beganMs + (context.nowMs() - beganMs) * 200 });
+        },
+      };
+    },
+  }),
+  "an epoch is made twice (E7)": () => {
+    const claims = new Map<number, number>();
+    return {
+      wrapLog: (log, node) =>
+        replacing(() => ({
+          claim: async (...parts) => {
+            const claim = await log.claim(...parts);
+            const { partition } = parts[0];
+            const before = claims.get(partition);
+            claims.set(partition, claim.ownership.epoch);
+            return before === undefined ? claim : { ...claim, ownership: { ...claim.ownership, epoch: epoch(before) } };
+          },
+        }))(log, node),
+    };
+  },
+  "the lease is trusted as the truth: the log has no fence (E8)": () => withoutFence(() => true),
+  "an append of a dead node that comes late is accepted": () =>
+    withoutFence((node) => (node as { readonly isAlive?: boolean }).isAlive === false),
+  "a coordinator that was replaced still writes the table": () => {
+    const terms: number[] = [];
+    return {
+      wrapLeases: leasing((store) => ({
+        stand: async (...parts) => {
+          const outcome = await store.stand(...parts);
+          if (outcome.kind === "elected") terms.push(outcome.leaderEpoch);
+          return outcome;
+        },
+        writeTable: async (leaderEpoch, version, entries, decision) => {
+          try {
+            return await store.writeTable(leaderEpoch, version, entries, decision);
+          } catch (error) {
+            if (!(error instanceof FencedError)) throw error;
+            const table = await store.readTable();
+            return store.writeTable(terms.at(-1) ?? leaderEpoch, table.version, entries, decision);
+          }
+        },
+        renewLease: async (...parts) => (await store.renewLease(...parts)) || true,
+      })),
+      wrapActor: hearing<CoordinatorMessage>("coordinator", (message) =>
+        message.type === "view" ? undefined : message,
+      ),
+    };
+  },
+  "orders are sent before the table is written (O1)": () => ({
+    wrapLeases: leasing((store) => ({
+      writeTable: async (leaderEpoch, version, ...rest) => {
+        setTimeout(() => void store.writeTable(leaderEpoch, version, ...rest).catch(() => undefined), 30);
+        return version + 1;
+      },
+    })),
+  }),
+  "a node claims with the grants of its last life": () => {
+    const grants = new Map<string, Map<number, PlacementOrder>>();
+    return {
+      wrapOrder: (perform, { name }) => {
+        const kept = new Map(grants.get(name));
+        const own = new Map<number, PlacementOrder>();
+        grants.set(name, own);
+        setTimeout(() => {
+          for (const order of kept.values()) perform(order);
+        }, 5);
+        return (order) => {
+          if (order.type === "take") own.set(order.partition, order);
+          perform(order);
+        };
+      },
+    };
+  },
+  "a coordinator does not hear what members report (M2)": () => ({
+    wrapActor: hearing<CoordinatorMessage>("coordinator", (message, { name }) =>
+      message.type === "report" && message.from.node !== name ? undefined : message,
+    ),
+  }),
+  "a life that the registry has forgotten goes on (M7)": () => ({
+    wrapActor: hearing<MemberMessage>("member", (message) =>
+      message.type === "renewed" ? { type: "renewed", isKnown: true } : message,
+    ),
+  }),
+  "what is expected is never dropped": () => ({
+    wrapOrder: (perform) => (order) => {
+      if (order.type !== "drop") perform(order);
+    },
+  }),
+  "an owner of another node is never known by a new life of it": () => {
+    const known = new Set<string>();
+    return {
+      wrapActor: hearing<MemberMessage>("member", (message) => {
+        if (message.type !== "table" || message.members === undefined) return message;
+        const members = message.members.filter(({ node, incarnation }) => {
+          const isFirst = !known.has(node) || known.has(`${node}#${incarnation}`);
+          known.add(node).add(`${node}#${incarnation}`);
+          return isFirst;
+        });
+        return { ...message, members };
+      }),
+    };
+  },
+  "who waits for an answer over a link is not told of its end (W1)": () => ({
+    wrapLinks: (links) =>
+      new Proxy(links, {
+        get: (target, name) => {
+          if (name !== "reference") {
+            const value = Reflect.get(target, name) as unknown;
+            return typeof value === "function" ? value.bind(target) : value;
+          }
+          const reference: PeerLinks["reference"] = (...parts) => {
+            const real = target.reference<never>(...parts);
+            const deaf = {
+              path: real.path,
+              tell: (message: never) => real.tell(message),
+              send: (message: never, weightBytes: number) => real.send(message, weightBytes).then(() => true),
+              trySend: (message: never, weightBytes: number) => real.trySend(message, weightBytes),
+              onTerminated: () => () => {},
+            };
+            return deaf as never;
+          };
+          return reference;
+        },
+      }),
+  }),
+  "a move loses what a sink's dead letters were covered by": () =>
+    PLANTED_BUGS["what was set aside is forgotten at a restart"] as ClusterPlant,
+  "an append is acknowledged before the log has answered": () =>
+    PLANTED_BUGS["an append is acknowledged before the log has answered"] as ClusterPlant,
+  "a sink has no fence: a thawed owner writes on": () => ({
+    sinks: { hasNoFence: true, hasNoPredecessorCheck: true },
+  }),
+};

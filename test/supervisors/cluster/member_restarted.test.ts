@@ -1,0 +1,35 @@
+/** A member whose actor was started again knows nothing of what the node's tree holds: the tree is asked. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { nodeId } from "../../../protocols/position.ts";
+import { CLUSTER_TIMES, type Leader, type Life } from "../../../supervisors/cluster/cluster.ts";
+import {
+  createMember,
+  type MemberEffect,
+  type MemberMessage,
+  stepMember,
+} from "../../../supervisors/cluster/member_machine.ts";
+
+const self: Life = { node: nodeId("b"), incarnation: 1 };
+const leader: Leader = { node: nodeId("a"), incarnation: 1, leaderEpoch: 5 };
+const grant = { leaderEpoch: 4, tableVersion: 2 };
+
+test("it has the tree hand over what it does not know of, and answers once that is done", () => {
+  const state = createMember(self, CLUSTER_TIMES, 0);
+  const hear = (message: MemberMessage): readonly MemberEffect[] => stepMember(state, message, 0)[1];
+  const handOver = { kind: "hand_over", partition: "s/0", grant, to: leader, withinMs: 100 } as const;
+  const ordered = hear({ type: "orders", leader, to: self, orders: [handOver] });
+  assert.ok(ordered.some(({ type }) => type === "hand_over"));
+  assert.not.ok(ordered.some(({ type }) => type === "tell_coordinator"));
+  const again = hear({ type: "orders", leader, to: self, orders: [handOver] });
+  assert.not.ok(again.some(({ type }) => type === "hand_over"));
+  assert.equal(hear({ type: "let_go", partition: "s/0" }), [
+    {
+      type: "tell_coordinator",
+      node: "a",
+      message: { type: "released", from: self, leaderEpoch: 5, partition: "s/0", grant },
+    },
+  ]);
+});
+
+test.run();
