@@ -7,7 +7,7 @@
 import { loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import type { NodeId } from "../protocols/position.ts";
-import { type AssignableNode, type AssignablePartition, assign } from "../supervisors/cluster/assignment.ts";
+import { type AssignableNode, type AssignablePartition, assign } from "../supervisors/cluster/assignment/assignment.ts";
 import { seededRandom } from "../test/support/seeded_random.ts";
 import { median, medians, record } from "./support/results.ts";
 

@@ -1,6 +1,6 @@
 /**
  * The coordinator of a cluster, in one term: decides which node should hold which partition, and brings the cluster there
- * one partition at a time. Leaves the arithmetic of a target to `assignment.ts`, truth about ownership to the log, and who
+ * one partition at a time. Leaves the arithmetic of a target to `assignment/`, truth about ownership to the log, and who
  * coordinates to the lease store.
  *   O1. The table is written, under this term, before any order of it is sent; a write of unknown outcome is read back
  *       before the next (E20).

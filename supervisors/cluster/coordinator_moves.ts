@@ -2,7 +2,13 @@
  * The coordinator machine's assignment: from a change to a target, from the target to the table, and from the table to orders.
  * The table is written before any order is sent, one write at a time; what is to be written meanwhile goes in the next.
  */
-import { type AssignableNode, type AssignablePartition, type Assignment, assign, skewOf } from "./assignment.ts";
+import {
+  type AssignableNode,
+  type AssignablePartition,
+  type Assignment,
+  assign,
+  skewOf,
+} from "./assignment/assignment.ts";
 import {
   compareGrants,
   isSameLife,

@@ -2,7 +2,7 @@
  * Which partition is on which node while a decision is made, and what that makes of nodes and zones. Nodes, zones,
  * streams and partitions are numbers here, in the order of their names; -1 is no node. Decides nothing.
  */
-import { sum } from "./assignment_loads.ts";
+import { sum } from "./loads.ts";
 import { orderByLoad } from "./partition_order.ts";
 
 export const NOWHERE = -1;

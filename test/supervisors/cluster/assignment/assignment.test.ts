@@ -1,15 +1,15 @@
 import * as fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { InvariantError } from "../../../protocols/errors.ts";
-import { nodeId } from "../../../protocols/position.ts";
+import { InvariantError } from "../../../../protocols/errors.ts";
+import { nodeId } from "../../../../protocols/position.ts";
 import {
   type AssignableNode,
   type AssignablePartition,
   type Assignment,
   assign,
   skewOf,
-} from "../../../supervisors/cluster/assignment.ts";
+} from "../../../../supervisors/cluster/assignment/assignment.ts";
 import { fewestMoves, loadsByHand } from "./assignment_oracle.ts";
 
 const node = (name: string, { zone = "z", capacity = 1 } = {}): AssignableNode => ({

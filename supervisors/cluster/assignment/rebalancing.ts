@@ -3,8 +3,8 @@
  * it with what is nowhere. The invariants are those of assignment.ts; node_filling.ts does what is left to do then.
  */
 
-import { sum } from "./assignment_loads.ts";
 import { Clearance } from "./clearance.ts";
+import { sum } from "./loads.ts";
 import { NodeChoice } from "./node_choice.ts";
 import { listOf, NOWHERE, type Placement } from "./placement.ts";
 

@@ -12,16 +12,16 @@
  *       is a search without going back: a crash or a leave moves a few in a hundred more than `movesMin`, a join up to twice
  *       as many; with partitions of many shares, or grown to one, many small ones may move where one large would have done.
  *       A second decision about the same moves nothing.
- *   A4. Count. Weights of 0 count too (assignment_loads.ts): no node has more than 5.5 times its share of the partitions.
+ *   A4. Count. Weights of 0 count too (loads.ts): no node has more than 5.5 times its share of the partitions.
  *   A5. Zones. Nothing moves for its zone alone. What is placed or moved goes where A2 and A3 leave a choice to the zone with
  *       the least of its stream for its capacity, first to one with less than its share of it rounded up.
  *   A6. Then to the least loaded node.
  */
-import { invariant } from "../../protocols/errors.ts";
-import type { NodeId } from "../../protocols/position.ts";
-import { movesMinOf, pinGiants, SKEW_MAX, setBounds } from "./assignment_bounds.ts";
-import { loadsOf } from "./assignment_loads.ts";
-import type { PartitionName } from "./cluster.ts";
+import { invariant } from "../../../protocols/errors.ts";
+import type { NodeId } from "../../../protocols/position.ts";
+import type { PartitionName } from "../cluster.ts";
+import { movesMinOf, pinGiants, SKEW_MAX, setBounds } from "./bounds.ts";
+import { loadsOf } from "./loads.ts";
 import { fillNodes } from "./node_filling.ts";
 import { compareText, orderByName } from "./partition_order.ts";
 import { NOWHERE, Placement } from "./placement.ts";
@@ -54,7 +54,7 @@ export interface Assignment {
   /**
    * No assignment within the bounds of A2 moves fewer: every partition without holder moves, a node above its bound gives its
    * largest partitions until it is not, and nodes below theirs are filled in the fewest pieces that those above theirs
-   * have (assignment_bounds.ts). Where the weights can not be divided so, at most `moves`.
+   * have (bounds.ts). Where the weights can not be divided so, at most `moves`.
    */
   readonly movesMin: number;
   /** The largest load over its node's share of the whole (by capacity), after the assignment; 1 is even. */

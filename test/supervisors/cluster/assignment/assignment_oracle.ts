@@ -1,5 +1,5 @@
 /** What assignments are held against: all that there are, one after the other, and loads reckoned without rounding. */
-import type { AssignableNode, AssignablePartition } from "../../../supervisors/cluster/assignment.ts";
+import type { AssignableNode, AssignablePartition } from "../../../../supervisors/cluster/assignment/assignment.ts";
 
 /** Looks at every assignment there is; infinite where none is allowed. For a few nodes and partitions. */
 export function fewestMoves(

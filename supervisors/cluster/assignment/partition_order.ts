@@ -1,7 +1,7 @@
 /**
  * Orders for deciding about partitions: by name, so that a decision does not hang on the order of its input, and by load.
  */
-import type { PartitionName } from "./cluster.ts";
+import type { PartitionName } from "../cluster.ts";
 
 export interface NameOrder {
   /** Places in the input, in the order of names: by stream, then by number. */
@@ -44,7 +44,7 @@ export function orderByName(names: readonly PartitionName[]): NameOrder {
 /** Indices by descending load; equal loads in ascending order. Loads are whole numbers. */
 export function orderByLoad(loads: Float64Array): Uint32Array {
   const count = loads.length;
-  // One number holds both, as numbers are sorted far faster than by a comparison: up to 2^53 (assignment_loads.ts).
+  // One number holds both, as numbers are sorted far faster than by a comparison: up to 2^53 (loads.ts).
   const keys = loads.map((load, index) => load * count + (count - 1 - index)).sort();
   const order = new Uint32Array(count);
   for (let rank = 0; rank < count; rank += 1) order[count - 1 - rank] = count - 1 - ((keys[rank] as number) % count);

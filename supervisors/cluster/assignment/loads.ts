@@ -9,7 +9,7 @@
  * Loads are whole numbers, so that sums do not hang on the order of summing. The heaviest weight counts 2^26: a weight
  * below a 2^27th of it counts as 0. With that, sums and sort keys of a million partitions stay below 2^53.
  */
-import { InvariantError } from "../../protocols/errors.ts";
+import { InvariantError } from "../../../protocols/errors.ts";
 
 const HEAVIEST = 2 ** 26;
 

@@ -5,7 +5,7 @@
  *   - Else: 0.90 and 1.10 shares. A partition above 1.10 shares of the largest node is a giant: it is pinned to a node of
  *     its own, whose ceiling it is. Nodes that one partition fills are left out of what the others are to come up to.
  */
-import { sum } from "./assignment_loads.ts";
+import { sum } from "./loads.ts";
 import { listOf, NOWHERE, type NodeLists, type Placement } from "./placement.ts";
 
 export const SKEW_MAX = 1.1;
