@@ -3,7 +3,7 @@
  * on its home link; where a node names a partition's owner (`moved`, `welcome.streams[..].owners`), the owner gets a link of
  * its own. What has to be sent there is the machines' concern.
  *
- *   L1. Home tries the addresses given in turn, with backoff, for as long as the client lives.
+ *   L1. Home tries the addresses given in turn, then the nodes that it has heard of, with backoff, for as long as the client lives.
  *   L2. A link to an owner that breaks is forgotten: what was spoken of on it goes home, where a node knows what became of it.
  *   L3. At most `ownersMax` links to owners: beyond them one that nothing waits for makes room, else the oldest.
  *   L4. Where home is reached over TLS, no owner is followed without it: the token goes along.
@@ -20,6 +20,8 @@ export const LINK_LIMITS = {
   reconnectMaxMs: 5_000,
   /** Connections to owners of partitions: one for each node of a cluster of ordinary size. */
   ownersMax: 32,
+  /** Addresses that were not given, and are tried after those that were. */
+  learnedMax: 16,
 } as const;
 
 export interface Links<L extends Link> {
@@ -33,6 +35,8 @@ export interface Links<L extends Link> {
   /** Owners named by the node at home, by partition. */
   readonly hints: Map<string, string>;
   nextAddress: number;
+  /** Owners that were named to it, for when the addresses given can not be reached: the newest last. */
+  readonly learned: Set<string>;
   /** Tries of home since it was last welcomed. */
   tries: number;
 }
@@ -61,6 +65,7 @@ export const createLinks = <L extends Link>(
   owners: new Map(),
   ownersMax,
   hints: new Map(),
+  learned: new Set(),
   nextAddress: 0,
   tries: 0,
 });
@@ -73,7 +78,8 @@ export const allLinks = <L extends Link>(links: Links<L>): readonly L[] => [link
 /** L1. */
 export function connectHome<L extends Link>(links: Links<L>, effects: LinkEffects): void {
   if (links.home.phase !== "offline") return;
-  connectLink(links.home, links.addresses[links.nextAddress++ % links.addresses.length] ?? "", effects);
+  const candidates = [...links.addresses, ...links.learned];
+  connectLink(links.home, candidates[links.nextAddress++ % candidates.length] ?? "", effects);
 }
 
 /** L1. Home is tried again after a while, longer each time. */
@@ -88,8 +94,21 @@ export function noteOwners(links: Links<Link>, streams: Readonly<Record<string, 
   links.hints.clear();
   for (const [stream, { owners = {} }] of Object.entries(streams)) {
     for (const [partition, address] of Object.entries(owners)) {
-      if (mayFollow(links, address)) links.hints.set(`${stream}/${partition}`, address);
+      if (!mayFollow(links, address)) continue;
+      links.hints.set(`${stream}/${partition}`, address);
+      learn(links, address);
     }
+  }
+}
+
+/** L1. */
+export function learn({ addresses, learned }: Links<Link>, address: string): void {
+  if (addresses.includes(address)) return;
+  learned.delete(address);
+  learned.add(address);
+  for (const oldest of learned) {
+    if (learned.size <= LINK_LIMITS.learnedMax) return;
+    learned.delete(oldest);
   }
 }
 

@@ -26,16 +26,20 @@ class Harness extends ClientHarness<Sent, string> {
   linksMax = 0;
   private nextId = 0;
 
-  constructor(cluster: ModelCluster, options: { addresses?: readonly string[]; ownersMax?: number } = {}) {
+  constructor(
+    cluster: ModelCluster,
+    options: { addresses?: readonly string[]; ownersMax?: number; forward?: boolean } = {},
+  ) {
     super();
     this.cluster = cluster;
-    const { addresses = cluster.addresses.slice(0, 1), ownersMax } = options;
+    const { addresses = cluster.addresses.slice(0, 1), ownersMax, forward } = options;
     this.state = initialProducer({
       client: "test",
       producerId: "p",
       instance: "i",
       addresses,
       dedupeWindowMs: 86_400_000,
+      forward,
       ...(ownersMax === undefined ? {} : { ownersMax }),
     });
     this.step({ kind: "start" });
@@ -249,6 +253,38 @@ test("owners go on being sent to while every address given is down", () => {
   harness.batch(0, [{ n: 1 }]);
   harness.settle(5);
   assert.equal(harness.stored(), [0, 1]);
+});
+
+test("a home that is gone for good is left for a node that it named; a client that stays knows no other", () => {
+  for (const forward of [false, true]) {
+    const cluster = new ModelCluster(["a", "b"], 2);
+    cluster.namesOwners = true;
+    cluster.move(1, "b");
+    cluster.learn("a");
+    cluster.learn("b");
+    const harness = new Harness(cluster, { forward });
+    harness.settle(2);
+    harness.down.add("a");
+    harness.cut(HOME);
+    cluster.move(0, "b");
+    cluster.learn("b");
+    harness.batch(0, [{ n: 0 }]);
+    harness.settle(20);
+    assert.equal(harness.stored(), forward ? [] : [0]);
+  }
+});
+
+test("a client that stays follows no word of an owner", () => {
+  const cluster = new ModelCluster(["a", "b"], 1);
+  cluster.namesOwners = true;
+  cluster.move(0, "b");
+  cluster.learn("a");
+  cluster.learn("b");
+  const harness = new Harness(cluster, { forward: true });
+  harness.batch(0, [{ n: 0 }]);
+  harness.settle(20);
+  assert.is(harness.linksMax, 1);
+  assert.is(harness.linkOf(0), HOME);
 });
 
 test("no more connections to owners than the limit, and every partition is served all the same", () => {

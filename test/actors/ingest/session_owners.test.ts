@@ -1,0 +1,116 @@
+/** What a session says to clients of partitions that other nodes own: to those that follow, and to those that stay. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { CreditPool } from "../../../actors/ingest/credit_pool.ts";
+import { createInspect } from "../../../actors/ingest/inspection.ts";
+import type { PartitionEntry, StreamDirectory } from "../../../actors/ingest/session.ts";
+import { stepSession } from "../../../actors/ingest/session_machine.ts";
+import { createSession, type SessionEffect, type SessionMessage } from "../../../actors/ingest/session_state.ts";
+import { FencedError } from "../../../protocols/errors.ts";
+import { EVENT_LIMITS, encodeEvents } from "../../../protocols/event_codec.ts";
+import type { ClientFrame, HelloFrame, NodeFrame } from "../../../protocols/frames.ts";
+import { partitionId } from "../../../protocols/position.ts";
+
+const ELSEWHERE = "ws://other/v1/connect";
+const STREAM = { partitions: 2, schemaVersions: [] };
+
+/** A welcomed session on a node that owns partition 0, where another node owns partition 1 unless it is moved. */
+function sessionUnderTest(hello: Partial<HelloFrame> = {}, passesOn = false) {
+  const owners: (string | undefined)[] = [undefined, ELSEWHERE];
+  const entry = (partition: number): PartitionEntry => ({
+    reference: undefined,
+    get ownerAddress() {
+      return owners[partition];
+    },
+    feed: undefined,
+    view: undefined,
+    onChange: () => ({ stop() {} }),
+  });
+  const directory: StreamDirectory = {
+    describe: () => ({ s: STREAM }),
+    describeWithOwners: () => ({ s: { ...STREAM, owners: { 1: ELSEWHERE } } }),
+    partition: (_stream, partition) => entry(partition),
+  };
+  const credit = new CreditPool({ totalBytes: 1_000_000, connectionsMax: 1, connectionBytesMax: 100_000 }).take();
+  const limits = { frameBytesMax: 1e6, eventBytesMax: 1e6, batchEventsMax: 50, dedupeWindowMs: 1_000 };
+  const inspect = createInspect(new Map(), EVENT_LIMITS);
+  const state = createSession({ node: "n", limits, directory, inspect, passesOn }, credit);
+  const tell = (message: SessionMessage): readonly SessionEffect[] => stepSession(state, message, 1_000)[1];
+  const take = (frame: ClientFrame, wireBytes = 100) => tell({ type: "frame", frame, wireBytes });
+  take({ type: "hello", client: "c", producerId: "p", instance: "i", ...hello });
+  const permissions = { subject: "all", mayProduce: () => true, mayConsume: () => true };
+  tell({ type: "authenticated", permissions });
+  const welcomed = tell({ type: "welcomed", outcome: { kind: "welcomed", producerEpoch: 7 } });
+  return { owners, tell, take, welcome: sent(welcomed)[0] as Extract<NodeFrame, { type: "welcome" }> };
+}
+const sent = (effects: readonly SessionEffect[]): readonly NodeFrame[] =>
+  effects.flatMap((effect) => (effect.type === "send" ? [effect.frame] : []));
+const open = (partition: number): ClientFrame => ({ type: "open", stream: "s", partition, producerEpoch: 7 });
+const append = (partition: number): ClientFrame => ({
+  ...{ type: "append", stream: "s", partition, producerEpoch: 7, previousSequence: null },
+  sequences: { first: [0, 0, 0], count: 1 },
+  events: encodeEvents([{ n: 0 }], { asRecords: false }),
+});
+const moved = (address?: string) => ({
+  type: "moved",
+  stream: "s",
+  partition: 1,
+  ...(address === undefined ? {} : { address }),
+});
+
+test("a client that follows is told the owners in its welcome, and sent to them for whatever it asks", () => {
+  const { welcome, take } = sessionUnderTest();
+  assert.equal(welcome.streams.s?.owners, { 1: ELSEWHERE });
+  assert.equal(sent(take(open(1))), [moved(ELSEWHERE)]);
+  assert.equal(sent(take(append(1))), [moved(ELSEWHERE), { type: "credit", creditBytes: 100 }]);
+  assert.equal(sent(take({ type: "lost", stream: "s", partition: 1, producerEpoch: 7, from: null, to: [0, 0, 0] })), [
+    moved(ELSEWHERE),
+  ]);
+  assert.is(take(open(0))[0]?.type, "open_chain");
+});
+
+for (const [how, hello, passesOn] of [
+  ["says forward", { forward: true }, false],
+  ["is within the node", {}, true],
+] as const) {
+  test(`a client that ${how} is told no owners, and what it asks is passed on`, () => {
+    const { welcome, take } = sessionUnderTest(hello, passesOn);
+    assert.is(welcome.streams.s?.owners, undefined);
+    assert.is(take(open(1))[0]?.type, "open_chain");
+  });
+}
+
+test("an owner that gave the partition up sends those that follow to the next, and lets those that stay ask again here", () => {
+  for (const forward of [false, true]) {
+    const { owners, take, tell } = sessionUnderTest({ forward });
+    owners[1] = undefined;
+    const call = take(open(1))[0] as { requestId: number };
+    owners[1] = ELSEWHERE;
+    const error = new FencedError("NOT_OWNER", "another node owns it now");
+    const answers = [{ kind: "refused", requestId: call.requestId, error }] as const;
+    const effects = tell({ type: "partition_reply", partition: { stream: "s", partition: partitionId(1) }, answers });
+    assert.equal(sent(effects), [forward ? moved() : moved(ELSEWHERE)]);
+  }
+});
+
+test("a partition of a subscription that goes elsewhere is told once, and not read here any more", () => {
+  const { take, tell } = sessionUnderTest();
+  const partitions = [
+    { partition: 0, from: "earliest" },
+    { partition: 1, from: "earliest" },
+  ] as const;
+  take({ type: "subscribe", subscription: 1, stream: "s", partitions, creditBytes: 1_000 });
+  const goes: SessionMessage = { type: "owned_elsewhere", subscription: 1, partition: 1, address: ELSEWHERE };
+  assert.equal(sent(tell(goes)), [moved(ELSEWHERE)]);
+  assert.equal(tell(goes), []);
+  assert.equal(tell({ type: "advanced", subscription: 1, partition: 1 }), []);
+});
+
+test("the lower minor version of both sides is in use", () => {
+  assert.is(sessionUnderTest({ minor: 0 }).welcome.minor, 0);
+  assert.is(sessionUnderTest().welcome.minor, 0);
+  assert.is(sessionUnderTest({ minor: 1 }).welcome.minor, 1);
+  assert.is(sessionUnderTest({ minor: 9 }).welcome.minor, 1);
+});
+
+test.run();
