@@ -231,6 +231,7 @@ function apply(state: CoordinatorState, entry: TableEntry, nowMs: number): void 
     state.moves.set(entry.partition, { from: entry.holder, to: entry.next, deadlineMs, saidAtMs: nowMs });
     return;
   }
+  state.moves.delete(entry.partition); // also one that was found half done, and whose owner was dead
   if (before?.grant === undefined || entry.grant === undefined || compareGrants(before.grant, entry.grant) !== 0) {
     state.epochs.delete(entry.partition);
     state.toldToTake.set(entry.partition, nowMs);

@@ -48,11 +48,13 @@ export class Term {
   writing: Extract<CoordinatorEffect, { type: "write_table" }> | undefined;
   #version = 0;
 
-  constructor(names: readonly string[], partitions: readonly string[]) {
+  /** @param entries what the table held when the term began */
+  constructor(names: readonly string[], partitions: readonly string[], entries: readonly TableEntry[] = []) {
     this.members = names.map((name) => member(name));
     const leader = { node: nodeId("a"), incarnation: 1, leaderEpoch: TERM };
+    const table = { ...EMPTY_TABLE, entries: new Map(entries.map((entry) => [entry.partition, entry])) };
     const view = { members: this.members, leader, leaseExpiresInMs: 1_000, tableVersion: 0 };
-    const election = { leader, times: CLUSTER_TIMES, partitions, table: EMPTY_TABLE, view, links: new Map() };
+    const election = { leader, times: CLUSTER_TIMES, partitions, table, view, links: new Map() };
     this.state = createCoordinator(election, this.nowMs);
     this.hear({ type: "begin" });
     for (const name of names) {
@@ -107,6 +109,10 @@ export class Term {
     this.hear({ type: "link", event: { kind: "up", node, incarnation, minor: 0 } });
     this.report(node);
     this.pass(200);
+  }
+
+  tick(): void {
+    this.hear({ type: "tick" });
   }
 
   look(): void {
