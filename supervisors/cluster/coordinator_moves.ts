@@ -118,6 +118,13 @@ export function describeTrigger(of: Trigger): string {
 
 // From the target to the table ----------------------------------------------------------------------------------------
 
+/** Ends the reason of a grant that nobody released. */
+const FORCED = "; it was not handed over in time";
+
+/** A grant that came to nothing is to be written again, and says as much. */
+export const howGranted = ({ reason }: TableEntry): "forced" | "released" =>
+  reason.endsWith(FORCED) ? "forced" : "released";
+
 /** What may be written now, if anything: one write at a time. */
 export function writeNext(state: CoordinatorState, nowMs: number): readonly CoordinatorEffect[] {
   if (state.phase !== "leading" || state.writing !== undefined || state.isReading || state.isStoreAway) return [];
@@ -149,7 +156,7 @@ function grants(state: CoordinatorState, id: number, nowMs: number): readonly Ta
     const to = lifeOfWanted(state, partition, nowMs) ?? (isAlive(state, entry?.next) ? entry?.next : undefined);
     if (entry === undefined || to === undefined) continue;
     state.granting.delete(partition);
-    const reason = how === "forced" ? `${entry.reason}; it was not handed over in time` : entry.reason;
+    const reason = how === "forced" ? `${entry.reason}${FORCED}` : entry.reason;
     give(partition, to, reason);
   }
   for (const [partition] of state.wanted) {

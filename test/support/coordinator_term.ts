@@ -1,5 +1,6 @@
 /** A coordinator's machine in one term, whose store and members do only what a test says. */
 import * as assert from "uvu/assert";
+import { UnavailableError } from "../../protocols/errors.ts";
 import { nodeId } from "../../protocols/position.ts";
 import {
   CLUSTER_TIMES,
@@ -89,6 +90,14 @@ export class Term {
     this.writing = undefined;
     this.#version += 1;
     this.hear({ type: "written", version: this.#version });
+  }
+
+  /** The store does not answer, and has not written it. */
+  failWrite(): void {
+    assert.ok(this.writing, "something is written");
+    this.writing = undefined;
+    this.hear({ type: "write_failed", error: new UnavailableError("STORE_UNAVAILABLE", "it did not answer") });
+    this.hear({ type: "table_read", table: { ...EMPTY_TABLE, version: this.#version, entries: this.state.table } });
   }
 
   writeAll(): void {

@@ -102,6 +102,17 @@ test("a move that was found half done, and whose owner is dead, is over once the
   assert.equal(term.entry("s/0").grant, owner.grant);
 });
 
+test("a move that was forced says so, also where its first write failed", () => {
+  const { term, partition } = moving();
+  term.writeAll();
+  term.nowMs += 2 * CLUSTER_TIMES.handOverWithinMs;
+  term.tick();
+  term.failWrite();
+  term.writeAll();
+  assert.is(term.entry(partition).holder?.node, "c");
+  assert.match(term.entry(partition).reason, /not handed over in time$/);
+});
+
 test("a node that comes and goes is one that was lost, however often", () => {
   const term = new Term(["a", "b", "c"], ["s/0", "s/1", "s/2"]);
   term.writeAll();
