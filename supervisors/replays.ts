@@ -93,6 +93,15 @@ export interface ReplayDescription extends Omit<StoredReplay, "version" | "range
   readonly waiting: readonly { readonly partition: number; readonly sink: string; readonly reason: string }[];
 }
 
+/** One node delivers all of a replay: in a cluster it owns a part of it. */
+function refuseInCluster({ cluster }: Configuration): void {
+  if (cluster === undefined) return;
+  throw new RejectedError(
+    "FORBIDDEN",
+    "Cannot replay into sinks or pipelines as the node must own every partition: this one is part of a cluster (a replay into a stream, --into-stream, is possible)",
+  );
+}
+
 export class Replays {
   readonly #parts: ReplayParts;
   readonly #replays = new Map<string, Replay>();
@@ -107,7 +116,7 @@ export class Replays {
     for (const [, { value, version }] of await parts.log.listMetadata(METADATA_PREFIX)) {
       const replay = unstarted(decode(value), version);
       replays.#replays.set(replay.stored.name, replay);
-      if (replay.stored.state !== "running") continue;
+      if (replay.stored.state !== "running" || parts.configuration.cluster !== undefined) continue;
       try {
         replays.#run(replay);
       } catch (error) {
@@ -129,6 +138,7 @@ export class Replays {
 
   /** Begins a replay, or goes on with the one of that name. A dry run judges and counts, and begins nothing. */
   async begin(request: ReplayRequest): Promise<ReplayDescription> {
+    refuseInCluster(this.#parts.configuration);
     const { name, stream, channel, from } = request;
     const target = targetOf(request, this.#parts);
     const known = this.#replays.get(name);

@@ -29,6 +29,7 @@ import { buryUnregistered, reportAgain, stepDown, takeLink, takeView, trigger } 
 import {
   decide,
   forceOverdue,
+  howGranted,
   lookAtSkew,
   ordersOf,
   released,
@@ -166,7 +167,7 @@ function tableRead(
   state.writing = undefined;
   for (const entry of writing?.entries ?? []) {
     // Not written: what it was to bring is wanted still.
-    if (entry.next === undefined) state.granting.set(entry.partition, "released");
+    if (entry.next === undefined) state.granting.set(entry.partition, howGranted(entry));
     const target = entry.next ?? entry.holder;
     if (target !== undefined) state.wanted.set(entry.partition, target.node);
   }

@@ -105,10 +105,12 @@ function lose(
 ): readonly CoordinatorEffect[] {
   const { node } = known.member;
   if (known.isLeaving) return end(state, known, { kind: "left", node }, nowMs);
-  state.losses.push(nowMs);
-  while ((state.losses[0] ?? nowMs) < nowMs - state.times.silentAfterMs) state.losses.shift();
-  const lost = state.losses.length;
-  const peers = state.members.size - 1 + (lost - 1);
+  state.losses.set(node, nowMs);
+  for (const [other, lostAtMs] of state.losses) {
+    if (lostAtMs < nowMs - state.times.silentAfterMs) state.losses.delete(other);
+  }
+  const lost = state.losses.size;
+  const peers = new Set([...state.members.keys(), ...state.losses.keys()]).size - 1;
   // A successor acts on what it finds: that it sees the same is what the first one could not know.
   if (state.phase === "leading" && lost >= LOSSES_MIN && lost > peers * LOSSES_SHARE_MAX) {
     return stepDown(state, "cut_off", `${lost} of ${peers} nodes were lost at once: this node may be cut off itself`);

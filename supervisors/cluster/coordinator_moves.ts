@@ -126,6 +126,13 @@ export function describeTrigger(of: Trigger): string {
 
 // From the target to the table ----------------------------------------------------------------------------------------
 
+/** Ends the reason of a grant that nobody released. */
+const FORCED = "; it was not handed over in time";
+
+/** A grant that came to nothing is to be written again, and says as much. */
+export const howGranted = ({ reason }: TableEntry): "forced" | "released" =>
+  reason.endsWith(FORCED) ? "forced" : "released";
+
 /** What may be written now, if anything: one write at a time. */
 export function writeNext(state: CoordinatorState, nowMs: number): readonly CoordinatorEffect[] {
   if (state.phase !== "leading" || state.writing !== undefined || state.isReading || state.isStoreAway) return [];
@@ -157,7 +164,7 @@ function grants(state: CoordinatorState, id: number, nowMs: number): readonly Ta
     const to = lifeOfWanted(state, partition, nowMs) ?? (isAlive(state, entry?.next) ? entry?.next : undefined);
     if (entry === undefined || to === undefined) continue;
     state.granting.delete(partition);
-    const reason = how === "forced" ? `${entry.reason}; it was not handed over in time` : entry.reason;
+    const reason = how === "forced" ? `${entry.reason}${FORCED}` : entry.reason;
     give(partition, to, reason);
   }
   for (const [partition] of state.wanted) {
@@ -239,6 +246,7 @@ function apply(state: CoordinatorState, entry: TableEntry, nowMs: number): void 
     state.moves.set(entry.partition, { from: entry.holder, to: entry.next, deadlineMs, saidAtMs: nowMs });
     return;
   }
+  state.moves.delete(entry.partition); // also one that was found half done, and whose owner was dead
   if (before?.grant === undefined || entry.grant === undefined || compareGrants(before.grant, entry.grant) !== 0) {
     state.epochs.delete(entry.partition);
     state.toldToTake.set(entry.partition, nowMs);

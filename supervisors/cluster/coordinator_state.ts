@@ -121,8 +121,8 @@ export interface CoordinatorState {
   isStoreAway: boolean;
   /** Expiry counts from then on (E21). */
   expiryCountsFromMs: number;
-  /** When peers were lost without leaving: for the guard against being cut off oneself (E20). */
-  readonly losses: number[];
+  /** When peers were last lost without leaving: for the guard against being cut off oneself (E20). */
+  readonly losses: Map<NodeId, number>;
   membersChanged: boolean;
 }
 
@@ -200,12 +200,14 @@ export function createCoordinator(election: Election, nowMs: number): Coordinato
     skewLeft: 0,
     isStoreAway: false,
     expiryCountsFromMs: nowMs + times.registrationMs,
-    losses: [],
+    losses: new Map(),
     membersChanged: true,
   };
   for (const member of view.members) state.members.set(member.node, knownMember(state, member, nowMs));
   for (const [partition, entry] of table.entries) {
-    if (entry.next !== undefined && entry.holder !== undefined) {
+    if (entry.next === undefined || entry.holder === undefined) continue;
+    if (!isAlive(state, entry.holder)) state.granting.set(partition, "released");
+    else {
       const deadlineMs = nowMs + times.handOverWithinMs;
       state.moves.set(partition, { from: entry.holder, to: entry.next, deadlineMs, saidAtMs: nowMs });
     }

@@ -87,13 +87,9 @@ function riskOf(what: string): { readonly fails: number; readonly dies: number }
 }
 
 const VERY_SELDOM = new Set([
-  "lease join",
   "lease leave",
-  "lease stand",
   "lease resign",
-  "lease declare dead",
   "lease set draining",
-  "lease read table",
   "declare lost",
   "trim",
   "sink rewind",
@@ -111,6 +107,10 @@ const SELDOM = new Set([
   "sink open",
   "sink position",
   "describe",
+  "lease join",
+  "lease stand",
+  "lease declare dead",
+  "lease read table",
   "lease renew",
   "lease look",
   "lease renew lease",

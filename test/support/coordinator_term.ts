@@ -1,5 +1,6 @@
 /** A coordinator's machine in one term, whose store and members do only what a test says. */
 import * as assert from "uvu/assert";
+import { UnavailableError } from "../../protocols/errors.ts";
 import { nodeId } from "../../protocols/position.ts";
 import {
   CLUSTER_TIMES,
@@ -48,11 +49,13 @@ export class Term {
   writing: Extract<CoordinatorEffect, { type: "write_table" }> | undefined;
   #version = 0;
 
-  constructor(names: readonly string[], partitions: readonly string[]) {
+  /** @param entries what the table held when the term began */
+  constructor(names: readonly string[], partitions: readonly string[], entries: readonly TableEntry[] = []) {
     this.members = names.map((name) => member(name));
     const leader = { node: nodeId("a"), incarnation: 1, leaderEpoch: TERM };
+    const table = { ...EMPTY_TABLE, entries: new Map(entries.map((entry) => [entry.partition, entry])) };
     const view = { members: this.members, leader, leaseExpiresInMs: 1_000, tableVersion: 0 };
-    const election = { leader, times: CLUSTER_TIMES, partitions, table: EMPTY_TABLE, view, links: new Map() };
+    const election = { leader, times: CLUSTER_TIMES, partitions, table, view, links: new Map() };
     this.state = createCoordinator(election, this.nowMs);
     this.hear({ type: "begin" });
     for (const name of names) {
@@ -89,6 +92,14 @@ export class Term {
     this.hear({ type: "written", version: this.#version });
   }
 
+  /** The store does not answer, and has not written it. */
+  failWrite(): void {
+    assert.ok(this.writing, "something is written");
+    this.writing = undefined;
+    this.hear({ type: "write_failed", error: new UnavailableError("STORE_UNAVAILABLE", "it did not answer") });
+    this.hear({ type: "table_read", table: { ...EMPTY_TABLE, version: this.#version, entries: this.state.table } });
+  }
+
   writeAll(): void {
     while (this.writing !== undefined) this.write();
   }
@@ -107,6 +118,10 @@ export class Term {
     this.hear({ type: "link", event: { kind: "up", node, incarnation, minor: 0 } });
     this.report(node);
     this.pass(200);
+  }
+
+  tick(): void {
+    this.hear({ type: "tick" });
   }
 
   look(): void {

@@ -54,8 +54,11 @@ const FAULT_GAP_MS_MAX = 700;
 /** From the first node's start to the first fault. */
 const CALM_MS = 600;
 
+/** Links on which data often waits for credit (E19). */
+export const NARROW_LINKS = { targetBytesMax: 200, targetMessagesMax: 2, linkBytesMax: 500 } as const;
+
 /** As in a real cluster, but for probations, which would only make runs longer. */
-const TIMES = {
+export const SIMULATED_TIMES = {
   ...CLUSTER_TIMES,
   probationFirstMs: 200,
   probationMaxMs: 1_500,
@@ -106,7 +109,7 @@ class ClusterSimulation {
     this.#names = Array.from({ length: count }, (_, at) => `n${String(at + 1).padStart(2, "0")}`);
     this.#store = new SimulatedStore(world, random.chance(0.6) ? "fsync" : "everysec", partitions);
     this.#losesLeases = this.#store.tier === "everysec" && random.chance(0.7);
-    this.#leases = new SimulatedLeases(world, TIMES.handOverWithinMs);
+    this.#leases = new SimulatedLeases(world, SIMULATED_TIMES.handOverWithinMs);
     this.#leases.isOwner = (life, partition) => {
       const process = this.#processes.get(life.node);
       const isHere = process?.life?.incarnation === life.incarnation && process.isAlive;
@@ -115,10 +118,10 @@ class ClusterSimulation {
     const shared: (Position | undefined)[] = [];
     this.#sinks = SINKS.map((name, at) => new SinkModel(name, at === 0, plant.sinks ?? {}, shared));
     this.#network = new SimulatedNetwork(world);
-    this.#peers = new PeerNetwork(world, TIMES.silentAfterMs);
+    this.#peers = new PeerNetwork(world, SIMULATED_TIMES.silentAfterMs, random.chance(0.3) ? NARROW_LINKS : {});
     world.say(`${count} nodes, ${partitions} partitions, tier ${this.#store.tier}`);
     this.#parts = {
-      ...{ world, leases: this.#leases, peers: this.#peers, times: TIMES },
+      ...{ world, leases: this.#leases, peers: this.#peers, times: SIMULATED_TIMES },
       node: {
         ...{ world, store: this.#store, sinks: this.#sinks, inspect },
         retention: { bytesMax: 1_000_000_000, ageMaxMs: 7 * 86_400_000, onFull: "refuse" },
@@ -308,7 +311,9 @@ class ClusterSimulation {
     const { kernel } = process.node;
     const forMs = world.random.below(world.random.chance(0.5) ? 1_500 : 6_000);
     kernel.frozenUntilMs = world.trueMs + forMs;
-    world.noteFault(forMs > TIMES.leaseMs ? "a node froze for longer than the lease" : "a node froze and thawed");
+    world.noteFault(
+      forMs > SIMULATED_TIMES.leaseMs ? "a node froze for longer than the lease" : "a node froze and thawed",
+    );
     world.say(`${process.name} is frozen for ${forMs} ms`);
     this.#peers.fallsQuiet(nodeId(process.name));
   }

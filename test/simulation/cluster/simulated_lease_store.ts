@@ -150,7 +150,10 @@ export class SimulatedLeases {
       this.#world.problem(`O2: ${name} was given to ${nameOfLife(before)} and to ${nameOfLife(holder)}`);
     }
     this.#written.set(name, holder);
-    this.#checkLeft(partition, grant, reason.endsWith("not handed over in time"));
+    this.#world.say(
+      `written: ${name} to ${nameOfLife(holder)}${next === undefined ? "" : `, next ${nameOfLife(next)}`} (${reason})`,
+    );
+    this.#checkLeft(partition, holder, grant, reason.endsWith("not handed over in time"));
     const departing = this.#held.get(partition)?.departing;
     const { trueMs } = this.#world;
     const jumps = this.#jumps;
@@ -162,7 +165,7 @@ export class SimulatedLeases {
   }
 
   /** O2: what is granted anew was let go of, or its holder is dead, or has had its time. */
-  #checkLeft(partition: PartitionName, grant: Grant, isForced: boolean): void {
+  #checkLeft(partition: PartitionName, to: Life, grant: Grant, isForced: boolean): void {
     const before = this.#held.get(partition);
     if (before === undefined || compareGrants(before.grant, grant) === 0) return;
     if (isForced) this.#world.count("a move was forced");
@@ -172,7 +175,7 @@ export class SimulatedLeases {
     const waitedMs = departing === undefined ? 0 : this.#world.trueMs - departing.sinceMs;
     if (isForced && (waitedMs >= this.handOverWithinMs || departing?.jumps !== this.#jumps)) return;
     this.#world.problem(
-      `O2: ${nameOfGrant(partition, grant)} is given away while ${nameOfLife(holder)} owns it, after ${waitedMs} ms`,
+      `O2: ${nameOfGrant(partition, grant)} is given to ${nameOfLife(to)} while ${nameOfLife(holder)} owns it, after ${waitedMs} ms`,
     );
   }
 }

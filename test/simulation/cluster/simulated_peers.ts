@@ -8,6 +8,7 @@
  *   - A frozen node hears and says nothing; once awake it hears all at once.
  */
 import type { ActorReference } from "../../../actors/kernel/actor.ts";
+import type { CreditGrant } from "../../../actors/transport/peer_frames.ts";
 import { PEER_LIMITS } from "../../../actors/transport/peer_frames.ts";
 import { PeerLink, type PeerLinkSizes } from "../../../actors/transport/peer_link.ts";
 import type { PeerLinks } from "../../../actors/transport/peer_links.ts";
@@ -29,6 +30,8 @@ const DIAL_SECOND_MS = 100;
 export class PeerNetwork {
   readonly world: World;
   readonly silentAfterMs: number;
+  /** What the actors of one node may be sent by another before they took any. */
+  readonly limits: typeof PEER_LIMITS;
   readonly connections = new Set<Connection>();
   /** Kernels of the processes that run, by the node's name: their ports answer. */
   readonly #ports = new Map<NodeId, SimulatedKernel>();
@@ -38,8 +41,9 @@ export class PeerNetwork {
   /** Nodes whose machine is gone: nothing refuses there. */
   readonly #vanished = new Set<NodeId>();
 
-  constructor(world: World, silentAfterMs: number) {
+  constructor(world: World, silentAfterMs: number, limits: Partial<CreditGrant> = {}) {
     this.world = world;
+    this.limits = { ...PEER_LIMITS, ...limits } as typeof PEER_LIMITS;
     this.silentAfterMs = silentAfterMs;
   }
 
@@ -253,8 +257,8 @@ export class SimulatedPeers implements PeerLinks {
       localRoute: this.#localRoute,
       onDeadLetter: this.#onDeadLetter,
       onProblem: (error) => world.problem(`a link of ${this.self.node} with ${node}: ${String(error)}`),
-      limits: PEER_LIMITS,
-      granted: PEER_LIMITS,
+      limits: this.#network.limits,
+      granted: this.#network.limits,
     });
   }
 

@@ -85,6 +85,46 @@ test("a node whose probation is over is given its share, also where the store wa
   assert.ok(term.writing?.entries.some(({ next }) => next?.node === "c"));
 });
 
+test("a move that was found half done, and whose owner is dead, is over once the partition is granted", () => {
+  const holder = { node: nodeId("gone"), incarnation: 1 };
+  const next = { node: nodeId("b"), incarnation: 1 };
+  const grant = { leaderEpoch: 3, tableVersion: 1 };
+  const term = new Term(["a", "b"], ["s/0"], [{ partition: "s/0", holder, grant, next, decision: 1, reason: "" }]);
+  term.writeAll();
+  const owner = term.entry("s/0");
+  assert.is(owner.next, undefined);
+  assert.is.not(owner.holder?.node, "gone");
+  term.claim();
+  term.nowMs += 2 * CLUSTER_TIMES.handOverWithinMs;
+  term.tick();
+  term.pass(200);
+  term.writeAll();
+  assert.equal(term.entry("s/0").grant, owner.grant);
+});
+
+test("a move that was forced says so, also where its first write failed", () => {
+  const { term, partition } = moving();
+  term.writeAll();
+  term.nowMs += 2 * CLUSTER_TIMES.handOverWithinMs;
+  term.tick();
+  term.failWrite();
+  term.writeAll();
+  assert.is(term.entry(partition).holder?.node, "c");
+  assert.match(term.entry(partition).reason, /not handed over in time$/);
+});
+
+test("a node that comes and goes is one that was lost, however often", () => {
+  const term = new Term(["a", "b", "c"], ["s/0", "s/1", "s/2"]);
+  term.writeAll();
+  term.claim();
+  term.kill("c");
+  term.join(member("c", 2));
+  term.hear({ type: "link", event: { kind: "refused", node: nodeId("c"), incarnation: 2 } });
+  assert.is(term.state.phase, "leading");
+  term.kill("b");
+  assert.is(term.state.phase, "resigned");
+});
+
 test("a node whose registration expired is declared dead, so that it joins again if it lives", () => {
   const term = new Term(["a", "b"], ["s/0", "s/1"]);
   term.writeAll();

@@ -115,8 +115,10 @@ test("M3: orders that come again are answered as the first time and done once", 
     said(tell({ type: "let_go", partition: "s/0" })).map(({ type }) => type),
     ["released"],
   );
+  // What is not held is asked of the tree, as an earlier life of this actor may have taken it.
+  assert.ok(kinds(orders(leader(7), handOver("s/0"))).includes("hand_over"));
   assert.equal(
-    said(orders(leader(7), handOver("s/0"))).map(({ type }) => type),
+    said(tell({ type: "let_go", partition: "s/0" })).map(({ type }) => type),
     ["released"],
   );
 });

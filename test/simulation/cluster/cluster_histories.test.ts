@@ -1,0 +1,219 @@
+/** The histories that break exactly-once in a cluster, each played against the product. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { nodeId } from "../../../protocols/position.ts";
+import type { Member } from "../../../supervisors/cluster/cluster.ts";
+import type { CoordinatorMessage } from "../../../supervisors/cluster/coordinator_state.ts";
+import { startAround } from "./cluster_process.ts";
+import { playCluster } from "./cluster_scene.ts";
+import { type ClusterPlant, NARROW_LINKS, SIMULATED_TIMES } from "./cluster_simulation.ts";
+
+const THREE = { nodes: ["a", "b", "c"], partitions: 3 } as const;
+
+const send = (sender: { send(isPlain: boolean, partition: number): void }, partition: number, count: number) => {
+  for (let at = 0; at < count; at += 1) sender.send(true, partition);
+};
+
+test("E7: the coordinator grants a partition while its owner, whose links blipped, claims it by itself: no epoch is made twice", () =>
+  playCluster(THREE, async (scene) => {
+    await scene.formed();
+    const owner = scene.follower();
+    const partition = owner.owned()[0]!;
+    const sender = scene.sender("sensor", owner.name, true);
+    send(sender, partition, 10);
+    await scene.until(() => sender.open === 0, "the first are told");
+    scene.cutOff(owner.name, 3_000);
+    // It claims again and again, as it does after each append whose answer was lost.
+    const claimAgain = () => {
+      for (const actor of owner.node.kernel.actors) {
+        if (actor.path.endsWith(`/${partition}/${partition}`)) void actor.crash(true);
+      }
+    };
+    for (let at = 0; at < 30; at += 1) scene.world.after(at * 100, claimAgain);
+    send(sender, partition, 10);
+    await scene.until(
+      () => scene.ownerOf(partition) !== undefined && !owner.owned().includes(partition),
+      "it has another owner",
+    );
+    assert.ok((scene.store.claimedEpochs[partition]?.size ?? 0) > 2, "both have claimed");
+    await scene.settled();
+  }));
+
+test("E8: an owner that was frozen for longer than it is missed appends nothing after its successor has", () =>
+  playCluster(THREE, async (scene) => {
+    await scene.formed();
+    const owner = scene.follower();
+    const partition = owner.owned()[0]!;
+    const staying = scene.sender("staying", owner.name, true);
+    send(staying, partition, 10);
+    await scene.pass(4);
+    scene.freeze(owner.name, 6_000);
+    send(staying, partition, 10);
+    await scene.until(
+      () => (scene.ownerOf(partition) ?? owner) !== owner || !owner.owned().includes(partition),
+      "it is given away",
+    );
+    const moving = scene.sender("moving", scene.coordinator?.name ?? "", false);
+    send(moving, partition, 10);
+    await scene.pass(7_000);
+    await scene.formed();
+    await scene.settled();
+    assert.ok(scene.count("placement: superseded") + scene.count("order: drop") > 0, "the frozen one has noticed");
+  }));
+
+test("E19: two owners that are full towards each other both go on", () =>
+  playCluster({ nodes: ["a", "b"], partitions: 2, links: NARROW_LINKS }, async (scene) => {
+    await scene.formed();
+    const [first, second] = [scene.ownerOf(0)!, scene.ownerOf(1)!];
+    assert.is.not(first.name, second.name);
+    // Each sends what the other owns.
+    const senders = [scene.sender("x", second.name, true), scene.sender("y", first.name, true)];
+    for (let at = 0; at < 100; at += 1)
+      for (const [partition, sender] of senders.entries()) sender.send(true, partition);
+    const tookMs = await scene.until(() => senders.every(({ open }) => open === 0), "both are told");
+    assert.ok(tookMs < 5_000, `it took ${tookMs} ms`);
+    await scene.settled();
+  }));
+
+test("E20: a coordinator's closed port is enough to take its place, long before its lease has expired", () =>
+  playCluster(THREE, async (scene) => {
+    await scene.formed();
+    const { term } = scene;
+    scene.coordinator?.node.die("the script said so");
+    const tookMs = await scene.until(() => scene.term > term, "another coordinates");
+    assert.ok(tookMs < SIMULATED_TIMES.leaseMs / 4, `it took ${tookMs} ms`);
+    await scene.formed();
+  }));
+
+test("E20: a coordinator that loses most of its peers at once moves nothing and steps down", () =>
+  playCluster({ nodes: ["a", "b", "c", "d", "e"], partitions: 5 }, async (scene) => {
+    await scene.formed();
+    const { coordinator, term } = scene;
+    const taken = scene.count("order: take");
+    scene.cutOff(coordinator?.name ?? "", 2_600);
+    await scene.until(() => scene.count("a coordinator that may be cut off stepped down") > 0, "it steps down");
+    await scene.until(() => scene.term > term && scene.coordinator !== coordinator, "another coordinates");
+    const moved = scene.count("order: take") - taken;
+    assert.ok(moved <= 1, `${moved} partitions were given away`);
+    await scene.pass(5_000);
+    await scene.formed();
+  }));
+
+test("E20: a node that comes and goes waits ever longer before it is given anything", () =>
+  playCluster(THREE, async (scene) => {
+    await scene.formed();
+    const { name } = scene.follower();
+    const { term } = scene;
+    const waited: number[] = [];
+    for (let at = 0; at < 4; at += 1) {
+      scene.process(name).node.die("the script said so");
+      await scene.pass(100);
+      scene.start(name);
+      await scene.until(() => scene.process(name).peers !== undefined, "it has joined");
+      waited.push(await scene.until(() => scene.process(name).owned().length > 0, "it is given something"));
+    }
+    assert.ok(waited[3]! > waited[0]! + 500, `it waited ${waited.map(Math.round).join(", ")} ms`);
+    assert.is(scene.term, term, "the coordinator lost one node, and no more");
+  }));
+
+/** Expiry counts whatever the store was: who is not registered is dead, link or no link. */
+const WITHOUT_E21: ClusterPlant = {
+  wrapActor: (definition) => {
+    if (definition.name !== "coordinator") return definition;
+    const start = startAround(definition, async (message, receive) => {
+      const heard = message as unknown as CoordinatorMessage;
+      if (heard.type === "view") {
+        for (const { node, incarnation, expiresInMs } of heard.view.members as readonly Member[]) {
+          const refused = { kind: "refused", node, incarnation } as const;
+          if (expiresInMs < 0) await receive({ type: "link", event: refused } as unknown as typeof message);
+        }
+      }
+      await receive(message);
+    });
+    return { ...definition, start };
+  },
+};
+
+const outage = async (plant: ClusterPlant): Promise<number> => {
+  let moved = 0;
+  await playCluster({ ...THREE, plant }, async (scene) => {
+    await scene.formed();
+    const sender = scene.sender("sensor", "a", false);
+    for (const { partition } of scene.store.partitions) send(sender, partition, 5);
+    await scene.until(() => sender.open === 0, "the first are told");
+    const taken = scene.count("order: take");
+    scene.setStoreAway(true);
+    await scene.pass(SIMULATED_TIMES.registrationMs + 5_000);
+    scene.setStoreAway(false);
+    for (const { partition } of scene.store.partitions) send(sender, partition, 5);
+    await scene.pass(SIMULATED_TIMES.registrationMs + 2_000);
+    moved = scene.count("order: take") - taken;
+    await scene.formed();
+    await scene.settled();
+  });
+  return moved;
+};
+
+test("E21: all registrations expire while the store is away, and nothing moves when it is back", async () => {
+  assert.is(await outage({}), 0);
+});
+
+test("E21: without the rule everything is given to whoever is first", async () => {
+  const moved = await outage(WITHOUT_E21).catch(() => Number.POSITIVE_INFINITY);
+  assert.ok(moved > 0, "the scene notices");
+});
+
+test("E24: a clock that is set back an hour keeps no node from what it is to do", () =>
+  playCluster(THREE, async (scene) => {
+    scene.world.skewMs = 3_600_000;
+    await scene.formed();
+    scene.world.skewMs = 0;
+    const { name } = scene.follower();
+    scene.process(name).node.die("the script said so");
+    const goneMs = await scene.until(() => scene.isPlaced(), "its partitions are given away");
+    scene.start(name);
+    const backMs = await scene.until(() => scene.process(name).owned().length > 0, "it is given something");
+    assert.ok(goneMs < 5_000 && backMs < 10_000, `it took ${goneMs} and ${backMs} ms`);
+  }));
+
+test("a rolling restart loses nothing, and every sender is told within its time", () =>
+  playCluster({ nodes: ["a", "b", "c"], partitions: 6 }, async (scene) => {
+    await scene.formed();
+    const senders = [scene.sender("follows", "a", false), scene.sender("stays", "b", true)];
+    let isOver = false;
+    const goOn = () => {
+      if (isOver) return;
+      for (const sender of senders) sender.send(true, scene.world.random.below(6));
+      scene.world.after(20, goOn);
+    };
+    goOn();
+    for (const name of scene.names) {
+      const leaving = scene.process(name);
+      void leaving.leave();
+      await scene.until(() => !leaving.isAlive, `${name} has left`);
+      scene.start(name);
+      await scene.until(() => scene.process(name).owned().length > 0, `${name} is given its share`);
+    }
+    isOver = true;
+    await scene.settled();
+    assert.is(scene.count("a move was forced"), 0);
+    assert.ok([...scene.told.values()].every((told) => told === "acked"));
+  }));
+
+test("a node name that was given away is asked under its new life", () =>
+  playCluster(THREE, async (scene) => {
+    await scene.formed();
+    const { name } = scene.follower();
+    const before = scene.process(name).life?.incarnation ?? 0;
+    scene.process(name).node.die("the script said so");
+    scene.start(name);
+    await scene.until(() => scene.process(name).owned().length > 0, "it is given something");
+    assert.ok((scene.process(name).life?.incarnation ?? 0) > before);
+    await scene.formed();
+    const sender = scene.sender("sensor", scene.names.find((one) => one !== name)!, true);
+    for (const partition of scene.process(name).owned()) send(sender, partition, 5);
+    await scene.settled();
+    assert.ok(nodeId(name).length > 0);
+  }));
+
+test.run();
