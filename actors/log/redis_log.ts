@@ -48,6 +48,8 @@ export type { RedisLogOptions } from "./redis_connection.ts";
 /** Entries that one call of the trim function looks at. */
 const TRIM_ENTRIES_MAX = 64;
 const READ_ENTRIES_MAX = 1_024;
+/** How long what was asked of the server's settings serves other claims. */
+const SETTINGS_KEPT_MS = 100;
 
 const LIBRARY: RedisLibrary = {
   name: REDIS_LIBRARY_NAME,
@@ -80,6 +82,8 @@ class StreamsLog implements RedisLog {
   readonly #redis: RedisConnection;
   /** By stream, then by partition. */
   readonly #partitions = new Map<string, Map<number, KnownPartition>>();
+  /** How Redis flushes, as just asked. */
+  #settings: Promise<readonly [string, string]> | undefined;
   /** Mean bytes of a stream's entries, by its key: how many entries a read asks for. */
   readonly #entryBytes = new Map<string, number>();
 
@@ -145,13 +149,24 @@ class StreamsLog implements RedisLog {
   async #checkTier(tier: Contract.DurabilityTier): Promise<void> {
     if (this.#redis.state().kind !== "ready") await this.#redis.probe();
     if (typeof tier !== "string" || tier === "memory") return;
-    const isAppendOnly = await this.#redis.setting("appendonly");
+    const [isAppendOnly, flush] = await this.#flushSettings();
     if (isAppendOnly !== "yes") throw misconfigured(`its appendonly must be yes for tier ${tier}`, isAppendOnly);
-    const flush = await this.#redis.setting("appendfsync");
     const allowed = tier === "fsync" ? ["always"] : ["always", "everysec"];
     if (!allowed.includes(flush)) {
       throw misconfigured(`its appendfsync must be ${allowed.join(" or ")} for tier ${tier}`, flush);
     }
+  }
+
+  /** Asked once for all claims of the same moment: a node that takes over a dead one's partitions claims many. */
+  #flushSettings(): Promise<readonly [string, string]> {
+    if (this.#settings !== undefined) return this.#settings;
+    const asked = Promise.all([this.#redis.setting("appendonly"), this.#redis.setting("appendfsync")]);
+    this.#settings = asked;
+    const forget = () => {
+      if (this.#settings === asked) this.#settings = undefined;
+    };
+    asked.then(() => setTimeout(forget, SETTINGS_KEPT_MS).unref(), forget);
+    return asked;
   }
 
   /** Calls a function; its refusals of the fence become `FencedError`. */
