@@ -1,15 +1,20 @@
 /**
- * Orders for deciding about partitions: by name, so that a decision does not hang on the order of its input, and by load.
+ * Orders for deciding about partitions: by name, so that a decision does not hang on the order of its input, and by load. Equal
+ * partitions of many streams are taken in turns, each stream in proportion: its load is seldom that of another, and should
+ * not come to lie on one node.
  */
 import type { PartitionName } from "../cluster.ts";
 
 export interface NameOrder {
-  /** Places in the input, in the order of names: by stream, then by number. */
+  /** Places in the input, in the order of names: by number as a share of the stream's, then by stream. */
   readonly order: Uint32Array;
   /** By place in the input: the stream's rank among the streams. */
   readonly streams: Int32Array;
   readonly streamCount: number;
 }
+
+/** Steps in which a place within its stream is told apart from another. */
+const SHARES = 2 ** 30;
 
 /** A stream's name is everything before the last `/`. */
 export function orderByName(names: readonly PartitionName[]): NameOrder {
@@ -25,19 +30,24 @@ export function orderByName(names: readonly PartitionName[]): NameOrder {
     if (places === undefined) members.set(stream, [place]);
     else places.push(place);
   }
-  const order = new Uint32Array(names.length);
+  const byStream = new Uint32Array(names.length);
+  const keys = new Float64Array(names.length);
   const streams = new Int32Array(names.length);
   const byNumber = (left: number, right: number) =>
     (numbers[left] as number) - (numbers[right] as number) || compareText(names[left], names[right]);
   let next = 0;
   const ranked = [...members].sort(([left], [right]) => compareText(left, right));
   for (const [rank, [, places]] of ranked.entries()) {
-    for (const place of places.sort(byNumber)) {
-      order[next] = place;
+    for (const [at, place] of places.sort(byNumber).entries()) {
+      byStream[next] = place;
+      // One number holds both, as numbers are sorted far faster than by a comparison: up to 2^53.
+      keys[next] = Math.floor(((at + 0.5) / places.length) * SHARES) * names.length + next;
       streams[place] = rank;
       next += 1;
     }
   }
+  const order = new Uint32Array(names.length);
+  for (const [at, key] of keys.sort().entries()) order[at] = byStream[key % names.length] as number;
   return { order, streams, streamCount: ranked.length };
 }
 

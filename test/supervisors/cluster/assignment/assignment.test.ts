@@ -466,4 +466,26 @@ test("what can not be assigned is refused: names that come twice, a weight or a 
   for (const capacity of [0, -1, Number.NaN]) refused([node("a", { capacity })], [partition("s/1")]);
 });
 
+test("each stream is spread over the nodes, also as they join one after the other: the load of streams differs", () => {
+  const names = [
+    ...Array.from({ length: 12 }, (_, at) => `few/${at}`),
+    ...Array.from({ length: 24 }, (_, at) => `many/${at}`),
+  ];
+  const nodes = ["a", "b", "c"].map((name) => ({ node: nodeId(name), zone: "z", capacity: 1 }));
+  let targets: ReadonlyMap<string, string> = new Map();
+  for (const count of [1, 2, 3]) {
+    const partitions = names.map((partition) => ({
+      partition,
+      weight: 1,
+      holder: targets.has(partition) ? nodeId(targets.get(partition) ?? "") : undefined,
+    }));
+    targets = assign(nodes.slice(0, count), partitions).targets;
+  }
+  for (const { node } of nodes) {
+    const held = [...targets].filter(([, target]) => target === node).map(([name]) => name);
+    assert.is(held.length, 12);
+    assert.ok(Math.abs(held.filter((name) => name.startsWith("few/")).length - 4) <= 1, `${node}: ${held.join()}`);
+  }
+});
+
 test.run();
