@@ -152,7 +152,7 @@ test("rate, ack latency, lag and this machine's readings are numbers within seco
     assert.match(await textOf(sink), /delivering/);
     assert.is(await textOf(sink.locator("td.number").first()), "0");
     await page.locator("#machine .tile", { hasText: "Processor" }).locator("strong", { hasText: "%" }).waitFor();
-    await page.locator("#machine path.spark-line").first().waitFor();
+    await page.locator("#machine path.spark-line").first().waitFor({ state: "attached" });
     await page.locator("#rate canvas").waitFor();
   });
 });

@@ -247,16 +247,22 @@ test("T4: a reference that goes back is the actor itself, and one that goes on l
   await closeAll(...nodes);
 });
 
-test("reply addresses of questions, whose end nobody tells, do not gather", async () => {
+type Question = { readonly n: number; readonly replyTo: ActorReference<number> };
+
+test("reply addresses of questions leave with their answers; of those whose end nobody tells the newest are kept", async () => {
   const [a, b] = await pair({ limits: { unwatchableExportsMax: 20 } });
-  b.actor<{ n: number; replyTo: ActorReference<number> }>("oracle", ({ n, replyTo }) => replyTo.tell(n * 2));
-  const oracle = a.links.reference<{ n: number; replyTo: ActorReference<number> }>(B, "oracle");
+  b.actor<Question>("oracle", ({ n, replyTo }) => replyTo.tell(n * 2));
+  const oracle = a.links.reference<Question>(B, "oracle");
+  for (let n = 0; n < 50; n += 1) {
+    const ask = (replyTo: ActorReference<number>): Question => ({ n, replyTo });
+    assert.is(await a.system.ask<Question, number>(oracle, ask, { timeoutMs: 10_000 }), n * 2);
+  }
+  assert.is(a.links.sizes(B)?.exports, 0);
   for (let n = 0; n < 200; n += 1) {
-    const answer = await a.system.ask<{ n: number; replyTo: ActorReference<number> }, number>(
-      oracle,
-      (replyTo) => ({ n, replyTo }),
-      { timeoutMs: 10_000 },
-    );
+    const answer = await new Promise<number>((tell) => {
+      const replyTo = { path: "unwatchable", tell, send: async () => false, trySend: () => false };
+      oracle.tell({ n, replyTo });
+    });
     assert.is(answer, n * 2);
   }
   assert.is(a.links.sizes(B)?.exports, 20);
