@@ -1,6 +1,12 @@
 /** Several nodes, one Redis: who owns what, clients that follow or stay, and partitions that move under load. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { connectRedisLog } from "../../actors/log/redis_log.ts";
+import { readFileSink } from "../../actors/sinks/read_file_sink.ts";
+import { partitionId } from "../../protocols/position.ts";
 import { requireRedis } from "../support/redis_server.ts";
 import { RunningCluster, readAll } from "../support/running_cluster.ts";
 import { eventually } from "../support/running_node.ts";
@@ -136,6 +142,62 @@ test("a person is told why a partition is where it is, and what was decided", as
   assert.match(decisions[0]?.text ?? "", /b joined: 6 of 12 partitions move/);
   const unknown = await fetch(`${cluster.node("a").address}/v1/cluster/nodes/zzz/drain`, { method: "POST" });
   assert.is(unknown.status, 404);
+  await cluster.end();
+});
+
+/** What the file sink has committed, as a reader of its folder finds it: `n` of each record by partition. */
+async function inFiles(cluster: RunningCluster, folder: string): Promise<number[][]> {
+  const log = await connectRedisLog({ url: cluster.redis.url, prefix: "headrace:" });
+  const read = async (partition: number) => {
+    const reference = { stream: "readings", partition: partitionId(partition) };
+    const checkpoint = (await log.readCheckpoints(reference)).get("sink/archive");
+    const lines = (await readFileSink(folder, reference, checkpoint)).join("").split("\n").filter(Boolean);
+    return lines.map((line) => (JSON.parse(line) as { n: number }).n);
+  };
+  const all = await Promise.all(Array.from({ length: PARTITIONS }, (_, partition) => read(partition)));
+  await log.close();
+  return all;
+}
+
+test("a sink's deliveries move with their partitions: its files hold every record once and in order", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "headrace-archive-"));
+  const sinks = `sinks: { archive: { type: file, directory: ${JSON.stringify(folder)}, shared: true } }`;
+  const pipelines = "pipelines: { keep: { from: readings, to: [archive] } }";
+  const cluster = await RunningCluster.start([YAML, sinks, pipelines].join("\n"), ["a", "b"]);
+  let isEnough = false;
+  const { sent, done } = sendUntil(cluster, "p", () => isEnough, false);
+  for (const node of ["a", "b"]) {
+    const from = sent.count;
+    await eventually(() => (sent.count >= from + 300 ? true : undefined));
+    for (const command of ["drain", "undrain"]) {
+      await fetch(`${cluster.node("a").address}/v1/cluster/nodes/${node}/${command}`, { method: "POST" });
+      const isDone = (partitions: number) => (command === "drain" ? partitions === 0 : partitions === PARTITIONS / 2);
+      await eventually(async () => {
+        const { nodes } = await cluster.node("a").overview();
+        return nodes.some(({ name, partitions }) => name === node && isDone(partitions)) ? true : undefined;
+      });
+    }
+  }
+  isEnough = true;
+  const count = await done;
+  const files = await eventually(async () => {
+    const all = await inFiles(cluster, folder);
+    return all.flat().length >= count ? all : undefined;
+  });
+  assert.equal(files, expected(count));
+  await cluster.end();
+  await rm(folder, { recursive: true, force: true });
+});
+
+test("a file sink in a folder of one node is refused: its partitions move", async () => {
+  const sinks = "sinks: { archive: { type: file, directory: archive } }";
+  const pipelines = "pipelines: { keep: { from: readings, to: [archive] } }";
+  const cluster = await RunningCluster.start([YAML, sinks, pipelines].join("\n"), []);
+  const refusal = await cluster.add("a").then(
+    () => "started",
+    (error: Error) => error.message,
+  );
+  assert.match(refusal, /sinks\.archive: Cannot write from a cluster as all nodes must write to one folder/);
   await cluster.end();
 });
 
