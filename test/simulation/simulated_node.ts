@@ -130,6 +130,8 @@ export class SimulatedNode implements OutsideCalls {
   readonly #credit: CreditPool;
   readonly #streams: ActorReference<PlacementOrder>;
   #sessions = 0;
+  /** Until then the store is out of this node's reach, and of nobody else's. */
+  storeAwayUntilMs = 0;
   /** Told what became of a partition that was placed here by `order`. */
   onPlacement: (event: PlacementEvent) => void = () => {};
 
@@ -307,6 +309,7 @@ export class SimulatedNode implements OutsideCalls {
       const arrive = async () => {
         if (!this.isAlive && !this.#arrivesAfterDeath(what)) return;
         if (this.isAlive && this.#diesAt(`before ${what}`)) return;
+        if (world.trueMs < this.storeAwayUntilMs && !what.startsWith("sink")) return answer(() => reject(makeError()));
         if (world.fault(`${what} failed`, riskOf(what).fails)) return answer(() => reject(makeError()));
         let act: () => void;
         try {

@@ -103,7 +103,13 @@ export class ClusterProcess {
       log: (level, message, fields) => this.#note(level, message, fields),
       createLinks: async ({ self }) => {
         this.peers = peers.join(self, kernel);
-        return parts.wrapLinks(this.peers);
+        const links = parts.wrapLinks(this.peers);
+        const keep = links.keep.bind(links);
+        links.keep = (of) => {
+          this.#checkTerm("link with those that it is told of");
+          keep(of);
+        };
+        return links;
       },
       order: (_stream, order) => this.#place(order),
     });
@@ -186,12 +192,14 @@ export class ClusterProcess {
       `${this.name} is to ${order.type} ${partition}${order.type === "take" ? ` ${JSON.stringify(order.grant)}` : ""}`,
     );
     world.count(`order: ${order.type}`);
-    const isOfOrders = order.type === "take" || order.type === "hand_over" || order.type === "expect";
-    if (this.#isHearingStale && isOfOrders) {
-      world.problem(`M1: ${this.name} does as it is told to ${order.type} ${partition} in a term that is over`);
-    }
+    this.#checkTerm(`${order.type} ${partition}`);
     if (order.type === "take" && this.life !== undefined) leases.checkTake(partition, order.grant, this.life);
     this.#order(order);
+  }
+
+  /** M1. */
+  #checkTerm(what: string): void {
+    if (this.#isHearingStale) this.#parts.world.problem(`M1: ${this.name} is told to ${what}, in a term that is over`);
   }
 
   #placed(event: PlacementEvent): void {
@@ -209,7 +217,7 @@ export class ClusterProcess {
     if (definition.name !== "member") return definition;
     const start = startAround(definition, (message, receive) => {
       const term = termOf(message as MemberMessage);
-      this.#isHearingStale = term !== undefined && term < this.#highestTerm;
+      this.#isHearingStale = isOrderOf(message as MemberMessage) && term !== undefined && term < this.#highestTerm;
       if (term !== undefined) this.#highestTerm = Math.max(this.#highestTerm, term);
       if (this.#isHearingStale) this.#parts.world.count("a word of a term that is over");
       try {
@@ -260,6 +268,9 @@ export const startAround =
     const receive = (message: Message) => actor.receive(message);
     return { receive: (message) => around(message, receive), stop: () => actor.stop?.() };
   };
+
+/** What a member does as it is told to, and may not where the term is over. */
+const isOrderOf = ({ type }: MemberMessage): boolean => type === "orders" || type === "table";
 
 function termOf(message: MemberMessage): number | undefined {
   switch (message.type) {

@@ -259,7 +259,7 @@ class ClusterSimulation {
     const world = this.#world;
     const { random } = world;
     const process = this.#any(this.#living);
-    switch (random.below(16)) {
+    switch (random.below(17)) {
       case 0: {
         const link = this.#any([...this.#network.links]);
         if (link !== undefined) this.#network.cut(link);
@@ -301,6 +301,9 @@ class ClusterSimulation {
         if (process === undefined || this.#living.length < 2) return;
         world.noteFault("a node was stopped in order");
         void process.leave();
+        return;
+      case 16:
+        return this.#loseStore(process);
     }
   }
 
@@ -358,6 +361,23 @@ class ClusterSimulation {
     world.after(forMs, () => this.#setAway(false));
   }
 
+  /** Out of reach for one node alone: a coordinator is then replaced, and hears of it last. */
+  #loseStore(process: ClusterProcess | undefined): void {
+    const world = this.#world;
+    const leads = ({ cluster, name }: ClusterProcess) => cluster.overview().coordinator?.node === name;
+    const one = world.random.chance(0.7) ? this.#living.find(leads) : process;
+    if (one === undefined) return;
+    const forMs = 1_000 + world.random.below(6_000);
+    one.node.storeAwayUntilMs = world.trueMs + forMs;
+    world.say(`${one.name} can not reach the store for ${forMs} ms`);
+    world.noteFault("a node could not reach the store");
+    // Nor, at times, the one that is to take its place: it goes on giving orders to the others.
+    const heir = this.#living.filter((other) => other !== one).sort((a, b) => (a.name < b.name ? -1 : 1))[0];
+    if (heir === undefined || world.random.chance(0.4)) return;
+    this.#peers.block(nodeId(one.name), nodeId(heir.name), forMs);
+    this.#peers.block(nodeId(heir.name), nodeId(one.name), forMs);
+  }
+
   #setAway(isAway: boolean): void {
     this.#store.store.setAway(isAway);
     this.#leases.domain.setAway(isAway);
@@ -410,6 +430,7 @@ class ClusterSimulation {
     this.#setAway(false);
     this.#store.store.setFlushHeld(false);
     this.#peers.unblockAll();
+    for (const { node } of this.#living) node.storeAwayUntilMs = 0;
     for (const name of this.#names) this.#start(name);
     for (const sender of this.#senders) sender.recover();
     this.#undrainAll();

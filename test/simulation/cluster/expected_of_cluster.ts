@@ -34,6 +34,7 @@ export const EXPECTED_SOON_OF_CLUSTER: readonly string[] = [
   "fault: a link is slow",
   "fault: a link was a black hole",
   "fault: a link was cut",
+  "fault: a node could not reach the store",
   "fault: a node crashed",
   "fault: a node froze and thawed",
   "fault: a node froze for longer than the lease",
