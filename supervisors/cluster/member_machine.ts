@@ -182,8 +182,11 @@ function take(state: MemberState, message: MemberMessage, nowMs: number): readon
       return follow(state, message.leader, nowMs) ? greet(state) : [];
     case "owned":
       return owned(state, message.partition, message.epoch);
-    case "let_go":
-      return letGo(state, message.partition);
+    case "let_go": {
+      // Where it was given back meanwhile, the tree has that order too, behind the one that it has just carried out.
+      const isAsked = state.holdings.get(message.partition)?.phase === "handing_over";
+      return isAsked ? letGo(state, message.partition) : [];
+    }
     case "superseded":
       return letGo(state, message.partition);
     case "loads":

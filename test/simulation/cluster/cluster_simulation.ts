@@ -334,15 +334,19 @@ class ClusterSimulation {
     switch (random.below(4)) {
       case 0:
         world.noteFault("a link was cut");
-        return this.#peers.cut(connection);
+        this.#peers.cut(connection);
+        return;
       case 1:
         world.noteFault("a link carried nothing in one direction");
         world.say(`nothing passes from ${one} to ${other} for ${forMs} ms`);
-        return random.chance(0.5) ? this.#peers.block(one, other, forMs) : this.#peers.block(other, one, forMs);
+        if (random.chance(0.5)) this.#peers.block(one, other, forMs);
+        else this.#peers.block(other, one, forMs);
+        return;
       case 2:
         world.noteFault("a link was a black hole");
         this.#peers.block(one, other, forMs);
-        return this.#peers.block(other, one, forMs);
+        this.#peers.block(other, one, forMs);
+        return;
       case 3:
         world.noteFault("a node was cut off from the others");
         for (const { name } of this.#living) {

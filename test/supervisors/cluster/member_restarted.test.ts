@@ -32,4 +32,14 @@ test("it has the tree hand over what it does not know of, and answers once that 
   ]);
 });
 
+test("what was let go of before it was given back is not told of as what was given", () => {
+  const state = createMember(self, CLUSTER_TIMES, 0);
+  const hear = (message: MemberMessage): readonly MemberEffect[] => stepMember(state, message, 0)[1];
+  const handOver = { kind: "hand_over", partition: "s/0", grant, to: self, withinMs: 100 } as const;
+  const take = { kind: "take", partition: "s/0", grant: { leaderEpoch: 5, tableVersion: 3 } } as const;
+  hear({ type: "orders", leader, to: self, orders: [handOver, take] });
+  assert.equal(hear({ type: "let_go", partition: "s/0" }), []);
+  assert.is(state.holdings.get("s/0")?.phase, "claiming");
+});
+
 test.run();
