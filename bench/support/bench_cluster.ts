@@ -20,9 +20,8 @@ const UP_WITHIN_MS = 60_000;
 const STOP_WITHIN_MS = 15_000;
 /** Redis reads its whole append-only file before it answers. */
 const REDIS_WITHIN_MS = 120_000;
-/** Of an even share, by count: what a settled cluster's emptiest node has at least, and its fullest at most. */
-const SHARE_MIN = 0.6;
-const SHARE_MAX = 1.5;
+/** By how much of an even share, by count, a node of a settled cluster may be off: load is evened out, not counts. */
+const UNEVEN_MAX = 0.4;
 
 export interface BenchNode {
   readonly name: string;
@@ -234,24 +233,24 @@ limits: { connectionsPerAddressMax: 10000 }
   }
 
   /** All nodes are ready, all partitions are owned, evenly, and nothing moves, as the coordinator says. */
-  async settled(withinMs?: number): Promise<ClusterOverview & { readonly atMs: number }> {
+  async settled(unevenMax = UNEVEN_MAX): Promise<ClusterOverview & { readonly atMs: number }> {
     const leader = await this.coordinator();
     return this.seen(
-      (overview) => this.isSettled(overview),
-      withinMs,
+      (overview) => this.#isSettled(overview, unevenMax),
+      undefined,
       () => [leader],
     );
   }
 
-  isSettled({ nodes, partitions, moves }: ClusterOverview): boolean {
+  #isSettled({ nodes, partitions, moves }: ClusterOverview, unevenMax: number): boolean {
     const taking = nodes.filter(({ state }) => state !== "draining");
     const share = this.partitions / taking.length;
     return (
       nodes.length === this.nodes.size &&
       moves.length === 0 &&
       partitions.every(({ state }) => state === "owned") &&
-      taking.every((node) => node.state === "ready" && node.partitions >= Math.floor(share * SHARE_MIN)) &&
-      taking.every((node) => node.partitions <= Math.ceil(share * SHARE_MAX)) &&
+      taking.every((node) => node.state === "ready" && node.partitions >= Math.floor(share * (1 - unevenMax))) &&
+      taking.every((node) => node.partitions <= Math.ceil(share * (1 + unevenMax))) &&
       nodes.every((node) => node.state !== "draining" || node.partitions === 0)
     );
   }

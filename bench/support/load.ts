@@ -7,8 +7,11 @@ import { Consumer, connectWebSocket, Producer } from "../../protocols/mod.ts";
 import { workloadEvent } from "../workload.ts";
 import { ownedProcess, STREAM } from "./bench_cluster.ts";
 import type { FromLoad, LoadSummary, ToLoad } from "./load_messages.ts";
+import { delay, monotonicMs } from "./monotonic.ts";
 
 const PROGRAM = fileURLToPath(new URL("./load_process.ts", import.meta.url));
+const DRAINED_WITHIN_MS = 60_000;
+const LOOK_EVERY_MS = 50;
 /** Of the log, at the end. */
 const READ_STALLED_MS = 60_000;
 /** The client of the events that end what is read back. */
@@ -88,6 +91,15 @@ export class Load {
         return acks;
       }),
     );
+  }
+
+  /** Waits until nothing is under way any more; what is acknowledged meanwhile is not kept. */
+  async drained(): Promise<void> {
+    for (const endMs = monotonicMs() + DRAINED_WITHIN_MS; monotonicMs() < endMs; await delay(LOOK_EVERY_MS)) {
+      await this.take();
+      if (this.pendingEvents === 0) return;
+    }
+    throw new Error(`${this.pendingEvents} events are not acknowledged after ${DRAINED_WITHIN_MS} ms without load`);
   }
 
   /** Waits for what is under way, and ends the generators. */
