@@ -31,7 +31,7 @@ import {
 import { ageOf, overviewOf, partitionOf } from "./cluster_overview.ts";
 import type { LeaseStore } from "./lease_store.ts";
 import { memberActor } from "./member_actor.ts";
-import type { MemberMessage, MemberState } from "./member_machine.ts";
+import type { MemberMessage, MemberState } from "./member_state.ts";
 import type { ClusterControl, ClusterOverview, Explanation } from "./overview.ts";
 
 /** Between tries to join while the store is away. */

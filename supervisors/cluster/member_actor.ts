@@ -21,7 +21,8 @@ import {
 import { coordinatorActor } from "./coordinator_actor.ts";
 import type { CoordinatorMessage } from "./coordinator_state.ts";
 import type { LeaseStore } from "./lease_store.ts";
-import { createMember, type MemberEffect, type MemberMessage, type MemberState, stepMember } from "./member_machine.ts";
+import { stepMember } from "./member_machine.ts";
+import { createMember, type MemberEffect, type MemberMessage, type MemberState } from "./member_state.ts";
 import { SteadyClock } from "./steady_clock.ts";
 
 /** What is done with partitions on this node, by name. */

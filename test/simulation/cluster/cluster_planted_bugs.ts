@@ -11,7 +11,7 @@ import { epoch } from "../../../protocols/position.ts";
 import type { TableEntry, ToCoordinator } from "../../../supervisors/cluster/cluster.ts";
 import type { CoordinatorMessage } from "../../../supervisors/cluster/coordinator_state.ts";
 import type { LeaseStore } from "../../../supervisors/cluster/lease_store.ts";
-import type { MemberMessage } from "../../../supervisors/cluster/member_machine.ts";
+import type { MemberMessage } from "../../../supervisors/cluster/member_state.ts";
 import type { PlacementOrder } from "../../../supervisors/partition_supervisor.ts";
 import { PLANTED_BUGS, replacing } from "../planted_bugs.ts";
 import { type ClusterProcess, startAround, type WrapProcessActor } from "./cluster_process.ts";

@@ -11,7 +11,7 @@ import type { PeerLinks } from "../../../actors/transport/peer_links.ts";
 import { nodeId, partitionId, partitionName } from "../../../protocols/position.ts";
 import type { ClusterCommand, ClusterTimes, Life, MemberProfile } from "../../../supervisors/cluster/cluster.ts";
 import { ClusterNode } from "../../../supervisors/cluster/cluster_node.ts";
-import type { MemberMessage } from "../../../supervisors/cluster/member_machine.ts";
+import type { MemberMessage } from "../../../supervisors/cluster/member_state.ts";
 import type { PlacementEvent, PlacementOrder } from "../../../supervisors/partition_supervisor.ts";
 import { type NodeParts, SimulatedNode } from "../simulated_node.ts";
 import { STREAM } from "../simulated_store.ts";

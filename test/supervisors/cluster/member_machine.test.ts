@@ -9,12 +9,8 @@ import {
   type Order,
 } from "../../../supervisors/cluster/cluster.ts";
 import type { StoreView } from "../../../supervisors/cluster/lease_store.ts";
-import {
-  createMember,
-  type MemberEffect,
-  type MemberMessage,
-  stepMember,
-} from "../../../supervisors/cluster/member_machine.ts";
+import { stepMember } from "../../../supervisors/cluster/member_machine.ts";
+import { createMember, type MemberEffect, type MemberMessage } from "../../../supervisors/cluster/member_state.ts";
 
 const SELF: Life = { node: nodeId("b"), incarnation: 4 };
 const leader = (leaderEpoch: number, node = "a"): Leader => ({ node: nodeId(node), incarnation: 1, leaderEpoch });

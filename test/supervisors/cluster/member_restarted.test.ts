@@ -3,12 +3,8 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { nodeId } from "../../../protocols/position.ts";
 import { CLUSTER_TIMES, type Leader, type Life } from "../../../supervisors/cluster/cluster.ts";
-import {
-  createMember,
-  type MemberEffect,
-  type MemberMessage,
-  stepMember,
-} from "../../../supervisors/cluster/member_machine.ts";
+import { stepMember } from "../../../supervisors/cluster/member_machine.ts";
+import { createMember, type MemberEffect, type MemberMessage } from "../../../supervisors/cluster/member_state.ts";
 
 const self: Life = { node: nodeId("b"), incarnation: 1 };
 const leader: Leader = { node: nodeId("a"), incarnation: 1, leaderEpoch: 5 };

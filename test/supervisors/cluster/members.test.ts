@@ -6,7 +6,7 @@ import type { Grant } from "../../../actors/log/log.ts";
 import { nodeId } from "../../../protocols/position.ts";
 import { CLUSTER_TIMES, type ClusterTimes, type MemberProfile } from "../../../supervisors/cluster/cluster.ts";
 import { memberActor, type Placement } from "../../../supervisors/cluster/member_actor.ts";
-import type { MemberMessage, MemberState } from "../../../supervisors/cluster/member_machine.ts";
+import type { MemberMessage, MemberState } from "../../../supervisors/cluster/member_state.ts";
 import { MemoryLeaseDomain, MemoryLeaseStore } from "../../../supervisors/cluster/memory_lease_store.ts";
 import { MemoryNetwork } from "../../support/memory_peers.ts";
 import { eventually } from "../../support/running_node.ts";
