@@ -10,7 +10,6 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { connectRedisLeaseStore } from "../supervisors/cluster/redis_lease_store.ts";
-import { ask } from "../test/support/redis_server.ts";
 import { BenchCluster, ownedProcess, STREAM } from "./support/bench_cluster.ts";
 import { delay, monotonicMs } from "./support/monotonic.ts";
 import { medians, quantile, record } from "./support/results.ts";
@@ -138,8 +137,7 @@ async function churn(): Promise<Record<string, number>> {
 /** Reads the table again and again; answers, at the end, the terms of each partition's owners. */
 async function watchTruth(): Promise<readonly (readonly Term[])[]> {
   const terms: Term[][] = Array.from({ length: PARTITIONS }, () => []);
-  const clusterId = (await ask(cluster.redisPort, "GET headrace:cluster\r\n")).split("\r\n")[1] ?? "";
-  const store = await connectRedisLeaseStore({ url: cluster.redisUrl, prefix: "headrace:", clusterId });
+  const store = await connectRedisLeaseStore({ url: cluster.redisUrl, prefix: "headrace:" });
   for (; !isEnding; await delay(LOOK_EVERY_MS)) {
     const { entries } = await store.readTable();
     const atMs = monotonicMs();

@@ -6,6 +6,7 @@ import {
   COORDINATOR_LIMITS,
   type CoordinatorEffect,
   type CoordinatorState,
+  isBeingGranted,
   type KnownMember,
   knownMember,
 } from "./coordinator_state.ts";
@@ -137,7 +138,7 @@ function end(
   for (const [partition, move] of state.moves) {
     if (!isSameLife(move.from, life)) continue;
     state.moves.delete(partition);
-    state.granting.set(partition, "released");
+    if (!isBeingGranted(state, partition)) state.granting.set(partition, "released");
   }
   trigger(state, because, nowMs);
   return [];

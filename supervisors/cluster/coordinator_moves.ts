@@ -20,7 +20,13 @@ import {
   type Trigger,
 } from "./cluster.ts";
 import { isEligible, trigger } from "./coordinator_members.ts";
-import { COORDINATOR_LIMITS, type CoordinatorEffect, type CoordinatorState, isAlive } from "./coordinator_state.ts";
+import {
+  COORDINATOR_LIMITS,
+  type CoordinatorEffect,
+  type CoordinatorState,
+  isAlive,
+  isBeingGranted,
+} from "./coordinator_state.ts";
 
 // From a change to a target -------------------------------------------------------------------------------------------
 
@@ -242,6 +248,7 @@ function apply(state: CoordinatorState, entry: TableEntry, nowMs: number): void 
       state.granting.set(entry.partition, "released"); // it died while this was written
       return;
     }
+    if (state.granting.has(entry.partition)) return; // it let go meanwhile
     const deadlineMs = nowMs + state.times.handOverWithinMs;
     state.moves.set(entry.partition, { from: entry.holder, to: entry.next, deadlineMs, saidAtMs: nowMs });
     return;
@@ -346,9 +353,6 @@ export function released(
   // Let go without being asked to, or for a node that has died since: where it goes is to be decided.
   if (!isAlive(state, entry.next)) trigger(state, { kind: "released", node: from.node }, nowMs);
 }
-
-const isBeingGranted = ({ writing }: CoordinatorState, partition: PartitionName): boolean =>
-  writing?.entries.some((entry) => entry.partition === partition && entry.next === undefined) === true;
 
 /** Moves that take too long are forced: the log's fence stops who held it (E8). */
 export function forceOverdue(state: CoordinatorState, nowMs: number): void {

@@ -236,6 +236,10 @@ function linkOf({ leader, links }: CoordinatorState, { node, incarnation }: Memb
 export const isAlive = (state: CoordinatorState, life: Life | undefined): life is Life =>
   life !== undefined && isSameLife(state.members.get(life.node)?.member, life);
 
+/** The write under way gives it to somebody. */
+export const isBeingGranted = ({ writing }: CoordinatorState, partition: PartitionName): boolean =>
+  writing?.entries.some((entry) => entry.partition === partition && entry.next === undefined) === true;
+
 /** Entries whose holder is this life. */
 export function* heldBy(state: CoordinatorState, life: Life): Iterable<TableEntry> {
   for (const entry of state.table.values()) if (isSameLife(entry.holder, life)) yield entry;

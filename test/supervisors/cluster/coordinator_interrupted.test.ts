@@ -85,6 +85,21 @@ test("a node whose probation is over is given its share, also where the store wa
   assert.ok(term.writing?.entries.some(({ next }) => next?.node === "c"));
 });
 
+test("what was released while its move was given another end is granted once, also where its owner then dies", () => {
+  const { term, partition } = moving();
+  term.writeAll();
+  const { holder, grant } = term.entry(partition);
+  term.state.wanted.set(partition, nodeId("a"));
+  term.pass(0);
+  term.hear({ type: "released", from: holder!, leaderEpoch: term.state.leader.leaderEpoch, partition, grant: grant! });
+  term.write();
+  const granting = term.writing?.entries.find((entry) => entry.partition === partition);
+  assert.is(granting?.holder?.node, "a");
+  term.kill("b");
+  term.writeAll();
+  assert.equal(term.entry(partition).grant, granting?.grant);
+});
+
 test("a move that was found half done, and whose owner is dead, is over once the partition is granted", () => {
   const holder = { node: nodeId("gone"), incarnation: 1 };
   const next = { node: nodeId("b"), incarnation: 1 };
