@@ -25,7 +25,11 @@ export function takeView(state: CoordinatorState, view: StoreView, nowMs: number
   const registered = new Set<NodeId>();
   for (const member of view.members) {
     registered.add(member.node);
-    if ((state.dead.get(member.node) ?? 0) >= member.incarnation) continue;
+    if ((state.dead.get(member.node) ?? 0) >= member.incarnation) {
+      // The view is older than the death, or the store has lost it with its tail: said again it changes nothing, or all.
+      effects.push({ type: "declare_dead", life: { node: member.node, incarnation: member.incarnation } });
+      continue;
+    }
     effects.push(...takeMember(state, member, nowMs));
   }
   for (const [node, known] of state.members) {

@@ -140,6 +140,16 @@ test("a node that comes and goes is one that was lost, however often", () => {
   assert.is(term.state.phase, "resigned");
 });
 
+test("a death that the store has lost with its tail is declared again", () => {
+  const term = new Term(["a", "b", "c", "d"], ["s/0"]);
+  const { members } = term;
+  term.kill("b");
+  term.members = members;
+  term.look();
+  const b = { node: "b", incarnation: 1 };
+  assert.equal(term.declaredDead, [b, b]);
+});
+
 test("a node whose registration expired is declared dead, so that it joins again if it lives", () => {
   const term = new Term(["a", "b"], ["s/0", "s/1"]);
   term.writeAll();
