@@ -1,15 +1,21 @@
 /**
  * Kills and freezes real processes at random under load, then checks that nothing was lost, repeated or reordered:
  *
- *   node --import tsx scripts/chaos.ts --seconds 120 [--log lmdb|redis] [--seed n]
+ *   node --import tsx scripts/chaos.ts --seconds 120 [--log lmdb|redis] [--seed n]   one node
+ *   node --import tsx scripts/chaos.ts --cluster [--minutes 5] [--seed n] [--rate n] nodes, links, a Redis that fails over
  *
  * It is a test and lives with the tests, which nothing imports; this starts it and ends as it ends.
  */
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
-const program = fileURLToPath(new URL("../test/end_to_end/run_chaos.ts", import.meta.url));
-const child = spawn(process.execPath, [...process.execArgv, program, ...process.argv.slice(2)], { stdio: "inherit" });
+const args = process.argv.slice(2);
+const run = args.includes("--cluster") ? "run_cluster_chaos.ts" : "run_chaos.ts";
+const program = fileURLToPath(new URL(`../test/end_to_end/${run}`, import.meta.url));
+const child = spawn(process.execPath, [...process.execArgv, program, ...args], { stdio: "inherit" });
+// From a terminal it hears SIGINT itself, and ends what it started.
+process.on("SIGINT", () => undefined);
+process.on("SIGTERM", () => child.kill("SIGTERM"));
 child.on("exit", (code) => {
   process.exitCode = code ?? 1;
 });

@@ -52,10 +52,14 @@ export async function startLinkProxy(toPort: number, clock: Clock = SYSTEM_CLOCK
   const stop = async () => {
     const stopped = server;
     server = undefined;
+    // First, as whoever is reset connects again at once.
+    const isClosed = new Promise<void>((resolve) =>
+      stopped === undefined ? resolve() : stopped.close(() => resolve()),
+    );
     const closed = [...links].map((link) => link.closed);
     for (const link of links) link.break();
     await Promise.all(closed);
-    await new Promise<void>((resolve) => (stopped === undefined ? resolve() : stopped.close(() => resolve())));
+    await isClosed;
   };
   return {
     port,
@@ -127,9 +131,11 @@ function closing(socket: Socket): Promise<void> {
   return new Promise((resolve) => socket.once("close", () => resolve()));
 }
 
-/** Its peer gets ECONNRESET, if there is a connection. */
+/** Its peer gets ECONNRESET, if there is a connection; an end, where one is on its way already. */
 function reset(socket: Socket): void {
-  if (socket.connecting || socket.remoteAddress !== undefined) socket.resetAndDestroy();
+  const isThere = socket.connecting || socket.remoteAddress !== undefined;
+  // While an end is being sent a reset fails, and the socket is never told to be closed.
+  if (isThere && !socket.writableEnded) socket.resetAndDestroy();
   else socket.destroy();
 }
 
