@@ -6,13 +6,20 @@ import type { NodeFrame } from "./frames.ts";
 
 /** How long an answer that is owed may take before the connection is given up. */
 export const SILENCE_MS = 30_000;
-/** Looks at a silent connection within `SILENCE_MS`. */
+/**
+ * The same where there is another node to go to: a node that is frozen loses its partitions within two seconds or so, and
+ * its connections stay as they are. Longer than that, so that the others know who has them.
+ */
+export const SILENCE_ELSEWHERE_MS = 3_000;
+/** Looks at a silent connection within that time. */
 const SILENT_LOOKS = 2;
 
 export interface Link {
   /** `HOME`, or the address of an owner. */
   readonly name: string;
   address: string;
+  /** `SILENCE_MS`, or `SILENCE_ELSEWHERE_MS`. */
+  readonly silenceMs: number;
   phase: "offline" | "connecting" | "greeting" | "online";
   /** Looks since its last frame, or since an answer is owed. Counted and not timed: a clock may jump (E24). */
   silentLooks: number;
@@ -39,7 +46,14 @@ export interface LinkEffects {
   push(...effects: LinkEffect[]): unknown;
 }
 
-export const createLink = (name: string): Link => ({ name, address: name, phase: "offline", silentLooks: 0, uses: 0 });
+export const createLink = (name: string, silenceMs: number = SILENCE_MS): Link => ({
+  name,
+  address: name,
+  silenceMs,
+  phase: "offline",
+  silentLooks: 0,
+  uses: 0,
+});
 
 export function connectLink(link: Link, address: string, effects: LinkEffects): void {
   link.address = address;
@@ -68,5 +82,5 @@ export function isSilent(link: Link, isOwed: boolean, effects: LinkEffects): boo
 }
 
 function lookAgain(link: Link, effects: LinkEffects): void {
-  effects.push({ kind: "set_timer", timer: `silence ${link.name}`, delayMs: SILENCE_MS / SILENT_LOOKS });
+  effects.push({ kind: "set_timer", timer: `silence ${link.name}`, delayMs: link.silenceMs / SILENT_LOOKS });
 }

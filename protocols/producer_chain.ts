@@ -42,7 +42,7 @@ export function chainOf(state: ProducerState, stream: string, partition: number,
 const hasWork = (chain: Chain): boolean => chain.queue.length > 0 || chain.isWanted;
 
 const linkHost = (state: ProducerState, effects: ProducerEffect[]): LinkHost<ProducerLink> => ({
-  create: createProducerLink,
+  create: (address) => createProducerLink(address),
   isBusy: (link) => [...state.chains.values()].some((chain) => chain.link === link.name && hasWork(chain)),
   leave(link) {
     for (const chain of state.chains.values()) {

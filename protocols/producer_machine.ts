@@ -11,7 +11,8 @@
  *   P6. A fenced producer sends nothing more and hands back all that is not acknowledged (E1).
  *   P7. Appends under way on a link never exceed its credit, nor those of one partition their share of it, but that one
  *       append may always go (E19).
- *   P8. A connection that owes an answer and stays silent for `SILENCE_MS` is given up.
+ *   P8. A connection that owes an answer and stays silent is given up: after `SILENCE_MS`, or sooner where there is
+ *       another node to go to (`SILENCE_ELSEWHERE_MS`).
  *   P9. A chain is spoken of on one link at a time; what another link still says of it gives credit back, no more.
  *   P10. A chain whose owner can not be reached goes home, to the addresses given.
  *   P11. A chain is never opened with a lower producer epoch than before: the link greets again first.

@@ -1,6 +1,6 @@
 /** What the producer's machine holds: its links, its chains and their batches. */
 import { AppendCredit } from "./append_credit.ts";
-import { createLink, type Link } from "./link.ts";
+import { createLink, type Link, SILENCE_ELSEWHERE_MS, SILENCE_MS } from "./link.ts";
 import { createLinks, HOME, type Links } from "./links.ts";
 import type { QueuedBatch } from "./queued_batch.ts";
 import type { Sequence } from "./sequence.ts";
@@ -74,8 +74,9 @@ export interface ProducerIdentity {
   readonly forward?: boolean | undefined;
 }
 
-export const createProducerLink = (name: string): ProducerLink => ({
-  ...createLink(name),
+/** An owner's link, or home where there are several addresses: there is elsewhere to go. */
+export const createProducerLink = (name: string, silenceMs: number = SILENCE_ELSEWHERE_MS): ProducerLink => ({
+  ...createLink(name, silenceMs),
   producerEpoch: undefined,
   credit: new AppendCredit(),
   isStarved: false,
@@ -84,7 +85,8 @@ export const createProducerLink = (name: string): ProducerLink => ({
 export function initialProducer(identity: ProducerIdentity): ProducerState {
   const { client, producerId, instance, token, producerEpoch, dedupeWindowMs, addresses, ownersMax, forward } =
     identity;
-  const links = createLinks(createProducerLink(HOME), addresses, { ownersMax, isStaying: forward });
+  const home = createProducerLink(HOME, addresses.length > 1 ? SILENCE_ELSEWHERE_MS : SILENCE_MS);
+  const links = createLinks(home, addresses, { ownersMax, isStaying: forward });
   return {
     isStopped: false,
     client,

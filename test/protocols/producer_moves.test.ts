@@ -133,6 +133,40 @@ test("a moved partition is followed to its owner in order, and nothing is stored
   assert.is(harness.nowMs, 1_000_000); // followed at once
 });
 
+test("an owner that is frozen is given up within seconds, and its partitions go to the one that has them by then", () => {
+  const cluster = new ModelCluster(["a", "b", "c"], 1);
+  cluster.namesOwners = true;
+  cluster.move(0, "b");
+  for (const address of cluster.addresses) cluster.learn(address);
+  const harness = new Harness(cluster);
+  harness.batch(0, [{ n: 0 }]);
+  harness.settle();
+  harness.batch(0, [{ n: 1 }]); // it lies before the frozen node
+  const frozenAtMs = harness.nowMs;
+  cluster.move(0, "c");
+  for (const address of cluster.addresses) cluster.learn(address);
+  for (let look = 0; look <= 2; look += 1) {
+    const dueMs = harness.timers.get("silence b") ?? Number.NaN;
+    harness.timers.delete("silence b");
+    harness.nowMs = dueMs;
+    harness.step({ kind: "timer", timer: "silence b" });
+  }
+  assert.ok(harness.nowMs - frozenAtMs <= 5_000, `${harness.nowMs - frozenAtMs} ms`);
+  harness.settle();
+  assert.is(harness.linkOf(0), "c");
+  assert.equal(harness.stored(), numbers(2));
+});
+
+test("a lone address is given its time to answer, as there is no other; one of several is not", () => {
+  const silence = (addresses: readonly string[]): number => {
+    const harness = new Harness(new ModelCluster(["a", "b"], 1), { addresses });
+    harness.settle();
+    return (harness.timers.get(`silence ${HOME}`) ?? Number.NaN) - harness.nowMs;
+  };
+  assert.is(silence(["a"]), 15_000);
+  assert.is(silence(["a", "b"]), 1_500);
+});
+
 test("partitions of several owners are sent to each at once, and one connection serves all of an owner's", () => {
   const cluster = new ModelCluster(["a", "b", "c"], 6);
   for (const partition of numbers(6)) cluster.move(partition, cluster.addresses[partition % 3] ?? "");
