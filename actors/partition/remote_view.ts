@@ -3,7 +3,8 @@
  * records are read from the log that all nodes share.
  *   X1. Nothing is read past what the owner has told of as committed (E10).
  *   X2. The owner is followed from the first read on, and until the last subscriber leaves; its reports are levels, the last of
- *       which counts.
+ *       which counts. While there are subscribers the owner is told so again and again: a link may break and be made again,
+ *       and an owner's actor may be started again, without anybody here hearing of it.
  */
 import { UnavailableError } from "../../protocols/errors.ts";
 import type { Offset, PartitionReference, Position } from "../../protocols/position.ts";
@@ -15,6 +16,8 @@ import { EMPTY_BOUNDS } from "./bounds.ts";
 import type { CommittedReport, PartitionRequest } from "./partition.ts";
 import type { PartitionView } from "./partition_feed.ts";
 
+/** Between words to the owner that it is followed: what a subscriber may miss at most after a break. */
+const FOLLOW_EVERY_MS = 1_000;
 /** How long a first report is waited for. */
 const REPORT_WITHIN_MS = 2_000;
 
@@ -35,6 +38,7 @@ export class RemoteView implements PartitionView {
   readonly #ends = new Set<(termination: Termination) => void>();
   #endWatch: (() => void) | undefined;
   #isFollowing = false;
+  #again: { cancel(): void } | undefined;
   #hasReport = false;
 
   /** One object, so that a link makes one reference of it, and hears of its end. */
@@ -109,22 +113,36 @@ export class RemoteView implements PartitionView {
     const listeners = this.#listeners.get(channel) ?? new Set();
     this.#listeners.set(channel, listeners.add(listener));
     this.#follow();
+    this.#again ??= this.#options.setTimer(FOLLOW_EVERY_MS, this.#sayAgain);
     return {
       stop: () => {
         listeners.delete(listener);
-        if ([...this.#listeners.values()].every((set) => set.size === 0)) this.#unfollow();
+        if (!this.#hasListeners) this.#unfollow();
       },
     };
   }
 
   /** The owner is another one, or nobody, from now on. */
   end(): void {
-    this.#unfollow();
     this.#listeners.clear();
+    this.#unfollow();
     for (const one of [...this.#waiting]) one.reject(this.#away("it is another one now"));
     for (const listener of this.#ends) listener({ kind: "stopped" });
     this.#ends.clear();
   }
+
+  get #hasListeners(): boolean {
+    return [...this.#listeners.values()].some((set) => set.size > 0);
+  }
+
+  /** X2. */
+  readonly #sayAgain = (): void => {
+    this.#again = undefined;
+    if (!this.#hasListeners) return;
+    this.#again = this.#options.setTimer(FOLLOW_EVERY_MS, this.#sayAgain);
+    if (this.#isFollowing) this.#options.owner.tell({ type: "follow", replyTo: this.#reports });
+    else this.#follow();
+  };
 
   #take({ bounds }: CommittedReport): void {
     if (!this.#isFollowing) return;
@@ -150,6 +168,8 @@ export class RemoteView implements PartitionView {
   }
 
   #unfollow(): void {
+    this.#again?.cancel();
+    this.#again = undefined;
     if (!this.#isFollowing) return;
     this.#isFollowing = false;
     this.#endWatch?.();

@@ -94,6 +94,25 @@ test("a subscriber hears of every advance, and the owner is left when the last o
   assert.is(view.committedOffset("records"), 3);
 });
 
+test("a subscriber goes on after a break of its link, and after its owner has forgotten it (X2)", () => {
+  const { view, followers, link, endLink, timers, commit } = viewUnderTest();
+  let heard = 0;
+  view.onAdvance("records", () => (heard += 1));
+  endLink();
+  followers.end();
+  link.isUp = false;
+  timers.shift()?.(); // still broken
+  link.isUp = true;
+  commit(3);
+  heard = 0;
+  timers.shift()?.();
+  assert.equal([heard, view.committedOffset("records")], [1, 3]);
+  followers.end(); // the owner's actor was started again
+  commit(5);
+  timers.shift()?.();
+  assert.equal([heard, view.committedOffset("records")], [2, 5]);
+});
+
 test("a reader whose owner can not be reached is told so, and is not kept waiting", async () => {
   const { view, link, endLink, timers, followers } = viewUnderTest();
   link.isUp = false;
