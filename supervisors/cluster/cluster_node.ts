@@ -147,6 +147,11 @@ export class ClusterNode implements ClusterControl {
     this.#parts.log("warn", "the registry does not know this node any more: it joins again", {
       life: nameOfLife(before.life),
     });
+    // Also what a member that was started again since has forgotten, and so has not dropped.
+    for (const name of this.#published.keys()) {
+      const { stream, partition } = partitionOfName(name);
+      this.#parts.order(stream, { type: "drop", partition });
+    }
     await this.#endLife(before);
     while (!this.#isEnding && this.#current === undefined) {
       try {

@@ -50,6 +50,8 @@ function takePartition(
   if (held?.grant !== undefined) {
     const order = compareGrants(grant, held.grant);
     if (order < 0) return []; // an order that was overtaken
+    // Where it is not owned yet the tree may have lost the order with an actor of its own: it knows what it has.
+    if (order === 0 && held.phase === "claiming") return [{ type: "take", partition, grant }];
     if (order === 0) return held.phase === "owned" ? claimed(state, partition, held) : [];
   }
   state.holdings.set(partition, { phase: "claiming", grant, epoch: undefined, to: undefined });

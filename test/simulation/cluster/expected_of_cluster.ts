@@ -15,16 +15,7 @@ const LEASE_OPERATIONS = [
   "set draining",
 ].map((operation) => `lease ${operation}`);
 
-const LOG_OPERATIONS = [
-  "claim",
-  "append",
-  "open chain",
-  "read",
-  "checkpoint",
-  "sink open",
-  "sink position",
-  "sink write",
-];
+const LOG_OPERATIONS = ["claim", "append", "open chain", "read", "sink open", "sink position", "sink write"];
 
 /** Occur within some dozens of seeds. */
 export const EXPECTED_SOON_OF_CLUSTER: readonly string[] = [

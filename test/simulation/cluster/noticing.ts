@@ -13,6 +13,8 @@ export function testThatNoticed(bugs: readonly (readonly [string, () => ClusterP
       for (let seed = 1; seed <= SEEDS_MAX; seed += 1) {
         const { problems } = await simulateCluster(seed, plant());
         if (problems.length === 0) continue;
+        const { problems: without } = await simulateCluster(seed);
+        assert.equal(without, [], `seed ${seed} fails without the bug as well`);
         console.log(`noticed in ${seed} ${seed === 1 ? "seed" : "seeds"}: ${name}\n    ${problems[0]?.slice(0, 160)}`);
         return;
       }

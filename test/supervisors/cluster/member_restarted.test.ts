@@ -38,4 +38,14 @@ test("what was let go of before it was given back is not told of as what was giv
   assert.is(state.holdings.get("s/0")?.phase, "claiming");
 });
 
+test("an order to take that comes again before the partition is owned reaches the tree again", () => {
+  const state = createMember(self, CLUSTER_TIMES, 0);
+  const hear = (message: MemberMessage): readonly MemberEffect[] => stepMember(state, message, 0)[1];
+  const orders = { type: "orders", leader, to: self, orders: [{ kind: "take", partition: "s/0", grant }] } as const;
+  assert.ok(hear(orders).some(({ type }) => type === "take"));
+  assert.ok(hear(orders).some(({ type }) => type === "take"));
+  hear({ type: "owned", partition: "s/0", epoch: 9 });
+  assert.not.ok(hear(orders).some(({ type }) => type === "take"));
+});
+
 test.run();
