@@ -35,13 +35,14 @@ async function overviewBy(name: string): Promise<ClusterOverview> {
   return (await (await fetch(`${addressOf(name)}/v1/cluster`)).json()) as ClusterOverview;
 }
 
-/** Until the node says that each of these, and nobody else, owns partitions, and each owner says so itself. */
+/** Until the node says that each of these, and nobody else, owns partitions, and nothing moves, and each owner says so itself. */
 const ownersAre = (by: string, names: readonly string[]): Promise<ClusterOverview> =>
   eventually(async () => {
     const overview = await overviewBy(by);
     const owners = new Set(overview.partitions.map(({ owner }) => owner));
     const isSo = owners.size === names.length && names.every((name) => owners.has(name));
-    if (!isSo || overview.moves.length > 0) return undefined;
+    const isSettled = overview.moves.length === 0 && overview.partitions.every(({ state }) => state === "owned");
+    if (!isSo || !isSettled) return undefined;
     const own = new Map(await Promise.all(names.map(async (name) => [name, await overviewBy(name)] as const)));
     const isOwned = overview.partitions.every(({ owner = "" }, at) => {
       const told = own.get(owner)?.partitions[at];
