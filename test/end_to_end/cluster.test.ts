@@ -171,10 +171,12 @@ test("a sink's deliveries move with their partitions: its files hold every recor
     await eventually(() => (sent.count >= from + 300 ? true : undefined));
     for (const command of ["drain", "undrain"]) {
       await fetch(`${cluster.node("a").address}/v1/cluster/nodes/${node}/${command}`, { method: "POST" });
-      const isDone = (partitions: number) => (command === "drain" ? partitions === 0 : partitions === PARTITIONS / 2);
+      // By load it need not be the half of them.
+      const isDone = (partitions: number) => (command === "drain" ? partitions === 0 : partitions > 0);
       await eventually(async () => {
-        const { nodes } = await cluster.node("a").overview();
-        return nodes.some(({ name, partitions }) => name === node && isDone(partitions)) ? true : undefined;
+        const { nodes, moves } = await cluster.node("a").overview();
+        const isSo = nodes.some(({ name, partitions }) => name === node && isDone(partitions));
+        return isSo && moves.length === 0 ? true : undefined;
       });
     }
   }

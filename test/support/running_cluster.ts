@@ -89,7 +89,7 @@ export class RunningCluster {
     return [...this.nodes.values()].map(({ endpoint }) => endpoint);
   }
 
-  /** Every node says the same: all partitions are owned, evenly, and nothing moves. */
+  /** Every node says the same: all partitions are owned, each node has some (by load, not by count), and nothing moves. */
   async settled(): Promise<ClusterOverview> {
     return eventually(async () => {
       const overviews = await Promise.all([...this.nodes.values()].map((node) => node.overview()));
@@ -99,8 +99,8 @@ export class RunningCluster {
       const isAgreed = overviews.every(({ partitions }) => JSON.stringify(partitions) === owners);
       const isOwned = first.partitions.every(({ state }) => state === "owned");
       const counts = first.nodes.filter(({ state }) => state === "ready").map(({ partitions }) => partitions);
-      const isEven = counts.length === this.nodes.size && Math.max(...counts) - Math.min(...counts) <= 1;
-      return isAgreed && isOwned && isEven && first.moves.length === 0 ? first : undefined;
+      const isSpread = counts.length === this.nodes.size && counts.every((count) => count > 0);
+      return isAgreed && isOwned && isSpread && first.moves.length === 0 ? first : undefined;
     });
   }
 
