@@ -125,6 +125,8 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
         readSecret: options.readSecret,
         order: (stream, order) => streams.tell({ stream, order }),
       }));
+  // It has a connection to the store of its own: what fails from here on must not leave that open.
+  if (cluster !== undefined) closers.push({ what: "cluster's store", close: () => cluster.close() });
   const streams = startStreams(system, {
     ...{ log, configuration, directory, deliveries, metrics, ackLatency },
     ...(cluster ?? { grant: SOLE_GRANT }),

@@ -92,6 +92,8 @@ export class RedisConnection {
     for (const client of [clients.writer, clients.reader]) {
       client.on("error", (error: Error) => this.#lose(error.message));
       client.on("reconnecting", () => this.#lose("The connection was lost"));
+      // Where it is closed while it connects, it would keep that connection, and the process with it.
+      client.on("connect", () => this.#isClosed && client.destroy());
       client.on("ready", () => void this.#recheck());
     }
   }

@@ -93,7 +93,7 @@ export async function runClusterChaos(options: ClusterChaosOptions): Promise<Clu
     return result;
   } catch (error) {
     const timeline = chaos.timeline.join("\n");
-    await writeFile(join(folder, "timeline"), `${timeline}\n`);
+    await writeFile(join(folder, "timeline"), `${timeline}\n${(error as Error).message}\n`);
     throw new Error(`${(error as Error).message}\nseed ${options.seed}, kept in ${folder}\n${timeline}`, {
       cause: error,
     });
