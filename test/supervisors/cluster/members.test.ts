@@ -4,7 +4,12 @@ import * as assert from "uvu/assert";
 import { createActorSystem } from "../../../actors/kernel/actor_system.ts";
 import type { Grant } from "../../../actors/log/log.ts";
 import { nodeId } from "../../../protocols/position.ts";
-import { CLUSTER_TIMES, type ClusterTimes, type MemberProfile } from "../../../supervisors/cluster/cluster.ts";
+import {
+  CLUSTER_TIMES,
+  type ClusterTimes,
+  compareGrants,
+  type MemberProfile,
+} from "../../../supervisors/cluster/cluster.ts";
 import { memberActor, type Placement } from "../../../supervisors/cluster/member_actor.ts";
 import type { MemberMessage, MemberState } from "../../../supervisors/cluster/member_state.ts";
 import { MemoryLeaseDomain, MemoryLeaseStore } from "../../../supervisors/cluster/memory_lease_store.ts";
@@ -70,6 +75,7 @@ class World {
 class Node {
   readonly name: string;
   readonly owned = new Set<string>();
+  readonly grants = new Map<string, Grant>();
   state: MemberState | undefined;
   hasLeft = false;
   isOver = false;
@@ -89,9 +95,13 @@ class Node {
     const made = new Node(name, await createActorSystem());
     const placement: Placement = {
       order: (partition, order) => {
-        // As the partition's supervisor does, without a log: a claim and a release take a turn.
+        // As the partition's supervisor does, without a log: a claim and a release take a turn, and one order claims once,
+        // however often it comes.
         setImmediate(() => {
           if (order.type === "take") {
+            const before = made.grants.get(partition);
+            if (before !== undefined && compareGrants(before, order.grant) === 0) return;
+            made.grants.set(partition, order.grant);
             world.claims.push({ partition, grant: order.grant, node: name });
             made.owned.add(partition);
             world.epochs += 1;
