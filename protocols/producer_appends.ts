@@ -83,6 +83,7 @@ export function takeAck(
   if (batches.length > 0) {
     chain.isProbing = false;
     chain.tries = 0;
+    chain.askedAt.clear();
     effects.push({ kind: "acked", stream, partition, batches, verdicts: [...carried, ...verdicts] });
   }
   pump(state, chain, nowMs, effects);

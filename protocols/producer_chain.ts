@@ -104,6 +104,7 @@ export function retryLater(state: ProducerState, chain: Chain, leastMs: number, 
   if (chain.phase === "waiting" || linkNamed(state.links, chain.link)?.phase !== "online") return;
   chain.phase = "waiting";
   chain.sent = 0;
+  chain.askedAt.clear();
   const delayMs = Math.max(leastMs, backoffMs(chain.tries++, PRODUCER_LIMITS.retryFirstMs, PRODUCER_LIMITS.retryMaxMs));
   effects.push({ kind: "set_timer", timer: `chain ${chain.key}`, delayMs });
 }
@@ -112,12 +113,13 @@ export function retryLater(state: ProducerState, chain: Chain, leastMs: number, 
 export function endWait(state: ProducerState, chain: Chain | undefined, effects: ProducerEffect[]): void {
   if (chain?.phase !== "waiting") return;
   const before = chain.link;
+  if (chain.nextAddress !== undefined) chain.askedAt.add(chain.nextAddress);
   place(state, chain, chain.nextAddress, effects);
   reopen(state, chain, effects);
   if (chain.link !== before) closeUnused(state.links, before, effects);
 }
 
-/** P9. The first word of a move is followed at once; nodes that point at each other are asked ever more slowly. */
+/** P9. Word of a move is followed at once; nodes that point at each other are asked ever more slowly. */
 export function takeMoved(
   state: ProducerState,
   link: ProducerLink,
@@ -129,11 +131,11 @@ export function takeMoved(
   effects.push({ kind: "moved", stream, partition, address });
   const isElsewhere = address !== undefined && address !== link.address && mayFollow(state.links, address);
   chain.nextAddress = isElsewhere ? address : undefined;
-  if (!isElsewhere || chain.tries > 0) {
+  chain.askedAt.add(link.address);
+  if (!isElsewhere || chain.askedAt.has(address)) {
     retryLater(state, chain, 0, effects);
     return;
   }
-  chain.tries++;
   chain.phase = "waiting";
   endWait(state, chain, effects);
 }

@@ -29,6 +29,8 @@ export interface Chain {
   phase: "closed" | "opening" | "open" | "waiting";
   /** Where it goes once it has waited, if elsewhere. */
   nextAddress: string | undefined;
+  /** Where it was asked for since it last waited, or got on: not gone to again at once. */
+  readonly askedAt: Set<string>;
   /** It was on another link before: an answer of then may still be under way. */
   hasMoved: boolean;
   /** The highest producer epoch that it was opened with. */
@@ -109,6 +111,7 @@ export const createChain = (stream: string, partition: number): Chain => ({
   link: HOME,
   phase: "closed",
   nextAddress: undefined,
+  askedAt: new Set(),
   hasMoved: false,
   openedEpoch: 0,
   queue: [],

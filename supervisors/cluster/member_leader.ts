@@ -44,16 +44,19 @@ export function noteMembers(state: MemberState, members: readonly Member[]): rea
   state.members = new Map(members.map((member) => [member.node, member]));
   const isNews = (life: Life | undefined) =>
     life !== undefined && ofLife(state, life) !== undefined && !isSameLife(before.get(life.node), life);
-  const news = [...state.table.values()].filter(({ holder }) => isNews(holder)).map((entry) => pointTo(state, entry));
+  const news = [...state.table.values()]
+    .filter(({ holder, next }) => isNews(holder) || isNews(next))
+    .map((entry) => pointTo(state, entry));
   const others = members.filter(({ node }) => node !== state.self.node);
   return [{ type: "keep_links", members: others }, ...news, ...(hasHeirs(state) ? [] : leftAlone(state))];
 }
 
-export const pointTo = (state: MemberState, { partition, holder }: TableEntry): MemberEffect => ({
-  type: "point_to",
-  partition,
-  owner: holder === undefined || isSameLife(holder, state.self) ? undefined : ofLife(state, holder),
-});
+/** To who has it; from its owner, which is not asked while it has it, to who gets it. */
+export function pointTo(state: MemberState, { partition, holder, next }: TableEntry): MemberEffect {
+  const at = isSameLife(holder, state.self) ? next : holder;
+  const owner = at === undefined || isSameLife(at, state.self) ? undefined : ofLife(state, at);
+  return { type: "point_to", partition, owner };
+}
 
 export function takeLink(state: MemberState, event: LinkEvent, nowMs: number): readonly MemberEffect[] {
   state.links.set(event.node, { incarnation: event.incarnation, state: event.kind });

@@ -156,6 +156,20 @@ test("M4: what the table gives to another life, with a later grant, is let go of
   assert.is(point?.type === "point_to" && point.owner?.node, "c");
 });
 
+test("while it hands a partition over, who asks for it here is sent to its next owner, before and after the table says so", () => {
+  const { tell, view, orders } = memberUnderTest();
+  tell(view());
+  orders(leader(7), take("s/0"));
+  const pointedTo = (effects: readonly MemberEffect[]) =>
+    effects.flatMap((effect) => (effect.type === "point_to" ? [effect.owner?.node] : []));
+  assert.equal(pointedTo(orders(leader(7), handOver("s/0"))), ["c"]);
+  const about = { version: 4, isWhole: false, epochs: [], members: undefined, rates: undefined } as const;
+  const entry = { partition: "s/0", holder: SELF, grant: grant(7, 3), decision: 0, reason: "" };
+  const next = { node: nodeId("c"), incarnation: 1 };
+  const said = tell({ type: "table", leader: leader(7), ...about, entries: [{ ...entry, next }] });
+  assert.equal(pointedTo(said), ["c"]);
+});
+
 test("M5: it stands when the leader's port refuses, and only against that term", () => {
   const { tell, view, state } = memberUnderTest();
   tell(view());
