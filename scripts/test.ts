@@ -1,6 +1,7 @@
 /**
- * Runs every test file as its own process with a time limit, two at a time, and counts what uvu reports. A file that
- * ran no test, or did not say how many it ran, counts as a failure: uvu itself passes a file that forgot `test.run()`.
+ * Runs every test file as its own process with a time limit, two at a time, but those of whole systems alone: they start
+ * several processes each, and time is a part of what they tell. Counts what uvu reports. A file that ran no test, or did not
+ * say how many it ran, counts as a failure: uvu itself passes a file that forgot `test.run()`.
  *
  *   node --import tsx scripts/test.ts [part of a path ...] [--runtime node|deno|/path/to/a/node]
  *
@@ -18,6 +19,8 @@ const FILE_LIMIT_MS = 180_000;
 /** A file that has reported must end by itself within this: what it left open is a fault of its own. */
 const END_WITHIN_MS = 10_000;
 const SKIPPED_EXIT_CODE = 77;
+/** Begin the paths of files that run alone. */
+const ALONE = ["test/end_to_end/", "test/dashboard/", "test/scripts/cluster", "test/scripts/local_cluster"];
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 
 interface FileResult {
@@ -111,8 +114,8 @@ async function main(): Promise<void> {
     .sort();
   if (positionals.length === 0) for (const reason of installPrograms(TEST_PROGRAMS)) console.log(`missing: ${reason}`);
   const results: FileResult[] = [];
-  const queue = [...files];
-  const worker = async () => {
+  const isAlone = (file: string) => ALONE.some((begin) => file.startsWith(begin));
+  const work = async (queue: string[]) => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
       const result = await runFile(values.runtime, file);
       results.push(result);
@@ -121,7 +124,9 @@ async function main(): Promise<void> {
       if (result.failed > 0) console.log(result.output.replace(/^/gm, "    "));
     }
   };
-  await Promise.all(Array.from({ length: Math.min(2, availableParallelism()) }, worker));
+  const together = files.filter((file) => !isAlone(file));
+  await Promise.all(Array.from({ length: Math.min(2, availableParallelism()) }, () => work(together)));
+  await work(files.filter(isAlone));
   report(results, values["no-skips"]);
 }
 
