@@ -8,7 +8,8 @@
  *       window (E19).
  *   R4. Truncation and trimming are told to the application before any record after them.
  *   R5. A partition is read on one link at a time: at the owner that a node named, else at home.
- *   R6. A greeting that is not answered is given up; later a credit of nothing makes the network say whether it still works.
+ *   R6. A connection that says nothing for a while is asked for a sign of life, a credit of nothing. One that does not answer
+ *       that, or a greeting, is given up (link.ts says when).
  */
 import { backoffMs } from "./clock.ts";
 import type { ConsumerEffect, ConsumerMessage } from "./consumer_messages.ts";
@@ -32,6 +33,11 @@ import {
 import { isGreeted, isSilent, type Link } from "./link.ts";
 import { allLinks, connectHome, HOME, linkNamed, noteOwners, reconnectHome } from "./links.ts";
 import type { Step } from "./machine.ts";
+
+/** Before, it made the network say whether it still works, and no more. */
+const CREDIT_IS_ANSWERED_SINCE_MINOR = 1;
+/** Without a frame since the look before this one. */
+const LOOKS_BEFORE_ASKING = 2;
 
 export const stepConsumer: Step<ConsumerState, ConsumerMessage, ConsumerEffect> = (state, message) => {
   const effects: ConsumerEffect[] = [];
@@ -117,18 +123,19 @@ function takeTimer(state: ConsumerState, timer: string, effects: ConsumerEffect[
 
 /** R6. */
 function breakSilence(state: ConsumerState, link: Link | undefined, effects: ConsumerEffect[]): void {
-  if (link === undefined || !isSilent(link, true, effects)) return;
-  if (link.phase === "greeting") {
+  if (link === undefined) return;
+  const mustAnswer = link.phase === "greeting" || link.minor >= CREDIT_IS_ANSWERED_SINCE_MINOR;
+  const subscribed = partsOn(state, link).find(({ wireId }) => wireId !== undefined);
+  const isGone = isSilent(link, link.phase === "greeting" || subscribed !== undefined, effects);
+  if (isGone && mustAnswer) {
     effects.push({ kind: "disconnect", link: link.name });
     loseLink(state, link, 0, effects);
     return;
   }
-  link.silentLooks = 0;
-  for (const { wireId } of partsOn(state, link)) {
-    if (wireId === undefined) continue;
-    const frame = { type: "credit", subscription: wireId, creditBytes: 0 } as const;
-    effects.push({ kind: "send", link: link.name, frame });
-  }
+  if (subscribed?.wireId === undefined || link.silentLooks < LOOKS_BEFORE_ASKING) return;
+  if (isGone) link.silentLooks = 0;
+  const frame = { type: "credit", subscription: subscribed.wireId, creditBytes: 0 } as const;
+  effects.push({ kind: "send", link: link.name, frame });
 }
 
 const partsOn = (state: ConsumerState, link: Link): readonly Part[] =>
@@ -196,6 +203,7 @@ function takeFrame(
 function takeWelcome(state: ConsumerState, link: Link, frame: WelcomeFrame, effects: ConsumerEffect[]): void {
   if (link.phase !== "greeting") return;
   link.phase = "online";
+  link.minor = frame.minor;
   const subscriptions = [...state.subscriptions.values()];
   if (link.name !== HOME) {
     for (const subscription of subscriptions) subscribeWaiting(state, subscription, effects);

@@ -4,7 +4,7 @@ import type { ConsumerEffect } from "./consumer_messages.ts";
 import { CONSUMER_LIMITS, type ConsumerState, type Part, type Subscription } from "./consumer_state.ts";
 import { type HeadraceError, RejectedError } from "./errors.ts";
 import type { MovedFrame } from "./frames.ts";
-import { createLink, type Link } from "./link.ts";
+import { createLink, type Link, SILENCE_ELSEWHERE_MS } from "./link.ts";
 import { changeLink, closeUnused, forgetLink, HOME, type LinkHost, linkNamed, linkTo, mayFollow } from "./links.ts";
 
 const isOnline = (state: ConsumerState, name: string): boolean => linkNamed(state.links, name)?.phase === "online";
@@ -53,7 +53,7 @@ function assign(state: ConsumerState, { links }: Subscription, partition: number
 }
 
 const linkHost = (state: ConsumerState, effects: ConsumerEffect[]): LinkHost<Link> => ({
-  create: createLink,
+  create: (address) => createLink(address, SILENCE_ELSEWHERE_MS),
   isBusy: (link) => link.uses > 0,
   leave(link) {
     for (const subscription of state.subscriptions.values()) {

@@ -1,7 +1,7 @@
 /** What the consumer's machine holds: its links, and its subscriptions in parts, one for each link that has some of them. */
 import type { SubscriptionRequest } from "./consumer_messages.ts";
 import type { SubscribeFrom } from "./frames.ts";
-import { createLink, type Link } from "./link.ts";
+import { createLink, type Link, SILENCE_ELSEWHERE_MS, SILENCE_MS } from "./link.ts";
 import { createLinks, HOME, type Links } from "./links.ts";
 
 export const CONSUMER_LIMITS = {
@@ -53,11 +53,12 @@ export function initialConsumer(identity: {
   readonly forward?: boolean | undefined;
 }): ConsumerState {
   const { client, token, addresses, ownersMax, forward } = identity;
+  const home = createLink(HOME, addresses.length > 1 ? SILENCE_ELSEWHERE_MS : SILENCE_MS);
   return {
     isStopped: false,
     client,
     token,
-    links: createLinks(createLink(HOME), addresses, { ownersMax, isStaying: forward }),
+    links: createLinks(home, addresses, { ownersMax, isStaying: forward }),
     subscriptions: new Map(),
     nextWireId: 1,
     partitionCounts: new Map(),

@@ -21,6 +21,8 @@ export interface Link {
   /** `SILENCE_MS`, or `SILENCE_ELSEWHERE_MS`. */
   readonly silenceMs: number;
   phase: "offline" | "connecting" | "greeting" | "online";
+  /** The minor version in use, once it is online. */
+  minor: number;
   /** Looks since its last frame, or since an answer is owed. Counted and not timed: a clock may jump (E24). */
   silentLooks: number;
   /** Partitions that are spoken of on it. */
@@ -51,6 +53,7 @@ export const createLink = (name: string, silenceMs: number = SILENCE_MS): Link =
   address: name,
   silenceMs,
   phase: "offline",
+  minor: 0,
   silentLooks: 0,
   uses: 0,
 });

@@ -148,6 +148,7 @@ function takeFrame(
 function takeWelcome(state: ProducerState, link: ProducerLink, frame: WelcomeFrame, effects: ProducerEffect[]): void {
   if (link.phase !== "greeting") return;
   link.phase = "online";
+  link.minor = frame.minor;
   link.credit.reset(frame.creditBytes);
   link.isStarved = false;
   link.producerEpoch = frame.producerEpoch ?? state.producerEpoch;

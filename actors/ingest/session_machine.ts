@@ -9,7 +9,7 @@
  *   N4. Bytes of appends under way never exceed the credit given by more than one frame (E19).
  *   N5. Where several partitions are open, one holds a share of the credit at most, or one frame (E19).
  */
-import { FencedError, RejectedError } from "../../protocols/errors.ts";
+import { FencedError, RejectedError, UnavailableError } from "../../protocols/errors.ts";
 import { type ClientFrame, type HelloFrame, type NodeFrame, PROTOCOL_MINOR } from "../../protocols/frames.ts";
 import type { WelcomeOutcome } from "../log/log.ts";
 import type { Permissions } from "./session.ts";
@@ -45,7 +45,7 @@ export function stepSession(state: SessionState, message: SessionMessage, nowMs:
     case "partition_reply":
       return [state, [...answer(state, message), ...(state.phase === "closing" ? closeWhenAnswered(state) : [])]];
     case "hello_overdue":
-      return [state, state.phase === "greeting" ? refuseConnection(state, helloRequired("a silent connection")) : []];
+      return [state, state.phase === "greeting" ? refuseConnection(state, helloOverdue()) : []];
     case "stopping":
       return stopping(state);
     case "disconnected":
@@ -64,6 +64,13 @@ export function stepSession(state: SessionState, message: SessionMessage, nowMs:
 
 const helloRequired = (what: string): RejectedError =>
   new RejectedError("HELLO_REQUIRED", `Cannot take ${what} as a connection must begin with hello: none was received`);
+
+/** Not refused for good: it may be this node that did not run. */
+const helloOverdue = (): UnavailableError =>
+  new UnavailableError(
+    "TIMEOUT",
+    `Cannot keep a connection as it must begin with hello within ${SESSION_LIMITS.helloWithinMs} ms: none was received`,
+  );
 
 function takeFrame(state: SessionState, frame: ClientFrame, wireBytes: number, nowMs: number): SessionResult {
   if (state.phase === "closing") return [state, []]; // its producer asks again elsewhere
@@ -84,12 +91,19 @@ function takeFrame(state: SessionState, frame: ClientFrame, wireBytes: number, n
       state.subscriptions.delete(frame.subscription);
       return [state, [{ type: "unlisten", subscription: frame.subscription }]];
     case "credit":
-      return [state, addCredit(state, frame.subscription, frame.creditBytes)];
+      return [
+        state,
+        [...signOfLife(state, frame.creditBytes), ...addCredit(state, frame.subscription, frame.creditBytes)],
+      ];
     case "goodbye":
       state.hasSaidGoodbye = true;
       return stopping(state);
   }
 }
+
+/** A subscriber that asks whether somebody is there is answered alike. Minor 0 does not know that. */
+const signOfLife = ({ hello }: SessionState, creditBytes: number): readonly SessionEffect[] =>
+  creditBytes === 0 && (hello?.minor ?? 0) >= 1 ? [{ type: "send", frame: { type: "credit", creditBytes: 0 } }] : [];
 
 function hello(state: SessionState, frame: HelloFrame): SessionResult {
   if (state.phase !== "greeting") {

@@ -373,7 +373,7 @@ test("an upgrade without a token is told so when it greets", async () => {
 });
 
 test("a connection that never greets is told so and ended", async () => {
-  assert.is(codeOf(await silent.next()), "HELLO_REQUIRED");
+  assert.is(codeOf(await silent.next()), "TIMEOUT");
   assert.is(await silent.closed, 1008);
   const afterMs = await silentForMs;
   const limitMs = SESSION_LIMITS.helloWithinMs;

@@ -8,6 +8,7 @@ import type { ConsumerEffect, ConsumerMessage } from "../../protocols/consumer_m
 import { type ConsumerState, initialConsumer } from "../../protocols/consumer_state.ts";
 import type { ClientFrame, NodeFrame, SubscribeFrom, WireBatch } from "../../protocols/frames.ts";
 import { SUBPROTOCOL_MSGPACK } from "../../protocols/frames.ts";
+import { SILENCE_ELSEWHERE_MS } from "../../protocols/link.ts";
 import { allLinks, HOME } from "../../protocols/links.ts";
 import { readRecords } from "../../protocols/read_records.ts";
 import { ClientHarness } from "../support/client_harness.ts";
@@ -34,6 +35,9 @@ class Harness extends ClientHarness<ClientFrame, Session> {
   heldBytes: number[] = [];
   linksMax = 0;
   movesTold = 0;
+  minor = 1;
+  /** Its connections stay, and it says nothing. */
+  frozen = "";
   private next = 0;
 
   constructor(addresses: readonly string[], partitions: number, ownersMax = 8) {
@@ -108,10 +112,13 @@ class Harness extends ClientHarness<ClientFrame, Session> {
   }
 
   protected open(address: string): Session {
-    return { address, stream: new ModelStream(this.log) };
+    const stream = new ModelStream(this.log);
+    stream.minor = this.minor;
+    return { address, stream };
   }
 
   protected answers({ address, stream }: Session, frame: ClientFrame): NodeFrame[] {
+    if (address === this.frozen) return [];
     if (frame.type === "hello") return stream.take(frame).map((answer) => this.withOwners(address, answer));
     if (frame.type !== "subscribe") return stream.take(frame);
     this.subscribed.push({ address, frame });
@@ -143,6 +150,15 @@ class Harness extends ClientHarness<ClientFrame, Session> {
     return sizeBytes !== undefined;
   }
 
+  /** Lets what is said be said, then a connection be looked at. */
+  look(link: string, times: number): void {
+    for (let look = 0; look < times; look++) {
+      this.settle();
+      this.step({ kind: "timer", timer: `silence ${link}` });
+    }
+    this.settle();
+  }
+
   tried(): string[] {
     return this.attempts.map(({ address }) => address);
   }
@@ -172,6 +188,37 @@ test("a moved partition is read on at its owner, from where it was", () => {
   assert.equal(last?.frame.type === "subscribe" && last.frame.partitions, [
     { partition: 0, from: { epoch: 7, offset: 2 } },
   ]);
+});
+
+test("an owner that is frozen is given up, and its partitions are read on where they are by then", () => {
+  const harness = new Harness(["a", "b", "c"], 1);
+  harness.subscribe();
+  harness.settle();
+  harness.move(0, "b");
+  harness.append(0);
+  harness.settle();
+  assert.is(harness.timers.get("silence b"), harness.nowMs + SILENCE_ELSEWHERE_MS / 2);
+  harness.look("b", 20);
+  assert.ok(harness.wires.has("b"), "one that is idle answers when it is asked");
+  harness.frozen = "b";
+  harness.owners[0] = "c";
+  harness.look("b", 3);
+  harness.append(0);
+  harness.settle();
+  assert.equal(harness.seen[0], numbers(6));
+  assert.is(harness.subscribed.at(-1)?.address, "c");
+});
+
+test("a node of minor 0, which does not answer signs of life, is kept", () => {
+  const harness = new Harness(["a", "b"], 1);
+  harness.minor = 0;
+  harness.subscribe();
+  harness.settle();
+  harness.look(HOME, 20);
+  harness.append(0);
+  harness.settle();
+  assert.equal(harness.seen[0], numbers(3));
+  assert.equal(harness.tried(), ["a"]);
 });
 
 test("partitions of several owners are read at each, within one window", () => {

@@ -25,6 +25,8 @@ export class ModelStream {
   private readings: Reading[] = [];
   private outbox: NodeFrame[] = [];
   epoch = 7;
+  /** Of the protocol. */
+  minor = 0;
 
   /** Nodes over one log share its partitions. */
   constructor(partitions: number | WireBatch[][]) {
@@ -63,7 +65,7 @@ export class ModelStream {
       this.credit.clear();
       const limits = { frameBytesMax: 4_194_304, eventBytesMax: 1_048_576, batchEventsMax: 10_000, dedupeWindowMs: 1 };
       const streams = { readings: { partitions: this.partitions.length, schemaVersions: [1] } };
-      return [{ type: "welcome", node: "model", minor: 0, streams, limits, creditBytes: 1 }];
+      return [{ type: "welcome", node: "model", minor: this.minor, streams, limits, creditBytes: 1 }];
     }
     if (frame.type === "subscribe") {
       this.subscribed.push(frame);
@@ -74,7 +76,8 @@ export class ModelStream {
       this.readings = this.readings.filter(({ subscription }) => subscription !== frame.subscription);
     if (frame.type === "credit" && frame.subscription !== undefined)
       this.credit.set(frame.subscription, (this.credit.get(frame.subscription) ?? 0) + frame.creditBytes);
-    return this.pump();
+    const isAsked = frame.type === "credit" && frame.creditBytes === 0 && this.minor >= 1;
+    return isAsked ? [{ type: "credit", creditBytes: 0 }, ...this.pump()] : this.pump();
   }
 
   private begin(subscription: number, partition: number, from: SubscribeFrom): void {

@@ -113,4 +113,11 @@ test("the lower minor version of both sides is in use", () => {
   assert.is(sessionUnderTest({ minor: 9 }).welcome.minor, 1);
 });
 
+test("a subscriber that asks for a sign of life gets one, but for one of minor 0, which would not know it", () => {
+  const ask: ClientFrame = { type: "credit", subscription: 1, creditBytes: 0 };
+  assert.equal(sent(sessionUnderTest({ minor: 1 }).take(ask)), [{ type: "credit", creditBytes: 0 }]);
+  assert.equal(sent(sessionUnderTest().take(ask)), []);
+  assert.equal(sent(sessionUnderTest({ minor: 1 }).take({ ...ask, creditBytes: 9 })), []);
+});
+
 test.run();
