@@ -1,8 +1,8 @@
 /**
- * A cluster for benchmarks: a private Redis and nodes, each a process of its own as `headrace up` starts it, to be killed,
- * frozen and started again. Whatever way the benchmark ends, what it started ends with it.
+ * A cluster for benchmarks: a private Redis and nodes, each a process of its own as `headrace up` of the package starts it,
+ * to be killed, frozen and started again. Whatever way the benchmark ends, what it started ends with it.
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { createWriteStream } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -52,6 +52,12 @@ export function ownedProcess(child: ChildProcess): ChildProcess {
   return child;
 }
 
+/** What the package ships, of the sources as they are. */
+function build(): void {
+  const { status, stderr } = spawnSync(process.execPath, ["--import", "tsx", "scripts/build.ts"], { encoding: "utf8" });
+  if (status !== 0) throw new Error(`the build ended with ${status}: ${stderr}`);
+}
+
 async function endProcess(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const ended = once(child, "exit");
@@ -78,6 +84,7 @@ export class BenchCluster {
 
   /** Resolves once all partitions are owned, evenly. */
   static async start({ partitions, nodes }: BenchClusterOptions): Promise<BenchCluster> {
+    build();
     const folder = await mkdtemp(join(tmpdir(), "headrace-cluster-bench-"));
     await writeFile(
       join(folder, "headrace.yaml"),
@@ -147,8 +154,8 @@ limits: { connectionsPerAddressMax: 10000 }
       spawn(
         process.execPath,
         [
-          ...["--max-semi-space-size=64", "--import", "tsx"], // as npm start has it
-          ...["scripts/headrace.ts", "up", "--json", "--until-input-ends"],
+          "--max-semi-space-size=64", // as npm start has it
+          ...["dist/scripts/headrace.js", "up", "--json", "--until-input-ends"],
           ...["--config", join(this.folder, "headrace.yaml"), "--cluster", this.redisUrl, "--name", name],
           ...["--port", String(port), "--data", join(this.folder, "data")],
         ],
