@@ -194,12 +194,19 @@ export class ClusterNode implements ClusterControl {
         current.member.tell({ type: "owned", partition: name, epoch: event.epoch });
         return;
       case "released":
+        this.#unpublish(name);
+        current.member.tell({ type: "let_go", partition: name });
+        return;
       case "superseded":
-        this.#published.get(name)?.stop();
-        this.#published.delete(name);
-        current.member.tell({ type: event.kind === "released" ? "let_go" : "superseded", partition: name });
+        this.#unpublish(name);
+        current.member.tell({ type: "superseded", partition: name, grant: event.grant });
         return;
     }
+  }
+
+  #unpublish(name: PartitionName): void {
+    this.#published.get(name)?.stop();
+    this.#published.delete(name);
   }
 
   #pointTo(links: PeerLinks, name: PartitionName, owner: Member | undefined): void {
