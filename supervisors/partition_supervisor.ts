@@ -4,6 +4,7 @@
  *   V1. What is placed here is kept beside the actors, so that a restart of any of them places the same again.
  *   V2. A partition that leaves finishes its deliveries first, while appends still go on, and no longer than it is told;
  *       then its appends. Producers wait for the second alone; what sinks did not finish in time is left to their fences.
+ *   V3. No order waits for deliveries that end: those of the next ownership begin once the last have.
  */
 import type { ActorContext, ActorDefinition, ActorReference, Supervision } from "../actors/kernel/actor.ts";
 import type { Grant } from "../actors/log/log.ts";
@@ -46,8 +47,13 @@ export type PlacementEvent =
   | { readonly kind: "owned"; readonly partition: PartitionReference; readonly epoch: Epoch }
   /** Handed over: nothing of it is in flight, and nothing runs any more. */
   | { readonly kind: "released"; readonly partition: PartitionReference }
-  /** Somebody with a higher grant has it: what ran has ended. */
-  | { readonly kind: "superseded"; readonly partition: PartitionReference; readonly error: HeadraceError };
+  /** Somebody with a higher grant than this has it: what ran has ended. */
+  | {
+      readonly kind: "superseded";
+      readonly partition: PartitionReference;
+      readonly grant: Grant;
+      readonly error: HeadraceError;
+    };
 
 export interface StreamTree {
   readonly stream: string;
@@ -71,7 +77,14 @@ interface Place {
 type Message =
   | PlacementOrder
   | { readonly type: "owned"; readonly feed: PartitionFeed }
-  | { readonly type: "disowned"; readonly error: HeadraceError; readonly isFinal: boolean }
+  /** What was delivered before has ended. */
+  | { readonly type: "deliver"; readonly feed: PartitionFeed }
+  | {
+      readonly type: "disowned";
+      readonly owner: ActorReference<PartitionRequest>;
+      readonly error: HeadraceError;
+      readonly isFinal: boolean;
+    }
   | { readonly type: "drained" }
   | { readonly type: "handed_over" };
 
@@ -173,10 +186,16 @@ class PlacedPartition {
       case "drop":
         return this.#end();
       case "owned":
-        return this.#startDeliveries(message.feed);
+        void this.#stopDeliveries().then(() => this.#context.self.tell({ type: "deliver", feed: message.feed }));
+        return;
+      case "deliver":
+        this.#startDeliveries(message.feed);
+        return;
       case "disowned":
+        if (message.owner !== this.#owner) return; // another was placed meanwhile, under another grant
         void this.#stopDeliveries();
-        if (message.isFinal && this.#place.placement?.phase === "granted") await this.#superseded(message.error);
+        if (message.isFinal && this.#place.placement?.phase === "granted")
+          await this.#superseded(this.#place.placement.grant, message.error);
         return;
       case "handed_over":
         if (this.#place.placement?.phase !== "leaving") return;
@@ -219,9 +238,9 @@ class PlacedPartition {
     });
   }
 
-  async #superseded(error: HeadraceError): Promise<void> {
+  async #superseded(grant: Grant, error: HeadraceError): Promise<void> {
     await this.#end();
-    this.#tell({ kind: "superseded", partition: this.#partition, error });
+    this.#tell({ kind: "superseded", partition: this.#partition, grant, error });
   }
 
   async #end(): Promise<void> {
@@ -259,7 +278,7 @@ class PlacedPartition {
         onDisowned: (error, isFinal) => {
           if (this.#owner !== owner) return;
           directory.setFeed(this.#partition, undefined);
-          this.#context.self.tell({ type: "disowned", error, isFinal });
+          this.#context.self.tell({ type: "disowned", owner, error, isFinal });
         },
         onHandedOver: () => {
           if (this.#owner === owner) this.#context.self.tell({ type: "handed_over" });
@@ -271,9 +290,10 @@ class PlacedPartition {
     this.#tell({ kind: "placed", partition: this.#partition, reference: owner });
   }
 
-  async #startDeliveries(feed: PartitionFeed): Promise<void> {
-    await this.#stopDeliveries();
-    if (this.#owner === undefined || this.#place.placement?.phase !== "granted") return;
+  #startDeliveries(feed: PartitionFeed): void {
+    const { stream, partition } = this.#partition;
+    const isCurrent = this.#tree.directory.partition(stream, partition)?.feed === feed;
+    if (!isCurrent || this.#owner === undefined || this.#place.placement?.phase !== "granted") return;
     this.#deliveries = this.#plan.deliveries(feed, this.#owner).map((delivery) => this.#context.spawn(delivery));
   }
 

@@ -30,7 +30,7 @@ import {
 } from "./cluster.ts";
 import { ageOf, overviewOf, partitionOf } from "./cluster_overview.ts";
 import type { LeaseStore } from "./lease_store.ts";
-import { memberActor } from "./member_actor.ts";
+import { memberActor, type Placement } from "./member_actor.ts";
 import type { MemberMessage, MemberState } from "./member_state.ts";
 import type { ClusterControl, ClusterOverview, Explanation } from "./overview.ts";
 
@@ -83,6 +83,8 @@ const partitionActorName = (partition: PartitionName): string => `partition/${pa
 export class ClusterNode implements ClusterControl {
   readonly #parts: ClusterNodeParts;
   readonly #partitions: readonly PartitionName[];
+  /** Partitions that the node's tree was told of since it last dropped them. */
+  readonly #ordered = new Set<PartitionName>();
   readonly #published = new Map<PartitionName, { stop(): void }>();
   readonly #pointers = new Map<PartitionName, Pointer>();
   #current: CurrentLife | undefined;
@@ -120,10 +122,7 @@ export class ClusterNode implements ClusterControl {
       memberActor({
         ...{ self: life, times, partitions: this.#partitions, store, peers: links },
         placement: {
-          order: (partition, order) => {
-            const { stream, partition: number } = partitionOfName(partition);
-            this.#parts.order(stream, { ...order, partition: number } as PlacementOrder);
-          },
+          order: (name, order) => this.#order(name, order),
           pointTo: (partition, owner) => this.#pointTo(links, partition, owner),
         },
         note: (level, text) => log(level, text),
@@ -148,10 +147,7 @@ export class ClusterNode implements ClusterControl {
       life: nameOfLife(before.life),
     });
     // Also what a member that was started again since has forgotten, and so has not dropped.
-    for (const name of this.#published.keys()) {
-      const { stream, partition } = partitionOfName(name);
-      this.#parts.order(stream, { type: "drop", partition });
-    }
+    for (const name of [...this.#ordered]) this.#order(name, { type: "drop" });
     await this.#endLife(before);
     while (!this.#isEnding && this.#current === undefined) {
       try {
@@ -161,6 +157,14 @@ export class ClusterNode implements ClusterControl {
         await new Promise((resolve) => setTimeout(resolve, JOIN_RETRY_MS));
       }
     }
+  }
+
+  /** A member drops also what it does not know to be placed here: the tree is told of what it was ever given. */
+  #order(name: PartitionName, order: Parameters<Placement["order"]>[1]): void {
+    if (order.type !== "drop") this.#ordered.add(name);
+    else if (!this.#ordered.delete(name)) return;
+    const { stream, partition } = partitionOfName(name);
+    this.#parts.order(stream, { ...order, partition } as PlacementOrder);
   }
 
   async #endLife({ links, member }: CurrentLife): Promise<void> {
@@ -190,12 +194,19 @@ export class ClusterNode implements ClusterControl {
         current.member.tell({ type: "owned", partition: name, epoch: event.epoch });
         return;
       case "released":
+        this.#unpublish(name);
+        current.member.tell({ type: "let_go", partition: name });
+        return;
       case "superseded":
-        this.#published.get(name)?.stop();
-        this.#published.delete(name);
-        current.member.tell({ type: event.kind === "released" ? "let_go" : "superseded", partition: name });
+        this.#unpublish(name);
+        current.member.tell({ type: "superseded", partition: name, grant: event.grant });
         return;
     }
+  }
+
+  #unpublish(name: PartitionName): void {
+    this.#published.get(name)?.stop();
+    this.#published.delete(name);
   }
 
   #pointTo(links: PeerLinks, name: PartitionName, owner: Member | undefined): void {

@@ -155,6 +155,7 @@ function afterFailure(state: State, effect: Effect, error: unknown, nowMs: numbe
     case "keep_looking":
       return [...tell(state, { type: "store_away" }, nowMs), again(state.times.lookEveryMs)];
     case "look": // it is looked at again soon
+      return [];
     case "write_table":
       return tell(state, { type: "write_failed", error: asHeadraceError(error) }, nowMs);
     case "declare_dead":

@@ -3,7 +3,7 @@
  * one partition at a time. Leaves the arithmetic of a target to `assignment/`, truth about ownership to the log, and who
  * coordinates to the lease store.
  *   O1. The table is written, under this term, before any order of it is sent; a write of unknown outcome is read back
- *       before the next (E20).
+ *       before the next (E20). There is one write or one read at a time, and no answer counts for another.
  *   O2. A partition is granted to another only after its holder has released it, is dead, or has had its time: never to two
  *       at once under one grant. What a holder does beyond that is stopped by the log (E7, E8).
  *   O3. Nothing is decided before every registered member has said what it holds, is known to be gone, or has had its time.
@@ -145,6 +145,7 @@ function tick(state: CoordinatorState, nowMs: number): readonly CoordinatorEffec
 
 /** O1. */
 function writeFailed(state: CoordinatorState, error: Error): readonly CoordinatorEffect[] {
+  if (state.writing === undefined || state.isReading) return [];
   if (error instanceof FencedError) return stepDown(state, "superseded", error.message);
   state.isReading = true;
   return [{ type: "read_table" }];
@@ -155,6 +156,7 @@ function tableRead(
   table: { readonly version: number; readonly leaderEpoch: number },
   nowMs: number,
 ): readonly CoordinatorEffect[] {
+  if (!state.isReading) return [];
   state.isReading = false;
   const { writing } = state;
   if (table.leaderEpoch > state.leader.leaderEpoch) {

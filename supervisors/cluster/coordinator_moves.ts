@@ -223,7 +223,7 @@ function reasonOf(state: CoordinatorState, from: Life | undefined, to: Life): st
 /** The write came to be: now its orders may be sent, and everybody told. */
 export function written(state: CoordinatorState, version: number, nowMs: number): readonly CoordinatorEffect[] {
   const { writing } = state;
-  if (writing === undefined) return [];
+  if (writing === undefined || version !== state.version + 1) return []; // O1
   state.writing = undefined;
   state.version = version;
   if (writing.decision !== undefined) state.decision = undefined;

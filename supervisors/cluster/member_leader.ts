@@ -33,7 +33,15 @@ export function follow(state: MemberState, leader: Leader, nowMs: number): boole
   return true;
 }
 
-export function stopLeadingIfOther(state: MemberState): readonly MemberEffect[] {
+/** What a coordinator's word brings by itself; undefined for one of a lower term. */
+export function hearLeader(state: MemberState, leader: Leader, nowMs: number): readonly MemberEffect[] | undefined {
+  const isFirst = isNewer(state, leader);
+  if (!follow(state, leader, nowMs)) return undefined;
+  // M2: an actor that was started again hears what goes to all before it has asked for what it has forgotten.
+  return [...stopLeadingIfOther(state), ...(isFirst ? greet(state) : [])];
+}
+
+function stopLeadingIfOther(state: MemberState): readonly MemberEffect[] {
   if (!state.isLeading || isSameLife(state.leader, state.self)) return [];
   state.isLeading = false;
   return [{ type: "stop_leading" }];

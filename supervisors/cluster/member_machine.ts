@@ -10,6 +10,7 @@
  *   M6. While the store is away nothing is given up: expiry is the coordinator's to judge (E21).
  *   M7. A life that the registry does not know any more is over: whoever runs it begins another.
  */
+import { compareGrants } from "./cluster.ts";
 import { follow, standNow, steppedDown, stood, takeLink, viewed } from "./member_leader.ts";
 import { end, leave } from "./member_leaving.ts";
 import { letGo, owned, takeOrders, takeTable } from "./member_orders.ts";
@@ -62,8 +63,12 @@ function take(state: MemberState, message: MemberMessage, nowMs: number): readon
       const isAsked = state.holdings.get(message.partition)?.phase === "handing_over";
       return isAsked ? letGo(state, message.partition) : [];
     }
-    case "superseded":
-      return letGo(state, message.partition);
+    case "superseded": {
+      // Where it was granted again meanwhile, the tree has that order too, behind what it says here.
+      const grant = state.holdings.get(message.partition)?.grant;
+      const isHeld = grant !== undefined && compareGrants(grant, message.grant) === 0;
+      return isHeld ? letGo(state, message.partition) : [];
+    }
     case "loads":
       return tellLeader(state, ({ leaderEpoch }) => ({
         type: "loads",

@@ -9,7 +9,7 @@ import {
   type TableEntry,
   type ToMember,
 } from "./cluster.ts";
-import { follow, noteMembers, pointTo, stopLeadingIfOther } from "./member_leader.ts";
+import { hearLeader, noteMembers, pointTo } from "./member_leader.ts";
 import { leftIfEmpty } from "./member_leaving.ts";
 import type { Held, MemberEffect, MemberState } from "./member_state.ts";
 import { claimed, released } from "./member_words.ts";
@@ -19,8 +19,10 @@ export function takeOrders(
   { leader, to, orders }: Extract<ToMember, { type: "orders" }>,
   nowMs: number,
 ): readonly MemberEffect[] {
-  if (!isSameLife(to, state.self) || !follow(state, leader, nowMs)) return []; // M1
-  return [...stopLeadingIfOther(state), ...orders.flatMap((order) => takeOrder(state, order))];
+  if (!isSameLife(to, state.self)) return []; // M1
+  const followed = hearLeader(state, leader, nowMs);
+  if (followed === undefined) return []; // M1
+  return [...followed, ...orders.flatMap((order) => takeOrder(state, order))];
 }
 
 function takeOrder(state: MemberState, order: Order): readonly MemberEffect[] {
@@ -102,8 +104,9 @@ export function takeTable(
   { leader, version, isWhole, entries, epochs, members, rates }: Extract<ToMember, { type: "table" }>,
   nowMs: number,
 ): readonly MemberEffect[] {
-  if (!follow(state, leader, nowMs)) return []; // M1
-  const effects: MemberEffect[] = [...stopLeadingIfOther(state)];
+  const followed = hearLeader(state, leader, nowMs);
+  if (followed === undefined) return []; // M1
+  const effects: MemberEffect[] = [...followed];
   if (members !== undefined) effects.push(...noteMembers(state, members));
   if (isWhole) {
     state.table.clear();
@@ -117,7 +120,7 @@ export function takeTable(
 }
 
 function takeEntry(state: MemberState, entry: TableEntry): readonly MemberEffect[] {
-  const { partition, holder, grant } = entry;
+  const { partition, holder, grant, next } = entry;
   const before = state.table.get(partition);
   state.table.set(partition, entry);
   if (!isSameLife(before?.holder, holder)) state.epochs.delete(partition);
@@ -126,7 +129,9 @@ function takeEntry(state: MemberState, entry: TableEntry): readonly MemberEffect
   const isOurs = isSameLife(holder, state.self);
   // M4: the move was forced, or its order went astray.
   const isOvertaken = grant !== undefined && held?.grant !== undefined && compareGrants(held.grant, grant) < 0;
-  if (!isOurs && isOvertaken) {
+  // It may have been placed by an earlier life of this actor, and what ended that went past this one.
+  const isForgotten = held === undefined && !isSameLife(next, state.self);
+  if (!isOurs && (isOvertaken || isForgotten)) {
     state.holdings.delete(partition);
     effects.push({ type: "drop", partition });
   }

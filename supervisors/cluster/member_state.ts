@@ -70,7 +70,7 @@ export type MemberMessage =
   | { readonly type: "link"; readonly event: LinkEvent }
   | { readonly type: "owned"; readonly partition: PartitionName; readonly epoch: number }
   | { readonly type: "let_go"; readonly partition: PartitionName }
-  | { readonly type: "superseded"; readonly partition: PartitionName }
+  | { readonly type: "superseded"; readonly partition: PartitionName; readonly grant: Grant }
   | { readonly type: "loads"; readonly loads: readonly PartitionLoad[] }
   | { readonly type: "command"; readonly command: ClusterCommand }
   /** The node ends once it holds nothing. */

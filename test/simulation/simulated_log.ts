@@ -21,6 +21,7 @@ export function simulatedLog(store: SimulatedStore, node: OutsideCalls, wrapInne
     onAnswer: (value: Value) => void = () => {},
   ): Promise<Value> =>
     node.operate(what, `log ${partition?.partition ?? ""}`, storeError, async () => {
+      store.checkKnown();
       const value = await perform();
       return { value, onAnswer: () => onAnswer(value) };
     });

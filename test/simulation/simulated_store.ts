@@ -53,6 +53,8 @@ export class SimulatedStore {
   clockMs: number | undefined;
   /** Tails lost so far. */
   losses = 0;
+  /** It is not the one that the cluster knows, and nobody has accepted that (E22). */
+  isStrange = false;
   readonly claimedEpochs: Set<number>[];
   #newestEpochs: number[];
   readonly #world: World;
@@ -74,6 +76,15 @@ export class SimulatedStore {
     });
     this.log = log;
     this.#abandon = () => log.abandon(new UnavailableError("STORE_UNAVAILABLE", "The store was restarted"));
+  }
+
+  /** Called before each use of it, as `redis_connection.ts` looks for the cluster's id (E22). */
+  checkKnown(): void {
+    if (!this.isStrange) return;
+    throw new UnavailableError(
+      "STORE_LOST",
+      "Cannot use the store as it must hold cluster id 1: current value is none",
+    );
   }
 
   /** G4: an epoch is claimed once. */
@@ -175,9 +186,9 @@ export class SimulatedStore {
     return result.kind === "records" ? result.batches : [];
   }
 
-  /** The next life of the store; what was committed and not flushed may be gone with the last one. */
-  async restart(loss: "nothing" | "unflushed"): Promise<void> {
-    if (loss === "unflushed") await this.absorb();
+  /** The next life of the store; what was committed and not flushed may be gone with the last one, or everything. */
+  async restart(loss: "nothing" | "unflushed" | "everything"): Promise<void> {
+    if (loss !== "nothing") await this.absorb();
     this.#abandon();
     this.store.restart(loss);
     if (loss === "nothing") return;

@@ -156,7 +156,30 @@ test("a partition that somebody else was granted says so, and ends", async () =>
   tree.supervisor.tell({ type: "take", partition: 0, grant: grant(3) });
   await tree.until("superseded");
   assert.is(tree.owner, undefined);
+  const grants = tree.events.flatMap((event) => (event.kind === "superseded" ? [event.grant] : []));
+  assert.equal(grants, [grant(3)], "and under which grant");
   await tree.system.shutdown();
+});
+
+test("a partition that came back while its deliveries of before still end is dropped, or handed over, as it is told", async () => {
+  for (const type of ["drop", "hand_over"] as const) {
+    const tree = await Tree.start();
+    tree.supervisor.tell({ type: "take", partition: 0, grant: grant(3) });
+    await eventually(() => tree.lives.started || undefined);
+    tree.supervisor.tell({ type: "drop", partition: 0 });
+    tree.supervisor.tell({ type: "take", partition: 0, grant: grant(5) });
+    await tree.until("owned", 2);
+    tree.supervisor.tell({ type, partition: 0, drainWithinMs: 20 });
+    await eventually(() => (tree.owner === undefined ? true : undefined));
+    tree.supervisor.tell({ type: "take", partition: 0, grant: grant(7) });
+    await tree.until("owned", 3);
+    assert.is(tree.lives.started, 1);
+    tree.letGo();
+    // Once, for the ownership that it is delivered under.
+    await eventually(() => (tree.lives.started === 2 ? true : undefined));
+    await tree.system.shutdown();
+    assert.equal(tree.lives, { started: 2, stopped: 2 });
+  }
 });
 
 test("what comes again changes nothing, and is answered each time: an owner that is granted the same twice is one owner", async () => {

@@ -163,6 +163,73 @@ test("E21: without the rule everything is given to whoever is first", async () =
   assert.ok(moved > 0, "the scene notices");
 });
 
+/** What the store holds by the time that its loss is accepted. */
+interface Written {
+  readonly batches: number;
+  readonly claims: number;
+  readonly members: number;
+  readonly terms: number;
+}
+
+/** Everything is lost, and work goes on for a while before somebody accepts it. */
+const storeLost = async (isRefused: boolean): Promise<Written> => {
+  let written: Written | undefined;
+  await playCluster(THREE, async (scene) => {
+    await scene.formed();
+    const senders = [scene.sender("follows", "a", false), scene.sender("stays", "b", true)];
+    const sendToAll = (count: number) => {
+      for (const sender of senders) for (const { partition } of scene.store.partitions) send(sender, partition, count);
+    };
+    sendToAll(5);
+    await scene.settled();
+    const lives = scene.names.map((name) => scene.process(name).life?.incarnation ?? 0);
+    const { term } = scene;
+    await scene.loseStore();
+    scene.store.isStrange = isRefused;
+    const counts = (): Written => ({
+      batches: scene.count("batches appended"),
+      claims: scene.store.claimedEpochs.reduce((sum, { size }) => sum + size, 0),
+      members: scene.leases.domain.state().registrations.size,
+      terms: scene.count("a coordinator was elected"),
+    });
+    const before = counts();
+    sendToAll(5);
+    // One node is started again meanwhile: it is given nothing by a store that it does not know.
+    scene.process("c").node.die("the script said so");
+    await scene.pass(100);
+    scene.start("c");
+    await scene.pass(2 * SIMULATED_TIMES.registrationMs);
+    const after = counts();
+    written = {
+      batches: after.batches - before.batches,
+      claims: after.claims - before.claims,
+      members: after.members,
+      terms: after.terms - before.terms,
+    };
+    scene.store.isStrange = false;
+    await scene.formed();
+    await scene.settled();
+    // Nothing of before is taken for anything of now.
+    assert.ok(scene.term > term, "the new term is above the lost ones");
+    for (const [at, name] of scene.names.entries())
+      assert.ok((scene.process(name).life?.incarnation ?? 0) > lives[at]!, `${name} is registered anew`);
+    assert.ok(scene.count("the subscriber was told truncated") > 0, "the subscriber is told of the loss");
+    assert.ok(scene.count("a producer was told of a loss") > 0, "so are the producers");
+    sendToAll(5);
+    await scene.settled();
+  });
+  return written!;
+};
+
+test("E22: while a store that lost everything is not accepted nothing is written to it; then all begins anew, and what is lost is told", async () => {
+  assert.equal(await storeLost(true), { batches: 0, claims: 0, members: 0, terms: 0 });
+});
+
+test("E22: without the rule an empty store is filled as if nothing had been", async () => {
+  const { batches, claims, members, terms } = await storeLost(false);
+  assert.ok(batches > 0 && claims > 0 && members > 0 && terms > 0, "the scene notices");
+});
+
 test("E24: a clock that is set back an hour keeps no node from what it is to do", () =>
   playCluster(THREE, async (scene) => {
     scene.world.skewMs = 3_600_000;

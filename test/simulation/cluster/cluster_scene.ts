@@ -49,6 +49,7 @@ export class ClusterScene {
     this.names = nodes;
     this.store = new SimulatedStore(world, "fsync", partitions);
     this.leases = new SimulatedLeases(world, SIMULATED_TIMES.handOverWithinMs);
+    this.leases.checkKnown = () => this.store.checkKnown();
     this.leases.isOwner = (life, partition) => {
       const process = this.processes.get(life.node);
       const isHere = process?.isAlive === true && process.life?.incarnation === life.incarnation;
@@ -153,6 +154,13 @@ export class ClusterScene {
   setStoreAway(isAway: boolean): void {
     this.store.store.setAway(isAway);
     this.leases.domain.setAway(isAway);
+  }
+
+  /** Log, leases, and the id that the cluster knows the store by. */
+  async loseStore(): Promise<void> {
+    this.store.isStrange = true;
+    this.leases.loseEverything();
+    await this.store.restart("everything");
   }
 
   sender(name: string, at: string, forward: boolean): Sender {

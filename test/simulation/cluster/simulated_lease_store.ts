@@ -47,7 +47,10 @@ export class SimulatedLeases {
   readonly handOverWithinMs: number;
   /** Whether a life appends to a partition; told by whoever runs the nodes. */
   isOwner: (life: Life, partition: PartitionName) => boolean = () => false;
+  /** Throws where the store is not to be used; told by whoever runs the nodes. */
+  checkKnown: () => void = () => {};
   #flushed: LeaseSnapshot;
+  readonly #empty: LeaseSnapshot;
   #jumps = 0;
 
   constructor(world: World, handOverWithinMs: number) {
@@ -55,6 +58,7 @@ export class SimulatedLeases {
     this.handOverWithinMs = handOverWithinMs;
     this.domain = new MemoryLeaseDomain(() => world.wallMs());
     this.#flushed = this.domain.snapshot();
+    this.#empty = this.#flushed;
   }
 
   /** What is written so far survives the loss of a tail. */
@@ -66,6 +70,11 @@ export class SimulatedLeases {
   loseTail(): void {
     this.domain.restore(this.#flushed);
     this.#held.clear(); // the table says what it said before
+  }
+
+  loseEverything(): void {
+    this.#flushed = this.#empty;
+    this.loseTail();
   }
 
   /** The clocks have jumped. */
@@ -103,7 +112,10 @@ export class SimulatedLeases {
     const { domain } = this;
     const store = wrap(domain.open());
     const call = <Value>(what: string, perform: () => Promise<Value>): Promise<Value> =>
-      node.operate(`lease ${what}`, "lease", leaseError, async () => ({ value: await perform(), onAnswer: () => {} }));
+      node.operate(`lease ${what}`, "lease", leaseError, async () => {
+        this.checkKnown();
+        return { value: await perform(), onAnswer: () => {} };
+      });
     return {
       join: (profile, registrationMs) => call("join", () => store.join(profile, registrationMs)),
       renew: (life, registrationMs) => call("renew", () => store.renew(life, registrationMs)),

@@ -329,6 +329,34 @@ test("O1: a write of unknown outcome is read back: made, it is gone on with; not
   }
 });
 
+test("O1: what answers an earlier read or write stands for none that is under way", () => {
+  const harness = new Harness(["a", "b"]);
+  harness.tell({ type: "write_failed", error: new UnavailableError("TIMEOUT", "no answer") });
+  const read = { type: "table_read", table: { version: 1, leaderEpoch: 7, entries: new Map() } } as const;
+  harness.tell(read);
+  harness.takeOrders();
+  harness.link("refused", "b");
+  const { writing } = harness.state;
+  assert.ok(writing, "what the dead one held is given to the other");
+  harness.tell(read);
+  harness.tell({ type: "written", version: 1 });
+  assert.is(harness.state.writing, writing);
+  assert.is(harness.takeOrders().length, 0);
+  harness.write();
+  assert.is(harness.takeOrders().length, 3);
+});
+
+test("O1: the table is read once for each write of unknown outcome, and for nothing else", () => {
+  const harness = settled(["a", "b"]);
+  const failed = { type: "write_failed", error: new UnavailableError("TIMEOUT", "no answer") } as const;
+  harness.tell(failed);
+  assert.not.ok(harness.did.includes("read_table"), "nothing is being written");
+  harness.link("refused", "b");
+  harness.tell(failed);
+  harness.tell(failed);
+  assert.is(harness.did.filter((type) => type === "read_table").length, 1);
+});
+
 test("a coordinator whose write is refused, or that sees a higher term, steps down", () => {
   const refused = new Harness(["a", "b"]);
   refused.tell({ type: "write_failed", error: new FencedError("STALE_LEADER", "a higher term") });

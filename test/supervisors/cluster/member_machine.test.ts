@@ -129,6 +129,18 @@ test("a hand-over of an earlier grant does not end a later one", () => {
   assert.equal(orders(leader(7), take("s/0", grant(7, 3))), []);
 });
 
+test("what was superseded under another grant than the one that is held is not let go of", () => {
+  const { state, tell, view, orders } = memberUnderTest();
+  tell(view());
+  // The tree says so before it is told of what is on its way to it.
+  orders(leader(7), take("s/0", grant(7, 9)), { kind: "expect", partition: "s/1" });
+  assert.equal(tell({ type: "superseded", partition: "s/0", grant: grant(7, 3) }), []);
+  assert.equal(tell({ type: "superseded", partition: "s/1", grant: grant(7, 3) }), []);
+  assert.equal([...state.holdings.keys()], ["s/0", "s/1"]);
+  const told = said(tell({ type: "superseded", partition: "s/0", grant: grant(7, 9) }));
+  assert.equal(told, [{ type: "released", from: SELF, leaderEpoch: 7, partition: "s/0", grant: grant(7, 9) }]);
+});
+
 test("M4: what the table gives to another life, with a later grant, is let go of", () => {
   const { tell, view, orders } = memberUnderTest();
   tell(view());
