@@ -31,7 +31,15 @@ import { listen, startSessions } from "./sessions.ts";
 import { startSources } from "./sources.ts";
 import { NodeDirectory } from "./stream_directory.ts";
 import { registerStreams } from "./stream_settings.ts";
-import { describeStreams, logBlockages, registerSchemas, SOLE_GRANT, startStreams, whenAllOwned } from "./streams.ts";
+import {
+  claimWhenStoreAnswers,
+  describeStreams,
+  logBlockages,
+  registerSchemas,
+  SOLE_GRANT,
+  startStreams,
+  whenAllOwned,
+} from "./streams.ts";
 
 export interface NodeOptions {
   readonly configuration: Configuration;
@@ -133,6 +141,7 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
   });
   if (cluster === undefined) await directory.complete;
   logBlockages(directory, options.log);
+  claimWhenStoreAnswers(log, directory);
   const listener = await listen(sessions, access, configuration);
   closers.push({ what: "connections", close: () => listener.close() });
   const connect = sessions.connect(INSIDE);

@@ -141,6 +141,14 @@ export function whenAllOwned(directory: NodeDirectory): Promise<void> {
   return Promise.all(waits).then(() => undefined);
 }
 
+/** Once a store answers that did not, partitions that wait to be claimed are claimed at once. */
+export function claimWhenStoreAnswers(log: Pick<Log, "onStateChange">, directory: NodeDirectory): void {
+  log.onStateChange(({ kind }) => {
+    if (kind !== "ready") return;
+    for (const { entry } of directory.all()) if (entry.isHere) entry.reference?.tell({ type: "store_answers" });
+  });
+}
+
 /** Says once what keeps partitions from being claimed, and that they are owned again. */
 export function logBlockages(directory: NodeDirectory, log: NodeLog): void {
   for (const { stream, partition, entry } of directory.all()) {

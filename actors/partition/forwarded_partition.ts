@@ -97,6 +97,7 @@ export class ForwardedPartition implements ActorReference<PartitionRequest> {
       }
       case "granted":
       case "hand_over":
+      case "store_answers":
       case "consumer_at":
       case "follow":
       case "unfollow":

@@ -18,7 +18,9 @@ export type PlacementRequest =
   /** It may be claimed with this grant, and claimed again until it is handed over. */
   | { readonly type: "granted"; readonly grant: Grant }
   /** Finish what is in flight and append nothing after it: another node is to own it. */
-  | { readonly type: "hand_over" };
+  | { readonly type: "hand_over" }
+  /** The store answers after it did not: a claim that waits for its next try need not. */
+  | { readonly type: "store_answers" };
 
 /** What others may ask of a partition. */
 export type PartitionRequest =

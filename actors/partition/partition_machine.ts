@@ -49,6 +49,7 @@ export function stepPartition(state: PartitionState, message: PartitionMessage, 
     case "hand_over":
       return handOver(state);
     case "claim_due":
+    case "store_answers":
       return [state, claim(state)];
     case "claimed":
       return claimed(state, message.claim, nowMs);
@@ -98,8 +99,12 @@ export function stepPartition(state: PartitionState, message: PartitionMessage, 
 
 // Claiming ------------------------------------------------------------------------------------------------------------
 
-function claim({ phase, grant, claimAtLeast: atLeast }: PartitionState): readonly PartitionEffect[] {
-  return phase === "claiming" && grant !== undefined ? [{ type: "claim", grant, atLeast }] : [];
+/** One at a time: a second one would make the first one's epoch stale. */
+function claim(state: PartitionState): readonly PartitionEffect[] {
+  const { phase, grant, claimAtLeast: atLeast } = state;
+  if (phase !== "claiming" || grant === undefined || state.isAsking) return [];
+  state.isAsking = true;
+  return [{ type: "claim", grant, atLeast }];
 }
 
 /** P9. A grant that comes again, or for what is being handed over, changes nothing. */
@@ -121,6 +126,7 @@ const isLastAppend = (state: PartitionState, ofEpoch: Epoch): boolean =>
 const isLeaving = ({ phase }: PartitionState): boolean => phase === "handing_over" || phase === "stood_down";
 
 function claimed(state: PartitionState, claim: Claim, nowMs: number): PartitionResult {
+  state.isAsking = false;
   if (state.phase !== "claiming") return [state, []];
   state.phase = "owning";
   state.claimAttempts = 0;
@@ -132,6 +138,7 @@ function claimed(state: PartitionState, claim: Claim, nowMs: number): PartitionR
 }
 
 function claimFailed(state: PartitionState, error: HeadraceError): PartitionResult {
+  state.isAsking = false;
   if (state.phase !== "claiming") return [state, []];
   if (error instanceof FencedError) return standDown(state, error);
   const delayMs = Math.min(

@@ -46,6 +46,8 @@ export interface PartitionState {
   /** What is shown with each claim; undefined while expecting. */
   grant: Grant | undefined;
   claimAttempts: number;
+  /** A claim is under way. */
+  isAsking: boolean;
   claimAtLeast: Epoch;
   ownership: Ownership | undefined;
   readonly channels: Map<Channel, ChannelBounds>;
@@ -134,6 +136,7 @@ export function createPartition(
     phase: grant === undefined ? "expecting" : "claiming",
     grant,
     claimAttempts: 0,
+    isAsking: false,
     claimAtLeast: epoch(1),
     ownership: undefined,
     channels: new Map(),

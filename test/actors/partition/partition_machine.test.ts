@@ -57,6 +57,18 @@ const written = (...ns: number[]) => ({
   endOffset: offset(Math.max(...ns) + 1),
 });
 
+test("a claim that waits for its next try is made at once when the store answers, and never twice at a time", () => {
+  const { tell } = partitionUnderTest();
+  assert.equal(kinds(tell({ type: "start" })), ["claim", "wait"]);
+  assert.equal(tell({ type: "store_answers" }), []); // it is under way
+  const away = new UnavailableError("STORE_UNAVAILABLE", "away");
+  assert.equal(kinds(tell({ type: "claim_failed", error: away })), ["blocked", "wait"]);
+  assert.equal(kinds(tell({ type: "store_answers" })), ["claim"]);
+  assert.equal(tell({ type: "claim_due" }), []);
+  assert.ok(kinds(tell({ type: "claimed", claim: claim(1) })).includes("owned"));
+  assert.equal(tell({ type: "store_answers" }), []);
+});
+
 test("P1: nothing is answered before the log has answered for it", () => {
   const { tell, append } = partitionUnderTest();
   tell({ type: "start" });
