@@ -15,6 +15,8 @@ const [rounds = "5", eventsPerSecond = "60000", forMs = "5000"] = process.argv.s
 const PARTITIONS = 30;
 const GENERATORS = 3;
 const BATCH_EVENTS = 500;
+/** Of a batch that waits to be full: long enough for it to be so. */
+const LINGER_MS = 200;
 const WARM_UP_MS = 1_500;
 /** Of a process's times in /proc. */
 const TICK_MS = 10;
@@ -37,7 +39,14 @@ const cpuOfNodesMs = ({ nodes }: BenchCluster): number =>
 
 const startLoad = (cluster: BenchCluster, name: string, forward: boolean): Promise<Load> =>
   Load.start({
-    ...{ name, forward, partitions: PARTITIONS, generators: GENERATORS, eventsTogether: BATCH_EVENTS },
+    ...{
+      name,
+      forward,
+      partitions: PARTITIONS,
+      generators: GENERATORS,
+      eventsTogether: BATCH_EVENTS,
+      lingerMs: LINGER_MS,
+    },
     addresses: cluster.endpoints,
   });
 

@@ -30,14 +30,14 @@ import {
   type SubscribeFrom,
   type WelcomeFrame,
 } from "./frames.ts";
-import { isGreeted, isSilent, type Link } from "./link.ts";
+import { isGreeted, isSilent, type Link, SILENT_LOOKS } from "./link.ts";
 import { allLinks, connectHome, HOME, linkNamed, noteOwners, reconnectHome } from "./links.ts";
 import type { Step } from "./machine.ts";
 
 /** Before, it made the network say whether it still works, and no more. */
 const CREDIT_IS_ANSWERED_SINCE_MINOR = 1;
-/** Without a frame since the look before this one. */
-const LOOKS_BEFORE_ASKING = 2;
+/** Looks without a frame between them. */
+const LOOKS_BEFORE_ASKING = SILENT_LOOKS / 2 + 1;
 
 export const stepConsumer: Step<ConsumerState, ConsumerMessage, ConsumerEffect> = (state, message) => {
   const effects: ConsumerEffect[] = [];
@@ -210,7 +210,7 @@ function takeWelcome(state: ConsumerState, link: Link, frame: WelcomeFrame, effe
     return;
   }
   state.links.tries = 0;
-  noteOwners(state.links, frame.streams);
+  noteOwners(state.links, frame.streams, effects);
   state.partitionCounts = new Map(
     Object.entries(frame.streams).map(([stream, { partitions }]) => [stream, partitions]),
   );

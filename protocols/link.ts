@@ -12,14 +12,14 @@ export const SILENCE_MS = 30_000;
  */
 export const SILENCE_ELSEWHERE_MS = 3_000;
 /** Looks at a silent connection within that time. */
-const SILENT_LOOKS = 2;
+export const SILENT_LOOKS = 4;
 
 export interface Link {
   /** `HOME`, or the address of an owner. */
   readonly name: string;
   address: string;
   /** `SILENCE_MS`, or `SILENCE_ELSEWHERE_MS`. */
-  readonly silenceMs: number;
+  silenceMs: number;
   phase: "offline" | "connecting" | "greeting" | "online";
   /** The minor version in use, once it is online. */
   minor: number;
@@ -82,6 +82,13 @@ export function isSilent(link: Link, isOwed: boolean, effects: LinkEffects): boo
   link.silentLooks = isOwed || link.phase === "greeting" ? link.silentLooks + 1 : 0;
   lookAgain(link, effects);
   return link.silentLooks > SILENT_LOOKS;
+}
+
+/** There is another node to go to, if there was none before. */
+export function knowsElsewhere(link: Link, effects: LinkEffects): void {
+  if (link.silenceMs <= SILENCE_ELSEWHERE_MS) return;
+  link.silenceMs = SILENCE_ELSEWHERE_MS;
+  lookAgain(link, effects);
 }
 
 function lookAgain(link: Link, effects: LinkEffects): void {

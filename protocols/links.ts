@@ -11,7 +11,7 @@
  */
 import { backoffMs } from "./clock.ts";
 import type { StreamDescription } from "./frames.ts";
-import { connectLink, type Link, type LinkEffects } from "./link.ts";
+import { connectLink, knowsElsewhere, type Link, type LinkEffects } from "./link.ts";
 
 export const HOME = "home";
 
@@ -90,7 +90,11 @@ export function reconnectHome<L extends Link>(links: Links<L>, leastMs: number, 
 }
 
 /** Takes down which owners the node at home knows of. */
-export function noteOwners(links: Links<Link>, streams: Readonly<Record<string, StreamDescription>>): void {
+export function noteOwners(
+  links: Links<Link>,
+  streams: Readonly<Record<string, StreamDescription>>,
+  effects: LinkEffects,
+): void {
   links.hints.clear();
   for (const [stream, { owners = {} }] of Object.entries(streams)) {
     for (const [partition, address] of Object.entries(owners)) {
@@ -99,6 +103,7 @@ export function noteOwners(links: Links<Link>, streams: Readonly<Record<string, 
       learn(links, address);
     }
   }
+  if (links.learned.size > 0) knowsElsewhere(links.home, effects);
 }
 
 /** L1. */

@@ -155,7 +155,7 @@ function takeWelcome(state: ProducerState, link: ProducerLink, frame: WelcomeFra
   if ((link.producerEpoch ?? 0) >= (state.producerEpoch ?? 0)) state.producerEpoch = link.producerEpoch;
   if (link.name === HOME) {
     state.links.tries = 0;
-    noteOwners(state.links, frame.streams);
+    noteOwners(state.links, frame.streams, effects);
   }
   const { streams, limits } = frame;
   state.dedupeWindowMs = limits.dedupeWindowMs;

@@ -8,7 +8,7 @@ import type { ConsumerEffect, ConsumerMessage } from "../../protocols/consumer_m
 import { type ConsumerState, initialConsumer } from "../../protocols/consumer_state.ts";
 import type { ClientFrame, NodeFrame, SubscribeFrom, WireBatch } from "../../protocols/frames.ts";
 import { SUBPROTOCOL_MSGPACK } from "../../protocols/frames.ts";
-import { SILENCE_ELSEWHERE_MS } from "../../protocols/link.ts";
+import { SILENCE_ELSEWHERE_MS, SILENT_LOOKS } from "../../protocols/link.ts";
 import { allLinks, HOME } from "../../protocols/links.ts";
 import { readRecords } from "../../protocols/read_records.ts";
 import { ClientHarness } from "../support/client_harness.ts";
@@ -197,12 +197,12 @@ test("an owner that is frozen is given up, and its partitions are read on where 
   harness.move(0, "b");
   harness.append(0);
   harness.settle();
-  assert.is(harness.timers.get("silence b"), harness.nowMs + SILENCE_ELSEWHERE_MS / 2);
+  assert.is(harness.timers.get("silence b"), harness.nowMs + SILENCE_ELSEWHERE_MS / SILENT_LOOKS);
   harness.look("b", 20);
   assert.ok(harness.wires.has("b"), "one that is idle answers when it is asked");
   harness.frozen = "b";
   harness.owners[0] = "c";
-  harness.look("b", 3);
+  harness.look("b", SILENT_LOOKS + 1);
   harness.append(0);
   harness.settle();
   assert.equal(harness.seen[0], numbers(6));
