@@ -130,6 +130,8 @@ export class SimulatedNode implements OutsideCalls {
   readonly #credit: CreditPool;
   readonly #streams: ActorReference<PlacementOrder>;
   #sessions = 0;
+  /** What it had under way when it died arrives so much later, its successor at work by then. */
+  #lateMs = 0;
   /** Until then the store is out of this node's reach, and of nobody else's. */
   storeAwayUntilMs = 0;
   /** Told what became of a partition that was placed here by `order`. */
@@ -306,8 +308,11 @@ export class SimulatedNode implements OutsideCalls {
       if (world.isTraced && (what.startsWith("sink") || what === "read"))
         world.say(`node ${this.number} calls ${what} ${lane ?? ""}`);
       const answer = (act: () => void) => world.after(this.#delayMs(what), () => this.kernel.whenAwake(act));
-      const arrive = async () => {
-        if (!this.isAlive && !this.#arrivesAfterDeath(what)) return;
+      const arrive = async (isLate = false): Promise<unknown> => {
+        if (!this.isAlive && !isLate) {
+          if (!this.#arrivesAfterDeath(what)) return;
+          if (this.#lateMs > 0) return world.after(this.#lateMs, () => arrive(true));
+        }
         if (this.isAlive && this.#diesAt(`before ${what}`)) return;
         if (world.trueMs < this.storeAwayUntilMs && !what.startsWith("sink")) return answer(() => reject(makeError()));
         if (world.fault(`${what} failed`, riskOf(what).fails)) return answer(() => reject(makeError()));
@@ -325,7 +330,7 @@ export class SimulatedNode implements OutsideCalls {
         if (world.fault(`answer to ${what} lost`, riskOf(what).fails)) return answer(() => reject(makeError()));
         answer(act);
       };
-      world.at(this.#arrivalMs(what, lane), arrive);
+      world.at(this.#arrivalMs(what, lane), () => arrive());
     });
   }
 
@@ -370,6 +375,7 @@ export class SimulatedNode implements OutsideCalls {
     if (!this.isAlive) return;
     this.world.noteFault(how);
     this.world.say(`node ${this.number} dies`);
+    if (this.world.random.chance(0.3)) this.#lateMs = this.world.random.below(2_000);
     this.kernel.kill();
     this.#parts.onDeath(this);
   }

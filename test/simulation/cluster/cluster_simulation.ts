@@ -142,7 +142,8 @@ class ClusterSimulation {
       const wayIn = { addresses: this.#addresses(), forward: at >= 2 };
       return new Sender(world, name, at === 1, this.#network.connectAs(name), ledgers, wayIn);
     });
-    const readerWayIn = { addresses: this.#addresses() };
+    const readerWayIn = { addresses: this.#addresses(), forward: random.chance(0.2) };
+    if (readerWayIn.forward) world.count("the subscriber stays where it is");
     this.#reader = new Reader(world, this.#network.connectAs("reader"), this.#store, readerWayIn);
     this.#flushEverySecond();
   }

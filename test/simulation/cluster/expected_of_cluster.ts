@@ -71,6 +71,7 @@ export const EXPECTED_SOON_OF_CLUSTER: readonly string[] = [
   "placement: released",
   "placement: superseded",
   "records lost with a tail",
+  "the subscriber stays where it is",
 ];
 
 export const EXPECTED_OF_CLUSTER: readonly string[] = [
