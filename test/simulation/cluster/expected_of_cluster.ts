@@ -76,6 +76,10 @@ export const EXPECTED_SOON_OF_CLUSTER: readonly string[] = [
 
 export const EXPECTED_OF_CLUSTER: readonly string[] = [
   ...EXPECTED_SOON_OF_CLUSTER,
+  "delivery: trimmed",
+  "fault: actor crash: source",
+  "frame: error STORE_FULL",
+  "read: trimmed",
   ...[...LEASE_OPERATIONS, ...LOG_OPERATIONS].flatMap((operation) => [
     `crash before ${operation}`,
     `crash after ${operation}`,
