@@ -41,7 +41,7 @@ const DECISIONS_LOOKED_AT = 200;
 
 export interface ClusterNodeParts {
   readonly system: Pick<ActorSystem, "spawn" | "stop"> & { readonly deadLetters: Pick<DeadLetterOffice, "add"> };
-  readonly directory: NodeDirectory;
+  readonly directory: Pick<NodeDirectory, "partitions" | "setElsewhere">;
   readonly times: ClusterTimes;
   readonly name: string;
   /** As it is when the node joins: its port is known then. */

@@ -66,8 +66,8 @@ function take(state: MemberState, message: MemberMessage, nowMs: number): readon
     case "superseded": {
       // Where it was granted again meanwhile, the tree has that order too, behind what it says here.
       const grant = state.holdings.get(message.partition)?.grant;
-      const isHeld = grant !== undefined && compareGrants(grant, message.grant) === 0;
-      return isHeld ? letGo(state, message.partition) : [];
+      const isMeant = grant !== undefined && compareGrants(grant, message.grant) <= 0;
+      return isMeant ? letGo(state, message.partition) : [];
     }
     case "loads":
       return tellLeader(state, ({ leaderEpoch }) => ({

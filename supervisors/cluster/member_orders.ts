@@ -51,7 +51,10 @@ function takePartition(
 ): readonly MemberEffect[] {
   if (held?.grant !== undefined) {
     const order = compareGrants(grant, held.grant);
-    if (order < 0) return []; // an order that was overtaken
+    if (order < 0) {
+      const isAnswered = isLost(state, held.grant) && held.phase === "owned";
+      return isAnswered ? claimed(state, partition, { ...held, grant }) : []; // else it was overtaken
+    }
     // Where it is not owned yet the tree may have lost the order with an actor of its own: it knows what it has.
     if (order === 0 && held.phase === "claiming") return [{ type: "take", partition, grant }];
     if (order === 0) return held.phase === "owned" ? claimed(state, partition, held) : [];
@@ -59,6 +62,12 @@ function takePartition(
   state.holdings.set(partition, { phase: "claiming", grant, epoch: undefined, to: undefined });
   return [{ type: "take", partition, grant }];
 }
+
+/**
+ * Of a grant above the one that an order names: the coordinator of a later term has read all that was written before it, so the
+ * store has lost that grant with its tail. What is held is what the order means.
+ */
+const isLost = ({ leader }: MemberState, held: Grant): boolean => (leader?.leaderEpoch ?? 0) > held.leaderEpoch;
 
 function handOver(
   state: MemberState,
@@ -70,8 +79,10 @@ function handOver(
     state.holdings.set(partition, { phase: "handing_over", grant, epoch: undefined, to });
     return [...towards(state, partition, to), { type: "hand_over", partition, drainWithinMs: withinMs }];
   }
-  if (compareGrants(grant, held.grant) < 0) return released(state, partition, grant);
-  if (compareGrants(grant, held.grant) > 0) return []; // granted, and the order to take it is still on its way
+  const order = compareGrants(grant, held.grant);
+  if (order < 0 && !isLost(state, held.grant)) return released(state, partition, grant);
+  if (order > 0) return []; // granted, and the order to take it is still on its way
+  held.grant = grant;
   const isFirst = held.phase !== "handing_over";
   held.phase = "handing_over";
   held.to = to;

@@ -7,8 +7,9 @@ import { CreditPool } from "../../actors/ingest/credit_pool.ts";
 import { connectInProcess } from "../../actors/ingest/in_process_connection.ts";
 import type { Inspect, SessionEnvironment, SessionInput, SessionPeer } from "../../actors/ingest/session.ts";
 import { sessionActor } from "../../actors/ingest/session_actor.ts";
-import type { ActorDefinition, ActorReference } from "../../actors/kernel/actor.ts";
+import type { ActorDefinition, ActorReference, ActorSystem } from "../../actors/kernel/actor.ts";
 import type { Log } from "../../actors/log/log.ts";
+import type { Metrics } from "../../actors/observers/metrics.ts";
 import type { PartitionRequest, Retention } from "../../actors/partition/partition.ts";
 import type { PartitionFeed } from "../../actors/partition/partition_feed.ts";
 import { outboxActor, outboxChannel } from "../../actors/pipeline/outbox_actor.ts";
@@ -25,17 +26,19 @@ import { UnavailableError } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
 import { decodeTrustedEvents, encodeEvents } from "../../protocols/event_codec.ts";
 import { WIRE_DEFAULTS } from "../../protocols/frames.ts";
+import type { Configuration } from "../../supervisors/configuration_schema.ts";
 import {
   type PartitionPlan,
   type PlacementEvent,
   type PlacementOrder,
   streamSupervisor,
 } from "../../supervisors/partition_supervisor.ts";
+import { startSources } from "../../supervisors/sources.ts";
 import { NodeDirectory } from "../../supervisors/stream_directory.ts";
 import type { OutsideCalls } from "./outside_calls.ts";
 import { SimulatedKernel, type WrapActor } from "./simulated_kernel.ts";
 import { simulatedLog, type WrapLog } from "./simulated_log.ts";
-import type { ReplayableFile } from "./simulated_source.ts";
+import { REPLAYABLE, type ReplayableFile } from "./simulated_source.ts";
 import { type SimulatedStore, STREAM } from "./simulated_store.ts";
 import type { World } from "./world.ts";
 
@@ -130,6 +133,8 @@ export class SimulatedNode implements OutsideCalls {
   readonly #credit: CreditPool;
   readonly #streams: ActorReference<PlacementOrder>;
   #sessions = 0;
+  /** What it had under way when it died arrives so much later, its successor at work by then. */
+  #lateMs = 0;
   /** Until then the store is out of this node's reach, and of nobody else's. */
   storeAwayUntilMs = 0;
   /** Told what became of a partition that was placed here by `order`. */
@@ -171,7 +176,9 @@ export class SimulatedNode implements OutsideCalls {
         : { onPlacement: (event: PlacementEvent) => this.onPlacement(event) };
     const tree = { stream: STREAM, plans: this.#plans(), directory: this.directory, ...placement };
     this.#streams = this.kernel.spawn(streamSupervisor(tree)).reference;
-    if (parts.file !== undefined) this.kernel.spawn(this.#source(parts.file));
+    if (parts.file === undefined) return;
+    if (parts.cluster === undefined) this.kernel.spawn(this.#source(parts.file));
+    else this.#placeSource(parts.file, parts.cluster.name);
   }
 
   order(order: PlacementOrder): void {
@@ -272,13 +279,35 @@ export class SimulatedNode implements OutsideCalls {
     }) as ActorDefinition<never>;
   }
 
-  openSession(peer: SessionPeer, onEnd: () => void): ActorReference<SessionInput> {
+  /** Where the first partition of its stream is owned. */
+  #placeSource(file: ReplayableFile, node: string): void {
+    const { kernel, log, directory } = this;
+    const sources = { file: { type: REPLAYABLE, stream: STREAM, options: file } };
+    const environment = { ...this.#environment, passesOn: true };
+    const system: Pick<ActorSystem, "spawn" | "stop"> = {
+      spawn: (definition) => kernel.spawn(definition).reference,
+      stop: (actor) => kernel.stop(actor as ActorReference<never>),
+    };
+    startSources({ sources } as unknown as Configuration, {
+      system: system as ActorSystem,
+      connect: connectInProcess(async (peer, onEnd) => this.openSession(peer, onEnd, environment)),
+      ...{ log, nodeLog: () => {} },
+      metrics: { counter: () => ({ add: () => {} }) } as unknown as Metrics,
+      cluster: { node, directory },
+    });
+  }
+
+  openSession(
+    peer: SessionPeer,
+    onEnd: () => void,
+    environment: SessionEnvironment = this.#environment,
+  ): ActorReference<SessionInput> {
     this.#sessions += 1;
     const credit = this.#credit.take();
     const cell = this.kernel.spawn(
       sessionActor({
         name: `session-${this.#sessions}`,
-        environment: this.#environment,
+        environment,
         peer,
         credit,
         // Its watcher has been told by then; the world ends with its sessions.
@@ -306,8 +335,11 @@ export class SimulatedNode implements OutsideCalls {
       if (world.isTraced && (what.startsWith("sink") || what === "read"))
         world.say(`node ${this.number} calls ${what} ${lane ?? ""}`);
       const answer = (act: () => void) => world.after(this.#delayMs(what), () => this.kernel.whenAwake(act));
-      const arrive = async () => {
-        if (!this.isAlive && !this.#arrivesAfterDeath(what)) return;
+      const arrive = async (isLate = false): Promise<unknown> => {
+        if (!this.isAlive && !isLate) {
+          if (!this.#arrivesAfterDeath(what)) return;
+          if (this.#lateMs > 0) return world.after(this.#lateMs, () => arrive(true));
+        }
         if (this.isAlive && this.#diesAt(`before ${what}`)) return;
         if (world.trueMs < this.storeAwayUntilMs && !what.startsWith("sink")) return answer(() => reject(makeError()));
         if (world.fault(`${what} failed`, riskOf(what).fails)) return answer(() => reject(makeError()));
@@ -325,7 +357,7 @@ export class SimulatedNode implements OutsideCalls {
         if (world.fault(`answer to ${what} lost`, riskOf(what).fails)) return answer(() => reject(makeError()));
         answer(act);
       };
-      world.at(this.#arrivalMs(what, lane), arrive);
+      world.at(this.#arrivalMs(what, lane), () => arrive());
     });
   }
 
@@ -370,6 +402,7 @@ export class SimulatedNode implements OutsideCalls {
     if (!this.isAlive) return;
     this.world.noteFault(how);
     this.world.say(`node ${this.number} dies`);
+    if (this.world.random.chance(0.3)) this.#lateMs = this.world.random.below(2_000);
     this.kernel.kill();
     this.#parts.onDeath(this);
   }

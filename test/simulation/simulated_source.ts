@@ -1,4 +1,5 @@
 /** A file that grows and can be read again from any place: the replayable source of a simulated node (E3, E6). */
+import { SOURCES } from "../../actors/sources/registry.ts";
 import type { SourceDefinition } from "../../actors/sources/source.ts";
 import type { Event } from "../../protocols/event.ts";
 
@@ -62,3 +63,13 @@ export class ReplayableFile {
     });
   }
 }
+
+/** As the configuration of a node names it: the file is in the options. */
+export const REPLAYABLE = "replayable";
+
+const replayable: SourceDefinition<ReplayableFile> = {
+  type: REPLAYABLE,
+  optionsSchema: {},
+  open: (file, context, resume) => file.definition.open({}, context, resume),
+};
+(SOURCES as Map<string, SourceDefinition<never>>).set(REPLAYABLE, replayable as SourceDefinition<never>);

@@ -56,7 +56,7 @@ export class SimulatedStore {
   /** It is not the one that the cluster knows, and nobody has accepted that (E22). */
   isStrange = false;
   readonly claimedEpochs: Set<number>[];
-  #newestEpochs: number[];
+  readonly #newestClaims: number[];
   readonly #world: World;
   readonly #abandon: () => void;
 
@@ -67,7 +67,7 @@ export class SimulatedStore {
     this.ledger = this.partitions.map(() => []);
     this.told = this.partitions.map(() => 0);
     this.claimedEpochs = this.partitions.map(() => new Set());
-    this.#newestEpochs = this.partitions.map(() => 0);
+    this.#newestClaims = this.partitions.map(() => 0);
     const log = new EmbeddedLog({
       kind: "memory",
       store: this.store,
@@ -92,18 +92,17 @@ export class SimulatedStore {
     const claimed = this.claimedEpochs[partition]!;
     if (claimed.has(epoch)) this.#world.problem(`G4: epoch ${epoch} of partition ${partition} was claimed twice`);
     claimed.add(epoch);
+    this.#newestClaims[partition] = Math.max(this.#newestClaims[partition] ?? 0, epoch);
     this.told[partition] = endOffset;
   }
 
-  /** G4: a lower epoch never writes after a higher one. */
+  /** G4: no log takes anything of a lower epoch once a higher one was claimed, be it a repetition (E8). */
   noteAppend(ownership: Ownership, request: AppendRequest, result: AppendResult): void {
     const { partition } = ownership.partition;
-    const newest = this.#newestEpochs[partition] ?? 0;
-    const wrote = result.outcomes.some(({ kind }) => kind === "written");
-    if (wrote && ownership.epoch < newest) {
-      this.#world.problem(`G4: epoch ${ownership.epoch} wrote to partition ${partition} after epoch ${newest}`);
+    const newest = this.#newestClaims[partition] ?? 0;
+    if (ownership.epoch < newest) {
+      this.#world.problem(`G4: epoch ${ownership.epoch} appended to partition ${partition} after epoch ${newest}`);
     }
-    if (wrote) this.#newestEpochs[partition] = Math.max(newest, ownership.epoch);
     if (request.channel !== "records") return;
     for (const [at, outcome] of result.outcomes.entries()) {
       if (outcome.kind !== "written" && outcome.kind !== "duplicate") continue;

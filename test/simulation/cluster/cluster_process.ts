@@ -16,6 +16,7 @@ import type { PlacementEvent, PlacementOrder } from "../../../supervisors/partit
 import { type NodeParts, SimulatedNode } from "../simulated_node.ts";
 import { STREAM } from "../simulated_store.ts";
 import type { World } from "../world.ts";
+import { ForwardedRequests } from "./forwarded_requests.ts";
 import { nameOfGrant, type SimulatedLeases, type WrapLeases } from "./simulated_lease_store.ts";
 import type { PeerNetwork, SimulatedPeers } from "./simulated_peers.ts";
 
@@ -86,13 +87,14 @@ export class ClusterProcess {
     const { kernel } = this.node;
     this.#order = parts.wrapOrder((order) => this.node.order(order), this);
     peers.listen(nodeId(name), kernel);
+    const forwarded = new ForwardedRequests(parts.world, name);
     this.cluster = new ClusterNode({
       system: {
         spawn: (definition) => kernel.spawn(definition).reference,
         stop: (actor: ActorReference<never>) => kernel.stop(actor),
         deadLetters: { add: () => {} }, // counted where links are simulated
       },
-      directory: this.node.directory,
+      directory: forwarded.watch(this.node.directory),
       times,
       name,
       profile: () => this.#profile(),
@@ -103,6 +105,7 @@ export class ClusterProcess {
       log: (level, message, fields) => this.#note(level, message, fields),
       createLinks: async ({ self }) => {
         this.peers = peers.join(self, kernel);
+        this.peers.onLink(({ kind, node }) => kind === "closed" && forwarded.linkEnded(node, addressOf(node)));
         const links = parts.wrapLinks(this.peers);
         const keep = links.keep.bind(links);
         links.keep = (of) => {

@@ -8,10 +8,11 @@ import { nodeId, type Position, partitionName } from "../../../protocols/positio
 import { CLUSTER_TIMES, type ClusterCommand, partitionOfName } from "../../../supervisors/cluster/cluster.ts";
 import type { SentEvent, Told } from "../../support/checker.ts";
 import { type Evidence, judge, undelivered } from "../judgement.ts";
-import { Reader, Sender } from "../simulated_clients.ts";
+import { makeEvent, Reader, Sender } from "../simulated_clients.ts";
 import type { WrapLog } from "../simulated_log.ts";
 import { SimulatedNetwork } from "../simulated_network.ts";
 import { type SinkBugs, SinkModel } from "../simulated_sink.ts";
+import { ReplayableFile } from "../simulated_source.ts";
 import { SINKS, SimulatedStore } from "../simulated_store.ts";
 import { inspector, type Outcome } from "../simulation.ts";
 import { inPlaceOfGlobals, World } from "../world.ts";
@@ -91,6 +92,9 @@ class ClusterSimulation {
   /** The process that runs under each name, if one does. */
   readonly #processes = new Map<string, ClusterProcess>();
   readonly #all: ClusterProcess[] = [];
+  /** What a source reads, in some of the seeds. */
+  readonly #file: ReplayableFile | undefined;
+  readonly #isTrimming: boolean;
   readonly #chaosMs: number;
   readonly #startedMs: number;
   /**
@@ -119,12 +123,18 @@ class ClusterSimulation {
     this.#sinks = SINKS.map((name, at) => new SinkModel(name, at === 0, plant.sinks ?? {}, shared));
     this.#network = new SimulatedNetwork(world);
     this.#peers = new PeerNetwork(world, SIMULATED_TIMES.silentAfterMs, random.chance(0.3) ? NARROW_LINKS : {});
-    world.say(`${count} nodes, ${partitions} partitions, tier ${this.#store.tier}`);
+    this.#file = random.chance(0.4) ? new ReplayableFile() : undefined;
+    const isSmall = random.chance(0.2);
+    const onFull = random.chance(0.5) ? "refuse" : "trim";
+    this.#isTrimming = isSmall && onFull === "trim";
+    const retention = isSmall ? `a small retention (${onFull})` : "a large retention";
+    world.say(`${count} nodes, ${partitions} partitions, tier ${this.#store.tier}, ${retention}`);
     this.#parts = {
       ...{ world, leases: this.#leases, peers: this.#peers, times: SIMULATED_TIMES },
       node: {
         ...{ world, store: this.#store, sinks: this.#sinks, inspect },
-        retention: { bytesMax: 1_000_000_000, ageMaxMs: 7 * 86_400_000, onFull: "refuse" },
+        ...(this.#file === undefined ? {} : { file: this.#file }),
+        retention: { bytesMax: isSmall ? 700 : 1_000_000_000, ageMaxMs: 7 * 86_400_000, onFull },
         creditBytes: random.chance(0.3) ? 400 : 1_000_000,
         isStoreRemote: true,
         wrapNodeLog: plant.wrapNodeLog ?? ((log) => log),
@@ -142,7 +152,8 @@ class ClusterSimulation {
       const wayIn = { addresses: this.#addresses(), forward: at >= 2 };
       return new Sender(world, name, at === 1, this.#network.connectAs(name), ledgers, wayIn);
     });
-    const readerWayIn = { addresses: this.#addresses() };
+    const readerWayIn = { addresses: this.#addresses(), forward: random.chance(0.2) };
+    if (readerWayIn.forward) world.count("the subscriber stays where it is");
     this.#reader = new Reader(world, this.#network.connectAs("reader"), this.#store, readerWayIn);
     this.#flushEverySecond();
   }
@@ -155,6 +166,11 @@ class ClusterSimulation {
   }
 
   async run(): Promise<void> {
+    await this.#play();
+    this.#file?.end();
+  }
+
+  async #play(): Promise<void> {
     const world = this.#world;
     this.#sendSoon();
     world.after(CALM_MS, () => this.#faultSoon());
@@ -171,6 +187,7 @@ class ClusterSimulation {
       sender.recover();
       for (const { partition } of this.#store.partitions) sender.send(true, partition);
     }
+    if (this.#file !== undefined) this.#appendToFile(this.#file);
     await this.#drain("with fresh events");
     if (world.problems.length === 0) await judge(this.#evidence);
   }
@@ -193,7 +210,7 @@ class ClusterSimulation {
   get #evidence(): Evidence {
     return {
       ...{ world: this.#world, store: this.#store, sinks: this.#sinks, reader: this.#reader },
-      ...{ senders: this.#senders, sent: this.#sent, told: this.#told, mayTrimUnread: false },
+      ...{ senders: this.#senders, sent: this.#sent, told: this.#told, mayTrimUnread: this.#isTrimming },
     };
   }
 
@@ -211,10 +228,20 @@ class ClusterSimulation {
       const open = this.#senders.reduce((sum, sender) => sum + sender.open, 0);
       const share = Math.min(1, (world.trueMs - this.#startedMs) / this.#chaosMs);
       const wanted = Math.ceil(APPENDS_MIN * share) - this.#appended - open;
-      for (let left = Math.min(1 + random.below(BURST_EVENTS_MAX), wanted); left > 0; left -= 1)
-        this.#any(this.#senders)?.send();
+      for (let left = Math.min(1 + random.below(BURST_EVENTS_MAX), wanted); left > 0; left -= 1) {
+        if (this.#file !== undefined && random.chance(0.2)) this.#appendToFile(this.#file);
+        else this.#any(this.#senders)?.send();
+      }
       this.#sendSoon();
     });
+  }
+
+  #appendToFile(file: ReplayableFile): void {
+    const order = file.events.length;
+    const event = makeEvent(this.#world, `file-${order}`);
+    this.#sent.push({ id: event.id, producer: "file", partition: undefined, order });
+    this.#told.set(event.id, "open");
+    file.append({ ...event, key: `k${this.#world.random.below(5)}` });
   }
 
   #any<Value>(values: readonly Value[]): Value | undefined {
@@ -411,7 +438,10 @@ class ClusterSimulation {
     if (actor === undefined) return;
     const name = actor.path.split("/").at(-1) ?? "";
     const kinds = ["delivery", "session", "member", "coordinator"];
-    const kind = kinds.find((one) => name.startsWith(one)) ?? (actor.children.size > 0 ? "supervisor" : "partition");
+    const kind =
+      name === "file"
+        ? "source"
+        : (kinds.find((one) => name.startsWith(one)) ?? (actor.children.size > 0 ? "supervisor" : "partition"));
     world.noteFault(`actor crash: ${kind}`);
     world.say(`crashing ${actor.path} of ${process.name}`);
     void actor.crash(kind !== "session" && kind !== "coordinator");
@@ -472,6 +502,9 @@ class ClusterSimulation {
     if (waiting !== undefined) return `${waiting.name} has ${waiting.open} events without an answer`;
     const unplaced = this.#misplaced();
     if (unplaced !== undefined) return unplaced;
+    const { durable, lostIds } = this.#store;
+    const unread = this.#file?.events.find(({ id }) => !durable.has(String(id)) && !lostIds.has(String(id)));
+    if (unread !== undefined) return `the source has not brought ${unread.id} into the log`;
     const known = undelivered(this.#evidence);
     if (known !== undefined) return known;
     await this.#store.absorb(false);

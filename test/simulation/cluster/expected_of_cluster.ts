@@ -71,10 +71,15 @@ export const EXPECTED_SOON_OF_CLUSTER: readonly string[] = [
   "placement: released",
   "placement: superseded",
   "records lost with a tail",
+  "the subscriber stays where it is",
 ];
 
 export const EXPECTED_OF_CLUSTER: readonly string[] = [
   ...EXPECTED_SOON_OF_CLUSTER,
+  "delivery: trimmed",
+  "fault: actor crash: source",
+  "frame: error STORE_FULL",
+  "read: trimmed",
   ...[...LEASE_OPERATIONS, ...LOG_OPERATIONS].flatMap((operation) => [
     `crash before ${operation}`,
     `crash after ${operation}`,

@@ -129,7 +129,28 @@ test("a hand-over of an earlier grant does not end a later one", () => {
   assert.equal(orders(leader(7), take("s/0", grant(7, 3))), []);
 });
 
-test("what was superseded under another grant than the one that is held is not let go of", () => {
+test("what is held under a grant that the store has lost is handed over, or is claimed, as the next coordinator's table says", () => {
+  const { tell, view, orders } = memberUnderTest();
+  tell(view());
+  orders(leader(7), take("s/0", grant(7, 9)), take("s/1", grant(7, 9)));
+  tell({ type: "owned", partition: "s/0", epoch: 50 });
+  tell({ type: "owned", partition: "s/1", epoch: 51 });
+  const next = leader(8, "c");
+  tell({ type: "report_again", leader: next });
+  const from = { from: SELF, leaderEpoch: 8 };
+  // Its table went back to what it said before.
+  assert.equal(said(orders(next, take("s/1", grant(7, 3)))), [
+    { type: "claimed", ...from, partition: "s/1", grant: grant(7, 3), epoch: 51 },
+  ]);
+  const effects = orders(next, handOver("s/0", grant(7, 3)));
+  assert.ok(kinds(effects).includes("hand_over"));
+  assert.equal(said(effects), []);
+  assert.equal(said(tell({ type: "let_go", partition: "s/0" })), [
+    { type: "released", ...from, partition: "s/0", grant: grant(7, 3) },
+  ]);
+});
+
+test("what was superseded under an earlier grant than the one that is held is not let go of", () => {
   const { state, tell, view, orders } = memberUnderTest();
   tell(view());
   // The tree says so before it is told of what is on its way to it.
