@@ -7,7 +7,7 @@
  * what was cut off and wait for an owner by themselves, which C1 and E8 forbid: docs/decisions/0007-redis-cluster.md.
  */
 import { ConfigurationError } from "../../protocols/errors.ts";
-import type { RedisAddress, RedisConnection, RedisLibrary, RedisLogOptions } from "./redis_connection.ts";
+import { addressProblem, type RedisConnection, type RedisLibrary, type RedisLogOptions } from "./redis_connection.ts";
 import { type KnownId, knownId, RedisLink } from "./redis_link.ts";
 import { SentinelTopology } from "./redis_sentinel.ts";
 import { RedisShards } from "./redis_shards.ts";
@@ -31,21 +31,6 @@ export async function connectRedis(store: RedisLogOptions, library: RedisLibrary
       ));
   id.mayMake = store.acceptLoss === true;
   return connection;
-}
-
-/** What of an address says too little or too much; undefined where it is as it should be. */
-export function addressProblem({ url, urls, sentinel }: RedisAddress): string | undefined {
-  const given = [
-    ...(url === undefined ? [] : ["url"]),
-    ...(urls === undefined ? [] : ["urls"]),
-    ...(sentinel === undefined ? [] : ["sentinel"]),
-  ];
-  if (given.length === 0) return "a log of type redis needs a url, such as redis://127.0.0.1:6379, urls or sentinel";
-  if (given.length > 1)
-    return `one of url, urls and sentinel must say where Redis is: given are ${given.join(" and ")}`;
-  if (urls?.length === 0) return "urls must name at least one node of the Redis Cluster: current value is []";
-  if (sentinel?.urls.length === 0) return "sentinel.urls must name at least one sentinel: current value is []";
-  return undefined;
 }
 
 function connectShards(

@@ -40,6 +40,21 @@ export interface RedisAddress {
   readonly sentinel?: SentinelAddress;
 }
 
+/** What of an address says too little or too much; undefined where it is as it should be. */
+export function addressProblem({ url, urls, sentinel }: RedisAddress): string | undefined {
+  const given = [
+    ...(url === undefined ? [] : ["url"]),
+    ...(urls === undefined ? [] : ["urls"]),
+    ...(sentinel === undefined ? [] : ["sentinel"]),
+  ];
+  if (given.length === 0) return "a log of type redis needs a url, such as redis://127.0.0.1:6379, urls or sentinel";
+  if (given.length > 1)
+    return `one of url, urls and sentinel must say where Redis is: given are ${given.join(" and ")}`;
+  if (urls?.length === 0) return "urls must name at least one node of the Redis Cluster: current value is []";
+  if (sentinel?.urls.length === 0) return "sentinel.urls must name at least one sentinel: current value is []";
+  return undefined;
+}
+
 export interface RedisConnectionOptions extends RedisAddress {
   /** Begins every key. Default `headrace:`. */
   readonly prefix?: string;

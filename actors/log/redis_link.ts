@@ -387,6 +387,7 @@ const ignore = (): void => undefined;
 /** A slot that is just leaving takes the keys with it that are looked at: they are looked at there. */
 const unlessElsewhere = <Reply>(looking: Promise<Reply>): Promise<Reply | undefined> =>
   looking.catch((error: unknown) => {
-    if (redirectOf(error) === undefined) throw error;
+    const redirect = redirectOf(error);
+    if (redirect === undefined || redirect.kind === "down") throw error;
     return undefined;
   });

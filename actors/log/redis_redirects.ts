@@ -9,8 +9,10 @@ export type Redirect =
   | { readonly kind: "moved"; readonly slot: number; readonly address: string }
   /** The slot is moving there, and these keys have gone already. */
   | { readonly kind: "ask"; readonly address: string }
-  /** Some of the keys are here and some there, or the cluster can not be used: it passes. */
-  | { readonly kind: "wait" };
+  /** Some of the keys are here and some there: it passes. */
+  | { readonly kind: "between" }
+  /** The server takes nothing now, as it does not know enough of the others. */
+  | { readonly kind: "down" };
 
 export function redirectOf(error: unknown): Redirect | undefined {
   const text = messageOf(error instanceof Error && error.cause !== undefined ? error.cause : error);
@@ -20,5 +22,6 @@ export function redirectOf(error: unknown): Redirect | undefined {
       ? { kind: "moved", slot: Number(led[2]), address: led[3] }
       : { kind: "ask", address: led[3] };
   }
-  return /^(TRYAGAIN|CLUSTERDOWN)/.test(text) ? { kind: "wait" } : undefined;
+  if (text.startsWith("TRYAGAIN")) return { kind: "between" };
+  return text.startsWith("CLUSTERDOWN") ? { kind: "down" } : undefined;
 }

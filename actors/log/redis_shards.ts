@@ -167,18 +167,20 @@ export class RedisShards implements RedisConnection {
     const untilMs = performance.now() + this.#timeoutMs;
     let link = this.#linkOf(slot);
     let isAsked = false;
-    for (let redirects = 1; ; redirects += 1) {
+    let redirects = 0;
+    for (;;) {
       try {
         return await send(link, isAsked);
       } catch (error) {
         const redirect = redirectOf(error);
         if (redirect === undefined || this.#isClosed || performance.now() > untilMs) throw error;
-        if (redirect.kind !== "wait" && redirects > REDIRECTS_MAX) throw error;
         isAsked = redirect.kind === "ask";
-        if (redirect.kind === "wait") {
+        if (redirect.kind === "between" || redirect.kind === "down") {
           await pause(TRY_AGAIN_AFTER_MS);
           link = this.#linkOf(slot);
         } else {
+          redirects += 1;
+          if (redirects > REDIRECTS_MAX) throw error;
           const address = completed(redirect.address, link);
           if (redirect.kind === "moved") {
             this.#slots[redirect.slot] = address;
