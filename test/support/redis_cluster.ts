@@ -98,6 +98,21 @@ export class RedisCluster {
     return until("the cluster is whole", () => this.#all(servers, "CLUSTER INFO", /cluster_state:ok/));
   }
 
+  /** Until every replica has all that its master has. */
+  isInStep(): Promise<void> {
+    return until("replicas are in step", async () => {
+      const [masters, replicas] = await Promise.all(
+        [this.masters, this.replicas].map((servers) =>
+          Promise.all(servers.map(({ port }) => ask(port, "INFO replication\r\n"))),
+        ),
+      );
+      return (masters ?? []).every((told, at) => {
+        const written = /master_repl_offset:(\d+)/.exec(told)?.[1];
+        return written !== undefined && written === /slave_repl_offset:(\d+)/.exec(replicas?.[at] ?? "")?.[1];
+      });
+    });
+  }
+
   get urls(): readonly string[] {
     return this.servers.map(({ url }) => url);
   }

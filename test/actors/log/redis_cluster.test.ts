@@ -6,6 +6,8 @@ import type { RedisConnectionOptions } from "../../../actors/log/redis_connectio
 import { connectRedisLog, type RedisLog } from "../../../actors/log/redis_log.ts";
 import { slotOf } from "../../../actors/log/redis_slots.ts";
 import { type PartitionReference, partitionName } from "../../../protocols/position.ts";
+import { connectRedisLeaseStore } from "../../../supervisors/cluster/redis_lease_store.ts";
+import { entry, profile } from "../../conformance/lease_domains.ts";
 import { partition } from "../../conformance/log_batches.ts";
 import { rejection } from "../../conformance/log_suite.ts";
 import { command, RedisCluster, type RedisClusterOptions, until } from "../../support/redis_cluster.ts";
@@ -192,6 +194,41 @@ scenario(
     assert.ok(emptied.lost > 0);
   },
 );
+
+test("the leases' slot moves, and the master it is on fails over: registrations, term and table go along", async () => {
+  const cluster = await RedisCluster.start({ masters: 2, replicas: 2, spares: 0 });
+  const url = cluster.masters[0]?.url as string;
+  const log = await connectRedisLog({ url });
+  const store = await connectRedisLeaseStore({ url, clusterId: log.clusterId, callTimeoutMs: 10_000 });
+  try {
+    const member = await store.join(profile("a"), 60_000);
+    const elected = await store.stand(member, 60_000);
+    const leaderEpoch = elected.kind === "elected" ? elected.leaderEpoch : 0;
+    const entries = Array.from({ length: 2_500 }, (_, n) => entry(`orders/${n}`));
+    let version = await store.writeTable(leaderEpoch, 0, entries);
+    const slot = slotOf("{cluster}");
+    const from = await cluster.ownerOf(slot);
+    const to = cluster.masters.find(({ port }) => port !== from.port) as RedisServer;
+    const before = store.identity;
+    await cluster.moveSlot(slot, to, async () => {
+      void store.renewLease(leaderEpoch, 60_000).catch(() => undefined);
+    });
+    assert.ok(await store.renewLease(leaderEpoch, 60_000));
+    assert.is((await store.readTable()).entries.size, entries.length);
+    assert.is.not(store.identity, before);
+    version = await store.writeTable(leaderEpoch, version, entries.slice(0, 1));
+    const successor = cluster.replicas[cluster.masters.indexOf(to)] as RedisServer;
+    await command(successor, "CLUSTER", "FAILOVER");
+    await leads(successor);
+    assert.ok(await store.renew(member, 60_000));
+    assert.equal([(await store.look()).leader?.leaderEpoch, (await store.readTable()).version], [leaderEpoch, version]);
+    assert.is((await store.look()).members.length, 1);
+  } finally {
+    await store.close();
+    await log.close();
+    await cluster.stop();
+  }
+});
 
 test("nodes of urls that are no Redis Cluster, and addresses that say two things, are refused", async () => {
   const cluster = await RedisCluster.start({ masters: 1 });
