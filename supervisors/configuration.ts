@@ -5,6 +5,7 @@
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import type { Document, LineCounter, Node } from "yaml";
+import { addressProblem } from "../actors/log/redis_connection.ts";
 import { loadDriver } from "../deps.ts";
 import { ConfigurationError } from "../protocols/errors.ts";
 import {
@@ -176,13 +177,7 @@ function referenceProblems(raw: Raw, kinds: KnownKinds, at: LineAt): Problem[] {
     expect(["pipelines", name, "from"], pipeline.from, streams, "stream");
     for (const [index, to] of pipeline.to.entries()) expect(["pipelines", name, "to", index], to, sinks, "sink");
   }
-  if (raw.log?.type === "redis" && raw.log.url === undefined) {
-    problems.push({
-      line: at(["log"]),
-      path: "/log",
-      reason: "type redis needs a url, such as redis://127.0.0.1:6379",
-    });
-  }
+  problems.push(...redisProblems(raw, at));
   if (raw.cluster?.caFile !== undefined && raw.security?.tls === undefined) {
     problems.push({
       line: at(["cluster", "caFile"]),
@@ -198,6 +193,21 @@ function referenceProblems(raw: Raw, kinds: KnownKinds, at: LineAt): Problem[] {
     });
   }
   return [...problems, ...sharedSinkProblems(raw, at), ...cycleProblems(raw, at)];
+}
+
+/** Where Redis is must be said once, and only where it is used. */
+function redisProblems({ log = {} }: Raw, at: LineAt): Problem[] {
+  const problemAt = (path: readonly string[], reason: string): Problem[] => [
+    { line: at(path), path: pointer(path), reason },
+  ];
+  if (log.type === "redis") {
+    const reason = addressProblem(log);
+    return reason === undefined ? [] : problemAt(["log"], reason);
+  }
+  const { type = "lmdb" } = log;
+  return (["urls", "sentinel"] as const).flatMap((key) =>
+    log[key] === undefined ? [] : problemAt(["log", key], `${key} is for a log of type redis: log.type is ${type}`),
+  );
 }
 
 /** A sink has one cursor for each partition, so that exactly one pipeline may feed it. */

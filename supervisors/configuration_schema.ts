@@ -1,4 +1,5 @@
 /** The JSON Schema of `headrace.yaml`. Descriptions are the text of docs/configuration.md, which a test holds equal. */
+import type { RedisAddress } from "../actors/log/redis_connection.ts";
 
 const name = { type: "string", pattern: "^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$" } as const;
 const size = {
@@ -134,7 +135,34 @@ export const CONFIGURATION_SCHEMA = object(
         default: "lmdb",
         description: "The embedded log, Redis Streams, or memory (nothing survives).",
       },
-      url: { type: "string", pattern: "^rediss?://", description: "Address of Redis; needed by type redis." },
+      url: {
+        type: "string",
+        pattern: "^rediss?://",
+        description:
+          "Address of Redis, or of any node of a Redis Cluster, which says so itself. Type redis needs this, `urls` or `sentinel`.",
+      },
+      urls: {
+        type: "array",
+        items: { type: "string", pattern: "^rediss?://" },
+        minItems: 1,
+        description: "Nodes of a Redis Cluster, of which one must answer at the start; it tells the others.",
+      },
+      sentinel: object(
+        "The master is found by Redis Sentinel.",
+        {
+          master: { type: "string", minLength: 1, description: "What the sentinels call the master." },
+          urls: {
+            type: "array",
+            items: { type: "string", pattern: "^rediss?://" },
+            minItems: 1,
+            description: "Addresses of the sentinels, such as redis://10.0.0.7:26379.",
+          },
+          username: { type: "string", description: "Who the node is at the master, where it asks." },
+          password: { type: "string", description: "The master's password, where it asks for one." },
+          tls: { type: "boolean", default: false, description: "The master is spoken to over TLS." },
+        },
+        ["master", "urls"],
+      ),
       prefix: { ...name, default: "headrace", description: "First part of every key in Redis." },
     }),
     streams: mapOf("Streams by name.", stream),
@@ -318,7 +346,7 @@ export interface Configuration {
     readonly data: string;
     readonly logLevel: "debug" | "info" | "warn" | "error";
   };
-  readonly log: { readonly type: "lmdb" | "redis" | "memory"; readonly url?: string; readonly prefix: string };
+  readonly log: RedisAddress & { readonly type: "lmdb" | "redis" | "memory"; readonly prefix: string };
   readonly streams: Readonly<Record<string, StreamConfiguration>>;
   readonly sources: Readonly<
     Record<string, { readonly type: string; readonly stream: string; readonly options: Options }>

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { openLmdbLog } from "../actors/log/lmdb_log.ts";
 import type { Log } from "../actors/log/log.ts";
 import { createMemoryLog } from "../actors/log/memory_log.ts";
+import type { RedisAddress } from "../actors/log/redis_connection.ts";
 import { connectRedisLog } from "../actors/log/redis_log.ts";
-import { ConfigurationError } from "../protocols/errors.ts";
 import type { Configuration } from "./configuration_schema.ts";
 
 /** In the data folder: the id of the store that this node knows. */
@@ -32,17 +32,20 @@ export async function openLog(
 export const readClusterId = ({ node }: Configuration): Promise<string | undefined> =>
   readFile(join(node.data, CLUSTER_ID_FILE), "utf8").catch(() => undefined);
 
+/** Where Redis is, for all that a node keeps there. */
+export function redisAddressOf({ log: { url, urls, sentinel } }: Configuration): RedisAddress {
+  return {
+    ...(url === undefined ? {} : { url }),
+    ...(urls === undefined ? {} : { urls }),
+    ...(sentinel === undefined ? {} : { sentinel }),
+  };
+}
+
 async function openRedisLog(configuration: Configuration, acceptLoss: boolean): Promise<Log> {
   const { log, node } = configuration;
-  if (log.url === undefined) {
-    throw new ConfigurationError(
-      "INVALID_CONFIGURATION",
-      "Cannot open the log as type redis needs log.url: none is configured",
-    );
-  }
   const clusterId = await readClusterId(configuration);
   const redis = await connectRedisLog({
-    url: log.url,
+    ...redisAddressOf(configuration),
     prefix: `${log.prefix}:`,
     acceptLoss,
     ...(clusterId === undefined ? {} : { clusterId }),

@@ -1,10 +1,10 @@
 /**
  * The cluster's log: Redis Streams, every write one Redis Function call (redis_library.ts). Decides how the contract is
  * said to Redis and its answers are understood; leaves judgement to the functions and connections to
- * redis_connection.ts.
+ * what redis_connect.ts connects.
  */
 import { Packr } from "../../deps.ts";
-import { type FencedCode, FencedError, InvariantError } from "../../protocols/errors.ts";
+import { type FencedCode, FencedError, InvariantError, UnavailableError } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
 import {
   type Epoch,
@@ -22,9 +22,11 @@ import { lostBatch } from "./lost_batch.ts";
 import { chainName } from "./partition_state.ts";
 import { ENTRY_BYTES_TARGET } from "./record_batch.ts";
 import { decodeOutcomes, encodeAppend, encodeCheckpoints } from "./redis_append.ts";
+import { connectRedis } from "./redis_connect.ts";
 import {
   misconfigured,
-  RedisConnection,
+  type RedisArguments,
+  type RedisConnection,
   type RedisLibrary,
   type RedisLogOptions,
   type RedisReply,
@@ -50,6 +52,8 @@ const TRIM_ENTRIES_MAX = 64;
 const READ_ENTRIES_MAX = 1_024;
 /** How long what was asked of the server's settings serves other claims. */
 const SETTINGS_KEPT_MS = 100;
+/** Claims in a row that each meet another life of the store. */
+const CLAIM_ATTEMPTS_MAX = 3;
 
 const LIBRARY: RedisLibrary = {
   name: REDIS_LIBRARY_NAME,
@@ -57,6 +61,7 @@ const LIBRARY: RedisLibrary = {
   formatVersion: 1,
   formatKey: "format",
   probeKeys: ["probe"],
+  isSpread: true,
 };
 
 const packr = new Packr({ useRecords: false });
@@ -68,7 +73,7 @@ export interface RedisLog extends Contract.Log {
 
 /** Rejects with `ConfigurationError` where Redis is too old or set up to lose data, `UnavailableError` where it is away. */
 export async function connectRedisLog(options: RedisLogOptions): Promise<RedisLog> {
-  return new StreamsLog(await RedisConnection.connect(options, LIBRARY));
+  return new StreamsLog(await connectRedis(options, LIBRARY));
 }
 
 interface KnownPartition {
@@ -82,8 +87,8 @@ class StreamsLog implements RedisLog {
   readonly #redis: RedisConnection;
   /** By stream, then by partition. */
   readonly #partitions = new Map<string, Map<number, KnownPartition>>();
-  /** How Redis flushes, as just asked. */
-  #settings: Promise<readonly [string, string]> | undefined;
+  /** How each Redis flushes, by its identity, as just asked. */
+  readonly #settings = new Map<string, Promise<readonly [string, string]>>();
   /** Mean bytes of a stream's entries, by its key: how many entries a read asks for. */
   readonly #entryBytes = new Map<string, number>();
 
@@ -119,20 +124,47 @@ class StreamsLog implements RedisLog {
     return this.#known(partition).keys;
   }
 
+  /** A claim under a life of the store that is over was refused for no fault of the claimer's. */
   async claim(
     partition: PartitionReference,
     grant: Contract.Grant,
     atLeast: Epoch,
     settings: Contract.PartitionSettings,
   ): Promise<Contract.Claim> {
-    await this.#checkTier(settings.tier);
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.#claim(partition, grant, atLeast, settings);
+      } catch (error) {
+        if (!(error instanceof FencedError) || error.code !== "STORE_CHANGED") throw error;
+        if (attempt === CLAIM_ATTEMPTS_MAX) throw new UnavailableError("STORE_UNAVAILABLE", error.message);
+        await this.#redis.probe(this.#keys(partition).meta);
+      }
+    }
+  }
+
+  async #claim(
+    partition: PartitionReference,
+    grant: Contract.Grant,
+    atLeast: Epoch,
+    settings: Contract.PartitionSettings,
+  ): Promise<Contract.Claim> {
     const keys = this.#keys(partition);
     const { meta, chains, verdicts, checkpoints } = keys;
+    await this.#checkTier(meta, settings.tier);
     const names = [meta, chains, verdicts, checkpoints, keys.stream("records"), keys.stream("rejected")];
     const { dedupeWindowMs, producersMax } = settings.chains;
     const numbers = [grant.leaderEpoch, grant.tableVersion, atLeast, dedupeWindowMs, producersMax];
-    const store = this.#redis.identity;
-    const reply = await this.#call("claim", names, [...numbers.map(String), store], settings.tier, partition);
+    let store = "";
+    const reply = await this.#call(
+      "claim",
+      names,
+      (identity) => {
+        store = identity;
+        return [...numbers.map(String), identity];
+      },
+      settings.tier,
+      partition,
+    );
     const claimed = epoch(Number(reply[1]));
     const ownership: Contract.Ownership = { partition, epoch: claimed, store };
     const known = this.#known(partition);
@@ -146,10 +178,10 @@ class StreamsLog implements RedisLog {
     };
   }
 
-  async #checkTier(tier: Contract.DurabilityTier): Promise<void> {
-    if (this.#redis.state().kind !== "ready") await this.#redis.probe();
+  async #checkTier(key: string, tier: Contract.DurabilityTier): Promise<void> {
+    if (this.#redis.stateOf(key).kind !== "ready") await this.#redis.probe(key);
     if (typeof tier !== "string" || tier === "memory") return;
-    const [isAppendOnly, flush] = await this.#flushSettings();
+    const [isAppendOnly, flush] = await this.#flushSettings(key);
     if (isAppendOnly !== "yes") throw misconfigured(`its appendonly must be yes for tier ${tier}`, isAppendOnly);
     const allowed = tier === "fsync" ? ["always"] : ["always", "everysec"];
     if (!allowed.includes(flush)) {
@@ -158,12 +190,14 @@ class StreamsLog implements RedisLog {
   }
 
   /** Asked once for all claims of the same moment: a node that takes over a dead one's partitions claims many. */
-  #flushSettings(): Promise<readonly [string, string]> {
-    if (this.#settings !== undefined) return this.#settings;
-    const asked = Promise.all([this.#redis.setting("appendonly"), this.#redis.setting("appendfsync")]);
-    this.#settings = asked;
+  #flushSettings(key: string): Promise<readonly [string, string]> {
+    const identity = this.#redis.identityOf(key);
+    const known = this.#settings.get(identity);
+    if (known !== undefined) return known;
+    const asked = Promise.all([this.#redis.settingOf(key, "appendonly"), this.#redis.settingOf(key, "appendfsync")]);
+    this.#settings.set(identity, asked);
     const forget = () => {
-      if (this.#settings === asked) this.#settings = undefined;
+      if (this.#settings.get(identity) === asked) this.#settings.delete(identity);
     };
     asked.then(() => setTimeout(forget, SETTINGS_KEPT_MS).unref(), forget);
     return asked;
@@ -173,7 +207,7 @@ class StreamsLog implements RedisLog {
   async #call(
     name: string,
     keys: readonly string[],
-    args: readonly (string | Buffer)[],
+    args: RedisArguments,
     tier: Contract.DurabilityTier,
     partition: PartitionReference,
   ): Promise<RedisReply[]> {
@@ -182,7 +216,7 @@ class StreamsLog implements RedisLog {
       : this.#redis.writeToReplicas(name, keys, args, tier.replicas))) as RedisReply[];
     const status = String(reply[0]);
     if (status !== "STORE_CHANGED" && status !== "STALE_EPOCH" && status !== "STALE_GRANT") return reply;
-    if (status === "STORE_CHANGED") void this.#redis.probe().catch(() => undefined);
+    if (status === "STORE_CHANGED") void this.#redis.probe(keys[0]).catch(() => undefined);
     throw new FencedError(
       status as FencedCode,
       `Cannot ${name} ${partitionName(partition)} as the claim must be the newest, made on this life of the store: current value there is ${reply[1]}`,

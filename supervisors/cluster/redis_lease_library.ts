@@ -52,6 +52,7 @@ export const redisLeaseLibrary = (clock: string = REDIS_CLOCK): RedisLibrary => 
   formatVersion: 1,
   formatKey: `${TAG}format`,
   probeKeys: [META, LIVES, DEATHS, PROFILES, TABLE, DECISIONS],
+  isSpread: false,
   text: `#!lua name=${NAME}
 ${clock}
 ${FUNCTIONS}`,
@@ -238,6 +239,15 @@ local function read_table(keys, args)
   return {'ok', redis.call('HMGET', keys[1], 'version', 'writer'), page[1], page[2]}
 end
 
+local function identity()
+  local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+  return run_id .. ':' .. string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+end
+
+local function who()
+  return {'ok', identity()}
+end
+
 -- all of them
 local function probe(keys)
   for i = 1, 5 do redis.call('HSET', keys[i], '', '') end
@@ -245,8 +255,7 @@ local function probe(keys)
     redis.call('XGROUP', 'CREATE', keys[6], 'none', '$', 'MKSTREAM')
     redis.call('XGROUP', 'DESTROY', keys[6], 'none')
   end
-  local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-  return {'ok', run_id .. ':' .. string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')}
+  return {'ok', identity()}
 end
 
 local function register(name, callback, flag)
@@ -264,6 +273,7 @@ register('declare_dead', declare_dead, 'allow-oom')
 register('set_draining', set_draining, 'allow-oom')
 register('write_table', write_table, 'allow-oom')
 register('probe', probe, 'allow-oom')
+register('who', who, 'no-writes')
 register('look', look, 'no-writes')
 register('read_table', read_table, 'no-writes')
 `;

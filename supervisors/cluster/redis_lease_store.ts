@@ -1,8 +1,8 @@
 /**
- * The lease store of a cluster of nodes over one Redis: every method is one atomic call (redis_lease_library.ts), but for a
+ * The lease store of a cluster of nodes in Redis, all of it in one slot: every method is one atomic call (redis_lease_library.ts), but for a
  * table, whose pages are all of one version. Decides how the contract is said to Redis and its answers are understood; leaves
  * judgement to the functions, and connections, deadlines and a store that lost its id (E22) to the log's
- * redis_connection.ts.
+ * connection to Redis.
  *
  * A restart or failover of Redis is noticed (`state`, `identity`) and fences nothing here: leader epochs do (S1, S2). What
  * a lost tail took is seen at the next call, and no incarnation or term in it is made again, as the clock is above them (but
@@ -15,12 +15,13 @@
  *   - that a life left or died, or a lease was given up: it is there again, until it expires.
  */
 import type { StoreState } from "../../actors/log/log.ts";
-import {
-  type RedisArgument,
+import { connectRedis } from "../../actors/log/redis_connect.ts";
+import type {
+  RedisArgument,
   RedisConnection,
-  type RedisConnectionOptions,
-  type RedisLibrary,
-  type RedisReply,
+  RedisConnectionOptions,
+  RedisLibrary,
+  RedisReply,
 } from "../../actors/log/redis_connection.ts";
 import { fieldsOf } from "../../actors/log/redis_replies.ts";
 import { Packr } from "../../deps.ts";
@@ -64,7 +65,7 @@ export async function connectRedisLeaseStore(
   options: RedisLeaseStoreOptions,
   library: RedisLibrary = redisLeaseLibrary(),
 ): Promise<RedisLeaseStore> {
-  const redis = await RedisConnection.connect({ callTimeoutMs: CALL_TIMEOUT_MS, ...options }, library);
+  const redis = await connectRedis({ callTimeoutMs: CALL_TIMEOUT_MS, ...options }, library);
   return new FunctionsLeaseStore(redis);
 }
 
@@ -85,7 +86,7 @@ class FunctionsLeaseStore implements RedisLeaseStore {
   }
 
   get identity(): string {
-    return this.#redis.identity;
+    return this.#redis.identityOf(this.#decisions);
   }
 
   state(): StoreState {
@@ -161,16 +162,22 @@ class FunctionsLeaseStore implements RedisLeaseStore {
 
   /** Undefined where the table was written between two pages. */
   async #readPages(pageEntries: number): Promise<AssignmentTable | undefined> {
-    const { identity } = this;
+    const identities = new Set<string>();
     const entries = new Map<PartitionName, TableEntry>();
     let first: readonly string[] | undefined;
     let cursor = "0";
     do {
-      const page = await this.#redis.readFunction("read_table", this.#table, [cursor, String(pageEntries)]);
+      // Each server has an order of its own for the entries: pages must be of one and the same.
+      let identity = "";
+      const page = await this.#redis.readFunction("read_table", this.#table, (asked) => {
+        identity = asked;
+        return [cursor, String(pageEntries)];
+      });
+      identities.add(identity);
       const [, state, following, fields] = page as [Buffer, (Buffer | null)[], Buffer, Buffer[]];
       const [version = "0", writer = "0"] = state.map((text) => text?.toString());
       first ??= [version, writer];
-      if (first[0] !== version || first[1] !== writer || identity !== this.identity) return undefined;
+      if (first[0] !== version || first[1] !== writer || identities.size > 1) return undefined;
       for (const [partition, entry] of entriesOf(fields)) entries.set(partition, entry);
       cursor = String(following);
     } while (cursor !== "0");

@@ -8,7 +8,7 @@ import { ConfigurationError } from "../../protocols/errors.ts";
 import { nodeId, type PartitionReference, partitionName } from "../../protocols/position.ts";
 import { isLoopback, type ReadSecret } from "../access.ts";
 import type { ClusterConfiguration, Configuration } from "../configuration_schema.ts";
-import { readClusterId } from "../open_log.ts";
+import { readClusterId, redisAddressOf } from "../open_log.ts";
 import type { PlacementEvent, PlacementOrder } from "../partition_supervisor.ts";
 import type { NodeDirectory } from "../stream_directory.ts";
 import { CLUSTER_TIMES, type MemberProfile } from "./cluster.ts";
@@ -51,7 +51,11 @@ export async function prepareCluster(start: ClusterStart): Promise<ClusterPart> 
   const tls = await tlsOf(configuration);
   refuseUnreachable(cluster, listening.host);
   const clusterId = (await readClusterId(configuration)) ?? "";
-  const store = await connectRedisLeaseStore({ url: log.url ?? "", prefix: `${log.prefix}:`, clusterId });
+  const store = await connectRedisLeaseStore({
+    ...redisAddressOf(configuration),
+    prefix: `${log.prefix}:`,
+    clusterId,
+  });
   const times = { ...CLUSTER_TIMES, silentAfterMs: cluster.silentAfterMs };
   let port = listening.port;
   const profile = (): MemberProfile => {

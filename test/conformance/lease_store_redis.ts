@@ -20,11 +20,11 @@ local function clock_ms()
 end
 `);
 
-export const setRedisClock = async (server: RedisServer, nowMs: number): Promise<void> => {
+export const setRedisClock = async (server: Pick<RedisServer, "port">, nowMs: number): Promise<void> => {
   await ask(server.port, `SET ${CLOCK_KEY} ${nowMs}\r\n`);
 };
 
-export function redisLeases(server: RedisServer, name = "redis"): LeaseStoreHarness {
+export function redisLeases(server: Pick<RedisServer, "url" | "port">, name = "redis"): LeaseStoreHarness {
   let made = 0;
   return {
     name,

@@ -100,4 +100,28 @@ test("redis without an address is refused", async () => {
   assert.match((await problemsOf("log: { type: redis }\n"))[0]?.reason ?? "", /needs a url/);
 });
 
+test("where Redis is must be said once, and only for a log of type redis", async () => {
+  const sentinel = "{ master: m, urls: [redis://s:26379] }";
+  const reasonOf = async (text: string) => {
+    const [problem] = await problemsOf(text);
+    return problem === undefined ? undefined : `${problem.line} ${problem.path} ${problem.reason}`;
+  };
+  assert.is(await reasonOf("log: { type: redis, urls: [redis://a:6379, redis://b:6379] }\n"), undefined);
+  assert.is(await reasonOf(`log: { type: redis, sentinel: ${sentinel} }\n`), undefined);
+  assert.match(
+    (await reasonOf(`log: { type: redis, url: redis://a, sentinel: ${sentinel} }\n`)) ?? "",
+    /^1 \/log one of url, urls and sentinel must say where Redis is: given are url and sentinel$/,
+  );
+  assert.match(
+    (await reasonOf(`log:\n  type: lmdb\n  sentinel: ${sentinel}\n`)) ?? "",
+    /^3 \/log\/sentinel sentinel is for a log of type redis: log.type is lmdb$/,
+  );
+  assert.match((await reasonOf("log: { type: redis, urls: [http://a] }\n")) ?? "", /must match pattern.*http:\/\/a/);
+  assert.match((await reasonOf("log: { type: redis, urls: [] }\n")) ?? "", /must NOT have fewer than 1 items/);
+  assert.match(
+    (await reasonOf("log: { type: redis, sentinel: { name: m, urls: [redis://s] } }\n")) ?? "",
+    /master|unknown key name/,
+  );
+});
+
 test.run();

@@ -17,6 +17,8 @@ export interface RedisServerOptions {
   readonly replicaOf?: Pick<RedisServer, "port">;
   /** A Redis Cluster of one node, which has every slot. */
   readonly isCluster?: boolean;
+  /** A node of a Redis Cluster that knows nobody and has no slot yet: see redis_cluster.ts. */
+  readonly node?: { readonly timeoutMs: number; readonly needsAllSlots: boolean };
   /** A command that runs it, such as a tracer. */
   readonly under?: readonly string[];
 }
@@ -24,6 +26,8 @@ export interface RedisServerOptions {
 export interface RedisServer {
   readonly url: string;
   readonly port: number;
+  /** Where nodes of a Redis Cluster speak to it. */
+  readonly busPort: number;
   readonly folder: string;
   readonly pid: number;
   /** Ends it in order and removes its folder. */
@@ -51,7 +55,8 @@ export function requireRedis(): void {
 export async function startRedis(options: RedisServerOptions = {}): Promise<RedisServer> {
   const folder = await mkdtemp(join(tmpdir(), "headrace-redis-"));
   const port = await freePort();
-  let child = await launch(port, folder, options);
+  const busPort = options.isCluster || options.node !== undefined ? await freePort() : 0;
+  let child = await launch({ port, busPort }, folder, options);
   const kill = async () => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     const ended = once(child, "exit");
@@ -61,6 +66,7 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
   return {
     url: `redis://127.0.0.1:${port}`,
     port,
+    busPort,
     folder,
     get pid() {
       return child.pid ?? 0;
@@ -78,7 +84,7 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
     },
     restart: async () => {
       await kill();
-      child = await launch(port, folder, options);
+      child = await launch({ port, busPort }, folder, options);
     },
     pause: () => {
       child.kill("SIGSTOP");
@@ -87,7 +93,11 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
   };
 }
 
-async function launch(port: number, folder: string, options: RedisServerOptions): Promise<ChildProcess> {
+async function launch(
+  { port, busPort }: { readonly port: number; readonly busPort: number },
+  folder: string,
+  options: RedisServerOptions,
+): Promise<ChildProcess> {
   const settings: [string, string][] = [
     ["port", String(port)],
     ["bind", "127.0.0.1"],
@@ -99,7 +109,15 @@ async function launch(port: number, folder: string, options: RedisServerOptions)
     ["maxmemory-policy", options.maxmemoryPolicy ?? "noeviction"],
     ["repl-diskless-sync-delay", "0"],
   ];
-  if (options.isCluster) settings.push(["cluster-enabled", "yes"], ["cluster-port", String(await freePort())]);
+  if (busPort > 0) settings.push(["cluster-enabled", "yes"], ["cluster-port", String(busPort)]);
+  if (options.node !== undefined) {
+    settings.push(
+      ["cluster-node-timeout", String(options.node.timeoutMs)],
+      ["cluster-require-full-coverage", options.node.needsAllSlots ? "yes" : "no"],
+      ["cluster-replica-validity-factor", "0"],
+      ["enable-debug-command", "local"],
+    );
+  }
   if (options.replicaOf !== undefined) settings.push(["replicaof", `127.0.0.1 ${options.replicaOf.port}`]);
   const [program = "redis-server", ...before] = [...(options.under ?? []), "redis-server"];
   const given = settings.flatMap(([name, value]) => [

@@ -1,0 +1,393 @@
+/**
+ * A store's two connections to one server: one for writes, so that appends and their WAITs keep their order, one for
+ * reads. It is all of the connection where there is one Redis, and one of several behind redis_shards.ts. Decides when the
+ * server may be used; leaves what is said over it to who gives the function library, and where it is to who made it.
+ *
+ *   C1. No command outlives its connection: nothing is queued while Redis is away, nothing is sent again (E8).
+ *   C2. After each connect the store is looked at (version, settings, cluster id, run id) before any call is let through.
+ *   C3. A store that has lost the cluster's id is `STORE_LOST` until the loss is accepted (E22).
+ *   C4. A missing function is loaded and called once more; it had no effect.
+ *   C5. A server that was made a replica is left: the address may lead to its successor by now, and a planned failover
+ *       cuts no connection.
+ *   C6. A server that does not answer in time is away until it answers again: calls are refused then, and do not pile up
+ *       behind those that were given up.
+ */
+import { randomUUID } from "node:crypto";
+import { ConfigurationError, HeadraceError, type UnavailableCode, UnavailableError } from "../../protocols/errors.ts";
+import { CallDeadlines } from "./call_deadlines.ts";
+import type { StoreState } from "./log.ts";
+import { clientsOf, type RedisClient } from "./redis_client.ts";
+import {
+  messageOf,
+  misconfigured,
+  type RedisArgument,
+  type RedisArguments,
+  type RedisConnection,
+  type RedisLibrary,
+  type RedisLogOptions,
+  type RedisReply,
+} from "./redis_connection.ts";
+import { redirectOf } from "./redis_redirects.ts";
+
+/** What a look at a server reads and writes there. */
+export interface LookKeys {
+  /** Each holds the cluster's id. */
+  readonly ids: readonly string[];
+  /** Holds the format's version, where it lies on this server. */
+  readonly format: string | undefined;
+  /** Of the library's function `probe`; where none lies here the server is asked who it is, and nothing is written. */
+  readonly probe: readonly string[];
+}
+
+/** The cluster's id, as all links of a store know it. */
+export interface KnownId {
+  value: string | undefined;
+  /** A store without it is given it: where it is new to this node, or its loss is accepted. */
+  mayMake: boolean;
+}
+
+export const knownId = ({ clusterId, acceptLoss }: RedisLogOptions): KnownId => ({
+  value: clusterId,
+  mayMake: clusterId === undefined || acceptLoss === true,
+});
+
+export interface LinkOptions {
+  readonly url: string;
+  readonly store: RedisLogOptions;
+  readonly library: RedisLibrary;
+  readonly id: KnownId;
+  keys(): LookKeys;
+}
+
+const PROBE_EVERY_MS = 1_000;
+export const CALL_TIMEOUT_MS = 10_000;
+
+const FAILURES: readonly (readonly [RegExp, UnavailableCode])[] = [
+  [/^OOM|^MISCONF.*space|No space left/i, "DISK_FULL"],
+  [/^MISCONF|^READONLY/i, "DISK_READ_ONLY"],
+];
+
+export class RedisLink implements RedisConnection {
+  readonly #options: LinkOptions;
+  readonly #clients: { readonly writer: RedisClient; readonly reader: RedisClient };
+  readonly #deadlines: CallDeadlines;
+  #state: StoreState = { kind: "unavailable", code: "NOT_READY", reason: "Not connected yet" };
+  #identity = "";
+  #checking: Promise<void> | undefined;
+  #probing: NodeJS.Timeout | undefined;
+  #connecting: Promise<void> | undefined;
+  #isLooking = false;
+  #isReplica = false;
+  #isClosed = false;
+  readonly #listeners = new Set<(state: StoreState) => void>();
+
+  static async create(options: LinkOptions): Promise<RedisLink> {
+    const make = await clientsOf(options.url);
+    return new RedisLink(options, { writer: make(), reader: make() });
+  }
+
+  private constructor(options: LinkOptions, clients: { readonly writer: RedisClient; readonly reader: RedisClient }) {
+    this.#options = options;
+    this.#clients = clients;
+    this.#deadlines = new CallDeadlines(options.store.callTimeoutMs ?? CALL_TIMEOUT_MS);
+    for (const client of [clients.writer, clients.reader]) {
+      client.on("error", (error: Error) => this.#lose(error.message));
+      client.on("reconnecting", () => this.#lose("The connection was lost"));
+      // Where it is closed while it connects, it would keep that connection, and the process with it.
+      client.on("connect", () => this.#isClosed && client.destroy());
+      client.on("ready", () => void this.#recheck());
+    }
+  }
+
+  /** Connects, and waits no longer than a call. Rejects where nobody is there; it tries on until it is closed. */
+  async connect(): Promise<void> {
+    if (this.#connecting === undefined) {
+      const { writer, reader } = this.#clients;
+      this.#connecting = Promise.all([writer.connect(), reader.connect()]).then(ignore);
+      this.#connecting.catch(ignore); // in its state
+    }
+    try {
+      await this.#deadlines.within(this.#connecting, "connect");
+    } catch (error) {
+      throw this.failure(error);
+    }
+  }
+
+  /** Connects and looks (C2); from now on it looks after each connect by itself. Rejects with what is wrong. */
+  async begin(): Promise<void> {
+    this.#isLooking = true;
+    await this.connect();
+    try {
+      await this.#check();
+    } catch (error) {
+      throw this.failure(error);
+    }
+  }
+
+  get url(): string {
+    return this.#options.url;
+  }
+
+  get prefix(): string {
+    return this.#options.store.prefix ?? "headrace:";
+  }
+
+  get clusterId(): string {
+    return this.#options.id.value ?? "";
+  }
+
+  get identity(): string {
+    return this.#identity;
+  }
+
+  identityOf(): string {
+    return this.#identity;
+  }
+
+  stateOf(): StoreState {
+    return this.#state;
+  }
+
+  state(): StoreState {
+    return this.#state;
+  }
+
+  onStateChange(listener: (state: StoreState) => void): void {
+    this.#listeners.add(listener);
+  }
+
+  /** @param isAsked the server is to answer though the slot is not its own yet (ASKING), as the present owner said */
+  write(name: string, keys: readonly string[], args: RedisArguments, isAsked = false): Promise<RedisReply> {
+    return this.#use(() => this.#call("FCALL", name, keys, args, isAsked));
+  }
+
+  readFunction(name: string, keys: readonly string[], args: RedisArguments, isAsked = false): Promise<RedisReply> {
+    return this.#use(() => this.#call("FCALL_RO", name, keys, args, isAsked));
+  }
+
+  async writeToReplicas(
+    name: string,
+    keys: readonly string[],
+    args: RedisArguments,
+    replicas: number,
+    isAsked = false,
+  ): Promise<RedisReply> {
+    const waitMs = this.#options.store.replicasTimeoutMs ?? 1_000;
+    const [reply, reached] = await this.#use(() =>
+      Promise.all([
+        this.#call("FCALL", name, keys, args, isAsked),
+        this.#clients.writer.sendCommand(["WAIT", String(replicas), String(waitMs)]),
+      ]),
+    );
+    if (Number(reached) >= replicas) return reply;
+    throw new UnavailableError(
+      "NOT_DURABLE",
+      `Cannot acknowledge as ${replicas} replicas must have the write within ${waitMs} ms: current value is ${reached}`,
+    );
+  }
+
+  read(args: readonly RedisArgument[], isAsked = false): Promise<RedisReply> {
+    return this.#use(() => this.#send(this.#clients.reader, [...args], isAsked));
+  }
+
+  /** What a server is asked about itself, ready for use or not. */
+  async ask(args: readonly RedisArgument[]): Promise<RedisReply> {
+    try {
+      return await this.#deadlines.within(this.#clients.reader.sendCommand([...args]), "answer");
+    } catch (error) {
+      throw this.failure(error);
+    }
+  }
+
+  async #use<Reply>(send: () => Promise<Reply>): Promise<Reply> {
+    this.#checkUsable();
+    try {
+      return await this.#deadlines.within(send(), "answer");
+    } catch (error) {
+      // C6
+      if (error instanceof UnavailableError && error.code === "TIMEOUT") this.#lose("It does not answer");
+      throw this.failure(error);
+    }
+  }
+
+  /** A full store still reads, and still frees what it can; every other trouble shuts the door (C2, C3). */
+  #checkUsable(): void {
+    if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot use the store as it is closed");
+    if (this.#state.kind === "ready" || this.#state.code.startsWith("DISK_")) return;
+    throw new UnavailableError(this.#state.code as UnavailableCode, `Cannot use the store: ${this.#state.reason}`);
+  }
+
+  async #call(
+    how: "FCALL" | "FCALL_RO",
+    name: string,
+    keys: readonly string[],
+    args: RedisArguments,
+    isAsked = false,
+  ): Promise<RedisReply> {
+    const given = typeof args === "function" ? args(this.#identity) : args;
+    const command = [how, `${this.#options.library.name}_${name}`, String(keys.length), ...keys, ...given];
+    const client = how === "FCALL" ? this.#clients.writer : this.#clients.reader;
+    try {
+      return await this.#send(client, command, isAsked);
+    } catch (error) {
+      if (!/Function not found/i.test(messageOf(error))) throw error;
+      await this.#load();
+      return this.#send(client, command, isAsked);
+    }
+  }
+
+  #send(client: RedisClient, command: RedisArgument[], isAsked: boolean): Promise<RedisReply> {
+    // It holds for the next command of the connection: nothing may come between.
+    if (isAsked) client.sendCommand(["ASKING"]).catch(ignore);
+    return client.sendCommand(command);
+  }
+
+  async #load(): Promise<void> {
+    await this.#clients.writer.sendCommand(["FUNCTION", "LOAD", "REPLACE", this.#options.library.text]);
+  }
+
+  failure(error: unknown): HeadraceError {
+    if (error instanceof HeadraceError) return error;
+    const reason = messageOf(error);
+    const code = FAILURES.find(([pattern]) => pattern.test(reason))?.[1] ?? "STORE_UNAVAILABLE";
+    this.#isReplica ||= /^READONLY/.test(reason);
+    if (code !== "STORE_UNAVAILABLE") this.#change({ kind: "unavailable", code, reason });
+    return new UnavailableError(code, `Cannot use the store: ${reason}`, { cause: error });
+  }
+
+  #lose(reason: string): void {
+    if (!this.#isClosed) this.#change({ kind: "unavailable", code: "STORE_UNAVAILABLE", reason });
+  }
+
+  /** C2, after a reconnect. What goes wrong is in the state; the next look is a second away. */
+  #recheck(): Promise<void> {
+    const { writer, reader } = this.#clients;
+    if (this.#isClosed || !this.#isLooking || !writer.isReady || !reader.isReady) return Promise.resolve();
+    return this.#check().catch((error: unknown) => {
+      const { code, message } = this.failure(error);
+      if (!this.#isClosed) this.#change({ kind: "unavailable", code, reason: message });
+    });
+  }
+
+  /** Each second while the store is away. */
+  #lookAgain(): void {
+    if (!this.#isReplica) {
+      void this.#recheck();
+      return;
+    }
+    this.#isReplica = false;
+    // C5. The server closes what asks it to; the client connects again by itself, and the store is looked at then.
+    for (const client of [this.#clients.writer, this.#clients.reader]) client.sendCommand(["QUIT"]).catch(ignore);
+  }
+
+  #check(): Promise<void> {
+    this.#checking ??= this.#deadlines.within(this.#look(), "answer").finally(() => {
+      this.#checking = undefined;
+    });
+    return this.#checking;
+  }
+
+  async #look(): Promise<void> {
+    const { writer } = this.#clients;
+    const info = String(await writer.sendCommand(["INFO", "server"]));
+    const version = /redis_version:(\d+)\.(\S+)/.exec(info);
+    if (Number(version?.[1]) < 7) {
+      throw misconfigured("its version must be at least 7.0", `${version?.[1]}.${version?.[2]}`);
+    }
+    const policy = await this.settingOf("", "maxmemory-policy");
+    if (policy !== "noeviction") throw misconfigured("its maxmemory-policy must be noeviction", policy);
+    const { ids, format, probe } = this.#options.keys();
+    const [first, ...others] = ids;
+    if (first !== undefined) await unlessElsewhere(this.#checkClusterId(first));
+    await Promise.all(others.map((key) => unlessElsewhere(this.#checkClusterId(key))));
+    if (format !== undefined) await unlessElsewhere(this.#checkFormat(format));
+    await this.#load();
+    const probed =
+      probe.length === 0 ? undefined : await unlessElsewhere(this.#call("FCALL", "probe", probe, [String(Date.now())]));
+    const reply = probed ?? (await this.#call("FCALL", "who", [], []));
+    this.#identity = String((reply as Buffer[])[1]);
+    this.#change({ kind: "ready" });
+  }
+
+  /** C3. Only a node that remembers no cluster may make one. */
+  async #checkClusterId(key: string): Promise<void> {
+    const { writer } = this.#clients;
+    const { id } = this.#options;
+    const known = id.value;
+    if (id.mayMake) await writer.sendCommand(["SET", key, known ?? randomUUID(), "NX"]);
+    const stored = await writer.sendCommand(["GET", key]);
+    if (stored !== null && (known === undefined || known === String(stored) || this.#options.store.acceptLoss)) {
+      id.value = String(stored);
+      return;
+    }
+    throw new UnavailableError(
+      "STORE_LOST",
+      `Cannot use the store as it must hold cluster id ${known}: current value is ${stored ?? "none"}`,
+    );
+  }
+
+  /** One number for all that the store keeps. One without it is new, or of the first format. */
+  async #checkFormat(key: string): Promise<void> {
+    const { writer } = this.#clients;
+    const { formatVersion } = this.#options.library;
+    await writer.sendCommand(["SET", key, String(formatVersion), "NX"]);
+    const version = Number(await writer.sendCommand(["GET", key]));
+    if (version === formatVersion) return;
+    throw new ConfigurationError(
+      "FORMAT_TOO_NEW",
+      `Cannot use the store as its format must be at most ${formatVersion}: current value is ${version}`,
+    );
+  }
+
+  async settingOf(_key: string, name: string): Promise<string> {
+    const reply = await this.#clients.writer.sendCommand(["CONFIG", "GET", name]).catch((error: unknown) => {
+      if (/unknown command|NOPERM/i.test(messageOf(error))) throw misconfigured(`it must tell its ${name}`, "refused");
+      throw error;
+    });
+    return String((reply as Buffer[])[1] ?? "");
+  }
+
+  #change(state: StoreState): void {
+    const before = this.#state;
+    this.#state = state;
+    if (state.kind === "ready") {
+      clearInterval(this.#probing);
+      this.#probing = undefined;
+    } else if (this.#probing === undefined && !this.#isClosed) {
+      this.#probing = setInterval(() => this.#lookAgain(), PROBE_EVERY_MS);
+      this.#probing.unref();
+    }
+    const isChange =
+      before.kind !== state.kind ||
+      (before.kind === "unavailable" && state.kind === "unavailable" && before.code !== state.code);
+    if (isChange) for (const listener of this.#listeners) listener(state);
+  }
+
+  async probe(): Promise<void> {
+    if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot probe as it is closed");
+    if (!this.#clients.writer.isReady || !this.#clients.reader.isReady) this.#checkUsable();
+    try {
+      await this.#check();
+    } catch (error) {
+      throw this.failure(error);
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    clearInterval(this.#probing);
+    for (const client of [this.#clients.writer, this.#clients.reader]) client.destroy();
+  }
+}
+
+/** For promises whose outcome shows elsewhere. */
+const ignore = (): void => undefined;
+
+/** A slot that is just leaving takes the keys with it that are looked at: they are looked at there. */
+const unlessElsewhere = <Reply>(looking: Promise<Reply>): Promise<Reply | undefined> =>
+  looking.catch((error: unknown) => {
+    const redirect = redirectOf(error);
+    if (redirect === undefined || redirect.kind === "down") throw error;
+    return undefined;
+  });

@@ -1,0 +1,71 @@
+/**
+ * One master that sentinels watch. Every sentinel is asked, and who knows of the newest failover is believed: one that was
+ * cut off would lead to the master of before.
+ */
+import { UnavailableError } from "../../protocols/errors.ts";
+import { addressOf, askOnce } from "./redis_client.ts";
+import { messageOf, type RedisLibrary, type RedisReply, type SentinelAddress } from "./redis_connection.ts";
+import type { LookKeys } from "./redis_link.ts";
+import { SLOT_COUNT } from "./redis_slots.ts";
+import { keysOfOne, type SlotRange, type Topology } from "./redis_topology.ts";
+
+const ASK_WITHIN_MS = 2_000;
+
+interface Known {
+  readonly address: string;
+  /** Number of the failover that made it the master. */
+  readonly configEpoch: number;
+}
+
+export class SentinelTopology implements Topology {
+  readonly firstSlot = 0;
+  readonly #sentinel: SentinelAddress;
+  readonly #keys: LookKeys;
+  #known: Known | undefined;
+
+  constructor(sentinel: SentinelAddress, prefix: string, library: RedisLibrary) {
+    this.#sentinel = sentinel;
+    this.#keys = keysOfOne(prefix, library);
+  }
+
+  urlOf(address: string): string {
+    const { username = "", password = "", tls = false } = this.#sentinel;
+    const asking =
+      username === "" && password === "" ? "" : `${encodeURIComponent(username)}:${encodeURIComponent(password)}@`;
+    return `${tls ? "rediss" : "redis"}://${asking}${address}`;
+  }
+
+  lookKeys(): LookKeys {
+    return this.#keys;
+  }
+
+  async masters(): Promise<readonly SlotRange[]> {
+    const { master, urls } = this.#sentinel;
+    const asked = await Promise.allSettled(
+      urls.map((url) => askOnce(url, ["SENTINEL", "MASTER", master], ASK_WITHIN_MS)),
+    );
+    const reasons: string[] = [];
+    for (const answer of asked) {
+      if (answer.status === "rejected") {
+        reasons.push(messageOf(answer.reason));
+        continue;
+      }
+      const told = knownOf(answer.value);
+      if (this.#known === undefined || told.configEpoch >= this.#known.configEpoch) this.#known = told;
+    }
+    if (this.#known === undefined || reasons.length === urls.length) {
+      throw new UnavailableError(
+        "STORE_UNAVAILABLE",
+        `Cannot find the master as a sentinel must know ${master}: ${reasons.join("; ")}`,
+      );
+    }
+    return [{ from: 0, to: SLOT_COUNT - 1, address: this.#known.address }];
+  }
+}
+
+/** Names and values in turn. */
+function knownOf(reply: RedisReply): Known {
+  const texts = (reply as RedisReply[]).map(String);
+  const field = (name: string): string => texts[texts.indexOf(name) + 1] ?? "";
+  return { address: addressOf(field("ip"), field("port")), configEpoch: Number(field("config-epoch")) };
+}

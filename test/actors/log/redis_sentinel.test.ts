@@ -1,0 +1,119 @@
+/** The log and the leases over a master that sentinels watch, while it is replaced. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import type { DurabilityTier } from "../../../actors/log/log.ts";
+import type { RedisConnectionOptions } from "../../../actors/log/redis_connection.ts";
+import { connectRedisLog, type RedisLog } from "../../../actors/log/redis_log.ts";
+import { connectRedisLeaseStore } from "../../../supervisors/cluster/redis_lease_store.ts";
+import { profile } from "../../conformance/lease_domains.ts";
+import { partition } from "../../conformance/log_batches.ts";
+import { rejection } from "../../conformance/log_suite.ts";
+import { until } from "../../support/redis_cluster.ts";
+import { MASTER_NAME, RedisSentinels } from "../../support/redis_sentinels.ts";
+import { ask, requireRedis } from "../../support/redis_server.ts";
+import { namesIn, RedisWriter } from "../../support/redis_writer.ts";
+
+requireRedis();
+
+interface Scene {
+  readonly sentinels: RedisSentinels;
+  readonly options: RedisConnectionOptions;
+  readonly log: RedisLog;
+  readonly writer: RedisWriter;
+}
+
+function scenario(name: string, tier: DurabilityTier, run: (scene: Scene) => Promise<void>): void {
+  test(name, async () => {
+    const sentinels = await RedisSentinels.start();
+    const options = { sentinel: { master: MASTER_NAME, urls: sentinels.urls } };
+    const log = await connectRedisLog(options);
+    const writer = new RedisWriter(log, partition(0), tier);
+    try {
+      await writer.more(20);
+      await run({ sentinels, options, log, writer });
+      await writer.end();
+      const names = await namesIn(log, partition(0));
+      assert.ok(names.length === writer.acked || names.length === writer.acked + 1, `${names.length}`);
+      assert.equal(
+        names,
+        names.map((_, n) => `w:0/${n}/0`),
+      );
+    } finally {
+      await writer.end();
+      await log.close();
+      await sentinels.stop();
+    }
+  });
+}
+
+scenario(
+  "a planned failover: the master that was made a replica is left, and nothing is lost",
+  "everysec",
+  async ({ sentinels, options, log, writer }) => {
+    const leases = await connectRedisLeaseStore({ ...options, clusterId: log.clusterId });
+    await leases.join(profile("a"), 60_000);
+    const before = leases.identity;
+    await sentinels.failOver();
+    await writer.more(50);
+    assert.is(writer.lost, 0);
+    assert.match(await ask(sentinels.servers[1].port, "INFO replication\r\n"), /role:master/);
+    await until("the leases follow", () =>
+      leases.look().then(
+        ({ members }) => members.length === 1 && leases.identity !== before,
+        () => false,
+      ),
+    );
+    await leases.close();
+    await until("the log is well", async () => log.state().kind === "ready");
+  },
+);
+
+scenario(
+  "a master that dies: the one that sentinels name next is used, and what replicas: 1 acknowledged is there",
+  { replicas: 1 },
+  async ({ sentinels, writer }) => {
+    const [master, replica] = sentinels.servers;
+    await master.kill();
+    const thaw = sentinels.freezeSentinel(0);
+    await until("its writer is told", async () => writer.refusals.length > 0);
+    thaw();
+    await sentinels.leads(replica);
+    await master.restart(); // becomes its replica
+    await writer.more(50);
+    assert.is(writer.lost, 0);
+  },
+);
+
+scenario(
+  "a replica without the tail takes over: the loss is noticed, and sent again",
+  "everysec",
+  async ({ sentinels, writer }) => {
+    const [master, replica] = sentinels.servers;
+    await replica.kill();
+    await writer.more(100);
+    await master.kill();
+    await replica.restart();
+    await sentinels.leads(replica);
+    await writer.more(50);
+    assert.ok(writer.lost >= 90, `${writer.lost}`);
+  },
+);
+
+test("sentinels that do not know the master, or that nobody is at, are told of by name", async () => {
+  const sentinels = await RedisSentinels.start();
+  try {
+    const unknown = await rejection(
+      connectRedisLog({ sentinel: { master: "other", urls: sentinels.urls }, callTimeoutMs: 300 }),
+    );
+    assert.equal([unknown.name, unknown.code], ["UnavailableError", "STORE_UNAVAILABLE"]);
+    assert.match(unknown.message, /must know other: .*No such master/);
+    const nobody = await rejection(
+      connectRedisLog({ sentinel: { master: MASTER_NAME, urls: ["redis://127.0.0.1:1"] }, callTimeoutMs: 300 }),
+    );
+    assert.match(nobody.message, /ECONNREFUSED/);
+  } finally {
+    await sentinels.stop();
+  }
+});
+
+test.run();
