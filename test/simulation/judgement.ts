@@ -1,4 +1,5 @@
 /** How a run ends: what is still to be delivered, and what the checker says of all that was sent, told, stored and read. */
+import type { Event } from "../../protocols/event.ts";
 import { comparePositions, type Position } from "../../protocols/position.ts";
 import { checkHistory, type History, type SentEvent, type Told } from "../support/checker.ts";
 import { kindOf, type Reader, type Sender } from "./simulated_clients.ts";
@@ -23,8 +24,17 @@ export function undelivered({ store, sinks, reader }: Evidence): string | undefi
   for (const [partition, ledger] of store.ledger.entries()) {
     const last = ledger.at(-1);
     const end = last === undefined ? undefined : ({ epoch: last.epoch, offset: last.offset } as Position);
+    const { covered = 0, end: outputs = 0 } = store.computed[partition] ?? {};
     for (const sink of sinks) {
       const at = sink.stored(partition).position;
+      if (sink.readsOutbox) {
+        // What has no output is covered with the next that has.
+        const next = ledger.slice(covered).find(({ id }) => kindOf(id) !== "filtered");
+        if (next !== undefined) return `the pipeline has not computed ${next.id} of partition ${partition}`;
+        if ((at?.offset ?? -1) + 1 < outputs)
+          return `${sink.name}/${partition} is at ${at?.offset} of ${outputs} outputs`;
+        continue;
+      }
       if (comparePositions(at, end) >= 0) continue;
       return `${sink.name}/${partition} is at ${JSON.stringify(at)}, the end is ${JSON.stringify(end)}`;
     }
@@ -32,6 +42,17 @@ export function undelivered({ store, sinks, reader }: Evidence): string | undefi
     if (read < ledger.length) return `the subscriber is at ${read} of ${ledger.length} in partition ${partition}`;
   }
   return undefined;
+}
+
+/** Where the input of an output lies. What a pipeline counts says that it saw each input once, in order (E13). */
+function inputOf({ world, store }: Evidence, partition: number, output: Event): { epoch: number; offset: number } {
+  const input = store.ledger[partition]?.find(({ id }) => id === output.id);
+  if (input === undefined) world.problem(`E13: ${output.id} was computed of nothing in partition ${partition}`);
+  else if (output.count !== input.offset + 1)
+    world.problem(
+      `E13: ${output.id} is counted as ${output.count} at offset ${input.offset} of partition ${partition}`,
+    );
+  return input ?? { epoch: 0, offset: 0 };
 }
 
 /** Tells the world of everything that must not be. */
@@ -65,7 +86,11 @@ export async function judge(evidence: Evidence): Promise<void> {
             ({ position }) =>
               sink.canRewind || !store.lostPlaces.has(`${partition}/${position.epoch}/${position.offset}`),
           )
-          .map(({ position, event }) => ({ epoch: position.epoch, offset: position.offset, id: String(event.id) })),
+          .map(({ position, event }) => {
+            const id = String(event.id);
+            const { epoch, offset } = sink.readsOutbox ? inputOf(evidence, partition, event) : position;
+            return { epoch, offset, id };
+          }),
         deadLetters: store
           .lettersIn(partition, `dead_letters/${sink.name}`)
           .flatMap(({ id }) => (id === undefined ? [] : [id])),

@@ -49,6 +49,10 @@ export class SimulatedStore {
   readonly forgotVerdicts = new Set<number>();
   /** One past the last record that the last loss left, by partition. */
   readonly survived: number[] = [];
+  /** The pipeline that sinks read the outputs of, where there is one. */
+  pipeline: string | undefined;
+  /** How many records its outbox covers, and one past its last output, by partition. */
+  readonly computed: { readonly covered: number; readonly end: number }[] = [];
   /** The store's clock, where it stands. */
   clockMs: number | undefined;
   /** Tails lost so far. */
@@ -130,13 +134,25 @@ export class SimulatedStore {
     for (const [partition, reference] of this.partitions.entries()) {
       await this.#absorbRecords(partition, reference);
       // A trim whose answer was lost took what it took all the same.
-      this.noteTrim(partition, (await this.log.describe(reference))?.get("records")?.firstOffset ?? 0);
+      const bounds = await this.log.describe(reference);
+      this.noteTrim(partition, bounds?.get("records")?.firstOffset ?? 0);
+      if (this.pipeline !== undefined) {
+        const end = bounds?.get(`outbox/${this.pipeline}`)?.endOffset ?? 0;
+        this.computed[partition] = { covered: await this.#covered(reference, this.pipeline), end };
+      }
       if (!withLetters) continue;
       for (const channel of ["rejected", ...SINKS.map((sink) => `dead_letters/${sink}`)] as Channel[]) {
         await this.#absorbLetters(partition, reference, channel);
       }
     }
     if (isAway) this.store.setAway(true);
+  }
+
+  async #covered(reference: PartitionReference, pipeline: string): Promise<number> {
+    const stored = (await this.log.readCheckpoints(reference)).get(`pipeline/${pipeline}/progress`);
+    const [progress] = stored === undefined ? [] : decodeTrustedEvents(stored);
+    const covered = progress?.covered as Position | null | undefined;
+    return covered === undefined || covered === null ? 0 : covered.offset + 1;
   }
 
   async #absorbRecords(partition: number, reference: PartitionReference): Promise<void> {

@@ -235,6 +235,15 @@ export const CLUSTER_PLANTED_BUGS: Readonly<Record<string, () => ClusterPlant>> 
   }),
   "a move loses what a sink's dead letters were covered by": () =>
     PLANTED_BUGS["what was set aside is forgotten at a restart"] as ClusterPlant,
+  "a pipeline's state is not stored with the outputs that it gave (E13)": () => ({
+    wrapLog: replacing((log) => ({
+      append: (ownership, { checkpoints = new Map(), ...request }) =>
+        log.append(ownership, {
+          ...request,
+          checkpoints: new Map([...checkpoints].filter(([name]) => !name.endsWith("/state"))),
+        }),
+    })),
+  }),
   "an append is acknowledged before the log has answered": () =>
     PLANTED_BUGS["an append is acknowledged before the log has answered"] as ClusterPlant,
   "a sink has no fence: a thawed owner writes on": () => ({

@@ -76,6 +76,8 @@ export const EXPECTED_SOON_OF_CLUSTER: readonly string[] = [
 
 export const EXPECTED_OF_CLUSTER: readonly string[] = [
   ...EXPECTED_SOON_OF_CLUSTER,
+  "crash after append outputs",
+  "crash before append outputs",
   "delivery: trimmed",
   "fault: actor crash: source",
   "frame: error STORE_FULL",
