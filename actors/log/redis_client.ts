@@ -10,12 +10,13 @@ export interface RedisClient {
   destroy(): void;
 }
 
-const RECONNECT_MS_MAX = 1_000;
+const RECONNECT_MS_MAX = 500;
 
 /** How many milliseconds until the next try to connect, or false for none. */
 type Reconnect = (retries: number) => number | false;
 
-const again: Reconnect = (retries) => Math.min(25 * 2 ** retries, RECONNECT_MS_MAX);
+/** Apart from each other: all nodes lose a server at once. */
+const again: Reconnect = (retries) => Math.min(25 * 2 ** retries, RECONNECT_MS_MAX) * (0.5 + Math.random() / 2);
 
 /** Makes clients of one address; none of them is connected. */
 export async function clientsOf(url: string, reconnectStrategy: Reconnect = again): Promise<() => RedisClient> {

@@ -18,6 +18,8 @@ export interface RedisLibrary {
   readonly probeKeys: readonly string[];
   /** Where its keys lie in a Redis Cluster: all over it, or in the one slot of its probe keys. */
   readonly isSpread: boolean;
+  /** Some of its writes wait for replicas: they have a connection of their own. Default false. */
+  readonly waitsForReplicas?: boolean;
 }
 
 /** Sentinels, and the name that they know the master by. */
@@ -91,7 +93,7 @@ export interface RedisConnection {
 
   /** Calls a function of the library for its effect. */
   write(name: string, keys: readonly string[], args: RedisArguments): Promise<RedisReply>;
-  /** A write and, on the same connection right behind it, the WAIT for its replicas (E10). */
+  /** A write that so many replicas have when it is answered (E10). */
   writeToReplicas(name: string, keys: readonly string[], args: RedisArguments, replicas: number): Promise<RedisReply>;
   /** Calls a function of the library that writes nothing. */
   readFunction(name: string, keys: readonly string[], args: RedisArguments): Promise<RedisReply>;

@@ -1,7 +1,7 @@
 /**
- * A store's two connections to one server: one for writes, so that appends and their WAITs keep their order, one for
- * reads. It is all of the connection where there is one Redis, and one of several behind redis_shards.ts. Decides when the
- * server may be used; leaves what is said over it to who gives the function library, and where it is to who made it.
+ * A store's connections to one server: one for writes, one for writes that wait for replicas, one for reads. They are all of
+ * the store's where there is one Redis, and one of several behind redis_shards.ts. Decides when the server may be used;
+ * leaves what is said over it to who gives the function library, and where it is to who made it.
  *
  *   C1. No command outlives its connection: nothing is queued while Redis is away, nothing is sent again (E8).
  *   C2. After each connect the store is looked at (version, settings, cluster id, run id) before any call is let through.
@@ -28,6 +28,7 @@ import {
   type RedisReply,
 } from "./redis_connection.ts";
 import { redirectOf } from "./redis_redirects.ts";
+import { ReplicatedWrites } from "./replicated_writes.ts";
 
 /** What a look at a server reads and writes there. */
 export interface LookKeys {
@@ -51,6 +52,13 @@ export const knownId = ({ clusterId, acceptLoss }: RedisLogOptions): KnownId => 
   mayMake: clusterId === undefined || acceptLoss === true,
 });
 
+interface ToReplicas {
+  readonly name: string;
+  readonly keys: readonly string[];
+  readonly args: RedisArguments;
+  readonly isAsked: boolean;
+}
+
 export interface LinkOptions {
   readonly url: string;
   readonly store: RedisLogOptions;
@@ -69,7 +77,10 @@ const FAILURES: readonly (readonly [RegExp, UnavailableCode])[] = [
 
 export class RedisLink implements RedisConnection {
   readonly #options: LinkOptions;
-  readonly #clients: { readonly writer: RedisClient; readonly reader: RedisClient };
+  readonly #writer: RedisClient;
+  readonly #reader: RedisClient;
+  readonly #clients: readonly RedisClient[];
+  readonly #replicated: ReplicatedWrites<ToReplicas, RedisReply>;
   readonly #deadlines: CallDeadlines;
   #state: StoreState = { kind: "unavailable", code: "NOT_READY", reason: "Not connected yet" };
   #identity = "";
@@ -82,15 +93,23 @@ export class RedisLink implements RedisConnection {
   readonly #listeners = new Set<(state: StoreState) => void>();
 
   static async create(options: LinkOptions): Promise<RedisLink> {
-    const make = await clientsOf(options.url);
-    return new RedisLink(options, { writer: make(), reader: make() });
+    return new RedisLink(options, await clientsOf(options.url));
   }
 
-  private constructor(options: LinkOptions, clients: { readonly writer: RedisClient; readonly reader: RedisClient }) {
+  private constructor(options: LinkOptions, make: () => RedisClient) {
     this.#options = options;
-    this.#clients = clients;
+    this.#writer = make();
+    this.#reader = make();
+    const waiting = options.library.waitsForReplicas === true ? make() : this.#writer;
+    this.#clients = [...new Set([this.#writer, this.#reader, waiting])];
+    const waitMs = options.store.replicasTimeoutMs ?? 1_000;
+    this.#replicated = new ReplicatedWrites(
+      (write) => this.#callToReplicas(waiting, write),
+      async (replicas) => Number(await waiting.sendCommand(["WAIT", String(replicas), String(waitMs)])),
+      waitMs,
+    );
     this.#deadlines = new CallDeadlines(options.store.callTimeoutMs ?? CALL_TIMEOUT_MS);
-    for (const client of [clients.writer, clients.reader]) {
+    for (const client of this.#clients) {
       client.on("error", (error: Error) => this.#lose(error.message));
       client.on("reconnecting", () => this.#lose("The connection was lost"));
       // Where it is closed while it connects, it would keep that connection, and the process with it.
@@ -102,8 +121,7 @@ export class RedisLink implements RedisConnection {
   /** Connects, and waits no longer than a call. Rejects where nobody is there; it tries on until it is closed. */
   async connect(): Promise<void> {
     if (this.#connecting === undefined) {
-      const { writer, reader } = this.#clients;
-      this.#connecting = Promise.all([writer.connect(), reader.connect()]).then(ignore);
+      this.#connecting = Promise.all(this.#clients.map((client) => client.connect())).then(ignore);
       this.#connecting.catch(ignore); // in its state
     }
     try {
@@ -158,45 +176,38 @@ export class RedisLink implements RedisConnection {
 
   /** @param isAsked the server is to answer though the slot is not its own yet (ASKING), as the present owner said */
   write(name: string, keys: readonly string[], args: RedisArguments, isAsked = false): Promise<RedisReply> {
-    return this.#use(() => this.#call("FCALL", name, keys, args, isAsked));
+    return this.#use(() => this.#call(this.#writer, "FCALL", name, keys, args, isAsked));
   }
 
   readFunction(name: string, keys: readonly string[], args: RedisArguments, isAsked = false): Promise<RedisReply> {
-    return this.#use(() => this.#call("FCALL_RO", name, keys, args, isAsked));
+    return this.#use(() => this.#call(this.#reader, "FCALL_RO", name, keys, args, isAsked));
   }
 
-  async writeToReplicas(
+  writeToReplicas(
     name: string,
     keys: readonly string[],
     args: RedisArguments,
     replicas: number,
     isAsked = false,
   ): Promise<RedisReply> {
-    const waitMs = this.#options.store.replicasTimeoutMs ?? 1_000;
-    const [reply, reached] = await this.#use(() =>
-      Promise.all([
-        this.#call("FCALL", name, keys, args, isAsked),
-        this.#clients.writer.sendCommand(["WAIT", String(replicas), String(waitMs)]),
-      ]),
-    );
-    if (Number(reached) >= replicas) return reply;
-    throw new UnavailableError(
-      "NOT_DURABLE",
-      `Cannot acknowledge as ${replicas} replicas must have the write within ${waitMs} ms: current value is ${reached}`,
-    );
+    return this.#use(() => this.#replicated.write({ name, keys, args, isAsked }, replicas));
   }
 
   read(args: readonly RedisArgument[], isAsked = false): Promise<RedisReply> {
-    return this.#use(() => this.#send(this.#clients.reader, [...args], isAsked));
+    return this.#use(() => this.#send(this.#reader, [...args], isAsked));
   }
 
   /** What a server is asked about itself, ready for use or not. */
   async ask(args: readonly RedisArgument[]): Promise<RedisReply> {
     try {
-      return await this.#deadlines.within(this.#clients.reader.sendCommand([...args]), "answer");
+      return await this.#deadlines.within(this.#reader.sendCommand([...args]), "answer");
     } catch (error) {
       throw this.failure(error);
     }
+  }
+
+  get #isConnected(): boolean {
+    return this.#clients.every(({ isReady }) => isReady);
   }
 
   async #use<Reply>(send: () => Promise<Reply>): Promise<Reply> {
@@ -218,22 +229,36 @@ export class RedisLink implements RedisConnection {
   }
 
   async #call(
+    client: RedisClient,
     how: "FCALL" | "FCALL_RO",
     name: string,
     keys: readonly string[],
     args: RedisArguments,
     isAsked = false,
   ): Promise<RedisReply> {
-    const given = typeof args === "function" ? args(this.#identity) : args;
-    const command = [how, `${this.#options.library.name}_${name}`, String(keys.length), ...keys, ...given];
-    const client = how === "FCALL" ? this.#clients.writer : this.#clients.reader;
+    const command = this.#commandOf(how, name, keys, args);
     try {
       return await this.#send(client, command, isAsked);
     } catch (error) {
-      if (!/Function not found/i.test(messageOf(error))) throw error;
+      if (!isMissing(error)) throw error;
       await this.#load();
       return this.#send(client, command, isAsked);
     }
+  }
+
+  /** C4, but for the second call, which no WAIT would follow. */
+  async #callToReplicas(client: RedisClient, { name, keys, args, isAsked }: ToReplicas): Promise<RedisReply> {
+    try {
+      return await this.#send(client, this.#commandOf("FCALL", name, keys, args), isAsked);
+    } catch (error) {
+      if (isMissing(error)) await this.#load();
+      throw error;
+    }
+  }
+
+  #commandOf(how: string, name: string, keys: readonly string[], args: RedisArguments): RedisArgument[] {
+    const given = typeof args === "function" ? args(this.#identity) : args;
+    return [how, `${this.#options.library.name}_${name}`, String(keys.length), ...keys, ...given];
   }
 
   #send(client: RedisClient, command: RedisArgument[], isAsked: boolean): Promise<RedisReply> {
@@ -243,7 +268,7 @@ export class RedisLink implements RedisConnection {
   }
 
   async #load(): Promise<void> {
-    await this.#clients.writer.sendCommand(["FUNCTION", "LOAD", "REPLACE", this.#options.library.text]);
+    await this.#writer.sendCommand(["FUNCTION", "LOAD", "REPLACE", this.#options.library.text]);
   }
 
   failure(error: unknown): HeadraceError {
@@ -261,8 +286,7 @@ export class RedisLink implements RedisConnection {
 
   /** C2, after a reconnect. What goes wrong is in the state; the next look is a second away. */
   #recheck(): Promise<void> {
-    const { writer, reader } = this.#clients;
-    if (this.#isClosed || !this.#isLooking || !writer.isReady || !reader.isReady) return Promise.resolve();
+    if (this.#isClosed || !this.#isLooking || !this.#isConnected) return Promise.resolve();
     return this.#check().catch((error: unknown) => {
       const { code, message } = this.failure(error);
       if (!this.#isClosed) this.#change({ kind: "unavailable", code, reason: message });
@@ -277,7 +301,7 @@ export class RedisLink implements RedisConnection {
     }
     this.#isReplica = false;
     // C5. The server closes what asks it to; the client connects again by itself, and the store is looked at then.
-    for (const client of [this.#clients.writer, this.#clients.reader]) client.sendCommand(["QUIT"]).catch(ignore);
+    for (const client of this.#clients) client.sendCommand(["QUIT"]).catch(ignore);
   }
 
   #check(): Promise<void> {
@@ -288,7 +312,7 @@ export class RedisLink implements RedisConnection {
   }
 
   async #look(): Promise<void> {
-    const { writer } = this.#clients;
+    const writer = this.#writer;
     const info = String(await writer.sendCommand(["INFO", "server"]));
     const version = /redis_version:(\d+)\.(\S+)/.exec(info);
     if (Number(version?.[1]) < 7) {
@@ -303,15 +327,17 @@ export class RedisLink implements RedisConnection {
     if (format !== undefined) await unlessElsewhere(this.#checkFormat(format));
     await this.#load();
     const probed =
-      probe.length === 0 ? undefined : await unlessElsewhere(this.#call("FCALL", "probe", probe, [String(Date.now())]));
-    const reply = probed ?? (await this.#call("FCALL", "who", [], []));
+      probe.length === 0
+        ? undefined
+        : await unlessElsewhere(this.#call(writer, "FCALL", "probe", probe, [String(Date.now())]));
+    const reply = probed ?? (await this.#call(writer, "FCALL", "who", [], []));
     this.#identity = String((reply as Buffer[])[1]);
     this.#change({ kind: "ready" });
   }
 
   /** C3. Only a node that remembers no cluster may make one. */
   async #checkClusterId(key: string): Promise<void> {
-    const { writer } = this.#clients;
+    const writer = this.#writer;
     const { id } = this.#options;
     const known = id.value;
     if (id.mayMake) await writer.sendCommand(["SET", key, known ?? randomUUID(), "NX"]);
@@ -328,7 +354,7 @@ export class RedisLink implements RedisConnection {
 
   /** One number for all that the store keeps. One without it is new, or of the first format. */
   async #checkFormat(key: string): Promise<void> {
-    const { writer } = this.#clients;
+    const writer = this.#writer;
     const { formatVersion } = this.#options.library;
     await writer.sendCommand(["SET", key, String(formatVersion), "NX"]);
     const version = Number(await writer.sendCommand(["GET", key]));
@@ -340,7 +366,7 @@ export class RedisLink implements RedisConnection {
   }
 
   async settingOf(_key: string, name: string): Promise<string> {
-    const reply = await this.#clients.writer.sendCommand(["CONFIG", "GET", name]).catch((error: unknown) => {
+    const reply = await this.#writer.sendCommand(["CONFIG", "GET", name]).catch((error: unknown) => {
       if (/unknown command|NOPERM/i.test(messageOf(error))) throw misconfigured(`it must tell its ${name}`, "refused");
       throw error;
     });
@@ -365,7 +391,7 @@ export class RedisLink implements RedisConnection {
 
   async probe(): Promise<void> {
     if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot probe as it is closed");
-    if (!this.#clients.writer.isReady || !this.#clients.reader.isReady) this.#checkUsable();
+    if (!this.#isConnected) this.#checkUsable();
     try {
       await this.#check();
     } catch (error) {
@@ -377,9 +403,11 @@ export class RedisLink implements RedisConnection {
     if (this.#isClosed) return;
     this.#isClosed = true;
     clearInterval(this.#probing);
-    for (const client of [this.#clients.writer, this.#clients.reader]) client.destroy();
+    for (const client of this.#clients) client.destroy();
   }
 }
+
+const isMissing = (error: unknown): boolean => /Function not found/i.test(messageOf(error));
 
 /** For promises whose outcome shows elsewhere. */
 const ignore = (): void => undefined;

@@ -62,6 +62,7 @@ const LIBRARY: RedisLibrary = {
   formatKey: "format",
   probeKeys: ["probe"],
   isSpread: true,
+  waitsForReplicas: true,
 };
 
 const packr = new Packr({ useRecords: false });
