@@ -210,9 +210,17 @@ test("the leases' slot moves, and the master it is on fails over: registrations,
     const from = await cluster.ownerOf(slot);
     const to = cluster.masters.find(({ port }) => port !== from.port) as RedisServer;
     const before = store.identity;
-    await cluster.moveSlot(slot, to, async () => {
-      void store.renewLease(leaderEpoch, 60_000).catch(() => undefined);
-    });
+    // Reads of several pages all the while: some have begun here and end there.
+    const sizes = new Set<number>();
+    let isMoving = true;
+    const readOn = async () => {
+      while (isMoving) sizes.add((await store.readTable()).entries.size);
+    };
+    const reading = Array.from({ length: 10 }, readOn);
+    await cluster.moveSlot(slot, to, async () => undefined);
+    isMoving = false;
+    await Promise.all(reading);
+    assert.equal([...sizes], [entries.length]);
     assert.ok(await store.renewLease(leaderEpoch, 60_000));
     assert.is((await store.readTable()).entries.size, entries.length);
     assert.is.not(store.identity, before);
