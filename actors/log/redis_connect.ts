@@ -54,7 +54,7 @@ async function connectUrl(
   const link = await RedisLink.create({ url, store, library, id, keys: () => keys });
   try {
     await link.connect();
-    if (/cluster_enabled:0/.test(String(await link.ask(["INFO", "cluster"])))) {
+    if (!/cluster_enabled:1/.test(String(await link.ask(["INFO", "cluster"])))) {
       await link.begin();
       return link;
     }

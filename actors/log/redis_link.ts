@@ -31,8 +31,10 @@ import { redirectOf } from "./redis_redirects.ts";
 
 /** What a look at a server reads and writes there. */
 export interface LookKeys {
-  /** Each holds the cluster's id. */
-  readonly ids: readonly string[];
+  /** Holds the cluster's id, where that lies on this server. */
+  readonly id: string | undefined;
+  /** Each holds it too. */
+  readonly idCopies: readonly string[];
   /** Holds the format's version, where it lies on this server. */
   readonly format: string | undefined;
   /** Of the library's function `probe`; where none lies here the server is asked who it is, and nothing is written. */
@@ -190,7 +192,7 @@ export class RedisLink implements RedisConnection {
     return this.#use(() => this.#send(this.#clients.reader, [...args], isAsked));
   }
 
-  /** What a server is asked about itself, ready for use or not. */
+  /** A command that is the connection's own, whether the server may be used or not. */
   async ask(args: readonly RedisArgument[]): Promise<RedisReply> {
     try {
       return await this.#deadlines.within(this.#clients.reader.sendCommand([...args]), "answer");
@@ -296,10 +298,9 @@ export class RedisLink implements RedisConnection {
     }
     const policy = await this.settingOf("", "maxmemory-policy");
     if (policy !== "noeviction") throw misconfigured("its maxmemory-policy must be noeviction", policy);
-    const { ids, format, probe } = this.#options.keys();
-    const [first, ...others] = ids;
-    if (first !== undefined) await unlessElsewhere(this.#checkClusterId(first));
-    await Promise.all(others.map((key) => unlessElsewhere(this.#checkClusterId(key))));
+    const { id, idCopies, format, probe } = this.#options.keys();
+    if (id !== undefined) await unlessElsewhere(this.#checkClusterId(id));
+    await Promise.all(idCopies.map((key) => unlessElsewhere(this.#checkIdCopy(key))));
     if (format !== undefined) await unlessElsewhere(this.#checkFormat(format));
     await this.#load();
     const probed =
@@ -316,14 +317,19 @@ export class RedisLink implements RedisConnection {
     const known = id.value;
     if (id.mayMake) await writer.sendCommand(["SET", key, known ?? randomUUID(), "NX"]);
     const stored = await writer.sendCommand(["GET", key]);
-    if (stored !== null && (known === undefined || known === String(stored) || this.#options.store.acceptLoss)) {
-      id.value = String(stored);
-      return;
+    if (stored === null || !(known === undefined || known === String(stored) || this.#options.store.acceptLoss)) {
+      throw lost(known, stored);
     }
-    throw new UnavailableError(
-      "STORE_LOST",
-      `Cannot use the store as it must hold cluster id ${known}: current value is ${stored ?? "none"}`,
-    );
+    id.value = String(stored);
+  }
+
+  /** C3, for a part of the store. */
+  async #checkIdCopy(key: string): Promise<void> {
+    const { writer } = this.#clients;
+    const { value = "", mayMake } = this.#options.id;
+    if (mayMake) await writer.sendCommand(["SET", key, value, ...(this.#options.store.acceptLoss ? [] : ["NX"])]);
+    const stored = await writer.sendCommand(["GET", key]);
+    if (String(stored) !== value) throw lost(value, stored);
   }
 
   /** One number for all that the store keeps. One without it is new, or of the first format. */
@@ -380,6 +386,12 @@ export class RedisLink implements RedisConnection {
     for (const client of [this.#clients.writer, this.#clients.reader]) client.destroy();
   }
 }
+
+const lost = (known: string | undefined, stored: RedisReply): UnavailableError =>
+  new UnavailableError(
+    "STORE_LOST",
+    `Cannot use the store as it must hold cluster id ${known}: current value is ${stored ?? "none"}`,
+  );
 
 /** For promises whose outcome shows elsewhere. */
 const ignore = (): void => undefined;

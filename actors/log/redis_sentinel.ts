@@ -19,6 +19,7 @@ interface Known {
 
 export class SentinelTopology implements Topology {
   readonly firstSlot = 0;
+  readonly copiedKey = undefined;
   readonly #sentinel: SentinelAddress;
   readonly #keys: LookKeys;
   #known: Known | undefined;

@@ -188,6 +188,7 @@ scenario(
     assert.equal(other.refusals, []);
     await until("its writer is told", async () => emptied.refusals.includes("STORE_LOST"));
     assert.is((await rejection(connect({ clusterId: log.clusterId }))).code, "STORE_LOST");
+    assert.is((await rejection(connect({}))).code, "STORE_LOST", "a new node does not make up for it");
     const accepting = await connect({ clusterId: log.clusterId, acceptLoss: true });
     assert.is(accepting.clusterId, log.clusterId);
     await emptied.more(20);
