@@ -8,7 +8,8 @@
  */
 import { ConfigurationError } from "../../protocols/errors.ts";
 import { addressProblem, type RedisConnection, type RedisLibrary, type RedisLogOptions } from "./redis_connection.ts";
-import { type KnownId, knownId, RedisLink } from "./redis_link.ts";
+import { RedisLink } from "./redis_link.ts";
+import { type KnownId, knownId } from "./redis_look.ts";
 import { SentinelTopology } from "./redis_sentinel.ts";
 import { RedisShards } from "./redis_shards.ts";
 import { ClusterTopology, keysOfOne, type Topology } from "./redis_topology.ts";

@@ -12,14 +12,12 @@
  *   C6. A server that does not answer in time is away until it answers again: calls are refused then, and do not pile up
  *       behind those that were given up.
  */
-import { randomUUID } from "node:crypto";
-import { ConfigurationError, HeadraceError, type UnavailableCode, UnavailableError } from "../../protocols/errors.ts";
+import { HeadraceError, type UnavailableCode, UnavailableError } from "../../protocols/errors.ts";
 import { CallDeadlines } from "./call_deadlines.ts";
 import type { StoreState } from "./log.ts";
 import { clientsOf, type RedisClient } from "./redis_client.ts";
 import {
   messageOf,
-  misconfigured,
   type RedisArgument,
   type RedisArguments,
   type RedisConnection,
@@ -27,31 +25,7 @@ import {
   type RedisLogOptions,
   type RedisReply,
 } from "./redis_connection.ts";
-import { redirectOf } from "./redis_redirects.ts";
-
-/** What a look at a server reads and writes there. */
-export interface LookKeys {
-  /** Holds the cluster's id, where that lies on this server. */
-  readonly id: string | undefined;
-  /** Each holds it too. */
-  readonly idCopies: readonly string[];
-  /** Holds the format's version, where it lies on this server. */
-  readonly format: string | undefined;
-  /** Of the library's function `probe`; where none lies here the server is asked who it is, and nothing is written. */
-  readonly probe: readonly string[];
-}
-
-/** The cluster's id, as all links of a store know it. */
-export interface KnownId {
-  value: string | undefined;
-  /** A store without it is given it: where it is new to this node, or its loss is accepted. */
-  mayMake: boolean;
-}
-
-export const knownId = ({ clusterId, acceptLoss }: RedisLogOptions): KnownId => ({
-  value: clusterId,
-  mayMake: clusterId === undefined || acceptLoss === true,
-});
+import { type KnownId, type LookKeys, lookAt, settingOf, unlessElsewhere } from "./redis_look.ts";
 
 export interface LinkOptions {
   readonly url: string;
@@ -290,19 +264,11 @@ export class RedisLink implements RedisConnection {
   }
 
   async #look(): Promise<void> {
-    const { writer } = this.#clients;
-    const info = String(await writer.sendCommand(["INFO", "server"]));
-    const version = /redis_version:(\d+)\.(\S+)/.exec(info);
-    if (Number(version?.[1]) < 7) {
-      throw misconfigured("its version must be at least 7.0", `${version?.[1]}.${version?.[2]}`);
-    }
-    const policy = await this.settingOf("", "maxmemory-policy");
-    if (policy !== "noeviction") throw misconfigured("its maxmemory-policy must be noeviction", policy);
-    const { id, idCopies, format, probe } = this.#options.keys();
-    if (id !== undefined) await unlessElsewhere(this.#checkClusterId(id));
-    await Promise.all(idCopies.map((key) => unlessElsewhere(this.#checkIdCopy(key))));
-    if (format !== undefined) await unlessElsewhere(this.#checkFormat(format));
+    const { store, library, id } = this.#options;
+    const keys = this.#options.keys();
+    await lookAt({ client: this.#clients.writer, store, library, id }, keys);
     await this.#load();
+    const { probe } = keys;
     const probed =
       probe.length === 0 ? undefined : await unlessElsewhere(this.#call("FCALL", "probe", probe, [String(Date.now())]));
     const reply = probed ?? (await this.#call("FCALL", "who", [], []));
@@ -310,47 +276,8 @@ export class RedisLink implements RedisConnection {
     this.#change({ kind: "ready" });
   }
 
-  /** C3. Only a node that remembers no cluster may make one. */
-  async #checkClusterId(key: string): Promise<void> {
-    const { writer } = this.#clients;
-    const { id } = this.#options;
-    const known = id.value;
-    if (id.mayMake) await writer.sendCommand(["SET", key, known ?? randomUUID(), "NX"]);
-    const stored = await writer.sendCommand(["GET", key]);
-    if (stored === null || !(known === undefined || known === String(stored) || this.#options.store.acceptLoss)) {
-      throw lost(known, stored);
-    }
-    id.value = String(stored);
-  }
-
-  /** C3, for a part of the store. */
-  async #checkIdCopy(key: string): Promise<void> {
-    const { writer } = this.#clients;
-    const { value = "", mayMake } = this.#options.id;
-    if (mayMake) await writer.sendCommand(["SET", key, value, ...(this.#options.store.acceptLoss ? [] : ["NX"])]);
-    const stored = await writer.sendCommand(["GET", key]);
-    if (String(stored) !== value) throw lost(value, stored);
-  }
-
-  /** One number for all that the store keeps. One without it is new, or of the first format. */
-  async #checkFormat(key: string): Promise<void> {
-    const { writer } = this.#clients;
-    const { formatVersion } = this.#options.library;
-    await writer.sendCommand(["SET", key, String(formatVersion), "NX"]);
-    const version = Number(await writer.sendCommand(["GET", key]));
-    if (version === formatVersion) return;
-    throw new ConfigurationError(
-      "FORMAT_TOO_NEW",
-      `Cannot use the store as its format must be at most ${formatVersion}: current value is ${version}`,
-    );
-  }
-
-  async settingOf(_key: string, name: string): Promise<string> {
-    const reply = await this.#clients.writer.sendCommand(["CONFIG", "GET", name]).catch((error: unknown) => {
-      if (/unknown command|NOPERM/i.test(messageOf(error))) throw misconfigured(`it must tell its ${name}`, "refused");
-      throw error;
-    });
-    return String((reply as Buffer[])[1] ?? "");
+  settingOf(_key: string, name: string): Promise<string> {
+    return settingOf(this.#clients.writer, name);
   }
 
   #change(state: StoreState): void {
@@ -387,19 +314,5 @@ export class RedisLink implements RedisConnection {
   }
 }
 
-const lost = (known: string | undefined, stored: RedisReply): UnavailableError =>
-  new UnavailableError(
-    "STORE_LOST",
-    `Cannot use the store as it must hold cluster id ${known}: current value is ${stored ?? "none"}`,
-  );
-
 /** For promises whose outcome shows elsewhere. */
 const ignore = (): void => undefined;
-
-/** A slot that is just leaving takes the keys with it that are looked at: they are looked at there. */
-const unlessElsewhere = <Reply>(looking: Promise<Reply>): Promise<Reply | undefined> =>
-  looking.catch((error: unknown) => {
-    const redirect = redirectOf(error);
-    if (redirect === undefined || redirect.kind === "down") throw error;
-    return undefined;
-  });

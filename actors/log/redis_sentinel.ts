@@ -5,7 +5,7 @@
 import { UnavailableError } from "../../protocols/errors.ts";
 import { addressOf, askOnce } from "./redis_client.ts";
 import { messageOf, type RedisLibrary, type RedisReply, type SentinelAddress } from "./redis_connection.ts";
-import type { LookKeys } from "./redis_link.ts";
+import type { LookKeys } from "./redis_look.ts";
 import { SLOT_COUNT } from "./redis_slots.ts";
 import { keysOfOne, type SlotRange, type Topology } from "./redis_topology.ts";
 

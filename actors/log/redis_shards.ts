@@ -21,7 +21,8 @@ import type {
   RedisLogOptions,
   RedisReply,
 } from "./redis_connection.ts";
-import { CALL_TIMEOUT_MS, type KnownId, type LookKeys, RedisLink } from "./redis_link.ts";
+import { CALL_TIMEOUT_MS, RedisLink } from "./redis_link.ts";
+import type { KnownId, LookKeys } from "./redis_look.ts";
 import { redirectOf } from "./redis_redirects.ts";
 import { SLOT_COUNT, slotOf } from "./redis_slots.ts";
 import type { SlotRange, Topology } from "./redis_topology.ts";

@@ -2,7 +2,8 @@
 import { UnavailableError } from "../../protocols/errors.ts";
 import { addressOf, askOnce, hostOf, urlAt } from "./redis_client.ts";
 import { messageOf, misconfigured, type RedisLibrary, type RedisReply } from "./redis_connection.ts";
-import type { LookKeys, RedisLink } from "./redis_link.ts";
+import type { RedisLink } from "./redis_link.ts";
+import type { LookKeys } from "./redis_look.ts";
 import { SLOT_COUNT, slotOf, tagOf } from "./redis_slots.ts";
 
 /** What is looked at where all keys are on one server. */
