@@ -8,7 +8,8 @@
  */
 import { ConfigurationError } from "../../protocols/errors.ts";
 import { addressProblem, type RedisConnection, type RedisLibrary, type RedisLogOptions } from "./redis_connection.ts";
-import { type KnownId, knownId, RedisLink } from "./redis_link.ts";
+import { RedisLink } from "./redis_link.ts";
+import { type KnownId, knownId } from "./redis_look.ts";
 import { SentinelTopology } from "./redis_sentinel.ts";
 import { RedisShards } from "./redis_shards.ts";
 import { ClusterTopology, keysOfOne, type Topology } from "./redis_topology.ts";
@@ -54,7 +55,7 @@ async function connectUrl(
   const link = await RedisLink.create({ url, store, library, id, keys: () => keys });
   try {
     await link.connect();
-    if (/cluster_enabled:0/.test(String(await link.ask(["INFO", "cluster"])))) {
+    if (!/cluster_enabled:1/.test(String(await link.ask(["INFO", "cluster"])))) {
       await link.begin();
       return link;
     }

@@ -12,14 +12,12 @@
  *   C6. A server that does not answer in time is away until it answers again: calls are refused then, and do not pile up
  *       behind those that were given up.
  */
-import { randomUUID } from "node:crypto";
-import { ConfigurationError, HeadraceError, type UnavailableCode, UnavailableError } from "../../protocols/errors.ts";
+import { HeadraceError, type UnavailableCode, UnavailableError } from "../../protocols/errors.ts";
 import { CallDeadlines } from "./call_deadlines.ts";
 import type { StoreState } from "./log.ts";
 import { clientsOf, type RedisClient } from "./redis_client.ts";
 import {
   messageOf,
-  misconfigured,
   type RedisArgument,
   type RedisArguments,
   type RedisConnection,
@@ -27,30 +25,8 @@ import {
   type RedisLogOptions,
   type RedisReply,
 } from "./redis_connection.ts";
-import { redirectOf } from "./redis_redirects.ts";
+import { type KnownId, type LookKeys, lookAt, settingOf, unlessElsewhere } from "./redis_look.ts";
 import { ReplicatedWrites } from "./replicated_writes.ts";
-
-/** What a look at a server reads and writes there. */
-export interface LookKeys {
-  /** Each holds the cluster's id. */
-  readonly ids: readonly string[];
-  /** Holds the format's version, where it lies on this server. */
-  readonly format: string | undefined;
-  /** Of the library's function `probe`; where none lies here the server is asked who it is, and nothing is written. */
-  readonly probe: readonly string[];
-}
-
-/** The cluster's id, as all links of a store know it. */
-export interface KnownId {
-  value: string | undefined;
-  /** A store without it is given it: where it is new to this node, or its loss is accepted. */
-  mayMake: boolean;
-}
-
-export const knownId = ({ clusterId, acceptLoss }: RedisLogOptions): KnownId => ({
-  value: clusterId,
-  mayMake: clusterId === undefined || acceptLoss === true,
-});
 
 interface ToReplicas {
   readonly name: string;
@@ -197,7 +173,7 @@ export class RedisLink implements RedisConnection {
     return this.#use(() => this.#send(this.#reader, [...args], isAsked));
   }
 
-  /** What a server is asked about itself, ready for use or not. */
+  /** A command that is the connection's own, whether the server may be used or not. */
   async ask(args: readonly RedisArgument[]): Promise<RedisReply> {
     try {
       return await this.#deadlines.within(this.#reader.sendCommand([...args]), "answer");
@@ -312,65 +288,22 @@ export class RedisLink implements RedisConnection {
   }
 
   async #look(): Promise<void> {
-    const writer = this.#writer;
-    const info = String(await writer.sendCommand(["INFO", "server"]));
-    const version = /redis_version:(\d+)\.(\S+)/.exec(info);
-    if (Number(version?.[1]) < 7) {
-      throw misconfigured("its version must be at least 7.0", `${version?.[1]}.${version?.[2]}`);
-    }
-    const policy = await this.settingOf("", "maxmemory-policy");
-    if (policy !== "noeviction") throw misconfigured("its maxmemory-policy must be noeviction", policy);
-    const { ids, format, probe } = this.#options.keys();
-    const [first, ...others] = ids;
-    if (first !== undefined) await unlessElsewhere(this.#checkClusterId(first));
-    await Promise.all(others.map((key) => unlessElsewhere(this.#checkClusterId(key))));
-    if (format !== undefined) await unlessElsewhere(this.#checkFormat(format));
+    const { store, library, id } = this.#options;
+    const keys = this.#options.keys();
+    await lookAt({ client: this.#writer, store, library, id }, keys);
     await this.#load();
+    const { probe } = keys;
     const probed =
       probe.length === 0
         ? undefined
-        : await unlessElsewhere(this.#call(writer, "FCALL", "probe", probe, [String(Date.now())]));
-    const reply = probed ?? (await this.#call(writer, "FCALL", "who", [], []));
+        : await unlessElsewhere(this.#call(this.#writer, "FCALL", "probe", probe, [String(Date.now())]));
+    const reply = probed ?? (await this.#call(this.#writer, "FCALL", "who", [], []));
     this.#identity = String((reply as Buffer[])[1]);
     this.#change({ kind: "ready" });
   }
 
-  /** C3. Only a node that remembers no cluster may make one. */
-  async #checkClusterId(key: string): Promise<void> {
-    const writer = this.#writer;
-    const { id } = this.#options;
-    const known = id.value;
-    if (id.mayMake) await writer.sendCommand(["SET", key, known ?? randomUUID(), "NX"]);
-    const stored = await writer.sendCommand(["GET", key]);
-    if (stored !== null && (known === undefined || known === String(stored) || this.#options.store.acceptLoss)) {
-      id.value = String(stored);
-      return;
-    }
-    throw new UnavailableError(
-      "STORE_LOST",
-      `Cannot use the store as it must hold cluster id ${known}: current value is ${stored ?? "none"}`,
-    );
-  }
-
-  /** One number for all that the store keeps. One without it is new, or of the first format. */
-  async #checkFormat(key: string): Promise<void> {
-    const writer = this.#writer;
-    const { formatVersion } = this.#options.library;
-    await writer.sendCommand(["SET", key, String(formatVersion), "NX"]);
-    const version = Number(await writer.sendCommand(["GET", key]));
-    if (version === formatVersion) return;
-    throw new ConfigurationError(
-      "FORMAT_TOO_NEW",
-      `Cannot use the store as its format must be at most ${formatVersion}: current value is ${version}`,
-    );
-  }
-
-  async settingOf(_key: string, name: string): Promise<string> {
-    const reply = await this.#writer.sendCommand(["CONFIG", "GET", name]).catch((error: unknown) => {
-      if (/unknown command|NOPERM/i.test(messageOf(error))) throw misconfigured(`it must tell its ${name}`, "refused");
-      throw error;
-    });
-    return String((reply as Buffer[])[1] ?? "");
+  settingOf(_key: string, name: string): Promise<string> {
+    return settingOf(this.#writer, name);
   }
 
   #change(state: StoreState): void {
@@ -411,11 +344,3 @@ const isMissing = (error: unknown): boolean => /Function not found/i.test(messag
 
 /** For promises whose outcome shows elsewhere. */
 const ignore = (): void => undefined;
-
-/** A slot that is just leaving takes the keys with it that are looked at: they are looked at there. */
-const unlessElsewhere = <Reply>(looking: Promise<Reply>): Promise<Reply | undefined> =>
-  looking.catch((error: unknown) => {
-    const redirect = redirectOf(error);
-    if (redirect === undefined || redirect.kind === "down") throw error;
-    return undefined;
-  });

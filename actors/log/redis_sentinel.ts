@@ -5,7 +5,7 @@
 import { UnavailableError } from "../../protocols/errors.ts";
 import { addressOf, askOnce } from "./redis_client.ts";
 import { messageOf, type RedisLibrary, type RedisReply, type SentinelAddress } from "./redis_connection.ts";
-import type { LookKeys } from "./redis_link.ts";
+import type { LookKeys } from "./redis_look.ts";
 import { SLOT_COUNT } from "./redis_slots.ts";
 import { keysOfOne, type SlotRange, type Topology } from "./redis_topology.ts";
 
@@ -19,6 +19,7 @@ interface Known {
 
 export class SentinelTopology implements Topology {
   readonly firstSlot = 0;
+  readonly copiedKey = undefined;
   readonly #sentinel: SentinelAddress;
   readonly #keys: LookKeys;
   #known: Known | undefined;
@@ -29,10 +30,7 @@ export class SentinelTopology implements Topology {
   }
 
   urlOf(address: string): string {
-    const { username = "", password = "", tls = false } = this.#sentinel;
-    const asking =
-      username === "" && password === "" ? "" : `${encodeURIComponent(username)}:${encodeURIComponent(password)}@`;
-    return `${tls ? "rediss" : "redis"}://${asking}${address}`;
+    return urlOf(this.#sentinel, address);
   }
 
   lookKeys(): LookKeys {
@@ -40,27 +38,40 @@ export class SentinelTopology implements Topology {
   }
 
   async masters(): Promise<readonly SlotRange[]> {
-    const { master, urls } = this.#sentinel;
-    const asked = await Promise.allSettled(
-      urls.map((url) => askOnce(url, ["SENTINEL", "MASTER", master], ASK_WITHIN_MS)),
-    );
-    const reasons: string[] = [];
-    for (const answer of asked) {
-      if (answer.status === "rejected") {
-        reasons.push(messageOf(answer.reason));
-        continue;
-      }
-      const told = knownOf(answer.value);
-      if (this.#known === undefined || told.configEpoch >= this.#known.configEpoch) this.#known = told;
-    }
-    if (this.#known === undefined || reasons.length === urls.length) {
-      throw new UnavailableError(
-        "STORE_UNAVAILABLE",
-        `Cannot find the master as a sentinel must know ${master}: ${reasons.join("; ")}`,
-      );
-    }
+    this.#known = await newestOf(this.#sentinel, this.#known);
     return [{ from: 0, to: SLOT_COUNT - 1, address: this.#known.address }];
   }
+}
+
+/** The master's URL. Rejects with `UnavailableError` where no sentinel knows it. */
+export const masterOf = async (sentinel: SentinelAddress): Promise<string> =>
+  urlOf(sentinel, (await newestOf(sentinel, undefined)).address);
+
+function urlOf({ username = "", password = "", tls = false }: SentinelAddress, address: string): string {
+  const asking =
+    username === "" && password === "" ? "" : `${encodeURIComponent(username)}:${encodeURIComponent(password)}@`;
+  return `${tls ? "rediss" : "redis"}://${asking}${address}`;
+}
+
+async function newestOf({ master, urls }: SentinelAddress, before: Known | undefined): Promise<Known> {
+  const asked = await Promise.allSettled(
+    urls.map((url) => askOnce(url, ["SENTINEL", "MASTER", master], ASK_WITHIN_MS)),
+  );
+  const reasons: string[] = [];
+  let newest = before;
+  for (const answer of asked) {
+    if (answer.status === "rejected") {
+      reasons.push(messageOf(answer.reason));
+      continue;
+    }
+    const told = knownOf(answer.value);
+    if (newest === undefined || told.configEpoch >= newest.configEpoch) newest = told;
+  }
+  if (newest !== undefined && reasons.length < urls.length) return newest;
+  throw new UnavailableError(
+    "STORE_UNAVAILABLE",
+    `Cannot find the master as a sentinel must know ${master}: ${reasons.join("; ")}`,
+  );
 }
 
 /** Names and values in turn. */

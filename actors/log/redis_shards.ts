@@ -21,7 +21,8 @@ import type {
   RedisLogOptions,
   RedisReply,
 } from "./redis_connection.ts";
-import { CALL_TIMEOUT_MS, type KnownId, type LookKeys, RedisLink } from "./redis_link.ts";
+import { CALL_TIMEOUT_MS, RedisLink } from "./redis_link.ts";
+import type { KnownId, LookKeys } from "./redis_look.ts";
 import { redirectOf } from "./redis_redirects.ts";
 import { SLOT_COUNT, slotOf } from "./redis_slots.ts";
 import type { SlotRange, Topology } from "./redis_topology.ts";
@@ -34,6 +35,7 @@ const TRY_AGAIN_AFTER_MS = 20;
 const REDIRECTS_MAX = 16;
 /** How long the link to a server without slots is kept: answers may be on their way, or slots. */
 const IDLE_KEPT_MS = 10_000;
+const AWAY_KEPT_MS = 1_000;
 
 /** What is wrong with a server at the start that another may take the place of. */
 const PASSING: ReadonlySet<string> = new Set(["STORE_UNAVAILABLE", "NOT_READY"]);
@@ -60,6 +62,8 @@ export class RedisShards implements RedisConnection {
   readonly #listeners = new Set<(state: StoreState) => void>();
   #state: StoreState = { kind: "unavailable", code: "NOT_READY", reason: "Not connected yet" };
   #isFinding = false;
+  /** The cluster's id, and whether others may be given it. */
+  #isIdKnown = false;
   #findTimer: NodeJS.Timeout | undefined;
   #isClosed = false;
 
@@ -95,15 +99,24 @@ export class RedisShards implements RedisConnection {
     }
   }
 
-  /** The first of them settles the cluster's id, which the others then must have. */
+  /**
+   * The first of them settles the cluster's id, which the others then must have. Only while a store is new are they given
+   * it: a node that knows no id yet must not make up for what one of them has lost (E22).
+   */
   async #begin(): Promise<void> {
-    const { topology, library } = this.#options;
-    const first = this.#slots[topology.firstSlot];
-    if (first === undefined) throw this.#unserved(topology.firstSlot);
-    await (await this.#linkAt(first)).begin();
+    const { topology, library, id, store } = this.#options;
+    const address = this.#slots[topology.firstSlot];
+    if (address === undefined) throw this.#unserved(topology.firstSlot);
+    const first = await this.#linkAt(address);
+    await first.begin();
+    const { copiedKey } = topology;
+    const isCopied = copiedKey !== undefined && (await first.ask(["GET", copiedKey])) !== null;
+    if (isCopied && store.acceptLoss !== true) id.mayMake = false;
+    this.#isIdKnown = true;
     if (!library.isSpread) return;
-    const links = await Promise.all([...this.#owners()].map((address) => this.#linkAt(address)));
+    const links = await Promise.all([...this.#owners()].map((owner) => this.#linkAt(owner)));
     await Promise.all(links.map((link) => link.begin()));
+    if (copiedKey !== undefined && id.mayMake) await first.ask(["SET", copiedKey, "1"]);
   }
 
   get prefix(): string {
@@ -246,8 +259,8 @@ export class RedisShards implements RedisConnection {
   }
 
   #lookKeys(address: string): LookKeys {
-    const { topology, id } = this.#options;
-    if (id.value === undefined && this.#slots[topology.firstSlot] !== address) {
+    const { topology } = this.#options;
+    if (!this.#isIdKnown && this.#slots[topology.firstSlot] !== address) {
       throw new UnavailableError("NOT_READY", "Cannot look at it as the cluster's id must be known first");
     }
     return topology.lookKeys((slot) => this.#slots[slot] === address);
@@ -295,7 +308,7 @@ export class RedisShards implements RedisConnection {
     for (const { from, to, address } of ranges) this.#slots.fill(address, from, to + 1);
   }
 
-  /** Who has no slots any more is left: at once where it is away, as it may be gone for good. */
+  /** Who has no slots any more is left: soon where it is away, as it may be gone for good, or may be new and about to have some. */
   async #leave(owners: ReadonlySet<string>): Promise<void> {
     const nowMs = performance.now();
     for (const [address, shard] of this.#shards) {
@@ -304,7 +317,8 @@ export class RedisShards implements RedisConnection {
         continue;
       }
       shard.idleSinceMs ??= nowMs;
-      if (shard.link.state().kind === "ready" && nowMs - shard.idleSinceMs < IDLE_KEPT_MS) continue;
+      const keptMs = shard.link.state().kind === "ready" ? IDLE_KEPT_MS : AWAY_KEPT_MS;
+      if (nowMs - shard.idleSinceMs < keptMs) continue;
       this.#shards.delete(address);
       await shard.link.close();
     }

@@ -2,12 +2,14 @@
 import { UnavailableError } from "../../protocols/errors.ts";
 import { addressOf, askOnce, hostOf, urlAt } from "./redis_client.ts";
 import { messageOf, misconfigured, type RedisLibrary, type RedisReply } from "./redis_connection.ts";
-import type { LookKeys, RedisLink } from "./redis_link.ts";
+import type { RedisLink } from "./redis_link.ts";
+import type { LookKeys } from "./redis_look.ts";
 import { SLOT_COUNT, slotOf, tagOf } from "./redis_slots.ts";
 
 /** What is looked at where all keys are on one server. */
 export const keysOfOne = (prefix: string, { formatKey, probeKeys }: RedisLibrary): LookKeys => ({
-  ids: [`${prefix}cluster_id`],
+  id: `${prefix}cluster_id`,
+  idCopies: [],
   format: `${prefix}${formatKey}`,
   probe: probeKeys.map((key) => `${prefix}${key}`),
 });
@@ -25,6 +27,8 @@ export interface Topology {
   urlOf(address: string): string;
   /** What a look reads and writes at a server that owns these slots. */
   lookKeys(isOwned: (slot: number) => boolean): LookKeys;
+  /** In the first slot; set once every copy of the cluster's id is made. */
+  readonly copiedKey: string | undefined;
   /** Looked at first, and alone where the library is in one place. */
   readonly firstSlot: number;
 }
@@ -40,6 +44,7 @@ const ASK_WITHIN_MS = 2_000;
 
 export class ClusterTopology implements Topology {
   readonly firstSlot = slotOf(`{${FIRST_TAG}}`);
+  readonly copiedKey: string | undefined;
   readonly #seeds: readonly string[];
   readonly #prefix: string;
   readonly #library: RedisLibrary;
@@ -49,6 +54,7 @@ export class ClusterTopology implements Topology {
     this.#seeds = seeds;
     this.#prefix = prefix;
     this.#library = library;
+    this.copiedKey = library.isSpread ? `${prefix}cluster_id_copied:{${FIRST_TAG}}` : undefined;
   }
 
   urlOf(address: string): string {
@@ -83,14 +89,15 @@ export class ClusterTopology implements Topology {
   lookKeys(isOwned: (slot: number) => boolean): LookKeys {
     const { probeKeys, formatKey, isSpread } = this.#library;
     const isFirst = isOwned(this.firstSlot);
-    const tags = isFirst ? [FIRST_TAG] : [];
+    const tags: string[] = [];
     for (let slot = 0; isSpread && slot < SLOT_COUNT; slot += ID_EVERY_SLOTS) if (isOwned(slot)) tags.push(tagOf(slot));
     const format = `${this.#prefix}${formatKey}`;
     const owned = isSpread ? firstOwned(isOwned) : undefined;
     const inSlot = owned === undefined ? [] : probeKeys.map((key) => `${this.#prefix}${key}:{${tagOf(owned)}}`);
     const inFirst = isFirst ? probeKeys.map((key) => `${this.#prefix}${key}`) : [];
     return {
-      ids: tags.map((tag) => `${this.#prefix}cluster_id:{${tag}}`),
+      id: isFirst ? `${this.#prefix}cluster_id:{${FIRST_TAG}}` : undefined,
+      idCopies: tags.map((tag) => `${this.#prefix}cluster_id:{${tag}}`),
       format: isOwned(slotOf(format)) ? format : undefined,
       probe: isSpread ? inSlot : inFirst,
     };

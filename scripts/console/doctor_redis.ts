@@ -1,4 +1,5 @@
 /** The doctor's look at the configured Redis: its version, and its settings against what the streams are promised. */
+import { masterOf } from "../../actors/log/redis_sentinel.ts";
 import { loadDriver } from "../../deps.ts";
 import type { Configuration } from "../../supervisors/configuration_schema.ts";
 import type { Check } from "./doctor_machine.ts";
@@ -6,8 +7,23 @@ import type { Check } from "./doctor_machine.ts";
 const CONNECT_WITHIN_MS = 5_000;
 const VERSION_MIN = 7;
 
+/** One Redis, every named node of a Redis Cluster, or the master that sentinels name. */
 export async function checkRedis(configuration: Configuration): Promise<readonly Check[]> {
-  const url = configuration.log.url ?? "";
+  const { url, urls, sentinel } = configuration.log;
+  if (sentinel === undefined) {
+    const checks = await Promise.all((urls ?? [url ?? ""]).map((one) => checkServer(configuration, one)));
+    return checks.flat();
+  }
+  try {
+    return await checkServer(configuration, await masterOf(sentinel));
+  } catch (error) {
+    const detail = error instanceof Error ? error.message : String(error);
+    const advice = "start the sentinels, or correct log.sentinel";
+    return [{ name: `redis ${sentinel.master}`, verdict: "fail", detail, advice }];
+  }
+}
+
+async function checkServer(configuration: Configuration, url: string): Promise<readonly Check[]> {
   const name = `redis ${withoutPassword(url)}`;
   const { createClient } = await loadDriver("redis");
   const client = createClient({

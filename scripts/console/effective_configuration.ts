@@ -75,6 +75,7 @@ async function inCluster(text: string, url: string): Promise<string> {
   if (document.errors.length > 0) return text; // The check tells what is wrong, and where.
   if (!isMap(document.get("log"))) document.set("log", document.createNode({}));
   document.setIn(["log", "type"], "redis");
+  for (const elsewhere of ["urls", "sentinel"]) document.deleteIn(["log", elsewhere]);
   document.setIn(["log", "url"], url);
   if (!isMap(document.get("cluster"))) document.set("cluster", document.createNode({}));
   return String(document);

@@ -37,7 +37,10 @@ class Scene {
     const urls = cluster.masters.map(({ url }) => `"${url}"`).join(", ");
     const streams = `{ orders: { partitions: ${PARTITIONS}, durability: ${durability} } }`;
     try {
-      return new Scene(cluster, await runningNode(`log: { type: redis, urls: [${urls}] }\nstreams: ${streams}\n`));
+      return new Scene(
+        cluster,
+        await runningNode(`log: { type: redis, urls: [${urls}] }\ncluster: {}\nstreams: ${streams}\n`),
+      );
     } catch (error) {
       await cluster.stop();
       throw error;

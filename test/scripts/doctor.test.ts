@@ -68,4 +68,17 @@ test("a Redis that does not flush as the streams promise fails, and says what to
   assert.not.match(gone.stderr, /^\s+at /m);
 });
 
+test("it looks at every named node of a Redis Cluster, and at the master that sentinels name", async () => {
+  const [one, other] = [await startRedis(), await startRedis()];
+  const nodes = await doctor(
+    `node: { port: 0 }\nlog: { type: redis, urls: ["${one.url}", "${other.url}"] }\nstreams: {}\n`,
+  );
+  assert.is(nodes.verdictOf(`redis ${one.url}`), "ok");
+  assert.is(nodes.verdictOf(`redis ${other.url}`), "ok");
+  await other.stop();
+  const away = `node: { port: 0 }\nlog: { type: redis, sentinel: { master: main, urls: ["${other.url}"] } }\nstreams: {}\n`;
+  assert.is((await doctor(away)).verdictOf("redis main"), "fail");
+  await one.stop();
+});
+
 test.run();

@@ -45,6 +45,13 @@ test("what a configuration says of its cluster and of its keys stays, though its
   assert.is(cluster?.capacity, 2);
 });
 
+test("a Redis on the command line stands for whatever way to Redis the configuration names", async () => {
+  const cluster = "log: { type: redis, urls: ['redis://a:1', 'redis://b:1'] }\n";
+  assert.equal((await effective(cluster, { cluster: REDIS })).log, { type: "redis", prefix: "headrace", url: REDIS });
+  const sentinel = "log: { type: redis, sentinel: { master: m, urls: ['redis://a:1'] } }\n";
+  assert.equal((await effective(sentinel, { cluster: REDIS })).log, { type: "redis", prefix: "headrace", url: REDIS });
+});
+
 test("without --cluster the configuration's own log counts", async () => {
   const { log, cluster } = await effective("log: { type: memory }\n", {});
   assert.is(log.type, "memory");

@@ -108,6 +108,7 @@ async function launch(
     ["maxmemory", options.maxmemory ?? "0"],
     ["maxmemory-policy", options.maxmemoryPolicy ?? "noeviction"],
     ["repl-diskless-sync-delay", "0"],
+    ["enable-debug-command", "local"],
   ];
   if (busPort > 0) settings.push(["cluster-enabled", "yes"], ["cluster-port", String(busPort)]);
   if (options.node !== undefined) {
@@ -115,7 +116,6 @@ async function launch(
       ["cluster-node-timeout", String(options.node.timeoutMs)],
       ["cluster-require-full-coverage", options.node.needsAllSlots ? "yes" : "no"],
       ["cluster-replica-validity-factor", "0"],
-      ["enable-debug-command", "local"],
     );
   }
   if (options.replicaOf !== undefined) settings.push(["replicaof", `127.0.0.1 ${options.replicaOf.port}`]);

@@ -188,6 +188,7 @@ scenario(
     assert.equal(other.refusals, []);
     await until("its writer is told", async () => emptied.refusals.includes("STORE_LOST"));
     assert.is((await rejection(connect({ clusterId: log.clusterId }))).code, "STORE_LOST");
+    assert.is((await rejection(connect({}))).code, "STORE_LOST", "a new node does not make up for it");
     const accepting = await connect({ clusterId: log.clusterId, acceptLoss: true });
     assert.is(accepting.clusterId, log.clusterId);
     await emptied.more(20);
@@ -210,9 +211,17 @@ test("the leases' slot moves, and the master it is on fails over: registrations,
     const from = await cluster.ownerOf(slot);
     const to = cluster.masters.find(({ port }) => port !== from.port) as RedisServer;
     const before = store.identity;
-    await cluster.moveSlot(slot, to, async () => {
-      void store.renewLease(leaderEpoch, 60_000).catch(() => undefined);
-    });
+    // Reads of several pages all the while: some have begun here and end there.
+    const sizes = new Set<number>();
+    let isMoving = true;
+    const readOn = async () => {
+      while (isMoving) sizes.add((await store.readTable()).entries.size);
+    };
+    const reading = Array.from({ length: 10 }, readOn);
+    await cluster.moveSlot(slot, to, async () => undefined);
+    isMoving = false;
+    await Promise.all(reading);
+    assert.equal([...sizes], [entries.length]);
     assert.ok(await store.renewLease(leaderEpoch, 60_000));
     assert.is((await store.readTable()).entries.size, entries.length);
     assert.is.not(store.identity, before);

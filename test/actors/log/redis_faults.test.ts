@@ -100,6 +100,23 @@ scenario(
   },
 );
 
+scenario(
+  "a life of the store that begins without a connection lost fences the owner, and refuses no claim",
+  {},
+  async (server, connect) => {
+    const log = await connect();
+    const owner = await claim(log);
+    // As a master does by itself that has had no replica for an hour.
+    assert.match(await ask(server.port, "DEBUG CHANGE-REPL-ID\r\n"), /^\+OK/);
+    const again = await claim(log);
+    assert.is.not(again.ownership.store, owner.ownership.store);
+    assert.match(await ask(server.port, "DEBUG CHANGE-REPL-ID\r\n"), /^\+OK/);
+    assert.is((await rejection(append(log, again, dense("a", 0, 1)))).code, "STORE_CHANGED");
+    const last = await claim(log);
+    assert.is((await append(log, last, dense("a", 0, 1))).outcomes[0]?.kind, "written");
+  },
+);
+
 scenario("an append made during an outage never runs on the restarted server", {}, async (server, connect) => {
   const log = await connect();
   const owner = await claim(log);

@@ -1,9 +1,13 @@
 /** The log and the leases over a master that sentinels watch, while it is replaced. */
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { DurabilityTier } from "../../../actors/log/log.ts";
 import type { RedisConnectionOptions } from "../../../actors/log/redis_connection.ts";
 import { connectRedisLog, type RedisLog } from "../../../actors/log/redis_log.ts";
+import { SentinelTopology } from "../../../actors/log/redis_sentinel.ts";
+import { redisLeaseLibrary } from "../../../supervisors/cluster/redis_lease_library.ts";
 import { connectRedisLeaseStore } from "../../../supervisors/cluster/redis_lease_store.ts";
 import { profile } from "../../conformance/lease_domains.ts";
 import { partition } from "../../conformance/log_batches.ts";
@@ -98,6 +102,46 @@ scenario(
     assert.ok(writer.lost >= 90, `${writer.lost}`);
   },
 );
+
+test("the sentinel that knows of the newest failover is believed, and what it knew is not gone back on", async () => {
+  const old = await startTeller(["ip", "10.0.0.1", "port", "6379", "config-epoch", "3"]);
+  const fresh = await startTeller(["ip", "10.0.0.2", "port", "6380", "config-epoch", "4"]);
+  try {
+    const urls = [fresh, old].map(({ port }) => `redis://127.0.0.1:${port}`);
+    const topology = new SentinelTopology({ master: "m", urls }, "x:", redisLeaseLibrary());
+    const wanted = [{ from: 0, to: 16_383, address: "10.0.0.2:6380" }];
+    assert.equal(await topology.masters(), wanted);
+    fresh.close();
+    assert.equal(await topology.masters(), wanted);
+    assert.is(topology.urlOf("10.0.0.2:6380"), "redis://10.0.0.2:6380");
+  } finally {
+    old.close();
+    fresh.close();
+  }
+});
+
+/** Answers every question about a master with these fields, and all else with OK. */
+async function startTeller(fields: readonly string[]): Promise<{ readonly port: number; close(): void }> {
+  const told = `*${fields.length}\r\n${fields.map((field) => `$${field.length}\r\n${field}\r\n`).join("")}`;
+  const open = new Set<Socket>();
+  const server = createServer((socket) => {
+    open.add(socket);
+    socket.on("error", () => undefined);
+    socket.on("data", (chunk) => {
+      const commands = String(chunk).split(/(?=\*\d+\r\n\$)/);
+      socket.write(commands.map((command) => (command.includes("SENTINEL") ? told : "+OK\r\n")).join(""));
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: () => {
+      server.close();
+      for (const socket of open) socket.destroy();
+    },
+  };
+}
 
 test("sentinels that do not know the master, or that nobody is at, are told of by name", async () => {
   const sentinels = await RedisSentinels.start();
