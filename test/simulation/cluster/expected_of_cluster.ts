@@ -76,11 +76,12 @@ export const EXPECTED_SOON_OF_CLUSTER: readonly string[] = [
 
 export const EXPECTED_OF_CLUSTER: readonly string[] = [
   ...EXPECTED_SOON_OF_CLUSTER,
-  "crash after append outputs",
-  "crash before append outputs",
   "delivery: trimmed",
   "fault: actor crash: source",
   "frame: error STORE_FULL",
+  "fault: answer to append outputs lost",
+  "fault: append outputs failed",
+  "outbox: covered",
   "read: trimmed",
   ...[...LEASE_OPERATIONS, ...LOG_OPERATIONS].flatMap((operation) => [
     `crash before ${operation}`,
