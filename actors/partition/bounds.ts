@@ -20,3 +20,10 @@ export function trimBounds(bounds: ChannelBounds, trimmed: ChannelBounds): Chann
   const later = bounds.epochs.filter(({ firstOffset }) => firstOffset >= trimmed.endOffset);
   return { ...trimmed, epochs: [...trimmed.epochs, ...later], endOffset: bounds.endOffset };
 }
+
+/** What lies before `endOffset`: a log may hold more by the time it answers, and not have answered for it (E10). */
+export function boundsUpTo(bounds: ChannelBounds, endOffset: Offset): ChannelBounds {
+  if (bounds.endOffset <= endOffset) return bounds;
+  const epochs = bounds.epochs.filter(({ firstOffset }) => firstOffset < endOffset);
+  return { ...bounds, epochs, endOffset: offset(Math.max(endOffset, bounds.firstOffset)) };
+}

@@ -17,7 +17,7 @@ import {
   type RecordBatch,
   rejectedBitmap,
 } from "../log/log.ts";
-import { advanceBounds, EMPTY_BOUNDS, trimBounds } from "./bounds.ts";
+import { advanceBounds, boundsUpTo, EMPTY_BOUNDS, trimBounds } from "./bounds.ts";
 import type { PartitionFeed } from "./partition_feed.ts";
 import type { WrittenBatch } from "./partition_messages.ts";
 import { TailCache } from "./tail_cache.ts";
@@ -135,7 +135,8 @@ export class OwnedFeed implements PartitionFeed {
 
   /** Retention moved the beginning of a channel. */
   trimmed(channel: Channel, bounds: ChannelBounds): void {
-    this.#bounds.set(channel, trimBounds(this.bounds(channel), bounds));
+    const known = this.bounds(channel);
+    this.#bounds.set(channel, trimBounds(known, boundsUpTo(bounds, known.endOffset)));
     if (channel === "records") this.#tail.trim(bounds.firstOffset);
     this.#hooks.onBounds(channel);
   }

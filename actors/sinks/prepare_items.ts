@@ -13,7 +13,14 @@ export type RecordSteps = (
 
 type StepsResult =
   | { readonly kind: "outputs"; readonly events: readonly Event[] }
-  | { readonly kind: "failed"; readonly code: string; readonly path: string; readonly reason: string };
+  | {
+      readonly kind: "failed";
+      readonly code: string;
+      readonly path: string;
+      readonly reason: string;
+      /** What the step failed on, where the record is not that itself: an outbox holds it inside. */
+      readonly event?: Event;
+    };
 
 export interface Preparation {
   readonly partition: PartitionReference;
@@ -77,5 +84,5 @@ function finish(
   const traced = traceparent === undefined ? item : { ...item, traceparent };
   if (!isFailed) return traced;
   const { code, path, reason } = result;
-  return { ...traced, failure: { code, path, reason, event } };
+  return { ...traced, failure: { code, path, reason, event: result.event ?? event } };
 }

@@ -2,10 +2,10 @@
 import type { Pipeline, PipelineResult } from "../../actors/pipeline/pipeline.ts";
 import type { Event } from "../../protocols/event.ts";
 
-const compute = (event: Event, count: number): PipelineResult => ({
-  kind: "outputs",
-  events: event.kind === "filtered" ? [] : [{ ...event, count }],
-});
+function compute(event: Event, count: number): PipelineResult {
+  if (event.kind === "failing") return { kind: "failed", code: "STEP_FAILED", path: "", reason: "bad" };
+  return { kind: "outputs", events: event.kind === "filtered" ? [] : [{ ...event, count }] };
+}
 
 const instantiate: Pipeline["instantiate"] = () => {
   let count = 0;

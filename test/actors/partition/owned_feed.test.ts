@@ -48,6 +48,10 @@ async function owned() {
       if (outcome?.kind !== "written") throw new Error(`the log answered ${outcome?.kind}`);
       feed.advanceRecords([{ batch, ...outcome }], endOffset);
     },
+    /** In the log, and not answered for. */
+    async write(from: number, count: number): Promise<void> {
+      await log.append(claim.ownership, { channel: "records", batches: [dense("p", from, count)] });
+    },
     async trim(before: number): Promise<void> {
       feed.trimmed("records", await log.trim(claim.ownership, "records", offset(before)));
     },
@@ -99,6 +103,21 @@ test("one who is behind what retention took is told so, though it was the newest
   await trim(4);
   assert.is(await readAfter(1), "trimmed");
   assert.is((await readAfter(3)).split(" ").length, 2);
+});
+
+test("what is written while retention trims is not committed by the trim's answer (E10)", async () => {
+  const { feed, append, write, trim, readAfter } = await owned();
+  await append(0, 2);
+  await append(2, 2);
+  await write(4, 2);
+  await trim(2);
+  const { firstOffset, endOffset } = feed.bounds("records");
+  assert.equal([firstOffset, endOffset], [2, 4]);
+  assert.is((await readAfter(1)).split(" ").length, 2);
+  const fresh = await owned();
+  await fresh.write(0, 2);
+  await fresh.trim(0);
+  assert.equal([fresh.feed.bounds("records").epochs, fresh.feed.committedOffset("records")], [[], 0]);
 });
 
 test.run();
