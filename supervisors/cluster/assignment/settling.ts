@@ -54,7 +54,7 @@ export function settle(placement: Placement): number {
       ? CLEARING_WAYS
       : FILLING_WAYS;
   restore(placement, start);
-  goOn(placement, STRAIGHT, 0);
+  goOn(placement, STRAIGHT, 0, Number.POSITIVE_INFINITY);
   if (movesOf(placement) <= cleared) return cleared;
   const { moves, slope } = search();
   if (placement.input.isEven || movesOf(placement) <= NEAR * moves || !isWithin(placement)) return moves;
@@ -63,7 +63,7 @@ export function settle(placement: Placement): number {
   for (const way of placement.partitionCount > MANY ? ways.slice(0, 1) : ways) {
     if (fewest <= NEAR * moves) break;
     restore(placement, start);
-    goOn(placement, way, slope * way.worth);
+    goOn(placement, way, slope * way.worth, fewest);
     if (movesOf(placement) >= fewest || !isWithin(placement)) continue;
     fewest = movesOf(placement);
     best = placement.target.slice();
@@ -72,8 +72,9 @@ export function settle(placement: Placement): number {
   return moves;
 }
 
-/** By one way, until it is within the bounds or can not be brought nearer to them. */
-function goOn(placement: Placement, { eviction, isClearedFirst, worth }: Way, slope: number): void {
+/** By one way, until it is within the bounds or can not be brought nearer to them, or has made `movesMax` moves. */
+function goOn(placement: Placement, way: Way, slope: number, movesMax: number): void {
+  const { eviction, isClearedFirst, worth } = way;
   for (let pass = 0; pass < PASSES_MAX; pass += 1) {
     const before = placement.target.slice();
     const [skew, spread] = [skewOfPlacement(placement), spreadOf(placement)];
@@ -83,7 +84,7 @@ function goOn(placement: Placement, { eviction, isClearedFirst, worth }: Way, sl
     if (worth > 0) fillByExchange(placement, pinned, slope);
     if (!isClearedFirst) clearExcess(placement, pinned, eviction);
     fillNodes(placement, pinned);
-    if (placement.input.isEven) break; // exact at once
+    if (placement.input.isEven || movesOf(placement) >= movesMax) break; // exact at once, or no better
     if (before.includes(NOWHERE)) continue;
     // Else decisions about the same could go round in a circle, where the weights can not be divided well.
     const isBetter = skewOfPlacement(placement) < Math.max(SKEW_MAX, skew) - GAIN_MIN && skew > SKEW_MAX;
