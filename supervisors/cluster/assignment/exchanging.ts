@@ -1,8 +1,8 @@
 /**
  * Fills nodes that are below their floors in few moves, also by exchange: a node may give a partition larger than it can
  * spare, and is filled itself then. What that costs is reckoned in moves: a node short of `s` costs `max(1, slope * s)`, where
- * the slope is what a unit of load is worth (moves_min.ts); a move is made for the most that it saves. As costs only
- * go down, it ends. node_filling.ts does what is left to do then.
+ * the slope is what a unit of load is worth (moves_min.ts); a move is made for the most that it saves. Each partition
+ * moves once at most, so it ends. node_filling.ts does what is left to do then.
  */
 import { NodeHeap } from "./node_heap.ts";
 import { listOf, NOWHERE, type Placement } from "./placement.ts";
@@ -47,6 +47,9 @@ class Offers {
   readonly #held: number[][];
   /** By node and kind of offer: the partition, or `NOWHERE`. */
   readonly #offered: Int32Array;
+  /** By offer: its load, infinite for none, and what it costs at its node. */
+  readonly #loads: Float64Array;
+  readonly #costsThere: Float64Array;
 
   constructor(placement: Placement, pinned: Int32Array, slope: number) {
     this.#placement = placement;
@@ -56,6 +59,8 @@ class Offers {
       [...listOf(lists, node)].filter((partition) => partition !== giant),
     );
     this.#offered = new Int32Array(3 * placement.nodeCount).fill(NOWHERE);
+    this.#loads = new Float64Array(this.#offered.length).fill(Number.POSITIVE_INFINITY);
+    this.#costsThere = new Float64Array(this.#offered.length);
     for (let node = 0; node < placement.nodeCount; node += 1) this.update(node);
   }
 
@@ -68,7 +73,11 @@ class Offers {
     const fits = this.#firstOfAtMost(held, spare);
     const exchanged = this.#firstOfAtMost(held, spare + 1 / this.#slope);
     for (const [kind, at] of [fits, exchanged, exchanged - 1].entries()) {
-      this.#offered[3 * node + kind] = isNone ? NOWHERE : (held[at] ?? NOWHERE);
+      const partition = isNone ? NOWHERE : (held[at] ?? NOWHERE);
+      const offer = 3 * node + kind;
+      this.#offered[offer] = partition;
+      this.#loads[offer] = partition === NOWHERE ? Number.POSITIVE_INFINITY : placement.loadOf(partition);
+      this.#costsThere[offer] = partition === NOWHERE ? 0 : this.#costAt(node, placement.loadOf(partition));
     }
   }
 
@@ -76,34 +85,29 @@ class Offers {
   bestFor(node: number): number {
     const placement = this.#placement;
     const room = placement.roomOn(node);
-    let best = NOWHERE;
+    const short = placement.shortOn(node);
+    const [loads, costsThere, slope, now] = [this.#loads, this.#costsThere, this.#slope, this.#costs(short)];
+    let best = -1;
     let bestSaved = SAVED_MIN;
-    for (let at = 0; at < this.#offered.length; at += 1) {
-      const partition = this.#offered[at] as number;
-      if (partition === NOWHERE || placement.loadOf(partition) > room) continue;
-      const saved = this.#savedBy(partition, node);
-      if (saved > bestSaved) [best, bestSaved] = [partition, saved];
+    for (let at = 0; at < loads.length; at += 1) {
+      const load = loads[at] as number;
+      if (load > room) continue;
+      const left = short > load ? Math.max(1, slope * (short - load)) : 0;
+      const saved = now - left - (costsThere[at] as number);
+      if (saved > bestSaved) [best, bestSaved] = [at, saved];
     }
-    if (best === NOWHERE) return best;
-    return placement.loadOf(best) >= placement.shortOn(node)
-      ? this.#lightestFor(node, best, bestSaved)
-      : this.#inZone(node, best);
+    const partition = this.#offered[best];
+    if (partition === undefined) return NOWHERE;
+    return placement.loadOf(partition) >= short
+      ? this.#lightestFor(node, partition, bestSaved)
+      : this.#inZone(node, partition);
   }
 
-  #savedBy(partition: number, node: number): number {
-    const placement = this.#placement;
-    const load = placement.loadOf(partition);
-    const source = placement.nodeOf(partition);
-    const short = placement.shortOn(node);
-    const excess = -placement.roomOn(source);
-    const bonus = excess <= 0 ? 0 : load >= excess ? 1 : 0.5;
-    return (
-      this.#costs(short) -
-      this.#costs(short - load) -
-      this.#costs(load - placement.spareOn(source)) +
-      bonus -
-      LIGHTER * this.#slope * load
-    );
+  /** What it costs a node to give so much: to be filled again; a node above its ceiling has to give anyway. */
+  #costAt(node: number, load: number): number {
+    const excess = -this.#placement.roomOn(node);
+    const saved = excess <= 0 ? 0 : load >= excess ? 1 : 0.5;
+    return this.#costs(load - this.#placement.spareOn(node)) - saved + LIGHTER * this.#slope * load;
   }
 
   #costs(short: number): number {
@@ -113,12 +117,13 @@ class Offers {
   #lightestFor(node: number, best: number, saved: number): number {
     const placement = this.#placement;
     const short = placement.shortOn(node);
+    const now = this.#costs(short);
     let [chosen, most] = [best, saved];
     for (const [source, held] of this.#held.entries()) {
       if (this.#offered[3 * source] === NOWHERE) continue;
       const partition = held[this.#firstOfAtMost(held, short * (1 - 1e-9)) - 1];
       if (partition === undefined || placement.loadOf(partition) > placement.spareOn(source)) continue;
-      const savedSo = this.#savedBy(partition, node);
+      const savedSo = now - this.#costAt(source, placement.loadOf(partition));
       if (savedSo > most) [chosen, most] = [partition, savedSo];
     }
     return chosen;
