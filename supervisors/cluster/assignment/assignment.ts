@@ -10,8 +10,8 @@
  *   A3. Stickiness. A partition moves only for A2: from a node above its bound, in as few pieces as suffice, or to one below
  *       its bound, in the largest pieces that there are; or from or to a node that is filled, or makes room, for that, where it saves
  *       moves (settling.ts). Where all weigh the same, no balanced assignment moves fewer; else it is a search, held against
- *       `movesMin`, which can be proved: a crash or a leave moves a few in a hundred more, a join a tenth where no partition is
- *       more than half a share, and up to a half where some are many shares; weights that grow tenfold up to twice as many,
+ *       `movesMin`, which can be proved: a crash or a leave moves a few in a hundred or a few more, a join a tenth where no partition is
+ *       more than half a share, and up to a half where some are many shares; weights that grow tenfold about twice as many at most,
  *       of which the search has its part, and the bound, which may not be reached, the other. A second decision about the
  *       same moves nothing.
  *   A4. Count. Weights of 0 count too (loads.ts): no node has more than 5.5 times its share of the partitions.
