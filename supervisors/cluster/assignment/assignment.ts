@@ -8,10 +8,12 @@
  *       divided so: at most 1 + 1/20 + (nodes - 1) * heaviest / whole in any case, for nodes alike. A partition above 1.10
  *       shares of the largest node stands alone, as long as the rest of what is there has room elsewhere.
  *   A3. Stickiness. A partition moves only for A2: from a node above its bound, in as few pieces as suffice, or to one below
- *       its bound, in the largest pieces that there are. Where all weigh the same, no balanced assignment moves fewer; else it
- *       is a search without going back: a crash or a leave moves a few in a hundred more than `movesMin`, a join up to twice
- *       as many; with partitions of many shares, or grown to one, many small ones may move where one large would have done.
- *       A second decision about the same moves nothing.
+ *       its bound, in the largest pieces that there are; or from or to a node that is filled, or makes room, for that, where it saves
+ *       moves (settling.ts). Where all weigh the same, no balanced assignment moves fewer; else it is a search, held against
+ *       `movesMin`, which can be proved: a crash or a leave moves a few in a hundred or a few more, a join a tenth where no partition is
+ *       more than half a share, and up to a half where some are many shares; weights that grow tenfold about twice as many at most,
+ *       of which the search has its part, and the bound, which may not be reached, the other. A second decision about the
+ *       same moves nothing.
  *   A4. Count. Weights of 0 count too (loads.ts): no node has more than 5.5 times its share of the partitions.
  *   A5. Zones. Nothing moves for its zone alone. What is placed or moved goes where A2 and A3 leave a choice to the zone with
  *       the least of its stream for its capacity, first to one with less than its share of it rounded up.
@@ -20,17 +22,10 @@
 import { invariant } from "../../../protocols/errors.ts";
 import type { NodeId } from "../../../protocols/position.ts";
 import type { PartitionName } from "../cluster.ts";
-import { movesMinOf, pinGiants, SKEW_MAX, setBounds } from "./bounds.ts";
 import { loadsOf } from "./loads.ts";
-import { fillNodes } from "./node_filling.ts";
 import { compareText, orderByName } from "./partition_order.ts";
 import { NOWHERE, Placement } from "./placement.ts";
-import { clearExcess } from "./rebalancing.ts";
-
-/** Bounds hang on where heavy partitions are: once these have moved, the bounds are looked at again, so often. */
-const PASSES_MAX = 6;
-/** By what part skew or spread must become less for moves to be worth it. */
-const GAIN_MIN = 1e-9;
+import { movesOf, settle, skewOfPlacement } from "./settling.ts";
 
 export interface AssignableNode {
   readonly node: NodeId;
@@ -52,9 +47,8 @@ export interface Assignment {
   /** Partitions whose target is not their holder. */
   readonly moves: number;
   /**
-   * No assignment within the bounds of A2 moves fewer: every partition without holder moves, a node above its bound gives its
-   * largest partitions until it is not, and nodes below theirs are filled in the fewest pieces that those above theirs
-   * have (bounds.ts). Where the weights can not be divided so, at most `moves`.
+   * No assignment within the bounds of A2 moves fewer, giants pinned as they are: proved by what each node has to give and
+   * to take at least (moves_min.ts). Where the weights can not be divided so, at most `moves`.
    */
   readonly movesMin: number;
   /** The largest load over its node's share of the whole (by capacity), after the assignment; 1 is even. */
@@ -81,38 +75,6 @@ export function assign(nodes: readonly AssignableNode[], partitions: readonly As
  */
 export function skewOf(nodes: readonly AssignableNode[], partitions: readonly AssignablePartition[]): number {
   return nodes.length === 0 ? 1 : skewOfPlacement(placementOf(nodes, partitions).placement);
-}
-
-/** Brings it between its bounds, and answers in how many moves that might at least have been done. */
-function settle(placement: Placement): number {
-  let movesMin: number | undefined;
-  for (let pass = 0; pass < PASSES_MAX; pass += 1) {
-    const before = placement.target.slice();
-    const [skew, spread] = [skewOfPlacement(placement), spreadOf(placement)];
-    const pinned = pinGiants(placement);
-    setBounds(placement, pinned);
-    movesMin ??= movesMinOf(placement, placement.lists(), pinned, movesOf(placement));
-    clearExcess(placement, pinned);
-    fillNodes(placement, pinned);
-    if (placement.input.isEven) break; // exact at once
-    if (before.includes(NOWHERE)) continue;
-    // Else decisions about the same could go round in a circle, where the weights can not be divided well.
-    const isBetter = skewOfPlacement(placement) < Math.max(SKEW_MAX, skew) - GAIN_MIN && skew > SKEW_MAX;
-    const isWorse = skewOfPlacement(placement) > Math.max(SKEW_MAX, skew) + GAIN_MIN;
-    if (isBetter || (!isWorse && spreadOf(placement) < spread * (1 - GAIN_MIN))) continue;
-    for (const [partition, node] of before.entries()) {
-      if (placement.nodeOf(partition) !== node) placement.move(partition, node);
-    }
-    break;
-  }
-  return movesMin ?? 0;
-}
-
-/** How far loads are from shares, all nodes together: least where each has its own. */
-function spreadOf(placement: Placement): number {
-  let spread = 0;
-  for (let node = 0; node < placement.nodeCount; node += 1) spread += placement.ratioOf(node) * placement.loadOn(node);
-  return spread;
 }
 
 interface Numbered {
@@ -182,19 +144,4 @@ function capacityOf({ node, capacity }: AssignableNode): number {
     `Cannot assign partitions to ${node} as its capacity must be a number above 0: current value is ${capacity}`,
   );
   return capacity;
-}
-
-function movesOf({ input: { holders }, target }: Placement): number {
-  let moves = 0;
-  for (let partition = 0; partition < target.length; partition += 1) {
-    if (holders[partition] === NOWHERE || target[partition] !== holders[partition]) moves += 1;
-  }
-  return moves;
-}
-
-function skewOfPlacement(placement: Placement): number {
-  if (placement.partitionCount === 0) return 1;
-  let skew = 0;
-  for (let node = 0; node < placement.nodeCount; node += 1) skew = Math.max(skew, placement.ratioOf(node));
-  return skew;
 }

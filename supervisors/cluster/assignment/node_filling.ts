@@ -2,6 +2,7 @@
  * Fills nodes that are below their floors, as one that has just joined: from nodes above their own floors, the largest
  * pieces first that neither brings below its floor nor the other above its ceiling.
  */
+import { SKEW_MIN } from "./bounds.ts";
 import { NodeHeap } from "./node_heap.ts";
 import { listOf, NOWHERE, type Placement } from "./placement.ts";
 import { crowdedFirst } from "./rebalancing.ts";
@@ -26,7 +27,8 @@ function donorsOf(placement: Placement, pinned: Int32Array): Donor[] {
     if (placement.spareOn(node) === 0) continue;
     const list = listOf(lists, node);
     // One that a single partition fills keeps that: elsewhere it would be the same again.
-    const kept = !placement.input.isEven && placement.floor[node] === 0 ? list[0] : pinned[node];
+    const isFilled = placement.loadOf(list[0] as number) * SKEW_MIN > (placement.floor[node] as number);
+    const kept = !placement.input.isEven && isFilled ? list[0] : pinned[node];
     const pieces = [...list].filter((partition) => partition !== kept);
     donors.push(new Donor(placement, node, placement.input.isEven ? crowdedFirst(placement, node, pieces) : pieces));
   }

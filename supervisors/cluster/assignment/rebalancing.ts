@@ -13,12 +13,15 @@ const ROUNDS_MAX = 8;
 /** A piece that finds no room goes elsewhere only for a skew that is lower by this: else noise of measuring moves it. */
 const GAIN_MIN = 0.05;
 
-export function clearExcess(placement: Placement, pinned: Int32Array): void {
+/** How far clearing may go: what has no room elsewhere may go where others make room for it, and these in turn. */
+export type Eviction = "none" | "once" | "chained";
+
+export function clearExcess(placement: Placement, pinned: Int32Array, eviction: Eviction): void {
   const choice = new NodeChoice(placement);
   const from = new Int32Array(placement.partitionCount).fill(NOWHERE);
   const takeExcess = (): number[] => {
     const taken: number[] = [];
-    const chosen = excessOf(placement, pinned);
+    const chosen = excessOf(placement, pinned, eviction, evicted);
     for (const [node, partitions] of chosen) {
       for (const partition of partitions) {
         from[partition] = node;
@@ -30,14 +33,20 @@ export function clearExcess(placement: Placement, pinned: Int32Array): void {
     return taken;
   };
   const orphans = [...placement.byLoad].filter((partition) => placement.nodeOf(partition) === NOWHERE);
-  placeAll(placement, choice, orphans.concat(takeExcess()), from);
+  const evicted = new Set(orphans);
+  placeAll(placement, choice, orphans.concat(takeExcess()), from, evicted, eviction);
   for (let round = 1; round < ROUNDS_MAX; round += 1) {
-    if (placeAll(placement, choice, takeExcess(), from) === 0) break;
+    if (placeAll(placement, choice, takeExcess(), from, evicted, eviction) === 0) break;
   }
 }
 
-/** By node above its ceiling: what it is to give away. */
-function excessOf(placement: Placement, pinned: Int32Array): Map<number, number[]> {
+/** By node above its ceiling: what it is to give away. Those for which another node has to make room go to `evicted`. */
+function excessOf(
+  placement: Placement,
+  pinned: Int32Array,
+  eviction: Eviction,
+  evicted: Set<number>,
+): Map<number, number[]> {
   const chosen = new Map<number, number[]>();
   let roomMax = 0;
   // What nodes below their floors need beyond what is nowhere and what is in excess.
@@ -50,6 +59,7 @@ function excessOf(placement: Placement, pinned: Int32Array): Map<number, number[
   }
   if (chosen.size === 0) return chosen;
   const lists = placement.lists();
+  const clearance = new Clearance(placement, eviction === "chained", lists);
   for (const node of chosen.keys()) {
     const excess = -placement.roomOn(node);
     const movable = [...listOf(lists, node)].filter((partition) => partition !== pinned[node]);
@@ -59,13 +69,50 @@ function excessOf(placement: Placement, pinned: Int32Array): Map<number, number[
     }
     const fitting = movable.filter((partition) => placement.loadOf(partition) <= roomMax);
     const enough = needed > 0 ? Math.max(excess, placement.spareOn(node)) : excess;
-    const given =
+    let given =
       fewestAbove(placement, fitting, excess, enough) ?? fewestAbove(placement, movable, excess, enough) ?? movable;
+    const heavy =
+      eviction === "none"
+        ? undefined
+        : evictionOf(
+            placement,
+            clearance,
+            node,
+            movable.filter((partition) => !evicted.has(partition)),
+            fitting,
+            given.length,
+          );
+    if (heavy !== undefined) {
+      evicted.add(heavy[0] as number);
+      given = heavy;
+    }
     for (const partition of given) needed -= placement.loadOf(partition);
     needed += excess;
     chosen.set(node, given);
   }
   return chosen;
+}
+
+/**
+ * Its heaviest partition, and what else it has to give, where that makes fewer moves than `countMax`, although another
+ * node has to make room for it.
+ */
+function evictionOf(
+  placement: Placement,
+  clearance: Clearance,
+  node: number,
+  movable: readonly number[],
+  fitting: readonly number[],
+  countMax: number,
+): number[] | undefined {
+  const heaviest = movable[0];
+  if (heaviest === undefined || heaviest === fitting[0] || countMax <= 2) return undefined;
+  const cleared = clearance.countFor(heaviest, countMax - 2, node);
+  if (cleared > countMax - 2) return undefined;
+  const left = -placement.roomOn(node) - placement.loadOf(heaviest);
+  const others = left <= 0 ? [] : fewestAbove(placement, fitting, left, left);
+  if (others === undefined || 1 + others.length + cleared >= countMax) return undefined;
+  return [heaviest, ...others];
 }
 
 /** As many as are needed at least for the excess, the heaviest not above `enough`; undefined where all do not suffice. */
@@ -111,9 +158,16 @@ export function crowdedFirst(placement: Placement, node: number, partitions: rea
 }
 
 /** Answers how many are elsewhere than before. */
-function placeAll(placement: Placement, choice: NodeChoice, partitions: number[], from: Int32Array): number {
+function placeAll(
+  placement: Placement,
+  choice: NodeChoice,
+  partitions: number[],
+  from: Int32Array,
+  evicted: ReadonlySet<number>,
+  eviction: Eviction,
+): number {
   partitions.sort((one, other) => placement.loadOf(other) - placement.loadOf(one) || one - other);
-  const clearance = new Clearance(placement);
+  const clearance = new Clearance(placement, eviction === "chained");
   let supply = 0;
   let short = 0;
   for (const partition of partitions) supply += placement.loadOf(partition);
@@ -123,7 +177,7 @@ function placeAll(placement: Placement, choice: NodeChoice, partitions: number[]
     // A2: what may go anywhere is only what the nodes below their floors do not need.
     supply -= placement.loadOf(partition);
     const source = from[partition] as number;
-    const node = placeFor(placement, choice, clearance, partition, source, short > supply);
+    const node = placeFor(placement, choice, clearance, partition, source, short > supply, evicted.has(partition));
     short -= placement.shortOn(node);
     placement.put(partition, node);
     short += placement.shortOn(node);
@@ -140,12 +194,13 @@ function placeFor(
   partition: number,
   source: number,
   mustFill: boolean,
+  isEvicted: boolean,
 ): number {
   const node = choice.find(partition, mustFill);
   if (node !== NOWHERE) return node;
   const least = choice.findLeastSkewed(partition);
-  if (source === NOWHERE) {
-    const cleared = clearance.find(partition);
+  if (isEvicted) {
+    const cleared = clearance.find(partition, source);
     return cleared === NOWHERE ? least : cleared;
   }
   const load = placement.loadOf(partition);

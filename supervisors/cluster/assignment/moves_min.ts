@@ -1,0 +1,284 @@
+/**
+ * How many moves it takes at least to come between the bounds, whatever way is chosen: none that is found by searching, but
+ * one that can be proved. It is a sum of what each node must cost for itself, given prices:
+ *
+ *   - Every move has a price that the node which takes the partition pays, and of which the node that gives it is paid: the
+ *     two together pay 1 for a move, whatever the price. So the moves of an assignment are the sum of what nodes pay, and
+ *     that is at least the sum of what each would pay were it free to take and give what is cheapest for it alone.
+ *   - A partition of load `w` costs `max(base, slope * w)`. A node that is short of `s` pays at least `slope * s`, and
+ *     `base` for each partition. One that gives is paid no more than for the best of its partitions that it can spare; or
+ *     takes others for them, which costs it `base` at least.
+ *   - Any prices make a bound (Lagrangian duality); those that make the highest are searched.
+ */
+import { listOf, NOWHERE, type NodeLists, type Placement } from "./placement.ts";
+
+/** Slopes looked at: so that a move is worth it for partitions from the heaviest down to so many times lighter ones. */
+const SLOPES_RANGE = 256;
+const SLOPES = 12;
+const REFINEMENTS = 6;
+const BASES = [0, 0.6, 1];
+const ROUNDING = 1e-6;
+
+export interface MovesMin {
+  readonly moves: number;
+  /** What a unit of load is worth in moves where nodes are short of it; 0 where none is. */
+  readonly slope: number;
+}
+
+interface Prices {
+  readonly base: number;
+  readonly slope: number;
+  /** What is more than any node is short of costs no more. */
+  readonly cap: number;
+}
+
+/**
+ * Of where everything is now; `forced` moves have been made or have to be made in any case: of orphans, and of giants that shared
+ * a node. What it answers at once is answered by ceilings alone; what that answers, by prices as well.
+ */
+export function movesMinOf(placement: Placement, pinned: Int32Array, forced: number): [number, () => MovesMin] {
+  const { movable, unplaced } = loadsToMove(placement, pinned);
+  if (movable.length === unplaced.length) return [forced, () => ({ moves: forced, slope: 0 })];
+  const lists = placement.lists();
+  const cleared = forced + clearingMin(placement, lists, pinned);
+  const starts = lists.starts;
+  const loads = new Float64Array(lists.items.length);
+  for (let at = 0; at < loads.length; at += 1) loads[at] = placement.loadOf(lists.items[at] as number);
+  const nodes: NodeCost[] = [];
+  for (let node = 0; node < placement.nodeCount; node += 1) {
+    const first = (starts[node] as number) + (pinned[node] === NOWHERE ? 0 : 1);
+    nodes.push(new NodeCost(placement, loads.subarray(first, starts[node + 1]), node, movable));
+  }
+  return [
+    cleared,
+    () => {
+      const { moves, slope } = search(nodes, unplaced);
+      return { moves: Math.max(cleared, forced + moves), slope };
+    },
+  ];
+}
+
+/** The prices that make the highest bound. */
+function search(nodes: readonly NodeCost[], unplaced: Float64Array): MovesMin {
+  const cap = nodes.reduce((most, node) => Math.max(most, node.short), 0);
+  const heaviest = nodes.reduce((most, node) => Math.max(most, node.heaviest), 0);
+  if (cap === 0 || heaviest === 0) return { moves: 0, slope: 0 };
+  let highest = 0;
+  let slope = 0;
+  for (const base of BASES) {
+    let best = 0;
+    let bestAt = 0;
+    const look = (at: number) => {
+      const prices = { base, slope: SLOPES_RANGE ** (at / SLOPES) / heaviest, cap };
+      let paid = 0;
+      for (const node of nodes) paid += node.pays(prices);
+      for (let orphan = 0; orphan < unplaced.length; orphan += 1) paid -= priceOf(unplaced[orphan] as number, prices);
+      if (paid > best) [best, bestAt] = [paid, at];
+    };
+    for (let at = 0; at <= SLOPES; at += 1) look(at);
+    for (let step = 0.5, count = 0; count < REFINEMENTS; step /= 2, count += 1) {
+      const at = bestAt;
+      look(at - step);
+      look(at + step);
+    }
+    highest = Math.max(highest, best);
+    if (base === 1) slope = SLOPES_RANGE ** (bestAt / SLOPES) / heaviest;
+  }
+  return { moves: Math.ceil(highest - ROUNDING), slope };
+}
+
+const priceOf = (load: number, { base, slope, cap }: Prices): number => Math.max(base, slope * Math.min(load, cap));
+
+/** The giant of a node is its heaviest. */
+const movableOf = (lists: NodeLists, pinned: Int32Array, node: number): Uint32Array =>
+  pinned[node] === NOWHERE ? listOf(lists, node) : listOf(lists, node).subarray(1);
+
+/** The heaviest first: loads of all that may move, and of that of it which is nowhere. */
+function loadsToMove(placement: Placement, pinned: Int32Array): { movable: Float64Array; unplaced: Float64Array } {
+  const { byLoad, target, partitionCount } = placement;
+  const nowhere = NOWHERE;
+  const giants = new Set(pinned);
+  const movable = new Float64Array(partitionCount);
+  const unplaced = new Float64Array(partitionCount);
+  let [movableCount, unplacedCount] = [0, 0];
+  for (let rank = 0; rank < partitionCount; rank += 1) {
+    const partition = byLoad[rank] as number;
+    if (giants.size > 1 && giants.has(partition)) continue;
+    movable[movableCount] = placement.loadOf(partition);
+    movableCount += 1;
+    if (target[partition] !== nowhere) continue;
+    unplaced[unplacedCount] = placement.loadOf(partition);
+    unplacedCount += 1;
+  }
+  return { movable: movable.subarray(0, movableCount), unplaced: unplaced.subarray(0, unplacedCount) };
+}
+
+/** What a node costs at least. */
+class NodeCost {
+  readonly #loads: Float64Array;
+  readonly short: number;
+  readonly #spare: number;
+  readonly #load: number;
+  /** How many it must give at least, as it is above its ceiling; and take, as it is below its floor. */
+  readonly #given: number;
+  readonly #taken: number;
+  /** The most that it can spare in one partition, and in two. */
+  readonly #bestOne: number;
+  readonly #bestTwo: number;
+
+  constructor(placement: Placement, heaviestFirst: Float64Array, node: number, movable: Float64Array) {
+    this.#loads = heaviestFirst;
+    this.short = placement.shortOn(node);
+    this.#spare = placement.spareOn(node);
+    this.#load = placement.loadOn(node);
+    this.#given = countUntil(this.#loads, -placement.roomOn(node));
+    this.#bestOne = this.#loads.find((load) => load <= this.#spare) ?? 0;
+    this.#taken = countUntil(movable, this.short);
+    this.#bestTwo = bestPair(this.#loads, this.#spare);
+  }
+
+  get heaviest(): number {
+    return this.#loads[0] ?? 0;
+  }
+
+  pays(prices: Prices): number {
+    return this.short > 0 ? this.#paysToTake(prices) : this.#paysToGive(prices);
+  }
+
+  #paysToTake({ base, slope, cap }: Prices): number {
+    const least = Math.max(base * this.#taken, slope * this.short);
+    if (slope * this.heaviest <= 1) return least;
+    // It may also give what it is paid more than 1 for: it has to take as much more, or one of which the price is capped.
+    let [gain, top] = [Number.NEGATIVE_INFINITY, 0];
+    for (let count = 1; count <= this.#loads.length && slope * (this.#loads[count - 1] as number) > 1; count += 1) {
+      top += slope * Math.min(this.#loads[count - 1] as number, cap) - 1;
+      gain = Math.max(gain, top);
+    }
+    return Math.min(least, slope * this.short + 1, slope * cap - gain);
+  }
+
+  #paysToGive(prices: Prices): number {
+    if (this.#given === 0 && prices.slope * this.heaviest <= 1) return 0;
+    const least = this.#given === 0 ? 0 : Number.POSITIVE_INFINITY;
+    let capped = 0;
+    while (capped < this.#loads.length && (this.#loads[capped] as number) > prices.cap) capped += 1;
+    const lighter = this.#paysFrom(capped, this.#spare, prices);
+    if (capped === 0) return Math.min(least, lighter);
+    // With one of which the price is capped it gives more than it is paid for.
+    const lost = (this.#loads[capped - 1] as number) - prices.cap;
+    return Math.min(least, lighter, this.#paysFrom(0, this.#spare - lost, prices));
+  }
+
+  /** Gives at least one, of what is lighter than the first so many. */
+  #paysFrom(start: number, spare: number, { base, slope, cap }: Prices): number {
+    let least = Number.POSITIVE_INFINITY;
+    const withTaken = slope > 0 ? spare + base / slope : 0;
+    // What it is paid above the base: as it is; with others taken for it; with so many taken that their price is capped.
+    let [alone, exchanged, replaced] = [0, 0, 0];
+    let top = 0;
+    for (let count = 1; start + count <= this.#loads.length; count += 1) {
+      const load = this.#loads[start + count - 1] as number;
+      if (count > this.#given && slope * load <= 1) break;
+      top += Math.min(load, cap);
+      const most = count === 1 ? this.#bestOne : count === 2 ? this.#bestTwo : Math.min(top, this.#spare);
+      alone = Math.max(alone, slope * most - base * count);
+      exchanged = Math.max(exchanged, slope * Math.min(top, withTaken) - base * count);
+      replaced = Math.max(replaced, slope * top - base * count);
+      if (count < this.#given) continue;
+      const moves = count * (1 - base);
+      least = Math.min(least, moves - alone, moves + base - exchanged, moves + Math.max(base, slope * cap) - replaced);
+    }
+    // All of them are not enough: the heavier ones count in any case.
+    return start + this.#given > this.#loads.length
+      ? Math.min(least, this.#given * (1 - base) - slope * this.#load)
+      : least;
+  }
+}
+
+function bestPair(heaviestFirst: Float64Array, limit: number): number {
+  let best = 0;
+  for (let [one, other] = [0, heaviestFirst.length - 1]; one < other; ) {
+    const both = (heaviestFirst[one] as number) + (heaviestFirst[other] as number);
+    if (both > limit) one += 1;
+    else {
+      best = Math.max(best, both);
+      other -= 1;
+    }
+  }
+  return best;
+}
+
+/** The fewest that are as much as `needed`; all, where there is not so much. */
+function countUntil(heaviestFirst: Float64Array, needed: number): number {
+  let left = needed;
+  let count = 0;
+  while (left > 0 && count < heaviestFirst.length) {
+    left -= heaviestFirst[count] as number;
+    count += 1;
+  }
+  return count;
+}
+
+/**
+ * What ceilings alone ask for, where heavy partitions are in the way: of those above half of the largest ceiling no node
+ * can have two. One that stays where it is has the others there make room for it; one that goes elsewhere costs its own
+ * move, and room there. By prices again: each of the `count` heaviest pays at most `1 + room` for its place, and every node that has
+ * room for such a one more cheaply is paid the difference.
+ */
+function clearingMin(placement: Placement, lists: NodeLists, pinned: Int32Array): number {
+  const half = placement.ceiling.reduce((most, one) => Math.max(most, one), 0) / 2;
+  const giants = new Set(pinned);
+  const heavy: number[] = [];
+  for (const partition of placement.byLoad) {
+    if (placement.loadOf(partition) <= half) break;
+    if (!giants.has(partition)) heavy.push(partition);
+  }
+  let least = clearingFor(placement, lists, pinned, []);
+  for (let count = heavy.length; count > 0; count >>= 1) {
+    const lightest = placement.loadOf(heavy[count - 1] as number);
+    const asHeavy = heavy.filter((partition) => placement.loadOf(partition) >= lightest);
+    least = Math.max(least, clearingFor(placement, lists, pinned, asHeavy));
+  }
+  return least;
+}
+
+function clearingFor(placement: Placement, lists: NodeLists, pinned: Int32Array, heavy: readonly number[]): number {
+  const lightest = heavy.length === 0 ? 0 : placement.loadOf(heavy[heavy.length - 1] as number);
+  const room = new Float64Array(placement.nodeCount);
+  /** By heavy partition that has a node: what it costs to stay. */
+  const staying: number[] = [];
+  let anyway = 0;
+  for (let node = 0; node < placement.nodeCount; node += 1) {
+    const held = movableOf(lists, pinned, node);
+    // The heavy ones are the first.
+    let start = 0;
+    while (start < held.length && placement.loadOf(held[start] as number) >= lightest && heavy.length > 0) start += 1;
+    const giant = pinned[node] as number;
+    const ceiling = placement.loadOn(node) + placement.roomOn(node) - (giant === NOWHERE ? 0 : placement.loadOf(giant));
+    let others = 0;
+    for (let at = start; at < held.length; at += 1) others += placement.loadOf(held[at] as number);
+    const given = (beside: number): number => {
+      let left = others + beside - ceiling;
+      let at = start;
+      for (; left > 0 && at < held.length; at += 1) left -= placement.loadOf(held[at] as number);
+      return left > 0 ? Number.POSITIVE_INFINITY : at - start;
+    };
+    const alone = given(0);
+    anyway += alone;
+    if (heavy.length === 0) continue;
+    room[node] = given(lightest) - alone;
+    for (let at = 0; at < start; at += 1) staying.push(given(placement.loadOf(held[at] as number)) - alone);
+  }
+  const unplaced = heavy.length - staying.length;
+  room.sort();
+  let most = 0;
+  for (let at = 0; at < room.length && at <= 2 * heavy.length; at += 1) {
+    const price = room[at] as number;
+    if (price === Number.POSITIVE_INFINITY) break;
+    let paid = price * unplaced;
+    for (const stay of staying) paid += Math.min(stay, 1 + price);
+    for (let cheaper = 0; cheaper < at; cheaper += 1) paid -= price - (room[cheaper] as number);
+    most = Math.max(most, paid);
+  }
+  return anyway + most;
+}
