@@ -57,6 +57,8 @@ export interface NodeParts {
   readonly retention: Retention;
   /** Most that one connection is given. */
   readonly creditBytes: number;
+  /** After so long a sink's answer is no longer waited for. */
+  readonly sinkTimeoutMs?: number;
   /** The store is another process: it outlives the node, and calls of a dead node may still arrive. */
   readonly isStoreRemote: boolean;
   readonly wrapLog: WrapLog;
@@ -81,10 +83,14 @@ const readOutbox: RecordSteps = (record) => {
 };
 
 /** How often an operation fails on either side, and how often the node dies there: the seldomer it is made, the oftener. */
-function riskOf(what: string): { readonly fails: number; readonly dies: number } {
-  if (VERY_SELDOM.has(what)) return { fails: 0.06, dies: 0.05 };
-  return SELDOM.has(what) ? { fails: 0.006, dies: 0.003 } : { fails: 0.006, dies: 0.0004 };
+function riskOf(what: string): typeof HIGH {
+  if (VERY_SELDOM.has(what)) return HIGH;
+  return SELDOM.has(what) ? MIDDLING : LOW;
 }
+
+const HIGH = { fails: 0.06, dies: 0.05 };
+const MIDDLING = { fails: 0.006, dies: 0.003 };
+const LOW = { fails: 0.006, dies: 0.0004 };
 
 const VERY_SELDOM = new Set([
   "lease leave",
@@ -129,6 +135,7 @@ export class SimulatedNode implements OutsideCalls {
   readonly #lanes = new Map<string, number>();
   readonly #credit: CreditPool;
   readonly #streams: ActorReference<PlacementOrder>;
+  readonly #sinkTimeoutMs: number;
   #sessions = 0;
   /** Until then the store is out of this node's reach, and of nobody else's. */
   storeAwayUntilMs = 0;
@@ -145,6 +152,7 @@ export class SimulatedNode implements OutsideCalls {
     });
     const { world, store } = parts;
     this.#parts = parts;
+    this.#sinkTimeoutMs = parts.sinkTimeoutMs ?? 30_000;
     this.world = world;
     this.number = number;
     this.kernel = new SimulatedKernel(world, parts.cluster?.wrapActor, parts.cluster?.name);
@@ -245,7 +253,7 @@ export class SimulatedNode implements OutsideCalls {
           batch,
           after,
         ),
-      operationTimeoutMs: 30_000,
+      operationTimeoutMs: this.#sinkTimeoutMs,
       readBytesMax: 600,
       observe: (report: DeliveryReport) => {
         world.count(`delivery: ${report.kind}`);
@@ -308,7 +316,7 @@ export class SimulatedNode implements OutsideCalls {
       const answer = (act: () => void) => world.after(this.#delayMs(what), () => this.kernel.whenAwake(act));
       const arrive = async () => {
         if (!this.isAlive && !this.#arrivesAfterDeath(what)) return;
-        if (this.isAlive && this.#diesAt(`before ${what}`)) return;
+        if (this.isAlive && this.#diesAt("before", what)) return;
         if (world.trueMs < this.storeAwayUntilMs && !what.startsWith("sink")) return answer(() => reject(makeError()));
         if (world.fault(`${what} failed`, riskOf(what).fails)) return answer(() => reject(makeError()));
         let act: () => void;
@@ -321,7 +329,7 @@ export class SimulatedNode implements OutsideCalls {
         } catch (error) {
           act = () => reject(error);
         }
-        if (this.isAlive && this.#diesAt(`after ${what}`)) return;
+        if (this.isAlive && this.#diesAt("after", what)) return;
         if (world.fault(`answer to ${what} lost`, riskOf(what).fails)) return answer(() => reject(makeError()));
         answer(act);
       };
@@ -342,7 +350,7 @@ export class SimulatedNode implements OutsideCalls {
     const isSink = what.startsWith("sink");
     if (isSink) {
       const isLate = world.fault("a sink does not answer in time", what === "sink rewind" ? 0.05 : 0.002);
-      if (isLate) return 31_000 + world.random.below(10_000);
+      if (isLate) return this.#sinkTimeoutMs + 1_000 + world.random.below(this.#sinkTimeoutMs / 3);
       if (world.fault("a sink is slow", 0.01)) return world.random.below(3_000);
     } else if (world.fault("the store is slow", 0.003)) return world.random.below(2_000);
     return world.random.next() * (isSink ? 10 : 8);
@@ -356,12 +364,11 @@ export class SimulatedNode implements OutsideCalls {
     return true;
   }
 
-  #diesAt(point: string): boolean {
-    this.#parts.onPoint?.(this, point);
+  #diesAt(side: "before" | "after", what: string): boolean {
+    this.#parts.onPoint?.(this, `${side} ${what}`);
     if (!this.isAlive) return true;
-    const { dies } = riskOf(point.slice(point.indexOf(" ") + 1));
-    if (!this.world.isChaos || !this.world.random.chance(dies)) return false;
-    this.world.count(`crash ${point}`);
+    if (!this.world.isChaos || !this.world.random.chance(riskOf(what).dies)) return false;
+    this.world.count(`crash ${side} ${what}`);
     this.die(`a node crashed`);
     return true;
   }

@@ -482,16 +482,18 @@ class ClusterSimulation {
   #misplaced(): string | undefined {
     const living = this.#living.filter(({ isAlive }) => isAlive);
     const share = Math.ceil(this.#store.partitions.length / Math.max(1, living.length));
+    const owners = this.#store.partitions.map((): string[] => []);
     for (const process of living) {
-      const count = process.owned().length;
-      if (count > share) return `${process.name} owns ${count} partitions, its share is ${share}`;
+      const owned = process.owned();
+      if (owned.length > share) return `${process.name} owns ${owned.length} partitions, its share is ${share}`;
+      for (const partition of owned) owners[partition]?.push(process.name);
     }
     for (const reference of this.#store.partitions) {
-      const owners = living.filter((process) => process.owned().includes(reference.partition));
-      const names = owners.map(({ name }) => name).join(", ");
-      if (owners.length !== 1) return `${partitionName(reference)} is owned by [${names}]`;
-      const lost = living.find((process) => process.ownerAddress(reference.partition) !== addressOf(names));
-      if (lost !== undefined) return `${lost.name} does not know that ${names} owns ${partitionName(reference)}`;
+      const names = owners[reference.partition] ?? [];
+      if (names.length !== 1) return `${partitionName(reference)} is owned by [${names.join(", ")}]`;
+      const address = addressOf(names[0]!);
+      const lost = living.find((process) => process.ownerAddress(reference.partition) !== address);
+      if (lost !== undefined) return `${lost.name} does not know that ${names[0]} owns ${partitionName(reference)}`;
     }
     return undefined;
   }
