@@ -8,7 +8,7 @@ import type { Ownership } from "../../../actors/log/log.ts";
 import type { PeerLinks } from "../../../actors/transport/peer_links.ts";
 import { FencedError } from "../../../protocols/errors.ts";
 import { epoch } from "../../../protocols/position.ts";
-import type { TableEntry, ToCoordinator } from "../../../supervisors/cluster/cluster.ts";
+import type { Member, TableEntry, ToCoordinator } from "../../../supervisors/cluster/cluster.ts";
 import type { CoordinatorMessage } from "../../../supervisors/cluster/coordinator_state.ts";
 import type { LeaseStore } from "../../../supervisors/cluster/lease_store.ts";
 import type { MemberMessage } from "../../../supervisors/cluster/member_state.ts";
@@ -193,16 +193,20 @@ export const CLUSTER_PLANTED_BUGS: Readonly<Record<string, () => ClusterPlant>> 
     },
   }),
   "an owner of another node is never known by a new life of it": () => {
-    const known = new Set<string>();
+    const known = new Map<string, number>();
     return {
-      wrapActor: hearing<MemberMessage>("member", (message) => {
-        if (message.type !== "table" || message.members === undefined) return message;
-        const members = message.members.filter(({ node, incarnation }) => {
-          const isFirst = !known.has(node) || known.has(`${node}#${incarnation}`);
-          known.add(node).add(`${node}#${incarnation}`);
-          return isFirst;
-        });
-        return { ...message, members };
+      wrapActor: hearing<MemberMessage>("member", (message, { number }) => {
+        const firstLives = (members: readonly Member[]): Member[] =>
+          members.filter(({ node, incarnation }) => {
+            const first = known.get(`${number} ${node}`) ?? incarnation;
+            known.set(`${number} ${node}`, first);
+            return first === incarnation;
+          });
+        if (message.type === "table" && message.members !== undefined)
+          return { ...message, members: firstLives(message.members) };
+        if (message.type === "viewed")
+          return { ...message, view: { ...message.view, members: firstLives(message.view.members) } };
+        return message;
       }),
     };
   },
