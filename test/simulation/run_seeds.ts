@@ -12,6 +12,9 @@ import { EXPECTED } from "./expected.ts";
 import { runSeeds, type SeedOutcome } from "./seed_pool.ts";
 import { simulate } from "./simulation.ts";
 
+/** Of the first seed that fails among many. */
+const TRACE_LINES_TOLD = 60;
+
 const { values } = parseArgs({
   options: {
     seeds: { type: "string", default: "2000" },
@@ -27,18 +30,27 @@ function describe(outcome: Pick<SeedOutcome, "seed" | "problems" | "steps" | "fa
   for (const problem of outcome.problems) console.log(`  ${problem}`);
 }
 
+const simulateSeed = (seed: number) => (values.cluster ? simulateCluster(seed, {}, true) : simulate(seed, {}, true));
+
 async function runOne(seed: number): Promise<void> {
-  const outcome = await (values.cluster ? simulateCluster(seed, {}, true) : simulate(seed, {}, true));
+  const outcome = await simulateSeed(seed);
   if (values.trace || outcome.problems.length > 0) for (const line of outcome.trace) console.log(line);
   describe(outcome);
   process.exitCode = outcome.problems.length > 0 ? 1 : 0;
+}
+
+/** A failure is looked at where it was seen, and there may be no way to run the seed again by hand. */
+async function tellTheEndOf(seed: number): Promise<void> {
+  const { trace } = await simulateSeed(seed);
+  console.log(`the last events of seed ${seed}:`);
+  for (const line of trace.slice(-TRACE_LINES_TOLD)) console.log(line);
 }
 
 async function runMany(first: number, count: number): Promise<void> {
   const startedAt = performance.now();
   const totals = new Map<string, number>();
   let steps = 0;
-  let failed = 0;
+  const failed: number[] = [];
   const kind = values.cluster ? "cluster" : "node";
   const cpuMs = await runSeeds(
     first,
@@ -47,7 +59,7 @@ async function runMany(first: number, count: number): Promise<void> {
       steps += outcome.steps;
       for (const [what, times] of outcome.counts) totals.set(what, (totals.get(what) ?? 0) + times);
       if (outcome.problems.length === 0) return;
-      failed += 1;
+      failed.push(outcome.seed);
       describe(outcome);
       console.log(
         `  replay: node --import tsx scripts/simulate.ts${values.cluster ? " --cluster" : ""} --seed ${outcome.seed} --trace`,
@@ -59,9 +71,14 @@ async function runMany(first: number, count: number): Promise<void> {
   const never = (values.cluster ? EXPECTED_OF_CLUSTER : EXPECTED).filter((what) => !totals.has(what));
   for (const what of never) console.log(`never occurred: ${what}`);
   const tookS = (performance.now() - startedAt) / 1_000;
+  if (failed[0] !== undefined) await tellTheEndOf(failed[0]);
   const took = `${tookS.toFixed(1)} s (${(cpuMs / 1_000).toFixed(1)} s of cpu)`;
-  console.log(`${count} seeds, ${steps} steps, ${took}, ${failed} failed, ${never.length} never occurred`);
-  process.exitCode = failed + never.length > 0 ? 1 : 0;
+  console.log(`${count} seeds, ${steps} steps, ${took}, ${failed.length} failed, ${never.length} never occurred`);
+  const eachMs = (cpuMs / count).toFixed(1);
+  console.log(
+    `${(count / tookS).toFixed(1)} seeds/s, ${eachMs} ms of cpu and ${Math.round(steps / count)} steps a seed`,
+  );
+  process.exitCode = failed.length + never.length > 0 ? 1 : 0;
 }
 
 if (values.seed !== undefined) await runOne(Number(values.seed));

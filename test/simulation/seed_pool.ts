@@ -36,7 +36,7 @@ export interface Report {
 
 const SEEDS_AT_A_TIME = 20;
 /** Young objects die within their seed: more room means fewer looks at those that live. */
-const WORKER_FLAGS = ["--single-threaded-gc", "--max-semi-space-size=32", "--min-semi-space-size=32"];
+const WORKER_FLAGS = ["--single-threaded-gc", "--max-semi-space-size=64", "--min-semi-space-size=64"];
 /** Within reach of the packages, and not under version control. */
 const CACHE = fileURLToPath(new URL("../../node_modules/.cache/", import.meta.url));
 

@@ -24,6 +24,12 @@ export interface Ledgers {
   readonly forgetsInDoubt: boolean;
 }
 
+/** What a sender's producer is told beside its name. */
+export interface SenderOptions extends WayIn {
+  readonly batchEventsMax?: number;
+  readonly specialShare?: number;
+}
+
 /** How a client finds its way in. */
 export interface WayIn {
   readonly addresses: readonly [string, ...string[]];
@@ -38,8 +44,12 @@ const SPECIAL_KINDS = ["filtered", "failing", "poison", "invalid"] as const;
 const SPECIAL_SHARE = 0.16;
 
 /** An event whose id names its kind; an invalid one breaks its schema. */
-export function makeEvent(world: World, name: string, isPlain = false): { readonly id: string; readonly kind: string } {
-  const isSpecial = !isPlain && world.random.chance(SPECIAL_SHARE);
+export function makeEvent(
+  world: World,
+  name: string,
+  specialShare = SPECIAL_SHARE,
+): { readonly id: string; readonly kind: string } {
+  const isSpecial = specialShare > 0 && world.random.chance(specialShare);
   const kind = isSpecial ? SPECIAL_KINDS[world.random.below(SPECIAL_KINDS.length)]! : "plain";
   const event = { id: `${name}:${kind}`, kind, n: kind === "invalid" ? "not a number" : 1 };
   return event;
@@ -58,10 +68,11 @@ export class Sender {
   readonly name: string;
   /** Keeps its events, with sequences of its own, until they are settled: a stored send buffer. */
   readonly isBuffered: boolean;
+  readonly batchEventsMax: number;
   readonly #world: World;
   readonly #connect: Connect;
   readonly #ledgers: Ledgers;
-  readonly #wayIn: WayIn;
+  readonly #options: SenderOptions;
   readonly #clock: Clock;
   readonly #lostTold: { partition: number; from: Sequence | undefined; to: Sequence }[] = [];
   /** Where this process was told that its events lie in its chains. */
@@ -76,7 +87,8 @@ export class Sender {
   #lineage: string;
   #buffer: Kept[] = [];
   readonly #positions = new Map<number, number>();
-  #open = 0;
+  /** Events without an answer, by partition. */
+  readonly #open = new Map<number, number>();
   /** Told that another instance took over. */
   isFenced = false;
 
@@ -86,9 +98,10 @@ export class Sender {
     isBuffered: boolean,
     connect: Connect,
     ledgers: Ledgers,
-    wayIn: WayIn = FRONT,
+    options: SenderOptions = FRONT,
   ) {
-    this.#wayIn = wayIn;
+    this.#options = options;
+    this.batchEventsMax = options.batchEventsMax ?? 3;
     this.#world = world;
     this.name = name;
     this.#lineage = name;
@@ -105,7 +118,13 @@ export class Sender {
   }
 
   get open(): number {
-    return this.#open;
+    let sum = 0;
+    for (const count of this.#open.values()) sum += count;
+    return sum;
+  }
+
+  openIn(partition: number): number {
+    return this.#open.get(partition) ?? 0;
   }
 
   get lostTold() {
@@ -128,12 +147,12 @@ export class Sender {
         if (!isCurrent()) connection.close();
         return connection;
       },
-      ...this.#wayIn,
+      ...this.#options,
       producerId: this.name,
       instance: `${this.name}#${this.#instance}`,
       ...(producerEpoch === undefined ? {} : { producerEpoch }),
       stream: STREAM,
-      batchEventsMax: 3,
+      batchEventsMax: this.batchEventsMax,
       lingerMs: 2,
       clock: {
         ...this.#clock,
@@ -150,7 +169,7 @@ export class Sender {
   send(isPlain = false, toPartition?: number): void {
     const partition = toPartition ?? this.#world.random.below(this.#ledgers.store.partitions.length);
     this.#orders += 1;
-    const event = makeEvent(this.#world, `${this.name}-${this.#orders}`, isPlain);
+    const event = makeEvent(this.#world, `${this.name}-${this.#orders}`, isPlain ? 0 : this.#options.specialShare);
     const { id } = event;
     const at = (this.#positions.get(partition) ?? -1) + 1;
     this.#positions.set(partition, at);
@@ -167,7 +186,7 @@ export class Sender {
     const { store } = this.#ledgers;
     const settle = (told: Told) => {
       if (life !== this.#life) return;
-      this.#open -= 1;
+      this.#open.set(partition, this.openIn(partition) - 1);
       this.#buffer = this.#buffer.filter((one) => one !== kept);
       if (this.#world.isTraced) this.#world.say(`${this.name} is told ${told} of ${id}`);
       if (told === "acked" && kindOf(id) === "invalid" && store.forgotVerdicts.has(partition)) {
@@ -184,7 +203,7 @@ export class Sender {
         this.#world.problem(`E4: ${id} breaks its schema, and was acked without its verdict`);
       }
     };
-    this.#open += 1;
+    this.#open.set(partition, this.openIn(partition) + 1);
     const options = this.isBuffered ? { partition, sequence } : { partition };
     producer.sendAndConfirm(event, options).then(
       (confirmation) => {
@@ -244,7 +263,7 @@ export class Sender {
 
   #dropProcess(): void {
     this.#life += 1;
-    this.#open = 0;
+    this.#open.clear();
   }
 
   /** What the application does when it was told that it is fenced: a new instance. */

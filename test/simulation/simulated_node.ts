@@ -60,6 +60,8 @@ export interface NodeParts {
   readonly retention: Retention;
   /** Most that one connection is given. */
   readonly creditBytes: number;
+  /** After so long a sink's answer is no longer waited for. */
+  readonly sinkTimeoutMs?: number;
   /** The store is another process: it outlives the node, and calls of a dead node may still arrive. */
   readonly isStoreRemote: boolean;
   readonly wrapLog: WrapLog;
@@ -84,10 +86,14 @@ const readOutbox: RecordSteps = (record) => {
 };
 
 /** How often an operation fails on either side, and how often the node dies there: the seldomer it is made, the oftener. */
-function riskOf(what: string): { readonly fails: number; readonly dies: number } {
-  if (VERY_SELDOM.has(what)) return { fails: 0.06, dies: 0.05 };
-  return SELDOM.has(what) ? { fails: 0.006, dies: 0.003 } : { fails: 0.006, dies: 0.0004 };
+function riskOf(what: string): typeof HIGH {
+  if (VERY_SELDOM.has(what)) return HIGH;
+  return SELDOM.has(what) ? MIDDLING : LOW;
 }
+
+const HIGH = { fails: 0.06, dies: 0.05 };
+const MIDDLING = { fails: 0.006, dies: 0.003 };
+const LOW = { fails: 0.006, dies: 0.0004 };
 
 const VERY_SELDOM = new Set([
   "lease leave",
@@ -132,6 +138,7 @@ export class SimulatedNode implements OutsideCalls {
   readonly #lanes = new Map<string, number>();
   readonly #credit: CreditPool;
   readonly #streams: ActorReference<PlacementOrder>;
+  readonly #sinkTimeoutMs: number;
   #sessions = 0;
   /** What it had under way when it died arrives so much later, its successor at work by then. */
   #lateMs = 0;
@@ -150,6 +157,7 @@ export class SimulatedNode implements OutsideCalls {
     });
     const { world, store } = parts;
     this.#parts = parts;
+    this.#sinkTimeoutMs = parts.sinkTimeoutMs ?? 30_000;
     this.world = world;
     this.number = number;
     this.kernel = new SimulatedKernel(world, parts.cluster?.wrapActor, parts.cluster?.name);
@@ -252,7 +260,7 @@ export class SimulatedNode implements OutsideCalls {
           batch,
           after,
         ),
-      operationTimeoutMs: 30_000,
+      operationTimeoutMs: this.#sinkTimeoutMs,
       readBytesMax: 600,
       observe: (report: DeliveryReport) => {
         world.count(`delivery: ${report.kind}`);
@@ -340,7 +348,7 @@ export class SimulatedNode implements OutsideCalls {
           if (!this.#arrivesAfterDeath(what)) return;
           if (this.#lateMs > 0) return world.after(this.#lateMs, () => arrive(true));
         }
-        if (this.isAlive && this.#diesAt(`before ${what}`)) return;
+        if (this.isAlive && this.#diesAt("before", what)) return;
         if (world.trueMs < this.storeAwayUntilMs && !what.startsWith("sink")) return answer(() => reject(makeError()));
         if (world.fault(`${what} failed`, riskOf(what).fails)) return answer(() => reject(makeError()));
         let act: () => void;
@@ -353,7 +361,7 @@ export class SimulatedNode implements OutsideCalls {
         } catch (error) {
           act = () => reject(error);
         }
-        if (this.isAlive && this.#diesAt(`after ${what}`)) return;
+        if (this.isAlive && this.#diesAt("after", what)) return;
         if (world.fault(`answer to ${what} lost`, riskOf(what).fails)) return answer(() => reject(makeError()));
         answer(act);
       };
@@ -374,7 +382,7 @@ export class SimulatedNode implements OutsideCalls {
     const isSink = what.startsWith("sink");
     if (isSink) {
       const isLate = world.fault("a sink does not answer in time", what === "sink rewind" ? 0.05 : 0.002);
-      if (isLate) return 31_000 + world.random.below(10_000);
+      if (isLate) return this.#sinkTimeoutMs + 1_000 + world.random.below(this.#sinkTimeoutMs / 3);
       if (world.fault("a sink is slow", 0.01)) return world.random.below(3_000);
     } else if (world.fault("the store is slow", 0.003)) return world.random.below(2_000);
     return world.random.next() * (isSink ? 10 : 8);
@@ -388,12 +396,11 @@ export class SimulatedNode implements OutsideCalls {
     return true;
   }
 
-  #diesAt(point: string): boolean {
-    this.#parts.onPoint?.(this, point);
+  #diesAt(side: "before" | "after", what: string): boolean {
+    this.#parts.onPoint?.(this, `${side} ${what}`);
     if (!this.isAlive) return true;
-    const { dies } = riskOf(point.slice(point.indexOf(" ") + 1));
-    if (!this.world.isChaos || !this.world.random.chance(dies)) return false;
-    this.world.count(`crash ${point}`);
+    if (!this.world.isChaos || !this.world.random.chance(riskOf(what).dies)) return false;
+    this.world.count(`crash ${side} ${what}`);
     this.die(`a node crashed`);
     return true;
   }

@@ -130,6 +130,9 @@ export async function inPlaceOfGlobals<Value>(world: World, run: () => Promise<V
   const own = { setTimeout: globalThis.setTimeout, clearTimeout: globalThis.clearTimeout };
   const { now } = Date;
   const { random } = Math;
+  const { stackTraceLimit } = Error;
+  // Faults are errors by the thousand, and where each was made is told of a traced run alone.
+  if (!world.isTraced) Error.stackTraceLimit = 0;
   const onUnhandled = (error: unknown) =>
     world.problem(`a promise was rejected and nobody looked: ${error instanceof Error ? error.stack : String(error)}`);
   process.on("unhandledRejection", onUnhandled);
@@ -150,6 +153,7 @@ export async function inPlaceOfGlobals<Value>(world: World, run: () => Promise<V
     Object.assign(globalThis, own);
     Date.now = now;
     Math.random = random;
+    Error.stackTraceLimit = stackTraceLimit;
     process.off("unhandledRejection", onUnhandled);
   }
 }

@@ -151,9 +151,11 @@ export class ClusterProcess {
 
   /** Partitions that are owned here, as far as this process knows. */
   owned(): readonly number[] {
-    return [...this.node.directory.all()].flatMap(({ partition, entry }) =>
-      entry.isHere && entry.feed !== undefined ? [partition] : [],
-    );
+    const owned: number[] = [];
+    for (const { partition, entry } of this.node.directory.all()) {
+      if (entry.isHere && entry.feed !== undefined) owned.push(partition);
+    }
+    return owned;
   }
 
   /** Where this process believes a partition to be owned. */
@@ -241,19 +243,21 @@ export class ClusterProcess {
   /** No two processes claim under one grant, and claims that succeed have rising grants. */
   #checkClaims(log: Log): Log {
     const { world, leases } = this.#parts;
+    const claim: Log["claim"] = async (...parts) => {
+      const claimed = await log.claim(...parts);
+      const partition = partitionName(parts[0]);
+      world.say(`${this.name} claims ${nameOfGrant(partition, parts[1])} as ${claimed.ownership.epoch}`);
+      leases.noteClaim(partition, parts[1], this.number);
+      return claimed;
+    };
+    const bound = new Map<string | symbol, unknown>([["claim", claim]]);
     return new Proxy(log, {
       get: (target, name) => {
-        if (name !== "claim") {
-          const value = Reflect.get(target, name) as unknown;
-          return typeof value === "function" ? value.bind(target) : value;
-        }
-        return async (...parts: Parameters<Log["claim"]>) => {
-          const claim = await log.claim(...parts);
-          const partition = partitionName(parts[0]);
-          world.say(`${this.name} claims ${nameOfGrant(partition, parts[1])} as ${claim.ownership.epoch}`);
-          leases.noteClaim(partition, parts[1], this.number);
-          return claim;
-        };
+        if (bound.has(name)) return bound.get(name);
+        const value = Reflect.get(target, name) as unknown;
+        if (typeof value !== "function") return value;
+        bound.set(name, value.bind(target));
+        return bound.get(name);
       },
     });
   }

@@ -4,7 +4,7 @@ import * as assert from "uvu/assert";
 import { simulateCluster } from "./cluster_simulation.ts";
 import { EXPECTED_SOON_OF_CLUSTER } from "./expected_of_cluster.ts";
 
-const SEEDS = 30;
+const SEEDS = 80;
 
 test("whoever comes, goes, dies or falls silent, each partition has one owner and nothing is lost, doubled or reordered", async () => {
   const startedAt = performance.now();

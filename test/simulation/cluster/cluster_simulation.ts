@@ -49,12 +49,54 @@ const STEPS_OF_MANY_MAX = 600_000;
 const DRAIN_MS_MAX = 150_000;
 const STEPS_BETWEEN_LOOKS = 40;
 /** Events are sent over so long, so that all faults fall on a working cluster. */
-const CHAOS_MS_MIN = 4_000;
-const CHAOS_MS_MAX = 9_000;
-const BURST_EVENTS_MAX = 12;
-const FAULT_GAP_MS_MAX = 700;
+const CHAOS_MS_MIN = 2_000;
+const CHAOS_MS_MAX = 4_000;
+const BURST_BATCHES_MAX = 8;
+/** Of each sender: most time is spent on batches, not on what is in them. */
+const BATCH_EVENTS_MAX = [1, 1, 2, 1];
+/** What becomes of events that a schema, a step or a sink refuses is for the simulation of one node: some are enough here. */
+const SPECIAL_SHARE = 0.06;
+const SEND_GAP_MS_MAX = 40;
+/** Faults come several at once, and then the cluster is left some time to mend. */
+const SWIFT_SHARE = 0.7;
+const SWIFT_GAP_MS_MAX = 150;
+const FAULT_GAP_MS_MAX = 2_500;
+/** How often a fault that comes while the store is away happens all the same: most would meet nothing. */
+const FAULT_WHILE_DOWN = 0.3;
+/** So short that a delivery which waited for it has time to go on. */
+const SINK_TIMEOUT_MS = 3_000;
+/** What was sent so long ago and is still open waits for an owner: others make up for it. */
+const PATIENCE_MS = 400;
+/** How often the faults end with a node's death among links that are cut. */
+const FINALE_SHARE = 0.3;
+const LAST_CUTS = 12;
+const LAST_CUTS_MS = 1_000;
 /** From the first node's start to the first fault. */
 const CALM_MS = 600;
+
+type FaultKind = keyof typeof FAULT_WEIGHTS;
+
+/** What only a cluster can suffer comes oftener than what the simulation of one node knows as well. */
+const FAULT_WEIGHTS = {
+  "cut a client": 1,
+  "crash a sender": 1,
+  "take over": 1,
+  kill: 1,
+  freeze: 3,
+  "break a link": 3,
+  "store away": 1,
+  "store restarts": 1,
+  "crash an actor": 2,
+  "clock jumps": 1,
+  "commit fails": 1,
+  "flush held": 1,
+  command: 1,
+  leave: 1,
+  "lose the store": 3,
+};
+const FAULTS_BY_WEIGHT = (Object.entries(FAULT_WEIGHTS) as [FaultKind, number][]).flatMap(([kind, weight]) =>
+  Array.from({ length: weight }, () => kind),
+);
 
 /** Links on which data often waits for credit (E19). */
 export const NARROW_LINKS = { targetBytesMax: 200, targetMessagesMax: 2, linkBytesMax: 500 } as const;
@@ -97,6 +139,7 @@ class ClusterSimulation {
   readonly #file: ReplayableFile | undefined;
   readonly #isTrimming: boolean;
   readonly #chaosMs: number;
+  #sentOfLate = 0;
   readonly #startedMs: number;
   /**
    * The store of the leases loses its tail as the log does. Then no clock is set back: what numbers lives, terms and grants is
@@ -109,7 +152,7 @@ class ClusterSimulation {
     this.#startedMs = world.trueMs;
     const { random } = world;
     this.#chaosMs = CHAOS_MS_MIN + random.below(CHAOS_MS_MAX - CHAOS_MS_MIN);
-    const count = random.chance(0.02) ? 20 + random.below(10) : random.chance(0.05) ? 8 : 3 + random.below(3);
+    const count = random.chance(0.008) ? 20 + random.below(10) : random.chance(0.05) ? 8 : 3 + random.below(3);
     const partitions = count > 8 ? count : 3 + random.below(4);
     this.#names = Array.from({ length: count }, (_, at) => `n${String(at + 1).padStart(2, "0")}`);
     this.#store = new SimulatedStore(world, random.chance(0.6) ? "fsync" : "everysec", partitions);
@@ -143,6 +186,7 @@ class ClusterSimulation {
         retention: { bytesMax: isSmall ? 700 : 1_000_000_000, ageMaxMs: 7 * 86_400_000, onFull },
         creditBytes: random.chance(0.3) ? 400 : 1_000_000,
         isStoreRemote: true,
+        sinkTimeoutMs: SINK_TIMEOUT_MS,
         wrapNodeLog: plant.wrapNodeLog ?? ((log) => log),
       },
       wrapLog: plant.wrapLog ?? ((log) => log),
@@ -156,7 +200,8 @@ class ClusterSimulation {
     const ledgers = { sent: this.#sent, told: this.#told, store: this.#store, forgetsInDoubt: false };
     this.#senders = ["p0", "p1", "p2", "p3"].map((name, at) => {
       const wayIn = { addresses: this.#addresses(), forward: at >= 2 };
-      return new Sender(world, name, at === 1, this.#network.connectAs(name), ledgers, wayIn);
+      const options = { ...wayIn, batchEventsMax: BATCH_EVENTS_MAX[at]!, specialShare: SPECIAL_SHARE };
+      return new Sender(world, name, at === 1, this.#network.connectAs(name), ledgers, options);
     });
     const readerWayIn = { addresses: this.#addresses(), forward: random.chance(0.2) };
     if (readerWayIn.forward) world.count("the subscriber stays where it is");
@@ -224,20 +269,22 @@ class ClusterSimulation {
     return [...this.#processes.values()];
   }
 
+  /** Who believes that it is the coordinator. */
+  get #leader(): ClusterProcess | undefined {
+    return this.#living.find(({ cluster, name }) => cluster.overview().coordinator?.node === name);
+  }
+
   // The work ---------------------------------------------------------------------------------------------------------
 
   #sendSoon(): void {
     const world = this.#world;
     const { random } = world;
-    world.after(random.below(60), () => {
+    world.after(random.below(SEND_GAP_MS_MAX), () => {
       if (!world.isChaos) return;
-      const open = this.#senders.reduce((sum, sender) => sum + sender.open, 0);
+      const open = this.#senders.reduce((sum, sender) => sum + sender.open / sender.batchEventsMax, 0);
       const share = Math.min(1, (world.trueMs - this.#startedMs) / this.#chaosMs);
-      const wanted = Math.ceil(APPENDS_MIN * share) - this.#appended - open;
-      for (let left = Math.min(1 + random.below(BURST_EVENTS_MAX), wanted); left > 0; left -= 1) {
-        if (this.#file !== undefined && random.chance(0.2)) this.#appendToFile(this.#file);
-        else this.#any(this.#senders)?.send();
-      }
+      const wanted = Math.ceil(APPENDS_MIN * share - this.#appended - Math.min(open, this.#sentOfLate));
+      if (wanted > 0) this.#sendBurst(Math.min(1 + random.below(BURST_BATCHES_MAX), wanted));
       this.#sendSoon();
     });
   }
@@ -248,6 +295,25 @@ class ClusterSimulation {
     this.#sent.push({ id: event.id, producer: "file", partition: undefined, order });
     this.#told.set(event.id, "open");
     file.append({ ...event, key: `k${this.#world.random.below(5)}` });
+  }
+
+  /**
+   * Events of one sender to one partition, unless what it sent there before waits for an answer: new events would set free
+   * what hangs, and hide it. Others go on meanwhile, where work is done.
+   */
+  #sendBurst(batches: number): void {
+    const world = this.#world;
+    const sender = this.#any(this.#senders);
+    const partition = this.#any(this.#store.partitions)?.partition;
+    if (this.#file !== undefined && world.random.chance(0.2)) {
+      for (let left = batches; left > 0; left -= 1) this.#appendToFile(this.#file);
+    } else if (sender !== undefined && partition !== undefined && sender.openIn(partition) === 0) {
+      for (let left = batches * sender.batchEventsMax; left > 0; left -= 1) sender.send(false, partition);
+    } else return;
+    this.#sentOfLate += batches;
+    world.after(PATIENCE_MS, () => {
+      this.#sentOfLate -= batches;
+    });
   }
 
   #any<Value>(values: readonly Value[]): Value | undefined {
@@ -281,9 +347,11 @@ class ClusterSimulation {
 
   #faultSoon(): void {
     const world = this.#world;
-    world.after(world.random.below(FAULT_GAP_MS_MAX), async () => {
+    const { random } = world;
+    world.after(random.below(random.chance(SWIFT_SHARE) ? SWIFT_GAP_MS_MAX : FAULT_GAP_MS_MAX), async () => {
       if (!world.isChaos) return;
-      await this.#breakSomething();
+      const isDown = this.#store.store.state().kind !== "ready";
+      if (!isDown || random.chance(FAULT_WHILE_DOWN)) await this.#breakSomething();
       this.#faultSoon();
     });
   }
@@ -292,52 +360,57 @@ class ClusterSimulation {
     const world = this.#world;
     const { random } = world;
     const process = this.#any(this.#living);
-    switch (random.below(17)) {
-      case 0: {
+    switch (this.#missing() ?? FAULTS_BY_WEIGHT[random.below(FAULTS_BY_WEIGHT.length)]!) {
+      case "cut a client": {
         const link = this.#any([...this.#network.links]);
         if (link !== undefined) this.#network.cut(link);
         return;
       }
-      case 1:
+      case "crash a sender":
         return this.#any(this.#senders)?.crash();
-      case 2:
+      case "take over":
         for (const sender of this.#senders) sender.recover();
         return random.chance(0.4) ? this.#senders[0]?.takeOver() : undefined;
-      case 3:
+      case "kill":
         return process?.node.die("a node was killed");
-      case 4:
-        return this.#freeze(process);
-      case 5:
-      case 6:
+      case "freeze":
+        return this.#freeze(random.chance(0.4) ? this.#leader : process);
+      case "break a link":
         return this.#breakLink();
-      case 7:
+      case "store away":
         return this.#goAway();
-      case 8:
+      case "store restarts":
         return this.#nextLife(random.chance(0.5) ? "nothing" : "unflushed");
-      case 9:
-      case 10:
+      case "crash an actor":
         return this.#crashActor(process);
-      case 11:
+      case "clock jumps":
         world.skewMs = this.#losesLeases ? world.skewMs + 3_600_000 : (random.below(3) - 1) * 3_600_000;
         this.#leases.noteSkew();
         return world.noteFault("the clock jumped an hour");
-      case 12:
+      case "commit fails":
         this.#store.store.failNext([random.chance(0.5) ? "before" : "after"]);
         return world.noteFault("a commit failed");
-      case 13:
+      case "flush held":
         this.#store.store.setFlushHeld(true);
         world.after(random.below(300), () => this.#store.store.setFlushHeld(false));
         return world.noteFault("the disk does not flush");
-      case 14:
+      case "command":
         return this.#command(process);
-      case 15:
+      case "leave":
         if (process === undefined || this.#living.length < 2) return;
         world.noteFault("a node was stopped in order");
         void process.leave();
         return;
-      case 16:
+      case "lose the store":
         return this.#loseStore(process);
     }
+  }
+
+  /** The fault that a run can not do without, once its time is up. */
+  #missing(): FaultKind | undefined {
+    if (this.#world.trueMs - this.#startedMs < this.#chaosMs || this.#world.random.chance(0.5)) return undefined;
+    if (this.#count("a node ended by itself") === 0) return "kill";
+    return this.#count("handoff under load") === 0 ? "command" : undefined;
   }
 
   #freeze(process: ClusterProcess | undefined): void {
@@ -401,8 +474,7 @@ class ClusterSimulation {
   /** Out of reach for one node alone: a coordinator is then replaced, and hears of it last. */
   #loseStore(process: ClusterProcess | undefined): void {
     const world = this.#world;
-    const leads = ({ cluster, name }: ClusterProcess) => cluster.overview().coordinator?.node === name;
-    const one = world.random.chance(0.7) ? this.#living.find(leads) : process;
+    const one = world.random.chance(0.7) ? this.#leader : process;
     if (one === undefined) return;
     const forMs = 1_000 + world.random.below(6_000);
     one.node.storeAwayUntilMs = world.trueMs + forMs;
@@ -465,6 +537,7 @@ class ClusterSimulation {
 
   #endFaults(): void {
     const world = this.#world;
+    if (world.random.chance(FINALE_SHARE)) this.#lastFaults();
     world.isChaos = false;
     world.say("faults end");
     this.#setAway(false);
@@ -474,6 +547,21 @@ class ClusterSimulation {
     for (const name of this.#names) this.#start(name);
     for (const sender of this.#senders) sender.recover();
     this.#undrainAll();
+  }
+
+  /** A node goes, and links are cut while its partitions find owners: what hangs then is set free by nothing that follows. */
+  #lastFaults(): void {
+    const world = this.#world;
+    const { random } = world;
+    this.#any(this.#living)?.node.die("a node was killed");
+    for (let left = LAST_CUTS; left > 0; left -= 1) {
+      world.after(random.below(LAST_CUTS_MS), () => {
+        const connection = this.#any([...this.#peers.connections]);
+        if (connection === undefined) return;
+        world.noteFault("a link was cut");
+        this.#peers.cut(connection);
+      });
+    }
   }
 
   /** What was drained is wanted again: asked for until it is so. */
@@ -522,16 +610,18 @@ class ClusterSimulation {
   #misplaced(): string | undefined {
     const living = this.#living.filter(({ isAlive }) => isAlive);
     const share = Math.ceil(this.#store.partitions.length / Math.max(1, living.length));
+    const owners = this.#store.partitions.map((): string[] => []);
     for (const process of living) {
-      const count = process.owned().length;
-      if (count > share) return `${process.name} owns ${count} partitions, its share is ${share}`;
+      const owned = process.owned();
+      if (owned.length > share) return `${process.name} owns ${owned.length} partitions, its share is ${share}`;
+      for (const partition of owned) owners[partition]?.push(process.name);
     }
     for (const reference of this.#store.partitions) {
-      const owners = living.filter((process) => process.owned().includes(reference.partition));
-      const names = owners.map(({ name }) => name).join(", ");
-      if (owners.length !== 1) return `${partitionName(reference)} is owned by [${names}]`;
-      const lost = living.find((process) => process.ownerAddress(reference.partition) !== addressOf(names));
-      if (lost !== undefined) return `${lost.name} does not know that ${names} owns ${partitionName(reference)}`;
+      const names = owners[reference.partition] ?? [];
+      if (names.length !== 1) return `${partitionName(reference)} is owned by [${names.join(", ")}]`;
+      const address = addressOf(names[0]!);
+      const lost = living.find((process) => process.ownerAddress(reference.partition) !== address);
+      if (lost !== undefined) return `${lost.name} does not know that ${names[0]} owns ${partitionName(reference)}`;
     }
     return undefined;
   }
