@@ -7,7 +7,9 @@
  *   F2. Each opening appends to files of its own name; a predecessor's file is read up to its committed length only.
  *   F3. A segment is published whole, after its commit, by a `link` that fails where the name exists.
  *   F4. Files of owners above our own fence are never touched.
- *   F5. One operation at a time, each decided on what the one before it left: one whose caller has given up may still be
+ *   F5. The commit is what there is: where the log lost its tail, and the newest commits with it, what the folder holds beyond
+ *       the commit that is left is taken back, in segments too.
+ *   F6. One operation at a time, each decided on what the one before it left: one whose caller has given up may still be
  *       under way when the next is asked for. After `close` nothing is committed.
  */
 import { constants } from "node:fs";
@@ -136,14 +138,26 @@ class FileWriter implements SinkWriter {
     this.#commit = decodeCommit(await this.#context.checkpoint.read());
     // Nothing is touched before the log has confirmed that we own the partition.
     await this.#store(this.#commit);
-    const { open: left } = this.#commit;
-    if (left !== undefined) {
-      if (left.isReplacement) await this.#removeSegments(left.first);
-      if (left.length > 0) await this.#publishCommitted(left);
-      await this.#store({ version: 1, position: this.#commit.position });
-    }
+    const { open: left, position } = this.#commit;
+    if (left !== undefined) await this.#recoverOpen(left);
+    else if (position !== undefined) await this.#removeSegments(position.offset + 1); // F5
     for (const name of await listLeftovers(this.#folder, this.#context.fence))
       await rm(this.#path(name), { force: true });
+  }
+
+  async #recoverOpen(left: NonNullable<FileCommit["open"]>): Promise<void> {
+    await this.#removeSegments(left.isReplacement ? left.first : left.first + 1);
+    const published = await sizeOf(this.#path(segmentName(left.first, this.#format)));
+    if (published !== undefined && published !== left.length) {
+      // F5: it was published, or replaced, after the commit that is left.
+      if (((await sizeOf(this.#path(left.file))) ?? 0) < left.length) {
+        await this.#cutTo(this.#commit.position);
+        return this.#publishOpen();
+      }
+      await this.#removeSegments(left.first);
+    }
+    if (left.length > 0) await this.#publishCommitted(left);
+    await this.#store({ version: 1, position: this.#commit.position });
   }
 
   position(): Promise<Position | undefined> {
@@ -167,7 +181,7 @@ class FileWriter implements SinkWriter {
     await this.#closeOpen();
   }
 
-  /** F5 */
+  /** F6 */
   #inTurn<Value>(operation: () => Promise<Value>): Promise<Value> {
     const turn = this.#last.then(async () => {
       if (this.#isUncertain) await this.#settle();
@@ -195,6 +209,10 @@ class FileWriter implements SinkWriter {
     const { position } = this.#commit;
     if (comparePositions(position, from) !== 0 || comparePositions(position, to) <= 0) return; // S6
     await this.#publishOpen();
+    await this.#cutTo(to);
+  }
+
+  async #cutTo(to: Position | undefined): Promise<void> {
     const segments = await listSegments(this.#folder);
     for (const segment of segments.reverse()) {
       const boundaries = await readBoundaries(this.#path(`${segment.name}.index`));

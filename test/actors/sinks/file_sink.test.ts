@@ -188,6 +188,34 @@ test("a rewind takes back what the log lost, in published segments too", () =>
     await sink.close();
   }));
 
+for (const [what, writes] of [
+  ["published a longer file", 3],
+  ["published further files", 12],
+  ["went on with the same file", 1],
+] as const) {
+  test(`where the log lost its newest commits, what the sink had ${what} by then is taken back`, () =>
+    inFolder(async (directory, store) => {
+      const options = { directory, segmentBytesMax: 60 };
+      let before = await open(options, store, 1);
+      for (let at = 0; at < 15; at += 1) await before.write(sinkBatch(1, at, at));
+      for (let kept = 15; kept < 24; kept += 1) {
+        const commit = store.value;
+        for (let at = kept; at < kept + writes; at += 1) {
+          assert.equal(await before.write(sinkBatch(1, at, at)), { kind: "written" });
+        }
+        await before.close();
+        store.value = commit; // the tail is lost, and the log knows of nothing later
+        before = await open(options, store, store.fence + 1);
+        assert.equal(await before.position(), position(1, kept - 1), `${kept}`);
+        assert.equal(await offsetsIn(directory, store), range(0, kept - 1));
+        await before.write(sinkBatch(1, kept, kept));
+        if (kept % 3 === 0) await before.finish?.();
+        assert.equal(await offsetsIn(directory, store), range(0, kept));
+      }
+      await before.close();
+    }));
+}
+
 test("a rewind that is late undoes nothing that was written since", () =>
   inFolder(async (directory, store) => {
     let arrive = () => {};
