@@ -16,10 +16,12 @@
  *       about there.
  *   P9. A partition that is expected here keeps what is sent to it until it is granted: a producer that was told of the move
  *       may be earlier than the grant.
+ *   P10. What a former life of a producer sent is refused once a later life was told what the partition holds: the log's own
+ *       fence for that may be lost with a tail, and the later life would take the former's events for its own (E1).
  */
 import { FencedError, type HeadraceError } from "../../protocols/errors.ts";
 import { type Epoch, epoch, partitionName } from "../../protocols/position.ts";
-import type { AppendResult, Claim, Grant, Ownership } from "../log/log.ts";
+import type { AppendBatch, AppendResult, Claim, Grant, Ownership } from "../log/log.ts";
 import { EMPTY_BOUNDS, trimBounds } from "./bounds.ts";
 import type { PartitionAnswer, ReplyTo } from "./partition.ts";
 import {
@@ -71,7 +73,7 @@ export function stepPartition(state: PartitionState, message: PartitionMessage, 
     case "ownership_doubted":
       return isCurrent(state, message.epoch) ? doubt(state, message.error) : [state, []];
     case "chain_answered":
-      return [state, [reply(message.call, message.answer)]];
+      return [state, [...supersede(state, message), reply(message.call, message.answer)]];
     case "chain_failed":
       return chainFailed(state, message);
     case "fence_seen":
@@ -161,7 +163,8 @@ function doubt(state: PartitionState, error: HeadraceError): PartitionResult {
   state.ownership = undefined;
   state.pending.unshift(...state.inFlight);
   state.inFlight = [];
-  return [state, [{ type: "disowned", error, isFinal: false }, ...claim(state)]];
+  const refused = refuseFormerLives(state);
+  return [state, [{ type: "disowned", error, isFinal: false }, ...refused, ...claim(state)]];
 }
 
 function fenceSeen(state: PartitionState, seen: Epoch): PartitionResult {
@@ -212,6 +215,7 @@ const notOwner = (state: PartitionState): HeadraceError =>
 function queueChainCall(state: PartitionState, request: PendingChain["request"]): PartitionResult {
   const call: PendingChain = { requestId: request.requestId, replyTo: request.replyTo, request };
   if (isLeaving(state)) return [state, refuseAll([call], notOwner(state))];
+  if (isOfFormerLife(state, request)) return [state, [refuseFormerLife(state, call, request)]];
   state.chainCalls.push(call);
   return [state, dueCalls(state)];
 }
@@ -243,6 +247,48 @@ function chainFailed(
   return isCurrent(state, message.epoch) ? doubt(state, message.error) : [state, []];
 }
 
+// Lives of a producer -------------------------------------------------------------------------------------------------
+
+type OfProducer = Pick<AppendBatch, "producerId" | "producerEpoch">;
+
+/** P10. */
+function supersede(
+  state: PartitionState,
+  { call, answer }: Extract<PartitionMessage, { type: "chain_answered" }>,
+): readonly PartitionEffect[] {
+  if (answer.kind !== "opened" || answer.outcome.kind !== "opened") return [];
+  const { producerId, producerEpoch } = call.request;
+  const { openedEpochs } = state;
+  const before = openedEpochs.get(producerId) ?? 0;
+  openedEpochs.delete(producerId);
+  openedEpochs.set(producerId, Math.max(before, producerEpoch));
+  for (const oldest of openedEpochs.keys()) {
+    if (openedEpochs.size <= PARTITION_LIMITS.openedEpochsMax) break;
+    openedEpochs.delete(oldest);
+  }
+  return before < producerEpoch ? refuseFormerLives(state) : [];
+}
+
+/** Of what waits. What is in flight is the log's to judge, unless it has to be asked again. */
+function refuseFormerLives(state: PartitionState): readonly PartitionEffect[] {
+  const former = state.pending.filter(({ batch }) => isOfFormerLife(state, batch));
+  if (former.length === 0) return [];
+  const kept = state.pending.filter(({ batch }) => !isOfFormerLife(state, batch));
+  state.pending.splice(0, state.pending.length, ...kept);
+  return former.map((append) => refuseFormerLife(state, append, append.batch));
+}
+
+const isOfFormerLife = ({ openedEpochs }: PartitionState, { producerId, producerEpoch }: OfProducer): boolean =>
+  producerEpoch < (openedEpochs.get(producerId) ?? 0);
+
+function refuseFormerLife(state: PartitionState, waiting: Waiting, { producerId, producerEpoch }: OfProducer) {
+  const error = new FencedError(
+    "STALE_PRODUCER_EPOCH",
+    `Cannot append to ${partitionName(state.partition)} as the epoch of ${producerId} must be at least ${state.openedEpochs.get(producerId)}: current value is ${producerEpoch}`,
+  );
+  return reply(waiting, { kind: "refused", requestId: waiting.requestId, error });
+}
+
 // Appends -------------------------------------------------------------------------------------------------------------
 
 function queueAppends(
@@ -253,8 +299,12 @@ function queueAppends(
   const waiting = items.map(({ requestId, batch }): PendingAppend => ({ requestId, batch, replyTo, arrivedMs }));
   if (isLeaving(state)) return [state, refuseAll(waiting, notOwner(state))];
   if (state.fullBecauseOf !== undefined) return [state, refuseAll(waiting, fullError(state, state.fullBecauseOf))];
-  for (const append of waiting) state.pending.push(append);
-  return [state, nextAppend(state, nowMs)];
+  const refused: PartitionEffect[] = [];
+  for (const append of waiting) {
+    if (isOfFormerLife(state, append.batch)) refused.push(refuseFormerLife(state, append, append.batch));
+    else state.pending.push(append);
+  }
+  return [state, [...refused, ...nextAppend(state, nowMs)]];
 }
 
 /** P7: what waits goes now, or at the next tick. */

@@ -20,6 +20,8 @@ export const PARTITION_LIMITS = {
   /** First and longest delay between claims while the store is away. */
   claimRetryFirstMs: 50,
   claimRetryMaxMs: 2_000,
+  /** Producers whose former lives are remembered. */
+  openedEpochsMax: 10_000,
   /** Between looks at retention and at idle chains. */
   sweepEveryMs: 5_000,
   /** Told to producers that wait for a full partition. */
@@ -57,6 +59,8 @@ export interface PartitionState {
   lastGroup: number;
   isGathering: boolean;
   readonly chainCalls: PendingChain[];
+  /** The highest epoch that each producer was told to have opened here, the oldest first. */
+  readonly openedEpochs: Map<string, number>;
   /** Lowest offset that each consumer still needs, by channel and name. */
   readonly consumers: Map<string, { readonly channel: Channel; readonly offset: Offset }>;
   /** The consumer that keeps a full partition full. */
@@ -145,6 +149,7 @@ export function createPartition(
     lastGroup: 0,
     isGathering: false,
     chainCalls: [],
+    openedEpochs: new Map(),
     consumers: new Map(),
     fullBecauseOf: undefined,
   };

@@ -69,6 +69,47 @@ test("a claim that waits for its next try is made at once when the store answers
   assert.equal(tell({ type: "store_answers" }), []);
 });
 
+test("P10: what a producer's former life sent is not written once a later life was answered, though the log forgot that", () => {
+  const { tell, append } = partitionUnderTest();
+  tell({ type: "start" });
+  tell({ type: "claimed", claim: claim(1) });
+  assert.equal(kinds(append(0)), ["append"]); // slow
+  const request = {
+    type: "open_chain",
+    requestId: 9,
+    producerId: "p",
+    producerEpoch: 2,
+    replyTo: {} as ReplyTo,
+  } as const;
+  const call = { requestId: 9, replyTo: request.replyTo, request };
+  assert.equal(kinds(tell(request)), ["call_chain"]);
+  append(1);
+  const outcome = { kind: "opened", lastSequence: undefined } as const;
+  const opened = answersIn(tell({ type: "chain_answered", call, answer: { kind: "opened", requestId: 9, outcome } }));
+  assert.equal(
+    opened.map(({ requestId, kind }) => [requestId, kind]),
+    [
+      [1, "refused"],
+      [9, "opened"],
+    ],
+  );
+  // The store lost its tail, and the later life's opening with it.
+  const doubted = tell({ type: "append_failed", epoch: epoch(1), error: new UnavailableError("TIMEOUT", "silent") });
+  assert.equal(
+    answersIn(doubted).map((one) => one.kind === "refused" && [one.requestId, one.error.code]),
+    [[0, "STALE_PRODUCER_EPOCH"]],
+  );
+  assert.equal(kinds(tell({ type: "claimed", claim: claim(2) })), ["owned"]);
+  assert.equal(
+    answersIn(append(2)).map(({ kind }) => kind),
+    ["refused"],
+  );
+  assert.equal(
+    answersIn(tell({ ...request, requestId: 3, producerEpoch: 1 })).map(({ kind }) => kind),
+    ["refused"],
+  );
+});
+
 test("P1: nothing is answered before the log has answered for it", () => {
   const { tell, append } = partitionUnderTest();
   tell({ type: "start" });
