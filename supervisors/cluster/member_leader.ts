@@ -4,7 +4,7 @@ import { isSameLife, type Leader, type Life, type Member, type TableEntry } from
 import type { ElectionOutcome, StoreView } from "./lease_store.ts";
 import { hasHeirs, leftAlone } from "./member_leaving.ts";
 import { type MemberEffect, type MemberState, ofLife } from "./member_state.ts";
-import { greet } from "./member_words.ts";
+import { forgetAsked, greet } from "./member_words.ts";
 
 /** Members stand one after the other, by name, so that not all ask the store at once. */
 const STAND_APART_MS = 20;
@@ -14,7 +14,7 @@ export function viewed(state: MemberState, view: StoreView, nowMs: number): read
   state.isStoreAway = false;
   state.heardAtMs = nowMs;
   state.leaseExpiresAtMs = view.leaseExpiresInMs === undefined ? undefined : nowMs + view.leaseExpiresInMs;
-  const effects: MemberEffect[] = [...noteMembers(state, view.members)];
+  const effects: MemberEffect[] = [...noteMembers(state, view.members, nowMs)];
   if (view.leader !== undefined && isNewer(state, view.leader)) {
     if (follow(state, view.leader, nowMs)) effects.push(...stopLeadingIfOther(state), ...greet(state));
   }
@@ -47,9 +47,10 @@ function stopLeadingIfOther(state: MemberState): readonly MemberEffect[] {
   return [{ type: "stop_leading" }];
 }
 
-export function noteMembers(state: MemberState, members: readonly Member[]): readonly MemberEffect[] {
+export function noteMembers(state: MemberState, members: readonly Member[], nowMs: number): readonly MemberEffect[] {
   const before = state.members;
   state.members = new Map(members.map((member) => [member.node, member]));
+  forgetAsked(state, nowMs);
   const isNews = (life: Life | undefined) =>
     life !== undefined && ofLife(state, life) !== undefined && !isSameLife(before.get(life.node), life);
   const news = [...state.table.values()]

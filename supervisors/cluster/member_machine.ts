@@ -9,13 +9,15 @@
  *       that stepped down because it may be cut off lets the others stand first.
  *   M6. While the store is away nothing is given up: expiry is the coordinator's to judge (E21).
  *   M7. A life that the registry does not know any more is over: whoever runs it begins another.
+ *   M8. What was asked of this node to be said to the coordinator is said again to each that it greets, until it is seen to be
+ *       so: a link may break behind it.
  */
 import { compareGrants } from "./cluster.ts";
 import { follow, standNow, steppedDown, stood, takeLink, viewed } from "./member_leader.ts";
 import { end, leave } from "./member_leaving.ts";
 import { letGo, owned, takeOrders, takeTable } from "./member_orders.ts";
 import type { MemberEffect, MemberMessage, MemberResult, MemberState } from "./member_state.ts";
-import { greet, tellLeader } from "./member_words.ts";
+import { greet, takeCommand, tellLeader } from "./member_words.ts";
 
 export function stepMember(state: MemberState, message: MemberMessage, nowMs: number): MemberResult {
   return [state, state.phase === "over" ? [] : take(state, message, nowMs)];
@@ -77,12 +79,7 @@ function take(state: MemberState, message: MemberMessage, nowMs: number): readon
         loads: message.loads,
       }));
     case "command":
-      return tellLeader(state, ({ leaderEpoch }) => ({
-        type: "asked",
-        from: state.self,
-        leaderEpoch,
-        command: message.command,
-      }));
+      return takeCommand(state, message.command, nowMs);
     case "leave":
       return leave(state);
   }

@@ -118,7 +118,7 @@ export function takeTable(
   const followed = hearLeader(state, leader, nowMs);
   if (followed === undefined) return []; // M1
   const effects: MemberEffect[] = [...followed];
-  if (members !== undefined) effects.push(...noteMembers(state, members));
+  if (members !== undefined) effects.push(...noteMembers(state, members, nowMs));
   if (isWhole) {
     state.table.clear();
     state.epochs.clear();

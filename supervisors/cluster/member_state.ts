@@ -43,6 +43,8 @@ export interface MemberState {
   leaseExpiresAtMs: number | undefined;
   members: ReadonlyMap<NodeId, Member>;
   readonly links: Map<NodeId, LinkOfNode>;
+  /** Asked for here, and not seen to be so yet; by the node that it is about. */
+  readonly asked: Map<NodeId, { readonly command: ClusterCommand; readonly untilMs: number }>;
   readonly holdings: Map<PartitionName, Held>;
   readonly table: Map<PartitionName, TableEntry>;
   tableVersion: number;
@@ -115,6 +117,7 @@ export function createMember(self: Life, times: ClusterTimes, nowMs: number): Me
     leaseExpiresAtMs: undefined,
     members: new Map(),
     links: new Map(),
+    asked: new Map(),
     holdings: new Map(),
     table: new Map(),
     tableVersion: 0,

@@ -1,11 +1,15 @@
 /** What a member says to its coordinator. */
 import type { Grant } from "../../actors/log/log.ts";
-import type { Leader, PartitionName, ToCoordinator } from "./cluster.ts";
+import type { ClusterCommand, Leader, PartitionName, ToCoordinator } from "./cluster.ts";
 import type { Held, MemberEffect, MemberState } from "./member_state.ts";
 
-/** M2: its first words to a coordinator. One that leaves says so to each. */
+/** A command that did not arrive by then is somebody's to give again: others may have been given since. */
+const ASKED_FOR_MS = 10_000;
+
+/** M2: its first words to a coordinator. One that leaves says so to each, and what was asked for may not have arrived (M8). */
 export const greet = (state: MemberState): readonly MemberEffect[] => [
   report(state),
+  ...[...state.asked.values()].flatMap(({ command }) => askFor(state, command)),
   ...(state.phase === "leaving" ? askToDrain(state) : []),
 ];
 
@@ -47,10 +51,22 @@ export function claimed(state: MemberState, partition: PartitionName, { grant, e
   }));
 }
 
+/** M8 */
+export function takeCommand(state: MemberState, command: ClusterCommand, nowMs: number): readonly MemberEffect[] {
+  if ("node" in command) state.asked.set(command.node, { command, untilMs: nowMs + ASKED_FOR_MS });
+  return askFor(state, command);
+}
+
+/** M8: what came to be, or was asked for too long ago, is not asked for again. */
+export function forgetAsked({ asked, members }: MemberState, nowMs: number): void {
+  for (const [node, { command, untilMs }] of asked) {
+    const isSo = members.get(node)?.isDraining === (command.kind === "drain");
+    if (isSo || nowMs > untilMs) asked.delete(node);
+  }
+}
+
 export const askToDrain = (state: MemberState): readonly MemberEffect[] =>
-  tellLeader(state, ({ leaderEpoch }) => ({
-    type: "asked",
-    from: state.self,
-    leaderEpoch,
-    command: { kind: "drain", node: state.self.node },
-  }));
+  askFor(state, { kind: "drain", node: state.self.node });
+
+const askFor = (state: MemberState, command: ClusterCommand): readonly MemberEffect[] =>
+  tellLeader(state, ({ leaderEpoch }) => ({ type: "asked", from: state.self, leaderEpoch, command }));

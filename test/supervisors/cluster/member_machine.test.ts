@@ -203,6 +203,26 @@ test("while it hands a partition over, who asks for it here is sent to its next 
   assert.equal(pointedTo(said), ["c"]);
 });
 
+test("M8: a command that a link may have swallowed is given again to whoever is greeted, until it is seen to be so, for a while", () => {
+  const { tell, view, clock } = memberUnderTest();
+  tell(view());
+  const commands = (effects: readonly MemberEffect[]) =>
+    said(effects).flatMap((message) => (message.type === "asked" ? [message.command] : []));
+  const drain = { kind: "drain", node: nodeId("c") } as const;
+  const linkAgain = () => tell({ type: "link", event: { kind: "up", node: nodeId("a"), incarnation: 1, minor: 0 } });
+  assert.equal(commands(tell({ type: "command", command: drain })), [drain]);
+  assert.equal(commands(linkAgain()), [drain]);
+  tell(view()); // not so yet
+  assert.equal(commands(linkAgain()), [drain]);
+  tell(view({ members: [member("a"), member("b", 4), { ...member("c"), isDraining: true }] }));
+  assert.equal(commands(linkAgain()), []);
+  tell({ type: "command", command: { kind: "undrain", node: nodeId("a") } });
+  tell({ type: "command", command: drain });
+  clock.nowMs += 60_000;
+  tell(view());
+  assert.equal(commands(linkAgain()), []);
+});
+
 test("M5: it stands when the leader's port refuses, and only against that term", () => {
   const { tell, view, state } = memberUnderTest();
   tell(view());
