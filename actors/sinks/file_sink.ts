@@ -6,7 +6,8 @@
  *       do both in one call, which spares a busy node a turn of its event loop for each commit.
  *   F2. Each opening appends to files of its own name; a predecessor's file is read up to its committed length only.
  *   F3. A segment is published whole, after its commit, by a `link` that fails where the name exists.
- *   F4. Files of owners above our own fence are never touched.
+ *   F4. Files of owners above our own fence are never touched. Segments say nothing of their owner: what is to be removed is
+ *       looked up first, and our fence shown after that, so that nobody above us can have published what was found.
  *   F5. The commit is what there is: where the log lost its tail, and the newest commits with it, what the folder holds beyond
  *       the commit that is left is taken back, in segments too.
  *   F6. One operation at a time, each decided on what the one before it left: one whose caller has given up may still be
@@ -393,8 +394,10 @@ class FileWriter implements SinkWriter {
   }
 
   async #removeSegments(from: number): Promise<void> {
-    for (const { name, first } of (await listSegments(this.#folder)).reverse()) {
-      if (first < from) continue;
+    const found = (await listSegments(this.#folder)).filter(({ first }) => first >= from);
+    if (found.length === 0) return;
+    await this.#store(this.#commit); // F4
+    for (const { name } of found.reverse()) {
       await rm(this.#path(name), { force: true });
       await rm(this.#path(`${name}.index`), { force: true });
     }

@@ -216,6 +216,34 @@ for (const [what, writes] of [
     }));
 }
 
+test("an owner that was frozen while it opened removes nothing that a newer one has published since", () =>
+  inFolder(async (directory, store) => {
+    const options = { directory, segmentBytesMax: 60 };
+    const first = await open(options, store, 1);
+    for (let at = 0; at < 7; at += 1) await first.write(sinkBatch(1, at, at));
+    await first.close();
+    const commit = store.value;
+    let newer: SinkWriter | undefined;
+    const frozen = fakeSinkContext(store, 2);
+    const read = async () => {
+      // It has read what it holds, and wakes up after all this.
+      if (newer === undefined) {
+        newer = await open(options, store, 3);
+        for (let at = 7; at < 30; at += 1) await newer.write(sinkBatch(1, at, at));
+        store.fence = 2; // its first look at the fence was before that
+        setImmediate(() => (store.fence = 3));
+      }
+      return commit;
+    };
+    const kept = store;
+    const write = async (value: Uint8Array) => {
+      if (kept.fence === 3) return frozen.checkpoint.write(value);
+    };
+    await fileSink.open(options, { ...frozen, checkpoint: { read, write } }).catch(() => undefined);
+    assert.equal(await offsetsIn(directory, store), range(0, 29));
+    await newer?.close();
+  }));
+
 test("a rewind that is late undoes nothing that was written since", () =>
   inFolder(async (directory, store) => {
     let arrive = () => {};
