@@ -21,8 +21,9 @@
  */
 import { FencedError, type HeadraceError } from "../../protocols/errors.ts";
 import { type Epoch, epoch, partitionName } from "../../protocols/position.ts";
-import type { AppendBatch, AppendResult, Claim, Grant, Ownership } from "../log/log.ts";
+import type { AppendResult, Claim, Grant, Ownership } from "../log/log.ts";
 import { EMPTY_BOUNDS, trimBounds } from "./bounds.ts";
+import { isOfFormerLife, refuseFormerLife, refuseFormerLives, supersede } from "./former_lives.ts";
 import type { PartitionAnswer, ReplyTo } from "./partition.ts";
 import {
   type ArrivedAppend,
@@ -34,6 +35,7 @@ import {
   type PartitionState,
   type PendingAppend,
   type PendingChain,
+  reply,
   type Waiting,
   type WrittenBatch,
 } from "./partition_messages.ts";
@@ -247,48 +249,6 @@ function chainFailed(
   return isCurrent(state, message.epoch) ? doubt(state, message.error) : [state, []];
 }
 
-// Lives of a producer -------------------------------------------------------------------------------------------------
-
-type OfProducer = Pick<AppendBatch, "producerId" | "producerEpoch">;
-
-/** P10. */
-function supersede(
-  state: PartitionState,
-  { call, answer }: Extract<PartitionMessage, { type: "chain_answered" }>,
-): readonly PartitionEffect[] {
-  if (answer.kind !== "opened" || answer.outcome.kind !== "opened") return [];
-  const { producerId, producerEpoch } = call.request;
-  const { openedEpochs } = state;
-  const before = openedEpochs.get(producerId) ?? 0;
-  openedEpochs.delete(producerId);
-  openedEpochs.set(producerId, Math.max(before, producerEpoch));
-  for (const oldest of openedEpochs.keys()) {
-    if (openedEpochs.size <= PARTITION_LIMITS.openedEpochsMax) break;
-    openedEpochs.delete(oldest);
-  }
-  return before < producerEpoch ? refuseFormerLives(state) : [];
-}
-
-/** Of what waits. What is in flight is the log's to judge, unless it has to be asked again. */
-function refuseFormerLives(state: PartitionState): readonly PartitionEffect[] {
-  const former = state.pending.filter(({ batch }) => isOfFormerLife(state, batch));
-  if (former.length === 0) return [];
-  const kept = state.pending.filter(({ batch }) => !isOfFormerLife(state, batch));
-  state.pending.splice(0, state.pending.length, ...kept);
-  return former.map((append) => refuseFormerLife(state, append, append.batch));
-}
-
-const isOfFormerLife = ({ openedEpochs }: PartitionState, { producerId, producerEpoch }: OfProducer): boolean =>
-  producerEpoch < (openedEpochs.get(producerId) ?? 0);
-
-function refuseFormerLife(state: PartitionState, waiting: Waiting, { producerId, producerEpoch }: OfProducer) {
-  const error = new FencedError(
-    "STALE_PRODUCER_EPOCH",
-    `Cannot append to ${partitionName(state.partition)} as the epoch of ${producerId} must be at least ${state.openedEpochs.get(producerId)}: current value is ${producerEpoch}`,
-  );
-  return reply(waiting, { kind: "refused", requestId: waiting.requestId, error });
-}
-
 // Appends -------------------------------------------------------------------------------------------------------------
 
 function queueAppends(
@@ -373,12 +333,6 @@ function appended(state: PartitionState, ofEpoch: Epoch, result: AppendResult, n
 }
 
 // Answers -------------------------------------------------------------------------------------------------------------
-
-const reply = (to: Waiting, answer: PartitionAnswer): PartitionEffect => ({
-  type: "reply",
-  to: to.replyTo,
-  answers: [answer],
-});
 
 const refuseAll = (waiting: readonly Waiting[], error: HeadraceError): readonly PartitionEffect[] =>
   waiting.map((one) => reply(one, { kind: "refused", requestId: one.requestId, error }));

@@ -161,3 +161,10 @@ export function moveEnd(state: PartitionState, channel: Channel, endOffset: Offs
   const bounds = state.channels.get(channel) ?? EMPTY_BOUNDS;
   state.channels.set(channel, advanceBounds(bounds, state.ownership.epoch, endOffset, addedBytes));
 }
+
+/** An answer to one asker. */
+export const reply = (to: Waiting, answer: PartitionAnswer): PartitionEffect => ({
+  type: "reply",
+  to: to.replyTo,
+  answers: [answer],
+});
