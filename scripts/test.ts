@@ -20,7 +20,14 @@ const FILE_LIMIT_MS = 180_000;
 const END_WITHIN_MS = 10_000;
 const SKIPPED_EXIT_CODE = 77;
 /** Begin the paths of files that run alone. */
-const ALONE = ["test/end_to_end/", "test/dashboard/", "test/scripts/cluster", "test/scripts/local_cluster"];
+const ALONE = [
+  "test/end_to_end/",
+  "test/dashboard/",
+  "test/scripts/cluster",
+  "test/scripts/local_cluster",
+  ...["redis_cluster", "redis_sentinel"].map((name) => `test/actors/log/${name}`),
+  "test/conformance/log_redis_cluster",
+];
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 
 interface FileResult {

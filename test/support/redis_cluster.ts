@@ -14,6 +14,8 @@ export interface RedisClusterOptions extends Pick<RedisServerOptions, "appendonl
 }
 
 const NODE_TIMEOUT_MS = 1_500;
+const MEET_EVERY_MS = 3_000;
+const START_TRIES = 3;
 const LOOK_EVERY_MS = 20;
 const WITHIN_MS = 25_000;
 
@@ -26,13 +28,29 @@ export async function until(what: string, probe: () => Promise<boolean>): Promis
   throw new Error(`Cannot go on as within ${WITHIN_MS} ms it must come about that ${what}`);
 }
 
+/** Once more where it does not come about: another program may have taken a port that was free. */
+export async function startAgain<Started>(start: () => Promise<Started>): Promise<Started> {
+  for (let triesLeft = START_TRIES - 1; triesLeft > 0; triesLeft -= 1) {
+    try {
+      return await start();
+    } catch (error) {
+      console.log(`it is started again: ${(error as Error).message}`);
+    }
+  }
+  return start();
+}
+
 export class RedisCluster {
   readonly masters: readonly RedisServer[];
   /** The n-th follows the n-th master, while nothing has failed over. */
   readonly replicas: readonly RedisServer[];
   readonly spares: readonly RedisServer[];
 
-  static async start(options: RedisClusterOptions = {}): Promise<RedisCluster> {
+  static start(options: RedisClusterOptions = {}): Promise<RedisCluster> {
+    return startAgain(() => RedisCluster.#startOnce(options));
+  }
+
+  static async #startOnce(options: RedisClusterOptions): Promise<RedisCluster> {
     const { masters = 3, replicas = 0, spares = 0, needsAllSlots = false } = options;
     const node = { timeoutMs: NODE_TIMEOUT_MS, needsAllSlots };
     const servers = await Promise.all(
@@ -74,18 +92,28 @@ export class RedisCluster {
       const last = Math.min(SLOT_COUNT, (at + 1) * share) - 1;
       await ask(port, `CLUSTER ADDSLOTSRANGE ${at * share} ${last}\r\n`);
     }
-    const [first, ...others] = servers;
-    for (const { port, busPort } of others)
-      await ask(first?.port ?? 0, `CLUSTER MEET 127.0.0.1 ${port} ${busPort}\r\n`);
-    await until("every node knows every other", () =>
-      this.#all(servers, "CLUSTER INFO", new RegExp(`cluster_known_nodes:${servers.length}\\b`)),
-    );
+    const known = new RegExp(`cluster_known_nodes:${servers.length}\\b`);
+    let metAtMs = 0;
+    await until("every node knows every other", async () => {
+      // A handshake that is not through within the nodes' own time is forgotten: they are told of each other again.
+      if (Date.now() - metAtMs > MEET_EVERY_MS) {
+        await this.#meet();
+        metAtMs = Date.now();
+      }
+      return this.#all(servers, "CLUSTER INFO", known);
+    });
     for (const [at, { port }] of replicas.entries()) {
       const id = await idOf(masters[at % masters.length] as RedisServer);
       await until("a replica follows", async () => (await ask(port, `CLUSTER REPLICATE ${id}\r\n`)).startsWith("+OK"));
     }
     await this.isWhole();
     await until("replicas are in step", () => this.#all(replicas, "INFO replication", /master_link_status:up/));
+  }
+
+  async #meet(): Promise<void> {
+    const [first, ...others] = this.servers;
+    for (const { port, busPort } of others)
+      await ask(first?.port ?? 0, `CLUSTER MEET 127.0.0.1 ${port} ${busPort}\r\n`);
   }
 
   async #all(servers: readonly RedisServer[], command: string, wanted: RegExp): Promise<boolean> {

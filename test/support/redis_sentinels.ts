@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { until } from "./redis_cluster.ts";
+import { startAgain, until } from "./redis_cluster.ts";
 import { ask, freePort, type RedisServer, type RedisServerOptions, startRedis } from "./redis_server.ts";
 
 export const MASTER_NAME = "headrace-master";
@@ -22,9 +22,17 @@ export class RedisSentinels {
   readonly servers: readonly [RedisServer, RedisServer];
   readonly #sentinels: readonly Sentinel[];
 
-  static async start(options: RedisServerOptions = {}): Promise<RedisSentinels> {
+  static start(options: RedisServerOptions = {}): Promise<RedisSentinels> {
+    return startAgain(() => RedisSentinels.#startOnce(options));
+  }
+
+  static async #startOnce(options: RedisServerOptions): Promise<RedisSentinels> {
     const master = await startRedis(options);
     const replica = await startRedis({ ...options, replicaOf: master });
+    // Sentinels ask a master for its replicas when they begin, and then each 10 s.
+    await until("the replica is in step", async () =>
+      /master_link_status:up/.test(await ask(replica.port, "INFO replication\r\n")),
+    );
     const sentinels = await Promise.all(Array.from({ length: SENTINELS }, () => startSentinel(master.port)));
     const started = new RedisSentinels([master, replica], sentinels);
     const told = new RegExp(
@@ -94,7 +102,9 @@ async function startSentinel(masterPort: number): Promise<Sentinel> {
     ].join("\n"),
   );
   const process = spawn("redis-server", [file, "--sentinel"], { stdio: "ignore" });
-  await until("the sentinel answers", async () => (await ask(port, "PING\r\n")).startsWith("+PONG"));
+  await until("the sentinel answers", async () =>
+    (await ask(port, `SENTINEL MASTER ${MASTER_NAME}\r\n`)).startsWith("*"),
+  );
   return { port, folder, process };
 }
 
