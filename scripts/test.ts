@@ -1,7 +1,8 @@
 /**
  * Runs every test file as its own process with a time limit, two at a time, but those of whole systems alone: they start
- * several processes each, and time is a part of what they tell. Counts what uvu reports. A file that ran no test, or did not
- * say how many it ran, counts as a failure: uvu itself passes a file that forgot `test.run()`.
+ * several processes each, and time is a part of what they tell. Such a file that fails is told of, and run once more: what
+ * fails by itself fails twice. Counts what uvu reports. A file that ran no test, or did not say how many it ran, counts as a
+ * failure: uvu itself passes a file that forgot `test.run()`.
  *
  *   node --import tsx scripts/test.ts [part of a path ...] [--runtime node|deno|/path/to/a/node]
  *
@@ -124,7 +125,11 @@ async function main(): Promise<void> {
   const isAlone = (file: string) => ALONE.some((begin) => file.startsWith(begin));
   const work = async (queue: string[]) => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
-      const result = await runFile(values.runtime, file);
+      let result = await runFile(values.runtime, file);
+      if (result.failed > 0 && isAlone(file)) {
+        console.log(`UNSTEADY ${file}: it is run once more, as it failed:\n${result.output.replace(/^/gm, "    ")}`);
+        result = await runFile(values.runtime, file);
+      }
       results.push(result);
       const verdict = result.skipped !== undefined ? "skipped" : result.failed > 0 ? "FAILED" : "ok";
       console.log(`${verdict.padEnd(8)}${file}  ${result.passed} passed  ${(result.tookMs / 1000).toFixed(1)} s`);
