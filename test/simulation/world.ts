@@ -88,6 +88,10 @@ export class World {
     this.counts.set(what, (this.counts.get(what) ?? 0) + by);
   }
 
+  countOf(what: string): number {
+    return this.counts.get(what) ?? 0;
+  }
+
   /** Lets events happen, one after the other, until it is over; false where none is left before that. */
   run(isOver: () => boolean): Promise<boolean> {
     return new Promise((resolve) => {
@@ -188,3 +192,6 @@ function pop(heap: Scheduled[]): Scheduled | undefined {
   heap[at] = last;
   return first;
 }
+
+export const anyOf = <Value>(random: SeededRandom, values: readonly Value[]): Value | undefined =>
+  values[random.below(values.length)];

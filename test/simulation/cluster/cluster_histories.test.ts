@@ -4,9 +4,9 @@ import * as assert from "uvu/assert";
 import { nodeId } from "../../../protocols/position.ts";
 import type { Member } from "../../../supervisors/cluster/cluster.ts";
 import type { CoordinatorMessage } from "../../../supervisors/cluster/coordinator_state.ts";
-import { startAround } from "./cluster_process.ts";
+import { SIMULATED_TIMES, startAround } from "./cluster_process.ts";
 import { playCluster } from "./cluster_scene.ts";
-import { type ClusterPlant, NARROW_LINKS, SIMULATED_TIMES } from "./cluster_simulation.ts";
+import { type ClusterPlant, NARROW_LINKS } from "./cluster_simulation.ts";
 
 const THREE = { nodes: ["a", "b", "c"], partitions: 3 } as const;
 

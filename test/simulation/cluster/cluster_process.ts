@@ -9,7 +9,13 @@ import type { ActorDefinition, ActorReference } from "../../../actors/kernel/act
 import type { Log } from "../../../actors/log/log.ts";
 import type { PeerLinks } from "../../../actors/transport/peer_links.ts";
 import { nodeId, partitionId, partitionName } from "../../../protocols/position.ts";
-import type { ClusterCommand, ClusterTimes, Life, MemberProfile } from "../../../supervisors/cluster/cluster.ts";
+import {
+  CLUSTER_TIMES,
+  type ClusterCommand,
+  type ClusterTimes,
+  type Life,
+  type MemberProfile,
+} from "../../../supervisors/cluster/cluster.ts";
 import { ClusterNode } from "../../../supervisors/cluster/cluster_node.ts";
 import type { MemberMessage } from "../../../supervisors/cluster/member_state.ts";
 import type { PlacementEvent, PlacementOrder } from "../../../supervisors/partition_supervisor.ts";
@@ -19,6 +25,15 @@ import type { World } from "../world.ts";
 import { ForwardedRequests } from "./forwarded_requests.ts";
 import { nameOfGrant, type SimulatedLeases, type WrapLeases } from "./simulated_lease_store.ts";
 import type { PeerNetwork, SimulatedPeers } from "./simulated_peers.ts";
+
+/** As in a real cluster, but for probations, which would only make runs longer. */
+export const SIMULATED_TIMES = {
+  ...CLUSTER_TIMES,
+  probationFirstMs: 200,
+  probationMaxMs: 1_500,
+  handOverWithinMs: 4_000,
+  drainWithinMs: 1_000,
+};
 
 /** A test-side wrapper of one process's actors. */
 export type WrapProcessActor = <Message>(

@@ -13,8 +13,8 @@ import { SinkModel } from "../simulated_sink.ts";
 import { SINKS, SimulatedStore } from "../simulated_store.ts";
 import { inspector } from "../simulation.ts";
 import { inPlaceOfGlobals, World } from "../world.ts";
-import { addressOf, ClusterProcess, type ProcessParts } from "./cluster_process.ts";
-import { type ClusterPlant, SIMULATED_TIMES } from "./cluster_simulation.ts";
+import { addressOf, ClusterProcess, type ProcessParts, SIMULATED_TIMES } from "./cluster_process.ts";
+import type { ClusterPlant } from "./cluster_simulation.ts";
 import { SimulatedLeases } from "./simulated_lease_store.ts";
 import { PeerNetwork } from "./simulated_peers.ts";
 

@@ -5,7 +5,7 @@
  */
 import type { Inspect } from "../../../actors/ingest/session.ts";
 import { nodeId, type Position, partitionName } from "../../../protocols/position.ts";
-import { CLUSTER_TIMES, type ClusterCommand, partitionOfName } from "../../../supervisors/cluster/cluster.ts";
+import { partitionOfName } from "../../../supervisors/cluster/cluster.ts";
 import type { SentEvent, Told } from "../../support/checker.ts";
 import { counting } from "../counting_pipeline.ts";
 import { type Evidence, judge, undelivered } from "../judgement.ts";
@@ -16,11 +16,13 @@ import { type SinkBugs, SinkModel } from "../simulated_sink.ts";
 import { ReplayableFile } from "../simulated_source.ts";
 import { SINKS, SimulatedStore } from "../simulated_store.ts";
 import { inspector, type Outcome } from "../simulation.ts";
-import { inPlaceOfGlobals, World } from "../world.ts";
+import { anyOf, inPlaceOfGlobals, World } from "../world.ts";
+import { ClusterFaults } from "./cluster_faults.ts";
 import {
   addressOf,
   ClusterProcess,
   type ProcessParts,
+  SIMULATED_TIMES,
   type WrapLinks,
   type WrapOrder,
   type WrapProcessActor,
@@ -57,58 +59,15 @@ const BATCH_EVENTS_MAX = [1, 1, 2, 1];
 /** What becomes of events that a schema, a step or a sink refuses is for the simulation of one node: some are enough here. */
 const SPECIAL_SHARE = 0.06;
 const SEND_GAP_MS_MAX = 40;
-/** Faults come several at once, and then the cluster is left some time to mend. */
-const SWIFT_SHARE = 0.7;
-const SWIFT_GAP_MS_MAX = 150;
-const FAULT_GAP_MS_MAX = 2_500;
-/** How often a fault that comes while the store is away happens all the same: most would meet nothing. */
-const FAULT_WHILE_DOWN = 0.3;
 /** So short that a delivery which waited for it has time to go on. */
 const SINK_TIMEOUT_MS = 3_000;
 /** What was sent so long ago and is still open waits for an owner: others make up for it. */
 const PATIENCE_MS = 400;
-/** How often the faults end with a node's death among links that are cut. */
-const FINALE_SHARE = 0.3;
-const LAST_CUTS = 12;
-const LAST_CUTS_MS = 1_000;
 /** From the first node's start to the first fault. */
 const CALM_MS = 600;
 
-type FaultKind = keyof typeof FAULT_WEIGHTS;
-
-/** What only a cluster can suffer comes oftener than what the simulation of one node knows as well. */
-const FAULT_WEIGHTS = {
-  "cut a client": 1,
-  "crash a sender": 1,
-  "take over": 1,
-  kill: 1,
-  freeze: 3,
-  "break a link": 3,
-  "store away": 1,
-  "store restarts": 1,
-  "crash an actor": 2,
-  "clock jumps": 1,
-  "commit fails": 1,
-  "flush held": 1,
-  command: 1,
-  leave: 1,
-  "lose the store": 3,
-};
-const FAULTS_BY_WEIGHT = (Object.entries(FAULT_WEIGHTS) as [FaultKind, number][]).flatMap(([kind, weight]) =>
-  Array.from({ length: weight }, () => kind),
-);
-
 /** Links on which data often waits for credit (E19). */
 export const NARROW_LINKS = { targetBytesMax: 200, targetMessagesMax: 2, linkBytesMax: 500 } as const;
-
-/** As in a real cluster, but for probations, which would only make runs longer. */
-export const SIMULATED_TIMES = {
-  ...CLUSTER_TIMES,
-  probationFirstMs: 200,
-  probationMaxMs: 1_500,
-  handOverWithinMs: 4_000,
-  drainWithinMs: 1_000,
-};
 
 export async function simulateCluster(seed: number, plant: ClusterPlant = {}, isTraced = false): Promise<Outcome> {
   const world = new World(seed);
@@ -141,11 +100,7 @@ class ClusterSimulation {
   readonly #chaosMs: number;
   #sentOfLate = 0;
   readonly #startedMs: number;
-  /**
-   * The store of the leases loses its tail as the log does. Then no clock is set back: what numbers lives, terms and grants is
-   * that clock (S1), and the numbers that were lost would be made again.
-   */
-  readonly #losesLeases: boolean;
+  readonly #faults: ClusterFaults;
 
   constructor(world: World, inspect: Inspect, plant: ClusterPlant) {
     this.#world = world;
@@ -156,7 +111,7 @@ class ClusterSimulation {
     const partitions = count > 8 ? count : 3 + random.below(4);
     this.#names = Array.from({ length: count }, (_, at) => `n${String(at + 1).padStart(2, "0")}`);
     this.#store = new SimulatedStore(world, random.chance(0.6) ? "fsync" : "everysec", partitions);
-    this.#losesLeases = this.#store.tier === "everysec" && random.chance(0.7);
+    const losesLeases = this.#store.tier === "everysec" && random.chance(0.7);
     this.#leases = new SimulatedLeases(world, SIMULATED_TIMES.handOverWithinMs);
     this.#leases.isOwner = (life, partition) => {
       const process = this.#processes.get(life.node);
@@ -206,6 +161,14 @@ class ClusterSimulation {
     const readerWayIn = { addresses: this.#addresses(), forward: random.chance(0.2) };
     if (readerWayIn.forward) world.count("the subscriber stays where it is");
     this.#reader = new Reader(world, this.#network.connectAs("reader"), this.#store, readerWayIn);
+    this.#faults = new ClusterFaults({
+      ...{ world, store: this.#store, leases: this.#leases, peers: this.#peers, network: this.#network },
+      ...{ senders: this.#senders, names: this.#names, losesLeases },
+      chaosUntilMs: this.#startedMs + this.#chaosMs,
+      living: () => this.#living,
+      leader: () => this.#leader,
+      start: (name) => this.#start(name),
+    });
     this.#flushEverySecond();
   }
 
@@ -224,15 +187,15 @@ class ClusterSimulation {
   async #play(): Promise<void> {
     const world = this.#world;
     this.#sendSoon();
-    world.after(CALM_MS, () => this.#faultSoon());
+    world.after(CALM_MS, () => this.#faults.begin());
     const stepsMax = this.#names.length > 8 ? STEPS_OF_MANY_MAX : STEPS_MAX;
     await world.run(() => this.#isEnough() || world.problems.length > 0 || world.steps > stepsMax);
     if (!this.#isEnough() && world.problems.length === 0) {
-      const counts = `${this.#appended} appends, ${world.faults} faults, ${this.#count("handoff under load")} handoffs`;
+      const counts = `${this.#appended} appends, ${world.faults} faults, ${this.#world.countOf("handoff under load")} handoffs`;
       world.problem(`G7: ${counts} in ${world.steps} steps`);
     }
     if (world.problems.length > 0) return;
-    this.#endFaults();
+    this.#faults.end();
     await this.#drain("after the faults ended");
     for (const sender of this.#senders) {
       sender.recover();
@@ -246,16 +209,13 @@ class ClusterSimulation {
   #isEnough(): boolean {
     const world = this.#world;
     const isLongEnough = world.steps >= STEPS_MIN && world.trueMs - this.#startedMs >= this.#chaosMs;
-    const hasHappened = this.#count("a node ended by itself") > 0 && this.#count("handoff under load") > 0;
+    const hasHappened =
+      this.#world.countOf("a node ended by itself") > 0 && this.#world.countOf("handoff under load") > 0;
     return isLongEnough && hasHappened && this.#appended >= APPENDS_MIN && world.faults >= FAULTS_MIN;
   }
 
-  #count(what: string): number {
-    return this.#world.counts.get(what) ?? 0;
-  }
-
   get #appended(): number {
-    return this.#count("batches appended");
+    return this.#world.countOf("batches appended");
   }
 
   get #evidence(): Evidence {
@@ -303,8 +263,8 @@ class ClusterSimulation {
    */
   #sendBurst(batches: number): void {
     const world = this.#world;
-    const sender = this.#any(this.#senders);
-    const partition = this.#any(this.#store.partitions)?.partition;
+    const sender = anyOf(this.#world.random, this.#senders);
+    const partition = anyOf(this.#world.random, this.#store.partitions)?.partition;
     if (this.#file !== undefined && world.random.chance(0.2)) {
       for (let left = batches; left > 0; left -= 1) this.#appendToFile(this.#file);
     } else if (sender !== undefined && partition !== undefined && sender.openIn(partition) === 0) {
@@ -316,8 +276,12 @@ class ClusterSimulation {
     });
   }
 
-  #any<Value>(values: readonly Value[]): Value | undefined {
-    return values[this.#world.random.below(values.length)];
+  #flushEverySecond(): void {
+    this.#world.after(1_000, () => {
+      if (this.#store.tier === "everysec") this.#store.store.flushNow();
+      this.#leases.flush();
+      this.#flushEverySecond();
+    });
   }
 
   // Nodes ------------------------------------------------------------------------------------------------------------
@@ -341,239 +305,6 @@ class ClusterSimulation {
     this.#peers.died(nodeId(name), node.kernel, isMachine);
     const isSoon = isLeaving || world.random.chance(0.7);
     world.after(world.random.below(isSoon ? 1_500 : 6_000), () => this.#start(name));
-  }
-
-  // Faults -----------------------------------------------------------------------------------------------------------
-
-  #faultSoon(): void {
-    const world = this.#world;
-    const { random } = world;
-    world.after(random.below(random.chance(SWIFT_SHARE) ? SWIFT_GAP_MS_MAX : FAULT_GAP_MS_MAX), async () => {
-      if (!world.isChaos) return;
-      const isDown = this.#store.store.state().kind !== "ready";
-      if (!isDown || random.chance(FAULT_WHILE_DOWN)) await this.#breakSomething();
-      this.#faultSoon();
-    });
-  }
-
-  async #breakSomething(): Promise<void> {
-    const world = this.#world;
-    const { random } = world;
-    const process = this.#any(this.#living);
-    switch (this.#missing() ?? FAULTS_BY_WEIGHT[random.below(FAULTS_BY_WEIGHT.length)]!) {
-      case "cut a client": {
-        const link = this.#any([...this.#network.links]);
-        if (link !== undefined) this.#network.cut(link);
-        return;
-      }
-      case "crash a sender":
-        return this.#any(this.#senders)?.crash();
-      case "take over":
-        for (const sender of this.#senders) sender.recover();
-        return random.chance(0.4) ? this.#senders[0]?.takeOver() : undefined;
-      case "kill":
-        return process?.node.die("a node was killed");
-      case "freeze":
-        return this.#freeze(random.chance(0.4) ? this.#leader : process);
-      case "break a link":
-        return this.#breakLink();
-      case "store away":
-        return this.#goAway();
-      case "store restarts":
-        return this.#nextLife(random.chance(0.5) ? "nothing" : "unflushed");
-      case "crash an actor":
-        return this.#crashActor(process);
-      case "clock jumps":
-        world.skewMs = this.#losesLeases ? world.skewMs + 3_600_000 : (random.below(3) - 1) * 3_600_000;
-        this.#leases.noteSkew();
-        return world.noteFault("the clock jumped an hour");
-      case "commit fails":
-        this.#store.store.failNext([random.chance(0.5) ? "before" : "after"]);
-        return world.noteFault("a commit failed");
-      case "flush held":
-        this.#store.store.setFlushHeld(true);
-        world.after(random.below(300), () => this.#store.store.setFlushHeld(false));
-        return world.noteFault("the disk does not flush");
-      case "command":
-        return this.#command(process);
-      case "leave":
-        if (process === undefined || this.#living.length < 2) return;
-        world.noteFault("a node was stopped in order");
-        void process.leave();
-        return;
-      case "lose the store":
-        return this.#loseStore(process);
-    }
-  }
-
-  /** The fault that a run can not do without, once its time is up. */
-  #missing(): FaultKind | undefined {
-    if (this.#world.trueMs - this.#startedMs < this.#chaosMs || this.#world.random.chance(0.5)) return undefined;
-    if (this.#count("a node ended by itself") === 0) return "kill";
-    return this.#count("handoff under load") === 0 ? "command" : undefined;
-  }
-
-  #freeze(process: ClusterProcess | undefined): void {
-    const world = this.#world;
-    // What arrives while a node is frozen is heard in its order once that is over: it is not frozen anew before.
-    if (process === undefined || process.node.kernel.frozenUntilMs >= world.trueMs) return;
-    const { kernel } = process.node;
-    const forMs = world.random.below(world.random.chance(0.5) ? 1_500 : 6_000);
-    kernel.frozenUntilMs = world.trueMs + forMs;
-    world.noteFault(
-      forMs > SIMULATED_TIMES.leaseMs ? "a node froze for longer than the lease" : "a node froze and thawed",
-    );
-    world.say(`${process.name} is frozen for ${forMs} ms`);
-    this.#peers.fallsQuiet(nodeId(process.name));
-  }
-
-  #breakLink(): void {
-    const world = this.#world;
-    const { random } = world;
-    const connection = this.#any([...this.#peers.connections]);
-    if (connection === undefined) return;
-    const [one, other] = connection.ends.map(({ owner }) => owner.self.node) as [
-      ReturnType<typeof nodeId>,
-      ReturnType<typeof nodeId>,
-    ];
-    const forMs = random.below(random.chance(0.5) ? 1_000 : 5_000);
-    switch (random.below(4)) {
-      case 0:
-        world.noteFault("a link was cut");
-        this.#peers.cut(connection);
-        return;
-      case 1:
-        world.noteFault("a link carried nothing in one direction");
-        world.say(`nothing passes from ${one} to ${other} for ${forMs} ms`);
-        if (random.chance(0.5)) this.#peers.block(one, other, forMs);
-        else this.#peers.block(other, one, forMs);
-        return;
-      case 2:
-        world.noteFault("a link was a black hole");
-        this.#peers.block(one, other, forMs);
-        this.#peers.block(other, one, forMs);
-        return;
-      case 3:
-        world.noteFault("a node was cut off from the others");
-        for (const { name } of this.#living) {
-          if (name === one) continue;
-          this.#peers.block(one, nodeId(name), forMs);
-          this.#peers.block(nodeId(name), one, forMs);
-        }
-    }
-  }
-
-  #goAway(): void {
-    const world = this.#world;
-    world.noteFault("the store went away");
-    this.#setAway(true);
-    const forMs = world.random.chance(0.15) ? world.random.below(8_000) : world.random.below(1_500);
-    world.after(forMs, () => this.#setAway(false));
-  }
-
-  /** Out of reach for one node alone: a coordinator is then replaced, and hears of it last. */
-  #loseStore(process: ClusterProcess | undefined): void {
-    const world = this.#world;
-    const one = world.random.chance(0.7) ? this.#leader : process;
-    if (one === undefined) return;
-    const forMs = 1_000 + world.random.below(6_000);
-    one.node.storeAwayUntilMs = world.trueMs + forMs;
-    world.say(`${one.name} can not reach the store for ${forMs} ms`);
-    world.noteFault("a node could not reach the store");
-    // Nor, at times, the one that is to take its place: it goes on giving orders to the others.
-    const heir = this.#living.filter((other) => other !== one).sort((a, b) => (a.name < b.name ? -1 : 1))[0];
-    if (heir === undefined || world.random.chance(0.4)) return;
-    this.#peers.block(nodeId(one.name), nodeId(heir.name), forMs);
-    this.#peers.block(nodeId(heir.name), nodeId(one.name), forMs);
-  }
-
-  #setAway(isAway: boolean): void {
-    this.#store.store.setAway(isAway);
-    this.#leases.domain.setAway(isAway);
-  }
-
-  async #nextLife(loss: "nothing" | "unflushed"): Promise<void> {
-    this.#world.noteFault(loss === "nothing" ? "the store restarted" : "the store lost what was not flushed");
-    if (loss === "unflushed" && this.#losesLeases) this.#leases.loseTail();
-    await this.#store.restart(loss);
-  }
-
-  #flushEverySecond(): void {
-    this.#world.after(1_000, () => {
-      if (this.#store.tier === "everysec") this.#store.store.flushNow();
-      this.#leases.flush();
-      this.#flushEverySecond();
-    });
-  }
-
-  #crashActor(process: ClusterProcess | undefined): void {
-    if (process === undefined || !process.isAlive) return;
-    const world = this.#world;
-    const actors = [...process.node.kernel.actors];
-    // There is one member among dozens of others.
-    const wanted = world.random.chance(0.3) ? actors.filter(({ path }) => path.startsWith("member")) : actors;
-    const actor = this.#any(wanted);
-    if (actor === undefined) return;
-    const name = actor.path.split("/").at(-1) ?? "";
-    const kinds = ["delivery", "session", "member", "coordinator"];
-    const kind =
-      name === "file"
-        ? "source"
-        : (kinds.find((one) => name.startsWith(one)) ?? (actor.children.size > 0 ? "supervisor" : "partition"));
-    world.noteFault(`actor crash: ${kind}`);
-    world.say(`crashing ${actor.path} of ${process.name}`);
-    void actor.crash(kind !== "session" && kind !== "coordinator");
-  }
-
-  #command(process: ClusterProcess | undefined): void {
-    const { random } = this.#world;
-    const name = this.#any(this.#names);
-    if (process === undefined || name === undefined) return;
-    const kind = (["drain", "drain", "undrain", "rebalance"] as const)[random.below(4)]!;
-    this.#world.noteFault(`somebody asked to ${kind}`);
-    const command: ClusterCommand = kind === "rebalance" ? { kind } : { kind, node: nodeId(name) };
-    void process.ask(command);
-  }
-
-  #endFaults(): void {
-    const world = this.#world;
-    if (world.random.chance(FINALE_SHARE)) this.#lastFaults();
-    world.isChaos = false;
-    world.say("faults end");
-    this.#setAway(false);
-    this.#store.store.setFlushHeld(false);
-    this.#peers.unblockAll();
-    for (const { node } of this.#living) node.storeAwayUntilMs = 0;
-    for (const name of this.#names) this.#start(name);
-    for (const sender of this.#senders) sender.recover();
-    this.#undrainAll();
-  }
-
-  /** A node goes, and links are cut while its partitions find owners: what hangs then is set free by nothing that follows. */
-  #lastFaults(): void {
-    const world = this.#world;
-    const { random } = world;
-    this.#any(this.#living)?.node.die("a node was killed");
-    for (let left = LAST_CUTS; left > 0; left -= 1) {
-      world.after(random.below(LAST_CUTS_MS), () => {
-        const connection = this.#any([...this.#peers.connections]);
-        if (connection === undefined) return;
-        world.noteFault("a link was cut");
-        this.#peers.cut(connection);
-      });
-    }
-  }
-
-  /** What was drained is wanted again: asked for until it is so. */
-  #undrainAll(): void {
-    this.#world.after(500, async () => {
-      const view = await this.#leases.domain.open().look();
-      for (const { node, isDraining } of view.members) {
-        const isLeaving = this.#processes.get(node)?.isLeaving === true;
-        if (isDraining && !isLeaving) void this.#any(this.#living)?.ask({ kind: "undrain", node });
-      }
-      this.#undrainAll();
-    });
   }
 
   // The end ----------------------------------------------------------------------------------------------------------
