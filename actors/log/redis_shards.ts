@@ -8,7 +8,7 @@
  *   H2. Each life of each server is a life of the store of its own: a partition whose slot has moved, or whose master was
  *       replaced, is told `STORE_CHANGED` and claims again. Partitions of other servers notice nothing.
  *   H3. While a master is away, calls to its slots are refused, and the others are asked who took its place.
- *   H4. A server is looked at before its first call (C2), one that a slot is just moving to as well.
+ *   H4. A server is looked at before its first call (C2), one that a slot is just moving to as well; the call waits for that.
  */
 import { type UnavailableCode, UnavailableError } from "../../protocols/errors.ts";
 import type { StoreState } from "./log.ts";
@@ -183,6 +183,7 @@ export class RedisShards implements RedisConnection {
     let redirects = 0;
     for (;;) {
       try {
+        if (isNew(link)) await link.begin(); // H4
         return await send(link, isAsked);
       } catch (error) {
         const redirect = redirectOf(error);
@@ -369,6 +370,12 @@ export class RedisShards implements RedisConnection {
     clearInterval(this.#findTimer);
     for (const { link } of this.#shards.values()) await link.close();
   }
+}
+
+/** Found, and not looked at yet. */
+function isNew(link: RedisLink): boolean {
+  const state = link.state();
+  return state.kind !== "ready" && state.code === "NOT_READY";
 }
 
 /** Where a redirect names no host, it is that of who redirects. */
