@@ -1,12 +1,12 @@
 /** A node that can not start ends, and leaves nothing open: whoever runs it starts it again. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { startProcess } from "../../scripts/console/local_process.ts";
+import { type MovableAddress, startMovableAddress } from "../support/movable_address.ts";
 import { requireRedis, startRedis } from "../support/redis_server.ts";
 
 requireRedis();
@@ -14,39 +14,12 @@ requireRedis();
 const ENDS_WITHIN_MS = 20_000;
 
 /** A way to Redis on which all connections break whenever metadata is read, once `armedBy` has passed. */
-async function startTrap(toPort: number, armedBy: string): Promise<{ readonly port: number; close(): Promise<void> }> {
-  const open = new Set<Socket>();
+function startTrap(toPort: number, armedBy: string): Promise<MovableAddress> {
   let isArmed = false;
-  const server = createServer((near) => {
-    const far = connect(toPort, "127.0.0.1");
-    for (const [socket, other] of [
-      [near, far],
-      [far, near],
-    ] as const) {
-      open.add(socket);
-      socket.on("error", () => other.destroy());
-      socket.on("close", () => {
-        open.delete(socket);
-        other.destroy();
-      });
-    }
-    far.pipe(near);
-    near.on("data", (bytes: Buffer) => {
-      isArmed ||= bytes.includes(armedBy);
-      if (isArmed && bytes.includes("HGETALL") && bytes.includes("metadata"))
-        for (const socket of open) socket.destroy();
-      else far.write(bytes);
-    });
+  return startMovableAddress(toPort, (bytes) => {
+    isArmed ||= bytes.includes(armedBy);
+    return isArmed && bytes.includes("HGETALL") && bytes.includes("metadata");
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  return {
-    port: typeof address === "object" && address !== null ? address.port : 0,
-    async close() {
-      for (const socket of open) socket.destroy();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
 }
 
 for (const [when, armedBy] of [

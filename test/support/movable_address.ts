@@ -12,7 +12,11 @@ export interface MovableAddress {
   close(): Promise<void>;
 }
 
-export async function startMovableAddress(toPort: number): Promise<MovableAddress> {
+/** @param breaksOn whether what just came in breaks all connections, before it is passed on */
+export async function startMovableAddress(
+  toPort: number,
+  breaksOn: (bytes: Buffer) => boolean = () => false,
+): Promise<MovableAddress> {
   let target: number | undefined = toPort;
   const open = new Set<Socket>();
   const incoming = new Set<Socket>();
@@ -22,6 +26,9 @@ export async function startMovableAddress(toPort: number): Promise<MovableAddres
       return;
     }
     const to = connect(target, "127.0.0.1");
+    from.on("data", (bytes: Buffer) => {
+      if (breaksOn(bytes)) cutAll();
+    });
     incoming.add(from);
     from.on("close", () => incoming.delete(from));
     for (const [socket, other] of [
