@@ -23,6 +23,7 @@ import {
 } from "./consumer_state.ts";
 import { errorFromCode, type HeadraceError, RejectedError } from "./errors.ts";
 import {
+  CREDIT_ANSWERED_SINCE_MINOR,
   type ErrorFrame,
   type NodeFrame,
   PROTOCOL_MINOR,
@@ -34,8 +35,6 @@ import { isGreeted, isSilent, type Link, SILENT_LOOKS } from "./link.ts";
 import { allLinks, connectHome, HOME, linkNamed, noteOwners, reconnectHome } from "./links.ts";
 import type { Step } from "./machine.ts";
 
-/** Before, it made the network say whether it still works, and no more. */
-const CREDIT_IS_ANSWERED_SINCE_MINOR = 1;
 /** Looks without a frame between them. */
 const LOOKS_BEFORE_ASKING = SILENT_LOOKS / 2 + 1;
 
@@ -124,7 +123,7 @@ function takeTimer(state: ConsumerState, timer: string, effects: ConsumerEffect[
 /** R6. */
 function breakSilence(state: ConsumerState, link: Link | undefined, effects: ConsumerEffect[]): void {
   if (link === undefined) return;
-  const mustAnswer = link.phase === "greeting" || link.minor >= CREDIT_IS_ANSWERED_SINCE_MINOR;
+  const mustAnswer = link.phase === "greeting" || link.minor >= CREDIT_ANSWERED_SINCE_MINOR;
   const subscribed = partsOn(state, link).find(({ wireId }) => wireId !== undefined);
   const isGone = isSilent(link, link.phase === "greeting" || subscribed !== undefined, effects);
   if (isGone && mustAnswer) {

@@ -26,7 +26,8 @@ const ALONE = [
   "test/dashboard/",
   "test/scripts/cluster",
   "test/scripts/local_cluster",
-  ...["redis_cluster", "redis_sentinel"].map((name) => `test/actors/log/${name}`),
+  "test/actors/log/redis_cluster",
+  "test/actors/log/redis_sentinel",
   "test/conformance/log_redis_cluster",
 ];
 const ROOT = fileURLToPath(new URL("../", import.meta.url));

@@ -10,7 +10,13 @@
  *   N5. Where several partitions are open, one holds a share of the credit at most, or one frame (E19).
  */
 import { FencedError, RejectedError, UnavailableError } from "../../protocols/errors.ts";
-import { type ClientFrame, type HelloFrame, type NodeFrame, PROTOCOL_MINOR } from "../../protocols/frames.ts";
+import {
+  type ClientFrame,
+  CREDIT_ANSWERED_SINCE_MINOR,
+  type HelloFrame,
+  type NodeFrame,
+  PROTOCOL_MINOR,
+} from "../../protocols/frames.ts";
 import type { WelcomeOutcome } from "../log/log.ts";
 import type { Permissions } from "./session.ts";
 import { answer } from "./session_answers.ts";
@@ -101,9 +107,11 @@ function takeFrame(state: SessionState, frame: ClientFrame, wireBytes: number, n
   }
 }
 
-/** A subscriber that asks whether somebody is there is answered alike. Minor 0 does not know that. */
+/** A subscriber that asks whether somebody is there is answered alike. */
 const signOfLife = ({ hello }: SessionState, creditBytes: number): readonly SessionEffect[] =>
-  creditBytes === 0 && (hello?.minor ?? 0) >= 1 ? [{ type: "send", frame: { type: "credit", creditBytes: 0 } }] : [];
+  creditBytes === 0 && (hello?.minor ?? 0) >= CREDIT_ANSWERED_SINCE_MINOR
+    ? [{ type: "send", frame: { type: "credit", creditBytes: 0 } }]
+    : [];
 
 function hello(state: SessionState, frame: HelloFrame): SessionResult {
   if (state.phase !== "greeting") {
