@@ -13,7 +13,16 @@
  */
 import { backoffMs } from "./clock.ts";
 import type { ConsumerEffect, ConsumerMessage } from "./consumer_messages.ts";
-import { beginAtHome, consume, end, endWait, leaveOwner, subscribeWaiting, takeMoved } from "./consumer_parts.ts";
+import {
+  beginAtHome,
+  consume,
+  end,
+  endWait,
+  leaveOwner,
+  subscribeWaiting,
+  takeMoved,
+  takeMoving,
+} from "./consumer_parts.ts";
 import {
   CONSUMER_LIMITS,
   type ConsumerState,
@@ -187,6 +196,9 @@ function takeFrame(
       break;
     case "moved":
       takeMoved(state, link, frame, effects);
+      break;
+    case "moving":
+      takeMoving(state, link, frame, effects);
       break;
     case "error":
       takeError(state, link, frame, effects);

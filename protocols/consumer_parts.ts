@@ -3,9 +3,19 @@ import { backoffMs } from "./clock.ts";
 import type { ConsumerEffect } from "./consumer_messages.ts";
 import { CONSUMER_LIMITS, type ConsumerState, type Part, type Subscription } from "./consumer_state.ts";
 import { type HeadraceError, RejectedError } from "./errors.ts";
-import type { MovedFrame } from "./frames.ts";
+import type { MovedFrame, MovingFrame } from "./frames.ts";
 import { createLink, type Link, SILENCE_ELSEWHERE_MS } from "./link.ts";
-import { changeLink, closeUnused, forgetLink, HOME, type LinkHost, linkNamed, linkTo, mayFollow } from "./links.ts";
+import {
+  changeLink,
+  closeUnused,
+  forgetLink,
+  HOME,
+  type LinkHost,
+  linkNamed,
+  linkTo,
+  mayFollow,
+  prepareLink,
+} from "./links.ts";
 
 const isOnline = (state: ConsumerState, name: string): boolean => linkNamed(state.links, name)?.phase === "online";
 
@@ -161,6 +171,19 @@ export function takeMoved(state: ConsumerState, link: Link, frame: MovedFrame, e
     regroup(state, subscription, effects);
   }
   closeUnused(state.links, link.name, effects);
+}
+
+/** It is read on where it is until then. */
+export function takeMoving(
+  state: ConsumerState,
+  link: Link,
+  { stream, partition, address }: MovingFrame,
+  effects: ConsumerEffect[],
+): void {
+  const isRead = [...state.subscriptions.values()].some(
+    ({ request, links }) => request.stream === stream && links.get(partition) === link.name,
+  );
+  if (isRead) prepareLink(state.links, address, linkHost(state, effects), effects);
 }
 
 /** A subscription has waited: for the owners of its partitions to agree, or after an error. */

@@ -9,9 +9,11 @@ import type { Sequence, Sequences } from "./sequence.ts";
 export const SUBPROTOCOL_MSGPACK = "headrace.v1.msgpack";
 export const SUBPROTOCOL_JSON = "headrace.v1.json";
 /** The newest minor version of protocol v1 that both ends here speak. */
-export const PROTOCOL_MINOR = 1;
+export const PROTOCOL_MINOR = 2;
 /** From this minor version on a node answers a subscriber's `credit` of 0; before, it made the network say whether it still works. */
 export const CREDIT_ANSWERED_SINCE_MINOR = 1;
+/** From this minor version on a client is told of a planned move before it happens (`moving`). */
+export const MOVING_SINCE_MINOR = 2;
 
 export type Subprotocol = typeof SUBPROTOCOL_MSGPACK | typeof SUBPROTOCOL_JSON;
 
@@ -221,6 +223,17 @@ export interface MovedFrame {
   readonly address?: string;
 }
 
+/**
+ * The partition is about to be handed over to the node at `address`, and is served here until `moved` says otherwise: a
+ * client that connects there now does not wait for that later. Since minor version 2.
+ */
+export interface MovingFrame {
+  readonly type: "moving";
+  readonly stream: string;
+  readonly partition: number;
+  readonly address: string;
+}
+
 export interface WireBatch {
   readonly epoch: number;
   readonly firstOffset: number;
@@ -267,6 +280,7 @@ export type NodeFrame =
   | TruncatedFrame
   | TrimmedFrame
   | MovedFrame
+  | MovingFrame
   | CreditFrame
   | RecordsFrame
   | ErrorFrame;

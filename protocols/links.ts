@@ -8,6 +8,7 @@
  *   L3. At most `ownersMax` links to owners: beyond them one that nothing waits for makes room, else the oldest.
  *   L4. Where home is reached over TLS, no owner is followed without it: the token goes along.
  *   L5. A client that stays (`forward`) follows nobody: the node at home passes on what it sends and reads.
+ *   L6. Where a partition is about to go, the link to its next owner is made meanwhile, unless another had to make room.
  */
 import { backoffMs } from "./clock.ts";
 import type { StreamDescription } from "./frames.ts";
@@ -131,6 +132,16 @@ export function linkTo<L extends Link>(links: Links<L>, address: string, host: L
   links.owners.set(address, link);
   connectLink(link, address, effects);
   return link;
+}
+
+/** L6. */
+export function prepareLink<L extends Link>(
+  links: Links<L>,
+  address: string,
+  host: LinkHost<L>,
+  effects: LinkEffects,
+): void {
+  if (mayFollow(links, address) && links.owners.size < links.ownersMax) linkTo(links, address, host, effects);
 }
 
 /** L3. */

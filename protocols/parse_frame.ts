@@ -184,6 +184,10 @@ const NODE_CHECKS: Readonly<Record<NodeFrame["type"], FrameCheck>> = {
     checkPlace(fields);
     optional(fields, "address", asText);
   },
+  moving(fields) {
+    checkPlace(fields);
+    required(fields, "address", asText);
+  },
   credit: CLIENT_CHECKS.credit,
   records(fields) {
     checkSubscribed(fields);

@@ -1,7 +1,7 @@
 /** The producer machine's chains: where each is spoken of, how it is opened, and what `opened` says of it (P3-P5, P9-P11). */
 import { backoffMs } from "./clock.ts";
 import { FencedError } from "./errors.ts";
-import type { MovedFrame, OpenedFrame } from "./frames.ts";
+import type { MovedFrame, MovingFrame, OpenedFrame } from "./frames.ts";
 import {
   changeLink,
   closeUnused,
@@ -11,6 +11,7 @@ import {
   linkNamed,
   linkTo,
   mayFollow,
+  prepareLink,
   reconnectHome,
 } from "./links.ts";
 import { pump } from "./producer_appends.ts";
@@ -138,6 +139,11 @@ export function takeMoved(
   }
   chain.phase = "waiting";
   endWait(state, chain, effects);
+}
+
+/** What is sent to the chain goes on to its owner of now. */
+export function takeMoving(state: ProducerState, { address }: MovingFrame, effects: ProducerEffect[]): void {
+  prepareLink(state.links, address, linkHost(state, effects), effects);
 }
 
 /** P10. A link is gone: home is tried again, an owner's chains go home. */

@@ -23,7 +23,16 @@ import { isGreeted, isSilent } from "./link.ts";
 import { connectHome, HOME, linkNamed, noteOwners } from "./links.ts";
 import type { Step } from "./machine.ts";
 import { pump, serveStarved, takeAck } from "./producer_appends.ts";
-import { chainOf, endWait, loseLink, openWaiting, reopen, takeMoved, takeOpened } from "./producer_chain.ts";
+import {
+  chainOf,
+  endWait,
+  loseLink,
+  openWaiting,
+  reopen,
+  takeMoved,
+  takeMoving,
+  takeOpened,
+} from "./producer_chain.ts";
 import type { ProducerBatch, ProducerEffect, ProducerMessage } from "./producer_messages.ts";
 import { stepStopped, stop, takeChainError, takeConnectionError } from "./producer_refusals.ts";
 import { chainKey, type ProducerLink, type ProducerState } from "./producer_state.ts";
@@ -198,6 +207,9 @@ function takeAnswer(
       // One may answer several appends, whose credit comes in a frame of its own.
       link.credit.settle(key);
       if (chain !== undefined) takeMoved(state, link, frame, chain, effects);
+      break;
+    case "moving":
+      if (chain !== undefined) takeMoving(state, frame, effects);
       break;
     case "error":
       if ((frame.creditBytes ?? 0) > 0) link.credit.refuse(key);

@@ -90,6 +90,7 @@ export const VECTOR_FRAMES: readonly Frame[] = [
     creditBytes: 211,
   },
   { type: "gap", stream: "readings", partition: 2, storedSequence: null, creditBytes: 211 },
+  { type: "moving", stream: "readings", partition: 2, address: "ws://127.0.0.1:7071/v1/connect" },
   { type: "truncated", subscription: 1, stream: "readings", partition: 2, divergence: 40 },
   { type: "trimmed", subscription: 1, stream: "readings", partition: 2, firstOffset: 500 },
   { type: "moved", stream: "readings", partition: 2, address: "ws://10.0.0.3:7070" },

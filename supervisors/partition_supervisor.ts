@@ -2,8 +2,9 @@
  * The tree under one stream: groups of partitions, and under each partition that is placed on this node its owner and,
  * while it is owned, one delivery for each sink. Deliveries begin and end with the ownership whose fence they carry.
  *   V1. What is placed here is kept beside the actors, so that a restart of any of them places the same again.
- *   V2. A partition that leaves finishes its deliveries first, while appends still go on, and no longer than it is told;
- *       then its appends. Producers wait for the second alone; what sinks did not finish in time is left to their fences.
+ *   V2. A partition that leaves is announced to its clients first, which connect to the next owner meanwhile (`moving`); then
+ *       it finishes its deliveries, while appends still go on, and no longer than it is told; then its appends. Producers wait
+ *       for the last alone; what sinks did not finish in time is left to their fences.
  *   V3. No order waits for deliveries that end: those of the next ownership begin once the last have.
  */
 import type { ActorContext, ActorDefinition, ActorReference, Supervision } from "../actors/kernel/actor.ts";
@@ -13,7 +14,13 @@ import { type PartitionOptions, partitionActor } from "../actors/partition/parti
 import type { PartitionFeed } from "../actors/partition/partition_feed.ts";
 import type { HeadraceError } from "../protocols/errors.ts";
 import type { Epoch, PartitionReference } from "../protocols/position.ts";
-import type { NodeDirectory } from "./stream_directory.ts";
+import type { DirectoryEntry, NodeDirectory } from "./stream_directory.ts";
+
+/**
+ * How long clients have to connect to the next owner: a connection, a greeting, and the producer's registration there. Over a
+ * busy machine's loopback it takes some 40 ms, between places with TLS three round trips more.
+ */
+const ANNOUNCED_MS = 100;
 
 /** Children of one actor: nact copies its map of children with each message. */
 const GROUP_SIZE = 50;
@@ -85,6 +92,7 @@ type Message =
       readonly error: HeadraceError;
       readonly isFinal: boolean;
     }
+  | { readonly type: "announced" }
   | { readonly type: "drained" }
   | { readonly type: "handed_over" };
 
@@ -150,6 +158,7 @@ class PlacedPartition {
   readonly #context: ActorContext<Message>;
   #owner: ActorReference<PartitionRequest> | undefined;
   #deliveries: readonly ActorReference<never>[] = [];
+  #announcement: { cancel(): void } | undefined;
   /** Until those that were stopped have ended: their names are free then. */
   #ending: Promise<unknown> = Promise.resolve();
 
@@ -167,6 +176,11 @@ class PlacedPartition {
     return this.#plan.owner.partition;
   }
 
+  get #entry(): DirectoryEntry | undefined {
+    const { stream, partition } = this.#partition;
+    return this.#tree.directory.partition(stream, partition);
+  }
+
   async receive(message: Message): Promise<void> {
     switch (message.type) {
       case "expect":
@@ -178,6 +192,8 @@ class PlacedPartition {
         return this.#take(message.grant);
       case "hand_over":
         return this.#handOver(message.drainWithinMs);
+      case "announced":
+        return this.#drain();
       case "drained":
         if (this.#place.placement?.phase !== "leaving" || this.#owner === undefined) return;
         this.#tree.directory.remove(this.#partition); // who asks from now on is sent to the next owner
@@ -220,7 +236,7 @@ class PlacedPartition {
 
   /** Whoever says so again may not have heard the answer. */
   #ownedAgain(): void {
-    const feed = this.#tree.directory.partition(this.#partition.stream, this.#partition.partition)?.feed;
+    const feed = this.#entry?.feed;
     if (feed !== undefined) this.#tell({ kind: "owned", partition: this.#partition, epoch: feed.epoch });
   }
 
@@ -230,8 +246,17 @@ class PlacedPartition {
     if (placement === undefined) this.#tell({ kind: "released", partition: this.#partition });
     if (placement === undefined || placement.phase === "leaving") return;
     this.#place.placement = { phase: "leaving", drainWithinMs };
+    this.#tree.directory.leave(this.#partition);
+    const isAnnounced = placement.phase === "granted" && this.#entry?.nextAddress !== undefined;
+    if (isAnnounced) this.#announcement = this.#context.after(ANNOUNCED_MS, { type: "announced" });
+    else this.#drain();
+  }
+
+  #drain(): void {
+    const { placement } = this.#place;
+    if (placement?.phase !== "leaving") return;
     const { self } = this.#context;
-    const overdue = this.#context.after(drainWithinMs, { type: "drained" });
+    const overdue = this.#context.after(placement.drainWithinMs, { type: "drained" });
     void this.#stopDeliveries().then(() => {
       overdue.cancel();
       self.tell({ type: "drained" });
@@ -245,6 +270,7 @@ class PlacedPartition {
 
   async #end(): Promise<void> {
     const owner = this.#owner;
+    this.#announcement?.cancel();
     this.#place.placement = undefined;
     this.#owner = undefined;
     this.#tree.directory.remove(this.#partition);
@@ -291,8 +317,7 @@ class PlacedPartition {
   }
 
   #startDeliveries(feed: PartitionFeed): void {
-    const { stream, partition } = this.#partition;
-    const isCurrent = this.#tree.directory.partition(stream, partition)?.feed === feed;
+    const isCurrent = this.#entry?.feed === feed;
     if (!isCurrent || this.#owner === undefined || this.#place.placement?.phase !== "granted") return;
     this.#deliveries = this.#plan.deliveries(feed, this.#owner).map((delivery) => this.#context.spawn(delivery));
   }

@@ -28,6 +28,8 @@ export interface OwnerElsewhere {
 class Entry implements DirectoryEntry {
   readonly #listeners = new Set<() => void>();
   wasPlaced = false;
+  /** It is to be handed over. */
+  isLeaving = false;
   here: ActorReference<PartitionRequest> | undefined;
   elsewhere: OwnerElsewhere | undefined;
   feed: PartitionFeed | undefined;
@@ -44,6 +46,10 @@ class Entry implements DirectoryEntry {
 
   get ownerAddress(): string | undefined {
     return this.here === undefined ? this.elsewhere?.address : undefined;
+  }
+
+  get nextAddress(): string | undefined {
+    return this.here !== undefined && this.isLeaving ? this.elsewhere?.address : undefined;
   }
 
   get isHere(): boolean {
@@ -137,6 +143,7 @@ export class NodeDirectory implements StreamDirectory {
     const entry = this.#entries.get(stream)?.[partition];
     if (entry === undefined) return;
     entry.here = reference;
+    entry.isLeaving = false;
     this.#changed(entry);
     if (entry.wasPlaced) return;
     entry.wasPlaced = true;
@@ -144,11 +151,20 @@ export class NodeDirectory implements StreamDirectory {
     if (this.#missing === 0) this.#onComplete();
   }
 
+  /** The partition is to be handed over to the owner that is known elsewhere, and is asked here until it is removed. */
+  leave({ stream, partition }: PartitionReference): void {
+    const entry = this.#entries.get(stream)?.[partition];
+    if (entry?.here === undefined) return;
+    entry.isLeaving = true;
+    entry.notify();
+  }
+
   /** The partition is not placed here any more. */
   remove({ stream, partition }: PartitionReference): void {
     const entry = this.#entries.get(stream)?.[partition];
     if (entry?.here === undefined) return;
     entry.here = undefined;
+    entry.isLeaving = false;
     entry.feed = undefined;
     entry.blockedBy = undefined;
     this.#changed(entry);

@@ -12,6 +12,8 @@ export interface PartitionEntry {
   readonly reference: ActorReference<PartitionRequest> | undefined;
   /** Where clients reach its owner, if that is another node. */
   readonly ownerAddress: string | undefined;
+  /** Where clients will reach it, while it is still served here and about to be handed over. */
+  readonly nextAddress: string | undefined;
   readonly feed: PartitionFeed | undefined;
   /** What can be read of it here, wherever it is owned; undefined while no owner is known. */
   readonly view: PartitionView | undefined;

@@ -209,7 +209,9 @@ class SessionActor implements Actor<Message> {
           this.#context.self.tell({ type: "owned_elsewhere", subscription: subscription.id, partition, address });
           return;
         }
-        const view = this.#options.environment.directory.partition(subscription.stream, partition)?.view;
+        const { view, nextAddress } = entry;
+        if (nextAddress !== undefined)
+          this.#context.self.tell({ type: "moves_soon", subscription: subscription.id, partition });
         feedListener = view?.onAdvance(subscription.channel, notify);
         notify();
       };

@@ -14,7 +14,9 @@ import {
   chainOf,
   errorFrame,
   movedFrames,
+  movingFrame,
   nameOf,
+  nextAddress,
   type SessionEffect,
   type SessionState,
 } from "./session_state.ts";
@@ -49,7 +51,17 @@ export function answer(state: SessionState, message: PartitionReply): readonly S
     for (const frame of otherAnswer(state, about, awaited, one)) effects.push({ type: "send", frame });
   }
   if (ack !== undefined) effects.push(sendAck(state, about, ack, underWayBytes));
+  announceMove(state, about, effects);
   return effects;
+}
+
+/** N6. */
+function announceMove(state: SessionState, about: About, effects: SessionEffect[]): void {
+  const address = nextAddress(state, about);
+  const chain = chainOf(state, about);
+  if (chain === undefined || chain.toldNext === address) return;
+  chain.toldNext = address;
+  if (address !== undefined) effects.push({ type: "send", frame: movingFrame(about, address) });
 }
 
 /**
@@ -171,7 +183,7 @@ function openedFrame(state: SessionState, about: About, outcome: OpenChainOutcom
   if (outcome.kind !== "opened") return errorFrame(chainRefusal(about, outcome), about, 0);
   const tail = outcome.lastSequence ?? null;
   if (chainOf(state, about) === undefined)
-    addChain(state, { ...about, tail, unanswered: [], gathered: [], underWayBytes: 0 });
+    addChain(state, { ...about, tail, unanswered: [], gathered: [], underWayBytes: 0, toldNext: undefined });
   return {
     type: "opened",
     ...about,

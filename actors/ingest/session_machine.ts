@@ -8,6 +8,8 @@
  *       for each partition.
  *   N4. Bytes of appends under way never exceed the credit given by more than one frame (E19).
  *   N5. Where several partitions are open, one holds a share of the credit at most, or one frame (E19).
+ *   N6. A client that follows owners is told of a planned move while the partition is still served here (`moving`): its
+ *       producer with the next answer, its subscriber at once.
  */
 import { FencedError, RejectedError, UnavailableError } from "../../protocols/errors.ts";
 import {
@@ -29,7 +31,7 @@ import {
   type SessionResult,
   type SessionState,
 } from "./session_state.ts";
-import { addCredit, leaveSubscribed, stepSubscription, subscribe } from "./session_subscriptions.ts";
+import { addCredit, leaveSubscribed, stepSubscription, subscribe, tellMovesSoon } from "./session_subscriptions.ts";
 
 export function stepSession(state: SessionState, message: SessionMessage, nowMs: number): SessionResult {
   if (state.phase === "closed") return [state, []];
@@ -59,6 +61,8 @@ export function stepSession(state: SessionState, message: SessionMessage, nowMs:
       return [state, [...state.subscriptions.keys()].map((id) => ({ type: "unlisten", subscription: id }))];
     case "owned_elsewhere":
       return [state, leaveSubscribed(state, message.subscription, message.partition, message.address)];
+    case "moves_soon":
+      return [state, tellMovesSoon(state, message.subscription, message.partition)];
     case "advanced":
     case "began":
     case "read":

@@ -1,13 +1,15 @@
 /** The state of one connection, what it is told and what it has done: shared by the parts of the session machine. */
 import { type HeadraceError, OverloadedError, type RejectedError } from "../../protocols/errors.ts";
-import type {
-  ClientFrame,
-  ErrorFrame,
-  HelloFrame,
-  LostFrame,
-  NodeFrame,
-  OpenFrame,
-  WireVerdict,
+import {
+  type ClientFrame,
+  type ErrorFrame,
+  type HelloFrame,
+  type LostFrame,
+  MOVING_SINCE_MINOR,
+  type MovingFrame,
+  type NodeFrame,
+  type OpenFrame,
+  type WireVerdict,
 } from "../../protocols/frames.ts";
 import type { Offset, Position } from "../../protocols/position.ts";
 import type { Sequence } from "../../protocols/sequence.ts";
@@ -52,6 +54,8 @@ export interface Chain extends About {
   /** Appends of this turn, on their way to the partition (N3). */
   gathered: Draft[];
   underWayBytes: number;
+  /** The next owner that its producer was told of (N6). */
+  toldNext: string | undefined;
 }
 
 /** One partition of one stream, as frames name it. */
@@ -96,6 +100,8 @@ export type SessionMessage =
       readonly partition: number;
       readonly address: string;
     }
+  /** A partition of a subscription is about to be handed over. */
+  | { readonly type: "moves_soon"; readonly subscription: number; readonly partition: number }
   | {
       readonly type: "began";
       readonly subscription: number;
@@ -193,6 +199,20 @@ export function addressElsewhere({ environment, hello }: SessionState, about: Ab
   if (environment.passesOn === true || hello?.forward === true) return undefined;
   return environment.directory.partition(about.stream, about.partition)?.ownerAddress;
 }
+
+/** Where a partition that is served here is about to go, for a client that would follow it there (N6). */
+export function nextAddress({ environment, hello }: SessionState, about: About): string | undefined {
+  if (environment.passesOn === true || hello?.forward === true) return undefined;
+  if ((hello?.minor ?? 0) < MOVING_SINCE_MINOR) return undefined;
+  return environment.directory.partition(about.stream, about.partition)?.nextAddress;
+}
+
+export const movingFrame = ({ stream, partition }: About, address: string): MovingFrame => ({
+  type: "moving",
+  stream,
+  partition,
+  address,
+});
 
 /** `moved` says nothing of credit, so that is given back beside it. */
 export function movedFrames(about: About, address: string | undefined, creditBytes: number): readonly NodeFrame[] {

@@ -4,6 +4,8 @@ import type { SubscribeFrame } from "../../protocols/frames.ts";
 import {
   errorFrame,
   movedFrames,
+  movingFrame,
+  nextAddress,
   SESSION_LIMITS,
   type SessionEffect,
   type SessionMessage,
@@ -75,6 +77,15 @@ export function leaveSubscribed(
   if (subscription?.partitions.delete(partition) !== true) return [];
   const { stream } = subscription;
   return movedFrames({ stream, partition }, address, 0).map((frame) => ({ type: "send", frame }));
+}
+
+/** N6. */
+export function tellMovesSoon(state: SessionState, id: number, partition: number): readonly SessionEffect[] {
+  const subscription = state.subscriptions.get(id);
+  if (subscription?.partitions.has(partition) !== true) return [];
+  const about = { stream: subscription.stream, partition };
+  const address = nextAddress(state, about);
+  return address === undefined ? [] : [{ type: "send", frame: movingFrame(about, address) }];
 }
 
 type SubscriptionMessage = Extract<

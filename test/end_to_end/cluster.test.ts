@@ -6,7 +6,10 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { connectRedisLog } from "../../actors/log/redis_log.ts";
 import { readFileSink } from "../../actors/sinks/read_file_sink.ts";
+import { encodeEvents } from "../../protocols/event_codec.ts";
+import { PROTOCOL_MINOR } from "../../protocols/frames.ts";
 import { partitionId } from "../../protocols/position.ts";
+import { RawClient } from "../support/raw_client.ts";
 import { requireRedis } from "../support/redis_server.ts";
 import { RunningCluster, readAll } from "../support/running_cluster.ts";
 import { eventually } from "../support/running_node.ts";
@@ -125,6 +128,45 @@ for (const forward of [false, true]) {
     await cluster.end();
   });
 }
+
+test("a planned move is announced to those who send to the partition or read it, with where it goes, while it is served", async () => {
+  const cluster = await RunningCluster.start(YAML, ["a", "b"]);
+  const { partitions } = await cluster.settled();
+  const partition = partitions.find(({ owner }) => owner === "a")?.partition ?? -1;
+  const about = { stream: "readings", partition } as const;
+  const producer = await RawClient.open(cluster.node("a").endpoint);
+  const producerEpoch = await producer.produceTo("p", "readings", partition, PROTOCOL_MINOR);
+  const reader = await RawClient.open(cluster.node("a").endpoint);
+  await reader.ask({ type: "hello", client: "raw", minor: PROTOCOL_MINOR });
+  await reader.ask({
+    ...{ type: "subscribe", subscription: 1, stream: "readings", creditBytes: 1_000_000 },
+    partitions: [{ partition, from: "latest" }],
+  });
+  await fetch(`${cluster.node("b").address}/v1/cluster/nodes/a/drain`, { method: "POST" });
+  const told = new Set<string>();
+  for (let n = 0; !told.has("moved"); n += 1) {
+    const frame = await producer.ask({
+      ...{ type: "append", ...about, producerEpoch, previousSequence: n === 0 ? null : [0, n - 1, 0] },
+      sequences: { first: [0, n, 0], count: 1 },
+      events: encodeEvents([{ n }], { asRecords: false }),
+    });
+    if (frame === undefined) break;
+    told.add(frame.type);
+    if (frame.type !== "moving" && frame.type !== "moved") continue;
+    assert.is(frame.address, cluster.node("b").endpoint);
+    if (frame.type === "moving") told.add((await producer.next())?.type ?? "nothing"); // the append that it came between
+  }
+  assert.equal([...told], ["ack", "moving", "moved"]);
+  const toldReader: string[] = [];
+  for (let frame = await reader.next(); frame !== undefined; frame = await reader.next()) {
+    if (frame.type === "moving" || frame.type === "moved") toldReader.push(frame.type);
+    if (frame.type === "moved") break;
+  }
+  assert.equal(toldReader, ["moving", "moved"]);
+  producer.end();
+  reader.end();
+  await cluster.end();
+});
 
 test("a person is told why a partition is where it is, and what was decided", async () => {
   const cluster = await RunningCluster.start(YAML, ["a"]);

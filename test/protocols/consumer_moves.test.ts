@@ -190,6 +190,39 @@ test("a moved partition is read on at its owner, from where it was", () => {
   ]);
 });
 
+const moving = (partition: number, address: string): NodeFrame => ({
+  type: "moving",
+  stream: "readings",
+  partition,
+  address,
+});
+
+test("an announced move has a connection by the time it happens; until then the partition is read where it was", () => {
+  const harness = new Harness(["a", "b"], 1);
+  harness.subscribe();
+  harness.append(0);
+  harness.settle();
+  harness.say(HOME, moving(0, "b"));
+  harness.say(HOME, moving(1, "c")); // not read here
+  harness.append(0);
+  harness.settle();
+  assert.equal(
+    harness.attempts.map(({ address }) => address),
+    ["a", "b"],
+  );
+  assert.equal(harness.seen[0], numbers(6));
+  assert.is(harness.subscribed.length, 1);
+  harness.move(0, "b");
+  harness.append(0);
+  harness.settle();
+  assert.equal(
+    harness.subscribed.map(({ address }) => address),
+    ["a", "b"],
+  );
+  assert.equal(harness.seen[0], numbers(9));
+  assert.is(harness.attempts.length, 2, "no connection was made for it");
+});
+
 test("an owner that is frozen is given up, and its partitions are read on where they are by then", () => {
   const harness = new Harness(["a", "b", "c"], 1);
   harness.subscribe();
@@ -319,6 +352,7 @@ test("whatever moves or breaks, every record is read exactly once and in order, 
     { weight: 1, arbitrary: fc.record({ kind: fc.constant("cut" as const), link }) },
     { weight: 3, arbitrary: fc.constant({ kind: "timer" as const }) },
     { weight: 2, arbitrary: fc.record({ kind: fc.constant("move" as const), partition, address }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant("announce" as const), link, partition, address }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant("down" as const), address }) },
   );
   let linksMax = 0;
@@ -335,6 +369,8 @@ test("whatever moves or breaks, every record is read exactly once and in order, 
         else if (act.kind === "connect") harness.connect(harness.linkAt(act.link));
         else if (act.kind === "cut") harness.cut(harness.linkAt(act.link));
         else if (act.kind === "timer") harness.fireTimer();
+        else if (act.kind === "announce")
+          harness.say(harness.linkAt(act.link) ?? HOME, moving(act.partition, act.address));
         else if (act.kind === "move") harness.move(act.partition, act.address);
         else if (!harness.down.delete(act.address)) harness.down.add(act.address);
       }

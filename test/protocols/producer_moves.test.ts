@@ -134,6 +134,59 @@ test("a moved partition is followed to its owner in order, and nothing is stored
   assert.is(harness.nowMs, 1_000_000); // followed at once
 });
 
+const moving = (partition: number, address: string): NodeFrame => ({
+  type: "moving",
+  stream: "readings",
+  partition,
+  address,
+});
+
+test("an announced move has a connection by the time it happens; until then everything goes where it went", () => {
+  const cluster = new ModelCluster(["a", "b"], 1);
+  const harness = new Harness(cluster);
+  harness.batch(0, [{ n: 0 }]);
+  harness.settle();
+  harness.say(HOME, moving(0, "b"));
+  harness.say(HOME, moving(0, "b")); // once is enough
+  harness.settle();
+  assert.equal(
+    harness.attempts.map(({ address }) => address),
+    ["a", "b"],
+  );
+  harness.batch(0, [{ n: 1 }]);
+  harness.settle();
+  assert.is(harness.linkOf(0), HOME);
+  assert.is(cluster.appends.at(-1)?.address, "a");
+  cluster.move(0, "b");
+  for (const address of cluster.addresses) cluster.learn(address);
+  harness.batch(0, [{ n: 2 }]);
+  harness.settle();
+  assert.is(harness.linkOf(0), "b");
+  assert.is(harness.attempts.length, 2, "no connection was made for it");
+  assert.equal(harness.stored(), numbers(3));
+});
+
+test("no connection is made for an announced move by who stays, has no room for it, or has no chain there", () => {
+  const attemptsAfter = (options: ConstructorParameters<typeof Harness>[1], partition: number): number => {
+    const cluster = new ModelCluster(["a", "b", "c"], 2);
+    cluster.namesOwners = true;
+    cluster.move(1, "b");
+    for (const address of cluster.addresses) cluster.learn(address);
+    const harness = new Harness(cluster, options);
+    harness.batch(0, [{ n: 0 }]);
+    if (options?.forward !== true) harness.batch(1, [{ n: 1 }]);
+    harness.settle();
+    const before = harness.attempts.length;
+    harness.say(HOME, moving(partition, "c"));
+    harness.settle();
+    return harness.attempts.length - before;
+  };
+  assert.is(attemptsAfter({}, 0), 1);
+  assert.is(attemptsAfter({ forward: true }, 0), 0);
+  assert.is(attemptsAfter({ ownersMax: 1 }, 0), 0);
+  assert.is(attemptsAfter({}, 1), 0);
+});
+
 test("a chain that was told of a move without an owner follows the owner at once, when it is named", () => {
   const cluster = new ModelCluster(["a", "b"], 1);
   const harness = new Harness(cluster);
@@ -505,6 +558,7 @@ test("whatever moves, breaks or is told late, every event is stored exactly once
     { weight: 1, arbitrary: fc.record({ kind: fc.constant("cut" as const), link }) },
     { weight: 3, arbitrary: fc.constant({ kind: "timer" as const }) },
     { weight: 2, arbitrary: fc.record({ kind: fc.constant("move" as const), partition, address }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant("announce" as const), link, partition, address }) },
     { weight: 3, arbitrary: fc.record({ kind: fc.constant("learn" as const), address }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant("down" as const), address }) },
   );
@@ -532,6 +586,8 @@ test("whatever moves, breaks or is told late, every event is stored exactly once
           else if (act.kind === "cut") harness.cut(harness.linkAt(act.link));
           else if (act.kind === "timer") harness.fireTimer();
           else if (act.kind === "move") cluster.move(act.partition, act.address);
+          else if (act.kind === "announce")
+            harness.say(harness.linkAt(act.link) ?? HOME, moving(act.partition, act.address));
           else if (act.kind === "learn") cluster.learn(act.address);
           else if (!harness.down.delete(act.address)) harness.down.add(act.address);
         }

@@ -9,7 +9,7 @@ import type { PartitionAnswer, PartitionReply, PartitionRequest } from "../../ac
 import { encodeEvents } from "../../protocols/event_codec.ts";
 import { epoch, partitionId } from "../../protocols/position.ts";
 import { type PartitionPlan, type PlacementEvent, streamSupervisor } from "../../supervisors/partition_supervisor.ts";
-import { NodeDirectory } from "../../supervisors/stream_directory.ts";
+import { NodeDirectory, type OwnerElsewhere } from "../../supervisors/stream_directory.ts";
 import { eventually } from "../support/running_node.ts";
 
 const grant = (tableVersion: number): Grant => ({ leaderEpoch: 1, tableVersion });
@@ -131,6 +131,55 @@ test("appends go on while the deliveries of a leaving partition end; then it is 
   await tree.until("owned", 2);
   assert.is((await tree.append(1))?.kind, "appended");
   await tree.system.shutdown();
+});
+
+/** As the cluster's member makes it known before it orders the handing over. */
+const NEXT: OwnerElsewhere = {
+  reference: { path: "elsewhere", tell() {} } as unknown as ActorReference<PartitionRequest>,
+  address: "ws://next/v1/connect",
+  view: undefined as never,
+};
+
+test("a partition with a next owner is announced, and served with its deliveries for a while, before it goes", async () => {
+  const tree = await Tree.start();
+  const entry = tree.directory.partition("s", 0);
+  tree.letGo();
+  tree.supervisor.tell({ type: "take", partition: 0, grant: grant(3) });
+  await eventually(() => tree.lives.started || undefined);
+  tree.directory.setElsewhere(partition, NEXT);
+  assert.is(entry?.nextAddress, undefined, "nothing is to be handed over yet");
+  let announcements = 0;
+  entry?.onChange(() => {
+    if (entry.nextAddress !== NEXT.address) return;
+    announcements += 1;
+    assert.is(tree.lives.stopped, 0);
+    assert.is(entry.ownerAddress, undefined);
+  });
+  tree.supervisor.tell({ type: "hand_over", partition: 0, drainWithinMs: 60_000 });
+  await eventually(() => announcements || undefined);
+  assert.is((await tree.append(0))?.kind, "appended");
+  assert.is(tree.lives.stopped, 0);
+  await tree.until("released");
+  assert.is(tree.lives.stopped, 1);
+  assert.is(announcements, 1);
+  assert.is(entry?.nextAddress, undefined);
+  assert.is(entry?.ownerAddress, NEXT.address);
+  await tree.system.shutdown();
+});
+
+test("a partition that comes back while it is announced stays, and is not announced any more", async () => {
+  const tree = await Tree.start();
+  tree.letGo();
+  tree.supervisor.tell({ type: "take", partition: 0, grant: grant(3) });
+  await tree.until("owned");
+  tree.directory.setElsewhere(partition, NEXT);
+  tree.supervisor.tell({ type: "hand_over", partition: 0, drainWithinMs: 60_000 });
+  tree.supervisor.tell({ type: "take", partition: 0, grant: grant(5) });
+  await tree.until("owned", 2);
+  assert.is(tree.directory.partition("s", 0)?.nextAddress, undefined);
+  assert.is((await tree.append(0))?.kind, "appended");
+  await tree.system.shutdown();
+  assert.not.ok(tree.events.some(({ kind }) => kind === "released"));
 });
 
 test("a delivery that does not end holds the appends of its partition up no longer than it was given", async () => {

@@ -67,8 +67,8 @@ export class RawClient {
   }
 
   /** Greets as a producer and opens a chain; answers the producer epoch. */
-  async produceTo(producerId: string, stream: string, partition: number): Promise<number> {
-    const welcome = await this.ask({ type: "hello", client: "raw", producerId, instance: "i" });
+  async produceTo(producerId: string, stream: string, partition: number, minor = 0): Promise<number> {
+    const welcome = await this.ask({ type: "hello", client: "raw", minor, producerId, instance: "i" });
     if (welcome?.type !== "welcome") throw new Error(`no welcome: ${JSON.stringify(welcome)}`);
     const producerEpoch = welcome.producerEpoch ?? 0;
     const opened = await this.ask({ type: "open", stream, partition, producerEpoch });

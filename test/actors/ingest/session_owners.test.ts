@@ -8,8 +8,8 @@ import { stepSession } from "../../../actors/ingest/session_machine.ts";
 import { createSession, type SessionEffect, type SessionMessage } from "../../../actors/ingest/session_state.ts";
 import { FencedError } from "../../../protocols/errors.ts";
 import { EVENT_LIMITS, encodeEvents } from "../../../protocols/event_codec.ts";
-import type { ClientFrame, HelloFrame, NodeFrame } from "../../../protocols/frames.ts";
-import { partitionId } from "../../../protocols/position.ts";
+import { type ClientFrame, type HelloFrame, type NodeFrame, PROTOCOL_MINOR } from "../../../protocols/frames.ts";
+import { offset, partitionId } from "../../../protocols/position.ts";
 
 const ELSEWHERE = "ws://other/v1/connect";
 const STREAM = { partitions: 2, schemaVersions: [] };
@@ -17,10 +17,14 @@ const STREAM = { partitions: 2, schemaVersions: [] };
 /** A welcomed session on a node that owns partition 0, where another node owns partition 1 unless it is moved. */
 function sessionUnderTest(hello: Partial<HelloFrame> = {}, passesOn = false) {
   const owners: (string | undefined)[] = [undefined, ELSEWHERE];
+  const next: (string | undefined)[] = [];
   const entry = (partition: number): PartitionEntry => ({
     reference: undefined,
     get ownerAddress() {
       return owners[partition];
+    },
+    get nextAddress() {
+      return next[partition];
     },
     feed: undefined,
     view: undefined,
@@ -41,7 +45,7 @@ function sessionUnderTest(hello: Partial<HelloFrame> = {}, passesOn = false) {
   const permissions = { subject: "all", mayProduce: () => true, mayConsume: () => true };
   tell({ type: "authenticated", permissions });
   const welcomed = tell({ type: "welcomed", outcome: { kind: "welcomed", producerEpoch: 7 } });
-  return { owners, tell, take, welcome: sent(welcomed)[0] as Extract<NodeFrame, { type: "welcome" }> };
+  return { owners, next, tell, take, welcome: sent(welcomed)[0] as Extract<NodeFrame, { type: "welcome" }> };
 }
 const sent = (effects: readonly SessionEffect[]): readonly NodeFrame[] =>
   effects.flatMap((effect) => (effect.type === "send" ? [effect.frame] : []));
@@ -106,11 +110,74 @@ test("a partition of a subscription that goes elsewhere is told once, and not re
   assert.equal(tell({ type: "advanced", subscription: 1, partition: 1 }), []);
 });
 
+/** An open chain in partition 0, and an append to it that is answered. */
+function appendUnder(session: ReturnType<typeof sessionUnderTest>, n: number): readonly NodeFrame[] {
+  const events = encodeEvents([{ n }], { asRecords: false });
+  const frame = { ...append(0), sequences: { first: [0, n, 0], count: 1 } } as Extract<ClientFrame, { type: "append" }>;
+  session.take({ ...frame, events, previousSequence: n === 0 ? null : [0, n - 1, 0] });
+  const gathered = session.tell({ type: "flush" });
+  const requestId = gathered.flatMap((effect) => (effect.type === "append" ? effect.items : []))[0]?.requestId ?? -1;
+  const outcome = { kind: "written", firstOffset: offset(n), count: 1 } as const;
+  const answers = [{ kind: "appended", requestId, outcome }] as const;
+  return sent(
+    session.tell({ type: "partition_reply", partition: { stream: "s", partition: partitionId(0) }, answers }),
+  );
+}
+
+function openChain(session: ReturnType<typeof sessionUnderTest>): void {
+  const { requestId } = session.take(open(0))[0] as { requestId: number };
+  const outcome = { kind: "opened", lastSequence: undefined } as const;
+  const answers = [{ kind: "opened", requestId, outcome }] as const;
+  session.tell({ type: "partition_reply", partition: { stream: "s", partition: partitionId(0) }, answers });
+}
+
+const moving = { type: "moving", stream: "s", partition: 0, address: ELSEWHERE };
+
+test("a producer is told with the next answer that its partition is about to go, once for each time that it is", () => {
+  const session = sessionUnderTest({ minor: 2 });
+  openChain(session);
+  const told = (n: number) => appendUnder(session, n).filter(({ type }) => type !== "ack");
+  assert.equal(told(0), []);
+  session.next[0] = ELSEWHERE;
+  assert.equal(told(1), [moving]);
+  assert.equal(told(2), []);
+  session.next[0] = undefined; // called off
+  assert.equal(told(3), []);
+  session.next[0] = ELSEWHERE;
+  assert.equal(told(4), [moving]);
+});
+
+test("a subscriber is told at once that a partition is about to go, of those that it reads", () => {
+  const session = sessionUnderTest({ minor: 2 });
+  const partitions = [{ partition: 0, from: "earliest" }] as const;
+  session.take({ type: "subscribe", subscription: 1, stream: "s", partitions, creditBytes: 1_000 });
+  session.next[0] = ELSEWHERE;
+  assert.equal(sent(session.tell({ type: "moves_soon", subscription: 1, partition: 0 })), [moving]);
+  assert.equal(session.tell({ type: "moves_soon", subscription: 1, partition: 1 }), []);
+  assert.equal(session.tell({ type: "moves_soon", subscription: 2, partition: 0 }), []);
+});
+
+test("who would not follow, or does not know the word, is not told that a partition is about to go", () => {
+  for (const [hello, passesOn] of [
+    [{ minor: 1 }, false],
+    [{ minor: 2, forward: true }, false],
+    [{ minor: 2 }, true],
+  ] as const) {
+    const session = sessionUnderTest(hello, passesOn);
+    openChain(session);
+    session.next[0] = ELSEWHERE;
+    assert.equal(
+      appendUnder(session, 0).map(({ type }) => type),
+      ["ack"],
+    );
+  }
+});
+
 test("the lower minor version of both sides is in use", () => {
   assert.is(sessionUnderTest({ minor: 0 }).welcome.minor, 0);
   assert.is(sessionUnderTest().welcome.minor, 0);
   assert.is(sessionUnderTest({ minor: 1 }).welcome.minor, 1);
-  assert.is(sessionUnderTest({ minor: 9 }).welcome.minor, 1);
+  assert.is(sessionUnderTest({ minor: 9 }).welcome.minor, PROTOCOL_MINOR);
 });
 
 test("a subscriber that asks for a sign of life gets one, but for one of minor 0, which would not know it", () => {
