@@ -3,6 +3,7 @@
  * leaves who is linked to `peer_link_machine.ts`.
  *   N1. Control leaves at once. Data leaves when its actor has credit, and no actor waits for another's (E19).
  *   N2. Credit comes back when the actor's mailbox took the message, or nobody is there to take it: never twice, never not.
+ *       It goes with what else is said, if that is soon (`peer_returns.ts`).
  *   N3. After the end everything is a dead letter, who waits is told false, and who watches is told `CONNECTION_LOST`.
  */
 import { RejectedError, UnavailableError } from "../../protocols/errors.ts";
@@ -11,8 +12,9 @@ import type { ActorReference, DeadLetterSample, Termination } from "../kernel/ac
 import { decodePeerFrame, encodePeerFrame } from "./peer_codec.ts";
 import { chargeOf, SendCredit } from "./peer_credit.ts";
 import { type ExportLimits, ExportTable } from "./peer_exports.ts";
-import type { CreditGrant, PeerFrame, PeerTarget, WireReference } from "./peer_frames.ts";
-import type { PeerSocket } from "./peer_socket.ts";
+import type { CreditGrant, CreditReturn, PeerFrame, PeerTarget, WireReference } from "./peer_frames.ts";
+import { CreditReturns } from "./peer_returns.ts";
+import type { PeerSocket, SetTimer } from "./peer_socket.ts";
 import type { Publications } from "./publications.ts";
 import { RemoteReference, type Route } from "./remote_reference.ts";
 
@@ -30,6 +32,7 @@ export interface PeerLinkOptions {
   readonly limits: CreditGrant & ExportLimits;
   /** What the peer sets aside for this node. */
   readonly granted: CreditGrant;
+  readonly setTimer: SetTimer;
 }
 
 /** Sizes of a link's tables, for metrics and for tests of leaks. */
@@ -54,7 +57,7 @@ export class PeerLink implements Route {
   readonly #listeners = new Map<PeerTarget, Set<Listener>>();
   /** Names that the peer watches here. */
   readonly #watched = new Map<string, () => void>();
-  readonly #returns = new Map<PeerTarget, { bytes: number; messages: number }>();
+  readonly #returns: CreditReturns;
   #inboundBytes = 0;
   #wasHeard = true;
   #isEnded = false;
@@ -63,6 +66,8 @@ export class PeerLink implements Route {
     this.#options = options;
     this.#limits = options.limits;
     this.#credit = new SendCredit(options.granted);
+    const sendReturns = (returned: readonly CreditReturn[]) => this.#write({ type: "credit", returned });
+    this.#returns = new CreditReturns(options.limits, options.setTimer, sendReturns);
     this.#exports = new ExportTable((id, termination) => this.#tellEnd(id, termination), this.#limits);
   }
 
@@ -230,26 +235,12 @@ export class PeerLink implements Route {
     }
   }
 
-  /** N2. What one turn gives back leaves in one frame. */
+  /** N2. */
   #giveBack(to: PeerTarget, bytes: number): void {
     if (this.#isEnded) return;
     this.#inboundBytes -= bytes;
-    const known = this.#returns.get(to);
-    if (known !== undefined) {
-      known.bytes += bytes;
-      known.messages += 1;
-      return;
-    }
-    if (this.#returns.size === 0) queueMicrotask(this.#sendReturns);
-    this.#returns.set(to, { bytes, messages: 1 });
+    this.#returns.add(to, bytes);
   }
-
-  readonly #sendReturns = (): void => {
-    if (this.#returns.size === 0) return;
-    const returned = Array.from(this.#returns, ([to, { bytes, messages }]) => ({ to, bytes, messages }));
-    this.#returns.clear();
-    this.#write({ type: "credit", returned });
-  };
 
   #watch(name: string): void {
     if (this.#watched.has(name)) return;
@@ -319,6 +310,7 @@ export class PeerLink implements Route {
   #write(frame: Exclude<PeerFrame, { readonly type: "unknown" }>): void {
     if (this.#isEnded) return;
     this.#exports.whileExporting(() => this.#options.socket.send(encodePeerFrame(frame, this.#exportReference)));
+    if (frame.type !== "credit") this.#returns.flush();
   }
 
   #dropOutbound(to: PeerTarget, message: unknown): void {

@@ -383,6 +383,7 @@ class Links implements PeerLinks, ConnectionOwner {
         onProblem: (error) => this.onProblem(error, node),
         limits: this.#limits,
         granted,
+        setTimer: this.#options.setTimer,
       });
     neighbour.link = neighbour.connections.get(number)?.speak(turn, makeLink);
   }

@@ -259,6 +259,7 @@ export class SimulatedPeers implements PeerLinks {
       onProblem: (error) => world.problem(`a link of ${this.self.node} with ${node}: ${String(error)}`),
       limits: this.#network.limits,
       granted: this.#network.limits,
+      setTimer: (delayMs, act) => world.after(delayMs, () => this.kernel.whenAwake(act)),
     });
   }
 
