@@ -66,6 +66,8 @@ export class RedisLink implements RedisConnection {
   #isLooking = false;
   #isReplica = false;
   #isClosed = false;
+  /** Who waits for the connection is told that it will not be let in. */
+  #turnedAway: (error: Error) => void = ignore;
   readonly #listeners = new Set<(state: StoreState) => void>();
 
   static async create(options: LinkOptions): Promise<RedisLink> {
@@ -86,7 +88,10 @@ export class RedisLink implements RedisConnection {
     );
     this.#deadlines = new CallDeadlines(options.store.callTimeoutMs ?? CALL_TIMEOUT_MS);
     for (const client of this.#clients) {
-      client.on("error", (error: Error) => this.#lose(error.message));
+      client.on("error", (error: Error) => {
+        this.#lose(error.message);
+        if (isTurnedAway(error)) this.#turnedAway(error);
+      });
       client.on("reconnecting", () => this.#lose("The connection was lost"));
       // Where it is closed while it connects, it would keep that connection, and the process with it.
       client.on("connect", () => this.#isClosed && client.destroy());
@@ -94,15 +99,24 @@ export class RedisLink implements RedisConnection {
     }
   }
 
-  /** Connects, and waits no longer than a call. Rejects where nobody is there; it tries on until it is closed. */
+  /**
+   * Connects, and waits no longer than a call, nor where it is not let in. Rejects with why nobody is there; it tries on until
+   * it is closed.
+   */
   async connect(): Promise<void> {
     if (this.#connecting === undefined) {
       this.#connecting = Promise.all(this.#clients.map((client) => client.connect())).then(ignore);
       this.#connecting.catch(ignore); // in its state
     }
+    const turnedAway = new Promise<never>((_, reject) => {
+      this.#turnedAway = reject;
+    });
     try {
-      await this.#deadlines.within(this.#connecting, "connect");
+      await this.#deadlines.within(Promise.race([this.#connecting, turnedAway]), "connect");
     } catch (error) {
+      const isLate = error instanceof UnavailableError && error.code === "TIMEOUT";
+      const hasReason = this.#state.kind === "unavailable" && this.#state.code !== "NOT_READY";
+      if (isLate && hasReason) this.#checkUsable();
       throw this.failure(error);
     }
   }
@@ -339,6 +353,8 @@ export class RedisLink implements RedisConnection {
     for (const client of this.#clients) client.destroy();
   }
 }
+
+export const isTurnedAway = (error: unknown): boolean => /\b(WRONGPASS|NOAUTH)\b/.test(messageOf(error));
 
 const isMissing = (error: unknown): boolean => /Function not found/i.test(messageOf(error));
 

@@ -68,8 +68,9 @@ export class ForwardedPartition implements ActorReference<PartitionRequest> {
   trySend(request: PartitionRequest, weightBytes: number): boolean {
     const { message, ids } = this.#passOn(request);
     if (this.#owner.trySend(message, weightBytes)) return true;
-    for (const id of ids) this.#waiting.delete(id);
-    return false;
+    // W1: where there is no link it was answered already, as it was watched.
+    const unanswered = ids.filter((id) => this.#waiting.delete(id));
+    return ids.length > 0 && unanswered.length === 0;
   }
 
   /** The owner is not asked any more: whoever waits is told. */

@@ -239,6 +239,32 @@ test("the leases' slot moves, and the master it is on fails over: registrations,
   }
 });
 
+test("the user and password of the address are shown to every node of the cluster, also to one that is found later", async () => {
+  const cluster = await RedisCluster.start({ masters: 2, replicas: 0, spares: 1 });
+  for (const server of cluster.servers) {
+    await command(server, "ACL", "SETUSER", "headrace", "on", ">se:cret/", "~*", "&*", "+@all");
+    await command(server, "ACL", "SETUSER", "default", "-@scripting"); // everything that the log calls
+  }
+  const { host } = new URL(cluster.masters[0]?.url ?? "");
+  try {
+    const unknown = await rejection(connectRedisLog({ url: `redis://headrace:wrong@${host}`, callTimeoutMs: 2_000 }));
+    assert.is(unknown.name, "ConfigurationError");
+    assert.match(unknown.message, /WRONGPASS/);
+    const log = await connectRedisLog({ url: `redis://headrace:se%3Acret%2F@${host}` });
+    const writers = (await spread(cluster)).map((of) => new RedisWriter(log, of, "everysec"));
+    await Promise.all(writers.map((writer) => writer.more(5)));
+    const [writer] = writers as [RedisWriter];
+    const spare = cluster.spares[0] as RedisServer;
+    await cluster.moveSlot(slotOfPartition(writer.partition), spare, async () => undefined);
+    await writer.more(5);
+    for (const one of writers) await one.end();
+    for (const one of writers) await holdsAll(log, one);
+    await log.close();
+  } finally {
+    await cluster.stop();
+  }
+});
+
 test("nodes of urls that are no Redis Cluster, and addresses that say two things, are refused", async () => {
   const cluster = await RedisCluster.start({ masters: 1 });
   try {

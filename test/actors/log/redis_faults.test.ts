@@ -301,7 +301,26 @@ scenario(
 
 test("no Redis at all is UnavailableError, not a hang", async () => {
   const error = await rejection(connectRedisLog({ url: "redis://127.0.0.1:1", callTimeoutMs: 300 }));
-  assert.is(error.name, "UnavailableError");
+  assert.equal([error.name, error.code], ["UnavailableError", "STORE_UNAVAILABLE"]);
+  assert.match(error.message, /ECONNREFUSED/);
+});
+
+test("a Redis that does not let this node in is told of at once, with what it says", async () => {
+  const server = await startRedis({});
+  try {
+    const { host } = new URL(server.url);
+    const unknown = await rejection(connectRedisLog({ url: `redis://somebody:wrong@${host}` }));
+    assert.is(unknown.name, "ConfigurationError");
+    assert.match(unknown.message, /must know the user and the password: .*WRONGPASS/);
+    assert.not.match(unknown.message, /wrong@/);
+    await ask(server.port, "CONFIG SET requirepass secret\r\n");
+    const nameless = await rejection(connectRedisLog({ url: server.url }));
+    assert.is(nameless.name, "ConfigurationError");
+    assert.match(nameless.message, /NOAUTH/);
+    await (await connectRedisLog({ url: `redis://:secret@${host}` })).close();
+  } finally {
+    await server.stop();
+  }
 });
 
 scenario(

@@ -107,6 +107,22 @@ test("W1: what is under way when the link ends is answered as lost, once; what c
   assert.is(replies.length, 2);
 });
 
+test("W1: a try to send is answered once, by what it returns or by a reply", () => {
+  const owner = new Owner();
+  const forwarded = new ForwardedPartition(partition, owner.reference);
+  const { replies, reference } = asker();
+  assert.is(forwarded.trySend(append(1, reference), 10), true);
+  assert.equal(heard(replies), []);
+  owner.end();
+  assert.equal(heard(replies), ["1 CONNECTION_LOST"]);
+  assert.is(forwarded.trySend(append(2, reference), 10), true, "there is no link, and the reply says so");
+  assert.equal(heard(replies), ["1 CONNECTION_LOST", "2 CONNECTION_LOST"]);
+  const full = new Owner();
+  Object.assign(full.reference, { trySend: () => false });
+  assert.is(new ForwardedPartition(partition, full.reference).trySend(append(3, reference), 10), false);
+  assert.is(replies.length, 2, "who has it back hears nothing");
+});
+
 test("W1: after the link was made again its next end is heard of too", async () => {
   const owner = new Owner();
   const forwarded = new ForwardedPartition(partition, owner.reference);
