@@ -3,10 +3,11 @@
  * a replay has them below `replay=<its name>`, which no stream's folder can be called:
  *
  *   segment-<first offset>.ndjson   published: closed, complete, never changed but by a rewind
- *   open-<fence>-<n>.part           an owner's open file; valid up to the length that the checkpoint commits
+ *   open-<fence>-<n>-<n>.part       an owner's open file; valid up to the length that the checkpoint commits
+ *   .owner-<fence>-<n>/             an owner's only way to the segments (file_owner_folder.ts); nothing in it counts
  *   *.index                         a line for each commit: where one may rewind to; lost lines only mean further back
  */
-import { access, constants, mkdir, open, readdir, readFile } from "node:fs/promises";
+import { access, constants, copyFile, mkdir, open, readdir, readFile, stat, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { ConfigurationError } from "../../protocols/errors.ts";
 import { type PartitionReference, type Position, position } from "../../protocols/position.ts";
@@ -76,12 +77,9 @@ export const boundaryLine = ({ position: at, length }: Boundary): string =>
   `${JSON.stringify(at === undefined ? [length] : [length, at.epoch, at.offset])}\n`;
 
 export async function readBoundaries(path: string): Promise<Boundary[]> {
-  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return "";
-    throw error;
-  });
+  const text = await readFile(path, "utf8").catch(ignoreMissing);
   // The last piece is empty or torn.
-  return text
+  return (text ?? "")
     .split("\n")
     .slice(0, -1)
     .map((line) => {
@@ -98,6 +96,31 @@ export async function syncFolder(folder: string): Promise<void> {
   } finally {
     await handle.close();
   }
+}
+
+/** Copies the first `length` bytes into a file of that length, flushed; its name is durable once its folder is synced. */
+export async function copyStart(from: string, to: string, length: number): Promise<void> {
+  await copyFile(from, to);
+  await truncate(to, length);
+  const handle = await open(to, "r+");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+export async function sizeOf(path: string): Promise<number | undefined> {
+  try {
+    return (await stat(path)).size;
+  } catch (error) {
+    ignoreMissing(error as NodeJS.ErrnoException);
+    return undefined;
+  }
+}
+
+export function ignoreMissing(error: NodeJS.ErrnoException): void {
+  if (error.code !== "ENOENT") throw error;
 }
 
 /** What a path or its permissions are to blame for; anything else (a full disk, an I/O error) may pass by itself. */

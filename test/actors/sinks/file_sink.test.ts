@@ -1,4 +1,4 @@
-import { appendFileSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
@@ -8,6 +8,7 @@ import { readFileSink } from "../../../actors/sinks/read_file_sink.ts";
 import type { SinkWriter } from "../../../actors/sinks/sink.ts";
 import { partitionId, position } from "../../../protocols/position.ts";
 import { type FakeCheckpoint, fakeCheckpoint, fakeSinkContext, sinkBatch } from "../../support/fake_sink_context.ts";
+import { CAN_HOLD_FILES, Held } from "../../support/held_files.ts";
 
 const PARTITION = { stream: "readings", partition: partitionId(0) };
 
@@ -323,6 +324,100 @@ test("a crash in the middle of a rewind leaves the folder rewound or not, never 
     });
   }
 });
+
+test("a rewind whose commit took place though its answer was lost is ended before anything else is written", async () => {
+  for (const to of [position(1, 12), undefined]) {
+    await inFolder(async (directory, store) => {
+      const sink = await open({ directory, segmentBytesMax: 100 }, store, 1);
+      for (let at = 0; at < 30; at += 3) await sink.write(sinkBatch(1, at, at + 2));
+      store.fault = (isAfter) => {
+        const isReplacement = new TextDecoder().decode(store.value).includes('"isReplacement":true');
+        if (isAfter && isReplacement) throw new Error("the answer was lost");
+      };
+      await sink.rewind?.(to, position(1, 29)).catch(() => undefined);
+      store.fault = undefined;
+      const stood = await sink.position();
+      assert.equal(stood, to && position(1, 11));
+      const from = (stood?.offset ?? -1) + 1;
+      assert.equal(await sink.write({ ...sinkBatch(2, from, from + 2), predecessor: stood }), { kind: "written" });
+      assert.equal(await offsetsIn(directory, store), range(0, from + 2));
+      await sink.finish?.();
+      assert.equal(await offsetsIn(directory, store), range(0, from + 2));
+      await sink.close();
+    });
+  }
+});
+
+test("an opening that ran out of time takes back nothing of a later one by the same owner", async () => {
+  if (!CAN_HOLD_FILES) return console.log("not tried here: the runtime is not Node");
+  for (let at = 0, isHeld = true; isHeld; at += 1) {
+    await inFolder(async (directory, store) => {
+      const options = { directory, segmentBytesMax: 60 };
+      const first = await open(options, store, 1);
+      for (let offset = 0; offset < 3; offset += 1) await first.write(sinkBatch(1, offset, offset));
+      const { value } = store;
+      for (let offset = 3; offset < 10; offset += 1) await first.write(sinkBatch(1, offset, offset));
+      await first.close();
+      store.value = value;
+      const late = new Held(at, async () => (await open(options, store, 2)).close());
+      isHeld = (await late.reached) !== undefined;
+      const later = await open(options, store, 2);
+      for (let offset = 3; offset < 14; offset += 1) await later.write(sinkBatch(1, offset, offset));
+      const published = names(directory).filter((name) => name.startsWith("segment"));
+      await late.resume();
+      assert.equal(
+        names(directory).filter((name) => name.startsWith("segment")),
+        published,
+        `held at ${at}`,
+      );
+      await later.write(sinkBatch(1, 14, 14));
+      assert.equal(await offsetsIn(directory, store), range(0, 14));
+      await later.close();
+    });
+  }
+});
+
+test("a folder as versions without owner's folders left it is taken over, and taken back from", () =>
+  inFolder(async (directory, store) => {
+    const folder = join(directory, "readings", "0");
+    mkdirSync(folder, { recursive: true });
+    const lines = (from: number, to: number) => range(from, to).map((at) => `{"at":${at}}\n`);
+    const index = (from: number, to: number) =>
+      [from - 1, ...range(from, to)].map((at) => {
+        const length = lines(from, at).join("").length;
+        return `${JSON.stringify(at < 0 ? [length] : [length, 1, at])}\n`;
+      });
+    const write = (name: string, from: number, to: number) => {
+      writeFileSync(join(folder, name), lines(from, to).join(""));
+      writeFileSync(join(folder, `${name}.index`), index(from, to).join(""));
+    };
+    write("segment-0000000000000000.ndjson", 0, 3);
+    write("segment-0000000000000004.ndjson", 4, 7);
+    write("segment-0000000000000008.ndjson", 8, 11); // Its commit was lost with the tail.
+    write("open-7-1764150000000-3.part", 8, 10);
+    write("open-7-1764150000000-9.part", 12, 14);
+    const length = lines(8, 9).join("").length;
+    store.value = new TextEncoder().encode(
+      `{"version":1,"position":{"epoch":1,"offset":9},"open":{"file":"open-7-1764150000000-3.part","length":${length},"first":8,"isReplacement":false}}`,
+    );
+    assert.equal(
+      await offsetsIn(directory, { ...store }),
+      range(0, 11),
+      "a reader sees the segment until the next opening",
+    );
+    const sink = await open({ directory }, store, 8);
+    assert.equal(await sink.position(), position(1, 9));
+    assert.equal(await offsetsIn(directory, store), range(0, 9));
+    assert.equal(
+      names(directory).filter((name) => name.startsWith("open")),
+      [],
+    );
+    await sink.rewind?.(position(1, 5), position(1, 9));
+    assert.equal(await sink.position(), position(1, 5));
+    await sink.write(sinkBatch(1, 6, 8));
+    assert.equal(await offsetsIn(directory, store), range(0, 8));
+    await sink.close();
+  }));
 
 test("CSV quotes what must be quoted, names its columns in every file and disarms formulas", () =>
   inFolder(async (directory, store) => {
