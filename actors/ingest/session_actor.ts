@@ -14,6 +14,7 @@ import { stepSession } from "./session_machine.ts";
 import {
   addressElsewhere,
   createSession,
+  nameOf,
   type SessionEffect,
   type SessionMessage,
   type SessionState,
@@ -48,6 +49,8 @@ class SessionActor implements Actor<Message> {
   readonly #options: SessionOptions;
   readonly #context: ActorContext<Message>;
   readonly #listening = new Map<number, { stop(): void }[]>();
+  /** Of partitions whose owner is about to change, by name. */
+  readonly #watching = new Map<string, { stop(): void }>();
   #state: SessionState;
   /** Frames that arrived together are being taken: the flush waits for the last of them (N3). */
   #isTaking = false;
@@ -86,6 +89,7 @@ class SessionActor implements Actor<Message> {
   /** A crash or a stop leaves no connection without its actor: the client connects again. */
   stop(): void {
     for (const id of [...this.#listening.keys()]) this.#unlisten(id);
+    for (const listener of this.#watching.values()) listener.stop();
     this.#options.peer.close(1012, "restarting");
   }
 
@@ -138,6 +142,13 @@ class SessionActor implements Actor<Message> {
       case "open_chain":
       case "declare_lost":
         this.#callChain(effect);
+        return;
+      case "watch_owner":
+        this.#watchOwner(effect.stream, effect.partition);
+        return;
+      case "unwatch_owner":
+        this.#watching.get(nameOf(effect))?.stop();
+        this.#watching.delete(nameOf(effect));
         return;
       case "listen":
         this.#listen(effect.subscription);
@@ -193,6 +204,13 @@ class SessionActor implements Actor<Message> {
       partition: { stream, partition: partitionId(partition) },
       answers,
     });
+  }
+
+  #watchOwner(stream: string, partition: number): void {
+    const changed = () => this.#context.self.tell({ type: "owner_changed", stream, partition });
+    const listener = this.#options.environment.directory.partition(stream, partition)?.onChange(changed);
+    if (listener !== undefined) this.#watching.set(nameOf({ stream, partition }), listener);
+    changed(); // it may have changed since it was looked at
   }
 
   #listen(subscription: Subscription): void {

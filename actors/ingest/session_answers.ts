@@ -55,13 +55,32 @@ export function answer(state: SessionState, message: PartitionReply): readonly S
   return effects;
 }
 
-/** N6. */
+/** N6. What became of a partition's owner is told to its producer. */
+export function followMove(state: SessionState, about: About): readonly SessionEffect[] {
+  const effects: SessionEffect[] = [];
+  announceMove(state, about, effects);
+  return effects;
+}
+
 function announceMove(state: SessionState, about: About, effects: SessionEffect[]): void {
-  const address = nextAddress(state, about);
   const chain = chainOf(state, about);
-  if (chain === undefined || chain.toldNext === address) return;
-  chain.toldNext = address;
-  if (address !== undefined) effects.push({ type: "send", frame: movingFrame(about, address) });
+  if (chain === undefined) return;
+  const next = nextAddress(state, about);
+  const { stream, partition, toldNext } = chain;
+  if (next === toldNext) return;
+  if (next !== undefined) {
+    if (toldNext === undefined) effects.push({ type: "watch_owner", stream, partition });
+    chain.toldNext = next;
+    effects.push({ type: "send", frame: movingFrame(chain, next) });
+    return;
+  }
+  if (chain.unanswered.length > 0 || chain.gathered.length > 0) return;
+  chain.toldNext = undefined;
+  effects.push({ type: "unwatch_owner", stream, partition });
+  const address = addressElsewhere(state, chain);
+  if (address === undefined) return; // called off
+  chain.tail = undefined;
+  for (const frame of movedFrames(chain, address, 0)) effects.push({ type: "send", frame });
 }
 
 /**

@@ -9,7 +9,8 @@
  *   N4. Bytes of appends under way never exceed the credit given by more than one frame (E19).
  *   N5. Where several partitions are open, one holds a share of the credit at most, or one frame (E19).
  *   N6. A client that follows owners is told of a planned move while the partition is still served here (`moving`): its
- *       producer with the next answer, its subscriber at once.
+ *       producer with the next answer, its subscriber at once. Who was told hears of the move itself (`moved`) once all that
+ *       it sent before is answered, and not only when it sends more.
  */
 import { FencedError, RejectedError, UnavailableError } from "../../protocols/errors.ts";
 import {
@@ -21,7 +22,7 @@ import {
 } from "../../protocols/frames.ts";
 import type { WelcomeOutcome } from "../log/log.ts";
 import type { Permissions } from "./session.ts";
-import { answer } from "./session_answers.ts";
+import { answer, followMove } from "./session_answers.ts";
 import { append, flush, lost, open } from "./session_appends.ts";
 import {
   refuseConnection,
@@ -61,6 +62,8 @@ export function stepSession(state: SessionState, message: SessionMessage, nowMs:
       return [state, [...state.subscriptions.keys()].map((id) => ({ type: "unlisten", subscription: id }))];
     case "owned_elsewhere":
       return [state, leaveSubscribed(state, message.subscription, message.partition, message.address)];
+    case "owner_changed":
+      return [state, followMove(state, message)];
     case "moves_soon":
       return [state, tellMovesSoon(state, message.subscription, message.partition)];
     case "advanced":

@@ -54,7 +54,7 @@ export interface Chain extends About {
   /** Appends of this turn, on their way to the partition (N3). */
   gathered: Draft[];
   underWayBytes: number;
-  /** The next owner that its producer was told of (N6). */
+  /** The next owner that its producer was told of, while the owner is watched (N6). */
   toldNext: string | undefined;
 }
 
@@ -100,6 +100,8 @@ export type SessionMessage =
       readonly partition: number;
       readonly address: string;
     }
+  /** Of a partition that `watch_owner` asked for. */
+  | { readonly type: "owner_changed"; readonly stream: string; readonly partition: number }
   /** A partition of a subscription is about to be handed over. */
   | { readonly type: "moves_soon"; readonly subscription: number; readonly partition: number }
   | {
@@ -154,6 +156,8 @@ export type SessionEffect =
       readonly frame: LostFrame;
       readonly producerId: string;
     }
+  /** Tell of changes of a partition's owner (`owner_changed`) until `unwatch_owner`. */
+  | { readonly type: "watch_owner" | "unwatch_owner"; readonly stream: string; readonly partition: number }
   | { readonly type: "listen"; readonly subscription: Subscription }
   | { readonly type: "unlisten"; readonly subscription: number }
   | {

@@ -147,6 +147,61 @@ test("a producer is told with the next answer that its partition is about to go,
   assert.equal(told(4), [moving]);
 });
 
+const CHANGED: SessionMessage = { type: "owner_changed", stream: "s", partition: 0 };
+
+function announced(): ReturnType<typeof sessionUnderTest> {
+  const session = sessionUnderTest({ minor: 2 });
+  openChain(session);
+  session.next[0] = ELSEWHERE;
+  appendUnder(session, 0);
+  return session;
+}
+
+function go(session: ReturnType<typeof sessionUnderTest>): void {
+  session.next[0] = undefined;
+  session.owners[0] = ELSEWHERE;
+}
+
+test("a producer that was told of a move hears of it when it happens, and its owner is watched no more", () => {
+  const session = announced();
+  assert.equal(session.tell(CHANGED), [], "it has not happened yet");
+  go(session);
+  assert.equal(session.tell(CHANGED), [
+    { type: "unwatch_owner", stream: "s", partition: 0 },
+    { type: "send", frame: { ...moved(ELSEWHERE), partition: 0 } },
+  ]);
+  assert.equal(session.tell(CHANGED), []);
+});
+
+test("it hears of the move after the answers to all that it had sent", () => {
+  const session = announced();
+  const frame = { ...append(0), sequences: { first: [0, 1, 0], count: 1 } } as Extract<ClientFrame, { type: "append" }>;
+  session.take({ ...frame, previousSequence: [0, 0, 0] });
+  go(session);
+  assert.equal(session.tell(CHANGED), [], "it is on its way to the partition");
+  const items = session.tell({ type: "flush" }).flatMap((effect) => (effect.type === "append" ? effect.items : []));
+  assert.equal(session.tell(CHANGED), []);
+  const outcome = { kind: "written", firstOffset: offset(1), count: 1 } as const;
+  const answers = [{ kind: "appended", requestId: items[0]?.requestId ?? -1, outcome }] as const;
+  const answered = session.tell({
+    type: "partition_reply",
+    partition: { stream: "s", partition: partitionId(0) },
+    answers,
+  });
+  assert.equal(
+    sent(answered).map(({ type }) => type),
+    ["ack", "moved"],
+  );
+});
+
+test("a move that is called off is not told, and one whose next owner changes is announced again", () => {
+  const session = announced();
+  session.next[0] = "ws://third/v1/connect";
+  assert.equal(session.tell(CHANGED), [{ type: "send", frame: { ...moving, address: "ws://third/v1/connect" } }]);
+  session.next[0] = undefined;
+  assert.equal(session.tell(CHANGED), [{ type: "unwatch_owner", stream: "s", partition: 0 }]);
+});
+
 test("a subscriber is told at once that a partition is about to go, of those that it reads", () => {
   const session = sessionUnderTest({ minor: 2 });
   const partitions = [{ partition: 0, from: "earliest" }] as const;
