@@ -10,72 +10,43 @@
  *       partition that moves is gone on with by its next owner, from the sink's position. It is done once each partition was
  *       done somewhere (replay_shares.ts).
  */
-import type { ActorReference, ActorSystem } from "../actors/kernel/actor.ts";
+import type { ActorSystem } from "../actors/kernel/actor.ts";
 import type { Channel, Log } from "../actors/log/log.ts";
 import type { Metrics } from "../actors/observers/metrics.ts";
 import type { NodeLog } from "../actors/observers/node_log.ts";
 import type { PartitionView } from "../actors/partition/partition_feed.ts";
 import type { Pipeline } from "../actors/pipeline/pipeline.ts";
-import type { DeliveryRange } from "../actors/sinks/delivery_actor.ts";
 import type { DeliveryReport } from "../actors/sinks/delivery_messages.ts";
 import type { Connect } from "../protocols/connection.ts";
 import { ConfigurationError, HeadraceError, RejectedError, UnavailableError } from "../protocols/errors.ts";
-import { comparePositions, cursorBefore, type Position } from "../protocols/position.ts";
+import { cursorBefore } from "../protocols/position.ts";
 import type { Configuration } from "./configuration_schema.ts";
 import { logReport, sinkDelivery } from "./delivery_plans.ts";
 import { eventTimeReader } from "./event_time.ts";
-import { type ReplayMessage, type ReplayTask, replayActor, replayWatch } from "./replay_actor.ts";
+import { replayActor, replayWatch } from "./replay_actor.ts";
 import { replayInput } from "./replay_input.ts";
+import {
+  countsOf,
+  decodeReplay,
+  describe,
+  extend,
+  FORMAT_VERSION,
+  type Replay,
+  type ReplayDescription,
+  refuseOther,
+  type StoredRange,
+  type StoredReplay,
+  tasksOf,
+  unstarted,
+} from "./replay_record.ts";
 import { type ReplayPlace, type ReplayRequest, type ReplayTarget, targetOf } from "./replay_request.ts";
 import { ReplayShares } from "./replay_shares.ts";
 import type { NodeDirectory } from "./stream_directory.ts";
 
 const REPLAYS_AT_ONCE_MAX = 8;
 const METADATA_PREFIX = "replay/";
-const FORMAT_VERSION = 1;
 
-interface StoredRange {
-  readonly partition: number;
-  readonly after: Position | null;
-  /** Null where the range holds nothing. */
-  readonly last: Position | null;
-}
-
-interface Counts {
-  readonly deliveredRecords: number;
-  readonly deadLetters: number;
-  readonly skippedLetters: number;
-}
-
-type ReplayState = "running" | "done" | "cancelled";
-
-interface StoredReplay {
-  readonly version: typeof FORMAT_VERSION;
-  readonly name: string;
-  readonly stream: string;
-  readonly channel: Channel;
-  readonly from: ReplayPlace;
-  readonly sink?: string;
-  readonly pipeline?: string;
-  /** Where it went when it was last begun. */
-  readonly sinks: readonly string[];
-  readonly ranges: readonly StoredRange[];
-  readonly state: ReplayState;
-  readonly createdAtMs: number;
-  /** How often it was begun. */
-  readonly run?: number;
-  /** Once it is done: of its last run. */
-  readonly counts?: Counts;
-}
-
-interface Replay {
-  stored: StoredReplay;
-  version: number;
-  tasks: readonly ReplayTask[];
-  actor: ActorReference<ReplayMessage> | undefined;
-  /** Why it can not run on this node. */
-  refusal: string | undefined;
-}
+export type { ReplayDescription } from "./replay_record.ts";
 
 export interface ReplayParts {
   readonly system: ActorSystem;
@@ -87,15 +58,6 @@ export interface ReplayParts {
   readonly pipelines: ReadonlyMap<string, Pipeline>;
   readonly connect: Connect;
   nowMs(): number;
-}
-
-export interface ReplayDescription extends Omit<StoredReplay, "version" | "ranges" | "counts" | "run">, Counts {
-  /** Records of the range, once for each sink. */
-  readonly records: number;
-  /** Of these, delivered, filtered or set aside. */
-  readonly doneRecords: number;
-  /** Partitions that wait, and for what. */
-  readonly waiting: readonly { readonly partition: number; readonly sink: string; readonly reason: string }[];
 }
 
 export class Replays {
@@ -115,7 +77,7 @@ export class Replays {
   /** Goes on with every replay that is not done. */
   static async start(parts: ReplayParts): Promise<Replays> {
     const replays = new Replays(parts);
-    await replays.#readAll();
+    await replays.#readAll(decodeReplay);
     if (replays.#shares === undefined) return replays;
     parts.system.spawn(replayWatch(() => replays.#watch()));
     return replays;
@@ -206,7 +168,7 @@ export class Replays {
   async #lookAround(): Promise<void> {
     const shares = this.#shares;
     if (shares === undefined) return;
-    await shares.readNews(() => this.#readAll());
+    await shares.readNews(() => this.#readAll((value) => this.#decodeIfKnown(value)));
     const all = [...this.#replays.values()];
     for (const { stored, actor } of all) if (actor === undefined) await shares.clear(stored.name);
     if (all.every(({ actor }) => actor === undefined)) return;
@@ -218,15 +180,28 @@ export class Replays {
   }
 
   /** Takes over what is stored, where it is not what is known here, and goes on with it. */
-  async #readAll(): Promise<void> {
+  async #readAll(decode: (value: Uint8Array) => StoredReplay | undefined): Promise<void> {
     for (const [, { value, version }] of await this.#parts.log.listMetadata(METADATA_PREFIX)) {
-      const read = unstarted(decode(value), version);
+      const stored = decode(value);
+      if (stored === undefined) continue;
+      const read = unstarted(stored, version);
       const replay = this.#replays.get(read.stored.name) ?? read;
       this.#replays.set(read.stored.name, replay);
       if (replay !== read && replay.version === version) continue;
       await this.#halt(replay);
       Object.assign(replay, read);
       if (replay.stored.state === "running") this.#goOn(replay);
+    }
+  }
+
+  /** A node of a newer release may have begun it: this one goes on with the others. */
+  #decodeIfKnown(value: Uint8Array): StoredReplay | undefined {
+    try {
+      return decodeReplay(value);
+    } catch (error) {
+      if (!(error instanceof ConfigurationError)) throw error;
+      this.#parts.nodeLog("warn", error.message);
+      return undefined;
     }
   }
 
@@ -346,106 +321,10 @@ export class Replays {
 
 const isClustered = ({ configuration }: ReplayParts): boolean => configuration.cluster !== undefined;
 
-function decode(value: Uint8Array): StoredReplay {
-  const stored = JSON.parse(new TextDecoder().decode(value)) as Omit<StoredReplay, "version"> & { version: number };
-  if (stored.version === FORMAT_VERSION) return { ...stored, version: FORMAT_VERSION };
-  throw new ConfigurationError(
-    "FORMAT_TOO_NEW",
-    `Cannot read the replay ${stored.name} as its format must be ${FORMAT_VERSION}: current value is ${stored.version}`,
-  );
-}
-
-const unstarted = (stored: StoredReplay, version: number): Replay => ({
-  stored,
-  version,
-  tasks: [],
-  actor: undefined,
-  refusal: undefined,
-});
-
 async function offsetOf(view: PartitionView, channel: Channel, place: ReplayPlace): Promise<number> {
   if (place === "earliest") return 0;
   if (place === "latest") return view.bounds(channel).endOffset;
   if ("offset" in place) return place.offset;
   const before = await view.seek(channel, place.timeMs);
   return before === undefined ? 0 : before.offset + 1;
-}
-
-/** R3: where a range began stays; its end moves on only. */
-function extend(known: readonly StoredRange[], wanted: readonly StoredRange[]): StoredRange[] {
-  const ranges = new Map(known.map((range) => [range.partition, range]));
-  for (const range of wanted) {
-    const old = ranges.get(range.partition);
-    const isOlder = comparePositions(old?.last ?? undefined, range.last ?? undefined) < 0;
-    if (old === undefined || old.last === null) ranges.set(range.partition, range);
-    else if (isOlder) ranges.set(range.partition, { ...old, last: range.last });
-  }
-  return [...ranges.values()];
-}
-
-function refuseOther(known: StoredReplay, request: ReplayRequest): void {
-  const of = ({ stream, channel, from, sink, pipeline }: StoredReplay | ReplayRequest) =>
-    JSON.stringify({ stream, channel, from, sink, pipeline });
-  if (of(known) === of(request)) return;
-  throw new RejectedError(
-    "MALFORMED_FRAME",
-    `Cannot begin the replay ${known.name} as another one of that name is there: current value is ${of(known)}`,
-  );
-}
-
-const tasksOf = ({ ranges }: StoredReplay, sinks: readonly string[]): ReplayTask[] =>
-  ranges.flatMap(({ partition, after, last }) =>
-    last === null
-      ? []
-      : sinks.map((sink) => ({
-          partition,
-          sink,
-          range: { after: after ?? undefined, last },
-          position: undefined,
-          deliveredRecords: 0,
-          deadLetters: 0,
-          skippedLetters: 0,
-          reason: undefined,
-          isDone: false,
-          isBegunHere: false,
-          elsewhere: undefined,
-        })),
-  );
-
-const countsOf = ({ tasks }: Replay): Counts => {
-  const all = tasks.flatMap((task) => (task.elsewhere === undefined ? [task] : [task, task.elsewhere]));
-  return {
-    deliveredRecords: all.reduce((sum, one) => sum + one.deliveredRecords, 0),
-    deadLetters: all.reduce((sum, one) => sum + one.deadLetters, 0),
-    skippedLetters: all.reduce((sum, one) => sum + one.skippedLetters, 0),
-  };
-};
-
-const offsetAfter = (at: Position | undefined): number => (at === undefined ? 0 : at.offset + 1);
-
-const lengthOf = ({ after, last }: DeliveryRange): number => offsetAfter(last) - offsetAfter(after);
-
-function doneOf(task: ReplayTask): number {
-  const { isDone, range, position, elsewhere } = task;
-  if (isDone) return lengthOf(range);
-  const furthest = Math.max(offsetAfter(position), offsetAfter(elsewhere?.position));
-  return Math.min(lengthOf(range), Math.max(0, furthest - offsetAfter(range.after)));
-}
-
-function describe(replay: Replay): ReplayDescription {
-  const { stored, tasks, refusal } = replay;
-  const { version: _version, run: _run, ranges, counts, ...about } = stored;
-  const ofAll = ranges.map(({ after, last }) => (last === null ? 0 : lengthOf({ after: after ?? undefined, last })));
-  const records = ofAll.reduce((sum, one) => sum + one, 0) * stored.sinks.length;
-  const waiting = tasks.flatMap(({ partition, sink, isDone, ...task }) => {
-    const reason = isDone ? undefined : (task.reason ?? task.elsewhere?.reason);
-    return reason === undefined ? [] : [{ partition, sink, reason }];
-  });
-  return {
-    ...about,
-    ...(stored.state === "running" ? countsOf(replay) : (counts ?? countsOf(replay))),
-    records,
-    doneRecords: stored.state === "done" ? records : tasks.reduce((sum, task) => sum + doneOf(task), 0),
-    waiting: refusal === undefined ? waiting : [{ partition: 0, sink: stored.sink ?? "", reason: refusal }],
-  };
 }

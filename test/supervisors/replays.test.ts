@@ -34,6 +34,21 @@ test("a replay of a newer format is refused", async () => {
   assert.is(error?.code, "FORMAT_TOO_NEW");
 });
 
+test("a replay that a newer release begins while a node runs stops nothing else there", async () => {
+  const log = createMemoryLog({ clock: () => 0 });
+  const logged: string[] = [];
+  const parts = {
+    ...{ log, configuration: { cluster: {} }, system: { spawn: () => undefined } },
+    nodeLog: (level: string, message: string) => logged.push(`${level} ${message}`),
+  };
+  const replays = await Replays.start(parts as unknown as ReplayParts);
+  const newer = SAMPLE.replace('"version":1', '"version":2').replace("monday", "tuesday");
+  await log.writeMetadata("replay/tuesday", new TextEncoder().encode(newer), 0);
+  await log.writeMetadata("replay/monday", new TextEncoder().encode(SAMPLE), 0);
+  assert.is((await replays.get("monday")).state, "done");
+  assert.match(logged.join("\n"), /^warn Cannot read the replay tuesday .*value is 2$/);
+});
+
 test("of two nodes that end a replay at once one stores it, and the other takes that over though nobody announced it", async () => {
   const memory = createMemoryLog({ clock: () => 0 });
   const empty = SAMPLE.replace('"last":{"epoch":4,"offset":29}', '"last":null').replace(
