@@ -1,6 +1,7 @@
 /**
  * Runs one replay on this node: a bounded delivery for each of its partitions and sinks, a few at a time, each under the
- * ownership of its partition, until all are done. What is where, and whether it is done, is in the sinks' own positions.
+ * ownership of its partition, until all are done. What is where is in the sinks' own positions. A partition that this node
+ * does not own is another's to deliver, or nobody's for now.
  */
 import type { PartitionEntry } from "../actors/ingest/session.ts";
 import type { ActorContext, ActorDefinition, ActorReference } from "../actors/kernel/actor.ts";
@@ -14,7 +15,17 @@ import { SUPERVISION } from "./partition_supervisor.ts";
 const DELIVERIES_AT_ONCE_MAX = 8;
 const FINISH_AGAIN_AFTER_MS = 1_000;
 
-/** One partition of a replay for one sink, and how far it is; counts are since this node started it. */
+/** How far one partition of a replay is for one sink. */
+export interface TaskProgress {
+  readonly position: Position | undefined;
+  readonly deliveredRecords: number;
+  readonly deadLetters: number;
+  readonly skippedLetters: number;
+  /** Why it is being tried again. */
+  readonly reason: string | undefined;
+}
+
+/** One partition of a replay for one sink, and how far it is here; counts are since this node started it. */
 export interface ReplayTask {
   readonly partition: number;
   readonly sink: string;
@@ -22,9 +33,14 @@ export interface ReplayTask {
   position: Position | undefined;
   deliveredRecords: number;
   deadLetters: number;
-  isDone: boolean;
-  /** Why it is being tried again. */
+  skippedLetters: number;
   reason: string | undefined;
+  /** Here or elsewhere. */
+  isDone: boolean;
+  /** Whether this node has delivered of it. */
+  isBegunHere: boolean;
+  /** What other nodes of the cluster tell, those that owned the partition before included. */
+  elsewhere: TaskProgress | undefined;
 }
 
 export interface ReplayActorOptions {
@@ -40,14 +56,14 @@ export interface ReplayActorOptions {
   readonly finish: () => Promise<void>;
 }
 
-type Message = { readonly type: "look" };
+export type ReplayMessage = { readonly type: "look" };
 
 interface RunningTask {
   readonly feed: PartitionFeed;
   readonly deliveries: readonly ActorReference<never>[];
 }
 
-export const replayActor = (options: ReplayActorOptions): ActorDefinition<Message> => ({
+export const replayActor = (options: ReplayActorOptions): ActorDefinition<ReplayMessage> => ({
   name: `replay-${options.name}`,
   supervision: SUPERVISION,
   start(context) {
@@ -77,19 +93,20 @@ export const replayActor = (options: ReplayActorOptions): ActorDefinition<Messag
 
 /** Ends what is done, and what runs under an ownership that is over. */
 async function endStale(
-  context: ActorContext<Message>,
+  context: ActorContext<ReplayMessage>,
   { entryOf }: ReplayActorOptions,
   running: Map<ReplayTask, RunningTask>,
 ): Promise<void> {
   for (const [task, { feed, deliveries }] of running) {
     if (!task.isDone && entryOf(task.partition)?.feed === feed) continue;
     running.delete(task);
+    task.reason = undefined;
     await Promise.all(deliveries.map((one) => context.stopChild(one)));
   }
 }
 
 function begin(
-  context: ActorContext<Message>,
+  context: ActorContext<ReplayMessage>,
   { tasks, entryOf, delivery }: ReplayActorOptions,
   running: Map<ReplayTask, RunningTask>,
 ): void {
@@ -106,6 +123,7 @@ function begin(
         if (entry.feed === feed) entry.reference?.tell({ type: "fence_seen", epoch: epoch(report.fence) });
       }
     };
+    task.isBegunHere = true;
     running.set(task, { feed, deliveries: delivery(task, feed, observe).map((one) => context.spawn(one)) });
   }
 }
@@ -139,3 +157,20 @@ function note(task: ReplayTask, report: DeliveryReport): void {
       return;
   }
 }
+
+/** How often a node of a cluster looks for replays that others have begun, and tells how far its own part is. */
+const WATCH_EVERY_MS = 1_000;
+
+/** Looks again and again, on a node of a cluster. */
+export const replayWatch = (watch: () => Promise<void>): ActorDefinition<ReplayMessage> => ({
+  name: "replays",
+  start(context) {
+    context.self.tell({ type: "look" });
+    return {
+      async receive() {
+        await watch();
+        context.after(WATCH_EVERY_MS, { type: "look" });
+      },
+    };
+  },
+});

@@ -57,7 +57,7 @@ export async function createReplayRoutes(replays: Replays, grantsOf: (request: o
   };
   return (server: FastifyInstance): void => {
     server.addHook("onRequest", async (request) => refuseOthers(grantsOf(request)));
-    server.get("/v1/replays", async () => ({ replays: replays.list() }));
+    server.get("/v1/replays", async () => ({ replays: await replays.list() }));
     server.post("/v1/replays", async (request) => replays.begin(requestOf(request.body)));
     server.get<{ Params: { name: string } }>("/v1/replays/:name", async ({ params }) => replays.get(params.name));
     server.delete<{ Params: { name: string } }>("/v1/replays/:name", async ({ params }) => replays.cancel(params.name));

@@ -6,71 +6,47 @@
  *       does not notice it.
  *   R2. Its range is positions, not offsets: what was appended after it began is never of it.
  *   R3. Begun again under its name it goes on, further if it is given a later end, and repeats nothing.
+ *   R4. In a cluster every node knows every replay and delivers the partitions that it owns, under its ownership of them. A
+ *       partition that moves is gone on with by its next owner, from the sink's position. It is done once each partition was
+ *       done somewhere (replay_shares.ts).
  */
-import type { ActorReference, ActorSystem } from "../actors/kernel/actor.ts";
+import type { ActorSystem } from "../actors/kernel/actor.ts";
 import type { Channel, Log } from "../actors/log/log.ts";
 import type { Metrics } from "../actors/observers/metrics.ts";
 import type { NodeLog } from "../actors/observers/node_log.ts";
-import type { PartitionFeed } from "../actors/partition/partition_feed.ts";
+import type { PartitionView } from "../actors/partition/partition_feed.ts";
 import type { Pipeline } from "../actors/pipeline/pipeline.ts";
-import type { DeliveryRange } from "../actors/sinks/delivery_actor.ts";
 import type { DeliveryReport } from "../actors/sinks/delivery_messages.ts";
 import type { Connect } from "../protocols/connection.ts";
 import { ConfigurationError, HeadraceError, RejectedError, UnavailableError } from "../protocols/errors.ts";
-import { comparePositions, cursorBefore, type Position } from "../protocols/position.ts";
+import { cursorBefore } from "../protocols/position.ts";
 import type { Configuration } from "./configuration_schema.ts";
 import { logReport, sinkDelivery } from "./delivery_plans.ts";
 import { eventTimeReader } from "./event_time.ts";
-import { type ReplayTask, replayActor } from "./replay_actor.ts";
+import { replayActor, replayWatch } from "./replay_actor.ts";
 import { replayInput } from "./replay_input.ts";
+import {
+  countsOf,
+  decodeReplay,
+  describe,
+  extend,
+  FORMAT_VERSION,
+  type Replay,
+  type ReplayDescription,
+  refuseOther,
+  type StoredRange,
+  type StoredReplay,
+  tasksOf,
+  unstarted,
+} from "./replay_record.ts";
 import { type ReplayPlace, type ReplayRequest, type ReplayTarget, targetOf } from "./replay_request.ts";
+import { ReplayShares } from "./replay_shares.ts";
 import type { NodeDirectory } from "./stream_directory.ts";
 
 const REPLAYS_AT_ONCE_MAX = 8;
 const METADATA_PREFIX = "replay/";
-const FORMAT_VERSION = 1;
 
-interface StoredRange {
-  readonly partition: number;
-  readonly after: Position | null;
-  /** Null where the range holds nothing. */
-  readonly last: Position | null;
-}
-
-interface Counts {
-  readonly deliveredRecords: number;
-  readonly deadLetters: number;
-  readonly skippedLetters: number;
-}
-
-type ReplayState = "running" | "done" | "cancelled";
-
-interface StoredReplay {
-  readonly version: typeof FORMAT_VERSION;
-  readonly name: string;
-  readonly stream: string;
-  readonly channel: Channel;
-  readonly from: ReplayPlace;
-  readonly sink?: string;
-  readonly pipeline?: string;
-  /** Where it went when it was last begun. */
-  readonly sinks: readonly string[];
-  readonly ranges: readonly StoredRange[];
-  readonly state: ReplayState;
-  readonly createdAtMs: number;
-  /** Once it is done: of its last run. */
-  readonly counts?: Counts;
-}
-
-interface Replay {
-  stored: StoredReplay;
-  version: number;
-  tasks: readonly ReplayTask[];
-  skippedLetters: number;
-  actor: ActorReference<never> | undefined;
-  /** Why it can not run on this node. */
-  refusal: string | undefined;
-}
+export type { ReplayDescription } from "./replay_record.ts";
 
 export interface ReplayParts {
   readonly system: ActorSystem;
@@ -84,61 +60,43 @@ export interface ReplayParts {
   nowMs(): number;
 }
 
-export interface ReplayDescription extends Omit<StoredReplay, "version" | "ranges" | "counts">, Counts {
-  /** Records of the range, once for each sink. */
-  readonly records: number;
-  /** Of these, delivered, filtered or set aside. */
-  readonly doneRecords: number;
-  /** Partitions that wait, and for what. */
-  readonly waiting: readonly { readonly partition: number; readonly sink: string; readonly reason: string }[];
-}
-
-/** One node delivers all of a replay: in a cluster it owns a part of it. */
-function refuseInCluster({ cluster }: Configuration): void {
-  if (cluster === undefined) return;
-  throw new RejectedError(
-    "FORBIDDEN",
-    "Cannot replay into sinks or pipelines as the node must own every partition: this one is part of a cluster (a replay into a stream, --into-stream, is possible)",
-  );
-}
-
 export class Replays {
   readonly #parts: ReplayParts;
   readonly #replays = new Map<string, Replay>();
+  /** In a cluster only. */
+  readonly #shares: ReplayShares | undefined;
+  #last: Promise<unknown> = Promise.resolve();
+  /** Why looking around failed the last time. */
+  #trouble: string | undefined;
 
   private constructor(parts: ReplayParts) {
     this.#parts = parts;
+    this.#shares = isClustered(parts) ? new ReplayShares(parts.log, crypto.randomUUID()) : undefined;
   }
 
   /** Goes on with every replay that is not done. */
   static async start(parts: ReplayParts): Promise<Replays> {
     const replays = new Replays(parts);
-    for (const [, { value, version }] of await parts.log.listMetadata(METADATA_PREFIX)) {
-      const replay = unstarted(decode(value), version);
-      replays.#replays.set(replay.stored.name, replay);
-      if (replay.stored.state !== "running" || parts.configuration.cluster !== undefined) continue;
-      try {
-        replays.#run(replay);
-      } catch (error) {
-        if (!(error instanceof HeadraceError)) throw error;
-        replay.refusal = error.message;
-        parts.nodeLog("error", `can not go on with a replay: ${error.message}`, { replay: replay.stored.name });
-      }
-    }
+    await replays.#readAll(decodeReplay);
+    if (replays.#shares === undefined) return replays;
+    parts.system.spawn(replayWatch(() => replays.#watch()));
     return replays;
   }
 
-  list(): readonly ReplayDescription[] {
-    return [...this.#replays.values()].map(describe);
+  list(): Promise<readonly ReplayDescription[]> {
+    return this.#inTurn(async () => [...this.#replays.values()].map(describe));
   }
 
-  get(name: string): ReplayDescription {
-    return describe(this.#named(name));
+  get(name: string): Promise<ReplayDescription> {
+    return this.#inTurn(async () => describe(this.#named(name)));
   }
 
   /** Begins a replay, or goes on with the one of that name. A dry run judges and counts, and begins nothing. */
-  async begin(request: ReplayRequest): Promise<ReplayDescription> {
-    refuseInCluster(this.#parts.configuration);
+  begin(request: ReplayRequest): Promise<ReplayDescription> {
+    return this.#inTurn(() => this.#begin(request));
+  }
+
+  async #begin(request: ReplayRequest): Promise<ReplayDescription> {
     const { name, stream, channel, from } = request;
     const target = targetOf(request, this.#parts);
     const known = this.#replays.get(name);
@@ -155,6 +113,7 @@ export class Replays {
       ranges: known === undefined ? wanted : extend(known.stored.ranges, wanted),
       state: "running",
       createdAtMs: known?.stored.createdAtMs ?? this.#parts.nowMs(),
+      run: (known?.stored.run ?? 0) + 1,
     };
     if (request.isDryRun) return describe({ ...unstarted(stored, 0), tasks: tasksOf(stored, target.sinks) });
     const atOnce = [...this.#replays.values()].filter(({ actor }) => actor !== undefined).length;
@@ -169,15 +128,91 @@ export class Replays {
     this.#replays.set(name, replay);
     replay.refusal = undefined;
     this.#run(replay);
+    await this.#shares?.announce();
     return describe(replay);
   }
 
   /** Ends a replay where it is. Begun again, it goes on from there. */
-  async cancel(name: string): Promise<ReplayDescription> {
-    const replay = this.#named(name);
-    if (replay.stored.state !== "running") return describe(replay);
-    await this.#change(replay, () => ({ ...replay.stored, state: "cancelled", counts: countsOf(replay) }));
-    return describe(replay);
+  cancel(name: string): Promise<ReplayDescription> {
+    return this.#inTurn(async () => {
+      const replay = this.#named(name);
+      if (replay.stored.state !== "running") return describe(replay);
+      await this.#change(replay, () => ({ ...replay.stored, state: "cancelled", counts: countsOf(replay) }));
+      await this.#shares?.announce();
+      return describe(replay);
+    });
+  }
+
+  /** One after the other, each on what is known of other nodes' doings by then. */
+  #inTurn<Value>(operation: () => Promise<Value>): Promise<Value> {
+    const turn = this.#last.then(async () => {
+      await this.#lookAround();
+      return operation();
+    });
+    this.#last = turn.catch(() => undefined); // It is its caller's to hear.
+    return turn;
+  }
+
+  async #watch(): Promise<void> {
+    try {
+      await this.#inTurn(async () => undefined);
+      this.#trouble = undefined;
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      if (reason !== this.#trouble) this.#parts.nodeLog("warn", `can not look for replays of other nodes: ${reason}`);
+      this.#trouble = reason;
+    }
+  }
+
+  /** R4 */
+  async #lookAround(): Promise<void> {
+    const shares = this.#shares;
+    if (shares === undefined) return;
+    await shares.readNews(() => this.#readAll((value) => this.#decodeIfKnown(value)));
+    const all = [...this.#replays.values()];
+    for (const { stored, actor } of all) if (actor === undefined) await shares.clear(stored.name);
+    if (all.every(({ actor }) => actor === undefined)) return;
+    const told = await shares.read();
+    for (const { stored, tasks, actor } of all) {
+      if (actor === undefined) continue;
+      if (await shares.exchange(told, stored.name, stored.run ?? 0, tasks)) actor.tell({ type: "look" });
+    }
+  }
+
+  /** Takes over what is stored, where it is not what is known here, and goes on with it. */
+  async #readAll(decode: (value: Uint8Array) => StoredReplay | undefined): Promise<void> {
+    for (const [, { value, version }] of await this.#parts.log.listMetadata(METADATA_PREFIX)) {
+      const stored = decode(value);
+      if (stored === undefined) continue;
+      const read = unstarted(stored, version);
+      const replay = this.#replays.get(read.stored.name) ?? read;
+      this.#replays.set(read.stored.name, replay);
+      if (replay !== read && replay.version === version) continue;
+      await this.#halt(replay);
+      Object.assign(replay, read);
+      if (replay.stored.state === "running") this.#goOn(replay);
+    }
+  }
+
+  /** A node of a newer release may have begun it: this one goes on with the others. */
+  #decodeIfKnown(value: Uint8Array): StoredReplay | undefined {
+    try {
+      return decodeReplay(value);
+    } catch (error) {
+      if (!(error instanceof ConfigurationError)) throw error;
+      this.#parts.nodeLog("warn", error.message);
+      return undefined;
+    }
+  }
+
+  #goOn(replay: Replay): void {
+    try {
+      this.#run(replay);
+    } catch (error) {
+      if (!(error instanceof HeadraceError)) throw error;
+      replay.refusal = error.message;
+      this.#parts.nodeLog("error", `can not go on with a replay: ${error.message}`, { replay: replay.stored.name });
+    }
   }
 
   #named(name: string): Replay {
@@ -190,16 +225,17 @@ export class Replays {
     const wanted = partitions ?? Array.from({ length: count }, (_, partition) => partition);
     const ranges: StoredRange[] = [];
     for (const partition of wanted) {
-      const feed = this.#parts.directory.partition(stream, partition)?.feed;
-      if (feed === undefined) {
+      const view = this.#parts.directory.partition(stream, partition)?.view;
+      if (view === undefined) {
         throw new UnavailableError(
           "NOT_READY",
           `Cannot replay ${stream}/${partition} as its owner must hold it: it is being claimed`,
         );
       }
-      const { epochs, firstOffset, endOffset } = feed.bounds(channel);
-      const begin = Math.max(firstOffset, await offsetOf(feed, channel, from));
-      const end = Math.min(endOffset, await offsetOf(feed, channel, to));
+      await view.ready();
+      const { epochs, firstOffset, endOffset } = view.bounds(channel);
+      const begin = Math.max(firstOffset, await offsetOf(view, channel, from));
+      const end = Math.min(endOffset, await offsetOf(view, channel, to));
       const last = begin < end ? cursorBefore(epochs, end) : undefined;
       ranges.push({ partition, after: cursorBefore(epochs, begin) ?? null, last: last ?? null });
     }
@@ -212,18 +248,18 @@ export class Replays {
     const { system, directory, configuration, pipelines, connect, nodeLog, metrics } = this.#parts;
     const { sinks } = targetOf({ ...stored, to: "latest", isDryRun: false }, this.#parts);
     replay.tasks = tasksOf(stored, sinks);
-    replay.skippedLetters = 0;
     const timeOf = eventTimeReader(configuration.streams[stream]?.eventTime);
-    const input = replayInput(channel, pipelines.get(pipeline), timeOf, () => {
-      replay.skippedLetters += 1;
-    });
     const log: NodeLog = (level, message, fields) => nodeLog(level, message, { ...fields, replay: name });
     replay.actor = system.spawn(
       replayActor({
         name,
         tasks: replay.tasks,
         entryOf: (partition) => directory.partition(stream, partition),
-        delivery: ({ sink, range, partition }, feed, note) => {
+        delivery: (task, feed, note) => {
+          const { sink, range, partition } = task;
+          const input = replayInput(channel, pipelines.get(pipeline), timeOf, () => {
+            task.skippedLetters += 1;
+          });
           const replayed = metrics.counter("headrace_records_replayed_total", "Records written to a sink by replays", {
             sink,
             stream,
@@ -236,13 +272,16 @@ export class Replays {
           const of = { feed, input, observe, start: "earliest", replay: name, range } as const;
           return sinkDelivery(sink, configuration, { connect, log }, of);
         },
-        finish: () => this.#finish(replay),
+        finish: () => this.#inTurn(() => this.#finish(replay)),
       }),
-    ) as ActorReference<never>;
+    );
   }
 
   async #finish(replay: Replay): Promise<void> {
+    // Meanwhile it may have been begun again, or ended.
+    if (replay.stored.state !== "running" || replay.tasks.some(({ isDone }) => !isDone)) return;
     await this.#store(replay, { ...replay.stored, state: "done", counts: countsOf(replay) });
+    await this.#shares?.announce();
     this.#parts.nodeLog("info", "a replay is done", { replay: replay.stored.name, ...countsOf(replay) });
     void this.#halt(replay);
   }
@@ -269,6 +308,7 @@ export class Replays {
     const value = new TextEncoder().encode(JSON.stringify(stored));
     const version = await this.#parts.log.writeMetadata(`${METADATA_PREFIX}${stored.name}`, value, replay.version);
     if (version === undefined) {
+      this.#shares?.expectNews();
       throw new UnavailableError(
         "NOT_READY",
         `Cannot store the replay ${stored.name} as its version must be ${replay.version}: another call has changed it`,
@@ -279,99 +319,12 @@ export class Replays {
   }
 }
 
-function decode(value: Uint8Array): StoredReplay {
-  const stored = JSON.parse(new TextDecoder().decode(value)) as Omit<StoredReplay, "version"> & { version: number };
-  if (stored.version === FORMAT_VERSION) return { ...stored, version: FORMAT_VERSION };
-  throw new ConfigurationError(
-    "FORMAT_TOO_NEW",
-    `Cannot read the replay ${stored.name} as its format must be ${FORMAT_VERSION}: current value is ${stored.version}`,
-  );
-}
+const isClustered = ({ configuration }: ReplayParts): boolean => configuration.cluster !== undefined;
 
-const unstarted = (stored: StoredReplay, version: number): Replay => ({
-  stored,
-  version,
-  tasks: [],
-  skippedLetters: 0,
-  actor: undefined,
-  refusal: undefined,
-});
-
-async function offsetOf(feed: PartitionFeed, channel: Channel, place: ReplayPlace): Promise<number> {
+async function offsetOf(view: PartitionView, channel: Channel, place: ReplayPlace): Promise<number> {
   if (place === "earliest") return 0;
-  if (place === "latest") return feed.bounds(channel).endOffset;
+  if (place === "latest") return view.bounds(channel).endOffset;
   if ("offset" in place) return place.offset;
-  const before = await feed.seek(channel, place.timeMs);
+  const before = await view.seek(channel, place.timeMs);
   return before === undefined ? 0 : before.offset + 1;
-}
-
-/** R3: where a range began stays; its end moves on only. */
-function extend(known: readonly StoredRange[], wanted: readonly StoredRange[]): StoredRange[] {
-  const ranges = new Map(known.map((range) => [range.partition, range]));
-  for (const range of wanted) {
-    const old = ranges.get(range.partition);
-    const isOlder = comparePositions(old?.last ?? undefined, range.last ?? undefined) < 0;
-    if (old === undefined || old.last === null) ranges.set(range.partition, range);
-    else if (isOlder) ranges.set(range.partition, { ...old, last: range.last });
-  }
-  return [...ranges.values()];
-}
-
-function refuseOther(known: StoredReplay, request: ReplayRequest): void {
-  const of = ({ stream, channel, from, sink, pipeline }: StoredReplay | ReplayRequest) =>
-    JSON.stringify({ stream, channel, from, sink, pipeline });
-  if (of(known) === of(request)) return;
-  throw new RejectedError(
-    "MALFORMED_FRAME",
-    `Cannot begin the replay ${known.name} as another one of that name is there: current value is ${of(known)}`,
-  );
-}
-
-const tasksOf = ({ ranges }: StoredReplay, sinks: readonly string[]): ReplayTask[] =>
-  ranges.flatMap(({ partition, after, last }) =>
-    last === null
-      ? []
-      : sinks.map((sink) => ({
-          partition,
-          sink,
-          range: { after: after ?? undefined, last },
-          position: undefined,
-          deliveredRecords: 0,
-          deadLetters: 0,
-          isDone: false,
-          reason: undefined,
-        })),
-  );
-
-const countsOf = ({ tasks, skippedLetters }: Replay): Counts => ({
-  deliveredRecords: tasks.reduce((sum, task) => sum + task.deliveredRecords, 0),
-  deadLetters: tasks.reduce((sum, task) => sum + task.deadLetters, 0),
-  skippedLetters,
-});
-
-const offsetAfter = (at: Position | undefined): number => (at === undefined ? 0 : at.offset + 1);
-
-const lengthOf = ({ after, last }: DeliveryRange): number => offsetAfter(last) - offsetAfter(after);
-
-function doneOf(task: ReplayTask): number {
-  const { isDone, range, position } = task;
-  if (isDone) return lengthOf(range);
-  return Math.min(lengthOf(range), Math.max(0, offsetAfter(position) - offsetAfter(range.after)));
-}
-
-function describe(replay: Replay): ReplayDescription {
-  const { stored, tasks, refusal } = replay;
-  const { version: _version, ranges, counts, ...about } = stored;
-  const ofAll = ranges.map(({ after, last }) => (last === null ? 0 : lengthOf({ after: after ?? undefined, last })));
-  const records = ofAll.reduce((sum, one) => sum + one, 0) * stored.sinks.length;
-  const waiting = tasks.flatMap(({ partition, sink, reason }) =>
-    reason === undefined ? [] : [{ partition, sink, reason }],
-  );
-  return {
-    ...about,
-    ...(stored.state === "running" ? countsOf(replay) : (counts ?? countsOf(replay))),
-    records,
-    doneRecords: stored.state === "done" ? records : tasks.reduce((sum, task) => sum + doneOf(task), 0),
-    waiting: refusal === undefined ? waiting : [{ partition: 0, sink: stored.sink ?? "", reason: refusal }],
-  };
 }
