@@ -94,7 +94,7 @@ async function frozenAt(scene: Scene, at: number): Promise<boolean> {
     const call = await world.freeze(at, await scene.prepare(world));
     const what = `frozen before call ${at}, ${call}`;
     if (scene.lostCommits !== undefined) world.store.value = world.commits.at(-1 - scene.lostCommits);
-    if (scene.isNextFrozenToo) await world.freeze((at * 7) % 23, (held) => world.open(3, held));
+    if (scene.isNextFrozenToo) await world.freeze((at * 7) % 23, async (held) => (await world.open(3, held)).close());
     const newer = await world.open(4);
     const held = await writeOn(
       newer,
@@ -147,18 +147,18 @@ const takesBack = (kept: number) => async (world: World) => {
 const writesOn = async (world: World) => {
   const first = await world.open(1);
   await writeOn(first, 1, 4, 1);
-  return async () => {
-    await writeOn(first, 1, 9, 1);
-    await first.close();
-  };
+  return () => writeOn(first, 1, 9, 1).finally(() => first.close());
 };
 
 const rewinds = async (world: World) => {
   const first = await world.open(1);
   await writeOn(first, 1, 13, 1);
   return async () => {
-    await first.rewind?.(position(1, 7), position(1, 13));
-    await first.close();
+    try {
+      await first.rewind?.(position(1, 7), position(1, 13));
+    } finally {
+      await first.close();
+    }
   };
 };
 
