@@ -162,19 +162,18 @@ const rewinds = async (world: World) => {
   };
 };
 
-test("an owner frozen while it takes back whole segments", frozenAtEach({ prepare: takesBack(5) }));
-test("an owner frozen while it cuts a segment that went on", frozenAtEach({ prepare: takesBack(6) }));
-test(
-  "an owner frozen while it takes back, and the next one too",
-  frozenAtEach({ prepare: takesBack(7), isNextFrozenToo: true }),
-);
-test("an owner frozen while it writes and publishes", frozenAtEach({ prepare: writesOn }));
-for (const lostCommits of [1, 3]) {
-  test(
-    `an owner frozen while it publishes what the log has lost: ${lostCommits} commits`,
-    frozenAtEach({ prepare: writesOn, lostCommits }),
-  );
+for (const [what, scene] of [
+  ["takes back whole segments", { prepare: takesBack(5) }],
+  ["cuts a segment that went on", { prepare: takesBack(6) }],
+  ["takes back, as the next one is too,", { prepare: takesBack(7), isNextFrozenToo: true }],
+  ["writes and publishes", { prepare: writesOn }],
+  ["publishes what the log has lost the last commit of", { prepare: writesOn, lostCommits: 1 }],
+  ["publishes what the log has lost three commits of", { prepare: writesOn, lostCommits: 3 }],
+  ["rewinds", { prepare: rewinds }],
+] as const satisfies readonly (readonly [string, Scene])[]) {
+  test(`an owner that is frozen while it ${what} touches nothing of a newer one's`, frozenAtEach(scene));
 }
+
 /** Runs the work with one call that fails, then goes on with the same sink; false once there is no such call. */
 async function failedAt(at: number, isRewind: boolean, work: (sink: SinkWriter) => Promise<unknown>): Promise<boolean> {
   const world = new World(mkdtempSync(join(FOLDER, "headrace-fault-")));
@@ -216,7 +215,5 @@ for (const [what, work] of [
     assert.ok(at > 15, `only ${at} calls were seen`);
   });
 }
-
-test("an owner frozen while it rewinds", frozenAtEach({ prepare: rewinds }));
 
 test.run();
