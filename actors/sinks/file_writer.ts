@@ -249,9 +249,11 @@ export class FileWriter implements SinkWriter {
     const name = this.#fileName();
     const { O_RDWR, O_CREAT, O_EXCL } = constants;
     const handle = await open(this.#path(name), O_RDWR | O_CREAT | O_EXCL | WRITE_THROUGH);
-    const index = await FileIndex.create(this.#path(`${name}.index`));
-    await syncFolder(this.#folder);
-    return this.#keepOpen({ name, handle, index, first, openedAtMs: this.#context.nowMs(), length: 0 });
+    const index = await orClose(handle, () => FileIndex.create(this.#path(`${name}.index`)));
+    const file = await this.#keepOpen({ name, handle, index, first, openedAtMs: this.#context.nowMs(), length: 0 });
+    // A name that is not durable is not written to.
+    await orClose({ close: () => this.#closeOpen() }, () => syncFolder(this.#folder));
+    return file;
   }
 
   async #keepOpen(file: OpenFile): Promise<OpenFile> {
@@ -347,23 +349,19 @@ export class FileWriter implements SinkWriter {
     const name = this.#fileName();
     await copyStart(this.#path(segment.name), this.#path(name), kept.length);
     const index = await FileIndex.create(this.#path(`${name}.index`));
-    for (const boundary of boundaries) if (boundary.length <= kept.length) await index.add(boundary);
-    await index.flush();
-    await syncFolder(this.#folder);
     const { first } = segment;
-    const { length } = kept;
+    const { length, position } = kept;
     const replacement = { file: name, length, first };
-    let handle: FileHandle;
-    try {
-      await this.#store({ version: 1, position: kept.position, open: { ...replacement, isReplacement: true } });
+    const handle = await orClose(index, async () => {
+      for (const boundary of boundaries) if (boundary.length <= length) await index.add(boundary);
+      await index.flush();
+      await syncFolder(this.#folder);
+      await this.#store({ version: 1, position, open: { ...replacement, isReplacement: true } });
       await this.#takeBackFrom(first);
-      handle = await open(this.#path(name), constants.O_RDWR | WRITE_THROUGH);
-    } catch (error) {
-      await index.close();
-      throw error;
-    }
+      return open(this.#path(name), constants.O_RDWR | WRITE_THROUGH);
+    });
     await this.#keepOpen({ name, handle, index, first, openedAtMs: this.#context.nowMs(), length });
-    await this.#store({ version: 1, position: kept.position, open: { ...replacement, isReplacement: false } });
+    await this.#store({ version: 1, position, open: { ...replacement, isReplacement: false } });
   }
 
   /** Not even the first segment begins early enough: an empty file takes the place of all. */
@@ -399,3 +397,13 @@ export class FileWriter implements SinkWriter {
 
 const nextOffset = (predecessor: Position | undefined): number =>
   predecessor === undefined ? 0 : predecessor.offset + 1;
+
+/** Closes what was opened for a step that fails. */
+async function orClose<Value>(opened: { close(): Promise<void> }, step: () => Promise<Value>): Promise<Value> {
+  try {
+    return await step();
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
+}

@@ -419,6 +419,25 @@ test("a folder as versions without owner's folders left it is taken over, and ta
     await sink.close();
   }));
 
+test("an index that tells of more than its segment holds, of commits that the log has lost, makes a rewind tear nothing", () =>
+  inFolder(async (directory, store) => {
+    const first = await open({ directory }, store, 1);
+    for (let at = 0; at < 4; at += 1) await first.write(sinkBatch(1, at, at));
+    const { value } = store;
+    await first.write(sinkBatch(1, 4, 5));
+    await first.close();
+    store.value = value;
+    const sink = await open({ directory }, store, 2);
+    await sink.write(sinkBatch(2, 4, 6, 1));
+    await sink.finish?.();
+    // A crash took the newer segment's lines: it is the older one's that are left.
+    rmSync(join(directory, "readings", "0", "segment-0000000000000004.ndjson.index"));
+    await sink.rewind?.(position(1, 5), position(2, 6));
+    assert.equal(await sink.position(), position(1, 3));
+    assert.equal(await offsetsIn(directory, store), range(0, 3));
+    await sink.close();
+  }));
+
 test("CSV quotes what must be quoted, names its columns in every file and disarms formulas", () =>
   inFolder(async (directory, store) => {
     const sink = await open(

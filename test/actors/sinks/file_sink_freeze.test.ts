@@ -94,7 +94,7 @@ async function frozenAt(scene: Scene, at: number): Promise<boolean> {
     const call = await world.freeze(at, await scene.prepare(world));
     const what = `frozen before call ${at}, ${call}`;
     if (scene.lostCommits !== undefined) world.store.value = world.commits.at(-1 - scene.lostCommits);
-    if (scene.isNextFrozenToo) await world.freeze((at * 7) % 23, (held) => world.open(3, held));
+    if (scene.isNextFrozenToo) await world.freeze((at * 7) % 23, async (held) => (await world.open(3, held)).close());
     const newer = await world.open(4);
     const held = await writeOn(
       newer,
@@ -147,34 +147,33 @@ const takesBack = (kept: number) => async (world: World) => {
 const writesOn = async (world: World) => {
   const first = await world.open(1);
   await writeOn(first, 1, 4, 1);
-  return async () => {
-    await writeOn(first, 1, 9, 1);
-    await first.close();
-  };
+  return () => writeOn(first, 1, 9, 1).finally(() => first.close());
 };
 
 const rewinds = async (world: World) => {
   const first = await world.open(1);
   await writeOn(first, 1, 13, 1);
   return async () => {
-    await first.rewind?.(position(1, 7), position(1, 13));
-    await first.close();
+    try {
+      await first.rewind?.(position(1, 7), position(1, 13));
+    } finally {
+      await first.close();
+    }
   };
 };
 
-test("an owner frozen while it takes back whole segments", frozenAtEach({ prepare: takesBack(5) }));
-test("an owner frozen while it cuts a segment that went on", frozenAtEach({ prepare: takesBack(6) }));
-test(
-  "an owner frozen while it takes back, and the next one too",
-  frozenAtEach({ prepare: takesBack(7), isNextFrozenToo: true }),
-);
-test("an owner frozen while it writes and publishes", frozenAtEach({ prepare: writesOn }));
-for (const lostCommits of [1, 3]) {
-  test(
-    `an owner frozen while it publishes what the log has lost: ${lostCommits} commits`,
-    frozenAtEach({ prepare: writesOn, lostCommits }),
-  );
+for (const [what, scene] of [
+  ["takes back whole segments", { prepare: takesBack(5) }],
+  ["cuts a segment that went on", { prepare: takesBack(6) }],
+  ["takes back, as the next one is too,", { prepare: takesBack(7), isNextFrozenToo: true }],
+  ["writes and publishes", { prepare: writesOn }],
+  ["publishes what the log has lost the last commit of", { prepare: writesOn, lostCommits: 1 }],
+  ["publishes what the log has lost three commits of", { prepare: writesOn, lostCommits: 3 }],
+  ["rewinds", { prepare: rewinds }],
+] as const satisfies readonly (readonly [string, Scene])[]) {
+  test(`an owner that is frozen while it ${what} touches nothing of a newer one's`, frozenAtEach(scene));
 }
+
 /** Runs the work with one call that fails, then goes on with the same sink; false once there is no such call. */
 async function failedAt(at: number, isRewind: boolean, work: (sink: SinkWriter) => Promise<unknown>): Promise<boolean> {
   const world = new World(mkdtempSync(join(FOLDER, "headrace-fault-")));
@@ -216,7 +215,5 @@ for (const [what, work] of [
     assert.ok(at > 15, `only ${at} calls were seen`);
   });
 }
-
-test("an owner frozen while it rewinds", frozenAtEach({ prepare: rewinds }));
 
 test.run();
