@@ -222,7 +222,7 @@ function latenciesOfSink(folder: string, commits: readonly Commits[], startMs: n
   const latencies: number[] = [];
   for (const [partition, { nextOffsets, atMs }] of commits.entries()) {
     const path = join(folder, String(partition));
-    const files = readdirSync(path).filter((name) => !name.endsWith(".index"));
+    const files = readdirSync(path).filter((name) => !name.endsWith(".index") && !name.startsWith("."));
     const segments = files.filter((name) => name.startsWith("segment-")).sort();
     const lines = [...segments, ...files.filter((name) => !name.startsWith("segment-"))].flatMap((name) =>
       readFileSync(join(path, name), "utf8").split("\n").slice(0, -1),

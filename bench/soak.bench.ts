@@ -167,7 +167,7 @@ async function checkFiles(folder: string) {
   const found = { records: 0, reordered: 0 };
   for (const partition of readdirSync(folder)) {
     const path = join(folder, partition);
-    const files = readdirSync(path).filter((name) => !name.endsWith(".index"));
+    const files = readdirSync(path).filter((name) => !name.endsWith(".index") && !name.startsWith("."));
     const isSegment = (name: string) => name.startsWith("segment-");
     const newest = new Map<string, number>();
     for (const name of [...files.filter(isSegment).sort(), ...files.filter((name) => !isSegment(name))]) {
