@@ -1,16 +1,18 @@
 /**
  * Fills nodes that are below their floors in few moves, also by exchange: a node may give a partition larger than it can
- * spare, and is filled itself then. What that costs is reckoned in moves: a node short of `s` costs `max(1, slope * s)`, where
- * the slope is what a unit of load is worth (moves_min.ts); a move is made for the most that it saves. Each partition
- * moves once at most, so it ends. node_filling.ts does what is left to do then.
+ * spare, and is filled itself then. What that costs is reckoned in moves, of which a unit of load is worth `slope`
+ * (moves_min.ts): the best move is the one that brings most of what nodes have to spare to where they are short, of nodes whose spare
+ * is of less use later. Each partition moves once at most, so it ends. node_filling.ts does what is left to do then.
  */
 import { NodeHeap } from "./node_heap.ts";
-import { listOf, NOWHERE, type Placement } from "./placement.ts";
+import { NOWHERE, type Placement } from "./placement.ts";
 
-/** Savings of less are none. */
+/** A move that saves less than this part of one is none. */
 const SAVED_MIN = 0.05;
-/** Of moves that save the same the lightest partition is taken, as heavier ones may be of use elsewhere. */
-const LIGHTER = 1e-3;
+/** What a node that is short costs beyond what it is short of, in moves: what fills it seldom fits. */
+const SHORT_COST = 0.15;
+/** What can be spared is worth so much of what it would save elsewhere, as it may not fit there. */
+const SPARE_WORTH = 0.4;
 /** Partitions nearly as heavy are looked at for one whose stream has a place in the zone of the node, so many. */
 const LOOKED_AT_MAX = 16;
 const NEARLY = 0.95;
@@ -31,122 +33,118 @@ export function fillByExchange(placement: Placement, pinned: Int32Array, slope: 
       continue;
     }
     const source = placement.nodeOf(partition);
+    offers.remove(partition);
     placement.move(partition, node);
-    offers.update(source);
-    offers.update(node);
-    queue(source);
-    queue(node);
+    for (const changed of [source, node]) {
+      offers.update(changed);
+      queue(changed);
+    }
   }
 }
 
-/** What each node offers: the partition that it can just spare, and those for which it would have to be filled. */
+/** What each node has held from the start and still does. */
 class Offers {
   readonly #placement: Placement;
   readonly #slope: number;
-  /** By node: what it has held from the start and still does, the heaviest first. */
-  readonly #held: number[][];
-  /** By node and kind of offer: the partition, or `NOWHERE`. */
-  readonly #offered: Int32Array;
-  /** By offer: its load, infinite for none, and what it costs at its node. */
+  /** By node: where in the items its own begin and end, the heaviest first. */
+  readonly #starts: Uint32Array;
+  readonly #ends: Uint32Array;
+  readonly #items: Uint32Array;
   readonly #loads: Float64Array;
-  readonly #costsThere: Float64Array;
+  /** By node: what it can spare, 0 where it is short, and how much it is above its ceiling. */
+  readonly #spare: Float64Array;
+  readonly #excess: Float64Array;
 
   constructor(placement: Placement, pinned: Int32Array, slope: number) {
     this.#placement = placement;
     this.#slope = slope;
-    const lists = placement.lists();
-    this.#held = Array.from(pinned, (giant, node) =>
-      [...listOf(lists, node)].filter((partition) => partition !== giant),
-    );
-    this.#offered = new Int32Array(3 * placement.nodeCount).fill(NOWHERE);
-    this.#loads = new Float64Array(this.#offered.length).fill(Number.POSITIVE_INFINITY);
-    this.#costsThere = new Float64Array(this.#offered.length);
+    const { starts, items } = placement.lists();
+    this.#starts = starts;
+    this.#ends = starts.slice(1);
+    this.#items = items;
+    this.#loads = placement.loadsOf(items);
+    this.#spare = new Float64Array(placement.nodeCount);
+    this.#excess = new Float64Array(placement.nodeCount);
     for (let node = 0; node < placement.nodeCount; node += 1) this.update(node);
+    for (const giant of pinned) if (giant !== NOWHERE) this.remove(giant);
+  }
+
+  /** Before it moves. */
+  remove(partition: number): void {
+    const node = this.#placement.nodeOf(partition);
+    const end = this.#ends[node] as number;
+    const at = this.#items.indexOf(partition, this.#starts[node]);
+    this.#items.copyWithin(at, at + 1, end);
+    this.#loads.copyWithin(at, at + 1, end);
+    this.#ends[node] = end - 1;
   }
 
   update(node: number): void {
-    const placement = this.#placement;
-    const spare = placement.spareOn(node);
-    const held = (this.#held[node] as number[]).filter((partition) => placement.nodeOf(partition) === node);
-    this.#held[node] = held;
-    const isNone = spare === 0 || placement.shortOn(node) > 0;
-    const fits = this.#firstOfAtMost(held, spare);
-    const exchanged = this.#firstOfAtMost(held, spare + 1 / this.#slope);
-    for (const [kind, at] of [fits, exchanged, exchanged - 1].entries()) {
-      const partition = isNone ? NOWHERE : (held[at] ?? NOWHERE);
-      const offer = 3 * node + kind;
-      this.#offered[offer] = partition;
-      this.#loads[offer] = partition === NOWHERE ? Number.POSITIVE_INFINITY : placement.loadOf(partition);
-      this.#costsThere[offer] = partition === NOWHERE ? 0 : this.#costAt(node, placement.loadOf(partition));
-    }
+    this.#spare[node] = this.#placement.shortOn(node) > 0 ? 0 : this.#placement.spareOn(node);
+    this.#excess[node] = Math.max(0, -this.#placement.roomOn(node));
   }
 
-  /** What saves the most moves, or `NOWHERE`. */
+  /** What saves the most, or `NOWHERE`: of each node what it can just spare, and what just fills the other, and what is next to these. */
   bestFor(node: number): number {
     const placement = this.#placement;
     const room = placement.roomOn(node);
     const short = placement.shortOn(node);
-    const [loads, costsThere, slope, now] = [this.#loads, this.#costsThere, this.#slope, this.#costs(short)];
+    const now = this.#costOf(short);
     let best = -1;
-    let bestSaved = SAVED_MIN;
-    for (let at = 0; at < loads.length; at += 1) {
-      const load = loads[at] as number;
-      if (load > room) continue;
-      const left = short > load ? Math.max(1, slope * (short - load)) : 0;
-      const saved = now - left - (costsThere[at] as number);
-      if (saved > bestSaved) [best, bestSaved] = [at, saved];
+    let most = SAVED_MIN;
+    for (let source = 0; source < placement.nodeCount; source += 1) {
+      const spare = this.#spare[source] as number;
+      if (spare === 0) continue;
+      const [start, end] = [this.#starts[source] as number, this.#ends[source] as number];
+      const fitting = this.#firstOfAtMost(source, spare);
+      const filling = this.#firstOfAtMost(source, short * (1 - 1e-9)) - 1;
+      const before = now - this.#worthOf(spare) - 1;
+      for (let kind = 0; kind < 4; kind += 1) {
+        const at = kind === 0 ? filling : kind === 1 ? fitting : kind === 2 ? fitting - 1 : filling + 1;
+        if (at < start || at >= end) continue;
+        const load = this.#loads[at] as number;
+        if (load > room) continue;
+        const after = this.#costOf(short - load) + this.#costOf(load - spare) - this.#worthOf(spare - load);
+        const saved = before - after + this.#excessSaved(source, load) + 3e-2 * this.#slope * load;
+        if (saved > most) [best, most] = [at, saved];
+      }
     }
-    const partition = this.#offered[best];
-    if (partition === undefined) return NOWHERE;
-    return placement.loadOf(partition) >= short
-      ? this.#lightestFor(node, partition, bestSaved)
-      : this.#inZone(node, partition);
+    if (best === -1) return NOWHERE;
+    return (this.#loads[best] as number) >= short ? (this.#items[best] as number) : this.#inZone(node, best);
   }
 
-  /** What it costs a node to give so much: to be filled again; a node above its ceiling has to give anyway. */
-  #costAt(node: number, load: number): number {
-    const excess = -this.#placement.roomOn(node);
-    const saved = excess <= 0 ? 0 : load >= excess ? 1 : 0.5;
-    return this.#costs(load - this.#placement.spareOn(node)) - saved + LIGHTER * this.#slope * load;
+  #costOf(short: number): number {
+    return short > 0 ? Math.max(1, SHORT_COST + this.#slope * short) : 0;
   }
 
-  #costs(short: number): number {
-    return short > 0 ? Math.max(1, this.#slope * short) : 0;
+  #worthOf(spare: number): number {
+    return spare > 0 ? SPARE_WORTH * Math.max(0, this.#slope * spare - 1) : 0;
   }
 
-  #lightestFor(node: number, best: number, saved: number): number {
-    const placement = this.#placement;
-    const short = placement.shortOn(node);
-    const now = this.#costs(short);
-    let [chosen, most] = [best, saved];
-    for (const [source, held] of this.#held.entries()) {
-      if (this.#offered[3 * source] === NOWHERE) continue;
-      const partition = held[this.#firstOfAtMost(held, short * (1 - 1e-9)) - 1];
-      if (partition === undefined || placement.loadOf(partition) > placement.spareOn(source)) continue;
-      const savedSo = now - this.#costAt(source, placement.loadOf(partition));
-      if (savedSo > most) [chosen, most] = [partition, savedSo];
-    }
-    return chosen;
+  /** A node above its ceiling has to give in any case. */
+  #excessSaved(node: number, load: number): number {
+    const excess = this.#excess[node] as number;
+    return excess === 0 ? 0 : load >= excess ? 1 : 0.5;
   }
 
-  /** Or one nearly as heavy on the same node. */
-  #inZone(node: number, best: number): number {
+  /** That, or one nearly as heavy on the same node. */
+  #inZone(node: number, from: number): number {
     const placement = this.#placement;
     const zone = placement.zoneOf(node);
-    const held = this.#held[placement.nodeOf(best)] as number[];
-    const from = held.indexOf(best);
-    for (const partition of held.slice(from, from + LOOKED_AT_MAX)) {
-      if (placement.loadOf(partition) < NEARLY * placement.loadOf(best)) break;
-      if (!placement.isFull(zone, partition)) return partition;
+    const first = this.#items[from] as number;
+    const end = Math.min(from + LOOKED_AT_MAX, this.#ends[placement.nodeOf(first)] as number);
+    for (let at = from; at < end; at += 1) {
+      if ((this.#loads[at] as number) < NEARLY * (this.#loads[from] as number)) break;
+      if (!placement.isFull(zone, this.#items[at] as number)) return this.#items[at] as number;
     }
-    return best;
+    return first;
   }
 
-  #firstOfAtMost(heaviestFirst: readonly number[], limit: number): number {
-    let [low, high] = [0, heaviestFirst.length];
+  #firstOfAtMost(node: number, limit: number): number {
+    let [low, high] = [this.#starts[node] as number, this.#ends[node] as number];
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (this.#placement.loadOf(heaviestFirst[middle] as number) <= limit) high = middle;
+      if ((this.#loads[middle] as number) <= limit) high = middle;
       else low = middle + 1;
     }
     return low;

@@ -95,6 +95,12 @@ export class Placement {
     return this.input.loads[partition] as number;
   }
 
+  loadsOf(partitions: Uint32Array): Float64Array {
+    const loads = new Float64Array(partitions.length);
+    for (let at = 0; at < loads.length; at += 1) loads[at] = this.loadOf(partitions[at] as number);
+    return loads;
+  }
+
   loadOn(node: number): number {
     return this.load[node] as number;
   }

@@ -1,7 +1,7 @@
 /**
  * Brings a placement between its bounds by the way that moves the fewest: it is first done straight on, by clearing what is above
  * and filling what is below; where that ends within the bounds, other orders of the same steps are tried, and taken if they
- * end there in fewer moves. What can not be brought there is left to the straight way alone: else decisions about the same
+ * end there in fewer moves; then moves are taken back that are not needed (taking_back.ts). What can not be brought there is left to the straight way alone: else decisions about the same
  * could go round in a circle.
  */
 import { pinGiants, SKEW_MAX, setBounds } from "./bounds.ts";
@@ -10,6 +10,7 @@ import { movesMinOf } from "./moves_min.ts";
 import { fillNodes } from "./node_filling.ts";
 import { NOWHERE, type Placement } from "./placement.ts";
 import { clearExcess, type Eviction } from "./rebalancing.ts";
+import { takeBack } from "./taking_back.ts";
 
 /** Bounds hang on where heavy partitions are: once these have moved, the bounds are looked at again, so often. */
 const PASSES_MAX = 6;
@@ -69,7 +70,19 @@ export function settle(placement: Placement): number {
     best = placement.target.slice();
   }
   restore(placement, best);
+  if (fewest > NEAR * moves) bringBack(placement, start, best);
   return moves;
+}
+
+/** What of the best can be done without, within the bounds that it has. */
+function bringBack(placement: Placement, start: Int32Array, best: Int32Array): void {
+  restore(placement, start);
+  const lists = placement.lists();
+  restore(placement, best);
+  const pinned = pinGiants(placement);
+  setBounds(placement, pinned);
+  takeBack(placement, { start, lists, pinned }, placement.partitionCount > MANY);
+  if (!isWithin(placement)) restore(placement, best);
 }
 
 /** By one way, until it is within the bounds or can not be brought nearer to them, or has made `movesMax` moves. */
