@@ -56,11 +56,14 @@ export function movesMinOf(placement: Placement, pinned: Int32Array, forced: num
     const first = (starts[node] as number) + (pinned[node] === NOWHERE ? 0 : 1);
     nodes.push(new NodeCost(placement, loads.subarray(first, starts[node + 1]), node, movable));
   }
+  let found: MovesMin | undefined;
   return [
     cleared,
     () => {
+      if (found !== undefined) return found;
       const { moves, slope } = search(nodes, unplaced);
-      return { moves: Math.max(cleared, forced + moves), slope };
+      found = { moves: Math.max(cleared, forced + moves), slope };
+      return found;
     },
   ];
 }
@@ -73,8 +76,7 @@ function search(nodes: readonly NodeCost[], unplaced: Float64Array): MovesMin {
   let highest = 0;
   let slope = 0;
   for (const { base, isAtMostOne } of KINDS) {
-    let best = 0;
-    let bestAt = 0;
+    let [best, bestAt, last] = [0, 0, 0];
     const slopeAt = (at: number) => SLOPES_RANGE ** (at / SLOPES) / heaviest;
     const look = (at: number) => {
       const steep = slopeAt(at);
@@ -82,9 +84,10 @@ function search(nodes: readonly NodeCost[], unplaced: Float64Array): MovesMin {
       let paid = 0;
       for (const node of nodes) paid += node.pays(prices);
       for (let orphan = 0; orphan < unplaced.length; orphan += 1) paid -= priceOf(unplaced[orphan] as number, prices);
+      last = paid;
       if (paid > best) [best, bestAt] = [paid, at];
     };
-    for (let at = 0; at <= SLOPES; at += 1) look(at);
+    for (let at = 0; at <= SLOPES && (at < bestAt + 4 || last > best / 2); at += 1) look(at);
     for (let step = 0.5, count = 0; count < REFINEMENTS; step /= 2, count += 1) {
       const at = bestAt;
       look(at - step);

@@ -40,6 +40,8 @@ const FILLING_WAYS: readonly Way[] = [
 ];
 /** Of more partitions only the first way is tried: a decision is made in one turn of its node. */
 const MANY = 20_000;
+/** And it alone, where so many moves are needed at least and nothing is nowhere: it is seldom worse than the straight way then. */
+const QUICK_MIN = 64;
 /** What is so near to the bound is not tried to be bettered. */
 const NEAR = 1.03;
 
@@ -55,13 +57,28 @@ export function settle(placement: Placement): number {
       ? CLEARING_WAYS
       : FILLING_WAYS;
   restore(placement, start);
+  const isMany = placement.partitionCount > MANY;
+  let untried = isMany ? ways.slice(0, 1) : ways;
+  if (isMany && !placement.input.isEven && !start.includes(NOWHERE)) {
+    const { moves, slope } = search();
+    const [way] = untried;
+    if (way !== undefined && moves >= QUICK_MIN) {
+      goOn(placement, way, slope * way.worth, Number.POSITIVE_INFINITY);
+      if (isWithin(placement)) {
+        if (movesOf(placement) > NEAR * moves) bringBack(placement, start, isMany);
+        return moves;
+      }
+      restore(placement, start);
+      untried = [];
+    }
+  }
   goOn(placement, STRAIGHT, 0, Number.POSITIVE_INFINITY);
   if (movesOf(placement) <= cleared) return cleared;
   const { moves, slope } = search();
   if (placement.input.isEven || movesOf(placement) <= NEAR * moves || !isWithin(placement)) return moves;
   let best = placement.target.slice();
   let fewest = movesOf(placement);
-  for (const way of placement.partitionCount > MANY ? ways.slice(0, 1) : ways) {
+  for (const way of untried) {
     if (fewest <= NEAR * moves) break;
     restore(placement, start);
     goOn(placement, way, slope * way.worth, fewest);
@@ -70,18 +87,19 @@ export function settle(placement: Placement): number {
     best = placement.target.slice();
   }
   restore(placement, best);
-  if (fewest > NEAR * moves) bringBack(placement, start, best);
+  if (fewest > NEAR * moves) bringBack(placement, start, isMany);
   return moves;
 }
 
-/** What of the best can be done without, within the bounds that it has. */
-function bringBack(placement: Placement, start: Int32Array, best: Int32Array): void {
+/** What can be done without, within the bounds that it has. */
+function bringBack(placement: Placement, start: Int32Array, isInHurry: boolean): void {
+  const best = placement.target.slice();
   restore(placement, start);
   const lists = placement.lists();
   restore(placement, best);
   const pinned = pinGiants(placement);
   setBounds(placement, pinned);
-  takeBack(placement, { start, lists, pinned }, placement.partitionCount > MANY);
+  takeBack(placement, { start, lists, pinned }, isInHurry);
   if (!isWithin(placement)) restore(placement, best);
 }
 
