@@ -9,15 +9,13 @@ import { NOWHERE, type Placement } from "./placement.ts";
 
 /** A move that saves less than this part of one is none. */
 const SAVED_MIN = 0.05;
-/** What a node that is short costs beyond what it is short of, in moves: what fills it seldom fits. */
-const SHORT_COST = 0.15;
 /** What can be spared is worth so much of what it would save elsewhere, as it may not fit there. */
 const SPARE_WORTH = 0.4;
 /** Partitions nearly as heavy are looked at for one whose stream has a place in the zone of the node, so many. */
 const LOOKED_AT_MAX = 16;
 const NEARLY = 0.95;
 
-export function fillByExchange(placement: Placement, pinned: Int32Array, slope: number): void {
+export function fillByExchange(placement: Placement, pinned: Int32Array, slope: number, shortCost: number): void {
   const short = new NodeHeap(placement.nodeCount);
   const queue = (node: number) => {
     if (placement.shortOn(node) > 0) short.set(node, -placement.shortOn(node));
@@ -25,7 +23,7 @@ export function fillByExchange(placement: Placement, pinned: Int32Array, slope: 
   };
   for (let node = 0; node < placement.nodeCount; node += 1) queue(node);
   if (short.first === undefined || !(slope > 0)) return;
-  const offers = new Offers(placement, pinned, slope);
+  const offers = new Offers(placement, pinned, slope, shortCost);
   for (let node = short.first; node !== undefined; node = short.first) {
     const partition = offers.bestFor(node);
     if (partition === NOWHERE) {
@@ -46,6 +44,8 @@ export function fillByExchange(placement: Placement, pinned: Int32Array, slope: 
 class Offers {
   readonly #placement: Placement;
   readonly #slope: number;
+  /** What a node that is short costs beyond what it is short of, in moves: what fills it seldom fits. */
+  readonly #shortCost: number;
   /** By node: where in the items its own begin and end, the heaviest first. */
   readonly #starts: Uint32Array;
   readonly #ends: Uint32Array;
@@ -55,9 +55,10 @@ class Offers {
   readonly #spare: Float64Array;
   readonly #excess: Float64Array;
 
-  constructor(placement: Placement, pinned: Int32Array, slope: number) {
+  constructor(placement: Placement, pinned: Int32Array, slope: number, shortCost: number) {
     this.#placement = placement;
     this.#slope = slope;
+    this.#shortCost = shortCost;
     const { starts, items } = placement.lists();
     this.#starts = starts;
     this.#ends = starts.slice(1);
@@ -114,7 +115,7 @@ class Offers {
   }
 
   #costOf(short: number): number {
-    return short > 0 ? Math.max(1, SHORT_COST + this.#slope * short) : 0;
+    return short > 0 ? Math.max(1, this.#shortCost + this.#slope * short) : 0;
   }
 
   #worthOf(spare: number): number {

@@ -22,24 +22,33 @@ interface Way {
   readonly eviction: Eviction;
   readonly isClearedFirst: boolean;
   readonly worth: number;
+  /** What a node that is short costs beyond what it is short of: more makes for fewer of them (exchanging.ts). */
+  readonly shortCost: number;
 }
 
-const STRAIGHT: Way = { eviction: "none", isClearedFirst: true, worth: 0 };
+const STRAIGHT: Way = { eviction: "none", isClearedFirst: true, worth: 0, shortCost: 0.15 };
 /** Where more is above ceilings than below floors, and the other way round; the first way is the best in most cases. */
 const CLEARING_WAYS: readonly Way[] = [
-  { eviction: "once", isClearedFirst: true, worth: 1 },
-  { eviction: "chained", isClearedFirst: true, worth: 1 },
-  { eviction: "once", isClearedFirst: false, worth: 1 },
+  { eviction: "once", isClearedFirst: true, worth: 1, shortCost: 0.15 },
+  { eviction: "chained", isClearedFirst: true, worth: 1, shortCost: 0.15 },
+  { eviction: "once", isClearedFirst: false, worth: 1, shortCost: 0.15 },
+  { eviction: "once", isClearedFirst: false, worth: 3, shortCost: 0.6 },
+  { eviction: "chained", isClearedFirst: false, worth: 1, shortCost: 0.6 },
 ];
 const FILLING_WAYS: readonly Way[] = [
-  { eviction: "once", isClearedFirst: false, worth: 1.3 },
-  { eviction: "once", isClearedFirst: false, worth: 1 },
-  { eviction: "once", isClearedFirst: false, worth: 0.7 },
-  { eviction: "once", isClearedFirst: true, worth: 1 },
-  { eviction: "chained", isClearedFirst: true, worth: 1 },
+  { eviction: "once", isClearedFirst: false, worth: 1.3, shortCost: 0.15 },
+  { eviction: "once", isClearedFirst: false, worth: 1, shortCost: 0.15 },
+  { eviction: "once", isClearedFirst: false, worth: 0.7, shortCost: 0.15 },
+  { eviction: "once", isClearedFirst: false, worth: 1.3, shortCost: 0.6 },
+  { eviction: "once", isClearedFirst: false, worth: 1, shortCost: 0.6 },
+  { eviction: "once", isClearedFirst: false, worth: 0.7, shortCost: 0.6 },
+  { eviction: "once", isClearedFirst: true, worth: 1, shortCost: 0.15 },
+  { eviction: "chained", isClearedFirst: true, worth: 1, shortCost: 0.15 },
 ];
 /** Of more partitions only the first way is tried: a decision is made in one turn of its node. */
 const MANY = 20_000;
+/** With more moves than so many times those of another way it is given up: what is taken back later is not so much. */
+const TOO_MANY = 1.5;
 /** And it alone, where so many moves are needed at least and nothing is nowhere: it is seldom worse than the straight way then. */
 const QUICK_MIN = 64;
 /** What is so near to the bound is not tried to be bettered. */
@@ -81,8 +90,10 @@ export function settle(placement: Placement): number {
   for (const way of untried) {
     if (fewest <= NEAR * moves) break;
     restore(placement, start);
-    goOn(placement, way, slope * way.worth, fewest);
-    if (movesOf(placement) >= fewest || !isWithin(placement)) continue;
+    goOn(placement, way, slope * way.worth, isMany ? fewest : TOO_MANY * fewest);
+    if (movesOf(placement) >= TOO_MANY * fewest || !isWithin(placement)) continue;
+    if (!isMany) bringBack(placement, start, true);
+    if (movesOf(placement) >= fewest) continue;
     fewest = movesOf(placement);
     best = placement.target.slice();
   }
@@ -112,7 +123,7 @@ function goOn(placement: Placement, way: Way, slope: number, movesMax: number): 
     const pinned = pinGiants(placement);
     setBounds(placement, pinned);
     if (isClearedFirst) clearExcess(placement, pinned, eviction);
-    if (worth > 0) fillByExchange(placement, pinned, slope);
+    if (worth > 0) fillByExchange(placement, pinned, slope, way.shortCost);
     if (!isClearedFirst) clearExcess(placement, pinned, eviction);
     fillNodes(placement, pinned);
     if (placement.input.isEven || movesOf(placement) >= movesMax) break; // exact at once, or no better
