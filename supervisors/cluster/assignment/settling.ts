@@ -36,6 +36,7 @@ const CLEARING_WAYS: readonly Way[] = [
   { eviction: "chained", isClearedFirst: false, worth: 1, shortCost: 0.6 },
 ];
 const FILLING_WAYS: readonly Way[] = [
+  { eviction: "once", isClearedFirst: false, worth: 1, shortCost: 0.3 },
   { eviction: "once", isClearedFirst: false, worth: 1.3, shortCost: 0.15 },
   { eviction: "once", isClearedFirst: false, worth: 1, shortCost: 0.15 },
   { eviction: "once", isClearedFirst: false, worth: 0.7, shortCost: 0.15 },
@@ -45,6 +46,8 @@ const FILLING_WAYS: readonly Way[] = [
   { eviction: "once", isClearedFirst: true, worth: 1, shortCost: 0.15 },
   { eviction: "chained", isClearedFirst: true, worth: 1, shortCost: 0.15 },
 ];
+/** So many exchanges are looked at beside each other; only one of many partitions. */
+const EXCHANGE_WIDTH = 8;
 /** Of more partitions only the first way is tried: a decision is made in one turn of its node. */
 const MANY = 20_000;
 /** With more moves than so many times those of another way it is given up: what is taken back later is not so much. */
@@ -116,14 +119,15 @@ function bringBack(placement: Placement, start: Int32Array, isInHurry: boolean):
 
 /** By one way, until it is within the bounds or can not be brought nearer to them, or has made `movesMax` moves. */
 function goOn(placement: Placement, way: Way, slope: number, movesMax: number): void {
-  const { eviction, isClearedFirst, worth } = way;
+  const { eviction, isClearedFirst, worth, shortCost } = way;
+  const width = placement.partitionCount > MANY ? 1 : EXCHANGE_WIDTH;
   for (let pass = 0; pass < PASSES_MAX; pass += 1) {
     const before = placement.target.slice();
     const [skew, spread] = [skewOfPlacement(placement), spreadOf(placement)];
     const pinned = pinGiants(placement);
     setBounds(placement, pinned);
     if (isClearedFirst) clearExcess(placement, pinned, eviction);
-    if (worth > 0) fillByExchange(placement, pinned, slope, way.shortCost);
+    if (worth > 0) fillByExchange(placement, pinned, { slope, shortCost, width });
     if (!isClearedFirst) clearExcess(placement, pinned, eviction);
     fillNodes(placement, pinned);
     if (placement.input.isEven || movesOf(placement) >= movesMax) break; // exact at once, or no better

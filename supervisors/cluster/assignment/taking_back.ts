@@ -9,7 +9,7 @@ import { NOWHERE, type NodeLists, type Placement } from "./placement.ts";
 const WIDTHS = [6, 3, 2];
 /** In a hurry: and after how many attempts in vain there are no more. */
 const WIDTHS_IN_HURRY = [2, 1];
-const VAIN_MAX_IN_HURRY = 250;
+const VAIN_MAX_IN_HURRY = 400;
 const ROUNDING = 1e-9;
 
 /** What goes where, what it leaves to repair where it was, and how many moves it adds. */
