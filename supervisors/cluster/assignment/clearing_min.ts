@@ -7,14 +7,14 @@
  *     weigh the limit at least; what is above its ceiling then it has given of its light ones, in so many moves at least.
  *   - Each heavy partition is somewhere in the end. So at any price for having one, the moves of all nodes are at least the
  *     price of all heavy ones, and of each node the least of its moves without the price of those that it has (Lagrangian
- *     duality). The price that makes the most is searched, and the limit.
+ *     duality). The price that makes the most is searched, and the limit; and several at once (clearing_classes.ts).
  */
+import { BESIDE_MAX, classesOf, NodeOptions } from "./clearing_classes.ts";
 import { NOWHERE, type NodeLists, type Placement } from "./placement.ts";
 
-/** Limits looked at: down to so small a part of the largest ceiling, each with so many times fewer partitions above it; all of the heaviest few. */
+/** Limits looked at: down to so small a part of the largest ceiling, each with so many times fewer partitions above it. */
 const LIGHTEST_PART = 5;
 const FEWER = 1.25;
-const FEW = 12;
 /** Prices looked at: up to this, and between those by so small steps. */
 const PRICE_MAX = 512;
 const PRICE_STEP = 0.05;
@@ -29,12 +29,15 @@ export function clearingMin(placement: Placement, lists: NodeLists, loads: Float
     if (!giants.has(partition)) heavy.push(partition);
   }
   let least = clearing.movesMin(Number.POSITIVE_INFINITY, 0);
-  for (let count = heavy.length; count > 0; count = count <= FEW ? count - 1 : Math.floor(count / FEWER)) {
+  for (let count = heavy.length; count > 0; count = Math.floor(count / FEWER)) {
     const limit = placement.loadOf(heavy[count - 1] as number);
     let unplaced = 0;
     for (const one of heavy) if (placement.loadOf(one) >= limit && placement.nodeOf(one) === NOWHERE) unplaced += 1;
     least = Math.max(least, clearing.movesMin(limit, unplaced));
   }
+  const heavyLoads = heavy.map((partition) => placement.loadOf(partition));
+  const classed = heavyLoads.filter((load) => load * BESIDE_MAX > clearing.largest);
+  least = Math.max(least, clearing.movesMinByClasses(classed));
   return Math.ceil(least - ROUNDING);
 }
 
@@ -124,6 +127,47 @@ class Clearing {
       }
     }
     return fewest;
+  }
+
+  /** With heavy ones of several classes: loads in descending order. */
+  movesMinByClasses(heavy: readonly number[]): number {
+    const { limits, sizes } = classesOf(heavy);
+    if (limits.length === 0) return 0;
+    const options = new NodeOptions(limits.length);
+    for (let node = 0; node < this.#firsts.length; node += 1) {
+      this.#offerAll(options, node, limits);
+      options.addNode();
+    }
+    return options.movesMin(sizes);
+  }
+
+  /** What the node may have in the end: of its own none, one or two, and of others what is not more than two in all. */
+  #offerAll(options: NodeOptions, node: number, limits: readonly number[]): void {
+    const first = this.#firsts[node] as number;
+    const end = this.#lists.starts[node + 1] as number;
+    let light = first;
+    while (light < end && (this.#loads[light] as number) >= (limits[limits.length - 1] as number)) light += 1;
+    const above = (this.#before[end] as number) - (this.#before[light] as number) - (this.#ceilings[node] as number);
+    const own = light - first;
+    const offer = (one: number, other: number, load: number, given: number) =>
+      options.offer(one, other, given + this.#countFor(light, end, above + load));
+    offer(0, 0, 0, own);
+    for (const [at, load] of limits.entries()) {
+      offer(at + 1, 0, load, own);
+      for (let other = at; other < limits.length; other += 1) {
+        offer(at + 1, other + 1, load + (limits[other] as number), own);
+      }
+    }
+    for (let at = first; at < light; at += 1) {
+      const load = this.#loads[at] as number;
+      const one = limits.findIndex((limit) => load >= limit) + 1;
+      offer(one, 0, load, own - 1);
+      for (const [other, limit] of limits.entries()) offer(one, other + 1, load + limit, own - 1);
+      for (let beside = at + 1; beside < light; beside += 1) {
+        const other = this.#loads[beside] as number;
+        offer(one, limits.findIndex((limit) => other >= limit) + 1, load + other, own - 2);
+      }
+    }
   }
 
   /** Of the light ones: as few as are so much. */
