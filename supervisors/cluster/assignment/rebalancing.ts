@@ -18,7 +18,6 @@ export type Eviction = "none" | "once" | "chained";
 
 export function clearExcess(placement: Placement, pinned: Int32Array, eviction: Eviction): void {
   const nowhere = NOWHERE; // an import is read far more slowly
-  const choice = new NodeChoice(placement);
   const from = new Int32Array(placement.partitionCount).fill(NOWHERE);
   const takeExcess = (): number[] => {
     const taken: number[] = [];
@@ -38,7 +37,10 @@ export function clearExcess(placement: Placement, pinned: Int32Array, eviction: 
     const partition = placement.byLoad[rank] as number;
     if (placement.target[partition] === nowhere) orphans.push(partition);
   }
-  const evicted = new Set(orphans);
+  if (orphans.length === 0 && placement.load.every((_, node) => placement.roomOn(node) >= 0)) return;
+  const choice = new NodeChoice(placement);
+  const evicted = new Uint8Array(placement.partitionCount);
+  for (const orphan of orphans) evicted[orphan] = 1;
   placeAll(placement, choice, orphans.concat(takeExcess()), from, evicted, eviction);
   for (let round = 1; round < ROUNDS_MAX; round += 1) {
     if (placeAll(placement, choice, takeExcess(), from, evicted, eviction) === 0) break;
@@ -50,7 +52,7 @@ function excessOf(
   placement: Placement,
   pinned: Int32Array,
   eviction: Eviction,
-  evicted: Set<number>,
+  evicted: Uint8Array,
 ): Map<number, number[]> {
   const chosen = new Map<number, number[]>();
   let roomMax = 0;
@@ -83,12 +85,12 @@ function excessOf(
             placement,
             clearance,
             node,
-            movable.filter((partition) => !evicted.has(partition)),
+            movable.filter((partition) => evicted[partition] === 0),
             fitting,
             given.length,
           );
     if (heavy !== undefined) {
-      evicted.add(heavy[0] as number);
+      evicted[heavy[0] as number] = 1;
       given = heavy;
     }
     for (const partition of given) needed -= placement.loadOf(partition);
@@ -168,7 +170,7 @@ function placeAll(
   choice: NodeChoice,
   partitions: number[],
   from: Int32Array,
-  evicted: ReadonlySet<number>,
+  evicted: Uint8Array,
   eviction: Eviction,
 ): number {
   partitions.sort((one, other) => placement.loadOf(other) - placement.loadOf(one) || one - other);
@@ -182,7 +184,7 @@ function placeAll(
     // A2: what may go anywhere is only what the nodes below their floors do not need.
     supply -= placement.loadOf(partition);
     const source = from[partition] as number;
-    const node = placeFor(placement, choice, clearance, partition, source, short > supply, evicted.has(partition));
+    const node = placeFor(placement, choice, clearance, partition, source, short > supply, evicted[partition] === 1);
     short -= placement.shortOn(node);
     placement.put(partition, node);
     short += placement.shortOn(node);
