@@ -1,8 +1,9 @@
 /**
  * Brings a placement between its bounds by the way that moves the fewest: it is first done straight on, by clearing what is above
  * and filling what is below; where that ends within the bounds, other orders of the same steps are tried, and taken if they
- * end there in fewer moves; then moves are taken back that are not needed (taking_back.ts). What can not be brought there is left to the straight way alone: else decisions about the same
- * could go round in a circle.
+ * end there in fewer moves; then moves are taken back that are not needed (taking_back.ts). What can not be brought there
+ * is left to the straight way alone: else decisions about the same could go round in a circle. Of many partitions only the
+ * best of these ways is tried, and the straight one where it does not end within the bounds.
  */
 import { pinGiants, SKEW_MAX, setBounds } from "./bounds.ts";
 import { fillByExchange } from "./exchanging.ts";
