@@ -12,8 +12,8 @@
  *       moves (settling.ts). Where all weigh the same, no balanced assignment moves fewer; else it is a search, held against
  *       `movesMin`, which can be proved: where no partition is more than half a share a crash, a leave or weights that drift move
  *       some hundredths more, a join a tenth; where some are many shares a crash moves some hundredths more, a join of a tenth of the
- *       nodes or a drift an eighth where nodes are alike, up to two fifths where they are of several sizes. Of 14 such
- *       decisions about 30 nodes that were solved exactly the search moved 1.04 of the fewest, of which the bound was 0.96. A
+ *       nodes or a drift an eighth to a fifth where nodes are alike, up to twice as many where they are of several sizes. Of 14
+ *       such decisions about 30 nodes that were solved exactly the search moved 1.04 of the fewest, of which the bound was 0.96. A
  *       second decision about the same moves nothing.
  *   A4. Count. Weights of 0 count too (loads.ts): no node has more than 5.5 times its share of the partitions.
  *   A5. Zones. Nothing moves for its zone alone. What is placed or moved goes where A2 and A3 leave a choice to the zone with
