@@ -10,13 +10,15 @@
  *   A3. Stickiness. A partition moves only for A2: from a node above its bound, in as few pieces as suffice, or to one below
  *       its bound, in the largest pieces that there are; or from or to a node that is filled, or makes room, for that, where it saves
  *       moves (settling.ts). Where all weigh the same, no balanced assignment moves fewer; else it is a search, held against
- *       `movesMin`, which can be proved: a crash or a leave moves a few in a hundred or a few more, a join a tenth where no partition is
- *       more than half a share, and up to a half where some are many shares; weights that grow tenfold about twice as many at most,
- *       of which the search has its part, and the bound, which may not be reached, the other. A second decision about the
- *       same moves nothing.
+ *       `movesMin`, which can be proved: where no partition is more than half a share a crash, a leave or weights that drift move
+ *       some hundredths more, a join a tenth; where some are many shares a crash moves some hundredths more, a join of a tenth of the
+ *       nodes or a drift an eighth to a fifth where nodes are alike, up to twice as many where they are of several sizes. Of 14
+ *       such decisions about 30 nodes that were solved exactly the search moved 1.04 of the fewest, of which the bound was 0.96. A
+ *       second decision about the same moves nothing.
  *   A4. Count. Weights of 0 count too (loads.ts): no node has more than 5.5 times its share of the partitions.
  *   A5. Zones. Nothing moves for its zone alone. What is placed or moved goes where A2 and A3 leave a choice to the zone with
- *       the least of its stream for its capacity, first to one with less than its share of it rounded up.
+ *       the least of its stream for its capacity, first to one with less than its share of it rounded up; an exchange
+ *       (exchanging.ts) looks at moves alone.
  *   A6. Then to the least loaded node.
  */
 import { invariant } from "../../../protocols/errors.ts";

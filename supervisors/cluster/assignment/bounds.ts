@@ -63,9 +63,14 @@ export function setBounds(placement: Placement, pinned: Int32Array): void {
 function levelBesideGiants(placement: Placement): number {
   const { fair, nodeCount, total, byLoad } = placement;
   const heaviest = new Float64Array(nodeCount);
-  for (const partition of byLoad) {
+  let unknown = 0;
+  for (let node = 0; node < nodeCount; node += 1) if (placement.loadOn(node) > 0) unknown += 1;
+  for (let rank = 0; rank < byLoad.length && unknown > 0; rank += 1) {
+    const partition = byLoad[rank] as number;
     const node = placement.nodeOf(partition);
-    if (node !== NOWHERE && heaviest[node] === 0) heaviest[node] = placement.loadOf(partition);
+    if (node === NOWHERE || heaviest[node] !== 0) continue;
+    heaviest[node] = placement.loadOf(partition);
+    unknown -= 1;
   }
   let [left, shares, ratio] = [total, total, 1];
   const order = Array.from(fair, (_, node) => node).sort(

@@ -5,18 +5,26 @@
  *   - Every move has a price that the node which takes the partition pays, and of which the node that gives it is paid: the
  *     two together pay 1 for a move, whatever the price. So the moves of an assignment are the sum of what nodes pay, and
  *     that is at least the sum of what each would pay were it free to take and give what is cheapest for it alone.
- *   - A partition of load `w` costs `max(base, slope * w)`. A node that is short of `s` pays at least `slope * s`, and
- *     `base` for each partition. One that gives is paid no more than for the best of its partitions that it can spare; or
- *     takes others for them, which costs it `base` at least.
+ *   - A partition of load `w` costs `max(base, slope * min(w, cap))`. A node that is short of `s` pays at least `slope * min(s, cap)`,
+ *     and `base` for each partition. One that gives is paid no more than for the best of its partitions that it can
+ *     spare; or takes others for them, which costs it `base` at least.
+ *   - Where no price is above 1, to give pays nobody: a node that has to give some loses the least by its heaviest. That is
+ *     the better bound where nodes that have to give many small ones are beside many that are short of little.
  *   - Any prices make a bound (Lagrangian duality); those that make the highest are searched.
  */
-import { listOf, NOWHERE, type NodeLists, type Placement } from "./placement.ts";
+import { clearingMin } from "./clearing_min.ts";
+import { NOWHERE, type Placement } from "./placement.ts";
 
 /** Slopes looked at: so that a move is worth it for partitions from the heaviest down to so many times lighter ones. */
-const SLOPES_RANGE = 256;
-const SLOPES = 12;
+const SLOPES_RANGE = 4096;
+const SLOPES = 18;
 const REFINEMENTS = 6;
-const BASES = [0, 0.6, 1];
+const KINDS = [
+  { base: 0, isAtMostOne: false },
+  { base: 0.6, isAtMostOne: false },
+  { base: 1, isAtMostOne: false },
+  { base: 0, isAtMostOne: true },
+];
 const ROUNDING = 1e-6;
 
 export interface MovesMin {
@@ -28,7 +36,7 @@ export interface MovesMin {
 interface Prices {
   readonly base: number;
   readonly slope: number;
-  /** What is more than any node is short of costs no more. */
+  /** What is more than this costs no more: what any node is short of at most, or what costs 1. */
   readonly cap: number;
 }
 
@@ -40,20 +48,22 @@ export function movesMinOf(placement: Placement, pinned: Int32Array, forced: num
   const { movable, unplaced } = loadsToMove(placement, pinned);
   if (movable.length === unplaced.length) return [forced, () => ({ moves: forced, slope: 0 })];
   const lists = placement.lists();
-  const cleared = forced + clearingMin(placement, lists, pinned);
   const starts = lists.starts;
-  const loads = new Float64Array(lists.items.length);
-  for (let at = 0; at < loads.length; at += 1) loads[at] = placement.loadOf(lists.items[at] as number);
+  const loads = placement.loadsOf(lists.items);
+  const cleared = forced + clearingMin(placement, lists, loads, pinned);
   const nodes: NodeCost[] = [];
   for (let node = 0; node < placement.nodeCount; node += 1) {
     const first = (starts[node] as number) + (pinned[node] === NOWHERE ? 0 : 1);
     nodes.push(new NodeCost(placement, loads.subarray(first, starts[node + 1]), node, movable));
   }
+  let found: MovesMin | undefined;
   return [
     cleared,
     () => {
+      if (found !== undefined) return found;
       const { moves, slope } = search(nodes, unplaced);
-      return { moves: Math.max(cleared, forced + moves), slope };
+      found = { moves: Math.max(cleared, forced + moves), slope };
+      return found;
     },
   ];
 }
@@ -65,33 +75,31 @@ function search(nodes: readonly NodeCost[], unplaced: Float64Array): MovesMin {
   if (cap === 0 || heaviest === 0) return { moves: 0, slope: 0 };
   let highest = 0;
   let slope = 0;
-  for (const base of BASES) {
-    let best = 0;
-    let bestAt = 0;
+  for (const { base, isAtMostOne } of KINDS) {
+    let [best, bestAt, last] = [0, 0, 0];
+    const slopeAt = (at: number) => SLOPES_RANGE ** (at / SLOPES) / heaviest;
     const look = (at: number) => {
-      const prices = { base, slope: SLOPES_RANGE ** (at / SLOPES) / heaviest, cap };
+      const steep = slopeAt(at);
+      const prices = { base, slope: steep, cap: isAtMostOne ? Math.min(cap, (1 - ROUNDING) / steep) : cap };
       let paid = 0;
       for (const node of nodes) paid += node.pays(prices);
       for (let orphan = 0; orphan < unplaced.length; orphan += 1) paid -= priceOf(unplaced[orphan] as number, prices);
+      last = paid;
       if (paid > best) [best, bestAt] = [paid, at];
     };
-    for (let at = 0; at <= SLOPES; at += 1) look(at);
+    for (let at = 0; at <= SLOPES && (at < bestAt + 4 || last > best / 2); at += 1) look(at);
     for (let step = 0.5, count = 0; count < REFINEMENTS; step /= 2, count += 1) {
       const at = bestAt;
       look(at - step);
       look(at + step);
     }
     highest = Math.max(highest, best);
-    if (base === 1) slope = SLOPES_RANGE ** (bestAt / SLOPES) / heaviest;
+    if (base === 1) slope = slopeAt(bestAt);
   }
   return { moves: Math.ceil(highest - ROUNDING), slope };
 }
 
 const priceOf = (load: number, { base, slope, cap }: Prices): number => Math.max(base, slope * Math.min(load, cap));
-
-/** The giant of a node is its heaviest. */
-const movableOf = (lists: NodeLists, pinned: Int32Array, node: number): Uint32Array =>
-  pinned[node] === NOWHERE ? listOf(lists, node) : listOf(lists, node).subarray(1);
 
 /** The heaviest first: loads of all that may move, and of that of it which is nowhere. */
 function loadsToMove(placement: Placement, pinned: Int32Array): { movable: Float64Array; unplaced: Float64Array } {
@@ -146,8 +154,8 @@ class NodeCost {
   }
 
   #paysToTake({ base, slope, cap }: Prices): number {
-    const least = Math.max(base * this.#taken, slope * this.short);
-    if (slope * this.heaviest <= 1) return least;
+    const least = Math.max(base * this.#taken, slope * Math.min(this.short, cap));
+    if (slope * Math.min(this.heaviest, cap) <= 1) return least;
     // It may also give what it is paid more than 1 for: it has to take as much more, or one of which the price is capped.
     let [gain, top] = [Number.NEGATIVE_INFINITY, 0];
     for (let count = 1; count <= this.#loads.length && slope * (this.#loads[count - 1] as number) > 1; count += 1) {
@@ -157,8 +165,18 @@ class NodeCost {
     return Math.min(least, slope * this.short + 1, slope * cap - gain);
   }
 
+  /** Where no price is above 1 nobody gives more than it must. */
+  #paysToGiveAtMostOne({ base, slope, cap }: Prices): number {
+    let top = 0;
+    for (let at = 0; at < this.#given && at < this.#loads.length; at += 1) {
+      top += Math.max(base, slope * Math.min(this.#loads[at] as number, cap));
+    }
+    return this.#given - Math.min(top, Math.max(base * this.#given + slope * this.#spare, top - base));
+  }
+
   #paysToGive(prices: Prices): number {
-    if (this.#given === 0 && prices.slope * this.heaviest <= 1) return 0;
+    if (prices.slope * prices.cap <= 1) return this.#paysToGiveAtMostOne(prices);
+    if (this.#given === 0 && prices.slope * Math.min(this.heaviest, prices.cap) <= 1) return 0;
     const least = this.#given === 0 ? 0 : Number.POSITIVE_INFINITY;
     let capped = 0;
     while (capped < this.#loads.length && (this.#loads[capped] as number) > prices.cap) capped += 1;
@@ -180,7 +198,7 @@ class NodeCost {
       const load = this.#loads[start + count - 1] as number;
       if (count > this.#given && slope * load <= 1) break;
       top += Math.min(load, cap);
-      const most = count === 1 ? this.#bestOne : count === 2 ? this.#bestTwo : Math.min(top, this.#spare);
+      const most = Math.min(top, count === 1 ? this.#bestOne : count === 2 ? this.#bestTwo : this.#spare);
       alone = Math.max(alone, slope * most - base * count);
       exchanged = Math.max(exchanged, slope * Math.min(top, withTaken) - base * count);
       replaced = Math.max(replaced, slope * top - base * count);
@@ -217,68 +235,4 @@ function countUntil(heaviestFirst: Float64Array, needed: number): number {
     count += 1;
   }
   return count;
-}
-
-/**
- * What ceilings alone ask for, where heavy partitions are in the way: of those above half of the largest ceiling no node
- * can have two. One that stays where it is has the others there make room for it; one that goes elsewhere costs its own
- * move, and room there. By prices again: each of the `count` heaviest pays at most `1 + room` for its place, and every node that has
- * room for such a one more cheaply is paid the difference.
- */
-function clearingMin(placement: Placement, lists: NodeLists, pinned: Int32Array): number {
-  const half = placement.ceiling.reduce((most, one) => Math.max(most, one), 0) / 2;
-  const giants = new Set(pinned);
-  const heavy: number[] = [];
-  for (const partition of placement.byLoad) {
-    if (placement.loadOf(partition) <= half) break;
-    if (!giants.has(partition)) heavy.push(partition);
-  }
-  let least = clearingFor(placement, lists, pinned, []);
-  for (let count = heavy.length; count > 0; count >>= 1) {
-    const lightest = placement.loadOf(heavy[count - 1] as number);
-    const asHeavy = heavy.filter((partition) => placement.loadOf(partition) >= lightest);
-    least = Math.max(least, clearingFor(placement, lists, pinned, asHeavy));
-  }
-  return least;
-}
-
-function clearingFor(placement: Placement, lists: NodeLists, pinned: Int32Array, heavy: readonly number[]): number {
-  const lightest = heavy.length === 0 ? 0 : placement.loadOf(heavy[heavy.length - 1] as number);
-  const room = new Float64Array(placement.nodeCount);
-  /** By heavy partition that has a node: what it costs to stay. */
-  const staying: number[] = [];
-  let anyway = 0;
-  for (let node = 0; node < placement.nodeCount; node += 1) {
-    const held = movableOf(lists, pinned, node);
-    // The heavy ones are the first.
-    let start = 0;
-    while (start < held.length && placement.loadOf(held[start] as number) >= lightest && heavy.length > 0) start += 1;
-    const giant = pinned[node] as number;
-    const ceiling = placement.loadOn(node) + placement.roomOn(node) - (giant === NOWHERE ? 0 : placement.loadOf(giant));
-    let others = 0;
-    for (let at = start; at < held.length; at += 1) others += placement.loadOf(held[at] as number);
-    const given = (beside: number): number => {
-      let left = others + beside - ceiling;
-      let at = start;
-      for (; left > 0 && at < held.length; at += 1) left -= placement.loadOf(held[at] as number);
-      return left > 0 ? Number.POSITIVE_INFINITY : at - start;
-    };
-    const alone = given(0);
-    anyway += alone;
-    if (heavy.length === 0) continue;
-    room[node] = given(lightest) - alone;
-    for (let at = 0; at < start; at += 1) staying.push(given(placement.loadOf(held[at] as number)) - alone);
-  }
-  const unplaced = heavy.length - staying.length;
-  room.sort();
-  let most = 0;
-  for (let at = 0; at < room.length && at <= 2 * heavy.length; at += 1) {
-    const price = room[at] as number;
-    if (price === Number.POSITIVE_INFINITY) break;
-    let paid = price * unplaced;
-    for (const stay of staying) paid += Math.min(stay, 1 + price);
-    for (let cheaper = 0; cheaper < at; cheaper += 1) paid -= price - (room[cheaper] as number);
-    most = Math.max(most, paid);
-  }
-  return anyway + most;
 }

@@ -16,6 +16,12 @@ export class NodeChoice {
   readonly #heaps: NodeHeap[] = [];
   readonly #heapOf: NodeHeap[] = [];
   #cursor = 0;
+  /** The best node so far, and what it is like. */
+  #best = NOWHERE;
+  #rank = 0;
+  #isFull = false;
+  #crowd = 0;
+  #ratio = 0;
 
   constructor(placement: Placement) {
     this.#placement = placement;
@@ -43,18 +49,17 @@ export class NodeChoice {
   /** A node with room, or `NOWHERE`. */
   find(partition: number, mustFill: boolean): number {
     const looked = Math.min(this.#heaps.length, CLASSES_LOOKED_AT_MAX);
-    let best = NOWHERE;
+    this.#best = NOWHERE;
     for (let count = 0; count < looked; count += 1) {
       const node = this.#heaps[(this.#cursor + count) % this.#heaps.length]?.first ?? NOWHERE;
-      if (this.#hasRoom(node, partition) && this.#isBetter(node, best, partition, mustFill)) best = node;
+      this.#look(node, partition, mustFill);
     }
     if (looked < this.#heaps.length) this.#cursor = (this.#cursor + looked) % this.#heaps.length;
-    const isMissed = mustFill && looked < this.#heaps.length && best !== NOWHERE && this.#placement.shortOn(best) === 0;
-    if (best !== NOWHERE && !isMissed) return best;
-    for (let node = 0; node < this.#placement.nodeCount; node += 1) {
-      if (this.#hasRoom(node, partition) && this.#isBetter(node, best, partition, mustFill)) best = node;
-    }
-    return best;
+    const isMissed =
+      mustFill && looked < this.#heaps.length && this.#best !== NOWHERE && this.#placement.shortOn(this.#best) === 0;
+    if (this.#best !== NOWHERE && !isMissed) return this.#best;
+    for (let node = 0; node < this.#placement.nodeCount; node += 1) this.#look(node, partition, mustFill);
+    return this.#best;
   }
 
   /** Where it makes the least skew, room or not. */
@@ -67,28 +72,27 @@ export class NodeChoice {
     return best;
   }
 
-  #hasRoom(node: number, partition: number): boolean {
-    return this.#placement.loadOf(partition) <= this.#placement.roomOn(node);
-  }
-
-  #isBetter(node: number, than: number, partition: number, mustFill: boolean): boolean {
-    if (than === NOWHERE) return true;
+  /** Takes the node for the best if it has room and is better: what the best is like is reckoned once. */
+  #look(node: number, partition: number, mustFill: boolean): void {
     const placement = this.#placement;
-    if (mustFill) {
-      const [fills, other] = [placement.shortOn(node) > 0, placement.shortOn(than) > 0];
-      if (fills !== other) return fills;
-    }
     const load = placement.loadOf(partition);
+    if (load > placement.roomOn(node)) return;
+    const isNone = this.#best === NOWHERE;
+    const fills = mustFill && placement.shortOn(node) > 0;
     const isAtEase = placement.isAtEase(node, load);
-    if (isAtEase !== placement.isAtEase(than, load)) return isAtEase;
-    const [zone, otherZone] = [placement.zoneOf(node), placement.zoneOf(than)];
-    if (zone !== otherZone) {
-      const isFull = placement.isFull(zone, partition);
-      if (isFull !== placement.isFull(otherZone, partition)) return !isFull;
-      const crowd = placement.crowdIn(zone, partition) - placement.crowdIn(otherZone, partition);
-      if (Math.abs(crowd) > 1e-9) return crowd < 0;
+    const rank = (fills ? 0 : 2) + (isAtEase ? 0 : 1);
+    if (!isNone && rank > this.#rank) return;
+    const zone = placement.zoneOf(node);
+    const crowd = placement.crowdIn(zone, partition);
+    const isFull = placement.isFull(zone, partition);
+    const ratio = placement.ratioOf(node, load);
+    if (!isNone && rank === this.#rank) {
+      if (isFull !== this.#isFull) {
+        if (isFull) return;
+      } else if (Math.abs(crowd - this.#crowd) > 1e-9) {
+        if (crowd > this.#crowd) return;
+      } else if (ratio > this.#ratio || (ratio === this.#ratio && node >= this.#best)) return;
     }
-    const ratio = placement.ratioOf(node, load) - placement.ratioOf(than, load);
-    return ratio < 0 || (ratio === 0 && node < than);
+    [this.#best, this.#rank, this.#isFull, this.#crowd, this.#ratio] = [node, rank, isFull, crowd, ratio];
   }
 }

@@ -13,6 +13,9 @@ const EPSILON = 1e-9;
 /** What is placed leaves, where it can, half of what is between the share and the ceiling: for weights that change. */
 const EASE = 1.05;
 
+/** Counted in an array up to so many, of 4 bytes each. */
+const ZONE_CELLS_MAX = 2 ** 22;
+
 export interface PlacementInput {
   /** By node. */
   readonly capacities: Float64Array;
@@ -43,7 +46,8 @@ export class Placement {
   /** By zone: its share of the capacity. */
   readonly #zoneShares: Float64Array;
   readonly #streamSizes: Int32Array;
-  readonly #inZones = new Map<number, number>();
+  /** By stream and zone; a map where there are too many for an array. */
+  readonly #inZones: Int32Array | Map<number, number>;
 
   constructor(input: PlacementInput) {
     this.input = input;
@@ -61,6 +65,8 @@ export class Placement {
     for (const [node, zone] of input.zones.entries()) {
       this.#zoneShares[zone] = (this.#zoneShares[zone] as number) + (input.capacities[node] as number) / capacity;
     }
+    const zoneCells = input.streamCount * input.zoneCount;
+    this.#inZones = zoneCells <= ZONE_CELLS_MAX ? new Int32Array(zoneCells) : new Map();
     this.#streamSizes = new Int32Array(input.streamCount);
     for (const stream of input.streams) this.#streamSizes[stream] = (this.#streamSizes[stream] as number) + 1;
     for (let partition = 0; partition < this.partitionCount; partition += 1) {
@@ -93,6 +99,12 @@ export class Placement {
 
   loadOf(partition: number): number {
     return this.input.loads[partition] as number;
+  }
+
+  loadsOf(partitions: Uint32Array): Float64Array {
+    const loads = new Float64Array(partitions.length);
+    for (let at = 0; at < loads.length; at += 1) loads[at] = this.loadOf(partitions[at] as number);
+    return loads;
   }
 
   loadOn(node: number): number {
@@ -157,13 +169,17 @@ export class Placement {
   }
 
   #inZone(zone: number, partition: number): number {
-    return this.#inZones.get((this.input.streams[partition] as number) * this.input.zoneCount + zone) ?? 0;
+    const key = (this.input.streams[partition] as number) * this.input.zoneCount + zone;
+    const inZones = this.#inZones;
+    return inZones instanceof Map ? (inZones.get(key) ?? 0) : (inZones[key] as number);
   }
 
   #countInZone(partition: number, node: number, step: number): void {
     if (this.input.zoneCount === 1) return; // nothing to keep apart
     const key = (this.input.streams[partition] as number) * this.input.zoneCount + this.zoneOf(node);
-    this.#inZones.set(key, (this.#inZones.get(key) ?? 0) + step);
+    const inZones = this.#inZones;
+    if (inZones instanceof Map) inZones.set(key, (inZones.get(key) ?? 0) + step);
+    else inZones[key] = (inZones[key] as number) + step;
   }
 }
 

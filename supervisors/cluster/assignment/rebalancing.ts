@@ -17,7 +17,7 @@ const GAIN_MIN = 0.05;
 export type Eviction = "none" | "once" | "chained";
 
 export function clearExcess(placement: Placement, pinned: Int32Array, eviction: Eviction): void {
-  const choice = new NodeChoice(placement);
+  const nowhere = NOWHERE; // an import is read far more slowly
   const from = new Int32Array(placement.partitionCount).fill(NOWHERE);
   const takeExcess = (): number[] => {
     const taken: number[] = [];
@@ -32,8 +32,15 @@ export function clearExcess(placement: Placement, pinned: Int32Array, eviction: 
     }
     return taken;
   };
-  const orphans = [...placement.byLoad].filter((partition) => placement.nodeOf(partition) === NOWHERE);
-  const evicted = new Set(orphans);
+  const orphans: number[] = [];
+  for (let rank = 0; rank < placement.partitionCount; rank += 1) {
+    const partition = placement.byLoad[rank] as number;
+    if (placement.target[partition] === nowhere) orphans.push(partition);
+  }
+  if (orphans.length === 0 && placement.load.every((_, node) => placement.roomOn(node) >= 0)) return;
+  const choice = new NodeChoice(placement);
+  const evicted = new Uint8Array(placement.partitionCount);
+  for (const orphan of orphans) evicted[orphan] = 1;
   placeAll(placement, choice, orphans.concat(takeExcess()), from, evicted, eviction);
   for (let round = 1; round < ROUNDS_MAX; round += 1) {
     if (placeAll(placement, choice, takeExcess(), from, evicted, eviction) === 0) break;
@@ -45,7 +52,7 @@ function excessOf(
   placement: Placement,
   pinned: Int32Array,
   eviction: Eviction,
-  evicted: Set<number>,
+  evicted: Uint8Array,
 ): Map<number, number[]> {
   const chosen = new Map<number, number[]>();
   let roomMax = 0;
@@ -78,12 +85,12 @@ function excessOf(
             placement,
             clearance,
             node,
-            movable.filter((partition) => !evicted.has(partition)),
+            movable.filter((partition) => evicted[partition] === 0),
             fitting,
             given.length,
           );
     if (heavy !== undefined) {
-      evicted.add(heavy[0] as number);
+      evicted[heavy[0] as number] = 1;
       given = heavy;
     }
     for (const partition of given) needed -= placement.loadOf(partition);
@@ -163,7 +170,7 @@ function placeAll(
   choice: NodeChoice,
   partitions: number[],
   from: Int32Array,
-  evicted: ReadonlySet<number>,
+  evicted: Uint8Array,
   eviction: Eviction,
 ): number {
   partitions.sort((one, other) => placement.loadOf(other) - placement.loadOf(one) || one - other);
@@ -177,7 +184,7 @@ function placeAll(
     // A2: what may go anywhere is only what the nodes below their floors do not need.
     supply -= placement.loadOf(partition);
     const source = from[partition] as number;
-    const node = placeFor(placement, choice, clearance, partition, source, short > supply, evicted.has(partition));
+    const node = placeFor(placement, choice, clearance, partition, source, short > supply, evicted[partition] === 1);
     short -= placement.shortOn(node);
     placement.put(partition, node);
     short += placement.shortOn(node);

@@ -123,4 +123,40 @@ test("nor where an empty node joins others that hold all there is", () => {
   assert.ok(share > 0.85, `the bounds are ${share} of the fewest moves`);
 });
 
+test("nor where heavy partitions of several weights are among light ones, for which room has to be made", () => {
+  const weights = fc.oneof(fc.integer({ min: 1, max: 8 }), fc.integer({ min: 30, max: 60 }));
+  const heavyAndLight = drawnOf(weights, fc.constantFrom(1, 1, 1, 2), 11);
+  const { feasible, share } = nearness(heavyAndLight, 3_000);
+  assert.ok(feasible > 200, `${feasible} cases could be balanced`);
+  assert.ok(share > 0.9, `the bounds are ${share} of the fewest moves`);
+});
+
+/** Nodes of one size and 0.95 to 1.05 shares each, but that one partition of each of the first few has grown. */
+function grown(nodeCount: number, lightCount: number, grownTo: readonly number[]): Drawn {
+  const partitions: [number, number][] = [];
+  for (let node = 0; node < nodeCount; node += 1) {
+    for (let light = 0; light < lightCount; light += 1) partitions.push([10 + (light % 3), node]);
+    partitions.push([grownTo[node] ?? 10, node]);
+  }
+  return { capacities: Array.from({ length: nodeCount }, () => 1), partitions };
+}
+
+test("the heavier partitions are that have grown, the more moves are counted to make room for them", () => {
+  const bounds = [120, 180, 240].map((weight) => movesMinOfGrown([weight, weight * 0.8, weight * 0.6]));
+  assert.ok(
+    (bounds[0] as number) < (bounds[1] as number) && (bounds[1] as number) < (bounds[2] as number),
+    `${bounds}`,
+  );
+  // By the best single limit the last are 14.
+  assert.ok((bounds[2] as number) >= 17, `${bounds}`);
+});
+
+function movesMinOfGrown(grownTo: readonly number[]): number {
+  const placement = placed(grown(12, 30, grownTo));
+  const pinned = pinGiants(placement);
+  setBounds(placement, pinned);
+  const [, search] = movesMinOf(placement, pinned, 0);
+  return search().moves;
+}
+
 test.run();

@@ -1,0 +1,70 @@
+/** 1,000 nodes and 100,000 partitions whose weights differ: how near to the fewest moves that can be proved. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { nodeId } from "../../../../protocols/position.ts";
+import {
+  type AssignableNode,
+  type AssignablePartition,
+  assign,
+} from "../../../../supervisors/cluster/assignment/assignment.ts";
+import { seededRandom } from "../../../support/seeded_random.ts";
+
+const NODES = 1_000;
+const PARTITIONS = 100_000;
+
+const nodesOf = (count: number, sizes: number): AssignableNode[] =>
+  Array.from({ length: count }, (_, number) => ({
+    node: nodeId(`node-${number}`),
+    zone: `zone-${number % 3}`,
+    capacity: 1 + (Math.floor(number / 3) % sizes),
+  }));
+
+/** The n-th weighs `1 / (n + flat)`: with 1 the heaviest has many shares, with half of the nodes at most half a share. */
+function steadyOf(nodes: readonly AssignableNode[], flat: number): AssignablePartition[] {
+  const random = seededRandom(3);
+  const ranks = Array.from({ length: PARTITIONS }, (_, rank) => rank);
+  for (let at = PARTITIONS - 1; at > 0; at -= 1) {
+    const other = random.below(at + 1);
+    [ranks[at], ranks[other]] = [ranks[other]!, ranks[at]!];
+  }
+  const fresh = ranks.map((rank, number) => ({
+    partition: `stream-${Math.floor(number / 60)}/${number % 60}`,
+    weight: 1_000_000 / (rank + flat),
+    holder: undefined,
+  }));
+  const { targets } = assign(nodes, fresh);
+  return fresh.map((one) => ({ ...one, holder: targets.get(one.partition) }));
+}
+
+/** Each up to a third more or less, one in fifty tenfold or a tenth. */
+function drifted(partitions: readonly AssignablePartition[]): AssignablePartition[] {
+  const random = seededRandom(11);
+  const factor = () => (random.chance(0.02) ? (random.chance(0.5) ? 10 : 0.1) : 1 + (random.next() - 0.5) / 1.5);
+  return partitions.map((one) => ({ ...one, weight: one.weight * factor() }));
+}
+
+const shapes = [
+  { name: "gentle weights, nodes alike", sizes: 1, flat: NODES / 2, drift: 1.1, join: 1.1 },
+  { name: "gentle weights, nodes of four sizes", sizes: 4, flat: NODES / 2, drift: 1.1, join: 1.12 },
+  { name: "weights of many shares, nodes alike", sizes: 1, flat: 1, drift: 1.15, join: 1.17 },
+  { name: "weights of many shares, nodes of four sizes", sizes: 4, flat: 1, drift: 1.45, join: 1.42 },
+];
+
+for (const { name, sizes, flat, drift, join } of shapes) {
+  test(`weights that drift move few more than has to, as does a join of a tenth; again nothing: ${name} (A3)`, () => {
+    const nodes = nodesOf(NODES, sizes);
+    const steady = steadyOf(nodes, flat);
+    const joined = nodesOf(NODES + NODES / 10, sizes);
+    for (const [nodesNow, partitions, most] of [
+      [nodes, drifted(steady), drift],
+      [joined, steady, join],
+    ] as const) {
+      const { moves, movesMin, targets } = assign(nodesNow, partitions);
+      assert.ok(moves <= most * movesMin, `${moves} moves of at least ${movesMin}`);
+      const held = partitions.map((one) => ({ ...one, holder: targets.get(one.partition) }));
+      assert.is(assign(nodesNow, held).moves, 0);
+    }
+  });
+}
+
+test.run();
