@@ -167,6 +167,12 @@ export class ClusterNode implements ClusterControl {
     this.#parts.order(stream, { ...order, partition } as PlacementOrder);
   }
 
+  /** An actor of the tree ended with the order to drop it in hand, and its successor placed it as before. */
+  #dropAgain(name: PartitionName): void {
+    this.#ordered.add(name);
+    this.#order(name, { type: "drop" });
+  }
+
   async #endLife({ links, member }: CurrentLife): Promise<void> {
     for (const partition of [...this.#pointers.keys()]) this.#forget(partition);
     for (const publication of this.#published.values()) publication.stop();
@@ -189,6 +195,7 @@ export class ClusterNode implements ClusterControl {
       case "placed":
         this.#published.get(name)?.stop();
         this.#published.set(name, current.links.publish(partitionActorName(name), event.reference));
+        if (!this.#ordered.has(name)) this.#dropAgain(name);
         return;
       case "owned":
         current.member.tell({ type: "owned", partition: name, epoch: event.epoch });

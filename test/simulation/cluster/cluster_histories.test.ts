@@ -2,8 +2,9 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { nodeId } from "../../../protocols/position.ts";
-import type { Member } from "../../../supervisors/cluster/cluster.ts";
+import type { Leader, Member } from "../../../supervisors/cluster/cluster.ts";
 import type { CoordinatorMessage } from "../../../supervisors/cluster/coordinator_state.ts";
+import { STREAM } from "../simulated_store.ts";
 import { SIMULATED_TIMES, startAround } from "./cluster_process.ts";
 import { playCluster } from "./cluster_scene.ts";
 import { type ClusterPlant, NARROW_LINKS } from "./cluster_simulation.ts";
@@ -266,6 +267,34 @@ test("a rolling restart loses nothing, and every sender is told within its time"
     assert.is(scene.count("a move was forced"), 0);
     assert.ok([...scene.told.values()].every((told) => told === "acked"));
   }));
+
+test("an actor that ends with the order to drop in hand does not keep the partition from its owner elsewhere", () => {
+  let isLost = false;
+  const wrapOrder: ClusterPlant["wrapOrder"] = (perform, process) => (order) => {
+    perform(order);
+    if (order.type !== "drop" || isLost) return;
+    isLost = true;
+    for (const actor of process.node.kernel.actors) if (actor.path === STREAM) void actor.crash(true);
+  };
+  return playCluster({ ...THREE, plant: { wrapOrder } }, async (scene) => {
+    await scene.formed();
+    const owner = scene.follower();
+    const partition = owner.owned()[0]!;
+    const other = scene.names.map((name) => scene.process(name)).find((one) => one !== owner)!;
+    const member = [...other.node.kernel.actors].find(({ path }) => path === "member")!;
+    const leader: Leader = { ...scene.coordinator!.life!, leaderEpoch: scene.term };
+    const order = (kind: "expect" | "forget") =>
+      member.reference.tell({
+        ...{ type: "orders", leader, to: other.life },
+        orders: [{ kind, partition: scene.nameOf(partition) }],
+      } as never);
+    order("expect");
+    await scene.until(() => other.ownerAddress(partition) === undefined, "it is expected there");
+    order("forget");
+    await scene.until(() => isLost, "the order to drop it is lost");
+    await scene.until(() => scene.isPlaced(), "its owner is known there again");
+  });
+});
 
 test("a node name that was given away is asked under its new life", () =>
   playCluster(THREE, async (scene) => {
