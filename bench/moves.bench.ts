@@ -1,8 +1,8 @@
 /**
  * Planned moves under load: nodes are drained, taken back, join and leave in order, while producers that follow owners
  * send open loop over all partitions. Of each partition that moved: its pause, which is the longest time between two acks
- * around the move less the median time between two before. Of those that did not: p99 from due to acknowledged, during the
- * moves and before.
+ * around the move less the median time between two before. Of those that did not: the same, which is what the machine and the
+ * load make of it, and p99 from due to acknowledged, during the moves and before.
  *
  *   node --import tsx bench/moves.bench.ts [moves=10] [events a second=30000] [partitions=60]
  */
@@ -25,6 +25,7 @@ interface Round {
   readonly kind: string;
   readonly tookMs: number;
   readonly pausesMs: readonly number[];
+  readonly unmovedPausesMs: readonly number[];
   /** Undefined where every partition moved. */
   readonly p99BeforeMs: number | undefined;
   readonly p99DuringMs: number | undefined;
@@ -115,10 +116,12 @@ async function measure({ kind, run }: (typeof STEPS)[number]): Promise<Round> {
   const [moved, stayed]: [number[], number[]] = [[], []];
   for (const [partition, owner] of after) (before.get(partition) === owner ? stayed : moved).push(partition);
   const chains = byChain(acks);
-  const pausesMs = moved.map((partition) => {
-    const mine = chains.filter(([first]) => first?.partition === partition);
-    return Math.max(...mine.map((chain) => pauseOf(chain, [beganMs, beforeUntilMs], movedFromMs)));
-  });
+  const pausesOf = (partitions: readonly number[]) =>
+    partitions.map((partition) => {
+      const mine = chains.filter(([first]) => first?.partition === partition);
+      return Math.max(...mine.map((chain) => pauseOf(chain, [beganMs, beforeUntilMs], movedFromMs)));
+    });
+  const pausesMs = pausesOf(moved);
   const others = acks.filter(({ partition }) => stayed.includes(partition));
   const p99 = (of: readonly Ack[]) =>
     stayed.length === 0
@@ -131,6 +134,7 @@ async function measure({ kind, run }: (typeof STEPS)[number]): Promise<Round> {
     kind,
     tookMs: atMs - movedFromMs,
     pausesMs,
+    unmovedPausesMs: moved.length === 0 ? [] : pausesOf(stayed),
     p99BeforeMs: p99(others.filter((ack) => ack.atMs < beforeUntilMs)),
     p99DuringMs: p99(others.filter((ack) => ack.atMs >= movedFromMs && ack.atMs <= atMs)),
   };
@@ -143,6 +147,7 @@ function pauseOf(chain: readonly Ack[], before: readonly [number, number], moved
 }
 
 const pauses = rounds.flatMap(({ pausesMs }) => pausesMs);
+const unmovedPauses = rounds.flatMap(({ unmovedPausesMs }) => unmovedPausesMs);
 const known = (of: (round: Round) => number | undefined): number[] =>
   rounds.flatMap((round) => {
     const value = of(round);
@@ -158,6 +163,8 @@ const median = {
   "pause p50 ms": Math.round(quantile(pauses, 0.5)),
   "pause p99 ms": Math.round(quantile(pauses, 0.99)),
   "pause max ms": Math.round(quantile(pauses, 1)),
+  "the same of unmoved partitions p50 ms": Math.round(quantile(unmovedPauses, 0.5)),
+  "the same of unmoved partitions p99 ms": Math.round(quantile(unmovedPauses, 0.99)),
   "ack p99 of unmoved partitions before ms": medianOf(p99Before),
   "ack p99 of unmoved partitions during ms": medianOf(p99During),
 };

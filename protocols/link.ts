@@ -11,8 +11,8 @@ export const SILENCE_MS = 30_000;
  * its connections stay as they are. Longer than that, so that the others know who has them.
  */
 export const SILENCE_ELSEWHERE_MS = 3_000;
-/** Looks at a silent connection within that time. */
-export const SILENT_LOOKS = 4;
+/** Looks at a silent connection within that time: it is given up at most one of them later. */
+export const SILENT_LOOKS = 8;
 
 export interface Link {
   /** `HOME`, or the address of an owner. */

@@ -4,6 +4,7 @@
  *   node --import tsx scripts/simulate.ts --seeds 2000     every seed from 1
  *   node --import tsx scripts/simulate.ts --seed 7 --trace one seed, with all its events
  *   node --import tsx scripts/simulate.ts --cluster ...    the same of a cluster: nodes, links, lease store
+ *   node --import tsx scripts/simulate.ts --within 60 ...  begins no more seeds after a minute
  *
  * The simulation is a test and lives with the tests, which nothing imports; this starts it and ends as it ends.
  */

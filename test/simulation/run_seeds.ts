@@ -4,6 +4,7 @@
  *
  *   --seeds n    how many, from 1     --seed n    that one alone     --trace    its events, one a line
  *   --from n     where to begin       --cluster   of a whole cluster, else of one node
+ *   --within s   begins no more after so many seconds
  */
 import { parseArgs } from "node:util";
 import { simulateCluster } from "./cluster/cluster_simulation.ts";
@@ -19,6 +20,7 @@ const { values } = parseArgs({
   options: {
     seeds: { type: "string", default: "2000" },
     from: { type: "string", default: "1" },
+    within: { type: "string", default: "Infinity" },
     seed: { type: "string" },
     cluster: { type: "boolean", default: false },
     trace: { type: "boolean", default: false },
@@ -46,16 +48,17 @@ async function tellTheEndOf(seed: number): Promise<void> {
   for (const line of trace.slice(-TRACE_LINES_TOLD)) console.log(line);
 }
 
-async function runMany(first: number, count: number): Promise<void> {
+async function runMany(first: number, wanted: number): Promise<void> {
   const startedAt = performance.now();
   const totals = new Map<string, number>();
-  let steps = 0;
+  let [count, steps] = [0, 0];
   const failed: number[] = [];
   const kind = values.cluster ? "cluster" : "node";
   const cpuMs = await runSeeds(
     first,
-    count,
+    wanted,
     (outcome) => {
+      count += 1;
       steps += outcome.steps;
       for (const [what, times] of outcome.counts) totals.set(what, (totals.get(what) ?? 0) + times);
       if (outcome.problems.length === 0) return;
@@ -66,6 +69,7 @@ async function runMany(first: number, count: number): Promise<void> {
       );
     },
     kind,
+    Number(values.within) * 1_000,
   );
   for (const [what, times] of [...totals].sort()) console.log(`${String(times).padStart(10)}  ${what}`);
   const never = (values.cluster ? EXPECTED_OF_CLUSTER : EXPECTED).filter((what) => !totals.has(what));
@@ -73,7 +77,8 @@ async function runMany(first: number, count: number): Promise<void> {
   const tookS = (performance.now() - startedAt) / 1_000;
   if (failed[0] !== undefined) await tellTheEndOf(failed[0]);
   const took = `${tookS.toFixed(1)} s (${(cpuMs / 1_000).toFixed(1)} s of cpu)`;
-  console.log(`${count} seeds, ${steps} steps, ${took}, ${failed.length} failed, ${never.length} never occurred`);
+  const seeds = count === wanted ? `${count} seeds` : `${count} of ${wanted} seeds`;
+  console.log(`${seeds}, ${steps} steps, ${took}, ${failed.length} failed, ${never.length} never occurred`);
   const eachMs = (cpuMs / count).toFixed(1);
   console.log(
     `${(count / tookS).toFixed(1)} seeds/s, ${eachMs} ms of cpu and ${Math.round(steps / count)} steps a seed`,

@@ -40,13 +40,19 @@ const WORKER_FLAGS = ["--single-threaded-gc", "--max-semi-space-size=64", "--min
 /** Within reach of the packages, and not under version control. */
 const CACHE = fileURLToPath(new URL("../../node_modules/.cache/", import.meta.url));
 
-/** Runs `count` seeds from `first` and hands on each outcome, in order. Answers with the processes' cpu time in ms. */
+/**
+ * Runs `count` seeds from `first` and hands on each outcome, in order. Answers with the processes' cpu time in ms.
+ *
+ * @param withinMs no seeds are begun after so long: the outcomes are then fewer
+ */
 export async function runSeeds(
   first: number,
   count: number,
   onOutcome: (outcome: SeedOutcome) => void,
   kind: SimulationKind = "node",
+  withinMs = Number.POSITIVE_INFINITY,
 ): Promise<number> {
+  const endMs = performance.now() + withinMs;
   await mkdir(CACHE, { recursive: true });
   const folder = await mkdtemp(join(CACHE, "simulation-"));
   try {
@@ -54,7 +60,8 @@ export async function runSeeds(
     const tasks = tasksOf(kind, first, count);
     const inOrder = new InOrder(first, onOutcome);
     const workers = Math.min(availableParallelism(), tasks.length);
-    const used = await Promise.all(Array.from({ length: workers }, () => work(program, tasks, inOrder)));
+    const next = () => (performance.now() < endMs ? tasks.shift() : undefined);
+    const used = await Promise.all(Array.from({ length: workers }, () => work(program, next, inOrder)));
     return used.reduce((sum, cpuMs) => sum + cpuMs, 0);
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -84,12 +91,12 @@ function tasksOf(kind: SimulationKind, first: number, count: number): Task[] {
   return tasks;
 }
 
-/** One process, until no task is left; answers with its cpu time in ms. */
-async function work(program: string, tasks: Task[], inOrder: InOrder): Promise<number> {
+/** One process, until there is no next task; answers with its cpu time in ms. */
+async function work(program: string, next: () => Task | undefined, inOrder: InOrder): Promise<number> {
   const child = fork(program, { execArgv: WORKER_FLAGS });
   let cpuMs = 0;
   try {
-    for (let task = tasks.shift(); task !== undefined; task = tasks.shift()) {
+    for (let task = next(); task !== undefined; task = next()) {
       child.send(task);
       const report = await answerOf(child, task);
       cpuMs = report.cpuMs;
