@@ -156,12 +156,22 @@ export function ask(port: number, command: string): Promise<string> {
   });
 }
 
-export function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0));
-    });
-  });
+/** Below those that the system gives to connections: one of these may keep a port for long that a server left for a moment. */
+const FIRST_PORT = 15_000;
+const PORT_COUNT = 17_000;
+const PORT_TRIES = 100;
+
+export async function freePort(): Promise<number> {
+  for (let triesLeft = PORT_TRIES; triesLeft > 0; triesLeft -= 1) {
+    const port = FIRST_PORT + Math.floor(Math.random() * PORT_COUNT);
+    if (await isFree(port)) return port;
+  }
+  throw new Error(`Cannot find a free port from ${FIRST_PORT} on: ${PORT_TRIES} were taken`);
 }
+
+const isFree = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+  });
