@@ -89,7 +89,8 @@ export class OwnedFeed implements PartitionFeed {
 
   async append(request: AppendRequest): Promise<AppendResult> {
     const result = await this.#write("append to", () => this.#log.append(this.#claim.ownership, request));
-    for (const [name, value] of request.checkpoints ?? []) this.#remember(name, value);
+    const isStored = result.outcomes.every(({ kind }) => kind === "written" || kind === "duplicate");
+    if (isStored) for (const [name, value] of request.checkpoints ?? []) this.#remember(name, value);
     this.#advance(request.channel, result.endOffset);
     this.#hooks.onAdvance(request.channel, result.endOffset);
     return result;

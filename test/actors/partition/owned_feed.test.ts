@@ -40,6 +40,7 @@ async function owned() {
   const at = (last: number | undefined) => (last === undefined ? undefined : position(claim.ownership.epoch, last));
   return {
     feed,
+    log,
     reads,
     async append(from: number, count: number, options?: BatchOptions): Promise<void> {
       const batch = dense("p", from, count, options);
@@ -103,6 +104,22 @@ test("one who is behind what retention took is told so, though it was the newest
   await trim(4);
   assert.is(await readAfter(1), "trimmed");
   assert.is((await readAfter(3)).split(" ").length, 2);
+});
+
+test("checkpoints of an append that was not written are not taken for stored (E13)", async () => {
+  const { feed, log } = await owned();
+  const channel = "outbox/count";
+  const checkpoints = (text: string) => new Map([["progress", new TextEncoder().encode(text)]]);
+  const held = () => new TextDecoder().decode(feed.readCheckpoint("progress"));
+  await feed.openChain(channel, "pipeline/count", 1);
+  const batch = (from: number) => dense("pipeline/count", from, 1);
+  await feed.append({ channel, batches: [batch(0)], checkpoints: checkpoints("one") });
+  const { outcomes } = await feed.append({ channel, batches: [batch(5)], checkpoints: checkpoints("six") });
+  assert.is(outcomes[0]?.kind, "gap");
+  assert.is(held(), "one");
+  assert.equal(feed.readCheckpoint("progress"), (await log.readCheckpoints(partition())).get("progress"));
+  await feed.append({ channel, batches: [batch(0)], checkpoints: checkpoints("again") });
+  assert.is(held(), "again", "a duplicate stores them");
 });
 
 test("what is written while retention trims is not committed by the trim's answer (E10)", async () => {
