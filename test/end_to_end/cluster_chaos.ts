@@ -251,6 +251,7 @@ class ClusterChaos {
       const isServing = (name: string) =>
         first.nodes.some((node) => node.name === name && (node.state === "ready" || node.state === "probation"));
       const away = live.find(({ name }) => !isServing(name));
+      if (away !== undefined) await this.#undrain(away.name, live);
       if (away !== undefined) return `${away.name} is ${JSON.stringify(first.nodes)}`;
       for (const [at, { owner, state, stream, partition }] of first.partitions.entries()) {
         const name = `${stream}/${partition}`;
@@ -263,6 +264,13 @@ class ClusterChaos {
       const moving = overviews.find(({ moves }) => moves.length > 0);
       return moving === undefined ? undefined : `moves: ${JSON.stringify(moving.moves)}`;
     });
+  }
+
+  /** As a person would who sees that a node is drained still, where the end of that went with Redis' tail. */
+  async #undrain(name: string, live: readonly NodeProcess[]): Promise<void> {
+    if (this.#faults?.mayHaveLostTheEndOfDrain(name) !== true) return;
+    this.#say(`${name} is asked again to be drained no more`);
+    await live[0]?.json(`/v1/cluster/nodes/${name}/undrain`, "POST").catch(() => undefined); // looked at again
   }
 
   /** One event to each partition by a producer that nothing ever happened to. */

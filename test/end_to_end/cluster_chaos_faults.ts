@@ -22,6 +22,8 @@ const NODES_RUNNING_MIN = 3;
 const FAULT_WITHIN_MS = 60_000;
 const ASK_TRIES_MAX = 40;
 const ASK_AGAIN_AFTER_MS = 250;
+/** From the asking on: nodes say it again for ten seconds, and what Redis loses is less than two old. */
+const DRAIN_END_UNSAFE_MS = 12_000;
 
 interface Fault {
   readonly kind: string;
@@ -34,6 +36,9 @@ export class ClusterFaults {
   readonly #options: FaultsOptions;
   readonly #kinds: readonly Fault[];
   readonly #busy = new Set<object>();
+  /** When Redis lost its tail, and when the end of a node's last drain was taken. */
+  readonly #losses: number[] = [];
+  readonly #drainsEnded = new Map<string, number>();
   readonly #failures: Error[] = [];
 
   constructor(options: FaultsOptions) {
@@ -133,11 +138,13 @@ export class ClusterFaults {
       }),
       ofRedis("Redis died and its replica took over", async () => {
         this.#say("Redis dies and its replica takes over");
+        this.#losses.push(performance.now());
         await pair.loseMaster(0);
       }),
       ofRedis("Redis died and its replica lacked the tail", async () => {
         const forMs = between(100, 1_500);
         this.#say(`Redis dies and its replica lacks ${forMs} ms`);
+        this.#losses.push(performance.now());
         await pair.loseMaster(forMs);
       }),
       this.#added(),
@@ -148,6 +155,7 @@ export class ClusterFaults {
         await this.#ask(`/v1/cluster/nodes/${node.name}/drain`);
         await delay(forMs);
         await this.#ask(`/v1/cluster/nodes/${node.name}/undrain`);
+        this.#drainsEnded.set(node.name, performance.now());
       }),
       {
         kind: "a rebalance was asked for",
@@ -190,6 +198,12 @@ export class ClusterFaults {
         return { subject: node, run };
       },
     };
+  }
+
+  /** Whether Redis may have lost with its tail that the node's last drain has ended: whoever sees that asks again. */
+  mayHaveLostTheEndOfDrain(node: string): boolean {
+    const endedAtMs = this.#drainsEnded.get(node) ?? Number.NEGATIVE_INFINITY;
+    return this.#losses.some((atMs) => atMs >= endedAtMs && atMs <= endedAtMs + DRAIN_END_UNSAFE_MS);
   }
 
   #say(what: string): void {
