@@ -15,6 +15,7 @@ import {
   errorFrame,
   movedFrames,
   movingFrame,
+  NOTHING,
   nameOf,
   nextAddress,
   type SessionEffect,
@@ -51,36 +52,29 @@ export function answer(state: SessionState, message: PartitionReply): readonly S
     for (const frame of otherAnswer(state, about, awaited, one)) effects.push({ type: "send", frame });
   }
   if (ack !== undefined) effects.push(sendAck(state, about, ack, underWayBytes));
-  announceMove(state, about, effects);
+  effects.push(...followMove(state, about));
   return effects;
 }
 
-/** N6. What became of a partition's owner is told to its producer. */
+/** N6. What becomes of a partition's owner is told to its producer. */
 export function followMove(state: SessionState, about: About): readonly SessionEffect[] {
-  const effects: SessionEffect[] = [];
-  announceMove(state, about, effects);
-  return effects;
-}
-
-function announceMove(state: SessionState, about: About, effects: SessionEffect[]): void {
   const chain = chainOf(state, about);
-  if (chain === undefined) return;
+  if (chain === undefined) return NOTHING;
   const next = nextAddress(state, about);
   const { stream, partition, toldNext } = chain;
-  if (next === toldNext) return;
+  if (next === toldNext) return NOTHING;
   if (next !== undefined) {
-    if (toldNext === undefined) effects.push({ type: "watch_owner", stream, partition });
     chain.toldNext = next;
-    effects.push({ type: "send", frame: movingFrame(chain, next) });
-    return;
+    const told: SessionEffect = { type: "send", frame: movingFrame(chain, next) };
+    return toldNext === undefined ? [{ type: "watch_owner", stream, partition }, told] : [told];
   }
-  if (chain.unanswered.length > 0 || chain.gathered.length > 0) return;
+  if (chain.unanswered.length > 0 || chain.gathered.length > 0) return NOTHING;
   chain.toldNext = undefined;
-  effects.push({ type: "unwatch_owner", stream, partition });
+  const unwatched: SessionEffect = { type: "unwatch_owner", stream, partition };
   const address = addressElsewhere(state, chain);
-  if (address === undefined) return; // called off
+  if (address === undefined) return [unwatched]; // called off
   chain.tail = undefined;
-  for (const frame of movedFrames(chain, address, 0)) effects.push({ type: "send", frame });
+  return [unwatched, ...movedFrames(chain, address, 0).map((frame): SessionEffect => ({ type: "send", frame }))];
 }
 
 /**

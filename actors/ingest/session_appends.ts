@@ -13,6 +13,7 @@ import {
   errorFrame,
   isOnlyChain,
   movedFrames,
+  NOTHING,
   nameOf,
   refuseConnection,
   SESSION_LIMITS,
@@ -141,8 +142,6 @@ const wireVerdicts = ({ sequences }: AppendFrame, { verdicts }: Rejects): readon
 
 /** Told to a client whose partition does not answer: long enough for a group commit. */
 const SHARE_RETRY_MS = 50;
-
-const NOTHING: readonly SessionEffect[] = [];
 
 /** One answer will speak of several frames, and give the credit of all of them back. */
 function joinAwaited(state: SessionState, requestId: number, wireBytes: number, last: Sequence): void {

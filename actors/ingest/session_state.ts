@@ -166,6 +166,9 @@ export type SessionEffect =
       readonly read: SubscriptionRead;
     };
 
+/** Most frames ask for nothing at once: no list is made for them. */
+export const NOTHING: readonly SessionEffect[] = [];
+
 export type SessionResult = readonly [SessionState, readonly SessionEffect[]];
 
 /** @param credit append credit set aside for this connection */
