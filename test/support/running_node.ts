@@ -74,11 +74,17 @@ export async function runningNode(
   };
 }
 
-/** Waits until `probe` answers something, looking again after each turn of the event loop; the file's own limit ends it. */
+const EVENTUALLY_WITHIN_MS = 40_000;
+
+/**
+ * Waits until `probe` answers something, looking again after each turn of the event loop. Rejects where that takes too long:
+ * a file that is ended for its own time tells nothing of what failed in it before.
+ */
 export async function eventually<Value>(probe: () => Promise<Value | undefined> | Value | undefined): Promise<Value> {
-  for (;;) {
+  for (const endMs = performance.now() + EVENTUALLY_WITHIN_MS; performance.now() < endMs; ) {
     const value = await probe();
     if (value !== undefined) return value;
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
+  throw new Error(`Cannot go on as within ${EVENTUALLY_WITHIN_MS} ms it must come about: ${probe}`);
 }
