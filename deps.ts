@@ -35,6 +35,8 @@ const DRIVERS = {
   /** csv-parse, csv-stringify: RFC 4180 with its corner cases. */
   "csv-parse": "csv-parse",
   "csv-stringify": "csv-stringify/sync",
+  /** fzstd: inflates Zstandard in plain JavaScript, which Node 20 can not; no dependencies, no install script. */
+  fzstd: "fzstd",
   /** commander: the command line. cli-progress: its progress bars. */
   commander: "commander",
   "cli-progress": "cli-progress",
@@ -60,6 +62,7 @@ interface DriverTypes {
   pino: typeof import("pino");
   "csv-parse": typeof import("csv-parse");
   "csv-stringify": typeof import("csv-stringify/sync");
+  fzstd: typeof import("fzstd");
   commander: typeof import("commander");
   "cli-progress": typeof import("cli-progress");
   "otel-metrics": typeof import("@opentelemetry/sdk-metrics");
