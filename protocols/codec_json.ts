@@ -2,14 +2,13 @@
  * Frames as JSON text: subprotocol `headrace.v1.json`, for a browser's console or `websocat`. The same frames; events are
  * plain JSON lists, which become MessagePack here, so that a node sees no difference.
  */
-import { RejectedError } from "./errors.ts";
 import { decodeEvents, EVENT_LIMITS, encodeEvents } from "./event_codec.ts";
 import type { Frame } from "./frames.ts";
 import { fromJsonValue, toJsonValue } from "./json_values.ts";
 import { type Fields, isFields, refuse } from "./narrow.ts";
 import { parseFrame } from "./parse_frame.ts";
+import { parseJson } from "./parse_json.ts";
 import type { ScanLimits } from "./scan.ts";
-import { scanJson } from "./scan_json.ts";
 
 export function encodeJsonFrame(frame: Frame): string {
   const { type } = frame;
@@ -33,8 +32,7 @@ function listEvents(bytes: Uint8Array): unknown[] {
 }
 
 export function decodeJsonFrame(text: string, limits: ScanLimits): Frame {
-  scanJson(text, limits);
-  const value = fromJsonValue(parse(text));
+  const value = fromJsonValue(parseJson(text, limits));
   if (isFields(value)) {
     if (value.type === "append") value.events = packEvents(value.events, "/events");
     if (value.type === "records" && Array.isArray(value.batches)) {
@@ -44,14 +42,6 @@ export function decodeJsonFrame(text: string, limits: ScanLimits): Frame {
     }
   }
   return parseFrame(value);
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new RejectedError("MALFORMED_FRAME", `Cannot read JSON as ${(error as Error).message}`, { cause: error });
-  }
 }
 
 function packEvents(value: unknown, path: string): Uint8Array {

@@ -1,6 +1,7 @@
 /** Encodes a producer's batch: in halves where it is too large for a frame or holds something without MessagePack form. */
 import type { OpenBatch } from "./event_batcher.ts";
 import { encodeEvents } from "./event_codec.ts";
+import { wireValue } from "./unreadable.ts";
 
 /** Room in a frame for what is not events. */
 const FRAME_MARGIN_BYTES = 65_536;
@@ -15,7 +16,7 @@ export function encodeBatch(batch: OpenBatch, frameBytesMax: number): EncodedBat
   let events: Uint8Array;
   try {
     events = encodeEvents(
-      slots.map((slot) => slot.event),
+      slots.map((slot) => wireValue(slot.event)),
       // A definition of its own costs one event more than it saves, and keeps the node from joining it to others.
       { asRecords: slots.length > 1 },
     );

@@ -6,11 +6,12 @@ import type { Event } from "./event.ts";
 import type { StreamDescription } from "./frames.ts";
 import { keyOf, parsePointer, partitionOfKey } from "./partitioner.ts";
 import type { Sequence } from "./sequence.ts";
+import { type EventInput, isEvent } from "./unreadable.ts";
 
 /** An event in the producer's hands, and who waits for it. */
 export interface Slot {
-  /** Bytes stand for input that could not be made an event: the node sets them aside as `MALFORMED_EVENT`. */
-  readonly event: Event | Uint8Array;
+  /** What could not be made an event is set aside by the node as `MALFORMED_EVENT`. */
+  readonly event: EventInput;
   readonly stream: string;
   readonly partition: number | undefined;
   readonly sequence: Sequence | undefined;
@@ -71,7 +72,7 @@ export class EventBatcher {
     const route = this.routes.get(slot.stream);
     if (route === undefined || route.description.partitions < 1) return undefined;
     const { pointer, description } = route;
-    const key = pointer === undefined || slot.event instanceof Uint8Array ? undefined : keyOf(slot.event, pointer);
+    const key = pointer === undefined || !isEvent(slot.event) ? undefined : keyOf(slot.event, pointer);
     if (key !== undefined) return partitionOfKey(key, description.partitions);
     return slot.sequence === undefined
       ? route.next % description.partitions

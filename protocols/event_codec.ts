@@ -9,6 +9,7 @@ import type { Event, Verdict } from "./event.ts";
 import { WIRE_DEFAULTS } from "./frames.ts";
 import { DEFINITIONS_MAX, type EventScan, scanEvents } from "./scan.ts";
 import { sliceEvents } from "./slice_events.ts";
+import { readUnreadable } from "./unreadable.ts";
 
 export interface EventLimits {
   readonly eventBytesMax: number;
@@ -64,6 +65,9 @@ export function encodeEvents(events: readonly unknown[], options: { readonly asR
   return isDefinitionHeavy(bytes) ? packMaps.pack(events) : bytes;
 }
 
+/** Encodes one value by itself, as {@linkcode sliceEvents} would cut it. */
+export const encodeEvent = (value: unknown): Uint8Array => packMaps.pack(value);
+
 /** Counts what might be definitions: text may look like one, which costs a little size and no correctness. */
 function isDefinitionHeavy(bytes: Uint8Array): boolean {
   let definitions = 0;
@@ -95,7 +99,7 @@ export function countEvents(bytes: Uint8Array): number {
  */
 export function decodeEvents(bytes: Uint8Array, limits: EventLimits = EVENT_LIMITS): DecodedEvents {
   const scan = scanEvents(bytes, limits, limits.batchEventsMax);
-  const verdicts = judgeEvents(scan, limits.eventBytesMax);
+  const verdicts = judgeEvents(bytes, scan, limits.eventBytesMax);
   const { starts, hasDefinitions } = scan;
   if (verdicts.length === 0) return { events: unpacker.unpack(bytes) as Event[], verdicts, starts, hasDefinitions };
   const events = scan.isDecodable
@@ -113,7 +117,7 @@ export const decodeSlice = (bytes: Uint8Array): Event => mapUnpacker.unpack(byte
 
 const NO_VERDICTS: readonly Verdict[] = [];
 
-function judgeEvents(scan: EventScan, eventBytesMax: number): readonly Verdict[] {
+function judgeEvents(bytes: Uint8Array, scan: EventScan, eventBytesMax: number): readonly Verdict[] {
   let verdicts: Verdict[] | undefined;
   let nextFlaw = 0;
   for (let index = 0; index < scan.count; index++) {
@@ -131,7 +135,8 @@ function judgeEvents(scan: EventScan, eventBytesMax: number): readonly Verdict[]
       });
     } else if (isFlawed) {
       verdicts ??= [];
-      verdicts.push({ index, code: "MALFORMED_EVENT", path: flaw.path, reason: flaw.reason });
+      const told = readUnreadable(bytes.subarray(scan.starts[index], scan.starts[index + 1]));
+      verdicts.push({ index, code: "MALFORMED_EVENT", path: flaw.path, reason: told?.reason ?? flaw.reason });
     }
   }
   return verdicts ?? NO_VERDICTS;

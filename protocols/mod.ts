@@ -28,6 +28,7 @@ export {
 export type { ConsumedRecord } from "./read_records.ts";
 export { compareSequences, type Sequence, type Sequences } from "./sequence.ts";
 export { sliceEvent, sliceEvents } from "./slice_events.ts";
+export { type EventInput, UnreadableInput } from "./unreadable.ts";
 export {
   connectWebSocket,
   type WebSocketConstructor,

@@ -29,6 +29,7 @@ import {
 import { initialProducer, type ProducerState } from "./producer_state.ts";
 import { type BufferOptions, SendBuffer } from "./send_buffer.ts";
 import { Settlements } from "./settlements.ts";
+import type { EventInput } from "./unreadable.ts";
 
 export type { InDoubtEvent, OpenedPartition, ProducerOptions, RejectedEvent, SendOptions } from "./producer_options.ts";
 
@@ -76,12 +77,12 @@ export class Producer {
   }
 
   /** Resolves once the event is buffered; waits while the buffer is full. Rejects once the producer has stopped. */
-  send(event: Event | Uint8Array, options: SendOptions = {}): Promise<void> {
+  send(event: EventInput, options: SendOptions = {}): Promise<void> {
     return this.offer(this.slotOf(event, options, undefined), options.signal);
   }
 
   /** Resolves once the event is durable, or was set aside; rejects where nobody can tell. */
-  sendAndConfirm(event: Event | Uint8Array, options: SendOptions = {}): Promise<Confirmation> {
+  sendAndConfirm(event: EventInput, options: SendOptions = {}): Promise<Confirmation> {
     return new Promise((resolve, reject) => {
       this.offer(this.slotOf(event, options, { resolve, reject }), options.signal).catch(reject);
     });
@@ -140,7 +141,7 @@ export class Producer {
     return this.state.producerEpoch;
   }
 
-  private slotOf(event: Event | Uint8Array, options: SendOptions, confirm: Slot["confirm"]): Slot {
+  private slotOf(event: EventInput, options: SendOptions, confirm: Slot["confirm"]): Slot {
     const stream = options.stream ?? this.options.stream;
     if (stream === undefined)
       throw new RejectedError(

@@ -4,6 +4,7 @@ import type { Connect } from "./connection.ts";
 import type { HeadraceError } from "./errors.ts";
 import type { Event } from "./event.ts";
 import type { Sequence } from "./sequence.ts";
+import type { EventInput } from "./unreadable.ts";
 
 export interface ProducerOptions {
   readonly connect: Connect;
@@ -58,7 +59,7 @@ export interface RejectedEvent {
   readonly stream: string;
   readonly partition: number | undefined;
   readonly sequence: Sequence | undefined;
-  readonly event: Event | Uint8Array;
+  readonly event: EventInput;
   readonly code: string;
   readonly path: string;
   readonly reason: string;
@@ -68,7 +69,7 @@ export interface InDoubtEvent {
   readonly stream: string;
   readonly partition: number | undefined;
   readonly sequence: Sequence | undefined;
-  readonly event: Event | Uint8Array;
+  readonly event: EventInput;
   /** False where it never left: it is not in the log for certain. */
   readonly wasSent: boolean;
 }

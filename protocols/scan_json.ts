@@ -1,6 +1,6 @@
 /**
- * Reads JSON text without building it: counts values, measures depth and finds repeated keys, so that `JSON.parse` is
- * only let near what it can chew. Syntax is left to `JSON.parse`.
+ * Reads JSON text without building it: counts values, measures depth, finds repeated keys and the numbers that a double can
+ * not hold, so that `JSON.parse` is only let near what it can chew. Syntax is left to `JSON.parse`.
  */
 import { RejectedError } from "./errors.ts";
 import type { ScanLimits } from "./scan.ts";
@@ -8,12 +8,16 @@ import type { ScanLimits } from "./scan.ts";
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
-/** Throws `FRAME_TOO_COMPLEX`, or `MALFORMED_FRAME` where a map has a key twice. */
-export function scanJson(text: string, limits: ScanLimits): void {
+/**
+ * Answers where the integers beyond 2^53 lie that `JSON.parse` would round: start and end of each, in order; undefined where
+ * there are none. Throws `FRAME_TOO_COMPLEX`, or `MALFORMED_FRAME` where a map has a key twice.
+ */
+export function scanJson(text: string, limits: ScanLimits): readonly number[] | undefined {
   /** Keys seen in each open map; undefined for a list. */
   const open: (Set<string> | undefined)[] = [];
   let tokens = 0;
   let isKeyNext = false;
+  let integers: number[] | undefined;
   for (let at = 0; at < text.length; at++) {
     const character = text.charCodeAt(at);
     if (character === QUOTE) {
@@ -32,10 +36,49 @@ export function scanJson(text: string, limits: ScanLimits): void {
     } else if (character === 0x2c || character === 0x3a) {
       isKeyNext = character === 0x2c && open.at(-1) !== undefined;
       tokens++;
+    } else if (character <= 0x39 && character >= 0x2d) {
+      // A digit, or the minus sign before one: nothing else of JSON outside of text begins so.
+      const end = endOfDigits(text, at);
+      if (end - at > SAFE_CHARACTERS && isRounded(text, at, end)) {
+        integers ??= [];
+        integers.push(at, end);
+      }
+      at = end - 1;
     }
     if (tokens > limits.tokensMax) throw tooComplex("values", limits.tokensMax);
   }
+  return integers;
 }
+
+/** Characters of a number that is held exactly, whatever they are. */
+const SAFE_CHARACTERS = 15;
+
+/** One past the digits that begin at `start` or after its minus sign. */
+function endOfDigits(text: string, start: number): number {
+  for (let at = start + 1; at < text.length; at++) {
+    const character = text.charCodeAt(at);
+    if (character < 0x30 || character > 0x39) return at;
+  }
+  return text.length;
+}
+
+/** Whether the digits are the whole of an integer that a double would round, and not the beginning or end of a fraction. */
+function isRounded(text: string, start: number, end: number): boolean {
+  if (isOfFraction(text.charCodeAt(start)) || isOfFraction(text.charCodeAt(end))) return false;
+  const before = text.charCodeAt(start - 1);
+  if (isOfFraction(before) || (before >= 0x30 && before <= 0x39)) return false;
+  const token = text.slice(start, end);
+  const value = Number(token);
+  // One beyond every double is found with the values that MessagePack has not.
+  if (Number.isSafeInteger(value) || !Number.isFinite(value)) return false;
+  // Beyond 64 bits MessagePack has doubles alone: one that is the very number (1e20, written out) is left as it is.
+  const isOf64Bits = value >= -(2 ** 63) && value < 2 ** 64;
+  return isOf64Bits || BigInt(value) !== BigInt(token);
+}
+
+/** A point, or the letter or sign of an exponent. */
+const isOfFraction = (character: number): boolean =>
+  character === 0x2e || character === 0x65 || character === 0x45 || character === 0x2b;
 
 /** One past the closing quote, or the end of the text. */
 function endOfString(text: string, start: number): number {

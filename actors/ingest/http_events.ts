@@ -7,8 +7,10 @@ import type { Event } from "../../protocols/event.ts";
 import { decodeEvents, EVENT_LIMITS } from "../../protocols/event_codec.ts";
 import { WIRE_DEFAULTS } from "../../protocols/frames.ts";
 import { fromJsonValue } from "../../protocols/json_values.ts";
-import { scanJson } from "../../protocols/scan_json.ts";
+import { parseJson } from "../../protocols/parse_json.ts";
+import type { ScanLimits } from "../../protocols/scan.ts";
 import { sliceEvents } from "../../protocols/slice_events.ts";
+import type { EventInput } from "../../protocols/unreadable.ts";
 
 export interface EventFault {
   readonly code: "MALFORMED_EVENT" | "EVENT_TOO_LARGE";
@@ -18,7 +20,7 @@ export interface EventFault {
 
 export interface RequestEvent {
   /** Bytes where it could not be made an event. */
-  readonly event: Event | Uint8Array;
+  readonly event: EventInput;
   readonly fault?: EventFault;
   /** Has so many values that it should not share a batch with the events of others. */
   readonly isBulky: boolean;
@@ -128,15 +130,12 @@ function readLine(line: Uint8Array): RequestEvent {
 
 const isBlank = (line: Uint8Array): boolean => line.every((byte) => byte === 0x20 || byte === 0x0d || byte === 0x09);
 
-function parseText(bytes: Uint8Array, limits: Parameters<typeof scanJson>[1]): unknown {
+function parseText(bytes: Uint8Array, limits: ScanLimits): unknown {
   try {
-    const text = strictUtf8.decode(bytes);
-    scanJson(text, limits);
-    return JSON.parse(text);
+    return parseJson(strictUtf8.decode(bytes), limits);
   } catch (error) {
     if (error instanceof RejectedError) throw error;
-    const reason = error instanceof SyntaxError ? error.message : "it is not UTF-8";
-    throw new RejectedError("MALFORMED_FRAME", `Cannot read JSON as it must be well formed: ${reason}`, {
+    throw new RejectedError("MALFORMED_FRAME", "Cannot read JSON as it must be well formed: it is not UTF-8", {
       cause: error,
     });
   }

@@ -16,6 +16,7 @@ import type { Connect } from "../../protocols/connection.ts";
 import { FencedError, RejectedError } from "../../protocols/errors.ts";
 import { keyOf, parsePointer, partitionOfKey } from "../../protocols/partitioner.ts";
 import { Producer, type ProducerOptions } from "../../protocols/producer.ts";
+import { isEvent } from "../../protocols/unreadable.ts";
 import { SHORT_LIVED_PRODUCERS } from "../log/log.ts";
 import { answerOf, type IngestAnswer, type Outcome, UNKNOWN } from "./http_answer.ts";
 import { REQUEST_EVENTS_MAX, type RequestEvent } from "./http_events.ts";
@@ -98,7 +99,7 @@ export class HttpIngest {
     const pointer = description?.key === undefined ? undefined : parsePointer(description.key);
     const otherwise = idempotency === undefined ? undefined : partitionOfKey(idempotency.key, count);
     return events.map(({ event }) => {
-      const key = pointer === undefined || event instanceof Uint8Array ? undefined : keyOf(event, pointer);
+      const key = pointer === undefined || !isEvent(event) ? undefined : keyOf(event, pointer);
       return key === undefined ? otherwise : partitionOfKey(key, count);
     });
   }

@@ -5,9 +5,10 @@
 
 import { RejectedError } from "../../protocols/errors.ts";
 import type { Event, Verdict } from "../../protocols/event.ts";
-import { decodeEvents, type EventLimits, encodeEvents } from "../../protocols/event_codec.ts";
+import { decodeEvents, type EventLimits, encodeEvent, encodeEvents } from "../../protocols/event_codec.ts";
 import { type Sequences, sequenceAt, sequenceCount } from "../../protocols/sequence.ts";
 import { sliceEvents } from "../../protocols/slice_events.ts";
+import { readUnreadable } from "../../protocols/unreadable.ts";
 import type { DeadLetter } from "../log/dead_letter.ts";
 import type { Rejects } from "../log/log.ts";
 import type { SchemaVersion } from "./schema_registry.ts";
@@ -84,8 +85,14 @@ function rejectsOf(bytes: Uint8Array, verdicts: readonly Verdict[], sequences: S
       by: "validation",
       producerId,
       sequence: sequenceAt(sequences, index),
-      ...(original === undefined ? {} : { original }),
+      ...(original === undefined ? {} : { original: originalOf(code, original) }),
     };
   });
   return { verdicts, events: encodeEvents(letters, { asRecords: false }) };
+}
+
+/** The bytes that came, encoded by themselves, where a client sent them with its reason. */
+function originalOf(code: string, value: Uint8Array): Uint8Array {
+  const unreadable = code === "MALFORMED_EVENT" ? readUnreadable(value) : undefined;
+  return unreadable === undefined ? value : encodeEvent(unreadable.original);
 }

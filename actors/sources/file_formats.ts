@@ -5,7 +5,7 @@ import { RejectedError } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
 import { EVENT_LIMITS } from "../../protocols/event_codec.ts";
 import { fromJsonValue } from "../../protocols/json_values.ts";
-import { scanJson } from "../../protocols/scan_json.ts";
+import { parseJson } from "../../protocols/parse_json.ts";
 import type { FoundLine } from "./file_lines.ts";
 import type { SourceBatch, SourceItem } from "./source.ts";
 
@@ -64,8 +64,7 @@ const faultOf = ({ tooLongBytes }: FoundLine): string | undefined =>
   tooLongBytes === undefined ? undefined : `EVENT_TOO_LARGE: a line of ${tooLongBytes} bytes is longer than allowed`;
 
 function jsonEvent(text: string): Event {
-  scanJson(text, JSON_LIMITS);
-  const value = JSON.parse(text) as unknown;
+  const value = parseJson(text, JSON_LIMITS);
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new RejectedError("MALFORMED_EVENT", "Cannot take a line as it must be a map");
   }

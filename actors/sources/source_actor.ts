@@ -9,6 +9,7 @@ import type { Connect } from "../../protocols/connection.ts";
 import { UnavailableError } from "../../protocols/errors.ts";
 import { decodeTrustedEvents, encodeEvents } from "../../protocols/event_codec.ts";
 import { Producer, type ProducerOptions } from "../../protocols/producer.ts";
+import { UnreadableInput } from "../../protocols/unreadable.ts";
 import type { ActorContext, ActorDefinition } from "../kernel/actor.ts";
 import type { Log } from "../log/log.ts";
 import type { SourceBatch, SourceContext, SourceDefinition, SourcePosition } from "./source.ts";
@@ -100,7 +101,7 @@ async function pump(
   };
   for await (const batch of batches) {
     for (const { item, term, position } of batch.items) {
-      const event = item.kind === "event" ? item.event : item.original;
+      const event = item.kind === "event" ? item.event : new UnreadableInput(item.reason, item.original);
       await producer.send(event, { sequence: [term, position, 0], signal: failure });
     }
     const settled = settle(batch.resume);

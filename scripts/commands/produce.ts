@@ -16,6 +16,7 @@ import {
   type SendOptions,
   type Sequence,
 } from "../../protocols/mod.ts";
+import { isEvent } from "../../protocols/unreadable.ts";
 import { duration, oneOf, wholeNumber } from "../console/arguments.ts";
 import { EXIT, fileError, UsageError } from "../console/exit_codes.ts";
 import { addNodeOptions, type NodeClient, type NodeOptions, nodeClient } from "../console/node_client.ts";
@@ -191,7 +192,7 @@ async function routing(
   const { key, partitions } = await client.stream(stream);
   const pointer = key === undefined ? undefined : parsePointer(key);
   const partitionOf = (event: InputEvent["event"], index: number): number => {
-    const value = pointer === undefined || event instanceof Uint8Array ? undefined : keyOf(event, pointer);
+    const value = pointer === undefined || !isEvent(event) ? undefined : keyOf(event, pointer);
     return value === undefined ? index % partitions.length : partitionOfKey(value, partitions.length);
   };
   return async (producer) => {

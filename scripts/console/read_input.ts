@@ -5,7 +5,7 @@
 import type { Readable } from "node:stream";
 import { loadDriver } from "../../deps.ts";
 import { WIRE_DEFAULTS } from "../../protocols/frames.ts";
-import type { Event } from "../../protocols/mod.ts";
+import type { Event, EventInput } from "../../protocols/mod.ts";
 import { DataError } from "./exit_codes.ts";
 import { JsonElements } from "./json_elements.ts";
 
@@ -16,7 +16,7 @@ export type InputFormat = (typeof INPUT_FORMATS)[number];
 const VALUE_CHARACTERS_MAX = WIRE_DEFAULTS.frameBytesMax * 4;
 
 export interface InputEvent {
-  readonly event: Event | Uint8Array;
+  readonly event: EventInput;
   /** 1-based. */
   readonly line: number;
 }

@@ -1,6 +1,6 @@
 /** Counts the events that a node does not take, and lists the first of them with where they came from. */
 import { errorFromCode, type HeadraceError } from "../../protocols/errors.ts";
-import type { Event, RejectedEvent } from "../../protocols/mod.ts";
+import type { EventInput, RejectedEvent } from "../../protocols/mod.ts";
 import { printJson } from "./output.ts";
 
 /** Refusals that concern every event alike: there is no use in going on. */
@@ -24,7 +24,7 @@ export interface Rejections {
   readonly count: number;
   /** Refused for what has nothing to do with the event: not in the log, and not set aside. */
   readonly refused: number;
-  remember(event: Event | Uint8Array, origin: Origin): void;
+  remember(event: EventInput, origin: Origin): void;
   readonly onRejected: (rejected: RejectedEvent) => void;
   /** Tells what was listed, once the progress bar is out of the way. */
   tell(): Promise<void>;

@@ -2,6 +2,7 @@
 import { SOURCES } from "../../actors/sources/registry.ts";
 import type { SourceDefinition } from "../../actors/sources/source.ts";
 import type { Event } from "../../protocols/event.ts";
+import { type EventInput, isEvent } from "../../protocols/unreadable.ts";
 
 export class ReplayableFile {
   readonly events: Event[] = [];
@@ -21,8 +22,8 @@ export class ReplayableFile {
     for (const wake of this.#more.splice(0)) wake();
   }
 
-  onRejected(event: Event | Uint8Array): void {
-    if (!(event instanceof Uint8Array)) this.rejected.add(String(event.id));
+  onRejected(event: EventInput): void {
+    if (isEvent(event)) this.rejected.add(String(event.id));
   }
 
   readonly definition: SourceDefinition<unknown> = {
