@@ -2,10 +2,11 @@
  * The durable log over an ordered store that one process owns. Decides, from the partitions' state in memory, what each
  * call writes; leaves judgement to partition_state.ts and commits to commit_queue.ts.
  *
- *   M1. State in memory is what the store holds plus what is queued for it; after a failed commit it is read again.
+ *   M1. State in memory is what the store holds plus what is queued for it; after a failed commit it is read again. A call
+ *       encodes all that it writes, queues the bytes, and then changes the state: a throw on the way changes nothing (E25).
  *   M2. A call's answer waits for its commit, and for the flush where its tier is `fsync`; a claim and a checkpoint
  *       always wait for the flush (E12).
- *   M3. Reads see the store alone, never what is queued.
+ *   M3. Reads see the store alone, never what is queued; so does the claim that begins an owner's term.
  */
 import { ConfigurationError } from "../../protocols/errors.ts";
 import {
@@ -26,6 +27,7 @@ import * as Decide from "./partition_state.ts";
 import { decodeEntry, ENTRY_BYTES_TARGET, encodeEntry, type StoredBatch, storedBytes } from "./record_batch.ts";
 import { StoreRegistry } from "./store_registry.ts";
 import * as Stored from "./stored_state.ts";
+import { unencodable } from "./unencodable.ts";
 
 export interface EmbeddedLogOptions {
   readonly kind: "memory" | "lmdb";
@@ -91,21 +93,21 @@ export class EmbeddedLog implements Contract.Log {
     const known = this.#load(partition);
     const fence = known ?? { epoch: epoch(0), grant: { leaderEpoch: 0, tableVersion: 0 } };
     const claimed = Decide.claimEpoch(fence, grant, atLeast, this.#nowMs());
-    const state: Decide.PartitionState = known ?? {
+    const state: Decide.PartitionState = {
       epoch: claimed,
       grant,
       settings,
-      channels: new Map([["records", Decide.newChannel()]]),
-      chains: new Map(),
-      shortLivedChains: 0,
+      channels: known?.channels ?? new Map([["records", Decide.newChannel()]]),
+      chains: known?.chains ?? new Map(),
+      shortLivedChains: known?.shortLivedChains ?? 0,
     };
-    state.epoch = claimed;
-    state.grant = grant;
-    state.settings = settings;
-    this.#partitions.set(prefix, state);
     const writes: StateWrites = new Map([[Stored.fenceKey(prefix), Stored.encodeFence(state)]]);
-    if (known === undefined) this.#writeChannels(writes, prefix, state, ["records"]);
-    await this.#queue.write(writes, true);
+    if (known === undefined) writeChannels(writes, prefix, state.channels);
+    const written = this.#queue.write(writes, true);
+    this.#partitions.set(prefix, state);
+    await written;
+    // What a former owner queued is committed by now, and nothing else was written: the store has the last word (M3).
+    if (this.#partitions.get(prefix) === state) this.#partitions.delete(prefix);
     const channels = this.#guard(() => this.#channels(prefix));
     const checkpoints = await this.readCheckpoints(partition);
     return { ownership: { partition, epoch: claimed, store }, channels, checkpoints };
@@ -119,19 +121,22 @@ export class EmbeddedLog implements Contract.Log {
     nowMs: number,
   ): Promise<Contract.OpenChainOutcome> {
     const { prefix, state } = this.#owned(ownership);
-    const outcome = Decide.openChain(state, channel, producerId, producerEpoch, nowMs);
+    const plan = Decide.planOpen(state, channel, producerId, producerEpoch, nowMs);
     const writes: StateWrites = new Map();
-    if (outcome.kind === "opened") this.#writeChain(writes, prefix, state, Decide.chainName(channel, producerId));
-    await this.#queue.write(writes, isFlushed(state));
-    return outcome;
+    writeChains(writes, prefix, plan.chains);
+    await this.#commit(writes, isFlushed(state), state, plan);
+    return plan.outcome;
   }
 
   async append(ownership: Contract.Ownership, request: Contract.AppendRequest): Promise<Contract.AppendResult> {
     const { prefix, state } = this.#owned(ownership);
-    const plan = Decide.planAppend(state, request);
-    const writes: StateWrites = new Map();
-    this.#writePlan(writes, prefix, state, request, plan);
-    await this.#queue.write(writes, isFlushed(state));
+    const { plan, writes } = encoded(ownership.partition, () => {
+      const plan = Decide.planAppend(state, request);
+      const writes: StateWrites = new Map();
+      writePlan(writes, prefix, state.epoch, request, plan);
+      return { plan, writes };
+    });
+    await this.#commit(writes, isFlushed(state), state, plan);
     if (plan.duplicates.length === 0) return { outcomes: plan.outcomes, endOffset: plan.endOffset };
     const outcomes = plan.outcomes.map((outcome, index) => {
       const batch = request.batches[index];
@@ -141,74 +146,16 @@ export class EmbeddedLog implements Contract.Log {
     return { outcomes, endOffset: plan.endOffset };
   }
 
-  #writePlan(
+  /** M1. */
+  #commit(
     writes: StateWrites,
-    prefix: string,
+    isFlushed: boolean,
     state: Decide.PartitionState,
-    request: Contract.AppendRequest,
-    plan: Decide.AppendPlan,
-  ): void {
-    const { channel } = request;
-    if (plan.records.length > 0) this.#writeEntries(writes, prefix, state, channel, plan.records);
-    const rejected = plan.rejects.map(({ stored }) => stored);
-    if (rejected.length > 0) this.#writeEntries(writes, prefix, state, "rejected", rejected);
-    for (const { stored, source } of plan.rejects) {
-      const verdicts = Stored.verdictsPrefix(prefix, source.producerId);
-      const sequences = "list" in stored.sequences ? stored.sequences.list : [];
-      for (const [at, verdict] of (source.rejects?.verdicts ?? []).entries()) {
-        const sequence = sequences[at];
-        if (sequence === undefined) continue;
-        writes.set(verdicts + Stored.sequenceText(sequence), Stored.encodeVerdict(sequence, verdict));
-      }
-    }
-    for (const name of plan.chains) this.#writeChain(writes, prefix, state, name);
-    if (plan.writesCheckpoints) writeCheckpoints(writes, prefix, request.checkpoints);
-  }
-
-  /** Small batches share an entry; the channel's end has been moved past all of them already. */
-  #writeEntries(
-    writes: StateWrites,
-    prefix: string,
-    state: Decide.PartitionState,
-    channel: Contract.Channel,
-    batches: readonly StoredBatch[],
-  ): void {
-    let endOffset: number = state.channels.get(channel)?.endOffset ?? 0;
-    for (const { count } of batches) endOffset -= count;
-    let group: StoredBatch[] = [];
-    let sizeBytes = 0;
-    const close = () => {
-      if (group.length > 0)
-        writes.set(Stored.entryKey(prefix, channel, state.epoch, endOffset - 1), encodeEntry(group));
-      group = [];
-      sizeBytes = 0;
-    };
-    for (const batch of batches) {
-      const batchBytes = storedBytes(batch);
-      if (sizeBytes + batchBytes > ENTRY_BYTES_TARGET) close();
-      group.push(batch);
-      sizeBytes += batchBytes;
-      endOffset += batch.count;
-    }
-    close();
-    this.#writeChannels(writes, prefix, state, [channel]);
-  }
-
-  #writeChannels(
-    writes: StateWrites,
-    prefix: string,
-    state: Decide.PartitionState,
-    channels: readonly Contract.Channel[],
-  ): void {
-    for (const channel of channels) {
-      const bounds = state.channels.get(channel);
-      if (bounds !== undefined) writes.set(Stored.channelKey(prefix, channel), Stored.encodeChannel(bounds));
-    }
-  }
-
-  #writeChain(writes: StateWrites, prefix: string, state: Decide.PartitionState, name: string): void {
-    const chain = state.chains.get(name);
-    if (chain !== undefined) writes.set(Stored.chainKey(prefix, name), Stored.encodeChain(chain));
+    changes: Decide.StateChanges,
+  ): Promise<void> {
+    const written = this.#queue.write(writes, isFlushed);
+    Decide.applyChanges(state, changes);
+    return written;
   }
 
   #verdicts(prefix: string, batch: Contract.AppendBatch): Contract.StoredVerdict[] {
@@ -283,10 +230,10 @@ export class EmbeddedLog implements Contract.Log {
       const { state } = this.#owned(ownership);
       const bounds = state.channels.get(channel) ?? Decide.newChannel();
       const removal = this.#guard(() => this.#removal(prefix, channel, beforeOffset));
-      if (removal.writes.size === 0) return { ...bounds, epochs: [...bounds.epochs] };
-      Decide.trimChannel(bounds, removal.firstOffset, removal.sizeBytes);
-      this.#writeChannels(removal.writes, prefix, state, [channel]);
-      await this.#queue.write(removal.writes, isFlushed(state));
+      if (removal.writes.size === 0) return bounds;
+      const channels = new Map([[channel, Decide.trimmedChannel(bounds, removal.firstOffset, removal.sizeBytes)]]);
+      writeChannels(removal.writes, prefix, channels);
+      await this.#commit(removal.writes, isFlushed(state), state, { channels, chains: new Map() });
     }
   }
 
@@ -317,7 +264,8 @@ export class EmbeddedLog implements Contract.Log {
   async expireChains(ownership: Contract.Ownership, nowMs: number): Promise<number> {
     const { prefix, state } = this.#owned(ownership);
     const writes: StateWrites = new Map();
-    for (const name of Decide.expireChains(state, nowMs)) {
+    const changes = Decide.planExpiry(state, nowMs);
+    for (const name of changes.chains.keys()) {
       writes.set(Stored.chainKey(prefix, name), undefined);
       if (!name.startsWith("records\0")) continue;
       const verdicts = Stored.verdictsPrefix(prefix, name.slice("records\0".length));
@@ -325,8 +273,9 @@ export class EmbeddedLog implements Contract.Log {
         writes.set(key, undefined);
       }
     }
+    const written = this.#commit(writes, false, state, changes);
     const live = state.chains.size;
-    await this.#queue.write(writes, false);
+    await written;
     return live;
   }
 
@@ -450,4 +399,75 @@ function writeCheckpoints(
   values: ReadonlyMap<string, Uint8Array | undefined> | undefined,
 ): void {
   for (const [name, value] of values ?? []) writes.set(Stored.checkpointKey(prefix, name), value);
+}
+
+/** Makes the bytes of an append. Whatever throws there is a fault of this program, told as one: nothing was written (E25). */
+function encoded<Value>(partition: PartitionReference, encode: () => Value): Value {
+  try {
+    return encode();
+  } catch (error) {
+    throw unencodable(partition, error);
+  }
+}
+
+function writePlan(
+  writes: StateWrites,
+  prefix: string,
+  inEpoch: Epoch,
+  request: Contract.AppendRequest,
+  plan: Decide.AppendPlan,
+): void {
+  writeEntries(writes, prefix, inEpoch, request.channel, plan, plan.records);
+  const rejected = plan.rejects.map(({ stored }) => stored);
+  writeEntries(writes, prefix, inEpoch, "rejected", plan, rejected);
+  for (const { stored, source } of plan.rejects) {
+    const verdicts = Stored.verdictsPrefix(prefix, source.producerId);
+    const sequences = "list" in stored.sequences ? stored.sequences.list : [];
+    for (const [at, verdict] of (source.rejects?.verdicts ?? []).entries()) {
+      const sequence = sequences[at];
+      if (sequence === undefined) continue;
+      writes.set(verdicts + Stored.sequenceText(sequence), Stored.encodeVerdict(sequence, verdict));
+    }
+  }
+  writeChannels(writes, prefix, plan.channels);
+  writeChains(writes, prefix, plan.chains);
+  if (plan.writesCheckpoints) writeCheckpoints(writes, prefix, request.checkpoints);
+}
+
+/** Small batches share an entry; the plan's end of the channel is past all of them. */
+function writeEntries(
+  writes: StateWrites,
+  prefix: string,
+  inEpoch: Epoch,
+  channel: Contract.Channel,
+  { channels }: Decide.StateChanges,
+  batches: readonly StoredBatch[],
+): void {
+  let endOffset: number = channels.get(channel)?.endOffset ?? 0;
+  for (const { count } of batches) endOffset -= count;
+  let group: StoredBatch[] = [];
+  let sizeBytes = 0;
+  const close = () => {
+    if (group.length > 0) writes.set(Stored.entryKey(prefix, channel, inEpoch, endOffset - 1), encodeEntry(group));
+    group = [];
+    sizeBytes = 0;
+  };
+  for (const batch of batches) {
+    const batchBytes = storedBytes(batch);
+    if (sizeBytes + batchBytes > ENTRY_BYTES_TARGET) close();
+    group.push(batch);
+    sizeBytes += batchBytes;
+    endOffset += batch.count;
+  }
+  close();
+}
+
+function writeChannels(writes: StateWrites, prefix: string, channels: Decide.StateChanges["channels"]): void {
+  for (const [name, channel] of channels) writes.set(Stored.channelKey(prefix, name), Stored.encodeChannel(channel));
+}
+
+function writeChains(writes: StateWrites, prefix: string, chains: Decide.StateChanges["chains"]): void {
+  for (const [name, chain] of chains) {
+    if (chain !== undefined) writes.set(Stored.chainKey(prefix, name), Stored.encodeChain(chain));
+  }
 }

@@ -1,13 +1,14 @@
 /**
- * What a log decides about one partition, without a store: who may write, what becomes of a batch, which chains live.
- * Pure but for the state that it owns and updates in place; the embedded log writes down what it answers, and
- * redis_library.ts says the same in Lua (the conformance suite holds the two together).
+ * The decisions of a log about one partition, without a store: who may write, what becomes of a batch, which chains live.
+ * A decision is a plan first and changes nothing: the embedded log encodes the plan, queues its bytes, and only then applies
+ * it. redis_library.ts says the same rules in Lua (the conformance suite holds the two together).
  *
  *   P1. An epoch is above every earlier one of the partition, and the grant not below the last (E7).
  *   P2. Duplicates are told before gaps; only a batch that follows what is stored, and lies after it, is written (E2).
  *   P3. A batch's records, its rejects and its chain's step are one plan (E4).
  *   P4. At most `producersMax` chains live, and only `expireChains` forgets one (E5). Those of short-lived producers are
  *       counted apart, within a limit of their own: requests with a key keep no producer out, nor producers them.
+ *   P5. A plan changes no state. `applyChanges` alone does, and it can not fail: bytes exist before state (E25).
  */
 
 import { FencedError, InvariantError } from "../../protocols/errors.ts";
@@ -37,17 +38,23 @@ import { rejectedBitmap, SHORT_LIVED_PRODUCERS } from "./log.ts";
 import { type StoredBatch, storedBytes } from "./record_batch.ts";
 
 export interface ChannelState {
-  epochs: EpochStart[];
-  firstOffset: Offset;
-  endOffset: Offset;
-  sizeBytes: number;
+  readonly epochs: readonly EpochStart[];
+  readonly firstOffset: Offset;
+  readonly endOffset: Offset;
+  readonly sizeBytes: number;
 }
 
 export interface ChainState {
-  producerEpoch: number;
-  stored: Sequence | undefined;
-  activeAtMs: number;
-  position: Event | undefined;
+  readonly producerEpoch: number;
+  readonly stored: Sequence | undefined;
+  readonly activeAtMs: number;
+  readonly position: Event | undefined;
+}
+
+/** The channels and chains (by {@linkcode chainName}) that a plan changes, as they will be; undefined: forgotten. */
+export interface StateChanges {
+  readonly channels: ReadonlyMap<Channel, ChannelState>;
+  readonly chains: ReadonlyMap<string, ChainState | undefined>;
 }
 
 export interface PartitionState {
@@ -78,17 +85,70 @@ export const SHORT_LIVED_CHAINS_MAX = 250_000;
 
 export const isShortLived = (name: string): boolean => name.startsWith(SHORT_LIVED_CHAINS);
 
-/** P4. Why another chain of this name can not be made, or undefined. */
-function crowded(state: PartitionState, name: string): { kind: "too_many_producers"; live: number } | undefined {
-  const { chains, shortLivedChains, settings } = state;
-  const live = isShortLived(name) ? shortLivedChains : chains.size - shortLivedChains;
-  const max = isShortLived(name) ? SHORT_LIVED_CHAINS_MAX : settings.chains.producersMax;
-  return live < max ? undefined : { kind: "too_many_producers", live };
+/** The state as it will be once a plan is applied: what is changed so far, over what stands (P5). */
+class Draft implements StateChanges {
+  readonly channels = new Map<Channel, ChannelState>();
+  readonly chains = new Map<string, ChainState>();
+  readonly #state: PartitionState;
+  #chainsAdded = 0;
+  #shortLivedAdded = 0;
+
+  constructor(state: PartitionState) {
+    this.#state = state;
+  }
+
+  get epoch(): Epoch {
+    return this.#state.epoch;
+  }
+
+  channel(name: Channel): ChannelState | undefined {
+    return this.channels.get(name) ?? this.#state.channels.get(name);
+  }
+
+  chain(name: string): ChainState | undefined {
+    return this.chains.get(name) ?? this.#state.chains.get(name);
+  }
+
+  setChain(name: string, chain: ChainState): void {
+    if (this.chain(name) === undefined) {
+      this.#chainsAdded += 1;
+      if (isShortLived(name)) this.#shortLivedAdded += 1;
+    }
+    this.chains.set(name, chain);
+  }
+
+  /** P4. Why another chain of this name can not be made, or undefined. */
+  crowded(name: string): { kind: "too_many_producers"; live: number } | undefined {
+    const { chains, shortLivedChains, settings } = this.#state;
+    const shortLived = shortLivedChains + this.#shortLivedAdded;
+    const live = isShortLived(name) ? shortLived : chains.size + this.#chainsAdded - shortLived;
+    const max = isShortLived(name) ? SHORT_LIVED_CHAINS_MAX : settings.chains.producersMax;
+    return live < max ? undefined : { kind: "too_many_producers", live };
+  }
+
+  advance(name: Channel, count: number, sizeBytes: number): void {
+    const channel = this.channel(name) ?? newChannel();
+    const { epochs, endOffset } = channel;
+    const isNew = count > 0 && epochs.at(-1)?.epoch !== this.epoch;
+    this.channels.set(name, {
+      ...channel,
+      epochs: isNew ? [...epochs, { epoch: this.epoch, firstOffset: endOffset }] : epochs,
+      endOffset: offset(endOffset + count),
+      sizeBytes: channel.sizeBytes + sizeBytes,
+    });
+  }
 }
 
-function addChain(state: PartitionState, name: string, chain: ChainState): void {
-  state.chains.set(name, chain);
-  if (isShortLived(name)) state.shortLivedChains += 1;
+/** Makes a plan's changes the state. Called once their bytes are queued for the store. */
+export function applyChanges(state: PartitionState, { channels, chains }: StateChanges): void {
+  for (const [name, channel] of channels) state.channels.set(name, channel);
+  for (const [name, chain] of chains) {
+    const isKnown = state.chains.has(name);
+    const change = chain === undefined ? (isKnown ? -1 : 0) : isKnown ? 0 : 1;
+    if (isShortLived(name)) state.shortLivedChains += change;
+    if (chain === undefined) state.chains.delete(name);
+    else state.chains.set(name, chain);
+  }
 }
 
 /** P1. Throws `FencedError` for a lower grant. */
@@ -126,58 +186,54 @@ export function checkOwnership(ownership: Ownership, currentEpoch: number | unde
 }
 
 /** What one append writes, and what it answers. */
-export interface AppendPlan {
+export interface AppendPlan extends StateChanges {
   readonly outcomes: AppendOutcome[];
   readonly endOffset: Offset;
   readonly records: readonly StoredBatch[];
   readonly rejects: readonly { readonly stored: StoredBatch; readonly source: AppendBatch }[];
-  /** Names of the chains that moved. */
-  readonly chains: ReadonlySet<string>;
   /** Outcomes of these indexes are duplicates, to be completed with the verdicts stored for their batches (E4). */
   readonly duplicates: readonly number[];
   readonly writesCheckpoints: boolean;
 }
 
-/** Judges the batches in order and moves the state past them (P2-P4). */
+/** Judges the batches in order, each as if those before it were written (P2-P5). */
 export function planAppend(state: PartitionState, request: AppendRequest): AppendPlan {
   const { channel } = request;
+  const draft = new Draft(state);
   const records: StoredBatch[] = [];
   const rejects: { stored: StoredBatch; source: AppendBatch }[] = [];
-  const chains = new Set<string>();
   const duplicates: number[] = [];
-  let target = state.channels.get(channel);
   const outcomes = request.batches.map((batch, index): AppendOutcome => {
     const name = chainName(channel, batch.producerId);
-    const refusal = judge(state, name, batch);
+    const refusal = judge(draft, name, batch);
     if (refusal?.kind === "duplicate") duplicates.push(index);
     if (refusal !== undefined) return refusal;
     const stored = storedBatch(batch);
+    const firstOffset = draft.channel(channel)?.endOffset ?? offset(0);
     if (stored.count > 0) {
-      target ??= channelOf(state, channel);
       records.push(stored);
+      draft.advance(channel, stored.count, storedBytes(stored));
     }
-    const firstOffset = target?.endOffset ?? offset(0);
-    if (target !== undefined) advance(target, state.epoch, stored.count, stored.count === 0 ? 0 : storedBytes(stored));
     if (batch.rejects !== undefined && batch.rejects.verdicts.length > 0) {
       const rejected = rejectedBatch(batch, batch.rejects);
       rejects.push({ stored: rejected, source: batch });
-      advance(channelOf(state, "rejected"), state.epoch, rejected.count, storedBytes(rejected));
+      draft.advance("rejected", rejected.count, storedBytes(rejected));
     }
-    moveChain(state, name, batch);
-    chains.add(name);
+    draft.setChain(name, movedChain(draft.chain(name), batch));
     return { kind: "written", firstOffset, count: stored.count };
   });
   const writesCheckpoints = outcomes.every(({ kind }) => kind === "written" || kind === "duplicate");
-  const endOffset = target?.endOffset ?? offset(0);
-  return { outcomes, endOffset, records, rejects, chains, duplicates, writesCheckpoints };
+  const endOffset = draft.channel(channel)?.endOffset ?? offset(0);
+  const { channels, chains } = draft;
+  return { outcomes, endOffset, records, rejects, channels, chains, duplicates, writesCheckpoints };
 }
 
 /** Why a batch is not written, or undefined where it is (P2, P4). */
-function judge(state: PartitionState, name: string, batch: AppendBatch): AppendOutcome | undefined {
+function judge(draft: Draft, name: string, batch: AppendBatch): AppendOutcome | undefined {
   checkBatch(batch, name);
-  const chain = state.chains.get(name);
+  const chain = draft.chain(name);
   if (chain === undefined) {
-    return batch.previousSequence === undefined ? crowded(state, name) : { kind: "unknown_producer" };
+    return batch.previousSequence === undefined ? draft.crowded(name) : { kind: "unknown_producer" };
   }
   if (batch.producerEpoch < chain.producerEpoch) return { kind: "stale_producer_epoch", current: chain.producerEpoch };
   const { stored } = chain;
@@ -230,77 +286,63 @@ export function rejectedBatch(batch: AppendBatch, rejects: NonNullable<AppendBat
   };
 }
 
-function channelOf(state: PartitionState, channel: Channel): ChannelState {
-  const found = state.channels.get(channel) ?? newChannel();
-  state.channels.set(channel, found);
-  return found;
+const movedChain = (chain: ChainState | undefined, batch: AppendBatch): ChainState => ({
+  producerEpoch: batch.producerEpoch,
+  stored: lastSequence(batch.sequences),
+  activeAtMs: Math.max(batch.appendedAtMs, chain?.activeAtMs ?? 0),
+  position: batch.position ?? chain?.position,
+});
+
+/** The answer to `open`, and the chain as it will be; no change where the open is refused. */
+export interface OpenPlan extends StateChanges {
+  readonly outcome: OpenChainOutcome;
 }
 
-function advance(channel: ChannelState, inEpoch: Epoch, count: number, sizeBytes: number): void {
-  if (count === 0) return;
-  if (channel.epochs.at(-1)?.epoch !== inEpoch) {
-    channel.epochs.push({ epoch: inEpoch, firstOffset: channel.endOffset });
-  }
-  channel.endOffset = offset(channel.endOffset + count);
-  channel.sizeBytes += sizeBytes;
-}
-
-function moveChain(state: PartitionState, name: string, batch: AppendBatch): void {
-  const chain = state.chains.get(name);
-  const moved: ChainState = {
-    producerEpoch: batch.producerEpoch,
-    stored: lastSequence(batch.sequences),
-    activeAtMs: Math.max(batch.appendedAtMs, chain?.activeAtMs ?? 0),
-    position: batch.position ?? chain?.position,
-  };
-  if (chain === undefined) addChain(state, name, moved);
-  else Object.assign(chain, moved);
-}
-
-/** E1. The chain is made where there is none. */
-export function openChain(
+/** E1. The chain is made where the partition has none. */
+export function planOpen(
   state: PartitionState,
   channel: Channel,
   producerId: string,
   producerEpoch: number,
   nowMs: number,
-): OpenChainOutcome {
-  const name = chainName(channel, producerId);
-  const chain = state.chains.get(name);
+): OpenPlan {
+  const draft = new Draft(state);
+  const outcome = open(draft, chainName(channel, producerId), producerEpoch, nowMs);
+  return { outcome, channels: draft.channels, chains: draft.chains };
+}
+
+function open(draft: Draft, name: string, producerEpoch: number, nowMs: number): OpenChainOutcome {
+  const chain = draft.chain(name);
   if (chain === undefined) {
-    const refusal = crowded(state, name);
+    const refusal = draft.crowded(name);
     if (refusal !== undefined) return refusal;
-    addChain(state, name, { producerEpoch, stored: undefined, activeAtMs: nowMs, position: undefined });
+    draft.setChain(name, { producerEpoch, stored: undefined, activeAtMs: nowMs, position: undefined });
     return { kind: "opened", lastSequence: undefined };
   }
   if (producerEpoch < chain.producerEpoch) return { kind: "stale_producer_epoch", current: chain.producerEpoch };
-  chain.producerEpoch = producerEpoch;
-  chain.activeAtMs = Math.max(chain.activeAtMs, nowMs);
+  draft.setChain(name, { ...chain, producerEpoch, activeAtMs: Math.max(chain.activeAtMs, nowMs) });
   const { stored, position } = chain;
   return { kind: "opened", lastSequence: stored, ...(position === undefined ? {} : { position }) };
 }
 
-/** Names of the chains that were idle for longer than the window; they are forgotten (E5). */
-export function expireChains(state: PartitionState, nowMs: number): string[] {
-  const expired: string[] = [];
+/** Names of the chains that were idle for longer than the window, to be forgotten (E5). */
+export function planExpiry(state: PartitionState, nowMs: number): StateChanges {
+  const chains = new Map<string, undefined>();
   const { dedupeWindowMs }: ChainLimits = state.settings.chains;
   const shortMs = Math.min(dedupeWindowMs, SHORT_LIVED_PRODUCERS.windowMs);
   for (const [name, { activeAtMs }] of state.chains) {
-    if (nowMs - activeAtMs > (isShortLived(name) ? shortMs : dedupeWindowMs)) expired.push(name);
+    if (nowMs - activeAtMs > (isShortLived(name) ? shortMs : dedupeWindowMs)) chains.set(name, undefined);
   }
-  for (const name of expired) {
-    state.chains.delete(name);
-    if (isShortLived(name)) state.shortLivedChains -= 1;
-  }
-  return expired;
+  return { channels: new Map(), chains };
 }
 
-/** Moves a channel's beginning up to `firstOffset`, less `removedBytes`; keeps the epoch of the record before it. */
-export function trimChannel(channel: ChannelState, firstOffset: number, removedBytes: number): void {
-  channel.firstOffset = offset(firstOffset);
-  channel.sizeBytes = firstOffset === channel.endOffset ? 0 : Math.max(0, channel.sizeBytes - removedBytes);
-  channel.epochs = cutEpochs(channel.epochs, firstOffset);
-}
+/** The channel from `firstOffset` on, less `removedBytes`; keeps the epoch of the record before its new beginning. */
+export const trimmedChannel = (channel: ChannelState, firstOffset: number, removedBytes: number): ChannelState => ({
+  ...channel,
+  firstOffset: offset(firstOffset),
+  sizeBytes: firstOffset === channel.endOffset ? 0 : Math.max(0, channel.sizeBytes - removedBytes),
+  epochs: cutEpochs(channel.epochs, firstOffset),
+});
 
 /** The part of an epoch table that judges cursors from the record before `firstOffset` on. */
 export function cutEpochs(epochs: readonly EpochStart[], firstOffset: number): EpochStart[] {

@@ -43,6 +43,7 @@ import {
   type StreamEntry,
 } from "./redis_replies.ts";
 import { textSequence } from "./stored_state.ts";
+import { unencodable } from "./unencodable.ts";
 import { producerKeptMs } from "./welcome.ts";
 
 export type { RedisLogOptions } from "./redis_connection.ts";
@@ -266,7 +267,7 @@ class StreamsLog implements RedisLog {
     const { meta, chains, verdicts, checkpoints } = keys;
     const tier = this.#tier(ownership);
     const names = [meta, chains, verdicts, checkpoints, keys.stream(request.channel), keys.stream("rejected")];
-    const args = encodeAppend(request, typeof tier !== "string");
+    const args = encodedAppend(ownership.partition, request, typeof tier !== "string");
     const reply = await this.#owned("append", ownership, names, args, tier);
     return { outcomes: decodeOutcomes(reply[2] as Buffer), endOffset: offset(Number(reply[1])) };
   }
@@ -415,5 +416,14 @@ class StreamsLog implements RedisLog {
 
   close(): Promise<void> {
     return this.#redis.close();
+  }
+}
+
+/** Throws `InvariantError` for batches without a stored form: nothing was sent to Redis (E25). */
+function encodedAppend(partition: PartitionReference, request: Contract.AppendRequest, isTouching: boolean) {
+  try {
+    return encodeAppend(request, isTouching);
+  } catch (error) {
+    throw unencodable(partition, error);
   }
 }

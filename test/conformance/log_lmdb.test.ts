@@ -6,6 +6,7 @@ import { openLmdbLog } from "../../actors/log/lmdb_log.ts";
 import type { Log } from "../../actors/log/log.ts";
 import { logHistories } from "./log_histories.ts";
 import { type LogHarness, logSuite } from "./log_suite.ts";
+import { logUnencodable } from "./log_unencodable.ts";
 
 const folders = new Map<Log, string>();
 
@@ -30,6 +31,7 @@ const harness: LogHarness = {
 };
 
 logSuite(harness);
+logUnencodable(harness);
 logHistories(harness, 40);
 
 test.run();

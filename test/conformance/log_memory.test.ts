@@ -2,6 +2,7 @@ import { test } from "uvu";
 import { createMemoryLog, type MemoryLog } from "../../actors/log/memory_log.ts";
 import { logHistories } from "./log_histories.ts";
 import { type LogHarness, logSuite } from "./log_suite.ts";
+import { logUnencodable } from "./log_unencodable.ts";
 
 const harness: LogHarness = {
   name: "memory",
@@ -15,6 +16,7 @@ const harness: LogHarness = {
 };
 
 logSuite(harness);
+logUnencodable(harness);
 logHistories(harness, 300);
 
 test.run();

@@ -2,10 +2,13 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { CHAIN_LIMITS } from "../../../actors/log/log.ts";
 import {
+  applyChanges,
+  chainName,
   newChannel,
-  openChain,
   type PartitionState,
   planAppend,
+  planExpiry,
+  planOpen,
   SHORT_LIVED_CHAINS_MAX,
 } from "../../../actors/log/partition_state.ts";
 import { epoch } from "../../../protocols/position.ts";
@@ -22,9 +25,11 @@ const crowdedBy = (shortLivedChains: number): PartitionState => ({
 
 test("short-lived producers have a limit of their own, which keeps nobody else out", () => {
   const state = crowdedBy(SHORT_LIVED_CHAINS_MAX - 1);
-  assert.is(openChain(state, "records", "http/1", 1, 0).kind, "opened");
+  const first = planOpen(state, "records", "http/1", 1, 0);
+  assert.is(first.outcome.kind, "opened");
+  applyChanges(state, first);
   const full = { kind: "too_many_producers", live: SHORT_LIVED_CHAINS_MAX };
-  assert.equal(openChain(state, "records", "http/2", 1, 0), full);
+  assert.equal(planOpen(state, "records", "http/2", 1, 0).outcome, full);
   const { outcomes } = planAppend(state, {
     channel: "records",
     batches: [dense("http/2", 0, 1), dense("http/1", 0, 1), dense("a", 0, 1)],
@@ -33,6 +38,38 @@ test("short-lived producers have a limit of their own, which keeps nobody else o
   assert.equal(
     outcomes.map(({ kind }) => kind),
     ["too_many_producers", "written", "written"],
+  );
+});
+
+test("a plan changes nothing until it is applied, and then exactly what it says", () => {
+  const state = crowdedBy(0);
+  const plan = planAppend(state, {
+    channel: "records",
+    batches: [dense("http/1", 0, 2), dense("a", 0, 3), dense("a", 3, 1)],
+  });
+  assert.equal([...state.chains], []);
+  assert.equal(state.channels.get("records"), newChannel());
+  applyChanges(state, plan);
+  assert.is(state.channels.get("records")?.endOffset as number, 6);
+  assert.equal(state.chains.get(chainName("records", "a"))?.stored, [0, 3, 0]);
+  assert.is(state.shortLivedChains, 1);
+  const expiry = planExpiry(state, 1_000 + 25 * 3_600_000);
+  assert.is(state.chains.size, 2);
+  applyChanges(state, expiry);
+  assert.is(state.chains.size, 0);
+  assert.is(state.shortLivedChains, 0);
+});
+
+test("batches of one plan count toward the limit of producers", () => {
+  const state = crowdedBy(0);
+  const limited = { ...state, settings: { ...state.settings, chains: { ...CHAIN_LIMITS, producersMax: 2 } } };
+  const { outcomes } = planAppend(limited, {
+    channel: "records",
+    batches: [dense("a", 0, 1), dense("b", 0, 1), dense("c", 0, 1), dense("a", 1, 1)],
+  });
+  assert.equal(
+    outcomes.map(({ kind }) => kind),
+    ["written", "written", "too_many_producers", "written"],
   );
 });
 
