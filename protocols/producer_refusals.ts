@@ -1,5 +1,5 @@
 /** The producer machine's ends: what a node refuses, and a producer that stops (P2, P6). */
-import { errorFromCode, FencedError, type HeadraceError, RejectedError } from "./errors.ts";
+import { errorFromCode, FencedError, type HeadraceError, InvariantError, RejectedError } from "./errors.ts";
 import type { ErrorFrame } from "./frames.ts";
 import { allLinks } from "./links.ts";
 import { loseLink, reopen, retryLater } from "./producer_chain.ts";
@@ -36,7 +36,7 @@ const isFence = ({ code }: ErrorFrame): boolean => code === "PRODUCER_FENCED" ||
 export function takeChainError(state: ProducerState, frame: ErrorFrame, chain: Chain, effects: ProducerEffect[]): void {
   const error = errorFromCode(frame.code, frame.message, frame.retryAfterMs);
   if (isFence(frame)) stop(state, error, effects);
-  else if (error instanceof RejectedError) refuse(state, chain, error, effects);
+  else if (error instanceof RejectedError || error instanceof InvariantError) refuse(state, chain, error, effects);
   else if (frame.code === "UNKNOWN_PRODUCER" || frame.code === "SEQUENCE_GAP") reopen(state, chain, effects);
   else retryLater(state, chain, frame.retryAfterMs ?? 0, effects);
 }
@@ -45,7 +45,12 @@ export function takeChainError(state: ProducerState, frame: ErrorFrame, chain: C
 const CHAIN_CODES: ReadonlySet<string> = new Set(["UNKNOWN_STREAM", "UNKNOWN_PARTITION", "FORBIDDEN"]);
 
 /** The node refused something for good. Which batch it was is sure only when one alone was under way. */
-function refuse(state: ProducerState, chain: Chain, error: RejectedError, effects: ProducerEffect[]): void {
+function refuse(
+  state: ProducerState,
+  chain: Chain,
+  error: RejectedError | InvariantError,
+  effects: ProducerEffect[],
+): void {
   const { stream, partition } = chain;
   if (CHAIN_CODES.has(error.code)) {
     for (const batch of chain.queue.splice(0)) effects.push({ kind: "refused", batch: settled(batch), error });

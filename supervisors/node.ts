@@ -19,6 +19,7 @@ import { mountClusterRoutes } from "./cluster/cluster_routes.ts";
 import { createLoneNode } from "./cluster/lone_node.ts";
 import { prepareCluster } from "./cluster/start_cluster.ts";
 import type { Configuration } from "./configuration_schema.ts";
+import { reportingWorld } from "./crash_reports.ts";
 import { DeliveryBoard } from "./delivery_board.ts";
 import { planDeliveries } from "./delivery_plans.ts";
 import { type Routes, startHttpServer, type Upgrade } from "./http_server.ts";
@@ -110,7 +111,7 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
   closers.push({ what: "metrics", close: () => metrics.close() });
   const directory = new NodeDirectory(describeStreams(configuration, schemas));
   const board = new DeliveryBoard(() => Date.now());
-  const system = await createActorSystem({ name });
+  const system = await createActorSystem({ name, world: reportingWorld(options.log, metrics) });
   closers.push({ what: "actors", close: () => system.shutdown() });
   const sessions = startSessions(system, { log, access, configuration, directory, schemas, name });
   const deliverySeconds = metrics.histogram(

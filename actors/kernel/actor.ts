@@ -151,6 +151,8 @@ export interface KernelWorld {
   random(): number;
   newId(): string;
   setTimer(delayMs: number, callback: () => void): Timer;
+  /** Called once for each crash, whatever the supervisor makes of it: a crash that nobody hears of is never mended. */
+  onCrash?(path: string, error: unknown): void;
   /** Crashes and escalations that nobody handled end up here. */
   onUnhandled(path: string, error: unknown): void;
 }

@@ -279,6 +279,7 @@ export class ActorCell implements Host, Parent, Receiver, Supervised {
 
   #crash(error: unknown, message: unknown): void {
     this.#realm.deadLetters.add(this.path, "crashed", message);
+    this.world.onCrash?.(this.path, error);
     this.fault(error);
   }
 
@@ -305,6 +306,7 @@ export class ActorCell implements Host, Parent, Receiver, Supervised {
     try {
       this.#actor = await this.#definition.start(this.#incarnation.context);
     } catch (error) {
+      this.world.onCrash?.(this.path, error);
       this.fault(error);
     }
   }

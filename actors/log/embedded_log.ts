@@ -36,6 +36,8 @@ export interface EmbeddedLogOptions {
   readonly nowMs: () => number;
   /** Throws `ConfigurationError` for a tier that the store can not keep. */
   readonly checkTier: (tier: Contract.DurabilityTier) => void;
+  /** Makes the bytes of an entry; another one only where a test makes it fail. */
+  readonly encodeEntry?: typeof encodeEntry;
 }
 
 type StateWrites = Map<string, Uint8Array | undefined>;
@@ -48,6 +50,7 @@ export class EmbeddedLog implements Contract.Log {
   readonly #store: OrderedStore;
   readonly #nowMs: () => number;
   readonly #checkTier: (tier: Contract.DurabilityTier) => void;
+  readonly #encodeEntry: typeof encodeEntry;
   readonly #queue: CommitQueue;
   readonly #partitions = new Map<string, Decide.PartitionState>();
   readonly #registry: StoreRegistry;
@@ -57,6 +60,7 @@ export class EmbeddedLog implements Contract.Log {
     this.#store = options.store;
     this.#nowMs = options.nowMs;
     this.#checkTier = options.checkTier;
+    this.#encodeEntry = options.encodeEntry ?? encodeEntry;
     this.#queue = new CommitQueue(options.store, () => this.#forget());
     this.#registry = new StoreRegistry(options.store, this.#queue, options.nowMs);
   }
@@ -133,7 +137,7 @@ export class EmbeddedLog implements Contract.Log {
     const { plan, writes } = encoded(ownership.partition, () => {
       const plan = Decide.planAppend(state, request);
       const writes: StateWrites = new Map();
-      writePlan(writes, prefix, state.epoch, request, plan);
+      writePlan(writes, this.#encodeEntry, { prefix, epoch: state.epoch }, request, plan);
       return { plan, writes };
     });
     await this.#commit(writes, isFlushed(state), state, plan);
@@ -410,16 +414,24 @@ function encoded<Value>(partition: PartitionReference, encode: () => Value): Val
   }
 }
 
+/** Where a partition's entries go: its keys, and the owner's epoch. */
+interface Place {
+  readonly prefix: string;
+  readonly epoch: Epoch;
+}
+
 function writePlan(
   writes: StateWrites,
-  prefix: string,
-  inEpoch: Epoch,
+  encode: typeof encodeEntry,
+  place: Place,
   request: Contract.AppendRequest,
   plan: Decide.AppendPlan,
 ): void {
-  writeEntries(writes, prefix, inEpoch, request.channel, plan, plan.records);
+  const { prefix } = place;
+  const { channel } = request;
   const rejected = plan.rejects.map(({ stored }) => stored);
-  writeEntries(writes, prefix, inEpoch, "rejected", plan, rejected);
+  writeEntries(writes, encode, place, channel, plan, plan.records);
+  writeEntries(writes, encode, place, "rejected", plan, rejected);
   for (const { stored, source } of plan.rejects) {
     const verdicts = Stored.verdictsPrefix(prefix, source.producerId);
     const sequences = "list" in stored.sequences ? stored.sequences.list : [];
@@ -434,32 +446,40 @@ function writePlan(
   if (plan.writesCheckpoints) writeCheckpoints(writes, prefix, request.checkpoints);
 }
 
-/** Small batches share an entry; the plan's end of the channel is past all of them. */
 function writeEntries(
   writes: StateWrites,
-  prefix: string,
-  inEpoch: Epoch,
+  encode: typeof encodeEntry,
+  { prefix, epoch: inEpoch }: Place,
   channel: Contract.Channel,
   { channels }: Decide.StateChanges,
   batches: readonly StoredBatch[],
 ): void {
-  let endOffset: number = channels.get(channel)?.endOffset ?? 0;
-  for (const { count } of batches) endOffset -= count;
-  let group: StoredBatch[] = [];
+  const endOffset = channels.get(channel)?.endOffset ?? 0;
+  for (const entry of groupBatches(batches, endOffset)) {
+    writes.set(Stored.entryKey(prefix, channel, inEpoch, entry.lastOffset), encode(entry.batches));
+  }
+}
+
+/** Small batches share an entry; `endOffset` is past all of them. */
+function groupBatches(batches: readonly StoredBatch[], endOffset: number) {
+  const entries: { lastOffset: number; readonly batches: StoredBatch[] }[] = [];
+  let nextOffset = endOffset;
+  for (const { count } of batches) nextOffset -= count;
+  let entry: (typeof entries)[number] | undefined;
   let sizeBytes = 0;
-  const close = () => {
-    if (group.length > 0) writes.set(Stored.entryKey(prefix, channel, inEpoch, endOffset - 1), encodeEntry(group));
-    group = [];
-    sizeBytes = 0;
-  };
   for (const batch of batches) {
     const batchBytes = storedBytes(batch);
-    if (sizeBytes + batchBytes > ENTRY_BYTES_TARGET) close();
-    group.push(batch);
+    if (entry === undefined || sizeBytes + batchBytes > ENTRY_BYTES_TARGET) {
+      entry = { lastOffset: 0, batches: [] };
+      entries.push(entry);
+      sizeBytes = 0;
+    }
     sizeBytes += batchBytes;
-    endOffset += batch.count;
+    nextOffset += batch.count;
+    entry.batches.push(batch);
+    entry.lastOffset = nextOffset - 1;
   }
-  close();
+  return entries;
 }
 
 function writeChannels(writes: StateWrites, prefix: string, channels: Decide.StateChanges["channels"]): void {

@@ -11,13 +11,16 @@ import { Followers, REPORT_EVERY_MS } from "./followers.ts";
 import { OwnedFeed } from "./owned_feed.ts";
 import type { PartitionAnswer, PartitionRequest, Retention } from "./partition.ts";
 import type { PartitionFeed } from "./partition_feed.ts";
-import { stepPartition } from "./partition_machine.ts";
+import { endLife, stepPartition } from "./partition_machine.ts";
 import {
+  type ArrivedAppend,
   createPartition,
   type PartitionEffect,
   type PartitionMessage,
   type PartitionState,
+  type Suspects,
 } from "./partition_messages.ts";
+import { suspect } from "./suspect_batches.ts";
 
 export interface PartitionOptions {
   readonly partition: PartitionReference;
@@ -46,12 +49,15 @@ export interface PartitionOptions {
 
 type FollowRequest = Extract<PartitionRequest, { type: "follow" | "unfollow" }>;
 
-export const partitionActor = (options: PartitionOptions): ActorDefinition<PartitionRequest> => ({
-  name: String(options.partition.partition),
-  // Sessions are slowed by their append credit before this fills; the bound is the last line of defence (E19).
-  mailbox: { messagesMax: 10_000, weightBytesMax: 67_108_864 },
-  start: (context) => new PartitionActor(options, context as ActorContext<PartitionMessage>).begin(),
-});
+export const partitionActor = (options: PartitionOptions): ActorDefinition<PartitionRequest> => {
+  const suspects: Suspects = new Map();
+  return {
+    name: String(options.partition.partition),
+    // Sessions are slowed by their append credit before this fills; the bound is the last line of defence (E19).
+    mailbox: { messagesMax: 10_000, weightBytesMax: 67_108_864 },
+    start: (context) => new PartitionActor(options, context as ActorContext<PartitionMessage>, suspects).begin(),
+  };
+};
 
 class PartitionActor implements Actor<PartitionMessage> {
   readonly #options: PartitionOptions;
@@ -59,16 +65,17 @@ class PartitionActor implements Actor<PartitionMessage> {
   #state: PartitionState;
   #feed: OwnedFeed | undefined;
   readonly #followers: Followers;
+  #crashedBy: ArrivedAppend | undefined;
   /** When the oldest batch of the append in flight arrived. */
   #inFlightSinceMs: number | undefined;
 
-  constructor(options: PartitionOptions, context: ActorContext<PartitionMessage>) {
+  constructor(options: PartitionOptions, context: ActorContext<PartitionMessage>, suspects: Suspects) {
     this.#options = options;
     this.#context = context;
     const later = () => void context.after(REPORT_EVERY_MS, { type: "report_due" } as never);
     this.#followers = new Followers((channel) => this.#feed?.bounds(channel), later);
     const { partition, retention, expectedConsumers, placement } = options;
-    this.#state = createPartition(partition, retention, expectedConsumers, placement.grant);
+    this.#state = createPartition(partition, retention, expectedConsumers, placement.grant, suspects);
   }
 
   begin(): Actor<PartitionRequest> {
@@ -94,13 +101,32 @@ class PartitionActor implements Actor<PartitionMessage> {
   }
 
   #step(message: PartitionMessage): void {
-    const noted = message.type === "append" ? { ...message, arrivedMs: this.#stopwatchMs() } : message;
-    const [state, effects] = stepPartition(this.#state, noted, this.#context.nowMs());
+    if (message.type === "append") this.#takeAppend({ ...message, arrivedMs: this.#stopwatchMs() });
+    else this.#performAll(message);
+  }
+
+  #performAll(message: PartitionMessage): void {
+    const [state, effects] = stepPartition(this.#state, message, this.#context.nowMs());
     this.#state = state;
     for (const effect of effects) this.#perform(effect);
   }
 
+  /** Batches whose arrival ends this life are known by the next one (P11). */
+  #takeAppend(message: ArrivedAppend): void {
+    try {
+      this.#performAll(message);
+    } catch (error) {
+      this.#crashedBy = message;
+      suspect(
+        this.#state.suspects,
+        message.items.map(({ batch }) => batch),
+      );
+      throw error;
+    }
+  }
+
   stop(): void {
+    for (const effect of endLife(this.#state, this.#crashedBy)) this.#perform(effect);
     this.#followers.end();
     this.#feed?.end();
     this.#feed = undefined;

@@ -18,10 +18,12 @@
  *       may be earlier than the grant.
  *   P10. What a former life of a producer sent is refused once a later life was told what the partition holds: the log's own
  *       fence for that may be lost with a tail, and the later life would take the former's events for its own (E1).
+ *   P11. An append that fails by a fault of this program is tried again batch by batch. The batch that fails alone is
+ *       refused (`INVARIANT_VIOLATED`), at once when it comes again, and the others are written (E25).
  */
-import { FencedError, type HeadraceError } from "../../protocols/errors.ts";
+import { FencedError, type HeadraceError, InvariantError, UnavailableError } from "../../protocols/errors.ts";
 import { type Epoch, epoch, partitionName } from "../../protocols/position.ts";
-import type { AppendResult, Claim, Grant, Ownership } from "../log/log.ts";
+import type { AppendBatch, AppendResult, Claim, Grant, Ownership } from "../log/log.ts";
 import { EMPTY_BOUNDS, trimBounds } from "./bounds.ts";
 import { isOfFormerLife, refuseFormerLife, refuseFormerLives, supersede } from "./former_lives.ts";
 import type { PartitionAnswer, ReplyTo } from "./partition.ts";
@@ -40,6 +42,7 @@ import {
   type WrittenBatch,
 } from "./partition_messages.ts";
 import { fullError, sweep, trimEffects } from "./partition_retention.ts";
+import { clear, isRefused, isSuspect, refuseSuspect, suspect } from "./suspect_batches.ts";
 
 export function stepPartition(state: PartitionState, message: PartitionMessage, nowMs: number): PartitionResult {
   switch (message.type) {
@@ -71,6 +74,7 @@ export function stepPartition(state: PartitionState, message: PartitionMessage, 
       return appended(state, message.epoch, message.result, nowMs);
     case "append_failed":
       if (isLastAppend(state, message.epoch)) return handedOver(state);
+      if (message.error instanceof InvariantError) suspect(state.suspects, batchesOf(state.inFlight));
       return isCurrent(state, message.epoch) ? doubt(state, message.error) : [state, []];
     case "ownership_doubted":
       return isCurrent(state, message.epoch) ? doubt(state, message.error) : [state, []];
@@ -165,7 +169,7 @@ function doubt(state: PartitionState, error: HeadraceError): PartitionResult {
   state.ownership = undefined;
   state.pending.unshift(...state.inFlight);
   state.inFlight = [];
-  const refused = refuseFormerLives(state);
+  const refused = [...refuseSuspects(state), ...refuseFormerLives(state)];
   return [state, [{ type: "disowned", error, isFinal: false }, ...refused, ...claim(state)]];
 }
 
@@ -261,7 +265,8 @@ function queueAppends(
   if (state.fullBecauseOf !== undefined) return [state, refuseAll(waiting, fullError(state, state.fullBecauseOf))];
   const refused: PartitionEffect[] = [];
   for (const append of waiting) {
-    if (isOfFormerLife(state, append.batch)) refused.push(refuseFormerLife(state, append, append.batch));
+    if (isRefused(state, append.batch)) refused.push(refuseSuspect(state, append, append.batch));
+    else if (isOfFormerLife(state, append.batch)) refused.push(refuseFormerLife(state, append, append.batch));
     else state.pending.push(append);
   }
   return [state, [...refused, ...nextAppend(state, nowMs)]];
@@ -289,12 +294,15 @@ function shouldGather({ lastGroup, inFlight, pending }: PartitionState): boolean
 /** P2: takes what waits, up to the limits of one call, if nothing is in flight. */
 function appendGroup(state: PartitionState): readonly PartitionEffect[] {
   if (state.ownership === undefined || state.inFlight.length > 0 || state.pending.length === 0) return [];
+  const { groupBytesMax, groupBatchesMax } = PARTITION_LIMITS;
   let sizeBytes = 0;
   let taken = 0;
   for (const { batch } of state.pending) {
     sizeBytes += batch.events.byteLength;
-    if (taken > 0 && (sizeBytes > PARTITION_LIMITS.groupBytesMax || taken >= PARTITION_LIMITS.groupBatchesMax)) break;
+    const isAlone = isSuspect(state, batch);
+    if (taken > 0 && (isAlone || sizeBytes > groupBytesMax || taken >= groupBatchesMax)) break;
     taken += 1;
+    if (isAlone) break; // P11
   }
   state.inFlight = state.pending.splice(0, taken);
   state.lastGroup = taken;
@@ -307,6 +315,7 @@ function appended(state: PartitionState, ofEpoch: Epoch, result: AppendResult, n
   if (!isLast && !isCurrent(state, ofEpoch)) return [state, []]; // P3: asked again under the next epoch
   const done = state.inFlight;
   state.inFlight = [];
+  clear(state, batchesOf(done));
   const written: WrittenBatch[] = [];
   const answers = new Map<ReplyTo, PartitionAnswer[]>();
   for (const [index, append] of done.entries()) {
@@ -330,6 +339,32 @@ function appended(state: PartitionState, ofEpoch: Epoch, result: AppendResult, n
   ];
   if (isLast) return [state, [...told, ...handedOver(state)[1]]]; // P8
   return [state, [...told, ...dueCalls(state), ...nextAppend(state, nowMs)]];
+}
+
+/** P11. Of what waits. */
+function refuseSuspects(state: PartitionState): readonly PartitionEffect[] {
+  if (state.suspects.size === 0) return [];
+  const refused = state.pending.filter(({ batch }) => isRefused(state, batch));
+  const kept = state.pending.filter(({ batch }) => !isRefused(state, batch));
+  state.pending.splice(0, state.pending.length, ...kept);
+  return refused.map((append) => refuseSuspect(state, append, append.batch));
+}
+
+const batchesOf = (appends: readonly PendingAppend[]): readonly AppendBatch[] => appends.map(({ batch }) => batch);
+
+/**
+ * The partition's life ends: who waits is told, asks the log by way of the next life, and sends again what it must (E2).
+ * `crashedBy` is the append whose arrival ended it, where one did.
+ */
+export function endLife(state: PartitionState, crashedBy?: ArrivedAppend): readonly PartitionEffect[] {
+  const waiting: Waiting[] = [...state.inFlight, ...state.pending, ...state.chainCalls];
+  for (const { requestId } of crashedBy?.items ?? []) {
+    const replyTo = crashedBy?.replyTo;
+    const isListed = waiting.some((one) => one.requestId === requestId && one.replyTo === replyTo);
+    if (replyTo !== undefined && !isListed) waiting.push({ requestId, replyTo });
+  }
+  const reason = `Cannot append to ${partitionName(state.partition)} as its owner must stay: it was restarted`;
+  return refuseAll(waiting, new UnavailableError("NOT_READY", reason));
 }
 
 // Answers -------------------------------------------------------------------------------------------------------------

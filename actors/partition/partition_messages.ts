@@ -39,6 +39,9 @@ export type PendingChain = Waiting & {
   readonly request: Extract<PartitionRequest, { type: "open_chain" | "declare_lost" }>;
 };
 
+/** Batches whose append failed by a fault of this program, by producer and first sequence; refused: it failed alone (P11). */
+export type Suspects = Map<string, "suspect" | "refused">;
+
 export interface PartitionState {
   readonly partition: PartitionReference;
   readonly retention: Retention;
@@ -61,6 +64,8 @@ export interface PartitionState {
   readonly chainCalls: PendingChain[];
   /** The highest epoch that each producer was told to have opened here, the oldest first. */
   readonly openedEpochs: Map<string, number>;
+  /** P11. Kept over the partition's lives. */
+  readonly suspects: Suspects;
   /** Lowest offset that each consumer still needs, by channel and name. */
   readonly consumers: Map<string, { readonly channel: Channel; readonly offset: Offset }>;
   /** The consumer that keeps a full partition full. */
@@ -132,6 +137,7 @@ export function createPartition(
   retention: Retention,
   expectedConsumers: readonly string[],
   grant: Grant | undefined,
+  suspects: Suspects = new Map(),
 ): PartitionState {
   return {
     partition,
@@ -150,6 +156,7 @@ export function createPartition(
     isGathering: false,
     chainCalls: [],
     openedEpochs: new Map(),
+    suspects,
     consumers: new Map(),
     fullBecauseOf: undefined,
   };

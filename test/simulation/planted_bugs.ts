@@ -4,9 +4,10 @@
  */
 import type { AppendBatch, AppendOutcome, AppendResult, Log } from "../../actors/log/log.ts";
 import type { Connect } from "../../protocols/connection.ts";
+import { InvariantError } from "../../protocols/errors.ts";
 import type { AppendFrame, ClientFrame, NodeFrame } from "../../protocols/frames.ts";
 import { offset } from "../../protocols/position.ts";
-import { type Sequence, sequenceCount } from "../../protocols/sequence.ts";
+import { lastSequence, type Sequence, sequenceCount } from "../../protocols/sequence.ts";
 import type { WrapLog } from "./simulated_log.ts";
 import type { Plant } from "./simulation.ts";
 
@@ -113,6 +114,31 @@ export const PLANTED_BUGS: Readonly<Record<string, Plant>> = {
           outcome.kind === "duplicate" ? { ...outcome, verdicts: [] } : outcome,
         ),
     })),
+  },
+  "the state moves before its bytes exist": {
+    // The chain of a batch without a stored form has moved: sent again, it is called a duplicate (E25).
+    wrapLog: (inner, node) => {
+      const moved = new Map<string, AppendBatch>();
+      const nameOf = ({ producerId, sequences }: AppendBatch) => `${producerId} ${lastSequence(sequences).join()}`;
+      return replacing((log) => ({
+        append: async (ownership, request) => {
+          if (request.channel !== "records") return log.append(ownership, request);
+          try {
+            const batches = request.batches.filter((batch) => !moved.has(nameOf(batch)));
+            const result = await log.append(ownership, { ...request, batches });
+            const outcomes = [...result.outcomes];
+            const told = request.batches.map((batch): AppendOutcome => {
+              const stored = lastSequence(batch.sequences);
+              return moved.has(nameOf(batch)) ? { kind: "duplicate", stored, verdicts: [] } : outcomes.shift()!;
+            });
+            return { ...result, outcomes: told };
+          } catch (error) {
+            if (error instanceof InvariantError) for (const batch of request.batches) moved.set(nameOf(batch), batch);
+            throw error;
+          }
+        },
+      }))(inner, node);
+    },
   },
   "readers see what is not committed": {
     wrapLog: replacing((log) => ({

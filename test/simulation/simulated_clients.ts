@@ -9,6 +9,7 @@ import type { Connect } from "../../protocols/connection.ts";
 import { Consumer } from "../../protocols/consumer.ts";
 import { FencedError } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
+import type { Confirmation } from "../../protocols/event_batcher.ts";
 import { Producer } from "../../protocols/producer.ts";
 import { compareSequences, type Sequence } from "../../protocols/sequence.ts";
 import type { Observation, SentEvent, Told } from "../support/checker.ts";
@@ -199,6 +200,7 @@ export class Sender {
       if (told === "acked" && store.tier === "fsync" && !store.durable.has(id)) {
         this.#world.problem(`G1: ${id} was acked before it was in the log`);
       }
+      if (told === "refused") this.#world.count("refused by a fault of the program");
       if (told === "acked" && kindOf(id) === "invalid") {
         this.#world.problem(`E4: ${id} breaks its schema, and was acked without its verdict`);
       }
@@ -207,7 +209,7 @@ export class Sender {
     const options = this.isBuffered ? { partition, sequence } : { partition };
     producer.sendAndConfirm(event, options).then(
       (confirmation) => {
-        settle(confirmation.kind === "stored" ? "acked" : "rejected");
+        settle(toldBy(confirmation));
         // An invalid event, acked because its verdict was forgotten, was never stored and can not be lost.
         if (confirmation.kind !== "stored" || confirmation.sequence === undefined || kindOf(id) === "invalid") return;
         this.#acked.set(id, { partition, sequence: confirmation.sequence });
@@ -275,6 +277,11 @@ export class Sender {
     this.#producer = this.#start(undefined);
     this.#buffer = [];
   }
+}
+
+function toldBy(confirmation: Confirmation): Told {
+  if (confirmation.kind === "stored") return "acked";
+  return confirmation.code === "INVARIANT_VIOLATED" ? "refused" : "rejected";
 }
 
 /** Reads every partition from the beginning and writes down what it sees. */

@@ -26,6 +26,7 @@ import { UnavailableError } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
 import { decodeTrustedEvents, encodeEvents } from "../../protocols/event_codec.ts";
 import { WIRE_DEFAULTS } from "../../protocols/frames.ts";
+import { isEvent } from "../../protocols/unreadable.ts";
 import type { Configuration } from "../../supervisors/configuration_schema.ts";
 import {
   type PartitionPlan,
@@ -283,7 +284,10 @@ export class SimulatedNode implements OutsideCalls {
       connect: connectInProcess(async (peer, onEnd) => this.openSession(peer, onEnd)),
       log: this.log,
       report: () => {},
-      onRejected: ({ event }) => file.onRejected(event),
+      onRejected: ({ event, code }) => {
+        file.onRejected(event);
+        if (code === "INVARIANT_VIOLATED" && isEvent(event)) this.#parts.store.refused.add(String(event.id));
+      },
     }) as ActorDefinition<never>;
   }
 

@@ -7,6 +7,7 @@ import type { DeadLetter } from "../../actors/log/dead_letter.ts";
 import { EmbeddedLog } from "../../actors/log/embedded_log.ts";
 import type { AppendRequest, AppendResult, Channel, Log, Ownership, RecordBatch } from "../../actors/log/log.ts";
 import { MemoryStore } from "../../actors/log/memory_store.ts";
+import { encodeEntry } from "../../actors/log/record_batch.ts";
 import { recordsOf } from "../../actors/log/stored_records.ts";
 import { decodeFence, encodeFence, fenceKey, partitionPrefix } from "../../actors/log/stored_state.ts";
 import { UnavailableError } from "../../protocols/errors.ts";
@@ -55,6 +56,10 @@ export class SimulatedStore {
   readonly computed: { readonly covered: number; readonly end: number }[] = [];
   /** The store's clock, where it stands. */
   clockMs: number | undefined;
+  /** Ids of events that were refused by a fault of the program: their senders were told, and no log holds them. */
+  readonly refused = new Set<string>();
+  /** How many of the next entries have no stored form (E25). */
+  encodingsToFail = 0;
   /** Tails lost so far. */
   losses = 0;
   /** It is not the one that the cluster knows, and nobody has accepted that (E22). */
@@ -77,6 +82,11 @@ export class SimulatedStore {
       store: this.store,
       nowMs: () => this.clockMs ?? world.wallMs(),
       checkTier: () => {},
+      encodeEntry: (batches) => {
+        if (this.encodingsToFail === 0) return encodeEntry(batches);
+        this.encodingsToFail -= 1;
+        throw new RangeError("a fault of this program, planted by the simulation");
+      },
     });
     this.log = log;
     this.#abandon = () => log.abandon(new UnavailableError("STORE_UNAVAILABLE", "The store was restarted"));

@@ -211,7 +211,7 @@ class Simulation {
     const { world } = this;
     const { random } = world;
     const node = this.#network.front;
-    switch (random.below(13)) {
+    switch (random.below(14)) {
       case 0:
       case 1: {
         const links = [...this.#network.links];
@@ -241,6 +241,9 @@ class Simulation {
       case 11:
         this.#store.store.failNext([random.chance(0.5) ? "before" : "after"]);
         return world.noteFault("a commit failed");
+      case 13:
+        this.#store.encodingsToFail = 1 + random.below(3);
+        return world.noteFault("an encoder throws");
       case 12:
         this.#store.store.setFlushHeld(true);
         world.after(random.below(300), () => this.#store.store.setFlushHeld(false));
@@ -340,6 +343,7 @@ class Simulation {
     world.say("faults end");
     this.#store.store.setAway(false);
     this.#store.store.setFlushHeld(false);
+    this.#store.encodingsToFail = 0;
     for (const node of this.#nodes) {
       node.kernel.frozenUntilMs = 0;
       if (node !== this.#network.front) node.die("a superseded node ended");
@@ -377,8 +381,9 @@ class Simulation {
   }
 
   #settledFromFile(): number {
-    const { durable, lostIds } = this.#store;
-    return this.#file.events.filter(({ id }) => durable.has(String(id)) || lostIds.has(String(id))).length;
+    const { durable, lostIds, refused } = this.#store;
+    const settled = (id: string) => durable.has(id) || lostIds.has(id) || refused.has(id);
+    return this.#file.events.filter(({ id }) => settled(String(id))).length;
   }
 
   async #judge(): Promise<void> {

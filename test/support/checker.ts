@@ -14,8 +14,11 @@ export interface SentEvent {
   readonly order: number;
 }
 
-/** `acked`: stored; `rejected`: set aside with a verdict; `in_doubt`: nobody can tell; `open`: its sender died first. */
-export type Told = "acked" | "rejected" | "in_doubt" | "open";
+/**
+ * `acked`: stored; `rejected`: set aside with a verdict; `refused`: neither, by a fault of the program; `in_doubt`: nobody can
+ * tell; `open`: its sender died first.
+ */
+export type Told = "acked" | "rejected" | "refused" | "in_doubt" | "open";
 
 export interface Place {
   readonly epoch: number;
@@ -110,6 +113,8 @@ function checkAcks({ sent, told, log, rejected, lostWithTail }: History, say: Sa
     if (was === "acked" && !stored.has(id)) {
       say("lost", `${id} was acked and is ${aside.has(id) ? "among the rejected" : "not in the log"}`);
     }
+    if (was === "refused" && (stored.has(id) || aside.has(id)))
+      say("duplicated", `${id} was refused and is in the log`);
     if (was === "rejected" && !aside.has(id)) say("lost", `${id} was rejected and is not in the dead letters`);
   }
 }

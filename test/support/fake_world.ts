@@ -5,6 +5,7 @@ export interface FakeWorld extends KernelWorld {
   /** Moves the clock, calling each timer at its time. */
   advance(ms: number): void;
   readonly timersWaiting: number;
+  readonly crashes: readonly { readonly path: string; readonly error: unknown }[];
   readonly unhandled: readonly { readonly path: string; readonly error: unknown }[];
 }
 
@@ -14,6 +15,7 @@ export function fakeWorld(seed = 1): FakeWorld {
   let ids = 0;
   let order = 0;
   const timers = new Set<{ readonly atMs: number; readonly order: number; readonly callback: () => void }>();
+  const crashes: { path: string; error: unknown }[] = [];
   const unhandled: { path: string; error: unknown }[] = [];
   const nextDue = (untilMs: number) =>
     [...timers].filter((timer) => timer.atMs <= untilMs).sort((a, b) => a.atMs - b.atMs || a.order - b.order)[0];
@@ -29,6 +31,7 @@ export function fakeWorld(seed = 1): FakeWorld {
       timers.add(timer);
       return { cancel: () => void timers.delete(timer) };
     },
+    onCrash: (path, error) => void crashes.push({ path, error }),
     onUnhandled: (path, error) => void unhandled.push({ path, error }),
     advance: (ms) => {
       const untilMs = now + ms;
@@ -42,6 +45,7 @@ export function fakeWorld(seed = 1): FakeWorld {
     get timersWaiting() {
       return timers.size;
     },
+    crashes,
     unhandled,
   };
 }

@@ -56,6 +56,29 @@ test("K2: control is handled before data that came earlier", async () => {
   await system.shutdown();
 });
 
+test("a crash is reported once, at its own actor, whether it is restarted, escalated or at its start", async () => {
+  const { world, system, logger, references } = await fixture();
+  const escalating: Partial<ActorDefinition<string>> = { supervision: { ...quick, decide: () => "escalate" } };
+  const top = system.spawn(logger("top", {}, logger("middle", escalating, logger("leaf"))));
+  system.spawn({
+    name: "unborn",
+    start: () => {
+      throw new Error("no start");
+    },
+  });
+  await until(() => references.middle !== undefined && world.crashes.length > 0);
+  top.tell("boom");
+  await until(() => world.crashes.length > 1);
+  assert.equal(
+    world.crashes.slice(0, 2).map(({ path, error }) => [path, (error as Error).message]),
+    [
+      ["unborn", "no start"],
+      ["top", "top went boom"],
+    ],
+  );
+  await system.shutdown();
+});
+
 test("K1: an asynchronous handler ends before the next one begins", async () => {
   const { system } = await fixture();
   let running = 0;

@@ -2,14 +2,17 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { AppendBatch, Claim } from "../../../actors/log/log.ts";
 import type { PartitionReply, ReplyTo } from "../../../actors/partition/partition.ts";
-import { stepPartition } from "../../../actors/partition/partition_machine.ts";
+import { endLife, stepPartition } from "../../../actors/partition/partition_machine.ts";
 import {
   createPartition,
   type PartitionEffect,
   type PartitionMessage,
+  type Suspects,
 } from "../../../actors/partition/partition_messages.ts";
-import { FencedError, UnavailableError } from "../../../protocols/errors.ts";
+import { suspect } from "../../../actors/partition/suspect_batches.ts";
+import { FencedError, InvariantError, UnavailableError } from "../../../protocols/errors.ts";
 import { epoch, offset, partitionId } from "../../../protocols/position.ts";
+import { firstSequence } from "../../../protocols/sequence.ts";
 
 const partition = { stream: "s", partition: partitionId(0) };
 const replyTo = {} as ReplyTo;
@@ -353,6 +356,76 @@ test("P9: a partition that was expected and is not granted after all refuses wha
   append(0);
   const answer = answersIn(tell({ type: "hand_over" }))[0];
   assert.is(answer?.kind === "refused" && answer.error.code, "NOT_OWNER");
+});
+
+const fault = new InvariantError("Cannot append as its batches must have a stored form: a length is out of range");
+const refusedIn = (effects: readonly PartitionEffect[]) =>
+  answersIn(effects).flatMap((one) => (one.kind === "refused" ? [[one.requestId, one.error.code]] : []));
+const requestsIn = (effects: readonly PartitionEffect[]) =>
+  effects.flatMap((effect) =>
+    effect.type === "append" ? [effect.batches.map(({ sequences }) => firstSequence(sequences)[1])] : [],
+  );
+
+test("P11: of a group that fails by a fault of the program, only the batch at fault is refused", () => {
+  const { tell, append } = partitionUnderTest();
+  tell({ type: "start" });
+  tell({ type: "claimed", claim: claim(1) });
+  assert.equal(requestsIn(append(0, 1, 2)), [[0, 1, 2]]);
+  assert.equal(kinds(tell({ type: "append_failed", epoch: epoch(1), error: fault })), ["disowned", "claim"]);
+  assert.equal(requestsIn(append(3)), []);
+  assert.equal(requestsIn(tell({ type: "claimed", claim: claim(2) })), [[0]]);
+  assert.equal(requestsIn(tell({ type: "appended", epoch: epoch(2), result: written(0) })), [[1]]);
+  assert.equal(refusedIn(tell({ type: "append_failed", epoch: epoch(2), error: fault })), [[1, "INVARIANT_VIOLATED"]]);
+  assert.equal(requestsIn(tell({ type: "claimed", claim: claim(3) })), [[2]]);
+  assert.equal(requestsIn(tell({ type: "appended", epoch: epoch(3), result: written(2) })), [[3]]);
+  // Sent again it is refused at once, and nothing is claimed for it.
+  assert.equal(refusedIn(append(1)), [[1, "INVARIANT_VIOLATED"]]);
+});
+
+test("P11: a batch that is alone when it fails is refused the first time, and the partition goes on", () => {
+  const { tell, append } = partitionUnderTest();
+  tell({ type: "start" });
+  tell({ type: "claimed", claim: claim(1) });
+  append(0);
+  assert.equal(refusedIn(tell({ type: "append_failed", epoch: epoch(1), error: fault })), [[0, "INVARIANT_VIOLATED"]]);
+  tell({ type: "claimed", claim: claim(2) });
+  assert.equal(requestsIn(append(1)), [[1]]);
+});
+
+test("P11: a store that does not answer makes no batch suspect", () => {
+  const { tell, append } = partitionUnderTest();
+  tell({ type: "start" });
+  tell({ type: "claimed", claim: claim(1) });
+  append(0, 1);
+  tell({ type: "append_failed", epoch: epoch(1), error: new UnavailableError("TIMEOUT", "silent") });
+  assert.equal(requestsIn(tell({ type: "claimed", claim: claim(2) })), [[0, 1]]);
+});
+
+test("P11: what is suspect stays so over the partition's lives", () => {
+  const suspects: Suspects = new Map();
+  suspect(suspects, [batch(0), batch(1)]);
+  suspect(suspects, [batch(1)]);
+  const state = createPartition(partition, { bytesMax: 1e9, ageMaxMs: 1e9, onFull: "refuse" }, [], GRANT, suspects);
+  const tell = (message: PartitionMessage) => stepPartition(state, message, 1_000)[1];
+  tell({ type: "start" });
+  tell({ type: "claimed", claim: claim(1) });
+  const items = [0, 1, 2].map((n) => ({ requestId: n, batch: batch(n) }));
+  const effects = tell({ type: "append", items, replyTo });
+  assert.equal(refusedIn(effects), [[1, "INVARIANT_VIOLATED"]]);
+  assert.equal(requestsIn(effects), [[0]]);
+  assert.equal(requestsIn(tell({ type: "appended", epoch: epoch(1), result: written(0) })), [[2]]);
+});
+
+test("who waits when a partition's life ends is told to ask its next one", () => {
+  const { state, tell, append } = partitionUnderTest();
+  tell({ type: "start" });
+  tell({ type: "claimed", claim: claim(1) });
+  append(0);
+  append(1);
+  assert.equal(refusedIn(endLife(state)), [
+    [0, "NOT_READY"],
+    [1, "NOT_READY"],
+  ]);
 });
 
 test.run();
