@@ -6,6 +6,7 @@
  *   A2. Bytes are checked as they are read; nothing outside the frame is touched.
  */
 import type { AppendFrame } from "./frames.ts";
+import { FIELD_LIMITS } from "./limits.ts";
 import type { Sequence } from "./sequence.ts";
 
 const encoder = new TextEncoder();
@@ -108,10 +109,15 @@ function putNumber(value: number): void {
   else if (value >= 0 && value <= 0xffff_ffff && Number.isInteger(value)) {
     target[at++] = 0xce;
     putUint32(value);
-  } else {
-    target[at++] = 0xcb;
+  } else if (value < 0 || !Number.isSafeInteger(value)) {
+    target[at++] = 0xcb; // no number that a node takes: for it to refuse
     float.setFloat64(0, value);
     put(floatBytes);
+  } else {
+    // A whole number is written as one: readers with types take no float for it.
+    target[at++] = 0xcf;
+    putUint32(Math.floor(value / 0x1_0000_0000));
+    putUint32(value % 0x1_0000_0000);
   }
 }
 
@@ -144,7 +150,7 @@ const HAS_PREVIOUS = 16;
 const HAS_SEQUENCES = 32;
 const HAS_VERSION = 64;
 const HAS_EVENTS = 128;
-const REQUIRED = HAS_TYPE | HAS_STREAM | HAS_PARTITION | HAS_EPOCH | HAS_SEQUENCES | HAS_EVENTS;
+const REQUIRED = HAS_TYPE | HAS_STREAM | HAS_PARTITION | HAS_EPOCH | HAS_PREVIOUS | HAS_SEQUENCES | HAS_EVENTS;
 
 /** Reads an append whose `events` are a view of `data`; undefined for all that needs the general way (A1). */
 export function readAppend(data: Uint8Array): AppendFrame | undefined {
@@ -197,11 +203,11 @@ function readFields(): AppendFrame | undefined {
         first = readSequence();
         if (first === null || first === undefined || !isNext(COUNT)) return undefined;
         count = readNumber();
-        if (count < 0) return undefined;
+        if (count < 0 || !Number.isSafeInteger(first[1] + count)) return undefined;
         break;
       case HAS_VERSION:
         schemaVersion = readNumber();
-        if (schemaVersion < 0) return undefined;
+        if (schemaVersion < 0 || schemaVersion > FIELD_LIMITS.schemaVersionMax) return undefined;
         break;
       case HAS_EVENTS:
         events = readBytes();
@@ -271,6 +277,10 @@ function readNumber(): number {
   if (token === 0xcc) return readUint(1);
   if (token === 0xcd) return readUint(2);
   if (token === 0xce) return readUint(4);
+  if (token === 0xcf) {
+    const value = readUint(8);
+    return Number.isSafeInteger(value) ? value : UNUSUAL;
+  }
   if (token !== 0xcb || at + 8 > end) return UNUSUAL;
   for (let index = 0; index < 8; index++) floatBytes[index] = source[at + index] as number;
   at += 8;

@@ -10,7 +10,17 @@ const packer = new Packr({ useRecords: false, encodeUndefinedAsNil: true });
 const unpacker = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsType: "auto" } as object);
 
 export const encodeMsgpackFrame = (frame: Frame): Uint8Array =>
-  (frame.type === "append" ? writeAppend(frame) : undefined) ?? packer.pack(frame);
+  (frame.type === "append" ? writeAppend(frame) : undefined) ?? packer.pack(withIntegers(frame));
+
+/** Whole numbers beyond 32 bits as big integers: the packer would write them as floats, which readers with types refuse. */
+function withIntegers(value: unknown): unknown {
+  if (typeof value === "number") return value > 0xffff_ffff && Number.isSafeInteger(value) ? BigInt(value) : value;
+  if (typeof value !== "object" || value === null || value instanceof Uint8Array || value instanceof Date) return value;
+  if (Array.isArray(value)) return value.map(withIntegers);
+  const fields: Record<string, unknown> = {};
+  for (const [name, field] of Object.entries(value)) fields[name] = withIntegers(field);
+  return fields;
+}
 
 /** The bytes are scanned before they are decoded; `events` of the frame is a view of `data`. */
 export function decodeMsgpackFrame(data: Uint8Array, limits: ScanLimits): Frame {

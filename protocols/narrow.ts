@@ -3,6 +3,7 @@
  * a frame does not know are left alone: a newer minor version may send them.
  */
 import { RejectedError } from "./errors.ts";
+import { FIELD_LIMITS } from "./limits.ts";
 
 export type Fields = Record<string, unknown>;
 type Check = (value: unknown, path: string) => void;
@@ -44,15 +45,30 @@ export const asText: Check = (value, path) => {
   if (typeof value !== "string") refuse(path, "be text", value);
 };
 
+export const asTextUpTo =
+  (charactersMax: number): Check =>
+  (value, path) => {
+    if (typeof value !== "string" || value.length > charactersMax)
+      refuse(path, `be text of at most ${charactersMax} characters`, value);
+  };
+
 export const asName: Check = (value, path) => {
-  if (typeof value !== "string" || value.length === 0 || value.length > 256)
-    refuse(path, "be text of 1 to 256 characters", value);
+  const { nameCharactersMax } = FIELD_LIMITS;
+  if (typeof value !== "string" || value.length === 0 || value.length > nameCharactersMax)
+    refuse(path, `be text of 1 to ${nameCharactersMax} characters`, value);
 };
 
 export const asCount: Check = (value, path) => {
   if (!Number.isSafeInteger(value) || (value as number) < 0)
     refuse(path, "be a whole number from 0 to 2^53 - 1", value);
 };
+
+export const asCountUpTo =
+  (max: number): Check =>
+  (value, path) => {
+    if (!Number.isSafeInteger(value) || (value as number) < 0 || (value as number) > max)
+      refuse(path, `be a whole number from 0 to ${max}`, value);
+  };
 
 export const asBytes: Check = (value, path) => {
   if (!(value instanceof Uint8Array)) refuse(path, "be binary", value);
@@ -67,9 +83,10 @@ export const asMap: Check = (value, path) => {
 };
 
 export const asList =
-  (element: Check): Check =>
+  (element: Check, lengthMax = Number.MAX_SAFE_INTEGER): Check =>
   (value, path) => {
     if (!Array.isArray(value)) refuse(path, "be a list", value);
+    if (value.length > lengthMax) refuse(path, `be a list of at most ${lengthMax}`, value);
     for (let index = 0; index < value.length; index++) element(value[index], `${path}/${index}`);
   };
 

@@ -3,10 +3,13 @@
  * words. What a field's value means (a partition out of range, a stale epoch) is for the session to judge.
  */
 import { RejectedError } from "./errors.ts";
+import { encodeEvent } from "./event_codec.ts";
 import type { ClientFrame, Frame, NodeFrame } from "./frames.ts";
+import { FIELD_LIMITS } from "./limits.ts";
 import {
   asBytes,
   asCount,
+  asCountUpTo,
   asFields,
   asFlag,
   asList,
@@ -15,6 +18,7 @@ import {
   asOneOf,
   asSequence,
   asText,
+  asTextUpTo,
   type Fields,
   isFields,
   optional,
@@ -25,6 +29,23 @@ import {
 import { compareSequences, type Sequence } from "./sequence.ts";
 
 type FrameCheck = (fields: Fields) => void;
+
+const asAddress = asTextUpTo(FIELD_LIMITS.addressCharactersMax);
+const asCode = asTextUpTo(FIELD_LIMITS.codeCharactersMax);
+const asPath = asTextUpTo(FIELD_LIMITS.pathCharactersMax);
+const asMessage = asTextUpTo(FIELD_LIMITS.messageCharactersMax);
+
+/** A map within its bound as it will be stored. */
+function asPosition(value: unknown, path: string): void {
+  asMap(value, path);
+  const sizeBytes = encodeEvent(value).length;
+  const { positionBytesMax } = FIELD_LIMITS;
+  if (sizeBytes > positionBytesMax)
+    throw new RejectedError(
+      "MALFORMED_FRAME",
+      `Cannot take a frame as ${path} must have at most ${positionBytesMax} bytes: current value is ${sizeBytes}`,
+    );
+}
 
 function checkPlace(fields: Fields): void {
   required(fields, "stream", asName);
@@ -38,9 +59,13 @@ function checkSequences(value: unknown, path: string): void {
   if (list === undefined) {
     asSequence(value.first, `${path}/first`);
     asCount(value.count, `${path}/count`);
+    const [, position] = value.first as Sequence;
+    // A sequence beyond is no number that a client or a log can hold: its chain would be stuck for good (E26).
+    if (!Number.isSafeInteger(position + Math.max(0, (value.count as number) - 1)))
+      refuse(`${path}/count`, `end at or below 2^53 - 1 from ${position}`, value.count);
     return;
   }
-  asList(asSequence)(list, `${path}/list`);
+  asList(asSequence, FIELD_LIMITS.sequencesMax)(list, `${path}/list`);
   const sequences = list as Sequence[];
   for (let index = 1; index < sequences.length; index++) {
     if (compareSequences(sequences[index - 1], sequences[index]) >= 0)
@@ -68,18 +93,17 @@ const CLIENT_CHECKS: Readonly<Record<ClientFrame["type"], FrameCheck>> = {
   append(fields) {
     checkPlace(fields);
     required(fields, "producerEpoch", asCount);
-    if (fields.previousSequence === undefined) fields.previousSequence = null;
     required(fields, "previousSequence", orNull(asSequence));
     required(fields, "sequences", checkSequences);
-    optional(fields, "schemaVersion", asCount);
+    optional(fields, "schemaVersion", asCountUpTo(FIELD_LIMITS.schemaVersionMax));
     required(fields, "events", asBytes);
-    optional(fields, "traceparent", asText);
-    optional(fields, "position", asMap);
+    optional(fields, "traceparent", asText); // any: the session drops what is no trace context
+    optional(fields, "position", asPosition);
   },
   hello(fields) {
-    required(fields, "client", asText);
+    required(fields, "client", asTextUpTo(FIELD_LIMITS.clientCharactersMax));
     optional(fields, "minor", asCount);
-    optional(fields, "token", asText);
+    optional(fields, "token", asTextUpTo(FIELD_LIMITS.tokenCharactersMax));
     optional(fields, "producerId", asName);
     optional(fields, "instance", asName);
     optional(fields, "producerEpoch", asCount);
@@ -93,7 +117,6 @@ const CLIENT_CHECKS: Readonly<Record<ClientFrame["type"], FrameCheck>> = {
   lost(fields) {
     checkPlace(fields);
     required(fields, "producerEpoch", asCount);
-    if (fields.from === undefined) fields.from = null;
     required(fields, "from", orNull(asSequence));
     required(fields, "to", asSequence);
   },
@@ -101,7 +124,7 @@ const CLIENT_CHECKS: Readonly<Record<ClientFrame["type"], FrameCheck>> = {
     required(fields, "subscription", asCount);
     required(fields, "stream", asName);
     optional(fields, "channel", asOneOf("records", "rejected"));
-    required(fields, "partitions", asList(asFields(checkStart)));
+    required(fields, "partitions", asList(asFields(checkStart), FIELD_LIMITS.subscriptionPartitionsMax));
     required(fields, "creditBytes", asCount);
   },
   unsubscribe: (fields) => required(fields, "subscription", asCount),
@@ -119,21 +142,23 @@ const checkLimits: FrameCheck = (fields) => {
 
 const checkStream: FrameCheck = (fields) => {
   required(fields, "partitions", asCount);
-  optional(fields, "key", asText);
+  optional(fields, "key", asPath);
   required(fields, "schemaVersions", asList(asCount));
   optional(fields, "owners", asMap);
 };
 
 const checkVerdict: FrameCheck = (fields) => {
   required(fields, "sequence", asSequence);
-  for (const name of ["code", "path", "reason"]) required(fields, name, asText);
+  required(fields, "code", asCode);
+  required(fields, "path", asPath);
+  required(fields, "reason", asMessage);
 };
 
 const checkBatch: FrameCheck = (fields) => {
   for (const name of ["epoch", "firstOffset", "count", "appendedAtMs", "schemaVersion"])
     required(fields, name, asCount);
-  optional(fields, "producerId", asText);
-  optional(fields, "traceparent", asText);
+  optional(fields, "producerId", asName);
+  optional(fields, "traceparent", asText); // a log may hold one of before there was a bound
   optional(fields, "rejected", asBytes);
   required(fields, "events", asBytes);
 };
@@ -145,7 +170,7 @@ function checkSubscribed(fields: Fields): void {
 
 const NODE_CHECKS: Readonly<Record<NodeFrame["type"], FrameCheck>> = {
   welcome(fields) {
-    required(fields, "node", asText);
+    required(fields, "node", asAddress);
     required(fields, "minor", asCount);
     optional(fields, "producerEpoch", asCount);
     required(fields, "streams", asMap);
@@ -182,11 +207,11 @@ const NODE_CHECKS: Readonly<Record<NodeFrame["type"], FrameCheck>> = {
   },
   moved(fields) {
     checkPlace(fields);
-    optional(fields, "address", asText);
+    optional(fields, "address", asAddress);
   },
   moving(fields) {
     checkPlace(fields);
-    required(fields, "address", asText);
+    required(fields, "address", asAddress);
   },
   credit: CLIENT_CHECKS.credit,
   records(fields) {
@@ -195,10 +220,10 @@ const NODE_CHECKS: Readonly<Record<NodeFrame["type"], FrameCheck>> = {
     required(fields, "endOffset", asCount);
   },
   error(fields) {
-    required(fields, "code", asText);
-    required(fields, "message", asText);
+    required(fields, "code", asCode);
+    required(fields, "message", asMessage);
     optional(fields, "retryAfterMs", asCount);
-    optional(fields, "stream", asText);
+    optional(fields, "stream", asName);
     optional(fields, "partition", asCount);
     optional(fields, "subscription", asCount);
     optional(fields, "creditBytes", asCount);

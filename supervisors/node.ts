@@ -113,7 +113,7 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
   const board = new DeliveryBoard(() => Date.now());
   const system = await createActorSystem({ name, world: reportingWorld(options.log, metrics) });
   closers.push({ what: "actors", close: () => system.shutdown() });
-  const sessions = startSessions(system, { log, access, configuration, directory, schemas, name });
+  const sessions = startSessions(system, { log, access, configuration, directory, schemas, name, metrics });
   const deliverySeconds = metrics.histogram(
     "headrace_delivery_seconds",
     "From append to commit in the sink, of the oldest record of each batch",

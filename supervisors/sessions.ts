@@ -7,6 +7,7 @@ import type { SessionEnvironment, SessionInput, SessionPeer } from "../actors/in
 import { type SessionHostMessage, sessionHost } from "../actors/ingest/session_host.ts";
 import type { ActorReference, ActorSystem } from "../actors/kernel/actor.ts";
 import { type Log, SHORT_LIVED_PRODUCERS } from "../actors/log/log.ts";
+import type { Metrics } from "../actors/observers/metrics.ts";
 import { createWebSocketListener, type WebSocketListener } from "../actors/transport/websocket_listener.ts";
 import type { Connect } from "../protocols/connection.ts";
 import { RejectedError } from "../protocols/errors.ts";
@@ -23,6 +24,7 @@ export interface SessionParts {
   readonly directory: NodeDirectory;
   readonly schemas: ReadonlyMap<string, readonly SchemaVersion[]>;
   readonly name: string;
+  readonly metrics: Pick<Metrics, "counter">;
 }
 
 export interface Sessions {
@@ -50,14 +52,20 @@ export function startSessions(system: ActorSystem, parts: SessionParts): Session
       86_400_000,
     ),
   };
+  const dropped = {
+    traceparent_dropped: parts.metrics.counter(
+      "headrace_traceparents_dropped_total",
+      "Trace contexts of appends that were none, and were left out",
+    ),
+  };
   const environment: SessionEnvironment = {
     node: parts.name,
     limits,
     directory,
     inspect: createInspect(parts.schemas, EVENT_LIMITS),
     authenticate: (token) => access.authenticate(token),
-    welcomeProducer: (producerId, instance, heldEpoch, nowMs) =>
-      log.welcomeProducer(producerId, instance, heldEpoch, nowMs),
+    welcomeProducer: (...arrival) => log.welcomeProducer(...arrival),
+    count: (what) => dropped[what].add(1),
   };
   const host: ActorReference<SessionHostMessage> = system.spawn(sessionHost());
   const pool = new CreditPool({
@@ -112,6 +120,7 @@ const decodesNothing = (): never => {
 };
 
 export function listen(sessions: Sessions, access: Access, configuration: Configuration): Promise<WebSocketListener> {
+  const hasPrincipals = configuration.security.tokens.length > 0 || configuration.security.jwt !== undefined;
   return createWebSocketListener({
     frameBytesMax: WIRE_DEFAULTS.frameBytesMax,
     connectionsMax: configuration.limits.connectionsMax,
@@ -126,7 +135,10 @@ export function listen(sessions: Sessions, access: Access, configuration: Config
       const bearer = header?.startsWith("Bearer ") === true ? header.slice(7) : undefined;
       const environment: SessionEnvironment = {
         ...sessions.environment,
-        authenticate: (token) => access.authenticate(token ?? bearer),
+        authenticate: async (token) => {
+          const grants = await access.authenticate(token ?? bearer);
+          return grants === undefined || !hasPrincipals ? grants : { ...grants, owner: grants.subject };
+        },
         welcomeProducer: async (producerId, ...rest) => {
           refuseOwnName(producerId);
           return sessions.environment.welcomeProducer(producerId, ...rest);

@@ -51,6 +51,8 @@ export type Inspect = (
 /** What a connection may do, decided once from its token. */
 export interface Permissions {
   readonly subject: string;
+  /** Whom the producers of this connection belong to (E27); absent where nobody is asked who it is. */
+  readonly owner?: string;
   mayProduce(stream: string): boolean;
   mayConsume(stream: string): boolean;
 }
@@ -69,7 +71,10 @@ export interface SessionEnvironment {
     instance: string,
     heldEpoch: number | undefined,
     nowMs: number,
+    owner: string | undefined,
   ): Promise<WelcomeOutcome>;
+  /** Counts something that a client is not told of. */
+  count?(what: "traceparent_dropped"): void;
 }
 
 /** A frame as it came, and its size on the wire. */

@@ -125,13 +125,17 @@ class SessionActor implements Actor<Message> {
         );
         return;
       case "welcome_producer": {
-        const { producerId, instance, producerEpoch } = effect.hello;
-        environment.welcomeProducer(producerId ?? "", instance ?? "", producerEpoch, this.#context.nowMs()).then(
+        const { producerId = "", instance = "", producerEpoch } = effect.hello;
+        const nowMs = this.#context.nowMs();
+        environment.welcomeProducer(producerId, instance, producerEpoch, nowMs, effect.owner).then(
           (outcome) => self.tell({ type: "welcomed", outcome }),
           (error) => self.tell({ type: "welcome_failed", error: unavailable("welcome a producer", error) }),
         );
         return;
       }
+      case "count":
+        environment.count?.(effect.what);
+        return;
       case "flush_soon":
         if (this.#isTaking) this.#isFlushDue = true;
         else queueMicrotask(() => self.tell({ type: "flush" }));

@@ -2,6 +2,7 @@
 import { FencedError, invariant, OverloadedError, RejectedError } from "../../protocols/errors.ts";
 import type { AppendFrame, LostFrame, OpenFrame, WireVerdict } from "../../protocols/frames.ts";
 import { type Sequence, sequenceAt, sequenceCount } from "../../protocols/sequence.ts";
+import { isTraceparent } from "../../protocols/traceparent.ts";
 import type { Rejects } from "../log/log.ts";
 import { continues, createDraft, finishDraft, joinDraft } from "./append_draft.ts";
 import {
@@ -91,7 +92,10 @@ export function append(
     return refuseConnection(state, overrun); // N4
   }
   try {
-    return take(state, frame, wireBytes, nowMs);
+    if (frame.traceparent === undefined || isTraceparent(frame.traceparent))
+      return take(state, frame, wireBytes, nowMs);
+    const { traceparent: _, ...untraced } = frame;
+    return [{ type: "count", what: "traceparent_dropped" }, ...take(state, untraced, wireBytes, nowMs)];
   } catch (error) {
     return refusal(error, frame, wireBytes);
   }

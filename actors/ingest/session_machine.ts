@@ -12,7 +12,7 @@
  *       producer with the next answer, its subscriber at once. Who was told hears of the move itself (`moved`) once all that
  *       it sent before is answered, and not only when it sends more.
  */
-import { FencedError, RejectedError, UnavailableError } from "../../protocols/errors.ts";
+import { FencedError, type HeadraceError, RejectedError, UnavailableError } from "../../protocols/errors.ts";
 import {
   type ClientFrame,
   CREDIT_ANSWERED_SINCE_MINOR,
@@ -141,21 +141,40 @@ function authenticated(state: SessionState, permissions: Permissions | undefined
   state.permissions = permissions;
   const frame = state.hello;
   if (frame?.producerId === undefined) return [state, welcome(state, undefined)];
-  return [state, [{ type: "welcome_producer", hello: frame }]];
+  return [state, [{ type: "welcome_producer", hello: frame, owner: permissions.owner }]];
 }
 
 function welcomed(state: SessionState, outcome: WelcomeOutcome): SessionResult {
-  const producerId = state.hello?.producerId;
-  if (outcome.kind === "fenced" || producerId === undefined) {
-    const held = state.hello?.producerEpoch;
-    const refusal = new FencedError(
-      "PRODUCER_FENCED",
-      `Cannot welcome producer ${producerId} as its epoch must be the newest: another instance holds ${outcome.kind === "fenced" ? outcome.current : "one"}, current value is ${held}`,
-    );
-    return [state, refuseConnection(state, refusal)];
+  const producerId = state.hello?.producerId ?? "";
+  if (outcome.kind !== "welcomed") {
+    return [state, refuseConnection(state, welcomeRefusal(outcome, producerId, state.hello?.producerEpoch))];
   }
   state.producer = { id: producerId, epoch: outcome.producerEpoch };
   return [state, welcome(state, outcome.producerEpoch)];
+}
+
+function welcomeRefusal(
+  outcome: Exclude<WelcomeOutcome, { kind: "welcomed" }>,
+  producerId: string,
+  held: number | undefined,
+): HeadraceError {
+  switch (outcome.kind) {
+    case "fenced":
+      return new FencedError(
+        "PRODUCER_FENCED",
+        `Cannot welcome producer ${producerId} as its epoch must be the newest: another instance holds ${outcome.current}, current value is ${held}`,
+      );
+    case "unknown_epoch":
+      return new RejectedError(
+        "UNKNOWN_EPOCH",
+        `Cannot welcome producer ${producerId} as its epoch must be one that a node gave, at most ${outcome.max}: current value is ${held}`,
+      );
+    case "owned":
+      return new RejectedError(
+        "FORBIDDEN",
+        `Cannot welcome producer ${producerId} as its name must belong to the token's subject: it belongs to another`,
+      );
+  }
 }
 
 function welcome(state: SessionState, producerEpoch: number | undefined): readonly SessionEffect[] {

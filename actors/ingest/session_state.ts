@@ -11,6 +11,7 @@ import {
   type OpenFrame,
   type WireVerdict,
 } from "../../protocols/frames.ts";
+import { cutText, FIELD_LIMITS } from "../../protocols/limits.ts";
 import type { Offset, Position } from "../../protocols/position.ts";
 import type { Sequence } from "../../protocols/sequence.ts";
 import type { ChannelBounds, ReadResult, WelcomeOutcome } from "../log/log.ts";
@@ -29,7 +30,6 @@ export const SESSION_LIMITS = {
    */
   partitionShare: 7 / 8,
   subscriptionsMax: 64,
-  subscriptionPartitionsMax: 4_096,
   subscriptionCreditBytesMax: 67_108_864,
 } as const;
 
@@ -135,7 +135,8 @@ export type SessionEffect =
   | { readonly type: "close"; readonly code: number; readonly reason: string }
   | { readonly type: "wait"; readonly delayMs: number; readonly message: SessionMessage }
   | { readonly type: "authenticate"; readonly token: string | undefined }
-  | { readonly type: "welcome_producer"; readonly hello: HelloFrame }
+  | { readonly type: "welcome_producer"; readonly hello: HelloFrame; readonly owner: string | undefined }
+  | { readonly type: "count"; readonly what: "traceparent_dropped" }
   /** Ask for a `flush` once the frames at hand are through (N3). */
   | { readonly type: "flush_soon" }
   | {
@@ -235,7 +236,7 @@ export function errorFrame(error: HeadraceError, about?: About, creditBytes = 0)
   return {
     type: "error",
     code: error.code,
-    message: error.message,
+    message: cutText(error.message, FIELD_LIMITS.messageCharactersMax),
     ...(error instanceof OverloadedError ? { retryAfterMs: error.retryAfterMs } : {}),
     ...(about === undefined ? {} : { stream: about.stream, partition: about.partition }),
     ...(creditBytes === 0 ? {} : { creditBytes }),

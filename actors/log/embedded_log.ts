@@ -303,8 +303,9 @@ export class EmbeddedLog implements Contract.Log {
     instance: string,
     heldEpoch: number | undefined,
     nowMs: number,
+    owner?: string,
   ): Promise<Contract.WelcomeOutcome> {
-    return this.#registry.welcomeProducer(producerId, instance, heldEpoch, nowMs);
+    return this.#registry.welcomeProducer(producerId, instance, heldEpoch, nowMs, owner);
   }
 
   async readMetadata(key: string): Promise<Contract.Metadata | undefined> {

@@ -159,7 +159,11 @@ export type OpenChainOutcome =
 export type WelcomeOutcome =
   | { readonly kind: "welcomed"; readonly producerEpoch: number }
   /** Another instance was welcomed since this one held its epoch (E1). */
-  | { readonly kind: "fenced"; readonly current: number };
+  | { readonly kind: "fenced"; readonly current: number }
+  /** The epoch that it shows was given by no node: it lies beyond all that any could have given (E26). */
+  | { readonly kind: "unknown_epoch"; readonly max: number }
+  /** Its name belongs to another principal (E27). */
+  | { readonly kind: "owned" };
 
 /** How large the memory of chains may grow in each partition (E5). */
 export interface ChainLimits {
@@ -241,12 +245,16 @@ export interface Log {
   checkpoint(ownership: Ownership, values: ReadonlyMap<string, Uint8Array | undefined>): Promise<void>;
   readCheckpoints(partition: PartitionReference): Promise<ReadonlyMap<string, Uint8Array>>;
 
-  /** Makes a producer's epoch for an instance, or says that another instance has taken over (E1). */
+  /**
+   * Makes a producer's epoch for an instance, or says why it gets none (E1, E26, E27). The name belongs to the first `owner`
+   * that is welcomed under it, for as long as it is remembered; without an owner nobody is asked who it is.
+   */
   welcomeProducer(
     producerId: string,
     instance: string,
     heldEpoch: number | undefined,
     nowMs: number,
+    owner?: string,
   ): Promise<WelcomeOutcome>;
 
   /** Small values of the whole store (schemas, positions of sources, the cluster's id), by compare-and-set. */

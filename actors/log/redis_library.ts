@@ -364,6 +364,20 @@ local function welcome(keys, args)
   return {'ok', int(epoch)}
 end
 
+-- As welcome, which nodes of before call: a name belongs to the first owner that is welcomed under it (E27), and an epoch
+-- that lies too far ahead of the clock was given by no node (E26).
+-- producer | instance, epoch held or '', ms kept, owner or '', ms that an epoch may lie ahead
+local function welcome_owned(keys, args)
+  local known = redis.call('HMGET', keys[1], 'owner', 'epoch')
+  if known[1] and args[4] ~= '' and known[1] ~= args[4] then return {'owned', '0'} end
+  local time = redis.call('TIME')
+  local max = math.max(tonumber(known[2] or '0'), tonumber(time[1]) * 1000 + tonumber(args[5]))
+  if (tonumber(args[2]) or 0) > max then return {'unknown', int(max)} end
+  local answer = welcome(keys, args)
+  if answer[1] == 'ok' and args[4] ~= '' then redis.call('HSET', keys[1], 'owner', args[4]) end
+  return answer
+end
+
 -- metadata | field, expected version, value
 local function write_metadata(keys, args)
   local text = redis.call('HGET', keys[1], args[1])
@@ -387,6 +401,7 @@ redis.register_function('${REDIS_LIBRARY_NAME}_claim', claim)
 redis.register_function('${REDIS_LIBRARY_NAME}_append', append)
 redis.register_function('${REDIS_LIBRARY_NAME}_open_chain', open_chain)
 redis.register_function('${REDIS_LIBRARY_NAME}_welcome', welcome)
+redis.register_function('${REDIS_LIBRARY_NAME}_welcome_owned', welcome_owned)
 redis.register_function('${REDIS_LIBRARY_NAME}_write_metadata', write_metadata)
 redis.register_function('${REDIS_LIBRARY_NAME}_probe', probe)
 redis.register_function{function_name='${REDIS_LIBRARY_NAME}_who', callback=who, flags={'no-writes'}}

@@ -44,7 +44,7 @@ import {
 } from "./redis_replies.ts";
 import { textSequence } from "./stored_state.ts";
 import { unencodable } from "./unencodable.ts";
-import { producerKeptMs } from "./welcome.ts";
+import { EPOCH_AHEAD_MS_MAX, producerKeptMs } from "./welcome.ts";
 
 export type { RedisLogOptions } from "./redis_connection.ts";
 
@@ -382,14 +382,23 @@ class StreamsLog implements RedisLog {
     instance: string,
     heldEpoch: number | undefined,
     _nowMs: number,
+    owner?: string,
   ): Promise<Contract.WelcomeOutcome> {
     const key = `${this.#redis.prefix}producer:${producerId}`;
-    const args = [instance, heldEpoch === undefined ? "" : String(heldEpoch), String(producerKeptMs(producerId))];
-    const reply = (await this.#redis.write("welcome", [key], args)) as Buffer[];
+    const held = heldEpoch === undefined ? "" : String(heldEpoch);
+    const args = [instance, held, String(producerKeptMs(producerId)), owner ?? "", String(EPOCH_AHEAD_MS_MAX)];
+    const reply = (await this.#redis.write("welcome_owned", [key], args)) as Buffer[];
     const value = Number(reply[1]);
-    return String(reply[0]) === "fenced"
-      ? { kind: "fenced", current: value }
-      : { kind: "welcomed", producerEpoch: value };
+    switch (String(reply[0])) {
+      case "ok":
+        return { kind: "welcomed", producerEpoch: value };
+      case "fenced":
+        return { kind: "fenced", current: value };
+      case "unknown":
+        return { kind: "unknown_epoch", max: value };
+      default:
+        return { kind: "owned" };
+    }
   }
 
   async readMetadata(key: string): Promise<Contract.Metadata | undefined> {

@@ -35,15 +35,19 @@ export class StoreRegistry {
     instance: string,
     heldEpoch: number | undefined,
     nowMs: number,
+    owner: string | undefined,
   ): Promise<WelcomeOutcome> {
     const key = Stored.producerKey(producerId);
     const bytes = this.#latest(key);
     const storeNowMs = this.#nowMs();
     const found = bytes === undefined ? undefined : Stored.unpack<ProducerRecord>(bytes);
     const known = found !== undefined && isForgotten(producerId, found, storeNowMs) ? undefined : found;
-    const outcome = judgeWelcome(known, instance, heldEpoch, storeNowMs);
-    if (outcome.kind === "fenced") return outcome;
-    const record: ProducerRecord = { instance, producerEpoch: outcome.producerEpoch, seenAtMs: nowMs };
+    const outcome = judgeWelcome(known, { instance, heldEpoch, owner }, storeNowMs);
+    if (outcome.kind !== "welcomed") return outcome;
+    const ownedBy = known?.owner ?? owner;
+    const { producerEpoch } = outcome;
+    const base = { instance, producerEpoch, seenAtMs: nowMs };
+    const record: ProducerRecord = ownedBy === undefined ? base : { ...base, owner: ownedBy };
     const forgotten = this.#forgetProducers(key, storeNowMs);
     await this.#writeLatest(key, Stored.pack(record), forgotten);
     return outcome;

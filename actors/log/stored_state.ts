@@ -70,7 +70,8 @@ export interface Fence {
   readonly settings: PartitionSettings;
 }
 
-export const encodeFence = (fence: Fence): Buffer => pack(fence);
+/** The fence alone, whatever else `fence` holds: a claim must not cost more where the partition knows more producers. */
+export const encodeFence = ({ epoch, grant, settings }: Fence): Buffer => pack({ epoch, grant, settings });
 export const decodeFence = (bytes: Uint8Array): Fence => unpack<Fence>(bytes);
 
 export function encodeChannel({ epochs, firstOffset, endOffset, sizeBytes }: ChannelState): Buffer {

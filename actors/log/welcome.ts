@@ -2,6 +2,11 @@
 import { SHORT_LIVED_PRODUCERS, type WelcomeOutcome } from "./log.ts";
 
 const KEPT_MS = 7 * 86_400_000;
+/**
+ * How far a shown epoch may lie ahead of the store's clock, in ms, where the store knows of none as high. Epochs are made from
+ * that clock, which may have jumped by hours (E24): one from further ahead was given by no node (E26).
+ */
+export const EPOCH_AHEAD_MS_MAX = 86_400_000;
 
 /** How long a producer's epoch is remembered after it was last welcomed; a later one is above it by the clock. */
 export const producerKeptMs = (producerId: string): number =>
@@ -14,17 +19,27 @@ export interface ProducerRecord {
   readonly instance: string;
   readonly producerEpoch: number;
   readonly seenAtMs: number;
+  /** The principal that the name belongs to; absent where nobody was asked who it is. */
+  readonly owner?: string;
+}
+
+export interface Arrival {
+  readonly instance: string;
+  readonly heldEpoch: number | undefined;
+  readonly owner: string | undefined;
 }
 
 /** The same instance keeps its epoch; another one gets a higher, unless it shows one that was fenced since. */
 export function judgeWelcome(
   known: ProducerRecord | undefined,
-  instance: string,
-  heldEpoch: number | undefined,
+  { instance, heldEpoch, owner }: Arrival,
   nowMs: number,
 ): WelcomeOutcome {
   const stored = known?.producerEpoch ?? 0;
   const held = heldEpoch ?? 0;
+  if (known?.owner !== undefined && owner !== undefined && known.owner !== owner) return { kind: "owned" };
+  const max = Math.max(stored, Math.floor(nowMs) + EPOCH_AHEAD_MS_MAX);
+  if (held > max) return { kind: "unknown_epoch", max };
   if (known?.instance === instance && held <= stored) return { kind: "welcomed", producerEpoch: stored };
   if (known !== undefined && known.instance !== instance && heldEpoch !== undefined && stored > held) {
     return { kind: "fenced", current: stored };

@@ -625,6 +625,30 @@ export function logSuite(harness: LogHarness): void {
     assert.ok((await epochOf("two", second + 50)) > second + 50, "an epoch that the store has lost is not made again");
   });
 
+  scenario("a producer's name belongs to whom it was first given, and to nobody where nobody is asked", async (log) => {
+    const welcome = async (instance: string, owner?: string) =>
+      (await log.welcomeProducer("sensor", instance, undefined, Date.now(), owner)).kind;
+    assert.is(await welcome("one"), "welcomed");
+    assert.is(await welcome("two", "plant"), "welcomed");
+    assert.is(await welcome("three", "office"), "owned");
+    assert.is(await welcome("three", "plant"), "welcomed");
+    assert.is(await welcome("four"), "welcomed");
+    assert.is(await welcome("four", "office"), "owned");
+  });
+
+  scenario("an epoch that no node can have given is refused, and shuts nobody out", async (log) => {
+    const welcome = (held?: number) => log.welcomeProducer("sensor", "one", held, Date.now());
+    for (const held of [Number.MAX_SAFE_INTEGER, Date.now() + 2 * 86_400_000]) {
+      assert.is((await welcome(held)).kind, "unknown_epoch");
+    }
+    const outcome = await welcome();
+    assert.is(outcome.kind, "welcomed");
+    const given = outcome.kind === "welcomed" ? outcome.producerEpoch : 0;
+    assert.ok(given <= Date.now() + 1_000);
+    // A clock that jumped by an hour gave this one: it is taken as it always was (E24).
+    assert.is((await welcome(given + 3_600_000)).kind, "welcomed");
+  });
+
   scenario("metadata is written by compare-and-set and listed by prefix", async (log) => {
     const value = (text: string) => Buffer.from(text);
     assert.is(await log.readMetadata("schemas/a"), undefined);

@@ -6,6 +6,7 @@ import { readAppend, writeAppend } from "../../protocols/append_codec.ts";
 import { decodeFrame, FRAME_LIMITS } from "../../protocols/codec.ts";
 import { RejectedError } from "../../protocols/errors.ts";
 import { type AppendFrame, SUBPROTOCOL_MSGPACK } from "../../protocols/frames.ts";
+import { FIELD_LIMITS } from "../../protocols/limits.ts";
 
 const packer = new Packr({ useRecords: false });
 
@@ -36,11 +37,13 @@ const append = fc.record(
     partition: count,
     producerEpoch: count,
     previousSequence: fc.option(sequence),
-    sequences: fc.record({ first: sequence, count }),
-    schemaVersion: count,
+    sequences: fc
+      .record({ first: sequence, count })
+      .filter(({ first, count: events }) => Number.isSafeInteger(first[1] + events)),
+    schemaVersion: fc.oneof(fc.nat(300), fc.nat({ max: FIELD_LIMITS.schemaVersionMax })),
     events: fc.uint8Array({ maxLength: 300 }),
   },
-  { requiredKeys: ["type", "stream", "partition", "producerEpoch", "sequences", "events"] },
+  { requiredKeys: ["type", "stream", "partition", "producerEpoch", "previousSequence", "sequences", "events"] },
 );
 const shuffled = append.chain((frame) =>
   fc
@@ -84,7 +87,7 @@ test("a damaged append is refused, or read as the general way reads it", () => {
 test("an append written directly is read as what it was, by either way", () => {
   fc.assert(
     fc.property(append, (made) => {
-      const frame = { previousSequence: null, ...made } as AppendFrame;
+      const frame = made as AppendFrame;
       const data = writeAppend(frame);
       assert.ok(data !== undefined);
       assert.equal(general(data as Uint8Array), plain(frame));

@@ -100,8 +100,7 @@ export function simulatedLog(store: SimulatedStore, node: OutsideCalls, wrapInne
       call("expire chains", ownership.partition, () => log.expireChains(ownership, nowMs)),
     checkpoint: (ownership, values) => call("checkpoint", ownership.partition, () => log.checkpoint(ownership, values)),
     readCheckpoints: (partition) => call("read checkpoints", partition, () => log.readCheckpoints(partition)),
-    welcomeProducer: (producerId, instance, heldEpoch, nowMs) =>
-      call("welcome", undefined, () => log.welcomeProducer(producerId, instance, heldEpoch, nowMs)),
+    welcomeProducer: (...arrival) => call("welcome", undefined, () => log.welcomeProducer(...arrival)),
     readMetadata: (key) => call("read metadata", undefined, () => log.readMetadata(key)),
     listMetadata: (prefix) => call("list metadata", undefined, () => log.listMetadata(prefix)),
     writeMetadata: (key, value, expectedVersion) =>

@@ -23,6 +23,7 @@ class Harness {
   readonly frames: NodeFrame[] = [];
   readonly appends: AppendItem[] = [];
   isFlushAsked = false;
+  dropped = 0;
 
   constructor(
     credit = new CreditPool({ totalBytes: 1_000_000, connectionsMax: 1, connectionBytesMax: 100_000 }).take(),
@@ -60,6 +61,7 @@ class Harness {
     for (const effect of effects) {
       if (effect.type === "send") this.frames.push(effect.frame);
       if (effect.type === "append") this.appends.push(...effect.items);
+      if (effect.type === "count") this.dropped += 1;
       if (effect.type === "flush_soon") this.isFlushAsked = true;
     }
     return effects;
@@ -301,6 +303,26 @@ test("credit grows with its use, told by the acks", () => {
   const [item] = harness.flush();
   harness.answer(item, written);
   assert.equal((harness.frames[0] as { creditBytes: number }).creditBytes, WIRE_BYTES + 200);
+});
+
+test("a trace context that is none is left out and counted, and its batch is taken", () => {
+  const good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  const bad = [
+    "x",
+    `${good}\r\nX: 1`,
+    "a".repeat(70_000),
+    good.toUpperCase(),
+    good.replace("00-", "ff-"),
+    `00-${"0".repeat(32)}${good.slice(35)}`,
+  ];
+  const harness = new Harness();
+  for (const [n, traceparent] of [good, ...bad].entries()) harness.append(n, 1, { traceparent });
+  assert.equal(
+    harness.flush().map(({ batch }) => batch.traceparent),
+    // Those without are joined, as if they had come without.
+    [good, undefined],
+  );
+  assert.is(harness.dropped, bad.length);
 });
 
 test.run();

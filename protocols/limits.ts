@@ -1,0 +1,32 @@
+/**
+ * Bounds of the fields of frames: one table for the parser, the stored form of batches, docs/protocol.md and its test. A value
+ * beyond its bound is refused by name (`MALFORMED_FRAME`); what a node makes itself (messages, reasons) is cut to its bound.
+ */
+export const FIELD_LIMITS = {
+  /** Characters (UTF-16 code units) of a stream's, producer's or instance's name. */
+  nameCharactersMax: 256,
+  /** Characters of `hello.client`. */
+  clientCharactersMax: 256,
+  /** Characters of `hello.token`. */
+  tokenCharactersMax: 16_384,
+  /** Characters of a node's name or address. */
+  addressCharactersMax: 2_048,
+  /** Characters of a code. */
+  codeCharactersMax: 64,
+  /** Characters of a JSON Pointer. */
+  pathCharactersMax: 1_024,
+  /** Characters of a message or a reason. */
+  messageCharactersMax: 4_096,
+  /** MessagePack bytes of `append.position`: each producer's last one is kept for as long as its chain. */
+  positionBytesMax: 4_096,
+  /** Sequences listed by one append. */
+  sequencesMax: 10_000,
+  /** Partitions of one subscription. */
+  subscriptionPartitionsMax: 4_096,
+  /** Versions of one schema: the stored form has 32 bits for them. */
+  schemaVersionMax: 4_294_967_295,
+} as const;
+
+/** Text of a node's own making, within its bound. */
+export const cutText = (text: string, charactersMax: number): string =>
+  text.length <= charactersMax ? text : `${text.slice(0, charactersMax - 1)}…`;

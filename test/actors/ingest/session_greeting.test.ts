@@ -1,0 +1,55 @@
+/** A connection's greeting: who is welcomed, and what each refusal says. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { CreditPool } from "../../../actors/ingest/credit_pool.ts";
+import { stepSession } from "../../../actors/ingest/session_machine.ts";
+import { createSession, type SessionEffect, type SessionMessage } from "../../../actors/ingest/session_state.ts";
+import type { WelcomeOutcome } from "../../../actors/log/log.ts";
+
+function greeted(permissions: { readonly subject: string; readonly owner?: string }) {
+  const describe = () => ({});
+  const state = createSession(
+    {
+      node: "n",
+      limits: { frameBytesMax: 1e6, eventBytesMax: 1e6, batchEventsMax: 50, dedupeWindowMs: 1_000 },
+      directory: { describe, describeWithOwners: describe, partition: () => undefined },
+      inspect: () => ({ schemaVersion: 0, hasDefinitions: false }),
+    },
+    new CreditPool({ totalBytes: 1_000_000, connectionsMax: 1, connectionBytesMax: 100_000 }).take(),
+  );
+  const step = (message: SessionMessage): readonly SessionEffect[] => stepSession(state, message, 1_000)[1];
+  const frame = { type: "hello", client: "c", producerId: "p", instance: "i", producerEpoch: 9 } as const;
+  step({ type: "frame", frame, wireBytes: 0 });
+  const all = { ...permissions, mayProduce: () => true, mayConsume: () => true };
+  return { asked: step({ type: "authenticated", permissions: all }), step };
+}
+
+test("a producer is welcomed in the name of whom the token belongs to", () => {
+  const { asked } = greeted({ subject: "plant", owner: "plant" });
+  assert.equal(
+    asked.map((effect) => effect.type === "welcome_producer" && effect.owner),
+    ["plant"],
+  );
+  assert.equal(
+    greeted({ subject: "anybody" }).asked.map((effect) => effect.type === "welcome_producer" && effect.owner),
+    [undefined],
+  );
+});
+
+const REFUSALS: readonly (readonly [WelcomeOutcome, code: string, message: RegExp])[] = [
+  [{ kind: "fenced", current: 12 }, "PRODUCER_FENCED", /another instance holds 12, current value is 9/],
+  [{ kind: "unknown_epoch", max: 5 }, "UNKNOWN_EPOCH", /must be one that a node gave, at most 5: current value is 9/],
+  [{ kind: "owned" }, "FORBIDDEN", /name must belong to the token's subject/],
+];
+
+for (const [outcome, code, message] of REFUSALS) {
+  test(`${outcome.kind}: the connection ends with ${code}`, () => {
+    const effects = greeted({ subject: "plant", owner: "plant" }).step({ type: "welcomed", outcome });
+    const [told, closed] = effects;
+    assert.is(told?.type === "send" && told.frame.type === "error" && told.frame.code, code);
+    assert.match(told?.type === "send" && told.frame.type === "error" ? told.frame.message : "", message);
+    assert.is(closed?.type, "close");
+  });
+}
+
+test.run();
