@@ -92,12 +92,20 @@ export function pairs(numbers: readonly number[]): EpochStart[] {
   return epochs;
 }
 
-export const encodeChain = (chain: ChainState): Buffer =>
-  pack([chain.producerEpoch, chain.activeAtMs, chain.stored ?? null, chain.position ?? null]);
+/** A list of four, whose last is the position as it is encoded already, or nil. */
+export function encodeChain({ producerEpoch, activeAtMs, stored, position }: ChainState): Buffer {
+  const list = pack([producerEpoch, activeAtMs, stored ?? null, null]);
+  return position === undefined ? list : Buffer.concat([list.subarray(0, -1), position]);
+}
 
 export function decodeChain(bytes: Uint8Array): ChainState {
   const [producerEpoch, activeAtMs, stored, position] = unpack<[number, number, Sequence | null, Event | null]>(bytes);
-  return { producerEpoch, activeAtMs, stored: stored ?? undefined, position: position ?? undefined };
+  return {
+    producerEpoch,
+    activeAtMs,
+    stored: stored ?? undefined,
+    position: position === null ? undefined : new Uint8Array(pack(position)),
+  };
 }
 
 export const encodeVerdict = (sequence: Sequence, { code, path, reason }: Verdict): Buffer =>
