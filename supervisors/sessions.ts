@@ -2,6 +2,7 @@
 import { CreditPool } from "../actors/ingest/credit_pool.ts";
 import { connectInProcess, type OpenInProcess } from "../actors/ingest/in_process_connection.ts";
 import { createInspect } from "../actors/ingest/inspection.ts";
+import { RecordsBudget } from "../actors/ingest/records_budget.ts";
 import type { SchemaVersion } from "../actors/ingest/schema_registry.ts";
 import type { SessionEnvironment, SessionInput, SessionPeer } from "../actors/ingest/session.ts";
 import { type SessionHostMessage, sessionHost } from "../actors/ingest/session_host.ts";
@@ -73,17 +74,20 @@ export function startSessions(system: ActorSystem, parts: SessionParts): Session
     connectionsMax: configuration.limits.connectionsMax,
     connectionBytesMax: WIRE_DEFAULTS.connectionCreditBytes,
   });
+  const recordsBudget = new RecordsBudget();
   const open: Sessions["open"] = (sessionEnvironment, peer, decode, onEnd) => {
     const credit = pool.take();
+    const records = recordsBudget.open();
     const end = () => {
       credit.release();
+      records.release();
       onEnd();
     };
     return system.ask<SessionHostMessage, ActorReference<SessionInput>>(
       host,
       (replyTo) => ({
         type: "open",
-        options: { environment: sessionEnvironment, peer, credit, decode },
+        options: { environment: sessionEnvironment, peer, credit, records, decode },
         onEnd: end,
         replyTo,
       }),

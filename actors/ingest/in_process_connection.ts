@@ -19,10 +19,13 @@ export const connectInProcess =
   async (_address, events) => {
     const end = endOnce(events);
     const peer: SessionPeer = {
-      send: (frame) => {
+      send: (frame, onLeft) => {
         const weightBytes = nodeFrameBytes(frame);
         // In a turn of its own, so that a producer is never entered from within its own send.
-        queueMicrotask(() => events.onFrame(frame, weightBytes));
+        queueMicrotask(() => {
+          events.onFrame(frame, weightBytes);
+          onLeft?.();
+        });
         return weightBytes;
       },
       close: (_code, reason) => end(reason),

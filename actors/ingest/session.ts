@@ -85,8 +85,8 @@ export interface EncodedFrame {
 
 /** The other side of a session. */
 export interface SessionPeer {
-  /** Sends a frame and answers its size on the wire. */
-  send(frame: NodeFrame): number;
+  /** Sends a frame and answers its size on the wire. `onLeft` is called once it has left this process, or never can. */
+  send(frame: NodeFrame, onLeft?: () => void): number;
   close(code: number, reason: string): void;
 }
 

@@ -9,6 +9,7 @@ import type { Actor, ActorContext, ActorDefinition, ActorReference } from "../ke
 import type { PartitionReply } from "../partition/partition.ts";
 import type { PartitionView } from "../partition/partition_feed.ts";
 import type { CreditGrant } from "./credit_pool.ts";
+import type { RecordsGrant } from "./records_budget.ts";
 import type { EncodedFrame, SessionEnvironment, SessionInput, SessionPeer } from "./session.ts";
 import { stepSession } from "./session_machine.ts";
 import {
@@ -33,6 +34,7 @@ export interface SessionOptions {
   readonly environment: SessionEnvironment;
   readonly peer: SessionPeer;
   readonly credit: CreditGrant;
+  readonly records: RecordsGrant;
   /** The connection is gone: the session has nothing left to do, and what is set aside for it can go to others. */
   readonly onDisconnected: () => void;
   /** Throws `RejectedError`. */
@@ -59,7 +61,7 @@ class SessionActor implements Actor<Message> {
   constructor(options: SessionOptions, context: ActorContext<Message>) {
     this.#options = options;
     this.#context = context;
-    this.#state = createSession(options.environment, options.credit);
+    this.#state = createSession(options.environment, options.credit, options.records);
   }
 
   begin(): Actor<SessionInput> {
@@ -106,10 +108,13 @@ class SessionActor implements Actor<Message> {
     const { environment, peer } = this.#options;
     const { self } = this.#context;
     switch (effect.type) {
-      case "send": {
-        const wireBytes = peer.send(effect.frame);
-        if (effect.frame.type !== "records") return;
-        self.tell({ type: "sent_records", subscription: effect.frame.subscription, wireBytes });
+      case "send":
+        peer.send(effect.frame);
+        return;
+      case "send_records": {
+        const { frame, takenBytes } = effect;
+        const wireBytes = peer.send(frame, () => self.tell({ type: "flushed_records", takenBytes }));
+        self.tell({ type: "sent_records", subscription: frame.subscription, wireBytes });
         return;
       }
       case "close":
@@ -249,9 +254,9 @@ class SessionActor implements Actor<Message> {
   }
 
   #read(subscription: Subscription, read: SubscriptionRead): void {
-    const { partition } = read;
+    const { partition, takenBytes } = read;
     const view = this.#options.environment.directory.partition(subscription.stream, partition)?.view;
-    const about = { subscription: subscription.id, partition };
+    const about = { subscription: subscription.id, partition, takenBytes };
     if (view === undefined) {
       this.#context.self.tell({ type: "read_failed", ...about, isRetriable: false });
       return;
@@ -265,7 +270,7 @@ class SessionActor implements Actor<Message> {
 
   async #readFrom(view: PartitionView, subscription: Subscription, read: SubscriptionRead): Promise<SessionMessage> {
     const { channel } = subscription;
-    const about = { subscription: subscription.id, partition: read.partition };
+    const about = { subscription: subscription.id, partition: read.partition, takenBytes: read.takenBytes };
     await view.ready();
     if (read.kind === "after") {
       const result = await view.read(channel, read.after, read.bytesMax);

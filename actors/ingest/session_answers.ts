@@ -104,7 +104,10 @@ function passOver(
 }
 
 function noteAnswered(state: SessionState, awaited: Awaited): void {
-  if (awaited.kind !== "append") return;
+  if (awaited.kind !== "append") {
+    state.callsUnderWay -= 1;
+    return;
+  }
   state.underWayBytes -= awaited.creditBytes;
   awaited.chain.underWayBytes -= awaited.creditBytes;
 }

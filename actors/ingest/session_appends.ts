@@ -62,7 +62,7 @@ export function open(state: SessionState, frame: OpenFrame): readonly SessionEff
     const { id } = admit(state, frame);
     const address = addressElsewhere(state, frame);
     if (address !== undefined) return sendElsewhere(frame, address, 0);
-    const requestId = expectAnswer(state, { kind: "open" });
+    const requestId = expectCall(state, { kind: "open" });
     return [...flush(state), { type: "open_chain", requestId, frame, producerId: id }];
   });
 }
@@ -72,7 +72,7 @@ export function lost(state: SessionState, frame: LostFrame): readonly SessionEff
     const { id } = admit(state, frame);
     const address = addressElsewhere(state, frame);
     if (address !== undefined) return sendElsewhere(frame, address, 0);
-    const requestId = expectAnswer(state, { kind: "lost", to: frame.to });
+    const requestId = expectCall(state, { kind: "lost", to: frame.to });
     return [...flush(state), { type: "declare_lost", requestId, frame, producerId: id }];
   });
 }
@@ -187,6 +187,20 @@ export function flush(state: SessionState): readonly SessionEffect[] {
     chain.gathered = [];
     return { type: "append", stream: chain.stream, partition: chain.partition, items };
   });
+}
+
+/** A call that no credit bounds: the client waits where too many are under way. */
+function expectCall(state: SessionState, awaited: Exclude<Awaited, { kind: "append" }>): number {
+  const { callsUnderWayMax } = SESSION_LIMITS;
+  if (state.callsUnderWay >= callsUnderWayMax) {
+    throw new OverloadedError(
+      "OUT_OF_CREDIT",
+      `Cannot take a call as those under way on a connection must stay below ${callsUnderWayMax}: current value is ${state.callsUnderWay}`,
+      1_000,
+    );
+  }
+  state.callsUnderWay += 1;
+  return expectAnswer(state, awaited);
 }
 
 function expectAnswer(state: SessionState, awaited: Awaited): number {

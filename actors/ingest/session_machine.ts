@@ -32,7 +32,14 @@ import {
   type SessionResult,
   type SessionState,
 } from "./session_state.ts";
-import { addCredit, leaveSubscribed, stepSubscription, subscribe, tellMovesSoon } from "./session_subscriptions.ts";
+import {
+  addCredit,
+  flushedRecords,
+  leaveSubscribed,
+  stepSubscription,
+  subscribe,
+  tellMovesSoon,
+} from "./session_subscriptions.ts";
 
 export function stepSession(state: SessionState, message: SessionMessage, nowMs: number): SessionResult {
   if (state.phase === "closed") return [state, []];
@@ -66,6 +73,8 @@ export function stepSession(state: SessionState, message: SessionMessage, nowMs:
       return [state, followMove(state, message)];
     case "moves_soon":
       return [state, tellMovesSoon(state, message.subscription, message.partition)];
+    case "flushed_records":
+      return [state, flushedRecords(state, message.takenBytes)];
     case "advanced":
     case "began":
     case "read":

@@ -9,6 +9,7 @@ import {
   type MovingFrame,
   type NodeFrame,
   type OpenFrame,
+  type RecordsFrame,
   type WireVerdict,
 } from "../../protocols/frames.ts";
 import { cutText, FIELD_LIMITS } from "../../protocols/limits.ts";
@@ -18,6 +19,7 @@ import type { ChannelBounds, ReadResult, WelcomeOutcome } from "../log/log.ts";
 import type { AppendItem, PartitionReply } from "../partition/partition.ts";
 import type { Draft } from "./append_draft.ts";
 import type { CreditGrant } from "./credit_pool.ts";
+import type { RecordsGrant } from "./records_budget.ts";
 import type { Permissions, SessionEnvironment } from "./session.ts";
 import type { Subscription, SubscriptionRead } from "./subscription_machine.ts";
 
@@ -30,6 +32,8 @@ export const SESSION_LIMITS = {
    */
   partitionShare: 7 / 8,
   subscriptionsMax: 64,
+  /** Calls that a connection may have under way beside appends: an `open` has no credit. */
+  callsUnderWayMax: 4_096,
   subscriptionCreditBytesMax: 67_108_864,
 } as const;
 
@@ -67,6 +71,8 @@ export interface About {
 export interface SessionState {
   readonly environment: Pick<SessionEnvironment, "node" | "limits" | "directory" | "inspect" | "passesOn">;
   readonly credit: CreditGrant;
+  /** Room for records on their way to this connection. */
+  readonly records: RecordsGrant;
   phase: "greeting" | "welcoming" | "open" | "closing" | "closed";
   /** A client that has said goodbye is closed as it asked, not sent elsewhere. */
   hasSaidGoodbye: boolean;
@@ -76,6 +82,8 @@ export interface SessionState {
   readonly awaited: Map<number, Awaited>;
   /** Those that were opened, by stream and partition. */
   readonly chains: Map<string, Map<number, Chain>>;
+  /** Of `awaited`, those that no credit bounds. */
+  callsUnderWay: number;
   nextRequestId: number;
   underWayBytes: number;
   /** Chains with appends of this turn. */
@@ -111,6 +119,7 @@ export type SessionMessage =
       readonly at: Position | undefined;
       readonly firstOffset: Offset;
       readonly endOffset: Offset;
+      readonly takenBytes: number;
     }
   | {
       readonly type: "read";
@@ -118,20 +127,26 @@ export type SessionMessage =
       readonly partition: number;
       readonly result: ReadResult;
       readonly bounds: ChannelBounds;
+      readonly takenBytes: number;
     }
   | {
       readonly type: "read_failed";
       readonly subscription: number;
       readonly partition: number;
       readonly isRetriable: boolean;
+      readonly takenBytes: number;
     }
   | { readonly type: "sent_records"; readonly subscription: number; readonly wireBytes: number }
+  /** Records have left this process: their room is free. */
+  | { readonly type: "flushed_records"; readonly takenBytes: number }
   | { readonly type: "hello_overdue" }
   | { readonly type: "stopping" }
   | { readonly type: "disconnected" };
 
 export type SessionEffect =
   | { readonly type: "send"; readonly frame: NodeFrame }
+  /** Answered by `sent_records` at once, and by `flushed_records` once they have left. */
+  | { readonly type: "send_records"; readonly frame: RecordsFrame; readonly takenBytes: number }
   | { readonly type: "close"; readonly code: number; readonly reason: string }
   | { readonly type: "wait"; readonly delayMs: number; readonly message: SessionMessage }
   | { readonly type: "authenticate"; readonly token: string | undefined }
@@ -172,11 +187,19 @@ export const NOTHING: readonly SessionEffect[] = [];
 
 export type SessionResult = readonly [SessionState, readonly SessionEffect[]];
 
-/** @param credit append credit set aside for this connection */
-export function createSession(environment: SessionState["environment"], credit: CreditGrant): SessionState {
+/**
+ * @param credit append credit set aside for this connection
+ * @param records room for records on their way to it
+ */
+export function createSession(
+  environment: SessionState["environment"],
+  credit: CreditGrant,
+  records: RecordsGrant,
+): SessionState {
   return {
     environment,
     credit,
+    records,
     phase: "greeting",
     hasSaidGoodbye: false,
     permissions: undefined,
@@ -184,6 +207,7 @@ export function createSession(environment: SessionState["environment"], credit: 
     producer: undefined,
     awaited: new Map(),
     chains: new Map(),
+    callsUnderWay: 0,
     nextRequestId: 1,
     underWayBytes: 0,
     gathering: [],

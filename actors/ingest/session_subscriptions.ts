@@ -1,5 +1,5 @@
 /** The session machine's subscriptions: who may read what, and when the next read is due. */
-import { RejectedError } from "../../protocols/errors.ts";
+import { OverloadedError, RejectedError } from "../../protocols/errors.ts";
 import type { SubscribeFrame } from "../../protocols/frames.ts";
 import {
   errorFrame,
@@ -24,10 +24,10 @@ export function subscribe(state: SessionState, frame: SubscribeFrame): readonly 
     creditBytes: Math.min(frame.creditBytes, SESSION_LIMITS.subscriptionCreditBytesMax),
   });
   state.subscriptions.set(subscription.id, subscription);
-  return [{ type: "listen", subscription }, ...readEffects(subscription)];
+  return [{ type: "listen", subscription }, ...readEffects(state, subscription)];
 }
 
-function subscribeRefusal(state: SessionState, frame: SubscribeFrame): RejectedError | undefined {
+function subscribeRefusal(state: SessionState, frame: SubscribeFrame): RejectedError | OverloadedError | undefined {
   const streams = state.environment.directory.describe();
   const stream = Object.hasOwn(streams, frame.stream) ? streams[frame.stream] : undefined;
   if (stream === undefined) {
@@ -49,24 +49,38 @@ function subscribeRefusal(state: SessionState, frame: SubscribeFrame): RejectedE
       `Cannot subscribe to ${frame.stream} as the token must allow to consume there: subject is ${state.permissions?.subject}`,
     );
   }
-  if (state.subscriptions.has(frame.subscription) || state.subscriptions.size >= SESSION_LIMITS.subscriptionsMax) {
+  if (state.subscriptions.has(frame.subscription)) {
     return new RejectedError(
       "MALFORMED_FRAME",
-      `Cannot subscribe as a connection must have at most ${SESSION_LIMITS.subscriptionsMax} subscriptions with a number each: current value is ${frame.subscription}`,
+      `Cannot subscribe as each subscription of a connection must have a number of its own: current value is ${frame.subscription}`,
+    );
+  }
+  const { subscriptionsMax } = SESSION_LIMITS;
+  if (state.subscriptions.size >= subscriptionsMax) {
+    return new OverloadedError(
+      "TOO_MANY_SUBSCRIPTIONS",
+      `Cannot subscribe as a connection must have at most ${subscriptionsMax} subscriptions: current value is ${state.subscriptions.size}`,
+      SUBSCRIBE_RETRY_MS,
     );
   }
   return undefined;
 }
+
+/** Told to a client with too many subscriptions: it has to end one first. */
+const SUBSCRIBE_RETRY_MS = 1_000;
 
 export function addCredit(state: SessionState, id: number | undefined, creditBytes: number): readonly SessionEffect[] {
   const subscription = id === undefined ? undefined : state.subscriptions.get(id);
   if (subscription === undefined) return []; // an ended subscription's credit may still be on its way
   const { subscriptionCreditBytesMax } = SESSION_LIMITS;
   subscription.creditBytes = Math.min(subscription.creditBytes + creditBytes, subscriptionCreditBytesMax);
-  return readEffects(subscription);
+  return readEffects(state, subscription);
 }
 
-/** The partition is read at its owner from now on: the client goes there with the position that it has reached. */
+/**
+ * The partition is read at its owner from now on: the client goes there with the position that it has reached. A subscription
+ * without partitions has ended, and its number counts no more.
+ */
 export function leaveSubscribed(
   state: SessionState,
   id: number,
@@ -76,7 +90,10 @@ export function leaveSubscribed(
   const subscription = state.subscriptions.get(id);
   if (subscription?.partitions.delete(partition) !== true) return [];
   const { stream } = subscription;
-  return movedFrames({ stream, partition }, address, 0).map((frame) => ({ type: "send", frame }));
+  const moved = movedFrames({ stream, partition }, address, 0).map((frame): SessionEffect => ({ type: "send", frame }));
+  if (subscription.partitions.size > 0) return moved;
+  state.subscriptions.delete(id);
+  return [...moved, { type: "unlisten", subscription: id }];
 }
 
 /** N6. */
@@ -93,9 +110,28 @@ type SubscriptionMessage = Extract<
   { type: "advanced" | "began" | "read" | "read_failed" | "sent_records" }
 >;
 
+/** Room has become free: whoever waits for it reads, the subscription that read last coming last. */
+export function flushedRecords(state: SessionState, takenBytes: number): readonly SessionEffect[] {
+  state.records.give(takenBytes);
+  return waitingReads(state);
+}
+
+function waitingReads(state: SessionState): readonly SessionEffect[] {
+  const effects: SessionEffect[] = [];
+  for (const subscription of [...state.subscriptions.values()]) {
+    const reads = readEffects(state, subscription);
+    if (reads.length === 0) continue;
+    effects.push(...reads);
+    state.subscriptions.delete(subscription.id);
+    state.subscriptions.set(subscription.id, subscription);
+  }
+  return effects;
+}
+
 export function stepSubscription(state: SessionState, message: SubscriptionMessage): SessionResult {
   const subscription = state.subscriptions.get(message.subscription);
-  if (subscription === undefined) return [state, []];
+  const takenBytes = "takenBytes" in message ? message.takenBytes : 0;
+  if (subscription === undefined) return [state, takenBytes === 0 ? [] : flushedRecords(state, takenBytes)];
   const effects: SessionEffect[] = [];
   switch (message.type) {
     case "advanced":
@@ -103,13 +139,14 @@ export function stepSubscription(state: SessionState, message: SubscriptionMessa
       break;
     case "began":
       for (const frame of subscriptions.began(subscription, message)) {
+        if (frame.type === "records") return [state, [{ type: "send_records", frame, takenBytes }]];
         effects.push({ type: "send", frame });
       }
       break;
     case "read": {
       const frame = subscriptions.readAnswered(subscription, message.partition, message.result, message.bounds);
-      // The next read waits for `sent_records`, which tells what this one cost.
-      if (frame?.type === "records") return [state, [{ type: "send", frame }]];
+      // The next read of the partition waits for `sent_records`, which tells the cost of this one.
+      if (frame?.type === "records") return [state, [{ type: "send_records", frame, takenBytes }]];
       if (frame !== undefined) effects.push({ type: "send", frame });
       break;
     }
@@ -120,8 +157,9 @@ export function stepSubscription(state: SessionState, message: SubscriptionMessa
       subscription.creditBytes -= message.wireBytes;
       break;
   }
-  return [state, [...effects, ...readEffects(subscription)]];
+  if (takenBytes > 0) return [state, [...effects, ...flushedRecords(state, takenBytes)]];
+  return [state, [...effects, ...readEffects(state, subscription)]];
 }
 
-const readEffects = (subscription: subscriptions.Subscription): readonly SessionEffect[] =>
-  subscriptions.readsDue(subscription).map((read) => ({ type: "read", subscription, read }));
+const readEffects = ({ records }: SessionState, subscription: subscriptions.Subscription): readonly SessionEffect[] =>
+  subscriptions.readsDue(subscription, records).map((read) => ({ type: "read", subscription, read }));

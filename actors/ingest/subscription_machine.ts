@@ -1,14 +1,16 @@
 /**
  * One subscription of one connection: which records to read next for its partitions, and when. Leaves reading to the
  * feed and sending to the session.
- *   U1. A partition has at most one read under way, and none without credit: a subscriber that does not read costs no
- *       more than the credit it gave.
+ *   U1. A partition has at most one read under way, and none without credit or room in the connection's share
+ *       (records_budget.ts): a subscriber that does not read costs no more than that share, whatever credit it gave.
  *   U2. The cursor moves only over what was sent, so that a partition that changes hands is read on without a gap.
  *   U3. `trimmed` and `truncated` are told before any record after them (E9).
+ *   U4. Partitions take turns: the one that was read last comes last.
  */
 import type { NodeFrame, RecordsFrame, SubscribeFrame, SubscribeFrom, WireBatch } from "../../protocols/frames.ts";
 import { cursorBefore, epoch, type Offset, offset, type Position } from "../../protocols/position.ts";
 import type { ChannelBounds, ReadResult, RecordBatch } from "../log/log.ts";
+import type { RecordsGrant } from "./records_budget.ts";
 
 /** Bytes asked of the log for one `records` frame. */
 export const RECORDS_FRAME_BYTES = 262_144;
@@ -37,8 +39,15 @@ export type SubscriptionRead =
       readonly partition: number;
       readonly after: Position | undefined;
       readonly bytesMax: number;
+      /** Room that was taken for it. */
+      readonly takenBytes: number;
     }
-  | { readonly kind: "begin"; readonly partition: number; readonly from: SubscribeFrom };
+  | {
+      readonly kind: "begin";
+      readonly partition: number;
+      readonly from: SubscribeFrom;
+      readonly takenBytes: number;
+    };
 
 export function createSubscription(frame: SubscribeFrame): Subscription {
   const partitions = new Map<number, Reading>();
@@ -58,21 +67,35 @@ export function createSubscription(frame: SubscribeFrame): Subscription {
   };
 }
 
-/** The reads that may begin now (U1). */
-export function readsDue(subscription: Subscription): readonly SubscriptionRead[] {
+/** Where a read begins is looked up, and brings no records. */
+const BEGIN_BYTES = 1;
+
+/** The reads that may begin now (U1), each in room taken from `room`. */
+export function readsDue(subscription: Subscription, room: Pick<RecordsGrant, "take">): readonly SubscriptionRead[] {
   const reads: SubscriptionRead[] = [];
+  if (subscription.creditBytes <= 0) return reads;
   for (const [partition, reading] of subscription.partitions) {
-    if (reading.isReading || !reading.hasMore || subscription.creditBytes <= 0) continue;
+    if (reading.isReading || !reading.hasMore) continue;
+    const bytesMax = Math.min(RECORDS_FRAME_BYTES, subscription.creditBytes);
+    const takenBytes = room.take(reading.cursor === undefined ? BEGIN_BYTES : bytesMax);
+    if (takenBytes === 0) break;
     reading.isReading = true;
     reading.hasMore = false;
-    if (reading.cursor === undefined) {
-      reads.push({ kind: "begin", partition, from: reading.from });
-    } else {
-      const bytesMax = Math.min(RECORDS_FRAME_BYTES, subscription.creditBytes);
-      reads.push({ kind: "after", partition, after: reading.cursor.at, bytesMax });
-    }
+    reads.push(
+      reading.cursor === undefined
+        ? { kind: "begin", partition, from: reading.from, takenBytes }
+        : { kind: "after", partition, after: reading.cursor.at, bytesMax: takenBytes, takenBytes },
+    );
   }
+  for (const { partition } of reads) lastInTurn(subscription.partitions, partition); // U4
   return reads;
+}
+
+function lastInTurn<Key, Value>(map: Map<Key, Value>, key: Key): void {
+  const value = map.get(key);
+  if (value === undefined) return;
+  map.delete(key);
+  map.set(key, value);
 }
 
 /** New records, or a new owner: look again. */

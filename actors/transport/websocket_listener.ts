@@ -20,6 +20,8 @@ export const LISTENER_LIMITS = {
   unsentBytesMax: 8_388_608,
   /** How long a connection may stay above it. */
   unsentForMs: 30_000,
+  /** Frames that a session takes as one message: what it does with them is one step, in which nobody else has a turn. */
+  framesTogetherMax: 256,
   /** Between pings; a connection that has not answered the last one is ended. */
   pingEveryMs: 20_000,
   /** A client that does not answer the closing of its connection is not waited for longer. */
@@ -174,7 +176,6 @@ class ServedConnection {
   #pauses = 0;
   #unsentTimer: Timer | undefined;
   #arrived: EncodedFrame[] = [];
-  #arrivedBytes = 0;
   #isCorked = false;
 
   constructor(webSocket: WebSocket, socket: Duplex, options: ListenerOptions) {
@@ -222,11 +223,14 @@ class ServedConnection {
 
   #peer(): SessionPeer {
     return {
-      send: (frame) => {
-        if (this.#hasEnded) return 0;
+      send: (frame, onLeft) => {
+        if (this.#hasEnded) {
+          onLeft?.();
+          return 0;
+        }
         const data = encodeFrame(frame, this.#subprotocol);
         this.#cork();
-        this.#webSocket.send(data, this.#onSent);
+        this.#webSocket.send(data, onLeft === undefined ? this.#onSent : () => this.#left(onLeft));
         if (this.#webSocket.bufferedAmount > LISTENER_LIMITS.unsentBytesMax) this.#holdBack();
         return wireBytes(data);
       },
@@ -238,18 +242,26 @@ class ServedConnection {
     if (this.#isRefused) return;
     if (this.#arrived.length === 0) queueMicrotask(this.#handOver);
     this.#arrived.push({ data: isBinary ? data : data.toString("utf8"), wireBytes: data.byteLength });
-    this.#arrivedBytes += data.byteLength;
   }
 
   readonly #handOver = (): void => {
-    const weightBytes = this.#arrivedBytes;
-    const input: SessionInput = { type: "data", frames: this.#arrived };
+    const arrived = this.#arrived;
     this.#arrived = [];
-    this.#arrivedBytes = 0;
+    for (let from = 0; from < arrived.length; from += LISTENER_LIMITS.framesTogetherMax) {
+      const whole = from === 0 && arrived.length <= LISTENER_LIMITS.framesTogetherMax;
+      this.#handOverFrames(whole ? arrived : arrived.slice(from, from + LISTENER_LIMITS.framesTogetherMax));
+    }
+  };
+
+  /** A session's turn ends between messages: others have theirs, however many small frames this one sends. */
+  #handOverFrames(frames: readonly EncodedFrame[]): void {
+    let weightBytes = 0;
+    for (const frame of frames) weightBytes += frame.wireBytes;
+    const input: SessionInput = { type: "data", frames };
     if (this.#session?.trySend(input, weightBytes) === true) return;
     this.#pause();
     void this.#session?.send(input, weightBytes).then(() => this.#resume());
-  };
+  }
 
   #cork(): void {
     if (this.#isCorked) return;
@@ -269,6 +281,11 @@ class ServedConnection {
     if (this.#unsentTimer !== undefined) return;
     this.#pause();
     this.#unsentTimer = this.#options.setTimer(LISTENER_LIMITS.unsentForMs, () => this.#webSocket.terminate());
+  }
+
+  #left(onLeft: () => void): void {
+    onLeft();
+    this.#onSent();
   }
 
   readonly #onSent = (): void => {

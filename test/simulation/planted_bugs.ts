@@ -140,6 +140,9 @@ export const PLANTED_BUGS: Readonly<Record<string, Plant>> = {
       }))(inner, node);
     },
   },
+  "room for records is not given back": {
+    wrapRecords: (grant) => ({ ...grant, give: () => undefined }),
+  },
   "readers see what is not committed": {
     wrapLog: replacing((log) => ({
       read: (partition, request) =>

@@ -80,7 +80,7 @@ export class Link implements Connection {
     this.#toNode = new Direction(world, (frame, wireBytes) => this.#arriveAtNode(frame, wireBytes));
     this.#toClient = new Direction(world, (frame, wireBytes) => this.#arriveAtClient(frame, wireBytes));
     const peer = {
-      send: (frame: NodeFrame) => this.#answer(frame),
+      send: (frame: NodeFrame, onLeft?: () => void) => this.#answer(frame, onLeft),
       close: () => this.#close(),
     };
     this.#session = node.openSession(peer, () => this.#close());
@@ -110,14 +110,14 @@ export class Link implements Connection {
     );
   }
 
-  #answer(frame: NodeFrame): number {
+  #answer(frame: NodeFrame, onLeft: (() => void) | undefined): number {
     const wireBytes =
       frame.type === "records"
         ? frame.batches.reduce((sum, { events }) => sum + events.byteLength, FRAME_BYTES)
         : FRAME_BYTES;
     this.#say("<", frame);
     this.#network.world.count(frame.type === "error" ? `frame: error ${frame.code}` : `frame: ${frame.type}`);
-    this.#toClient.send(frame, wireBytes);
+    this.#toClient.send(frame, wireBytes, onLeft);
     return wireBytes;
   }
 
@@ -183,6 +183,8 @@ export class Link implements Connection {
 interface Segment<Frame> {
   readonly frame: Frame;
   readonly wireBytes: number;
+  /** Called when it is off the sender's hands. */
+  readonly onLeft: (() => void) | undefined;
 }
 
 /** One direction of a connection: frames in order, often several in one go. */
@@ -198,11 +200,11 @@ class Direction<Frame> {
     this.#arrive = arrive;
   }
 
-  send(frame: Frame, wireBytes: number): void {
+  send(frame: Frame, wireBytes: number, onLeft?: () => void): void {
     const { random } = this.#world;
     const isJoined = this.#together.length > 0 && random.chance(0.7);
     if (!isJoined) this.#begin();
-    this.#together.push({ frame, wireBytes });
+    this.#together.push({ frame, wireBytes, onLeft });
   }
 
   #begin(): void {
@@ -211,7 +213,10 @@ class Direction<Frame> {
     this.arrivesAtMs = Math.max(this.arrivesAtMs, this.#world.trueMs + latencyMs(this.#world));
     this.#world.at(this.arrivesAtMs, () => {
       if (this.#together === together) this.#together = [];
-      for (const { frame, wireBytes } of together) this.#arrive(frame, wireBytes);
+      for (const { frame, wireBytes, onLeft } of together) {
+        onLeft?.();
+        this.#arrive(frame, wireBytes);
+      }
     });
   }
 }

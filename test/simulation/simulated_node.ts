@@ -5,6 +5,7 @@
 
 import { CreditPool } from "../../actors/ingest/credit_pool.ts";
 import { connectInProcess } from "../../actors/ingest/in_process_connection.ts";
+import { RecordsBudget, type RecordsGrant } from "../../actors/ingest/records_budget.ts";
 import type { Inspect, SessionEnvironment, SessionInput, SessionPeer } from "../../actors/ingest/session.ts";
 import { sessionActor } from "../../actors/ingest/session_actor.ts";
 import type { ActorDefinition, ActorReference, ActorSystem } from "../../actors/kernel/actor.ts";
@@ -61,6 +62,8 @@ export interface NodeParts {
   readonly retention: Retention;
   /** Most that one connection is given. */
   readonly creditBytes: number;
+  /** Breaks the room for records on purpose. */
+  readonly wrapRecords?: (grant: RecordsGrant) => RecordsGrant;
   /** After so long a sink's answer is no longer waited for. */
   readonly sinkTimeoutMs?: number;
   /** The store is another process: it outlives the node, and calls of a dead node may still arrive. */
@@ -74,6 +77,9 @@ export interface NodeParts {
   /** Called before and after each thing that a node does to the world (`before append`): a script may kill it there. */
   onPoint?(node: SimulatedNode, point: string): void;
 }
+
+/** So little that subscribers meet its end all the time. */
+const RECORDS_ROOM = { connectionBytesMax: 3_000, nodeBytesMax: 5_000, readBytesMin: 300, readsMax: 2 };
 
 /** The steps of a pipeline that runs once for each sink. */
 const runSteps: RecordSteps = (event) =>
@@ -138,6 +144,7 @@ export class SimulatedNode implements OutsideCalls {
   /** When the last call of each lane arrives: the next one does not overtake it. */
   readonly #lanes = new Map<string, number>();
   readonly #credit: CreditPool;
+  readonly #records = new RecordsBudget(RECORDS_ROOM);
   readonly #streams: ActorReference<PlacementOrder>;
   readonly #sinkTimeoutMs: number;
   #sessions = 0;
@@ -316,12 +323,15 @@ export class SimulatedNode implements OutsideCalls {
   ): ActorReference<SessionInput> {
     this.#sessions += 1;
     const credit = this.#credit.take();
+    const opened = this.#records.open();
+    const records = this.#parts.wrapRecords?.(opened) ?? opened;
     const cell = this.kernel.spawn(
       sessionActor({
         name: `session-${this.#sessions}`,
         environment,
         peer,
         credit,
+        records,
         // Its watcher has been told by then; the world ends with its sessions.
         onDisconnected: () => {},
         decode: () => {
@@ -331,6 +341,7 @@ export class SimulatedNode implements OutsideCalls {
     );
     cell.watch(() => {
       credit.release();
+      records.release();
       onEnd();
     });
     return cell.reference;

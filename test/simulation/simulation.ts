@@ -24,6 +24,7 @@ export interface Plant {
   readonly wrapNodeLog?: WrapLog;
   readonly wrapConnect?: WrapConnect;
   readonly sinks?: SinkBugs;
+  readonly wrapRecords?: NodeParts["wrapRecords"];
   readonly forgetsInDoubt?: boolean;
   /** What a store does beside losing its tail. */
   onTailLoss?(store: SimulatedStore): void;
@@ -119,6 +120,7 @@ class Simulation {
       retention: { bytesMax: isSmall ? 700 : 1_000_000_000, ageMaxMs: 7 * 86_400_000, onFull },
       creditBytes: random.chance(0.3) ? 400 : 1_000_000,
       isStoreRemote: random.chance(0.5),
+      ...(plant.wrapRecords === undefined ? {} : { wrapRecords: plant.wrapRecords }),
       wrapLog: plant.wrapLog ?? ((log) => log),
       wrapNodeLog: plant.wrapNodeLog ?? ((log) => log),
       onDeath: (node) => this.#onDeath(node),

@@ -2,6 +2,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { CreditPool } from "../../../actors/ingest/credit_pool.ts";
 import { createInspect } from "../../../actors/ingest/inspection.ts";
+import { RecordsBudget } from "../../../actors/ingest/records_budget.ts";
 import { stepSession } from "../../../actors/ingest/session_machine.ts";
 import { createSession, type SessionEffect, type SessionMessage } from "../../../actors/ingest/session_state.ts";
 import type { AppendOutcome } from "../../../actors/log/log.ts";
@@ -48,6 +49,7 @@ class Harness {
     this.#state = createSession(
       { node: "n", limits, directory, inspect: createInspect(schemas, EVENT_LIMITS) },
       credit,
+      new RecordsBudget().open(),
     );
     const hello = { type: "hello", client: "c", producerId: "p", instance: "i" } as const;
     this.step({ type: "frame", frame: hello, wireBytes: 0 });

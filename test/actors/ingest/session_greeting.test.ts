@@ -2,6 +2,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { CreditPool } from "../../../actors/ingest/credit_pool.ts";
+import { RecordsBudget } from "../../../actors/ingest/records_budget.ts";
 import { stepSession } from "../../../actors/ingest/session_machine.ts";
 import { createSession, type SessionEffect, type SessionMessage } from "../../../actors/ingest/session_state.ts";
 import type { WelcomeOutcome } from "../../../actors/log/log.ts";
@@ -16,6 +17,7 @@ function greeted(permissions: { readonly subject: string; readonly owner?: strin
       inspect: () => ({ schemaVersion: 0, hasDefinitions: false }),
     },
     new CreditPool({ totalBytes: 1_000_000, connectionsMax: 1, connectionBytesMax: 100_000 }).take(),
+    new RecordsBudget().open(),
   );
   const step = (message: SessionMessage): readonly SessionEffect[] => stepSession(state, message, 1_000)[1];
   const frame = { type: "hello", client: "c", producerId: "p", instance: "i", producerEpoch: 9 } as const;

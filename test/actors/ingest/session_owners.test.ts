@@ -3,9 +3,15 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { CreditPool } from "../../../actors/ingest/credit_pool.ts";
 import { createInspect } from "../../../actors/ingest/inspection.ts";
+import { RecordsBudget } from "../../../actors/ingest/records_budget.ts";
 import type { PartitionEntry, StreamDirectory } from "../../../actors/ingest/session.ts";
 import { stepSession } from "../../../actors/ingest/session_machine.ts";
-import { createSession, type SessionEffect, type SessionMessage } from "../../../actors/ingest/session_state.ts";
+import {
+  createSession,
+  SESSION_LIMITS,
+  type SessionEffect,
+  type SessionMessage,
+} from "../../../actors/ingest/session_state.ts";
 import { FencedError } from "../../../protocols/errors.ts";
 import { EVENT_LIMITS, encodeEvents } from "../../../protocols/event_codec.ts";
 import { type ClientFrame, type HelloFrame, type NodeFrame, PROTOCOL_MINOR } from "../../../protocols/frames.ts";
@@ -38,7 +44,7 @@ function sessionUnderTest(hello: Partial<HelloFrame> = {}, passesOn = false) {
   const credit = new CreditPool({ totalBytes: 1_000_000, connectionsMax: 1, connectionBytesMax: 100_000 }).take();
   const limits = { frameBytesMax: 1e6, eventBytesMax: 1e6, batchEventsMax: 50, dedupeWindowMs: 1_000 };
   const inspect = createInspect(new Map(), EVENT_LIMITS);
-  const state = createSession({ node: "n", limits, directory, inspect, passesOn }, credit);
+  const state = createSession({ node: "n", limits, directory, inspect, passesOn }, credit, new RecordsBudget().open());
   const tell = (message: SessionMessage): readonly SessionEffect[] => stepSession(state, message, 1_000)[1];
   const take = (frame: ClientFrame, wireBytes = 100) => tell({ type: "frame", frame, wireBytes });
   take({ type: "hello", client: "c", producerId: "p", instance: "i", ...hello });
@@ -108,6 +114,44 @@ test("a partition of a subscription that goes elsewhere is told once, and not re
   assert.equal(sent(tell(goes)), [moved(ELSEWHERE)]);
   assert.equal(tell(goes), []);
   assert.equal(tell({ type: "advanced", subscription: 1, partition: 1 }), []);
+});
+
+const subscribe = (subscription: number, ...partitions: number[]): ClientFrame => ({
+  ...{ type: "subscribe", subscription, stream: "s", creditBytes: 1_000 },
+  partitions: partitions.map((partition) => ({ partition, from: "earliest" })),
+});
+
+test("a subscription whose last partition goes elsewhere has ended: it is no part of the connection's limit", () => {
+  const { take, tell } = sessionUnderTest();
+  for (let n = 0; n < 3 * SESSION_LIMITS.subscriptionsMax; n += 1) {
+    take(subscribe(n, 1));
+    const effects = tell({ type: "owned_elsewhere", subscription: n, partition: 1, address: ELSEWHERE });
+    assert.equal(sent(effects), [moved(ELSEWHERE)]);
+    assert.equal(effects.at(-1), { type: "unlisten", subscription: n });
+  }
+  assert.is(take(subscribe(9_999, 0))[0]?.type, "listen");
+});
+
+test("a subscription too many is overloaded, not malformed: the client ends one and tries again", () => {
+  const { take } = sessionUnderTest();
+  for (let n = 0; n < SESSION_LIMITS.subscriptionsMax; n += 1) take(subscribe(n, 0));
+  const [refused] = sent(take(subscribe(1_000, 0)));
+  assert.equal(refused?.type === "error" && [refused.code, refused.subscription], ["TOO_MANY_SUBSCRIPTIONS", 1_000]);
+  const [again] = sent(take(subscribe(3, 0)));
+  assert.is(again?.type === "error" && again.code, "MALFORMED_FRAME");
+  take({ type: "unsubscribe", subscription: 3 });
+  assert.is(take(subscribe(1_000, 0))[0]?.type, "listen");
+});
+
+test("calls that no credit bounds have a bound of their own, and their answers make room", () => {
+  const { take, tell } = sessionUnderTest();
+  const calls = Array.from({ length: SESSION_LIMITS.callsUnderWayMax }, () => take(open(0))[0]);
+  const [refused] = sent(take(open(0)));
+  assert.equal(refused?.type === "error" && [refused.code, refused.retryAfterMs], ["OUT_OF_CREDIT", 1_000]);
+  const requestId = (calls[0] as { requestId: number }).requestId;
+  const answers = [{ kind: "opened", requestId, outcome: { kind: "opened", lastSequence: undefined } }] as const;
+  tell({ type: "partition_reply", partition: { stream: "s", partition: partitionId(0) }, answers });
+  assert.is(take(open(0))[0]?.type, "open_chain");
 });
 
 /** An open chain in partition 0, and an append to it that is answered. */

@@ -27,6 +27,7 @@ const subscribed = (from: SubscribeFrom): Subscription =>
     creditBytes: 1_000,
   });
 
+const room = { take: (bytes: number) => bytes };
 const { firstOffset, endOffset } = bounds;
 const begin = (subscription: Subscription, from: SubscribeFrom) =>
   began(subscription, { partition: 0, at: beginning(from, bounds), firstOffset, endOffset });
@@ -34,28 +35,28 @@ const begin = (subscription: Subscription, from: SubscribeFrom) =>
 test("a subscription from an offset that retention has taken is told where reading goes on", () => {
   const subscription = subscribed({ offset: 10 });
   assert.equal(
-    readsDue(subscription).map(({ kind }) => kind),
+    readsDue(subscription, room).map(({ kind }) => kind),
     ["begin"],
   );
   assert.equal(begin(subscription, { offset: 10 }), [
     { type: "trimmed", subscription: 1, stream: "readings", partition: 0, firstOffset: 40 },
   ]);
-  assert.equal(readsDue(subscription), [
-    { kind: "after", partition: 0, after: { epoch: 5, offset: 39 }, bytesMax: 1_000 },
+  assert.equal(readsDue(subscription, room), [
+    { kind: "after", partition: 0, after: { epoch: 5, offset: 39 }, bytesMax: 1_000, takenBytes: 1_000 },
   ]);
 });
 
 test("a subscription from an offset that is kept, or from the earliest, is told nothing", () => {
   for (const from of [{ offset: 40 }, { offset: 70 }, "earliest"] as const) {
     const subscription = subscribed(from);
-    readsDue(subscription);
+    readsDue(subscription, room);
     assert.equal(begin(subscription, from), []);
   }
 });
 
 test("a subscription from the latest is told where that is", () => {
   const subscription = subscribed("latest");
-  readsDue(subscription);
+  readsDue(subscription, room);
   assert.equal(begin(subscription, "latest"), [
     { type: "records", subscription: 1, stream: "readings", partition: 0, batches: [], endOffset: 100 },
   ]);
@@ -63,13 +64,15 @@ test("a subscription from the latest is told where that is", () => {
 
 test("U1: no second read begins while one is under way, and none without credit", () => {
   const subscription = subscribed({ epoch: 5, offset: 50 });
-  assert.is(readsDue(subscription).length, 1);
-  assert.is(readsDue(subscription).length, 0);
+  assert.is(readsDue(subscription, room).length, 1);
+  assert.is(readsDue(subscription, room).length, 0);
   readAnswered(subscription, 0, { kind: "trimmed", firstOffset: offset(60) }, { ...bounds, firstOffset: offset(60) });
   subscription.creditBytes = 0;
-  assert.is(readsDue(subscription).length, 0);
+  assert.is(readsDue(subscription, room).length, 0);
   subscription.creditBytes = 1;
-  assert.equal(readsDue(subscription), [{ kind: "after", partition: 0, after: { epoch: 5, offset: 59 }, bytesMax: 1 }]);
+  assert.equal(readsDue(subscription, room), [
+    { kind: "after", partition: 0, after: { epoch: 5, offset: 59 }, bytesMax: 1, takenBytes: 1 },
+  ]);
 });
 
 test.run();
