@@ -22,6 +22,8 @@ type Limits = { readonly [Name in keyof typeof RECORDS_LIMITS]: number };
 export interface RecordsGrant {
   /** Room for a read of up to `wantedBytes`, which must be given back; 0 where there is none now. */
   take(wantedBytes: number): number;
+  /** Whether a `take` was answered with 0 since this was last asked. */
+  wasRefused(): boolean;
   /** Gives back what one `take` answered. */
   give(bytes: number): void;
   /** The connection is gone, and what it had under way with it. */
@@ -47,6 +49,7 @@ export class RecordsBudget {
     let sharedBytes = 0;
     /** The least read, where one is under way: it is no part of the node's budget. */
     let ownBytes = 0;
+    let isRefused = false;
     return {
       take: (wantedBytes) => {
         const bytes = Math.min(wantedBytes, connectionBytesMax);
@@ -57,10 +60,18 @@ export class RecordsBudget {
           this.#usedBytes += bytes;
           return bytes;
         }
-        if (reads > 0) return 0;
+        if (reads > 0) {
+          isRefused = true;
+          return 0;
+        }
         reads = 1;
         ownBytes = Math.min(wantedBytes, readBytesMin);
         return ownBytes;
+      },
+      wasRefused: () => {
+        const was = isRefused;
+        isRefused = false;
+        return was;
       },
       give: (bytes) => {
         reads -= 1;

@@ -88,6 +88,8 @@ export interface SessionPeer {
   /** Sends a frame and answers its size on the wire. `onLeft` is called once it has left this process, or never can. */
   send(frame: NodeFrame, onLeft?: () => void): number;
   close(code: number, reason: string): void;
+  /** Takes `cost` off the connection's allowance for frames that no credit bounds: see the session's costs. */
+  charge?(cost: number): void;
 }
 
 /** What comes in: what arrived at once, to decode; a frame; or the end of the connection. */

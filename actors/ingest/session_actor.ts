@@ -138,6 +138,9 @@ class SessionActor implements Actor<Message> {
         );
         return;
       }
+      case "charge":
+        peer.charge?.(effect.cost);
+        return;
       case "count":
         environment.count?.(effect.what);
         return;

@@ -97,7 +97,7 @@ export function append(
     const { traceparent: _, ...untraced } = frame;
     return [{ type: "count", what: "traceparent_dropped" }, ...take(state, untraced, wireBytes, nowMs)];
   } catch (error) {
-    return refusal(error, frame, wireBytes);
+    return [{ type: "charge", cost: 1 }, ...refusal(error, frame, wireBytes)]; // N7
   }
 }
 

@@ -11,11 +11,14 @@
  *   N6. A client that follows owners is told of a planned move while the partition is still served here (`moving`): its
  *       producer with the next answer, its subscriber at once. Who was told hears of the move itself (`moved`) once all that
  *       it sent before is answered, and not only when it sends more.
+ *   N7. What no credit bounds is charged to the connection's allowance: calls, and appends that are refused. A connection
+ *       that has none left is not read for a while, so that others keep their turns.
  */
 import { FencedError, type HeadraceError, RejectedError, UnavailableError } from "../../protocols/errors.ts";
 import {
   type ClientFrame,
   CREDIT_ANSWERED_SINCE_MINOR,
+  type CreditFrame,
   type HelloFrame,
   type NodeFrame,
   PROTOCOL_MINOR,
@@ -100,11 +103,31 @@ function takeFrame(state: SessionState, frame: ClientFrame, wireBytes: number, n
   if (state.phase === "greeting" || state.phase === "welcoming") {
     return [state, refuseConnection(state, helloRequired(frame.type))]; // N1
   }
+  if (frame.type === "append") return [state, append(state, frame, wireBytes, nowMs)];
+  const [, effects] = takeCall(state, frame);
+  return [state, [{ type: "charge", cost: FRAME_COSTS[frame.type] }, ...effects]];
+}
+
+/**
+ * The work that a frame without credit asks for (N7), in units of one that is answered at once. An `open` is a write to the log;
+ * a subscription listens to each of its partitions.
+ */
+const FRAME_COSTS: Readonly<Record<Exclude<ClientFrame["type"], "hello" | "append">, number>> = {
+  open: 4,
+  lost: 4,
+  subscribe: 8,
+  unsubscribe: 1,
+  credit: 1,
+  goodbye: 1,
+};
+
+function takeCall(
+  state: SessionState,
+  frame: Exclude<ClientFrame, { readonly type: "hello" | "append" }>,
+): SessionResult {
   switch (frame.type) {
     case "open":
       return [state, open(state, frame)];
-    case "append":
-      return [state, append(state, frame, wireBytes, nowMs)];
     case "lost":
       return [state, lost(state, frame)];
     case "subscribe":
@@ -113,14 +136,20 @@ function takeFrame(state: SessionState, frame: ClientFrame, wireBytes: number, n
       state.subscriptions.delete(frame.subscription);
       return [state, [{ type: "unlisten", subscription: frame.subscription }]];
     case "credit":
-      return [
-        state,
-        [...signOfLife(state, frame.creditBytes), ...addCredit(state, frame.subscription, frame.creditBytes)],
-      ];
+      return [state, credit(state, frame)];
     case "goodbye":
       state.hasSaidGoodbye = true;
       return stopping(state);
   }
+}
+
+function credit(state: SessionState, { subscription, creditBytes }: CreditFrame): readonly SessionEffect[] {
+  if (subscription !== undefined)
+    return [...signOfLife(state, creditBytes), ...addCredit(state, subscription, creditBytes)];
+  return refuseConnection(
+    state,
+    new RejectedError("MALFORMED_FRAME", "Cannot take credit as a client's must name its subscription: it names none"),
+  );
 }
 
 /** A subscriber that asks whether somebody is there is answered alike. */

@@ -152,6 +152,8 @@ export type SessionEffect =
   | { readonly type: "authenticate"; readonly token: string | undefined }
   | { readonly type: "welcome_producer"; readonly hello: HelloFrame; readonly owner: string | undefined }
   | { readonly type: "count"; readonly what: "traceparent_dropped" }
+  /** The client has asked for what no credit bounds. */
+  | { readonly type: "charge"; readonly cost: number }
   /** Ask for a `flush` once the frames at hand are through (N3). */
   | { readonly type: "flush_soon" }
   | {

@@ -69,8 +69,8 @@ function subscribeRefusal(state: SessionState, frame: SubscribeFrame): RejectedE
 /** Told to a client with too many subscriptions: it has to end one first. */
 const SUBSCRIBE_RETRY_MS = 1_000;
 
-export function addCredit(state: SessionState, id: number | undefined, creditBytes: number): readonly SessionEffect[] {
-  const subscription = id === undefined ? undefined : state.subscriptions.get(id);
+export function addCredit(state: SessionState, id: number, creditBytes: number): readonly SessionEffect[] {
+  const subscription = state.subscriptions.get(id);
   if (subscription === undefined) return []; // an ended subscription's credit may still be on its way
   const { subscriptionCreditBytesMax } = SESSION_LIMITS;
   subscription.creditBytes = Math.min(subscription.creditBytes + creditBytes, subscriptionCreditBytesMax);
@@ -113,7 +113,7 @@ type SubscriptionMessage = Extract<
 /** Room has become free: whoever waits for it reads, the subscription that read last coming last. */
 export function flushedRecords(state: SessionState, takenBytes: number): readonly SessionEffect[] {
   state.records.give(takenBytes);
-  return waitingReads(state);
+  return state.records.wasRefused() ? waitingReads(state) : [];
 }
 
 function waitingReads(state: SessionState): readonly SessionEffect[] {
@@ -157,7 +157,7 @@ export function stepSubscription(state: SessionState, message: SubscriptionMessa
       subscription.creditBytes -= message.wireBytes;
       break;
   }
-  if (takenBytes > 0) return [state, [...effects, ...flushedRecords(state, takenBytes)]];
+  if (takenBytes > 0) effects.push(...flushedRecords(state, takenBytes));
   return [state, [...effects, ...readEffects(state, subscription)]];
 }
 

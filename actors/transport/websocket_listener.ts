@@ -12,6 +12,7 @@ import { HeadraceError, OverloadedError, RejectedError } from "../../protocols/e
 import { type ClientFrame, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, type Subprotocol } from "../../protocols/frames.ts";
 import type { EncodedFrame, SessionInput, SessionPeer } from "../ingest/session.ts";
 import type { ActorReference, Timer } from "../kernel/actor.ts";
+import { FrameAllowance } from "./frame_allowance.ts";
 
 export const LISTENER_LIMITS = {
   /** Pieces that one message may come in; the default of the library pins megabytes for each connection. */
@@ -53,6 +54,9 @@ export interface WebSocketListener {
   /** Tells every session to take no more; resolves when all connections are closed. */
   close(): Promise<void>;
 }
+
+/** Memory that a small frame takes beside its bytes: a session's mailbox must not hold ten thousands of them. */
+const FRAME_OVERHEAD_BYTES = 128;
 
 const CLIENT_FRAMES: ReadonlySet<string> = new Set([
   ...["hello", "open", "append", "lost"],
@@ -175,6 +179,8 @@ class ServedConnection {
   #isRefused = false;
   #pauses = 0;
   #unsentTimer: Timer | undefined;
+  #waitTimer: Timer | undefined;
+  readonly #allowance = new FrameAllowance(performance.now());
   #arrived: EncodedFrame[] = [];
   #isCorked = false;
 
@@ -191,10 +197,12 @@ class ServedConnection {
     this.#pause(); // until there is a session to take what comes
     webSocket.on("message", (data, isBinary) => this.#take(data as Buffer, isBinary));
     webSocket.on("pong", () => (this.#isAlive = true));
+    webSocket.on("ping", () => this.#charge(1));
     webSocket.on("error", () => webSocket.terminate());
     webSocket.on("close", () => {
       this.#hasEnded = true;
       this.#unsentTimer?.cancel();
+      this.#waitTimer?.cancel();
       this.#session?.tell({ type: "disconnected" });
     });
     const limits = { ...FRAME_LIMITS, frameBytesMax: this.#options.frameBytesMax };
@@ -235,7 +243,20 @@ class ServedConnection {
         return wireBytes(data);
       },
       close: (code, reason) => this.#webSocket.close(code, reason),
+      charge: (cost) => this.#charge(cost),
     };
+  }
+
+  /** Not read for as long as it has asked for more than its allowance. */
+  #charge(cost: number): void {
+    const waitMs = this.#allowance.charge(cost, performance.now());
+    if (waitMs === 0 || this.#waitTimer !== undefined) return;
+    this.#pause();
+    this.#waitTimer = this.#options.setTimer(waitMs, () => {
+      this.#waitTimer = undefined;
+      this.#resume();
+      this.#charge(0); // what was read before may have cost more meanwhile
+    });
   }
 
   #take(data: Buffer, isBinary: boolean): void {
@@ -256,7 +277,7 @@ class ServedConnection {
   /** A session's turn ends between messages: others have theirs, however many small frames this one sends. */
   #handOverFrames(frames: readonly EncodedFrame[]): void {
     let weightBytes = 0;
-    for (const frame of frames) weightBytes += frame.wireBytes;
+    for (const frame of frames) weightBytes += frame.wireBytes + FRAME_OVERHEAD_BYTES;
     const input: SessionInput = { type: "data", frames };
     if (this.#session?.trySend(input, weightBytes) === true) return;
     this.#pause();

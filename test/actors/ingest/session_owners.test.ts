@@ -45,13 +45,25 @@ function sessionUnderTest(hello: Partial<HelloFrame> = {}, passesOn = false) {
   const limits = { frameBytesMax: 1e6, eventBytesMax: 1e6, batchEventsMax: 50, dedupeWindowMs: 1_000 };
   const inspect = createInspect(new Map(), EVENT_LIMITS);
   const state = createSession({ node: "n", limits, directory, inspect, passesOn }, credit, new RecordsBudget().open());
-  const tell = (message: SessionMessage): readonly SessionEffect[] => stepSession(state, message, 1_000)[1];
+  let charged = 0;
+  const tell = (message: SessionMessage): readonly SessionEffect[] =>
+    stepSession(state, message, 1_000)[1].filter((effect) => {
+      if (effect.type === "charge") charged += effect.cost;
+      return effect.type !== "charge";
+    });
   const take = (frame: ClientFrame, wireBytes = 100) => tell({ type: "frame", frame, wireBytes });
   take({ type: "hello", client: "c", producerId: "p", instance: "i", ...hello });
   const permissions = { subject: "all", mayProduce: () => true, mayConsume: () => true };
   tell({ type: "authenticated", permissions });
   const welcomed = tell({ type: "welcomed", outcome: { kind: "welcomed", producerEpoch: 7 } });
-  return { owners, next, tell, take, welcome: sent(welcomed)[0] as Extract<NodeFrame, { type: "welcome" }> };
+  return {
+    charged: () => charged,
+    owners,
+    next,
+    tell,
+    take,
+    welcome: sent(welcomed)[0] as Extract<NodeFrame, { type: "welcome" }>,
+  };
 }
 const sent = (effects: readonly SessionEffect[]): readonly NodeFrame[] =>
   effects.flatMap((effect) => (effect.type === "send" ? [effect.frame] : []));
@@ -152,6 +164,33 @@ test("calls that no credit bounds have a bound of their own, and their answers m
   const answers = [{ kind: "opened", requestId, outcome: { kind: "opened", lastSequence: undefined } }] as const;
   tell({ type: "partition_reply", partition: { stream: "s", partition: partitionId(0) }, answers });
   assert.is(take(open(0))[0]?.type, "open_chain");
+});
+
+test("N7: calls and refused appends are charged for, what is within the credit is not", () => {
+  const session = sessionUnderTest();
+  assert.is(session.charged(), 0);
+  session.take(append(0)); // its chain is not open
+  assert.is(session.charged(), 1);
+  openChain(session);
+  const opened = session.charged();
+  assert.ok(opened > 1);
+  assert.equal(
+    appendUnder(session, 0).map(({ type }) => type),
+    ["ack"],
+  );
+  assert.is(session.charged(), opened);
+  session.take({ type: "credit", subscription: 1, creditBytes: 0 });
+  assert.is(session.charged(), opened + 1);
+});
+
+test("credit that names no subscription is refused, as a subscriber that waits for it would wait for ever", () => {
+  const { take } = sessionUnderTest();
+  const effects = take({ type: "credit", creditBytes: 100 });
+  assert.equal(
+    sent(effects).map((frame) => frame.type === "error" && frame.code),
+    ["MALFORMED_FRAME"],
+  );
+  assert.is(effects.at(-1)?.type, "close");
 });
 
 /** An open chain in partition 0, and an append to it that is answered. */

@@ -1,0 +1,189 @@
+/**
+ * What a client can take from others: memory by subscribing and never reading, or by resume points as large as they may be,
+ * and time by a flood of small frames. Memory is RssAnon of the node's process, before and after, each on a fresh node; the
+ * flood alternates with quiet.
+ *
+ *   node --import tsx bench/hostile_clients.bench.ts [runs] [connections] [producers]
+ */
+import { readFileSync } from "node:fs";
+import WebSocket from "ws";
+import { encodeEvent, encodeEvents } from "../protocols/event_codec.ts";
+import type { ClientFrame } from "../protocols/frames.ts";
+import { SUBPROTOCOL_MSGPACK } from "../protocols/frames.ts";
+import { FIELD_LIMITS } from "../protocols/limits.ts";
+import { Producer } from "../protocols/producer.ts";
+import { connectWebSocket } from "../protocols/websocket_connection.ts";
+import { RawClient } from "../test/support/raw_client.ts";
+import { type RunningNode, startHeadrace } from "./support/processes.ts";
+import { median, quantile, record } from "./support/results.ts";
+import { workloadEvent } from "./workload.ts";
+
+const [runs = "3", connections = "1000", producers = "10000"] = process.argv.slice(2);
+const PARTITIONS = 16;
+const MIB = 1_048_576;
+/** Bytes in the log for subscribers that never read. */
+const STORED_EVENTS = 150_000;
+const SETTLE_MS = 10_000;
+const FLOOD_MS = 6_000;
+
+const delay = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+const node = () => startHeadrace({ log: "{ type: lmdb }", durability: "everysec" });
+
+/** Memory of the process that no file backs; LMDB's mapped pages are not its own. */
+function anonBytes({ pid }: { readonly pid: number }): number {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  return Number(/RssAnon:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1_024;
+}
+
+/** After so long that what is garbage has mostly gone. */
+async function settledMiB(of: { readonly pid: number }): Promise<number> {
+  await delay(SETTLE_MS);
+  return anonBytes(of) / MIB;
+}
+
+async function fill({ endpoint }: RunningNode): Promise<void> {
+  const producer = new Producer({
+    connect: connectWebSocket({ subprotocol: SUBPROTOCOL_MSGPACK, webSocket: WebSocket as never }),
+    addresses: [endpoint],
+    producerId: "fill",
+    stream: "bench",
+  });
+  for (let n = 0; n < STORED_EVENTS; n += 1) await producer.send(workloadEvent(0, n), { partition: n % PARTITIONS });
+  await producer.close({ timeoutMs: 60_000 });
+}
+
+const subscribe = (subscription: number): ClientFrame => ({
+  type: "subscribe",
+  subscription,
+  stream: "bench",
+  partitions: Array.from({ length: PARTITIONS }, (_, partition) => ({ partition, from: "earliest" })),
+  creditBytes: 67_108_864,
+});
+
+/** So many connections, each with so many subscriptions, of which none is ever read. */
+async function muteMiB(count: number, subscriptions: number): Promise<number> {
+  const running = await node();
+  try {
+    await fill(running);
+    const before = await settledMiB(running);
+    const clients: RawClient[] = [];
+    for (let n = 0; n < count; n += 1) {
+      const client = await RawClient.open(running.endpoint);
+      await client.ask({ type: "hello", client: "mute" });
+      (client.socket as unknown as { _socket: { pause(): void } })._socket.pause();
+      for (let id = 0; id < subscriptions; id += 1) client.send(subscribe(id));
+      clients.push(client);
+    }
+    const after = await settledMiB(running);
+    for (const client of clients) client.end();
+    return after - before;
+  } finally {
+    await running.stop();
+  }
+}
+
+/** The largest position that is taken, of as many small values as fit: decoded they would take the most. */
+function largestPosition(): Record<string, unknown> {
+  const list: unknown[] = [];
+  while (encodeEvent({ a: [...list, []] }).length <= FIELD_LIMITS.positionBytesMax) list.push([]);
+  return { a: list };
+}
+
+async function positionsMiB(): Promise<number> {
+  const running = await node();
+  try {
+    const before = await settledMiB(running);
+    const position = largestPosition();
+    const events = encodeEvents([workloadEvent(0, 0)], { asRecords: false });
+    for (let n = 0; n < Number(producers); n += 1) {
+      const client = await RawClient.open(running.endpoint);
+      const partition = n % PARTITIONS;
+      const producerEpoch = await client.produceTo(`large-${n}`, "bench", partition);
+      const sequences = { first: [0, 0, 0] as const, count: 1 };
+      const place = { stream: "bench", partition, producerEpoch, previousSequence: null };
+      await client.ask({ type: "append", ...place, sequences, events, position });
+      client.end();
+    }
+    return (await settledMiB(running)) - before;
+  } finally {
+    await running.stop();
+  }
+}
+
+/** Frames that cost a node an answer and a client nothing. */
+const FLOODS: Readonly<Record<string, (n: number) => ClientFrame>> = {
+  credit: () => ({ type: "credit", subscription: 1, creditBytes: 0 }),
+  subscribe: (n) => subscribe(n % 64),
+  open: () => ({ type: "open", stream: "bench", partition: 0, producerEpoch: 1 }),
+};
+
+/** Time from append to ack of one event after another, in ms, with a flood beside it or none. */
+async function ackTimes(endpoint: string, flood: string | undefined): Promise<number[]> {
+  const flooder = flood === undefined ? undefined : await RawClient.open(endpoint);
+  let isOver = false;
+  const flooding = (async () => {
+    if (flooder === undefined || flood === undefined) return;
+    await flooder.ask({ type: "hello", client: "flood", minor: 2, producerId: `flood-${Date.now()}`, instance: "i" });
+    for (let n = 0; !isOver; ) {
+      for (let burst = 0; burst < 500; burst += 1, n += 1)
+        flooder.send((FLOODS[flood] ?? FLOODS.credit)?.(n) as ClientFrame);
+      while (flooder.socket.bufferedAmount > 262_144 && !isOver) await delay(1);
+      await delay(0);
+    }
+  })();
+  const honest = await RawClient.open(endpoint);
+  const producerEpoch = await honest.produceTo(`honest-${Date.now()}-${Math.random()}`, "bench", 1);
+  const times: number[] = [];
+  const events = encodeEvents([workloadEvent(0, 1)], { asRecords: false });
+  const endMs = performance.now() + FLOOD_MS;
+  for (let n = 0; performance.now() < endMs; n += 1) {
+    const startMs = performance.now();
+    const place = { stream: "bench", partition: 1, producerEpoch };
+    await honest.ask({
+      ...{ type: "append", ...place, events },
+      previousSequence: n === 0 ? null : [0, n - 1, 0],
+      sequences: { first: [0, n, 0], count: 1 },
+    });
+    times.push(performance.now() - startMs);
+  }
+  isOver = true;
+  await flooding;
+  honest.end();
+  flooder?.end();
+  return times;
+}
+
+const memory: Record<string, number[]> = {
+  "64 mute subscriptions": [],
+  "mute connections": [],
+  "largest positions": [],
+};
+memory["64 mute subscriptions"]?.push(await muteMiB(1, 64));
+memory["mute connections"]?.push(await muteMiB(Number(connections), 1));
+memory["largest positions"]?.push(await positionsMiB());
+console.log("MiB more", memory);
+
+const p50: Record<string, number[]> = { quiet: [] };
+const running = await node();
+for (let run = 0; run < Number(runs); run += 1) {
+  p50.quiet?.push(quantile(await ackTimes(running.endpoint, undefined), 0.5));
+  for (const flood of Object.keys(FLOODS)) {
+    p50[flood] ??= [];
+    p50[flood].push(quantile(await ackTimes(running.endpoint, flood), 0.5));
+  }
+}
+await running.stop();
+console.log("ack p50 in ms", p50);
+const quiet = median(p50.quiet ?? []);
+record({
+  name: "hostile_clients",
+  command: `node --import tsx bench/hostile_clients.bench.ts ${runs} ${connections} ${producers}`,
+  workload: `RssAnon beyond a node at rest: 64 subscriptions of one connection, ${connections} connections of one each, ${producers} producers with positions of ${FIELD_LIMITS.positionBytesMax} bytes; ack p50 of one event at a time beside a connection that floods small frames`,
+  runs: { ...memory, ...p50 },
+  median: {
+    ...Object.fromEntries(Object.entries({ ...memory, ...p50 }).map(([name, values]) => [name, median(values)])),
+  },
+  ratios: Object.fromEntries(
+    Object.keys(FLOODS).map((flood) => [`${flood} flood to quiet`, median(p50[flood] ?? []) / quiet]),
+  ),
+});
