@@ -9,8 +9,12 @@ const packer = new Packr({ useRecords: false, encodeUndefinedAsNil: true });
 // Binary is not copied: a frame's events are a view of the frame.
 const unpacker = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsType: "auto" } as object);
 
+/**
+ * The bytes are the frame's own: the packer answers parts of buffers several times as large, and a frame that waits for a slow
+ * reader would keep all of its buffer.
+ */
 export const encodeMsgpackFrame = (frame: Frame): Uint8Array =>
-  (frame.type === "append" ? writeAppend(frame) : undefined) ?? packer.pack(withIntegers(frame));
+  (frame.type === "append" ? writeAppend(frame) : undefined) ?? new Uint8Array(packer.pack(withIntegers(frame)));
 
 /** Whole numbers beyond 32 bits as big integers: the packer would write them as floats, which readers with types refuse. */
 function withIntegers(value: unknown): unknown {

@@ -236,4 +236,18 @@ test("wire bytes count UTF-8", () => {
   assert.ok(encodeEvents([{}], { asRecords: false }).length > 0);
 });
 
+test("a frame keeps no more memory than its bytes, however large those before it were", () => {
+  const place = { subscription: 1, stream: "s", partition: 0 };
+  const about = { epoch: 1, firstOffset: 0, count: 1, appendedAtMs: 1, schemaVersion: 0 };
+  const frames: Frame[] = [
+    { type: "records", ...place, endOffset: 1, batches: [{ ...about, events: new Uint8Array(100_000) }] },
+    { type: "ack", stream: "s", partition: 0, lastSequence: [0, 1, 0], creditBytes: 1 },
+    { type: "records", ...place, endOffset: 1, batches: [{ ...about, events: new Uint8Array(1_000) }] },
+  ];
+  for (const frame of frames) {
+    const bytes = encodeFrame(frame, SUBPROTOCOL_MSGPACK) as Uint8Array;
+    assert.is(bytes.buffer.byteLength, bytes.byteLength, frame.type);
+  }
+});
+
 test.run();
