@@ -179,6 +179,12 @@ export const CHAIN_LIMITS: ChainLimits = { dedupeWindowMs: 86_400_000, producers
  */
 export const SHORT_LIVED_PRODUCERS = { prefix: "http/", windowMs: 3_600_000 } as const;
 
+/**
+ * How long a chain that holds nothing keeps its place after it was opened: whoever opens chains and sends nothing takes a place
+ * of no producer that does (E5).
+ */
+export const EMPTY_CHAIN_KEPT_MS = 60_000;
+
 /** What a partition asks of its log when it is created or claimed. */
 export interface PartitionSettings {
   readonly tier: DurabilityTier;

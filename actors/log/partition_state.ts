@@ -34,7 +34,7 @@ import type {
   Ownership,
   PartitionSettings,
 } from "./log.ts";
-import { rejectedBitmap, SHORT_LIVED_PRODUCERS } from "./log.ts";
+import { EMPTY_CHAIN_KEPT_MS, rejectedBitmap, SHORT_LIVED_PRODUCERS } from "./log.ts";
 import { type StoredBatch, storedBytes } from "./record_batch.ts";
 
 export interface ChannelState {
@@ -335,8 +335,10 @@ export function planExpiry(state: PartitionState, nowMs: number): StateChanges {
   const chains = new Map<string, undefined>();
   const { dedupeWindowMs }: ChainLimits = state.settings.chains;
   const shortMs = Math.min(dedupeWindowMs, SHORT_LIVED_PRODUCERS.windowMs);
-  for (const [name, { activeAtMs }] of state.chains) {
-    if (nowMs - activeAtMs > (isShortLived(name) ? shortMs : dedupeWindowMs)) chains.set(name, undefined);
+  const emptyMs = Math.min(shortMs, EMPTY_CHAIN_KEPT_MS);
+  for (const [name, { activeAtMs, stored }] of state.chains) {
+    const keptMs = stored === undefined ? emptyMs : isShortLived(name) ? shortMs : dedupeWindowMs;
+    if (nowMs - activeAtMs > keptMs) chains.set(name, undefined);
   }
   return { channels: new Map(), chains };
 }

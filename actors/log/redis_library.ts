@@ -12,7 +12,7 @@
  * Keys of a partition: meta (fence, limits, number of short-lived chains, `c:<channel>` -> first end bytes entries
  * lastEpoch epochs...), chains, verdicts (a sorted set read by name), checkpoints, and one stream for each channel.
  */
-import { SHORT_LIVED_PRODUCERS } from "./log.ts";
+import { EMPTY_CHAIN_KEPT_MS, SHORT_LIVED_PRODUCERS } from "./log.ts";
 import { SHORT_LIVED_CHAINS_MAX } from "./partition_state.ts";
 
 export const REDIS_LIBRARY_NAME = "headrace_v1";
@@ -334,8 +334,9 @@ local function expire_chains(keys, args)
   local page = redis.call('HSCAN', keys[2], args[4], 'COUNT', 500)
   for i = 1, #page[2], 2 do
     local name = page[2][i]
-    local active = name ~= '' and tonumber(string.match(page[2][i + 1], '^%d+ (%d+) '))
-    if active and active < tonumber(args[3]) - (is_short(name) and short or window) then
+    local active, stored = string.match(page[2][i + 1], '^%d+ (%d+) (%x*) ')
+    local kept = stored == '' and math.min(short, ${EMPTY_CHAIN_KEPT_MS}) or is_short(name) and short or window
+    if name ~= '' and active and tonumber(active) < tonumber(args[3]) - kept then
       redis.call('HDEL', keys[2], name)
       if is_short(name) then forgotten = forgotten + 1 end
       local producer = string.match(name, '^records%z(.*)$')

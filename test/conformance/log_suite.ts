@@ -419,6 +419,21 @@ export function logSuite(harness: LogHarness): void {
     assert.equal(again, { kind: "duplicate", stored: plain(1), verdicts: [] });
   });
 
+  scenario(
+    "a chain that was opened and holds nothing keeps its place for a minute, not for the window",
+    async (log) => {
+      const chains = { dedupeWindowMs: 86_400_000, producersMax: 2 };
+      const owner = await log.claim(p0, GRANT, epoch(1), { tier: harness.tier, chains });
+      for (const idle of ["x", "y"]) await log.openChain(owner.ownership, "records", idle, 1, 0);
+      assert.equal(await append(log, owner, dense("a", 0, 1)), [{ kind: "too_many_producers", live: 2 }]);
+      assert.is(await log.expireChains(owner.ownership, 60_000), 2);
+      assert.is(await log.expireChains(owner.ownership, 60_001), 0);
+      assert.is((await append(log, owner, dense("a", 0, 1)))[0]?.kind, "written");
+      assert.is((await append(log, owner, dense("x", 0, 1)))[0]?.kind, "written", "whoever comes late begins anew");
+      assert.is(await log.expireChains(owner.ownership, 3_600_000), 2);
+    },
+  );
+
   scenario("producers of one request are counted apart, and forgotten after their own hour", async (log) => {
     const chains = { dedupeWindowMs: 86_400_000, producersMax: 2 };
     const owner = await log.claim(p0, GRANT, epoch(1), { tier: harness.tier, chains });
@@ -431,8 +446,8 @@ export function logSuite(harness: LogHarness): void {
       written.map(({ kind }) => kind),
       ["written", "written", "written", "written"],
     );
-    assert.is((await log.openChain(owner.ownership, "records", "http/4", 1, 0)).kind, "opened");
-    assert.is((await log.openChain(owner.ownership, "records", "a", 1, 0)).kind, "opened");
+    assert.is((await log.openChain(owner.ownership, "records", "http/4", 1, 3_600_000)).kind, "opened");
+    assert.is((await log.openChain(owner.ownership, "records", "a", 1, 3_600_000)).kind, "opened");
     assert.is((await append(log, owner, dense("b", 0, 1)))[0]?.kind, "written");
     const full: AppendOutcome = { kind: "too_many_producers", live: 2 };
     assert.equal(await append(log, owner, dense("c", 0, 1)), [full]);
@@ -440,8 +455,8 @@ export function logSuite(harness: LogHarness): void {
     assert.is(await log.expireChains(owner.ownership, 3_600_000), 7);
     assert.is(
       await log.expireChains(owner.ownership, 3_600_001),
-      3,
-      "the last request's, and those that may wait a day",
+      4,
+      "the last request's, those that may wait a day, and the ones just opened",
     );
     assert.equal(await append(log, owner, dense("c", 0, 1)), [full]);
     const next = await harness.reopen(log);
