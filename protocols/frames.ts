@@ -9,7 +9,7 @@ import type { Sequence, Sequences } from "./sequence.ts";
 export const SUBPROTOCOL_MSGPACK = "headrace.v1.msgpack";
 export const SUBPROTOCOL_JSON = "headrace.v1.json";
 /** The newest minor version of protocol v1 that both ends here speak. */
-export const PROTOCOL_MINOR = 2;
+export const PROTOCOL_MINOR = 3;
 /** From this minor version on a node answers a subscriber's `credit` of 0; before, it made the network say whether it still works. */
 export const CREDIT_ANSWERED_SINCE_MINOR = 1;
 /** From this minor version on a client is told of a planned move before it happens (`moving`). */

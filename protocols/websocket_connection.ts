@@ -2,6 +2,8 @@
  * A connection over the Web-standard `WebSocket`: browsers, Deno, Node 22, or the constructor of `ws` on Node 20. A browser
  * can not ping, so the node does; the machines notice where an answer that is owed does not come.
  */
+
+import { CLOSE_CODES } from "./closing.ts";
 import { decodeFrame, encodeFrame, FRAME_LIMITS, type FrameLimits, wireBytes } from "./codec.ts";
 import type { Connect, Connection, ConnectionEvents } from "./connection.ts";
 import { errorFromCode, RejectedError, UnavailableError } from "./errors.ts";
@@ -31,7 +33,7 @@ export interface WebSocketOptions {
 
 const CONNECT_TIMEOUT_MS = 10_000;
 /** Close codes after which trying again is of no use (docs/protocol.md, "Closing"). */
-const FINAL_CLOSE_CODES: ReadonlySet<number> = new Set([1003, 1008]);
+const FINAL_CLOSE_CODES: ReadonlySet<number> = new Set([1003, CLOSE_CODES.refused]);
 
 /** Makes connections to `ws://host:port/v1/connect`. */
 export function connectWebSocket(options: WebSocketOptions): Connect {

@@ -73,7 +73,7 @@ export const VECTOR_FRAMES: readonly Frame[] = [
     minor: 0,
     producerEpoch: 4,
     streams: {
-      readings: { partitions: 8, key: "/device", schemaVersions: [1, 2], owners: { "3": "ws://10.0.0.2:7070" } },
+      readings: { partitions: 8, key: "/device", schemaVersions: [1, 2], owners: { "3": "ws://10.0.0.2:7070/v1/connect" } },
       plain: { partitions: 1, schemaVersions: [] },
     },
     limits: { frameBytesMax: 4_194_304, eventBytesMax: 1_048_576, batchEventsMax: 10_000, dedupeWindowMs: 86_400_000 },
@@ -93,7 +93,7 @@ export const VECTOR_FRAMES: readonly Frame[] = [
   { type: "moving", stream: "readings", partition: 2, address: "ws://127.0.0.1:7071/v1/connect" },
   { type: "truncated", subscription: 1, stream: "readings", partition: 2, divergence: 40 },
   { type: "trimmed", subscription: 1, stream: "readings", partition: 2, firstOffset: 500 },
-  { type: "moved", stream: "readings", partition: 2, address: "ws://10.0.0.3:7070" },
+  { type: "moved", stream: "readings", partition: 2, address: "ws://10.0.0.3:7070/v1/connect" },
   {
     type: "records",
     subscription: 1,

@@ -2,6 +2,7 @@
  * Performs what the session machine decides, over whatever carries the frames: a WebSocket, or a caller in this process.
  * Holds no decision of its own.
  */
+import { CLOSE_CODES } from "../../protocols/closing.ts";
 import { HeadraceError, RejectedError, UnavailableError } from "../../protocols/errors.ts";
 import type { ClientFrame } from "../../protocols/frames.ts";
 import { partitionId } from "../../protocols/position.ts";
@@ -92,7 +93,7 @@ class SessionActor implements Actor<Message> {
   stop(): void {
     for (const id of [...this.#listening.keys()]) this.#unlisten(id);
     for (const listener of this.#watching.values()) listener.stop();
-    this.#options.peer.close(1012, "restarting");
+    this.#options.peer.close(CLOSE_CODES.restarting, "restarting");
   }
 
   #decode({ data, wireBytes }: EncodedFrame): SessionMessage {

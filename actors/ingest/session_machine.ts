@@ -14,6 +14,7 @@
  *   N7. What no credit bounds is charged to the connection's allowance: calls, and appends that are refused. A connection
  *       that has none left is not read for a while, so that others keep their turns.
  */
+import { CLOSE_CODES } from "../../protocols/closing.ts";
 import { FencedError, type HeadraceError, RejectedError, UnavailableError } from "../../protocols/errors.ts";
 import {
   type ClientFrame,
@@ -112,7 +113,7 @@ function takeFrame(state: SessionState, frame: ClientFrame, wireBytes: number, n
  * The work that a frame without credit asks for (N7), in units of one that is answered at once. An `open` is a write to the log;
  * a subscription listens to each of its partitions.
  */
-const FRAME_COSTS: Readonly<Record<Exclude<ClientFrame["type"], "hello" | "append">, number>> = {
+export const FRAME_COSTS: Readonly<Record<Exclude<ClientFrame["type"], "hello" | "append">, number>> = {
   open: 4,
   lost: 4,
   subscribe: 8,
@@ -236,8 +237,8 @@ const closeWhenAnswered = (state: SessionState): readonly SessionEffect[] =>
   state.awaited.size > 0
     ? []
     : state.hasSaidGoodbye
-      ? [{ type: "close", code: 1000, reason: "goodbye" }]
-      : [{ type: "close", code: 1001, reason: "going away" }];
+      ? [{ type: "close", code: CLOSE_CODES.goodbye, reason: "goodbye" }]
+      : [{ type: "close", code: CLOSE_CODES.goingAway, reason: "going away" }];
 
 /** Takes no more, answers what was taken, then closes. */
 function stopping(state: SessionState): SessionResult {

@@ -1,4 +1,5 @@
 /** The state of one connection, what it is told and what it has done: shared by the parts of the session machine. */
+import { closeCodeOf, closeReasonOf } from "../../protocols/closing.ts";
 import { type HeadraceError, OverloadedError, type RejectedError } from "../../protocols/errors.ts";
 import {
   type ClientFrame,
@@ -274,10 +275,6 @@ export function refuseConnection(state: SessionState, error: HeadraceError): rea
   state.phase = "closing";
   return [
     { type: "send", frame: errorFrame(error) },
-    {
-      type: "close",
-      code: error instanceof OverloadedError ? 1013 : 1008,
-      reason: `${error.code}: see the error frame`,
-    },
+    { type: "close", code: closeCodeOf(error), reason: closeReasonOf(error) },
   ];
 }

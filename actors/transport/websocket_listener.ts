@@ -7,8 +7,9 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { WebSocket, WebSocketServer } from "ws";
 import { loadDriver } from "../../deps.ts";
+import { CLOSE_CODES, closeCodeOf, closeReasonOf } from "../../protocols/closing.ts";
 import { decodeFrame, encodeFrame, FRAME_LIMITS, wireBytes } from "../../protocols/codec.ts";
-import { HeadraceError, OverloadedError, RejectedError } from "../../protocols/errors.ts";
+import { HeadraceError, InvariantError, OverloadedError, RejectedError } from "../../protocols/errors.ts";
 import { type ClientFrame, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, type Subprotocol } from "../../protocols/frames.ts";
 import type { EncodedFrame, SessionInput, SessionPeer } from "../ingest/session.ts";
 import type { ActorReference, Timer } from "../kernel/actor.ts";
@@ -115,7 +116,7 @@ class Listener implements WebSocketListener {
 
   async #close(): Promise<void> {
     for (const [webSocket, session] of this.#open) {
-      if (session === undefined) webSocket.close(1001, "going away");
+      if (session === undefined) webSocket.close(CLOSE_CODES.goingAway, "going away");
       else session.tell({ type: "stopping" });
     }
     if (this.#open.size > 0) await new Promise<void>((resolve) => (this.#onEmpty = resolve));
@@ -209,7 +210,7 @@ class ServedConnection {
     const decode = (data: Uint8Array | string): ClientFrame =>
       asClientFrame(decodeFrame(data, this.#subprotocol, limits));
     const session = await this.#options.openSession(this.#peer(), decode, request, () =>
-      webSocket.close(1012, "session ended"),
+      webSocket.close(CLOSE_CODES.restarting, "session ended"),
     );
     this.#session = session;
     if (this.#hasEnded) session.tell({ type: "disconnected" });
@@ -219,11 +220,12 @@ class ServedConnection {
   }
 
   refuse(error: unknown): void {
-    const code = error instanceof HeadraceError ? error.code : "CONNECTION_LOST";
-    const message = error instanceof Error ? error.message : String(error);
-    const retry = error instanceof OverloadedError ? { retryAfterMs: error.retryAfterMs } : {};
-    this.#webSocket.send(encodeFrame({ type: "error", code, message, ...retry }, this.#subprotocol));
-    this.#webSocket.close(error instanceof OverloadedError ? 1013 : 1011, code);
+    const reason = error instanceof Error ? error.message : String(error);
+    const told = error instanceof HeadraceError ? error : new InvariantError(`Cannot serve the connection: ${reason}`);
+    const retry = told instanceof OverloadedError ? { retryAfterMs: told.retryAfterMs } : {};
+    const frame = { type: "error", code: told.code, message: told.message, ...retry } as const;
+    this.#webSocket.send(encodeFrame(frame, this.#subprotocol));
+    this.#webSocket.close(closeCodeOf(told), closeReasonOf(told));
     // Read on, or neither its answer nor its end is seen, and it keeps its place until the library gives it up.
     this.#isRefused = true;
     this.#resume();

@@ -374,7 +374,7 @@ test("an upgrade without a token is told so when it greets", async () => {
 
 test("a connection that never greets is told so and ended", async () => {
   assert.is(codeOf(await silent.next()), "TIMEOUT");
-  assert.is(await silent.closed, 1008);
+  assert.is(await silent.closed, 1013);
   const afterMs = await silentForMs;
   const limitMs = SESSION_LIMITS.helloWithinMs;
   assert.ok(afterMs > limitMs - 100 && afterMs < limitMs + 5_000, `ended after ${afterMs} ms, its limit is ${limitMs}`);
