@@ -73,7 +73,12 @@ export const VECTOR_FRAMES: readonly Frame[] = [
     minor: 0,
     producerEpoch: 4,
     streams: {
-      readings: { partitions: 8, key: "/device", schemaVersions: [1, 2], owners: { "3": "ws://10.0.0.2:7070/v1/connect" } },
+      readings: {
+        partitions: 8,
+        key: "/device",
+        schemaVersions: [1, 2],
+        owners: { "3": "ws://10.0.0.2:7070/v1/connect" },
+      },
       plain: { partitions: 1, schemaVersions: [] },
     },
     limits: { frameBytesMax: 4_194_304, eventBytesMax: 1_048_576, batchEventsMax: 10_000, dedupeWindowMs: 86_400_000 },

@@ -1,7 +1,9 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { EmbeddedLog } from "../../../actors/log/embedded_log.ts";
 import { CHAIN_LIMITS, type DurabilityTier } from "../../../actors/log/log.ts";
 import { createMemoryLog, type MemoryLog } from "../../../actors/log/memory_log.ts";
+import { MemoryStore } from "../../../actors/log/memory_store.ts";
 import { epoch } from "../../../protocols/position.ts";
 import { dense, partition } from "../../conformance/log_batches.ts";
 import { readAll, rejection } from "../../conformance/log_suite.ts";
@@ -44,6 +46,31 @@ test("an append queued when the store restarts does not reach its next life", as
   log.faults.restart("nothing");
   assert.is((await rejection(queued)).name, "UnavailableError");
   assert.is((await readAll(log, p0)).length, 0);
+});
+
+test("a commit that throws takes nothing with it: what others append then is written where the log ends", async () => {
+  const store = new MemoryStore();
+  const log = new EmbeddedLog({ kind: "memory", store, nowMs: () => 1_000, checkTier: () => undefined });
+  const grant = { leaderEpoch: 1, tableVersion: 1 };
+  const { ownership } = await log.claim(p0, grant, epoch(1), { tier: "fsync", chains: CHAIN_LIMITS });
+  const append = (...batches: ReturnType<typeof dense>[]) => log.append(ownership, { channel: "records", batches });
+  await append(dense("a", 0, 2));
+  const commit = store.commit.bind(store);
+  store.commit = () => {
+    throw new RangeError("a fault of the store");
+  };
+  const [first, second] = await Promise.all([rejection(append(dense("a", 2, 1))), rejection(append(dense("b", 0, 1)))]);
+  assert.equal([first.name, second.name], ["UnavailableError", "UnavailableError"]);
+  store.commit = commit;
+  const { outcomes } = await append(dense("b", 0, 1), dense("a", 2, 1));
+  assert.equal(outcomes, [
+    { kind: "written", firstOffset: 2, count: 1 },
+    { kind: "written", firstOffset: 3, count: 1 },
+  ]);
+  assert.equal(
+    (await readAll(log, p0)).map(([, name]) => name),
+    ["a:0/0/0", "a:0/1/0", "b:0/0/0", "a:0/2/0"],
+  );
 });
 
 test.run();
