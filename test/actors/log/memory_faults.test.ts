@@ -60,7 +60,7 @@ test("a commit that throws takes nothing with it: what others append then is wri
     throw new RangeError("a fault of the store");
   };
   const [first, second] = await Promise.all([rejection(append(dense("a", 2, 1))), rejection(append(dense("b", 0, 1)))]);
-  assert.equal([first.name, second.name], ["UnavailableError", "UnavailableError"]);
+  assert.equal([first.name, second.name], ["RangeError", "RangeError"]);
   store.commit = commit;
   const { outcomes } = await append(dense("b", 0, 1), dense("a", 2, 1));
   assert.equal(outcomes, [
