@@ -113,7 +113,7 @@ export const CONFIGURATION_SCHEMA = object(
       host: {
         type: "string",
         default: "127.0.0.1",
-        description: "Address to listen on. Other than loopback needs tokens or TLS.",
+        description: "Address to listen on. Other than loopback needs tokens.",
       },
       port: {
         type: "integer",
@@ -274,12 +274,17 @@ export const CONFIGURATION_SCHEMA = object(
       },
     ),
     limits: object("Limits of the node.", {
-      connectionsMax: { type: "integer", minimum: 1, default: 10_000, description: "Open WebSocket connections." },
+      connectionsMax: {
+        type: "integer",
+        minimum: 1,
+        default: 10_000,
+        description: "Open WebSocket connections. The process needs as many files.",
+      },
       connectionsPerAddressMax: {
         type: "integer",
         minimum: 1,
         default: 1_000,
-        description: "Open connections of one address.",
+        description: "Open WebSocket connections of one address; and HTTP requests of one address under way.",
       },
       appendMemory: {
         ...size,

@@ -4,8 +4,10 @@
  */
 import { readFile } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { refuseUpgrade, refuseUpgradePath } from "../actors/transport/refuse_upgrade.ts";
 import { loadDriver } from "../deps.ts";
 import {
   ConfigurationError,
@@ -15,8 +17,9 @@ import {
   RejectedError,
   UnavailableError,
 } from "../protocols/errors.ts";
-import type { Access, Grants } from "./access.ts";
 import type { SecurityConfiguration } from "./configuration_schema.ts";
+import type { Access, Grants } from "./security/access.ts";
+import type { ConnectionGate } from "./security/connection_gate.ts";
 
 export interface HttpLimits {
   /** From the connection, or the first byte of a further request, to the end of its headers; and for a TLS handshake. */
@@ -58,6 +61,8 @@ export interface HttpServerOptions {
   readonly host: string;
   readonly port: number;
   readonly access: Access;
+  /** Sees every connection before anything of it is read. */
+  readonly gate: ConnectionGate;
   readonly tls: SecurityConfiguration["tls"];
   /** Asks clients for a certificate of this authority, and takes those without one all the same: nodes show theirs. */
   readonly clientCaFile?: string | undefined;
@@ -117,7 +122,13 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       .status(404)
       .send({ code: "NOT_FOUND", message: `Cannot find ${request.method} ${request.url}: see /openapi.json` });
   });
-  server.addHook("onRequest", async (request) => options.access.admit(request.raw));
+  const { gate } = options;
+  server.server.on("connection", (socket: Socket) => gate.accept(socket));
+  server.addHook("onRequest", async ({ raw }, reply) => {
+    const { onAnswered } = gate.ask(raw.socket);
+    reply.raw.once("close", onAnswered);
+    options.access.admit(raw);
+  });
   const mounted: string[] = [];
   server.addHook("onRoute", ({ method, url }) => {
     for (const one of [method].flat()) if (one !== "HEAD") mounted.push(`${one} ${url}`);
@@ -129,12 +140,25 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     });
   }
   server.server.on("upgrade", (request, socket, head) => {
+    try {
+      options.access.admit(request);
+      gate.upgrade(request.socket);
+    } catch (error) {
+      refuseUpgrade(socket, error);
+      return;
+    }
     const upgrade = options.upgrades.get(pathOf(request));
     if (upgrade !== undefined) upgrade(request, socket, head);
-    else socket.end("HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n");
+    else refuseUpgradePath(socket);
   });
   await listen(server, options);
   const bound = server.server.address();
+  try {
+    if (typeof bound === "object" && bound !== null) options.access.bound(bound.address);
+  } catch (error) {
+    await server.close();
+    throw error;
+  }
   const port = typeof bound === "object" && bound !== null ? bound.port : options.port;
   const host = options.host.includes(":") ? `[${options.host}]` : options.host;
   return {
@@ -211,6 +235,7 @@ export function sendError(reply: FastifyReply, error: unknown): FastifyReply {
     status === 500 ? "Cannot answer as something failed inside the node: see its log" : (error as Error).message;
   if (error instanceof OverloadedError) reply.header("Retry-After", Math.ceil(error.retryAfterMs / 1000));
   else if (status === 503) reply.header("Retry-After", 1);
+  if (error instanceof OverloadedError && error.code === "TOO_MANY_CONNECTIONS") reply.header("Connection", "close");
   if (status === 401) reply.header("WWW-Authenticate", "Bearer");
   return reply.status(status).send({ code, message });
 }

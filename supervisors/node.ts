@@ -12,8 +12,8 @@ import type { Log } from "../actors/log/log.ts";
 import { createMetrics, type Metrics } from "../actors/observers/metrics.ts";
 import type { NodeLog } from "../actors/observers/node_log.ts";
 import { PEER_PATH } from "../actors/transport/peer_frames.ts";
+import { refuseUpgradePath } from "../actors/transport/refuse_upgrade.ts";
 import type { Connect } from "../protocols/connection.ts";
-import { type Access, createAccess, type Grants, type ReadSecret } from "./access.ts";
 import { type Closer, closeAll } from "./closing.ts";
 import { mountClusterRoutes } from "./cluster/cluster_routes.ts";
 import { createLoneNode } from "./cluster/lone_node.ts";
@@ -27,6 +27,9 @@ import { openLog } from "./open_log.ts";
 import { mountOpenApi } from "./openapi.ts";
 import { createReplayRoutes } from "./replay_routes.ts";
 import { Replays } from "./replays.ts";
+import { type Access, createAccess, type Grants, type ReadSecret } from "./security/access.ts";
+import { ConnectionGate } from "./security/connection_gate.ts";
+import { openFilesMax, placeLimits } from "./security/open_files.ts";
 import { listen, startSessions } from "./sessions.ts";
 import { startSources } from "./sources.ts";
 import { NodeDirectory } from "./stream_directory.ts";
@@ -91,7 +94,12 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const { configuration } = options;
   const closers: Closer[] = [];
   try {
-    const access = await createAccess(configuration.security, configuration.node.host, options.readSecret);
+    const access = await createAccess(
+      configuration.security,
+      configuration.node.host,
+      options.readSecret,
+      configuration.cluster?.advertise,
+    );
     const log = await openLog(configuration);
     closers.push({ what: "log", close: () => log.close() });
     return await startOn(log, access, options, closers);
@@ -142,7 +150,9 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
   if (cluster === undefined) await directory.complete;
   logBlockages(directory, options.log);
   claimWhenStoreAnswers(log, directory);
-  const listener = await listen(sessions, access, configuration);
+  const gate = new ConnectionGate(placeLimits(configuration, openFilesMax()));
+  observeConnections(metrics, gate);
+  const listener = await listen(sessions, access, gate);
   closers.push({ what: "connections", close: () => listener.close() });
   const connect = sessions.connect(INSIDE);
   const ingest = new HttpIngest({ node: name, connect, directory, newId: () => crypto.randomUUID() });
@@ -165,11 +175,19 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
     host: configuration.node.host,
     port: configuration.node.port,
     access,
+    gate,
     tls: configuration.security.tls,
     clientCaFile: configuration.cluster?.caFile,
     upgrades: new Map<string, Upgrade>([
       ["/v1/connect", (...upgrade) => listener.upgrade(...upgrade)],
-      [PEER_PATH, (...upgrade) => (cluster === undefined ? refuse(...upgrade) : cluster.node.upgrade(...upgrade))],
+      [
+        PEER_PATH,
+        (...upgrade) => {
+          if (cluster === undefined) return refuseUpgradePath(upgrade[1]);
+          gate.welcome(upgrade[0].socket); // how long it may stay unknown is for the links
+          cluster.node.upgrade(...upgrade);
+        },
+      ],
     ]),
     routes: [
       { isOpen: true, mount: (server) => mountHealthRoutes(server, routes) },
@@ -212,13 +230,20 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
   };
 }
 
-const refuse: Upgrade = (_request, socket) => {
-  socket.end("HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n");
-};
-
 /** Nodes of a cluster need names of their own, also on one machine. */
 function nameOf({ node, cluster }: Configuration): string {
   return node.name ?? (cluster === undefined ? hostname() : `${hostname()}-${node.port}`);
+}
+
+const PHASES = ["silent", "idle", "asking", "greeting", "welcomed"] as const;
+
+function observeConnections(metrics: Metrics, gate: ConnectionGate): void {
+  metrics.gauge("headrace_connections", "Connections of the port, by phase", function* () {
+    for (const phase of PHASES) yield [gate.countIn(phase), { phase }];
+  });
+  metrics.gauge("headrace_connections_shed", "Connections ended or refused for want of places, since the start", () => [
+    [gate.shed, {}],
+  ]);
 }
 
 /** What is read only when the metrics are asked for. */

@@ -3,9 +3,9 @@ import type { FastifyInstance } from "fastify";
 import type { Channel } from "../actors/log/log.ts";
 import { loadDriver } from "../deps.ts";
 import { RejectedError } from "../protocols/errors.ts";
-import type { Grants } from "./access.ts";
 import type { ReplayRequest } from "./replay_request.ts";
 import type { Replays } from "./replays.ts";
+import type { Grants } from "./security/access.ts";
 
 const wholeNumber = { type: "integer", minimum: 0, maximum: Number.MAX_SAFE_INTEGER } as const;
 const place = (word: string) =>

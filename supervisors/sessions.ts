@@ -12,8 +12,9 @@ import type { Connect } from "../protocols/connection.ts";
 import { RejectedError } from "../protocols/errors.ts";
 import { EVENT_LIMITS } from "../protocols/event_codec.ts";
 import { type ClientFrame, WIRE_DEFAULTS, type WireLimits } from "../protocols/frames.ts";
-import type { Access, Grants } from "./access.ts";
 import type { Configuration } from "./configuration_schema.ts";
+import type { Access, Grants } from "./security/access.ts";
+import type { ConnectionGate } from "./security/connection_gate.ts";
 import type { NodeDirectory } from "./stream_directory.ts";
 
 export interface SessionParts {
@@ -111,12 +112,13 @@ const decodesNothing = (): never => {
   throw new TypeError("Cannot decode bytes as a session within the node must be given frames");
 };
 
-export function listen(sessions: Sessions, access: Access, configuration: Configuration): Promise<WebSocketListener> {
+export function listen(
+  sessions: Sessions,
+  access: Access,
+  gate: Pick<ConnectionGate, "welcome">,
+): Promise<WebSocketListener> {
   return createWebSocketListener({
     frameBytesMax: WIRE_DEFAULTS.frameBytesMax,
-    connectionsMax: configuration.limits.connectionsMax,
-    connectionsPerAddressMax: configuration.limits.connectionsPerAddressMax,
-    admit: (request) => access.admit(request),
     setTimer: (delayMs, callback) => {
       const timer = setTimeout(callback, delayMs).unref();
       return { cancel: () => clearTimeout(timer) };
@@ -126,7 +128,11 @@ export function listen(sessions: Sessions, access: Access, configuration: Config
       const bearer = header?.startsWith("Bearer ") === true ? header.slice(7) : undefined;
       const environment: SessionEnvironment = {
         ...sessions.environment,
-        authenticate: (token) => access.authenticate(token ?? bearer),
+        authenticate: async (token) => {
+          const grants = await access.authenticate(token ?? bearer);
+          if (grants !== undefined) gate.welcome(request.socket);
+          return grants;
+        },
         welcomeProducer: async (producerId, ...rest) => {
           refuseOwnName(producerId);
           return sessions.environment.welcomeProducer(producerId, ...rest);

@@ -10,7 +10,8 @@ import { loadDriver } from "../../deps.ts";
 import { ConfigurationError, OverloadedError, RejectedError } from "../../protocols/errors.ts";
 import type { NodeId } from "../../protocols/position.ts";
 import type { ActorReference, Timer } from "../kernel/actor.ts";
-import { isLoopbackAddress, mayDial, refuseUpgrade } from "./peer_admission.ts";
+import { isLoopbackAddress } from "./network_address.ts";
+import { mayDial } from "./peer_admission.ts";
 import { type ConnectionOwner, PeerConnection } from "./peer_connection.ts";
 import type { ExportLimits } from "./peer_exports.ts";
 import { type CreditGrant, PEER_LIMITS, PEER_SUBPROTOCOL } from "./peer_frames.ts";
@@ -34,6 +35,7 @@ import {
   type SetTimer,
 } from "./peer_socket.ts";
 import { Publications } from "./publications.ts";
+import { refuseUpgrade } from "./refuse_upgrade.ts";
 import { RemoteReference, type Route } from "./remote_reference.ts";
 import { absentRoute, localRoute } from "./routes.ts";
 import type { LinkEvent, Peer, Peers } from "./transport.ts";

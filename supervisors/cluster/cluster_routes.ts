@@ -5,7 +5,7 @@
 import type { FastifyInstance } from "fastify";
 import { RejectedError } from "../../protocols/errors.ts";
 import { nodeId } from "../../protocols/position.ts";
-import type { Grants } from "../access.ts";
+import type { Grants } from "../security/access.ts";
 import type { ClusterCommand } from "./cluster.ts";
 import { ClusterView } from "./cluster_view.ts";
 import { DECISIONS_MAX } from "./lease_store.ts";

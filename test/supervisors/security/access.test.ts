@@ -1,8 +1,8 @@
 import { SignJWT } from "jose";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { createAccess } from "../../supervisors/access.ts";
-import type { SecurityConfiguration } from "../../supervisors/configuration_schema.ts";
+import type { SecurityConfiguration } from "../../../supervisors/configuration_schema.ts";
+import { createAccess } from "../../../supervisors/security/access.ts";
 
 const SECRET = "a secret of at least thirty-two characters";
 const readSecret = async ({ file, variable }: { file?: string; variable?: string }) =>

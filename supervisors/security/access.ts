@@ -6,17 +6,20 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
-import { isIPv6 } from "node:net";
-import type { Permissions } from "../actors/ingest/session.ts";
-import { loadDriver } from "../deps.ts";
-import { ConfigurationError, RejectedError } from "../protocols/errors.ts";
-import type { SecurityConfiguration } from "./configuration_schema.ts";
+import type { Permissions } from "../../actors/ingest/session.ts";
+import { isLoopbackAddress, isLoopbackHost } from "../../actors/transport/network_address.ts";
+import { loadDriver } from "../../deps.ts";
+import { ConfigurationError } from "../../protocols/errors.ts";
+import type { SecurityConfiguration } from "../configuration_schema.ts";
+import { admitRequest } from "./request_admission.ts";
 
 export interface Access {
   /** What a token allows; undefined for one that does not count. */
   authenticate(token: string | undefined): Promise<Grants | undefined>;
   /** Throws `RejectedError` for a request from a web origin, or for a host, that is not allowed. */
   admit(request: Pick<IncomingMessage, "headers">): void;
+  /** Takes the address that the port was bound to. Throws `ConfigurationError` where others reach it and nothing says who they are. */
+  bound(address: string): void;
 }
 
 export interface Grants extends Permissions {
@@ -26,23 +29,21 @@ export interface Grants extends Permissions {
 /** Reads a secret from a file or from the environment; never from the configuration's own text. */
 export type ReadSecret = (source: { readonly file?: string; readonly variable?: string }) => Promise<string>;
 
-const LOOPBACK_HOSTS: ReadonlySet<string> = new Set(["localhost", "127.0.0.1", "[::1]", "::1"]);
-
-export const isLoopback = (host: string): boolean => LOOPBACK_HOSTS.has(host) || host.startsWith("127.");
-
 /** Throws `ConfigurationError` where others could connect and nothing says who they are. */
 export async function createAccess(
   security: SecurityConfiguration,
   listenHost: string,
   readSecret: ReadSecret,
+  advertise?: string,
 ): Promise<Access> {
   const isOpen = security.tokens.length === 0 && security.jwt === undefined;
-  if (isOpen && !isLoopback(listenHost)) {
+  const refuseOpen = (host: string): never => {
     throw new ConfigurationError(
       "INVALID_CONFIGURATION",
-      `Cannot listen on ${listenHost} as an address that is not loopback needs security.tokens or security.jwt: none is configured`,
+      `Cannot listen on ${host} as an address that is not loopback needs security.tokens or security.jwt: none is configured`,
     );
-  }
+  };
+  if (isOpen && !isLoopbackHost(listenHost)) refuseOpen(listenHost);
   const fixed = await Promise.all(
     security.tokens.map(async ({ name, scopes, valueFile, valueEnv }) => {
       const value = await readSecret(asSource(valueFile, valueEnv));
@@ -57,7 +58,11 @@ export async function createAccess(
       const digest = digestOf(token);
       return fixed.find((one) => timingSafeEqual(one.digest, digest))?.grants ?? (await verify?.(token));
     },
-    admit: (request) => admit(request, security, listenHost),
+    admit: (request) => admitRequest(request, security, { listenHost, advertise }),
+    // A name such as localhost is what this machine's own tables make of it.
+    bound: (address) => {
+      if (isOpen && !isLoopbackAddress(address)) refuseOpen(`${listenHost}, which is ${address},`);
+    },
   };
 }
 
@@ -120,39 +125,4 @@ async function verificationKey(jwt: NonNullable<SecurityConfiguration["jwt"]>, r
     );
   }
   return { key: createSecretKey(Buffer.from(secret)), algorithms: ["HS256"] };
-}
-
-// Origin and Host -----------------------------------------------------------------------------------------------------
-
-function admit(request: Pick<IncomingMessage, "headers">, security: SecurityConfiguration, listenHost: string): void {
-  const host = hostName(request.headers.host ?? "");
-  const isKnownHost = security.hosts.includes(host) || isLoopback(host) || host === listenHost;
-  // A name that somebody else's DNS points at this machine arrives in Host: only our own names are answered.
-  if (!isKnownHost && (security.hosts.length > 0 || isLoopback(listenHost))) {
-    throw new RejectedError(
-      "HOST_REFUSED",
-      `Cannot answer as Host must be one of [${[...LOOPBACK_HOSTS, ...security.hosts].join(", ")}]: current value is ${host}`,
-    );
-  }
-  const origin = request.headers.origin;
-  if (origin === undefined || security.origins.includes(origin)) return;
-  if (originHost(origin) === (request.headers.host ?? "").toLowerCase()) return;
-  throw new RejectedError(
-    "ORIGIN_REFUSED",
-    `Cannot connect as Origin must be this node's own or one of [${security.origins.join(", ")}]: current value is ${origin}`,
-  );
-}
-
-function hostName(header: string): string {
-  const name = header.toLowerCase();
-  if (name.startsWith("[")) return name.slice(0, name.indexOf("]") + 1);
-  return isIPv6(name) ? name : (name.split(":")[0] ?? "");
-}
-
-function originHost(origin: string): string | undefined {
-  try {
-    return new URL(origin).host;
-  } catch {
-    return undefined; // "null" and other opaque origins have no host
-  }
 }
