@@ -8,6 +8,7 @@ import type { Document, LineCounter, Node } from "yaml";
 import { addressProblem } from "../actors/log/redis_connection.ts";
 import { loadDriver } from "../deps.ts";
 import { ConfigurationError } from "../protocols/errors.ts";
+import type { LineAt, Problem } from "./configuration_problem.ts";
 import {
   type ClusterConfiguration,
   CONFIGURATION_SCHEMA,
@@ -16,15 +17,10 @@ import {
   type SecurityConfiguration,
   type StreamConfiguration,
 } from "./configuration_schema.ts";
+import { securityProblems } from "./configuration_security.ts";
 import { nearest } from "./nearest_word.ts";
 
-export interface Problem {
-  /** 1-based; 0 where the problem is not of one line. */
-  readonly line: number;
-  /** JSON Pointer to the place. */
-  readonly path: string;
-  readonly reason: string;
-}
+export type { LineAt, Problem } from "./configuration_problem.ts";
 
 /** The kinds of sources and sinks that exist, each with the schema of its options. */
 export interface KnownKinds {
@@ -100,9 +96,6 @@ type Raw = {
   readonly sinks?: Readonly<Record<string, Options>>;
 };
 
-/** The 1-based line of a place, or of the nearest one around it. */
-export type LineAt = (path: readonly (string | number)[]) => number;
-
 function lineOf(document: Document, lines: LineCounter, path: readonly (string | number)[]): number {
   for (let length = path.length; length >= 0; length -= 1) {
     const node = length === 0 ? document.contents : document.getIn(path.slice(0, length), true);
@@ -177,7 +170,7 @@ function referenceProblems(raw: Raw, kinds: KnownKinds, at: LineAt): Problem[] {
     expect(["pipelines", name, "from"], pipeline.from, streams, "stream");
     for (const [index, to] of pipeline.to.entries()) expect(["pipelines", name, "to", index], to, sinks, "sink");
   }
-  problems.push(...redisProblems(raw, at));
+  problems.push(...redisProblems(raw, at), ...securityProblems(raw.security, at));
   if (raw.cluster?.caFile !== undefined && raw.security?.tls === undefined) {
     problems.push({
       line: at(["cluster", "caFile"]),

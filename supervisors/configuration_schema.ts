@@ -15,6 +15,8 @@ const duration = {
   minimum: 0,
 } as const;
 
+const scope = { type: "string", pattern: "^((produce|consume|observe)(:.+)?|admin)$" } as const;
+
 const object = (description: string, properties: Record<string, unknown>, required: readonly string[] = []) => ({
   type: "object",
   description,
@@ -205,25 +207,58 @@ export const CONFIGURATION_SCHEMA = object(
             valueEnv: { type: "string", description: "Environment variable that holds the token." },
             scopes: {
               type: "array",
-              items: { type: "string", pattern: "^(produce|consume|admin)(:.+)?$" },
-              description: "What it allows: produce, consume or admin, for all streams or for one (`produce:orders`).",
+              items: scope,
+              description:
+                "What it allows: `produce`, `consume` or `observe`, for all streams or for one (`produce:orders`), or `admin`.",
             },
           },
           ["name", "scopes"],
         ),
         description: "Fixed tokens with their scopes.",
       },
+      certificates: {
+        type: "array",
+        items: object(
+          "One kind of client certificate, by its subject's common name, by an alternative name, or by both.",
+          {
+            name: { ...name, description: "Who shows the certificate, for logs." },
+            commonName: { type: "string", minLength: 1, description: "The `CN` of the certificate's subject." },
+            alternativeName: {
+              type: "string",
+              pattern: "^(DNS|URI|email|IP Address):.+$",
+              description:
+                "One of the certificate's names, such as `DNS:sensor-1.example` or `URI:spiffe://example/sensor-1`.",
+            },
+            scopes: { type: "array", items: scope, description: "What the certificate allows, as for a token." },
+          },
+          ["name", "scopes"],
+        ),
+        description: "Client certificates with their scopes: needs `security.tls.clientCaFile`.",
+      },
       jwt: object("Signed tokens.", {
+        jwksUrl: {
+          type: "string",
+          description:
+            "Address of a set of public keys (JWKS), by https. Keys are read again once they are ten minutes old, and for an unknown `kid` at most each 30 s.",
+        },
         secretFile: { type: "string", description: "File that holds a shared secret (HS256)." },
         secretEnv: { type: "string", description: "Environment variable that holds a shared secret (HS256)." },
         publicKeyFile: { type: "string", description: "PEM file of a public key (RS256, ES256, EdDSA)." },
         issuer: { type: "string", description: "Required `iss`." },
         audience: { type: "string", description: "Required `aud`." },
       }),
-      tls: object("Serves wss and https.", {
-        certificateFile: { type: "string", description: "PEM file of the certificate chain." },
-        keyFile: { type: "string", description: "PEM file of the private key." },
-      }),
+      tls: object(
+        "Serves wss and https.",
+        {
+          certificateFile: { type: "string", description: "PEM file of the certificate chain." },
+          keyFile: { type: "string", description: "PEM file of the private key." },
+          clientCaFile: {
+            type: "string",
+            description: "PEM file of who signs clients' certificates: `security.certificates` says what these allow.",
+          },
+        },
+        ["certificateFile", "keyFile"],
+      ),
       origins: {
         type: "array",
         items: { type: "string" },
@@ -316,16 +351,27 @@ export interface TokenConfiguration {
   readonly scopes: readonly string[];
 }
 
+export interface CertificateConfiguration {
+  readonly name: string;
+  readonly commonName?: string;
+  readonly alternativeName?: string;
+  readonly scopes: readonly string[];
+}
+
 export interface SecurityConfiguration {
   readonly tokens: readonly TokenConfiguration[];
   readonly jwt?: {
     readonly secretFile?: string;
     readonly secretEnv?: string;
     readonly publicKeyFile?: string;
+    readonly jwksUrl?: string;
     readonly issuer?: string;
     readonly audience?: string;
   };
-  readonly tls?: { readonly certificateFile: string; readonly keyFile: string };
+  readonly certificates?: readonly CertificateConfiguration[];
+  readonly tls?: { readonly certificateFile: string; readonly keyFile: string; readonly clientCaFile?: string };
+  /** Where administration and refusals are told; undefined for nowhere. */
+  readonly audit?: { readonly stream: string };
   readonly origins: readonly string[];
   readonly hosts: readonly string[];
 }

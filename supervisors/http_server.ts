@@ -2,10 +2,10 @@
  * The one port: mounts the HTTP routes that stations offer beside the WebSocket endpoint. Errors leave as
  * `{code, message}` with the status that their class stands for.
  */
-import { readFile } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import type { Server as SecureServer } from "node:tls";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { refuseUpgrade, refuseUpgradePath } from "../actors/transport/refuse_upgrade.ts";
 import { loadDriver } from "../deps.ts";
@@ -20,6 +20,7 @@ import {
 import type { SecurityConfiguration } from "./configuration_schema.ts";
 import type { Access, Grants } from "./security/access.ts";
 import type { ConnectionGate } from "./security/connection_gate.ts";
+import { readTls } from "./security/tls_files.ts";
 
 export interface HttpLimits {
   /** From the connection, or the first byte of a further request, to the end of its headers; and for a TLS handshake. */
@@ -64,8 +65,8 @@ export interface HttpServerOptions {
   /** Sees every connection before anything of it is read. */
   readonly gate: ConnectionGate;
   readonly tls: SecurityConfiguration["tls"];
-  /** Asks clients for a certificate of this authority, and takes those without one all the same: nodes show theirs. */
-  readonly clientCaFile?: string | undefined;
+  /** Nodes show certificates of this authority. */
+  readonly nodeCaFile?: string | undefined;
   readonly routes: readonly Routes[];
   /** Who takes the upgrades of a path. */
   readonly upgrades: ReadonlyMap<string, Upgrade>;
@@ -79,6 +80,8 @@ export interface HttpServer {
   readonly port: number;
   /** Every route that is mounted, as `GET /v1/streams/:stream`. */
   readonly routes: readonly string[];
+  /** Reads the certificate, its key and the authorities again, for connections from now on. Throws `ConfigurationError`. */
+  reloadTls(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -109,11 +112,11 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
         https: {
           ...http,
           handshakeTimeout: limits.headersWithinMs,
-          cert: await readFile(tls.certificateFile),
-          key: await readFile(tls.keyFile),
-          ...(options.clientCaFile === undefined
+          ...(await readTls(tls, options.nodeCaFile)),
+          // Those without one are taken all the same: a token may speak for them.
+          ...(options.nodeCaFile === undefined && tls.clientCaFile === undefined
             ? {}
-            : { ca: await readFile(options.clientCaFile), requestCert: true, rejectUnauthorized: false }),
+            : { requestCert: true, rejectUnauthorized: false }),
         },
       })) as unknown as FastifyInstance;
   server.setErrorHandler((error, _request, reply) => sendError(reply, error));
@@ -165,6 +168,10 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     port,
     routes: mounted,
     address: `${tls === undefined ? "http" : "https"}://${host}:${port}`,
+    async reloadTls() {
+      if (tls === undefined) return;
+      (server.server as unknown as SecureServer).setSecureContext(await readTls(tls, options.nodeCaFile));
+    },
     close: () => server.close(),
   };
 }
@@ -182,9 +189,12 @@ async function listen(server: FastifyInstance, options: HttpServerOptions): Prom
   }
 }
 
+/** The scheme's name is written in any case (RFC 9110, 11.1). */
+export const bearerOf = (header: string | undefined): string | undefined =>
+  /^Bearer +(.*\S) *$/i.exec(header ?? "")?.[1];
+
 async function requireToken(request: FastifyRequest, access: Access): Promise<void> {
-  const header = request.headers.authorization;
-  const grants = await access.authenticate(header?.startsWith("Bearer ") === true ? header.slice(7) : undefined);
+  const grants = await access.authenticate(bearerOf(request.headers.authorization), request.raw.socket);
   if (grants === undefined) {
     throw new RejectedError(
       "UNAUTHENTICATED",

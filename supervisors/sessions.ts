@@ -13,7 +13,8 @@ import { RejectedError } from "../protocols/errors.ts";
 import { EVENT_LIMITS } from "../protocols/event_codec.ts";
 import { type ClientFrame, WIRE_DEFAULTS, type WireLimits } from "../protocols/frames.ts";
 import type { Configuration } from "./configuration_schema.ts";
-import type { Access, Grants } from "./security/access.ts";
+import { bearerOf } from "./http_server.ts";
+import type { Access, Grants, Held } from "./security/access.ts";
 import type { ConnectionGate } from "./security/connection_gate.ts";
 import type { NodeDirectory } from "./stream_directory.ts";
 
@@ -124,23 +125,42 @@ export function listen(
       return { cancel: () => clearTimeout(timer) };
     },
     openSession: (peer, decode, request, onEnd) => {
-      const header = request.headers.authorization;
-      const bearer = header?.startsWith("Bearer ") === true ? header.slice(7) : undefined;
+      const bearer = bearerOf(request.headers.authorization);
+      let held: Held | undefined;
+      let isOver = false;
+      const session = deferred<ActorReference<SessionInput>>();
       const environment: SessionEnvironment = {
         ...sessions.environment,
         authenticate: async (token) => {
-          const grants = await access.authenticate(token ?? bearer);
-          if (grants !== undefined) gate.welcome(request.socket);
-          return grants;
+          const found = await access.hold(token ?? bearer, request.socket, () => {
+            void session.promise.then((one) => one.tell({ type: "grant_ended" }));
+          });
+          if (isOver) found?.stop();
+          else held = found;
+          if (found !== undefined) gate.welcome(request.socket);
+          return found?.grants;
         },
         welcomeProducer: async (producerId, ...rest) => {
           refuseOwnName(producerId);
           return sessions.environment.welcomeProducer(producerId, ...rest);
         },
       };
-      return sessions.open(environment, peer, decode, onEnd);
+      request.socket.once("close", () => {
+        isOver = true;
+        held?.stop();
+      });
+      return sessions.open(environment, peer, decode, onEnd).then((one) => {
+        session.resolve(one);
+        return one;
+      });
     },
   });
+}
+
+function deferred<Value>() {
+  let resolve: (value: Value) => void = () => undefined;
+  const promise = new Promise<Value>((done) => (resolve = done));
+  return { promise, resolve: (value: Value) => resolve(value) };
 }
 
 /** Names of the producers within the node: under one of them a client could fence a source or a derived stream. */

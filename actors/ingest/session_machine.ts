@@ -11,6 +11,7 @@
  *   N6. A client that follows owners is told of a planned move while the partition is still served here (`moving`): its
  *       producer with the next answer, its subscriber at once. Who was told hears of the move itself (`moved`) once all that
  *       it sent before is answered, and not only when it sends more.
+ *   N7. A connection ends with its grant: what it sends after its token expired, or was taken away, is not taken.
  */
 import { FencedError, RejectedError, UnavailableError } from "../../protocols/errors.ts";
 import {
@@ -55,6 +56,8 @@ export function stepSession(state: SessionState, message: SessionMessage, nowMs:
       return [state, [...answer(state, message), ...(state.phase === "closing" ? closeWhenAnswered(state) : [])]];
     case "hello_overdue":
       return [state, state.phase === "greeting" ? refuseConnection(state, helloOverdue()) : []];
+    case "grant_ended":
+      return [state, state.phase === "closing" ? [] : refuseConnection(state, grantEnded())]; // N7
     case "stopping":
       return stopping(state);
     case "disconnected":
@@ -77,6 +80,12 @@ export function stepSession(state: SessionState, message: SessionMessage, nowMs:
 
 const helloRequired = (what: string): RejectedError =>
   new RejectedError("HELLO_REQUIRED", `Cannot take ${what} as a connection must begin with hello: none was received`);
+
+const grantEnded = (): RejectedError =>
+  new RejectedError(
+    "UNAUTHENTICATED",
+    "Cannot keep the connection as its token must be valid: the token has expired, or was taken away",
+  );
 
 /** Not refused for good: it may be this node that did not run. */
 const helloOverdue = (): UnavailableError =>
@@ -167,12 +176,21 @@ function welcome(state: SessionState, producerEpoch: number | undefined): readon
     type: "welcome",
     node,
     minor: Math.min(minor, PROTOCOL_MINOR),
-    streams: isStaying ? directory.describe() : directory.describeWithOwners(),
+    streams: visible(isStaying ? directory.describe() : directory.describeWithOwners(), state.permissions),
     limits,
     creditBytes: state.credit.creditBytes,
     ...(producerEpoch === undefined ? {} : { producerEpoch }),
   };
   return [{ type: "send", frame }];
+}
+
+/** Shows a client the streams that it may know of. */
+function visible<Description>(
+  streams: Readonly<Record<string, Description>>,
+  permissions: Permissions | undefined,
+): Readonly<Record<string, Description>> {
+  const shown = Object.entries(streams).filter(([name]) => permissions?.mayObserve(name) === true);
+  return shown.length === Object.keys(streams).length ? streams : Object.fromEntries(shown);
 }
 
 const closeWhenAnswered = (state: SessionState): readonly SessionEffect[] =>

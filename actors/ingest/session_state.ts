@@ -127,6 +127,7 @@ export type SessionMessage =
     }
   | { readonly type: "sent_records"; readonly subscription: number; readonly wireBytes: number }
   | { readonly type: "hello_overdue" }
+  | { readonly type: "grant_ended" }
   | { readonly type: "stopping" }
   | { readonly type: "disconnected" };
 
@@ -243,6 +244,10 @@ export function errorFrame(error: HeadraceError, about?: About, creditBytes = 0)
 }
 
 /** Tells the client what it did, and ends the connection. */
+/** The streams that the client may know of: an error names no other. */
+export const knownStreams = ({ environment, permissions }: SessionState): readonly string[] =>
+  Object.keys(environment.directory.describe()).filter((name) => permissions?.mayObserve(name) === true);
+
 export function refuseConnection(state: SessionState, error: HeadraceError): readonly SessionEffect[] {
   state.phase = "closing";
   return [

@@ -49,7 +49,9 @@ async function up(options: UpOptions): Promise<void> {
   const configuration = await effectiveConfiguration(options);
   const name = configuration.node.name ?? "node";
   const log = await createNodeLog(configuration.node.logLevel, name);
-  const node = await startNode({ configuration, log, readSecret, page: createPage() });
+  const readSecurity = async () => (await effectiveConfiguration(options)).security;
+  const node = await startNode({ configuration, log, readSecret, readSecurity, page: createPage() });
+  reloadOnHangUp(node);
   const stop = stopOnSignals(node, log);
   if (options.untilInputEnds === true) process.stdin.resume().once("close", () => stop("end of input"));
   try {
@@ -75,6 +77,11 @@ function announce(node: RunningNode, configuration: Configuration, options: UpOp
   follow it       ${COMMAND} tail ${streams[0] ?? stream} --address ${node.address}
   data is kept in ${kept}
 `);
+}
+
+/** A terminal that closes sends the same signal: there it ends the node, as it always did. */
+function reloadOnHangUp(node: RunningNode): void {
+  if (process.stdin.isTTY !== true) process.on("SIGHUP", () => void node.reload("SIGHUP"));
 }
 
 function stopOnSignals(node: RunningNode, log: NodeLog): (why: string) => void {

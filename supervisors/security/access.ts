@@ -1,128 +1,99 @@
 /**
- * Who may connect, and what a token allows. Fixed tokens and signed ones (JWT) carry scopes: `produce`, `consume` or
- * `admin`, for every stream or for one (`produce:orders`); `admin` includes the others. Where nothing is configured,
- * everybody on this machine may do everything, and nobody else can connect.
+ * Who may connect, and for how long. Where nothing is configured, everybody on this machine may do everything, and nobody
+ * else can connect. Credentials can be read again while the node runs: what they do not grant any more ends.
  */
-import { createHash, timingSafeEqual } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
-import type { Permissions } from "../../actors/ingest/session.ts";
+import type { Socket } from "node:net";
+import type { Timer } from "../../actors/kernel/actor.ts";
 import { isLoopbackAddress, isLoopbackHost } from "../../actors/transport/network_address.ts";
-import { loadDriver } from "../../deps.ts";
 import { ConfigurationError } from "../../protocols/errors.ts";
 import type { SecurityConfiguration } from "../configuration_schema.ts";
+import type { ReadSecret } from "../environment.ts";
+import { Credentials, type Granted } from "./credentials.ts";
+import { GrantWatch } from "./grant_watch.ts";
+import type { Grants } from "./grants.ts";
 import { admitRequest } from "./request_admission.ts";
 
+export type { Grants } from "./grants.ts";
+
 export interface Access {
-  /** What a token allows; undefined for one that does not count. */
-  authenticate(token: string | undefined): Promise<Grants | undefined>;
+  /** What a token allows, or else the certificate of the socket; undefined where neither counts. */
+  authenticate(token: string | undefined, socket?: Socket): Promise<Grants | undefined>;
+  /** The same for a connection that stays: `onEnd` is called once its grants have ended. */
+  hold(token: string | undefined, socket: Socket | undefined, onEnd: () => void): Promise<Held | undefined>;
   /** Throws `RejectedError` for a request from a web origin, or for a host, that is not allowed. */
   admit(request: Pick<IncomingMessage, "headers">): void;
   /** Takes the address that the port was bound to. Throws `ConfigurationError` where others reach it and nothing says who they are. */
   bound(address: string): void;
+  /** Reads tokens and keys again and ends what they do not grant; answers how many grants ended. Throws `ConfigurationError`, and keeps the old ones. */
+  reload(security?: SecurityConfiguration): Promise<number>;
 }
 
-export interface Grants extends Permissions {
-  readonly mayAdministrate: boolean;
+export interface Held {
+  readonly grants: Grants;
+  /** The connection is gone. */
+  stop(): void;
 }
 
-/** Reads a secret from a file or from the environment; never from the configuration's own text. */
-export type ReadSecret = (source: { readonly file?: string; readonly variable?: string }) => Promise<string>;
+export interface AccessOptions {
+  /** Where other nodes and clients reach this one, as `host:port`. */
+  readonly advertise?: string | undefined;
+  readonly nowMs?: () => number;
+  readonly setTimer?: (delayMs: number, callback: () => void) => Timer;
+}
+
+const ownTimer = (delayMs: number, callback: () => void): Timer => {
+  const timer = setTimeout(callback, delayMs).unref();
+  return { cancel: () => clearTimeout(timer) };
+};
 
 /** Throws `ConfigurationError` where others could connect and nothing says who they are. */
 export async function createAccess(
-  security: SecurityConfiguration,
+  given: SecurityConfiguration,
   listenHost: string,
   readSecret: ReadSecret,
-  advertise?: string,
+  { advertise, nowMs = () => Date.now(), setTimer = ownTimer }: AccessOptions = {},
 ): Promise<Access> {
-  const isOpen = security.tokens.length === 0 && security.jwt === undefined;
-  const refuseOpen = (host: string): never => {
-    throw new ConfigurationError(
-      "INVALID_CONFIGURATION",
-      `Cannot listen on ${host} as an address that is not loopback needs security.tokens or security.jwt: none is configured`,
-    );
-  };
-  if (isOpen && !isLoopbackHost(listenHost)) refuseOpen(listenHost);
-  const fixed = await Promise.all(
-    security.tokens.map(async ({ name, scopes, valueFile, valueEnv }) => {
-      const value = await readSecret(asSource(valueFile, valueEnv));
-      return { digest: digestOf(value), grants: grantsOf(name, scopes) };
-    }),
-  );
-  const verify = security.jwt === undefined ? undefined : await jwtVerifier(security.jwt, readSecret);
+  let security = given;
+  let credentials = await Credentials.read(security, readSecret);
+  if (credentials.isOpen && !isLoopbackHost(listenHost)) refuseOpen(listenHost);
+  const watch = new GrantWatch({ nowMs, setTimer });
+  const granted = (token: string | undefined, socket: Socket | undefined): Promise<Granted | undefined> =>
+    credentials.grant(token, socket);
   return {
-    async authenticate(token) {
-      if (isOpen) return grantsOf("anybody on this machine", ["admin"]);
-      if (token === undefined) return undefined;
-      const digest = digestOf(token);
-      return fixed.find((one) => timingSafeEqual(one.digest, digest))?.grants ?? (await verify?.(token));
+    authenticate: async (token, socket) => (await granted(token, socket))?.grants,
+    async hold(token, socket, onEnd) {
+      const under = credentials;
+      const found = await under.grant(token, socket);
+      if (found === undefined) return undefined;
+      // Credentials that were read meanwhile have judged what was watched, and this grant was not.
+      if (credentials !== under && !(await found.holdsUnder(credentials))) return undefined;
+      const { stop } = watch.watch(found, onEnd);
+      return { grants: found.grants, stop };
     },
     admit: (request) => admitRequest(request, security, { listenHost, advertise }),
     // A name such as localhost is what this machine's own tables make of it.
     bound: (address) => {
-      if (isOpen && !isLoopbackAddress(address)) refuseOpen(`${listenHost}, which is ${address},`);
+      if (credentials.isOpen && !isLoopbackAddress(address)) refuseOpen(`${listenHost}, which is ${address},`);
+    },
+    async reload(next = security) {
+      const read = await Credentials.read(next, readSecret);
+      if (read.isOpen && !credentials.isOpen) {
+        throw new ConfigurationError(
+          "INVALID_CONFIGURATION",
+          "Cannot take all tokens away while the node runs as it would be open to everybody on this machine: stop the node first",
+        );
+      }
+      security = next;
+      credentials = read;
+      return await watch.judge(read);
     },
   };
 }
 
-const asSource = (file: string | undefined, variable: string | undefined) => ({
-  ...(file === undefined ? {} : { file }),
-  ...(variable === undefined ? {} : { variable }),
-});
-
-/** Compared by digest, so that the time taken tells nothing of the token, its length included. */
-const digestOf = (token: string): Buffer => createHash("sha256").update(token).digest();
-
-function grantsOf(subject: string, scopes: readonly string[]): Grants {
-  const has = (action: string, stream?: string): boolean =>
-    scopes.some((scope) => scope === action || (stream !== undefined && scope === `${action}:${stream}`));
-  const mayAdministrate = has("admin");
-  return {
-    subject,
-    mayAdministrate,
-    mayProduce: (stream) => mayAdministrate || has("produce", stream),
-    mayConsume: (stream) => mayAdministrate || has("consume", stream),
-  };
-}
-
-async function jwtVerifier(
-  jwt: NonNullable<SecurityConfiguration["jwt"]>,
-  readSecret: ReadSecret,
-): Promise<(token: string) => Promise<Grants | undefined>> {
-  const jose = await loadDriver("jose");
-  const options = {
-    ...(jwt.issuer === undefined ? {} : { issuer: jwt.issuer }),
-    ...(jwt.audience === undefined ? {} : { audience: jwt.audience }),
-    // A token without an end would outlive whatever it was given for.
-    requiredClaims: ["exp"],
-  };
-  const { key, algorithms } = await verificationKey(jwt, readSecret);
-  return async (token) => {
-    try {
-      const { payload } = await jose.jwtVerify(token, key, { ...options, algorithms });
-      const scope = payload.scope;
-      const scopes = typeof scope === "string" ? scope.split(" ") : [];
-      return grantsOf(payload.sub ?? "unnamed", scopes);
-    } catch (error) {
-      if (error instanceof jose.errors.JOSEError) return undefined;
-      throw error;
-    }
-  };
-}
-
-async function verificationKey(jwt: NonNullable<SecurityConfiguration["jwt"]>, readSecret: ReadSecret) {
-  const { createPublicKey, createSecretKey } = await import("node:crypto");
-  if (jwt.publicKeyFile !== undefined) {
-    const key = createPublicKey(await readFile(jwt.publicKeyFile, "utf8"));
-    return { key, algorithms: ["RS256", "PS256", "ES256", "EdDSA"] };
-  }
-  const secret = await readSecret(asSource(jwt.secretFile, jwt.secretEnv));
-  if (secret.length < 32) {
-    throw new ConfigurationError(
-      "INVALID_CONFIGURATION",
-      `Cannot verify tokens as the secret must have at least 32 characters: current length is ${secret.length}`,
-    );
-  }
-  return { key: createSecretKey(Buffer.from(secret)), algorithms: ["HS256"] };
+function refuseOpen(host: string): never {
+  throw new ConfigurationError(
+    "INVALID_CONFIGURATION",
+    `Cannot listen on ${host} as an address that is not loopback needs security.tokens, security.jwt or security.tls.clientCaFile: none is configured`,
+  );
 }

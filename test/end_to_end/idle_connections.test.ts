@@ -20,7 +20,9 @@ async function served(limits: PlaceLimits) {
     access: {
       authenticate: async () => undefined,
       admit: ({ headers }) => void admitted.push(headers.host ?? ""),
+      hold: async () => undefined,
       bound: () => undefined,
+      reload: async () => 0,
     },
     gate,
     tls: undefined,

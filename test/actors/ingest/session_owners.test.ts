@@ -42,7 +42,7 @@ function sessionUnderTest(hello: Partial<HelloFrame> = {}, passesOn = false) {
   const tell = (message: SessionMessage): readonly SessionEffect[] => stepSession(state, message, 1_000)[1];
   const take = (frame: ClientFrame, wireBytes = 100) => tell({ type: "frame", frame, wireBytes });
   take({ type: "hello", client: "c", producerId: "p", instance: "i", ...hello });
-  const permissions = { subject: "all", mayProduce: () => true, mayConsume: () => true };
+  const permissions = { subject: "all", mayProduce: () => true, mayConsume: () => true, mayObserve: () => true };
   tell({ type: "authenticated", permissions });
   const welcomed = tell({ type: "welcomed", outcome: { kind: "welcomed", producerEpoch: 7 } });
   return { owners, next, tell, take, welcome: sent(welcomed)[0] as Extract<NodeFrame, { type: "welcome" }> };
