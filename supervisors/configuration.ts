@@ -18,7 +18,11 @@ import {
   type StreamConfiguration,
 } from "./configuration_schema.ts";
 import { securityProblems } from "./configuration_security.ts";
+import { environmentVariable } from "./environment.ts";
 import { nearest } from "./nearest_word.ts";
+import { clearSecrets } from "./security/clear_secrets.ts";
+import { type Expanded, expandTexts } from "./security/expand_texts.ts";
+import { HIDDEN, HiddenTexts } from "./security/hidden_texts.ts";
 
 export type { LineAt, Problem } from "./configuration_problem.ts";
 
@@ -29,7 +33,13 @@ export interface KnownKinds {
 }
 
 export type Loaded =
-  | { readonly kind: "loaded"; readonly configuration: Configuration }
+  | {
+      readonly kind: "loaded";
+      readonly configuration: Configuration;
+      readonly lineAt: LineAt;
+      /** Secrets in clear text: told, never refused. */
+      readonly warnings: readonly Problem[];
+    }
   | { readonly kind: "refused"; readonly problems: readonly Problem[] };
 
 /** Reads and checks a file. Throws `ConfigurationError` with every problem, one to a line. */
@@ -57,7 +67,8 @@ export type ReadYaml =
   | { readonly kind: "read"; readonly value: Options; readonly lineAt: LineAt }
   | { readonly kind: "refused"; readonly problems: readonly Problem[] };
 
-export async function readYaml(text: string, schema: Options): Promise<ReadYaml> {
+/** @param expand makes of the texts as written what they stand for, before the schema sees them */
+export async function readYaml(text: string, schema: Options, expand?: Expand): Promise<ReadYaml> {
   const yaml = await loadDriver("yaml");
   const lines: LineCounter = new yaml.LineCounter();
   const document: Document = yaml.parseDocument(text, { lineCounter: lines, uniqueKeys: true });
@@ -70,21 +81,46 @@ export async function readYaml(text: string, schema: Options): Promise<ReadYaml>
     }),
   );
   if (syntax.length > 0) return { kind: "refused", problems: syntax };
-  const value = (document.toJS() ?? {}) as Options;
+  const written: unknown = document.toJS() ?? {};
+  const expanded = await expand?.(written, lineAt);
+  if (expanded !== undefined && expanded.problems.length > 0) return { kind: "refused", problems: expanded.problems };
+  const value = (expanded?.value ?? written) as Options;
   const problems = await schemaProblems(schema, value, [], lineAt);
   return problems.length > 0 ? { kind: "refused", problems } : { kind: "read", value, lineAt };
 }
 
 /** @param folder where relative paths of schema files begin */
 export async function checkConfiguration(text: string, folder: string, kinds: KnownKinds): Promise<Loaded> {
-  const read = await readYaml(text, CONFIGURATION_SCHEMA);
-  if (read.kind === "refused") return read;
+  const hidden = new HiddenTexts();
+  let filled: ReadonlySet<string> = new Set();
+  let warnings: readonly Problem[] = [];
+  const expand: Expand = async (written, lineAt) => {
+    warnings = clearSecrets(written, lineAt);
+    const expanded = await expandTexts(written, { variable: environmentVariable, folder, lineAt, hidden });
+    filled = expanded.filled;
+    return expanded;
+  };
+  const read = await readYaml(text, CONFIGURATION_SCHEMA, expand);
+  const tell = (problems: readonly Problem[]): Loaded => ({
+    kind: "refused",
+    problems: problems.map((problem) => withoutSecrets(problem, filled, hidden)),
+  });
+  if (read.kind === "refused") return tell(read.problems);
   const { lineAt: at } = read;
   const raw = read.value as unknown as Raw;
   const problems = [...referenceProblems(raw, kinds, at), ...(await optionProblems(raw, kinds, at))];
   const schemas = await readSchemaFiles(raw, folder, problems, at);
-  if (problems.length > 0) return { kind: "refused", problems };
-  return { kind: "loaded", configuration: complete(raw, schemas, folder) };
+  if (problems.length > 0) return tell(problems);
+  return { kind: "loaded", configuration: complete(raw, schemas, folder, hidden), lineAt: at, warnings };
+}
+
+type Expand = (written: unknown, lineAt: LineAt) => Promise<Pick<Expanded, "value" | "problems">>;
+
+/** Of a place that a variable or a file has filled, the value is not told, however short it is. */
+function withoutSecrets(problem: Problem, filled: ReadonlySet<string>, hidden: HiddenTexts): Problem {
+  const isFilled = [...filled].some((path) => path === problem.path || path.startsWith(`${problem.path}/`));
+  const reason = isFilled ? problem.reason.replace(/(current value is ).*$/s, `$1${HIDDEN}`) : problem.reason;
+  return { ...problem, reason: hidden.hide(reason) };
 }
 
 type Raw = {
@@ -334,13 +370,14 @@ function completeCluster(options: Options): ClusterConfiguration {
   };
 }
 
-function complete(raw: Raw, schemas: ReadonlyMap<string, Options>, folder: string): Configuration {
+function complete(raw: Raw, schemas: ReadonlyMap<string, Options>, folder: string, hidden: HiddenTexts): Configuration {
   const node = (raw.node ?? {}) as Partial<Configuration["node"]>;
   const log = (raw.log ?? {}) as Partial<Configuration["log"]>;
   const limits = (raw.limits ?? {}) as Options;
   const security = (raw.security ?? {}) as Partial<SecurityConfiguration>;
   return {
     folder,
+    hidden,
     node: { host: "127.0.0.1", port: 7070, data: ".headrace", logLevel: "info", ...node },
     log: { type: "lmdb", prefix: "headrace", ...log },
     streams: mapValues(raw.streams, (stream, name) => completeStream(stream, schemas.get(name))),

@@ -1,5 +1,6 @@
 /** The JSON Schema of `headrace.yaml`. Descriptions are the text of docs/configuration.md, which a test holds equal. */
 import type { RedisAddress } from "../actors/log/redis_connection.ts";
+import type { HiddenTexts } from "./security/hidden_texts.ts";
 
 const name = { type: "string", pattern: "^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$" } as const;
 const size = {
@@ -390,6 +391,8 @@ export interface ClusterConfiguration {
 export interface Configuration {
   /** Folder of the file: relative paths in it begin here. */
   readonly folder: string;
+  /** Secrets of the file: nothing that is said holds them. */
+  readonly hidden: HiddenTexts;
   readonly node: {
     readonly name?: string;
     readonly host: string;

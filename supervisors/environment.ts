@@ -34,6 +34,9 @@ function portNumber(text: string): number {
   );
 }
 
+/** For texts of the configuration that name a variable. */
+export const environmentVariable = (name: string): string | undefined => process.env[name];
+
 /** Reads a secret from a file or from the environment; never from the configuration's own text. */
 export type ReadSecret = (source: { readonly file?: string; readonly variable?: string }) => Promise<string>;
 

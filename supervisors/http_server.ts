@@ -20,6 +20,7 @@ import {
 import type { SecurityConfiguration } from "./configuration_schema.ts";
 import type { Access, Grants } from "./security/access.ts";
 import type { ConnectionGate } from "./security/connection_gate.ts";
+import type { HiddenTexts } from "./security/hidden_texts.ts";
 import { readTls } from "./security/tls_files.ts";
 
 export interface HttpLimits {
@@ -65,6 +66,8 @@ export interface HttpServerOptions {
   /** Sees every connection before anything of it is read. */
   readonly gate: ConnectionGate;
   readonly tls: SecurityConfiguration["tls"];
+  /** Takes secrets out of errors. */
+  readonly hidden?: HiddenTexts;
   /** Nodes show certificates of this authority. */
   readonly nodeCaFile?: string | undefined;
   readonly routes: readonly Routes[];
@@ -119,7 +122,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
             : { requestCert: true, rejectUnauthorized: false }),
         },
       })) as unknown as FastifyInstance;
-  server.setErrorHandler((error, _request, reply) => sendError(reply, error));
+  server.setErrorHandler((error, _request, reply) => sendError(reply, options.hidden?.hideInError(error) ?? error));
   server.setNotFoundHandler((request, reply) => {
     void reply
       .status(404)

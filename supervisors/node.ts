@@ -33,6 +33,7 @@ import { Replays } from "./replays.ts";
 import { type Access, createAccess, type Grants } from "./security/access.ts";
 import { type Authorities, authoritiesOf, certificateOf } from "./security/client_certificates.ts";
 import { ConnectionGate } from "./security/connection_gate.ts";
+import { exposuresOf } from "./security/exposures.ts";
 import { INSIDE } from "./security/grants.ts";
 import { openFilesMax, placeLimits } from "./security/open_files.ts";
 import { filesOf, type Reloading, type ReloadOutcome, startReloading } from "./security/reloading.ts";
@@ -92,21 +93,29 @@ const DELIVERY_SECONDS_BOUNDS = [
   0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3_600,
 ];
 
-export async function startNode(options: NodeOptions): Promise<RunningNode> {
-  const { configuration } = options;
+export async function startNode(given: NodeOptions): Promise<RunningNode> {
+  const { configuration } = given;
+  const options = { ...given, log: withoutSecrets(given.log, configuration) };
   const closers: Closer[] = [];
   try {
     const access = await createAccess(configuration.security, configuration.node.host, options.readSecret, {
       advertise: configuration.cluster?.advertise,
     });
     const log = await openLog(configuration);
+    for (const { path, reason } of await exposuresOf(configuration))
+      options.log("warn", reason, { at: path.join(".") });
     closers.push({ what: "log", close: () => log.close() });
     return await startOn(log, access, options, closers);
   } catch (error) {
     await closeAll(closers, START_FAILURE_WITHIN_MS);
-    throw error;
+    throw configuration.hidden.hideInError(error);
   }
 }
+
+const withoutSecrets =
+  (log: NodeLog, { hidden }: Configuration): NodeLog =>
+  (level, message, fields) =>
+    log(level, hidden.hide(message), hidden.hideIn(fields) as typeof fields);
 
 async function startOn(log: Log, access: Access, options: NodeOptions, closers: Closer[]): Promise<RunningNode> {
   const { configuration } = options;
@@ -167,7 +176,7 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
     return state.kind === "ready" ? undefined : state.reason;
   };
   const budget = new BodyBudget();
-  const routes: NodeRoutesOptions = { log, directory, metrics, system, board };
+  const routes: NodeRoutesOptions = { log, directory, metrics, system, board, hidden: configuration.hidden };
   const control = cluster?.node ?? createLoneNode({ name, directory, log, address: () => endpoint });
   let endpoint = "";
   const nodes = await nodeAuthorities(configuration);
@@ -177,6 +186,7 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
     access,
     gate,
     tls: configuration.security.tls,
+    hidden: configuration.hidden,
     nodeCaFile: configuration.cluster?.caFile,
     upgrades: new Map<string, Upgrade>([
       ["/v1/connect", (...upgrade) => listener.upgrade(...upgrade)],

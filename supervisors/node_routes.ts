@@ -4,6 +4,7 @@ import type { ActorSystem } from "../actors/kernel/actor.ts";
 import type { Log } from "../actors/log/log.ts";
 import type { Metrics } from "../actors/observers/metrics.ts";
 import type { DeliveryBoard } from "./delivery_board.ts";
+import type { HiddenTexts } from "./security/hidden_texts.ts";
 import type { NodeDirectory } from "./stream_directory.ts";
 
 export interface NodeRoutesOptions {
@@ -12,6 +13,8 @@ export interface NodeRoutesOptions {
   readonly metrics: Metrics;
   readonly system: ActorSystem;
   readonly board: DeliveryBoard;
+  /** Takes secrets out of what is said. */
+  readonly hidden: Pick<HiddenTexts, "hide" | "hideIn">;
 }
 
 /** Reasons told of partitions that can not be claimed. */
@@ -23,7 +26,8 @@ export function mountHealthRoutes(server: FastifyInstance, options: NodeRoutesOp
   server.get("/readyz", async (_request, reply) => {
     const reasons = unreadiness(options);
     if (reasons.length === 0) return { status: "ready" };
-    return reply.status(503).header("Retry-After", 1).send({ status: "not ready", reasons });
+    const told = reasons.map((reason) => options.hidden.hide(reason));
+    return reply.status(503).header("Retry-After", 1).send({ status: "not ready", reasons: told });
   });
 }
 
@@ -32,7 +36,7 @@ export function mountNodeRoutes(server: FastifyInstance, options: NodeRoutesOpti
     reply.header("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
     return options.metrics.exposition();
   });
-  server.get("/v1/sinks", async () => ({ sinks: [...options.board.standings()] }));
+  server.get("/v1/sinks", async () => ({ sinks: options.hidden.hideIn([...options.board.standings()]) }));
   server.get("/v1/actors", async () => describeActors(options.system));
 }
 
