@@ -49,12 +49,12 @@ async function doctor(options: DoctorOptions): Promise<number> {
   for (const told of checks) {
     const check = configuration === undefined ? told : (configuration.hidden.hideIn(told) as Check);
     if (options.json === true) await printJson(check);
-    else await print(`${check.verdict.padEnd(4)}  ${check.name}: ${check.detail}${adviceOf(check)}`);
+    else await print([`${check.verdict.padEnd(4)}  ${check.name}: ${check.detail}`, ...adviceOf(check)]);
   }
   return checks.some(({ verdict }) => verdict === "fail") ? EXIT.failed : EXIT.ok;
 }
 
-const adviceOf = ({ advice }: Check): string => (advice === undefined ? "" : `\n      ${advice}`);
+const adviceOf = ({ advice }: Check): readonly string[] => (advice === undefined ? [] : [`      ${advice}`]);
 
 async function configure(
   given: string | undefined,
