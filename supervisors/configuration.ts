@@ -192,15 +192,23 @@ function referenceProblems(raw: Raw, kinds: KnownKinds, at: LineAt): Problem[] {
     const hint = guess === undefined ? `known ones are [${known.join(", ")}]` : `did you mean ${guess}?`;
     problems.push({ line: at(path), path: pointer(path), reason: `unknown ${what} ${value}: ${hint}` });
   };
-  const streams = Object.keys(raw.streams ?? {});
+  const own = Object.keys(raw.streams ?? {});
+  const audit = auditStreamName(raw.security);
+  // It may be read like any stream, and is written by the node alone.
+  const streams = audit === undefined ? own : [...own, audit];
+  if (audit !== undefined && own.includes(audit)) {
+    const path = ["streams", audit];
+    const reason = `stream ${audit} is the audit's own: give security.audit.stream another name`;
+    problems.push({ line: at(path), path: pointer(path), reason });
+  }
   const sinks = Object.keys(raw.sinks ?? {});
   for (const [name, source] of Object.entries(raw.sources ?? {})) {
-    expect(["sources", name, "stream"], String(source.stream), streams, "stream");
+    expect(["sources", name, "stream"], String(source.stream), own, "stream");
     expect(["sources", name, "type"], String(source.type), [...kinds.sources.keys()], "type of source");
   }
   for (const [name, sink] of Object.entries(raw.sinks ?? {})) {
     expect(["sinks", name, "type"], String(sink.type), [...kinds.sinks.keys()], "type of sink");
-    if (sink.type === "stream") expect(["sinks", name, "stream"], String(sink.stream), streams, "stream");
+    if (sink.type === "stream") expect(["sinks", name, "stream"], String(sink.stream), own, "stream");
   }
   for (const [name, pipeline] of Object.entries(raw.pipelines ?? {})) {
     expect(["pipelines", name, "from"], pipeline.from, streams, "stream");
@@ -370,17 +378,38 @@ function completeCluster(options: Options): ClusterConfiguration {
   };
 }
 
+function completeSecurity(section: Options | undefined): SecurityConfiguration {
+  const { audit, ...given } = (section ?? {}) as Partial<SecurityConfiguration>;
+  const stream = auditStreamName(section);
+  return { tokens: [], origins: [], hosts: [], ...given, ...(stream === undefined ? {} : { audit: { stream } }) };
+}
+
+const auditStreamName = (section: Options | undefined): string | undefined => {
+  const audit = section?.audit as { readonly stream?: string } | undefined;
+  return audit === undefined ? undefined : (audit.stream ?? "audit");
+};
+
+/** It never keeps anybody waiting: what is old makes room for what is new. */
+function auditStreamOf(section: Options | undefined): Readonly<Record<string, StreamConfiguration>> {
+  const stream = auditStreamName(section);
+  if (stream === undefined) return {};
+  const { size = "64MiB", age = "30d" } = section?.audit as { readonly size?: unknown; readonly age?: unknown };
+  return { [stream]: completeStream({ partitions: 1, retention: { size, age, onFull: "trim" } }, undefined) };
+}
+
 function complete(raw: Raw, schemas: ReadonlyMap<string, Options>, folder: string, hidden: HiddenTexts): Configuration {
   const node = (raw.node ?? {}) as Partial<Configuration["node"]>;
   const log = (raw.log ?? {}) as Partial<Configuration["log"]>;
   const limits = (raw.limits ?? {}) as Options;
-  const security = (raw.security ?? {}) as Partial<SecurityConfiguration>;
   return {
     folder,
     hidden,
     node: { host: "127.0.0.1", port: 7070, data: ".headrace", logLevel: "info", ...node },
     log: { type: "lmdb", prefix: "headrace", ...log },
-    streams: mapValues(raw.streams, (stream, name) => completeStream(stream, schemas.get(name))),
+    streams: {
+      ...mapValues(raw.streams, (stream, name) => completeStream(stream, schemas.get(name))),
+      ...auditStreamOf(raw.security),
+    },
     sources: mapValues(raw.sources, (source) => ({
       type: String(source.type),
       stream: String(source.stream),
@@ -396,7 +425,7 @@ function complete(raw: Raw, schemas: ReadonlyMap<string, Options>, folder: strin
       start: (sink.start as "earliest" | "latest" | undefined) ?? "earliest",
       options: without(sink, COMMON_SINK_KEYS),
     })),
-    security: { tokens: [], origins: [], hosts: [], ...security },
+    security: completeSecurity(raw.security),
     ...(raw.cluster === undefined ? {} : { cluster: completeCluster(raw.cluster) }),
     limits: {
       connectionsMax: (limits.connectionsMax as number | undefined) ?? 10_000,

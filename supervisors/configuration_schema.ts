@@ -260,6 +260,22 @@ export const CONFIGURATION_SCHEMA = object(
         },
         ["certificateFile", "keyFile"],
       ),
+      audit: object(
+        "Tells of calls that administer, refused logins, refused scopes and reloads in a stream of its own. Off where it is left out.",
+        {
+          stream: {
+            ...name,
+            default: "audit",
+            description: "Name of the stream: the node makes it, with one partition.",
+          },
+          size: {
+            ...size,
+            default: "64MiB",
+            description: `Most bytes kept; the oldest entries go first. ${size.description}`,
+          },
+          age: { ...duration, default: "30d", description: `Longest time an entry is kept. ${duration.description}` },
+        },
+      ),
       origins: {
         type: "array",
         items: { type: "string" },

@@ -19,6 +19,8 @@ import {
 } from "../protocols/errors.ts";
 import type { SecurityConfiguration } from "./configuration_schema.ts";
 import type { Access, Grants } from "./security/access.ts";
+import { type Audit, NO_AUDIT } from "./security/audit_log.ts";
+import { auditRefusal, auditRequests, pathOf, toldOf } from "./security/audit_requests.ts";
 import type { ConnectionGate } from "./security/connection_gate.ts";
 import type { HiddenTexts } from "./security/hidden_texts.ts";
 import { readTls } from "./security/tls_files.ts";
@@ -66,6 +68,8 @@ export interface HttpServerOptions {
   /** Sees every connection before anything of it is read. */
   readonly gate: ConnectionGate;
   readonly tls: SecurityConfiguration["tls"];
+  /** Is told of calls that administer, and of refusals. */
+  readonly audit?: Audit;
   /** Takes secrets out of errors. */
   readonly hidden?: HiddenTexts;
   /** Nodes show certificates of this authority. */
@@ -122,7 +126,12 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
             : { requestCert: true, rejectUnauthorized: false }),
         },
       })) as unknown as FastifyInstance;
-  server.setErrorHandler((error, _request, reply) => sendError(reply, options.hidden?.hideInError(error) ?? error));
+  const { audit = NO_AUDIT } = options;
+  server.setErrorHandler((error, request, reply) => {
+    auditRefusal(audit, error, toldOf(request));
+    return sendError(reply, options.hidden?.hideInError(error) ?? error);
+  });
+  auditRequests(server, audit);
   server.setNotFoundHandler((request, reply) => {
     void reply
       .status(404)
@@ -150,10 +159,11 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       options.access.admit(request);
       gate.upgrade(request.socket);
     } catch (error) {
+      auditRefusal(audit, error, { address: request.socket.remoteAddress, action: `upgrade ${pathOf(request.url)}` });
       refuseUpgrade(socket, error);
       return;
     }
-    const upgrade = options.upgrades.get(pathOf(request));
+    const upgrade = options.upgrades.get(pathOf(request.url));
     if (upgrade !== undefined) upgrade(request, socket, head);
     else refuseUpgradePath(socket);
   });
@@ -252,5 +262,3 @@ export function sendError(reply: FastifyReply, error: unknown): FastifyReply {
   if (status === 401) reply.header("WWW-Authenticate", "Bearer");
   return reply.status(status).send({ code, message });
 }
-
-const pathOf = (request: IncomingMessage): string => (request.url ?? "/").split("?")[0] ?? "/";

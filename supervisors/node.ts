@@ -8,6 +8,7 @@ import { BodyBudget } from "../actors/ingest/http_body.ts";
 import { HttpIngest } from "../actors/ingest/http_ingest.ts";
 import { mountIngestRoutes } from "../actors/ingest/http_routes.ts";
 import { mountStreamRoutes } from "../actors/ingest/stream_routes.ts";
+import type { Timer } from "../actors/kernel/actor.ts";
 import { createActorSystem } from "../actors/kernel/actor_system.ts";
 import type { Log } from "../actors/log/log.ts";
 import { createMetrics, type Metrics } from "../actors/observers/metrics.ts";
@@ -31,6 +32,7 @@ import { mountOpenApi } from "./openapi.ts";
 import { createReplayRoutes } from "./replay_routes.ts";
 import { Replays } from "./replays.ts";
 import { type Access, createAccess, type Grants } from "./security/access.ts";
+import { type Audit, NO_AUDIT, startAudit } from "./security/audit_log.ts";
 import { type Authorities, authoritiesOf, certificateOf } from "./security/client_certificates.ts";
 import { ConnectionGate } from "./security/connection_gate.ts";
 import { exposuresOf } from "./security/exposures.ts";
@@ -158,9 +160,11 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
   if (cluster === undefined) await directory.complete;
   logBlockages(directory, options.log);
   claimWhenStoreAnswers(log, directory);
+  const audit = auditOf(configuration, name, sessions.connect(INSIDE), options.log);
   const gate = new ConnectionGate(placeLimits(configuration, openFilesMax()));
   observeConnections(metrics, gate);
-  const listener = await listen(sessions, access, gate);
+  const listener = await listen(sessions, access, gate, audit);
+  closers.push({ what: "audit", close: () => audit.close() });
   closers.push({ what: "connections", close: () => listener.close() });
   const connect = sessions.connect(INSIDE);
   const ingest = new HttpIngest({ node: name, connect, directory, newId: () => crypto.randomUUID() });
@@ -176,7 +180,15 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
     return state.kind === "ready" ? undefined : state.reason;
   };
   const budget = new BodyBudget();
-  const routes: NodeRoutesOptions = { log, directory, metrics, system, board, hidden: configuration.hidden };
+  const routes: NodeRoutesOptions = {
+    log,
+    directory,
+    metrics,
+    system,
+    board,
+    grantsOf: permissionsOf,
+    hidden: configuration.hidden,
+  };
   const control = cluster?.node ?? createLoneNode({ name, directory, log, address: () => endpoint });
   let endpoint = "";
   const nodes = await nodeAuthorities(configuration);
@@ -187,6 +199,7 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
     gate,
     tls: configuration.security.tls,
     hidden: configuration.hidden,
+    audit,
     nodeCaFile: configuration.cluster?.caFile,
     upgrades: new Map<string, Upgrade>([
       ["/v1/connect", (...upgrade) => listener.upgrade(...upgrade)],
@@ -222,7 +235,7 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
   endpoint = `${http.address.replace(/^http/, "ws")}/v1/connect`;
   // An HTTP server is closed once its upgraded connections are: neither can be waited for before the other.
   closers.push({ what: "http", close: () => Promise.all([http.close(), listener.close(), cluster?.close()]) });
-  const reloading = await reloadCredentials(options, access, http);
+  const reloading = await reloadCredentials(options, access, http, audit);
   closers.push({ what: "reloading", close: async () => reloading.stop() });
   if (cluster !== undefined) {
     await cluster.join(http.port);
@@ -260,7 +273,12 @@ const strangerNode = (): RejectedError =>
   );
 
 /** TLS is read first: a certificate that can not be used leaves everything as it was. */
-async function reloadCredentials(options: NodeOptions, access: Access, http: HttpServer): Promise<Reloading> {
+async function reloadCredentials(
+  options: NodeOptions,
+  access: Access,
+  http: HttpServer,
+  audit: Audit,
+): Promise<Reloading> {
   let security = options.configuration.security;
   return await startReloading({
     files: () => filesOf(security),
@@ -272,12 +290,26 @@ async function reloadCredentials(options: NodeOptions, access: Access, http: Htt
       return ended;
     },
     log: options.log,
-    onReloaded: () => undefined,
-    setTimer: (delayMs, callback) => {
-      const timer = setTimeout(callback, delayMs).unref();
-      return { cancel: () => clearTimeout(timer) };
-    },
+    onReloaded: (outcome) =>
+      audit.record({
+        ...{ kind: "reload", action: outcome.why },
+        outcome: outcome.kind === "reloaded" ? `reloaded, ${outcome.grantsEnded} grants ended` : "refused",
+      }),
+    setTimer,
   });
+}
+
+function auditOf({ security }: Configuration, node: string, connect: Connect, log: NodeLog): Audit {
+  const stream = security.audit?.stream;
+  return stream === undefined
+    ? NO_AUDIT
+    : startAudit({ node, stream, connect, log, nowMs: () => Date.now(), setTimer });
+}
+
+/** Keeps no process running. */
+function setTimer(delayMs: number, callback: () => void): Timer {
+  const timer = setTimeout(callback, delayMs).unref();
+  return { cancel: () => clearTimeout(timer) };
 }
 
 /** Nodes of a cluster need names of their own, also on one machine. */

@@ -15,6 +15,8 @@ import { type ClientFrame, WIRE_DEFAULTS, type WireLimits } from "../protocols/f
 import type { Configuration } from "./configuration_schema.ts";
 import { bearerOf } from "./http_server.ts";
 import type { Access, Grants, Held } from "./security/access.ts";
+import type { Audit } from "./security/audit_log.ts";
+import type { AuditEvent } from "./security/audit_machine.ts";
 import type { ConnectionGate } from "./security/connection_gate.ts";
 import type { NodeDirectory } from "./stream_directory.ts";
 
@@ -117,6 +119,7 @@ export function listen(
   sessions: Sessions,
   access: Access,
   gate: Pick<ConnectionGate, "welcome">,
+  audit: Pick<Audit, "record">,
 ): Promise<WebSocketListener> {
   return createWebSocketListener({
     frameBytesMax: WIRE_DEFAULTS.frameBytesMax,
@@ -128,6 +131,7 @@ export function listen(
       const bearer = bearerOf(request.headers.authorization);
       let held: Held | undefined;
       let isOver = false;
+      const address = request.socket.remoteAddress; // gone with the connection
       const session = deferred<ActorReference<SessionInput>>();
       const environment: SessionEnvironment = {
         ...sessions.environment,
@@ -135,6 +139,7 @@ export function listen(
           const found = await access.hold(token ?? bearer, request.socket, () => {
             void session.promise.then((one) => one.tell({ type: "grant_ended" }));
           });
+          if (found === undefined) told({ kind: "refused_login", action: "hello", outcome: "UNAUTHENTICATED" });
           if (isOver) found?.stop();
           else held = found;
           if (found !== undefined) gate.welcome(request.socket);
@@ -149,7 +154,19 @@ export function listen(
         isOver = true;
         held?.stop();
       });
-      return sessions.open(environment, peer, decode, onEnd).then((one) => {
+      const told = (event: Pick<AuditEvent, "kind" | "action" | "outcome">) =>
+        audit.record({ ...event, subject: held?.grants.subject, address });
+      const audited: SessionPeer = {
+        send: (frame) => {
+          if (frame.type === "error" && frame.code === "FORBIDDEN") {
+            const of = frame.stream === undefined ? "" : ` ${frame.stream}`;
+            told({ kind: "refused_scope", action: `a frame${of}`, outcome: "FORBIDDEN" });
+          }
+          return peer.send(frame);
+        },
+        close: (code, reason) => peer.close(code, reason),
+      };
+      return sessions.open(environment, audited, decode, onEnd).then((one) => {
         session.resolve(one);
         return one;
       });
