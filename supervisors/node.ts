@@ -25,7 +25,7 @@ import type { Configuration, SecurityConfiguration } from "./configuration_schem
 import { DeliveryBoard } from "./delivery_board.ts";
 import { planDeliveries } from "./delivery_plans.ts";
 import type { ReadSecret } from "./environment.ts";
-import { type HttpServer, type Routes, startHttpServer, type Upgrade } from "./http_server.ts";
+import { type Routes, startHttpServer, type Upgrade } from "./http_server.ts";
 import { mountHealthRoutes, mountNodeRoutes, type NodeRoutesOptions } from "./node_routes.ts";
 import { openLog } from "./open_log.ts";
 import { mountOpenApi } from "./openapi.ts";
@@ -210,8 +210,7 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
           if (nodes !== undefined && certificateOf(upgrade[0].socket, nodes) === undefined) {
             return refuseUpgrade(upgrade[1], strangerNode());
           }
-          gate.welcome(upgrade[0].socket); // how long it may stay unknown is for the links
-          cluster.node.upgrade(...upgrade);
+          cluster.node.upgrade(...upgrade, () => gate.welcome(upgrade[0].socket));
         },
       ],
     ]),
@@ -235,7 +234,10 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
   endpoint = `${http.address.replace(/^http/, "ws")}/v1/connect`;
   // An HTTP server is closed once its upgraded connections are: neither can be waited for before the other.
   closers.push({ what: "http", close: () => Promise.all([http.close(), listener.close(), cluster?.close()]) });
-  const reloading = await reloadCredentials(options, access, http, audit);
+  const reloading = await reloadCredentials(options, access, audit, async () => {
+    await http.reloadTls();
+    await cluster?.reloadTls();
+  });
   closers.push({ what: "reloading", close: async () => reloading.stop() });
   if (cluster !== undefined) {
     await cluster.join(http.port);
@@ -276,15 +278,15 @@ const strangerNode = (): RejectedError =>
 async function reloadCredentials(
   options: NodeOptions,
   access: Access,
-  http: HttpServer,
   audit: Audit,
+  readCertificates: () => Promise<void>,
 ): Promise<Reloading> {
   let security = options.configuration.security;
   return await startReloading({
     files: () => filesOf(security),
     read: async () => {
       const next = (await options.readSecurity?.()) ?? security;
-      await http.reloadTls();
+      await readCertificates();
       const ended = await access.reload(next);
       security = next;
       return ended;

@@ -1,13 +1,13 @@
 /** Answers upgrades that are not taken: with the status that the error's class stands for. */
 import type { Duplex } from "node:stream";
-import { HeadraceError, OverloadedError, RejectedError } from "../../protocols/errors.ts";
+import { HeadraceError, OverloadedError, RejectedError, UnavailableError } from "../../protocols/errors.ts";
 
 export function refuseUpgrade(socket: Duplex, error: unknown): void {
   const body = JSON.stringify({
     code: error instanceof HeadraceError ? error.code : "INVARIANT_VIOLATED",
     message: error instanceof Error ? error.message : String(error),
   });
-  const retry = error instanceof OverloadedError ? `Retry-After: ${Math.ceil(error.retryAfterMs / 1_000)}\r\n` : "";
+  const retry = retryAfter(error);
   endUpgrade(
     socket,
     `HTTP/1.1 ${statusOf(error)}\r\nConnection: close\r\nContent-Type: application/json\r\n${retry}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
@@ -26,6 +26,11 @@ function endUpgrade(socket: Duplex, answer: string): void {
 }
 
 function statusOf(error: unknown): string {
-  if (error instanceof OverloadedError) return "503 Service Unavailable";
+  if (error instanceof OverloadedError || error instanceof UnavailableError) return "503 Service Unavailable";
   return error instanceof RejectedError && error.code === "UNSUPPORTED_PROTOCOL" ? "400 Bad Request" : "403 Forbidden";
+}
+
+function retryAfter(error: unknown): string {
+  if (error instanceof OverloadedError) return `Retry-After: ${Math.ceil(error.retryAfterMs / 1_000)}\r\n`;
+  return error instanceof UnavailableError ? "Retry-After: 1\r\n" : "";
 }

@@ -41,6 +41,8 @@ export interface ClusterPart {
   onAppended(partition: PartitionReference, events: number, sizeBytes: number): void;
   /** Joins, once the node listens. @param port the one it was given */
   join(port: number): Promise<void>;
+  /** Reads the certificate that the node shows to other nodes again, for links from now on. */
+  reloadTls(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -88,6 +90,7 @@ export async function prepareCluster(start: ClusterStart): Promise<ClusterPart> 
       port = given;
       return node.join();
     },
+    reloadTls: async () => void Object.assign(tls ?? {}, await tlsOf(configuration)),
     close: async () => {
       clearInterval(reporting);
       await node.close();
