@@ -174,7 +174,7 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
     ...{ system, log, configuration, directory, metrics },
     ...{ nodeLog: options.log, pipelines: deliveries.pipelines, connect: parts.connect, nowMs: () => Date.now() },
   });
-  const replayRoutes = await createReplayRoutes(replays, permissionsOf);
+  const replayRoutes = await createReplayRoutes(replays, permissionsOf, configuration.hidden);
   const unreadiness = (): string | undefined => {
     const state = log.state();
     return state.kind === "ready" ? undefined : state.reason;

@@ -171,6 +171,13 @@ test("a certificate that was renewed is shown to the next client, and a broken o
       }).on("error", () => resolve(false));
     });
   assert.equal([await isTrusting("first"), await isTrusting("second")], [true, false]);
+  const metrics = await new Promise<string>((resolve, reject) => {
+    let text = "";
+    httpsGet(`https://localhost:${node.port}/metrics`, { ca: pem("first.pem"), agent: false, family: 4 }, (answer) => {
+      answer.on("data", (chunk) => (text += chunk)).on("end", () => resolve(text));
+    }).on("error", reject);
+  });
+  assert.match(metrics, /headrace_connections\{phase="asking"[^}]*\} 1/, "TLS connections are counted like any");
   await put("second");
   assert.is((await node.reload("the test")).kind, "reloaded");
   assert.equal([await isTrusting("first"), await isTrusting("second")], [false, true]);
