@@ -3,6 +3,7 @@
  * HTTP, WebSockets and other nodes alike, also connections that never say anything.
  */
 import type { Socket } from "node:net";
+import type { Timer } from "../../actors/kernel/actor.ts";
 import { addressGroup } from "../../actors/transport/network_address.ts";
 import { OverloadedError } from "../../protocols/errors.ts";
 import { ConnectionPlaces, type Phase, type PlaceLimits } from "./connection_places.ts";
@@ -10,6 +11,23 @@ import { ConnectionPlaces, type Phase, type PlaceLimits } from "./connection_pla
 const RETRY_AFTER_MS = 2_000;
 const FULL =
   "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 2\r\nContent-Length: 0\r\n\r\n" as const;
+
+/** Between looks at addresses that are over their share. */
+const LOOK_EVERY_MS = 500;
+
+export interface GateWorld {
+  /** Never set back. */
+  nowMs(): number;
+  setTimer(delayMs: number, callback: () => void): Timer;
+}
+
+const OWN_WORLD: GateWorld = {
+  nowMs: () => performance.now(),
+  setTimer(delayMs, callback) {
+    const timer = setTimeout(callback, delayMs).unref();
+    return { cancel: () => clearTimeout(timer) };
+  },
+};
 
 interface Seen {
   readonly id: number;
@@ -21,17 +39,21 @@ interface Seen {
 
 export class ConnectionGate {
   readonly #limits: PlaceLimits;
+  readonly #world: GateWorld;
   readonly #places: ConnectionPlaces;
   readonly #seen = new Map<number, Seen>();
   /** A TLS socket and the socket below it share both ends' address and port. */
   readonly #byEnds = new Map<string, Seen>();
-  readonly #unsettled = new Set<string>();
+  /** Addresses over their share. */
+  readonly #crowded = new Set<string>();
+  #isLookDue = false;
   #accepted = 0;
   /** Connections that ended so that another had a place, or that found none, since the start. */
   shed = 0;
 
-  constructor(limits: PlaceLimits) {
+  constructor(limits: PlaceLimits, world: GateWorld = OWN_WORLD) {
     this.#limits = limits;
+    this.#world = world;
     this.#places = new ConnectionPlaces(limits);
   }
 
@@ -49,7 +71,7 @@ export class ConnectionGate {
     }
     this.#accepted += 1;
     const seen: Seen = { id: this.#accepted, address: addressGroup(remoteAddress), socket, asked: 0 };
-    const ended = this.#places.arrive(seen.id, seen.address);
+    const ended = this.#places.arrive(seen.id, seen.address, this.#world.nowMs());
     if (ended === undefined) {
       this.shed += 1;
       socket.on("error", () => socket.destroy());
@@ -64,7 +86,7 @@ export class ConnectionGate {
       if (this.#byEnds.get(ends) === seen) this.#byEnds.delete(ends);
     });
     this.#end(ended);
-    this.#settleSoon(seen.address);
+    this.#settleLater(seen.address);
   }
 
   /** A request has come; `onAnswered` is to be called once it is over. Throws `OverloadedError` `TOO_MANY_CONNECTIONS`. */
@@ -77,8 +99,8 @@ export class ConnectionGate {
       onAnswered: () => {
         seen.asked -= 1;
         if (seen.asked > 0) return;
-        this.#places.rest(seen.id);
-        this.#settleSoon(seen.address);
+        this.#places.rest(seen.id, this.#world.nowMs());
+        this.#settleLater(seen.address);
       },
     };
   }
@@ -121,19 +143,23 @@ export class ConnectionGate {
     }
   }
 
-  /**
-   * An address's share is looked at once its newest connections could say something: a burst is accepted in one turn of
-   * the event loop, and the requests that came with it are read in the next.
-   */
-  #settleSoon(address: string): void {
-    if (this.#unsettled.has(address)) return;
-    this.#unsettled.add(address);
-    setImmediate(() =>
-      setImmediate(() => {
-        this.#unsettled.delete(address);
-        this.#end(this.#places.overShare(address));
-      }),
-    );
+  /** An address over its share is looked at again until it is within: its connections end once they have waited. */
+  #settleLater(address: string): void {
+    if (!this.#places.isOverShare(address)) return;
+    this.#crowded.add(address);
+    if (this.#isLookDue) return;
+    this.#isLookDue = true;
+    this.#world.setTimer(LOOK_EVERY_MS, () => this.#settle());
+  }
+
+  #settle(): void {
+    this.#isLookDue = false;
+    const crowded = [...this.#crowded];
+    this.#crowded.clear();
+    for (const address of crowded) {
+      this.#end(this.#places.overShare(address, this.#world.nowMs()));
+      this.#settleLater(address);
+    }
   }
 }
 

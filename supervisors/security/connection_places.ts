@@ -4,7 +4,8 @@
  *   C1. The port never holds more than `placesMax` connections. A newcomer takes the place of the one that has waited
  *       longest: silent ones first, then idle ones, greeting ones, and ones whose request is under way. A welcomed
  *       WebSocket never loses its place.
- *   C2. Silent and idle connections of one address have `waitingPerAddressMax` places: beyond them the longest-waiting end.
+ *   C2. Silent and idle connections of one address have `waitingPerAddressMax` places: beyond them the longest-waiting end,
+ *       each once it has waited `WAIT_MS_MIN`: many clients may begin, or ask again, at the same moment.
  *   C3. WebSockets of one address, and requests under way of one address, stay within `perAddressMax` each. A newcomer
  *       among the WebSockets takes the place of the address's longest-greeting one.
  *   C4. WebSockets leave `placesMax - upgradesMax` places to HTTP, so that health and metrics are answered.
@@ -15,6 +16,9 @@
  * WebSocket without a valid `hello`; `welcomed`: a WebSocket with one, or a connection of another node.
  */
 export type Phase = "silent" | "idle" | "asking" | "greeting" | "welcomed";
+
+/** A connection that has waited less may be about to say something. */
+export const WAIT_MS_MIN = 2_000;
 
 export interface PlaceLimits {
   /** Connections. */
@@ -34,6 +38,8 @@ const GIVES_WAY = ["silent", "idle", "greeting", "asking"] as const;
 interface Place {
   readonly address: string;
   phase: Phase;
+  /** When it became silent or idle. */
+  waitingSinceMs: number;
 }
 
 type PlacesByPhase = Readonly<Record<Phase, Set<number>>>;
@@ -72,7 +78,7 @@ export class ConnectionPlaces {
   }
 
   /** A connection was accepted (C1). */
-  arrive(id: number, address: string): Taken {
+  arrive(id: number, address: string, nowMs: number): Taken {
     const ended: number[] = [];
     while (this.#places.size >= this.#limits.placesMax) {
       const phase = GIVES_WAY.find((one) => this.#all[one].size > 0);
@@ -81,7 +87,7 @@ export class ConnectionPlaces {
       this.leave(victim);
       ended.push(victim);
     }
-    this.#places.set(id, { address, phase: "silent" });
+    this.#places.set(id, { address, phase: "silent", waitingSinceMs: nowMs });
     this.#put(id, address, "silent");
     return ended;
   }
@@ -97,9 +103,11 @@ export class ConnectionPlaces {
   }
 
   /** Its request is answered, and the connection is kept. */
-  rest(id: number): void {
+  rest(id: number, nowMs: number): void {
     const place = this.#places.get(id);
-    if (place?.phase === "asking") this.#move(id, place, "idle");
+    if (place?.phase !== "asking") return;
+    place.waitingSinceMs = nowMs;
+    this.#move(id, place, "idle");
   }
 
   /** It asks to become a WebSocket (C3, C4). */
@@ -136,19 +144,30 @@ export class ConnectionPlaces {
     this.#take(id, place);
   }
 
-  /** What an address has waiting beyond its share, which gives up its places by this call (C2). */
-  overShare(address: string): readonly number[] {
+  /** An address has more connections waiting than its share (C2). */
+  isOverShare(address: string): boolean {
+    return this.countOf(address, "silent") + this.countOf(address, "idle") > this.#limits.waitingPerAddressMax;
+  }
+
+  /** What an address has waiting beyond its share, and for long enough, gives up its places by this call (C2). */
+  overShare(address: string, nowMs: number): readonly number[] {
     const ended: number[] = [];
-    const over = () =>
-      this.countOf(address, "silent") + this.countOf(address, "idle") > this.#limits.waitingPerAddressMax;
-    while (over()) {
-      const own = this.#byAddress.get(address);
-      const victim = own === undefined ? undefined : (longest(own.silent) ?? longest(own.idle));
+    while (this.isOverShare(address)) {
+      const victim = this.#longestWaiting(address, nowMs);
       if (victim === undefined) break;
       this.leave(victim);
       ended.push(victim);
     }
     return ended;
+  }
+
+  #longestWaiting(address: string, nowMs: number): number | undefined {
+    const own = this.#byAddress.get(address);
+    const candidates = own === undefined ? [] : [longest(own.silent), longest(own.idle)];
+    return candidates.find((id) => {
+      const place = id === undefined ? undefined : this.#places.get(id);
+      return place !== undefined && nowMs - place.waitingSinceMs >= WAIT_MS_MIN;
+    });
   }
 
   #move(id: number, place: Place, phase: Phase): void {
