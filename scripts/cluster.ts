@@ -10,10 +10,11 @@ import { join, resolve } from "node:path";
 import { loadDriver } from "../deps.ts";
 import { clusterDemoConfiguration } from "../supervisors/demo_configuration.ts";
 import { wholeNumber } from "./console/arguments.ts";
-import { EXIT, exitCodeOf, explain, UsageError } from "./console/exit_codes.ts";
+import { EXIT, exitCodeOf, UsageError } from "./console/exit_codes.ts";
 import { type LocalCluster, startLocalCluster } from "./console/local_cluster.ts";
 import { LOCAL_CLUSTER_FOLDER } from "./console/local_cluster_state.ts";
 import { watchLocalCluster } from "./console/local_cluster_watch.ts";
+import { complain, print, remark } from "./console/output.ts";
 
 /** Each has its mailboxes, its connections to all others and half a gigabyte at worst. */
 const NODES_MAX = 16;
@@ -46,7 +47,7 @@ const program = new Command("npm run cluster --")
 try {
   await program.parseAsync();
 } catch (error) {
-  console.error(explain(error));
+  complain(error);
   process.exitCode = exitCodeOf(error);
 }
 
@@ -60,7 +61,7 @@ async function run(options: Options): Promise<number> {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => ending.abort());
   const { folder } = options;
   const configFile = options.config ?? (await writeDemo(folder));
-  console.log(`starting Redis and ${nodes} nodes in ${folder} ...`);
+  await print(`starting Redis and ${nodes} nodes in ${folder} ...`);
   let changed = () => {};
   let cluster: LocalCluster;
   try {
@@ -78,11 +79,11 @@ async function run(options: Options): Promise<number> {
       changed = notify;
     });
   } finally {
-    console.log("ending the nodes, then Redis ...");
+    await print("ending the nodes, then Redis ...");
     left = await cluster.stop();
   }
   if (left.length === 0) return EXIT.ok;
-  console.error(`headrace: did not end in time, and was killed: ${left.join(", ")}`);
+  remark(`did not end in time, and was killed: ${left.join(", ")}`);
   return EXIT.leftUndone;
 }
 

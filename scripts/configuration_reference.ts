@@ -13,9 +13,14 @@ type Schema = Readonly<Record<string, unknown>>;
 const INTRODUCTION = `# Configuration
 
 One file, \`headrace.yaml\` (\`--config\` names another). It is checked before anything starts: \`headrace lint\` says the line,
-the reason and the nearest known key. Changes apply at the next start. Flags win over the environment (\`HEADRACE_PORT\`,
+the reason and the nearest known key. Changes apply at the next start (those of \`security\` on SIGHUP too). Flags win over the environment (\`HEADRACE_PORT\`,
 \`HEADRACE_DATA\`, \`HEADRACE_LOG_LEVEL\`), and that over the file. Sizes are bytes, or text such as \`512MiB\`; durations are
 milliseconds, or text such as \`12h\`.
+
+Every text may hold \`\${NAME}\`, the value of an environment variable, which must be set; \`$\${\` stands for the characters
+\`\${\`. In the place of a text of \`log\`, of a source or of a sink, \`{ valueEnv: NAME }\` is a variable's value and
+\`{ valueFile: path }\` a file's (without its last line break, path from this file's folder). What comes from a variable or a
+file is never told again: [security.md](security.md#secrets).
 
 This page is made from the schemas that the program checks with.
 `;

@@ -14,8 +14,8 @@ import { addStreams } from "./commands/streams.ts";
 import { addTail } from "./commands/tail.ts";
 import { addTest } from "./commands/test.ts";
 import { addUp } from "./commands/up.ts";
-import { EXIT, exitCodeOf, explain } from "./console/exit_codes.ts";
-import { endWithReader } from "./console/output.ts";
+import { EXIT, exitCodeOf } from "./console/exit_codes.ts";
+import { complain, endWithReader, printAsideWhole } from "./console/output.ts";
 
 const COMMANDS = [
   addUp,
@@ -36,6 +36,7 @@ const COMMANDS = [
 const { Command } = await loadDriver("commander");
 const program = new Command("headrace")
   .description("Exactly-once event ingestion: from a WebSocket producer to a sink.")
+  .configureOutput({ writeErr: printAsideWhole })
   .showHelpAfterError("(see --help)")
   .configureHelp({ sortSubcommands: true })
   .addHelpText("after", "\nWithout a command a node is started (up). Exit codes: docs/operations.md")
@@ -46,6 +47,6 @@ endWithReader();
 try {
   await program.parseAsync(process.argv.length > 2 ? process.argv : [...process.argv, "up"]);
 } catch (error) {
-  console.error(explain(error));
+  complain(error);
   process.exitCode = exitCodeOf(error);
 }

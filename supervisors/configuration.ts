@@ -8,6 +8,7 @@ import type { Document, LineCounter, Node } from "yaml";
 import { addressProblem } from "../actors/log/redis_connection.ts";
 import { loadDriver } from "../deps.ts";
 import { ConfigurationError } from "../protocols/errors.ts";
+import type { LineAt, Problem } from "./configuration_problem.ts";
 import {
   type ClusterConfiguration,
   CONFIGURATION_SCHEMA,
@@ -16,15 +17,14 @@ import {
   type SecurityConfiguration,
   type StreamConfiguration,
 } from "./configuration_schema.ts";
+import { securityProblems } from "./configuration_security.ts";
+import { environmentVariable } from "./environment.ts";
 import { nearest } from "./nearest_word.ts";
+import { clearSecrets } from "./security/clear_secrets.ts";
+import { type Expanded, expandTexts } from "./security/expand_texts.ts";
+import { HIDDEN, HiddenTexts } from "./security/hidden_texts.ts";
 
-export interface Problem {
-  /** 1-based; 0 where the problem is not of one line. */
-  readonly line: number;
-  /** JSON Pointer to the place. */
-  readonly path: string;
-  readonly reason: string;
-}
+export type { LineAt, Problem } from "./configuration_problem.ts";
 
 /** The kinds of sources and sinks that exist, each with the schema of its options. */
 export interface KnownKinds {
@@ -33,7 +33,13 @@ export interface KnownKinds {
 }
 
 export type Loaded =
-  | { readonly kind: "loaded"; readonly configuration: Configuration }
+  | {
+      readonly kind: "loaded";
+      readonly configuration: Configuration;
+      readonly lineAt: LineAt;
+      /** Secrets in clear text: told, never refused. */
+      readonly warnings: readonly Problem[];
+    }
   | { readonly kind: "refused"; readonly problems: readonly Problem[] };
 
 /** Reads and checks a file. Throws `ConfigurationError` with every problem, one to a line. */
@@ -61,7 +67,8 @@ export type ReadYaml =
   | { readonly kind: "read"; readonly value: Options; readonly lineAt: LineAt }
   | { readonly kind: "refused"; readonly problems: readonly Problem[] };
 
-export async function readYaml(text: string, schema: Options): Promise<ReadYaml> {
+/** @param expand makes of the texts as written what they stand for, before the schema sees them */
+export async function readYaml(text: string, schema: Options, expand?: Expand): Promise<ReadYaml> {
   const yaml = await loadDriver("yaml");
   const lines: LineCounter = new yaml.LineCounter();
   const document: Document = yaml.parseDocument(text, { lineCounter: lines, uniqueKeys: true });
@@ -74,21 +81,46 @@ export async function readYaml(text: string, schema: Options): Promise<ReadYaml>
     }),
   );
   if (syntax.length > 0) return { kind: "refused", problems: syntax };
-  const value = (document.toJS() ?? {}) as Options;
+  const written: unknown = document.toJS() ?? {};
+  const expanded = await expand?.(written, lineAt);
+  if (expanded !== undefined && expanded.problems.length > 0) return { kind: "refused", problems: expanded.problems };
+  const value = (expanded?.value ?? written) as Options;
   const problems = await schemaProblems(schema, value, [], lineAt);
   return problems.length > 0 ? { kind: "refused", problems } : { kind: "read", value, lineAt };
 }
 
 /** @param folder where relative paths of schema files begin */
 export async function checkConfiguration(text: string, folder: string, kinds: KnownKinds): Promise<Loaded> {
-  const read = await readYaml(text, CONFIGURATION_SCHEMA);
-  if (read.kind === "refused") return read;
+  const hidden = new HiddenTexts();
+  let filled: ReadonlySet<string> = new Set();
+  let warnings: readonly Problem[] = [];
+  const expand: Expand = async (written, lineAt) => {
+    warnings = clearSecrets(written, lineAt);
+    const expanded = await expandTexts(written, { variable: environmentVariable, folder, lineAt, hidden });
+    filled = expanded.filled;
+    return expanded;
+  };
+  const read = await readYaml(text, CONFIGURATION_SCHEMA, expand);
+  const tell = (problems: readonly Problem[]): Loaded => ({
+    kind: "refused",
+    problems: problems.map((problem) => withoutSecrets(problem, filled, hidden)),
+  });
+  if (read.kind === "refused") return tell(read.problems);
   const { lineAt: at } = read;
   const raw = read.value as unknown as Raw;
   const problems = [...referenceProblems(raw, kinds, at), ...(await optionProblems(raw, kinds, at))];
   const schemas = await readSchemaFiles(raw, folder, problems, at);
-  if (problems.length > 0) return { kind: "refused", problems };
-  return { kind: "loaded", configuration: complete(raw, schemas, folder) };
+  if (problems.length > 0) return tell(problems);
+  return { kind: "loaded", configuration: complete(raw, schemas, folder, hidden), lineAt: at, warnings };
+}
+
+type Expand = (written: unknown, lineAt: LineAt) => Promise<Pick<Expanded, "value" | "problems">>;
+
+/** Of a place that a variable or a file has filled, the value is not told, however short it is. */
+function withoutSecrets(problem: Problem, filled: ReadonlySet<string>, hidden: HiddenTexts): Problem {
+  const isFilled = [...filled].some((path) => path === problem.path || path.startsWith(`${problem.path}/`));
+  const reason = isFilled ? problem.reason.replace(/(current value is ).*$/s, `$1${HIDDEN}`) : problem.reason;
+  return { ...problem, reason: hidden.hide(reason) };
 }
 
 type Raw = {
@@ -99,9 +131,6 @@ type Raw = {
   readonly pipelines?: Readonly<Record<string, { from: string; steps?: Options[]; to: string[] }>>;
   readonly sinks?: Readonly<Record<string, Options>>;
 };
-
-/** The 1-based line of a place, or of the nearest one around it. */
-export type LineAt = (path: readonly (string | number)[]) => number;
 
 function lineOf(document: Document, lines: LineCounter, path: readonly (string | number)[]): number {
   for (let length = path.length; length >= 0; length -= 1) {
@@ -163,21 +192,29 @@ function referenceProblems(raw: Raw, kinds: KnownKinds, at: LineAt): Problem[] {
     const hint = guess === undefined ? `known ones are [${known.join(", ")}]` : `did you mean ${guess}?`;
     problems.push({ line: at(path), path: pointer(path), reason: `unknown ${what} ${value}: ${hint}` });
   };
-  const streams = Object.keys(raw.streams ?? {});
+  const own = Object.keys(raw.streams ?? {});
+  const audit = auditStreamName(raw.security);
+  // It may be read like any stream, and is written by the node alone.
+  const streams = audit === undefined ? own : [...own, audit];
+  if (audit !== undefined && own.includes(audit)) {
+    const path = ["streams", audit];
+    const reason = `stream ${audit} is the audit's own: give security.audit.stream another name`;
+    problems.push({ line: at(path), path: pointer(path), reason });
+  }
   const sinks = Object.keys(raw.sinks ?? {});
   for (const [name, source] of Object.entries(raw.sources ?? {})) {
-    expect(["sources", name, "stream"], String(source.stream), streams, "stream");
+    expect(["sources", name, "stream"], String(source.stream), own, "stream");
     expect(["sources", name, "type"], String(source.type), [...kinds.sources.keys()], "type of source");
   }
   for (const [name, sink] of Object.entries(raw.sinks ?? {})) {
     expect(["sinks", name, "type"], String(sink.type), [...kinds.sinks.keys()], "type of sink");
-    if (sink.type === "stream") expect(["sinks", name, "stream"], String(sink.stream), streams, "stream");
+    if (sink.type === "stream") expect(["sinks", name, "stream"], String(sink.stream), own, "stream");
   }
   for (const [name, pipeline] of Object.entries(raw.pipelines ?? {})) {
     expect(["pipelines", name, "from"], pipeline.from, streams, "stream");
     for (const [index, to] of pipeline.to.entries()) expect(["pipelines", name, "to", index], to, sinks, "sink");
   }
-  problems.push(...redisProblems(raw, at));
+  problems.push(...redisProblems(raw, at), ...securityProblems(raw.security, at));
   if (raw.cluster?.caFile !== undefined && raw.security?.tls === undefined) {
     problems.push({
       line: at(["cluster", "caFile"]),
@@ -341,16 +378,38 @@ function completeCluster(options: Options): ClusterConfiguration {
   };
 }
 
-function complete(raw: Raw, schemas: ReadonlyMap<string, Options>, folder: string): Configuration {
+function completeSecurity(section: Options | undefined): SecurityConfiguration {
+  const { audit, ...given } = (section ?? {}) as Partial<SecurityConfiguration>;
+  const stream = auditStreamName(section);
+  return { tokens: [], origins: [], hosts: [], ...given, ...(stream === undefined ? {} : { audit: { stream } }) };
+}
+
+const auditStreamName = (section: Options | undefined): string | undefined => {
+  const audit = section?.audit as { readonly stream?: string } | undefined;
+  return audit === undefined ? undefined : (audit.stream ?? "audit");
+};
+
+/** It never keeps anybody waiting: what is old makes room for what is new. */
+function auditStreamOf(section: Options | undefined): Readonly<Record<string, StreamConfiguration>> {
+  const stream = auditStreamName(section);
+  if (stream === undefined) return {};
+  const { size = "64MiB", age = "30d" } = section?.audit as { readonly size?: unknown; readonly age?: unknown };
+  return { [stream]: completeStream({ partitions: 1, retention: { size, age, onFull: "trim" } }, undefined) };
+}
+
+function complete(raw: Raw, schemas: ReadonlyMap<string, Options>, folder: string, hidden: HiddenTexts): Configuration {
   const node = (raw.node ?? {}) as Partial<Configuration["node"]>;
   const log = (raw.log ?? {}) as Partial<Configuration["log"]>;
   const limits = (raw.limits ?? {}) as Options;
-  const security = (raw.security ?? {}) as Partial<SecurityConfiguration>;
   return {
     folder,
+    hidden,
     node: { host: "127.0.0.1", port: 7070, data: ".headrace", logLevel: "info", ...node },
     log: { type: "lmdb", prefix: "headrace", ...log },
-    streams: mapValues(raw.streams, (stream, name) => completeStream(stream, schemas.get(name))),
+    streams: {
+      ...mapValues(raw.streams, (stream, name) => completeStream(stream, schemas.get(name))),
+      ...auditStreamOf(raw.security),
+    },
     sources: mapValues(raw.sources, (source) => ({
       type: String(source.type),
       stream: String(source.stream),
@@ -366,7 +425,7 @@ function complete(raw: Raw, schemas: ReadonlyMap<string, Options>, folder: strin
       start: (sink.start as "earliest" | "latest" | undefined) ?? "earliest",
       options: without(sink, COMMON_SINK_KEYS),
     })),
-    security: { tokens: [], origins: [], hosts: [], ...security },
+    security: completeSecurity(raw.security),
     ...(raw.cluster === undefined ? {} : { cluster: completeCluster(raw.cluster) }),
     limits: {
       connectionsMax: (limits.connectionsMax as number | undefined) ?? 10_000,

@@ -1,5 +1,6 @@
 /** The JSON Schema of `headrace.yaml`. Descriptions are the text of docs/configuration.md, which a test holds equal. */
 import type { RedisAddress } from "../actors/log/redis_connection.ts";
+import type { HiddenTexts } from "./security/hidden_texts.ts";
 
 const name = { type: "string", pattern: "^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$" } as const;
 const size = {
@@ -14,6 +15,8 @@ const duration = {
   pattern: "^[0-9]+(\\.[0-9]+)? ?(ms|s|m|h|d)$",
   minimum: 0,
 } as const;
+
+const scope = { type: "string", pattern: "^((produce|consume|observe)(:.+)?|admin)$" } as const;
 
 const object = (description: string, properties: Record<string, unknown>, required: readonly string[] = []) => ({
   type: "object",
@@ -113,7 +116,7 @@ export const CONFIGURATION_SCHEMA = object(
       host: {
         type: "string",
         default: "127.0.0.1",
-        description: "Address to listen on. Other than loopback needs tokens or TLS.",
+        description: "Address to listen on. Other than loopback needs tokens.",
       },
       port: {
         type: "integer",
@@ -205,25 +208,74 @@ export const CONFIGURATION_SCHEMA = object(
             valueEnv: { type: "string", description: "Environment variable that holds the token." },
             scopes: {
               type: "array",
-              items: { type: "string", pattern: "^(produce|consume|admin)(:.+)?$" },
-              description: "What it allows: produce, consume or admin, for all streams or for one (`produce:orders`).",
+              items: scope,
+              description:
+                "What it allows: `produce`, `consume` or `observe`, for all streams or for one (`produce:orders`), or `admin`.",
             },
           },
           ["name", "scopes"],
         ),
         description: "Fixed tokens with their scopes.",
       },
+      certificates: {
+        type: "array",
+        items: object(
+          "One kind of client certificate, by its subject's common name, by an alternative name, or by both.",
+          {
+            name: { ...name, description: "Who shows the certificate, for logs." },
+            commonName: { type: "string", minLength: 1, description: "The `CN` of the certificate's subject." },
+            alternativeName: {
+              type: "string",
+              pattern: "^(DNS|URI|email|IP Address):.+$",
+              description:
+                "One of the certificate's names, such as `DNS:sensor-1.example` or `URI:spiffe://example/sensor-1`.",
+            },
+            scopes: { type: "array", items: scope, description: "What the certificate allows, as for a token." },
+          },
+          ["name", "scopes"],
+        ),
+        description: "Client certificates with their scopes: needs `security.tls.clientCaFile`.",
+      },
       jwt: object("Signed tokens.", {
+        jwksUrl: {
+          type: "string",
+          description:
+            "Address of a set of public keys (JWKS), by https. Keys are read again once they are ten minutes old, and for an unknown `kid` at most each 30 s.",
+        },
         secretFile: { type: "string", description: "File that holds a shared secret (HS256)." },
         secretEnv: { type: "string", description: "Environment variable that holds a shared secret (HS256)." },
         publicKeyFile: { type: "string", description: "PEM file of a public key (RS256, ES256, EdDSA)." },
         issuer: { type: "string", description: "Required `iss`." },
         audience: { type: "string", description: "Required `aud`." },
       }),
-      tls: object("Serves wss and https.", {
-        certificateFile: { type: "string", description: "PEM file of the certificate chain." },
-        keyFile: { type: "string", description: "PEM file of the private key." },
-      }),
+      tls: object(
+        "Serves wss and https.",
+        {
+          certificateFile: { type: "string", description: "PEM file of the certificate chain." },
+          keyFile: { type: "string", description: "PEM file of the private key." },
+          clientCaFile: {
+            type: "string",
+            description: "PEM file of who signs clients' certificates: `security.certificates` says what these allow.",
+          },
+        },
+        ["certificateFile", "keyFile"],
+      ),
+      audit: object(
+        "Tells of calls that administer, refused logins, refused scopes and reloads in a stream of its own. Off where it is left out.",
+        {
+          stream: {
+            ...name,
+            default: "audit",
+            description: "Name of the stream: the node makes it, with one partition.",
+          },
+          size: {
+            ...size,
+            default: "64MiB",
+            description: `Most bytes kept; the oldest entries go first. ${size.description}`,
+          },
+          age: { ...duration, default: "30d", description: `Longest time an entry is kept. ${duration.description}` },
+        },
+      ),
       origins: {
         type: "array",
         items: { type: "string" },
@@ -274,12 +326,17 @@ export const CONFIGURATION_SCHEMA = object(
       },
     ),
     limits: object("Limits of the node.", {
-      connectionsMax: { type: "integer", minimum: 1, default: 10_000, description: "Open WebSocket connections." },
+      connectionsMax: {
+        type: "integer",
+        minimum: 1,
+        default: 10_000,
+        description: "Open WebSocket connections. The process needs as many files.",
+      },
       connectionsPerAddressMax: {
         type: "integer",
         minimum: 1,
         default: 1_000,
-        description: "Open connections of one address.",
+        description: "Open WebSocket connections of one address; and HTTP requests of one address under way.",
       },
       appendMemory: {
         ...size,
@@ -311,16 +368,27 @@ export interface TokenConfiguration {
   readonly scopes: readonly string[];
 }
 
+export interface CertificateConfiguration {
+  readonly name: string;
+  readonly commonName?: string;
+  readonly alternativeName?: string;
+  readonly scopes: readonly string[];
+}
+
 export interface SecurityConfiguration {
   readonly tokens: readonly TokenConfiguration[];
   readonly jwt?: {
     readonly secretFile?: string;
     readonly secretEnv?: string;
     readonly publicKeyFile?: string;
+    readonly jwksUrl?: string;
     readonly issuer?: string;
     readonly audience?: string;
   };
-  readonly tls?: { readonly certificateFile: string; readonly keyFile: string };
+  readonly certificates?: readonly CertificateConfiguration[];
+  readonly tls?: { readonly certificateFile: string; readonly keyFile: string; readonly clientCaFile?: string };
+  /** Where administration and refusals are told; undefined for nowhere. */
+  readonly audit?: { readonly stream: string };
   readonly origins: readonly string[];
   readonly hosts: readonly string[];
 }
@@ -339,6 +407,8 @@ export interface ClusterConfiguration {
 export interface Configuration {
   /** Folder of the file: relative paths in it begin here. */
   readonly folder: string;
+  /** Secrets of the file: nothing that is said holds them. */
+  readonly hidden: HiddenTexts;
   readonly node: {
     readonly name?: string;
     readonly host: string;

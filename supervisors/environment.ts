@@ -34,6 +34,12 @@ function portNumber(text: string): number {
   );
 }
 
+/** For texts of the configuration that name a variable. */
+export const environmentVariable = (name: string): string | undefined => process.env[name];
+
+/** Reads a secret from a file or from the environment; never from the configuration's own text. */
+export type ReadSecret = (source: { readonly file?: string; readonly variable?: string }) => Promise<string>;
+
 /** A secret from a file (its trailing newline removed) or from an environment variable. Never logged. */
 export async function readSecret(source: { readonly file?: string; readonly variable?: string }): Promise<string> {
   const name = source.file ?? `$${source.variable}`;

@@ -2,10 +2,12 @@
  * The one port: mounts the HTTP routes that stations offer beside the WebSocket endpoint. Errors leave as
  * `{code, message}` with the status that their class stands for.
  */
-import { readFile } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import type { Server as SecureServer } from "node:tls";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { refuseUpgrade, refuseUpgradePath } from "../actors/transport/refuse_upgrade.ts";
 import { loadDriver } from "../deps.ts";
 import {
   ConfigurationError,
@@ -15,8 +17,13 @@ import {
   RejectedError,
   UnavailableError,
 } from "../protocols/errors.ts";
-import type { Access, Grants } from "./access.ts";
 import type { SecurityConfiguration } from "./configuration_schema.ts";
+import type { Access, Grants } from "./security/access.ts";
+import { type Audit, NO_AUDIT } from "./security/audit_log.ts";
+import { auditRefusal, auditRequests, pathOf, toldOf } from "./security/audit_requests.ts";
+import type { ConnectionGate } from "./security/connection_gate.ts";
+import type { HiddenTexts } from "./security/hidden_texts.ts";
+import { readTls } from "./security/tls_files.ts";
 
 export interface HttpLimits {
   /** From the connection, or the first byte of a further request, to the end of its headers; and for a TLS handshake. */
@@ -58,9 +65,15 @@ export interface HttpServerOptions {
   readonly host: string;
   readonly port: number;
   readonly access: Access;
+  /** Sees every connection before anything of it is read. */
+  readonly gate: ConnectionGate;
   readonly tls: SecurityConfiguration["tls"];
-  /** Asks clients for a certificate of this authority, and takes those without one all the same: nodes show theirs. */
-  readonly clientCaFile?: string | undefined;
+  /** Is told of calls that administer, and of refusals. */
+  readonly audit?: Audit;
+  /** Takes secrets out of errors. */
+  readonly hidden?: HiddenTexts;
+  /** Nodes show certificates of this authority. */
+  readonly nodeCaFile?: string | undefined;
   readonly routes: readonly Routes[];
   /** Who takes the upgrades of a path. */
   readonly upgrades: ReadonlyMap<string, Upgrade>;
@@ -74,6 +87,8 @@ export interface HttpServer {
   readonly port: number;
   /** Every route that is mounted, as `GET /v1/streams/:stream`. */
   readonly routes: readonly string[];
+  /** Reads the certificate, its key and the authorities again, for connections from now on. Throws `ConfigurationError`. */
+  reloadTls(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -104,20 +119,31 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
         https: {
           ...http,
           handshakeTimeout: limits.headersWithinMs,
-          cert: await readFile(tls.certificateFile),
-          key: await readFile(tls.keyFile),
-          ...(options.clientCaFile === undefined
+          ...(await readTls(tls, options.nodeCaFile)),
+          // Those without one are taken all the same: a token may speak for them.
+          ...(options.nodeCaFile === undefined && tls.clientCaFile === undefined
             ? {}
-            : { ca: await readFile(options.clientCaFile), requestCert: true, rejectUnauthorized: false }),
+            : { requestCert: true, rejectUnauthorized: false }),
         },
       })) as unknown as FastifyInstance;
-  server.setErrorHandler((error, _request, reply) => sendError(reply, error));
+  const { audit = NO_AUDIT } = options;
+  server.setErrorHandler((error, request, reply) => {
+    auditRefusal(audit, error, toldOf(request));
+    return sendError(reply, options.hidden?.hideInError(error) ?? error);
+  });
+  auditRequests(server, audit);
   server.setNotFoundHandler((request, reply) => {
     void reply
       .status(404)
       .send({ code: "NOT_FOUND", message: `Cannot find ${request.method} ${request.url}: see /openapi.json` });
   });
-  server.addHook("onRequest", async (request) => options.access.admit(request.raw));
+  const { gate } = options;
+  server.server.on("connection", (socket: Socket) => gate.accept(socket));
+  server.addHook("onRequest", async ({ raw }, reply) => {
+    const { onAnswered } = gate.ask(raw.socket);
+    reply.raw.once("close", onAnswered);
+    options.access.admit(raw);
+  });
   const mounted: string[] = [];
   server.addHook("onRoute", ({ method, url }) => {
     for (const one of [method].flat()) if (one !== "HEAD") mounted.push(`${one} ${url}`);
@@ -129,18 +155,36 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     });
   }
   server.server.on("upgrade", (request, socket, head) => {
-    const upgrade = options.upgrades.get(pathOf(request));
+    try {
+      options.access.admit(request);
+      gate.upgrade(request.socket);
+    } catch (error) {
+      auditRefusal(audit, error, { address: request.socket.remoteAddress, action: `upgrade ${pathOf(request.url)}` });
+      refuseUpgrade(socket, error);
+      return;
+    }
+    const upgrade = options.upgrades.get(pathOf(request.url));
     if (upgrade !== undefined) upgrade(request, socket, head);
-    else socket.end("HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n");
+    else refuseUpgradePath(socket);
   });
   await listen(server, options);
   const bound = server.server.address();
+  try {
+    if (typeof bound === "object" && bound !== null) options.access.bound(bound.address);
+  } catch (error) {
+    await server.close();
+    throw error;
+  }
   const port = typeof bound === "object" && bound !== null ? bound.port : options.port;
   const host = options.host.includes(":") ? `[${options.host}]` : options.host;
   return {
     port,
     routes: mounted,
     address: `${tls === undefined ? "http" : "https"}://${host}:${port}`,
+    async reloadTls() {
+      if (tls === undefined) return;
+      (server.server as unknown as SecureServer).setSecureContext(await readTls(tls, options.nodeCaFile));
+    },
     close: () => server.close(),
   };
 }
@@ -158,9 +202,12 @@ async function listen(server: FastifyInstance, options: HttpServerOptions): Prom
   }
 }
 
+/** The scheme's name is written in any case (RFC 9110, 11.1). */
+export const bearerOf = (header: string | undefined): string | undefined =>
+  /^Bearer +(.*\S) *$/i.exec(header ?? "")?.[1];
+
 async function requireToken(request: FastifyRequest, access: Access): Promise<void> {
-  const header = request.headers.authorization;
-  const grants = await access.authenticate(header?.startsWith("Bearer ") === true ? header.slice(7) : undefined);
+  const grants = await access.authenticate(bearerOf(request.headers.authorization), request.raw.socket);
   if (grants === undefined) {
     throw new RejectedError(
       "UNAUTHENTICATED",
@@ -211,8 +258,7 @@ export function sendError(reply: FastifyReply, error: unknown): FastifyReply {
     status === 500 ? "Cannot answer as something failed inside the node: see its log" : (error as Error).message;
   if (error instanceof OverloadedError) reply.header("Retry-After", Math.ceil(error.retryAfterMs / 1000));
   else if (status === 503) reply.header("Retry-After", 1);
+  if (error instanceof OverloadedError && error.code === "TOO_MANY_CONNECTIONS") reply.header("Connection", "close");
   if (status === 401) reply.header("WWW-Authenticate", "Bearer");
   return reply.status(status).send({ code, message });
 }
-
-const pathOf = (request: IncomingMessage): string => (request.url ?? "/").split("?")[0] ?? "/";

@@ -2,32 +2,44 @@
  * One node: opens the log, starts the tree of actors, listens, and ends all of it in order. The only place that knows
  * the whole.
  */
+import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { BodyBudget } from "../actors/ingest/http_body.ts";
 import { HttpIngest } from "../actors/ingest/http_ingest.ts";
 import { mountIngestRoutes } from "../actors/ingest/http_routes.ts";
 import { mountStreamRoutes } from "../actors/ingest/stream_routes.ts";
+import type { Timer } from "../actors/kernel/actor.ts";
 import { createActorSystem } from "../actors/kernel/actor_system.ts";
 import type { Log } from "../actors/log/log.ts";
 import { createMetrics, type Metrics } from "../actors/observers/metrics.ts";
 import type { NodeLog } from "../actors/observers/node_log.ts";
 import { PEER_PATH } from "../actors/transport/peer_frames.ts";
+import { refuseUpgrade, refuseUpgradePath } from "../actors/transport/refuse_upgrade.ts";
 import type { Connect } from "../protocols/connection.ts";
-import { type Access, createAccess, type Grants, type ReadSecret } from "./access.ts";
+import { RejectedError } from "../protocols/errors.ts";
 import { type Closer, closeAll } from "./closing.ts";
 import { mountClusterRoutes } from "./cluster/cluster_routes.ts";
 import { createLoneNode } from "./cluster/lone_node.ts";
 import { prepareCluster } from "./cluster/start_cluster.ts";
-import type { Configuration } from "./configuration_schema.ts";
+import type { Configuration, SecurityConfiguration } from "./configuration_schema.ts";
 import { reportingWorld } from "./crash_reports.ts";
 import { DeliveryBoard } from "./delivery_board.ts";
 import { planDeliveries } from "./delivery_plans.ts";
+import type { ReadSecret } from "./environment.ts";
 import { type Routes, startHttpServer, type Upgrade } from "./http_server.ts";
 import { mountHealthRoutes, mountNodeRoutes, type NodeRoutesOptions } from "./node_routes.ts";
 import { openLog } from "./open_log.ts";
 import { mountOpenApi } from "./openapi.ts";
 import { createReplayRoutes } from "./replay_routes.ts";
 import { Replays } from "./replays.ts";
+import { type Access, createAccess, type Grants } from "./security/access.ts";
+import { type Audit, NO_AUDIT, startAudit } from "./security/audit_log.ts";
+import { type Authorities, authoritiesOf, certificateOf } from "./security/client_certificates.ts";
+import { ConnectionGate } from "./security/connection_gate.ts";
+import { exposuresOf } from "./security/exposures.ts";
+import { INSIDE } from "./security/grants.ts";
+import { openFilesMax, placeLimits } from "./security/open_files.ts";
+import { filesOf, type Reloading, type ReloadOutcome, startReloading } from "./security/reloading.ts";
 import { listen, startSessions } from "./sessions.ts";
 import { startSources } from "./sources.ts";
 import { NodeDirectory } from "./stream_directory.ts";
@@ -46,6 +58,8 @@ export interface NodeOptions {
   readonly configuration: Configuration;
   readonly log: NodeLog;
   readonly readSecret: ReadSecret;
+  /** The security section as it is now, for a reload. Default: as it was at the start. */
+  readonly readSecurity?: () => Promise<SecurityConfiguration>;
   /** Serves `/`: the dashboard's files. */
   readonly page?: Routes;
 }
@@ -61,6 +75,8 @@ export interface RunningNode {
   readonly connectWithEpoch: Connect;
   /** Resolves when every partition has been claimed once. */
   readonly ready: Promise<void>;
+  /** Reads tokens, keys and certificates again. Ones that can not be used leave the old ones in force. */
+  reload(why: string): Promise<ReloadOutcome>;
   /** Refuses new work, drains, checkpoints, closes. Resolves with what was left undone, if anything was. */
   stop(timeoutMs: number): Promise<readonly string[]>;
 }
@@ -80,27 +96,29 @@ const DELIVERY_SECONDS_BOUNDS = [
   0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3_600,
 ];
 
-/** What the node's own sources and pipelines may do. */
-const INSIDE: Grants = {
-  subject: "this node",
-  mayAdministrate: false,
-  mayProduce: () => true,
-  mayConsume: () => true,
-};
-
-export async function startNode(options: NodeOptions): Promise<RunningNode> {
-  const { configuration } = options;
+export async function startNode(given: NodeOptions): Promise<RunningNode> {
+  const { configuration } = given;
+  const options = { ...given, log: withoutSecrets(given.log, configuration) };
   const closers: Closer[] = [];
   try {
-    const access = await createAccess(configuration.security, configuration.node.host, options.readSecret);
+    const access = await createAccess(configuration.security, configuration.node.host, options.readSecret, {
+      advertise: configuration.cluster?.advertise,
+    });
     const log = await openLog(configuration);
+    for (const { path, reason } of await exposuresOf(configuration))
+      options.log("warn", reason, { at: path.join(".") });
     closers.push({ what: "log", close: () => log.close() });
     return await startOn(log, access, options, closers);
   } catch (error) {
     await closeAll(closers, START_FAILURE_WITHIN_MS);
-    throw error;
+    throw configuration.hidden.hideInError(error);
   }
 }
+
+const withoutSecrets =
+  (log: NodeLog, { hidden }: Configuration): NodeLog =>
+  (level, message, fields) =>
+    log(level, hidden.hide(message), hidden.hideIn(fields) as typeof fields);
 
 async function startOn(log: Log, access: Access, options: NodeOptions, closers: Closer[]): Promise<RunningNode> {
   const { configuration } = options;
@@ -143,7 +161,11 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
   if (cluster === undefined) await directory.complete;
   logBlockages(directory, options.log);
   claimWhenStoreAnswers(log, directory);
-  const listener = await listen(sessions, access, configuration);
+  const audit = auditOf(configuration, name, sessions.connect(INSIDE), options.log);
+  const gate = new ConnectionGate(placeLimits(configuration, openFilesMax()));
+  observeConnections(metrics, gate);
+  const listener = await listen(sessions, access, gate, audit);
+  closers.push({ what: "audit", close: () => audit.close() });
   closers.push({ what: "connections", close: () => listener.close() });
   const connect = sessions.connect(INSIDE);
   const ingest = new HttpIngest({ node: name, connect, directory, newId: () => crypto.randomUUID() });
@@ -153,24 +175,45 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
     ...{ system, log, configuration, directory, metrics },
     ...{ nodeLog: options.log, pipelines: deliveries.pipelines, connect: parts.connect, nowMs: () => Date.now() },
   });
-  const replayRoutes = await createReplayRoutes(replays, permissionsOf);
+  const replayRoutes = await createReplayRoutes(replays, permissionsOf, configuration.hidden);
   const unreadiness = (): string | undefined => {
     const state = log.state();
     return state.kind === "ready" ? undefined : state.reason;
   };
   const budget = new BodyBudget();
-  const routes: NodeRoutesOptions = { log, directory, metrics, system, board };
+  const routes: NodeRoutesOptions = {
+    log,
+    directory,
+    metrics,
+    system,
+    board,
+    grantsOf: permissionsOf,
+    hidden: configuration.hidden,
+  };
   const control = cluster?.node ?? createLoneNode({ name, directory, log, address: () => endpoint });
   let endpoint = "";
+  const nodes = await nodeAuthorities(configuration);
   const http = await startHttpServer({
     host: configuration.node.host,
     port: configuration.node.port,
     access,
+    gate,
     tls: configuration.security.tls,
-    clientCaFile: configuration.cluster?.caFile,
+    hidden: configuration.hidden,
+    audit,
+    nodeCaFile: configuration.cluster?.caFile,
     upgrades: new Map<string, Upgrade>([
       ["/v1/connect", (...upgrade) => listener.upgrade(...upgrade)],
-      [PEER_PATH, (...upgrade) => (cluster === undefined ? refuse(...upgrade) : cluster.node.upgrade(...upgrade))],
+      [
+        PEER_PATH,
+        (...upgrade) => {
+          if (cluster === undefined) return refuseUpgradePath(upgrade[1]);
+          if (nodes !== undefined && certificateOf(upgrade[0].socket, nodes) === undefined) {
+            return refuseUpgrade(upgrade[1], strangerNode());
+          }
+          cluster.node.upgrade(...upgrade, () => gate.welcome(upgrade[0].socket));
+        },
+      ],
     ]),
     routes: [
       { isOpen: true, mount: (server) => mountHealthRoutes(server, routes) },
@@ -192,6 +235,11 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
   endpoint = `${http.address.replace(/^http/, "ws")}/v1/connect`;
   // An HTTP server is closed once its upgraded connections are: neither can be waited for before the other.
   closers.push({ what: "http", close: () => Promise.all([http.close(), listener.close(), cluster?.close()]) });
+  const reloading = await reloadCredentials(options, access, audit, async () => {
+    await http.reloadTls();
+    await cluster?.reloadTls();
+  });
+  closers.push({ what: "reloading", close: async () => reloading.stop() });
   if (cluster !== undefined) {
     await cluster.join(http.port);
     closers.push({ what: "cluster", close: () => cluster.node.leave(LEAVE_WITHIN_MS) });
@@ -208,18 +256,79 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
     directory,
     routes: http.routes,
     connectWithEpoch: parts.connect,
+    reload: (why) => reloading.now(why),
     ready: whenAllOwned(directory),
     stop: (timeoutMs) => closeAll(closers, timeoutMs),
   };
 }
 
-const refuse: Upgrade = (_request, socket) => {
-  socket.end("HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n");
-};
+/** Where certificates alone vouch for nodes, and clients show certificates too: the authorities of nodes. */
+async function nodeAuthorities({ cluster, security }: Configuration): Promise<Authorities | undefined> {
+  if (cluster?.caFile === undefined || security.tls?.clientCaFile === undefined) return undefined;
+  if (cluster.secretFile !== undefined || cluster.secretEnv !== undefined) return undefined;
+  return authoritiesOf(await readFile(cluster.caFile, "utf8"), cluster.caFile);
+}
+
+const strangerNode = (): RejectedError =>
+  new RejectedError(
+    "UNAUTHENTICATED",
+    "Cannot link with a node as its certificate must be signed by the authority of cluster.caFile: another one signed it",
+  );
+
+/** TLS is read first: a certificate that can not be used leaves everything as it was. */
+async function reloadCredentials(
+  options: NodeOptions,
+  access: Access,
+  audit: Audit,
+  readCertificates: () => Promise<void>,
+): Promise<Reloading> {
+  let security = options.configuration.security;
+  return await startReloading({
+    files: () => filesOf(security),
+    read: async () => {
+      const next = (await options.readSecurity?.()) ?? security;
+      await readCertificates();
+      const ended = await access.reload(next);
+      security = next;
+      return ended;
+    },
+    log: options.log,
+    onReloaded: (outcome) =>
+      audit.record({
+        ...{ kind: "reload", action: outcome.why },
+        outcome: outcome.kind === "reloaded" ? `reloaded, ${outcome.grantsEnded} grants ended` : "refused",
+      }),
+    setTimer,
+  });
+}
+
+function auditOf({ security }: Configuration, node: string, connect: Connect, log: NodeLog): Audit {
+  const stream = security.audit?.stream;
+  return stream === undefined
+    ? NO_AUDIT
+    : startAudit({ node, stream, connect, log, nowMs: () => Date.now(), setTimer });
+}
+
+/** Keeps no process running. */
+function setTimer(delayMs: number, callback: () => void): Timer {
+  const timer = setTimeout(callback, delayMs).unref();
+  return { cancel: () => clearTimeout(timer) };
+}
 
 /** Nodes of a cluster need names of their own, also on one machine. */
 function nameOf({ node, cluster }: Configuration): string {
   return node.name ?? (cluster === undefined ? hostname() : `${hostname()}-${node.port}`);
+}
+
+const PHASES = ["silent", "idle", "asking", "greeting", "welcomed"] as const;
+
+function observeConnections(metrics: Metrics, gate: ConnectionGate): void {
+  metrics.gauge("headrace_connections", "Connections of the port, by phase", function* () {
+    for (const phase of PHASES) yield [gate.countIn(phase), { phase }];
+  });
+  metrics.gauge("headrace_connections_shed", "Connections ended or refused for want of places, since the start", () => [
+    [gate.shed, {}],
+  ]);
 }
 
 /** What is read only when the metrics are asked for. */

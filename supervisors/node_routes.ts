@@ -3,7 +3,11 @@ import type { FastifyInstance } from "fastify";
 import type { ActorSystem } from "../actors/kernel/actor.ts";
 import type { Log } from "../actors/log/log.ts";
 import type { Metrics } from "../actors/observers/metrics.ts";
+import { RejectedError } from "../protocols/errors.ts";
 import type { DeliveryBoard } from "./delivery_board.ts";
+import type { Grants } from "./security/grants.ts";
+import type { HiddenTexts } from "./security/hidden_texts.ts";
+import { visibleMetrics } from "./security/visible_metrics.ts";
 import type { NodeDirectory } from "./stream_directory.ts";
 
 export interface NodeRoutesOptions {
@@ -12,6 +16,10 @@ export interface NodeRoutesOptions {
   readonly metrics: Metrics;
   readonly system: ActorSystem;
   readonly board: DeliveryBoard;
+  /** What the request's token allows. */
+  readonly grantsOf: (request: object) => Grants;
+  /** Takes secrets out of what is said. */
+  readonly hidden: Pick<HiddenTexts, "hide" | "hideIn">;
 }
 
 /** Reasons told of partitions that can not be claimed. */
@@ -23,17 +31,35 @@ export function mountHealthRoutes(server: FastifyInstance, options: NodeRoutesOp
   server.get("/readyz", async (_request, reply) => {
     const reasons = unreadiness(options);
     if (reasons.length === 0) return { status: "ready" };
-    return reply.status(503).header("Retry-After", 1).send({ status: "not ready", reasons });
+    const told = reasons.map((reason) => options.hidden.hide(reason));
+    return reply.status(503).header("Retry-After", 1).send({ status: "not ready", reasons: told });
   });
 }
 
 export function mountNodeRoutes(server: FastifyInstance, options: NodeRoutesOptions): void {
-  server.get("/metrics", async (_request, reply) => {
+  const { grantsOf } = options;
+  server.get("/metrics", async (request, reply) => {
     reply.header("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
-    return options.metrics.exposition();
+    return visibleMetrics(await options.metrics.exposition(), grantsOf(request));
   });
-  server.get("/v1/sinks", async () => ({ sinks: [...options.board.standings()] }));
-  server.get("/v1/actors", async () => describeActors(options.system));
+  server.get("/v1/sinks", async (request) => {
+    const { mayObserve } = grantsOf(request);
+    const shown = [...options.board.standings()].filter(({ stream }) => mayObserve(stream));
+    return { sinks: options.hidden.hideIn(shown) };
+  });
+  server.get("/v1/actors", async (request) => {
+    refuseUnlessAll(grantsOf(request));
+    return options.hidden.hideIn(describeActors(options.system));
+  });
+}
+
+/** Actors are of no one stream. */
+function refuseUnlessAll({ mayObserveAll, subject }: Grants): void {
+  if (mayObserveAll) return;
+  throw new RejectedError(
+    "FORBIDDEN",
+    `Cannot tell of actors as the token must have the scope observe or admin: subject is ${subject}`,
+  );
 }
 
 function unreadiness({ log, directory }: NodeRoutesOptions): readonly string[] {

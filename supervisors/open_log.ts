@@ -1,5 +1,5 @@
 /** Opens the log that the configuration names, and holds a shared store against what this node knows of it (E22). */
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { openLmdbLog } from "../actors/log/lmdb_log.ts";
 import type { Log } from "../actors/log/log.ts";
@@ -7,6 +7,7 @@ import { createMemoryLog } from "../actors/log/memory_log.ts";
 import type { RedisAddress } from "../actors/log/redis_connection.ts";
 import { connectRedisLog } from "../actors/log/redis_log.ts";
 import type { Configuration } from "./configuration_schema.ts";
+import { makeDataFolder } from "./security/exposures.ts";
 
 /** In the data folder: the id of the store that this node knows. */
 export const CLUSTER_ID_FILE = "cluster_id";
@@ -21,7 +22,7 @@ export async function openLog(
     case "memory":
       return createMemoryLog({ clock: () => Date.now() });
     case "lmdb":
-      await mkdir(configuration.node.data, { recursive: true });
+      await makeDataFolder(configuration.node.data);
       return await openLmdbLog({ folder: join(configuration.node.data, "log") });
     case "redis":
       return await openRedisLog(configuration, options.acceptLoss ?? false);
@@ -51,7 +52,7 @@ async function openRedisLog(configuration: Configuration, acceptLoss: boolean): 
     ...(clusterId === undefined ? {} : { clusterId }),
   });
   if (redis.clusterId !== clusterId) {
-    await mkdir(node.data, { recursive: true });
+    await makeDataFolder(node.data);
     await writeFile(join(node.data, CLUSTER_ID_FILE), redis.clusterId);
   }
   return redis;

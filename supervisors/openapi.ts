@@ -230,14 +230,17 @@ export const OPENAPI = {
     "/healthz": open("Whether the process answers.", { 200: json("It does.") }),
     "/readyz": open("Whether the node takes appends.", { 200: json("It does."), 503: again("Not yet; why is named.") }),
     "/openapi.json": open("This document.", { 200: json("OpenAPI 3.1.") }),
-    "/metrics": get("Metrics in the Prometheus text format.", {
-      description: "Metrics.",
+    "/metrics": get("Metrics of the streams that the token shows; all others with the scope observe or admin.", {
+      description: "Metrics in the Prometheus text format.",
       content: { "text/plain": { schema: { type: "string" } } },
     }),
-    "/v1/sinks": get("Where each sink stands in each partition.", json("Sinks.")),
-    "/v1/actors": get("Actors and their dead letters, for those who look into the node.", json("Actors.")),
+    "/v1/sinks": get("Where each sink of the streams that the token shows stands in each partition.", json("Sinks.")),
+    "/v1/actors": get(
+      "Actors and their dead letters, for those who look into the node. Needs the scope observe or admin.",
+      json("Actors."),
+    ),
     "/v1/cluster": get(
-      "Nodes, partitions and their owners, and moves under way.",
+      "Nodes, partitions and their owners, and moves under way, of the streams that the token shows.",
       json("The cluster, as the node knows it.", reference("Cluster")),
     ),
     "/v1/cluster/owners/{stream}/{partition}": get(
@@ -251,7 +254,7 @@ export const OPENAPI = {
       { parameters: [STREAM, PARTITION], responses: UNKNOWN },
     ),
     "/v1/cluster/decisions": get(
-      "What the coordinator decided, newest first, and what set it to work.",
+      "What the coordinator decided, newest first, and what set it to work. Empty without the scope observe or admin.",
       json("Decisions.", schemaOf({ decisions: listOf(reference("Decision")) })),
       { parameters: [query("limit", "Most decisions answered.", { ...LIMIT, maximum: 1_000, default: 20 })] },
     ),
@@ -260,7 +263,7 @@ export const OPENAPI = {
     "/v1/cluster/rebalance": command("Look at the load again now, and even it out.", []),
     "/v1/replays": REPLAYS,
     "/v1/replays/{name}": REPLAY,
-    "/v1/streams": get("Streams that the token may read.", json("Streams.")),
+    "/v1/streams": get("Streams that the token shows.", json("Streams.")),
     "/v1/streams/{stream}": get("One stream and its partitions.", json("The stream."), { parameters: [STREAM] }),
     "/v1/streams/{stream}/events": INGEST,
     "/v1/streams/{stream}/partitions/{partition}/records": get("Records of a partition.", json("Records."), {

@@ -3,9 +3,10 @@ import type { FastifyInstance } from "fastify";
 import type { Channel } from "../actors/log/log.ts";
 import { loadDriver } from "../deps.ts";
 import { RejectedError } from "../protocols/errors.ts";
-import type { Grants } from "./access.ts";
 import type { ReplayRequest } from "./replay_request.ts";
 import type { Replays } from "./replays.ts";
+import type { Grants } from "./security/access.ts";
+import type { HiddenTexts } from "./security/hidden_texts.ts";
 
 const wholeNumber = { type: "integer", minimum: 0, maximum: Number.MAX_SAFE_INTEGER } as const;
 const place = (word: string) =>
@@ -41,7 +42,12 @@ export const REPLAY_SCHEMA = {
 
 type Body = Pick<ReplayRequest, "name" | "stream"> & Partial<ReplayRequest>;
 
-export async function createReplayRoutes(replays: Replays, grantsOf: (request: object) => Grants) {
+/** @param hidden takes secrets out of what a sink is waited for */
+export async function createReplayRoutes(
+  replays: Replays,
+  grantsOf: (request: object) => Grants,
+  hidden: Pick<HiddenTexts, "hideIn">,
+) {
   const { Ajv2020 } = await loadDriver("ajv");
   const validate = new Ajv2020({ strict: false }).compile<Body>(REPLAY_SCHEMA);
   const requestOf = (body: unknown): ReplayRequest => {
@@ -57,9 +63,11 @@ export async function createReplayRoutes(replays: Replays, grantsOf: (request: o
   };
   return (server: FastifyInstance): void => {
     server.addHook("onRequest", async (request) => refuseOthers(grantsOf(request)));
-    server.get("/v1/replays", async () => ({ replays: await replays.list() }));
+    server.get("/v1/replays", async () => ({ replays: hidden.hideIn(await replays.list()) }));
     server.post("/v1/replays", async (request) => replays.begin(requestOf(request.body)));
-    server.get<{ Params: { name: string } }>("/v1/replays/:name", async ({ params }) => replays.get(params.name));
+    server.get<{ Params: { name: string } }>("/v1/replays/:name", async ({ params }) =>
+      hidden.hideIn(await replays.get(params.name)),
+    );
     server.delete<{ Params: { name: string } }>("/v1/replays/:name", async ({ params }) => replays.cancel(params.name));
   };
 }

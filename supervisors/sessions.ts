@@ -14,8 +14,12 @@ import type { Connect } from "../protocols/connection.ts";
 import { RejectedError } from "../protocols/errors.ts";
 import { EVENT_LIMITS } from "../protocols/event_codec.ts";
 import { type ClientFrame, WIRE_DEFAULTS, type WireLimits } from "../protocols/frames.ts";
-import type { Access, Grants } from "./access.ts";
 import type { Configuration } from "./configuration_schema.ts";
+import { bearerOf } from "./http_server.ts";
+import type { Access, Grants, Held } from "./security/access.ts";
+import type { Audit } from "./security/audit_log.ts";
+import type { AuditEvent } from "./security/audit_machine.ts";
+import type { ConnectionGate } from "./security/connection_gate.ts";
 import type { NodeDirectory } from "./stream_directory.ts";
 
 export interface SessionParts {
@@ -123,34 +127,70 @@ const decodesNothing = (): never => {
   throw new TypeError("Cannot decode bytes as a session within the node must be given frames");
 };
 
-export function listen(sessions: Sessions, access: Access, configuration: Configuration): Promise<WebSocketListener> {
-  const hasPrincipals = configuration.security.tokens.length > 0 || configuration.security.jwt !== undefined;
+export function listen(
+  sessions: Sessions,
+  access: Access,
+  gate: Pick<ConnectionGate, "welcome">,
+  audit: Pick<Audit, "record">,
+): Promise<WebSocketListener> {
   return createWebSocketListener({
     frameBytesMax: WIRE_DEFAULTS.frameBytesMax,
-    connectionsMax: configuration.limits.connectionsMax,
-    connectionsPerAddressMax: configuration.limits.connectionsPerAddressMax,
-    admit: (request) => access.admit(request),
     setTimer: (delayMs, callback) => {
       const timer = setTimeout(callback, delayMs).unref();
       return { cancel: () => clearTimeout(timer) };
     },
     openSession: (peer, decode, request, onEnd) => {
-      const header = request.headers.authorization;
-      const bearer = header?.startsWith("Bearer ") === true ? header.slice(7) : undefined;
+      const bearer = bearerOf(request.headers.authorization);
+      let held: Held | undefined;
+      let isOver = false;
+      const address = request.socket.remoteAddress; // gone with the connection
+      const session = deferred<ActorReference<SessionInput>>();
       const environment: SessionEnvironment = {
         ...sessions.environment,
         authenticate: async (token) => {
-          const grants = await access.authenticate(token ?? bearer);
-          return grants === undefined || !hasPrincipals ? grants : { ...grants, owner: grants.subject };
+          const found = await access.hold(token ?? bearer, request.socket, () => {
+            void session.promise.then((one) => one.tell({ type: "grant_ended" }));
+          });
+          if (found === undefined) told({ kind: "refused_login", action: "hello", outcome: "UNAUTHENTICATED" });
+          if (isOver) found?.stop();
+          else held = found;
+          if (found !== undefined) gate.welcome(request.socket);
+          return found?.grants;
         },
         welcomeProducer: async (producerId, ...rest) => {
           refuseOwnName(producerId);
           return sessions.environment.welcomeProducer(producerId, ...rest);
         },
       };
-      return sessions.open(environment, peer, decode, onEnd);
+      request.socket.once("close", () => {
+        isOver = true;
+        held?.stop();
+      });
+      const told = (event: Pick<AuditEvent, "kind" | "action" | "outcome">) =>
+        audit.record({ ...event, subject: held?.grants.subject, address });
+      const audited: SessionPeer = {
+        send: (frame, onLeft) => {
+          if (frame.type === "error" && frame.code === "FORBIDDEN") {
+            const of = frame.stream === undefined ? "" : ` ${frame.stream}`;
+            told({ kind: "refused_scope", action: `a frame${of}`, outcome: "FORBIDDEN" });
+          }
+          return peer.send(frame, onLeft);
+        },
+        close: (code, reason) => peer.close(code, reason),
+        charge: (cost) => peer.charge?.(cost),
+      };
+      return sessions.open(environment, audited, decode, onEnd).then((one) => {
+        session.resolve(one);
+        return one;
+      });
     },
   });
+}
+
+function deferred<Value>() {
+  let resolve: (value: Value) => void = () => undefined;
+  const promise = new Promise<Value>((done) => (resolve = done));
+  return { promise, resolve: (value: Value) => resolve(value) };
 }
 
 /** Names of the producers within the node: under one of them a client could fence a source or a derived stream. */

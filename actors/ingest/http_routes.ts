@@ -60,13 +60,14 @@ async function ingest(
 
 function admit(request: object, stream: string, options: IngestRoutesOptions): void {
   const known = options.directory.describe();
+  const permissions = options.permissionsOf(request);
   if (!Object.hasOwn(known, stream)) {
+    const shown = Object.keys(known).filter((name) => permissions.mayObserve(name));
     throw new RejectedError(
       "UNKNOWN_STREAM",
-      `Cannot append to ${stream} as the stream must be one of [${Object.keys(known).join(", ")}]: current value is ${stream}`,
+      `Cannot append to ${stream} as the stream must be one of [${shown.join(", ")}]: current value is ${stream}`,
     );
   }
-  const permissions = options.permissionsOf(request);
   if (!permissions.mayProduce(stream)) {
     throw new RejectedError(
       "FORBIDDEN",

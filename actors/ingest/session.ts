@@ -55,6 +55,8 @@ export interface Permissions {
   readonly owner?: string;
   mayProduce(stream: string): boolean;
   mayConsume(stream: string): boolean;
+  /** May know that the stream is there, and how it stands. */
+  mayObserve(stream: string): boolean;
 }
 
 export interface SessionEnvironment {
@@ -96,5 +98,7 @@ export interface SessionPeer {
 export type SessionInput =
   | { readonly type: "data"; readonly frames: readonly EncodedFrame[] }
   | { readonly type: "frame"; readonly frame: ClientFrame; readonly wireBytes: number }
+  /** What the connection was allowed has ended: its token expired, or was taken away. */
+  | { readonly type: "grant_ended" }
   | { readonly type: "stopping" }
   | { readonly type: "disconnected" };

@@ -13,6 +13,7 @@ import {
   chainOf,
   errorFrame,
   isOnlyChain,
+  knownStreams,
   movedFrames,
   NOTHING,
   nameOf,
@@ -27,7 +28,7 @@ function admit(state: SessionState, frame: OpenFrame | AppendFrame | LostFrame):
   const streams = state.environment.directory.describe();
   const stream = Object.hasOwn(streams, frame.stream) ? streams[frame.stream] : undefined;
   if (stream === undefined) {
-    const known = Object.keys(streams).join(", ");
+    const known = knownStreams(state).join(", ");
     throw new RejectedError(
       "UNKNOWN_STREAM",
       `Cannot append to ${frame.stream} as the stream must be one of [${known}]: current value is ${frame.stream}`,

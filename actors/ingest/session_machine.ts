@@ -13,6 +13,7 @@
  *       it sent before is answered, and not only when it sends more.
  *   N7. What no credit bounds is charged to the connection's allowance: calls, and appends that are refused. A connection
  *       that has none left is not read for a while, so that others keep their turns.
+ *   N8. A connection ends with its grant: what it sends after its token expired, or was taken away, is not taken.
  */
 import { CLOSE_CODES } from "../../protocols/closing.ts";
 import { FencedError, type HeadraceError, RejectedError, UnavailableError } from "../../protocols/errors.ts";
@@ -66,6 +67,8 @@ export function stepSession(state: SessionState, message: SessionMessage, nowMs:
       return [state, [...answer(state, message), ...(state.phase === "closing" ? closeWhenAnswered(state) : [])]];
     case "hello_overdue":
       return [state, state.phase === "greeting" ? refuseConnection(state, helloOverdue()) : []];
+    case "grant_ended":
+      return [state, state.phase === "closing" ? [] : refuseConnection(state, grantEnded())]; // N8
     case "stopping":
       return stopping(state);
     case "disconnected":
@@ -90,6 +93,12 @@ export function stepSession(state: SessionState, message: SessionMessage, nowMs:
 
 const helloRequired = (what: string): RejectedError =>
   new RejectedError("HELLO_REQUIRED", `Cannot take ${what} as a connection must begin with hello: none was received`);
+
+const grantEnded = (): RejectedError =>
+  new RejectedError(
+    "UNAUTHENTICATED",
+    "Cannot keep the connection as its token must be valid: the token has expired, or was taken away",
+  );
 
 /** Not refused for good: it may be this node that did not run. */
 const helloOverdue = (): UnavailableError =>
@@ -225,12 +234,21 @@ function welcome(state: SessionState, producerEpoch: number | undefined): readon
     type: "welcome",
     node,
     minor: Math.min(minor, PROTOCOL_MINOR),
-    streams: isStaying ? directory.describe() : directory.describeWithOwners(),
+    streams: visible(isStaying ? directory.describe() : directory.describeWithOwners(), state.permissions),
     limits,
     creditBytes: state.credit.creditBytes,
     ...(producerEpoch === undefined ? {} : { producerEpoch }),
   };
   return [{ type: "send", frame }];
+}
+
+/** Shows a client the streams that it may know of. */
+function visible<Description>(
+  streams: Readonly<Record<string, Description>>,
+  permissions: Permissions | undefined,
+): Readonly<Record<string, Description>> {
+  const shown = Object.entries(streams).filter(([name]) => permissions?.mayObserve(name) === true);
+  return shown.length === Object.keys(streams).length ? streams : Object.fromEntries(shown);
 }
 
 const closeWhenAnswered = (state: SessionState): readonly SessionEffect[] =>

@@ -141,6 +141,7 @@ export type SessionMessage =
   /** Records have left this process: their room is free. */
   | { readonly type: "flushed_records"; readonly takenBytes: number }
   | { readonly type: "hello_overdue" }
+  | { readonly type: "grant_ended" }
   | { readonly type: "stopping" }
   | { readonly type: "disconnected" };
 
@@ -271,6 +272,10 @@ export function errorFrame(error: HeadraceError, about?: About, creditBytes = 0)
 }
 
 /** Tells the client what it did, and ends the connection. */
+/** The streams that the client may know of: an error names no other. */
+export const knownStreams = ({ environment, permissions }: SessionState): readonly string[] =>
+  Object.keys(environment.directory.describe()).filter((name) => permissions?.mayObserve(name) === true);
+
 export function refuseConnection(state: SessionState, error: HeadraceError): readonly SessionEffect[] {
   state.phase = "closing";
   return [

@@ -3,6 +3,7 @@ import { OverloadedError, RejectedError } from "../../protocols/errors.ts";
 import type { SubscribeFrame } from "../../protocols/frames.ts";
 import {
   errorFrame,
+  knownStreams,
   movedFrames,
   movingFrame,
   nextAddress,
@@ -33,7 +34,7 @@ function subscribeRefusal(state: SessionState, frame: SubscribeFrame): RejectedE
   if (stream === undefined) {
     return new RejectedError(
       "UNKNOWN_STREAM",
-      `Cannot subscribe as the stream must be one of [${Object.keys(streams).join(", ")}]: current value is ${frame.stream}`,
+      `Cannot subscribe as the stream must be one of [${knownStreams(state).join(", ")}]: current value is ${frame.stream}`,
     );
   }
   const outside = frame.partitions.find(({ partition }) => !(partition >= 0 && partition < stream.partitions));

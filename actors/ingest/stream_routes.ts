@@ -27,13 +27,14 @@ export function mountStreamRoutes(server: FastifyInstance, options: StreamRoutes
   const { directory } = options;
   server.get("/v1/streams", async (request) => {
     const permissions = options.permissionsOf(request);
-    const names = Object.keys(directory.describe()).filter((name) => permissions.mayConsume(name));
+    const names = Object.keys(directory.describe()).filter((name) => permissions.mayObserve(name));
     return { streams: await Promise.all(names.map((name) => describeStream(directory, name))) };
   });
   server.get<{ Params: { stream: string } }>("/v1/streams/:stream", async (request) => {
     const { stream } = request.params;
-    refuseUnknown(directory, stream);
-    refuseForbidden(options.permissionsOf(request), stream);
+    const permissions = options.permissionsOf(request);
+    refuseUnknown(directory, stream, permissions);
+    if (!permissions.mayObserve(stream)) throw forbidden("look at", stream, "observe", permissions);
     return describeStream(directory, stream);
   });
   server.get<{ Params: PartitionPath; Querystring: Readonly<Record<string, string>> }>(
@@ -41,7 +42,9 @@ export function mountStreamRoutes(server: FastifyInstance, options: StreamRoutes
     async (request) => {
       const { stream } = request.params;
       const partition = wholeNumber("partition", request.params.partition, 0);
-      refuseForbidden(options.permissionsOf(request), stream);
+      const permissions = options.permissionsOf(request);
+      refuseUnknown(directory, stream, permissions);
+      if (!permissions.mayConsume(stream)) throw forbidden("read", stream, "consume", permissions);
       const view = await viewOf(directory, stream, partition);
       const { from = "0", fromTimeMs, limit = "100", channel: name = "records" } = request.query;
       const channel = asChannel(name);
@@ -113,7 +116,6 @@ const describeRecord = ({ position, event, batch, index }: StoredRecord) => ({
 });
 
 async function viewOf(directory: StreamDirectory, stream: string, partition: number): Promise<PartitionView> {
-  refuseUnknown(directory, stream);
   const entry = directory.partition(stream, partition);
   if (entry === undefined) {
     throw new RejectedError(
@@ -131,22 +133,22 @@ async function viewOf(directory: StreamDirectory, stream: string, partition: num
   );
 }
 
-function refuseUnknown(directory: StreamDirectory, stream: string): void {
-  const known = Object.keys(directory.describe());
-  if (known.includes(stream)) return;
+/** Names the streams that the token shows, and no others. */
+function refuseUnknown(directory: StreamDirectory, stream: string, permissions: Permissions): void {
+  const all = Object.keys(directory.describe());
+  if (all.includes(stream)) return;
+  const known = all.filter((name) => permissions.mayObserve(name));
   throw new RejectedError(
     "UNKNOWN_STREAM",
     `Cannot read ${stream} as the stream must be one of [${known.join(", ")}]: current value is ${stream}`,
   );
 }
 
-function refuseForbidden(permissions: Permissions, stream: string): void {
-  if (permissions.mayConsume(stream)) return;
-  throw new RejectedError(
+const forbidden = (action: string, stream: string, scope: string, { subject }: Permissions): RejectedError =>
+  new RejectedError(
     "FORBIDDEN",
-    `Cannot read ${stream} as the token must allow to consume there: subject is ${permissions.subject}`,
+    `Cannot ${action} ${stream} as the token must allow to ${scope} there: subject is ${subject}`,
   );
-}
 
 function asChannel(text: string): Channel {
   if (text === "records" || text === "rejected" || text.startsWith("dead_letters/")) return text as Channel;

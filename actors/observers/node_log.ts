@@ -1,5 +1,6 @@
 /** Structured logs: one line of JSON for each thing that a person should know, with its node, stream and partition. */
 import { loadDriver } from "../../deps.ts";
+import { visibleText } from "../../protocols/visible_text.ts";
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
 
@@ -11,7 +12,12 @@ export async function createNodeLog(level: LogLevel, node: string): Promise<Node
   const { pino } = await loadDriver("pino");
   const logger = pino(
     { level, base: { node }, redact: { paths: ["token", "secret", "*.token", "*.secret"], censor: "[hidden]" } },
-    pino.destination({ fd: 2, sync: true }),
+    visibly(pino.destination({ fd: 2, sync: true })),
   );
   return (at, message, fields = {}) => logger[at](fields, message);
 }
+
+/** Standard error may be a terminal: names and reasons from elsewhere do not steer it, and stay one line. */
+const visibly = (out: { write(text: string): unknown }) => ({
+  write: (line: string) => void out.write(`${visibleText(line.replace(/\n$/, ""))}\n`),
+});

@@ -1,4 +1,5 @@
 /** Prints each record as a line of JSON. At least once: what was printed before a crash may be printed again. */
+import { visibleText } from "../../protocols/visible_text.ts";
 import { jsonValue } from "./file_format.ts";
 import type { SinkDefinition } from "./sink.ts";
 
@@ -26,7 +27,7 @@ export function stdoutSinkTo(print: (text: string) => Promise<void>): SinkDefini
       position: async () => undefined,
       write: async ({ records }) => {
         const lines = records.map(({ position, event }) =>
-          JSON.stringify(withPosition ? { position, event } : event, jsonValue),
+          visibleText(JSON.stringify(withPosition ? { position, event } : event, jsonValue)),
         );
         if (lines.length > 0) await print(`${lines.join("\n")}\n`);
         return { kind: "written" };

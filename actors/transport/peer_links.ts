@@ -10,7 +10,8 @@ import { loadDriver } from "../../deps.ts";
 import { ConfigurationError, OverloadedError, RejectedError } from "../../protocols/errors.ts";
 import type { NodeId } from "../../protocols/position.ts";
 import type { ActorReference, Timer } from "../kernel/actor.ts";
-import { isLoopbackAddress, mayDial, refuseUpgrade } from "./peer_admission.ts";
+import { isLoopbackAddress } from "./network_address.ts";
+import { mayDial } from "./peer_admission.ts";
 import { type ConnectionOwner, PeerConnection } from "./peer_connection.ts";
 import type { ExportLimits } from "./peer_exports.ts";
 import { type CreditGrant, PEER_LIMITS, PEER_SUBPROTOCOL } from "./peer_frames.ts";
@@ -34,6 +35,7 @@ import {
   type SetTimer,
 } from "./peer_socket.ts";
 import { Publications } from "./publications.ts";
+import { refuseUpgrade } from "./refuse_upgrade.ts";
 import { RemoteReference, type Route } from "./remote_reference.ts";
 import { absentRoute, localRoute } from "./routes.ts";
 import type { LinkEvent, Peer, Peers } from "./transport.ts";
@@ -66,8 +68,8 @@ export interface PeerLinksOptions {
 }
 
 export interface PeerLinks extends Peers {
-  /** Takes an upgrade of `PEER_PATH`. */
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  /** Takes an upgrade of `PEER_PATH`; `onShown` is called once the other end has shown that it is a node of the cluster. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, onShown?: () => void): void;
   /** Sizes of the tables of the link that is up with a node. */
   sizes(node: NodeId): PeerLinkSizes | undefined;
   /** Ends all links; resolves when their connections are closed. */
@@ -120,7 +122,8 @@ class Links implements PeerLinks, ConnectionOwner {
   readonly #listeners = new Set<(event: LinkEvent) => void>();
   readonly #open = new Set<PeerConnection>();
   #lookTimer: Timer | undefined;
-  #unshown = 0;
+  /** Accepted connections that have not shown who they are, longest first, with whom to tell once they have. */
+  readonly #unshown = new Map<PeerConnection, () => void>();
   #accepted = 0;
   /** Highest turn of a neighbour that is not kept in mind any more: turns only rise. */
   #turn = 0;
@@ -289,7 +292,7 @@ class Links implements PeerLinks, ConnectionOwner {
     connection.begin(open, this.#options.setTimer);
   }
 
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, onShown: () => void = () => undefined): void {
     socket.on("error", () => socket.destroy());
     try {
       this.#admit(request);
@@ -300,9 +303,10 @@ class Links implements PeerLinks, ConnectionOwner {
     }
     this.#server.handleUpgrade(request, socket, head, (webSocket) => {
       this.#accepted += 1;
-      this.#unshown += 1;
       const connection = new PeerConnection(-this.#accepted, new AcceptorHandshake(this.#identity), this);
       this.#open.add(connection);
+      this.#unshown.set(connection, onShown);
+      this.#endLongestUnshown();
       const { setTimer } = this.#options;
       connection.begin((events) => acceptPeerSocket(webSocket, socket, events, setTimer), setTimer);
     });
@@ -327,30 +331,36 @@ class Links implements PeerLinks, ConnectionOwner {
         `Cannot link with a node at ${address} as without a secret it must ${authorizedByTls ? "show a certificate that this node trusts" : "be on this machine"}`,
       );
     }
-    if (this.#closed !== undefined || this.#unshown >= PEER_LIMITS.handshakesMax) {
-      throw new OverloadedError(
-        "TOO_MANY_CONNECTIONS",
-        `Cannot link with a node as handshakes under way must stay below ${PEER_LIMITS.handshakesMax}: current value is ${this.#unshown}`,
-        1_000,
-      );
-    }
+    if (this.#closed === undefined) return;
+    throw new OverloadedError(
+      "TOO_MANY_CONNECTIONS",
+      "Cannot link with a node as this one must take connections: it is stopping",
+      1_000,
+    );
+  }
+
+  /** Whoever only connects holds up no node: a handshake takes milliseconds, and the longest silent one gives way. */
+  #endLongestUnshown(): void {
+    if (this.#unshown.size <= PEER_LIMITS.handshakesMax) return;
+    const longest = this.#unshown.keys().next().value;
+    longest?.end(1013, "too many handshakes under way");
   }
 
   onShown(connection: PeerConnection, { node, incarnation, minor, turn }: ShownPeer): void {
     const { number, isAccepted } = connection;
     const neighbour = this.#neighbourOf(node);
     if (isAccepted) {
-      this.#unshown -= 1;
+      this.#unshown.get(connection)?.();
+      this.#unshown.delete(connection);
       neighbour.connections.set(number, connection);
     }
     this.#step(neighbour, { type: isAccepted ? "asked" : "ready", connection: number, incarnation, minor, turn });
   }
 
-  onOver({ node, number, link }: PeerConnection): void {
-    if (node === undefined) {
-      this.#unshown -= 1;
-      return;
-    }
+  onOver(connection: PeerConnection): void {
+    const { node, number, link } = connection;
+    this.#unshown.delete(connection);
+    if (node === undefined) return;
     const neighbour = this.#neighbours.get(node);
     neighbour?.connections.delete(number);
     if (neighbour !== undefined && neighbour.link === link) neighbour.link = undefined;

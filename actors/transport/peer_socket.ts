@@ -50,7 +50,8 @@ export type SetTimer = (delayMs: number, callback: () => void) => Timer;
 
 /** Dials with `ws`. */
 export function connectPeer(ws: typeof import("ws"), tls: PeerTls, setTimer: SetTimer): ConnectPeer {
-  const options = {
+  // Made for each connection: the certificate may have been read again.
+  const options = () => ({
     perMessageDeflate: false,
     maxPayload: PEER_LIMITS.frameBytesMax,
     maxFragments: PEER_LIMITS.fragmentsMax,
@@ -62,9 +63,9 @@ export function connectPeer(ws: typeof import("ws"), tls: PeerTls, setTimer: Set
     ...(tls.ca === undefined ? {} : { ca: tls.ca }),
     ...(tls.certificate === undefined ? {} : { cert: tls.certificate }),
     ...(tls.key === undefined ? {} : { key: tls.key }),
-  };
+  });
   return (address, events) =>
-    new NodePeerSocket(new ws.WebSocket(address, [PEER_SUBPROTOCOL], options as object), undefined, events, setTimer);
+    new NodePeerSocket(new ws.WebSocket(address, [PEER_SUBPROTOCOL], options() as object), undefined, events, setTimer);
 }
 
 export const acceptPeerSocket = (

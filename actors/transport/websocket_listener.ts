@@ -1,7 +1,7 @@
 /**
  * Takes WebSocket upgrades and gives each connection a session: frames in by way of its mailbox, frames out as bytes.
- * Holds what keeps a bad peer from harming others: limits of connections, of fragments and of unsent bytes, and pings
- * that find half-open connections.
+ * Holds what keeps a bad peer from harming others: limits of fragments and of unsent bytes, and pings that find half-open
+ * connections. Who may connect, and how many, was decided before an upgrade comes here.
  */
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
@@ -14,6 +14,7 @@ import { type ClientFrame, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, type Subprotoc
 import type { EncodedFrame, SessionInput, SessionPeer } from "../ingest/session.ts";
 import type { ActorReference, Timer } from "../kernel/actor.ts";
 import { FrameAllowance } from "./frame_allowance.ts";
+import { refuseUpgrade } from "./refuse_upgrade.ts";
 
 export const LISTENER_LIMITS = {
   /** Pieces that one message may come in; the default of the library pins megabytes for each connection. */
@@ -30,12 +31,11 @@ export const LISTENER_LIMITS = {
   closeWithinMs: 2_000,
 } as const;
 
+/** By then a stopping node has stopped, and another life of it may take the connection. */
+const STOPPING_RETRY_AFTER_MS = 2_000;
+
 export interface ListenerOptions {
   readonly frameBytesMax: number;
-  readonly connectionsMax: number;
-  readonly connectionsPerAddressMax: number;
-  /** Throws `RejectedError` for a request that may not connect (Origin, Host). */
-  readonly admit: (request: IncomingMessage) => void;
   /** The token of a request's own header, for clients that can set one. */
   readonly openSession: OpenSessionFor;
   setTimer(delayMs: number, callback: () => void): Timer;
@@ -83,7 +83,6 @@ const subprotocolOf = (offered: ReadonlySet<string>): Subprotocol | undefined =>
 class Listener implements WebSocketListener {
   readonly #server: WebSocketServer;
   readonly #options: ListenerOptions;
-  readonly #perAddress = new Map<string, number>();
   readonly #open = new Map<WebSocket, ActorReference<SessionInput> | undefined>();
   #closed: Promise<void> | undefined;
   #onEmpty: (() => void) | undefined;
@@ -98,15 +97,14 @@ class Listener implements WebSocketListener {
   }
 
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const address = request.socket.remoteAddress ?? "unknown";
     socket.on("error", () => socket.destroy());
     try {
-      this.#admit(request, address);
+      this.#admit(request);
     } catch (error) {
       refuseUpgrade(socket, error);
       return;
     }
-    this.#server.handleUpgrade(request, socket, head, (webSocket) => this.#connected(webSocket, request, address));
+    this.#server.handleUpgrade(request, socket, head, (webSocket) => this.#connected(webSocket, request));
   }
 
   close(): Promise<void> {
@@ -123,8 +121,7 @@ class Listener implements WebSocketListener {
     this.#server.close();
   }
 
-  #admit(request: IncomingMessage, address: string): void {
-    this.#options.admit(request);
+  #admit(request: IncomingMessage): void {
     const offered = new Set((request.headers["sec-websocket-protocol"] ?? "").split(",").map((name) => name.trim()));
     if (subprotocolOf(offered) === undefined) {
       throw new RejectedError(
@@ -132,26 +129,19 @@ class Listener implements WebSocketListener {
         `Cannot upgrade as the subprotocol must be ${SUBPROTOCOL_MSGPACK} or ${SUBPROTOCOL_JSON}: offered were [${[...offered].join(", ")}]`,
       );
     }
-    const { connectionsMax, connectionsPerAddressMax } = this.#options;
-    const ofAddress = this.#perAddress.get(address) ?? 0;
-    if (this.#closed !== undefined || this.#open.size >= connectionsMax || ofAddress >= connectionsPerAddressMax) {
-      throw new OverloadedError(
-        "TOO_MANY_CONNECTIONS",
-        `Cannot upgrade as connections must stay below ${connectionsMax}, and ${connectionsPerAddressMax} from one address: current values are ${this.#open.size} and ${ofAddress}`,
-        2_000,
-      );
-    }
+    if (this.#closed === undefined) return;
+    throw new OverloadedError(
+      "TOO_MANY_CONNECTIONS",
+      "Cannot upgrade as the node must take connections: it is stopping",
+      STOPPING_RETRY_AFTER_MS,
+    );
   }
 
-  #connected(webSocket: WebSocket, request: IncomingMessage, address: string): void {
+  #connected(webSocket: WebSocket, request: IncomingMessage): void {
     this.#open.set(webSocket, undefined);
-    this.#perAddress.set(address, (this.#perAddress.get(address) ?? 0) + 1);
     const connection = new ServedConnection(webSocket, request.socket, this.#options);
     webSocket.on("close", () => {
       this.#open.delete(webSocket);
-      const left = (this.#perAddress.get(address) ?? 1) - 1;
-      if (left === 0) this.#perAddress.delete(address);
-      else this.#perAddress.set(address, left);
       if (this.#open.size === 0) this.#onEmpty?.();
     });
     connection.serve(request).then(
@@ -347,20 +337,5 @@ function asClientFrame(frame: { readonly type: string }): ClientFrame {
   throw new RejectedError(
     "UNKNOWN_FRAME",
     `Cannot take a frame as a client must not send it: its type is ${frame.type}`,
-  );
-}
-
-function refuseUpgrade(socket: Duplex, error: unknown): void {
-  const isOverloaded = error instanceof OverloadedError;
-  const [status, text] = isOverloaded
-    ? [503, "Service Unavailable"]
-    : error instanceof RejectedError && error.code === "UNSUPPORTED_PROTOCOL"
-      ? [400, "Bad Request"]
-      : [403, "Forbidden"];
-  const code = error instanceof HeadraceError ? error.code : "INVARIANT_VIOLATED";
-  const body = JSON.stringify({ code, message: error instanceof Error ? error.message : String(error) });
-  const retry = isOverloaded ? `Retry-After: ${Math.ceil(error.retryAfterMs / 1000)}\r\n` : "";
-  socket.end(
-    `HTTP/1.1 ${status} ${text}\r\nConnection: close\r\nContent-Type: application/json\r\n${retry}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   );
 }

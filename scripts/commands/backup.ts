@@ -1,13 +1,13 @@
 /** `headrace backup`: what a running node holds, as files, through its public API alone. */
 import { createHash, randomUUID } from "node:crypto";
 import { type FileHandle, mkdir, open, readdir } from "node:fs/promises";
-import { join } from "node:path";
 import type { Command } from "commander";
 import type { HeadraceError } from "../../protocols/errors.ts";
 import { toJsonValue } from "../../protocols/json_values.ts";
 import { duration } from "../console/arguments.ts";
 import { type BackupFile, type BackupLine, writeManifest } from "../console/backup_format.ts";
 import { EXIT, fileError, UsageError } from "../console/exit_codes.ts";
+import { pathInside } from "../console/foreign_path.ts";
 import {
   addNodeOptions,
   type NodeClient,
@@ -108,7 +108,7 @@ async function chooseStreams(client: NodeClient, wanted: readonly string[] | und
 
 async function takeFolder(folder: string): Promise<void> {
   try {
-    await mkdir(folder, { recursive: true });
+    await mkdir(folder, { recursive: true, mode: 0o700 });
     if ((await readdir(folder)).length === 0) return;
   } catch (error) {
     throw fileError("write", folder, error);
@@ -152,7 +152,7 @@ async function copyPartition(
 ): Promise<BackupFile> {
   const { stream, partition, channel } = range;
   const path = `${stream}-${partition}.${channel}.ndjson`;
-  const file = await HashedFile.create(join(folder, path));
+  const file = await HashedFile.create(pathInside(folder, path));
   let records = 0;
   let first: number | undefined;
   let end = 0;
@@ -187,7 +187,7 @@ class HashedFile {
 
   static async create(path: string): Promise<HashedFile> {
     try {
-      return new HashedFile(await open(path, "wx"));
+      return new HashedFile(await open(path, "wx", 0o600));
     } catch (error) {
       throw fileError("write", path, error);
     }

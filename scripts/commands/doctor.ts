@@ -46,14 +46,15 @@ async function doctor(options: DoctorOptions): Promise<number> {
     ...(configuration === undefined ? [] : await checkPort(configuration, node)),
     ...(configuration?.log.type === "redis" ? await checkRedis(configuration) : []),
   ];
-  for (const check of checks) {
+  for (const told of checks) {
+    const check = configuration === undefined ? told : (configuration.hidden.hideIn(told) as Check);
     if (options.json === true) await printJson(check);
-    else await print(`${check.verdict.padEnd(4)}  ${check.name}: ${check.detail}${adviceOf(check)}`);
+    else await print([`${check.verdict.padEnd(4)}  ${check.name}: ${check.detail}`, ...adviceOf(check)]);
   }
   return checks.some(({ verdict }) => verdict === "fail") ? EXIT.failed : EXIT.ok;
 }
 
-const adviceOf = ({ advice }: Check): string => (advice === undefined ? "" : `\n      ${advice}`);
+const adviceOf = ({ advice }: Check): readonly string[] => (advice === undefined ? [] : [`      ${advice}`]);
 
 async function configure(
   given: string | undefined,
@@ -68,7 +69,15 @@ async function configure(
   const checked = await checkFile(file);
   if (checked.kind === "sound") {
     const detail = `${file} has no problems`;
-    return { configuration: checked.configuration, checks: [{ name: "configuration", verdict: "ok", detail }] };
+    const exposed = checked.warnings.map(
+      ({ line, reason }): Check => ({
+        ...{ name: "configuration", verdict: "warn", detail: `${file}:${line}: ${reason}` },
+      }),
+    );
+    return {
+      configuration: checked.configuration,
+      checks: [{ name: "configuration", verdict: "ok", detail }, ...exposed],
+    };
   }
   const [first] = checked.problems;
   const detail = `${file} has ${checked.problems.length} problems, the first at line ${first?.line}: ${first?.reason}`;

@@ -2,8 +2,6 @@
  * `headrace restore`: sends what a backup holds into a node. Each partition is one producer whose sequences are the
  * original positions: a restore that was cut short is run again, and goes on where it was.
  */
-import { createReadStream } from "node:fs";
-import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Command } from "commander";
 import type { HeadraceError } from "../../protocols/errors.ts";
@@ -12,6 +10,7 @@ import { compareSequences, type Event, type Sequence } from "../../protocols/mod
 import { duration, wholeNumber } from "../console/arguments.ts";
 import { type BackupFile, type BackupLine, type Manifest, readManifest, verifyFile } from "../console/backup_format.ts";
 import { EXIT, UsageError } from "../console/exit_codes.ts";
+import { openInside } from "../console/foreign_path.ts";
 import { addNodeOptions, type NodeClient, type NodeOptions, nodeClient } from "../console/node_client.ts";
 import { interruption, print, printJson } from "../console/output.ts";
 import { type Progress, startProgress } from "../console/progress.ts";
@@ -167,7 +166,7 @@ async function restoreFile(file: BackupFile, run: Run): Promise<void> {
         `Cannot restore ${stream}/${partition} as it must be empty: it holds ${endOffset} records of others (--into-filled restores all the same)`,
       );
     }
-    for await (const { epoch, offset, event: json } of linesOf(join(run.folder, file.path))) {
+    for await (const { epoch, offset, event: json } of linesOf(run.folder, file.path)) {
       counts.read += 1;
       if (counts.read % 256 === 0) progress.update(counts.read, counts.read);
       const sequence: Sequence = [epoch, offset, 0];
@@ -186,8 +185,9 @@ async function restoreFile(file: BackupFile, run: Run): Promise<void> {
   }
 }
 
-async function* linesOf(path: string): AsyncIterable<BackupLine> {
-  for await (const line of createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY })) {
+async function* linesOf(folder: string, name: string): AsyncIterable<BackupLine> {
+  const input = (await openInside(folder, name)).createReadStream();
+  for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
     yield JSON.parse(line) as BackupLine;
   }
 }

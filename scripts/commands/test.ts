@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import type { Command } from "commander";
 import { checkFile, DEFAULT_CONFIGURATION, readText } from "../console/check_file.ts";
 import { EXIT, UsageError } from "../console/exit_codes.ts";
-import { print, printJson } from "../console/output.ts";
+import { print, printAside, printJson } from "../console/output.ts";
 import { type PipelineTest, readPipelineTests, runPipelineTest, type TestOutcome } from "../console/pipeline_tests.ts";
 
 interface TestOptions {
@@ -78,7 +78,7 @@ async function refuse(
 ): Promise<number> {
   for (const problem of problems) {
     if (options.json === true) await printJson({ kind: "problem", file, ...problem });
-    else process.stderr.write(`${file}:${problem.line}: ${problem.path}: ${problem.reason}\n`);
+    else printAside(`${file}:${problem.line}: ${problem.path}: ${problem.reason}`);
   }
   return EXIT.configuration;
 }

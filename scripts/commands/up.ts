@@ -8,6 +8,7 @@ import { createPage } from "../../supervisors/page.ts";
 import { DEFAULT_CONFIGURATION } from "../console/check_file.ts";
 import { type ConfigurationOptions, effectiveConfiguration } from "../console/effective_configuration.ts";
 import { EXIT } from "../console/exit_codes.ts";
+import { print, printAside, printJson } from "../console/output.ts";
 
 /** What was taken is drained within this time; what is left is said, and the exit code is 75 (EX_TEMPFAIL). */
 const STOP_WITHIN_MS = 9_000;
@@ -49,7 +50,9 @@ async function up(options: UpOptions): Promise<void> {
   const configuration = await effectiveConfiguration(options);
   const name = configuration.node.name ?? "node";
   const log = await createNodeLog(configuration.node.logLevel, name);
-  const node = await startNode({ configuration, log, readSecret, page: createPage() });
+  const readSecurity = async () => (await effectiveConfiguration(options)).security;
+  const node = await startNode({ configuration, log, readSecret, readSecurity, page: createPage() });
+  reloadOnHangUp(node);
   const stop = stopOnSignals(node, log);
   if (options.untilInputEnds === true) process.stdin.resume().once("close", () => stop("end of input"));
   try {
@@ -58,23 +61,29 @@ async function up(options: UpOptions): Promise<void> {
     await node.stop(STOP_WITHIN_MS);
     throw error;
   }
-  announce(node, configuration, options);
+  await announce(node, configuration, options);
 }
 
-function announce(node: RunningNode, configuration: Configuration, options: UpOptions): void {
+async function announce(node: RunningNode, configuration: Configuration, options: UpOptions): Promise<void> {
   const kept = configuration.log.type === "lmdb" ? configuration.node.data : configuration.log.type;
   const streams = Object.keys(configuration.streams);
   if (options.json === true) {
-    console.log(JSON.stringify({ node: node.name, address: node.address, data: kept, streams }));
-    return;
+    return await printJson({ node: node.name, address: node.address, data: kept, streams });
   }
   const stream = streams.includes("events") ? "events" : (streams[0] ?? "events");
-  console.log(`Headrace is up: ${node.address}/
+  await print([
+    `Headrace is up: ${node.address}/`,
+    "",
+    `  send an event   curl -d '{"hello":"world"}' -H 'content-type: application/json' ${node.address}/v1/streams/${stream}/events`,
+    `  follow it       ${COMMAND} tail ${streams[0] ?? stream} --address ${node.address}`,
+    `  data is kept in ${kept}`,
+    "",
+  ]);
+}
 
-  send an event   curl -d '{"hello":"world"}' -H 'content-type: application/json' ${node.address}/v1/streams/${stream}/events
-  follow it       ${COMMAND} tail ${streams[0] ?? stream} --address ${node.address}
-  data is kept in ${kept}
-`);
+/** A terminal that closes sends the same signal: there it ends the node, as it always did. */
+function reloadOnHangUp(node: RunningNode): void {
+  if (process.stdin.isTTY !== true) process.on("SIGHUP", () => void node.reload("SIGHUP"));
 }
 
 function stopOnSignals(node: RunningNode, log: NodeLog): (why: string) => void {
@@ -87,7 +96,7 @@ function stopOnSignals(node: RunningNode, log: NodeLog): (why: string) => void {
     stoppingSinceMs = Date.now();
     log("info", "stopping", { signal });
     void node.stop(STOP_WITHIN_MS).then((left) => {
-      if (left.length > 0) console.error(`headrace: stopped with work left:\n  ${left.join("\n  ")}`);
+      if (left.length > 0) printAside(["headrace: stopped with work left:", ...left.map((one) => `  ${one}`)]);
       process.exit(left.length === 0 ? 0 : EXIT.leftUndone);
     });
   };

@@ -3,10 +3,10 @@
  * each with its offsets and its checksum. A folder without a manifest is a backup that was cut short.
  */
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { open, readFile, rename } from "node:fs/promises";
+import { open, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { DataError, fileError } from "./exit_codes.ts";
+import { openInside, pathInside } from "./foreign_path.ts";
 
 const FORMAT_VERSION = 1;
 const MANIFEST = "manifest.json";
@@ -54,7 +54,7 @@ export interface BackupLine {
 
 export async function writeManifest(folder: string, manifest: Omit<Manifest, "formatVersion">): Promise<void> {
   const path = join(folder, MANIFEST);
-  const file = await open(`${path}.part`, "w");
+  const file = await open(`${path}.part`, "wx", 0o600);
   await file.writeFile(`${JSON.stringify({ formatVersion: FORMAT_VERSION, ...manifest }, undefined, 2)}\n`);
   await file.sync();
   await file.close();
@@ -62,28 +62,47 @@ export async function writeManifest(folder: string, manifest: Omit<Manifest, "fo
 }
 
 export async function readManifest(folder: string): Promise<Manifest> {
-  const path = join(folder, MANIFEST);
-  const text = await readFile(path, "utf8").catch((error: unknown) => {
-    throw fileError("read the manifest of the backup", path, error);
-  });
-  let manifest: Manifest;
+  const file = await openInside(folder, MANIFEST);
+  const text = await file.readFile("utf8").finally(() => file.close());
+  let manifest: unknown;
   try {
-    manifest = JSON.parse(text) as Manifest;
+    manifest = JSON.parse(text);
   } catch (error) {
     throw new DataError(`Cannot restore from ${folder} as its manifest must be JSON: ${(error as Error).message}`);
   }
-  if (manifest.formatVersion === FORMAT_VERSION) return manifest;
-  throw new DataError(
-    `Cannot restore from ${folder} as its format version must be ${FORMAT_VERSION}: current value is ${manifest.formatVersion}`,
-  );
+  const { formatVersion } = (manifest ?? {}) as Partial<Manifest>;
+  if (formatVersion !== FORMAT_VERSION) {
+    throw new DataError(
+      `Cannot restore from ${folder} as its format version must be ${FORMAT_VERSION}: current value is ${formatVersion}`,
+    );
+  }
+  return checkManifest(manifest as Manifest, folder);
+}
+
+/** A manifest is a file from elsewhere like any other. */
+function checkManifest(manifest: Manifest, folder: string): Manifest {
+  const { id, createdAt, streams, files } = manifest;
+  const isWhole = [id, createdAt].every((one) => typeof one === "string") && Array.isArray(files);
+  if (!isWhole || typeof streams !== "object" || streams === null)
+    throw new DataError(`Cannot restore from ${folder} as its manifest must name id, createdAt, streams and files`);
+  for (const file of files) {
+    pathInside(folder, file?.path);
+    if (typeof file.stream === "string" && Object.hasOwn(streams, file.stream) && Number.isSafeInteger(file.partition))
+      continue;
+    throw new DataError(
+      `Cannot restore from ${folder} as ${file.path} must be of a stream and a partition of the manifest: current values are ${file.stream} and ${file.partition}`,
+    );
+  }
+  return manifest;
 }
 
 /** Throws `DataError` where a file is not what was backed up. */
 export async function verifyFile(folder: string, file: BackupFile): Promise<void> {
-  const path = join(folder, file.path);
+  const path = pathInside(folder, file.path);
   const hash = createHash("sha256");
+  const handle = await openInside(folder, file.path);
   try {
-    for await (const chunk of createReadStream(path)) hash.update(chunk as Uint8Array);
+    for await (const chunk of handle.createReadStream()) hash.update(chunk as Uint8Array);
   } catch (error) {
     throw fileError("read", path, error);
   }

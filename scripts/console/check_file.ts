@@ -4,16 +4,17 @@ import { dirname, resolve } from "node:path";
 import { createSchemaCompiler } from "../../actors/ingest/schema_validator.ts";
 import { compilePipeline, type StepSettings } from "../../actors/pipeline/pipeline.ts";
 import { ConfigurationError } from "../../protocols/errors.ts";
-import { checkConfiguration, type LineAt, type Problem, readYaml } from "../../supervisors/configuration.ts";
-import { CONFIGURATION_SCHEMA, type Configuration } from "../../supervisors/configuration_schema.ts";
+import { checkConfiguration, type LineAt, type Problem } from "../../supervisors/configuration.ts";
+import type { Configuration } from "../../supervisors/configuration_schema.ts";
 import { checkSink } from "../../supervisors/delivery_plans.ts";
 import { KNOWN_KINDS } from "../../supervisors/known_kinds.ts";
+import { exposuresOf } from "../../supervisors/security/exposures.ts";
 import { fileError } from "./exit_codes.ts";
 
 export const DEFAULT_CONFIGURATION = "headrace.yaml";
 
 export type CheckedFile =
-  | { readonly kind: "sound"; readonly configuration: Configuration }
+  | { readonly kind: "sound"; readonly configuration: Configuration; readonly warnings: readonly Problem[] }
   | { readonly kind: "refused"; readonly problems: readonly Problem[] };
 
 export async function readText(file: string): Promise<string> {
@@ -29,15 +30,26 @@ export async function checkFile(file: string): Promise<CheckedFile> {
   const text = await readText(file);
   const loaded = await checkConfiguration(text, dirname(resolve(file)), KNOWN_KINDS);
   if (loaded.kind === "refused") return loaded;
-  const { configuration } = loaded;
-  const read = await readYaml(text, CONFIGURATION_SCHEMA);
-  const lineAt: LineAt = read.kind === "read" ? read.lineAt : () => 0;
+  const { configuration, lineAt } = loaded;
   const problems = [
     ...(await schemaProblems(configuration, lineAt)),
     ...(await stepProblems(configuration, lineAt)),
     ...(await sinkProblems(configuration, lineAt)),
   ];
-  return problems.length > 0 ? { kind: "refused", problems } : { kind: "sound", configuration };
+  if (problems.length > 0) {
+    const { hidden } = configuration;
+    return { kind: "refused", problems: problems.map((one) => ({ ...one, reason: hidden.hide(one.reason) })) };
+  }
+  const warnings = [...loaded.warnings, ...(await exposureWarnings(configuration, lineAt))];
+  return { kind: "sound", configuration, warnings };
+}
+
+/** Of the data folder as a node would find it that is started from the file's folder. */
+async function exposureWarnings(configuration: Configuration, lineAt: LineAt): Promise<Problem[]> {
+  const { node, folder } = configuration;
+  const placed = { ...configuration, node: { ...node, data: resolve(folder, node.data) } };
+  const exposures = await exposuresOf(placed);
+  return exposures.map(({ path, reason }) => ({ line: lineAt(path), path: `/${path.join("/")}`, reason }));
 }
 
 async function schemaProblems(configuration: Configuration, lineAt: LineAt): Promise<Problem[]> {

@@ -7,7 +7,7 @@ import { EXIT } from "./exit_codes.ts";
 import type { NodeClient } from "./node_client.ts";
 import { interruption, print, printJson } from "./output.ts";
 import { watchReachability } from "./reachability.ts";
-import { openScreen } from "./screen.ts";
+import { isTerminal, openScreen } from "./screen.ts";
 
 const LOOK_EVERY_MS = 1_000;
 /** What is told may be so old before it is said that it is. */
@@ -41,7 +41,7 @@ export async function watchStatus(
     failure = error;
     ending.abort();
   });
-  const show = isJson ? lines() : process.stdout.isTTY === true ? drawing() : changes();
+  const show = isJson ? lines() : isTerminal() ? drawing() : changes();
   while (!ending.signal.aborted) {
     try {
       await show.update(await readOverview(client));
@@ -64,7 +64,7 @@ interface Show {
 }
 
 function drawing(): Show {
-  const screen = openScreen(process.stdout);
+  const screen = openScreen();
   return {
     update: async (overview) => screen.draw(statusLines(overview)),
     close: () => screen.close(),

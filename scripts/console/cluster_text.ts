@@ -57,7 +57,7 @@ export function clusterLines(sight: ClusterSight, extra: "lag" | "zone"): readon
   const columns = [...COLUMNS, extra === "lag" ? LAG : ZONE, ADDRESS];
   const unowned = partitions.filter(({ state }) => state === "unassigned" || state === "claiming");
   return [
-    ...table(columns, nodes).split("\n"),
+    ...table(columns, nodes),
     "",
     `${counted(partitions.length, "partition")}${unowned.length === 0 ? "" : `, ${unowned.length} without an owner now: ${named(unowned)}`}` +
       `${sight.coordinator === undefined ? (nodes.length > 1 ? "; no coordinator" : "") : "; * coordinates"}`,

@@ -67,17 +67,19 @@ export function exitCodeOf(error: unknown): number {
   }
 }
 
-/** What a person is told: a stack only for a bug of ours. */
-export function explain(error: unknown): string {
+/** What a person is told, as lines: a stack only for a bug of ours. */
+export function explain(error: unknown): readonly string[] {
   if (error instanceof UsageError || error instanceof FileError || error instanceof DataError) {
-    return `headrace: ${error.message}`;
+    return [`headrace: ${error.message}`];
   }
   if (error instanceof HeadraceError && error.name !== "InvariantError") {
-    const advice = error.code === "STORE_LOST" ? "\nheadrace: see headrace recover --help" : "";
-    return `headrace: ${error.code}: ${error.message}${advice}`;
+    // The problems of a configuration have a line each; what a node says is one line, whatever it holds.
+    const message = error.name === "ConfigurationError" ? error.message.split("\n") : [error.message];
+    const advice = error.code === "STORE_LOST" ? ["headrace: see headrace recover --help"] : [];
+    return [`headrace: ${error.code}: ${message[0]}`, ...message.slice(1), ...advice];
   }
   const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  return `headrace: this is a bug of Headrace, please report it\n${detail}`;
+  return ["headrace: this is a bug of Headrace, please report it", ...detail.split("\n")];
 }
 
 /** A failed call of the file system as something that a person can act on. */

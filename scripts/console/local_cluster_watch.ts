@@ -4,7 +4,8 @@ import { type ClusterSight, changesBetween, clusterLines } from "./cluster_text.
 import { watchKeys } from "./keys.ts";
 import type { LocalCluster } from "./local_cluster.ts";
 import { LocalClusterSight } from "./local_cluster_sight.ts";
-import { openScreen } from "./screen.ts";
+import { print } from "./output.ts";
+import { isTerminal, openScreen } from "./screen.ts";
 
 const LOOK_EVERY_MS = 1_000;
 const CTRL_C = "\u0003";
@@ -16,8 +17,8 @@ export async function watchLocalCluster(
   listen: (notify: () => void) => void,
 ): Promise<void> {
   const sight = new LocalClusterSight(() => cluster.nodes());
-  const isTerminal = process.stdout.isTTY === true;
-  const show = isTerminal ? drawing(cluster) : telling(cluster);
+  const isDrawn = isTerminal();
+  const show = isDrawn ? drawing(cluster) : telling(cluster);
   let said = "";
   let wake = () => {};
   listen(() => wake());
@@ -56,7 +57,7 @@ const redisText = ({ redis }: LocalCluster): string =>
   redis.ending === undefined ? `Redis on 127.0.0.1:${redis.port}` : `Redis has ended (${redis.ending})`;
 
 function drawing(cluster: LocalCluster): Show {
-  const screen = openScreen(process.stdout);
+  const screen = openScreen();
   return {
     update: (sight, said) =>
       screen.draw([
@@ -73,14 +74,15 @@ function drawing(cluster: LocalCluster): Show {
 function telling(cluster: LocalCluster): Show {
   let before: ClusterSight | undefined;
   let redis = redisText(cluster);
-  console.log(redis);
+  void print(redis);
   return {
     update(sight) {
-      for (const line of changesBetween(before, sight)) console.log(line);
+      const changes = changesBetween(before, sight);
+      if (changes.length > 0) void print(changes);
       before = sight;
       if (redisText(cluster) === redis) return;
       redis = redisText(cluster);
-      console.log(redis);
+      void print(redis);
     },
     close() {},
   };

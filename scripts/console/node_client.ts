@@ -4,6 +4,7 @@
  */
 import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
+import { isLoopbackHost } from "../../actors/transport/network_address.ts";
 import { loadDriver } from "../../deps.ts";
 import type { Connect } from "../../protocols/connection.ts";
 import { errorFromCode, UnavailableError } from "../../protocols/errors.ts";
@@ -17,6 +18,7 @@ import {
 } from "../../protocols/mod.ts";
 import { readEnvironment } from "../../supervisors/environment.ts";
 import { fileError, UsageError } from "./exit_codes.ts";
+import { remark } from "./output.ts";
 
 const DEFAULT_ADDRESS = "http://127.0.0.1:7070";
 const ANSWER_WITHIN_MS = 10_000;
@@ -84,6 +86,9 @@ export async function nodeClient(options: NodeOptions): Promise<NodeClient> {
   const environment = readEnvironment();
   const address = httpAddress(options.address ?? environment.address ?? DEFAULT_ADDRESS);
   const token = options.tokenFile === undefined ? environment.token : await readToken(options.tokenFile);
+  const { protocol, hostname } = new URL(address);
+  if (token !== undefined && protocol === "http:" && !isLoopbackHost(hostname))
+    remark(`the token travels in clear text to ${hostname}: use https`);
   const { WebSocket } = await loadDriver("ws");
   const connect = connectWebSocket({
     subprotocol: SUBPROTOCOL_MSGPACK,

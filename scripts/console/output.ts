@@ -1,17 +1,33 @@
-/** What commands print: results to stdout, one line each, at the pace of whoever reads; remarks to stderr. */
+/**
+ * The one way out to a terminal: results to stdout, one line each, at the pace of whoever reads; remarks to stderr. Names,
+ * reasons and events come from producers and nodes: a line stays one line, and nothing in it steers the terminal.
+ */
 import { once } from "node:events";
-import { EXIT } from "./exit_codes.ts";
+import { visibleText } from "../../protocols/visible_text.ts";
+import { EXIT, explain } from "./exit_codes.ts";
 
-/** Prints a line and waits where the reader is slower. */
-export async function print(line: string): Promise<void> {
-  if (!process.stdout.write(`${line}\n`)) await once(process.stdout, "drain");
+/** Prints a line, or several, and waits where the reader is slower. */
+export async function print(text: string | readonly string[]): Promise<void> {
+  if (!process.stdout.write(linesOf(text))) await once(process.stdout, "drain");
 }
 
 export const printJson = (value: unknown): Promise<void> => print(JSON.stringify(value));
 
-export const remark = (line: string): void => {
-  process.stderr.write(`headrace: ${line}\n`);
-};
+/** Prints to stderr what is no remark of the command itself. */
+export function printAside(text: string | readonly string[]): void {
+  process.stderr.write(linesOf(text));
+}
+
+export const remark = (line: string): void => printAside(`headrace: ${line}`);
+
+/** Says on stderr what went wrong. */
+export const complain = (error: unknown): void => printAside(explain(error));
+
+/** For a library that prints lines of its own, with their line breaks. */
+export const printAsideWhole = (text: string): void => printAside(text.replace(/\n$/, "").split("\n"));
+
+const linesOf = (text: string | readonly string[]): string =>
+  (typeof text === "string" ? [text] : text).map((line) => `${visibleText(line)}\n`).join("");
 
 /** `headrace tail ... | head -1` closes our output when it has enough: that is an end, not a failure. */
 export function endWithReader(): void {
@@ -34,16 +50,16 @@ export interface Column<Row> {
   readonly cell: (row: Row) => string | number | undefined;
 }
 
-/** Rows as aligned text; numbers to the right. */
-export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string {
+/** Rows as aligned lines; numbers to the right. */
+export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): readonly string[] {
   const cells = [
     columns.map((column) => column.title),
-    ...rows.map((row) => columns.map((column) => String(column.cell(row) ?? "-"))),
+    ...rows.map((row) => columns.map((column) => visibleText(String(column.cell(row) ?? "-")))),
   ];
   const widths = columns.map((_, at) => Math.max(...cells.map((line) => line[at]?.length ?? 0)));
   const align = (text: string, at: number): string =>
     columns[at]?.isNumber === true ? text.padStart(widths[at] ?? 0) : text.padEnd(widths[at] ?? 0);
-  return cells.map((line) => line.map(align).join("  ").trimEnd()).join("\n");
+  return cells.map((line) => line.map(align).join("  ").trimEnd());
 }
 
 export function sizeText(sizeBytes: number): string {

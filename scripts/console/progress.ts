@@ -3,6 +3,7 @@
  * elsewhere, nothing where a machine reads.
  */
 import { loadDriver } from "../../deps.ts";
+import { printAside } from "./output.ts";
 
 const PLAIN_EVERY_MS = 5_000;
 
@@ -53,7 +54,7 @@ function lines({ label, total, unit }: ProgressOptions, rateOf: (count: number) 
   let count = 0;
   const timer = setInterval(() => {
     const share = total === undefined || total === 0 ? "" : ` (${Math.floor((100 * done) / total)}%)`;
-    process.stderr.write(`${label}: ${count} ${unit}${share}, ${rateOf(count)}/s\n`);
+    printAside(`${label}: ${count} ${unit}${share}, ${rateOf(count)}/s`);
   }, PLAIN_EVERY_MS);
   timer.unref();
   return {

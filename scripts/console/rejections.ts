@@ -1,7 +1,7 @@
 /** Counts the events that a node does not take, and lists the first of them with where they came from. */
 import { errorFromCode, type HeadraceError } from "../../protocols/errors.ts";
 import type { EventInput, RejectedEvent } from "../../protocols/mod.ts";
-import { printJson } from "./output.ts";
+import { printAside, printJson } from "./output.ts";
 
 /** Refusals that concern every event alike: there is no use in going on. */
 const FINAL_CODES: ReadonlySet<string> = new Set([
@@ -56,9 +56,9 @@ export function listRejections(most: number, isJson: boolean, fail: (error: Head
     tell: async () => {
       for (const { origin, code, path, reason } of listed) {
         if (isJson) await printJson({ kind: "rejected", ...origin.fields, code, path, reason });
-        else process.stderr.write(`${origin.text}: ${code} at ${path || "/"}: ${reason}\n`);
+        else printAside(`${origin.text}: ${code} at ${path || "/"}: ${reason}`);
       }
-      if (count > listed.length && !isJson) process.stderr.write(`and ${count - listed.length} more rejected\n`);
+      if (count > listed.length && !isJson) printAside(`and ${count - listed.length} more rejected`);
     },
   };
 }

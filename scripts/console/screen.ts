@@ -1,4 +1,5 @@
-/** Lines that are drawn over themselves on a terminal. */
+/** Lines that are drawn over themselves on a terminal. Nothing in them steers it but what is written here. */
+import { visibleText } from "../../protocols/visible_text.ts";
 
 export interface Screen {
   draw(lines: readonly string[]): void;
@@ -13,7 +14,9 @@ const SHOW_CURSOR = "\u001b[?25h";
 const ERASE_BELOW = "\u001b[J";
 const upLines = (count: number): string => (count === 0 ? "\r" : `\u001b[${count}F`);
 
-export function openScreen(terminal: Terminal): Screen {
+export const isTerminal = (): boolean => process.stdout.isTTY === true;
+
+export function openScreen(terminal: Terminal = process.stdout): Screen {
   let drawn = 0;
   terminal.write(HIDE_CURSOR);
   return {
@@ -21,7 +24,7 @@ export function openScreen(terminal: Terminal): Screen {
       // A line that wraps, or one below the edge, could not be drawn over.
       const width = Math.max(1, terminal.columns ?? 80);
       const height = Math.max(2, terminal.rows ?? 24) - 1;
-      const fitting = lines.slice(0, height).map((line) => line.slice(0, width));
+      const fitting = lines.slice(0, height).map((line) => visibleText(line).slice(0, width));
       terminal.write(`${upLines(drawn)}${ERASE_BELOW}${fitting.map((line) => `${line}\n`).join("")}`);
       drawn = fitting.length;
     },

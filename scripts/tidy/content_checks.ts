@@ -7,6 +7,8 @@ import {
   KERNEL,
   NACT_OWNERS,
   NEUTRAL_FOLDERS,
+  OUTPUT_EXCEPTIONS,
+  OUTPUT_OWNERS,
   RUNTIME_NAMES,
   startsWithAny,
 } from "./rules.ts";
@@ -15,6 +17,8 @@ import type { Finding, SourceFile } from "./tree.ts";
 const ENVIRONMENT =
   /\bprocess\s*\??\.\s*env\b|\bDeno\s*\??\.\s*env\b|\bprocess\s*\[|\{[^}]*\benv\b[^}]*\}\s*=\s*process\b/g;
 const RUNTIME_USE = new RegExp(String.raw`(?<![\w$.])(?:${RUNTIME_NAMES.join("|")})\s*(?:\?\.|\.|\(|\[)`, "g");
+const OUTPUT =
+  /\bconsole\s*(?:\?\.|\.|\[)|\bprocess\s*\??\.\s*std(?:out|err)\b|\{[^{}]*\bstd(?:out|err)\b[^{}]*\}\s*=\s*process\b|\bwriteSync\s*\(\s*[12]\b/g;
 const NACT_DRIVER = /\bloadDriver\s*\(\s*["'`]nact["'`]/g;
 
 export function checkContents(files: readonly SourceFile[]): Finding[] {
@@ -25,6 +29,9 @@ export function checkContents(files: readonly SourceFile[]): Finding[] {
       : matches(file, file.code, ENVIRONMENT, "Cannot read the environment as supervisors/environment.ts alone does")),
     ...(startsWithAny(file.path, NEUTRAL_FOLDERS)
       ? matches(file, file.code, RUNTIME_USE, "Cannot use a name of one runtime as this folder must run on every one")
+      : []),
+    ...(file.path.startsWith("scripts/") && !startsWithAny(file.path, [...OUTPUT_OWNERS, ...OUTPUT_EXCEPTIONS])
+      ? matches(file, file.code, OUTPUT, "Cannot write to a terminal here as scripts/console/output.ts alone does")
       : []),
     ...(startsWithAny(file.path, NACT_OWNERS)
       ? []

@@ -40,6 +40,14 @@ export const ENVIRONMENT_READERS: readonly string[] = [
   "bench/",
 ];
 
+/** Where a command's output leaves for a terminal, with control characters written out. */
+export const OUTPUT_OWNERS: readonly string[] = ["scripts/console/output.ts", "scripts/console/screen.ts"];
+/** Programs for the repository's own developers, which print nothing that comes from a node; and a bar that counts. */
+export const OUTPUT_EXCEPTIONS: readonly string[] = [
+  ...["scripts/build.ts", "scripts/check_package.ts", "scripts/check_runtimes.ts", "scripts/install_programs.ts"],
+  ...["scripts/test.ts", "scripts/tidy.ts", "scripts/console/progress.ts"],
+];
+
 export const BANNED_NAMES: readonly string[] = ["utils", "helpers", "common", "shared", "types", "manager"];
 
 /** Reported, never failed. */

@@ -12,6 +12,7 @@ import type { PartitionRequest } from "../../actors/partition/partition.ts";
 import { RemoteView } from "../../actors/partition/remote_view.ts";
 import { createPeerLinks, type PeerLinks, type PeerLinksOptions } from "../../actors/transport/peer_links.ts";
 import type { PeerTls } from "../../actors/transport/peer_socket.ts";
+import { refuseUpgrade } from "../../actors/transport/refuse_upgrade.ts";
 import { RejectedError, UnavailableError } from "../../protocols/errors.ts";
 import { type NodeId, partitionName } from "../../protocols/position.ts";
 import type { PlacementEvent, PlacementOrder } from "../partition_supervisor.ts";
@@ -181,9 +182,13 @@ export class ClusterNode implements ClusterControl {
     await links.close();
   }
 
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    if (this.#current !== undefined) this.#current.links.upgrade(request, socket, head);
-    else socket.end("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n\r\n");
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, onShown: () => void): void {
+    if (this.#current !== undefined) this.#current.links.upgrade(request, socket, head, onShown);
+    else
+      refuseUpgrade(
+        socket,
+        new UnavailableError("NOT_READY", "Cannot link with a node as this one must have joined: it has not"),
+      );
   }
 
   /** What became of a partition in the node's tree. */

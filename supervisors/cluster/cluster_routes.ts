@@ -1,11 +1,11 @@
 /**
- * The cluster over HTTP: who is there, who owns what and why, and the few commands that there are. The reads need any
- * token, as they tell nothing of what is stored; a command needs the scope `admin`.
+ * The cluster over HTTP: who is there, who owns what and why, and the few commands that there are. The reads tell a token of
+ * the streams that it may look at, and decisions to one that sees all; a command needs the scope `admin`.
  */
 import type { FastifyInstance } from "fastify";
 import { RejectedError } from "../../protocols/errors.ts";
 import { nodeId } from "../../protocols/position.ts";
-import type { Grants } from "../access.ts";
+import type { Grants } from "../security/access.ts";
 import type { ClusterCommand } from "./cluster.ts";
 import { ClusterView } from "./cluster_view.ts";
 import { DECISIONS_MAX } from "./lease_store.ts";
@@ -16,10 +16,12 @@ const DECISIONS_DEFAULT = 20;
 export interface ClusterRoutesOptions {
   readonly control: ClusterControl;
   /** What the request's token allows. */
-  readonly permissionsOf: (request: object) => Pick<Grants, "mayAdministrate" | "subject">;
+  readonly permissionsOf: (request: object) => ClusterGrants;
   /** Never set back: how old an answer is. */
   readonly stopwatchMs: () => number;
 }
+
+type ClusterGrants = Pick<Grants, "mayAdministrate" | "mayObserve" | "mayObserveAll" | "subject">;
 
 interface PartitionPath {
   readonly stream: string;
@@ -33,16 +35,25 @@ export function mountClusterRoutes(server: FastifyInstance, options: ClusterRout
     made ??= new ClusterView(() => control.overview(), stopwatchMs);
     return made;
   };
-  server.get("/v1/cluster", (_request, reply) => reply.type("application/json").send(view().json()));
-  server.get<{ Params: PartitionPath }>("/v1/cluster/owners/:stream/:partition", async ({ params }) => {
+  server.get("/v1/cluster", (request, reply) => {
+    const { mayObserve } = permissionsOf(request);
+    return reply.type("application/json").send(view().jsonFor(mayObserve));
+  });
+  server.get<{ Params: PartitionPath }>("/v1/cluster/owners/:stream/:partition", async (request) => {
+    const { params } = request;
+    refuseUnseen(permissionsOf(request), params);
     return view().ownerOf(nameOf(params)) ?? refuseUnknown(view(), params);
   });
-  server.get<{ Params: PartitionPath }>("/v1/cluster/partitions/:stream/:partition", async ({ params }) => {
+  server.get<{ Params: PartitionPath }>("/v1/cluster/partitions/:stream/:partition", async (request) => {
+    const { params } = request;
+    refuseUnseen(permissionsOf(request), params);
     return (await control.explain(nameOf(params))) ?? refuseUnknown(view(), params);
   });
-  server.get<{ Querystring: { readonly limit?: string } }>("/v1/cluster/decisions", async ({ query }) => ({
-    decisions: await control.decisions(limitOf(query.limit ?? String(DECISIONS_DEFAULT))),
-  }));
+  server.get<{ Querystring: { readonly limit?: string } }>("/v1/cluster/decisions", async (request) => {
+    const limit = limitOf(request.query.limit ?? String(DECISIONS_DEFAULT));
+    // Their sentences name partitions of any stream.
+    return { decisions: permissionsOf(request).mayObserveAll ? await control.decisions(limit) : [] };
+  });
   const ask = async (request: object, command: ClusterCommand) => {
     refuseOthers(permissionsOf(request));
     await control.ask(command);
@@ -64,10 +75,16 @@ export function mountClusterRoutes(server: FastifyInstance, options: ClusterRout
 
 const nameOf = ({ stream, partition }: PartitionPath): string => `${stream}/${partition}`;
 
+/** A stream that the token does not show is not told to be there. */
+function refuseUnseen({ mayObserve }: ClusterGrants, { stream }: PartitionPath): void {
+  if (!mayObserve(stream)) throw unknownStream(stream);
+}
+
+const unknownStream = (stream: string): RejectedError =>
+  new RejectedError("UNKNOWN_STREAM", `Cannot answer as the cluster must have the stream: it has no ${stream}`);
+
 function refuseUnknown(view: ClusterView, { stream, partition }: PartitionPath): never {
-  if (!view.hasStream(stream)) {
-    throw new RejectedError("UNKNOWN_STREAM", `Cannot answer as the cluster must have the stream: it has no ${stream}`);
-  }
+  if (!view.hasStream(stream)) throw unknownStream(stream);
   throw new RejectedError(
     "UNKNOWN_PARTITION",
     `Cannot answer as the partition must be one of ${stream}: current value is ${partition}`,

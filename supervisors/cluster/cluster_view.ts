@@ -30,6 +30,7 @@ export class ClusterView {
   #made: Made;
   #bytes: Buffer;
   #takenAtMs: number;
+  #ageMs: number;
 
   constructor(overview: () => ClusterOverview, stopwatchMs: () => number) {
     this.#overview = overview;
@@ -38,12 +39,20 @@ export class ClusterView {
     this.#made = make(first);
     this.#bytes = bytesOf(this.#made, first.ageMs);
     this.#takenAtMs = stopwatchMs();
+    this.#ageMs = first.ageMs;
   }
 
   /** The whole overview as JSON. */
   json(): Buffer {
     this.#refresh();
     return this.#bytes;
+  }
+
+  /** The overview for a token that may look at some streams alone: of nodes it tells no load of other streams. */
+  jsonFor(mayObserve: (stream: string) => boolean): Buffer {
+    this.#refresh();
+    if ([...this.#made.streams].every(mayObserve)) return this.#bytes;
+    return bytesOf(make(shownOf(this.#made.of, mayObserve)), this.#ageMs);
   }
 
   /** Undefined for a partition that there is not. */
@@ -67,6 +76,7 @@ export class ClusterView {
     if (!isSame(overview, this.#made.of)) this.#made = make(overview);
     this.#bytes = bytesOf(this.#made, overview.ageMs);
     this.#takenAtMs = nowMs;
+    this.#ageMs = overview.ageMs;
   }
 }
 
@@ -78,6 +88,16 @@ const isSame = (left: ClusterOverview, right: ClusterOverview): boolean =>
     left.moves === right.moves &&
     left.tableVersion === right.tableVersion &&
     left.coordinator?.leaderEpoch === right.coordinator?.leaderEpoch);
+
+function shownOf(overview: ClusterOverview, mayObserve: (stream: string) => boolean): ClusterOverview {
+  const partitions = overview.partitions.filter(({ stream }) => mayObserve(stream));
+  const moves = overview.moves.filter(({ stream }) => mayObserve(stream));
+  const nodes = overview.nodes.map((node) => ({
+    ...{ ...node, recordsPerSecond: undefined, bytesPerSecond: undefined },
+    partitions: partitions.filter(({ owner, state }) => owner === node.name && state !== "claiming").length,
+  }));
+  return { ...overview, nodes, partitions, moves };
+}
 
 function make(overview: ClusterOverview): Made {
   const { ageMs: _, ...rest } = overview;

@@ -3,11 +3,12 @@ import { readFile } from "node:fs/promises";
 import type { ActorSystem } from "../../actors/kernel/actor.ts";
 import type { Log } from "../../actors/log/log.ts";
 import type { NodeLog } from "../../actors/observers/node_log.ts";
+import { isEveryAddress, isLoopbackHost } from "../../actors/transport/network_address.ts";
 import type { PeerTls } from "../../actors/transport/peer_socket.ts";
 import { ConfigurationError } from "../../protocols/errors.ts";
 import { nodeId, type PartitionReference, partitionName } from "../../protocols/position.ts";
-import { isLoopback, type ReadSecret } from "../access.ts";
 import type { ClusterConfiguration, Configuration } from "../configuration_schema.ts";
+import type { ReadSecret } from "../environment.ts";
 import { readClusterId, redisAddressOf } from "../open_log.ts";
 import type { PlacementEvent, PlacementOrder } from "../partition_supervisor.ts";
 import type { NodeDirectory } from "../stream_directory.ts";
@@ -40,6 +41,8 @@ export interface ClusterPart {
   onAppended(partition: PartitionReference, events: number, sizeBytes: number): void;
   /** Joins, once the node listens. @param port the one it was given */
   join(port: number): Promise<void>;
+  /** Reads the certificate that the node shows to other nodes again, for links from now on. */
+  reloadTls(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -87,6 +90,7 @@ export async function prepareCluster(start: ClusterStart): Promise<ClusterPart> 
       port = given;
       return node.join();
     },
+    reloadTls: async () => void Object.assign(tls ?? {}, await tlsOf(configuration)),
     close: async () => {
       clearInterval(reporting);
       await node.close();
@@ -124,17 +128,15 @@ async function secretOf(
   const { secretFile, secretEnv } = cluster;
   if (secretFile !== undefined) return readSecret({ file: secretFile });
   if (secretEnv !== undefined) return readSecret({ variable: secretEnv });
-  if (isLoopback(host) || cluster.caFile !== undefined) return undefined;
+  if (isLoopbackHost(host) || cluster.caFile !== undefined) return undefined;
   throw new ConfigurationError(
     "INVALID_CONFIGURATION",
     `Cannot join a cluster from ${host} as an address that is not loopback needs cluster.secretFile, cluster.secretEnv or cluster.caFile: none is configured`,
   );
 }
 
-const EVERY_ADDRESS: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
-
 function refuseUnreachable({ advertise }: ClusterConfiguration, host: string): void {
-  if (advertise !== undefined || !EVERY_ADDRESS.has(host)) return;
+  if (advertise !== undefined || !isEveryAddress(host)) return;
   throw new ConfigurationError(
     "INVALID_CONFIGURATION",
     `Cannot join a cluster as other nodes must know an address of this one: node.host is ${host}, so that cluster.advertise is needed`,

@@ -233,7 +233,7 @@ log: { type: memory }
 streams: { events: { durability: memory } }
 security: { tokens: [{ name: operator, valueEnv: PAGE_TOKEN, scopes: [admin] }] }
 `,
-    { secrets: { PAGE_TOKEN: "the-right-one" } },
+    { secrets: { PAGE_TOKEN: "the-right-token-1" } },
   );
   const context = await browser.newContext();
   context.setDefaultTimeout(SEEN_WITHIN_MS);
@@ -242,7 +242,7 @@ security: { tokens: [{ name: operator, valueEnv: PAGE_TOKEN, scopes: [admin] }] 
   await page.getByLabel("This node asks for a token").fill("a wrong one");
   await page.keyboard.press("Enter");
   await page.getByRole("alert").waitFor();
-  await page.getByLabel("This node asks for a token").fill("the-right-one");
+  await page.getByLabel("This node asks for a token").fill("the-right-token-1");
   await page.getByRole("button", { name: "Connect" }).click();
   await page.getByText("Live", { exact: true }).waitFor();
   await page.click("#send button[type=submit]");

@@ -82,6 +82,9 @@ sinks:
 pipelines: { evens: { from: orders, steps: [{ filter: "int(event.n) % 2 == 0" }], to: [even, again] } }
 `;
 
+const READER = "the token of the reader";
+const BOSS = "the token of the boss";
+
 test("a replay into a sink writes every record of its range once, beside the sink's own delivery, and repeats nothing", async () => {
   const node = await runningNode(FILES);
   await send(node, 0, 200);
@@ -297,9 +300,9 @@ pipelines:
   elsewhere: { from: other, to: [b] }
 security: { tokens: [{ name: reader, valueEnv: READER, scopes: [consume] }, { name: boss, valueEnv: BOSS, scopes: [admin] }] }
 `,
-      { folder, secrets: { READER: "r", BOSS: "b" } },
+      { folder, secrets: { READER, BOSS } },
     );
-    const post = async (body: object, token = "b") => {
+    const post = async (body: object, token = BOSS) => {
       const response = await fetch(`${node.address}/v1/replays`, {
         method: "POST",
         body: JSON.stringify({ name: "x", stream: "orders", ...body }),
@@ -307,7 +310,7 @@ security: { tokens: [{ name: reader, valueEnv: READER, scopes: [consume] }, { na
       });
       return `${response.status} ${((await response.json()) as { message?: string }).message}`;
     };
-    assert.match(await post({ sink: "a" }, "r"), /^403 .*scope admin/);
+    assert.match(await post({ sink: "a" }, READER), /^403 .*scope admin/);
     assert.match(await post({ sink: "c" }), /^400 .*sink must be one of \[a, b\]/);
     assert.match(await post({ pipeline: "own" }), /^400 .*steps of pipeline own must be filters and maps/);
     assert.match(await post({ pipeline: "elsewhere" }), /^400 .*must read the stream/);

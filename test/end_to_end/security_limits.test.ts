@@ -11,8 +11,17 @@ import type { ActorReference } from "../../actors/kernel/actor.ts";
 import { createWebSocketListener, LISTENER_LIMITS } from "../../actors/transport/websocket_listener.ts";
 import { SUBPROTOCOL_JSON } from "../../protocols/frames.ts";
 import { startHttpServer } from "../../supervisors/http_server.ts";
+import type { Access } from "../../supervisors/security/access.ts";
+import { ConnectionGate } from "../../supervisors/security/connection_gate.ts";
 import { eventually } from "../support/running_node.ts";
 
+const NO_ACCESS: Access = {
+  authenticate: async () => undefined,
+  hold: async () => undefined,
+  admit: () => undefined,
+  bound: () => undefined,
+  reload: async () => 0,
+};
 const LIMITS = { headersWithinMs: 400, requestWithinMs: 900, keepAliveMs: 300, checkEveryMs: 50 } as const;
 /** What a busy machine may add to a limit and to the interval of looks. */
 const LATE_MS_MAX = 1_500;
@@ -21,7 +30,8 @@ const BYTE_EVERY_MS = 20;
 const server = await startHttpServer({
   host: "127.0.0.1",
   port: 0,
-  access: { authenticate: async () => undefined, admit: () => undefined },
+  access: NO_ACCESS,
+  gate: new ConnectionGate({ placesMax: 100, upgradesMax: 50, perAddressMax: 50, waitingPerAddressMax: 50 }),
   tls: undefined,
   routes: [
     {
@@ -112,9 +122,6 @@ async function listenerWithTimers() {
   };
   const listener = await createWebSocketListener({
     frameBytesMax: 1_000_000,
-    connectionsMax: 10,
-    connectionsPerAddressMax: 10,
-    admit: () => undefined,
     openSession: async (peer) => {
       peers.push(peer);
       return session;

@@ -174,4 +174,24 @@ test("the command fails with a line for each fault, and passes a clean tree", ()
   assert.is(withTree({ "actors/log/a.ts": "export {};\n" }, run).status, 0);
 });
 
+test("commands write to a terminal in one place, by whatever name they reach it", () => {
+  const ways = [
+    'console.log("a")',
+    'console["error"]("b")',
+    'process.stdout.write("c")',
+    "process . stderr",
+    "const { stdout } = process;",
+    'fs.writeSync(2, "d")',
+  ];
+  const files = Object.fromEntries(ways.map((way, at) => [`scripts/commands/way_${at}.ts`, `${way}\n`]));
+  assert.equal(
+    faultsOf(files),
+    Object.keys(files).map((path) => `${path}:1`),
+  );
+  assert.equal(
+    faultsOf({ "scripts/console/output.ts": ways.join("\n"), "scripts/other.ts": "// console.log(1)\n" }),
+    [],
+  );
+});
+
 test.run();

@@ -182,7 +182,12 @@ export class SimulatedNode implements OutsideCalls {
       },
       directory: this.directory,
       inspect: parts.inspect,
-      authenticate: async () => ({ subject: "all", mayProduce: () => true, mayConsume: () => true }),
+      authenticate: async () => ({
+        subject: "all",
+        mayProduce: () => true,
+        mayConsume: () => true,
+        mayObserve: () => true,
+      }),
       welcomeProducer: (...arguments_) => this.log.welcomeProducer(...arguments_),
     };
     world.say(`node ${number} starts${parts.cluster === undefined ? "" : ` as ${parts.cluster.name}`}`);

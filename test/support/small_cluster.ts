@@ -3,7 +3,6 @@
  * behind it. Nothing moves by itself: the test says when a move ends. Served over HTTP as a node serves it.
  */
 import { RejectedError, UnavailableError } from "../../protocols/errors.ts";
-import { createAccess } from "../../supervisors/access.ts";
 import type { ClusterCommand, Decision, Trigger } from "../../supervisors/cluster/cluster.ts";
 import { mountClusterRoutes } from "../../supervisors/cluster/cluster_routes.ts";
 import type {
@@ -15,6 +14,8 @@ import type {
   PartitionOverview,
 } from "../../supervisors/cluster/overview.ts";
 import { type HttpServer, startHttpServer } from "../../supervisors/http_server.ts";
+import { createAccess } from "../../supervisors/security/access.ts";
+import { ConnectionGate } from "../../supervisors/security/connection_gate.ts";
 
 interface Placed {
   readonly stream: string;
@@ -209,6 +210,7 @@ export async function serveCluster(
     host: "127.0.0.1",
     port: options.port ?? 0,
     access,
+    gate: new ConnectionGate({ placesMax: 100, upgradesMax: 50, perAddressMax: 50, waitingPerAddressMax: 50 }),
     tls: undefined,
     upgrades: new Map(),
     routes: [{ isOpen: false, mount: (scope) => mountClusterRoutes(scope, { control, permissionsOf, stopwatchMs }) }],

@@ -38,7 +38,7 @@ class Harness {
         ],
       ],
     ]);
-    const permissions = { subject: "all", mayProduce: () => true, mayConsume: () => true };
+    const permissions = { subject: "all", mayProduce: () => true, mayConsume: () => true, mayObserve: () => true };
     const describe = () => ({ readings: { partitions: 2, schemaVersions: [1, 2] } });
     const directory = {
       describe,

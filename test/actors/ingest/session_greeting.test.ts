@@ -22,7 +22,7 @@ function greeted(permissions: { readonly subject: string; readonly owner?: strin
   const step = (message: SessionMessage): readonly SessionEffect[] => stepSession(state, message, 1_000)[1];
   const frame = { type: "hello", client: "c", producerId: "p", instance: "i", producerEpoch: 9 } as const;
   step({ type: "frame", frame, wireBytes: 0 });
-  const all = { ...permissions, mayProduce: () => true, mayConsume: () => true };
+  const all = { ...permissions, mayProduce: () => true, mayConsume: () => true, mayObserve: () => true };
   return { asked: step({ type: "authenticated", permissions: all }), step };
 }
 

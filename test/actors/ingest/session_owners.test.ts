@@ -53,7 +53,7 @@ function sessionUnderTest(hello: Partial<HelloFrame> = {}, passesOn = false) {
     });
   const take = (frame: ClientFrame, wireBytes = 100) => tell({ type: "frame", frame, wireBytes });
   take({ type: "hello", client: "c", producerId: "p", instance: "i", ...hello });
-  const permissions = { subject: "all", mayProduce: () => true, mayConsume: () => true };
+  const permissions = { subject: "all", mayProduce: () => true, mayConsume: () => true, mayObserve: () => true };
   tell({ type: "authenticated", permissions });
   const welcomed = tell({ type: "welcomed", outcome: { kind: "welcomed", producerEpoch: 7 } });
   return {

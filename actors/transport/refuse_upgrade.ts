@@ -1,0 +1,36 @@
+/** Answers upgrades that are not taken: with the status that the error's class stands for. */
+import type { Duplex } from "node:stream";
+import { HeadraceError, OverloadedError, RejectedError, UnavailableError } from "../../protocols/errors.ts";
+
+export function refuseUpgrade(socket: Duplex, error: unknown): void {
+  const body = JSON.stringify({
+    code: error instanceof HeadraceError ? error.code : "INVARIANT_VIOLATED",
+    message: error instanceof Error ? error.message : String(error),
+  });
+  const retry = retryAfter(error);
+  endUpgrade(
+    socket,
+    `HTTP/1.1 ${statusOf(error)}\r\nConnection: close\r\nContent-Type: application/json\r\n${retry}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
+}
+
+/** Answers an upgrade of a path that takes none. */
+export function refuseUpgradePath(socket: Duplex): void {
+  endUpgrade(socket, "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+}
+
+/** A client that does not close its side would keep the socket's place for good: the node closes both sides. */
+function endUpgrade(socket: Duplex, answer: string): void {
+  socket.on("error", () => socket.destroy());
+  socket.end(answer, () => socket.destroy());
+}
+
+function statusOf(error: unknown): string {
+  if (error instanceof OverloadedError || error instanceof UnavailableError) return "503 Service Unavailable";
+  return error instanceof RejectedError && error.code === "UNSUPPORTED_PROTOCOL" ? "400 Bad Request" : "403 Forbidden";
+}
+
+function retryAfter(error: unknown): string {
+  if (error instanceof OverloadedError) return `Retry-After: ${Math.ceil(error.retryAfterMs / 1_000)}\r\n`;
+  return error instanceof UnavailableError ? "Retry-After: 1\r\n" : "";
+}

@@ -1,0 +1,12 @@
+/** What is wrong with a configuration, and where. */
+
+export interface Problem {
+  /** 1-based; 0 where the problem is not of one line. */
+  readonly line: number;
+  /** JSON Pointer to the place. */
+  readonly path: string;
+  readonly reason: string;
+}
+
+/** The 1-based line of a place, or of the nearest one around it. */
+export type LineAt = (path: readonly (string | number)[]) => number;

@@ -1,0 +1,116 @@
+/**
+ * Decides what of what happened becomes an entry of the audit stream. The first of its like is an entry at once; what is
+ * like it within a window is counted, and summed up in one entry at the window's end. Pure: its clock is given to it.
+ *   A1. Within a window at most `likenessesMax` entries and as many sums are made, however many callers there are: beyond
+ *       them everything is counted under its kind alone.
+ *   A2. Nothing is left out of the counts: entries and sums of a window together tell of everything that happened in it.
+ */
+
+export type AuditKind = "admin_call" | "refused_login" | "refused_scope" | "refused_request" | "reload";
+
+/** Something that happened. */
+export interface AuditEvent {
+  readonly kind: AuditKind;
+  /** Who did it; undefined where nobody was recognised. */
+  readonly subject?: string | undefined;
+  /** The caller's network address; undefined for the node itself. */
+  readonly address?: string | undefined;
+  /** What was tried, such as `POST /v1/cluster/rebalance`. */
+  readonly action: string;
+  /** What came of it, as a code or an HTTP status. */
+  readonly outcome: string;
+}
+
+export interface AuditEntry extends Omit<AuditEvent, "address" | "subject"> {
+  readonly node: string;
+  readonly subject?: string;
+  readonly address?: string;
+  /** How often; above 1 in a sum. */
+  readonly count: number;
+  readonly firstAtMs: number;
+  readonly lastAtMs: number;
+}
+
+export const AUDIT_LIMITS = {
+  windowMs: 10_000,
+  /** Of one window, by kind, subject, address, action and outcome. */
+  likenessesMax: 200,
+  textCharactersMax: 200,
+} as const;
+
+interface Counted {
+  readonly event: AuditEvent;
+  count: number;
+  firstAtMs: number;
+  lastAtMs: number;
+}
+
+export interface AuditState {
+  readonly node: string;
+  windowEndsAtMs: number | undefined;
+  /** What is like an entry that was made in this window. */
+  readonly counted: Map<string, Counted>;
+}
+
+export const createAudit = (node: string): AuditState => ({ node, windowEndsAtMs: undefined, counted: new Map() });
+
+/** The entries to write now, and when to look again; undefined where nothing is counted. */
+export interface AuditStep {
+  readonly entries: readonly AuditEntry[];
+  readonly lookAtMs: number | undefined;
+}
+
+export function recordAudit(state: AuditState, given: AuditEvent, nowMs: number): AuditStep {
+  const { entries } = lookAtAudit(state, nowMs);
+  state.windowEndsAtMs ??= nowMs + AUDIT_LIMITS.windowMs;
+  const event = shortened(given);
+  const known = state.counted.get(likeness(event));
+  const isOver = known === undefined && state.counted.size >= AUDIT_LIMITS.likenessesMax;
+  const crowd: AuditEvent = isOver ? { kind: event.kind, action: "various", outcome: "various" } : event; // A1
+  const counted = known ?? state.counted.get(likeness(crowd));
+  if (counted !== undefined) {
+    if (counted.count === 0) counted.firstAtMs = nowMs;
+    counted.count += 1;
+    counted.lastAtMs = nowMs;
+    return { entries, lookAtMs: state.windowEndsAtMs };
+  }
+  const count = isOver ? 1 : 0; // the first of its like is told at once, and no part of the sum
+  state.counted.set(likeness(crowd), { event: crowd, count, firstAtMs: nowMs, lastAtMs: nowMs });
+  const first = isOver ? [] : [entryOf(state, { event, count: 1, firstAtMs: nowMs, lastAtMs: nowMs })];
+  return { entries: [...entries, ...first], lookAtMs: state.windowEndsAtMs };
+}
+
+/** Sums the window up where it is over, or `isLast`. */
+export function lookAtAudit(state: AuditState, nowMs: number, isLast = false): AuditStep {
+  const { windowEndsAtMs } = state;
+  if (windowEndsAtMs === undefined || (nowMs < windowEndsAtMs && !isLast)) {
+    return { entries: [], lookAtMs: windowEndsAtMs };
+  }
+  const sums = [...state.counted.values()].filter(({ count }) => count > 0).map((one) => entryOf(state, one)); // A2
+  state.counted.clear();
+  state.windowEndsAtMs = undefined;
+  return { entries: sums, lookAtMs: undefined };
+}
+
+const likeness = ({ kind, subject = "", address = "", action, outcome }: AuditEvent): string =>
+  [kind, subject, address, action, outcome].join("\n");
+
+function shortened({ kind, subject, address, action, outcome }: AuditEvent): AuditEvent {
+  const short = (text: string): string => text.slice(0, AUDIT_LIMITS.textCharactersMax);
+  return {
+    kind,
+    ...(subject === undefined ? {} : { subject: short(subject) }),
+    ...(address === undefined ? {} : { address: short(address) }),
+    ...{ action: short(action), outcome: short(outcome) },
+  };
+}
+
+function entryOf(state: AuditState, { event, count, firstAtMs, lastAtMs }: Counted): AuditEntry {
+  const { subject, address, ...rest } = event;
+  return {
+    ...rest,
+    ...(subject === undefined ? {} : { subject }),
+    ...(address === undefined ? {} : { address }),
+    ...{ node: state.node, count, firstAtMs, lastAtMs },
+  };
+}

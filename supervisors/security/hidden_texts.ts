@@ -1,0 +1,81 @@
+/**
+ * Keeps secrets out of what is said: every text that leaves the node for a person passes by here. A secret is a value that
+ * came from a variable or a file, or the part of an address after its host. Pure.
+ */
+
+/** Shorter values would hide parts of ordinary words. */
+const HIDDEN_CHARACTERS_MIN = 4;
+/** A path or a query of at least this length is told from ordinary words wherever it stands. */
+const LOCATION_CHARACTERS_MIN = 16;
+export const HIDDEN = "[hidden]";
+
+export class HiddenTexts {
+  readonly #shownAs = new Map<string, string>();
+  /** Longest first: a secret that holds another one is hidden whole. */
+  #ordered: readonly (readonly [text: string, shown: string])[] = [];
+
+  /** A value that came from a variable or a file. */
+  add(value: string, shown = HIDDEN): void {
+    for (const form of new Set([value, encodeURIComponent(value), JSON.stringify(value).slice(1, -1)])) {
+      if (form.length >= HIDDEN_CHARACTERS_MIN && form !== shown) this.#shownAs.set(form, shown);
+    }
+    this.#ordered = [...this.#shownAs].sort(([left], [right]) => right.length - left.length);
+  }
+
+  /** An address: its scheme and host stay readable. @param values that were put into it */
+  addAddress(text: string, values: readonly string[] = []): void {
+    const url = new URL(text);
+    const location = `${url.pathname}${url.search}`;
+    const origin = `${url.protocol}//${url.host}`;
+    const password = decoded(url.password);
+    if (location.length > 1 || url.username !== "" || password !== "") {
+      this.add(text, `${origin}/${HIDDEN}`);
+      this.add(url.href, `${origin}/${HIDDEN}`);
+    }
+    if (location.length > 1) this.add(`${url.host}${location}`, `${url.host}/${HIDDEN}`);
+    if (location.length >= LOCATION_CHARACTERS_MIN) this.add(location, `/${HIDDEN}`);
+    if (url.username !== "" || password !== "") this.add(`${url.username}:${url.password}@`, `${HIDDEN}@`);
+    if (password !== "") this.add(password);
+    for (const value of values) if (!origin.includes(value)) this.add(value);
+  }
+
+  hide(text: string): string {
+    let shown = text;
+    for (const [secret, instead] of this.#ordered) {
+      if (shown.includes(secret)) shown = shown.replaceAll(secret, () => instead);
+    }
+    return shown;
+  }
+
+  /** The same for every text inside a value that is to be logged. */
+  hideIn(value: unknown): unknown {
+    if (this.#ordered.length === 0) return value;
+    if (typeof value === "string") return this.hide(value);
+    if (Array.isArray(value)) return value.map((item) => this.hideIn(item));
+    if (value instanceof Error) return this.hide(value.message);
+    if (typeof value !== "object" || value === null) return value;
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, this.hideIn(item)]));
+  }
+
+  /** Takes secrets out of an error and of what caused it; answers the same error. */
+  hideInError<Thrown>(error: Thrown): Thrown {
+    for (let one: unknown = error, depth = 0; one instanceof Error && depth < 10; one = one.cause, depth += 1) {
+      one.message = this.hide(one.message);
+      if (one.stack !== undefined) one.stack = this.hide(one.stack);
+    }
+    return error;
+  }
+
+  /** Nothing of it is printed with the configuration that it belongs to. */
+  toJSON(): string {
+    return HIDDEN;
+  }
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // a percent sign that encodes nothing is itself
+  }
+}
