@@ -1,14 +1,17 @@
 /**
  * How long one event of 1 MiB can hold up the node: the median of seven validations for each keyword and format, in ms, with
- * the verdict. And the cost of counting steps: the schema of the ingest benchmark beside Ajv, in turns.
+ * the verdict; the same for each function and macro of expressions. And the cost of counting steps: the schema of the ingest benchmark beside Ajv, in turns.
  *
  *   node --import tsx bench/validation.bench.ts
  */
 import { performance } from "node:perf_hooks";
 import { createSchemaCompiler, type JsonSchema } from "../actors/ingest/schema_validator.ts";
+import { expressionCompiler } from "../actors/pipeline/steps/expression.ts";
 import { loadDriver } from "../deps.ts";
 import type { Event } from "../protocols/event.ts";
 import { decodeEvents, encodeEvents } from "../protocols/event_codec.ts";
+import { position } from "../protocols/position.ts";
+import { COSTLY_EXPRESSIONS } from "./support/costly_expressions.ts";
 import { COSTLY_CASES } from "./support/costly_values.ts";
 import { median, medians, record } from "./support/results.ts";
 import { WORKLOAD_SCHEMA, workloadEvent } from "./workload.ts";
@@ -69,7 +72,25 @@ const costs = COSTLY_CASES.map(({ name, schema, event }) => {
   console.log(`${ms.toFixed(1).padStart(7)} ms  ${name}: ${verdict}`);
   return { name, ms: Math.round(ms * 10) / 10, verdict };
 });
-const over = costs.filter(({ ms }) => ms > TURN_MS_MAX).map(({ name }) => name);
+const compileExpression = await expressionCompiler();
+const CONTEXT = { stream: "bench", partition: 0, position: position(1, 1), timeMs: 0 };
+const expressionCosts = COSTLY_EXPRESSIONS.map(({ source, event }) => {
+  const name = source.slice(0, 80);
+  const evaluate = compileExpression(source, "bench");
+  const verdictOf = (given: Event): string => {
+    try {
+      return String(evaluate(given, CONTEXT)).slice(0, 20);
+    } catch (error) {
+      return /budget/.test(String(error)) ? "budget" : "no value";
+    }
+  };
+  const ms = medianMs(event, verdictOf);
+  const verdict = verdictOf(event);
+  console.log(`${ms.toFixed(1).padStart(7)} ms  ${name}: ${verdict}`);
+  return { name, ms: Math.round(ms * 10) / 10, verdict };
+});
+const all = [...costs, ...expressionCosts];
+const over = all.filter(({ ms }) => ms > TURN_MS_MAX).map(({ name }) => name);
 console.log(
   over.length === 0 ? `none takes more than ${TURN_MS_MAX} ms` : `more than ${TURN_MS_MAX} ms: ${over.join(", ")}`,
 );
@@ -81,6 +102,6 @@ record({
   runs: settled,
   median: medians(settled),
   ratios: { "decoded and validated, counted / ajv": ratio },
-  "median of seven, ms": Object.fromEntries(costs.map(({ name, ms, verdict }) => [name, `${ms}: ${verdict}`])),
+  "median of seven, ms": Object.fromEntries(all.map(({ name, ms, verdict }) => [name, `${ms}: ${verdict}`])),
   "over 50 ms": over,
 });
