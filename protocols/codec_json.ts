@@ -2,13 +2,15 @@
  * Frames as JSON text: subprotocol `headrace.v1.json`, for a browser's console or `websocat`. The same frames; events are
  * plain JSON lists, which become MessagePack here, so that a node sees no difference.
  */
-import { decodeEvents, EVENT_LIMITS, encodeEvents } from "./event_codec.ts";
+import { RejectedError } from "./errors.ts";
+import { decodeEvents, EVENT_LIMITS, encodeEvent, encodeEvents } from "./event_codec.ts";
 import type { Frame } from "./frames.ts";
 import { fromJsonValue, toJsonValue } from "./json_values.ts";
 import { type Fields, isFields, refuse } from "./narrow.ts";
 import { parseFrame } from "./parse_frame.ts";
 import { parseJson } from "./parse_json.ts";
 import type { ScanLimits } from "./scan.ts";
+import { type EventInput, UnreadableInput, wireValue } from "./unreadable.ts";
 
 export function encodeJsonFrame(frame: Frame): string {
   const { type } = frame;
@@ -31,15 +33,18 @@ function listEvents(bytes: Uint8Array): unknown[] {
   return events.map((event) => toJsonValue(event ?? null));
 }
 
+/** An event that has no value, such as an integer beyond 64 bits, is that event's own fault: its neighbours are taken. */
 export function decodeJsonFrame(text: string, limits: ScanLimits): Frame {
-  const value = fromJsonValue(parseJson(text, limits));
-  if (isFields(value)) {
-    if (value.type === "append") value.events = packEvents(value.events, "/events");
-    if (value.type === "records" && Array.isArray(value.batches)) {
-      value.batches.forEach((batch, index) => {
-        if (isFields(batch)) batch.events = packEvents(batch.events, `/batches/${index}/events`);
-      });
-    }
+  const parsed = parseJson(text, limits);
+  if (isFields(parsed) && parsed.type === "append") {
+    const { events, ...rest } = parsed;
+    return parseFrame({ ...(fromJsonValue(rest) as Fields), events: packAppended(events) });
+  }
+  const value = fromJsonValue(parsed);
+  if (isFields(value) && value.type === "records" && Array.isArray(value.batches)) {
+    value.batches.forEach((batch, index) => {
+      if (isFields(batch)) batch.events = packEvents(batch.events, `/batches/${index}/events`);
+    });
   }
   return parseFrame(value);
 }
@@ -48,3 +53,46 @@ function packEvents(value: unknown, path: string): Uint8Array {
   if (!Array.isArray(value)) return refuse(path, "be a list", value);
   return encodeEvents(value, { asRecords: true });
 }
+
+function packAppended(value: unknown): Uint8Array {
+  if (!Array.isArray(value)) return refuse("/events", "be a list", value);
+  const events = value.map(eventOfJson);
+  try {
+    return encodeEvents(events.map(wireValue), { asRecords: true });
+  } catch (error) {
+    if (error instanceof RejectedError) throw error;
+    return encodeEvents(events.map(encodable), { asRecords: true });
+  }
+}
+
+/** What a JSON value is as an event, or why it is none. */
+function eventOfJson(value: unknown): EventInput {
+  try {
+    return fromJsonValue(value) as EventInput;
+  } catch (error) {
+    return unreadableJson(error, value);
+  }
+}
+
+/** The value, or its JSON text where MessagePack has no form for it, such as a map of more than 65,535 keys. */
+function encodable(input: EventInput): unknown {
+  try {
+    encodeEvent(wireValue(input));
+    return wireValue(input);
+  } catch (error) {
+    return wireValue(unreadableJson(error, input));
+  }
+}
+
+const encoder = new TextEncoder();
+
+/** Input that stands for a JSON value that could not be made an event. Reading may have gone some way into it: written back. */
+export const unreadableJson = (error: unknown, value: unknown, original?: Uint8Array): UnreadableInput =>
+  new UnreadableInput(reasonOfJson(error), original ?? encoder.encode(JSON.stringify(toJsonValue(value))));
+
+/** The reason in an error of this way in, without the sentence around it. */
+export const reasonOfJson = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).replace(
+    /^Cannot read JSON as (it must be well formed: )?/,
+    "",
+  );

@@ -18,7 +18,8 @@ export function addLint(program: Command): void {
       "after",
       `
 Checks keys, names and options, compiles schemas and expressions, and loads the modules of call steps. A problem is
-told as file:line, place, reason and, for an unknown word, the nearest known one; the exit code is then 78.
+told as file:line, place, reason and, for an unknown word, the nearest known one; the exit code is then 78. A part of a
+schema that judges no event, such as an unknown keyword or format, is a warning: the exit code stays 0.
 
 Examples:
   headrace lint
@@ -29,15 +30,21 @@ Examples:
     });
 }
 
+const told = (warnings: number): string =>
+  warnings === 0 ? "" : `, ${warnings} ${warnings === 1 ? "warning" : "warnings"}`;
+
 async function lint(file: string, options: LintOptions): Promise<number> {
   const checked = await checkFile(file);
   const problems = checked.kind === "refused" ? checked.problems : [];
+  const warnings = checked.kind === "sound" ? checked.warnings : [];
   if (options.json === true) {
     for (const problem of problems) await printJson({ kind: "problem", file, ...problem });
-    await printJson({ kind: "summary", file, problems: problems.length });
+    for (const warning of warnings) await printJson({ kind: "warning", file, ...warning });
+    await printJson({ kind: "summary", file, problems: problems.length, warnings: warnings.length });
   } else {
     for (const { line, path, reason } of problems) await print(`${file}:${line}: ${path}: ${reason}`);
-    if (problems.length === 0) await print(`${file}: no problems`);
+    for (const { line, path, reason } of warnings) await print(`${file}:${line}: ${path}: warning: ${reason}`);
+    if (problems.length === 0) await print(`${file}: no problems${told(warnings.length)}`);
   }
   return problems.length === 0 ? EXIT.ok : EXIT.configuration;
 }

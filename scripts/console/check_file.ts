@@ -1,19 +1,20 @@
 /** Everything that can be known of a configuration without starting anything: what `lint`, `test` and `doctor` ask. */
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { createSchemaCompiler } from "../../actors/ingest/schema_validator.ts";
+import { createSchemaCompiler, KNOWN_KEYWORDS, warningsOf } from "../../actors/ingest/schema_validator.ts";
 import { compilePipeline, type StepSettings } from "../../actors/pipeline/pipeline.ts";
 import { ConfigurationError } from "../../protocols/errors.ts";
 import { checkConfiguration, type LineAt, type Problem, readYaml } from "../../supervisors/configuration.ts";
 import { CONFIGURATION_SCHEMA, type Configuration } from "../../supervisors/configuration_schema.ts";
 import { checkSink } from "../../supervisors/delivery_plans.ts";
 import { KNOWN_KINDS } from "../../supervisors/known_kinds.ts";
+import { nearest } from "../../supervisors/nearest_word.ts";
 import { fileError } from "./exit_codes.ts";
 
 export const DEFAULT_CONFIGURATION = "headrace.yaml";
 
 export type CheckedFile =
-  | { readonly kind: "sound"; readonly configuration: Configuration }
+  | { readonly kind: "sound"; readonly configuration: Configuration; readonly warnings: readonly Problem[] }
   | { readonly kind: "refused"; readonly problems: readonly Problem[] };
 
 export async function readText(file: string): Promise<string> {
@@ -37,7 +38,8 @@ export async function checkFile(file: string): Promise<CheckedFile> {
     ...(await stepProblems(configuration, lineAt)),
     ...(await sinkProblems(configuration, lineAt)),
   ];
-  return problems.length > 0 ? { kind: "refused", problems } : { kind: "sound", configuration };
+  if (problems.length > 0) return { kind: "refused", problems };
+  return { kind: "sound", configuration, warnings: schemaWarnings(configuration, lineAt) };
 }
 
 async function schemaProblems(configuration: Configuration, lineAt: LineAt): Promise<Problem[]> {
@@ -51,6 +53,21 @@ async function schemaProblems(configuration: Configuration, lineAt: LineAt): Pro
       return [problemOf(error, ["streams", name, "schema"], lineAt)];
     }
   });
+}
+
+/** Parts of schemas that judge no event although they may be meant to. */
+function schemaWarnings(configuration: Configuration, lineAt: LineAt): Problem[] {
+  return Object.entries(configuration.streams).flatMap(([name, { schema }]) =>
+    (schema === undefined ? [] : warningsOf(schema)).map(({ path, reason, unknownKeyword }): Problem => {
+      const place = ["streams", name, "schema"];
+      const guess = unknownKeyword === undefined ? undefined : nearest(unknownKeyword, KNOWN_KEYWORDS);
+      return {
+        line: lineAt([...place, ...path.split("/").slice(1)]),
+        path: `/${place.join("/")}${path}`,
+        reason: `${reason}${guess === undefined ? "" : `: did you mean ${guess}?`}`,
+      };
+    }),
+  );
 }
 
 async function stepProblems(configuration: Configuration, lineAt: LineAt): Promise<Problem[]> {
