@@ -2,8 +2,7 @@
  * Frames as JSON text: subprotocol `headrace.v1.json`, for a browser's console or `websocat`. The same frames; events are
  * plain JSON lists, which become MessagePack here, so that a node sees no difference.
  */
-import { RejectedError } from "./errors.ts";
-import { decodeEvents, EVENT_LIMITS, encodeEvent, encodeEvents } from "./event_codec.ts";
+import { decodeEvents, EVENT_LIMITS, encodeEvents } from "./event_codec.ts";
 import type { Frame } from "./frames.ts";
 import { fromJsonValue, toJsonValue } from "./json_values.ts";
 import { type Fields, isFields, refuse } from "./narrow.ts";
@@ -38,7 +37,10 @@ export function decodeJsonFrame(text: string, limits: ScanLimits): Frame {
   const parsed = parseJson(text, limits);
   if (isFields(parsed) && parsed.type === "append") {
     const { events, ...rest } = parsed;
-    return parseFrame({ ...(fromJsonValue(rest) as Fields), events: packAppended(events) });
+    return parseFrame({
+      ...(fromJsonValue(rest) as Fields),
+      events: packAppended(events, text.length >= HUGE_MAP_CHARACTERS_MIN),
+    });
   }
   const value = fromJsonValue(parsed);
   if (isFields(value) && value.type === "records" && Array.isArray(value.batches)) {
@@ -54,34 +56,32 @@ function packEvents(value: unknown, path: string): Uint8Array {
   return encodeEvents(value, { asRecords: true });
 }
 
-function packAppended(value: unknown): Uint8Array {
+function packAppended(value: unknown, isLong: boolean): Uint8Array {
   if (!Array.isArray(value)) return refuse("/events", "be a list", value);
-  const events = value.map(eventOfJson);
-  try {
-    return encodeEvents(events.map(wireValue), { asRecords: true });
-  } catch (error) {
-    if (error instanceof RejectedError) throw error;
-    return encodeEvents(events.map(encodable), { asRecords: true });
-  }
+  const events = value.map((one) => wireValue(eventOfJson(one, isLong)));
+  return encodeEvents(events, { asRecords: true });
 }
 
 /** What a JSON value is as an event, or why it is none. */
-function eventOfJson(value: unknown): EventInput {
+function eventOfJson(value: unknown, isLong: boolean): EventInput {
   try {
-    return fromJsonValue(value) as EventInput;
+    const event = fromJsonValue(value) as EventInput;
+    return isLong && hasHugeMap(event) ? unreadableJson(HUGE_MAP, event) : event;
   } catch (error) {
     return unreadableJson(error, value);
   }
 }
 
-/** The value, or its JSON text where MessagePack has no form for it, such as a map of more than 65,535 keys. */
-function encodable(input: EventInput): unknown {
-  try {
-    encodeEvent(wireValue(input));
-    return wireValue(input);
-  } catch (error) {
-    return wireValue(unreadableJson(error, input));
-  }
+/** Keys of a map that the encoder of MessagePack has a length for. */
+const MAP_KEYS_MAX = 65_535;
+export const HUGE_MAP = `a map must have at most ${MAP_KEYS_MAX} keys: it has more`;
+/** No shorter text holds a map of more: each key takes its quotes, a colon, a value and a comma. */
+export const HUGE_MAP_CHARACTERS_MIN: number = MAP_KEYS_MAX * 5;
+
+export function hasHugeMap(value: unknown): boolean {
+  if (typeof value !== "object" || value === null || value instanceof Uint8Array || value instanceof Date) return false;
+  const values = Object.values(value);
+  return (!Array.isArray(value) && values.length > MAP_KEYS_MAX) || values.some(hasHugeMap);
 }
 
 const encoder = new TextEncoder();

@@ -2,7 +2,7 @@
  * The events of a request's body. A body that can not be read as a whole is refused as a whole; what is wrong with one
  * event, where events can be told apart, is that event's fault alone: its bytes go on, to be set aside by the node.
  */
-import { unreadableJson } from "../../protocols/codec_json.ts";
+import { HUGE_MAP, HUGE_MAP_CHARACTERS_MIN, hasHugeMap, unreadableJson } from "../../protocols/codec_json.ts";
 import { RejectedError } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
 import { decodeEvents, EVENT_LIMITS } from "../../protocols/event_codec.ts";
@@ -176,7 +176,7 @@ function jsonEvent(value: unknown, sizeBytes: number, original?: Uint8Array): Re
     if (typeof event !== "object" || event === null || event instanceof Date || event instanceof Uint8Array) {
       return malformed("must be a map");
     }
-    if (!isSmall && hasHugeMap(event)) return malformed(`a map must have at most ${MAP_KEYS_MAX} keys: it has more`);
+    if (sizeBytes >= HUGE_MAP_CHARACTERS_MIN && hasHugeMap(event)) return malformed(HUGE_MAP);
     return { event: event as Event, isBulky: !isSmall && hasManyValues(event) };
   } catch (error) {
     if (error instanceof RejectedError) return malformed(error);
@@ -189,15 +189,6 @@ const unreadable = (event: UnreadableInput, isSmall: boolean): RequestEvent => (
   fault: { code: "MALFORMED_EVENT", path: "", reason: event.reason },
   isBulky: !isSmall,
 });
-
-/** Keys of a map that the encoder has a length for. */
-const MAP_KEYS_MAX = 65_535;
-
-function hasHugeMap(value: unknown): boolean {
-  if (typeof value !== "object" || value === null || value instanceof Uint8Array || value instanceof Date) return false;
-  const values = Object.values(value);
-  return (!Array.isArray(value) && values.length > MAP_KEYS_MAX) || values.some(hasHugeMap);
-}
 
 const NEWLINE = 0x0a;
 
