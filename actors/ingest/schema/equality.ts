@@ -71,7 +71,7 @@ export function findRepeated(
 const SIMPLE_STEPS = 16;
 const TEXT_STEPS = 20;
 /** Steps to hash one value within a list or map. */
-const HASH_STEPS = 12;
+const HASH_STEPS = 8;
 
 /** A whole number beyond 2^53 as a big integer, whichever of the two it came as. */
 const exactly = (value: unknown): unknown =>
