@@ -296,7 +296,7 @@ function redisProblems({ log = {} }: Raw, at: LineAt): Problem[] {
     return reason === undefined ? [] : problemAt(["log"], reason);
   }
   const { type = "lmdb" } = log;
-  return (["urls", "sentinel"] as const).flatMap((key) =>
+  return (["url", "urls", "sentinel"] as const).flatMap((key) =>
     log[key] === undefined ? [] : problemAt(["log", key], `${key} is for a log of type redis: log.type is ${type}`),
   );
 }
