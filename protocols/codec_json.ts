@@ -9,6 +9,7 @@ import { type Fields, isFields, refuse } from "./narrow.ts";
 import { parseFrame } from "./parse_frame.ts";
 import { parseJson } from "./parse_json.ts";
 import type { ScanLimits } from "./scan.ts";
+import { type EventInput, UnreadableInput, wireValue } from "./unreadable.ts";
 
 export function encodeJsonFrame(frame: Frame): string {
   const { type } = frame;
@@ -31,15 +32,21 @@ function listEvents(bytes: Uint8Array): unknown[] {
   return events.map((event) => toJsonValue(event ?? null));
 }
 
+/** An event that has no value, such as an integer beyond 64 bits, is that event's own fault: its neighbours are taken. */
 export function decodeJsonFrame(text: string, limits: ScanLimits): Frame {
-  const value = fromJsonValue(parseJson(text, limits));
-  if (isFields(value)) {
-    if (value.type === "append") value.events = packEvents(value.events, "/events");
-    if (value.type === "records" && Array.isArray(value.batches)) {
-      value.batches.forEach((batch, index) => {
-        if (isFields(batch)) batch.events = packEvents(batch.events, `/batches/${index}/events`);
-      });
-    }
+  const parsed = parseJson(text, limits);
+  if (isFields(parsed) && parsed.type === "append") {
+    const { events, ...rest } = parsed;
+    return parseFrame({
+      ...(fromJsonValue(rest) as Fields),
+      events: packAppended(events, text.length >= HUGE_MAP_CHARACTERS_MIN),
+    });
+  }
+  const value = fromJsonValue(parsed);
+  if (isFields(value) && value.type === "records" && Array.isArray(value.batches)) {
+    value.batches.forEach((batch, index) => {
+      if (isFields(batch)) batch.events = packEvents(batch.events, `/batches/${index}/events`);
+    });
   }
   return parseFrame(value);
 }
@@ -48,3 +55,44 @@ function packEvents(value: unknown, path: string): Uint8Array {
   if (!Array.isArray(value)) return refuse(path, "be a list", value);
   return encodeEvents(value, { asRecords: true });
 }
+
+function packAppended(value: unknown, isLong: boolean): Uint8Array {
+  if (!Array.isArray(value)) return refuse("/events", "be a list", value);
+  const events = value.map((one) => wireValue(eventOfJson(one, isLong)));
+  return encodeEvents(events, { asRecords: true });
+}
+
+/** What a JSON value is as an event, or why it is none. */
+function eventOfJson(value: unknown, isLong: boolean): EventInput {
+  try {
+    const event = fromJsonValue(value) as EventInput;
+    return isLong && hasHugeMap(event) ? unreadableJson(HUGE_MAP, event) : event;
+  } catch (error) {
+    return unreadableJson(error, value);
+  }
+}
+
+/** Keys of a map that the encoder of MessagePack has a length for. */
+const MAP_KEYS_MAX = 65_535;
+export const HUGE_MAP = `a map must have at most ${MAP_KEYS_MAX} keys: it has more`;
+/** No shorter text holds a map of more: each key takes its quotes, a colon, a value and a comma. */
+export const HUGE_MAP_CHARACTERS_MIN: number = MAP_KEYS_MAX * 5;
+
+export function hasHugeMap(value: unknown): boolean {
+  if (typeof value !== "object" || value === null || value instanceof Uint8Array || value instanceof Date) return false;
+  const values = Object.values(value);
+  return (!Array.isArray(value) && values.length > MAP_KEYS_MAX) || values.some(hasHugeMap);
+}
+
+const encoder = new TextEncoder();
+
+/** Input that stands for a JSON value that could not be made an event. Reading may have gone some way into it: written back. */
+export const unreadableJson = (error: unknown, value: unknown, original?: Uint8Array): UnreadableInput =>
+  new UnreadableInput(reasonOfJson(error), original ?? encoder.encode(JSON.stringify(toJsonValue(value))));
+
+/** The reason in an error of this way in, without the sentence around it. */
+export const reasonOfJson = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).replace(
+    /^Cannot read JSON as (it must be well formed: )?/,
+    "",
+  );

@@ -4,17 +4,21 @@
  */
 import { RejectedError } from "./errors.ts";
 import type { Fields } from "./narrow.ts";
+import { readRfc3339 } from "./rfc3339.ts";
 
 const TAGS: ReadonlySet<string> = new Set(["$int", "$bytes", "$time", "$map"]);
 const INTEGER = /^-?(0|[1-9]\d{0,19})$/;
-const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?Z$/;
+const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:[0-5]\d(\.\d{1,9})?Z$/;
+/** Years before 0 and beyond 9999, as ECMAScript writes them. */
+const FAR_TIME = /^[+-]\d{6}-/;
 
 /** A value of MessagePack's as one of JSON's. Numbers that are not finite become null: JSON has no word for them. */
 export function toJsonValue(value: unknown): unknown {
   if (typeof value === "bigint") return { $int: value.toString() };
   if (typeof value !== "object" || value === null) return value;
   if (value instanceof Uint8Array) return { $bytes: toBase64(value) };
-  if (value instanceof Date) return { $time: value.toISOString() };
+  // A time beyond what a Date holds has no word in JSON, as a number that is not finite has none.
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : { $time: value.toISOString() };
   if (Array.isArray(value)) return value.map(toJsonValue);
   const keys = Object.keys(value);
   const json = Object.fromEntries(keys.map((key) => [key, toJsonValue((value as Fields)[key])]));
@@ -52,9 +56,32 @@ function untag(tag: string, value: unknown): unknown {
   }
   if (tag === "$int" && typeof value === "string" && INTEGER.test(value)) return toInteger(value);
   if (tag === "$bytes" && typeof value === "string") return fromBase64(value);
-  if (tag === "$time" && typeof value === "string" && TIME.test(value) && !Number.isNaN(Date.parse(value)))
-    return new Date(value);
-  throw new RejectedError("MALFORMED_FRAME", `Cannot read JSON as ${tag} must hold a value of its kind`);
+  if (tag === "$time" && typeof value === "string") return toTime(value);
+  throw badTag(tag, WORDS[tag] ?? "a map", value);
+}
+
+const WORDS: Readonly<Record<string, string>> = {
+  $int: "the digits of an integer, as text",
+  $bytes: "base64, as text",
+  $time: "a time of RFC 3339 in UTC, as text",
+};
+
+const badTag = (tag: string, wanted: string, value: unknown): RejectedError =>
+  new RejectedError(
+    "MALFORMED_FRAME",
+    `Cannot read JSON as ${tag} must hold ${wanted}: current value is ${String(JSON.stringify(value)).slice(0, 64)}`,
+  );
+
+/** Refuses days and times that do not exist, and digits finer than the milliseconds that a time holds: none is moved or cut. */
+function toTime(text: string): Date {
+  if (FAR_TIME.test(text)) {
+    const far = new Date(text);
+    if (!Number.isNaN(far.getTime()) && far.toISOString() === text) return far;
+  }
+  const time = TIME.test(text) ? readRfc3339(text) : undefined;
+  if (time === undefined) throw badTag("$time", WORDS.$time ?? "", text);
+  if (time.isCut) throw badTag("$time", "at most milliseconds", text);
+  return new Date(time.timeMs);
 }
 
 function toInteger(text: string): number | bigint {

@@ -11,9 +11,38 @@ import { scanJson } from "./scan_json.ts";
  * integers of them, and refuses those beyond 64 bits. Throws `RejectedError` (`MALFORMED_FRAME`, `FRAME_TOO_COMPLEX`).
  */
 export function parseJson(text: string, limits: ScanLimits): unknown {
+  return parseTagged(text, limits, "$int");
+}
+
+/** A key that no text from outside has: the parsed text was made here. */
+const OWN_TAG = "\u0000int";
+
+/** Parses text of {@linkcode exactJson}, or other JSON without tags: integers beyond 2^53 are big integers. Throws as `parseJson`. */
+export function parseExactJson(text: string, limits: ScanLimits): unknown {
+  return withIntegers(parseTagged(text, limits, OWN_TAG));
+}
+
+function withIntegers(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map(withIntegers);
+  const digits = (value as Readonly<Record<string, unknown>>)[OWN_TAG];
+  if (typeof digits === "string") return BigInt(digits);
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, withIntegers(one)]));
+}
+
+/** JSON text of plain values, in which big integers are written as their digits. */
+export function exactJson(value: unknown): string {
+  if (typeof value === "bigint") return value.toString();
+  if (typeof value !== "object" || value === null) return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map((one) => exactJson(one ?? null)).join(",")}]`;
+  const fields = Object.entries(value).filter(([, one]) => one !== undefined);
+  return `{${fields.map(([key, one]) => `${JSON.stringify(key)}:${exactJson(one)}`).join(",")}}`;
+}
+
+function parseTagged(text: string, limits: ScanLimits, tag: string): unknown {
   const integers = scanJson(text, limits);
   try {
-    return JSON.parse(integers === undefined ? text : tagIntegers(text, integers));
+    return JSON.parse(integers === undefined ? text : tagIntegers(text, integers, tag));
   } catch (error) {
     throw new RejectedError(
       "MALFORMED_FRAME",
@@ -25,13 +54,14 @@ export function parseJson(text: string, limits: ScanLimits): unknown {
   }
 }
 
-function tagIntegers(text: string, places: readonly number[]): string {
+function tagIntegers(text: string, places: readonly number[], tag: string): string {
+  const opening = `{${JSON.stringify(tag)}:"`;
   const parts: string[] = [];
   let from = 0;
   for (let index = 0; index < places.length; index += 2) {
     const start = places[index] as number;
     const end = places[index + 1] as number;
-    parts.push(text.slice(from, start), '{"$int":"', text.slice(start, end), '"}');
+    parts.push(text.slice(from, start), opening, text.slice(start, end), '"}');
     from = end;
   }
   parts.push(text.slice(from));

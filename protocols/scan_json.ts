@@ -68,6 +68,7 @@ function isRounded(text: string, start: number, end: number): boolean {
   const before = text.charCodeAt(start - 1);
   if (isOfFraction(before) || (before >= 0x30 && before <= 0x39)) return false;
   const token = text.slice(start, end);
+  if (LEADING_ZERO.test(token)) return false; // no JSON: `JSON.parse` says so
   const value = Number(token);
   // One beyond every double is found with the values that MessagePack has not.
   if (Number.isSafeInteger(value) || !Number.isFinite(value)) return false;
@@ -75,6 +76,8 @@ function isRounded(text: string, start: number, end: number): boolean {
   const isOf64Bits = value >= -(2 ** 63) && value < 2 ** 64;
   return isOf64Bits || BigInt(value) !== BigInt(token);
 }
+
+const LEADING_ZERO = /^-?0\d/;
 
 /** A point, or the letter or sign of an exponent. */
 const isOfFraction = (character: number): boolean =>

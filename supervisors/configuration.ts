@@ -13,6 +13,7 @@ import {
   type ClusterConfiguration,
   CONFIGURATION_SCHEMA,
   type Configuration,
+  type EventTimeConfiguration,
   type Options,
   type SecurityConfiguration,
   type StreamConfiguration,
@@ -71,7 +72,7 @@ export type ReadYaml =
 export async function readYaml(text: string, schema: Options, expand?: Expand): Promise<ReadYaml> {
   const yaml = await loadDriver("yaml");
   const lines: LineCounter = new yaml.LineCounter();
-  const document: Document = yaml.parseDocument(text, { lineCounter: lines, uniqueKeys: true });
+  const document: Document = yaml.parseDocument(text, { lineCounter: lines, uniqueKeys: true, intAsBigInt: true });
   const lineAt: LineAt = (path) => lineOf(document, lines, path);
   const syntax = document.errors.map(
     (error): Problem => ({
@@ -81,12 +82,20 @@ export async function readYaml(text: string, schema: Options, expand?: Expand): 
     }),
   );
   if (syntax.length > 0) return { kind: "refused", problems: syntax };
-  const written: unknown = document.toJS() ?? {};
+  const written: unknown = withNumbers(document.toJS()) ?? {};
   const expanded = await expand?.(written, lineAt);
   if (expanded !== undefined && expanded.problems.length > 0) return { kind: "refused", problems: expanded.problems };
   const value = (expanded?.value ?? written) as Options;
   const problems = await schemaProblems(schema, value, [], lineAt);
   return problems.length > 0 ? { kind: "refused", problems } : { kind: "read", value, lineAt };
+}
+
+/** Whole numbers as numbers where these are exact, and as big integers beyond 2^53. */
+function withNumbers(value: unknown): unknown {
+  if (typeof value === "bigint") return Number.isSafeInteger(Number(value)) ? Number(value) : value;
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map(withNumbers);
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, withNumbers(one)]));
 }
 
 /** @param folder where relative paths of schema files begin */
@@ -108,7 +117,12 @@ export async function checkConfiguration(text: string, folder: string, kinds: Kn
   if (read.kind === "refused") return tell(read.problems);
   const { lineAt: at } = read;
   const raw = read.value as unknown as Raw;
-  const problems = [...referenceProblems(raw, kinds, at), ...(await optionProblems(raw, kinds, at))];
+  const problems = [
+    ...referenceProblems(raw, kinds, at),
+    ...stepProblems(raw, at),
+    ...schemaTwice(raw, at),
+    ...(await optionProblems(raw, kinds, at)),
+  ];
   const schemas = await readSchemaFiles(raw, folder, problems, at);
   if (problems.length > 0) return tell(problems);
   return { kind: "loaded", configuration: complete(raw, schemas, folder, hidden), lineAt: at, warnings };
@@ -171,7 +185,7 @@ async function schemaProblems(
       return {
         line: at(path),
         path: pointer(path),
-        reason: `${error.message ?? "is not valid"}${detail}: current value is ${JSON.stringify(error.data)?.slice(0, 100)}`,
+        reason: `${error.message ?? "is not valid"}${detail}: current value is ${shown(error.data)}`,
       };
     });
 }
@@ -232,6 +246,83 @@ function referenceProblems(raw: Raw, kinds: KnownKinds, at: LineAt): Problem[] {
   return [...problems, ...sharedSinkProblems(raw, at), ...cycleProblems(raw, at)];
 }
 
+/** What may stand in a step beside its one kind. */
+const STEP_KEYS: Readonly<Record<string, { readonly beside: readonly string[]; readonly type: "string" | "object" }>> =
+  {
+    filter: { beside: [], type: "string" },
+    map: { beside: ["keep"], type: "object" },
+    call: { beside: [], type: "string" },
+  };
+
+/** A step does one thing: a key beside it that nothing reads would be taken for done. */
+function stepProblems(raw: Raw, at: LineAt): Problem[] {
+  return Object.entries(raw.pipelines ?? {}).flatMap(([name, { steps = [] }]) =>
+    steps.flatMap((step, index) => {
+      const path = ["pipelines", name, "steps", index];
+      return stepReasons(step).map(([key, reason]): Problem => {
+        const place = key === undefined ? path : [...path, key];
+        return { line: at(place), path: pointer(place), reason };
+      });
+    }),
+  );
+}
+
+function stepReasons(step: Options): readonly (readonly [key: string | undefined, reason: string])[] {
+  const keys = Object.keys(step);
+  const kinds = keys.filter((key) => Object.hasOwn(STEP_KEYS, key));
+  const [kind] = kinds;
+  const known = [...Object.keys(STEP_KEYS), "keep"];
+  const unknown = keys.filter((key) => !known.includes(key));
+  if (unknown.length > 0) {
+    return unknown.map((key) => {
+      const guess = nearest(key, known);
+      return [
+        key,
+        `unknown key ${key}: ${guess === undefined ? `known keys are ${known.join(", ")}` : `did you mean ${guess}?`}`,
+      ];
+    });
+  }
+  if (kind === undefined || kinds.length > 1) {
+    return [[undefined, `must have exactly one of filter, map and call: current value is ${keys.join(", ")}`]];
+  }
+  const { beside, type } = STEP_KEYS[kind] ?? { beside: [], type: "string" };
+  const ignored = keys.filter((key) => key !== kind && !beside.includes(key));
+  if (ignored.length > 0) return ignored.map((key) => [key, `${key} is for a step of map: this one has ${kind}`]);
+  return [...typeReasons(step, kind, type)];
+}
+
+function typeReasons(step: Options, kind: string, type: "string" | "object"): readonly (readonly [string, string])[] {
+  const value = step[kind];
+  const reasons: [string, string][] = [];
+  if (typeof value !== type || value === null || Array.isArray(value)) {
+    reasons.push([
+      kind,
+      `must be ${type === "string" ? "text" : "a map of expressions"}: current value is ${shown(value)}`,
+    ]);
+  } else if (type === "object") {
+    for (const [field, one] of Object.entries(value as Options)) {
+      if (typeof one !== "string")
+        reasons.push([kind, `${field} must be an expression, as text: current value is ${shown(one)}`]);
+    }
+  }
+  if (step.keep !== undefined && typeof step.keep !== "boolean") {
+    reasons.push(["keep", `must be true or false: current value is ${shown(step.keep)}`]);
+  }
+  return reasons;
+}
+
+const shown = (value: unknown): string =>
+  String(JSON.stringify(value, (_key, one) => (typeof one === "bigint" ? String(one) : one))).slice(0, 100);
+
+/** Of two schemas one would be ignored. */
+function schemaTwice(raw: Raw, at: LineAt): Problem[] {
+  return Object.entries(raw.streams ?? {}).flatMap(([name, { schema, schemaFile }]) => {
+    if (schema === undefined || schemaFile === undefined) return [];
+    const path = ["streams", name, "schemaFile"];
+    return [{ line: at(path), path: pointer(path), reason: "schema is there too: a stream has one of the two" }];
+  });
+}
+
 /** Where Redis is must be said once, and only where it is used. */
 function redisProblems({ log = {} }: Raw, at: LineAt): Problem[] {
   const problemAt = (path: readonly string[], reason: string): Problem[] => [
@@ -242,7 +333,7 @@ function redisProblems({ log = {} }: Raw, at: LineAt): Problem[] {
     return reason === undefined ? [] : problemAt(["log"], reason);
   }
   const { type = "lmdb" } = log;
-  return (["urls", "sentinel"] as const).flatMap((key) =>
+  return (["url", "urls", "sentinel"] as const).flatMap((key) =>
     log[key] === undefined ? [] : problemAt(["log", key], `${key} is for a log of type redis: log.type is ${type}`),
   );
 }
@@ -313,11 +404,17 @@ async function readSchemaFiles(
   for (const [name, stream] of Object.entries(raw.streams ?? {})) {
     const file = stream.schemaFile;
     if (typeof file !== "string") continue;
+    const path = ["streams", name, "schemaFile"];
+    const refuse = (reason: string) => problems.push({ line: at(path), path: pointer(path), reason });
     try {
-      schemas.set(name, parse(await readFile(resolve(folder, file), "utf8")) as Options);
+      const read = withNumbers(parse(await readFile(resolve(folder, file), "utf8"), { intAsBigInt: true }));
+      if (typeof read !== "object" || read === null || Array.isArray(read)) {
+        refuse(`must hold a JSON Schema, a map of keywords: it holds ${read === null ? "nothing" : shown(read)}`);
+      } else if (Object.keys(read).length === 0) {
+        refuse("must hold a JSON Schema with a keyword: an empty one takes every event, as no schema does");
+      } else schemas.set(name, read as Options);
     } catch (error) {
-      const path = ["streams", name, "schemaFile"];
-      problems.push({ line: at(path), path: pointer(path), reason: `can not be read: ${(error as Error).message}` });
+      refuse(`can not be read: ${(error as Error).message}`);
     }
   }
   return schemas;
@@ -337,14 +434,21 @@ function quantity(value: unknown, otherwise: number): number {
   return found === null ? otherwise : Number(found[1]) * (UNITS[found[2] ?? ""] ?? 1);
 }
 
+function completeEventTime(value: unknown): EventTimeConfiguration {
+  if (typeof value === "string") return { pointer: value, unit: "ms" };
+  const { pointer: place, unit = "ms" } = value as Partial<EventTimeConfiguration> & { readonly pointer: string };
+  return { pointer: place, unit };
+}
+
 function completeStream(options: Options, schemaOfFile: Options | undefined): StreamConfiguration {
   const retention = (options.retention ?? {}) as Options;
   const schema = schemaOfFile ?? (options.schema as Options | undefined);
-  const { key, eventTime } = options as { key?: string; eventTime?: string };
+  const { key } = options as { key?: string };
   return {
     ...(schema === undefined ? {} : { schema }),
     ...(key === undefined ? {} : { key }),
-    ...(eventTime === undefined ? {} : { eventTime }),
+    ...(options.eventTime === undefined ? {} : { eventTime: completeEventTime(options.eventTime) }),
+    bodyFormats: (options.bodyFormats as StreamConfiguration["bodyFormats"] | undefined) ?? [],
     compatibility: (options.compatibility as StreamConfiguration["compatibility"] | undefined) ?? "backward",
     partitions: (options.partitions as number | undefined) ?? 4,
     durability: (options.durability as StreamConfiguration["durability"] | undefined) ?? "fsync",

@@ -38,7 +38,9 @@ const mapOf = (description: string, value: unknown) => ({
 const stream = object("A named, partitioned, durable sequence of records.", {
   schema: {
     type: "object",
-    description: "JSON Schema (draft 2020-12) that every event must match. Without one, any map is taken.",
+    minProperties: 1,
+    description:
+      "JSON Schema that every event must match: draft 2020-12, or an older one that its `$schema` names. Without one, any map is taken.",
   },
   schemaFile: {
     type: "string",
@@ -62,9 +64,24 @@ const stream = object("A named, partitioned, durable sequence of records.", {
     description: "JSON Pointer to the field whose value routes an event to its partition. Without one, round robin.",
   },
   eventTime: {
-    type: "string",
-    pattern: "^/",
-    description: "JSON Pointer to the event's own time: RFC 3339 text, or milliseconds since 1970.",
+    oneOf: [
+      { type: "string", pattern: "^/" },
+      object(
+        "Where the event's own time is, and in which unit.",
+        { pointer: { type: "string", pattern: "^/" }, unit: { enum: ["s", "ms", "us", "ns"], default: "ms" } },
+        ["pointer"],
+      ),
+    ],
+    description:
+      "JSON Pointer to the event's own time: RFC 3339 text with its offset, a timestamp, or milliseconds since 1970. `{pointer, unit}` takes numbers in another unit: `s`, `ms`, `us` or `ns`. An event with anything else there has the time at which it was appended, and is counted.",
+  },
+  bodyFormats: {
+    type: "array",
+    items: { enum: ["form", "text"] },
+    uniqueItems: true,
+    default: [],
+    description:
+      "Bodies over HTTP that are taken besides JSON, lines of JSON and MessagePack. `form` (application/x-www-form-urlencoded) is one event of its fields, each a text, or a list of texts where a field is repeated; `text` (text/plain) is one event `{text}`.",
   },
   durability: {
     oneOf: [
@@ -348,13 +365,21 @@ export const CONFIGURATION_SCHEMA = object(
   [],
 );
 
+export interface EventTimeConfiguration {
+  /** JSON Pointer. */
+  readonly pointer: string;
+  /** Of a number that is found there. */
+  readonly unit: "s" | "ms" | "us" | "ns";
+}
+
 export interface StreamConfiguration {
   readonly schema?: Readonly<Record<string, unknown>>;
   readonly schemaFile?: string;
   readonly compatibility: "backward" | "forward" | "full" | "none";
   readonly partitions: number;
   readonly key?: string;
-  readonly eventTime?: string;
+  readonly eventTime?: EventTimeConfiguration;
+  readonly bodyFormats: readonly ("form" | "text")[];
   readonly durability: "memory" | "everysec" | "fsync" | { readonly replicas: number };
   readonly retention: { readonly sizeBytes: number; readonly ageMs: number; readonly onFull: "refuse" | "trim" };
   readonly dedupeWindowMs: number;

@@ -97,7 +97,12 @@ export async function planDeliveries(configuration: Configuration, parts: Delive
   for (const [name, { from, steps, to }] of Object.entries(configuration.pipelines)) {
     const pipeline = await compilePipeline(name, steps as unknown as readonly StepSettings[], configuration.folder);
     pipelines.set(name, pipeline);
-    const timeOf = eventTimeReader(configuration.streams[from]?.eventTime);
+    const timeless = parts.metrics.counter(
+      "headrace_event_time_missing_total",
+      "Records read by a pipeline that had no usable time where eventTime says",
+      { stream: from, pipeline: name },
+    );
+    const timeOf = eventTimeReader(configuration.streams[from]?.eventTime, () => timeless.add(1));
     const input = pipeline.isDeterministic ? directInput(pipeline, timeOf) : outboxInput(name);
     const deliveries = to.map((sink) => planSink(sink, configuration, parts, input));
     if (!pipeline.isDeterministic) deliveries.unshift(planOutbox(pipeline, timeOf, parts));

@@ -124,7 +124,7 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
   const { configuration } = options;
   const name = nameOf(configuration);
   await registerStreams(log, configuration);
-  const schemas = await registerSchemas(log, configuration);
+  const schemas = await registerSchemas(log, configuration, options.log);
   const metrics = await createMetrics();
   closers.push({ what: "metrics", close: () => metrics.close() });
   const directory = new NodeDirectory(describeStreams(configuration, schemas));
@@ -227,7 +227,11 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
       { isOpen: false, mount: (server) => mountStreamRoutes(server, { directory, permissionsOf }) },
       {
         isOpen: false,
-        mount: (server) => mountIngestRoutes(server, { ingest, budget, directory, permissionsOf, unreadiness }),
+        mount: (server) =>
+          mountIngestRoutes(server, {
+            ...{ ingest, budget, directory, permissionsOf, unreadiness },
+            bodyFormatsOf: (stream) => configuration.streams[stream]?.bodyFormats ?? [],
+          }),
       },
       ...(options.page === undefined ? [] : [options.page]),
     ],

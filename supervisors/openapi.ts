@@ -80,9 +80,13 @@ const INGEST: Json = {
       required: true,
       content: {
         "application/json": { schema: {} },
+        "application/*+json": { schema: {} },
         "application/x-ndjson": { schema: { type: "string" } },
         "application/msgpack": { schema: { type: "string", format: "binary" } },
+        "application/x-www-form-urlencoded": { schema: { type: "object" } },
+        "text/plain": { schema: { type: "string" } },
       },
+      description: "Text is UTF-8. Forms and plain text are taken where the stream's bodyFormats name them.",
     },
     responses: {
       200: {

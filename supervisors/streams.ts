@@ -1,7 +1,7 @@
 /** The streams of a node: their schemas, the supervisors of their partitions, and whether these could be claimed. */
 
 import { registerSchema, type SchemaVersion } from "../actors/ingest/schema_registry.ts";
-import { createSchemaCompiler } from "../actors/ingest/schema_validator.ts";
+import { createSchemaCompiler, warningsOf } from "../actors/ingest/schema_validator.ts";
 import type { ActorReference, ActorSystem } from "../actors/kernel/actor.ts";
 import type { Grant, Log } from "../actors/log/log.ts";
 import type { Metrics } from "../actors/observers/metrics.ts";
@@ -26,11 +26,15 @@ export const SOLE_GRANT: Grant = { leaderEpoch: 1, tableVersion: 1 };
 export async function registerSchemas(
   log: Log,
   configuration: Configuration,
+  nodeLog?: NodeLog,
 ): Promise<ReadonlyMap<string, readonly SchemaVersion[]>> {
   const compile = await createSchemaCompiler();
   const schemas = new Map<string, readonly SchemaVersion[]>();
   for (const [name, stream] of Object.entries(configuration.streams)) {
     if (stream.schema === undefined) continue;
+    for (const { path, reason } of warningsOf(stream.schema)) {
+      nodeLog?.("warn", `the schema has a part that judges no event: ${path || "/"}: ${reason}`, { stream: name });
+    }
     schemas.set(name, await registerSchema(log, compile, name, stream.schema, stream.compatibility));
   }
   return schemas;

@@ -2,6 +2,7 @@
  * The events of a request's body. A body that can not be read as a whole is refused as a whole; what is wrong with one
  * event, where events can be told apart, is that event's fault alone: its bytes go on, to be set aside by the node.
  */
+import { HUGE_MAP, HUGE_MAP_CHARACTERS_MIN, hasHugeMap, unreadableJson } from "../../protocols/codec_json.ts";
 import { RejectedError } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
 import { decodeEvents, EVENT_LIMITS } from "../../protocols/event_codec.ts";
@@ -10,7 +11,7 @@ import { fromJsonValue } from "../../protocols/json_values.ts";
 import { parseJson } from "../../protocols/parse_json.ts";
 import type { ScanLimits } from "../../protocols/scan.ts";
 import { sliceEvents } from "../../protocols/slice_events.ts";
-import type { EventInput } from "../../protocols/unreadable.ts";
+import { type EventInput, UnreadableInput } from "../../protocols/unreadable.ts";
 
 export interface EventFault {
   readonly code: "MALFORMED_EVENT" | "EVENT_TOO_LARGE";
@@ -19,14 +20,14 @@ export interface EventFault {
 }
 
 export interface RequestEvent {
-  /** Bytes where it could not be made an event. */
+  /** Unreadable input, or bytes of MessagePack, where it could not be made an event. */
   readonly event: EventInput;
   readonly fault?: EventFault;
   /** Has so many values that it should not share a batch with the events of others. */
   readonly isBulky: boolean;
 }
 
-export type BodyFormat = "json" | "ndjson" | "msgpack";
+export type BodyFormat = "json" | "ndjson" | "msgpack" | "form" | "text";
 
 /** Events of one request. */
 export const REQUEST_EVENTS_MAX: number = WIRE_DEFAULTS.batchEventsMax;
@@ -47,12 +48,43 @@ const FORMATS: ReadonlyMap<string, BodyFormat> = new Map([
   ["application/vnd.msgpack", "msgpack"],
 ]);
 
-/** The format that a `Content-Type` stands for, or undefined. */
-export const formatOf = (contentType: string | undefined): BodyFormat | undefined =>
-  FORMATS.get((contentType ?? "").split(";")[0]?.trim().toLowerCase() ?? "");
+/** Formats that a stream takes only where its configuration says so. */
+const OPTIONAL_FORMATS: ReadonlyMap<string, "form" | "text"> = new Map([
+  ["application/x-www-form-urlencoded", "form"],
+  ["text/plain", "text"],
+]);
+
+/** How a body is read, or why it can not be. */
+export type ChosenFormat =
+  | { readonly kind: "format"; readonly format: BodyFormat }
+  | { readonly kind: "refused"; readonly reason: string };
+
+const UTF_8 = new Set(["utf-8", "utf8", "us-ascii"]);
+
+/**
+ * Chooses by `Content-Type`. Types that end in `+json` are JSON (RFC 6839). A charset other than UTF-8 is refused: nothing is
+ * read as what it is not.
+ */
+export function chooseFormat(contentType: string | undefined, allowed: readonly string[]): ChosenFormat {
+  const [type = "", ...parameters] = (contentType ?? "").split(";").map((part) => part.trim().toLowerCase());
+  const refused = (reason: string): ChosenFormat => ({ kind: "refused", reason });
+  const charset = parameters
+    .find((one) => one.startsWith("charset="))
+    ?.slice("charset=".length)
+    .replaceAll('"', "");
+  if (charset !== undefined && !UTF_8.has(charset))
+    return refused(`its charset must be UTF-8: current value is ${charset}`);
+  const format = FORMATS.get(type) ?? (/^[a-z]+\/[^+]+\+json$/.test(type) ? "json" : undefined);
+  if (format !== undefined) return { kind: "format", format };
+  const optional = OPTIONAL_FORMATS.get(type);
+  if (optional !== undefined && allowed.includes(optional)) return { kind: "format", format: optional };
+  if (optional !== undefined) return refused(`the stream's bodyFormats must name ${optional} to take ${type}`);
+  return refused(
+    `its type must be JSON, application/x-ndjson or application/msgpack: current value is ${type || "none"}`,
+  );
+}
 
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true });
-const encoder = new TextEncoder();
 
 /** Throws `RejectedError` for a body that has to be refused whole. */
 export function parseEvents(format: BodyFormat, bytes: Uint8Array): readonly RequestEvent[] {
@@ -73,32 +105,90 @@ const readers: Readonly<Record<BodyFormat, (bytes: Uint8Array) => readonly Reque
   json: readJson,
   ndjson: readLines,
   msgpack: readMessagePack,
+  form: readForm,
+  text: readText,
 };
+
+/** One event of the form's fields. Percent-encoded bytes that are not UTF-8 make it unreadable: they are not replaced. */
+function readForm(bytes: Uint8Array): readonly RequestEvent[] {
+  const isSmall = bytes.length <= SHARED_VALUES_MAX;
+  const refuse = (reason: string) => [unreadable(new UnreadableInput(reason, bytes), isSmall)];
+  const text = utf8Of(bytes);
+  if (text === undefined) return refuse("it is not UTF-8");
+  const fields = new Map<string, string | string[]>();
+  for (const pair of text.split("&")) {
+    if (pair === "") continue;
+    const split = pair.includes("=") ? pair.indexOf("=") : pair.length;
+    const name = decodeFormText(pair.slice(0, split));
+    const value = decodeFormText(pair.slice(split + 1));
+    if (name === undefined || value === undefined) return refuse("a percent-encoded field of the form is not UTF-8");
+    const before = fields.get(name);
+    if (before === undefined) fields.set(name, value);
+    else if (Array.isArray(before)) before.push(value);
+    else fields.set(name, [before, value]);
+    if (fields.size > FORM_FIELDS_MAX) return refuse(`a form must have at most ${FORM_FIELDS_MAX} fields: it has more`);
+  }
+  const event = Object.fromEntries(fields);
+  return [{ event, isBulky: !isSmall && hasManyValues(event) }];
+}
+
+/** Fields of one form. */
+const FORM_FIELDS_MAX = 10_000;
+
+function decodeFormText(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text.replaceAll("+", " "));
+  } catch {
+    return undefined; // the caller says why
+  }
+}
+
+/** One event that holds the text. */
+function readText(bytes: Uint8Array): readonly RequestEvent[] {
+  const isSmall = bytes.length <= SHARED_VALUES_MAX;
+  const text = utf8Of(bytes);
+  if (text === undefined) return [unreadable(new UnreadableInput("it is not UTF-8", bytes), isSmall)];
+  return [{ event: { text }, isBulky: false }];
+}
+
+function utf8Of(bytes: Uint8Array): string | undefined {
+  try {
+    return strictUtf8.decode(bytes);
+  } catch {
+    return undefined; // the caller says why
+  }
+}
 
 function readJson(bytes: Uint8Array): readonly RequestEvent[] {
   const value = parseText(bytes, { tokensMax: BODY_TOKENS_MAX, depthMax: EVENT_DEPTH_MAX + 1 });
   const isSmall = bytes.length <= SHARED_VALUES_MAX;
-  return (Array.isArray(value) ? value : [value]).map((one) => jsonEvent(one, isSmall));
+  if (!Array.isArray(value)) return [jsonEvent(value, bytes.length, bytes)];
+  return value.map((one) => jsonEvent(one, isSmall ? bytes.length : Number.POSITIVE_INFINITY));
 }
 
-function jsonEvent(value: unknown, isSmall: boolean, original?: Uint8Array): RequestEvent {
-  const malformed = (reason: string): RequestEvent => ({
-    event: original ?? encoder.encode(JSON.stringify(value)),
-    fault: { code: "MALFORMED_EVENT", path: "", reason },
-    isBulky: !isSmall,
-  });
+/** @param sizeBytes of the text that holds the event @param original the event's own text, where it is told apart */
+function jsonEvent(value: unknown, sizeBytes: number, original?: Uint8Array): RequestEvent {
+  const isSmall = sizeBytes <= SHARED_VALUES_MAX;
+  const malformed = (error: unknown): RequestEvent => unreadable(unreadableJson(error, value, original), isSmall);
   if (typeof value !== "object" || value === null || Array.isArray(value)) return malformed("must be a map");
   try {
     const event = fromJsonValue(value);
     if (typeof event !== "object" || event === null || event instanceof Date || event instanceof Uint8Array) {
       return malformed("must be a map");
     }
+    if (sizeBytes >= HUGE_MAP_CHARACTERS_MIN && hasHugeMap(event)) return malformed(HUGE_MAP);
     return { event: event as Event, isBulky: !isSmall && hasManyValues(event) };
   } catch (error) {
-    if (error instanceof RejectedError) return malformed(error.message);
+    if (error instanceof RejectedError) return malformed(error);
     throw error;
   }
 }
+
+const unreadable = (event: UnreadableInput, isSmall: boolean): RequestEvent => ({
+  event,
+  fault: { code: "MALFORMED_EVENT", path: "", reason: event.reason },
+  isBulky: !isSmall,
+});
 
 const NEWLINE = 0x0a;
 
@@ -117,28 +207,21 @@ function readLines(bytes: Uint8Array): readonly RequestEvent[] {
 }
 
 function readLine(line: Uint8Array): RequestEvent {
-  const isSmall = line.length <= SHARED_VALUES_MAX;
   try {
     const limits = { tokensMax: EVENT_LIMITS.tokensMax / 2, depthMax: EVENT_DEPTH_MAX };
-    return jsonEvent(parseText(line, limits), isSmall, line);
+    return jsonEvent(parseText(line, limits), line.length, line);
   } catch (error) {
     if (!(error instanceof RejectedError)) throw error;
-    const { message: reason } = error;
-    return { event: line, fault: { code: "MALFORMED_EVENT", path: "", reason }, isBulky: !isSmall };
+    return unreadable(unreadableJson(error, undefined, line), line.length <= SHARED_VALUES_MAX);
   }
 }
 
 const isBlank = (line: Uint8Array): boolean => line.every((byte) => byte === 0x20 || byte === 0x0d || byte === 0x09);
 
 function parseText(bytes: Uint8Array, limits: ScanLimits): unknown {
-  try {
-    return parseJson(strictUtf8.decode(bytes), limits);
-  } catch (error) {
-    if (error instanceof RejectedError) throw error;
-    throw new RejectedError("MALFORMED_FRAME", "Cannot read JSON as it must be well formed: it is not UTF-8", {
-      cause: error,
-    });
-  }
+  const text = utf8Of(bytes);
+  if (text !== undefined) return parseJson(text, limits);
+  throw new RejectedError("MALFORMED_FRAME", "Cannot read JSON as it must be well formed: it is not UTF-8");
 }
 
 function readMessagePack(body: Uint8Array): readonly RequestEvent[] {

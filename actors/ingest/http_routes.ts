@@ -7,7 +7,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { RejectedError, UnavailableError } from "../../protocols/errors.ts";
 import type { IngestAnswer } from "./http_answer.ts";
 import { type BodyBudget, isKnownEncoding, readBody } from "./http_body.ts";
-import { formatOf, parseEvents } from "./http_events.ts";
+import { chooseFormat, parseEvents } from "./http_events.ts";
 import { type HttpIngest, INGEST_LIMITS } from "./http_ingest.ts";
 import type { Permissions, StreamDirectory } from "./session.ts";
 
@@ -16,6 +16,8 @@ export interface IngestRoutesOptions {
   readonly budget: BodyBudget;
   readonly directory: Pick<StreamDirectory, "describe">;
   readonly permissionsOf: (request: object) => Permissions;
+  /** Formats of bodies that the stream takes besides JSON and MessagePack: `form`, `text`. */
+  readonly bodyFormatsOf: (stream: string) => readonly string[];
   /** Why nothing can be stored now, if so. */
   readonly unreadiness: () => string | undefined;
 }
@@ -39,16 +41,19 @@ async function ingest(
 ): Promise<FastifyReply> {
   const { stream } = request.params;
   admit(request, stream, options);
-  const format = formatOf(request.headers["content-type"]);
+  const chosen = chooseFormat(request.headers["content-type"], options.bodyFormatsOf(stream));
   const encoding = (request.headers["content-encoding"] ?? "identity").trim().toLowerCase();
-  if (format === undefined || !isKnownEncoding(encoding)) return refuseMedia(reply, request);
+  if (chosen.kind === "refused") return refuseMedia(reply, chosen.reason);
+  if (!isKnownEncoding(encoding)) {
+    return refuseMedia(reply, `its encoding must be gzip or identity: current value is ${encoding}`);
+  }
   const key = keyOf(request);
   const body = await readBody(request.raw, encoding, options.budget).catch((error: unknown) => {
     reply.header("Connection", "close"); // what is left of the body is not read
     throw error;
   });
   try {
-    const events = parseEvents(format, body.bytes);
+    const events = parseEvents(chosen.format, body.bytes);
     const idempotency =
       key === undefined ? undefined : { key, subject: options.permissionsOf(request).subject, payload: body.bytes };
     const answer = await options.ingest.append({ stream, events, traceparent: traceparentOf(request), idempotency });
@@ -97,16 +102,13 @@ function traceparentOf(request: FastifyRequest): string | undefined {
   return typeof header === "string" && TRACEPARENT.test(header) ? header : undefined;
 }
 
-const refuseMedia = (reply: FastifyReply, { headers }: FastifyRequest): FastifyReply =>
+const refuseMedia = (reply: FastifyReply, reason: string): FastifyReply =>
   reply
     .status(415)
-    .header("Accept-Post", "application/json, application/x-ndjson, application/msgpack")
+    .header("Accept-Post", "application/json, application/*+json, application/x-ndjson, application/msgpack")
     .header("Accept-Encoding", "gzip, identity")
     .header("Connection", "close")
-    .send({
-      code: "UNSUPPORTED_MEDIA_TYPE",
-      message: `Cannot read the request as its type must be application/json, application/x-ndjson or application/msgpack, plain or gzip: current value is ${headers["content-type"]}, ${headers["content-encoding"] ?? "identity"}`,
-    });
+    .send({ code: "UNSUPPORTED_MEDIA_TYPE", message: `Cannot read the request as ${reason}` });
 
 function send(reply: FastifyReply, answer: IngestAnswer, key: string | undefined): FastifyReply {
   const { accepted, rejected, partitions, unknown, refused, refusal, isReplayed } = answer;

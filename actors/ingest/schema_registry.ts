@@ -3,6 +3,7 @@
  * version if it differs from the last and may follow it. Events carry the version that they were validated against.
  */
 import { ConfigurationError } from "../../protocols/errors.ts";
+import { exactJson, parseExactJson } from "../../protocols/parse_json.ts";
 import type { Log } from "../log/log.ts";
 import { type Compatibility, incompatibilities } from "./schema_compatibility.ts";
 import type { CompileSchema, JsonSchema, SchemaCheck } from "./schema_validator.ts";
@@ -15,6 +16,9 @@ export interface SchemaVersion {
 
 /** Older versions that producers may still write with; what is stored stays readable whatever its version. */
 const VERSIONS_USABLE = 10;
+
+/** This program wrote what is stored: the limits are those of any text, and are never met. */
+const STORED_LIMITS = { tokensMax: Number.MAX_SAFE_INTEGER, depthMax: 1_000 };
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -40,20 +44,20 @@ export async function registerSchema(
     const stored = await log.readMetadata(key);
     const versions = stored === undefined ? [] : parse(stream, stored.value).versions;
     const newest = versions.at(-1);
-    if (newest !== undefined && JSON.stringify(newest.schema) === JSON.stringify(schema)) {
+    if (newest !== undefined && exactJson(newest.schema) === exactJson(schema)) {
       return usable(versions, compile, stream);
     }
     if (newest !== undefined) refuseIncompatible(stream, newest.schema, schema, compatibility);
     const next = [...versions, { version: (newest?.version ?? 0) + 1, schema }];
     const compiled = usable(next, compile, stream);
     const value: StoredSchemas = { format: 1, versions: next };
-    const written = await log.writeMetadata(key, encoder.encode(JSON.stringify(value)), stored?.version ?? 0);
+    const written = await log.writeMetadata(key, encoder.encode(exactJson(value)), stored?.version ?? 0);
     if (written !== undefined) return compiled; // otherwise another node was first: look again
   }
 }
 
 function parse(stream: string, value: Uint8Array): StoredSchemas {
-  const stored = JSON.parse(decoder.decode(value)) as { format: number };
+  const stored = parseExactJson(decoder.decode(value), STORED_LIMITS) as { format: number };
   if (stored.format !== 1) {
     throw new ConfigurationError(
       "FORMAT_TOO_NEW",

@@ -1,85 +1,132 @@
 /**
- * Compiles a stream's JSON Schema (draft 2020-12) to a check of one event. Users' patterns run on RE2, linear in the
- * input; keywords whose cost is not linear must be bounded by the schema itself, so that no schema can hang the node.
+ * Compiles a stream's JSON Schema to a check of one event. No event can hold up the node: a check counts its steps, and an
+ * event that takes more than one of its size may is set aside alone (schema/run.ts, V1 to V3).
  */
-import type { RegExpEngine } from "ajv/dist/types/index.js";
 import { loadDriver } from "../../deps.ts";
 import { ConfigurationError } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
+import { toJsonValue } from "../../protocols/json_values.ts";
+import { type CompilePattern, patternCompiler } from "../kernel/linear_pattern.ts";
+import { type CompiledSchema, compileSchema } from "./schema/compile.ts";
+import { type ReadSchema, readDialect, type SchemaWarning } from "./schema/dialect.ts";
+import { isKnownFormat } from "./schema/formats.ts";
+import { isAnnotation, isSchemaObject, type JsonSchema } from "./schema/keywords.ts";
+import { Run } from "./schema/run.ts";
 
-export type JsonSchema = { readonly [keyword: string]: unknown };
+export type { SchemaWarning } from "./schema/dialect.ts";
+export { type JsonSchema, KNOWN_KEYWORDS } from "./schema/keywords.ts";
+
+export interface SchemaFault {
+  /** `SCHEMA_VIOLATION` where it is not said. */
+  readonly code?: "SCHEMA_VIOLATION" | "VALIDATION_BUDGET";
+  /** JSON Pointer from the event. */
+  readonly path: string;
+  readonly reason: string;
+}
 
 /** What is wrong with an event, or undefined. */
-export type SchemaCheck = (event: Event) => { readonly path: string; readonly reason: string } | undefined;
+export type SchemaCheck = (event: Event) => SchemaFault | undefined;
 
-/** `uniqueItems` compares each item with each other: more items than this stall the event loop. */
-const UNIQUE_ITEMS_MAX = 1_000;
 const SCHEMA_BYTES_MAX = 262_144;
+const DETAIL_CHARACTERS_MAX = 200;
 
 export type CompileSchema = (schema: JsonSchema, name: string) => SchemaCheck;
 
 /** Loads the compiler. The function that it answers throws `ConfigurationError` `INVALID_SCHEMA`. */
 export async function createSchemaCompiler(): Promise<CompileSchema> {
-  const [{ Ajv2020 }, formats, { RE2JS }] = await Promise.all([
-    loadDriver("ajv"),
-    loadDriver("ajv-formats"),
-    loadDriver("re2js"),
-  ]);
-  // CommonJS: the namespace's default is the module, whose own default is the plugin.
-  const addFormats = (formats.default as unknown as typeof formats).default;
-  const regExp: RegExpEngine = Object.assign((pattern: string) => RE2JS.compile(pattern), { code: "re2" });
+  const [pattern, refuseMalformed] = await Promise.all([patternCompiler(), metaSchemaCheck()]);
   return (schema, name) => {
-    refuseCostly(schema, name);
     try {
-      const ajv = new Ajv2020({
-        strict: true,
-        strictTypes: false,
-        strictRequired: false,
-        code: { regExp },
-        logger: false,
-      });
-      addFormats(ajv, { mode: "fast" });
-      const validate = ajv.compile(schema);
-      return (event) => {
-        if (validate(event)) return undefined;
-        const error = validate.errors?.[0];
-        return { path: error?.instancePath ?? "", reason: describe(error) };
-      };
+      refuseUnusable(schema);
+      const { schema: current } = readDialect(schema, isKnownFormat);
+      refuseMalformed(current);
+      return checkOf(compile(current, pattern));
     } catch (error) {
-      throw invalid(name, error instanceof Error ? error.message : String(error), error);
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new ConfigurationError("INVALID_SCHEMA", `Cannot use the schema of ${name} as it must compile: ${reason}`, {
+        cause: error,
+      });
     }
   };
 }
 
-function describe(error: { readonly message?: string; readonly params?: unknown } | undefined): string {
-  const params = (error?.params ?? {}) as Record<string, unknown>;
-  const detail = params.allowedValues ?? params.additionalProperty ?? params.pattern;
-  const message = error?.message ?? "does not match the schema";
-  return detail === undefined ? message : `${message}: ${JSON.stringify(detail).slice(0, 200)}`;
-}
-
-function refuseCostly(schema: JsonSchema, name: string): void {
-  const sizeBytes = JSON.stringify(schema).length;
-  if (sizeBytes > SCHEMA_BYTES_MAX) {
-    throw invalid(name, `it must be at most ${SCHEMA_BYTES_MAX} bytes: current value is ${sizeBytes}`);
+/** What of a schema judges no event although it may be meant to. Empty for a schema that can not be read at all. */
+export function warningsOf(schema: JsonSchema): readonly SchemaWarning[] {
+  let read: ReadSchema;
+  try {
+    read = readDialect(schema, isKnownFormat);
+  } catch (error) {
+    return [{ path: "", reason: error instanceof Error ? error.message : String(error) }];
   }
-  visit(schema, (node) => {
-    const itemsMax = node.maxItems;
-    if (node.uniqueItems === true && !(typeof itemsMax === "number" && itemsMax <= UNIQUE_ITEMS_MAX)) {
-      throw invalid(
-        name,
-        `uniqueItems must come with maxItems of at most ${UNIQUE_ITEMS_MAX}: current value is ${itemsMax}`,
-      );
-    }
-    if (node.$async !== undefined) throw invalid(name, "$async must not be used: validation is synchronous");
-  });
+  const isJudging = Object.keys(read.schema).some((keyword) => !isAnnotation(keyword));
+  return isJudging
+    ? read.warnings
+    : [...read.warnings, { path: "", reason: "no keyword judges an event: every map passes" }];
 }
 
-function visit(value: unknown, look: (node: Readonly<Record<string, unknown>>) => void): void {
-  if (typeof value !== "object" || value === null) return;
-  if (!Array.isArray(value)) look(value as Record<string, unknown>);
-  for (const child of Object.values(value)) visit(child, look);
+function refuseUnusable(schema: JsonSchema): void {
+  if (!isSchemaObject(schema))
+    throw new Error(`it must be a map of keywords: current value is ${JSON.stringify(schema)}`);
+  const sizeBytes = JSON.stringify(toJsonValue(schema)).length;
+  if (sizeBytes > SCHEMA_BYTES_MAX) {
+    throw new Error(`it must be at most ${SCHEMA_BYTES_MAX} bytes: current value is ${sizeBytes}`);
+  }
+  if (schema.$async !== undefined) throw new Error("$async must not be used: validation is synchronous");
 }
 
-const invalid = (name: string, reason: string, cause?: unknown): ConfigurationError =>
-  new ConfigurationError("INVALID_SCHEMA", `Cannot use the schema of ${name} as it must compile: ${reason}`, { cause });
+function compile(schema: JsonSchema, pattern: CompilePattern): CompiledSchema {
+  try {
+    return compileSchema(schema, pattern);
+  } catch (error) {
+    if (error instanceof RangeError) throw new Error("its references must not lead so deep", { cause: error });
+    throw error;
+  }
+}
+
+/** Holds schemas against the schema of schemas. */
+async function metaSchemaCheck(): Promise<(schema: JsonSchema) => void> {
+  const { Ajv2020 } = await loadDriver("ajv");
+  const ajv = new Ajv2020({ strict: false, validateFormats: false, logger: false });
+  return (schema) => {
+    if (ajv.validateSchema(withDoubles(schema) as JsonSchema) === true) return;
+    const [error] = ajv.errors ?? [];
+    throw new Error(`schema is invalid: ${error?.instancePath ?? ""} ${error?.message ?? ""}`);
+  };
+}
+
+/** A copy with doubles for big integers, for a judge that does not know these. */
+function withDoubles(value: unknown): unknown {
+  if (typeof value === "bigint") return Number(value);
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map(withDoubles);
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, withDoubles(one)]));
+}
+
+function checkOf({ check, weight }: CompiledSchema): SchemaCheck {
+  const run = new Run();
+  return (event) => {
+    run.begin(event, weight);
+    const isMatch = isPassing(check, event, run);
+    run.end();
+    if (isMatch && !run.isSpent) return undefined;
+    const { path, reason, detail, isSpent } = run;
+    const shown = detail === undefined ? "" : `: ${JSON.stringify(detail).slice(0, DETAIL_CHARACTERS_MAX)}`;
+    return { code: isSpent ? "VALIDATION_BUDGET" : "SCHEMA_VIOLATION", path, reason: `${reason}${shown}` };
+  };
+}
+
+function isPassing(check: CompiledSchema["check"], event: Event, run: Run): boolean {
+  try {
+    return check(event, run);
+  } catch (error) {
+    // References that lead from one to the next use up the stack before the steps.
+    if (!(error instanceof RangeError)) throw error;
+    run.scope.length = 0;
+    run.evaluated = undefined;
+    run.isSpent = true;
+    run.path = "";
+    run.reason = "validation takes more levels of references than the stack has";
+    run.detail = undefined;
+    return false;
+  }
+}

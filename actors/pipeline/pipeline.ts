@@ -81,6 +81,13 @@ async function compileStep(
   compile: ExpressionCompiler,
   folder: string,
 ): Promise<Step> {
+  const kinds = ["filter", "map", "call"].filter((kind) => kind in one);
+  if (kinds.length > 1) {
+    throw new ConfigurationError(
+      "INVALID_CONFIGURATION",
+      `Cannot compile ${where} as it must be one of filter, map and call: current value is ${kinds.join(", ")}`,
+    );
+  }
   if ("filter" in one) return filterStep(one.filter, `${where}.filter`, compile);
   if ("map" in one) return mapStep(one, `${where}.map`, compile);
   if ("call" in one) return await callStep(one.call, `${where}.call`, folder);

@@ -18,8 +18,9 @@ export function addLint(program: Command): void {
       "after",
       `
 Checks keys, names and options, compiles schemas and expressions, and loads the modules of call steps. A problem is
-told as file:line, place, reason and, for an unknown word, the nearest known one; the exit code is then 78. Secrets in
-clear text, files that others may read, and tokens without TLS are warnings: the exit code stays 0.
+told as file:line, place, reason and, for an unknown word, the nearest known one; the exit code is then 78. Warnings leave
+the exit code 0: a part of a schema that judges no event (an unknown keyword or format), secrets in clear text, files that
+others may read, and tokens without TLS.
 
 Examples:
   headrace lint
@@ -29,6 +30,9 @@ Examples:
       process.exitCode = await lint(file, options);
     });
 }
+
+const told = (warnings: number): string =>
+  warnings === 0 ? "" : `, ${warnings} ${warnings === 1 ? "warning" : "warnings"}`;
 
 async function lint(file: string, options: LintOptions): Promise<number> {
   const checked = await checkFile(file);
@@ -41,7 +45,7 @@ async function lint(file: string, options: LintOptions): Promise<number> {
   } else {
     for (const { line, path, reason } of problems) await print(`${file}:${line}: ${path}: ${reason}`);
     for (const { line, path, reason } of warnings) await print(`${file}:${line}: ${path}: warning: ${reason}`);
-    if (problems.length === 0) await print(`${file}: no problems`);
+    if (problems.length === 0) await print(`${file}: no problems${told(warnings.length)}`);
   }
   return problems.length === 0 ? EXIT.ok : EXIT.configuration;
 }

@@ -1,13 +1,14 @@
 /** Everything that can be known of a configuration without starting anything: what `lint`, `test` and `doctor` ask. */
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { createSchemaCompiler } from "../../actors/ingest/schema_validator.ts";
+import { createSchemaCompiler, KNOWN_KEYWORDS, warningsOf } from "../../actors/ingest/schema_validator.ts";
 import { compilePipeline, type StepSettings } from "../../actors/pipeline/pipeline.ts";
 import { ConfigurationError } from "../../protocols/errors.ts";
 import { checkConfiguration, type LineAt, type Problem } from "../../supervisors/configuration.ts";
 import type { Configuration } from "../../supervisors/configuration_schema.ts";
 import { checkSink } from "../../supervisors/delivery_plans.ts";
 import { KNOWN_KINDS } from "../../supervisors/known_kinds.ts";
+import { nearest } from "../../supervisors/nearest_word.ts";
 import { exposuresOf } from "../../supervisors/security/exposures.ts";
 import { fileError } from "./exit_codes.ts";
 
@@ -40,7 +41,11 @@ export async function checkFile(file: string): Promise<CheckedFile> {
     const { hidden } = configuration;
     return { kind: "refused", problems: problems.map((one) => ({ ...one, reason: hidden.hide(one.reason) })) };
   }
-  const warnings = [...loaded.warnings, ...(await exposureWarnings(configuration, lineAt))];
+  const warnings = [
+    ...loaded.warnings,
+    ...schemaWarnings(configuration, lineAt),
+    ...(await exposureWarnings(configuration, lineAt)),
+  ];
   return { kind: "sound", configuration, warnings };
 }
 
@@ -63,6 +68,21 @@ async function schemaProblems(configuration: Configuration, lineAt: LineAt): Pro
       return [problemOf(error, ["streams", name, "schema"], lineAt)];
     }
   });
+}
+
+/** Parts of schemas that judge no event although they may be meant to. */
+function schemaWarnings(configuration: Configuration, lineAt: LineAt): Problem[] {
+  return Object.entries(configuration.streams).flatMap(([name, { schema }]) =>
+    (schema === undefined ? [] : warningsOf(schema)).map(({ path, reason, unknownKeyword }): Problem => {
+      const place = ["streams", name, "schema"];
+      const guess = unknownKeyword === undefined ? undefined : nearest(unknownKeyword, KNOWN_KEYWORDS);
+      return {
+        line: lineAt([...place, ...path.split("/").slice(1)]),
+        path: `/${place.join("/")}${path}`,
+        reason: `${reason}${guess === undefined ? "" : `: did you mean ${guess}?`}`,
+      };
+    }),
+  );
 }
 
 async function stepProblems(configuration: Configuration, lineAt: LineAt): Promise<Problem[]> {

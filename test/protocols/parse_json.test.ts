@@ -3,7 +3,7 @@ import * as fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { fromJsonValue } from "../../protocols/json_values.ts";
-import { parseJson } from "../../protocols/parse_json.ts";
+import { exactJson, parseExactJson, parseJson } from "../../protocols/parse_json.ts";
 
 const test = suite("JSON to values");
 const LIMITS = { tokensMax: 10_000, depthMax: 32 };
@@ -72,6 +72,11 @@ test("what is no number is still refused", () => {
   ]) {
     assert.throws(() => read(text), /must be well formed|must hold a value of its kind/, text);
   }
+});
+
+test("text with big integers is written and read back exactly, whatever its keys look like", () => {
+  const value = { $int: "5", list: [2n ** 63n, 1, "9007199254740993", null], map: { $map: { a: -(2n ** 63n) } } };
+  assert.equal(parseExactJson(exactJson(value), LIMITS), value);
 });
 
 test.run();

@@ -54,6 +54,25 @@ test("a typo is told with its line and the nearest key, and the exit code is 78"
   );
 });
 
+test("a part of a published schema that judges no event is a warning, and the exit code is 0", async () => {
+  const schema =
+    '{ $schema: "http://json-schema.org/draft-07/schema#", propertys: {}, properties: { a: { format: phone } } }';
+  await put("warned.yaml", `streams:\n  hosts:\n    schema: ${schema}\n`);
+  const ended = await headrace(["lint", "warned.yaml"], { folder });
+  assert.is(ended.code, 0, ended.stdout);
+  assert.match(
+    ended.stdout,
+    /^warned.yaml:3: \/streams\/hosts\/schema\/propertys: warning: .*did you mean properties\?/,
+  );
+  assert.match(ended.stdout, /unknown format phone/);
+  assert.match(ended.stdout, /no problems, 2 warnings/);
+  const told = jsonLines((await headrace(["lint", "warned.yaml", "--json"], { folder })).stdout);
+  assert.equal(
+    told.map(({ kind }) => kind),
+    ["warning", "warning", "summary"],
+  );
+});
+
 test("expressions and schemas are compiled, and what does not is told with its line", async () => {
   const broken = SOUND.replace("event.cpu > 0.8", "event.cpu >").replace("type: number", "type: nombre");
   await put("broken.yaml", broken);

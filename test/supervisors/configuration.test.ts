@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { checkConfiguration, type KnownKinds } from "../../supervisors/configuration.ts";
@@ -121,6 +124,67 @@ test("where Redis is must be said once, and only for a log of type redis", async
   assert.match(
     (await reasonOf("log: { type: redis, sentinel: { name: m, urls: [redis://s] } }\n")) ?? "",
     /master|unknown key name/,
+  );
+});
+
+test("a step does exactly one thing, and a key that nothing reads is refused with the nearest known one", async () => {
+  const reasonOf = async (step: string) => {
+    const text = `streams: { s: {} }\nsinks: { o: { type: stream, stream: s2 } }\npipelines:\n  p:\n    from: s\n    steps:\n      - ${step}\n    to: [o]\n`;
+    return (await problemsOf(text.replace("{ s: {} }", "{ s: {}, s2: {} }"))).map(
+      ({ reason, line }) => `${line}: ${reason}`,
+    );
+  };
+  assert.match(
+    (await reasonOf('{ filter: "true", map: { a: "1" } }'))[0] ?? "",
+    /^7: must have exactly one of filter, map and call/,
+  );
+  assert.match((await reasonOf('{ filtr: "true" }'))[0] ?? "", /did you mean filter\?/);
+  assert.match((await reasonOf('{ filter: "true", keep: true }'))[0] ?? "", /keep is for a step of map/);
+  assert.match((await reasonOf("{ keep: true }"))[0] ?? "", /exactly one of/);
+  assert.match((await reasonOf("{ filter: true }"))[0] ?? "", /must be text: current value is true/);
+  assert.match((await reasonOf("{ map: { a: 1 } }"))[0] ?? "", /a must be an expression/);
+  assert.match((await reasonOf('{ map: { a: "1" }, keep: yes please }'))[0] ?? "", /true or false/);
+  assert.equal(await reasonOf('{ map: { a: "1" }, keep: true }'), []);
+});
+
+test("a schema that checks nothing, and one of two schemas, are refused", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "headrace-schemas-"));
+  try {
+    const contents = { "empty.json": "", "nothing.json": "{}", "list.json": "[]", "real.json": '{"type":"object"}' };
+    for (const [name, text] of Object.entries(contents)) await writeFile(join(folder, name), text);
+    const reasonOf = async (stream: string) => {
+      const loaded = await checkConfiguration(`streams: { s: { ${stream} } }`, folder, kinds);
+      return loaded.kind === "refused" ? loaded.problems[0]?.reason : undefined;
+    };
+    assert.match((await reasonOf("schemaFile: empty.json")) ?? "", /it holds nothing/);
+    assert.match((await reasonOf("schemaFile: nothing.json")) ?? "", /takes every event/);
+    assert.match((await reasonOf("schemaFile: list.json")) ?? "", /a map of keywords/);
+    assert.match((await reasonOf("schema: {}")) ?? "", /fewer than 1/);
+    assert.match((await reasonOf("schemaFile: real.json, schema: { type: object }")) ?? "", /one of the two/);
+    assert.is(await reasonOf("schemaFile: real.json"), undefined);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test("integers of schemas are exact, and event times have a unit", async () => {
+  const loaded = await check(
+    "streams: { s: { schema: { maximum: 9007199254740993 }, eventTime: { pointer: /t, unit: s } }, u: { eventTime: /t } }",
+  );
+  assert.is(loaded.kind, "loaded");
+  if (loaded.kind !== "loaded") return;
+  const { s, u } = loaded.configuration.streams;
+  assert.is(s?.schema?.maximum, 9_007_199_254_740_993n);
+  assert.equal(
+    [s?.eventTime, u?.eventTime],
+    [
+      { pointer: "/t", unit: "s" },
+      { pointer: "/t", unit: "ms" },
+    ],
+  );
+  assert.match(
+    (await problemsOf("streams: { s: { eventTime: { pointer: /t, units: s } } }")).map(({ reason }) => reason).join(),
+    /did you mean unit\?/,
   );
 });
 

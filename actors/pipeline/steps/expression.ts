@@ -1,13 +1,15 @@
 /**
  * Users' expressions, in the Common Expression Language: no loops, no access to the host. Decides what an expression may
- * cost and how its numbers behave; what it is for is the steps' affair.
- *
- * Numbers of events are CEL doubles, literals such as `1` are CEL ints. CEL has no arithmetic between the two, which
- * makes `event.count + 1` fail; here such a mix is computed as doubles. Two ints stay ints (`7 / 2` is 3).
+ * hold; its cost is counted in steps (expression_budget.ts), its use is the steps' of a pipeline. Two ints stay ints: `7 / 2`
+ * is 3.
  */
 import { loadDriver } from "../../../deps.ts";
 import { ConfigurationError, RejectedError } from "../../../protocols/errors.ts";
 import type { Event } from "../../../protocols/event.ts";
+import { patternCompiler } from "../../kernel/linear_pattern.ts";
+import { countSteps, type Guard, type Node } from "./counted_tree.ts";
+import { ExpressionBudget } from "./expression_budget.ts";
+import { guardsOf, Patterns, REPLACED_METHODS, registerArithmetic, registerFunctions } from "./expression_functions.ts";
 import type { StepContext } from "./step.ts";
 
 export const EXPRESSION_LIMITS = {
@@ -26,7 +28,6 @@ export type Expression = (event: Event, context: StepContext) => unknown;
 
 type Cel = Awaited<ReturnType<typeof loadDriver<"cel">>>;
 type Environment = InstanceType<Cel["Environment"]>;
-type Node = ReturnType<Environment["parse"]>["ast"];
 
 const MACROS = new Set(["all", "exists", "exists_one", "map", "filter"]);
 
@@ -34,22 +35,23 @@ const MACROS = new Set(["all", "exists", "exists_one", "map", "filter"]);
 export type ExpressionCompiler = (source: string, where: string) => Expression;
 
 export async function expressionCompiler(): Promise<ExpressionCompiler> {
-  const [cel, { RE2JS }] = await Promise.all([loadDriver("cel"), loadDriver("re2js")]);
-  const patterns = new Map<string, ReturnType<typeof RE2JS.compile>>();
-  const matches = (text: string, pattern: string): boolean => {
-    let compiled = patterns.get(pattern);
-    if (compiled === undefined) {
-      compiled = RE2JS.compile(pattern);
-      if (patterns.size >= 100) patterns.clear(); // patterns made from events would fill the memory
-      patterns.set(pattern, compiled);
-    }
-    return compiled.matcher(text).find();
-  };
-  const environment = makeEnvironment(cel, matches);
-  return (source, where) => compile(cel, environment, source, where);
+  const [cel, compilePattern] = await Promise.all([loadDriver("cel"), patternCompiler()]);
+  const patterns = new Patterns(compilePattern);
+  const environment = makeEnvironment(cel, patterns);
+  const parts = { cel, environment, patterns, guards: guardsOf(patterns), budget: new ExpressionBudget() };
+  return (source, where) => compile(parts, source, where);
 }
 
-function makeEnvironment({ Environment }: Cel, matches: (text: string, pattern: string) => boolean): Environment {
+interface CompilerParts {
+  readonly cel: Cel;
+  readonly environment: Environment;
+  readonly patterns: Patterns;
+  readonly guards: ReadonlyMap<string, Guard>;
+  /** Of the evaluation under way: there is one at a time. */
+  readonly budget: ExpressionBudget;
+}
+
+function makeEnvironment({ Environment }: Cel, patterns: Patterns): Environment {
   const { nodesMax, depthMax } = EXPRESSION_LIMITS;
   const environment = new Environment({
     unlistedVariablesAreDyn: false,
@@ -59,67 +61,82 @@ function makeEnvironment({ Environment }: Cel, matches: (text: string, pattern: 
   });
   for (const name of ["offset", "epoch", "partition", "timeMs"]) environment.registerVariable(name, "int");
   environment.registerVariable("event", "dyn").registerVariable("stream", "string");
-  type Numeric = number | bigint;
-  const mixes: Record<string, (left: Numeric, right: Numeric) => number> = {
-    "+": (left, right) => Number(left) + Number(right),
-    "-": (left, right) => Number(left) - Number(right),
-    "*": (left, right) => Number(left) * Number(right),
-    "/": (left, right) => Number(left) / Number(right),
-    "%": (left, right) => Number(left) % Number(right),
-  };
-  for (const [operator, compute] of Object.entries(mixes)) {
-    environment.registerOperator(`double ${operator} int`, compute);
-    environment.registerOperator(`int ${operator} double`, compute);
-  }
-  environment.registerOperator("double % double", mixes["%"] as (left: Numeric, right: Numeric) => number);
-  // The package's own `matches` is the host's RegExp, which a pattern can hang; ours is linear (RE2).
-  environment.registerFunction("string.matchesLinear(string): bool", matches);
+  registerArithmetic(environment);
+  registerFunctions(environment, patterns);
   return environment;
 }
 
-function compile(cel: Cel, environment: Environment, source: string, where: string): Expression {
+function compile(parts: CompilerParts, source: string, where: string): Expression {
+  const { cel, environment, patterns, guards, budget } = parts;
   const { lengthMax, macroDepthMax } = EXPRESSION_LIMITS;
   if (source.length > lengthMax) throw invalid(where, source, `it must have at most ${lengthMax} characters`);
   try {
-    let parsed = environment.parse(source);
-    const found = inspect(parsed.ast, 0);
+    const written = environment.parse(source);
+    const found = inspect(written.ast, 0, patterns);
     if (found.macroDepth > macroDepthMax) {
       throw new Error(`macros over lists must be nested at most ${macroDepthMax} deep, and are ${found.macroDepth}`);
     }
-    const checked = parsed.check();
+    const checked = written.check();
     if (!checked.valid) throw checked.error ?? new Error("it does not type-check");
-    if (found.hasMatches) parsed = environment.parse(cel.serialize(parsed.ast));
-    return (event, context) => evaluate(parsed, event, context, where);
+    // Parsed again: the tree that was looked at keeps what it was checked with.
+    const parsed = environment.parse(found.isReplaced ? cel.serialize(written.ast) : source);
+    const again = parsed.check();
+    if (!again.valid) throw again.error ?? new Error("it does not type-check");
+    const nodes = countSteps(parsed.ast, budget, guards);
+    return (event, context) => {
+      budget.begin(event, nodes);
+      try {
+        return evaluate(parsed, event, context, where, budget);
+      } finally {
+        budget.end();
+      }
+    };
   } catch (error) {
     throw invalid(where, source, describe(error), error);
   }
 }
 
-/** How deep macros go; on the way every `matches` becomes the linear one. */
-function inspect(node: Node, depth: number): { macroDepth: number; hasMatches: boolean } {
+interface Found {
+  readonly macroDepth: number;
+  readonly isReplaced: boolean;
+}
+
+/** How deep macros go; on the way methods get their linear namesakes, and patterns that are written out are compiled. */
+function inspect(node: Node, depth: number, patterns: Patterns): Found {
   let inside = depth;
-  let hasMatches = false;
+  let isReplaced = false;
   if (node.op === "rcall") {
     if (MACROS.has(node.args[0])) inside += 1;
-    if (node.args[0] === "matches") {
-      (node.args as unknown[])[0] = "matchesLinear";
-      hasMatches = true;
+    const [name, , parameters] = node.args;
+    const [pattern] = parameters;
+    if (name === "matches" && pattern?.op === "value" && typeof pattern.args === "string")
+      patterns.addConstant(pattern.args);
+    const replacement = REPLACED_METHODS.get(name);
+    if (replacement !== undefined) {
+      (node.args as unknown[])[0] = replacement;
+      isReplaced = true;
     }
   }
   let macroDepth = inside;
   const visit = (part: unknown): void => {
     if (Array.isArray(part)) for (const one of part) visit(one);
     else if (typeof part === "object" && part !== null && "op" in part) {
-      const found = inspect(part as Node, inside);
+      const found = inspect(part as Node, inside, patterns);
       macroDepth = Math.max(macroDepth, found.macroDepth);
-      hasMatches ||= found.hasMatches;
+      isReplaced ||= found.isReplaced;
     }
   };
   visit(node.args);
-  return { macroDepth, hasMatches };
+  return { macroDepth, isReplaced };
 }
 
-function evaluate(parsed: (context: object) => unknown, event: Event, context: StepContext, where: string): unknown {
+function evaluate(
+  parsed: (context: object) => unknown,
+  event: Event,
+  context: StepContext,
+  where: string,
+  budget: ExpressionBudget,
+): unknown {
   const { stream, partition, position, timeMs } = context;
   try {
     const variables = {
@@ -130,7 +147,9 @@ function evaluate(parsed: (context: object) => unknown, event: Event, context: S
       epoch: BigInt(position.epoch),
       timeMs: BigInt(Math.trunc(timeMs)),
     };
-    return toEventValue(parsed(variables), { left: EXPRESSION_LIMITS.resultSizeMax });
+    const value = parsed(variables);
+    budget.check(); // it may have been spent where `||` or `&&` swallows errors
+    return toEventValue(value, { left: EXPRESSION_LIMITS.resultSizeMax });
   } catch (error) {
     throw new RejectedError("STEP_FAILED", `Cannot evaluate ${where}: ${describe(error)}`, { cause: error });
   }
@@ -152,10 +171,13 @@ function toEventValue(value: unknown, budget: { left: number }): unknown {
   return Object.fromEntries(entries.map(([name, one]) => [String(name), toEventValue(one, budget)]));
 }
 
+/** The library's messages hold values of events whole. */
+const REASON_CHARACTERS_MAX = 500;
+
 function describe(error: unknown): string {
   const { summary, message, range } = error as { summary?: string; message?: string; range?: { start: number } };
   const at = range === undefined ? "" : ` at character ${range.start + 1}`;
-  return `${summary ?? message ?? String(error)}${at}`;
+  return `${(summary ?? message ?? String(error)).slice(0, REASON_CHARACTERS_MAX)}${at}`;
 }
 
 function invalid(where: string, source: string, reason: string, cause?: unknown): ConfigurationError {

@@ -44,6 +44,84 @@ test("forward and full look from the other side too", () => {
   assert.equal(incompatibilities(base, { type: "string" }, "none"), []);
 });
 
+const changed = (previous: JsonSchema, next: JsonSchema) => incompatibilities(previous, next, "backward").length > 0;
+
+test("a keyword that is taken away is refused where its values fall to a narrower rule", () => {
+  const closed = { additionalProperties: false };
+  const word = { type: "string" };
+  assert.ok(changed({ ...closed, patternProperties: { "^x-": word } }, closed));
+  assert.ok(changed({ ...closed, properties: { a: word } }, closed));
+  assert.ok(
+    changed(
+      { properties: { a: word }, additionalProperties: { type: "integer" } },
+      { additionalProperties: { type: "integer" } },
+    ),
+  );
+  assert.ok(
+    changed(
+      { properties: { a: word }, patternProperties: { "^a": {} } },
+      { patternProperties: { "^a": { type: "integer" } } },
+    ),
+  );
+  assert.ok(changed({ prefixItems: [word], items: { type: "integer" } }, { items: { type: "integer" } }));
+  assert.ok(changed({ contains: word, minContains: 0 }, { contains: word }));
+  assert.ok(changed({ properties: { a: word }, unevaluatedProperties: false }, { unevaluatedProperties: false }));
+  assert.not(changed({ patternProperties: { "^x-": word } }, {}), "an open schema exempts nothing");
+  assert.not(changed({ ...closed, patternProperties: { "^x-": word } }, { additionalProperties: word }));
+});
+
+test("a property that is named now is held against the rule that judged it before", () => {
+  const rest = { additionalProperties: { type: "integer" } };
+  assert.ok(changed(rest, { ...rest, properties: { a: { type: "string" } } }));
+  assert.not(changed(rest, { ...rest, properties: { a: { type: "number" } } }));
+  const pattern = { patternProperties: { "^a": { type: "string" } }, additionalProperties: false };
+  assert.ok(changed(pattern, { ...pattern, properties: { ab: { type: "integer" } } }));
+  assert.not(
+    changed({ additionalProperties: false }, { additionalProperties: false, properties: { a: { type: "string" } } }),
+  );
+  assert.ok(
+    changed({}, { patternProperties: { "^a": { type: "string" } } }),
+    "a pattern may match what an open schema let in",
+  );
+});
+
+test("alternatives and conditions are held against each other, and what can not be shown is refused", () => {
+  const words = { anyOf: [{ type: "string" }] };
+  assert.not(changed(words, { anyOf: [{ type: "string" }, { type: "integer" }] }));
+  assert.ok(changed({ anyOf: [{ type: "string" }, { type: "integer" }] }, words));
+  assert.not(changed({ type: "string" }, words));
+  assert.ok(changed({ oneOf: [{ type: "string" }] }, { oneOf: [{ type: "string" }, { minLength: 1 }] }));
+  assert.not(changed({ oneOf: [{ type: "string" }] }, {}));
+  assert.ok(changed({}, { allOf: [{ required: ["a"] }] }));
+  assert.not(changed({ required: ["a"] }, { allOf: [{ required: ["a"] }] }));
+  assert.ok(changed({ if: { required: ["a"] }, else: {} }, { if: { required: ["a"] }, else: { required: ["b"] } }));
+  assert.ok(
+    changed(
+      { $defs: { a: { type: "string" } }, $ref: "#/$defs/a" },
+      { $defs: { a: { type: "integer" } }, $ref: "#/$defs/a" },
+    ),
+  );
+  assert.not(changed({ type: "object" }, { type: "object", $defs: { a: { type: "string" } } }));
+  assert.ok(changed({ type: "string" }, { type: "string", format: "date" }));
+  assert.not(changed({ type: "string", format: "date" }, { type: "string" }));
+  assert.ok(changed({ maximum: 2n ** 60n }, { maximum: 2n ** 60n - 1n }), "bounds beyond 2^53 are bounds");
+});
+
+test("words for people, extensions and a newer draft's spelling change nothing", () => {
+  const old = {
+    oneOf: [{ type: "string", description: "a word" }],
+    $schema: "http://json-schema.org/draft-07/schema#",
+  };
+  assert.not(changed(old, { oneOf: [{ type: "string", title: "another" }], "x-order": 1, example: "a" }));
+  const tuple = {
+    $schema: "http://json-schema.org/draft-07/schema#",
+    items: [{ type: "string" }],
+    additionalItems: false,
+  };
+  assert.not(changed(tuple, { prefixItems: [{ type: "string" }], items: false }));
+  assert.not(changed({ type: "array" }, { type: "array", uniqueItems: false, minItems: 0 }));
+});
+
 const leaf = fc.oneof(
   fc.record({ type: fc.constantFrom("string", "integer", "number", "boolean") }),
   fc.record({ enum: fc.uniqueArray(fc.constantFrom(1, 2, "a", "b", true), { minLength: 1 }) }),
@@ -53,12 +131,18 @@ const leaf = fc.oneof(
     maximum: fc.integer({ min: 3, max: 6 }),
   }),
 );
-const objectSchema = fc.record({ a: leaf, b: leaf }).chain((properties) =>
-  fc.record({
-    type: fc.constant("object"),
-    properties: fc.constant(properties),
-    required: fc.subarray(["a", "b"]),
-  }),
+/** With each way in which a property that has no name of its own can be judged. */
+const objectSchema = fc.record({ a: leaf, b: leaf }, { requiredKeys: [] }).chain((properties) =>
+  fc.record(
+    {
+      type: fc.constant("object"),
+      properties: fc.constant(properties),
+      required: fc.subarray(["a", "b"]),
+      patternProperties: fc.record({ "^a": leaf, b$: leaf }, { requiredKeys: [] }),
+      additionalProperties: fc.oneof(fc.constant(false), leaf),
+    },
+    { requiredKeys: ["type"] },
+  ),
 );
 const value = fc.constantFrom<unknown>(0, 1, 2, 3, 4, 5.5, "a", "b", "c", true, false, null);
 const event = fc.record({ a: value, b: value }, { requiredKeys: [] });
@@ -69,6 +153,8 @@ test("whatever is called backward compatible takes every event that the old sche
   fc.assert(
     fc.property(objectSchema, objectSchema, fc.array(event, { minLength: 20, maxLength: 40 }), (old, next, events) => {
       if (incompatibilities(old, next, "backward").length > 0) return;
+      const names = Object.keys((old.properties ?? {}) as object);
+      if (old.additionalProperties === undefined && names.length < 2) return; // the exception made for use
       const [before, after] = [compile(old, "old"), compile(next, "next")];
       for (const one of events) if (before(one) === undefined) assert.is(after(one), undefined);
     }),

@@ -1,0 +1,190 @@
+/**
+ * Compiles a schema of 2020-12 to one check, a function for each of its schemas. The check counts its steps (V1 to V3 in
+ * run.ts). Compiled before any event: references are resolved, patterns are on RE2, and a schema that refers to itself for
+ * the same value is refused.
+ */
+import type { CompilePattern, LinearPattern } from "../../kernel/linear_pattern.ts";
+import { arrayRules } from "./array_rules.ts";
+import { combiningRules, withUnevaluated } from "./combining_rules.ts";
+import { sizeOf, UNIQUE_ITEM_STEPS } from "./equality.ts";
+import { TEXT_FORMATS } from "./formats.ts";
+import { forEachSubschema, isSchemaObject, type JsonSchema } from "./keywords.ts";
+import { DECIMAL_STEPS } from "./numbers.ts";
+import { MEMBER_STEPS, objectRules } from "./object_rules.ts";
+import { References, type Resource } from "./references.ts";
+import { both, passes, type RuleContext, refuses } from "./rules.ts";
+import type { Check } from "./run.ts";
+import { equalityRules, numberRules, textRules, typeRules } from "./value_rules.ts";
+
+export interface CompiledSchema {
+  readonly check: Check;
+  /** What its rules cost for one value, all of them, in steps. */
+  readonly weight: number;
+}
+
+const RULES = [typeRules, numberRules, textRules, equalityRules, combiningRules, arrayRules, objectRules];
+
+/** One schema of the document. */
+interface Node {
+  check: Check | undefined;
+  /** Nodes that judge the same value when this one does. */
+  readonly beside: Set<Node>;
+}
+
+/** Throws `Error` with the reason where the schema can not be compiled. */
+export function compileSchema(schema: JsonSchema, compilePattern: CompilePattern): CompiledSchema {
+  const compiler = new SchemaCompiler(schema, compilePattern);
+  return compiler.compile();
+}
+
+class SchemaCompiler {
+  readonly #root: JsonSchema;
+  readonly #compilePattern: CompilePattern;
+  readonly #references: References;
+  readonly #nodes = new Map<JsonSchema, Node>();
+  readonly #patterns = new Map<string, LinearPattern>();
+  readonly #isCollecting: boolean;
+  #weight = 1;
+
+  constructor(root: JsonSchema, compilePattern: CompilePattern) {
+    this.#root = root;
+    this.#compilePattern = compilePattern;
+    this.#references = new References(root);
+    this.#isCollecting = asksWhatWasEvaluated(root);
+  }
+
+  compile(): CompiledSchema {
+    const root = this.#node(this.#root);
+    refuseCircles(this.#nodes.values());
+    return { check: checkOf(root), weight: this.#weight };
+  }
+
+  #node(schema: JsonSchema): Node {
+    const known = this.#nodes.get(schema);
+    if (known !== undefined) return known;
+    const node: Node = { check: undefined, beside: new Set() };
+    this.#nodes.set(schema, node);
+    const resource = this.#references.resourceOf(schema);
+    const context = this.#contextOf(node, resource);
+    this.#weight += weightOf(schema);
+    const others = both(RULES.map((rules) => rules(schema, context)));
+    const check = withUnevaluated(schema, context, others) ?? passes;
+    node.check = resource.root === schema ? this.#entering(resource, check) : check;
+    return node;
+  }
+
+  #contextOf(node: Node, resource: Resource): RuleContext {
+    return {
+      isCollecting: this.#isCollecting,
+      part: (subschema) => this.#asPart(this.#checkOf(subschema)),
+      beside: (subschema) => this.#checkOf(subschema, node),
+      reference: (reference, isDynamic) => this.#reference(reference, isDynamic, node, resource),
+      pattern: (source) => this.#pattern(source),
+    };
+  }
+
+  #checkOf(subschema: unknown, beside?: Node): Check {
+    if (subschema === false) return refuses;
+    if (!isSchemaObject(subschema)) return passes;
+    const node = this.#node(subschema);
+    beside?.beside.add(node);
+    return checkOf(node);
+  }
+
+  /** What is evaluated of a part is no concern of the rules of the whole. */
+  #asPart(check: Check): Check {
+    if (!this.#isCollecting) return check;
+    return (value, run) => {
+      const outer = run.evaluated;
+      run.evaluated = undefined;
+      const isMatch = check(value, run);
+      run.evaluated = outer;
+      return isMatch;
+    };
+  }
+
+  #reference(reference: string, isDynamic: boolean, from: Node, resource: Resource): Check {
+    const target = this.#references.resolve(reference, resource);
+    const check = this.#checkOf(target.schema, from);
+    const entered = target.resource === resource ? check : this.#entering(target.resource, check);
+    const anchor = reference.split("#")[1] ?? "";
+    const isAnchored = isSchemaObject(target.schema) && target.schema.$dynamicAnchor === anchor;
+    if (!isDynamic || !isAnchored || !this.#references.isDynamic)
+      return (value, run) => run.take(1) && entered(value, run);
+    const places = new Map<object, Check>();
+    for (const [candidate, schema] of this.#references.dynamicAnchors(anchor)) {
+      places.set(candidate, this.#entering(candidate, this.#checkOf(schema, from)));
+    }
+    return (value, run) => {
+      if (!run.take(1 + run.scope.length)) return false;
+      const outermost = run.scope.find((one) => places.has(one));
+      const found = outermost === undefined ? undefined : places.get(outermost);
+      return (found ?? entered)(value, run);
+    };
+  }
+
+  /** Keeps the scope in which dynamic references are looked up. */
+  #entering(resource: Resource, check: Check): Check {
+    if (!this.#references.isDynamic) return check;
+    return (value, run) => {
+      run.scope.push(resource);
+      const isMatch = check(value, run);
+      run.scope.pop();
+      return isMatch;
+    };
+  }
+
+  #pattern(source: string): LinearPattern {
+    const known = this.#patterns.get(source);
+    if (known !== undefined) return known;
+    const pattern = this.#compilePattern(source);
+    this.#patterns.set(source, pattern);
+    this.#weight += pattern.stepsOfOne;
+    return pattern;
+  }
+}
+
+/** A node that is still being compiled, around a reference to itself, is asked when an event comes. */
+const checkOf = (node: Node): Check => node.check ?? ((value, run) => (node.check ?? passes)(value, run));
+
+/** Each keyword once, and once more for each element of a list or map that it holds: branches, properties; allowed values whole. */
+function weightOf(schema: JsonSchema): number {
+  let weight = 1 + sizeOf(schema.enum) + sizeOf(schema.const);
+  if (schema.multipleOf !== undefined) weight += DECIMAL_STEPS;
+  if (schema.uniqueItems === true) weight += UNIQUE_ITEM_STEPS;
+  if (
+    schema.propertyNames !== undefined ||
+    schema.patternProperties !== undefined ||
+    schema.additionalProperties !== undefined
+  )
+    weight += MEMBER_STEPS;
+  weight += TEXT_FORMATS.get(String(schema.format))?.steps ?? 0;
+  for (const value of Object.values(schema)) {
+    weight += 1;
+    if (typeof value === "object" && value !== null) weight += Object.keys(value).length;
+  }
+  return weight;
+}
+
+function asksWhatWasEvaluated(schema: JsonSchema): boolean {
+  let isAsked = schema.unevaluatedItems !== undefined || schema.unevaluatedProperties !== undefined;
+  forEachSubschema(schema, "", (subschema) => {
+    isAsked ||= isSchemaObject(subschema) && asksWhatWasEvaluated(subschema);
+  });
+  return isAsked;
+}
+
+/** A circle of schemas that all judge the same value would never end. */
+function refuseCircles(nodes: Iterable<Node>): void {
+  const done = new Set<Node>();
+  const open = new Set<Node>();
+  const visit = (node: Node): void => {
+    if (done.has(node)) return;
+    if (open.has(node)) throw new Error("a schema must not refer to itself for the same value: it would never end");
+    open.add(node);
+    for (const next of node.beside) visit(next);
+    open.delete(node);
+    done.add(node);
+  };
+  for (const node of nodes) visit(node);
+}

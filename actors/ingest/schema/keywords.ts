@@ -1,0 +1,66 @@
+/** The keywords of JSON Schema 2020-12, and where each holds schemas of its own. */
+
+export type JsonSchema = { readonly [keyword: string]: unknown };
+
+export type Place = "schema" | "list" | "map" | "value" | "annotation";
+
+const PLACES: ReadonlyMap<string, Place> = new Map<string, Place>([
+  ...(
+    [
+      ...["additionalProperties", "propertyNames", "items", "contains", "not", "if", "then", "else"],
+      ...["unevaluatedItems", "unevaluatedProperties", "contentSchema"],
+    ] as const
+  ).map((keyword) => [keyword, "schema"] as const),
+  ...(["allOf", "anyOf", "oneOf", "prefixItems"] as const).map((keyword) => [keyword, "list"] as const),
+  ...(["properties", "patternProperties", "dependentSchemas", "$defs", "definitions"] as const).map(
+    (keyword) => [keyword, "map"] as const,
+  ),
+  ...(
+    [
+      ...["type", "enum", "const", "format", "pattern", "required", "dependentRequired", "uniqueItems"],
+      ...["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength"],
+      ...["minItems", "maxItems", "minProperties", "maxProperties", "minContains", "maxContains"],
+      ...["$ref", "$dynamicRef", "$id", "$anchor", "$dynamicAnchor"],
+    ] as const
+  ).map((keyword) => [keyword, "value"] as const),
+  ...(
+    [
+      ...["$schema", "$comment", "$vocabulary", "title", "description", "default", "examples", "deprecated"],
+      ...["readOnly", "writeOnly", "contentEncoding", "contentMediaType"],
+    ] as const
+  ).map((keyword) => [keyword, "annotation"] as const),
+]);
+
+export const placeOf = (keyword: string): Place | undefined => PLACES.get(keyword);
+
+export const KNOWN_KEYWORDS: readonly string[] = [...PLACES.keys()];
+
+/** Keywords that are for people and tools alone: no event is judged by them. */
+export const isAnnotation = (keyword: string): boolean => {
+  const place = PLACES.get(keyword);
+  return place === undefined || place === "annotation" || keyword === "contentSchema";
+};
+
+export const isSchemaObject = (value: unknown): value is JsonSchema =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+export const pointerOf = (parent: string, ...parts: readonly (string | number)[]): string =>
+  parts.reduce<string>((path, part) => `${path}/${String(part).replaceAll("~", "~0").replaceAll("/", "~1")}`, parent);
+
+/** Shows each schema directly within `schema`, with its JSON Pointer. */
+export function forEachSubschema(
+  schema: JsonSchema,
+  pointer: string,
+  show: (subschema: unknown, pointer: string, keyword: string) => void,
+): void {
+  for (const [keyword, value] of Object.entries(schema)) {
+    const place = PLACES.get(keyword);
+    if (place === "schema") show(value, pointerOf(pointer, keyword), keyword);
+    if (place === "list" && Array.isArray(value)) {
+      for (const [index, one] of value.entries()) show(one, pointerOf(pointer, keyword, index), keyword);
+    }
+    if (place === "map" && isSchemaObject(value)) {
+      for (const [name, one] of Object.entries(value)) show(one, pointerOf(pointer, keyword, name), keyword);
+    }
+  }
+}

@@ -1,0 +1,183 @@
+/**
+ * Functions of expressions that take the place of the library's: those that the library leaves to the host's backtracking or
+ * quadratic code, or to the zone of the machine. Arithmetic between the kinds of numbers is here too.
+ */
+import type { loadDriver } from "../../../deps.ts";
+import { isRfc3339 } from "../../../protocols/rfc3339.ts";
+import type { CompilePattern, LinearPattern } from "../../kernel/linear_pattern.ts";
+import type { Guard } from "./counted_tree.ts";
+import { indexOf, lastIndexOf, split } from "./linear_search.ts";
+
+type Environment = InstanceType<Awaited<ReturnType<typeof loadDriver<"cel">>>["Environment"]>;
+type Numeric = number | bigint;
+
+/** By the name in the expression: the name under which the function is registered here. */
+export const REPLACED_METHODS: ReadonlyMap<string, string> = new Map(
+  ["matches", "contains", "indexOf", "lastIndexOf", "split", "getDayOfYear"].map((name) => [name, `${name}Linear`]),
+);
+
+/** Patterns that are made from events and kept compiled. */
+const PATTERNS_KEPT = 100;
+/** Steps to compile one character of a pattern. */
+const COMPILE_STEPS = 40;
+/** One step is 100 ns: as many looks of a pattern at a character. */
+const LOOKS_PER_STEP = 8;
+/** Steps of one call that asks the host for a zone by its name. */
+const ZONE_STEPS = 700;
+const DURATION_CHARACTERS_MAX = 100;
+
+export class Patterns {
+  readonly #compile: CompilePattern;
+  readonly #constant = new Map<string, LinearPattern>();
+  readonly #kept = new Map<string, LinearPattern>();
+
+  constructor(compile: CompilePattern) {
+    this.#compile = compile;
+  }
+
+  /** Compiles a pattern that is written in an expression. Throws `Error` for one that RE2 does not take. */
+  addConstant(pattern: string): void {
+    if (!this.#constant.has(pattern)) this.#constant.set(pattern, this.#compile(pattern));
+  }
+
+  get(pattern: string): LinearPattern {
+    const known = this.#constant.get(pattern) ?? this.#kept.get(pattern);
+    if (known !== undefined) return known;
+    const compiled = this.#compile(pattern);
+    if (this.#kept.size >= PATTERNS_KEPT) this.#kept.clear(); // patterns made from events would fill the memory
+    this.#kept.set(pattern, compiled);
+    return compiled;
+  }
+
+  /** Steps of a search: those of compiling are taken whether or not the pattern is still kept, so that replays count alike. */
+  steps(text: string, pattern: string): number {
+    const compiling = this.#constant.has(pattern) ? 0 : (1 + pattern.length) * COMPILE_STEPS;
+    return compiling + this.get(pattern).stepsFor(text) / LOOKS_PER_STEP;
+  }
+}
+
+export function guardsOf(patterns: Patterns): ReadonlyMap<string, Guard> {
+  const zoned: Guard = (parameters) => (parameters.length > 1 ? ZONE_STEPS : 0);
+  const search: Guard = ([text, needle]) => (String(text).length + String(needle).length) / 16;
+  return new Map<string, Guard>([
+    ["matchesLinear/method", ([text, pattern]) => matchSteps(text, pattern, patterns)],
+    ...["containsLinear", "indexOfLinear", "lastIndexOfLinear", "splitLinear"].map(
+      (name) => [`${name}/method`, search] as const,
+    ),
+    ...ZONED.map((name) => [`${name}/method`, zoned] as const),
+    ["join/method", joinSteps],
+    ["json/method", ([bytes]) => (bytes instanceof Uint8Array ? bytes.length / 4 : 0)],
+    ["size/function", ([value]) => (typeof value === "string" ? value.length / 12 : 0)],
+    ["size/method", ([value]) => (typeof value === "string" ? value.length / 12 : 0)],
+    ["timestamp/function", timestampSteps],
+    ["duration/function", durationSteps],
+  ]);
+}
+
+const ZONED = [
+  ...["getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getFullYear", "getHours", "getMilliseconds"],
+  ...["getMinutes", "getMonth", "getSeconds"],
+];
+
+function matchSteps(text: unknown, pattern: unknown, patterns: Patterns): number {
+  return typeof text === "string" && typeof pattern === "string" ? patterns.steps(text, pattern) : 0;
+}
+
+function joinSteps([list, separator]: readonly unknown[]): number {
+  if (!Array.isArray(list)) return 0;
+  const between = typeof separator === "string" ? separator.length * list.length : 0;
+  return list.reduce((sum: number, one) => sum + 1 + (typeof one === "string" ? one.length / 24 : 0), between / 24);
+}
+
+/** A time without a zone would be read in the zone of the machine, and 30 February as 1 March. */
+function timestampSteps([text]: readonly unknown[]): number {
+  if (typeof text === "string" && !isRfc3339(text)) {
+    throw new Error(`timestamp() takes a date and time of RFC 3339: current value is ${text.slice(0, 64)}`);
+  }
+  return 1;
+}
+
+function durationSteps([text]: readonly unknown[]): number {
+  if (typeof text === "string" && text.length > DURATION_CHARACTERS_MAX) {
+    throw new Error(`duration() takes at most ${DURATION_CHARACTERS_MAX} characters: current length is ${text.length}`);
+  }
+  return 1;
+}
+
+export function registerFunctions(environment: Environment, patterns: Patterns): void {
+  const register = (signature: string, handler: (...parameters: never[]) => unknown) =>
+    environment.registerFunction(signature, handler as (...parameters: unknown[]) => unknown, { async: false });
+  register("string.matchesLinear(string): bool", (text: string, pattern: string) => patterns.get(pattern).isIn(text));
+  register("string.containsLinear(string): bool", (text: string, needle: string) => indexOf(text, needle) >= 0);
+  register("string.indexOfLinear(string): int", (text: string, needle: string) => BigInt(indexOf(text, needle)));
+  register("string.indexOfLinear(string, int): int", (text: string, needle: string, from: bigint) =>
+    BigInt(indexOf(text, needle, placeIn(text, from))),
+  );
+  register("string.lastIndexOfLinear(string): int", (text: string, needle: string) =>
+    BigInt(lastIndexOf(text, needle)),
+  );
+  register("string.lastIndexOfLinear(string, int): int", (text: string, needle: string, from: bigint) =>
+    BigInt(lastIndexOf(text, needle, placeIn(text, from))),
+  );
+  register("string.splitLinear(string): list<string>", split);
+  register("string.splitLinear(string, int): list<string>", splitUpTo);
+  const timestamp = "google.protobuf.Timestamp";
+  register(`${timestamp}.getDayOfYearLinear(): int`, dayOfYear);
+  register(`${timestamp}.getDayOfYearLinear(string): int`, (time: Date, zone: string) =>
+    dayOfYear(new Date(`${time.toLocaleDateString("sv-SE", { timeZone: zone })}T00:00:00Z`)),
+  );
+}
+
+function placeIn(text: string, from: bigint): number {
+  if (from >= 0n && from <= BigInt(text.length)) return Number(from);
+  throw new Error(`the index must be from 0 to ${text.length}: current value is ${from}`);
+}
+
+function splitUpTo(text: string, separator: string, most: bigint): string[] {
+  const parts = split(text, separator);
+  const limit = Number(most);
+  if (limit === 0) return [];
+  if (limit < 0 || parts.length <= limit) return parts;
+  return [...parts.slice(0, limit - 1), parts.slice(limit - 1).join(separator)];
+}
+
+/** From 0, in UTC. */
+const dayOfYear = (time: Date): bigint =>
+  BigInt(Math.floor((time.getTime() - Date.UTC(time.getUTCFullYear(), 0, 1)) / 86_400_000));
+
+// Numbers -------------------------------------------------------------------------------------------------------------
+
+/**
+ * An event's numbers are CEL doubles, literals such as `1` are CEL ints, and CEL has no arithmetic between the two. Here
+ * they mix as doubles; but beside an integer beyond 2^53, which comes as an int, a whole double counts as an int: exact.
+ */
+export function registerArithmetic(environment: Environment): void {
+  const mixes: Readonly<
+    Record<string, readonly [(l: number, r: number) => number, ((l: bigint, r: bigint) => bigint)?]>
+  > = {
+    "+": [(left, right) => left + right, (left, right) => left + right],
+    "-": [(left, right) => left - right, (left, right) => left - right],
+    "*": [(left, right) => left * right, (left, right) => left * right],
+    "/": [(left, right) => left / right],
+    "%": [(left, right) => left % right, (left, right) => left % right],
+  };
+  for (const [operator, [compute, exactly]] of Object.entries(mixes)) {
+    const mixed = (left: Numeric, right: Numeric): Numeric => {
+      const isExact = exactly !== undefined && (isBig(left) || isBig(right)) && isWhole(left) && isWhole(right);
+      return isExact && right !== 0
+        ? in64Bits(exactly(BigInt(left), BigInt(right)))
+        : compute(Number(left), Number(right));
+    };
+    environment.registerOperator(`double ${operator} int`, mixed);
+    environment.registerOperator(`int ${operator} double`, mixed);
+  }
+  environment.registerOperator("double % double", (left: number, right: number) => left % right);
+}
+
+const isBig = (value: Numeric): boolean => typeof value === "bigint" && !Number.isSafeInteger(Number(value));
+const isWhole = (value: Numeric): boolean => typeof value === "bigint" || Number.isSafeInteger(value);
+
+function in64Bits(value: bigint): bigint {
+  if (value >= -(2n ** 63n) && value < 2n ** 64n) return value;
+  throw new Error(`integer overflow: ${value}`);
+}

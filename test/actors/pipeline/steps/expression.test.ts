@@ -1,0 +1,101 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { expressionCompiler } from "../../../../actors/pipeline/steps/expression.ts";
+import type { Event } from "../../../../protocols/event.ts";
+import { position } from "../../../../protocols/position.ts";
+
+const compile = await expressionCompiler();
+const CONTEXT = { stream: "s", partition: 0, position: position(1, 1), timeMs: 0 };
+const answerOf = (source: string, event: Event = {}): unknown => compile(source, "here")(event, CONTEXT);
+
+function failureOf(source: string, given: Event): { readonly code: string; readonly message: string } {
+  try {
+    answerOf(source, given);
+  } catch (error) {
+    return error as { code: string; message: string };
+  }
+  return assert.unreachable(`${source} has a value`) as never;
+}
+
+const numbers = Array.from({ length: 20_000 }, (_, index) => index);
+const maps = numbers.map((a) => ({ a }));
+
+/** Each takes the square of the event's size, or as many errors as the event has elements. */
+const TOO_COSTLY: readonly (readonly [source: string, event: Event])[] = [
+  ["event.list.all(x, event.list.exists(y, y == x))", { list: numbers }],
+  ["event.list.map(x, event.list.filter(y, y == x)).size() > 0", { list: numbers }],
+  ["event.list.all(x, x in event.list)", { list: numbers }],
+  ["event.list.all(x, event.list == event.other)", { list: maps, other: structuredClone(maps) }],
+  ["event.list.exists(x, x.none > 5)", { list: maps }],
+  ["event.list.exists(x, x.none > 5) || true", { list: maps }],
+  ["event.list.exists(x, event.list.exists(y, y.none == x))", { list: maps }],
+  ["event.list.map(x, event.text).join().size() > 0", { list: numbers, text: "a".repeat(1_000_000) }],
+  ["event.list.all(x, event.text.size() > 0)", { list: numbers, text: "a".repeat(100_000) }],
+  ['event.text.matches("^(a+)+$")', { text: `${"a".repeat(1_000_000)}!` }],
+  ["event.list.all(x, timestamp('2026-01-01T00:00:00Z').getHours('UTC') == 0)", { list: numbers }],
+];
+
+for (const [source, event] of TOO_COSTLY) {
+  test(`${source} ends at its budget, and the reason names it`, () => {
+    const { code, message } = failureOf(source, event);
+    assert.is(code, "STEP_FAILED");
+    assert.match(message, /here: the expression takes more than its budget of \d+ steps/);
+  });
+}
+
+test("a budget is spent for one record alone, and the same record spends it again", () => {
+  const judge = compile("event.list.all(x, event.list.exists(y, y == x))", "here");
+  const spend = () => assert.throws(() => judge({ list: numbers }, CONTEXT), /budget/);
+  spend();
+  assert.is(judge({ list: [1, 2, 3] }, CONTEXT), true);
+  spend();
+});
+
+test("macros over a list of 50,000 elements, and pairs of 50 elements, are within the budget", () => {
+  const list = Array.from({ length: 50_000 }, (_, index) => index + 0.5);
+  assert.is(answerOf("event.list.filter(x, x > 49999.0).size()", { list }), 1);
+  assert.is(answerOf("event.list.all(x, event.list.exists_one(y, y == x))", { list: list.slice(0, 50) }), true);
+});
+
+test("text is searched in time linear in both texts", () => {
+  const event = { text: "a".repeat(200_000), needle: `${"a".repeat(50_000)}b${"a".repeat(50_000)}` };
+  assert.is(answerOf("event.text.contains(event.needle)", event), false);
+  assert.is(answerOf("event.text.indexOf(event.needle)", event), -1);
+  assert.is(answerOf("event.text.lastIndexOf(event.needle)", event), -1);
+  assert.is(answerOf("size(event.text.split(event.needle))", event), 1);
+});
+
+test("integers of 64 bits, signed and unsigned, are compared and computed exactly", () => {
+  const event = { id: 9_007_199_254_740_993n, one: 1, most: 18_446_744_073_709_551_615n };
+  assert.is(answerOf("event.id == 9007199254740993", event), true);
+  assert.is(answerOf("event.id == 9007199254740992", event), false);
+  assert.is(answerOf("event.id > 9007199254740992 && event.id in [9007199254740993]", event), true);
+  assert.is(answerOf("event.id + 1", event), 9_007_199_254_740_994n);
+  assert.is(answerOf("event.id + event.one", event), 9_007_199_254_740_994n);
+  assert.is(answerOf("event.id - event.one", event), 9_007_199_254_740_992n);
+  assert.is(answerOf("event.id % 10", event), 3);
+  assert.is(answerOf("string(event.id)", event), "9007199254740993");
+  assert.is(answerOf("event.most > event.id", event), true);
+  assert.is(answerOf("event.most", event), 18_446_744_073_709_551_615n);
+  assert.match(failureOf("event.most + 1", event).message, /overflow/);
+});
+
+test("a timestamp is RFC 3339, and a day that does not exist has no value", () => {
+  assert.is(answerOf("timestamp('2026-12-01T10:00:00+01:00') == timestamp('2026-12-01T09:00:00Z')"), true);
+  for (const text of ["2026-02-30T00:00:00Z", "2026-12-01T10:00:00.000000", "December 1, 2026 10:00"]) {
+    assert.match(failureOf("timestamp(event.at) > timestamp(0)", { at: text }).message, /RFC 3339/);
+  }
+  assert.is(answerOf("timestamp('2026-07-01T00:00:00Z').getDayOfYear()"), 181);
+  assert.is(answerOf("timestamp('2026-12-31T23:30:00Z').getDayOfYear('Europe/Berlin')"), 0);
+});
+
+test("what fails is told in few characters, whatever the event holds", () => {
+  assert.ok(failureOf("bool(event.text)", { text: "t".repeat(100_000) }).message.length < 700);
+  assert.match(failureOf("duration(event.text) > duration('1s')", { text: "1".repeat(5_000) }).message, /at most 100/);
+});
+
+test("a pattern that RE2 does not take is refused when the expression is compiled", () => {
+  assert.throws(() => compile('event.text.matches("(?=a)")', "here"), /Cannot compile here/);
+});
+
+test.run();

@@ -1,0 +1,34 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { fromJsonValue, toJsonValue } from "../../protocols/json_values.ts";
+
+const refused = (value: unknown, reason: RegExp) => assert.throws(() => fromJsonValue(value), reason);
+
+test("a time that does not exist is refused and not moved", () => {
+  refused({ $time: "2026-02-30T00:00:00Z" }, /\$time must hold a time of RFC 3339 in UTC.*2026-02-30/);
+  refused({ $time: "2026-12-01T24:00:00Z" }, /\$time must hold/);
+  refused({ $time: "2016-12-31T23:59:60Z" }, /\$time must hold/);
+  refused({ $time: "2026-12-01T10:00:00" }, /\$time must hold/);
+  refused({ $time: 5 }, /\$time must hold.*current value is 5/);
+});
+
+test("digits finer than a millisecond are refused and not cut", () => {
+  refused({ $time: "2026-12-01T10:00:00.123456Z" }, /at most milliseconds/);
+  assert.equal(fromJsonValue({ $time: "2026-12-01T10:00:00.123000Z" }), new Date("2026-12-01T10:00:00.123Z"));
+});
+
+test("every time that a date holds is written and read back", () => {
+  for (const timeMs of [0, 1_764_583_200_123, -62_167_219_200_001, 253_402_300_800_000, 8.64e15, -8.64e15]) {
+    assert.equal(fromJsonValue(toJsonValue(new Date(timeMs))), new Date(timeMs));
+  }
+  assert.is(toJsonValue(new Date(Number.NaN)), null);
+});
+
+test("tags with values of another kind are told with what they need", () => {
+  refused({ $int: "x" }, /\$int must hold the digits of an integer, as text: current value is "x"/);
+  refused({ $int: "99999999999999999999" }, /fit 64 bits/);
+  refused({ $bytes: "*" }, /base64/);
+  refused({ $map: 1 }, /\$map must hold a map/);
+});
+
+test.run();
