@@ -180,8 +180,11 @@ export class FileWriter implements SinkWriter {
     const { position } = this.#commit;
     if (comparePositions(position, batch.end) === 0) return { kind: "duplicate" };
     if (comparePositions(position, batch.predecessor) !== 0) return { kind: "misplaced", position };
+    // Before anything is written: what has no line is the record's fault (S8).
+    const encoded = this.#encoder.encode(batch.records);
+    if (encoded.kind === "rejected") return encoded;
     try {
-      await this.#append(batch);
+      await this.#append(batch, encoded.bytes);
     } catch (error) {
       if (error instanceof FencedError) return { kind: "fenced", fence: this.#context.fence };
       throw error;
@@ -227,7 +230,7 @@ export class FileWriter implements SinkWriter {
     await file?.index.close();
   }
 
-  async #append(batch: SinkBatch): Promise<void> {
+  async #append(batch: SinkBatch, bytes: Uint8Array): Promise<void> {
     if (batch.records.length === 0) {
       await this.#store({ ...this.#commit, position: batch.end });
       return;
@@ -235,7 +238,6 @@ export class FileWriter implements SinkWriter {
     await this.#endHalfDone();
     const file = this.#open ?? (await this.#makeFile(nextOffset(batch.predecessor)));
     if (file.length === 0) await this.#begin(file, batch.predecessor);
-    const bytes = this.#encoder.encode(batch.records);
     await writeFully(file.handle, bytes, file.length);
     if (!WRITES_THROUGH) await file.handle.datasync(); // F1
     const length = file.length + bytes.length;
