@@ -15,16 +15,13 @@ export interface Inexpressible {
 }
 
 export interface Form {
-  /** NaN and the infinities have a form. */
-  readonly hasAnyNumber: boolean;
   /** Texts with half of a surrogate pair have a form: an escape. */
   readonly hasAnyText: boolean;
 }
 
-/** JSON escapes any text, and has finite numbers only. */
-export const JSON_FORM: Form = { hasAnyNumber: false, hasAnyText: true };
-/** MessagePack has any number, and texts in UTF-8. */
-export const MESSAGEPACK_FORM: Form = { hasAnyNumber: true, hasAnyText: false };
+export const JSON_FORM: Form = { hasAnyText: true };
+/** Of an event in a stream: MessagePack, whose texts are UTF-8. */
+export const EVENT_FORM: Form = { hasAnyText: false };
 
 /** Values inside one another. Encoders recurse: far more would end the stack. */
 export const DEPTH_MAX = 500;
@@ -39,7 +36,7 @@ export function judgeValue(value: unknown, form: Form, depth = 0): Judgement {
     case "string":
       return judgeText(value, form);
     case "number":
-      return form.hasAnyNumber || Number.isFinite(value) ? "plain" : fault(`must be a finite number: it is ${value}`);
+      return Number.isFinite(value) ? "plain" : fault(`must be a finite number: it is ${value}`);
     case "boolean":
     case "undefined":
       return "plain";

@@ -14,7 +14,7 @@ import { partitionName } from "../../protocols/position.ts";
 import { Producer } from "../../protocols/producer.ts";
 import { checkpointedWriter } from "./checkpointed_writer.ts";
 import { untilAborted } from "./delivery_operation.ts";
-import { finalRejection, judgeValue, MESSAGEPACK_FORM } from "./expressible.ts";
+import { EVENT_FORM, finalRejection, judgeValue } from "./expressible.ts";
 import type { SinkBatch, SinkCall, SinkContext, SinkDefinition, SinkWriter, WriteOutcome } from "./sink.ts";
 
 export interface StreamSinkOptions {
@@ -106,7 +106,7 @@ class StreamWriter implements SinkWriter {
     if (this.#fencedBy !== undefined) return { kind: "fenced", fence: this.#context.fence };
     // An encoder would write other text in place of what it can not encode.
     const rejected = records.flatMap(({ event }, at) => {
-      const judgement = judgeValue(event, MESSAGEPACK_FORM);
+      const judgement = judgeValue(event, EVENT_FORM);
       return typeof judgement === "object" ? [finalRejection(at, judgement)] : [];
     });
     if (rejected.length > 0) return { kind: "rejected", records: rejected };
