@@ -36,12 +36,16 @@ export function prepareRequest(records: readonly SinkRecord[], form: RequestForm
   return { kind: "request", headers, body: isArray ? `[${texts.join()}]` : texts.map((text) => `${text}\n`).join("") };
 }
 
+/** The message of a refused header holds its value. */
+const REASON_CHARACTERS_MAX = 300;
+
 function headerFault(name: string, value: string): string | undefined {
   try {
     new Headers([[name, value]]);
     return undefined;
   } catch (error) {
-    return `the sink can not express the record: its ${name} must be a value that a header can hold: ${(error as Error).message}`;
+    const why = (error as Error).message.slice(0, REASON_CHARACTERS_MAX).replace(/\p{Surrogate}/gu, "");
+    return `the sink can not express the record: its ${name} must be a value that a header can hold: ${why}`;
   }
 }
 
