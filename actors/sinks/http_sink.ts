@@ -120,7 +120,13 @@ export const httpSink: SinkDefinition<HttpSinkOptions> = {
       },
     },
   },
-  check({ url, headers }) {
+  check({ url, headers, failures }) {
+    if (failures !== undefined && failures.index === undefined && failures.status === undefined) {
+      throw new ConfigurationError(
+        "INVALID_CONFIGURATION",
+        "Cannot find failures in an answer as 'failures' must hold 'index' or 'status': it holds neither",
+      );
+    }
     try {
       // What `fetch` would refuse each time: an address that is none, one with a password in it, a header's bad name.
       new Request(url, { method: "POST", headers: { ...headers } });

@@ -287,7 +287,11 @@ test("an error names the host, and neither path nor query nor header", () =>
     assert.match(reason, /^Cannot post to 127\.0\.0\.1:\d+: 500$/);
   }));
 
-test("options that can never make a request are refused before anything starts", () => {
+test("options that can never work are refused before anything starts", () => {
+  assert.throws(
+    () => httpSink.check?.({ url: "http://a/", failures: { list: "/items" } }, undefined),
+    (error: unknown) => error instanceof ConfigurationError,
+  );
   assert.throws(
     () => httpSink.check?.({ url: "http://a b/" }, undefined),
     (error: unknown) => error instanceof ConfigurationError,
