@@ -78,8 +78,9 @@ function finish(
   const outputs: SinkRecord[] = [];
   if (!isFailed) {
     for (const output of result.events) {
-      const record = { position, index: outputs.length, event: output, timeMs };
-      outputs.push(traceparent === undefined ? record : { ...record, traceparent });
+      const index = outputs.length;
+      if (traceparent === undefined) outputs.push({ position, index, event: output, timeMs });
+      else outputs.push({ position, index, event: output, timeMs, traceparent });
     }
   }
   const sizeBytes = eventBytes * Math.max(1, outputs.length);
