@@ -204,8 +204,8 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
     const position = positionCheckpoint(this.#options);
     const checkpoint: SinkCheckpoint = {
       read: async () => feed.readCheckpoint(position),
-      // One that is given up may still take place, but not after a later one: the log takes them in their order.
-      write: (value) => untilAborted(feed.writeCheckpoint(position, value), this.#operation?.signal),
+      // Waited for even where its call is given up: one that took place later would be read as if it had not.
+      write: (value) => feed.writeCheckpoint(position, value),
     };
     return {
       name,

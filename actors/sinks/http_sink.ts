@@ -61,7 +61,11 @@ export const httpSink: SinkDefinition<HttpSinkOptions> = {
     required: ["url"],
     properties: {
       url: { type: "string", pattern: "^https?://", description: "Where the records are posted." },
-      headers: { type: "object", additionalProperties: { type: "string" } },
+      headers: {
+        type: "object",
+        additionalProperties: { type: "string" },
+        description: "Sent with each request to the origin of `url`, and to no other.",
+      },
       format: { enum: ["ndjson", "json"], default: "ndjson", description: "json: an array of events." },
       recordsPerRequest: {
         type: "integer",
