@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
@@ -255,6 +255,27 @@ test("two owners after another bring every record into the file sink once", asyn
       found,
       Array.from({ length: 36 }, (_, id) => id),
     );
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
+
+/** Far more than what the fake clock gains while a disk is waited for. */
+const AGE_MS = 1e12;
+
+test("a segment of the file sink closes at its age while the partition is quiet, by a timer of the delivery", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "headrace-delivery-"));
+  try {
+    const partition = new FakePartition();
+    partition.store("records", 1, [{ id: 0 }]);
+    const setup: Setup<FileSinkOptions> = { sink: fileSink, sinkOptions: { directory, segmentAgeMaxMs: AGE_MS } };
+    const { actor, standsAt } = await deliver(partition, 1, { ...setup, operationTimeoutMs: 60_000 });
+    await actor.until(() => standsAt(0));
+    const files = () => readdirSync(join(directory, "readings", "0"));
+    assert.not(files().some((name) => name.startsWith("segment-")));
+    actor.advance(AGE_MS);
+    await actor.until(() => files().includes("segment-0000000000000000.ndjson"));
+    await actor.stop();
   } finally {
     rmSync(directory, { recursive: true });
   }
