@@ -204,7 +204,7 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
     const position = positionCheckpoint(this.#options);
     const checkpoint: SinkCheckpoint = {
       read: async () => feed.readCheckpoint(position),
-      // Waited for even where its call is given up: one that took place later would be read as if it had not.
+      // Waited for even when its call is given up: a checkpoint stored later would be read as if it were not there.
       write: (value) => feed.writeCheckpoint(position, value),
     };
     return {

@@ -1,9 +1,9 @@
 /**
- * Cuts what was read ahead into batches, and batches into requests. Pure; part of the delivery machine.
+ * Cuts the records read ahead into batches, and batches into requests. Pure; part of the delivery machine.
  *
  * Requests are made of whole records of the input, in order, as many as fit `recordsPerRequest` outputs. A record with more
- * outputs goes alone, its outputs in runs. So the cut depends on where it begins, on the records before they were sent, and on
- * where it ends. It begins where a request ended, and D13 stores the end: every later try cuts alike.
+ * outputs goes alone, its outputs in runs. So the cut depends on its first record, on the records themselves, and on its end.
+ * Each cut begins behind the end of a request, and D13 stores the end: every later try cuts alike.
  */
 import { comparePositions, type Position } from "../../protocols/position.ts";
 import { compareSequences, type Sequence } from "../../protocols/sequence.ts";
@@ -12,7 +12,7 @@ import type { DeadLetterDraft, DeliveryItem, DeliveryState, Hand, RequestCut } f
 import { forgetCut } from "./delivery_place.ts";
 import type { SinkBatch, SinkRecord } from "./sink.ts";
 
-/** Takes the next batch in hand: what the stored cut covers, else as many items as the limits allow, one at least. */
+/** Takes the next batch in hand: the items that the stored cut covers, else as many as the limits allow, one at least. */
 export function cutHand(state: DeliveryState): void {
   const items = state.buffer.splice(0, countOf(state));
   const last = items.at(-1);
@@ -36,7 +36,7 @@ function countOf(state: DeliveryState): number {
   return covered > 0 && cut?.recordsPerRequest !== 1 ? covered : countWithin(state, covered || buffer.length);
 }
 
-/** Whether more must be read before a batch is cut: the stored cut goes on beyond what was read (D13). */
+/** Whether more must be read before a batch is cut: the stored cut goes on beyond the records read so far (D13). */
 export function isCutUnread({ cut, buffer, hasEnded, interruption }: DeliveryState): boolean {
   if (cut?.end === undefined || cut.recordsPerRequest === 1 || hasEnded || interruption !== undefined) return false;
   const last = buffer.at(-1);
@@ -122,7 +122,7 @@ function countWithin({ limits, buffer }: DeliveryState, countMax: number): numbe
   return count;
 }
 
-/** What is still to be written or set aside. Most of the time nothing is settled, and no key is made for any record. */
+/** Outputs still to be written, failures still to be set aside. Mostly none is settled, and no key is made for any record. */
 function unsettled(items: readonly DeliveryItem[], { setAside, taken }: DeliveryState) {
   const records: SinkRecord[] = [];
   const drafts: DeadLetterDraft[] = [];

@@ -15,15 +15,15 @@
  *   D7. After `fenced` nothing is written any more.
  *   D8. What is read ahead is bounded by `readAheadBytesMax` and one read.
  *   D9. A delivery of a bounded range ends once the range was read to its end and nothing of it is left in hand.
- *   D10. What a sink says it has taken of a batch stays taken: no later write of this life holds it, and the next one begins
- *       at the first record that was not taken.
- *   D11. The position moves over what was taken before anything else is written, and never over a record that was neither
- *       taken, nor filtered, nor set aside.
- *   D12. An operation that makes no step within its deadline is told to end, and nothing else is asked of the sink before it
- *       has ended (E28). What it took until then is taken.
- *   D13. Before a request is sent, its cut is stored: where the batch ends, how many records share a request, and what was
- *       taken out of order. Until the sink stands at that end, every batch is cut alike. Where each record goes by itself,
- *       that is stored once.
+ *   D10. A record that a sink has taken stays taken: no later write of this life holds that record. The next write begins at
+ *       the first record that was not taken.
+ *   D11. The position moves over taken records before anything else is written. The position never moves over a record that
+ *       was neither taken, nor filtered, nor set aside.
+ *   D12. An operation that makes no step within its deadline is told to end. The sink is asked nothing else before that end
+ *       (E28). Records that the operation took until then are taken.
+ *   D13. Before a request is sent, its cut is stored: the end of the batch, the number of records that share a request, and the
+ *       records taken out of order. Until the sink stands at that end, every batch is cut alike. A sink that posts each
+ *       record by itself stores that once.
  */
 import { comparePositions } from "../../protocols/position.ts";
 import { compareSequences, type Sequence } from "../../protocols/sequence.ts";

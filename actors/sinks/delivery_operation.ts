@@ -1,6 +1,6 @@
 /**
- * One operation of a delivery: its deadline, which each step begins anew, and the signal that tells it to end. What follows
- * once it is overdue is for the delivery machine (D12).
+ * One operation of a delivery: its deadline, which each step begins anew, and the signal that tells it to end. The
+ * delivery machine decides what an overdue operation leads to (D12).
  */
 import type { SinkCall } from "./sink.ts";
 
@@ -60,7 +60,7 @@ export async function untilAborted<Value>(promise: Promise<Value>, signal: Abort
   }
 }
 
-/** Rejects once `timeoutMs` have passed; what the promise still does is then nobody's. */
+/** Rejects once `timeoutMs` have passed; the promise may go on, and its result is dropped. */
 export async function withDeadline<Value>(promise: Promise<Value>, timeoutMs: number): Promise<Value> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const deadline = new Promise<never>((_resolve, reject) => {

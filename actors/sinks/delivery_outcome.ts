@@ -1,4 +1,4 @@
-/** What follows the answer to a write. Pure; part of the delivery machine, whose invariants it cites. */
+/** Decides the next step after the answer to a write. Pure; part of the delivery machine, whose invariants it cites. */
 import { comparePositions, type Position } from "../../protocols/position.ts";
 import { describeHand, tripleOf } from "./delivery_batch.ts";
 import { toSinkBatch } from "./delivery_cut.ts";
@@ -50,7 +50,7 @@ function onWritten(state: DeliveryState, effects: Effects) {
   if (problem !== undefined) onProblem(state, problem.why, problem.random, effects);
 }
 
-/** D10, D11: the position moves over what was taken, then the reason why no more was is dealt with. */
+/** D10, D11: the position moves over the taken records first; then the problem that ended the write is dealt with. */
 function onTaken(state: DeliveryState, outcome: TakenOutcome, random: number, effects: Effects) {
   const hand = state.hand;
   state.occupation = "idle";
@@ -65,7 +65,7 @@ function onTaken(state: DeliveryState, outcome: TakenOutcome, random: number, ef
   hand.takenCount += taken.length;
   if (outcome.beyond !== undefined && outcome.beyond.length > 0)
     hand.takenBeyond = [...hand.takenBeyond, ...taken.map(tripleOf)];
-  // What was taken out of its order is stored before the position moves into the midst of its request (D13).
+  // Records taken out of order are stored before the position moves into the middle of their request (D13).
   else if (taken.length > 0 && moveOver(state, hand, why, random, effects)) return;
   if (why !== undefined) return onProblem(state, why, random, effects);
   if (taken.length === 0) wait(state, "ask", "the sink took nothing and did not say why", undefined, random, effects);
@@ -125,7 +125,7 @@ function countBefore({ items }: Hand, open: Position): number {
 function onProblem(state: DeliveryState, why: WriteProblem, random: number, effects: Effects) {
   switch (why.kind) {
     case "unavailable":
-      // Where nothing is left to write, only the position was not stored: it may have been.
+      // Once no record is left to write, only the position is missing, and may have been stored all the same.
       return wait(
         state,
         state.hand?.records.length === 0 ? "ask" : "write",

@@ -1,4 +1,4 @@
-/** Reads the next records of a delivery's input, runs the steps on them, and tells what the log no longer holds. */
+/** Reads the next records of a delivery's input, runs the steps on them, and reports records that the log has lost. */
 import { comparePositions, epochAt, type Position, position } from "../../protocols/position.ts";
 import type { Channel, RecordBatch } from "../log/log.ts";
 import type { PartitionFeed } from "../partition/partition_feed.ts";

@@ -1,7 +1,7 @@
 /**
  * Whether a sink can express an event without changing it. Events from the log are of a few kinds of values; a step of a
- * user's may make any other. What has no form in the sink's format is named with its path, so that the record is set aside
- * with a reason, and never written as something else.
+ * user's may make any other. A value without a form in the sink's format is named with its path. The record is then set aside
+ * with a reason, and never written as another value.
  *
  * Every text format: integers beyond 2^53 keep their digits, binary is base64, times are RFC 3339. A field that is undefined is
  * left out; in a list it is null.

@@ -25,7 +25,7 @@ export interface PostOptions {
   /** For the whole exchange, ms. */
   readonly timeoutMs: number;
   readonly bodyBytesMax: number;
-  /** For what comes after the head of the answer, ms. */
+  /** For the body of the answer, from the end of its head, ms. */
   readonly bodyWithinMs: number;
 }
 
@@ -38,7 +38,7 @@ export interface Post {
 
 export class HttpPoster {
   readonly #options: PostOptions;
-  /** Where 308 has led to: the endpoint says that it moved for good. */
+  /** The address that 308 has led to: the endpoint has moved for good. */
   #moved: { readonly url: string; readonly isOwnOrigin: boolean } | undefined;
 
   constructor(options: PostOptions) {
@@ -121,7 +121,7 @@ async function readStart({ body }: Response, bytesMax: number, withinMs: number)
   }
 }
 
-/** What is dropped may have failed before: nobody needs it. */
+/** A dropped body may have failed before: its error concerns nobody. */
 const ignore = (): void => undefined;
 
 const reasonOf = (error: unknown): string =>

@@ -25,7 +25,7 @@ export interface RecordFailure {
   readonly reason: string;
 }
 
-/** What the body holds: values, of a body of 8 MiB at most. */
+/** Bounds of the JSON values in a body of at most 8 MiB. */
 const SCAN_LIMITS = { tokensMax: 1_000_000, depthMax: 64 };
 const REASON_CHARACTERS_MAX = 300;
 

@@ -1,4 +1,4 @@
-/** Records as one HTTP request. Pure: what can not be made a request is found here, before a byte is sent (S8). */
+/** Records as one HTTP request. Pure: records that no request can hold are found here, before a byte is sent (S8). */
 import { type PartitionReference, partitionName } from "../../protocols/position.ts";
 import { finalRejection, INEXPRESSIBLE_CODE } from "./expressible.ts";
 import { jsonText } from "./file_format.ts";

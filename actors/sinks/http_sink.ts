@@ -3,10 +3,10 @@
  * first and the last record of its request by their (entry epoch, offset, index), and nothing that a retry changes.
  *
  *   H1. Requests are sent one after another, in the order of their records, and a write ends at the first that was not taken:
- *       what was taken before stays taken (S7). Which records share a request is the delivery's to say, and to keep (D13).
+ *       records taken before stay taken (S7). The delivery says which records share a request, and keeps to that (D13).
  *   H2. An answer is judged by its status (http_answer.ts), where the configuration says nothing else. A request of several
  *       records that is refused is sent record by record, to find which ones.
- *   H3. What can not be made a request is rejected before anything of it is sent (S8).
+ *   H3. A record that no request can hold is rejected before a byte of the request is sent (S8).
  *   H4. A post ends within `timeoutMs`, redirects included, or once the write is given up (S9).
  */
 import { ConfigurationError } from "../../protocols/errors.ts";
@@ -42,12 +42,12 @@ export interface HttpSinkOptions {
 const RECORDS_PER_REQUEST = 1;
 const TIMEOUT_MS = 10_000;
 const REASON_CHARACTERS_MAX = 300;
-/** A write answers after this, so that the position follows what was taken. */
+/** A write answers after this time, so that the position follows the taken records. */
 const WRITE_WITHIN_MS = 1_000;
 /** Of an answer's body: enough for a reason, and for most bodies to be read to their end. */
 const BODY_BYTES_MAX = 65_536;
 const BODY_WITHIN_MS = 1_000;
-/** Where failures are told inside it: of 10,000 records, 800 bytes each. */
+/** Of a body that tells failures: 800 bytes for each of 10,000 records. */
 const FAILURES_BYTES_MAX = 8 * 1024 * 1024;
 
 const POINTER = { type: "string", pattern: "^(/|$)" } as const;
@@ -257,7 +257,7 @@ function beyondOf(failures: readonly RecordFailure[], ofRequest: number, count: 
   return { beyond: taken.map((at) => at + count) };
 }
 
-/** What may pass by itself comes first: once it has, the others are refused again, and set aside. */
+/** Failures that may pass by themselves come first. Once none is left, the others are refused again, and set aside. */
 function problemOf(failures: readonly RecordFailure[], count: number, cannot: string): WriteProblem {
   const retry = failures.find(({ verdict }) => verdict === "retry");
   if (retry !== undefined) return { kind: "unavailable", reason: `${cannot}: ${retry.reason}` };

@@ -11,12 +11,12 @@
  *   S5. A record once `rejected` is never written later, not even by a write that was already under way.
  *   S6. A `rewind` takes back iff the stored fence is its own and the stored position is `from`: one that takes effect
  *       after its deadline, when newer records lie in the sink, undoes nothing.
- *   S7. A sink that is not transactional takes records in their order, and answers `taken` with those that it took: they
- *       stay taken, whatever became of the others. It answers now and then in a long write, so that its position follows.
- *   S8. What a sink can not express is the record's fault: a final rejection, made before a byte of the record was sent.
- *       What the sink does not take from anybody (no access, no such place) is no record's fault: `unwelcome`.
- *   S9. A call whose `signal` is aborted ends soon. No other call is made before it has ended (E28), so that none goes on
- *       beside its successor.
+ *   S7. A sink that is not transactional takes records in their order and answers `taken` with their number. Taken records stay
+ *       taken, whatever became of the others. A long write answers about once a second, so that the position follows.
+ *   S8. A record that the sink can not express is a final rejection, made before a byte of the record was sent. A refusal that
+ *       would meet any record (no access, no such address) is `unwelcome`, and sets no record aside.
+ *   S9. A call whose `signal` is aborted ends soon. The next call begins after that end (E28), so that no call goes on beside
+ *       its successor.
  */
 import type { Connect } from "../../protocols/connection.ts";
 import type { Event } from "../../protocols/event.ts";
@@ -66,7 +66,7 @@ export type WriteProblem =
   /** The sink refuses this node and not the record: a person must act. Tried again, nothing is set aside (S8). */
   | { readonly kind: "unwelcome"; readonly reason: string; readonly retryAfterMs?: number }
   | { readonly kind: "rejected"; readonly records: readonly Rejection[] }
-  /** The next request, of so many records, was refused whole: which of them is at fault is for the delivery to find. */
+  /** The next request, which holds `count` records, was refused as a whole. The delivery finds the records at fault. */
   | { readonly kind: "refused_together"; readonly count: number; readonly reason: string };
 
 /** The first `count` records of the batch are in the sink, and after them those at the indexes `beyond` (S7). */
@@ -74,7 +74,7 @@ export interface TakenOutcome {
   readonly kind: "taken";
   readonly count: number;
   readonly beyond?: readonly number[];
-  /** Absent where the sink only paused to tell how far it is. */
+  /** Absent where the sink met no problem and only told its progress. */
   readonly problem?: WriteProblem;
 }
 
@@ -163,7 +163,7 @@ export interface SinkDefinition<Options> {
   clusterProblem?(options: Options): string | undefined;
   /** Records that the options let share a request, for a sink whose requests have keys made of their records. */
   recordsPerRequest?(options: Options): number;
-  /** The longest that one step of a call may take, ms: where it is longer than the deadline of calls, that is extended. */
+  /** The longest duration of one step of a call, ms. A longer one than the deadline of calls extends that deadline. */
   stepTimeoutMs?(options: Options): number;
   open(options: Options, context: SinkContext, call?: SinkCall): Promise<SinkWriter>;
 }
