@@ -188,7 +188,8 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
     const bounds = feed.bounds(input);
     const cut = decodeCut(feed.readCheckpoint(cutCheckpoint(this.#options)), bounds);
     const position = await this.#writer.position(call);
-    const reachOffset = Math.min(bounds.endOffset, (position?.offset ?? -1) + 1 + limits.recordsMax);
+    const from = position ?? this.#options.range?.after;
+    const reachOffset = Math.min(bounds.endOffset, (from?.offset ?? -1) + 1 + limits.recordsMax);
     return {
       kind: "opened",
       position,
