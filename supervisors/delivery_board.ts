@@ -12,6 +12,8 @@ export interface DeliveryStanding {
   readonly state: DeliveryState;
   /** Why it is being tried again. */
   readonly reason?: string;
+  /** Time does not mend the reason: a person must act (a token, an address). Absent where that is not so. */
+  readonly needsPerson?: true;
   /** Of the next record to deliver: what lies before it is in the sink, or was filtered or set aside. */
   readonly nextOffset: number;
   /** Records committed and not yet delivered. */
@@ -27,6 +29,7 @@ interface Standing {
   feed: PartitionFeed;
   state: DeliveryState;
   reason: string | undefined;
+  needsPerson: boolean;
   nextOffset: number;
   deliveredRecords: number;
   deadLetters: number;
@@ -48,11 +51,13 @@ export class DeliveryBoard {
       case "opened":
         standing.state = "delivering";
         standing.reason = undefined;
+        standing.needsPerson = false;
         standing.nextOffset = report.position === undefined ? 0 : report.position.offset + 1;
         return;
       case "delivered":
         standing.state = "delivering";
         standing.reason = undefined;
+        standing.needsPerson = false;
         standing.nextOffset = report.batch.end.offset + 1;
         standing.deliveredRecords += report.batch.records;
         standing.lastDelayMs = this.delayMs(report.batch) ?? standing.lastDelayMs;
@@ -60,6 +65,7 @@ export class DeliveryBoard {
       case "retry":
         standing.state = "retrying";
         standing.reason = report.reason;
+        standing.needsPerson = report.needsPerson === true;
         return;
       case "dead_lettered":
         standing.deadLetters += report.letters.length;
@@ -83,7 +89,8 @@ export class DeliveryBoard {
 
   *standings(): Iterable<DeliveryStanding> {
     for (const standing of this.#standings.values()) {
-      const { sink, feed, state, reason, nextOffset, deliveredRecords, deadLetters, lastDelayMs } = standing;
+      const { sink, feed, state, reason, needsPerson, nextOffset, deliveredRecords, deadLetters, lastDelayMs } =
+        standing;
       yield {
         sink,
         stream: feed.partition.stream,
@@ -94,6 +101,7 @@ export class DeliveryBoard {
         deliveredRecords,
         deadLetters,
         ...(reason === undefined ? {} : { reason }),
+        ...(needsPerson ? { needsPerson } : {}),
         ...(lastDelayMs === undefined ? {} : { lastDelayMs }),
       };
     }
@@ -108,6 +116,7 @@ export class DeliveryBoard {
         feed,
         state: "opening",
         reason: undefined,
+        needsPerson: false,
         nextOffset: 0,
         deliveredRecords: 0,
         deadLetters: 0,

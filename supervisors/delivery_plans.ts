@@ -27,8 +27,10 @@ import type { Configuration } from "./configuration_schema.ts";
 import type { DeliveryBoard } from "./delivery_board.ts";
 import { eventTimeReader } from "./event_time.ts";
 
-/** An operation of a sink that takes longer counts as failed, its outcome unknown. */
+/** A step of an operation that takes longer is told to end. */
 const OPERATION_TIMEOUT_MS = 30_000;
+/** Beyond the longest step that a sink allows itself: it ends by itself. */
+const STEP_MARGIN_MS = 5_000;
 const READ_BYTES_MAX = 1_048_576;
 
 export interface StreamDeliveries {
@@ -224,18 +226,20 @@ export function sinkDelivery(
   const { feed, input, start, observe, replay, range } = of;
   const { partition } = feed;
   const preparation = { partition, decode: decodeTrustedEvents, run: input.run, timeOf: input.timeOf };
+  const options = sink.options as never;
+  const stepTimeoutMs = (definition.stepTimeoutMs?.(options) ?? 0) + STEP_MARGIN_MS;
   const delivery = deliveryActor({
     name,
     sink: definition,
-    sinkOptions: sink.options as never,
+    sinkOptions: options,
     folder: configuration.node.data,
     feed,
     input: input.channel,
     start,
-    limits: DELIVERY_LIMITS,
+    limits: { ...DELIVERY_LIMITS, recordsPerRequest: definition.recordsPerRequest?.(options) },
     eventBytes: { decode: decodeTrustedEvents, encode: (events) => encodeEvents(events, { asRecords: false }) },
     prepare: (batch, after) => prepareItems(preparation, batch, after),
-    operationTimeoutMs: OPERATION_TIMEOUT_MS,
+    operationTimeoutMs: Math.max(OPERATION_TIMEOUT_MS, stepTimeoutMs),
     readBytesMax: READ_BYTES_MAX,
     connect,
     observe,
@@ -274,7 +278,7 @@ function reporter(sink: string, feed: PartitionFeed, { metrics, log, board, deli
 export function logReport(log: NodeLog, about: Readonly<Record<string, unknown>>, report: DeliveryReport): void {
   switch (report.kind) {
     case "retry":
-      log("warn", `trying again to ${report.what}: ${report.reason}`, {
+      log(report.needsPerson === true ? "error" : "warn", `trying again to ${report.what}: ${report.reason}`, {
         ...about,
         delayMs: report.delayMs,
         ...traceFields(report.traceparents ?? []),

@@ -10,6 +10,7 @@ import type { Actor, ActorContext, ActorDefinition } from "../kernel/actor.ts";
 import type { Channel } from "../log/log.ts";
 import { recordsOf, type StoredRecord } from "../log/stored_records.ts";
 import type { PartitionFeed } from "../partition/partition_feed.ts";
+import { encodeOutputs } from "./outbox_encoding.ts";
 import {
   initialOutbox,
   type OutboxEffect,
@@ -199,10 +200,7 @@ class OutboxShell implements Actor<OutboxMessage> {
       previousSequence: effect.previous,
       sequences: { list: effect.outputs.map(({ sequence }) => sequence) },
       schemaVersion: 0,
-      events: encodeEvents(
-        effect.outputs.map(({ event }) => event),
-        { asRecords: true },
-      ),
+      events: encodeOutputs(effect.outputs, this.#inputs),
       appendedAtMs: this.#context.nowMs(),
     };
   }

@@ -5,29 +5,37 @@
  */
 import { ConfigurationError, FencedError } from "../../protocols/errors.ts";
 import { type Position, position } from "../../protocols/position.ts";
-import type { SinkBatch, SinkCheckpoint, SinkWriter, WriteOutcome } from "./sink.ts";
+import type { SinkBatch, SinkCall, SinkCheckpoint, SinkWriter, WriteOutcome } from "./sink.ts";
 
 const FORMAT_VERSION = 1;
 
 export function checkpointedWriter(writer: SinkWriter, checkpoint: SinkCheckpoint): SinkWriter {
   return {
     position: async () => decodePosition(await checkpoint.read()),
-    write: async (batch: SinkBatch): Promise<WriteOutcome> => {
+    write: async (batch: SinkBatch, call?: SinkCall): Promise<WriteOutcome> => {
       if (batch.records.length > 0) {
-        const outcome = await writer.write(batch);
+        const outcome = await writer.write(batch, call);
         if (outcome.kind !== "written" && outcome.kind !== "duplicate") return outcome;
+        call?.progressed();
       }
-      try {
-        await checkpoint.write(encodePosition(batch.end));
-      } catch (error) {
-        if (error instanceof FencedError) return { kind: "fenced", fence: batch.end.epoch };
-        throw error;
-      }
-      return { kind: "written" };
+      return storePosition(batch, checkpoint);
     },
-    finish: async () => writer.finish?.(),
-    close: () => writer.close(),
+    finish: async (call) => writer.finish?.(call),
+    close: (call) => writer.close(call),
   };
+}
+
+/** Where the records are in the sink and their position can not be stored, they stay taken (S7). */
+async function storePosition({ end, records }: SinkBatch, checkpoint: SinkCheckpoint): Promise<WriteOutcome> {
+  try {
+    await checkpoint.write(encodePosition(end));
+    return { kind: "written" };
+  } catch (error) {
+    if (error instanceof FencedError) return { kind: "fenced", fence: end.epoch };
+    if (records.length === 0) throw error;
+    const reason = `Cannot store the sink's position: ${error instanceof Error ? error.message : error}`;
+    return { kind: "taken", count: records.length, problem: { kind: "unavailable", reason } };
+  }
 }
 
 export const encodePosition = ({ epoch, offset }: Position): Uint8Array =>

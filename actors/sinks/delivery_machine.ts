@@ -15,10 +15,20 @@
  *   D7. After `fenced` nothing is written any more.
  *   D8. What is read ahead is bounded by `readAheadBytesMax` and one read.
  *   D9. A delivery of a bounded range ends once the range was read to its end and nothing of it is left in hand.
+ *   D10. A record that a sink has taken stays taken: no later write of this life holds that record. The next write begins at
+ *       the first record that was not taken.
+ *   D11. The position moves over taken records before anything else is written. The position never moves over a record that
+ *       was neither taken, nor filtered, nor set aside.
+ *   D12. An operation that makes no step within its deadline is told to end. The sink is asked nothing else before that end
+ *       (E28). Records that the operation took until then are taken.
+ *   D13. Before a request is sent, its cut is stored: the end of the batch, the number of records that share a request, and the
+ *       records taken out of order. Until the sink stands at that end, every batch is cut alike. A sink that posts each
+ *       record by itself stores that once.
  */
-import { comparePositions, type Position } from "../../protocols/position.ts";
+import { comparePositions } from "../../protocols/position.ts";
 import { compareSequences, type Sequence } from "../../protocols/sequence.ts";
-import { cutHand, describeHand, retryDelayMs, toSinkBatch, tracesInHand, tripleKey } from "./delivery_batch.ts";
+import { retryDelayMs, tracesInHand, tripleKey } from "./delivery_batch.ts";
+import { cutHand, cutInForce, cutOf, isCutStored, isCutUnread, toSinkBatch } from "./delivery_cut.ts";
 import type {
   DeadLetterDraft,
   DeliveryEffect,
@@ -26,7 +36,9 @@ import type {
   DeliveryMessage,
   DeliveryState,
 } from "./delivery_messages.ts";
-import { complete, end, occupy, onFailed, onStop, onTimer, wait } from "./delivery_retry.ts";
+import { onPositioned, onWrote } from "./delivery_outcome.ts";
+import { forgetCut, forgetReadAhead, moveTo } from "./delivery_place.ts";
+import { complete, end, occupy, onFailed, onOverdue, onStop, onTimer } from "./delivery_retry.ts";
 
 type Effects = DeliveryEffect[];
 
@@ -43,10 +55,14 @@ export function initialDelivery(limits: DeliveryLimits, start: "earliest" | "lat
     chain: { isOpen: false, last: undefined },
     chainTarget: undefined,
     setAside: new Map(),
+    cut: undefined,
+    taken: new Map(),
     buffer: [],
     bufferBytes: 0,
     bufferedSinceMs: 0,
     hand: undefined,
+    behind: [],
+    problem: undefined,
     failures: 0,
     readFailures: 0,
     readId: 0,
@@ -98,6 +114,8 @@ function handle(state: DeliveryState, message: DeliveryMessage, nowMs: number, e
       return onReadFailed(state, message, effects);
     case "wrote":
       return onWrote(state, message, effects);
+    case "cut_stored":
+      return onCutStored(state);
     case "positioned":
       return onPositioned(state, message.position, effects);
     case "chain_opened":
@@ -110,8 +128,12 @@ function handle(state: DeliveryState, message: DeliveryMessage, nowMs: number, e
       return;
     case "failed":
       return onFailed(state, message.reason, message.retryAfterMs, message.random, effects);
+    case "overdue":
+      return onOverdue(state, message.overdueMs, effects);
     case "fenced":
       return end(state, { kind: "fenced", fence: message.fence }, effects);
+    case "sink_timer":
+      return;
     case "timer":
       return onTimer(state, message, effects);
     case "pause":
@@ -161,7 +183,9 @@ const isComplete = ({ hasEnded, buffer, hand, interruption }: DeliveryState): bo
 
 function canRead(state: DeliveryState): boolean {
   if (state.isReading || state.isReadWaiting || !state.hasMore || state.isPaused || state.isStopping) return false;
-  if (state.interruption !== undefined || state.bufferBytes >= state.limits.readAheadBytesMax) return false; // D8
+  if (state.interruption !== undefined) return false;
+  // D8. A batch that was cut before had room in memory then.
+  if (state.bufferBytes >= state.limits.readAheadBytesMax && !isCutUnread(state)) return false;
   switch (state.occupation) {
     case "new":
     case "opening":
@@ -170,6 +194,7 @@ function canRead(state: DeliveryState): boolean {
     case "closed":
       return false;
     case "idle":
+    case "cutting":
     case "writing":
     case "asking":
     case "opening_chain":
@@ -182,7 +207,7 @@ function canRead(state: DeliveryState): boolean {
 function advanceHand(state: DeliveryState, nowMs: number, effects: Effects) {
   if (state.hand === undefined) {
     const waitMs = lingerLeftMs(state, nowMs);
-    if (state.buffer.length === 0) return;
+    if (state.buffer.length === 0 || isCutUnread(state)) return;
     if (waitMs > 0) {
       if (state.isLingering) return;
       state.isLingering = true;
@@ -193,7 +218,9 @@ function advanceHand(state: DeliveryState, nowMs: number, effects: Effects) {
   }
   const hand = state.hand;
   if (hand === undefined) return;
-  if (hand.drafts.length === 0) {
+  if (!isCutStored(state, hand)) {
+    occupy(state, "cutting", { kind: "store_cut", cut: cutOf(state, hand) }, effects); // D13
+  } else if (hand.drafts.length === 0) {
     occupy(state, "writing", { kind: "write", batch: toSinkBatch(state, hand) }, effects); // D2
   } else if (!state.chain.isOpen) {
     occupy(state, "opening_chain", { kind: "open_chain" }, effects);
@@ -216,6 +243,15 @@ function setAside(state: DeliveryState, letters: readonly DeadLetterDraft[], eff
     setAside: triples,
   } as const;
   occupy(state, "setting_aside", effect, effects);
+}
+
+function onCutStored(state: DeliveryState) {
+  state.occupation = "idle";
+  state.failures = 0;
+  const { hand } = state;
+  if (hand === undefined) return;
+  state.cut = cutOf(state, hand);
+  state.taken = new Map(hand.takenBeyond.map((triple) => [tripleKey(triple), triple]));
 }
 
 function onChainOpened(state: DeliveryState, last: Sequence | undefined, effects: Effects) {
@@ -248,13 +284,16 @@ type Opened = Extract<DeliveryMessage, { kind: "opened" }>;
 function onOpened(state: DeliveryState, message: Opened, effects: Effects) {
   state.failures = 0;
   state.setAside = new Map(message.setAside.map((sequence) => [tripleKey(sequence), sequence]));
+  state.cut = cutInForce(message.cut, message.reach, state.limits.recordsPerRequest);
+  state.taken = new Map(state.cut?.taken.map((sequence) => [tripleKey(sequence), sequence]) ?? []);
   moveTo(state, message.position);
   state.cursor = message.position;
   effects.push({ kind: "report", report: { kind: "opened", position: message.position } });
   if (message.position !== undefined || state.start === "earliest" || message.latest === undefined) return;
   // A new sink that begins at the end stores that end, or a restart would begin at a later one.
   state.cursor = message.latest;
-  state.hand = { items: [], records: [], end: message.latest, rejections: 0, drafts: [] };
+  const nothing = { items: [], records: [], drafts: [], takenBeyond: [] };
+  state.hand = { ...nothing, end: message.latest, recordsPerRequest: 1, rejections: 0, takenCount: 0 };
 }
 
 type ReadRecords = Extract<DeliveryMessage, { kind: "read_records" }>;
@@ -289,95 +328,6 @@ function onReadFailed(state: DeliveryState, message: ReadFailed, effects: Effect
   effects.push({ kind: "timer", timerId: 0, purpose: "read", delayMs });
 }
 
-type Wrote = Extract<DeliveryMessage, { kind: "wrote" }>;
-
-function onWrote(state: DeliveryState, message: Wrote, effects: Effects) {
-  const { outcome } = message;
-  switch (outcome.kind) {
-    case "written":
-    case "duplicate":
-      return onWritten(state, effects);
-    case "fenced":
-      return end(state, { kind: "fenced", fence: outcome.fence }, effects);
-    case "misplaced":
-      effects.push({ kind: "report", report: { kind: "misplaced", from: state.position, to: outcome.position } });
-      adopt(state, outcome.position);
-      return wait(state, "ask", "the sink stood elsewhere", undefined, message.random, effects);
-    case "rejected":
-      return onRejected(state, outcome.records, message.random, effects);
-  }
-}
-
-function onWritten(state: DeliveryState, effects: Effects) {
-  const hand = state.hand;
-  state.occupation = "idle";
-  state.failures = 0;
-  if (hand === undefined) return;
-  state.hand = undefined;
-  moveTo(state, hand.end);
-  effects.push({ kind: "report", report: { kind: "delivered", batch: describeHand(hand) } });
-}
-
-type Rejections = readonly { readonly at: number; readonly code: string; readonly reason: string }[];
-
-function onRejected(state: DeliveryState, rejections: Rejections, random: number, effects: Effects) {
-  const hand = state.hand;
-  const named = rejections.filter(({ at }) => hand?.records[at] !== undefined);
-  if (hand === undefined || named.length === 0) {
-    return wait(state, "ask", "the sink rejected a batch and named none of its records", undefined, random, effects);
-  }
-  hand.rejections += 1;
-  const reason = `rejected ${named.length} records: ${named[0]?.reason}`;
-  if (hand.rejections < state.limits.rejectTriesMax) return wait(state, "write", reason, undefined, random, effects);
-  const drafts = new Map<number, DeadLetterDraft>();
-  for (const { at, code, reason: why } of named) {
-    const record = hand.records[at];
-    if (record === undefined) continue;
-    const { epoch, offset } = record.position;
-    drafts.set(at, { triple: [epoch, offset, record.index], code, path: "", reason: why, event: record.event });
-  }
-  hand.drafts = [...drafts.keys()].sort((left, right) => left - right).flatMap((at) => drafts.get(at) ?? []);
-  hand.records = hand.records.filter((_record, at) => !drafts.has(at));
-  state.failures = 0;
-  state.occupation = "idle";
-}
-
-function onPositioned(state: DeliveryState, position: Position | undefined, effects: Effects) {
-  state.occupation = "idle";
-  const hand = state.hand;
-  if (hand !== undefined && comparePositions(position, hand.end) === 0) return onWritten(state, effects);
-  if (comparePositions(position, state.position) === 0) return;
-  effects.push({ kind: "report", report: { kind: "misplaced", from: state.position, to: position } });
-  adopt(state, position);
-}
-
-/** The sink stands elsewhere than thought: everything in hand and read ahead is read again from there. */
-function adopt(state: DeliveryState, position: Position | undefined) {
-  forgetReadAhead(state);
-  state.hand = undefined;
-  state.position = position;
-  state.cursor = position;
-}
-
-function forgetReadAhead(state: DeliveryState) {
-  state.buffer = [];
-  state.bufferBytes = 0;
-  state.readId += 1;
-  state.isReading = false;
-  state.hasMore = true;
-  state.hasEnded = false;
-  state.interruption = undefined;
-}
-
-function moveTo(state: DeliveryState, position: Position | undefined) {
-  state.occupation = "idle";
-  state.position = position;
-  if (position === undefined || state.setAside.size === 0) return;
-  for (const [key, [term, at]] of state.setAside) {
-    if (term < position.epoch || (term === position.epoch && at <= position.offset)) state.setAside.delete(key);
-  }
-}
-
 function onInterruption(state: DeliveryState, nowMs: number, effects: Effects) {
   const found = state.interruption;
   if (found === undefined) return;
@@ -390,6 +340,7 @@ function onInterruption(state: DeliveryState, nowMs: number, effects: Effects) {
     state.cursor = found.resume;
     return;
   }
+  forgetCut(state);
   state.cursor = found.resume;
   const isAhead = state.position !== undefined && comparePositions(state.position, found.resume) > 0;
   const report = { kind: "truncated", position: state.position, divergence: found.divergence, isAhead } as const;

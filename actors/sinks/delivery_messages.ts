@@ -2,7 +2,7 @@
 import type { Event } from "../../protocols/event.ts";
 import type { Offset, Position } from "../../protocols/position.ts";
 import type { Sequence } from "../../protocols/sequence.ts";
-import type { SinkBatch, SinkRecord, WriteOutcome } from "./sink.ts";
+import type { SinkBatch, SinkRecord, WriteOutcome, WriteProblem } from "./sink.ts";
 
 /** One record of the input after the steps: none, one or more outputs, or the failure of a step. */
 export interface DeliveryItem {
@@ -25,6 +25,15 @@ export interface DeadLetterDraft {
   readonly event: Event;
 }
 
+/** How records are cut into requests: stored before a request of several records is sent (D13). */
+export interface RequestCut {
+  /** The last record that the cut covers: no request goes beyond it. Undefined: all, as each record goes by itself. */
+  readonly end: Position | undefined;
+  readonly recordsPerRequest: number;
+  /** Records beyond the sink's position that the sink has taken, out of their order. */
+  readonly taken: readonly Sequence[];
+}
+
 export interface DeliveryLimits {
   /** Records in a write. */
   readonly recordsMax: number;
@@ -45,6 +54,8 @@ export interface DeliveryLimits {
   readonly rejectTriesMax: number;
   /** How long a stop waits for the write in hand. */
   readonly stopTimeoutMs: number;
+  /** Records that may share a request; undefined for a sink whose requests have no keys, and need no stored cut (D13). */
+  readonly recordsPerRequest: number | undefined;
 }
 
 export const DELIVERY_LIMITS: DeliveryLimits = {
@@ -58,6 +69,7 @@ export const DELIVERY_LIMITS: DeliveryLimits = {
   retryMaxMs: 30_000,
   rejectTriesMax: 3,
   stopTimeoutMs: 10_000,
+  recordsPerRequest: undefined,
 };
 
 /** What the machine is waiting for; one thing at a time on the sink's side. */
@@ -65,6 +77,7 @@ export type Occupation =
   | "new"
   | "opening"
   | "idle"
+  | "cutting"
   | "writing"
   | "asking"
   | "opening_chain"
@@ -82,6 +95,10 @@ export type DeliveryMessage =
       readonly position: Position | undefined;
       readonly latest: Position | undefined;
       readonly setAside: readonly Sequence[];
+      /** The cut stored last, where the log still holds its end. */
+      readonly cut?: RequestCut;
+      /** The last record that a batch after `position` can have held. */
+      readonly reach?: Position | undefined;
     }
   /** There may be more records: a level. */
   | { readonly kind: "advanced" }
@@ -103,6 +120,7 @@ export type DeliveryMessage =
       readonly canRewind: boolean;
     }
   | { readonly kind: "read_failed"; readonly readId: number; readonly reason: string; readonly random: number }
+  | { readonly kind: "cut_stored" }
   | { readonly kind: "wrote"; readonly outcome: WriteOutcome; readonly random: number }
   | { readonly kind: "positioned"; readonly position: Position | undefined }
   | { readonly kind: "chain_opened"; readonly last: Sequence | undefined }
@@ -110,7 +128,11 @@ export type DeliveryMessage =
   | { readonly kind: "rewound"; readonly to: Position | undefined }
   /** The operation in hand failed or ran out of time; whether it took place is not known. `random` in [0, 1). */
   | { readonly kind: "failed"; readonly reason: string; readonly retryAfterMs?: number; readonly random: number }
+  /** The operation in hand made no step within its deadline. It has not ended yet. */
+  | { readonly kind: "overdue"; readonly overdueMs: number }
   | { readonly kind: "fenced"; readonly fence: number | undefined }
+  /** A timer that the sink asked for: its actor runs it, and the machine hears nothing of it. */
+  | { readonly kind: "sink_timer"; readonly run: () => void }
   | { readonly kind: "timer"; readonly timerId: number; readonly purpose: TimerPurpose }
   | { readonly kind: "pause" }
   | { readonly kind: "resume" }
@@ -124,6 +146,9 @@ export type DeliveryEffect =
   | { readonly kind: "read"; readonly readId: number; readonly after: Position | undefined }
   | { readonly kind: "write"; readonly batch: SinkBatch }
   | { readonly kind: "ask_position" }
+  | { readonly kind: "store_cut"; readonly cut: RequestCut }
+  /** Tells the operation in hand to end; it still answers with one message (D12). */
+  | { readonly kind: "give_up" }
   /** `from` is what the sink is known to hold: it takes nothing back where it has moved on since (S6). */
   | { readonly kind: "rewind"; readonly to: Position | undefined; readonly from: Position | undefined }
   | { readonly kind: "open_chain" }
@@ -150,6 +175,8 @@ export type DeliveryReport =
       readonly what: string;
       readonly reason: string;
       readonly delayMs: number;
+      /** Time does not mend it: a person must act. */
+      readonly needsPerson?: boolean;
       /** Of what is in hand meanwhile. */
       readonly traceparents?: readonly string[];
     }
@@ -184,11 +211,18 @@ export interface DeliveredBatch {
 /** The batch in hand: cut once, written until it is written. */
 export interface Hand {
   readonly items: readonly DeliveryItem[];
+  /** Neither taken nor set aside yet. */
   records: readonly SinkRecord[];
   readonly end: Position;
+  readonly recordsPerRequest: number;
+  /** Writes that rejected the first record that is left. */
   rejections: number;
   /** To be set aside before the next write. */
   drafts: readonly DeadLetterDraft[];
+  /** Records that the sink has taken and nobody was told of yet. */
+  takenCount: number;
+  /** Taken out of their order: stored with the next cut, as the position can not tell of them. */
+  takenBeyond: readonly Sequence[];
 }
 
 export interface DeliveryState {
@@ -207,10 +241,18 @@ export interface DeliveryState {
   chainTarget: Sequence | undefined;
   /** Triples in the dead letters that lie beyond `position`, by key. */
   setAside: Map<string, Sequence>;
+  /** The stored cut, as far as it reaches beyond `position`. */
+  cut: RequestCut | undefined;
+  /** Of the stored cut, by key: records beyond `position` that are not written again. */
+  taken: Map<string, Sequence>;
   buffer: DeliveryItem[];
   bufferBytes: number;
   bufferedSinceMs: number;
   hand: Hand | undefined;
+  /** What was in hand with it, to be written after it. */
+  behind: Hand[];
+  /** Why the write before went no further: dealt with once the position has moved over what was taken. */
+  problem: { readonly why: WriteProblem; readonly random: number } | undefined;
   failures: number;
   readFailures: number;
   readId: number;

@@ -18,6 +18,8 @@ export function onFailed(
     case "writing":
     case "asking":
       return wait(state, "ask", reason, afterMs, random, effects); // D3
+    case "cutting":
+      return wait(state, "write", reason, afterMs, random, effects);
     case "opening_chain":
     case "setting_aside":
       // Opening the chain again tells what is stored of a call whose answer was lost.
@@ -45,6 +47,7 @@ export function wait(
   afterMs: number | undefined,
   random: number,
   effects: Effects,
+  needsPerson = false,
 ) {
   if (state.isStopping) return end(state, { kind: "stopped" }, effects);
   state.failures += 1;
@@ -53,8 +56,44 @@ export function wait(
   state.retry = { then, timerId: state.timerId };
   const delayMs = retryDelayMs(state.limits, state.failures, afterMs, random);
   const report = { kind: "retry", what: then, reason, delayMs, ...tracesInHand(state.hand) } as const;
-  effects.push({ kind: "report", report });
+  effects.push({ kind: "report", report: needsPerson ? { ...report, needsPerson } : report });
   effects.push({ kind: "timer", timerId: state.timerId, purpose: "retry", delayMs });
+}
+
+/** D12: an operation that is given up is told to end, and said to be waited for; nothing else begins before it has. */
+export function onOverdue(state: DeliveryState, overdueMs: number, effects: Effects) {
+  const what = operationOf(state.occupation);
+  if (what === undefined) return;
+  const reason = `no answer within ${overdueMs} ms: given up, and waited for until it has ended`;
+  effects.push({ kind: "give_up" });
+  const report = { kind: "retry", what, reason, delayMs: 0, ...tracesInHand(state.hand) } as const;
+  effects.push({ kind: "report", report });
+}
+
+function operationOf(occupation: Occupation): string | undefined {
+  switch (occupation) {
+    case "opening":
+      return "open";
+    case "cutting":
+      return "store the cut of";
+    case "writing":
+      return "write";
+    case "asking":
+      return "ask";
+    case "opening_chain":
+      return "open the dead letters of";
+    case "setting_aside":
+      return "set aside";
+    case "rewinding":
+      return "rewind";
+    case "closing":
+      return "close";
+    case "new":
+    case "idle":
+    case "waiting":
+    case "closed":
+      return undefined;
+  }
 }
 
 type Timer = Extract<DeliveryMessage, { kind: "timer" }>;
@@ -105,6 +144,7 @@ export function onStop(state: DeliveryState, effects: Effects) {
     case "waiting":
       return end(state, { kind: "stopped" }, effects);
     case "opening":
+    case "cutting":
     case "writing":
     case "asking":
     case "opening_chain":

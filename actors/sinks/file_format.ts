@@ -2,14 +2,21 @@
 
 import { loadDriver } from "../../deps.ts";
 import { ConfigurationError } from "../../protocols/errors.ts";
+import type { Event } from "../../protocols/event.ts";
+import { finalRejection, type Inexpressible, isWellFormed, JSON_FORM, judgeValue } from "./expressible.ts";
 import type { FileFormat } from "./file_layout.ts";
-import type { SinkRecord } from "./sink.ts";
+import type { Rejection, SinkRecord } from "./sink.ts";
 
 export interface LineEncoder {
   /** Written at the start of every file. */
   readonly header: Uint8Array;
-  encode(records: readonly SinkRecord[]): Uint8Array;
+  /** Pure. The lines of all records, or those records that have no line. */
+  encode(records: readonly SinkRecord[]): EncodedLines;
 }
+
+export type EncodedLines =
+  | { readonly kind: "lines"; readonly bytes: Uint8Array }
+  | { readonly kind: "rejected"; readonly records: readonly Rejection[] };
 
 /** Throws `ConfigurationError` for CSV that names no columns. */
 export function checkColumns(format: FileFormat, columns: readonly string[] | undefined): void {
@@ -27,45 +34,82 @@ export async function lineEncoder(
 ): Promise<LineEncoder> {
   const text = new TextEncoder();
   if (format === "ndjson") {
-    // A replacer is called for every value: most events hold nothing that needs one.
-    const line = ({ event }: SinkRecord) =>
-      `${isPlainJson(event) ? JSON.stringify(event) : JSON.stringify(event, jsonValue)}\n`;
-    return { header: new Uint8Array(0), encode: (records) => text.encode(records.map(line).join("")) };
+    return {
+      header: new Uint8Array(0),
+      encode: (records) => encodeLines(records, jsonLine, (lines) => lines.join("")),
+    };
   }
   checkColumns(format, columns);
   const { stringify } = await loadDriver("csv-stringify");
   // The package quotes for the record delimiter as a whole only: a lone line feed would break the line.
   const options = { record_delimiter: "\r\n" as const, quoted_match: /[\r\n]/ };
   const guard = (value: string) => (isSpreadsheetSafe && FORMULA.test(value) ? `'${value}` : value);
+  const row = ({ event }: SinkRecord) => rowOf(event, columns, guard);
   return {
     header: text.encode(stringify([[...columns]], options)),
-    encode: (records) =>
-      text.encode(
-        stringify(
-          records.map(({ event }) => columns.map((column) => cell(event[column], guard))),
-          options,
-        ),
-      ),
+    encode: (records) => encodeLines(records, row, (rows) => stringify(rows, options)),
   };
+}
+
+function encodeLines<Line extends string | readonly string[]>(
+  records: readonly SinkRecord[],
+  lineOf: (record: SinkRecord) => Line | Inexpressible,
+  join: (lines: Line[]) => string,
+): EncodedLines {
+  const lines: Line[] = [];
+  const rejected: Rejection[] = [];
+  for (const [at, record] of records.entries()) {
+    const line = lineOf(record);
+    if (typeof line === "object" && "reason" in line) rejected.push(finalRejection(at, line));
+    else lines.push(line);
+  }
+  if (rejected.length > 0) return { kind: "rejected", records: rejected };
+  return { kind: "lines", bytes: new TextEncoder().encode(join(lines)) };
+}
+
+const jsonLine = ({ event }: SinkRecord): string | Inexpressible => {
+  const json = jsonText(event);
+  return typeof json === "string" ? `${json}\n` : json;
+};
+
+/** The value as JSON, without a line break in it, or why it has none. */
+export function jsonText(value: unknown): string | Inexpressible {
+  const judgement = judgeValue(value, JSON_FORM);
+  if (typeof judgement === "object") return judgement;
+  // A replacer is called for every value: most events hold nothing that needs one.
+  return judgement === "plain" ? JSON.stringify(value) : JSON.stringify(value, jsonValue);
 }
 
 /** What a spreadsheet would run. */
 const FORMULA = /^[=+\-@\t\r]/;
 
-function cell(value: unknown, guard: (text: string) => string): string {
-  if (typeof value === "string") return guard(value);
-  if (value === undefined || value === null) return "";
-  if (value instanceof Date) return value.toISOString();
-  if (value instanceof Uint8Array) return Buffer.from(value).toString("base64");
-  return typeof value === "object" ? JSON.stringify(value, jsonValue) : String(value);
+function rowOf(
+  event: Event,
+  columns: readonly string[],
+  guard: (text: string) => string,
+): readonly string[] | Inexpressible {
+  const cells: string[] = [];
+  for (const column of columns) {
+    // A column may be named like what every object inherits.
+    const found = cell(Object.hasOwn(event, column) ? event[column] : undefined, guard);
+    if (typeof found === "object")
+      return { ...found, path: `/${column.replaceAll("~", "~0").replaceAll("/", "~1")}${found.path}` };
+    cells.push(found);
+  }
+  return cells;
 }
 
-/** Whether JSON has a form for all of it. */
-function isPlainJson(value: unknown): boolean {
-  if (typeof value !== "object" || value === null) return typeof value !== "bigint";
-  if (value instanceof Uint8Array) return false;
-  for (const key in value) if (!isPlainJson((value as Record<string, unknown>)[key])) return false;
-  return true;
+function cell(value: unknown, guard: (text: string) => string): string | Inexpressible {
+  if (typeof value === "string")
+    return isWellFormed(value)
+      ? guard(value)
+      : { path: "", reason: "must be text in UTF-8: it holds half of a surrogate pair" };
+  if (value === undefined || value === null) return "";
+  if (typeof value === "number" || typeof value === "bigint" || typeof value === "boolean") return String(value);
+  if (value instanceof Uint8Array) return Buffer.from(value).toString("base64");
+  const json = jsonText(value);
+  // A time is JSON text too: without its quotes.
+  return value instanceof Date && typeof json === "string" ? (JSON.parse(json) as string) : json;
 }
 
 /** 64-bit integers as decimal text, bytes as base64: what JSON has no form for. */

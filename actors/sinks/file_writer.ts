@@ -14,7 +14,9 @@
  *       the commit that is left is taken back, in segments too.
  *   F6. One operation at a time, each decided on what the one before it left: one whose caller has given up may still be
  *       under way when the next is asked for. After `close`, or another opening by the same owner, nothing is committed.
- *   F7. A committed file that is not the one at hand is left of a step that failed half-way. It is dealt with as at an
+ *   F7. A segment closes by size with the write that fills it, and by age with a timer of its file: in a partition that has become
+ *       quiet too. Both are turns like any other (F6), under the fence.
+ *   F8. A committed file that is not the one at hand is left of a step that failed half-way. It is dealt with as at an
  *       opening before anything else is written.
  */
 import { constants } from "node:fs";
@@ -53,6 +55,8 @@ export interface FileWriterOptions {
 
 export const SEGMENT_BYTES_MAX = 128 * 1024 * 1024;
 export const SEGMENT_AGE_MAX_MS = 600_000;
+/** After a segment could not be published at its age. */
+const PUBLISH_AGAIN_MS = 10_000;
 
 /** Node on Linux passes O_DSYNC on: a write returns once its bytes, and the length that they need, are on disk. */
 const WRITES_THROUGH = process.platform === "linux" && !("deno" in process.versions || "bun" in process.versions);
@@ -79,6 +83,7 @@ export class FileWriter implements SinkWriter {
   readonly #own: OwnerFolder;
   #commit: FileCommit = { version: 1, position: undefined };
   #open: OpenFile | undefined;
+  #ageTimer: { cancel(): void } | undefined;
   #filesMade = 0;
   #isUncertain = false;
   #isClosed = false;
@@ -180,8 +185,11 @@ export class FileWriter implements SinkWriter {
     const { position } = this.#commit;
     if (comparePositions(position, batch.end) === 0) return { kind: "duplicate" };
     if (comparePositions(position, batch.predecessor) !== 0) return { kind: "misplaced", position };
+    // Before anything is written: what has no line is the record's fault (S8).
+    const encoded = this.#encoder.encode(batch.records);
+    if (encoded.kind === "rejected") return encoded;
     try {
-      await this.#append(batch);
+      await this.#append(batch, encoded.bytes);
     } catch (error) {
       if (error instanceof FencedError) return { kind: "fenced", fence: this.#context.fence };
       throw error;
@@ -198,7 +206,7 @@ export class FileWriter implements SinkWriter {
     await this.#cutTo(to);
   }
 
-  /** F7 */
+  /** F8 */
   async #endHalfDone(): Promise<void> {
     this.#refuseAfterClose();
     const { open: left } = this.#commit;
@@ -223,11 +231,12 @@ export class FileWriter implements SinkWriter {
   async #closeOpen(): Promise<void> {
     const file = this.#open;
     this.#open = undefined;
+    this.#ageTimer?.cancel();
     await file?.handle.close();
     await file?.index.close();
   }
 
-  async #append(batch: SinkBatch): Promise<void> {
+  async #append(batch: SinkBatch, bytes: Uint8Array): Promise<void> {
     if (batch.records.length === 0) {
       await this.#store({ ...this.#commit, position: batch.end });
       return;
@@ -235,7 +244,6 @@ export class FileWriter implements SinkWriter {
     await this.#endHalfDone();
     const file = this.#open ?? (await this.#makeFile(nextOffset(batch.predecessor)));
     if (file.length === 0) await this.#begin(file, batch.predecessor);
-    const bytes = this.#encoder.encode(batch.records);
     await writeFully(file.handle, bytes, file.length);
     if (!WRITES_THROUGH) await file.handle.datasync(); // F1
     const length = file.length + bytes.length;
@@ -260,7 +268,24 @@ export class FileWriter implements SinkWriter {
     this.#open = file;
     if (this.#isClosed) await this.#closeOpen();
     this.#refuseAfterClose();
+    this.#watchAge(file, this.#options.segmentAgeMaxMs ?? SEGMENT_AGE_MAX_MS);
     return file;
+  }
+
+  /** F7. The timer is trusted, and no clock: one that was set back would keep the segment open. */
+  #watchAge(file: OpenFile, withinMs: number): void {
+    this.#ageTimer?.cancel();
+    this.#ageTimer = this.#context.setTimer(withinMs, () => {
+      const isDue = () => !this.#isClosed && this.#commit.open?.file === file.name;
+      const publish = async () => {
+        if (!isDue()) return;
+        await this.#endHalfDone();
+        await this.#publishOpen();
+      };
+      void this.#inTurn(publish)
+        .catch((error: unknown) => this.#say(file, error))
+        .then(() => isDue() && this.#watchAge(file, PUBLISH_AGAIN_MS));
+    });
   }
 
   async #begin(file: OpenFile, predecessor: Position | undefined): Promise<void> {
@@ -300,12 +325,12 @@ export class FileWriter implements SinkWriter {
     const ageMs = this.#context.nowMs() - file.openedAtMs;
     const isLarge = file.length >= (this.#options.segmentBytesMax ?? SEGMENT_BYTES_MAX);
     if (!isLarge && ageMs < (this.#options.segmentAgeMaxMs ?? SEGMENT_AGE_MAX_MS)) return;
-    try {
-      await this.#publishOpen();
-    } catch (error) {
-      // The records are committed where they are; the next write tries again.
-      this.#context.log("warn", `Cannot publish ${file.name}: ${error instanceof Error ? error.message : error}`);
-    }
+    // The records are committed where they are; the next write, or the timer, tries again.
+    await this.#publishOpen().catch((error: unknown) => this.#say(file, error));
+  }
+
+  #say(file: OpenFile, error: unknown): void {
+    this.#context.log("warn", `Cannot publish ${file.name}: ${error instanceof Error ? error.message : error}`);
   }
 
   async #publishOpen(): Promise<void> {

@@ -1,17 +1,32 @@
 /**
- * Posts records to an HTTP endpoint. Effectively once where the endpoint honours `Idempotency-Key` (E15): the key is made
- * of the records' (entry epoch, offset, index) and of nothing that a retry changes.
+ * Posts records to an HTTP endpoint. Effectively once where the endpoint honours `Idempotency-Key` (E15): the key names the
+ * first and the last record of its request by their (entry epoch, offset, index), and nothing that a retry changes.
  *
- *   H1. A key names the records of its request. By default that is one record, so no retry, restart or other cut of a
- *       batch makes another key. With more `recordsPerRequest` requests are cut at fixed offsets, which keeps most keys,
- *       but not those at the edge of a batch: such a sink is at least once after a restart or a rejection.
- *   H2. 408, 425, 429 and 5xx are tried again, `Retry-After` is waited for; another 4xx is the records' fault. A chunk
- *       that is refused whole is sent record by record, to find which ones.
+ *   H1. Requests are sent one after another, in the order of their records, and a write ends at the first that was not taken:
+ *       records taken before stay taken (S7). The delivery says which records share a request, and keeps to that (D13).
+ *   H2. An answer is judged by its status (http_answer.ts), where the configuration says nothing else. A request of several
+ *       records that is refused is sent record by record, to find which ones.
+ *   H3. A record that no request can hold is rejected before a byte of the request is sent (S8).
+ *   H4. A post ends within `timeoutMs`, redirects included, or once the write is given up (S9).
  */
-import { ConfigurationError, OverloadedError, UnavailableError } from "../../protocols/errors.ts";
-import { type PartitionReference, partitionName } from "../../protocols/position.ts";
-import { jsonValue } from "./file_format.ts";
-import type { SinkDefinition, SinkRecord, SinkWriter, WriteOutcome } from "./sink.ts";
+import { ConfigurationError } from "../../protocols/errors.ts";
+import { type AnswerOverrides, retryDelay, VERDICTS, verdictOf } from "./http_answer.ts";
+import { type Answer, type Exchange, HttpPoster } from "./http_exchange.ts";
+import { type FailureOptions, failuresIn, type RecordFailure } from "./http_failures.ts";
+import { REDIRECTS_MAX, type RedirectOptions } from "./http_redirects.ts";
+import { prepareRequest } from "./http_request.ts";
+import type {
+  SinkBatch,
+  SinkCall,
+  SinkContext,
+  SinkDefinition,
+  SinkRecord,
+  SinkWriter,
+  WriteOutcome,
+  WriteProblem,
+} from "./sink.ts";
+
+export { idempotencyKey } from "./http_request.ts";
 
 export interface HttpSinkOptions {
   readonly url: string;
@@ -19,13 +34,23 @@ export interface HttpSinkOptions {
   readonly format?: "ndjson" | "json";
   readonly recordsPerRequest?: number;
   readonly timeoutMs?: number;
+  readonly answers?: AnswerOverrides;
+  readonly redirects?: RedirectOptions;
+  readonly failures?: FailureOptions;
 }
 
 const RECORDS_PER_REQUEST = 1;
 const TIMEOUT_MS = 10_000;
-const RETRY_AFTER_DEFAULT_MS = 1_000;
-const RETRY_AFTER_MAX_MS = 300_000;
-const REASON_LENGTH_MAX = 300;
+const REASON_CHARACTERS_MAX = 300;
+/** A write answers after this time, so that the position follows the taken records. */
+const WRITE_WITHIN_MS = 1_000;
+/** Of an answer's body: enough for a reason, and for most bodies to be read to their end. */
+const BODY_BYTES_MAX = 65_536;
+const BODY_WITHIN_MS = 1_000;
+/** Of a body that tells failures: 800 bytes for each of 10,000 records. */
+const FAILURES_BYTES_MAX = 8 * 1024 * 1024;
+
+const POINTER = { type: "string", pattern: "^(/|$)" } as const;
 
 export const httpSink: SinkDefinition<HttpSinkOptions> = {
   type: "http",
@@ -36,13 +61,76 @@ export const httpSink: SinkDefinition<HttpSinkOptions> = {
     required: ["url"],
     properties: {
       url: { type: "string", pattern: "^https?://", description: "Where the records are posted." },
-      headers: { type: "object", additionalProperties: { type: "string" } },
+      headers: {
+        type: "object",
+        additionalProperties: { type: "string" },
+        description: "Sent with each request to the origin of `url`, and to no other.",
+      },
       format: { enum: ["ndjson", "json"], default: "ndjson", description: "json: an array of events." },
-      recordsPerRequest: { type: "integer", minimum: 1, maximum: 10_000, default: RECORDS_PER_REQUEST },
-      timeoutMs: { type: "integer", minimum: 1, default: TIMEOUT_MS },
+      recordsPerRequest: {
+        type: "integer",
+        minimum: 1,
+        maximum: 10_000,
+        default: RECORDS_PER_REQUEST,
+        description:
+          "Records that may share a request. With more than one, how records are cut into requests is stored before they are sent, so that each request keeps its key over retries, restarts and moves.",
+      },
+      timeoutMs: {
+        type: "integer",
+        minimum: 1,
+        default: TIMEOUT_MS,
+        description: "For each request, redirects included.",
+      },
+      answers: {
+        type: "object",
+        propertyNames: { pattern: "^([245][0-9][0-9]|[245]xx)$" },
+        additionalProperties: { enum: VERDICTS },
+        description:
+          'What follows a status ("409") or a class of them ("5xx"): `taken`, `retry`, `wait` (tried again, and an error in the log: a person must act), `reject` (set aside after some tries). Standard: 2xx taken; 401, 403, 404, 407 wait; 408, 425, 429, 5xx retry, after `Retry-After`; other 4xx reject.',
+      },
+      redirects: {
+        type: "object",
+        additionalProperties: false,
+        description: "307 and 308 are followed; other redirects wait for a person.",
+        properties: {
+          max: { type: "integer", minimum: 0, maximum: 20, default: REDIRECTS_MAX, description: "For each request." },
+          origins: {
+            type: "array",
+            items: { type: "string", pattern: "^https?://[^/]+/?$" },
+            description:
+              "Other origins that a redirect may lead to (`https://other.example`); they are sent none of `headers`.",
+          },
+        },
+      },
+      failures: {
+        type: "object",
+        additionalProperties: false,
+        required: ["list"],
+        description: "For endpoints that answer record by record inside a 2xx.",
+        properties: {
+          list: { ...POINTER, description: "JSON Pointer to a list in the body; where nothing is, all were taken." },
+          index: {
+            ...POINTER,
+            description:
+              "Each entry is a failure: JSON Pointer in it to the record's index in the request, from 0. Absent: entry n is of record n.",
+          },
+          status: {
+            ...POINTER,
+            description:
+              "JSON Pointer in an entry to its status, judged as an answer's; `*` stands for the only key of a map. A failure without one is rejected.",
+          },
+          reason: { ...POINTER, description: "JSON Pointer in an entry to why." },
+        },
+      },
     },
   },
-  check({ url, headers }) {
+  check({ url, headers, failures }) {
+    if (failures !== undefined && failures.index === undefined && failures.status === undefined) {
+      throw new ConfigurationError(
+        "INVALID_CONFIGURATION",
+        "Cannot find failures in an answer as 'failures' must hold 'index' or 'status': it holds neither",
+      );
+    }
     try {
       // What `fetch` would refuse each time: an address that is none, one with a password in it, a header's bad name.
       new Request(url, { method: "POST", headers: { ...headers } });
@@ -54,147 +142,130 @@ export const httpSink: SinkDefinition<HttpSinkOptions> = {
       );
     }
   },
-  open: async (options, { partition, replay, nowMs }): Promise<SinkWriter> => ({
-    position: async () => undefined,
-    write: ({ records, traceparent }) =>
-      writeAll(new Endpoint(options, partition, nowMs, traceparent, replay), options, records),
-    close: async () => {},
-  }),
+  recordsPerRequest: ({ recordsPerRequest = RECORDS_PER_REQUEST }) => recordsPerRequest,
+  stepTimeoutMs: ({ timeoutMs = TIMEOUT_MS }) => timeoutMs,
+  open: async (options, context) => new HttpWriter(options, context),
 };
 
-type Refusal = { readonly code: string; readonly reason: string };
-
-async function writeAll(
-  endpoint: Endpoint,
-  { recordsPerRequest = RECORDS_PER_REQUEST }: HttpSinkOptions,
-  records: readonly SinkRecord[],
-): Promise<WriteOutcome> {
-  const rejected: { at: number; code: string; reason: string }[] = [];
-  let at = 0;
-  for (const chunk of chunksOf(records, recordsPerRequest)) {
-    const refusal = await endpoint.post(chunk);
-    if (refusal !== undefined) rejected.push(...(await endpoint.findRefused(chunk, at, refusal)));
-    at += chunk.length;
-  }
-  return rejected.length === 0 ? { kind: "written" } : { kind: "rejected", records: rejected };
-}
-
-/** H1: records whose offsets fall into the same window of `size` offsets and the same epoch go together. */
-export function chunksOf(records: readonly SinkRecord[], size: number): SinkRecord[][] {
-  const chunks: SinkRecord[][] = [];
-  let window = "";
-  for (const record of records) {
-    const { epoch, offset } = record.position;
-    const itsWindow = size === 1 ? `${epoch}/${offset}/${record.index}` : `${epoch}/${Math.floor(offset / size)}`;
-    const chunk = chunks.at(-1);
-    if (chunk === undefined || itsWindow !== window) chunks.push([record]);
-    else chunk.push(record);
-    window = itsWindow;
-  }
-  return chunks;
-}
-
-class Endpoint {
+class HttpWriter implements SinkWriter {
   readonly #options: HttpSinkOptions;
-  readonly #partition: PartitionReference;
-  readonly #nowMs: () => number;
-  readonly #traceparent: string | undefined;
-  readonly #replay: string | undefined;
+  readonly #context: SinkContext;
+  readonly #poster: HttpPoster;
 
-  constructor(
-    options: HttpSinkOptions,
-    partition: PartitionReference,
-    nowMs: () => number,
-    traceparent?: string,
-    replay?: string,
-  ) {
-    this.#replay = replay;
+  constructor(options: HttpSinkOptions, context: SinkContext) {
     this.#options = options;
-    this.#partition = partition;
-    this.#nowMs = nowMs;
-    this.#traceparent = traceparent;
+    this.#context = context;
+    const { url, redirects, timeoutMs = TIMEOUT_MS, failures } = options;
+    const bounds =
+      failures === undefined
+        ? { bodyBytesMax: BODY_BYTES_MAX, bodyWithinMs: Math.min(timeoutMs, BODY_WITHIN_MS) }
+        : { bodyBytesMax: FAILURES_BYTES_MAX, bodyWithinMs: timeoutMs };
+    this.#poster = new HttpPoster({ url, timeoutMs, ...bounds, ...(redirects === undefined ? {} : { redirects }) });
   }
 
-  /** Resolves to undefined when the endpoint took the records, else to why it never will. */
-  async post(records: readonly SinkRecord[]): Promise<Refusal | undefined> {
-    const { url, timeoutMs = TIMEOUT_MS } = this.#options;
-    let response: Response;
-    try {
-      response = await fetch(url, {
-        method: "POST",
-        headers: this.#headers(records),
-        body: this.#body(records),
-        redirect: "error",
-        signal: AbortSignal.timeout(timeoutMs),
-      });
-    } catch (error) {
-      const reason =
-        error instanceof Error ? ((error.cause as Error | undefined)?.message ?? error.message) : String(error);
-      throw new UnavailableError("SINK_UNAVAILABLE", `Cannot post to ${url}: ${reason}`, { cause: error });
-    }
-    // Read to its end, or the connection is not used again.
-    const text = await response.text().catch(() => "");
-    if (response.ok) return undefined;
-    const reason = `${response.status} ${text.slice(0, REASON_LENGTH_MAX)}`.trim();
-    const { status } = response;
-    if (status === 429 || (status === 503 && response.headers.has("retry-after"))) {
-      const afterMs = retryAfterMs(response.headers.get("retry-after"), this.#nowMs());
-      throw new OverloadedError("OUT_OF_CREDIT", `Cannot post to ${url}: ${reason}`, afterMs);
-    }
-    if (status >= 500 || status === 408 || status === 425) {
-      throw new UnavailableError("SINK_UNAVAILABLE", `Cannot post to ${url}: ${reason}`);
-    }
-    return { code: "SINK_REJECTED", reason };
+  async position(): Promise<undefined> {
+    return undefined; // kept in the checkpoint
   }
 
-  /** H2: which records of a refused chunk are at fault. Those that pass alone have been written. */
-  async findRefused(chunk: readonly SinkRecord[], from: number, refusal: Refusal) {
-    if (chunk.length === 1) return [{ at: from, ...refusal }];
-    const found: { at: number; code: string; reason: string }[] = [];
-    for (const [index, record] of chunk.entries()) {
-      const alone = await this.post([record]);
-      if (alone !== undefined) found.push({ at: from + index, ...alone });
+  async close(): Promise<void> {}
+
+  /** H1 */
+  async write({ records, requests }: SinkBatch, call?: SinkCall): Promise<WriteOutcome> {
+    const startedMs = this.#context.nowMs();
+    let count = 0;
+    for (let request = 0; count < records.length; request += 1) {
+      const together = records.slice(count, count + (requests?.[request] ?? 1));
+      const outcome = await this.#send(together, count, call?.signal);
+      if (outcome !== undefined) return outcome;
+      count += together.length;
+      call?.progressed();
+      if (this.#context.nowMs() - startedMs >= WRITE_WITHIN_MS && count < records.length)
+        return { kind: "taken", count };
     }
-    return found;
+    return { kind: "written" };
   }
 
-  #headers(records: readonly SinkRecord[]): Record<string, string> {
-    const { headers, format = "ndjson" } = this.#options;
-    return {
-      ...headers,
-      "content-type": format === "json" ? "application/json" : "application/x-ndjson",
-      "idempotency-key": idempotencyKey(this.#partition, records, this.#replay),
-      ...(this.#traceparent === undefined ? {} : { traceparent: this.#traceparent }),
-    };
+  /** Undefined once all of the records, the first of which is number `count` of the batch, were taken. */
+  async #send(records: readonly SinkRecord[], count: number, signal?: AbortSignal): Promise<WriteOutcome | undefined> {
+    const { headers: ownHeaders = {}, format = "ndjson" } = this.#options;
+    const { partition, replay } = this.#context;
+    const request = prepareRequest(records, { partition, replay, format });
+    if (request.kind === "rejected") {
+      const rejected = request.records.map((one) => ({ ...one, at: one.at + count }));
+      return { kind: "taken", count, problem: { kind: "rejected", records: rejected } }; // H3
+    }
+    const { body, headers } = request;
+    return this.#outcomeOf(await this.#poster.post({ body, headers, ownHeaders }, signal), records.length, count);
   }
 
-  #body(records: readonly SinkRecord[]): string {
-    if (this.#options.format === "json")
-      return JSON.stringify(
-        records.map(({ event }) => event),
-        jsonValue,
-      );
-    return records.map(({ event }) => `${JSON.stringify(event, jsonValue)}\n`).join("");
+  #outcomeOf(exchange: Exchange, ofRequest: number, count: number): WriteOutcome | undefined {
+    const cannot = `Cannot post to ${new URL(this.#options.url).host}`;
+    const stop = (problem: WriteProblem): WriteOutcome => ({ kind: "taken", count, problem });
+    switch (exchange.kind) {
+      case "unanswered":
+        return stop({ kind: "unavailable", reason: `${cannot}: ${exchange.reason}` });
+      case "misdirected":
+        return stop({ kind: "unwelcome", reason: `${cannot} as it redirects: ${exchange.reason}` });
+      case "answered":
+        return this.#judge(exchange, ofRequest, count, cannot);
+    }
+  }
+
+  /** H2 */
+  #judge(answer: Answer, ofRequest: number, count: number, cannot: string): WriteOutcome | undefined {
+    const { status, retryAfter } = answer;
+    const reason = `${status} ${startOf(answer.body)}`.trim();
+    const afterMs = retryDelay(status, retryAfter, this.#context.nowMs());
+    const later = afterMs === undefined ? {} : { retryAfterMs: afterMs };
+    switch (verdictOf(status, this.#options.answers)) {
+      case "taken":
+        return this.#partsTaken(answer, ofRequest, count, cannot);
+      case "retry":
+        return { kind: "taken", count, problem: { kind: "unavailable", reason: `${cannot}: ${reason}`, ...later } };
+      case "wait": {
+        const why = `${cannot} as it must take posts of this node, whatever the record: the answer is ${reason}`;
+        return { kind: "taken", count, problem: { kind: "unwelcome", reason: why, ...later } };
+      }
+      case "reject":
+        if (ofRequest > 1)
+          return { kind: "taken", count, problem: { kind: "refused_together", count: ofRequest, reason } };
+        return {
+          kind: "taken",
+          count,
+          problem: { kind: "rejected", records: [{ at: count, code: "SINK_REJECTED", reason }] },
+        };
+    }
+  }
+
+  #partsTaken(answer: Answer, ofRequest: number, count: number, cannot: string): WriteOutcome | undefined {
+    const { failures, answers } = this.#options;
+    if (failures === undefined) return undefined;
+    const found = answer.isBodyWhole
+      ? failuresIn(answer.body, ofRequest, failures, answers)
+      : `the answer must come whole, in at most ${FAILURES_BYTES_MAX} bytes`;
+    if (typeof found === "string")
+      return { kind: "taken", count, problem: { kind: "unavailable", reason: `${cannot}: ${found}` } };
+    if (found.length === 0) return undefined;
+    return { kind: "taken", count, ...beyondOf(found, ofRequest, count), problem: problemOf(found, count, cannot) };
   }
 }
 
-/**
- * `stream/partition/epoch/offset.index-offset.index`: the first and the last record of the request. A replay sends once more
- * on purpose, and its positions may be those of dead letters: its keys begin with its name, and are its own.
- */
-export function idempotencyKey(partition: PartitionReference, records: readonly SinkRecord[], replay?: string): string {
-  const prefix = replay === undefined ? "" : `replay/${encodeURIComponent(replay)}/`;
-  const [first, last] = [records[0], records.at(-1)];
-  if (first === undefined || last === undefined) return `${prefix}${partitionName(partition)}/empty`;
-  const of = ({ position, index }: SinkRecord) => `${position.offset}.${index}`;
-  return `${prefix}${encodeURI(partitionName(partition))}/${first.position.epoch}/${of(first)}-${of(last)}`;
+/** The records of the request that were taken, as indexes in the batch. */
+function beyondOf(failures: readonly RecordFailure[], ofRequest: number, count: number) {
+  const failed = new Set(failures.map(({ at }) => at));
+  const taken = Array.from({ length: ofRequest }, (_, at) => at).filter((at) => !failed.has(at));
+  return { beyond: taken.map((at) => at + count) };
 }
 
-/** Seconds or a date (RFC 9110), bounded. */
-export function retryAfterMs(value: string | null, nowMs: number): number {
-  if (value === null) return RETRY_AFTER_DEFAULT_MS;
-  const seconds = Number(value);
-  const afterMs = Number.isFinite(seconds) ? seconds * 1_000 : Date.parse(value) - nowMs;
-  if (Number.isNaN(afterMs)) return RETRY_AFTER_DEFAULT_MS;
-  return Math.min(RETRY_AFTER_MAX_MS, Math.max(0, afterMs));
+/** Failures that may pass by themselves come first. Once none is left, the others are refused again, and set aside. */
+function problemOf(failures: readonly RecordFailure[], count: number, cannot: string): WriteProblem {
+  const retry = failures.find(({ verdict }) => verdict === "retry");
+  if (retry !== undefined) return { kind: "unavailable", reason: `${cannot}: ${retry.reason}` };
+  const wait = failures.find(({ verdict }) => verdict === "wait");
+  if (wait !== undefined) return { kind: "unwelcome", reason: `${cannot}: ${wait.reason}` };
+  const rejected = failures.map(({ at, reason }) => ({ at: at + count, code: "SINK_REJECTED", reason }));
+  return { kind: "rejected", records: rejected };
 }
+
+/** Without half of a surrogate pair at its end, which no encoder would keep. */
+const startOf = (text: string): string => text.slice(0, REASON_CHARACTERS_MAX).replace(/\p{Surrogate}/gu, "");

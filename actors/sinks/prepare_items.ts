@@ -76,8 +76,13 @@ function finish(
 ): DeliveryItem {
   const isFailed = result.kind === "failed";
   const outputs: SinkRecord[] = [];
-  if (!isFailed)
-    for (const output of result.events) outputs.push({ position, index: outputs.length, event: output, timeMs });
+  if (!isFailed) {
+    for (const output of result.events) {
+      const index = outputs.length;
+      if (traceparent === undefined) outputs.push({ position, index, event: output, timeMs });
+      else outputs.push({ position, index, event: output, timeMs, traceparent });
+    }
+  }
   const sizeBytes = eventBytes * Math.max(1, outputs.length);
   const item: DeliveryItem = { position, outputs, sizeBytes, appendedAtMs };
   if (!isFailed && traceparent === undefined) return item;

@@ -11,6 +11,12 @@
  *   S5. A record once `rejected` is never written later, not even by a write that was already under way.
  *   S6. A `rewind` takes back iff the stored fence is its own and the stored position is `from`: one that takes effect
  *       after its deadline, when newer records lie in the sink, undoes nothing.
+ *   S7. A sink that is not transactional takes records in their order and answers `taken` with their number. Taken records stay
+ *       taken, whatever became of the others. A long write answers about once a second, so that the position follows.
+ *   S8. A record that the sink can not express is a final rejection, made before a byte of the record was sent. A refusal that
+ *       would meet any record (no access, no such address) is `unwelcome`, and sets no record aside.
+ *   S9. A call whose `signal` is aborted ends soon. The next call begins after that end (E28), so that no call goes on beside
+ *       its successor.
  */
 import type { Connect } from "../../protocols/connection.ts";
 import type { Event } from "../../protocols/event.ts";
@@ -24,6 +30,8 @@ export interface SinkRecord {
   readonly event: Event;
   /** Event time where the stream declares one, else the time of append; ms since 1970 (E18). */
   readonly timeMs: number;
+  /** Trace context that came with the record, as its producer wrote it. */
+  readonly traceparent?: string;
 }
 
 export interface SinkBatch {
@@ -33,7 +41,41 @@ export interface SinkBatch {
   readonly end: Position;
   /** May be empty: then only the position moves. */
   readonly records: readonly SinkRecord[];
-  readonly traceparent?: string;
+  /**
+   * How many of the records go into each request, in order. Absent where each goes by itself. Requests of one batch and of
+   * its later tries are always cut alike, so that a key made of a request's first and last record stays the same.
+   */
+  readonly requests?: readonly number[];
+}
+
+/** One record (`at`: its index in the batch's `records`) that the sink refuses to take. */
+export interface Rejection {
+  readonly at: number;
+  readonly code: string;
+  /** JSON Pointer to the value at fault, where one is. */
+  readonly path?: string;
+  readonly reason: string;
+  /** Another try can not end otherwise: the record is set aside at once. */
+  readonly isFinal?: boolean;
+}
+
+/** Why a write of a sink that is not transactional went no further. */
+export type WriteProblem =
+  /** May pass by itself: the first record not taken is tried again, after `retryAfterMs` at least. */
+  | { readonly kind: "unavailable"; readonly reason: string; readonly retryAfterMs?: number }
+  /** The sink refuses this node and not the record: a person must act. Tried again, nothing is set aside (S8). */
+  | { readonly kind: "unwelcome"; readonly reason: string; readonly retryAfterMs?: number }
+  | { readonly kind: "rejected"; readonly records: readonly Rejection[] }
+  /** The next request, which holds `count` records, was refused as a whole. The delivery finds the records at fault. */
+  | { readonly kind: "refused_together"; readonly count: number; readonly reason: string };
+
+/** The first `count` records of the batch are in the sink, and after them those at the indexes `beyond` (S7). */
+export interface TakenOutcome {
+  readonly kind: "taken";
+  readonly count: number;
+  readonly beyond?: readonly number[];
+  /** Absent where the sink met no problem and only told its progress. */
+  readonly problem?: WriteProblem;
 }
 
 export type WriteOutcome =
@@ -44,25 +86,31 @@ export type WriteOutcome =
   | { readonly kind: "fenced"; readonly fence: Epoch }
   /** The stored position is neither the predecessor nor the end: read on from there. */
   | { readonly kind: "misplaced"; readonly position: Position | undefined }
-  /** These records can never be written (index into `records`); the rest was not written either: send it without them. */
-  | {
-      readonly kind: "rejected";
-      readonly records: readonly { readonly at: number; readonly code: string; readonly reason: string }[];
-    };
+  /** These records can never be written; the rest was not written either: send it without them. */
+  | { readonly kind: "rejected"; readonly records: readonly Rejection[] }
+  | TakenOutcome;
+
+/** One call of a sink, as its caller sees it. */
+export interface SinkCall {
+  /** Aborted once the call is given up (S9). */
+  readonly signal: AbortSignal;
+  /** Says that a step of the call is done: its deadline counts from now on. */
+  progressed(): void;
+}
 
 /** An open sink for one partition. */
 export interface SinkWriter {
-  position(): Promise<Position | undefined>;
+  position(call?: SinkCall): Promise<Position | undefined>;
   /** Throws `UnavailableError` or `OverloadedError` to be called again; anything else counts as unavailable too. */
-  write(batch: SinkBatch): Promise<WriteOutcome>;
+  write(batch: SinkBatch, call?: SinkCall): Promise<WriteOutcome>;
   /**
    * Takes back everything after `to`, or more, if the sink stands at `from`; else it does nothing (S6). `position` tells
    * where it stands afterwards (E9). Where a sink can not rewind, its orphaned range is reported.
    */
-  rewind?(to: Position | undefined, from: Position | undefined): Promise<void>;
+  rewind?(to: Position | undefined, from: Position | undefined, call?: SinkCall): Promise<void>;
   /** Nothing more will come: hands out what was held back for company. Called before `close`, after a bounded delivery. */
-  finish?(): Promise<void>;
-  close(): Promise<void>;
+  finish?(call?: SinkCall): Promise<void>;
+  close(call?: SinkCall): Promise<void>;
 }
 
 /** A place in the partition's log for small state of the sink, written under the owner's fence (E8, E17). */
@@ -89,6 +137,8 @@ export interface SinkContext {
   /** Into this node, for a producer whose epoch is the fence: the epoch that its `hello` names is the one it gets (E3). */
   readonly connect: Connect;
   nowMs(): number;
+  /** Calls `onTime` once, after `delayMs` at the node's clock, unless it is cancelled before. */
+  setTimer(delayMs: number, onTime: () => void): { cancel(): void };
   log(level: "info" | "warn" | "error", message: string, fields?: Readonly<Record<string, unknown>>): void;
 }
 
@@ -111,5 +161,9 @@ export interface SinkDefinition<Options> {
    * Why it can not keep its promise in a cluster, where a partition's next owner is another node; undefined where it can.
    */
   clusterProblem?(options: Options): string | undefined;
-  open(options: Options, context: SinkContext): Promise<SinkWriter>;
+  /** Records that the options let share a request, for a sink whose requests have keys made of their records. */
+  recordsPerRequest?(options: Options): number;
+  /** The longest duration of one step of a call, ms. A longer one than the deadline of calls extends that deadline. */
+  stepTimeoutMs?(options: Options): number;
+  open(options: Options, context: SinkContext, call?: SinkCall): Promise<SinkWriter>;
 }

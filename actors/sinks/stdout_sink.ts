@@ -1,12 +1,15 @@
 /** Prints each record as a line of JSON. At least once: what was printed before a crash may be printed again. */
 import { visibleText } from "../../protocols/visible_text.ts";
-import { jsonValue } from "./file_format.ts";
-import type { SinkDefinition } from "./sink.ts";
+import { finalRejection } from "./expressible.ts";
+import { jsonText } from "./file_format.ts";
+import type { SinkDefinition, SinkRecord, WriteOutcome } from "./sink.ts";
 
 export interface StdoutSinkOptions {
   /** Prints `{position, event}` rather than the event alone. */
   readonly withPosition?: boolean;
 }
+
+type Print = (text: string) => Promise<void>;
 
 export const stdoutSink: SinkDefinition<StdoutSinkOptions> = stdoutSinkTo(
   (text) =>
@@ -14,7 +17,7 @@ export const stdoutSink: SinkDefinition<StdoutSinkOptions> = stdoutSinkTo(
 );
 
 /** @param print resolves once the text was taken: a slow reader slows the delivery down */
-export function stdoutSinkTo(print: (text: string) => Promise<void>): SinkDefinition<StdoutSinkOptions> {
+export function stdoutSinkTo(print: Print): SinkDefinition<StdoutSinkOptions> {
   return {
     type: "stdout",
     delivery: "at_least_once",
@@ -25,14 +28,25 @@ export function stdoutSinkTo(print: (text: string) => Promise<void>): SinkDefini
     },
     open: async ({ withPosition = false }) => ({
       position: async () => undefined,
-      write: async ({ records }) => {
-        const lines = records.map(({ position, event }) =>
-          visibleText(JSON.stringify(withPosition ? { position, event } : event, jsonValue)),
-        );
-        if (lines.length > 0) await print(`${lines.join("\n")}\n`);
-        return { kind: "written" };
-      },
+      write: ({ records }) => printAll(print, records, withPosition),
       close: async () => {},
     }),
   };
+}
+
+/** Prints the records before the first that has no line. */
+async function printAll(print: Print, records: readonly SinkRecord[], withPosition: boolean): Promise<WriteOutcome> {
+  const lines: string[] = [];
+  let problem: WriteOutcome | undefined;
+  for (const [at, { position, event }] of records.entries()) {
+    const line = jsonText(withPosition ? { position, event } : event);
+    if (typeof line === "string") {
+      lines.push(visibleText(line));
+      continue;
+    }
+    problem = { kind: "taken", count: at, problem: { kind: "rejected", records: [finalRejection(at, line)] } };
+    break;
+  }
+  if (lines.length > 0) await print(`${lines.join("\n")}\n`);
+  return problem ?? { kind: "written" };
 }

@@ -13,7 +13,9 @@ import type { Confirmation } from "../../protocols/event_batcher.ts";
 import { partitionName } from "../../protocols/position.ts";
 import { Producer } from "../../protocols/producer.ts";
 import { checkpointedWriter } from "./checkpointed_writer.ts";
-import type { SinkBatch, SinkContext, SinkDefinition, SinkWriter, WriteOutcome } from "./sink.ts";
+import { untilAborted } from "./delivery_operation.ts";
+import { EVENT_FORM, finalRejection, judgeValue } from "./expressible.ts";
+import type { SinkBatch, SinkCall, SinkContext, SinkDefinition, SinkWriter, WriteOutcome } from "./sink.ts";
 
 export interface StreamSinkOptions {
   readonly stream: string;
@@ -32,10 +34,11 @@ export const streamSink: SinkDefinition<StreamSinkOptions> = {
     required: ["stream"],
     properties: { stream: { type: "string", description: "Stream to append to; its own key routes the records." } },
   },
-  async open(options, context) {
+  async open(options, context, call) {
     const writer = new StreamWriter(options, context);
     try {
-      await writer.openChains();
+      // Given up, the producer is closed, and with it all that it still waits for (E28).
+      await untilAborted(writer.openChains(), call?.signal);
     } catch (error) {
       await writer.close();
       if (!(error instanceof FencedError)) throw error;
@@ -99,16 +102,24 @@ class StreamWriter implements SinkWriter {
     return undefined; // kept in the checkpoint
   }
 
-  async write({ records, traceparent }: SinkBatch): Promise<WriteOutcome> {
+  async write({ records }: SinkBatch, call?: SinkCall): Promise<WriteOutcome> {
     if (this.#fencedBy !== undefined) return { kind: "fenced", fence: this.#context.fence };
+    // An encoder would write other text in place of what it can not encode.
+    const rejected = records.flatMap(({ event }, at) => {
+      const judgement = judgeValue(event, EVENT_FORM);
+      return typeof judgement === "object" ? [finalRejection(at, judgement)] : [];
+    });
+    if (rejected.length > 0) return { kind: "rejected", records: rejected };
     try {
-      await this.#producer.flush(); // T3
-      const trace = traceparent === undefined ? {} : { traceparent };
-      const confirmations = records.map(({ position, index, event }) => {
+      await untilAborted(this.#producer.flush(), call?.signal); // T3
+      const confirmations = records.map(({ position, index, event, traceparent }) => {
         const sequence = [position.epoch, position.offset, index] as const;
-        return this.#producer.sendAndConfirm(event, { sequence, ...trace });
+        return this.#producer.sendAndConfirm(event, {
+          sequence,
+          ...(traceparent === undefined ? {} : { traceparent }),
+        });
       });
-      return outcomeOf(await Promise.all(confirmations)); // T2
+      return outcomeOf(await untilAborted(Promise.all(confirmations), call?.signal)); // T2
     } catch (error) {
       this.#noteFence(error);
       if (this.#fencedBy === undefined) throw error;

@@ -18,8 +18,8 @@ const nextOffsets = new Map<string, number>();
 /** Newest number of each producer in each partition. */
 const newest = new Map<string, number>();
 
-/** `stream/partition/epoch/offset.index-offset.index` (http_sink.ts). */
-const KEY = /^(.*)\/\d+\/(\d+)\.\d+-(\d+)\.\d+$/;
+/** `stream/partition/epoch/offset.index-offset.index`, and `/count` for several records (http_request.ts). */
+const KEY = /^(.*)\/\d+\/(\d+)\.\d+-(\d+)\.\d+(?:\/\d+)?$/;
 const EVENT_ID = /"id":"(\d+)-(\d+)-/;
 
 function take(key: string, body: string): void {

@@ -2,7 +2,15 @@
  * Transactional sinks outside the node: each keeps fence, position and output together, as the contract asks (S1-S5).
  * They outlive the nodes; a write sent by a node that has died since may still arrive.
  */
-import type { SinkBatch, SinkContext, SinkDefinition, SinkRecord, WriteOutcome } from "../../actors/sinks/sink.ts";
+import { untilAborted } from "../../actors/sinks/delivery_operation.ts";
+import type {
+  SinkBatch,
+  SinkCall,
+  SinkContext,
+  SinkDefinition,
+  SinkRecord,
+  WriteOutcome,
+} from "../../actors/sinks/sink.ts";
 import { UnavailableError } from "../../protocols/errors.ts";
 import { comparePositions, epoch, type Position } from "../../protocols/position.ts";
 import type { OutsideCalls } from "./outside_calls.ts";
@@ -54,23 +62,29 @@ export class SinkModel {
       type: "model",
       delivery: "transactional",
       optionsSchema: {},
-      open: async (_options: unknown, context: SinkContext) => {
+      open: async (_options: unknown, context: SinkContext, opening?: SinkCall) => {
         const { partition } = context.partition;
         const stored = this.stored(partition);
         const { fence } = context;
-        const operate = <Value>(what: string, perform: () => Value): Promise<Value> =>
-          node.operate(`sink ${what}`, undefined, sinkError, async () => ({ value: perform(), onAnswer: () => {} }));
-        await operate("open", () => {
+        // A call that is given up ends at once for its caller, and may still take effect: the fence and the position are why
+        // that does no harm.
+        const operate = <Value>(what: string, call: SinkCall | undefined, perform: () => Value): Promise<Value> =>
+          untilAborted(
+            node.operate(`sink ${what}`, undefined, sinkError, async () => ({ value: perform(), onAnswer: () => {} })),
+            call?.signal,
+          );
+        await operate("open", opening, () => {
           stored.fence = Math.max(stored.fence, fence);
         });
         const writer = {
-          position: () => operate("position", () => this.#position(partition, fence)),
-          write: (batch: SinkBatch) => operate("write", () => this.#write(partition, fence, batch, node, store)),
+          position: (call?: SinkCall) => operate("position", call, () => this.#position(partition, fence)),
+          write: (batch: SinkBatch, call?: SinkCall) =>
+            operate("write", call, () => this.#write(partition, fence, batch, node, store)),
           close: async () => {},
         };
         if (!this.canRewind) return writer;
-        const rewind = (to: Position | undefined, from: Position | undefined) =>
-          operate("rewind", () => {
+        const rewind = (to: Position | undefined, from: Position | undefined, call?: SinkCall) =>
+          operate("rewind", call, () => {
             if (stored.fence !== fence || comparePositions(stored.position, from) !== 0) return;
             stored.records = stored.records.filter((record) => comparePositions(record.position, to) <= 0);
             stored.position = to;

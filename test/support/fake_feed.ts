@@ -22,6 +22,11 @@ export class FakePartition {
   readonly checkpoints = new Map<string, Uint8Array>();
   readonly listeners = new Set<() => void>();
   firstOffset = 0;
+  readonly codec: typeof jsonBytes;
+
+  constructor(codec = jsonBytes) {
+    this.codec = codec;
+  }
 
   end(channel: Channel): number {
     const last = this.batches.get(channel)?.at(-1);
@@ -44,7 +49,7 @@ export class FakePartition {
       schemaVersion: 1,
       producerId: "p",
       sequences: { first: [0, 1, 0], count: events.length },
-      events: jsonBytes.encode(events),
+      events: this.codec.encode(events),
       ...(rejected.length > 0 ? { rejected: bitmap } : {}),
     };
     this.batches.set(channel, [...(this.batches.get(channel) ?? []), batch]);
@@ -53,7 +58,7 @@ export class FakePartition {
 
   events(channel: Channel): Record<string, unknown>[] {
     return (this.batches.get(channel) ?? []).flatMap(
-      ({ events }) => jsonBytes.decode(events) as Record<string, unknown>[],
+      ({ events }) => this.codec.decode(events) as Record<string, unknown>[],
     );
   }
 
@@ -116,7 +121,7 @@ export class FakePartition {
       if (judgement === "duplicate") return { kind: "duplicate" as const, stored: stored ?? last, verdicts: [] };
       if (judgement === "gap") return { kind: "gap" as const, stored };
       const firstOffset = offset(this.end(channel));
-      this.store(channel, owner, jsonBytes.decode(batch.events));
+      this.store(channel, owner, this.codec.decode(batch.events));
       if (compareSequences(last, stored) > 0) this.chains.set(name, last);
       return { kind: "written" as const, firstOffset, count: this.end(channel) - firstOffset };
     });

@@ -12,7 +12,15 @@ export interface FakeCheckpoint {
 
 export const fakeCheckpoint = (): FakeCheckpoint => ({ value: undefined, fence: 0, fault: undefined });
 
-export function fakeSinkContext(store: FakeCheckpoint, owner: number, clock = { nowMs: 0 }): SinkContext {
+interface FakeClock {
+  nowMs: number;
+  /** Absent: no timer ever fires. */
+  readonly setTimer?: SinkContext["setTimer"];
+}
+
+const NO_TIMERS: SinkContext["setTimer"] = () => ({ cancel: () => {} });
+
+export function fakeSinkContext(store: FakeCheckpoint, owner: number, clock: FakeClock = { nowMs: 0 }): SinkContext {
   store.fence = Math.max(store.fence, owner);
   const write = async (value: Uint8Array) => {
     if (store.fence !== owner) throw new FencedError("STALE_EPOCH", `Cannot write: the fence is ${store.fence}`);
@@ -28,6 +36,7 @@ export function fakeSinkContext(store: FakeCheckpoint, owner: number, clock = { 
     checkpoint: { read: async () => store.value, write },
     connect: () => Promise.reject(new Error("this sink has no node to connect to")),
     nowMs: () => clock.nowMs,
+    setTimer: (delayMs, onTime) => (clock.setTimer ?? NO_TIMERS)(delayMs, onTime),
     log: () => {},
   };
 }

@@ -28,6 +28,7 @@ const sink = await fileSink.open(
     checkpoint,
     connect: () => Promise.reject(new Error("no node to connect to")),
     nowMs: () => Date.now(),
+    setTimer: () => ({ cancel: () => {} }), // it is killed long before a segment is old
     log: () => {},
   },
 );

@@ -1,15 +1,20 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { compilePipeline } from "../../../actors/pipeline/pipeline.ts";
 import { type DeliveryOptions, type DeliveryRange, deliveryActor } from "../../../actors/sinks/delivery_actor.ts";
-import { DELIVERY_LIMITS, type DeliveryMessage, type DeliveryReport } from "../../../actors/sinks/delivery_messages.ts";
+import {
+  DELIVERY_LIMITS,
+  type DeliveryLimits,
+  type DeliveryMessage,
+  type DeliveryReport,
+} from "../../../actors/sinks/delivery_messages.ts";
 import { type FileSinkOptions, fileSink } from "../../../actors/sinks/file_sink.ts";
 import { prepareItems } from "../../../actors/sinks/prepare_items.ts";
 import { readFileSink } from "../../../actors/sinks/read_file_sink.ts";
-import type { SinkDefinition, SinkRecord, WriteOutcome } from "../../../actors/sinks/sink.ts";
+import type { SinkBatch, SinkDefinition, SinkRecord, WriteOutcome } from "../../../actors/sinks/sink.ts";
 import { epoch, position } from "../../../protocols/position.ts";
 import { startActor } from "../../support/fake_actor.ts";
 import { FakePartition, jsonBytes } from "../../support/fake_feed.ts";
@@ -21,6 +26,8 @@ interface Setup<Options> {
   readonly start?: "earliest" | "latest";
   readonly replay?: string;
   readonly range?: DeliveryRange;
+  readonly operationTimeoutMs?: number;
+  readonly limits?: Partial<DeliveryLimits>;
   /** In the mailbox when the actor starts: what a restart keeps. */
   readonly kept?: readonly DeliveryMessage[];
 }
@@ -43,10 +50,15 @@ async function deliver<Options>(partition: FakePartition, owner: number, setup: 
     feed,
     input: "records",
     start: setup.start ?? "earliest",
-    limits: { ...DELIVERY_LIMITS, rejectTriesMax: 2 },
+    limits: {
+      ...DELIVERY_LIMITS,
+      rejectTriesMax: 2,
+      recordsPerRequest: setup.sink.recordsPerRequest?.(setup.sinkOptions),
+      ...setup.limits,
+    },
     eventBytes: jsonBytes,
     prepare: (batch, after) => prepareItems(preparation, batch, after),
-    operationTimeoutMs: 5_000,
+    operationTimeoutMs: setup.operationTimeoutMs ?? 5_000,
     readBytesMax: 1_000,
     connect: () => Promise.reject(new Error("no node to connect to")),
     observe: (report) => reports.push(report),
@@ -248,6 +260,27 @@ test("two owners after another bring every record into the file sink once", asyn
   }
 });
 
+/** Far more than what the fake clock gains while a disk is waited for. */
+const AGE_MS = 1e12;
+
+test("a segment of the file sink closes at its age while the partition is quiet, by a timer of the delivery", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "headrace-delivery-"));
+  try {
+    const partition = new FakePartition();
+    partition.store("records", 1, [{ id: 0 }]);
+    const setup: Setup<FileSinkOptions> = { sink: fileSink, sinkOptions: { directory, segmentAgeMaxMs: AGE_MS } };
+    const { actor, standsAt } = await deliver(partition, 1, { ...setup, operationTimeoutMs: 60_000 });
+    await actor.until(() => standsAt(0));
+    const files = () => readdirSync(join(directory, "readings", "0"));
+    assert.not(files().some((name) => name.startsWith("segment-")));
+    actor.advance(AGE_MS);
+    await actor.until(() => files().includes("segment-0000000000000000.ndjson"));
+    await actor.stop();
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
+
 test("an answer to an earlier life of the actor is not heard by the next, which opens its sink first", async () => {
   const partition = new FakePartition();
   partition.store("records", 1, [{ id: 0 }]);
@@ -260,6 +293,156 @@ test("an answer to an earlier life of the actor is not heard by the next, which 
   await actor.until(() => standsAt(0));
   assert.equal(ids(records), [0]);
   await actor.stop();
+});
+
+/** A sink of one call after another: `write` is the test's, and every call is counted while it is under way. */
+function watchedSink(write: (batch: SinkBatch, signal: AbortSignal, call: number) => Promise<WriteOutcome>) {
+  const seen = { calls: 0, underWay: 0, atOnceMax: 0 };
+  const sink: SinkDefinition<object> = {
+    type: "watched",
+    delivery: "idempotent",
+    optionsSchema: {},
+    open: async () => ({
+      position: async () => undefined,
+      write: async (batch, call) => {
+        if (call === undefined) throw new Error("a delivery's calls can be given up");
+        seen.calls += 1;
+        seen.underWay += 1;
+        seen.atOnceMax = Math.max(seen.atOnceMax, seen.underWay);
+        try {
+          return await write(batch, call.signal, seen.calls);
+        } finally {
+          seen.underWay -= 1;
+        }
+      },
+      close: async () => {},
+    }),
+  };
+  return { sink, seen };
+}
+
+const aborted = (signal: AbortSignal) =>
+  new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+
+test("a write that is given up says what it took, and the next begins behind that, once it has ended", async () => {
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }, { id: 1 }, { id: 2 }]);
+  const written: unknown[][] = [];
+  const { sink, seen } = watchedSink(async ({ records }, signal, call) => {
+    written.push(ids(records));
+    if (call > 1) return { kind: "written" };
+    await aborted(signal);
+    return { kind: "taken", count: 2, problem: { kind: "unavailable", reason: "given up" } };
+  });
+  const { actor, reports, standsAt } = await deliver(partition, 1, { sink, sinkOptions: {}, operationTimeoutMs: 20 });
+  await actor.until(() => standsAt(2));
+  assert.equal(written, [[0, 1, 2], [2]]);
+  assert.is(seen.atOnceMax, 1);
+  assert.ok(standsAt(1), "the position moved over what was taken first");
+  assert.ok(reports.some((report) => report.kind === "retry" && report.reason.startsWith("no answer within 20 ms")));
+  await actor.stop();
+});
+
+test("a write that does not end, though it was told to, holds back the next, and that is said again and again", async () => {
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }]);
+  let release: () => void = () => {};
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const { sink, seen } = watchedSink(async (_batch, _signal, call) => {
+    if (call === 1) await held;
+    if (call === 1) throw new Error("ended at last");
+    return { kind: "written" };
+  });
+  const { actor, reports, standsAt } = await deliver(partition, 1, { sink, sinkOptions: {}, operationTimeoutMs: 10 });
+  await actor.until(() => reports.filter(({ kind }) => kind === "retry").length >= 3);
+  assert.equal([seen.calls, seen.atOnceMax], [1, 1]);
+  release();
+  await actor.until(() => standsAt(0));
+  assert.equal([seen.calls, seen.atOnceMax], [2, 1]);
+  await actor.stop();
+});
+
+test("each step of a call has the whole deadline", async () => {
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }]);
+  const sink: SinkDefinition<object> = {
+    type: "slow",
+    delivery: "idempotent",
+    optionsSchema: {},
+    open: async () => ({
+      position: async () => undefined,
+      write: async (_batch, call) => {
+        const endMs = performance.now() + 200;
+        while (performance.now() < endMs) {
+          call?.progressed();
+          await new Promise((resolve) => setImmediate(resolve));
+        }
+        return { kind: "written" };
+      },
+      close: async () => {},
+    }),
+  };
+  const { actor, reports, standsAt } = await deliver(partition, 1, { sink, sinkOptions: {}, operationTimeoutMs: 100 });
+  await actor.until(() => standsAt(0));
+  assert.is(reports.filter(({ kind }) => kind === "retry").length, 0);
+  await actor.stop();
+});
+
+test("a request of several records whose answer was lost is cut alike by the next owner, whatever came behind it", async () => {
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }, { id: 1 }, { id: 2 }]);
+  const keyed = (size: number, isAway: boolean) => {
+    const requests: unknown[][] = [];
+    const sink: SinkDefinition<object> = {
+      type: "keyed",
+      delivery: "idempotent",
+      optionsSchema: {},
+      recordsPerRequest: () => size,
+      open: async () => ({
+        position: async () => undefined,
+        write: async ({ records, requests: sizes = [] }) => {
+          let at = 0;
+          for (const count of sizes) {
+            requests.push(ids(records.slice(at, at + count)));
+            at += count;
+            if (isAway) return { kind: "taken", count: 0, problem: { kind: "unavailable", reason: "no answer" } };
+          }
+          return { kind: "written" };
+        },
+        close: async () => {},
+      }),
+    };
+    return { sink, requests };
+  };
+  const before = keyed(2, true);
+  const first = await deliver(partition, 1, { sink: before.sink, sinkOptions: {} });
+  await first.actor.until(() => before.requests.length > 2);
+  await first.actor.stop();
+  partition.store("records", 2, [{ id: 3 }, { id: 4 }, { id: 5 }, { id: 6 }]);
+  const after = keyed(3, false);
+  const second = await deliver(partition, 2, { sink: after.sink, sinkOptions: {} });
+  await second.actor.until(() => second.standsAt(6));
+  assert.equal(before.requests[0], [0, 1]);
+  assert.equal(after.requests, [[0, 1], [2], [3, 4, 5], [6]]);
+  await second.actor.stop();
+});
+
+test("a stop waits for a call that is told to end, and not for ever", async () => {
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }]);
+  let isAborted = false;
+  const { sink, seen } = watchedSink(async (_batch, signal) => {
+    await aborted(signal);
+    isAborted = true;
+    throw new Error("ended");
+  });
+  const limits = { stopTimeoutMs: 20 };
+  const { actor } = await deliver(partition, 1, { sink, sinkOptions: {}, limits });
+  await actor.until(() => seen.calls === 1);
+  await actor.stop();
+  assert.ok(isAborted);
 });
 
 test.run();

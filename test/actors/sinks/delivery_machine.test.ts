@@ -7,6 +7,7 @@ import {
   type DeliveryLimits,
   type DeliveryMessage,
 } from "../../../actors/sinks/delivery_messages.ts";
+import type { TakenOutcome } from "../../../actors/sinks/sink.ts";
 import { epoch, position } from "../../../protocols/position.ts";
 
 function script(limits: Partial<DeliveryLimits> = {}) {
@@ -188,6 +189,159 @@ test("reading ahead is bounded while the sink is slow", () => {
   tell(OPENED);
   assert.equal(kinds(tell(records(1, 0, 1))), ["write", "read"]);
   assert.equal(kinds(tell(records(2, 2, 5))), [], "50 bytes wait: no more is read");
+});
+
+const RECORDS_PER_REQUEST = 2;
+
+function opened(limits: Partial<DeliveryLimits> = {}) {
+  const tell = script(limits);
+  tell({ kind: "begin" });
+  tell(OPENED);
+  return tell;
+}
+
+const taken = (outcome: Omit<TakenOutcome, "kind">): DeliveryMessage => ({
+  kind: "wrote",
+  outcome: { kind: "taken", ...outcome },
+  random: 0,
+});
+
+function retryOf(effects: readonly DeliveryEffect[]): DeliveryMessage {
+  const timer = effects.find(({ kind }) => kind === "timer");
+  if (timer?.kind !== "timer") throw new Error("no retry");
+  return { kind: "timer", timerId: timer.timerId, purpose: "retry" };
+}
+
+const writeOf = (effects: readonly DeliveryEffect[]) => {
+  const write = effects.find(({ kind }) => kind === "write");
+  if (write?.kind !== "write") throw new Error("no write");
+  const { predecessor, end, records: written, requests } = write.batch;
+  return { after: predecessor?.offset, end: end.offset, offsets: written.map((one) => one.position.offset), requests };
+};
+
+test("D10, D11: after a failure the position moves over what was taken, and the next write begins behind it", () => {
+  const tell = opened();
+  tell(records(1, 0, 5));
+  const moved = tell(taken({ count: 2, problem: { kind: "unavailable", reason: "503" } }));
+  assert.equal(writeOf(moved), { after: undefined, end: 1, offsets: [], requests: undefined });
+  const waiting = tell(WRITTEN);
+  assert.equal(kinds(waiting).includes("write"), false, "the failure is waited for");
+  assert.equal(writeOf(tell(retryOf(waiting))), { after: 1, end: 5, offsets: [2, 3, 4, 5], requests: undefined });
+});
+
+test("D10: what was taken stays taken where its position could not be stored", () => {
+  const tell = opened();
+  tell(records(1, 0, 1));
+  const waiting = tell(taken({ count: 2, problem: { kind: "unavailable", reason: "the log is away" } }));
+  assert.equal(kinds(tell(retryOf(waiting))), ["ask_position"]);
+  assert.equal(writeOf(tell({ kind: "positioned", position: undefined })).offsets, []);
+});
+
+test("a sink that pauses to tell how far it is goes on at once", () => {
+  const tell = opened();
+  tell(records(1, 0, 3));
+  tell(taken({ count: 3 }));
+  assert.equal(writeOf(tell(WRITTEN)).offsets, [3]);
+});
+
+test("a sink that takes nothing, and does not say why, is not asked again without a pause", () => {
+  const tell = opened();
+  tell(records(1, 0, 3));
+  assert.equal(kinds(tell(retryOf(tell(taken({ count: 0 }))))), ["ask_position"]);
+});
+
+test("a refused record is set aside after its tries, those before it are delivered, those behind it follow", () => {
+  const tell = opened({ rejectTriesMax: 2 });
+  tell(records(1, 0, 2));
+  const refused = (at: number) =>
+    ({ kind: "rejected", records: [{ at, code: "SINK_REJECTED", reason: "422" }] }) as const;
+  tell(taken({ count: 1, problem: refused(1) }));
+  const again = tell(retryOf(tell(WRITTEN)));
+  assert.equal(writeOf(again).offsets, [1, 2]);
+  assert.equal(kinds(tell(taken({ count: 0, problem: refused(0) }))), ["open_chain"]);
+  const [letters] = tell({ kind: "chain_opened", last: undefined });
+  assert.is(letters?.kind === "append_dead_letters" && letters.letters[0]?.triple[1], 1);
+  assert.equal(writeOf(tell({ kind: "dead_letters_stored" })).offsets, [2]);
+});
+
+test("a final rejection is set aside without another try", () => {
+  const tell = opened();
+  tell(records(1, 0, 2));
+  const problem = { kind: "rejected", records: [{ at: 0, code: "X", reason: "no form", isFinal: true }] } as const;
+  assert.equal(kinds(tell(taken({ count: 0, problem }))), ["open_chain"]);
+});
+
+test("a sink that refuses the node is tried again for ever: no record is set aside, and a person is called", () => {
+  let state = initialDelivery(DELIVERY_LIMITS, "earliest");
+  const tell = (message: DeliveryMessage) => {
+    const [next, effects] = deliveryStep(state, message, 0);
+    state = next;
+    return effects;
+  };
+  tell({ kind: "begin" });
+  tell(OPENED);
+  tell(records(1, 0, 0));
+  for (let tries = 0; tries < 10; tries += 1) {
+    const effects = tell(taken({ count: 0, problem: { kind: "unwelcome", reason: "401" } }));
+    const report = effects.find(({ kind }) => kind === "report");
+    assert.is(report?.kind === "report" && report.report.kind === "retry" && report.report.needsPerson, true);
+    assert.equal(kinds(tell(retryOf(effects))), ["write"]);
+  }
+});
+
+test("D12: an overdue operation is told to end, and nothing else is asked of the sink before it has", () => {
+  const tell = opened();
+  tell(records(1, 0, 5));
+  const given = tell({ kind: "overdue", overdueMs: 30_000 });
+  assert.equal(kinds(given), ["give_up"]);
+  assert.equal(kinds(tell({ kind: "overdue", overdueMs: 60_000 })), ["give_up"], "and told again");
+  assert.equal(kinds(tell({ kind: "advanced" })).includes("write"), false);
+  const moved = tell(taken({ count: 4, problem: { kind: "unavailable", reason: "given up" } }));
+  assert.is(writeOf(moved).end, 3, "what it took until then is taken");
+});
+
+test("D13: a cut into requests is stored before the first request, and once for all where each record goes by itself", () => {
+  const alone = script({ recordsPerRequest: 1 });
+  alone({ kind: "begin" });
+  alone(OPENED);
+  const [first] = alone(records(1, 0, 1));
+  assert.equal(first, { kind: "store_cut", cut: { end: undefined, recordsPerRequest: 1, taken: [] } });
+  assert.is(writeOf(alone({ kind: "cut_stored" })).end, 1);
+  assert.equal(kinds(alone(WRITTEN)), []);
+  assert.is(writeOf(alone(records(2, 2, 3))).end, 3);
+  const together = script({ recordsPerRequest: RECORDS_PER_REQUEST });
+  together({ kind: "begin" });
+  together(OPENED);
+  const [cut] = together(records(1, 0, 4));
+  assert.equal(cut, { kind: "store_cut", cut: { end: position(1, 4), recordsPerRequest: 2, taken: [] } });
+  assert.equal(writeOf(together({ kind: "cut_stored" })).requests, [2, 2, 1]);
+  together(WRITTEN);
+  assert.equal(kinds(together(records(2, 5, 5)))[0], "store_cut");
+});
+
+test("D13: after a restart the stored cut is read to its end and cut alike, whatever the configuration says by then", () => {
+  const tell = script({ recordsPerRequest: 3 });
+  tell({ kind: "begin" });
+  const cut = { end: position(1, 4), recordsPerRequest: 2, taken: [] };
+  tell({ ...OPENED, position: position(1, 0), cut } as DeliveryMessage);
+  assert.equal(kinds(tell(records(1, 1, 2))), ["read"], "the batch ends at 4");
+  assert.equal(writeOf(tell(records(2, 3, 9))).requests, [2, 2]);
+  const [next] = tell(WRITTEN);
+  assert.equal(next, { kind: "store_cut", cut: { end: position(1, 9), recordsPerRequest: 3, taken: [] } });
+});
+
+test("a request that is refused whole is sent record by record, under a cut of its own", () => {
+  const tell = script({ recordsPerRequest: RECORDS_PER_REQUEST });
+  tell({ kind: "begin" });
+  tell(OPENED);
+  tell(records(1, 0, 5));
+  tell({ kind: "cut_stored" });
+  tell(taken({ count: 2, problem: { kind: "refused_together", count: 2, reason: "422" } }));
+  const [cut] = tell(WRITTEN);
+  assert.equal(cut, { kind: "store_cut", cut: { end: position(1, 3), recordsPerRequest: 1, taken: [] } });
+  assert.equal(writeOf(tell({ kind: "cut_stored" })), { after: 1, end: 3, offsets: [2, 3], requests: undefined });
+  const [after] = tell(WRITTEN);
+  assert.equal(after, { kind: "store_cut", cut: { end: position(1, 5), recordsPerRequest: 2, taken: [] } });
 });
 
 test.run();

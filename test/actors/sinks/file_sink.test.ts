@@ -462,4 +462,81 @@ test("a batch without records moves the position alone", () =>
     await sink.close();
   }));
 
+/** A clock whose timers fire when the test says so. */
+function timedClock() {
+  const timers = new Map<number, { readonly delayMs: number; readonly onTime: () => void }>();
+  let made = 0;
+  const setTimer = (delayMs: number, onTime: () => void) => {
+    made += 1;
+    const id = made;
+    timers.set(id, { delayMs, onTime });
+    return { cancel: () => timers.delete(id) };
+  };
+  /** Fires what waits, and answers how long it has waited, ms. */
+  const fire = (): number[] => {
+    const due = [...timers.values()];
+    timers.clear();
+    for (const { onTime } of due) onTime();
+    return due.map(({ delayMs }) => delayMs);
+  };
+  return { nowMs: 0, setTimer, fire };
+}
+
+const segments = (directory: string) => names(directory).filter((name) => name.endsWith(".ndjson"));
+
+test("a segment closes at its age though nothing more is written, and the next write begins another", () =>
+  inFolder(async (directory, store) => {
+    const clock = timedClock();
+    const sink = await open({ directory, segmentAgeMaxMs: 1_000 }, store, 1, clock);
+    await sink.write(sinkBatch(1, 0, 4));
+    assert.equal(segments(directory), []);
+    assert.equal(clock.fire(), [1_000]);
+    assert.equal(await sink.position(), position(1, 4)); // a turn after the timer's
+    assert.equal(segments(directory), ["segment-0000000000000000.ndjson"]);
+    assert.equal(clock.fire(), [], "nothing waits while no file is open");
+    assert.equal(await sink.write(sinkBatch(1, 5, 6)), { kind: "written" });
+    assert.equal(await offsetsIn(directory, store), range(0, 6));
+    await sink.close();
+    assert.equal(clock.fire(), [], "a closed sink waits for nothing");
+  }));
+
+test("a segment that could not be published at its age is tried again", () =>
+  inFolder(async (directory, store) => {
+    const clock = timedClock();
+    const sink = await open({ directory, segmentAgeMaxMs: 1_000 }, store, 1, clock);
+    await sink.write(sinkBatch(1, 0, 4));
+    store.fault = (isAfter) => {
+      if (!isAfter) throw new Error("the store is away");
+    };
+    clock.fire();
+    await sink.position();
+    store.fault = undefined;
+    await sink.position();
+    assert.equal(clock.fire().length, 1, "another timer");
+    await sink.position();
+    assert.equal(segments(directory).length, 1);
+    assert.equal(await offsetsIn(directory, store), range(0, 4));
+    await sink.write(sinkBatch(1, 5, 6));
+    assert.equal(await offsetsIn(directory, store), range(0, 6));
+    await sink.close();
+  }));
+
+test("an owner that was frozen publishes nothing at its segment's age, once a newer one has opened the sink", () =>
+  inFolder(async (directory, store) => {
+    const clock = timedClock();
+    const frozen = await open({ directory, segmentAgeMaxMs: 1_000 }, store, 1, clock);
+    await frozen.write(sinkBatch(1, 0, 4));
+    const next = await open({ directory }, store, 2);
+    await next.write(sinkBatch(2, 5, 6, 1));
+    const before = names(directory);
+    clock.fire();
+    await frozen.position();
+    assert.equal(
+      names(directory).filter((name) => !name.startsWith("open-1-")),
+      before.filter((name) => !name.startsWith("open-1-")),
+    );
+    assert.equal(await offsetsIn(directory, store), range(0, 6));
+    await Promise.all([frozen.close(), next.close()]);
+  }));
+
 test.run();

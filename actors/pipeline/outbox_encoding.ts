@@ -1,0 +1,41 @@
+/**
+ * Outputs as bytes for the outbox. A step of a user's may make a value that MessagePack has no form for: that output is stored as
+ * the failure of its input, so that every sink sets it aside, and the outputs behind it go on.
+ */
+import type { Event } from "../../protocols/event.ts";
+import { encodeEvents } from "../../protocols/event_codec.ts";
+import type { Position } from "../../protocols/position.ts";
+import type { OutboxOutput } from "./outbox_machine.ts";
+import type { OutboxRecord } from "./outbox_record.ts";
+
+interface Input {
+  readonly position: Position;
+  readonly event: Event;
+}
+
+/** @param inputs the records that the outputs were made of, for the dead letter of an output that can not be stored */
+export function encodeOutputs(outputs: readonly OutboxOutput[], inputs: readonly Input[]): Uint8Array {
+  const events = outputs.map(({ event }) => event);
+  try {
+    return encodeEvents(events, { asRecords: true });
+  } catch (error) {
+    const storable = outputs.map((output) => storableOf(output, inputs));
+    // Each by itself can be encoded: the fault is none of an output's.
+    if (storable.every((event, at) => event === events[at])) throw error;
+    return encodeEvents(storable, { asRecords: true });
+  }
+}
+
+function storableOf({ sequence, event }: OutboxOutput, inputs: readonly Input[]): unknown {
+  try {
+    encodeEvents([event], { asRecords: false });
+    return event;
+  } catch (error) {
+    const [epoch, offset, index] = sequence;
+    const input = inputs.find(({ position }) => position.epoch === epoch && position.offset === offset);
+    const why = error instanceof Error ? error.message : String(error);
+    const reason = `Cannot store output ${index} of the record as each of its values must have a form in MessagePack: ${why}`;
+    const { event: _output, ...base } = event as OutboxRecord & { readonly event?: Event };
+    return { ...base, failed: { code: "STEP_FAILED", path: "", reason, event: input?.event ?? {} } };
+  }
+}

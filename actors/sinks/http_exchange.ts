@@ -1,0 +1,128 @@
+/**
+ * One post and its answer: redirects followed, the body of the answer bounded in bytes and time, then dropped. Decides nothing:
+ * http_redirects.ts and http_answer.ts do.
+ */
+import { isRedirect, judgeRedirect, type RedirectOptions } from "./http_redirects.ts";
+
+export interface Answer {
+  readonly status: number;
+  readonly retryAfter: string | null;
+  /** The start of the body, as far as the bounds let it be read. */
+  readonly body: string;
+  readonly isBodyWhole: boolean;
+}
+
+export type Exchange =
+  | ({ readonly kind: "answered" } & Answer)
+  /** No answer came, or none that can be read: whether the records were taken is not known. */
+  | { readonly kind: "unanswered"; readonly reason: string }
+  /** A redirect that is not followed. */
+  | { readonly kind: "misdirected"; readonly reason: string };
+
+export interface PostOptions {
+  readonly url: string;
+  readonly redirects?: RedirectOptions;
+  /** For the whole exchange, ms. */
+  readonly timeoutMs: number;
+  readonly bodyBytesMax: number;
+  /** For the body of the answer, from the end of its head, ms. */
+  readonly bodyWithinMs: number;
+}
+
+export interface Post {
+  readonly body: string;
+  /** Of the configuration: sent to the endpoint's own origin only. */
+  readonly ownHeaders: Readonly<Record<string, string>>;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export class HttpPoster {
+  readonly #options: PostOptions;
+  /** The address that 308 has led to: the endpoint has moved for good. */
+  #moved: { readonly url: string; readonly isOwnOrigin: boolean } | undefined;
+
+  constructor(options: PostOptions) {
+    this.#options = options;
+  }
+
+  async post(post: Post, signal?: AbortSignal): Promise<Exchange> {
+    const { timeoutMs } = this.#options;
+    const deadline = AbortSignal.timeout(timeoutMs);
+    try {
+      return await this.#follow(post, signal === undefined ? deadline : AbortSignal.any([signal, deadline]));
+    } catch (error) {
+      this.#moved = undefined;
+      if (isProxyRefusal(error)) return { kind: "answered", ...answeredWith(407) };
+      return { kind: "unanswered", reason: deadline.aborted ? `no answer within ${timeoutMs} ms` : reasonOf(error) };
+    }
+  }
+
+  async #follow(post: Post, signal: AbortSignal): Promise<Exchange> {
+    const { url: configured, redirects, bodyBytesMax, bodyWithinMs } = this.#options;
+    let at = this.#moved ?? { url: configured, isOwnOrigin: true };
+    let isForGood = true;
+    for (let followed = 0; ; followed += 1) {
+      const headers = at.isOwnOrigin ? { ...post.ownHeaders, ...post.headers } : post.headers;
+      const response = await fetch(at.url, { method: "POST", headers, body: post.body, redirect: "manual", signal });
+      const { status } = response;
+      if (!isRedirect(status)) {
+        const { text, isWhole } = await readStart(response, bodyBytesMax, bodyWithinMs);
+        if (followed > 0 && isForGood) this.#moved = at;
+        if (!response.ok) this.#moved = undefined;
+        return {
+          kind: "answered",
+          status,
+          retryAfter: response.headers.get("retry-after"),
+          body: text,
+          isBodyWhole: isWhole,
+        };
+      }
+      const location = response.headers.get("location");
+      void response.body?.cancel().catch(ignore);
+      const redirect = judgeRedirect({ status, location }, at.url, configured, followed, redirects);
+      if (redirect.kind === "refused") return { kind: "misdirected", reason: redirect.reason };
+      isForGood &&= status === 308;
+      at = redirect;
+    }
+  }
+}
+
+/** `fetch` shows a 407 as an error, as its standard asks, with these words or with none. */
+const isProxyRefusal = (error: unknown): boolean =>
+  error instanceof Error && error.cause instanceof Error && /^$|proxy authentication/i.test(error.cause.message);
+const answeredWith = (status: number): Answer => ({ status, retryAfter: null, body: "", isBodyWhole: true });
+
+/** Reads what the bounds allow. A body that was read to its end leaves its connection for the next post. */
+async function readStart({ body }: Response, bytesMax: number, withinMs: number) {
+  if (body === null) return { text: "", isWhole: true };
+  const reader = body.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  let left = bytesMax;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<"late">((resolve) => {
+    timer = setTimeout(() => resolve("late"), withinMs);
+  });
+  try {
+    for (;;) {
+      const next = await Promise.race([reader.read(), late]);
+      if (next === "late") return { text, isWhole: false };
+      if (next.done) return { text: text + decoder.decode(), isWhole: true };
+      text += decoder.decode(next.value.subarray(0, left), { stream: true });
+      left -= next.value.byteLength;
+      if (left < 0) return { text, isWhole: false };
+    }
+  } catch (error) {
+    // The head of the answer has said enough, unless somebody must read the rest.
+    return { text: `${text} (broke off: ${reasonOf(error)})`, isWhole: false };
+  } finally {
+    clearTimeout(timer);
+    void reader.cancel().catch(ignore);
+  }
+}
+
+/** A dropped body may have failed before: its error concerns nobody. */
+const ignore = (): void => undefined;
+
+const reasonOf = (error: unknown): string =>
+  error instanceof Error ? ((error.cause as Error | undefined)?.message ?? error.message) : String(error);

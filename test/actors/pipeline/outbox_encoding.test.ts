@@ -1,0 +1,42 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { encodeOutputs } from "../../../actors/pipeline/outbox_encoding.ts";
+import type { OutboxRecord } from "../../../actors/pipeline/outbox_record.ts";
+import { decodeTrustedEvents } from "../../../protocols/event_codec.ts";
+import { position } from "../../../protocols/position.ts";
+
+const cycle: Record<string, unknown> = {};
+cycle.again = cycle;
+
+const outputsOf = (events: readonly Record<string, unknown>[]) =>
+  events.map((event, at) => ({ sequence: [7, at, 0] as const, event: { timeMs: at, event } satisfies OutboxRecord }));
+const inputsOf = (events: readonly unknown[]) =>
+  events.map((_event, at) => ({ position: position(7, at), event: { input: at } }));
+
+for (const [name, odd] of Object.entries({ "an integer beyond 64 bits": 2n ** 70n, "a value inside itself": cycle })) {
+  test(`${name} makes a failure of its own output, with the input, and leaves the others as they are`, () => {
+    const events = [{ n: 0 }, { n: odd }, { n: 2 }];
+    const stored = decodeTrustedEvents(encodeOutputs(outputsOf(events), inputsOf(events))) as unknown as OutboxRecord[];
+    assert.equal(
+      [stored[0], stored[2]],
+      [
+        { timeMs: 0, event: { n: 0 } },
+        { timeMs: 2, event: { n: 2 } },
+      ],
+    );
+    const failed = stored[1] !== undefined && "failed" in stored[1] ? stored[1].failed : undefined;
+    assert.equal([failed?.code, failed?.event, stored[1]?.timeMs], ["STEP_FAILED", { input: 1 }, 1]);
+    assert.match(failed?.reason ?? "", /^Cannot store output 0 of the record/);
+  });
+}
+
+test("outputs that can be stored are stored as they are", () => {
+  const events = [{ n: 2n ** 60n }, { text: "a" }];
+  const stored = decodeTrustedEvents(encodeOutputs(outputsOf(events), inputsOf(events)));
+  assert.equal(stored, [
+    { timeMs: 0, event: { n: 2n ** 60n } },
+    { timeMs: 1, event: { text: "a" } },
+  ] as never);
+});
+
+test.run();

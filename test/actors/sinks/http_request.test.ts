@@ -1,0 +1,42 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { idempotencyKey, prepareRequest } from "../../../actors/sinks/http_request.ts";
+import { partitionId } from "../../../protocols/position.ts";
+import { sinkBatch } from "../../support/fake_sink_context.ts";
+
+const PARTITION = { stream: "readings", partition: partitionId(0) };
+const { records } = sinkBatch(1, 0, 2);
+
+test("the records of a request that can not be expressed are named, by their place in it", () => {
+  const odd = records.map((record, at) => (at === 0 ? record : { ...record, event: { n: Number.NaN } }));
+  const prepared = prepareRequest(odd, { partition: PARTITION, format: "json" });
+  assert.equal(prepared.kind === "rejected" && prepared.records.map(({ at, path, isFinal }) => [at, path, isFinal]), [
+    [1, "/n", true],
+    [2, "/n", true],
+  ]);
+});
+
+test("records are lines, or a list", () => {
+  const lines = prepareRequest(records.slice(0, 2), { partition: PARTITION, format: "ndjson" });
+  assert.is(lines.kind === "request" && lines.body, '{"at":0,"ofEpoch":1}\n{"at":1,"ofEpoch":1}\n');
+  const list = prepareRequest(records.slice(0, 2), { partition: PARTITION, format: "json" });
+  assert.is(list.kind === "request" && list.body, '[{"at":0,"ofEpoch":1},{"at":1,"ofEpoch":1}]');
+});
+
+test("any name makes a key that a header can hold, and different names different keys", () => {
+  const names = ["a\nb", "a b", "\u2603", "\ud800", "\udbff", "a%20b", "\u{1f600}"];
+  const keys = names.flatMap((stream) => {
+    const partition = { stream, partition: partitionId(0) };
+    return [idempotencyKey(partition, records), idempotencyKey(PARTITION, records, stream)];
+  });
+  for (const key of keys) assert.is(new Headers({ "idempotency-key": key }).get("idempotency-key"), key);
+  assert.is(new Set(keys).size, keys.length);
+});
+
+test("what is left of a request has another key than the whole", () => {
+  const [first, , last] = records;
+  if (first === undefined || last === undefined) throw new Error("three records");
+  assert.is.not(idempotencyKey(PARTITION, records), idempotencyKey(PARTITION, [first, last]));
+});
+
+test.run();
