@@ -13,7 +13,9 @@ const FULL =
   "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 2\r\nContent-Length: 0\r\n\r\n" as const;
 
 /** Between looks at addresses that are over their share. */
-const LOOK_EVERY_MS = 500;
+const LOOK_EVERY_MS = 20;
+/** Of one address by one look: thousands that end in one turn of the event loop would hold up everybody else. */
+const ENDED_AT_ONCE_MAX = 20;
 
 export interface GateWorld {
   /** Never set back. */
@@ -157,7 +159,7 @@ export class ConnectionGate {
     const crowded = [...this.#crowded];
     this.#crowded.clear();
     for (const address of crowded) {
-      this.#end(this.#places.overShare(address, this.#world.nowMs()));
+      this.#end(this.#places.overShare(address, this.#world.nowMs(), ENDED_AT_ONCE_MAX));
       this.#settleLater(address);
     }
   }

@@ -149,10 +149,10 @@ export class ConnectionPlaces {
     return this.countOf(address, "silent") + this.countOf(address, "idle") > this.#limits.waitingPerAddressMax;
   }
 
-  /** What an address has waiting beyond its share, and for long enough, gives up its places by this call (C2). */
-  overShare(address: string, nowMs: number): readonly number[] {
+  /** What an address has waiting beyond its share, and for long enough, gives up its places by this call, `countMax` at most (C2). */
+  overShare(address: string, nowMs: number, countMax = Number.POSITIVE_INFINITY): readonly number[] {
     const ended: number[] = [];
-    while (this.isOverShare(address)) {
+    while (ended.length < countMax && this.isOverShare(address)) {
       const victim = this.#longestWaiting(address, nowMs);
       if (victim === undefined) break;
       this.leave(victim);
