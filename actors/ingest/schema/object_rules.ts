@@ -1,11 +1,11 @@
 /** Rules for maps: how many keys, which, and the value of each. */
-import { isSchemaObject } from "./keywords.ts";
+import { isAnnotation, isSchemaObject } from "./keywords.ts";
 import { propertiesReader } from "./properties_reader.ts";
 import { both, has, isMap, NOTED_STEPS, type RuleContext, type Rules, textsOf } from "./rules.ts";
 import type { Check, Run } from "./run.ts";
 
 /** Steps to look at one property by a name that is not in the schema. */
-export const MEMBER_STEPS = 16;
+export const MEMBER_STEPS = 14;
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -58,6 +58,12 @@ function namesRule(subschema: unknown, context: RuleContext): Check | undefined 
   };
 }
 
+function onlyTypeOf(subschema: unknown): string | undefined {
+  if (!isSchemaObject(subschema) || typeof subschema.type !== "string") return undefined;
+  const isAlone = Object.keys(subschema).every((keyword) => keyword === "type" || isAnnotation(keyword));
+  return isAlone ? subschema.type : undefined;
+}
+
 function memberRule(schema: Readonly<Record<string, unknown>>, context: RuleContext): Check | undefined {
   const { additionalProperties } = schema;
   const properties = isSchemaObject(schema.properties) ? Object.entries(schema.properties) : [];
@@ -68,7 +74,9 @@ function memberRule(schema: Readonly<Record<string, unknown>>, context: RuleCont
       }))
     : [];
   const required = textsOf(schema.required);
-  const named = properties.map(([name, subschema]) => ({ name, check: context.part(subschema) }));
+  const named = properties.map(([name, subschema]) => ({
+    ...{ name, check: context.part(subschema), onlyType: onlyTypeOf(subschema) },
+  }));
   const read = propertiesReader(named, required, context.isCollecting);
   const names = new Set(properties.map(([name]) => name));
   const isOpen = additionalProperties === undefined || (additionalProperties === true && !context.isCollecting);

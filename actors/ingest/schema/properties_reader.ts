@@ -8,7 +8,17 @@ import type { Check, Run } from "./run.ts";
 export interface NamedCheck {
   readonly name: string;
   readonly check: Check;
+  /** The name of the type, where the schema asks for nothing else. */
+  readonly onlyType?: string | undefined;
 }
+
+/** For values that pass a schema of a type alone, written out: no function is called for these. */
+const PASSING: ReadonlyMap<string, string> = new Map([
+  ["string", 'typeof p==="string"'],
+  ["boolean", 'typeof p==="boolean"'],
+  ["number", 'typeof p==="number"&&p-p===0'],
+  ["integer", "Number.isInteger(p)"],
+]);
 
 /** How many of the named properties the map has, or -1 where one is wrong or missing. */
 export type ReadProperties = (value: Readonly<Record<string, unknown>>, run: Run) => number;
@@ -24,8 +34,8 @@ export function propertiesReader(
   const names = new Set(named.map(({ name }) => name));
   const needed = required.filter((name) => !names.has(name));
   const plan: readonly Property[] = [
-    ...named.map(({ name, check }) => ({ name, check, isRequired: required.includes(name) })),
-    ...needed.map((name) => ({ name, check: undefined, isRequired: true })),
+    ...named.map(({ name, check, onlyType }) => ({ name, check, onlyType, isRequired: required.includes(name) })),
+    ...needed.map((name) => ({ name, check: undefined, onlyType: undefined, isRequired: true })),
   ];
   const isOrdinary = plan.length <= WRITTEN_NAMES_MAX && !isCollecting && !plan.some(({ name }) => isInherited(name));
   return isOrdinary ? writtenReader(plan) : loopingReader(plan);
@@ -34,14 +44,17 @@ export function propertiesReader(
 interface Property {
   readonly name: string;
   readonly check: Check | undefined;
+  readonly onlyType: string | undefined;
   readonly isRequired: boolean;
 }
 
 const missing = (name: string): string => `must have required property '${name}'`;
 
 function writtenReader(plan: readonly Property[]): ReadProperties {
-  const lines = plan.map(({ name, check, isRequired }, index) => {
-    const judge = check === undefined ? "" : `known++;if(!c${index}(p,run)){run.below(names[${index}]);return -1}`;
+  const lines = plan.map(({ name, check, onlyType = "", isRequired }, index) => {
+    const passing = PASSING.get(onlyType) ?? "false";
+    const judge =
+      check === undefined ? "" : `known++;if(!(${passing})&&!c${index}(p,run)){run.below(names[${index}]);return -1}`;
     const otherwise = isRequired ? `else{run.fail(missing[${index}]);return -1}` : "";
     return `p=value[${JSON.stringify(name)}];if(p!==undefined){${judge}}${otherwise}`;
   });

@@ -15,7 +15,7 @@ export const STEPS_BASE = 1_000;
 
 /** A map with more keys is a hash table to the engine: to list its keys costs ten times as much for each. */
 const SMALL_MAP_KEYS = 64;
-const LISTED_KEY_STEPS = 24;
+const LISTED_KEY_STEPS = 36;
 
 /** What a check of a schema answers: whether the value passes. A check that answers false has set the run's fault. */
 export type Check = (value: unknown, run: Run) => boolean;
