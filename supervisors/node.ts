@@ -28,7 +28,7 @@ import { mountOpenApi } from "./openapi.ts";
 import { createReplayRoutes } from "./replay_routes.ts";
 import { Replays } from "./replays.ts";
 import { listen, startSessions } from "./sessions.ts";
-import { startSources } from "./sources.ts";
+import { type RunningSources, startSources } from "./sources.ts";
 import { NodeDirectory } from "./stream_directory.ts";
 import { registerStreams } from "./stream_settings.ts";
 import {
@@ -158,7 +158,9 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
     return state.kind === "ready" ? undefined : state.reason;
   };
   const budget = new BodyBudget();
-  const routes: NodeRoutesOptions = { log, directory, metrics, system, board };
+  let sources: RunningSources | undefined;
+  const troubles = () => sources?.troubles() ?? [];
+  const routes: NodeRoutesOptions = { log, directory, metrics, system, board, troubles };
   const control = cluster?.node ?? createLoneNode({ name, directory, log, address: () => endpoint });
   let endpoint = "";
   const http = await startHttpServer({
@@ -195,11 +197,12 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
     await cluster.join(http.port);
     closers.push({ what: "cluster", close: () => cluster.node.leave(LEAVE_WITHIN_MS) });
   }
-  const sources = startSources(configuration, {
+  const started = startSources(configuration, {
     ...{ system, connect, log, nodeLog: options.log, metrics },
     ...(cluster === undefined ? {} : { cluster: { node: name, directory } }),
   });
-  closers.push({ what: "sources", close: () => sources.stop() });
+  sources = started;
+  closers.push({ what: "sources", close: () => started.stop() });
   return {
     name,
     address: http.address,

@@ -4,6 +4,7 @@ import type { ActorSystem } from "../actors/kernel/actor.ts";
 import type { Log } from "../actors/log/log.ts";
 import type { Metrics } from "../actors/observers/metrics.ts";
 import type { DeliveryBoard } from "./delivery_board.ts";
+import type { SourceTrouble } from "./sources.ts";
 import type { NodeDirectory } from "./stream_directory.ts";
 
 export interface NodeRoutesOptions {
@@ -12,6 +13,8 @@ export interface NodeRoutesOptions {
   readonly metrics: Metrics;
   readonly system: ActorSystem;
   readonly board: DeliveryBoard;
+  /** Sources that can not read now: no reason to send a node no appends, but told. */
+  readonly troubles: () => readonly SourceTrouble[];
 }
 
 /** Reasons told of partitions that can not be claimed. */
@@ -22,8 +25,13 @@ export function mountHealthRoutes(server: FastifyInstance, options: NodeRoutesOp
   server.get("/healthz", async () => ({ status: "ok" }));
   server.get("/readyz", async (_request, reply) => {
     const reasons = unreadiness(options);
-    if (reasons.length === 0) return { status: "ready" };
-    return reply.status(503).header("Retry-After", 1).send({ status: "not ready", reasons });
+    const sources = options.troubles();
+    const told = sources.length === 0 ? {} : { sources };
+    if (reasons.length === 0) return { status: "ready", ...told };
+    return reply
+      .status(503)
+      .header("Retry-After", 1)
+      .send({ status: "not ready", reasons, ...told });
   });
 }
 

@@ -283,6 +283,7 @@ export class SimulatedNode implements OutsideCalls {
       connect: connectInProcess(async (peer, onEnd) => this.openSession(peer, onEnd)),
       log: this.log,
       report: () => {},
+      trouble: () => {},
       onRejected: ({ event }) => file.onRejected(event),
     }) as ActorDefinition<never>;
   }
