@@ -18,11 +18,17 @@ export interface FilePlace extends ReadFile {
   readonly generation: number;
   /** First byte that is not read. */
   readonly offset: number;
+  /** How many of the file's first bytes were seen, and a mark of them; missing while there were none. */
+  readonly seen?: { readonly bytes: number; readonly mark: string };
   /** The last line, which has no line break, was ended here. */
   readonly lineEndsAt?: number;
+  /** Where the path led, where it is a link. */
+  readonly path?: string;
   /** Size of the file and time of its last change when it was last looked at. */
   readonly sizeBytes?: number;
   readonly modifiedMs?: number;
+  /** When the file was made; missing or 0 where nobody knows. */
+  readonly bornMs?: number;
   /** Files read before, newest first: none of them is read again under another name. */
   readonly before?: readonly ReadFile[];
 }
@@ -43,9 +49,20 @@ export async function markAt(file: SourceFile, offset: number): Promise<string> 
   return markOf(head, await file.bytes(offset - tailBytes, tailBytes));
 }
 
-/** Whether this file holds, before the place, what was read there. */
-export const holds = async (file: SourceFile, { offset, mark }: Pick<ReadFile, "offset" | "mark">): Promise<boolean> =>
-  (await markAt(file, offset)) === mark;
+/** Whether this file holds what was seen at its beginning, and before the place what was read there. */
+export async function holds(
+  file: SourceFile,
+  { offset, mark, seen }: Pick<ReadFile, "offset" | "mark"> & Pick<FilePlace, "seen">,
+): Promise<boolean> {
+  if (seen !== undefined && markOf(await file.bytes(0, seen.bytes), NOTHING) !== seen.mark) return false;
+  return (await markAt(file, offset)) === mark;
+}
+
+const NOTHING = new Uint8Array(0);
+
+/** What is kept of a file's first bytes. */
+export const seenOf = (head: Uint8Array): Pick<FilePlace, "seen"> =>
+  head.length === 0 ? {} : { seen: { bytes: head.length, mark: markOf(head, NOTHING) } };
 
 /** Whether this file holds what was read, and nothing after it. */
 export const isSame = async (file: SourceFile, read: ReadFile): Promise<boolean> =>

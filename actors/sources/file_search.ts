@@ -5,86 +5,139 @@
  *       Where few bytes were read, only names that begin with the file's or that rotation gives are believed.
  *   S3. The next file is the oldest rotated one that is newer than the file that is over, else the one at the path.
  *   S4. What was read before is not read again: a file that holds just that is passed over, where the file that was read
- *       is not there any more under its own inode.
+ *       is not there any more under its own inode. Nor is a rotated file read that is empty.
  */
 import { type FilePlace, holds, isSame, type ReadFile, STRONG_MARK_BYTES } from "./file_place.ts";
-import { FileTroubleError, ifThere } from "./file_trouble.ts";
+import { FileTroubleError } from "./file_trouble.ts";
 import { type Sibling, siblingsOf } from "./rotated_files.ts";
 import { SourceFile } from "./source_file.ts";
 
 /** S1, S2. Whoever asks closes it. */
-export async function findPlace(path: string, place: FilePlace): Promise<SourceFile | undefined> {
-  const siblings = await siblingsOf(path);
-  const own = siblings.filter(({ inode }) => inode === place.inode);
-  const found = await firstHolding([path, ...own.map((one) => one.path)], place, (file) => file.inode === place.inode);
-  return found ?? findCopy(path, place, siblings);
-}
+export const findPlace = (path: string, place: FilePlace, signal: AbortSignal): Promise<SourceFile | undefined> =>
+  overMoves(async () => {
+    const siblings = await siblingsOf(path);
+    const own = siblings.filter(({ inode }) => inode === place.inode);
+    // Where the path is a link that leads elsewhere now, the file may lie where it led before.
+    const candidates = [{ path }, ...own, ...(place.path === undefined ? [] : [{ path: place.path }])];
+    const found = await firstThat(candidates, signal, async (file) => (await isOwn(file, place)) && holds(file, place));
+    return found ?? copyAmong(siblings, path, place, signal);
+  });
 
 /** S2. */
-export async function findCopy(
+export const findCopy = (path: string, place: FilePlace, signal: AbortSignal): Promise<SourceFile | undefined> =>
+  overMoves(async () => copyAmong(await siblingsOf(path), path, place, signal));
+
+async function copyAmong(
+  siblings: readonly Sibling[],
   path: string,
   place: FilePlace,
-  siblings?: readonly Sibling[],
-): Promise<SourceFile | undefined> {
-  if (place.offset === 0) return undefined;
-  const isStrong = place.offset >= STRONG_MARK_BYTES;
-  const copies = (siblings ?? (await siblingsOf(path))).filter(
-    (one) => one.inode !== place.inode && (one.isNear || isStrong) && (isAsNew(one, place) ?? true),
+  signal: AbortSignal,
+): Promise<SourceFile | Moved | undefined> {
+  const markedBytes = Math.max(place.offset, place.seen?.bytes ?? 0);
+  if (markedBytes === 0) return undefined;
+  const isStrong = markedBytes >= STRONG_MARK_BYTES;
+  const copies = siblings.filter(
+    (one) => one.inode !== place.inode && (one.isNear || isStrong) && (isAsNew(one, place, COPIED_TIME_MS) ?? true),
   );
   const plainFirst = copies.toSorted((left, right) => Number(isCompressed(left)) - Number(isCompressed(right)));
-  const paths = plainFirst.map((one) => one.path);
-  return firstHolding(isStrong ? [...paths, path] : paths, place, (file) => file.inode !== place.inode);
+  const isCopy = async (file: SourceFile) => file.inode !== place.inode && (await holds(file, place));
+  return firstThat(isStrong ? [...plainFirst, { path }] : plainFirst, signal, isCopy);
 }
 
-/** S3, S4. Undefined where none was rotated since. */
-export async function findLater(path: string, over: FilePlace): Promise<SourceFile | undefined> {
-  const siblings = await siblingsOf(path);
-  const rotated = siblings.filter(({ isRotated }) => isRotated);
-  const own = rotated.findIndex(({ inode }) => inode === over.inode);
-  const later = own < 0 ? rotated.filter((one) => isAsNew(one, over) ?? false) : rotated.slice(own + 1);
-  const gone = [over, ...(over.before ?? [])].filter((read) => !siblings.some(({ inode }) => inode === read.inode));
-  const known = new Set((over.before ?? []).map(({ inode }) => inode));
-  for (const one of later) {
-    const file = await openOrNothing(one.path);
-    if (file === undefined) continue;
-    const isRead = (known.has(one.inode) && (await isOneOf(file, over.before ?? []))) || (await isOneOf(file, gone));
-    if (!isRead) return file;
-    await file.close();
-  }
-  return undefined;
+/**
+ * S3, S4. Undefined where none was rotated since.
+ *
+ * @param isIntact the file that is over still holds what was read, under its inode; else that inode may hold something else
+ */
+export const findLater = (
+  path: string,
+  over: FilePlace,
+  isIntact: boolean,
+  signal: AbortSignal,
+): Promise<SourceFile | undefined> =>
+  overMoves(async () => {
+    const siblings = await siblingsOf(path);
+    const rotated = siblings.filter(({ isRotated }) => isRotated);
+    const own = isIntact ? rotated.findIndex(({ inode }) => inode === over.inode) : -1;
+    const later = own < 0 ? rotated.filter((one) => isAsNew(one, over, KEPT_TIME_MS) ?? false) : rotated.slice(own + 1);
+    const before = over.before ?? [];
+    const gone: ReadFile[] = [];
+    for (const read of [over, ...before]) {
+      const isThere = (isIntact || read !== over) && (await isUnderItsInode(siblings, read, signal));
+      if (!isThere) gone.push(read);
+    }
+    const known = new Set(before.map(({ inode }) => inode));
+    const isRead = async (file: SourceFile) =>
+      (await file.bytes(0, 1)).length === 0 ||
+      (known.has(file.inode) && (await isOneOf(file, before))) ||
+      (await isOneOf(file, gone));
+    return firstThat(later, signal, async (file) => !(await isRead(file)));
+  });
+
+/** An inode is given to a new file once it is free: one of which nothing was seen is told by when it was made. */
+async function isOwn(file: SourceFile, { inode, seen, bornMs = 0 }: FilePlace): Promise<boolean> {
+  if (file.inode !== inode) return false;
+  const { bornMs: own } = await file.standing();
+  return seen !== undefined || bornMs === 0 || own === 0 || own === bornMs;
 }
 
 const isCompressed = ({ path }: Sibling): boolean => /\.(gz|gzip|zst|zstd)$/.test(path);
 
-/** Undefined for a place that an older version stored, without a time. */
-const isAsNew = ({ modifiedNs }: Sibling, { modifiedMs }: FilePlace): boolean | undefined =>
-  modifiedMs === undefined ? undefined : modifiedNs / 1_000_000n >= BigInt(modifiedMs);
+/** A copy may keep its time to whole seconds, or two of them; what it holds is looked at besides. */
+const COPIED_TIME_MS = 2_000;
+/** A time that was kept as a floating number may be rounded. */
+const KEPT_TIME_MS = 1;
 
-async function firstHolding(
-  paths: readonly string[],
-  place: FilePlace,
-  isWanted: (file: SourceFile) => boolean,
-): Promise<SourceFile | undefined> {
-  for (const path of paths) {
-    const file = await openOrNothing(path);
-    if (file === undefined) continue;
-    if (isWanted(file) && (await holds(file, place))) return file;
-    await file.close();
+/** Undefined for a place that an older version stored, without a time. */
+const isAsNew = ({ modifiedNs }: Sibling, { modifiedMs }: FilePlace, toleranceMs: number): boolean | undefined =>
+  modifiedMs === undefined ? undefined : Number(modifiedNs / 1_000_000n) >= modifiedMs - toleranceMs;
+
+/** A file was renamed or removed between the look at its folder and its opening. */
+type Moved = "moved";
+
+/** Looks at a folder that is rotated at the same time, before its files are taken as they were found. */
+const SEARCHES = 5;
+
+async function overMoves(search: () => Promise<SourceFile | Moved | undefined>): Promise<SourceFile | undefined> {
+  for (let count = 0; count < SEARCHES; count += 1) {
+    const found = await search();
+    if (found !== "moved") return found;
   }
   return undefined;
+}
+
+/** A file that can not be read is none that could be read on; the path's own trouble is told by who opens it next. */
+async function firstThat(
+  candidates: readonly (Pick<Sibling, "path"> & Partial<Pick<Sibling, "inode">>)[],
+  signal: AbortSignal,
+  isWanted: (file: SourceFile) => Promise<boolean>,
+): Promise<SourceFile | Moved | undefined> {
+  for (const { path, inode } of candidates) {
+    let file: SourceFile | undefined;
+    let isFound = false;
+    try {
+      file = await SourceFile.open(path, signal);
+      if (inode !== undefined && file.inode !== inode) return "moved";
+      isFound = await isWanted(file);
+      if (isFound) return file;
+    } catch (error) {
+      if (!(error instanceof FileTroubleError)) throw error;
+      if (inode !== undefined && error.errno === "ENOENT") return "moved";
+    } finally {
+      if (!isFound) await file?.close();
+    }
+  }
+  return undefined;
+}
+
+async function isUnderItsInode(siblings: readonly Sibling[], read: ReadFile, signal: AbortSignal): Promise<boolean> {
+  const own = siblings.filter(({ inode }) => inode === read.inode);
+  const found = await firstThat(own, signal, (file) => holds(file, read));
+  if (found !== "moved") await found?.close();
+  return found !== undefined;
 }
 
 async function isOneOf(file: SourceFile, reads: readonly ReadFile[]): Promise<boolean> {
   for (const read of reads) if (read.offset > 0 && (await isSame(file, read))) return true;
   return false;
-}
-
-/** A file that can not be opened is none that could be read on; the path's own trouble is told by who opens it next. */
-async function openOrNothing(path: string): Promise<SourceFile | undefined> {
-  try {
-    return await ifThere(SourceFile.open(path));
-  } catch (error) {
-    if (error instanceof FileTroubleError) return undefined;
-    throw error;
-  }
 }

@@ -2,7 +2,8 @@
  * Follows a file that grows, over rotation and truncation, and gives each of its records once. A record's sequence is the
  * file's generation and the record's byte offset (E3).
  *
- *   F1. A generation's number is stored before the first record of it is given out: a restart counts no other way.
+ *   F1. A generation's number and a mark of its first bytes are stored before the first record of it is given out: a restart
+ *       counts no other way, and takes no other bytes for these.
  *   F2. A rotated file (renamed, copied or compressed, another made in its place) is read to its end before the next.
  *   F3. A file that holds other bytes than were read was written anew: what was not read of the old bytes is looked for in a copy,
  *       then a new generation begins. Bytes that are nowhere are told with their count.
@@ -13,7 +14,7 @@
  */
 
 import { FILE_OPTIONS, type FileSourceOptions, textOptionsOf } from "./file_options.ts";
-import type { FilePlace, ReadFile } from "./file_place.ts";
+import { type FilePlace, type ReadFile, seenOf } from "./file_place.ts";
 import { findCopy, findLater, findPlace } from "./file_search.ts";
 import { FileText, lastLineOf } from "./file_text.ts";
 import { FileTroubleError, ifThere } from "./file_trouble.ts";
@@ -41,9 +42,12 @@ interface Generation {
   readonly text: FileText;
   readonly before: readonly ReadFile[];
   place: FilePlace;
+  /** Time of the file's last change when copies of it were looked for. */
+  lookedAtNs?: bigint;
 }
 
-type Ending = "written anew" | "rotated";
+/** `overtaken`: the file was filled, copied and emptied between two looks. */
+type Ending = "written anew" | "rotated" | "overtaken";
 type Steps<Result> = AsyncGenerator<SourceBatch, Result>;
 
 class FileReader implements SourceReader {
@@ -52,7 +56,9 @@ class FileReader implements SourceReader {
   readonly #context: SourceContext;
   #place: FilePlace | undefined;
   #open: SourceFile | undefined;
+  #found: SourceFile | undefined;
   #trouble: string | undefined;
+  #damage: string | undefined;
 
   constructor(options: FileSourceOptions, context: SourceContext, resume: FilePlace | undefined) {
     this.#options = options;
@@ -66,6 +72,7 @@ class FileReader implements SourceReader {
       try {
         yield* this.#readOn(signal);
       } catch (error) {
+        if (signal.aborted) return;
         if (!(error instanceof FileTroubleError)) throw error;
         this.#tell(error); // F6
       } finally {
@@ -76,9 +83,11 @@ class FileReader implements SourceReader {
   }
 
   async close(): Promise<void> {
-    const open = this.#open;
+    const [open, found] = [this.#open, this.#found];
     this.#open = undefined;
+    this.#found = undefined;
     await open?.close();
+    await found?.close();
   }
 
   async *#readOn(signal: AbortSignal): Steps<void> {
@@ -88,7 +97,7 @@ class FileReader implements SourceReader {
       this.#place = generation.place;
       yield { items: [], resume: resumeOf(generation) }; // F1
       const ending = yield* this.#follow(generation, signal);
-      generation = ending === undefined ? undefined : await this.#after(generation, ending, signal);
+      generation = ending === undefined ? undefined : yield* this.#after(generation, ending, signal);
     }
   }
 
@@ -105,11 +114,13 @@ class FileReader implements SourceReader {
     let quietMs = 0;
     let seenBytes = generation.text.nextByte;
     while (!signal.aborted) {
+      if (await this.#isOvertaken(generation, signal)) return "overtaken";
       if ((yield* this.#readTo(generation, signal)) === "written anew") return "written anew";
       if (signal.aborted) return undefined;
       quietMs = generation.text.nextByte === seenBytes ? quietMs : 0;
       seenBytes = generation.text.nextByte;
       if (isRotated || quietMs >= lastLineAfterMs) {
+        this.#tellDamage(generation.text.file);
         yield* this.#endLine(generation);
         quietMs = 0;
       }
@@ -122,13 +133,30 @@ class FileReader implements SourceReader {
     return undefined;
   }
 
+  /** An empty file that was written to and holds nothing that was seen tells nothing by its bytes. */
+  async #isOvertaken(generation: Generation, signal: AbortSignal): Promise<boolean> {
+    const { text, place } = generation;
+    if (text.head.length > 0 || place.seen !== undefined || place.offset > 0) return false;
+    const { modifiedNs } = await text.file.standing();
+    if (modifiedNs === generation.lookedAtNs || Number(modifiedNs / 1_000_000n) === place.modifiedMs) return false;
+    generation.lookedAtNs = modifiedNs;
+    this.#found = await findLater(this.#options.path, place, false, signal);
+    return this.#found !== undefined;
+  }
+
   async *#readTo(generation: Generation, signal: AbortSignal, end?: number): Steps<"written anew" | undefined> {
     for (;;) {
       const records = await generation.text.next(end);
       if (records === undefined || records === "written anew") return records;
-      yield await this.#batch(generation, records);
+      yield* this.#give(generation, records);
       if (signal.aborted) return undefined;
     }
+  }
+
+  async *#give(generation: Generation, records: readonly FoundRecord[]): Steps<void> {
+    const { text, place } = generation;
+    if (place.seen === undefined) yield { items: [], resume: { ...place, ...seenOf(text.head) } }; // F1
+    yield await this.#batch(generation, records);
   }
 
   /** F5. */
@@ -137,17 +165,23 @@ class FileReader implements SourceReader {
     await text.settle();
     // What settling has made clear may be read now.
     for (let more = await text.next(); Array.isArray(more); more = await text.next()) {
-      yield await this.#batch(generation, more);
+      yield* this.#give(generation, more);
     }
     if (!text.isMidRecord) return;
-    generation.place = { ...generation.place, lineEndsAt: text.nextByte };
+    generation.place = { ...generation.place, ...seenOf(text.head), lineEndsAt: text.nextByte };
     this.#place = generation.place;
     yield { items: [], resume: resumeOf(generation) };
     yield* this.#finish(generation);
   }
 
   async *#finish(generation: Generation): Steps<void> {
-    yield await this.#batch(generation, await generation.text.finish());
+    const { file } = generation.text;
+    const records = await generation.text.finish();
+    const fault = "the compressed file is cut short or damaged here";
+    yield await this.#batch(
+      generation,
+      file.damage === undefined ? records : records.map((one) => ({ ...one, fault })),
+    );
   }
 
   async #batch(generation: Generation, records: readonly FoundRecord[]): Promise<SourceBatch> {
@@ -195,59 +229,101 @@ class FileReader implements SourceReader {
       return this.#generation(file, 1, offset, []);
     }
     const same = await this.#findAgain(place, signal);
+    if (signal.aborted) {
+      await same?.close();
+      return undefined;
+    }
+    if (place.offset === 0 && place.seen === undefined) {
+      // Nothing of the generation was given out: what was copied from the file before it was emptied comes first.
+      const unread = (await findLater(this.#options.path, place, false, signal)) ?? same;
+      if (unread !== same) await same?.close();
+      if (unread !== undefined)
+        return this.#generation(unread, place.generation, 0, place.before ?? [], { sinceMs: place.modifiedMs });
+    }
     if (same !== undefined) return this.#generation(same, place.generation, place.offset, place.before ?? [], place);
-    if (signal.aborted) return undefined;
     this.#tellLoss(place);
-    const later = (await findLater(this.#options.path, place)) ?? (await this.#openPath(signal));
-    return later === undefined ? undefined : this.#generation(later, place.generation + 1, 0, beforeOf(place));
+    const next = await this.#next(place, false, signal);
+    return next === undefined
+      ? undefined
+      : this.#generation(next, place.generation + 1, 0, beforeOf(place), { sinceMs: place.modifiedMs });
   }
 
   /** A rename between two looks hides a file from both: it is looked for again before it is given up. */
   async #findAgain(place: FilePlace, signal: AbortSignal): Promise<SourceFile | undefined> {
     for (let look = 1; ; look += 1) {
-      const found = await findPlace(this.#options.path, place);
+      const found = await findPlace(this.#options.path, place, signal);
       if (found !== undefined || look === LOOKS || signal.aborted) return found;
       await pause(this.#everyMs, signal);
     }
   }
 
-  async #after(over: Generation, ending: Ending, signal: AbortSignal): Promise<Generation | undefined> {
+  async *#after(over: Generation, ending: Ending, signal: AbortSignal): Steps<Generation | undefined> {
     const { path } = this.#options;
-    const { text, number, before, place } = over;
-    const { damage } = text.file;
-    if (damage !== undefined)
-      this.#context.log("error", "a compressed file is damaged", { path: text.file.path, damage });
-    const copy =
-      ending === "written anew" || (await text.file.standing()).isUnlinked ? await this.#copyOf(over) : undefined;
-    if (copy !== undefined) {
-      this.#context.log("info", "reading goes on in a copy of the file", {
-        path,
-        copy: copy.path,
-        offset: place.offset,
-      });
+    const { text, number, before } = over;
+    const overtaking = this.#found;
+    if (ending === "overtaken" && overtaking !== undefined) {
+      this.#found = undefined;
       await this.close();
-      return this.#generation(copy, number, place.offset, before, place);
+      return this.#generation(overtaking, number, 0, before);
     }
-    if (ending === "written anew") this.#tellLoss(place);
-    const later = await findLater(path, place);
-    const isOther = later !== undefined || ending === "rotated";
+    const mayBeCopied = ending === "written anew" || (await text.file.standing()).isUnlinked;
+    const copy = mayBeCopied ? await this.#copyOf(over, signal) : undefined;
+    if (copy !== undefined) {
+      const { offset } = over.place;
+      this.#context.log("info", "reading goes on in a copy of the file", { path, copy: copy.path, offset });
+      await this.close();
+      return this.#generation(copy, number, offset, before, over.place);
+    }
+    if (ending === "written anew") {
+      if (text.isMidRecord) yield* this.#finish(over); // the file has it no more: it is held here alone
+      this.#tellLoss(over.place);
+    }
+    // Closed only then: its inode would be free for another file, which would look like it.
+    const next = await this.#next(over.place, ending === "rotated", signal);
     await this.close();
-    const next = later ?? (await this.#openPath(signal));
-    return next === undefined ? undefined : this.#generation(next, number + 1, 0, isOther ? beforeOf(place) : before);
+    if (next === undefined) return undefined;
+    return this.#generation(next, number + 1, 0, beforeOf(over.place), { sinceMs: over.place.modifiedMs });
+  }
+
+  /** The file after one that is over: looked for again once the path is open, as that may have been rotated meanwhile. */
+  async #next(over: FilePlace, isIntact: boolean, signal: AbortSignal): Promise<SourceFile | undefined> {
+    const { path } = this.#options;
+    const later = await findLater(path, over, isIntact, signal);
+    if (later !== undefined) return later;
+    this.#found = await this.#openPath(signal);
+    if (this.#found === undefined) return undefined;
+    const overtaking = await findLater(path, over, isIntact, signal);
+    const found = this.#found;
+    this.#found = undefined;
+    if (overtaking === undefined) return found;
+    await found.close();
+    return overtaking;
   }
 
   /** F3. A copy that goes on where the file was written anew, or removed. */
-  async #copyOf({ place, text }: Generation): Promise<SourceFile | undefined> {
-    const copy = await findCopy(this.#options.path, place);
+  async #copyOf({ place, text }: Generation, signal: AbortSignal): Promise<SourceFile | undefined> {
+    const seen = { ...place, offset: text.nextByte, mark: text.seenMark() };
+    let copy = await findCopy(this.#options.path, seen, signal);
+    for (let look = 1; copy === undefined && look < LOOKS && !signal.aborted; look += 1) {
+      await pause(this.#everyMs, signal); // it may be renamed or compressed just now
+      copy = await findCopy(this.#options.path, seen, signal);
+    }
     if (copy === undefined) return undefined;
+    this.#found = copy; // closed with the source, should reading it be called off
     // A copy that is all read already is no reason to go on in it, but where it is what is followed now.
     const isMore =
-      copy.path === this.#options.path ||
-      place.offset < text.nextByte ||
-      (await copy.bytes(place.offset, 1)).length > 0;
+      copy.path === this.#options.path || text.isMidRecord || (await copy.bytes(seen.offset, 1)).length > 0;
+    this.#found = undefined;
     if (isMore) return copy;
     await copy.close();
     return undefined;
+  }
+
+  #tellDamage({ path, damage }: SourceFile): void {
+    if (damage !== undefined && damage !== this.#damage) {
+      this.#context.log("error", "a compressed file is cut short or damaged", { path, damage });
+    }
+    this.#damage = damage;
   }
 
   #tellLoss({ sizeBytes, offset, generation }: FilePlace): void {
@@ -272,7 +348,7 @@ class FileReader implements SourceReader {
   async #openPath(signal: AbortSignal): Promise<SourceFile | undefined> {
     while (!signal.aborted) {
       try {
-        return await SourceFile.open(this.#options.path);
+        return await SourceFile.open(this.#options.path, signal);
       } catch (error) {
         if (!(error instanceof FileTroubleError)) throw error;
         this.#tell(error);
@@ -287,13 +363,18 @@ class FileReader implements SourceReader {
     number: number,
     offset: number,
     before: readonly ReadFile[],
-    found?: FilePlace,
+    found: Pick<FilePlace, "lineEndsAt"> & { readonly sinceMs?: number | undefined } = {},
   ): Promise<Generation> {
     this.#open = file;
     const text = await FileText.open(file, this.#textOptions(), offset);
-    const place = await placeOf(text, number, before);
-    const { lineEndsAt } = found ?? {};
-    return { number, text, before, place: lineEndsAt === undefined ? place : { ...place, lineEndsAt } };
+    const { lineEndsAt, sinceMs } = found;
+    const place = {
+      ...(await placeOf(text, number, before)),
+      ...(lineEndsAt === undefined ? {} : { lineEndsAt }),
+      // Of a file that was emptied before anything of it was seen, copies are older than it is now.
+      ...(sinceMs === undefined ? {} : { modifiedMs: sinceMs }),
+    };
+    return { number, text, before, place };
   }
 
   #textOptions(): ReturnType<typeof textOptionsOf> {
@@ -322,14 +403,17 @@ const beforeOf = ({ inode, offset, mark, before = [] }: FilePlace): readonly Rea
 
 async function placeOf(text: FileText, generation: number, before: readonly ReadFile[]): Promise<FilePlace> {
   const { file, offset } = text;
-  const { sizeBytes, modifiedNs } = await file.standing();
+  const { sizeBytes, modifiedNs, bornMs } = await file.standing();
   return {
     generation,
     inode: file.inode,
     offset,
     mark: await text.mark(),
+    ...seenOf(text.head),
     ...(file.isCompressed ? {} : { sizeBytes }),
     modifiedMs: Number(modifiedNs / 1_000_000n),
+    bornMs,
+    ...(file.target === undefined ? {} : { path: file.target }),
     before,
   };
 }

@@ -64,6 +64,11 @@ export class FileText {
     return this.#nextByte;
   }
 
+  /** The file's first bytes, as far as they were read. */
+  get head(): Uint8Array {
+    return this.#head;
+  }
+
   get reader(): RecordReader | undefined {
     return this.#parts?.reader;
   }
@@ -111,6 +116,11 @@ export class FileText {
       offset <= this.#nextByte && offset - tailBytes >= from && this.#head.length >= Math.min(HEAD_BYTES, offset);
     if (!isHeld) return markAt(this.file, offset);
     return markOf(this.#head.subarray(0, offset), this.#recent.subarray(offset - tailBytes - from, offset - from));
+  }
+
+  /** A mark of all bytes that were read, those of a record that is held too. */
+  seenMark(): string {
+    return markOf(this.#head, this.#recent.subarray(Math.max(0, this.#recent.length - TAIL_BYTES)));
   }
 
   async #isAsRead(): Promise<boolean> {

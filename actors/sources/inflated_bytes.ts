@@ -22,6 +22,7 @@ export class InflatedBytes {
   readonly #path: string;
   readonly #handle: FileHandle;
   readonly #compression: Compression;
+  readonly #signal: AbortSignal;
   #pieces: Piece[] = [];
   #windowBytes = 0;
   #endsAt = 0;
@@ -31,16 +32,20 @@ export class InflatedBytes {
   #endedAtBytes: number | undefined;
   damage: string | undefined;
 
-  constructor(path: string, handle: FileHandle, compression: Compression) {
+  constructor(path: string, handle: FileHandle, compression: Compression, signal: AbortSignal) {
     this.#path = path;
     this.#handle = handle;
     this.#compression = compression;
+    this.#signal = signal;
   }
 
   async read(buffer: Uint8Array, length: number, position: number): Promise<number> {
     if (position < this.#head.length) return copy({ position: 0, bytes: this.#head }, buffer, length, position);
     if (position < (this.#pieces[0]?.position ?? 0)) await this.#restart();
-    while (position >= this.#endsAt) if (!(await this.#inflateMore())) return 0;
+    while (position >= this.#endsAt) {
+      this.#signal.throwIfAborted();
+      if (!(await this.#inflateMore())) return 0;
+    }
     const piece = this.#pieces.find((one) => position < one.position + one.bytes.length);
     return piece === undefined ? 0 : copy(piece, buffer, length, position);
   }

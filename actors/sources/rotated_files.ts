@@ -2,7 +2,7 @@
 import type { Dirent } from "node:fs";
 import { readdir, realpath } from "node:fs/promises";
 import { basename, dirname, extname, join, resolve } from "node:path";
-import { FileTroubleError, overFile } from "./file_trouble.ts";
+import { FileTroubleError, ifThere, overFile } from "./file_trouble.ts";
 import { type FileStanding, standingOf } from "./source_file.ts";
 
 export interface Sibling extends Pick<FileStanding, "inode" | "modifiedNs"> {
@@ -15,12 +15,21 @@ export interface Sibling extends Pick<FileStanding, "inode" | "modifiedNs"> {
 
 /** Names looked at in a folder and in those directly below: those of rotation first. */
 const SIBLINGS_MAX = 10_000;
+/** A link that leads nowhere looks like a file that was just renamed: it is not waited for. */
+const LOOKS = 3;
 
 /**
  * Regular files beside `path` and beside the file that it links to, oldest first, each once. The file at `path` is not among
- * them, under no name.
+ * them, under no name. Looks again where a file was renamed between the look at its folder and the look at the file.
  */
 export async function siblingsOf(path: string): Promise<readonly Sibling[]> {
+  for (let look = 1; ; look += 1) {
+    const { siblings, isMoved } = await lookBeside(path);
+    if (!isMoved || look === LOOKS) return siblings;
+  }
+}
+
+async function lookBeside(path: string): Promise<{ readonly siblings: readonly Sibling[]; readonly isMoved: boolean }> {
   const own = resolve(path);
   const target = (await orNothing(overFile(path, realpath(path)))) ?? own;
   const candidates = new Map<string, { isRotated: boolean; isNear: boolean }>();
@@ -36,13 +45,20 @@ export async function siblingsOf(path: string): Promise<readonly Sibling[]> {
   const current = (await orNothing(standingOf(path)))?.inode;
   const nearFirst = [...candidates].sort(([, left], [, right]) => rank(right) - rank(left));
   const found = new Map<string, Sibling>();
+  let isMoved = false;
   for (const [at, about] of nearFirst.slice(0, SIBLINGS_MAX)) {
-    const standing = await orNothing(standingOf(at));
-    if (standing === undefined || standing.inode === current || found.has(standing.inode)) continue;
-    found.set(standing.inode, { path: at, ...about, ...standing });
+    const standing = await orNothing(ifThere(standingOf(at)), TROUBLE);
+    isMoved ||= standing === undefined && at !== own;
+    if (standing === undefined || standing === TROUBLE) continue;
+    if (standing.inode !== current && !found.has(standing.inode)) {
+      found.set(standing.inode, { path: at, ...about, ...standing });
+    }
   }
-  return [...found.values()].sort(byAge);
+  return { siblings: [...found.values()].sort(byAge), isMoved };
 }
+
+/** It is there, and can not be looked at. */
+const TROUBLE: unique symbol = Symbol("trouble");
 
 const rank = ({ isRotated, isNear }: { isRotated: boolean; isNear: boolean }): number =>
   Number(isRotated) + Number(isNear);
@@ -64,11 +80,16 @@ const entriesOf = async (folder: string): Promise<readonly Dirent[]> =>
   (await orNothing(overFile(folder, readdir(folder, { withFileTypes: true })))) ?? [];
 
 /** A sibling that can not be looked at is none that could be read. */
-async function orNothing<Value>(work: Promise<Value>): Promise<Value | undefined> {
+async function orNothing<Value>(work: Promise<Value>): Promise<Value | undefined>;
+async function orNothing<Value, Nothing>(work: Promise<Value>, nothing: Nothing): Promise<Value | Nothing>;
+async function orNothing<Value, Nothing>(
+  work: Promise<Value>,
+  nothing?: Nothing,
+): Promise<Value | Nothing | undefined> {
   try {
     return await work;
   } catch (error) {
-    if (error instanceof FileTroubleError) return undefined;
+    if (error instanceof FileTroubleError) return nothing;
     throw error;
   }
 }

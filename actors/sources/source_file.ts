@@ -3,7 +3,8 @@
  * inflated bytes.
  */
 import { constants } from "node:fs";
-import { type FileHandle, open, stat } from "node:fs/promises";
+import { type FileHandle, open, realpath, stat } from "node:fs/promises";
+import { resolve } from "node:path";
 import { overFile, requireFile } from "./file_trouble.ts";
 import { type Compression, compressionOf, MAGIC_BYTES } from "./inflate.ts";
 import { InflatedBytes } from "./inflated_bytes.ts";
@@ -12,6 +13,8 @@ export interface FileStanding {
   readonly inode: string;
   readonly sizeBytes: number;
   readonly modifiedNs: bigint;
+  /** When the file was made; 0 where the file system does not know. */
+  readonly bornMs: number;
   /** No name leads to it any more. */
   readonly isUnlinked: boolean;
 }
@@ -23,34 +26,47 @@ export async function standingOf(path: string): Promise<FileStanding> {
   return standing(about);
 }
 
-const standing = (about: { ino: bigint; size: bigint; mtimeNs: bigint; nlink: bigint }): FileStanding => ({
+const standing = (
+  about: Readonly<Record<"ino" | "size" | "mtimeNs" | "nlink" | "birthtimeMs", bigint>>,
+): FileStanding => ({
   inode: String(about.ino),
   sizeBytes: Number(about.size),
   modifiedNs: about.mtimeNs,
+  bornMs: Number(about.birthtimeMs),
   isUnlinked: about.nlink === 0n,
 });
 
 export class SourceFile {
   readonly path: string;
+  /** Where the path leads, where it is a link. */
+  readonly target: string | undefined;
   readonly inode: string;
   readonly #handle: FileHandle;
+  readonly #signal: AbortSignal;
   #compression: Compression | undefined;
   #inflated: InflatedBytes | undefined;
 
-  private constructor(path: string, inode: string, handle: FileHandle) {
+  private constructor(path: string, target: string, inode: string, handle: FileHandle, signal: AbortSignal) {
     this.path = path;
+    this.target = target === resolve(path) ? undefined : target;
     this.inode = inode;
     this.#handle = handle;
+    this.#signal = signal;
   }
 
-  /** Throws `FileTroubleError`, also where the path is no regular file. Never waits for a writer. */
-  static async open(path: string): Promise<SourceFile> {
+  /**
+   * Throws `FileTroubleError`, also where the path is no regular file. Never waits for a writer.
+   *
+   * @param signal ends what takes long: to inflate up to a place that lies far behind; that throws its reason
+   */
+  static async open(path: string, signal: AbortSignal): Promise<SourceFile> {
     await standingOf(path); // before it is opened: to open a device may change it
     const handle = await overFile(path, open(path, constants.O_RDONLY | constants.O_NONBLOCK));
     try {
       const about = await overFile(path, handle.stat({ bigint: true }));
       requireFile(path, about as never);
-      return new SourceFile(path, String(about.ino), handle);
+      const target = await overFile(path, realpath(path));
+      return new SourceFile(path, target, String(about.ino), handle, signal);
     } catch (error) {
       await handle.close();
       throw error;
@@ -107,6 +123,6 @@ export class SourceFile {
     if (bytesRead === 0) return;
     this.#compression = compressionOf(buffer.subarray(0, bytesRead), isEnd);
     if (this.#compression === undefined || this.#compression === "none") return;
-    this.#inflated = new InflatedBytes(this.path, this.#handle, this.#compression);
+    this.#inflated = new InflatedBytes(this.path, this.#handle, this.#compression, this.#signal);
   }
 }

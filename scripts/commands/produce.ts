@@ -3,8 +3,9 @@
  * what the exit code says; leaves order, resending and acknowledgement to the `Producer`.
  */
 import { randomUUID } from "node:crypto";
-import { createReadStream, type ReadStream } from "node:fs";
+import { constants, createReadStream, openSync, type ReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
+import { Socket } from "node:net";
 import type { Command } from "commander";
 import { FORMATS } from "../../actors/sources/record_reader.ts";
 import { ENCODINGS } from "../../actors/sources/text_shape.ts";
@@ -185,19 +186,23 @@ async function fileInput(file: string, reading: Reading): Promise<Input> {
     throw fileError("read", file, error);
   });
   if (found.isDirectory()) throw new UsageError(`Cannot read ${file} as it must be a file: it is a folder`);
-  let opened: ReadStream | undefined;
+  let opened: ReadStream | Socket | undefined;
   return {
     name: file,
     sizeBytes: found.isFile() ? found.size : undefined,
     open: (onBytes) => {
-      opened = createReadStream(file);
+      opened = found.isFIFO() ? openPipe(file) : createReadStream(file);
       return readInput(chunksOf(file, opened), { ...reading, name: file, onBytes });
     },
     close: () => opened?.destroy(),
   };
 }
 
-async function* chunksOf(file: string, opened: ReadStream): AsyncGenerator<Uint8Array> {
+/** Opened without waiting for a writer: a thread that waits for one could not be called off. */
+const openPipe = (file: string): Socket =>
+  new Socket({ fd: openSync(file, constants.O_RDONLY | constants.O_NONBLOCK), readable: true, writable: false });
+
+async function* chunksOf(file: string, opened: ReadStream | Socket): AsyncGenerator<Uint8Array> {
   try {
     yield* opened;
   } catch (error) {

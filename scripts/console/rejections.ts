@@ -56,9 +56,13 @@ export function listRejections(most: number, isJson: boolean, fail: (error: Head
     tell: async () => {
       for (const { origin, code, path, reason } of listed) {
         if (isJson) await printJson({ kind: "rejected", ...origin.fields, code, path, reason });
-        else process.stderr.write(`${origin.text}: ${code} at ${path || "/"}: ${reason}\n`);
+        else process.stderr.write(`${origin.text}: ${code} at ${path || "/"}: ${withoutPlace(reason, origin)}\n`);
       }
       if (count > listed.length && !isJson) process.stderr.write(`and ${count - listed.length} more rejected\n`);
     },
   };
 }
+
+/** What could not be read names its place itself. */
+const withoutPlace = (reason: string, { text }: Origin): string =>
+  reason.startsWith(`${text}: `) ? reason.slice(text.length + 2) : reason;
