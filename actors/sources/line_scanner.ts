@@ -35,6 +35,8 @@ export class LineScanner implements Scanner {
   readonly #low: 0 | 1;
   readonly #delimiter: readonly number[] | undefined;
   readonly #recordBytesMax: number;
+  /** 1 for each byte that may end a field or a line, or is a quote. */
+  readonly #isSpecial = new Uint8Array(256);
   #lineBreak: LineBreak | undefined;
   #isFeedSkipped: boolean;
   /** A CR was seen and not what follows it, which decides L1. */
@@ -55,6 +57,7 @@ export class LineScanner implements Scanner {
     this.#recordBytesMax = options.recordBytesMax;
     this.#lineBreak = options.lineBreak;
     this.#isFeedSkipped = options.isAfterReturn === true;
+    for (const unit of [LF, CR, QUOTE, options.delimiter?.[0] ?? LF]) this.#isSpecial[unit & 0xff] = 1;
   }
 
   /** Undefined while no line has ended. */
@@ -71,9 +74,10 @@ export class LineScanner implements Scanner {
     }
     if (this.#delimiter === undefined && this.#lineBreak === "lf" && this.#width === 1) {
       const end = data.indexOf(LF, from);
-      return end < 0 ? undefined : this.#cut(data, start, end, end + 1);
+      if (end < 0) return undefined;
+      return { end: end > start && data[end - 1] === CR ? end - 1 : end, next: end + 1, breaks: 1 };
     }
-    for (let at = from; at < data.length; at += this.#width) {
+    for (let at = this.#skip(data, start, from); at < data.length; at = this.#skip(data, start, at + this.#width)) {
       const unit = this.#unit(data, at);
       if (this.#isReturnOpen) {
         this.#isReturnOpen = false;
@@ -85,6 +89,19 @@ export class LineScanner implements Scanner {
       if (cut !== undefined) return cut;
     }
     return undefined;
+  }
+
+  /** Past the bytes that change nothing: most of them. */
+  #skip(data: Uint8Array, start: number, from: number): number {
+    if (this.#width === 2 || this.#delimiter === undefined || this.#isReturnOpen || this.#matched > 0) return from;
+    let at = from;
+    if (this.#place === "in_field") {
+      while (at < data.length && this.#isSpecial[data[at] as number] === 0) at += 1;
+    } else if (this.#place === "in_quotes") {
+      const end = Math.min(data.length, Math.max(from, start + this.#recordBytesMax));
+      while (at < end && this.#isSpecial[data[at] as number] === 0) at += 1;
+    }
+    return at;
   }
 
   finish(data: Uint8Array, start: number): Cut {
@@ -182,12 +199,9 @@ export class LineScanner implements Scanner {
 
   #cut(data: Uint8Array, start: number, end: number, next: number, ownBreaks = 1): Cut {
     const isReturned = end - this.#width >= start && this.#unit(data, end - this.#width) === CR;
-    const cut = {
-      end: isReturned && this.#lineBreak !== "any" ? end - this.#width : end,
-      next,
-      breaks: this.#breaks + ownBreaks,
-      ...this.#faultOf(),
-    };
+    const own = isReturned && this.#lineBreak !== "any" ? end - this.#width : end;
+    const breaks = this.#breaks + ownBreaks;
+    const cut = this.#fault === undefined ? { end: own, next, breaks } : { end: own, next, breaks, fault: this.#fault };
     this.#reset();
     return cut;
   }

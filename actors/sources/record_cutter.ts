@@ -155,9 +155,12 @@ export class RecordCutter {
     this.#beginning = NOTHING;
     this.#isMidLine = false;
     if (isLeftOut) return;
-    const fault = cut.fault === undefined ? {} : { fault: cut.fault };
+    if (!isTooLong && cut.fault === undefined) {
+      found.push({ position, line, bytes });
+      return;
+    }
     const tooLong = isTooLong ? { tooLongBytes: length } : {};
-    found.push({ position, line, bytes, ...tooLong, ...fault });
+    found.push({ position, line, bytes, ...tooLong, ...(cut.fault === undefined ? {} : { fault: cut.fault }) });
   }
 
   /** R2. */

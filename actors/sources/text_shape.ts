@@ -3,7 +3,6 @@
  * guessed: an encoding is named by a byte order mark, else by a person, else it is UTF-8. Nothing is replaced: bytes that
  * the encoding does not know make a fault with its column.
  */
-import { isUtf8 } from "../../protocols/utf8.ts";
 
 export const ENCODINGS = ["utf-8", "utf-16le", "utf-16be", "latin1", "windows-1252"] as const;
 export type Encoding = (typeof ENCODINGS)[number];
@@ -59,7 +58,11 @@ const WINDOWS_1252 = "€\u0081‚ƒ„…†‡ˆ‰Š‹Œ\u008dŽ\u008f\u0090
 export function decodeText(bytes: Uint8Array, encoding: Encoding): string | TextFault {
   switch (encoding) {
     case "utf-8":
-      return isUtf8(bytes, 0, bytes.length) ? strictDecoders["utf-8"].decode(bytes) : utf8Fault(bytes);
+      try {
+        return strictDecoders["utf-8"].decode(bytes);
+      } catch {
+        return utf8Fault(bytes); // the decoder does not say where
+      }
     case "utf-16le":
     case "utf-16be":
       try {
