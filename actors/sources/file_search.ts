@@ -5,7 +5,8 @@
  *       Where few bytes were read, only names that begin with the file's or that rotation gives are believed.
  *   S3. The next file is the oldest rotated one that is newer than the file that is over, else the one at the path.
  *   S4. What was read before is not read again: a file that holds just that is passed over, where the file that was read
- *       is not there any more under its own inode. Nor is a rotated file read that is empty.
+ *       is not there any more under its own inode. Nor is a rotated file read that is
+ *       empty, or that was read under its inode and has grown since.
  */
 import { type FilePlace, holds, isSame, type ReadFile, STRONG_MARK_BYTES } from "./file_place.ts";
 import { FileTroubleError } from "./file_trouble.ts";
@@ -69,8 +70,8 @@ export const findLater = (
     const known = new Set(before.map(({ inode }) => inode));
     const isRead = async (file: SourceFile) =>
       (await file.bytes(0, 1)).length === 0 ||
-      (known.has(file.inode) && (await isOneOf(file, before))) ||
-      (await isOneOf(file, gone));
+      (known.has(file.inode) && (await isOneOf(file, before, holds))) ||
+      (await isOneOf(file, gone, isSame));
     return firstThat(later, signal, async (file) => !(await isRead(file)));
   });
 
@@ -137,7 +138,11 @@ async function isUnderItsInode(siblings: readonly Sibling[], read: ReadFile, sig
   return found !== undefined;
 }
 
-async function isOneOf(file: SourceFile, reads: readonly ReadFile[]): Promise<boolean> {
-  for (const read of reads) if (read.offset > 0 && (await isSame(file, read))) return true;
+async function isOneOf(
+  file: SourceFile,
+  reads: readonly ReadFile[],
+  isRead: (file: SourceFile, read: ReadFile) => Promise<boolean>,
+): Promise<boolean> {
+  for (const read of reads) if (read.offset > 0 && (await isRead(file, read))) return true;
   return false;
 }

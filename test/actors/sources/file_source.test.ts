@@ -352,6 +352,22 @@ test("a file that was read and is compressed twice later is not read again under
     await life.end();
   }));
 
+test("a rotated file that grows after it was read is not read again, though the new file is empty still", () =>
+  withFolder(async (path) => {
+    await writeFile(path, lines(0, 2));
+    const life = await Life.begin({ path, format: "lines" });
+    await life.take(2);
+    await rename(path, `${path}.1`);
+    await writeFile(path, "");
+    while (life.resume?.generation !== 2) assert.equal(await life.next(), []);
+    await appendFile(`${path}.1`, "too late\n");
+    await utimes(path, Date.now() / 1_000 + 1, Date.now() / 1_000 + 1);
+    const coming = life.take(1);
+    await appendFile(path, "line 2\n");
+    assert.equal(texts(await coming), ["line 2"]);
+    await life.end();
+  }));
+
 test("two rotations within one look lose nothing", () =>
   withFolder(async (path) => {
     await writeFile(path, lines(0, 2));
