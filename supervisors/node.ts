@@ -41,7 +41,7 @@ import { INSIDE } from "./security/grants.ts";
 import { openFilesMax, placeLimits } from "./security/open_files.ts";
 import { filesOf, type Reloading, type ReloadOutcome, startReloading } from "./security/reloading.ts";
 import { listen, startSessions } from "./sessions.ts";
-import { startSources } from "./sources.ts";
+import { type RunningSources, startSources } from "./sources.ts";
 import { NodeDirectory } from "./stream_directory.ts";
 import { registerStreams } from "./stream_settings.ts";
 import {
@@ -181,12 +181,14 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
     return state.kind === "ready" ? undefined : state.reason;
   };
   const budget = new BodyBudget();
+  let sources: RunningSources | undefined;
   const routes: NodeRoutesOptions = {
     log,
     directory,
     metrics,
     system,
     board,
+    troubles: () => sources?.troubles() ?? [],
     grantsOf: permissionsOf,
     hidden: configuration.hidden,
   };
@@ -248,11 +250,12 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
     await cluster.join(http.port);
     closers.push({ what: "cluster", close: () => cluster.node.leave(LEAVE_WITHIN_MS) });
   }
-  const sources = startSources(configuration, {
+  const started = startSources(configuration, {
     ...{ system, connect, log, nodeLog: options.log, metrics },
     ...(cluster === undefined ? {} : { cluster: { node: name, directory } }),
   });
-  closers.push({ what: "sources", close: () => sources.stop() });
+  sources = started;
+  closers.push({ what: "sources", close: () => started.stop() });
   return {
     name,
     address: http.address,

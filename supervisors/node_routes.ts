@@ -8,6 +8,7 @@ import type { DeliveryBoard } from "./delivery_board.ts";
 import type { Grants } from "./security/grants.ts";
 import type { HiddenTexts } from "./security/hidden_texts.ts";
 import { visibleMetrics } from "./security/visible_metrics.ts";
+import type { SourceTrouble } from "./sources.ts";
 import type { NodeDirectory } from "./stream_directory.ts";
 
 export interface NodeRoutesOptions {
@@ -20,6 +21,8 @@ export interface NodeRoutesOptions {
   readonly grantsOf: (request: object) => Grants;
   /** Takes secrets out of what is said. */
   readonly hidden: Pick<HiddenTexts, "hide" | "hideIn">;
+  /** Sources that can not read now: no reason to send a node no appends, but told. */
+  readonly troubles: () => readonly SourceTrouble[];
 }
 
 /** Reasons told of partitions that can not be claimed. */
@@ -30,9 +33,14 @@ export function mountHealthRoutes(server: FastifyInstance, options: NodeRoutesOp
   server.get("/healthz", async () => ({ status: "ok" }));
   server.get("/readyz", async (_request, reply) => {
     const reasons = unreadiness(options);
-    if (reasons.length === 0) return { status: "ready" };
+    const sources = options.troubles();
+    const troubled = sources.length === 0 ? {} : { sources };
+    if (reasons.length === 0) return { status: "ready", ...troubled };
     const told = reasons.map((reason) => options.hidden.hide(reason));
-    return reply.status(503).header("Retry-After", 1).send({ status: "not ready", reasons: told });
+    return reply
+      .status(503)
+      .header("Retry-After", 1)
+      .send({ status: "not ready", reasons: told, ...troubled });
   });
 }
 

@@ -24,11 +24,48 @@ export interface SourceParts {
   readonly cluster?: { readonly node: string; readonly directory: NodeDirectory };
 }
 
+/** A source that can not read now. */
+export interface SourceTrouble {
+  readonly source: string;
+  /** As the operating system names it, such as EACCES. */
+  readonly code: string;
+}
+
 export interface RunningSources {
+  troubles(): readonly SourceTrouble[];
   stop(): Promise<void>;
 }
 
+/** Which sources can not read now, and for which reasons each could not before: a metric goes back to 0, it does not vanish. */
+class Troubles {
+  readonly #codes = new Map<string, string>();
+  readonly #seen = new Map<string, Set<string>>();
+
+  tell(source: string, code: string | undefined): void {
+    if (code === undefined) {
+      this.#codes.delete(source);
+      return;
+    }
+    this.#codes.set(source, code);
+    this.#seen.set(source, (this.#seen.get(source) ?? new Set()).add(code));
+  }
+
+  now(): readonly SourceTrouble[] {
+    return [...this.#codes].map(([source, code]) => ({ source, code }));
+  }
+
+  *readings(): Iterable<readonly [value: number, labels: { source: string; code: string }]> {
+    for (const [source, codes] of this.#seen) {
+      for (const code of codes) yield [this.#codes.get(source) === code ? 1 : 0, { source, code }];
+    }
+  }
+}
+
 export function startSources(configuration: Configuration, parts: SourceParts): RunningSources {
+  const troubles = new Troubles();
+  parts.metrics.gauge("headrace_source_unavailable", "1 while a source can not read, by why", () =>
+    troubles.readings(),
+  );
   const placed = Object.entries(configuration.sources).flatMap(([name, { type, stream, options }]) => {
     const definition = SOURCES.get(type);
     if (definition === undefined) return []; // the configuration's check has named it
@@ -36,7 +73,7 @@ export function startSources(configuration: Configuration, parts: SourceParts): 
     const isEverywhere = cluster !== undefined && definition.readsOwnMachine === true;
     const own = isEverywhere ? `${name}/${cluster.node}` : name;
     const entry = cluster === undefined || isEverywhere ? undefined : cluster.directory.partition(stream, 0);
-    return [{ name, entry, actor: actorOf(name, own, stream, definition, options, parts) }];
+    return [{ name, entry, actor: actorOf(name, own, stream, definition, options, parts, troubles) }];
   });
   const root = parts.system.spawn<{ readonly type: "look" }>({
     name: "sources",
@@ -50,6 +87,7 @@ export function startSources(configuration: Configuration, parts: SourceParts): 
           if (isHere && known === undefined) running.set(name, context.spawn(actor) as ActorReference<never>);
           if (isHere || known === undefined) continue;
           running.delete(name);
+          troubles.tell(name, undefined);
           await context.stopChild(known);
         }
       };
@@ -63,7 +101,10 @@ export function startSources(configuration: Configuration, parts: SourceParts): 
       };
     },
   });
-  return { stop: () => parts.system.stop(root as ActorReference<never>) };
+  return {
+    troubles: () => troubles.now(),
+    stop: () => parts.system.stop(root as ActorReference<never>),
+  };
 }
 
 function actorOf(
@@ -73,6 +114,7 @@ function actorOf(
   definition: SourceDefinition<never>,
   options: Options,
   { metrics, connect, log, nodeLog }: SourceParts,
+  troubles: Troubles,
 ): ActorDefinition<SourceMessage> {
   const rejected = metrics.counter("headrace_source_rejected_total", "Events of a source set aside", { source: name });
   return sourceActor({
@@ -83,6 +125,7 @@ function actorOf(
     connect,
     log,
     report: (level, message, fields) => nodeLog(level, message, { source: name, ...fields }),
+    trouble: (code) => troubles.tell(name, code),
     onRejected: () => rejected.add(1),
   });
 }

@@ -1,287 +1,419 @@
 /**
- * Follows a file that grows, over rotation and truncation, and gives each of its lines once. A line's sequence is the
- * file's generation and the line's byte offset (E3).
+ * Follows a file that grows, over rotation and truncation, and gives each of its records once. A record's sequence is the
+ * file's generation and the record's byte offset (E3).
  *
- *   F1. A generation's number is stored before the first line of it is given out: a restart counts no other way.
- *   F2. A rotated file (renamed, another made in its place) is read to its end before the next; its last line counts
- *       even without a line break, as nobody will end it any more. In a file that still grows, such a line waits.
- *   F3. A file that is shorter than what was read, or holds other bytes there, was truncated: a new generation begins.
- *   F4. At most one chunk and one line are held, however long the lines are.
+ *   F1. A generation's number and a mark of its first bytes are stored before the first record of it is given out: a restart
+ *       counts no other way, and takes no other bytes for these.
+ *   F2. A rotated file (renamed, copied or compressed, another made in its place) is read to its end before the next.
+ *   F3. A file that holds other bytes than were read was written anew: what was not read of the old bytes is looked for in a copy,
+ *       then a new generation begins. Bytes that are nowhere are told with their count.
+ *   F4. At most one chunk and one record are held, however long the lines are.
+ *   F5. A last line without a line break is ended once nothing has followed for `lastLineAfterMs`, or the file is rotated. Where it
+ *       was ended is stored before it is given out, so that what is appended afterwards is a line of its own, once.
+ *   F6. A path that can not be read is told once for each change, and tried again at each look.
  */
-import type { FileHandle } from "node:fs/promises";
-import { type FormatOptions, type LineReader, lineReader, withTerm } from "./file_formats.ts";
-import { type FoundLine, LineCutter } from "./file_lines.ts";
-import { type FilePlace, holds, inodeAt, inodeOf, markAt, openIfThere, rotatedFiles } from "./file_place.ts";
+
+import { FILE_OPTIONS, type FileSourceOptions, textOptionsOf } from "./file_options.ts";
+import { type FilePlace, type ReadFile, seenOf } from "./file_place.ts";
+import { findCopy, findLater, findPlace } from "./file_search.ts";
+import { FileText, lastLineOf } from "./file_text.ts";
+import { FileTroubleError, ifThere } from "./file_trouble.ts";
+import { pause } from "./pause.ts";
+import type { FoundRecord } from "./record_cutter.ts";
 import type { SourceBatch, SourceContext, SourceDefinition, SourcePosition, SourceReader } from "./source.ts";
+import { SourceFile, standingOf } from "./source_file.ts";
 
-export interface FileSourceOptions extends FormatOptions {
-  readonly path: string;
-  readonly from?: "beginning" | "end";
-  readonly everyMs?: number;
-  readonly lineBytesMax?: number;
-}
+export type { FileSourceOptions } from "./file_options.ts";
 
-const CHUNK_BYTES = 262_144;
 /** Times that a file is looked for before it counts as gone: it may be renamed in the middle of a look. */
 const LOOKS = 3;
-const EVERY_MS = 250;
-const LINE_BYTES_MAX = 1_048_576;
+/** Files read before that are kept in mind: as many as rotate before the oldest of them is compressed. */
+const BEFORE_MAX = 4;
 
 export const fileSource: SourceDefinition<FileSourceOptions> = {
   type: "file",
-  optionsSchema: {
-    type: "object",
-    required: ["path", "format"],
-    properties: {
-      path: { type: "string", minLength: 1, description: "The file to follow. It need not exist yet." },
-      format: {
-        enum: ["ndjson", "csv", "lines"],
-        description: "A map of JSON in each line; records of CSV; or plain lines, each as {line}.",
-      },
-      from: {
-        enum: ["beginning", "end"],
-        default: "beginning",
-        description: "Where a file that was never read is begun.",
-      },
-      delimiter: { type: "string", minLength: 1, default: ",", description: "Of CSV." },
-      columns: {
-        type: "array",
-        items: { type: "string" },
-        minItems: 1,
-        description: "Of CSV. Without it, the first record of each file names them.",
-      },
-      numbers: { type: "boolean", default: false, description: "CSV values that look like numbers become numbers." },
-      everyMs: { type: "integer", minimum: 10, default: EVERY_MS, description: "Milliseconds between looks." },
-      lineBytesMax: {
-        type: "integer",
-        minimum: 1,
-        maximum: LINE_BYTES_MAX,
-        default: LINE_BYTES_MAX,
-        description: "A longer line is set aside with its beginning.",
-      },
-    },
-    additionalProperties: false,
-  },
+  optionsSchema: FILE_OPTIONS,
   open: async (options, context, resume) => new FileReader(options, context, resume as FilePlace | undefined),
 };
 
 /** One generation of the file, open. */
 interface Generation {
   readonly number: number;
-  readonly handle: FileHandle;
-  readonly inode: string;
-  readonly cutter: LineCutter;
-  readonly reader: LineReader;
-  /** Where the next read begins: past the part of a line that is held. */
-  nextByte: number;
-  /** Mark of the bytes before the last place given out. */
+  readonly text: FileText;
+  readonly before: readonly ReadFile[];
   place: FilePlace;
+  /** Time of the file's last change when copies of it were looked for. */
+  lookedAtNs?: bigint;
 }
+
+/** `overtaken`: the file was filled, copied and emptied between two looks. */
+type Ending = "written anew" | "rotated" | "overtaken";
+type Steps<Result> = AsyncGenerator<SourceBatch, Result>;
 
 class FileReader implements SourceReader {
   readonly #options: FileSourceOptions;
+  readonly #everyMs: number;
   readonly #context: SourceContext;
-  readonly #resume: FilePlace | undefined;
-  readonly #chunk = Buffer.alloc(CHUNK_BYTES);
-  #open: FileHandle | undefined;
+  #place: FilePlace | undefined;
+  #open: SourceFile | undefined;
+  #found: SourceFile | undefined;
+  #trouble: string | undefined;
+  #damage: string | undefined;
 
   constructor(options: FileSourceOptions, context: SourceContext, resume: FilePlace | undefined) {
     this.#options = options;
+    this.#everyMs = options.everyMs ?? FILE_OPTIONS.properties.everyMs.default;
     this.#context = context;
-    this.#resume = resume;
+    this.#place = resume;
   }
 
   async *read(signal: AbortSignal): AsyncIterable<SourceBatch> {
-    let generation = await this.#first(signal);
-    while (generation !== undefined && !signal.aborted) {
-      yield { items: [], resume: resumeOf(generation) }; // F1
-      const next = yield* this.#follow(generation, signal);
-      generation = next === undefined ? undefined : await this.#after(generation, next, signal);
+    while (!signal.aborted) {
+      try {
+        yield* this.#readOn(signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        if (!(error instanceof FileTroubleError)) throw error;
+        this.#tell(error); // F6
+      } finally {
+        await this.close();
+      }
+      await pause(this.#everyMs, signal);
     }
   }
 
   async close(): Promise<void> {
-    await this.#open?.close();
+    const [open, found] = [this.#open, this.#found];
     this.#open = undefined;
+    this.#found = undefined;
+    await open?.close();
+    await found?.close();
   }
 
-  /** Reads one generation until it is over: answers what ended it, or undefined when `signal` did. */
-  async *#follow(
-    generation: Generation,
-    signal: AbortSignal,
-  ): AsyncGenerator<SourceBatch, "truncated" | "rotated" | undefined> {
+  async *#readOn(signal: AbortSignal): Steps<void> {
+    let generation = await this.#first(signal);
+    while (generation !== undefined && !signal.aborted) {
+      this.#tell(undefined);
+      this.#place = generation.place;
+      yield { items: [], resume: resumeOf(generation) }; // F1
+      const ending = yield* this.#follow(generation, signal);
+      generation = ending === undefined ? undefined : yield* this.#after(generation, ending, signal);
+    }
+  }
+
+  /** Reads one generation until it is over: answers how it ended, or undefined when `signal` did. */
+  async *#follow(generation: Generation, signal: AbortSignal): Steps<Ending | undefined> {
+    const { lineEndsAt } = generation.place;
+    if (lineEndsAt !== undefined) {
+      if ((yield* this.#readTo(generation, signal, lineEndsAt)) === "written anew") return "written anew";
+      if (signal.aborted) return undefined;
+      yield* this.#finish(generation); // F5: as it was ended before
+    }
+    const lastLineAfterMs = this.#options.lastLineAfterMs ?? FILE_OPTIONS.properties.lastLineAfterMs.default;
     let isRotated = false;
+    let quietMs = 0;
+    let seenBytes = generation.text.nextByte;
     while (!signal.aborted) {
-      if (!(await this.#isIntact(generation))) return "truncated";
-      for (let lines = await this.#lines(generation); lines !== undefined; lines = await this.#lines(generation)) {
-        yield await this.#batch(generation, lines);
-        if (signal.aborted) return undefined;
+      if (await this.#isOvertaken(generation, signal)) return "overtaken";
+      if ((yield* this.#readTo(generation, signal)) === "written anew") return "written anew";
+      if (signal.aborted) return undefined;
+      quietMs = generation.text.nextByte === seenBytes ? quietMs : 0;
+      seenBytes = generation.text.nextByte;
+      if (isRotated || quietMs >= lastLineAfterMs) {
+        this.#tellDamage(generation.text.file);
+        yield* this.#endLine(generation);
+        quietMs = 0;
       }
-      if (isRotated) {
-        const last = generation.cutter.finish();
-        if (last !== undefined) yield await this.#batch(generation, [last]); // F2
-        return "rotated";
-      }
-      const inode = await inodeAt(this.#options.path);
+      if (isRotated) return "rotated";
       // Looked at once more after the pause: a writer may hold the renamed file for a while.
-      isRotated = inode !== undefined && inode !== generation.inode;
-      await pause(this.#options.everyMs ?? EVERY_MS, signal);
+      isRotated = await this.#isRotated(generation);
+      await pause(this.#everyMs, signal);
+      quietMs += this.#everyMs;
     }
     return undefined;
   }
 
-  /** F3. */
-  async #isIntact({ handle, nextByte, place }: Generation): Promise<boolean> {
-    const { size } = await handle.stat();
-    if (size === nextByte) return true;
-    return size > nextByte && (await holds(handle, place));
+  /** An empty file that was written to and holds nothing that was seen tells nothing by its bytes. */
+  async #isOvertaken(generation: Generation, signal: AbortSignal): Promise<boolean> {
+    const { text, place } = generation;
+    if (text.head.length > 0 || place.seen !== undefined || place.offset > 0) return false;
+    const { modifiedNs } = await text.file.standing();
+    if (modifiedNs === generation.lookedAtNs || Number(modifiedNs / 1_000_000n) === place.modifiedMs) return false;
+    generation.lookedAtNs = modifiedNs;
+    this.#found = await findLater(this.#options.path, place, false, signal);
+    return this.#found !== undefined;
   }
 
-  /** The lines that the next chunks complete; undefined at the end of what there is. */
-  async #lines(generation: Generation): Promise<readonly FoundLine[] | undefined> {
+  async *#readTo(generation: Generation, signal: AbortSignal, end?: number): Steps<"written anew" | undefined> {
     for (;;) {
-      const { bytesRead } = await generation.handle.read(this.#chunk, 0, CHUNK_BYTES, generation.nextByte);
-      if (bytesRead === 0) return undefined;
-      generation.nextByte += bytesRead;
-      // The chunk is read into again: what is given out must not change under its reader.
-      const lines = generation.cutter.push(Uint8Array.from(this.#chunk.subarray(0, bytesRead)));
-      if (lines.length > 0) return lines;
+      const records = await generation.text.next(end);
+      if (records === undefined || records === "written anew") return records;
+      yield* this.#give(generation, records);
+      if (signal.aborted) return undefined;
     }
   }
 
-  async #batch(generation: Generation, lines: readonly FoundLine[]): Promise<SourceBatch> {
-    const { cutter, handle, number, inode } = generation;
-    const items = withTerm(await generation.reader.read(lines), number);
-    for (const { item, position } of items) {
-      if (item.kind === "malformed") this.#warn(item.reason, number, position);
+  async *#give(generation: Generation, records: readonly FoundRecord[]): Steps<void> {
+    const { text, place } = generation;
+    if (place.seen === undefined) yield { items: [], resume: { ...place, ...seenOf(text.head) } }; // F1
+    yield await this.#batch(generation, records);
+  }
+
+  /** F5. */
+  async *#endLine(generation: Generation): Steps<void> {
+    const { text } = generation;
+    await text.settle();
+    // What settling has made clear may be read now.
+    for (let more = await text.next(); Array.isArray(more); more = await text.next()) {
+      yield* this.#give(generation, more);
     }
-    generation.place = { generation: number, inode, offset: cutter.offset, mark: await markAt(handle, cutter.offset) };
+    if (!text.isMidRecord) return;
+    generation.place = { ...generation.place, ...seenOf(text.head), lineEndsAt: text.nextByte };
+    this.#place = generation.place;
+    yield { items: [], resume: resumeOf(generation) };
+    yield* this.#finish(generation);
+  }
+
+  async *#finish(generation: Generation): Steps<void> {
+    const { file } = generation.text;
+    const records = await generation.text.finish();
+    const fault = "the compressed file is cut short or damaged here";
+    yield await this.#batch(
+      generation,
+      file.damage === undefined ? records : records.map((one) => ({ ...one, fault })),
+    );
+  }
+
+  async #batch(generation: Generation, records: readonly FoundRecord[]): Promise<SourceBatch> {
+    const { number, text, before } = generation;
+    const read = (await text.reader?.read(records)) ?? [];
+    const items = read.map(({ item, position }) => ({
+      item: this.#told(item, number, position),
+      position,
+      term: number,
+    }));
+    generation.place = await placeOf(text, number, before);
+    this.#place = generation.place;
     return { items, resume: resumeOf(generation) };
   }
 
-  #warn(reason: string, generation: number, offset: number): void {
-    this.#context.log("warn", "a line was set aside", { path: this.#options.path, generation, offset, reason });
+  #told<Item extends SourceBatch["items"][number]["item"]>(item: Item, generation: number, offset: number): Item {
+    if (item.kind === "event") return item;
+    const { path } = this.#options;
+    this.#context.log("warn", "a record was set aside", { path, generation, offset, reason: item.reason });
+    return { ...item, reason: `${path}, byte ${offset}: ${item.reason}` };
+  }
+
+  /** Whether another file lies at the path. A path that can not be looked at is told: the open file may still grow. */
+  async #isRotated({ text }: Generation): Promise<boolean> {
+    try {
+      const found = await ifThere(standingOf(this.#options.path));
+      this.#tell(undefined);
+      return found !== undefined && found.inode !== text.file.inode;
+    } catch (error) {
+      if (!(error instanceof FileTroubleError)) throw error;
+      this.#tell(error);
+      return false;
+    }
   }
 
   // Which file comes next -------------------------------------------------------------------------------------------
 
   async #first(signal: AbortSignal): Promise<Generation | undefined> {
-    const resume = this.#resume;
-    if (resume === undefined) {
-      const handle = await this.#openPath(signal);
-      if (handle === undefined) return undefined;
-      const offset = this.#options.from === "end" ? await afterLastLine(handle) : 0;
-      return this.#generation(handle, 1, offset);
+    const place = this.#place;
+    if (place === undefined) {
+      const file = await this.#openPath(signal);
+      if (file === undefined) return undefined;
+      const options = this.#textOptions();
+      const offset = this.#options.from === "end" ? await lastLineOf(file, options) : 0;
+      return this.#generation(file, 1, offset, []);
     }
-    const same = await this.#findAgain(resume, signal);
-    if (same !== undefined) return this.#generation(same, resume.generation, resume.offset);
-    this.#context.log("warn", "the file that was being read is gone or was truncated: reading begins anew", {
-      path: this.#options.path,
-      ...resume,
-    });
-    const handle = await this.#openPath(signal);
-    return handle === undefined ? undefined : this.#generation(handle, resume.generation + 1, 0);
+    const same = await this.#findAgain(place, signal);
+    if (signal.aborted) {
+      await same?.close();
+      return undefined;
+    }
+    if (place.offset === 0 && place.seen === undefined) {
+      // Nothing of the generation was given out: what was copied from the file before it was emptied comes first.
+      const unread = (await findLater(this.#options.path, place, false, signal)) ?? same;
+      if (unread !== same) await same?.close();
+      if (unread !== undefined)
+        return this.#generation(unread, place.generation, 0, place.before ?? [], { sinceMs: place.modifiedMs });
+    }
+    if (same !== undefined) return this.#generation(same, place.generation, place.offset, place.before ?? [], place);
+    this.#tellLoss(place);
+    const next = await this.#next(place, false, signal);
+    return next === undefined
+      ? undefined
+      : this.#generation(next, place.generation + 1, 0, beforeOf(place), { sinceMs: place.modifiedMs });
   }
 
   /** A rename between two looks hides a file from both: it is looked for again before it is given up. */
-  async #findAgain(resume: FilePlace, signal: AbortSignal): Promise<FileHandle | undefined> {
+  async #findAgain(place: FilePlace, signal: AbortSignal): Promise<SourceFile | undefined> {
     for (let look = 1; ; look += 1) {
-      const found = await this.#find(resume);
+      const found = await findPlace(this.#options.path, place, signal);
       if (found !== undefined || look === LOOKS || signal.aborted) return found;
-      await pause(this.#options.everyMs ?? EVERY_MS, signal);
+      await pause(this.#everyMs, signal);
     }
   }
 
-  /** The file that was read last, under its own or a rotated name. */
-  async #find(resume: FilePlace): Promise<FileHandle | undefined> {
-    const rotated = (await rotatedFiles(this.#options.path)).filter(({ inode }) => inode === resume.inode);
-    for (const path of [this.#options.path, ...rotated.map((one) => one.path)]) {
-      const handle = await openIfThere(path);
-      if (handle === undefined) continue;
-      if ((await inodeOf(handle)) === resume.inode && (await holds(handle, resume))) return handle;
-      await handle.close();
+  async *#after(over: Generation, ending: Ending, signal: AbortSignal): Steps<Generation | undefined> {
+    const { path } = this.#options;
+    const { text, number, before } = over;
+    const overtaking = this.#found;
+    if (ending === "overtaken" && overtaking !== undefined) {
+      this.#found = undefined;
+      await this.close();
+      return this.#generation(overtaking, number, 0, before);
     }
+    const mayBeCopied = ending === "written anew" || (await text.file.standing()).isUnlinked;
+    const copy = mayBeCopied ? await this.#copyOf(over, signal) : undefined;
+    if (copy !== undefined) {
+      const { offset } = over.place;
+      this.#context.log("info", "reading goes on in a copy of the file", { path, copy: copy.path, offset });
+      await this.close();
+      return this.#generation(copy, number, offset, before, over.place);
+    }
+    if (ending === "written anew") {
+      if (text.isMidRecord) yield* this.#finish(over); // the file has it no more: it is held here alone
+      this.#tellLoss(over.place);
+    }
+    // Closed only then: its inode would be free for another file, which would look like it.
+    const next = await this.#next(over.place, ending === "rotated", signal);
+    await this.close();
+    if (next === undefined) return undefined;
+    return this.#generation(next, number + 1, 0, beforeOf(over.place), { sinceMs: over.place.modifiedMs });
+  }
+
+  /** The file after one that is over: looked for again once the path is open, as that may have been rotated meanwhile. */
+  async #next(over: FilePlace, isIntact: boolean, signal: AbortSignal): Promise<SourceFile | undefined> {
+    const { path } = this.#options;
+    const later = await findLater(path, over, isIntact, signal);
+    if (later !== undefined) return later;
+    this.#found = await this.#openPath(signal);
+    if (this.#found === undefined) return undefined;
+    const overtaking = await findLater(path, over, isIntact, signal);
+    const found = this.#found;
+    this.#found = undefined;
+    if (overtaking === undefined) return found;
+    await found.close();
+    return overtaking;
+  }
+
+  /** F3. A copy that goes on where the file was written anew, or removed. */
+  async #copyOf({ place, text }: Generation, signal: AbortSignal): Promise<SourceFile | undefined> {
+    const seen = { ...place, offset: text.nextByte, mark: text.seenMark() };
+    let copy = await findCopy(this.#options.path, seen, signal);
+    for (let look = 1; copy === undefined && look < LOOKS && !signal.aborted; look += 1) {
+      await pause(this.#everyMs, signal); // it may be renamed or compressed just now
+      copy = await findCopy(this.#options.path, seen, signal);
+    }
+    if (copy === undefined) return undefined;
+    this.#found = copy; // closed with the source, should reading it be called off
+    // A copy that is all read already is no reason to go on in it, but where it is what is followed now.
+    const isMore =
+      copy.path === this.#options.path || text.isMidRecord || (await copy.bytes(seen.offset, 1)).length > 0;
+    this.#found = undefined;
+    if (isMore) return copy;
+    await copy.close();
     return undefined;
   }
 
-  async #after(
-    over: Generation,
-    ending: "truncated" | "rotated",
-    signal: AbortSignal,
-  ): Promise<Generation | undefined> {
-    if (ending === "truncated") return this.#generation(over.handle, over.number + 1, 0);
-    const handle = (await this.#rotatedAfter(over)) ?? (await this.#openPath(signal));
-    await over.handle.close();
-    this.#open = undefined;
-    return handle === undefined ? undefined : this.#generation(handle, over.number + 1, 0);
+  #tellDamage({ path, damage }: SourceFile): void {
+    if (damage !== undefined && damage !== this.#damage) {
+      this.#context.log("error", "a compressed file is cut short or damaged", { path, damage });
+    }
+    this.#damage = damage;
   }
 
-  /** The oldest file that was rotated after this one: several may have been while nobody looked. */
-  async #rotatedAfter({ handle, inode }: Generation): Promise<FileHandle | undefined> {
-    const { mtimeNs } = await handle.stat({ bigint: true });
-    const rotated = await rotatedFiles(this.#options.path);
-    const own = rotated.findIndex((one) => one.inode === inode);
-    const later = own < 0 ? rotated.find(({ modifiedNs }) => modifiedNs > mtimeNs) : rotated[own + 1];
-    return later === undefined ? undefined : openIfThere(later.path);
+  #tellLoss({ sizeBytes, offset, generation }: FilePlace): void {
+    const { path } = this.#options;
+    const lostBytes = sizeBytes === undefined ? undefined : Math.max(0, sizeBytes - offset);
+    const about = { path, generation, offset, ...(lostBytes === undefined ? {} : { lostBytes }) };
+    if (lostBytes === 0) {
+      this.#context.log(
+        "warn",
+        "the file that was read is gone or was written anew: all that was seen of it is read",
+        about,
+      );
+    } else {
+      this.#context.log(
+        "error",
+        "bytes of a file that is gone or was written anew are lost: they were not read",
+        about,
+      );
+    }
   }
 
-  async #openPath(signal: AbortSignal): Promise<FileHandle | undefined> {
-    let isSaid = false;
+  async #openPath(signal: AbortSignal): Promise<SourceFile | undefined> {
     while (!signal.aborted) {
-      const handle = await openIfThere(this.#options.path);
-      if (handle !== undefined) return handle;
-      if (!isSaid) this.#context.log("info", "waiting for the file to be there", { path: this.#options.path });
-      isSaid = true;
-      await pause(this.#options.everyMs ?? EVERY_MS, signal);
+      try {
+        return await SourceFile.open(this.#options.path, signal);
+      } catch (error) {
+        if (!(error instanceof FileTroubleError)) throw error;
+        this.#tell(error);
+        await pause(this.#everyMs, signal);
+      }
     }
     return undefined;
   }
 
-  async #generation(handle: FileHandle, number: number, offset: number): Promise<Generation> {
-    this.#open = handle;
-    const inode = await inodeOf(handle);
-    const { format, lineBytesMax = LINE_BYTES_MAX } = this.#options;
-    const cutterFrom = (start: number) => new LineCutter(start, lineBytesMax, format === "csv");
-    const firstLine = offset > 0 && format === "csv" ? await firstLineOf(handle, cutterFrom(0)) : undefined;
-    return {
-      number,
-      handle,
-      inode,
-      cutter: cutterFrom(offset),
-      reader: await lineReader(this.#options, firstLine),
-      nextByte: offset,
-      place: { generation: number, inode, offset, mark: await markAt(handle, offset) },
+  async #generation(
+    file: SourceFile,
+    number: number,
+    offset: number,
+    before: readonly ReadFile[],
+    found: Pick<FilePlace, "lineEndsAt"> & { readonly sinceMs?: number | undefined } = {},
+  ): Promise<Generation> {
+    this.#open = file;
+    const text = await FileText.open(file, this.#textOptions(), offset);
+    const { lineEndsAt, sinceMs } = found;
+    const place = {
+      ...(await placeOf(text, number, before)),
+      ...(lineEndsAt === undefined ? {} : { lineEndsAt }),
+      // Of a file that was emptied before anything of it was seen, copies are older than it is now.
+      ...(sinceMs === undefined ? {} : { modifiedMs: sinceMs }),
     };
+    return { number, text, before, place };
+  }
+
+  #textOptions(): ReturnType<typeof textOptionsOf> {
+    const { path } = this.#options;
+    return textOptionsOf(this.#options, (reason) => this.#context.log("warn", reason, { path }));
+  }
+
+  /** F6. */
+  #tell(trouble: FileTroubleError | undefined): void {
+    if (trouble?.errno === this.#trouble) return;
+    const { path } = this.#options;
+    const errno = trouble?.errno;
+    this.#trouble = errno;
+    this.#context.trouble(errno);
+    if (trouble === undefined) this.#context.log("info", "the file can be read", { path });
+    else if (errno === "ENOENT") this.#context.log("info", "waiting for the file to be there", { path, errno });
+    else this.#context.log("error", "the file can not be read", { path, errno, reason: trouble.message });
   }
 }
 
 const resumeOf = ({ place }: Generation): SourcePosition => ({ ...place });
 
-async function firstLineOf(handle: FileHandle, cutter: LineCutter): Promise<FoundLine | undefined> {
-  const chunk = Buffer.alloc(CHUNK_BYTES);
-  for (let at = 0; ; at += CHUNK_BYTES) {
-    const { bytesRead } = await handle.read(chunk, 0, CHUNK_BYTES, at);
-    const [line] = cutter.push(Uint8Array.from(chunk.subarray(0, bytesRead)));
-    if (line !== undefined || bytesRead === 0) return line;
-  }
-}
+/** The files read before, and this one. */
+const beforeOf = ({ inode, offset, mark, before = [] }: FilePlace): readonly ReadFile[] =>
+  [{ inode, offset, mark }, ...before].slice(0, BEFORE_MAX);
 
-/** Where the last line begins that is not complete. */
-async function afterLastLine(handle: FileHandle): Promise<number> {
-  const { size } = await handle.stat();
-  const from = Math.max(0, size - LINE_BYTES_MAX);
-  const buffer = Buffer.alloc(size - from);
-  const { bytesRead } = await handle.read(buffer, 0, buffer.length, from);
-  return from + buffer.subarray(0, bytesRead).lastIndexOf(0x0a) + 1;
+async function placeOf(text: FileText, generation: number, before: readonly ReadFile[]): Promise<FilePlace> {
+  const { file, offset } = text;
+  const { sizeBytes, modifiedNs, bornMs } = await file.standing();
+  return {
+    generation,
+    inode: file.inode,
+    offset,
+    mark: await text.mark(),
+    ...seenOf(text.head),
+    ...(file.isCompressed ? {} : { sizeBytes }),
+    modifiedMs: Number(modifiedNs / 1_000_000n),
+    bornMs,
+    ...(file.target === undefined ? {} : { path: file.target }),
+    before,
+  };
 }
-
-const pause = (delayMs: number, signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    const timer = setTimeout(done, delayMs);
-    function done(): void {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    }
-    signal.addEventListener("abort", done);
-  });

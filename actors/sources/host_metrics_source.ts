@@ -6,6 +6,7 @@
 import { readFile, statfs } from "node:fs/promises";
 import { cpus, freemem, hostname, loadavg, totalmem } from "node:os";
 import type { Event } from "../../protocols/event.ts";
+import { pause } from "./pause.ts";
 import type { SourceBatch, SourceContext, SourceDefinition, SourceReader } from "./source.ts";
 
 export interface HostMetricsOptions {
@@ -183,14 +184,3 @@ class HostMetricsReader implements SourceReader {
 
 const sum = (times: Readonly<Record<string, number>>): number =>
   Object.values(times).reduce((total, part) => total + part, 0);
-
-const pause = (delayMs: number, signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    const timer = setTimeout(done, delayMs);
-    function done(): void {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    }
-    signal.addEventListener("abort", done);
-  });

@@ -32,6 +32,8 @@ export interface SourceContext {
   nowMs(): number;
   /** Reports what a person should know, with structured fields. */
   log(level: "info" | "warn" | "error", message: string, fields?: Readonly<Record<string, unknown>>): void;
+  /** Tells at each change why nothing can be read now, in one word such as EACCES; undefined once it can. */
+  trouble(code: string | undefined): void;
 }
 
 export interface SourceReader {

@@ -25,6 +25,7 @@ export interface SourceOptions<Options> {
   readonly connect: Connect;
   readonly log: Pick<Log, "readMetadata" | "writeMetadata">;
   readonly report: SourceContext["log"];
+  readonly trouble: SourceContext["trouble"];
   readonly onRejected: NonNullable<ProducerOptions["onRejected"]>;
 }
 
@@ -61,11 +62,11 @@ async function run<Options>(
   context: ActorContext<SourceMessage>,
   signal: AbortSignal,
 ): Promise<void> {
-  const { name, definition, report } = options;
+  const { name, definition, report, trouble } = options;
   const progress = await readProgress(options);
   const reader = await definition.open(
     options.options,
-    { name, nowMs: () => context.nowMs(), log: report },
+    { name, nowMs: () => context.nowMs(), log: report, trouble },
     progress.resume,
   );
   const failure = new AbortController();

@@ -3,9 +3,12 @@
  * what the exit code says; leaves order, resending and acknowledgement to the `Producer`.
  */
 import { randomUUID } from "node:crypto";
-import { createReadStream, type ReadStream } from "node:fs";
+import { constants, createReadStream, openSync, type ReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
+import { Socket } from "node:net";
 import type { Command } from "commander";
+import { FORMATS } from "../../actors/sources/record_reader.ts";
+import { ENCODINGS } from "../../actors/sources/text_shape.ts";
 import type { HeadraceError } from "../../protocols/errors.ts";
 import {
   compareSequences,
@@ -18,18 +21,20 @@ import {
 } from "../../protocols/mod.ts";
 import { isEvent } from "../../protocols/unreadable.ts";
 import { duration, oneOf, wholeNumber } from "../console/arguments.ts";
-import { EXIT, fileError, UsageError } from "../console/exit_codes.ts";
+import { DataError, EXIT, FileError, fileError, UsageError } from "../console/exit_codes.ts";
 import { addNodeOptions, type NodeClient, type NodeOptions, nodeClient } from "../console/node_client.ts";
 import { interruption, print, printJson, remark } from "../console/output.ts";
 import { startProgress } from "../console/progress.ts";
 import { type Reachability, watchReachability } from "../console/reachability.ts";
-import { formatOfFile, INPUT_FORMATS, type InputEvent, type InputFormat, readInput } from "../console/read_input.ts";
+import { type InputEvent, type InputOptions, readInput } from "../console/read_input.ts";
 import { listRejections, type Rejections } from "../console/rejections.ts";
 
 const CLOSE_WITHIN_MS = 10_000;
 interface ProduceOptions extends NodeOptions {
   readonly format?: string;
   readonly text?: boolean;
+  readonly delimiter?: string;
+  readonly encoding?: string;
   readonly producer?: string;
   readonly resume?: boolean;
   readonly partition?: string;
@@ -47,10 +52,9 @@ export function addProduce(program: Command): void {
       .argument("<stream>", "stream to send to")
       .argument("[files...]", "files to read; - or none: stdin"),
   )
-    .option(
-      "-f, --format <format>",
-      `${INPUT_FORMATS.join(", ")} (default: by the file's ending, else by its beginning)`,
-    )
+    .option("-f, --format <format>", `${FORMATS.join(", ")} (default: by the file's ending, else by its beginning)`)
+    .option("--delimiter <text>", "CSV: what stands between two values; tab for a tab (default: a comma)")
+    .option("--encoding <name>", `${ENCODINGS.join(", ")} (default: by the byte order mark, else utf-8)`)
     .option("--text", "CSV: keep every value as text; else numbers, true and false are read as such")
     .option("--producer <id>", "name of this producer (default: a new one each time)")
     .option("--resume", "number events by their place in the input: run again, only what is missing is sent")
@@ -62,8 +66,8 @@ export function addProduce(program: Command): void {
     .addHelpText(
       "after",
       `
-Input: NDJSON (one object a line), a JSON array, CSV with a header line, or plain lines (each becomes {"line": ...}).
-What is no event, or fails the stream's schema, is set aside by the node with its reason and told here (exit code 65).
+Input: NDJSON (one object a line), a JSON array, CSV with a header line, or plain lines (each becomes {"line": ...}), also
+within gzip or Zstandard. How an input is read, and why so, is told on stderr. What is no event, or fails the stream's schema, is set aside by the node with its reason and told here (exit code 65).
 
 Examples:
   headrace produce orders orders.ndjson
@@ -92,6 +96,7 @@ async function produce(stream: string, files: readonly string[], options: Produc
   const counts: Counts = { read: 0, inDoubt: 0, skipped: 0 };
   const ending = new AbortController();
   let failure: HeadraceError | undefined;
+  let damage: DataError | FileError | undefined;
   const fail = (error: HeadraceError) => {
     failure ??= error;
     ending.abort();
@@ -120,7 +125,9 @@ async function produce(stream: string, files: readonly string[], options: Produc
   try {
     await sendAll(producer, inputs, { route, counts, rejections, stream, options, signal: ending.signal, watch });
   } catch (error) {
-    if (!ending.signal.aborted) throw error;
+    // Damage of the input is told after what came of the events before it.
+    if (error instanceof DataError || error instanceof FileError) damage = error;
+    else if (!ending.signal.aborted) throw error;
   } finally {
     await producer.close({ timeoutMs: failure === undefined ? CLOSE_WITHIN_MS : 0 });
     watch.stop();
@@ -128,6 +135,7 @@ async function produce(stream: string, files: readonly string[], options: Produc
   await rejections.tell();
   await report(stream, counts, rejections, performance.now() - startedAtMs, isJson);
   if (failure !== undefined) throw failure;
+  if (damage !== undefined) throw damage;
   if (interrupted.aborted) return EXIT.interrupted;
   if (counts.inDoubt > 0) return EXIT.leftUndone;
   return rejections.count > 0 ? EXIT.data : EXIT.ok;
@@ -144,34 +152,62 @@ interface Input {
 }
 
 async function openInputs(files: readonly string[], options: ProduceOptions): Promise<readonly Input[]> {
-  const given = options.format === undefined ? undefined : oneOf("--format", options.format, INPUT_FORMATS);
-  const isText = options.text === true;
+  const reading = readingOf(options);
   const inputs: Input[] = [];
   for (const file of files.length === 0 ? ["-"] : files) {
     if (file === "-") {
       if (process.stdin.isTTY) remark("reading events from the terminal; end with Ctrl-D");
-      const open: Input["open"] = (onBytes) => readInput(process.stdin, given, isText, onBytes);
+      const open: Input["open"] = (onBytes) => readInput(process.stdin, { ...reading, name: "stdin", onBytes });
       inputs.push({ name: "stdin", sizeBytes: undefined, open, close: () => process.stdin.destroy() });
-    } else inputs.push(await fileInput(file, given ?? formatOfFile(file), isText));
+    } else inputs.push(await fileInput(file, reading));
   }
   return inputs;
 }
 
-async function fileInput(file: string, format: InputFormat | undefined, isText: boolean): Promise<Input> {
+type Reading = Omit<InputOptions, "name" | "onBytes">;
+
+function readingOf({ format, delimiter, encoding, text }: ProduceOptions): Reading {
+  if (delimiter === "") throw new UsageError("Cannot use --delimiter as it must have a character: it has none");
+  const given = format === undefined ? undefined : oneOf("--format", format, FORMATS);
+  if (delimiter !== undefined && given !== undefined && given !== "csv") {
+    throw new UsageError(`Cannot use --delimiter as it must come with CSV: the format is ${given}`);
+  }
+  return {
+    isText: text === true,
+    remark,
+    ...(given === undefined ? {} : { format: given }),
+    ...(delimiter === undefined ? {} : { delimiter: delimiter === "tab" || delimiter === "\\t" ? "\t" : delimiter }),
+    ...(encoding === undefined ? {} : { encoding: oneOf("--encoding", encoding.toLowerCase(), ENCODINGS) }),
+  };
+}
+
+async function fileInput(file: string, reading: Reading): Promise<Input> {
   const found = await stat(file).catch((error: unknown) => {
     throw fileError("read", file, error);
   });
   if (found.isDirectory()) throw new UsageError(`Cannot read ${file} as it must be a file: it is a folder`);
-  let opened: ReadStream | undefined;
+  let opened: ReadStream | Socket | undefined;
   return {
     name: file,
     sizeBytes: found.isFile() ? found.size : undefined,
     open: (onBytes) => {
-      opened = createReadStream(file);
-      return readInput(opened, format, isText, onBytes);
+      opened = found.isFIFO() ? openPipe(file) : createReadStream(file);
+      return readInput(chunksOf(file, opened), { ...reading, name: file, onBytes });
     },
     close: () => opened?.destroy(),
   };
+}
+
+/** Opened without waiting for a writer: a thread that waits for one could not be called off. */
+const openPipe = (file: string): Socket =>
+  new Socket({ fd: openSync(file, constants.O_RDONLY | constants.O_NONBLOCK), readable: true, writable: false });
+
+async function* chunksOf(file: string, opened: ReadStream | Socket): AsyncGenerator<Uint8Array> {
+  try {
+    yield* opened;
+  } catch (error) {
+    throw fileError("read", file, error);
+  }
 }
 
 /** Where the n-th event goes and what it is called, where that must not depend on chance. */

@@ -1,9 +1,10 @@
-/** `headrace tail`: records of a stream as they come, one line of JSON each. */
+/** `headrace tail`: records of a stream as they come, one line of JSON each, which `produce` reads back as the same event. */
 import type { Command } from "commander";
 import { decodeSlice } from "../../protocols/event_codec.ts";
 import { toJsonValue } from "../../protocols/json_values.ts";
 import type { ConsumedItem, ConsumedRecord, Event } from "../../protocols/mod.ts";
 import { oneOf, place, wholeNumber } from "../console/arguments.ts";
+import { exactJson } from "../console/exact_json.ts";
 import { EXIT, UsageError } from "../console/exit_codes.ts";
 import {
   addNodeOptions,
@@ -12,7 +13,7 @@ import {
   nodeClient,
   type StreamStanding,
 } from "../console/node_client.ts";
-import { interruption, printJson, remark } from "../console/output.ts";
+import { interruption, print, remark } from "../console/output.ts";
 
 interface TailOptions extends NodeOptions {
   readonly from: string;
@@ -68,7 +69,7 @@ async function tail(stream: string, options: TailOptions): Promise<number> {
       else {
         for (const record of item.records) {
           if (!isBefore(record, ends?.get(item.partition))) continue;
-          await printJson(described(item, record, options.json === true, channel));
+          await print(exactJson(described(item, record, options.json === true, channel)));
           left -= 1;
           if (left <= 0) return EXIT.ok;
         }

@@ -1,19 +1,21 @@
 /**
- * Events from a file or from stdin: NDJSON, a JSON array, CSV with a header, or plain lines. What can not be made an
- * event is handed on as bytes, for the node to set aside with its reason: nothing of the input is dropped here.
+ * Events from a file or from stdin, by the same reader as the `file` source: NDJSON, JSON, CSV with a header, or plain lines,
+ * inflated where need be. What can not be made an event is handed on as its bytes with the reason, for the node to set aside:
+ * nothing of the input is dropped or changed here.
  */
-import type { Readable } from "node:stream";
-import { loadDriver } from "../../deps.ts";
+import { compressionOf, inflate, MAGIC_BYTES } from "../../actors/sources/inflate.ts";
+import { JsonScanner } from "../../actors/sources/json_scanner.ts";
+import type { PlacedItem } from "../../actors/sources/placed_item.ts";
+import { type Format, recordCutter, recordReader } from "../../actors/sources/record_reader.ts";
+import { decodeText, type Encoding, shapeOf, type TextShape, wideEncodingOf } from "../../actors/sources/text_shape.ts";
+import { RejectedError } from "../../protocols/errors.ts";
 import { WIRE_DEFAULTS } from "../../protocols/frames.ts";
-import type { Event, EventInput } from "../../protocols/mod.ts";
+import { type EventInput, UnreadableInput } from "../../protocols/mod.ts";
 import { DataError } from "./exit_codes.ts";
-import { JsonElements } from "./json_elements.ts";
+import { type ChosenFormat, formatOfFile, formatOfText } from "./input_format.ts";
 
-export const INPUT_FORMATS = ["ndjson", "json", "csv", "lines"] as const;
-export type InputFormat = (typeof INPUT_FORMATS)[number];
-
-/** One value of the input: more than any event may have. */
-const VALUE_CHARACTERS_MAX = WIRE_DEFAULTS.frameBytesMax * 4;
+/** Bytes of one record: more than any event may have. */
+const RECORD_BYTES_MAX = WIRE_DEFAULTS.frameBytesMax * 4;
 
 export interface InputEvent {
   readonly event: EventInput;
@@ -21,166 +23,130 @@ export interface InputEvent {
   readonly line: number;
 }
 
-const FORMAT_OF_ENDING: Readonly<Record<string, InputFormat>> = {
-  ndjson: "ndjson",
-  jsonl: "ndjson",
-  json: "json",
-  csv: "csv",
-  log: "lines",
-  txt: "lines",
-};
+export interface InputOptions {
+  /** As a person knows it: a file's path, or stdin. */
+  readonly name: string;
+  readonly format?: Format;
+  readonly delimiter?: string;
+  readonly encoding?: Encoding;
+  /** Keeps every value of CSV as text. */
+  readonly isText: boolean;
+  /** Told of the bytes read, before they are inflated. */
+  readonly onBytes: (count: number) => void;
+  /** Told once how the input is read, and of what looks wrong. */
+  readonly remark: (line: string) => void;
+}
 
-/** By a file's ending; else undefined, and what the input begins with decides. */
-export const formatOfFile = (file: string): InputFormat | undefined =>
-  FORMAT_OF_ENDING[/\.([a-z]+)$/i.exec(file)?.[1]?.toLowerCase() ?? ""];
+/** Throws `DataError` where the input is damaged, after the events before the damage. */
+export async function* readInput(input: AsyncIterable<Uint8Array>, options: InputOptions): AsyncGenerator<InputEvent> {
+  const { name } = options;
+  const raw = await peek(counted(input, options.onBytes), (first, isEnd) => compressionOf(first, isEnd) !== undefined);
+  const compression = compressionOf(raw.first, true) ?? "none";
+  const text = await peek(inflate(raw.all, compression), (first, isEnd) => isEnd || first.length >= MAGIC_BYTES);
+  const shape = shapeOf(text.first, options.encoding, true) ?? { encoding: "utf-8", markBytes: 0 };
+  refuseWide(name, text.first, shape, options.encoding);
+  const chosen = choose(options, text.first, shape);
+  const inflated = compression === "none" ? "" : `inflated from ${compression}, `;
+  options.remark(`reading ${name}: ${inflated}${shape.encoding}, as ${chosen.format}: ${chosen.why}`);
+  yield* readText(text.all, shape, chosen.format, options);
+}
 
-/** @param isText keeps every value of CSV as text */
-export async function* readInput(
-  input: Readable,
-  format: InputFormat | undefined,
-  isText: boolean,
-  onBytes: (count: number) => void,
-): AsyncIterable<InputEvent> {
-  const decoder = new TextDecoder();
-  async function* texts(): AsyncIterable<string> {
-    for await (const chunk of input) {
-      onBytes((chunk as Uint8Array).length);
-      const text = decoder.decode(chunk as Uint8Array, { stream: true });
-      if (text !== "") yield text;
+async function* readText(
+  chunks: AsyncIterable<Uint8Array>,
+  shape: TextShape,
+  format: Format,
+  options: InputOptions,
+): AsyncGenerator<InputEvent> {
+  const { name, delimiter, isText, remark } = options;
+  const read = {
+    format,
+    values: isText ? ("text" as const) : ("all" as const),
+    warn: (reason: string) => remark(`${name}: ${reason}`),
+    ...(delimiter === undefined ? {} : { delimiter }),
+  };
+  const reader = await recordReader(read, shape.encoding);
+  const { cutter, scanner } = recordCutter(read, shape, RECORD_BYTES_MAX, { offset: shape.markBytes });
+  const refuseHeader = () => {
+    if (reader.headerFault !== undefined) throw new DataError(`Cannot read ${name} as ${reader.headerFault}`);
+  };
+  let markBytes = shape.markBytes;
+  try {
+    for await (const chunk of chunks) {
+      const items = await reader.read(cutter.push(chunk.subarray(markBytes)));
+      markBytes = Math.max(0, markBytes - chunk.length);
+      refuseHeader();
+      for (const item of items) yield inputEvent(name, item);
     }
-    const rest = decoder.decode();
-    if (rest !== "") yield rest;
+  } catch (error) {
+    if (!(error instanceof RejectedError)) throw error;
+    for (const { bytes, line } of cutter.finish()) {
+      yield { event: new UnreadableInput(`${name}:${line}: the input is cut short or damaged here`, bytes), line };
+    }
+    throw new DataError(`Cannot read ${name} to its end: ${error.message}`, { cause: error });
   }
-  const { first, all } = await peek(texts());
-  switch (format ?? sniff(first)) {
-    case "ndjson":
-      yield* readLines(all, jsonEvent);
-      return;
-    case "lines":
-      yield* readLines(all, (line) => ({ line }));
-      return;
-    case "json":
-      yield* readJson(all);
-      return;
-    case "csv":
-      yield* readCsv(all, isText);
-      return;
+  const items = await reader.read(cutter.finish());
+  refuseHeader();
+  for (const item of items) yield inputEvent(name, item);
+  if (scanner instanceof JsonScanner && scanner.isArrayOpen) {
+    throw new DataError(`Cannot read ${name} to its end as its list must be closed: it is cut short`);
   }
 }
 
-const sniff = (text: string): InputFormat => {
-  const begin = text.trimStart()[0];
-  if (begin === "[") return "json";
-  return begin === "{" ? "ndjson" : "lines";
-};
+function inputEvent(name: string, { item, line }: PlacedItem): InputEvent {
+  if (item.kind === "event") return { event: item.event, line };
+  return { event: new UnreadableInput(`${name}:${line}: ${item.reason}`, item.original), line };
+}
 
-async function peek(texts: AsyncIterable<string>): Promise<{ first: string; all: AsyncIterable<string> }> {
-  const iterator = texts[Symbol.asyncIterator]();
-  const { value, done } = await iterator.next();
-  const first = done === true ? "" : value;
-  async function* all(): AsyncIterable<string> {
-    if (first !== "") yield first;
-    for (;;) {
-      const next = await iterator.next();
-      if (next.done === true) return;
-      yield next.value;
+function refuseWide(name: string, first: Uint8Array, { markBytes }: TextShape, named: Encoding | undefined): void {
+  const wide = markBytes > 0 || named !== undefined ? undefined : wideEncodingOf(first);
+  if (wide === undefined) return;
+  throw new DataError(
+    `Cannot read ${name} as every second byte is 0 and no encoding is named: --encoding ${wide} may be meant, or utf-8`,
+  );
+}
+
+function choose({ name, format, delimiter }: InputOptions, first: Uint8Array, shape: TextShape): ChosenFormat {
+  if (format !== undefined) return { format, why: "--format says so" };
+  const found = formatOfFile(name);
+  const isJson = found?.format === "ndjson" || found?.format === "json";
+  if (delimiter !== undefined && !isJson) return { format: "csv", why: "--delimiter is given" };
+  if (found !== undefined) return found;
+  const text = decodeText(first.subarray(shape.markBytes), shape.encoding);
+  // The first chunk may end within a character: what a format is told by is the same in all encodings of one byte.
+  return formatOfText(typeof text === "string" ? text : Buffer.from(first).toString("latin1"));
+}
+
+async function* counted(
+  input: AsyncIterable<Uint8Array>,
+  onBytes: (count: number) => void,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of input) {
+    onBytes(chunk.length);
+    yield chunk;
+  }
+}
+
+/** Reads ahead until `isEnough` of the beginning, or to the end; `all` has the beginning too. */
+async function peek(
+  chunks: AsyncGenerator<Uint8Array>,
+  isEnough: (first: Uint8Array, isEnd: boolean) => boolean,
+): Promise<{ readonly first: Uint8Array; readonly all: AsyncGenerator<Uint8Array> }> {
+  let first: Uint8Array = new Uint8Array(0);
+  let failure: { readonly error: unknown } | undefined;
+  let isEnd = false;
+  while (!isEnd && failure === undefined && (first.length === 0 || !isEnough(first, false))) {
+    try {
+      const next = await chunks.next();
+      isEnd = next.done === true;
+      if (next.done !== true) first = Buffer.concat([first, next.value]);
+    } catch (error) {
+      failure = { error }; // told in its place, after what came before it
     }
+  }
+  async function* all(): AsyncGenerator<Uint8Array> {
+    if (first.length > 0) yield first;
+    if (failure !== undefined) throw failure.error;
+    if (!isEnd) yield* chunks;
   }
   return { first, all: all() };
-}
-
-async function* readLines(
-  texts: AsyncIterable<string>,
-  convert: (line: string) => Event | Uint8Array,
-): AsyncIterable<InputEvent> {
-  let held = "";
-  let number = 0;
-  const take = (text: string): InputEvent | undefined => {
-    number += 1;
-    const line = text.endsWith("\r") ? text.slice(0, -1) : text;
-    return line.trim() === "" ? undefined : { event: convert(line), line: number };
-  };
-  for await (const text of texts) {
-    const lines = (held + text).split("\n");
-    held = lines.pop() ?? "";
-    if (held.length > VALUE_CHARACTERS_MAX) {
-      throw new DataError(`Cannot read line ${number + 1} as it must have at most ${VALUE_CHARACTERS_MAX} characters`);
-    }
-    for (const line of lines) {
-      const found = take(line);
-      if (found !== undefined) yield found;
-    }
-  }
-  const last = take(held);
-  if (last !== undefined) yield last;
-}
-
-async function* readJson(texts: AsyncIterable<string>): AsyncIterable<InputEvent> {
-  const elements = new JsonElements(VALUE_CHARACTERS_MAX);
-  for await (const text of texts) {
-    for (const { text: value, line } of elements.take(text)) yield { event: jsonEvent(value), line };
-  }
-  for (const { text: value, line } of elements.end()) yield { event: jsonEvent(value), line };
-}
-
-function jsonEvent(text: string): Event | Uint8Array {
-  try {
-    const value: unknown = JSON.parse(text.replace(/^\ufeff/, ""));
-    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Event;
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-  }
-  return new TextEncoder().encode(text);
-}
-
-async function* readCsv(texts: AsyncIterable<string>, isText: boolean): AsyncIterable<InputEvent> {
-  const { parse } = await loadDriver("csv-parse");
-  const { Readable } = await import("node:stream");
-  const skipped: InputEvent[] = [];
-  const parser = parse({
-    columns: true,
-    bom: true,
-    info: true,
-    raw: true,
-    skip_empty_lines: true,
-    skip_records_with_error: true,
-    max_record_size: VALUE_CHARACTERS_MAX,
-    on_skip: (error, raw) => {
-      skipped.push({ event: new TextEncoder().encode(raw ?? ""), line: (error as { lines?: number }).lines ?? 0 });
-      return undefined;
-    },
-  });
-  const source = Readable.from(texts);
-  source.on("error", (error) => parser.destroy(error));
-  source.pipe(parser);
-  try {
-    for await (const { record, info } of parser as AsyncIterable<CsvRecord>) {
-      yield* skipped.splice(0);
-      yield { event: isText ? record : castFields(record), line: info.lines };
-    }
-  } catch (error) {
-    throw new DataError(`Cannot read CSV: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
-  }
-  yield* skipped;
-}
-
-interface CsvRecord {
-  readonly record: Readonly<Record<string, string>>;
-  readonly info: { readonly lines: number };
-}
-
-/** Only what reads back the same: `007` and account numbers beyond 2^53 stay text. An empty field is left out. */
-function castFields(record: Readonly<Record<string, string>>): Event {
-  const event: Record<string, unknown> = {};
-  for (const [name, text] of Object.entries(record)) {
-    if (text !== "") event[name] = castText(text);
-  }
-  return event;
-}
-
-function castText(text: string): unknown {
-  if (text === "true" || text === "false") return text === "true";
-  if (!/^-?(0|[1-9]\d*)(\.\d+)?$/.test(text)) return text;
-  const value = Number(text);
-  return Number.isInteger(value) && !Number.isSafeInteger(value) ? text : value;
 }

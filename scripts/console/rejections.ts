@@ -56,9 +56,13 @@ export function listRejections(most: number, isJson: boolean, fail: (error: Head
     tell: async () => {
       for (const { origin, code, path, reason } of listed) {
         if (isJson) await printJson({ kind: "rejected", ...origin.fields, code, path, reason });
-        else printAside(`${origin.text}: ${code} at ${path || "/"}: ${reason}`);
+        else printAside(`${origin.text}: ${code} at ${path || "/"}: ${withoutPlace(reason, origin)}`);
       }
       if (count > listed.length && !isJson) printAside(`and ${count - listed.length} more rejected`);
     },
   };
 }
+
+/** What could not be read names its place itself. */
+const withoutPlace = (reason: string, { text }: Origin): string =>
+  reason.startsWith(`${text}: `) ? reason.slice(text.length + 2) : reason;

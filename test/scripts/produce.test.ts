@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -142,6 +143,24 @@ test("Ctrl-C stores what was read so far and ends with 130", async () => {
   assert.ok(Number(summary?.accepted) >= 1);
   assert.is(summary?.inDoubt, 0);
   assert.is((await eventsOf("free")).filter(({ late }) => late === true).length, summary?.accepted);
+});
+
+test("a named pipe is read to its end, and one that nobody writes to does not hold up Ctrl-C", async () => {
+  const pipe = join(folder, "pipe");
+  execFileSync("mkfifo", [pipe]);
+  const reading = startCommand(["produce", "free", pipe, "--json", ...at()]);
+  await writeFile(pipe, '{"piped":1}\n{"piped":2}\n');
+  const read = await reading.ended;
+  assert.is(read.code, 0, read.stderr);
+  assert.is(jsonLines(read.stdout)[0]?.accepted, 2);
+  const seen = startCommand(["tail", "free", "--from", "latest", "--limit", "1", ...at()]);
+  const waiting = startCommand(["produce", "free", "-", pipe, ...at()]);
+  const offered = setInterval(() => waiting.child.stdin.write('{"before":"the pipe"}\n'), 20);
+  await seen.ended;
+  clearInterval(offered);
+  waiting.child.stdin.end();
+  waiting.child.kill("SIGINT");
+  assert.is((await waiting.ended).code, 130);
 });
 
 test.run();

@@ -296,6 +296,7 @@ export class SimulatedNode implements OutsideCalls {
       connect: connectInProcess(async (peer, onEnd) => this.openSession(peer, onEnd)),
       log: this.log,
       report: () => {},
+      trouble: () => {},
       onRejected: ({ event, code }) => {
         file.onRejected(event);
         if (code === "INVARIANT_VIOLATED" && isEvent(event)) this.#parts.store.refused.add(String(event.id));

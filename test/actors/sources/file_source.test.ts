@@ -1,10 +1,26 @@
-import { appendFile, mkdtemp, rename, rm, truncate, writeFile } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import {
+  appendFile,
+  copyFile,
+  mkdir,
+  mkdtemp,
+  readFile,
+  rename,
+  rm,
+  symlink,
+  truncate,
+  unlink,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type FileSourceOptions, fileSource } from "../../../actors/sources/file_source.ts";
-import type { SourcePosition } from "../../../actors/sources/source.ts";
+import type { SourceBatch, SourcePosition } from "../../../actors/sources/source.ts";
+import { eventually } from "../../support/running_node.ts";
 
 interface Given {
   readonly text: string;
@@ -26,6 +42,7 @@ class Life {
       name: "file",
       nowMs: () => 0,
       log: (_level: string, message: string) => void logged.push(message),
+      trouble: (code: string | undefined) => void logged.push(`trouble: ${code}`),
     };
     return new Life(await fileSource.open({ everyMs: 10, ...options }, context, resume), logged, resume);
   }
@@ -44,6 +61,10 @@ class Life {
   async next(): Promise<Given[]> {
     const { value } = await this.#batches.next();
     this.resume = value.resume;
+    return this.#given(value);
+  }
+
+  #given(value: SourceBatch): Given[] {
     return value.items.map(({ item, term, position }: (typeof value.items)[number]) => ({
       text: item.kind === "event" ? String(item.event.line) : "malformed",
       term,
@@ -54,6 +75,18 @@ class Life {
   async take(count: number): Promise<Given[]> {
     const given: Given[] = [];
     while (given.length < count) given.push(...(await this.next()));
+    return given;
+  }
+
+  /** Looks until `isSeen` holds, and answers what came meanwhile. */
+  async until(isSeen: () => boolean): Promise<Given[]> {
+    const given: Given[] = [];
+    const coming = this.#batches.next();
+    coming.catch(() => undefined);
+    await eventually(async () => (isSeen() ? true : undefined));
+    this.#stop.abort();
+    const { value, done } = await coming;
+    if (done !== true) given.push(...this.#given(value));
     return given;
   }
 
@@ -199,6 +232,359 @@ test("a CSV file that is resumed still knows its columns", () =>
     const second = await Life.begin({ path, format: "csv" }, first.resume);
     assert.equal(texts(await second.take(1)), ["b"]);
     await second.end();
+  }));
+
+/** What a source gives that read the first lines, ended, and begins again after `meanwhile`. */
+async function overRestart(
+  before: string,
+  meanwhile: (path: string) => Promise<void>,
+  count: number,
+  options: Partial<FileSourceOptions> = {},
+): Promise<{ readonly given: readonly Given[]; readonly logged: readonly string[] }> {
+  let found: { given: readonly Given[]; logged: readonly string[] } = { given: [], logged: [] };
+  await withFolder(async (path) => {
+    await writeFile(path, before);
+    const first = await Life.begin({ path, format: "lines", ...options });
+    const seen = await first.take(before.split("\n").length - 1);
+    await first.end();
+    await meanwhile(path);
+    const second = await Life.begin({ path, format: "lines", ...options }, first.resume);
+    const given = await second.take(count);
+    // Nothing comes twice, and nothing else comes.
+    await appendFile(path, "the end\n");
+    const [last] = await second.take(1);
+    assert.is(last?.text, "the end");
+    assert.ok(seen.every(({ term, position }) => !given.some((one) => one.term === term && one.position === position)));
+    found = { given, logged: second.logged };
+    await second.end();
+  });
+  return found;
+}
+
+const ROTATIONS: readonly (readonly [string, (path: string) => Promise<void>])[] = [
+  ["renamed with a number", (path) => rename(path, `${path}.1`)],
+  ["renamed with a date before its ending", (path) => rename(path, path.replace(".log", "-20261201.log"))],
+  ["renamed to a name of no pattern", (path) => rename(path, join(dirname(path), "what was before"))],
+  [
+    "moved to a folder below",
+    async (path) => {
+      await mkdir(join(dirname(path), "old"));
+      await rename(path, join(dirname(path), "old", "app.log.1"));
+    },
+  ],
+  [
+    "copied and truncated",
+    async (path) => {
+      await copyFile(path, `${path}.1`);
+      await truncate(path, 0);
+    },
+  ],
+  [
+    "compressed with gzip",
+    async (path) => {
+      await writeFile(`${path}.1.gz`, gzipSync(await readFile(path)));
+      await unlink(path);
+    },
+  ],
+  [
+    "compressed with Zstandard",
+    async (path) => {
+      execFileSync("zstd", ["-q", "--rm", path, "-o", `${path}-20261201.zst`]);
+    },
+  ],
+];
+
+const hasZstd = (() => {
+  try {
+    execFileSync("zstd", ["--version"]);
+    return true;
+  } catch {
+    return false; // not on this machine
+  }
+})();
+
+for (const [name, rotate] of ROTATIONS.filter(([one]) => hasZstd || !one.includes("Zstandard"))) {
+  test(`a file that was ${name} while nobody looked is read on where it was left, then the new one`, async () => {
+    const { given } = await overRestart(
+      lines(0, 3),
+      async (path) => {
+        await appendFile(path, lines(3, 5));
+        await rotate(path);
+        await writeFile(path, lines(5, 7));
+      },
+      4,
+    );
+    assert.equal(texts(given), numbered(3, 7));
+    assert.equal(
+      given.map(({ term }) => term),
+      [1, 1, 2, 2],
+    );
+  });
+
+  test(`a file that is ${name} while it is followed loses nothing and repeats nothing`, () =>
+    withFolder(async (path) => {
+      await writeFile(path, lines(0, 3));
+      const life = await Life.begin({ path, format: "lines", everyMs: 30 });
+      await life.take(3);
+      await appendFile(path, lines(3, 5));
+      await rotate(path);
+      await writeFile(path, lines(5, 7));
+      await appendFile(path, lines(7, 9));
+      const given = await life.take(6);
+      assert.equal(texts(given), numbered(3, 9));
+      await life.end();
+    }));
+}
+
+test("a file that was read and is compressed twice later is not read again under its new names", () =>
+  withFolder(async (path) => {
+    await writeFile(path, lines(0, 2));
+    const life = await Life.begin({ path, format: "lines" });
+    await life.take(2);
+    await rename(path, `${path}.1`);
+    await writeFile(path, lines(2, 4));
+    assert.equal(texts(await life.take(2)), numbered(2, 4));
+    await writeFile(`${path}.2.gz`, gzipSync(await readFile(`${path}.1`)));
+    await unlink(`${path}.1`);
+    await rename(path, `${path}.1`);
+    await writeFile(path, lines(4, 6));
+    assert.equal(texts(await life.take(2)), numbered(4, 6));
+    await life.end();
+  }));
+
+test("a rotated file that grows after it was read is not read again, though the new file is empty still", () =>
+  withFolder(async (path) => {
+    await writeFile(path, lines(0, 2));
+    const life = await Life.begin({ path, format: "lines" });
+    await life.take(2);
+    await rename(path, `${path}.1`);
+    await writeFile(path, "");
+    while (life.resume?.generation !== 2) assert.equal(await life.next(), []);
+    await appendFile(`${path}.1`, "too late\n");
+    await utimes(path, Date.now() / 1_000 + 1, Date.now() / 1_000 + 1);
+    const coming = life.take(1);
+    await appendFile(path, "line 2\n");
+    assert.equal(texts(await coming), ["line 2"]);
+    await life.end();
+  }));
+
+test("two rotations within one look lose nothing", () =>
+  withFolder(async (path) => {
+    await writeFile(path, lines(0, 2));
+    const life = await Life.begin({ path, format: "lines", everyMs: 50 });
+    await life.take(2);
+    await rename(path, `${path}.2`);
+    await writeFile(`${path}.1`, lines(2, 4));
+    await utimes(`${path}.1`, Date.now() / 1_000 + 1, Date.now() / 1_000 + 1);
+    await writeFile(path, lines(4, 6));
+    assert.equal(texts(await life.take(4)), numbered(2, 6));
+    await life.end();
+  }));
+
+test("a file that is gone for good is told with the bytes that were not read, and those rotated since are read", async () => {
+  let resume: SourcePosition | undefined;
+  await withFolder(async (path) => {
+    await writeFile(path, lines(0, 40_000));
+    const first = await Life.begin({ path, format: "lines" });
+    await first.next();
+    await first.next(); // one chunk of two
+    resume = first.resume;
+    await first.end();
+    assert.ok(Number(resume?.sizeBytes) > Number(resume?.offset));
+    await writeFile(`${path}.1`, "between\n");
+    await utimes(`${path}.1`, Date.now() / 1_000 + 1, Date.now() / 1_000 + 1);
+    await unlink(path);
+    await writeFile(path, "after\n");
+    const second = await Life.begin({ path, format: "lines" }, resume);
+    assert.equal(texts(await second.take(2)), ["between", "after"]);
+    assert.ok(second.logged.some((one) => one.includes("are lost")));
+    await second.end();
+  });
+});
+
+for (const [name, before, after] of [
+  ["the same size", "one\ntwo\n", "six\nten\n"],
+  ["a greater size", "one\ntwo\n", "six\nseven\n"],
+  ["a smaller size", "one\ntwo\n", "six\n"],
+] as const) {
+  test(`a file rewritten to ${name} with its time unchanged is a new generation`, () =>
+    withFolder(async (path) => {
+      await writeFile(path, before);
+      await utimes(path, 1_000, 1_000);
+      const life = await Life.begin({ path, format: "lines" });
+      await life.take(2);
+      await writeFile(path, after);
+      await utimes(path, 1_000, 1_000);
+      const [given] = await life.take(1);
+      assert.equal(given, { text: "six", term: 2, position: 0 });
+      await life.end();
+    }));
+}
+
+test("a line that is held when the file is rewritten comes as it was, and is not joined with what follows", () =>
+  withFolder(async (path) => {
+    await writeFile(path, "one\nhalf");
+    const life = await Life.begin({ path, format: "lines" });
+    await life.take(1);
+    const coming = life.take(3);
+    await writeFile(path, "six\nother half\n");
+    assert.equal(texts(await coming), ["half", "six", "other half"]);
+    await life.end();
+  }));
+
+test("a file that is replaced by a longer one of the same beginning is read on, where enough of it was read", () =>
+  withFolder(async (path) => {
+    await writeFile(path, lines(0, 200));
+    const life = await Life.begin({ path, format: "lines" });
+    await life.take(200);
+    await writeFile(`${path}.new`, lines(0, 202));
+    await rename(`${path}.new`, path);
+    assert.equal(texts(await life.take(2)), numbered(200, 202));
+    await life.end();
+  }));
+
+test("a last line without a line break comes after the stated wait, and what follows it once", () =>
+  withFolder(async (path) => {
+    await writeFile(path, "one\nthr");
+    const life = await Life.begin({ path, format: "lines", lastLineAfterMs: 50 });
+    assert.equal(texts(await life.take(2)), ["one", "thr"]);
+    await appendFile(path, "ee\nfour");
+    assert.equal(await life.take(2), [
+      { text: "ee", term: 1, position: 7 },
+      { text: "four", term: 1, position: 10 },
+    ]);
+    await appendFile(path, "\nfive\n");
+    assert.equal(await life.take(1), [{ text: "five", term: 1, position: 15 }]);
+    await life.end();
+  }));
+
+test("where a last line was ended is stored before it is given out: a restart ends it there too", () =>
+  withFolder(async (path) => {
+    await writeFile(path, "one\nthr");
+    const first = await Life.begin({ path, format: "lines", lastLineAfterMs: 50 });
+    await first.take(1);
+    while (first.resume?.lineEndsAt === undefined) assert.equal(await first.next(), []);
+    const { resume } = first;
+    assert.equal([resume.offset, resume.lineEndsAt], [4, 7]);
+    await first.end();
+    await appendFile(path, "ee\n");
+    const second = await Life.begin({ path, format: "lines" }, resume);
+    assert.equal(await second.take(2), [
+      { text: "thr", term: 1, position: 4 },
+      { text: "ee", term: 1, position: 7 },
+    ]);
+    await second.end();
+    const third = await Life.begin({ path, format: "lines" }, second.resume);
+    await appendFile(path, "four\n");
+    assert.equal(texts(await third.take(1)), ["four"]);
+    await third.end();
+  }));
+
+test("a place that an older version stored is read on, also in a copy", async () => {
+  const old = ({ generation, inode, offset, mark }: SourcePosition) =>
+    ({ generation, inode, offset, mark }) as SourcePosition;
+  for (const isCopied of [false, true]) {
+    await withFolder(async (path) => {
+      await writeFile(path, lines(0, 2));
+      const first = await Life.begin({ path, format: "lines" });
+      await first.take(2);
+      await first.end();
+      assert.ok(first.resume);
+      await appendFile(path, lines(2, 3));
+      if (isCopied) await copyFile(path, `${path}.1`);
+      if (isCopied) await writeFile(path, "");
+      const second = await Life.begin({ path, format: "lines" }, old(first.resume));
+      assert.equal(texts(await second.take(1)), ["line 2"]);
+      await second.end();
+    });
+  }
+});
+
+test("lines end with CR, texts have byte order marks and encodings, also where reading goes on after a restart", () =>
+  withFolder(async (path) => {
+    for (const [bytes, more, options, expected] of [
+      ["a\rb\r", "c\r", {}, ["a", "b", "c"]],
+      ["\ufeffa\nb\n", "c\n", {}, ["a", "b", "c"]],
+      [Buffer.from("\ufeffa\nb\n", "utf16le"), Buffer.from("c\n", "utf16le"), {}, ["a", "b", "c"]],
+      [
+        Buffer.from("ü\nb\n", "utf16le").swap16(),
+        Buffer.from("ö\n", "utf16le").swap16(),
+        { encoding: "utf-16be" },
+        ["ü", "b", "ö"],
+      ],
+      [Buffer.from("ü\nb\n", "latin1"), Buffer.from("ö\n", "latin1"), { encoding: "latin1" }, ["ü", "b", "ö"]],
+    ] as const) {
+      await writeFile(path, bytes);
+      const first = await Life.begin({ path, format: "lines", ...options });
+      const given = await first.take(2);
+      await first.end();
+      await appendFile(path, more);
+      const second = await Life.begin({ path, format: "lines", ...options }, first.resume);
+      given.push(...(await second.take(1)));
+      await second.end();
+      assert.equal(texts(given), expected);
+    }
+  }));
+
+test("a compressed file is read as what it inflates to, and members that are added are read on", () =>
+  withFolder(async (path) => {
+    await writeFile(path, gzipSync(lines(0, 2)));
+    const first = await Life.begin({ path, format: "lines" });
+    assert.equal(texts(await first.take(2)), numbered(0, 2));
+    await appendFile(path, gzipSync(lines(2, 4)));
+    assert.equal(texts(await first.take(2)), numbered(2, 4));
+    await first.end();
+    await appendFile(path, gzipSync(lines(4, 5)));
+    const second = await Life.begin({ path, format: "lines" }, first.resume);
+    assert.equal(texts(await second.take(1)), ["line 4"]);
+    await second.end();
+  }));
+
+test("zero bytes at the beginning, which a writer leaves whose file was emptied, are left out and told", () =>
+  withFolder(async (path) => {
+    await writeFile(path, Buffer.concat([Buffer.alloc(300_000), Buffer.from("one\n")]));
+    const life = await Life.begin({ path, format: "lines" });
+    assert.equal(await life.take(1), [{ text: "one", term: 1, position: 300_000 }]);
+    assert.ok(life.logged.some((one) => one.includes("300000 zero bytes")));
+    await appendFile(path, "two\n");
+    assert.equal(texts(await life.take(1)), ["two"]);
+    await life.end();
+  }));
+
+for (const [errno, make] of [
+  ["EISDIR", (path: string) => mkdir(path)],
+  ["ESPIPE", async (path: string) => void execFileSync("mkfifo", [path])],
+  ["ELOOP", (path: string) => symlink(path, path)],
+  ["ENOENT", (path: string) => symlink(`${path}.nowhere`, path)],
+] as const) {
+  test(`a path that can not be read (${errno}) is told once, reading begins once it can, and an end is not held up`, () =>
+    withFolder(async (path) => {
+      await make(path);
+      const life = await Life.begin({ path, format: "lines" });
+      await life.until(() => life.logged.includes(`trouble: ${errno}`));
+      await life.end();
+      assert.is(life.logged.filter((one) => one.startsWith("trouble")).length, 1);
+      await rm(path, { recursive: true });
+      await writeFile(path, "one\n");
+      const again = await Life.begin({ path, format: "lines" });
+      assert.equal(texts(await again.take(1)), ["one"]);
+      await again.end();
+    }));
+}
+
+test("a folder above the file that is none (ENOTDIR) is told, and told again as over once it can be read", () =>
+  withFolder(async (path) => {
+    await writeFile(path, "");
+    const below = join(path, "app.log");
+    const life = await Life.begin({ path: below, format: "lines" });
+    const coming = life.take(1);
+    await eventually(async () => (life.logged.includes("trouble: ENOTDIR") ? true : undefined));
+    await rm(path);
+    await mkdir(path);
+    await writeFile(below, "one\n");
+    assert.equal(texts(await coming), ["one"]);
+    assert.ok(life.logged.includes("trouble: undefined"));
+    await life.end();
   }));
 
 test.run();

@@ -1,0 +1,148 @@
+/**
+ * Finds the file that was being read, and the file to read after it, by what they hold and not by their names alone.
+ *   S1. The file with the inode is looked for first, under any name in its folder or directly below.
+ *   S2. Without it, a copy is looked for: plain or compressed, at least as new, holding the very bytes before the place.
+ *       Where few bytes were read, only names that begin with the file's or that rotation gives are believed.
+ *   S3. The next file is the oldest rotated one that is newer than the file that is over, else the one at the path.
+ *   S4. What was read before is not read again: a file that holds just that is passed over, where the file that was read
+ *       is not there any more under its own inode. Nor is a rotated file read that is
+ *       empty, or that was read under its inode and has grown since.
+ */
+import { type FilePlace, holds, isSame, type ReadFile, STRONG_MARK_BYTES } from "./file_place.ts";
+import { FileTroubleError } from "./file_trouble.ts";
+import { type Sibling, siblingsOf } from "./rotated_files.ts";
+import { SourceFile } from "./source_file.ts";
+
+/** S1, S2. Whoever asks closes it. */
+export const findPlace = (path: string, place: FilePlace, signal: AbortSignal): Promise<SourceFile | undefined> =>
+  overMoves(async () => {
+    const siblings = await siblingsOf(path);
+    const own = siblings.filter(({ inode }) => inode === place.inode);
+    // Where the path is a link that leads elsewhere now, the file may lie where it led before.
+    const candidates = [{ path }, ...own, ...(place.path === undefined ? [] : [{ path: place.path }])];
+    const found = await firstThat(candidates, signal, async (file) => (await isOwn(file, place)) && holds(file, place));
+    return found ?? copyAmong(siblings, path, place, signal);
+  });
+
+/** S2. */
+export const findCopy = (path: string, place: FilePlace, signal: AbortSignal): Promise<SourceFile | undefined> =>
+  overMoves(async () => copyAmong(await siblingsOf(path), path, place, signal));
+
+async function copyAmong(
+  siblings: readonly Sibling[],
+  path: string,
+  place: FilePlace,
+  signal: AbortSignal,
+): Promise<SourceFile | Moved | undefined> {
+  const markedBytes = Math.max(place.offset, place.seen?.bytes ?? 0);
+  if (markedBytes === 0) return undefined;
+  const isStrong = markedBytes >= STRONG_MARK_BYTES;
+  const copies = siblings.filter(
+    (one) => one.inode !== place.inode && (one.isNear || isStrong) && (isAsNew(one, place, COPIED_TIME_MS) ?? true),
+  );
+  const plainFirst = copies.toSorted((left, right) => Number(isCompressed(left)) - Number(isCompressed(right)));
+  const isCopy = async (file: SourceFile) => file.inode !== place.inode && (await holds(file, place));
+  return firstThat(isStrong ? [...plainFirst, { path }] : plainFirst, signal, isCopy);
+}
+
+/**
+ * S3, S4. Undefined where none was rotated since.
+ *
+ * @param isIntact the file that is over still holds what was read, under its inode; else that inode may hold something else
+ */
+export const findLater = (
+  path: string,
+  over: FilePlace,
+  isIntact: boolean,
+  signal: AbortSignal,
+): Promise<SourceFile | undefined> =>
+  overMoves(async () => {
+    const siblings = await siblingsOf(path);
+    const rotated = siblings.filter(({ isRotated }) => isRotated);
+    const own = isIntact ? rotated.findIndex(({ inode }) => inode === over.inode) : -1;
+    const later = own < 0 ? rotated.filter((one) => isAsNew(one, over, KEPT_TIME_MS) ?? false) : rotated.slice(own + 1);
+    const before = over.before ?? [];
+    const gone: ReadFile[] = [];
+    for (const read of [over, ...before]) {
+      const isThere = (isIntact || read !== over) && (await isUnderItsInode(siblings, read, signal));
+      if (!isThere) gone.push(read);
+    }
+    const known = new Set(before.map(({ inode }) => inode));
+    const isRead = async (file: SourceFile) =>
+      (await file.bytes(0, 1)).length === 0 ||
+      (known.has(file.inode) && (await isOneOf(file, before, holds))) ||
+      (await isOneOf(file, gone, isSame));
+    return firstThat(later, signal, async (file) => !(await isRead(file)));
+  });
+
+/** An inode is given to a new file once it is free: one of which nothing was seen is told by when it was made. */
+async function isOwn(file: SourceFile, { inode, seen, bornMs = 0 }: FilePlace): Promise<boolean> {
+  if (file.inode !== inode) return false;
+  const { bornMs: own } = await file.standing();
+  return seen !== undefined || bornMs === 0 || own === 0 || own === bornMs;
+}
+
+const isCompressed = ({ path }: Sibling): boolean => /\.(gz|gzip|zst|zstd)$/.test(path);
+
+/** A copy may keep its time to whole seconds, or two of them; what it holds is looked at besides. */
+const COPIED_TIME_MS = 2_000;
+/** A time that was kept as a floating number may be rounded. */
+const KEPT_TIME_MS = 1;
+
+/** Undefined for a place that an older version stored, without a time. */
+const isAsNew = ({ modifiedNs }: Sibling, { modifiedMs }: FilePlace, toleranceMs: number): boolean | undefined =>
+  modifiedMs === undefined ? undefined : Number(modifiedNs / 1_000_000n) >= modifiedMs - toleranceMs;
+
+/** A file was renamed or removed between the look at its folder and its opening. */
+type Moved = "moved";
+
+/** Looks at a folder that is rotated at the same time, before its files are taken as they were found. */
+const SEARCHES = 5;
+
+async function overMoves(search: () => Promise<SourceFile | Moved | undefined>): Promise<SourceFile | undefined> {
+  for (let count = 0; count < SEARCHES; count += 1) {
+    const found = await search();
+    if (found !== "moved") return found;
+  }
+  return undefined;
+}
+
+/** A file that can not be read is none that could be read on; the path's own trouble is told by who opens it next. */
+async function firstThat(
+  candidates: readonly (Pick<Sibling, "path"> & Partial<Pick<Sibling, "inode">>)[],
+  signal: AbortSignal,
+  isWanted: (file: SourceFile) => Promise<boolean>,
+): Promise<SourceFile | Moved | undefined> {
+  for (const { path, inode } of candidates) {
+    let file: SourceFile | undefined;
+    let isFound = false;
+    try {
+      file = await SourceFile.open(path, signal);
+      if (inode !== undefined && file.inode !== inode) return "moved";
+      isFound = await isWanted(file);
+      if (isFound) return file;
+    } catch (error) {
+      if (!(error instanceof FileTroubleError)) throw error;
+      if (inode !== undefined && error.errno === "ENOENT") return "moved";
+    } finally {
+      if (!isFound) await file?.close();
+    }
+  }
+  return undefined;
+}
+
+async function isUnderItsInode(siblings: readonly Sibling[], read: ReadFile, signal: AbortSignal): Promise<boolean> {
+  const own = siblings.filter(({ inode }) => inode === read.inode);
+  const found = await firstThat(own, signal, (file) => holds(file, read));
+  if (found !== "moved") await found?.close();
+  return found !== undefined;
+}
+
+async function isOneOf(
+  file: SourceFile,
+  reads: readonly ReadFile[],
+  isRead: (file: SourceFile, read: ReadFile) => Promise<boolean>,
+): Promise<boolean> {
+  for (const read of reads) if (read.offset > 0 && (await isRead(file, read))) return true;
+  return false;
+}

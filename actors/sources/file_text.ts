@@ -1,0 +1,216 @@
+/**
+ * The records of one file from a place on, as far as the file goes. How its text is written (byte order mark, line breaks, names of
+ * columns) is learned from its beginning, wherever reading starts.
+ *   T1. Before bytes are taken as what follows, the bytes before them are compared with what was read: other bytes mean that the
+ *       file was written anew, whatever its size and its time.
+ *   T2. Zero bytes at the beginning are none of the text: a writer leaves them whose file was emptied under it.
+ */
+import { HEAD_BYTES, markAt, markOf, TAIL_BYTES } from "./file_place.ts";
+import type { RecordReader } from "./placed_item.ts";
+import type { FoundRecord, RecordCutter } from "./record_cutter.ts";
+import { type ReadOptions, recordCutter, recordReader } from "./record_reader.ts";
+import type { SourceFile } from "./source_file.ts";
+import { type Encoding, shapeOf, type TextShape, unitBytesOf, wideEncodingOf } from "./text_shape.ts";
+
+export interface TextOptions extends ReadOptions {
+  readonly encoding?: Encoding;
+  readonly recordBytesMax: number;
+  readonly warn: (reason: string) => void;
+}
+
+const CHUNK_BYTES = 262_144;
+/** Enough to see a byte order mark, or that one was forgotten. */
+const LOOK_BYTES = 64;
+const [LF, CR] = [0x0a, 0x0d];
+
+interface Parts {
+  readonly cutter: RecordCutter;
+  readonly reader: RecordReader;
+}
+
+export class FileText {
+  readonly file: SourceFile;
+  readonly #options: TextOptions;
+  readonly #chunk = Buffer.alloc(CHUNK_BYTES);
+  readonly #begin: number;
+  #parts: Parts | undefined;
+  #nextByte: number;
+  #head: Uint8Array;
+  /** The bytes up to `#nextByte`, as far back as marks may need them. */
+  #recent: Uint8Array;
+
+  private constructor(file: SourceFile, options: TextOptions, offset: number, head: Uint8Array, tail: Uint8Array) {
+    this.file = file;
+    this.#options = options;
+    this.#begin = offset;
+    this.#nextByte = offset;
+    this.#head = head;
+    this.#recent = tail;
+  }
+
+  static async open(file: SourceFile, options: TextOptions, offset: number): Promise<FileText> {
+    const tailBytes = Math.min(TAIL_BYTES, offset);
+    const head = await file.bytes(0, Math.min(HEAD_BYTES, offset));
+    return new FileText(file, options, offset, head, await file.bytes(offset - tailBytes, tailBytes));
+  }
+
+  /** Where the first record lies that is not complete. */
+  get offset(): number {
+    return this.#parts?.cutter.offset ?? this.#begin;
+  }
+
+  /** Where the next read begins: past the part of a record that is held. */
+  get nextByte(): number {
+    return this.#nextByte;
+  }
+
+  /** The file's first bytes, as far as they were read. */
+  get head(): Uint8Array {
+    return this.#head;
+  }
+
+  get reader(): RecordReader | undefined {
+    return this.#parts?.reader;
+  }
+
+  /** Whether the beginning of a record is held. */
+  get isMidRecord(): boolean {
+    return this.#nextByte > this.offset;
+  }
+
+  /** The records that the next bytes complete; undefined at the end of what there is, or at `end`. T1. */
+  async next(end = Number.POSITIVE_INFINITY): Promise<readonly FoundRecord[] | "written anew" | undefined> {
+    for (;;) {
+      const length = Math.min(CHUNK_BYTES, end - this.#nextByte);
+      const count = length <= 0 ? 0 : await this.file.read(this.#chunk, length, this.#nextByte);
+      if (!(await this.#isAsRead())) return "written anew";
+      if (count === 0) return undefined;
+      this.#parts ??= await this.#learn(false);
+      const parts = this.#parts;
+      if (parts === undefined) return undefined;
+      const skipped = Math.max(0, parts.cutter.offset - this.#nextByte);
+      const chunk = this.#chunk.subarray(0, count);
+      this.#remember(chunk);
+      const records = parts.cutter.push(chunk.subarray(Math.min(skipped, count)));
+      if (records.length > 0) return records;
+    }
+  }
+
+  /** The rest, as a record of its own though it has no line break. */
+  async finish(): Promise<readonly FoundRecord[]> {
+    return this.#parts?.cutter.finish() ?? [];
+  }
+
+  /** Nothing has followed for long: what may be the beginning of something else is taken as it is. */
+  async settle(): Promise<void> {
+    await this.file.settle();
+    if (this.#parts === undefined && (await this.file.bytes(0, 1)).length > 0) this.#parts = await this.#learn(true);
+  }
+
+  /** A mark of the bytes before `offset`, from those that were read. */
+  async mark(): Promise<string> {
+    const { offset } = this;
+    const from = this.#nextByte - this.#recent.length;
+    const tailBytes = Math.min(TAIL_BYTES, offset);
+    const isHeld =
+      offset <= this.#nextByte && offset - tailBytes >= from && this.#head.length >= Math.min(HEAD_BYTES, offset);
+    if (!isHeld) return markAt(this.file, offset);
+    return markOf(this.#head.subarray(0, offset), this.#recent.subarray(offset - tailBytes - from, offset - from));
+  }
+
+  /** A mark of all bytes that were read, those of a record that is held too. */
+  seenMark(): string {
+    return markOf(this.#head, this.#recent.subarray(Math.max(0, this.#recent.length - TAIL_BYTES)));
+  }
+
+  async #isAsRead(): Promise<boolean> {
+    const tail = this.#recent.subarray(Math.max(0, this.#recent.length - TAIL_BYTES));
+    const head = await this.file.bytes(0, this.#head.length);
+    if (Buffer.compare(head, this.#head) !== 0) return false;
+    return Buffer.compare(await this.file.bytes(this.#nextByte - tail.length, tail.length), tail) === 0;
+  }
+
+  #remember(chunk: Uint8Array): void {
+    if (this.#head.length < HEAD_BYTES) this.#head = Buffer.concat([this.#head, chunk]).subarray(0, HEAD_BYTES);
+    const keptBytes = Math.min(this.#recent.length, this.#nextByte - this.offset + TAIL_BYTES);
+    const isTooMuch = keptBytes > this.#options.recordBytesMax + TAIL_BYTES;
+    const kept = this.#recent.subarray(this.#recent.length - (isTooMuch ? TAIL_BYTES : keptBytes));
+    this.#recent = Buffer.concat([kept, chunk]);
+    this.#nextByte += chunk.length;
+  }
+
+  /** Undefined while the beginning does not tell enough. */
+  async #learn(isEnd: boolean): Promise<Parts | undefined> {
+    const first = await this.file.bytes(0, LOOK_BYTES);
+    const shape = shapeOf(first, this.#options.encoding, isEnd);
+    if (shape === undefined) return undefined;
+    const wide = this.#options.encoding === undefined && shape.markBytes === 0 ? wideEncodingOf(first) : undefined;
+    if (wide !== undefined) this.#options.warn(`every second byte is 0: encoding ${wide} may be meant`);
+    const textBegin = await this.#textBegin(shape, wide !== undefined);
+    if (textBegin === undefined) return undefined;
+    const reader = await recordReader(this.#options, shape.encoding);
+    const at = { offset: Math.max(textBegin, this.#begin) };
+    if (this.#begin <= textBegin) return { reader, ...this.#cutterAt(shape, at) };
+    const { scanner, cutter } = this.#cutterAt(shape, { offset: textBegin });
+    const records = await firstRecords(this.file, cutter, textBegin, this.#begin);
+    const named = this.#options.format === "csv" && this.#options.columns === undefined ? records.slice(0, 1) : [];
+    if (named.length > 0) await reader.read(named);
+    const lineBreak = "lineBreak" in scanner ? scanner.lineBreak : undefined;
+    const before = await this.#unitBefore(this.#begin, shape);
+    const isAfterReturn = before === CR && lineBreak === "any";
+    const begin = { ...at, isMidLine: before !== LF && !isAfterReturn, isAfterReturn };
+    return { reader, ...this.#cutterAt(shape, lineBreak === undefined ? begin : { ...begin, lineBreak }) };
+  }
+
+  #cutterAt(shape: TextShape, begin: Parameters<typeof recordCutter>[3]): ReturnType<typeof recordCutter> {
+    return recordCutter(this.#options, shape, this.#options.recordBytesMax, begin);
+  }
+
+  /** T2. Undefined while there are zero bytes alone. */
+  async #textBegin({ encoding, markBytes }: TextShape, isWide: boolean): Promise<number | undefined> {
+    if (markBytes > 0 || isWide || unitBytesOf(encoding) === 2) return markBytes;
+    for (let at = 0; ; ) {
+      const chunk = await this.file.bytes(at, CHUNK_BYTES);
+      const begin = chunk.findIndex((byte) => byte !== 0);
+      at += begin < 0 ? chunk.length : begin;
+      if (begin < 0 && chunk.length > 0) continue;
+      if (at > 0) this.#options.warn(`${at} zero bytes at the beginning are left out`);
+      return begin < 0 && at > 0 ? undefined : at;
+    }
+  }
+
+  async #unitBefore(offset: number, { encoding }: TextShape): Promise<number> {
+    const width = unitBytesOf(encoding);
+    const bytes = await this.file.bytes(offset - width, width);
+    if (width === 1) return bytes[0] ?? 0;
+    const [first = 0, second = 0] = bytes;
+    return encoding === "utf-16le" ? (second << 8) | first : (first << 8) | second;
+  }
+}
+
+/** The records of the file's beginning up to the first that is complete, for how lines end and for the names of columns. */
+async function firstRecords(
+  file: SourceFile,
+  cutter: RecordCutter,
+  begin: number,
+  end: number,
+): Promise<readonly FoundRecord[]> {
+  const size = 16_384;
+  for (let at = begin; ; at += size) {
+    const chunk = await file.bytes(at, size);
+    const records = cutter.push(chunk).filter(({ bytes }) => bytes.length > 0);
+    if (records.length > 0) return records;
+    if (chunk.length < size || at > end) return cutter.finish();
+  }
+}
+
+/** Where the last line begins that is not complete. */
+export async function lastLineOf(file: SourceFile, options: TextOptions): Promise<number> {
+  const look = await FileText.open(file, options, 0);
+  let offset = 0;
+  for (;;) {
+    const records = await look.next();
+    if (records === undefined || records === "written anew") return offset;
+    offset = look.offset;
+  }
+}

@@ -1,0 +1,125 @@
+/** The files beside one that is followed, and which of them rotation may have made of it. */
+import type { Dirent } from "node:fs";
+import { readdir, realpath } from "node:fs/promises";
+import { basename, dirname, extname, join, resolve } from "node:path";
+import { FileTroubleError, ifThere, overFile } from "./file_trouble.ts";
+import { type FileStanding, standingOf } from "./source_file.ts";
+
+export interface Sibling extends Pick<FileStanding, "inode" | "modifiedNs"> {
+  readonly path: string;
+  /** Its name is one that rotation gives: a number or a date was added. */
+  readonly isRotated: boolean;
+  /** Its name begins with the whole of the other. */
+  readonly isNear: boolean;
+}
+
+/** Names looked at in a folder and in those directly below: those of rotation first. */
+const SIBLINGS_MAX = 10_000;
+/** A link that leads nowhere looks like a file that was just renamed: it is not waited for. */
+const LOOKS = 3;
+
+/**
+ * Regular files beside `path` and beside the file that it links to, oldest first, each once. The file at `path` is not among
+ * them, under no name. Looks again where a file was renamed between the look at its folder and the look at the file.
+ */
+export async function siblingsOf(path: string): Promise<readonly Sibling[]> {
+  for (let look = 1; ; look += 1) {
+    const { siblings, isMoved } = await lookBeside(path);
+    if (!isMoved || look === LOOKS) return siblings;
+  }
+}
+
+async function lookBeside(path: string): Promise<{ readonly siblings: readonly Sibling[]; readonly isMoved: boolean }> {
+  const own = resolve(path);
+  const target = (await orNothing(overFile(path, realpath(path)))) ?? own;
+  const candidates = new Map<string, { isRotated: boolean; isNear: boolean }>();
+  for (const base of new Set([own, target])) {
+    const of = basename(base);
+    for (const at of await pathsIn(dirname(base))) {
+      const known = candidates.get(at);
+      const isRotated = isRotatedName(basename(at), of) || known?.isRotated === true;
+      const isNear = isRotated || basename(at).startsWith(of) || known?.isNear === true;
+      candidates.set(at, { isRotated, isNear });
+    }
+  }
+  const current = (await orNothing(standingOf(path)))?.inode;
+  const nearFirst = [...candidates].sort(([, left], [, right]) => rank(right) - rank(left));
+  const found = new Map<string, Sibling>();
+  let isMoved = false;
+  for (const [at, about] of nearFirst.slice(0, SIBLINGS_MAX)) {
+    const standing = await orNothing(ifThere(standingOf(at)), TROUBLE);
+    isMoved ||= standing === undefined && at !== own;
+    if (standing === undefined || standing === TROUBLE) continue;
+    if (standing.inode !== current && !found.has(standing.inode)) {
+      found.set(standing.inode, { path: at, ...about, ...standing });
+    }
+  }
+  return { siblings: [...found.values()].sort(byAge), isMoved };
+}
+
+/** It is there, and can not be looked at. */
+const TROUBLE: unique symbol = Symbol("trouble");
+
+const rank = ({ isRotated, isNear }: { isRotated: boolean; isNear: boolean }): number =>
+  Number(isRotated) + Number(isNear);
+
+/** The paths in a folder and in the folders directly below it. */
+async function pathsIn(folder: string): Promise<readonly string[]> {
+  const entries = await entriesOf(folder);
+  const paths: string[] = [];
+  for (const entry of entries) {
+    const at = join(folder, entry.name);
+    if (!entry.isDirectory()) paths.push(at);
+    else for (const below of await entriesOf(at)) if (!below.isDirectory()) paths.push(join(at, below.name));
+    if (paths.length >= SIBLINGS_MAX * 2) break;
+  }
+  return paths;
+}
+
+const entriesOf = async (folder: string): Promise<readonly Dirent[]> =>
+  (await orNothing(overFile(folder, readdir(folder, { withFileTypes: true })))) ?? [];
+
+/** A sibling that can not be looked at is none that could be read. */
+async function orNothing<Value>(work: Promise<Value>): Promise<Value | undefined>;
+async function orNothing<Value, Nothing>(work: Promise<Value>, nothing: Nothing): Promise<Value | Nothing>;
+async function orNothing<Value, Nothing>(
+  work: Promise<Value>,
+  nothing?: Nothing,
+): Promise<Value | Nothing | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof FileTroubleError) return nothing;
+    throw error;
+  }
+}
+
+const COMPRESSED = /\.(gz|gzip|zst|zstd)$/;
+const ADDED = /^[._-]\d[\dTZ:._-]*$/;
+/** Digits that make a date: fewer, between a name and its ending, may number other files. */
+const DATE_DIGITS = 6;
+
+/** `app.log.1`, `app.log-20261201`, `app-20261201.log`, `app.1.log`; each also with an ending of compression. */
+export function isRotatedName(name: string, base: string): boolean {
+  const plain = name.replace(COMPRESSED, "");
+  if (plain === base) return plain !== name;
+  if (plain.startsWith(base)) return ADDED.test(plain.slice(base.length));
+  const ending = extname(base);
+  const stem = base.slice(0, base.length - ending.length);
+  if (ending === "" || !plain.startsWith(stem) || !plain.endsWith(ending)) return false;
+  const added = plain.slice(stem.length, plain.length - ending.length);
+  return ADDED.test(added) && (added.startsWith(".") || added.replace(/\D/g, "").length >= DATE_DIGITS);
+}
+
+/** Older first. Files written within one tick of the clock have one time: then a higher number, or an earlier date, is older. */
+function byAge(left: Sibling, right: Sibling): number {
+  if (left.modifiedNs !== right.modifiedNs) return left.modifiedNs < right.modifiedNs ? -1 : 1;
+  const [leftNumber, rightNumber] = [numberOf(left.path), numberOf(right.path)];
+  if (leftNumber !== undefined && rightNumber !== undefined) return rightNumber - leftNumber;
+  return left.path < right.path ? -1 : 1;
+}
+
+function numberOf(path: string): number | undefined {
+  const found = /\.(\d{1,4})(\.[a-z]+)*$/.exec(path);
+  return found === null ? undefined : Number(found[1]);
+}

@@ -1,0 +1,127 @@
+/**
+ * Bytes as text: which encoding they are in, where a byte order mark ends, and what is not of that encoding. Nothing is
+ * guessed: an encoding is named by a byte order mark, else by a person, else it is UTF-8. Nothing is replaced: bytes that
+ * the encoding does not know make a fault with its column.
+ */
+
+export const ENCODINGS = ["utf-8", "utf-16le", "utf-16be", "latin1", "windows-1252"] as const;
+export type Encoding = (typeof ENCODINGS)[number];
+
+export interface TextShape {
+  readonly encoding: Encoding;
+  /** Bytes of the byte order mark, which are no part of the text. */
+  readonly markBytes: number;
+}
+
+const MARKS: readonly (readonly [Encoding, readonly number[]])[] = [
+  ["utf-8", [0xef, 0xbb, 0xbf]],
+  ["utf-16le", [0xff, 0xfe]],
+  ["utf-16be", [0xfe, 0xff]],
+];
+
+/**
+ * The shape of a text by its first bytes. A byte order mark wins over the encoding that a person named.
+ *
+ * @param isEnd no more bytes follow; without it, the answer is undefined while a byte order mark may be coming
+ */
+export function shapeOf(first: Uint8Array, named: Encoding = "utf-8", isEnd = false): TextShape | undefined {
+  for (const [encoding, mark] of MARKS) {
+    if (first.length >= mark.length && mark.every((byte, at) => first[at] === byte)) {
+      return { encoding, markBytes: mark.length };
+    }
+    if (!isEnd && first.length < mark.length && mark.slice(0, first.length).every((byte, at) => first[at] === byte)) {
+      return undefined;
+    }
+  }
+  return { encoding: named, markBytes: 0 };
+}
+
+/** Bytes of one unit in which line breaks and quotes are looked for. */
+export const unitBytesOf = (encoding: Encoding): 1 | 2 => (encoding.startsWith("utf-16") ? 2 : 1);
+
+/** Why bytes are no text, and the 1-based column of the first character that is none. */
+export interface TextFault {
+  readonly reason: string;
+  readonly column: number;
+}
+
+const strictDecoders = {
+  "utf-8": new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }),
+  "utf-16le": new TextDecoder("utf-16le", { fatal: true, ignoreBOM: true }),
+  "utf-16be": new TextDecoder("utf-16be", { fatal: true, ignoreBOM: true }),
+};
+const lossyUtf8 = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** The characters of Windows-1252 from 0x80 to 0x9f; everything else is as in Latin-1. */
+const WINDOWS_1252 = "€\u0081‚ƒ„…†‡ˆ‰Š‹Œ\u008dŽ\u008f\u0090‘’“”•–—˜™š›œ\u009džŸ";
+
+export function decodeText(bytes: Uint8Array, encoding: Encoding): string | TextFault {
+  switch (encoding) {
+    case "utf-8":
+      try {
+        return strictDecoders["utf-8"].decode(bytes);
+      } catch {
+        return utf8Fault(bytes); // the decoder does not say where
+      }
+    case "utf-16le":
+    case "utf-16be":
+      try {
+        return strictDecoders[encoding].decode(bytes);
+      } catch {
+        return utf16Fault(bytes, encoding); // the decoder says no more than that
+      }
+    case "latin1":
+      return latin1(bytes);
+    case "windows-1252":
+      return latin1(bytes).replace(/[\u0080-\u009f]/g, (one) => WINDOWS_1252[one.charCodeAt(0) - 0x80] ?? one);
+  }
+}
+
+const latin1 = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
+
+const hexOf = (byte: number | undefined): string => `0x${(byte ?? 0).toString(16).padStart(2, "0")}`;
+
+function utf8Fault(bytes: Uint8Array): TextFault {
+  let at = 0;
+  let column = 1;
+  for (const character of lossyUtf8.decode(bytes)) {
+    const isReplaced =
+      character === "\ufffd" && !(bytes[at] === 0xef && bytes[at + 1] === 0xbf && bytes[at + 2] === 0xbd);
+    if (isReplaced) break;
+    at += Buffer.byteLength(character);
+    column += 1;
+  }
+  const reason = `must be UTF-8: byte ${hexOf(bytes[at])} at column ${column} is none; its encoding may be named`;
+  return { reason, column };
+}
+
+function utf16Fault(bytes: Uint8Array, encoding: "utf-16le" | "utf-16be"): TextFault {
+  const low = encoding === "utf-16le" ? 0 : 1;
+  const unitAt = (index: number): number => ((bytes[index * 2 + 1 - low] ?? 0) << 8) | (bytes[index * 2 + low] ?? 0);
+  const count = Math.floor(bytes.length / 2);
+  let index = 0;
+  let column = 1;
+  for (; index < count; index += 1, column += 1) {
+    const unit = unitAt(index);
+    if (unit < 0xd800 || unit > 0xdfff) continue;
+    const next = index + 1 < count ? unitAt(index + 1) : 0;
+    if (unit > 0xdbff || next < 0xdc00 || next > 0xdfff) break;
+    index += 1;
+  }
+  return { reason: `must be ${encoding.toUpperCase()}: column ${column} is half a character`, column };
+}
+
+/** Bytes looked at, and the share of them that must be alike, for a text to look as if it had two bytes a character. */
+const WIDE_LOOK_BYTES = 64;
+const WIDE_SHARE = 0.8;
+
+/** The encoding that these first bytes look like where every second one is 0; never taken without being named. */
+export function wideEncodingOf(first: Uint8Array): "utf-16le" | "utf-16be" | undefined {
+  const seen = first.subarray(0, WIDE_LOOK_BYTES);
+  const zerosAt = (parity: 0 | 1): number => seen.filter((byte, at) => at % 2 === parity && byte === 0).length;
+  const half = Math.floor(seen.length / 2);
+  if (half < 2) return undefined;
+  if (zerosAt(1) >= half * WIDE_SHARE && zerosAt(0) === 0) return "utf-16le";
+  return zerosAt(0) >= half * WIDE_SHARE && zerosAt(1) === 0 ? "utf-16be" : undefined;
+}
