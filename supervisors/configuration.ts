@@ -24,6 +24,7 @@ import { nearest } from "./nearest_word.ts";
 import { clearSecrets } from "./security/clear_secrets.ts";
 import { type Expanded, expandTexts } from "./security/expand_texts.ts";
 import { HIDDEN, HiddenTexts } from "./security/hidden_texts.ts";
+import type { QuotaTerms } from "./security/quotas.ts";
 
 export type { LineAt, Problem } from "./configuration_problem.ts";
 
@@ -483,9 +484,18 @@ function completeCluster(options: Options): ClusterConfiguration {
 }
 
 function completeSecurity(section: Options | undefined): SecurityConfiguration {
-  const { audit, ...given } = (section ?? {}) as Partial<SecurityConfiguration>;
+  const { audit, quotas, ...given } = (section ?? {}) as Partial<SecurityConfiguration>;
   const stream = auditStreamName(section);
-  return { tokens: [], origins: [], hosts: [], ...given, ...(stream === undefined ? {} : { audit: { stream } }) };
+  return {
+    ...{ tokens: [], origins: [], hosts: [], ...given },
+    ...(stream === undefined ? {} : { audit: { stream } }),
+    ...(quotas === undefined ? {} : { quotas: mapValues(quotas, completeQuota) }),
+  };
+}
+
+function completeQuota(quota: QuotaTerms): QuotaTerms {
+  const { bytesPerSecond, ...given } = quota;
+  return bytesPerSecond === undefined ? given : { ...given, bytesPerSecond: quantity(bytesPerSecond, 0) };
 }
 
 const auditStreamName = (section: Options | undefined): string | undefined => {

@@ -1,6 +1,7 @@
 /** The JSON Schema of `headrace.yaml`. Descriptions are the text of docs/configuration.md, which a test holds equal. */
 import type { RedisAddress } from "../actors/log/redis_connection.ts";
 import type { HiddenTexts } from "./security/hidden_texts.ts";
+import type { QuotaTerms } from "./security/quotas.ts";
 
 const name = { type: "string", pattern: "^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$" } as const;
 const size = {
@@ -277,6 +278,21 @@ export const CONFIGURATION_SCHEMA = object(
         },
         ["certificateFile", "keyFile"],
       ),
+      quotas: {
+        type: "object",
+        description:
+          "What each principal may use of each node, by the name of a token or certificate or the `sub` of a signed token; `*` is for those that are not named.",
+        maxProperties: 1_000,
+        additionalProperties: object("The quota of one principal.", {
+          eventsPerSecond: {
+            type: "number",
+            exclusiveMinimum: 0,
+            description: "Events a second; a second's worth may come at once.",
+          },
+          bytesPerSecond: { ...size, description: `Bytes a second of appends and request bodies. ${size.description}` },
+          connections: { type: "integer", minimum: 1, description: "WebSocket connections at one time." },
+        }),
+      },
       audit: object(
         "Tells of calls that administer, refused logins, refused scopes and reloads in a stream of its own. Off where it is left out.",
         {
@@ -412,6 +428,8 @@ export interface SecurityConfiguration {
   };
   readonly certificates?: readonly CertificateConfiguration[];
   readonly tls?: { readonly certificateFile: string; readonly keyFile: string; readonly clientCaFile?: string };
+  /** By subject; `*` for those that are not named. */
+  readonly quotas?: Readonly<Record<string, QuotaTerms>>;
   /** Where administration and refusals are told; undefined for nowhere. */
   readonly audit?: { readonly stream: string };
   readonly origins: readonly string[];

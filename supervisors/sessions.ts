@@ -178,6 +178,7 @@ export function listen(
         },
         close: (code, reason) => peer.close(code, reason),
         charge: (cost) => peer.charge?.(cost),
+        hold: (forMs) => peer.hold?.(forMs),
       };
       return sessions.open(environment, audited, decode, onEnd).then((one) => {
         session.resolve(one);

@@ -5,6 +5,7 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { RejectedError, UnavailableError } from "../../protocols/errors.ts";
+import { isTraceparent } from "../../protocols/traceparent.ts";
 import type { IngestAnswer } from "./http_answer.ts";
 import { type BodyBudget, isKnownEncoding, readBody } from "./http_body.ts";
 import { chooseFormat, parseEvents } from "./http_events.ts";
@@ -23,7 +24,6 @@ export interface IngestRoutesOptions {
 }
 
 const KEY_LENGTH_MAX = 255;
-const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
 
 export function mountIngestRoutes(server: FastifyInstance, options: IngestRoutesOptions): void {
   // Bodies are read here, within bounds of our own, whatever their type.
@@ -41,6 +41,7 @@ async function ingest(
 ): Promise<FastifyReply> {
   const { stream } = request.params;
   admit(request, stream, options);
+  options.permissionsOf(request).quota?.admit();
   const chosen = chooseFormat(request.headers["content-type"], options.bodyFormatsOf(stream));
   const encoding = (request.headers["content-encoding"] ?? "identity").trim().toLowerCase();
   if (chosen.kind === "refused") return refuseMedia(reply, chosen.reason);
@@ -54,6 +55,7 @@ async function ingest(
   });
   try {
     const events = parseEvents(chosen.format, body.bytes);
+    options.permissionsOf(request).quota?.take(events.length, body.bytes.byteLength);
     const idempotency =
       key === undefined ? undefined : { key, subject: options.permissionsOf(request).subject, payload: body.bytes };
     const answer = await options.ingest.append({ stream, events, traceparent: traceparentOf(request), idempotency });
@@ -99,7 +101,7 @@ function keyOf(request: FastifyRequest): string | undefined {
 /** A trace context that is not well formed counts as none (W3C Trace Context, 3.2). */
 function traceparentOf(request: FastifyRequest): string | undefined {
   const header = request.headers.traceparent;
-  return typeof header === "string" && TRACEPARENT.test(header) ? header : undefined;
+  return typeof header === "string" && isTraceparent(header) ? header : undefined;
 }
 
 const refuseMedia = (reply: FastifyReply, reason: string): FastifyReply =>

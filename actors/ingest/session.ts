@@ -48,11 +48,21 @@ export type Inspect = (
   schemaVersion: number | undefined,
 ) => Inspection;
 
+/** How much a principal may append to this node. */
+export interface AppendQuota {
+  /** Takes off what was appended, and answers for how many ms nothing more should be read of the principal. */
+  take(events: number, sizeBytes: number): number;
+  /** Throws `OverloadedError` `QUOTA_EXCEEDED` while more was taken than the principal may append. */
+  admit(): void;
+}
+
 /** What a connection may do, decided once from its token. */
 export interface Permissions {
   readonly subject: string;
   /** Whom the producers of this connection belong to (E27); absent where nobody is asked who it is. */
   readonly owner?: string;
+  /** Absent for a principal without one. */
+  readonly quota?: AppendQuota;
   mayProduce(stream: string): boolean;
   mayConsume(stream: string): boolean;
   /** May know that the stream is there, and how it stands. */
@@ -92,6 +102,8 @@ export interface SessionPeer {
   close(code: number, reason: string): void;
   /** Takes `cost` off the connection's allowance for frames that no credit bounds: see the session's costs. */
   charge?(cost: number): void;
+  /** Reads nothing of the client for so long. */
+  hold?(forMs: number): void;
 }
 
 /** What comes in: what arrived at once, to decode; a frame; or the end of the connection. */

@@ -139,6 +139,11 @@ class SessionActor implements Actor<Message> {
         );
         return;
       }
+      case "meter": {
+        const waitMs = effect.quota.take(effect.events, effect.sizeBytes);
+        if (waitMs > 0) peer.hold?.(waitMs);
+        return;
+      }
       case "charge":
         peer.charge?.(effect.cost);
         return;

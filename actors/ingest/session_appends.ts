@@ -125,16 +125,23 @@ function take(state: SessionState, frame: AppendFrame, wireBytes: number, nowMs:
   state.underWayBytes += wireBytes;
   chain.underWayBytes += wireBytes;
   const before = chain.gathered.at(-1);
+  const metered = meter(state, frame, wireBytes);
   if (before !== undefined && isNext && joinDraft(before, frame, inspection, limits.batchEventsMax)) {
     joinAwaited(state, before.requestId, wireBytes, last);
-    return NOTHING;
+    return metered;
   }
   const verdicts = inspection.rejects === undefined ? NO_VERDICTS : wireVerdicts(frame, inspection.rejects);
   const requestId = expectAnswer(state, { kind: "append", chain, creditBytes: wireBytes, last, verdicts });
   chain.unanswered.push(requestId);
   if (chain.gathered.length === 0) state.gathering.push(chain);
   chain.gathered.push(createDraft(requestId, id, frame, inspection, nowMs, isNext));
-  return state.gathering.length === 1 && chain.gathered.length === 1 ? [{ type: "flush_soon" }] : NOTHING;
+  return state.gathering.length === 1 && chain.gathered.length === 1 ? [...metered, { type: "flush_soon" }] : metered;
+}
+
+function meter({ permissions }: SessionState, frame: AppendFrame, sizeBytes: number): readonly SessionEffect[] {
+  const quota = permissions?.quota;
+  if (quota === undefined) return NOTHING;
+  return [{ type: "meter", quota, events: sequenceCount(frame.sequences), sizeBytes }];
 }
 
 const sendElsewhere = (about: About, address: string, creditBytes: number): readonly SessionEffect[] =>

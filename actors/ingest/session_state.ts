@@ -21,7 +21,7 @@ import type { AppendItem, PartitionReply } from "../partition/partition.ts";
 import type { Draft } from "./append_draft.ts";
 import type { CreditGrant } from "./credit_pool.ts";
 import type { RecordsGrant } from "./records_budget.ts";
-import type { Permissions, SessionEnvironment } from "./session.ts";
+import type { AppendQuota, Permissions, SessionEnvironment } from "./session.ts";
 import type { Subscription, SubscriptionRead } from "./subscription_machine.ts";
 
 export const SESSION_LIMITS = {
@@ -154,6 +154,8 @@ export type SessionEffect =
   | { readonly type: "authenticate"; readonly token: string | undefined }
   | { readonly type: "welcome_producer"; readonly hello: HelloFrame; readonly owner: string | undefined }
   | { readonly type: "count"; readonly what: "traceparent_dropped" }
+  /** So much was taken of the client, which has a quota. */
+  | { readonly type: "meter"; readonly quota: AppendQuota; readonly events: number; readonly sizeBytes: number }
   /** The client has asked for what no credit bounds. */
   | { readonly type: "charge"; readonly cost: number }
   /** Ask for a `flush` once the frames at hand are through (N3). */

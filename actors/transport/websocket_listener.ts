@@ -171,6 +171,7 @@ class ServedConnection {
   #pauses = 0;
   #unsentTimer: Timer | undefined;
   #waitTimer: Timer | undefined;
+  #heldUntilMs = 0;
   readonly #allowance = new FrameAllowance(performance.now());
   #arrived: EncodedFrame[] = [];
   #isCorked = false;
@@ -236,18 +237,27 @@ class ServedConnection {
       },
       close: (code, reason) => this.#webSocket.close(code, reason),
       charge: (cost) => this.#charge(cost),
+      hold: (forMs) => this.#hold(forMs),
     };
   }
 
   /** Not read for as long as it has asked for more than its allowance. */
   #charge(cost: number): void {
     const waitMs = this.#allowance.charge(cost, performance.now());
-    if (waitMs === 0 || this.#waitTimer !== undefined) return;
+    if (waitMs > 0) this.#hold(waitMs);
+  }
+
+  /** Of several holds the longest counts. */
+  #hold(forMs: number): void {
+    const untilMs = performance.now() + forMs;
+    this.#heldUntilMs = Math.max(this.#heldUntilMs, untilMs);
+    if (this.#waitTimer !== undefined) return;
     this.#pause();
-    this.#waitTimer = this.#options.setTimer(waitMs, () => {
+    this.#waitTimer = this.#options.setTimer(forMs, () => {
       this.#waitTimer = undefined;
+      const leftMs = this.#heldUntilMs - performance.now();
+      if (leftMs > 0) this.#hold(leftMs);
       this.#resume();
-      this.#charge(0); // what was read before may have cost more meanwhile
     });
   }
 

@@ -9,9 +9,10 @@ import { isLoopbackAddress, isLoopbackHost } from "../../actors/transport/networ
 import { ConfigurationError } from "../../protocols/errors.ts";
 import type { SecurityConfiguration } from "../configuration_schema.ts";
 import type { ReadSecret } from "../environment.ts";
-import { Credentials, type Granted } from "./credentials.ts";
+import { Credentials } from "./credentials.ts";
 import { GrantWatch } from "./grant_watch.ts";
 import type { Grants } from "./grants.ts";
+import { Quotas } from "./quotas.ts";
 import { admitRequest } from "./request_admission.ts";
 
 export type { Grants } from "./grants.ts";
@@ -19,7 +20,10 @@ export type { Grants } from "./grants.ts";
 export interface Access {
   /** What a token allows, or else the certificate of the socket; undefined where neither counts. */
   authenticate(token: string | undefined, socket?: Socket): Promise<Grants | undefined>;
-  /** The same for a connection that stays: `onEnd` is called once its grants have ended. */
+  /**
+   * The same for a connection that stays: `onEnd` is called once its grants have ended. Throws `OverloadedError` where its
+   * principal has as many connections as it may.
+   */
   hold(token: string | undefined, socket: Socket | undefined, onEnd: () => void): Promise<Held | undefined>;
   /** Throws `RejectedError` for a request from a web origin, or for a host, that is not allowed. */
   admit(request: Pick<IncomingMessage, "headers">): void;
@@ -58,18 +62,32 @@ export async function createAccess(
   let credentials = await Credentials.read(security, readSecret);
   if (credentials.isOpen && !isLoopbackHost(listenHost)) refuseOpen(listenHost);
   const watch = new GrantWatch({ nowMs, setTimer });
-  const granted = (token: string | undefined, socket: Socket | undefined): Promise<Granted | undefined> =>
-    credentials.grant(token, socket);
+  let quotas = new Quotas(security.quotas ?? {}, nowMs);
+  const metered = (grants: Grants): Grants => {
+    const quota = grants.owner === undefined ? undefined : quotas.of(grants.owner);
+    return quota === undefined ? grants : { ...grants, quota };
+  };
   return {
-    authenticate: async (token, socket) => (await granted(token, socket))?.grants,
+    authenticate: async (token, socket) => {
+      const found = await credentials.grant(token, socket);
+      return found === undefined ? undefined : metered(found.grants);
+    },
     async hold(token, socket, onEnd) {
       const under = credentials;
       const found = await under.grant(token, socket);
       if (found === undefined) return undefined;
       // Credentials that were read meanwhile have judged what was watched, and this grant was not.
       if (credentials !== under && !(await found.holdsUnder(credentials))) return undefined;
+      const grants = metered(found.grants);
+      const disconnect = grants.owner === undefined ? undefined : quotas.of(grants.owner)?.connect();
       const { stop } = watch.watch(found, onEnd);
-      return { grants: found.grants, stop };
+      return {
+        grants,
+        stop: () => {
+          disconnect?.();
+          stop();
+        },
+      };
     },
     admit: (request) => admitRequest(request, security, { listenHost, advertise }),
     // A name such as localhost is what this machine's own tables make of it.
@@ -84,6 +102,9 @@ export async function createAccess(
           "Cannot take all tokens away while the node runs as it would be open to everybody on this machine: stop the node first",
         );
       }
+      // Counts of connections are kept where nothing has changed.
+      if (JSON.stringify(security.quotas) !== JSON.stringify(next.quotas))
+        quotas = new Quotas(next.quotas ?? {}, nowMs);
       security = next;
       credentials = read;
       return await watch.judge(read);
