@@ -317,7 +317,7 @@ export class SimulatedNode implements OutsideCalls {
       system: system as ActorSystem,
       connect: connectInProcess(async (peer, onEnd) => this.openSession(peer, onEnd, environment)),
       ...{ log, nodeLog: () => {} },
-      metrics: { counter: () => ({ add: () => {} }) } as unknown as Metrics,
+      metrics: { counter: () => ({ add: () => {} }), gauge: () => {} } as unknown as Metrics,
       cluster: { node, directory },
     });
   }
