@@ -139,10 +139,11 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   });
   const { gate } = options;
   server.server.on("connection", (socket: Socket) => gate.accept(socket));
-  server.addHook("onRequest", async ({ raw }, reply) => {
+  server.addHook("onRequest", async ({ raw, query }, reply) => {
     const { onAnswered } = gate.ask(raw.socket);
     reply.raw.once("close", onAnswered);
     options.access.admit(raw);
+    refuseRepeated(query);
   });
   const mounted: string[] = [];
   server.addHook("onRoute", ({ method, url }) => {
@@ -205,6 +206,16 @@ async function listen(server: FastifyInstance, options: HttpServerOptions): Prom
 /** The scheme's name is written in any case (RFC 9110, 11.1). */
 export const bearerOf = (header: string | undefined): string | undefined =>
   /^Bearer +(.*\S) *$/i.exec(header ?? "")?.[1];
+
+/** A parameter that stands twice has two values: which of them is meant is nobody's to guess. */
+function refuseRepeated(query: unknown): void {
+  const repeated = Object.entries(query ?? {}).find(([, value]) => typeof value !== "string");
+  if (repeated === undefined) return;
+  throw new RejectedError(
+    "MALFORMED_FRAME",
+    `Cannot answer as a parameter must be given once: current value of ${repeated[0].slice(0, 64)} is a list`,
+  );
+}
 
 async function requireToken(request: FastifyRequest, access: Access): Promise<void> {
   const grants = await access.authenticate(bearerOf(request.headers.authorization), request.raw.socket);

@@ -8,6 +8,7 @@ import type { Channel } from "../log/log.ts";
 import { recordsOf, type StoredRecord } from "../log/stored_records.ts";
 import type { PartitionView } from "../partition/partition_feed.ts";
 import type { Permissions, StreamDirectory } from "./session.ts";
+import { wholeNumber } from "./whole_number.ts";
 
 const RECORDS_MAX = 1_000;
 const READ_BYTES = 1_048_576;
@@ -155,14 +156,5 @@ function asChannel(text: string): Channel {
   throw new RejectedError(
     "MALFORMED_FRAME",
     `Cannot read as channel must be records, rejected or dead_letters/<sink>: current value is ${text}`,
-  );
-}
-
-function wholeNumber(name: string, text: string, min: number, max = Number.MAX_SAFE_INTEGER): number {
-  const value = Number(text);
-  if (Number.isSafeInteger(value) && value >= min && value <= max) return value;
-  throw new RejectedError(
-    "MALFORMED_FRAME",
-    `Cannot answer as ${name} must be a whole number from ${min} to ${max}: current value is ${text}`,
   );
 }

@@ -3,6 +3,7 @@
  * the streams that it may look at, and decisions to one that sees all; a command needs the scope `admin`.
  */
 import type { FastifyInstance } from "fastify";
+import { wholeNumber } from "../../actors/ingest/whole_number.ts";
 import { RejectedError } from "../../protocols/errors.ts";
 import { nodeId } from "../../protocols/position.ts";
 import type { Grants } from "../security/access.ts";
@@ -50,7 +51,7 @@ export function mountClusterRoutes(server: FastifyInstance, options: ClusterRout
     return (await control.explain(nameOf(params))) ?? refuseUnknown(view(), params);
   });
   server.get<{ Querystring: { readonly limit?: string } }>("/v1/cluster/decisions", async (request) => {
-    const limit = limitOf(request.query.limit ?? String(DECISIONS_DEFAULT));
+    const limit = wholeNumber("limit", request.query.limit ?? String(DECISIONS_DEFAULT), 1, DECISIONS_MAX);
     // Their sentences name partitions of any stream.
     return { decisions: permissionsOf(request).mayObserveAll ? await control.decisions(limit) : [] };
   });
@@ -88,15 +89,6 @@ function refuseUnknown(view: ClusterView, { stream, partition }: PartitionPath):
   throw new RejectedError(
     "UNKNOWN_PARTITION",
     `Cannot answer as the partition must be one of ${stream}: current value is ${partition}`,
-  );
-}
-
-function limitOf(text: string): number {
-  const limit = Number(text);
-  if (Number.isSafeInteger(limit) && limit >= 1 && limit <= DECISIONS_MAX) return limit;
-  throw new RejectedError(
-    "MALFORMED_FRAME",
-    `Cannot answer as limit must be a whole number from 1 to ${DECISIONS_MAX}: current value is ${text}`,
   );
 }
 
