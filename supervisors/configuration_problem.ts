@@ -10,3 +10,6 @@ export interface Problem {
 
 /** The 1-based line of a place, or of the nearest one around it. */
 export type LineAt = (path: readonly (string | number)[]) => number;
+
+/** JSON Pointer of a place whose parts hold no slash. */
+export const pointer = (path: readonly (string | number)[]): string => `/${path.join("/")}`;

@@ -1,0 +1,73 @@
+/** What a step of a pipeline must say: one kind, its own keys, and nothing that would be ignored. */
+import { type LineAt, type Problem, pointer } from "./configuration_problem.ts";
+import type { Raw } from "./configuration_raw.ts";
+import type { Options } from "./configuration_schema.ts";
+import { nearest } from "./nearest_word.ts";
+
+/** What may stand in a step beside its one kind. */
+const STEP_KEYS: Readonly<Record<string, { readonly beside: readonly string[]; readonly type: "string" | "object" }>> =
+  {
+    filter: { beside: [], type: "string" },
+    map: { beside: ["keep"], type: "object" },
+    call: { beside: [], type: "string" },
+  };
+
+/** A step does one thing: a key beside it that nothing reads would be taken for done. */
+export function stepProblems(raw: Raw, at: LineAt): Problem[] {
+  return Object.entries(raw.pipelines ?? {}).flatMap(([name, { steps = [] }]) =>
+    steps.flatMap((step, index) => {
+      const path = ["pipelines", name, "steps", index];
+      return stepReasons(step).map(([key, reason]): Problem => {
+        const place = key === undefined ? path : [...path, key];
+        return { line: at(place), path: pointer(place), reason };
+      });
+    }),
+  );
+}
+
+function stepReasons(step: Options): readonly (readonly [key: string | undefined, reason: string])[] {
+  const keys = Object.keys(step);
+  const kinds = keys.filter((key) => Object.hasOwn(STEP_KEYS, key));
+  const [kind] = kinds;
+  const known = [...Object.keys(STEP_KEYS), "keep"];
+  const unknown = keys.filter((key) => !known.includes(key));
+  if (unknown.length > 0) {
+    return unknown.map((key) => {
+      const guess = nearest(key, known);
+      return [
+        key,
+        `unknown key ${key}: ${guess === undefined ? `known keys are ${known.join(", ")}` : `did you mean ${guess}?`}`,
+      ];
+    });
+  }
+  if (kind === undefined || kinds.length > 1) {
+    return [[undefined, `must have exactly one of filter, map and call: current value is ${keys.join(", ")}`]];
+  }
+  const { beside, type } = STEP_KEYS[kind] ?? { beside: [], type: "string" };
+  const ignored = keys.filter((key) => key !== kind && !beside.includes(key));
+  if (ignored.length > 0) return ignored.map((key) => [key, `${key} is for a step of map: this one has ${kind}`]);
+  return [...typeReasons(step, kind, type)];
+}
+
+function typeReasons(step: Options, kind: string, type: "string" | "object"): readonly (readonly [string, string])[] {
+  const value = step[kind];
+  const reasons: [string, string][] = [];
+  if (typeof value !== type || value === null || Array.isArray(value)) {
+    reasons.push([
+      kind,
+      `must be ${type === "string" ? "text" : "a map of expressions"}: current value is ${shown(value)}`,
+    ]);
+  } else if (type === "object") {
+    for (const [field, one] of Object.entries(value as Options)) {
+      if (typeof one !== "string")
+        reasons.push([kind, `${field} must be an expression, as text: current value is ${shown(one)}`]);
+    }
+  }
+  if (step.keep !== undefined && typeof step.keep !== "boolean") {
+    reasons.push(["keep", `must be true or false: current value is ${shown(step.keep)}`]);
+  }
+  return reasons;
+}
+
+export const shown = (value: unknown): string =>
+  String(JSON.stringify(value, (_key, one) => (typeof one === "bigint" ? String(one) : one))).slice(0, 100);
