@@ -291,6 +291,11 @@ export const CONFIGURATION_SCHEMA = object(
           },
           bytesPerSecond: { ...size, description: `Bytes a second of appends and request bodies. ${size.description}` },
           connections: { type: "integer", minimum: 1, description: "WebSocket connections at one time." },
+          producers: {
+            type: "integer",
+            minimum: 1,
+            description: "Names of producers in the whole store; one is forgotten 7 days after it was last welcomed.",
+          },
         }),
       },
       audit: object(

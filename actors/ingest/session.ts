@@ -2,7 +2,7 @@
 import type { ClientFrame, NodeFrame, StreamDescription, WireLimits } from "../../protocols/frames.ts";
 import type { Sequences } from "../../protocols/sequence.ts";
 import type { ActorReference } from "../kernel/actor.ts";
-import type { Rejects, WelcomeOutcome } from "../log/log.ts";
+import type { ProducerOwner, Rejects, WelcomeOutcome } from "../log/log.ts";
 import type { PartitionRequest } from "../partition/partition.ts";
 import type { PartitionFeed, PartitionView } from "../partition/partition_feed.ts";
 
@@ -54,6 +54,8 @@ export interface AppendQuota {
   take(events: number, sizeBytes: number): number;
   /** Throws `OverloadedError` `QUOTA_EXCEEDED` while more was taken than the principal may append. */
   admit(): void;
+  /** Producers' names that the principal may have in the store at one time. */
+  readonly producersMax?: number | undefined;
 }
 
 /** What a connection may do, decided once from its token. */
@@ -83,7 +85,7 @@ export interface SessionEnvironment {
     instance: string,
     heldEpoch: number | undefined,
     nowMs: number,
-    owner: string | undefined,
+    owner: ProducerOwner | undefined,
   ): Promise<WelcomeOutcome>;
   /** Counts something that a client is not told of. */
   count?(what: "traceparent_dropped"): void;

@@ -16,7 +16,13 @@
  *   N8. A connection ends with its grant: what it sends after its token expired, or was taken away, is not taken.
  */
 import { CLOSE_CODES } from "../../protocols/closing.ts";
-import { FencedError, type HeadraceError, RejectedError, UnavailableError } from "../../protocols/errors.ts";
+import {
+  FencedError,
+  type HeadraceError,
+  OverloadedError,
+  RejectedError,
+  UnavailableError,
+} from "../../protocols/errors.ts";
 import {
   type ClientFrame,
   CREDIT_ANSWERED_SINCE_MINOR,
@@ -25,7 +31,7 @@ import {
   type NodeFrame,
   PROTOCOL_MINOR,
 } from "../../protocols/frames.ts";
-import type { WelcomeOutcome } from "../log/log.ts";
+import type { ProducerOwner, WelcomeOutcome } from "../log/log.ts";
 import type { Permissions } from "./session.ts";
 import { answer, followMove } from "./session_answers.ts";
 import { append, flush, lost, open } from "./session_appends.ts";
@@ -90,6 +96,9 @@ export function stepSession(state: SessionState, message: SessionMessage, nowMs:
       return stepSubscription(state, message);
   }
 }
+
+/** A name is forgotten after days: who comes back sooner asks in vain. */
+const CROWDED_RETRY_MS = 60_000;
 
 const helloRequired = (what: string): RejectedError =>
   new RejectedError("HELLO_REQUIRED", `Cannot take ${what} as a connection must begin with hello: none was received`);
@@ -189,7 +198,7 @@ function authenticated(state: SessionState, permissions: Permissions | undefined
   state.permissions = permissions;
   const frame = state.hello;
   if (frame?.producerId === undefined) return [state, welcome(state, undefined)];
-  return [state, [{ type: "welcome_producer", hello: frame, owner: permissions.owner }]];
+  return [state, [{ type: "welcome_producer", hello: frame, owner: ownerOf(permissions) }]];
 }
 
 function welcomed(state: SessionState, outcome: WelcomeOutcome): SessionResult {
@@ -199,6 +208,11 @@ function welcomed(state: SessionState, outcome: WelcomeOutcome): SessionResult {
   }
   state.producer = { id: producerId, epoch: outcome.producerEpoch };
   return [state, welcome(state, outcome.producerEpoch)];
+}
+
+function ownerOf({ owner, quota }: Permissions): ProducerOwner | undefined {
+  if (owner === undefined) return undefined;
+  return quota?.producersMax === undefined ? { subject: owner } : { subject: owner, producersMax: quota.producersMax };
 }
 
 function welcomeRefusal(
@@ -221,6 +235,12 @@ function welcomeRefusal(
       return new RejectedError(
         "FORBIDDEN",
         `Cannot welcome producer ${producerId} as its name must belong to the token's subject: it belongs to another`,
+      );
+    case "crowded":
+      return new OverloadedError(
+        "QUOTA_EXCEEDED",
+        `Cannot welcome producer ${producerId} as its principal may have ${outcome.max} names of producers: each is forgotten days after its last welcome`,
+        CROWDED_RETRY_MS,
       );
   }
 }

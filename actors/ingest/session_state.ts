@@ -16,7 +16,7 @@ import {
 import { cutText, FIELD_LIMITS } from "../../protocols/limits.ts";
 import type { Offset, Position } from "../../protocols/position.ts";
 import type { Sequence } from "../../protocols/sequence.ts";
-import type { ChannelBounds, ReadResult, WelcomeOutcome } from "../log/log.ts";
+import type { ChannelBounds, ProducerOwner, ReadResult, WelcomeOutcome } from "../log/log.ts";
 import type { AppendItem, PartitionReply } from "../partition/partition.ts";
 import type { Draft } from "./append_draft.ts";
 import type { CreditGrant } from "./credit_pool.ts";
@@ -152,7 +152,7 @@ export type SessionEffect =
   | { readonly type: "close"; readonly code: number; readonly reason: string }
   | { readonly type: "wait"; readonly delayMs: number; readonly message: SessionMessage }
   | { readonly type: "authenticate"; readonly token: string | undefined }
-  | { readonly type: "welcome_producer"; readonly hello: HelloFrame; readonly owner: string | undefined }
+  | { readonly type: "welcome_producer"; readonly hello: HelloFrame; readonly owner: ProducerOwner | undefined }
   | { readonly type: "count"; readonly what: "traceparent_dropped" }
   /** So much was taken of the client, which has a quota. */
   | { readonly type: "meter"; readonly quota: AppendQuota; readonly events: number; readonly sizeBytes: number }

@@ -303,7 +303,7 @@ export class EmbeddedLog implements Contract.Log {
     instance: string,
     heldEpoch: number | undefined,
     nowMs: number,
-    owner?: string,
+    owner?: Contract.ProducerOwner,
   ): Promise<Contract.WelcomeOutcome> {
     return this.#registry.welcomeProducer(producerId, instance, heldEpoch, nowMs, owner);
   }

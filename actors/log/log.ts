@@ -163,7 +163,16 @@ export type WelcomeOutcome =
   /** The epoch that it shows was given by no node: it lies beyond all that any could have given (E26). */
   | { readonly kind: "unknown_epoch"; readonly max: number }
   /** Its name belongs to another principal (E27). */
-  | { readonly kind: "owned" };
+  | { readonly kind: "owned" }
+  /** Its principal has as many names as it may. */
+  | { readonly kind: "crowded"; readonly max: number };
+
+/** The principal that a producer's name is to belong to (E27). */
+export interface ProducerOwner {
+  readonly subject: string;
+  /** Names that it may have in the store at one time; absent where there is no bound. */
+  readonly producersMax?: number;
+}
 
 /** How large the memory of chains may grow in each partition (E5). */
 export interface ChainLimits {
@@ -253,14 +262,15 @@ export interface Log {
 
   /**
    * Makes a producer's epoch for an instance, or says why it gets none (E1, E26, E27). The name belongs to the first `owner`
-   * that is welcomed under it, for as long as it is remembered; without an owner nobody is asked who it is.
+   * that is welcomed under it, for as long as it is remembered; without an owner nobody is asked who it is. A further name is
+   * refused to an owner that has `producersMax` of them.
    */
   welcomeProducer(
     producerId: string,
     instance: string,
     heldEpoch: number | undefined,
     nowMs: number,
-    owner?: string,
+    owner?: ProducerOwner,
   ): Promise<WelcomeOutcome>;
 
   /** Small values of the whole store (schemas, positions of sources, the cluster's id), by compare-and-set. */

@@ -379,6 +379,20 @@ local function welcome_owned(keys, args)
   return answer
 end
 
+-- A place for a name among those of its principal, which are forgotten as producers are.
+-- names of the principal | producer, ms kept, most names
+local function take_place(keys, args)
+  local time = redis.call('TIME')
+  local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+  redis.call('ZREMRANGEBYSCORE', keys[1], '-inf', '(' .. int(now))
+  if not redis.call('ZSCORE', keys[1], args[1]) and redis.call('ZCARD', keys[1]) >= tonumber(args[3]) then
+    return {'crowded'}
+  end
+  redis.call('ZADD', keys[1], int(now + tonumber(args[2])), args[1])
+  redis.call('PEXPIRE', keys[1], args[2])
+  return {'ok'}
+end
+
 -- metadata | field, expected version, value
 local function write_metadata(keys, args)
   local text = redis.call('HGET', keys[1], args[1])
@@ -403,6 +417,7 @@ redis.register_function('${REDIS_LIBRARY_NAME}_append', append)
 redis.register_function('${REDIS_LIBRARY_NAME}_open_chain', open_chain)
 redis.register_function('${REDIS_LIBRARY_NAME}_welcome', welcome)
 redis.register_function('${REDIS_LIBRARY_NAME}_welcome_owned', welcome_owned)
+redis.register_function('${REDIS_LIBRARY_NAME}_take_place', take_place)
 redis.register_function('${REDIS_LIBRARY_NAME}_write_metadata', write_metadata)
 redis.register_function('${REDIS_LIBRARY_NAME}_probe', probe)
 redis.register_function{function_name='${REDIS_LIBRARY_NAME}_who', callback=who, flags={'no-writes'}}

@@ -382,11 +382,17 @@ class StreamsLog implements RedisLog {
     instance: string,
     heldEpoch: number | undefined,
     _nowMs: number,
-    owner?: string,
+    owner?: Contract.ProducerOwner,
   ): Promise<Contract.WelcomeOutcome> {
     const key = `${this.#redis.prefix}producer:${producerId}`;
+    const keptMs = String(producerKeptMs(producerId));
+    if (owner?.producersMax !== undefined) {
+      const places = `${this.#redis.prefix}producers-of:${owner.subject}`;
+      const taken = await this.#redis.write("take_place", [places], [producerId, keptMs, String(owner.producersMax)]);
+      if (String((taken as Buffer[])[0]) === "crowded") return { kind: "crowded", max: owner.producersMax };
+    }
     const held = heldEpoch === undefined ? "" : String(heldEpoch);
-    const args = [instance, held, String(producerKeptMs(producerId)), owner ?? "", String(EPOCH_AHEAD_MS_MAX)];
+    const args = [instance, held, keptMs, owner?.subject ?? "", String(EPOCH_AHEAD_MS_MAX)];
     const reply = (await this.#redis.write("welcome_owned", [key], args)) as Buffer[];
     const value = Number(reply[1]);
     switch (String(reply[0])) {

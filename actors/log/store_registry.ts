@@ -3,7 +3,7 @@
  * comparing with the value that they will have once all that is queued is written.
  */
 import type { CommitQueue } from "./commit_queue.ts";
-import type { Metadata, WelcomeOutcome } from "./log.ts";
+import type { Metadata, ProducerOwner, WelcomeOutcome } from "./log.ts";
 import type { OrderedStore } from "./ordered_store.ts";
 import * as Stored from "./stored_state.ts";
 import { isForgotten, judgeWelcome, type ProducerRecord } from "./welcome.ts";
@@ -15,9 +15,11 @@ export class StoreRegistry {
   readonly #store: OrderedStore;
   readonly #queue: CommitQueue;
   readonly #nowMs: () => number;
-  /** Queued, and not yet in the store. */
-  readonly #pending = new Map<string, Uint8Array>();
+  /** Queued, and not yet in the store; undefined: removed. */
+  readonly #pending = new Map<string, Uint8Array | undefined>();
   #lookedAtProducer: string | undefined;
+  /** How many names each principal has, once that was asked for. */
+  #names: Map<string, number> | undefined;
 
   constructor(store: OrderedStore, queue: CommitQueue, nowMs: () => number) {
     this.#store = store;
@@ -28,6 +30,7 @@ export class StoreRegistry {
   /** A commit has failed: what was queued will not come to be. */
   forget(): void {
     this.#pending.clear();
+    this.#names = undefined;
   }
 
   async welcomeProducer(
@@ -35,21 +38,28 @@ export class StoreRegistry {
     instance: string,
     heldEpoch: number | undefined,
     nowMs: number,
-    owner: string | undefined,
+    owner: ProducerOwner | undefined,
   ): Promise<WelcomeOutcome> {
     const key = Stored.producerKey(producerId);
     const bytes = this.#latest(key);
     const storeNowMs = this.#nowMs();
     const found = bytes === undefined ? undefined : Stored.unpack<ProducerRecord>(bytes);
     const known = found !== undefined && isForgotten(producerId, found, storeNowMs) ? undefined : found;
-    const outcome = judgeWelcome(known, { instance, heldEpoch, owner }, storeNowMs);
-    if (outcome.kind !== "welcomed") return outcome;
-    const ownedBy = known?.owner ?? owner;
+    const outcome = judgeWelcome(known, { instance, heldEpoch, owner }, storeNowMs, (subject) =>
+      this.#namesOf(subject),
+    );
+    const forgotten = this.#forgetProducers(key, storeNowMs);
+    if (outcome.kind !== "welcomed") {
+      if (forgotten.length > 0) await this.#writeLatest(forgotten);
+      return outcome;
+    }
+    const ownedBy = known?.owner ?? owner?.subject;
     const { producerEpoch } = outcome;
     const base = { instance, producerEpoch, seenAtMs: nowMs };
     const record: ProducerRecord = ownedBy === undefined ? base : { ...base, owner: ownedBy };
-    const forgotten = this.#forgetProducers(key, storeNowMs);
-    await this.#writeLatest(key, Stored.pack(record), forgotten);
+    this.#count(found?.owner, -1);
+    this.#count(ownedBy, 1);
+    await this.#writeLatest([[key, Stored.pack(record)], ...forgotten]);
     return outcome;
   }
 
@@ -67,10 +77,33 @@ export class StoreRegistry {
       }
       looked += 1;
       if (key === except || this.#pending.has(key)) continue;
-      if (isForgotten(key.slice(all.length), Stored.unpack<ProducerRecord>(value), nowMs))
-        forgotten.push([key, undefined]);
+      const record = Stored.unpack<ProducerRecord>(value);
+      if (!isForgotten(key.slice(all.length), record, nowMs)) continue;
+      forgotten.push([key, undefined]);
+      this.#count(record.owner, -1);
     }
     return forgotten;
+  }
+
+  /** Counted once in the store, by the first principal that has a bound, and from then on as names come and go. */
+  #namesOf(subject: string): number {
+    if (this.#names === undefined) {
+      this.#names = new Map();
+      const all = Stored.producerKey("");
+      const stored = this.#guard(() => [...this.#store.range(all, Stored.rangeEnd(all))]);
+      const pending = [...this.#pending].filter(([key]) => key.startsWith(all));
+      for (const [, value] of [...stored.filter(([key]) => !this.#pending.has(key)), ...pending]) {
+        if (value !== undefined) this.#count(Stored.unpack<ProducerRecord>(value).owner, 1);
+      }
+    }
+    return this.#names.get(subject) ?? 0;
+  }
+
+  #count(subject: string | undefined, change: number): void {
+    if (subject === undefined || this.#names === undefined) return;
+    const names = (this.#names.get(subject) ?? 0) + change;
+    if (names > 0) this.#names.set(subject, names);
+    else this.#names.delete(subject);
   }
 
   readMetadata(key: string): Metadata | undefined {
@@ -95,23 +128,19 @@ export class StoreRegistry {
     const bytes = this.#latest(storedKey);
     const version = bytes === undefined ? 0 : Stored.unpack<Metadata>(bytes).version;
     if (version !== expectedVersion) return undefined;
-    await this.#writeLatest(storedKey, Stored.pack({ value, version: version + 1 }));
+    await this.#writeLatest([[storedKey, Stored.pack({ value, version: version + 1 })]]);
     return version + 1;
   }
 
   /** The value that the key will have once the queue is empty: what compare-and-set compares. */
   #latest(key: string): Uint8Array | undefined {
-    return this.#pending.get(key) ?? this.#guard(() => this.#store.get(key));
+    return this.#pending.has(key) ? this.#pending.get(key) : this.#guard(() => this.#store.get(key));
   }
 
-  async #writeLatest(
-    key: string,
-    value: Uint8Array,
-    others: readonly (readonly [string, undefined])[] = [],
-  ): Promise<void> {
-    this.#pending.set(key, value);
-    await this.#queue.write([[key, value], ...others], true);
-    if (this.#pending.get(key) === value) this.#pending.delete(key);
+  async #writeLatest(entries: readonly (readonly [string, Uint8Array | undefined])[]): Promise<void> {
+    for (const [key, value] of entries) this.#pending.set(key, value);
+    await this.#queue.write(entries, true);
+    for (const [key, value] of entries) if (this.#pending.get(key) === value) this.#pending.delete(key);
   }
 
   #guard<Value>(read: () => Value): Value {

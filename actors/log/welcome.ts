@@ -1,5 +1,5 @@
 /** Which epoch a producer's instance gets (E1): pure, the same in every log but Redis, whose function says it in Lua. */
-import { SHORT_LIVED_PRODUCERS, type WelcomeOutcome } from "./log.ts";
+import { type ProducerOwner, SHORT_LIVED_PRODUCERS, type WelcomeOutcome } from "./log.ts";
 
 const KEPT_MS = 7 * 86_400_000;
 /**
@@ -26,20 +26,28 @@ export interface ProducerRecord {
 export interface Arrival {
   readonly instance: string;
   readonly heldEpoch: number | undefined;
-  readonly owner: string | undefined;
+  readonly owner: ProducerOwner | undefined;
 }
 
-/** The same instance keeps its epoch; another one gets a higher, unless it shows one that was fenced since. */
+/**
+ * The same instance keeps its epoch; another one gets a higher, unless it shows one that was fenced since.
+ *
+ * @param ownedBy how many names a principal has
+ */
 export function judgeWelcome(
   known: ProducerRecord | undefined,
   { instance, heldEpoch, owner }: Arrival,
   nowMs: number,
+  ownedBy: (subject: string) => number,
 ): WelcomeOutcome {
   const stored = known?.producerEpoch ?? 0;
   const held = heldEpoch ?? 0;
-  if (known?.owner !== undefined && owner !== undefined && known.owner !== owner) return { kind: "owned" };
+  if (known?.owner !== undefined && owner !== undefined && known.owner !== owner.subject) return { kind: "owned" };
   const max = Math.max(stored, Math.floor(nowMs) + EPOCH_AHEAD_MS_MAX);
   if (held > max) return { kind: "unknown_epoch", max };
+  if (known?.owner === undefined && owner?.producersMax !== undefined && ownedBy(owner.subject) >= owner.producersMax) {
+    return { kind: "crowded", max: owner.producersMax };
+  }
   if (known?.instance === instance && held <= stored) return { kind: "welcomed", producerEpoch: stored };
   if (known !== undefined && known.instance !== instance && heldEpoch !== undefined && stored > held) {
     return { kind: "fenced", current: stored };

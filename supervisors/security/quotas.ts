@@ -1,5 +1,5 @@
 /**
- * How much one principal may use of this node: events and bytes a second, and connections. A connection that has sent more than
+ * How much one principal may use: events and bytes a second and connections of this node, and names in the store. A connection that has sent more than
  * its principal's rate is not read for a while, and a request is answered 429: nothing that was taken is lost. The rate is a token
  * bucket that saves up one second (the leaky bucket as a meter of ITU-T I.371).
  */
@@ -10,6 +10,7 @@ export interface QuotaTerms {
   readonly eventsPerSecond?: number;
   readonly bytesPerSecond?: number;
   readonly connections?: number;
+  readonly producers?: number;
 }
 
 /** Terms of a principal that has none of its own. */
@@ -61,6 +62,10 @@ export class PrincipalQuota implements AppendQuota {
     const at = nowMs();
     this.#events = terms.eventsPerSecond === undefined ? undefined : new Bucket(terms.eventsPerSecond, at);
     this.#bytes = terms.bytesPerSecond === undefined ? undefined : new Bucket(terms.bytesPerSecond, at);
+  }
+
+  get producersMax(): number | undefined {
+    return this.#terms.producers;
   }
 
   get isIdle(): boolean {

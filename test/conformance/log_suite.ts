@@ -642,13 +642,31 @@ export function logSuite(harness: LogHarness): void {
 
   scenario("a producer's name belongs to whom it was first given, and to nobody where nobody is asked", async (log) => {
     const welcome = async (instance: string, owner?: string) =>
-      (await log.welcomeProducer("sensor", instance, undefined, Date.now(), owner)).kind;
+      (
+        await log.welcomeProducer(
+          ...(["sensor", instance, undefined, Date.now()] as const),
+          owner === undefined ? undefined : { subject: owner },
+        )
+      ).kind;
     assert.is(await welcome("one"), "welcomed");
     assert.is(await welcome("two", "plant"), "welcomed");
     assert.is(await welcome("three", "office"), "owned");
     assert.is(await welcome("three", "plant"), "welcomed");
     assert.is(await welcome("four"), "welcomed");
     assert.is(await welcome("four", "office"), "owned");
+  });
+
+  scenario("a principal that has as many names as it may gets no further one, and others do", async (log) => {
+    const welcome = async (producerId: string, subject: string, producersMax?: number) => {
+      const owner = producersMax === undefined ? { subject } : { subject, producersMax };
+      return (await log.welcomeProducer(producerId, "one", undefined, Date.now(), owner)).kind;
+    };
+    const outcomes = [];
+    for (const name of ["a", "b", "c", "a"]) outcomes.push(await welcome(name, "plant", 2));
+    assert.equal(outcomes, ["welcomed", "welcomed", "crowded", "welcomed"]);
+    assert.equal(await Promise.all(["c", "d"].map((name) => welcome(name, "office", 1))), ["welcomed", "crowded"]);
+    assert.is(await welcome("e", "plant"), "welcomed", "without a bound nobody counts");
+    assert.is(await welcome("f", "plant", 5), "welcomed", "a higher bound holds at once");
   });
 
   scenario("an epoch that no node can have given is refused, and shuts nobody out", async (log) => {

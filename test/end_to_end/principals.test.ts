@@ -20,7 +20,7 @@ security:
     - { name: other, valueEnv: OTHER, scopes: [produce] }
     - { name: slow, valueEnv: SLOW, scopes: [produce] }
   quotas:
-    slow: { eventsPerSecond: 10, connections: 2 }
+    slow: { eventsPerSecond: 10, connections: 2, producers: 3 }
 `;
 
 const node = await runningNode(YAML, { secrets: SECRETS });
@@ -79,6 +79,17 @@ test("connections beyond a principal's quota are told to come back later, and on
   const fourth = await greeted("d", SECRETS.SLOW);
   assert.is(fourth.answer?.type, "welcome");
   for (const { client } of [second, fourth]) client.end();
+});
+
+test("a principal that has as many producers as it may gets no further one, and keeps those that it has", async () => {
+  const codes = [];
+  for (const name of ["e", "a", "e"]) {
+    const { client, answer } = await greeted(name, SECRETS.SLOW, "of another process");
+    codes.push(answer?.type === "error" ? answer.code : answer?.type);
+    client.socket.close();
+    await client.closed;
+  }
+  assert.equal(codes, ["QUOTA_EXCEEDED", "welcome", "QUOTA_EXCEEDED"]);
 });
 
 test.after(() => void node.end());

@@ -3,11 +3,12 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { CreditPool } from "../../../actors/ingest/credit_pool.ts";
 import { RecordsBudget } from "../../../actors/ingest/records_budget.ts";
+import type { Permissions } from "../../../actors/ingest/session.ts";
 import { stepSession } from "../../../actors/ingest/session_machine.ts";
 import { createSession, type SessionEffect, type SessionMessage } from "../../../actors/ingest/session_state.ts";
 import type { WelcomeOutcome } from "../../../actors/log/log.ts";
 
-function greeted(permissions: { readonly subject: string; readonly owner?: string }) {
+function greeted(permissions: Pick<Permissions, "subject" | "owner" | "quota">) {
   const describe = () => ({});
   const state = createSession(
     {
@@ -27,10 +28,16 @@ function greeted(permissions: { readonly subject: string; readonly owner?: strin
 }
 
 test("a producer is welcomed in the name of whom the token belongs to", () => {
-  const { asked } = greeted({ subject: "plant", owner: "plant" });
+  const greeting = { subject: "plant", owner: "plant" };
+  const { asked } = greeted(greeting);
   assert.equal(
     asked.map((effect) => effect.type === "welcome_producer" && effect.owner),
-    ["plant"],
+    [{ subject: "plant" }],
+  );
+  const bounded = { ...greeting, quota: { take: () => 0, admit: () => undefined, producersMax: 7 } };
+  assert.equal(
+    greeted(bounded).asked.map((effect) => effect.type === "welcome_producer" && effect.owner),
+    [{ subject: "plant", producersMax: 7 }],
   );
   assert.equal(
     greeted({ subject: "anybody" }).asked.map((effect) => effect.type === "welcome_producer" && effect.owner),
@@ -42,6 +49,7 @@ const REFUSALS: readonly (readonly [WelcomeOutcome, code: string, message: RegEx
   [{ kind: "fenced", current: 12 }, "PRODUCER_FENCED", /another instance holds 12, current value is 9/],
   [{ kind: "unknown_epoch", max: 5 }, "UNKNOWN_EPOCH", /must be one that a node gave, at most 5: current value is 9/],
   [{ kind: "owned" }, "FORBIDDEN", /name must belong to the token's subject/],
+  [{ kind: "crowded", max: 3 }, "QUOTA_EXCEEDED", /its principal may have 3 names of producers/],
 ];
 
 for (const [outcome, code, message] of REFUSALS) {
