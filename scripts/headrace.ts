@@ -15,7 +15,7 @@ import { addTail } from "./commands/tail.ts";
 import { addTest } from "./commands/test.ts";
 import { addUp } from "./commands/up.ts";
 import { EXIT, exitCodeOf } from "./console/exit_codes.ts";
-import { complain, endWithReader, printAsideWhole } from "./console/output.ts";
+import { complain, outliveReader, printAsideWhole } from "./console/output.ts";
 
 const COMMANDS = [
   addUp,
@@ -43,7 +43,7 @@ const program = new Command("headrace")
   .exitOverride((error) => process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage));
 for (const add of COMMANDS) add(program);
 
-endWithReader();
+outliveReader();
 try {
   await program.parseAsync(process.argv.length > 2 ? process.argv : [...process.argv, "up"]);
 } catch (error) {

@@ -13,7 +13,7 @@ import {
   nodeClient,
   type StreamStanding,
 } from "../console/node_client.ts";
-import { interruption, print, remark } from "../console/output.ts";
+import { endWithReader, interruption, print, remark } from "../console/output.ts";
 
 interface TailOptions extends NodeOptions {
   readonly from: string;
@@ -46,6 +46,7 @@ Examples:
   headrace tail orders --channel rejected --from 2026-11-23T10:00:00Z`,
     )
     .action(async (stream: string, options: TailOptions) => {
+      endWithReader();
       process.exitCode = await tail(stream, options);
     });
 }

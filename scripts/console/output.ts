@@ -6,9 +6,16 @@ import { once } from "node:events";
 import { visibleText } from "../../protocols/visible_text.ts";
 import { EXIT, explain } from "./exit_codes.ts";
 
-/** Prints a line, or several, and waits where the reader is slower. */
+let isReaderGone = false;
+
+const isBrokenPipe = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === "EPIPE";
+
+/** Prints a line, or several, and waits where the reader is slower. Does nothing once the reader is gone. */
 export async function print(text: string | readonly string[]): Promise<void> {
-  if (!process.stdout.write(linesOf(text))) await once(process.stdout, "drain");
+  if (isReaderGone || process.stdout.write(linesOf(text))) return;
+  await once(process.stdout, "drain").catch((error: unknown) => {
+    if (!isBrokenPipe(error)) throw error;
+  });
 }
 
 export const printJson = (value: unknown): Promise<void> => print(JSON.stringify(value));
@@ -29,11 +36,18 @@ export const printAsideWhole = (text: string): void => printAside(text.replace(/
 const linesOf = (text: string | readonly string[]): string =>
   (typeof text === "string" ? [text] : text).map((line) => `${visibleText(line)}\n`).join("");
 
-/** `headrace tail ... | head -1` closes our output when it has enough: that is an end, not a failure. */
+/** A reader that goes away changes no work and no verdict: the command goes on without it, and ends with its own exit code. */
+export function outliveReader(): void {
+  process.stdout.on("error", (error) => {
+    if (!isBrokenPipe(error)) throw error;
+    isReaderGone = true;
+  });
+}
+
+/** For a command that does nothing but print: `headrace tail ... | head -1` has enough then, which is an end, not a failure. */
 export function endWithReader(): void {
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE") process.exit(EXIT.ok);
-    throw error;
+  process.stdout.on("error", (error) => {
+    if (isBrokenPipe(error)) process.exit(EXIT.ok);
   });
 }
 
