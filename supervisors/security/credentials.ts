@@ -7,7 +7,7 @@ import type { SecurityConfiguration, TokenConfiguration } from "../configuration
 import type { ReadSecret } from "../environment.ts";
 import { type Authorities, authoritiesOf, certificateOf, entryFor } from "./client_certificates.ts";
 import { type Grants, grantsOf } from "./grants.ts";
-import { signedTokens, type VerifyToken } from "./signed_tokens.ts";
+import { scopesOf, signedTokens, type VerifyToken } from "./signed_tokens.ts";
 
 /** A shorter token can be guessed. */
 export const TOKEN_CHARACTERS_MIN = 16;
@@ -78,11 +78,10 @@ export class Credentials {
 
   async #signedGrant(token: string): Promise<Granted | undefined> {
     const payload = await this.#verify?.(token);
-    if (payload === undefined) return undefined;
-    const scopes = typeof payload.scope === "string" ? payload.scope.split(" ") : [];
+    if (payload?.sub === undefined) return undefined;
     const grants = grantsOf({
       ...this.#audit(),
-      ...{ subject: payload.sub ?? "unnamed", scopes },
+      ...{ subject: payload.sub, scopes: scopesOf(payload) },
       expiresAtMs: payload.exp === undefined ? undefined : payload.exp * 1_000,
     });
     return { grants, holdsUnder: async (next) => (await next.#verify?.(token)) !== undefined };

@@ -29,6 +29,8 @@ export const JWKS_LIMITS = {
 } as const;
 
 const SECRET_CHARACTERS_MIN = 32;
+/** A token that its giver's clock dates ahead of ours counts: that is no reason to come back later. Its end is kept to. */
+const CLOCKS_DIFFER_S_MAX = 60;
 const PUBLIC_KEY_ALGORITHMS = [
   ...["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"],
   ...["ES256", "ES384", "ES512", "EdDSA"],
@@ -41,13 +43,15 @@ export async function signedTokens(jwt: JwtConfiguration, readSecret: ReadSecret
   const options: JWTVerifyOptions = {
     ...(jwt.issuer === undefined ? {} : { issuer: jwt.issuer }),
     ...(jwt.audience === undefined ? {} : { audience: jwt.audience }),
-    // A token without an end would outlive whatever it was given for.
-    requiredClaims: ["exp"],
+    // A token without an end would outlive whatever it was given for; what one without a subject makes would be anybody's (E27).
+    requiredClaims: ["exp", "sub"],
+    clockTolerance: CLOCKS_DIFFER_S_MAX,
     algorithms: [...algorithms],
   };
   return async (token) => {
     try {
-      return await verify(token, options);
+      const payload = await verify(token, options);
+      return payload.sub === "" || (payload.exp ?? 0) * 1_000 <= Date.now() ? undefined : payload;
     } catch (error) {
       if (error instanceof jose.errors.JWKSTimeout) throw keysAway(jwt, error);
       if (error instanceof jose.errors.JOSEError) return undefined;
@@ -72,7 +76,14 @@ async function verifierOf(jwt: JwtConfiguration, readSecret: ReadSecret): Promis
       cacheMaxAge: JWKS_LIMITS.keysAgeMaxMs,
       [jose.customFetch]: readKeys(),
     });
-    const verify: Verifier["verify"] = async (token, options) => (await jose.jwtVerify(token, keys, options)).payload;
+    const verify: Verifier["verify"] = async (token, options) => {
+      try {
+        return (await jose.jwtVerify(token, keys, options)).payload;
+      } catch (error) {
+        if (!(error instanceof jose.errors.JWKSMultipleMatchingKeys)) throw error;
+        return await verifyByAny(error, (key) => jose.jwtVerify(token, key, options));
+      }
+    };
     return { verify, algorithms: PUBLIC_KEY_ALGORITHMS };
   }
   if (jwt.publicKeyFile !== undefined) {
@@ -93,6 +104,29 @@ async function verifierOf(jwt: JwtConfiguration, readSecret: ReadSecret): Promis
   const key = createSecretKey(Buffer.from(secret));
   const verify: Verifier["verify"] = async (token, options) => (await jose.jwtVerify(token, key, options)).payload;
   return { verify, algorithms: ["HS256"] };
+}
+
+/** A token that names no key (`kid`) counts by whichever key of its kind has signed it (RFC 7515, appendix D). */
+async function verifyByAny<Key>(
+  keys: AsyncIterable<Key>,
+  verify: (key: Key) => Promise<{ readonly payload: JWTPayload }>,
+): Promise<JWTPayload> {
+  const { errors } = await loadDriver("jose");
+  for await (const key of keys) {
+    try {
+      return (await verify(key)).payload;
+    } catch (error) {
+      if (!(error instanceof errors.JWSSignatureVerificationFailed)) throw error;
+    }
+  }
+  throw new errors.JWSSignatureVerificationFailed();
+}
+
+/** Scopes as servers of tokens write them: `scope` (RFC 9068) or `scp`, as text with spaces or as a list. */
+export function scopesOf({ scope, scp }: JWTPayload): readonly string[] {
+  const given = scope ?? scp;
+  if (typeof given === "string") return given.split(" ");
+  return Array.isArray(given) ? given.filter((one) => typeof one === "string") : [];
 }
 
 function publicKey<Key>(pem: string, file: string, create: (pem: string) => Key): Key {

@@ -3,7 +3,7 @@ import { createServer } from "node:http";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { JWKS_LIMITS, jwksAddress, signedTokens } from "../../../supervisors/security/signed_tokens.ts";
+import { JWKS_LIMITS, jwksAddress, scopesOf, signedTokens } from "../../../supervisors/security/signed_tokens.ts";
 
 const noSecret = async () => "";
 const failure = (attempt: Promise<unknown>): Promise<string> =>
@@ -29,9 +29,9 @@ async function keysServed() {
 async function keyOf(kid: string) {
   const { publicKey, privateKey } = await generateKeyPair("ES256");
   const jwk = { ...(await exportJWK(publicKey)), kid, alg: "ES256" };
-  const sign = (claims: Record<string, unknown> = { scope: "produce" }) =>
+  const sign = (claims: Record<string, unknown> = { scope: "produce" }, header: { kid?: string } = { kid }) =>
     new SignJWT(claims)
-      .setProtectedHeader({ alg: "ES256", kid })
+      .setProtectedHeader({ alg: "ES256", ...header })
       .setSubject(kid)
       .setExpirationTime("1h")
       .sign(privateKey);
@@ -92,6 +92,39 @@ test("an answer that is too large, too many keys, or no JSON is not taken", asyn
     assert.match(await failure(verify(await key.sign())), /^NOT_READY .* must answer with keys/, body.slice(0, 40));
   }
   served.close();
+});
+
+test("a token without a key's name counts by whichever key has signed it", async () => {
+  const served = await keysServed();
+  const [one, other, foreign] = [await keyOf("one"), await keyOf("other"), await keyOf("foreign")];
+  served.state.body = JSON.stringify({ keys: [one.jwk, other.jwk] });
+  const verify = await signedTokens({ jwksUrl: served.jwksUrl }, noSecret);
+  assert.is((await verify(await other.sign(undefined, {})))?.sub, "other");
+  assert.is(await verify(await foreign.sign(undefined, {})), undefined);
+  served.close();
+});
+
+test("clocks may differ at a token's beginning, and never at its end; a token without a subject counts for nobody", async () => {
+  const SECRET = "s".repeat(40);
+  const verify = await signedTokens({ secretEnv: "S" }, async () => SECRET);
+  const nowS = Math.floor(Date.now() / 1_000);
+  const sign = (claims: Record<string, unknown>) =>
+    new SignJWT({ sub: "plant", exp: nowS + 600, ...claims })
+      .setProtectedHeader({ alg: "HS256" })
+      .sign(Buffer.from(SECRET));
+  const counts = async (claims: Record<string, unknown>) => (await verify(await sign(claims))) !== undefined;
+  assert.ok(await counts({ nbf: nowS + 30 }));
+  assert.not(await counts({ nbf: nowS + 3_600 }));
+  assert.not(await counts({ exp: nowS - 2 }));
+  assert.not(await counts({ sub: undefined }));
+  assert.not(await counts({ sub: "" }));
+});
+
+test("scopes are read as text and as a list, under both names that are in use", () => {
+  for (const claims of [{ scope: "a b" }, { scp: "a b" }, { scope: ["a", "b"] }, { scp: ["a", "b"] }])
+    assert.equal(scopesOf(claims), ["a", "b"]);
+  assert.equal(scopesOf({ scope: "a", scp: ["b"] }), ["a"]);
+  for (const claims of [{}, { scope: 1 }, { scope: {} }]) assert.equal(scopesOf(claims), []);
 });
 
 test("keys come by https, or from this machine", () => {
