@@ -7,6 +7,7 @@
  *       if (item.kind === "records") for (const { position, event } of item.records) handle(position, event);
  *     }
  */
+import { checkClientOptions } from "./client_options.ts";
 import { ClientShell } from "./client_shell.ts";
 import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
 import type { Connect } from "./connection.ts";
@@ -56,7 +57,9 @@ export class Consumer {
   private nextId = 1;
   private stoppedBy: Error | undefined;
 
+  /** Throws `ConfigurationError` for options that can never work. */
   constructor(options: ConsumerOptions) {
+    checkClientOptions("a consumer", options);
     const { connect, addresses, token, client = "headrace-js", clock = SYSTEM_CLOCK, forward } = options;
     const state = initialConsumer({ client, token, addresses, forward });
     this.shell = new ClientShell(state, stepConsumer, (effect) => this.perform(effect), connect, clock);

@@ -9,7 +9,13 @@ const FRAME_MARGIN_BYTES = 65_536;
 export type EncodedBatch =
   | { readonly kind: "encoded"; readonly batch: OpenBatch; readonly events: Uint8Array }
   /** One event that can not be sent at all. */
-  | { readonly kind: "unsendable"; readonly batch: OpenBatch; readonly code: string; readonly reason: string };
+  | {
+      readonly kind: "unsendable";
+      readonly batch: OpenBatch;
+      readonly code: string;
+      readonly reason: string;
+      readonly sizeBytes?: number;
+    };
 
 export function encodeBatch(batch: OpenBatch, frameBytesMax: number): EncodedBatch[] {
   const { slots } = batch;
@@ -28,7 +34,7 @@ export function encodeBatch(batch: OpenBatch, frameBytesMax: number): EncodedBat
   if (events.length <= frameBytesMax - FRAME_MARGIN_BYTES) return [{ kind: "encoded", batch, events }];
   if (slots.length > 1) return encodeHalves(batch, frameBytesMax);
   const reason = `must fit a frame of ${frameBytesMax} bytes: current value is ${events.length}`;
-  return [{ kind: "unsendable", batch, code: "EVENT_TOO_LARGE", reason }];
+  return [{ kind: "unsendable", batch, code: "EVENT_TOO_LARGE", reason, sizeBytes: events.length }];
 }
 
 function encodeHalves({ stream, partition, slots }: OpenBatch, frameBytesMax: number): EncodedBatch[] {

@@ -22,6 +22,7 @@ export {
   type OpenedPartition,
   Producer,
   type ProducerOptions,
+  type ProducerOutcome,
   type RejectedEvent,
   type SendOptions,
 } from "./producer.ts";

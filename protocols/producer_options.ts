@@ -30,7 +30,10 @@ export interface ProducerOptions {
   readonly bufferEventsMax?: number;
   readonly bufferBytesMax?: number;
   readonly clock?: Clock;
-  /** Events that the node set aside as dead letters, or that can not be sent at all. */
+  /**
+   * Told of each event that the node set aside as a dead letter, or that can not be sent at all. Without this callback,
+   * `flush` and `sendAll` reject where such an event was sent by `send`.
+   */
   readonly onRejected?: (rejected: RejectedEvent) => void;
   readonly onAck?: (ack: {
     readonly stream: string;
@@ -72,6 +75,17 @@ export interface InDoubtEvent {
   readonly event: EventInput;
   /** False where it never left: it is not in the log for certain. */
   readonly wasSent: boolean;
+}
+
+/** The events of a producer's whole life, as `close()` tells them: each is stored, rejected or in doubt. */
+export interface ProducerOutcome {
+  /** Events that the log holds. */
+  readonly stored: number;
+  /** The first rejected events: at most `REJECTED_LIST_LIMITS.eventsMax`, of about `bytesMax` bytes together. */
+  readonly rejected: readonly RejectedEvent[];
+  /** All rejected events; those beyond the list are counted here. */
+  readonly rejectedCount: number;
+  readonly inDoubt: readonly InDoubtEvent[];
 }
 
 export interface SendOptions {

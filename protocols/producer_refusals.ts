@@ -12,7 +12,7 @@ export function stepStopped(message: ProducerMessage): ProducerEffect[] {
   if (message.kind !== "batch") return [];
   const { id, sequences } = message.batch;
   const error = new FencedError("PRODUCER_FENCED", "Cannot send a batch as the producer has stopped");
-  return [{ kind: "in_doubt", batches: [{ id, sequences }], error }];
+  return [{ kind: "in_doubt", batches: [{ id, sequences, wasSent: false }], error }];
 }
 
 /** An error of the connection, not of one partition. */

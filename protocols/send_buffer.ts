@@ -23,6 +23,9 @@ export interface Unsendable {
   readonly reason: string;
 }
 
+/** @param sizeBytes the event's encoded size, about */
+export type Refuse = (slot: Slot, partition: number | undefined, why: Unsendable, sizeBytes: number) => void;
+
 interface Waiter {
   readonly slot: Slot;
   resolve(): void;
@@ -35,7 +38,7 @@ export class SendBuffer {
   private readonly options: BufferOptions;
   private readonly clock: Clock;
   private readonly submit: (batch: ProducerBatch) => void;
-  private readonly refuse: (slot: Slot, partition: number | undefined, why: Unsendable) => void;
+  private readonly refuse: Refuse;
   private readonly batcher = new EventBatcher();
   private readonly held = new Map<number, HeldBatch>();
   private readonly waiters: Waiter[] = [];
@@ -49,16 +52,17 @@ export class SendBuffer {
   private frameBytesMax: number = WIRE_DEFAULTS.frameBytesMax;
   private linger: { cancel(): void } | undefined;
 
-  constructor(
-    options: BufferOptions,
-    clock: Clock,
-    submit: (batch: ProducerBatch) => void,
-    refuse: (slot: Slot, partition: number | undefined, why: Unsendable) => void,
-  ) {
+  constructor(options: BufferOptions, clock: Clock, submit: (batch: ProducerBatch) => void, refuse: Refuse) {
     this.options = options;
     this.clock = clock;
     this.submit = submit;
     this.refuse = refuse;
+  }
+
+  /** Why no event of that stream can be sent; undefined as long as the node has not told its streams. */
+  refusalOf(stream: string): Unsendable | undefined {
+    if (!this.batcher.isRouted || this.batcher.isKnown(stream)) return undefined;
+    return { code: "UNKNOWN_STREAM", path: "", reason: unknownStream(stream, this.batcher.streamNames) };
   }
 
   /** Resolves once the event is buffered; waits while there is no room. */
@@ -176,8 +180,8 @@ export class SendBuffer {
     const partition = this.batcher.route(slot);
     if (partition === undefined) {
       this.bufferedEvents--;
-      const reason = `the node knows no stream ${slot.stream}`;
-      this.refuse(slot, undefined, { code: "UNKNOWN_STREAM", path: "", reason });
+      const reason = unknownStream(slot.stream, this.batcher.streamNames);
+      this.refuse(slot, undefined, { code: "UNKNOWN_STREAM", path: "", reason }, this.averageEventBytes);
       return;
     }
     const batch = this.batcher.add(slot, partition);
@@ -193,9 +197,9 @@ export class SendBuffer {
       const { batch } = encoded;
       if (encoded.kind === "encoded") this.hold(batch, encoded.events);
       else {
-        const { code, reason } = encoded;
+        const { code, reason, sizeBytes = this.averageEventBytes } = encoded;
         this.bufferedEvents -= batch.slots.length;
-        for (const slot of batch.slots) this.refuse(slot, batch.partition, { code, path: "", reason });
+        for (const slot of batch.slots) this.refuse(slot, batch.partition, { code, path: "", reason }, sizeBytes);
       }
     }
   }
@@ -223,6 +227,15 @@ export class SendBuffer {
       ...(traceparent === undefined ? {} : { traceparent }),
     });
   }
+}
+
+/** Streams that an error names. */
+const STREAMS_NAMED_MAX = 20;
+
+function unknownStream(stream: string, known: readonly string[]): string {
+  const named = known.slice(0, STREAMS_NAMED_MAX).join(", ") || "none";
+  const more = known.length > STREAMS_NAMED_MAX ? ` and ${known.length - STREAMS_NAMED_MAX} more` : "";
+  return `Cannot send to ${stream} as the node must know the stream: it knows ${named}${more}`;
 }
 
 /** The sequences that the caller gave, or undefined where the producer counts by itself. */

@@ -174,7 +174,7 @@ function unreachable(address: string, error: unknown): UnavailableError {
 
 function watched(connect: Connect, onTrouble: ((error: Error) => void) | undefined): Connect {
   if (onTrouble === undefined) return connect;
-  return async (address, events, signal) => {
+  const watching: Connect = async (address, events, signal) => {
     try {
       return await connect(
         address,
@@ -192,4 +192,5 @@ function watched(connect: Connect, onTrouble: ((error: Error) => void) | undefin
       throw error;
     }
   };
+  return Object.assign(watching, connect.check === undefined ? {} : { check: connect.check });
 }
