@@ -11,6 +11,7 @@ import { checkClientOptions } from "./client_options.ts";
 import { ClientShell } from "./client_shell.ts";
 import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
 import type { Connect } from "./connection.ts";
+import type { ConnectionState } from "./connection_state.ts";
 import { stepConsumer } from "./consumer_machine.ts";
 import type { ConsumerEffect, ConsumerMessage } from "./consumer_messages.ts";
 import { type ConsumerState, initialConsumer } from "./consumer_state.ts";
@@ -31,6 +32,8 @@ export interface ConsumerOptions {
   readonly token?: string;
   readonly client?: string;
   readonly clock?: Clock;
+  /** Told of each change of the connection's state, once. */
+  readonly onState?: (state: ConnectionState) => void;
 }
 
 export interface SubscribeOptions {
@@ -60,9 +63,9 @@ export class Consumer {
   /** Throws `ConfigurationError` for options that can never work. */
   constructor(options: ConsumerOptions) {
     checkClientOptions("a consumer", options);
-    const { connect, addresses, token, client = "headrace-js", clock = SYSTEM_CLOCK, forward } = options;
+    const { connect, addresses, token, client = "headrace-js", clock = SYSTEM_CLOCK, forward, onState } = options;
     const state = initialConsumer({ client, token, addresses, forward });
-    this.shell = new ClientShell(state, stepConsumer, (effect) => this.perform(effect), connect, clock);
+    this.shell = new ClientShell(state, stepConsumer, (effect) => this.perform(effect), connect, clock, onState);
     this.shell.tell({ kind: "start" });
   }
 

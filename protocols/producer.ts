@@ -84,7 +84,8 @@ export class Producer {
         this.afterSettling();
       },
     );
-    this.shell = new ClientShell(this.state, stepProducer, (effect) => this.perform(effect), connect, this.clock);
+    const perform = (effect: OwnEffect) => this.perform(effect);
+    this.shell = new ClientShell(this.state, stepProducer, perform, connect, this.clock, options.onState);
     this.shell.tell({ kind: "start" });
   }
 
@@ -134,7 +135,8 @@ export class Producer {
 
   /**
    * Sends the batches that wait to fill, and resolves when every event sent before is settled. Rejects with `RejectedError`
-   * where some were rejected and neither `onRejected` nor a confirmation told: once for each such set of events.
+   * where some were rejected and neither `onRejected` nor a confirmation told: once for each such set of events. Rejects
+   * likewise where some are in doubt and `onInDoubt` is absent.
    */
   async flush(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     await this.settleAll(options.signal);

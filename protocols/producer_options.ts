@@ -1,6 +1,7 @@
 /** What an application gives to a producer, and what it is told by it. */
 import type { Clock } from "./clock.ts";
 import type { Connect } from "./connection.ts";
+import type { ConnectionState } from "./connection_state.ts";
 import type { HeadraceError } from "./errors.ts";
 import type { Event } from "./event.ts";
 import type { Sequence } from "./sequence.ts";
@@ -41,7 +42,7 @@ export interface ProducerOptions {
     readonly count: number;
     readonly lastSequence: Sequence | undefined;
   }) => void;
-  /** Events of which nobody can tell whether they are in the log. */
+  /** Events of which nobody can tell whether they are in the log. Without this callback, `flush` rejects over them. */
   readonly onInDoubt?: (events: readonly InDoubtEvent[], error: HeadraceError) => void;
   /** Sequences once acknowledged that the log lost with its tail, and that can not be sent again (E6). */
   readonly onLost?: (lost: {
@@ -50,6 +51,8 @@ export interface ProducerOptions {
     readonly from: Sequence | undefined;
     readonly to: Sequence;
   }) => void;
+  /** Told of each change of the connection's state, once. */
+  readonly onState?: (state: ConnectionState) => void;
   readonly onWelcome?: (welcome: { readonly producerEpoch: number | undefined; readonly instance: string }) => void;
   readonly onMoved?: (moved: {
     readonly stream: string;

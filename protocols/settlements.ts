@@ -1,6 +1,6 @@
 /**
- * Tells an application the outcome of each of its events: stored, rejected, or in doubt. Counts them all, and keeps the
- * rejections that neither a confirmation nor a callback told, until `flush` tells them.
+ * Tells an application the outcome of each of its events: stored, rejected, or in doubt. Counts them all, and keeps
+ * what neither a confirmation nor a callback told, until `flush` tells it.
  */
 import { type HeadraceError, REJECTED_CODES, type RejectedCode, RejectedError } from "./errors.ts";
 import type { Slot } from "./event_batcher.ts";
@@ -28,6 +28,8 @@ export class Settlements {
   /** Rejections that the application was not told of yet. */
   private untoldCount = 0;
   private firstUntold: RejectedEvent | undefined;
+  /** Why events are in doubt of which the application was not told yet. */
+  private untoldDoubt: HeadraceError | undefined;
   private readonly listeners: Listeners;
   private readonly release: (id: number) => HeldBatch | undefined;
 
@@ -83,8 +85,14 @@ export class Settlements {
     }
   }
 
-  /** The rejections that nobody was told of yet, as one error; undefined where there is none. */
-  takeUntold(): RejectedError | undefined {
+  /** What nobody was told of yet, as one error: events in doubt before rejected ones. Undefined where all is told. */
+  takeUntold(): HeadraceError | undefined {
+    const doubt = this.untoldDoubt;
+    this.untoldDoubt = undefined;
+    return doubt ?? this.takeUntoldRejections();
+  }
+
+  private takeUntoldRejections(): RejectedError | undefined {
     const first = this.firstUntold;
     const count = this.untoldCount;
     if (first === undefined) return undefined;
@@ -114,6 +122,7 @@ export class Settlements {
       const batch = this.release(id);
       batch?.slots.forEach((slot, index) => {
         const sequence = sequenceOf(slot, index, batch.slots.length, sequences);
+        this.noteDoubt(slot, error);
         events.push(handBack(slot, batch.partition, sequence, wasSent, error));
       });
     }
@@ -122,10 +131,15 @@ export class Settlements {
 
   /** These never left. */
   unsent(slots: readonly Slot[], error: HeadraceError): void {
+    for (const slot of slots) this.noteDoubt(slot, error);
     this.tellInDoubt(
       slots.map((slot) => handBack(slot, slot.partition, slot.sequence, false, error)),
       error,
     );
+  }
+
+  private noteDoubt({ confirm }: Slot, error: HeadraceError): void {
+    if (confirm === undefined && this.listeners.onInDoubt === undefined) this.untoldDoubt ??= error;
   }
 
   private list(rejected: RejectedEvent, sizeBytes: number): void {

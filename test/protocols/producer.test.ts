@@ -320,6 +320,17 @@ test("a rejection that a confirmation or a callback told is counted by close, an
   }
 });
 
+test("flush rejects where events went into doubt and no callback was told", async () => {
+  const { node, producer, clock } = setUpUntold();
+  node.intercept = () => ({ type: "error", code: "PRODUCER_FENCED", message: "another instance" });
+  await producer.send({ n: 0, key: "k" });
+  const flushed = outcomeOf(producer.flush());
+  await clock.advance(100);
+  assert.match(String(await flushed), /another instance/);
+  const { stored, inDoubt } = await producer.close();
+  assert.equal([stored, inDoubt.length], [0, 1]);
+});
+
 test("rejected events beyond the bound of the list are counted", async () => {
   const { node, producer, clock } = setUpUntold({ batchEventsMax: 100 });
   node.rejects = () => true;
