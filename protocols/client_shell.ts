@@ -2,6 +2,7 @@
  * Runs a client's machine: one message at a time, its timers, and its connections, one for each link. What the machine asks
  * for beyond that is performed by the client.
  */
+import { callListener } from "./call_listener.ts";
 import type { Clock } from "./clock.ts";
 import type { Connect, Connection } from "./connection.ts";
 import type { ConnectionState } from "./connection_state.ts";
@@ -105,7 +106,7 @@ export class ClientShell<State, Message extends Kind, Effect extends Kind> {
 
   private tellState(state: ConnectionState): void {
     const nextTryMs = state.nextTryMs === undefined ? undefined : Math.ceil(this.reconnectDelayMs);
-    this.onState?.({ ...state, nextTryMs });
+    callListener(() => this.onState?.({ ...state, nextTryMs }));
   }
 
   private async open(link: string, address: string): Promise<void> {

@@ -11,6 +11,7 @@
  *     await producer.send({ device: "sensor-1", value: 21.5 });
  *     const { stored, rejected, inDoubt } = await producer.close({ timeoutMs: 5_000 });
  */
+import { callListener } from "./call_listener.ts";
 import { checkClientOptions, checkProducerNames } from "./client_options.ts";
 import { ClientShell } from "./client_shell.ts";
 import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
@@ -209,7 +210,7 @@ export class Producer {
         break;
       }
       case "welcomed":
-        this.options.onWelcome?.({ producerEpoch: effect.producerEpoch, instance: this.instance });
+        callListener(() => this.options.onWelcome?.({ producerEpoch: effect.producerEpoch, instance: this.instance }));
         this.buffer.describe(effect.streams, effect.limits.frameBytesMax);
         this.afterSettling();
         break;
@@ -235,10 +236,10 @@ export class Producer {
         this.afterSettling();
         break;
       case "lost":
-        this.options.onLost?.(effect);
+        callListener(() => this.options.onLost?.(effect));
         break;
       case "moved":
-        this.options.onMoved?.(effect);
+        callListener(() => this.options.onMoved?.(effect));
         break;
       case "stopped":
         this.finish(effect.error);

@@ -9,6 +9,7 @@ import { type StreamDescription, WIRE_DEFAULTS } from "./frames.ts";
 import type { ProducerBatch } from "./producer_messages.ts";
 import type { PRODUCER_DEFAULTS, ProducerOptions } from "./producer_options.ts";
 import type { Sequences } from "./sequence.ts";
+import { unknownStream } from "./unknown_stream.ts";
 
 export type BufferOptions = ProducerOptions & { readonly [Name in keyof typeof PRODUCER_DEFAULTS]: number };
 
@@ -62,7 +63,7 @@ export class SendBuffer {
   /** Why no event of that stream can be sent; undefined as long as the node has not told its streams. */
   refusalOf(stream: string): Unsendable | undefined {
     if (!this.batcher.isRouted || this.batcher.isKnown(stream)) return undefined;
-    return { code: "UNKNOWN_STREAM", path: "", reason: unknownStream(stream, this.batcher.streamNames) };
+    return { code: "UNKNOWN_STREAM", path: "", reason: unknownStream("send to", stream, this.batcher.streamNames) };
   }
 
   /** Resolves once the event is buffered; waits while there is no room. */
@@ -180,7 +181,7 @@ export class SendBuffer {
     const partition = this.batcher.route(slot);
     if (partition === undefined) {
       this.bufferedEvents--;
-      const reason = unknownStream(slot.stream, this.batcher.streamNames);
+      const reason = unknownStream("send to", slot.stream, this.batcher.streamNames);
       this.refuse(slot, undefined, { code: "UNKNOWN_STREAM", path: "", reason }, this.averageEventBytes);
       return;
     }
@@ -227,15 +228,6 @@ export class SendBuffer {
       ...(traceparent === undefined ? {} : { traceparent }),
     });
   }
-}
-
-/** Streams that an error names. */
-const STREAMS_NAMED_MAX = 20;
-
-function unknownStream(stream: string, known: readonly string[]): string {
-  const named = known.slice(0, STREAMS_NAMED_MAX).join(", ") || "none";
-  const more = known.length > STREAMS_NAMED_MAX ? ` and ${known.length - STREAMS_NAMED_MAX} more` : "";
-  return `Cannot send to ${stream} as the node must know the stream: it knows ${named}${more}`;
 }
 
 /** The sequences that the caller gave, or undefined where the producer counts by itself. */

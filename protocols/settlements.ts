@@ -2,6 +2,7 @@
  * Tells an application the outcome of each of its events: stored, rejected, or in doubt. Counts them all, and keeps
  * what neither a confirmation nor a callback told, until `flush` tells it.
  */
+import { callListener } from "./call_listener.ts";
 import { type HeadraceError, REJECTED_CODES, type RejectedCode, RejectedError } from "./errors.ts";
 import type { Slot } from "./event_batcher.ts";
 import type { WireVerdict } from "./frames.ts";
@@ -54,7 +55,7 @@ export class Settlements {
     }
     this.storedCount += slots.length - (this.rejectedCount - rejectedBefore);
     const lastSequence = sequences === undefined ? undefined : sequenceAt(sequences, sequenceCount(sequences) - 1);
-    this.listeners.onAck?.({ stream, partition, count: slots.length, lastSequence });
+    callListener(() => this.listeners.onAck?.({ stream, partition, count: slots.length, lastSequence }));
   }
 
   refused({ id }: SettledBatch, error: HeadraceError): void {
@@ -78,7 +79,7 @@ export class Settlements {
     this.rejectedCount++;
     this.list(rejected, sizeBytes);
     confirm?.resolve({ kind: "rejected", code, path, reason });
-    if (this.listeners.onRejected !== undefined) this.listeners.onRejected(rejected);
+    if (this.listeners.onRejected !== undefined) callListener(() => this.listeners.onRejected?.(rejected));
     else if (confirm === undefined) {
       this.untoldCount++;
       this.firstUntold ??= rejected;
@@ -152,7 +153,7 @@ export class Settlements {
   private tellInDoubt(events: readonly InDoubtEvent[], error: HeadraceError): void {
     if (events.length === 0) return;
     this.inDoubt.push(...events);
-    this.listeners.onInDoubt?.(events, error);
+    callListener(() => this.listeners.onInDoubt?.(events, error));
   }
 }
 

@@ -331,6 +331,28 @@ test("flush rejects where events went into doubt and no callback was told", asyn
   assert.equal([stored, inDoubt.length], [0, 1]);
 });
 
+test("a callback that throws loses nothing of what is told after it, and its error is reported as uncaught", async () => {
+  const uncaught: unknown[] = [];
+  const note = (error: unknown) => uncaught.push(error);
+  process.on("uncaughtException", note);
+  try {
+    const seen: unknown[] = [];
+    const { producer, clock } = setUpUntold({
+      onRejected: ({ event }) => {
+        seen.push((event as { n: number }).n);
+        throw new Error("a fault of the application");
+      },
+    });
+    for (const n of numbers(6)) await producer.send({ n, key: "k" });
+    await clock.advance(100);
+    assert.equal(seen, [1, 3, 5]);
+    const { stored, rejectedCount } = await producer.close();
+    assert.equal([stored, rejectedCount, uncaught.length], [3, 3, 3]);
+  } finally {
+    process.off("uncaughtException", note);
+  }
+});
+
 test("rejected events beyond the bound of the list are counted", async () => {
   const { node, producer, clock } = setUpUntold({ batchEventsMax: 100 });
   node.rejects = () => true;
