@@ -33,6 +33,39 @@ export function checkProducerNames(names: {
     throw unfit("a producer", "producerId", "must be a text", String(names.producerId));
 }
 
+/** The least value of each number, and the greatest where there is one. */
+const PRODUCER_NUMBERS = {
+  batchEventsMax: [1, undefined],
+  batchBytesMax: [1, undefined],
+  lingerMs: [0, 2_147_483_647],
+  bufferEventsMax: [1, undefined],
+  bufferBytesMax: [1, undefined],
+  schemaVersion: [0, FIELD_LIMITS.schemaVersionMax],
+  producerEpoch: [0, Number.MAX_SAFE_INTEGER],
+} as const satisfies Readonly<Record<string, readonly [number, number | undefined]>>;
+
+/** Throws `ConfigurationError`: with a buffer or a batch of nothing, `send` would wait for ever. */
+export function checkProducerNumbers(
+  numbers: {
+    readonly [Name in keyof typeof PRODUCER_NUMBERS]?: number | undefined;
+  },
+): void {
+  for (const [field, [least, greatest = Number.POSITIVE_INFINITY]] of Object.entries(PRODUCER_NUMBERS)) {
+    const value = numbers[field as keyof typeof PRODUCER_NUMBERS];
+    if (value !== undefined) checkNumber("make a producer", field, value, least, greatest);
+  }
+}
+
+/** Throws `ConfigurationError`. @param action `make a producer`, or `subscribe` */
+export function checkNumber(action: string, field: string, value: number, least: number, greatest: number): void {
+  if (value >= least && value <= greatest) return;
+  const range = Number.isFinite(greatest) ? `${least} to ${greatest}` : `${least} or more`;
+  throw new ConfigurationError(
+    "INVALID_CONFIGURATION",
+    `Cannot ${action} as ${field} must be ${range}: current value is ${value}`,
+  );
+}
+
 /** The value is not told: it may be a secret. */
 function checkLength(about: string, field: string, value: string | undefined, charactersMax: number): void {
   if (value === undefined || value.length <= charactersMax) return;

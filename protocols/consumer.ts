@@ -7,7 +7,7 @@
  *       if (item.kind === "records") for (const { position, event } of item.records) handle(position, event);
  *     }
  */
-import { checkClientOptions } from "./client_options.ts";
+import { checkClientOptions, checkNumber } from "./client_options.ts";
 import { ClientShell } from "./client_shell.ts";
 import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
 import type { Connect } from "./connection.ts";
@@ -71,10 +71,12 @@ export class Consumer {
 
   /**
    * Reads until the caller leaves the loop, `signal` aborts (the loop then ends) or the node refuses (the loop then throws
-   * `RejectedError`). Items of one partition come in offset order.
+   * `RejectedError`). Items of one partition come in offset order. Throws `ConfigurationError` for a window without a byte,
+   * and the reason once the consumer has ended.
    */
   subscribe(options: SubscribeOptions): AsyncIterableIterator<ConsumedItem> {
     if (this.stoppedBy !== undefined) throw this.stoppedBy;
+    checkNumber("subscribe", "windowBytes", options.windowBytes ?? WINDOW_BYTES, 1, Number.MAX_SAFE_INTEGER);
     const id = this.nextId++;
     const from = options.from ?? "latest";
     const partitions = (options.partitions ?? []).map((entry) =>

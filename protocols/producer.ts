@@ -12,7 +12,7 @@
  *     const { stored, rejected, inDoubt } = await producer.close({ timeoutMs: 5_000 });
  */
 import { callListener } from "./call_listener.ts";
-import { checkClientOptions, checkProducerNames } from "./client_options.ts";
+import { checkClientOptions, checkProducerNames, checkProducerNumbers } from "./client_options.ts";
 import { ClientShell } from "./client_shell.ts";
 import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
 import { type HeadraceError, RejectedError, UnavailableError } from "./errors.ts";
@@ -67,6 +67,7 @@ export class Producer {
   constructor(options: ProducerOptions) {
     checkClientOptions("a producer", options);
     checkProducerNames({ producerId: options.producerId, instance: options.instance, stream: options.stream });
+    checkProducerNumbers(options);
     this.options = { ...PRODUCER_DEFAULTS, ...options };
     this.clock = options.clock ?? SYSTEM_CLOCK;
     this.instance = options.instance ?? newInstance();
@@ -211,7 +212,7 @@ export class Producer {
       }
       case "welcomed":
         callListener(() => this.options.onWelcome?.({ producerEpoch: effect.producerEpoch, instance: this.instance }));
-        this.buffer.describe(effect.streams, effect.limits.frameBytesMax);
+        this.buffer.describe(effect.streams, effect.limits);
         this.afterSettling();
         break;
       case "opened":

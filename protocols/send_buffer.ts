@@ -5,7 +5,7 @@
 import type { Clock } from "./clock.ts";
 import { encodeBatch } from "./encode_batch.ts";
 import { EventBatcher, type OpenBatch, type Slot } from "./event_batcher.ts";
-import { type StreamDescription, WIRE_DEFAULTS } from "./frames.ts";
+import { type StreamDescription, WIRE_DEFAULTS, type WireLimits } from "./frames.ts";
 import type { ProducerBatch } from "./producer_messages.ts";
 import type { PRODUCER_DEFAULTS, ProducerOptions } from "./producer_options.ts";
 import type { Sequences } from "./sequence.ts";
@@ -23,6 +23,8 @@ export interface Unsendable {
   readonly path: string;
   readonly reason: string;
 }
+
+type SendLimits = Pick<WireLimits, "frameBytesMax" | "batchEventsMax">;
 
 /** @param sizeBytes the event's encoded size, about */
 export type Refuse = (slot: Slot, partition: number | undefined, why: Unsendable, sizeBytes: number) => void;
@@ -51,10 +53,13 @@ export class SendBuffer {
   /** Moving average, for events not encoded yet. */
   private averageEventBytes = 200;
   private frameBytesMax: number = WIRE_DEFAULTS.frameBytesMax;
+  /** A node refuses a larger batch as a whole. */
+  private batchEventsMax: number;
   private linger: { cancel(): void } | undefined;
 
   constructor(options: BufferOptions, clock: Clock, submit: (batch: ProducerBatch) => void, refuse: Refuse) {
     this.options = options;
+    this.batchEventsMax = Math.min(options.batchEventsMax, WIRE_DEFAULTS.batchEventsMax);
     this.clock = clock;
     this.submit = submit;
     this.refuse = refuse;
@@ -77,8 +82,9 @@ export class SendBuffer {
   }
 
   /** The node has told its streams: events without a partition find theirs. */
-  describe(streams: Readonly<Record<string, StreamDescription>>, frameBytesMax: number): void {
-    this.frameBytesMax = frameBytesMax;
+  describe(streams: Readonly<Record<string, StreamDescription>>, limits: SendLimits): void {
+    this.frameBytesMax = limits.frameBytesMax;
+    this.batchEventsMax = Math.min(this.options.batchEventsMax, limits.batchEventsMax);
     this.batcher.describe(streams);
     for (const slot of this.unrouted.splice(0)) this.route(slot);
   }
@@ -186,8 +192,8 @@ export class SendBuffer {
       return;
     }
     const batch = this.batcher.add(slot, partition);
-    const { batchEventsMax, batchBytesMax, lingerMs } = this.options;
-    if (batch.slots.length >= batchEventsMax || batch.slots.length * this.averageEventBytes >= batchBytesMax) {
+    const { batchBytesMax, lingerMs } = this.options;
+    if (batch.slots.length >= this.batchEventsMax || batch.slots.length * this.averageEventBytes >= batchBytesMax) {
       this.batcher.take(batch);
       this.encode(batch);
     } else this.linger ??= this.clock.setTimer(lingerMs, () => this.sendOpenBatches());

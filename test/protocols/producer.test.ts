@@ -1,6 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { ConfigurationError, RejectedError } from "../../protocols/errors.ts";
+import { countEvents } from "../../protocols/event_codec.ts";
 import { partitionOfKey } from "../../protocols/partitioner.ts";
 import {
   type InDoubtEvent,
@@ -411,12 +412,31 @@ test("options of a producer that can never work fail when it is made", () => {
     [{ producerId: "" }, /producerId must hold at least one character/],
     [{ producerId: "p".repeat(257) }, /producerId must have at most 256 characters: current value is 257/],
     [{ instance: "i".repeat(257) }, /instance must have at most 256 characters/],
+    [{ bufferEventsMax: 0 }, /bufferEventsMax must be 1 or more: current value is 0/],
+    [{ bufferBytesMax: Number.NaN }, /bufferBytesMax must be 1 or more: current value is NaN/],
+    [{ batchEventsMax: 0 }, /batchEventsMax must be 1 or more/],
+    [{ lingerMs: -1 }, /lingerMs must be 0 to 2147483647/],
+    [{ schemaVersion: 2 ** 32 }, /schemaVersion must be 0 to 4294967295/],
     [{ token: "t".repeat(16_385) }, /token must have at most 16384 characters: current value is 16385 characters/],
   ];
   for (const [options, reason] of cases) {
     const make = () => new Producer({ connect, addresses: ["a"], producerId: "p", ...options });
     assert.throws(make, (error: Error) => error instanceof ConfigurationError && reason.test(error.message));
   }
+});
+
+test("a batch never has more events than the node takes, whatever was asked for", async () => {
+  const { node, producer, clock } = setUp({ batchEventsMax: 1_000_000, batchBytesMax: 100_000_000 });
+  await settle();
+  let most = 0;
+  node.intercept = ({ events }) => {
+    most = Math.max(most, countEvents(events));
+    return undefined;
+  };
+  for (const n of numbers(25_000)) await producer.send({ n, key: "k" });
+  await clock.advance(100);
+  const { stored } = await producer.close();
+  assert.equal([stored, most], [25_000, 10_000]);
 });
 
 test("events that wait in a chain and never left are handed back as never sent", async () => {
