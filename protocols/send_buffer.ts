@@ -55,6 +55,8 @@ export class SendBuffer {
   private frameBytesMax: number = WIRE_DEFAULTS.frameBytesMax;
   /** A node refuses a larger batch as a whole. */
   private batchEventsMax: number;
+  /** Asked for each event: most go to the stream of the one before. */
+  private lastKnownStream: string | undefined;
   private linger: { cancel(): void } | undefined;
 
   constructor(options: BufferOptions, clock: Clock, submit: (batch: ProducerBatch) => void, refuse: Refuse) {
@@ -67,7 +69,11 @@ export class SendBuffer {
 
   /** Why no event of that stream can be sent; undefined as long as the node has not told its streams. */
   refusalOf(stream: string): Unsendable | undefined {
-    if (!this.batcher.isRouted || this.batcher.isKnown(stream)) return undefined;
+    if (stream === this.lastKnownStream || !this.batcher.isRouted) return undefined;
+    if (this.batcher.isKnown(stream)) {
+      this.lastKnownStream = stream;
+      return undefined;
+    }
     return { code: "UNKNOWN_STREAM", path: "", reason: unknownStream("send to", stream, this.batcher.streamNames) };
   }
 
