@@ -1,4 +1,5 @@
 import { useChanges } from "./changes.ts";
+import { connectionWords } from "./connection_words.ts";
 import type { LiveConnection } from "./live_connection.ts";
 import type { NodeWatch } from "./node_watch.ts";
 
@@ -8,12 +9,10 @@ interface HeaderProps {
   readonly onForgetToken: (() => void) | undefined;
 }
 
-const WORDS = { connecting: "Connecting", online: "Live", offline: "Reconnecting" } as const;
-
 export function Header({ watch, live, onForgetToken }: HeaderProps) {
   useChanges(live.changes);
   const { observation, problem } = watch;
-  const state = problem === undefined ? live.state : "offline";
+  const { tone, word, detail } = connectionWords(live.told, problem);
   const cluster = observation?.cluster;
   const node = cluster?.nodes.find(({ name }) => name === cluster.node);
   return (
@@ -28,9 +27,8 @@ export function Header({ watch, live, onForgetToken }: HeaderProps) {
           {node.state === "ready" ? null : <span class={`state state-${node.state}`}>{node.state}</span>}
         </span>
       )}
-      <output class={`state state-${state}`} title={problem}>
-        {WORDS[state]}
-      </output>
+      <output class={`state state-${tone}`}>{word}</output>
+      {detail === undefined ? null : <span class="note connection-detail">{detail}</span>}
       <nav aria-label="Raw data">
         <a href="/v1/streams">streams</a>
         <a href="/v1/sinks">sinks</a>

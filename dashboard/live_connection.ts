@@ -2,16 +2,16 @@
  * The page's connection to the node: the public WebSocket protocol, the same client that any program uses. It stays with the
  * node that served the page, as a page may speak to no other: what other nodes own is passed on.
  */
-import { type Connect, Consumer, connectWebSocket, Producer, SUBPROTOCOL_MSGPACK } from "../protocols/mod.ts";
+import { Consumer, connectWebSocket, Producer, SUBPROTOCOL_MSGPACK } from "../protocols/mod.ts";
 import { Changes } from "./changes.ts";
-
-export type ConnectionState = "connecting" | "online" | "offline";
+import type { ToldState } from "./connection_words.ts";
 
 export class LiveConnection {
   readonly changes = new Changes();
   readonly consumer: Consumer;
   readonly token: string | undefined;
-  state: ConnectionState = "connecting";
+  /** Undefined before the consumer has told its first state. */
+  told: ToldState | undefined;
   readonly #address: string;
   #producer: Producer | undefined;
 
@@ -20,11 +20,14 @@ export class LiveConnection {
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     this.#address = url.href;
     this.token = token;
-    const connect = reporting(connectWebSocket({ subprotocol: SUBPROTOCOL_MSGPACK }), (state) => {
-      this.state = state;
-      this.changes.announce();
+    this.consumer = new Consumer({
+      connect: connectWebSocket({ subprotocol: SUBPROTOCOL_MSGPACK }),
+      ...this.#identity(),
+      onState: (state) => {
+        this.told = { ...state, atMs: Date.now() };
+        this.changes.announce();
+      },
     });
-    this.consumer = new Consumer({ connect, ...this.#identity() });
   }
 
   /** A producer of this page's own, opened when something is first sent: most pages only look. */
@@ -49,28 +52,4 @@ export class LiveConnection {
       ...(token === undefined ? {} : { token }),
     };
   }
-}
-
-/** The same connections, and what became of each. */
-function reporting(connect: Connect, onState: (state: ConnectionState) => void): Connect {
-  return async (address, events, signal) => {
-    try {
-      const connection = await connect(
-        address,
-        {
-          onFrame: events.onFrame,
-          onClose(error) {
-            onState("offline");
-            events.onClose(error);
-          },
-        },
-        signal,
-      );
-      onState("online");
-      return connection;
-    } catch (error) {
-      onState("offline");
-      throw error;
-    }
-  };
 }

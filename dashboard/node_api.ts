@@ -93,9 +93,16 @@ export interface NodeAnswers {
 /** The node asks for a token, or refuses the one it was given. */
 export class TokenRefused extends Error {}
 
+/** A frozen node takes connections and answers none of them. */
+const ANSWER_WITHIN_MS = 4_000;
+
 async function get(path: string, token: string | undefined): Promise<Response> {
   const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
-  const answer = await fetch(path, { headers, cache: "no-store" });
+  const signal = AbortSignal.timeout(ANSWER_WITHIN_MS);
+  const answer = await fetch(path, { headers, cache: "no-store", signal }).catch((cause: unknown) => {
+    if (!signal.aborted) throw cause;
+    throw new Error(`Cannot read ${path} as the node must answer within ${ANSWER_WITHIN_MS} ms`, { cause });
+  });
   if (answer.status === 401) throw new TokenRefused("Cannot read as the node asks for a token");
   if (!answer.ok) throw new Error(`Cannot read ${path} as the node must answer 200: it answered ${answer.status}`);
   return answer;

@@ -2,8 +2,10 @@
  * Runs a client's machine: one message at a time, its timers, and its connections, one for each link. What the machine asks
  * for beyond that is performed by the client.
  */
+import { callListener } from "./call_listener.ts";
 import type { Clock } from "./clock.ts";
 import type { Connect, Connection } from "./connection.ts";
+import type { ConnectionState } from "./connection_state.ts";
 import { UnavailableError } from "./errors.ts";
 import type { ClientFrame } from "./frames.ts";
 import type { LinkEffect, LinkMessage } from "./link.ts";
@@ -25,11 +27,13 @@ export class ClientShell<State, Message extends Kind, Effect extends Kind> {
   private readonly perform: (effect: Effect) => void;
   private readonly connect: Connect;
   private readonly clock: Clock;
+  private readonly onState: ((state: ConnectionState) => void) | undefined;
   private readonly inbox: (Message | LinkMessage)[] = [];
   private readonly timers = new Map<string, { cancel(): void }>();
   /** The newest attempt of each link; what an earlier one still says is not heard. */
   private readonly attempts = new Map<string, Attempt>();
   private isStepping = false;
+  private reconnectDelayMs = 0;
 
   constructor(
     state: State,
@@ -37,12 +41,14 @@ export class ClientShell<State, Message extends Kind, Effect extends Kind> {
     perform: (effect: Effect) => void,
     connect: Connect,
     clock: Clock,
+    onState: ((state: ConnectionState) => void) | undefined,
   ) {
     this.state = state;
     this.step = step;
     this.perform = perform;
     this.connect = connect;
     this.clock = clock;
+    this.onState = onState;
   }
 
   /** One message at a time: a connection in the same process may answer before `send` returns. */
@@ -92,7 +98,15 @@ export class ClientShell<State, Message extends Kind, Effect extends Kind> {
       case "set_timer":
         this.setTimer(effect.timer, effect.delayMs);
         break;
+      case "state":
+        this.tellState(effect.state);
+        break;
     }
+  }
+
+  private tellState(state: ConnectionState): void {
+    const nextTryMs = state.nextTryMs === undefined ? undefined : Math.ceil(this.reconnectDelayMs);
+    callListener(() => this.onState?.({ ...state, nextTryMs }));
   }
 
   private async open(link: string, address: string): Promise<void> {
@@ -130,6 +144,7 @@ export class ClientShell<State, Message extends Kind, Effect extends Kind> {
   private setTimer(timer: string, delayMs: number): void {
     this.timers.get(timer)?.cancel();
     const jittered = delayMs * (1 + this.clock.random() / 2);
+    if (timer === "reconnect") this.reconnectDelayMs = jittered;
     this.timers.set(
       timer,
       this.clock.setTimer(jittered, () => {
@@ -140,6 +155,6 @@ export class ClientShell<State, Message extends Kind, Effect extends Kind> {
   }
 }
 
-const LINK_EFFECTS: ReadonlySet<string> = new Set<LinkEffect["kind"]>(["connect", "disconnect", "set_timer"]);
+const LINK_EFFECTS: ReadonlySet<string> = new Set<LinkEffect["kind"]>(["connect", "disconnect", "set_timer", "state"]);
 
 const isOfLinks = (effect: Kind): effect is LinkEffect => LINK_EFFECTS.has(effect.kind);

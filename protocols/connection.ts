@@ -22,4 +22,8 @@ export interface ConnectionEvents {
 }
 
 /** Opens a connection; rejects with `UnavailableError` (retry) or `RejectedError` (the other side will not have us). */
-export type Connect = (address: string, events: ConnectionEvents, signal: AbortSignal) => Promise<Connection>;
+export interface Connect {
+  (address: string, events: ConnectionEvents, signal: AbortSignal): Promise<Connection>;
+  /** Throws `ConfigurationError` where no connection to `address` can ever be made. Clients ask it when they are made. */
+  readonly check?: (address: string) => void;
+}

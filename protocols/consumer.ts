@@ -7,9 +7,11 @@
  *       if (item.kind === "records") for (const { position, event } of item.records) handle(position, event);
  *     }
  */
+import { checkClientOptions, checkNumber } from "./client_options.ts";
 import { ClientShell } from "./client_shell.ts";
 import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
 import type { Connect } from "./connection.ts";
+import type { ConnectionState } from "./connection_state.ts";
 import { stepConsumer } from "./consumer_machine.ts";
 import type { ConsumerEffect, ConsumerMessage } from "./consumer_messages.ts";
 import { type ConsumerState, initialConsumer } from "./consumer_state.ts";
@@ -30,6 +32,8 @@ export interface ConsumerOptions {
   readonly token?: string;
   readonly client?: string;
   readonly clock?: Clock;
+  /** Told of each change of the connection's state, once. */
+  readonly onState?: (state: ConnectionState) => void;
 }
 
 export interface SubscribeOptions {
@@ -56,19 +60,23 @@ export class Consumer {
   private nextId = 1;
   private stoppedBy: Error | undefined;
 
+  /** Throws `ConfigurationError` for options that can never work. */
   constructor(options: ConsumerOptions) {
-    const { connect, addresses, token, client = "headrace-js", clock = SYSTEM_CLOCK, forward } = options;
+    checkClientOptions("a consumer", options);
+    const { connect, addresses, token, client = "headrace-js", clock = SYSTEM_CLOCK, forward, onState } = options;
     const state = initialConsumer({ client, token, addresses, forward });
-    this.shell = new ClientShell(state, stepConsumer, (effect) => this.perform(effect), connect, clock);
+    this.shell = new ClientShell(state, stepConsumer, (effect) => this.perform(effect), connect, clock, onState);
     this.shell.tell({ kind: "start" });
   }
 
   /**
    * Reads until the caller leaves the loop, `signal` aborts (the loop then ends) or the node refuses (the loop then throws
-   * `RejectedError`). Items of one partition come in offset order.
+   * `RejectedError`). Items of one partition come in offset order. Throws `ConfigurationError` for a window without a byte,
+   * and the reason once the consumer has ended.
    */
   subscribe(options: SubscribeOptions): AsyncIterableIterator<ConsumedItem> {
     if (this.stoppedBy !== undefined) throw this.stoppedBy;
+    checkNumber("subscribe", "windowBytes", options.windowBytes ?? WINDOW_BYTES, 1, Number.MAX_SAFE_INTEGER);
     const id = this.nextId++;
     const from = options.from ?? "latest";
     const partitions = (options.partitions ?? []).map((entry) =>

@@ -23,29 +23,35 @@ import {
   takeMoved,
   takeMoving,
 } from "./consumer_parts.ts";
-import {
-  CONSUMER_LIMITS,
-  type ConsumerState,
-  createSubscription,
-  type Part,
-  type Subscription,
-} from "./consumer_state.ts";
-import { errorFromCode, type HeadraceError, RejectedError } from "./errors.ts";
+import { byWireId, takeBreak, takeRecords } from "./consumer_records.ts";
+import { CONSUMER_LIMITS, type ConsumerState, createSubscription, type Part } from "./consumer_state.ts";
+import { errorFromCode, type HeadraceError, RejectedError, UnavailableError } from "./errors.ts";
 import {
   CREDIT_ANSWERED_SINCE_MINOR,
   type ErrorFrame,
   type NodeFrame,
   PROTOCOL_MINOR,
-  type RecordsFrame,
-  type SubscribeFrom,
   type WelcomeFrame,
 } from "./frames.ts";
-import { isGreeted, isSilent, type Link, SILENT_LOOKS } from "./link.ts";
-import { allLinks, connectHome, HOME, linkNamed, noteOwners, reconnectHome } from "./links.ts";
+import { hear, isGreeted, isSilent, type Link, looksWithin, silenceError } from "./link.ts";
+import {
+  allLinks,
+  connectHome,
+  HOME,
+  linkNamed,
+  noteOwners,
+  noteWelcome,
+  reconnectHome,
+  refusalForGood,
+} from "./links.ts";
 import type { Step } from "./machine.ts";
+import { noteLoss, tellState } from "./tell_state.ts";
 
-/** Looks without a frame between them. */
-const LOOKS_BEFORE_ASKING = SILENT_LOOKS / 2 + 1;
+/**
+ * Time without a frame, about, after which a sign of life is asked for: early enough that a node's silence is told within
+ * some 5 s, and one small frame for each such time that nothing is sent.
+ */
+const ASK_AFTER_MS = 1_800;
 
 export const stepConsumer: Step<ConsumerState, ConsumerMessage, ConsumerEffect> = (state, message) => {
   const effects: ConsumerEffect[] = [];
@@ -82,6 +88,7 @@ export const stepConsumer: Step<ConsumerState, ConsumerMessage, ConsumerEffect> 
       takeLinkMessage(state, message, effects);
       break;
   }
+  tellState(state.links, effects);
   return [state, effects];
 };
 
@@ -94,17 +101,29 @@ function takeLinkMessage(
   if (link === undefined) return;
   switch (message.kind) {
     case "connected":
+      if (link.name === HOME) state.links.unopened = 0;
       if (isGreeted(link, effects)) greet(state, link, effects);
       break;
     case "disconnected":
-      if (message.error instanceof RejectedError && link.name === HOME) stop(state, message.error, effects);
-      else loseLink(state, link, 0, effects);
+      takeDisconnected(state, link, message.error, effects);
       break;
     case "frame":
-      link.silentLooks = 0;
+      hear(link);
       takeFrame(state, link, message.frame, message.wireBytes, effects);
       break;
   }
+}
+
+function takeDisconnected(state: ConsumerState, link: Link, error: Error | undefined, effects: ConsumerEffect[]): void {
+  if (link.name === HOME) {
+    const refusal = refusalForGood(state.links, error);
+    if (refusal !== undefined) {
+      stop(state, refusal, effects);
+      return;
+    }
+    noteLoss(state.links, error);
+  }
+  loseLink(state, link, 0, effects);
 }
 
 function greet({ client, token, links }: ConsumerState, { name }: Link, effects: ConsumerEffect[]): void {
@@ -135,13 +154,15 @@ function breakSilence(state: ConsumerState, link: Link | undefined, effects: Con
   const mustAnswer = link.phase === "greeting" || link.minor >= CREDIT_ANSWERED_SINCE_MINOR;
   const subscribed = partsOn(state, link).find(({ wireId }) => wireId !== undefined);
   const isGone = isSilent(link, link.phase === "greeting" || subscribed !== undefined, effects);
+  link.isQuiet &&= mustAnswer;
   if (isGone && mustAnswer) {
+    if (link.name === HOME) noteLoss(state.links, silenceError(link));
     effects.push({ kind: "disconnect", link: link.name });
     loseLink(state, link, 0, effects);
     return;
   }
-  if (subscribed?.wireId === undefined || link.silentLooks < LOOKS_BEFORE_ASKING) return;
-  if (isGone) link.silentLooks = 0;
+  if (subscribed?.wireId === undefined || link.silentLooks < looksWithin(link, ASK_AFTER_MS)) return;
+  if (isGone) hear(link);
   const frame = { type: "credit", subscription: subscribed.wireId, creditBytes: 0 } as const;
   effects.push({ kind: "send", link: link.name, frame });
 }
@@ -160,20 +181,6 @@ function loseLink(state: ConsumerState, link: Link, leastMs: number, effects: Co
     part.outstandingBytes = 0;
   }
   reconnectHome(state.links, leastMs, effects);
-}
-
-interface Read {
-  readonly subscription: Subscription;
-  readonly part: Part;
-}
-
-/** R2. */
-function byWireId(state: ConsumerState, link: Link, wireId: number): Read | undefined {
-  for (const subscription of state.subscriptions.values()) {
-    const part = subscription.parts.find((one) => one.link === link.name && one.wireId === wireId);
-    if (part !== undefined) return { subscription, part };
-  }
-  return undefined;
 }
 
 function takeFrame(
@@ -220,7 +227,7 @@ function takeWelcome(state: ConsumerState, link: Link, frame: WelcomeFrame, effe
     for (const subscription of subscriptions) subscribeWaiting(state, subscription, effects);
     return;
   }
-  state.links.tries = 0;
+  noteWelcome(state.links);
   noteOwners(state.links, frame.streams, effects);
   state.partitionCounts = new Map(
     Object.entries(frame.streams).map(([stream, { partitions }]) => [stream, partitions]),
@@ -228,55 +235,14 @@ function takeWelcome(state: ConsumerState, link: Link, frame: WelcomeFrame, effe
   for (const subscription of subscriptions) beginAtHome(state, subscription, effects);
 }
 
-function takeRecords(read: Read | undefined, frame: RecordsFrame, wireBytes: number, effects: ConsumerEffect[]): void {
-  const cursor = read?.subscription.cursors.get(frame.partition);
-  if (read === undefined || cursor === undefined) return;
-  const { subscription, part } = read;
-  part.outstandingBytes -= wireBytes;
-  subscription.tries = 0;
-  const last = frame.batches.at(-1);
-  if (last === undefined) {
-    // The node's word on where `latest` is: a break before the first record skips nothing.
-    if (cursor === "latest") subscription.cursors.set(frame.partition, { offset: frame.endOffset });
-    return;
-  }
-  const { id } = subscription.request;
-  subscription.heldBytes += wireBytes;
-  subscription.moves.delete(frame.partition);
-  effects.push({ kind: "records", id, frame, fromOffset: firstWanted(cursor), sizeBytes: wireBytes });
-  subscription.cursors.set(frame.partition, { epoch: last.epoch, offset: last.firstOffset + last.count - 1 });
-}
-
-function firstWanted(cursor: SubscribeFrom): number {
-  if (typeof cursor === "string" || "timeMs" in cursor) return 0;
-  return "epoch" in cursor ? cursor.offset + 1 : cursor.offset;
-}
-
-/** R4. */
-function takeBreak(
-  subscription: Subscription | undefined,
-  frame: Extract<NodeFrame, { type: "trimmed" | "truncated" }>,
-  effects: ConsumerEffect[],
-): void {
-  if (subscription === undefined) return;
-  const { id } = subscription.request;
-  const { stream, partition } = frame;
-  if (frame.type === "trimmed") {
-    const { firstOffset } = frame;
-    subscription.cursors.set(partition, { offset: firstOffset });
-    effects.push({ kind: "trimmed", id, stream, partition, firstOffset });
-  } else {
-    const { divergence } = frame;
-    subscription.cursors.set(partition, { offset: divergence });
-    effects.push({ kind: "truncated", id, stream, partition, divergence });
-  }
-}
-
 function takeError(state: ConsumerState, link: Link, frame: ErrorFrame, effects: ConsumerEffect[]): void {
   const error = errorFromCode(frame.code, frame.message, frame.retryAfterMs);
   if (frame.subscription === undefined) {
-    if (error instanceof RejectedError) stop(state, error, effects);
+    const isFinal =
+      link.name === HOME ? refusalForGood(state.links, error) !== undefined : error instanceof RejectedError;
+    if (isFinal) stop(state, error, effects);
     else {
+      if (link.name === HOME) noteLoss(state.links, error);
       effects.push({ kind: "disconnect", link: link.name });
       loseLink(state, link, frame.retryAfterMs ?? 0, effects);
     }
@@ -301,5 +267,6 @@ function stop(state: ConsumerState, error: HeadraceError | undefined, effects: C
   for (const { request } of state.subscriptions.values()) effects.push({ kind: "ended", id: request.id, error });
   state.subscriptions.clear();
   state.isStopped = true;
+  state.links.closedBy = error ?? new UnavailableError("STOPPING", "Cannot read as the consumer was closed");
   effects.push({ kind: "stopped", error });
 }

@@ -16,6 +16,7 @@ import {
   mayFollow,
   prepareLink,
 } from "./links.ts";
+import { unknownStream } from "./unknown_stream.ts";
 
 const isOnline = (state: ConsumerState, name: string): boolean => linkNamed(state.links, name)?.phase === "online";
 
@@ -25,7 +26,7 @@ export function beginAtHome(state: ConsumerState, subscription: Subscription, ef
   const { request, cursors, links } = subscription;
   const count = state.partitionCounts.get(request.stream);
   if (count === undefined) {
-    const unknown = `Cannot subscribe as the node must know the stream: current value is ${request.stream}`;
+    const unknown = unknownStream("subscribe to", request.stream, [...state.partitionCounts.keys()]);
     end(state, subscription, new RejectedError("UNKNOWN_STREAM", unknown), effects);
     return;
   }

@@ -1,6 +1,8 @@
-/** Encodes a producer's batch: in halves where it is too large for a frame or holds something without MessagePack form. */
+/** Encodes a producer's batch: in halves where it does not fit a frame or holds something without MessagePack form. */
 import type { OpenBatch } from "./event_batcher.ts";
 import { encodeEvents } from "./event_codec.ts";
+import { EVENT_LEVELS_MAX, hasTooManyValues, isTooDeep } from "./event_complexity.ts";
+import { WIRE_DEFAULTS } from "./frames.ts";
 import { wireValue } from "./unreadable.ts";
 
 /** Room in a frame for what is not events. */
@@ -9,10 +11,28 @@ const FRAME_MARGIN_BYTES = 65_536;
 export type EncodedBatch =
   | { readonly kind: "encoded"; readonly batch: OpenBatch; readonly events: Uint8Array }
   /** One event that can not be sent at all. */
-  | { readonly kind: "unsendable"; readonly batch: OpenBatch; readonly code: string; readonly reason: string };
+  | {
+      readonly kind: "unsendable";
+      readonly batch: OpenBatch;
+      readonly code: string;
+      readonly reason: string;
+      /** Its encoded size, where it could be encoded. */
+      readonly sizeBytes?: number;
+    };
+
+type Unfit = Omit<Extract<EncodedBatch, { kind: "unsendable" }>, "kind" | "batch">;
 
 export function encodeBatch(batch: OpenBatch, frameBytesMax: number): EncodedBatch[] {
-  const { slots } = batch;
+  const encoded = encodeWhole(batch, frameBytesMax);
+  if (encoded instanceof Uint8Array) return [{ kind: "encoded", batch, events: encoded }];
+  if (batch.slots.length > 1) return encodeHalves(batch, frameBytesMax);
+  return [{ kind: "unsendable", batch, ...encoded }];
+}
+
+/** The events of the batch, or why they do not fit one frame. */
+function encodeWhole({ slots }: OpenBatch, frameBytesMax: number): Uint8Array | Unfit {
+  if (slots.some(({ event }) => isTooDeep(event)))
+    return { code: "FRAME_TOO_COMPLEX", reason: `must have at most ${EVENT_LEVELS_MAX} levels: it has more` };
   let events: Uint8Array;
   try {
     events = encodeEvents(
@@ -21,14 +41,16 @@ export function encodeBatch(batch: OpenBatch, frameBytesMax: number): EncodedBat
       { asRecords: slots.length > 1 },
     );
   } catch (error) {
-    if (slots.length > 1) return encodeHalves(batch, frameBytesMax);
-    const reason = error instanceof Error ? error.message : String(error);
-    return [{ kind: "unsendable", batch, code: "MALFORMED_EVENT", reason }];
+    return { code: "MALFORMED_EVENT", reason: error instanceof Error ? error.message : String(error) };
   }
-  if (events.length <= frameBytesMax - FRAME_MARGIN_BYTES) return [{ kind: "encoded", batch, events }];
-  if (slots.length > 1) return encodeHalves(batch, frameBytesMax);
-  const reason = `must fit a frame of ${frameBytesMax} bytes: current value is ${events.length}`;
-  return [{ kind: "unsendable", batch, code: "EVENT_TOO_LARGE", reason }];
+  const sizeBytes = events.length;
+  if (sizeBytes > frameBytesMax - FRAME_MARGIN_BYTES) {
+    const reason = `must fit a frame of ${frameBytesMax} bytes: current value is ${sizeBytes}`;
+    return { code: "EVENT_TOO_LARGE", reason, sizeBytes };
+  }
+  if (!hasTooManyValues(events, slots.length)) return events;
+  const reason = `must have fewer values than a frame may hold, ${WIRE_DEFAULTS.frameTokensMax}: it has more`;
+  return { code: "FRAME_TOO_COMPLEX", reason, sizeBytes };
 }
 
 function encodeHalves({ stream, partition, slots }: OpenBatch, frameBytesMax: number): EncodedBatch[] {

@@ -66,6 +66,15 @@ export class EventBatcher {
     }
   }
 
+  /** The names of the streams that the node has told. */
+  get streamNames(): readonly string[] {
+    return [...this.routes.keys()];
+  }
+
+  isKnown(stream: string): boolean {
+    return this.routes.has(stream);
+  }
+
   /** The event's partition, or undefined for a stream that the node does not know. */
   route(slot: Slot): number | undefined {
     if (slot.partition !== undefined) return slot.partition;

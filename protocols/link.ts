@@ -2,6 +2,8 @@
  * One connection of a client, as its machine sees it: whether it stands, and whether the other side still answers. Leaves
  * which links there are, and when they are tried again, to `links.ts`.
  */
+import type { ConnectionState } from "./connection_state.ts";
+import { UnavailableError } from "./errors.ts";
 import type { NodeFrame } from "./frames.ts";
 
 /** How long an answer that is owed may take before the connection is given up. */
@@ -11,8 +13,12 @@ export const SILENCE_MS = 30_000;
  * its connections stay as they are. Longer than that, so that the others know who has them.
  */
 export const SILENCE_ELSEWHERE_MS = 3_000;
-/** Looks at a silent connection within that time: it is given up at most one of them later. */
+/** Looks at a silent connection within that time, at least: it is given up at most one of them later. */
 export const SILENT_LOOKS = 8;
+/** The longest time between two looks: it decides how soon silence is told. */
+export const LOOK_EVERY_MS_MAX = 1_000;
+/** An application is told of silence that lasts about this long, though the connection may be kept for longer. */
+export const SILENT_TOLD_MS = 3_000;
 
 export interface Link {
   /** `HOME`, or the address of an owner. */
@@ -25,6 +31,8 @@ export interface Link {
   minor: number;
   /** Looks since its last frame, or since an answer is owed. Counted and not timed: a clock may jump (E24). */
   silentLooks: number;
+  /** An answer is owed, and nothing was heard for about `SILENT_TOLD_MS`. */
+  isQuiet: boolean;
   /** Partitions that are spoken of on it. */
   uses: number;
 }
@@ -33,6 +41,8 @@ export interface Link {
 export type LinkEffect =
   | { readonly kind: "connect"; readonly link: string; readonly address: string }
   | { readonly kind: "disconnect"; readonly link: string }
+  /** The shell puts the jittered time in `nextTryMs`. */
+  | { readonly kind: "state"; readonly state: ConnectionState }
   /** The shell adds jitter. Setting a timer again replaces it. */
   | { readonly kind: "set_timer"; readonly timer: string; readonly delayMs: number };
 
@@ -55,12 +65,14 @@ export const createLink = (name: string, silenceMs: number = SILENCE_MS): Link =
   phase: "offline",
   minor: 0,
   silentLooks: 0,
+  isQuiet: false,
   uses: 0,
 });
 
 export function connectLink(link: Link, address: string, effects: LinkEffects): void {
   link.address = address;
   link.phase = "connecting";
+  hear(link);
   effects.push({ kind: "connect", link: link.name, address });
 }
 
@@ -71,17 +83,29 @@ export function isGreeted(link: Link, effects: LinkEffects): boolean {
     return false;
   }
   link.phase = "greeting";
-  link.silentLooks = 0;
+  hear(link);
   lookAgain(link, effects);
   return true;
 }
 
-/** Looks at a connection when its time has come: whether it owes an answer and has been silent for too long. */
+/** The other side has spoken, or is given its time anew. */
+export function hear(link: Link): void {
+  link.silentLooks = 0;
+  link.isQuiet = false;
+}
+
+/** Looks that fit in `timeMs`. */
+export const looksWithin = ({ silenceMs }: Link, timeMs: number): number => Math.ceil(timeMs / lookEveryMs(silenceMs));
+
+const lookEveryMs = (silenceMs: number): number => Math.min(LOOK_EVERY_MS_MAX, silenceMs / SILENT_LOOKS);
+
+/** Looks at a connection when its time has come: whether it owes an answer and has been silent for so long that it is given up. */
 export function isSilent(link: Link, isOwed: boolean, effects: LinkEffects): boolean {
   if (link.phase !== "online" && link.phase !== "greeting") return false;
   link.silentLooks = isOwed || link.phase === "greeting" ? link.silentLooks + 1 : 0;
+  link.isQuiet = link.silentLooks >= looksWithin(link, SILENT_TOLD_MS);
   lookAgain(link, effects);
-  return link.silentLooks > SILENT_LOOKS;
+  return link.silentLooks > looksWithin(link, link.silenceMs);
 }
 
 /** There is another node to go to, if there was none before. */
@@ -91,6 +115,13 @@ export function knowsElsewhere(link: Link, effects: LinkEffects): void {
   lookAgain(link, effects);
 }
 
+/** Why a connection was given up that `isSilent` answered true for. */
+export const silenceError = ({ address, silenceMs }: Link): UnavailableError =>
+  new UnavailableError(
+    "TIMEOUT",
+    `Cannot go on with ${address} as it must answer within ${silenceMs} ms: it said nothing`,
+  );
+
 function lookAgain(link: Link, effects: LinkEffects): void {
-  effects.push({ kind: "set_timer", timer: `silence ${link.name}`, delayMs: link.silenceMs / SILENT_LOOKS });
+  effects.push({ kind: "set_timer", timer: `silence ${link.name}`, delayMs: lookEveryMs(link.silenceMs) });
 }

@@ -9,10 +9,14 @@
  *   L4. Where home is reached over TLS, no owner is followed without it: the token goes along.
  *   L5. A client that stays (`forward`) follows nobody: the node at home passes on what it sends and reads.
  *   L6. Where a partition is about to go, the link to its next owner is made meanwhile, unless another had to make room.
+ *   L7. A client ends where a node that has welcomed it refuses it, or each of the addresses given has refused it since it
+ *       was last welcomed; until then the other addresses are tried.
  */
 import { backoffMs } from "./clock.ts";
+import type { ConnectionState } from "./connection_state.ts";
+import { ConfigurationError, type HeadraceError, RejectedError } from "./errors.ts";
 import type { StreamDescription } from "./frames.ts";
-import { connectLink, knowsElsewhere, type Link, type LinkEffects } from "./link.ts";
+import { connectLink, hear, knowsElsewhere, type Link, type LinkEffects } from "./link.ts";
 
 export const HOME = "home";
 
@@ -38,8 +42,21 @@ export interface Links<L extends Link> {
   nextAddress: number;
   /** Owners that were named to it, for when the addresses given can not be reached: the newest last. */
   readonly learned: Set<string>;
-  /** Tries of home since it was last welcomed. */
+  /** Times that home was lost or not reached since it was last welcomed. */
   tries: number;
+  /** Tries to connect home since it was last welcomed, the one under way included. */
+  attempt: number;
+  /** Those of them since a connection last opened. */
+  unopened: number;
+  /** L7. Addresses that have refused the client since it was last welcomed. */
+  readonly refusedBy: Set<string>;
+  /** Until home is tried again, before jitter. */
+  nextTryMs: number;
+  lastError: Error | undefined;
+  /** Why the client has ended; undefined while it lives. */
+  closedBy: Error | undefined;
+  /** The state that the application was last told. */
+  told: ConnectionState | undefined;
 }
 
 export interface LinkOptions {
@@ -69,6 +86,13 @@ export const createLinks = <L extends Link>(
   learned: new Set(),
   nextAddress: 0,
   tries: 0,
+  attempt: 0,
+  unopened: 0,
+  refusedBy: new Set(),
+  nextTryMs: 0,
+  lastError: undefined,
+  closedBy: undefined,
+  told: undefined,
 });
 
 export const linkNamed = <L extends Link>(links: Links<L>, name: string): L | undefined =>
@@ -79,6 +103,8 @@ export const allLinks = <L extends Link>(links: Links<L>): readonly L[] => [link
 /** L1. */
 export function connectHome<L extends Link>(links: Links<L>, effects: LinkEffects): void {
   if (links.home.phase !== "offline") return;
+  links.attempt++;
+  links.unopened++;
   const candidates = [...links.addresses, ...links.learned];
   connectLink(links.home, candidates[links.nextAddress++ % candidates.length] ?? "", effects);
 }
@@ -86,8 +112,25 @@ export function connectHome<L extends Link>(links: Links<L>, effects: LinkEffect
 /** L1. Home is tried again after a while, longer each time. */
 export function reconnectHome<L extends Link>(links: Links<L>, leastMs: number, effects: LinkEffects): void {
   links.home.phase = "offline";
+  hear(links.home);
   const backoff = backoffMs(links.tries++, LINK_LIMITS.reconnectFirstMs, LINK_LIMITS.reconnectMaxMs);
-  effects.push({ kind: "set_timer", timer: "reconnect", delayMs: Math.max(leastMs, backoff) });
+  links.nextTryMs = Math.max(leastMs, backoff);
+  effects.push({ kind: "set_timer", timer: "reconnect", delayMs: links.nextTryMs });
+}
+
+/** Home is welcomed. */
+export function noteWelcome(links: Links<Link>): void {
+  links.tries = 0;
+  links.attempt = 0;
+  links.refusedBy.clear();
+}
+
+/** L7. The refusal that ends the client, if `error`, with which home was lost, is one. */
+export function refusalForGood({ home, addresses, refusedBy }: Links<Link>, error: unknown): HeadraceError | undefined {
+  if (!(error instanceof RejectedError || error instanceof ConfigurationError)) return undefined;
+  if (home.phase === "online") return error;
+  refusedBy.add(home.address);
+  return addresses.every((address) => refusedBy.has(address)) ? error : undefined;
 }
 
 /** Takes down which owners the node at home knows of. */
@@ -157,6 +200,7 @@ function makeRoom<L extends Link>(links: Links<L>, host: LinkHost<L>, effects: L
 export function forgetLink<L extends Link>(links: Links<L>, link: L, host: LinkHost<L>): void {
   links.owners.delete(link.name);
   link.phase = "offline";
+  hear(link);
   host.leave(link);
 }
 

@@ -2,6 +2,7 @@
 export { type Clock, SYSTEM_CLOCK } from "./clock.ts";
 export { decodeFrame, encodeFrame, FRAME_LIMITS, type FrameLimits, wireBytes } from "./codec.ts";
 export type { Connect, Connection, ConnectionEvents } from "./connection.ts";
+export type { ConnectionState } from "./connection_state.ts";
 export { type ConsumedItem, Consumer, type ConsumerOptions, type SubscribeOptions } from "./consumer.ts";
 export * from "./errors.ts";
 export type { Event, Verdict } from "./event.ts";
@@ -22,6 +23,7 @@ export {
   type OpenedPartition,
   Producer,
   type ProducerOptions,
+  type ProducerOutcome,
   type RejectedEvent,
   type SendOptions,
 } from "./producer.ts";

@@ -9,8 +9,10 @@
  *       stream: "readings",
  *     });
  *     await producer.send({ device: "sensor-1", value: 21.5 });
- *     const { inDoubt } = await producer.close({ timeoutMs: 5_000 });
+ *     const { stored, rejected, inDoubt } = await producer.close({ timeoutMs: 5_000 });
  */
+import { callListener } from "./call_listener.ts";
+import { checkClientOptions, checkProducerNames, checkProducerNumbers } from "./client_options.ts";
 import { ClientShell } from "./client_shell.ts";
 import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
 import { type HeadraceError, RejectedError, UnavailableError } from "./errors.ts";
@@ -20,21 +22,31 @@ import type { LinkEffect, LinkMessage } from "./link.ts";
 import { stepProducer } from "./producer_machine.ts";
 import type { ProducerEffect, ProducerMessage } from "./producer_messages.ts";
 import {
-  type InDoubtEvent,
   type OpenedPartition,
   PRODUCER_DEFAULTS,
   type ProducerOptions,
+  type ProducerOutcome,
   type SendOptions,
 } from "./producer_options.ts";
 import { initialProducer, type ProducerState } from "./producer_state.ts";
 import { type BufferOptions, SendBuffer } from "./send_buffer.ts";
+import { checkSendOptions } from "./sendable.ts";
 import { Settlements } from "./settlements.ts";
 import type { EventInput } from "./unreadable.ts";
 
-export type { InDoubtEvent, OpenedPartition, ProducerOptions, RejectedEvent, SendOptions } from "./producer_options.ts";
+export type {
+  InDoubtEvent,
+  OpenedPartition,
+  ProducerOptions,
+  ProducerOutcome,
+  RejectedEvent,
+  SendOptions,
+} from "./producer_options.ts";
 
 type ProducerCommand = Exclude<ProducerMessage, LinkMessage>;
 type OwnEffect = Exclude<ProducerEffect, LinkEffect>;
+
+const NO_OPTIONS: SendOptions = {};
 
 interface Opener {
   resolve(opened: OpenedPartition): void;
@@ -53,7 +65,11 @@ export class Producer {
   private readonly settledListeners = new Set<() => void>();
   private stoppedBy: Error | undefined;
 
+  /** Throws `ConfigurationError` for options that can never work. */
   constructor(options: ProducerOptions) {
+    checkClientOptions("a producer", options);
+    checkProducerNames({ producerId: options.producerId, instance: options.instance, stream: options.stream });
+    checkProducerNumbers(options);
     this.options = { ...PRODUCER_DEFAULTS, ...options };
     this.clock = options.clock ?? SYSTEM_CLOCK;
     this.instance = options.instance ?? newInstance();
@@ -67,29 +83,40 @@ export class Producer {
       this.options,
       this.clock,
       (batch) => this.shell.tell({ kind: "batch", batch }),
-      (slot, partition, why) => {
-        this.settlements.rejected(slot, partition, slot.sequence, why);
+      (slot, partition, why, sizeBytes) => {
+        this.settlements.rejected(slot, partition, slot.sequence, why, sizeBytes);
         this.afterSettling();
       },
     );
-    this.shell = new ClientShell(this.state, stepProducer, (effect) => this.perform(effect), connect, this.clock);
+    const perform = (effect: OwnEffect) => this.perform(effect);
+    this.shell = new ClientShell(this.state, stepProducer, perform, connect, this.clock, options.onState);
     this.shell.tell({ kind: "start" });
   }
 
-  /** Resolves once the event is buffered; waits while the buffer is full. Rejects once the producer has stopped. */
-  send(event: EventInput, options: SendOptions = {}): Promise<void> {
-    return this.offer(this.slotOf(event, options, undefined), options.signal);
+  /**
+   * Resolves once the event is buffered; waits while the buffer is full. Rejects once the producer has stopped, and with
+   * `RejectedError` for what no node takes: an unknown stream, or an option beyond its bound. Never throws.
+   */
+  send(event: EventInput, options: SendOptions = NO_OPTIONS): Promise<void> {
+    try {
+      const slot = this.slotOf(event, options, undefined);
+      const refusal = this.stoppedBy === undefined ? this.buffer.refusalOf(slot.stream) : undefined;
+      if (refusal !== undefined) throw new RejectedError("UNKNOWN_STREAM", refusal.reason);
+      return this.offer(slot, options.signal);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /** Resolves once the event is durable, or was set aside; rejects where nobody can tell. */
-  sendAndConfirm(event: EventInput, options: SendOptions = {}): Promise<Confirmation> {
+  sendAndConfirm(event: EventInput, options: SendOptions = NO_OPTIONS): Promise<Confirmation> {
     return new Promise((resolve, reject) => {
       this.offer(this.slotOf(event, options, { resolve, reject }), options.signal).catch(reject);
     });
   }
 
-  /** Sends all of an iterable, waiting as `send` does, then flushes; answers how many were sent. */
-  async sendAll(events: AsyncIterable<Event> | Iterable<Event>, options: SendOptions = {}): Promise<number> {
+  /** Sends all of an iterable, waiting as `send` does, then flushes; answers the count of events. Rejects as `flush` does. */
+  async sendAll(events: AsyncIterable<Event> | Iterable<Event>, options: SendOptions = NO_OPTIONS): Promise<number> {
     let count = 0;
     for await (const event of events) {
       options.signal?.throwIfAborted();
@@ -110,25 +137,35 @@ export class Producer {
     });
   }
 
-  /** Sends what is waiting for its batch to fill, and resolves when all that was sent before is settled. */
+  /**
+   * Sends the batches that wait to fill, and resolves when every event sent before is settled. Rejects with `RejectedError`
+   * where some were rejected and neither `onRejected` nor a confirmation told: once for each such set of events. Rejects
+   * likewise where some are in doubt and `onInDoubt` is absent.
+   */
   async flush(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
-    await this.until(() => !this.buffer.isWaiting, options.signal);
-    this.buffer.sendOpenBatches();
-    const ids = this.buffer.heldIds;
-    await this.until(() => ids.every((id) => !this.buffer.isHeld(id)), options.signal);
+    await this.settleAll(options.signal);
+    const untold = this.settlements.takeUntold();
+    if (untold !== undefined) throw untold;
   }
 
-  /** Flushes for at most `timeoutMs`, then stops; hands back what is in doubt. */
-  async close(options: { readonly timeoutMs?: number } = {}): Promise<{ readonly inDoubt: readonly InDoubtEvent[] }> {
+  /** Waits at most `timeoutMs` (10,000 where absent) for what was sent, then stops; hands back what is not stored. */
+  async close(options: { readonly timeoutMs?: number } = {}): Promise<ProducerOutcome> {
     if (this.stoppedBy === undefined) {
       const limit = new AbortController();
       const timer = this.clock.setTimer(options.timeoutMs ?? 10_000, () => limit.abort());
-      // Why the flush ended early is told by what is in doubt.
-      await this.flush({ signal: limit.signal }).catch(() => undefined);
+      // An early end is told by the events in doubt.
+      await this.settleAll(limit.signal).catch(() => undefined);
       timer.cancel();
       this.shell.tell({ kind: "stop" });
     }
-    return { inDoubt: [...this.settlements.inDoubt] };
+    return this.settlements.outcome;
+  }
+
+  private async settleAll(signal: AbortSignal | undefined): Promise<void> {
+    await this.until(() => !this.buffer.isWaiting, signal);
+    this.buffer.sendOpenBatches();
+    const ids = this.buffer.heldIds;
+    await this.until(() => ids.every((id) => !this.buffer.isHeld(id)), signal);
   }
 
   /** Events held: buffered, under way, or waiting to be buffered. */
@@ -148,6 +185,7 @@ export class Producer {
         "UNKNOWN_STREAM",
         "Cannot send an event as it must name a stream: none is given and there is no default",
       );
+    if (options !== NO_OPTIONS) checkSendOptions(options);
     return {
       event,
       stream,
@@ -175,8 +213,8 @@ export class Producer {
         break;
       }
       case "welcomed":
-        this.options.onWelcome?.({ producerEpoch: effect.producerEpoch, instance: this.instance });
-        this.buffer.describe(effect.streams, effect.limits.frameBytesMax);
+        callListener(() => this.options.onWelcome?.({ producerEpoch: effect.producerEpoch, instance: this.instance }));
+        this.buffer.describe(effect.streams, effect.limits);
         this.afterSettling();
         break;
       case "opened":
@@ -201,10 +239,10 @@ export class Producer {
         this.afterSettling();
         break;
       case "lost":
-        this.options.onLost?.(effect);
+        callListener(() => this.options.onLost?.(effect));
         break;
       case "moved":
-        this.options.onMoved?.(effect);
+        callListener(() => this.options.onMoved?.(effect));
         break;
       case "stopped":
         this.finish(effect.error);

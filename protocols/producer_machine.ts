@@ -17,10 +17,10 @@
  *   P10. A chain whose owner can not be reached goes home, to the addresses given.
  *   P11. A chain is never opened with a lower producer epoch than before: the link greets again first.
  */
-import { RejectedError } from "./errors.ts";
+
 import { type ClientFrame, type NodeFrame, PROTOCOL_MINOR, type WelcomeFrame } from "./frames.ts";
-import { isGreeted, isSilent } from "./link.ts";
-import { connectHome, HOME, linkNamed, noteOwners } from "./links.ts";
+import { hear, isGreeted, isSilent, silenceError } from "./link.ts";
+import { connectHome, HOME, linkNamed, noteOwners, noteWelcome, refusalForGood } from "./links.ts";
 import type { Step } from "./machine.ts";
 import { pump, serveStarved, takeAck } from "./producer_appends.ts";
 import {
@@ -37,6 +37,7 @@ import type { ProducerBatch, ProducerEffect, ProducerMessage } from "./producer_
 import { stepStopped, stop, takeChainError, takeConnectionError } from "./producer_refusals.ts";
 import { chainKey, type ProducerLink, type ProducerState } from "./producer_state.ts";
 import { numberBatch, queued } from "./queued_batch.ts";
+import { noteLoss, tellState } from "./tell_state.ts";
 
 export const stepProducer: Step<ProducerState, ProducerMessage, ProducerEffect> = (state, message, nowMs) => {
   const effects: ProducerEffect[] = [];
@@ -72,6 +73,7 @@ export const stepProducer: Step<ProducerState, ProducerMessage, ProducerEffect> 
       takeLinkMessage(state, message, nowMs, effects);
       break;
   }
+  tellState(state.links, effects);
   return [state, effects];
 };
 
@@ -85,17 +87,34 @@ function takeLinkMessage(
   if (link === undefined) return;
   switch (message.kind) {
     case "connected":
+      if (link.name === HOME) state.links.unopened = 0;
       if (isGreeted(link, effects)) effects.push({ kind: "send", link: link.name, frame: helloOf(state) });
       break;
     case "disconnected":
-      if (message.error instanceof RejectedError && link.name === HOME) stop(state, message.error, effects);
-      else loseLink(state, link, 0, effects);
+      takeDisconnected(state, link, message.error, effects);
       break;
     case "frame":
-      link.silentLooks = 0;
+      hear(link);
       takeFrame(state, link, message.frame, nowMs, effects);
       break;
   }
+}
+
+function takeDisconnected(
+  state: ProducerState,
+  link: ProducerLink,
+  error: Error | undefined,
+  effects: ProducerEffect[],
+): void {
+  if (link.name === HOME) {
+    const refusal = refusalForGood(state.links, error);
+    if (refusal !== undefined) {
+      stop(state, refusal, effects);
+      return;
+    }
+    noteLoss(state.links, error);
+  }
+  loseLink(state, link, 0, effects);
 }
 
 function helloOf(state: ProducerState): Extract<ClientFrame, { type: "hello" }> {
@@ -135,6 +154,7 @@ function breakSilence(state: ProducerState, link: ProducerLink | undefined, effe
     [...state.chains.values()].some((chain) => chain.link === link.name && chain.phase === "opening");
   if (!isSilent(link, link.credit.isOwed || isOpening(), effects)) return;
   effects.push({ kind: "disconnect", link: link.name });
+  if (link.name === HOME) noteLoss(state.links, silenceError(link));
   loseLink(state, link, 0, effects);
 }
 
@@ -163,7 +183,7 @@ function takeWelcome(state: ProducerState, link: ProducerLink, frame: WelcomeFra
   link.producerEpoch = frame.producerEpoch ?? state.producerEpoch;
   if ((link.producerEpoch ?? 0) >= (state.producerEpoch ?? 0)) state.producerEpoch = link.producerEpoch;
   if (link.name === HOME) {
-    state.links.tries = 0;
+    noteWelcome(state.links);
     noteOwners(state.links, frame.streams, effects);
   }
   const { streams, limits } = frame;

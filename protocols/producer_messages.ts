@@ -94,4 +94,6 @@ export type ProducerEffect =
 export interface SettledBatch {
   readonly id: number;
   readonly sequences: Sequences | undefined;
+  /** False where no connection ever took it: it is not in the log for certain. */
+  readonly wasSent: boolean;
 }

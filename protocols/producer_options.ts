@@ -1,6 +1,7 @@
 /** What an application gives to a producer, and what it is told by it. */
 import type { Clock } from "./clock.ts";
 import type { Connect } from "./connection.ts";
+import type { ConnectionState } from "./connection_state.ts";
 import type { HeadraceError } from "./errors.ts";
 import type { Event } from "./event.ts";
 import type { Sequence } from "./sequence.ts";
@@ -30,7 +31,10 @@ export interface ProducerOptions {
   readonly bufferEventsMax?: number;
   readonly bufferBytesMax?: number;
   readonly clock?: Clock;
-  /** Events that the node set aside as dead letters, or that can not be sent at all. */
+  /**
+   * Told of each event that the node set aside as a dead letter, or that can not be sent at all. Without this callback,
+   * `flush` and `sendAll` reject where such an event was sent by `send`.
+   */
   readonly onRejected?: (rejected: RejectedEvent) => void;
   readonly onAck?: (ack: {
     readonly stream: string;
@@ -38,7 +42,7 @@ export interface ProducerOptions {
     readonly count: number;
     readonly lastSequence: Sequence | undefined;
   }) => void;
-  /** Events of which nobody can tell whether they are in the log. */
+  /** Events of which nobody can tell whether they are in the log. Without this callback, `flush` rejects over them. */
   readonly onInDoubt?: (events: readonly InDoubtEvent[], error: HeadraceError) => void;
   /** Sequences once acknowledged that the log lost with its tail, and that can not be sent again (E6). */
   readonly onLost?: (lost: {
@@ -47,6 +51,8 @@ export interface ProducerOptions {
     readonly from: Sequence | undefined;
     readonly to: Sequence;
   }) => void;
+  /** Told of each change of the connection's state, once. */
+  readonly onState?: (state: ConnectionState) => void;
   readonly onWelcome?: (welcome: { readonly producerEpoch: number | undefined; readonly instance: string }) => void;
   readonly onMoved?: (moved: {
     readonly stream: string;
@@ -72,6 +78,17 @@ export interface InDoubtEvent {
   readonly event: EventInput;
   /** False where it never left: it is not in the log for certain. */
   readonly wasSent: boolean;
+}
+
+/** The events of a producer's whole life, as `close()` tells them: each is stored, rejected or in doubt. */
+export interface ProducerOutcome {
+  /** Events that the log holds. */
+  readonly stored: number;
+  /** The first rejected events: at most `REJECTED_LIST_LIMITS.eventsMax`, of about `bytesMax` bytes together. */
+  readonly rejected: readonly RejectedEvent[];
+  /** All rejected events; those beyond the list are counted here. */
+  readonly rejectedCount: number;
+  readonly inDoubt: readonly InDoubtEvent[];
 }
 
 export interface SendOptions {

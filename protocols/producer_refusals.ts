@@ -1,18 +1,27 @@
 /** The producer machine's ends: what a node refuses, and a producer that stops (P2, P6). */
-import { errorFromCode, FencedError, type HeadraceError, InvariantError, RejectedError } from "./errors.ts";
+
+import {
+  errorFromCode,
+  FencedError,
+  type HeadraceError,
+  InvariantError,
+  RejectedError,
+  UnavailableError,
+} from "./errors.ts";
 import type { ErrorFrame } from "./frames.ts";
-import { allLinks } from "./links.ts";
+import { allLinks, HOME, refusalForGood } from "./links.ts";
 import { loseLink, reopen, retryLater } from "./producer_chain.ts";
 import type { ProducerEffect, ProducerMessage } from "./producer_messages.ts";
 import type { Chain, ProducerLink, ProducerState } from "./producer_state.ts";
 import { settled } from "./queued_batch.ts";
+import { noteLoss } from "./tell_state.ts";
 
 /** P6. Batches that arrive late are handed back at once. */
 export function stepStopped(message: ProducerMessage): ProducerEffect[] {
   if (message.kind !== "batch") return [];
   const { id, sequences } = message.batch;
   const error = new FencedError("PRODUCER_FENCED", "Cannot send a batch as the producer has stopped");
-  return [{ kind: "in_doubt", batches: [{ id, sequences }], error }];
+  return [{ kind: "in_doubt", batches: [{ id, sequences, wasSent: false }], error }];
 }
 
 /** An error of the connection, not of one partition. */
@@ -23,10 +32,13 @@ export function takeConnectionError(
   effects: ProducerEffect[],
 ): void {
   const error = errorFromCode(frame.code, frame.message, frame.retryAfterMs);
-  if (isFence(frame) || error instanceof RejectedError) {
+  const isFinal =
+    link.name === HOME ? refusalForGood(state.links, error) !== undefined : error instanceof RejectedError;
+  if (isFence(frame) || isFinal) {
     stop(state, error, effects);
     return;
   }
+  if (link.name === HOME) noteLoss(state.links, error);
   effects.push({ kind: "disconnect", link: link.name });
   loseLink(state, link, frame.retryAfterMs ?? 0, effects);
 }
@@ -74,6 +86,7 @@ function refuse(
 export function stop(state: ProducerState, error: HeadraceError | undefined, effects: ProducerEffect[]): void {
   const batches = [...state.chains.values()].flatMap((chain) => chain.queue.splice(0).map(settled));
   state.isStopped = true;
+  state.links.closedBy = error ?? new UnavailableError("STOPPING", "Cannot send as the producer was closed");
   if (batches.length > 0) {
     const reason =
       error ??

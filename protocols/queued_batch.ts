@@ -36,7 +36,11 @@ export function queued(batch: ProducerBatch): QueuedBatch {
   return { id, events, count, sequences, rest, firstSentAtMs: undefined };
 }
 
-export const settled = ({ id, sequences, whole }: QueuedBatch): SettledBatch => ({ id, sequences: whole ?? sequences });
+export const settled = ({ id, sequences, whole, firstSentAtMs }: QueuedBatch): SettledBatch => ({
+  id,
+  sequences: whole ?? sequences,
+  wasSent: firstSentAtMs !== undefined,
+});
 
 /** Counts a plain producer's batch on from the last. */
 export function numberBatch(chain: { counted: Sequence | undefined }, batch: QueuedBatch): void {

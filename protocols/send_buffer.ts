@@ -5,10 +5,11 @@
 import type { Clock } from "./clock.ts";
 import { encodeBatch } from "./encode_batch.ts";
 import { EventBatcher, type OpenBatch, type Slot } from "./event_batcher.ts";
-import { type StreamDescription, WIRE_DEFAULTS } from "./frames.ts";
+import { type StreamDescription, WIRE_DEFAULTS, type WireLimits } from "./frames.ts";
 import type { ProducerBatch } from "./producer_messages.ts";
 import type { PRODUCER_DEFAULTS, ProducerOptions } from "./producer_options.ts";
 import type { Sequences } from "./sequence.ts";
+import { unknownStream } from "./unknown_stream.ts";
 
 export type BufferOptions = ProducerOptions & { readonly [Name in keyof typeof PRODUCER_DEFAULTS]: number };
 
@@ -23,6 +24,11 @@ export interface Unsendable {
   readonly reason: string;
 }
 
+type SendLimits = Pick<WireLimits, "frameBytesMax" | "batchEventsMax">;
+
+/** @param sizeBytes the event's encoded size, about */
+export type Refuse = (slot: Slot, partition: number | undefined, why: Unsendable, sizeBytes: number) => void;
+
 interface Waiter {
   readonly slot: Slot;
   resolve(): void;
@@ -35,7 +41,7 @@ export class SendBuffer {
   private readonly options: BufferOptions;
   private readonly clock: Clock;
   private readonly submit: (batch: ProducerBatch) => void;
-  private readonly refuse: (slot: Slot, partition: number | undefined, why: Unsendable) => void;
+  private readonly refuse: Refuse;
   private readonly batcher = new EventBatcher();
   private readonly held = new Map<number, HeldBatch>();
   private readonly waiters: Waiter[] = [];
@@ -47,18 +53,28 @@ export class SendBuffer {
   /** Moving average, for events not encoded yet. */
   private averageEventBytes = 200;
   private frameBytesMax: number = WIRE_DEFAULTS.frameBytesMax;
+  /** A node refuses a larger batch as a whole. */
+  private batchEventsMax: number;
+  /** Asked for each event: most go to the stream of the one before. */
+  private lastKnownStream: string | undefined;
   private linger: { cancel(): void } | undefined;
 
-  constructor(
-    options: BufferOptions,
-    clock: Clock,
-    submit: (batch: ProducerBatch) => void,
-    refuse: (slot: Slot, partition: number | undefined, why: Unsendable) => void,
-  ) {
+  constructor(options: BufferOptions, clock: Clock, submit: (batch: ProducerBatch) => void, refuse: Refuse) {
     this.options = options;
+    this.batchEventsMax = Math.min(options.batchEventsMax, WIRE_DEFAULTS.batchEventsMax);
     this.clock = clock;
     this.submit = submit;
     this.refuse = refuse;
+  }
+
+  /** Why no event of that stream can be sent; undefined as long as the node has not told its streams. */
+  refusalOf(stream: string): Unsendable | undefined {
+    if (stream === this.lastKnownStream || !this.batcher.isRouted) return undefined;
+    if (this.batcher.isKnown(stream)) {
+      this.lastKnownStream = stream;
+      return undefined;
+    }
+    return { code: "UNKNOWN_STREAM", path: "", reason: unknownStream("send to", stream, this.batcher.streamNames) };
   }
 
   /** Resolves once the event is buffered; waits while there is no room. */
@@ -72,8 +88,9 @@ export class SendBuffer {
   }
 
   /** The node has told its streams: events without a partition find theirs. */
-  describe(streams: Readonly<Record<string, StreamDescription>>, frameBytesMax: number): void {
-    this.frameBytesMax = frameBytesMax;
+  describe(streams: Readonly<Record<string, StreamDescription>>, limits: SendLimits): void {
+    this.frameBytesMax = limits.frameBytesMax;
+    this.batchEventsMax = Math.min(this.options.batchEventsMax, limits.batchEventsMax);
     this.batcher.describe(streams);
     for (const slot of this.unrouted.splice(0)) this.route(slot);
   }
@@ -176,13 +193,13 @@ export class SendBuffer {
     const partition = this.batcher.route(slot);
     if (partition === undefined) {
       this.bufferedEvents--;
-      const reason = `the node knows no stream ${slot.stream}`;
-      this.refuse(slot, undefined, { code: "UNKNOWN_STREAM", path: "", reason });
+      const reason = unknownStream("send to", slot.stream, this.batcher.streamNames);
+      this.refuse(slot, undefined, { code: "UNKNOWN_STREAM", path: "", reason }, this.averageEventBytes);
       return;
     }
     const batch = this.batcher.add(slot, partition);
-    const { batchEventsMax, batchBytesMax, lingerMs } = this.options;
-    if (batch.slots.length >= batchEventsMax || batch.slots.length * this.averageEventBytes >= batchBytesMax) {
+    const { batchBytesMax, lingerMs } = this.options;
+    if (batch.slots.length >= this.batchEventsMax || batch.slots.length * this.averageEventBytes >= batchBytesMax) {
       this.batcher.take(batch);
       this.encode(batch);
     } else this.linger ??= this.clock.setTimer(lingerMs, () => this.sendOpenBatches());
@@ -193,9 +210,9 @@ export class SendBuffer {
       const { batch } = encoded;
       if (encoded.kind === "encoded") this.hold(batch, encoded.events);
       else {
-        const { code, reason } = encoded;
+        const { code, reason, sizeBytes = this.averageEventBytes } = encoded;
         this.bufferedEvents -= batch.slots.length;
-        for (const slot of batch.slots) this.refuse(slot, batch.partition, { code, path: "", reason });
+        for (const slot of batch.slots) this.refuse(slot, batch.partition, { code, path: "", reason }, sizeBytes);
       }
     }
   }

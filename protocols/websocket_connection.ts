@@ -6,8 +6,15 @@
 import { CLOSE_CODES } from "./closing.ts";
 import { decodeFrame, encodeFrame, FRAME_LIMITS, type FrameLimits, wireBytes } from "./codec.ts";
 import type { Connect, Connection, ConnectionEvents } from "./connection.ts";
-import { errorFromCode, RejectedError, UnavailableError } from "./errors.ts";
-import type { NodeFrame, Subprotocol } from "./frames.ts";
+import {
+  ConfigurationError,
+  errorFromCode,
+  type HeadraceError,
+  type RejectedCode,
+  RejectedError,
+  UnavailableError,
+} from "./errors.ts";
+import { type NodeFrame, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, type Subprotocol } from "./frames.ts";
 
 /** What is used of a WebSocket. */
 export interface WebSocketLike {
@@ -16,7 +23,9 @@ export interface WebSocketLike {
   readonly bufferedAmount: number;
   send(data: Uint8Array<ArrayBuffer> | string): void;
   close(code?: number, reason?: string): void;
-  addEventListener(type: "open" | "error", listener: () => void): void;
+  addEventListener(type: "open", listener: () => void): void;
+  /** Browsers tell nothing in it; `ws` tells the reason in `message`. */
+  addEventListener(type: "error", listener: (event: { readonly message?: unknown }) => void): void;
   addEventListener(type: "message", listener: (event: { readonly data: unknown }) => void): void;
   addEventListener(type: "close", listener: (event: { readonly code: number; readonly reason: string }) => void): void;
 }
@@ -37,17 +46,47 @@ const FINAL_CLOSE_CODES: ReadonlySet<number> = new Set([1003, CLOSE_CODES.refuse
 
 /** Makes connections to `ws://host:port/v1/connect`. */
 export function connectWebSocket(options: WebSocketOptions): Connect {
-  return (address, events, signal) =>
+  const check = (address: string): void => {
+    checkAddress(address);
+    checkSubprotocol(options.subprotocol);
+    constructorOf(options);
+  };
+  const connect: Connect = (address, events, signal) =>
     new Promise((resolve, reject) => {
-      const Constructor = options.webSocket ?? (globalThis.WebSocket as unknown as WebSocketConstructor | undefined);
-      if (Constructor === undefined) {
-        throw new RejectedError(
-          "UNSUPPORTED_PROTOCOL",
-          "Cannot connect as a WebSocket constructor must be given: this runtime has none of its own",
-        );
-      }
+      check(address);
+      const Constructor = constructorOf(options);
       open(new Constructor(address, [options.subprotocol]), options, events, { address, signal, resolve, reject });
     });
+  return Object.assign(connect, { check });
+}
+
+/** As the constructor of the WebSocket standard reads an address. */
+function checkAddress(address: string): void {
+  const url = URL.canParse(address) ? new URL(address) : undefined;
+  const isFit = url !== undefined && /^wss?:$/.test(url.protocol) && url.hash === "";
+  if (isFit) return;
+  throw new ConfigurationError(
+    "INVALID_CONFIGURATION",
+    `Cannot connect as an address must be a URL of ws:// or wss:// without a fragment: current value is ${address}`,
+  );
+}
+
+function checkSubprotocol(subprotocol: string): void {
+  const known: readonly string[] = [SUBPROTOCOL_MSGPACK, SUBPROTOCOL_JSON];
+  if (known.includes(subprotocol)) return;
+  throw new ConfigurationError(
+    "INVALID_CONFIGURATION",
+    `Cannot connect as the subprotocol must be one of ${known.join(", ")}: current value is ${subprotocol}`,
+  );
+}
+
+function constructorOf(options: WebSocketOptions): WebSocketConstructor {
+  const found = options.webSocket ?? (globalThis.WebSocket as unknown as WebSocketConstructor | undefined);
+  if (found !== undefined) return found;
+  throw new ConfigurationError(
+    "INVALID_CONFIGURATION",
+    "Cannot connect as a WebSocket constructor must be given (option webSocket): this runtime has none of its own",
+  );
 }
 
 interface Opening {
@@ -118,10 +157,31 @@ function open(socket: WebSocketLike, options: WebSocketOptions, events: Connecti
     }
     if (frame !== undefined) events.onFrame(frame, wireBytes(bytes as Uint8Array | string));
   });
-  socket.addEventListener("error", () =>
-    fail(new UnavailableError("CONNECTION_LOST", `Cannot reach ${opening.address}`)),
+  socket.addEventListener("error", ({ message }) =>
+    fail(unreachable(opening.address, typeof message === "string" ? message : "")),
   );
   socket.addEventListener("close", ({ code, reason }) => fail(closeError(opening.address, code, reason)));
+}
+
+/** Statuses that a node answers an upgrade with where the client would be refused again, and their likely causes. */
+const REFUSED_UPGRADES: ReadonlyMap<number, readonly [RejectedCode, string]> = new Map([
+  [400, ["UNSUPPORTED_PROTOCOL", "the subprotocol is none of the node's, or something else listens at this address"]],
+  [401, ["UNAUTHENTICATED", "the node, or a proxy before it, wants a token or a certificate"]],
+  [403, ["FORBIDDEN", "the node does not allow this Origin or this Host (origins and hosts of its configuration)"]],
+  [404, ["UNSUPPORTED_PROTOCOL", "the path is not that of the node: /v1/connect"]],
+]);
+
+/** @param reason told by the WebSocket: empty in a browser, `Unexpected server response: 403` by `ws` */
+function unreachable(address: string, reason: string): HeadraceError {
+  const status = Number(/Unexpected server response: (\d{3})/.exec(reason)?.[1]);
+  const refused = REFUSED_UPGRADES.get(status);
+  if (refused === undefined)
+    return new UnavailableError("CONNECTION_LOST", `Cannot reach ${address}${reason === "" ? "" : `: ${reason}`}`);
+  const [code, cause] = refused;
+  return new RejectedError(
+    code,
+    `Cannot connect to ${address} as the node must accept the upgrade: it answered ${status}, likely as ${cause}`,
+  );
 }
 
 /** A frame of a later minor version is not for us: undefined. */

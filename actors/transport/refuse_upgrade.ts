@@ -27,7 +27,8 @@ function endUpgrade(socket: Duplex, answer: string): void {
 
 function statusOf(error: unknown): string {
   if (error instanceof OverloadedError || error instanceof UnavailableError) return "503 Service Unavailable";
-  return error instanceof RejectedError && error.code === "UNSUPPORTED_PROTOCOL" ? "400 Bad Request" : "403 Forbidden";
+  if (!(error instanceof RejectedError)) return "500 Internal Server Error"; // no fault of the client: it may come again
+  return error.code === "UNSUPPORTED_PROTOCOL" ? "400 Bad Request" : "403 Forbidden";
 }
 
 function retryAfter(error: unknown): string {

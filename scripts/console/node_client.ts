@@ -6,8 +6,8 @@ import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
 import { isLoopbackHost } from "../../actors/transport/network_address.ts";
 import { loadDriver } from "../../deps.ts";
-import type { Connect } from "../../protocols/connection.ts";
-import { errorFromCode, UnavailableError } from "../../protocols/errors.ts";
+import type { ConnectionState } from "../../protocols/connection_state.ts";
+import { ConfigurationError, errorFromCode, RejectedError, UnavailableError } from "../../protocols/errors.ts";
 import { type StreamDescription, SUBPROTOCOL_MSGPACK } from "../../protocols/frames.ts";
 import {
   Consumer,
@@ -70,8 +70,12 @@ export interface NodeClient {
   remove<Answer>(path: string): Promise<Answer>;
   stream(name: string): Promise<StreamStanding>;
   page(stream: string, partition: number, query: Readonly<Record<string, string | number>>): Promise<ReadPage>;
-  /** `onTrouble` hears of every connection that fails or breaks; the producer tries again by itself. */
-  producer(options: Omit<ProducerOptions, "connect" | "addresses">, onTrouble?: (error: Error) => void): Producer;
+  /** `onTrouble` hears of each time that the node is not reached or lost, and of a refusal that ended the producer. */
+  producer(
+    options: Omit<ProducerOptions, "connect" | "addresses" | "onState">,
+    onTrouble?: (error: Error) => void,
+  ): Producer;
+  /** `onTrouble` hears of each time that the node is not reached, lost or silent; subscriptions tell a refusal. */
   consumer(onTrouble?: (error: Error) => void): Consumer;
 }
 
@@ -109,8 +113,8 @@ export async function nodeClient(options: NodeOptions): Promise<NodeClient> {
       const search = new URLSearchParams(Object.entries(query).map(([key, value]) => [key, String(value)]));
       return get(`/v1/streams/${encodeURIComponent(stream)}/partitions/${partition}/records?${search}`);
     },
-    producer: (own, onTrouble) => new Producer({ ...own, ...shared, connect: watched(connect, onTrouble) }),
-    consumer: (onTrouble) => new Consumer({ ...shared, connect: watched(connect, onTrouble) }),
+    producer: (own, onTrouble) => new Producer({ ...own, ...shared, connect, onState: tellProducerState(onTrouble) }),
+    consumer: (onTrouble) => new Consumer({ ...shared, connect, onState: tellConsumerState(onTrouble) }),
   };
 }
 
@@ -172,24 +176,19 @@ function unreachable(address: string, error: unknown): UnavailableError {
   );
 }
 
-function watched(connect: Connect, onTrouble: ((error: Error) => void) | undefined): Connect {
-  if (onTrouble === undefined) return connect;
-  return async (address, events, signal) => {
-    try {
-      return await connect(
-        address,
-        {
-          onFrame: events.onFrame,
-          onClose: (error) => {
-            if (error !== undefined) onTrouble(error);
-            events.onClose(error);
-          },
-        },
-        signal,
-      );
-    } catch (error) {
-      if (!signal.aborted) onTrouble(error instanceof Error ? error : new Error(String(error)));
-      throw error;
-    }
+/** The producer tries again by itself, unless it is refused for good. Silence is no trouble yet: the node may only be slow. */
+const tellProducerState =
+  (onTrouble: (error: Error) => void = () => undefined) =>
+  ({ state, lastError }: ConnectionState): void => {
+    if (lastError === undefined) return;
+    if (state === "silent") remark(`${lastError.message}: waiting`);
+    const isRefused = lastError instanceof RejectedError || lastError instanceof ConfigurationError;
+    if (state === "waiting" || (state === "closed" && isRefused)) onTrouble(lastError);
   };
-}
+
+/** What ends a consumer ends its subscriptions with the same error: only trouble that may pass is told here. */
+const tellConsumerState =
+  (onTrouble: (error: Error) => void = () => undefined) =>
+  ({ state, lastError }: ConnectionState): void => {
+    if (lastError !== undefined && (state === "silent" || state === "waiting")) onTrouble(lastError);
+  };

@@ -1,5 +1,5 @@
-/** Watches whether a node can be reached: says so once for each outage, and gives up after a while of one. */
-import { type HeadraceError, UnavailableError } from "../../protocols/errors.ts";
+/** Watches whether a node can be reached: says so once for each outage, and gives up after a while, or where it is refused. */
+import { ConfigurationError, type HeadraceError, RejectedError, UnavailableError } from "../../protocols/errors.ts";
 import { remark } from "./output.ts";
 
 export interface Reachability {
@@ -32,6 +32,11 @@ export function watchReachability(
       reached();
     },
     onTrouble: (error) => {
+      if (error instanceof RejectedError || error instanceof ConfigurationError) {
+        stop();
+        fail(error);
+        return;
+      }
       if (timer !== undefined) return;
       remark(`${error.message}: trying again for ${giveUpMs / 1_000} s`);
       timer = setTimeout(() => {

@@ -34,6 +34,7 @@ export function startAudit(options: AuditLogOptions): Audit {
   const state = createAudit(node);
   const producer = new Producer({
     ...{ connect, addresses: ["here"], stream, producerId: `ingest/audit/${node}` },
+    onRejected: ({ code, reason }) => log("error", "an audit entry was rejected", { code, reason }),
     onInDoubt: (events) => log("error", "audit entries may be lost", { entries: events.length }),
   });
   let unwritten = 0;

@@ -157,6 +157,13 @@ test("a refusal ends the loop with its error, an absence is tried again", async 
   consumer.close();
 });
 
+test("a window without a byte, in which no record could ever come, is refused at once", () => {
+  const { consumer } = setUp();
+  for (const windowBytes of [0, -1, Number.NaN])
+    assert.throws(() => consumer.subscribe({ stream: "readings", windowBytes }), /windowBytes must be 1 to/);
+  consumer.close();
+});
+
 test("an abort, a return and a close end the loop", async () => {
   const { consumer, node } = setUp();
   const abort = new AbortController();

@@ -1,7 +1,16 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { ConfigurationError, RejectedError } from "../../protocols/errors.ts";
+import { countEvents } from "../../protocols/event_codec.ts";
 import { partitionOfKey } from "../../protocols/partitioner.ts";
-import { type InDoubtEvent, Producer, type ProducerOptions, type RejectedEvent } from "../../protocols/producer.ts";
+import {
+  type InDoubtEvent,
+  Producer,
+  type ProducerOptions,
+  type RejectedEvent,
+  type SendOptions,
+} from "../../protocols/producer.ts";
+import { REJECTED_LIST_LIMITS } from "../../protocols/settlements.ts";
 import { ManualClock, settle } from "../support/manual_clock.ts";
 import { MemoryNetwork } from "../support/memory_connection.ts";
 import { ModelNode } from "../support/model_node.ts";
@@ -231,8 +240,10 @@ test("an iterable is sent and flushed; an unknown stream is refused", async () =
   await clock.advance(50);
   assert.is(await sending, 100);
   assert.equal(stored(), numbers(100));
-  await producer.send({ n: 1 }, { stream: "nowhere" });
-  assert.is(rejected[0]?.code, "UNKNOWN_STREAM");
+  const refusal = await producer.send({ n: 1 }, { stream: "nowhere" }).catch((error: unknown) => error);
+  assert.ok(refusal instanceof RejectedError && refusal.code === "UNKNOWN_STREAM");
+  assert.match(refusal.message, /nowhere .*: it knows readings, plain$/);
+  assert.equal(rejected, []);
   await producer.close();
 });
 
@@ -244,6 +255,202 @@ test("a batch too large for a frame is sent in parts", async () => {
   await producer.flush();
   assert.equal(stored(), numbers(8));
   await producer.close();
+});
+
+/** Settles as the promise does: its value, or its error. */
+const outcomeOf = (work: Promise<unknown>): Promise<unknown> => work.catch((error: unknown) => error);
+
+function setUpUntold(options: Partial<ProducerOptions> = {}) {
+  const scene = setUp();
+  void scene.producer.close({ timeoutMs: 0 });
+  const { network, clock } = scene;
+  const producer = new Producer({
+    ...{ connect: network.connect, addresses: ["a", "b"], producerId: "untold", stream: "readings", clock },
+    ...options,
+  });
+  scene.node.rejects = (event) => (event.n as number) % 2 === 1;
+  return { ...scene, producer };
+}
+
+test("without a callback flush rejects once with the count and the first reason, and close hands back what was rejected", async () => {
+  const { producer, clock } = setUpUntold();
+  for (const n of numbers(5)) await producer.send({ n, key: "k" });
+  const first = await outcomeOf(producer.flush());
+  assert.instance(first, RejectedError);
+  assert.is((first as RejectedError).code, "SCHEMA_VIOLATION");
+  assert.match((first as RejectedError).message, /2 rejected, the first of readings\/\d with SCHEMA_VIOLATION at \/n/);
+  assert.is(await outcomeOf(producer.flush()), undefined);
+  await producer.send({ n: 7, key: "k" });
+  assert.match(String(await outcomeOf(producer.flush())), /1 rejected/);
+  await producer.send({ n: 9, key: "k" });
+  const closing = producer.close();
+  await clock.advance(100);
+  const { stored, rejected, rejectedCount, inDoubt } = await closing;
+  assert.is(stored, 3);
+  assert.equal(
+    rejected.map(({ event }) => (event as { n: number }).n),
+    [1, 3, 7, 9],
+  );
+  assert.is(rejectedCount, 4);
+  assert.equal(inDoubt, []);
+});
+
+test("sendAll rejects where the node rejected an event of it", async () => {
+  const { producer, clock } = setUpUntold();
+  const sending = outcomeOf(producer.sendAll(numbers(4).map((n) => ({ n, key: "k" }))));
+  await clock.advance(100);
+  assert.match(String(await sending), /2 rejected/);
+  await producer.close();
+});
+
+test("a rejection that a confirmation or a callback told is counted by close, and no flush rejects over it", async () => {
+  for (const told of ["confirmation", "callback"] as const) {
+    const seen: unknown[] = [];
+    const { producer, clock } = setUpUntold(
+      told === "callback" ? { onRejected: (rejected) => seen.push(rejected) } : {},
+    );
+    const sent = numbers(4).map(async (n) => {
+      if (told === "callback") await producer.send({ n, key: "k" });
+      else if ((await producer.sendAndConfirm({ n, key: "k" })).kind === "rejected") seen.push(n);
+    });
+    await clock.advance(100);
+    await Promise.all(sent);
+    assert.is(await outcomeOf(producer.flush()), undefined, told);
+    const { stored, rejectedCount, rejected } = await producer.close();
+    assert.equal([stored, rejectedCount, rejected.length, seen.length], [2, 2, 2, 2], told);
+  }
+});
+
+test("flush rejects where events went into doubt and no callback was told", async () => {
+  const { node, producer, clock } = setUpUntold();
+  node.intercept = () => ({ type: "error", code: "PRODUCER_FENCED", message: "another instance" });
+  await producer.send({ n: 0, key: "k" });
+  const flushed = outcomeOf(producer.flush());
+  await clock.advance(100);
+  assert.match(String(await flushed), /another instance/);
+  const { stored, inDoubt } = await producer.close();
+  assert.equal([stored, inDoubt.length], [0, 1]);
+});
+
+test("a callback that throws loses nothing of what is told after it, and its error is reported as uncaught", async () => {
+  const uncaught: unknown[] = [];
+  const note = (error: unknown) => uncaught.push(error);
+  process.on("uncaughtException", note);
+  try {
+    const seen: unknown[] = [];
+    const { producer, clock } = setUpUntold({
+      onRejected: ({ event }) => {
+        seen.push((event as { n: number }).n);
+        throw new Error("a fault of the application");
+      },
+    });
+    for (const n of numbers(6)) await producer.send({ n, key: "k" });
+    await clock.advance(100);
+    assert.equal(seen, [1, 3, 5]);
+    const { stored, rejectedCount } = await producer.close();
+    assert.equal([stored, rejectedCount, uncaught.length], [3, 3, 3]);
+  } finally {
+    process.off("uncaughtException", note);
+  }
+});
+
+test("rejected events beyond the bound of the list are counted", async () => {
+  const { node, producer, clock } = setUpUntold({ batchEventsMax: 100 });
+  node.rejects = () => true;
+  const count = REJECTED_LIST_LIMITS.eventsMax + 50;
+  const sending = outcomeOf(producer.sendAll(numbers(count).map((n) => ({ n, key: "k" }))));
+  await clock.advance(1_000);
+  assert.match(String(await sending), new RegExp(`${count} rejected`));
+  const { rejected, rejectedCount } = await producer.close();
+  assert.is(rejected.length, REJECTED_LIST_LIMITS.eventsMax);
+  assert.is(rejectedCount, count);
+});
+
+test("an event sent to an unknown stream before the first welcome is handed back as rejected", async () => {
+  const { producer, clock } = setUpUntold();
+  await producer.send({ n: 0 }, { stream: "nowhere" });
+  await clock.advance(100);
+  assert.match(String(await outcomeOf(producer.flush())), /1 rejected, the first of nowhere with UNKNOWN_STREAM/);
+  const { stored, rejected } = await producer.close();
+  assert.is(stored, 0);
+  assert.equal(
+    rejected.map(({ code, stream }) => [code, stream]),
+    [["UNKNOWN_STREAM", "nowhere"]],
+  );
+});
+
+test("send answers every refusal by its promise, before the event is taken", async () => {
+  const { producer, clock } = setUp({ stream: undefined as never });
+  const position = (size: number) => ({ text: "x".repeat(size) });
+  const refusals: readonly (readonly [SendOptions, RegExp])[] = [
+    [{}, /must name a stream/],
+    [
+      { stream: "readings", position: position(5_000) },
+      /position must have at most 4096 bytes .*: current value is 50\d\d bytes/,
+    ],
+    [{ stream: "readings", position: { big: 2n ** 80n } }, /position must have a MessagePack form/],
+    [{ stream: "readings", partition: -1 }, /partition must be a whole number/],
+    [{ stream: "readings", partition: 1.5 }, /current value is 1.5/],
+    [{ stream: "readings", sequence: [0, Number.NaN, 0] }, /sequence must be three whole numbers/],
+  ];
+  for (const [options, reason] of refusals) {
+    const refusal = await outcomeOf(producer.send({ n: 0 }, options));
+    assert.instance(refusal, RejectedError);
+    assert.match((refusal as Error).message, reason);
+    assert.match(String(await outcomeOf(producer.sendAndConfirm({ n: 0 }, options))), reason);
+  }
+  await producer.send({ n: 0 }, { stream: "readings", position: position(4_000) });
+  await clock.advance(100);
+  const { stored, rejectedCount } = await producer.close();
+  assert.equal([stored, rejectedCount], [1, 0]);
+});
+
+test("options of a producer that can never work fail when it is made", () => {
+  const connect = new MemoryNetwork(() => []).connect;
+  const cases: readonly (readonly [Partial<ProducerOptions>, RegExp])[] = [
+    [{ addresses: [] }, /addresses must name at least one node/],
+    [{ producerId: "" }, /producerId must hold at least one character/],
+    [{ producerId: "p".repeat(257) }, /producerId must have at most 256 characters: current value is 257/],
+    [{ instance: "i".repeat(257) }, /instance must have at most 256 characters/],
+    [{ bufferEventsMax: 0 }, /bufferEventsMax must be 1 or more: current value is 0/],
+    [{ bufferBytesMax: Number.NaN }, /bufferBytesMax must be 1 or more: current value is NaN/],
+    [{ batchEventsMax: 0 }, /batchEventsMax must be 1 or more/],
+    [{ lingerMs: -1 }, /lingerMs must be 0 to 2147483647/],
+    [{ schemaVersion: 2 ** 32 }, /schemaVersion must be 0 to 4294967295/],
+    [{ token: "t".repeat(16_385) }, /token must have at most 16384 characters: current value is 16385 characters/],
+  ];
+  for (const [options, reason] of cases) {
+    const make = () => new Producer({ connect, addresses: ["a"], producerId: "p", ...options });
+    assert.throws(make, (error: Error) => error instanceof ConfigurationError && reason.test(error.message));
+  }
+});
+
+test("a batch never has more events than the node takes, whatever was asked for", async () => {
+  const { node, producer, clock } = setUp({ batchEventsMax: 1_000_000, batchBytesMax: 100_000_000 });
+  await settle();
+  let most = 0;
+  node.intercept = ({ events }) => {
+    most = Math.max(most, countEvents(events));
+    return undefined;
+  };
+  for (const n of numbers(25_000)) await producer.send({ n, key: "k" });
+  await clock.advance(100);
+  const { stored } = await producer.close();
+  assert.equal([stored, most], [25_000, 10_000]);
+});
+
+test("events that wait in a chain and never left are handed back as never sent", async () => {
+  const { network, producer, clock } = setUp();
+  network.isHeld = true;
+  await producer.send({ n: 0 }, { partition: 1 });
+  const closing = producer.close({ timeoutMs: 100 });
+  await clock.advance(1_000);
+  const { stored, inDoubt } = await closing;
+  assert.is(stored, 0);
+  assert.equal(
+    inDoubt.map(({ wasSent }) => wasSent),
+    [false],
+  );
 });
 
 test.run();

@@ -3,7 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { encodeEvents } from "../../protocols/event_codec.ts";
 import type { ClientFrame, NodeFrame } from "../../protocols/frames.ts";
-import { SILENT_LOOKS } from "../../protocols/link.ts";
+import { LOOK_EVERY_MS_MAX, SILENCE_MS } from "../../protocols/link.ts";
 import { HOME } from "../../protocols/links.ts";
 import { stepProducer } from "../../protocols/producer_machine.ts";
 import type { ProducerEffect, ProducerMessage } from "../../protocols/producer_messages.ts";
@@ -394,7 +394,7 @@ test("a connection that owes an answer and stays silent is given up", () => {
   const harness = started();
   harness.connect();
   harness.nowMs -= 3_600_000; // A clock that jumps keeps no dead connection (E24).
-  for (let look = 0; look < SILENT_LOOKS; look += 1) harness.step({ kind: "timer", timer: SILENCE });
+  for (let look = 0; look < SILENCE_MS / LOOK_EVERY_MS_MAX; look += 1) harness.step({ kind: "timer", timer: SILENCE });
   assert.is(harness.phase, "greeting");
   harness.step({ kind: "timer", timer: SILENCE });
   assert.is(harness.phase, "offline");

@@ -235,7 +235,7 @@ test("a lone address is given its time to answer while no other is known; one of
     for (const address of cluster.addresses) cluster.learn(address);
     const harness = new Harness(cluster, { addresses });
     harness.settle();
-    return ((harness.timers.get(`silence ${HOME}`) ?? Number.NaN) - harness.nowMs) * SILENT_LOOKS;
+    return harness.state.links.home.silenceMs;
   };
   assert.is(silence(["a"]), SILENCE_MS);
   assert.is(silence(["a", "b"]), SILENCE_ELSEWHERE_MS);

@@ -1,10 +1,14 @@
 import { once } from "node:events";
+import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { WebSocket, WebSocketServer } from "ws";
 import {
   type ClientFrame,
+  ConfigurationError,
+  type ConnectionState,
   Consumer,
   connectWebSocket,
   decodeFrame,
@@ -192,6 +196,119 @@ test("what a node sends that is no frame ends the connection, an unknown frame d
   assert.equal(seen, ["credit"]);
   assert.instance(error, UnavailableError);
   await close();
+});
+
+/** Answers every upgrade with a status, until `status` is undefined: then the model node answers. */
+async function serveStatus(first: number) {
+  const node = new ModelNode();
+  const sockets = new WebSocketServer({ noServer: true });
+  const server = createServer();
+  const state: { status: number | undefined; upgrades: number } = { status: first, upgrades: 0 };
+  server.on("upgrade", (request, socket: Duplex, head) => {
+    state.upgrades += 1;
+    if (state.status !== undefined) {
+      socket.end(`HTTP/1.1 ${state.status} Refused\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+      return;
+    }
+    sockets.handleUpgrade(request, socket, head, (open) => {
+      open.on("message", (data: Buffer) => {
+        const frame = decodeFrame(data, SUBPROTOCOL_MSGPACK) as ClientFrame;
+        for (const reply of node.take(frame, data.length)) open.send(encodeFrame(reply, SUBPROTOCOL_MSGPACK));
+      });
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const close = async () => {
+    for (const open of sockets.clients) open.terminate();
+    server.close();
+    await once(server, "close");
+  };
+  return { address: `ws://127.0.0.1:${port}/v1/connect`, state, close };
+}
+
+for (const [status, code] of [
+  [400, "UNSUPPORTED_PROTOCOL"],
+  [401, "UNAUTHENTICATED"],
+  [403, "FORBIDDEN"],
+  [404, "UNSUPPORTED_PROTOCOL"],
+] as const) {
+  test(`an upgrade answered with ${status} ends the producer and the consumer with the reason`, async () => {
+    const { address, state, close } = await serveStatus(status);
+    const states: ConnectionState[] = [];
+    const onState = (state: ConnectionState) => states.push(state);
+    const about = {
+      ...{ connect: connectWebSocket({ subprotocol: SUBPROTOCOL_MSGPACK, webSocket }), addresses: [address], onState },
+    };
+    const producer = new Producer({ ...about, producerId: "p", stream: "readings" });
+    await producer.send({ n: 0 });
+    const error = await producer.flush().catch((reason: unknown) => reason);
+    assert.ok(error instanceof RejectedError && error.code === code);
+    assert.match(error.message, new RegExp(`answered ${status}`));
+    const { inDoubt } = await producer.close();
+    assert.equal(
+      inDoubt.map(({ wasSent }) => wasSent),
+      [false],
+    );
+    assert.is(states.at(-1)?.lastError, error);
+    const items = new Consumer(about).subscribe({ stream: "readings" });
+    assert.is(((await items.next().catch((reason: { code: string }) => reason)) as { code: string }).code, code);
+    assert.is(state.upgrades, 2);
+    await close();
+  });
+}
+
+test("an upgrade answered with 503 is tried again until the node takes it", async () => {
+  const { address, state, close } = await serveStatus(503);
+  const states: ConnectionState[] = [];
+  const producer = new Producer({
+    connect: connectWebSocket({ subprotocol: SUBPROTOCOL_MSGPACK, webSocket }),
+    ...{ addresses: [address], producerId: "p", stream: "readings" },
+    onState: (told) => {
+      states.push(told);
+      if (told.state === "waiting" && told.attempt === 2) state.status = undefined;
+    },
+  });
+  assert.is((await producer.sendAndConfirm({ n: 0, key: "k" })).kind, "stored");
+  assert.match(String(states[1]?.lastError), /Unexpected server response: 503/);
+  await producer.close();
+  await close();
+});
+
+test("options of a connection that can never work fail when the client is made", () => {
+  const make =
+    (address: string, options: Partial<Parameters<typeof connectWebSocket>[0]> = {}) =>
+    () =>
+      new Producer({
+        connect: connectWebSocket({ subprotocol: SUBPROTOCOL_MSGPACK, webSocket, ...options }),
+        ...{ addresses: [address], producerId: "p" },
+      });
+  const cases: readonly (readonly [() => unknown, RegExp])[] = [
+    [make("localhost:7070"), /must be a URL of ws:\/\/ or wss:\/\/ .*: current value is localhost:7070/],
+    [make("http://localhost:7070"), /current value is http:/],
+    [make(""), /must be a URL/],
+    [make("ws://"), /must be a URL/],
+    [make("ws://node/v1/connect#part"), /without a fragment/],
+    [make("ws://node", { subprotocol: "headrace.v9" as never }), /subprotocol must be one of headrace.v1.msgpack/],
+  ];
+  for (const [attempt, reason] of cases)
+    assert.throws(attempt, (error: Error) => error instanceof ConfigurationError && reason.test(error.message));
+  const consumer = () =>
+    new Consumer({ connect: connectWebSocket({ subprotocol: SUBPROTOCOL_MSGPACK, webSocket }), addresses: ["node"] });
+  assert.throws(consumer, (error: Error) => error instanceof ConfigurationError);
+});
+
+test("a runtime without a WebSocket constructor is told when the client is made", () => {
+  const own = globalThis.WebSocket;
+  try {
+    Reflect.deleteProperty(globalThis, "WebSocket");
+    const connect = connectWebSocket({ subprotocol: SUBPROTOCOL_MSGPACK });
+    const make = () => new Producer({ connect, addresses: ["ws://node/v1/connect"], producerId: "p" });
+    assert.throws(make, /a WebSocket constructor must be given/);
+  } finally {
+    if (own !== undefined) globalThis.WebSocket = own;
+  }
 });
 
 test.run();

@@ -1,5 +1,8 @@
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
@@ -128,6 +131,22 @@ test("a node that is not there is told with what to do, and the exit code says u
   const ended = await headrace(["produce", "orders", "--address", "http://127.0.0.1:1"], { input: '{"a":1}\n' });
   assert.is(ended.code, 69);
   assert.match(ended.stderr, /Cannot reach http:\/\/127.0.0.1:1 .*headrace up/);
+});
+
+test("a node that answers HTTP and refuses the upgrade ends the command within seconds, with the reason", async () => {
+  const server = createServer((request, response) => {
+    response.setHeader("content-type", "application/json").end(JSON.stringify({ streams: [] }));
+    request.resume();
+  });
+  server.on("upgrade", (_request, socket) => socket.end("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const args = ["produce", "orders", "--give-up", "10m", "--address", `http://127.0.0.1:${port}`];
+  const ended = await headrace(args, { input: '{"a":1}\n' });
+  assert.match(ended.stderr, /must accept the upgrade: it answered 403, likely as the node does not allow this Origin/);
+  assert.is.not(ended.code, 0);
+  server.close();
 });
 
 test("Ctrl-C stores what was read so far and ends with 130", async () => {

@@ -18,7 +18,7 @@ import { SINKS, SimulatedStore, STREAM } from "./simulated_store.ts";
 import { inspector } from "./simulation.ts";
 import { inPlaceOfGlobals, World } from "./world.ts";
 
-const STEPS_MAX = 50_000;
+const STEPS_MAX = 150_000;
 
 export class Scene {
   readonly world: World;
