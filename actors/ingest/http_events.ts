@@ -112,7 +112,7 @@ const readers: Readonly<Record<BodyFormat, (bytes: Uint8Array) => readonly Reque
 /** One event of the form's fields. Percent-encoded bytes that are not UTF-8 make it unreadable: they are not replaced. */
 function readForm(bytes: Uint8Array): readonly RequestEvent[] {
   const isSmall = bytes.length <= SHARED_VALUES_MAX;
-  const refuse = (reason: string) => [unreadable(new UnreadableInput(reason, bytes), isSmall)];
+  const refuse = (reason: string) => [unreadable(new UnreadableInput(reason, bytes))];
   const text = utf8Of(bytes);
   if (text === undefined) return refuse("it is not UTF-8");
   const fields = new Map<string, string | string[]>();
@@ -145,9 +145,8 @@ function decodeFormText(text: string): string | undefined {
 
 /** One event that holds the text. */
 function readText(bytes: Uint8Array): readonly RequestEvent[] {
-  const isSmall = bytes.length <= SHARED_VALUES_MAX;
   const text = utf8Of(bytes);
-  if (text === undefined) return [unreadable(new UnreadableInput("it is not UTF-8", bytes), isSmall)];
+  if (text === undefined) return [unreadable(new UnreadableInput("it is not UTF-8", bytes))];
   return [{ event: { text }, isBulky: false }];
 }
 
@@ -169,7 +168,7 @@ function readJson(bytes: Uint8Array): readonly RequestEvent[] {
 /** @param sizeBytes of the text that holds the event @param original the event's own text, where it is told apart */
 function jsonEvent(value: unknown, sizeBytes: number, original?: Uint8Array): RequestEvent {
   const isSmall = sizeBytes <= SHARED_VALUES_MAX;
-  const malformed = (error: unknown): RequestEvent => unreadable(unreadableJson(error, value, original), isSmall);
+  const malformed = (error: unknown): RequestEvent => unreadable(unreadableJson(error, value, original));
   if (typeof value !== "object" || value === null || Array.isArray(value)) return malformed("must be a map");
   try {
     const event = fromJsonValue(value);
@@ -184,10 +183,11 @@ function jsonEvent(value: unknown, sizeBytes: number, original?: Uint8Array): Re
   }
 }
 
-const unreadable = (event: UnreadableInput, isSmall: boolean): RequestEvent => ({
+/** Whatever the input holds, it travels as two values: the reason and its bytes. */
+const unreadable = (event: UnreadableInput): RequestEvent => ({
   event,
   fault: { code: "MALFORMED_EVENT", path: "", reason: event.reason },
-  isBulky: !isSmall,
+  isBulky: false,
 });
 
 const NEWLINE = 0x0a;
@@ -212,7 +212,7 @@ function readLine(line: Uint8Array): RequestEvent {
     return jsonEvent(parseText(line, limits), line.length, line);
   } catch (error) {
     if (!(error instanceof RejectedError)) throw error;
-    return unreadable(unreadableJson(error, undefined, line), line.length <= SHARED_VALUES_MAX);
+    return unreadable(unreadableJson(error, undefined, line));
   }
 }
 

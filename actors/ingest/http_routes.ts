@@ -55,6 +55,8 @@ async function ingest(
   });
   try {
     const events = parseEvents(chosen.format, body.bytes);
+    // Requests that began together are judged again, one after the other, once it is known how much each holds.
+    options.permissionsOf(request).quota?.admit();
     options.permissionsOf(request).quota?.take(events.length, body.bytes.byteLength);
     const idempotency =
       key === undefined ? undefined : { key, subject: options.permissionsOf(request).subject, payload: body.bytes };

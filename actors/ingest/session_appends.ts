@@ -11,6 +11,7 @@ import {
   addressElsewhere,
   type Chain,
   chainOf,
+  costOfBytes,
   errorFrame,
   isOnlyChain,
   knownStreams,
@@ -98,7 +99,7 @@ export function append(
     const { traceparent: _, ...untraced } = frame;
     return [{ type: "count", what: "traceparent_dropped" }, ...take(state, untraced, wireBytes, nowMs)];
   } catch (error) {
-    return [{ type: "charge", cost: 1 }, ...refusal(error, frame, wireBytes)]; // N7
+    return [{ type: "charge", cost: 1 + costOfBytes(wireBytes) }, ...refusal(error, frame, wireBytes)]; // N7
   }
 }
 

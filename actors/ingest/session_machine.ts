@@ -36,6 +36,7 @@ import type { Permissions } from "./session.ts";
 import { answer, followMove } from "./session_answers.ts";
 import { append, flush, lost, open } from "./session_appends.ts";
 import {
+  costOfBytes,
   refuseConnection,
   SESSION_LIMITS,
   type SessionEffect,
@@ -124,12 +125,17 @@ function takeFrame(state: SessionState, frame: ClientFrame, wireBytes: number, n
   }
   if (frame.type === "append") return [state, append(state, frame, wireBytes, nowMs)];
   const [, effects] = takeCall(state, frame);
-  return [state, [{ type: "charge", cost: FRAME_COSTS[frame.type] }, ...effects]];
+  return [state, [{ type: "charge", cost: costOf(frame, wireBytes) }, ...effects]];
+}
+
+function costOf(frame: Exclude<ClientFrame, { readonly type: "hello" | "append" }>, wireBytes: number): number {
+  const partitions = frame.type === "subscribe" ? frame.partitions.length : 0;
+  return FRAME_COSTS[frame.type] + partitions + costOfBytes(wireBytes);
 }
 
 /**
- * The work that a frame without credit asks for (N7), in units of one that is answered at once. An `open` is a write to the log;
- * a subscription listens to each of its partitions.
+ * The work that a frame without credit asks for (N7), in units of one that is answered at once, besides that of its bytes. An
+ * `open` is a write to the log; a subscription costs 1 more for each partition that it listens to.
  */
 export const FRAME_COSTS: Readonly<Record<Exclude<ClientFrame["type"], "hello" | "append">, number>> = {
   open: 4,
@@ -198,7 +204,10 @@ function authenticated(state: SessionState, permissions: Permissions | undefined
   state.permissions = permissions;
   const frame = state.hello;
   if (frame?.producerId === undefined) return [state, welcome(state, undefined)];
-  return [state, [{ type: "welcome_producer", hello: frame, owner: ownerOf(permissions) }]];
+  const { quota } = permissions;
+  // A principal that owes from another connection waits on this one too.
+  const metered: readonly SessionEffect[] = quota ? [{ type: "meter", quota, events: 0, sizeBytes: 0 }] : [];
+  return [state, [...metered, { type: "welcome_producer", hello: frame, owner: ownerOf(permissions) }]];
 }
 
 function welcomed(state: SessionState, outcome: WelcomeOutcome): SessionResult {

@@ -24,6 +24,11 @@ import type { RecordsGrant } from "./records_budget.ts";
 import type { AppendQuota, Permissions, SessionEnvironment } from "./session.ts";
 import type { Subscription, SubscriptionRead } from "./subscription_machine.ts";
 
+/** Bytes of a frame that are as much work as a small frame that is answered at once (N7): whatever they are, they are decoded. */
+export const BYTES_OF_COST = 1_024;
+
+export const costOfBytes = (wireBytes: number): number => Math.floor(wireBytes / BYTES_OF_COST);
+
 export const SESSION_LIMITS = {
   /** Time from the upgrade to a `hello`: a slow or silent client holds no place. */
   helloWithinMs: 10_000,

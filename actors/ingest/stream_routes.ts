@@ -152,9 +152,12 @@ const forbidden = (action: string, stream: string, scope: string, { subject }: P
   );
 
 function asChannel(text: string): Channel {
-  if (text === "records" || text === "rejected" || text.startsWith("dead_letters/")) return text as Channel;
+  if (text === "records" || text === "rejected" || DEAD_LETTERS.test(text)) return text as Channel;
   throw new RejectedError(
     "MALFORMED_FRAME",
-    `Cannot read as channel must be records, rejected or dead_letters/<sink>: current value is ${text}`,
+    `Cannot read as channel must be records, rejected or dead_letters/<sink>: current value is ${text.slice(0, 128)}`,
   );
 }
+
+/** Of a sink's name, as configurations have them. */
+const DEAD_LETTERS = /^dead_letters\/[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$/;

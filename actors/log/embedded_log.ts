@@ -8,7 +8,7 @@
  *       always wait for the flush (E12).
  *   M3. Reads see the store alone, never what is queued; so does the claim that begins an owner's term.
  */
-import { ConfigurationError } from "../../protocols/errors.ts";
+import { ConfigurationError, InvariantError } from "../../protocols/errors.ts";
 import {
   type Epoch,
   epoch,
@@ -391,10 +391,15 @@ export class EmbeddedLog implements Contract.Log {
     try {
       return read();
     } catch (error) {
+      // A key that the store can not have is the caller's fault: the store is as sound as before.
+      if (error instanceof RangeError) throw unreadable(error);
       throw this.#store.failure(error);
     }
   }
 }
+
+const unreadable = (error: RangeError): InvariantError =>
+  new InvariantError(`Cannot read as the key must be one that the store can have: ${error.message}`, { cause: error });
 
 const isFlushed = ({ settings }: Decide.PartitionState): boolean => settings.tier === "fsync";
 

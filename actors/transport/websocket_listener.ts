@@ -13,7 +13,7 @@ import { HeadraceError, InvariantError, OverloadedError, RejectedError } from ".
 import { type ClientFrame, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, type Subprotocol } from "../../protocols/frames.ts";
 import type { EncodedFrame, SessionInput, SessionPeer } from "../ingest/session.ts";
 import type { ActorReference, Timer } from "../kernel/actor.ts";
-import { FrameAllowance } from "./frame_allowance.ts";
+import { FRAME_ALLOWANCE, FrameAllowance } from "./frame_allowance.ts";
 import { refuseUpgrade } from "./refuse_upgrade.ts";
 
 export const LISTENER_LIMITS = {
@@ -25,6 +25,8 @@ export const LISTENER_LIMITS = {
   unsentForMs: 30_000,
   /** Frames that a session takes as one message: what it does with them is one step, in which nobody else has a turn. */
   framesTogetherMax: 256,
+  /** Pongs that a client has not taken: it may ping as often as its allowance lets it, and is not read after that. */
+  pongsUnsentMax: FRAME_ALLOWANCE.costMax,
   /** Between pings; a connection that has not answered the last one is ended. */
   pingEveryMs: 20_000,
   /** A client that does not answer the closing of its connection is not waited for longer. */
@@ -72,6 +74,7 @@ export async function createWebSocketListener(options: ListenerOptions): Promise
     perMessageDeflate: false,
     maxFragments: LISTENER_LIMITS.fragmentsMax,
     closeTimeout: LISTENER_LIMITS.closeWithinMs,
+    maxPendingAutoPongs: LISTENER_LIMITS.pongsUnsentMax,
     handleProtocols: (offered) => subprotocolOf(offered) ?? false,
   } as ConstructorParameters<typeof ws.WebSocketServer>[0]);
   return new Listener(server, options);
@@ -188,7 +191,10 @@ class ServedConnection {
     webSocket.binaryType = "nodebuffer";
     this.#pause(); // until there is a session to take what comes
     webSocket.on("message", (data, isBinary) => this.#take(data as Buffer, isBinary));
-    webSocket.on("pong", () => (this.#isAlive = true));
+    webSocket.on("pong", () => {
+      this.#isAlive = true;
+      this.#charge(1);
+    });
     webSocket.on("ping", () => this.#charge(1));
     webSocket.on("error", () => webSocket.terminate());
     webSocket.on("close", () => {

@@ -62,10 +62,9 @@ export async function createAccess(
   let credentials = await Credentials.read(security, readSecret);
   if (credentials.isOpen && !isLoopbackHost(listenHost)) refuseOpen(listenHost);
   const watch = new GrantWatch({ nowMs, setTimer });
-  let quotas = new Quotas(security.quotas ?? {}, nowMs);
+  const quotas = new Quotas(security.quotas ?? {}, nowMs);
   const metered = (grants: Grants): Grants => {
-    const quota = grants.owner === undefined ? undefined : quotas.of(grants.owner);
-    return quota === undefined ? grants : { ...grants, quota };
+    return grants.owner === undefined ? grants : { ...grants, quota: quotas.of(grants.owner) };
   };
   return {
     authenticate: async (token, socket) => {
@@ -79,7 +78,7 @@ export async function createAccess(
       // Credentials that were read meanwhile have judged what was watched, and this grant was not.
       if (credentials !== under && !(await found.holdsUnder(credentials))) return undefined;
       const grants = metered(found.grants);
-      const disconnect = grants.owner === undefined ? undefined : quotas.of(grants.owner)?.connect();
+      const disconnect = grants.owner === undefined ? undefined : quotas.of(grants.owner).connect();
       const { stop } = watch.watch(found, onEnd);
       return {
         grants,
@@ -102,9 +101,7 @@ export async function createAccess(
           "Cannot take all tokens away while the node runs as it would be open to everybody on this machine: stop the node first",
         );
       }
-      // Counts of connections are kept where nothing has changed.
-      if (JSON.stringify(security.quotas) !== JSON.stringify(next.quotas))
-        quotas = new Quotas(next.quotas ?? {}, nowMs);
+      quotas.change(next.quotas ?? {});
       security = next;
       credentials = read;
       return await watch.judge(read);

@@ -21,7 +21,7 @@ const PRINCIPALS_MAX = 10_000;
 const CONNECT_RETRY_MS = 2_000;
 
 export class Quotas {
-  readonly #terms: Readonly<Record<string, QuotaTerms>>;
+  #terms: Readonly<Record<string, QuotaTerms>>;
   readonly #nowMs: () => number;
   /** By subject, the one used last at the end. */
   readonly #principals = new Map<string, PrincipalQuota>();
@@ -31,11 +31,9 @@ export class Quotas {
     this.#nowMs = nowMs;
   }
 
-  /** The quota of a principal on this node, shared by all its connections; undefined for one that has none. */
-  of(subject: string): PrincipalQuota | undefined {
-    const terms = Object.hasOwn(this.#terms, subject) ? this.#terms[subject] : this.#terms[EVERY_PRINCIPAL];
-    if (terms === undefined) return undefined;
-    const known = this.#principals.get(subject) ?? new PrincipalQuota(subject, terms, this.#nowMs);
+  /** The quota of a principal on this node, shared by all its connections: one without bounds where none are configured. */
+  of(subject: string): PrincipalQuota {
+    const known = this.#principals.get(subject) ?? new PrincipalQuota(subject, this.#termsOf(subject), this.#nowMs);
     this.#principals.delete(subject);
     this.#principals.set(subject, known);
     for (const [oldest, quota] of this.#principals) {
@@ -45,23 +43,44 @@ export class Quotas {
     }
     return known;
   }
+
+  /** New terms hold at once, for connections that are open too; what was used before stays used. */
+  change(terms: Readonly<Record<string, QuotaTerms>>): void {
+    this.#terms = terms;
+    for (const [subject, quota] of this.#principals) quota.change(this.#termsOf(subject));
+  }
+
+  #termsOf(subject: string): QuotaTerms {
+    return (Object.hasOwn(this.#terms, subject) ? this.#terms[subject] : this.#terms[EVERY_PRINCIPAL]) ?? NO_BOUNDS;
+  }
 }
+
+const NO_BOUNDS: QuotaTerms = {};
 
 export class PrincipalQuota implements AppendQuota {
   readonly #subject: string;
-  readonly #terms: QuotaTerms;
+  #terms: QuotaTerms = NO_BOUNDS;
   readonly #nowMs: () => number;
-  readonly #events: Bucket | undefined;
-  readonly #bytes: Bucket | undefined;
+  #events: Bucket | undefined;
+  #bytes: Bucket | undefined;
   #connections = 0;
 
   constructor(subject: string, terms: QuotaTerms, nowMs: () => number) {
     this.#subject = subject;
-    this.#terms = terms;
     this.#nowMs = nowMs;
-    const at = nowMs();
-    this.#events = terms.eventsPerSecond === undefined ? undefined : new Bucket(terms.eventsPerSecond, at);
-    this.#bytes = terms.bytesPerSecond === undefined ? undefined : new Bucket(terms.bytesPerSecond, at);
+    this.change(terms);
+  }
+
+  /** Rates that change begin with a full second; those that stay keep what is owed. */
+  change(terms: QuotaTerms): void {
+    const { eventsPerSecond, bytesPerSecond } = terms;
+    if (eventsPerSecond !== this.#terms.eventsPerSecond) this.#events = this.#bucket(eventsPerSecond);
+    if (bytesPerSecond !== this.#terms.bytesPerSecond) this.#bytes = this.#bucket(bytesPerSecond);
+    this.#terms = terms;
+  }
+
+  #bucket(perSecond: number | undefined): Bucket | undefined {
+    return perSecond === undefined ? undefined : new Bucket(perSecond, this.#nowMs());
   }
 
   get producersMax(): number | undefined {

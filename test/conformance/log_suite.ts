@@ -204,6 +204,18 @@ export function logSuite(harness: LogHarness): void {
     assert.is(result.batches[0]?.producerId, "é\u{1f600}");
   });
 
+  scenario("a channel whose name the store can not keep is read in vain, and harms nobody", async (log) => {
+    const owner = await claim(log);
+    const states: string[] = [];
+    log.onStateChange(({ kind }) => states.push(kind));
+    const channel = `dead_letters/${"x".repeat(5_000)}` as const;
+    const request = { channel, after: undefined, committedOffset: offset(10), bytesMax: 1_000 };
+    await log.read(p0, request).catch(() => undefined);
+    await log.seek(p0, channel, 1).catch(() => undefined);
+    assert.equal(states, []);
+    assert.equal(await append(log, owner, dense("a", 0, 1)), [written(0, 1)]);
+  });
+
   scenario("a repeated batch is a duplicate and is not written again", async (log) => {
     const owner = await claim(log);
     await append(log, owner, dense("a", 0, 5));

@@ -4,7 +4,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { RECORDS_LIMITS } from "../../actors/ingest/records_budget.ts";
 import { FRAME_COSTS } from "../../actors/ingest/session_machine.ts";
-import { SESSION_LIMITS } from "../../actors/ingest/session_state.ts";
+import { BYTES_OF_COST, SESSION_LIMITS } from "../../actors/ingest/session_state.ts";
 import { FRAME_ALLOWANCE } from "../../actors/transport/frame_allowance.ts";
 import { LISTENER_LIMITS } from "../../actors/transport/websocket_listener.ts";
 import { CLOSE_CODES } from "../../protocols/closing.ts";
@@ -85,7 +85,7 @@ test("intervals, costs and the minor version are those in code", () => {
   for (const sentence of [
     `Nodes ping every ${number(LISTENER_LIMITS.pingEveryMs)} ms`,
     `within ${SESSION_LIMITS.helloWithinMs / 1_000} s of the upgrade`,
-    `\`open\` and \`lost\` cost ${open}, \`subscribe\` ${subscribe}, any other and a refused append 1`,
+    `\`open\` and \`lost\` cost ${open}, \`subscribe\` ${subscribe}, any other and a refused append 1, and 1 more for each ${number(BYTES_OF_COST)} bytes`,
     `newest minor version it speaks (${PROTOCOL_MINOR})`,
     `minor ${PROTOCOL_MINOR}, which this page is`,
     `cut to ${number(UNREADABLE_REASON_CHARACTERS_MAX)} characters`,

@@ -109,4 +109,22 @@ test("a body beyond its bound is refused before it is read", async () => {
   await response.arrayBuffer();
 });
 
+test("a channel is one that a stream or a sink can have", async () => {
+  for (const channel of [
+    `dead_letters/${"x".repeat(101)}`,
+    "dead_letters/",
+    "dead_letters/a/b",
+    "outbox/p",
+    "Records",
+  ]) {
+    const { status } = await answer(
+      "/v1/streams/{stream}/partitions/{partition}/records",
+      "GET",
+      {},
+      `?channel=${encodeURIComponent(channel)}`,
+    );
+    assert.is(status, 400, channel);
+  }
+});
+
 test.run();

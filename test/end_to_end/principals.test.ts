@@ -1,4 +1,6 @@
 /** What one principal can not do to another at a whole node: take its producers, or use up its share. */
+import { once } from "node:events";
+import http from "node:http";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { encodeEvents } from "../../protocols/event_codec.ts";
@@ -10,6 +12,8 @@ const SECRETS = {
   VICTIM: "the token of the victim",
   OTHER: "the token of another principal",
   SLOW: "the token of a slow principal",
+  BURST: "the token of a principal in a hurry",
+  SMALL: "the token of a small principal",
 };
 const YAML = `
 log: { type: memory }
@@ -19,8 +23,12 @@ security:
     - { name: victim, valueEnv: VICTIM, scopes: [produce] }
     - { name: other, valueEnv: OTHER, scopes: [produce] }
     - { name: slow, valueEnv: SLOW, scopes: [produce] }
+    - { name: burst, valueEnv: BURST, scopes: [produce] }
+    - { name: small, valueEnv: SMALL, scopes: [produce] }
   quotas:
-    slow: { eventsPerSecond: 10, connections: 2, producers: 3 }
+    slow: { eventsPerSecond: 10 }
+    burst: { eventsPerSecond: 10 }
+    small: { connections: 2, producers: 3 }
 `;
 
 const node = await runningNode(YAML, { secrets: SECRETS });
@@ -65,10 +73,33 @@ test("a principal beyond its quota waits, and others do not", async () => {
   assert.is((await post(SECRETS.OTHER, 1_000)).status, 200);
 });
 
+test("requests that began together have one quota together", async () => {
+  // Each has sent its head, and the node has judged it, before the first has told how much it holds.
+  const { port } = new URL(node.address);
+  const headers = {
+    authorization: `Bearer ${SECRETS.BURST}`,
+    "content-type": "application/json",
+    expect: "100-continue",
+  };
+  const begun = Array.from({ length: 5 }, () => {
+    const request = http.request({ port, host: "127.0.0.1", method: "POST", path: "/v1/streams/s/events", headers });
+    request.flushHeaders();
+    return request;
+  });
+  await Promise.all(begun.map((request) => once(request, "continue")));
+  const answers = begun.map(async (request) => {
+    const [response] = (await once(request, "response")) as [http.IncomingMessage];
+    response.resume();
+    return response.statusCode;
+  });
+  for (const request of begun) request.end(JSON.stringify(Array.from({ length: 1_000 }, (_, n) => ({ n }))));
+  assert.equal((await Promise.all(answers)).sort(), [200, 429, 429, 429, 429]);
+});
+
 test("connections beyond a principal's quota are told to come back later, and one that ends makes room", async () => {
-  const first = await greeted("a", SECRETS.SLOW);
-  const second = await greeted("b", SECRETS.SLOW);
-  const third = await greeted("c", SECRETS.SLOW);
+  const first = await greeted("a", SECRETS.SMALL);
+  const second = await greeted("b", SECRETS.SMALL);
+  const third = await greeted("c", SECRETS.SMALL);
   assert.equal(
     [first, second, third].map(({ answer }) => (answer?.type === "error" ? answer.code : answer?.type)),
     ["welcome", "welcome", "QUOTA_EXCEEDED"],
@@ -76,7 +107,7 @@ test("connections beyond a principal's quota are told to come back later, and on
   assert.is(await third.client.closed, 1013);
   first.client.socket.close();
   await first.client.closed;
-  const fourth = await greeted("d", SECRETS.SLOW);
+  const fourth = await greeted("d", SECRETS.SMALL);
   assert.is(fourth.answer?.type, "welcome");
   for (const { client } of [second, fourth]) client.end();
 });
@@ -84,7 +115,7 @@ test("connections beyond a principal's quota are told to come back later, and on
 test("a principal that has as many producers as it may gets no further one, and keeps those that it has", async () => {
   const codes = [];
   for (const name of ["e", "a", "e"]) {
-    const { client, answer } = await greeted(name, SECRETS.SLOW, "of another process");
+    const { client, answer } = await greeted(name, SECRETS.SMALL, "of another process");
     codes.push(answer?.type === "error" ? answer.code : answer?.type);
     client.socket.close();
     await client.closed;

@@ -183,6 +183,20 @@ test("a WebSocket that answers no ping ends at the second one, one that answers 
   await end();
 });
 
+test("pings that come together are answered, however many the allowance lets through", async () => {
+  const { listener, open, end } = await listenerWithTimers();
+  const socket = await open();
+  let pongs = 0;
+  socket.on("pong", () => (pongs += 1));
+  (socket as unknown as { _socket: Socket })._socket.cork();
+  for (let pings = 0; pings < 1_000; pings += 1) socket.ping();
+  (socket as unknown as { _socket: Socket })._socket.uncork();
+  await eventually(() => (pongs === 1_000 || listener.connectionCount === 0 ? true : undefined));
+  assert.is(pongs, 1_000);
+  socket.terminate();
+  await end();
+});
+
 test("a WebSocket that never reads what it is sent ends when its time is up", async () => {
   const { listener, peers, goOff, open, end } = await listenerWithTimers();
   const socket = await open();

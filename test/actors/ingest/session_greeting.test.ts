@@ -36,8 +36,11 @@ test("a producer is welcomed in the name of whom the token belongs to", () => {
   );
   const bounded = { ...greeting, quota: { take: () => 0, admit: () => undefined, producersMax: 7 } };
   assert.equal(
-    greeted(bounded).asked.map((effect) => effect.type === "welcome_producer" && effect.owner),
-    [{ subject: "plant", producersMax: 7 }],
+    greeted(bounded).asked.map((effect) => (effect.type === "welcome_producer" ? effect.owner : effect)),
+    [
+      { type: "meter", quota: bounded.quota, events: 0, sizeBytes: 0 },
+      { subject: "plant", producersMax: 7 },
+    ],
   );
   assert.equal(
     greeted({ subject: "anybody" }).asked.map((effect) => effect.type === "welcome_producer" && effect.owner),

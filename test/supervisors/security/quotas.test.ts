@@ -36,8 +36,18 @@ test("principals do not share: what one has used, another has left", () => {
   assert.ok((quotas.of("office")?.take(1_000, 0) ?? 0) > 0);
   quotas.of("home")?.admit();
   assert.is(quotas.of("plant")?.take(1_000, 0), 0);
-  assert.is(quotasAt({ plant: {} }).quotas.of("office"), undefined);
-  assert.is(quotasAt({ plant: {} }).quotas.of("constructor"), undefined);
+  assert.is(
+    quotasAt({ plant: { eventsPerSecond: 1 } })
+      .quotas.of("office")
+      .take(1_000_000, 0),
+    0,
+  );
+  assert.is(
+    quotasAt({ plant: { eventsPerSecond: 1 } })
+      .quotas.of("constructor")
+      .take(1_000_000, 0),
+    0,
+  );
 });
 
 test("connections are counted while they stay, over all tokens of a principal, and a closed one makes room", async () => {
@@ -67,6 +77,20 @@ test("a quota of the configuration takes sizes with units, and refuses what is n
     a: { bytesPerSecond: 2_097_152, connections: 3 },
   });
   assert.is((await checkConfiguration(text("{ eventsPerSecond: 0 }"), ".", KNOWN_KINDS)).kind, "refused");
+});
+
+test("new terms hold at once for whoever is connected, and its connections stay counted", () => {
+  const { quotas } = quotasAt({ plant: { connections: 1 } });
+  const plant = quotas.of("plant");
+  const disconnect = plant.connect();
+  quotas.change({ "*": { eventsPerSecond: 10, connections: 1 } });
+  assert.is(plant.take(30, 0), 2_000);
+  assert.throws(() => quotas.of("plant").connect(), /may have 1 connections/);
+  quotas.change({ "*": { eventsPerSecond: 10, connections: 2 } });
+  assert.throws(() => plant.admit(), /may send 10 events/, "what is owed stays owed");
+  quotas.change({});
+  plant.admit();
+  disconnect();
 });
 
 test.run();
