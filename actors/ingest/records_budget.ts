@@ -3,6 +3,8 @@
  * subscriber that reads nothing costs no more than its connection's share, whatever credit it gave (E19).
  *   B1. What one connection has under way stays below its share, and what all have stays below the node's.
  *   B2. A connection with nothing under way may always read a little: nobody waits for a subscriber that does not read.
+ *   B3. A read that brought more than its room (a batch comes whole) counts by its size. Beyond the shares it is kept only where it
+ *       is alone: the others are given up, and made again one at a time.
  */
 
 export const RECORDS_LIMITS = {
@@ -24,7 +26,9 @@ export interface RecordsGrant {
   take(wantedBytes: number): number;
   /** Whether a `take` was answered with 0 since this was last asked. */
   wasRefused(): boolean;
-  /** Gives back what one `take` answered. */
+  /** Room for what a read has brought, instead of the `takenBytes` that were taken for it; 0 where there is none (B3). */
+  grow(takenBytes: number, sizeBytes: number): number;
+  /** Gives back what one `take` or `grow` answered. */
   give(bytes: number): void;
   /** The connection is gone, and what it had under way with it. */
   release(): void;
@@ -67,6 +71,23 @@ export class RecordsBudget {
         reads = 1;
         ownBytes = Math.min(wantedBytes, readBytesMin);
         return ownBytes;
+      },
+      grow: (takenBytes, sizeBytes) => {
+        const isOwn = ownBytes > 0 && takenBytes === ownBytes;
+        const moreBytes = sizeBytes - takenBytes;
+        const isWithin = sharedBytes + ownBytes + moreBytes <= connectionBytesMax;
+        if (!isOwn && isWithin && this.#usedBytes + moreBytes <= nodeBytesMax) {
+          sharedBytes += moreBytes;
+          this.#usedBytes += moreBytes;
+          return sizeBytes;
+        }
+        if (reads > 1) return 0;
+        if (!isOwn) {
+          sharedBytes -= takenBytes;
+          this.#usedBytes -= takenBytes;
+        }
+        ownBytes = sizeBytes;
+        return sizeBytes;
       },
       wasRefused: () => {
         const was = isRefused;

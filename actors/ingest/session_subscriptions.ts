@@ -131,7 +131,7 @@ function waitingReads(state: SessionState): readonly SessionEffect[] {
 
 export function stepSubscription(state: SessionState, message: SubscriptionMessage): SessionResult {
   const subscription = state.subscriptions.get(message.subscription);
-  const takenBytes = "takenBytes" in message ? message.takenBytes : 0;
+  let takenBytes = "takenBytes" in message ? message.takenBytes : 0;
   if (subscription === undefined) return [state, takenBytes === 0 ? [] : flushedRecords(state, takenBytes)];
   const effects: SessionEffect[] = [];
   switch (message.type) {
@@ -145,6 +145,15 @@ export function stepSubscription(state: SessionState, message: SubscriptionMessa
       }
       break;
     case "read": {
+      const sizeBytes = subscriptions.noteSize(subscription, message.partition, message.result);
+      if (sizeBytes > takenBytes) {
+        const grownBytes = state.records.grow(takenBytes, sizeBytes);
+        if (grownBytes === 0) {
+          subscriptions.readFailed(subscription, message.partition, true);
+          break;
+        }
+        takenBytes = grownBytes;
+      }
       const frame = subscriptions.readAnswered(subscription, message.partition, message.result, message.bounds);
       // The next read of the partition waits for `sent_records`, which tells the cost of this one.
       if (frame?.type === "records") return [state, [{ type: "send_records", frame, takenBytes }]];

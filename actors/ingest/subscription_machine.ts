@@ -22,6 +22,8 @@ interface Reading {
   isReading: boolean;
   /** There may be more than the last read saw. */
   hasMore: boolean;
+  /** Bytes that the last read brought: the next one asks for room for as many. */
+  lastBytes: number;
 }
 
 export interface Subscription {
@@ -56,7 +58,7 @@ export function createSubscription(frame: SubscribeFrame): Subscription {
       typeof from === "object" && "epoch" in from
         ? { at: { epoch: epoch(from.epoch), offset: offset(from.offset) } }
         : undefined;
-    partitions.set(partition, { cursor, from, isReading: false, hasMore: true });
+    partitions.set(partition, { cursor, from, isReading: false, hasMore: true, lastBytes: 0 });
   }
   return {
     id: frame.subscription,
@@ -77,14 +79,14 @@ export function readsDue(subscription: Subscription, room: Pick<RecordsGrant, "t
   for (const [partition, reading] of subscription.partitions) {
     if (reading.isReading || !reading.hasMore) continue;
     const bytesMax = Math.min(RECORDS_FRAME_BYTES, subscription.creditBytes);
-    const takenBytes = room.take(reading.cursor === undefined ? BEGIN_BYTES : bytesMax);
+    const takenBytes = room.take(reading.cursor === undefined ? BEGIN_BYTES : Math.max(bytesMax, reading.lastBytes));
     if (takenBytes === 0) break;
     reading.isReading = true;
     reading.hasMore = false;
     reads.push(
       reading.cursor === undefined
         ? { kind: "begin", partition, from: reading.from, takenBytes }
-        : { kind: "after", partition, after: reading.cursor.at, bytesMax: takenBytes, takenBytes },
+        : { kind: "after", partition, after: reading.cursor.at, bytesMax: Math.min(bytesMax, takenBytes), takenBytes },
     );
   }
   for (const { partition } of reads) lastInTurn(subscription.partitions, partition); // U4
@@ -141,6 +143,15 @@ export function readFailed(subscription: Subscription, partition: number, isRetr
   if (reading === undefined) return;
   reading.isReading = false;
   reading.hasMore = isRetriable;
+}
+
+/** Bytes of what a read brought. Noted, so that the next read of the partition asks for as much room. */
+export function noteSize(subscription: Subscription, partition: number, result: ReadResult): number {
+  if (result.kind !== "records") return 0;
+  const sizeBytes = result.batches.reduce((sum, { events }) => sum + events.byteLength, 0);
+  const reading = subscription.partitions.get(partition);
+  if (reading !== undefined) reading.lastBytes = sizeBytes;
+  return sizeBytes;
 }
 
 /** What to send for a read that was answered; the cursor moves with it (U2, U3). */

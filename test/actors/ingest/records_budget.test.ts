@@ -6,7 +6,11 @@ import { RecordsBudget } from "../../../actors/ingest/records_budget.ts";
 const LIMITS = { connectionBytesMax: 1_000, nodeBytesMax: 2_500, readBytesMin: 100, readsMax: 3 };
 
 test("B1, B2: shares hold for any order of reads, and a connection with nothing under way may always read", () => {
-  const step = fc.tuple(fc.nat(3), fc.constantFrom("take", "give", "release"), fc.integer({ min: 1, max: 1_500 }));
+  const step = fc.tuple(
+    fc.nat(3),
+    fc.constantFrom("take", "give", "grow", "release"),
+    fc.integer({ min: 1, max: 1_500 }),
+  );
   fc.assert(
     fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
       const budget = new RecordsBudget(LIMITS);
@@ -20,6 +24,13 @@ test("B1, B2: shares hold for any order of reads, and a connection with nothing 
           if (held.length === 0) assert.ok(taken > 0, "nothing was under way");
           assert.ok(taken <= bytes);
           if (taken > 0) held.push(taken);
+        } else if (what === "grow") {
+          const taken = held.shift();
+          const size = (taken ?? 0) + bytes;
+          const grown = taken === undefined ? 0 : grant.grow(taken, size);
+          if (held.length === 0 && taken !== undefined) assert.is(grown, size, "nothing else was under way");
+          if (grown > 0) held.push(grown);
+          else if (taken !== undefined) held.push(taken);
         } else if (what === "give") {
           const taken = held.shift();
           if (taken !== undefined) grant.give(taken);
@@ -29,7 +40,8 @@ test("B1, B2: shares hold for any order of reads, and a connection with nothing 
         }
         for (const one of connections) {
           assert.ok(one.held.length <= LIMITS.readsMax);
-          assert.ok(one.held.reduce((sum, taken) => sum + taken, 0) <= LIMITS.connectionBytesMax);
+          const heldBytes = one.held.reduce((sum, taken) => sum + taken, 0);
+          assert.ok(one.held.length === 1 || heldBytes <= LIMITS.connectionBytesMax);
         }
         assert.ok(budget.usedBytes >= 0 && budget.usedBytes <= LIMITS.nodeBytesMax);
       }
