@@ -2,6 +2,7 @@
  * One post and its answer: redirects followed, the body of the answer bounded in bytes and time, then dropped. Decides nothing:
  * http_redirects.ts and http_answer.ts do.
  */
+import { type HttpHeaders, mergeHeaders } from "./http_headers.ts";
 import { isRedirect, judgeRedirect, type RedirectOptions } from "./http_redirects.ts";
 
 export interface Answer {
@@ -32,8 +33,9 @@ export interface PostOptions {
 export interface Post {
   readonly body: string;
   /** Of the configuration: sent to the endpoint's own origin only. */
-  readonly ownHeaders: Readonly<Record<string, string>>;
-  readonly headers: Readonly<Record<string, string>>;
+  readonly ownHeaders: HttpHeaders;
+  /** Of the sink, sent to each origin. */
+  readonly headers: HttpHeaders;
 }
 
 export class HttpPoster {
@@ -62,7 +64,7 @@ export class HttpPoster {
     let at = this.#moved ?? { url: configured, isOwnOrigin: true };
     let isForGood = true;
     for (let followed = 0; ; followed += 1) {
-      const headers = at.isOwnOrigin ? { ...post.ownHeaders, ...post.headers } : post.headers;
+      const headers = at.isOwnOrigin ? mergeHeaders(post.ownHeaders, post.headers) : post.headers;
       const response = await fetch(at.url, { method: "POST", headers, body: post.body, redirect: "manual", signal });
       const { status } = response;
       if (!isRedirect(status)) {
