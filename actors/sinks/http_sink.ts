@@ -93,7 +93,7 @@ export const httpSink: SinkDefinition<HttpSinkOptions> = {
         propertyNames: { pattern: "^([245][0-9][0-9]|[245]xx)$" },
         additionalProperties: { enum: VERDICTS },
         description:
-          'What follows a status ("409") or a class of them ("5xx"): `taken`, `retry`, `wait` (tried again, and an error in the log: a person must act), `reject` (set aside after some tries). Standard: 2xx taken; 401, 403, 404, 407 wait; 408, 425, 429, 5xx retry, after `Retry-After`; other 4xx reject.',
+          'What follows a status ("409") or a class of them ("5xx"): `taken`, `retry`, `wait` (tried again, and an error in the log: a person must act), `reject` (set aside after some tries). Standard: 2xx taken; 401 to 407, 410, 411, 414, 415, 417, 421, 426, 428, 431, 451, 501, 505 and 511 wait; 408, 425, 429 and other 5xx retry, after `Retry-After`; other 4xx reject.',
       },
       redirects: {
         type: "object",

@@ -118,7 +118,7 @@ for (const status of [408, 425, 500, 502, 503, 504]) {
     ));
 }
 
-for (const status of [401, 403, 404, 407]) {
+for (const status of [401, 402, 403, 404, 405, 407, 410, 411, 415, 426, 451, 501, 505]) {
   test(`${status} is no fault of a record`, () =>
     withServer(answering(status), async (write) => {
       const { count, problem } = takenOf(await write(sinkBatch(1, 0, 1)));
