@@ -147,7 +147,7 @@ export const httpSink: SinkDefinition<HttpSinkOptions> = {
       );
     }
     try {
-      // What `fetch` would refuse each time: an address that is none, one with a password in it, a header's bad name.
+      // Refused by the standard of requests: an address that is none, one with a password in it, a header's bad name or value.
       new Request(url, { method: "POST", headers });
     } catch (error) {
       throw new ConfigurationError(
