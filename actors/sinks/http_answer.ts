@@ -3,7 +3,7 @@
  *
  *   taken   2xx: they are in the endpoint.
  *   retry   408, 425, 429, 5xx: it may take them later. `Retry-After` is waited for.
- *   wait    401, 403, 404, 407: the endpoint refuses this node and not the records. Tried again too; a person must act.
+ *   wait    NO_FAULT_OF_A_RECORD: any record would meet this answer. Tried again too; a person must act.
  *   reject  any other 4xx: the records are at fault.
  */
 
@@ -14,7 +14,14 @@ export const VERDICTS: readonly Verdict[] = ["taken", "retry", "wait", "reject"]
 /** Verdicts of the configuration, by status (`409`) or by class (`4xx`). */
 export type AnswerOverrides = Readonly<Record<string, Verdict>>;
 
-const NO_FAULT_OF_A_RECORD: ReadonlySet<number> = new Set([401, 403, 404, 407]);
+/** Answers to the node, the address, the method or the headers, which are the same for each record (RFC 9110, 6585, 7725). */
+const NO_FAULT_OF_A_RECORD: ReadonlySet<number> = new Set([
+  ...[401, 402, 403, 407, 511], // this node: its token, its payment, its proxy or its network
+  ...[404, 410, 414, 421, 451], // the address: unknown, gone, too long, of another server, or barred by law
+  ...[405, 501], // the method
+  ...[406, 411, 415, 417, 428, 431], // the headers: types, length, conditions, size
+  ...[426, 505], // the version of the protocol
+]);
 const WORTH_ANOTHER_TRY: ReadonlySet<number> = new Set([408, 425, 429]);
 
 const RETRY_AFTER_DEFAULT_MS = 1_000;
@@ -24,8 +31,8 @@ export function verdictOf(status: number, overrides: AnswerOverrides = {}): Verd
   const own = overrides[String(status)] ?? overrides[`${Math.floor(status / 100)}xx`];
   if (own !== undefined) return own;
   if (status >= 200 && status < 300) return "taken";
-  if (status >= 500 || WORTH_ANOTHER_TRY.has(status)) return "retry";
-  return status >= 400 && !NO_FAULT_OF_A_RECORD.has(status) ? "reject" : "wait";
+  if (status < 400 || NO_FAULT_OF_A_RECORD.has(status)) return "wait";
+  return status >= 500 || WORTH_ANOTHER_TRY.has(status) ? "retry" : "reject";
 }
 
 /** How long to wait before the next try, ms; undefined where the answer does not say. 429 says a second at least. */

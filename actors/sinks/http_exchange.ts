@@ -2,6 +2,9 @@
  * One post and its answer: redirects followed, the body of the answer bounded in bytes and time, then dropped. Decides nothing:
  * http_redirects.ts and http_answer.ts do.
  */
+import type { Readable } from "node:stream";
+import { sendPost } from "./http_connection.ts";
+import { type HttpHeaders, mergeHeaders } from "./http_headers.ts";
 import { isRedirect, judgeRedirect, type RedirectOptions } from "./http_redirects.ts";
 
 export interface Answer {
@@ -32,8 +35,9 @@ export interface PostOptions {
 export interface Post {
   readonly body: string;
   /** Of the configuration: sent to the endpoint's own origin only. */
-  readonly ownHeaders: Readonly<Record<string, string>>;
-  readonly headers: Readonly<Record<string, string>>;
+  readonly ownHeaders: HttpHeaders;
+  /** Of the sink, sent to each origin. */
+  readonly headers: HttpHeaders;
 }
 
 export class HttpPoster {
@@ -52,7 +56,6 @@ export class HttpPoster {
       return await this.#follow(post, signal === undefined ? deadline : AbortSignal.any([signal, deadline]));
     } catch (error) {
       this.#moved = undefined;
-      if (isProxyRefusal(error)) return { kind: "answered", ...answeredWith(407) };
       return { kind: "unanswered", reason: deadline.aborted ? `no answer within ${timeoutMs} ms` : reasonOf(error) };
     }
   }
@@ -62,23 +65,16 @@ export class HttpPoster {
     let at = this.#moved ?? { url: configured, isOwnOrigin: true };
     let isForGood = true;
     for (let followed = 0; ; followed += 1) {
-      const headers = at.isOwnOrigin ? { ...post.ownHeaders, ...post.headers } : post.headers;
-      const response = await fetch(at.url, { method: "POST", headers, body: post.body, redirect: "manual", signal });
-      const { status } = response;
+      const headers = at.isOwnOrigin ? mergeHeaders(post.ownHeaders, post.headers) : post.headers;
+      const answer = await sendPost(at.url, headers, post.body, signal);
+      const { status, retryAfter, location } = answer;
       if (!isRedirect(status)) {
-        const { text, isWhole } = await readStart(response, bodyBytesMax, bodyWithinMs);
+        const { text, isWhole } = await readStart(answer.body, bodyBytesMax, bodyWithinMs);
         if (followed > 0 && isForGood) this.#moved = at;
-        if (!response.ok) this.#moved = undefined;
-        return {
-          kind: "answered",
-          status,
-          retryAfter: response.headers.get("retry-after"),
-          body: text,
-          isBodyWhole: isWhole,
-        };
+        if (status < 200 || status > 299) this.#moved = undefined;
+        return { kind: "answered", status, retryAfter, body: text, isBodyWhole: isWhole };
       }
-      const location = response.headers.get("location");
-      void response.body?.cancel().catch(ignore);
+      await readStart(answer.body, bodyBytesMax, bodyWithinMs); // to its end, so that its connection is kept
       const redirect = judgeRedirect({ status, location }, at.url, configured, followed, redirects);
       if (redirect.kind === "refused") return { kind: "misdirected", reason: redirect.reason };
       isForGood &&= status === 308;
@@ -87,15 +83,9 @@ export class HttpPoster {
   }
 }
 
-/** `fetch` shows a 407 as an error, as its standard asks, with these words or with none. */
-const isProxyRefusal = (error: unknown): boolean =>
-  error instanceof Error && error.cause instanceof Error && /^$|proxy authentication/i.test(error.cause.message);
-const answeredWith = (status: number): Answer => ({ status, retryAfter: null, body: "", isBodyWhole: true });
-
 /** Reads what the bounds allow. A body that was read to its end leaves its connection for the next post. */
-async function readStart({ body }: Response, bytesMax: number, withinMs: number) {
-  if (body === null) return { text: "", isWhole: true };
-  const reader = body.getReader();
+async function readStart(body: Readable, bytesMax: number, withinMs: number) {
+  const chunks: AsyncIterator<Uint8Array> = body[Symbol.asyncIterator]();
   const decoder = new TextDecoder();
   let text = "";
   let left = bytesMax;
@@ -105,9 +95,9 @@ async function readStart({ body }: Response, bytesMax: number, withinMs: number)
   });
   try {
     for (;;) {
-      const next = await Promise.race([reader.read(), late]);
+      const next = await Promise.race([chunks.next(), late]);
       if (next === "late") return { text, isWhole: false };
-      if (next.done) return { text: text + decoder.decode(), isWhole: true };
+      if (next.done === true) return { text: text + decoder.decode(), isWhole: true };
       text += decoder.decode(next.value.subarray(0, left), { stream: true });
       left -= next.value.byteLength;
       if (left < 0) return { text, isWhole: false };
@@ -117,12 +107,12 @@ async function readStart({ body }: Response, bytesMax: number, withinMs: number)
     return { text: `${text} (broke off: ${reasonOf(error)})`, isWhole: false };
   } finally {
     clearTimeout(timer);
-    void reader.cancel().catch(ignore);
+    if (!body.readableEnded) body.destroy();
   }
 }
 
-/** A dropped body may have failed before: its error concerns nobody. */
-const ignore = (): void => undefined;
-
-const reasonOf = (error: unknown): string =>
-  error instanceof Error ? ((error.cause as Error | undefined)?.message ?? error.message) : String(error);
+/** Of several addresses of a host that all fail, the first says why. */
+function reasonOf(error: unknown): string {
+  if (error instanceof AggregateError && error.message === "") return reasonOf(error.errors[0]);
+  return error instanceof Error ? ((error.cause as Error | undefined)?.message ?? error.message) : String(error);
+}

@@ -1,13 +1,20 @@
 /** Records as one HTTP request. Pure: records that no request can hold are found here, before a byte is sent (S8). */
+
+import { InvariantError } from "../../protocols/errors.ts";
 import { type PartitionReference, partitionName } from "../../protocols/position.ts";
 import { finalRejection, INEXPRESSIBLE_CODE } from "./expressible.ts";
 import { jsonText } from "./file_format.ts";
 import type { Rejection, SinkRecord } from "./sink.ts";
 
+/** Lines of JSON, a list of JSON objects, or the JSON object of the only record. */
+export type HttpFormat = "ndjson" | "json" | "object";
+
 export interface RequestForm {
   readonly partition: PartitionReference;
   readonly replay?: string | undefined;
-  readonly format: "ndjson" | "json";
+  readonly format: HttpFormat;
+  /** Of the configuration; undefined: that of the format. */
+  readonly contentType?: string | undefined;
 }
 
 export type PreparedRequest =
@@ -26,14 +33,35 @@ export function prepareRequest(records: readonly SinkRecord[], form: RequestForm
     else texts.push(text);
   }
   if (rejected.length > 0) return { kind: "rejected", records: rejected };
-  const isArray = form.format === "json";
   const traceparent = records.find((record) => record.traceparent !== undefined)?.traceparent;
   const headers = {
-    "content-type": isArray ? "application/json" : "application/x-ndjson",
+    "content-type": form.contentType ?? TYPES[form.format],
     "idempotency-key": idempotencyKey(form.partition, records, form.replay),
     ...(traceparent === undefined ? {} : { traceparent }),
   };
-  return { kind: "request", headers, body: isArray ? `[${texts.join()}]` : texts.map((text) => `${text}\n`).join("") };
+  return { kind: "request", headers, body: bodyOf(texts, form.format) };
+}
+
+const TYPES: Readonly<Record<HttpFormat, string>> = {
+  ndjson: "application/x-ndjson",
+  json: "application/json",
+  object: "application/json",
+};
+
+function bodyOf(texts: readonly string[], format: HttpFormat): string {
+  switch (format) {
+    case "ndjson":
+      return texts.map((text) => `${text}\n`).join("");
+    case "json":
+      return `[${texts.join()}]`;
+    case "object": {
+      const [text, ...others] = texts;
+      if (text !== undefined && others.length === 0) return text;
+      throw new InvariantError(
+        `Cannot post an object as it must be one record: current value is ${texts.length} records`,
+      );
+    }
+  }
 }
 
 /** The message of a refused header holds its value. */

@@ -13,8 +13,9 @@ import { ConfigurationError } from "../../protocols/errors.ts";
 import { type AnswerOverrides, retryDelay, VERDICTS, verdictOf } from "./http_answer.ts";
 import { type Answer, type Exchange, HttpPoster } from "./http_exchange.ts";
 import { type FailureOptions, failuresIn, type RecordFailure } from "./http_failures.ts";
+import { faultOfHeaders, type HttpHeaders, headerIn } from "./http_headers.ts";
 import { REDIRECTS_MAX, type RedirectOptions } from "./http_redirects.ts";
-import { prepareRequest } from "./http_request.ts";
+import { type HttpFormat, prepareRequest } from "./http_request.ts";
 import type {
   SinkBatch,
   SinkCall,
@@ -30,8 +31,8 @@ export { idempotencyKey } from "./http_request.ts";
 
 export interface HttpSinkOptions {
   readonly url: string;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly format?: "ndjson" | "json";
+  readonly headers?: HttpHeaders;
+  readonly format?: HttpFormat;
   readonly recordsPerRequest?: number;
   readonly timeoutMs?: number;
   readonly answers?: AnswerOverrides;
@@ -64,9 +65,15 @@ export const httpSink: SinkDefinition<HttpSinkOptions> = {
       headers: {
         type: "object",
         additionalProperties: { type: "string" },
-        description: "Sent with each request to the origin of `url`, and to no other.",
+        description:
+          "Sent with each request to the origin of `url`, and to no other. `Content-Type` stands in for the format's own, and goes with the body to any origin. Refused are the headers that the sink sets (`Idempotency-Key`, `traceparent`, `Content-Encoding`, `Content-Length`, `Host`) and those of the connection (`Connection`, `Expect`, `Keep-Alive`, `Proxy-Connection`, `TE`, `Trailer`, `Transfer-Encoding`, `Upgrade`).",
       },
-      format: { enum: ["ndjson", "json"], default: "ndjson", description: "json: an array of events." },
+      format: {
+        enum: ["ndjson", "json", "object"],
+        default: "ndjson",
+        description:
+          "`ndjson`: a line for each event (application/x-ndjson). `json`: an array of events. `object`: the event alone, which needs `recordsPerRequest` of 1. The last two are application/json.",
+      },
       recordsPerRequest: {
         type: "integer",
         minimum: 1,
@@ -86,7 +93,7 @@ export const httpSink: SinkDefinition<HttpSinkOptions> = {
         propertyNames: { pattern: "^([245][0-9][0-9]|[245]xx)$" },
         additionalProperties: { enum: VERDICTS },
         description:
-          'What follows a status ("409") or a class of them ("5xx"): `taken`, `retry`, `wait` (tried again, and an error in the log: a person must act), `reject` (set aside after some tries). Standard: 2xx taken; 401, 403, 404, 407 wait; 408, 425, 429, 5xx retry, after `Retry-After`; other 4xx reject.',
+          'What follows a status ("409") or a class of them ("5xx"): `taken`, `retry`, `wait` (tried again, and an error in the log: a person must act), `reject` (set aside after some tries). Standard: 2xx taken; 401 to 407, 410, 411, 414, 415, 417, 421, 426, 428, 431, 451, 501, 505 and 511 wait; 408, 425, 429 and other 5xx retry, after `Retry-After`; other 4xx reject.',
       },
       redirects: {
         type: "object",
@@ -98,7 +105,7 @@ export const httpSink: SinkDefinition<HttpSinkOptions> = {
             type: "array",
             items: { type: "string", pattern: "^https?://[^/]+/?$" },
             description:
-              "Other origins that a redirect may lead to (`https://other.example`); they are sent none of `headers`.",
+              "Other origins that a redirect may lead to (`https://other.example`); of `headers` they are sent `Content-Type` alone.",
           },
         },
       },
@@ -124,7 +131,15 @@ export const httpSink: SinkDefinition<HttpSinkOptions> = {
       },
     },
   },
-  check({ url, headers, failures }) {
+  check({ url, headers = {}, failures, format, recordsPerRequest = RECORDS_PER_REQUEST }) {
+    if (format === "object" && recordsPerRequest > 1) {
+      throw new ConfigurationError(
+        "INVALID_CONFIGURATION",
+        `Cannot post records as 'format: object' needs 'recordsPerRequest' to be 1: current value is ${recordsPerRequest}`,
+      );
+    }
+    const fault = faultOfHeaders(headers);
+    if (fault !== undefined) throw new ConfigurationError("INVALID_CONFIGURATION", `Cannot post records as ${fault}`);
     if (failures !== undefined && failures.index === undefined && failures.status === undefined) {
       throw new ConfigurationError(
         "INVALID_CONFIGURATION",
@@ -132,8 +147,8 @@ export const httpSink: SinkDefinition<HttpSinkOptions> = {
       );
     }
     try {
-      // What `fetch` would refuse each time: an address that is none, one with a password in it, a header's bad name.
-      new Request(url, { method: "POST", headers: { ...headers } });
+      // Refused by the standard of requests: an address that is none, one with a password in it, a header's bad name or value.
+      new Request(url, { method: "POST", headers });
     } catch (error) {
       throw new ConfigurationError(
         "INVALID_CONFIGURATION",
@@ -189,7 +204,13 @@ class HttpWriter implements SinkWriter {
   async #send(records: readonly SinkRecord[], count: number, signal?: AbortSignal): Promise<WriteOutcome | undefined> {
     const { headers: ownHeaders = {}, format = "ndjson" } = this.#options;
     const { partition, replay } = this.#context;
-    const request = prepareRequest(records, { partition, replay, format });
+    // Cut before the configuration asked for `object`: one by one, as after a refusal.
+    if (format === "object" && records.length > 1) {
+      const reason = "'format: object' takes one record a request";
+      return { kind: "taken", count, problem: { kind: "refused_together", count: records.length, reason } };
+    }
+    const contentType = headerIn(ownHeaders, "content-type");
+    const request = prepareRequest(records, { partition, replay, format, contentType });
     if (request.kind === "rejected") {
       const rejected = request.records.map((one) => ({ ...one, at: one.at + count }));
       return { kind: "taken", count, problem: { kind: "rejected", records: rejected } }; // H3

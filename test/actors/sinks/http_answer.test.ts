@@ -5,9 +5,11 @@ import { retryAfterMs, retryDelay, verdictOf } from "../../../actors/sinks/http_
 test("each status has its verdict", () => {
   const verdicts = {
     taken: [200, 201, 202, 204, 299],
-    wait: [300, 304, 401, 403, 404, 407],
-    retry: [408, 425, 429, 500, 502, 503, 504, 599],
-    reject: [400, 402, 405, 409, 410, 413, 415, 422, 451],
+    wait: [
+      300, 304, 401, 402, 403, 404, 405, 406, 407, 410, 411, 414, 415, 417, 421, 426, 428, 431, 451, 501, 505, 511,
+    ],
+    retry: [408, 425, 429, 500, 502, 503, 504, 507, 599],
+    reject: [400, 409, 412, 413, 416, 418, 422, 423, 424, 499],
   } as const;
   for (const [verdict, statuses] of Object.entries(verdicts))
     for (const status of statuses) assert.is(verdictOf(status), verdict, String(status));
@@ -17,6 +19,8 @@ test("a status of the configuration goes before its class, and both before the s
   assert.is(verdictOf(404, { "404": "reject", "4xx": "retry" }), "reject");
   assert.is(verdictOf(422, { "404": "reject", "4xx": "retry" }), "retry");
   assert.is(verdictOf(503, { "4xx": "retry" }), "retry");
+  assert.is(verdictOf(415, { "415": "reject" }), "reject");
+  assert.is(verdictOf(501, { "5xx": "retry" }), "retry");
 });
 
 test("Retry-After may be a date, and is bounded", () => {

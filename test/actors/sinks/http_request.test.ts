@@ -23,6 +23,20 @@ test("records are lines, or a list", () => {
   assert.is(list.kind === "request" && list.body, '[{"at":0,"ofEpoch":1},{"at":1,"ofEpoch":1}]');
 });
 
+test("a format of one object has the record alone, as JSON", () => {
+  const one = prepareRequest(records.slice(1, 2), { partition: PARTITION, format: "object" });
+  assert.is(one.kind === "request" && one.body, '{"at":1,"ofEpoch":1}');
+  assert.is(one.kind === "request" && one.headers["content-type"], "application/json");
+});
+
+test("the type of the body is the configuration's, where it names one", () => {
+  for (const format of ["ndjson", "json", "object"] as const) {
+    const form = { partition: PARTITION, format, contentType: "application/vnd.a+json" };
+    const prepared = prepareRequest(records.slice(0, 1), form);
+    assert.is(prepared.kind === "request" && prepared.headers["content-type"], "application/vnd.a+json");
+  }
+});
+
 test("any name makes a key that a header can hold, and different names different keys", () => {
   const names = ["a\nb", "a b", "\u2603", "\ud800", "\udbff", "a%20b", "\u{1f600}"];
   const keys = names.flatMap((stream) => {

@@ -118,7 +118,7 @@ for (const status of [408, 425, 500, 502, 503, 504]) {
     ));
 }
 
-for (const status of [401, 403, 404, 407]) {
+for (const status of [401, 402, 403, 404, 405, 407, 410, 411, 415, 426, 451, 501, 505]) {
   test(`${status} is no fault of a record`, () =>
     withServer(answering(status), async (write) => {
       const { count, problem } = takenOf(await write(sinkBatch(1, 0, 1)));
@@ -211,6 +211,29 @@ test("307 and 308 are followed with method, body and headers; after 308 the new 
     },
   ));
 
+for (const name of ["Content-Type", "content-type"]) {
+  test(`a ${name} of the configuration is sent alone, also to another origin`, () =>
+    withServer(ok, async (_write, elsewhere, other) =>
+      withServer(answering(307, { location: `http://127.0.0.1:${other}/in` }), async (write, seen) => {
+        const headers = { [name]: "application/json", Authorization: "Bearer s" };
+        const redirects = { origins: [`http://127.0.0.1:${other}`] };
+        const outcome = await write(sinkBatch(1, 0, 0), { format: "object", headers, redirects });
+        assert.equal(outcome, { kind: "written" });
+        const sent = [...seen, ...elsewhere].map((one) => [one.headers["content-type"], one.body]);
+        assert.equal(sent, Array(2).fill(["application/json", '{"at":0,"ofEpoch":1}']));
+        assert.equal([seen[0]?.headers.authorization, elsewhere[0]?.headers.authorization], ["Bearer s", undefined]);
+      }),
+    ));
+}
+
+test("a request of several records that was cut before the format became `object` goes out record by record", () =>
+  withServer(ok, async (write, seen) => {
+    const { problem } = takenOf(await write(cut(sinkBatch(1, 0, 2), 3), { format: "object" }));
+    assert.equal([problem?.kind, seen.length], ["refused_together", 0]);
+    assert.equal(await write(sinkBatch(1, 0, 2), { format: "object" }), { kind: "written" });
+    assert.is(seen.length, 3);
+  }));
+
 test("redirects are bounded, and another origin is asked only where it is named, without the sink's headers", () =>
   withServer(ok, async (_write, elsewhere, other) => {
     await withServer(answering(307, { location: `http://127.0.0.1:${other}/in` }), async (write) => {
@@ -299,6 +322,14 @@ test("options that can never work are refused before anything starts", () => {
   assert.throws(
     () => httpSink.check?.({ url: "http://a/", headers: { "x\ny": "1" } }, undefined),
     (error: unknown) => error instanceof ConfigurationError,
+  );
+  assert.throws(
+    () => httpSink.check?.({ url: "http://a/", headers: { "Idempotency-Key": "1" } }, undefined),
+    (error: unknown) => error instanceof ConfigurationError && /it holds 'Idempotency-Key'/.test(error.message),
+  );
+  assert.throws(
+    () => httpSink.check?.({ url: "http://a/", format: "object", recordsPerRequest: 2 }, undefined),
+    (error: unknown) => error instanceof ConfigurationError && /current value is 2$/.test(error.message),
   );
 });
 
