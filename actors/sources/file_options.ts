@@ -11,7 +11,7 @@ export interface FileSourceOptions {
   readonly columns?: readonly string[];
   readonly numbers?: boolean;
   readonly everyMs?: number;
-  readonly lastLineAfterMs?: number;
+  readonly lastLineAfterMs?: number | "never";
   readonly lineBytesMax?: number;
 }
 
@@ -55,10 +55,10 @@ export const FILE_OPTIONS = {
     },
     everyMs: { type: "integer", minimum: 10, default: 250, description: "Milliseconds between looks." },
     lastLineAfterMs: {
-      type: "integer",
-      minimum: 10,
+      oneOf: [{ type: "integer", minimum: 10 }, { enum: ["never"] }],
       default: 3_000,
-      description: "Milliseconds without more bytes after which a last line counts without its line break.",
+      description:
+        "Milliseconds without more bytes after which a last line counts without its line break; `never`: not before the file is rotated.",
     },
     lineBytesMax: {
       type: "integer",
@@ -70,6 +70,12 @@ export const FILE_OPTIONS = {
   },
   additionalProperties: false,
 } as const;
+
+/** Infinity for never. */
+export function lastLineAfterMsOf({ lastLineAfterMs }: FileSourceOptions): number {
+  if (lastLineAfterMs === "never") return Number.POSITIVE_INFINITY;
+  return lastLineAfterMs ?? FILE_OPTIONS.properties.lastLineAfterMs.default;
+}
 
 export function textOptionsOf(options: FileSourceOptions, warn: (reason: string) => void): TextOptions {
   const { format, delimiter, columns, numbers = false, encoding, lineBytesMax = LINE_BYTES_MAX } = options;

@@ -8,12 +8,13 @@
  *   F3. A file that holds other bytes than were read was written anew: what was not read of the old bytes is looked for in a copy,
  *       then a new generation begins. Bytes that are nowhere are told with their count.
  *   F4. At most one chunk and one record are held, however long the lines are.
- *   F5. A last line without a line break is ended once nothing has followed for `lastLineAfterMs`, or the file is rotated. Where it
- *       was ended is stored before it is given out, so that what is appended afterwards is a line of its own, once.
+ *   F5. A last line without a line break is ended once nothing has followed for `lastLineAfterMs`, or the file is rotated. Time
+ *       alone never ends half a value of JSON, an open quoted field of CSV, or half a character: the writer holds the rest. Where
+ *       a line was ended is stored before it is given out: bytes appended afterwards are a line of their own, once.
  *   F6. A path that can not be read is told once for each change, and tried again at each look.
  */
 
-import { FILE_OPTIONS, type FileSourceOptions, textOptionsOf } from "./file_options.ts";
+import { FILE_OPTIONS, type FileSourceOptions, lastLineAfterMsOf, textOptionsOf } from "./file_options.ts";
 import { type FilePlace, type ReadFile, seenOf } from "./file_place.ts";
 import { findCopy, findLater, findPlace } from "./file_search.ts";
 import { FileText, lastLineOf } from "./file_text.ts";
@@ -44,6 +45,7 @@ interface Generation {
   place: FilePlace;
   /** Time of the file's last change when copies of it were looked for. */
   lookedAtNs?: bigint;
+  isRestTold?: boolean;
 }
 
 /** `overtaken`: the file was filled, copied and emptied between two looks. */
@@ -109,7 +111,7 @@ class FileReader implements SourceReader {
       if (signal.aborted) return undefined;
       yield* this.#finish(generation); // F5: as it was ended before
     }
-    const lastLineAfterMs = this.#options.lastLineAfterMs ?? FILE_OPTIONS.properties.lastLineAfterMs.default;
+    const lastLineAfterMs = lastLineAfterMsOf(this.#options);
     let isRotated = false;
     let quietMs = 0;
     let seenBytes = generation.text.nextByte;
@@ -121,7 +123,7 @@ class FileReader implements SourceReader {
       seenBytes = generation.text.nextByte;
       if (isRotated || quietMs >= lastLineAfterMs) {
         this.#tellDamage(generation.text.file);
-        yield* this.#endLine(generation);
+        yield* this.#endLine(generation, isRotated);
         quietMs = 0;
       }
       if (isRotated) return "rotated";
@@ -160,14 +162,14 @@ class FileReader implements SourceReader {
   }
 
   /** F5. */
-  async *#endLine(generation: Generation): Steps<void> {
+  async *#endLine(generation: Generation, isOver: boolean): Steps<void> {
     const { text } = generation;
     await text.settle();
     // What settling has made clear may be read now.
     for (let more = await text.next(); Array.isArray(more); more = await text.next()) {
       yield* this.#give(generation, more);
     }
-    if (!text.isMidRecord) return;
+    if (!text.isMidRecord || !(isOver || text.canEndHere)) return;
     generation.place = { ...generation.place, ...seenOf(text.head), lineEndsAt: text.nextByte };
     this.#place = generation.place;
     yield { items: [], resume: resumeOf(generation) };
@@ -187,6 +189,7 @@ class FileReader implements SourceReader {
   async #batch(generation: Generation, records: readonly FoundRecord[]): Promise<SourceBatch> {
     const { number, text, before } = generation;
     const read = (await text.reader?.read(records)) ?? [];
+    this.#tellRest(generation, records);
     const items = read.map(({ item, position }) => ({
       item: this.#told(item, number, position),
       position,
@@ -195,6 +198,18 @@ class FileReader implements SourceReader {
     generation.place = await placeOf(text, number, before);
     this.#place = generation.place;
     return { items, resume: resumeOf(generation) };
+  }
+
+  /** F5. Once for each file: a line came in two records. */
+  #tellRest(generation: Generation, records: readonly FoundRecord[]): void {
+    const rest = generation.isRestTold === true ? undefined : records.find(({ isRest }) => isRest);
+    if (rest === undefined) return;
+    generation.isRestTold = true;
+    this.#context.log(
+      "warn",
+      "the rest of a line came after its first part was given out: the line is in two records; a longer lastLineAfterMs, or never, keeps lines whole",
+      { path: this.#options.path, offset: rest.position, lastLineAfterMs: lastLineAfterMsOf(this.#options) },
+    );
   }
 
   #told<Item extends SourceBatch["items"][number]["item"]>(item: Item, generation: number, offset: number): Item {

@@ -106,6 +106,12 @@ async function withFolder(work: (path: string) => Promise<void>): Promise<void> 
   }
 }
 
+/** Waits for the time of `count` looks: a source that cuts a line too early has cut the line by then. */
+async function quietLooks(path: string, count: number): Promise<void> {
+  const endMs = performance.now() + count * 10;
+  await eventually(async () => (performance.now() > endMs && (await readFile(path)).length > 0 ? true : undefined));
+}
+
 const lines = (from: number, to: number) =>
   Array.from({ length: to - from }, (_, index) => `line ${from + index}\n`).join("");
 const texts = (given: readonly Given[]) => given.map(({ text }) => text);
@@ -455,6 +461,80 @@ test("a last line without a line break comes after the stated wait, and what fol
     ]);
     await appendFile(path, "\nfive\n");
     assert.equal(await life.take(1), [{ text: "five", term: 1, position: 15 }]);
+    await life.end();
+  }));
+
+test("half a value of JSON, half a quoted field and half a character are never ended by the clock", async () => {
+  for (const [format, half, rest, expected] of [
+    ["ndjson", '{"line":"a"}\n{"line":"b', 'c"}\n', ["a", "bc"]],
+    ["ndjson", '{"line":"a"}\n{"line":"b","n":{"m":1}', "}\n", ["a", "b"]],
+    ["csv", 'line,n\na,1\n"b\n', 'c",2\n', ["a", "b\nc"]],
+    ["lines", Buffer.concat([Buffer.from("a\nb"), Buffer.from([0xc3])]), Buffer.from([0xbc, 0x0a]), ["a", "bü"]],
+  ] as const) {
+    await withFolder(async (path) => {
+      await writeFile(path, half);
+      const life = await Life.begin({ path, format, lastLineAfterMs: 20 });
+      assert.equal(texts(await life.take(1)), ["a"]);
+      const coming = life.take(1);
+      await quietLooks(path, 10);
+      assert.is(life.resume?.lineEndsAt, undefined);
+      await appendFile(path, rest);
+      assert.equal(texts(await coming), expected.slice(1));
+      await life.end();
+    });
+  }
+});
+
+test("half a value of JSON is given out as it is once its file is rotated", () =>
+  withFolder(async (path) => {
+    await writeFile(path, '{"line":"a"}\n{"line":"b');
+    const life = await Life.begin({ path, format: "ndjson", lastLineAfterMs: 20 });
+    await life.take(1);
+    await rename(path, `${path}.1`);
+    await writeFile(path, '{"line":"c"}\n');
+    assert.equal(texts(await life.take(2)), ["malformed", "c"]);
+    await life.end();
+  }));
+
+test("a whole value of JSON and a closed row without a line break come after the stated wait", async () => {
+  for (const [format, text] of [
+    ["ndjson", '{"line":"a"}'],
+    ["csv", 'line,n\n"a",1'],
+  ] as const) {
+    await withFolder(async (path) => {
+      await writeFile(path, text);
+      const life = await Life.begin({ path, format, lastLineAfterMs: 20 });
+      assert.equal(texts(await life.take(1)), ["a"]);
+      await life.end();
+    });
+  }
+});
+
+test("with lastLineAfterMs: never, half a line waits for its rest", () =>
+  withFolder(async (path) => {
+    await writeFile(path, "one\ntw");
+    const life = await Life.begin({ path, format: "lines", lastLineAfterMs: "never" });
+    await life.take(1);
+    const coming = life.take(1);
+    await quietLooks(path, 10);
+    await appendFile(path, "o\n");
+    assert.equal(texts(await coming), ["two"]);
+    await life.end();
+  }));
+
+test("the rest of a line that was ended by the clock is warned of once for each file, with the option's name", () =>
+  withFolder(async (path) => {
+    await writeFile(path, "on");
+    const life = await Life.begin({ path, format: "lines", lastLineAfterMs: 20 });
+    await life.take(1);
+    await appendFile(path, "\ntw");
+    await life.take(1);
+    assert.ok(!life.logged.some((one) => one.includes("lastLineAfterMs")));
+    await appendFile(path, "o\nth");
+    await life.take(2);
+    await appendFile(path, "ree\n");
+    await life.take(1);
+    assert.is(life.logged.filter((one) => one.includes("lastLineAfterMs")).length, 1);
     await life.end();
   }));
 
