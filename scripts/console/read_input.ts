@@ -3,6 +3,7 @@
  * inflated where need be. What can not be made an event is handed on as its bytes with the reason, for the node to set aside:
  * nothing of the input is dropped or changed here.
  */
+import { foreignFormatOf, foreignReason } from "../../actors/sources/foreign_format.ts";
 import { compressionOf, inflate, MAGIC_BYTES } from "../../actors/sources/inflate.ts";
 import { JsonScanner } from "../../actors/sources/json_scanner.ts";
 import type { PlacedItem } from "../../actors/sources/placed_item.ts";
@@ -40,9 +41,15 @@ export interface InputOptions {
 /** Throws `DataError` where the input is damaged, after the events before the damage. */
 export async function* readInput(input: AsyncIterable<Uint8Array>, options: InputOptions): AsyncGenerator<InputEvent> {
   const { name } = options;
-  const raw = await peek(counted(input, options.onBytes), (first, isEnd) => compressionOf(first, isEnd) !== undefined);
+  const isKnown = (first: Uint8Array) => compressionOf(first) !== undefined && foreignFormatOf(first) !== undefined;
+  const raw = await peek(counted(input, options.onBytes), isKnown);
   const compression = compressionOf(raw.first, true) ?? "none";
-  const text = await peek(inflate(raw.all, compression), (first, isEnd) => isEnd || first.length >= MAGIC_BYTES);
+  refuseForeign(name, raw.first);
+  const text = await peek(
+    inflate(raw.all, compression),
+    (first) => first.length >= MAGIC_BYTES && foreignFormatOf(first) !== undefined,
+  );
+  refuseForeign(name, text.first, compression === "none" ? "" : ` within ${compression}`);
   const shape = shapeOf(text.first, options.encoding, true) ?? { encoding: "utf-8", markBytes: 0 };
   refuseWide(name, text.first, shape, options.encoding);
   const chosen = choose(options, text.first, shape);
@@ -97,6 +104,11 @@ function inputEvent(name: string, { item, line }: PlacedItem): InputEvent {
   return { event: new UnreadableInput(`${name}:${line}: ${item.reason}`, item.original), line };
 }
 
+function refuseForeign(name: string, first: Uint8Array, where = ""): void {
+  const foreign = foreignFormatOf(first, true) ?? "none";
+  if (foreign !== "none") throw new DataError(`Cannot read ${name} as ${foreignReason(foreign)}${where}`);
+}
+
 function refuseWide(name: string, first: Uint8Array, { markBytes }: TextShape, named: Encoding | undefined): void {
   const wide = markBytes > 0 || named !== undefined ? undefined : wideEncodingOf(first);
   if (wide === undefined) return;
@@ -129,12 +141,12 @@ async function* counted(
 /** Reads ahead until `isEnough` of the beginning, or to the end; `all` has the beginning too. */
 async function peek(
   chunks: AsyncGenerator<Uint8Array>,
-  isEnough: (first: Uint8Array, isEnd: boolean) => boolean,
+  isEnough: (first: Uint8Array) => boolean,
 ): Promise<{ readonly first: Uint8Array; readonly all: AsyncGenerator<Uint8Array> }> {
   let first: Uint8Array = new Uint8Array(0);
   let failure: { readonly error: unknown } | undefined;
   let isEnd = false;
-  while (!isEnd && failure === undefined && (first.length === 0 || !isEnough(first, false))) {
+  while (!isEnd && failure === undefined && (first.length === 0 || !isEnough(first))) {
     try {
       const next = await chunks.next();
       isEnd = next.done === true;

@@ -652,6 +652,25 @@ for (const [errno, make] of [
     }));
 }
 
+for (const isCompressed of [false, true]) {
+  test(`a file that holds no text${isCompressed ? " within gzip" : ""} is told once, and text in its place is read`, () =>
+    withFolder(async (path) => {
+      const zip = Buffer.from("PK\u0003\u0004 and what follows\n");
+      await writeFile(path, isCompressed ? gzipSync(zip) : zip);
+      const life = await Life.begin({ path, format: "lines" });
+      const coming = life.take(1);
+      await eventually(async () => (life.logged.includes("trouble: EFTYPE") ? true : undefined));
+      await writeFile(`${path}.new`, "one\n");
+      await rename(`${path}.new`, path);
+      assert.equal(texts(await coming), ["one"]);
+      assert.equal(
+        life.logged.filter((one) => one.startsWith("trouble")),
+        ["trouble: EFTYPE", "trouble: undefined"],
+      );
+      await life.end();
+    }));
+}
+
 test("a folder above the file that is none (ENOTDIR) is told, and told again as over once it can be read", () =>
   withFolder(async (path) => {
     await writeFile(path, "");

@@ -137,4 +137,31 @@ test("plain lines that are blank are lines", async () => {
   assert.equal((await read("a.log", "a\n\nb\n")).events, [{ line: "a" }, { line: "" }, { line: "b" }]);
 });
 
+test("a file of a format that holds no text is refused by its first bytes, also within gzip and in small chunks", async () => {
+  const tar = Buffer.alloc(512);
+  tar.write("name.csv");
+  tar.write("ustar", 257);
+  for (const [bytes, format] of [
+    [Buffer.from("PK\u0003\u0004rest of it"), "a zip archive"],
+    [Buffer.from("BZh91AY&SY and so on"), "bzip2"],
+    [Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00, 0x00]), "xz"],
+    [Buffer.from("PAR1\u0015\u0004"), "Parquet"],
+    [Buffer.from("SQLite format 3\0 and so on"), "an SQLite database"],
+    [tar, "a tar archive"],
+  ] as const) {
+    for (const content of [bytes, gzipSync(bytes)]) {
+      for (const chunkBytes of format === "a tar archive" ? [10_000] : [1, 10_000]) {
+        const { events, error } = await read("in.csv", content, { chunkBytes });
+        assert.equal(events, []);
+        assert.ok(error instanceof DataError);
+        assert.match(error.message, new RegExp(`^Cannot read in.csv as it must be text.*${format}`));
+      }
+    }
+  }
+  for (const text of ["PK\n", "BZh9 is a name\n", "PAR1 2\n", "SQLite format 3\n", "%PDF\n"]) {
+    const { events, error } = await read("in.log", text, { chunkBytes: 1 });
+    assert.equal([events, error], [[{ line: text.trimEnd() }], undefined]);
+  }
+});
+
 test.run();
