@@ -449,6 +449,33 @@ test("a file that is replaced by a longer one of the same beginning is read on, 
     await life.end();
   }));
 
+for (const isRunning of [true, false]) {
+  test(`a short file that is replaced at its path by a longer one with the same beginning is read on, ${isRunning ? "while it is followed" : "after a restart"}`, () =>
+    withFolder(async (path) => {
+      await writeFile(path, lines(0, 3));
+      const first = await Life.begin({ path, format: "lines" });
+      await first.take(3);
+      if (!isRunning) await first.end();
+      await writeFile(`${path}.new`, lines(0, 5));
+      await rename(`${path}.new`, path);
+      const life = isRunning ? first : await Life.begin({ path, format: "lines" }, first.resume);
+      assert.equal(texts(await life.take(2)), numbered(3, 5));
+      assert.is(life.resume?.generation, 1);
+      await life.end();
+    }));
+}
+
+test("a short file that is replaced at its path by one with another beginning is read from its beginning", () =>
+  withFolder(async (path) => {
+    await writeFile(path, lines(0, 3));
+    const life = await Life.begin({ path, format: "lines" });
+    await life.take(3);
+    await writeFile(`${path}.new`, `${lines(0, 2)}line other\n${lines(3, 5)}`);
+    await rename(`${path}.new`, path);
+    assert.equal(texts(await life.take(5)), ["line 0", "line 1", "line other", "line 3", "line 4"]);
+    await life.end();
+  }));
+
 test("a last line without a line break comes after the stated wait, and what follows it once", () =>
   withFolder(async (path) => {
     await writeFile(path, "one\nthr");
