@@ -1,5 +1,6 @@
 /** The options of the source that follows a file, as a schema and as the reader of its text takes them. */
 import type { TextOptions } from "./file_text.ts";
+import type { OptionWarning } from "./source.ts";
 import { ENCODINGS, type Encoding } from "./text_shape.ts";
 
 export interface FileSourceOptions {
@@ -70,6 +71,15 @@ export const FILE_OPTIONS = {
   },
   additionalProperties: false,
 } as const;
+
+const GLOB = /[*?[]/;
+
+export function fileOptionWarnings({ path }: FileSourceOptions): readonly OptionWarning[] {
+  const found = GLOB.exec(path)?.[0];
+  if (found === undefined) return [];
+  const reason = `the path holds ${found} and is taken literally, as the name of one file: patterns (globs) are not supported`;
+  return [{ key: "path", reason }];
+}
 
 /** Infinity for never. */
 export function lastLineAfterMsOf({ lastLineAfterMs }: FileSourceOptions): number {

@@ -14,7 +14,13 @@
  *   F6. A path that can not be read is told once for each change, and tried again at each look.
  */
 
-import { FILE_OPTIONS, type FileSourceOptions, lastLineAfterMsOf, textOptionsOf } from "./file_options.ts";
+import {
+  FILE_OPTIONS,
+  type FileSourceOptions,
+  fileOptionWarnings,
+  lastLineAfterMsOf,
+  textOptionsOf,
+} from "./file_options.ts";
 import { type FilePlace, type ReadFile, seenOf } from "./file_place.ts";
 import { findCopy, findLater, findPlace } from "./file_search.ts";
 import { FileText, lastLineOf } from "./file_text.ts";
@@ -34,7 +40,11 @@ const BEFORE_MAX = 4;
 export const fileSource: SourceDefinition<FileSourceOptions> = {
   type: "file",
   optionsSchema: FILE_OPTIONS,
-  open: async (options, context, resume) => new FileReader(options, context, resume as FilePlace | undefined),
+  warningsOf: fileOptionWarnings,
+  open: async (options, context, resume) => {
+    for (const { reason } of fileOptionWarnings(options)) context.log("warn", reason, { path: options.path });
+    return new FileReader(options, context, resume as FilePlace | undefined);
+  },
 };
 
 /** One generation of the file, open. */

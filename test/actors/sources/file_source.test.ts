@@ -698,6 +698,16 @@ for (const isCompressed of [false, true]) {
     }));
 }
 
+test("a path that looks like a pattern is warned of at the start, and names one file", () =>
+  withFolder(async (path) => {
+    const literal = join(dirname(path), "*.log");
+    await writeFile(literal, "one\n");
+    const life = await Life.begin({ path: literal, format: "lines" });
+    assert.equal(texts(await life.take(1)), ["one"]);
+    assert.match(life.logged[0] ?? "", /holds \* and is taken literally/);
+    await life.end();
+  }));
+
 test("a folder above the file that is none (ENOTDIR) is told, and told again as over once it can be read", () =>
   withFolder(async (path) => {
     await writeFile(path, "");
