@@ -164,4 +164,28 @@ test("a file of a format that holds no text is refused by its first bytes, also 
   }
 });
 
+test("a name that ends in .tsv is CSV with tabs, and the remark says so; --delimiter wins", async () => {
+  const found = await read("a.tsv", "a\tb\n1\t2\n");
+  assert.equal(found.events, [{ a: 1, b: 2 }]);
+  assert.match(found.remarks[0] ?? "", /as csv: its name ends in .tsv, a tab between two values$/);
+  assert.equal((await read("a.tsv.gz", gzipSync("a\tb\n1\t2\n"))).events, [{ a: 1, b: 2 }]);
+  assert.equal((await read("a.tsv", "a;b\n1;2\n", { delimiter: ";" })).events, [{ a: 1, b: 2 }]);
+});
+
+test("Excel's first line sep=; names the delimiter, is no record, and is told", async () => {
+  const text = "sep=;\r\na;b\r\n1;2\r\n";
+  for (const content of [text, `\ufeff${text}`, Buffer.from(`\ufeff${text}`, "utf16le"), text.replaceAll("\r", "")]) {
+    for (const chunkBytes of [1, 10_000]) {
+      const { events, lines, remarks } = await read("a.csv", content, { chunkBytes });
+      assert.equal([events, lines], [[{ a: 1, b: 2 }], [3]]);
+      assert.match(remarks[1] ?? "", /a.csv: its first line says sep=;: ";" stands between two values/);
+    }
+  }
+  const given = await read("a.csv", "sep=;\na|b\n1|2\n", { delimiter: "|" });
+  assert.equal(given.events, [{ a: 1, b: 2 }]);
+  assert.match(given.remarks[1] ?? "", /--delimiter is given/);
+  assert.equal((await read("a.csv", "sep=x,b\n1,2\n")).events, [{ "sep=x": 1, b: 2 }]);
+  assert.equal((await read("a.log", "sep=;\n")).events, [{ line: "sep=;" }]);
+});
+
 test.run();
