@@ -266,7 +266,7 @@ class FileReader implements SourceReader {
         return this.#generation(unread, place.generation, 0, place.before ?? [], { sinceMs: place.modifiedMs });
     }
     if (same !== undefined) return this.#generation(same, place.generation, place.offset, place.before ?? [], place);
-    this.#tellLoss(place);
+    this.#tellLoss(place, true);
     const next = await this.#next(place, false, signal);
     return next === undefined
       ? undefined
@@ -301,7 +301,7 @@ class FileReader implements SourceReader {
     }
     if (ending === "written anew") {
       if (text.isMidRecord) yield* this.#finish(over); // the file has it no more: it is held here alone
-      this.#tellLoss(over.place);
+      this.#tellLoss(over.place, false);
     }
     // Closed only then: its inode would be free for another file, which would look like it.
     const next = await this.#next(over.place, ending === "rotated", signal);
@@ -351,22 +351,19 @@ class FileReader implements SourceReader {
     this.#damage = damage;
   }
 
-  #tellLoss({ sizeBytes, offset, generation }: FilePlace): void {
+  /** `lostBytes` counts bytes that were seen: those written after the last look are in no count. */
+  #tellLoss({ sizeBytes, offset, generation, modifiedMs }: FilePlace, wasUnwatched: boolean): void {
     const { path } = this.#options;
     const lostBytes = sizeBytes === undefined ? undefined : Math.max(0, sizeBytes - offset);
-    const about = { path, generation, offset, ...(lostBytes === undefined ? {} : { lostBytes }) };
+    const lastLook = modifiedMs === undefined ? {} : { lastSeenChange: new Date(modifiedMs).toISOString() };
+    const about = { path, generation, offset, ...lastLook };
     if (lostBytes === 0) {
-      this.#context.log(
-        "warn",
-        "the file that was read is gone or was written anew: all that was seen of it is read",
-        about,
-      );
+      const message = `the file that was read is gone or was written anew, and no copy of it is found: its ${offset} bytes that were seen are read; whether more was written to it after the last look can not be known`;
+      this.#context.log(wasUnwatched ? "error" : "warn", message, about);
     } else {
-      this.#context.log(
-        "error",
-        "bytes of a file that is gone or was written anew are lost: they were not read",
-        about,
-      );
+      const message =
+        "bytes of a file that is gone or was written anew are lost: they were not read; whether more was written to it after the last look can not be known";
+      this.#context.log("error", message, lostBytes === undefined ? about : { ...about, lostBytes });
     }
   }
 

@@ -41,7 +41,7 @@ class Life {
     const context = {
       name: "file",
       nowMs: () => 0,
-      log: (_level: string, message: string) => void logged.push(message),
+      log: (level: string, message: string) => void logged.push(level === "error" ? `error: ${message}` : message),
       trouble: (code: string | undefined) => void logged.push(`trouble: ${code}`),
     };
     return new Life(await fileSource.open({ everyMs: 10, ...options }, context, resume), logged, resume);
@@ -407,6 +407,22 @@ test("a file that is gone for good is told with the bytes that were not read, an
     await second.end();
   });
 });
+
+test("of a file that went while nobody looked, the log says that bytes after the last look can not be known", () =>
+  withFolder(async (path) => {
+    await writeFile(path, lines(0, 3));
+    const first = await Life.begin({ path, format: "lines" });
+    await first.take(3);
+    await first.end();
+    await appendFile(path, lines(3, 5));
+    await writeFile(`${path}.new`, "after\n");
+    await rename(`${path}.new`, path);
+    const second = await Life.begin({ path, format: "lines" }, first.resume);
+    assert.equal(texts(await second.take(1)), ["after"]);
+    const told = second.logged.find((one) => one.includes("is gone or was written anew")) ?? "";
+    assert.match(told, /^error: .*21 bytes that were seen are read; whether more was written .* can not be known/);
+    await second.end();
+  }));
 
 for (const [name, before, after] of [
   ["the same size", "one\ntwo\n", "six\nten\n"],
