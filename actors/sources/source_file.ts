@@ -63,15 +63,16 @@ export class SourceFile {
   static async open(path: string, signal: AbortSignal): Promise<SourceFile> {
     await standingOf(path); // before it is opened: to open a device may change it
     const handle = await overFile(path, open(path, constants.O_RDONLY | constants.O_NONBLOCK));
+    let file: SourceFile | undefined;
     try {
       const about = await overFile(path, handle.stat({ bigint: true }));
       requireFile(path, about as never);
       const target = await overFile(path, realpath(path));
-      const file = new SourceFile(path, target, String(about.ino), handle, signal);
+      file = new SourceFile(path, target, String(about.ino), handle, signal);
       await file.#learn(false); // refused at once, not at the first read
       return file;
     } catch (error) {
-      await handle.close();
+      await (file ?? handle).close();
       throw error;
     }
   }
@@ -130,13 +131,10 @@ export class SourceFile {
     if (foreign === undefined || compression === undefined) return;
     requireText(this.path, foreign);
     if (compression !== "none") {
-      const inflated = new InflatedBytes(this.path, this.#handle, compression, this.#signal);
+      this.#inflated ??= new InflatedBytes(this.path, this.#handle, compression, this.#signal);
       const inner = Buffer.alloc(FOREIGN_BYTES);
-      const count = await inflated.read(inner, FOREIGN_BYTES, 0);
-      const found = foreignFormatOf(inner.subarray(0, count), true) ?? "none";
-      if (found !== "none") await inflated.close();
-      requireText(this.path, found, ` within ${compression}`);
-      this.#inflated = inflated;
+      const count = await this.#inflated.read(inner, FOREIGN_BYTES, 0);
+      requireText(this.path, foreignFormatOf(inner.subarray(0, count), true) ?? "none", ` within ${compression}`);
     }
     this.#compression = compression;
   }
