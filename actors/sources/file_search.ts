@@ -46,6 +46,23 @@ async function copyAmong(
   return firstThat([...plainFirst, { path }], signal, isCopy);
 }
 
+/** Files beside the path, named like it, that can not be read: the rest of a file that is gone may lie in one of them. */
+export async function unreadableBeside(path: string, signal: AbortSignal): Promise<readonly string[]> {
+  const unreadable: string[] = [];
+  for (const { path: beside } of (await siblingsOf(path)).filter(({ isNear }) => isNear).slice(-UNREADABLE_LOOKS_MAX)) {
+    try {
+      await (await SourceFile.open(beside, signal)).close();
+    } catch (error) {
+      if (!(error instanceof FileTroubleError)) throw error;
+      if (error.errno !== "ENOENT") unreadable.push(beside);
+    }
+  }
+  return unreadable;
+}
+
+/** Newest files looked at for a warning's sake. */
+const UNREADABLE_LOOKS_MAX = 16;
+
 /**
  * S3, S4. Undefined where none was rotated since.
  *

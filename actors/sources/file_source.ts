@@ -22,7 +22,7 @@ import {
   textOptionsOf,
 } from "./file_options.ts";
 import { type FilePlace, type ReadFile, seenOf } from "./file_place.ts";
-import { findCopy, findLater, findPlace } from "./file_search.ts";
+import { findCopy, findLater, findPlace, unreadableBeside } from "./file_search.ts";
 import { FileText, lastLineOf } from "./file_text.ts";
 import { FileTroubleError, ifThere } from "./file_trouble.ts";
 import { pause } from "./pause.ts";
@@ -266,7 +266,7 @@ class FileReader implements SourceReader {
         return this.#generation(unread, place.generation, 0, place.before ?? [], { sinceMs: place.modifiedMs });
     }
     if (same !== undefined) return this.#generation(same, place.generation, place.offset, place.before ?? [], place);
-    this.#tellLoss(place, true);
+    await this.#tellLoss(place, true, signal);
     const next = await this.#next(place, false, signal);
     return next === undefined
       ? undefined
@@ -301,7 +301,7 @@ class FileReader implements SourceReader {
     }
     if (ending === "written anew") {
       if (text.isMidRecord) yield* this.#finish(over); // the file has it no more: it is held here alone
-      this.#tellLoss(over.place, false);
+      await this.#tellLoss(over.place, false, signal);
     }
     // Closed only then: its inode would be free for another file, which would look like it.
     const next = await this.#next(over.place, ending === "rotated", signal);
@@ -352,11 +352,13 @@ class FileReader implements SourceReader {
   }
 
   /** `lostBytes` counts bytes that were seen: those written after the last look are in no count. */
-  #tellLoss({ sizeBytes, offset, generation, modifiedMs }: FilePlace, wasUnwatched: boolean): void {
+  async #tellLoss(over: FilePlace, wasUnwatched: boolean, signal: AbortSignal): Promise<void> {
+    const { sizeBytes, offset, generation, modifiedMs } = over;
     const { path } = this.#options;
     const lostBytes = sizeBytes === undefined ? undefined : Math.max(0, sizeBytes - offset);
     const lastLook = modifiedMs === undefined ? {} : { lastSeenChange: new Date(modifiedMs).toISOString() };
-    const about = { path, generation, offset, ...lastLook };
+    const unreadable = await unreadableBeside(path, signal);
+    const about = { path, generation, offset, ...lastLook, ...(unreadable.length === 0 ? {} : { unreadable }) };
     if (lostBytes === 0) {
       const message = `the file that was read is gone or was written anew, and no copy of it is found: its ${offset} bytes that were seen are read; whether more was written to it after the last look can not be known`;
       this.#context.log(wasUnwatched ? "error" : "warn", message, about);

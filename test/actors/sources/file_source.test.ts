@@ -35,26 +35,34 @@ class Life {
   readonly #batches;
   resume: SourcePosition | undefined;
   readonly logged: string[] = [];
+  /** Files that a line of the log names as unreadable. */
+  readonly unreadable: readonly string[];
 
   static async begin(options: FileSourceOptions, resume?: SourcePosition): Promise<Life> {
     const logged: string[] = [];
+    const unreadable: string[] = [];
     const context = {
       name: "file",
       nowMs: () => 0,
-      log: (level: string, message: string) => void logged.push(level === "error" ? `error: ${message}` : message),
+      log: (level: string, message: string, fields: Readonly<Record<string, unknown>> = {}) => {
+        logged.push(level === "error" ? `error: ${message}` : message);
+        if (Array.isArray(fields.unreadable)) unreadable.push(...fields.unreadable);
+      },
       trouble: (code: string | undefined) => void logged.push(`trouble: ${code}`),
     };
-    return new Life(await fileSource.open({ everyMs: 10, ...options }, context, resume), logged, resume);
+    return new Life(await fileSource.open({ everyMs: 10, ...options }, context, resume), logged, unreadable, resume);
   }
 
   private constructor(
     reader: Awaited<ReturnType<typeof fileSource.open>>,
     logged: string[],
+    unreadable: readonly string[],
     resume: SourcePosition | undefined,
   ) {
     this.#reader = reader;
     this.#batches = reader.read(this.#stop.signal)[Symbol.asyncIterator]();
     this.logged = logged;
+    this.unreadable = unreadable;
     this.resume = resume;
   }
 
@@ -421,6 +429,21 @@ test("of a file that went while nobody looked, the log says that bytes after the
     assert.equal(texts(await second.take(1)), ["after"]);
     const told = second.logged.find((one) => one.includes("is gone or was written anew")) ?? "";
     assert.match(told, /^error: .*21 bytes that were seen are read; whether more was written .* can not be known/);
+    await second.end();
+  }));
+
+test("of a file that is gone, the log names those beside it that can not be read: its rest may lie there", () =>
+  withFolder(async (path) => {
+    await writeFile(path, lines(0, 3));
+    const first = await Life.begin({ path, format: "lines" });
+    await first.take(3);
+    await first.end();
+    await writeFile(`${path}.1.xz`, Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00, 0x00]));
+    await writeFile(`${path}.new`, "after\n");
+    await rename(`${path}.new`, path);
+    const second = await Life.begin({ path, format: "lines" }, first.resume);
+    assert.equal(texts(await second.take(1)), ["after"]);
+    assert.equal(second.unreadable, [`${path}.1.xz`]);
     await second.end();
   }));
 
