@@ -1,5 +1,6 @@
 /** The options of the source that follows a file, as a schema and as the reader of its text takes them. */
 import type { TextOptions } from "./file_text.ts";
+import type { OptionWarning } from "./source.ts";
 import { ENCODINGS, type Encoding } from "./text_shape.ts";
 
 export interface FileSourceOptions {
@@ -11,7 +12,7 @@ export interface FileSourceOptions {
   readonly columns?: readonly string[];
   readonly numbers?: boolean;
   readonly everyMs?: number;
-  readonly lastLineAfterMs?: number;
+  readonly lastLineAfterMs?: number | "never";
   readonly lineBytesMax?: number;
 }
 
@@ -55,10 +56,10 @@ export const FILE_OPTIONS = {
     },
     everyMs: { type: "integer", minimum: 10, default: 250, description: "Milliseconds between looks." },
     lastLineAfterMs: {
-      type: "integer",
-      minimum: 10,
+      oneOf: [{ type: "integer", minimum: 10 }, { enum: ["never"] }],
       default: 3_000,
-      description: "Milliseconds without more bytes after which a last line counts without its line break.",
+      description:
+        "Milliseconds without more bytes after which a last line counts without its line break; `never`: not before the file is rotated.",
     },
     lineBytesMax: {
       type: "integer",
@@ -70,6 +71,21 @@ export const FILE_OPTIONS = {
   },
   additionalProperties: false,
 } as const;
+
+const GLOB = /[*?[]/;
+
+export function fileOptionWarnings({ path }: FileSourceOptions): readonly OptionWarning[] {
+  const found = GLOB.exec(path)?.[0];
+  if (found === undefined) return [];
+  const reason = `the path holds ${found} and is taken literally, as the name of one file: patterns (globs) are not supported`;
+  return [{ key: "path", reason }];
+}
+
+/** Infinity for never. */
+export function lastLineAfterMsOf({ lastLineAfterMs }: FileSourceOptions): number {
+  if (lastLineAfterMs === "never") return Number.POSITIVE_INFINITY;
+  return lastLineAfterMs ?? FILE_OPTIONS.properties.lastLineAfterMs.default;
+}
 
 export function textOptionsOf(options: FileSourceOptions, warn: (reason: string) => void): TextOptions {
   const { format, delimiter, columns, numbers = false, encoding, lineBytesMax = LINE_BYTES_MAX } = options;

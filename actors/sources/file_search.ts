@@ -2,7 +2,7 @@
  * Finds the file that was being read, and the file to read after it, by what they hold and not by their names alone.
  *   S1. The file with the inode is looked for first, under any name in its folder or directly below.
  *   S2. Without it, a copy is looked for: plain or compressed, at least as new, holding the very bytes before the place.
- *       Where few bytes were read, only names that begin with the file's or that rotation gives are believed.
+ *       Where few bytes were read, only the path and names that begin with the file's or that rotation gives are believed.
  *   S3. The next file is the oldest rotated one that is newer than the file that is over, else the one at the path.
  *   S4. What was read before is not read again: a file that holds just that is passed over, where the file that was read
  *       is not there any more under its own inode. Nor is a rotated file read that is
@@ -42,8 +42,26 @@ async function copyAmong(
   );
   const plainFirst = copies.toSorted((left, right) => Number(isCompressed(left)) - Number(isCompressed(right)));
   const isCopy = async (file: SourceFile) => file.inode !== place.inode && (await holds(file, place));
-  return firstThat(isStrong ? [...plainFirst, { path }] : plainFirst, signal, isCopy);
+  // A short mark is one of all the bytes that were read: at the path itself it is believed too.
+  return firstThat([...plainFirst, { path }], signal, isCopy);
 }
+
+/** Files beside the path, named like it, that can not be read: the rest of a file that is gone may lie in one of them. */
+export async function unreadableBeside(path: string, signal: AbortSignal): Promise<readonly string[]> {
+  const unreadable: string[] = [];
+  for (const { path: beside } of (await siblingsOf(path)).filter(({ isNear }) => isNear).slice(-UNREADABLE_LOOKS_MAX)) {
+    try {
+      await (await SourceFile.open(beside, signal)).close();
+    } catch (error) {
+      if (!(error instanceof FileTroubleError)) throw error;
+      if (error.errno !== "ENOENT") unreadable.push(beside);
+    }
+  }
+  return unreadable;
+}
+
+/** Newest files looked at for a warning's sake. */
+const UNREADABLE_LOOKS_MAX = 16;
 
 /**
  * S3, S4. Undefined where none was rotated since.

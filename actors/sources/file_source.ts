@@ -8,14 +8,21 @@
  *   F3. A file that holds other bytes than were read was written anew: what was not read of the old bytes is looked for in a copy,
  *       then a new generation begins. Bytes that are nowhere are told with their count.
  *   F4. At most one chunk and one record are held, however long the lines are.
- *   F5. A last line without a line break is ended once nothing has followed for `lastLineAfterMs`, or the file is rotated. Where it
- *       was ended is stored before it is given out, so that what is appended afterwards is a line of its own, once.
+ *   F5. A last line without a line break is ended once nothing has followed for `lastLineAfterMs`, or the file is rotated. Time
+ *       alone never ends half a value of JSON, an open quoted field of CSV, or half a character: the writer holds the rest. Where
+ *       a line was ended is stored before it is given out: bytes appended afterwards are a line of their own, once.
  *   F6. A path that can not be read is told once for each change, and tried again at each look.
  */
 
-import { FILE_OPTIONS, type FileSourceOptions, textOptionsOf } from "./file_options.ts";
+import {
+  FILE_OPTIONS,
+  type FileSourceOptions,
+  fileOptionWarnings,
+  lastLineAfterMsOf,
+  textOptionsOf,
+} from "./file_options.ts";
 import { type FilePlace, type ReadFile, seenOf } from "./file_place.ts";
-import { findCopy, findLater, findPlace } from "./file_search.ts";
+import { findCopy, findLater, findPlace, unreadableBeside } from "./file_search.ts";
 import { FileText, lastLineOf } from "./file_text.ts";
 import { FileTroubleError, ifThere } from "./file_trouble.ts";
 import { pause } from "./pause.ts";
@@ -33,7 +40,11 @@ const BEFORE_MAX = 4;
 export const fileSource: SourceDefinition<FileSourceOptions> = {
   type: "file",
   optionsSchema: FILE_OPTIONS,
-  open: async (options, context, resume) => new FileReader(options, context, resume as FilePlace | undefined),
+  warningsOf: fileOptionWarnings,
+  open: async (options, context, resume) => {
+    for (const { reason } of fileOptionWarnings(options)) context.log("warn", reason, { path: options.path });
+    return new FileReader(options, context, resume as FilePlace | undefined);
+  },
 };
 
 /** One generation of the file, open. */
@@ -44,6 +55,7 @@ interface Generation {
   place: FilePlace;
   /** Time of the file's last change when copies of it were looked for. */
   lookedAtNs?: bigint;
+  isRestTold?: boolean;
 }
 
 /** `overtaken`: the file was filled, copied and emptied between two looks. */
@@ -109,7 +121,7 @@ class FileReader implements SourceReader {
       if (signal.aborted) return undefined;
       yield* this.#finish(generation); // F5: as it was ended before
     }
-    const lastLineAfterMs = this.#options.lastLineAfterMs ?? FILE_OPTIONS.properties.lastLineAfterMs.default;
+    const lastLineAfterMs = lastLineAfterMsOf(this.#options);
     let isRotated = false;
     let quietMs = 0;
     let seenBytes = generation.text.nextByte;
@@ -121,7 +133,7 @@ class FileReader implements SourceReader {
       seenBytes = generation.text.nextByte;
       if (isRotated || quietMs >= lastLineAfterMs) {
         this.#tellDamage(generation.text.file);
-        yield* this.#endLine(generation);
+        yield* this.#endLine(generation, isRotated);
         quietMs = 0;
       }
       if (isRotated) return "rotated";
@@ -160,14 +172,14 @@ class FileReader implements SourceReader {
   }
 
   /** F5. */
-  async *#endLine(generation: Generation): Steps<void> {
+  async *#endLine(generation: Generation, isOver: boolean): Steps<void> {
     const { text } = generation;
     await text.settle();
     // What settling has made clear may be read now.
     for (let more = await text.next(); Array.isArray(more); more = await text.next()) {
       yield* this.#give(generation, more);
     }
-    if (!text.isMidRecord) return;
+    if (!text.isMidRecord || !(isOver || text.canEndHere)) return;
     generation.place = { ...generation.place, ...seenOf(text.head), lineEndsAt: text.nextByte };
     this.#place = generation.place;
     yield { items: [], resume: resumeOf(generation) };
@@ -187,6 +199,7 @@ class FileReader implements SourceReader {
   async #batch(generation: Generation, records: readonly FoundRecord[]): Promise<SourceBatch> {
     const { number, text, before } = generation;
     const read = (await text.reader?.read(records)) ?? [];
+    this.#tellRest(generation, records);
     const items = read.map(({ item, position }) => ({
       item: this.#told(item, number, position),
       position,
@@ -195,6 +208,18 @@ class FileReader implements SourceReader {
     generation.place = await placeOf(text, number, before);
     this.#place = generation.place;
     return { items, resume: resumeOf(generation) };
+  }
+
+  /** F5. Once for each file: a line came in two records. */
+  #tellRest(generation: Generation, records: readonly FoundRecord[]): void {
+    const rest = generation.isRestTold === true ? undefined : records.find(({ isRest }) => isRest);
+    if (rest === undefined) return;
+    generation.isRestTold = true;
+    this.#context.log(
+      "warn",
+      "the rest of a line came after its first part was given out: the line is in two records; a longer lastLineAfterMs, or never, keeps lines whole",
+      { path: this.#options.path, offset: rest.position, lastLineAfterMs: lastLineAfterMsOf(this.#options) },
+    );
   }
 
   #told<Item extends SourceBatch["items"][number]["item"]>(item: Item, generation: number, offset: number): Item {
@@ -241,7 +266,7 @@ class FileReader implements SourceReader {
         return this.#generation(unread, place.generation, 0, place.before ?? [], { sinceMs: place.modifiedMs });
     }
     if (same !== undefined) return this.#generation(same, place.generation, place.offset, place.before ?? [], place);
-    this.#tellLoss(place);
+    await this.#tellLoss(place, true, signal);
     const next = await this.#next(place, false, signal);
     return next === undefined
       ? undefined
@@ -276,7 +301,7 @@ class FileReader implements SourceReader {
     }
     if (ending === "written anew") {
       if (text.isMidRecord) yield* this.#finish(over); // the file has it no more: it is held here alone
-      this.#tellLoss(over.place);
+      await this.#tellLoss(over.place, false, signal);
     }
     // Closed only then: its inode would be free for another file, which would look like it.
     const next = await this.#next(over.place, ending === "rotated", signal);
@@ -326,22 +351,21 @@ class FileReader implements SourceReader {
     this.#damage = damage;
   }
 
-  #tellLoss({ sizeBytes, offset, generation }: FilePlace): void {
+  /** `lostBytes` counts bytes that were seen: those written after the last look are in no count. */
+  async #tellLoss(over: FilePlace, wasUnwatched: boolean, signal: AbortSignal): Promise<void> {
+    const { sizeBytes, offset, generation, modifiedMs } = over;
     const { path } = this.#options;
     const lostBytes = sizeBytes === undefined ? undefined : Math.max(0, sizeBytes - offset);
-    const about = { path, generation, offset, ...(lostBytes === undefined ? {} : { lostBytes }) };
+    const lastLook = modifiedMs === undefined ? {} : { lastSeenChange: new Date(modifiedMs).toISOString() };
+    const unreadable = await unreadableBeside(path, signal);
+    const about = { path, generation, offset, ...lastLook, ...(unreadable.length === 0 ? {} : { unreadable }) };
     if (lostBytes === 0) {
-      this.#context.log(
-        "warn",
-        "the file that was read is gone or was written anew: all that was seen of it is read",
-        about,
-      );
+      const message = `the file that was read is gone or was written anew, and no copy of it is found: its ${offset} bytes that were seen are read; whether more was written to it after the last look can not be known`;
+      this.#context.log(wasUnwatched ? "error" : "warn", message, about);
     } else {
-      this.#context.log(
-        "error",
-        "bytes of a file that is gone or was written anew are lost: they were not read",
-        about,
-      );
+      const message =
+        "bytes of a file that is gone or was written anew are lost: they were not read; whether more was written to it after the last look can not be known";
+      this.#context.log("error", message, lostBytes === undefined ? about : { ...about, lostBytes });
     }
   }
 

@@ -8,7 +8,7 @@
 import { HEAD_BYTES, markAt, markOf, TAIL_BYTES } from "./file_place.ts";
 import type { RecordReader } from "./placed_item.ts";
 import type { FoundRecord, RecordCutter } from "./record_cutter.ts";
-import { type ReadOptions, recordCutter, recordReader } from "./record_reader.ts";
+import { canBeWhole, type ReadOptions, recordCutter, recordReader } from "./record_reader.ts";
 import type { SourceFile } from "./source_file.ts";
 import { type Encoding, shapeOf, type TextShape, unitBytesOf, wideEncodingOf } from "./text_shape.ts";
 
@@ -24,6 +24,7 @@ const LOOK_BYTES = 64;
 const [LF, CR] = [0x0a, 0x0d];
 
 interface Parts {
+  readonly encoding: Encoding;
   readonly cutter: RecordCutter;
   readonly reader: RecordReader;
 }
@@ -76,6 +77,15 @@ export class FileText {
   /** Whether the beginning of a record is held. */
   get isMidRecord(): boolean {
     return this.#nextByte > this.offset;
+  }
+
+  /** Whether the record that is held can end here, as far as its bytes tell. */
+  get canEndHere(): boolean {
+    if (this.#parts === undefined) return true;
+    const { cutter, encoding } = this.#parts;
+    const { format } = this.#options;
+    if (cutter.isOpen) return false;
+    return cutter.pending === undefined ? format !== "ndjson" : canBeWhole(cutter.pending, format, encoding);
   }
 
   /** The records that the next bytes complete; undefined at the end of what there is, or at `end`. T1. */
@@ -150,7 +160,7 @@ export class FileText {
     if (textBegin === undefined) return undefined;
     const reader = await recordReader(this.#options, shape.encoding);
     const at = { offset: Math.max(textBegin, this.#begin) };
-    if (this.#begin <= textBegin) return { reader, ...this.#cutterAt(shape, at) };
+    if (this.#begin <= textBegin) return { reader, encoding: shape.encoding, ...this.#cutterAt(shape, at) };
     const { scanner, cutter } = this.#cutterAt(shape, { offset: textBegin });
     const records = await firstRecords(this.file, cutter, textBegin, this.#begin);
     const named = this.#options.format === "csv" && this.#options.columns === undefined ? records.slice(0, 1) : [];
@@ -159,7 +169,8 @@ export class FileText {
     const before = await this.#unitBefore(this.#begin, shape);
     const isAfterReturn = before === CR && lineBreak === "any";
     const begin = { ...at, isMidLine: before !== LF && !isAfterReturn, isAfterReturn };
-    return { reader, ...this.#cutterAt(shape, lineBreak === undefined ? begin : { ...begin, lineBreak }) };
+    const from = lineBreak === undefined ? begin : { ...begin, lineBreak };
+    return { reader, encoding: shape.encoding, ...this.#cutterAt(shape, from) };
   }
 
   #cutterAt(shape: TextShape, begin: Parameters<typeof recordCutter>[3]): ReturnType<typeof recordCutter> {

@@ -1,6 +1,7 @@
 /** Why a file can not be read, by the name that the operating system has for it. Told once for each change, not for each try. */
 import type { Stats } from "node:fs";
 import { UnavailableError } from "../../protocols/errors.ts";
+import { foreignReason } from "./foreign_format.ts";
 
 /** A path can not be read now. Trying again may help, as a person may mend it. */
 export class FileTroubleError extends UnavailableError {
@@ -48,4 +49,10 @@ export function requireFile(path: string, about: Pick<Stats, "isFile" | "isDirec
     errno,
     `Cannot read ${path} as it must be a file that can be read again: it is ${kind} (${errno})`,
   );
+}
+
+/** Throws unless the format is `none`: another file may lie at the path later. */
+export function requireText(path: string, format: string, where = ""): void {
+  if (format === "none") return;
+  throw new FileTroubleError("EFTYPE", `Cannot read ${path} as ${foreignReason(format)}${where} (EFTYPE)`);
 }

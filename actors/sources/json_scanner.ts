@@ -32,6 +32,10 @@ export class JsonScanner implements Scanner {
     return this.#isInArray === true && !this.#isClosed;
   }
 
+  get isOpen(): boolean {
+    return this.#isInValue;
+  }
+
   scan(data: Uint8Array, _start: number, from: number): Cut | undefined {
     for (let at = from; at < data.length; at += this.#width) {
       const unit =

@@ -65,6 +65,10 @@ export class LineScanner implements Scanner {
     return this.#lineBreak;
   }
 
+  get isOpen(): boolean {
+    return this.#place === "in_quotes";
+  }
+
   scan(data: Uint8Array, start: number, from: number): Cut | undefined {
     if (this.#isFeedSkipped) {
       if (start >= data.length) return undefined;

@@ -17,6 +17,8 @@ export interface FoundRecord {
   readonly tooLongBytes?: number;
   /** Why it is no record, where the scanner could tell. */
   readonly fault?: string;
+  /** The rest of a line whose first part was given out before (R3). */
+  readonly isRest?: true;
 }
 
 /** Where a record ends: indexes of the bytes that were scanned. */
@@ -37,6 +39,8 @@ export interface Scanner {
   scan(data: Uint8Array, start: number, from: number): Cut | undefined;
   /** Where it ends as no bytes follow. Asked only where some of it is there. */
   finish(data: Uint8Array, start: number): Cut;
+  /** The record shown so far can not end here: a quoted field of it is open. */
+  readonly isOpen: boolean;
 }
 
 /** Kept of a record that is too long, for its dead letter. */
@@ -85,6 +89,16 @@ export class RecordCutter {
   /** Bytes of a record that is not complete. */
   get pendingBytes(): number {
     return this.#droppedBytes + this.#held.length + this.#half.length;
+  }
+
+  /** The record that is not complete can not end here: a quoted field, or a unit of two bytes, is half there. */
+  get isOpen(): boolean {
+    return this.#scanner.isOpen || this.#half.length > 0;
+  }
+
+  /** Bytes of the record that is not complete; undefined where it is too long to be held. */
+  get pending(): Uint8Array | undefined {
+    return this.#droppedBytes > 0 ? undefined : this.#held;
   }
 
   /** The records that these bytes complete, in order. The chunk is copied. */
@@ -149,6 +163,7 @@ export class RecordCutter {
     const isTooLong = length > this.#recordBytesMax;
     const bytes = isTooLong ? this.#beginningWith(data.subarray(start, cut.end)) : data.subarray(start, cut.end);
     const isLeftOut = cut.isNothing === true || (this.#isMidLine && length === 0);
+    const rest = this.#isMidLine ? ({ isRest: true } as const) : {};
     this.#start += this.#droppedBytes + cut.next - start;
     this.#line += cut.breaks;
     this.#droppedBytes = 0;
@@ -156,11 +171,18 @@ export class RecordCutter {
     this.#isMidLine = false;
     if (isLeftOut) return;
     if (!isTooLong && cut.fault === undefined) {
-      found.push({ position, line, bytes });
+      found.push({ position, line, bytes, ...rest });
       return;
     }
     const tooLong = isTooLong ? { tooLongBytes: length } : {};
-    found.push({ position, line, bytes, ...tooLong, ...(cut.fault === undefined ? {} : { fault: cut.fault }) });
+    found.push({
+      position,
+      line,
+      bytes,
+      ...rest,
+      ...tooLong,
+      ...(cut.fault === undefined ? {} : { fault: cut.fault }),
+    });
   }
 
   /** R2. */

@@ -10,7 +10,7 @@ import { JsonScanner } from "./json_scanner.ts";
 import { LineScanner, type LineScannerOptions } from "./line_scanner.ts";
 import { malformed, type PlacedItem, placed, type RecordReader, textOf } from "./placed_item.ts";
 import { type FoundRecord, RecordCutter } from "./record_cutter.ts";
-import { type Encoding, type TextShape, unitBytesOf } from "./text_shape.ts";
+import { decodeText, type Encoding, endsWithinCharacter, type TextShape, unitBytesOf } from "./text_shape.ts";
 
 export const FORMATS = ["ndjson", "json", "csv", "lines"] as const;
 export type Format = (typeof FORMATS)[number];
@@ -28,6 +28,23 @@ export async function recordReader(options: ReadOptions, encoding: Encoding): Pr
     read: async (records) => records.flatMap((record) => readText(record, encoding, isBlankSkipped, toEvent)),
     headerFault: undefined,
   };
+}
+
+/**
+ * Whether the bytes of a last line, which has no line break, can be a whole record. NDJSON: the text is a value of JSON
+ * that no further byte can continue. Elsewhere the bytes do not tell: only half a character is surely no end.
+ */
+export function canBeWhole(bytes: Uint8Array, format: Format, encoding: Encoding): boolean {
+  if (endsWithinCharacter(bytes, encoding)) return false;
+  if (format !== "ndjson") return true;
+  const text = decodeText(bytes, encoding);
+  if (typeof text !== "string") return false;
+  if (text.trim() === "") return true;
+  try {
+    return typeof JSON.parse(text) !== "number"; // more digits may follow a number
+  } catch {
+    return false; // half a value, or none: a line break decides which
+  }
 }
 
 /** A cutter of this format's records, and the scanner that tells how lines end. */

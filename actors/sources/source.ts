@@ -42,11 +42,18 @@ export interface SourceReader {
   close(): Promise<void>;
 }
 
+export interface OptionWarning {
+  readonly key: string;
+  readonly reason: string;
+}
+
 /** One kind of source: one file of this shape, registered in `registry.ts`. */
 export interface SourceDefinition<Options> {
   readonly type: string;
   /** JSON Schema 2020-12 of the options, unknown keys refused; also the text of docs/configuration.md. */
   readonly optionsSchema: Readonly<Record<string, unknown>>;
+  /** Options that are allowed and hardly meant: each with its key and the reason. Told by `lint` and when the source opens. */
+  warningsOf?(options: Options): readonly OptionWarning[];
   /** It reads the machine that it runs on: each node of a cluster has one of its own. Any other runs once in a cluster. */
   readonly readsOwnMachine?: boolean;
   /** Opens the source after `resume`, or at its beginning where there is none. */

@@ -5,8 +5,9 @@
 import { constants } from "node:fs";
 import { type FileHandle, open, realpath, stat } from "node:fs/promises";
 import { resolve } from "node:path";
-import { overFile, requireFile } from "./file_trouble.ts";
-import { type Compression, compressionOf, MAGIC_BYTES } from "./inflate.ts";
+import { overFile, requireFile, requireText } from "./file_trouble.ts";
+import { FOREIGN_BYTES, foreignFormatOf } from "./foreign_format.ts";
+import { type Compression, compressionOf } from "./inflate.ts";
 import { InflatedBytes } from "./inflated_bytes.ts";
 
 export interface FileStanding {
@@ -55,20 +56,23 @@ export class SourceFile {
   }
 
   /**
-   * Throws `FileTroubleError`, also where the path is no regular file. Never waits for a writer.
+   * Throws `FileTroubleError`, also where the path is no regular file or holds no text. Never waits for a writer.
    *
    * @param signal ends what takes long: to inflate up to a place that lies far behind; that throws its reason
    */
   static async open(path: string, signal: AbortSignal): Promise<SourceFile> {
     await standingOf(path); // before it is opened: to open a device may change it
     const handle = await overFile(path, open(path, constants.O_RDONLY | constants.O_NONBLOCK));
+    let file: SourceFile | undefined;
     try {
       const about = await overFile(path, handle.stat({ bigint: true }));
       requireFile(path, about as never);
       const target = await overFile(path, realpath(path));
-      return new SourceFile(path, target, String(about.ino), handle, signal);
+      file = new SourceFile(path, target, String(about.ino), handle, signal);
+      await file.#learn(false); // refused at once, not at the first read
+      return file;
     } catch (error) {
-      await handle.close();
+      await (file ?? handle).close();
       throw error;
     }
   }
@@ -118,11 +122,20 @@ export class SourceFile {
   }
 
   async #learn(isEnd: boolean): Promise<void> {
-    const buffer = Buffer.alloc(MAGIC_BYTES);
-    const { bytesRead } = await overFile(this.path, this.#handle.read(buffer, 0, MAGIC_BYTES, 0));
+    const buffer = Buffer.alloc(FOREIGN_BYTES);
+    const { bytesRead } = await overFile(this.path, this.#handle.read(buffer, 0, FOREIGN_BYTES, 0));
     if (bytesRead === 0) return;
-    this.#compression = compressionOf(buffer.subarray(0, bytesRead), isEnd);
-    if (this.#compression === undefined || this.#compression === "none") return;
-    this.#inflated = new InflatedBytes(this.path, this.#handle, this.#compression, this.#signal);
+    const first = buffer.subarray(0, bytesRead);
+    const compression = compressionOf(first, isEnd);
+    const foreign = foreignFormatOf(first, isEnd);
+    if (foreign === undefined || compression === undefined) return;
+    requireText(this.path, foreign);
+    if (compression !== "none") {
+      this.#inflated ??= new InflatedBytes(this.path, this.#handle, compression, this.#signal);
+      const inner = Buffer.alloc(FOREIGN_BYTES);
+      const count = await this.#inflated.read(inner, FOREIGN_BYTES, 0);
+      requireText(this.path, foreignFormatOf(inner.subarray(0, count), true) ?? "none", ` within ${compression}`);
+    }
+    this.#compression = compression;
   }
 }

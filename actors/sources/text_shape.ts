@@ -77,6 +77,18 @@ export function decodeText(bytes: Uint8Array, encoding: Encoding): string | Text
   }
 }
 
+/** Whether the bytes are text but for their last character, of which bytes are missing. */
+export function endsWithinCharacter(bytes: Uint8Array, encoding: Encoding): boolean {
+  if (encoding === "latin1" || encoding === "windows-1252") return false;
+  if (typeof decodeText(bytes, encoding) === "string") return false;
+  try {
+    new TextDecoder(encoding, { fatal: true, ignoreBOM: true }).decode(bytes, { stream: true });
+    return true;
+  } catch {
+    return false; // other bytes are at fault: more of them mend nothing
+  }
+}
+
 const latin1 = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
 

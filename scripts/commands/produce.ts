@@ -66,7 +66,7 @@ export function addProduce(program: Command): void {
     .addHelpText(
       "after",
       `
-Input: NDJSON (one object a line), a JSON array, CSV with a header line, or plain lines (each becomes {"line": ...}), also
+Input: NDJSON (one object a line), a JSON array, CSV with a header line (.tsv: with tabs), or plain lines (each becomes {"line": ...}), also
 within gzip or Zstandard. How an input is read, and why so, is told on stderr. What is no event, or fails the stream's schema, is set aside by the node with its reason and told here (exit code 65).
 
 Examples:

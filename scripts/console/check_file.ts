@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { createSchemaCompiler, KNOWN_KEYWORDS, warningsOf } from "../../actors/ingest/schema_validator.ts";
 import { compilePipeline, type StepSettings } from "../../actors/pipeline/pipeline.ts";
+import { SOURCES } from "../../actors/sources/registry.ts";
 import { ConfigurationError } from "../../protocols/errors.ts";
 import { checkConfiguration, type LineAt, type Problem } from "../../supervisors/configuration.ts";
 import type { Configuration } from "../../supervisors/configuration_schema.ts";
@@ -44,6 +45,7 @@ export async function checkFile(file: string): Promise<CheckedFile> {
   const warnings = [
     ...loaded.warnings,
     ...schemaWarnings(configuration, lineAt),
+    ...sourceWarnings(configuration, lineAt),
     ...(await exposureWarnings(configuration, lineAt)),
   ];
   return { kind: "sound", configuration, warnings };
@@ -81,6 +83,16 @@ function schemaWarnings(configuration: Configuration, lineAt: LineAt): Problem[]
         path: `/${place.join("/")}${path}`,
         reason: `${reason}${guess === undefined ? "" : `: did you mean ${guess}?`}`,
       };
+    }),
+  );
+}
+
+/** Options of sources that are allowed and hardly meant. */
+function sourceWarnings(configuration: Configuration, lineAt: LineAt): Problem[] {
+  return Object.entries(configuration.sources).flatMap(([name, { type, options }]) =>
+    (SOURCES.get(type)?.warningsOf?.(options as never) ?? []).map(({ key, reason }): Problem => {
+      const path = ["sources", name, key];
+      return { line: lineAt(path), path: `/${path.join("/")}`, reason };
     }),
   );
 }

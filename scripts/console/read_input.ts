@@ -3,16 +3,31 @@
  * inflated where need be. What can not be made an event is handed on as its bytes with the reason, for the node to set aside:
  * nothing of the input is dropped or changed here.
  */
+import { foreignFormatOf, foreignReason } from "../../actors/sources/foreign_format.ts";
 import { compressionOf, inflate, MAGIC_BYTES } from "../../actors/sources/inflate.ts";
 import { JsonScanner } from "../../actors/sources/json_scanner.ts";
 import type { PlacedItem } from "../../actors/sources/placed_item.ts";
 import { type Format, recordCutter, recordReader } from "../../actors/sources/record_reader.ts";
-import { decodeText, type Encoding, shapeOf, type TextShape, wideEncodingOf } from "../../actors/sources/text_shape.ts";
+import {
+  decodeText,
+  type Encoding,
+  shapeOf,
+  type TextShape,
+  unitBytesOf,
+  wideEncodingOf,
+} from "../../actors/sources/text_shape.ts";
 import { RejectedError } from "../../protocols/errors.ts";
 import { WIRE_DEFAULTS } from "../../protocols/frames.ts";
 import { type EventInput, UnreadableInput } from "../../protocols/mod.ts";
 import { DataError } from "./exit_codes.ts";
-import { type ChosenFormat, formatOfFile, formatOfText } from "./input_format.ts";
+import {
+  type ChosenFormat,
+  DELIMITER_LINE_BYTES,
+  delimiterLineOf,
+  formatOfFile,
+  formatOfText,
+  mayBeDelimiterLine,
+} from "./input_format.ts";
 
 /** Bytes of one record: more than any event may have. */
 const RECORD_BYTES_MAX = WIRE_DEFAULTS.frameBytesMax * 4;
@@ -40,15 +55,60 @@ export interface InputOptions {
 /** Throws `DataError` where the input is damaged, after the events before the damage. */
 export async function* readInput(input: AsyncIterable<Uint8Array>, options: InputOptions): AsyncGenerator<InputEvent> {
   const { name } = options;
-  const raw = await peek(counted(input, options.onBytes), (first, isEnd) => compressionOf(first, isEnd) !== undefined);
+  const isKnown = (first: Uint8Array) => compressionOf(first) !== undefined && foreignFormatOf(first) !== undefined;
+  const raw = await peek(counted(input, options.onBytes), isKnown);
   const compression = compressionOf(raw.first, true) ?? "none";
-  const text = await peek(inflate(raw.all, compression), (first, isEnd) => isEnd || first.length >= MAGIC_BYTES);
+  refuseForeign(name, raw.first);
+  const text = await peek(
+    inflate(raw.all, compression),
+    (first) => first.length >= MAGIC_BYTES && foreignFormatOf(first) !== undefined && !isDelimiterLineOpen(first),
+  );
+  refuseForeign(name, text.first, compression === "none" ? "" : ` within ${compression}`);
   const shape = shapeOf(text.first, options.encoding, true) ?? { encoding: "utf-8", markBytes: 0 };
   refuseWide(name, text.first, shape, options.encoding);
   const chosen = choose(options, text.first, shape);
   const inflated = compression === "none" ? "" : `inflated from ${compression}, `;
-  options.remark(`reading ${name}: ${inflated}${shape.encoding}, as ${chosen.format}: ${chosen.why}`);
-  yield* readText(text.all, shape, chosen.format, options);
+  const named = chosen.format === "csv" ? delimiterLine(text.first, shape) : undefined;
+  const delimiter = options.delimiter ?? named?.delimiter ?? chosen.delimiter;
+  const why = [chosen.why, ...(chosen.delimiter === delimiter ? delimiterWhy(delimiter) : [])].join(", ");
+  options.remark(`reading ${name}: ${inflated}${shape.encoding}, as ${chosen.format}: ${why}`);
+  if (named !== undefined) options.remark(delimiterLineRemark(name, named.delimiter, delimiter));
+  const skippedBytes = shape.markBytes + (named?.bytes ?? 0);
+  yield* readText(text.all, { ...shape, markBytes: skippedBytes }, chosen.format, {
+    ...options,
+    ...(delimiter === undefined ? {} : { delimiter }),
+  });
+}
+
+const delimiterWhy = (delimiter: string | undefined): readonly string[] =>
+  delimiter === "\t" ? ["a tab between two values"] : [];
+
+const delimiterLineRemark = (name: string, named: string, delimiter: string | undefined): string =>
+  named === delimiter
+    ? `${name}: its first line says sep=${named}: ${JSON.stringify(named)} stands between two values, and the line is no record`
+    : `${name}: its first line says sep=${named}, but --delimiter is given: the line is no record`;
+
+/** The delimiter that the first line names, and the bytes of that line without its line break. */
+function delimiterLine(
+  first: Uint8Array,
+  { encoding, markBytes }: TextShape,
+): { readonly delimiter: string; readonly bytes: number } | undefined {
+  const begin = decodedBeginning(first.subarray(markBytes, markBytes + DELIMITER_LINE_BYTES), encoding);
+  const found = delimiterLineOf(begin);
+  return found === undefined
+    ? undefined
+    : { delimiter: found.delimiter, bytes: found.line.length * unitBytesOf(encoding) };
+}
+
+/** Every character of interest is of ASCII: in UTF-8 and the encodings of one byte it is one byte. */
+const decodedBeginning = (bytes: Uint8Array, encoding: Encoding): string =>
+  unitBytesOf(encoding) === 1
+    ? Buffer.from(bytes).toString("latin1")
+    : new TextDecoder(encoding, { ignoreBOM: true }).decode(bytes, { stream: true });
+
+function isDelimiterLineOpen(first: Uint8Array): boolean {
+  const shape = shapeOf(first, undefined, true) ?? { encoding: "utf-8", markBytes: 0 };
+  return mayBeDelimiterLine(decodedBeginning(first.subarray(shape.markBytes), shape.encoding));
 }
 
 async function* readText(
@@ -97,6 +157,11 @@ function inputEvent(name: string, { item, line }: PlacedItem): InputEvent {
   return { event: new UnreadableInput(`${name}:${line}: ${item.reason}`, item.original), line };
 }
 
+function refuseForeign(name: string, first: Uint8Array, where = ""): void {
+  const foreign = foreignFormatOf(first, true) ?? "none";
+  if (foreign !== "none") throw new DataError(`Cannot read ${name} as ${foreignReason(foreign)}${where}`);
+}
+
 function refuseWide(name: string, first: Uint8Array, { markBytes }: TextShape, named: Encoding | undefined): void {
   const wide = markBytes > 0 || named !== undefined ? undefined : wideEncodingOf(first);
   if (wide === undefined) return;
@@ -129,12 +194,12 @@ async function* counted(
 /** Reads ahead until `isEnough` of the beginning, or to the end; `all` has the beginning too. */
 async function peek(
   chunks: AsyncGenerator<Uint8Array>,
-  isEnough: (first: Uint8Array, isEnd: boolean) => boolean,
+  isEnough: (first: Uint8Array) => boolean,
 ): Promise<{ readonly first: Uint8Array; readonly all: AsyncGenerator<Uint8Array> }> {
   let first: Uint8Array = new Uint8Array(0);
   let failure: { readonly error: unknown } | undefined;
   let isEnd = false;
-  while (!isEnd && failure === undefined && (first.length === 0 || !isEnough(first, false))) {
+  while (!isEnd && failure === undefined && (first.length === 0 || !isEnough(first))) {
     try {
       const next = await chunks.next();
       isEnd = next.done === true;

@@ -73,6 +73,22 @@ test("a part of a published schema that judges no event is a warning, and the ex
   );
 });
 
+test("a file source's path that looks like a pattern is a warning with its line", async () => {
+  const source = (path: string) =>
+    `  s:\n    { type: file, stream: hosts, format: lines, path: ${JSON.stringify(path)} }\n`;
+  for (const path of ["logs/*.log", "logs/app-?.log", "logs/app[12].log"]) {
+    await put("pattern.yaml", `${SOUND}sources:\n${source(path)}`);
+    const ended = await headrace(["lint", "pattern.yaml"], { folder });
+    assert.is(ended.code, 0, ended.stdout);
+    assert.match(
+      ended.stdout,
+      /^pattern.yaml:15: \/sources\/s\/path: warning: the path holds . and is taken literally/,
+    );
+  }
+  await put("pattern.yaml", `${SOUND}sources:\n${source("logs/app.log")}`);
+  assert.match((await headrace(["lint", "pattern.yaml"], { folder })).stdout, /no problems\n/);
+});
+
 test("expressions and schemas are compiled, and what does not is told with its line", async () => {
   const broken = SOUND.replace("event.cpu > 0.8", "event.cpu >").replace("type: number", "type: nombre");
   await put("broken.yaml", broken);

@@ -35,26 +35,34 @@ class Life {
   readonly #batches;
   resume: SourcePosition | undefined;
   readonly logged: string[] = [];
+  /** Files that a line of the log names as unreadable. */
+  readonly unreadable: readonly string[];
 
   static async begin(options: FileSourceOptions, resume?: SourcePosition): Promise<Life> {
     const logged: string[] = [];
+    const unreadable: string[] = [];
     const context = {
       name: "file",
       nowMs: () => 0,
-      log: (_level: string, message: string) => void logged.push(message),
+      log: (level: string, message: string, fields: Readonly<Record<string, unknown>> = {}) => {
+        logged.push(level === "error" ? `error: ${message}` : message);
+        if (Array.isArray(fields.unreadable)) unreadable.push(...fields.unreadable);
+      },
       trouble: (code: string | undefined) => void logged.push(`trouble: ${code}`),
     };
-    return new Life(await fileSource.open({ everyMs: 10, ...options }, context, resume), logged, resume);
+    return new Life(await fileSource.open({ everyMs: 10, ...options }, context, resume), logged, unreadable, resume);
   }
 
   private constructor(
     reader: Awaited<ReturnType<typeof fileSource.open>>,
     logged: string[],
+    unreadable: readonly string[],
     resume: SourcePosition | undefined,
   ) {
     this.#reader = reader;
     this.#batches = reader.read(this.#stop.signal)[Symbol.asyncIterator]();
     this.logged = logged;
+    this.unreadable = unreadable;
     this.resume = resume;
   }
 
@@ -104,6 +112,12 @@ async function withFolder(work: (path: string) => Promise<void>): Promise<void> 
   } finally {
     await rm(folder, { recursive: true });
   }
+}
+
+/** Waits for the time of `count` looks: a source that cuts a line too early has cut the line by then. */
+async function quietLooks(path: string, count: number): Promise<void> {
+  const endMs = performance.now() + count * 10;
+  await eventually(async () => (performance.now() > endMs && (await readFile(path)).length > 0 ? true : undefined));
 }
 
 const lines = (from: number, to: number) =>
@@ -402,6 +416,37 @@ test("a file that is gone for good is told with the bytes that were not read, an
   });
 });
 
+test("of a file that went while nobody looked, the log says that bytes after the last look can not be known", () =>
+  withFolder(async (path) => {
+    await writeFile(path, lines(0, 3));
+    const first = await Life.begin({ path, format: "lines" });
+    await first.take(3);
+    await first.end();
+    await appendFile(path, lines(3, 5));
+    await writeFile(`${path}.new`, "after\n");
+    await rename(`${path}.new`, path);
+    const second = await Life.begin({ path, format: "lines" }, first.resume);
+    assert.equal(texts(await second.take(1)), ["after"]);
+    const told = second.logged.find((one) => one.includes("is gone or was written anew")) ?? "";
+    assert.match(told, /^error: .*21 bytes that were seen are read; whether more was written .* can not be known/);
+    await second.end();
+  }));
+
+test("of a file that is gone, the log names those beside it that can not be read: its rest may lie there", () =>
+  withFolder(async (path) => {
+    await writeFile(path, lines(0, 3));
+    const first = await Life.begin({ path, format: "lines" });
+    await first.take(3);
+    await first.end();
+    await writeFile(`${path}.1.xz`, Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00, 0x00]));
+    await writeFile(`${path}.new`, "after\n");
+    await rename(`${path}.new`, path);
+    const second = await Life.begin({ path, format: "lines" }, first.resume);
+    assert.equal(texts(await second.take(1)), ["after"]);
+    assert.equal(second.unreadable, [`${path}.1.xz`]);
+    await second.end();
+  }));
+
 for (const [name, before, after] of [
   ["the same size", "one\ntwo\n", "six\nten\n"],
   ["a greater size", "one\ntwo\n", "six\nseven\n"],
@@ -443,6 +488,33 @@ test("a file that is replaced by a longer one of the same beginning is read on, 
     await life.end();
   }));
 
+for (const isRunning of [true, false]) {
+  test(`a short file that is replaced at its path by a longer one with the same beginning is read on, ${isRunning ? "while it is followed" : "after a restart"}`, () =>
+    withFolder(async (path) => {
+      await writeFile(path, lines(0, 3));
+      const first = await Life.begin({ path, format: "lines" });
+      await first.take(3);
+      if (!isRunning) await first.end();
+      await writeFile(`${path}.new`, lines(0, 5));
+      await rename(`${path}.new`, path);
+      const life = isRunning ? first : await Life.begin({ path, format: "lines" }, first.resume);
+      assert.equal(texts(await life.take(2)), numbered(3, 5));
+      assert.is(life.resume?.generation, 1);
+      await life.end();
+    }));
+}
+
+test("a short file that is replaced at its path by one with another beginning is read from its beginning", () =>
+  withFolder(async (path) => {
+    await writeFile(path, lines(0, 3));
+    const life = await Life.begin({ path, format: "lines" });
+    await life.take(3);
+    await writeFile(`${path}.new`, `${lines(0, 2)}line other\n${lines(3, 5)}`);
+    await rename(`${path}.new`, path);
+    assert.equal(texts(await life.take(5)), ["line 0", "line 1", "line other", "line 3", "line 4"]);
+    await life.end();
+  }));
+
 test("a last line without a line break comes after the stated wait, and what follows it once", () =>
   withFolder(async (path) => {
     await writeFile(path, "one\nthr");
@@ -455,6 +527,80 @@ test("a last line without a line break comes after the stated wait, and what fol
     ]);
     await appendFile(path, "\nfive\n");
     assert.equal(await life.take(1), [{ text: "five", term: 1, position: 15 }]);
+    await life.end();
+  }));
+
+test("half a value of JSON, half a quoted field and half a character are never ended by the clock", async () => {
+  for (const [format, half, rest, expected] of [
+    ["ndjson", '{"line":"a"}\n{"line":"b', 'c"}\n', ["a", "bc"]],
+    ["ndjson", '{"line":"a"}\n{"line":"b","n":{"m":1}', "}\n", ["a", "b"]],
+    ["csv", 'line,n\na,1\n"b\n', 'c",2\n', ["a", "b\nc"]],
+    ["lines", Buffer.concat([Buffer.from("a\nb"), Buffer.from([0xc3])]), Buffer.from([0xbc, 0x0a]), ["a", "bü"]],
+  ] as const) {
+    await withFolder(async (path) => {
+      await writeFile(path, half);
+      const life = await Life.begin({ path, format, lastLineAfterMs: 20 });
+      assert.equal(texts(await life.take(1)), ["a"]);
+      const coming = life.take(1);
+      await quietLooks(path, 10);
+      assert.is(life.resume?.lineEndsAt, undefined);
+      await appendFile(path, rest);
+      assert.equal(texts(await coming), expected.slice(1));
+      await life.end();
+    });
+  }
+});
+
+test("half a value of JSON is given out as it is once its file is rotated", () =>
+  withFolder(async (path) => {
+    await writeFile(path, '{"line":"a"}\n{"line":"b');
+    const life = await Life.begin({ path, format: "ndjson", lastLineAfterMs: 20 });
+    await life.take(1);
+    await rename(path, `${path}.1`);
+    await writeFile(path, '{"line":"c"}\n');
+    assert.equal(texts(await life.take(2)), ["malformed", "c"]);
+    await life.end();
+  }));
+
+test("a whole value of JSON and a closed row without a line break come after the stated wait", async () => {
+  for (const [format, text] of [
+    ["ndjson", '{"line":"a"}'],
+    ["csv", 'line,n\n"a",1'],
+  ] as const) {
+    await withFolder(async (path) => {
+      await writeFile(path, text);
+      const life = await Life.begin({ path, format, lastLineAfterMs: 20 });
+      assert.equal(texts(await life.take(1)), ["a"]);
+      await life.end();
+    });
+  }
+});
+
+test("with lastLineAfterMs: never, half a line waits for its rest", () =>
+  withFolder(async (path) => {
+    await writeFile(path, "one\ntw");
+    const life = await Life.begin({ path, format: "lines", lastLineAfterMs: "never" });
+    await life.take(1);
+    const coming = life.take(1);
+    await quietLooks(path, 10);
+    await appendFile(path, "o\n");
+    assert.equal(texts(await coming), ["two"]);
+    await life.end();
+  }));
+
+test("the rest of a line that was ended by the clock is warned of once for each file, with the option's name", () =>
+  withFolder(async (path) => {
+    await writeFile(path, "on");
+    const life = await Life.begin({ path, format: "lines", lastLineAfterMs: 20 });
+    await life.take(1);
+    await appendFile(path, "\ntw");
+    await life.take(1);
+    assert.ok(!life.logged.some((one) => one.includes("lastLineAfterMs")));
+    await appendFile(path, "o\nth");
+    await life.take(2);
+    await appendFile(path, "ree\n");
+    await life.take(1);
+    assert.is(life.logged.filter((one) => one.includes("lastLineAfterMs")).length, 1);
     await life.end();
   }));
 
@@ -571,6 +717,35 @@ for (const [errno, make] of [
       await again.end();
     }));
 }
+
+for (const isCompressed of [false, true]) {
+  test(`a file that holds no text${isCompressed ? " within gzip" : ""} is told once, and text in its place is read`, () =>
+    withFolder(async (path) => {
+      const zip = Buffer.from("PK\u0003\u0004 and what follows\n");
+      await writeFile(path, isCompressed ? gzipSync(zip) : zip);
+      const life = await Life.begin({ path, format: "lines" });
+      const coming = life.take(1);
+      await eventually(async () => (life.logged.includes("trouble: EFTYPE") ? true : undefined));
+      await writeFile(`${path}.new`, "one\n");
+      await rename(`${path}.new`, path);
+      assert.equal(texts(await coming), ["one"]);
+      assert.equal(
+        life.logged.filter((one) => one.startsWith("trouble")),
+        ["trouble: EFTYPE", "trouble: undefined"],
+      );
+      await life.end();
+    }));
+}
+
+test("a path that looks like a pattern is warned of at the start, and names one file", () =>
+  withFolder(async (path) => {
+    const literal = join(dirname(path), "*.log");
+    await writeFile(literal, "one\n");
+    const life = await Life.begin({ path: literal, format: "lines" });
+    assert.equal(texts(await life.take(1)), ["one"]);
+    assert.match(life.logged[0] ?? "", /holds \* and is taken literally/);
+    await life.end();
+  }));
 
 test("a folder above the file that is none (ENOTDIR) is told, and told again as over once it can be read", () =>
   withFolder(async (path) => {

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type ReadOptions, recordCutter, recordReader } from "../../../actors/sources/record_reader.ts";
+import { canBeWhole, type ReadOptions, recordCutter, recordReader } from "../../../actors/sources/record_reader.ts";
 import { type Encoding, shapeOf } from "../../../actors/sources/text_shape.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);
@@ -270,6 +270,16 @@ test("a record that was ended before its line break is followed by what comes, w
     const texts = records.flat().map(({ bytes }) => new TextDecoder().decode(bytes));
     assert.equal(texts, ["one", ...expected], first);
   }
+});
+
+test("a last line of NDJSON can be whole only as a value that no byte can continue; half a character is never an end", () => {
+  const whole = (text: string | Uint8Array, format: "ndjson" | "csv" | "lines" = "ndjson") =>
+    canBeWhole(Buffer.from(text), format, "utf-8");
+  for (const text of ['{"a":1}', ' {"a":[1]} ', "[]", "true", '"a"', ""]) assert.ok(whole(text), text);
+  for (const text of ["{", '{"a":"b', '{"a":1', '{"a":1}{', "12", "tru", "{a:1}"]) assert.not.ok(whole(text), text);
+  assert.ok(whole("half a li", "lines"));
+  assert.not.ok(whole(Uint8Array.of(0x61, 0xe2, 0x82), "lines"));
+  assert.ok(whole(Uint8Array.of(0xff, 0x61), "lines"), "a byte that is no UTF-8 waits for nothing");
 });
 
 test.run();

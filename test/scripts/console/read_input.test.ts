@@ -137,4 +137,55 @@ test("plain lines that are blank are lines", async () => {
   assert.equal((await read("a.log", "a\n\nb\n")).events, [{ line: "a" }, { line: "" }, { line: "b" }]);
 });
 
+test("a file of a format that holds no text is refused by its first bytes, also within gzip and in small chunks", async () => {
+  const tar = Buffer.alloc(512);
+  tar.write("name.csv");
+  tar.write("ustar", 257);
+  for (const [bytes, format] of [
+    [Buffer.from("PK\u0003\u0004rest of it"), "a zip archive"],
+    [Buffer.from("BZh91AY&SY and so on"), "bzip2"],
+    [Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00, 0x00]), "xz"],
+    [Buffer.from("PAR1\u0015\u0004"), "Parquet"],
+    [Buffer.from("SQLite format 3\0 and so on"), "an SQLite database"],
+    [tar, "a tar archive"],
+  ] as const) {
+    for (const content of [bytes, gzipSync(bytes)]) {
+      for (const chunkBytes of format === "a tar archive" ? [10_000] : [1, 10_000]) {
+        const { events, error } = await read("in.csv", content, { chunkBytes });
+        assert.equal(events, []);
+        assert.ok(error instanceof DataError);
+        assert.match(error.message, new RegExp(`^Cannot read in.csv as it must be text.*${format}`));
+      }
+    }
+  }
+  for (const text of ["PK\n", "BZh9 is a name\n", "PAR1 2\n", "SQLite format 3\n", "%PDF\n"]) {
+    const { events, error } = await read("in.log", text, { chunkBytes: 1 });
+    assert.equal([events, error], [[{ line: text.trimEnd() }], undefined]);
+  }
+});
+
+test("a name that ends in .tsv is CSV with tabs, and the remark says so; --delimiter wins", async () => {
+  const found = await read("a.tsv", "a\tb\n1\t2\n");
+  assert.equal(found.events, [{ a: 1, b: 2 }]);
+  assert.match(found.remarks[0] ?? "", /as csv: its name ends in .tsv, a tab between two values$/);
+  assert.equal((await read("a.tsv.gz", gzipSync("a\tb\n1\t2\n"))).events, [{ a: 1, b: 2 }]);
+  assert.equal((await read("a.tsv", "a;b\n1;2\n", { delimiter: ";" })).events, [{ a: 1, b: 2 }]);
+});
+
+test("Excel's first line sep=; names the delimiter, is no record, and is told", async () => {
+  const text = "sep=;\r\na;b\r\n1;2\r\n";
+  for (const content of [text, `\ufeff${text}`, Buffer.from(`\ufeff${text}`, "utf16le"), text.replaceAll("\r", "")]) {
+    for (const chunkBytes of [1, 10_000]) {
+      const { events, lines, remarks } = await read("a.csv", content, { chunkBytes });
+      assert.equal([events, lines], [[{ a: 1, b: 2 }], [3]]);
+      assert.match(remarks[1] ?? "", /a.csv: its first line says sep=;: ";" stands between two values/);
+    }
+  }
+  const given = await read("a.csv", "sep=;\na|b\n1|2\n", { delimiter: "|" });
+  assert.equal(given.events, [{ a: 1, b: 2 }]);
+  assert.match(given.remarks[1] ?? "", /--delimiter is given/);
+  assert.equal((await read("a.csv", "sep=x,b\n1,2\n")).events, [{ "sep=x": 1, b: 2 }]);
+  assert.equal((await read("a.log", "sep=;\n")).events, [{ line: "sep=;" }]);
+});
+
 test.run();
