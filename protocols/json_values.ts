@@ -12,17 +12,57 @@ const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:[0-5]\d(\.\d{1,9})?Z$/;
 /** Years before 0 and beyond 9999, as ECMAScript writes them. */
 const FAR_TIME = /^[+-]\d{6}-/;
 
-/** A value of MessagePack's as one of JSON's. Numbers that are not finite become null: JSON has no word for them. */
+/**
+ * A value of MessagePack's as one of JSON's, to be written by `exactJson`. Numbers that are not finite become null: JSON has no
+ * word for them. Maps and lists that need no tag are shared, not copied.
+ */
 export function toJsonValue(value: unknown): unknown {
   if (typeof value === "bigint") return { $int: value.toString() };
   if (typeof value !== "object" || value === null) return value;
   if (value instanceof Uint8Array) return { $bytes: toBase64(value) };
   // A time beyond what a Date holds has no word in JSON, as a number that is not finite has none.
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : { $time: value.toISOString() };
-  if (Array.isArray(value)) return value.map(toJsonValue);
-  const keys = Object.keys(value);
-  const json = Object.fromEntries(keys.map((key) => [key, toJsonValue((value as Fields)[key])]));
-  return keys.length === 1 && TAGS.has(keys[0] as string) ? { $map: json } : json;
+  if (Array.isArray(value)) return toJsonList(value);
+  const fields = value as Fields;
+  const json = toJsonFields(fields);
+  const key = onlyKey(fields);
+  return key !== undefined && TAGS.has(key) ? { $map: json } : json;
+}
+
+function toJsonList(list: readonly unknown[]): readonly unknown[] {
+  let changed: unknown[] | undefined;
+  for (let index = 0; index < list.length; index++) {
+    const before = list[index];
+    if (typeof before !== "object" && typeof before !== "bigint") continue;
+    const after = toJsonValue(before);
+    if (after === before) continue;
+    changed ??= [...list];
+    changed[index] = after;
+  }
+  return changed ?? list;
+}
+
+function toJsonFields(fields: Fields): Fields {
+  let changed: Fields | undefined;
+  for (const key in fields) {
+    const before = fields[key];
+    if (typeof before !== "object" && typeof before !== "bigint") continue;
+    const after = toJsonValue(before);
+    if (after === before) continue;
+    changed ??= { ...fields };
+    setField(changed, key, after);
+  }
+  return changed ?? fields;
+}
+
+/** The key of a map that has one alone. */
+function onlyKey(fields: Fields): string | undefined {
+  let only: string | undefined;
+  for (const key in fields) {
+    if (only !== undefined) return undefined;
+    only = key;
+  }
+  return only;
 }
 
 /** The way back, in place where nothing is tagged. Throws `MALFORMED_FRAME` for a tag with a bad value. */
@@ -43,12 +83,14 @@ function convertFields(fields: Fields, keys: readonly string[]): Fields {
   for (const key of keys) {
     const before = fields[key];
     const after = fromJsonValue(before);
-    // Defined, not assigned: a key "__proto__" stays a key, for the scan of the events to refuse.
-    if (after !== before)
-      Object.defineProperty(fields, key, { value: after, enumerable: true, writable: true, configurable: true });
+    if (after !== before) setField(fields, key, after);
   }
   return fields;
 }
+
+/** Defined, not assigned: a key "__proto__" stays a key, for the scan of the events to refuse. */
+const setField = (fields: Fields, key: string, value: unknown): Fields =>
+  Object.defineProperty(fields, key, { value, enumerable: true, writable: true, configurable: true });
 
 function untag(tag: string, value: unknown): unknown {
   if (tag === "$map" && typeof value === "object" && value !== null && !Array.isArray(value)) {

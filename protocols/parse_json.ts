@@ -30,15 +30,6 @@ function withIntegers(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, withIntegers(one)]));
 }
 
-/** JSON text of plain values, in which big integers are written as their digits. */
-export function exactJson(value: unknown): string {
-  if (typeof value === "bigint") return value.toString();
-  if (typeof value !== "object" || value === null) return JSON.stringify(value);
-  if (Array.isArray(value)) return `[${value.map((one) => exactJson(one ?? null)).join(",")}]`;
-  const fields = Object.entries(value).filter(([, one]) => one !== undefined);
-  return `{${fields.map(([key, one]) => `${JSON.stringify(key)}:${exactJson(one)}`).join(",")}}`;
-}
-
 function parseTagged(text: string, limits: ScanLimits, tag: string): unknown {
   const integers = scanJson(text, limits);
   try {

@@ -2,8 +2,9 @@
 import * as fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { exactJson } from "../../protocols/exact_json.ts";
 import { fromJsonValue } from "../../protocols/json_values.ts";
-import { exactJson, parseExactJson, parseJson } from "../../protocols/parse_json.ts";
+import { parseExactJson, parseJson } from "../../protocols/parse_json.ts";
 
 const test = suite("JSON to values");
 const LIMITS = { tokensMax: 10_000, depthMax: 32 };
