@@ -5,7 +5,7 @@
 import { decodeEvents, EVENT_LIMITS, encodeEvents } from "./event_codec.ts";
 import { exactJson } from "./exact_json.ts";
 import type { Frame } from "./frames.ts";
-import { fromJsonValue, toJsonValue } from "./json_values.ts";
+import { fromJsonValue, sentJson, toJsonValue } from "./json_values.ts";
 import { type Fields, isFields, refuse } from "./narrow.ts";
 import { parseFrame } from "./parse_frame.ts";
 import { parseJson } from "./parse_json.ts";
@@ -89,7 +89,7 @@ const encoder = new TextEncoder();
 
 /** Input that stands for a JSON value that could not be made an event. Reading may have gone some way into it: written back. */
 export const unreadableJson = (error: unknown, value: unknown, original?: Uint8Array): UnreadableInput =>
-  new UnreadableInput(reasonOfJson(error), original ?? encoder.encode(exactJson(toJsonValue(value))));
+  new UnreadableInput(reasonOfJson(error), original ?? encoder.encode(sentJson(value)));
 
 /** The reason in an error of this way in, without the sentence around it. */
 export const reasonOfJson = (error: unknown): string =>

@@ -6,6 +6,15 @@
 /** Gives another value to be written in the place of one that JSON has no word for. */
 export type WordOf = (value: unknown) => unknown;
 
+/** A value that is written as this text of JSON. */
+export class JsonText {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
 /**
  * Writes integers (`bigint`) as digits, and whole doubles beyond 2^53 with an exponent. A field that is undefined is left
  * out; in a list it is null.
@@ -19,6 +28,7 @@ export function writeJson(value: unknown, wordOf?: WordOf): string {
   if (typeof word === "number") return isInexact(word) ? exactNumber(word) : JSON.stringify(word);
   if (typeof word === "bigint") return word.toString();
   if (typeof word !== "object" || word === null || word instanceof Date) return JSON.stringify(word) ?? "null";
+  if (word instanceof JsonText) return word.text;
   if (Array.isArray(word)) return `[${word.map((one) => writeJson(one, wordOf)).join(",")}]`;
   const fields = Object.entries(word).filter(([, one]) => one !== undefined);
   return `{${fields.map(([key, one]) => `${JSON.stringify(key)}:${writeJson(one, wordOf)}`).join(",")}}`;
