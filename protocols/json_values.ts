@@ -113,13 +113,12 @@ function untag(tag: string, value: unknown, path: Path): unknown {
   if (tag === "$map" && typeof value === "object" && value !== null && !Array.isArray(value)) {
     return convertFields(value as Fields, Object.keys(value), [...path, tag]);
   }
-  const place = pointerOf(path);
-  if (tag === "$int" && typeof value === "string" && INTEGER.test(value)) return toInteger(value, place);
-  if (tag === "$bytes" && typeof value === "string") return fromBase64(value, place);
-  if (tag === "$time" && typeof value === "string") return toTime(value, place);
+  if (tag === "$int" && typeof value === "string" && INTEGER.test(value)) return toInteger(value, path);
+  if (tag === "$bytes" && typeof value === "string") return fromBase64(value, path);
+  if (tag === "$time" && typeof value === "string") return toTime(value, path);
   const plain = tag === "$int" ? plainInteger(value) : undefined;
-  if (plain !== undefined) throw beyond64Bits(plain, place);
-  throw badTag(tag, WORDS[tag] ?? "a map", value, place);
+  if (plain !== undefined) throw beyond64Bits(plain, path);
+  throw badTag(tag, WORDS[tag] ?? "a map", value, path);
 }
 
 /** The key of an integer's digits in the place of `$int`'s text, where the sender wrote a plain integer beyond 64 bits. */
@@ -144,10 +143,10 @@ function sentWord(value: unknown): unknown {
   return plain === undefined ? value : new JsonText(plain);
 }
 
-const beyond64Bits = (digits: string, place: string): RejectedError =>
+const beyond64Bits = (digits: string, path: Path): RejectedError =>
   new RejectedError(
     "MALFORMED_FRAME",
-    `Cannot read JSON as ${place || "the value"} must be an integer of 64 bits, or be written with an exponent: current value is ${shortened(digits)}`,
+    `Cannot read JSON as ${pointerOf(path) || "the value"} must be an integer of 64 bits, or be written with an exponent: current value is ${shortened(digits)}`,
   );
 
 const pointerOf = (path: Path): string =>
@@ -163,21 +162,21 @@ const SHOWN_CHARACTERS = 64;
 const shortened = (text: string): string =>
   text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}…` : text;
 
-const badTag = (tag: string, wanted: string, value: unknown, place: string): RejectedError =>
+const badTag = (tag: string, wanted: string, value: unknown, path: Path): RejectedError =>
   new RejectedError(
     "MALFORMED_FRAME",
-    `Cannot read JSON as ${place}/${tag} must hold ${wanted}: current value is ${shortened(sentJson(value))}`,
+    `Cannot read JSON as ${pointerOf(path)}/${tag} must hold ${wanted}: current value is ${shortened(sentJson(value))}`,
   );
 
 /** Refuses days and times that do not exist, and digits finer than the milliseconds that a time holds: none is moved or cut. */
-function toTime(text: string, place: string): Date {
+function toTime(text: string, path: Path): Date {
   if (FAR_TIME.test(text)) {
     const far = new Date(text);
     if (!Number.isNaN(far.getTime()) && far.toISOString() === text) return far;
   }
   const time = TIME.test(text) ? readRfc3339(text) : undefined;
-  if (time === undefined) throw badTag("$time", WORDS.$time ?? "", text, place);
-  if (time.isCut) throw badTag("$time", "at most milliseconds", text, place);
+  if (time === undefined) throw badTag("$time", WORDS.$time ?? "", text, path);
+  if (time.isCut) throw badTag("$time", "at most milliseconds", text, path);
   return new Date(time.timeMs);
 }
 
@@ -191,11 +190,11 @@ export function isOf64Bits(digits: string): boolean {
 /** Digits of 2^64 - 1, and as many characters as -2^63 has. */
 const INTEGER_CHARACTERS_MAX = 20;
 
-function toInteger(text: string, place: string): number | bigint {
+function toInteger(text: string, path: Path): number | bigint {
   if (!isOf64Bits(text)) {
     throw new RejectedError(
       "MALFORMED_FRAME",
-      `Cannot read JSON as ${place}/$int must fit 64 bits: current value is ${text}`,
+      `Cannot read JSON as ${pointerOf(path)}/$int must fit 64 bits: current value is ${text}`,
     );
   }
   const value = BigInt(text);
@@ -213,9 +212,9 @@ export function toBase64(bytes: Uint8Array): string {
 }
 
 /** Strict: what is written again as another text (no padding, spaces, spare bits) is refused, never dropped in silence. */
-function fromBase64(text: string, place: string): Uint8Array {
+function fromBase64(text: string, path: Path): Uint8Array {
   const binary = binaryOf(text);
-  if (binary === undefined || btoa(binary) !== text) throw badTag("$bytes", WORDS.$bytes ?? "", text, place);
+  if (binary === undefined || btoa(binary) !== text) throw badTag("$bytes", WORDS.$bytes ?? "", text, path);
   return Uint8Array.from(binary, (character) => character.charCodeAt(0));
 }
 
