@@ -3,8 +3,9 @@
  * plain JSON lists, which become MessagePack here, so that a node sees no difference.
  */
 import { decodeEvents, EVENT_LIMITS, encodeEvents } from "./event_codec.ts";
+import { exactJson } from "./exact_json.ts";
 import type { Frame } from "./frames.ts";
-import { fromJsonValue, toJsonValue } from "./json_values.ts";
+import { fromJsonValue, sentJson, toJsonValue } from "./json_values.ts";
 import { type Fields, isFields, refuse } from "./narrow.ts";
 import { parseFrame } from "./parse_frame.ts";
 import { parseJson } from "./parse_json.ts";
@@ -13,12 +14,12 @@ import { type EventInput, UnreadableInput, wireValue } from "./unreadable.ts";
 
 export function encodeJsonFrame(frame: Frame): string {
   const { type } = frame;
-  if (type === "append") return JSON.stringify({ ...withoutEvents(frame), events: listEvents(frame.events) });
+  if (type === "append") return exactJson({ ...withoutEvents(frame), events: listEvents(frame.events) });
   if (type === "records") {
     const batches = frame.batches.map((batch) => ({ ...withoutEvents(batch), events: listEvents(batch.events) }));
-    return JSON.stringify({ ...frame, batches });
+    return exactJson({ ...frame, batches });
   }
-  return JSON.stringify(toJsonValue(frame));
+  return exactJson(toJsonValue(frame));
 }
 
 function withoutEvents(fields: { readonly events: Uint8Array }): Fields {
@@ -88,7 +89,7 @@ const encoder = new TextEncoder();
 
 /** Input that stands for a JSON value that could not be made an event. Reading may have gone some way into it: written back. */
 export const unreadableJson = (error: unknown, value: unknown, original?: Uint8Array): UnreadableInput =>
-  new UnreadableInput(reasonOfJson(error), original ?? encoder.encode(JSON.stringify(toJsonValue(value))));
+  new UnreadableInput(reasonOfJson(error), original ?? encoder.encode(sentJson(value)));
 
 /** The reason in an error of this way in, without the sentence around it. */
 export const reasonOfJson = (error: unknown): string =>

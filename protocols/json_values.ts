@@ -3,6 +3,7 @@
  * that happens to look like one of these is wrapped: `{"$map": {"$int": "..."}}`.
  */
 import { RejectedError } from "./errors.ts";
+import { JsonText, writeJson } from "./exact_json.ts";
 import type { Fields } from "./narrow.ts";
 import { readRfc3339 } from "./rfc3339.ts";
 
@@ -12,83 +13,191 @@ const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:[0-5]\d(\.\d{1,9})?Z$/;
 /** Years before 0 and beyond 9999, as ECMAScript writes them. */
 const FAR_TIME = /^[+-]\d{6}-/;
 
-/** A value of MessagePack's as one of JSON's. Numbers that are not finite become null: JSON has no word for them. */
+/**
+ * A value of MessagePack's as one of JSON's, to be written by `exactJson`. Numbers that are not finite become null: JSON has no
+ * word for them. Maps and lists that need no tag are shared, not copied.
+ */
 export function toJsonValue(value: unknown): unknown {
   if (typeof value === "bigint") return { $int: value.toString() };
   if (typeof value !== "object" || value === null) return value;
   if (value instanceof Uint8Array) return { $bytes: toBase64(value) };
   // A time beyond what a Date holds has no word in JSON, as a number that is not finite has none.
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : { $time: value.toISOString() };
-  if (Array.isArray(value)) return value.map(toJsonValue);
-  const keys = Object.keys(value);
-  const json = Object.fromEntries(keys.map((key) => [key, toJsonValue((value as Fields)[key])]));
-  return keys.length === 1 && TAGS.has(keys[0] as string) ? { $map: json } : json;
+  if (Array.isArray(value)) return toJsonList(value);
+  const fields = value as Fields;
+  const json = toJsonFields(fields);
+  const key = onlyKey(fields);
+  return key !== undefined && TAGS.has(key) ? { $map: json } : json;
 }
 
-/** The way back, in place where nothing is tagged. Throws `MALFORMED_FRAME` for a tag with a bad value. */
-export function fromJsonValue(value: unknown): unknown {
+function toJsonList(list: readonly unknown[]): readonly unknown[] {
+  let changed: unknown[] | undefined;
+  for (let index = 0; index < list.length; index++) {
+    const before = list[index];
+    if (typeof before !== "object" && typeof before !== "bigint") continue;
+    const after = toJsonValue(before);
+    if (after === before) continue;
+    changed ??= [...list];
+    changed[index] = after;
+  }
+  return changed ?? list;
+}
+
+function toJsonFields(fields: Fields): Fields {
+  let changed: Fields | undefined;
+  for (const key in fields) {
+    const before = fields[key];
+    if (typeof before !== "object" && typeof before !== "bigint") continue;
+    const after = toJsonValue(before);
+    if (after === before) continue;
+    changed ??= { ...fields };
+    setField(changed, key, after);
+  }
+  return changed ?? fields;
+}
+
+/** The key of a map that has one alone. */
+function onlyKey(fields: Fields): string | undefined {
+  let only: string | undefined;
+  for (const key in fields) {
+    if (only !== undefined) return undefined;
+    only = key;
+  }
+  return only;
+}
+
+/**
+ * The way back, in place where nothing is tagged. Throws `MALFORMED_FRAME` for a tag with a bad value and for a plain integer
+ * beyond 64 bits, naming its path (JSON Pointer, RFC 6901).
+ */
+export const fromJsonValue = (value: unknown): unknown => convert(value, []);
+
+type Path = (string | number)[];
+
+/** @param path of the value, as it stands while the walk is there */
+function convert(value: unknown, path: Path): unknown {
   if (typeof value !== "object" || value === null) return value;
   if (Array.isArray(value)) {
-    for (let index = 0; index < value.length; index++) value[index] = fromJsonValue(value[index]);
+    for (let index = 0; index < value.length; index++) value[index] = convertInner(value[index], path, index);
     return value;
   }
   const fields = value as Fields;
   const keys = Object.keys(fields);
   const [key] = keys;
-  if (keys.length === 1 && key !== undefined && TAGS.has(key)) return untag(key, fields[key]);
-  return convertFields(fields, keys);
+  if (keys.length === 1 && key !== undefined && TAGS.has(key)) return untag(key, fields[key], path);
+  return convertFields(fields, keys, path);
 }
 
-function convertFields(fields: Fields, keys: readonly string[]): Fields {
+function convertInner(value: unknown, path: Path, key: string | number): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  path.push(key);
+  const after = convert(value, path);
+  path.pop();
+  return after;
+}
+
+function convertFields(fields: Fields, keys: readonly string[], path: Path): Fields {
   for (const key of keys) {
     const before = fields[key];
-    const after = fromJsonValue(before);
-    // Defined, not assigned: a key "__proto__" stays a key, for the scan of the events to refuse.
-    if (after !== before)
-      Object.defineProperty(fields, key, { value: after, enumerable: true, writable: true, configurable: true });
+    const after = convertInner(before, path, key);
+    if (after !== before) setField(fields, key, after);
   }
   return fields;
 }
 
-function untag(tag: string, value: unknown): unknown {
+/** Defined, not assigned: a key "__proto__" stays a key, for the scan of the events to refuse. */
+const setField = (fields: Fields, key: string, value: unknown): Fields =>
+  Object.defineProperty(fields, key, { value, enumerable: true, writable: true, configurable: true });
+
+function untag(tag: string, value: unknown, path: Path): unknown {
   if (tag === "$map" && typeof value === "object" && value !== null && !Array.isArray(value)) {
-    return convertFields(value as Fields, Object.keys(value));
+    return convertFields(value as Fields, Object.keys(value), [...path, tag]);
   }
-  if (tag === "$int" && typeof value === "string" && INTEGER.test(value)) return toInteger(value);
-  if (tag === "$bytes" && typeof value === "string") return fromBase64(value);
-  if (tag === "$time" && typeof value === "string") return toTime(value);
-  throw badTag(tag, WORDS[tag] ?? "a map", value);
+  if (tag === "$int" && typeof value === "string" && INTEGER.test(value)) return toInteger(value, path);
+  if (tag === "$bytes" && typeof value === "string") return fromBase64(value, path);
+  if (tag === "$time" && typeof value === "string") return toTime(value, path);
+  const plain = tag === "$int" ? plainInteger(value) : undefined;
+  if (plain !== undefined) throw beyond64Bits(plain, path);
+  throw badTag(tag, WORDS[tag] ?? "a map", value, path);
 }
+
+/** The key of an integer's digits in the place of `$int`'s text, where the sender wrote a plain integer beyond 64 bits. */
+export const PLAIN_KEY = "plain";
+
+/** Any other map under that key is a bad `$int` that the sender wrote. */
+function plainInteger(value: unknown): string | undefined {
+  const digits = (value as Fields | null | undefined)?.[PLAIN_KEY];
+  return typeof digits === "string" && PLAIN.test(digits) && !isOf64Bits(digits) ? digits : undefined;
+}
+
+const PLAIN = /^-?[1-9]\d*$/;
+
+/** The text of a value of `parseJson` as the sender may have written it, though `fromJsonValue` has gone some way into it. */
+export const sentJson = (value: unknown): string => writeJson(value, sentWord);
+
+function sentWord(value: unknown): unknown {
+  if (typeof value === "bigint") return { $int: value.toString() };
+  if (typeof value !== "object" || value === null) return value;
+  if (value instanceof Uint8Array || value instanceof Date) return toJsonValue(value);
+  const plain = plainInteger((value as Fields).$int);
+  return plain === undefined ? value : new JsonText(plain);
+}
+
+const beyond64Bits = (digits: string, path: Path): RejectedError =>
+  new RejectedError(
+    "MALFORMED_FRAME",
+    `Cannot read JSON as ${pointerOf(path) || "the value"} must be an integer of 64 bits, or be written with an exponent: current value is ${shortened(digits)}`,
+  );
+
+const pointerOf = (path: Path): string =>
+  path.map((part) => `/${String(part).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
 
 const WORDS: Readonly<Record<string, string>> = {
   $int: "the digits of an integer, as text",
-  $bytes: "base64, as text",
+  $bytes: "base64 of RFC 4648 with padding, as text",
   $time: "a time of RFC 3339 in UTC, as text",
 };
 
-const badTag = (tag: string, wanted: string, value: unknown): RejectedError =>
+const SHOWN_CHARACTERS = 64;
+const shortened = (text: string): string =>
+  text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}…` : text;
+
+const badTag = (tag: string, wanted: string, value: unknown, path: Path): RejectedError =>
   new RejectedError(
     "MALFORMED_FRAME",
-    `Cannot read JSON as ${tag} must hold ${wanted}: current value is ${String(JSON.stringify(value)).slice(0, 64)}`,
+    `Cannot read JSON as ${pointerOf(path)}/${tag} must hold ${wanted}: current value is ${shortened(sentJson(value))}`,
   );
 
 /** Refuses days and times that do not exist, and digits finer than the milliseconds that a time holds: none is moved or cut. */
-function toTime(text: string): Date {
+function toTime(text: string, path: Path): Date {
   if (FAR_TIME.test(text)) {
     const far = new Date(text);
     if (!Number.isNaN(far.getTime()) && far.toISOString() === text) return far;
   }
   const time = TIME.test(text) ? readRfc3339(text) : undefined;
-  if (time === undefined) throw badTag("$time", WORDS.$time ?? "", text);
-  if (time.isCut) throw badTag("$time", "at most milliseconds", text);
+  if (time === undefined) throw badTag("$time", WORDS.$time ?? "", text, path);
+  if (time.isCut) throw badTag("$time", "at most milliseconds", text, path);
   return new Date(time.timeMs);
 }
 
-function toInteger(text: string): number | bigint {
-  const value = BigInt(text);
-  if (value < -(2n ** 63n) || value >= 2n ** 64n) {
-    throw new RejectedError("MALFORMED_FRAME", `Cannot read JSON as $int must fit 64 bits: current value is ${text}`);
+/** Whether digits are those of an integer from -2^63 to 2^64 - 1. */
+export function isOf64Bits(digits: string): boolean {
+  if (digits.length > INTEGER_CHARACTERS_MAX) return false;
+  const value = BigInt(digits);
+  return value >= -(2n ** 63n) && value < 2n ** 64n;
+}
+
+/** Digits of 2^64 - 1, and as many characters as -2^63 has. */
+const INTEGER_CHARACTERS_MAX = 20;
+
+function toInteger(text: string, path: Path): number | bigint {
+  if (!isOf64Bits(text)) {
+    throw new RejectedError(
+      "MALFORMED_FRAME",
+      `Cannot read JSON as ${pointerOf(path)}/$int must fit 64 bits: current value is ${text}`,
+    );
   }
+  const value = BigInt(text);
   return Number.isSafeInteger(Number(value)) ? Number(value) : value;
 }
 
@@ -102,11 +211,17 @@ export function toBase64(bytes: Uint8Array): string {
   return btoa(binary);
 }
 
-export function fromBase64(text: string): Uint8Array {
+/** Strict: what is written again as another text (no padding, spaces, spare bits) is refused, never dropped in silence. */
+function fromBase64(text: string, path: Path): Uint8Array {
+  const binary = binaryOf(text);
+  if (binary === undefined || btoa(binary) !== text) throw badTag("$bytes", WORDS.$bytes ?? "", text, path);
+  return Uint8Array.from(binary, (character) => character.charCodeAt(0));
+}
+
+function binaryOf(text: string): string | undefined {
   try {
-    const binary = atob(text);
-    return Uint8Array.from(binary, (character) => character.charCodeAt(0));
-  } catch (error) {
-    throw new RejectedError("MALFORMED_FRAME", "Cannot read JSON as $bytes must be base64", { cause: error });
+    return atob(text);
+  } catch {
+    return undefined; // the caller says why
   }
 }

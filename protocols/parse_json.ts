@@ -3,15 +3,18 @@
  * for JSON that people and programs send; `JSON.parse` alone is for what this program wrote.
  */
 import { RejectedError } from "./errors.ts";
+import { isOf64Bits, PLAIN_KEY } from "./json_values.ts";
 import type { ScanLimits } from "./scan.ts";
 import { scanJson } from "./scan_json.ts";
 
 /**
- * Parses within `limits`. Integers that a double can not hold are left as `{"$int": "..."}`: `fromJsonValue` makes big
- * integers of them, and refuses those beyond 64 bits. Throws `RejectedError` (`MALFORMED_FRAME`, `FRAME_TOO_COMPLEX`).
+ * Parses within `limits`. Integers beyond 2^53 are left as `{"$int": "..."}`, of which `fromJsonValue` makes big integers. One
+ * beyond 64 bits is left as `{"$int": {"plain": "..."}}`, which `fromJsonValue` refuses as the plain integer it was. Throws `RejectedError` (`MALFORMED_FRAME`, `FRAME_TOO_COMPLEX`).
  */
 export function parseJson(text: string, limits: ScanLimits): unknown {
-  return parseTagged(text, limits, "$int");
+  return parseTagged(text, limits, (digits) =>
+    isOf64Bits(digits) ? `{"$int":"${digits}"}` : `{"$int":{"${PLAIN_KEY}":"${digits}"}}`,
+  );
 }
 
 /** A key that no text from outside has: the parsed text was made here. */
@@ -19,30 +22,30 @@ const OWN_TAG = "\u0000int";
 
 /** Parses text of {@linkcode exactJson}, or other JSON without tags: integers beyond 2^53 are big integers. Throws as `parseJson`. */
 export function parseExactJson(text: string, limits: ScanLimits): unknown {
-  return withIntegers(parseTagged(text, limits, OWN_TAG));
+  return withIntegers(parseTagged(text, limits, (digits) => `{${JSON.stringify(OWN_TAG)}:"${digits}"}`));
 }
 
 function withIntegers(value: unknown): unknown {
   if (typeof value !== "object" || value === null) return value;
   if (Array.isArray(value)) return value.map(withIntegers);
   const digits = (value as Readonly<Record<string, unknown>>)[OWN_TAG];
-  if (typeof digits === "string") return BigInt(digits);
+  if (typeof digits === "string") return ownInteger(digits);
   return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, withIntegers(one)]));
 }
 
-/** JSON text of plain values, in which big integers are written as their digits. */
-export function exactJson(value: unknown): string {
-  if (typeof value === "bigint") return value.toString();
-  if (typeof value !== "object" || value === null) return JSON.stringify(value);
-  if (Array.isArray(value)) return `[${value.map((one) => exactJson(one ?? null)).join(",")}]`;
-  const fields = Object.entries(value).filter(([, one]) => one !== undefined);
-  return `{${fields.map(([key, one]) => `${JSON.stringify(key)}:${exactJson(one)}`).join(",")}}`;
+/** Beyond 64 bits, digits that are those of a double exactly are what earlier versions wrote of that double. */
+function ownInteger(digits: string): number | bigint {
+  const double = Number(digits);
+  const isDouble = !isOf64Bits(digits) && Number.isFinite(double) && BigInt(double) === BigInt(digits);
+  return isDouble ? double : BigInt(digits);
 }
 
-function parseTagged(text: string, limits: ScanLimits, tag: string): unknown {
+type Tagged = (digits: string) => string;
+
+function parseTagged(text: string, limits: ScanLimits, tagged: Tagged): unknown {
   const integers = scanJson(text, limits);
   try {
-    return JSON.parse(integers === undefined ? text : tagIntegers(text, integers, tag));
+    return JSON.parse(integers === undefined ? text : tagIntegers(text, integers, tagged));
   } catch (error) {
     throw new RejectedError(
       "MALFORMED_FRAME",
@@ -54,14 +57,13 @@ function parseTagged(text: string, limits: ScanLimits, tag: string): unknown {
   }
 }
 
-function tagIntegers(text: string, places: readonly number[], tag: string): string {
-  const opening = `{${JSON.stringify(tag)}:"`;
+function tagIntegers(text: string, places: readonly number[], tagged: Tagged): string {
   const parts: string[] = [];
   let from = 0;
   for (let index = 0; index < places.length; index += 2) {
     const start = places[index] as number;
     const end = places[index + 1] as number;
-    parts.push(text.slice(from, start), opening, text.slice(start, end), '"}');
+    parts.push(text.slice(from, start), tagged(text.slice(start, end)));
     from = end;
   }
   parts.push(text.slice(from));

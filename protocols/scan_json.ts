@@ -1,5 +1,5 @@
 /**
- * Reads JSON text without building it: counts values, measures depth, finds repeated keys and the numbers that a double can
+ * Reads JSON text without building it: counts values, measures depth, finds repeated keys and the integers that a double can
  * not hold, so that `JSON.parse` is only let near what it can chew. Syntax is left to `JSON.parse`.
  */
 import { RejectedError } from "./errors.ts";
@@ -9,8 +9,8 @@ const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
 /**
- * Answers where the integers beyond 2^53 lie that `JSON.parse` would round: start and end of each, in order; undefined where
- * there are none. Throws `FRAME_TOO_COMPLEX`, or `MALFORMED_FRAME` where a map has a key twice.
+ * Answers where plain integers beyond 2^53 lie, which `JSON.parse` would make doubles of: start and end of each, in order;
+ * undefined where the text holds none. Throws `FRAME_TOO_COMPLEX`, or `MALFORMED_FRAME` where a map has a key twice.
  */
 export function scanJson(text: string, limits: ScanLimits): readonly number[] | undefined {
   /** Keys seen in each open map; undefined for a list. */
@@ -39,7 +39,7 @@ export function scanJson(text: string, limits: ScanLimits): readonly number[] | 
     } else if (character <= 0x39 && character >= 0x2d) {
       // A digit, or the minus sign before one: nothing else of JSON outside of text begins so.
       const end = endOfDigits(text, at);
-      if (end - at > SAFE_CHARACTERS && isRounded(text, at, end)) {
+      if (end - at > SAFE_CHARACTERS && isBigInteger(text, at, end)) {
         integers ??= [];
         integers.push(at, end);
       }
@@ -62,22 +62,17 @@ function endOfDigits(text: string, start: number): number {
   return text.length;
 }
 
-/** Whether the digits are the whole of an integer that a double would round, and not the beginning or end of a fraction. */
-function isRounded(text: string, start: number, end: number): boolean {
+/** Whether the digits are the whole of an integer beyond 2^53, and not the beginning or end of a fraction. */
+function isBigInteger(text: string, start: number, end: number): boolean {
   if (isOfFraction(text.charCodeAt(start)) || isOfFraction(text.charCodeAt(end))) return false;
   const before = text.charCodeAt(start - 1);
   if (isOfFraction(before) || (before >= 0x30 && before <= 0x39)) return false;
   const token = text.slice(start, end);
-  if (LEADING_ZERO.test(token)) return false; // no JSON: `JSON.parse` says so
-  const value = Number(token);
-  // One beyond every double is found with the values that MessagePack has not.
-  if (Number.isSafeInteger(value) || !Number.isFinite(value)) return false;
-  // Beyond 64 bits MessagePack has doubles alone: one that is the very number (1e20, written out) is left as it is.
-  const isOf64Bits = value >= -(2 ** 63) && value < 2 ** 64;
-  return isOf64Bits || BigInt(value) !== BigInt(token);
+  if (!INTEGER.test(token)) return false; // no JSON: `JSON.parse` says so
+  return !Number.isSafeInteger(Number(token));
 }
 
-const LEADING_ZERO = /^-?0\d/;
+const INTEGER = /^-?[1-9]\d*$/;
 
 /** A point, or the letter or sign of an exponent. */
 const isOfFraction = (character: number): boolean =>

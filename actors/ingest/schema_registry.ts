@@ -3,7 +3,8 @@
  * version if it differs from the last and may follow it. Events carry the version that they were validated against.
  */
 import { ConfigurationError } from "../../protocols/errors.ts";
-import { exactJson, parseExactJson } from "../../protocols/parse_json.ts";
+import { exactJson } from "../../protocols/exact_json.ts";
+import { parseExactJson } from "../../protocols/parse_json.ts";
 import type { Log } from "../log/log.ts";
 import { type Compatibility, incompatibilities } from "./schema_compatibility.ts";
 import type { CompileSchema, JsonSchema, SchemaCheck } from "./schema_validator.ts";

@@ -3,9 +3,10 @@
  * user's may make any other. A value without a form in the sink's format is named with its path. The record is then set aside
  * with a reason, and never written as another value.
  *
- * Every text format: integers beyond 2^53 keep their digits, binary is base64, times are RFC 3339. A field that is undefined is
+ * Every text format: integers beyond 2^53 keep their digits, whole doubles beyond it have an exponent, binary is base64, times are RFC 3339. A field that is undefined is
  * left out; in a list it is null.
  */
+import { isInexact } from "../../protocols/exact_json.ts";
 import type { Rejection } from "./sink.ts";
 
 export interface Inexpressible {
@@ -28,7 +29,7 @@ export const DEPTH_MAX = 500;
 
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
-/** `special`: all of it has a form, but `JSON.stringify` needs the replacer `jsonValue` for it. */
+/** `special`: all of it has a form, but `JSON.stringify` would change it: `writeJson` writes it, with `jsonValue`. */
 export type Judgement = "plain" | "special" | Inexpressible;
 
 export function judgeValue(value: unknown, form: Form, depth = 0): Judgement {
@@ -36,7 +37,8 @@ export function judgeValue(value: unknown, form: Form, depth = 0): Judgement {
     case "string":
       return judgeText(value, form);
     case "number":
-      return Number.isFinite(value) ? "plain" : fault(`must be a finite number: it is ${value}`);
+      if (!Number.isFinite(value)) return fault(`must be a finite number: it is ${value}`);
+      return isInexact(value) ? "special" : "plain";
     case "boolean":
     case "undefined":
       return "plain";

@@ -3,6 +3,7 @@
 import { loadDriver } from "../../deps.ts";
 import { ConfigurationError } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
+import { exactNumber, isInexact, writeJson } from "../../protocols/exact_json.ts";
 import { finalRejection, type Inexpressible, isWellFormed, JSON_FORM, judgeValue } from "./expressible.ts";
 import type { FileFormat } from "./file_layout.ts";
 import type { Rejection, SinkRecord } from "./sink.ts";
@@ -76,8 +77,8 @@ const jsonLine = ({ event }: SinkRecord): string | Inexpressible => {
 export function jsonText(value: unknown): string | Inexpressible {
   const judgement = judgeValue(value, JSON_FORM);
   if (typeof judgement === "object") return judgement;
-  // A replacer is called for every value: most events hold nothing that needs one.
-  return judgement === "plain" ? JSON.stringify(value) : JSON.stringify(value, jsonValue);
+  // Most events hold nothing that needs the slower way.
+  return judgement === "plain" ? JSON.stringify(value) : writeJson(value, jsonValue);
 }
 
 /** What a spreadsheet would run. */
@@ -105,6 +106,7 @@ function cell(value: unknown, guard: (text: string) => string): string | Inexpre
       ? guard(value)
       : { path: "", reason: "must be text in UTF-8: it holds half of a surrogate pair" };
   if (value === undefined || value === null) return "";
+  if (typeof value === "number" && isInexact(value)) return exactNumber(value);
   if (typeof value === "number" || typeof value === "bigint" || typeof value === "boolean") return String(value);
   if (value instanceof Uint8Array) return Buffer.from(value).toString("base64");
   const json = jsonText(value);
@@ -113,7 +115,7 @@ function cell(value: unknown, guard: (text: string) => string): string | Inexpre
 }
 
 /** 64-bit integers as decimal text, bytes as base64: what JSON has no form for. */
-export function jsonValue(this: unknown, _key: string, value: unknown): unknown {
+function jsonValue(value: unknown): unknown {
   if (typeof value === "bigint") return value.toString();
   if (value instanceof Uint8Array) return Buffer.from(value).toString("base64");
   return value;

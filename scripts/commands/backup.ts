@@ -3,6 +3,7 @@ import { createHash, randomUUID } from "node:crypto";
 import { type FileHandle, mkdir, open, readdir } from "node:fs/promises";
 import type { Command } from "commander";
 import type { HeadraceError } from "../../protocols/errors.ts";
+import { exactJson } from "../../protocols/exact_json.ts";
 import { toJsonValue } from "../../protocols/json_values.ts";
 import { duration } from "../console/arguments.ts";
 import { type BackupFile, type BackupLine, writeManifest } from "../console/backup_format.ts";
@@ -160,7 +161,7 @@ async function copyPartition(
     for await (const record of readRange(client, range, { signal, onTrouble: watch.onTrouble })) {
       watch.stop(); // It answers: an outage, if there was one, is over.
       const line: BackupLine = { ...record, event: toJsonValue(record.event) };
-      await file.write(`${JSON.stringify(line)}\n`);
+      await file.write(`${exactJson(line)}\n`);
       first ??= record.offset;
       end = record.offset + 1;
       records += 1;

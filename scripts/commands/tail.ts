@@ -1,10 +1,10 @@
 /** `headrace tail`: records of a stream as they come, one line of JSON each, which `produce` reads back as the same event. */
 import type { Command } from "commander";
 import { decodeSlice } from "../../protocols/event_codec.ts";
+import { exactJson } from "../../protocols/exact_json.ts";
 import { toJsonValue } from "../../protocols/json_values.ts";
 import type { ConsumedItem, ConsumedRecord, Event } from "../../protocols/mod.ts";
 import { oneOf, place, wholeNumber } from "../console/arguments.ts";
-import { exactJson } from "../console/exact_json.ts";
 import { EXIT, UsageError } from "../console/exit_codes.ts";
 import {
   addNodeOptions,

@@ -3,6 +3,7 @@
  * reasons and events come from producers and nodes: a line stays one line, and nothing in it steers the terminal.
  */
 import { once } from "node:events";
+import { exactJson } from "../../protocols/exact_json.ts";
 import { visibleText } from "../../protocols/visible_text.ts";
 import { EXIT, explain } from "./exit_codes.ts";
 
@@ -18,7 +19,7 @@ export async function print(text: string | readonly string[]): Promise<void> {
   });
 }
 
-export const printJson = (value: unknown): Promise<void> => print(JSON.stringify(value));
+export const printJson = (value: unknown): Promise<void> => print(exactJson(value));
 
 /** Prints to stderr what is no remark of the command itself. */
 export function printAside(text: string | readonly string[]): void {

@@ -95,6 +95,10 @@ const VALUES: readonly OddEvent[] = [
   plain("a large number inside", [2n ** 60n], '["1152921504606846976"]', '["1152921504606846976"]', [
     { $int: "1152921504606846976" },
   ]),
+  plain("a whole float beyond 2^53", 1e20, "1e+20", "1e+20", 1e20),
+  plain("a whole float beyond 2^53, inside", [-(2 ** 53)], "[-9.007199254740992e+15]", "[-9.007199254740992e+15]", [
+    -(2 ** 53),
+  ]),
   plain("binary", new Uint8Array([0, 255]), '"AP8="', "AP8=", { $bytes: "AP8=" }),
   plain("a time", TIME, '"2026-01-02T03:04:05.678Z"', "2026-01-02T03:04:05.678Z", {
     $time: "2026-01-02T03:04:05.678Z",

@@ -23,6 +23,7 @@ test("a producer and a consumer are ended with UNAUTHENTICATED when their token'
   );
   const token = await new SignJWT({ scope: "produce consume" })
     .setProtectedHeader({ alg: "HS256" })
+    .setSubject("plant")
     .setExpirationTime("2s")
     .sign(new TextEncoder().encode(JWT_SECRET));
   const clients = await Promise.all([RawClient.open(node.endpoint), RawClient.open(node.endpoint)]);

@@ -1,7 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { decodeJsonFrame } from "../../protocols/codec_json.ts";
-import { decodeEvents } from "../../protocols/event_codec.ts";
+import { decodeJsonFrame, encodeJsonFrame } from "../../protocols/codec_json.ts";
+import { decodeEvents, encodeEvents } from "../../protocols/event_codec.ts";
 
 const LIMITS = { tokensMax: 1_000_000, depthMax: 64 };
 const frame = (events: string): string =>
@@ -25,7 +25,10 @@ test("an event whose value can not be converted is set aside alone, with its rea
     verdicts.map(({ index, code }) => [index, code]),
     [1, 2, 3, 4].map((index) => [index, "MALFORMED_EVENT"]),
   );
-  assert.match(verdicts[0]?.reason ?? "", /64 bits: current value is 99999999999999999999/);
+  assert.match(
+    verdicts[0]?.reason ?? "",
+    /\/n must be an integer of 64 bits, or be written with an exponent: current value is 99999999999999999999/,
+  );
   assert.match(verdicts[2]?.reason ?? "", /2026-02-30/);
 });
 
@@ -44,6 +47,18 @@ test("a map of more keys than MessagePack's encoder takes is set aside alone", (
 test("a frame that is no JSON is refused whole", () => {
   assert.throws(() => decode('[{"a":012345678901234567890}]'), /well formed/);
   assert.throws(() => decode("5"), /be a list/);
+});
+
+test("whole floats beyond 2^53 leave with an exponent and come back as the same floats; integers keep their digits", () => {
+  const events = [{ a: 1.2345678901234567e19, b: [2 ** 64 * 1.1, -(2 ** 53), 1e20], c: { n: 9007199254740993n } }];
+  const bytes = encodeEvents(events, { asRecords: true });
+  const append = decodeJsonFrame(frame("[{}]"), LIMITS);
+  if (append.type !== "append") return assert.unreachable(append.type);
+  const text = encodeJsonFrame({ ...append, events: bytes });
+  assert.match(text, '"a":1.2345678901234567e+19,"b":[2.029141848108051e+19,-9.007199254740992e+15,1e+20]');
+  assert.match(text, '{"$int":"9007199254740993"}');
+  const back = decodeJsonFrame(text, LIMITS);
+  assert.equal(back.type === "append" && back.events, bytes);
 });
 
 test.run();

@@ -31,4 +31,22 @@ test("tags with values of another kind are told with what they need", () => {
   refused({ $map: 1 }, /\$map must hold a map/);
 });
 
+test("base64 that is not RFC 4648 with padding is refused, and no bit or character of it dropped", () => {
+  for (const text of ["AAE", "AA\nE=", " AAE=", "AAF=", "AAE==", "-_8=", "A"]) {
+    refused(
+      { a: { $bytes: text } },
+      /as \/a\/\$bytes must hold base64 of RFC 4648 with padding, as text: current value is "/,
+    );
+  }
+  assert.equal(fromJsonValue({ $bytes: "AAE=" }), new Uint8Array([0, 1]));
+  assert.equal(fromJsonValue({ $bytes: "" }), new Uint8Array(0));
+});
+
+test("a bad tag is named by its path", () => {
+  refused(
+    { ok: { $int: "1" }, "a/b": [0, [], { "c~": { $map: { $int: { $int: "x" } } } }] },
+    /as \/a~1b\/2\/c~0\/\$map\/\$int\/\$int must hold/,
+  );
+});
+
 test.run();

@@ -2,8 +2,9 @@
 import * as fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { exactJson } from "../../protocols/exact_json.ts";
 import { fromJsonValue } from "../../protocols/json_values.ts";
-import { exactJson, parseExactJson, parseJson } from "../../protocols/parse_json.ts";
+import { parseExactJson, parseJson } from "../../protocols/parse_json.ts";
 
 const test = suite("JSON to values");
 const LIMITS = { tokensMax: 10_000, depthMax: 32 };
@@ -47,16 +48,41 @@ test("text, fractions and exponents are not taken for big integers", () => {
   });
 });
 
-test("an integer beyond 64 bits that no double holds is refused", () => {
-  assert.throws(() => read(`{"a":18446744073709551617}`), /must fit 64 bits: current value is 18446744073709551617/);
+test("a plain integer beyond 64 bits is refused, whether or not a double holds it, and named by its path", () => {
+  for (const digits of [
+    "18446744073709551616",
+    "18446744073709551617",
+    "100000000000000000000",
+    "-9223372036854775809",
+  ]) {
+    assert.throws(
+      () => read(`{"a":[1,${digits}]}`),
+      new RegExp(`as /a/1 must be an integer of 64 bits, or be written with an exponent: current value is ${digits}$`),
+    );
+  }
+  assert.throws(() => read("18446744073709551616"), /as the value must be an integer of 64 bits/);
+  assert.throws(() => read(`[${"9".repeat(100_000)}]`), /as \/0 must be .* with an exponent: current value is 9{64}…$/);
 });
 
-test("an integer beyond 64 bits is kept where a double is the very number, as JavaScript writes one", () => {
-  assert.equal(read(`{"a":100000000000000000000,"b":-100000000000000000000}`), { a: 1e20, b: -1e20 });
+test("the same number with a point or an exponent is a float", () => {
+  assert.equal(read("[1e20,18446744073709551616.0,1.8446744073709552e+19,-9.3e18]"), [1e20, 2 ** 64, 2 ** 64, -9.3e18]);
 });
 
-test("an integer beyond every double is left to the scan of the event's values, whatever its length", () => {
-  assert.equal(read(`[${"9".repeat(100_000)}]`), [Number.POSITIVE_INFINITY]);
+test("a map in the place of the text of $int is refused as the bad tag that it is", () => {
+  for (const plain of ["5", "x", '"']) {
+    const text = JSON.stringify({ a: { $int: { plain } } });
+    assert.throws(
+      () => read(text),
+      (error: Error) =>
+        error.message.includes(
+          `as /a/$int must hold the digits of an integer, as text: current value is ${JSON.stringify({ plain })}`,
+        ),
+    );
+  }
+  assert.throws(
+    () => read(`{"a":{"$int":18446744073709551616}}`),
+    /as \/a\/\$int must hold .* current value is 18446744073709551616$/,
+  );
 });
 
 test("what is no number is still refused", () => {
@@ -77,6 +103,10 @@ test("what is no number is still refused", () => {
 test("text with big integers is written and read back exactly, whatever its keys look like", () => {
   const value = { $int: "5", list: [2n ** 63n, 1, "9007199254740993", null], map: { $map: { a: -(2n ** 63n) } } };
   assert.equal(parseExactJson(exactJson(value), LIMITS), value);
+});
+
+test("a double beyond 64 bits that an earlier version wrote out as digits is read as that double", () => {
+  assert.equal(parseExactJson("[100000000000000000000,100000000000000000001]", LIMITS), [1e20, 100000000000000000001n]);
 });
 
 test.run();

@@ -39,8 +39,15 @@ test("input that is no event goes on with the true reason", () => {
   assert.equal(eventsOf("form", "a=%ff"), ["a percent-encoded field of the form is not UTF-8"]);
   assert.equal(eventsOf("text", broken), ["it is not UTF-8"]);
   assert.match(String(eventsOf("ndjson", "{")[0]), /JSON/);
-  assert.match(String(eventsOf("json", '[{"a":9007199254740993,"b":{"$int":"x"}}]')[0]), /^\$int must hold/);
-  assert.match(String(eventsOf("json", '{"a":99999999999999999999}')[0]), /64 bits/);
+  assert.match(String(eventsOf("json", '[{"a":9007199254740993,"b":{"$int":"x"}}]')[0]), /^\/b\/\$int must hold/);
+  assert.match(String(eventsOf("json", '{"a":99999999999999999999}')[0]), /^\/a must be an integer of 64 bits/);
+});
+
+test("what is set aside for an integer beyond 64 bits keeps its values as the sender wrote them", () => {
+  const text =
+    '{"a":{"$bytes":"AAE="},"n":[18446744073709551616,9007199254740993],"b":{"$int":"5"},"c":1.2345678901234567e+19}';
+  const sent = parseEvents("json", bytes(`[${text}]`))[0]?.event as { original: Uint8Array };
+  assert.is(new TextDecoder().decode(sent.original), text.replace("9007199254740993", '{"$int":"9007199254740993"}'));
 });
 
 test("a map of more keys than the encoder takes is that event's own fault", () => {

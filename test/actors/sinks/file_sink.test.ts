@@ -445,12 +445,12 @@ test("CSV quotes what must be quoted, names its columns in every file and disarm
       store,
       1,
     );
-    const event = { name: 'a "b", c', note: "=cmd()\nline", tags: ["x", 1n], level: -5, other: 1 };
+    const event = { name: 'a "b", c', note: "=cmd()\nline", tags: ["x", 1n], level: -5e19, other: 1 };
     const batch = { ...sinkBatch(1, 0, 0), records: [{ position: position(1, 0), index: 0, event, timeMs: 0 }] };
     await sink.write(batch);
     await sink.close();
     const [text] = await readFileSink(directory, PARTITION, store.value, "csv");
-    assert.is(text, 'name,note,tags,level\r\n"a ""b"", c","\'=cmd()\nline","[""x"",""1""]",-5\r\n');
+    assert.is(text, 'name,note,tags,level\r\n"a ""b"", c","\'=cmd()\nline","[""x"",""1""]",-5e+19\r\n');
   }));
 
 test("a batch without records moves the position alone", () =>

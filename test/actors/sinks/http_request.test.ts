@@ -37,6 +37,21 @@ test("the type of the body is the configuration's, where it names one", () => {
   }
 });
 
+test("numbers keep their kind: a whole float beyond 2^53 has an exponent, a big integer is the text of its digits", () => {
+  const event = {
+    a: 1.2345678901234567e19,
+    b: [-1e20, -0, 2 ** 53 - 1],
+    c: { big: 2n ** 63n },
+    at: new Date(0),
+    d: undefined,
+  };
+  const odd = [{ ...records[0], event }] as unknown as typeof records;
+  const prepared = prepareRequest(odd, { partition: PARTITION, format: "ndjson" });
+  const text =
+    '{"a":1.2345678901234567e+19,"b":[-1e+20,-0,9007199254740991],"c":{"big":"9223372036854775808"},"at":"1970-01-01T00:00:00.000Z"}\n';
+  assert.is(prepared.kind === "request" && prepared.body, text);
+});
+
 test("any name makes a key that a header can hold, and different names different keys", () => {
   const names = ["a\nb", "a b", "\u2603", "\ud800", "\udbff", "a%20b", "\u{1f600}"];
   const keys = names.flatMap((stream) => {

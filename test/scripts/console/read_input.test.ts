@@ -133,6 +133,19 @@ test("a record that is too long is set aside with its length, and the next is re
   assert.match(String(found.events[1]), /in.ndjson:2: EVENT_TOO_LARGE: a record of 17000000 bytes.*first 4096/);
 });
 
+test("an integer beyond 64 bits and loose base64 are set aside by their paths, a float with an exponent is read", async () => {
+  const { events } = await read(
+    "a.ndjson",
+    '{"a":[18446744073709551616]}\n{"a":1.8446744073709552e+19}\n{"x":{"$bytes":"AAE"}}\n',
+  );
+  assert.match(
+    String(events[0]),
+    /as \/a\/0 must be an integer of 64 bits, or be written with an exponent: current value is 18446744073709551616/,
+  );
+  assert.equal(events[1], { a: 2 ** 64 });
+  assert.match(String(events[2]), /as \/x\/\$bytes must hold base64 of RFC 4648 with padding/);
+});
+
 test("plain lines that are blank are lines", async () => {
   assert.equal((await read("a.log", "a\n\nb\n")).events, [{ line: "a" }, { line: "" }, { line: "b" }]);
 });

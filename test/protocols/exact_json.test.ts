@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { decodeTrustedEvents, encodeEvents } from "../../../protocols/event_codec.ts";
-import { toJsonValue } from "../../../protocols/json_values.ts";
-import type { Event } from "../../../protocols/mod.ts";
-import { exactJson } from "../../../scripts/console/exact_json.ts";
-import { readInput } from "../../../scripts/console/read_input.ts";
+import { decodeTrustedEvents, encodeEvents } from "../../protocols/event_codec.ts";
+import { exactJson } from "../../protocols/exact_json.ts";
+import { toJsonValue } from "../../protocols/json_values.ts";
+import type { Event } from "../../protocols/mod.ts";
+import { readInput } from "../../scripts/console/read_input.ts";
 
 const leaf = fc.oneof(
   fc.string({ unit: "grapheme" }),
