@@ -58,7 +58,9 @@ function takeMember(state: CoordinatorState, member: Member, nowMs: number): rea
   }
   known.member = { ...member, isDraining };
   known.isUnregistered = member.expiresInMs < 0;
-  return [];
+  if (known.isDrainingAsked === undefined) return [];
+  // Its write failed, or an earlier one came after it: until the store shows it, it is written again.
+  return [{ type: "set_draining", node: member.node, isDraining }];
 }
 
 /** E21: expiry kills nobody whose link is up, and none at all in the first registration period after an outage. */

@@ -437,4 +437,15 @@ test("a new coordinator tells those that reported first which epochs the later o
   assert.equal(told, [["s/0", 44]]);
 });
 
+test("a drain that the store does not show is written again at each look, until it does", () => {
+  const harness = new Harness(["a", "b"]);
+  const command = { kind: "drain", node: nodeId("b") } as const;
+  const drains = (effects: readonly CoordinatorEffect[]) => effects.filter(({ type }) => type === "set_draining");
+  const written = [{ type: "set_draining", node: nodeId("b"), isDraining: true }];
+  assert.equal(drains(harness.tell({ type: "asked", from: life("a"), leaderEpoch: 7, command })), written);
+  for (const _ of [1, 2]) assert.equal(drains(harness.tell({ type: "view", view: harness.view })), written);
+  harness.members = [member("a"), member("b", { isDraining: true })];
+  for (const _ of [1, 2]) assert.equal(drains(harness.tell({ type: "view", view: harness.view })), []);
+});
+
 test.run();
