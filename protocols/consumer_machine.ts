@@ -45,7 +45,7 @@ import {
   refusalForGood,
 } from "./links.ts";
 import type { Step } from "./machine.ts";
-import { noteLoss, tellState } from "./tell_state.ts";
+import { lossOfHome, noteLoss, tellState } from "./tell_state.ts";
 
 /**
  * Time without a frame, about, after which a sign of life is asked for: early enough that a node's silence is told within
@@ -115,15 +115,9 @@ function takeLinkMessage(
 }
 
 function takeDisconnected(state: ConsumerState, link: Link, error: Error | undefined, effects: ConsumerEffect[]): void {
-  if (link.name === HOME) {
-    const refusal = refusalForGood(state.links, error);
-    if (refusal !== undefined) {
-      stop(state, refusal, effects);
-      return;
-    }
-    noteLoss(state.links, error);
-  }
-  loseLink(state, link, 0, effects);
+  const refusal = link.name === HOME ? lossOfHome(state.links, error) : undefined;
+  if (refusal === undefined) loseLink(state, link, 0, effects);
+  else stop(state, refusal, effects);
 }
 
 function greet({ client, token, links }: ConsumerState, { name }: Link, effects: ConsumerEffect[]): void {

@@ -20,7 +20,7 @@
 
 import { type ClientFrame, type NodeFrame, PROTOCOL_MINOR, type WelcomeFrame } from "./frames.ts";
 import { hear, isGreeted, isSilent, silenceError } from "./link.ts";
-import { connectHome, HOME, linkNamed, noteOwners, noteWelcome, refusalForGood } from "./links.ts";
+import { connectHome, HOME, linkNamed, noteOwners, noteWelcome } from "./links.ts";
 import type { Step } from "./machine.ts";
 import { pump, serveStarved, takeAck } from "./producer_appends.ts";
 import {
@@ -37,7 +37,7 @@ import type { ProducerBatch, ProducerEffect, ProducerMessage } from "./producer_
 import { stepStopped, stop, takeChainError, takeConnectionError } from "./producer_refusals.ts";
 import { chainKey, type ProducerLink, type ProducerState } from "./producer_state.ts";
 import { numberBatch, queued } from "./queued_batch.ts";
-import { noteLoss, tellState } from "./tell_state.ts";
+import { lossOfHome, noteLoss, tellState } from "./tell_state.ts";
 
 export const stepProducer: Step<ProducerState, ProducerMessage, ProducerEffect> = (state, message, nowMs) => {
   const effects: ProducerEffect[] = [];
@@ -106,15 +106,9 @@ function takeDisconnected(
   error: Error | undefined,
   effects: ProducerEffect[],
 ): void {
-  if (link.name === HOME) {
-    const refusal = refusalForGood(state.links, error);
-    if (refusal !== undefined) {
-      stop(state, refusal, effects);
-      return;
-    }
-    noteLoss(state.links, error);
-  }
-  loseLink(state, link, 0, effects);
+  const refusal = link.name === HOME ? lossOfHome(state.links, error) : undefined;
+  if (refusal === undefined) loseLink(state, link, 0, effects);
+  else stop(state, refusal, effects);
 }
 
 function helloOf(state: ProducerState): Extract<ClientFrame, { type: "hello" }> {

@@ -2,9 +2,9 @@
  * Decides what an application is told of a client's connection: each change of state once. Speaks of home, the link to the
  * addresses given, unless a link that owes an answer has gone silent.
  */
-import { UnavailableError } from "./errors.ts";
+import { type HeadraceError, UnavailableError } from "./errors.ts";
 import { type Link, type LinkEffects, SILENT_TOLD_MS } from "./link.ts";
-import { allLinks, type Links } from "./links.ts";
+import { allLinks, type Links, refusalForGood } from "./links.ts";
 
 /** Attempts in a row without an open connection, after which `lastError` names the likely causes: browsers tell none. */
 export const UNOPENED_TOLD = 5;
@@ -44,6 +44,13 @@ const silence = (address: string): Error =>
     "TIMEOUT",
     `Cannot tell whether ${address} is alive as it must answer: it has said nothing for about ${SILENT_TOLD_MS} ms`,
   );
+
+/** Home was lost with `error`: answers the refusal that ends the client (L7), or keeps why and answers undefined. */
+export function lossOfHome(links: Links<Link>, error: Error | undefined): HeadraceError | undefined {
+  const refusal = refusalForGood(links, error);
+  if (refusal === undefined) noteLoss(links, error);
+  return refusal;
+}
 
 /** Keeps why home was lost. @param error undefined where the connection closed without a reason */
 export function noteLoss(links: Links<Link>, error: Error | undefined): void {
