@@ -4,7 +4,6 @@ import type { LineAt, Problem } from "../configuration_problem.ts";
 type Path = readonly (string | number)[];
 
 const SECTIONS: readonly unknown[] = ["log", "sources", "sinks", "security"];
-/** Names of options, headers and parameters that hold secrets. */
 const SECRET_NAME =
   /(^|[-_.])(pass(word|wd|phrase)?|secrets?|tokens?|api[-_]?keys?|authorization|cookie|credentials?|access[-_]?keys?|private[-_]?keys?|signature|sig)$|(password|secret|token|apikey|accesskey)$/i;
 /** How well-known services begin their tokens; and a signed token. */
@@ -12,6 +11,9 @@ const TOKEN_START = /^(ghp_|gho_|github_pat_|glpat-|xox[abprs]-|sk-|sk_live_|AKI
 /** A part of a path that nobody chose by hand: letters and digits mixed, such as the end of a webhook's address. */
 const TOKEN_LIKE_PART = /^(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_-]{20,}$/;
 const ADVICE = `write $${"{NAME}"}, valueEnv or valueFile in its place`;
+
+/** Whether options, headers and parameters of this name hold secrets. */
+export const isSecretName = (name: string): boolean => SECRET_NAME.test(name);
 
 /** @param value the configuration as written, before anything was put into its texts */
 export function clearSecrets(value: unknown, lineAt: LineAt): readonly Problem[] {
@@ -35,7 +37,7 @@ function reasonsIn(value: unknown, path: Path): readonly (readonly [Path, string
 
 function reasonFor(text: string, name: string): string | undefined {
   if (/^value(Env|File)$|(File|Env)$/.test(name) || text === "") return undefined;
-  if (SECRET_NAME.test(name)) return `${name} holds a secret in clear text`;
+  if (isSecretName(name)) return `${name} holds a secret in clear text`;
   if (TOKEN_START.test(text) || /^(Bearer|Basic) +\S/i.test(text)) return `${name} holds a token in clear text`;
   if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(text) || !URL.canParse(text)) return undefined;
   const url = new URL(text);

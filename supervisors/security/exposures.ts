@@ -6,6 +6,7 @@
 import { mkdir, stat } from "node:fs/promises";
 import { isLoopbackHost } from "../../actors/transport/network_address.ts";
 import type { Configuration } from "../configuration_schema.ts";
+import { isSecretName } from "./clear_secrets.ts";
 
 export interface Exposure {
   /** Place in the configuration. */
@@ -47,9 +48,7 @@ function plainHeaders({ sinks }: Configuration): readonly Exposure[] {
     const { url, headers } = options as { readonly url?: unknown; readonly headers?: unknown };
     if (typeof url !== "string" || !URL.canParse(url) || typeof headers !== "object" || headers === null) return [];
     const { protocol, hostname, host } = new URL(url);
-    const secret = Object.keys(headers).find((header) =>
-      /^(authorization|cookie|x-api-key)$|token|secret/i.test(header),
-    );
+    const secret = Object.keys(headers).find(isSecretName);
     if (protocol !== "http:" || isLoopbackHost(hostname) || secret === undefined) return [];
     return [{ path: ["sinks", name, "url"], reason: `header ${secret} travels in clear text to ${host}: use https` }];
   });

@@ -40,11 +40,15 @@ test("tokens and secret headers that travel beyond loopback without TLS are told
     await reasons(`node: { host: 0.0.0.0 }\n${tokens}`),
     /^security: tokens travel in clear text to 0\.0\.0\.0/,
   );
-  const sink = (url: string) => `sinks: { o: { type: http, url: "${url}", headers: { Authorization: "Bearer x" } } }`;
+  const sink = (url: string, header = "Authorization") =>
+    `sinks: { o: { type: http, url: "${url}", headers: { ${header}: "Bearer x" } } }`;
   assert.match(
     await reasons(sink("http://in.example/x")),
     /^sinks\.o\.url: header Authorization travels in clear text to in\.example/,
   );
+  for (const header of ["Proxy-Authorization", "api-key", "X-Api-Key", "X-Auth-Token", "Cookie"])
+    assert.match(await reasons(sink("http://in.example/x", header)), new RegExp(`header ${header} travels`));
+  assert.is(await reasons(sink("http://in.example/x", "Accept")), "");
   for (const url of ["https://in.example/x", "http://127.0.0.1:9/x"]) assert.is(await reasons(sink(url)), "");
 });
 
