@@ -73,7 +73,7 @@ function refuseIncompatible(stream: string, previous: JsonSchema, next: JsonSche
   if (reasons.length === 0) return;
   throw new ConfigurationError(
     "INCOMPATIBLE_SCHEMA",
-    `Cannot change the schema of ${stream} as it must stay ${mode} compatible: ${reasons.join("; ")}`,
+    `Cannot change the schema of ${stream} as it must stay ${mode} compatible: ${reasons.join("; ")}. With 'compatibility: none' it is taken as it is`,
   );
 }
 
