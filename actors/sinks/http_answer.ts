@@ -2,8 +2,8 @@
  * What an HTTP answer says of the records of its request. Pure.
  *
  *   taken   2xx: they are in the endpoint.
- *   retry   408, 425, 429, 5xx: it may take them later. `Retry-After` is waited for.
  *   wait    NO_FAULT_OF_A_RECORD: any record would meet this answer. Tried again too; a person must act.
+ *   retry   408, 425, 429 and any other 5xx: it may take them later. `Retry-After` is waited for.
  *   reject  any other 4xx: the records are at fault.
  */
 

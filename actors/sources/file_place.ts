@@ -1,6 +1,6 @@
 /**
  * Where reading of a file stands, and how that place is found again: by the file's inode, and by a mark of the bytes before
- * it, which tells a file that was written anew, another file with the same inode, and a copy with another.
+ * it. The mark tells a file that was written anew, another file with the same inode, and a copy with another.
  */
 import { createHash } from "node:crypto";
 import type { SourceFile } from "./source_file.ts";
