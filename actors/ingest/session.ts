@@ -50,6 +50,8 @@ export type Inspect = (
 
 /** How much a principal may append to this node. */
 export interface AppendQuota {
+  /** Whether there is a rate to be counted against: where there is none, no append is metered. */
+  readonly hasRates: boolean;
   /** Takes off what was appended, and answers for how many ms nothing more should be read of the principal. */
   take(events: number, sizeBytes: number): number;
   /** Throws `OverloadedError` `QUOTA_EXCEEDED` while more was taken than the principal may append. */

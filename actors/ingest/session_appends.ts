@@ -141,7 +141,7 @@ function take(state: SessionState, frame: AppendFrame, wireBytes: number, nowMs:
 
 function meter({ permissions }: SessionState, frame: AppendFrame, sizeBytes: number): readonly SessionEffect[] {
   const quota = permissions?.quota;
-  if (quota === undefined) return NOTHING;
+  if (quota?.hasRates !== true) return NOTHING;
   return [{ type: "meter", quota, events: sequenceCount(frame.sequences), sizeBytes }];
 }
 

@@ -206,7 +206,7 @@ function authenticated(state: SessionState, permissions: Permissions | undefined
   if (frame?.producerId === undefined) return [state, welcome(state, undefined)];
   const { quota } = permissions;
   // A principal that owes from another connection waits on this one too.
-  const metered: readonly SessionEffect[] = quota ? [{ type: "meter", quota, events: 0, sizeBytes: 0 }] : [];
+  const metered: readonly SessionEffect[] = quota?.hasRates ? [{ type: "meter", quota, events: 0, sizeBytes: 0 }] : [];
   return [state, [...metered, { type: "welcome_producer", hello: frame, owner: ownerOf(permissions) }]];
 }
 

@@ -83,6 +83,10 @@ export class PrincipalQuota implements AppendQuota {
     return perSecond === undefined ? undefined : new Bucket(perSecond, this.#nowMs());
   }
 
+  get hasRates(): boolean {
+    return this.#events !== undefined || this.#bytes !== undefined;
+  }
+
   get producersMax(): number | undefined {
     return this.#terms.producers;
   }

@@ -34,7 +34,7 @@ test("a producer is welcomed in the name of whom the token belongs to", () => {
     asked.map((effect) => effect.type === "welcome_producer" && effect.owner),
     [{ subject: "plant" }],
   );
-  const bounded = { ...greeting, quota: { take: () => 0, admit: () => undefined, producersMax: 7 } };
+  const bounded = { ...greeting, quota: { hasRates: true, take: () => 0, admit: () => undefined, producersMax: 7 } };
   assert.equal(
     greeted(bounded).asked.map((effect) => (effect.type === "welcome_producer" ? effect.owner : effect)),
     [

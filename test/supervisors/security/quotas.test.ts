@@ -82,8 +82,10 @@ test("a quota of the configuration takes sizes with units, and refuses what is n
 test("new terms hold at once for whoever is connected, and its connections stay counted", () => {
   const { quotas } = quotasAt({ plant: { connections: 1 } });
   const plant = quotas.of("plant");
+  assert.not(plant.hasRates);
   const disconnect = plant.connect();
   quotas.change({ "*": { eventsPerSecond: 10, connections: 1 } });
+  assert.ok(plant.hasRates);
   assert.is(plant.take(30, 0), 2_000);
   assert.throws(() => quotas.of("plant").connect(), /may have 1 connections/);
   quotas.change({ "*": { eventsPerSecond: 10, connections: 2 } });
