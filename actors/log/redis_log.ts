@@ -386,10 +386,12 @@ class StreamsLog implements RedisLog {
   ): Promise<Contract.WelcomeOutcome> {
     const key = `${this.#redis.prefix}producer:${producerId}`;
     const keptMs = String(producerKeptMs(producerId));
-    if (owner?.producersMax !== undefined) {
-      const places = `${this.#redis.prefix}producers-of:${owner.subject}`;
-      const taken = await this.#redis.write("take_place", [places], [producerId, keptMs, String(owner.producersMax)]);
-      if (String((taken as Buffer[])[0]) === "crowded") return { kind: "crowded", max: owner.producersMax };
+    if (owner !== undefined) {
+      // Counted without a bound too: one that is configured later counts the names that are there.
+      const { subject, producersMax: max = Number.MAX_SAFE_INTEGER } = owner;
+      const places = `${this.#redis.prefix}producers-of:${subject}`;
+      const taken = await this.#redis.write("take_place", [places], [producerId, keptMs, String(max)]);
+      if (String((taken as Buffer[])[0]) === "crowded") return { kind: "crowded", max };
     }
     const held = heldEpoch === undefined ? "" : String(heldEpoch);
     const args = [instance, held, keptMs, owner?.subject ?? "", String(EPOCH_AHEAD_MS_MAX)];

@@ -677,8 +677,9 @@ export function logSuite(harness: LogHarness): void {
     for (const name of ["a", "b", "c", "a"]) outcomes.push(await welcome(name, "plant", 2));
     assert.equal(outcomes, ["welcomed", "welcomed", "crowded", "welcomed"]);
     assert.equal(await Promise.all(["c", "d"].map((name) => welcome(name, "office", 1))), ["welcomed", "crowded"]);
-    assert.is(await welcome("e", "plant"), "welcomed", "without a bound nobody counts");
-    assert.is(await welcome("f", "plant", 5), "welcomed", "a higher bound holds at once");
+    assert.is(await welcome("e", "plant"), "welcomed", "without a bound nobody is kept out");
+    assert.is(await welcome("f", "plant", 3), "crowded", "names that came without a bound count");
+    assert.is(await welcome("f", "plant", 4), "welcomed", "a higher bound holds at once");
   });
 
   scenario("an epoch that no node can have given is refused, and shuts nobody out", async (log) => {
