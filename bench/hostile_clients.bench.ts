@@ -1,19 +1,22 @@
 /**
  * What a client can take from others: memory by subscribing and never reading, or by resume points as large as they may be,
  * and time by a flood of small frames. Memory is RssAnon of the node's process, before and after, each on a fresh node; the
- * flood alternates with quiet.
+ * flood, of a process of its own, alternates with quiet.
  *
  *   node --import tsx bench/hostile_clients.bench.ts [runs] [connections] [producers]
  */
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import WebSocket from "ws";
 import { encodeEvent, encodeEvents } from "../protocols/event_codec.ts";
-import type { ClientFrame } from "../protocols/frames.ts";
 import { SUBPROTOCOL_MSGPACK } from "../protocols/frames.ts";
 import { FIELD_LIMITS } from "../protocols/limits.ts";
 import { Producer } from "../protocols/producer.ts";
 import { connectWebSocket } from "../protocols/websocket_connection.ts";
 import { RawClient } from "../test/support/raw_client.ts";
+import { FLOODS, type Flood, subscribeToAll } from "./support/flood.ts";
 import { type RunningNode, startHeadrace } from "./support/processes.ts";
 import { median, quantile, record } from "./support/results.ts";
 import { workloadEvent } from "./workload.ts";
@@ -25,6 +28,7 @@ const MIB = 1_048_576;
 const STORED_EVENTS = 150_000;
 const SETTLE_MS = 10_000;
 const FLOOD_MS = 6_000;
+const FLOOD_CLIENT = fileURLToPath(new URL("support/flood_client.ts", import.meta.url));
 
 const delay = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 const node = () => startHeadrace({ log: "{ type: lmdb }", durability: "everysec" });
@@ -52,14 +56,6 @@ async function fill({ endpoint }: RunningNode): Promise<void> {
   await producer.close({ timeoutMs: 60_000 });
 }
 
-const subscribe = (subscription: number): ClientFrame => ({
-  type: "subscribe",
-  subscription,
-  stream: "bench",
-  partitions: Array.from({ length: PARTITIONS }, (_, partition) => ({ partition, from: "earliest" })),
-  creditBytes: 67_108_864,
-});
-
 /** So many connections, each with so many subscriptions, of which none is ever read. */
 async function muteMiB(count: number, subscriptions: number): Promise<number> {
   const running = await node();
@@ -71,7 +67,7 @@ async function muteMiB(count: number, subscriptions: number): Promise<number> {
       const client = await RawClient.open(running.endpoint);
       await client.ask({ type: "hello", client: "mute" });
       (client.socket as unknown as { _socket: { pause(): void } })._socket.pause();
-      for (let id = 0; id < subscriptions; id += 1) client.send(subscribe(id));
+      for (let id = 0; id < subscriptions; id += 1) client.send(subscribeToAll(id, PARTITIONS, "earliest"));
       clients.push(client);
     }
     const after = await settledMiB(running);
@@ -89,11 +85,13 @@ function largestPosition(): Record<string, unknown> {
   return { a: list };
 }
 
-async function positionsMiB(): Promise<number> {
-  const running = await node();
+/** What as many producers cost with such a position or without one, while the node runs and after a restart. */
+async function producersMiB(
+  position: Record<string, unknown> | undefined,
+): Promise<{ live: number; restarted: number }> {
+  let running = await node();
   try {
     const before = await settledMiB(running);
-    const position = largestPosition();
     const events = encodeEvents([workloadEvent(0, 0)], { asRecords: false });
     for (let n = 0; n < Number(producers); n += 1) {
       const client = await RawClient.open(running.endpoint);
@@ -101,36 +99,39 @@ async function positionsMiB(): Promise<number> {
       const producerEpoch = await client.produceTo(`large-${n}`, "bench", partition);
       const sequences = { first: [0, 0, 0] as const, count: 1 };
       const place = { stream: "bench", partition, producerEpoch, previousSequence: null };
-      await client.ask({ type: "append", ...place, sequences, events, position });
+      await client.ask({
+        type: "append",
+        ...place,
+        sequences,
+        events,
+        ...(position === undefined ? {} : { position }),
+      });
       client.end();
     }
-    return (await settledMiB(running)) - before;
+    const live = (await settledMiB(running)) - before;
+    running = await running.restart();
+    return { live, restarted: (await settledMiB(running)) - before };
   } finally {
     await running.stop();
   }
 }
 
-/** Frames that cost a node an answer and a client nothing. */
-const FLOODS: Readonly<Record<string, (n: number) => ClientFrame>> = {
-  credit: () => ({ type: "credit", subscription: 1, creditBytes: 0 }),
-  subscribe: (n) => subscribe(n % 64),
-  open: () => ({ type: "open", stream: "bench", partition: 0, producerEpoch: 1 }),
-};
+/** Starts a client in a process of its own that floods small frames, and resolves once it does. */
+async function startFlood(endpoint: string, flood: Flood): Promise<ChildProcess> {
+  const child = fork(FLOOD_CLIENT, [endpoint, flood], { execArgv: ["--import", "tsx"] });
+  await once(child, "message");
+  return child;
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  const ended = once(child, "exit");
+  child.kill("SIGTERM");
+  await ended;
+}
 
 /** Time from append to ack of one event after another, in ms, with a flood beside it or none. */
-async function ackTimes(endpoint: string, flood: string | undefined): Promise<number[]> {
-  const flooder = flood === undefined ? undefined : await RawClient.open(endpoint);
-  let isOver = false;
-  const flooding = (async () => {
-    if (flooder === undefined || flood === undefined) return;
-    await flooder.ask({ type: "hello", client: "flood", minor: 2, producerId: `flood-${Date.now()}`, instance: "i" });
-    for (let n = 0; !isOver; ) {
-      for (let burst = 0; burst < 500; burst += 1, n += 1)
-        flooder.send((FLOODS[flood] ?? FLOODS.credit)?.(n) as ClientFrame);
-      while (flooder.socket.bufferedAmount > 262_144 && !isOver) await delay(1);
-      await delay(0);
-    }
-  })();
+async function ackTimes(endpoint: string, flood: Flood | undefined): Promise<number[]> {
+  const flooder = flood === undefined ? undefined : await startFlood(endpoint, flood);
   const honest = await RawClient.open(endpoint);
   const producerEpoch = await honest.produceTo(`honest-${Date.now()}-${Math.random()}`, "bench", 1);
   const times: number[] = [];
@@ -146,10 +147,8 @@ async function ackTimes(endpoint: string, flood: string | undefined): Promise<nu
     });
     times.push(performance.now() - startMs);
   }
-  isOver = true;
-  await flooding;
   honest.end();
-  flooder?.end();
+  if (flooder !== undefined) await end(flooder);
   return times;
 }
 
@@ -157,17 +156,20 @@ const memory: Record<string, number[]> = {
   "64 mute subscriptions": [],
   "mute connections": [],
   "largest positions": [],
+  "largest positions, restarted": [],
 };
 memory["64 mute subscriptions"]?.push(await muteMiB(1, 64));
 memory["mute connections"]?.push(await muteMiB(Number(connections), 1));
-memory["largest positions"]?.push(await positionsMiB());
+const [plain, large] = [await producersMiB(undefined), await producersMiB(largestPosition())];
+memory["largest positions"]?.push(large.live - plain.live);
+memory["largest positions, restarted"]?.push(large.restarted - plain.restarted);
 console.log("MiB more", memory);
 
 const p50: Record<string, number[]> = { quiet: [] };
 const running = await node();
 for (let run = 0; run < Number(runs); run += 1) {
   p50.quiet?.push(quantile(await ackTimes(running.endpoint, undefined), 0.5));
-  for (const flood of Object.keys(FLOODS)) {
+  for (const flood of FLOODS) {
     p50[flood] ??= [];
     p50[flood].push(quantile(await ackTimes(running.endpoint, flood), 0.5));
   }
@@ -178,12 +180,10 @@ const quiet = median(p50.quiet ?? []);
 record({
   name: "hostile_clients",
   command: `node --import tsx bench/hostile_clients.bench.ts ${runs} ${connections} ${producers}`,
-  workload: `RssAnon beyond a node at rest: 64 subscriptions of one connection, ${connections} connections of one each, ${producers} producers with positions of ${FIELD_LIMITS.positionBytesMax} bytes; ack p50 of one event at a time beside a connection that floods small frames`,
+  workload: `RssAnon beyond a node at rest: 64 subscriptions of one connection, ${connections} connections of one each, ${producers} producers with positions of ${FIELD_LIMITS.positionBytesMax} bytes beyond as many without; ack p50 of one event at a time beside a connection that floods small frames`,
   runs: { ...memory, ...p50 },
   median: {
     ...Object.fromEntries(Object.entries({ ...memory, ...p50 }).map(([name, values]) => [name, median(values)])),
   },
-  ratios: Object.fromEntries(
-    Object.keys(FLOODS).map((flood) => [`${flood} flood to quiet`, median(p50[flood] ?? []) / quiet]),
-  ),
+  ratios: Object.fromEntries(FLOODS.map((flood) => [`${flood} flood to quiet`, median(p50[flood] ?? []) / quiet])),
 });

@@ -3,6 +3,7 @@ import { Packr, Unpackr } from "../deps.ts";
 import { isAppendWithin, readAppend, writeAppend } from "./append_codec.ts";
 import type { Frame } from "./frames.ts";
 import { parseFrame } from "./parse_frame.ts";
+import "./precise_date.ts"; // times keep all of their digits
 import { type ScanLimits, scanFrame } from "./scan.ts";
 
 const packer = new Packr({ useRecords: false, encodeUndefinedAsNil: true });

@@ -7,6 +7,7 @@ import { Packr, Unpackr } from "../deps.ts";
 import { RejectedError } from "./errors.ts";
 import type { Event, Verdict } from "./event.ts";
 import { WIRE_DEFAULTS } from "./frames.ts";
+import "./precise_date.ts"; // times keep all of their digits
 import { DEFINITIONS_MAX, type EventScan, scanEvents } from "./scan.ts";
 import { sliceEvents } from "./slice_events.ts";
 import { readUnreadable } from "./unreadable.ts";

@@ -5,6 +5,7 @@
 import { RejectedError } from "./errors.ts";
 import { JsonText, writeJson } from "./exact_json.ts";
 import type { Fields } from "./narrow.ts";
+import { dateOf } from "./precise_date.ts";
 import { readRfc3339 } from "./rfc3339.ts";
 
 const TAGS: ReadonlySet<string> = new Set(["$int", "$bytes", "$time", "$map"]);
@@ -12,6 +13,8 @@ const INTEGER = /^-?(0|[1-9]\d{0,19})$/;
 const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:[0-5]\d(\.\d{1,9})?Z$/;
 /** Years before 0 and beyond 9999, as ECMAScript writes them. */
 const FAR_TIME = /^[+-]\d{6}-/;
+/** Up to the milliseconds, digits beyond them, and the rest. */
+const FAR_DIGITS = /^([^.]*(?:\.\d{1,3})?)(\d{0,6})(.*)$/;
 
 /**
  * A value of MessagePack's as one of JSON's, to be written by `exactJson`. Numbers that are not finite become null: JSON has no
@@ -168,16 +171,22 @@ const badTag = (tag: string, wanted: string, value: unknown, path: Path): Reject
     `Cannot read JSON as ${pointerOf(path)}/${tag} must hold ${wanted}: current value is ${shortened(sentJson(value))}`,
   );
 
-/** Refuses days and times that do not exist, and digits finer than the milliseconds that a time holds: none is moved or cut. */
+/** Refuses days and times that do not exist, and digits finer than a nanosecond: none is moved or cut. */
 function toTime(text: string, path: Path): Date {
   if (FAR_TIME.test(text)) {
-    const far = new Date(text);
-    if (!Number.isNaN(far.getTime()) && far.toISOString() === text) return far;
+    const far = readFarTime(text);
+    if (far?.toISOString() === text) return far;
   }
   const time = TIME.test(text) ? readRfc3339(text) : undefined;
   if (time === undefined) throw badTag("$time", WORDS.$time ?? "", text, path);
-  if (time.isCut) throw badTag("$time", "at most milliseconds", text, path);
-  return new Date(time.timeMs);
+  return dateOf(time.timeMs, time.nanoseconds);
+}
+
+/** Of a year before 0 or beyond 9999; undefined for no time. */
+function readFarTime(text: string): Date | undefined {
+  const [, whole = "", finer = "", end = ""] = FAR_DIGITS.exec(text) ?? [];
+  const time = new Date(`${whole}${end}`);
+  return Number.isNaN(time.getTime()) ? undefined : dateOf(time.getTime(), Number(finer.padEnd(6, "0")));
 }
 
 /** Whether digits are those of an integer from -2^63 to 2^64 - 1. */

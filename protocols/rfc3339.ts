@@ -108,15 +108,16 @@ export function isRfc3339(text: string, mayLackOffset = false): boolean {
 export interface Rfc3339 {
   /** Milliseconds since 1970. A leap second is the second after it: milliseconds since 1970 have no place for it. */
   readonly timeMs: number;
-  /** Whether digits finer than a millisecond were cut. */
-  readonly isCut: boolean;
+  /** Beyond the millisecond: 0 to 999,999. Digits finer than a nanosecond are cut. */
+  readonly nanoseconds: number;
 }
 
 /** Reads a `date-time` with its offset; undefined for any other text. */
 export function readRfc3339(text: string): Rfc3339 | undefined {
   if (!isRfc3339(text)) return undefined;
-  const finer = text.slice(23, endOfFraction(text, 19));
-  return { timeMs: timeOf(text), isCut: /[1-9]/.test(finer) };
+  const end = endOfFraction(text, 19);
+  const finer = text.slice(Math.min(end, 23), Math.min(end, 29));
+  return { timeMs: timeOf(text), nanoseconds: Number(finer.padEnd(6, "0")) };
 }
 
 /** Of a text that is a `date-time`. */

@@ -135,7 +135,7 @@ export interface ReadRequest {
   readonly after: Position | undefined;
   /** One past the last offset that may be seen (E10). */
   readonly committedOffset: Offset;
-  /** At least one batch is returned where there is one, however large; then no more than this. */
+  /** At least one batch is returned where there is one, however large; then no more than this, its decoding counted as bytes. */
   readonly bytesMax: number;
 }
 

@@ -174,6 +174,7 @@ class ServedConnection {
   #pauses = 0;
   #unsentTimer: Timer | undefined;
   #waitTimer: Timer | undefined;
+  #pingTimer: Timer | undefined;
   #heldUntilMs = 0;
   readonly #allowance = new FrameAllowance(performance.now());
   #arrived: EncodedFrame[] = [];
@@ -201,6 +202,7 @@ class ServedConnection {
       this.#hasEnded = true;
       this.#unsentTimer?.cancel();
       this.#waitTimer?.cancel();
+      this.#pingTimer?.cancel(); // or all that the connection held would live on until then
       this.#session?.tell({ type: "disconnected" });
     });
     const limits = { ...FRAME_LIMITS, frameBytesMax: this.#options.frameBytesMax };
@@ -255,6 +257,7 @@ class ServedConnection {
 
   /** Of several holds the longest counts. */
   #hold(forMs: number): void {
+    if (this.#hasEnded) return;
     const untilMs = performance.now() + forMs;
     this.#heldUntilMs = Math.max(this.#heldUntilMs, untilMs);
     if (this.#waitTimer !== undefined) return;
@@ -335,8 +338,8 @@ class ServedConnection {
   }
 
   #pingLater(): void {
-    this.#options.setTimer(LISTENER_LIMITS.pingEveryMs, () => {
-      if (this.#hasEnded) return;
+    if (this.#hasEnded) return;
+    this.#pingTimer = this.#options.setTimer(LISTENER_LIMITS.pingEveryMs, () => {
       if (!this.#isAlive && this.#pauses === 0) {
         this.#webSocket.terminate();
         return;

@@ -14,12 +14,15 @@ export interface Running {
   stop(): Promise<void>;
 }
 
+async function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exit = once(child, "exit");
+  child.kill(signal);
+  await exit;
+}
+
 async function end(child: ChildProcess, signal: NodeJS.Signals, folder: string): Promise<void> {
-  if (child.exitCode === null && child.signalCode === null) {
-    const ended = once(child, "exit");
-    child.kill(signal);
-    await ended;
-  }
+  await ended(child, signal);
   await rm(folder, { recursive: true, force: true });
 }
 
@@ -32,6 +35,8 @@ export interface RunningNode extends Running {
   readonly address: string;
   /** Its data folder. */
   readonly data: string;
+  /** Ends it and starts it anew on the same data. */
+  restart(): Promise<RunningNode>;
 }
 
 export interface NodeSettings {
@@ -58,21 +63,16 @@ streams:
 ${settings.more ?? ""}
 `;
   await writeFile(join(folder, "headrace.yaml"), configuration);
+  return startIn(folder);
+}
+
+async function startIn(folder: string): Promise<RunningNode> {
   const child = spawn(
     process.execPath,
     [
       "--max-semi-space-size=64", // as `npm start` has it
-      "--import",
-      "tsx",
-      "scripts/headrace.ts",
-      "up",
-      "--config",
-      join(folder, "headrace.yaml"),
-      "--port",
-      "0",
-      "--data",
-      join(folder, "data"),
-      "--json",
+      ...["--import", "tsx", "scripts/headrace.ts", "up", "--json"],
+      ...["--config", join(folder, "headrace.yaml"), "--port", "0", "--data", join(folder, "data")],
     ],
     { stdio: ["ignore", "pipe", "inherit"] },
   );
@@ -82,6 +82,10 @@ ${settings.more ?? ""}
     endpoint: `${address.replace("http", "ws")}/v1/connect`,
     pid: child.pid ?? 0,
     data: join(folder, "data"),
+    restart: async () => {
+      await ended(child, "SIGTERM");
+      return startIn(folder);
+    },
     stop: () => end(child, "SIGTERM", folder),
   };
 }

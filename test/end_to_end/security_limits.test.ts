@@ -158,7 +158,7 @@ async function listenerWithTimers() {
     http.closeAllConnections();
     await new Promise((resolve) => http.close(resolve));
   };
-  return { listener, peers, goOff, open, answered, end };
+  return { listener, timers, peers, goOff, open, answered, end };
 }
 
 test("a WebSocket that answers no ping ends at the second one, one that answers stays", async () => {
@@ -171,7 +171,6 @@ test("a WebSocket that answers no ping ends at the second one, one that answers 
   }
   lively.terminate();
   await eventually(() => (listener.connectionCount === 0 ? true : undefined));
-  await goOff(LISTENER_LIMITS.pingEveryMs); // of one that is gone
   const deaf = await open({ autoPong: false });
   const cut = once(deaf, "close");
   await goOff(LISTENER_LIMITS.pingEveryMs);
@@ -180,6 +179,16 @@ test("a WebSocket that answers no ping ends at the second one, one that answers 
   await goOff(LISTENER_LIMITS.pingEveryMs);
   await cut;
   await eventually(() => (listener.connectionCount === 0 ? true : undefined));
+  await end();
+});
+
+test("a WebSocket that is gone leaves no timer, which would keep all that it held until it goes off", async () => {
+  const { listener, timers, open, end } = await listenerWithTimers();
+  const socket = await open();
+  await eventually(() => (timers.size > 0 ? true : undefined));
+  socket.terminate();
+  await eventually(() => (listener.connectionCount === 0 ? true : undefined));
+  assert.is(timers.size, 0);
   await end();
 });
 

@@ -1,5 +1,6 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { decodeEvents, encodeEvents } from "../../protocols/event_codec.ts";
 import { fromJsonValue, toJsonValue } from "../../protocols/json_values.ts";
 
 const refused = (value: unknown, reason: RegExp) => assert.throws(() => fromJsonValue(value), reason);
@@ -12,9 +13,19 @@ test("a time that does not exist is refused and not moved", () => {
   refused({ $time: 5 }, /\$time must hold.*current value is 5/);
 });
 
-test("digits finer than a millisecond are refused and not cut", () => {
-  refused({ $time: "2026-12-01T10:00:00.123456Z" }, /at most milliseconds/);
-  assert.equal(fromJsonValue({ $time: "2026-12-01T10:00:00.123000Z" }), new Date("2026-12-01T10:00:00.123Z"));
+test("a time keeps its digits to the nanosecond, and finer ones are refused and not cut", () => {
+  refused({ $time: "2026-12-01T10:00:00.1234567891Z" }, /\$time must hold/);
+  for (const digits of ["123456", "123456789", "000000001", "000001"]) {
+    for (const day of ["2026-12-01", "1969-12-31", "0000-01-01", "+012026-12-01", "-000001-01-01"]) {
+      const time = { $time: `${day}T10:00:00.${digits}Z` };
+      const read = fromJsonValue({ ...time });
+      assert.equal(toJsonValue(read), time);
+      assert.equal(toJsonValue(decodeEvents(encodeEvents([{ at: read }], { asRecords: true })).events[0]), {
+        at: time,
+      });
+    }
+  }
+  assert.equal(fromJsonValue({ $time: "2026-12-01T10:00:00.123000000Z" }), new Date("2026-12-01T10:00:00.123Z"));
 });
 
 test("every time that a date holds is written and read back", () => {

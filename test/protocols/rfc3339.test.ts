@@ -56,12 +56,14 @@ test("a leap second is taken where a month ends in UTC, and counts as the second
   assert.is(readRfc3339("2016-12-31T22:59:60Z"), undefined);
 });
 
-test("digits finer than a millisecond are told, zeros are not", () => {
+test("digits finer than a millisecond are told in nanoseconds", () => {
   assert.equal(readRfc3339("2026-12-01T10:00:00.123456Z"), {
     timeMs: Date.UTC(2026, 11, 1, 10, 0, 0, 123),
-    isCut: true,
+    nanoseconds: 456_000,
   });
-  assert.is(readRfc3339("2026-12-01T10:00:00.1200000Z")?.isCut, false);
+  assert.is(readRfc3339("2026-12-01T10:00:00.1200000Z")?.nanoseconds, 0);
+  assert.is(readRfc3339("2026-12-01T10:00:00.1234567899+01:00")?.nanoseconds, 456_789);
+  assert.is(readRfc3339("2026-12-01T10:00:00.5Z")?.nanoseconds, 0);
   assert.is(readRfc3339("2026-12-01T10:00:00.5+01:00")?.timeMs, Date.UTC(2026, 11, 1, 9, 0, 0, 500));
 });
 

@@ -14,7 +14,8 @@ export interface SystemCall {
   /** Lines of the trace. A call that never ended has no `endedAt`. */
   readonly beganAt: number;
   endedAt?: number;
-  isDone: boolean;
+  /** What the call returned, as `29</data/log/data.mdb>`; undefined where it failed or never ended. */
+  result?: string;
 }
 
 /** Calls that move bytes or make them last; `openat` tells which descriptors write through to the disk. */
@@ -57,7 +58,7 @@ export function parseCalls(trace: string): SystemCall[] {
     const [, name, text] = /^(\w+)\((.*)$/.exec(rest) ?? [];
     if (name === undefined || text === undefined) continue;
     const target = /^[^,)]*/.exec(text)?.[0] ?? "";
-    const call: SystemCall = { name, target, text, beganAt: at, isDone: false };
+    const call: SystemCall = { name, target, text, beganAt: at };
     calls.push(call);
     if (text.endsWith("<unfinished ...>")) underWay.set(thread, call);
     else end(call, rest, at);
@@ -67,7 +68,9 @@ export function parseCalls(trace: string): SystemCall[] {
 
 function end(call: SystemCall, line: string, at: number): void {
   call.endedAt = at;
-  call.isDone = / = \d+(<.*>)?$/.test(line);
+  // Of the line that ended the call: a call that another thread's interrupted has no result in its first line.
+  const result = / = (\d+(?:<.*>)?)$/.exec(line)?.[1];
+  if (result !== undefined) call.result = result;
 }
 
 const WRITES = new Set(["pwrite64", "pwritev", "pwritev2", "write", "writev", "sendto", "sendmsg"]);
@@ -110,13 +113,13 @@ export function answersBeforeFlush(
   answers: readonly SentAnswer[],
 ): string[] {
   const writes = firstWrites(calls, rule.file, rule.marks);
-  const syncs = calls.filter(({ name, target, isDone }) => SYNCS.has(name) && isDone && rule.file.test(target));
-  const writingThrough = new Set(
-    calls
-      .filter(({ name, text }) => name === "openat" && text.includes("O_DSYNC"))
-      .map(({ text }) => / = (\d+<.*>)$/.exec(text)?.[1] ?? ""),
+  const syncs = calls.filter(
+    ({ name, target, result }) => SYNCS.has(name) && result !== undefined && rule.file.test(target),
   );
-  const commits = calls.filter((call) => isWrite(call) && call.isDone && writingThrough.has(call.target));
+  const writingThrough = new Set(
+    calls.filter(({ name, text }) => name === "openat" && text.includes("O_DSYNC")).map(({ result }) => result),
+  );
+  const commits = calls.filter((call) => isWrite(call) && call.result !== undefined && writingThrough.has(call.target));
   const endOfNext = (among: readonly SystemCall[], after: number): number =>
     among.find(({ beganAt }) => beganAt > after)?.endedAt ?? Number.POSITIVE_INFINITY;
   return answers.flatMap(({ mark, leftAt }) => {

@@ -2,6 +2,7 @@
  * When two values of events are the same: numbers by their mathematical value, whether they are doubles or big integers;
  * maps whatever the order of their keys. Times and bytes are values of their own.
  */
+import { isSameTime } from "../../../protocols/precise_date.ts";
 import type { Run } from "./run.ts";
 
 /** Characters that are compared in one step. */
@@ -14,7 +15,7 @@ export function isSame(left: unknown, right: unknown): boolean {
   }
   if (typeof left !== "object" || typeof right !== "object" || left === null || right === null) return false;
   if (left instanceof Date || right instanceof Date) {
-    return left instanceof Date && right instanceof Date && left.getTime() === right.getTime();
+    return left instanceof Date && right instanceof Date && isSameTime(left, right);
   }
   if (left instanceof Uint8Array || right instanceof Uint8Array) return isSameBytes(left, right);
   if (Array.isArray(left) || Array.isArray(right)) {
