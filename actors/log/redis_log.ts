@@ -3,9 +3,8 @@
  * said to Redis and its answers are understood; leaves judgement to the functions and connections to
  * what redis_connect.ts connects.
  */
-import { Packr } from "../../deps.ts";
 import { type FencedCode, FencedError, InvariantError, UnavailableError } from "../../protocols/errors.ts";
-import type { Event } from "../../protocols/event.ts";
+import { decodeSlice } from "../../protocols/event_codec.ts";
 import {
   type Epoch,
   epoch,
@@ -65,8 +64,6 @@ const LIBRARY: RedisLibrary = {
   isSpread: true,
   waitsForReplicas: true,
 };
-
-const packr = new Packr({ useRecords: false });
 
 export interface RedisLog extends Contract.Log {
   /** The id of the cluster that the store belongs to (E22); a node keeps it and passes it at its next start. */
@@ -252,7 +249,7 @@ class StreamsLog implements RedisLog {
     return {
       kind: "opened",
       lastSequence: textSequence(String(reply[1])),
-      ...(position.length === 0 ? {} : { position: packr.unpack(position) as Event }),
+      ...(position.length === 0 ? {} : { position: decodeSlice(position) }),
     };
   }
 

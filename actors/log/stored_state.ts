@@ -7,7 +7,7 @@
  * at a fixed width, so that entries lie in order and a cursor is found by one seek.
  */
 import { Packr } from "../../deps.ts";
-import type { Event, Verdict } from "../../protocols/event.ts";
+import type { Verdict } from "../../protocols/event.ts";
 import { type EpochStart, epoch, offset, type PartitionReference } from "../../protocols/position.ts";
 import type { Sequence } from "../../protocols/sequence.ts";
 import type { Channel, Grant, PartitionSettings, StoredVerdict } from "./log.ts";
@@ -98,15 +98,26 @@ export function encodeChain({ producerEpoch, activeAtMs, stored, position }: Cha
   return position === undefined ? list : Buffer.concat([list.subarray(0, -1), position]);
 }
 
+/** The position is not decoded: its bytes stay as they were sent, and small ones may stand for values that are large in memory. */
 export function decodeChain(bytes: Uint8Array): ChainState {
-  const [producerEpoch, activeAtMs, stored, position] = unpack<[number, number, Sequence | null, Event | null]>(bytes);
+  const fields: unknown[] = [];
+  let endOfFields = 0;
+  const inList = bytes.subarray(1);
+  packr.unpackMultiple(inList, (field: unknown, _start: number | undefined, end = 0) => {
+    endOfFields = end;
+    return fields.push(field) < FIELDS_BEFORE_POSITION;
+  });
+  const [producerEpoch, activeAtMs, stored] = fields as [number, number, Sequence | null];
   return {
     producerEpoch,
     activeAtMs,
     stored: stored ?? undefined,
-    position: position === null ? undefined : new Uint8Array(pack(position)),
+    position: inList[endOfFields] === NIL ? undefined : new Uint8Array(inList.subarray(endOfFields)),
   };
 }
+
+const FIELDS_BEFORE_POSITION = 3;
+const NIL = 0xc0;
 
 export const encodeVerdict = (sequence: Sequence, { code, path, reason }: Verdict): Buffer =>
   pack([sequence, code, path, reason]);

@@ -3,6 +3,7 @@
  * Histories at random are in log_histories.ts. `harness.open` gives a log on an empty store, `reopen` ends its life and
  * begins the next on the same data.
  */
+
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {
@@ -15,7 +16,9 @@ import {
   type Log,
   type PartitionSettings,
 } from "../../actors/log/log.ts";
+import { toJsonValue } from "../../protocols/json_values.ts";
 import { epoch, offset, type PartitionReference, type Position, position } from "../../protocols/position.ts";
+import { PreciseDate } from "../../protocols/precise_date.ts";
 import type { Sequence } from "../../protocols/sequence.ts";
 import { batch, dense, namesOf, partition, plain, recordsOf } from "./log_batches.ts";
 
@@ -270,6 +273,23 @@ export function logSuite(harness: LogHarness): void {
       lastSequence: undefined,
     });
     assert.equal(await append(log, owner, dense("a", 5, 1)), [{ kind: "gap", stored: undefined }]);
+  });
+
+  scenario("a resume point comes back as it was sent, from the next owner too", async (log) => {
+    const sent = {
+      ...{ file: "x", at: 2 ** 40, large: 2n ** 63n, small: -(2n ** 60n), half: 0.5, "": null },
+      inner: {
+        list: [[], [true, "é"]],
+        time: new PreciseDate(5, 7),
+        day: new Date(86_400_000),
+        bytes: Buffer.from("b"),
+      },
+    };
+    const first = await claim(log);
+    await append(log, first, dense("a", 0, 1, { extra: { position: sent } }));
+    const next = await claim(log, first.ownership.epoch + 1);
+    const opened = await log.openChain(next.ownership, "records", "a", 9, 0);
+    assert.equal(toJsonValue(opened.kind === "opened" ? opened.position : opened), toJsonValue(sent));
   });
 
   scenario("opening a chain raises its epoch, tells what is stored and fences the earlier instance", async (log) => {
