@@ -1,0 +1,281 @@
+/**
+ * Whether every value that one schema allows is allowed by another. Answers reasons why it may not be, none where it can be
+ * shown. References are followed; a pair of schemas that is met again within itself counts as shown, as in a comparison of
+ * recursive types (Amadio and Cardelli, Subtyping recursive types, 1993).
+ *
+ *   K1. What is allowed by all of several schemas is held as their list: `allOf` and `$ref` say no more than that.
+ *   K2. A part of the new schema follows from any one of the old ones, or from all together; alternatives of the old schema
+ *       are each held against the new one where that does not do.
+ *   K3. A property that nothing in the old schema has a say on may be declared (schema_compatibility.ts has the reason).
+ */
+import { isSame } from "./equality.ts";
+import { isKnownFormat } from "./formats.ts";
+import { isAnnotation, isSchemaObject, type JsonSchema, placeOf } from "./keywords.ts";
+import {
+  arrayNarrowings,
+  type Comparing,
+  containsNarrowings,
+  isSilentOn,
+  objectNarrowings,
+  unevaluatedNarrowings,
+} from "./member_narrowings.ts";
+import { SchemaDocument } from "./schema_document.ts";
+import { type Fields, fieldsOf, listOf } from "./schema_parts.ts";
+import { BOUNDS, boundNarrowings, enumNarrowings, typeNarrowings } from "./value_narrowings.ts";
+
+/** Pairs of schemas that are looked at, at sight or closely. */
+const STEPS_MAX = 200_000;
+/** Of a pair that is looked at closely. */
+const STEPS_OF_CLOSE_LOOK = 20;
+/** Pairs within one another. */
+const DEPTH_MAX = 300;
+/** Schemas that are looked at case by case; alternatives within alternatives multiply. */
+const CASES_MAX = 200;
+
+/** Reasons why `next` may refuse what `previous` allows, each with the JSON Pointer of the place. */
+export const narrowingsOf = (previous: JsonSchema, next: JsonSchema): readonly string[] =>
+  new Comparison(previous, next).narrowings(previous, next, "");
+
+/** Keywords that are compared one by one here and in member_narrowings.ts; of any other, the old schema must have the same. */
+const COMPARED: ReadonlySet<string> = new Set([
+  ...["type", "enum", "const", "properties", "patternProperties", "required", "additionalProperties", "propertyNames"],
+  ...["items", "prefixItems", "contains", "minContains", "maxContains", "anyOf", "if", "then", "else"],
+  ...["unevaluatedProperties", "unevaluatedItems", "$ref", "allOf", "$defs", "definitions"],
+  ...["$id", "$anchor", "$dynamicAnchor"],
+  ...BOUNDS,
+]);
+
+/** A part of the old schema and one of the new. */
+type Pair = readonly [wide: unknown, narrow: unknown];
+
+class Comparison implements Comparing {
+  readonly #before: SchemaDocument;
+  readonly #after: SchemaDocument;
+  readonly #underWay = new Set<string>();
+  readonly #numbers = new Map<unknown, number>();
+  readonly #made = new Map<string, JsonSchema>();
+  /** Pairs that judge alike at sight, and pairs that do not. */
+  readonly #alike = new Set<string>();
+  readonly #unlike = new Set<string>();
+  #steps = 0;
+  #cases = 0;
+
+  constructor(previous: JsonSchema, next: JsonSchema) {
+    this.#before = new SchemaDocument(previous);
+    this.#after = new SchemaDocument(next);
+  }
+
+  narrowings(wide: unknown, narrow: unknown, path: string): readonly string[] {
+    const parts = this.#after.conjuncts(narrow);
+    if (parts.length === 0) return [];
+    const wides = this.#before.conjuncts(wide);
+    if (wides.includes(false)) return [];
+    const pair = `${this.#nameOf(wides)}/${this.#nameOf(parts)}`;
+    if (this.#underWay.has(pair)) return [];
+    this.#steps += STEPS_OF_CLOSE_LOOK;
+    if (this.#steps > STEPS_MAX || this.#underWay.size >= DEPTH_MAX)
+      return [`${path || "/"}: the schemas are too large to be held against each other`];
+    this.#underWay.add(pair);
+    try {
+      const reasons = parts.flatMap((part) => this.#partNarrowings(wides, part, path));
+      return reasons.length === 0 || this.#isAllowedByCase(wides, narrow, path) ? [] : reasons;
+    } finally {
+      this.#underWay.delete(pair);
+    }
+  }
+
+  join(wides: readonly unknown[]): unknown {
+    const saying = [...new Set(wides)].filter((one) => one !== true && one !== undefined);
+    if (saying.length <= 1) return saying[0] ?? true;
+    return this.#make(`all ${this.#nameOf(saying)}`, () => ({ allOf: saying }));
+  }
+
+  isOpenTo(wides: readonly Fields[], name: string): boolean {
+    return this.#before.inPlace(wides).every((schema) => isSilentOn(schema, name) && !this.#before.isOpaque(schema));
+  }
+
+  same(wide: unknown, narrow: unknown): boolean {
+    return this.#areSame([[wide, narrow]]);
+  }
+
+  sameTargets(wide: JsonSchema, narrow: JsonSchema): boolean {
+    if (this.#before.isOpaque(wide) || this.#after.isOpaque(narrow)) return false;
+    return this.#areSame([[this.#before.targetsOf(wide), this.#after.targetsOf(narrow)]]);
+  }
+
+  #partNarrowings(wides: readonly unknown[], part: unknown, path: string): readonly string[] {
+    if (part === false) return [`${path || "/"}: nothing is allowed any more`];
+    if (wides.some((wide) => this.same(wide, part))) return [];
+    const to = fieldsOf(part);
+    const from = wides.length === 0 ? [{}] : wides.map(fieldsOf);
+    const byOne = (narrowingsOf: (one: Fields) => readonly string[]): readonly string[] => {
+      const reasons = from.map(narrowingsOf);
+      return reasons.some((list) => list.length === 0) ? [] : (reasons[0] ?? []);
+    };
+    const whole = this.#after.wholeOf(to);
+    return [
+      ...byOne((one) => typeNarrowings(one, to, path)),
+      ...byOne((one) => enumNarrowings(one, to, path)),
+      ...BOUNDS.flatMap((keyword) => byOne((one) => boundNarrowings(keyword, one, to, path))),
+      ...objectNarrowings(from, to, path, this),
+      ...arrayNarrowings(from, to, path, this),
+      ...byOne((one) => containsNarrowings(one, to, path, this)),
+      ...(["unevaluatedProperties", "unevaluatedItems"] as const).flatMap((keyword) =>
+        byOne((one) => unevaluatedNarrowings(keyword, this.#before.wholeOf(one), whole, path, this)),
+      ),
+      ...this.#alternativeNarrowings(from, to, path),
+      ...this.#conditionNarrowings(from, to, path),
+      ...Object.keys(to).flatMap((keyword) => byOne((one) => this.#otherNarrowings(keyword, one, to, path))),
+    ];
+  }
+
+  #alternativeNarrowings(from: readonly Fields[], to: Fields, path: string): readonly string[] {
+    if (to.anyOf === undefined) return [];
+    const wide = this.join(from);
+    const isAllowed = listOf(to.anyOf).some((narrow) => this.narrowings(wide, narrow, path).length === 0);
+    return isAllowed ? [] : [`${path}/anyOf: no alternative can be shown to allow what was allowed`];
+  }
+
+  #conditionNarrowings(from: readonly Fields[], to: Fields, path: string): readonly string[] {
+    if (to.if === undefined || (to.then === undefined && to.else === undefined)) return [];
+    const kept = from.find((one) => one.if !== undefined && this.same(one.if, to.if));
+    if (kept === undefined) return [`${path}/if: changed: it can not be shown to allow what was allowed`];
+    const others = from.map((one) => (one === kept ? this.#without(one, "if") : one));
+    return (["then", "else"] as const).flatMap((keyword) =>
+      this.narrowings(this.join([kept[keyword] ?? true, ...others]), to[keyword] ?? true, `${path}/${keyword}`),
+    );
+  }
+
+  #otherNarrowings(keyword: string, from: Fields, to: Fields, path: string): readonly string[] {
+    if (COMPARED.has(keyword) || isAnnotation(keyword) || saysNothing(keyword, to[keyword])) return [];
+    const isKept =
+      from[keyword] !== undefined &&
+      keyword !== "$dynamicRef" &&
+      this.#isSameKeyword(keyword, from[keyword], to[keyword]);
+    return isKept ? [] : [`${path || "/"}: ${keyword} changed: it can not be shown to allow what was allowed`];
+  }
+
+  #isSameKeyword(keyword: string, wide: unknown, narrow: unknown): boolean {
+    const pairs = pairsOfKeyword(keyword, wide, narrow);
+    return pairs !== undefined && this.#areSame(pairs);
+  }
+
+  /** K2: a value of the old schema matches one of its alternatives, and each may be allowed for a reason of its own. */
+  #isAllowedByCase(wides: readonly unknown[], narrow: unknown, path: string): boolean {
+    return wides.some((wide) => {
+      if (!isSchemaObject(wide) || this.#cases >= CASES_MAX) return false;
+      return (["anyOf", "oneOf", "type"] as const).some((keyword) => {
+        const cases = listOf(wide[keyword] ?? []);
+        if (cases.length < 2 && keyword === "type") return false;
+        if (cases.length > 0) this.#cases += 1;
+        const rest = this.#without(wide, keyword);
+        const others = wides.map((one) => (one === wide ? rest : one));
+        return (
+          cases.length > 0 &&
+          cases.every((one) => {
+            const alternative = keyword === "type" ? this.#make(`type ${String(one)}`, () => ({ type: one })) : one;
+            return this.narrowings(this.join([alternative, ...others]), narrow, path).length === 0;
+          })
+        );
+      });
+    });
+  }
+
+  /** Without what sees its siblings too: it would close the schema to what the keyword let in. */
+  #without(schema: JsonSchema, keyword: string): JsonSchema {
+    return this.#make(`${this.#nameOf([schema])} without ${keyword}`, () =>
+      Object.fromEntries(Object.entries(schema).filter(([one]) => one !== keyword)),
+    );
+  }
+
+  /** Made once, so that the same pair is known again. */
+  #make(name: string, make: () => JsonSchema): JsonSchema {
+    const known = this.#made.get(name);
+    if (known !== undefined) return known;
+    const made = make();
+    this.#made.set(name, made);
+    return made;
+  }
+
+  #nameOf(schemas: readonly unknown[]): string {
+    const numbers = schemas.map((schema) => {
+      const known = this.#numbers.get(schema) ?? this.#numbers.size;
+      this.#numbers.set(schema, known);
+      return known;
+    });
+    return [...new Set(numbers)].sort((left, right) => left - right).join(",");
+  }
+
+  /** Whether the schemas, lists and maps of each pair judge alike at sight, and whatever their references lead to. */
+  #areSame(pairs: readonly Pair[]): boolean {
+    const met = new Set<string>();
+    // A list and no recursion: references lead through as many schemas as there are.
+    const left = [...pairs];
+    for (let pair = left.pop(); pair !== undefined; pair = left.pop()) {
+      const [wide, narrow] = pair;
+      this.#steps += 1;
+      if (this.#steps > STEPS_MAX) return false;
+      if (Array.isArray(wide) && Array.isArray(narrow)) {
+        if (wide.length !== narrow.length) return false;
+        left.push(...wide.map((one, index): Pair => [one, narrow[index]]));
+        continue;
+      }
+      if (!isSchemaObject(wide) || !isSchemaObject(narrow)) {
+        if (isSame(wide, narrow)) continue;
+        return false;
+      }
+      const name = `${this.#nameOf([wide])}/${this.#nameOf([narrow])}`;
+      if (met.has(name) || this.#alike.has(name)) continue;
+      met.add(name);
+      const inner = this.#unlike.has(name) ? undefined : this.#pairsWithin(wide, narrow);
+      if (inner === undefined) {
+        this.#unlike.add(name);
+        return false;
+      }
+      left.push(...inner);
+    }
+    for (const name of met) this.#alike.add(name);
+    return true;
+  }
+
+  /** What must be the same for two schemas to be; undefined where they differ at sight. */
+  #pairsWithin(wide: JsonSchema, narrow: JsonSchema): readonly Pair[] | undefined {
+    if (this.#before.isOpaque(wide) || this.#after.isOpaque(narrow)) return undefined;
+    const [from, to] = [judging(wide), judging(narrow)];
+    if (from.length !== to.length) return undefined;
+    const pairs: Pair[] = [[this.#before.targetsOf(wide), this.#after.targetsOf(narrow)]];
+    for (const [keyword, value] of from) {
+      const inner = Object.hasOwn(narrow, keyword) ? pairsOfKeyword(keyword, value, narrow[keyword]) : undefined;
+      if (inner === undefined) return undefined;
+      pairs.push(...inner);
+    }
+    return pairs;
+  }
+}
+
+/** Of one keyword's values; undefined where they differ at sight. */
+function pairsOfKeyword(keyword: string, wide: unknown, narrow: unknown): readonly Pair[] | undefined {
+  const place = placeOf(keyword);
+  if (place === "schema" || place === "list") return [[wide, narrow]];
+  if (place !== "map" || !isSchemaObject(wide) || !isSchemaObject(narrow)) return isSame(wide, narrow) ? [] : undefined;
+  const names = Object.keys(wide);
+  const hasAll = names.length === Object.keys(narrow).length && names.every((name) => Object.hasOwn(narrow, name));
+  return hasAll ? names.map((name): Pair => [wide[name], narrow[name]]) : undefined;
+}
+
+const NAMES: ReadonlySet<string> = new Set([
+  "$ref",
+  "$dynamicRef",
+  "$defs",
+  "definitions",
+  "$id",
+  "$anchor",
+  "$dynamicAnchor",
+]);
+
+/** What judges in a schema by itself: not what is for people, not names, and not definitions, which judge where referred to. */
+const judging = (schema: JsonSchema): readonly [string, unknown][] =>
+  Object.entries(schema).filter(([keyword]) => !isAnnotation(keyword) && !NAMES.has(keyword));
+
+const saysNothing = (keyword: string, value: unknown): boolean =>
+  (keyword === "uniqueItems" && value === false) || (keyword === "format" && !isKnownFormat(String(value)));
