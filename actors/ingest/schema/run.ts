@@ -44,7 +44,8 @@ export class Run {
   readonly scope: object[] = [];
   #event: unknown;
   #weight = 0;
-  #isGranted = false;
+  /** Steps beyond the base, once they were asked for. */
+  #granted: number | undefined;
   #keysOf: object | undefined;
   #keys: readonly string[] = [];
 
@@ -53,7 +54,7 @@ export class Run {
     this.isSpent = false;
     this.#event = event;
     this.#weight = weight;
-    this.#isGranted = false;
+    this.#granted = undefined;
   }
 
   /** Lets the event go, so that it is not kept alive. */
@@ -81,7 +82,7 @@ export class Run {
 
   /** Steps that were taken so far. */
   get taken(): number {
-    return STEPS_BASE + (this.#isGranted ? this.#grant() : 0) - this.left;
+    return STEPS_BASE + (this.#granted ?? 0) - this.left;
   }
 
   /** Takes steps (V1). False once they are spent: the check must then answer false. */
@@ -93,20 +94,20 @@ export class Run {
   /** Asked when `left` is below zero. An event's size is measured only here: few events need more than the base (V2). */
   overdraw(): boolean {
     if (this.isSpent) return true;
-    if (!this.#isGranted) {
-      this.#isGranted = true;
-      this.left += this.#grant();
+    if (this.#granted === undefined) {
+      this.#granted = grantOf(this.#event, this.#weight, (map) => this.#listed(map));
+      this.left += this.#granted;
       if (this.left >= 0) return false;
     }
     this.isSpent = true;
     this.path = "";
-    this.reason = `validation takes more than the ${STEPS_BASE + this.#grant()} steps that an event of its size may take`;
+    this.reason = `validation takes more than the ${STEPS_BASE + this.#granted} steps that an event of its size may take`;
     this.detail = undefined;
     return true;
   }
 
-  #grant(): number {
-    return grantOf(this.#event, this.#weight);
+  #listed(map: object): readonly string[] {
+    return this.#keysOf === map ? this.#keys : Object.keys(map);
   }
 
   fail(reason: string, detail?: unknown): false {
@@ -126,13 +127,16 @@ export class Run {
 }
 
 /** Steps beyond the base that an event is granted under a schema of this weight (V2). */
-export function grantOf(event: unknown, weight: number): number {
+export function grantOf(event: unknown, weight: number, keysOf: KeysOf = Object.keys): number {
   const most = STEPS_MAX - STEPS_BASE;
-  return Math.min(most, weight * unitsOf(event, Math.ceil(most / weight)));
+  return Math.min(most, weight * unitsOf(event, Math.ceil(most / weight), keysOf));
 }
 
+/** The keys of a map, which are listed anew or at hand. */
+type KeysOf = (map: object) => readonly string[];
+
 /** Values, keys and characters, counted up to `most`: the same however the event was encoded. */
-export function unitsOf(value: unknown, most: number): number {
+export function unitsOf(value: unknown, most: number, keysOf: KeysOf = Object.keys): number {
   let units = 0;
   const visit = (one: unknown): void => {
     if (units >= most) return;
@@ -142,9 +146,10 @@ export function unitsOf(value: unknown, most: number): number {
     if (one instanceof Uint8Array) units += one.length;
     else if (Array.isArray(one)) for (const element of one) visit(element);
     else {
-      for (const [key, element] of Object.entries(one)) {
+      for (const key of keysOf(one)) {
+        if (units >= most) return;
         units += key.length;
-        visit(element);
+        visit((one as Readonly<Record<string, unknown>>)[key]);
       }
     }
   };
