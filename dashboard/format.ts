@@ -72,4 +72,4 @@ export function formatBriefly(value: unknown): string {
   return JSON.stringify(value, readable) ?? "";
 }
 
-export const formatEvent = (event: Event, indent = 0): string => JSON.stringify(event, readable, indent);
+export const formatEvent = (event: Event): string => JSON.stringify(event, readable);

@@ -1,4 +1,5 @@
 /** The node's public HTTP reads, as the page needs them. */
+import { type Event, eventJson, jsonEvent } from "../protocols/mod.ts";
 
 export interface PartitionState {
   readonly partition: number;
@@ -151,6 +152,7 @@ export async function readNewestEvent(stream: StreamState, token: string | undef
   if (fullest?.endOffset === undefined) return undefined;
   const from = fullest.endOffset - 1;
   const path = `/v1/streams/${encodeURIComponent(stream.name)}/partitions/${fullest.partition}/records`;
-  const { records } = await (await get(`${path}?from=${from}&limit=1`, token)).json();
-  return records[0] === undefined ? undefined : JSON.stringify(records[0].event, undefined, 2);
+  const { records } = jsonEvent(await (await get(`${path}?from=${from}&limit=1`, token)).text());
+  const [newest] = records as readonly { readonly event: Event }[];
+  return newest === undefined ? undefined : eventJson(newest.event);
 }

@@ -1,8 +1,9 @@
 /** The latest records of one stream, as they come. */
 import { Fragment } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import { eventJson } from "../protocols/mod.ts";
 import { useChanges } from "./changes.ts";
-import { formatBriefly, formatCount, formatEvent, formatTime } from "./format.ts";
+import { formatBriefly, formatCount, formatTime } from "./format.ts";
 import type { LiveConnection } from "./live_connection.ts";
 import type { StreamState } from "./node_api.ts";
 import { Panel, TableScroll } from "./panel.tsx";
@@ -120,7 +121,7 @@ function RecordRow({ record }: { readonly record: TailRecord }) {
               </Fragment>
             ))}
           </summary>
-          <pre>{formatEvent(event, 2)}</pre>
+          <pre>{eventJson(event)}</pre>
           <p class="note">
             epoch {position.epoch}, schema version {schemaVersion}
             {producerId === undefined ? "" : `, producer ${producerId}`}

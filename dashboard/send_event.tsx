@@ -1,6 +1,6 @@
 /** Sends one event, as any producer would, and says what became of it. */
 import { useEffect, useState } from "preact/hooks";
-import type { Confirmation, Event as HeadraceEvent } from "../protocols/mod.ts";
+import { type Confirmation, jsonEvent } from "../protocols/mod.ts";
 import type { LiveConnection } from "./live_connection.ts";
 import { readNewestEvent, type StreamState } from "./node_api.ts";
 import { Panel } from "./panel.tsx";
@@ -72,16 +72,10 @@ const newestOr = (stream: StreamState, token: string | undefined): Promise<strin
 
 async function send(live: LiveConnection, stream: string, text: string): Promise<Outcome> {
   try {
-    return describe(await live.producer.sendAndConfirm(parseEvent(text), { stream }));
+    return describe(await live.producer.sendAndConfirm(jsonEvent(text), { stream }));
   } catch (error) {
     return { isGood: false, text: error instanceof Error ? error.message : String(error) };
   }
-}
-
-function parseEvent(text: string): HeadraceEvent {
-  const value: unknown = JSON.parse(text);
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as HeadraceEvent;
-  throw new TypeError("Cannot send this as an event must be a JSON object");
 }
 
 function describe(confirmation: Confirmation): Outcome {

@@ -16,6 +16,7 @@ export {
   encodeEvents,
 } from "./event_codec.ts";
 export * from "./frames.ts";
+export { eventJson, jsonEvent } from "./json_event.ts";
 export { formatPointer, keyOf, murmur3, parsePointer, partitionOfKey } from "./partitioner.ts";
 export { comparePositions, type Epoch, type Offset, type Position, position } from "./position.ts";
 export {

@@ -4,8 +4,8 @@
  */
 import { RejectedError } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
+import { jsonEvent } from "../../protocols/json_event.ts";
 import { type CsvOptions, csvReader } from "./csv_reader.ts";
-import { jsonEvent } from "./json_event.ts";
 import { JsonScanner } from "./json_scanner.ts";
 import { LineScanner, type LineScannerOptions } from "./line_scanner.ts";
 import { malformed, type PlacedItem, placed, type RecordReader, textOf } from "./placed_item.ts";

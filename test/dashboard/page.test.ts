@@ -2,6 +2,7 @@
 import type { Browser, BrowserContextOptions, Locator, Page } from "playwright-core";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { type Event, eventJson, jsonEvent, partitionOfKey } from "../../protocols/mod.ts";
 import { launchChromium, skipWithoutChromium } from "../support/chromium.ts";
 import { runningNode, type TestNode } from "../support/running_node.ts";
 
@@ -136,8 +137,29 @@ test("text that is no JSON object is refused in words, and nothing is sent", asy
   await withPage(async (page) => {
     await page.fill("#send-event", "[1, 2]");
     await page.click("#send button[type=submit]");
-    await page.getByText(/an event must be a JSON object/).waitFor();
+    await page.getByText(/as it must be a map/).waitFor();
   });
+});
+
+test("every value that is typed is stored as it is, and offered again as it was", async () => {
+  const typed =
+    '{"customer":"Eve","amount":1e+20,"whole":9007199254740993,"at":{"$time":"2026-12-01T10:00:00.123456Z"},"bytes":{"$bytes":"AP8="},"zero":-0}';
+  await withPage(async (page) => {
+    await page.selectOption("#send-stream", "orders");
+    await page.fill("#send-event", typed);
+    await page.click("#send button[type=submit]");
+    await page.getByText(/Stored durably in orders/).waitFor();
+  });
+  const sent = jsonEvent(typed);
+  const partition = partitionOfKey("Eve", 2);
+  const path = `${node.address}/v1/streams/orders/partitions/${partition}/records`;
+  const { records } = jsonEvent(await (await fetch(path)).text());
+  const stored = (records as readonly { readonly event: Event }[]).map(({ event }) => event);
+  assert.equal(
+    stored.find(({ customer }) => customer === "Eve"),
+    sent,
+  );
+  assert.equal(jsonEvent(eventJson(sent)), sent);
 });
 
 test("rate, ack latency, lag and this machine's readings are numbers within seconds", async () => {

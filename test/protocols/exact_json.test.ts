@@ -3,8 +3,10 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { decodeTrustedEvents, encodeEvents } from "../../protocols/event_codec.ts";
 import { exactJson } from "../../protocols/exact_json.ts";
+import { eventJson, jsonEvent } from "../../protocols/json_event.ts";
 import { toJsonValue } from "../../protocols/json_values.ts";
 import type { Event } from "../../protocols/mod.ts";
+import { PreciseDate } from "../../protocols/precise_date.ts";
 import { readInput } from "../../scripts/console/read_input.ts";
 
 const leaf = fc.oneof(
@@ -16,6 +18,7 @@ const leaf = fc.oneof(
   fc.boolean(),
   fc.constant(null),
   fc.uint8Array({ maxLength: 9 }),
+  fc.tuple(fc.integer(), fc.integer({ min: 1, max: 999_999 })).map(([timeMs, rest]) => new PreciseDate(timeMs, rest)),
   fc.date({ min: new Date("0001-01-01"), max: new Date("9999-12-31"), noInvalidDate: true }),
 );
 const key = fc
@@ -50,6 +53,14 @@ test("what `tail` prints of an event, `produce` reads as the very same event", a
     }),
     { numRuns: 500 },
   );
+});
+
+test("indented text has a field to a line and reads back as the very same event", () => {
+  assert.is(
+    eventJson({ a: [1, { b: 2n ** 60n }], none: {}, empty: [] }),
+    '{\n  "a": [\n    1,\n    {\n      "b": {\n        "$int": "1152921504606846976"\n      }\n    }\n  ],\n  "none": {},\n  "empty": []\n}',
+  );
+  fc.assert(fc.property(map, (event) => assert.equal(stored(jsonEvent(eventJson(stored(event)))), stored(event))));
 });
 
 test("numbers are printed so that they read back as the same double", () => {

@@ -1,16 +1,23 @@
-/** One value of JSON as an event, exactly: what JSON can say and an event can not hold is refused, not changed. */
-import { RejectedError } from "../../protocols/errors.ts";
-import type { Event } from "../../protocols/event.ts";
-import { EVENT_LIMITS } from "../../protocols/event_codec.ts";
-import { fromJsonValue } from "../../protocols/json_values.ts";
-import { parseJson } from "../../protocols/parse_json.ts";
+/**
+ * Events as JSON text that people type and read, exactly: `headrace produce` reads it, `headrace tail` writes it, and
+ * the one is the inverse of the other. What JSON can say and an event can not hold is refused, not changed.
+ */
+import { RejectedError } from "./errors.ts";
+import type { Event } from "./event.ts";
+import { EVENT_LIMITS } from "./event_codec.ts";
+import { writeIndentedJson } from "./exact_json.ts";
+import { fromJsonValue, toJsonValue } from "./json_values.ts";
+import { parseJson } from "./parse_json.ts";
 
 /** An event lies two levels below the frame that carries it. */
 const JSON_LIMITS = { tokensMax: EVENT_LIMITS.tokensMax / 2, depthMax: EVENT_LIMITS.depthMax - 2 };
 
 const SURROGATE = /\\u[dD][89a-fA-F]/;
 
-/** Throws `RejectedError` where the text is no map of JSON, has a key twice, or holds half a character. */
+/**
+ * Reads an event from JSON text: integers of 64 bits exactly, and `$int`, `$bytes`, `$time` and `$map` as docs/protocol.md
+ * has them. Throws `RejectedError` where the text is no map of JSON, has a key twice, or holds half a character.
+ */
 export function jsonEvent(text: string): Event {
   const value = fromJsonValue(parseJson(text, JSON_LIMITS));
   if (!isMap(value)) throw new RejectedError("MALFORMED_EVENT", "Cannot take a value as it must be a map");
@@ -23,6 +30,9 @@ export function jsonEvent(text: string): Event {
   }
   return value;
 }
+
+/** Writes an event as indented JSON text that {@linkcode jsonEvent} reads back as the same event. */
+export const eventJson = (event: Event): string => writeIndentedJson(toJsonValue(event));
 
 const isMap = (value: unknown): value is Event =>
   typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
