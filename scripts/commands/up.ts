@@ -12,6 +12,8 @@ import { print, printAside, printJson } from "../console/output.ts";
 
 /** What was taken is drained within this time; what is left is said, and the exit code is 75 (EX_TEMPFAIL). */
 const STOP_WITHIN_MS = 9_000;
+/** A node that is told to stop while it starts may start to its end within this time, to be stopped in order. */
+const START_WITHIN_MS = 2_000;
 /** A second signal forces the end only after this: a terminal sends Ctrl-C to npm and to the node at once. */
 const FORCE_AFTER_MS = 1_000;
 
@@ -51,9 +53,10 @@ async function up(options: UpOptions): Promise<void> {
   const name = configuration.node.name ?? "node";
   const log = await createNodeLog(configuration.node.logLevel, name);
   const readSecurity = async () => (await effectiveConfiguration(options)).security;
-  const node = await startNode({ configuration, log, readSecret, readSecurity, page: createPage() });
+  const starting = startNode({ configuration, log, readSecret, readSecurity, page: createPage() });
+  const stop = stopOnSignals(starting, log);
+  const node = await starting;
   reloadOnHangUp(node);
-  const stop = stopOnSignals(node, log);
   if (options.untilInputEnds === true) process.stdin.resume().once("close", () => stop("end of input"));
   try {
     await node.ready;
@@ -86,7 +89,8 @@ function reloadOnHangUp(node: RunningNode): void {
   if (process.stdin.isTTY !== true) process.on("SIGHUP", () => void node.reload("SIGHUP"));
 }
 
-function stopOnSignals(node: RunningNode, log: NodeLog): (why: string) => void {
+/** A signal that comes while the node starts ends it too, and as cleanly. */
+function stopOnSignals(starting: Promise<RunningNode>, log: NodeLog): (why: string) => void {
   let stoppingSinceMs: number | undefined;
   const stop = (signal: string) => {
     if (stoppingSinceMs !== undefined) {
@@ -95,10 +99,19 @@ function stopOnSignals(node: RunningNode, log: NodeLog): (why: string) => void {
     }
     stoppingSinceMs = Date.now();
     log("info", "stopping", { signal });
-    void node.stop(STOP_WITHIN_MS).then((left) => {
-      if (left.length > 0) printAside(["headrace: stopped with work left:", ...left.map((one) => `  ${one}`)]);
-      process.exit(left.length === 0 ? 0 : EXIT.leftUndone);
+    // A node that has not started has taken nothing: what it waits for, its store perhaps, may never come.
+    const given = setTimeout(() => process.exit(0), START_WITHIN_MS);
+    const stopping = starting.then((node) => {
+      clearTimeout(given);
+      return node.stop(STOP_WITHIN_MS);
     });
+    stopping.then(
+      (left) => {
+        if (left.length > 0) printAside(["headrace: stopped with work left:", ...left.map((one) => `  ${one}`)]);
+        process.exit(left.length === 0 ? 0 : EXIT.leftUndone);
+      },
+      () => undefined, // the start failed, and says why itself
+    );
   };
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);

@@ -2,6 +2,9 @@
 import type { SubscribeFrom } from "../../protocols/frames.ts";
 import { UsageError } from "./exit_codes.ts";
 
+/** A mistyped address as it may be shown: without the user and password that may stand in it. */
+export const withoutUser = (text: string): string => text.replace(/^((?:[a-z][a-z0-9+.-]*:)?\/{0,2})[^/?#]*@/i, "$1…@");
+
 const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 export function wholeNumber(what: string, text: string, min = 0): number {

@@ -9,7 +9,7 @@ import type { Configuration } from "../../supervisors/configuration_schema.ts";
 import { DEMO_CONFIGURATION } from "../../supervisors/demo_configuration.ts";
 import { readEnvironment } from "../../supervisors/environment.ts";
 import { KNOWN_KINDS } from "../../supervisors/known_kinds.ts";
-import { wholeNumber } from "./arguments.ts";
+import { wholeNumber, withoutUser } from "./arguments.ts";
 import { DEFAULT_CONFIGURATION } from "./check_file.ts";
 import { UsageError } from "./exit_codes.ts";
 
@@ -83,7 +83,9 @@ async function inCluster(text: string, url: string): Promise<string> {
 
 function redisUrl(text: string): string {
   if (URL.canParse(text) && /^rediss?:$/.test(new URL(text).protocol)) return text;
-  throw new UsageError(`Cannot use ${text} as the Redis of a cluster as it must begin with redis:// or rediss://`);
+  throw new UsageError(
+    `Cannot use ${withoutUser(text)} as the Redis of a cluster as it must begin with redis:// or rediss://`,
+  );
 }
 
 function nodeName(text: string): string {

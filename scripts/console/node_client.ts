@@ -17,6 +17,7 @@ import {
   type WebSocketConstructor,
 } from "../../protocols/mod.ts";
 import { readEnvironment } from "../../supervisors/environment.ts";
+import { withoutUser } from "./arguments.ts";
 import { fileError, UsageError } from "./exit_codes.ts";
 import { remark } from "./output.ts";
 
@@ -121,7 +122,7 @@ export async function nodeClient(options: NodeOptions): Promise<NodeClient> {
 function httpAddress(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !/^(https?|wss?):$/.test(url.protocol)) {
-    throw new UsageError(`Cannot use ${text} as an address as it must begin with http:// or https://`);
+    throw new UsageError(`Cannot use ${withoutUser(text)} as an address as it must begin with http:// or https://`);
   }
   return `${url.protocol.replace("ws", "http")}//${url.host}`;
 }

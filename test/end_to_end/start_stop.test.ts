@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -82,6 +83,27 @@ test("a second signal at once does not cut the drain short", async () => {
   node.child.kill("SIGINT");
   node.child.kill("SIGINT");
   assert.is(await exitCode(node.child), 0, node.logged());
+  await rm(data, { recursive: true });
+});
+
+test("a signal while the node still waits for its store ends it with 0", async () => {
+  const data = await mkdtemp(join(tmpdir(), "headrace-start-"));
+  const silent = createServer();
+  await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+  const { port } = silent.address() as AddressInfo;
+  await writeFile(join(data, "headrace.yaml"), `log: { type: redis, url: "redis://127.0.0.1:${port}" }\n`);
+  const node = spawn(
+    process.execPath,
+    ["--import", "tsx", "scripts/headrace.ts", "up", "--config", join(data, "headrace.yaml"), "--data", data],
+    { cwd: ROOT, env: { ...process.env, HEADRACE_PORT: "0" }, stdio: ["ignore", "ignore", "pipe"] },
+  );
+  let said = "";
+  node.stderr.on("data", (chunk) => (said += chunk));
+  const [socket] = (await once(silent, "connection")) as [Socket];
+  node.kill("SIGTERM");
+  assert.is(await exitCode(node), 0, said);
+  socket.destroy();
+  silent.close();
   await rm(data, { recursive: true });
 });
 

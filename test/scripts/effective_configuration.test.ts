@@ -65,6 +65,11 @@ test("a name on the command line is the node's", async () => {
 
 test("an address that is no Redis, a name that is none and a configuration with faults are refused, each with its code", async () => {
   assert.match(await refusal(effective("", { cluster: "127.0.0.1:6379" })), /^64 .*redis:\/\//);
+  for (const address of ["http://u:geheim@h:1", "u:geheim@h:6379", "//u:geheim@h"]) {
+    const said = await refusal(effective("", { cluster: address }));
+    assert.match(said, /^64 .*…@h/);
+    assert.not.match(said, /geheim/);
+  }
   assert.match(await refusal(effective("", { name: "no/name" })), /^64 .*no\/name/);
   const faulty = await refusal(effective("streams: { s: { partitons: 1 } }\n", { cluster: REDIS }));
   assert.match(faulty, new RegExp(`^${EXIT.configuration} .*did you mean partitions`));
