@@ -9,15 +9,9 @@ import type { Server as SecureServer } from "node:tls";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { refuseUpgrade, refuseUpgradePath } from "../actors/transport/refuse_upgrade.ts";
 import { loadDriver } from "../deps.ts";
-import {
-  ConfigurationError,
-  FencedError,
-  HeadraceError,
-  OverloadedError,
-  RejectedError,
-  UnavailableError,
-} from "../protocols/errors.ts";
+import { ConfigurationError, RejectedError } from "../protocols/errors.ts";
 import type { SecurityConfiguration } from "./configuration_schema.ts";
+import { refuseUnreadable, sendError } from "./http_errors.ts";
 import type { Access, Grants } from "./security/access.ts";
 import { type Audit, NO_AUDIT } from "./security/audit_log.ts";
 import { auditRefusal, auditRequests, pathOf, toldOf } from "./security/audit_requests.ts";
@@ -46,6 +40,9 @@ export const HTTP_LIMITS: HttpLimits = {
   headerBytesMax: 16_384,
   bodyBytesMax: 16_777_216,
 };
+
+/** Characters of an address that is told again. */
+const URL_SHOWN_MAX = 200;
 
 declare module "fastify" {
   interface FastifyRequest {
@@ -104,6 +101,8 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     keepAliveTimeout: limits.keepAliveMs,
     forceCloseConnections: true,
     exposeHeadRoutes: true,
+    frameworkErrors: (error: unknown, _request: unknown, reply: FastifyReply) => sendError(reply, error),
+    clientErrorHandler: refuseUnreadable,
   } as const;
   const http = {
     maxHeaderSize: limits.headerBytesMax,
@@ -133,9 +132,10 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   });
   auditRequests(server, audit);
   server.setNotFoundHandler((request, reply) => {
-    void reply
-      .status(404)
-      .send({ code: "NOT_FOUND", message: `Cannot find ${request.method} ${request.url}: see /openapi.json` });
+    void reply.status(404).send({
+      code: "NOT_FOUND",
+      message: `Cannot find ${request.method} ${request.url.slice(0, URL_SHOWN_MAX)}: see /openapi.json`,
+    });
   });
   const { gate } = options;
   server.server.on("connection", (socket: Socket) => gate.accept(socket));
@@ -226,50 +226,4 @@ async function requireToken(request: FastifyRequest, access: Access): Promise<vo
     );
   }
   request.grants = grants;
-}
-
-function statusOf(error: unknown): number {
-  if (error instanceof RejectedError) return rejectedStatus(error);
-  if (error instanceof OverloadedError) return error.code === "TOO_MANY_CONNECTIONS" ? 503 : 429;
-  if (error instanceof UnavailableError) return 503;
-  if (error instanceof FencedError) return 409;
-  const status = (error as { statusCode?: unknown }).statusCode;
-  return typeof status === "number" ? status : 500;
-}
-
-function rejectedStatus(error: RejectedError): number {
-  switch (error.code) {
-    case "UNAUTHENTICATED":
-      return 401;
-    case "FORBIDDEN":
-    case "ORIGIN_REFUSED":
-    case "HOST_REFUSED":
-      return 403;
-    case "UNKNOWN_STREAM":
-    case "UNKNOWN_PARTITION":
-    case "UNKNOWN_NODE":
-      return 404;
-    case "FRAME_TOO_LARGE":
-    case "BATCH_TOO_LARGE":
-    case "EVENT_TOO_LARGE":
-      return 413;
-    case "IDEMPOTENCY_KEY_REUSED":
-    case "SCHEMA_VIOLATION":
-      return 422;
-    default:
-      return 400;
-  }
-}
-
-/** Answers with an error's status, code and message, and says when to try again. */
-export function sendError(reply: FastifyReply, error: unknown): FastifyReply {
-  const status = statusOf(error);
-  const code = error instanceof HeadraceError ? error.code : ((error as { code?: string }).code ?? "INTERNAL");
-  const message =
-    status === 500 ? "Cannot answer as something failed inside the node: see its log" : (error as Error).message;
-  if (error instanceof OverloadedError) reply.header("Retry-After", Math.ceil(error.retryAfterMs / 1000));
-  else if (status === 503) reply.header("Retry-After", 1);
-  if (error instanceof OverloadedError && error.code === "TOO_MANY_CONNECTIONS") reply.header("Connection", "close");
-  if (status === 401) reply.header("WWW-Authenticate", "Bearer");
-  return reply.status(status).send({ code, message });
 }

@@ -58,7 +58,7 @@ export async function createReplayRoutes(
     const [error] = validate.errors ?? [];
     throw new RejectedError(
       "MALFORMED_FRAME",
-      `Cannot replay as ${error?.instancePath || "the body"} ${error?.message ?? "must be valid"}: see /openapi.json`,
+      `Cannot replay as ${error?.instancePath || "the body"} ${error?.message?.replace("be object", "be an object") ?? "must be valid"}: see /openapi.json`,
     );
   };
   return (server: FastifyInstance): void => {

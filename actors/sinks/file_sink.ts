@@ -27,7 +27,7 @@ export const fileSink: SinkDefinition<FileSinkOptions> = {
       directory: {
         type: "string",
         minLength: 1,
-        description: "Folder for the files; one folder a partition below it.",
+        description: "Folder for the files; one folder a partition below it. A relative one lies in `node.data`.",
       },
       shared: {
         type: "boolean",

@@ -2,11 +2,18 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { BODY_LIMITS } from "../../actors/ingest/http_body.ts";
+import * as errors from "../../protocols/errors.ts";
 import { FIELD_LIMITS } from "../../protocols/limits.ts";
 import { runningNode } from "../support/running_node.ts";
 
 const node = await runningNode("log: { type: memory }\nstreams: { s: { partitions: 1, durability: memory } }\n");
 test.after(() => void node.end());
+
+/** Those of the protocol, and those of HTTP alone. */
+const HTTP_CODES: ReadonlySet<string> = new Set([
+  ...[...errors.REJECTED_CODES, ...errors.UNAVAILABLE_CODES, ...errors.OVERLOADED_CODES, ...errors.FENCED_CODES],
+  ...["NOT_FOUND", "UNSUPPORTED_MEDIA_TYPE"],
+]);
 
 interface Parameter {
   readonly name: string;
@@ -52,7 +59,8 @@ async function answer(
 function assertRefused({ status, text }: { status: number; text: string }, what: string): void {
   assert.ok(status >= 400 && status < 500, `${what}: ${status} ${text.slice(0, 200)}`);
   if (text.startsWith("{")) {
-    const { message = "" } = JSON.parse(text) as { message?: string };
+    const { message = "", code = "" } = JSON.parse(text) as { message?: string; code?: string };
+    assert.ok(HTTP_CODES.has(code), `${what}: the code ${code} is none of docs/protocol.md`);
     assert.ok(
       message.length <= FIELD_LIMITS.messageCharactersMax,
       `${what}: a message of ${message.length} characters`,
@@ -90,6 +98,24 @@ for (const { path, method, parameters } of routes) {
     });
   }
 }
+
+test("what the server itself refuses is told with the codes and in the words of the others", async () => {
+  const text = (content: string) => ({ method: "POST", headers: { "content-type": content }, body: "{" });
+  for (const [path, options] of [
+    ["/v1/replays", text("application/x-www-form-urlencoded")],
+    ["/v1/replays", text("application/json")],
+    ["/v1/replays", { ...text("application/json"), body: "" }],
+    ["/v1/replays", { ...text("application/json"), body: " ".repeat(2_000_000) }],
+    ["/v1/streams/%zz", {}],
+    [`/v1/streams/${"x".repeat(9_000)}`, {}],
+    ["/none", {}],
+  ] as const) {
+    const response = await fetch(`${node.address}${path}`, options);
+    const said = await response.text();
+    assertRefused({ status: response.status, text: said }, path.slice(0, 40));
+    assert.match(said, /"message":"Cannot /);
+  }
+});
 
 test("a key of a request has 1 to 255 characters, and a trace context that is none is left out", async () => {
   const post = (headers: Record<string, string>) => answer("/v1/streams/{stream}/events", "POST", {}, "", headers);
