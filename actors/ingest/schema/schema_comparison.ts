@@ -8,6 +8,8 @@
  *       are each held against the new one where that does not do.
  *   K3. A property that nothing in the old schema has a say on may be declared (schema_compatibility.ts has the reason).
  */
+
+import { areDisjoint, type Side } from "./disjoint_schemas.ts";
 import { isSame } from "./equality.ts";
 import { isKnownFormat } from "./formats.ts";
 import { isAnnotation, isSchemaObject, type JsonSchema, placeOf } from "./keywords.ts";
@@ -39,7 +41,7 @@ export const narrowingsOf = (previous: JsonSchema, next: JsonSchema): readonly s
 /** Keywords that are compared one by one here and in member_narrowings.ts; of any other, the old schema must have the same. */
 const COMPARED: ReadonlySet<string> = new Set([
   ...["type", "enum", "const", "properties", "patternProperties", "required", "additionalProperties", "propertyNames"],
-  ...["items", "prefixItems", "contains", "minContains", "maxContains", "anyOf", "if", "then", "else"],
+  ...["items", "prefixItems", "contains", "minContains", "maxContains", "anyOf", "oneOf", "if", "then", "else"],
   ...["unevaluatedProperties", "unevaluatedItems", "$ref", "allOf", "$defs", "definitions"],
   ...["$id", "$anchor", "$dynamicAnchor"],
   ...BOUNDS,
@@ -123,17 +125,43 @@ class Comparison implements Comparing {
       ...(["unevaluatedProperties", "unevaluatedItems"] as const).flatMap((keyword) =>
         byOne((one) => unevaluatedNarrowings(keyword, this.#before.wholeOf(one), whole, path, this)),
       ),
-      ...this.#alternativeNarrowings(from, to, path),
+      ...this.#anyOfNarrowings(from, to, path),
+      ...this.#oneOfNarrowings(from, to, path),
       ...this.#conditionNarrowings(from, to, path),
       ...Object.keys(to).flatMap((keyword) => byOne((one) => this.#otherNarrowings(keyword, one, to, path))),
     ];
   }
 
-  #alternativeNarrowings(from: readonly Fields[], to: Fields, path: string): readonly string[] {
+  #anyOfNarrowings(from: readonly Fields[], to: Fields, path: string): readonly string[] {
     if (to.anyOf === undefined) return [];
     const wide = this.join(from);
     const isAllowed = listOf(to.anyOf).some((narrow) => this.narrowings(wide, narrow, path).length === 0);
     return isAllowed ? [] : [`${path}/anyOf: no alternative can be shown to allow what was allowed`];
+  }
+
+  /** A value matches one new alternative and no other: those that an old value did not match, or can not match. */
+  #oneOfNarrowings(from: readonly Fields[], to: Fields, path: string): readonly string[] {
+    if (to.oneOf === undefined || from.some((one) => one.oneOf !== undefined && this.same(one.oneOf, to.oneOf)))
+      return [];
+    const holder = from.find((one) => one.oneOf !== undefined);
+    const cases = holder === undefined ? [true] : listOf(holder.oneOf);
+    const others = from.map((one) => (one === holder ? this.#without(one, "oneOf") : one));
+    const narrows = listOf(to.oneOf);
+    const isAllowed = cases.every((one, at) => {
+      const wide = this.join([one, ...others]);
+      const unmatched = cases.filter((_other, index) => index !== at);
+      return narrows.some(
+        (narrow, at) =>
+          this.narrowings(wide, narrow, path).length === 0 &&
+          narrows.every((other, index) => index === at || this.#isOutside(wide, unmatched, other)),
+      );
+    });
+    return isAllowed ? [] : [`${path}/oneOf: just one alternative must allow what was allowed: it can not be shown`];
+  }
+
+  #isOutside(wide: unknown, unmatched: readonly unknown[], narrow: unknown): boolean {
+    if (unmatched.some((one) => this.same(one, narrow))) return true;
+    return areDisjoint(sideOf(this.#before, wide), sideOf(this.#after, narrow));
   }
 
   #conditionNarrowings(from: readonly Fields[], to: Fields, path: string): readonly string[] {
@@ -184,7 +212,7 @@ class Comparison implements Comparing {
   /** Without what sees its siblings too: it would close the schema to what the keyword let in. */
   #without(schema: JsonSchema, keyword: string): JsonSchema {
     return this.#make(`${this.#nameOf([schema])} without ${keyword}`, () =>
-      Object.fromEntries(Object.entries(schema).filter(([one]) => one !== keyword)),
+      Object.fromEntries(Object.entries(schema).filter(([one]) => one !== keyword && !one.startsWith("unevaluated"))),
     );
   }
 
@@ -263,6 +291,11 @@ function pairsOfKeyword(keyword: string, wide: unknown, narrow: unknown): readon
   return hasAll ? names.map((name): Pair => [wide[name], narrow[name]]) : undefined;
 }
 
+const sideOf = (document: SchemaDocument, schema: unknown): Side => ({
+  conjuncts: document.conjuncts(schema),
+  conjunctsOf: (one) => document.conjuncts(one),
+});
+
 const NAMES: ReadonlySet<string> = new Set([
   "$ref",
   "$dynamicRef",
@@ -278,4 +311,6 @@ const judging = (schema: JsonSchema): readonly [string, unknown][] =>
   Object.entries(schema).filter(([keyword]) => !isAnnotation(keyword) && !NAMES.has(keyword));
 
 const saysNothing = (keyword: string, value: unknown): boolean =>
-  (keyword === "uniqueItems" && value === false) || (keyword === "format" && !isKnownFormat(String(value)));
+  (keyword.startsWith("dependent") && Object.keys(fieldsOf(value)).length === 0) ||
+  (keyword === "uniqueItems" && value === false) ||
+  (keyword === "format" && !isKnownFormat(String(value)));

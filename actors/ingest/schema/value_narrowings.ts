@@ -9,13 +9,14 @@ const TYPE_OF = (value: unknown): string => {
 };
 
 /** The types that a schema allows, by its `type` or by its allowed values; undefined for any. */
-function typesOf(schema: Fields): readonly unknown[] | undefined {
+export function typesOf(schema: Fields): readonly unknown[] | undefined {
   if (schema.type !== undefined) return listOf(schema.type);
   const values = valuesOf(schema);
   return values === undefined ? undefined : [...new Set(values.map(TYPE_OF))];
 }
 
-const valuesOf = (schema: Fields): readonly unknown[] | undefined =>
+/** The values that a schema allows by name; undefined for any. */
+export const valuesOf = (schema: Fields): readonly unknown[] | undefined =>
   Object.hasOwn(schema, "const") ? [schema.const] : schema.enum === undefined ? undefined : listOf(schema.enum);
 
 export function typeNarrowings(from: Fields, to: Fields, path: string): readonly string[] {

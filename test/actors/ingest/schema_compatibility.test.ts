@@ -164,6 +164,27 @@ test("rules that hold together may be joined, taken apart and made alternatives"
   assert.ok(changed({ type: ["string", "null"] }, { anyOf: [{ type: "string" }] }));
 });
 
+test("a union takes a new alternative that no old value matches", () => {
+  const kind = (name: string, more: object = {}) => ({
+    ...{ type: "object", properties: { kind: { const: name }, ...more }, required: ["kind"] },
+  });
+  const old = { oneOf: [kind("a"), kind("b", { n: { type: "integer" } })] };
+  assert.not(changed(old, { oneOf: [...old.oneOf, kind("c")] }));
+  assert.not(changed(old, { oneOf: [kind("b", { n: { type: "number" } }), kind("a")] }));
+  assert.not(changed(kind("a"), { oneOf: [kind("a"), { type: "string" }] }));
+  assert.ok(changed(old, { oneOf: [...old.oneOf, { properties: { kind: { const: "c" } } }, { type: "object" }] }));
+  assert.ok(changed(old, { oneOf: [old.oneOf[0]] }));
+  const open = { oneOf: [{ type: "integer" }, { type: "string" }] };
+  assert.ok(changed(open, { oneOf: [{ type: "integer" }, { type: ["string", "number"] }] }), "an integer matches both");
+  assert.not(changed(open, { oneOf: [{ type: "integer" }, { type: "string" }, { type: "null" }] }));
+  assert.ok(changed({ type: "object" }, { oneOf: [true, true] }), "each value matches both");
+  const undemanded = (name: string) => ({ properties: { kind: { const: name } } });
+  assert.ok(
+    changed(undemanded("a"), { oneOf: [undemanded("a"), undemanded("b")] }),
+    "an event without a kind matches both",
+  );
+});
+
 test("a property that any part of the old schema judges is not taken for a new one", () => {
   const declared = { properties: { a: { type: "integer" } } };
   const now = { properties: { a: { type: "string" } } };
