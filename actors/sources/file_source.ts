@@ -22,7 +22,8 @@ import {
   textOptionsOf,
 } from "./file_options.ts";
 import { type FilePlace, type ReadFile, seenOf } from "./file_place.ts";
-import { findCopy, findLater, findPlace, unreadableBeside } from "./file_search.ts";
+import { FileReports } from "./file_reports.ts";
+import { findCopy, findLater, findPlace } from "./file_search.ts";
 import { FileText, lastLineOf } from "./file_text.ts";
 import { FileTroubleError, ifThere } from "./file_trouble.ts";
 import { pause } from "./pause.ts";
@@ -55,7 +56,7 @@ interface Generation {
   place: FilePlace;
   /** Time of the file's last change when copies of it were looked for. */
   lookedAtNs?: bigint;
-  isRestTold?: boolean;
+  isRestTold: boolean;
 }
 
 /** `overtaken`: the file was filled, copied and emptied between two looks. */
@@ -65,17 +66,15 @@ type Steps<Result> = AsyncGenerator<SourceBatch, Result>;
 class FileReader implements SourceReader {
   readonly #options: FileSourceOptions;
   readonly #everyMs: number;
-  readonly #context: SourceContext;
+  readonly #reports: FileReports;
   #place: FilePlace | undefined;
   #open: SourceFile | undefined;
   #found: SourceFile | undefined;
-  #trouble: string | undefined;
-  #damage: string | undefined;
 
   constructor(options: FileSourceOptions, context: SourceContext, resume: FilePlace | undefined) {
     this.#options = options;
     this.#everyMs = options.everyMs ?? FILE_OPTIONS.properties.everyMs.default;
-    this.#context = context;
+    this.#reports = new FileReports(options, context);
     this.#place = resume;
   }
 
@@ -86,7 +85,7 @@ class FileReader implements SourceReader {
       } catch (error) {
         if (signal.aborted) return;
         if (!(error instanceof FileTroubleError)) throw error;
-        this.#tell(error); // F6
+        this.#reports.trouble(error); // F6
       } finally {
         await this.close();
       }
@@ -105,7 +104,7 @@ class FileReader implements SourceReader {
   async *#readOn(signal: AbortSignal): Steps<void> {
     let generation = await this.#first(signal);
     while (generation !== undefined && !signal.aborted) {
-      this.#tell(undefined);
+      this.#reports.trouble(undefined);
       this.#place = generation.place;
       yield { items: [], resume: resumeOf(generation) }; // F1
       const ending = yield* this.#follow(generation, signal);
@@ -132,7 +131,7 @@ class FileReader implements SourceReader {
       quietMs = generation.text.nextByte === seenBytes ? quietMs : 0;
       seenBytes = generation.text.nextByte;
       if (isRotated || quietMs >= lastLineAfterMs) {
-        this.#tellDamage(generation.text.file);
+        this.#reports.damage(generation.text.file);
         yield* this.#endLine(generation, isRotated);
         quietMs = 0;
       }
@@ -199,9 +198,9 @@ class FileReader implements SourceReader {
   async #batch(generation: Generation, records: readonly FoundRecord[]): Promise<SourceBatch> {
     const { number, text, before } = generation;
     const read = (await text.reader?.read(records)) ?? [];
-    this.#tellRest(generation, records);
+    generation.isRestTold ||= this.#reports.rest(records); // F5
     const items = read.map(({ item, position }) => ({
-      item: this.#told(item, number, position),
+      item: this.#reports.item(item, number, position),
       position,
       term: number,
     }));
@@ -210,34 +209,15 @@ class FileReader implements SourceReader {
     return { items, resume: resumeOf(generation) };
   }
 
-  /** F5. Once for each file: a line came in two records. */
-  #tellRest(generation: Generation, records: readonly FoundRecord[]): void {
-    const rest = generation.isRestTold === true ? undefined : records.find(({ isRest }) => isRest);
-    if (rest === undefined) return;
-    generation.isRestTold = true;
-    this.#context.log(
-      "warn",
-      "the rest of a line came after its first part was given out: the line is in two records; a longer lastLineAfterMs, or never, keeps lines whole",
-      { path: this.#options.path, offset: rest.position, lastLineAfterMs: lastLineAfterMsOf(this.#options) },
-    );
-  }
-
-  #told<Item extends SourceBatch["items"][number]["item"]>(item: Item, generation: number, offset: number): Item {
-    if (item.kind === "event") return item;
-    const { path } = this.#options;
-    this.#context.log("warn", "a record was set aside", { path, generation, offset, reason: item.reason });
-    return { ...item, reason: `${path}, byte ${offset}: ${item.reason}` };
-  }
-
   /** Whether another file lies at the path. A path that can not be looked at is told: the open file may still grow. */
   async #isRotated({ text }: Generation): Promise<boolean> {
     try {
       const found = await ifThere(standingOf(this.#options.path));
-      this.#tell(undefined);
+      this.#reports.trouble(undefined);
       return found !== undefined && found.inode !== text.file.inode;
     } catch (error) {
       if (!(error instanceof FileTroubleError)) throw error;
-      this.#tell(error);
+      this.#reports.trouble(error);
       return false;
     }
   }
@@ -266,7 +246,7 @@ class FileReader implements SourceReader {
         return this.#generation(unread, place.generation, 0, place.before ?? [], { sinceMs: place.modifiedMs });
     }
     if (same !== undefined) return this.#generation(same, place.generation, place.offset, place.before ?? [], place);
-    await this.#tellLoss(place, true, signal);
+    await this.#reports.loss(place, true, signal);
     const next = await this.#next(place, false, signal);
     return next === undefined
       ? undefined
@@ -283,7 +263,6 @@ class FileReader implements SourceReader {
   }
 
   async *#after(over: Generation, ending: Ending, signal: AbortSignal): Steps<Generation | undefined> {
-    const { path } = this.#options;
     const { text, number, before } = over;
     const overtaking = this.#found;
     if (ending === "overtaken" && overtaking !== undefined) {
@@ -295,13 +274,13 @@ class FileReader implements SourceReader {
     const copy = mayBeCopied ? await this.#copyOf(over, signal) : undefined;
     if (copy !== undefined) {
       const { offset } = over.place;
-      this.#context.log("info", "reading goes on in a copy of the file", { path, copy: copy.path, offset });
+      this.#reports.log("info", "reading goes on in a copy of the file", { copy: copy.path, offset });
       await this.close();
       return this.#generation(copy, number, offset, before, over.place);
     }
     if (ending === "written anew") {
       if (text.isMidRecord) yield* this.#finish(over); // the file has it no more: it is held here alone
-      await this.#tellLoss(over.place, false, signal);
+      await this.#reports.loss(over.place, false, signal);
     }
     // Closed only then: its inode would be free for another file, which would look like it.
     const next = await this.#next(over.place, ending === "rotated", signal);
@@ -344,38 +323,13 @@ class FileReader implements SourceReader {
     return undefined;
   }
 
-  #tellDamage({ path, damage }: SourceFile): void {
-    if (damage !== undefined && damage !== this.#damage) {
-      this.#context.log("error", "a compressed file is cut short or damaged", { path, damage });
-    }
-    this.#damage = damage;
-  }
-
-  /** `lostBytes` counts bytes that were seen: those written after the last look are in no count. */
-  async #tellLoss(over: FilePlace, wasUnwatched: boolean, signal: AbortSignal): Promise<void> {
-    const { sizeBytes, offset, generation, modifiedMs } = over;
-    const { path } = this.#options;
-    const lostBytes = sizeBytes === undefined ? undefined : Math.max(0, sizeBytes - offset);
-    const lastLook = modifiedMs === undefined ? {} : { lastSeenChange: new Date(modifiedMs).toISOString() };
-    const unreadable = await unreadableBeside(path, signal);
-    const about = { path, generation, offset, ...lastLook, ...(unreadable.length === 0 ? {} : { unreadable }) };
-    if (lostBytes === 0) {
-      const message = `the file that was read is gone or was written anew, and no copy of it is found: its ${offset} bytes that were seen are read; whether more was written to it after the last look can not be known`;
-      this.#context.log(wasUnwatched ? "error" : "warn", message, about);
-    } else {
-      const message =
-        "bytes of a file that is gone or was written anew are lost: they were not read; whether more was written to it after the last look can not be known";
-      this.#context.log("error", message, lostBytes === undefined ? about : { ...about, lostBytes });
-    }
-  }
-
   async #openPath(signal: AbortSignal): Promise<SourceFile | undefined> {
     while (!signal.aborted) {
       try {
         return await SourceFile.open(this.#options.path, signal);
       } catch (error) {
         if (!(error instanceof FileTroubleError)) throw error;
-        this.#tell(error);
+        this.#reports.trouble(error);
         await pause(this.#everyMs, signal);
       }
     }
@@ -398,24 +352,11 @@ class FileReader implements SourceReader {
       // Of a file that was emptied before anything of it was seen, copies are older than it is now.
       ...(sinceMs === undefined ? {} : { modifiedMs: sinceMs }),
     };
-    return { number, text, before, place };
+    return { number, text, before, place, isRestTold: false };
   }
 
   #textOptions(): ReturnType<typeof textOptionsOf> {
-    const { path } = this.#options;
-    return textOptionsOf(this.#options, (reason) => this.#context.log("warn", reason, { path }));
-  }
-
-  /** F6. */
-  #tell(trouble: FileTroubleError | undefined): void {
-    if (trouble?.errno === this.#trouble) return;
-    const { path } = this.#options;
-    const errno = trouble?.errno;
-    this.#trouble = errno;
-    this.#context.trouble(errno);
-    if (trouble === undefined) this.#context.log("info", "the file can be read", { path });
-    else if (errno === "ENOENT") this.#context.log("info", "waiting for the file to be there", { path, errno });
-    else this.#context.log("error", "the file can not be read", { path, errno, reason: trouble.message });
+    return textOptionsOf(this.#options, (reason) => this.#reports.log("warn", reason));
   }
 }
 
