@@ -341,11 +341,13 @@ class FileReader implements SourceReader {
     number: number,
     offset: number,
     before: readonly ReadFile[],
-    found: Pick<FilePlace, "lineEndsAt"> & { readonly sinceMs?: number | undefined } = {},
-  ): Promise<Generation> {
+    found: Partial<Pick<FilePlace, "lineEndsAt" | "mark" | "seen">> & { readonly sinceMs?: number | undefined } = {},
+  ): Promise<Generation | undefined> {
     this.#open = file;
-    const text = await FileText.open(file, this.#textOptions(), offset);
-    const { lineEndsAt, sinceMs } = found;
+    const { lineEndsAt, sinceMs, mark, seen } = found;
+    const known = { ...(mark === undefined ? {} : { mark }), ...(seen === undefined ? {} : { seen }) };
+    const text = await FileText.open(file, this.#textOptions(), { offset, ...known });
+    if (text === undefined) return undefined; // emptied since it was found: it is looked for again
     const place = {
       ...(await placeOf(text, number, before)),
       ...(lineEndsAt === undefined ? {} : { lineEndsAt }),
