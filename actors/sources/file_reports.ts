@@ -1,9 +1,11 @@
 /** What a file source tells a person about its file: each thing once for each change, with the path. */
 import { type FileSourceOptions, lastLineAfterMsOf } from "./file_options.ts";
-import type { FilePlace } from "./file_place.ts";
+import { FILES_BEFORE_MAX, type FilePlace, type ReadFile } from "./file_place.ts";
 import { unreadableBeside } from "./file_search.ts";
+import type { FileText } from "./file_text.ts";
 import type { FileTroubleError } from "./file_trouble.ts";
 import type { FoundRecord } from "./record_cutter.ts";
+import { beginsAlike, isReplaced } from "./replaced_file.ts";
 import type { SourceContext, SourceItem } from "./source.ts";
 import type { SourceFile } from "./source_file.ts";
 
@@ -12,6 +14,7 @@ export class FileReports {
   readonly #context: SourceContext;
   #trouble: string | undefined;
   #damage: string | undefined;
+  #lateInodes: ReadonlySet<string> = new Set();
 
   constructor(options: FileSourceOptions, context: SourceContext) {
     this.#options = options;
@@ -31,6 +34,34 @@ export class FileReports {
     if (trouble === undefined) this.log("info", "the file can be read");
     else if (errno === "ENOENT") this.log("info", "waiting for the file to be there", { errno });
     else this.log("error", "the file can not be read", { errno, reason: trouble.message });
+  }
+
+  /** A warning where a program has shown that it writes on to the file. */
+  lateEnd({ inode }: SourceFile, reason: string, wasLate: boolean): void {
+    const message = "a rotated file is looked at no more: what is written to it from now on is not read";
+    this.log(wasLate ? "warn" : "info", message, { inode, reason });
+  }
+
+  /** Once for each file. */
+  late({ inode }: SourceFile, { offset }: ReadFile, generation: number): void {
+    if (this.#lateInodes.has(inode)) return;
+    this.#lateInodes = new Set([inode, ...this.#lateInodes].slice(0, FILES_BEFORE_MAX));
+    this.log(
+      "info",
+      "a program writes on to a file that was rotated: what it writes comes in between the records of the next file",
+      { inode, offset, generation },
+    );
+  }
+
+  /** Whether it was replaced by one that begins alike and goes on in another way. */
+  async readAgain({ file, head, offset }: FileText, next: SourceFile): Promise<void> {
+    const { path } = this.#options;
+    if (next.path !== path || !(await beginsAlike(next, head)) || !(await isReplaced(path, file, offset))) return;
+    this.log(
+      "warn",
+      "the file was written anew with the same beginning, and other bytes after it than were read: it is read again from its beginning",
+      { readBytes: offset },
+    );
   }
 
   damage({ path, damage }: SourceFile): void {
