@@ -8,7 +8,7 @@
  *   F3. A file that holds other bytes than were read was written anew: what was not read of the old bytes is looked for in a copy,
  *       then a new generation begins. Bytes that are nowhere are told with their count.
  *   F4. At most one chunk and one record are held, however long the lines are.
- *   F5. A last line without a line break is ended once nothing has followed for `lastLineAfterMs`; after a rotation, for 3 s at
+ *   F5. A last line without a line break is ended once nothing has followed for `lastLineAfterMs`; after a rotation, for 1 s at
  *       most. Before it, time alone never ends half a value of JSON, an open quoted field of CSV, or half a character: the
  *       writer holds the rest. Where a line was ended is stored before it is given out: bytes appended afterwards are a line of their own, once.
  *   F6. A path that can not be read is told once for each change, and tried again at each look.
@@ -41,8 +41,8 @@ export type { FileSourceOptions } from "./file_options.ts";
 
 /** Times that a file is looked for before it counts as gone: it may be renamed in the middle of a look. */
 const LOOKS = 3;
-/** Of a file that was rotated, where no time ends the last line of a file that is followed. */
-const ROTATED_LINE_AFTER_MS = FILE_OPTIONS.properties.lastLineAfterMs.default;
+/** How long the last line of a rotated file may wait for its rest: the next file waits meanwhile. */
+const ROTATED_LINE_AFTER_MS = 1_000;
 
 export const fileSource: SourceDefinition<FileSourceOptions> = {
   type: "file",

@@ -90,6 +90,16 @@ test("the last line of a rotated file waits for its rest, which its writer still
     await life.end();
   }));
 
+test("the rest of a rotated file's last line that comes after the next file was begun is a record of its own, and is told", () =>
+  withFolder(async (path) => {
+    const [life, given] = await rotated(path, `${lines(0, 1)}line`);
+    await appendFile(`${path}.1`, " 1\n");
+    given.push(...(await life.take(1)));
+    assert.equal(texts(given), ["line 0", "line", "line 2", " 1"]);
+    assert.is(life.logged.filter((one) => one.includes("the rest of a line")).length, 1);
+    await life.end();
+  }));
+
 test("the last line that comes late waits for its rest, and is ended once nothing follows", () =>
   withFolder(async (path) => {
     const [life, given] = await rotated(path, lines(0, 2), 400);
