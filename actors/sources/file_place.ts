@@ -10,6 +10,8 @@ export interface ReadFile {
   readonly inode: string;
   readonly offset: number;
   readonly mark: string;
+  /** When the file was made; missing or 0 where nobody knows. */
+  readonly bornMs?: number;
 }
 
 /** As it is stored: what older versions did not store may be missing. */
@@ -27,10 +29,21 @@ export interface FilePlace extends ReadFile {
   /** Size of the file and time of its last change when it was last looked at. */
   readonly sizeBytes?: number;
   readonly modifiedMs?: number;
-  /** When the file was made; missing or 0 where nobody knows. */
-  readonly bornMs?: number;
   /** Files read before, newest first: none of them is read again under another name. */
   readonly before?: readonly ReadFile[];
+  /** This is a file read before that has grown: reading goes back to this place of the file that is followed. */
+  readonly backTo?: Omit<FilePlace, "generation" | "before" | "backTo">;
+}
+
+/** Files read before that are kept in mind: as many as rotate before the oldest of them is compressed. */
+export const FILES_BEFORE_MAX = 4;
+
+/** The files read before, and the one of this place. Empty ones push out none that was read. */
+export function beforeOf({ inode, offset, mark, bornMs, before = [] }: FilePlace): readonly ReadFile[] {
+  const all = [{ inode, offset, mark, ...(bornMs === undefined ? {} : { bornMs }) }, ...before];
+  const isKept = (one: ReadFile, index: number) =>
+    all.slice(0, index).filter((newer) => newer.offset > 0 === one.offset > 0).length < FILES_BEFORE_MAX;
+  return all.filter(isKept);
 }
 
 export const HEAD_BYTES = 1_024;

@@ -5,8 +5,8 @@
  *       Where few bytes were read, only the path and names that begin with the file's or that rotation gives are believed.
  *   S3. The next file is the oldest rotated one that is newer than the file that is over, else the one at the path.
  *   S4. What was read before is not read again: a file that holds just that is passed over, where the file that was read
- *       is not there any more under its own inode. Nor is a rotated file read that is
- *       empty, or that was read under its inode and has grown since.
+ *       is not there any more under its own inode. Nor is a rotated file read again that has grown since
+ *       (that is for `late_files`).
  */
 import { type FilePlace, holds, isSame, type ReadFile, STRONG_MARK_BYTES } from "./file_place.ts";
 import { FileTroubleError } from "./file_trouble.ts";
@@ -77,8 +77,11 @@ export const findLater = (
   overMoves(async () => {
     const siblings = await siblingsOf(path);
     const rotated = siblings.filter(({ isRotated }) => isRotated);
-    const own = isIntact ? rotated.findIndex(({ inode }) => inode === over.inode) : -1;
-    const later = own < 0 ? rotated.filter((one) => isAsNew(one, over, KEPT_TIME_MS) ?? false) : rotated.slice(own + 1);
+    const own = isIntact ? rotated.find(({ inode }) => inode === over.inode) : undefined;
+    const later =
+      own === undefined
+        ? rotated.filter((one) => isAsNew(one, over, KEPT_TIME_MS) ?? false)
+        : rotated.filter((one, index) => index > rotated.indexOf(own) || isMadeAfter(one, own));
     const before = over.before ?? [];
     const gone: ReadFile[] = [];
     for (const read of [over, ...before]) {
@@ -86,8 +89,11 @@ export const findLater = (
       if (!isThere) gone.push(read);
     }
     const known = new Set(before.map(({ inode }) => inode));
+    // An empty one may be written to yet: it is begun, and looked at from then on (late_files). It is no copy of an empty one.
+    const isForCopy = !isIntact && over.offset === 0 && over.seen === undefined;
+    const isPassedOver = (file: SourceFile) => isForCopy || known.has(file.inode);
     const isRead = async (file: SourceFile) =>
-      (await file.bytes(0, 1)).length === 0 ||
+      (isPassedOver(file) && (await file.bytes(0, 1)).length === 0) ||
       (known.has(file.inode) && (await isOneOf(file, before, holds))) ||
       (await isOneOf(file, gone, isSame));
     return firstThat(later, signal, async (file) => !(await isRead(file)));
@@ -101,6 +107,10 @@ async function isOwn(file: SourceFile, { inode, seen, bornMs = 0 }: FilePlace): 
 }
 
 const isCompressed = ({ path }: Sibling): boolean => /\.(gz|gzip|zst|zstd)$/.test(path);
+
+/** A file that was written to late is newer than those rotated after it. A compressed one is made after what it holds. */
+const isMadeAfter = (one: Sibling, own: Sibling): boolean =>
+  own.bornMs > 0 && one.bornMs > own.bornMs && Number(one.modifiedNs / 1_000_000n) >= own.bornMs && !isCompressed(one);
 
 /** A copy may keep its time to whole seconds, or two of them; what it holds is looked at besides. */
 const COPIED_TIME_MS = 2_000;

@@ -8,12 +8,16 @@
  *   F3. A file that holds other bytes than were read was written anew: what was not read of the old bytes is looked for in a copy,
  *       then a new generation begins. Bytes that are nowhere are told with their count.
  *   F4. At most one chunk and one record are held, however long the lines are.
- *   F5. A last line without a line break is ended once nothing has followed for `lastLineAfterMs`, or the file is rotated. Time
- *       alone never ends half a value of JSON, an open quoted field of CSV, or half a character: the writer holds the rest. Where
- *       a line was ended is stored before it is given out: bytes appended afterwards are a line of their own, once.
+ *   F5. A last line without a line break is ended once nothing has followed for `lastLineAfterMs`; after a rotation, for 1 s at
+ *       most. Before it, time alone never ends half a value of JSON, an open quoted field of CSV, or half a character: the
+ *       writer holds the rest. Where a line was ended is stored before it is given out: bytes appended afterwards are a line of their own, once.
  *   F6. A path that can not be read is told once for each change, and tried again at each look.
+ *   F7. A file whose place another has taken that begins with all the bytes read, as an editor leaves it, is read on in that one.
+ *   F8. What is written to a file after it was left (`late_files`) comes as a generation of its own. Then the file that is
+ *       followed is read on, again as a generation of its own: sequences ascend, and nothing of it is read again.
  */
 
+import { type Begin, type Generation, openGeneration, placeOf, seenPlaceOf } from "./file_generation.ts";
 import {
   FILE_OPTIONS,
   type FileSourceOptions,
@@ -21,21 +25,24 @@ import {
   lastLineAfterMsOf,
   textOptionsOf,
 } from "./file_options.ts";
-import { type FilePlace, type ReadFile, seenOf } from "./file_place.ts";
-import { findCopy, findLater, findPlace, unreadableBeside } from "./file_search.ts";
-import { FileText, lastLineOf } from "./file_text.ts";
+import { beforeOf, type FilePlace, seenOf } from "./file_place.ts";
+import { FileReports } from "./file_reports.ts";
+import { findCopy, findLater, findPlace } from "./file_search.ts";
+import { lastLineOf } from "./file_text.ts";
 import { FileTroubleError, ifThere } from "./file_trouble.ts";
+import { LateFiles } from "./late_files.ts";
 import { pause } from "./pause.ts";
 import type { FoundRecord } from "./record_cutter.ts";
-import type { SourceBatch, SourceContext, SourceDefinition, SourcePosition, SourceReader } from "./source.ts";
+import { findReplacement, isReplaced } from "./replaced_file.ts";
+import type { SourceBatch, SourceContext, SourceDefinition, SourceReader } from "./source.ts";
 import { SourceFile, standingOf } from "./source_file.ts";
 
 export type { FileSourceOptions } from "./file_options.ts";
 
 /** Times that a file is looked for before it counts as gone: it may be renamed in the middle of a look. */
 const LOOKS = 3;
-/** Files read before that are kept in mind: as many as rotate before the oldest of them is compressed. */
-const BEFORE_MAX = 4;
+/** How long the last line of a rotated file may wait for its rest: the next file waits meanwhile. */
+const ROTATED_LINE_AFTER_MS = 1_000;
 
 export const fileSource: SourceDefinition<FileSourceOptions> = {
   type: "file",
@@ -47,55 +54,59 @@ export const fileSource: SourceDefinition<FileSourceOptions> = {
   },
 };
 
-/** One generation of the file, open. */
-interface Generation {
-  readonly number: number;
-  readonly text: FileText;
-  readonly before: readonly ReadFile[];
-  place: FilePlace;
-  /** Time of the file's last change when copies of it were looked for. */
-  lookedAtNs?: bigint;
-  isRestTold?: boolean;
-}
-
-/** `overtaken`: the file was filled, copied and emptied between two looks. */
-type Ending = "written anew" | "rotated" | "overtaken";
+/**
+ * `overtaken`: the file was filled, copied and emptied between two looks. `replaced`: another file in its place begins with all
+ * that was read. `late`: a file read before has grown.
+ */
+type Ending = "written anew" | "rotated" | "overtaken" | "replaced" | "late";
 type Steps<Result> = AsyncGenerator<SourceBatch, Result>;
 
 class FileReader implements SourceReader {
   readonly #options: FileSourceOptions;
   readonly #everyMs: number;
-  readonly #context: SourceContext;
+  readonly #reports: FileReports;
+  readonly #late: LateFiles;
   #place: FilePlace | undefined;
   #open: SourceFile | undefined;
   #found: SourceFile | undefined;
-  #trouble: string | undefined;
-  #damage: string | undefined;
+  #grown: Awaited<ReturnType<LateFiles["grown"]>>;
+  /** The generation that waits while a file read before is read on. */
+  #waiting: Generation | undefined;
 
   constructor(options: FileSourceOptions, context: SourceContext, resume: FilePlace | undefined) {
     this.#options = options;
     this.#everyMs = options.everyMs ?? FILE_OPTIONS.properties.everyMs.default;
-    this.#context = context;
+    this.#reports = new FileReports(options, context);
+    this.#late = new LateFiles((...about) => this.#reports.lateEnd(...about));
     this.#place = resume;
   }
 
   async *read(signal: AbortSignal): AsyncIterable<SourceBatch> {
+    let isBegun = false;
     while (!signal.aborted) {
       try {
+        if (!isBegun && this.#place !== undefined) await this.#late.find(this.#options.path, this.#place, signal);
+        isBegun = true;
         yield* this.#readOn(signal);
       } catch (error) {
         if (signal.aborted) return;
         if (!(error instanceof FileTroubleError)) throw error;
-        this.#tell(error); // F6
+        this.#reports.trouble(error); // F6
       } finally {
-        await this.close();
+        await this.#release();
       }
       await pause(this.#everyMs, signal);
     }
   }
 
   async close(): Promise<void> {
+    await this.#release();
+    await this.#late.close();
+  }
+
+  async #release(): Promise<void> {
     const [open, found] = [this.#open, this.#found];
+    this.#waiting = undefined;
     this.#open = undefined;
     this.#found = undefined;
     await open?.close();
@@ -105,9 +116,9 @@ class FileReader implements SourceReader {
   async *#readOn(signal: AbortSignal): Steps<void> {
     let generation = await this.#first(signal);
     while (generation !== undefined && !signal.aborted) {
-      this.#tell(undefined);
+      this.#reports.trouble(undefined);
       this.#place = generation.place;
-      yield { items: [], resume: resumeOf(generation) }; // F1
+      yield { items: [], resume: { ...generation.place } }; // F1
       const ending = yield* this.#follow(generation, signal);
       generation = ending === undefined ? undefined : yield* this.#after(generation, ending, signal);
     }
@@ -121,24 +132,33 @@ class FileReader implements SourceReader {
       if (signal.aborted) return undefined;
       yield* this.#finish(generation); // F5: as it was ended before
     }
+    const isLate = generation.backTo !== undefined;
     const lastLineAfterMs = lastLineAfterMsOf(this.#options);
-    let isRotated = false;
+    let isRotated = isLate;
     let quietMs = 0;
     let seenBytes = generation.text.nextByte;
     while (!signal.aborted) {
-      if (await this.#isOvertaken(generation, signal)) return "overtaken";
+      if (!isLate && (await this.#isOvertaken(generation, signal))) return "overtaken";
       if ((yield* this.#readTo(generation, signal)) === "written anew") return "written anew";
       if (signal.aborted) return undefined;
+      if (isRotated && !isLate && (await this.#isReplaced(generation, signal))) return "replaced";
       quietMs = generation.text.nextByte === seenBytes ? quietMs : 0;
       seenBytes = generation.text.nextByte;
-      if (isRotated || quietMs >= lastLineAfterMs) {
-        this.#tellDamage(generation.text.file);
+      const { file, isMidRecord } = generation.text;
+      // F5: a program writes on to a rotated file that it has not closed: its last line may be half of one.
+      const isOver = isRotated && (!isMidRecord || file.isCompressed);
+      const afterMs = isRotated ? Math.min(lastLineAfterMs, ROTATED_LINE_AFTER_MS) : lastLineAfterMs;
+      if (isOver || quietMs >= afterMs) {
+        this.#reports.damage(file);
         yield* this.#endLine(generation, isRotated);
+        if (isRotated) return "rotated";
         quietMs = 0;
       }
-      if (isRotated) return "rotated";
-      // Looked at once more after the pause: a writer may hold the renamed file for a while.
-      isRotated = await this.#isRotated(generation);
+      if (!isRotated) this.#grown = await this.#late.grown(this.#everyMs);
+      if (!isRotated && this.#grown !== undefined) return "late";
+      const wasRotated = isRotated;
+      isRotated ||= await this.#isRotated(generation);
+      if (isRotated !== wasRotated) quietMs = -this.#everyMs; // the time counts from the rename
       await pause(this.#everyMs, signal);
       quietMs += this.#everyMs;
     }
@@ -148,6 +168,7 @@ class FileReader implements SourceReader {
   /** An empty file that was written to and holds nothing that was seen tells nothing by its bytes. */
   async #isOvertaken(generation: Generation, signal: AbortSignal): Promise<boolean> {
     const { text, place } = generation;
+    if (text.file.path !== this.#options.path) return false; // nobody empties a rotated file
     if (text.head.length > 0 || place.seen !== undefined || place.offset > 0) return false;
     const { modifiedNs } = await text.file.standing();
     if (modifiedNs === generation.lookedAtNs || Number(modifiedNs / 1_000_000n) === place.modifiedMs) return false;
@@ -182,7 +203,7 @@ class FileReader implements SourceReader {
     if (!text.isMidRecord || !(isOver || text.canEndHere)) return;
     generation.place = { ...generation.place, ...seenOf(text.head), lineEndsAt: text.nextByte };
     this.#place = generation.place;
-    yield { items: [], resume: resumeOf(generation) };
+    yield { items: [], resume: { ...generation.place } };
     yield* this.#finish(generation);
   }
 
@@ -197,47 +218,28 @@ class FileReader implements SourceReader {
   }
 
   async #batch(generation: Generation, records: readonly FoundRecord[]): Promise<SourceBatch> {
-    const { number, text, before } = generation;
+    const { number, text } = generation;
     const read = (await text.reader?.read(records)) ?? [];
-    this.#tellRest(generation, records);
+    generation.isRestTold ||= this.#reports.rest(records); // F5
     const items = read.map(({ item, position }) => ({
-      item: this.#told(item, number, position),
+      item: this.#reports.item(item, number, position),
       position,
       term: number,
     }));
-    generation.place = await placeOf(text, number, before);
+    generation.place = await placeOf(generation);
     this.#place = generation.place;
-    return { items, resume: resumeOf(generation) };
-  }
-
-  /** F5. Once for each file: a line came in two records. */
-  #tellRest(generation: Generation, records: readonly FoundRecord[]): void {
-    const rest = generation.isRestTold === true ? undefined : records.find(({ isRest }) => isRest);
-    if (rest === undefined) return;
-    generation.isRestTold = true;
-    this.#context.log(
-      "warn",
-      "the rest of a line came after its first part was given out: the line is in two records; a longer lastLineAfterMs, or never, keeps lines whole",
-      { path: this.#options.path, offset: rest.position, lastLineAfterMs: lastLineAfterMsOf(this.#options) },
-    );
-  }
-
-  #told<Item extends SourceBatch["items"][number]["item"]>(item: Item, generation: number, offset: number): Item {
-    if (item.kind === "event") return item;
-    const { path } = this.#options;
-    this.#context.log("warn", "a record was set aside", { path, generation, offset, reason: item.reason });
-    return { ...item, reason: `${path}, byte ${offset}: ${item.reason}` };
+    return { items, resume: { ...generation.place } };
   }
 
   /** Whether another file lies at the path. A path that can not be looked at is told: the open file may still grow. */
   async #isRotated({ text }: Generation): Promise<boolean> {
     try {
       const found = await ifThere(standingOf(this.#options.path));
-      this.#tell(undefined);
+      this.#reports.trouble(undefined);
       return found !== undefined && found.inode !== text.file.inode;
     } catch (error) {
       if (!(error instanceof FileTroubleError)) throw error;
-      this.#tell(error);
+      this.#reports.trouble(error);
       return false;
     }
   }
@@ -251,63 +253,118 @@ class FileReader implements SourceReader {
       if (file === undefined) return undefined;
       const options = this.#textOptions();
       const offset = this.#options.from === "end" ? await lastLineOf(file, options) : 0;
-      return this.#generation(file, 1, offset, []);
+      return this.#generation(file, { number: 1, offset, before: [] });
     }
-    const same = await this.#findAgain(place, signal);
+    const same = this.#late.take(place.inode) ?? (await this.#findAgain(place, signal));
     if (signal.aborted) {
       await same?.close();
       return undefined;
     }
-    if (place.offset === 0 && place.seen === undefined) {
+    const { generation: number, before = [], backTo } = place;
+    if (place.offset === 0 && place.seen === undefined && backTo === undefined) {
       // Nothing of the generation was given out: what was copied from the file before it was emptied comes first.
       const unread = (await findLater(this.#options.path, place, false, signal)) ?? same;
       if (unread !== same) await same?.close();
-      if (unread !== undefined)
-        return this.#generation(unread, place.generation, 0, place.before ?? [], { sinceMs: place.modifiedMs });
+      if (unread !== undefined) return this.#generation(unread, { number, before, sinceMs: place.modifiedMs });
     }
-    if (same !== undefined) return this.#generation(same, place.generation, place.offset, place.before ?? [], place);
-    await this.#tellLoss(place, true, signal);
-    const next = await this.#next(place, false, signal);
-    return next === undefined
-      ? undefined
-      : this.#generation(next, place.generation + 1, 0, beforeOf(place), { sinceMs: place.modifiedMs });
+    if (same !== undefined) return this.#generation(same, { ...place, number, before });
+    await this.#reports.loss(place, true, signal);
+    if (backTo !== undefined) {
+      this.#place = { ...backTo, generation: number + 1, before };
+      return this.#first(signal);
+    }
+    return this.#following(place, await this.#next(place, false, signal));
   }
 
   /** A rename between two looks hides a file from both: it is looked for again before it is given up. */
   async #findAgain(place: FilePlace, signal: AbortSignal): Promise<SourceFile | undefined> {
-    for (let look = 1; ; look += 1) {
-      const found = await findPlace(this.#options.path, place, signal);
-      if (found !== undefined || look === LOOKS || signal.aborted) return found;
-      await pause(this.#everyMs, signal);
-    }
+    const found = await this.#overLooks(() => findPlace(this.#options.path, place, signal), signal);
+    // Reading goes back to that file anyway: it only begins like the one that is looked for.
+    if (found === undefined || found.inode !== place.backTo?.inode) return found;
+    await found.close();
+    return undefined;
   }
 
   async *#after(over: Generation, ending: Ending, signal: AbortSignal): Steps<Generation | undefined> {
-    const { path } = this.#options;
-    const { text, number, before } = over;
-    const overtaking = this.#found;
-    if (ending === "overtaken" && overtaking !== undefined) {
-      this.#found = undefined;
-      await this.close();
-      return this.#generation(overtaking, number, 0, before);
+    const { text, number, before, place } = over;
+    const found = this.#found;
+    this.#found = undefined;
+    if (ending === "late") return this.#readLate(over);
+    if (ending === "overtaken" && found !== undefined) {
+      await this.#release();
+      return this.#generation(found, { number, before });
     }
-    const mayBeCopied = ending === "written anew" || (await text.file.standing()).isUnlinked;
-    const copy = mayBeCopied ? await this.#copyOf(over, signal) : undefined;
+    if (over.backTo !== undefined) return yield* this.#goBack(over, ending, signal);
+    const copy =
+      ending === "replaced" ? found : ending === "written anew" ? await this.#copyOf(over, signal) : undefined;
     if (copy !== undefined) {
-      const { offset } = over.place;
-      this.#context.log("info", "reading goes on in a copy of the file", { path, copy: copy.path, offset });
-      await this.close();
-      return this.#generation(copy, number, offset, before, over.place);
+      this.#reports.log("info", "reading goes on in a copy of the file", { copy: copy.path, offset: place.offset });
+      await this.#leave(over, ending);
+      return this.#generation(copy, { ...place, number, before });
     }
     if (ending === "written anew") {
       if (text.isMidRecord) yield* this.#finish(over); // the file has it no more: it is held here alone
-      await this.#tellLoss(over.place, false, signal);
+      await this.#reports.loss(over.place, false, signal);
     }
-    // Closed only then: its inode would be free for another file, which would look like it.
+    // Left only then: its inode would be free for another file, which would look like it.
     const next = await this.#next(over.place, ending === "rotated", signal);
-    await this.close();
+    if (next !== undefined && ending === "rotated") await this.#reports.readAgain(text, next);
+    await this.#leave(over, ending);
+    return this.#following(over.place, next);
+  }
+
+  /** Whoever writes to a file that made place for another may do so for long. */
+  async #leave({ text, place }: Generation, ending: Ending): Promise<void> {
+    const mayGrow = ending !== "written anew" && !text.file.isCompressed;
+    if (mayGrow && this.#open === text.file) this.#open = undefined;
+    if (mayGrow) await this.#late.keep(text.file, place);
+    await this.#release();
+  }
+
+  /** The next generation. A file that was read before and lies at the path again is read on. */
+  async #following(over: FilePlace, next: SourceFile | undefined): Promise<Generation | undefined> {
     if (next === undefined) return undefined;
-    return this.#generation(next, number + 1, 0, beforeOf(over.place), { sinceMs: over.place.modifiedMs });
+    const number = over.generation + 1;
+    const before = beforeOf(over);
+    const read = before.find(({ inode }) => inode === next.inode);
+    const again = await this.#late.take(next.inode);
+    await again?.close();
+    if (again !== undefined && read !== undefined) return this.#generation(next, { ...read, number, before });
+    return this.#generation(next, { number, before, sinceMs: over.modifiedMs });
+  }
+
+  /** The generation in which a file read before is read on from where it was left. */
+  async #readLate(waiting: Generation): Promise<Generation> {
+    const late = this.#grown;
+    if (late === undefined) return waiting;
+    const { generation, before = [], backTo: _, ...backTo } = waiting.place;
+    const others = before.filter(({ inode, offset }) => inode !== late.read.inode || offset !== late.read.offset);
+    const begin = { ...late.read, number: generation + 1, before: others, backTo };
+    const found = await openGeneration(late.file, this.#textOptions(), begin);
+    if (found === undefined) return waiting;
+    this.#waiting = waiting;
+    this.#reports.late(late.file, late.read, generation + 1);
+    return found;
+  }
+
+  /** From a file read before to the one that is followed, as a generation of its own again. */
+  async *#goBack(over: Generation, ending: Ending, signal: AbortSignal): Steps<Generation | undefined> {
+    const { text, backTo } = over;
+    if (ending === "written anew") {
+      if (text.isMidRecord) yield* this.#finish(over);
+      await this.#reports.loss(over.place, false, signal);
+    }
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    if (this.#open === text.file) this.#open = undefined;
+    await this.#late.keep(text.file, over.place);
+    const [generation, before] = [over.number + 1, beforeOf(over.place)];
+    if (waiting !== undefined) {
+      return { ...waiting, number: generation, before, place: { ...waiting.place, generation, before } };
+    }
+    if (backTo === undefined) return undefined;
+    this.#place = { ...backTo, generation, before };
+    return this.#first(signal);
   }
 
   /** The file after one that is over: looked for again once the path is open, as that may have been rotated meanwhile. */
@@ -325,47 +382,37 @@ class FileReader implements SourceReader {
     return overtaking;
   }
 
-  /** F3. A copy that goes on where the file was written anew, or removed. */
-  async #copyOf({ place, text }: Generation, signal: AbortSignal): Promise<SourceFile | undefined> {
-    const seen = { ...place, offset: text.nextByte, mark: text.seenMark() };
-    let copy = await findCopy(this.#options.path, seen, signal);
-    for (let look = 1; copy === undefined && look < LOOKS && !signal.aborted; look += 1) {
-      await pause(this.#everyMs, signal); // it may be renamed or compressed just now
-      copy = await findCopy(this.#options.path, seen, signal);
-    }
+  /** F3. A copy that goes on where the file was written anew. */
+  async #copyOf(over: Generation, signal: AbortSignal): Promise<SourceFile | undefined> {
+    const seen = seenPlaceOf(over);
+    const { path } = this.#options;
+    const copy = await this.#overLooks(() => findCopy(path, seen, signal), signal); // it may be renamed or compressed just now
     if (copy === undefined) return undefined;
     this.#found = copy; // closed with the source, should reading it be called off
     // A copy that is all read already is no reason to go on in it, but where it is what is followed now.
-    const isMore =
-      copy.path === this.#options.path || text.isMidRecord || (await copy.bytes(seen.offset, 1)).length > 0;
+    const isMore = copy.path === path || over.text.isMidRecord || (await copy.bytes(seen.offset, 1)).length > 0;
     this.#found = undefined;
     if (isMore) return copy;
     await copy.close();
     return undefined;
   }
 
-  #tellDamage({ path, damage }: SourceFile): void {
-    if (damage !== undefined && damage !== this.#damage) {
-      this.#context.log("error", "a compressed file is cut short or damaged", { path, damage });
-    }
-    this.#damage = damage;
+  /** F7. Looked at more than once: whoever replaces the file may be writing it just now. */
+  async #isReplaced(over: Generation, signal: AbortSignal): Promise<boolean> {
+    const { path } = this.#options;
+    const { file, nextByte } = over.text;
+    if (!(await isReplaced(path, file, nextByte))) return false;
+    const { isUnlinked } = await file.standing();
+    const seen = seenPlaceOf(over);
+    this.#found = await this.#overLooks(() => findReplacement(path, seen, isUnlinked, signal), signal);
+    return this.#found !== undefined;
   }
 
-  /** `lostBytes` counts bytes that were seen: those written after the last look are in no count. */
-  async #tellLoss(over: FilePlace, wasUnwatched: boolean, signal: AbortSignal): Promise<void> {
-    const { sizeBytes, offset, generation, modifiedMs } = over;
-    const { path } = this.#options;
-    const lostBytes = sizeBytes === undefined ? undefined : Math.max(0, sizeBytes - offset);
-    const lastLook = modifiedMs === undefined ? {} : { lastSeenChange: new Date(modifiedMs).toISOString() };
-    const unreadable = await unreadableBeside(path, signal);
-    const about = { path, generation, offset, ...lastLook, ...(unreadable.length === 0 ? {} : { unreadable }) };
-    if (lostBytes === 0) {
-      const message = `the file that was read is gone or was written anew, and no copy of it is found: its ${offset} bytes that were seen are read; whether more was written to it after the last look can not be known`;
-      this.#context.log(wasUnwatched ? "error" : "warn", message, about);
-    } else {
-      const message =
-        "bytes of a file that is gone or was written anew are lost: they were not read; whether more was written to it after the last look can not be known";
-      this.#context.log("error", message, lostBytes === undefined ? about : { ...about, lostBytes });
+  async #overLooks(look: () => Promise<SourceFile | undefined>, signal: AbortSignal): Promise<SourceFile | undefined> {
+    for (let count = 1; ; count += 1) {
+      const found = await look();
+      if (found !== undefined || count === LOOKS || signal.aborted) return found;
+      await pause(this.#everyMs, signal);
     }
   }
 
@@ -375,69 +422,20 @@ class FileReader implements SourceReader {
         return await SourceFile.open(this.#options.path, signal);
       } catch (error) {
         if (!(error instanceof FileTroubleError)) throw error;
-        this.#tell(error);
+        this.#reports.trouble(error);
         await pause(this.#everyMs, signal);
       }
     }
     return undefined;
   }
 
-  async #generation(
-    file: SourceFile,
-    number: number,
-    offset: number,
-    before: readonly ReadFile[],
-    found: Pick<FilePlace, "lineEndsAt"> & { readonly sinceMs?: number | undefined } = {},
-  ): Promise<Generation> {
+  /** Undefined where the file was emptied since it was found: it is looked for again. */
+  async #generation(file: SourceFile, begin: Begin): Promise<Generation | undefined> {
     this.#open = file;
-    const text = await FileText.open(file, this.#textOptions(), offset);
-    const { lineEndsAt, sinceMs } = found;
-    const place = {
-      ...(await placeOf(text, number, before)),
-      ...(lineEndsAt === undefined ? {} : { lineEndsAt }),
-      // Of a file that was emptied before anything of it was seen, copies are older than it is now.
-      ...(sinceMs === undefined ? {} : { modifiedMs: sinceMs }),
-    };
-    return { number, text, before, place };
+    return openGeneration(file, this.#textOptions(), begin);
   }
 
   #textOptions(): ReturnType<typeof textOptionsOf> {
-    const { path } = this.#options;
-    return textOptionsOf(this.#options, (reason) => this.#context.log("warn", reason, { path }));
+    return textOptionsOf(this.#options, (reason) => this.#reports.log("warn", reason));
   }
-
-  /** F6. */
-  #tell(trouble: FileTroubleError | undefined): void {
-    if (trouble?.errno === this.#trouble) return;
-    const { path } = this.#options;
-    const errno = trouble?.errno;
-    this.#trouble = errno;
-    this.#context.trouble(errno);
-    if (trouble === undefined) this.#context.log("info", "the file can be read", { path });
-    else if (errno === "ENOENT") this.#context.log("info", "waiting for the file to be there", { path, errno });
-    else this.#context.log("error", "the file can not be read", { path, errno, reason: trouble.message });
-  }
-}
-
-const resumeOf = ({ place }: Generation): SourcePosition => ({ ...place });
-
-/** The files read before, and this one. */
-const beforeOf = ({ inode, offset, mark, before = [] }: FilePlace): readonly ReadFile[] =>
-  [{ inode, offset, mark }, ...before].slice(0, BEFORE_MAX);
-
-async function placeOf(text: FileText, generation: number, before: readonly ReadFile[]): Promise<FilePlace> {
-  const { file, offset } = text;
-  const { sizeBytes, modifiedNs, bornMs } = await file.standing();
-  return {
-    generation,
-    inode: file.inode,
-    offset,
-    mark: await text.mark(),
-    ...seenOf(text.head),
-    ...(file.isCompressed ? {} : { sizeBytes }),
-    modifiedMs: Number(modifiedNs / 1_000_000n),
-    bornMs,
-    ...(file.target === undefined ? {} : { path: file.target }),
-    before,
-  };
 }

@@ -4,8 +4,9 @@
  *   T1. Before bytes are taken as what follows, the bytes before them are compared with what was read: other bytes mean that the
  *       file was written anew, whatever its size and its time.
  *   T2. Zero bytes at the beginning are none of the text: a writer leaves them whose file was emptied under it.
+ *   T3. A file may be emptied between the look that found it and its opening: the place is compared once more with what is held.
  */
-import { HEAD_BYTES, markAt, markOf, TAIL_BYTES } from "./file_place.ts";
+import { type FilePlace, HEAD_BYTES, holds, markAt, markOf, TAIL_BYTES } from "./file_place.ts";
 import type { RecordReader } from "./placed_item.ts";
 import type { FoundRecord, RecordCutter } from "./record_cutter.ts";
 import { canBeWhole, type ReadOptions, recordCutter, recordReader } from "./record_reader.ts";
@@ -17,6 +18,9 @@ export interface TextOptions extends ReadOptions {
   readonly recordBytesMax: number;
   readonly warn: (reason: string) => void;
 }
+
+/** Where reading begins: with a mark, only where the file holds what was read before. */
+export type TextPlace = Pick<FilePlace, "offset" | "seen"> & Partial<Pick<FilePlace, "mark">>;
 
 const CHUNK_BYTES = 262_144;
 /** Enough to see a byte order mark, or that one was forgotten. */
@@ -49,10 +53,18 @@ export class FileText {
     this.#recent = tail;
   }
 
-  static async open(file: SourceFile, options: TextOptions, offset: number): Promise<FileText> {
-    const tailBytes = Math.min(TAIL_BYTES, offset);
-    const head = await file.bytes(0, Math.min(HEAD_BYTES, offset));
-    return new FileText(file, options, offset, head, await file.bytes(offset - tailBytes, tailBytes));
+  /** T3. Undefined where the file holds other bytes before the place, or fewer. */
+  static async open(file: SourceFile, options: TextOptions, place: TextPlace): Promise<FileText | undefined> {
+    const { offset, mark, seen } = place;
+    const [headBytes, tailBytes] = [Math.min(HEAD_BYTES, offset), Math.min(TAIL_BYTES, offset)];
+    const head = await file.bytes(0, headBytes);
+    const tail = await file.bytes(offset - tailBytes, tailBytes);
+    if (head.length < headBytes || tail.length < tailBytes) return undefined;
+    // After head and tail are read: bytes that hold now were not others when those were.
+    if (mark !== undefined && !(await holds(file, { offset, mark, ...(seen === undefined ? {} : { seen }) }))) {
+      return undefined;
+    }
+    return new FileText(file, options, offset, head, tail);
   }
 
   /** Where the first record lies that is not complete. */
@@ -93,9 +105,10 @@ export class FileText {
     for (;;) {
       const length = Math.min(CHUNK_BYTES, end - this.#nextByte);
       const count = length <= 0 ? 0 : await this.file.read(this.#chunk, length, this.#nextByte);
+      // Learned before the comparison: a file that is written anew meanwhile teaches nothing that is used.
+      if (count > 0) this.#parts ??= await this.#learn(false);
       if (!(await this.#isAsRead())) return "written anew";
       if (count === 0) return undefined;
-      this.#parts ??= await this.#learn(false);
       const parts = this.#parts;
       if (parts === undefined) return undefined;
       const skipped = Math.max(0, parts.cutter.offset - this.#nextByte);
@@ -217,11 +230,11 @@ async function firstRecords(
 
 /** Where the last line begins that is not complete. */
 export async function lastLineOf(file: SourceFile, options: TextOptions): Promise<number> {
-  const look = await FileText.open(file, options, 0);
+  const look = await FileText.open(file, options, { offset: 0 });
   let offset = 0;
   for (;;) {
-    const records = await look.next();
-    if (records === undefined || records === "written anew") return offset;
+    const records = await look?.next();
+    if (look === undefined || records === undefined || records === "written anew") return offset;
     offset = look.offset;
   }
 }

@@ -5,7 +5,7 @@ import { basename, dirname, extname, join, resolve } from "node:path";
 import { FileTroubleError, ifThere, overFile } from "./file_trouble.ts";
 import { type FileStanding, standingOf } from "./source_file.ts";
 
-export interface Sibling extends Pick<FileStanding, "inode" | "modifiedNs"> {
+export interface Sibling extends Pick<FileStanding, "inode" | "modifiedNs" | "bornMs"> {
   readonly path: string;
   /** Its name is one that rotation gives: a number or a date was added. */
   readonly isRotated: boolean;

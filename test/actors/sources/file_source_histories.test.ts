@@ -25,11 +25,13 @@ import { compareSequences, type Sequence } from "../../../protocols/mod.ts";
 /** The log behind the source: a chain that takes what is after its last sequence (E2), and the places that may be stored. */
 class Chain {
   text = "";
+  batches = 0;
   #last: Sequence | undefined;
   /** What may be stored when the source is killed: not before a place without events, which is waited for (O2). */
   #stored: (SourcePosition | undefined)[] = [undefined];
 
   take({ items, resume }: SourceBatch): void {
+    this.batches += 1;
     for (const { item, term, position } of items) {
       assert.is(item.kind, "event");
       if (compareSequences([term, position, 0], this.#last) <= 0) continue;
@@ -48,8 +50,12 @@ class Chain {
   }
 }
 
-/** Many times what the source needs: a story that fails is tried again and again to find its shortest form. */
-const SEEN_WITHIN_MS = 2_000;
+/**
+ * Turns of a timer without a batch after which nothing more is awaited: many times what the source needs. Turns, not
+ * milliseconds: the timers of the source are of the same process, and a loaded machine slows both down alike.
+ */
+const QUIET_TURNS_MAX = 400;
+const TURN_MS = 5;
 
 class Story {
   readonly #options: FileSourceOptions;
@@ -58,6 +64,8 @@ class Story {
   #count = 0;
   #lastNs = 0n;
   #dated = 0;
+  /** Last file that was renamed and lies there as it was: its writer may write on to it. */
+  #renamed: string | undefined;
   #life: { readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
 
   constructor(path: string) {
@@ -69,33 +77,43 @@ class Story {
     return this.#options.path;
   }
 
-  async append(isWhole: boolean): Promise<void> {
+  async append(isWhole: boolean, path = this.path): Promise<void> {
     this.#count += 1;
     const text = `<line ${this.#count} ${"-".repeat((this.#count * 37) % 90)}>`;
     this.#written += text;
-    await writeFile(this.path, isWhole ? `${text}\n` : text, { flag: "a" });
+    await writeFile(path, isWhole ? `${text}\n` : text, { flag: "a" });
     await this.#tick();
   }
 
+  /** The writer has not opened the next file yet. */
+  async appendLate(isWhole: boolean): Promise<void> {
+    if (this.#renamed === undefined) return;
+    await this.seen(); // files are read one after the other: only what is written between looks keeps its order
+    await this.append(isWhole, this.#renamed);
+    await this.seen();
+  }
+
   async rotate(how: Rotation): Promise<void> {
+    this.#renamed = undefined;
     switch (how) {
       case "number":
       case "copy":
       case "gzip":
         await this.#shift();
-        if (how === "number") await rename(this.path, `${this.path}.1`);
+        if (how === "number") await this.#rename(`${this.path}.1`);
         if (how === "copy") await this.#copyTruncate(`${this.path}.1`);
         if (how === "gzip") await this.#compress(this.path, `${this.path}.1.gz`);
         break;
       case "date":
         this.#dated += 1;
-        await rename(this.path, this.path.replace(".log", `-202612${String(this.#dated).padStart(2, "0")}.log`));
+        await this.#rename(this.path.replace(".log", `-202612${String(this.#dated).padStart(2, "0")}.log`));
         break;
       case "copy by date":
         this.#dated += 1;
         await this.#copyTruncate(`${this.path}-202612${String(this.#dated).padStart(2, "0")}`);
         break;
     }
+    await this.#tick();
     if (!how.startsWith("copy")) await writeFile(this.path, "");
     await this.#tick();
     // Rotated any number of times while nobody looks, and once between two looks.
@@ -116,9 +134,11 @@ class Story {
 
   async seen(): Promise<void> {
     this.begin(0);
-    for (const endMs = performance.now() + SEEN_WITHIN_MS; performance.now() < endMs; ) {
-      if (this.#chain.text.length >= this.#written.length) break;
-      await new Promise((resolve) => setTimeout(resolve, 5));
+    let { batches } = this.#chain;
+    for (let turns = 0; turns < QUIET_TURNS_MAX && this.#chain.text.length < this.#written.length; turns += 1) {
+      await new Promise((resolve) => setTimeout(resolve, TURN_MS));
+      if (this.#chain.batches !== batches) turns = 0;
+      batches = this.#chain.batches;
     }
     assert.ok(this.#chain.text === this.#written, `expected ${this.#written}\nbut it was ${this.#chain.text}`);
   }
@@ -136,6 +156,11 @@ class Story {
   }
 
   #names = (): Promise<string[]> => readdir(join(this.path, ".."));
+
+  async #rename(to: string): Promise<void> {
+    await rename(this.path, to);
+    this.#renamed = to;
+  }
 
   /** `app.log.1` becomes `app.log.2`, which is compressed. */
   async #shift(): Promise<void> {
@@ -185,6 +210,7 @@ type Rotation = (typeof ROTATIONS)[number];
 
 type Step =
   | { readonly do: "append"; readonly isWhole: boolean }
+  | { readonly do: "append late"; readonly isWhole: boolean }
   | { readonly do: "rotate"; readonly how: Rotation }
   | { readonly do: "begin"; readonly behind: number }
   | { readonly do: "end" }
@@ -192,6 +218,7 @@ type Step =
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 5, arbitrary: fc.record({ do: fc.constant("append" as const), isWhole: fc.boolean() }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("append late" as const), isWhole: fc.boolean() }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("rotate" as const), how: fc.constantFrom(...ROTATIONS) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("begin" as const), behind: fc.nat(3) }) },
   { weight: 2, arbitrary: fc.constant({ do: "end" as const }) },
@@ -202,6 +229,8 @@ async function perform(story: Story, one: Step): Promise<void> {
   switch (one.do) {
     case "append":
       return story.append(one.isWhole);
+    case "append late":
+      return story.appendLate(one.isWhole);
     case "rotate":
       return story.rotate(one.how);
     case "begin":

@@ -1,0 +1,68 @@
+/**
+ * Tells rotation from a file that was written anew in its place: editors, `sed -i` and rsync write another file with most of the
+ * same bytes, and keep the one before under a name of a backup or under none. Rotation keeps it under a name of rotation.
+ */
+import { basename } from "node:path";
+import { type FilePlace, holds, STRONG_MARK_BYTES } from "./file_place.ts";
+import { findCopy } from "./file_search.ts";
+import { FileTroubleError } from "./file_trouble.ts";
+import { siblingsOf } from "./rotated_files.ts";
+import { SourceFile } from "./source_file.ts";
+
+/** What is added to a file's name for a backup: `app.log~`, `app.log.~1~`, `app.log.bak`. */
+const BACKUP = /^(~|\.~\d+~|\.(bak|backup|orig|save))$/i;
+
+/** Whether `file` made place for another that replaces it; a name that says nothing is believed where much was read. */
+export async function isReplaced(path: string, file: SourceFile, readBytes: number): Promise<boolean> {
+  if (readBytes === 0) return false; // any file begins with nothing
+  if ((await file.standing()).isUnlinked) return true;
+  const own = (await siblingsOf(path)).find(({ inode }) => inode === file.inode);
+  if (own === undefined || own.isRotated) return false;
+  return readBytes >= STRONG_MARK_BYTES || isBackupName(basename(own.path), basename(path));
+}
+
+export const isBackupName = (name: string, base: string): boolean =>
+  name.startsWith(base) && BACKUP.test(name.slice(base.length));
+
+/**
+ * The file to read on in: the one at the path, where it begins with all the bytes that were read; else, where the file that was
+ * read has no name any more, a copy that holds more. Whoever asks closes it.
+ */
+export async function findReplacement(
+  path: string,
+  seen: FilePlace,
+  isUnlinked: boolean,
+  signal: AbortSignal,
+): Promise<SourceFile | undefined> {
+  const current = await currentOf(path, seen, signal);
+  if (current !== undefined) return current;
+  const copy = isUnlinked ? await findCopy(path, seen, signal) : undefined;
+  if (copy === undefined || (await copy.bytes(seen.offset, 1)).length > 0) return copy;
+  await copy.close();
+  return undefined;
+}
+
+/** A path that can not be read is told by who reads it next. */
+async function currentOf(path: string, seen: FilePlace, signal: AbortSignal): Promise<SourceFile | undefined> {
+  let file: SourceFile | undefined;
+  let isWanted = false;
+  try {
+    file = await SourceFile.open(path, signal);
+    isWanted = file.inode !== seen.inode && (await holds(file, seen));
+    return isWanted ? file : undefined;
+  } catch (error) {
+    if (!(error instanceof FileTroubleError)) throw error;
+    return undefined;
+  } finally {
+    if (!isWanted) await file?.close();
+  }
+}
+
+/** Bytes of a beginning that are told as the same: shorter ones may be a line of columns. */
+const ALIKE_BYTES = 64;
+
+/** Whether the file begins as `head` does, at least as far as is no chance. */
+export async function beginsAlike(file: SourceFile, head: Uint8Array): Promise<boolean> {
+  const alikeBytes = Math.min(head.length, ALIKE_BYTES);
+  return alikeBytes > 0 && Buffer.compare(await file.bytes(0, alikeBytes), head.subarray(0, alikeBytes)) === 0;
+}
