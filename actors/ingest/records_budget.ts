@@ -17,11 +17,11 @@ export const RECORDS_LIMITS = {
   /** Bytes under way to one connection. */
   connectionBytesMax: 1_048_576,
   /** Bytes under way to all connections of a node, the least reads (B2) and large records (B3) not counted. */
-  nodeBytesMax: 67_108_864,
+  nodeBytesMax: 33_554_432,
   /** The least read of a connection with nothing under way. */
   readBytesMin: 32_768,
   /** Bytes under way to all connections of a node of records beyond the least read and the shares (B3). */
-  largeBytesMax: 33_554_432,
+  largeBytesMax: 16_777_216,
   /** How long a connection may take nothing of what it was sent before it is ended for others that wait (B4). */
   undisturbedMs: 5_000,
   /** Reads under way of one connection: each is a call to the log. */
