@@ -1,5 +1,6 @@
 /**
- * What a client can take from others: memory by subscribing and never reading, or by resume points as large as they may be,
+ * What a client can take from others: memory by subscribing and never reading (small batches, and batches as large as a frame
+ * in JSON), or by resume points as large as they may be,
  * and time by a flood of small frames. Memory is RssAnon of the node's process, before and after, each on a fresh node; the
  * flood, of a process of its own, alternates with quiet.
  *
@@ -11,7 +12,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import WebSocket from "ws";
 import { encodeEvent, encodeEvents } from "../protocols/event_codec.ts";
-import { SUBPROTOCOL_MSGPACK } from "../protocols/frames.ts";
+import { SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, type Subprotocol } from "../protocols/frames.ts";
 import { FIELD_LIMITS } from "../protocols/limits.ts";
 import { Producer } from "../protocols/producer.ts";
 import { connectWebSocket } from "../protocols/websocket_connection.ts";
@@ -26,6 +27,9 @@ const PARTITIONS = 16;
 const MIB = 1_048_576;
 /** Bytes in the log for subscribers that never read. */
 const STORED_EVENTS = 150_000;
+/** Events that make a batch of nearly a frame. */
+const LARGE_EVENTS = 4;
+const LARGE_EVENT_BYTES = 900_000;
 const SETTLE_MS = 10_000;
 const FLOOD_MS = 6_000;
 const FLOOD_CLIENT = fileURLToPath(new URL("support/flood_client.ts", import.meta.url));
@@ -56,15 +60,38 @@ async function fill({ endpoint }: RunningNode): Promise<void> {
   await producer.close({ timeoutMs: 60_000 });
 }
 
+/** A batch of nearly 4 MiB in each partition. */
+async function fillLarge({ endpoint }: RunningNode): Promise<void> {
+  const event = { ...workloadEvent(0, 0), site: "x".repeat(LARGE_EVENT_BYTES) };
+  const events = encodeEvents(Array(LARGE_EVENTS).fill(event), { asRecords: true });
+  for (let partition = 0; partition < PARTITIONS; partition += 1) {
+    const client = await RawClient.open(endpoint);
+    const producerEpoch = await client.produceTo(`large-${partition}`, "bench", partition);
+    const place = { stream: "bench", partition, producerEpoch, previousSequence: null };
+    const sequences = { first: [0, 0, 0] as const, count: LARGE_EVENTS };
+    await client.ask({ type: "append", ...place, sequences, events });
+    client.end();
+  }
+}
+
+interface Mute {
+  readonly fill: (running: RunningNode) => Promise<void>;
+  readonly subprotocol: Subprotocol;
+}
+const SMALL: Mute = { fill, subprotocol: SUBPROTOCOL_MSGPACK };
+const LARGE: Mute = { fill: fillLarge, subprotocol: SUBPROTOCOL_JSON };
+
 /** So many connections, each with so many subscriptions, of which none is ever read. */
-async function muteMiB(count: number, subscriptions: number): Promise<number> {
-  const running = await node();
+async function muteMiB(count: number, subscriptions: number, mute: Mute): Promise<number> {
+  const filled = await node();
+  await mute.fill(filled);
+  // Anew, so that what filling took is not there to be used again.
+  const running = await filled.restart();
   try {
-    await fill(running);
     const before = await settledMiB(running);
     const clients: RawClient[] = [];
     for (let n = 0; n < count; n += 1) {
-      const client = await RawClient.open(running.endpoint);
+      const client = await RawClient.open(running.endpoint, mute.subprotocol);
       await client.ask({ type: "hello", client: "mute" });
       (client.socket as unknown as { _socket: { pause(): void } })._socket.pause();
       for (let id = 0; id < subscriptions; id += 1) client.send(subscribeToAll(id, PARTITIONS, "earliest"));
@@ -155,11 +182,15 @@ async function ackTimes(endpoint: string, flood: Flood | undefined): Promise<num
 const memory: Record<string, number[]> = {
   "64 mute subscriptions": [],
   "mute connections": [],
+  "64 mute subscriptions, large batches": [],
+  "mute connections, large batches": [],
   "largest positions": [],
   "largest positions, restarted": [],
 };
-memory["64 mute subscriptions"]?.push(await muteMiB(1, 64));
-memory["mute connections"]?.push(await muteMiB(Number(connections), 1));
+memory["64 mute subscriptions"]?.push(await muteMiB(1, 64, SMALL));
+memory["mute connections"]?.push(await muteMiB(Number(connections), 1, SMALL));
+memory["64 mute subscriptions, large batches"]?.push(await muteMiB(1, 64, LARGE));
+memory["mute connections, large batches"]?.push(await muteMiB(Number(connections), 1, LARGE));
 const [plain, large] = [await producersMiB(undefined), await producersMiB(largestPosition())];
 memory["largest positions"]?.push(large.live - plain.live);
 memory["largest positions, restarted"]?.push(large.restarted - plain.restarted);
@@ -180,7 +211,7 @@ const quiet = median(p50.quiet ?? []);
 record({
   name: "hostile_clients",
   command: `node --import tsx bench/hostile_clients.bench.ts ${runs} ${connections} ${producers}`,
-  workload: `RssAnon beyond a node at rest: 64 subscriptions of one connection, ${connections} connections of one each, ${producers} producers with positions of ${FIELD_LIMITS.positionBytesMax} bytes beyond as many without; ack p50 of one event at a time beside a connection that floods small frames`,
+  workload: `RssAnon beyond a node at rest: 64 subscriptions of one connection, ${connections} connections of one each, both of small batches and of batches of ${LARGE_EVENTS} events of ${LARGE_EVENT_BYTES} bytes in JSON, ${producers} producers with positions of ${FIELD_LIMITS.positionBytesMax} bytes beyond as many without; ack p50 of one event at a time beside a connection that floods small frames`,
   runs: { ...memory, ...p50 },
   median: {
     ...Object.fromEntries(Object.entries({ ...memory, ...p50 }).map(([name, values]) => [name, median(values)])),

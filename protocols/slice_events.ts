@@ -11,6 +11,17 @@ interface Definition {
   readonly end: number;
 }
 
+/** The events from `firstIndex` on, one by one as they are asked for: what is not asked for costs nothing. */
+export function* slicesFrom(bytes: Uint8Array, firstIndex: number): Iterable<Uint8Array> {
+  const walk = new Walk(bytes);
+  const count = walk.arrayHeader();
+  for (let index = 0; index < count; index++) {
+    if (index >= firstIndex) walk.startCopy();
+    walk.value();
+    if (index >= firstIndex) yield walk.takeCopy();
+  }
+}
+
 /** The events at `indexes` (ascending), each as one MessagePack value that decodes by itself. */
 export function sliceEvents(bytes: Uint8Array, indexes: readonly number[]): Uint8Array[] {
   const walk = new Walk(bytes);
@@ -65,22 +76,45 @@ const SIZED: Readonly<Record<number, readonly [lengthBytes: number, extraBytes: 
   219: [4, 0],
 };
 
+/** Bytes of most events: a larger one grows its buffer. */
+const SLICE_BYTES = 512;
+
+class ByteWriter {
+  private buffer = new Uint8Array(SLICE_BYTES);
+  private length = 0;
+
+  write(bytes: ArrayLike<number>): void {
+    const end = this.length + bytes.length;
+    if (end > this.buffer.length) {
+      const larger = new Uint8Array(Math.max(end, this.buffer.length * 2));
+      larger.set(this.buffer.subarray(0, this.length));
+      this.buffer = larger;
+    }
+    this.buffer.set(bytes, this.length);
+    this.length = end;
+  }
+
+  bytes(): Uint8Array {
+    return this.buffer.slice(0, this.length);
+  }
+}
+
 class Walk {
   private readonly bytes: Uint8Array;
   private readonly definitions = new Map<number, Definition>();
   private at = 0;
-  private out: number[] | undefined;
+  private out: ByteWriter | undefined;
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
   }
 
   startCopy(): void {
-    this.out = [];
+    this.out = new ByteWriter();
   }
 
   takeCopy(): Uint8Array {
-    const copy = Uint8Array.from(this.out ?? []);
+    const copy = this.out?.bytes() ?? new Uint8Array(0);
     this.out = undefined;
     return copy;
   }
@@ -158,9 +192,8 @@ class Walk {
     this.at += length;
   }
 
-  private write(bytes: Iterable<number>): void {
-    if (this.out === undefined) return;
-    for (const byte of bytes) this.out.push(byte);
+  private write(bytes: ArrayLike<number>): void {
+    this.out?.write(bytes);
   }
 
   private byte(at: number): number {

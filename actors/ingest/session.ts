@@ -104,6 +104,8 @@ export interface SessionPeer {
   /** Sends a frame and answers its size on the wire. `onLeft` is called once it has left this process, or never can. */
   send(frame: NodeFrame, onLeft?: () => void): number;
   close(code: number, reason: string): void;
+  /** Ends the connection without a word: what was not sent is dropped. A peer without it is closed. */
+  abandon?(): void;
   /** Takes `cost` off the connection's allowance for frames that no credit bounds: see the session's costs. */
   charge?(cost: number): void;
   /** Reads nothing of the client for so long. */

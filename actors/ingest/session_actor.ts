@@ -11,6 +11,7 @@ import type { PartitionReply } from "../partition/partition.ts";
 import type { PartitionView } from "../partition/partition_feed.ts";
 import type { CreditGrant } from "./credit_pool.ts";
 import type { RecordsGrant } from "./records_budget.ts";
+import { RecordsFitting } from "./records_fitting.ts";
 import type { EncodedFrame, SessionEnvironment, SessionInput, SessionPeer } from "./session.ts";
 import { stepSession } from "./session_machine.ts";
 import {
@@ -54,6 +55,8 @@ class SessionActor implements Actor<Message> {
   readonly #listening = new Map<number, { stop(): void }[]>();
   /** Of partitions whose owner is about to change, by name. */
   readonly #watching = new Map<string, { stop(): void }>();
+  /** What a read brings is cut at once: a node would hold whole batches while they wait to be sent. */
+  readonly #fitting = new RecordsFitting();
   #state: SessionState;
   /** Frames that arrived together are being taken: the flush waits for the last of them (N3). */
   #isTaking = false;
@@ -63,6 +66,10 @@ class SessionActor implements Actor<Message> {
     this.#options = options;
     this.#context = context;
     this.#state = createSession(options.environment, options.credit, options.records);
+    options.records.listen({
+      onRoom: () => context.self.tell({ type: "records_room" }),
+      onGiveWay: () => context.self.tell({ type: "give_way" }),
+    });
   }
 
   begin(): Actor<SessionInput> {
@@ -113,13 +120,19 @@ class SessionActor implements Actor<Message> {
         peer.send(effect.frame);
         return;
       case "send_records": {
-        const { frame, takenBytes } = effect;
-        const wireBytes = peer.send(frame, () => self.tell({ type: "flushed_records", takenBytes }));
+        const { frame, room } = effect;
+        const wireBytes = peer.send(frame, () => self.tell({ type: "flushed_records", room }));
+        room.sent(wireBytes, this.#context.nowMs());
+        this.#fitting.sent(frame.batches, wireBytes);
         self.tell({ type: "sent_records", subscription: frame.subscription, wireBytes });
         return;
       }
       case "close":
         peer.close(effect.code, effect.reason);
+        return;
+      case "abandon":
+        if (peer.abandon === undefined) peer.close(CLOSE_CODES.tryAgain, "records are not read");
+        else peer.abandon();
         return;
       case "wait":
         this.#context.after(effect.delayMs, effect.message);
@@ -263,9 +276,9 @@ class SessionActor implements Actor<Message> {
   }
 
   #read(subscription: Subscription, read: SubscriptionRead): void {
-    const { partition, takenBytes } = read;
+    const { partition, room } = read;
     const view = this.#options.environment.directory.partition(subscription.stream, partition)?.view;
-    const about = { subscription: subscription.id, partition, takenBytes };
+    const about = { subscription: subscription.id, partition, room };
     if (view === undefined) {
       this.#context.self.tell({ type: "read_failed", ...about, isRetriable: false });
       return;
@@ -279,11 +292,13 @@ class SessionActor implements Actor<Message> {
 
   async #readFrom(view: PartitionView, subscription: Subscription, read: SubscriptionRead): Promise<SessionMessage> {
     const { channel } = subscription;
-    const about = { subscription: subscription.id, partition: read.partition, takenBytes: read.takenBytes };
+    const about = { subscription: subscription.id, partition: read.partition, room: read.room };
     await view.ready();
     if (read.kind === "after") {
-      const result = await view.read(channel, read.after, read.bytesMax);
-      return { type: "read", ...about, result, bounds: view.bounds(channel) };
+      const brought = await view.read(channel, read.after, read.bytesMax);
+      const fitted = this.#fitting.fit(brought, read.after, read.room);
+      if (fitted.kind === "crowded") return { type: "read_crowded", ...about, leastBytes: fitted.leastBytes };
+      return { type: "read", ...about, ...fitted, bounds: view.bounds(channel) };
     }
     const { from } = read;
     const at =

@@ -48,6 +48,8 @@ import {
   addCredit,
   flushedRecords,
   leaveSubscribed,
+  pressOthers,
+  readLarge,
   stepSubscription,
   subscribe,
   tellMovesSoon,
@@ -88,10 +90,17 @@ export function stepSession(state: SessionState, message: SessionMessage, nowMs:
     case "moves_soon":
       return [state, tellMovesSoon(state, message.subscription, message.partition)];
     case "flushed_records":
-      return [state, flushedRecords(state, message.takenBytes)];
+      return [state, flushedRecords(state, message.room)];
+    case "records_room":
+      return [state, readLarge(state)];
+    case "records_overdue":
+      return [state, pressOthers(state, nowMs)];
+    case "give_way":
+      return [state, [{ type: "abandon" }]];
     case "advanced":
     case "began":
     case "read":
+    case "read_crowded":
     case "read_failed":
     case "sent_records":
       return stepSubscription(state, message);

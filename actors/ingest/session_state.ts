@@ -20,7 +20,7 @@ import type { ChannelBounds, ProducerOwner, ReadResult, WelcomeOutcome } from ".
 import type { AppendItem, PartitionReply } from "../partition/partition.ts";
 import type { Draft } from "./append_draft.ts";
 import type { CreditGrant } from "./credit_pool.ts";
-import type { RecordsGrant } from "./records_budget.ts";
+import type { RecordsGrant, RecordsRoom } from "./records_budget.ts";
 import type { AppendQuota, Permissions, SessionEnvironment } from "./session.ts";
 import type { Subscription, SubscriptionRead } from "./subscription_machine.ts";
 
@@ -95,6 +95,8 @@ export interface SessionState {
   /** Chains with appends of this turn. */
   readonly gathering: Chain[];
   readonly subscriptions: Map<number, Subscription>;
+  /** A `records_overdue` is on its way. */
+  isRecordsTimed: boolean;
 }
 
 export type SessionMessage =
@@ -125,26 +127,43 @@ export type SessionMessage =
       readonly at: Position | undefined;
       readonly firstOffset: Offset;
       readonly endOffset: Offset;
-      readonly takenBytes: number;
+      readonly room: RecordsRoom;
     }
   | {
       readonly type: "read";
       readonly subscription: number;
       readonly partition: number;
+      /** Cut to the room. */
       readonly result: ReadResult;
       readonly bounds: ChannelBounds;
-      readonly takenBytes: number;
+      readonly room: RecordsRoom;
+      /** Bytes that the log gave for it. */
+      readonly broughtBytes: number;
+    }
+  /** There is no room for the next record of the partition. */
+  | {
+      readonly type: "read_crowded";
+      readonly subscription: number;
+      readonly partition: number;
+      readonly room: RecordsRoom;
+      readonly leastBytes: number;
     }
   | {
       readonly type: "read_failed";
       readonly subscription: number;
       readonly partition: number;
       readonly isRetriable: boolean;
-      readonly takenBytes: number;
+      readonly room: RecordsRoom;
     }
   | { readonly type: "sent_records"; readonly subscription: number; readonly wireBytes: number }
   /** Records have left this process: their room is free. */
-  | { readonly type: "flushed_records"; readonly takenBytes: number }
+  | { readonly type: "flushed_records"; readonly room: RecordsRoom }
+  /** There is room for the large record that this connection waits for. */
+  | { readonly type: "records_room" }
+  /** It may have waited for long. */
+  | { readonly type: "records_overdue" }
+  /** It takes nothing of the records that it was sent, and others wait for their room. */
+  | { readonly type: "give_way" }
   | { readonly type: "hello_overdue" }
   | { readonly type: "grant_ended" }
   | { readonly type: "stopping" }
@@ -153,8 +172,10 @@ export type SessionMessage =
 export type SessionEffect =
   | { readonly type: "send"; readonly frame: NodeFrame }
   /** Answered by `sent_records` at once, and by `flushed_records` once they have left. */
-  | { readonly type: "send_records"; readonly frame: RecordsFrame; readonly takenBytes: number }
+  | { readonly type: "send_records"; readonly frame: RecordsFrame; readonly room: RecordsRoom }
   | { readonly type: "close"; readonly code: number; readonly reason: string }
+  /** End the connection at once: its client reads nothing, and would not see a reason. */
+  | { readonly type: "abandon" }
   | { readonly type: "wait"; readonly delayMs: number; readonly message: SessionMessage }
   | { readonly type: "authenticate"; readonly token: string | undefined }
   | { readonly type: "welcome_producer"; readonly hello: HelloFrame; readonly owner: ProducerOwner | undefined }
@@ -223,6 +244,7 @@ export function createSession(
     underWayBytes: 0,
     gathering: [],
     subscriptions: new Map(),
+    isRecordsTimed: false,
   };
 }
 

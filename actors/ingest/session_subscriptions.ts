@@ -1,11 +1,13 @@
 /** The session machine's subscriptions: who may read what, and when the next read is due. */
 import { OverloadedError, RejectedError } from "../../protocols/errors.ts";
 import type { SubscribeFrame } from "../../protocols/frames.ts";
+import type { RecordsRoom } from "./records_budget.ts";
 import {
   errorFrame,
   knownStreams,
   movedFrames,
   movingFrame,
+  NOTHING,
   nextAddress,
   SESSION_LIMITS,
   type SessionEffect,
@@ -108,13 +110,35 @@ export function tellMovesSoon(state: SessionState, id: number, partition: number
 
 type SubscriptionMessage = Extract<
   SessionMessage,
-  { type: "advanced" | "began" | "read" | "read_failed" | "sent_records" }
+  { type: "advanced" | "began" | "read" | "read_crowded" | "read_failed" | "sent_records" }
 >;
 
 /** Room has become free: whoever waits for it reads, the subscription that read last coming last. */
-export function flushedRecords(state: SessionState, takenBytes: number): readonly SessionEffect[] {
-  state.records.give(takenBytes);
+export function flushedRecords(state: SessionState, room: RecordsRoom): readonly SessionEffect[] {
+  room.give();
   return state.records.wasRefused() ? waitingReads(state) : [];
+}
+
+/** The room that this connection waited for in line is kept for it: what it does not use now is for others. */
+export function readLarge(state: SessionState): readonly SessionEffect[] {
+  const effects = waitingReads(state);
+  state.records.settle();
+  return effects;
+}
+
+/** How often one that waits in line looks whether another is to give way. */
+const PRESS_EVERY_MS = 1_000;
+
+export function pressOthers(state: SessionState, nowMs: number): readonly SessionEffect[] {
+  state.isRecordsTimed = false;
+  state.records.press(nowMs);
+  return watchLine(state);
+}
+
+function watchLine(state: SessionState): readonly SessionEffect[] {
+  if (state.isRecordsTimed || !state.records.isWaiting()) return NOTHING;
+  state.isRecordsTimed = true;
+  return [{ type: "wait", delayMs: PRESS_EVERY_MS, message: { type: "records_overdue" } }];
 }
 
 function waitingReads(state: SessionState): readonly SessionEffect[] {
@@ -131,8 +155,8 @@ function waitingReads(state: SessionState): readonly SessionEffect[] {
 
 export function stepSubscription(state: SessionState, message: SubscriptionMessage): SessionResult {
   const subscription = state.subscriptions.get(message.subscription);
-  let takenBytes = "takenBytes" in message ? message.takenBytes : 0;
-  if (subscription === undefined) return [state, takenBytes === 0 ? [] : flushedRecords(state, takenBytes)];
+  const room = "room" in message ? message.room : undefined;
+  if (subscription === undefined) return [state, room === undefined ? NOTHING : flushedRecords(state, room)];
   const effects: SessionEffect[] = [];
   switch (message.type) {
     case "advanced":
@@ -140,26 +164,21 @@ export function stepSubscription(state: SessionState, message: SubscriptionMessa
       break;
     case "began":
       for (const frame of subscriptions.began(subscription, message)) {
-        if (frame.type === "records") return [state, [{ type: "send_records", frame, takenBytes }]];
+        if (frame.type === "records") return [state, [{ type: "send_records", frame, room: message.room }]];
         effects.push({ type: "send", frame });
       }
       break;
     case "read": {
-      const sizeBytes = subscriptions.noteSize(subscription, message.partition, message.result);
-      if (sizeBytes > takenBytes) {
-        const grownBytes = state.records.grow(takenBytes, sizeBytes);
-        if (grownBytes === 0) {
-          subscriptions.readFailed(subscription, message.partition, true);
-          break;
-        }
-        takenBytes = grownBytes;
-      }
+      subscriptions.noteSize(subscription, message.partition, message.broughtBytes);
       const frame = subscriptions.readAnswered(subscription, message.partition, message.result, message.bounds);
       // The next read of the partition waits for `sent_records`, which tells the cost of this one.
-      if (frame?.type === "records") return [state, [{ type: "send_records", frame, takenBytes }]];
+      if (frame?.type === "records") return [state, [{ type: "send_records", frame, room: message.room }]];
       if (frame !== undefined) effects.push({ type: "send", frame });
       break;
     }
+    case "read_crowded":
+      subscriptions.readCrowded(subscription, message.partition, message.leastBytes);
+      break;
     case "read_failed":
       subscriptions.readFailed(subscription, message.partition, message.isRetriable);
       break;
@@ -167,9 +186,11 @@ export function stepSubscription(state: SessionState, message: SubscriptionMessa
       subscription.creditBytes -= message.wireBytes;
       break;
   }
-  if (takenBytes > 0) effects.push(...flushedRecords(state, takenBytes));
+  if (room !== undefined) effects.push(...flushedRecords(state, room));
   return [state, [...effects, ...readEffects(state, subscription)]];
 }
 
-const readEffects = ({ records }: SessionState, subscription: subscriptions.Subscription): readonly SessionEffect[] =>
-  subscriptions.readsDue(subscription, records).map((read) => ({ type: "read", subscription, read }));
+function readEffects(state: SessionState, subscription: subscriptions.Subscription): readonly SessionEffect[] {
+  const reads = subscriptions.readsDue(subscription, state.records);
+  return [...reads.map((read) => ({ type: "read", subscription, read }) as const), ...watchLine(state)];
+}

@@ -8,11 +8,11 @@ import { sequenceAt } from "../../protocols/sequence.ts";
 import type { Channel } from "../log/log.ts";
 import { recordsOf, type StoredRecord } from "../log/stored_records.ts";
 import type { PartitionView } from "../partition/partition_feed.ts";
+import { ANSWER_LIMITS, AnswerBudget } from "./http_answers.ts";
 import type { Permissions, StreamDirectory } from "./session.ts";
 import { wholeNumber } from "./whole_number.ts";
 
 const RECORDS_MAX = 1_000;
-const READ_BYTES = 1_048_576;
 
 export interface StreamRoutesOptions {
   readonly directory: StreamDirectory;
@@ -27,6 +27,7 @@ interface PartitionPath {
 
 export function mountStreamRoutes(server: FastifyInstance, options: StreamRoutesOptions): void {
   const { directory } = options;
+  const answers = new AnswerBudget();
   server.get("/v1/streams", async (request) => {
     const permissions = options.permissionsOf(request);
     const names = Object.keys(directory.describe()).filter((name) => permissions.mayObserve(name));
@@ -50,10 +51,17 @@ export function mountStreamRoutes(server: FastifyInstance, options: StreamRoutes
       const view = await viewOf(directory, stream, partition);
       const { from = "0", fromTimeMs, limit = "100", channel: name = "records" } = request.query;
       const channel = asChannel(name);
+      const recordsMax = wholeNumber("limit", limit, 1, RECORDS_MAX);
       const begin = fromTimeMs === undefined ? from : await offsetAtTime(view, channel, fromTimeMs);
-      const page = await readRecords(view, channel, begin, wholeNumber("limit", limit, 1, RECORDS_MAX));
-      // As text: the server's own writer would change numbers beyond 2^53.
-      return reply.type("application/json; charset=utf-8").send(exactJson(page));
+      const room = answers.begin(reply.raw);
+      try {
+        const page = await readRecords(view, channel, begin, recordsMax);
+        room.made(page.byteLength);
+        return reply.type("application/json; charset=utf-8").send(page);
+      } catch (error) {
+        room.release();
+        throw error;
+      }
     },
   );
 }
@@ -92,21 +100,28 @@ async function offsetAtTime(view: PartitionView, channel: Channel, timeMs: strin
   return before === undefined ? "earliest" : String(before.offset + 1);
 }
 
-async function readRecords(view: PartitionView, channel: Channel, from: string, limit: number) {
+/** A page as JSON. Its records are written one by one: how much text they take is known only then. */
+async function readRecords(view: PartitionView, channel: Channel, from: string, recordsMax: number): Promise<Buffer> {
   const bounds = view.bounds(channel);
   const wanted = from === "latest" ? bounds.endOffset : from === "earliest" ? 0 : wholeNumber("from", from, 0);
   const fromOffset = Math.max(wanted, bounds.firstOffset);
   const after = cursorBefore(bounds.epochs, Math.min(fromOffset, bounds.endOffset));
-  const result = await view.read(channel, after, READ_BYTES);
+  const result = await view.read(channel, after, ANSWER_LIMITS.answerBytesMax);
   if (result.kind !== "records") {
     throw new UnavailableError("NOT_READY", `Cannot read at ${fromOffset} as retention has just moved: ${result.kind}`);
   }
-  const records: object[] = [];
+  const records: string[] = [];
+  let sizeBytes = 0;
   for (const record of recordsOf(result.batches, fromOffset)) {
-    if (records.length >= limit) break;
-    records.push(describeRecord(record));
+    // As text: the server's own writer would change numbers beyond 2^53.
+    const text = exactJson(describeRecord(record));
+    sizeBytes += Buffer.byteLength(text);
+    if (records.length > 0 && sizeBytes > ANSWER_LIMITS.answerBytesMax) break;
+    records.push(text);
+    if (records.length >= recordsMax) break;
   }
-  return { firstOffset: bounds.firstOffset, endOffset: bounds.endOffset, records };
+  const { firstOffset, endOffset } = bounds;
+  return Buffer.from(`{"firstOffset":${firstOffset},"endOffset":${endOffset},"records":[${records.join(",")}]}`);
 }
 
 const describeRecord = ({ position, event, batch, index }: StoredRecord) => ({

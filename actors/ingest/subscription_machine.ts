@@ -3,14 +3,15 @@
  * feed and sending to the session.
  *   U1. A partition has at most one read under way, and none without credit or room in the connection's share
  *       (records_budget.ts): a subscriber that does not read costs no more than that share, whatever credit it gave.
- *   U2. The cursor moves only over what was sent, so that a partition that changes hands is read on without a gap.
+ *   U2. The cursor moves only over what was sent, so that a partition that changes hands is read on without a gap. A batch that
+ *       is sent in parts is read on within it.
  *   U3. `trimmed` and `truncated` are told before any record after them (E9).
  *   U4. Partitions take turns: the one that was read last comes last.
  */
 import type { NodeFrame, RecordsFrame, SubscribeFrame, SubscribeFrom, WireBatch } from "../../protocols/frames.ts";
 import { cursorBefore, epoch, type Offset, offset, type Position } from "../../protocols/position.ts";
 import type { ChannelBounds, ReadResult, RecordBatch } from "../log/log.ts";
-import type { RecordsGrant } from "./records_budget.ts";
+import type { RecordsGrant, RecordsRoom } from "./records_budget.ts";
 
 /** Bytes asked of the log for one `records` frame. */
 export const RECORDS_FRAME_BYTES = 262_144;
@@ -24,6 +25,8 @@ interface Reading {
   hasMore: boolean;
   /** Bytes that the last read brought: the next one asks for room for as many. */
   lastBytes: number;
+  /** Bytes of the next record, where the last read found no room for it. */
+  leastBytes: number;
 }
 
 export interface Subscription {
@@ -41,14 +44,14 @@ export type SubscriptionRead =
       readonly partition: number;
       readonly after: Position | undefined;
       readonly bytesMax: number;
-      /** Room that was taken for it. */
-      readonly takenBytes: number;
+      /** Taken for it. */
+      readonly room: RecordsRoom;
     }
   | {
       readonly kind: "begin";
       readonly partition: number;
       readonly from: SubscribeFrom;
-      readonly takenBytes: number;
+      readonly room: RecordsRoom;
     };
 
 export function createSubscription(frame: SubscribeFrame): Subscription {
@@ -58,7 +61,7 @@ export function createSubscription(frame: SubscribeFrame): Subscription {
       typeof from === "object" && "epoch" in from
         ? { at: { epoch: epoch(from.epoch), offset: offset(from.offset) } }
         : undefined;
-    partitions.set(partition, { cursor, from, isReading: false, hasMore: true, lastBytes: 0 });
+    partitions.set(partition, { cursor, from, isReading: false, hasMore: true, lastBytes: 0, leastBytes: 0 });
   }
   return {
     id: frame.subscription,
@@ -72,21 +75,25 @@ export function createSubscription(frame: SubscribeFrame): Subscription {
 /** Where a read begins is looked up, and brings no records. */
 const BEGIN_BYTES = 1;
 
-/** The reads that may begin now (U1), each in room taken from `room`. */
-export function readsDue(subscription: Subscription, room: Pick<RecordsGrant, "take">): readonly SubscriptionRead[] {
+/** The reads that may begin now (U1), each in room taken from `records`. */
+export function readsDue(subscription: Subscription, records: Pick<RecordsGrant, "take">): readonly SubscriptionRead[] {
   const reads: SubscriptionRead[] = [];
   if (subscription.creditBytes <= 0) return reads;
   for (const [partition, reading] of subscription.partitions) {
     if (reading.isReading || !reading.hasMore) continue;
     const bytesMax = Math.min(RECORDS_FRAME_BYTES, subscription.creditBytes);
-    const takenBytes = room.take(reading.cursor === undefined ? BEGIN_BYTES : Math.max(bytesMax, reading.lastBytes));
-    if (takenBytes === 0) break;
+    const wantedBytes = reading.cursor === undefined ? BEGIN_BYTES : Math.max(bytesMax, reading.lastBytes);
+    const room = records.take(wantedBytes, reading.leastBytes);
+    if (room === undefined) {
+      if (reading.leastBytes > 0) continue; // another partition may have less to read
+      break;
+    }
     reading.isReading = true;
     reading.hasMore = false;
     reads.push(
       reading.cursor === undefined
-        ? { kind: "begin", partition, from: reading.from, takenBytes }
-        : { kind: "after", partition, after: reading.cursor.at, bytesMax: Math.min(bytesMax, takenBytes), takenBytes },
+        ? { kind: "begin", partition, from: reading.from, room }
+        : { kind: "after", partition, after: reading.cursor.at, bytesMax: Math.min(bytesMax, room.bytes), room },
     );
   }
   for (const { partition } of reads) lastInTurn(subscription.partitions, partition); // U4
@@ -145,13 +152,21 @@ export function readFailed(subscription: Subscription, partition: number, isRetr
   reading.hasMore = isRetriable;
 }
 
-/** Bytes of what a read brought. Noted, so that the next read of the partition asks for as much room. */
-export function noteSize(subscription: Subscription, partition: number, result: ReadResult): number {
-  if (result.kind !== "records") return 0;
-  const sizeBytes = result.batches.reduce((sum, { events }) => sum + events.byteLength, 0);
+/** What a read brought: the next read of the partition asks for as much room. */
+export function noteSize(subscription: Subscription, partition: number, broughtBytes: number): void {
   const reading = subscription.partitions.get(partition);
-  if (reading !== undefined) reading.lastBytes = sizeBytes;
-  return sizeBytes;
+  if (reading === undefined) return;
+  reading.lastBytes = broughtBytes;
+  reading.leastBytes = 0;
+}
+
+/** There was no room for the next record: the partition is read again where there is as much. */
+export function readCrowded(subscription: Subscription, partition: number, leastBytes: number): void {
+  const reading = subscription.partitions.get(partition);
+  if (reading === undefined) return;
+  reading.isReading = false;
+  reading.hasMore = true;
+  reading.leastBytes = leastBytes;
 }
 
 /** What to send for a read that was answered; the cursor moves with it (U2, U3). */

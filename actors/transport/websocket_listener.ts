@@ -8,7 +8,7 @@ import type { Duplex } from "node:stream";
 import type { WebSocket, WebSocketServer } from "ws";
 import { loadDriver } from "../../deps.ts";
 import { CLOSE_CODES, closeCodeOf, closeReasonOf } from "../../protocols/closing.ts";
-import { decodeFrame, encodeFrame, FRAME_LIMITS, wireBytes } from "../../protocols/codec.ts";
+import { decodeFrame, encodeFrame, FRAME_LIMITS } from "../../protocols/codec.ts";
 import { HeadraceError, InvariantError, OverloadedError, RejectedError } from "../../protocols/errors.ts";
 import { type ClientFrame, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, type Subprotocol } from "../../protocols/frames.ts";
 import type { EncodedFrame, SessionInput, SessionPeer } from "../ingest/session.ts";
@@ -238,12 +238,17 @@ class ServedConnection {
           return 0;
         }
         const data = encodeFrame(frame, this.#subprotocol);
+        // Text becomes bytes here and once: to count them by the way would copy them, and the library copies text again.
+        const isText = typeof data === "string";
+        const bytes = isText ? Buffer.from(data) : data;
         this.#cork();
-        this.#webSocket.send(data, onLeft === undefined ? this.#onSent : () => this.#left(onLeft));
+        const onSent = onLeft === undefined ? this.#onSent : () => this.#left(onLeft);
+        this.#webSocket.send(bytes, { binary: !isText }, onSent);
         if (this.#webSocket.bufferedAmount > LISTENER_LIMITS.unsentBytesMax) this.#holdBack();
-        return wireBytes(data);
+        return bytes.byteLength;
       },
       close: (code, reason) => this.#webSocket.close(code, reason),
+      abandon: () => this.#webSocket.terminate(),
       charge: (cost) => this.#charge(cost),
       hold: (forMs) => this.#hold(forMs),
     };

@@ -61,6 +61,7 @@ const LIMITS: Readonly<Record<string, string>> = {
   "calls under way on a connection": number(SESSION_LIMITS.callsUnderWayMax),
   "cost of calls": `${number(FRAME_ALLOWANCE.costMax)} at once, then ${number(FRAME_ALLOWANCE.costPerSecond)} a second`,
   "records under way to a connection": `${number(RECORDS_LIMITS.connectionBytesMax)} bytes`,
+  "records not taken while others wait for room": `${number(RECORDS_LIMITS.undisturbedMs)} ms`,
   "unsent bytes of a connection": `${number(LISTENER_LIMITS.unsentBytesMax)} bytes for ${number(LISTENER_LIMITS.unsentForMs)} ms`,
   "fragments of a message": number(LISTENER_LIMITS.fragmentsMax),
   "connections of a node": number(defaultOf("connectionsMax")),

@@ -141,7 +141,14 @@ export const PLANTED_BUGS: Readonly<Record<string, Plant>> = {
     },
   },
   "room for records is not given back": {
-    wrapRecords: (grant) => ({ ...grant, give: () => undefined }),
+    wrapRecords: (grant) => {
+      const take = grant.take.bind(grant);
+      const keeping: typeof grant.take = (...sizes) => {
+        const room = take(...sizes);
+        return room === undefined ? undefined : Object.assign(room, { give: () => undefined });
+      };
+      return Object.assign(grant, { take: keeping });
+    },
   },
   "readers see what is not committed": {
     wrapLog: replacing((log) => ({

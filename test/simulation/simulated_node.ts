@@ -79,7 +79,14 @@ export interface NodeParts {
 }
 
 /** So little that subscribers meet its end all the time. */
-const RECORDS_ROOM = { connectionBytesMax: 3_000, nodeBytesMax: 5_000, readBytesMin: 300, readsMax: 2 };
+const RECORDS_ROOM = {
+  connectionBytesMax: 3_000,
+  nodeBytesMax: 5_000,
+  readBytesMin: 300,
+  largeBytesMax: 1_000,
+  undisturbedMs: 5_000,
+  readsMax: 2,
+};
 
 /** The steps of a pipeline that runs once for each sink. */
 const runSteps: RecordSteps = (event) =>
