@@ -33,6 +33,8 @@ export type RecordsLimits = { readonly [Name in keyof typeof RECORDS_LIMITS]: nu
 /** Room for one read, from its begin until what it brought has left this process. */
 export interface RecordsRoom {
   readonly bytes: number;
+  /** Makes it as large as a read that brought more than was asked for, where the shares allow that (B1). */
+  growInShare(sizeBytes: number): boolean;
   /** Makes it as large as a record needs; false where there is no room (B3). */
   grow(sizeBytes: number): boolean;
   /** What was read was sent, at this size on the wire: that counts from now on. */
@@ -228,17 +230,22 @@ class Room implements RecordsRoom {
     return this.#bytes;
   }
 
-  grow(sizeBytes: number): boolean {
+  growInShare(sizeBytes: number): boolean {
     const moreBytes = sizeBytes - this.#bytes;
     if (moreBytes <= 0) return true;
     if (this.#isGiven) return false;
     const fromShare = this.#pool === "shared" ? moreBytes : sizeBytes;
     // A least read's own bytes are among those of its connection already.
-    if (this.#grant.hasShare(moreBytes) && this.#node.usedBytes.shared + fromShare <= this.#node.limits.nodeBytesMax) {
-      this.#count("shared", sizeBytes);
-      return true;
-    }
-    if (!this.#grant.isAlone || !this.#node.line.isEmpty || !this.#grant.hasLarge(sizeBytes)) return false;
+    if (!this.#grant.hasShare(moreBytes)) return false;
+    if (this.#node.usedBytes.shared + fromShare > this.#node.limits.nodeBytesMax) return false;
+    this.#count("shared", sizeBytes);
+    return true;
+  }
+
+  grow(sizeBytes: number): boolean {
+    if (this.growInShare(sizeBytes)) return true;
+    if (this.#isGiven || !this.#grant.isAlone || !this.#node.line.isEmpty || !this.#grant.hasLarge(sizeBytes))
+      return false;
     this.#count("large", sizeBytes);
     return true;
   }

@@ -23,6 +23,7 @@ export class RecordsFitting {
   fit(result: ReadResult, after: Position | undefined, room: RecordsRoom): Fitted {
     if (result.kind !== "records") return { kind: "fitted", result, broughtBytes: 0 };
     const broughtBytes = this.#onWire(result.batches.reduce((sum, { events }) => sum + events.byteLength, 0));
+    room.growInShare(broughtBytes); // what has room whole is not cut: the rest would be read again
     const bytesMax = Math.floor(room.bytes / this.#growth);
     const { batches, sizeBytes } = cutBatches(result.batches, (after?.offset ?? -1) + 1, bytesMax);
     const leastBytes = this.#onWire(sizeBytes);

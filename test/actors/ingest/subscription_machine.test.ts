@@ -31,6 +31,7 @@ const subscribed = (from: SubscribeFrom): Subscription =>
 const roomOf = (bytes: number): RecordsRoom => ({
   bytes,
   grow: () => false,
+  growInShare: () => false,
   sent: () => undefined,
   give: () => undefined,
 });
