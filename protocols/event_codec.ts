@@ -113,6 +113,31 @@ export function decodeEvents(bytes: Uint8Array, limits: EventLimits = EVENT_LIMI
 /** Decodes what this process or its log wrote and once scanned: no limits, no verdicts. */
 export const decodeTrustedEvents = (bytes: Uint8Array): readonly Event[] => unpacker.unpack(bytes) as Event[];
 
+/** What a log holds was judged when it was taken in; dead letters carry more than an event may. */
+const STORED_LIMITS: EventLimits = {
+  ...EVENT_LIMITS,
+  eventBytesMax: Number.MAX_SAFE_INTEGER,
+  batchEventsMax: Number.MAX_SAFE_INTEGER,
+  tokensMax: Number.MAX_SAFE_INTEGER,
+};
+
+/**
+ * Decodes a stored batch of which some events were rejected: those may be what no decoder reads, and are left out
+ * (`undefined`) where they are. `isRejected` tells of an index.
+ */
+export function decodeJudgedEvents(
+  bytes: Uint8Array,
+  isRejected: (index: number) => boolean,
+): readonly (Event | undefined)[] {
+  const { events, verdicts } = decodeEvents(bytes, STORED_LIMITS);
+  // Taken in by an earlier version, which judged otherwise.
+  const taken = verdicts.map(({ index }) => index).filter((index) => !isRejected(index));
+  if (taken.length === 0) return events;
+  const decoded = [...events];
+  for (const [at, slice] of sliceEvents(bytes, taken).entries()) decoded[taken[at] as number] = decodeSlice(slice);
+  return decoded;
+}
+
 /** Decodes one event as `sliceEvent` cut it. */
 export const decodeSlice = (bytes: Uint8Array): Event => mapUnpacker.unpack(bytes) as Event;
 

@@ -4,6 +4,7 @@
  */
 import type { ActorDefinition, ActorReference } from "../actors/kernel/actor.ts";
 import type { Channel } from "../actors/log/log.ts";
+import { eventsOf } from "../actors/log/stored_records.ts";
 import type { Metrics } from "../actors/observers/metrics.ts";
 import type { NodeLog } from "../actors/observers/node_log.ts";
 import { traceFields } from "../actors/observers/trace_fields.ts";
@@ -225,7 +226,7 @@ export function sinkDelivery(
   if (sink === undefined || definition === undefined) return [];
   const { feed, input, start, observe, replay, range } = of;
   const { partition } = feed;
-  const preparation = { partition, decode: decodeTrustedEvents, run: input.run, timeOf: input.timeOf };
+  const preparation = { partition, decode: eventsOf, run: input.run, timeOf: input.timeOf };
   const options = sink.options as never;
   const stepTimeoutMs = (definition.stepTimeoutMs?.(options) ?? 0) + STEP_MARGIN_MS;
   const delivery = deliveryActor({

@@ -1,7 +1,7 @@
 /** Stored batches as single records: the events of a batch with their offsets, the rejected ones left out. */
 
 import type { Event } from "../../protocols/event.ts";
-import { decodeTrustedEvents } from "../../protocols/event_codec.ts";
+import { decodeJudgedEvents, decodeTrustedEvents } from "../../protocols/event_codec.ts";
 import { type Offset, offset, type Position } from "../../protocols/position.ts";
 import { isRejected, type RecordBatch } from "./log.ts";
 
@@ -21,11 +21,17 @@ export function* recordsOf(
 ): Iterable<StoredRecord> {
   for (const batch of batches) {
     let at: Offset = batch.firstOffset;
-    for (const [index, event] of decodeTrustedEvents(batch.events).entries()) {
-      if (isRejected(batch.rejected, index)) continue;
+    for (const [index, event] of eventsOf(batch).entries()) {
+      if (isRejected(batch.rejected, index) || event === undefined) continue;
       if (at >= fromOffset && at < toOffset)
         yield { position: { epoch: batch.epoch, offset: at }, event, batch, index };
       at = offset(at + 1);
     }
   }
 }
+
+/** The events of a batch; a rejected one may be undefined: no decoder reads it. */
+export const eventsOf = ({ events, rejected }: RecordBatch): readonly (Event | undefined)[] =>
+  rejected === undefined
+    ? decodeTrustedEvents(events)
+    : decodeJudgedEvents(events, (index) => isRejected(rejected, index));

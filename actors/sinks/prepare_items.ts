@@ -24,7 +24,8 @@ type StepsResult =
 
 export interface Preparation {
   readonly partition: PartitionReference;
-  decode(events: Uint8Array): readonly unknown[];
+  /** The events of a batch, rejected ones counted. */
+  decode(batch: RecordBatch): readonly unknown[];
   readonly run: RecordSteps;
   /** Event time where the stream declares one, else the time of append (E18). */
   timeOf(event: Event, appendedAtMs: number): number;
@@ -35,7 +36,7 @@ export async function prepareItems(
   batch: RecordBatch,
   after: Position | undefined,
 ): Promise<DeliveryItem[]> {
-  const events = preparation.decode(batch.events);
+  const events = preparation.decode(batch);
   const sizeBytes = Math.ceil(batch.events.length / Math.max(1, events.length));
   const items: DeliveryItem[] = [];
   let next = batch.firstOffset as number;

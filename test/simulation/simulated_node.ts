@@ -10,6 +10,7 @@ import type { Inspect, SessionEnvironment, SessionInput, SessionPeer } from "../
 import { sessionActor } from "../../actors/ingest/session_actor.ts";
 import type { ActorDefinition, ActorReference, ActorSystem } from "../../actors/kernel/actor.ts";
 import type { Log } from "../../actors/log/log.ts";
+import { eventsOf } from "../../actors/log/stored_records.ts";
 import type { Metrics } from "../../actors/observers/metrics.ts";
 import type { PartitionRequest, Retention } from "../../actors/partition/partition.ts";
 import type { PartitionFeed } from "../../actors/partition/partition_feed.ts";
@@ -273,7 +274,7 @@ export class SimulatedNode implements OutsideCalls {
         prepareItems(
           {
             partition: feed.partition,
-            decode: decodeTrustedEvents,
+            decode: eventsOf,
             run: pipeline === undefined ? runSteps : readOutbox,
             timeOf: (_event, appendedAtMs) => appendedAtMs,
           },

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import type { RecordBatch } from "../../../actors/log/log.ts";
 import { compilePipeline } from "../../../actors/pipeline/pipeline.ts";
 import { type DeliveryOptions, type DeliveryRange, deliveryActor } from "../../../actors/sinks/delivery_actor.ts";
 import {
@@ -38,7 +39,7 @@ async function deliver<Options>(partition: FakePartition, owner: number, setup: 
   const pipeline = await compilePipeline("p", setup.filter === undefined ? [] : [{ filter: setup.filter }], ".");
   const preparation = {
     partition: feed.partition,
-    decode: jsonBytes.decode,
+    decode: ({ events }: RecordBatch) => jsonBytes.decode(events),
     run: pipeline.run,
     timeOf: (_event: unknown, appendedAtMs: number) => appendedAtMs,
   };

@@ -2,8 +2,9 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { RecordBatch } from "../../../actors/log/log.ts";
+import { eventsOf } from "../../../actors/log/stored_records.ts";
 import { prepareItems } from "../../../actors/sinks/prepare_items.ts";
-import { decodeTrustedEvents, encodeEvents } from "../../../protocols/event_codec.ts";
+import { encodeEvents } from "../../../protocols/event_codec.ts";
 import { epoch, offset, partitionId } from "../../../protocols/position.ts";
 
 test("what a step failed on is set aside as it came, also where an outbox holds it inside a record of its own", async () => {
@@ -17,7 +18,7 @@ test("what a step failed on is set aside as it came, also where an outbox holds 
   const setAside = async (stored: object, inside: object) => {
     const preparation = {
       partition: { stream: "s", partition: partitionId(0) },
-      decode: decodeTrustedEvents,
+      decode: eventsOf,
       run: () => ({ kind: "failed", ...failed, ...inside }) as const,
       timeOf: () => 0,
     };
