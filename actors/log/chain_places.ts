@@ -5,7 +5,7 @@
  *   C1. A partition has `producersMax` places. Short-lived producers have `SHORT_LIVED_CHAINS_MAX` of their own, so that
  *       requests with a key keep no producer out, nor producers them (E5).
  *   C2. A principal gets a place only while it holds fewer than `PLACES_SHARE` times the places that are free: "dynamic
- *       queue length thresholds" (Choudhury and Hahne, 1998). One greedy principal gets 8/9 of them, two get 8/17 each.
+ *       queue length thresholds" (Choudhury and Hahne, 1998). One greedy principal gets 8/9 of them.
  *   C3. A chain counts for the principal that opened it last. One of no principal has no share, and is in nobody's.
  */
 import { createHash } from "node:crypto";
