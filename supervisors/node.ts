@@ -168,7 +168,9 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
   closers.push({ what: "audit", close: () => audit.close() });
   closers.push({ what: "connections", close: () => listener.close() });
   const connect = sessions.connect(INSIDE);
-  const ingest = new HttpIngest({ node: name, connect, directory, newId: () => crypto.randomUUID() });
+  const connectFor = (principal: string): Connect => sessions.connect({ ...INSIDE, placesOf: principal });
+  const newId = () => crypto.randomUUID();
+  const ingest = new HttpIngest({ node: name, connect, connectFor, directory, newId });
   closers.push({ what: "ingest", close: () => ingest.close() });
   const permissionsOf = (request: object): Grants => (request as { grants: Grants }).grants;
   const replays = await Replays.start({

@@ -16,10 +16,16 @@ import type { Inspection } from "./session.ts";
 /** Beyond this a batch costs by its bytes, and joining saves nothing. */
 export const JOINED_BYTES_MAX = 65_536;
 
+/** Who appends, and whom a chain that the append makes belongs to. */
+export interface DraftProducer {
+  readonly id: string;
+  readonly owner?: string;
+}
+
 /** An append that may still be joined by those that follow it. */
 export interface Draft {
   readonly requestId: number;
-  readonly producerId: string;
+  readonly producer: DraftProducer;
   /** The first of the frames that it holds, and what was found in it. */
   readonly frame: AppendFrame;
   readonly inspection: Inspection;
@@ -34,7 +40,7 @@ export interface Draft {
 /** @param isNext the append continues its chain as it stands (D1) */
 export function createDraft(
   requestId: number,
-  producerId: string,
+  producer: DraftProducer,
   frame: AppendFrame,
   inspection: Inspection,
   appendedAtMs: number,
@@ -43,7 +49,7 @@ export function createDraft(
   const canJoin = isNext && isPlain(frame, inspection);
   const count = sequenceCount(frame.sequences);
   const sizeBytes = frame.events.byteLength;
-  return { requestId, producerId, frame, inspection, appendedAtMs, canJoin, joined: [], count, sizeBytes };
+  return { requestId, producer, frame, inspection, appendedAtMs, canJoin, joined: [], count, sizeBytes };
 }
 
 /** D2, D3. */
@@ -74,12 +80,12 @@ function isDense({ frame: { sequences }, count }: Draft, next: Sequence): boolea
 
 /** What the partition is given. */
 export function finishDraft(draft: Draft): AppendItem {
-  const { requestId, producerId, frame, inspection, appendedAtMs, joined, count, sizeBytes } = draft;
+  const { requestId, producer, frame, inspection, appendedAtMs, joined, count, sizeBytes } = draft;
   const isJoined = joined.length > 0 && "first" in frame.sequences;
   const { producerEpoch, traceparent, position } = frame;
   const { schemaVersion, rejects } = inspection;
   const plain: AppendBatch = {
-    producerId,
+    producerId: producer.id,
     producerEpoch,
     previousSequence: frame.previousSequence ?? undefined,
     sequences: isJoined ? { first: frame.sequences.first, count } : frame.sequences,
@@ -87,9 +93,13 @@ export function finishDraft(draft: Draft): AppendItem {
     events: isJoined ? joinEvents([frame.events, ...joined], count, sizeBytes) : frame.events,
     appendedAtMs,
   };
-  if (rejects === undefined && traceparent === undefined && position === undefined) return { requestId, batch: plain };
+  // What follows something makes no chain.
+  const owner = frame.previousSequence === null ? producer.owner : undefined;
+  const isPlainBatch = rejects === undefined && traceparent === undefined && position === undefined;
+  if (isPlainBatch && owner === undefined) return { requestId, batch: plain };
   const batch: AppendBatch = {
     ...plain,
+    ...(owner === undefined ? {} : { owner }),
     ...(rejects === undefined ? {} : { rejects }),
     ...(traceparent === undefined ? {} : { traceparent }),
     ...(position === undefined ? {} : { position }),

@@ -46,6 +46,8 @@ export const INGEST_LIMITS = {
 export interface IngestOptions {
   readonly node: string;
   readonly connect: Connect;
+  /** For requests with a key: whatever they take of a partition's places counts for `principal`. */
+  readonly connectFor: (principal: string) => Connect;
   readonly directory: Pick<StreamDirectory, "describe">;
   readonly newId: () => string;
   readonly answerWithinMs?: number;
@@ -56,7 +58,15 @@ export interface IngestRequest {
   readonly stream: string;
   readonly events: readonly RequestEvent[];
   readonly traceparent: string | undefined;
-  readonly idempotency: { readonly key: string; readonly subject: string; readonly payload: Uint8Array } | undefined;
+  readonly idempotency: IdempotentRequest | undefined;
+}
+
+export interface IdempotentRequest {
+  readonly key: string;
+  readonly subject: string;
+  /** Whom its places in partitions are counted for; undefined where nobody is asked who it is. */
+  readonly owner: string | undefined;
+  readonly payload: Uint8Array;
 }
 
 export class HttpIngest {
@@ -71,7 +81,11 @@ export class HttpIngest {
 
   constructor(options: IngestOptions) {
     this.#options = options;
-    this.#refusals = new PartitionRefusals(options.nowMs ?? Date.now);
+    this.#refusals = this.#newRefusals();
+  }
+
+  #newRefusals(): PartitionRefusals {
+    return new PartitionRefusals(this.#options.nowMs ?? Date.now);
   }
 
   /** Throws `RejectedError` `IDEMPOTENCY_KEY_REUSED`, or `OverloadedError` where nothing of it was taken. */
@@ -152,12 +166,14 @@ export class HttpIngest {
   #producer(
     options: Omit<ProducerOptions, "connect" | "addresses">,
     onRefused: (producer: Producer) => void = () => undefined,
+    of: { readonly connect: Connect; readonly refusals?: PartitionRefusals } = this.#options,
   ): Producer {
-    const connect = this.#refusals.hear(this.#options.connect, () => {
+    const giveUp = () => {
       onRefused(producer);
       this.#givenUp.add(producer);
       void producer.close({ timeoutMs: INGEST_LIMITS.refusedGraceMs });
-    });
+    };
+    const connect = this.#refusals.hear(of.connect, giveUp, of.refusals);
     const producer = new Producer({ connect, addresses: ["this node"], client: "http", ...options });
     return producer;
   }
@@ -167,9 +183,12 @@ export class HttpIngest {
     places: readonly (number | undefined)[],
     outcomes: readonly Outcome[],
     isReplayed: boolean,
+    own?: PartitionRefusals,
   ): IngestAnswer {
     const refusalOf = (partition: number | undefined) =>
-      partition === undefined ? this.#refusals.anyOf(request.stream) : this.#refusals.of(request.stream, partition);
+      partition === undefined
+        ? this.#refusals.anyOf(request.stream)
+        : (this.#refusals.of(request.stream, partition) ?? own?.of(request.stream, partition));
     const answer = answerOf(request.events, places, outcomes, refusalOf, isReplayed);
     if (answer.refusal !== undefined && answer.refused.length === request.events.length) throw answer.refusal;
     return answer;
@@ -180,19 +199,23 @@ export class HttpIngest {
   async #appendKeyed(
     request: IngestRequest,
     partitions: readonly (number | undefined)[],
-    { key, subject, payload }: NonNullable<IngestRequest["idempotency"]>,
+    { key, subject, owner, payload }: IdempotentRequest,
   ): Promise<IngestAnswer> {
     await this.#turns.enter();
-    const producer = this.#producer({
+    const { connect, connectFor } = this.#options;
+    const refusals = this.#newRefusals();
+    const options = {
       producerId: `${SHORT_LIVED_PRODUCERS.prefix}${hashOf(request.stream, subject, key)}`,
       instance: hashOf(payload), // K1
       producerEpoch: 1, // below every epoch that a log makes: another payload's producer is fenced
       stream: request.stream,
       lingerMs: 0,
       bufferEventsMax: REQUEST_EVENTS_MAX,
-    });
+    };
+    const of = { connect: owner === undefined ? connect : connectFor(owner), refusals };
+    const producer = this.#producer(options, undefined, of);
     try {
-      return await this.#appendWith(producer, request, partitions);
+      return await this.#appendWith(producer, request, partitions, refusals);
     } finally {
       void producer.close({ timeoutMs: 0 });
       this.#turns.leave();
@@ -203,6 +226,7 @@ export class HttpIngest {
     producer: Producer,
     request: IngestRequest,
     partitions: readonly (number | undefined)[],
+    refusals: PartitionRefusals,
   ): Promise<IngestAnswer> {
     const { stream, traceparent } = request;
     let isReused = false;
@@ -236,7 +260,7 @@ export class HttpIngest {
     }
     const isSettled = outcomes.every(({ kind }) => kind !== "unknown");
     const isReplayed = isSettled && (await Promise.all(replays)).every((isStored) => isStored);
-    return this.#answer(request, partitions, outcomes, isReplayed);
+    return this.#answer(request, partitions, outcomes, isReplayed, refusals);
   }
 
   /** Waits for all, but not for ever: what is not answered for then is unknown. */

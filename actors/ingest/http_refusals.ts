@@ -1,6 +1,7 @@
 /**
  * Which partitions take no appends for now, as the node says to the producers of HTTP requests. A producer waits and tries
- * again; a request is better answered at once, with the reason and when to come back.
+ * again; a request is better answered at once, with the reason and when to come back. A place that one request with a key was
+ * refused is no matter of others: its principal may hold its share.
  */
 import type { Connect } from "../../protocols/connection.ts";
 import { errorFromCode, OverloadedError } from "../../protocols/errors.ts";
@@ -40,15 +41,15 @@ export class PartitionRefusals {
     return undefined;
   }
 
-  /** Connections on which refusals are heard: each is kept, and told to `onRefused`. */
-  hear(connect: Connect, onRefused: () => void): Connect {
+  /** Connections on which refusals are heard: each is kept, those of places with `own`, and told to `onRefused`. */
+  hear(connect: Connect, onRefused: () => void, own: PartitionRefusals = this): Connect {
     return (address, events, signal) =>
       connect(
         address,
         {
           onFrame: (frame, wireBytes) => {
             events.onFrame(frame, wireBytes);
-            if (this.#note(frame)) onRefused();
+            if (this.#note(frame, own)) onRefused();
           },
           onClose: (error) => events.onClose(error),
         },
@@ -56,12 +57,13 @@ export class PartitionRefusals {
       );
   }
 
-  #note(frame: NodeFrame): boolean {
+  #note(frame: NodeFrame, own: PartitionRefusals): boolean {
     if (frame.type !== "error" || frame.stream === undefined || frame.partition === undefined) return false;
     const error = errorFromCode(frame.code, frame.message, frame.retryAfterMs);
     if (!(error instanceof OverloadedError)) return false;
     const untilMs = this.#nowMs() + error.retryAfterMs;
-    this.#refusals.set(`${frame.stream}/${frame.partition}`, { error, untilMs });
+    const refusals = error.code === "TOO_MANY_PRODUCERS" ? own.#refusals : this.#refusals;
+    refusals.set(`${frame.stream}/${frame.partition}`, { error, untilMs });
     return true;
   }
 }

@@ -58,8 +58,8 @@ async function ingest(
     // Requests that began together are judged again, one after the other, once it is known how much each holds.
     options.permissionsOf(request).quota?.admit();
     options.permissionsOf(request).quota?.take(events.length, body.bytes.byteLength);
-    const idempotency =
-      key === undefined ? undefined : { key, subject: options.permissionsOf(request).subject, payload: body.bytes };
+    const { subject, owner } = options.permissionsOf(request);
+    const idempotency = key === undefined ? undefined : { key, subject, owner, payload: body.bytes };
     const answer = await options.ingest.append({ stream, events, traceparent: traceparentOf(request), idempotency });
     return send(reply, answer, key);
   } finally {

@@ -65,6 +65,8 @@ export interface Permissions {
   readonly subject: string;
   /** Whom the producers of this connection belong to (E27); absent where nobody is asked who it is. */
   readonly owner?: string;
+  /** Whom the places of its producers in partitions are counted for; absent where that is `owner`, or nobody. */
+  readonly placesOf?: string;
   /** Absent for a principal without one. */
   readonly quota?: AppendQuota;
   mayProduce(stream: string): boolean;

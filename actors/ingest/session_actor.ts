@@ -207,13 +207,15 @@ class SessionActor implements Actor<Message> {
   }
 
   #callChain(effect: Extract<SessionEffect, { type: "open_chain" | "declare_lost" }>): void {
-    const { frame, producerId, requestId } = effect;
+    const { frame, producerId, owner, requestId } = effect;
     const entry = this.#options.environment.directory.partition(frame.stream, frame.partition);
     if (entry?.reference === undefined) {
       this.#refuse(frame, [requestId]);
       return;
     }
-    const about = { requestId, producerId, producerEpoch: frame.producerEpoch, replyTo: this.#context.self };
+    const { producerEpoch } = frame;
+    const of = owner === undefined ? { producerId, producerEpoch } : { producerId, producerEpoch, owner };
+    const about = { requestId, ...of, replyTo: this.#context.self };
     // In the data lane, so that it stays behind the appends sent before it.
     void entry.reference.send(
       effect.type === "open_chain"

@@ -2,7 +2,7 @@
 import { FencedError, type HeadraceError, OverloadedError, UnavailableError } from "../../protocols/errors.ts";
 import type { AckFrame, NodeFrame, WireVerdict } from "../../protocols/frames.ts";
 import type { Sequence } from "../../protocols/sequence.ts";
-import type { AppendOutcome, OpenChainOutcome } from "../log/log.ts";
+import type { AppendOutcome, OpenChainOutcome, TooManyProducers } from "../log/log.ts";
 import type { PartitionAnswer, PartitionReply } from "../partition/partition.ts";
 import { moveWindow } from "./credit_window.ts";
 import {
@@ -228,9 +228,7 @@ function appendedFrame(about: About, outcome: AppendOutcome, creditBytes: number
   }
 }
 
-type ChainRefusal =
-  | Extract<AppendOutcome, { kind: "stale_producer_epoch" }>
-  | Extract<AppendOutcome, { kind: "too_many_producers" }>;
+type ChainRefusal = Extract<AppendOutcome, { kind: "stale_producer_epoch" }> | TooManyProducers;
 
 function chainRefusal(about: About, outcome: ChainRefusal): HeadraceError {
   if (outcome.kind === "stale_producer_epoch") {
@@ -241,7 +239,12 @@ function chainRefusal(about: About, outcome: ChainRefusal): HeadraceError {
   }
   return new OverloadedError(
     "TOO_MANY_PRODUCERS",
-    `Cannot open a chain in ${nameOf(about)} as live producers must stay within its limit: current value is ${outcome.live}`,
+    `Cannot open a chain in ${nameOf(about)} as ${limitOf(outcome)}`,
     5_000,
   );
 }
+
+const limitOf = ({ live, share }: TooManyProducers): string =>
+  share === undefined
+    ? `live producers must stay within its limit: current value is ${live}`
+    : `a principal's live producers must stay below its share of the free places: it has ${share.held}, and ${share.free} are free`;

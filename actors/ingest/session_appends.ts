@@ -21,11 +21,12 @@ import {
   refuseConnection,
   SESSION_LIMITS,
   type SessionEffect,
+  type SessionProducer,
   type SessionState,
 } from "./session_state.ts";
 
 /** Who may write where: throws what the client did wrong. */
-function admit(state: SessionState, frame: OpenFrame | AppendFrame | LostFrame): { readonly id: string } {
+function admit(state: SessionState, frame: OpenFrame | AppendFrame | LostFrame): SessionProducer {
   const streams = state.environment.directory.describe();
   const stream = Object.hasOwn(streams, frame.stream) ? streams[frame.stream] : undefined;
   if (stream === undefined) {
@@ -61,23 +62,26 @@ function admit(state: SessionState, frame: OpenFrame | AppendFrame | LostFrame):
 
 export function open(state: SessionState, frame: OpenFrame): readonly SessionEffect[] {
   return guarded(frame, () => {
-    const { id } = admit(state, frame);
+    const producer = admit(state, frame);
     const address = addressElsewhere(state, frame);
     if (address !== undefined) return sendElsewhere(frame, address, 0);
     const requestId = expectCall(state, { kind: "open" });
-    return [...flush(state), { type: "open_chain", requestId, frame, producerId: id }];
+    return [...flush(state), { type: "open_chain", requestId, frame, ...namesOf(producer) }];
   });
 }
 
 export function lost(state: SessionState, frame: LostFrame): readonly SessionEffect[] {
   return guarded(frame, () => {
-    const { id } = admit(state, frame);
+    const producer = admit(state, frame);
     const address = addressElsewhere(state, frame);
     if (address !== undefined) return sendElsewhere(frame, address, 0);
     const requestId = expectCall(state, { kind: "lost", to: frame.to });
-    return [...flush(state), { type: "declare_lost", requestId, frame, producerId: id }];
+    return [...flush(state), { type: "declare_lost", requestId, frame, ...namesOf(producer) }];
   });
 }
+
+const namesOf = ({ id, owner }: SessionProducer): { readonly producerId: string; readonly owner?: string } =>
+  owner === undefined ? { producerId: id } : { producerId: id, owner };
 
 export function append(
   state: SessionState,
@@ -104,7 +108,7 @@ export function append(
 }
 
 function take(state: SessionState, frame: AppendFrame, wireBytes: number, nowMs: number): readonly SessionEffect[] {
-  const { id } = admit(state, frame);
+  const producer = admit(state, frame);
   const address = addressElsewhere(state, frame);
   const chain = chainOf(state, frame);
   if (address !== undefined) {
@@ -120,7 +124,7 @@ function take(state: SessionState, frame: AppendFrame, wireBytes: number, nowMs:
   checkShare(state, chain, wireBytes);
   const last = sequenceAt(frame.sequences, checkCount(state, frame) - 1);
   const { inspect, limits } = state.environment;
-  const inspection = inspect(frame.stream, frame.events, frame.sequences, id, frame.schemaVersion);
+  const inspection = inspect(frame.stream, frame.events, frame.sequences, producer.id, frame.schemaVersion);
   const isNext = continues(chain.tail, frame);
   chain.tail = isNext ? last : undefined;
   state.underWayBytes += wireBytes;
@@ -135,7 +139,7 @@ function take(state: SessionState, frame: AppendFrame, wireBytes: number, nowMs:
   const requestId = expectAnswer(state, { kind: "append", chain, creditBytes: wireBytes, last, verdicts });
   chain.unanswered.push(requestId);
   if (chain.gathered.length === 0) state.gathering.push(chain);
-  chain.gathered.push(createDraft(requestId, id, frame, inspection, nowMs, isNext));
+  chain.gathered.push(createDraft(requestId, producer, frame, inspection, nowMs, isNext));
   return state.gathering.length === 1 && chain.gathered.length === 1 ? [...metered, { type: "flush_soon" }] : metered;
 }
 

@@ -224,7 +224,8 @@ function welcomed(state: SessionState, outcome: WelcomeOutcome): SessionResult {
   if (outcome.kind !== "welcomed") {
     return [state, refuseConnection(state, welcomeRefusal(outcome, producerId, state.hello?.producerEpoch))];
   }
-  state.producer = { id: producerId, epoch: outcome.producerEpoch };
+  const owner = state.permissions?.placesOf ?? state.permissions?.owner;
+  state.producer = { id: producerId, epoch: outcome.producerEpoch, ...(owner === undefined ? {} : { owner }) };
   return [state, welcome(state, outcome.producerEpoch)];
 }
 

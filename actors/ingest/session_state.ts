@@ -74,6 +74,13 @@ export interface About {
   readonly partition: number;
 }
 
+export interface SessionProducer {
+  readonly id: string;
+  readonly epoch: number;
+  /** Whom its places in partitions are counted for. */
+  readonly owner?: string;
+}
+
 export interface SessionState {
   readonly environment: Pick<SessionEnvironment, "node" | "limits" | "directory" | "inspect" | "passesOn">;
   readonly credit: CreditGrant;
@@ -84,7 +91,7 @@ export interface SessionState {
   hasSaidGoodbye: boolean;
   permissions: Permissions | undefined;
   hello: HelloFrame | undefined;
-  producer: { readonly id: string; readonly epoch: number } | undefined;
+  producer: SessionProducer | undefined;
   readonly awaited: Map<number, Awaited>;
   /** Those that were opened, by stream and partition. */
   readonly chains: Map<string, Map<number, Chain>>;
@@ -197,12 +204,14 @@ export type SessionEffect =
       readonly requestId: number;
       readonly frame: OpenFrame;
       readonly producerId: string;
+      readonly owner?: string;
     }
   | {
       readonly type: "declare_lost";
       readonly requestId: number;
       readonly frame: LostFrame;
       readonly producerId: string;
+      readonly owner?: string;
     }
   /** Tell of changes of a partition's owner (`owner_changed`) until `unwatch_owner`. */
   | { readonly type: "watch_owner" | "unwatch_owner"; readonly stream: string; readonly partition: number }

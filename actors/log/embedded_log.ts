@@ -18,6 +18,7 @@ import {
   type Position,
 } from "../../protocols/position.ts";
 import { firstSequence, lastSequence, type Sequence } from "../../protocols/sequence.ts";
+import { newPlaceCounts, placeCountsOf } from "./chain_places.ts";
 import { CommitQueue } from "./commit_queue.ts";
 import type * as Contract from "./log.ts";
 import { answerRead, seekByTime } from "./log_reading.ts";
@@ -103,7 +104,7 @@ export class EmbeddedLog implements Contract.Log {
       settings,
       channels: known?.channels ?? new Map([["records", Decide.newChannel()]]),
       chains: known?.chains ?? new Map(),
-      shortLivedChains: known?.shortLivedChains ?? 0,
+      places: known?.places ?? newPlaceCounts(),
     };
     const writes: StateWrites = new Map([[Stored.fenceKey(prefix), Stored.encodeFence(state)]]);
     if (known === undefined) writeChannels(writes, prefix, state.channels);
@@ -123,9 +124,10 @@ export class EmbeddedLog implements Contract.Log {
     producerId: string,
     producerEpoch: number,
     nowMs: number,
+    owner?: string,
   ): Promise<Contract.OpenChainOutcome> {
     const { prefix, state } = this.#owned(ownership);
-    const plan = Decide.planOpen(state, channel, producerId, producerEpoch, nowMs);
+    const plan = Decide.planOpen(state, channel, producerId, producerEpoch, nowMs, owner);
     const writes: StateWrites = new Map();
     writeChains(writes, prefix, plan.chains);
     await this.#commit(writes, isFlushed(state), state, plan);
@@ -176,8 +178,9 @@ export class EmbeddedLog implements Contract.Log {
     from: Sequence | undefined,
     to: Sequence,
     nowMs: number,
+    owner?: string,
   ): Promise<Contract.AppendOutcome> {
-    const batch = lostBatch(producerId, producerEpoch, from, to, nowMs);
+    const batch = lostBatch(producerId, producerEpoch, from, to, nowMs, owner);
     const { outcomes } = await this.append(ownership, { channel: "records", batches: [batch] });
     return outcomes[0] as Contract.AppendOutcome;
   }
@@ -367,7 +370,7 @@ export class EmbeddedLog implements Contract.Log {
       settings: fence.settings,
       channels: this.#channels(prefix),
       chains: new Map(loaded),
-      shortLivedChains: loaded.filter(([name]) => Decide.isShortLived(name)).length,
+      places: placeCountsOf(loaded),
     };
   }
 

@@ -80,6 +80,8 @@ export interface AppendBatch {
   readonly position?: Event;
   /** When the owner took the batch in, by its clock, in ms since 1970. */
   readonly appendedAtMs: number;
+  /** The principal that a chain takes its place for, where the batch makes one; absent where nobody is asked who it is. */
+  readonly owner?: string;
 }
 
 export type AppendOutcome =
@@ -91,8 +93,15 @@ export type AppendOutcome =
   /** No such chain in this channel, and the batch claims to follow something: `openChain` first (E5). */
   | { readonly kind: "unknown_producer" }
   | { readonly kind: "stale_producer_epoch"; readonly current: number }
-  /** As many live chains as the partition keeps: try again when one has expired (E5). */
-  | { readonly kind: "too_many_producers"; readonly live: number };
+  | TooManyProducers;
+
+/** No place for another live chain in the partition: try again when one has expired (E5). */
+export interface TooManyProducers {
+  readonly kind: "too_many_producers";
+  readonly live: number;
+  /** Where places are free, but the producer's principal holds its share of them (chain_places.ts, C2). */
+  readonly share?: { readonly held: number; readonly free: number };
+}
 
 export interface StoredVerdict extends Omit<Verdict, "index"> {
   readonly sequence: Sequence;
@@ -154,7 +163,7 @@ export interface OpenedChain {
 export type OpenChainOutcome =
   | ({ readonly kind: "opened" } & OpenedChain)
   | { readonly kind: "stale_producer_epoch"; readonly current: number }
-  | { readonly kind: "too_many_producers"; readonly live: number };
+  | TooManyProducers;
 
 export type WelcomeOutcome =
   | { readonly kind: "welcomed"; readonly producerEpoch: number }
@@ -220,13 +229,14 @@ export interface Log {
   /** Takes the partition over, creating it where it is new. `atLeast` lies above any epoch that the node's sinks hold. */
   claim(partition: PartitionReference, grant: Grant, atLeast: Epoch, settings: PartitionSettings): Promise<Claim>;
 
-  /** Raises the producer's epoch in one channel's chains and tells what is stored (E1). */
+  /** Raises the producer's epoch in one channel's chains and tells what is stored (E1). The chain's place is `owner`'s then. */
   openChain(
     ownership: Ownership,
     channel: Channel,
     producerId: string,
     producerEpoch: number,
     nowMs: number,
+    owner?: string,
   ): Promise<OpenChainOutcome>;
 
   /** Judges and writes the batches in order; each gets its own outcome, none makes the call fail (L3). */
@@ -240,6 +250,7 @@ export interface Log {
     from: Sequence | undefined,
     to: Sequence,
     nowMs: number,
+    owner?: string,
   ): Promise<AppendOutcome>;
 
   read(partition: PartitionReference, request: ReadRequest): Promise<ReadResult>;

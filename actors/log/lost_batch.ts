@@ -17,6 +17,7 @@ export function lostBatch(
   from: Sequence | undefined,
   to: Sequence,
   nowMs: number,
+  owner: string | undefined,
 ): AppendBatch {
   const reason = `Declared lost by its producer: all after ${from?.join("/") ?? "the beginning"} up to ${to.join("/")}`;
   const letter: DeadLetter = { code: "LOST", path: "", reason, by: "lost", producerId, sequence: to };
@@ -29,5 +30,6 @@ export function lostBatch(
     events: NO_EVENTS,
     rejects: { verdicts: [{ index: 0, code: "LOST", path: "", reason }], events: Buffer.from(packr.pack([letter])) },
     appendedAtMs: nowMs,
+    ...(owner === undefined ? {} : { owner }),
   };
 }

@@ -6,8 +6,7 @@
  *   P1. An epoch is above every earlier one of the partition, and the grant not below the last (E7).
  *   P2. Duplicates are told before gaps; only a batch that follows what is stored, and lies after it, is written (E2).
  *   P3. A batch's records, its rejects and its chain's step are one plan (E4).
- *   P4. At most `producersMax` chains live, and only `expireChains` forgets one (E5). Those of short-lived producers are
- *       counted apart, within a limit of their own: requests with a key keep no producer out, nor producers them.
+ *   P4. A new chain needs a place, which principals share (chain_places.ts); only `expireChains` gives one back (E5).
  *   P5. A plan changes no state. `applyChanges` alone does, and it can not fail: bytes exist before state (E25).
  */
 
@@ -23,6 +22,17 @@ import {
   sequenceAt,
   sequenceCount,
 } from "../../protocols/sequence.ts";
+import {
+  chainName,
+  countPlace,
+  heldKey,
+  isShortLived,
+  newPlaceCounts,
+  ownerMark,
+  type PlaceCounts,
+  refusePlace,
+  SHORT_LIVED_CHAINS_MAX,
+} from "./chain_places.ts";
 import type {
   AppendBatch,
   AppendOutcome,
@@ -33,6 +43,7 @@ import type {
   OpenChainOutcome,
   Ownership,
   PartitionSettings,
+  TooManyProducers,
 } from "./log.ts";
 import { EMPTY_CHAIN_KEPT_MS, rejectedBitmap, SHORT_LIVED_PRODUCERS } from "./log.ts";
 import { type StoredBatch, storedBytes } from "./record_batch.ts";
@@ -48,6 +59,8 @@ export interface ChainState {
   readonly producerEpoch: number;
   readonly stored: Sequence | undefined;
   readonly activeAtMs: number;
+  /** Whom its place is counted for, as `ownerMark` names it; undefined for a chain of no principal. */
+  readonly owner: string | undefined;
   /** MessagePack bytes of the producer's resume point: decoded, a map of many small values takes fifty times the memory. */
   readonly position: Uint8Array | undefined;
 }
@@ -65,8 +78,8 @@ export interface PartitionState {
   readonly channels: Map<Channel, ChannelState>;
   /** By {@linkcode chainName}. */
   readonly chains: Map<string, ChainState>;
-  /** How many of `chains` are of short-lived producers. */
-  shortLivedChains: number;
+  /** Of `chains`. */
+  readonly places: PlaceCounts;
 }
 
 export const newChannel = (): ChannelState => ({
@@ -76,23 +89,13 @@ export const newChannel = (): ChannelState => ({
   sizeBytes: 0,
 });
 
-/** A chain belongs to one channel. Channels hold no NUL, so the name is unambiguous whatever the producer is called. */
-export const chainName = (channel: Channel, producerId: string): string => `${channel}\0${producerId}`;
-
-const SHORT_LIVED_CHAINS = chainName("records", SHORT_LIVED_PRODUCERS.prefix);
-
-/** Chains of requests with a key that one partition keeps: some seventy a second through their hour, about 75 MB. */
-export const SHORT_LIVED_CHAINS_MAX = 250_000;
-
-export const isShortLived = (name: string): boolean => name.startsWith(SHORT_LIVED_CHAINS);
-
 /** The state as it will be once a plan is applied: what is changed so far, over what stands (P5). */
 class Draft implements StateChanges {
   readonly channels = new Map<Channel, ChannelState>();
   readonly chains = new Map<string, ChainState>();
   readonly #state: PartitionState;
+  readonly #added = newPlaceCounts();
   #chainsAdded = 0;
-  #shortLivedAdded = 0;
 
   constructor(state: PartitionState) {
     this.#state = state;
@@ -111,20 +114,23 @@ class Draft implements StateChanges {
   }
 
   setChain(name: string, chain: ChainState): void {
-    if (this.chain(name) === undefined) {
-      this.#chainsAdded += 1;
-      if (isShortLived(name)) this.#shortLivedAdded += 1;
-    }
+    const before = this.chain(name);
+    if (before === undefined) this.#chainsAdded += 1;
+    countPlace(this.#added, name, before, chain);
     this.chains.set(name, chain);
   }
 
   /** P4. Why another chain of this name can not be made, or undefined. */
-  crowded(name: string): { kind: "too_many_producers"; live: number } | undefined {
-    const { chains, shortLivedChains, settings } = this.#state;
-    const shortLived = shortLivedChains + this.#shortLivedAdded;
-    const live = isShortLived(name) ? shortLived : chains.size + this.#chainsAdded - shortLived;
-    const max = isShortLived(name) ? SHORT_LIVED_CHAINS_MAX : settings.chains.producersMax;
-    return live < max ? undefined : { kind: "too_many_producers", live };
+  crowded(name: string, owner: string | undefined): TooManyProducers | undefined {
+    const { chains, places, settings } = this.#state;
+    const shortLived = places.shortLived + this.#added.shortLived;
+    const held = owner === undefined ? undefined : this.#held(heldKey(name, owner));
+    if (isShortLived(name)) return refusePlace(shortLived, SHORT_LIVED_CHAINS_MAX, held);
+    return refusePlace(chains.size + this.#chainsAdded - shortLived, settings.chains.producersMax, held);
+  }
+
+  #held(key: string): number {
+    return (this.#state.places.held.get(key) ?? 0) + (this.#added.held.get(key) ?? 0);
   }
 
   advance(name: Channel, count: number, sizeBytes: number): void {
@@ -144,9 +150,7 @@ class Draft implements StateChanges {
 export function applyChanges(state: PartitionState, { channels, chains }: StateChanges): void {
   for (const [name, channel] of channels) state.channels.set(name, channel);
   for (const [name, chain] of chains) {
-    const isKnown = state.chains.has(name);
-    const change = chain === undefined ? (isKnown ? -1 : 0) : isKnown ? 0 : 1;
-    if (isShortLived(name)) state.shortLivedChains += change;
+    countPlace(state.places, name, state.chains.get(name), chain);
     if (chain === undefined) state.chains.delete(name);
     else state.chains.set(name, chain);
   }
@@ -206,7 +210,8 @@ export function planAppend(state: PartitionState, request: AppendRequest): Appen
   const duplicates: number[] = [];
   const outcomes = request.batches.map((batch, index): AppendOutcome => {
     const name = chainName(channel, batch.producerId);
-    const refusal = judge(draft, name, batch);
+    const owner = batch.owner === undefined ? undefined : ownerMark(batch.owner);
+    const refusal = judge(draft, name, batch, owner);
     if (refusal?.kind === "duplicate") duplicates.push(index);
     if (refusal !== undefined) return refusal;
     const stored = storedBatch(batch);
@@ -220,7 +225,7 @@ export function planAppend(state: PartitionState, request: AppendRequest): Appen
       rejects.push({ stored: rejected, source: batch });
       draft.advance("rejected", rejected.count, storedBytes(rejected));
     }
-    draft.setChain(name, movedChain(draft.chain(name), batch));
+    draft.setChain(name, movedChain(draft.chain(name), batch, owner));
     return { kind: "written", firstOffset, count: stored.count };
   });
   const writesCheckpoints = outcomes.every(({ kind }) => kind === "written" || kind === "duplicate");
@@ -230,11 +235,11 @@ export function planAppend(state: PartitionState, request: AppendRequest): Appen
 }
 
 /** Why a batch is not written, or undefined where it is (P2, P4). */
-function judge(draft: Draft, name: string, batch: AppendBatch): AppendOutcome | undefined {
+function judge(draft: Draft, name: string, batch: AppendBatch, owner: string | undefined): AppendOutcome | undefined {
   checkBatch(batch, name);
   const chain = draft.chain(name);
   if (chain === undefined) {
-    return batch.previousSequence === undefined ? draft.crowded(name) : { kind: "unknown_producer" };
+    return batch.previousSequence === undefined ? draft.crowded(name, owner) : { kind: "unknown_producer" };
   }
   if (batch.producerEpoch < chain.producerEpoch) return { kind: "stale_producer_epoch", current: chain.producerEpoch };
   const { stored } = chain;
@@ -287,10 +292,11 @@ export function rejectedBatch(batch: AppendBatch, rejects: NonNullable<AppendBat
   };
 }
 
-const movedChain = (chain: ChainState | undefined, batch: AppendBatch): ChainState => ({
+const movedChain = (chain: ChainState | undefined, batch: AppendBatch, owner: string | undefined): ChainState => ({
   producerEpoch: batch.producerEpoch,
   stored: lastSequence(batch.sequences),
   activeAtMs: Math.max(batch.appendedAtMs, chain?.activeAtMs ?? 0),
+  owner: chain === undefined ? owner : chain.owner,
   position: batch.position === undefined ? chain?.position : new Uint8Array(encodeEvent(batch.position)),
 });
 
@@ -306,22 +312,31 @@ export function planOpen(
   producerId: string,
   producerEpoch: number,
   nowMs: number,
+  owner?: string,
 ): OpenPlan {
   const draft = new Draft(state);
-  const outcome = open(draft, chainName(channel, producerId), producerEpoch, nowMs);
+  const mark = owner === undefined ? undefined : ownerMark(owner);
+  const outcome = open(draft, chainName(channel, producerId), producerEpoch, nowMs, mark);
   return { outcome, channels: draft.channels, chains: draft.chains };
 }
 
-function open(draft: Draft, name: string, producerEpoch: number, nowMs: number): OpenChainOutcome {
+function open(
+  draft: Draft,
+  name: string,
+  producerEpoch: number,
+  nowMs: number,
+  owner: string | undefined,
+): OpenChainOutcome {
   const chain = draft.chain(name);
   if (chain === undefined) {
-    const refusal = draft.crowded(name);
+    const refusal = draft.crowded(name, owner);
     if (refusal !== undefined) return refusal;
-    draft.setChain(name, { producerEpoch, stored: undefined, activeAtMs: nowMs, position: undefined });
+    draft.setChain(name, { producerEpoch, stored: undefined, activeAtMs: nowMs, owner, position: undefined });
     return { kind: "opened", lastSequence: undefined };
   }
   if (producerEpoch < chain.producerEpoch) return { kind: "stale_producer_epoch", current: chain.producerEpoch };
-  draft.setChain(name, { ...chain, producerEpoch, activeAtMs: Math.max(chain.activeAtMs, nowMs) });
+  const activeAtMs = Math.max(chain.activeAtMs, nowMs);
+  draft.setChain(name, { ...chain, producerEpoch, activeAtMs, owner: owner ?? chain.owner });
   const { stored, position } = chain;
   return {
     kind: "opened",

@@ -7,8 +7,9 @@ import { InvariantError } from "../../protocols/errors.ts";
 import { encodeEvent } from "../../protocols/event_codec.ts";
 import { offset } from "../../protocols/position.ts";
 import { firstSequence, lastSequence, type Sequence, sequenceAt, sequenceCount } from "../../protocols/sequence.ts";
-import type { AppendBatch, AppendOutcome, AppendRequest, StoredVerdict } from "./log.ts";
-import { chainName, checkBatch, rejectedBatch, storedBatch } from "./partition_state.ts";
+import { chainName, ownerMark } from "./chain_places.ts";
+import type { AppendBatch, AppendOutcome, AppendRequest, StoredVerdict, TooManyProducers } from "./log.ts";
+import { checkBatch, rejectedBatch, storedBatch } from "./partition_state.ts";
 import { ENTRY_BYTES_TARGET, encodeEntry, type StoredBatch, storedBytes } from "./record_batch.ts";
 import { sequenceText, textSequence } from "./stored_state.ts";
 
@@ -102,23 +103,24 @@ function describe(batch: AppendBatch, count: number, sizeBytes: number, group: n
     rejectedAt === 0 ? 0 : rejectedAt + 1,
     verdicts.length,
     prefix,
+    ...(batch.owner === undefined ? [] : [ownerMark(batch.owner)]),
   ];
 }
 
 /** Begins every verdict of a producer; the length in bytes keeps producers apart whose ids begin alike. */
 const verdictsPrefix = (producerId: string): string => `${Buffer.byteLength(producerId)}:${producerId}\0`;
 
-type Answer = readonly [kind: string, first?: unknown, second?: unknown];
+type Answer = readonly [kind: string, first?: unknown, second?: unknown, third?: unknown];
 
 export const decodeOutcomes = (packed: Buffer): AppendOutcome[] =>
   (packr.unpack(packed) as Answer[]).map(decodeOutcome);
 
-function decodeOutcome([kind, first, second]: Answer): AppendOutcome {
+function decodeOutcome([kind, first, second, third]: Answer): AppendOutcome {
   if (kind === "written") return { kind, firstOffset: offset(Number(first)), count: Number(second) };
   if (kind === "gap") return { kind, stored: textSequence(String(first)) };
   if (kind === "unknown") return { kind: "unknown_producer" };
   if (kind === "stale") return { kind: "stale_producer_epoch", current: Number(first) };
-  if (kind === "full") return { kind: "too_many_producers", live: Number(first) };
+  if (kind === "full") return tooManyProducers([first, second, third]);
   const stored = textSequence(String(first));
   if (kind !== "duplicate" || stored === undefined) {
     throw new InvariantError(
@@ -126,6 +128,12 @@ function decodeOutcome([kind, first, second]: Answer): AppendOutcome {
     );
   }
   return { kind, stored, verdicts: Array.isArray(second) ? second.map((member) => decodeMember(String(member))) : [] };
+}
+
+/** The answer `full` after its kind: live chains, then the principal's places and the free ones where it holds its share. */
+export function tooManyProducers([live, held, free]: readonly unknown[]): TooManyProducers {
+  const refusal = { kind: "too_many_producers", live: Number(live) } as const;
+  return held === undefined ? refusal : { ...refusal, share: { held: Number(held), free: Number(free) } };
 }
 
 /** A member is the producer's prefix, the sequence, then code, path and reason as JSON, which holds no NUL. */

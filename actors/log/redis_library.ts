@@ -8,12 +8,16 @@
  *   R2. Every write names its epoch and the life of the store, `run_id:master_replid`; both must be today's (E8).
  *   R3. Event bytes pass through untouched: one argument for each group of small batches or large batch.
  *   R4. Sequences are text of fixed width, so that Lua compares them as they are.
+ *   R5. A function that newer nodes count on has a name of its own: a store that has the older library is given the newer
+ *       one when the name is not found. Nodes of before call the former names.
  *
- * Keys of a partition: meta (fence, limits, number of short-lived chains, `c:<channel>` -> first end bytes entries
- * lastEpoch epochs...), chains, verdicts (a sorted set read by name), checkpoints, and one stream for each channel.
+ * Keys of a partition: meta (fence, limits, number of short-lived chains, places that each principal holds,
+ * `c:<channel>` -> first end bytes entries lastEpoch epochs...), chains, verdicts (a sorted set read by name), checkpoints,
+ * and one stream for each channel. A chain is `epoch active stored position`; where it has an owner, `~owner` and a space
+ * stand before the position, which is empty or begins as a map does.
  */
 import { EMPTY_CHAIN_KEPT_MS, SHORT_LIVED_PRODUCERS } from "./log.ts";
-import { SHORT_LIVED_CHAINS_MAX } from "./partition_state.ts";
+import { REDIS_PLACES } from "./redis_places.ts";
 
 export const REDIS_LIBRARY_NAME = "headrace_v1";
 
@@ -73,36 +77,19 @@ end
 local function load_chain(chains, name)
   local text = redis.call('HGET', chains, name)
   if not text then return nil end
-  local epoch, active, stored, position = string.match(text, '^(%d+) (%d+) (%x*) (.*)$')
-  return {epoch = tonumber(epoch), active = tonumber(active), stored = stored, position = position}
+  local epoch, active, stored, rest = string.match(text, '^(%d+) (%d+) (%x*) (.*)$')
+  local owner, position = string.match(rest, '^~(%S+) (.*)$')
+  return {epoch = tonumber(epoch), active = tonumber(active), stored = stored, owner = owner or '',
+    position = position or rest}
 end
 
 local function save_chain(chains, name, chain)
   redis.call('HSET', chains, name,
-    int(chain.epoch) .. ' ' .. int(chain.active) .. ' ' .. chain.stored .. ' ' .. chain.position)
+    int(chain.epoch) .. ' ' .. int(chain.active) .. ' ' .. chain.stored .. ' '
+    .. (chain.owner == '' and '' or '~' .. chain.owner .. ' ') .. chain.position)
 end
 
-local prefix_of_short = 'records\\0${SHORT_LIVED_PRODUCERS.prefix}'
-
-local function is_short(name)
-  return string.sub(name, 1, #prefix_of_short) == prefix_of_short
-end
-
--- How many chains live, and how many of them are short-lived: these are counted, not looked for.
-local function live_chains(meta, chains)
-  local short = tonumber(redis.call('HGET', meta, 'short') or '0')
-  return {all = redis.call('HLEN', chains) - redis.call('HEXISTS', chains, ''), short = short}
-end
-
--- Live chains of the kind of this one, where there is no room for another.
-local function crowded(live, limit, name)
-  if is_short(name) then
-    if live.short >= ${SHORT_LIVED_CHAINS_MAX} then return live.short end
-  elseif live.all - live.short >= limit then
-    return live.all - live.short
-  end
-  return nil
-end
+${REDIS_PLACES}
 
 -- Names, each followed by the argument that holds its value; 0 removes.
 local function write_checkpoints(key, list, args)
@@ -151,12 +138,12 @@ local function claim(keys, args)
 end
 
 -- A batch: 1 producer, 2 its epoch, 3 previous, 4 first, 5 last, 6 time, 7 records, 8 size, 9 group,
--- 10 argument of its position, 11 argument of its rejects, 12 argument of their verdicts, 13 number of rejects, 14 prefix of its verdicts
+-- 10 argument of its position, 11 argument of its rejects, 12 argument of their verdicts, 13 number of rejects, 14 prefix of its
+-- verdicts, 15 owner of the chain that it makes
 local function judge(chain, batch, state, name)
   if not chain then
     if batch[3] ~= '' then return {'unknown'} end
-    local full = crowded(state.live, state.limit, name)
-    return full and {'full', full} or nil
+    return crowded(state.live, state.limit, name, batch[15] or '')
   end
   if batch[2] < chain.epoch then return {'stale', chain.epoch} end
   if batch[5] <= chain.stored then return {'duplicate', chain.stored} end
@@ -179,7 +166,7 @@ local function append(keys, args)
   if refused then return refused end
   local epoch, channel = args[1], args[3]
   local batches = cmsgpack.unpack(args[4])
-  local state = {live = live_chains(meta, chains), added = 0, limit = tonumber(redis.call('HGET', meta, 'producers'))}
+  local state = {live = live_chains(meta, chains), limit = tonumber(redis.call('HGET', meta, 'producers'))}
   local bounds = load_channel(meta, channel)
   local cache, order, groups, rejects, outcomes = {}, {}, {}, {}, {}
   local is_clean, records = true, 0
@@ -210,12 +197,10 @@ local function append(keys, args)
       end
       if batch[11] > 0 then rejects[#rejects + 1] = batch end
       if not chain then
+        chain = {active = 0, owner = batch[15] or '', position = ''}
         state.live.all = state.live.all + 1
-        if is_short(name) then
-          state.live.short = state.live.short + 1
-          state.added = state.added + 1
-        end
-        chain = {active = 0, position = ''}
+        if is_short(name) then state.live.short = state.live.short + 1 end
+        count_place(state.live.moves, name, nil, chain.owner)
         cache[name] = chain
       end
       if not chain.moved then
@@ -247,7 +232,7 @@ local function append(keys, args)
     save_channel(meta, 'rejected', rejected)
   end
   for _, name in ipairs(order) do save_chain(chains, name, cache[name]) end
-  if state.added > 0 then redis.call('HINCRBY', meta, 'short', state.added) end
+  save_moves(meta, state.live.moves)
   if is_clean and args[5] ~= '' then write_checkpoints(keys[4], cmsgpack.unpack(args[5]), args) end
   -- WAIT counts from this connection's last write: a repeated batch needs one too.
   if args[6] == '1' and #order == 0 then redis.call('HSET', meta, 'touched', epoch) end
@@ -260,20 +245,26 @@ local function append(keys, args)
   return {'ok', int(bounds.last), cmsgpack.pack(outcomes)}
 end
 
--- meta, chains | epoch, store, chain, producer epoch, now
+-- meta, chains | epoch, store, chain, producer epoch, now, owner
 local function open_chain(keys, args)
   local refused = fenced(keys[1], args[1], args[2])
   if refused then return refused end
   local chain = load_chain(keys[2], args[3])
-  local asked, now = tonumber(args[4]), tonumber(args[5])
+  local asked, now, owner = tonumber(args[4]), tonumber(args[5]), args[6] or ''
+  local moves = {}
   if not chain then
-    local full = crowded(live_chains(keys[1], keys[2]), tonumber(redis.call('HGET', keys[1], 'producers')), args[3])
-    if full then return {'full', int(full)} end
-    if is_short(args[3]) then redis.call('HINCRBY', keys[1], 'short', 1) end
-    chain = {epoch = asked, active = now, stored = '', position = ''}
+    local live, limit = live_chains(keys[1], keys[2]), tonumber(redis.call('HGET', keys[1], 'producers'))
+    local full = crowded(live, limit, args[3], owner)
+    if full then return full end
+    chain = {active = now, stored = '', owner = owner, position = ''}
+    count_place(moves, args[3], nil, owner)
   elseif asked < chain.epoch then
     return {'stale', int(chain.epoch)}
+  elseif owner ~= '' then
+    count_place(moves, args[3], chain.owner, owner)
+    chain.owner = owner
   end
+  save_moves(keys[1], moves)
   chain.epoch, chain.active = asked, math.max(chain.active, now)
   save_chain(keys[2], args[3], chain)
   return {'ok', chain.stored, chain.position}
@@ -330,15 +321,15 @@ local function expire_chains(keys, args)
   if refused then return refused end
   local window = tonumber(redis.call('HGET', keys[1], 'window'))
   local short = math.min(window, ${SHORT_LIVED_PRODUCERS.windowMs})
-  local forgotten = 0
+  local moves = {}
   local page = redis.call('HSCAN', keys[2], args[4], 'COUNT', 500)
   for i = 1, #page[2], 2 do
     local name = page[2][i]
-    local active, stored = string.match(page[2][i + 1], '^%d+ (%d+) (%x*) ')
+    local active, stored, rest = string.match(page[2][i + 1], '^%d+ (%d+) (%x*) (.*)$')
     local kept = stored == '' and math.min(short, ${EMPTY_CHAIN_KEPT_MS}) or is_short(name) and short or window
     if name ~= '' and active and tonumber(active) < tonumber(args[3]) - kept then
       redis.call('HDEL', keys[2], name)
-      if is_short(name) then forgotten = forgotten + 1 end
+      count_place(moves, name, string.match(rest, '^~(%S+) ') or '', nil)
       local producer = string.match(name, '^records%z(.*)$')
       if producer then
         local prefix = #producer .. ':' .. producer .. '\\0'
@@ -346,7 +337,7 @@ local function expire_chains(keys, args)
       end
     end
   end
-  if forgotten > 0 then redis.call('HINCRBY', keys[1], 'short', -forgotten) end
+  save_moves(keys[1], moves)
   return {'ok', page[1], int(live_chains(keys[1], keys[2]).all)}
 end
 
@@ -414,7 +405,9 @@ end
 
 redis.register_function('${REDIS_LIBRARY_NAME}_claim', claim)
 redis.register_function('${REDIS_LIBRARY_NAME}_append', append)
+redis.register_function('${REDIS_LIBRARY_NAME}_append_owned', append)
 redis.register_function('${REDIS_LIBRARY_NAME}_open_chain', open_chain)
+redis.register_function('${REDIS_LIBRARY_NAME}_open_owned', open_chain)
 redis.register_function('${REDIS_LIBRARY_NAME}_welcome', welcome)
 redis.register_function('${REDIS_LIBRARY_NAME}_welcome_owned', welcome_owned)
 redis.register_function('${REDIS_LIBRARY_NAME}_take_place', take_place)

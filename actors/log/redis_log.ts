@@ -15,12 +15,12 @@ import {
   partitionName,
 } from "../../protocols/position.ts";
 import type { Sequence } from "../../protocols/sequence.ts";
+import { chainName, ownerMark } from "./chain_places.ts";
 import type * as Contract from "./log.ts";
 import { answerRead, seekByTime } from "./log_reading.ts";
 import { lostBatch } from "./lost_batch.ts";
-import { chainName } from "./partition_state.ts";
 import { ENTRY_BYTES_TARGET } from "./record_batch.ts";
-import { decodeOutcomes, encodeAppend, encodeCheckpoints } from "./redis_append.ts";
+import { decodeOutcomes, encodeAppend, encodeCheckpoints, tooManyProducers } from "./redis_append.ts";
 import { connectRedis } from "./redis_connect.ts";
 import {
   misconfigured,
@@ -218,7 +218,7 @@ class StreamsLog implements RedisLog {
     if (status === "STORE_CHANGED") void this.#redis.probe(keys[0]).catch(() => undefined);
     throw new FencedError(
       status as FencedCode,
-      `Cannot ${name} ${partitionName(partition)} as the claim must be the newest, made on this life of the store: current value there is ${reply[1]}`,
+      `Cannot ${name.replace("_owned", "")} ${partitionName(partition)} as the claim must be the newest, made on this life of the store: current value there is ${reply[1]}`,
     );
   }
 
@@ -238,12 +238,14 @@ class StreamsLog implements RedisLog {
     producerId: string,
     producerEpoch: number,
     nowMs: number,
+    owner?: string,
   ): Promise<Contract.OpenChainOutcome> {
     const { meta, chains } = this.#keys(ownership.partition);
     const args = [chainName(channel, producerId), String(producerEpoch), String(Math.floor(nowMs))];
-    const reply = await this.#owned("open_chain", ownership, [meta, chains], args, this.#tier(ownership));
+    if (owner !== undefined) args.push(ownerMark(owner));
+    const reply = await this.#owned("open_owned", ownership, [meta, chains], args, this.#tier(ownership));
     const status = String(reply[0]);
-    if (status === "full") return { kind: "too_many_producers", live: Number(reply[1]) };
+    if (status === "full") return tooManyProducers(reply.slice(1));
     if (status === "stale") return { kind: "stale_producer_epoch", current: Number(reply[1]) };
     const position = reply[2] as Buffer;
     return {
@@ -265,7 +267,7 @@ class StreamsLog implements RedisLog {
     const tier = this.#tier(ownership);
     const names = [meta, chains, verdicts, checkpoints, keys.stream(request.channel), keys.stream("rejected")];
     const args = encodedAppend(ownership.partition, request, typeof tier !== "string");
-    const reply = await this.#owned("append", ownership, names, args, tier);
+    const reply = await this.#owned("append_owned", ownership, names, args, tier);
     return { outcomes: decodeOutcomes(reply[2] as Buffer), endOffset: offset(Number(reply[1])) };
   }
 
@@ -276,8 +278,9 @@ class StreamsLog implements RedisLog {
     from: Sequence | undefined,
     to: Sequence,
     nowMs: number,
+    owner?: string,
   ): Promise<Contract.AppendOutcome> {
-    const batch = lostBatch(producerId, producerEpoch, from, to, nowMs);
+    const batch = lostBatch(producerId, producerEpoch, from, to, nowMs, owner);
     const { outcomes } = await this.append(ownership, { channel: "records", batches: [batch] });
     const [outcome] = outcomes;
     if (outcome === undefined) throw new InvariantError("Cannot declare a loss as its append must have an outcome");

@@ -92,9 +92,13 @@ export function pairs(numbers: readonly number[]): EpochStart[] {
   return epochs;
 }
 
-/** A list of four, whose last is the position as it is encoded already, or nil. */
-export function encodeChain({ producerEpoch, activeAtMs, stored, position }: ChainState): Buffer {
-  const list = pack([producerEpoch, activeAtMs, stored ?? null, null]);
+/**
+ * A list whose last is the position as it is encoded already, or nil: of four, or of five where the chain has an owner. No
+ * chain had one before.
+ */
+export function encodeChain({ producerEpoch, activeAtMs, stored, owner, position }: ChainState): Buffer {
+  const fields = [producerEpoch, activeAtMs, stored ?? null];
+  const list = pack(owner === undefined ? [...fields, null] : [...fields, owner, null]);
   return position === undefined ? list : Buffer.concat([list.subarray(0, -1), position]);
 }
 
@@ -103,20 +107,23 @@ export function decodeChain(bytes: Uint8Array): ChainState {
   const fields: unknown[] = [];
   let endOfFields = 0;
   const inList = bytes.subarray(1);
+  const fieldsBeforePosition = (bytes[0] ?? 0) - EMPTY_LIST - 1;
   packr.unpackMultiple(inList, (field: unknown, _start: number | undefined, end = 0) => {
     endOfFields = end;
-    return fields.push(field) < FIELDS_BEFORE_POSITION;
+    return fields.push(field) < fieldsBeforePosition;
   });
-  const [producerEpoch, activeAtMs, stored] = fields as [number, number, Sequence | null];
+  const [producerEpoch, activeAtMs, stored, owner] = fields as [number, number, Sequence | null, string?];
   return {
     producerEpoch,
     activeAtMs,
     stored: stored ?? undefined,
+    owner,
     position: inList[endOfFields] === NIL ? undefined : new Uint8Array(inList.subarray(endOfFields)),
   };
 }
 
-const FIELDS_BEFORE_POSITION = 3;
+/** Of a MessagePack list of up to 15, before its length is added. */
+const EMPTY_LIST = 0x90;
 const NIL = 0xc0;
 
 export const encodeVerdict = (sequence: Sequence, { code, path, reason }: Verdict): Buffer =>

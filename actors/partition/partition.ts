@@ -31,6 +31,8 @@ export type PartitionRequest =
       readonly requestId: number;
       readonly producerId: string;
       readonly producerEpoch: number;
+      /** The producer's principal; nodes of before tell none. */
+      readonly owner?: string;
       readonly replyTo: ReplyTo;
     }
   | {
@@ -38,6 +40,7 @@ export type PartitionRequest =
       readonly requestId: number;
       readonly producerId: string;
       readonly producerEpoch: number;
+      readonly owner?: string;
       readonly from: Sequence | undefined;
       readonly to: Sequence;
       readonly replyTo: ReplyTo;

@@ -212,14 +212,15 @@ class PartitionActor implements Actor<PartitionMessage> {
   #callChain(ownership: Ownership, call: Extract<PartitionEffect, { type: "call_chain" }>["call"]): void {
     const { log, partition } = this.#options;
     const { request } = call;
+    const { producerId, producerEpoch, owner } = request;
     const nowMs = this.#context.nowMs();
     const answer: Promise<PartitionAnswer> =
       request.type === "open_chain"
         ? log
-            .openChain(ownership, "records", request.producerId, request.producerEpoch, nowMs)
+            .openChain(ownership, "records", producerId, producerEpoch, nowMs, owner)
             .then((outcome) => ({ kind: "opened", requestId: call.requestId, outcome }))
         : log
-            .declareLost(ownership, request.producerId, request.producerEpoch, request.from, request.to, nowMs)
+            .declareLost(ownership, producerId, producerEpoch, request.from, request.to, nowMs, owner)
             .then((outcome: AppendOutcome) => {
               this.#feed?.refreshRejected(); // what was declared lost is told there
               return { kind: "appended", requestId: call.requestId, outcome };

@@ -5,6 +5,7 @@ import { test } from "uvu";
 import { openLmdbLog } from "../../actors/log/lmdb_log.ts";
 import type { Log } from "../../actors/log/log.ts";
 import { logHistories } from "./log_histories.ts";
+import { logPlaces } from "./log_places.ts";
 import { type LogHarness, logSuite } from "./log_suite.ts";
 import { logUnencodable } from "./log_unencodable.ts";
 
@@ -32,6 +33,7 @@ const harness: LogHarness = {
 
 logSuite(harness);
 logUnencodable(harness);
+logPlaces(harness, 20);
 logHistories(harness, 40);
 
 test.run();

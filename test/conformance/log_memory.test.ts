@@ -1,6 +1,7 @@
 import { test } from "uvu";
 import { createMemoryLog, type MemoryLog } from "../../actors/log/memory_log.ts";
 import { logHistories } from "./log_histories.ts";
+import { logPlaces } from "./log_places.ts";
 import { type LogHarness, logSuite } from "./log_suite.ts";
 import { logUnencodable } from "./log_unencodable.ts";
 
@@ -17,6 +18,7 @@ const harness: LogHarness = {
 
 logSuite(harness);
 logUnencodable(harness);
+logPlaces(harness, 100);
 logHistories(harness, 300);
 
 test.run();

@@ -1,6 +1,7 @@
 import { test } from "uvu";
 import { requireRedis, startRedis } from "../support/redis_server.ts";
 import { logHistories } from "./log_histories.ts";
+import { logPlaces } from "./log_places.ts";
 import { redisHarness } from "./log_redis.ts";
 import { logSuite } from "./log_suite.ts";
 import { logUnencodable } from "./log_unencodable.ts";
@@ -11,6 +12,7 @@ const harness = redisHarness({ name: "redis", url: server.url, restart: () => se
 
 logSuite(harness);
 logUnencodable(harness);
+logPlaces(harness, 20);
 logHistories(harness, 25);
 
 test.after(() => server.stop());

@@ -17,7 +17,7 @@ const SECRETS = {
 };
 const YAML = `
 log: { type: memory }
-streams: { s: { partitions: 1 } }
+streams: { s: { partitions: 1 }, few: { partitions: 1, producersMax: 9 } }
 security:
   tokens:
     - { name: victim, valueEnv: VICTIM, scopes: [produce] }
@@ -56,6 +56,22 @@ test("another principal can not take a producer's name, fence it or move its cha
   const again = await greeted("sensor-1", SECRETS.VICTIM, "its next life");
   assert.is(again.answer?.type, "welcome");
   for (const one of [client, attack.client, again.client]) one.end();
+});
+
+test("one principal can not take all places of a partition: others get one, with no quota", async () => {
+  const clients: RawClient[] = [];
+  const opened = async (producerId: string, token: string) => {
+    const { client, answer } = await greeted(producerId, token);
+    clients.push(client);
+    const producerEpoch = answer?.type === "welcome" ? (answer.producerEpoch ?? 0) : 0;
+    return client.ask({ type: "open", stream: "few", partition: 0, producerEpoch });
+  };
+  for (let n = 0; n < 8; n += 1) assert.is((await opened(`greedy-${n}`, SECRETS.OTHER))?.type, "opened");
+  const refused = await opened("greedy-8", SECRETS.OTHER);
+  assert.ok(refused?.type === "error" && refused.code === "TOO_MANY_PRODUCERS");
+  assert.match(refused.message, /it has 8, and 1 are free/);
+  assert.is((await opened("modest", SECRETS.VICTIM))?.type, "opened");
+  for (const client of clients) client.end();
 });
 
 test("a principal beyond its quota waits, and others do not", async () => {

@@ -41,9 +41,9 @@ export function simulatedLog(store: SimulatedStore, node: OutsideCalls, wrapInne
         },
         ({ ownership }) => node.world.say(`node ${node.number} owns ${partition.partition} as ${ownership.epoch}`),
       ),
-    openChain: (ownership, channel, producerId, producerEpoch, nowMs) =>
+    openChain: (ownership, channel, producerId, producerEpoch, nowMs, owner) =>
       call(channel === "records" ? "open chain" : "open chain of a sink", ownership.partition, () =>
-        log.openChain(ownership, channel, producerId, producerEpoch, nowMs),
+        log.openChain(ownership, channel, producerId, producerEpoch, nowMs, owner),
       ),
     append: (ownership, request) => {
       let losses = 0;
@@ -67,9 +67,9 @@ export function simulatedLog(store: SimulatedStore, node: OutsideCalls, wrapInne
         },
       );
     },
-    declareLost: (ownership, producerId, producerEpoch, from, to, nowMs) =>
+    declareLost: (ownership, producerId, producerEpoch, from, to, nowMs, owner) =>
       call("declare lost", ownership.partition, () =>
-        log.declareLost(ownership, producerId, producerEpoch, from, to, nowMs),
+        log.declareLost(ownership, producerId, producerEpoch, from, to, nowMs, owner),
       ),
     read: (partition, request) =>
       call(

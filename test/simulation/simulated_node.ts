@@ -192,6 +192,7 @@ export class SimulatedNode implements OutsideCalls {
       inspect: parts.inspect,
       authenticate: async () => ({
         subject: "all",
+        placesOf: "all",
         mayProduce: () => true,
         mayConsume: () => true,
         mayObserve: () => true,

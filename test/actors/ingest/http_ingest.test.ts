@@ -13,18 +13,24 @@ function setUp(answerWithinMs = 30_000, nowMs = Date.now) {
   const node = new ModelNode();
   const network = new MemoryNetwork((frame, bytes) => node.take(frame, bytes));
   const directory = { describe: () => STREAMS };
-  const options = { node: "n", connect: network.connect, directory, newId: () => "instance", answerWithinMs, nowMs };
+  const principals: string[] = [];
+  const connectFor = (principal: string) => {
+    principals.push(principal);
+    return network.connect;
+  };
+  const { connect } = network;
+  const options = { node: "n", connect, connectFor, directory, newId: () => "instance", answerWithinMs, nowMs };
   const stored = () =>
     [...node.logs.values()]
       .flat()
       .map(({ event }) => event.n as number)
       .sort((left, right) => left - right);
-  return { node, network, ingest: new HttpIngest(options), stored };
+  return { node, network, ingest: new HttpIngest(options), stored, principals };
 }
 
-function requestOf(events: readonly object[], key?: string): IngestRequest {
+function requestOf(events: readonly object[], key?: string, owner?: string): IngestRequest {
   const payload = new TextEncoder().encode(JSON.stringify(events));
-  const idempotency = key === undefined ? undefined : { key, subject: "me", payload };
+  const idempotency = key === undefined ? undefined : { key, subject: "me", owner, payload };
   return { stream: "readings", events: parseEvents("json", payload), traceparent: undefined, idempotency };
 }
 
@@ -108,6 +114,24 @@ test("a partition that takes nothing is told at once, then not asked again until
   node.intercept = () => undefined;
   assert.is((await ingest.append(requestOf(events, "order-1"))).accepted, 20);
   assert.equal(stored(), numbers(20));
+});
+
+test("a request with a key that gets no place for its principal holds up neither others nor requests without a key", async () => {
+  const { node, ingest, stored, principals } = setUp();
+  const [event] = numbered(1);
+  const place = { stream: "readings", partition: partitionOfKey("k0", 4) };
+  const refusal = { type: "error", code: "TOO_MANY_PRODUCERS", message: "its share", retryAfterMs: 5_000 } as const;
+  node.intercept = () => ({ ...refusal, ...place });
+  const refused = await ingest
+    .append(requestOf([event!], "order-1", "alice"))
+    .catch((error: { code: string }) => error);
+  assert.is("code" in refused && refused.code, "TOO_MANY_PRODUCERS");
+  node.intercept = () => undefined;
+  assert.is((await ingest.append(requestOf([event!], "order-2", "bob"))).accepted, 1);
+  assert.is((await ingest.append(requestOf([event!]))).accepted, 1);
+  assert.equal(principals, ["alice", "bob"]);
+  assert.equal(stored(), [0, 0]);
+  await ingest.close();
 });
 
 test("lines are judged one by one, a list as a whole", () => {

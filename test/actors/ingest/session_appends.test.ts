@@ -14,6 +14,7 @@ import { offset, partitionId } from "../../../protocols/position.ts";
 import type { Sequence } from "../../../protocols/sequence.ts";
 
 const WIRE_BYTES = 100;
+const TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const partition = { stream: "readings", partition: partitionId(0) };
 const check = (event: unknown) =>
   (event as { n: number }).n >= 0 ? undefined : { path: "/n", reason: "must not be below 0" };
@@ -28,6 +29,7 @@ class Harness {
 
   constructor(
     credit = new CreditPool({ totalBytes: 1_000_000, connectionsMax: 1, connectionBytesMax: 100_000 }).take(),
+    principal: { readonly owner?: string; readonly placesOf?: string } = {},
   ) {
     const schemas = new Map([
       [
@@ -38,7 +40,8 @@ class Harness {
         ],
       ],
     ]);
-    const permissions = { subject: "all", mayProduce: () => true, mayConsume: () => true, mayObserve: () => true };
+    const may = { mayProduce: () => true, mayConsume: () => true, mayObserve: () => true };
+    const permissions = { subject: "all", ...may, ...principal };
     const describe = () => ({ readings: { partitions: 2, schemaVersions: [1, 2] } });
     const directory = {
       describe,
@@ -150,7 +153,7 @@ test("each turn's frames are a batch of their own, and one flush is asked for in
 
 const ALONE: readonly (readonly [string, Partial<AppendFrame> & { readonly asRecords?: boolean }])[] = [
   ["inline record definitions, whose ids mean something else in another frame,", { asRecords: true }],
-  ["a trace context", { traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01" }],
+  ["a trace context", { traceparent: TRACEPARENT }],
   ["a resume point", { position: { line: 1 } }],
   ["another schema version", { schemaVersion: 1 }],
   ["listed sequences", { sequences: { list: [[0, 1, 0]] } }],
@@ -181,6 +184,48 @@ test("a frame with a rejected event stays alone, with its verdict", () => {
     harness.frames.flatMap((frame) => (frame.type === "ack" ? (frame.verdicts ?? []) : [])).map((one) => one.sequence),
     [[0, 1, 0]],
   );
+});
+
+for (const [whose, principal] of [
+  ["its principal", { owner: "plant" }],
+  ["the principal that it works for", { placesOf: "plant" }],
+] as const) {
+  test(`whatever may make a chain names ${whose}: open, lost, and an append that follows nothing`, () => {
+    const harness = new Harness(undefined, principal);
+    const about = { stream: "readings", partition: 0, producerEpoch: 7 };
+    const called = [
+      { type: "open", ...about },
+      { type: "lost", ...about, from: null, to: [0, 4, 0] },
+    ] as const;
+    const effects = called.flatMap((frame) => harness.step({ type: "frame", frame, wireBytes: 0 }));
+    assert.equal(
+      effects.flatMap((effect) => ("owner" in effect ? [[effect.type, effect.owner]] : [])),
+      [
+        ["open_chain", "plant"],
+        ["declare_lost", "plant"],
+      ],
+    );
+    harness.append(0);
+    harness.append(1, 1, { traceparent: TRACEPARENT });
+    const owners = harness.flush().map(({ batch }) => batch.owner);
+    assert.equal(owners, ["plant", undefined]);
+  });
+}
+
+test("nothing names a principal where nobody is asked who it is", () => {
+  const harness = new Harness();
+  harness.append(0);
+  assert.not.ok("owner" in (harness.flush()[0]?.batch ?? {}));
+});
+
+test("a principal that has its share of the places is told how many it holds and how many are free", () => {
+  const harness = new Harness();
+  harness.append(0);
+  const share = { held: 89, free: 11 };
+  harness.answer(harness.flush()[0], { kind: "too_many_producers", live: 89, share });
+  const [frame] = harness.frames;
+  assert.ok(frame?.type === "error" && frame.code === "TOO_MANY_PRODUCERS" && frame.retryAfterMs === 5_000);
+  assert.match(frame.message, /readings\/0 .* it has 89, and 11 are free$/);
 });
 
 test("nothing joins an append of which it is not sure that it follows what is stored", () => {

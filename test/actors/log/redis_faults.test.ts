@@ -2,8 +2,9 @@ import { readdir, stat, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { chainName, heldKey, ownerMark, SHORT_LIVED_CHAINS_MAX } from "../../../actors/log/chain_places.ts";
 import { CHAIN_LIMITS, type Claim, type DurabilityTier, type Log, type StoreState } from "../../../actors/log/log.ts";
-import { SHORT_LIVED_CHAINS_MAX } from "../../../actors/log/partition_state.ts";
+import { REDIS_LIBRARY } from "../../../actors/log/redis_library.ts";
 import { connectRedisLog, type RedisLog, type RedisLogOptions } from "../../../actors/log/redis_log.ts";
 import { epoch, offset, position } from "../../../protocols/position.ts";
 import { dense, partition } from "../../conformance/log_batches.ts";
@@ -298,6 +299,35 @@ scenario(
     assert.is(outcomes[1]?.kind, "written");
   },
 );
+
+scenario(
+  "requests with a key of one principal leave places to those of others in Redis too",
+  {},
+  async (server, connect) => {
+    const log = await connect();
+    const { ownership } = await claim(log);
+    const open = (producerId: string, owner: string) => log.openChain(ownership, "records", producerId, 1, 0, owner);
+    const live = SHORT_LIVED_CHAINS_MAX - 10;
+    const field = heldKey(chainName("records", "http/1"), ownerMark("alice"));
+    await ask(server.port, `HSET headrace:{orders/0}:meta short ${live} ${field} 80\r\n`);
+    const share = { held: 80, free: 10 };
+    assert.equal(await open("http/1", "alice"), { kind: "too_many_producers", live, share });
+    assert.is((await open("http/1", "bob")).kind, "opened");
+    assert.is((await open("a", "alice")).kind, "opened", "its producers are counted apart");
+  },
+);
+
+scenario("a Redis that has the library of before is given the one that counts places", {}, async (server, connect) => {
+  const log = await connect();
+  const { ownership } = await claim(log);
+  const ofBefore = REDIS_LIBRARY.replace(/^redis\.register_function\('\w+_owned'.*\n/gm, "");
+  const load = ["FUNCTION", "LOAD", "REPLACE", ofBefore].map((part) => `$${Buffer.byteLength(part)}\r\n${part}\r\n`);
+  await ask(server.port, `*${load.length}\r\n${load.join("")}`);
+  const names = () => ask(server.port, "FUNCTION LIST LIBRARYNAME headrace_v1\r\n");
+  assert.not.match(await names(), /open_owned/);
+  assert.is((await log.openChain(ownership, "records", "a", 1, 0, "alice")).kind, "opened");
+  assert.match(await names(), /open_owned/);
+});
 
 test("no Redis at all is UnavailableError, not a hang", async () => {
   const error = await rejection(connectRedisLog({ url: "redis://127.0.0.1:1", callTimeoutMs: 300 }));

@@ -35,6 +35,20 @@ export async function writeSampleLog(log: Log): Promise<void> {
   await log.writeMetadata("schemas/orders", Buffer.from("{}"), 0);
 }
 
+/** Chains that belong to principals: those of before name none, and mean the same. */
+export async function writeOwnedSample(log: Log): Promise<void> {
+  const { ownership } = await claimSample(log);
+  const extra = { owner: "plant" };
+  const batches = [
+    dense("sensor", 0, 1, { extra: { ...extra, position: { line: 17 } } }),
+    dense("meter", 0, 1, { extra }),
+    dense("http/key", 0, 1, { extra: { owner: "web" } }),
+    dense("nobody's", 0, 1),
+  ];
+  await log.append(ownership, { channel: "records", batches });
+  await log.openChain(ownership, "records", "silent", 4, 1_500, "lab");
+}
+
 /** Key and value of everything, in hex where it is no plain text. */
 export const dumpStore = (store: OrderedStore): [string, string][] =>
   Array.from(store.range("\u0001", "\uffff"), ([key, value]) => [key, Buffer.from(value).toString("hex")]);

@@ -21,6 +21,7 @@ import {
   openSampleChain,
   SAMPLE_EPOCH,
   SAMPLE_PARTITION,
+  writeOwnedSample,
   writeSampleLog,
 } from "./sample_log.ts";
 
@@ -33,6 +34,9 @@ interface Sample {
 
 const SAMPLE_1 = JSON.parse(
   await readFile(new URL("./samples/store_format_1.json", import.meta.url), "utf8"),
+) as Sample;
+const SAMPLE_OWNED = JSON.parse(
+  await readFile(new URL("./samples/store_format_1_owned.json", import.meta.url), "utf8"),
 ) as Sample;
 const PREFIX = "s:";
 
@@ -94,6 +98,16 @@ async function assertMeaning(log: Log): Promise<void> {
   assert.is(await log.expireChains(claim.ownership, 61_501), 1);
 }
 
+/** Of 100 places 4 are taken, 2 of them by `plant`; a request with a key takes none of them. */
+async function assertOwners(log: Log): Promise<void> {
+  const { ownership } = await claimSample(log, SAMPLE_EPOCH + 10);
+  const open = (producerId: string) => log.openChain(ownership, "records", producerId, 9, 2_000, "plant");
+  assert.equal(await open("sensor"), { kind: "opened", lastSequence: plain(0), position: { line: 17 } });
+  for (let n = 3; n <= 88; n += 1) assert.is((await open(`of the plant ${n}`)).kind, "opened");
+  const share = { held: 88, free: 10 };
+  assert.equal(await open("beyond its share"), { kind: "too_many_producers", live: 90, share });
+}
+
 /** Format 1 as first written kept all of a partition's state beside its fence; nothing ever read it there. */
 const FENCE_ALONE =
   "de0003a565706f6368cb42a05ef39b201400a56772616e74de0002ab6c656164657245706f636803ac7461626c6556657273696f6e07a873657474696e6773de0002a474696572a66d656d6f7279a6636861696e73de0002ae64656475706557696e646f774d73cdea60ac70726f6475636572734d617864";
@@ -127,6 +141,23 @@ test("a Redis of format 1 is read as it was meant", () =>
   onRedis(async (port, connect) => {
     await fillRedis(port, SAMPLE_1.redis);
     await assertMeaning(await connect());
+  }));
+
+test("chains that belong to principals are written alike today, and read as they were meant, in memory and files", async () => {
+  const store = new MemoryStore();
+  const clock = SAMPLE_EPOCH - 1_000;
+  await writeOwnedSample(new EmbeddedLog({ kind: "memory", store, nowMs: () => clock, checkTier: () => undefined }));
+  assert.equal(dumpStore(store), SAMPLE_OWNED.embedded);
+  const filled = new MemoryStore();
+  await fillStore(filled, SAMPLE_OWNED.embedded);
+  await assertOwners(embeddedOn(filled));
+});
+
+test("chains that belong to principals are written alike today, and read as they were meant, on Redis", () =>
+  onRedis(async (port, connect) => {
+    await writeOwnedSample(await connect());
+    assert.equal(await dumpRedis(port, PREFIX), SAMPLE_OWNED.redis);
+    await assertOwners(await connect());
   }));
 
 test("a Redis of a newer format is refused, one that names none is of the first", () =>

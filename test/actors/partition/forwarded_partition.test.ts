@@ -4,7 +4,9 @@ import type { ActorReference, Termination } from "../../../actors/kernel/actor.t
 import type { AppendBatch } from "../../../actors/log/log.ts";
 import { ForwardedPartition } from "../../../actors/partition/forwarded_partition.ts";
 import type { PartitionReply, PartitionRequest, ReplyTo } from "../../../actors/partition/partition.ts";
+import { decodePeerFrame, encodePeerFrame } from "../../../actors/transport/peer_codec.ts";
 import { offset, partitionId } from "../../../protocols/position.ts";
+import { dense } from "../../conformance/log_batches.ts";
 
 const partition = { stream: "s", partition: partitionId(0) };
 
@@ -105,6 +107,31 @@ test("W1: what is under way when the link ends is answered as lost, once; what c
   assert.equal(heard(replies), ["1 CONNECTION_LOST", "2 CONNECTION_LOST"]);
   owner.answer(...owner.ids); // late
   assert.is(replies.length, 2);
+});
+
+test("the principal of a chain is told to the owner on the other node, with an open, a loss and an append", async () => {
+  const owner = new Owner();
+  const forwarded = new ForwardedPartition(partition, owner.reference);
+  const { reference } = asker();
+  const about = { producerId: "p", producerEpoch: 1, owner: "plant", replyTo: reference };
+  const batch = dense("p", 0, 1, { extra: { owner: "plant" } });
+  await forwarded.send({ type: "open_chain", requestId: 1, ...about }, 0);
+  await forwarded.send({ type: "declare_lost", requestId: 2, from: undefined, to: [0, 1, 0], ...about }, 0);
+  await forwarded.send({ type: "append", items: [{ requestId: 3, batch }], replyTo: reference }, 10);
+  const arrived = owner.requests.map((request) => {
+    const message = { ...request, replyTo: undefined };
+    const frame = decodePeerFrame(encodePeerFrame({ type: "message", lane: "data", to: 1, weightBytes: 10, message }));
+    return (frame.type === "message" ? frame.message : frame) as PartitionRequest;
+  });
+  const named = arrived.flatMap((request) => {
+    if (request.type === "append") return request.items.map((item) => [request.type, item.batch.owner]);
+    return "owner" in request ? [[request.type, request.owner]] : [];
+  });
+  assert.equal(named, [
+    ["open_chain", "plant"],
+    ["declare_lost", "plant"],
+    ["append", "plant"],
+  ]);
 });
 
 test("W1: a try to send is answered once, by what it returns or by a reply", () => {
