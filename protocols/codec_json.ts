@@ -36,13 +36,16 @@ function listEvents(bytes: Uint8Array): unknown[] {
 /** An event that has no value, such as an integer beyond 64 bits, is that event's own fault: its neighbours are taken. */
 export function decodeJsonFrame(text: string, limits: ScanLimits): Frame {
   const parsed = parseJson(text, limits);
+  const mayHaveHalves = HALF_CHARACTER.test(text);
   if (isFields(parsed) && parsed.type === "append") {
     const { events, ...rest } = parsed;
+    if (mayHaveHalves) refuseHalves(rest, "");
     return parseFrame({
       ...(fromJsonValue(rest) as Fields),
       events: packAppended(events, text.length >= HUGE_MAP_CHARACTERS_MIN),
     });
   }
+  if (mayHaveHalves && !(isFields(parsed) && parsed.type === "records")) refuseHalves(parsed, "");
   const value = fromJsonValue(parsed);
   if (isFields(value) && value.type === "records" && Array.isArray(value.batches)) {
     value.batches.forEach((batch, index) => {
@@ -50,6 +53,22 @@ export function decodeJsonFrame(text: string, limits: ScanLimits): Frame {
     });
   }
   return parseFrame(value);
+}
+
+/** Half of a character as JSON can write it. UTF-8 has none: two names that differ in it would be stored as one. */
+const HALF_CHARACTER = /\\u[dD][89a-fA-F]/;
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
+function refuseHalves(value: unknown, path: string): void {
+  if (typeof value === "string") {
+    if (LONE_SURROGATE.test(value)) refuse(path, "be text of whole characters", "half of one");
+    return;
+  }
+  if (typeof value !== "object" || value === null) return;
+  for (const [key, one] of Object.entries(value)) {
+    if (LONE_SURROGATE.test(key)) refuse(path, "have keys of whole characters", "half of one");
+    refuseHalves(one, `${path}/${key}`);
+  }
 }
 
 function packEvents(value: unknown, path: string): Uint8Array {

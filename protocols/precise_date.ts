@@ -5,6 +5,7 @@
 import { addExtension } from "../deps.ts";
 
 const NANOSECONDS_A_MS = 1_000_000;
+const NANOSECONDS_A_SECOND = 1_000_000_000;
 /** What a timestamp of 64 bits holds in whole seconds. */
 const SECONDS_OF_64_BITS = 2 ** 34;
 const TIMESTAMP = 0xff;
@@ -52,6 +53,15 @@ function readTimestamp(bytes: Uint8Array): Date {
 
 const timeAt = (seconds: number, nanoseconds: number): Date =>
   dateOf(seconds * 1_000 + Math.floor(nanoseconds / NANOSECONDS_A_MS), nanoseconds % NANOSECONDS_A_MS);
+
+/** Whether the `length` bytes of a timestamp at `start` are a time that exists; other ones would be moved as they are read. */
+export function isTimestamp(bytes: Uint8Array, start: number, length: number): boolean {
+  if (length === 4) return true;
+  const view = new DataView(bytes.buffer, bytes.byteOffset + start, length);
+  if (length === 8) return view.getUint32(0) >>> 2 < NANOSECONDS_A_SECOND;
+  const seconds = Number(view.getBigInt64(4));
+  return view.getUint32(0) < NANOSECONDS_A_SECOND && Math.abs(seconds) <= TIME_MS_MAX / 1_000;
+}
 
 function writeTimestamp(time: PreciseDate): Uint8Array {
   const seconds = Math.floor(time.getTime() / 1_000);

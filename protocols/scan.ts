@@ -12,6 +12,7 @@
  */
 import { RejectedError } from "./errors.ts";
 import { formatPointer } from "./partitioner.ts";
+import { isTimestamp } from "./precise_date.ts";
 import { isUtf8 } from "./utf8.ts";
 
 export interface ScanLimits {
@@ -337,11 +338,17 @@ function scanTyped(token: number, depth: number): void {
   }
 }
 
+const NO_TIME = "must be a time that exists: nanoseconds below 1,000,000,000, and a year from -271821 to 275760";
+
 /** Of the extensions only the timestamp (type -1; 4, 8 or 12 bytes) is known. */
 function scanExtension(length: number, depth: number): void {
   const type = uint8();
+  const start = at;
   skip(length);
-  if (type === 0xff && (length === 4 || length === 8 || length === 12)) return;
+  if (type === 0xff && (length === 4 || length === 8 || length === 12)) {
+    if (!isTimestamp(source, start, length)) note(depth, NO_TIME);
+    return;
+  }
   isDecodable = false;
   note(depth, `must not be of extension type ${(type << 24) >> 24} with ${length} bytes`);
 }

@@ -32,6 +32,15 @@ test("an event whose value can not be converted is set aside alone, with its rea
   assert.match(verdicts[2]?.reason ?? "", /2026-02-30/);
 });
 
+test("half a character in a name is refused: stored, two names that differ in it would be one", () => {
+  const hello = (name: string) => `{"type":"hello","client":"c","producerId":"${name}","instance":"i"}`;
+  for (const name of ["\\ud800x", "x\\udbff", "\\udc00"])
+    assert.throws(() => decodeJsonFrame(hello(name), LIMITS), /\/producerId must be text of whole characters/);
+  assert.is(decodeJsonFrame(hello("\\ud83d\\ude00"), LIMITS).type, "hello");
+  const appended = frame('[{"a":1}]').replace('"s"', '"\\ud800"');
+  assert.throws(() => decodeJsonFrame(appended, LIMITS), /\/stream must be text of whole characters/);
+});
+
 test("what was converted before the fault does not keep the event from being set aside", () => {
   const { verdicts } = decode('[{"a":9007199254740993,"b":{"$bytes":"YQ=="},"c":{"$int":"x"}}]');
   assert.match(verdicts[0]?.reason ?? "", /\$int/);

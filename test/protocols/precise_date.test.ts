@@ -33,8 +33,17 @@ test("a time of whole milliseconds is a plain Date", () => {
   }
 });
 
-test("a timestamp beyond what a Date holds is an invalid one, as without nanoseconds", () => {
-  assert.ok(Number.isNaN(decoded("c70cff000000017fffffffffffffff").getTime()));
+test("a timestamp that is no time is set aside, and not moved", () => {
+  for (const extension of [
+    "d7ffee6b280000000000",
+    "d7ffffffffff00000001",
+    "c70cff3b9aca000000000000000000",
+    "c70cff000000017fffffffffffffff",
+  ]) {
+    const { verdicts } = decodeEvents(bytes(`9181a174${extension}`));
+    assert.is(verdicts[0]?.path, "/t");
+    assert.match(verdicts[0]?.reason ?? "", /must be a time that exists/);
+  }
 });
 
 test("two times are the same only to the nanosecond", () => {
