@@ -19,7 +19,7 @@ milliseconds, or text such as \`12h\`.
 
 Every text may hold \`\${NAME}\`, the value of an environment variable, which must be set; \`$\${\` stands for the characters
 \`\${\`. In the place of a text of \`log\`, of a source or of a sink, \`{ valueEnv: NAME }\` is a variable's value and
-\`{ valueFile: path }\` a file's (without its last line break, path from this file's folder). What comes from a variable or a
+\`{ valueFile: path }\` a file's (without its last line break). Relative paths of schemas, secrets, keys and certificates begin at this file's folder. What comes from a variable or a
 file is never told again: [security.md](security.md#secrets).
 
 This page is made from the schemas that the program checks with.

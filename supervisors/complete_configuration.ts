@@ -1,4 +1,5 @@
 /** Fills in what a configuration leaves out: defaults, and quantities as numbers of bytes and milliseconds. */
+import { resolve } from "node:path";
 import { auditStreamName, COMMON_SINK_KEYS, COMMON_SOURCE_KEYS, type Raw, without } from "./configuration_raw.ts";
 import type {
   ClusterConfiguration,
@@ -94,6 +95,17 @@ function auditStreamOf(section: Options | undefined): Readonly<Record<string, St
   return { [stream]: completeStream({ partitions: 1, retention: { size, age, onFull: "trim" } }, undefined) };
 }
 
+/** Files of a section, which its keys that end in `File` name, from the configuration's folder: the working folder may be any. */
+function withFilesOf<Section>(folder: string, section: Section): Section {
+  if (Array.isArray(section)) return section.map((one) => withFilesOf(folder, one)) as Section;
+  if (typeof section !== "object" || section === null) return section;
+  const entries = Object.entries(section).map(([key, value]) => [
+    key,
+    key.endsWith("File") && typeof value === "string" ? resolve(folder, value) : withFilesOf(folder, value),
+  ]);
+  return Object.fromEntries(entries) as Section;
+}
+
 export function complete(
   raw: Raw,
   schemas: ReadonlyMap<string, Options>,
@@ -127,8 +139,8 @@ export function complete(
       start: (sink.start as "earliest" | "latest" | undefined) ?? "earliest",
       options: without(sink, COMMON_SINK_KEYS),
     })),
-    security: completeSecurity(raw.security),
-    ...(raw.cluster === undefined ? {} : { cluster: completeCluster(raw.cluster) }),
+    security: withFilesOf(folder, completeSecurity(raw.security)),
+    ...(raw.cluster === undefined ? {} : { cluster: withFilesOf(folder, completeCluster(raw.cluster)) }),
     limits: {
       connectionsMax: (limits.connectionsMax as number | undefined) ?? 10_000,
       connectionsPerAddressMax: (limits.connectionsPerAddressMax as number | undefined) ?? 1_000,

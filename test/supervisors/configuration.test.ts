@@ -167,6 +167,21 @@ test("a schema that checks nothing, and one of two schemas, are refused", async 
   }
 });
 
+test("relative paths of tokens, keys and certificates begin at the configuration's folder, absolute ones stay", async () => {
+  const loaded = await checkConfiguration(
+    `security:
+  tokens: [{ name: a, valueFile: tokens/a, scopes: [admin] }]
+  tls: { certificateFile: /etc/tls/node.pem, keyFile: ../node.key }
+`,
+    "/etc/headrace",
+    kinds,
+  );
+  if (loaded.kind !== "loaded") return assert.unreachable(JSON.stringify(loaded.problems));
+  const { tokens, tls } = loaded.configuration.security;
+  assert.is(tokens[0]?.valueFile, "/etc/headrace/tokens/a");
+  assert.equal([tls?.certificateFile, tls?.keyFile], ["/etc/tls/node.pem", "/etc/node.key"]);
+});
+
 test("integers of schemas are exact, and event times have a unit", async () => {
   const loaded = await check(
     "streams: { s: { schema: { maximum: 9007199254740993 }, eventTime: { pointer: /t, unit: s } }, u: { eventTime: /t } }",
