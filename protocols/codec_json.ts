@@ -29,7 +29,11 @@ function withoutEvents(fields: { readonly events: Uint8Array }): Fields {
 
 /** Events that can not be read (they were rejected) are null. What a log holds may be larger than what one frame may. */
 function listEvents(bytes: Uint8Array): unknown[] {
-  const { events } = decodeEvents(bytes, { ...EVENT_LIMITS, tokensMax: Number.MAX_SAFE_INTEGER });
+  const { events } = decodeEvents(bytes, {
+    ...EVENT_LIMITS,
+    tokensMax: Number.MAX_SAFE_INTEGER,
+    growthBytesMax: Number.MAX_SAFE_INTEGER,
+  });
   return events.map((event) => toJsonValue(event ?? null));
 }
 

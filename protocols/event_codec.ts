@@ -18,6 +18,8 @@ export interface EventLimits {
   /** MessagePack values in the array. */
   readonly tokensMax: number;
   readonly depthMax: number;
+  /** Bytes by which the records of a batch may grow as maps. */
+  readonly growthBytesMax?: number;
 }
 
 export const EVENT_LIMITS: EventLimits = {
@@ -119,6 +121,7 @@ const STORED_LIMITS: EventLimits = {
   eventBytesMax: Number.MAX_SAFE_INTEGER,
   batchEventsMax: Number.MAX_SAFE_INTEGER,
   tokensMax: Number.MAX_SAFE_INTEGER,
+  growthBytesMax: Number.MAX_SAFE_INTEGER,
 };
 
 /**
@@ -147,7 +150,9 @@ function judgeEvents(bytes: Uint8Array, scan: EventScan, eventBytesMax: number):
   let verdicts: Verdict[] | undefined;
   let nextFlaw = 0;
   for (let index = 0; index < scan.count; index++) {
-    const sizeBytes = (scan.starts[index + 1] as number) - (scan.starts[index] as number);
+    // As a map: JSON, sinks and dead letters write the keys of each record again.
+    const sizeBytes =
+      (scan.starts[index + 1] as number) - (scan.starts[index] as number) + (scan.growths?.[index] ?? 0);
     const flaw = scan.flaws[nextFlaw];
     const isFlawed = flaw !== undefined && flaw.index === index;
     if (isFlawed) nextFlaw++;

@@ -20,6 +20,7 @@ const NODE_LIMITS = {
   eventBytesMax: Number.MAX_SAFE_INTEGER,
   batchEventsMax: Number.MAX_SAFE_INTEGER,
   tokensMax: 4_000_000,
+  growthBytesMax: Number.MAX_SAFE_INTEGER,
 };
 
 const isRejected = (rejected: Uint8Array | undefined, index: number): boolean =>

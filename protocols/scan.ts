@@ -19,10 +19,18 @@ export interface ScanLimits {
   /** MessagePack values: elements of lists, and keys and values of maps. */
   readonly tokensMax: number;
   readonly depthMax: number;
+  /** Default: {@linkcode GROWTH_BYTES_MAX}. */
+  readonly growthBytesMax?: number;
 }
 
 /** Record definitions in one input: a decoder compiles a reader for each, which costs it 20 us. */
 export const DEFINITIONS_MAX = 256;
+
+/**
+ * Bytes by which the records of one input may grow as maps. A few kilobytes of references to one definition with long keys
+ * would be gigabytes of JSON.
+ */
+export const GROWTH_BYTES_MAX = 16_777_216;
 
 /** What is wrong with one event. `path` is a JSON Pointer from the event. */
 export interface Flaw {
@@ -35,6 +43,8 @@ export interface EventScan {
   readonly count: number;
   /** Where each event begins; one more than there are events, so that event i is `[starts[i], starts[i + 1])`. */
   readonly starts: Uint32Array;
+  /** Bytes by which each event grows as a map; undefined where there are no records. */
+  readonly growths: Uint32Array | undefined;
   /** Ascending by index, at most one an event. */
   readonly flaws: readonly Flaw[];
   /** False where a flaw would stop a decoder: then the events are decoded one by one. */
@@ -64,6 +74,11 @@ const fieldCounts = new Int32Array(64).fill(-1);
 const fieldFlaws = new Array<string | undefined>(64).fill(undefined);
 /** Where the first key of that definition lies. */
 const fieldStarts = new Int32Array(64);
+/** Bytes of all its keys: each record takes so many more once it is written as a map. */
+const fieldBytes = new Int32Array(64);
+/** By how much the records read so far grow as maps. */
+let growth = 0;
+let growthMax = 0;
 /** For each level the way down: the place of a key (positive), or ~index of an element (negative). */
 let trail = new Int32Array(128);
 /** For each level, how many keys further the key lies: in a record the trail names its first key only. */
@@ -100,14 +115,20 @@ export function scanEvents(bytes: Uint8Array, limits: ScanLimits, countMax: numb
     }
     const starts = new Uint32Array(count + 1);
     const flaws: Flaw[] = [];
+    let growths: Uint32Array | undefined;
     for (let index = 0; index < count; index++) {
       starts[index] = at;
+      const before = growth;
       scanEvent();
+      if (growth > before) {
+        growths ??= new Uint32Array(count);
+        growths[index] = growth - before;
+      }
       if (flawReason !== undefined) flaws.push({ index, path: flawPath ?? "", reason: flawReason });
     }
     starts[count] = at;
     if (at !== end) throw malformed(`events must end with their array: ${end - at} bytes follow`);
-    return { count, starts, flaws, isDecodable, hasDefinitions: definitions > 0 };
+    return { count, starts, growths, flaws, isDecodable, hasDefinitions: definitions > 0 };
   } finally {
     source = NO_BYTES;
   }
@@ -125,6 +146,8 @@ function begin(bytes: Uint8Array, limits: ScanLimits, withRecords: boolean): voi
     trailSkips = new Int32Array(depthMax + 2);
   }
   definitions = 0;
+  growth = 0;
+  growthMax = limits.growthBytesMax ?? GROWTH_BYTES_MAX;
   isWithRecords = withRecords;
   isDecodable = true;
   flawReason = undefined;
@@ -168,8 +191,11 @@ function note(depth: number, reason: string): void {
     const step = trail[level] ?? 0;
     parts.push(step < 0 ? ~step : readKeyText(step, trailSkips[level] ?? 0));
   }
-  flawPath = formatPointer(parts);
+  flawPath = formatPointer(parts).slice(0, PATH_CHARACTERS_MAX);
 }
+
+/** Each event of a batch may be told with its path. */
+const PATH_CHARACTERS_MAX = 256;
 
 const lenientText = new TextDecoder();
 
@@ -229,6 +255,8 @@ function scanValue(depth: number): void {
   if (token < 0x80) {
     if (token >= 0x40 && isWithRecords) {
       const count = fieldCounts[token & 0x3f] as number;
+      growth += fieldBytes[token & 0x3f] as number;
+      if (growth > growthMax) throw tooComplex("bytes more once its records are maps", growthMax);
       if (count < 0) return; // C3
       const flaw = fieldFlaws[token & 0x3f];
       if (flaw !== undefined) note(depth, flaw);
@@ -425,6 +453,7 @@ function scanDefinition(depth: number): void {
   }
   fieldCounts[id & 0x3f] = count;
   fieldStarts[id & 0x3f] = firstKey;
+  fieldBytes[id & 0x3f] = at - firstKey;
   scanRecord(count, firstKey, depth);
 }
 

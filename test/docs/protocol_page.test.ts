@@ -11,7 +11,7 @@ import { CLOSE_CODES } from "../../protocols/closing.ts";
 import { PROTOCOL_MINOR, WIRE_DEFAULTS } from "../../protocols/frames.ts";
 import { FIELD_LIMITS } from "../../protocols/limits.ts";
 import { PRODUCER_DEFAULTS } from "../../protocols/producer_options.ts";
-import { DEFINITIONS_MAX } from "../../protocols/scan.ts";
+import { DEFINITIONS_MAX, GROWTH_BYTES_MAX } from "../../protocols/scan.ts";
 import { UNREADABLE_REASON_CHARACTERS_MAX } from "../../protocols/unreadable.ts";
 import { CONFIGURATION_SCHEMA } from "../../supervisors/configuration_schema.ts";
 
@@ -42,6 +42,7 @@ const LIMITS: Readonly<Record<string, string>> = {
   "values in a frame, and in an array of events": number(WIRE_DEFAULTS.frameTokensMax),
   nesting: `${WIRE_DEFAULTS.frameDepthMax} levels`,
   "record definitions in an array": number(DEFINITIONS_MAX),
+  "bytes that records grow by as maps, an array": number(GROWTH_BYTES_MAX),
   "dedupe window": `${number(PRODUCER_DEFAULTS.dedupeWindowMs)} ms`,
   "name of a stream, producer or instance": `${number(FIELD_LIMITS.nameCharactersMax)} characters`,
   client: `${number(FIELD_LIMITS.clientCharactersMax)} characters`,

@@ -88,6 +88,39 @@ test("a record that this batch did not define is an integer, never another batch
   assert.equal(decodeEvents(hex("91 81a16140")).events, [{ a: 64 }]);
 });
 
+/** A batch of one definition whose key has `keyBytes`, and a list of as many references to it, each of two bytes. */
+function references(keyBytes: number, count: number): Buffer {
+  const key = Buffer.concat([Buffer.from([0xdb, 0, 0, 0, 0]), Buffer.alloc(keyBytes, "k")]);
+  key.writeUInt32BE(keyBytes, 1);
+  const list = Buffer.alloc(5, 0xdd);
+  list.writeUInt32BE(count + 1, 1);
+  const definition = Buffer.concat([hex("d47240 91"), key, hex("01")]);
+  return Buffer.concat([hex("91 81a16c"), list, definition, Buffer.from("4001".repeat(count), "hex")]);
+}
+
+test("records are judged by their size as maps: a few bytes that stand for many are refused", () => {
+  assert.is(decodeEvents(references(1_000, 900)).verdicts.length, 0);
+  const { verdicts } = decodeEvents(references(1_000, 1_100));
+  assert.equal(
+    verdicts.map(({ code }) => code),
+    ["EVENT_TOO_LARGE"],
+  );
+  assert.is(
+    refusal(() => decodeEvents(references(1_000, 17_000))),
+    "FRAME_TOO_COMPLEX",
+  );
+  assert.is(
+    refusal(() => decodeEvents(references(500_000, 100))),
+    "FRAME_TOO_COMPLEX",
+  );
+});
+
+test("a path of a verdict is cut, however long the keys are", () => {
+  const key = "k".repeat(60_000);
+  const { verdicts } = decodeEvents(encodeEvents([{ [key]: Number.NaN }], { asRecords: false }));
+  assert.is(verdicts[0]?.path.length, 256);
+});
+
 test("one bad event is named with its path and the others are kept", () => {
   const bad: readonly (readonly [string, string, string])[] = [
     ["not a number", "81a178cb7ff8000000000000", "/x"],
