@@ -25,6 +25,7 @@ import { answerRead, seekByTime } from "./log_reading.ts";
 import { lostBatch } from "./lost_batch.ts";
 import type { OrderedStore } from "./ordered_store.ts";
 import * as Decide from "./partition_state.ts";
+import type { ReadTurns } from "./read_turns.ts";
 import { decodeEntry, ENTRY_BYTES_TARGET, encodeEntry, type StoredBatch, storedBytes } from "./record_batch.ts";
 import { StoreRegistry } from "./store_registry.ts";
 import * as Stored from "./stored_state.ts";
@@ -39,6 +40,8 @@ export interface EmbeddedLogOptions {
   readonly checkTier: (tier: Contract.DurabilityTier) => void;
   /** Makes the bytes of an entry; another one only where a test makes it fail. */
   readonly encodeEntry?: typeof encodeEntry;
+  /** Reads take turns with the rest of the process; absent where a store's reads take no time, or none that counts. */
+  readonly readTurns?: ReadTurns;
 }
 
 type StateWrites = Map<string, Uint8Array | undefined>;
@@ -52,6 +55,7 @@ export class EmbeddedLog implements Contract.Log {
   readonly #nowMs: () => number;
   readonly #checkTier: (tier: Contract.DurabilityTier) => void;
   readonly #encodeEntry: typeof encodeEntry;
+  readonly #readTurns: ReadTurns | undefined;
   readonly #queue: CommitQueue;
   readonly #partitions = new Map<string, Decide.PartitionState>();
   readonly #registry: StoreRegistry;
@@ -62,6 +66,7 @@ export class EmbeddedLog implements Contract.Log {
     this.#nowMs = options.nowMs;
     this.#checkTier = options.checkTier;
     this.#encodeEntry = options.encodeEntry ?? encodeEntry;
+    this.#readTurns = options.readTurns;
     this.#queue = new CommitQueue(options.store, () => this.#forget());
     this.#registry = new StoreRegistry(options.store, this.#queue, options.nowMs);
   }
@@ -186,6 +191,19 @@ export class EmbeddedLog implements Contract.Log {
   }
 
   async read(partition: PartitionReference, request: Contract.ReadRequest): Promise<Contract.ReadResult> {
+    const turns = this.#readTurns;
+    if (turns === undefined) return this.#read(partition, request);
+    const turn = turns.begin();
+    if (turn !== undefined) await turn;
+    const beganMs = performance.now();
+    try {
+      return this.#read(partition, request);
+    } finally {
+      turns.spent(performance.now() - beganMs);
+    }
+  }
+
+  #read(partition: PartitionReference, request: Contract.ReadRequest): Contract.ReadResult {
     return this.#guard(() => {
       const prefix = Stored.partitionPrefix(partition);
       const { after, channel } = request;
@@ -350,12 +368,12 @@ export class EmbeddedLog implements Contract.Log {
       this.#guard(() => this.#store.get(Stored.fenceKey(prefix)));
       return inMemory;
     }
-    const loaded = this.#guard(() => this.#read(prefix));
+    const loaded = this.#guard(() => this.#readState(prefix));
     if (loaded !== undefined) this.#partitions.set(prefix, loaded);
     return loaded;
   }
 
-  #read(prefix: string): Decide.PartitionState | undefined {
+  #readState(prefix: string): Decide.PartitionState | undefined {
     const bytes = this.#store.get(Stored.fenceKey(prefix));
     if (bytes === undefined) return undefined;
     const fence = Stored.decodeFence(bytes);

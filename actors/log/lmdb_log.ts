@@ -10,6 +10,7 @@ import { lockDataFolder } from "./data_folder_lock.ts";
 import { EmbeddedLog } from "./embedded_log.ts";
 import { LmdbStore } from "./lmdb_store.ts";
 import type { DurabilityTier, Log } from "./log.ts";
+import { ReadTurns } from "./read_turns.ts";
 
 export interface LmdbLogOptions {
   /** Where the data is kept; made where it is missing. */
@@ -32,7 +33,7 @@ export async function openLmdbLog({ folder, nowMs = Date.now }: LmdbLogOptions):
   const lock = await lockDataFolder(folder);
   try {
     const store = await LmdbStore.open(folder);
-    const log = new EmbeddedLog({ kind: "lmdb", store, nowMs, checkTier });
+    const log = new EmbeddedLog({ kind: "lmdb", store, nowMs, checkTier, readTurns: new ReadTurns() });
     const close = log.close.bind(log);
     log.close = async () => {
       await close();
