@@ -30,7 +30,7 @@ export const DEFINITIONS_MAX = 256;
  * Bytes by which the records of one input may grow as maps. A few kilobytes of references to one definition with long keys
  * would be gigabytes of JSON.
  */
-export const GROWTH_BYTES_MAX = 16_777_216;
+export const GROWTH_BYTES_MAX = 8_388_608;
 
 /** What is wrong with one event. `path` is a JSON Pointer from the event. */
 export interface Flaw {
