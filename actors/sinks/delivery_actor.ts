@@ -40,6 +40,9 @@ export interface DeliveryOptions<Options> extends ReadParts {
   observe(report: DeliveryReport): void;
 }
 
+/** How long a sink is waited for to close: a stop is within the time that a node has to end in. */
+const CLOSE_WITHIN_MS = { stop: 2_000, end: 10_000 };
+
 /** Messages that others may send; all else a delivery tells itself. */
 const FROM_OUTSIDE: ReadonlySet<DeliveryMessage["kind"]> = new Set(["advanced", "pause", "resume", "stop"]);
 
@@ -89,7 +92,7 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
     this.#subscription.stop();
     const { stopTimeoutMs } = this.#options.limits;
     await withDeadline(this.#inHand, stopTimeoutMs).catch(() => undefined);
-    await this.#shutDown(false);
+    await this.#shutDown(false, Math.min(stopTimeoutMs, CLOSE_WITHIN_MS.stop));
   }
 
   #perform(effect: DeliveryEffect) {
@@ -130,7 +133,7 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
       }
       case "close":
         this.#subscription.stop();
-        void this.#shutDown(effect.isFinal).then(() => this.#tell({ kind: "closed" }));
+        void this.#shutDown(effect.isFinal, CLOSE_WITHIN_MS.end).then(() => this.#tell({ kind: "closed" }));
         return;
       case "report":
         this.#options.observe(effect.report);
@@ -235,11 +238,11 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
   }
 
   /** Ends what is under way, then closes the sink; waits for neither for ever. */
-  async #shutDown(isFinal: boolean): Promise<void> {
-    const { name, limits, log } = this.#options;
+  async #shutDown(isFinal: boolean, withinMs: number): Promise<void> {
+    const { name, log } = this.#options;
     this.#operation?.giveUp();
     const closing = this.#inHand.then(() => this.#close(undefined, isFinal));
-    await withDeadline(closing, limits.stopTimeoutMs).catch((error: unknown) =>
+    await withDeadline(closing, withinMs).catch((error: unknown) =>
       log("warn", `Cannot wait for sink ${name} to close: ${reasonOf(error)}`),
     );
   }
