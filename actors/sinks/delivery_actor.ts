@@ -37,6 +37,8 @@ export interface DeliveryOptions<Options> extends ReadParts {
   readonly operationTimeoutMs: number;
   /** For sinks that append to streams of this node. */
   readonly connect: Connect;
+  /** Takes secrets out of what dead letters say. Default: nothing is secret. */
+  hide?(text: string): string;
   observe(report: DeliveryReport): void;
 }
 
@@ -70,8 +72,9 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
     this.#options = options;
     this.#context = context;
     const { feed, eventBytes } = options;
+    const hide = (text: string) => options.hide?.(text) ?? text;
     const random = () => context.random();
-    this.#letters = { of: options, feed, eventBytes, nowMs: () => context.nowMs(), random };
+    this.#letters = { of: options, feed, eventBytes, hide, nowMs: () => context.nowMs(), random };
     this.#state = initialDelivery(options.limits, options.start);
     this.#subscription = feed.onAdvance(options.input, () => context.self.tell({ kind: "advanced" }));
     this.#tell({ kind: "begin" });
