@@ -108,7 +108,7 @@ export async function planDeliveries(configuration: Configuration, parts: Delive
     const timeOf = eventTimeReader(configuration.streams[from]?.eventTime, () => timeless.add(1));
     const input = pipeline.isDeterministic ? directInput(pipeline, timeOf) : outboxInput(name);
     const deliveries = to.map((sink) => planSink(sink, configuration, parts, input));
-    if (!pipeline.isDeterministic) deliveries.unshift(planOutbox(pipeline, timeOf, parts));
+    if (!pipeline.isDeterministic) deliveries.unshift(planOutbox(pipeline, timeOf, configuration, parts));
     plans.set(from, [...(plans.get(from) ?? []), ...deliveries]);
   }
   return {
@@ -148,9 +148,11 @@ const outboxInput = (pipeline: string): DeliveryInput => ({
 function planOutbox(
   pipeline: Pipeline,
   timeOf: DeliveryInput["timeOf"],
+  { hidden }: Pick<Configuration, "hidden">,
   { log, metrics }: DeliveryParts,
 ): StreamDeliveries {
   const consumer = outboxConsumer(pipeline.name);
+  const hide = (text: string) => hidden.hide(text);
   const outputs = metrics.counter("headrace_pipeline_outputs_total", "Outputs computed into an outbox", {
     pipeline: pipeline.name,
   });
@@ -177,7 +179,7 @@ function planOutbox(
           epoch: feed.epoch,
         });
       };
-      return [outboxActor({ pipeline, feed, timeOf, observe }) as ActorDefinition<never>];
+      return [outboxActor({ pipeline, feed, timeOf, hide, observe }) as ActorDefinition<never>];
     },
   };
 }
@@ -243,6 +245,7 @@ export function sinkDelivery(
     operationTimeoutMs: Math.max(OPERATION_TIMEOUT_MS, stepTimeoutMs),
     readBytesMax: READ_BYTES_MAX,
     connect,
+    hide: (text) => configuration.hidden.hide(text),
     observe,
     log: (level, message, fields) => log(level, message, { sink: name, ...fields }),
     ...(replay === undefined ? {} : { replay }),

@@ -49,6 +49,7 @@ import {
   describeStreams,
   logBlockages,
   registerSchemas,
+  restDeliveries,
   SOLE_GRANT,
   startStreams,
   whenAllOwned,
@@ -177,6 +178,9 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
     ...{ system, log, configuration, directory, metrics },
     ...{ nodeLog: options.log, pipelines: deliveries.pipelines, connect: parts.connect, nowMs: () => Date.now() },
   });
+  // While the way into every partition still works: a sink may write to another stream of this node.
+  const rest = () => Promise.all([restDeliveries(streams, directory), replays.rest()]);
+  closers.push({ what: "deliveries", close: rest });
   const replayRoutes = await createReplayRoutes(replays, permissionsOf, configuration.hidden);
   const unreadiness = (): string | undefined => {
     const state = log.state();
@@ -250,7 +254,8 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
   closers.push({ what: "reloading", close: async () => reloading.stop() });
   if (cluster !== undefined) {
     await cluster.join(http.port);
-    closers.push({ what: "cluster", close: () => cluster.node.leave(LEAVE_WITHIN_MS) });
+    // What could not be handed over still writes to other nodes, over links that end with the HTTP server.
+    closers.push({ what: "cluster", close: () => cluster.node.leave(LEAVE_WITHIN_MS).then(rest) });
   }
   const started = startSources(configuration, {
     ...{ system, connect, log, nodeLog: options.log, metrics },

@@ -6,6 +6,8 @@
  *       it finishes its deliveries, while appends still go on, and no longer than it is told; then its appends. Producers wait
  *       for the last alone; what sinks did not finish in time is left to their fences.
  *   V3. No order waits for deliveries that end: those of the next ownership begin once the last have.
+ *   V4. Before a node ends its deliveries do, while every partition still takes appends: what a delivery has in hand may go to
+ *       another partition of this node. None begins afterwards.
  */
 import type { ActorContext, ActorDefinition, ActorReference, Supervision } from "../actors/kernel/actor.ts";
 import type { Grant } from "../actors/log/log.ts";
@@ -42,7 +44,9 @@ export type PlacementOrder =
   /** Finish, then say `released`. */
   | { readonly type: "hand_over"; readonly partition: number; readonly drainWithinMs: number }
   /** It is not placed here any more, however far it is: end what runs. */
-  | { readonly type: "drop"; readonly partition: number };
+  | { readonly type: "drop"; readonly partition: number }
+  /** The node ends: so do the deliveries, for good, and the partition is served on meanwhile (V4). */
+  | { readonly type: "rest"; readonly partition: number; readonly onRest: () => void };
 
 /** What became of a partition that is placed here. */
 export type PlacementEvent =
@@ -79,6 +83,7 @@ type Placement =
 /** Of one partition, over all lives of its actors (V1). */
 interface Place {
   placement: Placement | undefined;
+  isResting: boolean;
 }
 
 type Message =
@@ -106,7 +111,10 @@ export const SUPERVISION: Supervision = {
 export const streamSupervisor = (tree: StreamTree): ActorDefinition<PlacementOrder> => {
   const { grant } = tree;
   const places = tree.plans.map(
-    (): Place => ({ placement: grant === undefined ? undefined : { phase: "granted", grant } }),
+    (): Place => ({
+      placement: grant === undefined ? undefined : { phase: "granted", grant },
+      isResting: false,
+    }),
   );
   return {
     name: tree.stream,
@@ -141,7 +149,14 @@ const partitionGroup = (
     for (let at = first; at < Math.min(first + GROUP_SIZE, places.length); at += 1) {
       if (places[at]?.placement !== undefined) supervisorOf(at);
     }
-    return { receive: (order) => supervisorOf(order.partition)?.tell(order) };
+    return {
+      receive: (order) => {
+        const isAbsent = order.type === "rest" && !partitions.has(order.partition);
+        if (isAbsent)
+          order.onRest(); // nothing of it runs here, and a node that ends is given nothing more
+        else supervisorOf(order.partition)?.tell(order);
+      },
+    };
   },
 });
 
@@ -201,6 +216,10 @@ class PlacedPartition {
         return;
       case "drop":
         return this.#end();
+      case "rest":
+        this.#place.isResting = true;
+        void this.#stopDeliveries().then(message.onRest);
+        return;
       case "owned":
         void this.#stopDeliveries().then(() => this.#context.self.tell({ type: "deliver", feed: message.feed }));
         return;
@@ -318,7 +337,8 @@ class PlacedPartition {
 
   #startDeliveries(feed: PartitionFeed): void {
     const isCurrent = this.#entry?.feed === feed;
-    if (!isCurrent || this.#owner === undefined || this.#place.placement?.phase !== "granted") return;
+    const { placement, isResting } = this.#place;
+    if (!isCurrent || this.#owner === undefined || placement?.phase !== "granted" || isResting) return;
     this.#deliveries = this.#plan.deliveries(feed, this.#owner).map((delivery) => this.#context.spawn(delivery));
   }
 

@@ -56,7 +56,10 @@ export interface ReplayActorOptions {
   readonly finish: () => Promise<void>;
 }
 
-export type ReplayMessage = { readonly type: "look" };
+export type ReplayMessage =
+  | { readonly type: "look" }
+  /** The node ends: so do the deliveries, and none begins afterwards. */
+  | { readonly type: "rest"; readonly onRest: () => void };
 
 interface RunningTask {
   readonly feed: PartitionFeed;
@@ -72,9 +75,17 @@ export const replayActor = (options: ReplayActorOptions): ActorDefinition<Replay
     const look = () => context.self.tell({ type: "look" });
     const listeners = [...partitions].flatMap((one) => options.entryOf(one)?.onChange(look) ?? []);
     let isFinishing = false;
+    let isResting = false;
     look();
     return {
-      async receive() {
+      async receive(message) {
+        if (message.type === "rest") {
+          isResting = true;
+          const deliveries = [...running.values()].flatMap((task) => task.deliveries);
+          await Promise.all(deliveries.map((one) => context.stopChild(one)));
+          message.onRest();
+        }
+        if (isResting) return;
         await endStale(context, options, running);
         begin(context, options, running);
         if (isFinishing || options.tasks.some(({ isDone }) => !isDone)) return;

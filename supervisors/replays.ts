@@ -68,6 +68,8 @@ export class Replays {
   #last: Promise<unknown> = Promise.resolve();
   /** Why looking around failed the last time. */
   #trouble: string | undefined;
+  /** The node ends. */
+  #isResting = false;
 
   private constructor(parts: ReplayParts) {
     this.#parts = parts;
@@ -141,6 +143,17 @@ export class Replays {
       await this.#shares?.announce();
       return describe(replay);
     });
+  }
+
+  /** Ends the deliveries of all replays at once, for good; the next start goes on with them. */
+  async rest(): Promise<void> {
+    this.#isResting = true;
+    const actors = [...this.#replays.values()].flatMap(({ actor }) => actor ?? []);
+    const rests = actors.map((actor) => {
+      const rested = new Promise<void>((onRest) => actor.tell({ type: "rest", onRest }));
+      return Promise.race([rested, this.#parts.system.whenTerminated(actor)]); // it may end by itself meanwhile
+    });
+    await Promise.all(rests);
   }
 
   /** One after the other, each on what is known of other nodes' doings by then. */
@@ -243,6 +256,7 @@ export class Replays {
   }
 
   #run(replay: Replay): void {
+    if (this.#isResting) return;
     const { stored } = replay;
     const { name, stream, channel, pipeline = "" } = stored;
     const { system, directory, configuration, pipelines, connect, nodeLog, metrics } = this.#parts;

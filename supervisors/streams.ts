@@ -93,6 +93,18 @@ export function startStreams(system: ActorSystem, parts: StreamParts): ActorRefe
   });
 }
 
+/** Ends the deliveries of all partitions at once; resolves when all have ended (V4 in partition_supervisor.ts). */
+export async function restDeliveries(
+  streams: Pick<ActorReference<StreamsOrder>, "tell">,
+  directory: Pick<NodeDirectory, "partitions">,
+): Promise<void> {
+  const rests = [...directory.partitions()].map(
+    ({ stream, partition }) =>
+      new Promise<void>((onRest) => streams.tell({ stream, order: { type: "rest", partition, onRest } })),
+  );
+  await Promise.all(rests);
+}
+
 function partitionPlans(name: string, stream: StreamConfiguration, parts: StreamParts): readonly PartitionPlan[] {
   const deliveries = parts.deliveries.of(name);
   const events = parts.metrics.counter("headrace_events_appended_total", "Events made durable", { stream: name });

@@ -32,6 +32,8 @@ export interface OutboxOptions {
   readonly pipeline: Pipeline;
   readonly feed: PartitionFeed;
   timeOf(event: Event, appendedAtMs: number): number;
+  /** Takes secrets out of what a step says of its failure. Default: nothing is secret. */
+  hide?(text: string): string;
   observe(report: OutboxReport): void;
 }
 
@@ -153,6 +155,7 @@ class OutboxShell implements Actor<OutboxMessage> {
   /** One input after the other: steps that keep state see them in order. */
   async #run(): Promise<OutboxMessage> {
     const { feed, timeOf } = this.#options;
+    const hide = (text: string) => this.#options.hide?.(text) ?? text;
     const outputs: OutboxOutput[] = [];
     for (const { position, event, batch } of this.#inputs) {
       const timeMs = timeOf(event, batch.appendedAtMs);
@@ -162,7 +165,7 @@ class OutboxShell implements Actor<OutboxMessage> {
       const records: OutboxRecord[] =
         result.kind === "outputs"
           ? result.events.map((output) => ({ ...base, event: output }))
-          : [{ ...base, failed: { code: result.code, path: result.path, reason: result.reason, event } }];
+          : [{ ...base, failed: { code: result.code, path: result.path, reason: hide(result.reason), event } }];
       for (const [index, record] of records.entries()) {
         outputs.push({ sequence: [position.epoch, position.offset, index], event: record });
       }

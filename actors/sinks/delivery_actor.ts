@@ -37,8 +37,13 @@ export interface DeliveryOptions<Options> extends ReadParts {
   readonly operationTimeoutMs: number;
   /** For sinks that append to streams of this node. */
   readonly connect: Connect;
+  /** Takes secrets out of what dead letters say. Default: nothing is secret. */
+  hide?(text: string): string;
   observe(report: DeliveryReport): void;
 }
+
+/** How long a sink is waited for to close: a stop is within the time that a node has to end in. */
+const CLOSE_WITHIN_MS = { stop: 2_000, end: 10_000 };
 
 /** Messages that others may send; all else a delivery tells itself. */
 const FROM_OUTSIDE: ReadonlySet<DeliveryMessage["kind"]> = new Set(["advanced", "pause", "resume", "stop"]);
@@ -67,8 +72,9 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
     this.#options = options;
     this.#context = context;
     const { feed, eventBytes } = options;
+    const hide = (text: string) => options.hide?.(text) ?? text;
     const random = () => context.random();
-    this.#letters = { of: options, feed, eventBytes, nowMs: () => context.nowMs(), random };
+    this.#letters = { of: options, feed, eventBytes, hide, nowMs: () => context.nowMs(), random };
     this.#state = initialDelivery(options.limits, options.start);
     this.#subscription = feed.onAdvance(options.input, () => context.self.tell({ kind: "advanced" }));
     this.#tell({ kind: "begin" });
@@ -89,7 +95,7 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
     this.#subscription.stop();
     const { stopTimeoutMs } = this.#options.limits;
     await withDeadline(this.#inHand, stopTimeoutMs).catch(() => undefined);
-    await this.#shutDown(false);
+    await this.#shutDown(false, Math.min(stopTimeoutMs, CLOSE_WITHIN_MS.stop));
   }
 
   #perform(effect: DeliveryEffect) {
@@ -130,7 +136,7 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
       }
       case "close":
         this.#subscription.stop();
-        void this.#shutDown(effect.isFinal).then(() => this.#tell({ kind: "closed" }));
+        void this.#shutDown(effect.isFinal, CLOSE_WITHIN_MS.end).then(() => this.#tell({ kind: "closed" }));
         return;
       case "report":
         this.#options.observe(effect.report);
@@ -235,11 +241,11 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
   }
 
   /** Ends what is under way, then closes the sink; waits for neither for ever. */
-  async #shutDown(isFinal: boolean): Promise<void> {
-    const { name, limits, log } = this.#options;
+  async #shutDown(isFinal: boolean, withinMs: number): Promise<void> {
+    const { name, log } = this.#options;
     this.#operation?.giveUp();
     const closing = this.#inHand.then(() => this.#close(undefined, isFinal));
-    await withDeadline(closing, limits.stopTimeoutMs).catch((error: unknown) =>
+    await withDeadline(closing, withinMs).catch((error: unknown) =>
       log("warn", `Cannot wait for sink ${name} to close: ${reasonOf(error)}`),
     );
   }

@@ -20,6 +20,8 @@ export interface LetterParts {
   readonly of: DeliveryIdentity;
   readonly feed: PartitionFeed;
   readonly eventBytes: EventBytes;
+  /** Takes secrets out of what an endpoint, a step or an error says: a letter is there for whoever reads the stream. */
+  hide(text: string): string;
   nowMs(): number;
   random(): number;
 }
@@ -66,16 +68,16 @@ export async function appendLetters(
   return { kind: "failed", reason: `the dead letters' chain answered ${kind}`, random: parts.random() };
 }
 
-function letterOf({ of, feed, eventBytes }: LetterParts, draft: DeadLetterDraft): DeadLetter {
+function letterOf({ of, feed, eventBytes, hide }: LetterParts, draft: DeadLetterDraft): DeadLetter {
   const [epoch, offset, index] = draft.triple;
   return {
     code: draft.code,
-    path: draft.path,
-    reason: draft.reason,
+    path: hide(draft.path),
+    reason: hide(draft.reason),
     by: `sink/${of.name}`,
     producerId: sinkProducerId(of, feed.partition),
     sequence: [epoch, offset, index],
-    original: originalOf(draft, eventBytes),
+    original: originalOf(draft, eventBytes, hide),
     source: { stream: feed.partition.stream, partition: feed.partition.partition, epoch, offset, index },
   };
 }
@@ -84,10 +86,11 @@ function letterOf({ of, feed, eventBytes }: LetterParts, draft: DeadLetterDraft)
  * A step may make an output that no encoder knows (a cycle, a function): the letter then says so in its place, and its source
  * names the record that the output came from.
  */
-function originalOf({ event }: DeadLetterDraft, { encode }: EventBytes): Uint8Array {
+function originalOf({ event }: DeadLetterDraft, { encode }: EventBytes, hide: LetterParts["hide"]): Uint8Array {
   try {
     return sliceEvent(encode([event satisfies Event]), 0);
   } catch (error) {
-    return sliceEvent(encode([{ unencodable: error instanceof Error ? error.message : String(error) }]), 0);
+    const reason = error instanceof Error ? error.message : String(error);
+    return sliceEvent(encode([{ unencodable: hide(reason) }]), 0);
   }
 }

@@ -68,7 +68,8 @@ export const DELIVERY_LIMITS: DeliveryLimits = {
   retryFirstMs: 50,
   retryMaxMs: 30_000,
   rejectTriesMax: 3,
-  stopTimeoutMs: 10_000,
+  // Less than a node has to end in, with what its sinks then take to close: what is given up is asked about at the next start.
+  stopTimeoutMs: 4_000,
   recordsPerRequest: undefined,
 };
 

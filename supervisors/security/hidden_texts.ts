@@ -5,6 +5,10 @@
 
 /** Shorter values would hide parts of ordinary words. */
 const HIDDEN_CHARACTERS_MIN = 4;
+/** A token that stands behind a scheme, and a part of a secret that the end of a text cut off. */
+const PART_CHARACTERS_MIN = 8;
+/** A value of the header Authorization: a scheme (RFC 9110, 11.1) and its token. */
+const SCHEME_AND_TOKEN = /^[\w!#$%&'*+.^`|~-]+[ \t]+(\S+)$/;
 /** A path or a query of at least this length is told from ordinary words wherever it stands. */
 const LOCATION_CHARACTERS_MIN = 16;
 export const HIDDEN = "[hidden]";
@@ -16,8 +20,10 @@ export class HiddenTexts {
 
   /** A value that came from a variable or a file. */
   add(value: string, shown = HIDDEN): void {
-    for (const form of new Set([value, encodeURIComponent(value), JSON.stringify(value).slice(1, -1)])) {
-      if (form.length >= HIDDEN_CHARACTERS_MIN && form !== shown) this.#shownAs.set(form, shown);
+    for (const text of textsOf(value)) {
+      for (const form of [text, encodeURIComponent(text), JSON.stringify(text).slice(1, -1)]) {
+        if (form.length >= HIDDEN_CHARACTERS_MIN && form !== shown) this.#shownAs.set(form, shown);
+      }
     }
     this.#ordered = [...this.#shownAs].sort(([left], [right]) => right.length - left.length);
   }
@@ -44,7 +50,22 @@ export class HiddenTexts {
     for (const [secret, instead] of this.#ordered) {
       if (shown.includes(secret)) shown = shown.replaceAll(secret, () => instead);
     }
-    return shown;
+    return this.#withoutCutSecret(shown);
+  }
+
+  /** Texts of others are cut to a length before they come here: that may leave the beginning of a secret at the end. */
+  #withoutCutSecret(text: string): string {
+    let cutAt = text.length;
+    for (const [secret, instead] of this.#ordered) {
+      if (instead !== HIDDEN) continue; // the beginning of an address is told
+      const beginning = secret.slice(0, PART_CHARACTERS_MIN);
+      if (beginning.length < PART_CHARACTERS_MIN) break; // the others are as short
+      const from = Math.max(0, text.length - secret.length);
+      for (let at = text.indexOf(beginning, from); at >= 0; at = text.indexOf(beginning, at + 1)) {
+        if (secret.startsWith(text.slice(at))) cutAt = Math.min(cutAt, at);
+      }
+    }
+    return cutAt === text.length ? text : `${text.slice(0, cutAt)}${HIDDEN}`;
   }
 
   /** The same for every text inside a value that is to be logged. */
@@ -70,6 +91,13 @@ export class HiddenTexts {
   toJSON(): string {
     return HIDDEN;
   }
+}
+
+/** The value as it is, as a header carries it, and the token that it ends with. */
+function textsOf(value: string): ReadonlySet<string> {
+  const trimmed = value.trim();
+  const token = SCHEME_AND_TOKEN.exec(trimmed)?.[1] ?? "";
+  return new Set([value, trimmed, ...(token.length < PART_CHARACTERS_MIN ? [] : [token])]);
 }
 
 function decoded(text: string): string {

@@ -12,6 +12,12 @@ import { eventually, runningNode } from "../support/running_node.ts";
 
 const SECRET = "sekret-7f3a9c-of-the-test";
 process.env.HEADRACE_TEST_SECRET = SECRET;
+/** A step that says in its errors what its own client was told. */
+const THROWS = `export const create = () => ({
+  run() { throw new Error("refused " + process.env.HEADRACE_TEST_SECRET); },
+  snapshot: () => [],
+  restore() {},
+});`;
 const folder = await mkdtemp(join(tmpdir(), "headrace-secrets-"));
 
 test("a sink gets its secrets, and its failures are told without them", async () => {
@@ -43,6 +49,53 @@ pipelines: { p: { from: s, to: [hook] } }
   assert.is(seen[0], `/services/${SECRET}?key=other-secret-value ${SECRET}`);
   for (const text of [told, ...node.logged]) assert.not.match(text, /sekret|other-secret-value/);
   assert.match(told, /"sink":"hook"/);
+  await node.end();
+  endpoint.close();
+});
+
+test("dead letters hold no secret that an endpoint, or a step, told back", async () => {
+  const endpoint = createServer((request, response) => {
+    const token = request.headers.authorization?.split(" ")[1];
+    const filler = "x".repeat(request.headers["x-form"] === "cut" ? 300 - "400 ".length - 20 : 0);
+    response.writeHead(400).end(`${filler}${request.headers["x-form"] === "whole" ? `Bearer ${token}` : token}`);
+  }).listen(0, "127.0.0.1");
+  await once(endpoint, "listening");
+  const { port } = endpoint.address() as { port: number };
+  process.env.HEADRACE_TEST_HEADER = `Bearer ${SECRET}`;
+  const sink = (form: string, value: string) =>
+    `{ type: http, url: "http://127.0.0.1:${port}/", headers: { x-form: ${form}, authorization: ${value} } }`;
+  const place = await mkdtemp(join(folder, "letters-"));
+  await writeFile(join(place, "throws.mjs"), THROWS);
+  const node = await runningNode(
+    `
+log: { type: memory }
+streams: { s: { partitions: 1, durability: memory } }
+sinks:
+  whole: ${sink("whole", "{ valueEnv: HEADRACE_TEST_HEADER }")}
+  token: ${sink("token", "{ valueEnv: HEADRACE_TEST_HEADER }")}
+  cut: ${sink("cut", '"Bearer ${HEADRACE_TEST_SECRET}"')}
+  step: { type: stdout }
+  stored: { type: stdout }
+pipelines:
+  p: { from: s, to: [whole, token, cut] }
+  q: { from: s, to: [step], steps: [{ map: { at: 'timestamp("\${HEADRACE_TEST_SECRET}")' } }] }
+  r: { from: s, to: [stored], steps: [{ call: "./throws.mjs#create" }] }
+`,
+    { folder: place },
+  );
+  const producer = node.producer({ producerId: "p", stream: "s" });
+  await producer.sendAndConfirm({ n: 1 });
+  await producer.close();
+  for (const name of ["whole", "token", "cut", "step", "stored"]) {
+    const path = `${node.address}/v1/streams/s/partitions/0/records?channel=dead_letters/${name}`;
+    const letter = await eventually(async () => {
+      const text = await (await fetch(path)).text();
+      return text.includes('"reason"') ? text : undefined;
+    });
+    assert.not.match(letter, /sekret/, name);
+    assert.match(letter, /\[hidden\]/, name);
+  }
+  for (const text of node.logged) assert.not.match(text, /sekret/);
   await node.end();
   endpoint.close();
 });

@@ -167,6 +167,31 @@ test("a partition with a next owner is announced, and served with its deliveries
   await tree.system.shutdown();
 });
 
+test("deliveries that rest end for good while appends go on, also under another ownership", async () => {
+  const tree = await Tree.start();
+  tree.supervisor.tell({ type: "take", partition: 0, grant: grant(3) });
+  await eventually(() => tree.lives.started || undefined);
+  const rested = new Promise<void>((onRest) => tree.supervisor.tell({ type: "rest", partition: 0, onRest }));
+  assert.is((await tree.append(0))?.kind, "appended");
+  assert.is(tree.lives.stopped, 0);
+  tree.letGo();
+  await rested;
+  assert.is(tree.lives.stopped, 1);
+  tree.supervisor.tell({ type: "take", partition: 0, grant: grant(5) });
+  await tree.until("owned", 2);
+  assert.is((await tree.append(1))?.kind, "appended");
+  await new Promise<void>((onRest) => tree.supervisor.tell({ type: "rest", partition: 0, onRest }));
+  await tree.system.shutdown();
+  assert.equal(tree.lives, { started: 1, stopped: 1 });
+});
+
+test("a partition that is not placed here has nothing that could rest", async () => {
+  const tree = await Tree.start();
+  await new Promise<void>((onRest) => tree.supervisor.tell({ type: "rest", partition: 0, onRest }));
+  assert.is(tree.owner, undefined);
+  await tree.system.shutdown();
+});
+
 test("a partition that comes back while it is announced stays, and is not announced any more", async () => {
   const tree = await Tree.start();
   tree.letGo();
