@@ -440,4 +440,72 @@ test("with references, alternatives and conditions too, no event is refused that
   assert.ok(shown > RUNS / 20, `${shown} of ${RUNS} pairs were called compatible`);
 });
 
+const NAMES = ["a", "b", "c"];
+const small = fc.constantFrom<unknown>(true, word, count, { const: "x" }, { enum: ["x", 1] }, { maximum: 3 }, false);
+const named = fc.record({ a: small, b: small, c: small }, { requiredKeys: [] });
+const part = fc.record({ properties: named, required: fc.subarray(NAMES, { maxLength: 1 }) }, { requiredKeys: [] });
+const parts = fc.array(part, { minLength: 1, maxLength: 2 });
+/** Maps of three names, each of which may stand in one part alone. */
+const flat = fc
+  .record({
+    own: fc.record(
+      { properties: named, ...{ unevaluatedProperties: small, additionalProperties: small } },
+      { requiredKeys: [] },
+    ),
+    lists: fc.record({ allOf: parts, anyOf: parts, oneOf: parts }, { requiredKeys: [] }),
+    // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
+    condition: fc.option(fc.record({ if: part, then: part, else: part }, { requiredKeys: ["if"] })),
+    more: fc.record({ required: fc.subarray(NAMES), dependentSchemas: fc.record({ a: part }) }, { requiredKeys: [] }),
+    kept: fc.subarray(["own", "lists", "condition", "more"] as const, { minLength: 1, maxLength: 3 }),
+  })
+  .map(({ kept, ...all }): JsonSchema => Object.assign({ type: "object" }, ...kept.map((one) => all[one] ?? {})));
+/** One or two parts are taken away, put in or merged. */
+const changedFlat = (old: JsonSchema): fc.Arbitrary<JsonSchema> => {
+  const keywords = fc.constantFrom("type", ...Object.keys(old));
+  const merged = Object.assign({}, old.properties, ...alternativesOf(old).map(({ properties = {} }) => properties));
+  const { anyOf: _anyOf, oneOf: _oneOf, ...others } = old;
+  return fc.oneof(
+    keywords.map((gone) => withoutUndefined({ ...old, [gone]: undefined })),
+    keywords.map((one) => {
+      const value = old[one];
+      return Array.isArray(value) && value.length > 1 ? { ...old, [one]: value.slice(1) } : old;
+    }),
+    fc.tuple(fc.constantFrom("properties", "if", "then", "else", "anyOf", "oneOf"), flat).map(([keyword, other]) => ({
+      ...old,
+      ...(other[keyword] === undefined ? {} : { [keyword]: other[keyword] }),
+    })),
+    fc.constant({ ...others, properties: merged }),
+    part.map((otherwise) => ({ ...old, else: otherwise })),
+  );
+};
+const VALUES = [undefined, "x", "y", 1, 6];
+const EVERY_FLAT = VALUES.flatMap((a) => VALUES.flatMap((b) => VALUES.map((c) => withoutUndefined({ a, b, c }))));
+const within = (schema: JsonSchema): JsonSchema => ({ type: "object", properties: { p: schema } });
+
+const isSameText = (one: unknown, other: unknown) => JSON.stringify(one) === JSON.stringify(other);
+const FLAT_RUNS = 2_000;
+
+test("no event is refused that the old schema took, of names that some part of it has a say on", () => {
+  let shown = 0;
+  const pairs = flat.chain((old) =>
+    fc.tuple(fc.constant(old), fc.oneof(changedFlat(old), changedFlat(old).chain(changedFlat))),
+  );
+  fc.assert(
+    fc.property(pairs, fc.boolean(), ([old, next], isWithin) => {
+      const [from, to] = isWithin ? [within(old), within(next)] : [old, next];
+      if (isSameText(old, next) || incompatibilities(from, to, "backward").length > 0) return;
+      shown += 1;
+      const [before, after] = [compile(from, "old"), compile(to, "next")];
+      const said = JSON.stringify(old);
+      for (const one of EVERY_FLAT) {
+        if (!Object.keys(one).every((name) => said.includes(`"${name}"`))) continue; // the exception made for use
+        const event = isWithin ? { p: one } : one;
+        if (before(event as never) === undefined) assert.is(after(event as never), undefined);
+      }
+    }),
+    { numRuns: FLAT_RUNS },
+  );
+  assert.ok(shown > FLAT_RUNS / 20, `${shown} of ${FLAT_RUNS} pairs were called compatible`);
+});
+
 test.run();
