@@ -7,6 +7,8 @@
  *   K2. A part of the new schema follows from any one of the old ones, or from all together; alternatives of the old schema
  *       are each held against the new one where that does not do.
  *   K3. A property that nothing in the old schema has a say on may be declared (schema_compatibility.ts has the reason).
+ *   K4. An alternative or a condition that is looked at alone would seem to leave the names of the others open. So each
+ *       comparison knows, beside the schemas that hold, all that may have a say on the same value.
  */
 
 import { areDisjoint, type Side } from "./disjoint_schemas.ts";
@@ -18,12 +20,13 @@ import {
   type Comparing,
   containsNarrowings,
   isSilentOn,
+  type Old,
   objectNarrowings,
   unevaluatedNarrowings,
 } from "./member_narrowings.ts";
 import { SchemaDocument } from "./schema_document.ts";
-import { type Fields, fieldsOf, listOf } from "./schema_parts.ts";
-import { BOUNDS, boundNarrowings, enumNarrowings, typeNarrowings } from "./value_narrowings.ts";
+import { type Fields, fieldsOf, isMap, listOf } from "./schema_parts.ts";
+import { BOUNDS, boundNarrowings, enumNarrowings, typeNarrowings, valuesOf } from "./value_narrowings.ts";
 
 /** Pairs of schemas that are looked at, at sight or closely. */
 const STEPS_MAX = 200_000;
@@ -47,6 +50,15 @@ const COMPARED: ReadonlySet<string> = new Set([
   ...BOUNDS,
 ]);
 
+const seesSiblings = (keyword: string): boolean => keyword.startsWith("unevaluated");
+
+/** Keywords that have a say on properties and items, or name them. */
+const ON_MEMBERS: ReadonlySet<string> = new Set([
+  ...["properties", "patternProperties", "additionalProperties", "unevaluatedProperties", "propertyNames"],
+  ...["required", "dependentRequired", "dependentSchemas"],
+  ...["items", "prefixItems", "contains", "unevaluatedItems"],
+]);
+
 /** A part of the old schema and one of the new. */
 type Pair = readonly [wide: unknown, narrow: unknown];
 
@@ -55,7 +67,9 @@ class Comparison implements Comparing {
   readonly #after: SchemaDocument;
   readonly #underWay = new Set<string>();
   readonly #numbers = new Map<unknown, number>();
-  readonly #made = new Map<string, JsonSchema>();
+  readonly #made = new Map<string, unknown>();
+  /** K4: of made schemas, those beside what holds. */
+  readonly #besides = new Map<unknown, readonly JsonSchema[]>();
   /** Pairs that judge alike at sight, and pairs that do not. */
   readonly #alike = new Set<string>();
   readonly #unlike = new Set<string>();
@@ -72,28 +86,73 @@ class Comparison implements Comparing {
     if (parts.length === 0) return [];
     const wides = this.#before.conjuncts(wide);
     if (wides.includes(false)) return [];
-    const pair = `${this.#nameOf(wides)}/${this.#nameOf(parts)}`;
+    const besides = this.#besides.get(wide) ?? [];
+    const pair = `${this.#nameOf(wides)}/${this.#nameOf(besides)}/${this.#nameOf(parts)}`;
     if (this.#underWay.has(pair)) return [];
     this.#steps += STEPS_OF_CLOSE_LOOK;
     if (this.#steps > STEPS_MAX || this.#underWay.size >= DEPTH_MAX)
       return [`${path || "/"}: the schemas are too large to be held against each other`];
     this.#underWay.add(pair);
     try {
-      const reasons = parts.flatMap((part) => this.#partNarrowings(wides, part, path));
-      return reasons.length === 0 || this.#isAllowedByCase(wides, narrow, path) ? [] : reasons;
+      let judging: readonly JsonSchema[] | undefined;
+      const old: Old = {
+        holding: wides.length === 0 ? [{}] : wides.map(fieldsOf),
+        judging: () => {
+          judging ??= [...new Set([...this.#before.inPlace([wide]), ...besides])];
+          return judging;
+        },
+      };
+      const reasons = parts.flatMap((part) => this.#partNarrowings(wides, old, part, path));
+      return reasons.length === 0 || this.#isAllowedByCase(wides, old, narrow, path) ? [] : reasons;
     } finally {
       this.#underWay.delete(pair);
     }
   }
 
-  join(wides: readonly unknown[]): unknown {
+  join(wides: readonly unknown[], old: Old, partsOf: (schema: Fields) => readonly unknown[]): unknown {
     const saying = [...new Set(wides)].filter((one) => one !== true && one !== undefined);
-    if (saying.length <= 1) return saying[0] ?? true;
-    return this.#make(`all ${this.#nameOf(saying)}`, () => ({ allOf: saying }));
+    // What is opaque may have a say on whatever lies within.
+    const parts = old.judging().flatMap((one) => (this.#before.isOpaque(one) ? [one, ...partsOf(one)] : partsOf(one)));
+    const others = new Set(parts.filter((one) => isSchemaObject(one) && !saying.includes(one)));
+    if (others.size === 0 && saying.length <= 1) return saying[0] ?? true;
+    return this.#make(`all ${this.#nameOf(saying)} beside ${this.#nameOf([...others])}`, () => {
+      const seen = new Set(this.#before.inPlace(saying));
+      const besides = this.#before.inPlace([...others]).filter((one) => !seen.has(one) && this.#hasSayOnMembers(one));
+      return this.#besideOne(saying, besides);
+    });
   }
 
-  isOpenTo(wides: readonly Fields[], name: string): boolean {
-    return this.#before.inPlace(wides).every((schema) => isSilentOn(schema, name) && !this.#before.isOpaque(schema));
+  #besideOne(saying: readonly unknown[], besides: readonly JsonSchema[]): unknown {
+    if (besides.length === 0 && saying.length <= 1) return saying[0] ?? true;
+    return this.#make(`just ${this.#nameOf(saying)} beside ${this.#nameOf(besides)}`, () => {
+      const made = { allOf: saying.length === 0 ? [true] : saying };
+      this.#besides.set(made, besides);
+      return made;
+    });
+  }
+
+  /** The old schema that holds where all of `wides` do, at the place of `old`. */
+  #joinInPlace(wides: readonly unknown[], old: Old): unknown {
+    return this.join(wides, old, (schema) => [schema]);
+  }
+
+  #hasSayOnMembers(schema: JsonSchema): boolean {
+    return (
+      this.#before.isOpaque(schema) ||
+      Object.keys(schema).some((keyword) => ON_MEMBERS.has(keyword)) ||
+      (valuesOf(schema) ?? []).some((value) => isMap(value) || Array.isArray(value))
+    );
+  }
+
+  isOpenTo(old: Old, name: string): boolean {
+    return old
+      .judging()
+      .every(
+        (schema) =>
+          isSilentOn(schema, name) &&
+          !this.#before.isOpaque(schema) &&
+          this.#before.inPlace([schema.propertyNames]).every((names) => !valuesOf(names)?.includes(name)),
+      );
   }
 
   same(wide: unknown, narrow: unknown): boolean {
@@ -105,11 +164,11 @@ class Comparison implements Comparing {
     return this.#areSame([[this.#before.targetsOf(wide), this.#after.targetsOf(narrow)]]);
   }
 
-  #partNarrowings(wides: readonly unknown[], part: unknown, path: string): readonly string[] {
+  #partNarrowings(wides: readonly unknown[], old: Old, part: unknown, path: string): readonly string[] {
     if (part === false) return [`${path || "/"}: nothing is allowed any more`];
-    if (wides.some((wide) => this.same(wide, part))) return [];
+    if (wides.some((wide) => this.#isSameConjunct(wide, part))) return [];
     const to = fieldsOf(part);
-    const from = wides.length === 0 ? [{}] : wides.map(fieldsOf);
+    const from = old.holding;
     const byOne = (narrowingsOf: (one: Fields) => readonly string[]): readonly string[] => {
       const reasons = from.map(narrowingsOf);
       return reasons.some((list) => list.length === 0) ? [] : (reasons[0] ?? []);
@@ -119,28 +178,36 @@ class Comparison implements Comparing {
       ...byOne((one) => typeNarrowings(one, to, path)),
       ...byOne((one) => enumNarrowings(one, to, path)),
       ...BOUNDS.flatMap((keyword) => byOne((one) => boundNarrowings(keyword, one, to, path))),
-      ...objectNarrowings(from, to, path, this),
-      ...arrayNarrowings(from, to, path, this),
+      ...objectNarrowings(old, to, path, this),
+      ...arrayNarrowings(old, to, path, this),
       ...byOne((one) => containsNarrowings(one, to, path, this)),
       ...(["unevaluatedProperties", "unevaluatedItems"] as const).flatMap((keyword) =>
         byOne((one) => unevaluatedNarrowings(keyword, this.#before.wholeOf(one), whole, path, this)),
       ),
-      ...this.#anyOfNarrowings(from, to, path),
-      ...this.#oneOfNarrowings(from, to, path),
-      ...this.#conditionNarrowings(from, to, path),
+      ...this.#anyOfNarrowings(old, to, path),
+      ...this.#oneOfNarrowings(old, to, path),
+      ...this.#conditionNarrowings(old, to, path),
       ...Object.keys(to).flatMap((keyword) => byOne((one) => this.#otherNarrowings(keyword, one, to, path))),
     ];
   }
 
-  #anyOfNarrowings(from: readonly Fields[], to: Fields, path: string): readonly string[] {
+  /** What `$ref` and `allOf` lead to counts too where a schema sees what its siblings evaluate. */
+  #isSameConjunct(wide: unknown, part: unknown): boolean {
+    if (!isSchemaObject(wide) || !isSchemaObject(part) || !Object.keys(part).some(seesSiblings))
+      return this.same(wide, part);
+    return this.same(this.#before.wholeOf(wide), this.#after.wholeOf(part));
+  }
+
+  #anyOfNarrowings(old: Old, to: Fields, path: string): readonly string[] {
     if (to.anyOf === undefined) return [];
-    const wide = this.join(from);
+    const wide = this.#joinInPlace(old.holding, old);
     const isAllowed = listOf(to.anyOf).some((narrow) => this.narrowings(wide, narrow, path).length === 0);
     return isAllowed ? [] : [`${path}/anyOf: no alternative can be shown to allow what was allowed`];
   }
 
   /** A value matches one new alternative and no other: those that an old value did not match, or can not match. */
-  #oneOfNarrowings(from: readonly Fields[], to: Fields, path: string): readonly string[] {
+  #oneOfNarrowings(old: Old, to: Fields, path: string): readonly string[] {
+    const from = old.holding;
     if (to.oneOf === undefined || from.some((one) => one.oneOf !== undefined && this.same(one.oneOf, to.oneOf)))
       return [];
     const holder = from.find((one) => one.oneOf !== undefined);
@@ -148,7 +215,7 @@ class Comparison implements Comparing {
     const others = from.map((one) => (one === holder ? this.#without(one, "oneOf") : one));
     const narrows = listOf(to.oneOf);
     const isAllowed = cases.every((one, at) => {
-      const wide = this.join([one, ...others]);
+      const wide = this.#joinInPlace([one, ...others], old);
       const unmatched = cases.filter((_other, index) => index !== at);
       return narrows.some(
         (narrow, at) =>
@@ -164,13 +231,18 @@ class Comparison implements Comparing {
     return areDisjoint(sideOf(this.#before, wide), sideOf(this.#after, narrow));
   }
 
-  #conditionNarrowings(from: readonly Fields[], to: Fields, path: string): readonly string[] {
+  #conditionNarrowings(old: Old, to: Fields, path: string): readonly string[] {
+    const from = old.holding;
     if (to.if === undefined || (to.then === undefined && to.else === undefined)) return [];
     const kept = from.find((one) => one.if !== undefined && this.same(one.if, to.if));
     if (kept === undefined) return [`${path}/if: changed: it can not be shown to allow what was allowed`];
     const others = from.map((one) => (one === kept ? this.#without(one, "if") : one));
     return (["then", "else"] as const).flatMap((keyword) =>
-      this.narrowings(this.join([kept[keyword] ?? true, ...others]), to[keyword] ?? true, `${path}/${keyword}`),
+      this.narrowings(
+        this.#joinInPlace([kept[keyword] ?? true, ...others], old),
+        to[keyword] ?? true,
+        `${path}/${keyword}`,
+      ),
     );
   }
 
@@ -189,7 +261,7 @@ class Comparison implements Comparing {
   }
 
   /** K2: a value of the old schema matches one of its alternatives, and each may be allowed for a reason of its own. */
-  #isAllowedByCase(wides: readonly unknown[], narrow: unknown, path: string): boolean {
+  #isAllowedByCase(wides: readonly unknown[], old: Old, narrow: unknown, path: string): boolean {
     return wides.some((wide) => {
       if (!isSchemaObject(wide) || this.#cases >= CASES_MAX) return false;
       return (["anyOf", "oneOf", "type"] as const).some((keyword) => {
@@ -202,7 +274,7 @@ class Comparison implements Comparing {
           cases.length > 0 &&
           cases.every((one) => {
             const alternative = keyword === "type" ? this.#make(`type ${String(one)}`, () => ({ type: one })) : one;
-            return this.narrowings(this.join([alternative, ...others]), narrow, path).length === 0;
+            return this.narrowings(this.#joinInPlace([alternative, ...others], old), narrow, path).length === 0;
           })
         );
       });
@@ -212,14 +284,14 @@ class Comparison implements Comparing {
   /** Without what sees its siblings too: it would close the schema to what the keyword let in. */
   #without(schema: JsonSchema, keyword: string): JsonSchema {
     return this.#make(`${this.#nameOf([schema])} without ${keyword}`, () =>
-      Object.fromEntries(Object.entries(schema).filter(([one]) => one !== keyword && !one.startsWith("unevaluated"))),
+      Object.fromEntries(Object.entries(schema).filter(([one]) => one !== keyword && !seesSiblings(one))),
     );
   }
 
   /** Made once, so that the same pair is known again. */
-  #make(name: string, make: () => JsonSchema): JsonSchema {
+  #make<Made>(name: string, make: () => Made): Made {
     const known = this.#made.get(name);
-    if (known !== undefined) return known;
+    if (known !== undefined) return known as Made;
     const made = make();
     this.#made.set(name, made);
     return made;

@@ -22,6 +22,7 @@ const ELSEWHERE: ReadonlySet<string> = new Set([
 export class SchemaDocument {
   readonly #references: References;
   readonly #rests = new Map<JsonSchema, JsonSchema>();
+  readonly #inPlace = new Map<JsonSchema, readonly JsonSchema[]>();
   readonly #wholes = new Map<JsonSchema, JsonSchema>();
 
   constructor(root: JsonSchema) {
@@ -81,8 +82,13 @@ export class SchemaDocument {
 
   /** Every schema that may have a say in whether a value matches all of `schemas`, these among them. */
   inPlace(schemas: readonly unknown[]): readonly JsonSchema[] {
+    if (schemas.length !== 1) return [...new Set(schemas.flatMap((one) => this.inPlace([one])))];
+    const [only] = schemas;
+    if (!isSchemaObject(only)) return [];
+    const known = this.#inPlace.get(only);
+    if (known !== undefined) return known;
     const found = new Set<JsonSchema>();
-    const left = [...schemas];
+    const left: unknown[] = [only];
     while (left.length > 0) {
       const schema = left.pop();
       if (!isSchemaObject(schema) || found.has(schema)) continue;
@@ -91,6 +97,8 @@ export class SchemaDocument {
       for (const keyword of IN_PLACE) left.push(...listOf(schema[keyword] ?? []));
       if (isSchemaObject(schema.dependentSchemas)) left.push(...Object.values(schema.dependentSchemas));
     }
-    return [...found];
+    const all = [...found];
+    this.#inPlace.set(only, all);
+    return all;
   }
 }

@@ -15,9 +15,13 @@ export function typesOf(schema: Fields): readonly unknown[] | undefined {
   return values === undefined ? undefined : [...new Set(values.map(TYPE_OF))];
 }
 
-/** The values that a schema allows by name; undefined for any. */
-export const valuesOf = (schema: Fields): readonly unknown[] | undefined =>
-  Object.hasOwn(schema, "const") ? [schema.const] : schema.enum === undefined ? undefined : listOf(schema.enum);
+/** The values that a schema allows by name: `const` and `enum` both hold; undefined for any. */
+export function valuesOf(schema: Fields): readonly unknown[] | undefined {
+  const listed = schema.enum === undefined ? undefined : listOf(schema.enum);
+  if (!Object.hasOwn(schema, "const")) return listed;
+  const only = [schema.const];
+  return listed === undefined ? only : only.filter((value) => listed.some((one) => isSame(one, value)));
+}
 
 export function typeNarrowings(from: Fields, to: Fields, path: string): readonly string[] {
   if (to.type === undefined) return [];
