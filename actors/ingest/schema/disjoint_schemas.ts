@@ -13,9 +13,16 @@ export interface Side {
 /** True where it can be shown: by types that differ, or by values of a property that one of the two requires. */
 export function areDisjoint(left: Side, right: Side): boolean {
   if (differ(left.conjuncts, right.conjuncts)) return true;
+  // `required` and `properties` say nothing of what is no map: such a value matches both.
+  if (![...left.conjuncts, ...right.conjuncts].some(isOfMapsAlone)) return false;
   const required = new Set([...requiredBy(left), ...requiredBy(right)]);
   return [...required].some((name) => differ(rulesOf(left, name), rulesOf(right, name)));
 }
+
+const isOfMapsAlone = (schema: unknown): boolean => {
+  const types = typesOf(fieldsOf(schema));
+  return types?.every((type) => type === "object") === true;
+};
 
 const requiredBy = ({ conjuncts }: Side): readonly string[] =>
   conjuncts.flatMap((one) => listOf(fieldsOf(one).required ?? []) as readonly string[]);

@@ -158,6 +158,7 @@ const DIFFERING = /\\[sS]|\.|\(\?(?!:)/u;
 
 /** Whether a pattern is found in a name, as RE2 sees it. */
 function matches(pattern: string, name: string): "yes" | "no" | "maybe" {
+  if (name.length > TRIED_CHARACTERS_MAX || isSlow(pattern)) return "maybe";
   if (DIFFERING.test(pattern.replaceAll(/\\[^sS]/gu, ""))) return "maybe";
   try {
     return new RegExp(pattern, "u").test(name) ? "yes" : "no";
@@ -165,6 +166,15 @@ function matches(pattern: string, name: string): "yes" | "no" | "maybe" {
     return "maybe";
   }
 }
+
+/** Longer names are not tried: the engine goes back in a text for each way in which a pattern may match. */
+const TRIED_CHARACTERS_MAX = 128;
+
+/** A repeated group, or many repetitions: the engine may take time that doubles with each character. */
+const isSlow = (pattern: string): boolean =>
+  /\)[*+?{]/.test(pattern) || (pattern.match(/[*+{]/g)?.length ?? 0) > REPETITIONS_MAX;
+
+const REPETITIONS_MAX = 3;
 
 function namedNarrowings(old: Old, to: Fields, path: string, by: Comparing): readonly string[] {
   const declared = fieldsOf(to.properties);

@@ -164,6 +164,18 @@ test("rules that hold together may be joined, taken apart and made alternatives"
   assert.ok(changed({ type: ["string", "null"] }, { anyOf: [{ type: "string" }] }));
 });
 
+test("alternatives that name their kind are apart only where they take maps alone", () => {
+  const kind = (name: string) => ({ required: ["kind"], properties: { kind: { const: name } } });
+  assert.ok(changed({ oneOf: [kind("a")] }, { oneOf: [kind("a"), kind("b")] }), "5 matches both");
+  assert.not(changed({ type: "object", oneOf: [kind("a")] }, { type: "object", oneOf: [kind("a"), kind("b")] }));
+});
+
+test("a pattern that would take for ever to try is one that may match", () => {
+  const long = `${"a".repeat(40)}!`;
+  const slow = { patternProperties: { "^(a+)+$": { type: "string" } }, additionalProperties: false };
+  assert.ok(changed({ ...slow, properties: { [long]: { type: "integer" } } }, slow));
+});
+
 test("a union takes a new alternative that no old value matches", () => {
   const kind = (name: string, more: object = {}) => ({
     ...{ type: "object", properties: { kind: { const: name }, ...more }, required: ["kind"] },
@@ -242,7 +254,8 @@ test("an alternative that is looked at alone leaves no names of the others open"
   assert.ok(
     changed({ oneOf: kinds }, { properties: { kind: { enum: ["a", "b"] }, x: word, y: count }, required: ["kind"] }),
   );
-  assert.not(changed({ oneOf: kinds }, { oneOf: [...kinds, kind("c", { z: word })] }));
+  const type = "object";
+  assert.not(changed({ type, oneOf: kinds }, { type, oneOf: [...kinds, kind("c", { z: word })] }));
   assert.not(changed({ anyOf: [a, b] }, { anyOf: [a, b], properties: { z: word } }), "z is named nowhere");
 });
 
