@@ -14,7 +14,7 @@ import { EXIT, exitCodeOf, UsageError } from "./console/exit_codes.ts";
 import { type LocalCluster, startLocalCluster } from "./console/local_cluster.ts";
 import { LOCAL_CLUSTER_FOLDER } from "./console/local_cluster_state.ts";
 import { watchLocalCluster } from "./console/local_cluster_watch.ts";
-import { complain, print, remark } from "./console/output.ts";
+import { complain, outliveOutput, outliveReader, print, remark } from "./console/output.ts";
 
 /** Each has its mailboxes, its connections to all others and half a gigabyte at worst. */
 const NODES_MAX = 16;
@@ -44,6 +44,8 @@ const program = new Command("npm run cluster --")
   .action(async (options: Options) => {
     process.exitCode = await run(options);
   });
+outliveReader();
+outliveOutput();
 try {
   await program.parseAsync();
 } catch (error) {

@@ -33,20 +33,23 @@ const COMMANDS = [
   addRecover,
 ];
 
-const { Command } = await loadDriver("commander");
+const { Command, CommanderError } = await loadDriver("commander");
 const program = new Command("headrace")
   .description("Exactly-once event ingestion: from a WebSocket producer to a sink.")
   .configureOutput({ writeErr: printAsideWhole })
   .showHelpAfterError("(see --help)")
   .configureHelp({ sortSubcommands: true })
   .addHelpText("after", "\nWithout a command a node is started (up). Exit codes: docs/operations.md")
-  .exitOverride((error) => process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage));
+  .exitOverride();
 for (const add of COMMANDS) add(program);
 
 outliveReader();
 try {
   await program.parseAsync(process.argv.length > 2 ? process.argv : [...process.argv, "up"]);
 } catch (error) {
-  complain(error);
-  process.exitCode = exitCodeOf(error);
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  else {
+    complain(error);
+    process.exitCode = exitCodeOf(error);
+  }
 }

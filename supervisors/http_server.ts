@@ -12,6 +12,7 @@ import { loadDriver } from "../deps.ts";
 import { ConfigurationError, RejectedError } from "../protocols/errors.ts";
 import type { SecurityConfiguration } from "./configuration_schema.ts";
 import { refuseUnreadable, sendError } from "./http_errors.ts";
+import { asksForWebSocket, headWithoutUpgrade, UnansweredRequests } from "./ignored_upgrades.ts";
 import type { Access, Grants } from "./security/access.ts";
 import { type Audit, NO_AUDIT } from "./security/audit_log.ts";
 import { auditRefusal, auditRequests, pathOf, toldOf } from "./security/audit_requests.ts";
@@ -155,7 +156,34 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       routes.mount(scope);
     });
   }
+  const unanswered = new UnansweredRequests();
+  server.server.prependListener("request", (request, response) => unanswered.asked(request, response));
+  server.server.on("checkExpectation", (_request, response) => {
+    const message = "Cannot answer as the header Expect must be 100-continue, or left out";
+    const body = JSON.stringify({ code: "MALFORMED_FRAME", message });
+    const headers = { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
+    // The request's body may follow or not: nobody could tell.
+    response.writeHead(417, { ...headers, connection: "close" }).end(body);
+  });
+  const readAnew = (request: IncomingMessage, socket: Duplex, rest: Buffer): void => {
+    const head = headWithoutUpgrade(request);
+    if (head === undefined) {
+      socket.on("error", () => undefined); // nobody else hears that it ends
+      refuseUnreadable(Object.assign(new Error("too many headers"), { code: "HPE_HEADER_OVERFLOW" }), socket);
+      return;
+    }
+    // At once: with something to be read, the connection does not end before it is.
+    socket.unshift(Buffer.concat([head, rest]));
+    unanswered.whenAnswered(socket, () => {
+      if (socket.destroyed || !server.server.listening) socket.destroy();
+      else server.server.emit(tls === undefined ? "connection" : "secureConnection", socket);
+    });
+  };
   server.server.on("upgrade", (request, socket, head) => {
+    if (!asksForWebSocket(request)) {
+      readAnew(request, socket, head);
+      return;
+    }
     try {
       options.access.admit(request);
       gate.upgrade(request.socket);

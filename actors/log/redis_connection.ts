@@ -54,7 +54,16 @@ export function addressProblem({ url, urls, sentinel }: RedisAddress): string | 
     return `one of url, urls and sentinel must say where Redis is: given are ${given.join(" and ")}`;
   if (urls?.length === 0) return "urls must name at least one node of the Redis Cluster: current value is []";
   if (sentinel?.urls.length === 0) return "sentinel.urls must name at least one sentinel: current value is []";
-  return undefined;
+  const all = [...(url === undefined ? [] : [url]), ...(urls ?? []), ...(sentinel?.urls ?? [])];
+  return all.map(databaseProblem).find((reason) => reason !== undefined);
+}
+
+/** What follows the host of an address is the number of a database. */
+export function databaseProblem(url: string): string | undefined {
+  if (!URL.canParse(url)) return "the address of Redis must be a URL, such as redis://127.0.0.1:6379";
+  const { host, pathname } = new URL(url);
+  if (/^\/?\d*$/.test(pathname)) return undefined;
+  return `what follows ${host} in the address of Redis must be the number of a database, such as /0: current value is ${pathname}`;
 }
 
 export interface RedisConnectionOptions extends RedisAddress {

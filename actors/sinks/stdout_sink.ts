@@ -1,4 +1,5 @@
 /** Prints each record as a line of JSON. At least once: what was printed before a crash may be printed again. */
+import { fstatSync, writeSync } from "node:fs";
 import { visibleText } from "../../protocols/visible_text.ts";
 import { finalRejection } from "./expressible.ts";
 import { jsonText } from "./file_format.ts";
@@ -11,10 +12,40 @@ export interface StdoutSinkOptions {
 
 type Print = (text: string) => Promise<void>;
 
+const STDOUT = 1;
+
+const printOn = (text: string): Promise<void> =>
+  new Promise((resolve, reject) => process.stdout.write(text, (error) => (error ? reject(error) : resolve())));
+
 export const stdoutSink: SinkDefinition<StdoutSinkOptions> = stdoutSinkTo(
-  (text) =>
-    new Promise((resolve, reject) => process.stdout.write(text, (error) => (error ? reject(error) : resolve()))),
+  isFile(STDOUT) ? printWhole((bytes) => writeSync(STDOUT, bytes)) : printOn,
 );
+
+function isFile(descriptor: number): boolean {
+  try {
+    return fstatSync(descriptor).isFile();
+  } catch {
+    return false; // closed
+  }
+}
+
+/**
+ * Prints to a file until all of a text is taken: a full disk takes a part and says how much, which `process.stdout` passes
+ * over. A line that was cut so ends where it is, and the next text begins on a line of its own.
+ *
+ * @param writeSome answers how many bytes it took
+ */
+export function printWhole(writeSome: (bytes: Buffer) => number): Print {
+  const lineBreak = "\n".charCodeAt(0);
+  let isLineCut = false;
+  return async (text) => {
+    for (let left = Buffer.from(isLineCut ? `\n${text}` : text); left.length > 0; ) {
+      const taken = writeSome(left);
+      if (taken > 0) isLineCut = left[taken - 1] !== lineBreak;
+      left = left.subarray(taken);
+    }
+  };
+}
 
 /** @param print resolves once the text was taken: a slow reader slows the delivery down */
 export function stdoutSinkTo(print: Print): SinkDefinition<StdoutSinkOptions> {

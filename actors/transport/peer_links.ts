@@ -35,7 +35,7 @@ import {
   type SetTimer,
 } from "./peer_socket.ts";
 import { Publications } from "./publications.ts";
-import { refuseUpgrade } from "./refuse_upgrade.ts";
+import { refuseHandshake, refuseUpgrade } from "./refuse_upgrade.ts";
 import { RemoteReference, type Route } from "./remote_reference.ts";
 import { absentRoute, localRoute } from "./routes.ts";
 import type { LinkEvent, Peer, Peers } from "./transport.ts";
@@ -94,6 +94,7 @@ export async function createPeerLinks(options: PeerLinksOptions): Promise<PeerLi
     closeTimeout: PEER_LIMITS.closeWithinMs,
     handleProtocols: (offered) => (offered.has(PEER_SUBPROTOCOL) ? PEER_SUBPROTOCOL : false),
   } as ConstructorParameters<typeof ws.WebSocketServer>[0]);
+  server.on("wsClientError", refuseHandshake);
   return new Links(server, options.connect ?? connectPeer(ws, options.tls ?? {}, options.setTimer), options);
 }
 

@@ -3,20 +3,34 @@ import type { Duplex } from "node:stream";
 import { HeadraceError, OverloadedError, RejectedError, UnavailableError } from "../../protocols/errors.ts";
 
 export function refuseUpgrade(socket: Duplex, error: unknown): void {
-  const body = JSON.stringify({
-    code: error instanceof HeadraceError ? error.code : "INVARIANT_VIOLATED",
-    message: error instanceof Error ? error.message : String(error),
-  });
-  const retry = retryAfter(error);
-  endUpgrade(
-    socket,
-    `HTTP/1.1 ${statusOf(error)}\r\nConnection: close\r\nContent-Type: application/json\r\n${retry}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  );
+  const code = error instanceof HeadraceError ? error.code : "INVARIANT_VIOLATED";
+  const message = error instanceof Error ? error.message : String(error);
+  answerUpgrade(socket, statusOf(error), { code, message }, retryAfter(error));
 }
 
 /** Answers an upgrade of a path that takes none. */
 export function refuseUpgradePath(socket: Duplex): void {
-  endUpgrade(socket, "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+  const message = "Cannot upgrade as the path must be one of a WebSocket: see docs/protocol.md";
+  answerUpgrade(socket, "404 Not Found", { code: "NOT_FOUND", message });
+}
+
+/** Answers a handshake that is none of a WebSocket: a bad key or version. */
+export function refuseHandshake(error: Error, socket: Duplex): void {
+  const message = `Cannot upgrade as the handshake must be one of a WebSocket: ${error.message}`;
+  answerUpgrade(socket, "400 Bad Request", { code: "MALFORMED_FRAME", message }, "Sec-WebSocket-Version: 13\r\n");
+}
+
+function answerUpgrade(
+  socket: Duplex,
+  status: string,
+  answer: { readonly code: string; readonly message: string },
+  headers = "",
+): void {
+  const body = JSON.stringify(answer);
+  endUpgrade(
+    socket,
+    `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: application/json\r\n${headers}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
 }
 
 /** A client that does not close its side would keep the socket's place for good: the node closes both sides. */

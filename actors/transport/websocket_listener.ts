@@ -14,7 +14,7 @@ import { type ClientFrame, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, type Subprotoc
 import type { EncodedFrame, SessionInput, SessionPeer } from "../ingest/session.ts";
 import type { ActorReference, Timer } from "../kernel/actor.ts";
 import { FRAME_ALLOWANCE, FrameAllowance } from "./frame_allowance.ts";
-import { refuseUpgrade } from "./refuse_upgrade.ts";
+import { refuseHandshake, refuseUpgrade } from "./refuse_upgrade.ts";
 
 export const LISTENER_LIMITS = {
   /** Pieces that one message may come in; the default of the library pins megabytes for each connection. */
@@ -77,6 +77,7 @@ export async function createWebSocketListener(options: ListenerOptions): Promise
     maxPendingAutoPongs: LISTENER_LIMITS.pongsUnsentMax,
     handleProtocols: (offered) => subprotocolOf(offered) ?? false,
   } as ConstructorParameters<typeof ws.WebSocketServer>[0]);
+  server.on("wsClientError", refuseHandshake);
   return new Listener(server, options);
 }
 

@@ -8,7 +8,7 @@ import { createPage } from "../../supervisors/page.ts";
 import { DEFAULT_CONFIGURATION } from "../console/check_file.ts";
 import { type ConfigurationOptions, effectiveConfiguration } from "../console/effective_configuration.ts";
 import { EXIT } from "../console/exit_codes.ts";
-import { print, printAside, printJson } from "../console/output.ts";
+import { outliveOutput, print, printAside, printJson } from "../console/output.ts";
 
 /** What was taken is drained within this time; what is left is said, and the exit code is 75 (EX_TEMPFAIL). */
 const STOP_WITHIN_MS = 9_000;
@@ -49,6 +49,7 @@ Examples:
 }
 
 async function up(options: UpOptions): Promise<void> {
+  outliveOutput();
   const configuration = await effectiveConfiguration(options);
   const name = configuration.node.name ?? "node";
   const log = await createNodeLog(configuration.node.logLevel, name);

@@ -13,6 +13,14 @@ export function wholeNumber(what: string, text: string, min = 0): number {
   throw new UsageError(`Cannot use ${what} ${text} as it must be a whole number of at least ${min}`);
 }
 
+const PORT_MAX = 65_535;
+
+export function portNumber(what: string, text: string): number {
+  const port = wholeNumber(what, text);
+  if (port <= PORT_MAX) return port;
+  throw new UsageError(`Cannot use ${what} as it must be a port from 0 to ${PORT_MAX}: current value is ${text}`);
+}
+
 /** `250ms`, `10s`, `5m`, `2h`, `7d`. */
 export function duration(what: string, text: string): number {
   const found = durationMs(text);

@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
+import { databaseProblem } from "../../actors/log/redis_connection.ts";
 import { loadDriver } from "../../deps.ts";
 import { ConfigurationError } from "../../protocols/errors.ts";
 import { checkConfiguration, loadConfiguration } from "../../supervisors/configuration.ts";
@@ -9,7 +10,7 @@ import type { Configuration } from "../../supervisors/configuration_schema.ts";
 import { DEMO_CONFIGURATION } from "../../supervisors/demo_configuration.ts";
 import { readEnvironment } from "../../supervisors/environment.ts";
 import { KNOWN_KINDS } from "../../supervisors/known_kinds.ts";
-import { wholeNumber, withoutUser } from "./arguments.ts";
+import { portNumber, withoutUser } from "./arguments.ts";
 import { DEFAULT_CONFIGURATION } from "./check_file.ts";
 import { UsageError } from "./exit_codes.ts";
 
@@ -39,7 +40,7 @@ export async function effectiveConfiguration(options: ConfigurationOptions): Pro
       ...base.node,
       ...(options.name === undefined ? {} : { name: nodeName(options.name) }),
       host: options.host ?? base.node.host,
-      port: options.port === undefined ? (environment.port ?? base.node.port) : wholeNumber("--port", options.port),
+      port: options.port === undefined ? (environment.port ?? base.node.port) : portNumber("--port", options.port),
       data: resolve(folder, data),
     },
   };
@@ -82,7 +83,11 @@ async function inCluster(text: string, url: string): Promise<string> {
 }
 
 function redisUrl(text: string): string {
-  if (URL.canParse(text) && /^rediss?:$/.test(new URL(text).protocol)) return text;
+  if (URL.canParse(text) && /^rediss?:$/.test(new URL(text).protocol)) {
+    const reason = databaseProblem(text);
+    if (reason === undefined) return text;
+    throw new UsageError(`Cannot use --cluster as ${reason}`);
+  }
   throw new UsageError(
     `Cannot use ${withoutUser(text)} as the Redis of a cluster as it must begin with redis:// or rediss://`,
   );

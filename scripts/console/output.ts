@@ -8,15 +8,15 @@ import { visibleText } from "../../protocols/visible_text.ts";
 import { EXIT, explain } from "./exit_codes.ts";
 
 let isReaderGone = false;
+/** Set for commands that work on though stdout can not be written. */
+let isOutlived = false;
 
 const isBrokenPipe = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === "EPIPE";
 
 /** Prints a line, or several, and waits where the reader is slower. Does nothing once the reader is gone. */
 export async function print(text: string | readonly string[]): Promise<void> {
   if (isReaderGone || process.stdout.write(linesOf(text))) return;
-  await once(process.stdout, "drain").catch((error: unknown) => {
-    if (!isBrokenPipe(error)) throw error;
-  });
+  await once(process.stdout, "drain").catch(() => undefined); // `outliveReader` has judged it
 }
 
 export const printJson = (value: unknown): Promise<void> => print(exactJson(value));
@@ -37,12 +37,24 @@ export const printAsideWhole = (text: string): void => printAside(text.replace(/
 const linesOf = (text: string | readonly string[]): string =>
   (typeof text === "string" ? [text] : text).map((line) => `${visibleText(line)}\n`).join("");
 
-/** A reader that goes away changes no work and no verdict: the command goes on without it, and ends with its own exit code. */
+/**
+ * A reader that goes away changes no work and no verdict: the command goes on without it, and ends with its own exit code.
+ * A stdout that takes nothing more, such as a file on a full disk, ends the command: a script would take half of it for all.
+ */
 export function outliveReader(): void {
   process.stdout.on("error", (error) => {
-    if (!isBrokenPipe(error)) throw error;
-    isReaderGone = true;
+    if (isBrokenPipe(error)) isReaderGone = true;
+    else if (!isOutlived) {
+      remark(`Cannot print the result as standard output must take it: ${error.message}`);
+      process.exit(EXIT.output);
+    }
   });
+  process.stderr.on("error", () => undefined); // there is nobody left to tell
+}
+
+/** For a node: what it prints is an aside of its work, which goes on whether it can be written or not. */
+export function outliveOutput(): void {
+  isOutlived = true;
 }
 
 /** For a command that does nothing but print: `headrace tail ... | head -1` has enough then, which is an end, not a failure. */

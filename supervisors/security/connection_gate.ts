@@ -63,8 +63,9 @@ export class ConnectionGate {
     return this.#places.countIn(phase);
   }
 
-  /** Takes a connection that the server has just accepted, before anything of it was read. */
+  /** Takes a connection that the server has just accepted, before anything of it was read. One that is read anew is known. */
   accept(socket: Socket): void {
+    if (this.#of(socket)?.socket === socket) return;
     const { remoteAddress } = socket;
     const ends = endsOf(socket);
     if (remoteAddress === undefined || ends === undefined) {

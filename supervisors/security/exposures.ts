@@ -5,6 +5,7 @@
  */
 import { mkdir, stat } from "node:fs/promises";
 import { isLoopbackHost } from "../../actors/transport/network_address.ts";
+import { ConfigurationError } from "../../protocols/errors.ts";
 import type { Configuration } from "../configuration_schema.ts";
 import { isSecretName } from "./clear_secrets.ts";
 
@@ -17,9 +18,17 @@ export interface Exposure {
 const OTHERS_BITS = 0o077;
 export const DATA_FOLDER_MODE = 0o700;
 
-/** Makes the data folder, for its owner alone, where it is not there yet. */
+/** Makes the data folder, for its owner alone, where it is not there yet. Throws `ConfigurationError`. */
 export async function makeDataFolder(folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: DATA_FOLDER_MODE });
+  try {
+    await mkdir(folder, { recursive: true, mode: DATA_FOLDER_MODE });
+  } catch (error) {
+    throw new ConfigurationError(
+      "INVALID_CONFIGURATION",
+      `Cannot keep data as node.data (--data, HEADRACE_DATA) must be a folder, or a place for one: current value is ${folder} (${(error as Error).message})`,
+      { cause: error },
+    );
+  }
 }
 
 export async function exposuresOf(configuration: Configuration): Promise<readonly Exposure[]> {

@@ -122,13 +122,15 @@ test("with a certificate the port speaks https and wss", async () => {
   const node = await runningNode(
     `log: { type: memory }\nstreams: { orders: {} }\nsecurity: { tls: { certificateFile: ${certificate}, keyFile: ${key} } }\n`,
   );
-  const answer = await new Promise<number | undefined>((resolve, reject) =>
-    httpsGet(`${node.address}/healthz`, { rejectUnauthorized: false }, (response) => {
-      response.resume();
-      resolve(response.statusCode);
-    }).on("error", reject),
-  );
-  assert.is(answer, 200);
+  const answer = (headers: Record<string, string>) =>
+    new Promise<number | undefined>((resolve, reject) =>
+      httpsGet(`${node.address}/healthz`, { rejectUnauthorized: false, headers }, (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      }).on("error", reject),
+    );
+  assert.is(await answer({}), 200);
+  assert.is(await answer({ connection: "Upgrade, HTTP2-Settings", upgrade: "h2c", "http2-settings": "AAEAAEAA" }), 200);
   class Trusting extends WebSocket {
     constructor(url: string, protocols: string) {
       super(url, protocols, { rejectUnauthorized: false });

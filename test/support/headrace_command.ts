@@ -24,12 +24,19 @@ export interface Running {
   line(pattern: RegExp): Promise<string>;
 }
 
+/** What node is given to run it. */
+export const commandLine = (args: readonly string[]): readonly string[] => [
+  "--import",
+  import.meta.resolve("tsx"),
+  `${ROOT}scripts/headrace.ts`,
+  ...args,
+];
+
 export function startCommand(args: readonly string[], options: RunOptions = {}): Running {
-  const child = spawn(
-    process.execPath,
-    ["--import", import.meta.resolve("tsx"), `${ROOT}scripts/headrace.ts`, ...args],
-    { cwd: options.folder ?? ROOT, env: { ...process.env, ...options.environment } },
-  );
+  const child = spawn(process.execPath, commandLine(args), {
+    cwd: options.folder ?? ROOT,
+    env: { ...process.env, ...options.environment },
+  });
   let stdout = "";
   let stderr = "";
   const listeners = new Set<() => void>();

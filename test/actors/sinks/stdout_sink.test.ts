@@ -1,6 +1,6 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { stdoutSinkTo } from "../../../actors/sinks/stdout_sink.ts";
+import { printWhole, stdoutSinkTo } from "../../../actors/sinks/stdout_sink.ts";
 import { fakeCheckpoint, fakeSinkContext, sinkBatch } from "../../support/fake_sink_context.ts";
 
 test("stdout prints a line for each record", async () => {
@@ -20,6 +20,27 @@ test("a record without a line is rejected, and those before it are printed", asy
   const outcome = await sink.write({ ...batch, records });
   assert.is(outcome.kind === "taken" && outcome.count, 1);
   assert.equal(printed, ['{"at":0,"ofEpoch":1}\n']);
+});
+
+test("a text that a full disk cuts is printed whole, on a line of its own, once there is room", async () => {
+  let room = 12;
+  let printed = "";
+  const print = printWhole((bytes) => {
+    if (room === 0) throw new Error("ENOSPC");
+    const taken = Math.min(room, 5, bytes.length);
+    room -= taken;
+    printed += bytes.subarray(0, taken);
+    return taken;
+  });
+  await print("one\n");
+  const cut = await print("two, three\n").then(
+    () => undefined,
+    (error: Error) => error.message,
+  );
+  assert.is(cut, "ENOSPC");
+  room = 100;
+  await print("two, three\n");
+  assert.is(printed, "one\ntwo, thr\ntwo, three\n");
 });
 
 test.run();

@@ -1,0 +1,73 @@
+/**
+ * A server ignores an upgrade that it does not take, and answers the request (RFC 9110, 7.8): Java's client and curl ask for
+ * HTTP/2 (`h2c`) with their first one. Node hands all upgrades to one listener, unread beyond the head: such a head is written
+ * anew without its wish, and put back before what follows it, for the parser to read as any other.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
+
+/** Node's parser passes over the headers beyond these: a length of the body could be among them. */
+const HEADERS_MAX = 1_000;
+
+/** What WebSockets ask for (RFC 6455, 4.1). All other upgrades are ignored. */
+export const asksForWebSocket = ({ method, headers }: IncomingMessage): boolean =>
+  method === "GET" && headers.upgrade?.trim().toLowerCase() === "websocket";
+
+/** Undefined where the head can not be told whole. */
+export function headWithoutUpgrade({ method, url, httpVersion, rawHeaders }: IncomingMessage): Buffer | undefined {
+  if (rawHeaders.length >= 2 * HEADERS_MAX) return undefined;
+  let head = `${method} ${url} HTTP/${httpVersion}\r\n`;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at] ?? "";
+    const value = rawHeaders[at + 1] ?? "";
+    const kept = keptOf(name.toLowerCase(), value);
+    // Without a space, so that no head outgrows the limit by being written anew.
+    if (kept !== undefined) head += `${name}:${kept}\r\n`;
+  }
+  // Bytes of a header are characters to Node's parser, and a line within one would be another header.
+  return /[\r\n\0]/.test(head.replaceAll("\r\n", "")) ? undefined : Buffer.from(`${head}\r\n`, "latin1");
+}
+
+function keptOf(name: string, value: string): string | undefined {
+  if (name === "upgrade" || name === "http2-settings") return undefined;
+  if (name !== "connection") return value;
+  const kept = value.split(",").filter((token) => !/^\s*(upgrade|http2-settings)\s*$/i.test(token));
+  return kept.length === 0 ? undefined : kept.join(",");
+}
+
+interface Unanswered {
+  count: number;
+  onNone?: () => void;
+}
+
+/** Answers of a connection leave in the order of its requests: a further one is read once those before are answered. */
+export class UnansweredRequests {
+  readonly #of = new WeakMap<Duplex, Unanswered>();
+
+  asked({ socket }: IncomingMessage, response: ServerResponse): void {
+    const unanswered = this.#of.get(socket) ?? { count: 0 };
+    this.#of.set(socket, unanswered);
+    unanswered.count += 1;
+    response.once("close", () => {
+      unanswered.count -= 1;
+      if (unanswered.count > 0) return;
+      const { onNone } = unanswered;
+      delete unanswered.onNone;
+      onNone?.();
+    });
+  }
+
+  whenAnswered(socket: Duplex, go: () => void): void {
+    const unanswered = this.#of.get(socket);
+    if (unanswered === undefined || unanswered.count === 0) {
+      go();
+      return;
+    }
+    const onError = () => socket.destroy();
+    socket.on("error", onError);
+    unanswered.onNone = () => {
+      socket.off("error", onError);
+      if (!socket.destroyed) go();
+    };
+  }
+}
