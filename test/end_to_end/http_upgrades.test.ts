@@ -57,6 +57,15 @@ test("a GET that asks for HTTP/2 is answered, and so are those after it on its c
     socket.write(get());
     assert.is((await answer()).status, 200);
   }
+  socket.write(get(WISH, "/metrics"));
+  const counts = [...(await answer()).body.matchAll(/^headrace_connections\{.*\} (\d+)/gm)].map(([, count]) =>
+    Number(count),
+  );
+  assert.is(
+    counts.reduce((sum, count) => sum + count, 0),
+    1,
+    "a connection that is read anew counts once",
+  );
   socket.write(get("", "/openapi.json") + get(WISH) + get("", "/none"));
   assert.equal([(await answer()).status, (await answer()).status, (await answer()).status], [200, 200, 404]);
   socket.destroy();
