@@ -2,8 +2,8 @@
  * The memory that a node gives to records on their way to subscribers: read from the log, and not yet handed to the network. A
  * subscriber that reads nothing costs no more than its connection's share, whatever credit it gave (E19) and whatever the size
  * of the stored batches.
- *   B1. What one connection has under way stays below its share, and what all have stays below the node's. What was sent counts
- *       by its size on the wire.
+ *   B1. What one connection has under way, but for one large record (B3), stays below its share, and what all have stays below
+ *       the node's. What was sent counts by its size on the wire.
  *   B2. A connection with nothing under way may always read a little, beside the shares: nobody waits for a subscriber that does
  *       not read.
  *   B3. A batch larger than its room is sent in parts, of one record at least (cut_batches.ts). A record that is larger than the

@@ -54,7 +54,6 @@ export const EXPECTED_SOON_OF_CLUSTER: readonly string[] = [
   "a coordinator was elected",
   "a coordinator that may be cut off stepped down",
   "a message between nodes was a dead letter",
-  "a move was forced",
   "a word of a term that is over",
   "frame: moved",
   "handoff under load",
@@ -76,6 +75,7 @@ export const EXPECTED_SOON_OF_CLUSTER: readonly string[] = [
 
 export const EXPECTED_OF_CLUSTER: readonly string[] = [
   ...EXPECTED_SOON_OF_CLUSTER,
+  "a move was forced",
   "delivery: trimmed",
   "fault: actor crash: source",
   "frame: error STORE_FULL",
