@@ -4,6 +4,7 @@
  * sent it is not a peer that can be understood.
  */
 import { errorFromCode, RejectedError } from "../../protocols/errors.ts";
+import { dateOf } from "../../protocols/precise_date.ts";
 import { isUtf8 } from "../../protocols/utf8.ts";
 import type { ActorReference } from "../kernel/actor.ts";
 import { PEER_LIMITS, type PeerTarget, type WireReference } from "./peer_frames.ts";
@@ -158,9 +159,10 @@ export class PeerReader {
       case EXTENSIONS.reference:
         return this.#importReference(asWireReference(this.value(depth + 1)));
       case EXTENSIONS.time: {
-        const atMs = this.value(depth + 1);
-        if (typeof atMs !== "number") throw malformed("a time must be a number");
-        return new Date(atMs);
+        const time = this.value(depth + 1);
+        const [atMs, nanoseconds = 0] = Array.isArray(time) ? (time as unknown[]) : [time];
+        if (typeof atMs !== "number" || !isWithinMs(nanoseconds)) throw malformed("a time must be a number");
+        return dateOf(atMs, nanoseconds);
       }
       default:
         throw malformed(`extension ${type} is not known`);
@@ -281,3 +283,6 @@ export const malformed = (reason: string): RejectedError =>
   new RejectedError("MALFORMED_FRAME", `Cannot read a frame of a node as ${reason}`);
 
 const truncated = (): RejectedError => malformed("a value must end within it: it is cut short or its length is wrong");
+
+const isWithinMs = (nanoseconds: unknown): nanoseconds is number =>
+  Number.isInteger(nanoseconds) && (nanoseconds as number) >= 0 && (nanoseconds as number) < 1_000_000;

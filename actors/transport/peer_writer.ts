@@ -6,6 +6,7 @@
  * `InvariantError` before anything leaves.
  */
 import { HeadraceError, InvariantError, OverloadedError } from "../../protocols/errors.ts";
+import { PreciseDate } from "../../protocols/precise_date.ts";
 import type { ActorReference } from "../kernel/actor.ts";
 import { PEER_LIMITS, type WireReference } from "./peer_frames.ts";
 
@@ -100,7 +101,7 @@ export class PeerWriter {
     else if (value instanceof Map) this.#map(value, depth);
     else if (value instanceof Error) this.#error(value, depth);
     else if (value instanceof Date)
-      this.#extension(EXTENSIONS.time, () => this.value((value as Date).getTime(), depth + 1));
+      this.#extension(EXTENSIONS.time, () => this.value(wireTime(value as Date), depth + 1));
     else throw cannot(`it may not hold an instance of ${value.constructor?.name ?? "a class"}`);
   }
 
@@ -265,3 +266,7 @@ function refuseReference(reference: ActorReference<never>): never {
 
 const cannot = (reason: string): InvariantError =>
   new InvariantError(`Cannot send a message to another node as ${reason}`);
+
+/** Milliseconds, or a list of these and the nanoseconds beyond: only a time that has them is new to older nodes. */
+const wireTime = (time: Date): number | readonly number[] =>
+  time instanceof PreciseDate ? [time.getTime(), time.nanoseconds] : time.getTime();

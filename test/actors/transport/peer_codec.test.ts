@@ -24,6 +24,7 @@ import {
   UNAVAILABLE_CODES,
 } from "../../../protocols/errors.ts";
 import { nodeId } from "../../../protocols/position.ts";
+import { PreciseDate } from "../../../protocols/precise_date.ts";
 
 const messageOf = (message: unknown): Extract<PeerFrame, { type: "message" }> => ({
   type: "message",
@@ -130,6 +131,12 @@ test("whatever may be said to an actor comes back as it was said", () => {
     }),
     { numRuns: 500 },
   );
+});
+
+test("a time keeps its nanoseconds between nodes, as in a resume point that is forwarded", () => {
+  const { at } = roundTrip({ at: new PreciseDate(1_796_131_337_729, 123_456) }) as { at: Date };
+  assert.is(at.toISOString(), "2026-12-01T13:22:17.729123456Z");
+  assert.not.instance((roundTrip({ at: new Date(5) }) as { at: Date }).at, PreciseDate);
 });
 
 test("a field that is undefined arrives as one, and one that is absent stays absent", () => {
