@@ -11,10 +11,10 @@
  *   R5. A function that newer nodes count on has a name of its own: a store that has the older library is given the newer
  *       one when the name is not found. Nodes of before call the former names.
  *
- * Keys of a partition: meta (fence, limits, number of short-lived chains, places that each principal holds,
- * `c:<channel>` -> first end bytes entries lastEpoch epochs...), chains, verdicts (a sorted set read by name), checkpoints,
- * and one stream for each channel. A chain is `epoch active stored position`; where it has an owner, `~owner` and a space
- * stand before the position, which is empty or begins as a map does.
+ * Keys of a partition: meta, chains, verdicts (a sorted set read by name), checkpoints, and one stream for each channel.
+ * `meta` holds the fence, limits, the number of short-lived chains, and the places that each principal holds. Its
+ * `c:<channel>` is first, end, bytes, entries, last epoch and epochs. A chain is `epoch active stored position`. Where it
+ * has an owner, `~owner` and a space stand before the position, which is empty or begins as a map does.
  */
 import { EMPTY_CHAIN_KEPT_MS, SHORT_LIVED_PRODUCERS } from "./log.ts";
 import { REDIS_PLACES } from "./redis_places.ts";
