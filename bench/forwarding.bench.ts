@@ -5,10 +5,10 @@
  *
  *   node --import tsx bench/forwarding.bench.ts [rounds=5] [events a second=60000] [ms of each measurement=5000]
  */
-import { readFileSync } from "node:fs";
 import { BenchCluster } from "./support/bench_cluster.ts";
 import { faultsOf, Load } from "./support/load.ts";
 import { delay } from "./support/monotonic.ts";
+import { cpuMs } from "./support/process_cpu.ts";
 import { medians, quantile, record } from "./support/results.ts";
 
 const [rounds = "5", eventsPerSecond = "60000", forMs = "5000"] = process.argv.slice(2);
@@ -18,20 +18,12 @@ const BATCH_EVENTS = 500;
 /** Of a batch that waits to be full: long enough for it to be so. */
 const LINGER_MS = 200;
 const WARM_UP_MS = 1_500;
-/** Of a process's times in /proc. */
-const TICK_MS = 10;
 const FORWARDED_MAX = 1.35;
 const SPREAD_MAX = 1.15;
 
 interface Contender {
   readonly cluster: BenchCluster;
   readonly load: Load;
-}
-
-function cpuMs(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
 }
 
 const cpuOfNodesMs = ({ nodes }: BenchCluster): number =>

@@ -8,7 +8,6 @@
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
 import { Packr } from "msgpackr";
 import WebSocket from "ws";
 import type { ActorReference } from "../actors/kernel/actor.ts";
@@ -17,6 +16,7 @@ import { realWorld } from "../actors/kernel/world.ts";
 import type { PartitionReply, PartitionRequest, ReplyTo } from "../actors/partition/partition.ts";
 import { createPeerLinks } from "../actors/transport/peer_links.ts";
 import { nodeId } from "../protocols/position.ts";
+import { cpuMs } from "./support/process_cpu.ts";
 import { medians, record } from "./support/results.ts";
 
 const [rounds = "5", forMs = "2000"] = process.argv.slice(2);
@@ -24,8 +24,6 @@ const PARTITIONS = 16;
 /** In flight for each partition. */
 const IN_FLIGHT = 2;
 const EVENT_BYTES = 150;
-/** Of a process's times in /proc. */
-const TICK_MS = 10;
 
 const owner = spawn(process.execPath, ["--import", "tsx", "bench/support/peer_owner.ts"], {
   stdio: ["pipe", "pipe", "inherit"],
@@ -72,12 +70,6 @@ const contenders: Readonly<Record<string, Forward>> = {
     ),
   "bare ws and msgpackr": (_partition, append) => bare.send(packr.pack(append)),
 };
-
-function cpuMs(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
-}
 const bothCpuMs = (): number => cpuMs(process.pid) + cpuMs(owner.pid ?? 0);
 
 async function measure(forward: Forward, batchEvents: number): Promise<{ perSecond: number; cpuUsPerEvent: number }> {

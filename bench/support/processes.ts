@@ -46,6 +46,10 @@ export interface NodeSettings {
   /** More of the configuration: sinks and pipelines. */
   readonly more?: string;
   readonly retention?: string;
+  /** The workload's schema where it is not said. */
+  readonly schema?: "none";
+  /** Modules that the node's process imports before anything else. */
+  readonly imports?: readonly string[];
 }
 
 /** A node with one stream `bench` of 16 partitions, validated. */
@@ -59,19 +63,20 @@ streams:
     partitions: 16
     durability: ${settings.durability}
     retention: ${retention}
-    schema: ${JSON.stringify(WORKLOAD_SCHEMA)}
+${settings.schema === "none" ? "" : `    schema: ${JSON.stringify(WORKLOAD_SCHEMA)}`}
 ${settings.more ?? ""}
 `;
   await writeFile(join(folder, "headrace.yaml"), configuration);
-  return startIn(folder);
+  return startIn(folder, settings.imports);
 }
 
-async function startIn(folder: string): Promise<RunningNode> {
+async function startIn(folder: string, imports: readonly string[] = []): Promise<RunningNode> {
   const child = spawn(
     process.execPath,
     [
       "--max-semi-space-size=64", // as `npm start` has it
-      ...["--import", "tsx", "scripts/headrace.ts", "up", "--json"],
+      ...["tsx", ...imports].flatMap((module) => ["--import", module]),
+      ...["scripts/headrace.ts", "up", "--json"],
       ...["--config", join(folder, "headrace.yaml"), "--port", "0", "--data", join(folder, "data")],
     ],
     { stdio: ["ignore", "pipe", "inherit"] },
@@ -84,7 +89,7 @@ async function startIn(folder: string): Promise<RunningNode> {
     data: join(folder, "data"),
     restart: async () => {
       await ended(child, "SIGTERM");
-      return startIn(folder);
+      return startIn(folder, imports);
     },
     stop: () => end(child, "SIGTERM", folder),
   };

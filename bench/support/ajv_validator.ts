@@ -1,0 +1,16 @@
+/** Stands in for `actors/ingest/schema_validator.ts` in a node that a benchmark compares: Ajv as it is, which counts no steps. */
+import type { CompileSchema } from "../../actors/ingest/schema_validator.ts";
+import { loadDriver } from "../../deps.ts";
+
+export * from "../../actors/ingest/schema_validator.ts";
+
+export async function createSchemaCompiler(): Promise<CompileSchema> {
+  const { Ajv2020 } = await loadDriver("ajv");
+  const formats = await loadDriver("ajv-formats");
+  const ajv = new Ajv2020({ strict: false });
+  (formats.default as unknown as typeof formats).default(ajv, { mode: "fast" });
+  return (schema) => {
+    const check = ajv.compile(schema);
+    return (event) => (check(event) ? undefined : { path: "", reason: ajv.errorsText(check.errors) });
+  };
+}
