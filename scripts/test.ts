@@ -1,6 +1,6 @@
 /**
  * Runs every test file as its own process with a time limit, two at a time, but those of whole systems alone: they start
- * several processes each, and time is a part of what they tell. Such a file that fails is told of, and run once more: what
+ * several processes each, or time is a part of what they tell. Such a file that fails is told of, and run once more: what
  * fails by itself fails twice. Counts what uvu reports. A file that ran no test, or did not say how many it ran, counts as a
  * failure: uvu itself passes a file that forgot `test.run()`.
  *
@@ -8,27 +8,25 @@
  *
  * A file that can not run here ends with exit code 77 and a line `SKIPPED: reason`.
  */
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { COMPILED_VARIABLE } from "../test/support/headrace_program.ts";
 import { installPrograms, TEST_PROGRAMS } from "./install_programs.ts";
 
 const FILE_LIMIT_MS = 180_000;
 /** A file that has reported must end by itself within this: what it left open is a fault of its own. */
 const END_WITHIN_MS = 10_000;
 const SKIPPED_EXIT_CODE = 77;
-/** Begin the paths of files that run alone. */
+/** Files that run alone. */
 const ALONE = [
-  "test/end_to_end/",
-  "test/dashboard/",
-  "test/scripts/cluster",
-  "test/scripts/local_cluster",
-  "test/actors/log/redis_cluster",
-  "test/actors/log/redis_sentinel",
-  "test/conformance/log_redis_cluster",
+  /^test\/end_to_end\/(chaos|cluster|costly_events|http_sinks|idle_connections|local_cluster|many_connections|moves)/,
+  /^test\/end_to_end\/(mute_subscribers|redis_|replay_cluster|sink_faults|start_stop|stopping)/,
+  /^test\/(dashboard\/frozen_page|scripts\/cluster|scripts\/local_cluster|conformance\/log_redis_cluster)/,
+  /^test\/actors\/log\/redis_(cluster|sentinel)/,
 ];
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 
@@ -122,8 +120,9 @@ async function main(): Promise<void> {
     .filter((file) => positionals.length === 0 || positionals.some((part) => file.includes(part)))
     .sort();
   if (positionals.length === 0) for (const reason of installPrograms(TEST_PROGRAMS)) console.log(`missing: ${reason}`);
+  if (positionals.length === 0 && values.runtime === "node") compileProgram();
   const results: FileResult[] = [];
-  const isAlone = (file: string) => ALONE.some((begin) => file.startsWith(begin));
+  const isAlone = (file: string) => ALONE.some((pattern) => pattern.test(file));
   const work = async (queue: string[]) => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
       let result = await runFile(values.runtime, file);
@@ -141,6 +140,13 @@ async function main(): Promise<void> {
   await Promise.all(Array.from({ length: Math.min(2, availableParallelism()) }, () => work(together)));
   await work(files.filter(isAlone));
   report(results, values["no-skips"]);
+}
+
+/** What tests start as a process of its own is compiled once for all of them. They run the sources where that fails. */
+function compileProgram(): void {
+  const build = spawnSync(process.execPath, ["--import", "tsx", "scripts/build.ts"], { cwd: ROOT, encoding: "utf8" });
+  if (build.status === 0) process.env[COMPILED_VARIABLE] = join(ROOT, "dist", "scripts", "headrace.js");
+  else console.log(`not compiled, tests start the sources: ${build.stdout}${build.stderr}`);
 }
 
 function report(results: readonly FileResult[], isSkipFailure: boolean): void {

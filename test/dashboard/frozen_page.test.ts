@@ -2,15 +2,14 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type LocalProcess, startProcess } from "../../scripts/console/local_process.ts";
 import { launchChromium, skipWithoutChromium } from "../support/chromium.ts";
+import { headraceArguments } from "../support/headrace_program.ts";
 
 skipWithoutChromium("the page beside a frozen node is checked");
 
-const PROGRAM = fileURLToPath(new URL("../../scripts/headrace.ts", import.meta.url));
 const SEEN_WITHIN_MS = 12_000;
 /** The page's own bound of some 5 s, and the time of a slow machine to draw. */
 const TOLD_WITHIN_MS = 8_000;
@@ -20,10 +19,9 @@ async function startNode(folder: string): Promise<{ readonly node: LocalProcess;
   await writeFile(config, "log: { type: memory }\nstreams: { events: { durability: memory } }\n");
   const node = await startProcess({
     program: process.execPath,
-    args: [
-      ...["--import", "tsx", PROGRAM, "up", "--json", "--until-input-ends", "--config", config],
-      ...["--port", "0", "--data", join(folder, "data")],
-    ],
+    args: headraceArguments([
+      ...["up", "--json", "--until-input-ends", "--config", config, "--port", "0", "--data", join(folder, "data")],
+    ]),
     logFile: join(folder, "node.log"),
     hasInput: true,
   });

@@ -26,6 +26,7 @@ import {
   type SinkHistory,
   type Told,
 } from "../support/checker.ts";
+import { headraceArguments } from "../support/headrace_program.ts";
 import { freePort, type RedisServer, startRedis } from "../support/redis_server.ts";
 import { configurationOf } from "../support/running_node.ts";
 import { type SeededRandom, seededRandom } from "../support/seeded_random.ts";
@@ -52,6 +53,8 @@ export interface ChaosResult {
 const PARTITIONS = 2;
 const DRAIN_WITHIN_MS = 60_000;
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+/** Arguments with which Node runs a program of the tests. */
+const helper = (program: string): string[] => ["--import", "tsx", here(program)];
 
 /** One in so many events is posted, a request each: odd, so that every partition has some. */
 const HOOK_EVERY = 15;
@@ -87,7 +90,12 @@ class ProducerProcess {
   }
 
   #start(): [ChildProcess, Promise<unknown>] {
-    const child = this.#chaos.launch(here("./chaos_producer.ts"), [this.#chaos.endpoint, this.id, String(this.order)]);
+    const child = this.#chaos.launch([
+      ...helper("./chaos_producer.ts"),
+      this.#chaos.endpoint,
+      this.id,
+      String(this.order),
+    ]);
     const lines = createInterface({ input: child.stdout! });
     lines.on("line", (line) => this.#hear(line.split(" ")));
     return [child, Promise.all([once(lines, "close"), child.exitCode === null ? once(child, "exit") : undefined])];
@@ -152,10 +160,8 @@ class Chaos {
     return `ws://127.0.0.1:${this.port}/v1/connect`;
   }
 
-  launch(program: string, args: readonly string[]): ChildProcess {
-    const child = spawn(process.execPath, ["--import", "tsx", program, ...args], {
-      stdio: ["pipe", "pipe", "inherit"],
-    });
+  launch(args: readonly string[]): ChildProcess {
+    const child = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "inherit"] });
     this.children.add(child);
     child.on("exit", () => this.children.delete(child));
     return child;
@@ -175,7 +181,7 @@ class Chaos {
   }
 
   startEndpoint(): void {
-    this.#endpoint = this.launch(here("./chaos_endpoint.ts"), [String(this.endpointPort), this.requestsFile]);
+    this.#endpoint = this.launch([...helper("./chaos_endpoint.ts"), String(this.endpointPort), this.requestsFile]);
   }
 
   async #replaceEndpoint(): Promise<void> {
@@ -194,7 +200,7 @@ class Chaos {
     const data = join(this.folder, "data");
     await mkdir(data, { recursive: true });
     const args = ["up", "--config", config, "--port", String(this.port), "--data", data, "--json"];
-    this.#node = this.launch(here("../../scripts/headrace.ts"), args);
+    this.#node = this.launch(headraceArguments(args));
     this.#node.stdout?.resume();
   }
 

@@ -7,6 +7,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { headraceArguments } from "../support/headrace_program.ts";
 import { eventually } from "../support/running_node.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -19,8 +20,8 @@ interface Started {
 }
 
 function start(folder: string): Promise<Started> {
-  const args = ["--import", "tsx", "scripts/headrace.ts", "up", "--json", "--port", "0"];
-  const child = spawn(process.execPath, [...args, "--config", join(folder, "headrace.yaml")], {
+  const args = ["up", "--json", "--port", "0", "--config", join(folder, "headrace.yaml")];
+  const child = spawn(process.execPath, headraceArguments(args), {
     cwd: ROOT,
     stdio: ["ignore", "pipe", "inherit"],
   });

@@ -5,11 +5,11 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import WebSocket from "ws";
 import { connectWebSocket, Producer, SUBPROTOCOL_JSON } from "../../protocols/mod.ts";
+import { headraceArguments } from "../support/headrace_program.ts";
 import { freePort } from "../support/redis_server.ts";
 import { eventually } from "../support/running_node.ts";
 import {
@@ -24,7 +24,6 @@ import {
 
 requireStrace();
 
-const HEADRACE = fileURLToPath(new URL("../../scripts/headrace.ts", import.meta.url));
 const PARTITIONS = 2;
 const EVENTS = 300;
 const YAML = `
@@ -61,7 +60,7 @@ test("a node sends no ack before what it covers is on the disk", async () => {
   const node = "Deno" in globalThis ? "node" : process.execPath;
   const up = ["up", "--config", join(folder, "headrace.yaml"), "--data", join(folder, "data"), "--port", String(port)];
   const [strace = "", ...options] = straced(trace);
-  const child = spawn(strace, [...options, node, "--import", "tsx", HEADRACE, ...up, "--json"], {
+  const child = spawn(strace, [...options, node, ...headraceArguments([...up, "--json"])], {
     stdio: ["ignore", "pipe", "inherit"],
     env: { ...process.env, UV_USE_IO_URING: "0" },
   });

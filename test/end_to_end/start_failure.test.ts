@@ -2,10 +2,10 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { startProcess } from "../../scripts/console/local_process.ts";
+import { headraceArguments } from "../support/headrace_program.ts";
 import { type MovableAddress, startMovableAddress } from "../support/movable_address.ts";
 import { requireRedis, startRedis } from "../support/redis_server.ts";
 
@@ -35,10 +35,9 @@ for (const [when, armedBy] of [
     await writeFile(config, `${log}\nstreams: { readings: { durability: everysec } }\ncluster: {}\n`);
     const node = await startProcess({
       program: process.execPath,
-      args: [
-        ...["--import", "tsx", fileURLToPath(new URL("../../scripts/headrace.ts", import.meta.url)), "up", "--json"],
-        ...["--config", config, "--name", "a", "--port", "0", "--data", join(folder, "data")],
-      ],
+      args: headraceArguments([
+        ...["up", "--json", "--config", config, "--name", "a", "--port", "0", "--data", join(folder, "data")],
+      ]),
       logFile: join(folder, "a.log"),
       hasInput: true,
     });

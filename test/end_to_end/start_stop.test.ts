@@ -8,6 +8,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { headraceArguments } from "../support/headrace_program.ts";
 import { eventually } from "../support/running_node.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -94,7 +95,7 @@ test("a signal while the node still waits for its store ends it with 0", async (
   await writeFile(join(data, "headrace.yaml"), `log: { type: redis, url: "redis://127.0.0.1:${port}" }\n`);
   const node = spawn(
     process.execPath,
-    ["--import", "tsx", "scripts/headrace.ts", "up", "--config", join(data, "headrace.yaml"), "--data", data],
+    headraceArguments(["up", "--config", join(data, "headrace.yaml"), "--data", data]),
     { cwd: ROOT, env: { ...process.env, HEADRACE_PORT: "0" }, stdio: ["ignore", "ignore", "pipe"] },
   );
   let said = "";
@@ -110,7 +111,7 @@ test("a signal while the node still waits for its store ends it with 0", async (
 test("a data folder in use is refused with the process that holds it, and a code that scripts can use", async () => {
   const data = await mkdtemp(join(tmpdir(), "headrace-start-"));
   const holder = await npmStart(data);
-  const second = spawn(process.execPath, ["--import", "tsx", "scripts/headrace.ts", "up"], {
+  const second = spawn(process.execPath, headraceArguments(["up"]), {
     cwd: ROOT,
     env: { ...process.env, HEADRACE_PORT: "0", HEADRACE_DATA: data },
     stdio: ["ignore", "ignore", "pipe"],

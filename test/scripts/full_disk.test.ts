@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { commandLine } from "../support/headrace_command.ts";
+import { headraceArguments } from "../support/headrace_program.ts";
 import { freePort } from "../support/redis_server.ts";
 import { eventually } from "../support/running_node.ts";
 
@@ -36,7 +36,7 @@ test.after(async () => {
 function start(args: readonly string[], full: readonly ("stdout" | "stderr")[]) {
   const disk = openSync(FULL, "w");
   const output = (name: "stdout" | "stderr") => (full.includes(name) ? disk : "pipe");
-  const child = spawn(process.execPath, [...commandLine(args)], {
+  const child = spawn(process.execPath, headraceArguments(args), {
     cwd: folder,
     stdio: ["ignore", output("stdout"), output("stderr")],
   });

@@ -2,10 +2,10 @@ import { spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { headrace, jsonLines, startCommand } from "../support/headrace_command.ts";
+import { headraceArguments } from "../support/headrace_program.ts";
 import { runningNode, type TestNode } from "../support/running_node.ts";
 
 const ORDERS = `
@@ -110,10 +110,18 @@ test("what is new is printed as it comes, and Ctrl-C ends it without a trace", a
 });
 
 test("a reader that has enough ends it, without an error", async () => {
-  const script = fileURLToPath(new URL("../../scripts/headrace.ts", import.meta.url));
-  const tsx = import.meta.resolve("tsx");
-  const line = `"$0" --import "$1" "$2" tail orders --from earliest --address "$3" --token-file "$4" | head -n 1; echo "\${PIPESTATUS[0]}"`;
-  const args = ["-c", line, process.execPath, tsx, script, node.address, join(folder, "token")];
+  const line = `"$@" | head -n 1; echo "\${PIPESTATUS[0]}"`;
+  const tail = [
+    "tail",
+    "orders",
+    "--from",
+    "earliest",
+    "--address",
+    node.address,
+    "--token-file",
+    join(folder, "token"),
+  ];
+  const args = ["-c", line, "bash", process.execPath, ...headraceArguments(tail)];
   const child = spawn("bash", args, { stdio: ["ignore", "pipe", "pipe"] });
   let stdout = "";
   let stderr = "";

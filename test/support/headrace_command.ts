@@ -1,6 +1,7 @@
 /** The real command line in a process of its own, as a person runs it. */
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { headraceArguments } from "./headrace_program.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -24,16 +25,8 @@ export interface Running {
   line(pattern: RegExp): Promise<string>;
 }
 
-/** What node is given to run it. */
-export const commandLine = (args: readonly string[]): readonly string[] => [
-  "--import",
-  import.meta.resolve("tsx"),
-  `${ROOT}scripts/headrace.ts`,
-  ...args,
-];
-
 export function startCommand(args: readonly string[], options: RunOptions = {}): Running {
-  const child = spawn(process.execPath, commandLine(args), {
+  const child = spawn(process.execPath, headraceArguments(args), {
     cwd: options.folder ?? ROOT,
     env: { ...process.env, ...options.environment },
   });

@@ -5,13 +5,12 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { type LocalProcess, startProcess } from "../../scripts/console/local_process.ts";
 import type { ClusterOverview } from "../../supervisors/cluster/overview.ts";
+import { headraceArguments } from "./headrace_program.ts";
 import { type LinkProxy, startLinkProxy } from "./link_proxy.ts";
 import { freePort } from "./redis_server.ts";
 
-const PROGRAM = fileURLToPath(new URL("../../scripts/headrace.ts", import.meta.url));
 /** The store may be away while it starts: whoever runs nodes starts them again. */
 const STARTS_MAX = 20;
 const START_AGAIN_AFTER_MS = 500;
@@ -75,10 +74,10 @@ export class NodeProcess {
   async #startOnce(): Promise<boolean> {
     const started = await startProcess({
       program: process.execPath,
-      args: [
-        ...["--import", "tsx", PROGRAM, "up", "--json", "--until-input-ends", "--config", this.#file("yaml")],
+      args: headraceArguments([
+        ...["up", "--json", "--until-input-ends", "--config", this.#file("yaml")],
         ...["--name", this.name, "--port", String(this.#port), "--data", this.#file("data")],
-      ],
+      ]),
       logFile: this.#file("log"),
       hasInput: true,
     });
