@@ -8,13 +8,13 @@
  *
  * A file that can not run here ends with exit code 77 and a line `SKIPPED: reason`.
  */
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { COMPILED_VARIABLE } from "../test/support/headrace_program.ts";
+import { COMPILED_VARIABLE, compileProgram } from "./compiled_program.ts";
 import { installPrograms, TEST_PROGRAMS } from "./install_programs.ts";
 
 const FILE_LIMIT_MS = 180_000;
@@ -29,6 +29,9 @@ const ALONE = [
   /^test\/actors\/log\/redis_(cluster|sentinel)/,
 ];
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
+
+/** Variables that a file's process has beside those of this one. */
+type Environment = Readonly<Record<string, string>>;
 
 interface FileResult {
   readonly file: string;
@@ -58,14 +61,14 @@ function count(output: string, word: string): number | undefined {
   return found.length === 0 ? undefined : found.reduce((sum, match) => sum + Number(match[1]), 0);
 }
 
-function runFile(runtime: string, file: string): Promise<FileResult> {
+function runFile(runtime: string, file: string, environment: Environment): Promise<FileResult> {
   const { program, args } = commandFor(runtime, file);
   const startedAt = performance.now();
   return new Promise((resolve) => {
     const child = spawn(program, args, {
       cwd: ROOT,
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: "0" },
+      env: { ...process.env, ...environment, NO_COLOR: "1", FORCE_COLOR: "0" },
       detached: true,
     });
     let output = "";
@@ -120,15 +123,18 @@ async function main(): Promise<void> {
     .filter((file) => positionals.length === 0 || positionals.some((part) => file.includes(part)))
     .sort();
   if (positionals.length === 0) for (const reason of installPrograms(TEST_PROGRAMS)) console.log(`missing: ${reason}`);
-  if (positionals.length === 0 && values.runtime === "node") compileProgram();
+  const compiled = positionals.length === 0 && values.runtime === "node" ? compileProgram() : undefined;
+  if (compiled !== undefined && "failure" in compiled)
+    console.log(`not compiled, tests run sources: ${compiled.failure}`);
+  const environment = compiled !== undefined && "path" in compiled ? { [COMPILED_VARIABLE]: compiled.path } : {};
   const results: FileResult[] = [];
   const isAlone = (file: string) => ALONE.some((pattern) => pattern.test(file));
   const work = async (queue: string[]) => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
-      let result = await runFile(values.runtime, file);
+      let result = await runFile(values.runtime, file, environment);
       if (result.failed > 0 && isAlone(file)) {
         console.log(`UNSTEADY ${file}: it is run once more, as it failed:\n${result.output.replace(/^/gm, "    ")}`);
-        result = await runFile(values.runtime, file);
+        result = await runFile(values.runtime, file, environment);
       }
       results.push(result);
       const verdict = result.skipped !== undefined ? "skipped" : result.failed > 0 ? "FAILED" : "ok";
@@ -140,13 +146,6 @@ async function main(): Promise<void> {
   await Promise.all(Array.from({ length: Math.min(2, availableParallelism()) }, () => work(together)));
   await work(files.filter(isAlone));
   report(results, values["no-skips"]);
-}
-
-/** What tests start as a process of its own is compiled once for all of them. They run the sources where that fails. */
-function compileProgram(): void {
-  const build = spawnSync(process.execPath, ["--import", "tsx", "scripts/build.ts"], { cwd: ROOT, encoding: "utf8" });
-  if (build.status === 0) process.env[COMPILED_VARIABLE] = join(ROOT, "dist", "scripts", "headrace.js");
-  else console.log(`not compiled, tests start the sources: ${build.stdout}${build.stderr}`);
 }
 
 function report(results: readonly FileResult[], isSkipFailure: boolean): void {

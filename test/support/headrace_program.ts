@@ -1,13 +1,11 @@
 /**
  * The command line's program, for tests that start it as a process of its own. `npm test` compiles it once, as the package
- * ships it, and names it here: a start from the sources takes three times as much of the processor.
+ * ships it: a start from the sources takes three times as much of the processor.
  */
 import { fileURLToPath } from "node:url";
+import { COMPILED_VARIABLE } from "../../scripts/compiled_program.ts";
 
 const SOURCES = fileURLToPath(new URL("../../scripts/headrace.ts", import.meta.url));
-
-/** Names the compiled program; without it the sources are run. */
-export const COMPILED_VARIABLE = "TEST_HEADRACE_COMPILED";
 
 /** Arguments with which Node runs it. */
 export function headraceArguments(args: readonly string[]): string[] {
