@@ -71,8 +71,8 @@ function assertFlat({ sizes, atEnd }: Awaited<ReturnType<typeof sendKeys>>): voi
   assert.is(atEnd, 0);
 }
 
-test("a million keys leave a log in memory as large as those of an hour", async () => {
-  assertFlat(await sendKeys(new MemoryStore(), 1_000_000));
+test("two hundred thousand keys leave a log in memory as large as those of an hour", async () => {
+  assertFlat(await sendKeys(new MemoryStore(), 200_000));
 });
 
 test("thirty thousand keys leave the log on disk as large as those of an hour", async () => {
