@@ -17,28 +17,19 @@ export const ANY_NUMBERS: NumberKinds = { mayBeLong: true, mayBeMinusZero: true 
 
 /** Packs a value so that each of its numbers keeps its kind. */
 export function packNumbers(packer: Packr, value: unknown, { mayBeLong, mayBeMinusZero }: NumberKinds): Uint8Array {
-  const packed = packer.pack(value);
-  if (!mayBeLong && !mayBeMinusZero) return packed;
-  const hasZero = writeIntegers(packed);
-  if (!hasZero || !mayBeMinusZero) return packed;
-  const signed = withMinusZeros(value);
-  if (signed === value) return packed;
-  const again = packer.pack(signed);
-  writeIntegers(again);
-  return again;
+  const packed = packer.pack(mayBeMinusZero ? withMinusZeros(value) : value);
+  if (mayBeLong) writeIntegers(packed);
+  return packed;
 }
 
 /**
  * Rewrites floats that are whole as integers, in place: a float 64 and an integer of 64 bits are nine bytes both. The bytes are
- * what a packer wrote, and are not checked. Neither maps nor records matter here: whatever a value holds follows it. Answers
- * whether there is an integer 0, which may have been -0.
+ * what a packer wrote, and are not checked. Neither maps nor records matter here: whatever a value holds follows it.
  */
-function writeIntegers(packed: Uint8Array): boolean {
-  let hasZero = false;
+function writeIntegers(packed: Uint8Array): void {
   for (let at = 0; at < packed.length; ) {
     const token = packed[at] as number;
     if (token < 0xa0 || token >= 0xe0) {
-      if (token === 0) hasZero = true;
       at++;
     } else if (token < 0xc0) {
       at += 1 + (token & 0x1f);
@@ -51,7 +42,6 @@ function writeIntegers(packed: Uint8Array): boolean {
       at += sizeOf(packed, at, token);
     }
   }
-  return hasZero;
 }
 
 const WORD = 0x1_0000_0000;

@@ -35,8 +35,8 @@ export interface ParsedEvents {
  */
 export function parseEventJson(text: string, limits: ScanLimits, levelsAround: number): ParsedEvents {
   const { depthMax } = limits;
-  const { integers, levels, hasMinus } = scanJson(text, limits, 2 * depthMax + 1 + levelsAround);
-  const numbers = { mayBeLong: true, mayBeMinusZero: hasMinus };
+  const { integers, levels, mayBeMinusZero } = scanJson(text, limits, 2 * depthMax + 1 + levelsAround);
+  const numbers = { mayBeLong: true, mayBeMinusZero };
   return { value: parseScanned(text, integers, tagOf), isDeep: levels > depthMax, numbers };
 }
 

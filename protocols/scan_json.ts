@@ -18,8 +18,8 @@ export interface JsonScan {
   readonly integers: readonly number[] | undefined;
   /** Lists and maps inside one another. */
   readonly levels: number;
-  /** A number, or its exponent, is negative: one that may be -0. */
-  readonly hasMinus: boolean;
+  /** A number may be read as -0: it begins so, or has a negative exponent. */
+  readonly mayBeMinusZero: boolean;
 }
 
 /**
@@ -33,7 +33,7 @@ export function scanJson(text: string, limits: ScanLimits, levelsMax = limits.de
   let tokens = 0;
   let levels = 0;
   let isKeyNext = false;
-  let hasMinus = false;
+  let mayBeMinusZero = false;
   let integers: number[] | undefined;
   for (let at = 0; at < text.length; at++) {
     const character = text.charCodeAt(at);
@@ -57,7 +57,8 @@ export function scanJson(text: string, limits: ScanLimits, levelsMax = limits.de
     } else if (character <= 0x39 && character >= 0x2d) {
       // A digit, or the minus sign before one: nothing else of JSON outside of text begins so.
       const end = endOfDigits(text, at);
-      if (character === MINUS) hasMinus = true;
+      if (character === MINUS && (text.charCodeAt(at + 1) === 0x30 || isOfFraction(text.charCodeAt(at - 1))))
+        mayBeMinusZero = true;
       if (end - at > SAFE_CHARACTERS && isBigInteger(text, at, end)) {
         integers ??= [];
         integers.push(at, end);
@@ -66,7 +67,7 @@ export function scanJson(text: string, limits: ScanLimits, levelsMax = limits.de
     }
     if (tokens > limits.tokensMax) throw tooComplex("values", limits.tokensMax);
   }
-  return { integers, levels, hasMinus };
+  return { integers, levels, mayBeMinusZero };
 }
 
 /** Characters of a number that is held exactly, whatever they are. */
