@@ -50,7 +50,7 @@ const unpacker = new Unpackr({
   int64AsType: "auto",
   copyBuffers: true,
 } as object);
-/** As `unpacker`, twice as fast with integers of 64 bits: for events without any beyond 2^53, which it would round. */
+/** As `unpacker`, and faster with integers of 64 bits: for events without any beyond 2^53, which it would round. */
 const narrowUnpacker = new Unpackr({
   useRecords: true,
   mapsAsObjects: true,

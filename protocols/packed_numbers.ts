@@ -52,7 +52,7 @@ const SCALES = Float64Array.from({ length: 23 }, (_, index) => 2 ** (index - 21)
 /** The exponent of 2^31, as a double holds it. */
 const LEAST_EXPONENT = 1_023 + 31;
 
-/** The float is read and the integer written in two words each: through a view of the bytes it takes twice as long. */
+/** The float is read and the integer written in two words each: through a view of the bytes it takes longer. */
 function rewriteFloat(packed: Uint8Array, at: number): void {
   const upper = wordAt(packed, at + 1);
   const scale = SCALES[((upper >>> 20) & 0x7ff) - LEAST_EXPONENT];
