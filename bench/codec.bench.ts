@@ -1,11 +1,22 @@
 /**
- * How fast batches are scanned, decoded and encoded, on one core: 500 events of 150 bytes of JSON and 8 fields.
+ * How fast batches are scanned, decoded and encoded, on one core: 500 events of 150 bytes of JSON and 8 fields. Then what it costs
+ * that numbers keep their kind: a JSON frame to events, beside the same steps with msgpackr's numbers as they are.
  *
  *   node --import tsx bench/codec.bench.ts
  */
 import { performance } from "node:perf_hooks";
+import { decodeFrame, encodeFrame, FRAME_LIMITS } from "../protocols/codec.ts";
+import type { Event } from "../protocols/event.ts";
 import { decodeEvents, EVENT_LIMITS, encodeEvents } from "../protocols/event_codec.ts";
+import { type AppendFrame, SUBPROTOCOL_JSON } from "../protocols/frames.ts";
+import { fromJsonValue } from "../protocols/json_values.ts";
+import type { Fields } from "../protocols/narrow.ts";
+import { parseFrame } from "../protocols/parse_frame.ts";
+import { parseJson } from "../protocols/parse_json.ts";
+import { epoch } from "../protocols/position.ts";
 import { scanEvents } from "../protocols/scan.ts";
+import { wireValue } from "../protocols/unreadable.ts";
+import { median, medians, quantile, record } from "./support/results.ts";
 
 const EVENTS = Array.from({ length: 500 }, (_, index) => ({
   id: `evt-${String(index).padStart(10, "0")}`,
@@ -42,3 +53,75 @@ for (const asRecords of [true, false]) {
     `${asRecords ? "records" : "maps"} (${(bytes.length / EVENTS.length).toFixed(0)} bytes an event): ${text.join(", ")}`,
   );
 }
+
+// Numbers keep their kind ---------------------------------------------------------------------------------------------
+
+const ROUNDS = 7;
+/** A round is many short turns that alternate: what else the machine does meets both contenders. */
+const TURNS = 200;
+const UNDISTURBED = 0.1;
+/** The door looks for these too. */
+const HALF_CHARACTER = /\\u[dD][89a-fA-F]/;
+const AS_THEY_ARE = { mayBeLong: false, mayBeMinusZero: false };
+
+const CONTENDERS: Readonly<Record<"kept" | "bare", (text: string) => AppendFrame>> = {
+  kept: (text) => decodeFrame(text, SUBPROTOCOL_JSON) as AppendFrame,
+  bare: (text) => {
+    const { events, ...rest } = parseJson(text, FRAME_LIMITS) as Fields;
+    if (HALF_CHARACTER.test(text)) throw new Error("the workload has whole characters alone");
+    const values = (events as unknown[]).map((event) => wireValue(fromJsonValue(event) as Event));
+    const packed = encodeEvents(values, { asRecords: true, numbers: AS_THEY_ARE });
+    return parseFrame({ ...(fromJsonValue(rest) as Fields), events: packed }) as AppendFrame;
+  },
+};
+
+/** Nanoseconds an event, in the turns that the rest of the machine disturbed least. */
+function compared(text: string): { readonly kept: number; readonly bare: number; readonly ratio: number } {
+  const took = { kept: [] as number[], bare: [] as number[] };
+  for (let turn = 0; turn < TURNS; turn++) {
+    for (const name of turn % 2 === 0 ? (["kept", "bare"] as const) : (["bare", "kept"] as const)) {
+      const startedAt = performance.now();
+      decodeEvents(CONTENDERS[name](text).events);
+      took[name].push(((performance.now() - startedAt) * 1e6) / EVENTS.length);
+    }
+  }
+  const [keptNs, bareNs] = [quantile(took.kept, UNDISTURBED), quantile(took.bare, UNDISTURBED)];
+  return { kept: keptNs, bare: bareNs, ratio: keptNs / bareNs };
+}
+
+const WORKLOADS: Readonly<Record<string, readonly Readonly<Record<string, unknown>>[]>> = {
+  "times as text": EVENTS,
+  "times in milliseconds": EVENTS.map((event, index) => ({ ...event, at: 1_790_000_000_000 + index })),
+  "small negative numbers": EVENTS.map((event, index) => ({ ...event, value: -0.5 - index, count: index % 2 })),
+  "a -0 of 50 events": EVENTS.map((event, index) => ({ ...event, value: index % 50 === 0 ? -0 : event.value })),
+};
+const runs: Record<string, number[]> = {};
+const ratios: Record<string, number> = {};
+for (const [name, events] of Object.entries(WORKLOADS)) {
+  const frame: AppendFrame = {
+    type: "append",
+    stream: "readings",
+    partition: 0,
+    producerEpoch: epoch(1),
+    previousSequence: null,
+    sequences: { first: [1, 1, 0], count: events.length },
+    events: encodeEvents(events, { asRecords: true }),
+  };
+  const text = encodeFrame(frame, SUBPROTOCOL_JSON) as string;
+  compared(text); // warm
+  const rounds = Array.from({ length: ROUNDS }, () => compared(text));
+  runs[`${name}, kept`] = rounds.map((round) => round.kept);
+  runs[`${name}, bare`] = rounds.map((round) => round.bare);
+  ratios[name] = median(rounds.map(({ ratio }) => ratio));
+  console.log(
+    `JSON to events, ${name}: ${median(runs[`${name}, kept`] ?? []).toFixed(0)} ns an event, bare ${median(runs[`${name}, bare`] ?? []).toFixed(0)}, ratio ${ratios[name]?.toFixed(3)}`,
+  );
+}
+record({
+  name: "codec",
+  command: "node --import tsx bench/codec.bench.ts",
+  workload: "a JSON frame of 500 events to MessagePack and decoded, ns an event; bare: msgpackr's numbers as they are",
+  runs,
+  median: medians(runs),
+  ratios,
+});

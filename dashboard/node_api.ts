@@ -144,6 +144,9 @@ async function readDecisions(
   }
 }
 
+/** Of a page of records around each event: its map, the list of records, and a record. */
+const PAGE_LEVELS = 3;
+
 /** The newest event of a stream as JSON text, to begin a new one from; undefined where the stream is empty. */
 export async function readNewestEvent(stream: StreamState, token: string | undefined): Promise<string | undefined> {
   const fullest = stream.partitions
@@ -152,7 +155,7 @@ export async function readNewestEvent(stream: StreamState, token: string | undef
   if (fullest?.endOffset === undefined) return undefined;
   const from = fullest.endOffset - 1;
   const path = `/v1/streams/${encodeURIComponent(stream.name)}/partitions/${fullest.partition}/records`;
-  const { records } = jsonEvent(await (await get(`${path}?from=${from}&limit=1`, token)).text());
+  const { records } = jsonEvent(await (await get(`${path}?from=${from}&limit=1`, token)).text(), PAGE_LEVELS);
   const [newest] = records as readonly { readonly event: Event }[];
   return newest === undefined ? undefined : eventJson(newest.event);
 }

@@ -7,8 +7,9 @@ import { exactJson } from "./exact_json.ts";
 import type { Frame } from "./frames.ts";
 import { fromJsonValue, sentJson, toJsonValue } from "./json_values.ts";
 import { type Fields, isFields, refuse } from "./narrow.ts";
+import type { NumberKinds } from "./packed_numbers.ts";
 import { parseFrame } from "./parse_frame.ts";
-import { parseJson } from "./parse_json.ts";
+import { checkLevels, parseEventJson } from "./parse_json.ts";
 import type { ScanLimits } from "./scan.ts";
 import { type EventInput, UnreadableInput, wireValue } from "./unreadable.ts";
 
@@ -37,23 +38,30 @@ function listEvents(bytes: Uint8Array): unknown[] {
   return events.map((event) => toJsonValue(event ?? null));
 }
 
+/** Of a `records` frame: its map, its list of batches, a batch and that batch's list of events. */
+const LEVELS_AROUND_EVENTS = 4;
+
 /** An event that has no value, such as an integer beyond 64 bits, is that event's own fault: its neighbours are taken. */
 export function decodeJsonFrame(text: string, limits: ScanLimits): Frame {
-  const parsed = parseJson(text, limits);
+  const { value: parsed, isDeep, numbers } = parseEventJson(text, limits, LEVELS_AROUND_EVENTS);
   const mayHaveHalves = HALF_CHARACTER.test(text);
   if (isFields(parsed) && parsed.type === "append") {
     const { events, ...rest } = parsed;
     if (mayHaveHalves) refuseHalves(rest, "");
+    const fields = fromJsonValue(rest) as Fields;
+    if (isDeep) checkLevels(fields, limits.depthMax); // events are judged with those that came as MessagePack
     return parseFrame({
-      ...(fromJsonValue(rest) as Fields),
-      events: packAppended(events, text.length >= HUGE_MAP_CHARACTERS_MIN),
+      ...fields,
+      events: packAppended(events, text.length >= HUGE_MAP_CHARACTERS_MIN, numbers),
     });
   }
   if (mayHaveHalves && !(isFields(parsed) && parsed.type === "records")) refuseHalves(parsed, "");
   const value = fromJsonValue(parsed);
-  if (isFields(value) && value.type === "records" && Array.isArray(value.batches)) {
+  const isRecords = isFields(value) && value.type === "records";
+  if (isDeep) checkLevels(value, limits.depthMax + (isRecords ? LEVELS_AROUND_EVENTS : 0));
+  if (isRecords && Array.isArray(value.batches)) {
     value.batches.forEach((batch, index) => {
-      if (isFields(batch)) batch.events = packEvents(batch.events, `/batches/${index}/events`);
+      if (isFields(batch)) batch.events = packEvents(batch.events, `/batches/${index}/events`, numbers);
     });
   }
   return parseFrame(value);
@@ -75,15 +83,15 @@ function refuseHalves(value: unknown, path: string): void {
   }
 }
 
-function packEvents(value: unknown, path: string): Uint8Array {
+function packEvents(value: unknown, path: string, numbers: NumberKinds): Uint8Array {
   if (!Array.isArray(value)) return refuse(path, "be a list", value);
-  return encodeEvents(value, { asRecords: true });
+  return encodeEvents(value, { asRecords: true, numbers });
 }
 
-function packAppended(value: unknown, isLong: boolean): Uint8Array {
+function packAppended(value: unknown, isLong: boolean, numbers: NumberKinds): Uint8Array {
   if (!Array.isArray(value)) return refuse("/events", "be a list", value);
   const events = value.map((one) => wireValue(eventOfJson(one, isLong)));
-  return encodeEvents(events, { asRecords: true });
+  return encodeEvents(events, { asRecords: true, numbers });
 }
 
 /** What a JSON value is as an event, or why it is none. */

@@ -1,7 +1,14 @@
 /** Encodes a producer's batch: in halves where it does not fit a frame or holds something without MessagePack form. */
 import type { OpenBatch } from "./event_batcher.ts";
 import { encodeEvents } from "./event_codec.ts";
-import { EVENT_LEVELS_MAX, hasTooManyValues, isTooDeep } from "./event_complexity.ts";
+import {
+  EVENT_LEVELS_MAX,
+  hasTooManyValues,
+  LONG_NUMBER,
+  MINUS_ZERO,
+  surveyEvent,
+  TOO_DEEP,
+} from "./event_complexity.ts";
 import { WIRE_DEFAULTS } from "./frames.ts";
 import { wireValue } from "./unreadable.ts";
 
@@ -31,14 +38,19 @@ export function encodeBatch(batch: OpenBatch, frameBytesMax: number): EncodedBat
 
 /** The events of the batch, or why they do not fit one frame. */
 function encodeWhole({ slots }: OpenBatch, frameBytesMax: number): Uint8Array | Unfit {
-  if (slots.some(({ event }) => isTooDeep(event)))
+  let found = 0;
+  for (const { event } of slots) found |= surveyEvent(event);
+  if ((found & TOO_DEEP) !== 0)
     return { code: "FRAME_TOO_COMPLEX", reason: `must have at most ${EVENT_LEVELS_MAX} levels: it has more` };
   let events: Uint8Array;
   try {
     events = encodeEvents(
       slots.map((slot) => wireValue(slot.event)),
       // A definition of its own costs one event more than it saves, and keeps the node from joining it to others.
-      { asRecords: slots.length > 1 },
+      {
+        asRecords: slots.length > 1,
+        numbers: { mayBeLong: (found & LONG_NUMBER) !== 0, mayBeMinusZero: (found & MINUS_ZERO) !== 0 },
+      },
     );
   } catch (error) {
     return { code: "MALFORMED_EVENT", reason: error instanceof Error ? error.message : String(error) };

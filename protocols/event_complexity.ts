@@ -5,27 +5,52 @@
 import { WIRE_DEFAULTS } from "./frames.ts";
 import { scanEvents } from "./scan.ts";
 
-/** Levels of one event: the frame around it has two of its own in JSON. */
-export const EVENT_LEVELS_MAX = WIRE_DEFAULTS.frameDepthMax - 2;
+/** Levels of one event, its own map being the first: the same at every way in, whatever lies around the event there. */
+export const EVENT_LEVELS_MAX: number = WIRE_DEFAULTS.frameDepthMax;
 /** Values in a batch of several events: as JSON, where each value has its key beside it, there are twice as many. */
 const BATCH_VALUES_MAX = 300_000;
 /** Values of a frame that are not its events. */
 const FRAME_VALUES = 256;
 
-/** Whether lists and maps lie deeper in each other than a node takes. A cycle is endlessly deep. */
-export function isTooDeep(value: unknown, levelsLeft: number = EVENT_LEVELS_MAX): boolean {
-  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return false;
-  if (levelsLeft <= 0) return true;
-  if (Array.isArray(value)) {
-    for (const element of value) if (typeof element === "object" && isTooDeep(element, levelsLeft - 1)) return true;
-    return false;
+/** What {@linkcode surveyEvent} finds, as bits of a set. */
+export const TOO_DEEP = 1;
+export const LONG_NUMBER = 2;
+export const MINUS_ZERO = 4;
+
+/**
+ * One walk over an event, as it is to be sent: whether lists and maps lie deeper in each other than a node takes (a cycle is
+ * endlessly deep), and whether its numbers may be beyond 32 bits or -0.
+ */
+export function surveyEvent(event: unknown, levelsLeft: number = EVENT_LEVELS_MAX): number {
+  if (typeof event !== "object" || event === null || ArrayBuffer.isView(event) || event instanceof Date) return 0;
+  if (levelsLeft <= 0) return TOO_DEEP;
+  let found = 0;
+  if (Array.isArray(event)) {
+    for (const element of event) {
+      found |= typeof element === "object" ? surveyEvent(element, levelsLeft - 1) : surveyScalar(element);
+      if ((found & TOO_DEEP) !== 0) return found;
+    }
+    return found;
   }
-  for (const key in value) {
-    const field = (value as Record<string, unknown>)[key];
-    if (typeof field === "object" && isTooDeep(field, levelsLeft - 1)) return true;
+  // What else an encoder makes of an instance of a class is not seen here.
+  if (event.constructor !== Object) found = LONG_NUMBER | MINUS_ZERO;
+  for (const key in event) {
+    const field = (event as Record<string, unknown>)[key];
+    found |= typeof field === "object" ? surveyEvent(field, levelsLeft - 1) : surveyScalar(field);
+    if ((found & TOO_DEEP) !== 0) return found;
   }
-  return false;
+  return found;
 }
+
+function surveyScalar(value: unknown): number {
+  if (typeof value !== "number") return 0;
+  if (value > 0xffff_ffff || value < -0x8000_0000) return LONG_NUMBER;
+  return Object.is(value, -0) ? MINUS_ZERO : 0;
+}
+
+/** Whether lists and maps lie deeper in each other than that. */
+export const isTooDeep = (value: unknown, levelsMax: number = EVENT_LEVELS_MAX): boolean =>
+  (surveyEvent(value, levelsMax) & TOO_DEEP) !== 0;
 
 /** Whether encoded events hold more values than a frame may. Each value has a byte at least: few bytes are not walked. */
 export function hasTooManyValues(events: Uint8Array, count: number): boolean {

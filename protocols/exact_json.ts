@@ -3,6 +3,9 @@
  * writes -0 as 0, and a double beyond 2^53 as the digits of an integer that is another number.
  */
 
+/** Up to here every whole double is an integer of its own, and is written in digits; beyond it doubles skip integers. */
+export const WHOLE_MAX: number = 2 ** 53;
+
 /** Gives another value to be written in the place of one that JSON has no word for. */
 export type WordOf = (value: unknown) => unknown;
 
@@ -53,12 +56,12 @@ function joined(texts: readonly string[], lineBreak: string | undefined): string
 
 /** Whether `JSON.stringify` would change this number on its way: -0, and every finite double beyond 2^53 (all are whole). */
 export function isInexact(value: number): boolean {
-  if (value > Number.MAX_SAFE_INTEGER || value < -Number.MAX_SAFE_INTEGER) return Number.isFinite(value);
+  if (value > WHOLE_MAX || value < -WHOLE_MAX) return Number.isFinite(value);
   return value === 0 && Object.is(value, -0);
 }
 
-/** The text of a number for which {@linkcode isInexact} holds. */
-export const exactNumber = (value: number): string => (value === 0 ? "-0" : value.toExponential());
+/** The text of a number for which {@linkcode isInexact} holds. The point tells readers with types that -0 is no integer. */
+export const exactNumber = (value: number): string => (value === 0 ? "-0.0" : value.toExponential());
 
 function hasOwnWords(value: unknown): boolean {
   if (typeof value === "number") return isInexact(value);

@@ -7,19 +7,23 @@ import type { Event } from "./event.ts";
 import { EVENT_LIMITS } from "./event_codec.ts";
 import { writeIndentedJson } from "./exact_json.ts";
 import { fromJsonValue, toJsonValue } from "./json_values.ts";
-import { parseJson } from "./parse_json.ts";
+import { checkLevels, parseEventJson } from "./parse_json.ts";
 
-/** An event lies two levels below the frame that carries it. */
-const JSON_LIMITS = { tokensMax: EVENT_LIMITS.tokensMax / 2, depthMax: EVENT_LIMITS.depthMax - 2 };
+const JSON_LIMITS = { tokensMax: EVENT_LIMITS.tokensMax / 2, depthMax: EVENT_LIMITS.depthMax };
 
 const SURROGATE = /\\u[dD][89a-fA-F]/;
 
 /**
  * Reads an event from JSON text: integers of 64 bits exactly, and `$int`, `$bytes`, `$time` and `$map` as docs/protocol.md
- * has them. Throws `RejectedError` where the text is no map of JSON, has a key twice, or holds half a character.
+ * has them. Throws `RejectedError` where the text is no map of JSON, has a key twice, has too many levels, or holds half a
+ * character.
+ *
+ * @param levelsAround of an answer of a node around the events in it; 0 for an event alone
  */
-export function jsonEvent(text: string): Event {
-  const value = fromJsonValue(parseJson(text, JSON_LIMITS));
+export function jsonEvent(text: string, levelsAround = 0): Event {
+  const parsed = parseEventJson(text, JSON_LIMITS, levelsAround);
+  const value = fromJsonValue(parsed.value);
+  if (parsed.isDeep) checkLevels(value, JSON_LIMITS.depthMax + levelsAround);
   if (!isMap(value)) throw new RejectedError("MALFORMED_EVENT", "Cannot take a value as it must be a map");
   // UTF-8 has no half characters: an encoder would replace them.
   if (SURROGATE.test(text) && !isWellFormed(value)) {

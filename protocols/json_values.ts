@@ -3,7 +3,7 @@
  * that happens to look like one of these is wrapped: `{"$map": {"$int": "..."}}`.
  */
 import { RejectedError } from "./errors.ts";
-import { JsonText, writeJson } from "./exact_json.ts";
+import { JsonText, WHOLE_MAX, writeJson } from "./exact_json.ts";
 import type { Fields } from "./narrow.ts";
 import { dateOf } from "./precise_date.ts";
 import { readRfc3339 } from "./rfc3339.ts";
@@ -207,7 +207,7 @@ function toInteger(text: string, path: Path): number | bigint {
     );
   }
   const value = BigInt(text);
-  return Number.isSafeInteger(Number(value)) ? Number(value) : value;
+  return value >= -WHOLE_MAX && value <= WHOLE_MAX ? Number(value) : value;
 }
 
 /** Characters of one call of `fromCharCode`: more would overflow the stack. */

@@ -3,18 +3,46 @@
  * for JSON that people and programs send; `JSON.parse` alone is for what this program wrote.
  */
 import { RejectedError } from "./errors.ts";
+import { isTooDeep } from "./event_complexity.ts";
 import { isOf64Bits, PLAIN_KEY } from "./json_values.ts";
+import type { NumberKinds } from "./packed_numbers.ts";
 import type { ScanLimits } from "./scan.ts";
-import { scanJson } from "./scan_json.ts";
+import { scanJson, tooComplex } from "./scan_json.ts";
 
 /**
  * Parses within `limits`. Integers beyond 2^53 are left as `{"$int": "..."}`, of which `fromJsonValue` makes big integers. One
  * beyond 64 bits is left as `{"$int": {"plain": "..."}}`, which `fromJsonValue` refuses as the plain integer it was. Throws `RejectedError` (`MALFORMED_FRAME`, `FRAME_TOO_COMPLEX`).
  */
-export function parseJson(text: string, limits: ScanLimits): unknown {
-  return parseTagged(text, limits, (digits) =>
-    isOf64Bits(digits) ? `{"$int":"${digits}"}` : `{"$int":{"${PLAIN_KEY}":"${digits}"}}`,
-  );
+export const parseJson = (text: string, limits: ScanLimits): unknown => parseTagged(text, limits, tagOf);
+
+const tagOf: Tagged = (digits) =>
+  isOf64Bits(digits) ? `{"$int":"${digits}"}` : `{"$int":{"${PLAIN_KEY}":"${digits}"}}`;
+
+export interface ParsedEvents {
+  /** As `parseJson` answers it. */
+  readonly value: unknown;
+  /** Whether `checkLevels` has to look at what `fromJsonValue` makes of it. */
+  readonly isDeep: boolean;
+  /** What the numbers of the events may be. */
+  readonly numbers: NumberKinds;
+}
+
+/**
+ * As `parseJson` for text that holds events, whose levels `limits.depthMax` bounds. Their text may have more: a map that looks
+ * like a tag is wrapped (`$map`), and the deepest values may be tags.
+ *
+ * @param levelsAround of what the text has around each event
+ */
+export function parseEventJson(text: string, limits: ScanLimits, levelsAround: number): ParsedEvents {
+  const { depthMax } = limits;
+  const { integers, levels, mayBeMinusZero } = scanJson(text, limits, 2 * depthMax + 1 + levelsAround);
+  const numbers = { mayBeLong: true, mayBeMinusZero };
+  return { value: parseScanned(text, integers, tagOf), isDeep: levels > depthMax, numbers };
+}
+
+/** Throws `FRAME_TOO_COMPLEX` where a value of `fromJsonValue` has more than `levelsMax` levels. */
+export function checkLevels(value: unknown, levelsMax: number): void {
+  if (isTooDeep(value, levelsMax)) throw tooComplex("levels", levelsMax);
 }
 
 /** A key that no text from outside has: the parsed text was made here. */
@@ -42,8 +70,10 @@ function ownInteger(digits: string): number | bigint {
 
 type Tagged = (digits: string) => string;
 
-function parseTagged(text: string, limits: ScanLimits, tagged: Tagged): unknown {
-  const integers = scanJson(text, limits);
+const parseTagged = (text: string, limits: ScanLimits, tagged: Tagged): unknown =>
+  parseScanned(text, scanJson(text, limits).integers, tagged);
+
+function parseScanned(text: string, integers: readonly number[] | undefined, tagged: Tagged): unknown {
   try {
     return JSON.parse(integers === undefined ? text : tagIntegers(text, integers, tagged));
   } catch (error) {

@@ -49,6 +49,8 @@ export interface EventScan {
   readonly flaws: readonly Flaw[];
   /** False where a flaw would stop a decoder: then the events are decoded one by one. */
   readonly isDecodable: boolean;
+  /** Integers of 64 bits were met that may lie beyond 2^53. */
+  readonly hasWideIntegers: boolean;
   /** Record definitions were met. */
   readonly hasDefinitions: boolean;
 }
@@ -65,6 +67,7 @@ let depthMax = 0;
 let definitions = 0;
 let isWithRecords = false;
 let isDecodable = true;
+let hasWideIntegers = false;
 let flawReason: string | undefined;
 let flawPath: string | undefined;
 
@@ -128,7 +131,7 @@ export function scanEvents(bytes: Uint8Array, limits: ScanLimits, countMax: numb
     }
     starts[count] = at;
     if (at !== end) throw malformed(`events must end with their array: ${end - at} bytes follow`);
-    return { count, starts, growths, flaws, isDecodable, hasDefinitions: definitions > 0 };
+    return { count, starts, growths, flaws, isDecodable, hasWideIntegers, hasDefinitions: definitions > 0 };
   } finally {
     source = NO_BYTES;
   }
@@ -150,6 +153,7 @@ function begin(bytes: Uint8Array, limits: ScanLimits, withRecords: boolean): voi
   growthMax = limits.growthBytesMax ?? GROWTH_BYTES_MAX;
   isWithRecords = withRecords;
   isDecodable = true;
+  hasWideIntegers = false;
   flawReason = undefined;
   flawPath = undefined;
   keyTop = 0;
@@ -321,8 +325,12 @@ function scanTyped(token: number, depth: number): void {
       skip(4);
       return;
     case 0xcf:
+      skip(8);
+      if (uint32At(at - 8) >>> 0 >= WIDE_WORD) hasWideIntegers = true;
+      return;
     case 0xd3:
       skip(8);
+      if ((uint32At(at - 8) + WIDE_WORD) >>> 0 >= WIDE_WORD * 2) hasWideIntegers = true;
       return;
     case 0xd4:
       if (isWithRecords && source[at] === 0x72) scanDefinition(depth);
@@ -365,6 +373,15 @@ function scanTyped(token: number, depth: number): void {
       throw malformed("byte 0xc1 has no meaning");
   }
 }
+
+/** The upper 32 bits of 2^53. */
+const WIDE_WORD = 0x20_0000;
+
+const uint32At = (start: number): number =>
+  ((source[start] as number) << 24) |
+  ((source[start + 1] as number) << 16) |
+  ((source[start + 2] as number) << 8) |
+  (source[start + 3] as number);
 
 const NO_TIME = "must be a time that exists: nanoseconds below 1,000,000,000, and a year from -271821 to 275760";
 

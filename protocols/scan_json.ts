@@ -3,20 +3,37 @@
  * not hold, so that `JSON.parse` is only let near what it can chew. Syntax is left to `JSON.parse`.
  */
 import { RejectedError } from "./errors.ts";
+import { WHOLE_MAX } from "./exact_json.ts";
 import type { ScanLimits } from "./scan.ts";
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
+const MINUS = 0x2d;
+
+export interface JsonScan {
+  /**
+   * Where plain integers beyond 2^53 lie, which `JSON.parse` would make doubles of: start and end of each, in order;
+   * undefined where the text holds none.
+   */
+  readonly integers: readonly number[] | undefined;
+  /** Lists and maps inside one another. */
+  readonly levels: number;
+  /** A number may be read as -0: it begins so, or has a negative exponent. */
+  readonly mayBeMinusZero: boolean;
+}
 
 /**
- * Answers where plain integers beyond 2^53 lie, which `JSON.parse` would make doubles of: start and end of each, in order;
- * undefined where the text holds none. Throws `FRAME_TOO_COMPLEX`, or `MALFORMED_FRAME` where a map has a key twice.
+ * Throws `FRAME_TOO_COMPLEX`, or `MALFORMED_FRAME` where a map has a key twice.
+ *
+ * @param levelsMax of the text, where that may have more than what it stands for
  */
-export function scanJson(text: string, limits: ScanLimits): readonly number[] | undefined {
+export function scanJson(text: string, limits: ScanLimits, levelsMax = limits.depthMax): JsonScan {
   /** Keys seen in each open map; undefined for a list. */
   const open: (Set<string> | undefined)[] = [];
   let tokens = 0;
+  let levels = 0;
   let isKeyNext = false;
+  let mayBeMinusZero = false;
   let integers: number[] | undefined;
   for (let at = 0; at < text.length; at++) {
     const character = text.charCodeAt(at);
@@ -29,7 +46,8 @@ export function scanJson(text: string, limits: ScanLimits): readonly number[] | 
       open.push(character === 0x7b ? new Set() : undefined);
       isKeyNext = character === 0x7b;
       tokens++;
-      if (open.length > limits.depthMax) throw tooComplex("levels", limits.depthMax);
+      if (open.length > levels) levels = open.length;
+      if (levels > levelsMax) throw tooComplex("levels", limits.depthMax);
     } else if (character === 0x7d || character === 0x5d) {
       open.pop();
       isKeyNext = false;
@@ -39,6 +57,8 @@ export function scanJson(text: string, limits: ScanLimits): readonly number[] | 
     } else if (character <= 0x39 && character >= 0x2d) {
       // A digit, or the minus sign before one: nothing else of JSON outside of text begins so.
       const end = endOfDigits(text, at);
+      if (character === MINUS && (text.charCodeAt(at + 1) === 0x30 || isOfFraction(text.charCodeAt(at - 1))))
+        mayBeMinusZero = true;
       if (end - at > SAFE_CHARACTERS && isBigInteger(text, at, end)) {
         integers ??= [];
         integers.push(at, end);
@@ -47,7 +67,7 @@ export function scanJson(text: string, limits: ScanLimits): readonly number[] | 
     }
     if (tokens > limits.tokensMax) throw tooComplex("values", limits.tokensMax);
   }
-  return integers;
+  return { integers, levels, mayBeMinusZero };
 }
 
 /** Characters of a number that is held exactly, whatever they are. */
@@ -69,8 +89,12 @@ function isBigInteger(text: string, start: number, end: number): boolean {
   if (isOfFraction(before) || (before >= 0x30 && before <= 0x39)) return false;
   const token = text.slice(start, end);
   if (!INTEGER.test(token)) return false; // no JSON: `JSON.parse` says so
-  return !Number.isSafeInteger(Number(token));
+  const value = Number(token);
+  if (value < WHOLE_MAX && value > -WHOLE_MAX) return false;
+  return token !== WHOLE_TOKEN && token !== `-${WHOLE_TOKEN}`; // 2^53 + 1 rounds to 2^53
 }
+
+const WHOLE_TOKEN = String(WHOLE_MAX);
 
 const INTEGER = /^-?[1-9]\d*$/;
 
@@ -106,5 +130,5 @@ function unescaped(quoted: string): string {
   }
 }
 
-const tooComplex = (what: string, limit: number): RejectedError =>
+export const tooComplex = (what: string, limit: number): RejectedError =>
   new RejectedError("FRAME_TOO_COMPLEX", `Cannot read JSON as it may hold ${limit} ${what}: it holds more`);

@@ -6,12 +6,13 @@ import { HUGE_MAP, HUGE_MAP_CHARACTERS_MIN, hasHugeMap, unreadableJson } from ".
 import { RejectedError } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
 import { decodeEvents, EVENT_LIMITS } from "../../protocols/event_codec.ts";
+import { EVENT_LEVELS_MAX } from "../../protocols/event_complexity.ts";
 import { WIRE_DEFAULTS } from "../../protocols/frames.ts";
 import { fromJsonValue } from "../../protocols/json_values.ts";
-import { parseJson } from "../../protocols/parse_json.ts";
+import { checkLevels, type ParsedEvents, parseEventJson } from "../../protocols/parse_json.ts";
 import type { ScanLimits } from "../../protocols/scan.ts";
 import { sliceEvents } from "../../protocols/slice_events.ts";
-import { type EventInput, UnreadableInput } from "../../protocols/unreadable.ts";
+import { type EventInput, isEvent, UnreadableInput } from "../../protocols/unreadable.ts";
 
 export interface EventFault {
   readonly code: "MALFORMED_EVENT" | "EVENT_TOO_LARGE";
@@ -33,8 +34,6 @@ export type BodyFormat = "json" | "ndjson" | "msgpack" | "form" | "text";
 export const REQUEST_EVENTS_MAX: number = WIRE_DEFAULTS.batchEventsMax;
 /** Values in one body: a parser builds whatever it is told to. */
 const BODY_TOKENS_MAX = 1_000_000;
-/** An event lies two levels below the frame that carries it. */
-const EVENT_DEPTH_MAX = WIRE_DEFAULTS.frameDepthMax - 2;
 /** As many values an event, times the events of one batch, stay within the values of one frame. */
 const SHARED_VALUES_MAX = 900;
 
@@ -159,10 +158,13 @@ function utf8Of(bytes: Uint8Array): string | undefined {
 }
 
 function readJson(bytes: Uint8Array): readonly RequestEvent[] {
-  const value = parseText(bytes, { tokensMax: BODY_TOKENS_MAX, depthMax: EVENT_DEPTH_MAX + 1 });
+  const { value, isDeep } = parseText(bytes, { tokensMax: BODY_TOKENS_MAX, depthMax: EVENT_LEVELS_MAX }, 1);
   const isSmall = bytes.length <= SHARED_VALUES_MAX;
-  if (!Array.isArray(value)) return [jsonEvent(value, bytes.length, bytes)];
-  return value.map((one) => jsonEvent(one, isSmall ? bytes.length : Number.POSITIVE_INFINITY));
+  const events = Array.isArray(value)
+    ? value.map((one) => jsonEvent(one, isSmall ? bytes.length : Number.POSITIVE_INFINITY))
+    : [jsonEvent(value, bytes.length, bytes)];
+  if (isDeep) for (const { event } of events) if (isEvent(event)) checkLevels(event, EVENT_LEVELS_MAX);
+  return events;
 }
 
 /** @param sizeBytes of the text that holds the event @param original the event's own text, where it is told apart */
@@ -208,8 +210,11 @@ function readLines(bytes: Uint8Array): readonly RequestEvent[] {
 
 function readLine(line: Uint8Array): RequestEvent {
   try {
-    const limits = { tokensMax: EVENT_LIMITS.tokensMax / 2, depthMax: EVENT_DEPTH_MAX };
-    return jsonEvent(parseText(line, limits), line.length, line);
+    const limits = { tokensMax: EVENT_LIMITS.tokensMax / 2, depthMax: EVENT_LEVELS_MAX };
+    const { value, isDeep } = parseText(line, limits, 0);
+    const read = jsonEvent(value, line.length, line);
+    if (isDeep && isEvent(read.event)) checkLevels(read.event, EVENT_LEVELS_MAX);
+    return read;
   } catch (error) {
     if (!(error instanceof RejectedError)) throw error;
     return unreadable(unreadableJson(error, undefined, line));
@@ -218,15 +223,15 @@ function readLine(line: Uint8Array): RequestEvent {
 
 const isBlank = (line: Uint8Array): boolean => line.every((byte) => byte === 0x20 || byte === 0x0d || byte === 0x09);
 
-function parseText(bytes: Uint8Array, limits: ScanLimits): unknown {
+function parseText(bytes: Uint8Array, limits: ScanLimits, levelsAround: number): ParsedEvents {
   const text = utf8Of(bytes);
-  if (text !== undefined) return parseJson(text, limits);
+  if (text !== undefined) return parseEventJson(text, limits, levelsAround);
   throw new RejectedError("MALFORMED_FRAME", "Cannot read JSON as it must be well formed: it is not UTF-8");
 }
 
 function readMessagePack(body: Uint8Array): readonly RequestEvent[] {
   const bytes = isMap(body[0] ?? 0) ? wrapOne(body) : body;
-  const limits = { ...EVENT_LIMITS, tokensMax: BODY_TOKENS_MAX, depthMax: EVENT_DEPTH_MAX + 1 };
+  const limits = { ...EVENT_LIMITS, tokensMax: BODY_TOKENS_MAX, depthMax: EVENT_LEVELS_MAX };
   const { events, verdicts, starts } = decodeEvents(bytes, limits);
   const originals = sliceEvents(
     bytes,

@@ -18,7 +18,7 @@ const { value } = fc.letrec((tie) => ({
     fc.maxSafeInteger(),
     fc.bigInt({ min: 2n ** 53n + 1n, max: 2n ** 63n - 1n }),
     fc.bigInt({ min: -(2n ** 63n), max: -(2n ** 53n) - 1n }),
-    fc.double({ noNaN: true, noDefaultInfinity: true }).map((number) => number + 0),
+    fc.double({ noNaN: true, noDefaultInfinity: true }),
     fc.boolean(),
     fc.constant(null),
     fc.date({ min: new Date("1970-01-01T00:00:00Z"), max: new Date("2100-01-01T00:00:00Z"), noInvalidDate: true }),
@@ -27,10 +27,6 @@ const { value } = fc.letrec((tie) => ({
   ),
 }));
 const event = fc.dictionary(key, value, { maxKeys: 8, noNullPrototype: true });
-const isNegativeZeroFree = (events: unknown) =>
-  !JSON.stringify(events, (_k, v) => (typeof v === "bigint" ? "b" : Object.is(v, -0) ? "NEGATIVE ZERO" : v)).includes(
-    "NEGATIVE ZERO",
-  );
 
 function refusal(act: () => unknown): string {
   try {
@@ -44,7 +40,7 @@ function refusal(act: () => unknown): string {
 
 test("events come back as they were sent, as maps and as records, each slice too", () => {
   fc.assert(
-    fc.property(fc.array(event, { maxLength: 20 }).filter(isNegativeZeroFree), fc.boolean(), (events, asRecords) => {
+    fc.property(fc.array(event, { maxLength: 20 }), fc.boolean(), (events, asRecords) => {
       const bytes = encodeEvents(events, { asRecords });
       const decoded = decodeEvents(bytes);
       assert.equal(decoded.verdicts, []);

@@ -64,7 +64,11 @@ test("indented text has a field to a line and reads back as the very same event"
 });
 
 test("numbers are printed so that they read back as the same double", () => {
-  assert.is(exactJson([-0, 2 ** 60, 0.1, 1e300]), "[-0,1.152921504606847e+18,0.1,1e+300]");
+  assert.is(exactJson([-0, 2 ** 60, 0.1, 1e300]), "[-0.0,1.152921504606847e+18,0.1,1e+300]");
+  assert.is(
+    exactJson([2 ** 53, -(2 ** 53), 2 ** 53 + 2]),
+    "[9007199254740992,-9007199254740992,9.007199254740994e+15]",
+  );
   for (const value of [2 ** 60, 2 ** 53, 1e21, 1.7976931348623157e308]) assert.is(JSON.parse(exactJson(value)), value);
 });
 

@@ -32,14 +32,14 @@ function routesOver(event: Readonly<Record<string, unknown>>): StreamRoutesOptio
 }
 
 test("records read over HTTP keep the kind of their numbers: floats have an exponent, integers their digits", async () => {
-  const event = { a: 1.2345678901234567e19, b: [1e20, -(2 ** 53), 2 ** 53 - 1], c: 9007199254740993n };
+  const event = { a: 1.2345678901234567e19, b: [1e20, -(2 ** 54), 2 ** 53], c: 9007199254740993n };
   const server = fastify();
   mountStreamRoutes(server, routesOver(event));
   const answer = await server.inject("/v1/streams/s/partitions/0/records");
   assert.is(answer.headers["content-type"], "application/json; charset=utf-8");
   assert.match(
     answer.body,
-    '"event":{"a":1.2345678901234567e+19,"b":[1e+20,-9.007199254740992e+15,9007199254740991],"c":{"$int":"9007199254740993"}}',
+    '"event":{"a":1.2345678901234567e+19,"b":[1e+20,-1.8014398509481984e+16,9007199254740992],"c":{"$int":"9007199254740993"}}',
   );
   const { records } = fromJsonValue(parseJson(answer.body, LIMITS)) as { records: { event: unknown }[] };
   assert.equal(records[0]?.event, event);

@@ -10,7 +10,7 @@ test("what has no form is named with its path", () => {
 test("what needs more than plain JSON is told from what does not", () => {
   assert.is(judgeValue({ a: [1, "b", null, true, new Date(0)] }, JSON_FORM), "plain");
   assert.is(judgeValue({ a: [1n] }, JSON_FORM), "special");
-  assert.is(judgeValue({ a: [2 ** 53] }, JSON_FORM), "special");
+  assert.is(judgeValue({ a: [2 ** 54] }, JSON_FORM), "special");
   assert.is(judgeValue({ a: new Uint8Array(1) }, JSON_FORM), "special");
 });
 

@@ -48,7 +48,7 @@ test("numbers keep their kind: a whole float beyond 2^53 has an exponent, a big 
   const odd = [{ ...records[0], event }] as unknown as typeof records;
   const prepared = prepareRequest(odd, { partition: PARTITION, format: "ndjson" });
   const text =
-    '{"a":1.2345678901234567e+19,"b":[-1e+20,-0,9007199254740991],"c":{"big":"9223372036854775808"},"at":"1970-01-01T00:00:00.000Z"}\n';
+    '{"a":1.2345678901234567e+19,"b":[-1e+20,-0.0,9007199254740991],"c":{"big":"9223372036854775808"},"at":"1970-01-01T00:00:00.000Z"}\n';
   assert.is(prepared.kind === "request" && prepared.body, text);
 });
 
