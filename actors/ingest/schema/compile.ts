@@ -37,6 +37,12 @@ export function compileSchema(schema: JsonSchema, compilePattern: CompilePattern
   return compiler.compile();
 }
 
+/** Checks of single schemas of a document, or of such that are made of them, each compiled once it is asked for. */
+export function compileParts(root: JsonSchema, compilePattern: CompilePattern): (part: unknown) => Check {
+  const compiler = new SchemaCompiler(root, compilePattern);
+  return (part) => compiler.checkOf(part);
+}
+
 class SchemaCompiler {
   readonly #root: JsonSchema;
   readonly #compilePattern: CompilePattern;
@@ -64,7 +70,7 @@ class SchemaCompiler {
     if (known !== undefined) return known;
     const node: Node = { check: undefined, beside: new Set() };
     this.#nodes.set(schema, node);
-    const resource = this.#references.resourceOf(schema);
+    const resource = this.#references.resourceAround(schema);
     const context = this.#contextOf(node, resource);
     this.#weight += weightOf(schema);
     const others = both(RULES.map((rules) => rules(schema, context)));
@@ -76,14 +82,14 @@ class SchemaCompiler {
   #contextOf(node: Node, resource: Resource): RuleContext {
     return {
       isCollecting: this.#isCollecting,
-      part: (subschema) => this.#asPart(this.#checkOf(subschema)),
-      beside: (subschema) => this.#checkOf(subschema, node),
+      part: (subschema) => this.#asPart(this.checkOf(subschema)),
+      beside: (subschema) => this.checkOf(subschema, node),
       reference: (reference, isDynamic) => this.#reference(reference, isDynamic, node, resource),
       pattern: (source) => this.#pattern(source),
     };
   }
 
-  #checkOf(subschema: unknown, beside?: Node): Check {
+  checkOf(subschema: unknown, beside?: Node): Check {
     if (subschema === false) return refuses;
     if (!isSchemaObject(subschema)) return passes;
     const node = this.#node(subschema);
@@ -105,7 +111,7 @@ class SchemaCompiler {
 
   #reference(reference: string, isDynamic: boolean, from: Node, resource: Resource): Check {
     const target = this.#references.resolve(reference, resource);
-    const check = this.#checkOf(target.schema, from);
+    const check = this.checkOf(target.schema, from);
     const entered = target.resource === resource ? check : this.#entering(target.resource, check);
     const anchor = reference.split("#")[1] ?? "";
     const isAnchored = isSchemaObject(target.schema) && target.schema.$dynamicAnchor === anchor;
@@ -113,7 +119,7 @@ class SchemaCompiler {
       return (value, run) => run.take(1) && entered(value, run);
     const places = new Map<object, Check>();
     for (const [candidate, schema] of this.#references.dynamicAnchors(anchor)) {
-      places.set(candidate, this.#entering(candidate, this.#checkOf(schema, from)));
+      places.set(candidate, this.#entering(candidate, this.checkOf(schema, from)));
     }
     return (value, run) => {
       if (!run.take(1 + run.scope.length)) return false;

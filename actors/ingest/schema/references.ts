@@ -20,13 +20,15 @@ const NO_IDENTITY = "schema:/root";
 export class References {
   readonly #resources = new Map<string, Resource>();
   readonly #resourceOf = new Map<JsonSchema, Resource>();
+  readonly #root: Resource;
   /** Whether a `$dynamicRef` can lead elsewhere than where it is written. */
   readonly isDynamic: boolean;
 
   /** Throws `Error` for an identity or anchor that is given twice or can not be read. */
   constructor(root: JsonSchema) {
     const own = typeof root.$id === "string" ? resolve(root.$id, NO_IDENTITY) : NO_IDENTITY;
-    this.#index(root, this.#add(own, root), "");
+    this.#root = this.#add(own, root);
+    this.#index(root, this.#root, "");
     this.isDynamic =
       this.#resources.size > 1 && [...this.#resources.values()].some((one) => one.dynamicAnchors.size > 0);
   }
@@ -70,6 +72,11 @@ export class References {
     const resource = this.#resourceOf.get(schema);
     if (resource === undefined) throw new Error("a reference must lead to a schema: it leads elsewhere");
     return resource;
+  }
+
+  /** The same; that of the document for a schema that is none of it and has no reference of its own. */
+  resourceAround(schema: JsonSchema): Resource {
+    return this.#resourceOf.get(schema) ?? this.#root;
   }
 
   /** The target of a `$ref` or, at first sight, of a `$dynamicRef`. Throws `Error` where it leads nowhere. */

@@ -1,0 +1,115 @@
+/**
+ * Whether parts of two schemas judge alike at sight: they say the same, but for words, names and the places of definitions, and so
+ * do the schemas that their references lead to. Nothing is inferred: schema_comparison.ts does that.
+ */
+import type { ComparisonBudget } from "./comparison_budget.ts";
+import { isSame, sizeOf } from "./equality.ts";
+import { isAnnotation, isSchemaObject, type JsonSchema, placeOf } from "./keywords.ts";
+import type { SchemaDocument } from "./schema_document.ts";
+
+/** Steps to look at one pair. */
+const PAIR_STEPS = 60;
+
+/** A part of the old schema and one of the new. */
+type Pair = readonly [wide: unknown, narrow: unknown];
+
+const NAMES: ReadonlySet<string> = new Set([
+  ...["$ref", "$dynamicRef", "$defs", "definitions", "$id", "$anchor", "$dynamicAnchor"],
+]);
+
+export const seesSiblings = (keyword: string): boolean => keyword.startsWith("unevaluated");
+
+export class SameAtSight {
+  readonly #before: SchemaDocument;
+  readonly #after: SchemaDocument;
+  readonly #budget: ComparisonBudget;
+  readonly #numbers = new Map<unknown, number>();
+  /** By the names of pairs whose schemas all lead to what judges alike, or do not. */
+  readonly #verdicts = new Map<string, boolean>();
+
+  constructor(before: SchemaDocument, after: SchemaDocument, budget: ComparisonBudget) {
+    this.#before = before;
+    this.#after = after;
+    this.#budget = budget;
+  }
+
+  isSame(wide: unknown, narrow: unknown): boolean {
+    return this.#areSame([[wide, narrow]]);
+  }
+
+  /** What `$ref` and `allOf` lead to counts too where a schema sees what its siblings evaluate. */
+  isSameConjunct(wide: unknown, part: unknown): boolean {
+    if (!isSchemaObject(wide) || !isSchemaObject(part) || !Object.keys(part).some(seesSiblings))
+      return this.isSame(wide, part);
+    return this.isSame(this.#before.wholeOf(wide), this.#after.wholeOf(part));
+  }
+
+  #areSame(pairs: readonly Pair[]): boolean {
+    const met = new Set<string>();
+    // A list and no recursion: references lead through as many schemas as there are.
+    const left = [...pairs];
+    for (let pair = left.pop(); pair !== undefined; pair = left.pop()) {
+      const [wide, narrow] = pair;
+      this.#budget.take(PAIR_STEPS);
+      if (Array.isArray(wide) && Array.isArray(narrow)) {
+        if (wide.length !== narrow.length) return false;
+        left.push(...wide.map((one, index): Pair => [one, narrow[index]]));
+        continue;
+      }
+      if (!isSchemaObject(wide) || !isSchemaObject(narrow)) {
+        if (isSame(wide, narrow)) continue;
+        return false;
+      }
+      const name = `${this.#numberOf(wide)}/${this.#numberOf(narrow)}`;
+      const verdict = this.#verdicts.get(name);
+      if (verdict === true || met.has(name)) continue;
+      met.add(name);
+      const inner = verdict === false ? undefined : this.#pairsWithin(wide, narrow);
+      if (inner === undefined) {
+        this.#verdicts.set(name, false);
+        return false;
+      }
+      left.push(...inner);
+    }
+    for (const name of met) this.#verdicts.set(name, true);
+    return true;
+  }
+
+  #numberOf(schema: unknown): number {
+    const known = this.#numbers.get(schema) ?? this.#numbers.size;
+    this.#numbers.set(schema, known);
+    return known;
+  }
+
+  /** What must be the same for two schemas to be; undefined where they differ at sight. */
+  #pairsWithin(wide: JsonSchema, narrow: JsonSchema): readonly Pair[] | undefined {
+    if (this.#before.isOpaque(wide) || this.#after.isOpaque(narrow)) return undefined;
+    const [from, to] = [judging(wide), judging(narrow)];
+    if (from.length !== to.length) return undefined;
+    const pairs: Pair[] = [[this.#before.targetsOf(wide), this.#after.targetsOf(narrow)]];
+    for (const [keyword, value] of from) {
+      const inner = Object.hasOwn(narrow, keyword) ? this.#pairsOfKeyword(keyword, value, narrow[keyword]) : undefined;
+      if (inner === undefined) return undefined;
+      pairs.push(...inner);
+    }
+    return pairs;
+  }
+
+  /** Of one keyword's values; undefined where they differ at sight. */
+  #pairsOfKeyword(keyword: string, wide: unknown, narrow: unknown): readonly Pair[] | undefined {
+    const place = placeOf(keyword);
+    if (place === "schema" || place === "list") return [[wide, narrow]];
+    if (place !== "map" || !isSchemaObject(wide) || !isSchemaObject(narrow)) {
+      this.#budget.take(sizeOf(wide));
+      return isSame(wide, narrow) ? [] : undefined;
+    }
+    const names = Object.keys(wide);
+    this.#budget.take(names.length);
+    const hasAll = names.length === Object.keys(narrow).length && names.every((name) => Object.hasOwn(narrow, name));
+    return hasAll ? names.map((name): Pair => [wide[name], narrow[name]]) : undefined;
+  }
+}
+
+/** What judges in a schema by itself: not what is for people, not names, and not definitions, which judge where referred to. */
+const judging = (schema: JsonSchema): readonly [string, unknown][] =>
+  Object.entries(schema).filter(([keyword]) => !isAnnotation(keyword) && !NAMES.has(keyword));
