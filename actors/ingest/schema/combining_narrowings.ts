@@ -6,7 +6,7 @@ import type { Comparing, Old } from "./comparing.ts";
 import { type Fields, fieldsOf, listOf } from "./schema_parts.ts";
 
 export const combiningNarrowings = (old: Old, to: Fields, path: string, by: Comparing): readonly string[] => [
-  ...dependentNarrowings(old, to, path, by),
+  ...(to.dependentSchemas === undefined ? [] : dependentNarrowings(old, to, path, by)),
   ...anyOfNarrowings(old, to, path, by),
   ...oneOfNarrowings(old, to, path, by),
   ...conditionNarrowings(old, to, path, by),
@@ -26,8 +26,12 @@ function dependentNarrowings(old: Old, to: Fields, path: string, by: Comparing):
 
 function anyOfNarrowings(old: Old, to: Fields, path: string, by: Comparing): readonly string[] {
   if (to.anyOf === undefined || old.holding.some((one) => by.same(one.anyOf, to.anyOf))) return [];
+  const narrows = listOf(to.anyOf);
+  const isKept = (one: unknown, at?: number): boolean =>
+    indexes(narrows.length, at).some((index) => by.same(one, narrows[index]));
+  if (old.holding.some((one) => isKept(one) || (one.anyOf !== undefined && listOf(one.anyOf).every(isKept)))) return [];
   const wide = by.joinInPlace(old.holding, old);
-  const isAllowed = listOf(to.anyOf).some((narrow) => by.isFollowed(wide, narrow, path));
+  const isAllowed = narrows.some((narrow) => by.isFollowed(wide, narrow, path));
   return isAllowed ? [] : [`${path}/anyOf: no alternative can be shown to allow what was allowed`];
 }
 
@@ -56,9 +60,9 @@ function oneOfNarrowings(old: Old, to: Fields, path: string, by: Comparing): rea
 }
 
 /** Those below `length`, the likely one first. */
-function indexes(length: number, likely: number): readonly number[] {
+function indexes(length: number, likely = -1): readonly number[] {
   const all = Array.from({ length }, (_, index) => index);
-  return likely < 0 ? all : [likely, ...all.filter((index) => index !== likely)];
+  return likely < 0 || likely >= length ? all : [likely, ...all];
 }
 
 /** Each branch follows from the whole, can not be entered, or follows from that of an old condition that is met as well. */

@@ -3,7 +3,7 @@
  * and at every start. Every loop whose length the schemas decide takes its steps before it begins.
  */
 
-/** A step is that of run.ts. All of them take 50 to 150 ms on one core of 2026. */
+/** A step is that of run.ts. All of them take 50 to 200 ms on one core of 2026. */
 const STEPS_MAX = 8_000_000;
 
 /** Thrown where the steps are spent, and caught where the comparison began: a loop within loops has nothing to answer then. */

@@ -8,7 +8,7 @@ import { arrayRules } from "./array_rules.ts";
 import { combiningRules, withUnevaluated } from "./combining_rules.ts";
 import { sizeOf, UNIQUE_ITEM_STEPS } from "./equality.ts";
 import { TEXT_FORMATS } from "./formats.ts";
-import { forEachSubschema, isSchemaObject, type JsonSchema } from "./keywords.ts";
+import { isSchemaObject, type JsonSchema, subschemasOf } from "./keywords.ts";
 import { DECIMAL_STEPS } from "./numbers.ts";
 import { MEMBER_STEPS, objectRules } from "./object_rules.ts";
 import { References, type Resource } from "./references.ts";
@@ -172,13 +172,11 @@ function weightOf(schema: JsonSchema): number {
   return weight;
 }
 
-function asksWhatWasEvaluated(schema: JsonSchema): boolean {
-  let isAsked = schema.unevaluatedItems !== undefined || schema.unevaluatedProperties !== undefined;
-  forEachSubschema(schema, "", (subschema) => {
-    isAsked ||= isSchemaObject(subschema) && asksWhatWasEvaluated(subschema);
-  });
-  return isAsked;
-}
+const asksWhatWasEvaluated = (schema: unknown): boolean =>
+  isSchemaObject(schema) &&
+  (schema.unevaluatedItems !== undefined ||
+    schema.unevaluatedProperties !== undefined ||
+    subschemasOf(schema).some(asksWhatWasEvaluated));
 
 /** A circle of schemas that all judge the same value would never end. */
 function refuseCircles(nodes: Iterable<Node>): void {

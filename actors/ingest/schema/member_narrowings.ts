@@ -10,6 +10,7 @@ import { type Fields, fieldsOf, isMap, listOf, text } from "./schema_parts.ts";
 import { valuesOf } from "./value_narrowings.ts";
 
 export function objectNarrowings(old: Old, to: Fields, path: string, by: Comparing): readonly string[] {
+  if (!ON_PROPERTIES.some((keyword) => to[keyword] !== undefined)) return [];
   const wasRequired = requiredWith(old, [], by);
   const missing = listOf(to.required ?? [])
     .filter((name) => !wasRequired.has(name))
@@ -37,10 +38,11 @@ export function objectNarrowings(old: Old, to: Fields, path: string, by: Compari
 /** Names that a map has which has these. */
 function requiredWith(old: Old, names: readonly unknown[], by: Comparing): ReadonlySet<unknown> {
   const required = new Set([...names, ...old.holding.flatMap((one) => listOf(one.required ?? []))]);
-  by.budget.take(required.size * old.holding.length);
   // Names that are added on the way have dependents too.
-  for (const name of required)
+  for (const name of required) {
+    by.budget.take(NAME_STEPS);
     for (const one of old.holding) for (const other of dependentsOf(one, name)) required.add(other);
+  }
   return required;
 }
 
@@ -91,7 +93,7 @@ const made = new WeakMap<Fields, Map<string | undefined, Fields>>();
 /** What a list of whole values says on the members of one; `name` for that property alone. */
 function enumeratedMembers(schema: Fields, by: Comparing, name?: string): readonly Fields[] {
   const values = valuesOf(schema) ?? [];
-  by.budget.take(values.length);
+  by.budget.take(30 * values.length);
   const members = values.flatMap((value) => {
     if (Array.isArray(value)) return name === undefined ? value : [];
     if (!isMap(value)) return [];
@@ -116,6 +118,9 @@ function rulesOf(schema: Fields, name: string, { before }: Comparing): readonly 
 const ownRuleOf = ({ properties }: Fields, name: string): readonly unknown[] =>
   Object.hasOwn(fieldsOf(properties), name) ? [fieldsOf(properties)[name]] : [];
 
+/** Steps of one name that either schema declares. */
+const NAME_STEPS = 100;
+
 const NONE: readonly unknown[] = [];
 
 /** Asked of every alternative for every name: what says nothing must cost nothing. */
@@ -136,9 +141,11 @@ const rulesThatMayJudge =
   };
 
 /** Keywords that have a say on properties and items, or name them. */
+const ON_PROPERTIES = [
+  ...["properties", "patternProperties", "additionalProperties", "propertyNames", "required", "dependentRequired"],
+];
 const ON_MEMBERS: ReadonlySet<string> = new Set([
-  ...["properties", "patternProperties", "additionalProperties", "unevaluatedProperties", "propertyNames"],
-  ...["required", "dependentRequired", "dependentSchemas"],
+  ...[...ON_PROPERTIES, "unevaluatedProperties", "dependentSchemas"],
   ...["items", "prefixItems", "contains", "unevaluatedItems"],
 ]);
 
@@ -152,7 +159,7 @@ export function isSilentOn(schema: Fields, name: string, by: Comparing): boolean
   if (rulesThatMayJudge(name, by)(schema).some((rule) => rule !== true && rule !== undefined)) return false;
   const dependents = Object.entries(fieldsOf(schema.dependentRequired)).flat(2);
   const mentioned = [...listOf(schema.required ?? []), ...dependents];
-  by.budget.take(mentioned.length);
+  by.budget.take(2 * mentioned.length);
   return !mentioned.includes(name) && !Object.hasOwn(fieldsOf(schema.dependentSchemas), name);
 }
 
@@ -160,6 +167,7 @@ function namedNarrowings(old: Old, to: Fields, path: string, by: Comparing): rea
   const declared = fieldsOf(to.properties);
   const before = old.holding.flatMap(({ properties }) => Object.keys(fieldsOf(properties)));
   return [...new Set([...before, ...Object.keys(declared)])].flatMap((name) => {
+    by.budget.take(NAME_STEPS);
     if (Object.hasOwn(declared, name) && by.isOpenTo(old, name)) return []; // the exception made for use
     const rules = old.holding.flatMap((one) => [...rulesOf(one, name, by), ...closingRulesOf(one, name, by.before)]);
     const wide = by.join(rules, old, rulesThatMayJudge(name, by));
@@ -190,7 +198,12 @@ function patternNarrowings(old: Old, to: Fields, path: string, by: Comparing): r
   return [...kept, ...added];
 }
 
-export function arrayNarrowings(old: Old, to: Fields, path: string, by: Comparing): readonly string[] {
+export const arrayNarrowings = (old: Old, to: Fields, path: string, by: Comparing): readonly string[] => [
+  ...(to.items === undefined && to.prefixItems === undefined ? [] : itemsNarrowings(old, to, path, by)),
+  ...containsNarrowings(old, to, path, by),
+];
+
+function itemsNarrowings(old: Old, to: Fields, path: string, by: Comparing): readonly string[] {
   const wides = old.holding;
   const after = to.prefixItems === undefined ? [] : listOf(to.prefixItems);
   const placesBefore = wides.map(({ prefixItems }) => (prefixItems === undefined ? 0 : listOf(prefixItems).length));
@@ -209,7 +222,7 @@ export function arrayNarrowings(old: Old, to: Fields, path: string, by: Comparin
 const ruleOfPlace = ({ prefixItems = [], items = true }: Fields, index: number): unknown =>
   listOf(prefixItems)[index] ?? items;
 
-export function containsNarrowings(old: Old, to: Fields, path: string, by: Comparing): readonly string[] {
+function containsNarrowings(old: Old, to: Fields, path: string, by: Comparing): readonly string[] {
   if (to.contains === undefined || (to.minContains === 0 && to.maxContains === undefined)) return [];
   const isKept = old.holding.some(
     (from) =>

@@ -9,6 +9,7 @@ import type { SchemaDocument } from "./schema_document.ts";
 
 /** Steps to look at one pair. */
 const PAIR_STEPS = 60;
+const KNOWN_STEPS = 10;
 
 /** A part of the old schema and one of the new. */
 type Pair = readonly [wide: unknown, narrow: unknown];
@@ -23,9 +24,8 @@ export class SameAtSight {
   readonly #before: SchemaDocument;
   readonly #after: SchemaDocument;
   readonly #budget: ComparisonBudget;
-  readonly #numbers = new Map<unknown, number>();
-  /** By the names of pairs whose schemas all lead to what judges alike, or do not. */
-  readonly #verdicts = new Map<string, boolean>();
+  /** Of pairs whose schemas all lead to what judges alike, or do not. */
+  readonly #verdicts = new Map<unknown, Map<unknown, boolean>>();
 
   constructor(before: SchemaDocument, after: SchemaDocument, budget: ComparisonBudget) {
     this.#before = before;
@@ -34,7 +34,8 @@ export class SameAtSight {
   }
 
   isSame(wide: unknown, narrow: unknown): boolean {
-    return this.#areSame([[wide, narrow]]);
+    this.#budget.take(KNOWN_STEPS);
+    return this.#verdicts.get(wide)?.get(narrow) ?? this.#areSame(wide, narrow);
   }
 
   /** What `$ref` and `allOf` lead to counts too where a schema sees what its siblings evaluate. */
@@ -44,41 +45,44 @@ export class SameAtSight {
     return this.isSame(this.#before.wholeOf(wide), this.#after.wholeOf(part));
   }
 
-  #areSame(pairs: readonly Pair[]): boolean {
-    const met = new Set<string>();
+  #areSame(first: unknown, other: unknown): boolean {
+    const met: Pair[] = [];
     // A list and no recursion: references lead through as many schemas as there are.
-    const left = [...pairs];
+    const left: Pair[] = [[first, other]];
     for (let pair = left.pop(); pair !== undefined; pair = left.pop()) {
       const [wide, narrow] = pair;
       this.#budget.take(PAIR_STEPS);
       if (Array.isArray(wide) && Array.isArray(narrow)) {
-        if (wide.length !== narrow.length) return false;
+        if (wide.length !== narrow.length) return this.#forget(met);
         left.push(...wide.map((one, index): Pair => [one, narrow[index]]));
         continue;
       }
       if (!isSchemaObject(wide) || !isSchemaObject(narrow)) {
         if (isSame(wide, narrow)) continue;
-        return false;
+        return this.#forget(met);
       }
-      const name = `${this.#numberOf(wide)}/${this.#numberOf(narrow)}`;
-      const verdict = this.#verdicts.get(name);
-      if (verdict === true || met.has(name)) continue;
-      met.add(name);
+      const verdict = this.#verdicts.get(wide)?.get(narrow);
+      if (verdict === true) continue;
       const inner = verdict === false ? undefined : this.#pairsWithin(wide, narrow);
       if (inner === undefined) {
-        this.#verdicts.set(name, false);
-        return false;
+        this.#note(pair, false);
+        return this.#forget(met);
       }
+      met.push(pair);
+      this.#note(pair, true); // until another pair shows otherwise: what leads back to itself is met again
       left.push(...inner);
     }
-    for (const name of met) this.#verdicts.set(name, true);
     return true;
   }
 
-  #numberOf(schema: unknown): number {
-    const known = this.#numbers.get(schema) ?? this.#numbers.size;
-    this.#numbers.set(schema, known);
-    return known;
+  #note([wide, narrow]: Pair, isAlike: boolean): void {
+    const known = this.#verdicts.get(wide) ?? new Map<unknown, boolean>();
+    this.#verdicts.set(wide, known.set(narrow, isAlike));
+  }
+
+  #forget(met: readonly Pair[]): false {
+    for (const [wide, narrow] of met) this.#verdicts.get(wide)?.delete(narrow);
+    return false;
   }
 
   /** What must be the same for two schemas to be; undefined where they differ at sight. */

@@ -21,21 +21,18 @@ import { BudgetSpentError, ComparisonBudget } from "./comparison_budget.ts";
 import { areDisjoint } from "./disjoint_schemas.ts";
 import { isSchemaObject, type JsonSchema } from "./keywords.ts";
 import { listedValues } from "./listed_values.ts";
-import {
-  arrayNarrowings,
-  containsNarrowings,
-  hasSayOnMembers,
-  isSilentOn,
-  objectNarrowings,
-} from "./member_narrowings.ts";
+import { arrayNarrowings, hasSayOnMembers, isSilentOn, objectNarrowings } from "./member_narrowings.ts";
 import { SameAtSight, seesSiblings } from "./same_at_sight.ts";
 import { SchemaDocument } from "./schema_document.ts";
 import { type Fields, fieldsOf, listOf, text } from "./schema_parts.ts";
-import { unevaluatedItemsNarrowings, unevaluatedPropertiesNarrowings } from "./unevaluated_narrowings.ts";
+import { unevaluatedNarrowings } from "./unevaluated_narrowings.ts";
 import { rulesFor, typesOfAll, valueNarrowings, valuesOf } from "./value_narrowings.ts";
 
 /** Steps of a pair that is looked at closely. */
-const PAIR_STEPS = 500;
+const PAIR_STEPS = 900;
+/** Of a part that may have a say on a value, and of a schema in the name of a pair. */
+const PART_STEPS = 20;
+const NAME_STEPS = 15;
 /** Pairs within one another. */
 const DEPTH_MAX = 300;
 /** Values that are told, of those that are not allowed any more. */
@@ -88,6 +85,7 @@ class Comparison implements Comparing {
   readonly same = (wide: unknown, narrow: unknown): boolean => this.#sight.isSame(wide, narrow);
 
   narrowings(wide: unknown, narrow: unknown, path: string): readonly string[] {
+    if (this.same(wide, narrow)) return [];
     const parts = this.after.conjuncts(narrow);
     if (parts.length === 0) return [];
     const wides = this.before.conjuncts(wide);
@@ -131,7 +129,7 @@ class Comparison implements Comparing {
     };
     const reasons = left.flatMap((part) => this.#partNarrowings(old, part, path));
     if (reasons.length === 0) return [];
-    const isOutermost = this.told.length === 0;
+    const isOutermost = this.#underWay.size === 1;
     if (isOutermost) this.told = reasons;
     const isAllowed = this.#isAllowedByCase(wides, old, narrow, path);
     if (isOutermost) this.told = [];
@@ -159,7 +157,7 @@ class Comparison implements Comparing {
     const saying = [...new Set(wides)].filter((one) => one !== true && one !== undefined);
     // What is opaque may have a say on whatever lies within.
     const parts = old.judging().flatMap((one) => (this.before.isOpaque(one) ? [one, ...partsOf(one)] : partsOf(one)));
-    this.budget.take(old.judging().length + parts.length);
+    this.budget.take(PART_STEPS * (old.judging().length + parts.length));
     const others = new Set(parts.filter((one) => isSchemaObject(one) && !saying.includes(one)));
     if (others.size === 0 && saying.length <= 1) return saying[0] ?? true;
     return this.make(`all ${this.#nameOf(saying)} beside ${this.#nameOf([...others])}`, () => {
@@ -188,7 +186,7 @@ class Comparison implements Comparing {
     return (
       !this.#isStrict &&
       old.judging().every((schema) => {
-        this.budget.take(1);
+        this.budget.take(PART_STEPS);
         return (
           isSilentOn(schema, name, this) &&
           !this.before.isOpaque(schema) &&
@@ -203,19 +201,14 @@ class Comparison implements Comparing {
     const types = typesOfAll(old.holding);
     if (types?.size === 0) return [];
     const to = rulesFor(types, fieldsOf(part));
+    const reason = `${path || "/"}: $dynamicRef changed: it can not be shown to allow what was allowed`;
     return [
       ...valueNarrowings(old.holding, types, to, path),
       ...objectNarrowings(old, to, path, this),
       ...arrayNarrowings(old, to, path, this),
-      ...containsNarrowings(old, to, path, this),
-      ...(to.unevaluatedProperties === undefined
-        ? []
-        : unevaluatedPropertiesNarrowings(old, fieldsOf(part), path, this)),
-      ...(to.unevaluatedItems === undefined ? [] : unevaluatedItemsNarrowings(old, fieldsOf(part), path, this)),
+      ...unevaluatedNarrowings(old, to, fieldsOf(part), path, this),
       ...combiningNarrowings(old, to, path, this),
-      ...(to.$dynamicRef === undefined
-        ? []
-        : [`${path || "/"}: $dynamicRef changed: it can not be shown to allow what was allowed`]),
+      ...(to.$dynamicRef === undefined ? [] : [reason]),
     ];
   }
 
@@ -271,13 +264,17 @@ class Comparison implements Comparing {
   }
 
   #nameOf(schemas: readonly unknown[]): string {
-    this.budget.take(schemas.length);
-    const numbers = schemas.map((schema) => {
-      const known = this.#numbers.get(schema) ?? this.#numbers.size;
-      this.#numbers.set(schema, known);
-      return known;
-    });
-    return [...new Set(numbers)].sort((left, right) => left - right).join(",");
+    this.budget.take(NAME_STEPS * schemas.length);
+    if (schemas.length === 1) return String(this.#numberOf(schemas[0]));
+    const numbers = new Set(schemas.map((schema) => this.#numberOf(schema)));
+    return [...numbers].sort((left, right) => left - right).join(",");
+  }
+
+  #numberOf(schema: unknown): number {
+    const known = this.#numbers.get(schema);
+    if (known !== undefined) return known;
+    this.#numbers.set(schema, this.#numbers.size);
+    return this.#numbers.size - 1;
   }
 }
 

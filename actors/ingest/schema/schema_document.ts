@@ -4,7 +4,7 @@
  */
 import type { CompilePattern } from "../../kernel/linear_pattern.ts";
 import type { ComparisonBudget } from "./comparison_budget.ts";
-import { forEachSubschema, isAnnotation, isSchemaObject, type JsonSchema } from "./keywords.ts";
+import { isAnnotation, isSchemaObject, type JsonSchema, subschemasOf } from "./keywords.ts";
 import { References } from "./references.ts";
 import { listOf } from "./schema_parts.ts";
 import { ValueJudge } from "./value_judge.ts";
@@ -16,8 +16,10 @@ const ELSEWHERE: ReadonlySet<string> = new Set([
   ...["$ref", "allOf", "$defs", "definitions", "$id", "$anchor", "$dynamicAnchor"],
 ]);
 
+const NONE: readonly unknown[] = [];
+
 /** Steps to look at one schema on the way. */
-const VISIT_STEPS = 20;
+const VISIT_STEPS = 12;
 
 export class SchemaDocument {
   readonly #budget: ComparisonBudget;
@@ -36,6 +38,7 @@ export class SchemaDocument {
 
   /** Where the references of a schema lead. */
   targetsOf(schema: JsonSchema): readonly unknown[] {
+    if (schema.$ref === undefined && schema.$dynamicRef === undefined) return NONE;
     const known = this.#targets.get(schema);
     if (known !== undefined) return known;
     const references = [schema.$ref, this.#references.isDynamic ? undefined : schema.$dynamicRef];
@@ -65,6 +68,8 @@ export class SchemaDocument {
 
   /** Schemas without `$ref` and `allOf`, all of which a value must match to match `schema`; none for `true`. */
   conjuncts(schema: unknown): readonly unknown[] {
+    if (isSchemaObject(schema) && schema.allOf === undefined && this.targetsOf(schema).length === 0)
+      return isJudging(schema) ? [schema] : NONE;
     const found: unknown[] = [];
     const seen = new Set<unknown>([true, undefined]);
     const left: unknown[] = [schema];
@@ -77,9 +82,9 @@ export class SchemaDocument {
         found.push(one);
         continue;
       }
-      const inner = [...this.targetsOf(one), ...listOf(one.allOf ?? [])];
+      const inner = one.allOf === undefined ? [...this.targetsOf(one)] : [...this.targetsOf(one), ...listOf(one.allOf)];
       const rest = inner.length === 0 ? one : this.#restOf(one);
-      if (Object.keys(rest).some((keyword) => !isAnnotation(keyword))) found.push(rest);
+      if (isJudging(rest)) found.push(rest);
       left.push(...inner.reverse());
     }
     return found;
@@ -114,7 +119,7 @@ export class SchemaDocument {
     const [only] = schemas;
     if (!isSchemaObject(only)) return [];
     const known = this.#inPlace.get(only);
-    this.#budget.take(known?.length ?? 0);
+    this.#budget.take(VISIT_STEPS * (known?.length ?? 0));
     if (known !== undefined) return known;
     const found = new Set<JsonSchema>();
     const left: unknown[] = [only];
@@ -133,12 +138,9 @@ export class SchemaDocument {
   }
 }
 
+const isJudging = (schema: JsonSchema): boolean => Object.keys(schema).some((keyword) => !isAnnotation(keyword));
+
 /** Whether a schema has references, or holds a schema that has. */
-function refers(schema: unknown): boolean {
-  if (!isSchemaObject(schema)) return false;
-  let isFound = schema.$ref !== undefined || schema.$dynamicRef !== undefined;
-  forEachSubschema(schema, "", (subschema) => {
-    isFound ||= refers(subschema);
-  });
-  return isFound;
-}
+const refers = (schema: unknown): boolean =>
+  isSchemaObject(schema) &&
+  (schema.$ref !== undefined || schema.$dynamicRef !== undefined || subschemasOf(schema).some(refers));

@@ -9,16 +9,23 @@ import { isSchemaObject, type JsonSchema } from "./keywords.ts";
 import { rulesOfProperties } from "./member_narrowings.ts";
 import { type Fields, fieldsOf, listOf } from "./schema_parts.ts";
 
-/**
- * An old schema that closes itself is followed by one that closes itself no tighter, and that looks at every property that the
- * old one may have looked at. @param part of the new schema
- */
-export function unevaluatedPropertiesNarrowings(
+/** @param to the rules of `part`, of the new schema, that can judge the old schema's types */
+export const unevaluatedNarrowings = (
   old: Old,
+  to: Fields,
   part: Fields,
   path: string,
   by: Comparing,
-): readonly string[] {
+): readonly string[] => [
+  ...(to.unevaluatedProperties === undefined ? [] : propertiesNarrowings(old, part, path, by)),
+  ...(to.unevaluatedItems === undefined ? [] : itemsNarrowings(old, part, path, by)),
+];
+
+/**
+ * An old schema that closes itself is followed by one that closes itself no tighter, and that looks at every property that the
+ * old one may have looked at.
+ */
+function propertiesNarrowings(old: Old, part: Fields, path: string, by: Comparing): readonly string[] {
   const { unevaluatedProperties } = part;
   if (unevaluatedProperties === undefined || unevaluatedProperties === true) return [];
   const place = `${path}/unevaluatedProperties`;
@@ -100,7 +107,7 @@ const EVALUATING_ITEMS = [
   ...["prefixItems", "items", "contains", "allOf", "anyOf", "oneOf", "if", "then", "else", "dependentSchemas"],
 ];
 
-export function unevaluatedItemsNarrowings(old: Old, part: Fields, path: string, by: Comparing): readonly string[] {
+function itemsNarrowings(old: Old, part: Fields, path: string, by: Comparing): readonly string[] {
   const { unevaluatedItems } = part;
   if (unevaluatedItems === undefined || unevaluatedItems === true) return [];
   const whole = by.after.wholeOf(part);

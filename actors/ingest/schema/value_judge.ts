@@ -15,7 +15,8 @@ const COMPILED_VALUE_STEPS = 20;
 export class ValueJudge {
   readonly #budget: ComparisonBudget;
   readonly #compilePattern: CompilePattern;
-  readonly #compile: (part: unknown) => Check;
+  readonly #root: JsonSchema;
+  #compile: ((part: unknown) => Check) | undefined;
   readonly #checks = new Map<unknown, Check>();
   readonly #patterns = new Map<string, LinearPattern>();
   readonly #run = new Run();
@@ -23,7 +24,7 @@ export class ValueJudge {
   constructor(root: JsonSchema, compilePattern: CompilePattern, budget: ComparisonBudget) {
     this.#budget = budget;
     this.#compilePattern = compilePattern;
-    this.#compile = compileParts(root, (source) => this.#pattern(source));
+    this.#root = root;
   }
 
   isMatch(schema: unknown, value: unknown): boolean {
@@ -46,7 +47,9 @@ export class ValueJudge {
     const known = this.#checks.get(schema);
     if (known !== undefined) return known;
     this.#budget.take(sizeOf(schema) * COMPILED_VALUE_STEPS);
-    const check = withinStack(() => this.#compile(schema));
+    this.#compile ??= compileParts(this.#root, (source) => this.#pattern(source));
+    const compile = this.#compile;
+    const check = withinStack(() => compile(schema));
     this.#checks.set(schema, check);
     return check;
   }

@@ -27,6 +27,7 @@ export function rulesFor(types: ReadonlySet<string> | undefined, schema: Fields)
     if (keyword === "format") return types.has(NUMBER_FORMATS.has(String(schema.format)) ? "integer" : "string");
     return TYPES_OF_KEYWORD.get(keyword)?.some((type) => types.has(type)) ?? true;
   };
+  if (Object.keys(schema).every(canJudge)) return schema;
   return Object.fromEntries(Object.entries(schema).filter(([keyword]) => canJudge(keyword)));
 }
 
@@ -67,13 +68,15 @@ export function valueNarrowings(
   to: Fields,
   path: string,
 ): readonly string[] {
+  const keywords = Object.keys(to).filter((keyword) => JUDGING_VALUES.has(keyword));
+  if (keywords.length === 0) return [];
   const range = rangeOf(from, types);
   return [
     ...typeNarrowings(types, range, to, path),
     ...(valuesOf(to) === undefined ? [] : [`${path || "/"}: any value is not allowed any more`]),
-    ...BOUNDS.flatMap((keyword) => boundNarrowings(keyword, from, range, to, path)),
-    ...["multipleOf", "format", "pattern", "uniqueItems"]
-      .filter((keyword) => to[keyword] !== undefined && !isImplied(keyword, from, range, to[keyword]))
+    ...keywords.flatMap((keyword) => (BOUNDS.has(keyword) ? boundNarrowings(keyword, from, range, to, path) : [])),
+    ...keywords
+      .filter((keyword) => CHANGED.has(keyword) && !isImplied(keyword, from, range, to[keyword]))
       .map((keyword) => `${path || "/"}: ${keyword} changed: it can not be shown to allow what was allowed`),
   ];
 }
@@ -94,10 +97,14 @@ function typeNarrowings(
 }
 
 const NUMBER_BOUNDS = ["maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum"];
-const BOUNDS = [
+const BOUNDS: ReadonlySet<string> = new Set([
   ...["maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"],
   ...["minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"],
-];
+]);
+/** Keywords of which is told only that they changed. */
+const CHANGED: ReadonlySet<string> = new Set(["multipleOf", "format", "pattern", "uniqueItems"]);
+
+const JUDGING_VALUES: ReadonlySet<string> = new Set(["type", "enum", "const", ...BOUNDS, ...CHANGED]);
 
 /** Of the one bound `keyword`. */
 function boundNarrowings(
