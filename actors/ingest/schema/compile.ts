@@ -49,6 +49,8 @@ class SchemaCompiler {
   readonly #references: References;
   readonly #nodes = new Map<JsonSchema, Node>();
   readonly #patterns = new Map<string, LinearPattern>();
+  /** By anchor; the node stands for all of the places. */
+  readonly #places = new Map<string, { readonly node: Node; readonly checks: Map<object, Check> }>();
   readonly #isCollecting: boolean;
   #weight = 1;
 
@@ -117,16 +119,25 @@ class SchemaCompiler {
     const isAnchored = isSchemaObject(target.schema) && target.schema.$dynamicAnchor === anchor;
     if (!isDynamic || !isAnchored || !this.#references.isDynamic)
       return (value, run) => run.take(1) && entered(value, run);
-    const places = new Map<object, Check>();
-    for (const [candidate, schema] of this.#references.dynamicAnchors(anchor)) {
-      places.set(candidate, this.#entering(candidate, this.checkOf(schema, from)));
-    }
+    const places = this.#placesOf(anchor, from);
     return (value, run) => {
       if (!run.take(1 + run.scope.length)) return false;
       const outermost = run.scope.find((one) => places.has(one));
       const found = outermost === undefined ? undefined : places.get(outermost);
       return (found ?? entered)(value, run);
     };
+  }
+
+  /** Where dynamic references to an anchor may lead, found once for all of them. */
+  #placesOf(anchor: string, from: Node): ReadonlyMap<object, Check> {
+    const known = this.#places.get(anchor) ?? { node: { check: passes, beside: new Set() }, checks: new Map() };
+    from.beside.add(known.node);
+    if (this.#places.has(anchor)) return known.checks; // perhaps still being filled, around a reference within
+    this.#places.set(anchor, known);
+    for (const [candidate, schema] of this.#references.dynamicAnchors(anchor)) {
+      known.checks.set(candidate, this.#entering(candidate, this.checkOf(schema, known.node)));
+    }
+    return known.checks;
   }
 
   /** Keeps the scope in which dynamic references are looked up. */

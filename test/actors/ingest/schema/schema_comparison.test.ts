@@ -185,7 +185,7 @@ test("what leads to itself by a dynamic reference is compared, or refused with i
   assert.equal(reasonsOf(tree(whole, {}), tree({ type: "number" }, {})), []);
   assert.match(reasonsOf(tree({ type: "number" }, {}), tree(whole, {}))[0] ?? "", /^\/value: type number/);
   const other = { strict: { $id: "strict", $dynamicAnchor: "node" } };
-  assert.match(reasonsOf(tree(whole, other), tree(whole, other))[0] ?? "", /^$|\$dynamicRef changed/);
+  assert.match(reasonsOf(tree(whole, other), tree(whole, other))[0] ?? "", /\$dynamicRef changed/);
 });
 
 test.run();
