@@ -48,7 +48,8 @@ function oneOfNarrowings(old: Old, to: Fields, path: string, by: Comparing): rea
     const wide = by.joinInPlace([one, ...others], old);
     const isUnmatched = (index: number): boolean => {
       const was = kept[index] ?? -1;
-      return (was >= 0 && was !== at) || by.isApart(wide, narrows[index]);
+      if ((was >= 0 && was !== at) || by.isApart(wide, narrows[index])) return true;
+      return cases.some((other, place) => place !== at && by.reversed.isFollowed(narrows[index], other, path));
     };
     return indexes(narrows.length, kept.indexOf(at)).some(
       (index) =>

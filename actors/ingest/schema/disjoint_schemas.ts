@@ -7,6 +7,9 @@ import type { SchemaDocument } from "./schema_document.ts";
 import { fieldsOf, listOf } from "./schema_parts.ts";
 import { typesOfAll } from "./value_narrowings.ts";
 
+/** Steps to look at one pair. */
+const PAIR_STEPS = 300;
+
 export interface Side {
   readonly document: SchemaDocument;
   readonly schemas: readonly unknown[];
@@ -14,8 +17,9 @@ export interface Side {
 
 /** True where it can be shown: by types, values or ranges that differ, of the whole or of a property that one of the two requires. */
 export function areDisjoint(left: Side, right: Side): boolean {
+  left.document.budget.take(PAIR_STEPS);
   const sides = [left, right].map(withConjuncts) as [Conjuncts, Conjuncts];
-  if (differ(...sides)) return true;
+  if (differ(...sides) || isApartInEachCase(...sides) || isApartInEachCase(sides[1], sides[0])) return true;
   // `required` and `properties` say nothing of what is no map: such a value matches both.
   if (!sides.some(({ conjuncts }) => isOfMapsAlone(conjuncts))) return false;
   const required = new Set(
@@ -26,6 +30,17 @@ export function areDisjoint(left: Side, right: Side): boolean {
     return one !== undefined && other !== undefined && differ(one, other);
   });
 }
+
+/** Whether one of the sides has alternatives, of which each is apart from the other side. */
+const isApartInEachCase = ({ document, conjuncts }: Conjuncts, other: Conjuncts): boolean =>
+  conjuncts
+    .map(fieldsOf)
+    .some((one) =>
+      [one.anyOf, one.oneOf].some(
+        (cases) =>
+          cases !== undefined && listOf(cases).every((schema) => areDisjoint({ document, schemas: [schema] }, other)),
+      ),
+    );
 
 interface Conjuncts extends Side {
   readonly conjuncts: readonly unknown[];

@@ -6,6 +6,7 @@
 import type { Comparing, Old } from "./comparing.ts";
 import { closingRulesBeyond, closingRulesOf } from "./evaluated_properties.ts";
 import { isSchemaObject } from "./keywords.ts";
+import { countOf } from "./schema_bounds.ts";
 import { type Fields, fieldsOf, isMap, listOf, text } from "./schema_parts.ts";
 import { valuesOf } from "./value_narrowings.ts";
 
@@ -207,14 +208,15 @@ function itemsNarrowings(old: Old, to: Fields, path: string, by: Comparing): rea
   const wides = old.holding;
   const after = to.prefixItems === undefined ? [] : listOf(to.prefixItems);
   const placesBefore = wides.map(({ prefixItems }) => (prefixItems === undefined ? 0 : listOf(prefixItems).length));
-  const places = Math.max(after.length, ...placesBefore);
+  const most = countOf("maxItems", wides);
+  const places = Math.min(most, Math.max(after.length, ...placesBefore));
   const narrowRest = to.items ?? true;
   const reasons = Array.from({ length: places }, (_, index) => {
     const certain = wides.map((one) => ruleOfPlace(one, index));
     const wide = by.join(certain, old, rulesOfItems(by));
     return by.narrowings(wide, after[index] ?? narrowRest, `${path}/prefixItems/${index}`);
   });
-  if (to.items === undefined) return reasons.flat();
+  if (to.items === undefined || most <= places) return reasons.flat();
   const certain = wides.map(({ items = true }) => items);
   return [...reasons.flat(), ...by.narrowings(by.join(certain, old, rulesOfItems(by)), narrowRest, `${path}/items`)];
 }

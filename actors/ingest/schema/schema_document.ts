@@ -22,7 +22,7 @@ const NONE: readonly unknown[] = [];
 const VISIT_STEPS = 12;
 
 export class SchemaDocument {
-  readonly #budget: ComparisonBudget;
+  readonly budget: ComparisonBudget;
   readonly #references: References;
   readonly #judge: ValueJudge;
   readonly #targets = new Map<JsonSchema, readonly unknown[]>();
@@ -31,7 +31,7 @@ export class SchemaDocument {
   readonly #wholes = new Map<unknown, JsonSchema>();
 
   constructor(root: JsonSchema, compilePattern: CompilePattern, budget: ComparisonBudget) {
-    this.#budget = budget;
+    this.budget = budget;
     this.#references = new References(root);
     this.#judge = new ValueJudge(root, compilePattern, budget);
   }
@@ -44,7 +44,7 @@ export class SchemaDocument {
     const references = [schema.$ref, this.#references.isDynamic ? undefined : schema.$dynamicRef];
     const targets = references.flatMap((reference) => {
       if (typeof reference !== "string") return [];
-      this.#budget.take(VISIT_STEPS * 10 + reference.length);
+      this.budget.take(VISIT_STEPS * 10 + reference.length);
       return [this.#references.resolve(reference, this.#references.resourceOf(schema)).schema];
     });
     this.#targets.set(schema, targets);
@@ -77,7 +77,7 @@ export class SchemaDocument {
       const one = left.pop();
       if (seen.has(one)) continue;
       seen.add(one);
-      this.#budget.take(VISIT_STEPS);
+      this.budget.take(VISIT_STEPS);
       if (!isSchemaObject(one)) {
         found.push(one);
         continue;
@@ -119,13 +119,13 @@ export class SchemaDocument {
     const [only] = schemas;
     if (!isSchemaObject(only)) return [];
     const known = this.#inPlace.get(only);
-    this.#budget.take(VISIT_STEPS * (known?.length ?? 0));
+    this.budget.take(VISIT_STEPS * (known?.length ?? 0));
     if (known !== undefined) return known;
     const found = new Set<JsonSchema>();
     const left: unknown[] = [only];
     while (left.length > 0) {
       const schema = left.pop();
-      this.#budget.take(VISIT_STEPS);
+      this.budget.take(VISIT_STEPS);
       if (!isSchemaObject(schema) || found.has(schema)) continue;
       found.add(schema);
       left.push(...this.targetsOf(schema));

@@ -352,6 +352,20 @@ const SOUND: readonly Change[] = [
     "numbers in text to anyOf by pattern",
     ...p({ ...str, pattern: "^\\d+$" }, { anyOf: [{ ...str, pattern: "^\\d+$" }, int] }),
   ],
+  [
+    "a branch of a union is widened and a text may be null",
+    ...p(
+      { oneOf: [{ ...num, minimum: 5 }, { ...num, maximum: 2, multipleOf: 0.5 }, str] },
+      { oneOf: [{ ...num, minimum: 4 }, { ...num, maximum: 2 }, { anyOf: [str, { type: "null" }] }] },
+    ),
+  ],
+  [
+    "items beyond maxItems get a rule",
+    ...p(
+      { type: "array", maxItems: 2, items: int },
+      { type: "array", maxItems: 2, prefixItems: [int, num], items: str },
+    ),
+  ],
 ];
 /** Their like that do. */
 const UNSOUND: readonly Change[] = [
@@ -412,6 +426,14 @@ const UNSOUND: readonly Change[] = [
     ),
   ],
   ["anyOf loses one", ...p({ anyOf: [str, int] }, { anyOf: [str] })],
+  [
+    "items within maxItems get a rule",
+    ...p(
+      { type: "array", maxItems: 3, items: int },
+      { type: "array", maxItems: 3, prefixItems: [int, num], items: str },
+    ),
+  ],
+  ["anyOf that may overlap in a union", ...p({ oneOf: [str] }, { oneOf: [str, { anyOf: [int, { minLength: 3 }] }] })],
 ];
 
 const reasonsOf = ([, before, after]: Change) => incompatibilities(before, after, "backward", compilePattern);
