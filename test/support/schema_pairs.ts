@@ -135,7 +135,7 @@ class SchemaDraw {
         else: part,
         unevaluatedProperties: () => (this.#isChance(0.8) ? false : inner()),
       },
-      0.2,
+      this.#pick([0.15, 0.2, 0.4]),
     );
   }
 
@@ -149,7 +149,7 @@ class SchemaDraw {
     if (inner !== undefined && this.#isChance(0.55)) return inner;
     const { [keyword]: gone, ...rest } = fields;
     const other = this.schema(level);
-    switch (this.#pick(["drop", "wide", "wide", "wide", "more", "joined", "apart", "union", "other", "name"])) {
+    switch (this.#pick(["drop", "wide", "wide", "wide", "more", "joined", "apart", "union", "less", "other", "name"])) {
       case "drop":
         return rest;
       case "wide":
@@ -164,6 +164,8 @@ class SchemaDraw {
           : { ...rest, allOf: [{ [keyword]: gone }, ...listOf(rest.allOf)] };
       case "union":
         return { [this.#pick(["anyOf", "oneOf"])]: this.#isChance(0.5) ? [fields, other] : [other, fields] };
+      case "less":
+        return { [this.#pick(["anyOf", "oneOf", "allOf"])]: this.#isChance(0.5) ? [rest] : [{ allOf: [rest] }, other] };
       case "name":
         return {
           ...fields,

@@ -38,19 +38,12 @@ export class SameAtSight {
     return this.#verdicts.get(wide)?.get(narrow) ?? this.#areSame(wide, narrow);
   }
 
-  /** What `$ref` and `allOf` lead to counts too where a schema sees what its siblings evaluate. */
-  isSameConjunct(wide: unknown, part: unknown): boolean {
-    if (!isSchemaObject(wide) || !isSchemaObject(part) || !Object.keys(part).some(seesSiblings))
-      return this.isSame(wide, part);
-    return this.isSame(this.#before.wholeOf(wide), this.#after.wholeOf(part));
-  }
-
   #areSame(first: unknown, other: unknown): boolean {
     const met: Pair[] = [];
     // A list and no recursion: references lead through as many schemas as there are.
     const left: Pair[] = [[first, other]];
     for (let pair = left.pop(); pair !== undefined; pair = left.pop()) {
-      const [wide, narrow] = pair;
+      const [wide, narrow] = [seeing(pair[0], this.#before), seeing(pair[1], this.#after)];
       this.#budget.take(PAIR_STEPS);
       if (Array.isArray(wide) && Array.isArray(narrow)) {
         if (wide.length !== narrow.length) return this.#forget(met);
@@ -65,11 +58,11 @@ export class SameAtSight {
       if (verdict === true) continue;
       const inner = verdict === false ? undefined : this.#pairsWithin(wide, narrow);
       if (inner === undefined) {
-        this.#note(pair, false);
+        this.#note([wide, narrow], false);
         return this.#forget(met);
       }
-      met.push(pair);
-      this.#note(pair, true); // until another pair shows otherwise: what leads back to itself is met again
+      met.push([wide, narrow]);
+      this.#note([wide, narrow], true); // until another pair shows otherwise: what leads back to itself is met again
       left.push(...inner);
     }
     return true;
@@ -113,6 +106,12 @@ export class SameAtSight {
     return hasAll ? names.map((name): Pair => [wide[name], narrow[name]]) : undefined;
   }
 }
+
+/** What `$ref` and `allOf` lead to counts too where a schema sees what its siblings evaluate. */
+const seeing = (schema: unknown, document: SchemaDocument): unknown =>
+  isSchemaObject(schema) && (schema.unevaluatedProperties !== undefined || schema.unevaluatedItems !== undefined)
+    ? document.wholeOf(schema)
+    : schema;
 
 /** What judges in a schema by itself: not what is for people, not names, and not definitions, which judge where referred to. */
 const judging = (schema: JsonSchema): readonly [string, unknown][] =>

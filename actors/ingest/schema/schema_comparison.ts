@@ -113,7 +113,7 @@ class Comparison implements Comparing {
     parts: readonly unknown[],
     path: string,
   ): readonly string[] {
-    const left = parts.filter((part) => !wides.some((one) => this.#sight.isSameConjunct(one, part)));
+    const left = parts.filter((part) => !wides.some((one) => this.same(one, part)));
     if (left.length === 0) return [];
     const holding = wides.length === 0 ? [{}] : wides.map(fieldsOf);
     const lost = left.includes(false) ? undefined : this.#listedNarrowings(holding, narrow, path);

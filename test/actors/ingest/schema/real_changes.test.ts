@@ -434,6 +434,26 @@ const UNSOUND: readonly Change[] = [
     ),
   ],
   ["anyOf that may overlap in a union", ...p({ oneOf: [str] }, { oneOf: [str, { anyOf: [int, { minLength: 3 }] }] })],
+  [
+    "what a closed schema refers to is not in the alternative that looks like it",
+    { allOf: [{ properties: { a: str } }], properties: { b: str }, unevaluatedProperties: false },
+    { anyOf: [{ properties: { b: str }, unevaluatedProperties: false }] },
+  ],
+  [
+    "nor in one that is a part of another",
+    { allOf: [{ properties: { a: str } }], properties: { b: str }, unevaluatedProperties: false },
+    { anyOf: [{ allOf: [{ properties: { b: str }, unevaluatedProperties: false }] }] },
+  ],
+  [
+    "nor in a branch of a union",
+    {
+      $defs: { o: { properties: { a: str } } },
+      $ref: "#/$defs/o",
+      properties: { b: str },
+      unevaluatedProperties: false,
+    },
+    { oneOf: [{ properties: { b: str }, unevaluatedProperties: false }, { type: "null" }] },
+  ],
 ];
 
 const reasonsOf = ([, before, after]: Change) => incompatibilities(before, after, "backward", compilePattern);
