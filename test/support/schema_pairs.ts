@@ -25,10 +25,15 @@ export const EVENTS: readonly unknown[] = [
   ...[...LISTS, ...INNER].flatMap((p) => [{ p }, { p, q: 0 }]),
 ];
 
+/** Of a map, of one under `p`, and of any other within: no event has those. */
 const NAMES = [
   ["p", "q", "z"],
   ["c", "d"],
+  ["e", "f"],
 ] as const;
+const namesOf = (level: number): readonly string[] => NAMES[level] ?? NAMES[2];
+/** The level of what a name or pattern judges. */
+const within = (level: number, name: string): number => (level === 0 && (name === "p" || name === "^p") ? 1 : 2);
 const PATTERNS = ["^a", "b$", "^[ab]*$", "^..$", "^.+$"];
 
 class SchemaDraw {
@@ -59,7 +64,7 @@ class SchemaDraw {
 
   schema(level: number): Schema | boolean {
     const kinds = ["number", "number", "text", "text", "enum", "simple", "any", "mixed"];
-    if (level < 2) kinds.push("map", "map", "map", "list", "list", "union", "union");
+    if (level < 2) kinds.push("map", "map", "map", "list", "list", "union", "union", "closed");
     return this.#ofKind(this.#pick(kinds), level);
   }
 
@@ -81,9 +86,20 @@ class SchemaDraw {
         return { ...(this.#isChance(0.8) ? { type: "array" } : {}), ...this.#ofList(level) };
       case "map":
         return { ...(this.#isChance(0.8) ? { type: "object" } : {}), ...this.#ofMap(level) };
+      case "closed":
+        return { ...this.#ofMap(level), ...this.#closed(level) };
       default:
         return { [this.#pick(["anyOf", "oneOf", "allOf"])]: [this.schema(level), this.schema(level)] };
     }
+  }
+
+  /** A map that is closed to what neither its own properties nor those of another part name. */
+  #closed(level: number): Schema {
+    const part = () => {
+      const name = this.#pick(namesOf(level));
+      return { properties: { [name]: this.schema(within(level, name)) } };
+    };
+    return { ...part(), [this.#pick(["allOf", "allOf", "anyOf", "oneOf"])]: [part()], unevaluatedProperties: false };
   }
 
   #numeric(): Schema {
@@ -115,16 +131,19 @@ class SchemaDraw {
   }
 
   #ofMap(level: number): Schema {
-    const names = NAMES[level] ?? NAMES[1];
-    const inner = () => this.schema(level + 1);
-    const properties = () => Object.fromEntries(this.#few(names).map((name) => [name, inner()]));
+    const names = namesOf(level);
+    const inner = (name: string) => this.schema(within(level, name));
+    const properties = () => Object.fromEntries(this.#few(names).map((name) => [name, inner(name)]));
     const part = () => this.#some({ properties, required: () => this.#few(names) }, 0.6);
     return this.#some(
       {
         ...{ properties, required: () => this.#few(names.slice(0, 2)) },
-        ...{ additionalProperties: () => (this.#isChance(0.6) ? false : inner()) },
+        ...{ additionalProperties: () => (this.#isChance(0.6) ? false : inner("")) },
         ...{ minProperties: () => this.#pick([0, 1]), maxProperties: () => this.#pick([1, 2, 3]) },
-        patternProperties: () => ({ [this.#pick(["^p", "^[qz]$", "^c"])]: inner() }),
+        patternProperties: () => {
+          const pattern = this.#pick(["^p", "^[qz]$", "^c"]);
+          return { [pattern]: inner(pattern) };
+        },
         propertyNames: () => this.#pick([{ enum: names }, { pattern: "^[c-p]$" }, { maxLength: 1 }]),
         dependentRequired: () => ({ [this.#pick(names)]: this.#few(names) }),
         dependentSchemas: () => ({ [this.#pick(names)]: part() }),
@@ -133,7 +152,7 @@ class SchemaDraw {
         // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
         then: part,
         else: part,
-        unevaluatedProperties: () => (this.#isChance(0.8) ? false : inner()),
+        unevaluatedProperties: () => (this.#isChance(0.8) ? false : inner("")),
       },
       this.#pick([0.15, 0.2, 0.4]),
     );
@@ -166,11 +185,13 @@ class SchemaDraw {
         return { [this.#pick(["anyOf", "oneOf"])]: this.#isChance(0.5) ? [fields, other] : [other, fields] };
       case "less":
         return { [this.#pick(["anyOf", "oneOf", "allOf"])]: this.#isChance(0.5) ? [rest] : [{ allOf: [rest] }, other] };
-      case "name":
+      case "name": {
+        const name = this.#pick(namesOf(level));
         return {
           ...fields,
-          properties: { ...(fields.properties as Schema), [this.#pick(NAMES[level] ?? NAMES[1])]: other },
+          properties: { ...(fields.properties as Schema), [name]: this.schema(within(level, name)) },
         };
+      }
       default:
         return typeof other === "object" ? { ...fields, [keyword]: other[keyword] ?? gone } : other;
     }
@@ -188,10 +209,11 @@ class SchemaDraw {
     const isOfMembers = ["properties", "patternProperties", "additionalProperties", "items", "prefixItems"].includes(
       keyword,
     );
-    const below = isOfMembers ? level + 1 : level;
+    const below = isOfMembers ? 2 : level;
     if (["properties", "patternProperties", "dependentSchemas"].includes(keyword)) {
       const name = this.#pick(Object.keys(value));
-      return { ...fields, [keyword]: { ...value, [name]: this.changed((value as Schema)[name], below) } };
+      const at = isOfMembers ? within(level, name) : level;
+      return { ...fields, [keyword]: { ...value, [name]: this.changed((value as Schema)[name], at) } };
     }
     if (["anyOf", "oneOf", "allOf", "prefixItems"].includes(keyword)) {
       const list = [...(value as readonly unknown[])];

@@ -500,6 +500,9 @@ const changedFlat = (old: JsonSchema): fc.Arbitrary<JsonSchema> => {
     })),
     fc.constant({ ...others, properties: merged }),
     part.map((otherwise) => ({ ...old, else: otherwise })),
+    fc.tuple(keywords, fc.constantFrom("anyOf", "oneOf", "allOf")).map(([gone, list]) => ({
+      [list]: [withoutUndefined({ ...old, [gone]: undefined })],
+    })),
   );
 };
 const VALUES = [undefined, "x", "y", 1, 6];

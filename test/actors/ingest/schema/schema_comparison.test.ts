@@ -43,7 +43,7 @@ test("of pairs of schemas that every event of a small world judges, none is take
   const said = JSON.stringify(counted);
   assert.ok(counted.left < PAIRS * 0.15, said);
   assert.ok(counted.sound > PAIRS * 0.5, said);
-  assert.ok(counted.taken > counted.sound * 0.9, said);
+  assert.ok(counted.taken > counted.sound * 0.88, said);
 });
 
 /** Whether every event of the old schema is one of the new; undefined where Ajv and the node's own checks differ on an event. */
