@@ -5,7 +5,7 @@
 import { decodeEvents, EVENT_LIMITS, encodeEvents } from "./event_codec.ts";
 import { exactJson } from "./exact_json.ts";
 import type { Frame } from "./frames.ts";
-import { fromJsonValue, sentJson, toJsonValue } from "./json_values.ts";
+import { fromJsonValue, JsonValueError, sentJson, toJsonValue } from "./json_values.ts";
 import { type Fields, isFields, refuse } from "./narrow.ts";
 import type { NumberKinds } from "./packed_numbers.ts";
 import { parseFrame } from "./parse_frame.ts";
@@ -119,11 +119,13 @@ export function hasHugeMap(value: unknown): boolean {
 const encoder = new TextEncoder();
 
 /** Input that stands for a JSON value that could not be made an event. Reading may have gone some way into it: written back. */
-export const unreadableJson = (error: unknown, value: unknown, original?: Uint8Array): UnreadableInput =>
-  new UnreadableInput(reasonOfJson(error), original ?? encoder.encode(sentJson(value)));
+export function unreadableJson(error: unknown, value: unknown, original?: Uint8Array): UnreadableInput {
+  const { path, reason } = error instanceof JsonValueError ? error : { path: "", reason: reasonOfJson(error) };
+  return new UnreadableInput(reason, original ?? encoder.encode(sentJson(value)), path);
+}
 
 /** The reason in an error of this way in, without the sentence around it. */
-export const reasonOfJson = (error: unknown): string =>
+const reasonOfJson = (error: unknown): string =>
   (error instanceof Error ? error.message : String(error)).replace(
     /^Cannot read JSON as (it must be well formed: )?/,
     "",

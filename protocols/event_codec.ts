@@ -183,8 +183,8 @@ function judgeEvents(bytes: Uint8Array, scan: EventScan, eventBytesMax: number):
       });
     } else if (isFlawed) {
       verdicts ??= [];
-      const told = readUnreadable(bytes.subarray(scan.starts[index], scan.starts[index + 1]));
-      verdicts.push({ index, code: "MALFORMED_EVENT", path: flaw.path, reason: told?.reason ?? flaw.reason });
+      const { path, reason } = readUnreadable(bytes.subarray(scan.starts[index], scan.starts[index + 1])) ?? flaw;
+      verdicts.push({ index, code: "MALFORMED_EVENT", path, reason });
     }
   }
   return verdicts ?? NO_VERDICTS;

@@ -146,10 +146,23 @@ function sentWord(value: unknown): unknown {
   return plain === undefined ? value : new JsonText(plain);
 }
 
-const beyond64Bits = (digits: string, path: Path): RejectedError =>
-  new RejectedError(
-    "MALFORMED_FRAME",
-    `Cannot read JSON as ${pointerOf(path) || "the value"} must be an integer of 64 bits, or be written with an exponent: current value is ${shortened(digits)}`,
+/** A value that JSON has, and an event can not hold. */
+export class JsonValueError extends RejectedError {
+  /** JSON Pointer of the value. */
+  readonly path: string;
+  readonly reason: string;
+
+  constructor(path: string, reason: string) {
+    super("MALFORMED_FRAME", `Cannot read JSON as ${path || "the value"} ${reason}`);
+    this.path = path;
+    this.reason = reason;
+  }
+}
+
+const beyond64Bits = (digits: string, path: Path): JsonValueError =>
+  new JsonValueError(
+    pointerOf(path),
+    `must be an integer of 64 bits, or be written with an exponent: current value is ${shortened(digits)}`,
   );
 
 const pointerOf = (path: Path): string =>
@@ -165,11 +178,8 @@ const SHOWN_CHARACTERS = 64;
 const shortened = (text: string): string =>
   text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}…` : text;
 
-const badTag = (tag: string, wanted: string, value: unknown, path: Path): RejectedError =>
-  new RejectedError(
-    "MALFORMED_FRAME",
-    `Cannot read JSON as ${pointerOf(path)}/${tag} must hold ${wanted}: current value is ${shortened(sentJson(value))}`,
-  );
+const badTag = (tag: string, wanted: string, value: unknown, path: Path): JsonValueError =>
+  new JsonValueError(pointerOf([...path, tag]), `must hold ${wanted}: current value is ${shortened(sentJson(value))}`);
 
 /** Refuses days and times that do not exist, and digits finer than a nanosecond: none is moved or cut. */
 function toTime(text: string, path: Path): Date {
@@ -201,10 +211,7 @@ const INTEGER_CHARACTERS_MAX = 20;
 
 function toInteger(text: string, path: Path): number | bigint {
   if (!isOf64Bits(text)) {
-    throw new RejectedError(
-      "MALFORMED_FRAME",
-      `Cannot read JSON as ${pointerOf(path)}/$int must fit 64 bits: current value is ${text}`,
-    );
+    throw new JsonValueError(pointerOf([...path, "$int"]), `must fit 64 bits: current value is ${text}`);
   }
   const value = BigInt(text);
   return value >= -WHOLE_MAX && value <= WHOLE_MAX ? Number(value) : value;

@@ -1,21 +1,25 @@
 /**
  * Input that could not be made an event: a line that is no JSON, bytes that are no UTF-8. Its bytes and the reason travel in
- * the event's place, as a list of two (`[reason, bytes]`), and the node sets the bytes aside with that reason. A node of an
- * older minor version sets the list aside as no map. docs/protocol.md has the words for other clients.
+ * the event's place, as a list of two (`[reason, bytes]`), and the node sets the bytes aside with that reason. A node's own
+ * way in for JSON adds the place of the fault (`[reason, bytes, path]`). A node of an older minor version sets the list aside as
+ * no map. docs/protocol.md has the words for other clients.
  */
 import type { Event } from "./event.ts";
 
-/** Characters of a reason that are kept. */
+/** Characters of a reason that are kept, and of a path: a longer one is left out. */
 export const UNREADABLE_REASON_CHARACTERS_MAX = 1_000;
 
 export class UnreadableInput {
   readonly reason: string;
   /** The bytes as they came. Whoever cuts them says so in the reason. */
   readonly original: Uint8Array;
+  /** JSON Pointer of the fault within the input; empty for the whole. */
+  readonly path: string;
 
-  constructor(reason: string, original: Uint8Array) {
+  constructor(reason: string, original: Uint8Array, path = "") {
     this.reason = reason.slice(0, UNREADABLE_REASON_CHARACTERS_MAX);
     this.original = original;
+    this.path = path.length > UNREADABLE_REASON_CHARACTERS_MAX ? "" : path;
   }
 }
 
@@ -27,9 +31,11 @@ export const isEvent = (input: EventInput): input is Event =>
 
 /** The value that stands for `input` in a batch. */
 export const wireValue = (input: EventInput): unknown =>
-  input instanceof UnreadableInput ? [input.reason, input.original] : input;
+  input instanceof UnreadableInput ? [input.reason, input.original, ...(input.path === "" ? [] : [input.path])] : input;
 
 const LIST_OF_TWO = 0x92;
+const LIST_OF_THREE = 0x93;
+const TEXTS = [0xd9, 0xda, 0xdb];
 const decoder = new TextDecoder();
 
 /**
@@ -37,21 +43,27 @@ const decoder = new TextDecoder();
  * value. Read by hand: a value that failed the scan is shown to no decoder.
  */
 export function readUnreadable(bytes: Uint8Array): UnreadableInput | undefined {
-  if (bytes[0] !== LIST_OF_TWO) return undefined;
-  const reason = span(bytes, 1, [0xd9, 0xda, 0xdb]);
+  if (bytes[0] !== LIST_OF_TWO && bytes[0] !== LIST_OF_THREE) return undefined;
+  const reason = span(bytes, 1, TEXTS);
   if (reason === undefined) return undefined;
   const original = span(bytes, reason.end, [0xc4, 0xc5, 0xc6]);
-  if (original === undefined || original.end !== bytes.length) return undefined;
-  return new UnreadableInput(
-    decoder.decode(bytes.subarray(reason.start, reason.end)),
-    bytes.slice(original.start, original.end),
-  );
+  if (original === undefined) return undefined;
+  const path =
+    bytes[0] === LIST_OF_THREE ? span(bytes, original.end, TEXTS) : { start: original.end, end: original.end };
+  if (path?.end !== bytes.length) return undefined;
+  const textOf = ({ start, end }: Span): string => decoder.decode(bytes.subarray(start, end));
+  return new UnreadableInput(textOf(reason), bytes.slice(original.start, original.end), textOf(path));
+}
+
+interface Span {
+  readonly start: number;
+  readonly end: number;
 }
 
 /** Where the text or binary at `at` lies: `tokens` are those whose length follows in 1, 2 and 4 bytes. */
-function span(bytes: Uint8Array, at: number, tokens: readonly number[]): { start: number; end: number } | undefined {
+function span(bytes: Uint8Array, at: number, tokens: readonly number[]): Span | undefined {
   const token = bytes[at] ?? 0;
-  if (token >= 0xa0 && token < 0xc0 && tokens[0] === 0xd9) return { start: at + 1, end: at + 1 + (token & 0x1f) };
+  if (token >= 0xa0 && token < 0xc0 && tokens === TEXTS) return { start: at + 1, end: at + 1 + (token & 0x1f) };
   const size = tokens.indexOf(token);
   if (size < 0) return undefined;
   const lengthBytes = 1 << size;

@@ -2,11 +2,12 @@
  * Reads `headrace.yaml`: checks it against its schema and against itself, and fills in what it leaves out. A problem
  * names the line, the reason and, for an unknown key, the nearest known one. Nothing is started here.
  */
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import type { Document, LineCounter, Node } from "yaml";
 import { loadDriver } from "../deps.ts";
-import { ConfigurationError } from "../protocols/errors.ts";
+import { ConfigurationError, RejectedError } from "../protocols/errors.ts";
+import { parseExactJson } from "../protocols/parse_json.ts";
 import { complete } from "./complete_configuration.ts";
 import { type LineAt, type Problem, pointer } from "./configuration_problem.ts";
 import { COMMON_SINK_KEYS, COMMON_SOURCE_KEYS, type KnownKinds, type Raw, without } from "./configuration_raw.ts";
@@ -204,15 +205,36 @@ async function readSchemaFiles(
     const path = ["streams", name, "schemaFile"];
     const refuse = (reason: string) => problems.push({ line: at(path), path: pointer(path), reason });
     try {
-      const read = withNumbers(parse(await readFile(resolve(folder, file), "utf8"), { intAsBigInt: true }));
+      const place = resolve(folder, file);
+      const { size } = await stat(place);
+      if (size > SCHEMA_FILE_BYTES_MAX) {
+        refuse(`must have at most ${SCHEMA_FILE_BYTES_MAX} bytes: ${file} has ${size}`);
+        continue;
+      }
+      const text = await readFile(place, "utf8");
+      const read = exactJsonOf(text) ?? withNumbers(parse(text, { intAsBigInt: true }));
       if (typeof read !== "object" || read === null || Array.isArray(read)) {
         refuse(`must hold a JSON Schema, a map of keywords: it holds ${read === null ? "nothing" : shown(read)}`);
       } else if (Object.keys(read).length === 0) {
         refuse("must hold a JSON Schema with a keyword: an empty one takes every event, as no schema does");
       } else schemas.set(name, read as Options);
     } catch (error) {
-      refuse(`can not be read: ${(error as Error).message}`);
+      refuse(`can not be read: ${error instanceof RangeError ? "it nests too deep" : (error as Error).message}`);
     }
   }
   return schemas;
+}
+
+/** Indented, and with words for people, a schema may take more room than what is left of it for the node. */
+const SCHEMA_FILE_BYTES_MAX = 1_048_576;
+const SCHEMA_JSON_LIMITS = { tokensMax: SCHEMA_FILE_BYTES_MAX, depthMax: 1_000 };
+
+/** Most schemas are JSON, which is read in a hundredth of the time; undefined for other YAML, and for what YAML says better why. */
+function exactJsonOf(text: string): unknown {
+  try {
+    return parseExactJson(text, SCHEMA_JSON_LIMITS);
+  } catch (error) {
+    if (error instanceof RejectedError) return undefined;
+    throw error;
+  }
 }

@@ -45,12 +45,14 @@ const stream = object("A named, partitioned, durable sequence of records.", {
   },
   schemaFile: {
     type: "string",
-    description: "Path of a JSON or YAML file that holds the schema, from this file's folder.",
+    description:
+      "Path of a JSON or YAML file of at most 1 MiB that holds the schema, from this file's folder. The schema itself has at most 256 KiB as compact JSON.",
   },
   compatibility: {
     enum: ["backward", "forward", "full", "none"],
     default: "backward",
-    description: "How a changed schema must relate to the last one.",
+    description:
+      "How a changed schema must relate to the last one. `backward`: it takes every event that the last one took, but for properties that nothing in the last one judged, which may be declared. `forward`: the other way around. `full`: both. A change that can not be shown to be so is refused with its reasons, also one that takes more steps to compare than a start may (undecided). `none`: any.",
   },
   partitions: {
     type: "integer",

@@ -3,6 +3,7 @@
 import { registerSchema, type SchemaVersion } from "../actors/ingest/schema_registry.ts";
 import { createSchemaCompiler, warningsOf } from "../actors/ingest/schema_validator.ts";
 import type { ActorReference, ActorSystem } from "../actors/kernel/actor.ts";
+import { patternCompiler } from "../actors/kernel/linear_pattern.ts";
 import type { Grant, Log } from "../actors/log/log.ts";
 import type { Metrics } from "../actors/observers/metrics.ts";
 import type { NodeLog } from "../actors/observers/node_log.ts";
@@ -28,14 +29,14 @@ export async function registerSchemas(
   configuration: Configuration,
   nodeLog?: NodeLog,
 ): Promise<ReadonlyMap<string, readonly SchemaVersion[]>> {
-  const compile = await createSchemaCompiler();
+  const [compile, pattern] = await Promise.all([createSchemaCompiler(), patternCompiler()]);
   const schemas = new Map<string, readonly SchemaVersion[]>();
   for (const [name, stream] of Object.entries(configuration.streams)) {
     if (stream.schema === undefined) continue;
     for (const { path, reason } of warningsOf(stream.schema)) {
       nodeLog?.("warn", `the schema has a part that judges no event: ${path || "/"}: ${reason}`, { stream: name });
     }
-    schemas.set(name, await registerSchema(log, compile, name, stream.schema, stream.compatibility));
+    schemas.set(name, await registerSchema(log, { compile, pattern }, name, stream.schema, stream.compatibility));
   }
   return schemas;
 }

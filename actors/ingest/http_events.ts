@@ -188,7 +188,7 @@ function jsonEvent(value: unknown, sizeBytes: number, original?: Uint8Array): Re
 /** Whatever the input holds, it travels as two values: the reason and its bytes. */
 const unreadable = (event: UnreadableInput): RequestEvent => ({
   event,
-  fault: { code: "MALFORMED_EVENT", path: "", reason: event.reason },
+  fault: { code: "MALFORMED_EVENT", path: event.path, reason: event.reason },
   isBulky: false,
 });
 

@@ -6,6 +6,7 @@
  *
  * A keyword that is taken away can narrow too: what it exempted falls to the rule beside it.
  */
+import type { CompilePattern } from "../kernel/linear_pattern.ts";
 import { readDialect } from "./schema/dialect.ts";
 import { isKnownFormat } from "./schema/formats.ts";
 import type { JsonSchema } from "./schema/keywords.ts";
@@ -14,11 +15,16 @@ import { narrowingsOf } from "./schema/schema_comparison.ts";
 export type Compatibility = "backward" | "forward" | "full" | "none";
 
 /** Reasons why `next` can not follow `previous`, each with the JSON Pointer of the place; empty when it can. */
-export function incompatibilities(previous: JsonSchema, next: JsonSchema, mode: Compatibility): readonly string[] {
+export function incompatibilities(
+  previous: JsonSchema,
+  next: JsonSchema,
+  mode: Compatibility,
+  compilePattern: CompilePattern,
+): readonly string[] {
   if (mode === "none") return [];
   const [before, after] = [currentDraft(previous), currentDraft(next)];
-  const backward = mode === "backward" || mode === "full" ? narrowingsOf(before, after) : [];
-  const forward = mode === "forward" || mode === "full" ? narrowingsOf(after, before) : [];
+  const backward = mode === "backward" || mode === "full" ? narrowingsOf(before, after, compilePattern) : [];
+  const forward = mode === "forward" || mode === "full" ? narrowingsOf(after, before, compilePattern) : [];
   return [...backward, ...forward.map((reason) => `${reason} (seen from readers of the old version)`)];
 }
 

@@ -5,6 +5,7 @@
 import { ConfigurationError } from "../../protocols/errors.ts";
 import { exactJson } from "../../protocols/exact_json.ts";
 import { parseExactJson } from "../../protocols/parse_json.ts";
+import type { CompilePattern } from "../kernel/linear_pattern.ts";
 import type { Log } from "../log/log.ts";
 import { type Compatibility, incompatibilities } from "./schema_compatibility.ts";
 import type { CompileSchema, JsonSchema, SchemaCheck } from "./schema_validator.ts";
@@ -29,13 +30,18 @@ interface StoredSchemas {
   readonly versions: readonly { readonly version: number; readonly schema: JsonSchema }[];
 }
 
+export interface SchemaCompilers {
+  readonly compile: CompileSchema;
+  readonly pattern: CompilePattern;
+}
+
 /**
  * Registers a stream's schema and answers its usable versions, ascending. Throws `ConfigurationError`
  * `INCOMPATIBLE_SCHEMA` with every reason.
  */
 export async function registerSchema(
   log: Log,
-  compile: CompileSchema,
+  compilers: SchemaCompilers,
   stream: string,
   schema: JsonSchema,
   compatibility: Compatibility,
@@ -46,11 +52,18 @@ export async function registerSchema(
     const versions = stored === undefined ? [] : parse(stream, stored.value).versions;
     const newest = versions.at(-1);
     if (newest !== undefined && exactJson(newest.schema) === exactJson(schema)) {
-      return usable(versions, compile, stream);
+      return usable(versions, compilers.compile, stream);
     }
-    if (newest !== undefined) refuseIncompatible(stream, newest.schema, schema, compatibility);
     const next = [...versions, { version: (newest?.version ?? 0) + 1, schema }];
-    const compiled = usable(next, compile, stream);
+    // Before it is compared: a schema that is too large, or is none, is told as that.
+    const compiled = usable(next, compilers.compile, stream);
+    if (newest !== undefined) {
+      refuseIncompatible(
+        stream,
+        incompatibilities(newest.schema, schema, compatibility, compilers.pattern),
+        compatibility,
+      );
+    }
     const value: StoredSchemas = { format: 1, versions: next };
     const written = await log.writeMetadata(key, encoder.encode(exactJson(value)), stored?.version ?? 0);
     if (written !== undefined) return compiled; // otherwise another node was first: look again
@@ -68,8 +81,7 @@ function parse(stream: string, value: Uint8Array): StoredSchemas {
   return stored as StoredSchemas;
 }
 
-function refuseIncompatible(stream: string, previous: JsonSchema, next: JsonSchema, mode: Compatibility): void {
-  const reasons = incompatibilities(previous, next, mode);
+function refuseIncompatible(stream: string, reasons: readonly string[], mode: Compatibility): void {
   if (reasons.length === 0) return;
   throw new ConfigurationError(
     "INCOMPATIBLE_SCHEMA",

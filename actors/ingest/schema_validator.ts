@@ -6,7 +6,7 @@ import { loadDriver } from "../../deps.ts";
 import { ConfigurationError } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
 import { toJsonValue } from "../../protocols/json_values.ts";
-import { type CompilePattern, patternCompiler } from "../kernel/linear_pattern.ts";
+import { patternCompiler } from "../kernel/linear_pattern.ts";
 import { type CompiledSchema, compileSchema } from "./schema/compile.ts";
 import { type ReadSchema, readDialect, type SchemaWarning } from "./schema/dialect.ts";
 import { isKnownFormat } from "./schema/formats.ts";
@@ -40,9 +40,9 @@ export async function createSchemaCompiler(): Promise<CompileSchema> {
       refuseUnusable(schema);
       const { schema: current } = readDialect(schema, isKnownFormat);
       refuseMalformed(current);
-      return checkOf(compile(current, pattern));
+      return checkOf(compileSchema(current, pattern));
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = reasonOf(error);
       throw new ConfigurationError("INVALID_SCHEMA", `Cannot use the schema of ${name} as it must compile: ${reason}`, {
         cause: error,
       });
@@ -64,6 +64,11 @@ export function warningsOf(schema: JsonSchema): readonly SchemaWarning[] {
     : [...read.warnings, { path: "", reason: "no keyword judges an event: every map passes" }];
 }
 
+function reasonOf(error: unknown): string {
+  if (error instanceof RangeError) return "it must not nest so deep, nor must its references lead so deep";
+  return error instanceof Error ? error.message : String(error);
+}
+
 function refuseUnusable(schema: JsonSchema): void {
   if (!isSchemaObject(schema))
     throw new Error(`it must be a map of keywords: current value is ${JSON.stringify(schema)}`);
@@ -72,15 +77,6 @@ function refuseUnusable(schema: JsonSchema): void {
     throw new Error(`it must be at most ${SCHEMA_BYTES_MAX} bytes: current value is ${sizeBytes}`);
   }
   if (schema.$async !== undefined) throw new Error("$async must not be used: validation is synchronous");
-}
-
-function compile(schema: JsonSchema, pattern: CompilePattern): CompiledSchema {
-  try {
-    return compileSchema(schema, pattern);
-  } catch (error) {
-    if (error instanceof RangeError) throw new Error("its references must not lead so deep", { cause: error });
-    throw error;
-  }
 }
 
 /** Holds schemas against the schema of schemas. */

@@ -162,6 +162,36 @@ test("a schema that checks nothing, and one of two schemas, are refused", async 
     assert.match((await reasonOf("schema: {}")) ?? "", /fewer than 1/);
     assert.match((await reasonOf("schemaFile: real.json, schema: { type: object }")) ?? "", /one of the two/);
     assert.is(await reasonOf("schemaFile: real.json"), undefined);
+    await writeFile(join(folder, "huge.json"), JSON.stringify({ enum: ["x".repeat(1_048_576)] }));
+    assert.match(
+      (await reasonOf("schemaFile: huge.json")) ?? "",
+      /^must have at most 1048576 bytes: huge.json has 1048/,
+    );
+    await writeFile(join(folder, "deep.json"), `${'{"not":'.repeat(50_000)}{}${"}".repeat(50_000)}`);
+    assert.match((await reasonOf("schemaFile: deep.json")) ?? "", /^can not be read: /);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test("a schema in JSON and the same in YAML read alike, numbers beyond 2^53 too", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "headrace-schemas-"));
+  try {
+    const json =
+      '{"properties": {"n": {"maximum": 9007199254740993, "multipleOf": 1e-2, "default": -1}}, "required": []}';
+    const yaml = "properties: {n: {maximum: 9007199254740993, multipleOf: 1e-2, default: -1}}\nrequired: []\n";
+    await writeFile(join(folder, "a.json"), json);
+    await writeFile(join(folder, "a.yaml"), yaml);
+    const schemaOf = async (file: string) => {
+      const loaded = await checkConfiguration(`streams: { s: { schemaFile: ${file} } }`, folder, kinds);
+      return loaded.kind === "loaded" ? loaded.configuration.streams.s?.schema : loaded.problems;
+    };
+    const schema = await schemaOf("a.json");
+    assert.equal(schema, await schemaOf("a.yaml"));
+    assert.equal(schema, {
+      properties: { n: { maximum: 2n ** 53n + 1n, multipleOf: 0.01, default: -1 } },
+      required: [],
+    });
   } finally {
     await rm(folder, { recursive: true });
   }

@@ -8,7 +8,7 @@ import { arrayRules } from "./array_rules.ts";
 import { combiningRules, withUnevaluated } from "./combining_rules.ts";
 import { sizeOf, UNIQUE_ITEM_STEPS } from "./equality.ts";
 import { TEXT_FORMATS } from "./formats.ts";
-import { forEachSubschema, isSchemaObject, type JsonSchema } from "./keywords.ts";
+import { isSchemaObject, type JsonSchema, subschemasOf } from "./keywords.ts";
 import { DECIMAL_STEPS } from "./numbers.ts";
 import { MEMBER_STEPS, objectRules } from "./object_rules.ts";
 import { References, type Resource } from "./references.ts";
@@ -37,12 +37,20 @@ export function compileSchema(schema: JsonSchema, compilePattern: CompilePattern
   return compiler.compile();
 }
 
+/** Checks of single schemas of a document, or of such that are made of them, each compiled once it is asked for. */
+export function compileParts(root: JsonSchema, compilePattern: CompilePattern): (part: unknown) => Check {
+  const compiler = new SchemaCompiler(root, compilePattern);
+  return (part) => compiler.checkOf(part);
+}
+
 class SchemaCompiler {
   readonly #root: JsonSchema;
   readonly #compilePattern: CompilePattern;
   readonly #references: References;
   readonly #nodes = new Map<JsonSchema, Node>();
   readonly #patterns = new Map<string, LinearPattern>();
+  /** By anchor; the node stands for all of the places. */
+  readonly #places = new Map<string, { readonly node: Node; readonly checks: Map<object, Check> }>();
   readonly #isCollecting: boolean;
   #weight = 1;
 
@@ -64,7 +72,7 @@ class SchemaCompiler {
     if (known !== undefined) return known;
     const node: Node = { check: undefined, beside: new Set() };
     this.#nodes.set(schema, node);
-    const resource = this.#references.resourceOf(schema);
+    const resource = this.#references.resourceAround(schema);
     const context = this.#contextOf(node, resource);
     this.#weight += weightOf(schema);
     const others = both(RULES.map((rules) => rules(schema, context)));
@@ -76,14 +84,14 @@ class SchemaCompiler {
   #contextOf(node: Node, resource: Resource): RuleContext {
     return {
       isCollecting: this.#isCollecting,
-      part: (subschema) => this.#asPart(this.#checkOf(subschema)),
-      beside: (subschema) => this.#checkOf(subschema, node),
+      part: (subschema) => this.#asPart(this.checkOf(subschema)),
+      beside: (subschema) => this.checkOf(subschema, node),
       reference: (reference, isDynamic) => this.#reference(reference, isDynamic, node, resource),
       pattern: (source) => this.#pattern(source),
     };
   }
 
-  #checkOf(subschema: unknown, beside?: Node): Check {
+  checkOf(subschema: unknown, beside?: Node): Check {
     if (subschema === false) return refuses;
     if (!isSchemaObject(subschema)) return passes;
     const node = this.#node(subschema);
@@ -105,22 +113,31 @@ class SchemaCompiler {
 
   #reference(reference: string, isDynamic: boolean, from: Node, resource: Resource): Check {
     const target = this.#references.resolve(reference, resource);
-    const check = this.#checkOf(target.schema, from);
+    const check = this.checkOf(target.schema, from);
     const entered = target.resource === resource ? check : this.#entering(target.resource, check);
     const anchor = reference.split("#")[1] ?? "";
     const isAnchored = isSchemaObject(target.schema) && target.schema.$dynamicAnchor === anchor;
     if (!isDynamic || !isAnchored || !this.#references.isDynamic)
       return (value, run) => run.take(1) && entered(value, run);
-    const places = new Map<object, Check>();
-    for (const [candidate, schema] of this.#references.dynamicAnchors(anchor)) {
-      places.set(candidate, this.#entering(candidate, this.#checkOf(schema, from)));
-    }
+    const places = this.#placesOf(anchor, from);
     return (value, run) => {
       if (!run.take(1 + run.scope.length)) return false;
       const outermost = run.scope.find((one) => places.has(one));
       const found = outermost === undefined ? undefined : places.get(outermost);
       return (found ?? entered)(value, run);
     };
+  }
+
+  /** Where dynamic references to an anchor may lead, found once for all of them. */
+  #placesOf(anchor: string, from: Node): ReadonlyMap<object, Check> {
+    const known = this.#places.get(anchor) ?? { node: { check: passes, beside: new Set() }, checks: new Map() };
+    from.beside.add(known.node);
+    if (this.#places.has(anchor)) return known.checks; // perhaps still being filled, around a reference within
+    this.#places.set(anchor, known);
+    for (const [candidate, schema] of this.#references.dynamicAnchors(anchor)) {
+      known.checks.set(candidate, this.#entering(candidate, this.checkOf(schema, known.node)));
+    }
+    return known.checks;
   }
 
   /** Keeps the scope in which dynamic references are looked up. */
@@ -166,13 +183,11 @@ function weightOf(schema: JsonSchema): number {
   return weight;
 }
 
-function asksWhatWasEvaluated(schema: JsonSchema): boolean {
-  let isAsked = schema.unevaluatedItems !== undefined || schema.unevaluatedProperties !== undefined;
-  forEachSubschema(schema, "", (subschema) => {
-    isAsked ||= isSchemaObject(subschema) && asksWhatWasEvaluated(subschema);
-  });
-  return isAsked;
-}
+const asksWhatWasEvaluated = (schema: unknown): boolean =>
+  isSchemaObject(schema) &&
+  (schema.unevaluatedItems !== undefined ||
+    schema.unevaluatedProperties !== undefined ||
+    subschemasOf(schema).some(asksWhatWasEvaluated));
 
 /** A circle of schemas that all judge the same value would never end. */
 function refuseCircles(nodes: Iterable<Node>): void {

@@ -79,17 +79,23 @@ export const TEXT_FORMATS: ReadonlyMap<string, TextFormat> = new Map(
   }),
 );
 
-const between = (low: bigint, high: bigint) => (value: number | bigint) =>
-  typeof value === "bigint" ? value >= low && value <= high : Number.isInteger(value) && value >= low && value <= high;
+const between =
+  ([low, high]: readonly [bigint, bigint]) =>
+  (value: number | bigint) =>
+    typeof value === "bigint"
+      ? value >= low && value <= high
+      : Number.isInteger(value) && value >= low && value <= high;
+
+/** Formats of integers, by the least and the largest of them. */
+export const INTEGER_FORMATS: ReadonlyMap<string, readonly [bigint, bigint]> = new Map([
+  ["int32", [-(2n ** 31n), 2n ** 31n - 1n]],
+  ["int64", [-(2n ** 63n), 2n ** 63n - 1n]],
+]);
 
 /** Formats of numbers; big integers are judged exactly. */
-export const NUMBER_FORMATS: ReadonlyMap<string, (value: number | bigint) => boolean> = new Map(
-  Object.entries({
-    int32: between(-(2n ** 31n), 2n ** 31n - 1n),
-    int64: between(-(2n ** 63n), 2n ** 63n - 1n),
-    float: () => true,
-    double: () => true,
-  }),
-);
+export const NUMBER_FORMATS: ReadonlyMap<string, (value: number | bigint) => boolean> = new Map([
+  ...[...INTEGER_FORMATS].map(([name, limits]) => [name, between(limits)] as const),
+  ...["float", "double"].map((name) => [name, () => true] as const),
+]);
 
 export const isKnownFormat = (format: string): boolean => TEXT_FORMATS.has(format) || NUMBER_FORMATS.has(format);

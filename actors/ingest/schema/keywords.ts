@@ -47,20 +47,12 @@ export const isSchemaObject = (value: unknown): value is JsonSchema =>
 export const pointerOf = (parent: string, ...parts: readonly (string | number)[]): string =>
   parts.reduce<string>((path, part) => `${path}/${String(part).replaceAll("~", "~0").replaceAll("/", "~1")}`, parent);
 
-/** Shows each schema directly within `schema`, with its JSON Pointer. */
-export function forEachSubschema(
-  schema: JsonSchema,
-  pointer: string,
-  show: (subschema: unknown, pointer: string, keyword: string) => void,
-): void {
-  for (const [keyword, value] of Object.entries(schema)) {
+/** Each schema directly within `schema`. */
+export function subschemasOf(schema: JsonSchema): readonly unknown[] {
+  return Object.entries(schema).flatMap(([keyword, value]) => {
     const place = PLACES.get(keyword);
-    if (place === "schema") show(value, pointerOf(pointer, keyword), keyword);
-    if (place === "list" && Array.isArray(value)) {
-      for (const [index, one] of value.entries()) show(one, pointerOf(pointer, keyword, index), keyword);
-    }
-    if (place === "map" && isSchemaObject(value)) {
-      for (const [name, one] of Object.entries(value)) show(one, pointerOf(pointer, keyword, name), keyword);
-    }
-  }
+    if (place === "schema") return [value];
+    if (place === "list" && Array.isArray(value)) return value;
+    return place === "map" && isSchemaObject(value) ? Object.values(value) : [];
+  });
 }

@@ -3,42 +3,28 @@
  * else to `additionalProperties`; each item to its place or to `items`. A name, pattern or place that is gone leaves its
  * values to the next rule, and that must allow them.
  */
+import type { Comparing, Old } from "./comparing.ts";
+import { closingRulesBeyond, closingRulesOf } from "./evaluated_properties.ts";
 import { isSchemaObject } from "./keywords.ts";
+import { countOf } from "./schema_bounds.ts";
 import { type Fields, fieldsOf, isMap, listOf, text } from "./schema_parts.ts";
 import { valuesOf } from "./value_narrowings.ts";
 
-/** The old schema at one place of an event. */
-export interface Old {
-  /** Schemas that all hold. */
-  readonly holding: readonly Fields[];
-  /** Every schema that may have a say there: those that hold, and alternatives and conditions that need not. */
-  judging(): readonly Fields[];
-}
-
-/** How two schemas are held against each other. */
-export interface Comparing {
-  /** Reasons why `narrow` may refuse what `wide` allows. */
-  narrowings(wide: unknown, narrow: unknown, path: string): readonly string[];
-  /** The old schema of members where all of `wides` hold; `partsOf` finds what may have a say on them in a schema. */
-  join(wides: readonly unknown[], old: Old, partsOf: (schema: Fields) => readonly unknown[]): unknown;
-  /** Whether nothing in the old schema has a say on a property of this name. */
-  isOpenTo(old: Old, name: string): boolean;
-  /** Whether a part of an old schema and one of a new schema judge alike at sight. */
-  same(wide: unknown, narrow: unknown): boolean;
-  /** Whether the references of both lead to schemas that judge alike at sight. */
-  sameTargets(wide: Fields, narrow: Fields): boolean;
-}
-
 export function objectNarrowings(old: Old, to: Fields, path: string, by: Comparing): readonly string[] {
-  const wides = old.holding;
-  const wasRequired = new Set(wides.flatMap(({ required = [] }) => listOf(required)));
+  if (!ON_PROPERTIES.some((keyword) => to[keyword] !== undefined)) return [];
+  const wasRequired = requiredWith(old, [], by);
   const missing = listOf(to.required ?? [])
     .filter((name) => !wasRequired.has(name))
     .map((name) => `${path}/${text(name)}: is required now: stored events may lack it`);
-  const names = [{ type: "string" }, ...wides.map(({ propertyNames = true }) => propertyNames)];
-  const judgingNames = ({ propertyNames }: Fields) => [propertyNames];
+  const hasDependents = Object.entries(fieldsOf(to.dependentRequired)).every(([name, names]) => {
+    const required = requiredWith(old, [name], by);
+    return listOf(names).every((one) => required.has(one));
+  });
   return [
     ...missing,
+    ...(hasDependents
+      ? []
+      : [`${path || "/"}: dependentRequired changed: it can not be shown to allow what was allowed`]),
     ...namedNarrowings(old, to, path, by),
     ...patternNarrowings(old, to, path, by),
     ...(to.additionalProperties === undefined
@@ -46,39 +32,69 @@ export function objectNarrowings(old: Old, to: Fields, path: string, by: Compari
       : by.narrowings(restOf(old, by), to.additionalProperties, `${path}/additionalProperties`)),
     ...(to.propertyNames === undefined
       ? []
-      : by.narrowings(by.join(names, old, judgingNames), to.propertyNames, `${path}/propertyNames`)),
+      : by.narrowings(namesOf(old, by), to.propertyNames, `${path}/propertyNames`)),
   ];
 }
 
+/** Names that a map has which has these. */
+function requiredWith(old: Old, names: readonly unknown[], by: Comparing): ReadonlySet<unknown> {
+  const required = new Set([...names, ...old.holding.flatMap((one) => listOf(one.required ?? []))]);
+  // Names that are added on the way have dependents too.
+  for (const name of required) {
+    by.budget.take(NAME_STEPS);
+    for (const one of old.holding) for (const other of dependentsOf(one, name)) required.add(other);
+  }
+  return required;
+}
+
+const dependentsOf = ({ dependentRequired }: Fields, name: unknown): readonly unknown[] =>
+  Object.hasOwn(fieldsOf(dependentRequired), String(name)) ? listOf(fieldsOf(dependentRequired)[String(name)]) : [];
+
+/** The schema of names; those of a closed map are known. */
+function namesOf(old: Old, by: Comparing): unknown {
+  const closed = old.holding
+    .filter((one) => one.additionalProperties === false && one.patternProperties === undefined)
+    .map(({ properties }) => ({ enum: Object.keys(fieldsOf(properties)) }));
+  const names = [{ type: "string" }, ...closed, ...old.holding.map(({ propertyNames = true }) => propertyNames)];
+  return by.join(names, old, ({ propertyNames }) => [propertyNames]);
+}
+
 /** The rule of properties that have neither a name nor a pattern. */
-const restOf = (old: Old, by: Comparing): unknown =>
-  by.join(
-    old.holding.map(({ additionalProperties = true }) => additionalProperties),
-    old,
-    rulesOfProperties,
-  );
+function restOf(old: Old, by: Comparing): unknown {
+  const known = new Set(old.holding.flatMap(({ properties }) => Object.keys(fieldsOf(properties))));
+  const rules = old.holding.flatMap((one) => [
+    one.additionalProperties ?? true,
+    ...closingRulesBeyond(one, known, by.before),
+  ]);
+  return by.join(rules, old, rulesOfProperties(by));
+}
 
 /** Schemas that may have a say on some property: which names a pattern or the rest takes is not looked at. */
-const rulesOfProperties = (schema: Fields): readonly unknown[] => [
-  ...Object.values(fieldsOf(schema.properties)),
-  ...Object.values(fieldsOf(schema.patternProperties)),
-  schema.additionalProperties,
-  schema.unevaluatedProperties,
-  ...enumeratedMembers(schema),
-];
+export const rulesOfProperties =
+  (by: Comparing) =>
+  (schema: Fields): readonly unknown[] => [
+    ...Object.values(fieldsOf(schema.properties)),
+    ...Object.values(fieldsOf(schema.patternProperties)),
+    schema.additionalProperties,
+    schema.unevaluatedProperties,
+    ...enumeratedMembers(schema, by),
+  ];
 
-const rulesOfItems = (schema: Fields): readonly unknown[] => [
-  ...listOf(schema.prefixItems ?? []),
-  ...[schema.items, schema.contains, schema.unevaluatedItems],
-  ...enumeratedMembers(schema),
-];
+const rulesOfItems =
+  (by: Comparing) =>
+  (schema: Fields): readonly unknown[] => [
+    ...listOf(schema.prefixItems ?? []),
+    ...[schema.items, schema.contains, schema.unevaluatedItems],
+    ...enumeratedMembers(schema, by),
+  ];
 
 /** Made once: a pair of schemas is known by what they are. */
 const made = new WeakMap<Fields, Map<string | undefined, Fields>>();
 
 /** What a list of whole values says on the members of one; `name` for that property alone. */
-function enumeratedMembers(schema: Fields, name?: string): readonly Fields[] {
+function enumeratedMembers(schema: Fields, by: Comparing, name?: string): readonly Fields[] {
   const values = valuesOf(schema) ?? [];
+  by.budget.take(30 * values.length);
   const members = values.flatMap((value) => {
     if (Array.isArray(value)) return name === undefined ? value : [];
     if (!isMap(value)) return [];
@@ -93,42 +109,24 @@ function enumeratedMembers(schema: Fields, name?: string): readonly Fields[] {
   return [one];
 }
 
-/** Schemas that judge the property `name` by name or by pattern, and that of the rest where neither takes it for sure. */
-function possibleRulesOf(schema: Fields, name: string): readonly unknown[] {
-  const own = ownRuleOf(schema, name);
-  const found = Object.entries(fieldsOf(schema.patternProperties)).map(
-    ([pattern, rule]) => [matches(pattern, name), rule] as const,
-  );
-  const isTaken = own.length > 0 || found.some(([is]) => is === "yes");
-  return [
-    ...own,
-    ...found.flatMap(([is, rule]) => (is === "no" ? [] : [rule])),
-    ...(isTaken ? [] : [schema.additionalProperties ?? true]),
-  ];
-}
-
-/** Of these, the ones that judge it whatever a pattern that may match does. */
-function certainRulesOf(schema: Fields, name: string): readonly unknown[] {
-  const own = ownRuleOf(schema, name);
-  const found = Object.entries(fieldsOf(schema.patternProperties)).map(
-    ([pattern, rule]) => [matches(pattern, name), rule] as const,
-  );
-  const isLeft = own.length === 0 && found.every(([is]) => is === "no");
-  return [
-    ...own,
-    ...found.flatMap(([is, rule]) => (is === "yes" ? [rule] : [])),
-    ...(isLeft ? [schema.additionalProperties ?? true] : []),
-  ];
+/** Schemas that judge the property `name`: by name, by pattern, or as one of the rest. */
+function rulesOf(schema: Fields, name: string, { before }: Comparing): readonly unknown[] {
+  const found = Object.entries(fieldsOf(schema.patternProperties)).filter(([pattern]) => before.isFound(pattern, name));
+  const rules = [...ownRuleOf(schema, name), ...found.map(([, rule]) => rule)];
+  return rules.length > 0 ? rules : [schema.additionalProperties ?? true];
 }
 
 const ownRuleOf = ({ properties }: Fields, name: string): readonly unknown[] =>
   Object.hasOwn(fieldsOf(properties), name) ? [fieldsOf(properties)[name]] : [];
 
+/** Steps of one name that either schema declares. */
+const NAME_STEPS = 100;
+
 const NONE: readonly unknown[] = [];
 
 /** Asked of every alternative for every name: what says nothing must cost nothing. */
 const rulesThatMayJudge =
-  (name: string) =>
+  (name: string, by: Comparing) =>
   (schema: Fields): readonly unknown[] => {
     const { properties, patternProperties, additionalProperties, unevaluatedProperties } = schema;
     const isNamed = isSchemaObject(properties) && Object.hasOwn(properties, name);
@@ -137,62 +135,54 @@ const rulesThatMayJudge =
     if (patternProperties === undefined && !isListed && (isNamed || !isClosed))
       return isNamed ? [properties[name]] : NONE;
     return [
-      ...possibleRulesOf(schema, name),
+      ...rulesOf(schema, name, by),
       ...(isNamed ? [] : [unevaluatedProperties]),
-      ...(isListed ? enumeratedMembers(schema, name) : []),
+      ...(isListed ? enumeratedMembers(schema, by, name) : []),
     ];
   };
 
+/** Keywords that have a say on properties and items, or name them. */
+const ON_PROPERTIES = [
+  ...["properties", "patternProperties", "additionalProperties", "propertyNames", "required", "dependentRequired"],
+];
+const ON_MEMBERS: ReadonlySet<string> = new Set([
+  ...[...ON_PROPERTIES, "unevaluatedProperties", "dependentSchemas"],
+  ...["items", "prefixItems", "contains", "unevaluatedItems"],
+]);
+
+export const hasSayOnMembers = (schema: Fields): boolean =>
+  Object.keys(schema).some((keyword) => ON_MEMBERS.has(keyword)) ||
+  (valuesOf(schema) ?? []).some((value) => isMap(value) || Array.isArray(value));
+
 /** Whether a schema says nothing on a property of this name, and would let any value in. */
-export const isSilentOn = (schema: Fields, name: string): boolean =>
-  ownRuleOf(schema, name).length === 0 &&
-  rulesThatMayJudge(name)(schema).every((rule) => rule === true || rule === undefined) &&
-  !listOf(schema.required ?? []).includes(name) &&
-  !Object.hasOwn(fieldsOf(schema.dependentSchemas), name) &&
-  !Object.entries(fieldsOf(schema.dependentRequired)).some(
-    ([key, names]) => key === name || listOf(names).includes(name),
-  );
-
-/** RE2 and this engine differ on what `\s` and `.` take, and on groups with a `?` other than `(?:`. */
-const DIFFERING = /\\[sS]|\.|\(\?(?!:)/u;
-
-/** Whether a pattern is found in a name, as RE2 sees it. */
-function matches(pattern: string, name: string): "yes" | "no" | "maybe" {
-  if (name.length > TRIED_CHARACTERS_MAX || isSlow(pattern)) return "maybe";
-  if (DIFFERING.test(pattern.replaceAll(/\\[^sS]/gu, ""))) return "maybe";
-  try {
-    return new RegExp(pattern, "u").test(name) ? "yes" : "no";
-  } catch {
-    return "maybe";
-  }
+export function isSilentOn(schema: Fields, name: string, by: Comparing): boolean {
+  if (ownRuleOf(schema, name).length > 0) return false;
+  if (rulesThatMayJudge(name, by)(schema).some((rule) => rule !== true && rule !== undefined)) return false;
+  const dependents = Object.entries(fieldsOf(schema.dependentRequired)).flat(2);
+  const mentioned = [...listOf(schema.required ?? []), ...dependents];
+  by.budget.take(2 * mentioned.length);
+  return !mentioned.includes(name) && !Object.hasOwn(fieldsOf(schema.dependentSchemas), name);
 }
-
-/** Longer names are not tried: the engine goes back in a text for each way in which a pattern may match. */
-const TRIED_CHARACTERS_MAX = 128;
-
-/** A repeated group, or many repetitions: the engine may take time that doubles with each character. */
-const isSlow = (pattern: string): boolean =>
-  /\)[*+?{]/.test(pattern) || (pattern.match(/[*+{]/g)?.length ?? 0) > REPETITIONS_MAX;
-
-const REPETITIONS_MAX = 3;
 
 function namedNarrowings(old: Old, to: Fields, path: string, by: Comparing): readonly string[] {
   const declared = fieldsOf(to.properties);
   const before = old.holding.flatMap(({ properties }) => Object.keys(fieldsOf(properties)));
   return [...new Set([...before, ...Object.keys(declared)])].flatMap((name) => {
+    by.budget.take(NAME_STEPS);
     if (Object.hasOwn(declared, name) && by.isOpenTo(old, name)) return []; // the exception made for use
-    const certain = old.holding.flatMap((one) => certainRulesOf(one, name));
-    const wide = by.join(certain, old, rulesThatMayJudge(name));
-    return possibleRulesOf(to, name).flatMap((narrow) => by.narrowings(wide, narrow, `${path}/${name}`));
+    const rules = old.holding.flatMap((one) => [...rulesOf(one, name, by), ...closingRulesOf(one, name, by.before)]);
+    const wide = by.join(rules, old, rulesThatMayJudge(name, by));
+    return rulesOf(to, name, by).flatMap((narrow) => by.narrowings(wide, narrow, `${path}/${name}`));
   });
 }
 
 function patternNarrowings(old: Old, to: Fields, path: string, by: Comparing): readonly string[] {
   const before = old.holding.flatMap(({ patternProperties }) =>
     Object.entries(fieldsOf(patternProperties)).map(
-      ([pattern, wide]) => [pattern, by.join([wide], old, rulesOfProperties)] as const,
+      ([pattern, wide]) => [pattern, by.join([wide], old, rulesOfProperties(by))] as const,
     ),
   );
+  const known = new Set(before.map(([pattern]) => pattern));
   const after = fieldsOf(to.patternProperties);
   const kept = before.flatMap(([pattern, wide]) => {
     const place = `${path}/patternProperties/${pattern}`;
@@ -200,7 +190,7 @@ function patternNarrowings(old: Old, to: Fields, path: string, by: Comparing): r
     return by.narrowings(wide, to.additionalProperties ?? true, place); // its names fall to the rest
   });
   const added = Object.entries(after)
-    .filter(([pattern]) => !before.some(([known]) => known === pattern))
+    .filter(([pattern]) => !known.has(pattern))
     .flatMap(([pattern, narrow]) => {
       const others = [restOf(old, by), ...before.map(([, wide]) => wide)];
       return others.flatMap((wide) => by.narrowings(wide, narrow, `${path}/patternProperties/${pattern}`));
@@ -209,57 +199,44 @@ function patternNarrowings(old: Old, to: Fields, path: string, by: Comparing): r
   return [...kept, ...added];
 }
 
-export function arrayNarrowings(old: Old, to: Fields, path: string, by: Comparing): readonly string[] {
+export const arrayNarrowings = (old: Old, to: Fields, path: string, by: Comparing): readonly string[] => [
+  ...(to.items === undefined && to.prefixItems === undefined ? [] : itemsNarrowings(old, to, path, by)),
+  ...containsNarrowings(old, to, path, by),
+];
+
+function itemsNarrowings(old: Old, to: Fields, path: string, by: Comparing): readonly string[] {
   const wides = old.holding;
   const after = to.prefixItems === undefined ? [] : listOf(to.prefixItems);
   const placesBefore = wides.map(({ prefixItems }) => (prefixItems === undefined ? 0 : listOf(prefixItems).length));
-  const places = Math.max(after.length, ...placesBefore);
+  const most = countOf("maxItems", wides);
+  const places = Math.min(most, Math.max(after.length, ...placesBefore));
   const narrowRest = to.items ?? true;
   const reasons = Array.from({ length: places }, (_, index) => {
     const certain = wides.map((one) => ruleOfPlace(one, index));
-    const wide = by.join(certain, old, rulesOfItems);
+    const wide = by.join(certain, old, rulesOfItems(by));
     return by.narrowings(wide, after[index] ?? narrowRest, `${path}/prefixItems/${index}`);
   });
-  if (to.items === undefined) return reasons.flat();
+  if (to.items === undefined || most <= places) return reasons.flat();
   const certain = wides.map(({ items = true }) => items);
-  return [...reasons.flat(), ...by.narrowings(by.join(certain, old, rulesOfItems), narrowRest, `${path}/items`)];
+  return [...reasons.flat(), ...by.narrowings(by.join(certain, old, rulesOfItems(by)), narrowRest, `${path}/items`)];
 }
 
 const ruleOfPlace = ({ prefixItems = [], items = true }: Fields, index: number): unknown =>
   listOf(prefixItems)[index] ?? items;
 
-export function containsNarrowings(from: Fields, to: Fields, path: string, by: Comparing): readonly string[] {
+function containsNarrowings(old: Old, to: Fields, path: string, by: Comparing): readonly string[] {
   if (to.contains === undefined || (to.minContains === 0 && to.maxContains === undefined)) return [];
-  const isKept =
-    from.contains !== undefined &&
-    by.same(from.contains, to.contains) &&
-    Number(to.minContains ?? 1) <= Number(from.minContains ?? 1) &&
-    Number(to.maxContains ?? Number.POSITIVE_INFINITY) >= Number(from.maxContains ?? Number.POSITIVE_INFINITY);
+  const isKept = old.holding.some(
+    (from) =>
+      from.contains !== undefined &&
+      Number(to.minContains ?? 1) <= Number(from.minContains ?? 1) &&
+      Number(to.maxContains ?? Number.POSITIVE_INFINITY) >= Number(from.maxContains ?? Number.POSITIVE_INFINITY) &&
+      (by.same(from.contains, to.contains) || isContainedStill(from, old, to, path, by)),
+  );
   return isKept ? [] : [`${path}/contains: changed: it can not be shown to allow what was allowed`];
 }
 
-/** Keywords by which properties or items count as evaluated. */
-const EVALUATING = [
-  ...["properties", "patternProperties", "additionalProperties", "prefixItems", "items", "contains"],
-  ...["allOf", "anyOf", "oneOf", "if", "then", "else", "dependentSchemas"],
-];
-
-/** @param from, to whole schemas: what stands beside the keyword counts */
-export function unevaluatedNarrowings(
-  keyword: "unevaluatedProperties" | "unevaluatedItems",
-  from: Fields,
-  to: Fields,
-  path: string,
-  by: Comparing,
-): readonly string[] {
-  const after = to[keyword];
-  if (after === undefined || after === true) return [];
-  const isKept =
-    from[keyword] !== undefined &&
-    by.same(from[keyword], after) &&
-    by.sameTargets(from, to) &&
-    EVALUATING.every((one) => one === "properties" || by.same(from[one], to[one]));
-  const names = Object.keys(fieldsOf(to.properties));
-  const isNamed = Object.keys(fieldsOf(from.properties)).every((name) => names.includes(name));
-  return isKept && isNamed ? [] : [`${path}/${keyword}: it can not be shown to allow what was allowed`];
-}
+/** More items than before may match now: no matter where no most of them is set. */
+const isContainedStill = (from: Fields, old: Old, to: Fields, path: string, by: Comparing): boolean =>
+  to.maxContains === undefined &&
+  by.narrowings(by.join([from.contains], old, rulesOfItems(by)), to.contains, `${path}/contains`).length === 0;

@@ -1,5 +1,5 @@
 /** Where the references of a schema lead: by JSON Pointer, anchor or absolute identity, within the one document. */
-import { forEachSubschema, isSchemaObject, type JsonSchema } from "./keywords.ts";
+import { isSchemaObject, type JsonSchema, subschemasOf } from "./keywords.ts";
 
 /** A schema with an identity of its own, and the anchors within it. */
 export interface Resource {
@@ -20,13 +20,15 @@ const NO_IDENTITY = "schema:/root";
 export class References {
   readonly #resources = new Map<string, Resource>();
   readonly #resourceOf = new Map<JsonSchema, Resource>();
+  readonly #root: Resource;
   /** Whether a `$dynamicRef` can lead elsewhere than where it is written. */
   readonly isDynamic: boolean;
 
   /** Throws `Error` for an identity or anchor that is given twice or can not be read. */
   constructor(root: JsonSchema) {
     const own = typeof root.$id === "string" ? resolve(root.$id, NO_IDENTITY) : NO_IDENTITY;
-    this.#index(root, this.#add(own, root), "");
+    this.#root = this.#add(own, root);
+    this.#index(root, this.#root);
     this.isDynamic =
       this.#resources.size > 1 && [...this.#resources.values()].some((one) => one.dynamicAnchors.size > 0);
   }
@@ -38,7 +40,7 @@ export class References {
     return resource;
   }
 
-  #index(schema: JsonSchema, resource: Resource, pointer: string): void {
+  #index(schema: JsonSchema, resource: Resource): void {
     this.#resourceOf.set(schema, resource);
     for (const [keyword, anchors] of [
       ["$anchor", resource.anchors],
@@ -50,12 +52,12 @@ export class References {
       anchors.set(name, schema);
       resource.anchors.set(name, schema);
     }
-    forEachSubschema(schema, pointer, (subschema, at) => {
-      if (!isSchemaObject(subschema)) return;
+    for (const subschema of subschemasOf(schema)) {
+      if (!isSchemaObject(subschema)) continue;
       const { $id } = subschema;
       const isResource = typeof $id === "string" && !$id.startsWith("#");
-      this.#index(subschema, isResource ? this.#add(resolve($id, resource.uri), subschema) : resource, at);
-    });
+      this.#index(subschema, isResource ? this.#add(resolve($id, resource.uri), subschema) : resource);
+    }
   }
 
   /** Each resource that has a dynamic anchor of this name, with its schema. */
@@ -72,6 +74,11 @@ export class References {
     return resource;
   }
 
+  /** The same; that of the document for a schema that is none of it and has no reference of its own. */
+  resourceAround(schema: JsonSchema): Resource {
+    return this.#resourceOf.get(schema) ?? this.#root;
+  }
+
   /** The target of a `$ref` or, at first sight, of a `$dynamicRef`. Throws `Error` where it leads nowhere. */
   resolve(reference: string, from: Resource): Target {
     const [uri = "", fragment = ""] = resolve(reference, from.uri).split("#");
@@ -82,7 +89,7 @@ export class References {
     const found = find(resource, decodeURIComponent(fragment));
     if (found === undefined) throw new Error(`can't resolve reference ${reference} from ${from.uri}`);
     if (!isSchemaObject(found)) return { schema: found, resource };
-    if (!this.#resourceOf.has(found)) this.#index(found, resource, ""); // below a keyword that is not known
+    if (!this.#resourceOf.has(found)) this.#index(found, resource); // below a keyword that is not known
     return { schema: found, resource: this.resourceOf(found) };
   }
 }

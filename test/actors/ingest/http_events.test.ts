@@ -39,8 +39,18 @@ test("input that is no event goes on with the true reason", () => {
   assert.equal(eventsOf("form", "a=%ff"), ["a percent-encoded field of the form is not UTF-8"]);
   assert.equal(eventsOf("text", broken), ["it is not UTF-8"]);
   assert.match(String(eventsOf("ndjson", "{")[0]), /JSON/);
-  assert.match(String(eventsOf("json", '[{"a":9007199254740993,"b":{"$int":"x"}}]')[0]), /^\/b\/\$int must hold/);
-  assert.match(String(eventsOf("json", '{"a":99999999999999999999}')[0]), /^\/a must be an integer of 64 bits/);
+});
+
+test("a value that an event can not hold is named by its place, as a fault of the schema is", () => {
+  const [tagged] = parseEvents("json", bytes('[{"a":9007199254740993,"b c":[{"$int":"x"}]}]'));
+  assert.equal(tagged?.fault, {
+    code: "MALFORMED_EVENT",
+    path: "/b c/0/$int",
+    reason: 'must hold the digits of an integer, as text: current value is "x"',
+  });
+  const [plain] = parseEvents("ndjson", bytes('{"a/b":99999999999999999999}'));
+  assert.is(plain?.fault?.path, "/a~1b");
+  assert.match(plain?.fault?.reason ?? "", /^must be an integer of 64 bits/);
 });
 
 test("what is set aside for an integer beyond 64 bits keeps its values as the sender wrote them", () => {

@@ -1,0 +1,19 @@
+/**
+ * What one comparison of schemas may cost. Steps are counted instead of time, so that the verdict is the same on every machine
+ * and at every start. Every loop whose length the schemas decide takes its steps before it begins.
+ */
+
+/** A step is that of run.ts. All of them take 50 to 200 ms on one core of 2026. */
+const STEPS_MAX = 8_000_000;
+
+/** Thrown where the steps are spent, and caught where the comparison began: a loop within loops has nothing to answer then. */
+export class BudgetSpentError extends Error {}
+
+export class ComparisonBudget {
+  #left = STEPS_MAX;
+
+  take(steps: number): void {
+    this.#left -= steps;
+    if (this.#left < 0) throw new BudgetSpentError(`a comparison may take ${STEPS_MAX} steps`);
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * Which properties the schemas of one value look at, so that `unevaluatedProperties` does not judge them: those beside it, and
+ * those that they refer to or hold as alternatives.
+ */
+import { isSchemaObject } from "./keywords.ts";
+import type { SchemaDocument } from "./schema_document.ts";
+import { type Fields, fieldsOf } from "./schema_parts.ts";
+
+export interface Evaluated {
+  readonly names: Set<string>;
+  readonly patterns: Set<string>;
+  /** Any may be. */
+  isAny: boolean;
+}
+
+/** By the keywords of these schemas, each by itself. @param whole its own `unevaluatedProperties` does not count */
+export function evaluatedBy(schemas: readonly unknown[], document: SchemaDocument, whole?: unknown): Evaluated {
+  const found: Evaluated = { names: new Set(), patterns: new Set(), isAny: false };
+  for (const schema of schemas) {
+    const { properties, patternProperties, additionalProperties, unevaluatedProperties } = fieldsOf(schema);
+    for (const name of Object.keys(fieldsOf(properties))) found.names.add(name);
+    for (const pattern of Object.keys(fieldsOf(patternProperties))) found.patterns.add(pattern);
+    const isClosed = unevaluatedProperties !== undefined && document.wholeOf(schema) !== whole;
+    found.isAny ||=
+      additionalProperties !== undefined || isClosed || (isSchemaObject(schema) && document.isOpaque(schema));
+  }
+  return found;
+}
+
+const known = new WeakMap<SchemaDocument, Map<unknown, Evaluated>>();
+
+/** What the schemas of one value look at in some case. */
+export function everEvaluated(document: SchemaDocument, whole: unknown): Evaluated {
+  const wholes = known.get(document) ?? new Map<unknown, Evaluated>();
+  known.set(document, wholes);
+  const evaluated = wholes.get(whole) ?? evaluatedBy(document.inPlace([whole]), document, whole);
+  wholes.set(whole, evaluated);
+  return evaluated;
+}
+
+/** Whether all of the one are of the other. */
+export const includes = (looked: Evaluated, { names, patterns, isAny }: Evaluated, document: SchemaDocument): boolean =>
+  looked.isAny ||
+  (!isAny &&
+    [...patterns].every((pattern) => looked.patterns.has(pattern)) &&
+    [...names].every(
+      (name) => looked.names.has(name) || [...looked.patterns].some((pattern) => document.isFound(pattern, name)),
+    ));
+
+/** Rules by which a part of an old schema judges a property that nothing beside it looks at, where that is sure for this one. */
+export function closingRulesOf(part: Fields, name: string, before: SchemaDocument): readonly unknown[] {
+  const whole = before.wholeOf(part);
+  const { unevaluatedProperties } = whole;
+  if (unevaluatedProperties === undefined) return [];
+  const { names, patterns, isAny } = everEvaluated(before, whole);
+  const isEvaluated = isAny || names.has(name) || [...patterns].some((pattern) => before.isFound(pattern, name));
+  return isEvaluated ? [] : [unevaluatedProperties];
+}
+
+/** The same of every property that has none of these names. */
+export function closingRulesBeyond(
+  part: Fields,
+  known: ReadonlySet<string>,
+  before: SchemaDocument,
+): readonly unknown[] {
+  const whole = before.wholeOf(part);
+  const { unevaluatedProperties } = whole;
+  if (unevaluatedProperties === undefined) return [];
+  const { names, patterns, isAny } = everEvaluated(before, whole);
+  return isAny || patterns.size > 0 || ![...names].every((name) => known.has(name)) ? [] : [unevaluatedProperties];
+}
