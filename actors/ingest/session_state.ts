@@ -146,6 +146,8 @@ export type SessionMessage =
       readonly room: RecordsRoom;
       /** Bytes that the log gave for it. */
       readonly broughtBytes: number;
+      /** There is more of its last batch. */
+      readonly isCut: boolean;
     }
   /** There is no room for the next record of the partition. */
   | {

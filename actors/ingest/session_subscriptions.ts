@@ -169,7 +169,7 @@ export function stepSubscription(state: SessionState, message: SubscriptionMessa
       }
       break;
     case "read": {
-      subscriptions.noteSize(subscription, message.partition, message.broughtBytes);
+      subscriptions.noteSize(subscription, message.partition, message.broughtBytes, message.isCut);
       const frame = subscriptions.readAnswered(subscription, message.partition, message.result, message.bounds);
       // The next read of the partition waits for `sent_records`, which tells the cost of this one.
       if (frame?.type === "records") return [state, [{ type: "send_records", frame, room: message.room }]];

@@ -8,6 +8,7 @@ import { sequenceAt } from "../../protocols/sequence.ts";
 import type { Channel } from "../log/log.ts";
 import { recordsOf, type StoredRecord } from "../log/stored_records.ts";
 import type { PartitionView } from "../partition/partition_feed.ts";
+import { cutBatches } from "./cut_batches.ts";
 import { ANSWER_LIMITS, AnswerBudget } from "./http_answers.ts";
 import type { Permissions, StreamDirectory } from "./session.ts";
 import { wholeNumber } from "./whole_number.ts";
@@ -106,13 +107,15 @@ async function readRecords(view: PartitionView, channel: Channel, from: string, 
   const wanted = from === "latest" ? bounds.endOffset : from === "earliest" ? 0 : wholeNumber("from", from, 0);
   const fromOffset = Math.max(wanted, bounds.firstOffset);
   const after = cursorBefore(bounds.epochs, Math.min(fromOffset, bounds.endOffset));
-  const result = await view.read(channel, after, ANSWER_LIMITS.answerBytesMax);
+  const result = await view.read(channel, after, ANSWER_LIMITS.answerBytesMax, true);
   if (result.kind !== "records") {
     throw new UnavailableError("NOT_READY", `Cannot read at ${fromOffset} as retention has just moved: ${result.kind}`);
   }
   const records: string[] = [];
   let sizeBytes = 0;
-  for (const record of recordsOf(result.batches, fromOffset)) {
+  // Cut before it is decoded: of a large batch no more than what has room.
+  const { batches } = cutBatches(result.batches, fromOffset, ANSWER_LIMITS.answerBytesMax);
+  for (const record of recordsOf(batches, fromOffset)) {
     // As text: the server's own writer would change numbers beyond 2^53.
     const text = exactJson(describeRecord(record));
     sizeBytes += Buffer.byteLength(text);
