@@ -8,8 +8,8 @@ import { epochAt, type Position } from "../../protocols/position.ts";
 import type { ChannelBounds, ReadResult, RecordBatch } from "./log.ts";
 import { storedBytes } from "./record_batch.ts";
 
-/** Of a node: four batches as large as a frame. */
-export const LARGE_BATCHES_BYTES_MAX = 16_777_216;
+/** Of a node: two batches as large as a frame. */
+export const LARGE_BATCHES_BYTES_MAX = 8_388_608;
 /** A smaller batch is read anew for each of its few parts. */
 export const LARGE_BATCH_BYTES_MIN = 262_144;
 /** What each listed sequence takes in memory beyond its stored bytes. */
