@@ -15,7 +15,7 @@ import { refuseUnreadable, sendError } from "./http_errors.ts";
 import { asksForWebSocket, headWithoutUpgrade, UnansweredRequests } from "./ignored_upgrades.ts";
 import type { Access, Grants } from "./security/access.ts";
 import { type Audit, NO_AUDIT } from "./security/audit_log.ts";
-import { auditRefusal, auditRequests, pathOf, toldOf } from "./security/audit_requests.ts";
+import { auditRefusal, auditRequests, pathOf, shownGrants, toldOf } from "./security/audit_requests.ts";
 import type { ConnectionGate } from "./security/connection_gate.ts";
 import type { HiddenTexts } from "./security/hidden_texts.ts";
 import { readTls } from "./security/tls_files.ts";
@@ -128,7 +128,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       })) as unknown as FastifyInstance;
   const { audit = NO_AUDIT } = options;
   server.setErrorHandler((error, request, reply) => {
-    auditRefusal(audit, error, toldOf(request));
+    auditRefusal(audit, error, toldOf(request), shownGrants(request));
     return sendError(reply, options.hidden?.hideInError(error) ?? error);
   });
   auditRequests(server, audit);

@@ -11,6 +11,7 @@ import { type BodyBudget, isKnownEncoding, readBody } from "./http_body.ts";
 import { chooseFormat, parseEvents } from "./http_events.ts";
 import { type HttpIngest, INGEST_LIMITS } from "./http_ingest.ts";
 import type { Permissions, StreamDirectory } from "./session.ts";
+import { streamRefusal } from "./shown_streams.ts";
 
 export interface IngestRoutesOptions {
   readonly ingest: HttpIngest;
@@ -68,21 +69,14 @@ async function ingest(
 }
 
 function admit(request: object, stream: string, options: IngestRoutesOptions): void {
-  const known = options.directory.describe();
-  const permissions = options.permissionsOf(request);
-  if (!Object.hasOwn(known, stream)) {
-    const shown = Object.keys(known).filter((name) => permissions.mayObserve(name));
-    throw new RejectedError(
-      "UNKNOWN_STREAM",
-      `Cannot append to ${stream} as the stream must be one of [${shown.join(", ")}]: current value is ${stream}`,
-    );
-  }
-  if (!permissions.mayProduce(stream)) {
-    throw new RejectedError(
-      "FORBIDDEN",
-      `Cannot append to ${stream} as the token must allow to produce there: subject is ${permissions.subject}`,
-    );
-  }
+  const refusal = streamRefusal(
+    options.directory.describe(),
+    options.permissionsOf(request),
+    stream,
+    "produce",
+    "append to",
+  );
+  if (refusal !== undefined) throw refusal;
   const reason = options.unreadiness();
   if (reason !== undefined) {
     throw new UnavailableError("NOT_READY", `Cannot append to ${stream} as the log must be ready: ${reason}`);

@@ -312,10 +312,6 @@ export function errorFrame(error: HeadraceError, about?: About, creditBytes = 0)
 }
 
 /** Tells the client what it did, and ends the connection. */
-/** The streams that the client may know of: an error names no other. */
-export const knownStreams = ({ environment, permissions }: SessionState): readonly string[] =>
-  Object.keys(environment.directory.describe()).filter((name) => permissions?.mayObserve(name) === true);
-
 export function refuseConnection(state: SessionState, error: HeadraceError): readonly SessionEffect[] {
   state.phase = "closing";
   return [

@@ -11,6 +11,7 @@ import type { PartitionView } from "../partition/partition_feed.ts";
 import { cutBatches } from "./cut_batches.ts";
 import { ANSWER_LIMITS, AnswerBudget } from "./http_answers.ts";
 import type { Permissions, StreamDirectory } from "./session.ts";
+import { streamRefusal } from "./shown_streams.ts";
 import { wholeNumber } from "./whole_number.ts";
 
 const RECORDS_MAX = 1_000;
@@ -37,8 +38,7 @@ export function mountStreamRoutes(server: FastifyInstance, options: StreamRoutes
   server.get<{ Params: { stream: string } }>("/v1/streams/:stream", async (request) => {
     const { stream } = request.params;
     const permissions = options.permissionsOf(request);
-    refuseUnknown(directory, stream, permissions);
-    if (!permissions.mayObserve(stream)) throw forbidden("look at", stream, "observe", permissions);
+    refuse(streamRefusal(directory.describe(), permissions, stream, "observe", "look at"));
     return describeStream(directory, stream);
   });
   server.get<{ Params: PartitionPath; Querystring: Readonly<Record<string, string>> }>(
@@ -47,8 +47,7 @@ export function mountStreamRoutes(server: FastifyInstance, options: StreamRoutes
       const { stream } = request.params;
       const partition = wholeNumber("partition", request.params.partition, 0);
       const permissions = options.permissionsOf(request);
-      refuseUnknown(directory, stream, permissions);
-      if (!permissions.mayConsume(stream)) throw forbidden("read", stream, "consume", permissions);
+      refuse(streamRefusal(directory.describe(), permissions, stream, "consume", "read"));
       const view = await viewOf(directory, stream, partition);
       const { from = "0", fromTimeMs, limit = "100", channel: name = "records" } = request.query;
       const channel = asChannel(name);
@@ -155,22 +154,9 @@ async function viewOf(directory: StreamDirectory, stream: string, partition: num
   );
 }
 
-/** Names the streams that the token shows, and no others. */
-function refuseUnknown(directory: StreamDirectory, stream: string, permissions: Permissions): void {
-  const all = Object.keys(directory.describe());
-  if (all.includes(stream)) return;
-  const known = all.filter((name) => permissions.mayObserve(name));
-  throw new RejectedError(
-    "UNKNOWN_STREAM",
-    `Cannot read ${stream} as the stream must be one of [${known.join(", ")}]: current value is ${stream}`,
-  );
+function refuse(refusal: RejectedError | undefined): void {
+  if (refusal !== undefined) throw refusal;
 }
-
-const forbidden = (action: string, stream: string, scope: string, { subject }: Permissions): RejectedError =>
-  new RejectedError(
-    "FORBIDDEN",
-    `Cannot ${action} ${stream} as the token must allow to ${scope} there: subject is ${subject}`,
-  );
 
 function asChannel(text: string): Channel {
   if (text === "records" || text === "rejected" || DEAD_LETTERS.test(text)) return text as Channel;
