@@ -11,7 +11,7 @@ import { refuseUpgrade, refuseUpgradePath } from "../actors/transport/refuse_upg
 import { loadDriver } from "../deps.ts";
 import { ConfigurationError, RejectedError } from "../protocols/errors.ts";
 import type { SecurityConfiguration } from "./configuration_schema.ts";
-import { refuseUnreadable, sendError } from "./http_errors.ts";
+import { refuseUnreadable, refuseWithoutHost, sendError } from "./http_errors.ts";
 import { asksForWebSocket, headWithoutUpgrade, UnansweredRequests } from "./ignored_upgrades.ts";
 import type { Access, Grants } from "./security/access.ts";
 import { type Audit, NO_AUDIT } from "./security/audit_log.ts";
@@ -111,6 +111,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     requestTimeout: limits.requestWithinMs,
     // Node looks at its connections each 30 s only, unless told otherwise.
     connectionsCheckingInterval: limits.checkEveryMs,
+    requireHostHeader: false, // refused with a code and a message below
   };
   const server = (tls === undefined
     ? fastify({ ...common, http })
@@ -143,6 +144,8 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   server.addHook("onRequest", async ({ raw, query }, reply) => {
     const { onAnswered } = gate.ask(raw.socket);
     reply.raw.once("close", onAnswered);
+    if (raw.headers.host === undefined) reply.header("Connection", "close");
+    refuseWithoutHost(raw);
     options.access.admit(raw);
     refuseRepeated(query);
   });
@@ -185,6 +188,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       return;
     }
     try {
+      refuseWithoutHost(request);
       options.access.admit(request);
       gate.upgrade(request.socket);
     } catch (error) {

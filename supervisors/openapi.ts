@@ -114,9 +114,9 @@ const INGEST: Json = {
 const REPLAY_NAME = { name: "name", in: "path", required: true, schema: { type: "string" } } as const;
 const REPLAY_ANSWERS: Json = {
   200: json("The replay.", reference("Replay")),
-  400: failure("It can not be replayed, or no such replay; why is named."),
+  400: failure("It can not be replayed; why is named."),
   ...TOKEN_ANSWERS,
-  404: failure("No such stream or partition."),
+  404: failure("No such stream or partition; for one replay, no such replay (NOT_FOUND)."),
   503: again("The log is not ready, or too many replays run."),
 };
 const REPLAYS: Json = {
