@@ -9,7 +9,7 @@ import type { Channel } from "../log/log.ts";
 import { recordsOf, type StoredRecord } from "../log/stored_records.ts";
 import type { PartitionView } from "../partition/partition_feed.ts";
 import { cutBatches } from "./cut_batches.ts";
-import { ANSWER_LIMITS, AnswerBudget } from "./http_answers.ts";
+import { ANSWER_LIMITS, answerMemory, beginAnswer } from "./http_answers.ts";
 import type { Permissions, StreamDirectory } from "./session.ts";
 import { streamRefusal } from "./shown_streams.ts";
 import { wholeNumber } from "./whole_number.ts";
@@ -29,7 +29,7 @@ interface PartitionPath {
 
 export function mountStreamRoutes(server: FastifyInstance, options: StreamRoutesOptions): void {
   const { directory } = options;
-  const answers = new AnswerBudget();
+  const memory = answerMemory();
   server.get("/v1/streams", async (request) => {
     const permissions = options.permissionsOf(request);
     const names = Object.keys(directory.describe()).filter((name) => permissions.mayObserve(name));
@@ -53,7 +53,7 @@ export function mountStreamRoutes(server: FastifyInstance, options: StreamRoutes
       const channel = asChannel(name);
       const recordsMax = wholeNumber("limit", limit, 1, RECORDS_MAX);
       const begin = fromTimeMs === undefined ? from : await offsetAtTime(view, channel, fromTimeMs);
-      const room = answers.begin(reply.raw);
+      const room = beginAnswer(memory, reply.raw);
       try {
         const page = await readRecords(view, channel, begin, recordsMax);
         room.made(page.byteLength);
