@@ -2,13 +2,13 @@
  * Frames as JSON text: subprotocol `headrace.v1.json`, for a browser's console or `websocat`. The same frames; events are
  * plain JSON lists, which become MessagePack here, so that a node sees no difference.
  */
-import { decodeEvents, EVENT_LIMITS, encodeEvents } from "./event_codec.ts";
+import { decodeEvents, EVENT_LIMITS, encodeCompact, encodeEvents } from "./event_codec.ts";
 import { exactJson } from "./exact_json.ts";
 import type { Frame } from "./frames.ts";
 import { fromJsonValue, JsonValueError, sentJson, toJsonValue } from "./json_values.ts";
 import { type Fields, isFields, refuse } from "./narrow.ts";
 import type { NumberKinds } from "./packed_numbers.ts";
-import { parseFrame } from "./parse_frame.ts";
+import { checkPosition, parseFrame } from "./parse_frame.ts";
 import { checkLevels, parseEventJson } from "./parse_json.ts";
 import type { ScanLimits } from "./scan.ts";
 import { type EventInput, UnreadableInput, wireValue } from "./unreadable.ts";
@@ -50,10 +50,11 @@ export function decodeJsonFrame(text: string, limits: ScanLimits): Frame {
     if (mayHaveHalves) refuseHalves(rest, "");
     const fields = fromJsonValue(rest) as Fields;
     if (isDeep) checkLevels(fields, limits.depthMax); // events are judged with those that came as MessagePack
-    return parseFrame({
+    const frame = parseFrame({
       ...fields,
       events: packAppended(events, text.length >= HUGE_MAP_CHARACTERS_MIN, numbers),
     });
+    return checkPosition(frame, (position) => encodeCompact(position).length);
   }
   if (mayHaveHalves && !(isFields(parsed) && parsed.type === "records")) refuseHalves(parsed, "");
   const value = fromJsonValue(parsed);

@@ -2,9 +2,9 @@
 import { Packr, Unpackr } from "../deps.ts";
 import { isAppendWithin, readAppend, writeAppend } from "./append_codec.ts";
 import type { Frame } from "./frames.ts";
-import { parseFrame } from "./parse_frame.ts";
+import { checkPosition, parseFrame } from "./parse_frame.ts";
 import "./precise_date.ts"; // times keep all of their digits
-import { type ScanLimits, scanFrame } from "./scan.ts";
+import { type ScanLimits, scanFrame, sizeOfField } from "./scan.ts";
 
 const packer = new Packr({ useRecords: false, encodeUndefinedAsNil: true });
 // Binary is not copied: a frame's events are a view of the frame.
@@ -32,5 +32,5 @@ export function decodeMsgpackFrame(data: Uint8Array, limits: ScanLimits): Frame 
   const append = isAppendWithin(limits) ? readAppend(data) : undefined;
   if (append !== undefined) return append;
   scanFrame(data, limits);
-  return parseFrame(unpacker.unpack(data));
+  return checkPosition(parseFrame(unpacker.unpack(data)), () => sizeOfField(data, "position", limits));
 }

@@ -243,7 +243,7 @@ function takeError(state: ConsumerState, link: Link, frame: ErrorFrame, effects:
     return;
   }
   const read = byWireId(state, link, frame.subscription);
-  if (read === undefined) return;
+  if (read === undefined || frame.code === "MALFORMED_FRAME") return; // of a second one under its number: it goes on
   const { subscription, part } = read;
   part.wireId = undefined;
   part.outstandingBytes = 0;

@@ -7,6 +7,7 @@ import { Packr, Unpackr } from "../deps.ts";
 import { RejectedError } from "./errors.ts";
 import type { Event, Verdict } from "./event.ts";
 import { WIRE_DEFAULTS } from "./frames.ts";
+import { FIELD_LIMITS } from "./limits.ts";
 import { ANY_NUMBERS, type NumberKinds, packNumbers } from "./packed_numbers.ts";
 import "./precise_date.ts"; // times keep all of their digits
 import { DEFINITIONS_MAX, type EventScan, scanEvents } from "./scan.ts";
@@ -43,6 +44,7 @@ export interface DecodedEvents {
 
 const packRecords = new Packr({ useRecords: true, encodeUndefinedAsNil: true });
 const packMaps = new Packr({ useRecords: false, encodeUndefinedAsNil: true });
+const packCompact = new Packr({ useRecords: false, encodeUndefinedAsNil: true, variableMapSize: true });
 // Numbers up to 2^53, big integers beyond; binary is copied, so that no event keeps its whole frame alive.
 const unpacker = new Unpackr({
   useRecords: true,
@@ -86,6 +88,18 @@ export function encodeEvents(events: readonly unknown[], options: EncodeOptions)
 
 /** Encodes one value by itself, as {@linkcode sliceEvents} would cut it. */
 export const encodeEvent = (value: unknown): Uint8Array => packNumbers(packMaps, value, ANY_NUMBERS);
+
+/** As {@linkcode encodeEvent}, in the fewest bytes: the length of a map takes no more than it needs. */
+export const encodeCompact = (value: unknown): Uint8Array => packNumbers(packCompact, value, ANY_NUMBERS);
+
+/**
+ * A resume point as it is stored: in the compact form where the common one goes beyond the bound of what was sent. It takes less
+ * than twice that bound, as short floats become long ones.
+ */
+export function encodePosition(position: unknown): Uint8Array {
+  const bytes = encodeEvent(position);
+  return bytes.length <= FIELD_LIMITS.positionBytesMax ? bytes : encodeCompact(position);
+}
 
 /** Counts what might be definitions: text may look like one, which costs a little size and no correctness. */
 function isDefinitionHeavy(bytes: Uint8Array): boolean {

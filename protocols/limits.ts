@@ -17,7 +17,7 @@ export const FIELD_LIMITS = {
   pathCharactersMax: 1_024,
   /** Characters of a message or a reason. */
   messageCharactersMax: 4_096,
-  /** MessagePack bytes of `append.position`: each producer's last one is kept for as long as its chain. */
+  /** MessagePack bytes of `append.position` as it was sent, or in its compact form where JSON was sent: each producer's last one is kept for as long as its chain. */
   positionBytesMax: 4_096,
   /** Sequences listed by one append. */
   sequencesMax: 10_000,

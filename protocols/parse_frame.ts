@@ -3,7 +3,6 @@
  * words. What a field's value means (a partition out of range, a stale epoch) is for the session to judge.
  */
 import { RejectedError } from "./errors.ts";
-import { encodeEvent } from "./event_codec.ts";
 import type { ClientFrame, Frame, NodeFrame } from "./frames.ts";
 import { FIELD_LIMITS } from "./limits.ts";
 import {
@@ -35,16 +34,16 @@ const asCode = asTextUpTo(FIELD_LIMITS.codeCharactersMax);
 const asPath = asTextUpTo(FIELD_LIMITS.pathCharactersMax);
 const asMessage = asTextUpTo(FIELD_LIMITS.messageCharactersMax);
 
-/** A map within its bound as it will be stored. */
-function asPosition(value: unknown, path: string): void {
-  asMap(value, path);
-  const sizeBytes = encodeEvent(value).length;
+/** Judges a producer's resume point by the bytes that it was sent in, which the parsed frame does not tell. */
+export function checkPosition(frame: Frame, sizeOf: (position: unknown) => number): Frame {
+  if (frame.type !== "append" || frame.position === undefined) return frame;
+  const sizeBytes = sizeOf(frame.position);
   const { positionBytesMax } = FIELD_LIMITS;
-  if (sizeBytes > positionBytesMax)
-    throw new RejectedError(
-      "MALFORMED_FRAME",
-      `Cannot take a frame as ${path} must have at most ${positionBytesMax} bytes: current value is ${sizeBytes}`,
-    );
+  if (sizeBytes <= positionBytesMax) return frame;
+  throw new RejectedError(
+    "MALFORMED_FRAME",
+    `Cannot take a frame as /position must have at most ${positionBytesMax} bytes: current value is ${sizeBytes}`,
+  );
 }
 
 function checkPlace(fields: Fields): void {
@@ -98,7 +97,7 @@ const CLIENT_CHECKS: Readonly<Record<ClientFrame["type"], FrameCheck>> = {
     optional(fields, "schemaVersion", asCountUpTo(FIELD_LIMITS.schemaVersionMax));
     required(fields, "events", asBytes);
     optional(fields, "traceparent", asText); // any: the session drops what is no trace context
-    optional(fields, "position", asPosition);
+    optional(fields, "position", asMap);
   },
   hello(fields) {
     required(fields, "client", asTextUpTo(FIELD_LIMITS.clientCharactersMax));

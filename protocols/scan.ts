@@ -105,6 +105,26 @@ export function scanFrame(bytes: Uint8Array, limits: ScanLimits): void {
   }
 }
 
+/** Bytes that the value of a key takes in a map that `scanFrame` has let through; 0 where the key is absent. */
+export function sizeOfField(bytes: Uint8Array, name: string, limits: ScanLimits): number {
+  begin(bytes, limits, false);
+  try {
+    const token = uint8();
+    const count = token < 0x90 ? token & 0x0f : token === 0xde ? uint16() : uint32();
+    for (let index = 0; index < count; index++) {
+      const keyStart = at;
+      const length = readStringLength();
+      at += length;
+      const valueStart = at;
+      scanValue(1);
+      if (readKeyText(keyStart, 0) === name) return at - valueStart;
+    }
+    return 0;
+  } finally {
+    source = NO_BYTES;
+  }
+}
+
 /** Walks a MessagePack array of events. Throws as `scanFrame` does for what concerns the array as a whole. */
 export function scanEvents(bytes: Uint8Array, limits: ScanLimits, countMax: number): EventScan {
   begin(bytes, limits, true);

@@ -11,15 +11,47 @@ interface Definition {
   readonly end: number;
 }
 
-/** The events from `firstIndex` on, one by one as they are asked for: what is not asked for costs nothing. */
+/** Where an event begins, and where the records defined before it were defined: all that a walk from there on needs. */
+interface Place {
+  readonly index: number;
+  readonly at: number;
+  /** Of the newest definition of each id. */
+  readonly definedAt: ReadonlyMap<number, number>;
+}
+
+/** Between places that are remembered of one batch: a walk from the one before an event passes no more than this. */
+const PLACE_EVERY_BYTES = 16_384;
+
+/**
+ * Places of batches that were walked, for as long as the batch is in memory: whoever reads a batch part by part would else walk
+ * from its beginning each time. They take a few hundred bytes each, and one with many definitions some kilobytes.
+ */
+const PLACES = new WeakMap<Uint8Array, Place[]>();
+
+/**
+ * The events from `firstIndex` on, one by one as they are asked for: what is not asked for costs nothing, and neither does what
+ * lies before, once it was walked. The bytes must not change any more.
+ */
 export function* slicesFrom(bytes: Uint8Array, firstIndex: number): Iterable<Uint8Array> {
   const walk = new Walk(bytes);
   const count = walk.arrayHeader();
-  for (let index = 0; index < count; index++) {
+  const places = placesOf(bytes);
+  const begin = places.findLast((place) => place.index <= firstIndex);
+  if (begin !== undefined) walk.resume(begin);
+  for (let index = begin?.index ?? 0; index < count; index++) {
+    if (walk.position - (places.at(-1)?.at ?? 0) >= PLACE_EVERY_BYTES) places.push(walk.place(index));
     if (index >= firstIndex) walk.startCopy();
     walk.value();
     if (index >= firstIndex) yield walk.takeCopy();
   }
+}
+
+function placesOf(bytes: Uint8Array): Place[] {
+  const known = PLACES.get(bytes);
+  if (known !== undefined) return known;
+  const places: Place[] = [];
+  if (bytes.length > PLACE_EVERY_BYTES) PLACES.set(bytes, places);
+  return places;
 }
 
 /** The events at `indexes` (ascending), each as one MessagePack value that decodes by itself. */
@@ -76,47 +108,93 @@ const SIZED: Readonly<Record<number, readonly [lengthBytes: number, extraBytes: 
   219: [4, 0],
 };
 
-/** Bytes of most events: a larger one grows its buffer. */
+/** Bytes of most events: a larger one grows the buffer. */
 const SLICE_BYTES = 512;
+/** Up to here bytes are copied one by one: a call for a few costs more. */
+const COPIED_SINGLY_MAX = 24;
 
 class ByteWriter {
   private buffer = new Uint8Array(SLICE_BYTES);
   private length = 0;
 
-  write(bytes: ArrayLike<number>): void {
-    const end = this.length + bytes.length;
-    if (end > this.buffer.length) {
-      const larger = new Uint8Array(Math.max(end, this.buffer.length * 2));
-      larger.set(this.buffer.subarray(0, this.length));
-      this.buffer = larger;
+  clear(): void {
+    this.length = 0;
+  }
+
+  write(from: Uint8Array, start: number, end: number): void {
+    const length = end - start;
+    this.ensure(length);
+    if (length > COPIED_SINGLY_MAX) this.buffer.set(from.subarray(start, end), this.length);
+    else for (let index = 0; index < length; index++) this.buffer[this.length + index] = from[start + index] as number;
+    this.length += length;
+  }
+
+  writeMapHeader(count: number): void {
+    this.ensure(5);
+    if (count < 16) this.buffer[this.length++] = 0x80 | count;
+    else {
+      this.buffer[this.length++] = 0xdf;
+      for (let shift = 24; shift >= 0; shift -= 8) this.buffer[this.length++] = (count >>> shift) & 0xff;
     }
-    this.buffer.set(bytes, this.length);
-    this.length = end;
   }
 
   bytes(): Uint8Array {
     return this.buffer.slice(0, this.length);
+  }
+
+  private ensure(moreBytes: number): void {
+    const end = this.length + moreBytes;
+    if (end <= this.buffer.length) return;
+    const larger = new Uint8Array(Math.max(end, this.buffer.length * 2));
+    larger.set(this.buffer.subarray(0, this.length));
+    this.buffer = larger;
   }
 }
 
 class Walk {
   private readonly bytes: Uint8Array;
   private readonly definitions = new Map<number, Definition>();
+  private definedAt = new Map<number, number>();
+  /** `definedAt` was given away: the next definition goes to a copy. */
+  private isShared = false;
   private at = 0;
-  private out: ByteWriter | undefined;
+  private readonly out = new ByteWriter();
+  private isCopying = false;
+  /** To be copied and not yet written: what lies side by side is written at once. */
+  private runStart = 0;
+  private runEnd = 0;
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
   }
 
+  get position(): number {
+    return this.at;
+  }
+
+  /** The event `index` begins here. */
+  place(index: number): Place {
+    this.isShared = true;
+    return { index, at: this.at, definedAt: this.definedAt };
+  }
+
+  /** Goes on at a place of these bytes. */
+  resume({ at, definedAt }: Place): void {
+    this.at = at;
+    this.definedAt = definedAt as Map<number, number>;
+    this.isShared = true;
+  }
+
   startCopy(): void {
-    this.out = new ByteWriter();
+    this.out.clear();
+    this.isCopying = true;
+    this.runStart = this.runEnd = this.at;
   }
 
   takeCopy(): Uint8Array {
-    const copy = this.out?.bytes() ?? new Uint8Array(0);
-    this.out = undefined;
-    return copy;
+    this.writeRun();
+    this.isCopying = false;
+    return this.out.bytes();
   }
 
   arrayHeader(): number {
@@ -133,7 +211,7 @@ class Walk {
 
   value(): void {
     const token = this.byte(this.at);
-    const definition = token >= 0x40 && token < 0x80 ? this.definitions.get(token) : undefined;
+    const definition = token >= 0x40 && token < 0x80 ? this.definitionOf(token) : undefined;
     if (definition !== undefined) {
       this.at += 1;
       this.record(definition);
@@ -161,9 +239,28 @@ class Walk {
     for (let index = 0; index < values; index++) this.value();
   }
 
-  /** Reads a definition, which is written nowhere: its records are. */
+  private definitionOf(id: number): Definition | undefined {
+    const known = this.definitions.get(id);
+    const definedAt = known === undefined ? this.definedAt.get(id) : undefined;
+    if (definedAt === undefined) return known;
+    // It was read by another walk, from whose place this one goes on.
+    const { at } = this;
+    this.at = definedAt;
+    const definition = this.readDefinition(id);
+    this.at = at;
+    return definition;
+  }
+
+  /** A definition is written nowhere: its records are. */
   private define(): Definition {
     const id = this.byte(this.at + 2);
+    if (this.isShared) this.definedAt = new Map(this.definedAt);
+    this.isShared = false;
+    this.definedAt.set(id, this.at);
+    return this.readDefinition(id);
+  }
+
+  private readDefinition(id: number): Definition {
     this.at += 3;
     const count = this.arrayHeader();
     const keyStarts: number[] = [];
@@ -178,22 +275,33 @@ class Walk {
 
   private record({ keyStarts, end }: Definition): void {
     const count = keyStarts.length;
-    this.write(
-      count < 16 ? [0x80 | count] : [0xdf, count >>> 24, (count >>> 16) & 0xff, (count >>> 8) & 0xff, count & 0xff],
-    );
+    if (this.isCopying) {
+      this.writeRun();
+      this.out.writeMapHeader(count);
+    }
     for (let index = 0; index < count; index++) {
-      this.write(this.bytes.subarray(keyStarts[index], keyStarts[index + 1] ?? end));
+      if (this.isCopying) {
+        this.writeRun();
+        this.out.write(this.bytes, keyStarts[index] as number, keyStarts[index + 1] ?? end);
+      }
       this.value();
     }
   }
 
   private copy(length: number): void {
-    this.write(this.bytes.subarray(this.at, this.at + length));
+    if (this.isCopying) {
+      if (this.runEnd !== this.at) {
+        this.writeRun();
+        this.runStart = this.at;
+      }
+      this.runEnd = this.at + length;
+    }
     this.at += length;
   }
 
-  private write(bytes: ArrayLike<number>): void {
-    this.out?.write(bytes);
+  private writeRun(): void {
+    if (this.runEnd > this.runStart) this.out.write(this.bytes, this.runStart, this.runEnd);
+    this.runStart = this.runEnd = 0;
   }
 
   private byte(at: number): number {

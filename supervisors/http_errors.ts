@@ -2,6 +2,7 @@
  * How errors leave over HTTP: `{code, message}` with the status that an error's class stands for. Refusals of the server
  * below (fastify, and Node's parser of HTTP) are told in the same form: its own codes are none of docs/protocol.md.
  */
+import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { FastifyReply } from "fastify";
 import { FencedError, HeadraceError, OverloadedError, RejectedError, UnavailableError } from "../protocols/errors.ts";
@@ -15,6 +16,15 @@ export function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex): 
   const headers = `Connection: close\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}`;
   if (socket.writable) socket.write(`HTTP/1.1 ${status}\r\n${headers}\r\n\r\n${body}`);
   socket.destroy(error);
+}
+
+/** Throws where a request of HTTP/1.1 names no host, which Node itself would answer with an empty 400. */
+export function refuseWithoutHost({ httpVersion, headers }: Pick<IncomingMessage, "httpVersion" | "headers">): void {
+  if (httpVersion !== "1.1" || headers.host !== undefined) return;
+  throw new RejectedError(
+    "MALFORMED_FRAME",
+    "Cannot read the request as HTTP/1.1 must have a header Host: it has none",
+  );
 }
 
 function unreadable(code: string | undefined) {

@@ -11,11 +11,11 @@ import { refuseUpgrade, refuseUpgradePath } from "../actors/transport/refuse_upg
 import { loadDriver } from "../deps.ts";
 import { ConfigurationError, RejectedError } from "../protocols/errors.ts";
 import type { SecurityConfiguration } from "./configuration_schema.ts";
-import { refuseUnreadable, sendError } from "./http_errors.ts";
+import { refuseUnreadable, refuseWithoutHost, sendError } from "./http_errors.ts";
 import { asksForWebSocket, headWithoutUpgrade, UnansweredRequests } from "./ignored_upgrades.ts";
 import type { Access, Grants } from "./security/access.ts";
 import { type Audit, NO_AUDIT } from "./security/audit_log.ts";
-import { auditRefusal, auditRequests, pathOf, toldOf } from "./security/audit_requests.ts";
+import { auditRefusal, auditRequests, pathOf, shownGrants, toldOf } from "./security/audit_requests.ts";
 import type { ConnectionGate } from "./security/connection_gate.ts";
 import type { HiddenTexts } from "./security/hidden_texts.ts";
 import { readTls } from "./security/tls_files.ts";
@@ -111,6 +111,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     requestTimeout: limits.requestWithinMs,
     // Node looks at its connections each 30 s only, unless told otherwise.
     connectionsCheckingInterval: limits.checkEveryMs,
+    requireHostHeader: false, // refused with a code and a message below
   };
   const server = (tls === undefined
     ? fastify({ ...common, http })
@@ -128,7 +129,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       })) as unknown as FastifyInstance;
   const { audit = NO_AUDIT } = options;
   server.setErrorHandler((error, request, reply) => {
-    auditRefusal(audit, error, toldOf(request));
+    auditRefusal(audit, error, toldOf(request), shownGrants(request));
     return sendError(reply, options.hidden?.hideInError(error) ?? error);
   });
   auditRequests(server, audit);
@@ -143,6 +144,8 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   server.addHook("onRequest", async ({ raw, query }, reply) => {
     const { onAnswered } = gate.ask(raw.socket);
     reply.raw.once("close", onAnswered);
+    if (raw.headers.host === undefined) reply.header("Connection", "close");
+    refuseWithoutHost(raw);
     options.access.admit(raw);
     refuseRepeated(query);
   });
@@ -185,6 +188,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       return;
     }
     try {
+      refuseWithoutHost(request);
       options.access.admit(request);
       gate.upgrade(request.socket);
     } catch (error) {

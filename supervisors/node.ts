@@ -4,7 +4,7 @@
  */
 import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
-import { BodyBudget } from "../actors/ingest/http_body.ts";
+import { bodyMemory } from "../actors/ingest/http_body.ts";
 import { HttpIngest } from "../actors/ingest/http_ingest.ts";
 import { mountIngestRoutes } from "../actors/ingest/http_routes.ts";
 import { mountStreamRoutes } from "../actors/ingest/stream_routes.ts";
@@ -186,7 +186,7 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
     const state = log.state();
     return state.kind === "ready" ? undefined : state.reason;
   };
-  const budget = new BodyBudget();
+  const memory = bodyMemory();
   let sources: RunningSources | undefined;
   const routes: NodeRoutesOptions = {
     log,
@@ -237,7 +237,7 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
         isOpen: false,
         mount: (server) =>
           mountIngestRoutes(server, {
-            ...{ ingest, budget, directory, permissionsOf, unreadiness },
+            ...{ ingest, memory, directory, permissionsOf, unreadiness },
             bodyFormatsOf: (stream) => configuration.streams[stream]?.bodyFormats ?? [],
           }),
       },

@@ -97,7 +97,7 @@ const INGEST: Json = {
       },
       400: failure("The body can not be read as a whole."),
       ...TOKEN_ANSWERS,
-      404: failure("No such stream."),
+      404: failure("No such stream, or none that the token shows."),
       413: failure("The body, inflated, or its number of events is over the limit."),
       415: failure("Unknown type or encoding."),
       422: json("Every event was set aside; or the key was used with another payload (IDEMPOTENCY_KEY_REUSED).", {
@@ -114,9 +114,9 @@ const INGEST: Json = {
 const REPLAY_NAME = { name: "name", in: "path", required: true, schema: { type: "string" } } as const;
 const REPLAY_ANSWERS: Json = {
   200: json("The replay.", reference("Replay")),
-  400: failure("It can not be replayed, or no such replay; why is named."),
+  400: failure("It can not be replayed; why is named."),
   ...TOKEN_ANSWERS,
-  404: failure("No such stream or partition."),
+  404: failure("No such stream or partition; for one replay, no such replay (NOT_FOUND)."),
   503: again("The log is not ready, or too many replays run."),
 };
 const REPLAYS: Json = {
@@ -141,7 +141,7 @@ const REPLAY: Json = {
 
 const NODE = { name: "node", in: "path", required: true, schema: { type: "string" } } as const;
 const LIMIT = { type: "integer", minimum: 1 } as const;
-const UNKNOWN: Json = { 404: failure("No such stream or partition.") };
+const UNKNOWN: Json = { 404: failure("No such stream or partition, or none that the token shows.") };
 const command = (summary: string, parameters: readonly Json[]): Json => ({
   post: {
     summary: `${summary} Needs the scope admin.`,

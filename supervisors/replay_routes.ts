@@ -1,5 +1,5 @@
 /** Begins, follows and ends replays into sinks and pipelines over HTTP: for administrators, as they write to every sink. */
-import type { FastifyInstance } from "fastify";
+import type { FastifyInstance, FastifyReply } from "fastify";
 import type { Channel } from "../actors/log/log.ts";
 import { loadDriver } from "../deps.ts";
 import { RejectedError } from "../protocols/errors.ts";
@@ -65,12 +65,23 @@ export async function createReplayRoutes(
     server.addHook("onRequest", async (request) => refuseOthers(grantsOf(request)));
     server.get("/v1/replays", async () => ({ replays: hidden.hideIn(await replays.list()) }));
     server.post("/v1/replays", async (request) => replays.begin(requestOf(request.body)));
-    server.get<{ Params: { name: string } }>("/v1/replays/:name", async ({ params }) =>
-      hidden.hideIn(await replays.get(params.name)),
+    server.get<{ Params: ReplayPath }>("/v1/replays/:name", async ({ params: { name } }, reply) => {
+      const found = await replays.get(name);
+      return found === undefined ? tellNone(reply, name) : hidden.hideIn(found);
+    });
+    server.delete<{ Params: ReplayPath }>(
+      "/v1/replays/:name",
+      async ({ params: { name } }, reply) => (await replays.cancel(name)) ?? tellNone(reply, name),
     );
-    server.delete<{ Params: { name: string } }>("/v1/replays/:name", async ({ params }) => replays.cancel(params.name));
   };
 }
+
+interface ReplayPath {
+  readonly name: string;
+}
+
+const tellNone = (reply: FastifyReply, name: string): FastifyReply =>
+  reply.status(404).send({ code: "NOT_FOUND", message: `Cannot find a replay called ${name}: see GET /v1/replays` });
 
 function refuseOthers({ mayAdministrate, subject }: Grants): void {
   if (mayAdministrate) return;

@@ -18,7 +18,7 @@ import type { PartitionView } from "../actors/partition/partition_feed.ts";
 import type { Pipeline } from "../actors/pipeline/pipeline.ts";
 import type { DeliveryReport } from "../actors/sinks/delivery_messages.ts";
 import type { Connect } from "../protocols/connection.ts";
-import { ConfigurationError, HeadraceError, RejectedError, UnavailableError } from "../protocols/errors.ts";
+import { ConfigurationError, HeadraceError, UnavailableError } from "../protocols/errors.ts";
 import { cursorBefore } from "../protocols/position.ts";
 import type { Configuration } from "./configuration_schema.ts";
 import { logReport, sinkDelivery } from "./delivery_plans.ts";
@@ -89,8 +89,12 @@ export class Replays {
     return this.#inTurn(async () => [...this.#replays.values()].map(describe));
   }
 
-  get(name: string): Promise<ReplayDescription> {
-    return this.#inTurn(async () => describe(this.#named(name)));
+  /** Undefined where there is none of that name. */
+  get(name: string): Promise<ReplayDescription | undefined> {
+    return this.#inTurn(async () => {
+      const replay = this.#replays.get(name);
+      return replay === undefined ? undefined : describe(replay);
+    });
   }
 
   /** Begins a replay, or goes on with the one of that name. A dry run judges and counts, and begins nothing. */
@@ -134,10 +138,11 @@ export class Replays {
     return describe(replay);
   }
 
-  /** Ends a replay where it is. Begun again, it goes on from there. */
-  cancel(name: string): Promise<ReplayDescription> {
+  /** Ends a replay where it is; undefined where there is none of that name. Begun again, it goes on from there. */
+  cancel(name: string): Promise<ReplayDescription | undefined> {
     return this.#inTurn(async () => {
-      const replay = this.#named(name);
+      const replay = this.#replays.get(name);
+      if (replay === undefined) return undefined;
       if (replay.stored.state !== "running") return describe(replay);
       await this.#change(replay, () => ({ ...replay.stored, state: "cancelled", counts: countsOf(replay) }));
       await this.#shares?.announce();
@@ -226,12 +231,6 @@ export class Replays {
       replay.refusal = error.message;
       this.#parts.nodeLog("error", `can not go on with a replay: ${error.message}`, { replay: replay.stored.name });
     }
-  }
-
-  #named(name: string): Replay {
-    const replay = this.#replays.get(name);
-    if (replay !== undefined) return replay;
-    throw new RejectedError("MALFORMED_FRAME", `Cannot find a replay called ${name}: see GET /v1/replays`);
   }
 
   async #ranges({ stream, channel, from, to, partitions }: ReplayRequest, { count }: ReplayTarget) {

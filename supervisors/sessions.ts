@@ -19,6 +19,7 @@ import { bearerOf } from "./http_server.ts";
 import type { Access, Grants, Held } from "./security/access.ts";
 import type { Audit } from "./security/audit_log.ts";
 import type { AuditEvent } from "./security/audit_machine.ts";
+import { refusalKind } from "./security/audit_requests.ts";
 import type { ConnectionGate } from "./security/connection_gate.ts";
 import type { NodeDirectory } from "./stream_directory.ts";
 
@@ -170,9 +171,10 @@ export function listen(
         audit.record({ ...event, subject: held?.grants.subject, address });
       const audited: SessionPeer = {
         send: (frame, onLeft) => {
-          if (frame.type === "error" && frame.code === "FORBIDDEN") {
+          const kind = frame.type === "error" ? refusalKind(frame.code, held?.grants) : undefined;
+          if (frame.type === "error" && kind === "refused_scope") {
             const of = frame.stream === undefined ? "" : ` ${frame.stream}`;
-            told({ kind: "refused_scope", action: `a frame${of}`, outcome: "FORBIDDEN" });
+            told({ kind, action: `a frame${of}`, outcome: frame.code });
           }
           return peer.send(frame, onLeft);
         },

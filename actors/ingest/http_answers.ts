@@ -1,9 +1,6 @@
-/**
- * The memory for answers with records, shared among all requests that read them. Where it is spent, the answer that has waited
- * longest to be taken gives way, unless it was sent a moment ago: a client that does not read its answer keeps nobody out.
- */
+/** The memory for answers with records (http_memory.ts): of those that were sent and not taken, the one made first gives way. */
 import type { ServerResponse } from "node:http";
-import { OverloadedError } from "../../protocols/errors.ts";
+import { HttpMemory } from "./http_memory.ts";
 
 export const ANSWER_LIMITS = {
   /** Text of records in one answer; the first record is in it, however large. */
@@ -16,6 +13,11 @@ export const ANSWER_LIMITS = {
   retryAfterMs: 1_000,
 } as const;
 
+export const answerMemory = (bytesMax: number = ANSWER_LIMITS.allAnswersBytesMax, nowMs?: () => number): HttpMemory => {
+  const paceOf = (_bytes: number, waitedMs: number) => -waitedMs;
+  return new HttpMemory({ ...ANSWER_LIMITS, bytesMax, action: "read records", things: "answers", paceOf }, nowMs);
+};
+
 type Taker = Pick<ServerResponse, "once" | "destroy" | "destroyed">;
 
 /** The memory of one answer. */
@@ -25,63 +27,16 @@ export interface AnswerRoom {
   release(): void;
 }
 
-interface Sending {
-  bytes: number;
-  madeAtMs: number;
-  readonly taker: Taker;
-}
-
-export class AnswerBudget {
-  readonly #bytesMax: number;
-  readonly #nowMs: () => number;
-  /** In the order of their coming. */
-  readonly #sending = new Set<Sending>();
-  #usedBytes = 0;
-
-  constructor(bytesMax: number = ANSWER_LIMITS.allAnswersBytesMax, nowMs: () => number = () => performance.now()) {
-    this.#bytesMax = bytesMax;
-    this.#nowMs = nowMs;
-  }
-
-  get usedBytes(): number {
-    return this.#usedBytes;
-  }
-
-  /** Room for one answer until `taker` has taken it, or is gone. Throws `OverloadedError` where there is none. */
-  begin(taker: Taker): AnswerRoom {
-    const sending: Sending = { bytes: ANSWER_LIMITS.answerBytesMax, madeAtMs: Number.POSITIVE_INFINITY, taker };
-    while (this.#usedBytes + sending.bytes > this.#bytesMax) this.#giveWay();
-    this.#sending.add(sending);
-    this.#usedBytes += sending.bytes;
-    const release = () => this.#release(sending);
-    taker.once("close", release);
-    if (taker.destroyed) release();
-    return {
-      made: (sizeBytes) => {
-        if (!this.#sending.has(sending)) return;
-        this.#usedBytes += sizeBytes - sending.bytes;
-        sending.bytes = sizeBytes;
-        sending.madeAtMs = this.#nowMs();
-      },
-      release,
-    };
-  }
-
-  #giveWay(): void {
-    const before = this.#nowMs() - ANSWER_LIMITS.undisturbedMs;
-    const longest = [...this.#sending].find(({ madeAtMs }) => madeAtMs <= before);
-    if (longest === undefined) {
-      throw new OverloadedError(
-        "OUT_OF_CREDIT",
-        `Cannot read records as answers together must stay below ${this.#bytesMax} bytes: current value is ${this.#usedBytes}`,
-        ANSWER_LIMITS.retryAfterMs,
-      );
-    }
-    this.#release(longest);
-    longest.taker.destroy();
-  }
-
-  #release(sending: Sending): void {
-    if (this.#sending.delete(sending)) this.#usedBytes -= sending.bytes;
-  }
+/** Room for one answer until `taker` has taken it, or is gone. Throws `OverloadedError` where there is none. */
+export function beginAnswer(memory: HttpMemory, taker: Taker): AnswerRoom {
+  const hold = memory.hold(ANSWER_LIMITS.answerBytesMax, () => taker.destroy());
+  taker.once("close", hold.release);
+  if (taker.destroyed) hold.release();
+  return {
+    made: (sizeBytes) => {
+      hold.resize(sizeBytes);
+      hold.waits();
+    },
+    release: hold.release,
+  };
 }

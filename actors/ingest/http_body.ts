@@ -6,6 +6,7 @@ import { IncomingMessage } from "node:http";
 import type { Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { OverloadedError, RejectedError } from "../../protocols/errors.ts";
+import { type Hold, HttpMemory } from "./http_memory.ts";
 
 export const BODY_LIMITS = {
   /** One body, inflated. */
@@ -18,89 +19,11 @@ export const BODY_LIMITS = {
   retryAfterMs: 1_000,
 } as const;
 
-/**
- * The memory for bodies, shared among all requests. Where it is spent, the body that came slowest gives way to the others, unless
- * it has just begun: a client that sends little and waits keeps nobody out.
- */
-export class BodyBudget {
-  readonly #bytesMax: number;
-  readonly #nowMs: () => number;
-  readonly #arriving = new Set<ArrivingBody>();
-  #usedBytes = 0;
-
-  constructor(bytesMax: number = BODY_LIMITS.allBodiesBytesMax, nowMs: () => number = () => performance.now()) {
-    this.#bytesMax = bytesMax;
-    this.#nowMs = nowMs;
-  }
-
-  get usedBytes(): number {
-    return this.#usedBytes;
-  }
-
-  /** @param giveWay called once where the body has to give way; its memory is taken back with it */
-  begin(giveWay: (reason: OverloadedError) => void): ArrivingBody {
-    const body: ArrivingBody = {
-      sinceMs: this.#nowMs(),
-      takenBytes: 0,
-      giveWay,
-      take: (bytes) => {
-        this.#take(body, bytes);
-      },
-      arrived: () => {
-        this.#arriving.delete(body);
-      },
-      release: () => {
-        this.#arriving.delete(body);
-        this.#usedBytes -= body.takenBytes;
-        body.takenBytes = 0;
-      },
-    };
-    this.#arriving.add(body);
-    return body;
-  }
-
-  #take(body: ArrivingBody, bytes: number): void {
-    while (this.#usedBytes + bytes > this.#bytesMax) {
-      const slowest = this.#slowest(body);
-      if (slowest === undefined) throw this.#spent();
-      slowest.release();
-      slowest.giveWay(this.#spent());
-    }
-    this.#usedBytes += bytes;
-    body.takenBytes += bytes;
-  }
-
-  #slowest(except: ArrivingBody): ArrivingBody | undefined {
-    const nowMs = this.#nowMs();
-    const rate = ({ takenBytes, sinceMs }: ArrivingBody) => takenBytes / (nowMs - sinceMs);
-    let slowest: ArrivingBody | undefined;
-    for (const body of this.#arriving) {
-      if (body === except || body.takenBytes === 0 || nowMs - body.sinceMs < BODY_LIMITS.undisturbedMs) continue;
-      if (slowest === undefined || rate(body) < rate(slowest)) slowest = body;
-    }
-    return slowest;
-  }
-
-  #spent(): OverloadedError {
-    return new OverloadedError(
-      "OUT_OF_CREDIT",
-      `Cannot read the request as bodies together must stay below ${this.#bytesMax} bytes: current value is ${this.#usedBytes}`,
-      BODY_LIMITS.retryAfterMs,
-    );
-  }
-}
-
-/** The memory of one body. */
-export interface ArrivingBody {
-  readonly sinceMs: number;
-  takenBytes: number;
-  readonly giveWay: (reason: OverloadedError) => void;
-  /** Throws `OverloadedError` when the budget is spent, and nobody is to give way. */
-  take(bytes: number): void;
-  /** It is whole, and gives way to nobody any more. */
-  arrived(): void;
-  release(): void;
-}
+/** The memory for bodies (http_memory.ts): of those that are still coming, the one that came slowest gives way. */
+export const bodyMemory = (bytesMax: number = BODY_LIMITS.allBodiesBytesMax, nowMs?: () => number): HttpMemory => {
+  const paceOf = (bytes: number, waitedMs: number) => bytes / waitedMs;
+  return new HttpMemory({ ...BODY_LIMITS, bytesMax, action: "read the request", things: "bodies", paceOf }, nowMs);
+};
 
 export interface Body {
   readonly bytes: Uint8Array;
@@ -116,30 +39,31 @@ export const isKnownEncoding = (encoding: string): boolean =>
 export async function readBody(
   request: IncomingMessage,
   encoding: string,
-  budget: BodyBudget,
+  memory: HttpMemory,
   bytesMax: number = BODY_LIMITS.bodyBytesMax,
 ): Promise<Body> {
   const announced = Number(request.headers["content-length"] ?? 0);
   if (announced > bytesMax) throw discard(request, tooLarge(bytesMax));
   let refusal: OverloadedError | undefined;
-  const memory = budget.begin((reason) => {
+  const hold = memory.hold(0, (reason) => {
     refusal = reason;
     request.destroy(reason);
   });
+  hold.waits();
   try {
-    const raw = await collect(request, memory, bytesMax);
-    memory.arrived();
-    if (encoding === "identity") return { bytes: raw, release: memory.release };
+    const raw = await collect(request, hold, bytesMax);
+    hold.settles();
+    if (encoding === "identity") return { bytes: raw, release: hold.release };
     // Inflated once all of it is here: a client can not hold the room of many bytes by sending few of them slowly.
-    const bytes = await collect(inflated(raw), memory, bytesMax);
-    return { bytes, release: memory.release };
+    const bytes = await collect(inflated(raw), hold, bytesMax);
+    return { bytes, release: hold.release };
   } catch (error) {
-    memory.release();
+    hold.release();
     throw discard(request, refusal ?? asRefusal(error));
   }
 }
 
-async function collect(source: Readable, memory: ArrivingBody, bytesMax: number): Promise<Uint8Array> {
+async function collect(source: Readable, hold: Hold, bytesMax: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let sizeBytes = 0;
   // Not destroyed at the limit: the socket is needed for the answer.
@@ -149,7 +73,7 @@ async function collect(source: Readable, memory: ArrivingBody, bytesMax: number)
       if (!(source instanceof IncomingMessage)) source.destroy();
       throw tooLarge(bytesMax);
     }
-    memory.take(chunk.byteLength);
+    hold.take(chunk.byteLength);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks, sizeBytes);

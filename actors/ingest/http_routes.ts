@@ -7,14 +7,17 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { RejectedError, UnavailableError } from "../../protocols/errors.ts";
 import { isTraceparent } from "../../protocols/traceparent.ts";
 import type { IngestAnswer } from "./http_answer.ts";
-import { type BodyBudget, isKnownEncoding, readBody } from "./http_body.ts";
+import { isKnownEncoding, readBody } from "./http_body.ts";
 import { chooseFormat, parseEvents } from "./http_events.ts";
 import { type HttpIngest, INGEST_LIMITS } from "./http_ingest.ts";
+import type { HttpMemory } from "./http_memory.ts";
 import type { Permissions, StreamDirectory } from "./session.ts";
+import { streamRefusal } from "./shown_streams.ts";
 
 export interface IngestRoutesOptions {
   readonly ingest: HttpIngest;
-  readonly budget: BodyBudget;
+  /** For bodies. */
+  readonly memory: HttpMemory;
   readonly directory: Pick<StreamDirectory, "describe">;
   readonly permissionsOf: (request: object) => Permissions;
   /** Formats of bodies that the stream takes besides JSON and MessagePack: `form`, `text`. */
@@ -49,7 +52,7 @@ async function ingest(
     return refuseMedia(reply, `its encoding must be gzip or identity: current value is ${encoding}`);
   }
   const key = keyOf(request);
-  const body = await readBody(request.raw, encoding, options.budget).catch((error: unknown) => {
+  const body = await readBody(request.raw, encoding, options.memory).catch((error: unknown) => {
     reply.header("Connection", "close"); // what is left of the body is not read
     throw error;
   });
@@ -68,21 +71,14 @@ async function ingest(
 }
 
 function admit(request: object, stream: string, options: IngestRoutesOptions): void {
-  const known = options.directory.describe();
-  const permissions = options.permissionsOf(request);
-  if (!Object.hasOwn(known, stream)) {
-    const shown = Object.keys(known).filter((name) => permissions.mayObserve(name));
-    throw new RejectedError(
-      "UNKNOWN_STREAM",
-      `Cannot append to ${stream} as the stream must be one of [${shown.join(", ")}]: current value is ${stream}`,
-    );
-  }
-  if (!permissions.mayProduce(stream)) {
-    throw new RejectedError(
-      "FORBIDDEN",
-      `Cannot append to ${stream} as the token must allow to produce there: subject is ${permissions.subject}`,
-    );
-  }
+  const refusal = streamRefusal(
+    options.directory.describe(),
+    options.permissionsOf(request),
+    stream,
+    "produce",
+    "append to",
+  );
+  if (refusal !== undefined) throw refusal;
   const reason = options.unreadiness();
   if (reason !== undefined) {
     throw new UnavailableError("NOT_READY", `Cannot append to ${stream} as the log must be ready: ${reason}`);

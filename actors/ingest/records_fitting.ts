@@ -9,7 +9,7 @@ import { cutBatches } from "./cut_batches.ts";
 import type { RecordsRoom } from "./records_budget.ts";
 
 export type Fitted =
-  | { readonly kind: "fitted"; readonly result: ReadResult; readonly broughtBytes: number }
+  | { readonly kind: "fitted"; readonly result: ReadResult; readonly broughtBytes: number; readonly isCut: boolean }
   /** There is no room for the first record (B3 of the budget). */
   | { readonly kind: "crowded"; readonly leastBytes: number };
 
@@ -21,14 +21,14 @@ export class RecordsFitting {
   #growth = 1;
 
   fit(result: ReadResult, after: Position | undefined, room: RecordsRoom): Fitted {
-    if (result.kind !== "records") return { kind: "fitted", result, broughtBytes: 0 };
+    if (result.kind !== "records") return { kind: "fitted", result, broughtBytes: 0, isCut: false };
     const broughtBytes = this.#onWire(result.batches.reduce((sum, { events }) => sum + events.byteLength, 0));
     room.growInShare(broughtBytes); // what has room whole is not cut: the rest would be read again
     const bytesMax = Math.floor(room.bytes / this.#growth);
-    const { batches, sizeBytes } = cutBatches(result.batches, (after?.offset ?? -1) + 1, bytesMax);
+    const { batches, sizeBytes, isCut } = cutBatches(result.batches, (after?.offset ?? -1) + 1, bytesMax);
     const leastBytes = this.#onWire(sizeBytes);
     if (sizeBytes > bytesMax && !room.grow(leastBytes)) return { kind: "crowded", leastBytes };
-    return { kind: "fitted", result: { kind: "records", batches }, broughtBytes };
+    return { kind: "fitted", result: { kind: "records", batches }, broughtBytes, isCut };
   }
 
   /** A frame with these batches has taken so many bytes. */

@@ -297,7 +297,7 @@ class SessionActor implements Actor<Message> {
     const about = { subscription: subscription.id, partition: read.partition, room: read.room };
     await view.ready();
     if (read.kind === "after") {
-      const brought = await view.read(channel, read.after, read.bytesMax);
+      const brought = await view.read(channel, read.after, read.bytesMax, true);
       const fitted = this.#fitting.fit(brought, read.after, read.room);
       if (fitted.kind === "crowded") return { type: "read_crowded", ...about, leastBytes: fitted.leastBytes };
       return { type: "read", ...about, ...fitted, bounds: view.bounds(channel) };

@@ -14,7 +14,6 @@ import {
   costOfBytes,
   errorFrame,
   isOnlyChain,
-  knownStreams,
   movedFrames,
   NOTHING,
   nameOf,
@@ -24,28 +23,18 @@ import {
   type SessionProducer,
   type SessionState,
 } from "./session_state.ts";
+import { streamRefusal } from "./shown_streams.ts";
 
 /** Who may write where: throws what the client did wrong. */
 function admit(state: SessionState, frame: OpenFrame | AppendFrame | LostFrame): SessionProducer {
   const streams = state.environment.directory.describe();
-  const stream = Object.hasOwn(streams, frame.stream) ? streams[frame.stream] : undefined;
-  if (stream === undefined) {
-    const known = knownStreams(state).join(", ");
-    throw new RejectedError(
-      "UNKNOWN_STREAM",
-      `Cannot append to ${frame.stream} as the stream must be one of [${known}]: current value is ${frame.stream}`,
-    );
-  }
-  if (!(frame.partition >= 0 && frame.partition < stream.partitions)) {
+  const refusal = streamRefusal(streams, state.permissions, frame.stream, "produce", "append to");
+  if (refusal !== undefined) throw refusal;
+  const partitions = streams[frame.stream]?.partitions ?? 0;
+  if (!(frame.partition >= 0 && frame.partition < partitions)) {
     throw new RejectedError(
       "UNKNOWN_PARTITION",
-      `Cannot append to ${frame.stream} as the partition must be below ${stream.partitions}: current value is ${frame.partition}`,
-    );
-  }
-  if (state.permissions?.mayProduce(frame.stream) !== true) {
-    throw new RejectedError(
-      "FORBIDDEN",
-      `Cannot append to ${frame.stream} as the token must allow to produce there: subject is ${state.permissions?.subject}`,
+      `Cannot append to ${frame.stream} as the partition must be below ${partitions}: current value is ${frame.partition}`,
     );
   }
   if (state.producer === undefined) {

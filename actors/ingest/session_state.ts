@@ -146,6 +146,8 @@ export type SessionMessage =
       readonly room: RecordsRoom;
       /** Bytes that the log gave for it. */
       readonly broughtBytes: number;
+      /** There is more of its last batch. */
+      readonly isCut: boolean;
     }
   /** There is no room for the next record of the partition. */
   | {
@@ -310,10 +312,6 @@ export function errorFrame(error: HeadraceError, about?: About, creditBytes = 0)
 }
 
 /** Tells the client what it did, and ends the connection. */
-/** The streams that the client may know of: an error names no other. */
-export const knownStreams = ({ environment, permissions }: SessionState): readonly string[] =>
-  Object.keys(environment.directory.describe()).filter((name) => permissions?.mayObserve(name) === true);
-
 export function refuseConnection(state: SessionState, error: HeadraceError): readonly SessionEffect[] {
   state.phase = "closing";
   return [

@@ -4,7 +4,6 @@ import type { SubscribeFrame } from "../../protocols/frames.ts";
 import type { RecordsRoom } from "./records_budget.ts";
 import {
   errorFrame,
-  knownStreams,
   movedFrames,
   movingFrame,
   NOTHING,
@@ -15,6 +14,7 @@ import {
   type SessionResult,
   type SessionState,
 } from "./session_state.ts";
+import { streamRefusal } from "./shown_streams.ts";
 import * as subscriptions from "./subscription_machine.ts";
 
 export function subscribe(state: SessionState, frame: SubscribeFrame): readonly SessionEffect[] {
@@ -31,31 +31,22 @@ export function subscribe(state: SessionState, frame: SubscribeFrame): readonly 
 }
 
 function subscribeRefusal(state: SessionState, frame: SubscribeFrame): RejectedError | OverloadedError | undefined {
-  const streams = state.environment.directory.describe();
-  const stream = Object.hasOwn(streams, frame.stream) ? streams[frame.stream] : undefined;
-  if (stream === undefined) {
-    return new RejectedError(
-      "UNKNOWN_STREAM",
-      `Cannot subscribe as the stream must be one of [${knownStreams(state).join(", ")}]: current value is ${frame.stream}`,
-    );
-  }
-  const outside = frame.partitions.find(({ partition }) => !(partition >= 0 && partition < stream.partitions));
-  if (outside !== undefined) {
-    return new RejectedError(
-      "UNKNOWN_PARTITION",
-      `Cannot subscribe to ${frame.stream} as the partition must be below ${stream.partitions}: current value is ${outside.partition}`,
-    );
-  }
-  if (state.permissions?.mayConsume(frame.stream) !== true) {
-    return new RejectedError(
-      "FORBIDDEN",
-      `Cannot subscribe to ${frame.stream} as the token must allow to consume there: subject is ${state.permissions?.subject}`,
-    );
-  }
+  // First, and with a code that nothing else about a subscription has: any other error would tell that the first one has ended.
   if (state.subscriptions.has(frame.subscription)) {
     return new RejectedError(
       "MALFORMED_FRAME",
-      `Cannot subscribe as each subscription of a connection must have a number of its own: current value is ${frame.subscription}`,
+      `Cannot subscribe as the number must not be in use on this connection: subscription ${frame.subscription} goes on as it is`,
+    );
+  }
+  const streams = state.environment.directory.describe();
+  const refusal = streamRefusal(streams, state.permissions, frame.stream, "consume", "subscribe to");
+  if (refusal !== undefined) return refusal;
+  const partitions = streams[frame.stream]?.partitions ?? 0;
+  const outside = frame.partitions.find(({ partition }) => !(partition >= 0 && partition < partitions));
+  if (outside !== undefined) {
+    return new RejectedError(
+      "UNKNOWN_PARTITION",
+      `Cannot subscribe to ${frame.stream} as the partition must be below ${partitions}: current value is ${outside.partition}`,
     );
   }
   const { subscriptionsMax } = SESSION_LIMITS;
@@ -169,7 +160,7 @@ export function stepSubscription(state: SessionState, message: SubscriptionMessa
       }
       break;
     case "read": {
-      subscriptions.noteSize(subscription, message.partition, message.broughtBytes);
+      subscriptions.noteSize(subscription, message.partition, message.broughtBytes, message.isCut);
       const frame = subscriptions.readAnswered(subscription, message.partition, message.result, message.bounds);
       // The next read of the partition waits for `sent_records`, which tells the cost of this one.
       if (frame?.type === "records") return [state, [{ type: "send_records", frame, room: message.room }]];

@@ -8,8 +8,10 @@ import { sequenceAt } from "../../protocols/sequence.ts";
 import type { Channel } from "../log/log.ts";
 import { recordsOf, type StoredRecord } from "../log/stored_records.ts";
 import type { PartitionView } from "../partition/partition_feed.ts";
-import { ANSWER_LIMITS, AnswerBudget } from "./http_answers.ts";
+import { cutBatches } from "./cut_batches.ts";
+import { ANSWER_LIMITS, answerMemory, beginAnswer } from "./http_answers.ts";
 import type { Permissions, StreamDirectory } from "./session.ts";
+import { streamRefusal } from "./shown_streams.ts";
 import { wholeNumber } from "./whole_number.ts";
 
 const RECORDS_MAX = 1_000;
@@ -27,7 +29,7 @@ interface PartitionPath {
 
 export function mountStreamRoutes(server: FastifyInstance, options: StreamRoutesOptions): void {
   const { directory } = options;
-  const answers = new AnswerBudget();
+  const memory = answerMemory();
   server.get("/v1/streams", async (request) => {
     const permissions = options.permissionsOf(request);
     const names = Object.keys(directory.describe()).filter((name) => permissions.mayObserve(name));
@@ -36,8 +38,7 @@ export function mountStreamRoutes(server: FastifyInstance, options: StreamRoutes
   server.get<{ Params: { stream: string } }>("/v1/streams/:stream", async (request) => {
     const { stream } = request.params;
     const permissions = options.permissionsOf(request);
-    refuseUnknown(directory, stream, permissions);
-    if (!permissions.mayObserve(stream)) throw forbidden("look at", stream, "observe", permissions);
+    refuse(streamRefusal(directory.describe(), permissions, stream, "observe", "look at"));
     return describeStream(directory, stream);
   });
   server.get<{ Params: PartitionPath; Querystring: Readonly<Record<string, string>> }>(
@@ -46,14 +47,13 @@ export function mountStreamRoutes(server: FastifyInstance, options: StreamRoutes
       const { stream } = request.params;
       const partition = wholeNumber("partition", request.params.partition, 0);
       const permissions = options.permissionsOf(request);
-      refuseUnknown(directory, stream, permissions);
-      if (!permissions.mayConsume(stream)) throw forbidden("read", stream, "consume", permissions);
+      refuse(streamRefusal(directory.describe(), permissions, stream, "consume", "read"));
       const view = await viewOf(directory, stream, partition);
       const { from = "0", fromTimeMs, limit = "100", channel: name = "records" } = request.query;
       const channel = asChannel(name);
       const recordsMax = wholeNumber("limit", limit, 1, RECORDS_MAX);
       const begin = fromTimeMs === undefined ? from : await offsetAtTime(view, channel, fromTimeMs);
-      const room = answers.begin(reply.raw);
+      const room = beginAnswer(memory, reply.raw);
       try {
         const page = await readRecords(view, channel, begin, recordsMax);
         room.made(page.byteLength);
@@ -106,13 +106,15 @@ async function readRecords(view: PartitionView, channel: Channel, from: string, 
   const wanted = from === "latest" ? bounds.endOffset : from === "earliest" ? 0 : wholeNumber("from", from, 0);
   const fromOffset = Math.max(wanted, bounds.firstOffset);
   const after = cursorBefore(bounds.epochs, Math.min(fromOffset, bounds.endOffset));
-  const result = await view.read(channel, after, ANSWER_LIMITS.answerBytesMax);
+  const result = await view.read(channel, after, ANSWER_LIMITS.answerBytesMax, true);
   if (result.kind !== "records") {
     throw new UnavailableError("NOT_READY", `Cannot read at ${fromOffset} as retention has just moved: ${result.kind}`);
   }
   const records: string[] = [];
   let sizeBytes = 0;
-  for (const record of recordsOf(result.batches, fromOffset)) {
+  // Cut before it is decoded: of a large batch no more than what has room.
+  const { batches } = cutBatches(result.batches, fromOffset, ANSWER_LIMITS.answerBytesMax);
+  for (const record of recordsOf(batches, fromOffset)) {
     // As text: the server's own writer would change numbers beyond 2^53.
     const text = exactJson(describeRecord(record));
     sizeBytes += Buffer.byteLength(text);
@@ -152,22 +154,9 @@ async function viewOf(directory: StreamDirectory, stream: string, partition: num
   );
 }
 
-/** Names the streams that the token shows, and no others. */
-function refuseUnknown(directory: StreamDirectory, stream: string, permissions: Permissions): void {
-  const all = Object.keys(directory.describe());
-  if (all.includes(stream)) return;
-  const known = all.filter((name) => permissions.mayObserve(name));
-  throw new RejectedError(
-    "UNKNOWN_STREAM",
-    `Cannot read ${stream} as the stream must be one of [${known.join(", ")}]: current value is ${stream}`,
-  );
+function refuse(refusal: RejectedError | undefined): void {
+  if (refusal !== undefined) throw refusal;
 }
-
-const forbidden = (action: string, stream: string, scope: string, { subject }: Permissions): RejectedError =>
-  new RejectedError(
-    "FORBIDDEN",
-    `Cannot ${action} ${stream} as the token must allow to ${scope} there: subject is ${subject}`,
-  );
 
 function asChannel(text: string): Channel {
   if (text === "records" || text === "rejected" || DEAD_LETTERS.test(text)) return text as Channel;

@@ -6,7 +6,8 @@
  *   U2. The cursor moves only over what was sent, so that a partition that changes hands is read on without a gap. A batch that
  *       is sent in parts is read on within it.
  *   U3. `trimmed` and `truncated` are told before any record after them (E9).
- *   U4. Partitions take turns: the one that was read last comes last.
+ *   U4. Partitions take turns: the one that was read last comes last, but for one within a batch that is sent in parts, which is
+ *       read a few times in its turn: else each part of many such batches would find its own no longer in memory.
  */
 import type { NodeFrame, RecordsFrame, SubscribeFrame, SubscribeFrom, WireBatch } from "../../protocols/frames.ts";
 import { cursorBefore, epoch, type Offset, offset, type Position } from "../../protocols/position.ts";
@@ -15,6 +16,9 @@ import type { RecordsGrant, RecordsRoom } from "./records_budget.ts";
 
 /** Bytes asked of the log for one `records` frame. */
 export const RECORDS_FRAME_BYTES = 262_144;
+
+/** Parts of a batch that a partition is given in one turn (U4). */
+export const PARTS_OF_A_TURN = 8;
 
 interface Reading {
   /** `undefined`: where to begin is not known before the partition is owned. */
@@ -25,6 +29,8 @@ interface Reading {
   hasMore: boolean;
   /** Bytes that the last read brought: the next one asks for room for as many. */
   lastBytes: number;
+  /** Parts of the batch within which it is read that may still be read before its turn ends; 0 where it is within none. */
+  partsOfTurn: number;
   /** Bytes of the next record, where the last read found no room for it. */
   leastBytes: number;
 }
@@ -61,7 +67,15 @@ export function createSubscription(frame: SubscribeFrame): Subscription {
       typeof from === "object" && "epoch" in from
         ? { at: { epoch: epoch(from.epoch), offset: offset(from.offset) } }
         : undefined;
-    partitions.set(partition, { cursor, from, isReading: false, hasMore: true, lastBytes: 0, leastBytes: 0 });
+    partitions.set(partition, {
+      cursor,
+      from,
+      isReading: false,
+      hasMore: true,
+      lastBytes: 0,
+      partsOfTurn: 0,
+      leastBytes: 0,
+    });
   }
   return {
     id: frame.subscription,
@@ -96,8 +110,20 @@ export function readsDue(subscription: Subscription, records: Pick<RecordsGrant,
         : { kind: "after", partition, after: reading.cursor.at, bytesMax: Math.min(bytesMax, room.bytes), room },
     );
   }
-  for (const { partition } of reads) lastInTurn(subscription.partitions, partition); // U4
+  for (const { partition } of reads) endTurn(subscription.partitions, partition);
   return reads;
+}
+
+/** U4. A partition's turn ends with a read of it, or with the last of a few parts. */
+function endTurn(partitions: Map<number, Reading>, partition: number): void {
+  const reading = partitions.get(partition);
+  if (reading === undefined) return;
+  if (reading.partsOfTurn > 1) {
+    reading.partsOfTurn -= 1;
+    return;
+  }
+  reading.partsOfTurn = 0;
+  lastInTurn(partitions, partition);
 }
 
 function lastInTurn<Key, Value>(map: Map<Key, Value>, key: Key): void {
@@ -152,11 +178,13 @@ export function readFailed(subscription: Subscription, partition: number, isRetr
   reading.hasMore = isRetriable;
 }
 
-/** What a read brought: the next read of the partition asks for as much room. */
-export function noteSize(subscription: Subscription, partition: number, broughtBytes: number): void {
+/** What a read brought: the next read of the partition asks for as much room, and may be one of a batch in parts (U4). */
+export function noteSize(subscription: Subscription, partition: number, broughtBytes: number, isCut: boolean): void {
   const reading = subscription.partitions.get(partition);
   if (reading === undefined) return;
   reading.lastBytes = broughtBytes;
+  if (!isCut) reading.partsOfTurn = 0;
+  else if (reading.partsOfTurn === 0) reading.partsOfTurn = PARTS_OF_A_TURN;
   reading.leastBytes = 0;
 }
 

@@ -20,6 +20,7 @@ import {
 import { firstSequence, lastSequence, type Sequence } from "../../protocols/sequence.ts";
 import { newPlaceCounts, placeCountsOf } from "./chain_places.ts";
 import { CommitQueue } from "./commit_queue.ts";
+import { LargeBatches } from "./large_batches.ts";
 import type * as Contract from "./log.ts";
 import { answerRead, seekByTime } from "./log_reading.ts";
 import { lostBatch } from "./lost_batch.ts";
@@ -59,6 +60,7 @@ export class EmbeddedLog implements Contract.Log {
   readonly #queue: CommitQueue;
   readonly #partitions = new Map<string, Decide.PartitionState>();
   readonly #registry: StoreRegistry;
+  readonly #large = new LargeBatches();
 
   constructor(options: EmbeddedLogOptions) {
     this.kind = options.kind;
@@ -75,6 +77,7 @@ export class EmbeddedLog implements Contract.Log {
   #forget(): void {
     this.#partitions.clear();
     this.#registry.forget();
+    this.#large.clear();
   }
 
   /** The store's life has ended: what was queued for it must not reach the next one (E8). */
@@ -206,8 +209,14 @@ export class EmbeddedLog implements Contract.Log {
   #read(partition: PartitionReference, request: Contract.ReadRequest): Contract.ReadResult {
     return this.#guard(() => {
       const prefix = Stored.partitionPrefix(partition);
-      const { after, channel } = request;
-      return answerRead(this.#channel(prefix, channel), request, this.#entriesAfter(prefix, channel, after));
+      const { after, channel, inParts = false } = request;
+      const bounds = this.#channel(prefix, channel);
+      const entries = Stored.entriesPrefix(prefix, channel);
+      const kept = inParts ? this.#large.find(entries, after, bounds) : undefined;
+      if (kept !== undefined) return answerRead(bounds, request, [[kept]]);
+      const answer = answerRead(bounds, request, this.#entriesAfter(prefix, channel, after));
+      if (inParts) this.#large.keep(entries, answer);
+      return answer;
     });
   }
 

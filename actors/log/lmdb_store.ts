@@ -12,6 +12,7 @@ import { statfsSync } from "node:fs";
 import type { RootDatabase, RootDatabaseOptions } from "lmdb";
 import { loadDriver } from "../../deps.ts";
 import { ConfigurationError, HeadraceError, type UnavailableCode, UnavailableError } from "../../protocols/errors.ts";
+import { checkDataFile } from "./lmdb_file.ts";
 import type { StoreState } from "./log.ts";
 import type { Commit, OrderedStore, Writes } from "./ordered_store.ts";
 import { pack, unpack } from "./stored_state.ts";
@@ -56,9 +57,11 @@ export class LmdbStore implements OrderedStore {
    */
   static async open(folder: string, changed: RootDatabaseOptions = {}): Promise<LmdbStore> {
     const { open } = await loadDriver("lmdb");
-    const openDatabase = () =>
-      open<Uint8Array, Uint8Array>({
+    const openDatabase = () => {
+      checkDataFile(folder);
+      return open<Uint8Array, Uint8Array>({
         path: folder,
+        noSubdir: false, // also where the folder's name has a dot
         encoding: "binary",
         keyEncoding: "binary",
         cache: false,
@@ -68,10 +71,12 @@ export class LmdbStore implements OrderedStore {
         overlappingSync: false,
         ...changed,
       });
+    };
     let store: LmdbStore;
     try {
       store = new LmdbStore(folder, openDatabase);
     } catch (error) {
+      if (error instanceof HeadraceError) throw error;
       throw unavailable(failureCode(error, folder), reasonOf(error), error);
     }
     try {

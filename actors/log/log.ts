@@ -146,6 +146,8 @@ export interface ReadRequest {
   readonly committedOffset: Offset;
   /** At least one batch is returned where there is one, however large; then no more than this, its decoding counted as bytes. */
   readonly bytesMax: number;
+  /** The reader takes of a large batch a part at a time and asks again for the next: the batch is kept for that (large_batches.ts). */
+  readonly inParts?: boolean;
 }
 
 export type ReadResult =

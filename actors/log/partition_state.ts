@@ -11,7 +11,7 @@
  */
 
 import { FencedError, InvariantError } from "../../protocols/errors.ts";
-import { decodeSlice, encodeEvent } from "../../protocols/event_codec.ts";
+import { decodeSlice, encodePosition } from "../../protocols/event_codec.ts";
 import { type Epoch, type EpochStart, epoch, type Offset, offset, partitionName } from "../../protocols/position.ts";
 import {
   compareSequences,
@@ -297,7 +297,7 @@ const movedChain = (chain: ChainState | undefined, batch: AppendBatch, owner: st
   stored: lastSequence(batch.sequences),
   activeAtMs: Math.max(batch.appendedAtMs, chain?.activeAtMs ?? 0),
   owner: chain === undefined ? owner : chain.owner,
-  position: batch.position === undefined ? chain?.position : new Uint8Array(encodeEvent(batch.position)),
+  position: batch.position === undefined ? chain?.position : new Uint8Array(encodePosition(batch.position)),
 });
 
 /** The answer to `open`, and the chain as it will be; no change where the open is refused. */

@@ -4,7 +4,7 @@
  */
 import { Packr } from "../../deps.ts";
 import { InvariantError } from "../../protocols/errors.ts";
-import { encodeEvent } from "../../protocols/event_codec.ts";
+import { encodePosition } from "../../protocols/event_codec.ts";
 import { offset } from "../../protocols/position.ts";
 import { firstSequence, lastSequence, type Sequence, sequenceAt, sequenceCount } from "../../protocols/sequence.ts";
 import { chainName, ownerMark } from "./chain_places.ts";
@@ -98,7 +98,7 @@ function describe(batch: AppendBatch, count: number, sizeBytes: number, group: n
     count,
     sizeBytes,
     group,
-    batch.position === undefined ? 0 : extras.push(Buffer.from(encodeEvent(batch.position))),
+    batch.position === undefined ? 0 : extras.push(Buffer.from(encodePosition(batch.position))),
     rejectedAt,
     rejectedAt === 0 ? 0 : rejectedAt + 1,
     verdicts.length,

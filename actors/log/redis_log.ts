@@ -16,6 +16,7 @@ import {
 } from "../../protocols/position.ts";
 import type { Sequence } from "../../protocols/sequence.ts";
 import { chainName, ownerMark } from "./chain_places.ts";
+import { LargeBatches } from "./large_batches.ts";
 import type * as Contract from "./log.ts";
 import { answerRead, seekByTime } from "./log_reading.ts";
 import { lostBatch } from "./lost_batch.ts";
@@ -90,6 +91,7 @@ class StreamsLog implements RedisLog {
   readonly #settings = new Map<string, Promise<readonly [string, string]>>();
   /** Mean bytes of a stream's entries, by its key: how many entries a read asks for. */
   readonly #entryBytes = new Map<string, number>();
+  readonly #large = new LargeBatches();
 
   constructor(redis: RedisConnection) {
     this.#redis = redis;
@@ -289,8 +291,13 @@ class StreamsLog implements RedisLog {
 
   async read(partition: PartitionReference, request: Contract.ReadRequest): Promise<Contract.ReadResult> {
     const keys = this.#keys(partition);
-    const { channel, after } = request;
+    const { channel, after, inParts = false } = request;
     const stream = keys.stream(channel);
+    if (inParts && this.#large.mayFind(stream, after)) {
+      const bounds = boundsOf((await this.#redis.read(["HGET", keys.meta, `c:${channel}`])) as Buffer | null);
+      const kept = this.#large.find(stream, after, bounds);
+      if (kept !== undefined) return answerRead(bounds, request, [[kept]]);
+    }
     const from = after === undefined ? "-" : `${after.epoch}-${after.offset + 1}`;
     const entryBytes = this.#entryBytes.get(stream) ?? (await this.#meanEntryBytes(keys, channel));
     const count = Math.min(READ_ENTRIES_MAX, Math.max(1, Math.ceil(request.bytesMax / entryBytes)));
@@ -299,11 +306,10 @@ class StreamsLog implements RedisLog {
       this.#redis.read(["XRANGE", stream, from, "+", "COUNT", String(count)]),
       this.#redis.read(["HGET", keys.meta, `c:${channel}`]),
     ]);
-    return answerRead(
-      boundsOf(text as Buffer | null),
-      request,
-      this.#decoded(stream, entries as StreamEntry[], entryBytes),
-    );
+    const decoded = this.#decoded(stream, entries as StreamEntry[], entryBytes);
+    const answer = answerRead(boundsOf(text as Buffer | null), request, decoded);
+    if (inParts) this.#large.keep(stream, answer);
+    return answer;
   }
 
   /** Each entry that is looked at moves the mean of the stream's entries. */

@@ -67,14 +67,14 @@ export class OwnedFeed implements PartitionFeed {
     return this.#bounds.get(channel) ?? EMPTY_BOUNDS;
   }
 
-  async read(channel: Channel, after: Position | undefined, bytesMax: number): Promise<ReadResult> {
+  async read(channel: Channel, after: Position | undefined, bytesMax: number, inParts = false): Promise<ReadResult> {
     this.#refuseAfterEnd("read from");
     if (channel === "records") {
       const batches = this.#tail.read(after, bytesMax);
       if (batches !== undefined) return { kind: "records", batches };
     }
     const committedOffset = this.committedOffset(channel);
-    return this.#log.read(this.partition, { channel, after, committedOffset, bytesMax });
+    return this.#log.read(this.partition, { channel, after, committedOffset, bytesMax, inParts });
   }
 
   seek(channel: Channel, timeMs: number): Promise<Position | undefined> {

@@ -13,8 +13,12 @@ export interface PartitionView {
   /** One past the newest offset that may be seen (E10). */
   committedOffset(channel: Channel): Offset;
   bounds(channel: Channel): ChannelBounds;
-  /** Reads committed batches after a cursor, from the tail cache or the log. Rejects as `Log.read` does. */
-  read(channel: Channel, after: Position | undefined, bytesMax: number): Promise<ReadResult>;
+  /**
+   * Reads committed batches after a cursor, from the tail cache or the log. Rejects as `Log.read` does.
+   *
+   * @param inParts the reader takes of a large batch a part at a time, and asks again for the next
+   */
+  read(channel: Channel, after: Position | undefined, bytesMax: number, inParts?: boolean): Promise<ReadResult>;
   /** The cursor to read from so that the first record seen was appended at or after `timeMs`. */
   seek(channel: Channel, timeMs: number): Promise<Position | undefined>;
   /** Calls `listener` after the committed offset of a channel has moved: a level, so calls may be merged. */

@@ -100,9 +100,9 @@ export class RemoteView implements PartitionView {
   }
 
   /** X1. */
-  read(channel: Channel, after: Position | undefined, bytesMax: number): Promise<ReadResult> {
+  read(channel: Channel, after: Position | undefined, bytesMax: number, inParts = false): Promise<ReadResult> {
     const committedOffset = this.committedOffset(channel);
-    return this.#options.log.read(this.partition, { channel, after, committedOffset, bytesMax });
+    return this.#options.log.read(this.partition, { channel, after, committedOffset, bytesMax, inParts });
   }
 
   seek(channel: Channel, timeMs: number): Promise<Position | undefined> {

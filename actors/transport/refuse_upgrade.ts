@@ -39,10 +39,13 @@ function endUpgrade(socket: Duplex, answer: string): void {
   socket.end(answer, () => socket.destroy());
 }
 
+/** Of an upgrade that nobody could take, whoever sent it. */
+const MALFORMED: ReadonlySet<string> = new Set(["UNSUPPORTED_PROTOCOL", "MALFORMED_FRAME"]);
+
 function statusOf(error: unknown): string {
   if (error instanceof OverloadedError || error instanceof UnavailableError) return "503 Service Unavailable";
   if (!(error instanceof RejectedError)) return "500 Internal Server Error"; // no fault of the client: it may come again
-  return error.code === "UNSUPPORTED_PROTOCOL" ? "400 Bad Request" : "403 Forbidden";
+  return MALFORMED.has(error.code) ? "400 Bad Request" : "403 Forbidden";
 }
 
 function retryAfter(error: unknown): string {

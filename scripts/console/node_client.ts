@@ -164,6 +164,8 @@ async function ask<Answer>(
   }
   if (response.ok) return answer as Answer;
   const { code = "CONNECTION_LOST", message = text } = answer as { readonly code?: string; readonly message?: string };
+  // Of HTTP alone: what the command was given to look for is not there.
+  if (code === "NOT_FOUND") throw new UsageError(message);
   throw errorFromCode(code, message);
 }
 

@@ -12,6 +12,7 @@ const APPEND_ROUTE = "/v1/streams/:stream/events";
 const REFUSALS: Readonly<Record<string, AuditKind>> = {
   UNAUTHENTICATED: "refused_login",
   FORBIDDEN: "refused_scope",
+  UNKNOWN_STREAM: "refused_scope", // one that the token does not show, whether it is there or not
   HOST_REFUSED: "refused_request",
   ORIGIN_REFUSED: "refused_request",
 };
@@ -28,13 +29,19 @@ export function auditRefusal(
   audit: Audit,
   error: unknown,
   about: { readonly subject?: string | undefined; readonly address?: string | undefined; readonly action: string },
+  grants?: Grants,
 ): void {
-  const kind = error instanceof HeadraceError ? REFUSALS[error.code] : undefined;
-  if (kind !== undefined) audit.record({ kind, ...about, outcome: (error as HeadraceError).code });
+  if (!(error instanceof HeadraceError)) return;
+  const kind = refusalKind(error.code, grants);
+  if (kind !== undefined) audit.record({ kind, ...about, outcome: error.code });
 }
 
+/** What the audit calls a refusal; undefined for what is none. Whoever is shown all streams has asked for one that is not there. */
+export const refusalKind = (code: string, grants: Grants | undefined): AuditKind | undefined =>
+  code === "UNKNOWN_STREAM" && grants?.mayAdministrate !== false ? undefined : REFUSALS[code];
+
 export function toldOf(request: FastifyRequest) {
-  const { grants } = request as { readonly grants?: Grants };
+  const grants = shownGrants(request);
   return {
     subject: grants?.subject,
     address: request.raw.socket.remoteAddress,
@@ -42,11 +49,15 @@ export function toldOf(request: FastifyRequest) {
   };
 }
 
+/** What the request's token allows, once it was judged. */
+export const shownGrants = (request: FastifyRequest): Grants | undefined =>
+  (request as { readonly grants?: Grants }).grants;
+
 /** Without its query, which may hold anything. */
 export const pathOf = (url: string | undefined): string => (url ?? "/").split("?")[0] ?? "/";
 
 function isAdministration(request: FastifyRequest): boolean {
-  const { grants } = request as { readonly grants?: Grants };
+  const grants = shownGrants(request);
   const route = request.routeOptions.url;
   return (
     grants?.mayAdministrate === true && route !== undefined && route !== APPEND_ROUTE && !READS.has(request.method)

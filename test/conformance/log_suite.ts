@@ -20,7 +20,7 @@ import { toJsonValue } from "../../protocols/json_values.ts";
 import { epoch, offset, type PartitionReference, type Position, position } from "../../protocols/position.ts";
 import { PreciseDate } from "../../protocols/precise_date.ts";
 import type { Sequence } from "../../protocols/sequence.ts";
-import { batch, dense, namesOf, partition, plain, recordsOf } from "./log_batches.ts";
+import { batch, dense, eventsOf, namesOf, partition, plain, recordsOf } from "./log_batches.ts";
 
 export interface LogHarness {
   readonly name: string;
@@ -587,6 +587,30 @@ export function logSuite(harness: LogHarness): void {
       (await readAll(log, p0, "records", position(e, 5))).map(([at]) => at),
       [6],
     );
+  });
+
+  scenario("a large batch that is read in parts is the same for each, until it is trimmed", async (log) => {
+    const owner = await log.claim(partition(), GRANT, epoch(0), settings);
+    const large = dense("a", 0, 100, { extra: { events: eventsOf(Array(100).fill("x".repeat(5_000))) } });
+    await log.append(owner.ownership, { channel: "records", batches: [large, dense("a", 100, 1)] });
+    const e = owner.ownership.epoch;
+    const read = (after: Position | undefined, end = 101) =>
+      log.read(partition(), {
+        channel: "records",
+        after,
+        committedOffset: offset(end),
+        bytesMax: 1_000,
+        inParts: true,
+      });
+    const whole = await read(undefined);
+    for (const at of [0, 50, 98]) assert.equal(await read(position(e, at)), whole);
+    const next = await read(position(e, 99));
+    assert.equal(next.kind === "records" && next.batches.map(({ firstOffset }) => firstOffset), [100]);
+    assert.equal(await read(position(e, 50), 60), { kind: "records", batches: [] }, "not committed");
+    const other = await read(position(epoch(e + 1), 50));
+    assert.is(other.kind, "truncated");
+    await log.trim(owner.ownership, "records", offset(100));
+    assert.equal(await read(position(e, 50)), { kind: "trimmed", firstOffset: offset(100) });
   });
 
   scenario("trimming the rejects forgets their verdicts and keeps the chain", async (log) => {

@@ -68,6 +68,19 @@ function assertRefused({ status, text }: { status: number; text: string }, what:
   }
 }
 
+test("a name that is not there is told as 404 with a code, wherever a path has a name", async () => {
+  const named = routes.filter(({ parameters }) =>
+    parameters.some(({ name, in: place }) => place === "path" && name !== "partition"),
+  );
+  for (const { path, method } of named) {
+    const unknown = { stream: "nothing", name: "nothing", node: "nothing", partition: "0" };
+    const { status, text } = await answer(path, method, unknown);
+    assert.is(status, 404, `${method} ${path}: ${text}`);
+    assertRefused({ status, text }, `${method} ${path}`);
+  }
+  assert.ok(named.length >= 9, `${named.length} routes`);
+});
+
 for (const { path, method, parameters } of routes) {
   for (const { name, in: place, schema } of parameters) {
     const withValue = (value: string) =>

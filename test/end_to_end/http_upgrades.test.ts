@@ -131,4 +131,26 @@ test("an expectation that is not met, and a handshake that is none, are told wit
   }
 });
 
+test("a request of HTTP/1.1 that names no host is told so with a code, whatever it asks for, and its connection ends", async () => {
+  const handshake =
+    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+  for (const [request, fields] of [
+    ["GET /healthz", ""],
+    ["GET /no/such/route", ""],
+    ["GET /healthz", WISH],
+    ["GET /v1/connect", handshake],
+    ["POST /v1/streams/s/events", `Content-Type: application/json\r\nContent-Length: ${BODY.length}\r\n`],
+  ] as const) {
+    const { socket, answer } = opened();
+    const ended = new Promise((resolve) => socket.once("close", resolve));
+    socket.write(`${request} HTTP/1.1\r\n${fields}\r\n${request.startsWith("POST") ? BODY : ""}`);
+    const { status, body } = await answer();
+    assert.is(status, 400, request);
+    const { code, message } = JSON.parse(body) as { code: string; message: string };
+    assert.is(code, "MALFORMED_FRAME");
+    assert.match(message, /header Host: it has none/);
+    await ended;
+  }
+});
+
 test.run();

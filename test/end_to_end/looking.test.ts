@@ -1,6 +1,7 @@
 /** What a token shows of the node, and what the audit tells of those who tried to see or do more. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { encodeEvents } from "../../protocols/event_codec.ts";
 import { RawClient } from "../support/raw_client.ts";
 import { configurationOf, eventually, runningNode } from "../support/running_node.ts";
 
@@ -66,7 +67,7 @@ test("the scope observe sees every stream and its sinks and reads none; the audi
   assert.is((await ask("/v1/actors", SECRETS.ALL)).status, 200);
   assert.match((await ask("/metrics", SECRETS.ALL)).text, /headrace_connections\{/);
   assert.is((await ask("/v1/streams/orders/partitions/0/records", SECRETS.ALL)).status, 403);
-  assert.is((await ask("/v1/streams/audit/partitions/0/records", SECRETS.ALL)).status, 403);
+  assert.is((await ask("/v1/streams/audit/partitions/0/records", SECRETS.ALL)).status, 404);
   assert.is((await ask("/v1/streams/audit/partitions/0/records", SECRETS.ADMIN)).status, 200);
   const forged = await fetch(`${node.address}/v1/streams/audit/events`, {
     method: "POST",
@@ -120,6 +121,47 @@ test("the audit tells of administration, refused logins, refused scopes and relo
   }).catch(() => assert.unreachable(lines.join("\n")));
   assert.is(lines.filter((line) => /^refused_login undefined GET/.test(line)).length, 1);
   sensor.end();
+});
+
+test("a stream that the token shows nothing of is answered as one that is not there, at every door", async () => {
+  const HIDDEN = "payments";
+  const ABSENT = "nothings"; // of as many letters, so that nothing but the name differs
+  const doors: ((stream: string) => Promise<unknown>)[] = [
+    (stream) => ask(`/v1/streams/${stream}`, SECRETS.ONE),
+    (stream) => ask(`/v1/streams/${stream}/partitions/0/records`, SECRETS.ONE),
+    (stream) => ask(`/v1/streams/${stream}/partitions/99/records?channel=rejected`, SECRETS.ONE),
+    (stream) => ask(`/v1/cluster/owners/${stream}/0`, SECRETS.ONE),
+    (stream) => ask(`/v1/cluster/partitions/${stream}/0`, SECRETS.ONE),
+    (stream) => ask(`/v1/streams/${stream}/events`, SECRETS.ONE, "POST"),
+    (stream) => ask(`/v1/replays/${stream}`, SECRETS.ONE),
+    async (stream) => {
+      const headers = { "content-type": "application/json", authorization: `Bearer ${SECRETS.ONE}` };
+      const body = JSON.stringify({ name: "r", stream, sink: "a" });
+      return (await fetch(`${node.address}/v1/replays`, { method: "POST", headers, body })).text();
+    },
+  ];
+  const client = await RawClient.open(node.endpoint);
+  await client.ask({ type: "hello", client: "raw", token: SECRETS.ONE, producerId: "q", instance: "i" });
+  const partitions = (partition: number) => [{ partition, from: "earliest" as const }];
+  for (const partition of [0, 99]) {
+    doors.push((stream) => client.ask({ type: "open", stream, partition, producerEpoch: 1 }));
+    doors.push((stream) => {
+      const wanted = { subscription: 1, stream, partitions: partitions(partition), creditBytes: 1 };
+      return client.ask({ type: "subscribe", ...wanted });
+    });
+    doors.push((stream) => {
+      const place = { stream, partition, producerEpoch: 1, previousSequence: null };
+      const sequences = { first: [0, 0, 0] as const, count: 1 };
+      return client.ask({ type: "append", ...place, sequences, events: encodeEvents([{}], { asRecords: false }) });
+    });
+  }
+  for (const door of doors) {
+    const told = async (stream: string) => JSON.stringify(await door(stream)).replaceAll(stream, "<stream>");
+    assert.is(await told(HIDDEN), await told(ABSENT));
+  }
+  assert.match(JSON.stringify(await doors[0]?.(HIDDEN)), /UNKNOWN_STREAM.*one of \[orders\]/);
+  assert.match(JSON.stringify(await ask("/v1/streams/orders/partitions/0/records", SECRETS.ONE)), /FORBIDDEN/);
+  client.end();
 });
 
 test("the audit's stream is the node's own: nothing in the configuration may write it or take its name", async () => {

@@ -67,7 +67,7 @@ test("HTTP asks for a token everywhere but for health, and no answer or log hold
   assert.is(await status("/v1/streams", SECRETS.READER), 200);
   assert.is(await status("/v1/streams/orders", SECRETS.EDGE), 200);
   assert.is(await status("/v1/streams/orders/partitions/0/records", SECRETS.EDGE), 403);
-  assert.is(await status("/v1/streams/payments", SECRETS.EDGE), 403);
+  assert.is(await status("/v1/streams/payments", SECRETS.EDGE), 404);
   const logged = node.logged.join("\n");
   for (const secret of Object.values(SECRETS)) assert.not.match(logged, secret);
   await node.end();

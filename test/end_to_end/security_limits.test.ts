@@ -5,7 +5,7 @@ import { connect, type Socket } from "node:net";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import WebSocket from "ws";
-import { BodyBudget, readBody } from "../../actors/ingest/http_body.ts";
+import { bodyMemory, readBody } from "../../actors/ingest/http_body.ts";
 import type { SessionInput, SessionPeer } from "../../actors/ingest/session.ts";
 import type { ActorReference } from "../../actors/kernel/actor.ts";
 import { createWebSocketListener, LISTENER_LIMITS } from "../../actors/transport/websocket_listener.ts";
@@ -40,7 +40,7 @@ const server = await startHttpServer({
         scope.removeAllContentTypeParsers();
         scope.addContentTypeParser("*", (_request, _payload, done) => done(null));
         scope.post("/echo", async (request) => {
-          const body = await readBody(request.raw, "identity", new BodyBudget());
+          const body = await readBody(request.raw, "identity", bodyMemory());
           return { bytes: body.bytes.byteLength };
         });
       },

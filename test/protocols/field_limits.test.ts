@@ -1,22 +1,24 @@
 /** Every field of every frame at its bound, one below, one beyond and at 65,536, in both subprotocols. */
+import { Packr } from "msgpackr";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { decodeFrame, encodeFrame } from "../../protocols/codec.ts";
 import { RejectedError } from "../../protocols/errors.ts";
-import { encodeEvent, encodeEvents } from "../../protocols/event_codec.ts";
+import { encodeCompact, encodeEvent, encodeEvents } from "../../protocols/event_codec.ts";
 import { type Frame, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK } from "../../protocols/frames.ts";
 import { FIELD_LIMITS } from "../../protocols/limits.ts";
 
 type Value = unknown;
 /** Makes a value of so many characters, bytes or elements, or the number itself. */
-type Make = (size: number) => Value;
+type Make = (size: number, subprotocol: typeof SUBPROTOCOL_JSON | typeof SUBPROTOCOL_MSGPACK) => Value;
 
-const text: Make = (size) => "x".repeat(size);
+const text = (size: number) => "x".repeat(size);
 const number: Make = (size) => size;
-const position: Make = (size) => {
+/** The frames of this package have maps with two bytes of length. */
+const position: Make = (size, subprotocol) => {
+  const sizeOf = subprotocol === SUBPROTOCOL_JSON ? encodeCompact : encodeEvent;
   let value = { a: "" };
-  for (let length = size; encodeEvent(value).length !== size && length >= 0; length -= 1)
-    value = { a: "x".repeat(length) };
+  for (let length = size; sizeOf(value).length !== size && length >= 0; length -= 1) value = { a: "x".repeat(length) };
   return value;
 };
 const starts: Make = (size) => Array.from({ length: size }, (_, partition) => ({ partition, from: "latest" }));
@@ -136,7 +138,8 @@ function outcomeOf(
 for (const subprotocol of [SUBPROTOCOL_MSGPACK, SUBPROTOCOL_JSON] as const) {
   for (const [type, field, bound, make] of BOUNDED) {
     test(`${subprotocol}: ${field} of ${type} is taken up to ${bound} and named where it is beyond`, () => {
-      const withSize = (size: number) => outcomeOf(type, { ...FRAMES[type], [field]: make(size) }, subprotocol);
+      const withSize = (size: number) =>
+        outcomeOf(type, { ...FRAMES[type], [field]: make(size, subprotocol) }, subprotocol);
       assert.is(withSize(bound - 1), "taken");
       assert.is(withSize(bound), "taken");
       assert.match(withSize(bound + 1), new RegExp(`^MALFORMED_FRAME Cannot .* (as|must) .*${field}|fit 64 bits`));
@@ -144,6 +147,27 @@ for (const subprotocol of [SUBPROTOCOL_MSGPACK, SUBPROTOCOL_JSON] as const) {
     });
   }
 }
+
+test("a resume point counts in the bytes that it was sent in, whatever its encoder chose", () => {
+  const { positionBytesMax } = FIELD_LIMITS;
+  const compact = new Packr({ useRecords: false, variableMapSize: true });
+  const sent = (fields: Record<string, Value>) => {
+    try {
+      decodeFrame(compact.pack({ type: "append", ...FRAMES.append, ...fields }), SUBPROTOCOL_MSGPACK);
+      return "taken";
+    } catch (error) {
+      return (error as RejectedError).message;
+    }
+  };
+  // Maps that this package's own encoder would write with two bytes more each.
+  const maps = (size: number) => ({ a: Array(size - 6).fill({}) });
+  assert.is(compact.pack(maps(positionBytesMax)).length, positionBytesMax);
+  for (const size of [positionBytesMax - 1, positionBytesMax]) assert.is(sent({ position: maps(size) }), "taken");
+  const beyond = sent({ position: maps(positionBytesMax + 1) });
+  assert.match(beyond, /position must have at most 4096 bytes: current value is 4097/);
+  // The last field that it is looked for behind, and a frame that has none.
+  assert.is(sent({ position: null, more: maps(positionBytesMax + 1) }), "taken");
+});
 
 test("no field is without a bound", () => {
   const known = new Set(BOUNDED.map(([type, field]) => `${type}.${field}`));

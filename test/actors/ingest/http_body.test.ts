@@ -1,17 +1,21 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { BODY_LIMITS, BodyBudget } from "../../../actors/ingest/http_body.ts";
+import { BODY_LIMITS, bodyMemory } from "../../../actors/ingest/http_body.ts";
 
-function budgetOf(bytesMax: number) {
+function memoryOf(bytesMax: number) {
   const clock = { nowMs: 0 };
-  const budget = new BodyBudget(bytesMax, () => clock.nowMs);
+  const memory = bodyMemory(bytesMax, () => clock.nowMs);
   const gone: string[] = [];
-  const begin = (name: string) => budget.begin(() => gone.push(name));
-  return { budget, clock, gone, begin };
+  const begin = (name: string) => {
+    const hold = memory.hold(0, () => gone.push(name));
+    hold.waits();
+    return hold;
+  };
+  return { memory, clock, gone, begin };
 }
 
 test("where the memory for bodies is taken, the one that came slowest gives way", () => {
-  const { budget, clock, gone, begin } = budgetOf(1_000);
+  const { memory, clock, gone, begin } = memoryOf(1_000);
   const slow = begin("slow");
   slow.take(700);
   clock.nowMs = BODY_LIMITS.undisturbedMs;
@@ -21,21 +25,21 @@ test("where the memory for bodies is taken, the one that came slowest gives way"
   assert.equal(gone, ["late"], "200 bytes in two seconds are slower than 700 in four");
   begin("another").take(300);
   assert.equal(gone, ["late", "slow"]);
-  assert.is(budget.usedBytes, 500);
+  assert.is(memory.usedBytes, 500);
 });
 
 test("bodies that have just begun, and those that are whole, give way to nobody", () => {
-  const { budget, clock, gone, begin } = budgetOf(1_000);
+  const { memory, clock, gone, begin } = memoryOf(1_000);
   const whole = begin("whole");
   whole.take(600);
-  whole.arrived();
+  whole.settles();
   clock.nowMs = 10 * BODY_LIMITS.undisturbedMs;
   begin("new").take(400);
   assert.throws(() => begin("late").take(1), /bodies together must stay below 1000 bytes: current value is 1000/);
   assert.equal(gone, []);
   whole.release();
   whole.release();
-  assert.is(budget.usedBytes, 400);
+  assert.is(memory.usedBytes, 400);
 });
 
 test.run();

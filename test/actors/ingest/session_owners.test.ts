@@ -155,6 +155,20 @@ test("a subscription too many is overloaded, not malformed: the client ends one 
   assert.is(take(subscribe(1_000, 0))[0]?.type, "listen");
 });
 
+test("a second subscribe under a number in use is refused in its own words, whatever it asks for, and the first goes on", () => {
+  const { take, tell } = sessionUnderTest();
+  take(subscribe(1, 0));
+  for (const again of [subscribe(1, 0), subscribe(1, 99), { ...subscribe(1, 0), stream: "no such stream" }]) {
+    const effects = take(again as ClientFrame);
+    const [error] = sent(effects);
+    assert.equal(error?.type === "error" && [error.code, error.subscription], ["MALFORMED_FRAME", 1]);
+    assert.match(error?.type === "error" ? error.message : "", /in use .*goes on/);
+    assert.is(effects.filter(({ type }) => type !== "charge").length, 1, "nothing is done to the first");
+  }
+  const moved = tell({ type: "owned_elsewhere", subscription: 1, partition: 0, address: ELSEWHERE });
+  assert.is(sent(moved).length, 1, "it is there still");
+});
+
 test("calls that no credit bounds have a bound of their own, and their answers make room", () => {
   const { take, tell } = sessionUnderTest();
   const calls = Array.from({ length: SESSION_LIMITS.callsUnderWayMax }, () => take(open(0))[0]);

@@ -71,7 +71,7 @@ class Session {
   bringLarge(room: RecordsRoom): readonly SessionEffect[] {
     const about = { subscription: 1, partition: 0, room } as const;
     return room.grow(900)
-      ? this.step({ type: "read", ...about, result: LARGE, bounds: BOUNDS, broughtBytes: 900 })
+      ? this.step({ type: "read", ...about, result: LARGE, bounds: BOUNDS, broughtBytes: 900, isCut: false })
       : this.step({ type: "read_crowded", ...about, leastBytes: 900 });
   }
 }

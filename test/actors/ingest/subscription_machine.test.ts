@@ -5,7 +5,10 @@ import {
   began,
   beginning,
   createSubscription,
+  noteSize,
+  PARTS_OF_A_TURN,
   readAnswered,
+  readCrowded,
   readsDue,
   type Subscription,
 } from "../../../actors/ingest/subscription_machine.ts";
@@ -84,6 +87,32 @@ test("U1: no second read begins while one is under way, and none without credit"
   assert.equal(due(subscription), [
     { kind: "after", partition: 0, after: { epoch: 5, offset: 59 }, bytesMax: 1, takenBytes: 1 },
   ]);
+});
+
+test("U4: a partition within a batch that is sent in parts is read a few times in its turn, and no oftener", () => {
+  const from = { epoch: 5, offset: 50 };
+  const partitions = [0, 1, 2].map((partition) => ({ partition, from }));
+  const about = { type: "subscribe", subscription: 1, stream: "readings", creditBytes: 1_000 } as const;
+  const subscription = createSubscription({ ...about, partitions });
+  /** One read at a time, as of a connection that has the least room. */
+  const readNext = (isCut: (partition: number) => boolean): number => {
+    let isFree = true;
+    const take = (bytes: number) => {
+      const taken = isFree ? roomOf(bytes) : undefined;
+      isFree = false;
+      return taken;
+    };
+    const [read] = readsDue(subscription, { take });
+    if (read === undefined) throw new Error("no read is due");
+    noteSize(subscription, read.partition, 10, isCut(read.partition));
+    readCrowded(subscription, read.partition, 0);
+    return read.partition;
+  };
+  const order = Array.from({ length: 4 + 2 * PARTS_OF_A_TURN }, () => readNext((partition) => partition === 1));
+  const parts = Array(PARTS_OF_A_TURN).fill(1);
+  assert.equal(order, [0, 1, 2, 0, ...parts, 2, 0, ...parts].slice(0, order.length));
+  const after = new Set([0, 1, 2, 3].map(() => readNext(() => false)));
+  assert.is(after.size, 3, "nothing is in parts any more");
 });
 
 test.run();
