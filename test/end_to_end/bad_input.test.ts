@@ -368,7 +368,7 @@ test("an upgrade without a token is told so when it greets", async () => {
   });
   assert.is(codeOf(await bearer.ask({ type: "hello", client: "c", producerId: "p", instance: "i" })), "welcome");
   const welcome = await bearer.ask({ type: "open", stream: "bad", partition: 0, producerEpoch: 1 });
-  assert.is(codeOf(welcome), "FORBIDDEN");
+  assert.is(codeOf(welcome), "UNKNOWN_STREAM", "it shows nothing of the stream");
   client.end();
   bearer.end();
   await closed.end();

@@ -136,12 +136,13 @@ test("a reader that has enough ends it, without an error", async () => {
   assert.is(stderr, "");
 });
 
-test("a token that is missing, or does not allow it, ends with 77", async () => {
+test("a token that is missing, or does not allow it, ends with 77; one that shows nothing of the stream with 64", async () => {
   const without = await headrace(["tail", "orders", "--address", node.address, "--no-follow"]);
   assert.is(without.code, 77, without.stderr);
   assert.match(without.stderr, /UNAUTHENTICATED/);
-  const forbidden = await headrace(["tail", "secrets", "--no-follow", ...at()]);
-  assert.is(forbidden.code, 77);
+  const hidden = await headrace(["tail", "secrets", "--no-follow", ...at()]);
+  assert.is(hidden.code, 64, hidden.stderr);
+  assert.match(hidden.stderr, /UNKNOWN_STREAM/);
   const produced = await headrace(["produce", "orders", ...at()], { input: '{"amount":1}\n' });
   assert.is(produced.code, 77, produced.stderr);
   assert.match(produced.stderr, /FORBIDDEN/);
