@@ -18,7 +18,7 @@ import {
   STRONG_MARK_BYTES,
 } from "./file_place.ts";
 import { FileTroubleError } from "./file_trouble.ts";
-import { type Sibling, siblingsOf } from "./rotated_files.ts";
+import { isNamedAfter, type Sibling, siblingsOf } from "./rotated_files.ts";
 import { SourceFile } from "./source_file.ts";
 
 /** S1, S2. Whoever asks closes it. */
@@ -94,7 +94,9 @@ export const findLater = (
     const later =
       own === undefined
         ? rotated.filter((one) => isAsNew(one, over, KEPT_TIME_MS) ?? false)
-        : rotated.filter((one, index) => index > rotated.indexOf(own) || isMadeAfter(one, own));
+        : rotated.filter(
+            (one, index) => index > rotated.indexOf(own) || isMadeAfter(one, own) || isNamedAfter(one.path, own.path),
+          );
     const before = over.before ?? [];
     const gone: ReadFile[] = [];
     for (const read of [over, ...before]) {
@@ -127,7 +129,7 @@ async function isOwn(file: SourceFile, { inode, seen, bornMs = 0 }: FilePlace): 
 
 const isCompressed = ({ path }: Sibling): boolean => /\.(gz|gzip|zst|zstd)$/.test(path);
 
-/** A file that was written to late is newer than those rotated after it. A compressed one is made after what it holds. */
+/** A file that was written to late is newer than those rotated after it. A compressed one is made after what it holds: its name tells. */
 const isMadeAfter = (one: Sibling, own: Sibling): boolean =>
   own.bornMs > 0 && one.bornMs > own.bornMs && Number(one.modifiedNs / 1_000_000n) >= own.bornMs && !isCompressed(one);
 

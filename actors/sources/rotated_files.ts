@@ -146,6 +146,19 @@ function byAge(left: Sibling, right: Sibling): number {
   return left.path < right.path ? -1 : 1;
 }
 
+const DATED = /^(\D*)(\d[\dTZ:._-]*)(\D*)$/;
+
+/** Whether the names alone tell that one file was rotated after the other: a lower number, or a later date. */
+export function isNamedAfter(one: string, other: string): boolean {
+  const [oneNumber, otherNumber] = [numberOf(one), numberOf(other)];
+  if (oneNumber !== undefined && otherNumber !== undefined) return oneNumber < otherNumber;
+  const [oneDate, otherDate] = [one, other].map((path) => DATED.exec(basename(path).replace(COMPRESSED, "")));
+  if (oneNumber !== otherNumber || oneDate == null || otherDate == null) return false;
+  const isAlike =
+    oneDate[1] === otherDate[1] && oneDate[3] === otherDate[3] && oneDate[2]?.length === otherDate[2]?.length;
+  return isAlike && (oneDate[2] ?? "") > (otherDate[2] ?? "");
+}
+
 function numberOf(path: string): number | undefined {
   const found = /\.(\d{1,4})(\.[a-z]+)*$/.exec(path);
   return found === null ? undefined : Number(found[1]);
