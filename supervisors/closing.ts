@@ -17,10 +17,17 @@ export async function closeAll(closers: readonly Closer[], timeoutMs: number): P
   return left;
 }
 
+/** Whether the work ends within the time, in whatever way. */
+export function settledWithin(work: Promise<unknown>, timeoutMs: number): Promise<boolean> {
+  return withinTime(work, timeoutMs).then((outcome) => outcome !== STILL_UNDER_WAY);
+}
+
+const STILL_UNDER_WAY = "still under way";
+
 /** Undefined when the work is done in time; else what became of it. */
 function withinTime(work: Promise<unknown>, timeoutMs: number): Promise<string | undefined> {
   return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve("still under way"), timeoutMs);
+    const timer = setTimeout(() => resolve(STILL_UNDER_WAY), timeoutMs);
     work.then(
       () => {
         clearTimeout(timer);

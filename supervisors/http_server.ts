@@ -11,6 +11,7 @@ import { refuseUpgrade, refuseUpgradePath } from "../actors/transport/refuse_upg
 import { loadDriver } from "../deps.ts";
 import { ConfigurationError, RejectedError } from "../protocols/errors.ts";
 import type { SecurityConfiguration } from "./configuration_schema.ts";
+import { RequestsUnderWay } from "./http_drain.ts";
 import { refuseUnreadable, refuseWithoutHost, sendError } from "./http_errors.ts";
 import { asksForWebSocket, headWithoutUpgrade, UnansweredRequests } from "./ignored_upgrades.ts";
 import type { Access, Grants } from "./security/access.ts";
@@ -87,6 +88,11 @@ export interface HttpServer {
   readonly routes: readonly string[];
   /** Reads the certificate, its key and the authorities again, for connections from now on. Throws `ConfigurationError`. */
   reloadTls(): Promise<void>;
+  /**
+   * Answers requests that come from now on with 503, but for those that need no token. Resolves once none is under way: those
+   * that are not answered by then are answered with 503 too.
+   */
+  drain(withinMs: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -141,9 +147,11 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   });
   const { gate } = options;
   server.server.on("connection", (socket: Socket) => gate.accept(socket));
+  const underWay = new RequestsUnderWay();
   server.addHook("onRequest", async ({ raw, query }, reply) => {
     const { onAnswered } = gate.ask(raw.socket);
     reply.raw.once("close", onAnswered);
+    underWay.begin(reply);
     if (raw.headers.host === undefined) reply.header("Connection", "close");
     refuseWithoutHost(raw);
     options.access.admit(raw);
@@ -155,7 +163,12 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   });
   for (const routes of options.routes) {
     await server.register(async (scope) => {
-      if (!routes.isOpen) scope.addHook("onRequest", (request) => requireToken(request, options.access));
+      if (!routes.isOpen) {
+        scope.addHook("onRequest", async (request) => {
+          underWay.refuseDraining();
+          await requireToken(request, options.access);
+        });
+      }
       routes.mount(scope);
     });
   }
@@ -218,6 +231,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       if (tls === undefined) return;
       (server.server as unknown as SecureServer).setSecureContext(await readTls(tls, options.nodeCaFile));
     },
+    drain: (withinMs) => underWay.drain(withinMs),
     close: () => server.close(),
   };
 }

@@ -17,7 +17,7 @@ import { PEER_PATH } from "../actors/transport/peer_frames.ts";
 import { refuseUpgrade, refuseUpgradePath } from "../actors/transport/refuse_upgrade.ts";
 import type { Connect } from "../protocols/connection.ts";
 import { RejectedError } from "../protocols/errors.ts";
-import { type Closer, closeAll } from "./closing.ts";
+import { type Closer, closeAll, settledWithin } from "./closing.ts";
 import { mountClusterRoutes } from "./cluster/cluster_routes.ts";
 import { createLoneNode } from "./cluster/lone_node.ts";
 import { prepareCluster } from "./cluster/start_cluster.ts";
@@ -26,7 +26,7 @@ import { reportingWorld } from "./crash_reports.ts";
 import { DeliveryBoard } from "./delivery_board.ts";
 import { planDeliveries } from "./delivery_plans.ts";
 import type { ReadSecret } from "./environment.ts";
-import { type Routes, startHttpServer, type Upgrade } from "./http_server.ts";
+import { type HttpServer, type Routes, startHttpServer, type Upgrade } from "./http_server.ts";
 import { mountHealthRoutes, mountNodeRoutes, type NodeRoutesOptions } from "./node_routes.ts";
 import { openLog } from "./open_log.ts";
 import { mountOpenApi } from "./openapi.ts";
@@ -86,7 +86,17 @@ export interface RunningNode {
 const START_FAILURE_WITHIN_MS = 5_000;
 
 /** A node that leaves its cluster hands its partitions over within this time, or leaves them to be taken. */
-const LEAVE_WITHIN_MS = 5_000;
+const LEAVE_WITHIN_MS = 4_000;
+/** Deliveries of a cluster's node end before it leaves, as a rule: later they would have to follow partitions that move. */
+const REST_BEFORE_LEAVE_MS = 1_000;
+/** A node that has not left by then takes no more requests: nobody may be there to pass them on to. */
+const SERVE_WHILE_LEAVING_MS = 2_000;
+
+/** For actors that wait for nobody: what takes longer waits for the store. */
+const ACTORS_WITHIN_MS = 500;
+
+/** What HTTP requests and WebSocket connections have under way is waited for; what is not answered by then is told so. */
+const REQUESTS_WITHIN_MS = 1_500;
 
 /** From a commit in memory to a store that hangs; dense around a disk's flush. */
 const ACK_SECONDS_BOUNDS = [
@@ -131,7 +141,13 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
   const directory = new NodeDirectory(describeStreams(configuration, schemas));
   const board = new DeliveryBoard(() => Date.now());
   const system = await createActorSystem({ name, world: reportingWorld(options.log, metrics) });
-  closers.push({ what: "actors", close: () => system.shutdown() });
+  const endActors = async () => {
+    const ending = system.shutdown();
+    // An append to a store that is away ends with the link to it.
+    if (!(await settledWithin(ending, ACTORS_WITHIN_MS)) && configuration.log.type === "redis") await log.close();
+    await ending;
+  };
+  closers.push({ what: "actors", close: endActors });
   const sessions = startSessions(system, { log, access, configuration, directory, schemas, name, metrics });
   const deliverySeconds = metrics.histogram(
     "headrace_delivery_seconds",
@@ -166,13 +182,15 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
   const gate = new ConnectionGate(placeLimits(configuration, openFilesMax()));
   observeConnections(metrics, gate);
   const listener = await listen(sessions, access, gate, audit);
+  let http: HttpServer | undefined;
+  // An HTTP server is closed once its upgraded connections are: neither can be waited for before the other. Links to other
+  // nodes are among these, and what is written until then may have to go over one.
+  closers.push({ what: "http", close: () => Promise.all([http?.close(), listener.close(), cluster?.close()]) });
   closers.push({ what: "audit", close: () => audit.close() });
-  closers.push({ what: "connections", close: () => listener.close() });
   const connect = sessions.connect(INSIDE);
   const connectFor = (principal: string): Connect => sessions.connect({ ...INSIDE, placesOf: principal });
   const newId = () => crypto.randomUUID();
   const ingest = new HttpIngest({ node: name, connect, connectFor, directory, newId });
-  closers.push({ what: "ingest", close: () => ingest.close() });
   const permissionsOf = (request: object): Grants => (request as { grants: Grants }).grants;
   const replays = await Replays.start({
     ...{ system, log, configuration, directory, metrics },
@@ -181,6 +199,9 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
   // While the way into every partition still works: a sink may write to another stream of this node.
   const rest = () => Promise.all([restDeliveries(streams, directory), replays.rest()]);
   closers.push({ what: "deliveries", close: rest });
+  // While partitions still take appends: a request that is under way is answered with what became of it.
+  const drain = () => Promise.all([http?.drain(REQUESTS_WITHIN_MS), ingest.close(), listener.close()]);
+  closers.push({ what: "requests", close: drain });
   const replayRoutes = await createReplayRoutes(replays, permissionsOf, configuration.hidden);
   const unreadiness = (): string | undefined => {
     const state = log.state();
@@ -201,7 +222,7 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
   const control = cluster?.node ?? createLoneNode({ name, directory, log, address: () => endpoint });
   let endpoint = "";
   const nodes = await nodeAuthorities(configuration);
-  const http = await startHttpServer({
+  const server = await startHttpServer({
     host: configuration.node.host,
     port: configuration.node.port,
     access,
@@ -244,31 +265,41 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
       ...(options.page === undefined ? [] : [options.page]),
     ],
   });
-  endpoint = `${http.address.replace(/^http/, "ws")}/v1/connect`;
-  // An HTTP server is closed once its upgraded connections are: neither can be waited for before the other.
-  closers.push({ what: "http", close: () => Promise.all([http.close(), listener.close(), cluster?.close()]) });
+  http = server;
+  endpoint = `${server.address.replace(/^http/, "ws")}/v1/connect`;
   const reloading = await reloadCredentials(options, access, audit, async () => {
-    await http.reloadTls();
+    await server.reloadTls();
     await cluster?.reloadTls();
   });
   closers.push({ what: "reloading", close: async () => reloading.stop() });
   if (cluster !== undefined) {
-    await cluster.join(http.port);
-    // What could not be handed over still writes to other nodes, over links that end with the HTTP server.
-    closers.push({ what: "cluster", close: () => cluster.node.leave(LEAVE_WITHIN_MS).then(rest) });
+    await cluster.join(server.port);
+    const leave = async () => {
+      const resting = rest();
+      await settledWithin(resting, REST_BEFORE_LEAVE_MS);
+      const leaving = cluster.node.leave(LEAVE_WITHIN_MS);
+      if (!(await settledWithin(leaving, SERVE_WHILE_LEAVING_MS))) await drain();
+      await Promise.all([leaving, resting]);
+    };
+    closers.push({ what: "cluster", close: leave });
   }
   const started = startSources(configuration, {
     ...{ system, connect, log, nodeLog: options.log, metrics },
     ...(cluster === undefined ? {} : { cluster: { node: name, directory } }),
   });
   sources = started;
-  closers.push({ what: "sources", close: () => started.stop() });
+  // Deliveries begin to end with the first part, as an endpoint that does not answer is given the longest.
+  const stopSources = () => {
+    rest().catch(() => undefined); // told where it is waited for
+    return started.stop();
+  };
+  closers.push({ what: "sources", close: stopSources });
   return {
     name,
-    address: http.address,
-    port: http.port,
+    address: server.address,
+    port: server.port,
     directory,
-    routes: http.routes,
+    routes: server.routes,
     connectWithEpoch: parts.connect,
     reload: (why) => reloading.now(why),
     ready: whenAllOwned(directory),

@@ -75,12 +75,14 @@ export function startSources(configuration: Configuration, parts: SourceParts): 
     const entry = cluster === undefined || isEverywhere ? undefined : cluster.directory.partition(stream, 0);
     return [{ name, entry, actor: actorOf(name, own, stream, definition, options, parts, troubles) }];
   });
-  const root = parts.system.spawn<{ readonly type: "look" }>({
+  const root = parts.system.spawn<{ readonly type: "look" } | { readonly type: "rest"; onRest(): void }>({
     name: "sources",
     supervision: SUPERVISION,
     start(context) {
       const running = new Map<string, ActorReference<never>>();
+      let isResting = false;
       const look = async () => {
+        if (isResting) return;
         for (const { name, entry, actor } of placed) {
           const isHere = entry === undefined || entry.feed !== undefined;
           const known = running.get(name);
@@ -94,7 +96,12 @@ export function startSources(configuration: Configuration, parts: SourceParts): 
       const listeners = placed.flatMap(({ entry }) => entry?.onChange(() => context.self.tell({ type: "look" })) ?? []);
       context.self.tell({ type: "look" });
       return {
-        receive: look,
+        async receive(message) {
+          if (message.type === "look") return look();
+          isResting = true;
+          await Promise.all([...running.values()].map((source) => context.stopChild(source)));
+          message.onRest();
+        },
         stop: () => {
           for (const listener of listeners) listener.stop();
         },
@@ -103,7 +110,12 @@ export function startSources(configuration: Configuration, parts: SourceParts): 
   });
   return {
     troubles: () => troubles.now(),
-    stop: () => parts.system.stop(root as ActorReference<never>),
+    async stop() {
+      // All at once: each may have to wait for what it sent.
+      const rested = new Promise<void>((onRest) => root.tell({ type: "rest", onRest }));
+      await Promise.race([rested, parts.system.whenTerminated(root)]);
+      await parts.system.stop(root as ActorReference<never>);
+    },
   };
 }
 

@@ -8,12 +8,14 @@
  *       completes what is missing and is answered with the verdicts that were stored (E4).
  *   K3. Requests with one key may run at the same time: the chains judge each batch once.
  *
+ *   K4. Once the node stops nothing more is taken, and what is under way is answered within a second: stored, or unknown.
+ *
  * A partition that takes nothing for now (its store is full, it knows too many producers) is not waited for: the producer
  * is given up, after a moment for what else it has under way, and the request is told.
  */
 import { createHash } from "node:crypto";
 import type { Connect } from "../../protocols/connection.ts";
-import { FencedError, RejectedError } from "../../protocols/errors.ts";
+import { FencedError, RejectedError, UnavailableError } from "../../protocols/errors.ts";
 import { keyOf, parsePointer, partitionOfKey } from "../../protocols/partitioner.ts";
 import { Producer, type ProducerOptions } from "../../protocols/producer.ts";
 import { isEvent } from "../../protocols/unreadable.ts";
@@ -74,8 +76,11 @@ export class HttpIngest {
   readonly #shared = new Map<string, Producer>();
   readonly #turns = new Turns(INGEST_LIMITS);
   readonly #refusals: PartitionRefusals;
-  /** Producers that were closed because a partition refused their events: nobody fenced them. */
+  /** Producers that were closed because a partition refused their events, or the node stops: nobody fenced them. */
   readonly #givenUp = new WeakSet<Producer>();
+  /** Producers whose events may be under way. */
+  readonly #open = new Set<Producer>();
+  #isClosed = false;
   #turn = 0;
   #sharedCount = 0;
 
@@ -90,6 +95,7 @@ export class HttpIngest {
 
   /** Throws `RejectedError` `IDEMPOTENCY_KEY_REUSED`, or `OverloadedError` where nothing of it was taken. */
   async append(request: IngestRequest): Promise<IngestAnswer> {
+    this.#refuseClosed(request);
     const partitions = this.#placesOf(request);
     for (const partition of partitions) {
       const refusal = partition === undefined ? undefined : this.#refusals.of(request.stream, partition);
@@ -100,10 +106,19 @@ export class HttpIngest {
       : this.#appendKeyed(request, partitions, request.idempotency);
   }
 
+  /** K4. */
   async close(timeoutMs = 1_000): Promise<void> {
-    const producers = [...this.#shared.values()];
+    this.#isClosed = true;
     this.#shared.clear();
+    this.#turns.dismiss();
+    const producers = [...this.#open];
+    for (const producer of producers) this.#givenUp.add(producer);
     await Promise.all(producers.map((producer) => producer.close({ timeoutMs })));
+  }
+
+  #refuseClosed({ stream }: IngestRequest): void {
+    if (!this.#isClosed) return;
+    throw new UnavailableError("STOPPING", `Cannot append to ${stream} as the node must take requests: it is stopping`);
   }
 
   /** Each event's partition; undefined where any will do (K2: never so with a key). */
@@ -136,6 +151,7 @@ export class HttpIngest {
         .catch(() => {
           // It has stopped, for whatever reason: the next request makes another.
           if (this.#shared.get(name) === producer) this.#shared.delete(name);
+          this.#open.delete(producer);
           return UNKNOWN;
         });
     });
@@ -171,10 +187,11 @@ export class HttpIngest {
     const giveUp = () => {
       onRefused(producer);
       this.#givenUp.add(producer);
-      void producer.close({ timeoutMs: INGEST_LIMITS.refusedGraceMs });
+      void producer.close({ timeoutMs: INGEST_LIMITS.refusedGraceMs }).finally(() => this.#open.delete(producer));
     };
     const connect = this.#refusals.hear(of.connect, giveUp, of.refusals);
     const producer = new Producer({ connect, addresses: ["this node"], client: "http", ...options });
+    this.#open.add(producer);
     return producer;
   }
 
@@ -202,6 +219,8 @@ export class HttpIngest {
     { key, subject, owner, payload }: IdempotentRequest,
   ): Promise<IngestAnswer> {
     await this.#turns.enter();
+    if (this.#isClosed) this.#turns.leave();
+    this.#refuseClosed(request);
     const { connect, connectFor } = this.#options;
     const refusals = this.#newRefusals();
     const options = {
@@ -218,6 +237,7 @@ export class HttpIngest {
       return await this.#appendWith(producer, request, partitions, refusals);
     } finally {
       void producer.close({ timeoutMs: 0 });
+      this.#open.delete(producer);
       this.#turns.leave();
     }
   }

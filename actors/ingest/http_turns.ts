@@ -34,6 +34,14 @@ export class Turns {
     await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 
+  /** Gives everybody who waits a turn at once: they have to look whether there is still something to do. */
+  dismiss(): void {
+    for (const next of this.#waiting.splice(0)) {
+      this.#underWay += 1;
+      next();
+    }
+  }
+
   leave(): void {
     const next = this.#waiting.shift();
     if (next === undefined) this.#underWay -= 1;

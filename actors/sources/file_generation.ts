@@ -11,21 +11,26 @@ export interface Generation extends Pick<FilePlace, "backTo"> {
   /** Time of the file's last change when copies of it were looked for. */
   lookedAtNs?: bigint;
   isRestTold: boolean;
+  /** It is read before late bytes are: it has waited for some, or is read again. */
+  readonly isDue: boolean;
 }
 
 /** Where a generation begins; without `offset`, at the beginning of its file. */
 export type Begin = Pick<Generation, "number" | "before" | "backTo"> &
-  Partial<Pick<FilePlace, "offset" | "mark" | "seen" | "lineEndsAt">> & { readonly sinceMs?: number | undefined };
+  Partial<Pick<FilePlace, "offset" | "mark" | "seen" | "lineEndsAt">> & {
+    readonly sinceMs?: number | undefined;
+    readonly isDue?: boolean;
+  };
 
 /** Undefined where the file holds other bytes than were read: it was emptied since it was found. */
 export async function openGeneration(
   file: SourceFile,
   options: TextOptions,
-  { number, before, backTo, lineEndsAt, sinceMs, offset = 0, ...marks }: Begin,
+  { number, before, backTo, lineEndsAt, sinceMs, isDue = false, offset = 0, ...marks }: Begin,
 ): Promise<Generation | undefined> {
   const text = await FileText.open(file, options, { offset, ...marks });
   if (text === undefined) return undefined;
-  const begun = { number, text, before, ...(backTo === undefined ? {} : { backTo }), isRestTold: false };
+  const begun = { number, text, before, ...(backTo === undefined ? {} : { backTo }), isRestTold: false, isDue };
   const place = {
     ...(await placeOf(begun)),
     ...(lineEndsAt === undefined ? {} : { lineEndsAt }),

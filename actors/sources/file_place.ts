@@ -5,13 +5,17 @@
 import { createHash } from "node:crypto";
 import type { SourceFile } from "./source_file.ts";
 
-/** A file that was read to its end. */
-export interface ReadFile {
+/** What identifies a file of which no byte was read. */
+export interface MadeFile {
   readonly inode: string;
-  readonly offset: number;
-  readonly mark: string;
   /** When the file was made; missing or 0 where nobody knows. */
   readonly bornMs?: number;
+}
+
+/** A file that was read to its end. */
+export interface ReadFile extends MadeFile {
+  readonly offset: number;
+  readonly mark: string;
 }
 
 /** As it is stored: what older versions did not store may be missing. */
@@ -40,7 +44,13 @@ export const FILES_BEFORE_MAX = 4;
 
 /** The files read before, and the one of this place. Empty ones push out none that was read. */
 export function beforeOf({ inode, offset, mark, bornMs, before = [] }: FilePlace): readonly ReadFile[] {
-  const all = [{ inode, offset, mark, ...(bornMs === undefined ? {} : { bornMs }) }, ...before];
+  const own = { inode, offset, mark, ...(bornMs === undefined ? {} : { bornMs }) };
+  const isOwn = (one: ReadFile) => isSameFile(own, one) !== false && one.offset === offset && one.mark === mark;
+  return limited([own, ...before.filter((one) => !isOwn(one))]);
+}
+
+/** Newest first. */
+export function limited(all: readonly ReadFile[]): readonly ReadFile[] {
   const isKept = (one: ReadFile, index: number) =>
     all.slice(0, index).filter((newer) => newer.offset > 0 === one.offset > 0).length < FILES_BEFORE_MAX;
   return all.filter(isKept);
@@ -62,6 +72,24 @@ export async function markAt(file: SourceFile, offset: number): Promise<string> 
   return markOf(head, await file.bytes(offset - tailBytes, tailBytes));
 }
 
+/**
+ * Whether two looks met one file; undefined where it can not be told. An inode is given to another file once it is free: the time
+ * when the file was made tells them apart, also where no byte was read.
+ */
+export function isSameFile(one: MadeFile, other: MadeFile): boolean | undefined {
+  if (one.inode !== other.inode) return false;
+  const [bornMs, otherBornMs] = [one.bornMs ?? 0, other.bornMs ?? 0];
+  return bornMs === 0 || otherBornMs === 0 ? undefined : bornMs === otherBornMs;
+}
+
+/** Whether this is beyond doubt the file that was read before, under its inode, with all that was read of it. */
+export async function isKnown(file: SourceFile, read: ReadFile): Promise<boolean> {
+  const { bornMs } = await file.standing();
+  const isMade = isSameFile({ inode: file.inode, bornMs }, read) === true;
+  const isIt = file.inode === read.inode && (isMade || read.offset >= STRONG_MARK_BYTES);
+  return isIt && !file.isCompressed && (await holds(file, read));
+}
+
 /** Whether this file holds what was seen at its beginning, and before the place what was read there. */
 export async function holds(
   file: SourceFile,
@@ -72,6 +100,8 @@ export async function holds(
 }
 
 const NOTHING = new Uint8Array(0);
+/** Of a file of which nothing was read. */
+export const EMPTY_MARK = markOf(NOTHING, NOTHING);
 
 /** What is kept of a file's first bytes. */
 export const seenOf = (head: Uint8Array): Pick<FilePlace, "seen"> =>

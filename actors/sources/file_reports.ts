@@ -42,6 +42,14 @@ export class FileReports {
     this.log(wasLate ? "warn" : "info", message, { inode, reason });
   }
 
+  /** After a restart: files read before that lie under no name, or can not be told from others. */
+  notFound(files: readonly ReadFile[]): void {
+    if (files.length === 0) return;
+    const message =
+      "rotated files are not found again, perhaps as they were compressed or removed: what was written to them since is not read";
+    this.log("info", message, { inodes: files.map(({ inode }) => inode) });
+  }
+
   /** Once for each file. */
   late({ inode }: SourceFile, { offset }: ReadFile, generation: number): void {
     if (this.#lateInodes.has(inode)) return;

@@ -5,12 +5,20 @@
  *       Where few bytes were read, only the path and names that begin with the file's or that rotation gives are believed.
  *   S3. The next file is the oldest rotated one that is newer than the file that is over, else the one at the path.
  *   S4. What was read before is not read again: a file that holds just that is passed over, where the file that was read
- *       is not there any more under its own inode. Nor is a rotated file read again that has grown since
- *       (that is for `late_files`).
+ *       is not there any more under its own inode. Nor is a file begun that `late_files` looks at, whatever is in it
+ *       now: of one that was left empty, all its bytes are late ones.
  */
-import { type FilePlace, holds, isSame, type ReadFile, STRONG_MARK_BYTES } from "./file_place.ts";
+import {
+  type FilePlace,
+  holds,
+  isSame,
+  isSameFile,
+  type MadeFile,
+  type ReadFile,
+  STRONG_MARK_BYTES,
+} from "./file_place.ts";
 import { FileTroubleError } from "./file_trouble.ts";
-import { type Sibling, siblingsOf } from "./rotated_files.ts";
+import { isNamedAfter, type Sibling, siblingsOf } from "./rotated_files.ts";
 import { SourceFile } from "./source_file.ts";
 
 /** S1, S2. Whoever asks closes it. */
@@ -63,15 +71,20 @@ export async function unreadableBeside(path: string, signal: AbortSignal): Promi
 /** Newest files looked at for a warning's sake. */
 const UNREADABLE_LOOKS_MAX = 16;
 
-/**
- * S3, S4. Undefined where none was rotated since.
- *
- * @param isIntact the file that is over still holds what was read, under its inode; else that inode may hold something else
- */
+export interface LaterSearch {
+  /** The file that is over still holds what was read, under its inode; else that inode may hold something else. */
+  readonly isIntact: boolean;
+  /** Whether the file, or what it is a copy of, is looked at for late bytes. */
+  isLate(file: SourceFile): Promise<boolean>;
+  /** Told of each rotated file that may be written to yet and was passed over: empty ones, and those for late bytes. Oldest first. */
+  onEmpty(file: MadeFile): void;
+}
+
+/** S3, S4. Undefined where none was rotated since. */
 export const findLater = (
   path: string,
   over: FilePlace,
-  isIntact: boolean,
+  { isIntact, isLate, onEmpty }: LaterSearch,
   signal: AbortSignal,
 ): Promise<SourceFile | undefined> =>
   overMoves(async () => {
@@ -81,21 +94,29 @@ export const findLater = (
     const later =
       own === undefined
         ? rotated.filter((one) => isAsNew(one, over, KEPT_TIME_MS) ?? false)
-        : rotated.filter((one, index) => index > rotated.indexOf(own) || isMadeAfter(one, own));
+        : rotated.filter(
+            (one, index) => index > rotated.indexOf(own) || isMadeAfter(one, own) || isNamedAfter(one.path, own.path),
+          );
     const before = over.before ?? [];
     const gone: ReadFile[] = [];
     for (const read of [over, ...before]) {
       const isThere = (isIntact || read !== over) && (await isUnderItsInode(siblings, read, signal));
+      if (isThere === "moved") return "moved";
       if (!isThere) gone.push(read);
     }
-    const known = new Set(before.map(({ inode }) => inode));
     // An empty one may be written to yet: it is begun, and looked at from then on (late_files). It is no copy of an empty one.
     const isForCopy = !isIntact && over.offset === 0 && over.seen === undefined;
-    const isPassedOver = (file: SourceFile) => isForCopy || known.has(file.inode);
-    const isRead = async (file: SourceFile) =>
-      (isPassedOver(file) && (await file.bytes(0, 1)).length === 0) ||
-      (known.has(file.inode) && (await isOneOf(file, before, holds))) ||
-      (await isOneOf(file, gone, isSame));
+    const isRead = async (file: SourceFile) => {
+      const { inode } = file;
+      const { bornMs } = await file.standing();
+      const isKnown = before.some((read) => isSameFile({ inode, bornMs }, read) !== false);
+      const isEmpty = (isForCopy || isKnown) && (await file.bytes(0, 1)).length === 0;
+      if (isEmpty || (await isLate(file))) {
+        onEmpty({ inode, bornMs });
+        return true;
+      }
+      return (isKnown && (await isOneOf(file, before, holds))) || (await isOneOf(file, gone, isSame));
+    };
     return firstThat(later, signal, async (file) => !(await isRead(file)));
   });
 
@@ -108,7 +129,7 @@ async function isOwn(file: SourceFile, { inode, seen, bornMs = 0 }: FilePlace): 
 
 const isCompressed = ({ path }: Sibling): boolean => /\.(gz|gzip|zst|zstd)$/.test(path);
 
-/** A file that was written to late is newer than those rotated after it. A compressed one is made after what it holds. */
+/** A file that was written to late is newer than those rotated after it. A compressed one is made after what it holds: its name tells. */
 const isMadeAfter = (one: Sibling, own: Sibling): boolean =>
   own.bornMs > 0 && one.bornMs > own.bornMs && Number(one.modifiedNs / 1_000_000n) >= own.bornMs && !isCompressed(one);
 
@@ -159,10 +180,15 @@ async function firstThat(
   return undefined;
 }
 
-async function isUnderItsInode(siblings: readonly Sibling[], read: ReadFile, signal: AbortSignal): Promise<boolean> {
-  const own = siblings.filter(({ inode }) => inode === read.inode);
+async function isUnderItsInode(
+  siblings: readonly Sibling[],
+  read: ReadFile,
+  signal: AbortSignal,
+): Promise<boolean | Moved> {
+  const own = siblings.filter((one) => isSameFile(one, read) !== false); // a copy of it may have been given its inode
   const found = await firstThat(own, signal, (file) => holds(file, read));
-  if (found !== "moved") await found?.close();
+  if (found === "moved") return found;
+  await found?.close();
   return found !== undefined;
 }
 

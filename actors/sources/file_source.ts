@@ -25,7 +25,20 @@ import {
   lastLineAfterMsOf,
   textOptionsOf,
 } from "./file_options.ts";
-import { beforeOf, type FilePlace, seenOf } from "./file_place.ts";
+import {
+  beforeOf,
+  EMPTY_MARK,
+  FILES_BEFORE_MAX,
+  type FilePlace,
+  holds,
+  isKnown,
+  isSameFile,
+  limited,
+  type MadeFile,
+  type ReadFile,
+  STRONG_MARK_BYTES,
+  seenOf,
+} from "./file_place.ts";
 import { FileReports } from "./file_reports.ts";
 import { findCopy, findLater, findPlace } from "./file_search.ts";
 import { lastLineOf } from "./file_text.ts";
@@ -69,6 +82,8 @@ class FileReader implements SourceReader {
   #place: FilePlace | undefined;
   #open: SourceFile | undefined;
   #found: SourceFile | undefined;
+  /** Empty rotated files that the last search for the next file passed over. */
+  #empty: readonly MadeFile[] = [];
   #grown: Awaited<ReturnType<LateFiles["grown"]>>;
   /** The generation that waits while a file read before is read on. */
   #waiting: Generation | undefined;
@@ -85,7 +100,7 @@ class FileReader implements SourceReader {
     let isBegun = false;
     while (!signal.aborted) {
       try {
-        if (!isBegun && this.#place !== undefined) await this.#late.find(this.#options.path, this.#place, signal);
+        if (!isBegun && this.#place !== undefined) await this.#findLate(this.#place, signal);
         isBegun = true;
         yield* this.#readOn(signal);
       } catch (error) {
@@ -97,6 +112,12 @@ class FileReader implements SourceReader {
       }
       await pause(this.#everyMs, signal);
     }
+  }
+
+  /** All but the file that is read, and the one that reading goes back to. */
+  async #findLate({ before = [], inode, backTo }: FilePlace, signal: AbortSignal): Promise<void> {
+    const others = before.filter((one) => one.inode !== inode && one.inode !== backTo?.inode);
+    this.#reports.notFound(await this.#late.find(this.#options.path, others, signal));
   }
 
   async close(): Promise<void> {
@@ -135,10 +156,15 @@ class FileReader implements SourceReader {
     const isLate = generation.backTo !== undefined;
     const lastLineAfterMs = lastLineAfterMsOf(this.#options);
     let isRotated = isLate;
+    let { isDue } = generation;
     let quietMs = 0;
     let seenBytes = generation.text.nextByte;
     while (!signal.aborted) {
       if (!isLate && (await this.#isOvertaken(generation, signal))) return "overtaken";
+      // Before the next file: a program that has opened that one writes to no other any more.
+      if (!isRotated && !isDue) this.#grown = await this.#late.grown(this.#everyMs);
+      if (!isRotated && !isDue && this.#grown !== undefined) return "late";
+      isDue = false;
       if ((yield* this.#readTo(generation, signal)) === "written anew") return "written anew";
       if (signal.aborted) return undefined;
       if (isRotated && !isLate && (await this.#isReplaced(generation, signal))) return "replaced";
@@ -154,8 +180,6 @@ class FileReader implements SourceReader {
         if (isRotated) return "rotated";
         quietMs = 0;
       }
-      if (!isRotated) this.#grown = await this.#late.grown(this.#everyMs);
-      if (!isRotated && this.#grown !== undefined) return "late";
       const wasRotated = isRotated;
       isRotated ||= await this.#isRotated(generation);
       if (isRotated !== wasRotated) quietMs = -this.#everyMs; // the time counts from the rename
@@ -173,7 +197,7 @@ class FileReader implements SourceReader {
     const { modifiedNs } = await text.file.standing();
     if (modifiedNs === generation.lookedAtNs || Number(modifiedNs / 1_000_000n) === place.modifiedMs) return false;
     generation.lookedAtNs = modifiedNs;
-    this.#found = await findLater(this.#options.path, place, false, signal);
+    this.#found = await this.#later(place, false, signal);
     return this.#found !== undefined;
   }
 
@@ -263,17 +287,23 @@ class FileReader implements SourceReader {
     const { generation: number, before = [], backTo } = place;
     if (place.offset === 0 && place.seen === undefined && backTo === undefined) {
       // Nothing of the generation was given out: what was copied from the file before it was emptied comes first.
-      const unread = (await findLater(this.#options.path, place, false, signal)) ?? same;
+      this.#found = same; // closed with the source, should looking be called off
+      const unread = (await this.#later(place, false, signal)) ?? same;
+      this.#found = unread;
       if (unread !== same) await same?.close();
-      if (unread !== undefined) return this.#generation(unread, { number, before, sinceMs: place.modifiedMs });
+      if (unread !== undefined) {
+        const begin = { number, before: await this.#withEmpty(before, signal), sinceMs: place.modifiedMs };
+        return this.#generation(unread, { ...begin, isDue: true });
+      }
     }
-    if (same !== undefined) return this.#generation(same, { ...place, number, before });
+    // What is not stored yet is read again, under the same number, before any late bytes.
+    if (same !== undefined) return this.#generation(same, { ...place, number, before, isDue: true });
     await this.#reports.loss(place, true, signal);
     if (backTo !== undefined) {
       this.#place = { ...backTo, generation: number + 1, before };
       return this.#first(signal);
     }
-    return this.#following(place, await this.#next(place, false, signal));
+    return this.#following(place, await this.#next(place, false, signal), signal);
   }
 
   /** A rename between two looks hides a file from both: it is looked for again before it is given up. */
@@ -308,28 +338,49 @@ class FileReader implements SourceReader {
     }
     // Left only then: its inode would be free for another file, which would look like it.
     const next = await this.#next(over.place, ending === "rotated", signal);
-    if (next !== undefined && ending === "rotated") await this.#reports.readAgain(text, next);
-    await this.#leave(over, ending);
-    return this.#following(over.place, next);
+    try {
+      if (next !== undefined && ending === "rotated") await this.#reports.readAgain(text, next);
+      await this.#leave(over, ending);
+    } catch (error) {
+      await next?.close();
+      throw error;
+    }
+    return this.#following(over.place, next, signal);
   }
 
   /** Whoever writes to a file that made place for another may do so for long. */
-  async #leave({ text, place }: Generation, ending: Ending): Promise<void> {
-    const mayGrow = ending !== "written anew" && !text.file.isCompressed;
-    if (mayGrow && this.#open === text.file) this.#open = undefined;
-    if (mayGrow) await this.#late.keep(text.file, place);
+  async #leave(over: Generation, ending: Ending): Promise<void> {
+    const { file } = over.text;
+    const mayGrow = ending !== "written anew" && !file.isCompressed;
+    if (mayGrow && this.#open === file) this.#open = undefined;
+    // The part of a record that is held lies in the file that replaces it too.
+    if (mayGrow) await this.#late.keep(file, ending === "replaced" ? seenPlaceOf(over) : over.place);
     await this.#release();
   }
 
   /** The next generation. A file that was read before and lies at the path again is read on. */
-  async #following(over: FilePlace, next: SourceFile | undefined): Promise<Generation | undefined> {
+  async #following(
+    over: FilePlace,
+    next: SourceFile | undefined,
+    signal: AbortSignal,
+  ): Promise<Generation | undefined> {
     if (next === undefined) return undefined;
     const number = over.generation + 1;
-    const before = beforeOf(over);
+    this.#found = next;
+    const before = await this.#withEmpty(beforeOf(over), signal);
     const read = before.find(({ inode }) => inode === next.inode);
-    const again = await this.#late.take(next.inode);
+    const again = this.#late.take(next.inode);
     await again?.close();
-    if (again !== undefined && read !== undefined) return this.#generation(next, { ...read, number, before });
+    // After a restart it was not among the late ones: it lay at the path then, or had no place there.
+    const isAgain =
+      again !== undefined || (next.inode !== over.inode && read !== undefined && (await isKnown(next, read)));
+    if (isAgain && read !== undefined) return this.#generation(next, { ...read, number, before });
+    for (const one of next.path === this.#options.path ? [] : before) {
+      // Written to late and compressed while nobody looked: a weak mark may be that of another file.
+      const isCopied =
+        one.offset >= STRONG_MARK_BYTES && !(await this.#late.keeps(one.inode)) && (await holds(next, one));
+      if (isCopied) return this.#generation(next, { ...one, number, before });
+    }
     return this.#generation(next, { number, before, sinceMs: over.modifiedMs });
   }
 
@@ -360,7 +411,7 @@ class FileReader implements SourceReader {
     await this.#late.keep(text.file, over.place);
     const [generation, before] = [over.number + 1, beforeOf(over.place)];
     if (waiting !== undefined) {
-      return { ...waiting, number: generation, before, place: { ...waiting.place, generation, before } };
+      return { ...waiting, number: generation, before, isDue: true, place: { ...waiting.place, generation, before } };
     }
     if (backTo === undefined) return undefined;
     this.#place = { ...backTo, generation, before };
@@ -369,17 +420,39 @@ class FileReader implements SourceReader {
 
   /** The file after one that is over: looked for again once the path is open, as that may have been rotated meanwhile. */
   async #next(over: FilePlace, isIntact: boolean, signal: AbortSignal): Promise<SourceFile | undefined> {
-    const { path } = this.#options;
-    const later = await findLater(path, over, isIntact, signal);
+    const later = await this.#later(over, isIntact, signal);
     if (later !== undefined) return later;
     this.#found = await this.#openPath(signal);
     if (this.#found === undefined) return undefined;
-    const overtaking = await findLater(path, over, isIntact, signal);
+    const overtaking = await this.#later(over, isIntact, signal);
     const found = this.#found;
     this.#found = undefined;
     if (overtaking === undefined) return found;
     await found.close();
     return overtaking;
+  }
+
+  #later(over: FilePlace, isIntact: boolean, signal: AbortSignal): Promise<SourceFile | undefined> {
+    this.#empty = [];
+    const isLate = (file: SourceFile) => this.#late.covers(file);
+    const onEmpty = (file: MadeFile) => {
+      this.#empty = [...this.#empty.filter((one) => isSameFile(one, file) === false), file];
+    };
+    return findLater(this.#options.path, over, { isIntact, isLate, onEmpty }, signal);
+  }
+
+  /** Empty rotated files that were passed over are looked at for late bytes as if they had been read. */
+  async #withEmpty(before: readonly ReadFile[], signal: AbortSignal): Promise<readonly ReadFile[]> {
+    const fresh = this.#empty
+      .slice(-FILES_BEFORE_MAX)
+      .map((one): ReadFile => ({ ...one, offset: 0, mark: EMPTY_MARK }));
+    const unknown: ReadFile[] = [];
+    for (const one of fresh) {
+      const isBefore = before.some((read) => read.offset === 0 && isSameFile(one, read) !== false);
+      if (!isBefore && !(await this.#late.keeps(one.inode))) unknown.unshift(one);
+    }
+    await this.#late.find(this.#options.path, unknown, signal);
+    return limited([...unknown, ...before]);
   }
 
   /** F3. A copy that goes on where the file was written anew. */
@@ -431,6 +504,7 @@ class FileReader implements SourceReader {
 
   /** Undefined where the file was emptied since it was found: it is looked for again. */
   async #generation(file: SourceFile, begin: Begin): Promise<Generation | undefined> {
+    this.#found = undefined;
     this.#open = file;
     return openGeneration(file, this.#textOptions(), begin);
   }

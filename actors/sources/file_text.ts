@@ -5,6 +5,7 @@
  *       file was written anew, whatever its size and its time.
  *   T2. Zero bytes at the beginning are none of the text: a writer leaves them whose file was emptied under it.
  *   T3. A file may be emptied between the look that found it and its opening: the place is compared once more with what is held.
+ *       What was seen of its beginning in an earlier life counts as read: a file that is emptied later is told by it too.
  */
 import { type FilePlace, HEAD_BYTES, holds, markAt, markOf, TAIL_BYTES } from "./file_place.ts";
 import type { RecordReader } from "./placed_item.ts";
@@ -56,7 +57,8 @@ export class FileText {
   /** T3. Undefined where the file holds other bytes before the place, or fewer. */
   static async open(file: SourceFile, options: TextOptions, place: TextPlace): Promise<FileText | undefined> {
     const { offset, mark, seen } = place;
-    const [headBytes, tailBytes] = [Math.min(HEAD_BYTES, offset), Math.min(TAIL_BYTES, offset)];
+    const headBytes = Math.min(HEAD_BYTES, Math.max(offset, seen?.bytes ?? 0));
+    const tailBytes = Math.min(TAIL_BYTES, offset);
     const head = await file.bytes(0, headBytes);
     const tail = await file.bytes(offset - tailBytes, tailBytes);
     if (head.length < headBytes || tail.length < tailBytes) return undefined;
@@ -77,7 +79,7 @@ export class FileText {
     return this.#nextByte;
   }
 
-  /** The file's first bytes, as far as they were read. */
+  /** The file's first bytes, as far as they were read or seen before. */
   get head(): Uint8Array {
     return this.#head;
   }
@@ -143,7 +145,8 @@ export class FileText {
 
   /** A mark of all bytes that were read, those of a record that is held too. */
   seenMark(): string {
-    return markOf(this.#head, this.#recent.subarray(Math.max(0, this.#recent.length - TAIL_BYTES)));
+    const tail = this.#recent.subarray(Math.max(0, this.#recent.length - TAIL_BYTES));
+    return markOf(this.#head.subarray(0, this.#nextByte), tail);
   }
 
   async #isAsRead(): Promise<boolean> {
@@ -154,7 +157,10 @@ export class FileText {
   }
 
   #remember(chunk: Uint8Array): void {
-    if (this.#head.length < HEAD_BYTES) this.#head = Buffer.concat([this.#head, chunk]).subarray(0, HEAD_BYTES);
+    if (this.#head.length < HEAD_BYTES) {
+      const fresh = chunk.subarray(Math.max(0, this.#head.length - this.#nextByte));
+      this.#head = Buffer.concat([this.#head, fresh]).subarray(0, HEAD_BYTES);
+    }
     const keptBytes = Math.min(this.#recent.length, this.#nextByte - this.offset + TAIL_BYTES);
     const isTooMuch = keptBytes > this.#options.recordBytesMax + TAIL_BYTES;
     const kept = this.#recent.subarray(this.#recent.length - (isTooMuch ? TAIL_BYTES : keptBytes));

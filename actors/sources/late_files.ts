@@ -6,15 +6,21 @@
  *   W2. A file that shrank, or holds other bytes than were read, is none of them any more.
  *   W3. A file without a name keeps its space on the disk while it is open: it is closed once it was quiet for long.
  *   W4. After a restart they are found by their inodes. An inode is given to another file once it is free: the time when the file
- *       was made, or a strong mark, tells that it is the same.
+ *       was made, or a strong mark, tells that it is the same. Of a file that was left empty there is no mark: that time alone tells.
+ *   W5. A file that is one of them is never the next file, whatever is in it, nor is a compressed copy with its late bytes:
+ *       those come from the file itself.
  */
-import { FILES_BEFORE_MAX, type FilePlace, holds, type ReadFile, STRONG_MARK_BYTES } from "./file_place.ts";
+import { FILES_BEFORE_MAX, holds, isKnown, isSameFile, type ReadFile } from "./file_place.ts";
 import { FileTroubleError } from "./file_trouble.ts";
 import { type Sibling, siblingsOf } from "./rotated_files.ts";
 import { SourceFile } from "./source_file.ts";
 
 /** W3. */
 export const NAMELESS_QUIET_MAX_MS = 300_000;
+
+/** Looks at a folder that is rotated at the same time. */
+const LOOKS = 5;
+const COMPARED_BYTES = 65_536;
 
 /** Those that were read, and as many that were empty. */
 const KEPT_MAX = 2 * FILES_BEFORE_MAX;
@@ -41,14 +47,23 @@ export class LateFiles {
     this.#onEnd = onEnd;
   }
 
-  /** W4. */
-  async find(path: string, { before = [], inode, backTo }: FilePlace, signal: AbortSignal): Promise<void> {
-    const siblings = before.length === 0 ? [] : await siblingsOf(path);
-    const isInUse = (one: ReadFile) => one.inode === inode || one.inode === backTo?.inode;
-    for (const read of before.filter((one) => !isInUse(one)).toReversed()) {
-      const found = siblings.find((one) => one.inode === read.inode);
-      if (found !== undefined) await this.#findOne(found, read, signal);
+  /** W4. `reads`: newest first. Answers those that are not found again. */
+  async find(path: string, reads: readonly ReadFile[], signal: AbortSignal): Promise<readonly ReadFile[]> {
+    const isNewest = (read: ReadFile) => reads.find((one) => isSameFile(one, read) !== false) === read;
+    let wanted = reads.filter(isNewest).toReversed();
+    const missing: ReadFile[] = [];
+    for (let look = 0; wanted.length > 0 && look < LOOKS; look += 1) {
+      const siblings = await siblingsOf(path);
+      const moved: ReadFile[] = [];
+      for (const read of wanted) {
+        const found = siblings.find((one) => one.inode === read.inode);
+        const outcome = found === undefined ? "another" : await this.#findOne(found, read, signal);
+        if (outcome === "moved") moved.push(read);
+        if (outcome === "another") missing.push(read);
+      }
+      wanted = moved;
     }
+    return [...missing, ...wanted];
   }
 
   /** Looks at a file from now on, which was read up to there; closes it when that is over. */
@@ -74,6 +89,19 @@ export class LateFiles {
     const found = this.#kept.find(({ file }) => file.inode === inode);
     this.#kept = this.#kept.filter((one) => one !== found);
     return found?.file;
+  }
+
+  /** Whether the file with this inode is one of them: an inode is given to no other file while it is open. */
+  async keeps(inode: string): Promise<boolean> {
+    const found = this.#kept.find(({ file }) => file.inode === inode);
+    return found !== undefined && (await holds(found.file, found.read));
+  }
+
+  /** Whether it is one of them, or a copy with late bytes in it: these come from the file that was copied. */
+  async covers(file: SourceFile): Promise<boolean> {
+    if (await this.keeps(file.inode)) return true;
+    for (const late of this.#kept) if (await isCopy(file, late)) return true;
+    return false;
   }
 
   /** The oldest that has more than was read of it. It stays kept, and is not answered again for the same bytes. */
@@ -102,19 +130,33 @@ export class LateFiles {
     await file.close();
   }
 
-  async #findOne({ path, inode }: Sibling, read: ReadFile, signal: AbortSignal): Promise<void> {
+  /** `moved`: it was renamed since its folder was looked at. */
+  async #findOne({ path, inode }: Sibling, read: ReadFile, signal: AbortSignal): Promise<"kept" | "moved" | "another"> {
     let file: SourceFile | undefined;
     try {
       file = await SourceFile.open(path, signal);
-      const { bornMs } = await file.standing();
-      const isKnown = (bornMs !== 0 && bornMs === read.bornMs) || read.offset >= STRONG_MARK_BYTES;
-      const isIt = file.inode === inode && !file.isCompressed && isKnown && (await holds(file, read));
+      const isFound = file.inode === inode;
+      const isIt = isFound && (await isKnown(file, read));
       if (isIt) await this.keep(file, read);
       else await file.close();
+      return isIt ? "kept" : isFound ? "another" : "moved";
     } catch (error) {
       await file?.close();
       if (!(error instanceof FileTroubleError)) throw error;
+      return error.errno === "ENOENT" ? "moved" : "another";
     }
+  }
+}
+
+/** Whether the file holds what was read of the other one, and late bytes of it, and nothing else. */
+async function isCopy(file: SourceFile, { file: late, read }: LateFile): Promise<boolean> {
+  if (!file.isCompressed && !(await late.standing()).isUnlinked) return false; // a file of its own that holds the same
+  if (!(await holds(file, read))) return false;
+  for (let at = read.offset; ; ) {
+    const bytes = await file.bytes(at, COMPARED_BYTES);
+    if (bytes.length === 0) return at > read.offset;
+    if (Buffer.compare(bytes, await late.bytes(at, bytes.length)) !== 0) return false;
+    at += bytes.length;
   }
 }
 

@@ -37,9 +37,14 @@ export async function findReplacement(
   const current = await currentOf(path, seen, signal);
   if (current !== undefined) return current;
   const copy = isUnlinked ? await findCopy(path, seen, signal) : undefined;
-  if (copy === undefined || (await copy.bytes(seen.offset, 1)).length > 0) return copy;
-  await copy.close();
-  return undefined;
+  if (copy === undefined) return undefined;
+  let isMore = false;
+  try {
+    isMore = (await copy.bytes(seen.offset, 1)).length > 0;
+  } finally {
+    if (!isMore) await copy.close();
+  }
+  return isMore ? copy : undefined;
 }
 
 /** A path that can not be read is told by who reads it next. */

@@ -32,8 +32,33 @@ export async function siblingsOf(path: string): Promise<readonly Sibling[]> {
 async function lookBeside(path: string): Promise<{ readonly siblings: readonly Sibling[]; readonly isMoved: boolean }> {
   const own = resolve(path);
   const target = (await orNothing(overFile(path, realpath(path)))) ?? own;
-  const candidates = new Map<string, { isRotated: boolean; isNear: boolean }>();
-  for (const base of new Set([own, target])) {
+  const candidates = await candidatesBeside(new Set([own, target]));
+  const current = (await orNothing(standingOf(path)))?.inode;
+  const nearFirst = [...candidates].sort(([, left], [, right]) => rank(right) - rank(left));
+  const found = new Map<string, Sibling>();
+  const inodes = new Map<string, string>();
+  let isMoved = false;
+  for (const [at, about] of nearFirst.slice(0, SIBLINGS_MAX)) {
+    const standing = await orNothing(ifThere(standingOf(at)), TROUBLE);
+    isMoved ||= standing === undefined && at !== own;
+    if (standing === undefined || standing === TROUBLE) continue;
+    inodes.set(at, standing.inode);
+    if (standing.inode !== current && !found.has(standing.inode)) {
+      found.set(standing.inode, { path: at, ...about, ...standing });
+    }
+  }
+  isMoved ||= !(await isAsFound(new Set([own, target]), candidates, inodes));
+  return { siblings: [...found.values()].sort(byAge), isMoved };
+}
+
+interface Candidate {
+  readonly isRotated: boolean;
+  readonly isNear: boolean;
+}
+
+async function candidatesBeside(bases: ReadonlySet<string>): Promise<ReadonlyMap<string, Candidate>> {
+  const candidates = new Map<string, Candidate>();
+  for (const base of bases) {
     const of = basename(base);
     for (const at of await pathsIn(dirname(base))) {
       const known = candidates.get(at);
@@ -42,26 +67,28 @@ async function lookBeside(path: string): Promise<{ readonly siblings: readonly S
       candidates.set(at, { isRotated, isNear });
     }
   }
-  const current = (await orNothing(standingOf(path)))?.inode;
-  const nearFirst = [...candidates].sort(([, left], [, right]) => rank(right) - rank(left));
-  const found = new Map<string, Sibling>();
-  let isMoved = false;
-  for (const [at, about] of nearFirst.slice(0, SIBLINGS_MAX)) {
-    const standing = await orNothing(ifThere(standingOf(at)), TROUBLE);
-    isMoved ||= standing === undefined && at !== own;
-    if (standing === undefined || standing === TROUBLE) continue;
-    if (standing.inode !== current && !found.has(standing.inode)) {
-      found.set(standing.inode, { path: at, ...about, ...standing });
-    }
+  return candidates;
+}
+
+/** Whether the names of rotation still lead where they led: a file is missed that takes the name of one that was looked at. */
+async function isAsFound(
+  bases: ReadonlySet<string>,
+  candidates: ReadonlyMap<string, Candidate>,
+  inodes: ReadonlyMap<string, string>,
+): Promise<boolean> {
+  for (const [at, { isRotated }] of await candidatesBeside(bases)) {
+    if (!isRotated) continue;
+    if (!candidates.has(at)) return false;
+    const inode = inodes.get(at);
+    if (inode !== undefined && (await orNothing(standingOf(at)))?.inode !== inode) return false;
   }
-  return { siblings: [...found.values()].sort(byAge), isMoved };
+  return true;
 }
 
 /** It is there, and can not be looked at. */
 const TROUBLE: unique symbol = Symbol("trouble");
 
-const rank = ({ isRotated, isNear }: { isRotated: boolean; isNear: boolean }): number =>
-  Number(isRotated) + Number(isNear);
+const rank = ({ isRotated, isNear }: Candidate): number => Number(isRotated) + Number(isNear);
 
 /** The paths in a folder and in the folders directly below it. */
 async function pathsIn(folder: string): Promise<readonly string[]> {
@@ -117,6 +144,19 @@ function byAge(left: Sibling, right: Sibling): number {
   const [leftNumber, rightNumber] = [numberOf(left.path), numberOf(right.path)];
   if (leftNumber !== undefined && rightNumber !== undefined) return rightNumber - leftNumber;
   return left.path < right.path ? -1 : 1;
+}
+
+const DATED = /^(\D*)(\d[\dTZ:._-]*)(\D*)$/;
+
+/** Whether the names alone tell that one file was rotated after the other: a lower number, or a later date. */
+export function isNamedAfter(one: string, other: string): boolean {
+  const [oneNumber, otherNumber] = [numberOf(one), numberOf(other)];
+  if (oneNumber !== undefined && otherNumber !== undefined) return oneNumber < otherNumber;
+  const [oneDate, otherDate] = [one, other].map((path) => DATED.exec(basename(path).replace(COMPRESSED, "")));
+  if (oneNumber !== otherNumber || oneDate == null || otherDate == null) return false;
+  const isAlike =
+    oneDate[1] === otherDate[1] && oneDate[3] === otherDate[3] && oneDate[2]?.length === otherDate[2]?.length;
+  return isAlike && (oneDate[2] ?? "") > (otherDate[2] ?? "");
 }
 
 function numberOf(path: string): number | undefined {

@@ -4,6 +4,8 @@
  *   O1. A resume point is stored only after every event before it is durable or set aside.
  *   O2. A batch without events is a resume point that must be stored before anything after it is read.
  *   O3. Anything in doubt ends this life of the source; the next one resumes from what is stored.
+ *   O4. A stop waits for what was sent only so long, whatever the log, the file or the stream do meanwhile: the next life reads
+ *       it again, and the chains remove what was stored.
  */
 import type { Connect } from "../../protocols/connection.ts";
 import { UnavailableError } from "../../protocols/errors.ts";
@@ -16,6 +18,12 @@ import type { SourceBatch, SourceContext, SourceDefinition, SourcePosition } fro
 
 /** Batches sent ahead of the oldest one not acknowledged; each listens to one signal, which warns beyond 10 listeners. */
 const BATCHES_AHEAD_MAX = 8;
+/** O4. */
+const STOP_WITHIN_MS = 1_500;
+/** For what was given up to end: a call to a store that is away does not. */
+const GIVEN_UP_WITHIN_MS = 250;
+/** For what was sent when a life ends by itself. */
+const CLOSE_WITHIN_MS = 5_000;
 
 export interface SourceOptions<Options> {
   readonly name: string;
@@ -35,7 +43,8 @@ export const sourceActor = <Options>(options: SourceOptions<Options>): ActorDefi
   name: options.name.replaceAll("/", "-"),
   start(context) {
     const life = new AbortController();
-    const running = run(options, context, life.signal).then(
+    const failure = new AbortController();
+    const running = run(options, context, life.signal, failure).then(
       () => undefined,
       (error: unknown) => error,
     );
@@ -51,7 +60,9 @@ export const sourceActor = <Options>(options: SourceOptions<Options>): ActorDefi
       },
       async stop() {
         life.abort();
-        await running;
+        if (await isOver(running, STOP_WITHIN_MS)) return;
+        failure.abort(new UnavailableError("STOPPING", `Cannot wait for ${options.name} as it was stopped`));
+        await isOver(running, GIVEN_UP_WITHIN_MS);
       },
     };
   },
@@ -61,6 +72,7 @@ async function run<Options>(
   options: SourceOptions<Options>,
   context: ActorContext<SourceMessage>,
   signal: AbortSignal,
+  failure: AbortController,
 ): Promise<void> {
   const { name, definition, report, trouble } = options;
   const progress = await readProgress(options);
@@ -69,7 +81,6 @@ async function run<Options>(
     { name, nowMs: () => context.nowMs(), log: report, trouble },
     progress.resume,
   );
-  const failure = new AbortController();
   const producer = new Producer({
     connect: options.connect,
     addresses: ["this node"],
@@ -84,9 +95,20 @@ async function run<Options>(
     await pump(producer, progress, reader.read(AbortSignal.any([signal, failure.signal])), failure.signal);
     failure.signal.throwIfAborted();
   } finally {
-    await producer.close({ timeoutMs: 5_000 });
+    await producer.close({ timeoutMs: failure.signal.aborted ? 0 : CLOSE_WITHIN_MS });
     await reader.close();
   }
+}
+
+/** Whether the work, which never fails, ends within the time. */
+function isOver(work: Promise<unknown>, withinMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(false), withinMs);
+    void work.then(() => {
+      clearTimeout(timer);
+      resolve(true);
+    });
+  });
 }
 
 async function pump(

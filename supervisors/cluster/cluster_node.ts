@@ -37,6 +37,8 @@ import type { ClusterControl, ClusterOverview, Explanation } from "./overview.ts
 
 /** Between tries to join while the store is away. */
 const JOIN_RETRY_MS = 500;
+/** For the registry to be left. */
+const STORE_WITHIN_MS = 250;
 /** Decisions that an explanation is looked for in. */
 const DECISIONS_LOOKED_AT = 200;
 
@@ -320,7 +322,10 @@ export class ClusterNode implements ClusterControl {
 
   // The end -----------------------------------------------------------------------------------------------------------
 
-  /** Hands everything over to the others, as far as there are any and time allows, and leaves the registry. */
+  /**
+   * Hands everything over to the others, as far as there are any and time allows, and leaves the registry. A store that is away
+   * holds it up no longer than `STORE_WITHIN_MS` beyond that: the others find the registration expired.
+   */
   async leave(withinMs: number): Promise<void> {
     const current = this.#current;
     this.#isEnding = true;
@@ -333,11 +338,23 @@ export class ClusterNode implements ClusterControl {
       };
       current.member.tell({ type: "leave" });
     });
-    await this.#parts.store.leave(current.life).catch((error: unknown) => {
+    const away = (error: unknown) =>
       this.#parts.log(
         "warn",
         `could not leave the registry: ${error instanceof Error ? error.message : String(error)}`,
       );
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(() => {
+        away(new UnavailableError("TIMEOUT", `Cannot leave as the store must answer within ${STORE_WITHIN_MS} ms`));
+        resolve();
+      }, STORE_WITHIN_MS);
+      void this.#parts.store
+        .leave(current.life)
+        .catch(away)
+        .finally(() => {
+          clearTimeout(timer);
+          resolve();
+        });
     });
   }
 

@@ -18,7 +18,7 @@ export const NO_AUDIT: Audit = { record: () => undefined, close: async () => und
 
 /** Entries on their way to the log. */
 const UNWRITTEN_MAX = 1_000;
-const CLOSE_WITHIN_MS = 2_000;
+const CLOSE_WITHIN_MS = 1_000;
 
 export interface AuditLogOptions {
   readonly node: string;

@@ -1,7 +1,7 @@
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect as connectSocket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
@@ -125,6 +125,52 @@ pipelines: { p: { from: s, to: [one, two] } }
   await rm(node.folder, { recursive: true });
   mute.closeAllConnections();
   mute.close();
+});
+
+test("sources whose stream takes no more are given up within the node's time, all at once", async () => {
+  const mute = createServer().listen(0, "127.0.0.1").unref();
+  await once(mute, "listening");
+  const folder = await mkdtemp(join(tmpdir(), "headrace-stopping-"));
+  await writeFile(join(folder, "a.ndjson"), `{"n":1}\n`.repeat(1_000_000));
+  const sources = ["one", "two", "three", "four", "five", "six"].map(
+    (name) => `  ${name}: { type: file, path: ${join(folder, "a.ndjson")}, format: ndjson, stream: s }`,
+  );
+  const node = await runningNode(
+    `
+log: { type: memory }
+streams: { s: { partitions: 1, durability: memory, retention: { size: 2000, onFull: refuse } } }
+sinks: { mute: { type: http, url: "http://127.0.0.1:${(mute.address() as AddressInfo).port}/" } }
+pipelines: { p: { from: s, to: [mute] } }
+sources:
+${sources.join("\n")}
+`,
+    { folder },
+  );
+  await eventually(async () => {
+    const headers = { "content-type": "application/json" };
+    const answer = await fetch(`${node.address}/v1/streams/s/events`, { method: "POST", body: "{}", headers });
+    return answer.status === 429 ? true : undefined;
+  });
+  assert.equal(await node.stop(STOP_WITHIN_MS), []);
+  await rm(folder, { recursive: true });
+  mute.closeAllConnections();
+  mute.close();
+});
+
+test("a request whose body never comes is answered 503 at a stop, and not waited for longer", async () => {
+  const node = await runningNode(YAML);
+  const socket = connectSocket(node.port, "127.0.0.1");
+  let answer = "";
+  socket.on("data", (bytes) => (answer += bytes));
+  socket.write(
+    "POST /v1/streams/events/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n{",
+  );
+  await eventually(() => (answer.includes("100 Continue") ? true : undefined));
+  const closed = once(socket, "close");
+  assert.equal(await node.end(), []);
+  await closed;
+  assert.match(answer, /HTTP\/1\.1 503 /);
+  assert.match(answer, /"STOPPING"/);
 });
 
 test.run();

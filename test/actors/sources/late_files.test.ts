@@ -127,6 +127,80 @@ test("after a restart late lines come from where the rotated file was left", () 
     await life.end();
   }));
 
+test("after a restart late lines of an empty file come once, also after further rotations", () =>
+  withFolder(async (path) => {
+    const [first] = await rotated(path, "");
+    await first.end();
+    await rename(`${path}.1`, `${path}.2`);
+    await rename(path, `${path}.1`);
+    await writeFile(path, "");
+    await appendFile(`${path}.2`, lines(3, 4));
+    const second = await Life.begin({ path, format: "lines" }, first.resume);
+    const given = await second.take(1);
+    await second.looks(3);
+    await second.end();
+    const third = await Life.begin({ path, format: "lines" }, second.resume);
+    await appendFile(`${path}.2`, lines(4, 5));
+    given.push(...(await third.take(1)));
+    await appendFile(path, lines(5, 6));
+    given.push(...(await third.take(1)));
+    assert.equal(texts(given), numbered(3, 6));
+    assert.ok(isAscending(given), JSON.stringify(given));
+    await third.end();
+  }));
+
+test("where the file system does not tell when files were made, late lines of an empty file come once or not at all", () =>
+  withFolder(async (path) => {
+    const [first] = await rotated(path, "");
+    await first.end();
+    const unborn = (place: Record<string, unknown>) => ({ ...place, bornMs: 0 });
+    const { before = [], ...place } = first.resume as { before?: Record<string, unknown>[] };
+    await appendFile(`${path}.1`, lines(3, 4));
+    await appendFile(path, lines(4, 5));
+    const life = await Life.begin({ path, format: "lines" }, { ...unborn(place), before: before.map(unborn) } as never);
+    const given = await life.take(1);
+    await rename(path, `${path}.2`);
+    await writeFile(path, lines(5, 6));
+    while (!texts(given).includes("line 5")) given.push(...(await life.next()));
+    assert.equal(
+      texts(given).filter((text) => text !== "line 3"),
+      numbered(4, 6),
+    );
+    assert.ok(texts(given).filter((text) => text === "line 3").length <= 1);
+    await life.end();
+  }));
+
+test("a file that was written to late and compressed while nobody looked is read on from where it was left", () =>
+  withFolder(async (path) => {
+    const padded = (from: number, to: number) => numbered(from, to).map((line) => `${line} ${".".repeat(600)}`);
+    const text = (from: number, to: number) =>
+      padded(from, to)
+        .map((line) => `${line}\n`)
+        .join("");
+    const [first] = await rotated(path, text(0, 2));
+    await first.end();
+    await rename(path, `${path}.1.new`);
+    await appendFile(`${path}.1`, text(3, 4));
+    await writeFile(`${path}.2.gz`, gzipSync(await readFile(`${path}.1`)));
+    await rename(`${path}.1.new`, `${path}.1`);
+    await writeFile(path, lines(4, 5));
+    const life = await Life.begin({ path, format: "lines" }, first.resume);
+    assert.equal(texts(await life.take(2)).toSorted(), ["line 4", ...padded(3, 4)].toSorted());
+    await life.end();
+  }));
+
+test("late lines come before those that the program wrote to the next file afterwards", () =>
+  withFolder(async (path) => {
+    const [life, given] = await rotated(path);
+    const coming = life.take(2);
+    await life.looks(2);
+    await appendFile(`${path}.1`, lines(3, 4));
+    await appendFile(path, lines(4, 5));
+    given.push(...(await coming));
+    assert.equal(texts(given), numbered(0, 5));
+    await life.end();
+  }));
+
 test("a file that is written to late, after the next was rotated too, hides none that came between", () =>
   withFolder(async (path) => {
     await writeFile(path, lines(0, 1));

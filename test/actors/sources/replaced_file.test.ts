@@ -67,6 +67,9 @@ test("half a line that an editor completes is one line", () =>
     await rename(path, `${path}~`);
     await rename(`${path}.new`, path);
     assert.equal(texts(await coming), ["line 1"]);
+    await life.looks(3); // the half in the backup is no late line
+    await appendFile(path, lines(2, 3));
+    assert.equal(texts(await life.take(1)), ["line 2"]);
     await life.end();
   }));
 
