@@ -74,6 +74,8 @@ const UNREADABLE_LOOKS_MAX = 16;
 export interface LaterSearch {
   /** The file that is over still holds what was read, under its inode; else that inode may hold something else. */
   readonly isIntact: boolean;
+  /** Time of its last change when an earlier life saw it last: what is written to it late afterwards makes it no newer. */
+  readonly foundMs: number | undefined;
   /** Whether the file, or what it is a copy of, is looked at for late bytes. */
   isLate(file: SourceFile): Promise<boolean>;
   /** Told of each rotated file that may be written to yet and was passed over: empty ones, and those for late bytes. Oldest first. */
@@ -84,7 +86,7 @@ export interface LaterSearch {
 export const findLater = (
   path: string,
   over: FilePlace,
-  { isIntact, isLate, onEmpty }: LaterSearch,
+  { isIntact, foundMs, isLate, onEmpty }: LaterSearch,
   signal: AbortSignal,
 ): Promise<SourceFile | undefined> =>
   overMoves(async () => {
@@ -95,7 +97,14 @@ export const findLater = (
       own === undefined
         ? rotated.filter((one) => isAsNew(one, over, KEPT_TIME_MS) ?? false)
         : rotated.filter(
-            (one, index) => index > rotated.indexOf(own) || isMadeAfter(one, own) || isNamedAfter(one.path, own.path),
+            (one, index) =>
+              index > rotated.indexOf(own) ||
+              isMadeAfter(one, own) ||
+              isNamedAfter(one.path, own.path) ||
+              (one !== own &&
+                isCompressed(one) &&
+                foundMs !== undefined &&
+                Number(one.modifiedNs / 1_000_000n) > foundMs),
           );
     const before = over.before ?? [];
     const gone: ReadFile[] = [];
@@ -129,7 +138,7 @@ async function isOwn(file: SourceFile, { inode, seen, bornMs = 0 }: FilePlace): 
 
 const isCompressed = ({ path }: Sibling): boolean => /\.(gz|gzip|zst|zstd)$/.test(path);
 
-/** A file that was written to late is newer than those rotated after it. A compressed one is made after what it holds: its name tells. */
+/** A file that was written to late is newer than those rotated after it. A compressed one is made after what it holds: its name tells, or its time. */
 const isMadeAfter = (one: Sibling, own: Sibling): boolean =>
   own.bornMs > 0 && one.bornMs > own.bornMs && Number(one.modifiedNs / 1_000_000n) >= own.bornMs && !isCompressed(one);
 

@@ -80,6 +80,8 @@ class FileReader implements SourceReader {
   readonly #reports: FileReports;
   readonly #late: LateFiles;
   #place: FilePlace | undefined;
+  /** Where this life began. */
+  readonly #resumed: FilePlace | undefined;
   #open: SourceFile | undefined;
   #found: SourceFile | undefined;
   /** Empty rotated files that the last search for the next file passed over. */
@@ -94,6 +96,7 @@ class FileReader implements SourceReader {
     this.#reports = new FileReports(options, context);
     this.#late = new LateFiles((...about) => this.#reports.lateEnd(...about));
     this.#place = resume;
+    this.#resumed = resume;
   }
 
   async *read(signal: AbortSignal): AsyncIterable<SourceBatch> {
@@ -438,7 +441,8 @@ class FileReader implements SourceReader {
     const onEmpty = (file: MadeFile) => {
       this.#empty = [...this.#empty.filter((one) => isSameFile(one, file) === false), file];
     };
-    return findLater(this.#options.path, over, { isIntact, isLate, onEmpty }, signal);
+    const foundMs = this.#resumed?.inode === over.inode ? this.#resumed.modifiedMs : undefined;
+    return findLater(this.#options.path, over, { isIntact, foundMs, isLate, onEmpty }, signal);
   }
 
   /** Empty rotated files that were passed over are looked at for late bytes as if they had been read. */

@@ -74,6 +74,8 @@ class Story {
   /** Late bytes were written that nobody has waited for: those of two files come in any order from then on. */
   #isHurried = false;
   #hasUnseen = false;
+  /** This life has read all that there was once: it has the files open that it looks at. */
+  #hasFound = false;
   #life: { readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
 
   constructor(path: string) {
@@ -146,6 +148,7 @@ class Story {
     this.#life?.stop.abort();
     await this.#life?.ended;
     this.#life = undefined;
+    this.#hasFound = false;
   }
 
   async close(): Promise<void> {
@@ -164,6 +167,7 @@ class Story {
     const [given, written] = [this.#chain.text, this.#written].map((text) => (this.#isHurried ? byFile(text) : text));
     assert.ok(given === written, `expected ${written}\nbut it was ${given}`);
     this.#hasUnseen = false;
+    this.#hasFound = true;
   }
 
   async #run(resume: SourcePosition | undefined, signal: AbortSignal): Promise<void> {
@@ -202,9 +206,10 @@ class Story {
 
   async #compress(from: string, to: string): Promise<void> {
     // What is written late and loses its name while nobody looks can not be read (docs/operations.md).
-    if (this.#hasUnseen && this.#life === undefined) {
+    if (this.#hasUnseen && !this.#hasFound) {
+      const wasRunning = this.#life !== undefined;
       await this.seen();
-      await this.end();
+      if (!wasRunning) await this.end();
     }
     const { mtime } = await stat(from);
     const half = join(this.path, "..", ".half");
@@ -327,6 +332,9 @@ const FAILED_HURRIED: readonly (readonly Step[])[] = [
   [rotate("number"), rotate("number"), late(true, 1, true), rotate("number"), rotate("number"), append(false)],
   // Late bytes came before what was not stored yet was read again, which was then given under another number.
   [rotate("number"), append(true), end, begin(1), late(false, 0, true), append(false), rotate("copy"), late(false, 1)],
+  // What was written late to the file that was read hid a compressed one that was rotated after it.
+  [end, rotate("number"), append(false), rotate("gzip"), late(false, 0, true), append(false)],
+  [end, rotate("date"), append(false), rotate("gzip"), late(false, 0, true)],
   // A file that was renamed during the look at its folder was taken for gone.
   [rotate("number"), end, begin(0), rotate("copy"), late(false), rotate("number"), append(false), rotate("number")],
 ];
