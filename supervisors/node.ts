@@ -209,6 +209,7 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
   };
   const memory = bodyMemory();
   let sources: RunningSources | undefined;
+  let isStopping = false;
   const routes: NodeRoutesOptions = {
     log,
     directory,
@@ -216,6 +217,7 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
     system,
     board,
     troubles: () => sources?.troubles() ?? [],
+    isStopping: () => isStopping,
     grantsOf: permissionsOf,
     hidden: configuration.hidden,
   };
@@ -303,7 +305,10 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
     connectWithEpoch: parts.connect,
     reload: (why) => reloading.now(why),
     ready: whenAllOwned(directory),
-    stop: (timeoutMs) => closeAll(closers, timeoutMs),
+    stop: (timeoutMs) => {
+      isStopping = true;
+      return closeAll(closers, timeoutMs);
+    },
   };
 }
 

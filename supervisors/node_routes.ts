@@ -23,6 +23,8 @@ export interface NodeRoutesOptions {
   readonly hidden: Pick<HiddenTexts, "hide" | "hideIn">;
   /** Sources that can not read now: no reason to send a node no appends, but told. */
   readonly troubles: () => readonly SourceTrouble[];
+  /** Whether the node is ending: it should be sent nothing new. */
+  readonly isStopping: () => boolean;
 }
 
 /** Reasons told of partitions that can not be claimed. */
@@ -70,13 +72,14 @@ function refuseUnlessAll({ mayObserveAll, subject }: Grants): void {
   );
 }
 
-function unreadiness({ log, directory }: NodeRoutesOptions): readonly string[] {
+function unreadiness({ log, directory, isStopping }: NodeRoutesOptions): readonly string[] {
   const state = log.state();
   const unowned = [...directory.all()].filter(
     ({ entry }) => entry.feed === undefined && entry.ownerAddress === undefined,
   );
   const blocked = new Set(unowned.flatMap(({ entry }) => entry.blockedBy?.message ?? []));
   return [
+    ...(isStopping() ? ["the node is stopping"] : []),
     ...(state.kind === "ready" ? [] : [`${state.code}: ${state.reason}`]),
     ...(unowned.length === 0 ? [] : [`${unowned.length} partitions are being claimed`]),
     ...[...blocked].slice(0, BLOCKED_REASONS_MAX),

@@ -157,7 +157,7 @@ ${sources.join("\n")}
   mute.close();
 });
 
-test("a request whose body never comes is answered 503 at a stop, and not waited for longer", async () => {
+test("a request whose body never comes is answered 503 at a stop, during which the node says that it is not ready", async () => {
   const node = await runningNode(YAML);
   const socket = connectSocket(node.port, "127.0.0.1");
   let answer = "";
@@ -167,7 +167,11 @@ test("a request whose body never comes is answered 503 at a stop, and not waited
   );
   await eventually(() => (answer.includes("100 Continue") ? true : undefined));
   const closed = once(socket, "close");
-  assert.equal(await node.end(), []);
+  const ending = node.end();
+  const probe = await fetch(`${node.address}/readyz`);
+  assert.is(probe.status, 503);
+  assert.equal(((await probe.json()) as { readonly reasons: unknown }).reasons, ["the node is stopping"]);
+  assert.equal(await ending, []);
   await closed;
   assert.match(answer, /HTTP\/1\.1 503 /);
   assert.match(answer, /"STOPPING"/);
