@@ -36,7 +36,8 @@ Exactly one of:
 | \`call\` | \`./file.ts#name\` | A function of yours: \`(event, context)\` to an event, a list of events, or nothing. With \`#create\`, a function from \`{stream, partition}\` to \`{run, snapshot, restore}\` that keeps state for each partition. |
 
 Expressions are in the [Common Expression Language](https://cel.dev). They see \`event\`, \`stream\`, \`partition\`, \`offset\` and
-\`timeMs\`. One that fails on a record sets that record aside as \`STEP_FAILED\`; the stream goes on.
+\`timeMs\`. Whole numbers are computed exactly within 64 bits, and a result beyond them fails. A quotient is a double:
+\`event.a / 100\` of 1250 is 12.5. An expression that fails on a record sets that record aside as \`STEP_FAILED\`; the stream goes on.
 `;
 
 export function renderReference(): string {

@@ -4,6 +4,7 @@
  */
 import type { loadDriver } from "../../../deps.ts";
 import { depthSteps, type ExpressionBudget, widthSteps } from "./expression_budget.ts";
+import { areSmallInts, arithmeticOf, isNumeric, negated } from "./expression_numbers.ts";
 
 type Cel = Awaited<ReturnType<typeof loadDriver<"cel">>>;
 export type Node = ReturnType<InstanceType<Cel["Environment"]>["parse"]>["ast"];
@@ -21,6 +22,7 @@ interface CheckedNode {
 const FREE = new Set(["value", "id", "accuValue", "accuInc"]);
 /** Operations whose work depends on the size of their operands. */
 const MEASURED = new Set([..."+-*/%<>", "==", "!=", "<=", ">=", "in", "call", "rcall", "comprehension"]);
+const MINUS = "-_";
 const COMPARISONS = new Set(["==", "!="]);
 
 /** Checks the arguments of a function before it runs, and answers its steps beyond those of their size. */
@@ -76,12 +78,16 @@ function wrap(node: CheckedNode, budget: ExpressionBudget, guards: ReadonlyMap<s
   const { handle } = node;
   if (handle !== undefined && MEASURED.has(node.op)) {
     const before = stepsBefore(node, budget, guards);
+    const compute = computing(node.op, handle);
     node.handle = (...parameters) => {
       before(parameters);
-      const answer = handle(...parameters);
+      const answer = compute(...parameters);
       budget.take(widthSteps(answer));
       return answer;
     };
+  }
+  if (handle !== undefined && node.op === MINUS) {
+    node.handle = (...parameters) => (isNumeric(parameters[0]) ? negated(parameters[0]) : handle(...parameters));
   }
   // The library puts its own function in place at the first call: it is called once here, and taken from there.
   let inner: CheckedNode["evaluate"] | undefined;
@@ -105,6 +111,19 @@ function wrap(node: CheckedNode, budget: ExpressionBudget, guards: ReadonlyMap<s
     }
   };
   node.evaluate = counted;
+}
+
+type Handle = NonNullable<CheckedNode["handle"]>;
+
+/** Arithmetic is done here, on numbers as events hold them; what else an operator joins is the library's. */
+function computing(op: string, handle: Handle): Handle {
+  const arithmetic = arithmeticOf(op);
+  if (arithmetic === undefined) return handle;
+  return (...parameters) => {
+    const [left, right] = parameters;
+    if (!isNumeric(left) || !isNumeric(right) || areSmallInts(left, right)) return handle(...parameters);
+    return arithmetic(left, right);
+  };
 }
 
 /** Takes the steps of an operation by the size of its operands. */

@@ -1,7 +1,7 @@
 /**
  * Users' expressions, in the Common Expression Language: no loops, no access to the host. Decides what an expression may
- * hold; its cost is counted in steps (expression_budget.ts), its use is the steps' of a pipeline. Two ints stay ints: `7 / 2`
- * is 3.
+ * hold; its cost is counted in steps (expression_budget.ts), its use is the steps' of a pipeline. Numbers are those of
+ * events (expression_numbers.ts).
  */
 import { loadDriver } from "../../../deps.ts";
 import { ConfigurationError, RejectedError } from "../../../protocols/errors.ts";
@@ -10,6 +10,7 @@ import { patternCompiler } from "../../kernel/linear_pattern.ts";
 import { countSteps, type Guard, type Node } from "./counted_tree.ts";
 import { ExpressionBudget } from "./expression_budget.ts";
 import { guardsOf, Patterns, REPLACED_METHODS, registerArithmetic, registerFunctions } from "./expression_functions.ts";
+import { fitting } from "./expression_numbers.ts";
 import type { StepContext } from "./step.ts";
 
 export const EXPRESSION_LIMITS = {
@@ -159,7 +160,7 @@ function evaluate(
 function toEventValue(value: unknown, budget: { left: number }): unknown {
   budget.left -= typeof value === "string" ? value.length + 1 : 1;
   if (budget.left < 0) throw new Error(`its value must be smaller than ${EXPRESSION_LIMITS.resultSizeMax}`);
-  if (typeof value === "bigint") return Number.isSafeInteger(Number(value)) ? Number(value) : value;
+  if (typeof value === "bigint") return fitting(value);
   if (typeof value !== "object" || value === null || value instanceof Date || value instanceof Uint8Array) return value;
   if (Array.isArray(value)) return value.map((one) => toEventValue(one, budget));
   if ("hasValue" in value && typeof value.hasValue === "function") {

@@ -1,15 +1,15 @@
 /**
  * Functions of expressions that take the place of the library's: those that the library leaves to the host's backtracking or
- * quadratic code, or to the zone of the machine. Arithmetic between the kinds of numbers is here too.
+ * quadratic code, or to the zone of the machine.
  */
 import type { loadDriver } from "../../../deps.ts";
 import { isRfc3339 } from "../../../protocols/rfc3339.ts";
 import type { CompilePattern, LinearPattern } from "../../kernel/linear_pattern.ts";
 import type { Guard } from "./counted_tree.ts";
+import { arithmeticOf } from "./expression_numbers.ts";
 import { indexOf, lastIndexOf, split } from "./linear_search.ts";
 
 type Environment = InstanceType<Awaited<ReturnType<typeof loadDriver<"cel">>>["Environment"]>;
-type Numeric = number | bigint;
 
 /** By the name in the expression: the name under which the function is registered here. */
 export const REPLACED_METHODS: ReadonlyMap<string, string> = new Map(
@@ -145,39 +145,16 @@ function splitUpTo(text: string, separator: string, most: bigint): string[] {
 const dayOfYear = (time: Date): bigint =>
   BigInt(Math.floor((time.getTime() - Date.UTC(time.getUTCFullYear(), 0, 1)) / 86_400_000));
 
-// Numbers -------------------------------------------------------------------------------------------------------------
-
 /**
- * An event's numbers are CEL doubles, literals such as `1` are CEL ints, and CEL has no arithmetic between the two. Here
- * they mix as doubles; but beside an integer beyond 2^53, which comes as an int, a whole double counts as an int: exact.
+ * Lets doubles and ints meet, which CEL does not. What comes of them is decided where the tree is walked (counted_tree.ts),
+ * as the library's own arithmetic can not be replaced here.
  */
 export function registerArithmetic(environment: Environment): void {
-  const mixes: Readonly<
-    Record<string, readonly [(l: number, r: number) => number, ((l: bigint, r: bigint) => bigint)?]>
-  > = {
-    "+": [(left, right) => left + right, (left, right) => left + right],
-    "-": [(left, right) => left - right, (left, right) => left - right],
-    "*": [(left, right) => left * right, (left, right) => left * right],
-    "/": [(left, right) => left / right],
-    "%": [(left, right) => left % right, (left, right) => left % right],
-  };
-  for (const [operator, [compute, exactly]] of Object.entries(mixes)) {
-    const mixed = (left: Numeric, right: Numeric): Numeric => {
-      const isExact = exactly !== undefined && (isBig(left) || isBig(right)) && isWhole(left) && isWhole(right);
-      return isExact && right !== 0
-        ? in64Bits(exactly(BigInt(left), BigInt(right)))
-        : compute(Number(left), Number(right));
-    };
-    environment.registerOperator(`double ${operator} int`, mixed);
-    environment.registerOperator(`int ${operator} double`, mixed);
+  for (const operator of "+-*/%") {
+    const arithmetic = arithmeticOf(operator);
+    if (arithmetic === undefined) continue;
+    environment.registerOperator(`double ${operator} int`, arithmetic);
+    environment.registerOperator(`int ${operator} double`, arithmetic);
+    if (operator === "%") environment.registerOperator("double % double", arithmetic);
   }
-  environment.registerOperator("double % double", (left: number, right: number) => left % right);
-}
-
-const isBig = (value: Numeric): boolean => typeof value === "bigint" && !Number.isSafeInteger(Number(value));
-const isWhole = (value: Numeric): boolean => typeof value === "bigint" || Number.isSafeInteger(value);
-
-function in64Bits(value: bigint): bigint {
-  if (value >= -(2n ** 63n) && value < 2n ** 64n) return value;
-  throw new Error(`integer overflow: ${value}`);
 }

@@ -72,12 +72,58 @@ test("integers of 64 bits, signed and unsigned, are compared and computed exactl
   assert.is(answerOf("event.id > 9007199254740992 && event.id in [9007199254740993]", event), true);
   assert.is(answerOf("event.id + 1", event), 9_007_199_254_740_994n);
   assert.is(answerOf("event.id + event.one", event), 9_007_199_254_740_994n);
-  assert.is(answerOf("event.id - event.one", event), 9_007_199_254_740_992n);
+  assert.is(answerOf("event.id - event.one", event), 9_007_199_254_740_992);
   assert.is(answerOf("event.id % 10", event), 3);
   assert.is(answerOf("string(event.id)", event), "9007199254740993");
   assert.is(answerOf("event.most > event.id", event), true);
   assert.is(answerOf("event.most", event), 18_446_744_073_709_551_615n);
   assert.match(failureOf("event.most + 1", event).message, /overflow/);
+});
+
+test("whole numbers are computed exactly wherever they lie, and the result is told as an event holds it", () => {
+  const sizes = [0n, 1n, 7n, 100n, 2n ** 31n, 2n ** 32n + 1n, 2n ** 53n - 1n, 2n ** 53n, 2n ** 53n + 1n, 2n ** 62n];
+  const values = [...sizes, ...sizes.map((size) => -size), 2n ** 63n, 2n ** 64n - 1n, -(2n ** 63n)];
+  const inEvent = (value: bigint) => (value >= -(2n ** 53n) && value <= 2n ** 53n ? Number(value) : value);
+  const isRoomy = (value: bigint) => value >= -(2n ** 63n) && value < 2n ** 64n;
+  const exact: Readonly<Record<string, (left: bigint, right: bigint) => bigint>> = {
+    "+": (left, right) => left + right,
+    "-": (left, right) => left - right,
+    "*": (left, right) => left * right,
+    "%": (left, right) => left % right,
+  };
+  for (const [operator, compute] of Object.entries(exact)) {
+    for (const left of values) {
+      for (const right of values) {
+        if (operator === "%" && right === 0n) continue;
+        const expected = compute(left, right);
+        const event = { left: inEvent(left), right: inEvent(right) };
+        const forms = [`event.left ${operator} event.right`];
+        if (right >= 0n && right < 2n ** 63n) forms.push(`event.left ${operator} ${right}`);
+        for (const form of forms) {
+          const where = `${left} ${form} ${right}`;
+          if (isRoomy(expected)) assert.ok(Object.is(answerOf(form, event), inEvent(expected)), where);
+          else assert.match(failureOf(form, event).message, /overflow/, where);
+        }
+      }
+    }
+  }
+});
+
+test("a quotient is a double whatever its size, and CEL's own ints divide as ints", () => {
+  assert.is(answerOf("event.a / 100", { a: 1250 }), 12.5);
+  assert.is(answerOf("event.a / 100", { a: 9_007_199_254_740_993n }), 90_071_992_547_409.92);
+  assert.is(answerOf("7 / 2"), 3);
+  assert.is(answerOf("event.a / 2.0", { a: 7 }), 3.5);
+});
+
+test("the other sign of 0 is 0, and of an integer without room a failure", () => {
+  assert.ok(Object.is(answerOf("-event.a", { a: 0 }), 0));
+  assert.ok(Object.is(answerOf("event.a * -1.0", { a: 0 }), 0));
+  assert.is(answerOf("-event.a", { a: 2.5 }), -2.5);
+  assert.is(answerOf("-event.a", { a: 9_007_199_254_740_993n }), -9_007_199_254_740_993n);
+  assert.match(failureOf("-event.a", { a: 2n ** 64n - 1n }).message, /does not fit 64 bits/);
+  assert.match(failureOf("int(event.a)", { a: 1e20 }).message, /does not fit 64 bits|overflow/);
+  assert.is(answerOf("'a' + event.text + 'b'", { text: "-" }), "a-b");
 });
 
 test("a timestamp is RFC 3339, and a day that does not exist has no value", () => {
