@@ -14,6 +14,7 @@ import type { SecurityConfiguration } from "./configuration_schema.ts";
 import { RequestsUnderWay } from "./http_drain.ts";
 import { refuseUnreadable, refuseWithoutHost, sendError } from "./http_errors.ts";
 import { asksForWebSocket, headWithoutUpgrade, UnansweredRequests } from "./ignored_upgrades.ts";
+import { lingerOver } from "./lingering_close.ts";
 import type { Access, Grants } from "./security/access.ts";
 import { type Audit, NO_AUDIT } from "./security/audit_log.ts";
 import { auditRefusal, auditRequests, pathOf, shownGrants, toldOf } from "./security/audit_requests.ts";
@@ -156,6 +157,10 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     refuseWithoutHost(raw);
     options.access.admit(raw);
     refuseRepeated(query);
+  });
+  server.addHook("onSend", async ({ raw }, reply) => {
+    const isFault = reply.statusCode < 500 && reply.statusCode !== 429; // where there is too much to do, connections go at once
+    if (isFault && !raw.complete && reply.getHeader("connection") === "close") lingerOver(raw);
   });
   const mounted: string[] = [];
   server.addHook("onRoute", ({ method, url }) => {
