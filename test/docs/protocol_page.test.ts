@@ -14,6 +14,7 @@ import { PRODUCER_DEFAULTS } from "../../protocols/producer_options.ts";
 import { DEFINITIONS_MAX, GROWTH_BYTES_MAX } from "../../protocols/scan.ts";
 import { UNREADABLE_REASON_CHARACTERS_MAX } from "../../protocols/unreadable.ts";
 import { CONFIGURATION_SCHEMA } from "../../supervisors/configuration_schema.ts";
+import { HTTP_LIMITS } from "../../supervisors/http_server.ts";
 
 const page = readFileSync(new URL("../../docs/protocol.md", import.meta.url), "utf8");
 const number = (value: number): string => value.toLocaleString("en-US");
@@ -67,6 +68,9 @@ const LIMITS: Readonly<Record<string, string>> = {
   "fragments of a message": number(LISTENER_LIMITS.fragmentsMax),
   "connections of a node": number(defaultOf("connectionsMax")),
   "connections of one address": number(defaultOf("connectionsPerAddressMax")),
+  "headers of an HTTP request": `${number(HTTP_LIMITS.headerBytesMax)} bytes`,
+  "body of an HTTP request, inflated": `${number(HTTP_LIMITS.bodyBytesMax)} bytes`,
+  "time of an HTTP request": `${number(HTTP_LIMITS.requestWithinMs)} ms, of it ${number(HTTP_LIMITS.headersWithinMs)} ms for its headers`,
 };
 
 test("each limit of the page is the one in code, and the page has all of them", () => {
