@@ -70,7 +70,7 @@ const LIMITS: Readonly<Record<string, string>> = {
   "connections of one address": number(defaultOf("connectionsPerAddressMax")),
   "headers of an HTTP request": `${number(HTTP_LIMITS.headerBytesMax)} bytes`,
   "body of an HTTP request, inflated": `${number(HTTP_LIMITS.bodyBytesMax)} bytes`,
-  "time of an HTTP request": `${number(HTTP_LIMITS.requestWithinMs)} ms, of it ${number(HTTP_LIMITS.headersWithinMs)} ms for its headers`,
+  "time of an HTTP request": `${number(HTTP_LIMITS.requestWithinMs)} ms; its headers ${number(HTTP_LIMITS.headersWithinMs)} ms`,
 };
 
 test("each limit of the page is the one in code, and the page has all of them", () => {
