@@ -37,7 +37,8 @@ Exactly one of:
 
 Expressions are in the [Common Expression Language](https://cel.dev). They see \`event\`, \`stream\`, \`partition\`, \`offset\` and
 \`timeMs\`. Whole numbers are computed exactly within 64 bits, and a result beyond them fails. A quotient is a double:
-\`event.a / 100\` of 1250 is 12.5. An expression that fails on a record sets that record aside as \`STEP_FAILED\`; the stream goes on.
+\`event.a / 100\` of 1250 is 12.5. Times are compared to the
+millisecond. An expression that fails on a record sets that record aside as \`STEP_FAILED\`; the stream goes on.
 `;
 
 export function renderReference(): string {

@@ -1,7 +1,7 @@
 /** Where each sink stands in each partition: filled by the deliveries' reports, read by metrics, the page and the CLI. */
 import type { PartitionFeed } from "../actors/partition/partition_feed.ts";
 import type { DeliveryReport } from "../actors/sinks/delivery_messages.ts";
-import { partitionName } from "../protocols/position.ts";
+import { type PartitionReference, partitionName } from "../protocols/position.ts";
 
 export type DeliveryState = "opening" | "delivering" | "retrying" | "fenced" | "stopped";
 
@@ -39,9 +39,12 @@ interface Standing {
 export class DeliveryBoard {
   readonly #standings = new Map<string, Standing>();
   readonly #nowMs: () => number;
+  readonly #isOwned: (partition: PartitionReference) => boolean;
 
-  constructor(nowMs: () => number) {
+  /** @param isOwned whether this node owns a partition: what another one delivers stands on that node's board */
+  constructor(nowMs: () => number, isOwned: (partition: PartitionReference) => boolean) {
     this.#nowMs = nowMs;
+    this.#isOwned = isOwned;
   }
 
   report(sink: string, feed: PartitionFeed, report: DeliveryReport): void {
@@ -89,6 +92,7 @@ export class DeliveryBoard {
 
   *standings(): Iterable<DeliveryStanding> {
     for (const standing of this.#standings.values()) {
+      if (!this.#isOwned(standing.feed.partition)) continue;
       const { sink, feed, state, reason, needsPerson, nextOffset, deliveredRecords, deadLetters, lastDelayMs } =
         standing;
       yield {

@@ -139,7 +139,10 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
   const metrics = await createMetrics();
   closers.push({ what: "metrics", close: () => metrics.close() });
   const directory = new NodeDirectory(describeStreams(configuration, schemas));
-  const board = new DeliveryBoard(() => Date.now());
+  const board = new DeliveryBoard(
+    () => Date.now(),
+    ({ stream, partition }) => directory.partition(stream, partition)?.feed !== undefined,
+  );
   const system = await createActorSystem({ name, world: reportingWorld(options.log, metrics) });
   const endActors = async () => {
     const ending = system.shutdown();

@@ -6,7 +6,10 @@ import { DeliveryBoard } from "../../supervisors/delivery_board.ts";
 import { FakePartition } from "../support/fake_feed.ts";
 
 function standingAfter(...reports: DeliveryReport[]) {
-  const board = new DeliveryBoard(() => 5_000);
+  const board = new DeliveryBoard(
+    () => 5_000,
+    () => true,
+  );
   const partition = new FakePartition();
   partition.store("records", 1, [{ id: 0 }, { id: 1 }, { id: 2 }]);
   const feed = partition.feed(1);
@@ -34,6 +37,19 @@ test("once a batch is delivered the reason is gone, and the lag is what is left"
     delivered,
   );
   assert.equal([state, reason, needsPerson, lagRecords, lastDelayMs], ["delivering", undefined, undefined, 1, 1_000]);
+});
+
+test("a partition that has left this node stands on it no longer, and again once it is back", () => {
+  let isOwned = true;
+  const board = new DeliveryBoard(
+    () => 5_000,
+    () => isOwned,
+  );
+  board.report("hook", new FakePartition().feed(1), retry);
+  isOwned = false;
+  assert.equal([...board.standings()], []);
+  isOwned = true;
+  assert.is([...board.standings()].length, 1);
 });
 
 test.run();

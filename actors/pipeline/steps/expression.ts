@@ -9,7 +9,14 @@ import type { Event } from "../../../protocols/event.ts";
 import { patternCompiler } from "../../kernel/linear_pattern.ts";
 import { countSteps, type Guard, type Node } from "./counted_tree.ts";
 import { ExpressionBudget } from "./expression_budget.ts";
-import { guardsOf, Patterns, REPLACED_METHODS, registerArithmetic, registerFunctions } from "./expression_functions.ts";
+import {
+  guardsOf,
+  Patterns,
+  REPLACED_METHODS,
+  registerArithmetic,
+  registerFunctions,
+  registerTimes,
+} from "./expression_functions.ts";
 import { fitting } from "./expression_numbers.ts";
 import type { StepContext } from "./step.ts";
 
@@ -64,6 +71,7 @@ function makeEnvironment({ Environment }: Cel, patterns: Patterns): Environment 
   environment.registerVariable("event", "dyn").registerVariable("stream", "string");
   registerArithmetic(environment);
   registerFunctions(environment, patterns);
+  registerTimes(environment);
   return environment;
 }
 
@@ -148,13 +156,37 @@ function evaluate(
       epoch: BigInt(position.epoch),
       timeMs: BigInt(Math.trunc(timeMs)),
     };
-    const value = parsed(variables);
+    const value = evaluateOn(parsed, variables);
     budget.check(); // it may have been spent where `||` or `&&` swallows errors
     return toEventValue(value, { left: EXPRESSION_LIMITS.resultSizeMax });
   } catch (error) {
     throw new RejectedError("STEP_FAILED", `Cannot evaluate ${where}: ${describe(error)}`, { cause: error });
   }
 }
+
+/** The library asks maps for their constructor: where a key of that name stands in the way, maps are given in another form. */
+function evaluateOn(parsed: (context: object) => unknown, variables: { readonly event: unknown }): unknown {
+  try {
+    return parsed(variables);
+  } catch (error) {
+    if (!hasConstructorKey(variables.event)) throw error;
+    return parsed({ ...variables, event: withMaps(variables.event) });
+  }
+}
+
+function hasConstructorKey(value: unknown): boolean {
+  if (Array.isArray(value)) return value.some(hasConstructorKey);
+  return isPlainMap(value) && (Object.hasOwn(value, "constructor") || Object.values(value).some(hasConstructorKey));
+}
+
+function withMaps(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withMaps);
+  if (!isPlainMap(value)) return value;
+  return new Map(Object.entries(value).map(([key, one]) => [key, withMaps(one)]));
+}
+
+const isPlainMap = (value: unknown): value is object =>
+  typeof value === "object" && value !== null && !(value instanceof Date) && !(value instanceof Uint8Array);
 
 /** CEL values as events hold them: ints become numbers where those are exact, an absent optional becomes undefined. */
 function toEventValue(value: unknown, budget: { left: number }): unknown {
@@ -167,7 +199,10 @@ function toEventValue(value: unknown, budget: { left: number }): unknown {
     const optional = value as { hasValue(): boolean; value(): unknown };
     return optional.hasValue() ? toEventValue(optional.value(), budget) : undefined;
   }
-  if (typeof value.valueOf() === "bigint") return toEventValue(value.valueOf(), budget);
+  if (!Object.hasOwn(value, "valueOf")) {
+    const held = value.valueOf();
+    if (typeof held === "bigint") return toEventValue(held, budget);
+  }
   const entries = value instanceof Map ? [...value.entries()] : Object.entries(value);
   return Object.fromEntries(entries.map(([name, one]) => [String(name), toEventValue(one, budget)]));
 }

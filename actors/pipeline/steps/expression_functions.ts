@@ -3,6 +3,7 @@
  * quadratic code, or to the zone of the machine.
  */
 import type { loadDriver } from "../../../deps.ts";
+import { PreciseDate } from "../../../protocols/precise_date.ts";
 import { isRfc3339 } from "../../../protocols/rfc3339.ts";
 import type { CompilePattern, LinearPattern } from "../../kernel/linear_pattern.ts";
 import type { Guard } from "./counted_tree.ts";
@@ -144,6 +145,24 @@ function splitUpTo(text: string, separator: string, most: bigint): string[] {
 /** From 0, in UTC. */
 const dayOfYear = (time: Date): bigint =>
   BigInt(Math.floor((time.getTime() - Date.UTC(time.getUTCFullYear(), 0, 1)) / 86_400_000));
+
+interface Evaluator {
+  readonly objectTypesByConstructor: Map<unknown, unknown>;
+}
+
+/**
+ * Makes times finer than a millisecond times for the library too. It knows a kind of object by its very constructor, and takes
+ * one constructor for each kind. Expressions compare and compute such times to the millisecond.
+ */
+export function registerTimes(environment: Environment): void {
+  const probe = environment.parse("stream");
+  const { ast } = probe as unknown as { readonly ast: { evaluate(evaluator: Evaluator): unknown } };
+  ast.evaluate = ({ objectTypesByConstructor: types }) => {
+    types.set(PreciseDate, types.get(Date));
+    return "";
+  };
+  probe({ stream: "" });
+}
 
 /**
  * Lets doubles and ints meet, which CEL does not. What comes of them is decided where the tree is walked (counted_tree.ts),

@@ -3,6 +3,7 @@ import * as assert from "uvu/assert";
 import { expressionCompiler } from "../../../../actors/pipeline/steps/expression.ts";
 import type { Event } from "../../../../protocols/event.ts";
 import { position } from "../../../../protocols/position.ts";
+import { dateOf } from "../../../../protocols/precise_date.ts";
 
 const compile = await expressionCompiler();
 const CONTEXT = { stream: "s", partition: 0, position: position(1, 1), timeMs: 0 };
@@ -124,6 +125,26 @@ test("the other sign of 0 is 0, and of an integer without room a failure", () =>
   assert.match(failureOf("-event.a", { a: 2n ** 64n - 1n }).message, /does not fit 64 bits/);
   assert.match(failureOf("int(event.a)", { a: 1e20 }).message, /does not fit 64 bits|overflow/);
   assert.is(answerOf("'a' + event.text + 'b'", { text: "-" }), "a-b");
+});
+
+test("times finer than a millisecond are times, and keep their digits where they are passed on", () => {
+  const at = dateOf(Date.parse("2026-12-01T10:00:00.123Z"), 456_789);
+  assert.is((answerOf("event.at", { at }) as Date).toISOString(), "2026-12-01T10:00:00.123456789Z");
+  assert.is(answerOf("event.at > timestamp('2026-12-01T10:00:00Z')", { at }), true);
+  assert.is(answerOf("event.at - timestamp('2026-12-01T10:00:00Z') < duration('1s')", { at }), true);
+  assert.is(answerOf("event.at.getFullYear()", { at }), 2026);
+  assert.is(answerOf("event.list.all(one, one == event.list[0])", { list: [at, at] }), true);
+});
+
+test("keys that objects of JavaScript know are keys like others", () => {
+  const names = ["constructor", "valueOf", "toString", "hasOwnProperty", "hasValue", "prototype", "__proto__"];
+  for (const name of names) {
+    const inner = Object.fromEntries([[name, 4]]);
+    const event = { k: 1, inner, list: [inner], ...(name === "__proto__" ? {} : inner) };
+    assert.is(answerOf("event.k == 1 && size(event.list) == 1", event), true, name);
+    assert.is(answerOf(`event.list.all(one, one["${name}"] == 4)`, event), true, name);
+    assert.equal(Object.entries(answerOf("event.inner", event) as object), [[name, 4]], name);
+  }
 });
 
 test("a timestamp is RFC 3339, and a day that does not exist has no value", () => {
