@@ -6,7 +6,7 @@ import { checkPosition, parseFrame } from "./parse_frame.ts";
 import "./precise_date.ts"; // times keep all of their digits
 import { type ScanLimits, scanFrame, sizeOfField } from "./scan.ts";
 
-const packer = new Packr({ useRecords: false, encodeUndefinedAsNil: true });
+const packer = new Packr({ useRecords: false, encodeUndefinedAsNil: true, useToJSON: false });
 // Binary is not copied: a frame's events are a view of the frame.
 const unpacker = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsType: "auto" } as object);
 

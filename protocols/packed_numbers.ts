@@ -17,9 +17,28 @@ export const ANY_NUMBERS: NumberKinds = { mayBeLong: true, mayBeMinusZero: true 
 
 /** Packs a value so that each of its numbers keeps its kind. */
 export function packNumbers(packer: Packr, value: unknown, { mayBeLong, mayBeMinusZero }: NumberKinds): Uint8Array {
-  const packed = packer.pack(mayBeMinusZero ? withMinusZeros(value) : value);
+  const packed = pack(packer, mayBeMinusZero ? withMinusZeros(value) : value);
   if (mayBeLong) writeIntegers(packed);
   return packed;
+}
+
+/**
+ * The packer takes a map with a key `constructor` for an instance of a class, and calls what it has at `toJSON`: both may be keys
+ * of an event. Then it is told to call nothing.
+ */
+function pack(packer: Packr, value: unknown): Uint8Array {
+  try {
+    return packer.pack(value);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    const asking = packer as { useToJSON?: boolean };
+    asking.useToJSON = false;
+    try {
+      return packer.pack(value);
+    } finally {
+      delete asking.useToJSON;
+    }
+  }
 }
 
 /**

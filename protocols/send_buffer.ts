@@ -10,6 +10,7 @@ import type { ProducerBatch } from "./producer_messages.ts";
 import type { PRODUCER_DEFAULTS, ProducerOptions } from "./producer_options.ts";
 import type { Sequences } from "./sequence.ts";
 import { unknownStream } from "./unknown_stream.ts";
+import { isEvent, unreadableEvent } from "./unreadable.ts";
 
 export type BufferOptions = ProducerOptions & { readonly [Name in keyof typeof PRODUCER_DEFAULTS]: number };
 
@@ -211,6 +212,11 @@ export class SendBuffer {
       if (encoded.kind === "encoded") this.hold(batch, encoded.events);
       else {
         const { code, reason, sizeBytes = this.averageEventBytes } = encoded;
+        const unreadable = this.options.setsAsideUnsendable === true ? unreadableOf(batch, reason) : undefined;
+        if (unreadable !== undefined) {
+          this.encode(unreadable);
+          continue;
+        }
         this.bufferedEvents -= batch.slots.length;
         for (const slot of batch.slots) this.refuse(slot, batch.partition, { code, path: "", reason }, sizeBytes);
       }
@@ -240,6 +246,13 @@ export class SendBuffer {
       ...(traceparent === undefined ? {} : { traceparent }),
     });
   }
+}
+
+/** The same batch of one event, as input that can not be read; undefined where it is that already. */
+function unreadableOf(batch: OpenBatch, reason: string): OpenBatch | undefined {
+  const [slot] = batch.slots;
+  if (slot === undefined || !isEvent(slot.event)) return undefined;
+  return { ...batch, slots: [{ ...slot, event: unreadableEvent(slot.event, reason) }] };
 }
 
 /** The sequences that the caller gave, or undefined where the producer counts by itself. */

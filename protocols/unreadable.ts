@@ -5,6 +5,8 @@
  * no map. docs/protocol.md has the words for other clients.
  */
 import type { Event } from "./event.ts";
+import { exactJson } from "./exact_json.ts";
+import { toJsonValue } from "./json_values.ts";
 
 /** Characters of a reason that are kept, and of a path: a longer one is left out. */
 export const UNREADABLE_REASON_CHARACTERS_MAX = 1_000;
@@ -23,6 +25,17 @@ export class UnreadableInput {
   }
 }
 
+/** Bytes of an event's JSON that are kept. */
+const EVENT_JSON_BYTES_MAX = 524_288;
+
+/** An event that can not be sent, as its JSON. */
+export function unreadableEvent(event: Event, reason: string): UnreadableInput {
+  const bytes = encoder.encode(exactJson(toJsonValue(event)));
+  if (bytes.length <= EVENT_JSON_BYTES_MAX) return new UnreadableInput(reason, bytes);
+  const kept = bytes.subarray(0, EVENT_JSON_BYTES_MAX);
+  return new UnreadableInput(`${reason}; its JSON is cut to ${EVENT_JSON_BYTES_MAX} of ${bytes.length} bytes`, kept);
+}
+
 /** What a producer is given to send: an event, or what could not be made one, with its reason or without. */
 export type EventInput = Event | Uint8Array | UnreadableInput;
 
@@ -36,6 +49,7 @@ export const wireValue = (input: EventInput): unknown =>
 const LIST_OF_TWO = 0x92;
 const LIST_OF_THREE = 0x93;
 const TEXTS = [0xd9, 0xda, 0xdb];
+const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /**

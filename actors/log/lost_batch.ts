@@ -7,7 +7,7 @@ import type { Sequence } from "../../protocols/sequence.ts";
 import type { DeadLetter } from "./dead_letter.ts";
 import type { AppendBatch } from "./log.ts";
 
-const packr = new Packr({ useRecords: false });
+const packr = new Packr({ useRecords: false, useToJSON: false });
 const NO_EVENTS = Uint8Array.of(0x90);
 
 /** @param from the last sequence before the loss: what the chain must hold */

@@ -13,7 +13,7 @@ import { checkBatch, rejectedBatch, storedBatch } from "./partition_state.ts";
 import { ENTRY_BYTES_TARGET, encodeEntry, type StoredBatch, storedBytes } from "./record_batch.ts";
 import { sequenceText, textSequence } from "./stored_state.ts";
 
-const packr = new Packr({ useRecords: false });
+const packr = new Packr({ useRecords: false, useToJSON: false });
 /** Arguments of the function before the groups' bytes: epoch, store, channel, batches, checkpoints, touch. */
 const ARGUMENTS_BEFORE_GROUPS = 6;
 

@@ -13,7 +13,7 @@ import type { Sequence } from "../../protocols/sequence.ts";
 import type { Channel, Grant, PartitionSettings, StoredVerdict } from "./log.ts";
 import type { ChainState, ChannelState } from "./partition_state.ts";
 
-const packr = new Packr({ useRecords: false });
+const packr = new Packr({ useRecords: false, useToJSON: false });
 
 /** Packs a small value of plain arrays and maps; the bytes stand alone. */
 export const pack = (value: unknown): Buffer => Buffer.from(packr.pack(value));

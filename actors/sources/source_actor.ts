@@ -89,6 +89,7 @@ async function run<Options>(
     stream: options.stream,
     client: `source ${name}`,
     onRejected: options.onRejected,
+    setsAsideUnsendable: true, // nobody else has the record: its reader moves past it
     onInDoubt: (_events, error) => failure.abort(error),
   });
   try {

@@ -131,6 +131,13 @@ const VALUES: readonly OddEvent[] = [
     undefined,
     undefined,
   ),
+  plain(
+    "names that objects of JavaScript know",
+    { constructor: 1, toJSON: 2, valueOf: 3 },
+    '{"constructor":1,"toJSON":2,"valueOf":3}',
+    '{"constructor":1,"toJSON":2,"valueOf":3}',
+    { constructor: 1, toJSON: 2, valueOf: 3 },
+  ),
   plain("a function", () => 1, undefined, undefined, undefined),
   plain("a function inside", { toJSON: () => 1 }, undefined, undefined, undefined),
   plain("a symbol", Symbol("s"), undefined, undefined, undefined),
