@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { headrace, jsonLines } from "../support/headrace_command.ts";
 import { eventually, runningNode, type TestNode } from "../support/running_node.ts";
 
 interface Standing {
@@ -78,6 +79,10 @@ test("a node on another data folder touches nothing, says why, and the right one
       assert.ok(reason.includes(join(folder, "out", "orders", "0")));
       assert.is(needsPerson, true);
       assert.is(lagRecords, life);
+      const doctor = await headrace(["doctor", "--json", "--address", wrong.address], { folder });
+      const found = jsonLines(doctor.stdout).find(({ name }) => name === "sink out");
+      assert.is(found?.verdict, "fail");
+      assert.match(String(found?.detail), /waits in orders\/0: Cannot write to/);
       assert.match(wrong.logged.join("\n"), /trying again to open: Cannot write to/);
       await wrong.stop(5_000);
       assert.equal(await published(folder), [1, 2, 3]);
