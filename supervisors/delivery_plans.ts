@@ -53,6 +53,8 @@ export interface DeliveryParts {
   readonly deliverySeconds: ReturnType<Metrics["histogram"]>;
   /** For derived streams: asked for when a delivery opens its sink. */
   readonly connect: Connect;
+  /** Id of the log that is read. */
+  readonly clusterId: string;
 }
 
 const consumerName = (sink: string): string => `sink/${sink}`;
@@ -220,7 +222,7 @@ export interface DeliveryOf {
 export function sinkDelivery(
   name: string,
   configuration: Configuration,
-  { log, connect }: Pick<DeliveryParts, "log" | "connect">,
+  { log, connect, clusterId }: Pick<DeliveryParts, "log" | "connect" | "clusterId">,
   of: DeliveryOf,
 ): readonly ActorDefinition<never>[] {
   const sink = configuration.sinks[name];
@@ -236,6 +238,7 @@ export function sinkDelivery(
     sink: definition,
     sinkOptions: options,
     folder: configuration.node.data,
+    clusterId,
     feed,
     input: input.channel,
     start,

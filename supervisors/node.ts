@@ -157,7 +157,9 @@ async function startOn(log: Log, access: Access, options: NodeOptions, closers: 
     "From append to commit in the sink, of the oldest record of each batch",
     DELIVERY_SECONDS_BOUNDS,
   );
-  const parts = { log: options.log, metrics, board, deliverySeconds, connect: sessions.connectWithEpoch(INSIDE) };
+  const { clusterId } = log;
+  const connectSink = sessions.connectWithEpoch(INSIDE);
+  const parts = { log: options.log, metrics, board, deliverySeconds, connect: connectSink, clusterId };
   const deliveries = await planDeliveries(configuration, parts);
   observe(metrics, board);
   const ackLatency = metrics.histogram(

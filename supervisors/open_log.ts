@@ -1,6 +1,8 @@
 /** Opens the log that the configuration names, and holds a shared store against what this node knows of it (E22). */
+import { randomUUID } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { LOG_ID_FILE } from "../actors/log/lmdb_file.ts";
 import { openLmdbLog } from "../actors/log/lmdb_log.ts";
 import type { Log } from "../actors/log/log.ts";
 import { createMemoryLog } from "../actors/log/memory_log.ts";
@@ -20,12 +22,26 @@ export async function openLog(
   const { type } = configuration.log;
   switch (type) {
     case "memory":
-      return createMemoryLog({ clock: () => Date.now() });
+      return createMemoryLog({ clock: () => Date.now(), clusterId: randomUUID() });
     case "lmdb":
       await makeDataFolder(configuration.node.data);
-      return await openLmdbLog({ folder: join(configuration.node.data, "log") });
+      return await openLmdbLog({ folder: embeddedFolder(configuration), acceptLoss: options.acceptLoss ?? false });
     case "redis":
       return await openRedisLog(configuration, options.acceptLoss ?? false);
+  }
+}
+
+const embeddedFolder = ({ node }: Configuration): string => join(node.data, "log");
+
+/** The file that remembers the store's id; undefined for a log in memory, whose store ends with the process. */
+export function clusterIdFile(configuration: Configuration): string | undefined {
+  switch (configuration.log.type) {
+    case "memory":
+      return undefined;
+    case "lmdb":
+      return join(embeddedFolder(configuration), LOG_ID_FILE);
+    case "redis":
+      return join(configuration.node.data, CLUSTER_ID_FILE);
   }
 }
 

@@ -283,7 +283,7 @@ export class Replays {
             note(report);
           };
           const of = { feed, input, observe, start: "earliest", replay: name, range } as const;
-          return sinkDelivery(sink, configuration, { connect, log }, of);
+          return sinkDelivery(sink, configuration, { connect, log, clusterId: this.#parts.log.clusterId }, of);
         },
         finish: () => this.#inTurn(() => this.#finish(replay)),
       }),

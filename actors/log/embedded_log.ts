@@ -34,6 +34,7 @@ import { unencodable } from "./unencodable.ts";
 
 export interface EmbeddedLogOptions {
   readonly kind: "memory" | "lmdb";
+  readonly clusterId: string;
   readonly store: OrderedStore;
   /** The store's clock, in ms since 1970. */
   readonly nowMs: () => number;
@@ -52,6 +53,7 @@ const TRIM_ENTRIES_MAX = 256;
 
 export class EmbeddedLog implements Contract.Log {
   readonly kind: "memory" | "lmdb";
+  readonly clusterId: string;
   readonly #store: OrderedStore;
   readonly #nowMs: () => number;
   readonly #checkTier: (tier: Contract.DurabilityTier) => void;
@@ -64,6 +66,7 @@ export class EmbeddedLog implements Contract.Log {
 
   constructor(options: EmbeddedLogOptions) {
     this.kind = options.kind;
+    this.clusterId = options.clusterId;
     this.#store = options.store;
     this.#nowMs = options.nowMs;
     this.#checkTier = options.checkTier;

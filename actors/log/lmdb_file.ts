@@ -6,14 +6,17 @@
  *   F2. The root pages that the newest meta page names are in the file, and are pages of a tree.
  *   F3. A file that is shorter than its last page is taken only where no page of the trees is missing: LMDB may leave free pages
  *       at the end unwritten.
+ *   F4. A file that is missing or empty is one that is still to be made, unless the folder remembers the log that it held.
  */
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readFileSync, readSync } from "node:fs";
 import { endianness } from "node:os";
 import { join } from "node:path";
 import { UnavailableError } from "../../protocols/errors.ts";
 
 /** Its name in the data folder. */
 const DATA_FILE = "data.mdb";
+/** Beside it: the id of the log that the data file holds, so that the folder knows of a log whose data file is gone. */
+export const LOG_ID_FILE = "cluster_id";
 
 const MAGIC = 0xbeefc0de;
 const DATA_VERSION = 2;
@@ -44,26 +47,49 @@ interface Meta {
 }
 
 /**
- * Throws `UnavailableError` (`STORE_CORRUPT`) where the folder's data file can not be opened safely. A file that is missing or
- * empty is one that is still to be made. Looks only where the library has 64 bits, the lowest byte first.
+ * Throws `UnavailableError` where the folder's data file can not be opened safely (`STORE_CORRUPT`), and where it is missing or
+ * empty though the folder remembers its log (`STORE_LOST`). Looks into it only where the library has 64 bits, the lowest byte first.
  */
 export function checkDataFile(folder: string): void {
-  if (endianness() !== "LE" || ["arm", "ia32"].includes(process.arch)) return;
   const path = join(folder, DATA_FILE);
   let descriptor: number;
   try {
     descriptor = openSync(path, "r");
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
-    throw error;
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    refuseIfRemembered(folder, "there is no such file");
+    return;
   }
   try {
     const sizeBytes = fstatSync(descriptor).size;
-    if (sizeBytes > 0) check({ path, descriptor, sizeBytes });
+    if (sizeBytes === 0) refuseIfRemembered(folder, "the file is empty");
+    else if (endianness() === "LE" && !["arm", "ia32"].includes(process.arch)) check({ path, descriptor, sizeBytes });
   } finally {
     closeSync(descriptor);
   }
 }
+
+/** The id of the log that the folder held when it was last opened; undefined where none was. */
+export function rememberedLog(folder: string): string | undefined {
+  try {
+    return readFileSync(join(folder, LOG_ID_FILE), "utf8").trim();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+/** F4. */
+function refuseIfRemembered(folder: string, found: string): void {
+  const remembered = rememberedLog(folder);
+  if (remembered !== undefined) throw lostLog(folder, remembered, found);
+}
+
+export const lostLog = (folder: string, remembered: string, found: string): UnavailableError =>
+  new UnavailableError(
+    "STORE_LOST",
+    `Cannot open ${join(folder, DATA_FILE)} as it must hold log ${remembered}, which ${join(folder, LOG_ID_FILE)} remembers: ${found}. Bring the file back (a volume that is not mounted, a copy); or move the folder away, or run headrace recover --accept-loss, to begin with an empty log, and fill that from a backup (headrace restore)`,
+  );
 
 function check(file: DataFile): void {
   const first = metaOf(file, 0, 0);

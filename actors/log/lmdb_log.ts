@@ -4,19 +4,24 @@
  * the death of the process but not of the machine.
  */
 import { randomUUID } from "node:crypto";
-import { mkdir } from "node:fs/promises";
+import { mkdir, open, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
 import { ConfigurationError, UnavailableError } from "../../protocols/errors.ts";
 import { lockDataFolder } from "./data_folder_lock.ts";
 import { EmbeddedLog } from "./embedded_log.ts";
+import { LOG_ID_FILE, lostLog, rememberedLog } from "./lmdb_file.ts";
 import { LmdbStore } from "./lmdb_store.ts";
-import type { DurabilityTier, Log } from "./log.ts";
+import type { DurabilityTier, Log, Metadata } from "./log.ts";
 import { ReadTurns } from "./read_turns.ts";
+import { metadataKey, pack, unpack } from "./stored_state.ts";
 
 export interface LmdbLogOptions {
   /** Where the data is kept; made where it is missing. */
   readonly folder: string;
   /** The machine's clock, ms since 1970. */
   readonly nowMs?: () => number;
+  /** The loss of the log that the folder remembers is accepted: what is there is taken as it is. */
+  readonly acceptLoss?: boolean;
 }
 
 /** Name of the store's own id among its metadata (E22). */
@@ -24,26 +29,72 @@ export const CLUSTER_ID_KEY = "cluster_id";
 
 /**
  * Opens the log in `folder`. Rejects with `ConfigurationError` where another process has the folder or a newer release
- * wrote it, with `UnavailableError` where the disk refuses.
+ * wrote it, with `UnavailableError` where the disk refuses, or the log that the folder remembers is not there (`STORE_LOST`).
  */
-export async function openLmdbLog({ folder, nowMs = Date.now }: LmdbLogOptions): Promise<Log> {
+export async function openLmdbLog({ folder, nowMs = Date.now, acceptLoss = false }: LmdbLogOptions): Promise<Log> {
   await mkdir(folder, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
     throw new UnavailableError("DISK_READ_ONLY", `Cannot make ${folder}: ${error.message}`, { cause: error });
   });
   const lock = await lockDataFolder(folder);
   try {
+    if (acceptLoss) await rm(join(folder, LOG_ID_FILE), { force: true });
     const store = await LmdbStore.open(folder);
-    const log = new EmbeddedLog({ kind: "lmdb", store, nowMs, checkTier, readTurns: new ReadTurns() });
+    const clusterId = await identify(store, folder).catch(async (error: unknown) => {
+      await store.close();
+      throw error;
+    });
+    const log = new EmbeddedLog({ kind: "lmdb", clusterId, store, nowMs, checkTier, readTurns: new ReadTurns() });
     const close = log.close.bind(log);
     log.close = async () => {
       await close();
       await lock.release();
     };
-    await log.writeMetadata(CLUSTER_ID_KEY, Buffer.from(randomUUID()), 0);
     return log;
   } catch (error) {
     await lock.release();
     throw error;
+  }
+}
+
+/** The log's id, made with the log and then remembered beside it. Throws `UnavailableError` where the folder knows another. */
+async function identify(store: LmdbStore, folder: string): Promise<string> {
+  const remembered = rememberedLog(folder);
+  const key = metadataKey(CLUSTER_ID_KEY);
+  const bytes = store.get(key);
+  const stored = bytes === undefined ? undefined : Buffer.from(unpack<Metadata>(bytes).value).toString();
+  if (remembered !== undefined) {
+    if (stored === remembered) return stored;
+    throw lostLog(folder, remembered, `it holds log ${stored ?? "none"}`);
+  }
+  const clusterId = stored ?? randomUUID();
+  if (stored === undefined) {
+    const commit = store.commit(new Map([[key, pack({ value: Buffer.from(clusterId), version: 1 })]]));
+    await commit.committed;
+    await commit.flushed();
+  }
+  await remember(folder, clusterId).catch((error: unknown) => {
+    // A log of an earlier release on a full disk goes on as before; the next start tries again.
+    if (stored === undefined) throw store.failure(error);
+  });
+  return clusterId;
+}
+
+/** Whole and durable, or not there. */
+async function remember(folder: string, clusterId: string): Promise<void> {
+  const path = join(folder, LOG_ID_FILE);
+  const file = await open(`${path}.new`, "w");
+  try {
+    await file.writeFile(clusterId);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(`${path}.new`, path);
+  const names = await open(folder, "r");
+  try {
+    await names.sync();
+  } finally {
+    await names.close();
   }
 }
 

@@ -223,6 +223,8 @@ export type StoreState =
 export interface Log {
   /** Name of the build, for logs and metrics. */
   readonly kind: "memory" | "lmdb" | "redis";
+  /** Tells this log from every other (E22): made with it, and kept as long as what it holds. */
+  readonly clusterId: string;
 
   /** What the store's health is now; `onStateChange` is called after each change. */
   state(): StoreState;

@@ -10,6 +10,8 @@ import { type FailureTiming, MemoryStore } from "./memory_store.ts";
 export interface MemoryLogOptions {
   /** The store's clock, ms since 1970. Defaults to one that stands at 0, so that runs repeat. */
   readonly clock?: () => number;
+  /** Nothing outlives the process, so each process has a log of its own. Defaults to a fixed one, so that runs repeat. */
+  readonly clusterId?: string;
 }
 
 /** What a simulator does to the store beneath a memory log. */
@@ -30,7 +32,8 @@ export type MemoryLog = Log & { readonly faults: MemoryLogFaults };
 
 export function createMemoryLog(options: MemoryLogOptions = {}): MemoryLog {
   const store = new MemoryStore();
-  const log = new EmbeddedLog({ kind: "memory", store, nowMs: options.clock ?? (() => 0), checkTier: () => {} });
+  const { clusterId = "memory", clock: nowMs = () => 0 } = options;
+  const log = new EmbeddedLog({ kind: "memory", clusterId, store, nowMs, checkTier: () => {} });
   const faults: MemoryLogFaults = {
     failNext: (timings) => store.failNext(timings),
     setAway: (isAway) => store.setAway(isAway),

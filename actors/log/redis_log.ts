@@ -66,10 +66,8 @@ const LIBRARY: RedisLibrary = {
   waitsForReplicas: true,
 };
 
-export interface RedisLog extends Contract.Log {
-  /** The id of the cluster that the store belongs to (E22); a node keeps it and passes it at its next start. */
-  readonly clusterId: string;
-}
+/** A node keeps the store's `clusterId` and passes it at its next start. */
+export type RedisLog = Contract.Log;
 
 /** Rejects with `ConfigurationError` where Redis is too old or set up to lose data, `UnavailableError` where it is away. */
 export async function connectRedisLog(options: RedisLogOptions): Promise<RedisLog> {

@@ -4,7 +4,7 @@
  * overdue, and answers once it has ended (D12).
  */
 import type { Connect } from "../../protocols/connection.ts";
-import { FencedError, OverloadedError } from "../../protocols/errors.ts";
+import { ConfigurationError, FencedError, OverloadedError } from "../../protocols/errors.ts";
 import { partitionName } from "../../protocols/position.ts";
 import type { Sequence } from "../../protocols/sequence.ts";
 import type { Actor, ActorContext, ActorDefinition } from "../kernel/actor.ts";
@@ -30,6 +30,8 @@ export interface DeliveryOptions<Options> extends ReadParts {
   readonly sinkOptions: Options;
   /** Where relative paths of the sink's options begin. */
   readonly folder: string;
+  /** Id of the log that is read. */
+  readonly clusterId: string;
   readonly start: "earliest" | "latest";
   readonly limits: DeliveryLimits;
   readonly eventBytes: EventBytes;
@@ -175,6 +177,7 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
   #failure(error: unknown): DeliveryMessage {
     if (error instanceof FencedError) return { kind: "fenced", fence: undefined };
     const failed = { kind: "failed", reason: reasonOf(error), random: this.#context.random() } as const;
+    if (error instanceof ConfigurationError) return { ...failed, needsPerson: true };
     return error instanceof OverloadedError ? { ...failed, retryAfterMs: error.retryAfterMs } : failed;
   }
 
@@ -207,7 +210,7 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
   }
 
   #sinkContext(): SinkContext {
-    const { name, replay, folder, feed, connect, log } = this.#options;
+    const { name, replay, folder, clusterId, feed, connect, log } = this.#options;
     const position = positionCheckpoint(this.#options);
     const checkpoint: SinkCheckpoint = {
       read: async () => feed.readCheckpoint(position),
@@ -217,6 +220,7 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
     return {
       name,
       folder,
+      clusterId,
       partition: feed.partition,
       fence: feed.epoch,
       checkpoint,

@@ -127,7 +127,7 @@ function handle(state: DeliveryState, message: DeliveryMessage, nowMs: number, e
       state.cursor = message.to;
       return;
     case "failed":
-      return onFailed(state, message.reason, message.retryAfterMs, message.random, effects);
+      return onFailed(state, message, effects);
     case "overdue":
       return onOverdue(state, message.overdueMs, effects);
     case "fenced":

@@ -128,7 +128,14 @@ export type DeliveryMessage =
   | { readonly kind: "dead_letters_stored" }
   | { readonly kind: "rewound"; readonly to: Position | undefined }
   /** The operation in hand failed or ran out of time; whether it took place is not known. `random` in [0, 1). */
-  | { readonly kind: "failed"; readonly reason: string; readonly retryAfterMs?: number; readonly random: number }
+  | {
+      readonly kind: "failed";
+      readonly reason: string;
+      readonly retryAfterMs?: number;
+      readonly random: number;
+      /** Time does not mend the reason. */
+      readonly needsPerson?: true;
+    }
   /** The operation in hand made no step within its deadline. It has not ended yet. */
   | { readonly kind: "overdue"; readonly overdueMs: number }
   | { readonly kind: "fenced"; readonly fence: number | undefined }

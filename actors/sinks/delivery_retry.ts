@@ -7,14 +7,12 @@ type Effects = DeliveryEffect[];
 /** The operation in hand failed; what to do about it depends on what it was. */
 export function onFailed(
   state: DeliveryState,
-  reason: string,
-  afterMs: number | undefined,
-  random: number,
+  { reason, retryAfterMs: afterMs, random, needsPerson }: Extract<DeliveryMessage, { kind: "failed" }>,
   effects: Effects,
 ) {
   switch (state.occupation) {
     case "opening":
-      return wait(state, "open", reason, afterMs, random, effects);
+      return wait(state, "open", reason, afterMs, random, effects, needsPerson);
     case "writing":
     case "asking":
       return wait(state, "ask", reason, afterMs, random, effects); // D3

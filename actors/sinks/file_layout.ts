@@ -5,6 +5,7 @@
  *   segment-<first offset>.ndjson   published: closed, complete, never changed but by a rewind
  *   open-<fence>-<n>-<n>.part       an owner's open file; valid up to the length that the checkpoint commits
  *   .owner-<fence>-<n>/             an owner's only way to the segments (file_owner_folder.ts); nothing in it counts
+ *   .log_id                         the id of the log that the folder belongs to (file_log_mark.ts)
  *   *.index                         a line for each commit: where one may rewind to; lost lines only mean further back
  */
 import { access, constants, copyFile, mkdir, open, readdir, readFile, stat, truncate } from "node:fs/promises";

@@ -80,7 +80,7 @@ export class OwnerFolder {
   /** Publishes a file and its index. What has the segment's name is replaced: look first. */
   publish({ file, length, isWhole, segment }: Publication): Promise<void> {
     return this.#within(async () => {
-      const passing = this.#next();
+      const passing = this.passing();
       const source = join(this.#beside, file);
       await (isWhole ? link(source, passing) : copyStart(source, passing, length));
       const index = `${segment}.index`;
@@ -96,7 +96,7 @@ export class OwnerFolder {
   /** Removes a published name, if it is there. */
   takeBack(name: string): Promise<void> {
     return this.#within(async () => {
-      const passing = this.#next();
+      const passing = this.passing();
       try {
         await rename(join(this.#beside, name), passing);
       } catch (error) {
@@ -117,7 +117,8 @@ export class OwnerFolder {
     return join(this.#beside, `.owner-${this.name}`);
   }
 
-  #next(): string {
+  /** A path for a file on its way into the partition's folder or out of it. No other opening uses it. */
+  passing(): string {
     this.#passed += 1;
     return join(this.#path, String(this.#passed));
   }

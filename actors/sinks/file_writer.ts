@@ -18,6 +18,8 @@
  *       quiet too. Both are turns like any other (F6), under the fence.
  *   F8. A committed file that is not the one at hand is left of a step that failed half-way. It is dealt with as at an
  *       opening before anything else is written.
+ *   F9. Only what this log had published is taken back. A folder that belongs to another log is not touched
+ *       (file_log_mark.ts): the commits of two logs say nothing about each other.
  */
 import { constants } from "node:fs";
 import { type FileHandle, open, rm } from "node:fs/promises";
@@ -43,6 +45,7 @@ import {
   sizeOf,
   syncFolder,
 } from "./file_layout.ts";
+import { markFolder, refuseOtherLog } from "./file_log_mark.ts";
 import { OwnerFolder } from "./file_owner_folder.ts";
 import type { SinkBatch, SinkContext, SinkWriter, WriteOutcome } from "./sink.ts";
 
@@ -113,6 +116,7 @@ export class FileWriter implements SinkWriter {
     const writer = new FileWriter(options, context, encoder, folder, own);
     try {
       await makeFolder(folder);
+      await refuseOtherLog(folder, context.clusterId); // F9
       await own.make();
       await writer.#recover();
     } catch (error) {
@@ -126,6 +130,7 @@ export class FileWriter implements SinkWriter {
     this.#commit = decodeCommit(await this.#context.checkpoint.read());
     // Nothing is touched before the log has confirmed that we own the partition.
     await this.#store(this.#commit);
+    await markFolder(this.#folder, this.#context.clusterId, this.#commit, this.#own.passing()); // F9
     await this.#own.removeEarlier(); // F4
     const { open: left, position } = this.#commit;
     if (left !== undefined) await this.#recoverOpen(left);

@@ -126,6 +126,8 @@ export interface SinkContext {
   /** Name of the sink in the configuration. */
   readonly name: string;
   readonly partition: PartitionReference;
+  /** Id of the log that the partition lies in: positions and epochs of another log say nothing about this one's. */
+  readonly clusterId: string;
   /**
    * Name of the replay that this delivery belongs to; absent for the sink's own. A replay has a position and a fence of its
    * own, so that it must write where neither the sink's own delivery nor another replay writes, under keys of its own.

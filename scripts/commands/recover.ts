@@ -3,11 +3,10 @@
  * one by itself: somebody who knows what happened has to say so here.
  */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
 import type { Command } from "commander";
 import { HeadraceError } from "../../protocols/errors.ts";
 import type { Configuration } from "../../supervisors/configuration_schema.ts";
-import { CLUSTER_ID_FILE, openLog } from "../../supervisors/open_log.ts";
+import { clusterIdFile, openLog } from "../../supervisors/open_log.ts";
 import { type ConfigurationOptions, effectiveConfiguration } from "../console/effective_configuration.ts";
 import { EXIT } from "../console/exit_codes.ts";
 import { print, printJson } from "../console/output.ts";
@@ -19,11 +18,13 @@ interface RecoverOptions extends ConfigurationOptions {
 
 const CONSEQUENCES = `
 What was acknowledged and is not in the store any more is lost. First look whether it can be had back: another Redis at
-log.url, an append-only file that was moved, a replica that was not promoted, a backup (headrace restore).
+log.url, an append-only file that was moved, a replica that was not promoted; for the embedded log a volume that is not mounted,
+or a data.mdb that was moved; a backup (headrace restore).
 If it can not: headrace recover --accept-loss takes the store as it is. Then
 - nodes with this data folder start, and those that wait go on by themselves within seconds;
 - producers resend what they still hold; what they do not hold any more they declare lost, and it is counted;
-- sinks that are past the end of the log are told so, and go on with what comes.`;
+- sinks that are past the end of the log are told so, and go on with what comes;
+- file sinks touch nothing that was published before, and wait until their folder is moved away, or another is named.`;
 
 export function addRecover(program: Command): void {
   program
@@ -36,8 +37,8 @@ export function addRecover(program: Command): void {
     .addHelpText(
       "after",
       `
-A node remembers the id of the store that its cluster uses. A store without it, or with another, is STORE_LOST: nothing is
-accepted until the right store is back, or the loss is.
+A node remembers the id of the store that its cluster uses, and the folder of an embedded log the id of its log. A store without
+it, or with another, is STORE_LOST: nothing is accepted until the right store is back, or the loss is.
 ${CONSEQUENCES}
 
 Examples:
@@ -52,13 +53,13 @@ Examples:
 async function recover(options: RecoverOptions): Promise<number> {
   const configuration = await effectiveConfiguration(options);
   const isJson = options.json === true;
-  const { type } = configuration.log;
-  if (type !== "redis") {
-    const detail = `a log of type ${type} belongs to its node alone: there is no store to lose, and nothing to recover`;
+  const { data } = configuration.node;
+  const idFile = clusterIdFile(configuration);
+  if (idFile === undefined) {
+    const detail = "a log of type memory ends with its node: there is no store to lose, and nothing to recover";
     return await tell({ state: "sound", detail }, isJson, EXIT.ok);
   }
-  const { data } = configuration.node;
-  if (!existsSync(join(data, CLUSTER_ID_FILE))) {
+  if (!existsSync(idFile)) {
     // Opening the store from here would make this folder a node of it.
     const detail = `no node with the data folder ${data} has used a store yet (--data names another)`;
     return await tell({ state: "unknown", detail }, isJson, EXIT.usage);

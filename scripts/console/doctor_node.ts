@@ -4,7 +4,7 @@ import { HeadraceError } from "../../protocols/errors.ts";
 import type { Configuration } from "../../supervisors/configuration_schema.ts";
 import { readEnvironment } from "../../supervisors/environment.ts";
 import type { Check } from "./doctor_machine.ts";
-import { type NodeOptions, nodeClient, type StreamStanding } from "./node_client.ts";
+import { type NodeClient, type NodeOptions, nodeClient, type StreamStanding } from "./node_client.ts";
 
 export interface NodeFinding {
   readonly checks: readonly Check[];
@@ -29,7 +29,8 @@ export async function checkNode(options: NodeOptions): Promise<NodeFinding> {
     }
     const { streams } = await client.get<{ readonly streams: readonly StreamStanding[] }>("/v1/streams");
     const names = streams.map((stream) => stream.name).join(", ") || "none";
-    return { port, checks: [{ name, verdict: "ok", detail: `ready; streams it shows us: ${names}` }] };
+    const ready: Check = { name, verdict: "ok", detail: `ready; streams it shows us: ${names}` };
+    return { port, checks: [ready, ...(await checkSinks(client))] };
   } catch (error) {
     if (error instanceof HeadraceError && error.code === "UNAUTHENTICATED") {
       const advice = "give a token with --token-file or HEADRACE_TOKEN";
@@ -38,6 +39,26 @@ export async function checkNode(options: NodeOptions): Promise<NodeFinding> {
     const advice = "start one with headrace up, or name another with --address";
     return { port: undefined, checks: [{ name, verdict: "warn", detail: "nobody answers", advice }] };
   }
+}
+
+interface SinkStanding {
+  readonly sink: string;
+  readonly stream: string;
+  readonly partition: number;
+  readonly reason?: string;
+  readonly needsPerson?: boolean;
+}
+
+/** Sinks that wait for a person: one line for each, as the partitions of a sink mostly have one reason. */
+async function checkSinks(client: NodeClient): Promise<readonly Check[]> {
+  const { sinks } = await client.get<{ readonly sinks: readonly SinkStanding[] }>("/v1/sinks");
+  const waiting = new Map(sinks.filter(({ needsPerson }) => needsPerson === true).map((one) => [one.sink, one]));
+  return [...waiting.values()].map(({ sink, stream, partition, reason = "" }) => ({
+    name: `sink ${sink}`,
+    verdict: "fail",
+    detail: `waits in ${stream}/${partition}: ${reason}`,
+    advice: "do what the reason says: it goes on by itself then",
+  }));
 }
 
 export async function checkPort(configuration: Configuration, node: NodeFinding): Promise<readonly Check[]> {

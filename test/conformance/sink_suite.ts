@@ -69,6 +69,7 @@ async function deliver(target: OpenTarget, odd: readonly OddEvent[]) {
       sink: target.sink,
       sinkOptions: target.options as never,
       folder: "/",
+      clusterId: "log-1",
       feed: partition.feed(1),
       input: "records",
       start: "earliest",

@@ -37,8 +37,33 @@ test("an emptied store is told and refused, until its loss is accepted", async (
   await rm(folder, { recursive: true, force: true });
 });
 
-test("an embedded log has no store to lose", async () => {
+test("an embedded log whose data file is gone is told and refused, until its loss is accepted", async () => {
   const folder = await mkdtemp(join(tmpdir(), "headrace-recover-"));
+  const yaml = "streams: { orders: { partitions: 1 } }\n";
+  await writeFile(join(folder, "headrace.yaml"), yaml);
+  const recover = async (...args: string[]) => {
+    const ended = await headrace(["recover", "--data", "data", "--json", ...args], { folder });
+    return { code: ended.code, state: jsonLines(ended.stdout)[0]?.state };
+  };
+  const startAndStop = async () => await (await runningNode(yaml, { folder })).stop(5_000);
+  assert.equal(await recover(), { code: 64, state: "unknown" });
+  await startAndStop();
+  assert.equal(await recover("--accept-loss"), { code: 0, state: "sound" });
+  await rm(join(folder, "data", "log", "data.mdb"));
+  const refusal = await startAndStop().then(
+    () => "it started",
+    (error: { code?: string }) => error.code,
+  );
+  assert.is(refusal, "STORE_LOST");
+  assert.equal(await recover(), { code: 69, state: "lost" });
+  assert.equal(await recover("--accept-loss"), { code: 0, state: "accepted" });
+  assert.equal(await startAndStop(), []);
+  await rm(folder, { recursive: true, force: true });
+});
+
+test("a log in memory has no store to lose", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "headrace-recover-"));
+  await writeFile(join(folder, "headrace.yaml"), "log: { type: memory }\nstreams: {}\n");
   const ended = await headrace(["recover"], { folder });
   assert.is(ended.code, 0);
   assert.match(ended.stdout, /nothing to recover/);

@@ -27,6 +27,7 @@ export function simulatedLog(store: SimulatedStore, node: OutsideCalls, wrapInne
     });
   return {
     kind: "memory",
+    clusterId: log.clusterId,
     state: () => log.state(),
     onStateChange: (listener) => log.onStateChange(listener),
     claim: (partition, grant, atLeast, settings) =>

@@ -257,6 +257,7 @@ export class SimulatedNode implements OutsideCalls {
       sink: sink.definition(this, this.#parts.store),
       sinkOptions: {},
       folder: "",
+      clusterId: "simulated",
       feed,
       input,
       connect: () =>

@@ -79,6 +79,7 @@ export class SimulatedStore {
     this.#newestClaims = this.partitions.map(() => 0);
     const log = new EmbeddedLog({
       kind: "memory",
+      clusterId: "simulated",
       store: this.store,
       nowMs: () => this.clockMs ?? world.wallMs(),
       checkTier: () => {},

@@ -23,6 +23,7 @@ const sink = await fileSink.open(
   {
     name: "files",
     folder: "/",
+    clusterId: "log-1",
     partition: { stream: "readings", partition: partitionId(0) },
     fence: epoch(Number(owner)),
     checkpoint,

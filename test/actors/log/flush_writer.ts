@@ -21,7 +21,7 @@ async function open(): Promise<Log> {
   if (how === "flushed") return openLmdbLog({ folder });
   const store = await LmdbStore.open(folder, how === "without sync" ? { noSync: true } : {});
   stores.push(store);
-  return new EmbeddedLog({ kind: "lmdb", store, nowMs: Date.now, checkTier: () => undefined });
+  return new EmbeddedLog({ kind: "lmdb", clusterId: "log-1", store, nowMs: Date.now, checkTier: () => undefined });
 }
 
 /** The planted fault of a commit that is under way and said to be done. */

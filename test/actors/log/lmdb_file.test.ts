@@ -138,4 +138,64 @@ test("a node on such a file ends with the reason and an exit code, and without a
   assert.not.match(stderr, /\n\s+at /);
 });
 
+const markOf = (folder: string) => readFile(join(folder, "cluster_id"), "utf8");
+
+async function closedLog(name: string): Promise<{ folder: string; id: string }> {
+  const folder = join(root, name);
+  const made = await openLmdbLog({ folder });
+  await made.close();
+  assert.is(await markOf(folder), made.clusterId);
+  return { folder, id: made.clusterId };
+}
+
+for (const [what, lose] of [
+  ["deleted", (path: string) => rm(path)],
+  ["emptied", (path: string) => writeFile(path, "")],
+] as const) {
+  test(`a data file that was ${what} is the loss of a log, until the loss is accepted`, async () => {
+    const { folder, id } = await closedLog(`lost-${what}`);
+    await lose(join(folder, "data.mdb"));
+    for (let tries = 0; tries < 2; tries += 1) {
+      const error = await rejection(openLmdbLog({ folder }));
+      assert.is(error.code, "STORE_LOST");
+      for (const named of [join(folder, "data.mdb"), join(folder, "cluster_id"), id])
+        assert.ok(error.message.includes(named));
+    }
+    const next = await openLmdbLog({ folder, acceptLoss: true });
+    await next.close();
+    assert.is.not(next.clusterId, id);
+    const again = await openLmdbLog({ folder });
+    await again.close();
+    assert.is(again.clusterId, next.clusterId);
+  });
+}
+
+test("a data file of another log is refused", async () => {
+  const { folder, id } = await closedLog("replaced");
+  const other = await closedLog("other");
+  await writeFile(join(folder, "data.mdb"), await readFile(join(other.folder, "data.mdb")));
+  const error = await rejection(openLmdbLog({ folder }));
+  assert.is(error.code, "STORE_LOST");
+  assert.ok(error.message.includes(id) && error.message.includes(other.id));
+});
+
+test("a folder of an earlier release, without the file, keeps its log and gets the file", async () => {
+  const { folder, id } = await closedLog("earlier");
+  await rm(join(folder, "cluster_id"));
+  const log = await openLmdbLog({ folder });
+  await log.close();
+  assert.is(log.clusterId, id);
+  assert.is(await markOf(folder), id);
+});
+
+test("a start that was cut short before the log had its id is no loss", async () => {
+  const folder = join(root, "cut-short");
+  await mkdir(folder);
+  await writeFile(join(folder, "data.mdb"), "");
+  await writeFile(join(folder, "cluster_id.new"), "half");
+  const log = await openLmdbLog({ folder });
+  await log.close();
+  assert.is(await markOf(folder), log.clusterId);
+});
+
 test.run();

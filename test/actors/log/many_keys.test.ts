@@ -30,7 +30,13 @@ function countKeys(store: OrderedStore): number {
 /** Each key as the HTTP station uses it: a producer that is welcomed, opens its chain and appends once. */
 async function sendKeys(store: OrderedStore, keyCount: number) {
   let nowMs = 1_000_000;
-  const log = new EmbeddedLog({ kind: "memory", store, nowMs: () => nowMs, checkTier: () => undefined });
+  const log = new EmbeddedLog({
+    kind: "memory",
+    clusterId: "log-1",
+    store,
+    nowMs: () => nowMs,
+    checkTier: () => undefined,
+  });
   const { ownership } = await log.claim(p0, { leaderEpoch: 1, tableVersion: 1 }, epoch(1), {
     tier: "memory",
     chains: CHAIN_LIMITS,

@@ -50,7 +50,13 @@ test("an append queued when the store restarts does not reach its next life", as
 
 test("a commit that throws takes nothing with it: what others append then is written where the log ends", async () => {
   const store = new MemoryStore();
-  const log = new EmbeddedLog({ kind: "memory", store, nowMs: () => 1_000, checkTier: () => undefined });
+  const log = new EmbeddedLog({
+    kind: "memory",
+    clusterId: "log-1",
+    store,
+    nowMs: () => 1_000,
+    checkTier: () => undefined,
+  });
   const grant = { leaderEpoch: 1, tableVersion: 1 };
   const { ownership } = await log.claim(p0, grant, epoch(1), { tier: "fsync", chains: CHAIN_LIMITS });
   const append = (...batches: ReturnType<typeof dense>[]) => log.append(ownership, { channel: "records", batches });

@@ -41,7 +41,7 @@ const SAMPLE_OWNED = JSON.parse(
 const PREFIX = "s:";
 
 const embeddedOn = (store: MemoryStore): Log =>
-  new EmbeddedLog({ kind: "memory", store, nowMs: () => 1_000, checkTier: () => undefined });
+  new EmbeddedLog({ kind: "memory", clusterId: "log-1", store, nowMs: () => 1_000, checkTier: () => undefined });
 
 async function onRedis(run: (port: number, connect: () => Promise<Log>) => Promise<void>): Promise<void> {
   const redis = await startRedis();
@@ -115,7 +115,9 @@ const FENCE_ALONE =
 test("the embedded log writes format 1 today, byte for byte", async () => {
   const store = new MemoryStore();
   const clock = SAMPLE_EPOCH - 1_000;
-  await writeSampleLog(new EmbeddedLog({ kind: "memory", store, nowMs: () => clock, checkTier: () => undefined }));
+  await writeSampleLog(
+    new EmbeddedLog({ kind: "memory", clusterId: "log-1", store, nowMs: () => clock, checkTier: () => undefined }),
+  );
   assert.equal(
     dumpStore(store),
     SAMPLE_1.embedded.map(([key, value]) => [key, key.endsWith("\0f") ? FENCE_ALONE : value]),
@@ -146,7 +148,9 @@ test("a Redis of format 1 is read as it was meant", () =>
 test("chains that belong to principals are written alike today, and read as they were meant, in memory and files", async () => {
   const store = new MemoryStore();
   const clock = SAMPLE_EPOCH - 1_000;
-  await writeOwnedSample(new EmbeddedLog({ kind: "memory", store, nowMs: () => clock, checkTier: () => undefined }));
+  await writeOwnedSample(
+    new EmbeddedLog({ kind: "memory", clusterId: "log-1", store, nowMs: () => clock, checkTier: () => undefined }),
+  );
   assert.equal(dumpStore(store), SAMPLE_OWNED.embedded);
   const filled = new MemoryStore();
   await fillStore(filled, SAMPLE_OWNED.embedded);

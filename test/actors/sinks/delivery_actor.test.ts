@@ -48,6 +48,7 @@ async function deliver<Options>(partition: FakePartition, owner: number, setup: 
     sink: setup.sink,
     sinkOptions: setup.sinkOptions,
     folder: "/",
+    clusterId: "log-1",
     feed,
     input: "records",
     start: setup.start ?? "earliest",

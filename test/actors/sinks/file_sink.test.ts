@@ -1,4 +1,13 @@
-import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
@@ -6,6 +15,7 @@ import * as assert from "uvu/assert";
 import { type FileSinkOptions, fileSink } from "../../../actors/sinks/file_sink.ts";
 import { readFileSink } from "../../../actors/sinks/read_file_sink.ts";
 import type { SinkWriter } from "../../../actors/sinks/sink.ts";
+import { ConfigurationError } from "../../../protocols/errors.ts";
 import { partitionId, position } from "../../../protocols/position.ts";
 import { type FakeCheckpoint, fakeCheckpoint, fakeSinkContext, sinkBatch } from "../../support/fake_sink_context.ts";
 import { CAN_HOLD_FILES, Held } from "../../support/held_files.ts";
@@ -537,6 +547,112 @@ test("an owner that was frozen publishes nothing at its segment's age, once a ne
     );
     assert.equal(await offsetsIn(directory, store), range(0, 6));
     await Promise.all([frozen.close(), next.close()]);
+  }));
+
+/** A log of its own: its id, and what it holds of the sink. */
+const openFor = (clusterId: string, directory: string, store: FakeCheckpoint, owner: number) =>
+  fileSink.open({ directory, segmentBytesMax: 60 }, { ...fakeSinkContext(store, owner), clusterId });
+
+const contents = (directory: string) =>
+  names(directory)
+    .filter((name) => /^(segment|open)/.test(name))
+    .map((name) => [name, readFileSync(join(directory, "readings", "0", name), "utf8")]);
+
+async function filled(directory: string, store: FakeCheckpoint): Promise<void> {
+  const sink = await openFor("log-1", directory, store, 1);
+  for (let at = 0; at < 20; at += 2) await sink.write(sinkBatch(1, at, at + 1));
+  await sink.close();
+}
+
+async function refusal(opening: Promise<SinkWriter>): Promise<ConfigurationError> {
+  const error = await opening.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  assert.instance(error, ConfigurationError);
+  return error as ConfigurationError;
+}
+
+test("what another log had published is not touched, whatever that log holds of the sink", () =>
+  inFolder(async (directory, store) => {
+    await filled(directory, store);
+    const before = contents(directory);
+    const other = fakeCheckpoint();
+    const { value } = store;
+    for (const commit of [undefined, value]) {
+      other.value = commit;
+      const { code, message } = await refusal(openFor("log-2", directory, other, 9));
+      assert.is(code, "DATA_IN_USE");
+      for (const named of [join(directory, "readings", "0"), "log-1", "log-2", ".log_id"])
+        assert.ok(message.includes(named));
+    }
+    assert.equal(contents(directory), before);
+    assert.is(other.value, value, "nor is a commit stored");
+    const sink = await openFor("log-1", directory, store, 2);
+    await sink.write(sinkBatch(1, 20, 21));
+    assert.equal(await offsetsIn(directory, store), range(0, 21));
+    await sink.close();
+  }));
+
+test("a folder that is moved away with its mark is free", () =>
+  inFolder(async (directory, store) => {
+    await filled(directory, store);
+    renameSync(join(directory, "readings"), join(directory, "readings.of-log-1"));
+    const other = fakeCheckpoint();
+    const sink = await openFor("log-2", directory, other, 1);
+    await sink.write(sinkBatch(1, 0, 1));
+    assert.equal(await offsetsIn(directory, other), [0, 1]);
+    await sink.close();
+    await refusal(openFor("log-1", directory, store, 2));
+  }));
+
+test("a folder without a mark belongs to the log whose commit says that the sink has written", () =>
+  inFolder(async (directory, store) => {
+    await filled(directory, store);
+    rmSync(join(directory, "readings", "0", ".log_id"));
+    const before = contents(directory);
+    const { message } = await refusal(openFor("log-2", directory, fakeCheckpoint(), 9));
+    assert.match(message, /without the mark of a log/);
+    assert.equal(contents(directory), before);
+    await (await openFor("log-1", directory, store, 2)).close();
+    assert.is(readFileSync(join(directory, "readings", "0", ".log_id"), "utf8"), "log-1");
+    assert.equal(await offsetsIn(directory, store), range(0, 19));
+  }));
+
+test("what was published is not touched where the log was emptied and kept its id", () =>
+  inFolder(async (directory, store) => {
+    await filled(directory, store);
+    const before = contents(directory);
+    const emptied = fakeCheckpoint();
+    const { message } = await refusal(openFor("log-1", directory, emptied, 2));
+    assert.match(message, /has no commit of this sink/);
+    assert.equal(contents(directory), before);
+  }));
+
+test("a first file that no commit covers, left by a crash, is removed as before", () =>
+  inFolder(async (directory, store) => {
+    const sink = await openFor("log-1", directory, store, 1);
+    store.fault = (isAfter) => {
+      if (!isAfter) throw new Error("a crash before the commit");
+    };
+    await sink.write(sinkBatch(1, 0, 0)).catch(() => undefined);
+    store.fault = undefined;
+    await sink.close();
+    const next = await openFor("log-1", directory, store, 2);
+    await next.write(sinkBatch(1, 0, 1));
+    assert.equal(await offsetsIn(directory, store), [0, 1]);
+    await next.close();
+  }));
+
+test("of two logs that open one empty folder at once, one gets it", () =>
+  inFolder(async (directory) => {
+    const opened = await Promise.allSettled(
+      ["log-1", "log-2"].map((id, at) => openFor(id, directory, fakeCheckpoint(), 1 + at)),
+    );
+    const writers = opened.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+    assert.is(writers.length, 1);
+    for (const one of opened) if (one.status === "rejected") assert.is(one.reason.code, "DATA_IN_USE");
+    for (const writer of writers) await writer.close();
   }));
 
 test.run();
