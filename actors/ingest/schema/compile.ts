@@ -43,6 +43,9 @@ export function compileParts(root: JsonSchema, compilePattern: CompilePattern): 
   return (part) => compiler.checkOf(part);
 }
 
+/** Of all patterns of a schema: each instruction takes memory, and time at the start, a class of Unicode some kilobytes. */
+const PATTERNS_INSTRUCTIONS_MAX = 100_000;
+
 class SchemaCompiler {
   readonly #root: JsonSchema;
   readonly #compilePattern: CompilePattern;
@@ -53,6 +56,7 @@ class SchemaCompiler {
   readonly #places = new Map<string, { readonly node: Node; readonly checks: Map<object, Check> }>();
   readonly #isCollecting: boolean;
   #weight = 1;
+  #instructions = 0;
 
   constructor(root: JsonSchema, compilePattern: CompilePattern) {
     this.#root = root;
@@ -156,6 +160,10 @@ class SchemaCompiler {
     if (known !== undefined) return known;
     const pattern = this.#compilePattern(source);
     this.#patterns.set(source, pattern);
+    this.#instructions += pattern.stepsOfOne;
+    if (this.#instructions > PATTERNS_INSTRUCTIONS_MAX) {
+      throw new Error(`all its patterns together must compile to at most ${PATTERNS_INSTRUCTIONS_MAX} instructions`);
+    }
     this.#weight += pattern.stepsOfOne;
     return pattern;
   }
