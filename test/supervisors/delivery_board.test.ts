@@ -36,4 +36,13 @@ test("once a batch is delivered the reason is gone, and the lag is what is left"
   assert.equal([state, reason, needsPerson, lagRecords, lastDelayMs], ["delivering", undefined, undefined, 1, 1_000]);
 });
 
+test("dead letters that lie in the partition are counted, whoever wrote them and when", () => {
+  const board = new DeliveryBoard(() => 5_000);
+  const partition = new FakePartition();
+  partition.store("dead_letters/hook", 1, [{ code: "SINK_REJECTED" }, { code: "STEP_FAILED" }]);
+  board.report("hook", partition.feed(2), { kind: "opened", position: undefined });
+  const [standing] = board.standings();
+  assert.equal([standing?.deadLetters, standing?.deadLettersStored], [0, 2]);
+});
+
 test.run();
