@@ -130,7 +130,7 @@ export class LaterLetters {
   /** The whole letter: nothing of it is left to send. */
   has(letter: ReadLetter, at: LetterPlace): boolean {
     if (this.#channel === "rejected") {
-      return this.#again.get(`${at.epoch}/${at.offset}`)?.includes(contentOf(letter.event)) === true;
+      return this.#again.get(placeText(at))?.includes(contentOf(letter.event)) === true;
     }
     const later = this.#later.get(letter.id);
     if (later === undefined) return false;
@@ -141,20 +141,30 @@ export class LaterLetters {
     return (this.#later.get(id)?.ofOutputs.get(index) ?? -1) > at.offset;
   }
 
-  /** `headrace replay --into-stream` sends a rejection under its place, as the producer `<name>/<partition>`. */
-  #seeRejection(letter: Event, { partition, offset }: LetterPlace): void {
-    const { producerId, sequence } = letter as Partial<DeadLetter>;
-    const [epoch, from = -1, index] = sequence ?? [];
-    if (index !== 0 || from < 0 || from >= offset || !String(producerId).endsWith(`/${partition}`)) return;
-    const event = originalOf(letter);
-    if (event === undefined) return;
-    const place = `${epoch}/${from}`;
+  #seeRejection(letter: Event, at: LetterPlace): void {
+    const place = placeSentFrom(letter, at);
+    const event = place === undefined ? undefined : originalOf(letter);
+    if (place === undefined || event === undefined) return;
     this.#again.set(place, [...(this.#again.get(place) ?? []), contentOf(event)]);
   }
 }
 
+/** The text of a place, as `placeSentFrom` has it. */
+export const placeText = ({ epoch, offset }: Pick<LetterPlace, "epoch" | "offset">): string => `${epoch}/${offset}`;
+
+/**
+ * Where the rejection may lie that this one repeats: `headrace replay --into-stream` sends a rejection under its place, as the
+ * producer `<name>/<partition>`. It is a repeat where the same event lies there.
+ */
+export function placeSentFrom(letter: Event, { partition, offset }: LetterPlace): string | undefined {
+  const { producerId, sequence } = letter as Partial<DeadLetter>;
+  const [epoch = -1, from = -1, index] = sequence ?? [];
+  if (index !== 0 || from < 0 || from >= offset || !String(producerId).endsWith(`/${partition}`)) return undefined;
+  return placeText({ epoch, offset: from });
+}
+
 /** Alike for the same event, whoever wrote its bytes. */
-function contentOf(event: Event): string {
+export function contentOf(event: Event): string {
   const bytes = encodeEvent(event);
   let hash = 0x811c9dc5;
   for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193);

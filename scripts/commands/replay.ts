@@ -14,7 +14,6 @@ import {
   partitionOfKey,
   type Sequence,
 } from "../../protocols/mod.ts";
-import { LaterLetters, type LetterPlace, type ReadLetter, readLetter } from "../../supervisors/replay_letters.ts";
 import { duration, type Place, place, wholeNumber } from "../console/arguments.ts";
 import { EXIT, UsageError } from "../console/exit_codes.ts";
 import {
@@ -30,6 +29,7 @@ import { type Progress, startProgress } from "../console/progress.ts";
 import { type Reachability, watchReachability } from "../console/reachability.ts";
 import { boundsOf, type Range, type RangeRecord, readRange } from "../console/read_range.ts";
 import { listRejections, type Rejections } from "../console/rejections.ts";
+import { eventReader } from "../console/replay_events.ts";
 
 const CLOSE_WITHIN_MS = 10_000;
 const PRODUCER_ID_LENGTH_MAX = 240;
@@ -277,8 +277,9 @@ async function replayPartition(range: Range, run: Run): Promise<void> {
   const { counts, signal, readWatch, progress } = run;
   const sender = run.isDryRun ? undefined : await openSender(range, run);
   try {
-    const eventOf = await eventReader(range, run);
-    for await (const record of readRange(run.client, range, { signal, onTrouble: readWatch.onTrouble })) {
+    const hooks = { signal, onTrouble: readWatch.onTrouble };
+    const eventOf = await eventReader(run.client, range, run.target.name, hooks);
+    for await (const record of readRange(run.client, range, hooks)) {
       readWatch.stop(); // It answers: an outage, if there was one, is over.
       counts.read += 1;
       progress.update(counts.read, counts.read);
@@ -292,51 +293,6 @@ async function replayPartition(range: Range, run: Run): Promise<void> {
   } finally {
     await sender?.producer.close({ timeoutMs: CLOSE_WITHIN_MS });
   }
-}
-
-type EventReader = (record: RangeRecord) => Event | "unreadable" | "repeated";
-
-/** Of the letters of one record one is sent: each failed try has added another. */
-async function eventReader(range: Range, run: Run): Promise<EventReader> {
-  const { channel } = range;
-  if (channel === "records") return ({ event }) => event;
-  const placeOf = ({ epoch, offset }: RangeRecord): LetterPlace => ({ ...range, epoch, offset });
-  const isRepeated = channel === "rejected" ? await laterRejections(range, run, placeOf) : earlierLetters();
-  return (record) => {
-    const at = placeOf(record);
-    const read = readLetter(record.event, channel, at);
-    if (read === undefined) return "unreadable";
-    return isRepeated(read, at) ? "repeated" : read.event;
-  };
-}
-
-type IsRepeated = (read: ReadLetter, at: LetterPlace) => boolean;
-
-/**
- * What this command sent and the target refused again is a newer rejection of the same event. The newest is sent: the target
- * takes none up to the place that it was sent last from (E3).
- */
-async function laterRejections(
-  range: Range,
-  run: Run,
-  placeOf: (record: RangeRecord) => LetterPlace,
-): Promise<IsRepeated> {
-  const { client, signal, readWatch } = run;
-  const later = new LaterLetters(range.channel);
-  const records = readRange(client, range, { signal, onTrouble: readWatch.onTrouble });
-  for await (const record of records) later.see(record.event, placeOf(record));
-  return (read, at) => later.has(read, at);
-}
-
-/** The oldest letter is sent: its place stays the same, however often its record is tried, and the target takes it once (E3). */
-function earlierLetters(): IsRepeated {
-  const seen = new Set<string>();
-  return ({ id, index, hasRun }) => {
-    const own = hasRun ? `${id}.${index}` : id;
-    const isRepeated = seen.has(id) || seen.has(own);
-    seen.add(own);
-    return isRepeated;
-  };
 }
 
 interface Sender {
@@ -398,7 +354,7 @@ async function report(stream: string, options: StreamReplayOptions, run: Run): P
     await printJson({ kind: "summary", stream, intoStream: options.intoStream, name: run.name, isDryRun, ...result });
     return;
   }
-  const again = repeated === 0 ? "" : `, ${repeated} of events set aside more than once`;
+  const again = repeated === 0 ? "" : `, ${repeated} repeats of the same event left out`;
   const lost = `${again}${unreadable === 0 ? "" : `, ${unreadable} without a readable original`}`;
   const toSend = read - unreadable - repeated;
   if (isDryRun) return await print(`${stream}: ${toSend} events would be sent to ${options.intoStream}${lost}`);

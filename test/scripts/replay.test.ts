@@ -105,8 +105,10 @@ test("an event that is rejected again and again is sent once at each try, whatev
     assert.equal([ended.code, rejected, accepted], [65, 2, 0], ended.stdout);
   }
   const into = ["replay", "orders", "--rejected", "--into-stream", "repaired", "--json", "--address", own.address];
+  const before = jsonLines((await headrace([...into, "--to", "2", "--partition", "0", "1", "2"])).stdout).at(-1);
+  assert.equal([before?.repeated, before?.accepted], [0, 2], "the first two are the events themselves");
   const repaired = jsonLines((await headrace(into)).stdout).at(-1);
-  assert.equal([repaired?.read, repaired?.repeated, repaired?.accepted], [12, 10, 2]);
+  assert.equal([repaired?.read, repaired?.repeated, repaired?.alreadyStored, repaired?.accepted], [12, 10, 2, 0]);
   await own.end();
 });
 
