@@ -27,6 +27,8 @@ export interface SinkState {
   readonly lagRecords: number;
   readonly deliveredRecords: number;
   readonly deadLetters: number;
+  /** Absent on nodes of earlier releases. */
+  readonly deadLettersStored?: number;
   readonly lastDelayMs?: number;
 }
 

@@ -31,7 +31,7 @@ export function sumSinks(sinks: readonly SinkState[]): readonly SinkRow[] {
       reason: one.reason ?? row?.reason,
       lagRecords: (row?.lagRecords ?? 0) + one.lagRecords,
       deliveredRecords: (row?.deliveredRecords ?? 0) + one.deliveredRecords,
-      deadLetters: (row?.deadLetters ?? 0) + one.deadLetters,
+      deadLetters: (row?.deadLetters ?? 0) + (one.deadLettersStored ?? one.deadLetters),
       delayMs: one.lastDelayMs === undefined ? row?.delayMs : Math.max(one.lastDelayMs, row?.delayMs ?? 0),
     });
   }

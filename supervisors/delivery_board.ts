@@ -18,8 +18,12 @@ export interface DeliveryStanding {
   readonly nextOffset: number;
   /** Records committed and not yet delivered. */
   readonly lagRecords: number;
+  /** Since this node began to deliver the partition. */
   readonly deliveredRecords: number;
+  /** Records set aside since this node began to deliver the partition. */
   readonly deadLetters: number;
+  /** Dead letters that lie in the partition now, those of earlier starts, of other nodes and of replays included. */
+  readonly deadLettersStored: number;
   /** From append to commit in the sink, of the oldest record of the last batch; ms. */
   readonly lastDelayMs?: number;
 }
@@ -104,6 +108,7 @@ export class DeliveryBoard {
         lagRecords: Math.max(0, feed.committedOffset("records") - nextOffset),
         deliveredRecords,
         deadLetters,
+        deadLettersStored: lettersIn(feed, sink),
         ...(reason === undefined ? {} : { reason }),
         ...(needsPerson ? { needsPerson } : {}),
         ...(lastDelayMs === undefined ? {} : { lastDelayMs }),
@@ -130,4 +135,9 @@ export class DeliveryBoard {
     }
     return standing;
   }
+}
+
+function lettersIn(feed: PartitionFeed, sink: string): number {
+  const { firstOffset, endOffset } = feed.bounds(`dead_letters/${sink}`);
+  return endOffset - firstOffset;
 }

@@ -270,9 +270,11 @@ export class Replays {
         entryOf: (partition) => directory.partition(stream, partition),
         delivery: (task, feed, note) => {
           const { sink, range, partition } = task;
-          const input = replayInput(channel, pipelines.get(pipeline), timeOf, () => {
+          const onSkipped = () => {
             task.skippedLetters += 1;
-          });
+          };
+          const through = pipelines.get(pipeline);
+          const input = replayInput({ name, channel, pipeline: through, feed, range, timeOf, onSkipped });
           const replayed = metrics.counter("headrace_records_replayed_total", "Records written to a sink by replays", {
             sink,
             stream,

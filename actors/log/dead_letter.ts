@@ -12,6 +12,15 @@ export interface DeadLetter {
   readonly sequence: readonly [number, number, number];
   /** MessagePack bytes of the original event; absent for `lost`, of which nobody has the bytes. */
   readonly original?: Uint8Array;
-  /** Where the record lies in its stream, for a sink's dead letters. */
+  /**
+   * Where the record lies in its stream, for a sink's dead letters: `{stream, partition, epoch, offset, index}`. Of replays also
+   * `channel`, where that is not `records`, and `isStraight`, where it went to the sink without its pipeline's steps.
+   */
   readonly source?: Event;
+  /**
+   * What the replay that set it aside had read: `{replay, channel, epoch, offset}`; the letter before, of a replay of letters.
+   * Letters that replays of earlier releases wrote have none. Their `source` is a place in the channel that was read, and where a
+   * step failed on a letter, `original` holds that letter.
+   */
+  readonly replayed?: Event;
 }

@@ -77,9 +77,16 @@ function letterOf({ of, feed, eventBytes, hide }: LetterParts, draft: DeadLetter
     by: `sink/${of.name}`,
     producerId: sinkProducerId(of, feed.partition),
     sequence: [epoch, offset, index],
-    original: originalOf(draft, eventBytes, hide),
-    source: { stream: feed.partition.stream, partition: feed.partition.partition, epoch, offset, index },
+    original: draft.origin?.original ?? originalOf(draft, eventBytes, hide),
+    ...placeOf(draft, feed),
   };
+}
+
+/** A replay of dead letters names the record and not the letter that it read: the letter is in `replayed`. */
+function placeOf({ triple: [epoch, offset, index], origin }: DeadLetterDraft, { partition }: PartitionFeed) {
+  if (origin === undefined)
+    return { source: { stream: partition.stream, partition: partition.partition, epoch, offset, index } };
+  return { source: { ...origin.source, index: origin.firstIndex + index }, replayed: origin.replayed };
 }
 
 /**

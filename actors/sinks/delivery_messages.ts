@@ -2,14 +2,14 @@
 import type { Event } from "../../protocols/event.ts";
 import type { Offset, Position } from "../../protocols/position.ts";
 import type { Sequence } from "../../protocols/sequence.ts";
-import type { SinkBatch, SinkRecord, WriteOutcome, WriteProblem } from "./sink.ts";
+import type { RecordOrigin, SinkBatch, SinkRecord, WriteOutcome, WriteProblem } from "./sink.ts";
 
 /** One record of the input after the steps: none, one or more outputs, or the failure of a step. */
 export interface DeliveryItem {
   readonly position: Position;
   readonly outputs: readonly SinkRecord[];
   /** A step failed on the record: it is set aside as a whole (`STEP_FAILED`); `outputs` is empty. */
-  readonly failure?: { readonly code: string; readonly path: string; readonly reason: string; readonly event: Event };
+  readonly failure?: Omit<DeadLetterDraft, "triple">;
   /** Estimate of the memory that the item holds. */
   readonly sizeBytes: number;
   readonly appendedAtMs: number;
@@ -23,6 +23,7 @@ export interface DeadLetterDraft {
   readonly path: string;
   readonly reason: string;
   readonly event: Event;
+  readonly origin?: RecordOrigin;
 }
 
 /** How records are cut into requests: stored before a request of several records is sent (D13). */

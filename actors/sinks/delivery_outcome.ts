@@ -177,7 +177,10 @@ function draftLetters(state: DeliveryState, hand: Hand, rejections: readonly Rej
   const drafts = new Map<number, DeadLetterDraft>();
   for (const { at, code, path = "", reason } of rejections) {
     const record = hand.records[at];
-    if (record !== undefined) drafts.set(at, { triple: tripleOf(record), code, path, reason, event: record.event });
+    if (record === undefined) continue;
+    const { event, origin } = record;
+    const draft = { triple: tripleOf(record), code, path, reason, event };
+    drafts.set(at, origin === undefined ? draft : { ...draft, origin });
   }
   hand.drafts = [...drafts.keys()].sort((left, right) => left - right).flatMap((at) => drafts.get(at) ?? []);
   hand.records = hand.records.filter((_record, at) => !drafts.has(at));

@@ -80,12 +80,18 @@ function headerFault(name: string, value: string): string | undefined {
 /**
  * `stream/partition/epoch/offset.index-offset.index`: the first and the last record of the request, and `/count` where it holds
  * more than one: what is left of a request that an endpoint took in part has another key. A replay sends once more on
- * purpose, and its positions may be those of dead letters: its keys begin with its name, and are its own.
+ * purpose, and its positions may be those of dead letters: its keys begin with its name, and are its own. A dead letter that is
+ * sent alone has a key of its record: no endpoint takes a record twice because it was tried, and set aside, several times. No
+ * name of a replay begins with `~`.
  */
 export function idempotencyKey(partition: PartitionReference, records: readonly SinkRecord[], replay?: string): string {
   const prefix = replay === undefined ? "" : `replay/${encodeURIComponent(wellFormed(replay))}/`;
   const [first, last] = [records[0], records.at(-1)];
   if (first === undefined || last === undefined) return `${prefix}${partitionName(partition)}/empty`;
+  if (records.length === 1 && first.origin?.key !== undefined) {
+    const { key, firstIndex } = first.origin;
+    return `replay/~letter/${encodeURI(wellFormed(key))}.${firstIndex + first.index}`;
+  }
   const of = ({ position, index }: SinkRecord) => `${position.offset}.${index}`;
   const count = records.length === 1 ? "" : `/${records.length}`;
   const name = encodeURI(wellFormed(partitionName(partition)));

@@ -3,7 +3,7 @@ import type { Event } from "../../protocols/event.ts";
 import { offset, type PartitionReference, type Position } from "../../protocols/position.ts";
 import { isRejected, type RecordBatch } from "../log/log.ts";
 import type { DeliveryItem } from "./delivery_messages.ts";
-import type { SinkRecord } from "./sink.ts";
+import type { RecordOrigin, SinkRecord } from "./sink.ts";
 
 /** What a pipeline answers for one record; `Pipeline.run` of the pipeline station fits. */
 export type RecordSteps = (
@@ -12,7 +12,13 @@ export type RecordSteps = (
 ) => StepsResult | Promise<StepsResult>;
 
 type StepsResult =
-  | { readonly kind: "outputs"; readonly events: readonly Event[] }
+  | {
+      readonly kind: "outputs";
+      readonly events: readonly Event[];
+      readonly origin?: RecordOrigin;
+      /** Indexes of outputs that something else brings. */
+      readonly isLeftOut?: (index: number) => boolean;
+    }
   | {
       readonly kind: "failed";
       readonly code: string;
@@ -20,6 +26,7 @@ type StepsResult =
       readonly reason: string;
       /** What the step failed on, where the record is not that itself: an outbox holds it inside. */
       readonly event?: Event;
+      readonly origin?: RecordOrigin;
     };
 
 export interface Preparation {
@@ -78,10 +85,15 @@ function finish(
   const isFailed = result.kind === "failed";
   const outputs: SinkRecord[] = [];
   if (!isFailed) {
-    for (const output of result.events) {
-      const index = outputs.length;
-      if (traceparent === undefined) outputs.push({ position, index, event: output, timeMs });
-      else outputs.push({ position, index, event: output, timeMs, traceparent });
+    const { origin, isLeftOut } = result;
+    for (let index = 0; index < result.events.length; index += 1) {
+      const output = result.events[index];
+      if (output === undefined || isLeftOut?.(index) === true) continue;
+      const record: SinkRecord =
+        traceparent === undefined
+          ? { position, index, event: output, timeMs }
+          : { position, index, event: output, timeMs, traceparent };
+      outputs.push(origin === undefined ? record : { ...record, origin });
     }
   }
   const sizeBytes = eventBytes * Math.max(1, outputs.length);
@@ -89,6 +101,7 @@ function finish(
   if (!isFailed && traceparent === undefined) return item;
   const traced = traceparent === undefined ? item : { ...item, traceparent };
   if (!isFailed) return traced;
-  const { code, path, reason } = result;
-  return { ...traced, failure: { code, path, reason, event: result.event ?? event } };
+  const { code, path, reason, origin } = result;
+  const failure = { code, path, reason, event: result.event ?? event };
+  return { ...traced, failure: origin === undefined ? failure : { ...failure, origin } };
 }

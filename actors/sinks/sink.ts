@@ -32,6 +32,22 @@ export interface SinkRecord {
   readonly timeMs: number;
   /** Trace context that came with the record, as its producer wrote it. */
   readonly traceparent?: string;
+  /** Of a record that a replay brings. */
+  readonly origin?: RecordOrigin;
+}
+
+/** Where a record that a replay brings comes from: told by the dead letter it may become again. */
+export interface RecordOrigin {
+  /** Where the record lies in its stream, as a dead letter names it; the index of the output is left out. */
+  readonly source: Event;
+  /** Index of the record's first output, as a dead letter names it. */
+  readonly firstIndex: number;
+  /** What the replay read: of a replay of dead letters the letter, not the record. */
+  readonly replayed: Event;
+  /** Of a replay of dead letters: names the record, whichever of its letters is sent and under whichever name. */
+  readonly key?: string;
+  /** The event's own bytes, where no step has changed it. */
+  readonly original?: Uint8Array;
 }
 
 export interface SinkBatch {

@@ -14,7 +14,6 @@ import {
   partitionOfKey,
   type Sequence,
 } from "../../protocols/mod.ts";
-import { originalOf } from "../../supervisors/replay_input.ts";
 import { duration, type Place, place, wholeNumber } from "../console/arguments.ts";
 import { EXIT, UsageError } from "../console/exit_codes.ts";
 import {
@@ -25,11 +24,12 @@ import {
   type StreamStanding,
 } from "../console/node_client.ts";
 import { cancelReplay, followReplay, type NodeReplay } from "../console/node_replay.ts";
-import { interruption, print, printJson } from "../console/output.ts";
+import { interruption, print, printJson, remark } from "../console/output.ts";
 import { type Progress, startProgress } from "../console/progress.ts";
 import { type Reachability, watchReachability } from "../console/reachability.ts";
 import { boundsOf, type Range, type RangeRecord, readRange } from "../console/read_range.ts";
 import { listRejections, type Rejections } from "../console/rejections.ts";
+import { eventReader } from "../console/replay_events.ts";
 
 const CLOSE_WITHIN_MS = 10_000;
 const PRODUCER_ID_LENGTH_MAX = 240;
@@ -77,14 +77,16 @@ export function addReplay(program: Command): void {
       "after",
       `
 A replay of the same name is one producer: run it again, after a break or by mistake, and nothing is written twice within
-the target's dedupe window (24 h by default). A relative time makes a new replay each time. To send the same records once
+the target's dedupe window (24 h by default). A relative time makes a new replay each time, and is told as the
+time that goes on with it. To send the same records once
 more on purpose, give another --name. Events go to the partition of the target's key; without a key, order within a
 partition is kept.
 
 Into a sink or a pipeline the node itself delivers (with tokens: scope admin), beside the sink's own delivery and without
 moving it: a file sink writes below replay=<name> in its folder. Ctrl-C leaves the replay running; run again, the command
 follows it, or continues it up to a later end, and repeats nothing. Dead letters go back the way they came with
---into-pipeline: through the steps if a step had failed, else straight to the sink that had refused them.
+--into-pipeline: through the steps if a step had failed, else straight to the sink that had refused them. Of several letters
+of one record the newest is sent.
 
 Examples:
   headrace replay orders --from 2026-11-23T10:00:00Z --to 2026-11-23T11:00:00Z --into-stream orders_again
@@ -129,17 +131,33 @@ interface Run {
   readonly readWatch: Reachability;
   readonly rejections: Rejections;
   readonly progress: Progress;
-  readonly counts: { read: number; unreadable: number; alreadyStored: number; inDoubt: number };
+  readonly counts: { read: number; unreadable: number; alreadyStored: number; inDoubt: number; repeated: number };
 }
 
 async function replay(stream: string, options: ReplayOptions, target: Target): Promise<number> {
   const client = await nodeClient(options);
   const ranges = await rangesOf(client, stream, options);
+  tellRelative(options, ranges[0]);
   if ("intoStream" in target) return await replayIntoStream(client, ranges, stream, { ...options, ...target });
   const request = requestOf(stream, ranges, options, target);
   if (options.cancel === true) return await cancelReplay(client, request.name, options.json === true);
   const giveUpMs = duration("--give-up", options.giveUp);
   return await followReplay(client, request, { isJson: options.json === true, giveUpMs });
+}
+
+/** What lies an hour back is another place at each run: the same words must not skip what came since. */
+function tellRelative({ from: text, name, dryRun, cancel, json }: ReplayOptions, range: Range | undefined): void {
+  if (range === undefined || typeof range.from !== "object" || !("timeMs" in range.from)) return;
+  if (/^\d{4}-/.test(text) || dryRun === true || json === true) return;
+  const at = placeText(range.from);
+  if (cancel === true && name === undefined) {
+    throw new UsageError(
+      `Cannot cancel a replay from ${text} as its name must be known: give --name, or --from the time that the replay told when it began`,
+    );
+  }
+  remark(
+    `--from ${text} is ${at} now, and another time at each run: with --from ${at} the command goes on with this replay`,
+  );
 }
 
 function requestOf(
@@ -195,7 +213,7 @@ async function replayIntoStream(
     readWatch: watchReachability(client.address, giveUpMs, fail),
     rejections: listRejections(wholeNumber("--show-rejected", options.showRejected), isJson, fail),
     progress: await startProgress({ label: "replay", total, unit: "events", isSilent: isJson }),
-    counts: { read: 0, unreadable: 0, alreadyStored: 0, inDoubt: 0 },
+    counts: { read: 0, unreadable: 0, alreadyStored: 0, inDoubt: 0, repeated: 0 },
   };
   try {
     for (const range of ranges) await replayPartition(range, run);
@@ -259,13 +277,15 @@ async function replayPartition(range: Range, run: Run): Promise<void> {
   const { counts, signal, readWatch, progress } = run;
   const sender = run.isDryRun ? undefined : await openSender(range, run);
   try {
-    const records = readRange(run.client, range, { signal, onTrouble: readWatch.onTrouble });
-    for await (const record of records) {
+    const hooks = { signal, onTrouble: readWatch.onTrouble };
+    const eventOf = await eventReader(run.client, range, run.target.name, hooks);
+    for await (const record of readRange(run.client, range, hooks)) {
       readWatch.stop(); // It answers: an outage, if there was one, is over.
       counts.read += 1;
       progress.update(counts.read, counts.read);
-      const event = range.channel === "records" ? record.event : originalOf(record.event);
-      if (event === undefined) counts.unreadable += 1;
+      const event = eventOf(record);
+      if (event === "unreadable") counts.unreadable += 1;
+      else if (event === "repeated") counts.repeated += 1;
       else await sender?.send(event, record);
     }
     signal.throwIfAborted();
@@ -326,16 +346,19 @@ function router(target: StreamStanding, sourcePartition: number): (event: Event)
 
 async function report(stream: string, options: StreamReplayOptions, run: Run): Promise<void> {
   const { counts, rejections, isDryRun } = run;
-  const { read, unreadable, alreadyStored, inDoubt } = counts;
-  const sent = isDryRun ? 0 : read - unreadable - alreadyStored - inDoubt - rejections.count - rejections.refused;
+  const { read, unreadable, alreadyStored, inDoubt, repeated } = counts;
+  const unsent = unreadable + repeated + alreadyStored + inDoubt;
+  const sent = isDryRun ? 0 : read - unsent - rejections.count - rejections.refused;
   if (options.json === true) {
-    const result = { read, accepted: sent, rejected: rejections.count, unreadable, alreadyStored, inDoubt };
+    const result = { read, accepted: sent, rejected: rejections.count, unreadable, repeated, alreadyStored, inDoubt };
     await printJson({ kind: "summary", stream, intoStream: options.intoStream, name: run.name, isDryRun, ...result });
     return;
   }
-  const lost = unreadable === 0 ? "" : `, ${unreadable} without a readable original`;
-  if (isDryRun) return await print(`${stream}: ${read} events would be sent to ${options.intoStream}${lost}`);
+  const again = repeated === 0 ? "" : `, ${repeated} repeats of the same event left out`;
+  const lost = `${again}${unreadable === 0 ? "" : `, ${unreadable} without a readable original`}`;
+  const toSend = read - unreadable - repeated;
+  if (isDryRun) return await print(`${stream}: ${toSend} events would be sent to ${options.intoStream}${lost}`);
   await print(
-    `${stream} into ${options.intoStream}: ${sent} accepted, ${rejections.count} rejected, ${inDoubt} in doubt, ${alreadyStored} were there already${lost}`,
+    `${stream} into ${options.intoStream}, as ${run.name}: ${sent} accepted, ${rejections.count} rejected, ${inDoubt} in doubt, ${alreadyStored} were there already${lost}`,
   );
 }

@@ -110,11 +110,12 @@ function exitOf({ state, deadLetters, skippedLetters }: ReplayDescription): numb
 
 async function tell(replay: ReplayDescription, isJson: boolean, isDryRun: boolean): Promise<void> {
   if (isJson) return await printJson({ kind: "summary", ...replay, isDryRun });
-  const { stream, sink, pipeline, state, records, doneRecords, deliveredRecords, deadLetters, skippedLetters } = replay;
+  const { name, stream, sink, pipeline, state, records, doneRecords, deliveredRecords, deadLetters, skippedLetters } =
+    replay;
   const into = sink === undefined ? `pipeline ${pipeline}` : `sink ${sink}`;
   if (isDryRun) return await print(`${stream}: ${records} records would be replayed into ${into}`);
   const skipped = skippedLetters === 0 ? "" : `, ${skippedLetters} letters that can not be sent again`;
   await print(
-    `${stream} into ${into}: ${state}, ${doneRecords} of ${records} records: ${deliveredRecords} delivered, ${deadLetters} set aside${skipped}`,
+    `${stream} into ${into}, as ${name}: ${state}, ${doneRecords} of ${records} records: ${deliveredRecords} delivered, ${deadLetters} set aside${skipped}`,
   );
 }

@@ -8,6 +8,8 @@ import * as assert from "uvu/assert";
 import { positionCheckpoint } from "../../actors/sinks/delivery_actor.ts";
 import { replayFolder } from "../../actors/sinks/file_layout.ts";
 import { readFileSink } from "../../actors/sinks/read_file_sink.ts";
+import { decodeSlice } from "../../protocols/event_codec.ts";
+import { fromJsonValue } from "../../protocols/json_values.ts";
 import { partitionId } from "../../protocols/position.ts";
 import { headrace, jsonLines } from "../support/headrace_command.ts";
 import { eventually, runningNode, type TestNode } from "../support/running_node.ts";
@@ -137,15 +139,15 @@ test("a replay into a pipeline goes through its steps to each of its sinks", asy
 });
 
 /** An HTTP endpoint that answers as `status` says, and keeps what it took by idempotency key. */
-async function endpoint(status: (event: { n: number }) => number) {
+async function endpoint(status: (event: { n: number }, key: string) => number) {
   const taken = new Map<string, number[]>();
   const server: Server = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on("data", (chunk) => chunks.push(chunk));
     request.on("end", () => {
       const event = JSON.parse(Buffer.concat(chunks).toString()) as { n: number };
-      const code = status(event);
       const key = String(request.headers["idempotency-key"]);
+      const code = status(event, key);
       if (code === 200) taken.set(key, [...(taken.get(key) ?? []), event.n]);
       response.writeHead(code).end();
     });
@@ -181,14 +183,128 @@ pipelines: { p: { from: orders, steps: [{ map: { n: "event.odd ? event.missing :
   const back = await replay(node, "--dead-letters", "hook", "--into-pipeline", "p");
   assert.equal([back.code, back.summary.deliveredRecords, back.summary.deadLetters], [65, 3, 1]);
   assert.equal([...hook.taken.values()].flat().sort(), [1000, 1001, 1002]);
-  for (const key of hook.taken.keys())
-    assert.match(key, /^replay\/replay-orders-dead_letters-hook-earliest-pipeline-p\//);
+  for (const key of hook.taken.keys()) assert.match(key, /^replay\/~letter\/hook\/orders\/1\/\d+\/\d\.0$/);
   const again = await replay(node, "--dead-letters", "hook", "--into-pipeline", "p");
   assert.equal(
     [again.summary.deliveredRecords, again.summary.deadLetters],
     [0, 1],
     "the letter it wrote itself is new",
   );
+  hook.close();
+  await node.end();
+});
+
+test("a letter that is replayed too early stays a letter of its event, and once its reason is gone each event arrives once", () =>
+  inFolder(async (folder) => {
+    let isRefusing = false;
+    const posts: { readonly key: string; readonly n: number }[] = [];
+    const hook = await endpoint((event, key) => {
+      if (isRefusing) return 400;
+      posts.push({ key, n: event.n });
+      return 200;
+    });
+    const withFilter = (filter: string) => `
+log: { type: lmdb }
+streams: { orders: { partitions: 1 } }
+sinks: { hook: { type: http, url: "${hook.url}" } }
+pipelines: { p: { from: orders, steps: [{ filter: "${filter}" }], to: [hook] } }
+`;
+    const letters = async (node: TestNode) => {
+      const path = "/v1/streams/orders/partitions/0/records?channel=dead_letters/hook&from=earliest";
+      const page = (await (await fetch(`${node.address}${path}`)).json()) as { records: { event: unknown }[] };
+      return page.records.map(({ event }) => fromJsonValue(event) as Record<string, unknown>);
+    };
+    const lettersOf = (node: TestNode, count: number) =>
+      eventually(async () => {
+        const found = await letters(node);
+        return found.length === count ? found : undefined;
+      });
+    const again = { channel: "dead_letters/hook", pipeline: "p" };
+
+    const broken = await runningNode(withFilter("event.amount > 1"), { folder });
+    const producer = broken.producer({ producerId: "p", stream: "orders" });
+    await producer.send({ n: 0, amount: 2 }, { partition: 0 });
+    for (const n of [1, 2]) await producer.send({ n }, { partition: 0 });
+    await producer.close();
+    const [first] = await lettersOf(broken, 2);
+    await finished(broken, { name: "early", ...again });
+    await finished(broken, { name: "other", ...again });
+    const tried = await lettersOf(broken, 6);
+    for (const [at, letter] of tried.entries()) {
+      assert.equal(decodeSlice(letter.original as Uint8Array), { n: 1 + (at % 2) });
+    }
+    assert.equal(
+      [tried[2]?.original, tried[2]?.source],
+      [first?.original, first?.source],
+      "the event's own bytes and place",
+    );
+    const { epoch } = first?.source as { epoch: number };
+    assert.equal(tried[4]?.replayed, { replay: "other", channel: "dead_letters/hook", epoch, offset: 2 });
+    await broken.end();
+
+    posts.length = 0;
+    const mended = await runningNode(withFilter("!has(event.amount) || event.amount > 1"), { folder });
+    const early = await finished(mended, { name: "early", ...again });
+    assert.equal([early.deliveredRecords, early.deadLetters], [2, 0], "the same command, once the reason is gone");
+    assert.equal(
+      posts.map(({ n }) => n),
+      [1, 2],
+    );
+    const keys = posts.map(({ key }) => key);
+    assert.equal(
+      keys,
+      [1, 2].map((offset) => `replay/~letter/hook/orders/0/${epoch}/${offset}.0`),
+    );
+    posts.length = 0;
+    await finished(mended, { name: "third", ...again });
+    assert.equal(
+      posts,
+      [1, 2].map((n) => ({ key: keys[n - 1], n })),
+      "another name: each record once, under the same key",
+    );
+
+    posts.length = 0;
+    isRefusing = true;
+    await finished(mended, { name: "refused", ...again });
+    isRefusing = false;
+    const refused = (await lettersOf(mended, 8)).slice(6);
+    assert.equal(
+      refused.map(({ code, source }) => [code, source]),
+      [
+        ["SINK_REJECTED", first?.source],
+        ["SINK_REJECTED", { ...(first?.source as object), offset: 2 }],
+      ],
+    );
+    await finished(mended, { name: "straight", channel: "dead_letters/hook", sink: "hook" });
+    assert.equal(
+      posts,
+      [1, 2].map((n) => ({ key: keys[n - 1], n })),
+    );
+    await mended.end();
+    hook.close();
+  }));
+
+test("a rejected event that a step fails on stays the event that was sent", async () => {
+  const hook = await endpoint(() => 200);
+  const node = await runningNode(`
+log: { type: memory }
+streams:
+  orders: { partitions: 2, durability: memory, schema: { type: object, properties: { n: { type: integer, maximum: 9 } } } }
+sinks: { hook: { type: http, url: "${hook.url}" } }
+pipelines: { p: { from: orders, steps: [{ filter: "event.amount > 1" }], to: [hook] } }
+`);
+  await send(node, 10, 11);
+  for (const name of ["a", "b"]) {
+    const done = await finished(node, { name, channel: "rejected", pipeline: "p" });
+    assert.equal([done.deliveredRecords, done.deadLetters], [0, 1]);
+  }
+  const path = "/v1/streams/orders/partitions/0/records?channel=dead_letters/hook&from=earliest";
+  const { records } = (await (await fetch(`${node.address}${path}`)).json()) as { records: { event: unknown }[] };
+  const found = records.map(({ event }) => fromJsonValue(event) as Record<string, unknown>);
+  for (const { original } of found) assert.equal(decodeSlice(original as Uint8Array), { n: 10 });
+  assert.is((found[0]?.source as Record<string, unknown>).channel, "rejected");
+  const again = await finished(node, { name: "c", channel: "dead_letters/hook", pipeline: "p" });
+  assert.equal([again.records, again.deadLetters], [2, 1], "one event, set aside twice");
   hook.close();
   await node.end();
 });

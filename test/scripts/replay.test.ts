@@ -18,6 +18,7 @@ streams:
       properties: { amount: { type: number, minimum: 0 } }
   again: { partitions: 2, key: /customer, durability: memory }
   some: { partitions: 2, durability: memory }
+  lately: { partitions: 2, durability: memory }
   repaired: { partitions: 1, durability: memory }
 `;
 
@@ -90,6 +91,36 @@ test("a replay of what the target refuses says which record and why", async () =
   const ended = await headrace(["replay", "orders", "--rejected", "--into-stream", "orders", ...at()]);
   assert.is(ended.code, 65);
   assert.match(ended.stderr, /^orders\/\d@0: SCHEMA_VIOLATION at \/amount/m);
+});
+
+test("an event that is rejected again and again is sent once at each try, whatever the name", async () => {
+  const own = await runningNode(STREAMS);
+  const producer = own.producer({ producerId: "p", stream: "orders" });
+  for (const n of [1, 2]) await producer.send({ customer: "bad", amount: -n });
+  await producer.close();
+  for (const name of [[], [], ["--name", "other"], ["--name", "third"], []]) {
+    const args = ["replay", "orders", "--rejected", "--into-stream", "orders", "--json", ...name];
+    const ended = await headrace([...args, "--address", own.address]);
+    const { rejected, accepted } = jsonLines(ended.stdout).at(-1) ?? {};
+    assert.equal([ended.code, rejected, accepted], [65, 2, 0], ended.stdout);
+  }
+  const into = ["replay", "orders", "--rejected", "--into-stream", "repaired", "--json", "--address", own.address];
+  const before = jsonLines((await headrace([...into, "--to", "2", "--partition", "0", "1", "2"])).stdout).at(-1);
+  assert.equal([before?.repeated, before?.accepted], [0, 2], "the first two are the events themselves");
+  const repaired = jsonLines((await headrace(into)).stdout).at(-1);
+  assert.equal([repaired?.read, repaired?.repeated, repaired?.alreadyStored, repaired?.accepted], [12, 10, 2, 0]);
+  await own.end();
+});
+
+test("a replay from a relative place says which one it is, and the time it told goes on with it", async () => {
+  const first = await headrace(["replay", "orders", "--from", "1h", "--into-stream", "lately", ...at()]);
+  assert.match(first.stdout, /orders into lately, as replay\/orders\/records\/\S+\/lately: 900 accepted/);
+  const [, place = ""] = /with --from (\S+) the command goes on/.exec(first.stderr) ?? [];
+  const again = await replay("orders", "--from", place, "--into-stream", "lately");
+  assert.equal([again.summary?.accepted, again.summary?.alreadyStored], [0, 900], again.stderr);
+  const ended = await headrace(["replay", "orders", "--from", "1h", "--into-sink", "none", "--cancel", ...at()]);
+  assert.is(ended.code, 64);
+  assert.match(ended.stderr, /Cannot cancel a replay from 1h as its name must be known/);
 });
 
 test("what a sink set aside is sent again as it was, once", async () => {

@@ -52,4 +52,16 @@ test("a partition that has left this node stands on it no longer, and again once
   assert.is([...board.standings()].length, 1);
 });
 
+test("dead letters that lie in the partition are counted, whoever wrote them and when", () => {
+  const board = new DeliveryBoard(
+    () => 5_000,
+    () => true,
+  );
+  const partition = new FakePartition();
+  partition.store("dead_letters/hook", 1, [{ code: "SINK_REJECTED" }, { code: "STEP_FAILED" }]);
+  board.report("hook", partition.feed(2), { kind: "opened", position: undefined });
+  const [standing] = board.standings();
+  assert.equal([standing?.deadLetters, standing?.deadLettersStored], [0, 2]);
+});
+
 test.run();

@@ -68,4 +68,13 @@ test("what is left of a request has another key than the whole", () => {
   assert.is.not(idempotencyKey(PARTITION, records), idempotencyKey(PARTITION, [first, last]));
 });
 
+test("a dead letter that is sent alone has the key of its record, whatever its own place and the replay's name", () => {
+  const origin = { source: {}, firstIndex: 2, replayed: {}, key: "hook/orders of \ud800/0/1/7" };
+  const letters = records.map((record) => ({ ...record, index: 0, origin }));
+  const [first, second] = letters.map((letter, at) => idempotencyKey(PARTITION, [letter], `name ${at}`));
+  assert.is(first, "replay/~letter/hook/orders%20of%20%5Cud800/0/1/7.2");
+  assert.is(second, first);
+  assert.match(idempotencyKey(PARTITION, letters, "name"), /^replay\/name\//, "several share a request of one replay");
+});
+
 test.run();
