@@ -18,14 +18,26 @@ export function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex): 
   socket.destroy(error);
 }
 
-/** Throws where a request of HTTP/1.1 names no host, which Node itself would answer with an empty 400. */
-export function refuseWithoutHost({ httpVersion, headers }: Pick<IncomingMessage, "httpVersion" | "headers">): void {
-  if (httpVersion !== "1.1" || headers.host !== undefined) return;
-  throw new RejectedError(
-    "MALFORMED_FRAME",
-    "Cannot read the request as HTTP/1.1 must have a header Host: it has none",
-  );
+/**
+ * Throws where a request does not name one host for all who read it (RFC 9112, 3.2): none in HTTP/1.1, which Node itself would
+ * answer with an empty 400, or two, or one in its target beside the header's.
+ */
+export function refuseUnclearHost({
+  httpVersion,
+  headers,
+  rawHeaders,
+  url = "",
+}: Pick<IncomingMessage, "httpVersion" | "headers" | "rawHeaders" | "url">): void {
+  if (httpVersion === "1.1" && headers.host === undefined) {
+    throw malformed("HTTP/1.1 must have a header Host: it has none");
+  }
+  const hosts = rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === "host").length;
+  if (hosts > 1) throw malformed(`it must have one header Host: it has ${hosts}`);
+  if (!url.startsWith("/")) throw malformed(`its target must be a path: current value is ${url.slice(0, 64)}`);
 }
+
+const malformed = (reason: string): RejectedError =>
+  new RejectedError("MALFORMED_FRAME", `Cannot read the request as ${reason}`);
 
 function unreadable(code: string | undefined) {
   switch (code) {

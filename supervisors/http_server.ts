@@ -12,7 +12,7 @@ import { loadDriver } from "../deps.ts";
 import { ConfigurationError, RejectedError } from "../protocols/errors.ts";
 import type { SecurityConfiguration } from "./configuration_schema.ts";
 import { RequestsUnderWay } from "./http_drain.ts";
-import { refuseUnreadable, refuseWithoutHost, sendError } from "./http_errors.ts";
+import { refuseUnclearHost, refuseUnreadable, sendError } from "./http_errors.ts";
 import { asksForWebSocket, headWithoutUpgrade, UnansweredRequests } from "./ignored_upgrades.ts";
 import { lingerOver } from "./lingering_close.ts";
 import type { Access, Grants } from "./security/access.ts";
@@ -154,7 +154,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     reply.raw.once("close", onAnswered);
     underWay.begin(reply);
     if (raw.headers.host === undefined) reply.header("Connection", "close");
-    refuseWithoutHost(raw);
+    refuseUnclearHost(raw);
     options.access.admit(raw);
     refuseRepeated(query);
   });
@@ -206,7 +206,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       return;
     }
     try {
-      refuseWithoutHost(request);
+      refuseUnclearHost(request);
       options.access.admit(request);
       gate.upgrade(request.socket);
     } catch (error) {

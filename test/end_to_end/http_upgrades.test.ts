@@ -153,4 +153,18 @@ test("a request of HTTP/1.1 that names no host is told so with a code, whatever 
   }
 });
 
+test("a request that names two hosts, or one beside its header's, is refused: readers before the node may have taken the other", async () => {
+  for (const [head, reason] of [
+    [`GET /healthz HTTP/1.1\r\n${HOST}Host: evil.example\r\n`, /one header Host: it has 2/],
+    [`GET http://evil.example/healthz HTTP/1.1\r\n${HOST}`, /target must be a path/],
+  ] as const) {
+    const { socket, answer } = opened();
+    socket.write(`${head}\r\n`);
+    const { status, body } = await answer();
+    assert.is(status, 400);
+    assert.match((JSON.parse(body) as { message: string }).message, reason);
+    socket.destroy();
+  }
+});
+
 test.run();
