@@ -159,8 +159,8 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     refuseRepeated(query);
   });
   server.addHook("onSend", async ({ raw }, reply) => {
-    const isFault = reply.statusCode < 500 && reply.statusCode !== 429; // where there is too much to do, connections go at once
-    if (isFault && !raw.complete && reply.getHeader("connection") === "close") lingerOver(raw);
+    const isHeard = reply.statusCode < 500; // a 503 goes at once: there are too many connections, or the node stops
+    if (isHeard && !raw.complete && reply.getHeader("connection") === "close") lingerOver(raw);
   });
   const mounted: string[] = [];
   server.addHook("onRoute", ({ method, url }) => {

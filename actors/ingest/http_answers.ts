@@ -1,42 +1,59 @@
-/** The memory for answers with records (http_memory.ts): of those that were sent and not taken, the one made first gives way. */
+/** The memory for answers with records (http_memory.ts). An answer holds its memory until its client has taken all of it. */
 import type { ServerResponse } from "node:http";
-import { HttpMemory } from "./http_memory.ts";
+import { Readable } from "node:stream";
+import { type Holder, HttpMemory } from "./http_memory.ts";
 
 export const ANSWER_LIMITS = {
   /** Text of records in one answer; the first record is in it, however large. */
   answerBytesMax: 1_048_576,
   /** All answers that are made or sent at one time. */
   allAnswersBytesMax: 33_554_432,
-  /** How long an answer may be sent before it gives way to others where all memory is taken. */
-  undisturbedMs: 2_000,
+  /** Of them, for answers of at most `smallBytesMax`: 64 of the largest. */
+  reserveBytes: 4_194_304,
+  smallBytesMax: 65_536,
+  /** The most that one answer counts: a record is given out however large its text is. */
+  countedBytesMax: 16_777_216,
+  /** An answer is handed over in pieces of this size: only so is it known that its client reads. */
+  pieceBytes: 32_768,
+  /** How long a client may take nothing of its answer before that gives way to any other where all memory is taken. */
+  stillMs: 5_000,
   /** Told to clients when answers together take too much. */
   retryAfterMs: 1_000,
 } as const;
 
-export const answerMemory = (bytesMax: number = ANSWER_LIMITS.allAnswersBytesMax, nowMs?: () => number): HttpMemory => {
-  const paceOf = (_bytes: number, waitedMs: number) => -waitedMs;
-  return new HttpMemory({ ...ANSWER_LIMITS, bytesMax, action: "read records", things: "answers", paceOf }, nowMs);
-};
+export const answerMemory = (bytesMax: number = ANSWER_LIMITS.allAnswersBytesMax, nowMs?: () => number): HttpMemory =>
+  new HttpMemory({ ...ANSWER_LIMITS, bytesMax, action: "read records", things: "answers" }, nowMs);
 
 type Taker = Pick<ServerResponse, "once" | "destroy" | "destroyed">;
 
 /** The memory of one answer. */
 export interface AnswerRoom {
-  /** The answer is made, and has this size. */
-  made(sizeBytes: number): void;
+  /** The answer is made. What is to be sent; throws `OverloadedError` where it is larger than there is room for. */
+  made(answer: Buffer): Buffer | Readable;
   release(): void;
 }
 
 /** Room for one answer until `taker` has taken it, or is gone. Throws `OverloadedError` where there is none. */
-export function beginAnswer(memory: HttpMemory, taker: Taker): AnswerRoom {
-  const hold = memory.hold(ANSWER_LIMITS.answerBytesMax, () => taker.destroy());
+export function beginAnswer(memory: HttpMemory, holder: Holder, taker: Taker): AnswerRoom {
+  const { answerBytesMax, countedBytesMax, pieceBytes } = ANSWER_LIMITS;
+  const hold = memory.hold(holder, answerBytesMax, () => taker.destroy());
   taker.once("close", hold.release);
   if (taker.destroyed) hold.release();
   return {
-    made: (sizeBytes) => {
-      hold.resize(sizeBytes);
+    made: (answer) => {
+      hold.resize(Math.min(answer.byteLength, countedBytesMax));
       hold.waits();
+      return answer.byteLength <= pieceBytes
+        ? answer
+        : Readable.from(piecesOf(answer, hold.moves), { highWaterMark: 1 });
     },
     release: hold.release,
   };
+}
+
+function* piecesOf(answer: Buffer, onTaken: () => void): Generator<Buffer> {
+  for (let from = 0; from < answer.byteLength; from += ANSWER_LIMITS.pieceBytes) {
+    onTaken();
+    yield answer.subarray(from, from + ANSWER_LIMITS.pieceBytes);
+  }
 }

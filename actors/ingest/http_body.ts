@@ -1,29 +1,36 @@
 /**
  * Reads the body of a request into memory, within bounds: of one body, inflated or not, and of all bodies together. A
- * compressed bomb is refused at the limit, before the rest of it is inflated.
+ * compressed bomb is refused at the limit, before the rest of it is inflated, and displaces no other body. A body that gives way
+ * to another is answered; what is still to come of it runs into nothing.
  */
 import { IncomingMessage } from "node:http";
 import type { Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { OverloadedError, RejectedError } from "../../protocols/errors.ts";
-import { type Hold, HttpMemory } from "./http_memory.ts";
+import { type Holder, HttpMemory } from "./http_memory.ts";
 
 export const BODY_LIMITS = {
   /** One body, inflated. */
   bodyBytesMax: 16_777_216,
   /** All bodies that are read or waited for at one time; objects made of them take several times as much. */
   allBodiesBytesMax: 67_108_864,
-  /** How long a body may arrive before it gives way to others where all memory is taken. */
-  undisturbedMs: 2_000,
+  /** Of them, for bodies of at most `smallBytesMax`: 64 of the largest. */
+  reserveBytes: 4_194_304,
+  smallBytesMax: 65_536,
+  /** How long nothing of a body may come before it gives way to any other where all memory is taken. */
+  stillMs: 5_000,
   /** Told to clients when bodies together take too much. */
   retryAfterMs: 1_000,
 } as const;
 
-/** The memory for bodies (http_memory.ts): of those that are still coming, the one that came slowest gives way. */
-export const bodyMemory = (bytesMax: number = BODY_LIMITS.allBodiesBytesMax, nowMs?: () => number): HttpMemory => {
-  const paceOf = (bytes: number, waitedMs: number) => bytes / waitedMs;
-  return new HttpMemory({ ...BODY_LIMITS, bytesMax, action: "read the request", things: "bodies", paceOf }, nowMs);
-};
+/** The memory for bodies (http_memory.ts). */
+export const bodyMemory = (): HttpMemory =>
+  new HttpMemory({
+    ...BODY_LIMITS,
+    bytesMax: BODY_LIMITS.allBodiesBytesMax,
+    action: "read the request",
+    things: "bodies",
+  });
 
 export interface Body {
   readonly bytes: Uint8Array;
@@ -40,43 +47,71 @@ export async function readBody(
   request: IncomingMessage,
   encoding: string,
   memory: HttpMemory,
-  bytesMax: number = BODY_LIMITS.bodyBytesMax,
+  holder: Holder = holderOf(request),
 ): Promise<Body> {
+  const bytesMax = BODY_LIMITS.bodyBytesMax;
   const announced = Number(request.headers["content-length"] ?? 0);
   if (announced > bytesMax) throw discard(request, tooLarge(bytesMax));
-  let refusal: OverloadedError | undefined;
-  const hold = memory.hold(0, (reason) => {
-    refusal = reason;
-    request.destroy(reason);
-  });
+  const refused = new AbortController();
+  const hold = memory.hold(holder, 0, (reason) => refused.abort(reason));
   hold.waits();
   try {
-    const raw = await collect(request, hold, bytesMax);
+    const raw = await collect(request, hold.take, refused.signal);
+    if (encoding !== "identity") {
+      // Inflated once all of it is here: a client can not hold the room of many bytes by sending few of them slowly.
+      const bytes = await collect(inflated(raw), hold.takeSpare, refused.signal);
+      hold.settles();
+      hold.resize(bytes.byteLength);
+      return { bytes, release: hold.release };
+    }
     hold.settles();
-    if (encoding === "identity") return { bytes: raw, release: hold.release };
-    // Inflated once all of it is here: a client can not hold the room of many bytes by sending few of them slowly.
-    const bytes = await collect(inflated(raw), hold, bytesMax);
-    return { bytes, release: hold.release };
+    return { bytes: raw, release: hold.release };
   } catch (error) {
     hold.release();
-    throw discard(request, refusal ?? asRefusal(error));
+    throw discard(request, asRefusal(error));
   }
 }
 
-async function collect(source: Readable, hold: Hold, bytesMax: number): Promise<Uint8Array> {
+/** Whose request it is; without `owner`, all of an address are one client. */
+export const holderOf = ({ socket }: IncomingMessage, owner?: string): Holder => ({
+  client: owner === undefined ? `address ${socket.remoteAddress}` : `owner ${owner}`,
+  connection: socket,
+});
+
+/** All that `source` has; its rest is left where `take` or `refused` says so, as the socket is needed for the answer. */
+function collect(source: Readable, take: (bytes: number) => void, refused: AbortSignal): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let sizeBytes = 0;
-  // Not destroyed at the limit: the socket is needed for the answer.
-  for await (const chunk of source.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
-    sizeBytes += chunk.byteLength;
-    if (sizeBytes > bytesMax) {
+  return new Promise<Uint8Array>((resolve, reject) => {
+    const end = (error: unknown) => {
+      source.off("data", onData);
+      refused.removeEventListener("abort", onRefused);
       if (!(source instanceof IncomingMessage)) source.destroy();
-      throw tooLarge(bytesMax);
-    }
-    hold.take(chunk.byteLength);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks, sizeBytes);
+      reject(error);
+    };
+    const onData = (chunk: Uint8Array) => {
+      sizeBytes += chunk.byteLength;
+      try {
+        if (sizeBytes > BODY_LIMITS.bodyBytesMax) throw tooLarge(BODY_LIMITS.bodyBytesMax);
+        take(chunk.byteLength);
+        chunks.push(chunk);
+      } catch (error) {
+        end(error);
+      }
+    };
+    const onRefused = () => end(refused.reason);
+    refused.addEventListener("abort", onRefused);
+    source.on("data", onData);
+    source.on("error", end);
+    source.once("close", () => end(new Error("aborted")));
+    source.once("end", () => {
+      refused.removeEventListener("abort", onRefused);
+      if (refused.aborted) end(refused.reason);
+      else resolve(Buffer.concat(chunks, sizeBytes));
+    });
+    if (refused.aborted) onRefused();
+    else if (source.destroyed) end(new Error("aborted")); // its client has gone: no event comes any more
+  });
 }
 
 function inflated(raw: Uint8Array): Readable {

@@ -7,7 +7,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { RejectedError, UnavailableError } from "../../protocols/errors.ts";
 import { isTraceparent } from "../../protocols/traceparent.ts";
 import type { IngestAnswer } from "./http_answer.ts";
-import { isKnownEncoding, readBody } from "./http_body.ts";
+import { holderOf, isKnownEncoding, readBody } from "./http_body.ts";
 import { chooseFormat, parseEvents } from "./http_events.ts";
 import { type HttpIngest, INGEST_LIMITS } from "./http_ingest.ts";
 import type { HttpMemory } from "./http_memory.ts";
@@ -52,7 +52,8 @@ async function ingest(
     return refuseMedia(reply, `its encoding must be gzip or identity: current value is ${encoding}`);
   }
   const key = keyOf(request);
-  const body = await readBody(request.raw, encoding, options.memory).catch((error: unknown) => {
+  const holder = holderOf(request.raw, options.permissionsOf(request).owner);
+  const body = await readBody(request.raw, encoding, options.memory, holder).catch((error: unknown) => {
     reply.header("Connection", "close"); // what is left of the body is not read
     throw error;
   });

@@ -10,6 +10,7 @@ import { recordsOf, type StoredRecord } from "../log/stored_records.ts";
 import type { PartitionView } from "../partition/partition_feed.ts";
 import { cutBatches } from "./cut_batches.ts";
 import { ANSWER_LIMITS, answerMemory, beginAnswer } from "./http_answers.ts";
+import { holderOf } from "./http_body.ts";
 import type { Permissions, StreamDirectory } from "./session.ts";
 import { streamRefusal } from "./shown_streams.ts";
 import { wholeNumber } from "./whole_number.ts";
@@ -53,11 +54,11 @@ export function mountStreamRoutes(server: FastifyInstance, options: StreamRoutes
       const channel = asChannel(name);
       const recordsMax = wholeNumber("limit", limit, 1, RECORDS_MAX);
       const begin = fromTimeMs === undefined ? from : await offsetAtTime(view, channel, fromTimeMs);
-      const room = beginAnswer(memory, reply.raw);
+      const room = beginAnswer(memory, holderOf(request.raw, permissions.owner), reply.raw);
       try {
         const page = await readRecords(view, channel, begin, recordsMax);
-        room.made(page.byteLength);
-        return reply.type("application/json; charset=utf-8").send(page);
+        reply.type("application/json; charset=utf-8").header("Content-Length", page.byteLength);
+        return reply.send(room.made(page));
       } catch (error) {
         room.release();
         throw error;
