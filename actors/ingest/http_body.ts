@@ -57,15 +57,12 @@ export async function readBody(
   hold.waits();
   try {
     const raw = await collect(request, hold.take, refused.signal);
-    if (encoding !== "identity") {
-      // Inflated once all of it is here: a client can not hold the room of many bytes by sending few of them slowly.
-      const bytes = await collect(inflated(raw), hold.takeSpare, refused.signal);
-      hold.settles();
-      hold.resize(bytes.byteLength);
-      return { bytes, release: hold.release };
-    }
+    // Inflated once all of it is here: a client can not hold the room of many bytes by sending few of them slowly.
+    const bytes = encoding === "identity" ? raw : await collect(inflated(raw), hold.takeSpare, refused.signal);
     hold.settles();
-    return { bytes: raw, release: hold.release };
+    refused.signal.throwIfAborted(); // it gave way after its last byte had come
+    hold.resize(bytes.byteLength);
+    return { bytes, release: hold.release };
   } catch (error) {
     hold.release();
     throw discard(request, asRefusal(error));

@@ -327,16 +327,17 @@ badInput("requests that never end, cut-off requests, compressed bombs", async ()
   });
   for (const [index, socket] of sockets.entries()) if (index % 2 === 0) socket.write('Content-Length: 100\r\n\r\n{"a"');
   const bomb = gzipSync(Buffer.alloc(100_000_000));
-  const answers = await Promise.all(
-    [1, 2, 3].map(() =>
-      fetch(`${node.address}/v1/streams/bad/events`, {
-        method: "POST",
-        headers: { "content-type": "application/json", "content-encoding": "gzip" },
-        body: bomb as never,
-      }).then(({ status }) => status),
-    ),
-  );
-  assert.equal(answers, [413, 413, 413]);
+  const send = async () => {
+    const response = await fetch(`${node.address}/v1/streams/bad/events`, {
+      method: "POST",
+      headers: { "content-type": "application/json", "content-encoding": "gzip" },
+      body: bomb as never,
+    });
+    return response.status;
+  };
+  assert.is(await send(), 413);
+  // Together they are more than one client may inflate at a time (http_memory H6): some are told to come later.
+  for (const status of await Promise.all([send(), send(), send()])) assert.ok([413, 429].includes(status), `${status}`);
   await steady.more(20);
   for (const socket of sockets) socket.destroy();
 });
