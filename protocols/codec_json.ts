@@ -7,7 +7,7 @@ import { exactJson } from "./exact_json.ts";
 import type { Frame } from "./frames.ts";
 import { fromJsonValue, JsonValueError, sentJson, toJsonValue } from "./json_values.ts";
 import { type Fields, isFields, refuse } from "./narrow.ts";
-import type { NumberKinds } from "./packed_numbers.ts";
+import type { NumberKinds } from "./number_kinds.ts";
 import { checkPosition, parseFrame } from "./parse_frame.ts";
 import { checkLevels, parseEventJson } from "./parse_json.ts";
 import type { ScanLimits } from "./scan.ts";

@@ -8,7 +8,8 @@ import { RejectedError } from "./errors.ts";
 import type { Event, Verdict } from "./event.ts";
 import { WIRE_DEFAULTS } from "./frames.ts";
 import { FIELD_LIMITS } from "./limits.ts";
-import { ANY_NUMBERS, type NumberKinds, packNumbers } from "./packed_numbers.ts";
+import { ANY_NUMBERS, type NumberKinds } from "./number_kinds.ts";
+import { packNumbers } from "./packed_numbers.ts";
 import "./precise_date.ts"; // times keep all of their digits
 import { DEFINITIONS_MAX, type EventScan, scanEvents } from "./scan.ts";
 import { sliceEvents } from "./slice_events.ts";

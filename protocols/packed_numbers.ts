@@ -5,15 +5,7 @@
  */
 import { addExtension, type Packr } from "../deps.ts";
 import { WHOLE_MAX } from "./exact_json.ts";
-
-/** What numbers a value may hold: whoever has walked over it anyway spares the walks here. */
-export interface NumberKinds {
-  /** Beyond 32 bits. */
-  readonly mayBeLong: boolean;
-  readonly mayBeMinusZero: boolean;
-}
-
-export const ANY_NUMBERS: NumberKinds = { mayBeLong: true, mayBeMinusZero: true };
+import type { NumberKinds } from "./number_kinds.ts";
 
 /** Packs a value so that each of its numbers keeps its kind. */
 export function packNumbers(packer: Packr, value: unknown, { mayBeLong, mayBeMinusZero }: NumberKinds): Uint8Array {

@@ -5,7 +5,7 @@
 import { RejectedError } from "./errors.ts";
 import { isTooDeep } from "./event_complexity.ts";
 import { isOf64Bits, PLAIN_KEY } from "./json_values.ts";
-import type { NumberKinds } from "./packed_numbers.ts";
+import type { NumberKinds } from "./number_kinds.ts";
 import type { ScanLimits } from "./scan.ts";
 import { scanJson, tooComplex } from "./scan_json.ts";
 

@@ -122,8 +122,10 @@ test("a large body that is held back gives way to a smaller one, is told so, and
   isOver = true;
   await Promise.all(holders);
   assert.equal(slow, ["200 4000000", "200 4000000"]);
-  assert.ok(told.length > 0);
-  assert.equal(new Set(told), new Set(["429 OUT_OF_CREDIT"]));
+  // A client that still sends may see the end of its connection before the answer: Deno's does.
+  const answers = told.filter((one) => /^\d/.test(one));
+  assert.ok(answers.length > 0);
+  assert.equal(new Set(answers), new Set(["429 OUT_OF_CREDIT"]));
 });
 
 test.run();
