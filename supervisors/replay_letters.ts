@@ -8,6 +8,7 @@
  *   L3. Of the letters of one output, a replay takes the newest in its range. A record on which a step failed stands for all
  *       of its outputs, but for those with a later letter.
  */
+import { createHash } from "node:crypto";
 import type { DeadLetter } from "../actors/log/dead_letter.ts";
 import type { Event } from "../protocols/event.ts";
 import { decodeSlice, encodeEvent } from "../protocols/event_codec.ts";
@@ -163,10 +164,5 @@ export function placeSentFrom(letter: Event, { partition, offset }: LetterPlace)
   return placeText({ epoch, offset: from });
 }
 
-/** Alike for the same event, whoever wrote its bytes. */
-export function contentOf(event: Event): string {
-  const bytes = encodeEvent(event);
-  let hash = 0x811c9dc5;
-  for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193);
-  return `${bytes.length}/${hash >>> 0}`;
-}
+/** Alike for the same event, whoever wrote its bytes. No producer can make another event with the same: a replay would pass one over. */
+export const contentOf = (event: Event): string => createHash("sha256").update(encodeEvent(event)).digest("base64");

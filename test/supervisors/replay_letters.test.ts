@@ -96,4 +96,18 @@ test("of two equal events that were rejected one is sent again for each", () => 
   assert.equal(left, [1, 2]);
 });
 
+test("no producer hides another's rejection behind one that names its place and has the same short hash", () => {
+  const rejection = (v: string, producerId: string, sequence: readonly number[]) => ({
+    ...letter({ v }),
+    ...{ by: "validation", producerId, sequence },
+  });
+  const later = new LaterLetters("rejected");
+  const hidden = rejection("007pvu", "p", [0, 0, 0]);
+  later.see(hidden, at(0));
+  later.see(rejection("00a3ea", "x/0", [4, 0, 0]), at(1)); // FNV-1a of 32 bits is the same for both
+  const read = readLetter(hidden, "rejected", at(0));
+  if (read === undefined) throw new Error("not read");
+  assert.is(later.has(read, at(0)), false);
+});
+
 test.run();
