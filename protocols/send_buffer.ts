@@ -248,11 +248,12 @@ export class SendBuffer {
   }
 }
 
-/** The same batch of one event, as input that can not be read; undefined where it is that already. */
+/** The same batch of one event, as input that can not be read; undefined where it is that already, or has no JSON. */
 function unreadableOf(batch: OpenBatch, reason: string): OpenBatch | undefined {
   const [slot] = batch.slots;
   if (slot === undefined || !isEvent(slot.event)) return undefined;
-  return { ...batch, slots: [{ ...slot, event: unreadableEvent(slot.event, reason) }] };
+  const event = unreadableEvent(slot.event, reason);
+  return event === undefined ? undefined : { ...batch, slots: [{ ...slot, event }] };
 }
 
 /** The sequences that the caller gave, or undefined where the producer counts by itself. */

@@ -28,12 +28,21 @@ export class UnreadableInput {
 /** Bytes of an event's JSON that are kept. */
 const EVENT_JSON_BYTES_MAX = 524_288;
 
-/** An event that can not be sent, as its JSON. */
-export function unreadableEvent(event: Event, reason: string): UnreadableInput {
-  const bytes = encoder.encode(exactJson(toJsonValue(event)));
+/** An event that can not be sent, as its JSON; undefined for one that has no JSON either. */
+export function unreadableEvent(event: Event, reason: string): UnreadableInput | undefined {
+  const bytes = jsonOf(event);
+  if (bytes === undefined) return undefined;
   if (bytes.length <= EVENT_JSON_BYTES_MAX) return new UnreadableInput(reason, bytes);
   const kept = bytes.subarray(0, EVENT_JSON_BYTES_MAX);
   return new UnreadableInput(`${reason}; its JSON is cut to ${EVENT_JSON_BYTES_MAX} of ${bytes.length} bytes`, kept);
+}
+
+function jsonOf(event: Event): Uint8Array | undefined {
+  try {
+    return encoder.encode(exactJson(toJsonValue(event)));
+  } catch {
+    return undefined; // It holds itself, or a value of a program's own: why it can not be sent is told already.
+  }
 }
 
 /** What a producer is given to send: an event, or what could not be made one, with its reason or without. */

@@ -55,6 +55,22 @@ test("events go to their key's partition in order, in batches by count and by li
   await producer.close();
 });
 
+test("events without a form are set aside by the node where the producer was told so, and refused where they have no JSON either", async () => {
+  const { node, producer, clock, rejected } = setUp({ setsAsideUnsendable: true });
+  const wide = Object.fromEntries(numbers(65_537).map((n) => [`k${n}`, n]));
+  const endless: Record<string, unknown> = {};
+  endless.again = endless;
+  for (const event of [{ n: 0 }, wide, endless, { n: 1 }]) await producer.send(event, { partition: 0 });
+  await clock.advance(20);
+  assert.equal(
+    rejected.map(({ event }) => event === endless),
+    [true],
+  );
+  assert.is(producer.pendingEvents, 0);
+  assert.is(node.log("readings", 0).length, 3);
+  await producer.close();
+});
+
 test("events without a key take the partitions in turn, a batch each", async () => {
   const { node, producer, clock } = setUp({ batchEventsMax: 5, stream: "plain" });
   for (const n of numbers(20)) await producer.send({ n });
