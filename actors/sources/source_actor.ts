@@ -13,6 +13,7 @@ import { decodeTrustedEvents, encodeEvents } from "../../protocols/event_codec.t
 import { Producer, type ProducerOptions } from "../../protocols/producer.ts";
 import { UnreadableInput } from "../../protocols/unreadable.ts";
 import type { ActorContext, ActorDefinition } from "../kernel/actor.ts";
+import { settledWithin } from "../kernel/settled_within.ts";
 import type { Log } from "../log/log.ts";
 import type { SourceBatch, SourceContext, SourceDefinition, SourcePosition } from "./source.ts";
 
@@ -60,9 +61,9 @@ export const sourceActor = <Options>(options: SourceOptions<Options>): ActorDefi
       },
       async stop() {
         life.abort();
-        if (await isOver(running, STOP_WITHIN_MS)) return;
+        if (await settledWithin(running, STOP_WITHIN_MS)) return;
         failure.abort(new UnavailableError("STOPPING", `Cannot wait for ${options.name} as it was stopped`));
-        await isOver(running, GIVEN_UP_WITHIN_MS);
+        await settledWithin(running, GIVEN_UP_WITHIN_MS);
       },
     };
   },
@@ -99,17 +100,6 @@ async function run<Options>(
     await producer.close({ timeoutMs: failure.signal.aborted ? 0 : CLOSE_WITHIN_MS });
     await reader.close();
   }
-}
-
-/** Whether the work, which never fails, ends within the time. */
-function isOver(work: Promise<unknown>, withinMs: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(false), withinMs);
-    void work.then(() => {
-      clearTimeout(timer);
-      resolve(true);
-    });
-  });
 }
 
 async function pump(

@@ -5,6 +5,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { ActorReference, ActorSystem, DeadLetterOffice } from "../../actors/kernel/actor.ts";
+import { settledWithin } from "../../actors/kernel/settled_within.ts";
 import type { Log } from "../../actors/log/log.ts";
 import type { NodeLog } from "../../actors/observers/node_log.ts";
 import { ForwardedPartition } from "../../actors/partition/forwarded_partition.ts";
@@ -338,24 +339,11 @@ export class ClusterNode implements ClusterControl {
       };
       current.member.tell({ type: "leave" });
     });
-    const away = (error: unknown) =>
-      this.#parts.log(
-        "warn",
-        `could not leave the registry: ${error instanceof Error ? error.message : String(error)}`,
-      );
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(() => {
-        away(new UnavailableError("TIMEOUT", `Cannot leave as the store must answer within ${STORE_WITHIN_MS} ms`));
-        resolve();
-      }, STORE_WITHIN_MS);
-      void this.#parts.store
-        .leave(current.life)
-        .catch(away)
-        .finally(() => {
-          clearTimeout(timer);
-          resolve();
-        });
-    });
+    const away = (reason: string) => this.#parts.log("warn", `could not leave the registry: ${reason}`);
+    const leaving = this.#parts.store
+      .leave(current.life)
+      .catch((error: unknown) => away(error instanceof Error ? error.message : String(error)));
+    if (!(await settledWithin(leaving, STORE_WITHIN_MS))) away(`the store must answer within ${STORE_WITHIN_MS} ms`);
   }
 
   /** Ends the links: other nodes are told by their closing. */
