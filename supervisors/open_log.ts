@@ -1,18 +1,14 @@
 /** Opens the log that the configuration names, and holds a shared store against what this node knows of it (E22). */
 import { randomUUID } from "node:crypto";
-import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { LOG_ID_FILE } from "../actors/log/lmdb_file.ts";
 import { openLmdbLog } from "../actors/log/lmdb_log.ts";
 import type { Log } from "../actors/log/log.ts";
 import { createMemoryLog } from "../actors/log/memory_log.ts";
 import type { RedisAddress } from "../actors/log/redis_connection.ts";
 import { connectRedisLog } from "../actors/log/redis_log.ts";
+import { rememberedStore, rememberStore, STORE_ID_FILE } from "../actors/log/remembered_store.ts";
 import type { Configuration } from "./configuration_schema.ts";
 import { makeDataFolder } from "./security/exposures.ts";
-
-/** In the data folder: the id of the store that this node knows. */
-export const CLUSTER_ID_FILE = "cluster_id";
 
 /** Throws `ConfigurationError` where the log can not be used as declared, `UnavailableError` where it is away or lost. */
 export async function openLog(
@@ -39,15 +35,11 @@ export function clusterIdFile(configuration: Configuration): string | undefined 
     case "memory":
       return undefined;
     case "lmdb":
-      return join(embeddedFolder(configuration), LOG_ID_FILE);
+      return join(embeddedFolder(configuration), STORE_ID_FILE);
     case "redis":
-      return join(configuration.node.data, CLUSTER_ID_FILE);
+      return join(configuration.node.data, STORE_ID_FILE);
   }
 }
-
-/** The id of the store that this node knows; undefined before it has opened one. */
-export const readClusterId = ({ node }: Configuration): Promise<string | undefined> =>
-  readFile(join(node.data, CLUSTER_ID_FILE), "utf8").catch(() => undefined);
 
 /** Where Redis is, for all that a node keeps there. */
 export function redisAddressOf({ log: { url, urls, sentinel } }: Configuration): RedisAddress {
@@ -60,7 +52,7 @@ export function redisAddressOf({ log: { url, urls, sentinel } }: Configuration):
 
 async function openRedisLog(configuration: Configuration, acceptLoss: boolean): Promise<Log> {
   const { log, node } = configuration;
-  const clusterId = await readClusterId(configuration);
+  const clusterId = rememberedStore(node.data);
   const redis = await connectRedisLog({
     ...redisAddressOf(configuration),
     prefix: `${log.prefix}:`,
@@ -69,7 +61,7 @@ async function openRedisLog(configuration: Configuration, acceptLoss: boolean): 
   });
   if (redis.clusterId !== clusterId) {
     await makeDataFolder(node.data);
-    await writeFile(join(node.data, CLUSTER_ID_FILE), redis.clusterId);
+    await rememberStore(node.data, redis.clusterId);
   }
   return redis;
 }

@@ -8,15 +8,14 @@
  *       at the end unwritten.
  *   F4. A file that is missing or empty is one that is still to be made, unless the folder remembers the log that it held.
  */
-import { closeSync, fstatSync, openSync, readFileSync, readSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { endianness } from "node:os";
 import { join } from "node:path";
 import { UnavailableError } from "../../protocols/errors.ts";
+import { rememberedStore, STORE_ID_FILE } from "./remembered_store.ts";
 
 /** Its name in the data folder. */
 const DATA_FILE = "data.mdb";
-/** Beside it: the id of the log that the data file holds, so that the folder knows of a log whose data file is gone. */
-export const LOG_ID_FILE = "cluster_id";
 
 const MAGIC = 0xbeefc0de;
 const DATA_VERSION = 2;
@@ -69,26 +68,16 @@ export function checkDataFile(folder: string): void {
   }
 }
 
-/** The id of the log that the folder held when it was last opened; undefined where none was. */
-export function rememberedLog(folder: string): string | undefined {
-  try {
-    return readFileSync(join(folder, LOG_ID_FILE), "utf8").trim();
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
-}
-
 /** F4. */
 function refuseIfRemembered(folder: string, found: string): void {
-  const remembered = rememberedLog(folder);
+  const remembered = rememberedStore(folder);
   if (remembered !== undefined) throw lostLog(folder, remembered, found);
 }
 
 export const lostLog = (folder: string, remembered: string, found: string): UnavailableError =>
   new UnavailableError(
     "STORE_LOST",
-    `Cannot open ${join(folder, DATA_FILE)} as it must hold log ${remembered}, which ${join(folder, LOG_ID_FILE)} remembers: ${found}. Bring the file back (a volume that is not mounted, a copy); or move the folder away, or run headrace recover --accept-loss, to begin with an empty log, and fill that from a backup (headrace restore)`,
+    `Cannot open ${join(folder, DATA_FILE)} as it must hold log ${remembered}, which ${join(folder, STORE_ID_FILE)} remembers: ${found}. Bring the file back (a volume that is not mounted, a copy); or move the folder away, or run headrace recover --accept-loss, to begin with an empty log, and fill that from a backup (headrace restore)`,
   );
 
 function check(file: DataFile): void {

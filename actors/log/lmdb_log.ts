@@ -4,15 +4,16 @@
  * the death of the process but not of the machine.
  */
 import { randomUUID } from "node:crypto";
-import { mkdir, open, rename, rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { ConfigurationError, UnavailableError } from "../../protocols/errors.ts";
 import { lockDataFolder } from "./data_folder_lock.ts";
 import { EmbeddedLog } from "./embedded_log.ts";
-import { LOG_ID_FILE, lostLog, rememberedLog } from "./lmdb_file.ts";
+import { lostLog } from "./lmdb_file.ts";
 import { LmdbStore } from "./lmdb_store.ts";
 import type { DurabilityTier, Log, Metadata } from "./log.ts";
 import { ReadTurns } from "./read_turns.ts";
+import { rememberedStore, rememberStore, STORE_ID_FILE } from "./remembered_store.ts";
 import { metadataKey, pack, unpack } from "./stored_state.ts";
 
 export interface LmdbLogOptions {
@@ -37,7 +38,7 @@ export async function openLmdbLog({ folder, nowMs = Date.now, acceptLoss = false
   });
   const lock = await lockDataFolder(folder);
   try {
-    if (acceptLoss) await rm(join(folder, LOG_ID_FILE), { force: true });
+    if (acceptLoss) await rm(join(folder, STORE_ID_FILE), { force: true });
     const store = await LmdbStore.open(folder);
     const clusterId = await identify(store, folder).catch(async (error: unknown) => {
       await store.close();
@@ -58,7 +59,7 @@ export async function openLmdbLog({ folder, nowMs = Date.now, acceptLoss = false
 
 /** The log's id, made with the log and then remembered beside it. Throws `UnavailableError` where the folder knows another. */
 async function identify(store: LmdbStore, folder: string): Promise<string> {
-  const remembered = rememberedLog(folder);
+  const remembered = rememberedStore(folder);
   const key = metadataKey(CLUSTER_ID_KEY);
   const bytes = store.get(key);
   const stored = bytes === undefined ? undefined : Buffer.from(unpack<Metadata>(bytes).value).toString();
@@ -72,30 +73,11 @@ async function identify(store: LmdbStore, folder: string): Promise<string> {
     await commit.committed;
     await commit.flushed();
   }
-  await remember(folder, clusterId).catch((error: unknown) => {
+  await rememberStore(folder, clusterId).catch((error: unknown) => {
     // A log of an earlier release on a full disk goes on as before; the next start tries again.
     if (stored === undefined) throw store.failure(error);
   });
   return clusterId;
-}
-
-/** Whole and durable, or not there. */
-async function remember(folder: string, clusterId: string): Promise<void> {
-  const path = join(folder, LOG_ID_FILE);
-  const file = await open(`${path}.new`, "w");
-  try {
-    await file.writeFile(clusterId);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(`${path}.new`, path);
-  const names = await open(folder, "r");
-  try {
-    await names.sync();
-  } finally {
-    await names.close();
-  }
 }
 
 function checkTier(tier: DurabilityTier): void {

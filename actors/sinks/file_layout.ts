@@ -12,6 +12,7 @@ import { access, constants, copyFile, mkdir, open, readdir, readFile, stat, trun
 import { join } from "node:path";
 import { ConfigurationError } from "../../protocols/errors.ts";
 import { type PartitionReference, type Position, position } from "../../protocols/position.ts";
+import { syncFolder } from "../kernel/durable_files.ts";
 
 export type FileFormat = "ndjson" | "csv";
 
@@ -87,16 +88,6 @@ export async function readBoundaries(path: string): Promise<Boundary[]> {
       const [length = 0, epoch, offset] = JSON.parse(line) as number[];
       return { length, position: epoch === undefined || offset === undefined ? undefined : position(epoch, offset) };
     });
-}
-
-/** Makes the names in a folder durable: a file's own fsync does not. */
-export async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 /** Copies the first `length` bytes into a file of that length, flushed; its name is durable once its folder is synced. */

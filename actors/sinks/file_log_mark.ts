@@ -9,10 +9,11 @@
  *   O4. Published segments, and a commit at the beginning: the log was emptied and kept its id (`recover --accept-loss`), or the
  *       sink has another name now. Nothing says where the sink would go on, so nothing is written.
  */
-import { link, open, readdir, readFile } from "node:fs/promises";
+import { link, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ConfigurationError } from "../../protocols/errors.ts";
-import { type FileCommit, ignoreMissing, listSegments, sizeOf, syncFolder } from "./file_layout.ts";
+import { syncFolder, writeSynced } from "../kernel/durable_files.ts";
+import { type FileCommit, ignoreMissing, listSegments, sizeOf } from "./file_layout.ts";
 
 /** Its name in the partition's folder. */
 export const LOG_MARK = ".log_id";
@@ -48,13 +49,7 @@ export async function markFolder(
 
 /** O1 */
 async function writeMark(folder: string, clusterId: string, passing: string): Promise<void> {
-  const handle = await open(passing, "w");
-  try {
-    await handle.writeFile(clusterId);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+  await writeSynced(passing, clusterId);
   await link(passing, join(folder, LOG_MARK)).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== "EEXIST") throw error; // Somebody else was first: whose mark it is, is looked at.
   });

@@ -12,7 +12,8 @@
 import { copyFile, link, mkdir, readdir, rename, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { FencedError, UnavailableError } from "../../protocols/errors.ts";
-import { copyStart, ignoreMissing, sizeOf, syncFolder } from "./file_layout.ts";
+import { syncFolder } from "../kernel/durable_files.ts";
+import { copyStart, ignoreMissing, sizeOf } from "./file_layout.ts";
 
 /** An owner that still works while its folder is emptied puts a file or two into it. */
 const EMPTYINGS_MAX = 16;

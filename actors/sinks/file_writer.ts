@@ -26,6 +26,7 @@ import { type FileHandle, open, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { FencedError, UnavailableError } from "../../protocols/errors.ts";
 import { comparePositions, type Position } from "../../protocols/position.ts";
+import { syncFolder } from "../kernel/durable_files.ts";
 import type { LineEncoder } from "./file_format.ts";
 import { FileIndex, writeFully } from "./file_index.ts";
 import {
@@ -43,7 +44,6 @@ import {
   replayFolder,
   segmentName,
   sizeOf,
-  syncFolder,
 } from "./file_layout.ts";
 import { markFolder, refuseOtherLog } from "./file_log_mark.ts";
 import { OwnerFolder } from "./file_owner_folder.ts";

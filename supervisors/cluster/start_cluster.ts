@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import type { ActorSystem } from "../../actors/kernel/actor.ts";
 import type { Log } from "../../actors/log/log.ts";
+import { rememberedStore } from "../../actors/log/remembered_store.ts";
 import type { NodeLog } from "../../actors/observers/node_log.ts";
 import { isEveryAddress, isLoopbackHost } from "../../actors/transport/network_address.ts";
 import type { PeerTls } from "../../actors/transport/peer_socket.ts";
@@ -9,7 +10,7 @@ import { ConfigurationError } from "../../protocols/errors.ts";
 import { nodeId, type PartitionReference, partitionName } from "../../protocols/position.ts";
 import type { ClusterConfiguration, Configuration } from "../configuration_schema.ts";
 import type { ReadSecret } from "../environment.ts";
-import { readClusterId, redisAddressOf } from "../open_log.ts";
+import { redisAddressOf } from "../open_log.ts";
 import type { PlacementEvent, PlacementOrder } from "../partition_supervisor.ts";
 import type { NodeDirectory } from "../stream_directory.ts";
 import { CLUSTER_TIMES, type MemberProfile } from "./cluster.ts";
@@ -53,7 +54,7 @@ export async function prepareCluster(start: ClusterStart): Promise<ClusterPart> 
   const secret = await secretOf(cluster, listening.host, start.readSecret);
   const tls = await tlsOf(configuration);
   refuseUnreachable(cluster, listening.host);
-  const clusterId = (await readClusterId(configuration)) ?? "";
+  const clusterId = rememberedStore(listening.data) ?? "";
   const store = await connectRedisLeaseStore({
     ...redisAddressOf(configuration),
     prefix: `${log.prefix}:`,

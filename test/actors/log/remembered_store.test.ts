@@ -1,0 +1,28 @@
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { rememberedStore, rememberStore, STORE_ID_FILE } from "../../../actors/log/remembered_store.ts";
+
+test("a folder remembers the store that it was last told of, and none before", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "headrace-remembered-"));
+  assert.is(rememberedStore(folder), undefined);
+  assert.is(rememberedStore(join(folder, "missing")), undefined);
+  await rememberStore(folder, "one");
+  await rememberStore(folder, "two");
+  assert.is(rememberedStore(folder), "two");
+  assert.equal(await readdir(folder), [STORE_ID_FILE], "what was written on the way is gone");
+  await writeFile(join(folder, "file"), "");
+  assert.is(rememberedStore(join(folder, "file")), undefined);
+  await rm(folder, { recursive: true });
+});
+
+test("an id that can not be read is no store that was never used", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "headrace-remembered-"));
+  await mkdir(join(folder, STORE_ID_FILE));
+  assert.throws(() => rememberedStore(folder), /must be readable: EISDIR/);
+  await rm(folder, { recursive: true });
+});
+
+test.run();
