@@ -2,7 +2,9 @@
  * Frames as JSON text: subprotocol `headrace.v1.json`, for a browser's console or `websocat`. The same frames; events are
  * plain JSON lists, which become MessagePack here, so that a node sees no difference.
  */
+
 import { decodeEvents, EVENT_LIMITS, encodeCompact, encodeEvents } from "./event_codec.ts";
+import { isTooWide, TOO_MANY_KEYS, WIDE_MAP_CHARACTERS_MIN } from "./event_complexity.ts";
 import { exactJson } from "./exact_json.ts";
 import type { Frame } from "./frames.ts";
 import { fromJsonValue, JsonValueError, sentJson, toJsonValue } from "./json_values.ts";
@@ -52,7 +54,7 @@ export function decodeJsonFrame(text: string, limits: ScanLimits): Frame {
     if (isDeep) checkLevels(fields, limits.depthMax); // events are judged with those that came as MessagePack
     const frame = parseFrame({
       ...fields,
-      events: packAppended(events, text.length >= HUGE_MAP_CHARACTERS_MIN, numbers),
+      events: packAppended(events, text.length >= WIDE_MAP_CHARACTERS_MIN, numbers),
     });
     return checkPosition(frame, (position) => encodeCompact(position).length);
   }
@@ -99,22 +101,10 @@ function packAppended(value: unknown, isLong: boolean, numbers: NumberKinds): Ui
 function eventOfJson(value: unknown, isLong: boolean): EventInput {
   try {
     const event = fromJsonValue(value) as EventInput;
-    return isLong && hasHugeMap(event) ? unreadableJson(HUGE_MAP, event) : event;
+    return isLong && isTooWide(event) ? unreadableJson(TOO_MANY_KEYS, event) : event;
   } catch (error) {
     return unreadableJson(error, value);
   }
-}
-
-/** Keys of a map that the encoder of MessagePack has a length for. */
-const MAP_KEYS_MAX = 65_535;
-export const HUGE_MAP = `a map must have at most ${MAP_KEYS_MAX} keys: it has more`;
-/** No shorter text holds a map of more: each key takes its quotes, a colon, a value and a comma. */
-export const HUGE_MAP_CHARACTERS_MIN: number = MAP_KEYS_MAX * 5;
-
-export function hasHugeMap(value: unknown): boolean {
-  if (typeof value !== "object" || value === null || value instanceof Uint8Array || value instanceof Date) return false;
-  const values = Object.values(value);
-  return (!Array.isArray(value) && values.length > MAP_KEYS_MAX) || values.some(hasHugeMap);
 }
 
 const encoder = new TextEncoder();

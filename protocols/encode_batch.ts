@@ -8,6 +8,8 @@ import {
   MINUS_ZERO,
   surveyEvent,
   TOO_DEEP,
+  TOO_MANY_KEYS,
+  TOO_WIDE,
 } from "./event_complexity.ts";
 import { WIRE_DEFAULTS } from "./frames.ts";
 import { wireValue } from "./unreadable.ts";
@@ -42,6 +44,8 @@ function encodeWhole({ slots }: OpenBatch, frameBytesMax: number): Uint8Array | 
   for (const { event } of slots) found |= surveyEvent(event);
   if ((found & TOO_DEEP) !== 0)
     return { code: "FRAME_TOO_COMPLEX", reason: `must have at most ${EVENT_LEVELS_MAX} levels: it has more` };
+  // As records they would fit, so that what becomes of an event would depend on its neighbours.
+  if ((found & TOO_WIDE) !== 0) return { code: "MALFORMED_EVENT", reason: TOO_MANY_KEYS };
   let events: Uint8Array;
   try {
     events = encodeEvents(

@@ -25,8 +25,8 @@ export class UnreadableInput {
   }
 }
 
-/** Bytes of an event's JSON that are kept. */
-const EVENT_JSON_BYTES_MAX = 524_288;
+/** Bytes of an event's JSON that are kept: with the reason they are no larger than an event may be. */
+const EVENT_JSON_BYTES_MAX = 1_040_000;
 
 /** An event that can not be sent, as its JSON; undefined for one that has no JSON either. */
 export function unreadableEvent(event: Event, reason: string): UnreadableInput | undefined {

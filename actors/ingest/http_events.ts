@@ -2,11 +2,16 @@
  * The events of a request's body. A body that can not be read as a whole is refused as a whole; what is wrong with one
  * event, where events can be told apart, is that event's fault alone: its bytes go on, to be set aside by the node.
  */
-import { HUGE_MAP, HUGE_MAP_CHARACTERS_MIN, hasHugeMap, unreadableJson } from "../../protocols/codec_json.ts";
+import { unreadableJson } from "../../protocols/codec_json.ts";
 import { RejectedError } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
 import { decodeEvents, EVENT_LIMITS } from "../../protocols/event_codec.ts";
-import { EVENT_LEVELS_MAX } from "../../protocols/event_complexity.ts";
+import {
+  EVENT_LEVELS_MAX,
+  isTooWide,
+  TOO_MANY_KEYS,
+  WIDE_MAP_CHARACTERS_MIN,
+} from "../../protocols/event_complexity.ts";
 import { WIRE_DEFAULTS } from "../../protocols/frames.ts";
 import { fromJsonValue } from "../../protocols/json_values.ts";
 import { checkLevels, type ParsedEvents, parseEventJson } from "../../protocols/parse_json.ts";
@@ -177,7 +182,7 @@ function jsonEvent(value: unknown, sizeBytes: number, original?: Uint8Array): Re
     if (typeof event !== "object" || event === null || event instanceof Date || event instanceof Uint8Array) {
       return malformed("must be a map");
     }
-    if (sizeBytes >= HUGE_MAP_CHARACTERS_MIN && hasHugeMap(event)) return malformed(HUGE_MAP);
+    if (sizeBytes >= WIDE_MAP_CHARACTERS_MIN && isTooWide(event)) return malformed(TOO_MANY_KEYS);
     return { event: event as Event, isBulky: !isSmall && hasManyValues(event) };
   } catch (error) {
     if (error instanceof RejectedError) return malformed(error);
