@@ -52,7 +52,7 @@ const stream = object("A named, partitioned, durable sequence of records.", {
     enum: ["backward", "forward", "full", "none"],
     default: "backward",
     description:
-      "How a changed schema must relate to the last one. `backward`: it takes every event that the last one took, but for properties that nothing in the last one judged, which may be declared. `forward`: the other way around. `full`: both. A change that can not be shown to be so is refused with its reasons, also one that takes more steps to compare than a start may (undecided). `none`: any.",
+      "How a changed schema must relate to the last one. `backward`: it takes every event that the last one took, but for properties that nothing in the last one judged, which may be declared. `forward`: the other way around. `full`: both. A change that can not be shown to be so is refused with its reasons. So is one that takes more steps to compare than a start has: it is undecided. `none`: any change.",
   },
   partitions: {
     type: "integer",

@@ -31,7 +31,7 @@ export function subscribe(state: SessionState, frame: SubscribeFrame): readonly 
 }
 
 function subscribeRefusal(state: SessionState, frame: SubscribeFrame): RejectedError | OverloadedError | undefined {
-  // First, and with a code that nothing else about a subscription has: any other error would tell that the first one has ended.
+  // This is judged first, under a code of its own: clients take other errors for the end of the subscription with that number.
   if (state.subscriptions.has(frame.subscription)) {
     return new RejectedError(
       "MALFORMED_FRAME",

@@ -73,7 +73,7 @@ export function valueNarrowings(
   const range = rangeOf(from, types);
   return [
     ...typeNarrowings(types, range, to, path),
-    ...(valuesOf(to) === undefined ? [] : [`${path || "/"}: any value is not allowed any more`]),
+    ...(valuesOf(to) === undefined ? [] : [`${path || "/"}: values that are not listed are not allowed any more`]),
     ...keywords.flatMap((keyword) => (BOUNDS.has(keyword) ? boundNarrowings(keyword, from, range, to, path) : [])),
     ...keywords
       .filter((keyword) => CHANGED.has(keyword) && !isImplied(keyword, from, range, to[keyword]))
