@@ -231,7 +231,7 @@ export class Producer {
         }
         break;
       case "refused":
-        this.settlements.refused(effect.batch, effect.error);
+        this.settlements.refused(effect);
         this.afterSettling();
         break;
       case "in_doubt":

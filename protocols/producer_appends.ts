@@ -72,7 +72,7 @@ export function takeAck(
     chain.queue.shift();
     chain.sent--;
     const next = chain.queue[0];
-    if (head.isPiece === true && next?.id === head.id) next.carried = verdicts;
+    if (head.isPiece === true && next?.id === head.id) next.carried = [...(head.carried ?? []), ...verdicts];
     else {
       batches.push(settled(head));
       carried.push(...(head.carried ?? []));

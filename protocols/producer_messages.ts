@@ -71,8 +71,14 @@ export type ProducerEffect =
       readonly batches: readonly SettledBatch[];
       readonly verdicts: readonly WireVerdict[];
     }
-  /** The node will never take this batch. */
-  | { readonly kind: "refused"; readonly batch: SettledBatch; readonly error: HeadraceError }
+  /** The node will never take this batch, or what follows the first events of it: those are stored, but for the verdicts. */
+  | {
+      readonly kind: "refused";
+      readonly batch: SettledBatch;
+      readonly error: HeadraceError;
+      readonly storedCount: number;
+      readonly verdicts: readonly WireVerdict[];
+    }
   | { readonly kind: "in_doubt"; readonly batches: readonly SettledBatch[]; readonly error: HeadraceError }
   | {
       readonly kind: "lost";

@@ -13,7 +13,8 @@ import { allLinks, HOME, refusalForGood } from "./links.ts";
 import { loseLink, reopen, retryLater } from "./producer_chain.ts";
 import type { ProducerEffect, ProducerMessage } from "./producer_messages.ts";
 import type { Chain, ProducerLink, ProducerState } from "./producer_state.ts";
-import { settled } from "./queued_batch.ts";
+import { type QueuedBatch, settled } from "./queued_batch.ts";
+import { compareSequences, lastSequence, sequenceCount } from "./sequence.ts";
 import { noteLoss } from "./tell_state.ts";
 
 /** P6. Batches that arrive late are handed back at once. */
@@ -65,7 +66,7 @@ function refuse(
 ): void {
   const { stream, partition } = chain;
   if (CHAIN_CODES.has(error.code)) {
-    for (const batch of chain.queue.splice(0)) effects.push({ kind: "refused", batch: settled(batch), error });
+    while (chain.queue.length > 0) effects.push(refusedHead(chain, error));
     effects.push({ kind: "open_refused", stream, partition, error });
     chain.phase = "closed";
     chain.sent = 0;
@@ -73,13 +74,24 @@ function refuse(
     return;
   }
   const isSure = chain.phase === "open" && chain.sent === 1;
-  if (isSure) {
-    const head = chain.queue.shift();
-    if (head !== undefined) effects.push({ kind: "refused", batch: settled(head), error });
-    while (head !== undefined && chain.queue[0]?.id === head.id) chain.queue.shift();
-  }
+  if (isSure && chain.queue.length > 0) effects.push(refusedHead(chain, error));
   chain.isProbing = !isSure;
   if (chain.phase === "open") reopen(state, chain, effects);
+}
+
+/**
+ * Takes the batch at the head of the queue out of it, all of its pieces (E2), as the node refused it. Pieces that were
+ * acknowledged stay stored. What the log has already was sent again for its verdicts alone: nobody knows these now.
+ */
+function refusedHead(chain: Chain, error: HeadraceError): ProducerEffect {
+  const [head] = chain.queue as [QueuedBatch];
+  const pieces: QueuedBatch[] = [];
+  while (chain.queue[0]?.id === head.id) pieces.push(chain.queue.shift() as QueuedBatch);
+  const batch = settled({ ...head, whole: pieces.at(-1)?.whole });
+  const isInLog = head.sequences !== undefined && compareSequences(lastSequence(head.sequences), chain.previous) <= 0;
+  if (isInLog) return { kind: "in_doubt", batches: [batch], error };
+  const storedCount = head.whole === undefined ? 0 : sequenceCount(head.whole) - head.count;
+  return { kind: "refused", batch, error, storedCount, verdicts: head.carried ?? [] };
 }
 
 /** P2, P6. */

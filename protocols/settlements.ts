@@ -6,11 +6,12 @@ import { callListener } from "./call_listener.ts";
 import { type HeadraceError, REJECTED_CODES, type RejectedCode, RejectedError } from "./errors.ts";
 import type { Slot } from "./event_batcher.ts";
 import type { WireVerdict } from "./frames.ts";
-import type { SettledBatch } from "./producer_messages.ts";
+import type { ProducerEffect, SettledBatch } from "./producer_messages.ts";
 import type { InDoubtEvent, ProducerOptions, ProducerOutcome, RejectedEvent } from "./producer_options.ts";
 import type { HeldBatch, Unsendable } from "./send_buffer.ts";
 import { type Sequence, type Sequences, sequenceAt, sequenceCount } from "./sequence.ts";
 
+type Refused = Extract<ProducerEffect, { readonly kind: "refused" }>;
 type Listeners = Pick<ProducerOptions, "onAck" | "onRejected" | "onInDoubt">;
 
 /** The rejected events that a producer keeps for `close()`: later ones are counted, and no longer listed. */
@@ -43,27 +44,40 @@ export class Settlements {
     const batch = this.release(id);
     if (batch === undefined) return;
     const { stream, partition, slots } = batch;
-    const rejected = new Map(verdicts.map((verdict) => [verdict.sequence.join(), verdict]));
     const isWatched = verdicts.length > 0 || slots.some((slot) => slot.confirm !== undefined);
-    const rejectedBefore = this.rejectedCount;
-    for (let index = 0; isWatched && index < slots.length; index++) {
-      const slot = slots[index] as Slot;
-      const sequence = sequenceOf(slot, index, slots.length, sequences);
-      const verdict = sequence && rejected.get(sequence.join());
-      if (verdict !== undefined) this.rejected(slot, partition, sequence, verdict, batch.sizeBytes / slots.length);
-      else slot.confirm?.resolve({ kind: "stored", stream, partition, sequence });
-    }
-    this.storedCount += slots.length - (this.rejectedCount - rejectedBefore);
+    if (isWatched) this.settle(batch, sequences, verdicts);
+    else this.storedCount += slots.length;
     const lastSequence = sequences === undefined ? undefined : sequenceAt(sequences, sequenceCount(sequences) - 1);
     callListener(() => this.listeners.onAck?.({ stream, partition, count: slots.length, lastSequence }));
   }
 
-  refused({ id }: SettledBatch, error: HeadraceError): void {
+  refused({ batch: { id, sequences }, error, storedCount, verdicts }: Refused): void {
     const batch = this.release(id);
     if (batch === undefined) return;
     const why = { code: error.code, path: "", reason: error.message };
-    for (const slot of batch.slots)
-      this.rejected(slot, batch.partition, slot.sequence, why, batch.sizeBytes / batch.slots.length);
+    this.settle(batch, sequences, verdicts, (index) => (index < storedCount ? undefined : why));
+  }
+
+  /** Tells each event of a batch what became of it. @param refusalOf why the event at an index was not taken at all */
+  private settle(
+    batch: HeldBatch,
+    sequences: Sequences | undefined,
+    verdicts: readonly WireVerdict[],
+    refusalOf?: (index: number) => Unsendable | undefined,
+  ): void {
+    const { stream, partition, slots, sizeBytes } = batch;
+    const rejected = new Map(verdicts.map((verdict) => [verdict.sequence.join(), verdict]));
+    for (const [index, slot] of slots.entries()) {
+      const sequence = sequenceOf(slot, index, slots.length, sequences);
+      const refusal = refusalOf?.(index);
+      const verdict = sequence && rejected.get(sequence.join());
+      if (refusal !== undefined) this.rejected(slot, partition, slot.sequence, refusal, sizeBytes / slots.length);
+      else if (verdict !== undefined) this.rejected(slot, partition, sequence, verdict, sizeBytes / slots.length);
+      else {
+        this.storedCount++;
+        slot.confirm?.resolve({ kind: "stored", stream, partition, sequence });
+      }
+    }
   }
 
   /** @param sizeBytes the event's encoded size, about */

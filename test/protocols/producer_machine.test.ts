@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { encodeEvents } from "../../protocols/event_codec.ts";
-import type { ClientFrame, NodeFrame } from "../../protocols/frames.ts";
+import type { AppendFrame, ClientFrame, NodeFrame } from "../../protocols/frames.ts";
 import { LOOK_EVERY_MS_MAX, SILENCE_MS } from "../../protocols/link.ts";
 import { HOME } from "../../protocols/links.ts";
 import { stepProducer } from "../../protocols/producer_machine.ts";
@@ -32,6 +32,8 @@ class Harness {
   readonly settled: { readonly id: number; readonly how: string }[] = [];
   readonly verdicts: Sequence[] = [];
   isConnecting = false;
+  /** Appends that the node refuses by a fault of its own. */
+  refuses: (frame: AppendFrame) => boolean = () => false;
   private nextId = 0;
 
   constructor(node = new ModelNode()) {
@@ -107,7 +109,13 @@ class Harness {
 
   nodeTakesOne(): void {
     const next = this.toNode.shift();
-    if (next !== undefined) this.toClient.push(...this.node.take(next.frame, next.bytes));
+    if (next === undefined) return;
+    const { frame, bytes } = next;
+    if (frame.type === "append" && this.refuses(frame)) {
+      const { stream, partition } = frame;
+      const about = { code: "INVARIANT_VIOLATED", message: "a fault of the node", stream, partition } as const;
+      this.toClient.push({ type: "error", ...about, creditBytes: bytes });
+    } else this.toClient.push(...this.node.take(frame, bytes));
   }
 
   clientTakesOne(): void {
@@ -276,6 +284,40 @@ test("the verdicts of what was stored of an overlap are told with the rest of it
   harness.settle();
   assert.equal(harness.settled, [{ id: 0, how: "acked" }]);
   assert.equal(harness.verdicts, [[7, 100, 0]]);
+});
+
+/** What becomes of a batch of 7/100 to 7/102, of which the log has the first `kept`, where the node refuses appends from `refusedFrom`. */
+function refusedOverlap(kept: number, refusedFrom: number): Harness {
+  const harness = started();
+  const chain = harness.node.chain("readings", 0);
+  chain.stored = [7, 99 + kept, 0];
+  chain.verdicts.push({ sequence: [7, 100, 0], code: "SCHEMA_VIOLATION", path: "/n", reason: "was disliked" });
+  harness.refuses = ({ sequences }) =>
+    sequences !== undefined && "list" in sequences && sequences.list[0]?.[1] === refusedFrom;
+  const list: Sequence[] = [100, 101, 102].map((n) => [7, n, 0]);
+  harness.batch([{ n: 0 }, { n: 1 }, { n: 2 }], { sequences: { list } });
+  harness.settle();
+  return harness;
+}
+
+test("of a batch whose rest the node refuses, what the log has is told as stored, with its verdicts", () => {
+  const harness = refusedOverlap(2, 102);
+  assert.equal(harness.settled, [{ id: 0, how: "refused" }]);
+  const [refused] = harness.effects.filter((effect) => effect.kind === "refused");
+  assert.is(refused?.storedCount, 2);
+  assert.equal(
+    refused?.verdicts.map(({ sequence }) => sequence),
+    [[7, 100, 0]],
+  );
+});
+
+test("a batch that the log has is in doubt where the node refuses to tell its verdicts, and never told as refused", () => {
+  for (const kept of [2, 3]) {
+    const harness = refusedOverlap(kept, 100);
+    assert.equal(harness.settled, [{ id: 0, how: "in_doubt" }], `${kept} stored`);
+    const [doubt] = harness.effects.filter((effect) => effect.kind === "in_doubt");
+    assert.equal(doubt?.batches[0]?.sequences, { list: [100, 101, 102].map((n) => [7, n, 0]) });
+  }
 });
 
 test("a batch older than the dedupe window is handed back in doubt, never resent (E5)", () => {
