@@ -81,7 +81,8 @@ function refuse(
 
 /**
  * Takes the batch at the head of the queue out of it, all of its pieces (E2), as the node refused it. Pieces that were
- * acknowledged stay stored. What the log has already was sent again for its verdicts alone: nobody knows these now.
+ * acknowledged stay stored. What lies before the chain's end was sent again for its verdicts alone, and nobody knows these
+ * now; a fault of the node (P11 of a partition) tells that it was left out of the log.
  */
 function refusedHead(chain: Chain, error: HeadraceError): ProducerEffect {
   const [head] = chain.queue as [QueuedBatch];
@@ -89,7 +90,7 @@ function refusedHead(chain: Chain, error: HeadraceError): ProducerEffect {
   while (chain.queue[0]?.id === head.id) pieces.push(chain.queue.shift() as QueuedBatch);
   const batch = settled({ ...head, whole: pieces.at(-1)?.whole });
   const isInLog = head.sequences !== undefined && compareSequences(lastSequence(head.sequences), chain.previous) <= 0;
-  if (isInLog) return { kind: "in_doubt", batches: [batch], error };
+  if (isInLog && error instanceof RejectedError) return { kind: "in_doubt", batches: [batch], error };
   const storedCount = head.whole === undefined ? 0 : sequenceCount(head.whole) - head.count;
   return { kind: "refused", batch, error, storedCount, verdicts: head.carried ?? [] };
 }

@@ -315,7 +315,7 @@ function appended(state: PartitionState, ofEpoch: Epoch, result: AppendResult, n
   if (!isLast && !isCurrent(state, ofEpoch)) return [state, []]; // P3: asked again under the next epoch
   const done = state.inFlight;
   state.inFlight = [];
-  clear(state, batchesOf(done));
+  clear(state, batchesOf(done.filter((_, index) => result.outcomes[index]?.kind !== "gap")));
   const written: WrittenBatch[] = [];
   const answers = new Map<ReplyTo, PartitionAnswer[]>();
   for (const [index, append] of done.entries()) {

@@ -1,6 +1,7 @@
 /** What the partition's machine holds, is told and does: shared by its parts. */
 import type { HeadraceError } from "../../protocols/errors.ts";
 import { type Epoch, epoch, type Offset, type PartitionReference } from "../../protocols/position.ts";
+import type { Sequence } from "../../protocols/sequence.ts";
 import type { AppendBatch, AppendResult, Channel, ChannelBounds, Claim, Grant, Ownership } from "../log/log.ts";
 import { advanceBounds, EMPTY_BOUNDS } from "./bounds.ts";
 import type { PartitionAnswer, PartitionRequest, ReplyTo, Retention } from "./partition.ts";
@@ -39,8 +40,16 @@ export type PendingChain = Waiting & {
   readonly request: Extract<PartitionRequest, { type: "open_chain" | "declare_lost" }>;
 };
 
-/** Batches whose append failed by a fault of this program, by producer and first sequence; refused: it failed alone (P11). */
-export type Suspects = Map<string, "suspect" | "refused">;
+/** A batch whose append failed by a fault of this program (P11). */
+export interface Suspect {
+  /** Refused: it failed alone. */
+  readonly verdict: "suspect" | "refused";
+  readonly producerId: string;
+  /** Of the batch's events. */
+  readonly first: Sequence;
+}
+/** By producer and first sequence. */
+export type Suspects = Map<string, Suspect>;
 
 export interface PartitionState {
   readonly partition: PartitionReference;

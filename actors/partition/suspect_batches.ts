@@ -5,9 +5,16 @@
  */
 import { InvariantError } from "../../protocols/errors.ts";
 import { partitionName } from "../../protocols/position.ts";
-import { firstSequence } from "../../protocols/sequence.ts";
+import { compareSequences, firstSequence, lastSequence } from "../../protocols/sequence.ts";
 import type { AppendBatch } from "../log/log.ts";
-import { type PartitionEffect, type PartitionState, reply, type Suspects, type Waiting } from "./partition_messages.ts";
+import {
+  type PartitionEffect,
+  type PartitionState,
+  reply,
+  type Suspect,
+  type Suspects,
+  type Waiting,
+} from "./partition_messages.ts";
 
 /** The oldest are forgotten: a batch that comes back after them is found out once more. */
 const SUSPECTS_MAX = 1_000;
@@ -18,9 +25,9 @@ const nameOf = (batch: AppendBatch): string => `${batch.producerId}\0${firstSequ
 export function suspect(suspects: Suspects, batches: readonly AppendBatch[]): void {
   for (const batch of batches) {
     const name = nameOf(batch);
-    const verdict = batches.length === 1 ? "refused" : (suspects.get(name) ?? "suspect");
+    const verdict = batches.length === 1 ? "refused" : (suspects.get(name)?.verdict ?? "suspect");
     suspects.delete(name);
-    suspects.set(name, verdict);
+    suspects.set(name, { verdict, producerId: batch.producerId, first: firstSequence(batch.sequences) });
   }
   for (const oldest of suspects.keys()) {
     if (suspects.size <= SUSPECTS_MAX) break;
@@ -33,11 +40,24 @@ export const isSuspect = ({ suspects }: PartitionState, batch: AppendBatch): boo
   suspects.size > 0 && suspects.has(nameOf(batch));
 
 export const isRefused = ({ suspects }: PartitionState, batch: AppendBatch): boolean =>
-  suspects.size > 0 && suspects.get(nameOf(batch)) === "refused";
+  suspects.size > 0 && suspects.get(nameOf(batch))?.verdict === "refused";
 
-/** They were written after all. */
+/**
+ * These batches were written, or were found in the log. Their events may have been cut otherwise before, so all suspects that
+ * begin within them are cleared: what stays refused is nowhere in the log, and its producer may rely on that.
+ */
 export function clear({ suspects }: PartitionState, batches: readonly AppendBatch[]): void {
-  if (suspects.size > 0) for (const batch of batches) suspects.delete(nameOf(batch));
+  for (const [name, suspect] of suspects) {
+    if (batches.some((batch) => begins(suspect, batch))) suspects.delete(name);
+  }
+}
+
+function begins({ producerId, first }: Suspect, batch: AppendBatch): boolean {
+  return (
+    batch.producerId === producerId &&
+    compareSequences(firstSequence(batch.sequences), first) <= 0 &&
+    compareSequences(first, lastSequence(batch.sequences)) <= 0
+  );
 }
 
 export function refuseSuspect(state: PartitionState, waiting: Waiting, { producerId }: AppendBatch): PartitionEffect {

@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import type { ErrorCode } from "../../protocols/errors.ts";
 import { encodeEvents } from "../../protocols/event_codec.ts";
 import type { AppendFrame, ClientFrame, NodeFrame } from "../../protocols/frames.ts";
 import { LOOK_EVERY_MS_MAX, SILENCE_MS } from "../../protocols/link.ts";
@@ -34,6 +35,7 @@ class Harness {
   isConnecting = false;
   /** Appends that the node refuses by a fault of its own. */
   refuses: (frame: AppendFrame) => boolean = () => false;
+  refusesWith: ErrorCode = "INVARIANT_VIOLATED";
   private nextId = 0;
 
   constructor(node = new ModelNode()) {
@@ -113,7 +115,7 @@ class Harness {
     const { frame, bytes } = next;
     if (frame.type === "append" && this.refuses(frame)) {
       const { stream, partition } = frame;
-      const about = { code: "INVARIANT_VIOLATED", message: "a fault of the node", stream, partition } as const;
+      const about = { code: this.refusesWith, message: "refused", stream, partition };
       this.toClient.push({ type: "error", ...about, creditBytes: bytes });
     } else this.toClient.push(...this.node.take(frame, bytes));
   }
@@ -287,8 +289,9 @@ test("the verdicts of what was stored of an overlap are told with the rest of it
 });
 
 /** What becomes of a batch of 7/100 to 7/102, of which the log has the first `kept`, where the node refuses appends from `refusedFrom`. */
-function refusedOverlap(kept: number, refusedFrom: number): Harness {
+function refusedOverlap(kept: number, refusedFrom: number, code: ErrorCode): Harness {
   const harness = started();
+  harness.refusesWith = code;
   const chain = harness.node.chain("readings", 0);
   chain.stored = [7, 99 + kept, 0];
   chain.verdicts.push({ sequence: [7, 100, 0], code: "SCHEMA_VIOLATION", path: "/n", reason: "was disliked" });
@@ -301,7 +304,7 @@ function refusedOverlap(kept: number, refusedFrom: number): Harness {
 }
 
 test("of a batch whose rest the node refuses, what the log has is told as stored, with its verdicts", () => {
-  const harness = refusedOverlap(2, 102);
+  const harness = refusedOverlap(2, 102, "INVARIANT_VIOLATED");
   assert.equal(harness.settled, [{ id: 0, how: "refused" }]);
   const [refused] = harness.effects.filter((effect) => effect.kind === "refused");
   assert.is(refused?.storedCount, 2);
@@ -313,11 +316,17 @@ test("of a batch whose rest the node refuses, what the log has is told as stored
 
 test("a batch that the log has is in doubt where the node refuses to tell its verdicts, and never told as refused", () => {
   for (const kept of [2, 3]) {
-    const harness = refusedOverlap(kept, 100);
+    const harness = refusedOverlap(kept, 100, "UNKNOWN_SCHEMA_VERSION");
     assert.equal(harness.settled, [{ id: 0, how: "in_doubt" }], `${kept} stored`);
     const [doubt] = harness.effects.filter((effect) => effect.kind === "in_doubt");
     assert.equal(doubt?.batches[0]?.sequences, { list: [100, 101, 102].map((n) => [7, n, 0]) });
   }
+});
+
+test("a batch that a fault of the node left out of the log is told as refused, though its chain has gone on (P11)", () => {
+  const harness = refusedOverlap(3, 100, "INVARIANT_VIOLATED");
+  assert.equal(harness.settled, [{ id: 0, how: "refused" }]);
+  assert.is(harness.effects.find((effect) => effect.kind === "refused")?.storedCount, 0);
 });
 
 test("a batch older than the dedupe window is handed back in doubt, never resent (E5)", () => {

@@ -416,6 +416,20 @@ test("P11: what is suspect stays so over the partition's lives", () => {
   assert.equal(requestsIn(tell({ type: "appended", epoch: epoch(1), result: written(0) })), [[2]]);
 });
 
+test("P11: a refused batch is taken again once its first event was written within another batch", () => {
+  const { tell, append } = partitionUnderTest();
+  tell({ type: "start" });
+  tell({ type: "claimed", claim: claim(1) });
+  append(1);
+  tell({ type: "append_failed", epoch: epoch(1), error: fault });
+  tell({ type: "claimed", claim: claim(2) });
+  const wider = { ...batch(0), sequences: { first: [0, 0, 0], count: 3 } } as const;
+  tell({ type: "append", items: [{ requestId: 0, batch: wider }], replyTo });
+  assert.equal(refusedIn(append(1)), [[1, "INVARIANT_VIOLATED"]]);
+  tell({ type: "appended", epoch: epoch(2), result: written(0) });
+  assert.equal(requestsIn(append(1)), [[1]]);
+});
+
 test("who waits when a partition's life ends is told to ask its next one", () => {
   const { state, tell, append } = partitionUnderTest();
   tell({ type: "start" });
