@@ -5,17 +5,17 @@
  *   node --import tsx bench/codec.bench.ts
  */
 import { performance } from "node:perf_hooks";
-import { decodeFrame, encodeFrame, FRAME_LIMITS } from "../protocols/codec.ts";
 import type { Event } from "../protocols/event.ts";
-import { decodeEvents, EVENT_LIMITS, encodeEvents } from "../protocols/event_codec.ts";
-import { type AppendFrame, SUBPROTOCOL_JSON } from "../protocols/frames.ts";
-import { fromJsonValue } from "../protocols/json_values.ts";
-import type { Fields } from "../protocols/narrow.ts";
-import { parseFrame } from "../protocols/parse_frame.ts";
-import { parseJson } from "../protocols/parse_json.ts";
 import { epoch } from "../protocols/position.ts";
-import { scanEvents } from "../protocols/scan.ts";
-import { wireValue } from "../protocols/unreadable.ts";
+import { decodeEvents, EVENT_LIMITS, encodeEvents } from "../protocols/values/event_codec.ts";
+import { fromJsonValue } from "../protocols/values/json_values.ts";
+import { parseJson } from "../protocols/values/parse_json.ts";
+import { scanEvents } from "../protocols/values/scan.ts";
+import { wireValue } from "../protocols/values/unreadable.ts";
+import { decodeFrame, encodeFrame, FRAME_LIMITS } from "../protocols/wire/codec.ts";
+import { type AppendFrame, SUBPROTOCOL_JSON } from "../protocols/wire/frames.ts";
+import type { Fields } from "../protocols/wire/narrow.ts";
+import { parseFrame } from "../protocols/wire/parse_frame.ts";
 import { median, medians, quantile, record } from "./support/results.ts";
 
 const EVENTS = Array.from({ length: 500 }, (_, index) => ({

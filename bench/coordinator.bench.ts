@@ -9,7 +9,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
-import { connectRedisLeaseStore } from "../supervisors/cluster/redis_lease_store.ts";
+import { connectRedisLeaseStore } from "../supervisors/cluster/leases/redis_lease_store.ts";
 import { BenchCluster, ownedProcess, STREAM } from "./support/bench_cluster.ts";
 import { delay, monotonicMs } from "./support/monotonic.ts";
 import { medians, quantile, record } from "./support/results.ts";

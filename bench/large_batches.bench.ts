@@ -6,8 +6,8 @@
  *   node --import tsx bench/large_batches.bench.ts [runs]
  */
 import { readFileSync } from "node:fs";
-import { encodeEvents } from "../protocols/event_codec.ts";
-import { SUBPROTOCOL_MSGPACK } from "../protocols/frames.ts";
+import { encodeEvents } from "../protocols/values/event_codec.ts";
+import { SUBPROTOCOL_MSGPACK } from "../protocols/wire/frames.ts";
 import { RawClient } from "../test/support/raw_client.ts";
 import { type RunningNode, startHeadrace } from "./support/processes.ts";
 import { median, medians, record } from "./support/results.ts";

@@ -9,7 +9,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { Agent, get } from "node:http";
 import { join } from "node:path";
-import { encodeEvents } from "../protocols/event_codec.ts";
+import { encodeEvents } from "../protocols/values/event_codec.ts";
 import { startRedis } from "../test/support/redis_server.ts";
 import { BenchConnection } from "./support/bench_connection.ts";
 import { GatheredSocket } from "./support/gathered_socket.ts";

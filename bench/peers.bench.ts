@@ -14,7 +14,7 @@ import type { ActorReference } from "../actors/kernel/actor.ts";
 import { createActorSystem } from "../actors/kernel/actor_system.ts";
 import { realWorld } from "../actors/kernel/world.ts";
 import type { PartitionReply, PartitionRequest, ReplyTo } from "../actors/partition/partition.ts";
-import { createPeerLinks } from "../actors/transport/peer_links.ts";
+import { createPeerLinks } from "../actors/transport/peer/peer_links.ts";
 import { nodeId } from "../protocols/position.ts";
 import { cpuMs } from "./support/process_cpu.ts";
 import { medians, record } from "./support/results.ts";

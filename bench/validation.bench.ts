@@ -5,12 +5,12 @@
  *
  *   node --import tsx bench/validation.bench.ts
  */
-import { createSchemaCompiler, type JsonSchema } from "../actors/ingest/schema_validator.ts";
+import { createSchemaCompiler, type JsonSchema } from "../actors/ingest/schema/schema_validator.ts";
 import { expressionCompiler } from "../actors/pipeline/steps/expression.ts";
 import { loadDriver } from "../deps.ts";
 import type { Event } from "../protocols/event.ts";
-import { decodeEvents, encodeEvents } from "../protocols/event_codec.ts";
 import { position } from "../protocols/position.ts";
+import { decodeEvents, encodeEvents } from "../protocols/values/event_codec.ts";
 import { COSTLY_EXPRESSIONS } from "./support/costly_expressions.ts";
 import { COSTLY_CASES } from "./support/costly_values.ts";
 import { median, medians, record } from "./support/results.ts";

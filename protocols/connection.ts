@@ -3,7 +3,7 @@
  * Producers, consumers, and every part of a node that produces (HTTP requests, sources, derived streams) use this one
  * way in, so that exactly-once is written down once.
  */
-import type { ClientFrame, NodeFrame } from "./frames.ts";
+import type { ClientFrame, NodeFrame } from "./wire/frames.ts";
 
 /** An open connection. Frames arrive and leave in order; nothing is delivered after `onClose`. */
 export interface Connection {

@@ -9,7 +9,7 @@ import { chmodSync, copyFileSync, mkdirSync, rmSync, writeFileSync } from "node:
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
-import { bundlePage, PAGE_FILE_NAMES, PAGE_FOLDER } from "../supervisors/page_files.ts";
+import { bundlePage, PAGE_FILE_NAMES, PAGE_FOLDER } from "../supervisors/http/page_files.ts";
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const DIST = join(ROOT, "dist");

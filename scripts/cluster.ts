@@ -8,12 +8,12 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { loadDriver } from "../deps.ts";
-import { clusterDemoConfiguration } from "../supervisors/demo_configuration.ts";
+import { clusterDemoConfiguration } from "../supervisors/configuration/demo_configuration.ts";
 import { wholeNumber } from "./console/arguments.ts";
 import { EXIT, exitCodeOf, UsageError } from "./console/exit_codes.ts";
-import { type LocalCluster, startLocalCluster } from "./console/local_cluster.ts";
-import { LOCAL_CLUSTER_FOLDER } from "./console/local_cluster_state.ts";
-import { watchLocalCluster } from "./console/local_cluster_watch.ts";
+import { type LocalCluster, startLocalCluster } from "./console/local_cluster/local_cluster.ts";
+import { LOCAL_CLUSTER_FOLDER } from "./console/local_cluster/local_cluster_state.ts";
+import { watchLocalCluster } from "./console/local_cluster/local_cluster_watch.ts";
 import { complain, outliveOutput, outliveReader, print, remark } from "./console/output.ts";
 
 /** Each has its mailboxes, its connections to all others and half a gigabyte at worst. */

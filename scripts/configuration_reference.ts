@@ -6,7 +6,7 @@ import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { SINKS } from "../actors/sinks/registry.ts";
 import { SOURCES } from "../actors/sources/registry.ts";
-import { CONFIGURATION_SCHEMA } from "../supervisors/configuration_schema.ts";
+import { CONFIGURATION_SCHEMA } from "../supervisors/configuration/configuration_schema.ts";
 
 type Schema = Readonly<Record<string, unknown>>;
 

@@ -1,6 +1,6 @@
 /** Samples for the test vectors: every frame with every optional field, and events with every kind of value. */
-import { encodeEvents } from "../protocols/event_codec.ts";
-import type { Frame } from "../protocols/frames.ts";
+import { encodeEvents } from "../protocols/values/event_codec.ts";
+import type { Frame } from "../protocols/wire/frames.ts";
 
 const bytes = (events: readonly unknown[], asRecords = false) => Uint8Array.from(encodeEvents(events, { asRecords }));
 

@@ -6,11 +6,11 @@
  */
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { encodeFrame } from "../protocols/codec.ts";
-import { decodeEvents, encodeEvents } from "../protocols/event_codec.ts";
-import { type Frame, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK } from "../protocols/frames.ts";
-import { toJsonValue } from "../protocols/json_values.ts";
 import { keyOf, murmur3, parsePointer } from "../protocols/partitioner.ts";
+import { decodeEvents, encodeEvents } from "../protocols/values/event_codec.ts";
+import { toJsonValue } from "../protocols/values/json_values.ts";
+import { encodeFrame } from "../protocols/wire/codec.ts";
+import { type Frame, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK } from "../protocols/wire/frames.ts";
 import { VECTOR_EVENTS, VECTOR_FRAMES } from "./vector_samples.ts";
 
 export const VECTORS_PATH = fileURLToPath(new URL("../protocols/vectors.json", import.meta.url));

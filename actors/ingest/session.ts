@@ -1,6 +1,7 @@
 /** What a session sees of the node it is on: streams, their partitions, validation, producers. */
-import type { ClientFrame, NodeFrame, StreamDescription, WireLimits } from "../../protocols/frames.ts";
+
 import type { Sequences } from "../../protocols/sequence.ts";
+import type { ClientFrame, NodeFrame, StreamDescription, WireLimits } from "../../protocols/wire/frames.ts";
 import type { ActorReference } from "../kernel/actor.ts";
 import type { ProducerOwner, Rejects, WelcomeOutcome } from "../log/log.ts";
 import type { PartitionRequest } from "../partition/partition.ts";

@@ -1,7 +1,7 @@
 /** A question to an actor from outside: the reply address is good for one reply, what comes later is a dead letter. */
 import { UnavailableError } from "../../protocols/errors.ts";
 import type { ActorReference, Termination } from "./actor.ts";
-import type { DeadLetters } from "./dead_letter_office.ts";
+import type { DeadLetters } from "./runtime/dead_letter_office.ts";
 import type { TerminationSource } from "./termination_source.ts";
 import type { TimedWorld } from "./world.ts";
 

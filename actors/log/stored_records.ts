@@ -1,8 +1,8 @@
 /** Stored batches as single records: the events of a batch with their offsets, the rejected ones left out. */
 
 import type { Event } from "../../protocols/event.ts";
-import { decodeJudgedEvents, decodeTrustedEvents } from "../../protocols/event_codec.ts";
 import { type Offset, offset, type Position } from "../../protocols/position.ts";
+import { decodeJudgedEvents, decodeTrustedEvents } from "../../protocols/values/event_codec.ts";
 import { isRejected, type RecordBatch } from "./log.ts";
 
 export interface StoredRecord {

@@ -1,6 +1,6 @@
 /** Structured logs: one line of JSON for each thing that a person should know, with its node, stream and partition. */
 import { loadDriver } from "../../deps.ts";
-import { visibleText } from "../../protocols/visible_text.ts";
+import { visibleText } from "../../protocols/values/visible_text.ts";
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
 

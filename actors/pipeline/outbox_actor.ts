@@ -4,8 +4,8 @@
  */
 import { FencedError, OverloadedError, UnavailableError } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
-import { decodeTrustedEvents, encodeEvents } from "../../protocols/event_codec.ts";
 import { cursorBefore, type Position } from "../../protocols/position.ts";
+import { decodeTrustedEvents, encodeEvents } from "../../protocols/values/event_codec.ts";
 import type { Actor, ActorContext, ActorDefinition } from "../kernel/actor.ts";
 import type { Channel } from "../log/log.ts";
 import { recordsOf, type StoredRecord } from "../log/stored_records.ts";

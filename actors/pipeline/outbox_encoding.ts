@@ -3,8 +3,8 @@
  * the failure of its input, so that every sink sets it aside, and the outputs behind it go on.
  */
 import type { Event } from "../../protocols/event.ts";
-import { encodeEvents } from "../../protocols/event_codec.ts";
 import type { Position } from "../../protocols/position.ts";
+import { encodeEvents } from "../../protocols/values/event_codec.ts";
 import type { OutboxOutput } from "./outbox_machine.ts";
 import type { OutboxRecord } from "./outbox_record.ts";
 

@@ -6,7 +6,7 @@
  * Every text format: integers beyond 2^53 keep their digits, whole doubles beyond it have an exponent, binary is base64, times are RFC 3339. A field that is undefined is
  * left out; in a list it is null.
  */
-import { isInexact } from "../../protocols/exact_json.ts";
+import { isInexact } from "../../protocols/values/exact_json.ts";
 import type { Rejection } from "./sink.ts";
 
 export interface Inexpressible {

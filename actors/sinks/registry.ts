@@ -1,6 +1,6 @@
 /** The sinks there are, by the `type` of the configuration. A new one is a file of the same shape and a line here. */
-import { fileSink } from "./file_sink.ts";
-import { httpSink } from "./http_sink.ts";
+import { fileSink } from "./file/file_sink.ts";
+import { httpSink } from "./http/http_sink.ts";
 import type { SinkDefinition } from "./sink.ts";
 import { stdoutSink } from "./stdout_sink.ts";
 import { streamSink } from "./stream_sink.ts";

@@ -1,8 +1,8 @@
 /** Prints each record as a line of JSON. At least once: what was printed before a crash may be printed again. */
 import { fstatSync, writeSync } from "node:fs";
-import { visibleText } from "../../protocols/visible_text.ts";
+import { visibleText } from "../../protocols/values/visible_text.ts";
 import { finalRejection } from "./expressible.ts";
-import { jsonText } from "./file_format.ts";
+import { jsonText } from "./file/file_format.ts";
 import type { SinkDefinition, SinkRecord, WriteOutcome } from "./sink.ts";
 
 export interface StdoutSinkOptions {

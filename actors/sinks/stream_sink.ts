@@ -8,12 +8,13 @@
  *   T2. A write is answered once every record is durable or rejected; then the position is stored under the owner's fence.
  *   T3. One write at a time: a write that was given up is settled before the next one begins.
  */
+
+import type { Confirmation } from "../../protocols/client/producer/event_batcher.ts";
+import { Producer } from "../../protocols/client/producer/producer.ts";
 import { FencedError, type HeadraceError } from "../../protocols/errors.ts";
-import type { Confirmation } from "../../protocols/event_batcher.ts";
 import { partitionName } from "../../protocols/position.ts";
-import { Producer } from "../../protocols/producer.ts";
-import { checkpointedWriter } from "./checkpointed_writer.ts";
-import { untilAborted } from "./delivery_operation.ts";
+import { checkpointedWriter } from "./delivery/checkpointed_writer.ts";
+import { untilAborted } from "./delivery/delivery_operation.ts";
 import { EVENT_FORM, finalRejection, judgeValue } from "./expressible.ts";
 import type { SinkBatch, SinkCall, SinkContext, SinkDefinition, SinkWriter, WriteOutcome } from "./sink.ts";
 

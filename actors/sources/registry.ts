@@ -1,4 +1,4 @@
-import { fileSource } from "./file_source.ts";
+import { fileSource } from "./file/file_source.ts";
 import { hostMetricsSource } from "./host_metrics_source.ts";
 import type { SourceDefinition } from "./source.ts";
 

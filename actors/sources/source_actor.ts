@@ -7,11 +7,12 @@
  *   O4. A stop waits for what was sent only so long, whatever the log, the file or the stream do meanwhile: the next life reads
  *       it again, and the chains remove what was stored.
  */
+
+import { Producer, type ProducerOptions } from "../../protocols/client/producer/producer.ts";
 import type { Connect } from "../../protocols/connection.ts";
 import { UnavailableError } from "../../protocols/errors.ts";
-import { decodeTrustedEvents, encodeEvents } from "../../protocols/event_codec.ts";
-import { Producer, type ProducerOptions } from "../../protocols/producer.ts";
-import { UnreadableInput } from "../../protocols/unreadable.ts";
+import { decodeTrustedEvents, encodeEvents } from "../../protocols/values/event_codec.ts";
+import { UnreadableInput } from "../../protocols/values/unreadable.ts";
 import type { ActorContext, ActorDefinition } from "../kernel/actor.ts";
 import { settledWithin } from "../kernel/settled_within.ts";
 import type { Log } from "../log/log.ts";

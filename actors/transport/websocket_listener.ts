@@ -7,10 +7,15 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { WebSocket, WebSocketServer } from "ws";
 import { loadDriver } from "../../deps.ts";
-import { CLOSE_CODES, closeCodeOf, closeReasonOf } from "../../protocols/closing.ts";
-import { decodeFrame, encodeFrame, FRAME_LIMITS } from "../../protocols/codec.ts";
 import { HeadraceError, InvariantError, OverloadedError, RejectedError } from "../../protocols/errors.ts";
-import { type ClientFrame, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, type Subprotocol } from "../../protocols/frames.ts";
+import { CLOSE_CODES, closeCodeOf, closeReasonOf } from "../../protocols/wire/closing.ts";
+import { decodeFrame, encodeFrame, FRAME_LIMITS } from "../../protocols/wire/codec.ts";
+import {
+  type ClientFrame,
+  SUBPROTOCOL_JSON,
+  SUBPROTOCOL_MSGPACK,
+  type Subprotocol,
+} from "../../protocols/wire/frames.ts";
 import type { EncodedFrame, SessionInput, SessionPeer } from "../ingest/session.ts";
 import type { ActorReference, Timer } from "../kernel/actor.ts";
 import { FRAME_ALLOWANCE, FrameAllowance } from "./frame_allowance.ts";

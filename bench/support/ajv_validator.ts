@@ -1,8 +1,8 @@
-/** Stands in for `actors/ingest/schema_validator.ts` in a node that a benchmark compares: Ajv as it is, which counts no steps. */
-import type { CompileSchema } from "../../actors/ingest/schema_validator.ts";
+/** Stands in for `actors/ingest/schema/schema_validator.ts` in a node that a benchmark compares: Ajv as it is, which counts no steps. */
+import type { CompileSchema } from "../../actors/ingest/schema/schema_validator.ts";
 import { loadDriver } from "../../deps.ts";
 
-export * from "../../actors/ingest/schema_validator.ts";
+export * from "../../actors/ingest/schema/schema_validator.ts";
 
 export async function createSchemaCompiler(): Promise<CompileSchema> {
   const { Ajv2020 } = await loadDriver("ajv");

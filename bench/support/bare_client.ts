@@ -1,5 +1,5 @@
 /** The load generator of the bare server: the same events, connections and batches in flight as `headrace_client.ts`. */
-import { encodeEvents } from "../../protocols/event_codec.ts";
+import { encodeEvents } from "../../protocols/values/event_codec.ts";
 import { workloadEvent } from "../workload.ts";
 import { GatheredSocket } from "./gathered_socket.ts";
 import type { LoadOptions } from "./headrace_client.ts";

@@ -2,11 +2,12 @@
  * A connection of a load generator: says hello, opens its chain in every partition, and sends appends frame by frame. No
  * batching, no buffer and no resending, so that what is measured is the node.
  */
-import { decodeFrame, encodeFrame } from "../../protocols/codec.ts";
+
 import type { Event } from "../../protocols/event.ts";
-import { encodeEvents } from "../../protocols/event_codec.ts";
-import { type AckFrame, type ClientFrame, type NodeFrame, SUBPROTOCOL_MSGPACK } from "../../protocols/frames.ts";
 import type { Sequence } from "../../protocols/sequence.ts";
+import { encodeEvents } from "../../protocols/values/event_codec.ts";
+import { decodeFrame, encodeFrame } from "../../protocols/wire/codec.ts";
+import { type AckFrame, type ClientFrame, type NodeFrame, SUBPROTOCOL_MSGPACK } from "../../protocols/wire/frames.ts";
 import { GatheredSocket } from "./gathered_socket.ts";
 
 export interface BenchConnectionOptions {

@@ -1,5 +1,5 @@
 /** Events of 1 MiB and the schema that makes each of them cost most: one for each keyword and format. */
-import type { JsonSchema } from "../../actors/ingest/schema_validator.ts";
+import type { JsonSchema } from "../../actors/ingest/schema/schema_validator.ts";
 import type { Event } from "../../protocols/event.ts";
 
 export interface CostlyCase {

@@ -2,7 +2,7 @@
  * Small frames that a client may send as fast as it likes: each asks a node for some work and costs the client nothing. `replay`
  * also has the node read all that it holds, 64 times over.
  */
-import type { ClientFrame } from "../../protocols/frames.ts";
+import type { ClientFrame } from "../../protocols/wire/frames.ts";
 
 export const FLOODS = ["credit", "subscribe", "open", "replay"] as const;
 export type Flood = (typeof FLOODS)[number];

@@ -2,8 +2,8 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import WebSocket from "ws";
-import { SUBPROTOCOL_MSGPACK } from "../../protocols/frames.ts";
 import { Consumer, connectWebSocket, Producer } from "../../protocols/mod.ts";
+import { SUBPROTOCOL_MSGPACK } from "../../protocols/wire/frames.ts";
 import { workloadEvent } from "../workload.ts";
 import { ownedProcess, STREAM } from "./bench_cluster.ts";
 import type { FromLoad, LoadSummary, ToLoad } from "./load_messages.ts";

@@ -3,8 +3,8 @@
  * does, and time is counted from when they were due. Told what to do over IPC (load_messages.ts), and ends with it.
  */
 import WebSocket from "ws";
-import { SUBPROTOCOL_MSGPACK } from "../../protocols/frames.ts";
 import { connectWebSocket, Producer } from "../../protocols/mod.ts";
+import { SUBPROTOCOL_MSGPACK } from "../../protocols/wire/frames.ts";
 import { workloadEvent } from "../workload.ts";
 import type { FromLoad, LoadSettings, ToLoad } from "./load_messages.ts";
 import { monotonicMs } from "./monotonic.ts";

@@ -9,7 +9,7 @@ import { WebSocketServer } from "ws";
 import { createActorSystem } from "../../actors/kernel/actor_system.ts";
 import { realWorld } from "../../actors/kernel/world.ts";
 import type { PartitionRequest } from "../../actors/partition/partition.ts";
-import { createPeerLinks } from "../../actors/transport/peer_links.ts";
+import { createPeerLinks } from "../../actors/transport/peer/peer_links.ts";
 import { nodeId, offset, partitionId } from "../../protocols/position.ts";
 
 type Append = Extract<PartitionRequest, { type: "append" }>;

@@ -4,8 +4,8 @@
  * input, and then says what became of its events, as a line of JSON.
  */
 import WebSocket from "ws";
-import { SUBPROTOCOL_MSGPACK } from "../../protocols/frames.ts";
 import { connectWebSocket, Producer } from "../../protocols/mod.ts";
+import { SUBPROTOCOL_MSGPACK } from "../../protocols/wire/frames.ts";
 import { workloadEvent } from "../workload.ts";
 import { STREAM } from "./bench_cluster.ts";
 import { delay } from "./monotonic.ts";

@@ -1,7 +1,7 @@
 /** With `--import`, a node takes `ajv_validator.ts` for its own validator. */
 import { register } from "node:module";
 
-const own = new URL("../../actors/ingest/schema_validator.ts", import.meta.url).href;
+const own = new URL("../../actors/ingest/schema/schema_validator.ts", import.meta.url).href;
 const other = new URL("./ajv_validator.ts", import.meta.url).href;
 const hooks = `
 export async function resolve(specifier, context, next) {

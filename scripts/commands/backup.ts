@@ -3,10 +3,9 @@ import { createHash, randomUUID } from "node:crypto";
 import { type FileHandle, mkdir, open, readdir } from "node:fs/promises";
 import type { Command } from "commander";
 import type { HeadraceError } from "../../protocols/errors.ts";
-import { exactJson } from "../../protocols/exact_json.ts";
-import { toJsonValue } from "../../protocols/json_values.ts";
+import { exactJson } from "../../protocols/values/exact_json.ts";
+import { toJsonValue } from "../../protocols/values/json_values.ts";
 import { duration } from "../console/arguments.ts";
-import { type BackupFile, type BackupLine, writeManifest } from "../console/backup_format.ts";
 import { EXIT, fileError, UsageError } from "../console/exit_codes.ts";
 import { pathInside } from "../console/foreign_path.ts";
 import {
@@ -19,7 +18,8 @@ import {
 import { interruption, print, printJson, remark, sizeText } from "../console/output.ts";
 import { type Progress, startProgress } from "../console/progress.ts";
 import { watchReachability } from "../console/reachability.ts";
-import { boundsOf, type Range, readRange } from "../console/read_range.ts";
+import { type BackupFile, type BackupLine, writeManifest } from "../console/records/backup_format.ts";
+import { boundsOf, type Range, readRange } from "../console/records/read_range.ts";
 
 const CHANNELS = ["records", "rejected"] as const;
 /** Written to the file at once. */

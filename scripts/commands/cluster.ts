@@ -3,12 +3,12 @@ import type { Command } from "commander";
 import type { Decision, Trigger } from "../../supervisors/cluster/cluster.ts";
 import type { Explanation } from "../../supervisors/cluster/overview.ts";
 import { duration, oneOf, wholeNumber } from "../console/arguments.ts";
-import { drain } from "../console/cluster_drain.ts";
-import { tellStatus, watchStatus } from "../console/cluster_status.ts";
-import { counted } from "../console/cluster_text.ts";
+import { drain } from "../console/cluster/cluster_drain.ts";
+import { tellStatus, watchStatus } from "../console/cluster/cluster_status.ts";
+import { counted } from "../console/cluster/cluster_text.ts";
 import { UsageError } from "../console/exit_codes.ts";
-import { commandLocalCluster, type LocalOptions } from "../console/local_cluster_commands.ts";
-import { LOCAL_CLUSTER_FOLDER } from "../console/local_cluster_state.ts";
+import { commandLocalCluster, type LocalOptions } from "../console/local_cluster/local_cluster_commands.ts";
+import { LOCAL_CLUSTER_FOLDER } from "../console/local_cluster/local_cluster_state.ts";
 import { addNodeOptions, type NodeOptions, nodeClient } from "../console/node_client.ts";
 import { print, printJson } from "../console/output.ts";
 

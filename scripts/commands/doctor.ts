@@ -1,14 +1,14 @@
 /** `headrace doctor`: what is installed, reachable and misconfigured, with what to do about each. Changes nothing. */
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
-import { checkConfiguration } from "../../supervisors/configuration.ts";
-import type { Configuration } from "../../supervisors/configuration_schema.ts";
-import { DEMO_CONFIGURATION } from "../../supervisors/demo_configuration.ts";
-import { KNOWN_KINDS } from "../../supervisors/known_kinds.ts";
+import { checkConfiguration } from "../../supervisors/configuration/configuration.ts";
+import type { Configuration } from "../../supervisors/configuration/configuration_schema.ts";
+import { DEMO_CONFIGURATION } from "../../supervisors/configuration/demo_configuration.ts";
+import { KNOWN_KINDS } from "../../supervisors/configuration/known_kinds.ts";
 import { checkFile, DEFAULT_CONFIGURATION } from "../console/check_file.ts";
-import { type Check, checkMachine } from "../console/doctor_machine.ts";
-import { checkNode, checkPort } from "../console/doctor_node.ts";
-import { checkRedis } from "../console/doctor_redis.ts";
+import { type Check, checkMachine } from "../console/doctor/doctor_machine.ts";
+import { checkNode, checkPort } from "../console/doctor/doctor_node.ts";
+import { checkRedis } from "../console/doctor/doctor_redis.ts";
 import { EXIT } from "../console/exit_codes.ts";
 import { addNodeOptions, type NodeOptions } from "../console/node_client.ts";
 import { print, printJson } from "../console/output.ts";

@@ -1,8 +1,8 @@
 /** `headrace inspect`: one event: where it is, who sent it, which sinks are past it, and why it was set aside if it was. */
 import type { Command } from "commander";
-import { decodeSlice } from "../../protocols/event_codec.ts";
-import { fromJsonValue, toJsonValue } from "../../protocols/json_values.ts";
 import type { Event } from "../../protocols/mod.ts";
+import { decodeSlice } from "../../protocols/values/event_codec.ts";
+import { fromJsonValue, toJsonValue } from "../../protocols/values/json_values.ts";
 import { wholeNumber } from "../console/arguments.ts";
 import { EXIT, UsageError } from "../console/exit_codes.ts";
 import {

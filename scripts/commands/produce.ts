@@ -7,8 +7,8 @@ import { constants, createReadStream, openSync, type ReadStream } from "node:fs"
 import { stat } from "node:fs/promises";
 import { Socket } from "node:net";
 import type { Command } from "commander";
-import { FORMATS } from "../../actors/sources/record_reader.ts";
-import { ENCODINGS } from "../../actors/sources/text_shape.ts";
+import { FORMATS } from "../../actors/sources/records/record_reader.ts";
+import { ENCODINGS } from "../../actors/sources/records/text_shape.ts";
 import type { HeadraceError } from "../../protocols/errors.ts";
 import {
   compareSequences,
@@ -19,15 +19,15 @@ import {
   type SendOptions,
   type Sequence,
 } from "../../protocols/mod.ts";
-import { isEvent } from "../../protocols/unreadable.ts";
+import { isEvent } from "../../protocols/values/unreadable.ts";
 import { duration, oneOf, wholeNumber } from "../console/arguments.ts";
 import { DataError, EXIT, FileError, fileError, UsageError } from "../console/exit_codes.ts";
 import { addNodeOptions, type NodeClient, type NodeOptions, nodeClient } from "../console/node_client.ts";
 import { interruption, print, printJson, remark } from "../console/output.ts";
 import { startProgress } from "../console/progress.ts";
 import { type Reachability, watchReachability } from "../console/reachability.ts";
-import { type InputEvent, type InputOptions, readInput } from "../console/read_input.ts";
-import { listRejections, type Rejections } from "../console/rejections.ts";
+import { type InputEvent, type InputOptions, readInput } from "../console/records/read_input.ts";
+import { listRejections, type Rejections } from "../console/records/rejections.ts";
 
 const CLOSE_WITHIN_MS = 10_000;
 interface ProduceOptions extends NodeOptions {

@@ -5,8 +5,8 @@
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
 import { HeadraceError } from "../../protocols/errors.ts";
-import type { Configuration } from "../../supervisors/configuration_schema.ts";
-import { clusterIdFile, openLog } from "../../supervisors/open_log.ts";
+import type { Configuration } from "../../supervisors/configuration/configuration_schema.ts";
+import { clusterIdFile, openLog } from "../../supervisors/node/open_log.ts";
 import { type ConfigurationOptions, effectiveConfiguration } from "../console/effective_configuration.ts";
 import { EXIT } from "../console/exit_codes.ts";
 import { print, printJson } from "../console/output.ts";

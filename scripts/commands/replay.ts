@@ -23,13 +23,13 @@ import {
   nodeClient,
   type StreamStanding,
 } from "../console/node_client.ts";
-import { cancelReplay, followReplay, type NodeReplay } from "../console/node_replay.ts";
 import { interruption, print, printJson, remark } from "../console/output.ts";
 import { type Progress, startProgress } from "../console/progress.ts";
 import { type Reachability, watchReachability } from "../console/reachability.ts";
-import { boundsOf, type Range, type RangeRecord, readRange } from "../console/read_range.ts";
-import { listRejections, type Rejections } from "../console/rejections.ts";
-import { eventReader } from "../console/replay_events.ts";
+import { cancelReplay, followReplay, type NodeReplay } from "../console/records/node_replay.ts";
+import { boundsOf, type Range, type RangeRecord, readRange } from "../console/records/read_range.ts";
+import { listRejections, type Rejections } from "../console/records/rejections.ts";
+import { eventReader } from "../console/records/replay_events.ts";
 
 const CLOSE_WITHIN_MS = 10_000;
 const PRODUCER_ID_LENGTH_MAX = 240;

@@ -5,17 +5,23 @@
 import { createInterface } from "node:readline";
 import type { Command } from "commander";
 import type { HeadraceError } from "../../protocols/errors.ts";
-import { fromJsonValue } from "../../protocols/json_values.ts";
 import { compareSequences, type Event, type Sequence } from "../../protocols/mod.ts";
+import { fromJsonValue } from "../../protocols/values/json_values.ts";
 import { duration, wholeNumber } from "../console/arguments.ts";
-import { type BackupFile, type BackupLine, type Manifest, readManifest, verifyFile } from "../console/backup_format.ts";
 import { EXIT, UsageError } from "../console/exit_codes.ts";
 import { openInside } from "../console/foreign_path.ts";
 import { addNodeOptions, type NodeClient, type NodeOptions, nodeClient } from "../console/node_client.ts";
 import { interruption, print, printJson } from "../console/output.ts";
 import { type Progress, startProgress } from "../console/progress.ts";
 import { type Reachability, watchReachability } from "../console/reachability.ts";
-import { listRejections, type Rejections } from "../console/rejections.ts";
+import {
+  type BackupFile,
+  type BackupLine,
+  type Manifest,
+  readManifest,
+  verifyFile,
+} from "../console/records/backup_format.ts";
+import { listRejections, type Rejections } from "../console/records/rejections.ts";
 
 const CLOSE_WITHIN_MS = 10_000;
 

@@ -1,9 +1,9 @@
 /** `headrace tail`: records of a stream as they come, one line of JSON each, which `produce` reads back as the same event. */
 import type { Command } from "commander";
-import { decodeSlice } from "../../protocols/event_codec.ts";
-import { exactJson } from "../../protocols/exact_json.ts";
-import { toJsonValue } from "../../protocols/json_values.ts";
 import type { ConsumedItem, ConsumedRecord, Event } from "../../protocols/mod.ts";
+import { decodeSlice } from "../../protocols/values/event_codec.ts";
+import { exactJson } from "../../protocols/values/exact_json.ts";
+import { toJsonValue } from "../../protocols/values/json_values.ts";
 import { oneOf, place, wholeNumber } from "../console/arguments.ts";
 import { EXIT, UsageError } from "../console/exit_codes.ts";
 import {

@@ -4,7 +4,12 @@ import type { Command } from "commander";
 import { checkFile, DEFAULT_CONFIGURATION, readText } from "../console/check_file.ts";
 import { EXIT, UsageError } from "../console/exit_codes.ts";
 import { print, printAside, printJson } from "../console/output.ts";
-import { type PipelineTest, readPipelineTests, runPipelineTest, type TestOutcome } from "../console/pipeline_tests.ts";
+import {
+  type PipelineTest,
+  readPipelineTests,
+  runPipelineTest,
+  type TestOutcome,
+} from "../console/records/pipeline_tests.ts";
 
 interface TestOptions {
   readonly config?: string;

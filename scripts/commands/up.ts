@@ -1,10 +1,10 @@
 /** `headrace up`: runs a node until it is told to stop. */
 import type { Command } from "commander";
 import { createNodeLog, type NodeLog } from "../../actors/observers/node_log.ts";
-import type { Configuration } from "../../supervisors/configuration_schema.ts";
-import { readSecret } from "../../supervisors/environment.ts";
-import { type RunningNode, startNode } from "../../supervisors/node.ts";
-import { createPage } from "../../supervisors/page.ts";
+import type { Configuration } from "../../supervisors/configuration/configuration_schema.ts";
+import { readSecret } from "../../supervisors/configuration/environment.ts";
+import { createPage } from "../../supervisors/http/page.ts";
+import { type RunningNode, startNode } from "../../supervisors/node/node.ts";
 import { DEFAULT_CONFIGURATION } from "../console/check_file.ts";
 import { type ConfigurationOptions, effectiveConfiguration } from "../console/effective_configuration.ts";
 import { EXIT } from "../console/exit_codes.ts";

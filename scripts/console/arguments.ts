@@ -1,5 +1,5 @@
 /** Reads what is typed: counts, durations, and places in a stream. Throws `UsageError` with what would do. */
-import type { SubscribeFrom } from "../../protocols/frames.ts";
+import type { SubscribeFrom } from "../../protocols/wire/frames.ts";
 import { UsageError } from "./exit_codes.ts";
 
 /** A mistyped address as it may be shown: without the user and password that may stand in it. */

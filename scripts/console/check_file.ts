@@ -1,16 +1,16 @@
 /** Everything that can be known of a configuration without starting anything: what `lint`, `test` and `doctor` ask. */
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { createSchemaCompiler, KNOWN_KEYWORDS, warningsOf } from "../../actors/ingest/schema_validator.ts";
+import { createSchemaCompiler, KNOWN_KEYWORDS, warningsOf } from "../../actors/ingest/schema/schema_validator.ts";
 import { compilePipeline, type StepSettings } from "../../actors/pipeline/pipeline.ts";
 import { SOURCES } from "../../actors/sources/registry.ts";
 import { ConfigurationError } from "../../protocols/errors.ts";
-import { checkConfiguration, type LineAt, type Problem } from "../../supervisors/configuration.ts";
-import type { Configuration } from "../../supervisors/configuration_schema.ts";
-import { checkSink } from "../../supervisors/delivery_plans.ts";
-import { KNOWN_KINDS } from "../../supervisors/known_kinds.ts";
-import { nearest } from "../../supervisors/nearest_word.ts";
-import { exposuresOf } from "../../supervisors/security/exposures.ts";
+import { checkConfiguration, type LineAt, type Problem } from "../../supervisors/configuration/configuration.ts";
+import type { Configuration } from "../../supervisors/configuration/configuration_schema.ts";
+import { KNOWN_KINDS } from "../../supervisors/configuration/known_kinds.ts";
+import { nearest } from "../../supervisors/configuration/nearest_word.ts";
+import { checkSink } from "../../supervisors/node/delivery_plans.ts";
+import { exposuresOf } from "../../supervisors/security/access/exposures.ts";
 import { fileError } from "./exit_codes.ts";
 
 export const DEFAULT_CONFIGURATION = "headrace.yaml";

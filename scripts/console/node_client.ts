@@ -6,9 +6,8 @@ import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
 import { isLoopbackHost } from "../../actors/transport/network_address.ts";
 import { loadDriver } from "../../deps.ts";
-import type { ConnectionState } from "../../protocols/connection_state.ts";
+import type { ConnectionState } from "../../protocols/client/connection_state.ts";
 import { ConfigurationError, errorFromCode, RejectedError, UnavailableError } from "../../protocols/errors.ts";
-import { type StreamDescription, SUBPROTOCOL_MSGPACK } from "../../protocols/frames.ts";
 import {
   Consumer,
   connectWebSocket,
@@ -16,7 +15,8 @@ import {
   type ProducerOptions,
   type WebSocketConstructor,
 } from "../../protocols/mod.ts";
-import { readEnvironment } from "../../supervisors/environment.ts";
+import { type StreamDescription, SUBPROTOCOL_MSGPACK } from "../../protocols/wire/frames.ts";
+import { readEnvironment } from "../../supervisors/configuration/environment.ts";
 import { withoutUser } from "./arguments.ts";
 import { fileError, UsageError } from "./exit_codes.ts";
 import { remark } from "./output.ts";

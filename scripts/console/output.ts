@@ -3,8 +3,8 @@
  * reasons and events come from producers and nodes: a line stays one line, and nothing in it steers the terminal.
  */
 import { once } from "node:events";
-import { exactJson } from "../../protocols/exact_json.ts";
-import { visibleText } from "../../protocols/visible_text.ts";
+import { exactJson } from "../../protocols/values/exact_json.ts";
+import { visibleText } from "../../protocols/values/visible_text.ts";
 import { EXIT, explain } from "./exit_codes.ts";
 
 let isReaderGone = false;

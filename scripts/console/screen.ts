@@ -1,5 +1,5 @@
 /** Lines that are drawn over themselves on a terminal. Nothing in them steers it but what is written here. */
-import { visibleText } from "../../protocols/visible_text.ts";
+import { visibleText } from "../../protocols/values/visible_text.ts";
 
 export interface Screen {
   draw(lines: readonly string[]): void;

@@ -26,7 +26,12 @@ export function checkContents(files: readonly SourceFile[]): Finding[] {
     ...bannedName(file),
     ...(startsWithAny(file.path, ENVIRONMENT_READERS)
       ? []
-      : matches(file, file.code, ENVIRONMENT, "Cannot read the environment as supervisors/environment.ts alone does")),
+      : matches(
+          file,
+          file.code,
+          ENVIRONMENT,
+          "Cannot read the environment as supervisors/configuration/environment.ts alone does",
+        )),
     ...(startsWithAny(file.path, NEUTRAL_FOLDERS)
       ? matches(file, file.code, RUNTIME_USE, "Cannot use a name of one runtime as this folder must run on every one")
       : []),

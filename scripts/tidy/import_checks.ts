@@ -1,6 +1,6 @@
 /** Who imports whom: direction between folders, contracts between stations, packages, nact, and cycles. */
+import { posix } from "node:path";
 import {
-  CONTRACT_FILES,
   DASHBOARD,
   FOLDER_ORDER,
   FREE_FOLDERS,
@@ -46,8 +46,8 @@ function directionFaults(path: string, target: string): string[] {
 
 function stationFaults(path: string, target: string): string[] {
   if (topOf(path) !== "actors" || topOf(target) !== "actors" || stationOf(path) === stationOf(target)) return [];
-  if (target.startsWith(KERNEL) || CONTRACT_FILES.includes(target)) return [];
-  return [`Cannot import ${target} as a station imports ${KERNEL} and another station's contract file only`];
+  if (target.startsWith(KERNEL) || posix.dirname(target) === stationOf(target)) return [];
+  return [`Cannot import ${target} as a station imports ${KERNEL} and the top-level files of other stations only`];
 }
 
 function packageFaults(path: string, { specifier, isTypeOnly }: Import): string[] {

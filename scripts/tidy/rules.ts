@@ -7,18 +7,6 @@ export const FREE_FOLDERS = ["bench", "test"] as const;
 /** Imports `protocols/` only. */
 export const DASHBOARD = "dashboard";
 
-/** What a station shows to other stations. */
-export const CONTRACT_FILES: readonly string[] = [
-  "actors/log/log.ts",
-  "actors/log/dead_letter.ts",
-  "actors/log/stored_records.ts",
-  "actors/sources/source.ts",
-  "actors/sinks/sink.ts",
-  "actors/partition/partition.ts",
-  "actors/partition/partition_feed.ts",
-  "actors/ingest/session.ts",
-  "actors/transport/transport.ts",
-];
 /** What every station may use. */
 export const KERNEL = "actors/kernel/";
 
@@ -33,7 +21,7 @@ export const RUNTIME_NAMES: readonly string[] = ["process", "Buffer", "Deno", "r
 
 /** Who may read the environment. */
 export const ENVIRONMENT_READERS: readonly string[] = [
-  "supervisors/environment.ts",
+  "supervisors/configuration/environment.ts",
   "scripts/test.ts",
   "scripts/install_programs.ts",
   "test/",

@@ -11,13 +11,13 @@ import type { NodeLog } from "../../actors/observers/node_log.ts";
 import { ForwardedPartition } from "../../actors/partition/forwarded_partition.ts";
 import type { PartitionRequest } from "../../actors/partition/partition.ts";
 import { RemoteView } from "../../actors/partition/remote_view.ts";
-import { createPeerLinks, type PeerLinks, type PeerLinksOptions } from "../../actors/transport/peer_links.ts";
-import type { PeerTls } from "../../actors/transport/peer_socket.ts";
+import { createPeerLinks, type PeerLinks, type PeerLinksOptions } from "../../actors/transport/peer/peer_links.ts";
+import type { PeerTls } from "../../actors/transport/peer/peer_socket.ts";
 import { refuseUpgrade } from "../../actors/transport/refuse_upgrade.ts";
 import { RejectedError, UnavailableError } from "../../protocols/errors.ts";
 import { type NodeId, partitionName } from "../../protocols/position.ts";
-import type { PlacementEvent, PlacementOrder } from "../partition_supervisor.ts";
-import type { NodeDirectory } from "../stream_directory.ts";
+import type { PlacementEvent, PlacementOrder } from "../node/partition_supervisor.ts";
+import type { NodeDirectory } from "../node/stream_directory.ts";
 import {
   type ClusterCommand,
   type ClusterTimes,
@@ -31,9 +31,9 @@ import {
   partitionOfName,
 } from "./cluster.ts";
 import { ageOf, overviewOf, partitionOf } from "./cluster_overview.ts";
-import type { LeaseStore } from "./lease_store.ts";
-import { memberActor, type Placement } from "./member_actor.ts";
-import type { MemberMessage, MemberState } from "./member_state.ts";
+import type { LeaseStore } from "./leases/lease_store.ts";
+import { memberActor, type Placement } from "./member/member_actor.ts";
+import type { MemberMessage, MemberState } from "./member/member_state.ts";
 import type { ClusterControl, ClusterOverview, Explanation } from "./overview.ts";
 
 /** Between tries to join while the store is away. */

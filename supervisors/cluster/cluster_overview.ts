@@ -1,7 +1,7 @@
 /** What a member knows of its cluster, as people and programs see it. Pure. */
 import { partitionId } from "../../protocols/position.ts";
 import { isSameLife, type Member, type PartitionName, partitionOfName, type TableEntry } from "./cluster.ts";
-import type { MemberState } from "./member_state.ts";
+import type { MemberState } from "./member/member_state.ts";
 import type { ClusterOverview, MoveOverview, NodeOverview, PartitionOverview } from "./overview.ts";
 
 /** @param partitions all of the configuration, in order */

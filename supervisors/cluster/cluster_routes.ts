@@ -3,13 +3,13 @@
  * the streams that it may look at, and decisions to one that sees all; a command needs the scope `admin`.
  */
 import type { FastifyInstance } from "fastify";
-import { wholeNumber } from "../../actors/ingest/whole_number.ts";
+import { wholeNumber } from "../../actors/ingest/http/whole_number.ts";
 import { RejectedError } from "../../protocols/errors.ts";
 import { nodeId } from "../../protocols/position.ts";
-import type { Grants } from "../security/access.ts";
+import type { Grants } from "../security/access/access.ts";
 import type { ClusterCommand } from "./cluster.ts";
 import { ClusterView } from "./cluster_view.ts";
-import { DECISIONS_MAX } from "./lease_store.ts";
+import { DECISIONS_MAX } from "./leases/lease_store.ts";
 import type { ClusterControl } from "./overview.ts";
 
 const DECISIONS_DEFAULT = 20;

@@ -1,7 +1,7 @@
 /** A node that is alone, as a cluster of one: every partition is its own, nothing moves, and there is nobody to command. */
 import type { Log } from "../../actors/log/log.ts";
 import { RejectedError } from "../../protocols/errors.ts";
-import type { NodeDirectory } from "../stream_directory.ts";
+import type { NodeDirectory } from "../node/stream_directory.ts";
 import type { ClusterControl, ClusterOverview, Explanation, PartitionOverview } from "./overview.ts";
 import { release } from "./release.ts";
 

@@ -5,18 +5,18 @@ import type { Log } from "../../actors/log/log.ts";
 import { rememberedStore } from "../../actors/log/remembered_store.ts";
 import type { NodeLog } from "../../actors/observers/node_log.ts";
 import { isEveryAddress, isLoopbackHost } from "../../actors/transport/network_address.ts";
-import type { PeerTls } from "../../actors/transport/peer_socket.ts";
+import type { PeerTls } from "../../actors/transport/peer/peer_socket.ts";
 import { ConfigurationError } from "../../protocols/errors.ts";
 import { nodeId, type PartitionReference, partitionName } from "../../protocols/position.ts";
-import type { ClusterConfiguration, Configuration } from "../configuration_schema.ts";
-import type { ReadSecret } from "../environment.ts";
-import { redisAddressOf } from "../open_log.ts";
-import type { PlacementEvent, PlacementOrder } from "../partition_supervisor.ts";
-import type { NodeDirectory } from "../stream_directory.ts";
+import type { ClusterConfiguration, Configuration } from "../configuration/configuration_schema.ts";
+import type { ReadSecret } from "../configuration/environment.ts";
+import { redisAddressOf } from "../node/open_log.ts";
+import type { PlacementEvent, PlacementOrder } from "../node/partition_supervisor.ts";
+import type { NodeDirectory } from "../node/stream_directory.ts";
 import { CLUSTER_TIMES, type MemberProfile } from "./cluster.ts";
 import { ClusterNode } from "./cluster_node.ts";
-import { PartitionLoads } from "./partition_loads.ts";
-import { connectRedisLeaseStore } from "./redis_lease_store.ts";
+import { connectRedisLeaseStore } from "./leases/redis_lease_store.ts";
+import { PartitionLoads } from "./member/partition_loads.ts";
 import { release } from "./release.ts";
 
 /** Minor version of the peer protocol that this release speaks. */

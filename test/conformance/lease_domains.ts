@@ -2,7 +2,7 @@
 import * as assert from "uvu/assert";
 import { nodeId } from "../../protocols/position.ts";
 import type { Decision, Life, MemberProfile, TableEntry } from "../../supervisors/cluster/cluster.ts";
-import type { LeaseStore } from "../../supervisors/cluster/lease_store.ts";
+import type { LeaseStore } from "../../supervisors/cluster/leases/lease_store.ts";
 import { rejection } from "./log_suite.ts";
 
 export interface LeaseDomain {

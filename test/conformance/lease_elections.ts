@@ -1,7 +1,7 @@
 /** Who coordinates, and in which term what may be done: see lease_store_suite.ts. */
 import * as assert from "uvu/assert";
 import { nodeId } from "../../protocols/position.ts";
-import type { LeaseStore } from "../../supervisors/cluster/lease_store.ts";
+import type { LeaseStore } from "../../supervisors/cluster/leases/lease_store.ts";
 import {
   CLOCK_START_MS,
   decision,

@@ -7,7 +7,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { nodeId } from "../../protocols/position.ts";
 import type { Life } from "../../supervisors/cluster/cluster.ts";
-import type { LeaseStore } from "../../supervisors/cluster/lease_store.ts";
+import type { LeaseStore } from "../../supervisors/cluster/leases/lease_store.ts";
 import { requireRedis, startRedis } from "../support/redis_server.ts";
 import { CLOCK_START_MS, decision, entry, type LeaseDomain, profile, seen } from "./lease_domains.ts";
 import { memoryLeases } from "./lease_store_memory.ts";

@@ -1,5 +1,5 @@
 /** The lease store in memory as the suite takes it. */
-import { MemoryLeaseDomain } from "../../supervisors/cluster/memory_lease_store.ts";
+import { MemoryLeaseDomain } from "../../supervisors/cluster/leases/memory_lease_store.ts";
 import { CLOCK_START_MS, type LeaseStoreHarness } from "./lease_domains.ts";
 
 export const memoryLeases: LeaseStoreHarness = {

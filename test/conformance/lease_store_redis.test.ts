@@ -1,5 +1,5 @@
 import { test } from "uvu";
-import { slotOf } from "../../actors/log/redis_slots.ts";
+import { slotOf } from "../../actors/log/redis/redis_slots.ts";
 import { RedisCluster } from "../support/redis_cluster.ts";
 import { requireRedis, startRedis } from "../support/redis_server.ts";
 import { redisLeases } from "./lease_store_redis.ts";

@@ -2,9 +2,9 @@
  * The lease store on Redis as the suite takes it: the product's functions, but for the clock, which is a key that the
  * suite sets. A tail is lost by putting the keys back to what they were.
  */
-import type { RedisLibrary } from "../../actors/log/redis_connection.ts";
-import { redisLeaseLibrary } from "../../supervisors/cluster/redis_lease_library.ts";
-import { connectRedisLeaseStore, type RedisLeaseStore } from "../../supervisors/cluster/redis_lease_store.ts";
+import type { RedisLibrary } from "../../actors/log/redis/redis_connection.ts";
+import { redisLeaseLibrary } from "../../supervisors/cluster/leases/redis_lease_library.ts";
+import { connectRedisLeaseStore, type RedisLeaseStore } from "../../supervisors/cluster/leases/redis_lease_store.ts";
 import { ask, type RedisServer } from "../support/redis_server.ts";
 import { CLOCK_START_MS, type LeaseStoreHarness } from "./lease_domains.ts";
 

@@ -1,7 +1,7 @@
 /** The assignment table and its decisions: see lease_store_suite.ts. */
 import * as assert from "uvu/assert";
 import type { AssignmentTable } from "../../supervisors/cluster/cluster.ts";
-import { DECISIONS_MAX, type LeaseStore } from "../../supervisors/cluster/lease_store.ts";
+import { DECISIONS_MAX, type LeaseStore } from "../../supervisors/cluster/leases/lease_store.ts";
 import { decision, elect, entry, isStale, life, type Scenario, seen } from "./lease_domains.ts";
 
 export function testTable(scenario: Scenario): void {

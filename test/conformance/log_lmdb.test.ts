@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
-import { openLmdbLog } from "../../actors/log/lmdb_log.ts";
+import { openLmdbLog } from "../../actors/log/embedded/lmdb_log.ts";
 import type { Log } from "../../actors/log/log.ts";
 import { logHistories } from "./log_histories.ts";
 import { logPlaces } from "./log_places.ts";

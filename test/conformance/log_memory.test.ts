@@ -1,5 +1,5 @@
 import { test } from "uvu";
-import { createMemoryLog, type MemoryLog } from "../../actors/log/memory_log.ts";
+import { createMemoryLog, type MemoryLog } from "../../actors/log/embedded/memory_log.ts";
 import { logHistories } from "./log_histories.ts";
 import { logPlaces } from "./log_places.ts";
 import { type LogHarness, logSuite } from "./log_suite.ts";

@@ -2,8 +2,8 @@
 import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { createMemoryLog } from "../../actors/log/embedded/memory_log.ts";
 import type { Log } from "../../actors/log/log.ts";
-import { createMemoryLog } from "../../actors/log/memory_log.ts";
 import { replacing } from "../simulation/planted_bugs.ts";
 import { placeSteps, runSteps } from "./log_places.ts";
 

@@ -1,12 +1,12 @@
 /**
- * How a partition's places for live chains are shared out between principals (actors/log/chain_places.ts), for every log:
+ * How a partition's places for live chains are shared out between principals (actors/log/rules/chain_places.ts), for every log:
  * by examples, and by histories at random that a model judges.
  */
 import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { PLACES_SHARE } from "../../actors/log/chain_places.ts";
 import { type AppendBatch, type Claim, EMPTY_CHAIN_KEPT_MS, type Log } from "../../actors/log/log.ts";
+import { PLACES_SHARE } from "../../actors/log/rules/chain_places.ts";
 import { epoch } from "../../protocols/position.ts";
 import { dense, partition, plain } from "./log_batches.ts";
 import type { LogHarness } from "./log_suite.ts";

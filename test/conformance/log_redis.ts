@@ -1,6 +1,6 @@
 /** The log over a Redis, or over several, for the suite of all logs. */
 import type { Log } from "../../actors/log/log.ts";
-import { connectRedisLog } from "../../actors/log/redis_log.ts";
+import { connectRedisLog } from "../../actors/log/redis/redis_log.ts";
 import type { LogHarness } from "./log_suite.ts";
 
 export interface RedisUnderTest {

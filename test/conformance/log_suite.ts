@@ -16,10 +16,10 @@ import {
   type Log,
   type PartitionSettings,
 } from "../../actors/log/log.ts";
-import { toJsonValue } from "../../protocols/json_values.ts";
 import { epoch, offset, type PartitionReference, type Position, position } from "../../protocols/position.ts";
-import { PreciseDate } from "../../protocols/precise_date.ts";
 import type { Sequence } from "../../protocols/sequence.ts";
+import { toJsonValue } from "../../protocols/values/json_values.ts";
+import { PreciseDate } from "../../protocols/values/precise_date.ts";
 import { batch, dense, eventsOf, namesOf, partition, plain, recordsOf } from "./log_batches.ts";
 
 export interface LogHarness {

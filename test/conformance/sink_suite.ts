@@ -4,17 +4,17 @@
  */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { deliveryActor } from "../../actors/sinks/delivery_actor.ts";
+import { deliveryActor } from "../../actors/sinks/delivery/delivery_actor.ts";
 import {
   DELIVERY_LIMITS,
   type DeliveryItem,
   type DeliveryMessage,
   type DeliveryReport,
-} from "../../actors/sinks/delivery_messages.ts";
+} from "../../actors/sinks/delivery/delivery_messages.ts";
 import type { AnySink } from "../../actors/sinks/registry.ts";
 import type { Connect } from "../../protocols/connection.ts";
-import { decodeTrustedEvents, encodeEvents } from "../../protocols/event_codec.ts";
 import { offset, position } from "../../protocols/position.ts";
+import { decodeTrustedEvents, encodeEvents } from "../../protocols/values/event_codec.ts";
 import { startActor } from "../support/fake_actor.ts";
 import { FakePartition } from "../support/fake_feed.ts";
 import { ODD_EVENTS, type OddEvent } from "./odd_events.ts";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type LocalProcess, startProcess } from "../../scripts/console/local_process.ts";
+import { type LocalProcess, startProcess } from "../../scripts/console/local_cluster/local_process.ts";
 import { launchChromium, skipWithoutChromium } from "../support/chromium.ts";
 import { headraceArguments } from "../support/headrace_program.ts";
 

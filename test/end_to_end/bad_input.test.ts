@@ -8,17 +8,17 @@ import { pack } from "msgpackr";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import WebSocket from "ws";
-import { SESSION_LIMITS } from "../../actors/ingest/session_state.ts";
-import { encodeFrame } from "../../protocols/codec.ts";
-import { encodeEvents } from "../../protocols/event_codec.ts";
+import { SESSION_LIMITS } from "../../actors/ingest/session/session_state.ts";
+import type { Sequence } from "../../protocols/sequence.ts";
+import { encodeEvents } from "../../protocols/values/event_codec.ts";
+import { encodeFrame } from "../../protocols/wire/codec.ts";
 import {
   type AppendFrame,
   type ErrorFrame,
   type NodeFrame,
   SUBPROTOCOL_JSON,
   SUBPROTOCOL_MSGPACK,
-} from "../../protocols/frames.ts";
-import type { Sequence } from "../../protocols/sequence.ts";
+} from "../../protocols/wire/frames.ts";
 import { RawClient } from "../support/raw_client.ts";
 import { eventually, runningNode, type TestNode } from "../support/running_node.ts";
 

@@ -7,7 +7,7 @@ import { build } from "esbuild";
 import type { Browser, Page } from "playwright-core";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, type WirePosition } from "../../protocols/frames.ts";
+import { SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, type WirePosition } from "../../protocols/wire/frames.ts";
 import { launchChromium, skipWithoutChromium } from "../support/chromium.ts";
 import { type MovableAddress, startMovableAddress } from "../support/movable_address.ts";
 import { eventually, runningNode, type TestNode } from "../support/running_node.ts";

@@ -3,8 +3,8 @@
  * its standard output what it sends and what it is told, a line each, and ends when its standard input does.
  */
 import WebSocket from "ws";
-import { SUBPROTOCOL_MSGPACK } from "../../protocols/frames.ts";
 import { connectWebSocket, Producer } from "../../protocols/mod.ts";
+import { SUBPROTOCOL_MSGPACK } from "../../protocols/wire/frames.ts";
 
 const [endpoint = "", producerId = "", first = "0"] = process.argv.slice(2);
 const EVENTS_OPEN_MAX = 400;

@@ -3,9 +3,9 @@ import { readFile } from "node:fs/promises";
 import type { DeadLetter } from "../../actors/log/dead_letter.ts";
 import type { Channel, Log } from "../../actors/log/log.ts";
 import { recordsOf } from "../../actors/log/stored_records.ts";
-import { readFileSink } from "../../actors/sinks/read_file_sink.ts";
-import { decodeSlice } from "../../protocols/event_codec.ts";
+import { readFileSink } from "../../actors/sinks/file/read_file_sink.ts";
 import { offset, type Position, partitionId } from "../../protocols/position.ts";
+import { decodeSlice } from "../../protocols/values/event_codec.ts";
 import {
   checkHistory,
   type LoggedEvent,

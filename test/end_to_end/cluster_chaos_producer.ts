@@ -9,8 +9,8 @@
  */
 import WebSocket from "ws";
 import { HeadraceError } from "../../protocols/errors.ts";
-import { SUBPROTOCOL_MSGPACK } from "../../protocols/frames.ts";
 import { connectWebSocket, Producer } from "../../protocols/mod.ts";
+import { SUBPROTOCOL_MSGPACK } from "../../protocols/wire/frames.ts";
 
 export interface ProducerPlan {
   readonly id: string;

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { startLocalCluster } from "../../scripts/console/local_cluster.ts";
+import { startLocalCluster } from "../../scripts/console/local_cluster/local_cluster.ts";
 import type { ClusterOverview } from "../../supervisors/cluster/overview.ts";
 import { launchChromium, skipWithoutChromium } from "../support/chromium.ts";
 import { requireRedis } from "../support/redis_server.ts";

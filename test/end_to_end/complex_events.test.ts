@@ -1,7 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { EVENT_LEVELS_MAX } from "../../protocols/event_complexity.ts";
 import { SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK } from "../../protocols/mod.ts";
+import { EVENT_LEVELS_MAX } from "../../protocols/values/event_complexity.ts";
 import { runningNode } from "../support/running_node.ts";
 
 function nested(levels: number): Record<string, unknown> {

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { SignJWT } from "jose";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { NodeFrame } from "../../protocols/frames.ts";
+import type { NodeFrame } from "../../protocols/wire/frames.ts";
 import { startCommand } from "../support/headrace_command.ts";
 import { RawClient } from "../support/raw_client.ts";
 import { eventually, runningNode } from "../support/running_node.ts";

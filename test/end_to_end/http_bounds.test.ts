@@ -1,7 +1,7 @@
 /** Every parameter and header of every HTTP route at its bound, one beyond, twice, and at 65,536 characters: no answer is a failure of the node. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { BODY_LIMITS } from "../../actors/ingest/http_body.ts";
+import { BODY_LIMITS } from "../../actors/ingest/http/http_body.ts";
 import * as errors from "../../protocols/errors.ts";
 import { FIELD_LIMITS } from "../../protocols/limits.ts";
 import { runningNode } from "../support/running_node.ts";

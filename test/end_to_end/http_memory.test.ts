@@ -4,7 +4,7 @@ import { connect, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { BODY_LIMITS } from "../../actors/ingest/http_body.ts";
+import { BODY_LIMITS } from "../../actors/ingest/http/http_body.ts";
 import { runningNode } from "../support/running_node.ts";
 
 const node = await runningNode("log: { type: memory }\nstreams: { s: { partitions: 1, durability: memory } }\n");

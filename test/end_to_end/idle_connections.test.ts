@@ -4,9 +4,9 @@ import { connect, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { startHttpServer } from "../../supervisors/http_server.ts";
-import { ConnectionGate } from "../../supervisors/security/connection_gate.ts";
-import type { PlaceLimits } from "../../supervisors/security/connection_places.ts";
+import { startHttpServer } from "../../supervisors/http/http_server.ts";
+import { ConnectionGate } from "../../supervisors/security/admission/connection_gate.ts";
+import type { PlaceLimits } from "../../supervisors/security/admission/connection_places.ts";
 import { RawClient } from "../support/raw_client.ts";
 import { eventually, runningNode } from "../support/running_node.ts";
 

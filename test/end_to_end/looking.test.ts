@@ -1,7 +1,7 @@
 /** What a token shows of the node, and what the audit tells of those who tried to see or do more. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { encodeEvents } from "../../protocols/event_codec.ts";
+import { encodeEvents } from "../../protocols/values/event_codec.ts";
 import { RawClient } from "../support/raw_client.ts";
 import { configurationOf, eventually, runningNode } from "../support/running_node.ts";
 

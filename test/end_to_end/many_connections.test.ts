@@ -1,8 +1,8 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { encodeEvents } from "../../protocols/event_codec.ts";
-import type { AckFrame } from "../../protocols/frames.ts";
 import type { Sequence } from "../../protocols/sequence.ts";
+import { encodeEvents } from "../../protocols/values/event_codec.ts";
+import type { AckFrame } from "../../protocols/wire/frames.ts";
 import { RawClient } from "../support/raw_client.ts";
 import { runningNode } from "../support/running_node.ts";
 

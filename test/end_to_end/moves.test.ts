@@ -2,10 +2,10 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import WebSocket from "ws";
-import { Consumer } from "../../protocols/consumer.ts";
-import { SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, type Subprotocol } from "../../protocols/frames.ts";
-import { Producer } from "../../protocols/producer.ts";
-import { connectWebSocket } from "../../protocols/websocket_connection.ts";
+import { Consumer } from "../../protocols/client/consumer/consumer.ts";
+import { Producer } from "../../protocols/client/producer/producer.ts";
+import { connectWebSocket } from "../../protocols/client/websocket_connection.ts";
+import { SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, type Subprotocol } from "../../protocols/wire/frames.ts";
 import { OwnerFronts } from "../support/owner_fronts.ts";
 import { runningNode } from "../support/running_node.ts";
 import { seededRandom } from "../support/seeded_random.ts";

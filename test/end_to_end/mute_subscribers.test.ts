@@ -1,11 +1,11 @@
 /** Subscribers of large batches, one of which reads nothing for a while: no record is missed or told twice, and nobody waits. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { RECORDS_LIMITS } from "../../actors/ingest/records_budget.ts";
-import { encodeFrame, wireBytes } from "../../protocols/codec.ts";
-import { encodeEvents } from "../../protocols/event_codec.ts";
-import { SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, type Subprotocol } from "../../protocols/frames.ts";
-import { readRecords } from "../../protocols/read_records.ts";
+import { RECORDS_LIMITS } from "../../actors/ingest/session/records_budget.ts";
+import { readRecords } from "../../protocols/client/consumer/read_records.ts";
+import { encodeEvents } from "../../protocols/values/event_codec.ts";
+import { encodeFrame, wireBytes } from "../../protocols/wire/codec.ts";
+import { SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, type Subprotocol } from "../../protocols/wire/frames.ts";
 import { RawClient } from "../support/raw_client.ts";
 import { runningNode } from "../support/running_node.ts";
 

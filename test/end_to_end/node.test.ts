@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import WebSocket from "ws";
-import { SUBPROTOCOL_JSON } from "../../protocols/frames.ts";
 import { type Connect, Consumer, connectWebSocket } from "../../protocols/mod.ts";
+import { SUBPROTOCOL_JSON } from "../../protocols/wire/frames.ts";
 import { eventually, runningNode, type TestNode } from "../support/running_node.ts";
 
 const ORDERS = `

@@ -1,6 +1,5 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { EVENT_LEVELS_MAX } from "../../protocols/event_complexity.ts";
 import {
   type AppendFrame,
   type Event,
@@ -10,6 +9,7 @@ import {
   SUBPROTOCOL_JSON,
   SUBPROTOCOL_MSGPACK,
 } from "../../protocols/mod.ts";
+import { EVENT_LEVELS_MAX } from "../../protocols/values/event_complexity.ts";
 import { RawClient } from "../support/raw_client.ts";
 import { eventually, runningNode, type TestNode } from "../support/running_node.ts";
 import { readTyped, type Typed } from "../support/typed_msgpack.ts";

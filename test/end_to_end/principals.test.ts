@@ -3,8 +3,8 @@ import { once } from "node:events";
 import http from "node:http";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { encodeEvents } from "../../protocols/event_codec.ts";
-import type { ClientFrame } from "../../protocols/frames.ts";
+import { encodeEvents } from "../../protocols/values/event_codec.ts";
+import type { ClientFrame } from "../../protocols/wire/frames.ts";
 import { RawClient } from "../support/raw_client.ts";
 import { runningNode } from "../support/running_node.ts";
 

@@ -4,7 +4,7 @@
  */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { slotOf } from "../../actors/log/redis_slots.ts";
+import { slotOf } from "../../actors/log/redis/redis_slots.ts";
 import type { Producer } from "../../protocols/mod.ts";
 import { RedisCluster, type RedisClusterOptions } from "../support/redis_cluster.ts";
 import { type RedisServer, requireRedis } from "../support/redis_server.ts";

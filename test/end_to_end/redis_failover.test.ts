@@ -9,12 +9,12 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import WebSocket from "ws";
-import { connectRedisLog } from "../../actors/log/redis_log.ts";
+import { connectRedisLog } from "../../actors/log/redis/redis_log.ts";
 import { recordsOf } from "../../actors/log/stored_records.ts";
-import { readFileSink } from "../../actors/sinks/read_file_sink.ts";
-import { SUBPROTOCOL_MSGPACK } from "../../protocols/frames.ts";
+import { readFileSink } from "../../actors/sinks/file/read_file_sink.ts";
 import { Consumer, connectWebSocket, type Producer } from "../../protocols/mod.ts";
 import { offset, partitionId } from "../../protocols/position.ts";
+import { SUBPROTOCOL_MSGPACK } from "../../protocols/wire/frames.ts";
 import {
   checkHistory,
   type LoggedEvent,

@@ -5,12 +5,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { positionCheckpoint } from "../../actors/sinks/delivery_actor.ts";
-import { replayFolder } from "../../actors/sinks/file_layout.ts";
-import { readFileSink } from "../../actors/sinks/read_file_sink.ts";
-import { decodeSlice } from "../../protocols/event_codec.ts";
-import { fromJsonValue } from "../../protocols/json_values.ts";
+import { positionCheckpoint } from "../../actors/sinks/delivery/delivery_actor.ts";
+import { replayFolder } from "../../actors/sinks/file/file_layout.ts";
+import { readFileSink } from "../../actors/sinks/file/read_file_sink.ts";
 import { partitionId } from "../../protocols/position.ts";
+import { decodeSlice } from "../../protocols/values/event_codec.ts";
+import { fromJsonValue } from "../../protocols/values/json_values.ts";
 import { headrace, jsonLines } from "../support/headrace_command.ts";
 import { eventually, runningNode, type TestNode } from "../support/running_node.ts";
 

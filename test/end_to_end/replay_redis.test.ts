@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { replayFolder } from "../../actors/sinks/file_layout.ts";
+import { replayFolder } from "../../actors/sinks/file/file_layout.ts";
 import { requireRedis, startRedis } from "../support/redis_server.ts";
 import { eventually, runningNode, type TestNode } from "../support/running_node.ts";
 

@@ -5,14 +5,14 @@ import { connect, type Socket } from "node:net";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import WebSocket from "ws";
-import { bodyMemory, readBody } from "../../actors/ingest/http_body.ts";
+import { bodyMemory, readBody } from "../../actors/ingest/http/http_body.ts";
 import type { SessionInput, SessionPeer } from "../../actors/ingest/session.ts";
 import type { ActorReference } from "../../actors/kernel/actor.ts";
 import { createWebSocketListener, LISTENER_LIMITS } from "../../actors/transport/websocket_listener.ts";
-import { SUBPROTOCOL_JSON } from "../../protocols/frames.ts";
-import { startHttpServer } from "../../supervisors/http_server.ts";
-import type { Access } from "../../supervisors/security/access.ts";
-import { ConnectionGate } from "../../supervisors/security/connection_gate.ts";
+import { SUBPROTOCOL_JSON } from "../../protocols/wire/frames.ts";
+import { startHttpServer } from "../../supervisors/http/http_server.ts";
+import type { Access } from "../../supervisors/security/access/access.ts";
+import { ConnectionGate } from "../../supervisors/security/admission/connection_gate.ts";
 import { eventually } from "../support/running_node.ts";
 
 const NO_ACCESS: Access = {

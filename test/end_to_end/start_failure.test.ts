@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { startProcess } from "../../scripts/console/local_process.ts";
+import { startProcess } from "../../scripts/console/local_cluster/local_process.ts";
 import { headraceArguments } from "../support/headrace_program.ts";
 import { type MovableAddress, startMovableAddress } from "../support/movable_address.ts";
 import { requireRedis, startRedis } from "../support/redis_server.ts";

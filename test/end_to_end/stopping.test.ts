@@ -7,8 +7,8 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import WebSocket from "ws";
-import { SUBPROTOCOL_MSGPACK } from "../../protocols/frames.ts";
 import { Consumer, connectWebSocket } from "../../protocols/mod.ts";
+import { SUBPROTOCOL_MSGPACK } from "../../protocols/wire/frames.ts";
 import { eventually, runningNode, type TestNode } from "../support/running_node.ts";
 
 const YAML = "log: { type: memory }\nstreams: { events: { durability: memory } }\n";

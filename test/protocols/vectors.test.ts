@@ -3,7 +3,6 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { decodeFrame, FRAME_LIMITS } from "../../protocols/codec.ts";
 import {
   CONFIGURATION_CODES,
   FENCED_CODES,
@@ -13,10 +12,11 @@ import {
   RejectedError,
   UNAVAILABLE_CODES,
 } from "../../protocols/errors.ts";
-import { decodeEvents } from "../../protocols/event_codec.ts";
-import { SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, WIRE_DEFAULTS } from "../../protocols/frames.ts";
-import { toJsonValue } from "../../protocols/json_values.ts";
-import { DEFINITIONS_MAX } from "../../protocols/scan.ts";
+import { decodeEvents } from "../../protocols/values/event_codec.ts";
+import { toJsonValue } from "../../protocols/values/json_values.ts";
+import { DEFINITIONS_MAX } from "../../protocols/values/scan.ts";
+import { decodeFrame, FRAME_LIMITS } from "../../protocols/wire/codec.ts";
+import { SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, WIRE_DEFAULTS } from "../../protocols/wire/frames.ts";
 import { makeVectors, VECTORS_PATH } from "../../scripts/vectors.ts";
 
 const vectors = JSON.parse(readFileSync(VECTORS_PATH, "utf8")) as ReturnType<typeof makeVectors>;

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { readManifest, verifyFile, writeManifest } from "../../scripts/console/backup_format.ts";
+import { readManifest, verifyFile, writeManifest } from "../../scripts/console/records/backup_format.ts";
 
 /** A manifest of format 1 as it was written: every later release must restore from it. */
 const MANIFEST_1 = `{

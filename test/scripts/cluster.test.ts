@@ -1,6 +1,6 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { statusLines } from "../../scripts/console/cluster_status.ts";
+import { statusLines } from "../../scripts/console/cluster/cluster_status.ts";
 import { headrace, jsonLines, startCommand } from "../support/headrace_command.ts";
 import { runningNode } from "../support/running_node.ts";
 import { OPERATOR, READER, type ServedCluster, SmallCluster, serveCluster } from "../support/small_cluster.ts";

@@ -1,6 +1,6 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { judgeDrain } from "../../scripts/console/cluster_drain.ts";
+import { judgeDrain } from "../../scripts/console/cluster/cluster_drain.ts";
 import { headrace, jsonLines, startCommand } from "../support/headrace_command.ts";
 import { eventually } from "../support/running_node.ts";
 import { type ServedCluster, SmallCluster, serveCluster } from "../support/small_cluster.ts";

@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { listenForControl } from "../../scripts/console/local_cluster_control.ts";
-import { type LocalClusterState, writeState } from "../../scripts/console/local_cluster_state.ts";
+import { listenForControl } from "../../scripts/console/local_cluster/local_cluster_control.ts";
+import { type LocalClusterState, writeState } from "../../scripts/console/local_cluster/local_cluster_state.ts";
 import { headrace } from "../support/headrace_command.ts";
 
 test("nodes are started and killed in a local cluster alone, and killing needs --yes", async () => {

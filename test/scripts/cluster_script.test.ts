@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { readState } from "../../scripts/console/local_cluster_state.ts";
+import { readState } from "../../scripts/console/local_cluster/local_cluster_state.ts";
 import { headrace } from "../support/headrace_command.ts";
 import { requireRedis } from "../support/redis_server.ts";
 import { eventually } from "../support/running_node.ts";

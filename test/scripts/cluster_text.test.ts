@@ -1,7 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { changesBetween, clusterLines, sightOf } from "../../scripts/console/cluster_text.ts";
-import { endsOf, rateBetween } from "../../scripts/console/local_cluster_sight.ts";
+import { changesBetween, clusterLines, sightOf } from "../../scripts/console/cluster/cluster_text.ts";
+import { endsOf, rateBetween } from "../../scripts/console/local_cluster/local_cluster_sight.ts";
 import { openScreen } from "../../scripts/console/screen.ts";
 import { SmallCluster } from "../support/small_cluster.ts";
 

@@ -5,10 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type LocalCluster, startLocalCluster } from "../../scripts/console/local_cluster.ts";
-import { askLocalCluster } from "../../scripts/console/local_cluster_control.ts";
-import { isAlive, readState } from "../../scripts/console/local_cluster_state.ts";
-import { flushOf, requireRedisServer } from "../../scripts/console/local_redis.ts";
+import { type LocalCluster, startLocalCluster } from "../../scripts/console/local_cluster/local_cluster.ts";
+import { askLocalCluster } from "../../scripts/console/local_cluster/local_cluster_control.ts";
+import { isAlive, readState } from "../../scripts/console/local_cluster/local_cluster_state.ts";
+import { flushOf, requireRedisServer } from "../../scripts/console/local_cluster/local_redis.ts";
 import { ask, freePort, requireRedis } from "../support/redis_server.ts";
 import { configurationOf, eventually } from "../support/running_node.ts";
 

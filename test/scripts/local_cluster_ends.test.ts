@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { startLocalCluster } from "../../scripts/console/local_cluster.ts";
-import { readState, writeState } from "../../scripts/console/local_cluster_state.ts";
+import { startLocalCluster } from "../../scripts/console/local_cluster/local_cluster.ts";
+import { readState, writeState } from "../../scripts/console/local_cluster/local_cluster_state.ts";
 import { ask, freePort, requireRedis, startRedis } from "../support/redis_server.ts";
 import { eventually } from "../support/running_node.ts";
 

@@ -78,7 +78,7 @@ test("a clean tree has no faults", () => {
       "actors/kernel/k.ts": 'import type { Ref } from "nact";\nexport type K = Ref<never>;\n',
       "actors/sinks/s.ts":
         'import type { Log } from "../log/log.ts";\nimport { readFileSync } from "node:fs";\nimport type { K } from "../kernel/k.ts";\n',
-      "supervisors/environment.ts": "export const home = process.env.HOME;\n",
+      "supervisors/configuration/environment.ts": "export const home = process.env.HOME;\n",
       "test/a.test.ts": 'import { test } from "uvu";\ntest.run();\n',
     }),
     [],
@@ -99,7 +99,7 @@ test("imports that point right are faults, type-only ones included", () => {
 });
 
 test("a station may import another's contract and nothing else of it", () => {
-  const files = { "actors/log/log.ts": "export {};\n", "actors/log/lmdb_log.ts": "export {};\n" };
+  const files = { "actors/log/log.ts": "export {};\n", "actors/log/embedded/lmdb_log.ts": "export {};\n" };
   assert.equal(faultsOf({ ...files, "actors/sinks/a.ts": 'import "../log/log.ts";\nimport "../log/lmdb_log.ts";\n' }), [
     "actors/sinks/a.ts:2",
   ]);

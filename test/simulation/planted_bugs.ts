@@ -5,9 +5,9 @@
 import type { AppendBatch, AppendOutcome, AppendResult, Log } from "../../actors/log/log.ts";
 import type { Connect } from "../../protocols/connection.ts";
 import { InvariantError } from "../../protocols/errors.ts";
-import type { AppendFrame, ClientFrame, NodeFrame } from "../../protocols/frames.ts";
 import { offset } from "../../protocols/position.ts";
 import { lastSequence, type Sequence, sequenceCount } from "../../protocols/sequence.ts";
+import type { AppendFrame, ClientFrame, NodeFrame } from "../../protocols/wire/frames.ts";
 import type { WrapLog } from "./simulated_log.ts";
 import type { Plant } from "./simulation.ts";
 

@@ -5,7 +5,7 @@
 
 import type { Inspect } from "../../actors/ingest/session.ts";
 import type { Pipeline } from "../../actors/pipeline/pipeline.ts";
-import { Producer, type ProducerOptions } from "../../protocols/producer.ts";
+import { Producer, type ProducerOptions } from "../../protocols/client/producer/producer.ts";
 import type { Observation, SentEvent, Told } from "../support/checker.ts";
 import { Reader, Sender } from "./simulated_clients.ts";
 import { Endpoint } from "./simulated_endpoint.ts";

@@ -4,13 +4,13 @@
  * down for the checker.
  */
 
+import { Consumer } from "../../protocols/client/consumer/consumer.ts";
+import type { Confirmation } from "../../protocols/client/producer/event_batcher.ts";
+import { Producer } from "../../protocols/client/producer/producer.ts";
 import type { Clock } from "../../protocols/clock.ts";
 import type { Connect } from "../../protocols/connection.ts";
-import { Consumer } from "../../protocols/consumer.ts";
 import { FencedError } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
-import type { Confirmation } from "../../protocols/event_batcher.ts";
-import { Producer } from "../../protocols/producer.ts";
 import { compareSequences, type Sequence } from "../../protocols/sequence.ts";
 import type { Observation, SentEvent, Told } from "../support/checker.ts";
 import type { SimulatedStore } from "./simulated_store.ts";

@@ -2,7 +2,7 @@
  * An HTTP endpoint outside the node that honours `Idempotency-Key` and keeps no position: the idempotent sink of a
  * simulated node, with the product's own key (E15). It remembers every request, repetitions included.
  */
-import { idempotencyKey } from "../../actors/sinks/http_sink.ts";
+import { idempotencyKey } from "../../actors/sinks/http/http_sink.ts";
 import type { SinkBatch, SinkContext, SinkDefinition } from "../../actors/sinks/sink.ts";
 import type { OutsideCalls } from "./outside_calls.ts";
 import { sinkError } from "./simulated_sink.ts";

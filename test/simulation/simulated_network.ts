@@ -6,7 +6,7 @@ import type { SessionInput } from "../../actors/ingest/session.ts";
 import type { ActorReference } from "../../actors/kernel/actor.ts";
 import type { Connect, Connection, ConnectionEvents } from "../../protocols/connection.ts";
 import { UnavailableError } from "../../protocols/errors.ts";
-import type { ClientFrame, NodeFrame } from "../../protocols/frames.ts";
+import type { ClientFrame, NodeFrame } from "../../protocols/wire/frames.ts";
 import type { SimulatedNode } from "./simulated_node.ts";
 import type { World } from "./world.ts";
 

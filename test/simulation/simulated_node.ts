@@ -3,11 +3,11 @@
  * kernel, log and sinks. It may die before or after each thing that it does to the world.
  */
 
-import { CreditPool } from "../../actors/ingest/credit_pool.ts";
-import { connectInProcess } from "../../actors/ingest/in_process_connection.ts";
-import { RecordsBudget, type RecordsGrant } from "../../actors/ingest/records_budget.ts";
+import { CreditPool } from "../../actors/ingest/session/credit_pool.ts";
+import { connectInProcess } from "../../actors/ingest/session/in_process_connection.ts";
+import { RecordsBudget, type RecordsGrant } from "../../actors/ingest/session/records_budget.ts";
+import { sessionActor } from "../../actors/ingest/session/session_actor.ts";
 import type { Inspect, SessionEnvironment, SessionInput, SessionPeer } from "../../actors/ingest/session.ts";
-import { sessionActor } from "../../actors/ingest/session_actor.ts";
 import type { ActorDefinition, ActorReference, ActorSystem } from "../../actors/kernel/actor.ts";
 import type { Log } from "../../actors/log/log.ts";
 import { eventsOf } from "../../actors/log/stored_records.ts";
@@ -18,26 +18,26 @@ import { outboxActor, outboxChannel } from "../../actors/pipeline/outbox_actor.t
 import type { OutboxReport } from "../../actors/pipeline/outbox_machine.ts";
 import type { OutboxRecord } from "../../actors/pipeline/outbox_record.ts";
 import type { Pipeline } from "../../actors/pipeline/pipeline.ts";
-import { deliveryActor } from "../../actors/sinks/delivery_actor.ts";
-import { DELIVERY_LIMITS, type DeliveryReport } from "../../actors/sinks/delivery_messages.ts";
-import { deliveryProgress } from "../../actors/sinks/delivery_progress.ts";
-import { prepareItems, type RecordSteps } from "../../actors/sinks/prepare_items.ts";
+import { deliveryActor } from "../../actors/sinks/delivery/delivery_actor.ts";
+import { DELIVERY_LIMITS, type DeliveryReport } from "../../actors/sinks/delivery/delivery_messages.ts";
+import { deliveryProgress } from "../../actors/sinks/delivery/delivery_progress.ts";
+import { prepareItems, type RecordSteps } from "../../actors/sinks/delivery/prepare_items.ts";
 import type { SinkDefinition } from "../../actors/sinks/sink.ts";
 import { sourceActor } from "../../actors/sources/source_actor.ts";
 import { UnavailableError } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
-import { decodeTrustedEvents, encodeEvents } from "../../protocols/event_codec.ts";
-import { WIRE_DEFAULTS } from "../../protocols/frames.ts";
-import { isEvent } from "../../protocols/unreadable.ts";
-import type { Configuration } from "../../supervisors/configuration_schema.ts";
+import { decodeTrustedEvents, encodeEvents } from "../../protocols/values/event_codec.ts";
+import { isEvent } from "../../protocols/values/unreadable.ts";
+import { WIRE_DEFAULTS } from "../../protocols/wire/frames.ts";
+import type { Configuration } from "../../supervisors/configuration/configuration_schema.ts";
 import {
   type PartitionPlan,
   type PlacementEvent,
   type PlacementOrder,
   streamSupervisor,
-} from "../../supervisors/partition_supervisor.ts";
-import { startSources } from "../../supervisors/sources.ts";
-import { NodeDirectory } from "../../supervisors/stream_directory.ts";
+} from "../../supervisors/node/partition_supervisor.ts";
+import { startSources } from "../../supervisors/node/sources.ts";
+import { NodeDirectory } from "../../supervisors/node/stream_directory.ts";
 import type { OutsideCalls } from "./outside_calls.ts";
 import { SimulatedKernel, type WrapActor } from "./simulated_kernel.ts";
 import { simulatedLog, type WrapLog } from "./simulated_log.ts";
@@ -242,7 +242,7 @@ export class SimulatedNode implements OutsideCalls {
     return outboxActor({ pipeline, feed, timeOf, observe }) as ActorDefinition<never>;
   }
 
-  /** As `supervisors/delivery_plans.ts` wires it. */
+  /** As `supervisors/node/delivery_plans.ts` wires it. */
   #delivery(sink: NodeSink, feed: PartitionFeed, owner: ActorReference<PartitionRequest>): ActorDefinition<never> {
     const { world } = this;
     const { pipeline } = this.#parts;

@@ -2,7 +2,7 @@
  * Transactional sinks outside the node: each keeps fence, position and output together, as the contract asks (S1-S5).
  * They outlive the nodes; a write sent by a node that has died since may still arrive.
  */
-import { untilAborted } from "../../actors/sinks/delivery_operation.ts";
+import { untilAborted } from "../../actors/sinks/delivery/delivery_operation.ts";
 import type {
   SinkBatch,
   SinkCall,

@@ -2,7 +2,7 @@
 import { SOURCES } from "../../actors/sources/registry.ts";
 import type { SourceDefinition } from "../../actors/sources/source.ts";
 import type { Event } from "../../protocols/event.ts";
-import { type EventInput, isEvent } from "../../protocols/unreadable.ts";
+import { type EventInput, isEvent } from "../../protocols/values/unreadable.ts";
 
 export class ReplayableFile {
   readonly events: Event[] = [];

@@ -4,16 +4,16 @@
  */
 
 import type { DeadLetter } from "../../actors/log/dead_letter.ts";
-import { EmbeddedLog } from "../../actors/log/embedded_log.ts";
+import { EmbeddedLog } from "../../actors/log/embedded/embedded_log.ts";
+import { MemoryStore } from "../../actors/log/embedded/memory_store.ts";
+import { decodeFence, encodeFence, fenceKey, partitionPrefix } from "../../actors/log/embedded/stored_state.ts";
 import type { AppendRequest, AppendResult, Channel, Log, Ownership, RecordBatch } from "../../actors/log/log.ts";
-import { MemoryStore } from "../../actors/log/memory_store.ts";
-import { encodeEntry } from "../../actors/log/record_batch.ts";
+import { encodeEntry } from "../../actors/log/rules/record_batch.ts";
 import { recordsOf } from "../../actors/log/stored_records.ts";
-import { decodeFence, encodeFence, fenceKey, partitionPrefix } from "../../actors/log/stored_state.ts";
 import { UnavailableError } from "../../protocols/errors.ts";
-import { decodeSlice, decodeTrustedEvents } from "../../protocols/event_codec.ts";
 import { offset, type PartitionReference, type Position, partitionId, position } from "../../protocols/position.ts";
 import type { Sequence } from "../../protocols/sequence.ts";
+import { decodeSlice, decodeTrustedEvents } from "../../protocols/values/event_codec.ts";
 import type { LoggedEvent } from "../support/checker.ts";
 import type { World } from "./world.ts";
 

@@ -2,11 +2,12 @@
  * One run from one seed: nodes, a store, sinks, producers, a source and a subscriber; faults while it works; then the
  * faults end, everything drains, a fresh event gets through, and the checker reads the history.
  */
-import { createInspect } from "../../actors/ingest/inspection.ts";
-import { createSchemaCompiler } from "../../actors/ingest/schema_validator.ts";
+
+import { createSchemaCompiler } from "../../actors/ingest/schema/schema_validator.ts";
+import { createInspect } from "../../actors/ingest/session/inspection.ts";
 import type { Inspect } from "../../actors/ingest/session.ts";
-import { EVENT_LIMITS } from "../../protocols/event_codec.ts";
 import type { Position } from "../../protocols/position.ts";
+import { EVENT_LIMITS } from "../../protocols/values/event_codec.ts";
 import type { SentEvent, Told } from "../support/checker.ts";
 import { type Evidence, judge, undelivered } from "./judgement.ts";
 import { makeEvent, Reader, Sender } from "./simulated_clients.ts";

@@ -2,8 +2,9 @@
  * A client's machine among several nodes: its connections, on which frames travel only when the test says so, and its
  * timers. What the machine is, and what the nodes answer, is the harness's own.
  */
-import type { NodeFrame } from "../../protocols/frames.ts";
-import type { LinkEffect, LinkMessage } from "../../protocols/link.ts";
+
+import type { LinkEffect, LinkMessage } from "../../protocols/client/link.ts";
+import type { NodeFrame } from "../../protocols/wire/frames.ts";
 
 /** One connection. `Sent` is what the client sends; `Session` is the node's side of it, from when it is open. */
 export interface Wire<Sent, Session> {

@@ -10,13 +10,13 @@ import {
   type TableEntry,
   type ToMember,
 } from "../../supervisors/cluster/cluster.ts";
-import { stepCoordinator } from "../../supervisors/cluster/coordinator_machine.ts";
+import { stepCoordinator } from "../../supervisors/cluster/coordinator/coordinator_machine.ts";
 import {
   type CoordinatorEffect,
   type CoordinatorMessage,
   type CoordinatorState,
   createCoordinator,
-} from "../../supervisors/cluster/coordinator_state.ts";
+} from "../../supervisors/cluster/coordinator/coordinator_state.ts";
 
 const TERM = 7;
 

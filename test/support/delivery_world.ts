@@ -3,14 +3,14 @@
  * every effect may be slow, fail, take place unseen, or be cut off by a crash. One seed is one history.
  */
 
-import { deliveryStep, initialDelivery } from "../../actors/sinks/delivery_machine.ts";
+import { deliveryStep, initialDelivery } from "../../actors/sinks/delivery/delivery_machine.ts";
 import {
   DELIVERY_LIMITS,
   type DeliveryEffect,
   type DeliveryItem,
   type DeliveryMessage,
   type DeliveryState,
-} from "../../actors/sinks/delivery_messages.ts";
+} from "../../actors/sinks/delivery/delivery_messages.ts";
 import type { SinkBatch, SinkRecord, WriteOutcome } from "../../actors/sinks/sink.ts";
 import {
   comparePositions,

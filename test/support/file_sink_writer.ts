@@ -5,7 +5,7 @@
  */
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileSink } from "../../actors/sinks/file_sink.ts";
+import { fileSink } from "../../actors/sinks/file/file_sink.ts";
 import { epoch, partitionId } from "../../protocols/position.ts";
 import { sinkBatch } from "./fake_sink_context.ts";
 

@@ -1,8 +1,9 @@
 /** Connections in memory, to whatever answers frames with frames. */
-import { encodeFrame, wireBytes } from "../../protocols/codec.ts";
+
 import type { Connect, ConnectionEvents } from "../../protocols/connection.ts";
 import { UnavailableError } from "../../protocols/errors.ts";
-import { type ClientFrame, type NodeFrame, SUBPROTOCOL_MSGPACK } from "../../protocols/frames.ts";
+import { encodeFrame, wireBytes } from "../../protocols/wire/codec.ts";
+import { type ClientFrame, type NodeFrame, SUBPROTOCOL_MSGPACK } from "../../protocols/wire/frames.ts";
 
 export class MemoryNetwork {
   readonly addresses: string[] = [];

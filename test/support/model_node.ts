@@ -4,9 +4,9 @@
  */
 
 import type { Event } from "../../protocols/event.ts";
-import { decodeTrustedEvents } from "../../protocols/event_codec.ts";
-import type { AppendFrame, ClientFrame, NodeFrame, WireVerdict } from "../../protocols/frames.ts";
 import { compareSequences, judgeChain, lastSequence, type Sequence, sequenceAt } from "../../protocols/sequence.ts";
+import { decodeTrustedEvents } from "../../protocols/values/event_codec.ts";
+import type { AppendFrame, ClientFrame, NodeFrame, WireVerdict } from "../../protocols/wire/frames.ts";
 
 export interface Stored {
   readonly sequence: Sequence;

@@ -1,7 +1,7 @@
 /** A node as far as a consumer can tell: partitions of batches, sent while there is credit. */
 
-import { encodeFrame, wireBytes } from "../../protocols/codec.ts";
-import { encodeEvents } from "../../protocols/event_codec.ts";
+import { encodeEvents } from "../../protocols/values/event_codec.ts";
+import { encodeFrame, wireBytes } from "../../protocols/wire/codec.ts";
 import {
   type ClientFrame,
   type NodeFrame,
@@ -9,7 +9,7 @@ import {
   SUBPROTOCOL_MSGPACK,
   type SubscribeFrom,
   type WireBatch,
-} from "../../protocols/frames.ts";
+} from "../../protocols/wire/frames.ts";
 
 interface Reading {
   readonly subscription: number;

@@ -5,7 +5,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { type LocalProcess, startProcess } from "../../scripts/console/local_process.ts";
+import { type LocalProcess, startProcess } from "../../scripts/console/local_cluster/local_process.ts";
 import type { ClusterOverview } from "../../supervisors/cluster/overview.ts";
 import { headraceArguments } from "./headrace_program.ts";
 import { type LinkProxy, startLinkProxy } from "./link_proxy.ts";

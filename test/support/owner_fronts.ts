@@ -5,8 +5,8 @@
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import WebSocket, { WebSocketServer } from "ws";
-import { decodeFrame, encodeFrame, FRAME_LIMITS } from "../../protocols/codec.ts";
-import type { ClientFrame, MovedFrame, NodeFrame, Subprotocol, SubscribeFrame } from "../../protocols/frames.ts";
+import { decodeFrame, encodeFrame, FRAME_LIMITS } from "../../protocols/wire/codec.ts";
+import type { ClientFrame, MovedFrame, NodeFrame, Subprotocol, SubscribeFrame } from "../../protocols/wire/frames.ts";
 
 interface Session {
   readonly front: number;

@@ -1,7 +1,12 @@
 /** A WebSocket client that keeps no rules: sends whatever bytes it is given, and tells what comes back. */
 import WebSocket from "ws";
-import { decodeFrame, encodeFrame } from "../../protocols/codec.ts";
-import { type ClientFrame, type NodeFrame, SUBPROTOCOL_MSGPACK, type Subprotocol } from "../../protocols/frames.ts";
+import { decodeFrame, encodeFrame } from "../../protocols/wire/codec.ts";
+import {
+  type ClientFrame,
+  type NodeFrame,
+  SUBPROTOCOL_MSGPACK,
+  type Subprotocol,
+} from "../../protocols/wire/frames.ts";
 
 export class RawClient {
   readonly socket: WebSocket;

@@ -1,8 +1,8 @@
 /** The other end of a link, frame by frame: for peers that a node should not have. */
 import WebSocket from "ws";
-import { decodePeerFrame, encodePeerFrame } from "../../actors/transport/peer_codec.ts";
-import { PEER_SUBPROTOCOL, type PeerFrame } from "../../actors/transport/peer_frames.ts";
-import { DiallerHandshake, type Identity, identityOf } from "../../actors/transport/peer_handshake.ts";
+import { decodePeerFrame, encodePeerFrame } from "../../actors/transport/peer/peer_codec.ts";
+import { PEER_SUBPROTOCOL, type PeerFrame } from "../../actors/transport/peer/peer_frames.ts";
+import { DiallerHandshake, type Identity, identityOf } from "../../actors/transport/peer/peer_handshake.ts";
 import { nodeId } from "../../protocols/position.ts";
 import { SECRET } from "./peer_node.ts";
 

@@ -1,7 +1,7 @@
 /** A private Redis Cluster: masters with a replica each, on free ports, and what is done to it: slots move, masters die. */
-import { askOnce } from "../../actors/log/redis_client.ts";
-import type { RedisReply } from "../../actors/log/redis_connection.ts";
-import { SLOT_COUNT } from "../../actors/log/redis_slots.ts";
+import { askOnce } from "../../actors/log/redis/redis_client.ts";
+import type { RedisReply } from "../../actors/log/redis/redis_connection.ts";
+import { SLOT_COUNT } from "../../actors/log/redis/redis_slots.ts";
 import { ask, type RedisServer, type RedisServerOptions, startRedis } from "./redis_server.ts";
 
 export interface RedisClusterOptions extends Pick<RedisServerOptions, "appendonly" | "appendfsync"> {

@@ -3,7 +3,7 @@
  * that is not transactional. Requests are slow, are refused, answered in part, lost on either side, and arrive late; calls are
  * given up; nodes die, and begin again with another number of records a request. One seed is one history.
  */
-import { deliveryStep, initialDelivery } from "../../actors/sinks/delivery_machine.ts";
+import { deliveryStep, initialDelivery } from "../../actors/sinks/delivery/delivery_machine.ts";
 import {
   DELIVERY_LIMITS,
   type DeliveryEffect,
@@ -11,8 +11,8 @@ import {
   type DeliveryMessage,
   type DeliveryState,
   type RequestCut,
-} from "../../actors/sinks/delivery_messages.ts";
-import { idempotencyKey } from "../../actors/sinks/http_sink.ts";
+} from "../../actors/sinks/delivery/delivery_messages.ts";
+import { idempotencyKey } from "../../actors/sinks/http/http_sink.ts";
 import type { Rejection, SinkBatch, SinkRecord, TakenOutcome, WriteOutcome } from "../../actors/sinks/sink.ts";
 import { comparePositions, type Position, partitionId, position } from "../../protocols/position.ts";
 import { compareSequences, type Sequence } from "../../protocols/sequence.ts";

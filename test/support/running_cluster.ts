@@ -5,11 +5,11 @@ import * as https from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import WebSocket from "ws";
-import { Consumer, type ConsumerOptions } from "../../protocols/consumer.ts";
-import { SUBPROTOCOL_MSGPACK } from "../../protocols/frames.ts";
+import { Consumer, type ConsumerOptions } from "../../protocols/client/consumer/consumer.ts";
 import { connectWebSocket, Producer, type ProducerOptions } from "../../protocols/mod.ts";
+import { SUBPROTOCOL_MSGPACK } from "../../protocols/wire/frames.ts";
 import type { ClusterOverview } from "../../supervisors/cluster/overview.ts";
-import { type RunningNode, startNode } from "../../supervisors/node.ts";
+import { type RunningNode, startNode } from "../../supervisors/node/node.ts";
 import { type RedisServer, type RedisServerOptions, startRedis } from "./redis_server.ts";
 import { configurationOf, eventually } from "./running_node.ts";
 

@@ -3,13 +3,13 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import WebSocket from "ws";
-import { SUBPROTOCOL_MSGPACK, type Subprotocol } from "../../protocols/frames.ts";
 import { connectWebSocket, Producer, type ProducerOptions } from "../../protocols/mod.ts";
-import { checkConfiguration } from "../../supervisors/configuration.ts";
-import type { Configuration } from "../../supervisors/configuration_schema.ts";
-import { KNOWN_KINDS } from "../../supervisors/known_kinds.ts";
-import { type RunningNode, startNode } from "../../supervisors/node.ts";
-import { createPage } from "../../supervisors/page.ts";
+import { SUBPROTOCOL_MSGPACK, type Subprotocol } from "../../protocols/wire/frames.ts";
+import { checkConfiguration } from "../../supervisors/configuration/configuration.ts";
+import type { Configuration } from "../../supervisors/configuration/configuration_schema.ts";
+import { KNOWN_KINDS } from "../../supervisors/configuration/known_kinds.ts";
+import { createPage } from "../../supervisors/http/page.ts";
+import { type RunningNode, startNode } from "../../supervisors/node/node.ts";
 
 export interface TestNode extends RunningNode {
   readonly folder: string;

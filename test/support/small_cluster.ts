@@ -13,9 +13,9 @@ import type {
   NodeOverview,
   PartitionOverview,
 } from "../../supervisors/cluster/overview.ts";
-import { type HttpServer, startHttpServer } from "../../supervisors/http_server.ts";
-import { createAccess } from "../../supervisors/security/access.ts";
-import { ConnectionGate } from "../../supervisors/security/connection_gate.ts";
+import { type HttpServer, startHttpServer } from "../../supervisors/http/http_server.ts";
+import { createAccess } from "../../supervisors/security/access/access.ts";
+import { ConnectionGate } from "../../supervisors/security/admission/connection_gate.ts";
 
 interface Placed {
   readonly stream: string;

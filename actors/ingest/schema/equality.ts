@@ -2,7 +2,7 @@
  * When two values of events are the same: numbers by their mathematical value, whether they are doubles or big integers;
  * maps whatever the order of their keys. Times and bytes are values of their own.
  */
-import { isSameTime } from "../../../protocols/precise_date.ts";
+import { isSameTime } from "../../../protocols/values/precise_date.ts";
 import type { Run } from "./run.ts";
 
 /** Characters that are compared in one step. */

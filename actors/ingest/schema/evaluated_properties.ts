@@ -2,9 +2,10 @@
  * Which properties the schemas of one value look at, so that `unevaluatedProperties` does not judge them: those beside it, and
  * those that they refer to or hold as alternatives.
  */
+
+import type { SchemaDocument } from "./comparison/schema_document.ts";
+import { type Fields, fieldsOf } from "./comparison/schema_parts.ts";
 import { isSchemaObject } from "./keywords.ts";
-import type { SchemaDocument } from "./schema_document.ts";
-import { type Fields, fieldsOf } from "./schema_parts.ts";
 
 export interface Evaluated {
   readonly names: Set<string>;

@@ -2,7 +2,7 @@
  * The formats of JSON Schema, each checked by code that is linear in the text, and each with a bound on its characters. A
  * format judges texts alone, but for those of numbers.
  */
-import { isRfc3339, isRfc3339Date, isRfc3339Time } from "../../../protocols/rfc3339.ts";
+import { isRfc3339, isRfc3339Date, isRfc3339Time } from "../../../protocols/values/rfc3339.ts";
 import { isEmail, isHostname, isIpv4, isIpv6 } from "./host_formats.ts";
 import { isUri, isUriReference, isUriTemplate } from "./uri_formats.ts";
 

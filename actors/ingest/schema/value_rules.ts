@@ -1,5 +1,5 @@
 /** Rules for a value as it is: its type, its equals, and the bounds of numbers and texts. */
-import { toJsonValue } from "../../../protocols/json_values.ts";
+import { toJsonValue } from "../../../protocols/values/json_values.ts";
 import { isSame, sizeOf } from "./equality.ts";
 import { NUMBER_FORMATS, TEXT_FORMATS } from "./formats.ts";
 import { DECIMAL_STEPS, isMultiple } from "./numbers.ts";

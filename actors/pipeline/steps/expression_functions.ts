@@ -3,8 +3,8 @@
  * quadratic code, or to the zone of the machine.
  */
 import type { loadDriver } from "../../../deps.ts";
-import { PreciseDate } from "../../../protocols/precise_date.ts";
-import { isRfc3339 } from "../../../protocols/rfc3339.ts";
+import { PreciseDate } from "../../../protocols/values/precise_date.ts";
+import { isRfc3339 } from "../../../protocols/values/rfc3339.ts";
 import type { CompilePattern, LinearPattern } from "../../kernel/linear_pattern.ts";
 import type { Guard } from "./counted_tree.ts";
 import { arithmeticOf } from "./expression_numbers.ts";

@@ -7,7 +7,7 @@
  *   A2. A quotient is a double, but of two ints within 2^53: those are literals and positions, and `7 / 2` is 3 as in CEL.
  *   A3. A result that is 0 is 0, not -0: -0 would leave as a float where an integer is expected.
  */
-import { WHOLE_MAX } from "../../../protocols/exact_json.ts";
+import { WHOLE_MAX } from "../../../protocols/values/exact_json.ts";
 
 export type Numeric = number | bigint;
 

@@ -7,9 +7,9 @@ import type {
   Supervision,
   Termination,
 } from "../../../actors/kernel/actor.ts";
-import { CHILDREN_MAX } from "../../../actors/kernel/actor_cell.ts";
 import { createActorSystem } from "../../../actors/kernel/actor_system.ts";
-import { kindOf } from "../../../actors/kernel/kernel_statistics.ts";
+import { CHILDREN_MAX } from "../../../actors/kernel/runtime/actor_cell.ts";
+import { kindOf } from "../../../actors/kernel/runtime/kernel_statistics.ts";
 import { fakeWorld } from "../../support/fake_world.ts";
 import { atRest, until } from "../../support/until.ts";
 

@@ -2,8 +2,9 @@
  * What the kept samples of stored formats hold: one small log with something of everything, the same each time it is
  * written. Also how a store is told as text, and how a sample is put into one.
  */
+
+import type { OrderedStore } from "../../../actors/log/embedded/ordered_store.ts";
 import type { Claim, Log, OpenChainOutcome } from "../../../actors/log/log.ts";
-import type { OrderedStore } from "../../../actors/log/ordered_store.ts";
 import { loadDriver } from "../../../deps.ts";
 import { epoch } from "../../../protocols/position.ts";
 import { dense, partition } from "../../conformance/log_batches.ts";

@@ -5,10 +5,10 @@
 import { readFile } from "node:fs/promises";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { EmbeddedLog } from "../../../actors/log/embedded_log.ts";
+import { EmbeddedLog } from "../../../actors/log/embedded/embedded_log.ts";
+import { MemoryStore } from "../../../actors/log/embedded/memory_store.ts";
 import type { Log } from "../../../actors/log/log.ts";
-import { MemoryStore } from "../../../actors/log/memory_store.ts";
-import { connectRedisLog } from "../../../actors/log/redis_log.ts";
+import { connectRedisLog } from "../../../actors/log/redis/redis_log.ts";
 import { dense, plain } from "../../conformance/log_batches.ts";
 import { readAll, rejection } from "../../conformance/log_suite.ts";
 import { ask, requireRedis, startRedis } from "../../support/redis_server.ts";

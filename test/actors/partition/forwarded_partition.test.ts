@@ -4,7 +4,7 @@ import type { ActorReference, Termination } from "../../../actors/kernel/actor.t
 import type { AppendBatch } from "../../../actors/log/log.ts";
 import { ForwardedPartition } from "../../../actors/partition/forwarded_partition.ts";
 import type { PartitionReply, PartitionRequest, ReplyTo } from "../../../actors/partition/partition.ts";
-import { decodePeerFrame, encodePeerFrame } from "../../../actors/transport/peer_codec.ts";
+import { decodePeerFrame, encodePeerFrame } from "../../../actors/transport/peer/peer_codec.ts";
 import { offset, partitionId } from "../../../protocols/position.ts";
 import { dense } from "../../conformance/log_batches.ts";
 

@@ -1,8 +1,8 @@
 /** What those beside a partition's owner read, and whether the log is asked for it. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { createMemoryLog } from "../../../actors/log/embedded/memory_log.ts";
 import type { ReadResult } from "../../../actors/log/log.ts";
-import { createMemoryLog } from "../../../actors/log/memory_log.ts";
 import { OwnedFeed } from "../../../actors/partition/owned_feed.ts";
 import { epoch, offset, position } from "../../../protocols/position.ts";
 import { type BatchOptions, dense, partition, recordsOf } from "../../conformance/log_batches.ts";

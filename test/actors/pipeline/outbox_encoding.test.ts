@@ -2,8 +2,8 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { encodeOutputs } from "../../../actors/pipeline/outbox_encoding.ts";
 import type { OutboxRecord } from "../../../actors/pipeline/outbox_record.ts";
-import { decodeTrustedEvents } from "../../../protocols/event_codec.ts";
 import { position } from "../../../protocols/position.ts";
+import { decodeTrustedEvents } from "../../../protocols/values/event_codec.ts";
 
 const cycle: Record<string, unknown> = {};
 cycle.again = cycle;

@@ -3,7 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { nodeId } from "../../../protocols/position.ts";
 import type { Leader, Member } from "../../../supervisors/cluster/cluster.ts";
-import type { CoordinatorMessage } from "../../../supervisors/cluster/coordinator_state.ts";
+import type { CoordinatorMessage } from "../../../supervisors/cluster/coordinator/coordinator_state.ts";
 import { STREAM } from "../simulated_store.ts";
 import { SIMULATED_TIMES, startAround } from "./cluster_process.ts";
 import { playCluster } from "./cluster_scene.ts";

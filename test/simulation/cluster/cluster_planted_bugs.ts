@@ -5,14 +5,14 @@
  */
 import type { ActorDefinition } from "../../../actors/kernel/actor.ts";
 import type { Ownership } from "../../../actors/log/log.ts";
-import type { PeerLinks } from "../../../actors/transport/peer_links.ts";
+import type { PeerLinks } from "../../../actors/transport/peer/peer_links.ts";
 import { FencedError } from "../../../protocols/errors.ts";
 import { epoch } from "../../../protocols/position.ts";
 import type { Member, TableEntry, ToCoordinator } from "../../../supervisors/cluster/cluster.ts";
-import type { CoordinatorMessage } from "../../../supervisors/cluster/coordinator_state.ts";
-import type { LeaseStore } from "../../../supervisors/cluster/lease_store.ts";
-import type { MemberMessage } from "../../../supervisors/cluster/member_state.ts";
-import type { PlacementOrder } from "../../../supervisors/partition_supervisor.ts";
+import type { CoordinatorMessage } from "../../../supervisors/cluster/coordinator/coordinator_state.ts";
+import type { LeaseStore } from "../../../supervisors/cluster/leases/lease_store.ts";
+import type { MemberMessage } from "../../../supervisors/cluster/member/member_state.ts";
+import type { PlacementOrder } from "../../../supervisors/node/partition_supervisor.ts";
 import { PLANTED_BUGS, replacing } from "../planted_bugs.ts";
 import { type ClusterProcess, startAround, type WrapProcessActor } from "./cluster_process.ts";
 import type { ClusterPlant } from "./cluster_simulation.ts";

@@ -7,7 +7,7 @@
  */
 import type { ActorDefinition, ActorReference } from "../../../actors/kernel/actor.ts";
 import type { Log } from "../../../actors/log/log.ts";
-import type { PeerLinks } from "../../../actors/transport/peer_links.ts";
+import type { PeerLinks } from "../../../actors/transport/peer/peer_links.ts";
 import { nodeId, partitionId, partitionName } from "../../../protocols/position.ts";
 import {
   CLUSTER_TIMES,
@@ -17,8 +17,8 @@ import {
   type MemberProfile,
 } from "../../../supervisors/cluster/cluster.ts";
 import { ClusterNode } from "../../../supervisors/cluster/cluster_node.ts";
-import type { MemberMessage } from "../../../supervisors/cluster/member_state.ts";
-import type { PlacementEvent, PlacementOrder } from "../../../supervisors/partition_supervisor.ts";
+import type { MemberMessage } from "../../../supervisors/cluster/member/member_state.ts";
+import type { PlacementEvent, PlacementOrder } from "../../../supervisors/node/partition_supervisor.ts";
 import { type NodeParts, SimulatedNode } from "../simulated_node.ts";
 import { STREAM } from "../simulated_store.ts";
 import type { World } from "../world.ts";

@@ -13,8 +13,8 @@ import {
   type PartitionName,
   type TableEntry,
 } from "../../../supervisors/cluster/cluster.ts";
-import type { LeaseStore } from "../../../supervisors/cluster/lease_store.ts";
-import { type LeaseSnapshot, MemoryLeaseDomain } from "../../../supervisors/cluster/memory_lease_store.ts";
+import type { LeaseStore } from "../../../supervisors/cluster/leases/lease_store.ts";
+import { type LeaseSnapshot, MemoryLeaseDomain } from "../../../supervisors/cluster/leases/memory_lease_store.ts";
 import type { OutsideCalls } from "../outside_calls.ts";
 import type { World } from "../world.ts";
 

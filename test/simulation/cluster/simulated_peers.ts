@@ -8,14 +8,14 @@
  *   - A frozen node hears and says nothing; once awake it hears all at once.
  */
 import type { ActorReference } from "../../../actors/kernel/actor.ts";
-import type { CreditGrant } from "../../../actors/transport/peer_frames.ts";
-import { PEER_LIMITS } from "../../../actors/transport/peer_frames.ts";
-import { PeerLink, type PeerLinkSizes } from "../../../actors/transport/peer_link.ts";
-import type { PeerLinks } from "../../../actors/transport/peer_links.ts";
-import type { PeerSocket } from "../../../actors/transport/peer_socket.ts";
-import { Publications } from "../../../actors/transport/publications.ts";
-import { RemoteReference, type Route } from "../../../actors/transport/remote_reference.ts";
-import { absentRoute, localRoute } from "../../../actors/transport/routes.ts";
+import type { CreditGrant } from "../../../actors/transport/peer/peer_frames.ts";
+import { PEER_LIMITS } from "../../../actors/transport/peer/peer_frames.ts";
+import { PeerLink, type PeerLinkSizes } from "../../../actors/transport/peer/peer_link.ts";
+import type { PeerLinks } from "../../../actors/transport/peer/peer_links.ts";
+import type { PeerSocket } from "../../../actors/transport/peer/peer_socket.ts";
+import { Publications } from "../../../actors/transport/peer/publications.ts";
+import { RemoteReference, type Route } from "../../../actors/transport/peer/remote_reference.ts";
+import { absentRoute, localRoute } from "../../../actors/transport/peer/routes.ts";
 import type { LinkEvent, Peer } from "../../../actors/transport/transport.ts";
 import type { NodeId } from "../../../protocols/position.ts";
 import type { Life } from "../../../supervisors/cluster/cluster.ts";

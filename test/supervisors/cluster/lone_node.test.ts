@@ -1,10 +1,10 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { createMemoryLog } from "../../../actors/log/memory_log.ts";
+import { createMemoryLog } from "../../../actors/log/embedded/memory_log.ts";
 import { partitionId } from "../../../protocols/position.ts";
 import { createLoneNode } from "../../../supervisors/cluster/lone_node.ts";
 import type { ClusterOverview } from "../../../supervisors/cluster/overview.ts";
-import { NodeDirectory } from "../../../supervisors/stream_directory.ts";
+import { NodeDirectory } from "../../../supervisors/node/stream_directory.ts";
 import { runningNode } from "../../support/running_node.ts";
 
 const YAML = "log: { type: memory }\nstreams: { orders: { partitions: 3, durability: memory } }\n";

@@ -1,7 +1,11 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { readDialect } from "../../../../actors/ingest/schema/dialect.ts";
-import { createSchemaCompiler, type JsonSchema, warningsOf } from "../../../../actors/ingest/schema_validator.ts";
+import {
+  createSchemaCompiler,
+  type JsonSchema,
+  warningsOf,
+} from "../../../../actors/ingest/schema/schema_validator.ts";
 
 const compile = await createSchemaCompiler();
 const takes = (schema: JsonSchema, value: unknown) => compile({ ...schema }, "t")({ value } as never) === undefined;

@@ -1,7 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { incompatibilities } from "../../../../actors/ingest/schema_compatibility.ts";
-import type { JsonSchema } from "../../../../actors/ingest/schema_validator.ts";
+import { incompatibilities } from "../../../../actors/ingest/schema/schema_compatibility.ts";
+import type { JsonSchema } from "../../../../actors/ingest/schema/schema_validator.ts";
 import { patternCompiler } from "../../../../actors/kernel/linear_pattern.ts";
 
 const compilePattern = await patternCompiler();

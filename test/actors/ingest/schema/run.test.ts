@@ -1,10 +1,10 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { grantOf, Run, STEPS_BASE, STEPS_MAX, unitsOf } from "../../../../actors/ingest/schema/run.ts";
-import { createSchemaCompiler, type JsonSchema } from "../../../../actors/ingest/schema_validator.ts";
+import { createSchemaCompiler, type JsonSchema } from "../../../../actors/ingest/schema/schema_validator.ts";
 import { COSTLY_CASES } from "../../../../bench/support/costly_values.ts";
 import type { Event } from "../../../../protocols/event.ts";
-import { decodeEvents, encodeEvents } from "../../../../protocols/event_codec.ts";
+import { decodeEvents, encodeEvents } from "../../../../protocols/values/event_codec.ts";
 
 const compile = await createSchemaCompiler();
 

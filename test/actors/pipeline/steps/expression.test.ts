@@ -3,7 +3,7 @@ import * as assert from "uvu/assert";
 import { expressionCompiler } from "../../../../actors/pipeline/steps/expression.ts";
 import type { Event } from "../../../../protocols/event.ts";
 import { position } from "../../../../protocols/position.ts";
-import { dateOf } from "../../../../protocols/precise_date.ts";
+import { dateOf } from "../../../../protocols/values/precise_date.ts";
 
 const compile = await expressionCompiler();
 const CONTEXT = { stream: "s", partition: 0, position: position(1, 1), timeMs: 0 };

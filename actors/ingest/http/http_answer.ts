@@ -1,0 +1,79 @@
+/** What a request over HTTP is answered with: what became of each event, and what stands in each partition. */
+
+import type { Confirmation } from "../../../protocols/client/producer/event_batcher.ts";
+import type { OverloadedError } from "../../../protocols/errors.ts";
+import type { RequestEvent } from "./http_events.ts";
+
+export interface IngestAnswer {
+  readonly accepted: number;
+  readonly rejected: readonly {
+    readonly index: number;
+    readonly code: string;
+    readonly path: string;
+    readonly reason: string;
+  }[];
+  /**
+   * What stands in each partition. `unknown`: not answered for in time; `refused`: not taken. A retry with the same key
+   * completes both.
+   */
+  readonly partitions: readonly PartitionStanding[];
+  /** Indexes of events of which it is not known whether they are stored. */
+  readonly unknown: readonly number[];
+  /** Indexes of events that were not taken, and why. */
+  readonly refused: readonly number[];
+  readonly refusal: OverloadedError | undefined;
+  readonly isReplayed: boolean;
+}
+
+export interface PartitionStanding {
+  readonly partition: number;
+  readonly state: "stored" | "unknown" | "refused";
+  readonly events: number;
+}
+
+export type Outcome = Confirmation | { readonly kind: "unknown" };
+export const UNKNOWN: Outcome = { kind: "unknown" };
+
+/** @param refusalOf why a partition takes nothing now, if it does not */
+export function answerOf(
+  events: readonly RequestEvent[],
+  places: readonly (number | undefined)[],
+  outcomes: readonly Outcome[],
+  refusalOf: (partition: number | undefined) => OverloadedError | undefined,
+  isReplayed: boolean,
+): IngestAnswer {
+  const rejected: IngestAnswer["rejected"][number][] = [];
+  const unknown: number[] = [];
+  const refused: number[] = [];
+  let refusal: OverloadedError | undefined;
+  const partitions = new Map<number, Mutable<PartitionStanding>>();
+  let accepted = 0;
+  for (const [index, outcome] of outcomes.entries()) {
+    const partition = outcome.kind === "stored" ? outcome.partition : places[index];
+    const place = partition === undefined ? undefined : placeOf(partitions, partition);
+    if (place !== undefined && outcome.kind !== "rejected") place.events += 1;
+    if (outcome.kind === "stored") accepted += 1;
+    else if (outcome.kind === "rejected") {
+      const { code, path, reason } = events[index]?.fault ?? outcome;
+      rejected.push({ index, code, path, reason });
+    } else {
+      const why = refusalOf(partition);
+      refusal ??= why;
+      (why === undefined ? unknown : refused).push(index);
+      if (place !== undefined) place.state = why === undefined ? "unknown" : "refused";
+    }
+  }
+  const touched = [...partitions.values()].filter((place) => place.events > 0);
+  const inOrder = touched.sort((left, right) => left.partition - right.partition);
+  return { accepted, rejected, partitions: inOrder, unknown, refused, refusal, isReplayed };
+}
+
+type Mutable<Value> = { -readonly [Key in keyof Value]: Value[Key] };
+
+function placeOf(partitions: Map<number, Mutable<PartitionStanding>>, partition: number): Mutable<PartitionStanding> {
+  const known = partitions.get(partition);
+  if (known !== undefined) return known;
+  const made: Mutable<PartitionStanding> = { partition, state: "stored", events: 0 };
+  partitions.set(partition, made);
+  return made;
+}

@@ -1,0 +1,239 @@
+/**
+ * A memory that all requests of a kind share: bodies that arrive (http_body.ts), answers that are taken (http_answers.ts). Decides
+ * by counts alone whether a request gets more, and which other one gives way for it. A client that sends or reads little keeps
+ * nobody out, and a client that asks anew gains nothing by it.
+ *   H1. All requests together hold at most `bytesMax`.
+ *   H2. A request of at most `smallBytesMax` takes of a reserve that larger ones can not take. One that finds the reserve full, or
+ *       grows beyond it, is a large one.
+ *   H3. The large requests of a client hold at most `CLIENT_SHARE` times what is free beside the reserve: "dynamic queue length
+ *       thresholds" (Choudhury and Hahne, 1998). One client gets three quarters.
+ *   H4. A request that finds no room displaces one of the client that holds most, of the connection that holds most within it. That
+ *       holder has more than the asker would have then, as a client, or as a connection of the asker's own client; else the asker is
+ *       refused. Age counts for nothing.
+ *   H5. A request of which nothing moved for `stillMs` gives way to whoever asks.
+ *   H6. Spare memory, such as for inflating, displaces nobody, and a client gets half of it at most.
+ *   H7. Only requests that wait for their client give way.
+ */
+import { OverloadedError } from "../../../protocols/errors.ts";
+
+/** Times the free memory that one client's requests may hold: a quarter stays free of it. */
+const CLIENT_SHARE = 3;
+/** The same where it is spare memory that is asked for: half stays free. */
+const SPARE_SHARE = 1;
+
+export interface MemoryTerms {
+  readonly bytesMax: number;
+  /** Of `bytesMax`, what only small requests take. */
+  readonly reserveBytes: number;
+  readonly smallBytesMax: number;
+  readonly stillMs: number;
+  readonly retryAfterMs: number;
+  /** What is held, and what can not be done without it, for the words of a refusal. */
+  readonly things: string;
+  readonly action: string;
+}
+
+/** Whose request it is. */
+export interface Holder {
+  /** The token's subject, or the peer's address where nobody is asked for a token. */
+  readonly client: string;
+  readonly connection: object;
+}
+
+/** The part of one request. */
+export interface Hold {
+  /** Takes more. Throws `OverloadedError` where there is no room and nobody is to give way (H4). */
+  take(bytes: number): void;
+  /** Takes more of what is spare (H6). Throws `OverloadedError`. */
+  takeSpare(bytes: number): void;
+  /** It waits for its client from now on, and may have to give way (H7). */
+  waits(): void;
+  /** Its client has taken some of it (H5). */
+  moves(): void;
+  /** It gives way to nobody any more. */
+  settles(): void;
+  /** Holds so much from now on: takes what is missing, as `take` does, or gives the rest back. */
+  resize(bytes: number): void;
+  /** Gives all back. Nothing is done to it afterwards. */
+  release(): void;
+}
+
+export class HttpMemory {
+  readonly #terms: MemoryTerms;
+  readonly #nowMs: () => number;
+  readonly #parts = new Set<Part>();
+  readonly #clients = new Map<string, ClientUse>();
+  #smallBytes = 0;
+  #largeBytes = 0;
+
+  constructor(terms: MemoryTerms, nowMs: () => number = () => performance.now()) {
+    this.#terms = terms;
+    this.#nowMs = nowMs;
+  }
+
+  get usedBytes(): number {
+    return this.#smallBytes + this.#largeBytes;
+  }
+
+  /**
+   * Takes the first bytes, as `take` does.
+   *
+   * @param giveWay called once where it has to give way; its memory is taken back with it
+   */
+  hold(holder: Holder, bytes: number, giveWay: (reason: OverloadedError) => void): Hold {
+    const part: Part = { ...holder, bytes: 0, isSmall: true, isWaiting: false, movedAtMs: this.#nowMs(), giveWay };
+    this.#parts.add(part);
+    const moves = () => {
+      part.movedAtMs = this.#nowMs();
+    };
+    const hold: Hold = {
+      take: (more) => {
+        this.#take(part, more, false);
+        moves();
+      },
+      takeSpare: (more) => {
+        this.#take(part, more, true);
+        moves();
+      },
+      waits: () => {
+        part.isWaiting = true;
+        moves();
+      },
+      moves,
+      settles: () => {
+        part.isWaiting = false;
+      },
+      resize: (all) => {
+        if (!this.#parts.has(part)) return;
+        if (all > part.bytes) this.#take(part, all - part.bytes, false);
+        else this.#set(part, all, part.isSmall || this.#isRoomInReserve(all));
+      },
+      release: () => this.#release(part),
+    };
+    try {
+      hold.take(bytes);
+    } catch (error) {
+      hold.release();
+      throw error;
+    }
+    return hold;
+  }
+
+  #take(part: Part, bytes: number, isSpare: boolean): void {
+    if (!this.#parts.has(part)) throw this.#spent(part); // it gave way
+    const all = part.bytes + bytes;
+    if (part.isSmall && this.#isRoomInReserve(all, part.bytes)) {
+      this.#set(part, all, true);
+      return;
+    }
+    const more = part.isSmall ? all : bytes;
+    while (!this.#isRoom(part, more, isSpare ? SPARE_SHARE : CLIENT_SHARE)) {
+      const other = isSpare ? undefined : this.#toGiveWay(part, more);
+      if (other === undefined) throw this.#spent(part);
+      this.#release(other);
+      other.giveWay(this.#spent(other));
+    }
+    this.#set(part, all, false);
+  }
+
+  /** H2. */
+  #isRoomInReserve(bytes: number, heldThere = 0): boolean {
+    const { reserveBytes, smallBytesMax } = this.#terms;
+    return bytes <= smallBytesMax && this.#smallBytes - heldThere + bytes <= reserveBytes;
+  }
+
+  /** H1, H3. */
+  #isRoom({ client }: Part, more: number, share: number): boolean {
+    const { bytesMax, reserveBytes } = this.#terms;
+    const free = bytesMax - reserveBytes - this.#largeBytes - more;
+    return free >= 0 && (this.#clients.get(client)?.bytes ?? 0) + more <= share * free;
+  }
+
+  /** H4, then H5: the large request that gives way to `asker`. */
+  #toGiveWay(asker: Part, more: number): Part | undefined {
+    const stillSinceMs = this.#nowMs() - this.#terms.stillMs;
+    let largest: Part | undefined;
+    let stillest: Part | undefined;
+    for (const part of this.#parts) {
+      if (part === asker || part.isSmall || !part.isWaiting) continue;
+      if (this.#holdsMore(part, asker, more) && (largest === undefined || this.#compare(part, largest) > 0)) {
+        largest = part;
+      }
+      if (part.movedAtMs <= stillSinceMs && part.movedAtMs < (stillest?.movedAtMs ?? Infinity)) stillest = part;
+    }
+    return largest ?? stillest;
+  }
+
+  #holdsMore(part: Part, asker: Part, more: number): boolean {
+    const isOwn = part.client === asker.client;
+    return isOwn
+      ? this.#connectionBytes(part) > this.#connectionBytes(asker) + more
+      : this.#clientBytes(part) > this.#clientBytes(asker) + more;
+  }
+
+  #compare(a: Part, b: Part): number {
+    return (
+      this.#clientBytes(a) - this.#clientBytes(b) ||
+      this.#connectionBytes(a) - this.#connectionBytes(b) ||
+      a.bytes - b.bytes
+    );
+  }
+
+  #clientBytes({ client }: Part): number {
+    return this.#clients.get(client)?.bytes ?? 0;
+  }
+
+  #connectionBytes({ client, connection }: Part): number {
+    return this.#clients.get(client)?.connections.get(connection) ?? 0;
+  }
+
+  #set(part: Part, bytes: number, isSmall: boolean): void {
+    const before = part.isSmall ? 0 : part.bytes;
+    const after = isSmall ? 0 : bytes;
+    this.#smallBytes += (isSmall ? bytes : 0) - (part.isSmall ? part.bytes : 0);
+    this.#largeBytes += after - before;
+    this.#count(part, after - before);
+    part.bytes = bytes;
+    part.isSmall = isSmall;
+  }
+
+  /** Counts large bytes for the client and its connection; those of none are forgotten. */
+  #count({ client, connection }: Part, change: number): void {
+    if (change === 0) return;
+    const use = this.#clients.get(client) ?? { bytes: 0, connections: new Map<object, number>() };
+    use.bytes += change;
+    const ofConnection = (use.connections.get(connection) ?? 0) + change;
+    if (ofConnection === 0) use.connections.delete(connection);
+    else use.connections.set(connection, ofConnection);
+    if (use.bytes === 0) this.#clients.delete(client);
+    else this.#clients.set(client, use);
+  }
+
+  #release(part: Part): void {
+    if (this.#parts.delete(part)) this.#set(part, 0, true);
+  }
+
+  #spent(part: Part): OverloadedError {
+    const { action, things, bytesMax, retryAfterMs } = this.#terms;
+    return new OverloadedError(
+      "OUT_OF_CREDIT",
+      `Cannot ${action} as ${things} together must stay below ${bytesMax} bytes, and one client's share must be free: ` +
+        `current values are ${this.usedBytes} of all and ${this.#clientBytes(part)} of this client`,
+      retryAfterMs,
+    );
+  }
+}
+
+interface Part extends Holder {
+  bytes: number;
+  /** Of the reserve (H2). */
+  isSmall: boolean;
+  isWaiting: boolean;
+  movedAtMs: number;
+  readonly giveWay: (reason: OverloadedError) => void;
+}
+
+interface ClientUse {
+  bytes: number;
+  readonly connections: Map<object, number>;
+}

@@ -1,0 +1,69 @@
+/**
+ * Which partitions take no appends for now, as the node says to the producers of HTTP requests. A producer waits and tries
+ * again; a request is better answered at once, with the reason and when to come back. A place that one request with a key was
+ * refused is no matter of others: its principal may hold its share.
+ */
+import type { Connect } from "../../../protocols/connection.ts";
+import { errorFromCode, OverloadedError } from "../../../protocols/errors.ts";
+import type { NodeFrame } from "../../../protocols/wire/frames.ts";
+
+interface Refusal {
+  readonly error: OverloadedError;
+  readonly untilMs: number;
+}
+
+export class PartitionRefusals {
+  readonly #nowMs: () => number;
+  /** By `<stream>/<partition>`, of the node's own configuration. */
+  readonly #refusals = new Map<string, Refusal>();
+
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs;
+  }
+
+  /** Why the partition takes nothing now; until the time it named has passed. */
+  of(stream: string, partition: number): OverloadedError | undefined {
+    if (this.#refusals.size === 0) return undefined;
+    const key = `${stream}/${partition}`;
+    const refusal = this.#refusals.get(key);
+    if (refusal === undefined || refusal.untilMs > this.#nowMs()) return refusal?.error;
+    this.#refusals.delete(key);
+    return undefined;
+  }
+
+  /** Of any partition of the stream: why events of no certain place were not taken. */
+  anyOf(stream: string): OverloadedError | undefined {
+    for (const key of [...this.#refusals.keys()]) {
+      const at = key.lastIndexOf("/");
+      const error = key.slice(0, at) === stream ? this.of(stream, Number(key.slice(at + 1))) : undefined;
+      if (error !== undefined) return error;
+    }
+    return undefined;
+  }
+
+  /** Connections on which refusals are heard: each is kept, those of places with `own`, and told to `onRefused`. */
+  hear(connect: Connect, onRefused: () => void, own: PartitionRefusals = this): Connect {
+    return (address, events, signal) =>
+      connect(
+        address,
+        {
+          onFrame: (frame, wireBytes) => {
+            events.onFrame(frame, wireBytes);
+            if (this.#note(frame, own)) onRefused();
+          },
+          onClose: (error) => events.onClose(error),
+        },
+        signal,
+      );
+  }
+
+  #note(frame: NodeFrame, own: PartitionRefusals): boolean {
+    if (frame.type !== "error" || frame.stream === undefined || frame.partition === undefined) return false;
+    const error = errorFromCode(frame.code, frame.message, frame.retryAfterMs);
+    if (!(error instanceof OverloadedError)) return false;
+    const untilMs = this.#nowMs() + error.retryAfterMs;
+    const refusals = error.code === "TOO_MANY_PRODUCERS" ? own.#refusals : this.#refusals;
+    refusals.set(`${frame.stream}/${frame.partition}`, { error, untilMs });
+    return true;
+  }
+}

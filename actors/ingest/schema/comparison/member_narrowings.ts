@@ -1,0 +1,243 @@
+/**
+ * What a changed schema takes from properties and items. Each property falls to its name, to every pattern that it matches, or
+ * else to `additionalProperties`; each item to its place or to `items`. A name, pattern or place that is gone leaves its
+ * values to the next rule, and that must allow them.
+ */
+
+import { closingRulesBeyond, closingRulesOf } from "../evaluated_properties.ts";
+import { isSchemaObject } from "../keywords.ts";
+import type { Comparing, Old } from "./comparing.ts";
+import { countOf } from "./schema_bounds.ts";
+import { type Fields, fieldsOf, isMap, listOf, text } from "./schema_parts.ts";
+import { valuesOf } from "./value_narrowings.ts";
+
+export function objectNarrowings(old: Old, to: Fields, path: string, by: Comparing): readonly string[] {
+  if (!ON_PROPERTIES.some((keyword) => to[keyword] !== undefined)) return [];
+  const wasRequired = requiredWith(old, [], by);
+  const missing = listOf(to.required ?? [])
+    .filter((name) => !wasRequired.has(name))
+    .map((name) => `${path}/${text(name)}: is required now: stored events may lack it`);
+  const hasDependents = Object.entries(fieldsOf(to.dependentRequired)).every(([name, names]) => {
+    const required = requiredWith(old, [name], by);
+    return listOf(names).every((one) => required.has(one));
+  });
+  return [
+    ...missing,
+    ...(hasDependents
+      ? []
+      : [`${path || "/"}: dependentRequired changed: it can not be shown to allow what was allowed`]),
+    ...namedNarrowings(old, to, path, by),
+    ...patternNarrowings(old, to, path, by),
+    ...(to.additionalProperties === undefined
+      ? []
+      : by.narrowings(restOf(old, by), to.additionalProperties, `${path}/additionalProperties`)),
+    ...(to.propertyNames === undefined
+      ? []
+      : by.narrowings(namesOf(old, by), to.propertyNames, `${path}/propertyNames`)),
+  ];
+}
+
+/** Names that a map has which has these. */
+function requiredWith(old: Old, names: readonly unknown[], by: Comparing): ReadonlySet<unknown> {
+  const required = new Set([...names, ...old.holding.flatMap((one) => listOf(one.required ?? []))]);
+  // Names that are added on the way have dependents too.
+  for (const name of required) {
+    by.budget.take(NAME_STEPS);
+    for (const one of old.holding) for (const other of dependentsOf(one, name)) required.add(other);
+  }
+  return required;
+}
+
+const dependentsOf = ({ dependentRequired }: Fields, name: unknown): readonly unknown[] =>
+  Object.hasOwn(fieldsOf(dependentRequired), String(name)) ? listOf(fieldsOf(dependentRequired)[String(name)]) : [];
+
+/** The schema of names; those of a closed map are known. */
+function namesOf(old: Old, by: Comparing): unknown {
+  const closed = old.holding
+    .filter((one) => one.additionalProperties === false && one.patternProperties === undefined)
+    .map(({ properties }) => ({ enum: Object.keys(fieldsOf(properties)) }));
+  const names = [{ type: "string" }, ...closed, ...old.holding.map(({ propertyNames = true }) => propertyNames)];
+  return by.join(names, old, ({ propertyNames }) => [propertyNames]);
+}
+
+/** The rule of properties that have neither a name nor a pattern. */
+function restOf(old: Old, by: Comparing): unknown {
+  const known = new Set(old.holding.flatMap(({ properties }) => Object.keys(fieldsOf(properties))));
+  const rules = old.holding.flatMap((one) => [
+    one.additionalProperties ?? true,
+    ...closingRulesBeyond(one, known, by.before),
+  ]);
+  return by.join(rules, old, rulesOfProperties(by));
+}
+
+/** Schemas that may have a say on some property: which names a pattern or the rest takes is not looked at. */
+export const rulesOfProperties =
+  (by: Comparing) =>
+  (schema: Fields): readonly unknown[] => [
+    ...Object.values(fieldsOf(schema.properties)),
+    ...Object.values(fieldsOf(schema.patternProperties)),
+    schema.additionalProperties,
+    schema.unevaluatedProperties,
+    ...enumeratedMembers(schema, by),
+  ];
+
+const rulesOfItems =
+  (by: Comparing) =>
+  (schema: Fields): readonly unknown[] => [
+    ...listOf(schema.prefixItems ?? []),
+    ...[schema.items, schema.contains, schema.unevaluatedItems],
+    ...enumeratedMembers(schema, by),
+  ];
+
+/** Made once: a pair of schemas is known by what they are. */
+const made = new WeakMap<Fields, Map<string | undefined, Fields>>();
+
+/** What a list of whole values says on the members of one; `name` for that property alone. */
+function enumeratedMembers(schema: Fields, by: Comparing, name?: string): readonly Fields[] {
+  const values = valuesOf(schema) ?? [];
+  by.budget.take(30 * values.length);
+  const members = values.flatMap((value) => {
+    if (Array.isArray(value)) return name === undefined ? value : [];
+    if (!isMap(value)) return [];
+    if (name === undefined) return Object.values(value);
+    return Object.hasOwn(value, name) ? [value[name]] : [];
+  });
+  if (members.length === 0) return [];
+  const known = made.get(schema) ?? new Map<string | undefined, Fields>();
+  made.set(schema, known);
+  const one = known.get(name) ?? { enum: members };
+  known.set(name, one);
+  return [one];
+}
+
+/** Schemas that judge the property `name`: by name, by pattern, or as one of the rest. */
+function rulesOf(schema: Fields, name: string, { before }: Comparing): readonly unknown[] {
+  const found = Object.entries(fieldsOf(schema.patternProperties)).filter(([pattern]) => before.isFound(pattern, name));
+  const rules = [...ownRuleOf(schema, name), ...found.map(([, rule]) => rule)];
+  return rules.length > 0 ? rules : [schema.additionalProperties ?? true];
+}
+
+const ownRuleOf = ({ properties }: Fields, name: string): readonly unknown[] =>
+  Object.hasOwn(fieldsOf(properties), name) ? [fieldsOf(properties)[name]] : [];
+
+/** Steps of one name that either schema declares. */
+const NAME_STEPS = 100;
+
+const NONE: readonly unknown[] = [];
+
+/** Asked of every alternative for every name: what says nothing must cost nothing. */
+const rulesThatMayJudge =
+  (name: string, by: Comparing) =>
+  (schema: Fields): readonly unknown[] => {
+    const { properties, patternProperties, additionalProperties, unevaluatedProperties } = schema;
+    const isNamed = isSchemaObject(properties) && Object.hasOwn(properties, name);
+    const isListed = schema.enum !== undefined || schema.const !== undefined;
+    const isClosed = additionalProperties !== undefined || unevaluatedProperties !== undefined;
+    if (patternProperties === undefined && !isListed && (isNamed || !isClosed))
+      return isNamed ? [properties[name]] : NONE;
+    return [
+      ...rulesOf(schema, name, by),
+      ...(isNamed ? [] : [unevaluatedProperties]),
+      ...(isListed ? enumeratedMembers(schema, by, name) : []),
+    ];
+  };
+
+/** Keywords that have a say on properties and items, or name them. */
+const ON_PROPERTIES = [
+  ...["properties", "patternProperties", "additionalProperties", "propertyNames", "required", "dependentRequired"],
+];
+const ON_MEMBERS: ReadonlySet<string> = new Set([
+  ...[...ON_PROPERTIES, "unevaluatedProperties", "dependentSchemas"],
+  ...["items", "prefixItems", "contains", "unevaluatedItems"],
+]);
+
+export const hasSayOnMembers = (schema: Fields): boolean =>
+  Object.keys(schema).some((keyword) => ON_MEMBERS.has(keyword)) ||
+  (valuesOf(schema) ?? []).some((value) => isMap(value) || Array.isArray(value));
+
+/** Whether a schema says nothing on a property of this name, and would let any value in. */
+export function isSilentOn(schema: Fields, name: string, by: Comparing): boolean {
+  if (ownRuleOf(schema, name).length > 0) return false;
+  if (rulesThatMayJudge(name, by)(schema).some((rule) => rule !== true && rule !== undefined)) return false;
+  const dependents = Object.entries(fieldsOf(schema.dependentRequired)).flat(2);
+  const mentioned = [...listOf(schema.required ?? []), ...dependents];
+  by.budget.take(2 * mentioned.length);
+  return !mentioned.includes(name) && !Object.hasOwn(fieldsOf(schema.dependentSchemas), name);
+}
+
+function namedNarrowings(old: Old, to: Fields, path: string, by: Comparing): readonly string[] {
+  const declared = fieldsOf(to.properties);
+  const before = old.holding.flatMap(({ properties }) => Object.keys(fieldsOf(properties)));
+  return [...new Set([...before, ...Object.keys(declared)])].flatMap((name) => {
+    by.budget.take(NAME_STEPS);
+    if (Object.hasOwn(declared, name) && by.isOpenTo(old, name)) return []; // the exception made for use
+    const rules = old.holding.flatMap((one) => [...rulesOf(one, name, by), ...closingRulesOf(one, name, by.before)]);
+    const wide = by.join(rules, old, rulesThatMayJudge(name, by));
+    return rulesOf(to, name, by).flatMap((narrow) => by.narrowings(wide, narrow, `${path}/${name}`));
+  });
+}
+
+function patternNarrowings(old: Old, to: Fields, path: string, by: Comparing): readonly string[] {
+  const before = old.holding.flatMap(({ patternProperties }) =>
+    Object.entries(fieldsOf(patternProperties)).map(
+      ([pattern, wide]) => [pattern, by.join([wide], old, rulesOfProperties(by))] as const,
+    ),
+  );
+  const known = new Set(before.map(([pattern]) => pattern));
+  const after = fieldsOf(to.patternProperties);
+  const kept = before.flatMap(([pattern, wide]) => {
+    const place = `${path}/patternProperties/${pattern}`;
+    if (Object.hasOwn(after, pattern)) return by.narrowings(wide, after[pattern], place);
+    return by.narrowings(wide, to.additionalProperties ?? true, place); // its names fall to the rest
+  });
+  const added = Object.entries(after)
+    .filter(([pattern]) => !known.has(pattern))
+    .flatMap(([pattern, narrow]) => {
+      const others = [restOf(old, by), ...before.map(([, wide]) => wide)];
+      return others.flatMap((wide) => by.narrowings(wide, narrow, `${path}/patternProperties/${pattern}`));
+    });
+  // A name that is new in the properties may be one that an old pattern judged: namedNarrowings sees those.
+  return [...kept, ...added];
+}
+
+export const arrayNarrowings = (old: Old, to: Fields, path: string, by: Comparing): readonly string[] => [
+  ...(to.items === undefined && to.prefixItems === undefined ? [] : itemsNarrowings(old, to, path, by)),
+  ...containsNarrowings(old, to, path, by),
+];
+
+function itemsNarrowings(old: Old, to: Fields, path: string, by: Comparing): readonly string[] {
+  const wides = old.holding;
+  const after = to.prefixItems === undefined ? [] : listOf(to.prefixItems);
+  const placesBefore = wides.map(({ prefixItems }) => (prefixItems === undefined ? 0 : listOf(prefixItems).length));
+  const most = countOf("maxItems", wides);
+  const places = Math.min(most, Math.max(after.length, ...placesBefore));
+  const narrowRest = to.items ?? true;
+  const reasons = Array.from({ length: places }, (_, index) => {
+    const certain = wides.map((one) => ruleOfPlace(one, index));
+    const wide = by.join(certain, old, rulesOfItems(by));
+    return by.narrowings(wide, after[index] ?? narrowRest, `${path}/prefixItems/${index}`);
+  });
+  if (to.items === undefined || most <= places) return reasons.flat();
+  const certain = wides.map(({ items = true }) => items);
+  return [...reasons.flat(), ...by.narrowings(by.join(certain, old, rulesOfItems(by)), narrowRest, `${path}/items`)];
+}
+
+const ruleOfPlace = ({ prefixItems = [], items = true }: Fields, index: number): unknown =>
+  listOf(prefixItems)[index] ?? items;
+
+function containsNarrowings(old: Old, to: Fields, path: string, by: Comparing): readonly string[] {
+  if (to.contains === undefined || (to.minContains === 0 && to.maxContains === undefined)) return [];
+  const isKept = old.holding.some(
+    (from) =>
+      from.contains !== undefined &&
+      Number(to.minContains ?? 1) <= Number(from.minContains ?? 1) &&
+      Number(to.maxContains ?? Number.POSITIVE_INFINITY) >= Number(from.maxContains ?? Number.POSITIVE_INFINITY) &&
+      (by.same(from.contains, to.contains) || isContainedStill(from, old, to, path, by)),
+  );
+  return isKept ? [] : [`${path}/contains: changed: it can not be shown to allow what was allowed`];
+}
+
+/** More items than before may match now: no matter where no most of them is set. */
+const isContainedStill = (from: Fields, old: Old, to: Fields, path: string, by: Comparing): boolean =>
+  to.maxContains === undefined &&
+  by.narrowings(by.join([from.contains], old, rulesOfItems(by)), to.contains, `${path}/contains`).length === 0;

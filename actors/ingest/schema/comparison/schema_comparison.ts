@@ -1,0 +1,280 @@
+/**
+ * Whether every value that one schema allows is allowed by another. Answers reasons why it may not be, none where it can be
+ * shown. References are followed; a pair of schemas that is met again within itself counts as shown, as in a comparison of
+ * recursive types (Amadio and Cardelli, Subtyping recursive types, 1993).
+ *
+ *   K1. What is allowed by all of several schemas is held as their list: `allOf` and `$ref` say no more than that.
+ *   K2. A part of the new schema follows from the old ones together; alternatives of the old schema are each held against the
+ *       new one where that does not do.
+ *   K3. A property that nothing in the old schema has a say on may be declared (schema_compatibility.ts has the reason).
+ *   K4. An alternative or a condition that is looked at alone would seem to leave the names of the others open. So each
+ *       comparison knows, beside the schemas that hold, all that may have a say on the same value.
+ *   K5. Where the values that the old schema allows can be listed, each is tried: that needs no inference.
+ *   K6. A schema that the new one excludes or asks for in a condition is held against the old one's the other way around,
+ *       and K3 has no place there.
+ */
+
+import type { CompilePattern } from "../../../kernel/linear_pattern.ts";
+import { isSchemaObject, type JsonSchema } from "../keywords.ts";
+import { combiningNarrowings } from "./combining_narrowings.ts";
+import type { Comparing, Old } from "./comparing.ts";
+import { BudgetSpentError, ComparisonBudget } from "./comparison_budget.ts";
+import { areDisjoint } from "./disjoint_schemas.ts";
+import { listedValues } from "./listed_values.ts";
+import { arrayNarrowings, hasSayOnMembers, isSilentOn, objectNarrowings } from "./member_narrowings.ts";
+import { SameAtSight, seesSiblings } from "./same_at_sight.ts";
+import { SchemaDocument } from "./schema_document.ts";
+import { type Fields, fieldsOf, listOf, text } from "./schema_parts.ts";
+import { unevaluatedNarrowings } from "./unevaluated_narrowings.ts";
+import { rulesFor, typesOfAll, valueNarrowings, valuesOf } from "./value_narrowings.ts";
+
+/** Steps of a pair that is looked at closely. */
+const PAIR_STEPS = 900;
+/** Of a part that may have a say on a value, and of a schema in the name of a pair. */
+const PART_STEPS = 20;
+const NAME_STEPS = 15;
+/** Pairs within one another. */
+const DEPTH_MAX = 300;
+/** Values that are told, of those that are not allowed any more. */
+const TOLD_MAX = 10;
+
+/** Reasons why `next` may refuse what `previous` allows, each with the JSON Pointer of the place. */
+export function narrowingsOf(
+  previous: JsonSchema,
+  next: JsonSchema,
+  compilePattern: CompilePattern,
+): readonly string[] {
+  const budget = new ComparisonBudget();
+  let comparison: Comparison | undefined;
+  try {
+    const [before, after] = [previous, next].map((one) => new SchemaDocument(one, compilePattern, budget));
+    if (before === undefined || after === undefined) return [];
+    comparison = new Comparison(before, after, budget);
+    return comparison.narrowings(previous, next, "");
+  } catch (error) {
+    if (!(error instanceof BudgetSpentError)) throw error;
+    const undecided = `/: undecided, as the schemas are too large to be held against each other: ${error.message}`;
+    return [...(comparison?.told ?? []), undecided];
+  }
+}
+
+class Comparison implements Comparing {
+  readonly before: SchemaDocument;
+  readonly after: SchemaDocument;
+  readonly budget: ComparisonBudget;
+  /** Reasons that were found before alternatives were looked at one by one. */
+  told: readonly string[] = [];
+  readonly #sight: SameAtSight;
+  readonly #isStrict: boolean;
+  #reversed: Comparison | undefined;
+  readonly #underWay = new Set<string>();
+  readonly #numbers = new Map<unknown, number>();
+  readonly #made = new Map<string, unknown>();
+  /** K4: of made schemas, those beside what holds. */
+  readonly #besides = new Map<unknown, readonly JsonSchema[]>();
+
+  /** @param isStrict without the exception of K3 */
+  constructor(before: SchemaDocument, after: SchemaDocument, budget: ComparisonBudget, isStrict = false) {
+    this.before = before;
+    this.after = after;
+    this.budget = budget;
+    this.#isStrict = isStrict;
+    this.#sight = new SameAtSight(before, after, budget);
+  }
+
+  readonly same = (wide: unknown, narrow: unknown): boolean => this.#sight.isSame(wide, narrow);
+
+  narrowings(wide: unknown, narrow: unknown, path: string): readonly string[] {
+    if (this.same(wide, narrow)) return [];
+    const parts = this.after.conjuncts(narrow);
+    if (parts.length === 0) return [];
+    const wides = this.before.conjuncts(wide);
+    if (wides.includes(false)) return [];
+    const besides = this.#besides.get(wide) ?? [];
+    const pair = `${this.#nameOf(wides)}/${this.#nameOf(besides)}/${this.#nameOf(parts)}`;
+    if (this.#underWay.has(pair)) return [];
+    this.budget.take(
+      PAIR_STEPS + pair.length + wides.reduce<number>((sum, one) => sum + lengthOf(fieldsOf(one).enum), 0),
+    );
+    if (this.#underWay.size >= DEPTH_MAX)
+      return [`${path || "/"}: the schemas nest too deep to be held against each other`];
+    this.#underWay.add(pair);
+    try {
+      return this.#pairNarrowings(wide, wides, narrow, parts, path);
+    } finally {
+      this.#underWay.delete(pair);
+    }
+  }
+
+  #pairNarrowings(
+    wide: unknown,
+    wides: readonly unknown[],
+    narrow: unknown,
+    parts: readonly unknown[],
+    path: string,
+  ): readonly string[] {
+    const left = parts.filter((part) => !wides.some((one) => this.same(one, part)));
+    if (left.length === 0) return [];
+    const holding = wides.length === 0 ? [{}] : wides.map(fieldsOf);
+    const lost = left.includes(false) ? undefined : this.#listedNarrowings(holding, narrow, path);
+    if (lost !== undefined) return lost;
+    const besides = this.#besides.get(wide) ?? [];
+    let judging: readonly JsonSchema[] | undefined;
+    const old: Old = {
+      holding,
+      judging: () => {
+        judging ??= [...new Set([...this.before.inPlace([wide]), ...besides])];
+        return judging;
+      },
+    };
+    const reasons = left.flatMap((part) => this.#partNarrowings(old, part, path));
+    if (reasons.length === 0) return [];
+    const isOutermost = this.#underWay.size === 1;
+    if (isOutermost) this.told = reasons;
+    const isAllowed = this.#isAllowedByCase(wides, old, narrow, path);
+    if (isOutermost) this.told = [];
+    return isAllowed ? [] : reasons;
+  }
+
+  /** K5; undefined where the values can not be listed, or some are not allowed and inference may tell better why. */
+  #listedNarrowings(holding: readonly Fields[], narrow: unknown, path: string): readonly string[] | undefined {
+    const listed = listedValues(holding);
+    if (listed === undefined) return undefined;
+    const lost: unknown[] = [];
+    for (const value of listed.values) {
+      if (holding.some((one) => this.before.isMatch(this.before.wholeOf(one), value) === false)) continue;
+      const isAllowed = this.after.isMatch(narrow, value);
+      if (isAllowed === undefined) return undefined;
+      if (!isAllowed) lost.push(value);
+    }
+    if (lost.length === 0) return [];
+    if (!listed.isByName) return undefined;
+    const more = lost.length > TOLD_MAX ? ` and ${lost.length - TOLD_MAX} more` : "";
+    return [`${path || "/"}: ${lost.slice(0, TOLD_MAX).map(text).join(", ")}${more} is not allowed any more`];
+  }
+
+  join(wides: readonly unknown[], old: Old, partsOf: (schema: Fields) => readonly unknown[]): unknown {
+    const saying = [...new Set(wides)].filter((one) => one !== true && one !== undefined);
+    // What is opaque may have a say on whatever lies within.
+    const parts = old.judging().flatMap((one) => (this.before.isOpaque(one) ? [one, ...partsOf(one)] : partsOf(one)));
+    this.budget.take(PART_STEPS * (old.judging().length + parts.length));
+    const others = new Set(parts.filter((one) => isSchemaObject(one) && !saying.includes(one)));
+    if (others.size === 0 && saying.length <= 1) return saying[0] ?? true;
+    return this.make(`all ${this.#nameOf(saying)} beside ${this.#nameOf([...others])}`, () => {
+      const seen = new Set(this.before.inPlace(saying));
+      const besides = this.before
+        .inPlace([...others])
+        .filter((one) => !seen.has(one) && (this.before.isOpaque(one) || hasSayOnMembers(one)));
+      return this.#besideOne(saying, besides);
+    });
+  }
+
+  #besideOne(saying: readonly unknown[], besides: readonly JsonSchema[]): unknown {
+    if (besides.length === 0 && saying.length <= 1) return saying[0] ?? true;
+    return this.make(`just ${this.#nameOf(saying)} beside ${this.#nameOf(besides)}`, () => {
+      const made = { allOf: saying.length === 0 ? [true] : saying };
+      this.#besides.set(made, besides);
+      return made;
+    });
+  }
+
+  joinInPlace(wides: readonly unknown[], old: Old): unknown {
+    return this.join(wides, old, (schema) => [schema]);
+  }
+
+  isOpenTo(old: Old, name: string): boolean {
+    return (
+      !this.#isStrict &&
+      old.judging().every((schema) => {
+        this.budget.take(PART_STEPS);
+        return (
+          isSilentOn(schema, name, this) &&
+          !this.before.isOpaque(schema) &&
+          this.before.inPlace([schema.propertyNames]).every((names) => !valuesOf(names)?.includes(name))
+        );
+      })
+    );
+  }
+
+  #partNarrowings(old: Old, part: unknown, path: string): readonly string[] {
+    if (part === false) return [`${path || "/"}: nothing is allowed any more`];
+    const types = typesOfAll(old.holding);
+    if (types?.size === 0) return [];
+    const to = rulesFor(types, fieldsOf(part));
+    const reason = `${path || "/"}: $dynamicRef changed: it can not be shown to allow what was allowed`;
+    return [
+      ...valueNarrowings(old.holding, types, to, path),
+      ...objectNarrowings(old, to, path, this),
+      ...arrayNarrowings(old, to, path, this),
+      ...unevaluatedNarrowings(old, to, fieldsOf(part), path, this),
+      ...combiningNarrowings(old, to, path, this),
+      ...(to.$dynamicRef === undefined ? [] : [reason]),
+    ];
+  }
+
+  isFollowed(wide: unknown, narrow: unknown, path: string): boolean {
+    return this.narrowings(wide, narrow, path).length === 0;
+  }
+
+  isApart(wide: unknown, narrow: unknown): boolean {
+    return areDisjoint({ document: this.before, schemas: [wide] }, { document: this.after, schemas: [narrow] });
+  }
+
+  /** K6: the new schema held against the old one. */
+  get reversed(): Comparison {
+    if (this.#reversed !== undefined) return this.#reversed;
+    this.#reversed = new Comparison(this.after, this.before, this.budget, true);
+    if (this.#isStrict) this.#reversed.#reversed = this;
+    return this.#reversed;
+  }
+
+  /** K2: a value of the old schema matches one of its alternatives, and each may be allowed for a reason of its own. */
+  #isAllowedByCase(wides: readonly unknown[], old: Old, narrow: unknown, path: string): boolean {
+    return wides.some((wide) => {
+      if (!isSchemaObject(wide)) return false;
+      return (["anyOf", "oneOf", "type"] as const).some((keyword) => {
+        const cases = listOf(wide[keyword] ?? []);
+        if (cases.length === 0 || (cases.length === 1 && keyword === "type")) return false;
+        const rest = this.without(wide, keyword);
+        const others = wides.map((one) => (one === wide ? rest : one));
+        return cases.every((one) => {
+          const alternative = keyword === "type" ? this.make(`type ${String(one)}`, () => ({ type: one })) : one;
+          return this.isFollowed(this.joinInPlace([alternative, ...others], old), narrow, path);
+        });
+      });
+    });
+  }
+
+  without(schema: JsonSchema, keyword: string): JsonSchema {
+    return this.make(`${this.#nameOf([schema])} without ${keyword}`, () => {
+      const left = Object.fromEntries(Object.entries(schema).filter(([one]) => one !== keyword && !seesSiblings(one)));
+      this.before.keepWhole(left, schema);
+      return left;
+    });
+  }
+
+  /** Made once, so that the same pair is known again. */
+  make<Made>(name: string, make: () => Made): Made {
+    const known = this.#made.get(name);
+    if (known !== undefined) return known as Made;
+    const made = make();
+    this.#made.set(name, made);
+    return made;
+  }
+
+  #nameOf(schemas: readonly unknown[]): string {
+    this.budget.take(NAME_STEPS * schemas.length);
+    if (schemas.length === 1) return String(this.#numberOf(schemas[0]));
+    const numbers = new Set(schemas.map((schema) => this.#numberOf(schema)));
+    return [...numbers].sort((left, right) => left - right).join(",");
+  }
+
+  #numberOf(schema: unknown): number {
+    const known = this.#numbers.get(schema);
+    if (known !== undefined) return known;
+    this.#numbers.set(schema, this.#numbers.size);
+    return this.#numbers.size - 1;
+  }
+}
+
+const lengthOf = (value: unknown): number => (Array.isArray(value) ? value.length : 0);

@@ -1,0 +1,99 @@
+/**
+ * The versions of each stream's schema, kept in the log: what a stream's configuration says now becomes the newest
+ * version if it differs from the last and may follow it. Events carry the version that they were validated against.
+ */
+import { ConfigurationError } from "../../../protocols/errors.ts";
+import { exactJson } from "../../../protocols/values/exact_json.ts";
+import { parseExactJson } from "../../../protocols/values/parse_json.ts";
+import type { CompilePattern } from "../../kernel/linear_pattern.ts";
+import type { Log } from "../../log/log.ts";
+import { type Compatibility, incompatibilities } from "./schema_compatibility.ts";
+import type { CompileSchema, JsonSchema, SchemaCheck } from "./schema_validator.ts";
+
+export interface SchemaVersion {
+  readonly version: number;
+  readonly schema: JsonSchema;
+  readonly check: SchemaCheck;
+}
+
+/** Older versions that producers may still write with; what is stored stays readable whatever its version. */
+const VERSIONS_USABLE = 10;
+
+/** This program wrote what is stored: the limits are those of any text, and are never met. */
+const STORED_LIMITS = { tokensMax: Number.MAX_SAFE_INTEGER, depthMax: 1_000 };
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+interface StoredSchemas {
+  readonly format: 1;
+  readonly versions: readonly { readonly version: number; readonly schema: JsonSchema }[];
+}
+
+export interface SchemaCompilers {
+  readonly compile: CompileSchema;
+  readonly pattern: CompilePattern;
+}
+
+/**
+ * Registers a stream's schema and answers its usable versions, ascending. Throws `ConfigurationError`
+ * `INCOMPATIBLE_SCHEMA` with every reason.
+ */
+export async function registerSchema(
+  log: Log,
+  compilers: SchemaCompilers,
+  stream: string,
+  schema: JsonSchema,
+  compatibility: Compatibility,
+): Promise<readonly SchemaVersion[]> {
+  const key = `schema/${stream}`;
+  for (;;) {
+    const stored = await log.readMetadata(key);
+    const versions = stored === undefined ? [] : parse(stream, stored.value).versions;
+    const newest = versions.at(-1);
+    if (newest !== undefined && exactJson(newest.schema) === exactJson(schema)) {
+      return usable(versions, compilers.compile, stream);
+    }
+    const next = [...versions, { version: (newest?.version ?? 0) + 1, schema }];
+    // Before it is compared: a schema that is too large, or is none, is told as that.
+    const compiled = usable(next, compilers.compile, stream);
+    if (newest !== undefined) {
+      refuseIncompatible(
+        stream,
+        incompatibilities(newest.schema, schema, compatibility, compilers.pattern),
+        compatibility,
+      );
+    }
+    const value: StoredSchemas = { format: 1, versions: next };
+    const written = await log.writeMetadata(key, encoder.encode(exactJson(value)), stored?.version ?? 0);
+    if (written !== undefined) return compiled; // otherwise another node was first: look again
+  }
+}
+
+function parse(stream: string, value: Uint8Array): StoredSchemas {
+  const stored = parseExactJson(decoder.decode(value), STORED_LIMITS) as { format: number };
+  if (stored.format !== 1) {
+    throw new ConfigurationError(
+      "FORMAT_TOO_NEW",
+      `Cannot read the schemas of ${stream} as their format must be at most 1: current value is ${stored.format}`,
+    );
+  }
+  return stored as StoredSchemas;
+}
+
+function refuseIncompatible(stream: string, reasons: readonly string[], mode: Compatibility): void {
+  if (reasons.length === 0) return;
+  throw new ConfigurationError(
+    "INCOMPATIBLE_SCHEMA",
+    `Cannot change the schema of ${stream} as it must stay ${mode} compatible: ${reasons.join("; ")}. With 'compatibility: none' it is taken as it is`,
+  );
+}
+
+const usable = (
+  versions: StoredSchemas["versions"],
+  compile: CompileSchema,
+  stream: string,
+): readonly SchemaVersion[] =>
+  versions
+    .slice(-VERSIONS_USABLE)
+    .map(({ version, schema }) => ({ version, schema, check: compile(schema, `${stream} version ${version}`) }));

@@ -1,0 +1,128 @@
+/**
+ * Compiles a stream's JSON Schema to a check of one event. No event can hold up the node: a check counts its steps, and an
+ * event that takes more than one of its size may is set aside alone (schema/run.ts, V1 to V3).
+ */
+import { loadDriver } from "../../../deps.ts";
+import { ConfigurationError } from "../../../protocols/errors.ts";
+import type { Event } from "../../../protocols/event.ts";
+import { toJsonValue } from "../../../protocols/values/json_values.ts";
+import { patternCompiler } from "../../kernel/linear_pattern.ts";
+import { type CompiledSchema, compileSchema } from "./compile.ts";
+import { type ReadSchema, readDialect, type SchemaWarning } from "./dialect.ts";
+import { isKnownFormat } from "./formats.ts";
+import { isAnnotation, isSchemaObject, type JsonSchema } from "./keywords.ts";
+import { Run } from "./run.ts";
+
+export type { SchemaWarning } from "./dialect.ts";
+export { type JsonSchema, KNOWN_KEYWORDS } from "./keywords.ts";
+
+export interface SchemaFault {
+  /** `SCHEMA_VIOLATION` where it is not said. */
+  readonly code?: "SCHEMA_VIOLATION" | "VALIDATION_BUDGET";
+  /** JSON Pointer from the event. */
+  readonly path: string;
+  readonly reason: string;
+}
+
+/** What is wrong with an event, or undefined. */
+export type SchemaCheck = (event: Event) => SchemaFault | undefined;
+
+const SCHEMA_BYTES_MAX = 262_144;
+const DETAIL_CHARACTERS_MAX = 200;
+
+export type CompileSchema = (schema: JsonSchema, name: string) => SchemaCheck;
+
+/** Loads the compiler. The function that it answers throws `ConfigurationError` `INVALID_SCHEMA`. */
+export async function createSchemaCompiler(): Promise<CompileSchema> {
+  const [pattern, refuseMalformed] = await Promise.all([patternCompiler(), metaSchemaCheck()]);
+  return (schema, name) => {
+    try {
+      refuseUnusable(schema);
+      const { schema: current } = readDialect(schema, isKnownFormat);
+      refuseMalformed(current);
+      return checkOf(compileSchema(current, pattern));
+    } catch (error) {
+      const reason = reasonOf(error);
+      throw new ConfigurationError("INVALID_SCHEMA", `Cannot use the schema of ${name} as it must compile: ${reason}`, {
+        cause: error,
+      });
+    }
+  };
+}
+
+/** What of a schema judges no event although it may be meant to. Empty for a schema that can not be read at all. */
+export function warningsOf(schema: JsonSchema): readonly SchemaWarning[] {
+  let read: ReadSchema;
+  try {
+    read = readDialect(schema, isKnownFormat);
+  } catch (error) {
+    return [{ path: "", reason: error instanceof Error ? error.message : String(error) }];
+  }
+  const isJudging = Object.keys(read.schema).some((keyword) => !isAnnotation(keyword));
+  return isJudging
+    ? read.warnings
+    : [...read.warnings, { path: "", reason: "no keyword judges an event: every map passes" }];
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof RangeError) return "it must not nest so deep, nor must its references lead so deep";
+  return error instanceof Error ? error.message : String(error);
+}
+
+function refuseUnusable(schema: JsonSchema): void {
+  if (!isSchemaObject(schema))
+    throw new Error(`it must be a map of keywords: current value is ${JSON.stringify(schema)}`);
+  const sizeBytes = JSON.stringify(toJsonValue(schema)).length;
+  if (sizeBytes > SCHEMA_BYTES_MAX) {
+    throw new Error(`it must be at most ${SCHEMA_BYTES_MAX} bytes: current value is ${sizeBytes}`);
+  }
+  if (schema.$async !== undefined) throw new Error("$async must not be used: validation is synchronous");
+}
+
+/** Holds schemas against the schema of schemas. */
+async function metaSchemaCheck(): Promise<(schema: JsonSchema) => void> {
+  const { Ajv2020 } = await loadDriver("ajv");
+  const ajv = new Ajv2020({ strict: false, validateFormats: false, logger: false });
+  return (schema) => {
+    if (ajv.validateSchema(withDoubles(schema) as JsonSchema) === true) return;
+    const [error] = ajv.errors ?? [];
+    throw new Error(`schema is invalid: ${error?.instancePath ?? ""} ${error?.message ?? ""}`);
+  };
+}
+
+/** A copy with doubles for big integers, for a judge that does not know these. */
+function withDoubles(value: unknown): unknown {
+  if (typeof value === "bigint") return Number(value);
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map(withDoubles);
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, withDoubles(one)]));
+}
+
+function checkOf({ check, weight }: CompiledSchema): SchemaCheck {
+  const run = new Run();
+  return (event) => {
+    run.begin(event, weight);
+    const isMatch = isPassing(check, event, run);
+    run.end();
+    if (isMatch && !run.isSpent) return undefined;
+    const { path, reason, detail, isSpent } = run;
+    const shown = detail === undefined ? "" : `: ${JSON.stringify(detail).slice(0, DETAIL_CHARACTERS_MAX)}`;
+    return { code: isSpent ? "VALIDATION_BUDGET" : "SCHEMA_VIOLATION", path, reason: `${reason}${shown}` };
+  };
+}
+
+function isPassing(check: CompiledSchema["check"], event: Event, run: Run): boolean {
+  try {
+    return check(event, run);
+  } catch (error) {
+    // References that lead from one to the next use up the stack before the steps.
+    if (!(error instanceof RangeError)) throw error;
+    run.scope.length = 0;
+    run.evaluated = undefined;
+    run.isSpent = true;
+    run.path = "";
+    run.reason = "validation takes more levels of references than the stack has";
+    run.detail = undefined;
+    return false;
+  }
+}

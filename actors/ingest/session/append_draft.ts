@@ -1,0 +1,146 @@
+/**
+ * Appends on their way from a session to a partition. Frames of one turn that follow each other in a chain become one
+ * batch: a client that sends one event a frame then costs the log no more than one that sends batches.
+ *   D1. Only what continues the chain as it stands is joined, so that the log's judgement of the whole is its judgement
+ *       of each part: all written, or all of it behind a gap (E2).
+ *   D2. A joined batch decodes by itself (E11): nothing with inline record definitions is joined, as the ids of one part
+ *       would be defined, or read as records, in another.
+ *   D3. What carries its own verdicts, trace context or resume point stays alone.
+ */
+
+import { compareSequences, firstSequence, type Sequence, sequenceCount } from "../../../protocols/sequence.ts";
+import type { AppendFrame } from "../../../protocols/wire/frames.ts";
+import type { AppendBatch } from "../../log/log.ts";
+import type { AppendItem } from "../../partition/partition.ts";
+import type { Inspection } from "../session.ts";
+
+/** Beyond this a batch costs by its bytes, and joining saves nothing. */
+export const JOINED_BYTES_MAX = 65_536;
+
+/** Who appends, and whom a chain that the append makes belongs to. */
+export interface DraftProducer {
+  readonly id: string;
+  readonly owner?: string;
+}
+
+/** An append that may still be joined by those that follow it. */
+export interface Draft {
+  readonly requestId: number;
+  readonly producer: DraftProducer;
+  /** The first of the frames that it holds, and what was found in it. */
+  readonly frame: AppendFrame;
+  readonly inspection: Inspection;
+  readonly appendedAtMs: number;
+  readonly canJoin: boolean;
+  /** Events of the frames that joined, each a MessagePack array, in order. */
+  readonly joined: Uint8Array[];
+  count: number;
+  sizeBytes: number;
+}
+
+/** @param isNext the append continues its chain as it stands (D1) */
+export function createDraft(
+  requestId: number,
+  producer: DraftProducer,
+  frame: AppendFrame,
+  inspection: Inspection,
+  appendedAtMs: number,
+  isNext: boolean,
+): Draft {
+  const canJoin = isNext && isPlain(frame, inspection);
+  const count = sequenceCount(frame.sequences);
+  const sizeBytes = frame.events.byteLength;
+  return { requestId, producer, frame, inspection, appendedAtMs, canJoin, joined: [], count, sizeBytes };
+}
+
+/** D2, D3. */
+function isPlain(frame: AppendFrame, inspection: Inspection): boolean {
+  if (inspection.hasDefinitions || inspection.rejects !== undefined || !("first" in frame.sequences)) return false;
+  return frame.traceparent === undefined && frame.position === undefined;
+}
+
+/** Takes a frame that continues the draft's chain into it, where the two may be one batch. */
+export function joinDraft(draft: Draft, frame: AppendFrame, inspection: Inspection, batchEventsMax: number): boolean {
+  const { sequences, events } = frame;
+  if (!draft.canJoin || !("first" in sequences) || !isPlain(frame, inspection)) return false;
+  if (inspection.schemaVersion !== draft.inspection.schemaVersion) return false;
+  if (draft.sizeBytes + events.byteLength > JOINED_BYTES_MAX || draft.count + sequences.count > batchEventsMax)
+    return false;
+  if (!isDense(draft, sequences.first)) return false;
+  draft.joined.push(events);
+  draft.count += sequences.count;
+  draft.sizeBytes += events.byteLength;
+  return true;
+}
+
+function isDense({ frame: { sequences }, count }: Draft, next: Sequence): boolean {
+  if (!("first" in sequences)) return false;
+  const [term, position, index] = sequences.first;
+  return next[0] === term && next[1] === position + count && next[2] === index;
+}
+
+/** What the partition is given. */
+export function finishDraft(draft: Draft): AppendItem {
+  const { requestId, producer, frame, inspection, appendedAtMs, joined, count, sizeBytes } = draft;
+  const isJoined = joined.length > 0 && "first" in frame.sequences;
+  const { producerEpoch, traceparent, position } = frame;
+  const { schemaVersion, rejects } = inspection;
+  const plain: AppendBatch = {
+    producerId: producer.id,
+    producerEpoch,
+    previousSequence: frame.previousSequence ?? undefined,
+    sequences: isJoined ? { first: frame.sequences.first, count } : frame.sequences,
+    schemaVersion,
+    events: isJoined ? joinEvents([frame.events, ...joined], count, sizeBytes) : frame.events,
+    appendedAtMs,
+  };
+  // What follows something makes no chain.
+  const owner = frame.previousSequence === null ? producer.owner : undefined;
+  const isPlainBatch = rejects === undefined && traceparent === undefined && position === undefined;
+  if (isPlainBatch && owner === undefined) return { requestId, batch: plain };
+  const batch: AppendBatch = {
+    ...plain,
+    ...(owner === undefined ? {} : { owner }),
+    ...(rejects === undefined ? {} : { rejects }),
+    ...(traceparent === undefined ? {} : { traceparent }),
+    ...(position === undefined ? {} : { position }),
+  };
+  return { requestId, batch };
+}
+
+/** One MessagePack array of the elements of all parts. */
+function joinEvents(parts: readonly Uint8Array[], count: number, sizeBytes: number): Uint8Array {
+  const joined = new Uint8Array(5 + sizeBytes);
+  let at = writeArrayHeader(joined, count);
+  for (const part of parts) {
+    const body = part.subarray(arrayHeaderBytes(part[0] ?? 0));
+    joined.set(body, at);
+    at += body.length;
+  }
+  return joined.subarray(0, at);
+}
+
+const arrayHeaderBytes = (token: number): number => (token === 0xdc ? 3 : token === 0xdd ? 5 : 1);
+
+function writeArrayHeader(target: Uint8Array, count: number): number {
+  if (count < 16) {
+    target[0] = 0x90 | count;
+    return 1;
+  }
+  if (count < 65_536) {
+    target.set([0xdc, count >> 8, count & 0xff]);
+    return 3;
+  }
+  target.set([0xdd, count >>> 24, (count >> 16) & 0xff, (count >> 8) & 0xff, count & 0xff]);
+  return 5;
+}
+
+/**
+ * Whether an append follows what its chain was sent before, all of which is expected to be written, and lies after it (D1):
+ * a client that was not told of its last batch sends that again, and alone it is a duplicate.
+ */
+export function continues(tail: Sequence | null | undefined, { previousSequence, sequences }: AppendFrame): boolean {
+  if (tail === undefined) return false;
+  if (tail === null || previousSequence === null) return tail === previousSequence;
+  return compareSequences(tail, previousSequence) === 0 && compareSequences(firstSequence(sequences), tail) > 0;
+}

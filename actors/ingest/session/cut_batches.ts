@@ -1,0 +1,86 @@
+/**
+ * Cuts batches, which come whole from the log, to what has room on its way to a reader. A part is a batch of its own: its
+ * events decode by themselves, and its offsets follow those of the part before without a gap.
+ */
+
+import { offset } from "../../../protocols/position.ts";
+import { type Sequence, sequenceAt } from "../../../protocols/sequence.ts";
+import { joinEvents } from "../../../protocols/values/cut_events.ts";
+import { slicesFrom } from "../../../protocols/values/slice_events.ts";
+import { isRejected, type RecordBatch } from "../../log/log.ts";
+
+export interface CutBatches {
+  /** What fits, at least one record where there is one. */
+  readonly batches: readonly RecordBatch[];
+  /** Bytes of their events. */
+  readonly sizeBytes: number;
+  readonly isCut: boolean;
+}
+
+/** The records at `fromOffset` and after it whose events fit `bytesMax`, and the first of them in any case. */
+export function cutBatches(batches: readonly RecordBatch[], fromOffset: number, bytesMax: number): CutBatches {
+  const kept: RecordBatch[] = [];
+  let sizeBytes = 0;
+  for (const batch of batches) {
+    if (batch.count === 0) {
+      kept.push({ ...batch, events: NO_EVENTS }); // it moves the reader on, and has nothing to read
+      continue;
+    }
+    const { byteLength } = batch.events;
+    if (batch.firstOffset >= fromOffset && sizeBytes + byteLength <= bytesMax) {
+      kept.push(batch);
+      sizeBytes += byteLength;
+      continue;
+    }
+    const part = partOf(batch, fromOffset, bytesMax - sizeBytes, sizeBytes === 0);
+    if (part !== undefined) {
+      kept.push(part);
+      sizeBytes += part.events.byteLength;
+    }
+    if (part === undefined || endOf(part) < endOf(batch)) return { batches: kept, sizeBytes, isCut: true };
+  }
+  return { batches: kept, sizeBytes, isCut: false };
+}
+
+/** An empty array of MessagePack. */
+const NO_EVENTS = Uint8Array.of(0x90);
+
+const endOf = ({ firstOffset, count }: RecordBatch): number => firstOffset + count;
+
+/** Bytes of the header of an array of events that were cut out one by one. */
+const HEADER_BYTES = 5;
+
+/** Records of one batch; rejected events are nobody's to read, and are left out. */
+function partOf(
+  batch: RecordBatch,
+  fromOffset: number,
+  bytesMax: number,
+  isFirstKept: boolean,
+): RecordBatch | undefined {
+  const { rejected, ...whole } = batch;
+  const first = firstIndex(batch, fromOffset);
+  const events: Uint8Array[] = [];
+  const list: Sequence[] = [];
+  let sizeBytes = HEADER_BYTES;
+  let index = first - 1;
+  for (const event of slicesFrom(batch.events, first)) {
+    index += 1;
+    if (isRejected(rejected, index)) continue;
+    sizeBytes += event.byteLength;
+    if (sizeBytes > bytesMax && !(isFirstKept && events.length === 0)) break;
+    events.push(event);
+    list.push(sequenceAt(batch.sequences, index));
+  }
+  if (events.length === 0) return undefined;
+  const firstOffset = offset(Math.max(batch.firstOffset, fromOffset));
+  return { ...whole, firstOffset, count: events.length, sequences: { list }, events: joinEvents(events) };
+}
+
+/** Index of the event at `fromOffset`, or of the first one of the batch. */
+function firstIndex({ firstOffset, rejected }: RecordBatch, fromOffset: number): number {
+  let skipped = fromOffset - firstOffset;
+  if (rejected === undefined) return Math.max(0, skipped);
+  let index = 0;
+  for (; skipped > 0; index += 1) if (!isRejected(rejected, index)) skipped -= 1;
+  return index;
+}

@@ -1,0 +1,44 @@
+/**
+ * Cuts what a read brought to its room, counted as bytes on the wire: JSON takes more than the stored form, and how much more is
+ * known once some of it was sent.
+ */
+
+import type { Position } from "../../../protocols/position.ts";
+import type { WireBatch } from "../../../protocols/wire/frames.ts";
+import type { ReadResult } from "../../log/log.ts";
+import { cutBatches } from "./cut_batches.ts";
+import type { RecordsRoom } from "./records_budget.ts";
+
+export type Fitted =
+  | { readonly kind: "fitted"; readonly result: ReadResult; readonly broughtBytes: number; readonly isCut: boolean }
+  /** There is no room for the first record (B3 of the budget). */
+  | { readonly kind: "crowded"; readonly leastBytes: number };
+
+/** Events of fewer bytes tell little: most of their frame is what stands around them. */
+const TELLING_BYTES_MIN = 16_384;
+
+export class RecordsFitting {
+  /** Bytes on the wire for a byte of events. */
+  #growth = 1;
+
+  fit(result: ReadResult, after: Position | undefined, room: RecordsRoom): Fitted {
+    if (result.kind !== "records") return { kind: "fitted", result, broughtBytes: 0, isCut: false };
+    const broughtBytes = this.#onWire(result.batches.reduce((sum, { events }) => sum + events.byteLength, 0));
+    room.growInShare(broughtBytes); // what has room whole is not cut: the rest would be read again
+    const bytesMax = Math.floor(room.bytes / this.#growth);
+    const { batches, sizeBytes, isCut } = cutBatches(result.batches, (after?.offset ?? -1) + 1, bytesMax);
+    const leastBytes = this.#onWire(sizeBytes);
+    if (sizeBytes > bytesMax && !room.grow(leastBytes)) return { kind: "crowded", leastBytes };
+    return { kind: "fitted", result: { kind: "records", batches }, broughtBytes, isCut };
+  }
+
+  /** A frame with these batches has taken so many bytes. */
+  sent(batches: readonly WireBatch[], wireBytes: number): void {
+    const sizeBytes = batches.reduce((sum, { events }) => sum + events.byteLength, 0);
+    if (sizeBytes >= TELLING_BYTES_MIN) this.#growth = Math.max(1, wireBytes / sizeBytes);
+  }
+
+  #onWire(sizeBytes: number): number {
+    return Math.ceil(sizeBytes * this.#growth);
+  }
+}

@@ -1,0 +1,322 @@
+/**
+ * Performs what the session machine decides, over whatever carries the frames: a WebSocket, or a caller in this process.
+ * Holds no decision of its own.
+ */
+
+import { HeadraceError, RejectedError, UnavailableError } from "../../../protocols/errors.ts";
+import { partitionId } from "../../../protocols/position.ts";
+import { CLOSE_CODES } from "../../../protocols/wire/closing.ts";
+import type { ClientFrame } from "../../../protocols/wire/frames.ts";
+import type { Actor, ActorContext, ActorDefinition, ActorReference } from "../../kernel/actor.ts";
+import type { PartitionReply } from "../../partition/partition.ts";
+import type { PartitionView } from "../../partition/partition_feed.ts";
+import type { EncodedFrame, SessionEnvironment, SessionInput, SessionPeer } from "../session.ts";
+import type { CreditGrant } from "./credit_pool.ts";
+import type { RecordsGrant } from "./records_budget.ts";
+import { RecordsFitting } from "./records_fitting.ts";
+import { stepSession } from "./session_machine.ts";
+import {
+  addressElsewhere,
+  createSession,
+  nameOf,
+  type SessionEffect,
+  type SessionMessage,
+  type SessionState,
+} from "./session_state.ts";
+import { beginning, type Subscription, type SubscriptionRead } from "./subscription_machine.ts";
+
+/** Bytes that wait to be decoded: what one turn of the event loop reads of a socket, some times over. */
+const MAILBOX_BYTES_MAX = 524_288;
+/** Between tries of a subscription's read that the log could not answer. */
+const READ_RETRY_MS = 250;
+
+type Message = SessionMessage | Extract<SessionInput, { type: "data" }>;
+
+export interface SessionOptions {
+  readonly name: string;
+  readonly environment: SessionEnvironment;
+  readonly peer: SessionPeer;
+  readonly credit: CreditGrant;
+  readonly records: RecordsGrant;
+  /** The connection is gone: the session has nothing left to do, and what is set aside for it can go to others. */
+  readonly onDisconnected: () => void;
+  /** Throws `RejectedError`. */
+  readonly decode: (data: Uint8Array | string) => ClientFrame;
+}
+
+export const sessionActor = (options: SessionOptions): ActorDefinition<SessionInput> => ({
+  name: options.name,
+  mailbox: { messagesMax: 1_024, weightBytesMax: MAILBOX_BYTES_MAX },
+  start: (context) => new SessionActor(options, context as ActorContext<Message>).begin(),
+});
+
+class SessionActor implements Actor<Message> {
+  readonly #options: SessionOptions;
+  readonly #context: ActorContext<Message>;
+  readonly #listening = new Map<number, { stop(): void }[]>();
+  /** Of partitions whose owner is about to change, by name. */
+  readonly #watching = new Map<string, { stop(): void }>();
+  /** What a read brings is cut at once: a node would hold whole batches while they wait to be sent. */
+  readonly #fitting = new RecordsFitting();
+  #state: SessionState;
+  /** Frames that arrived together are being taken: the flush waits for the last of them (N3). */
+  #isTaking = false;
+  #isFlushDue = false;
+
+  constructor(options: SessionOptions, context: ActorContext<Message>) {
+    this.#options = options;
+    this.#context = context;
+    this.#state = createSession(options.environment, options.credit, options.records);
+    options.records.listen({
+      onRoom: () => context.self.tell({ type: "records_room" }),
+      onGiveWay: () => context.self.tell({ type: "give_way" }),
+    });
+  }
+
+  begin(): Actor<SessionInput> {
+    this.receive({ type: "connected" });
+    return this as Actor<SessionInput>;
+  }
+
+  receive(message: Message): void {
+    if (message.type === "data") {
+      this.#isTaking = true;
+      for (const frame of message.frames) this.#step(this.#decode(frame));
+      this.#isTaking = false;
+      if (this.#isFlushDue) this.#step({ type: "flush" });
+      this.#isFlushDue = false;
+      return;
+    }
+    this.#step(message);
+    if (message.type === "disconnected") this.#options.onDisconnected();
+  }
+
+  #step(message: SessionMessage): void {
+    const [state, effects] = stepSession(this.#state, message, this.#context.nowMs());
+    this.#state = state;
+    for (const effect of effects) this.#perform(effect);
+  }
+
+  /** A crash or a stop leaves no connection without its actor: the client connects again. */
+  stop(): void {
+    for (const id of [...this.#listening.keys()]) this.#unlisten(id);
+    for (const listener of this.#watching.values()) listener.stop();
+    this.#options.peer.close(CLOSE_CODES.restarting, "restarting");
+  }
+
+  #decode({ data, wireBytes }: EncodedFrame): SessionMessage {
+    try {
+      return { type: "frame", frame: this.#options.decode(data), wireBytes };
+    } catch (error) {
+      if (error instanceof RejectedError) return { type: "malformed", error };
+      throw error;
+    }
+  }
+
+  #perform(effect: SessionEffect): void {
+    const { environment, peer } = this.#options;
+    const { self } = this.#context;
+    switch (effect.type) {
+      case "send":
+        peer.send(effect.frame);
+        return;
+      case "send_records": {
+        const { frame, room } = effect;
+        const wireBytes = peer.send(frame, () => self.tell({ type: "flushed_records", room }));
+        room.sent(wireBytes, this.#context.nowMs());
+        this.#fitting.sent(frame.batches, wireBytes);
+        self.tell({ type: "sent_records", subscription: frame.subscription, wireBytes });
+        return;
+      }
+      case "close":
+        peer.close(effect.code, effect.reason);
+        return;
+      case "abandon":
+        if (peer.abandon === undefined) peer.close(CLOSE_CODES.tryAgain, "records are not read");
+        else peer.abandon();
+        return;
+      case "wait":
+        this.#context.after(effect.delayMs, effect.message);
+        return;
+      case "authenticate":
+        environment.authenticate(effect.token).then(
+          (permissions) => self.tell({ type: "authenticated", permissions }),
+          (error) => self.tell({ type: "welcome_failed", error: unavailable("authenticate", error) }),
+        );
+        return;
+      case "welcome_producer": {
+        const { producerId = "", instance = "", producerEpoch } = effect.hello;
+        const nowMs = this.#context.nowMs();
+        environment.welcomeProducer(producerId, instance, producerEpoch, nowMs, effect.owner).then(
+          (outcome) => self.tell({ type: "welcomed", outcome }),
+          (error) => self.tell({ type: "welcome_failed", error: unavailable("welcome a producer", error) }),
+        );
+        return;
+      }
+      case "meter": {
+        const waitMs = effect.quota.take(effect.events, effect.sizeBytes);
+        if (waitMs > 0) peer.hold?.(waitMs);
+        return;
+      }
+      case "charge":
+        peer.charge?.(effect.cost);
+        return;
+      case "count":
+        environment.count?.(effect.what);
+        return;
+      case "flush_soon":
+        if (this.#isTaking) this.#isFlushDue = true;
+        else queueMicrotask(() => self.tell({ type: "flush" }));
+        return;
+      case "append":
+        this.#append(effect);
+        return;
+      case "open_chain":
+      case "declare_lost":
+        this.#callChain(effect);
+        return;
+      case "watch_owner":
+        this.#watchOwner(effect.stream, effect.partition);
+        return;
+      case "unwatch_owner":
+        this.#watching.get(nameOf(effect))?.stop();
+        this.#watching.delete(nameOf(effect));
+        return;
+      case "listen":
+        this.#listen(effect.subscription);
+        return;
+      case "unlisten":
+        this.#unlisten(effect.subscription);
+        return;
+      case "read":
+        this.#read(effect.subscription, effect.read);
+        return;
+    }
+  }
+
+  #append(effect: Extract<SessionEffect, { type: "append" }>): void {
+    const entry = this.#options.environment.directory.partition(effect.stream, effect.partition);
+    const weightBytes = effect.items.reduce((sum, item) => sum + item.batch.events.byteLength, 0);
+    const replyTo: ActorReference<PartitionReply> = this.#context.self;
+    if (entry?.reference === undefined) {
+      const requestIds = effect.items.map(({ requestId }) => requestId);
+      this.#refuse(effect, requestIds);
+      return;
+    }
+    // Not awaited: order is kept by the mailbox, and what waits in it is within this connection's credit (N4).
+    void entry.reference.send({ type: "append", items: effect.items, replyTo }, weightBytes);
+  }
+
+  #callChain(effect: Extract<SessionEffect, { type: "open_chain" | "declare_lost" }>): void {
+    const { frame, producerId, owner, requestId } = effect;
+    const entry = this.#options.environment.directory.partition(frame.stream, frame.partition);
+    if (entry?.reference === undefined) {
+      this.#refuse(frame, [requestId]);
+      return;
+    }
+    const { producerEpoch } = frame;
+    const of = owner === undefined ? { producerId, producerEpoch } : { producerId, producerEpoch, owner };
+    const about = { requestId, ...of, replyTo: this.#context.self };
+    // In the data lane, so that it stays behind the appends sent before it.
+    void entry.reference.send(
+      effect.type === "open_chain"
+        ? { type: "open_chain", ...about }
+        : { type: "declare_lost", ...about, from: effect.frame.from ?? undefined, to: effect.frame.to },
+      0,
+    );
+  }
+
+  /** N2: a node knows its streams before their partitions are there to ask, here or elsewhere. */
+  #refuse({ stream, partition }: { stream: string; partition: number }, requestIds: readonly number[]): void {
+    const error = new UnavailableError(
+      "NOT_READY",
+      `Cannot reach ${stream}/${partition} as its owner must be known here: it is being started, or given to a node`,
+    );
+    const answers = requestIds.map((requestId) => ({ kind: "refused", requestId, error }) as const);
+    this.#context.self.tell({
+      type: "partition_reply",
+      partition: { stream, partition: partitionId(partition) },
+      answers,
+    });
+  }
+
+  #watchOwner(stream: string, partition: number): void {
+    const changed = () => this.#context.self.tell({ type: "owner_changed", stream, partition });
+    const listener = this.#options.environment.directory.partition(stream, partition)?.onChange(changed);
+    if (listener !== undefined) this.#watching.set(nameOf({ stream, partition }), listener);
+    changed(); // it may have changed since it was looked at
+  }
+
+  #listen(subscription: Subscription): void {
+    const stops: { stop(): void }[] = [];
+    for (const partition of subscription.partitions.keys()) {
+      const entry = this.#options.environment.directory.partition(subscription.stream, partition);
+      if (entry === undefined) continue;
+      let feedListener: { stop(): void } | undefined;
+      const notify = () => this.#context.self.tell({ type: "advanced", subscription: subscription.id, partition });
+      const follow = () => {
+        feedListener?.stop();
+        const address = addressElsewhere(this.#state, { stream: subscription.stream, partition });
+        if (address !== undefined) {
+          this.#context.self.tell({ type: "owned_elsewhere", subscription: subscription.id, partition, address });
+          return;
+        }
+        const { view, nextAddress } = entry;
+        if (nextAddress !== undefined)
+          this.#context.self.tell({ type: "moves_soon", subscription: subscription.id, partition });
+        feedListener = view?.onAdvance(subscription.channel, notify);
+        notify();
+      };
+      stops.push(entry.onChange(follow), { stop: () => feedListener?.stop() });
+      follow();
+    }
+    this.#listening.set(subscription.id, stops);
+  }
+
+  #unlisten(id: number): void {
+    for (const listener of this.#listening.get(id) ?? []) listener.stop();
+    this.#listening.delete(id);
+  }
+
+  #read(subscription: Subscription, read: SubscriptionRead): void {
+    const { partition, room } = read;
+    const view = this.#options.environment.directory.partition(subscription.stream, partition)?.view;
+    const about = { subscription: subscription.id, partition, room };
+    if (view === undefined) {
+      this.#context.self.tell({ type: "read_failed", ...about, isRetriable: false });
+      return;
+    }
+    this.#readFrom(view, subscription, read).then(
+      (message) => this.#context.self.tell(message),
+      // Looked at again after a while: no record may come that would be the occasion.
+      () => this.#context.after(READ_RETRY_MS, { type: "read_failed", ...about, isRetriable: true }),
+    );
+  }
+
+  async #readFrom(view: PartitionView, subscription: Subscription, read: SubscriptionRead): Promise<SessionMessage> {
+    const { channel } = subscription;
+    const about = { subscription: subscription.id, partition: read.partition, room: read.room };
+    await view.ready();
+    if (read.kind === "after") {
+      const brought = await view.read(channel, read.after, read.bytesMax, true);
+      const fitted = this.#fitting.fit(brought, read.after, read.room);
+      if (fitted.kind === "crowded") return { type: "read_crowded", ...about, leastBytes: fitted.leastBytes };
+      return { type: "read", ...about, ...fitted, bounds: view.bounds(channel) };
+    }
+    const { from } = read;
+    const at =
+      typeof from === "object" && "timeMs" in from
+        ? await view.seek(channel, from.timeMs)
+        : beginning(from, view.bounds(channel));
+    const { firstOffset } = view.bounds(channel);
+    return { type: "began", ...about, at, firstOffset, endOffset: view.committedOffset(channel) };
+  }
+}
+
+function unavailable(action: string, error: unknown): HeadraceError {
+  if (error instanceof HeadraceError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  return new UnavailableError("STORE_UNAVAILABLE", `Cannot ${action} as the log must answer: ${reason}`, {
+    cause: error,
+  });
+}

@@ -1,0 +1,306 @@
+/**
+ * One connection: its greeting, its appends and its subscriptions. Decides what each frame means and what is answered;
+ * leaves bytes to the codec, validation to `inspect`, and order and durability to the partitions.
+ *   N1. Nothing but `hello` is taken before the connection is welcomed.
+ *   N2. Every append taken is answered once, by an `ack`, a `gap`, a `moved` or an `error` that gives its credit back;
+ *       a connection that closes first leaves its producer to ask again (`open`).
+ *   N3. What arrives in one turn goes to each partition as one message, in order; what comes back goes out as one ack
+ *       for each partition.
+ *   N4. Bytes of appends under way never exceed the credit given by more than one frame (E19).
+ *   N5. Where several partitions are open, one holds a share of the credit at most, or one frame (E19).
+ *   N6. A client that follows owners is told of a planned move while the partition is still served here (`moving`): its
+ *       producer with the next answer, its subscriber at once. Who was told hears of the move itself (`moved`) once all that
+ *       it sent before is answered, and not only when it sends more.
+ *   N7. What no credit bounds is charged to the connection's allowance: calls, and appends that are refused. A connection
+ *       that has none left is not read for a while, so that others keep their turns.
+ *   N8. A connection ends with its grant: what it sends after its token expired, or was taken away, is not taken.
+ */
+
+import {
+  FencedError,
+  type HeadraceError,
+  OverloadedError,
+  RejectedError,
+  UnavailableError,
+} from "../../../protocols/errors.ts";
+import { CLOSE_CODES } from "../../../protocols/wire/closing.ts";
+import {
+  type ClientFrame,
+  CREDIT_ANSWERED_SINCE_MINOR,
+  type CreditFrame,
+  type HelloFrame,
+  type NodeFrame,
+  PROTOCOL_MINOR,
+} from "../../../protocols/wire/frames.ts";
+import type { ProducerOwner, WelcomeOutcome } from "../../log/log.ts";
+import type { Permissions } from "../session.ts";
+import { answer, followMove } from "./session_answers.ts";
+import { append, flush, lost, open } from "./session_appends.ts";
+import {
+  costOfBytes,
+  refuseConnection,
+  SESSION_LIMITS,
+  type SessionEffect,
+  type SessionMessage,
+  type SessionResult,
+  type SessionState,
+} from "./session_state.ts";
+import {
+  addCredit,
+  flushedRecords,
+  leaveSubscribed,
+  pressOthers,
+  readLarge,
+  stepSubscription,
+  subscribe,
+  tellMovesSoon,
+} from "./session_subscriptions.ts";
+
+export function stepSession(state: SessionState, message: SessionMessage, nowMs: number): SessionResult {
+  if (state.phase === "closed") return [state, []];
+  switch (message.type) {
+    case "connected":
+      return [state, [{ type: "wait", delayMs: SESSION_LIMITS.helloWithinMs, message: { type: "hello_overdue" } }]];
+    case "frame":
+      return takeFrame(state, message.frame, message.wireBytes, nowMs);
+    case "malformed":
+      return [state, refuseConnection(state, message.error)];
+    case "authenticated":
+      return authenticated(state, message.permissions);
+    case "welcomed":
+      return welcomed(state, message.outcome);
+    case "welcome_failed":
+      return [state, refuseConnection(state, message.error)];
+    case "flush":
+      return [state, flush(state)];
+    case "partition_reply":
+      return [state, [...answer(state, message), ...(state.phase === "closing" ? closeWhenAnswered(state) : [])]];
+    case "hello_overdue":
+      return [state, state.phase === "greeting" ? refuseConnection(state, helloOverdue()) : []];
+    case "grant_ended":
+      return [state, state.phase === "closing" ? [] : refuseConnection(state, grantEnded())]; // N8
+    case "stopping":
+      return stopping(state);
+    case "disconnected":
+      state.phase = "closed";
+      return [state, [...state.subscriptions.keys()].map((id) => ({ type: "unlisten", subscription: id }))];
+    case "owned_elsewhere":
+      return [state, leaveSubscribed(state, message.subscription, message.partition, message.address)];
+    case "owner_changed":
+      return [state, followMove(state, message)];
+    case "moves_soon":
+      return [state, tellMovesSoon(state, message.subscription, message.partition)];
+    case "flushed_records":
+      return [state, flushedRecords(state, message.room)];
+    case "records_room":
+      return [state, readLarge(state)];
+    case "records_overdue":
+      return [state, pressOthers(state, nowMs)];
+    case "give_way":
+      return [state, [{ type: "abandon" }]];
+    case "advanced":
+    case "began":
+    case "read":
+    case "read_crowded":
+    case "read_failed":
+    case "sent_records":
+      return stepSubscription(state, message);
+  }
+}
+
+/** A name is forgotten after days: who comes back sooner asks in vain. */
+const CROWDED_RETRY_MS = 60_000;
+
+const helloRequired = (what: string): RejectedError =>
+  new RejectedError("HELLO_REQUIRED", `Cannot take ${what} as a connection must begin with hello: none was received`);
+
+const grantEnded = (): RejectedError =>
+  new RejectedError(
+    "UNAUTHENTICATED",
+    "Cannot keep the connection as its token must be valid: the token has expired, or was taken away",
+  );
+
+/** Not refused for good: it may be this node that did not run. */
+const helloOverdue = (): UnavailableError =>
+  new UnavailableError(
+    "TIMEOUT",
+    `Cannot keep a connection as it must begin with hello within ${SESSION_LIMITS.helloWithinMs} ms: none was received`,
+  );
+
+function takeFrame(state: SessionState, frame: ClientFrame, wireBytes: number, nowMs: number): SessionResult {
+  if (state.phase === "closing") return [state, []]; // its producer asks again elsewhere
+  if (frame.type === "hello") return hello(state, frame);
+  if (state.phase === "greeting" || state.phase === "welcoming") {
+    return [state, refuseConnection(state, helloRequired(frame.type))]; // N1
+  }
+  if (frame.type === "append") return [state, append(state, frame, wireBytes, nowMs)];
+  const [, effects] = takeCall(state, frame);
+  return [state, [{ type: "charge", cost: costOf(frame, wireBytes) }, ...effects]];
+}
+
+function costOf(frame: Exclude<ClientFrame, { readonly type: "hello" | "append" }>, wireBytes: number): number {
+  const partitions = frame.type === "subscribe" ? frame.partitions.length : 0;
+  return FRAME_COSTS[frame.type] + partitions + costOfBytes(wireBytes);
+}
+
+/**
+ * The work that a frame without credit asks for (N7), in units of one that is answered at once, besides that of its bytes. An
+ * `open` is a write to the log; a subscription costs 1 more for each partition that it listens to.
+ */
+export const FRAME_COSTS: Readonly<Record<Exclude<ClientFrame["type"], "hello" | "append">, number>> = {
+  open: 4,
+  lost: 4,
+  subscribe: 8,
+  unsubscribe: 1,
+  credit: 1,
+  goodbye: 1,
+};
+
+function takeCall(
+  state: SessionState,
+  frame: Exclude<ClientFrame, { readonly type: "hello" | "append" }>,
+): SessionResult {
+  switch (frame.type) {
+    case "open":
+      return [state, open(state, frame)];
+    case "lost":
+      return [state, lost(state, frame)];
+    case "subscribe":
+      return [state, subscribe(state, frame)];
+    case "unsubscribe":
+      state.subscriptions.delete(frame.subscription);
+      return [state, [{ type: "unlisten", subscription: frame.subscription }]];
+    case "credit":
+      return [state, credit(state, frame)];
+    case "goodbye":
+      state.hasSaidGoodbye = true;
+      return stopping(state);
+  }
+}
+
+function credit(state: SessionState, { subscription, creditBytes }: CreditFrame): readonly SessionEffect[] {
+  if (subscription !== undefined)
+    return [...signOfLife(state, creditBytes), ...addCredit(state, subscription, creditBytes)];
+  return refuseConnection(
+    state,
+    new RejectedError("MALFORMED_FRAME", "Cannot take credit as a client's must name its subscription: it names none"),
+  );
+}
+
+/** A subscriber that asks whether somebody is there is answered alike. */
+const signOfLife = ({ hello }: SessionState, creditBytes: number): readonly SessionEffect[] =>
+  creditBytes === 0 && (hello?.minor ?? 0) >= CREDIT_ANSWERED_SINCE_MINOR
+    ? [{ type: "send", frame: { type: "credit", creditBytes: 0 } }]
+    : [];
+
+function hello(state: SessionState, frame: HelloFrame): SessionResult {
+  if (state.phase !== "greeting") {
+    const again = new RejectedError("MALFORMED_FRAME", "Cannot take hello as it must be sent once: it was sent again");
+    return [state, refuseConnection(state, again)];
+  }
+  state.phase = "welcoming";
+  state.hello = frame;
+  return [state, [{ type: "authenticate", token: frame.token }]];
+}
+
+function authenticated(state: SessionState, permissions: Permissions | undefined): SessionResult {
+  if (permissions === undefined) {
+    const refusal = new RejectedError(
+      "UNAUTHENTICATED",
+      "Cannot welcome the connection as it must show a valid token: none was accepted",
+    );
+    return [state, refuseConnection(state, refusal)];
+  }
+  state.permissions = permissions;
+  const frame = state.hello;
+  if (frame?.producerId === undefined) return [state, welcome(state, undefined)];
+  const { quota } = permissions;
+  // A principal that owes from another connection waits on this one too.
+  const metered: readonly SessionEffect[] = quota?.hasRates ? [{ type: "meter", quota, events: 0, sizeBytes: 0 }] : [];
+  return [state, [...metered, { type: "welcome_producer", hello: frame, owner: ownerOf(permissions) }]];
+}
+
+function welcomed(state: SessionState, outcome: WelcomeOutcome): SessionResult {
+  const producerId = state.hello?.producerId ?? "";
+  if (outcome.kind !== "welcomed") {
+    return [state, refuseConnection(state, welcomeRefusal(outcome, producerId, state.hello?.producerEpoch))];
+  }
+  const owner = state.permissions?.placesOf ?? state.permissions?.owner;
+  state.producer = { id: producerId, epoch: outcome.producerEpoch, ...(owner === undefined ? {} : { owner }) };
+  return [state, welcome(state, outcome.producerEpoch)];
+}
+
+function ownerOf({ owner, quota }: Permissions): ProducerOwner | undefined {
+  if (owner === undefined) return undefined;
+  return quota?.producersMax === undefined ? { subject: owner } : { subject: owner, producersMax: quota.producersMax };
+}
+
+function welcomeRefusal(
+  outcome: Exclude<WelcomeOutcome, { kind: "welcomed" }>,
+  producerId: string,
+  held: number | undefined,
+): HeadraceError {
+  switch (outcome.kind) {
+    case "fenced":
+      return new FencedError(
+        "PRODUCER_FENCED",
+        `Cannot welcome producer ${producerId} as its epoch must be the newest: another instance holds ${outcome.current}, current value is ${held}`,
+      );
+    case "unknown_epoch":
+      return new RejectedError(
+        "UNKNOWN_EPOCH",
+        `Cannot welcome producer ${producerId} as its epoch must be one that a node gave, at most ${outcome.max}: current value is ${held}`,
+      );
+    case "owned":
+      return new RejectedError(
+        "FORBIDDEN",
+        `Cannot welcome producer ${producerId} as its name must belong to the token's subject: it belongs to another`,
+      );
+    case "crowded":
+      return new OverloadedError(
+        "QUOTA_EXCEEDED",
+        `Cannot welcome producer ${producerId} as its principal may have ${outcome.max} names of producers: each is forgotten days after its last welcome`,
+        CROWDED_RETRY_MS,
+      );
+  }
+}
+
+function welcome(state: SessionState, producerEpoch: number | undefined): readonly SessionEffect[] {
+  state.phase = "open";
+  const { node, limits, directory, passesOn } = state.environment;
+  const { minor = 0, forward } = state.hello ?? {};
+  const isStaying = passesOn === true || forward === true;
+  const frame: NodeFrame = {
+    type: "welcome",
+    node,
+    minor: Math.min(minor, PROTOCOL_MINOR),
+    streams: visible(isStaying ? directory.describe() : directory.describeWithOwners(), state.permissions),
+    limits,
+    creditBytes: state.credit.creditBytes,
+    ...(producerEpoch === undefined ? {} : { producerEpoch }),
+  };
+  return [{ type: "send", frame }];
+}
+
+/** Shows a client the streams that it may know of. */
+function visible<Description>(
+  streams: Readonly<Record<string, Description>>,
+  permissions: Permissions | undefined,
+): Readonly<Record<string, Description>> {
+  const shown = Object.entries(streams).filter(([name]) => permissions?.mayObserve(name) === true);
+  return shown.length === Object.keys(streams).length ? streams : Object.fromEntries(shown);
+}
+
+const closeWhenAnswered = (state: SessionState): readonly SessionEffect[] =>
+  state.awaited.size > 0
+    ? []
+    : state.hasSaidGoodbye
+      ? [{ type: "close", code: CLOSE_CODES.goodbye, reason: "goodbye" }]
+      : [{ type: "close", code: CLOSE_CODES.goingAway, reason: "going away" }];
+
+/** Takes no more, answers what was taken, then closes. */
+function stopping(state: SessionState): SessionResult {
+  if (state.phase === "closing") return [state, []];
+  state.phase = "closing";
+  return [state, [...flush(state), ...closeWhenAnswered(state)]];
+}

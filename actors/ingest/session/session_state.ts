@@ -1,0 +1,322 @@
+/** The state of one connection, what it is told and what it has done: shared by the parts of the session machine. */
+
+import { type HeadraceError, OverloadedError, type RejectedError } from "../../../protocols/errors.ts";
+import { cutText, FIELD_LIMITS } from "../../../protocols/limits.ts";
+import type { Offset, Position } from "../../../protocols/position.ts";
+import type { Sequence } from "../../../protocols/sequence.ts";
+import { closeCodeOf, closeReasonOf } from "../../../protocols/wire/closing.ts";
+import {
+  type ClientFrame,
+  type ErrorFrame,
+  type HelloFrame,
+  type LostFrame,
+  MOVING_SINCE_MINOR,
+  type MovingFrame,
+  type NodeFrame,
+  type OpenFrame,
+  type RecordsFrame,
+  type WireVerdict,
+} from "../../../protocols/wire/frames.ts";
+import type { ChannelBounds, ProducerOwner, ReadResult, WelcomeOutcome } from "../../log/log.ts";
+import type { AppendItem, PartitionReply } from "../../partition/partition.ts";
+import type { AppendQuota, Permissions, SessionEnvironment } from "../session.ts";
+import type { Draft } from "./append_draft.ts";
+import type { CreditGrant } from "./credit_pool.ts";
+import type { RecordsGrant, RecordsRoom } from "./records_budget.ts";
+import type { Subscription, SubscriptionRead } from "./subscription_machine.ts";
+
+/** Bytes of a frame that are as much work as a small frame that is answered at once (N7): whatever they are, they are decoded. */
+export const BYTES_OF_COST = 1_024;
+
+export const costOfBytes = (wireBytes: number): number => Math.floor(wireBytes / BYTES_OF_COST);
+
+export const SESSION_LIMITS = {
+  /** Time from the upgrade to a `hello`: a slow or silent client holds no place. */
+  helloWithinMs: 10_000,
+  /**
+   * Of a connection's credit, so much may be under way in one partition while others are open too (E19). A little more than
+   * the three quarters that clients keep to (docs/protocol.md), as the credit may shrink while their appends are on the way.
+   */
+  partitionShare: 7 / 8,
+  subscriptionsMax: 64,
+  /** Calls that a connection may have under way beside appends: an `open` has no credit. */
+  callsUnderWayMax: 4_096,
+  subscriptionCreditBytesMax: 67_108_864,
+} as const;
+
+export type Awaited =
+  | {
+      readonly kind: "append";
+      readonly chain: Chain;
+      /** What the frames that it holds took of the credit. */
+      creditBytes: number;
+      last: Sequence;
+      readonly verdicts: readonly WireVerdict[];
+    }
+  | { readonly kind: "open" }
+  | { readonly kind: "lost"; readonly to: Sequence };
+
+/** A producer's chain in one partition, as this connection knows it: from its `opened` on. */
+export interface Chain extends About {
+  /** The sequence that the partition holds once all that was sent to it is written; undefined where that is not sure. */
+  tail: Sequence | null | undefined;
+  /** Appends without an answer, oldest first: a partition answers them in this order. */
+  readonly unanswered: number[];
+  /** Appends of this turn, on their way to the partition (N3). */
+  gathered: Draft[];
+  underWayBytes: number;
+  /** The next owner that its producer was told of, while the owner is watched (N6). */
+  toldNext: string | undefined;
+}
+
+/** One partition of one stream, as frames name it. */
+export interface About {
+  readonly stream: string;
+  readonly partition: number;
+}
+
+export interface SessionProducer {
+  readonly id: string;
+  readonly epoch: number;
+  /** Whom its places in partitions are counted for. */
+  readonly owner?: string;
+}
+
+export interface SessionState {
+  readonly environment: Pick<SessionEnvironment, "node" | "limits" | "directory" | "inspect" | "passesOn">;
+  readonly credit: CreditGrant;
+  /** Room for records on their way to this connection. */
+  readonly records: RecordsGrant;
+  phase: "greeting" | "welcoming" | "open" | "closing" | "closed";
+  /** A client that has said goodbye is closed as it asked, not sent elsewhere. */
+  hasSaidGoodbye: boolean;
+  permissions: Permissions | undefined;
+  hello: HelloFrame | undefined;
+  producer: SessionProducer | undefined;
+  readonly awaited: Map<number, Awaited>;
+  /** Those that were opened, by stream and partition. */
+  readonly chains: Map<string, Map<number, Chain>>;
+  /** Of `awaited`, those that no credit bounds. */
+  callsUnderWay: number;
+  nextRequestId: number;
+  underWayBytes: number;
+  /** Chains with appends of this turn. */
+  readonly gathering: Chain[];
+  readonly subscriptions: Map<number, Subscription>;
+  /** A `records_overdue` is on its way. */
+  isRecordsTimed: boolean;
+}
+
+export type SessionMessage =
+  | { readonly type: "connected" }
+  | { readonly type: "frame"; readonly frame: ClientFrame; readonly wireBytes: number }
+  | { readonly type: "malformed"; readonly error: RejectedError }
+  | { readonly type: "authenticated"; readonly permissions: Permissions | undefined }
+  | { readonly type: "welcomed"; readonly outcome: WelcomeOutcome }
+  | { readonly type: "welcome_failed"; readonly error: HeadraceError }
+  | { readonly type: "flush" }
+  | PartitionReply
+  | { readonly type: "advanced"; readonly subscription: number; readonly partition: number }
+  /** Another node owns a partition of a subscription. */
+  | {
+      readonly type: "owned_elsewhere";
+      readonly subscription: number;
+      readonly partition: number;
+      readonly address: string;
+    }
+  /** Of a partition that `watch_owner` asked for. */
+  | { readonly type: "owner_changed"; readonly stream: string; readonly partition: number }
+  /** A partition of a subscription is about to be handed over. */
+  | { readonly type: "moves_soon"; readonly subscription: number; readonly partition: number }
+  | {
+      readonly type: "began";
+      readonly subscription: number;
+      readonly partition: number;
+      readonly at: Position | undefined;
+      readonly firstOffset: Offset;
+      readonly endOffset: Offset;
+      readonly room: RecordsRoom;
+    }
+  | {
+      readonly type: "read";
+      readonly subscription: number;
+      readonly partition: number;
+      /** Cut to the room. */
+      readonly result: ReadResult;
+      readonly bounds: ChannelBounds;
+      readonly room: RecordsRoom;
+      /** Bytes that the log gave for it. */
+      readonly broughtBytes: number;
+      /** There is more of its last batch. */
+      readonly isCut: boolean;
+    }
+  /** There is no room for the next record of the partition. */
+  | {
+      readonly type: "read_crowded";
+      readonly subscription: number;
+      readonly partition: number;
+      readonly room: RecordsRoom;
+      readonly leastBytes: number;
+    }
+  | {
+      readonly type: "read_failed";
+      readonly subscription: number;
+      readonly partition: number;
+      readonly isRetriable: boolean;
+      readonly room: RecordsRoom;
+    }
+  | { readonly type: "sent_records"; readonly subscription: number; readonly wireBytes: number }
+  /** Records have left this process: their room is free. */
+  | { readonly type: "flushed_records"; readonly room: RecordsRoom }
+  /** There is room for the large record that this connection waits for. */
+  | { readonly type: "records_room" }
+  /** It may have waited for long. */
+  | { readonly type: "records_overdue" }
+  /** It takes nothing of the records that it was sent, and others wait for their room. */
+  | { readonly type: "give_way" }
+  | { readonly type: "hello_overdue" }
+  | { readonly type: "grant_ended" }
+  | { readonly type: "stopping" }
+  | { readonly type: "disconnected" };
+
+export type SessionEffect =
+  | { readonly type: "send"; readonly frame: NodeFrame }
+  /** Answered by `sent_records` at once, and by `flushed_records` once they have left. */
+  | { readonly type: "send_records"; readonly frame: RecordsFrame; readonly room: RecordsRoom }
+  | { readonly type: "close"; readonly code: number; readonly reason: string }
+  /** End the connection at once: its client reads nothing, and would not see a reason. */
+  | { readonly type: "abandon" }
+  | { readonly type: "wait"; readonly delayMs: number; readonly message: SessionMessage }
+  | { readonly type: "authenticate"; readonly token: string | undefined }
+  | { readonly type: "welcome_producer"; readonly hello: HelloFrame; readonly owner: ProducerOwner | undefined }
+  | { readonly type: "count"; readonly what: "traceparent_dropped" }
+  /** So much was taken of the client, which has a quota. */
+  | { readonly type: "meter"; readonly quota: AppendQuota; readonly events: number; readonly sizeBytes: number }
+  /** The client has asked for what no credit bounds. */
+  | { readonly type: "charge"; readonly cost: number }
+  /** Ask for a `flush` once the frames at hand are through (N3). */
+  | { readonly type: "flush_soon" }
+  | {
+      readonly type: "append";
+      readonly stream: string;
+      readonly partition: number;
+      readonly items: readonly AppendItem[];
+    }
+  | {
+      readonly type: "open_chain";
+      readonly requestId: number;
+      readonly frame: OpenFrame;
+      readonly producerId: string;
+      readonly owner?: string;
+    }
+  | {
+      readonly type: "declare_lost";
+      readonly requestId: number;
+      readonly frame: LostFrame;
+      readonly producerId: string;
+      readonly owner?: string;
+    }
+  /** Tell of changes of a partition's owner (`owner_changed`) until `unwatch_owner`. */
+  | { readonly type: "watch_owner" | "unwatch_owner"; readonly stream: string; readonly partition: number }
+  | { readonly type: "listen"; readonly subscription: Subscription }
+  | { readonly type: "unlisten"; readonly subscription: number }
+  | {
+      readonly type: "read";
+      readonly subscription: Subscription;
+      readonly read: SubscriptionRead;
+    };
+
+/** Most frames ask for nothing at once: no list is made for them. */
+export const NOTHING: readonly SessionEffect[] = [];
+
+export type SessionResult = readonly [SessionState, readonly SessionEffect[]];
+
+/**
+ * @param credit append credit set aside for this connection
+ * @param records room for records on their way to it
+ */
+export function createSession(
+  environment: SessionState["environment"],
+  credit: CreditGrant,
+  records: RecordsGrant,
+): SessionState {
+  return {
+    environment,
+    credit,
+    records,
+    phase: "greeting",
+    hasSaidGoodbye: false,
+    permissions: undefined,
+    hello: undefined,
+    producer: undefined,
+    awaited: new Map(),
+    chains: new Map(),
+    callsUnderWay: 0,
+    nextRequestId: 1,
+    underWayBytes: 0,
+    gathering: [],
+    subscriptions: new Map(),
+    isRecordsTimed: false,
+  };
+}
+
+export const chainOf = ({ chains }: SessionState, { stream, partition }: About): Chain | undefined =>
+  chains.get(stream)?.get(partition);
+
+export function addChain({ chains }: SessionState, chain: Chain): void {
+  const ofStream = chains.get(chain.stream) ?? new Map<number, Chain>();
+  chains.set(chain.stream, ofStream.set(chain.partition, chain));
+}
+
+export const isOnlyChain = ({ chains }: SessionState, { stream }: Chain): boolean =>
+  chains.size === 1 && chains.get(stream)?.size === 1;
+
+/** Where to send this client for a partition: undefined where it is served here, or passed on as it asked (`hello.forward`). */
+export function addressElsewhere({ environment, hello }: SessionState, about: About): string | undefined {
+  if (environment.passesOn === true || hello?.forward === true) return undefined;
+  return environment.directory.partition(about.stream, about.partition)?.ownerAddress;
+}
+
+/** Where a partition that is served here is about to go, for a client that would follow it there (N6). */
+export function nextAddress({ environment, hello }: SessionState, about: About): string | undefined {
+  if (environment.passesOn === true || hello?.forward === true) return undefined;
+  if ((hello?.minor ?? 0) < MOVING_SINCE_MINOR) return undefined;
+  return environment.directory.partition(about.stream, about.partition)?.nextAddress;
+}
+
+export const movingFrame = ({ stream, partition }: About, address: string): MovingFrame => ({
+  type: "moving",
+  stream,
+  partition,
+  address,
+});
+
+/** `moved` says nothing of credit, so that is given back beside it. */
+export function movedFrames(about: About, address: string | undefined, creditBytes: number): readonly NodeFrame[] {
+  const { stream, partition } = about;
+  const moved: NodeFrame = { type: "moved", stream, partition, ...(address === undefined ? {} : { address }) };
+  return creditBytes === 0 ? [moved] : [moved, { type: "credit", creditBytes }];
+}
+
+/** A partition as errors name it. */
+export const nameOf = (about: About): string => `${about.stream}/${about.partition}`;
+
+export function errorFrame(error: HeadraceError, about?: About, creditBytes = 0): ErrorFrame {
+  return {
+    type: "error",
+    code: error.code,
+    message: cutText(error.message, FIELD_LIMITS.messageCharactersMax),
+    ...(error instanceof OverloadedError ? { retryAfterMs: error.retryAfterMs } : {}),
+    ...(about === undefined ? {} : { stream: about.stream, partition: about.partition }),
+    ...(creditBytes === 0 ? {} : { creditBytes }),
+  };
+}
+
+/** Tells the client what it did, and ends the connection. */
+export function refuseConnection(state: SessionState, error: HeadraceError): readonly SessionEffect[] {
+  state.phase = "closing";
+  return [
+    { type: "send", frame: errorFrame(error) },
+    { type: "close", code: closeCodeOf(error), reason: closeReasonOf(error) },
+  ];
+}

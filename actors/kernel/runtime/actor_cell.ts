@@ -1,0 +1,346 @@
+/**
+ * One actor's place in the tree, over all its lives. Decides when its handler runs and when it may not; leaves what
+ * follows a crash to its parent's supervisor, order and bounds to its mailbox, and turns to nact.
+ *   C1. Starting, handling, suspending and ending all happen in a turn, and turns never overlap (K1).
+ *   C2. A crash suspends at once: nothing more is handled until the supervisor resumes the cell (K4).
+ *   C3. A turn is bounded in messages and time, so that other actors and I/O get their share.
+ *   C4. The end is in this order: children, message in hand, `stop`, dead letters, parent, watchers (K5).
+ */
+import { InvariantError, invariant, UnavailableError } from "../../../protocols/errors.ts";
+import type { Actor, ActorDefinition, ActorReference, Termination } from "../actor.ts";
+import { DEFAULT_SUPERVISION } from "../supervision.ts";
+import type { TimedWorld } from "../world.ts";
+import type { DeadLetters } from "./dead_letter_office.ts";
+import { type Host, Incarnation } from "./incarnation.ts";
+import { add, type Counters, CRASHES, countTurn, RESTARTS, type StatisticsBook } from "./kernel_statistics.ts";
+import { LocalReference, type Receiver } from "./local_reference.ts";
+import { DEFAULT_MAILBOX, Mailbox } from "./mailbox.ts";
+import type { Slot, Turn } from "./nact_runtime.ts";
+import { type Supervised, Supervisor } from "./supervisor.ts";
+
+/** nact copies an actor's map of children in each turn: beyond this the copies cost more than the turns. */
+export const CHILDREN_MAX = 100;
+/** Names are kept in paths, metrics and logs. */
+export const NAME_CHARACTERS_MAX = 200;
+/** Long enough to make nact's turn cheap, short enough to be no pause for others (C3). */
+export const TURN_MESSAGES_MAX = 4_096;
+export const TURN_MS_MAX = 4;
+
+/** What all cells of a system have in common. */
+export interface Realm {
+  readonly world: TimedWorld;
+  readonly deadLetters: DeadLetters;
+  readonly statistics: StatisticsBook;
+  stopwatchMs(): number;
+}
+
+/** What a cell needs of the one above it: another cell, or the root. */
+export interface Parent {
+  childCrashed(child: ActorCell, error: unknown): void;
+  childEnded(child: ActorCell): void;
+}
+
+type Goal = "run" | "suspend" | "end";
+
+export function checkName(name: string, children: ReadonlyMap<string, unknown>): void {
+  const isValid = name.length > 0 && name.length <= NAME_CHARACTERS_MAX && !/[/\p{Cc}]/u.test(name);
+  const need = `it must be 1 to ${NAME_CHARACTERS_MAX} characters without "/" or control characters`;
+  invariant(isValid, `Cannot name an actor as ${need}: current value is ${JSON.stringify(name)}`);
+  invariant(!children.has(name), `Cannot start an actor as its name must be free: current value is ${name}`);
+  const count = children.size;
+  invariant(
+    count < CHILDREN_MAX,
+    `Cannot start ${name} as children must be at most ${CHILDREN_MAX}: current value is ${count}`,
+  );
+}
+
+export class ActorCell implements Host, Parent, Receiver, Supervised {
+  readonly name: string;
+  readonly path: string;
+  readonly reference: LocalReference<never>;
+  readonly #definition: ActorDefinition<unknown>;
+  readonly #realm: Realm;
+  readonly #parent: Parent;
+  readonly #slot: Slot;
+  readonly #counters: Counters;
+  readonly #mailbox: Mailbox;
+  readonly #children = new Map<string, ActorCell>();
+  readonly #listeners = new Set<(termination: Termination) => void>();
+  readonly #settled: (() => void)[] = [];
+  #supervisor: Supervisor<ActorCell> | undefined;
+  #incarnation: Incarnation | undefined;
+  #actor: Actor<unknown> | undefined;
+  #goal: Goal = "run";
+  #isAwake = false;
+  #termination: Termination | undefined;
+  #isEnded = false;
+
+  constructor(
+    definition: ActorDefinition<never>,
+    realm: Realm,
+    parent: Parent,
+    parentPath: string,
+    makeSlot: (turn: Turn) => Slot,
+  ) {
+    this.#definition = definition as unknown as ActorDefinition<unknown>;
+    this.#realm = realm;
+    this.#parent = parent;
+    this.name = definition.name;
+    this.path = parentPath === "" ? definition.name : `${parentPath}/${definition.name}`;
+    this.#counters = realm.statistics.countersFor(this.path);
+    this.#mailbox = new Mailbox(definition.mailbox ?? DEFAULT_MAILBOX, this.#counters);
+    this.reference = new LocalReference(this);
+    this.#slot = makeSlot(() => this.#turn());
+    this.#wake();
+  }
+
+  get world(): TimedWorld {
+    return this.#realm.world;
+  }
+
+  tell(message: unknown): void {
+    if (this.#goal === "end") {
+      this.#realm.deadLetters.add(this.path, "stopped", message);
+      return;
+    }
+    this.#mailbox.tell(message);
+    this.#wake();
+  }
+
+  send(message: unknown, weightBytes: number): Promise<boolean> {
+    if (this.#goal === "end") {
+      this.#realm.deadLetters.add(this.path, "stopped", message);
+      return Promise.resolve(false);
+    }
+    const sent = this.#mailbox.send(message, weightBytes);
+    this.#wake();
+    return sent;
+  }
+
+  trySend(message: unknown, weightBytes: number): boolean {
+    if (this.#goal === "end") {
+      this.#realm.deadLetters.add(this.path, "stopped", message);
+      return false;
+    }
+    const isTaken = this.#mailbox.trySend(message, weightBytes);
+    if (isTaken) this.#wake();
+    return isTaken;
+  }
+
+  onTerminated(listener: (termination: Termination) => void): () => void {
+    if (this.#isEnded && this.#termination !== undefined) {
+      listener(this.#termination);
+      return () => undefined;
+    }
+    const own = (termination: Termination) => listener(termination); // one listener may watch twice
+    this.#listeners.add(own);
+    return () => this.#listeners.delete(own);
+  }
+
+  spawn(definition: ActorDefinition<never>): ActorReference<never> {
+    if (this.#goal !== "run") {
+      const reason = `its parent must be running: current value is ${this.path}`;
+      throw new UnavailableError("STOPPING", `Cannot start actor ${definition.name} as ${reason}`);
+    }
+    checkName(definition.name, this.#children);
+    const child = new ActorCell(definition, this.#realm, this, this.path, (turn) => this.#slot.child(turn));
+    this.#children.set(child.name, child);
+    return child.reference;
+  }
+
+  stopChild(child: ActorReference<never>): Promise<void> {
+    for (const cell of this.#children.values()) {
+      if (cell.reference === child) return cell.stop({ kind: "stopped" });
+    }
+    return Promise.resolve(); // gone already
+  }
+
+  childCrashed(child: ActorCell, error: unknown): void {
+    if (this.#goal !== "run") {
+      void child.stop({ kind: "failed", error }); // this life is over, and the child's with it
+      return;
+    }
+    this.#supervisor ??= new Supervisor({
+      supervision: this.#definition.supervision ?? DEFAULT_SUPERVISION,
+      world: this.world,
+      children: this.#children,
+      escalate: (_child, escalated) => this.fault(escalated),
+    });
+    this.#supervisor.crashed(child, error);
+  }
+
+  childEnded(child: ActorCell): void {
+    this.#children.delete(child.name);
+    this.#supervisor?.ended(child);
+  }
+
+  fault(error: unknown): void {
+    add(this.#counters, CRASHES, 1);
+    if (this.#goal !== "run") return; // its supervisor is at work on it already
+    this.#goal = "suspend"; // C2
+    this.#wake();
+    this.#parent.childCrashed(this, error);
+  }
+
+  suspend(): Promise<void> {
+    if (this.#goal === "run") this.#goal = "suspend";
+    return this.#whenSettled();
+  }
+
+  resume(): Promise<void> {
+    if (this.#goal !== "suspend") return Promise.resolve();
+    this.#goal = "run";
+    add(this.#counters, RESTARTS, 1);
+    return this.#whenSettled();
+  }
+
+  stop(termination: Termination): Promise<void> {
+    if (this.#goal !== "end") {
+      this.#goal = "end";
+      this.#termination = termination;
+      void this.#stopChildren(); // C4: they need not wait for the message in hand
+    }
+    return this.#whenSettled();
+  }
+
+  /** Resolves when the goal is reached: started, suspended or ended. */
+  #whenSettled(): Promise<void> {
+    if (this.#isSettled()) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#settled.push(resolve);
+      this.#wake();
+    });
+  }
+
+  #isSettled(): boolean {
+    switch (this.#goal) {
+      case "run":
+        return this.#actor !== undefined;
+      case "suspend":
+        return this.#incarnation === undefined;
+      case "end":
+        return this.#isEnded;
+    }
+  }
+
+  #wake(): void {
+    if (this.#isAwake) return;
+    this.#isAwake = true;
+    this.#slot.wake();
+  }
+
+  /** C1. Never throws or rejects. A turn that need not wait for anything is over when it returns, without a promise. */
+  #turn(): Promise<void> | undefined {
+    const endsAtMs = this.#realm.stopwatchMs() + TURN_MS_MAX;
+    return this.#goOn(endsAtMs, TURN_MESSAGES_MAX);
+  }
+
+  #goOn(endsAtMs: number, messagesMax: number): Promise<void> | undefined {
+    for (let left = messagesMax; left > 0; left--) {
+      if (!this.#isSettled()) return this.#settle().then(() => this.#goOn(endsAtMs, left));
+      if (this.#goal !== "run" || this.#mailbox.size === 0) break;
+      const handled = this.#handleNext(this.#actor as Actor<unknown>);
+      if (typeof handled !== "number") return handled.then(() => this.#goOn(endsAtMs, left - 1));
+      if (handled >= endsAtMs) break; // C3
+    }
+    this.#isAwake = false;
+    if (!this.#isSettled() || (this.#goal === "run" && this.#mailbox.size > 0)) this.#wake();
+    return undefined;
+  }
+
+  /** Handles one message: at once, giving the time it ended, or as a promise where the handler is asynchronous. */
+  #handleNext(actor: Actor<unknown>): number | Promise<void> {
+    const message = this.#mailbox.take();
+    const startedMs = this.#realm.stopwatchMs();
+    try {
+      const handling = actor.receive(message);
+      if (handling !== undefined) return this.#awaitHandling(handling, message, startedMs);
+    } catch (error) {
+      this.#crash(error, message);
+    }
+    return this.#handled(startedMs);
+  }
+
+  async #awaitHandling(handling: Promise<void>, message: unknown, startedMs: number): Promise<void> {
+    try {
+      await handling;
+    } catch (error) {
+      this.#crash(error, message);
+    }
+    this.#handled(startedMs);
+  }
+
+  #handled(startedMs: number): number {
+    const endedMs = this.#realm.stopwatchMs();
+    countTurn(this.#counters, endedMs - startedMs);
+    if (this.#goal !== "end") this.#mailbox.release(); // else nobody who waits may still be let in
+    return endedMs;
+  }
+
+  #crash(error: unknown, message: unknown): void {
+    this.#realm.deadLetters.add(this.path, "crashed", message);
+    this.world.onCrash?.(this.path, error);
+    this.fault(error);
+  }
+
+  /** Does what the goal asked for; where the goal has changed or a start has failed meanwhile, the turn comes back here. */
+  async #settle(): Promise<void> {
+    switch (this.#goal) {
+      case "run":
+        await this.#start();
+        break;
+      case "suspend":
+        await this.#endLife();
+        break;
+      case "end":
+        await this.#endLife();
+        this.#end();
+        break;
+    }
+    if (!this.#isSettled()) return;
+    for (const resolve of this.#settled.splice(0)) resolve();
+  }
+
+  async #start(): Promise<void> {
+    this.#incarnation = new Incarnation(this);
+    try {
+      this.#actor = await this.#definition.start(this.#incarnation.context);
+    } catch (error) {
+      this.world.onCrash?.(this.path, error);
+      this.fault(error);
+    }
+  }
+
+  /** C4: children, then `stop`; the message in hand has ended, as this is a turn. */
+  async #endLife(): Promise<void> {
+    this.#incarnation?.end();
+    await this.#stopChildren();
+    const actor = this.#actor;
+    this.#actor = undefined;
+    try {
+      await actor?.stop?.();
+    } catch (error) {
+      this.world.onUnhandled(this.path, error);
+    }
+    this.#supervisor = undefined;
+    this.#incarnation = undefined;
+  }
+
+  /** The newest first, each after the one before has ended. */
+  async #stopChildren(): Promise<void> {
+    this.#supervisor?.close();
+    for (const child of [...this.#children.values()].reverse()) await child.stop({ kind: "stopped" });
+  }
+
+  #end(): void {
+    if (this.#termination === undefined)
+      throw new InvariantError(`Cannot end ${this.path} as its end must have a reason`);
+    const termination = this.#termination;
+    this.#isEnded = true;
+    this.#mailbox.close((message) => this.#realm.deadLetters.add(this.path, "stopped", message));
+    this.#slot.end();
+    this.#parent.childEnded(this);
+    for (const listener of [...this.#listeners]) listener(termination);
+    this.#listeners.clear();
+  }
+}

@@ -1,0 +1,56 @@
+/** Where messages end that nobody can handle any more (K3): counted in all, per path, and the newest sampled. */
+import type { DeadLetterOffice, DeadLetterSample } from "../actor.ts";
+
+/** Enough to see what is going on, small enough to show on a page. */
+export const SAMPLES_MAX = 100;
+/** Actors come and go: of more paths than this the oldest is forgotten, the count of all is kept. */
+export const PATHS_MAX = 1_000;
+
+/** The word that a message calls itself by, never its contents. */
+export function messageKindOf(message: unknown): string {
+  if (typeof message !== "object" || message === null) return message === null ? "null" : typeof message;
+  for (const field of ["type", "kind"] as const) {
+    const word: unknown = (message as Record<string, unknown>)[field];
+    if (typeof word === "string") return word;
+  }
+  return "object";
+}
+
+export class DeadLetters implements DeadLetterOffice {
+  readonly #nowMs: () => number;
+  readonly #countByPath = new Map<string, number>();
+  readonly #samples: DeadLetterSample[] = [];
+  #count = 0;
+
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  countFor(path: string): number {
+    return this.#countByPath.get(path) ?? 0;
+  }
+
+  /** Oldest first. */
+  recent(): readonly DeadLetterSample[] {
+    return [...this.#samples];
+  }
+
+  add(path: string, reason: DeadLetterSample["reason"], message: unknown): void {
+    this.#count += 1;
+    this.#countByPath.set(path, this.countFor(path) + 1);
+    if (this.#countByPath.size > PATHS_MAX) this.#forgetOldestPath();
+    if (this.#samples.length >= SAMPLES_MAX) this.#samples.shift();
+    this.#samples.push({ path, reason, messageKind: messageKindOf(message), atMs: this.#nowMs() });
+  }
+
+  #forgetOldestPath(): void {
+    for (const path of this.#countByPath.keys()) {
+      this.#countByPath.delete(path);
+      return;
+    }
+  }
+}

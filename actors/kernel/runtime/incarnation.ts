@@ -1,0 +1,105 @@
+/**
+ * One life of an actor, from a start to a crash or a stop: its context, its timers and its watches, which end with it.
+ * What is left over from an earlier life (a promise that resolves late) can tell messages, and nothing else.
+ */
+import { UnavailableError } from "../../../protocols/errors.ts";
+import type { ActorContext, ActorDefinition, ActorReference, Termination, Timer } from "../actor.ts";
+import { terminationSourceOf } from "../termination_source.ts";
+import type { TimedWorld } from "../world.ts";
+
+/** What a life needs of the cell that lives it. */
+export interface Host {
+  readonly path: string;
+  readonly reference: ActorReference<never>;
+  readonly world: TimedWorld;
+  spawn(definition: ActorDefinition<never>): ActorReference<never>;
+  stopChild(child: ActorReference<never>): Promise<void>;
+  tell(message: unknown): void;
+  /** A crash outside any message. */
+  fault(error: unknown): void;
+}
+
+export class Incarnation {
+  readonly context: ActorContext<unknown>;
+  readonly #host: Host;
+  readonly #timers = new Set<Timer>();
+  readonly #watches = new Map<ActorReference<never>, () => void>();
+  #isOver = false;
+
+  constructor(host: Host) {
+    this.#host = host;
+    const { world, path } = host;
+    this.context = {
+      self: host.reference as ActorReference<unknown>,
+      path,
+      spawn: <Child>(definition: ActorDefinition<Child>) => this.#spawn(definition),
+      stopChild: (child) => host.stopChild(child),
+      watch: (other, toMessage) => this.#watch(other, toMessage),
+      unwatch: (other) => this.#unwatch(other),
+      after: (delayMs, message) => this.#after(delayMs, message),
+      nowMs: () => world.nowMs(),
+      random: () => world.random(),
+      newId: () => world.newId(),
+    };
+  }
+
+  /** Cancels every timer and watch. */
+  end(): void {
+    this.#isOver = true;
+    for (const timer of this.#timers) timer.cancel();
+    this.#timers.clear();
+    for (const endWatch of this.#watches.values()) endWatch();
+    this.#watches.clear();
+  }
+
+  #spawn<Child>(definition: ActorDefinition<Child>): ActorReference<Child> {
+    if (this.#isOver) {
+      throw new UnavailableError(
+        "STOPPING",
+        `Cannot start actor ${definition.name} as its parent's life must not be over: current value is ${this.#host.path}`,
+      );
+    }
+    return this.#host.spawn(definition as unknown as ActorDefinition<never>) as unknown as ActorReference<Child>;
+  }
+
+  #after(delayMs: number, message: unknown): Timer {
+    if (this.#isOver) return { cancel: () => undefined };
+    const timer = this.#host.world.setTimer(delayMs, () => {
+      this.#timers.delete(timer);
+      if (!this.#isOver) this.#host.tell(message);
+    });
+    this.#timers.add(timer);
+    return {
+      cancel: () => {
+        this.#timers.delete(timer);
+        timer.cancel();
+      },
+    };
+  }
+
+  #watch(other: ActorReference<never>, toMessage: (termination: Termination) => unknown): void {
+    if (this.#isOver) return;
+    this.#unwatch(other);
+    const source = terminationSourceOf(other);
+    let isTold = false;
+    const endWatch = source.onTerminated((termination) => {
+      isTold = true;
+      this.#watches.delete(other);
+      this.#tellTermination(termination, toMessage);
+    });
+    if (!isTold) this.#watches.set(other, endWatch);
+  }
+
+  #unwatch(other: ActorReference<never>): void {
+    this.#watches.get(other)?.();
+    this.#watches.delete(other);
+  }
+
+  #tellTermination(termination: Termination, toMessage: (termination: Termination) => unknown): void {
+    try {
+      this.#host.tell(toMessage(termination));
+    } catch (error) {
+      this.#host.fault(error); // the watcher's own code, so its crash and not the watched one's
+    }
+  }
+}

@@ -1,0 +1,37 @@
+/** The address of an actor on this node: hands everything to its cell, and can be watched. */
+import type { ActorReference, Termination } from "../actor.ts";
+import type { TerminationSource } from "../termination_source.ts";
+
+/** What an address needs of the cell behind it. */
+export interface Receiver extends TerminationSource {
+  readonly path: string;
+  tell(message: unknown): void;
+  send(message: unknown, weightBytes: number): Promise<boolean>;
+  trySend(message: unknown, weightBytes: number): boolean;
+}
+
+export class LocalReference<Message> implements ActorReference<Message>, TerminationSource {
+  readonly path: string;
+  readonly #receiver: Receiver;
+
+  constructor(receiver: Receiver) {
+    this.path = receiver.path;
+    this.#receiver = receiver;
+  }
+
+  tell(message: Message): void {
+    this.#receiver.tell(message);
+  }
+
+  send(message: Message, weightBytes: number): Promise<boolean> {
+    return this.#receiver.send(message, weightBytes);
+  }
+
+  trySend(message: Message, weightBytes: number): boolean {
+    return this.#receiver.trySend(message, weightBytes);
+  }
+
+  onTerminated(listener: (termination: Termination) => void): () => void {
+    return this.#receiver.onTerminated(listener);
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * What waits for an actor. Decides the order and the bound; leaves turns to the cell.
+ *   M1. Control is taken before data; within a lane, in the order of the calls.
+ *   M2. The data lane, the message in hand included, holds at most `messagesMax` messages and `weightBytesMax` bytes;
+ *       a message heavier than the whole bound is let in alone, as it would otherwise wait for ever.
+ *   M3. Waiting senders enter in the order they came, and nobody overtakes them.
+ *   M4. After `close` nothing is taken in: every message left, waiting ones included, is handed out once as left over.
+ */
+import { InvariantError, invariant } from "../../../protocols/errors.ts";
+import type { MailboxLimits } from "../actor.ts";
+import { Fifo } from "./fifo.ts";
+import { type Counters, MAILBOX_BYTES, MAILBOX_MESSAGES } from "./kernel_statistics.ts";
+
+/** Enough to keep an actor busy over a few turns, small enough that a thousand full mailboxes are known memory. */
+export const DEFAULT_MAILBOX: MailboxLimits = { messagesMax: 1_024, weightBytesMax: 16 * 1_024 * 1_024 };
+
+const TAKEN: Promise<boolean> = Promise.resolve(true);
+
+interface Waiting {
+  readonly message: unknown;
+  readonly weightBytes: number;
+  readonly resolve: (isTaken: boolean) => void;
+}
+
+export class Mailbox {
+  readonly #limits: MailboxLimits;
+  readonly #counters: Counters;
+  readonly #control = new Fifo<unknown>();
+  readonly #data = new Fifo<unknown>();
+  readonly #weights = new Fifo<number>();
+  readonly #waiting = new Fifo<Waiting>();
+  #messages = 0;
+  #bytes = 0;
+  #weightInHand = -1;
+
+  constructor(limits: MailboxLimits, counters: Counters) {
+    invariant(
+      limits.messagesMax >= 1 && limits.weightBytesMax >= 0,
+      `Cannot make a mailbox as it must hold at least one message: current value is ${limits.messagesMax}`,
+    );
+    this.#limits = limits;
+    this.#counters = counters;
+  }
+
+  /** Messages ready to be taken. */
+  get size(): number {
+    return this.#control.size + this.#data.size;
+  }
+
+  tell(message: unknown): void {
+    this.#control.push(message);
+    this.#count(1, 0);
+  }
+
+  trySend(message: unknown, weightBytes: number): boolean {
+    if (!(weightBytes >= 0 && weightBytes < Number.POSITIVE_INFINITY)) {
+      throw new InvariantError(
+        `Cannot send a message as its weight must be a number of bytes: current value is ${weightBytes}`,
+      );
+    }
+    if (this.#waiting.size > 0 || !this.#hasRoom(weightBytes)) return false; // M3
+    this.#admit(message, weightBytes);
+    return true;
+  }
+
+  send(message: unknown, weightBytes: number): Promise<boolean> {
+    if (this.trySend(message, weightBytes)) return TAKEN;
+    return new Promise((resolve) => this.#waiting.push({ message, weightBytes, resolve }));
+  }
+
+  /** The next message (M1). Only while `size` is above 0; what a data message weighs is held until `release`. */
+  take(): unknown {
+    if (this.#control.size > 0) {
+      this.#count(-1, 0);
+      return this.#control.shift();
+    }
+    this.#weightInHand = this.#weights.shift() ?? 0;
+    return this.#data.shift();
+  }
+
+  /** The message in hand is done with: its room goes to those who wait. */
+  release(): void {
+    if (this.#weightInHand < 0) return;
+    this.#messages -= 1;
+    this.#bytes -= this.#weightInHand;
+    this.#count(-1, -this.#weightInHand);
+    this.#weightInHand = -1;
+    for (let next = this.#waiting.peek(); next !== undefined && this.#hasRoom(next.weightBytes); ) {
+      this.#waiting.shift();
+      this.#admit(next.message, next.weightBytes);
+      next.resolve(true);
+      next = this.#waiting.peek();
+    }
+  }
+
+  /** M4: hands every message left to `leftOver`, and tells waiting senders that the actor is gone. */
+  close(leftOver: (message: unknown) => void): void {
+    const waiting: Waiting[] = [];
+    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) waiting.push(next);
+    this.release();
+    while (this.size > 0) {
+      leftOver(this.take());
+      this.release();
+    }
+    for (const { message, resolve } of waiting) {
+      leftOver(message);
+      resolve(false);
+    }
+  }
+
+  #hasRoom(weightBytes: number): boolean {
+    if (this.#messages === 0) return true; // M2
+    return this.#messages < this.#limits.messagesMax && this.#bytes + weightBytes <= this.#limits.weightBytesMax;
+  }
+
+  #admit(message: unknown, weightBytes: number): void {
+    this.#data.push(message);
+    this.#weights.push(weightBytes);
+    this.#messages += 1;
+    this.#bytes += weightBytes;
+    this.#count(1, weightBytes);
+  }
+
+  #count(messages: number, bytes: number): void {
+    this.#counters[MAILBOX_MESSAGES] = (this.#counters[MAILBOX_MESSAGES] ?? 0) + messages;
+    this.#counters[MAILBOX_BYTES] = (this.#counters[MAILBOX_BYTES] ?? 0) + bytes;
+  }
+}

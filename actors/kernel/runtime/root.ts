@@ -1,0 +1,86 @@
+/**
+ * The top of the tree. Holds the root actors and supervises each on its own, so that one that fails for ever takes
+ * nobody with it: what it escalates is reported to the world, and it is stopped as failed.
+ */
+import { UnavailableError } from "../../../protocols/errors.ts";
+import type { ActorDefinition, ActorReference, Supervision, Termination } from "../actor.ts";
+import { ActorCell, checkName, type Parent, type Realm } from "./actor_cell.ts";
+import type { Runtime } from "./nact_runtime.ts";
+import { Supervisor } from "./supervisor.ts";
+
+export class Root implements Parent {
+  readonly #realm: Realm;
+  readonly #runtime: Runtime;
+  readonly #supervision: Supervision;
+  readonly #cells = new Map<string, ActorCell>();
+  readonly #supervisors = new Map<ActorCell, Supervisor<ActorCell>>();
+  #shutdown: Promise<void> | undefined;
+
+  constructor(realm: Realm, runtime: Runtime, supervision: Supervision) {
+    this.#realm = realm;
+    this.#runtime = runtime;
+    this.#supervision = supervision;
+  }
+
+  spawn(definition: ActorDefinition<never>): ActorReference<never> {
+    if (this.#shutdown !== undefined) {
+      throw new UnavailableError(
+        "STOPPING",
+        `Cannot start actor ${definition.name} as its system must not be shut down`,
+      );
+    }
+    checkName(definition.name, this.#cells);
+    const cell = new ActorCell(definition, this.#realm, this, "", (turn) => this.#runtime.slot(turn));
+    this.#cells.set(cell.name, cell);
+    return cell.reference;
+  }
+
+  stop(actor: ActorReference<never>): Promise<void> {
+    for (const cell of this.#cells.values()) {
+      if (cell.reference === actor) return this.#stopCell(cell, { kind: "stopped" });
+    }
+    return Promise.resolve(); // gone already
+  }
+
+  shutdown(): Promise<void> {
+    this.#shutdown ??= this.#stopAll();
+    return this.#shutdown;
+  }
+
+  childCrashed(child: ActorCell, error: unknown): void {
+    let supervisor = this.#supervisors.get(child);
+    if (supervisor === undefined) {
+      supervisor = this.#supervisorOf(child);
+      this.#supervisors.set(child, supervisor);
+    }
+    supervisor.crashed(child, error);
+  }
+
+  childEnded(child: ActorCell): void {
+    this.#supervisors.get(child)?.close();
+    this.#supervisors.delete(child);
+    this.#cells.delete(child.name);
+  }
+
+  #supervisorOf(child: ActorCell): Supervisor<ActorCell> {
+    return new Supervisor({
+      supervision: this.#supervision,
+      world: this.#realm.world,
+      children: new Map([[child.name, child]]),
+      escalate: (_child, error) => {
+        this.#realm.world.onUnhandled(child.path, error);
+        void this.#stopCell(child, { kind: "failed", error });
+      },
+    });
+  }
+
+  #stopCell(cell: ActorCell, termination: Termination): Promise<void> {
+    this.#supervisors.get(cell)?.close();
+    return cell.stop(termination);
+  }
+
+  async #stopAll(): Promise<void> {
+    for (const cell of [...this.#cells.values()].reverse()) await this.#stopCell(cell, { kind: "stopped" });
+    this.#runtime.end();
+  }
+}

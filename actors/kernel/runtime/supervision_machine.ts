@@ -1,0 +1,105 @@
+/**
+ * Decides what follows the crash of a child: who is restarted and when, who is stopped, and when to give up. Leaves the
+ * directive to supervision.ts, and stopping, waiting and starting to supervisor.ts.
+ *   S1. More than `restartsMax` crashes answered by a restart within `withinMs` escalate.
+ *   S2. one_for_one restarts the crashed child, one_for_all every child, rest_for_one it and those started after it.
+ *   S3. The delay doubles with each restart of a child in a row, from `firstMs` to at most `maxMs`, less a jitter of up
+ *       to one half; a row ends when the child went `withinMs` without a crash.
+ *   S4. "stop" concerns the crashed child alone, whatever the strategy.
+ */
+import { InvariantError } from "../../../protocols/errors.ts";
+import type { Step } from "../../../protocols/machine.ts";
+import type { Directive, Supervision } from "../actor.ts";
+
+export interface SupervisionState {
+  readonly supervision: Supervision;
+  /** When the restarts within the window began, oldest first; at most `restartsMax` are kept. */
+  readonly restartedAtMs: number[];
+  readonly rows: Map<string, { restarts: number; lastMs: number }>;
+}
+
+export type SupervisionMessage =
+  | {
+      readonly type: "crashed";
+      readonly child: string;
+      readonly directive: Directive;
+      /** All children in the order of their start. */
+      readonly siblings: readonly string[];
+      /** Drawn by the shell, in [0, 1). */
+      readonly jitter: number;
+    }
+  | { readonly type: "ended"; readonly child: string };
+
+export type SupervisionEffect =
+  | { readonly type: "restart"; readonly children: readonly string[]; readonly delayMs: number }
+  | { readonly type: "stop"; readonly child: string }
+  | { readonly type: "escalate"; readonly child: string };
+
+export function initialSupervision(supervision: Supervision): SupervisionState {
+  return { supervision, restartedAtMs: [], rows: new Map() };
+}
+
+export const superviseStep: Step<SupervisionState, SupervisionMessage, SupervisionEffect> = (state, message, nowMs) => {
+  switch (message.type) {
+    case "ended":
+      state.rows.delete(message.child);
+      return [state, []];
+    case "crashed":
+      return [state, [answerCrash(state, message, nowMs)]];
+  }
+};
+
+function answerCrash(
+  state: SupervisionState,
+  crash: Extract<SupervisionMessage, { type: "crashed" }>,
+  nowMs: number,
+): SupervisionEffect {
+  switch (crash.directive) {
+    case "stop":
+      return { type: "stop", child: crash.child }; // S4
+    case "escalate":
+      return { type: "escalate", child: crash.child };
+    case "restart":
+      if (!isWithinIntensity(state, nowMs)) return { type: "escalate", child: crash.child }; // S1
+      return {
+        type: "restart",
+        children: affected(state.supervision, crash.child, crash.siblings),
+        delayMs: backoffMs(state, crash.child, crash.jitter, nowMs),
+      };
+  }
+}
+
+function isWithinIntensity(state: SupervisionState, nowMs: number): boolean {
+  const { restartsMax, withinMs } = state.supervision.intensity;
+  while (state.restartedAtMs[0] !== undefined && nowMs - state.restartedAtMs[0] >= withinMs)
+    state.restartedAtMs.shift();
+  if (state.restartedAtMs.length >= restartsMax) return false;
+  state.restartedAtMs.push(nowMs);
+  return true;
+}
+
+/** S2 */
+function affected(supervision: Supervision, child: string, siblings: readonly string[]): readonly string[] {
+  const index = siblings.indexOf(child);
+  if (index < 0) {
+    throw new InvariantError(`Cannot restart a child as it must be among its siblings: current value is ${child}`);
+  }
+  switch (supervision.strategy) {
+    case "one_for_one":
+      return [child];
+    case "one_for_all":
+      return siblings;
+    case "rest_for_one":
+      return siblings.slice(index);
+  }
+}
+
+/** S3 */
+function backoffMs(state: SupervisionState, child: string, jitter: number, nowMs: number): number {
+  const { backoff, intensity } = state.supervision;
+  const row = state.rows.get(child);
+  const restarts = row === undefined || nowMs - row.lastMs >= intensity.withinMs ? 1 : row.restarts + 1;
+  state.rows.set(child, { restarts, lastMs: nowMs });
+  const fullMs = Math.min(backoff.maxMs, backoff.firstMs * 2 ** (restarts - 1));
+  return fullMs * (1 - jitter / 2);
+}

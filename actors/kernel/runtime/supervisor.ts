@@ -1,0 +1,101 @@
+/**
+ * Carries out what the supervision machine decides for the children of one actor. Leaves the decision to the machine and
+ * the waiting for a message in hand to each cell. A child belongs to the newest restart that names it: an older one passes
+ * it over, so that overlapping restarts never start a child twice.
+ */
+import type { Supervision, Termination } from "../actor.ts";
+import { decide } from "../supervision.ts";
+import type { TimedWorld } from "../world.ts";
+import { initialSupervision, type SupervisionEffect, superviseStep } from "./supervision_machine.ts";
+
+/** What a supervisor needs of a child. */
+export interface Supervised {
+  readonly name: string;
+  /** Ends this life after the message in hand; messages go on waiting. */
+  suspend(): Promise<void>;
+  /** Begins the next life; resolves when it has started, or failed to. */
+  resume(): Promise<void>;
+  stop(termination: Termination): Promise<void>;
+}
+
+export interface SupervisorOptions<Child extends Supervised> {
+  readonly supervision: Supervision;
+  readonly world: TimedWorld;
+  /** The children, in the order of their start. */
+  readonly children: ReadonlyMap<string, Child>;
+  /** Passes the crash of `child` up. */
+  escalate(child: Child, error: unknown): void;
+}
+
+export class Supervisor<Child extends Supervised> {
+  readonly #options: SupervisorOptions<Child>;
+  readonly #restartOf = new Map<Child, symbol>();
+  readonly #delays = new Set<{ cancel(): void }>();
+  readonly #state;
+
+  constructor(options: SupervisorOptions<Child>) {
+    this.#options = options;
+    this.#state = initialSupervision(options.supervision);
+  }
+
+  crashed(child: Child, crash: unknown): void {
+    const { supervision, world, children } = this.#options;
+    const { directive, error } = decide(supervision, crash);
+    const siblings = [...children.keys()];
+    const message = { type: "crashed", child: child.name, directive, siblings, jitter: world.random() } as const;
+    const [, effects] = superviseStep(this.#state, message, world.nowMs());
+    for (const effect of effects) this.#perform(effect, child, error);
+  }
+
+  ended(child: Child): void {
+    this.#restartOf.delete(child);
+    superviseStep(this.#state, { type: "ended", child: child.name }, this.#options.world.nowMs());
+  }
+
+  /** Forgets the restarts under way: whoever calls this stops the children. */
+  close(): void {
+    for (const delay of this.#delays) delay.cancel();
+    this.#delays.clear();
+    this.#restartOf.clear();
+  }
+
+  #perform(effect: SupervisionEffect, child: Child, error: unknown): void {
+    switch (effect.type) {
+      case "restart": {
+        const named = effect.children.map((name) => this.#options.children.get(name));
+        void this.#restart(
+          named.filter((cell) => cell !== undefined),
+          effect.delayMs,
+        );
+        return;
+      }
+      case "stop":
+        void child.stop({ kind: "failed", error });
+        return;
+      case "escalate":
+        this.#options.escalate(child, error);
+        return;
+    }
+  }
+
+  async #restart(children: readonly Child[], delayMs: number): Promise<void> {
+    const restart = Symbol("restart");
+    for (const child of children) this.#restartOf.set(child, restart);
+    for (const child of [...children].reverse()) await child.suspend();
+    await this.#delay(delayMs);
+    for (const child of children) {
+      if (this.#restartOf.get(child) !== restart) continue;
+      await child.resume();
+    }
+  }
+
+  #delay(delayMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const delay = this.#options.world.setTimer(delayMs, () => {
+        this.#delays.delete(delay);
+        resolve();
+      });
+      this.#delays.add(delay);
+    });
+  }
+}

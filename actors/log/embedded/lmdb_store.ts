@@ -1,0 +1,269 @@
+/**
+ * The ordered store on disk: LMDB, memory-mapped, its writes done on a thread of their own. Decides how LMDB's answers
+ * are understood: what a commit and a flush are, which failures pass and how the store comes back.
+ *
+ *   D1. One commit is one transaction: all of it or nothing.
+ *   D2. `flushed` resolves after LMDB has synced the commit to disk, never before (E10).
+ *   D3. After a failure the store says why and tries again each second, reopened where LMDB asks for it; it is `ready`
+ *       again once a write has reached the disk.
+ */
+import { randomUUID } from "node:crypto";
+import { statfsSync } from "node:fs";
+import type { RootDatabase, RootDatabaseOptions } from "lmdb";
+import { loadDriver } from "../../../deps.ts";
+import {
+  ConfigurationError,
+  HeadraceError,
+  type UnavailableCode,
+  UnavailableError,
+} from "../../../protocols/errors.ts";
+import type { StoreState } from "../log.ts";
+import { checkDataFile } from "./lmdb_file.ts";
+import type { Commit, OrderedStore, Writes } from "./ordered_store.ts";
+import { pack, unpack } from "./stored_state.ts";
+
+const STORE_FORMAT_VERSION = 1;
+const FORMAT_KEY = "format";
+const PROBE_KEY = "probe";
+const PROBE_EVERY_MS = 1_000;
+/** A disk that takes longer than this to flush is as good as gone. */
+const FLUSH_TIMEOUT_MS = 30_000;
+/** Less room than this after a failed write means that the disk is full. */
+const FREE_BYTES_MIN = 1_048_576;
+
+type Database = RootDatabase<Uint8Array, Uint8Array>;
+
+/** What in an engine's message tells which failure it is; the first that fits counts. */
+const FAILURES: readonly (readonly [RegExp, UnavailableCode])[] = [
+  [/MDB_MAP_FULL|No space left|ENOSPC|EDQUOT|quota/i, "DISK_FULL"],
+  [/Read-only|EROFS|Permission denied|EACCES|Operation not permitted/i, "DISK_READ_ONLY"],
+  [/MDB_CORRUPTED|MDB_PAGE_NOTFOUND|MDB_INVALID|MDB_BAD_TXN|wrong type/i, "STORE_CORRUPT"],
+];
+
+export class LmdbStore implements OrderedStore {
+  readonly #folder: string;
+  readonly #open: () => Database;
+  #database: Database;
+  #identity = randomUUID();
+  #state: StoreState = { kind: "ready" };
+  #probing: NodeJS.Timeout | undefined;
+  #isClosed = false;
+  readonly #listeners: ((state: StoreState) => void)[] = [];
+
+  private constructor(folder: string, open: () => Database) {
+    this.#folder = folder;
+    this.#open = open;
+    this.#database = open();
+  }
+
+  /**
+   * Throws `ConfigurationError` where a newer release wrote the folder. `changed` is for tests, which show what a flush
+   * that was left out looks like.
+   */
+  static async open(folder: string, changed: RootDatabaseOptions = {}): Promise<LmdbStore> {
+    const { open } = await loadDriver("lmdb");
+    const openDatabase = () => {
+      checkDataFile(folder);
+      return open<Uint8Array, Uint8Array>({
+        path: folder,
+        noSubdir: false, // also where the folder's name has a dot
+        encoding: "binary",
+        keyEncoding: "binary",
+        cache: false,
+        // With overlapping flushes a process killed early was seen to come back without what it had reported as flushed.
+        // Grouped commits are as fast without them. Then a commit writes its pages (pwrite, writev), syncs them
+        // (fdatasync) and writes the meta page through a descriptor opened O_DSYNC: committed is flushed.
+        overlappingSync: false,
+        ...changed,
+      });
+    };
+    let store: LmdbStore;
+    try {
+      store = new LmdbStore(folder, openDatabase);
+    } catch (error) {
+      if (error instanceof HeadraceError) throw error;
+      throw unavailable(failureCode(error, folder), reasonOf(error), error);
+    }
+    try {
+      await store.#checkFormat(folder);
+    } catch (error) {
+      await store.close();
+      throw store.failure(error);
+    }
+    return store;
+  }
+
+  async #checkFormat(folder: string): Promise<void> {
+    const bytes = this.get(FORMAT_KEY);
+    if (bytes === undefined) {
+      const commit = this.commit(new Map([[FORMAT_KEY, pack(STORE_FORMAT_VERSION)]]));
+      await commit.committed;
+      return commit.flushed();
+    }
+    const version = unpack<number>(bytes);
+    if (version > STORE_FORMAT_VERSION) {
+      throw new ConfigurationError(
+        "FORMAT_TOO_NEW",
+        `Cannot open ${folder} as its format must be at most ${STORE_FORMAT_VERSION}: current value is ${version}`,
+      );
+    }
+  }
+
+  get identity(): string {
+    return this.#identity;
+  }
+
+  get(key: string): Uint8Array | undefined {
+    return this.#database.get(Buffer.from(key));
+  }
+
+  *range(from: string, to: string): Iterable<readonly [string, Uint8Array]> {
+    const found = this.#database.getRange({ start: Buffer.from(from), end: Buffer.from(to) });
+    for (const { key, value } of found) yield [Buffer.from(key).toString(), value];
+  }
+
+  commit(writes: Writes): Commit {
+    return { committed: this.#commit(writes), flushed: () => this.#flush() };
+  }
+
+  async #commit(writes: Writes): Promise<void> {
+    if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot write as the log is closed");
+    if (this.#state.kind === "unavailable") throw unavailable(this.#state.code, this.#state.reason);
+    await this.#put(writes);
+  }
+
+  async #put(writes: Writes): Promise<void> {
+    if (writes.size === 0) return;
+    // D1. Writes of one turn of the event loop are one transaction. Most share one promise; each is heard, lest one
+    // rejects with nobody listening.
+    const database = this.#database;
+    const parts = new Set<Promise<unknown>>();
+    for (const [key, value] of writes) {
+      const keyBytes = Buffer.from(key);
+      parts.add(value === undefined ? database.remove(keyBytes) : database.put(keyBytes, value));
+    }
+    // The start of the transaction has a promise of its own, made right after this turn; it is to be heard too.
+    setImmediate(() => database.committed.then(ignore, ignore));
+    const results = await Promise.allSettled(parts);
+    for (const result of results) if (result.status === "rejected") throw await causeOf(result.reason);
+  }
+
+  /** D2. The newest commit's flush covers all before it. */
+  #flush(): Promise<void> {
+    const { flushed } = this.#database;
+    return new Promise((resolve, reject) => {
+      // LMDB never answers for a flush that failed.
+      const timer = setTimeout(() => reject(new Error(`No flush within ${FLUSH_TIMEOUT_MS} ms`)), FLUSH_TIMEOUT_MS);
+      const settle = (then: () => void) => {
+        clearTimeout(timer);
+        then();
+      };
+      flushed.then(
+        () => settle(resolve),
+        (error: unknown) => settle(() => reject(error)),
+      );
+    });
+  }
+
+  failure(error: unknown): Error {
+    if (error instanceof HeadraceError) return error;
+    const reason = reasonOf(error);
+    const code = failureCode(error, this.#folder);
+    this.#change({ kind: "unavailable", code, reason });
+    return unavailable(code, reason, error);
+  }
+
+  state(): StoreState {
+    return this.#state;
+  }
+
+  onStateChange(listener: (state: StoreState) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  #change(state: StoreState): void {
+    const isChange = state.kind !== this.#state.kind;
+    this.#state = state;
+    if (state.kind === "unavailable" && this.#probing === undefined && !this.#isClosed) {
+      // What the probe finds is in the state; it rejects for those who call it themselves.
+      this.#probing = setInterval(() => void this.probe().catch(() => undefined), PROBE_EVERY_MS);
+      this.#probing.unref();
+    }
+    if (state.kind === "ready") {
+      clearInterval(this.#probing);
+      this.#probing = undefined;
+    }
+    if (isChange) for (const listener of this.#listeners) listener(state);
+  }
+
+  async probe(): Promise<void> {
+    if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot probe as the log is closed");
+    if (this.#state.kind === "ready") {
+      this.get(FORMAT_KEY);
+      return;
+    }
+    try {
+      await this.#write(PROBE_KEY);
+    } catch (error) {
+      await this.#reopen(error);
+    }
+    this.#change({ kind: "ready" });
+  }
+
+  async #write(key: string): Promise<void> {
+    await this.#put(new Map([[key, pack(Date.now())]]));
+    await this.#flush();
+  }
+
+  /** D3. A new life: what memory knew of the last one does not count. */
+  async #reopen(cause: unknown): Promise<void> {
+    try {
+      await this.#database.close().catch(ignore); // It may be closed already, by a try before this one.
+      this.#database = this.#open();
+      this.#identity = randomUUID();
+      await this.#write(PROBE_KEY);
+    } catch (error) {
+      throw this.failure(reasonOf(error) === "" ? cause : error);
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    clearInterval(this.#probing);
+    await this.#database.close();
+  }
+}
+
+/** For promises whose outcome is heard elsewhere. */
+const ignore = (): void => undefined;
+
+function failureCode(error: unknown, folder: string): UnavailableCode {
+  const known = FAILURES.find(([pattern]) => pattern.test(reasonOf(error)))?.[1];
+  // A write cut short by a full disk is only an I/O error to LMDB; the disk itself knows better.
+  return known ?? (isDiskFull(folder) ? "DISK_FULL" : "STORE_UNAVAILABLE");
+}
+
+function isDiskFull(folder: string): boolean {
+  try {
+    const { bavail, bsize } = statfsSync(folder);
+    return bavail * bsize < FREE_BYTES_MIN;
+  } catch {
+    return false; // Where the disk can not be asked, the failure speaks for itself.
+  }
+}
+
+/** LMDB rejects a write with "commit failed" and keeps why in a promise of its own, which rejects a little later. */
+async function causeOf(error: unknown): Promise<unknown> {
+  const { commitError } = error as { commitError?: Promise<unknown> | Error };
+  try {
+    return (await commitError) ?? error;
+  } catch (cause) {
+    return cause;
+  }
+}
+
+const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+const unavailable = (code: string, reason: string, cause?: unknown): UnavailableError =>
+  new UnavailableError(code as UnavailableCode, `Cannot use the store: ${reason}`, { cause });

@@ -1,0 +1,190 @@
+/**
+ * An ordered store in memory, for simulation: deterministic, and able to fail as a disk does. What was committed but not
+ * flushed can be lost, calls can fail before or after their effect, and the store can be away or come back empty.
+ */
+import { HeadraceError, UnavailableError } from "../../../protocols/errors.ts";
+import type { StoreState } from "../log.ts";
+import type { Commit, OrderedStore, Writes } from "./ordered_store.ts";
+
+/** When a failing commit fails: before it had any effect, or after all of it (the answer is lost). */
+export type FailureTiming = "before" | "after";
+
+/** What was there before a write, so that an unflushed tail can be taken back. */
+interface Undo {
+  readonly key: string;
+  readonly before: Uint8Array | undefined;
+}
+
+/** More keys of one commit than this are placed in one pass: moving the others for each would cost more. */
+const PLACED_ONE_BY_ONE_MAX = 16;
+
+export class MemoryStore implements OrderedStore {
+  #life = 1;
+  readonly #values = new Map<string, Uint8Array>();
+  /** The keys of `#values`, ascending. */
+  #keys: string[] = [];
+  #unflushed: Undo[] = [];
+  #failures: FailureTiming[] = [];
+  #isAway = false;
+  #isFlushHeld = false;
+  readonly #listeners: ((state: StoreState) => void)[] = [];
+
+  get identity(): string {
+    return `memory-${this.#life}`;
+  }
+
+  get(key: string): Uint8Array | undefined {
+    this.#checkPresent();
+    return this.#values.get(key);
+  }
+
+  *range(from: string, to: string): Iterable<readonly [string, Uint8Array]> {
+    this.#checkPresent();
+    const keys = this.#keys;
+    for (let at = placeOf(keys, from); at < keys.length; at++) {
+      const key = keys[at] as string;
+      if (key >= to) return;
+      yield [key, this.#values.get(key) as Uint8Array];
+    }
+  }
+
+  commit(writes: Writes): Commit {
+    const life = this.#life;
+    return { committed: this.#commit(writes), flushed: () => this.#flush(life) };
+  }
+
+  async #commit(writes: Writes): Promise<void> {
+    this.#checkPresent();
+    const failure = this.#failures.shift();
+    if (failure !== "before") this.#write(writes);
+    if (failure !== undefined)
+      throw new UnavailableError("STORE_UNAVAILABLE", `Cannot commit as told to fail ${failure}`);
+  }
+
+  async #flush(life: number): Promise<void> {
+    this.#checkPresent();
+    if (life !== this.#life) throw new UnavailableError("STORE_UNAVAILABLE", "Cannot flush as the store was restarted");
+    if (this.#isFlushHeld) throw new UnavailableError("STORE_UNAVAILABLE", "Cannot flush as flushes are held back");
+    this.#unflushed = [];
+  }
+
+  #write(writes: Writes): void {
+    const placed: string[] = [];
+    for (const [key, value] of writes) {
+      const before = this.#set(key, value);
+      this.#unflushed.push({ key, before });
+      if ((before === undefined) !== (value === undefined)) placed.push(key);
+    }
+    this.#place(placed);
+  }
+
+  /** Answers the value of before. A key that came or went is to be placed. */
+  #set(key: string, value: Uint8Array | undefined): Uint8Array | undefined {
+    const before = this.#values.get(key);
+    if (value !== undefined) this.#values.set(key, value);
+    else this.#values.delete(key);
+    return before;
+  }
+
+  /** Brings `#keys` up to date with keys that came or went: a few one by one, many in one pass over all. */
+  #place(changed: readonly string[]): void {
+    if (changed.length > PLACED_ONE_BY_ONE_MAX) {
+      const came = changed.filter((key) => this.#values.has(key)).sort();
+      const hasLost = came.length < changed.length;
+      this.#keys = merge(hasLost ? this.#keys.filter((key) => this.#values.has(key)) : this.#keys, came);
+      return;
+    }
+    for (const key of changed) {
+      const at = placeOf(this.#keys, key);
+      if (this.#values.has(key)) this.#keys.splice(at, 0, key);
+      else this.#keys.splice(at, 1);
+    }
+  }
+
+  failure(error: unknown): Error {
+    if (error instanceof HeadraceError) return error;
+    return error instanceof Error ? error : new Error(String(error));
+  }
+
+  state(): StoreState {
+    if (!this.#isAway) return { kind: "ready" };
+    return { kind: "unavailable", code: "STORE_UNAVAILABLE", reason: "The store is away" };
+  }
+
+  onStateChange(listener: (state: StoreState) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  async probe(): Promise<void> {
+    this.#checkPresent();
+  }
+
+  async close(): Promise<void> {
+    this.#isAway = true;
+  }
+
+  #checkPresent(): void {
+    if (this.#isAway) throw new UnavailableError("STORE_UNAVAILABLE", "Cannot reach the store as it is away");
+  }
+
+  // What a simulator does to it.
+
+  failNext(timings: readonly FailureTiming[]): void {
+    this.#failures.push(...timings);
+  }
+
+  setAway(isAway: boolean): void {
+    if (isAway === this.#isAway) return;
+    this.#isAway = isAway;
+    for (const listener of this.#listeners) listener(this.state());
+  }
+
+  setFlushHeld(isHeld: boolean): void {
+    this.#isFlushHeld = isHeld;
+  }
+
+  flushNow(): void {
+    this.#unflushed = [];
+  }
+
+  /** A new life: what was not flushed is gone, or everything. */
+  restart(loss: "nothing" | "unflushed" | "everything"): void {
+    this.#life += 1;
+    if (loss === "unflushed") {
+      for (const { key, before } of this.#unflushed.toReversed()) this.#set(key, before);
+      this.#keys = [...this.#values.keys()].sort();
+    }
+    if (loss === "everything") {
+      this.#values.clear();
+      this.#keys = [];
+    }
+    this.#unflushed = [];
+    this.#failures = [];
+    this.#isFlushHeld = false;
+    this.setAway(false);
+  }
+}
+
+/** Both ascending, without keys in common. */
+function merge(left: readonly string[], right: readonly string[]): string[] {
+  const merged: string[] = [];
+  let at = 0;
+  for (const key of right) {
+    for (; at < left.length && (left[at] as string) < key; at++) merged.push(left[at] as string);
+    merged.push(key);
+  }
+  for (; at < left.length; at++) merged.push(left[at] as string);
+  return merged;
+}
+
+/** Where `key` is in `keys`, or would be. */
+function placeOf(keys: readonly string[], key: string): number {
+  let low = 0;
+  let high = keys.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((keys[middle] as string) < key) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

@@ -1,0 +1,154 @@
+/**
+ * What of an ordered store belongs to no partition: the producers that were welcomed, and metadata. Both are changed by
+ * comparing with the value that they will have once all that is queued is written.
+ */
+
+import type { Metadata, ProducerOwner, WelcomeOutcome } from "../log.ts";
+import { isForgotten, judgeWelcome, type ProducerRecord } from "../rules/welcome.ts";
+import type { CommitQueue } from "./commit_queue.ts";
+import type { OrderedStore } from "./ordered_store.ts";
+import * as Stored from "./stored_state.ts";
+
+/** Producers that each welcome looks at, to forget the old. */
+const PRODUCERS_LOOKED_AT = 4;
+
+export class StoreRegistry {
+  readonly #store: OrderedStore;
+  readonly #queue: CommitQueue;
+  readonly #nowMs: () => number;
+  /** Queued, and not yet in the store; undefined: removed. */
+  readonly #pending = new Map<string, Uint8Array | undefined>();
+  #lookedAtProducer: string | undefined;
+  /** How many names each principal has, once that was asked for. */
+  #names: Map<string, number> | undefined;
+
+  constructor(store: OrderedStore, queue: CommitQueue, nowMs: () => number) {
+    this.#store = store;
+    this.#queue = queue;
+    this.#nowMs = nowMs;
+  }
+
+  /** A commit has failed: what was queued will not come to be. */
+  forget(): void {
+    this.#pending.clear();
+    this.#names = undefined;
+  }
+
+  async welcomeProducer(
+    producerId: string,
+    instance: string,
+    heldEpoch: number | undefined,
+    nowMs: number,
+    owner: ProducerOwner | undefined,
+  ): Promise<WelcomeOutcome> {
+    const key = Stored.producerKey(producerId);
+    const bytes = this.#latest(key);
+    const storeNowMs = this.#nowMs();
+    const found = bytes === undefined ? undefined : Stored.unpack<ProducerRecord>(bytes);
+    const known = found !== undefined && isForgotten(producerId, found, storeNowMs) ? undefined : found;
+    const outcome = judgeWelcome(known, { instance, heldEpoch, owner }, storeNowMs, (subject) =>
+      this.#namesOf(subject),
+    );
+    const forgotten = this.#forgetProducers(key, storeNowMs);
+    if (outcome.kind !== "welcomed") {
+      if (forgotten.length > 0) await this.#writeLatest(forgotten);
+      return outcome;
+    }
+    const ownedBy = known?.owner ?? owner?.subject;
+    const { producerEpoch } = outcome;
+    const base = { instance, producerEpoch, seenAtMs: nowMs };
+    const record: ProducerRecord = ownedBy === undefined ? base : { ...base, owner: ownedBy };
+    this.#count(found?.owner, -1);
+    this.#count(ownedBy, 1);
+    await this.#writeLatest([[key, Stored.pack(record)], ...forgotten]);
+    return outcome;
+  }
+
+  /** Each welcome looks at the next few producers, in turn, so that their number stays in proportion (E5). */
+  #forgetProducers(except: string, nowMs: number): [string, undefined][] {
+    const all = Stored.producerKey("");
+    const forgotten: [string, undefined][] = [];
+    let looked = 0;
+    const from = this.#lookedAtProducer ?? all;
+    this.#lookedAtProducer = undefined;
+    for (const [key, value] of this.#guard(() => this.#store.range(from, Stored.rangeEnd(all)))) {
+      if (looked === PRODUCERS_LOOKED_AT) {
+        this.#lookedAtProducer = key;
+        break;
+      }
+      looked += 1;
+      if (key === except || this.#pending.has(key)) continue;
+      const record = Stored.unpack<ProducerRecord>(value);
+      if (!isForgotten(key.slice(all.length), record, nowMs)) continue;
+      forgotten.push([key, undefined]);
+      this.#count(record.owner, -1);
+    }
+    return forgotten;
+  }
+
+  /** Counted once in the store, by the first principal that has a bound, and from then on as names come and go. */
+  #namesOf(subject: string): number {
+    if (this.#names === undefined) {
+      this.#names = new Map();
+      const all = Stored.producerKey("");
+      const stored = this.#guard(() => [...this.#store.range(all, Stored.rangeEnd(all))]);
+      const pending = [...this.#pending].filter(([key]) => key.startsWith(all));
+      for (const [, value] of [...stored.filter(([key]) => !this.#pending.has(key)), ...pending]) {
+        if (value !== undefined) this.#count(Stored.unpack<ProducerRecord>(value).owner, 1);
+      }
+    }
+    return this.#names.get(subject) ?? 0;
+  }
+
+  #count(subject: string | undefined, change: number): void {
+    if (subject === undefined || this.#names === undefined) return;
+    const names = (this.#names.get(subject) ?? 0) + change;
+    if (names > 0) this.#names.set(subject, names);
+    else this.#names.delete(subject);
+  }
+
+  readMetadata(key: string): Metadata | undefined {
+    const bytes = this.#guard(() => this.#store.get(Stored.metadataKey(key)));
+    return bytes === undefined ? undefined : Stored.unpack<Metadata>(bytes);
+  }
+
+  listMetadata(prefix: string): ReadonlyMap<string, Metadata> {
+    return this.#guard(() => {
+      const all = Stored.metadataKey("");
+      const found = new Map<string, Metadata>();
+      for (const [key, value] of this.#store.range(all + prefix, Stored.rangeEnd(all))) {
+        if (!key.startsWith(all + prefix)) break;
+        found.set(key.slice(all.length), Stored.unpack<Metadata>(value));
+      }
+      return found;
+    });
+  }
+
+  async writeMetadata(key: string, value: Uint8Array, expectedVersion: number): Promise<number | undefined> {
+    const storedKey = Stored.metadataKey(key);
+    const bytes = this.#latest(storedKey);
+    const version = bytes === undefined ? 0 : Stored.unpack<Metadata>(bytes).version;
+    if (version !== expectedVersion) return undefined;
+    await this.#writeLatest([[storedKey, Stored.pack({ value, version: version + 1 })]]);
+    return version + 1;
+  }
+
+  /** The value that the key will have once the queue is empty: what compare-and-set compares. */
+  #latest(key: string): Uint8Array | undefined {
+    return this.#pending.has(key) ? this.#pending.get(key) : this.#guard(() => this.#store.get(key));
+  }
+
+  async #writeLatest(entries: readonly (readonly [string, Uint8Array | undefined])[]): Promise<void> {
+    for (const [key, value] of entries) this.#pending.set(key, value);
+    await this.#queue.write(entries, true);
+    for (const [key, value] of entries) if (this.#pending.get(key) === value) this.#pending.delete(key);
+  }
+
+  #guard<Value>(read: () => Value): Value {
+    try {
+      return read();
+    } catch (error) {
+      throw this.#store.failure(error);
+    }
+  }
+}

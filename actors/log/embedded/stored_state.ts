@@ -1,0 +1,135 @@
+/**
+ * How the embedded log names and writes down what it keeps: the partition's fence, channels, entries, chains, verdicts,
+ * checkpoints, and the store's own producers and metadata. Decides names and layouts; leaves meaning to
+ * partition_state.ts.
+ *
+ * A partition's keys share the prefix `p NUL stream NUL partition NUL`; an entry's key ends in its epoch and last offset
+ * at a fixed width, so that entries lie in order and a cursor is found by one seek.
+ */
+import { Packr } from "../../../deps.ts";
+import type { Verdict } from "../../../protocols/event.ts";
+import { type EpochStart, epoch, offset, type PartitionReference } from "../../../protocols/position.ts";
+import type { Sequence } from "../../../protocols/sequence.ts";
+import type { Channel, Grant, PartitionSettings, StoredVerdict } from "../log.ts";
+import type { ChainState, ChannelState } from "../rules/partition_state.ts";
+
+const packr = new Packr({ useRecords: false, useToJSON: false });
+
+/** Packs a small value of plain arrays and maps; the bytes stand alone. */
+export const pack = (value: unknown): Buffer => Buffer.from(packr.pack(value));
+export const unpack = <Value>(bytes: Uint8Array): Value => packr.unpack(bytes) as Value;
+
+/** A safe integer at a width at which text sorts as numbers do. */
+export function fixedWidth(value: number): string {
+  const digits = value.toString(16);
+  return (ZEROS[digits.length] ?? "") + digits;
+}
+const ZEROS: readonly string[] = Array.from({ length: 15 }, (_, digits) => "0".repeat(14 - digits));
+export const sequenceText = ([term, position, index]: Sequence): string =>
+  fixedWidth(term) + fixedWidth(position) + fixedWidth(index);
+
+/** The sequence that {@linkcode sequenceText} wrote; undefined for the empty text. */
+export function textSequence(text: string): Sequence | undefined {
+  if (text === "") return undefined;
+  const part = (at: number) => Number.parseInt(text.slice(at, at + 14), 16);
+  return [part(0), part(14), part(28)];
+}
+
+export const partitionPrefix = ({ stream, partition }: PartitionReference): string => `p\0${stream}\0${partition}\0`;
+
+export const fenceKey = (prefix: string): string => `${prefix}f`;
+export const channelKey = (prefix: string, channel: Channel): string => `${prefix}c\0${channel}`;
+export const entriesPrefix = (prefix: string, channel: Channel): string => `${prefix}e\0${channel}\0`;
+export const entryKey = (prefix: string, channel: Channel, ofEpoch: number, lastOffset: number): string =>
+  entriesPrefix(prefix, channel) + fixedWidth(ofEpoch) + fixedWidth(lastOffset);
+export const chainKey = (prefix: string, name: string): string => `${prefix}h\0${name}`;
+export const checkpointKey = (prefix: string, name: string): string => `${prefix}k\0${name}`;
+/** The length keeps producers apart whose ids begin alike. */
+export const verdictsPrefix = (prefix: string, producerId: string): string =>
+  `${prefix}v\0${producerId.length}:${producerId}\0`;
+export const metadataKey = (key: string): string => `m\0${key}`;
+export const producerKey = (producerId: string): string => `i\0${producerId}`;
+
+/** The end of the range of all keys that begin with `prefix`, which ends in NUL. */
+export const rangeEnd = (prefix: string): string => `${prefix.slice(0, -1)}\x01`;
+export const chainsPrefix = (prefix: string): string => `${prefix}h\0`;
+export const channelsPrefix = (prefix: string): string => `${prefix}c\0`;
+export const checkpointsPrefix = (prefix: string): string => `${prefix}k\0`;
+
+/** The place that an entry's key names. */
+export function entryPlace(key: string): { readonly epoch: number; readonly lastOffset: number } {
+  return {
+    epoch: Number.parseInt(key.slice(-28, -14), 16),
+    lastOffset: Number.parseInt(key.slice(-14), 16),
+  };
+}
+
+export interface Fence {
+  readonly epoch: number;
+  readonly grant: Grant;
+  readonly settings: PartitionSettings;
+}
+
+/** The fence alone, whatever else `fence` holds: a claim must not cost more where the partition knows more producers. */
+export const encodeFence = ({ epoch, grant, settings }: Fence): Buffer => pack({ epoch, grant, settings });
+export const decodeFence = (bytes: Uint8Array): Fence => unpack<Fence>(bytes);
+
+export function encodeChannel({ epochs, firstOffset, endOffset, sizeBytes }: ChannelState): Buffer {
+  return pack([firstOffset, endOffset, sizeBytes, ...epochs.flatMap((entry) => [entry.epoch, entry.firstOffset])]);
+}
+
+export function decodeChannel(bytes: Uint8Array): ChannelState {
+  const [firstOffset = 0, endOffset = 0, sizeBytes = 0, ...rest] = unpack<number[]>(bytes);
+  return { epochs: pairs(rest), firstOffset: offset(firstOffset), endOffset: offset(endOffset), sizeBytes };
+}
+
+/** An epoch table from its numbers, two for each entry. */
+export function pairs(numbers: readonly number[]): EpochStart[] {
+  const epochs: EpochStart[] = [];
+  for (let at = 0; at + 1 < numbers.length; at += 2) {
+    epochs.push({ epoch: epoch(numbers[at] ?? 0), firstOffset: offset(numbers[at + 1] ?? 0) });
+  }
+  return epochs;
+}
+
+/**
+ * A list whose last is the position as it is encoded already, or nil: of four, or of five where the chain has an owner. No
+ * chain had one before.
+ */
+export function encodeChain({ producerEpoch, activeAtMs, stored, owner, position }: ChainState): Buffer {
+  const fields = [producerEpoch, activeAtMs, stored ?? null];
+  const list = pack(owner === undefined ? [...fields, null] : [...fields, owner, null]);
+  return position === undefined ? list : Buffer.concat([list.subarray(0, -1), position]);
+}
+
+/** The position is not decoded: its bytes stay as they were sent, and small ones may stand for values that are large in memory. */
+export function decodeChain(bytes: Uint8Array): ChainState {
+  const fields: unknown[] = [];
+  let endOfFields = 0;
+  const inList = bytes.subarray(1);
+  const fieldsBeforePosition = (bytes[0] ?? 0) - EMPTY_LIST - 1;
+  packr.unpackMultiple(inList, (field: unknown, _start: number | undefined, end = 0) => {
+    endOfFields = end;
+    return fields.push(field) < fieldsBeforePosition;
+  });
+  const [producerEpoch, activeAtMs, stored, owner] = fields as [number, number, Sequence | null, string?];
+  return {
+    producerEpoch,
+    activeAtMs,
+    stored: stored ?? undefined,
+    owner,
+    position: inList[endOfFields] === NIL ? undefined : new Uint8Array(inList.subarray(endOfFields)),
+  };
+}
+
+/** Of a MessagePack list of up to 15, before its length is added. */
+const EMPTY_LIST = 0x90;
+const NIL = 0xc0;
+
+export const encodeVerdict = (sequence: Sequence, { code, path, reason }: Verdict): Buffer =>
+  pack([sequence, code, path, reason]);
+
+export function decodeVerdict(bytes: Uint8Array): StoredVerdict {
+  const [sequence, code, path, reason] = unpack<[Sequence, string, string, string]>(bytes);
+  return { sequence, code, path, reason };
+}

@@ -1,0 +1,145 @@
+/**
+ * An append as the Redis Function takes and answers it (redis_library.ts): one packed description of all batches, then
+ * their bytes, small neighbours joined into groups so that the usual append is a few arguments and a few entries.
+ */
+import { Packr } from "../../../deps.ts";
+import { InvariantError } from "../../../protocols/errors.ts";
+import { offset } from "../../../protocols/position.ts";
+import { firstSequence, lastSequence, type Sequence, sequenceAt, sequenceCount } from "../../../protocols/sequence.ts";
+import { encodePosition } from "../../../protocols/values/event_codec.ts";
+import { sequenceText, textSequence } from "../embedded/stored_state.ts";
+import type { AppendBatch, AppendOutcome, AppendRequest, StoredVerdict, TooManyProducers } from "../log.ts";
+import { chainName, ownerMark } from "../rules/chain_places.ts";
+import { checkBatch, rejectedBatch, storedBatch } from "../rules/partition_state.ts";
+import { ENTRY_BYTES_TARGET, encodeEntry, type StoredBatch, storedBytes } from "../rules/record_batch.ts";
+
+const packr = new Packr({ useRecords: false, useToJSON: false });
+/** Arguments of the function before the groups' bytes: epoch, store, channel, batches, checkpoints, touch. */
+const ARGUMENTS_BEFORE_GROUPS = 6;
+
+/** The arguments after epoch and store. `isTouching`: a WAIT follows, which needs a write of this connection. */
+export function encodeAppend(request: AppendRequest, isTouching: boolean): (string | Buffer)[] {
+  const groups: StoredBatch[][] = [];
+  const extras: Buffer[] = [];
+  let groupBytes = 0;
+  const described = request.batches.map((batch) => {
+    checkBatch(batch, chainName(request.channel, batch.producerId));
+    const stored = storedBatch(batch);
+    const sizeBytes = stored.count === 0 ? 0 : storedBytes(stored);
+    if (sizeBytes > 0) {
+      if (groups.length === 0 || groupBytes + sizeBytes > ENTRY_BYTES_TARGET) {
+        groups.push([]);
+        groupBytes = 0;
+      }
+      groups.at(-1)?.push(stored);
+      groupBytes += sizeBytes;
+    }
+    return describe(batch, stored.count, sizeBytes, sizeBytes > 0 ? groups.length : 0, extras);
+  });
+  const checkpoints = request.checkpoints ?? new Map<string, Uint8Array | undefined>();
+  const named = describeCheckpoints(checkpoints, extras);
+  // The extras follow the groups, whose number is known only now.
+  const before = ARGUMENTS_BEFORE_GROUPS + groups.length;
+  for (const row of described) for (const at of ARGUMENT_PLACES) shift(row, at, before);
+  for (let at = 1; at < named.length; at += 2) shift(named, at, before);
+  return [
+    request.channel,
+    Buffer.from(packr.pack(described)),
+    named.length === 0 ? "" : Buffer.from(packr.pack(named)),
+    isTouching ? "1" : "0",
+    ...groups.map(encodeEntry),
+    ...extras,
+  ];
+}
+
+type Row = (string | number)[];
+
+/** Where a batch's row names arguments: position, rejects and their verdicts. */
+const ARGUMENT_PLACES = [9, 10, 11];
+
+function shift(row: Row, at: number, by: number): void {
+  if (row[at] !== 0) row[at] = Number(row[at]) + by;
+}
+
+/** The arguments of the checkpoint function after epoch and store. */
+export function encodeCheckpoints(values: ReadonlyMap<string, Uint8Array | undefined>): Buffer[] {
+  const extras: Buffer[] = [];
+  const named = describeCheckpoints(values, extras);
+  for (let at = 1; at < named.length; at += 2) shift(named, at, 3);
+  return [Buffer.from(packr.pack(named)), ...extras];
+}
+
+/** Names, each followed by which of `extras` holds its value, from 1; 0 removes it. */
+function describeCheckpoints(values: ReadonlyMap<string, Uint8Array | undefined>, extras: Buffer[]): Row {
+  return [...values].flatMap(([name, value]) => [name, value === undefined ? 0 : extras.push(Buffer.from(value))]);
+}
+
+/** One row of the description, in the order that the function's `judge` names. */
+function describe(batch: AppendBatch, count: number, sizeBytes: number, group: number, extras: Buffer[]): Row {
+  const { verdicts } = batch.rejects ?? { verdicts: [] };
+  const prefix = verdictsPrefix(batch.producerId);
+  let rejectedAt = 0;
+  if (batch.rejects !== undefined && verdicts.length > 0) {
+    rejectedAt = extras.push(encodeEntry([rejectedBatch(batch, batch.rejects)]));
+    const members = verdicts.map(
+      ({ index, code, path, reason }) =>
+        prefix + sequenceText(sequenceAt(batch.sequences, index)) + JSON.stringify([code, path, reason]),
+    );
+    extras.push(Buffer.from(packr.pack(members)));
+  }
+  const first = sequenceText(firstSequence(batch.sequences));
+  return [
+    batch.producerId,
+    batch.producerEpoch,
+    batch.previousSequence === undefined ? "" : sequenceText(batch.previousSequence),
+    first,
+    sequenceCount(batch.sequences) === 1 ? first : sequenceText(lastSequence(batch.sequences)),
+    Math.floor(batch.appendedAtMs),
+    count,
+    sizeBytes,
+    group,
+    batch.position === undefined ? 0 : extras.push(Buffer.from(encodePosition(batch.position))),
+    rejectedAt,
+    rejectedAt === 0 ? 0 : rejectedAt + 1,
+    verdicts.length,
+    prefix,
+    ...(batch.owner === undefined ? [] : [ownerMark(batch.owner)]),
+  ];
+}
+
+/** Begins every verdict of a producer; the length in bytes keeps producers apart whose ids begin alike. */
+const verdictsPrefix = (producerId: string): string => `${Buffer.byteLength(producerId)}:${producerId}\0`;
+
+type Answer = readonly [kind: string, first?: unknown, second?: unknown, third?: unknown];
+
+export const decodeOutcomes = (packed: Buffer): AppendOutcome[] =>
+  (packr.unpack(packed) as Answer[]).map(decodeOutcome);
+
+function decodeOutcome([kind, first, second, third]: Answer): AppendOutcome {
+  if (kind === "written") return { kind, firstOffset: offset(Number(first)), count: Number(second) };
+  if (kind === "gap") return { kind, stored: textSequence(String(first)) };
+  if (kind === "unknown") return { kind: "unknown_producer" };
+  if (kind === "stale") return { kind: "stale_producer_epoch", current: Number(first) };
+  if (kind === "full") return tooManyProducers([first, second, third]);
+  const stored = textSequence(String(first));
+  if (kind !== "duplicate" || stored === undefined) {
+    throw new InvariantError(
+      `Cannot understand an outcome as Redis must answer a known kind: current value is ${kind}`,
+    );
+  }
+  return { kind, stored, verdicts: Array.isArray(second) ? second.map((member) => decodeMember(String(member))) : [] };
+}
+
+/** The answer `full` after its kind: live chains, then the principal's places and the free ones where it holds its share. */
+export function tooManyProducers([live, held, free]: readonly unknown[]): TooManyProducers {
+  const refusal = { kind: "too_many_producers", live: Number(live) } as const;
+  return held === undefined ? refusal : { ...refusal, share: { held: Number(held), free: Number(free) } };
+}
+
+/** A member is the producer's prefix, the sequence, then code, path and reason as JSON, which holds no NUL. */
+function decodeMember(member: string): StoredVerdict {
+  const at = member.lastIndexOf("\0") + 1;
+  const sequence = textSequence(member.slice(at, at + 42)) as Sequence;
+  const [code, path, reason] = JSON.parse(member.slice(at + 42)) as [string, string, string];
+  return { sequence, code, path, reason };
+}

@@ -1,0 +1,80 @@
+/**
+ * Finds out what kind of Redis an address leads to, and connects to it: one Redis, the master that sentinels name, or a
+ * Redis Cluster, which says so itself. Rejects with `ConfigurationError` where the address contradicts itself or what it
+ * leads to, or is not let in there; with `UnavailableError` where nobody answers.
+ *
+ * Every server is spoken to by a plain client. Those of node-redis for clusters and sentinels choose connections, repeat
+ * what was cut off and wait for an owner by themselves, which C1 and E8 forbid: docs/decisions/0007-redis-cluster.md.
+ */
+import { ConfigurationError } from "../../../protocols/errors.ts";
+import {
+  addressProblem,
+  messageOf,
+  type RedisConnection,
+  type RedisLibrary,
+  type RedisLogOptions,
+} from "./redis_connection.ts";
+import { isTurnedAway, RedisLink } from "./redis_link.ts";
+import { type KnownId, knownId } from "./redis_look.ts";
+import { SentinelTopology } from "./redis_sentinel.ts";
+import { RedisShards } from "./redis_shards.ts";
+import { ClusterTopology, keysOfOne, type Topology } from "./redis_topology.ts";
+
+export async function connectRedis(store: RedisLogOptions, library: RedisLibrary): Promise<RedisConnection> {
+  const wrong = addressProblem(store);
+  if (wrong !== undefined) throw new ConfigurationError("INVALID_CONFIGURATION", `Cannot connect as ${wrong}`);
+  const prefix = store.prefix ?? "headrace:";
+  const id = knownId(store);
+  const { url, urls, sentinel } = store;
+  try {
+    const connection = await (url !== undefined
+      ? connectUrl(url, store, library, id)
+      : connectShards(
+          store,
+          library,
+          id,
+          sentinel === undefined
+            ? new ClusterTopology(urls ?? [], prefix, library)
+            : new SentinelTopology(sentinel, prefix, library),
+        ));
+    id.mayMake = store.acceptLoss === true;
+    return connection;
+  } catch (error) {
+    if (!isTurnedAway(error)) throw error;
+    const must = `Cannot connect as Redis must know the user and the password: it says ${messageOf(error)}`;
+    throw new ConfigurationError("INVALID_CONFIGURATION", must, { cause: error });
+  }
+}
+
+function connectShards(
+  store: RedisLogOptions,
+  library: RedisLibrary,
+  id: KnownId,
+  topology: Topology,
+): Promise<RedisConnection> {
+  return RedisShards.connect({ store, library, topology, id });
+}
+
+/** It is not looked at before it is known what it is: a look writes. */
+async function connectUrl(
+  url: string,
+  store: RedisLogOptions,
+  library: RedisLibrary,
+  id: KnownId,
+): Promise<RedisConnection> {
+  const prefix = store.prefix ?? "headrace:";
+  const keys = keysOfOne(prefix, library);
+  const link = await RedisLink.create({ url, store, library, id, keys: () => keys });
+  try {
+    await link.connect();
+    if (!/cluster_enabled:1/.test(String(await link.ask(["INFO", "cluster"])))) {
+      await link.begin();
+      return link;
+    }
+  } catch (error) {
+    await link.close();
+    throw error;
+  }
+  await link.close();
+  return connectShards(store, library, id, new ClusterTopology([url], prefix, library));
+}

@@ -1,0 +1,47 @@
+/** What the log's keys and functions answer with, as the log's contract has it. */
+import { ConfigurationError } from "../../../protocols/errors.ts";
+import { epoch, offset } from "../../../protocols/position.ts";
+import { pairs } from "../embedded/stored_state.ts";
+import type { Channel, ChannelBounds, Metadata, RecordBatch } from "../log.ts";
+import { decodeEntry } from "../rules/record_batch.ts";
+
+export function* fieldsOf(fields: readonly Buffer[]): Iterable<readonly [string, Buffer]> {
+  for (let at = 0; at + 1 < fields.length; at += 2) yield [String(fields[at]), fields[at + 1] as Buffer];
+}
+
+/** The field with the empty name is there only so that the key is. */
+export function checkpointsOf(fields: readonly Buffer[]): Map<string, Uint8Array> {
+  return new Map([...fieldsOf(fields)].filter(([name]) => name !== ""));
+}
+
+export function channelsOf(fields: readonly Buffer[]): Map<Channel, ChannelBounds> {
+  const channels = new Map<Channel, ChannelBounds>();
+  for (const [name, value] of fieldsOf(fields)) {
+    if (name.startsWith("c:")) channels.set(name.slice(2) as Channel, boundsOf(value));
+  }
+  return channels;
+}
+
+/** first, end, bytes, entries, last epoch, then the epoch table: see redis_library.ts. */
+export function boundsOf(text: Buffer | null): ChannelBounds {
+  const numbers = text === null || text.length === 0 ? [] : String(text).split(" ").map(Number);
+  const [firstOffset = 0, endOffset = 0, sizeBytes = 0, , , ...epochs] = numbers;
+  return { epochs: pairs(epochs), firstOffset: offset(firstOffset), endOffset: offset(endOffset), sizeBytes };
+}
+
+/** Its id, then its fields: names and values in turn. */
+export type StreamEntry = [Buffer, Buffer[]];
+
+export function decodeStreamEntry([id, fields]: StreamEntry): RecordBatch[] {
+  const [inEpoch, lastOffset] = String(id).split("-").map(Number);
+  const bytes = fields[1];
+  if (bytes === undefined || inEpoch === undefined || lastOffset === undefined) {
+    throw new ConfigurationError("FORMAT_TOO_NEW", `Cannot read entry ${id} as it must hold a record batch`);
+  }
+  return decodeEntry(bytes, epoch(inEpoch), lastOffset);
+}
+
+export function metadataOf(text: Buffer): Metadata {
+  const space = text.indexOf(0x20);
+  return { version: Number(text.subarray(0, space).toString()), value: text.subarray(space + 1) };
+}

@@ -1,0 +1,82 @@
+/**
+ * One master that sentinels watch. Every sentinel is asked, and who knows of the newest failover is believed: one that was
+ * cut off would lead to the master of before.
+ */
+import { UnavailableError } from "../../../protocols/errors.ts";
+import { addressOf, askOnce } from "./redis_client.ts";
+import { messageOf, type RedisLibrary, type RedisReply, type SentinelAddress } from "./redis_connection.ts";
+import type { LookKeys } from "./redis_look.ts";
+import { SLOT_COUNT } from "./redis_slots.ts";
+import { keysOfOne, type SlotRange, type Topology } from "./redis_topology.ts";
+
+const ASK_WITHIN_MS = 2_000;
+
+interface Known {
+  readonly address: string;
+  /** Number of the failover that made it the master. */
+  readonly configEpoch: number;
+}
+
+export class SentinelTopology implements Topology {
+  readonly firstSlot = 0;
+  readonly copiedKey = undefined;
+  readonly #sentinel: SentinelAddress;
+  readonly #keys: LookKeys;
+  #known: Known | undefined;
+
+  constructor(sentinel: SentinelAddress, prefix: string, library: RedisLibrary) {
+    this.#sentinel = sentinel;
+    this.#keys = keysOfOne(prefix, library);
+  }
+
+  urlOf(address: string): string {
+    return urlOf(this.#sentinel, address);
+  }
+
+  lookKeys(): LookKeys {
+    return this.#keys;
+  }
+
+  async masters(): Promise<readonly SlotRange[]> {
+    this.#known = await newestOf(this.#sentinel, this.#known);
+    return [{ from: 0, to: SLOT_COUNT - 1, address: this.#known.address }];
+  }
+}
+
+/** The master's URL. Rejects with `UnavailableError` where no sentinel knows it. */
+export const masterOf = async (sentinel: SentinelAddress): Promise<string> =>
+  urlOf(sentinel, (await newestOf(sentinel, undefined)).address);
+
+function urlOf({ username = "", password = "", tls = false }: SentinelAddress, address: string): string {
+  const asking =
+    username === "" && password === "" ? "" : `${encodeURIComponent(username)}:${encodeURIComponent(password)}@`;
+  return `${tls ? "rediss" : "redis"}://${asking}${address}`;
+}
+
+async function newestOf({ master, urls }: SentinelAddress, before: Known | undefined): Promise<Known> {
+  const asked = await Promise.allSettled(
+    urls.map((url) => askOnce(url, ["SENTINEL", "MASTER", master], ASK_WITHIN_MS)),
+  );
+  const reasons: string[] = [];
+  let newest = before;
+  for (const answer of asked) {
+    if (answer.status === "rejected") {
+      reasons.push(messageOf(answer.reason));
+      continue;
+    }
+    const told = knownOf(answer.value);
+    if (newest === undefined || told.configEpoch >= newest.configEpoch) newest = told;
+  }
+  if (newest !== undefined && reasons.length < urls.length) return newest;
+  throw new UnavailableError(
+    "STORE_UNAVAILABLE",
+    `Cannot find the master as a sentinel must know ${master}: ${reasons.join("; ")}`,
+  );
+}
+
+/** Names and values in turn. */
+function knownOf(reply: RedisReply): Known {
+  const texts = (reply as RedisReply[]).map(String);
+  const field = (name: string): string => texts[texts.indexOf(name) + 1] ?? "";
+  return { address: addressOf(field("ip"), field("port")), configEpoch: Number(field("config-epoch")) };
+}

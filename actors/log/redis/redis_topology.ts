@@ -1,0 +1,119 @@
+/** Where the masters of a store are, as its kind of Redis tells: a Redis Cluster by its nodes, else sentinels (redis_sentinel.ts). */
+import { UnavailableError } from "../../../protocols/errors.ts";
+import { addressOf, askOnce, hostOf, urlAt } from "./redis_client.ts";
+import { messageOf, misconfigured, type RedisLibrary, type RedisReply } from "./redis_connection.ts";
+import type { RedisLink } from "./redis_link.ts";
+import type { LookKeys } from "./redis_look.ts";
+import { SLOT_COUNT, slotOf, tagOf } from "./redis_slots.ts";
+
+/** What is looked at where all keys are on one server. */
+export const keysOfOne = (prefix: string, { formatKey, probeKeys }: RedisLibrary): LookKeys => ({
+  id: `${prefix}cluster_id`,
+  idCopies: [],
+  format: `${prefix}${formatKey}`,
+  probe: probeKeys.map((key) => `${prefix}${key}`),
+});
+
+/** Slots, both ends included, and the `host:port` of who serves them. */
+export interface SlotRange {
+  readonly from: number;
+  readonly to: number;
+  readonly address: string;
+}
+
+export interface Topology {
+  /** Asks where the masters are. `ready` may be asked over their connections. */
+  masters(ready: readonly RedisLink[]): Promise<readonly SlotRange[]>;
+  urlOf(address: string): string;
+  /** What a look reads and writes at a server that owns these slots. */
+  lookKeys(isOwned: (slot: number) => boolean): LookKeys;
+  /** In the first slot; set once every copy of the cluster's id is made. */
+  readonly copiedKey: string | undefined;
+  /** Looked at first, and alone where the library is in one place. */
+  readonly firstSlot: number;
+}
+
+/** In whose slot the leases lie, and the id that a new store is given. */
+const FIRST_TAG = "cluster";
+/**
+ * Every so many slots one holds the cluster's id: so each master has one, moves it with its slots, and is missed where it
+ * comes back empty (E22).
+ */
+const ID_EVERY_SLOTS = 128;
+const ASK_WITHIN_MS = 2_000;
+
+export class ClusterTopology implements Topology {
+  readonly firstSlot = slotOf(`{${FIRST_TAG}}`);
+  readonly copiedKey: string | undefined;
+  readonly #seeds: readonly string[];
+  readonly #prefix: string;
+  readonly #library: RedisLibrary;
+
+  /** @param seeds one at least; the first is what the nodes are spoken to as (user, password, TLS) */
+  constructor(seeds: readonly string[], prefix: string, library: RedisLibrary) {
+    this.#seeds = seeds;
+    this.#prefix = prefix;
+    this.#library = library;
+    this.copiedKey = library.isSpread ? `${prefix}cluster_id_copied:{${FIRST_TAG}}` : undefined;
+  }
+
+  urlOf(address: string): string {
+    return urlAt(this.#seeds[0] ?? "redis://", address);
+  }
+
+  async masters(ready: readonly RedisLink[]): Promise<readonly SlotRange[]> {
+    const reasons: string[] = [];
+    for (const link of ready) {
+      try {
+        return rangesOf(await link.ask(["CLUSTER", "SLOTS"]), hostOf(link.url));
+      } catch (error) {
+        reasons.push(messageOf(error));
+      }
+    }
+    for (const url of this.#seeds) {
+      try {
+        return rangesOf(await askOnce(url, ["CLUSTER", "SLOTS"], ASK_WITHIN_MS), hostOf(url));
+      } catch (error) {
+        if (/cluster support disabled/.test(messageOf(error))) {
+          throw misconfigured(`${hostOf(url)} must be a node of a Redis Cluster`, "cluster_enabled is 0");
+        }
+        reasons.push(`${hostOf(url)}: ${messageOf(error)}`);
+      }
+    }
+    throw new UnavailableError(
+      "STORE_UNAVAILABLE",
+      `Cannot find the masters as a node of the Redis Cluster must answer: ${reasons.join("; ")}`,
+    );
+  }
+
+  lookKeys(isOwned: (slot: number) => boolean): LookKeys {
+    const { probeKeys, formatKey, isSpread } = this.#library;
+    const isFirst = isOwned(this.firstSlot);
+    const tags: string[] = [];
+    for (let slot = 0; isSpread && slot < SLOT_COUNT; slot += ID_EVERY_SLOTS) if (isOwned(slot)) tags.push(tagOf(slot));
+    const format = `${this.#prefix}${formatKey}`;
+    const owned = isSpread ? firstOwned(isOwned) : undefined;
+    const inSlot = owned === undefined ? [] : probeKeys.map((key) => `${this.#prefix}${key}:{${tagOf(owned)}}`);
+    const inFirst = isFirst ? probeKeys.map((key) => `${this.#prefix}${key}`) : [];
+    return {
+      id: isFirst ? `${this.#prefix}cluster_id:{${FIRST_TAG}}` : undefined,
+      idCopies: tags.map((tag) => `${this.#prefix}cluster_id:{${tag}}`),
+      format: isOwned(slotOf(format)) ? format : undefined,
+      probe: isSpread ? inSlot : inFirst,
+    };
+  }
+}
+
+function firstOwned(isOwned: (slot: number) => boolean): number | undefined {
+  for (let slot = 0; slot < SLOT_COUNT; slot += 1) if (isOwned(slot)) return slot;
+  return undefined;
+}
+
+/** Of each range: first, last, then its servers as host, port and more, the master first. */
+function rangesOf(reply: RedisReply, asked: string): readonly SlotRange[] {
+  return (reply as [number, number, [Buffer | null, number]][]).map(([from, to, [host, port]]) => {
+    const named = String(host ?? "");
+    const known = named === "" || named === "?" ? asked.slice(0, asked.lastIndexOf(":")) : named;
+    return { from, to, address: addressOf(known, port) };
+  });
+}

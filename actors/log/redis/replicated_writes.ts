@@ -1,0 +1,71 @@
+/**
+ * Writes that replicas must have before they are answered (E10), over a connection of their own. WAIT holds up whatever its
+ * connection is sent next, for as long as replicas lag: so one WAIT stands for all writes that came while the one before it
+ * was under way, and nothing else uses the connection.
+ */
+import { UnavailableError } from "../../../protocols/errors.ts";
+
+export type Send<Command, Reply> = (command: Command) => Promise<Reply>;
+
+interface Write<Command, Reply> {
+  readonly command: Command;
+  readonly replicas: number;
+  resolve(reply: Reply): void;
+  reject(error: unknown): void;
+}
+
+export class ReplicatedWrites<Command, Reply> {
+  readonly #send: Send<Command, Reply>;
+  /** WAIT for so many replicas: answers how many have all that was sent before it. */
+  readonly #wait: (replicas: number) => Promise<number>;
+  readonly #waitMs: number;
+  #gathered: Write<Command, Reply>[] = [];
+  #isUnderWay = false;
+
+  constructor(send: Send<Command, Reply>, wait: (replicas: number) => Promise<number>, waitMs: number) {
+    this.#send = send;
+    this.#wait = wait;
+    this.#waitMs = waitMs;
+  }
+
+  /** Rejects with `NOT_DURABLE` where it was written, and fewer replicas have it in time. */
+  write(command: Command, replicas: number): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      this.#gathered.push({ command, replicas, resolve, reject });
+      if (!this.#isUnderWay) this.#next();
+    });
+  }
+
+  #next(): void {
+    const writes = this.#gathered;
+    this.#gathered = [];
+    this.#isUnderWay = writes.length > 0;
+    if (!this.#isUnderWay) return;
+    const sent = writes.map((write) => ({ write, reply: this.#send(write.command) }));
+    // The fewest first: who asks for fewer does not wait for those that ask for more.
+    const counts = [...new Set(writes.map(({ replicas }) => replicas))].sort((left, right) => left - right);
+    const reached = new Map(counts.map((replicas) => [replicas, this.#wait(replicas)]));
+    for (const { write, reply } of sent) void this.#answer(write, reply, reached.get(write.replicas));
+    void Promise.allSettled([...reached.values(), ...sent.map(({ reply }) => reply)]).then(() => this.#next());
+  }
+
+  async #answer(
+    { replicas, resolve, reject }: Write<Command, Reply>,
+    reply: Promise<Reply>,
+    waited: Promise<number> | undefined,
+  ): Promise<void> {
+    try {
+      const [answer, reached = 0] = await Promise.all([reply, waited]);
+      if (reached >= replicas) resolve(answer);
+      else reject(this.#notDurable(replicas, reached));
+    } catch (error) {
+      reject(error);
+    }
+  }
+
+  readonly #notDurable = (replicas: number, reached: number): UnavailableError =>
+    new UnavailableError(
+      "NOT_DURABLE",
+      `Cannot acknowledge as ${replicas} replicas must have the write within ${this.#waitMs} ms: current value is ${reached}`,
+    );
+}

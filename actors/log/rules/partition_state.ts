@@ -1,0 +1,374 @@
+/**
+ * The decisions of a log about one partition, without a store: who may write, what becomes of a batch, which chains live.
+ * A decision is a plan first and changes nothing: the embedded log encodes the plan, queues its bytes, and only then applies
+ * it. redis_library.ts says the same rules in Lua (the conformance suite holds the two together).
+ *
+ *   P1. An epoch is above every earlier one of the partition, and the grant not below the last (E7).
+ *   P2. Duplicates are told before gaps; only a batch that follows what is stored, and lies after it, is written (E2).
+ *   P3. A batch's records, its rejects and its chain's step are one plan (E4).
+ *   P4. A new chain needs a place, which principals share (chain_places.ts); only `expireChains` gives one back (E5).
+ *   P5. A plan changes no state. `applyChanges` alone does, and it can not fail: bytes exist before state (E25).
+ */
+
+import { FencedError, InvariantError } from "../../../protocols/errors.ts";
+import { type Epoch, type EpochStart, epoch, type Offset, offset, partitionName } from "../../../protocols/position.ts";
+import {
+  compareSequences,
+  firstSequence,
+  judgeChain,
+  lastSequence,
+  type Sequence,
+  sequenceAt,
+  sequenceCount,
+} from "../../../protocols/sequence.ts";
+import { decodeSlice, encodePosition } from "../../../protocols/values/event_codec.ts";
+import type {
+  AppendBatch,
+  AppendOutcome,
+  AppendRequest,
+  ChainLimits,
+  Channel,
+  Grant,
+  OpenChainOutcome,
+  Ownership,
+  PartitionSettings,
+  TooManyProducers,
+} from "../log.ts";
+import { EMPTY_CHAIN_KEPT_MS, rejectedBitmap, SHORT_LIVED_PRODUCERS } from "../log.ts";
+import {
+  chainName,
+  countPlace,
+  heldKey,
+  isShortLived,
+  newPlaceCounts,
+  ownerMark,
+  type PlaceCounts,
+  refusePlace,
+  SHORT_LIVED_CHAINS_MAX,
+} from "./chain_places.ts";
+import { type StoredBatch, storedBytes } from "./record_batch.ts";
+
+export interface ChannelState {
+  readonly epochs: readonly EpochStart[];
+  readonly firstOffset: Offset;
+  readonly endOffset: Offset;
+  readonly sizeBytes: number;
+}
+
+export interface ChainState {
+  readonly producerEpoch: number;
+  readonly stored: Sequence | undefined;
+  readonly activeAtMs: number;
+  /** Whom its place is counted for, as `ownerMark` names it; undefined for a chain of no principal. */
+  readonly owner: string | undefined;
+  /** MessagePack bytes of the producer's resume point: decoded, a map of many small values takes fifty times the memory. */
+  readonly position: Uint8Array | undefined;
+}
+
+/** The channels and chains (by {@linkcode chainName}) that a plan changes, as they will be; undefined: forgotten. */
+export interface StateChanges {
+  readonly channels: ReadonlyMap<Channel, ChannelState>;
+  readonly chains: ReadonlyMap<string, ChainState | undefined>;
+}
+
+export interface PartitionState {
+  epoch: Epoch;
+  grant: Grant;
+  settings: PartitionSettings;
+  readonly channels: Map<Channel, ChannelState>;
+  /** By {@linkcode chainName}. */
+  readonly chains: Map<string, ChainState>;
+  /** Of `chains`. */
+  readonly places: PlaceCounts;
+}
+
+export const newChannel = (): ChannelState => ({
+  epochs: [],
+  firstOffset: offset(0),
+  endOffset: offset(0),
+  sizeBytes: 0,
+});
+
+/** The state as it will be once a plan is applied: what is changed so far, over what stands (P5). */
+class Draft implements StateChanges {
+  readonly channels = new Map<Channel, ChannelState>();
+  readonly chains = new Map<string, ChainState>();
+  readonly #state: PartitionState;
+  readonly #added = newPlaceCounts();
+  #chainsAdded = 0;
+
+  constructor(state: PartitionState) {
+    this.#state = state;
+  }
+
+  get epoch(): Epoch {
+    return this.#state.epoch;
+  }
+
+  channel(name: Channel): ChannelState | undefined {
+    return this.channels.get(name) ?? this.#state.channels.get(name);
+  }
+
+  chain(name: string): ChainState | undefined {
+    return this.chains.get(name) ?? this.#state.chains.get(name);
+  }
+
+  setChain(name: string, chain: ChainState): void {
+    const before = this.chain(name);
+    if (before === undefined) this.#chainsAdded += 1;
+    countPlace(this.#added, name, before, chain);
+    this.chains.set(name, chain);
+  }
+
+  /** P4. Why another chain of this name can not be made, or undefined. */
+  crowded(name: string, owner: string | undefined): TooManyProducers | undefined {
+    const { chains, places, settings } = this.#state;
+    const shortLived = places.shortLived + this.#added.shortLived;
+    const held = owner === undefined ? undefined : this.#held(heldKey(name, owner));
+    if (isShortLived(name)) return refusePlace(shortLived, SHORT_LIVED_CHAINS_MAX, held);
+    return refusePlace(chains.size + this.#chainsAdded - shortLived, settings.chains.producersMax, held);
+  }
+
+  #held(key: string): number {
+    return (this.#state.places.held.get(key) ?? 0) + (this.#added.held.get(key) ?? 0);
+  }
+
+  advance(name: Channel, count: number, sizeBytes: number): void {
+    const channel = this.channel(name) ?? newChannel();
+    const { epochs, endOffset } = channel;
+    const isNew = count > 0 && epochs.at(-1)?.epoch !== this.epoch;
+    this.channels.set(name, {
+      ...channel,
+      epochs: isNew ? [...epochs, { epoch: this.epoch, firstOffset: endOffset }] : epochs,
+      endOffset: offset(endOffset + count),
+      sizeBytes: channel.sizeBytes + sizeBytes,
+    });
+  }
+}
+
+/** Makes a plan's changes the state. Called once their bytes are queued for the store. */
+export function applyChanges(state: PartitionState, { channels, chains }: StateChanges): void {
+  for (const [name, channel] of channels) state.channels.set(name, channel);
+  for (const [name, chain] of chains) {
+    countPlace(state.places, name, state.chains.get(name), chain);
+    if (chain === undefined) state.chains.delete(name);
+    else state.chains.set(name, chain);
+  }
+}
+
+/** P1. Throws `FencedError` for a lower grant. */
+export function claimEpoch(
+  state: Pick<PartitionState, "epoch" | "grant">,
+  grant: Grant,
+  atLeast: Epoch,
+  storeNowMs: number,
+): Epoch {
+  const { leaderEpoch, tableVersion } = state.grant;
+  if ((grant.leaderEpoch - leaderEpoch || grant.tableVersion - tableVersion) < 0) {
+    throw new FencedError(
+      "STALE_GRANT",
+      `Cannot claim as the grant must be at least ${leaderEpoch}/${tableVersion}: current value is ${grant.leaderEpoch}/${grant.tableVersion}`,
+    );
+  }
+  return epoch(Math.max(state.epoch + 1, atLeast, Math.floor(storeNowMs), 1));
+}
+
+/** Throws `FencedError` unless `ownership` is the newest, made on this life of the store (E8). */
+export function checkOwnership(ownership: Ownership, currentEpoch: number | undefined, store: string): void {
+  const name = partitionName(ownership.partition);
+  if (ownership.store !== store) {
+    throw new FencedError(
+      "STORE_CHANGED",
+      `Cannot write to ${name} as its claim must be made on store ${store}: current value is ${ownership.store}`,
+    );
+  }
+  if (ownership.epoch !== currentEpoch) {
+    throw new FencedError(
+      "STALE_EPOCH",
+      `Cannot write to ${name} as the epoch must be ${currentEpoch}: current value is ${ownership.epoch}`,
+    );
+  }
+}
+
+/** What one append writes, and what it answers. */
+export interface AppendPlan extends StateChanges {
+  readonly outcomes: AppendOutcome[];
+  readonly endOffset: Offset;
+  readonly records: readonly StoredBatch[];
+  readonly rejects: readonly { readonly stored: StoredBatch; readonly source: AppendBatch }[];
+  /** Outcomes of these indexes are duplicates, to be completed with the verdicts stored for their batches (E4). */
+  readonly duplicates: readonly number[];
+  readonly writesCheckpoints: boolean;
+}
+
+/** Judges the batches in order, each as if those before it were written (P2-P5). */
+export function planAppend(state: PartitionState, request: AppendRequest): AppendPlan {
+  const { channel } = request;
+  const draft = new Draft(state);
+  const records: StoredBatch[] = [];
+  const rejects: { stored: StoredBatch; source: AppendBatch }[] = [];
+  const duplicates: number[] = [];
+  const outcomes = request.batches.map((batch, index): AppendOutcome => {
+    const name = chainName(channel, batch.producerId);
+    const owner = batch.owner === undefined ? undefined : ownerMark(batch.owner);
+    const refusal = judge(draft, name, batch, owner);
+    if (refusal?.kind === "duplicate") duplicates.push(index);
+    if (refusal !== undefined) return refusal;
+    const stored = storedBatch(batch);
+    const firstOffset = draft.channel(channel)?.endOffset ?? offset(0);
+    if (stored.count > 0) {
+      records.push(stored);
+      draft.advance(channel, stored.count, storedBytes(stored));
+    }
+    if (batch.rejects !== undefined && batch.rejects.verdicts.length > 0) {
+      const rejected = rejectedBatch(batch, batch.rejects);
+      rejects.push({ stored: rejected, source: batch });
+      draft.advance("rejected", rejected.count, storedBytes(rejected));
+    }
+    draft.setChain(name, movedChain(draft.chain(name), batch, owner));
+    return { kind: "written", firstOffset, count: stored.count };
+  });
+  const writesCheckpoints = outcomes.every(({ kind }) => kind === "written" || kind === "duplicate");
+  const endOffset = draft.channel(channel)?.endOffset ?? offset(0);
+  const { channels, chains } = draft;
+  return { outcomes, endOffset, records, rejects, channels, chains, duplicates, writesCheckpoints };
+}
+
+/** Why a batch is not written, or undefined where it is (P2, P4). */
+function judge(draft: Draft, name: string, batch: AppendBatch, owner: string | undefined): AppendOutcome | undefined {
+  checkBatch(batch, name);
+  const chain = draft.chain(name);
+  if (chain === undefined) {
+    return batch.previousSequence === undefined ? draft.crowded(name, owner) : { kind: "unknown_producer" };
+  }
+  if (batch.producerEpoch < chain.producerEpoch) return { kind: "stale_producer_epoch", current: chain.producerEpoch };
+  const { stored } = chain;
+  const judgement = judgeChain(stored, batch.previousSequence, lastSequence(batch.sequences));
+  if (judgement === "duplicate" && stored !== undefined) return { kind: "duplicate", stored, verdicts: [] };
+  if (judgement === "accept" && compareSequences(firstSequence(batch.sequences), stored) > 0) return undefined;
+  return { kind: "gap", stored };
+}
+
+/** Only records are validated, so only they have rejects; every log holds its callers to that. */
+export function checkBatch(batch: AppendBatch, name: string): void {
+  const count = sequenceCount(batch.sequences);
+  if (!(count > 0)) {
+    throw new InvariantError(
+      `Cannot append a batch of ${batch.producerId} as it must hold an event: current value is ${count}`,
+    );
+  }
+  if (batch.rejects !== undefined && !name.startsWith("records\0")) {
+    throw new InvariantError(
+      `Cannot append rejects as the channel must be records: current value is ${name.split("\0")[0]}`,
+    );
+  }
+}
+
+/** What is stored of a batch in its own channel. */
+export function storedBatch(batch: AppendBatch): StoredBatch {
+  const { appendedAtMs, schemaVersion, producerId, sequences, events, traceparent, rejects } = batch;
+  const eventCount = sequenceCount(sequences);
+  const plain: StoredBatch = { count: eventCount, appendedAtMs, schemaVersion, producerId, sequences, events };
+  if (traceparent === undefined && rejects === undefined) return plain;
+  const rejected = rejectedBitmap(rejects?.verdicts, eventCount);
+  return {
+    ...plain,
+    count: eventCount - (rejects?.verdicts.length ?? 0),
+    ...(traceparent === undefined ? {} : { traceparent }),
+    ...(rejected === undefined ? {} : { rejected }),
+  };
+}
+
+/** What is stored of a batch's rejects, in the channel `rejected`. */
+export function rejectedBatch(batch: AppendBatch, rejects: NonNullable<AppendBatch["rejects"]>): StoredBatch {
+  return {
+    count: rejects.verdicts.length,
+    appendedAtMs: batch.appendedAtMs,
+    schemaVersion: batch.schemaVersion,
+    producerId: batch.producerId,
+    sequences: { list: rejects.verdicts.map(({ index }) => sequenceAt(batch.sequences, index)) },
+    ...(batch.traceparent === undefined ? {} : { traceparent: batch.traceparent }),
+    events: rejects.events,
+  };
+}
+
+const movedChain = (chain: ChainState | undefined, batch: AppendBatch, owner: string | undefined): ChainState => ({
+  producerEpoch: batch.producerEpoch,
+  stored: lastSequence(batch.sequences),
+  activeAtMs: Math.max(batch.appendedAtMs, chain?.activeAtMs ?? 0),
+  owner: chain === undefined ? owner : chain.owner,
+  position: batch.position === undefined ? chain?.position : new Uint8Array(encodePosition(batch.position)),
+});
+
+/** The answer to `open`, and the chain as it will be; no change where the open is refused. */
+export interface OpenPlan extends StateChanges {
+  readonly outcome: OpenChainOutcome;
+}
+
+/** E1. The chain is made where the partition has none. */
+export function planOpen(
+  state: PartitionState,
+  channel: Channel,
+  producerId: string,
+  producerEpoch: number,
+  nowMs: number,
+  owner?: string,
+): OpenPlan {
+  const draft = new Draft(state);
+  const mark = owner === undefined ? undefined : ownerMark(owner);
+  const outcome = open(draft, chainName(channel, producerId), producerEpoch, nowMs, mark);
+  return { outcome, channels: draft.channels, chains: draft.chains };
+}
+
+function open(
+  draft: Draft,
+  name: string,
+  producerEpoch: number,
+  nowMs: number,
+  owner: string | undefined,
+): OpenChainOutcome {
+  const chain = draft.chain(name);
+  if (chain === undefined) {
+    const refusal = draft.crowded(name, owner);
+    if (refusal !== undefined) return refusal;
+    draft.setChain(name, { producerEpoch, stored: undefined, activeAtMs: nowMs, owner, position: undefined });
+    return { kind: "opened", lastSequence: undefined };
+  }
+  if (producerEpoch < chain.producerEpoch) return { kind: "stale_producer_epoch", current: chain.producerEpoch };
+  const activeAtMs = Math.max(chain.activeAtMs, nowMs);
+  draft.setChain(name, { ...chain, producerEpoch, activeAtMs, owner: owner ?? chain.owner });
+  const { stored, position } = chain;
+  return {
+    kind: "opened",
+    lastSequence: stored,
+    ...(position === undefined ? {} : { position: decodeSlice(position) }),
+  };
+}
+
+/** Names of the chains that were idle for longer than the window, to be forgotten (E5). */
+export function planExpiry(state: PartitionState, nowMs: number): StateChanges {
+  const chains = new Map<string, undefined>();
+  const { dedupeWindowMs }: ChainLimits = state.settings.chains;
+  const shortMs = Math.min(dedupeWindowMs, SHORT_LIVED_PRODUCERS.windowMs);
+  const emptyMs = Math.min(shortMs, EMPTY_CHAIN_KEPT_MS);
+  for (const [name, { activeAtMs, stored }] of state.chains) {
+    const keptMs = stored === undefined ? emptyMs : isShortLived(name) ? shortMs : dedupeWindowMs;
+    if (nowMs - activeAtMs > keptMs) chains.set(name, undefined);
+  }
+  return { channels: new Map(), chains };
+}
+
+/** The channel from `firstOffset` on, less `removedBytes`; keeps the epoch of the record before its new beginning. */
+export const trimmedChannel = (channel: ChannelState, firstOffset: number, removedBytes: number): ChannelState => ({
+  ...channel,
+  firstOffset: offset(firstOffset),
+  sizeBytes: firstOffset === channel.endOffset ? 0 : Math.max(0, channel.sizeBytes - removedBytes),
+  epochs: cutEpochs(channel.epochs, firstOffset),
+});
+
+/** The part of an epoch table that judges cursors from the record before `firstOffset` on. */
+export function cutEpochs(epochs: readonly EpochStart[], firstOffset: number): EpochStart[] {
+  let keep = 0;
+  for (const [index, entry] of epochs.entries()) if (entry.firstOffset < firstOffset) keep = index;
+  return epochs.slice(keep);
+}

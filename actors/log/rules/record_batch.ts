@@ -1,0 +1,194 @@
+/**
+ * The stored form of record batches, the same bytes in every log. An **entry** of a store holds one or more record
+ * batches end to end; the store's key names the place (`<epoch>-<last offset>`), the bytes everything else. Decides
+ * the layout, its version and its checksum; leaves keys and grouping to the logs.
+ *
+ *   B1. A batch decodes by itself and carries its format version; a newer one is refused, never guessed at (L5).
+ *   B2. The events are copied once, untouched, and end the batch.
+ *   B3. The checksum covers all that follows it: a damaged page is `STORE_CORRUPT`, never a wrong record.
+ *
+ * Version 1, big-endian: u8 version, u8 zero, u16 zero, u32 length of the whole, u32 crc32 of the rest, u32 records,
+ * u32 events, f64 appendedAtMs, u32 schemaVersion, u16 traceparent bytes, u16 producer bytes, u8 flags, the sequences (3 x f64 of the
+ * first, or of each), producer id, traceparent, bitmap of rejected events, events.
+ */
+import * as zlib from "node:zlib";
+import { ConfigurationError, UnavailableError } from "../../../protocols/errors.ts";
+import { type Epoch, offset } from "../../../protocols/position.ts";
+import { type Sequence, type Sequences, sequenceCount } from "../../../protocols/sequence.ts";
+import type { RecordBatch } from "../log.ts";
+
+/** What is stored of a batch; its place is the key's. */
+export type StoredBatch = Omit<RecordBatch, "epoch" | "firstOffset">;
+
+export const RECORD_BATCH_VERSION = 1;
+/** Small batches of one call share an entry up to this size: a store's work is per entry, and reads want few of them. */
+export const ENTRY_BYTES_TARGET = 65_536;
+
+const FIXED_BYTES = 37;
+const CHECKED_FROM = 12;
+const LISTED = 1;
+const TRACED = 2;
+const HAS_REJECTS = 4;
+const SEQUENCE_BYTES = 24;
+
+/** Bytes that `batch` takes in an entry. */
+export function storedBytes(batch: StoredBatch): number {
+  const listed = "list" in batch.sequences ? batch.sequences.list.length : 1;
+  return (
+    FIXED_BYTES +
+    listed * SEQUENCE_BYTES +
+    Buffer.byteLength(batch.producerId) +
+    (batch.traceparent === undefined ? 0 : Buffer.byteLength(batch.traceparent)) +
+    (batch.rejected?.length ?? 0) +
+    batch.events.length
+  );
+}
+
+/** Writes `batch` at `start` of `target` and answers where it ends; `target` has room for {@linkcode storedBytes}. */
+export function writeStoredBatch(target: Buffer, start: number, batch: StoredBatch): number {
+  const { sequences, traceparent, rejected, events } = batch;
+  let at = start + FIXED_BYTES;
+  let flags = 0;
+  if ("list" in sequences) {
+    flags |= LISTED;
+    for (const sequence of sequences.list) at = writeSequence(target, at, sequence);
+  } else at = writeSequence(target, at, sequences.first);
+  const producerBytes = target.write(batch.producerId, at);
+  at += producerBytes;
+  let traceBytes = 0;
+  if (traceparent !== undefined) {
+    flags |= TRACED;
+    traceBytes = target.write(traceparent, at);
+    at += traceBytes;
+  }
+  if (rejected !== undefined) {
+    flags |= HAS_REJECTS;
+    target.set(rejected, at);
+    at += rejected.length;
+  }
+  target.set(events, at);
+  const end = at + events.length;
+  target[start] = RECORD_BATCH_VERSION;
+  target.fill(0, start + 1, start + 4);
+  target.writeUInt32BE(end - start, start + 4);
+  target.writeUInt32BE(batch.count, start + 12);
+  target.writeUInt32BE(sequenceCount(sequences), start + 16);
+  target.writeDoubleBE(batch.appendedAtMs, start + 20);
+  target.writeUInt32BE(batch.schemaVersion, start + 28);
+  target.writeUInt16BE(traceBytes, start + 32);
+  target.writeUInt16BE(producerBytes, start + 34);
+  target[start + 36] = flags;
+  target.writeUInt32BE(crc32(target.subarray(start + CHECKED_FROM, end)), start + 8);
+  return end;
+}
+
+/** One entry that holds `batches` end to end. */
+export function encodeEntry(batches: readonly StoredBatch[]): Buffer {
+  let sizeBytes = 0;
+  for (const batch of batches) sizeBytes += storedBytes(batch);
+  const entry = Buffer.allocUnsafe(sizeBytes);
+  let at = 0;
+  for (const batch of batches) at = writeStoredBatch(entry, at, batch);
+  return entry;
+}
+
+/**
+ * The batches of an entry, in order; they refer to its bytes. Throws `ConfigurationError` for a newer format (B1) and
+ * `UnavailableError` for damaged bytes (B3).
+ */
+export function decodeEntry(entry: Uint8Array, epoch: Epoch, lastOffset: number): RecordBatch[] {
+  const bytes = Buffer.from(entry.buffer, entry.byteOffset, entry.length);
+  const batches: RecordBatch[] = [];
+  const name = `${epoch}-${lastOffset}`;
+  for (let at = 0; at < bytes.length; ) {
+    const sizeBytes = checkedSize(bytes, at, name);
+    batches.push({ epoch, firstOffset: offset(0), ...readStoredBatch(bytes.subarray(at, at + sizeBytes)) });
+    at += sizeBytes;
+  }
+  let endOffset = lastOffset + 1;
+  for (const batch of batches.toReversed()) {
+    endOffset -= batch.count;
+    (batch as { firstOffset: number }).firstOffset = endOffset;
+  }
+  return batches;
+}
+
+function checkedSize(bytes: Buffer, at: number, name: string): number {
+  const version = bytes[at] ?? 0;
+  if (version > RECORD_BATCH_VERSION) {
+    throw new ConfigurationError(
+      "FORMAT_TOO_NEW",
+      `Cannot read entry ${name} as its format must be at most ${RECORD_BATCH_VERSION}: current value is ${version}`,
+    );
+  }
+  const left = bytes.length - at;
+  const sizeBytes = left < FIXED_BYTES ? 0 : bytes.readUInt32BE(at + 4);
+  const isHeader = version !== 0 && sizeBytes >= FIXED_BYTES && bytes.readUIntBE(at + 1, 3) === 0;
+  if (!isHeader || sizeBytes > left) throw corrupt(name, `its length is ${sizeBytes}`);
+  const expected = bytes.readUInt32BE(at + 8);
+  const found = crc32(bytes.subarray(at + CHECKED_FROM, at + sizeBytes));
+  if (found !== expected) throw corrupt(name, `its checksum is ${found}, not ${expected}`);
+  return sizeBytes;
+}
+
+const corrupt = (name: string, reason: string): UnavailableError =>
+  new UnavailableError("STORE_CORRUPT", `Cannot read entry ${name} as its bytes are damaged: ${reason}`);
+
+function readStoredBatch(bytes: Buffer): StoredBatch {
+  const flags = bytes[36] ?? 0;
+  const eventCount = bytes.readUInt32BE(16);
+  let at = FIXED_BYTES;
+  const take = (length: number) => {
+    at += length;
+    return bytes.subarray(at - length, at);
+  };
+  const readSequence = (): Sequence => {
+    at += SEQUENCE_BYTES;
+    return [bytes.readDoubleBE(at - 24), bytes.readDoubleBE(at - 16), bytes.readDoubleBE(at - 8)];
+  };
+  const sequences: Sequences =
+    (flags & LISTED) === 0
+      ? { first: readSequence(), count: eventCount }
+      : { list: Array.from({ length: eventCount }, readSequence) };
+  const producerId = take(bytes.readUInt16BE(34)).toString();
+  const traceparent = (flags & TRACED) === 0 ? undefined : take(bytes.readUInt16BE(32)).toString();
+  const rejected = (flags & HAS_REJECTS) === 0 ? undefined : take((eventCount + 7) >> 3);
+  return {
+    count: bytes.readUInt32BE(12),
+    appendedAtMs: bytes.readDoubleBE(20),
+    schemaVersion: bytes.readUInt32BE(28),
+    producerId,
+    sequences,
+    ...(traceparent === undefined ? {} : { traceparent }),
+    ...(rejected === undefined ? {} : { rejected }),
+    events: bytes.subarray(at),
+  };
+}
+
+function writeSequence(target: Buffer, at: number, [term, position, index]: Sequence): number {
+  target.writeDoubleBE(term, at);
+  target.writeDoubleBE(position, at + 8);
+  target.writeDoubleBE(index, at + 16);
+  return at + SEQUENCE_BYTES;
+}
+
+// node:zlib has crc32 since 20.15 and 22.2; before that a table does, a few times slower.
+const native = (zlib as { crc32?: (data: Uint8Array) => number }).crc32;
+export const crc32: (data: Uint8Array) => number = native === undefined ? crc32ByTable : (data) => native(data);
+
+let table: Uint32Array | undefined;
+function crc32Table(): Uint32Array {
+  return Uint32Array.from({ length: 256 }, (_, byte) => {
+    let value = byte;
+    for (let bit = 0; bit < 8; bit++) value = (value & 1) === 0 ? value >>> 1 : (value >>> 1) ^ 0xedb88320;
+    return value;
+  });
+}
+
+/** CRC-32 (IEEE 802.3), for runtimes whose zlib has none. */
+export function crc32ByTable(data: Uint8Array): number {
+  table ??= crc32Table();
+  let value = 0xffffffff;
+  for (const byte of data) value = (value >>> 8) ^ (table[(value ^ byte) & 255] ?? 0);
+  return (value ^ 0xffffffff) >>> 0;
+}

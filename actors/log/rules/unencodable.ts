@@ -1,0 +1,13 @@
+/** An append whose bytes could not be made: a fault of this program, met before anything was written (E25). */
+import { FencedError, InvariantError } from "../../../protocols/errors.ts";
+import { type PartitionReference, partitionName } from "../../../protocols/position.ts";
+
+/** The fault as `InvariantError`: the partition sets its batches apart, and refuses the one that is at fault. */
+export function unencodable(partition: PartitionReference, error: unknown): Error {
+  if (error instanceof InvariantError || error instanceof FencedError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  return new InvariantError(
+    `Cannot append to ${partitionName(partition)} as its batches must have a stored form: ${reason}`,
+    { cause: error },
+  );
+}

@@ -1,0 +1,55 @@
+/**
+ * Gives a position to a sink that keeps none of its own: a checkpoint in the partition's log, written after each write
+ * under the owner's fence. What was written and not yet checkpointed is written again, so such a sink is at least once;
+ * effectively once where it takes its key from the record (E15).
+ */
+import { ConfigurationError, FencedError } from "../../../protocols/errors.ts";
+import { type Position, position } from "../../../protocols/position.ts";
+import type { SinkBatch, SinkCall, SinkCheckpoint, SinkWriter, WriteOutcome } from "../sink.ts";
+
+const FORMAT_VERSION = 1;
+
+export function checkpointedWriter(writer: SinkWriter, checkpoint: SinkCheckpoint): SinkWriter {
+  return {
+    position: async () => decodePosition(await checkpoint.read()),
+    write: async (batch: SinkBatch, call?: SinkCall): Promise<WriteOutcome> => {
+      if (batch.records.length > 0) {
+        const outcome = await writer.write(batch, call);
+        if (outcome.kind !== "written" && outcome.kind !== "duplicate") return outcome;
+        call?.progressed();
+      }
+      return storePosition(batch, checkpoint);
+    },
+    finish: async (call) => writer.finish?.(call),
+    close: (call) => writer.close(call),
+  };
+}
+
+/** Where the records are in the sink and their position can not be stored, they stay taken (S7). */
+async function storePosition({ end, records }: SinkBatch, checkpoint: SinkCheckpoint): Promise<WriteOutcome> {
+  try {
+    await checkpoint.write(encodePosition(end));
+    return { kind: "written" };
+  } catch (error) {
+    if (error instanceof FencedError) return { kind: "fenced", fence: end.epoch };
+    if (records.length === 0) throw error;
+    const reason = `Cannot store the sink's position: ${error instanceof Error ? error.message : error}`;
+    return { kind: "taken", count: records.length, problem: { kind: "unavailable", reason } };
+  }
+}
+
+export const encodePosition = ({ epoch, offset }: Position): Uint8Array =>
+  new TextEncoder().encode(JSON.stringify({ version: FORMAT_VERSION, epoch, offset }));
+
+/** Throws `ConfigurationError` for what a newer release wrote. */
+export function decodePosition(bytes: Uint8Array | undefined): Position | undefined {
+  if (bytes === undefined) return undefined;
+  const stored = JSON.parse(new TextDecoder().decode(bytes)) as { version: number; epoch: number; offset: number };
+  if (stored.version !== FORMAT_VERSION) {
+    throw new ConfigurationError(
+      "FORMAT_TOO_NEW",
+      `Cannot read the position of a sink as its format must be at most ${FORMAT_VERSION}: current value is ${stored.version}`,
+    );
+  }
+  return position(stored.epoch, stored.offset);
+}

@@ -1,0 +1,274 @@
+/**
+ * Performs what the delivery machine decides for one sink and one partition: opens and writes the sink, reads the feed,
+ * appends dead letters, keeps time. Each effect answers with one message. An operation that runs out of time is said to be
+ * overdue, and answers once it has ended (D12).
+ */
+import type { Connect } from "../../../protocols/connection.ts";
+import { ConfigurationError, FencedError, OverloadedError } from "../../../protocols/errors.ts";
+import { partitionName } from "../../../protocols/position.ts";
+import type { Sequence } from "../../../protocols/sequence.ts";
+import type { Actor, ActorContext, ActorDefinition } from "../../kernel/actor.ts";
+import type { SinkCheckpoint, SinkContext, SinkDefinition, SinkWriter } from "../sink.ts";
+import { checkpointedWriter } from "./checkpointed_writer.ts";
+import { appendLetters, type EventBytes, type LetterParts, openLetterChain } from "./delivery_letters.ts";
+import { deliveryStep, initialDelivery } from "./delivery_machine.ts";
+import type { DeliveryEffect, DeliveryLimits, DeliveryMessage, DeliveryReport } from "./delivery_messages.ts";
+import { cutCheckpoint, deliveryName, positionCheckpoint, setAsideCheckpoint } from "./delivery_names.ts";
+import { DeliveryOperation, untilAborted, withDeadline } from "./delivery_operation.ts";
+import { positionBefore, type ReadParts, readItems } from "./delivery_read.ts";
+import { decodeCut, encodeCut } from "./stored_cut.ts";
+
+export type { DeliveryRange } from "./delivery_read.ts";
+export { positionCheckpoint };
+
+export interface DeliveryOptions<Options> extends ReadParts {
+  /** Name of the sink in the configuration. */
+  readonly name: string;
+  /** Name of a replay: a delivery beside the sink's own, with a position, a fence and a chain of its own. */
+  readonly replay?: string;
+  readonly sink: SinkDefinition<Options>;
+  readonly sinkOptions: Options;
+  /** Where relative paths of the sink's options begin. */
+  readonly folder: string;
+  /** Id of the log that is read. */
+  readonly clusterId: string;
+  readonly start: "earliest" | "latest";
+  readonly limits: DeliveryLimits;
+  readonly eventBytes: EventBytes;
+  /** Deadline of each step of an operation on the sink or the log. */
+  readonly operationTimeoutMs: number;
+  /** For sinks that append to streams of this node. */
+  readonly connect: Connect;
+  /** Takes secrets out of what dead letters say. Default: nothing is secret. */
+  hide?(text: string): string;
+  observe(report: DeliveryReport): void;
+}
+
+/** How long a sink is waited for to close: a stop is within the time that a node has to end in. */
+const CLOSE_WITHIN_MS = { stop: 2_000, end: 10_000 };
+
+/** Messages that others may send; all else a delivery tells itself. */
+const FROM_OUTSIDE: ReadonlySet<DeliveryMessage["kind"]> = new Set(["advanced", "pause", "resume", "stop"]);
+
+export function deliveryActor<Options>(options: DeliveryOptions<Options>): ActorDefinition<DeliveryMessage> {
+  return {
+    name: `${deliveryName(options)}-${partitionName(options.feed.partition)}`.replaceAll("/", "-"),
+    start: (context) => new DeliveryShell(options, context),
+  };
+}
+
+class DeliveryShell<Options> implements Actor<DeliveryMessage> {
+  readonly #options: DeliveryOptions<Options>;
+  readonly #context: ActorContext<DeliveryMessage>;
+  readonly #letters: LetterParts;
+  readonly #subscription: { stop(): void };
+  #state;
+  #writer: SinkWriter | undefined;
+  /** What this life has told itself. A restart keeps the mailbox, and an answer to an earlier life means nothing here. */
+  readonly #own = new WeakSet<DeliveryMessage>();
+  /** The operation that is under way, and its end. */
+  #operation: DeliveryOperation | undefined;
+  #inHand: Promise<unknown> = Promise.resolve();
+
+  constructor(options: DeliveryOptions<Options>, context: ActorContext<DeliveryMessage>) {
+    this.#options = options;
+    this.#context = context;
+    const { feed, eventBytes } = options;
+    const hide = (text: string) => options.hide?.(text) ?? text;
+    const random = () => context.random();
+    this.#letters = { of: options, feed, eventBytes, hide, nowMs: () => context.nowMs(), random };
+    this.#state = initialDelivery(options.limits, options.start);
+    this.#subscription = feed.onAdvance(options.input, () => context.self.tell({ kind: "advanced" }));
+    this.#tell({ kind: "begin" });
+  }
+
+  receive(message: DeliveryMessage): void {
+    if (!FROM_OUTSIDE.has(message.kind) && !this.#own.has(message)) return;
+    if (message.kind === "sink_timer") {
+      message.run();
+      return;
+    }
+    const [state, effects] = deliveryStep(this.#state, message, this.#context.nowMs());
+    this.#state = state;
+    for (const effect of effects) this.#perform(effect);
+  }
+
+  async stop(): Promise<void> {
+    this.#subscription.stop();
+    const { stopTimeoutMs } = this.#options.limits;
+    await withDeadline(this.#inHand, stopTimeoutMs).catch(() => undefined);
+    await this.#shutDown(false, Math.min(stopTimeoutMs, CLOSE_WITHIN_MS.stop));
+  }
+
+  #perform(effect: DeliveryEffect) {
+    switch (effect.kind) {
+      case "open":
+        return this.#operate((call) => this.#open(call));
+      case "write":
+        return this.#operate(async (call) => {
+          const outcome = await this.#opened().write(effect.batch, call);
+          return { kind: "wrote", outcome, random: this.#context.random() };
+        });
+      case "ask_position":
+        return this.#operate(async (call) => ({ kind: "positioned", position: await this.#opened().position(call) }));
+      case "rewind":
+        return this.#operate(async (call) => {
+          await this.#opened().rewind?.(effect.to, effect.from, call);
+          // A sink may go back further than it was asked to: to the end of a batch that it can cut at.
+          return { kind: "rewound", to: await this.#opened().position(call) };
+        });
+      case "store_cut":
+        return this.#operate(async ({ signal }) => {
+          const name = cutCheckpoint(this.#options);
+          await untilAborted(this.#options.feed.writeCheckpoint(name, encodeCut(effect.cut)), signal);
+          return { kind: "cut_stored" };
+        });
+      case "open_chain":
+        return this.#operate(({ signal }) => untilAborted(openLetterChain(this.#letters), signal));
+      case "append_dead_letters":
+        return this.#operate(({ signal }) => untilAborted(appendLetters(this.#letters, effect), signal));
+      case "give_up":
+        return this.#operation?.giveUp();
+      case "read":
+        return this.#read(effect);
+      case "timer": {
+        const { timerId, purpose, delayMs } = effect;
+        this.#context.after(delayMs, this.#mark({ kind: "timer", timerId, purpose }));
+        return;
+      }
+      case "close":
+        this.#subscription.stop();
+        void this.#shutDown(effect.isFinal, CLOSE_WITHIN_MS.end).then(() => this.#tell({ kind: "closed" }));
+        return;
+      case "report":
+        this.#options.observe(effect.report);
+    }
+  }
+
+  #tell(message: DeliveryMessage): void {
+    this.#context.self.tell(this.#mark(message));
+  }
+
+  #mark(message: DeliveryMessage): DeliveryMessage {
+    this.#own.add(message);
+    return message;
+  }
+
+  #operate(perform: (call: DeliveryOperation) => Promise<DeliveryMessage>): void {
+    const operation = new DeliveryOperation(this.#options.operationTimeoutMs, (overdueMs) => {
+      if (this.#operation === operation) this.#tell({ kind: "overdue", overdueMs });
+    });
+    this.#operation = operation;
+    const answer = async (): Promise<DeliveryMessage> => {
+      try {
+        return await perform(operation);
+      } catch (error) {
+        return this.#failure(error);
+      } finally {
+        operation.ended();
+      }
+    };
+    this.#inHand = answer().then((message) => {
+      this.#operation = undefined;
+      this.#tell(message);
+    });
+  }
+
+  #failure(error: unknown): DeliveryMessage {
+    if (error instanceof FencedError) return { kind: "fenced", fence: undefined };
+    const failed = { kind: "failed", reason: reasonOf(error), random: this.#context.random() } as const;
+    if (error instanceof ConfigurationError) return { ...failed, needsPerson: true };
+    return error instanceof OverloadedError ? { ...failed, retryAfterMs: error.retryAfterMs } : failed;
+  }
+
+  #opened(): SinkWriter {
+    if (this.#writer === undefined) throw new FencedError("NOT_OWNER", "Cannot use the sink as it has been closed");
+    return this.#writer;
+  }
+
+  async #open(call: DeliveryOperation): Promise<DeliveryMessage> {
+    const { sink, sinkOptions, feed, input, eventBytes, limits } = this.#options;
+    await this.#close(call);
+    const context = this.#sinkContext();
+    const opened = await sink.open(sinkOptions, context, call);
+    this.#writer = sink.delivery === "transactional" ? opened : checkpointedWriter(opened, context.checkpoint);
+    const stored = feed.readCheckpoint(setAsideCheckpoint(this.#options));
+    const setAside = stored === undefined ? [] : (eventBytes.decode(stored) as readonly Sequence[]);
+    const bounds = feed.bounds(input);
+    const cut = decodeCut(feed.readCheckpoint(cutCheckpoint(this.#options)), bounds);
+    const position = await this.#writer.position(call);
+    const from = position ?? this.#options.range?.after;
+    const reachOffset = Math.min(bounds.endOffset, (from?.offset ?? -1) + 1 + limits.recordsMax);
+    return {
+      kind: "opened",
+      position,
+      reach: positionBefore(bounds.epochs, reachOffset),
+      latest: positionBefore(bounds.epochs, bounds.endOffset),
+      setAside,
+      ...(cut === undefined ? {} : { cut }),
+    };
+  }
+
+  #sinkContext(): SinkContext {
+    const { name, replay, folder, clusterId, feed, connect, log } = this.#options;
+    const position = positionCheckpoint(this.#options);
+    const checkpoint: SinkCheckpoint = {
+      read: async () => feed.readCheckpoint(position),
+      // Waited for even when its call is given up: a checkpoint stored later would be read as if it were not there.
+      write: (value) => feed.writeCheckpoint(position, value),
+    };
+    return {
+      name,
+      folder,
+      clusterId,
+      partition: feed.partition,
+      fence: feed.epoch,
+      checkpoint,
+      connect,
+      nowMs: () => this.#context.nowMs(),
+      setTimer: (delayMs, run) => this.#context.after(delayMs, this.#mark({ kind: "sink_timer", run })),
+      log,
+      ...(replay === undefined ? {} : { replay }),
+    };
+  }
+
+  #read({ readId, after }: Extract<DeliveryEffect, { kind: "read" }>): void {
+    const canRewind = this.#writer?.rewind !== undefined;
+    const reading = withDeadline(readItems(this.#options, readId, after, canRewind), this.#options.operationTimeoutMs);
+    void reading.then(
+      (message) => this.#tell(message),
+      (error: unknown) => {
+        if (error instanceof FencedError) this.#tell({ kind: "fenced", fence: undefined });
+        else this.#tell({ kind: "read_failed", readId, reason: reasonOf(error), random: this.#context.random() });
+      },
+    );
+  }
+
+  /** Ends what is under way, then closes the sink; waits for neither for ever. */
+  async #shutDown(isFinal: boolean, withinMs: number): Promise<void> {
+    const { name, log } = this.#options;
+    this.#operation?.giveUp();
+    const closing = this.#inHand.then(() => this.#close(undefined, isFinal));
+    await withDeadline(closing, withinMs).catch((error: unknown) =>
+      log("warn", `Cannot wait for sink ${name} to close: ${reasonOf(error)}`),
+    );
+  }
+
+  async #close(call: DeliveryOperation | undefined, isFinal = false): Promise<void> {
+    const writer = this.#writer;
+    this.#writer = undefined;
+    try {
+      // All of it is committed already: what can not be handed out now is when the sink is opened again.
+      if (isFinal) await writer?.finish?.(call);
+    } catch (error) {
+      this.#options.log("warn", `Cannot finish sink ${this.#options.name}: ${reasonOf(error)}`);
+    }
+    try {
+      await writer?.close(call);
+    } catch (error) {
+      this.#options.log("warn", `Cannot close sink ${this.#options.name}: ${reasonOf(error)}`);
+    }
+  }
+}
+
+const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

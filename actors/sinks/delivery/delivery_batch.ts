@@ -1,0 +1,40 @@
+/** Names and descriptions of what is in hand, and the arithmetic of retries. Pure; part of the delivery machine. */
+import type { Sequence } from "../../../protocols/sequence.ts";
+import type { SinkRecord } from "../sink.ts";
+import type { DeadLetterDraft, DeliveredBatch, DeliveryLimits, Hand } from "./delivery_messages.ts";
+
+export const tripleKey = ([term, at, index]: Sequence): string => `${term}/${at}/${index}`;
+
+export const tripleOf = (record: SinkRecord): Sequence => [record.position.epoch, record.position.offset, record.index];
+
+/** The trace contexts of what is in hand, each once; of the items that `letters` name, where it is given. */
+export function tracesInHand(
+  hand: Hand | undefined,
+  letters?: readonly DeadLetterDraft[],
+): { readonly traceparents?: readonly string[] } {
+  const named = letters === undefined ? undefined : new Set(letters.map(({ triple: [term, at] }) => `${term}/${at}`));
+  const traceparents = new Set<string>();
+  for (const { position, traceparent } of hand?.items ?? []) {
+    if (traceparent === undefined) continue;
+    if (named === undefined || named.has(`${position.epoch}/${position.offset}`)) traceparents.add(traceparent);
+  }
+  return traceparents.size === 0 ? {} : { traceparents: [...traceparents] };
+}
+
+export const describeHand = (hand: Hand): DeliveredBatch => ({
+  end: hand.end,
+  inputs: hand.items.length,
+  records: hand.records.length + hand.takenCount,
+  oldestAppendedAtMs: hand.items[0]?.appendedAtMs,
+});
+
+/** Exponential from `retryFirstMs`, at most `retryMaxMs`, of which up to one half is taken off by chance. */
+export function retryDelayMs(
+  limits: DeliveryLimits,
+  failures: number,
+  afterMs: number | undefined,
+  random: number,
+): number {
+  const fullMs = Math.min(limits.retryMaxMs, limits.retryFirstMs * 2 ** Math.min(failures - 1, 30));
+  return Math.round(Math.max(afterMs ?? 0, fullMs * (1 - random / 2)));
+}

@@ -1,0 +1,143 @@
+/**
+ * Cuts the records read ahead into batches, and batches into requests. Pure; part of the delivery machine.
+ *
+ * Requests are made of whole records of the input, in order, as many as fit `recordsPerRequest` outputs. A record with more
+ * outputs goes alone, its outputs in runs. So the cut depends on its first record, on the records themselves, and on its end.
+ * Each cut begins behind the end of a request, and D13 stores the end: every later try cuts alike.
+ */
+import { comparePositions, type Position } from "../../../protocols/position.ts";
+import { compareSequences, type Sequence } from "../../../protocols/sequence.ts";
+import type { SinkBatch, SinkRecord } from "../sink.ts";
+import { tripleKey, tripleOf } from "./delivery_batch.ts";
+import type { DeadLetterDraft, DeliveryItem, DeliveryState, Hand, RequestCut } from "./delivery_messages.ts";
+import { forgetCut } from "./delivery_place.ts";
+
+/** Takes the next batch in hand: the items that the stored cut covers, else as many as the limits allow, one at least. */
+export function cutHand(state: DeliveryState): void {
+  const items = state.buffer.splice(0, countOf(state));
+  const last = items.at(-1);
+  if (last === undefined) return;
+  for (const { sizeBytes } of items) state.bufferBytes -= sizeBytes;
+  const { records, drafts } = unsettled(items, state);
+  const recordsPerRequest = state.cut?.recordsPerRequest ?? state.limits.recordsPerRequest ?? 1;
+  const takenBeyond = [...state.taken.values()];
+  const fresh = { rejections: 0, takenCount: 0 };
+  state.hand = { items, records, end: last.position, recordsPerRequest, drafts, takenBeyond, ...fresh };
+}
+
+function countOf(state: DeliveryState): number {
+  const { cut, buffer } = state;
+  const end = cut?.end;
+  if (end === undefined) return countWithin(state, buffer.length);
+  const beyond = buffer.findIndex(({ position }) => comparePositions(position, end) > 0);
+  const covered = beyond < 0 ? buffer.length : beyond;
+  if (covered === 0) forgetCut(state); // The log has lost the records that were cut.
+  // Several records a request: the last request is the same only where the batch ends at the same record.
+  return covered > 0 && cut?.recordsPerRequest !== 1 ? covered : countWithin(state, covered || buffer.length);
+}
+
+/** Whether more must be read before a batch is cut: the stored cut goes on beyond the records read so far (D13). */
+export function isCutUnread({ cut, buffer, hasEnded, interruption }: DeliveryState): boolean {
+  if (cut?.end === undefined || cut.recordsPerRequest === 1 || hasEnded || interruption !== undefined) return false;
+  const last = buffer.at(-1);
+  return last === undefined || comparePositions(last.position, cut.end) < 0;
+}
+
+/** D13: whether every request of the batch may be sent, as its cut is stored. */
+export function isCutStored({ cut, limits }: DeliveryState, hand: Hand): boolean {
+  if (limits.recordsPerRequest === undefined) return true;
+  if (hand.records.length === 0 && hand.takenBeyond.length === 0) return true;
+  if (cut === undefined || cut.recordsPerRequest !== hand.recordsPerRequest) return false;
+  if (!sameTriples(cut.taken, hand.takenBeyond)) return false;
+  if (cut.end === undefined) return true;
+  const isWithin = comparePositions(hand.end, cut.end);
+  return hand.recordsPerRequest === 1 ? isWithin <= 0 : isWithin === 0;
+}
+
+/** A sink that never lets records share a request stores that once, and its batches cost nothing more. */
+export function cutOf({ limits }: DeliveryState, { end, recordsPerRequest, takenBeyond }: Hand): RequestCut {
+  const isForAll = limits.recordsPerRequest === 1 && recordsPerRequest === 1 && takenBeyond.length === 0;
+  return { end: isForAll ? undefined : end, recordsPerRequest, taken: takenBeyond };
+}
+
+/**
+ * The cut that holds after an opening. Where records went by themselves until now and may share requests from now on, those
+ * that may have been sent still go by themselves.
+ */
+export function cutInForce(
+  stored: RequestCut | undefined,
+  reach: Position | undefined,
+  recordsPerRequest: number | undefined,
+): RequestCut | undefined {
+  if (recordsPerRequest === undefined) return undefined;
+  if (stored === undefined || stored.end !== undefined || recordsPerRequest === 1) return stored;
+  return reach === undefined ? undefined : { ...stored, end: reach };
+}
+
+export function toSinkBatch(state: DeliveryState, hand: Hand): SinkBatch {
+  const batch = { predecessor: state.position, end: hand.end, records: hand.records };
+  return hand.recordsPerRequest === 1 ? batch : { ...batch, requests: requestsOf(hand) };
+}
+
+/** How many of the records in hand go into each request. */
+function requestsOf({ items, records, recordsPerRequest }: Hand): number[] {
+  const left = new Set(records.map((record) => tripleKey(tripleOf(record))));
+  const requests: number[] = [];
+  for (const outputs of requestOutputs(items, recordsPerRequest)) {
+    const count = outputs.reduce((sum, output) => sum + (left.has(tripleKey(tripleOf(output))) ? 1 : 0), 0);
+    if (count > 0) requests.push(count);
+  }
+  return requests;
+}
+
+/** The outputs of each request, settled ones included. A request holds records of one epoch: its key names only one. */
+function requestOutputs(items: readonly DeliveryItem[], size: number): SinkRecord[][] {
+  const requests: SinkRecord[][] = [];
+  let open: SinkRecord[] = [];
+  for (const { outputs, position } of items) {
+    if (outputs.length === 0) continue;
+    const isOther = open[0] !== undefined && open[0].position.epoch !== position.epoch;
+    if (isOther || open.length + outputs.length > size) {
+      requests.push(open);
+      open = [];
+    }
+    if (outputs.length <= size) open.push(...outputs);
+    else for (let at = 0; at < outputs.length; at += size) requests.push(outputs.slice(at, at + size));
+  }
+  requests.push(open);
+  return requests;
+}
+
+function countWithin({ limits, buffer }: DeliveryState, countMax: number): number {
+  let count = 0;
+  let sizeBytes = 0;
+  let recordCount = 0;
+  for (const item of buffer) {
+    recordCount += Math.max(1, item.outputs.length);
+    const isFull = recordCount > limits.recordsMax || sizeBytes + item.sizeBytes > limits.bytesMax;
+    if (count >= countMax || (count > 0 && isFull)) break;
+    count += 1;
+    sizeBytes += item.sizeBytes;
+  }
+  return count;
+}
+
+/** Outputs still to be written, failures still to be set aside. Mostly none is settled, and no key is made for any record. */
+function unsettled(items: readonly DeliveryItem[], { setAside, taken }: DeliveryState) {
+  const records: SinkRecord[] = [];
+  const drafts: DeadLetterDraft[] = [];
+  const isAnySettled = setAside.size + taken.size > 0;
+  const isSettled = (sequence: Sequence) => setAside.has(tripleKey(sequence)) || taken.has(tripleKey(sequence));
+  for (const { position, outputs, failure } of items) {
+    for (const record of outputs) if (!isAnySettled || !isSettled(tripleOf(record))) records.push(record);
+    if (failure === undefined) continue;
+    const triple: Sequence = [position.epoch, position.offset, 0];
+    if (!isSettled(triple)) drafts.push({ ...failure, triple });
+  }
+  return { records, drafts };
+}
+
+function sameTriples(left: readonly Sequence[], right: readonly Sequence[]): boolean {
+  if (left === right) return true;
+  return left.length === right.length && left.every((one, at) => compareSequences(one, right[at]) === 0);
+}

@@ -1,0 +1,350 @@
+/**
+ * Brings one partition's records to one sink. Decides what is read next, what is written, when a write is repeated, what
+ * is set aside and where delivery stands; leaves reading, steps, bytes and clocks to its actor.
+ *
+ *   D1. The sink is opened (fenced) before its position is asked, and nothing is written before both are known (E14).
+ *   D2. One write is in flight at most. Its predecessor is the position that the sink is known to hold.
+ *   D3. After a write whose outcome is unknown, the sink's position is asked before anything else (S4).
+ *   D4. A record set aside lies in the dead letters, with its triple, before the sink's position moves past it (E16).
+ *       The triples set aside beyond the sink's position are stored in that same append; after a restart those records
+ *       and no others are left out, so that none is both set aside and delivered, and none is neither. (A sink keeps its
+ *       word: a record that it rejected it never takes, not even from an older write that arrives late.)
+ *   D5. Records go to the sink in offset order; each that no step filtered is in exactly one batch that was written, or
+ *       set aside. A batch that was not written is written again with the same end.
+ *   D6. What the log no longer holds is never passed over in silence: `trimmed` and `truncated` are reported (E9).
+ *   D7. After `fenced` nothing is written any more.
+ *   D8. What is read ahead is bounded by `readAheadBytesMax` and one read.
+ *   D9. A delivery of a bounded range ends once the range was read to its end and nothing of it is left in hand.
+ *   D10. A record that a sink has taken stays taken: no later write of this life holds that record. The next write begins at
+ *       the first record that was not taken.
+ *   D11. The position moves over taken records before anything else is written. The position never moves over a record that
+ *       was neither taken, nor filtered, nor set aside.
+ *   D12. An operation that makes no step within its deadline is told to end. The sink is asked nothing else before that end
+ *       (E28). Records that the operation took until then are taken.
+ *   D13. Before a request is sent, its cut is stored: the end of the batch, the number of records that share a request, and the
+ *       records taken out of order. Until the sink stands at that end, every batch is cut alike. A sink that posts each
+ *       record by itself stores that once.
+ */
+import { comparePositions } from "../../../protocols/position.ts";
+import { compareSequences, type Sequence } from "../../../protocols/sequence.ts";
+import { retryDelayMs, tracesInHand, tripleKey } from "./delivery_batch.ts";
+import { cutHand, cutInForce, cutOf, isCutStored, isCutUnread, toSinkBatch } from "./delivery_cut.ts";
+import type {
+  DeadLetterDraft,
+  DeliveryEffect,
+  DeliveryLimits,
+  DeliveryMessage,
+  DeliveryState,
+} from "./delivery_messages.ts";
+import { onPositioned, onWrote } from "./delivery_outcome.ts";
+import { forgetCut, forgetReadAhead, moveTo } from "./delivery_place.ts";
+import { complete, end, occupy, onFailed, onOverdue, onStop, onTimer } from "./delivery_retry.ts";
+
+type Effects = DeliveryEffect[];
+
+export function initialDelivery(limits: DeliveryLimits, start: "earliest" | "latest"): DeliveryState {
+  return {
+    limits,
+    start,
+    occupation: "new",
+    retry: undefined,
+    isPaused: false,
+    isStopping: false,
+    position: undefined,
+    cursor: undefined,
+    chain: { isOpen: false, last: undefined },
+    chainTarget: undefined,
+    setAside: new Map(),
+    cut: undefined,
+    taken: new Map(),
+    buffer: [],
+    bufferBytes: 0,
+    bufferedSinceMs: 0,
+    hand: undefined,
+    behind: [],
+    problem: undefined,
+    failures: 0,
+    readFailures: 0,
+    readId: 0,
+    isReading: false,
+    isReadWaiting: false,
+    readBeganMs: Number.NEGATIVE_INFINITY,
+    hasMore: true,
+    hasEnded: false,
+    isCompleting: false,
+    timerId: 0,
+    isLingering: false,
+    interruption: undefined,
+  };
+}
+
+export function deliveryStep(
+  state: DeliveryState,
+  message: DeliveryMessage,
+  nowMs: number,
+): readonly [DeliveryState, readonly DeliveryEffect[]] {
+  const effects: Effects = [];
+  // D7: a delivery that has ended hears nothing any more.
+  if (state.occupation === "closed") return [state, effects];
+  if (state.occupation === "closing" && message.kind !== "closed" && message.kind !== "failed") return [state, effects];
+  handle(state, message, nowMs, effects);
+  proceed(state, nowMs, effects);
+  return [state, effects];
+}
+
+function handle(state: DeliveryState, message: DeliveryMessage, nowMs: number, effects: Effects) {
+  switch (message.kind) {
+    case "begin":
+      if (state.occupation === "new") occupy(state, "opening", { kind: "open" }, effects);
+      return;
+    case "opened":
+      return onOpened(state, message, effects);
+    case "advanced":
+      state.hasMore = true;
+      return;
+    case "read_records":
+      return onRecords(state, message, nowMs);
+    case "read_trimmed":
+    case "read_truncated":
+      if (message.readId !== state.readId) return;
+      state.isReading = false;
+      state.interruption = message;
+      return;
+    case "read_failed":
+      return onReadFailed(state, message, effects);
+    case "wrote":
+      return onWrote(state, message, effects);
+    case "cut_stored":
+      return onCutStored(state);
+    case "positioned":
+      return onPositioned(state, message.position, effects);
+    case "chain_opened":
+      return onChainOpened(state, message.last, effects);
+    case "dead_letters_stored":
+      return onSetAside(state, effects);
+    case "rewound":
+      moveTo(state, message.to);
+      state.cursor = message.to;
+      return;
+    case "failed":
+      return onFailed(state, message, effects);
+    case "overdue":
+      return onOverdue(state, message.overdueMs, effects);
+    case "fenced":
+      return end(state, { kind: "fenced", fence: message.fence }, effects);
+    case "sink_timer":
+      return;
+    case "timer":
+      return onTimer(state, message, effects);
+    case "pause":
+      state.isPaused = true;
+      return;
+    case "resume":
+      state.isPaused = false;
+      return;
+    case "stop":
+      return onStop(state, effects);
+    case "closed":
+      state.occupation = "closed";
+      if (state.isCompleting) effects.push({ kind: "report", report: { kind: "completed" } });
+      return;
+  }
+}
+
+/** Whatever happened, what can be done next is done: one operation on the sink, one read, one linger timer at most. */
+function proceed(state: DeliveryState, nowMs: number, effects: Effects) {
+  if (state.occupation === "idle" && state.isStopping) end(state, { kind: "stopped" }, effects);
+  if (state.occupation === "idle" && isComplete(state)) complete(state, effects);
+  if (state.occupation === "idle" && !state.isPaused) {
+    if (state.interruption !== undefined && state.hand === undefined) onInterruption(state, nowMs, effects);
+    else advanceHand(state, nowMs, effects);
+  }
+  if (canRead(state)) read(state, nowMs, effects);
+}
+
+function read(state: DeliveryState, nowMs: number, effects: Effects) {
+  const { gatherMs } = state.limits;
+  const waitMs = Math.min(gatherMs, state.readBeganMs + gatherMs - nowMs);
+  if (waitMs > 0) {
+    state.isReadWaiting = true;
+    effects.push({ kind: "timer", timerId: 0, purpose: "read", delayMs: waitMs });
+    return;
+  }
+  state.isReading = true;
+  state.hasMore = false;
+  state.readBeganMs = nowMs;
+  state.readId += 1;
+  effects.push({ kind: "read", readId: state.readId, after: state.cursor });
+}
+
+/** D9 */
+const isComplete = ({ hasEnded, buffer, hand, interruption }: DeliveryState): boolean =>
+  hasEnded && buffer.length === 0 && hand === undefined && interruption === undefined;
+
+function canRead(state: DeliveryState): boolean {
+  if (state.isReading || state.isReadWaiting || !state.hasMore || state.isPaused || state.isStopping) return false;
+  if (state.interruption !== undefined) return false;
+  // D8. A batch that was cut before had room in memory then.
+  if (state.bufferBytes >= state.limits.readAheadBytesMax && !isCutUnread(state)) return false;
+  switch (state.occupation) {
+    case "new":
+    case "opening":
+    case "rewinding":
+    case "closing":
+    case "closed":
+      return false;
+    case "idle":
+    case "cutting":
+    case "writing":
+    case "asking":
+    case "opening_chain":
+    case "setting_aside":
+    case "waiting":
+      return state.retry?.then !== "open" && state.retry?.then !== "rewind";
+  }
+}
+
+function advanceHand(state: DeliveryState, nowMs: number, effects: Effects) {
+  if (state.hand === undefined) {
+    const waitMs = lingerLeftMs(state, nowMs);
+    if (state.buffer.length === 0 || isCutUnread(state)) return;
+    if (waitMs > 0) {
+      if (state.isLingering) return;
+      state.isLingering = true;
+      effects.push({ kind: "timer", timerId: 0, purpose: "linger", delayMs: waitMs });
+      return;
+    }
+    cutHand(state);
+  }
+  const hand = state.hand;
+  if (hand === undefined) return;
+  if (!isCutStored(state, hand)) {
+    occupy(state, "cutting", { kind: "store_cut", cut: cutOf(state, hand) }, effects); // D13
+  } else if (hand.drafts.length === 0) {
+    occupy(state, "writing", { kind: "write", batch: toSinkBatch(state, hand) }, effects); // D2
+  } else if (!state.chain.isOpen) {
+    occupy(state, "opening_chain", { kind: "open_chain" }, effects);
+  } else {
+    setAside(state, hand.drafts, effects);
+  }
+}
+
+/** D4: the letters, and which triples beyond the sink's position are set aside, in one append. */
+function setAside(state: DeliveryState, letters: readonly DeadLetterDraft[], effects: Effects) {
+  const triples = [...state.setAside.values(), ...letters.map(({ triple }) => triple)].sort(compareSequences);
+  const number = (state.chain.last?.[1] ?? 0) + 1;
+  state.chainTarget = [0, number + letters.length - 1, 0];
+  const first: Sequence = [0, number, 0];
+  const effect = {
+    kind: "append_dead_letters",
+    letters,
+    previous: state.chain.last,
+    first,
+    setAside: triples,
+  } as const;
+  occupy(state, "setting_aside", effect, effects);
+}
+
+function onCutStored(state: DeliveryState) {
+  state.occupation = "idle";
+  state.failures = 0;
+  const { hand } = state;
+  if (hand === undefined) return;
+  state.cut = cutOf(state, hand);
+  state.taken = new Map(hand.takenBeyond.map((triple) => [tripleKey(triple), triple]));
+}
+
+function onChainOpened(state: DeliveryState, last: Sequence | undefined, effects: Effects) {
+  state.occupation = "idle";
+  state.chain = { isOpen: true, last };
+  // An append whose answer was lost has reached the chain after all: only this owner writes there.
+  if (state.chainTarget !== undefined && compareSequences(last, state.chainTarget) >= 0) onSetAside(state, effects);
+}
+
+function onSetAside(state: DeliveryState, effects: Effects) {
+  state.occupation = "idle";
+  state.failures = 0;
+  state.chain = { isOpen: true, last: state.chainTarget };
+  state.chainTarget = undefined;
+  const letters = state.hand?.drafts ?? [];
+  if (state.hand !== undefined) state.hand.drafts = [];
+  for (const { triple } of letters) state.setAside.set(tripleKey(triple), triple);
+  const report = { kind: "dead_lettered", letters, ...tracesInHand(state.hand, letters) } as const;
+  effects.push({ kind: "report", report });
+}
+
+function lingerLeftMs(state: DeliveryState, nowMs: number): number {
+  const { recordsMax, bytesMax, lingerMs } = state.limits;
+  if (state.interruption !== undefined || state.buffer.length >= recordsMax || state.bufferBytes >= bytesMax) return 0;
+  return Math.min(lingerMs, state.bufferedSinceMs + lingerMs - nowMs);
+}
+
+type Opened = Extract<DeliveryMessage, { kind: "opened" }>;
+
+function onOpened(state: DeliveryState, message: Opened, effects: Effects) {
+  state.failures = 0;
+  state.setAside = new Map(message.setAside.map((sequence) => [tripleKey(sequence), sequence]));
+  state.cut = cutInForce(message.cut, message.reach, state.limits.recordsPerRequest);
+  state.taken = new Map(state.cut?.taken.map((sequence) => [tripleKey(sequence), sequence]) ?? []);
+  moveTo(state, message.position);
+  state.cursor = message.position;
+  effects.push({ kind: "report", report: { kind: "opened", position: message.position } });
+  if (message.position !== undefined || state.start === "earliest" || message.latest === undefined) return;
+  // A new sink that begins at the end stores that end, or a restart would begin at a later one.
+  state.cursor = message.latest;
+  const nothing = { items: [], records: [], drafts: [], takenBeyond: [] };
+  state.hand = { ...nothing, end: message.latest, recordsPerRequest: 1, rejections: 0, takenCount: 0 };
+}
+
+type ReadRecords = Extract<DeliveryMessage, { kind: "read_records" }>;
+
+function onRecords(state: DeliveryState, message: ReadRecords, nowMs: number) {
+  if (message.readId !== state.readId) return;
+  state.isReading = false;
+  state.readFailures = 0;
+  state.hasEnded = message.isEnd === true;
+  const last = message.items.at(-1);
+  if (message.isAtEnd !== true) state.readBeganMs = Number.NEGATIVE_INFINITY; // what lags waits for nothing
+  if (last === undefined) return;
+  if (message.isAtEnd !== true) state.hasMore = true;
+  if (state.buffer.length === 0) state.bufferedSinceMs = nowMs;
+  for (const item of message.items) {
+    state.buffer.push(item);
+    state.bufferBytes += item.sizeBytes;
+  }
+  state.cursor = last.position;
+}
+
+type ReadFailed = Extract<DeliveryMessage, { kind: "read_failed" }>;
+
+function onReadFailed(state: DeliveryState, message: ReadFailed, effects: Effects) {
+  if (message.readId !== state.readId) return;
+  state.isReading = false;
+  state.hasMore = true;
+  state.isReadWaiting = true;
+  state.readFailures += 1;
+  const delayMs = retryDelayMs(state.limits, state.readFailures, undefined, message.random);
+  effects.push({ kind: "report", report: { kind: "retry", what: "read", reason: message.reason, delayMs } });
+  effects.push({ kind: "timer", timerId: 0, purpose: "read", delayMs });
+}
+
+function onInterruption(state: DeliveryState, nowMs: number, effects: Effects) {
+  const found = state.interruption;
+  if (found === undefined) return;
+  if (state.buffer.length > 0 && found.kind === "read_trimmed") return advanceHand(state, nowMs, effects);
+  state.interruption = undefined;
+  forgetReadAhead(state);
+  if (found.kind === "read_trimmed") {
+    const after = state.position?.offset;
+    effects.push({ kind: "report", report: { kind: "trimmed", after, firstOffset: found.firstOffset } });
+    state.cursor = found.resume;
+    return;
+  }
+  forgetCut(state);
+  state.cursor = found.resume;
+  const isAhead = state.position !== undefined && comparePositions(state.position, found.resume) > 0;
+  const report = { kind: "truncated", position: state.position, divergence: found.divergence, isAhead } as const;
+  effects.push({ kind: "report", report });
+  if (!isAhead || !found.canRewind) return;
+  occupy(state, "rewinding", { kind: "rewind", to: found.resume, from: state.position }, effects);
+}

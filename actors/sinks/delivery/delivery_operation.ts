@@ -1,0 +1,74 @@
+/**
+ * One operation of a delivery: its deadline, which each step begins anew, and the signal that tells it to end. The
+ * delivery machine decides what an overdue operation leads to (D12).
+ */
+import type { SinkCall } from "../sink.ts";
+
+export class DeliveryOperation implements SinkCall {
+  readonly #controller = new AbortController();
+  readonly #timeoutMs: number;
+  readonly #onOverdue: (overdueMs: number) => void;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #hasEnded = false;
+
+  /** @param timeoutMs of each step; `onOverdue` is told again for each further one that passes without a step */
+  constructor(timeoutMs: number, onOverdue: (overdueMs: number) => void) {
+    this.#timeoutMs = timeoutMs;
+    this.#onOverdue = onOverdue;
+    this.#wait(timeoutMs);
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  progressed(): void {
+    if (!this.#hasEnded) this.#wait(this.#timeoutMs);
+  }
+
+  giveUp(): void {
+    this.#controller.abort(new Error(`no answer within ${this.#timeoutMs} ms`));
+  }
+
+  ended(): void {
+    this.#hasEnded = true;
+    clearTimeout(this.#timer);
+  }
+
+  #wait(overdueMs: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#wait(overdueMs + this.#timeoutMs);
+      this.#onOverdue(overdueMs);
+    }, this.#timeoutMs);
+  }
+}
+
+/** Rejects once the signal is aborted: for calls that are fenced from their successors, and need not be waited for. */
+export async function untilAborted<Value>(promise: Promise<Value>, signal: AbortSignal | undefined): Promise<Value> {
+  if (signal === undefined) return promise;
+  let onAbort: () => void = () => {};
+  const aborted = new Promise<never>((_resolve, reject) => {
+    onAbort = () => reject(signal.reason);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+/** Rejects once `timeoutMs` have passed; the promise may go on, and its result is dropped. */
+export async function withDeadline<Value>(promise: Promise<Value>, timeoutMs: number): Promise<Value> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const deadline = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+  });
+  try {
+    return await Promise.race([promise, deadline]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

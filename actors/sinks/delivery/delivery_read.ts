@@ -1,0 +1,66 @@
+/** Reads the next records of a delivery's input, runs the steps on them, and reports records that the log has lost. */
+import { comparePositions, epochAt, type Position, position } from "../../../protocols/position.ts";
+import type { Channel, RecordBatch } from "../../log/log.ts";
+import type { PartitionFeed } from "../../partition/partition_feed.ts";
+import type { SinkContext } from "../sink.ts";
+import type { DeliveryItem, DeliveryMessage } from "./delivery_messages.ts";
+
+/** Records after `after`, up to `last` and including it. */
+export interface DeliveryRange {
+  readonly after: Position | undefined;
+  readonly last: Position;
+}
+
+export interface ReadParts {
+  readonly feed: PartitionFeed;
+  /** What is delivered: `records`, an outbox, or dead letters that are sent again. */
+  readonly input: Channel;
+  readonly readBytesMax: number;
+  /** Bounds the delivery, which ends once the range is done (D9). */
+  readonly range?: DeliveryRange;
+  /** Decodes the batch, runs the steps on its records after `after`, and sizes them. Never rejects for one record. */
+  prepare(batch: RecordBatch, after: Position | undefined): Promise<readonly DeliveryItem[]>;
+  readonly log: SinkContext["log"];
+}
+
+export async function readItems(
+  parts: ReadParts,
+  readId: number,
+  after: Position | undefined,
+  canRewind: boolean,
+): Promise<DeliveryMessage> {
+  const { feed, input, readBytesMax, range } = parts;
+  const from = after ?? range?.after;
+  const result = await feed.read(input, from, readBytesMax);
+  if (result.kind === "truncated" && after === undefined && range !== undefined) {
+    parts.log("error", "the log lost the whole range", { ...feed.partition, divergence: result.divergence });
+    return { kind: "read_records", readId, items: [], isEnd: true };
+  }
+  switch (result.kind) {
+    case "records": {
+      const items: DeliveryItem[] = [];
+      for (const batch of result.batches) items.push(...(await parts.prepare(batch, from)));
+      if (range === undefined) {
+        const next = (items.at(-1)?.position.offset ?? from?.offset ?? -1) + 1;
+        return { kind: "read_records", readId, items, isAtEnd: next >= feed.committedOffset(input) };
+      }
+      // After a loss of the log's tail, what lies at the lost offsets now is of a later epoch, and not of the range.
+      const within = items.filter((item) => comparePositions(item.position, range.last) <= 0);
+      return { kind: "read_records", readId, items: within, isEnd: within.length === 0 };
+    }
+    case "trimmed": {
+      const { epochs } = feed.bounds(input);
+      const oldest = epochs[0]?.epoch ?? feed.epoch;
+      // Where the table no longer names the epoch before, the oldest one known stands in: only the offset counts there.
+      const resume = positionBefore(epochs, result.firstOffset) ?? position(oldest, result.firstOffset - 1);
+      return { kind: "read_trimmed", readId, firstOffset: result.firstOffset, resume };
+    }
+    case "truncated":
+      return { kind: "read_truncated", readId, divergence: result.divergence, resume: result.resume, canRewind };
+  }
+}
+
+export function positionBefore(epochs: Parameters<typeof epochAt>[0], atOffset: number): Position | undefined {
+  const before = atOffset === 0 ? undefined : epochAt(epochs, atOffset - 1);
+  return before === undefined ? undefined : position(before, atOffset - 1);
+}

@@ -1,0 +1,107 @@
+/** Turns a stored batch into what a delivery handles: its records after a cursor, decoded and run through the steps. */
+import type { Event } from "../../../protocols/event.ts";
+import { offset, type PartitionReference, type Position } from "../../../protocols/position.ts";
+import { isRejected, type RecordBatch } from "../../log/log.ts";
+import type { RecordOrigin, SinkRecord } from "../sink.ts";
+import type { DeliveryItem } from "./delivery_messages.ts";
+
+/** What a pipeline answers for one record; `Pipeline.run` of the pipeline station fits. */
+export type RecordSteps = (
+  event: Event,
+  context: { stream: string; partition: number; position: Position; timeMs: number },
+) => StepsResult | Promise<StepsResult>;
+
+type StepsResult =
+  | {
+      readonly kind: "outputs";
+      readonly events: readonly Event[];
+      readonly origin?: RecordOrigin;
+      /** Indexes of outputs that something else brings. */
+      readonly isLeftOut?: (index: number) => boolean;
+    }
+  | {
+      readonly kind: "failed";
+      readonly code: string;
+      readonly path: string;
+      readonly reason: string;
+      /** What the step failed on, where the record is not that itself: an outbox holds it inside. */
+      readonly event?: Event;
+      readonly origin?: RecordOrigin;
+    };
+
+export interface Preparation {
+  readonly partition: PartitionReference;
+  /** The events of a batch, rejected ones counted. */
+  decode(batch: RecordBatch): readonly unknown[];
+  readonly run: RecordSteps;
+  /** Event time where the stream declares one, else the time of append (E18). */
+  timeOf(event: Event, appendedAtMs: number): number;
+}
+
+export async function prepareItems(
+  preparation: Preparation,
+  batch: RecordBatch,
+  after: Position | undefined,
+): Promise<DeliveryItem[]> {
+  const events = preparation.decode(batch);
+  const sizeBytes = Math.ceil(batch.events.length / Math.max(1, events.length));
+  const items: DeliveryItem[] = [];
+  let next = batch.firstOffset as number;
+  for (const [index, event] of events.entries()) {
+    if (isRejected(batch.rejected, index)) continue;
+    const position = { epoch: batch.epoch, offset: offset(next) };
+    next += 1;
+    if (after !== undefined && position.offset <= after.offset) continue;
+    const item = prepareOne(preparation, batch, position, event as Event, sizeBytes);
+    items.push(item instanceof Promise ? await item : item);
+  }
+  return items;
+}
+
+function prepareOne(
+  { partition, run, timeOf }: Preparation,
+  batch: RecordBatch,
+  position: Position,
+  event: Event,
+  sizeBytes: number,
+): DeliveryItem | Promise<DeliveryItem> {
+  const timeMs = timeOf(event, batch.appendedAtMs);
+  const { stream, partition: number } = partition;
+  const result = run(event, { stream, partition: number, position, timeMs });
+  if (result instanceof Promise)
+    return result.then((found) => finish(found, batch, position, event, timeMs, sizeBytes));
+  return finish(result, batch, position, event, timeMs, sizeBytes);
+}
+
+/** Called for each record: every object that it makes counts. */
+function finish(
+  result: StepsResult,
+  { appendedAtMs, traceparent }: RecordBatch,
+  position: Position,
+  event: Event,
+  timeMs: number,
+  eventBytes: number,
+): DeliveryItem {
+  const isFailed = result.kind === "failed";
+  const outputs: SinkRecord[] = [];
+  if (!isFailed) {
+    const { origin, isLeftOut } = result;
+    for (let index = 0; index < result.events.length; index += 1) {
+      const output = result.events[index];
+      if (output === undefined || isLeftOut?.(index) === true) continue;
+      const record: SinkRecord =
+        traceparent === undefined
+          ? { position, index, event: output, timeMs }
+          : { position, index, event: output, timeMs, traceparent };
+      outputs.push(origin === undefined ? record : { ...record, origin });
+    }
+  }
+  const sizeBytes = eventBytes * Math.max(1, outputs.length);
+  const item: DeliveryItem = { position, outputs, sizeBytes, appendedAtMs };
+  if (!isFailed && traceparent === undefined) return item;
+  const traced = traceparent === undefined ? item : { ...item, traceparent };
+  if (!isFailed) return traced;
+  const { code, path, reason, origin } = result;
+  const failure = { code, path, reason, event: result.event ?? event };
+  return { ...traced, failure: origin === undefined ? failure : { ...failure, origin } };
+}

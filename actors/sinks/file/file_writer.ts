@@ -1,0 +1,439 @@
+/**
+ * Writes one partition of a file sink, exactly once (E17). The commit is a checkpoint in the partition's log, fenced by its
+ * owner: bytes that no checkpoint covers do not exist.
+ *
+ *   F1. Bytes are flushed before the checkpoint that covers them is written: by the write itself where the system can
+ *       do both in one call, which spares a busy node a turn of its event loop for each commit.
+ *   F2. Each opening appends to files of its own name; a predecessor's file is read up to its committed length only.
+ *   F3. A segment is published whole, after its commit, where no other is, by one rename. Once it is published nothing is
+ *       appended to its file any more.
+ *   F4. Files of owners above our own fence are never touched. What is published is touched through the owner's folder
+ *       alone (file_owner_folder.ts): an owner that is frozen at any step, and wakes up when a newer one has opened, can
+ *       neither publish nor take back.
+ *   F5. The commit is what there is: where the log lost its tail, and the newest commits with it, what the folder holds beyond
+ *       the commit that is left is taken back, in segments too.
+ *   F6. One operation at a time, each decided on what the one before it left: one whose caller has given up may still be
+ *       under way when the next is asked for. After `close`, or another opening by the same owner, nothing is committed.
+ *   F7. A segment closes by size with the write that fills it, and by age with a timer of its file: in a partition that has become
+ *       quiet too. Both are turns like any other (F6), under the fence.
+ *   F8. A committed file that is not the one at hand is left of a step that failed half-way. It is dealt with as at an
+ *       opening before anything else is written.
+ *   F9. Only what this log had published is taken back. A folder that belongs to another log is not touched
+ *       (file_log_mark.ts): the commits of two logs say nothing about each other.
+ */
+import { constants } from "node:fs";
+import { type FileHandle, open, rm } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { FencedError, UnavailableError } from "../../../protocols/errors.ts";
+import { comparePositions, type Position } from "../../../protocols/position.ts";
+import { syncFolder } from "../../kernel/durable_files.ts";
+import type { SinkBatch, SinkContext, SinkWriter, WriteOutcome } from "../sink.ts";
+import type { LineEncoder } from "./file_format.ts";
+import { FileIndex, writeFully } from "./file_index.ts";
+import {
+  type Boundary,
+  copyStart,
+  decodeCommit,
+  encodeCommit,
+  type FileCommit,
+  type FileFormat,
+  listLeftovers,
+  listSegments,
+  makeFolder,
+  partitionFolder,
+  readBoundaries,
+  replayFolder,
+  segmentName,
+  sizeOf,
+} from "./file_layout.ts";
+import { markFolder, refuseOtherLog } from "./file_log_mark.ts";
+import { OwnerFolder } from "./file_owner_folder.ts";
+
+export interface FileWriterOptions {
+  readonly directory: string;
+  readonly format?: FileFormat;
+  readonly segmentBytesMax?: number;
+  readonly segmentAgeMaxMs?: number;
+}
+
+export const SEGMENT_BYTES_MAX = 128 * 1024 * 1024;
+export const SEGMENT_AGE_MAX_MS = 600_000;
+/** After a segment could not be published at its age. */
+const PUBLISH_AGAIN_MS = 10_000;
+
+/** Node on Linux passes O_DSYNC on: a write returns once its bytes, and the length that they need, are on disk. */
+const WRITES_THROUGH = process.platform === "linux" && !("deno" in process.versions || "bun" in process.versions);
+const WRITE_THROUGH = WRITES_THROUGH ? constants.O_DSYNC : 0;
+
+type CommittedFile = NonNullable<FileCommit["open"]>;
+
+interface OpenFile {
+  readonly name: string;
+  readonly handle: FileHandle;
+  readonly index: FileIndex;
+  readonly first: number;
+  readonly openedAtMs: number;
+  /** Committed bytes: the next batch is written here, over whatever a failed write left. */
+  length: number;
+}
+
+export class FileWriter implements SinkWriter {
+  readonly #options: FileWriterOptions;
+  readonly #context: SinkContext;
+  readonly #encoder: LineEncoder;
+  readonly #format: FileFormat;
+  readonly #folder: string;
+  readonly #own: OwnerFolder;
+  #commit: FileCommit = { version: 1, position: undefined };
+  #open: OpenFile | undefined;
+  #ageTimer: { cancel(): void } | undefined;
+  #filesMade = 0;
+  #isUncertain = false;
+  #isClosed = false;
+  #last: Promise<unknown> = Promise.resolve();
+
+  private constructor(
+    options: FileWriterOptions,
+    context: SinkContext,
+    encoder: LineEncoder,
+    folder: string,
+    own: OwnerFolder,
+  ) {
+    this.#options = options;
+    this.#context = context;
+    this.#encoder = encoder;
+    this.#format = options.format ?? "ndjson";
+    this.#folder = folder;
+    this.#own = own;
+  }
+
+  /** Publishes what a predecessor committed, and removes what it did not. */
+  static async open(options: FileWriterOptions, context: SinkContext, encoder: LineEncoder): Promise<FileWriter> {
+    const directory = resolve(context.folder, options.directory);
+    const root = context.replay === undefined ? directory : replayFolder(directory, context.replay);
+    const folder = partitionFolder(root, context.partition);
+    const own = new OwnerFolder(folder, context.fence);
+    const writer = new FileWriter(options, context, encoder, folder, own);
+    try {
+      await makeFolder(folder);
+      await refuseOtherLog(folder, context.clusterId); // F9
+      await own.make();
+      await writer.#recover();
+    } catch (error) {
+      await writer.close().catch((second: Error) => context.log("warn", `Cannot close the sink: ${second.message}`));
+      throw error;
+    }
+    return writer;
+  }
+
+  async #recover(): Promise<void> {
+    this.#commit = decodeCommit(await this.#context.checkpoint.read());
+    // Nothing is touched before the log has confirmed that we own the partition.
+    await this.#store(this.#commit);
+    await markFolder(this.#folder, this.#context.clusterId, this.#commit, this.#own.passing()); // F9
+    await this.#own.removeEarlier(); // F4
+    const { open: left, position } = this.#commit;
+    if (left !== undefined) await this.#recoverOpen(left);
+    else if (position !== undefined) await this.#takeBackFrom(position.offset + 1); // F5
+    const leftovers = await listLeftovers(this.#folder, this.#context.fence);
+    this.#refuseAfterClose(); // Those of a later opening by the same owner are not left over.
+    for (const name of leftovers) await rm(this.#path(name), { force: true });
+  }
+
+  async #recoverOpen(left: CommittedFile): Promise<void> {
+    const published = await sizeOf(this.#path(segmentName(left.first, this.#format)));
+    if (((await sizeOf(this.#path(left.file))) ?? 0) >= left.length) {
+      const isDone = published === left.length && !left.isReplacement;
+      await this.#takeBackFrom(isDone ? left.first + 1 : left.first);
+    } else if (published === left.length && !left.isReplacement) await this.#takeBackFrom(left.first + 1);
+    // F5: it was published, or replaced, after the commit that is left, and went on from there.
+    else await this.#cutTo(this.#commit.position);
+    await this.#publishOpen();
+  }
+
+  position(): Promise<Position | undefined> {
+    return this.#inTurn(async () => this.#commit.position);
+  }
+
+  write(batch: SinkBatch): Promise<WriteOutcome> {
+    return this.#inTurn(() => this.#write(batch));
+  }
+
+  rewind(to: Position | undefined, from: Position | undefined): Promise<void> {
+    return this.#inTurn(() => this.#rewind(to, from));
+  }
+
+  finish(): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#endHalfDone();
+      await this.#publishOpen();
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#closeOpen();
+    await this.#own.remove();
+  }
+
+  /** F6 */
+  #inTurn<Value>(operation: () => Promise<Value>): Promise<Value> {
+    const turn = this.#last.then(async () => {
+      if (this.#isUncertain) await this.#settle();
+      return operation();
+    });
+    this.#last = turn.catch(() => undefined); // It is its caller's to hear.
+    return turn;
+  }
+
+  async #write(batch: SinkBatch): Promise<WriteOutcome> {
+    const { position } = this.#commit;
+    if (comparePositions(position, batch.end) === 0) return { kind: "duplicate" };
+    if (comparePositions(position, batch.predecessor) !== 0) return { kind: "misplaced", position };
+    // Before anything is written: what has no line is the record's fault (S8).
+    const encoded = this.#encoder.encode(batch.records);
+    if (encoded.kind === "rejected") return encoded;
+    try {
+      await this.#append(batch, encoded.bytes);
+    } catch (error) {
+      if (error instanceof FencedError) return { kind: "fenced", fence: this.#context.fence };
+      throw error;
+    }
+    await this.#publishIfDue();
+    return { kind: "written" };
+  }
+
+  async #rewind(to: Position | undefined, from: Position | undefined): Promise<void> {
+    const { position } = this.#commit;
+    if (comparePositions(position, from) !== 0 || comparePositions(position, to) <= 0) return; // S6
+    await this.#endHalfDone();
+    await this.#publishOpen();
+    await this.#cutTo(to);
+  }
+
+  /** F8 */
+  async #endHalfDone(): Promise<void> {
+    this.#refuseAfterClose();
+    const { open: left } = this.#commit;
+    if (left !== undefined && this.#open === undefined) await this.#recoverOpen(left);
+  }
+
+  async #cutTo(to: Position | undefined): Promise<void> {
+    const segments = await listSegments(this.#folder);
+    for (const segment of segments.reverse()) {
+      const size = (await sizeOf(this.#path(segment.name))) ?? 0;
+      // An index may tell of more than was published with it: of commits that the log has lost since.
+      const boundaries = (await readBoundaries(this.#path(`${segment.name}.index`))).filter(
+        (one) => one.length <= size,
+      );
+      const kept = boundaries.filter((boundary) => comparePositions(boundary.position, to) <= 0).at(-1);
+      if (kept === undefined) continue;
+      return this.#replace(segment, kept, boundaries);
+    }
+    await this.#replaceAll();
+  }
+
+  async #closeOpen(): Promise<void> {
+    const file = this.#open;
+    this.#open = undefined;
+    this.#ageTimer?.cancel();
+    await file?.handle.close();
+    await file?.index.close();
+  }
+
+  async #append(batch: SinkBatch, bytes: Uint8Array): Promise<void> {
+    if (batch.records.length === 0) {
+      await this.#store({ ...this.#commit, position: batch.end });
+      return;
+    }
+    await this.#endHalfDone();
+    const file = this.#open ?? (await this.#makeFile(nextOffset(batch.predecessor)));
+    if (file.length === 0) await this.#begin(file, batch.predecessor);
+    await writeFully(file.handle, bytes, file.length);
+    if (!WRITES_THROUGH) await file.handle.datasync(); // F1
+    const length = file.length + bytes.length;
+    const { name, first } = file;
+    await this.#store({ version: 1, position: batch.end, open: { file: name, length, first, isReplacement: false } });
+    file.length = length;
+    await file.index.add({ position: batch.end, length });
+  }
+
+  async #makeFile(first: number): Promise<OpenFile> {
+    const name = this.#fileName();
+    const { O_RDWR, O_CREAT, O_EXCL } = constants;
+    const handle = await open(this.#path(name), O_RDWR | O_CREAT | O_EXCL | WRITE_THROUGH);
+    const index = await orClose(handle, () => FileIndex.create(this.#path(`${name}.index`)));
+    const file = await this.#keepOpen({ name, handle, index, first, openedAtMs: this.#context.nowMs(), length: 0 });
+    // A name that is not durable is not written to.
+    await orClose({ close: () => this.#closeOpen() }, () => syncFolder(this.#folder));
+    return file;
+  }
+
+  async #keepOpen(file: OpenFile): Promise<OpenFile> {
+    this.#open = file;
+    if (this.#isClosed) await this.#closeOpen();
+    this.#refuseAfterClose();
+    this.#watchAge(file, this.#options.segmentAgeMaxMs ?? SEGMENT_AGE_MAX_MS);
+    return file;
+  }
+
+  /** F7. The timer is trusted, and no clock: one that was set back would keep the segment open. */
+  #watchAge(file: OpenFile, withinMs: number): void {
+    this.#ageTimer?.cancel();
+    this.#ageTimer = this.#context.setTimer(withinMs, () => {
+      const isDue = () => !this.#isClosed && this.#commit.open?.file === file.name;
+      const publish = async () => {
+        if (!isDue()) return;
+        await this.#endHalfDone();
+        await this.#publishOpen();
+      };
+      void this.#inTurn(publish)
+        .catch((error: unknown) => this.#say(file, error))
+        .then(() => isDue() && this.#watchAge(file, PUBLISH_AGAIN_MS));
+    });
+  }
+
+  async #begin(file: OpenFile, predecessor: Position | undefined): Promise<void> {
+    const { header } = this.#encoder;
+    await writeFully(file.handle, header, 0);
+    file.length = header.length;
+    await file.index.add({ position: predecessor, length: header.length });
+    await file.index.flush(); // Where the file begins: without that line a rewind would have to void it whole.
+  }
+
+  /** The fenced commit. One that failed in any other way may have taken place. */
+  async #store(commit: FileCommit): Promise<void> {
+    this.#refuseAfterClose();
+    this.#isUncertain = true;
+    await this.#context.checkpoint.write(encodeCommit(commit));
+    this.#isUncertain = false;
+    this.#commit = commit;
+  }
+
+  #refuseAfterClose(): void {
+    if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot commit as the sink is closed");
+    if (!this.#own.isNewest) throw new UnavailableError("STOPPING", "Cannot commit as the sink was opened again");
+  }
+
+  async #settle(): Promise<void> {
+    this.#commit = decodeCommit(await this.#context.checkpoint.read());
+    this.#isUncertain = false;
+    const { open: committed } = this.#commit;
+    if (this.#open === undefined) return;
+    if (committed?.file === this.#open.name) this.#open.length = committed.length;
+    else await this.#closeOpen();
+  }
+
+  async #publishIfDue(): Promise<void> {
+    const file = this.#open;
+    if (file === undefined) return;
+    const ageMs = this.#context.nowMs() - file.openedAtMs;
+    const isLarge = file.length >= (this.#options.segmentBytesMax ?? SEGMENT_BYTES_MAX);
+    if (!isLarge && ageMs < (this.#options.segmentAgeMaxMs ?? SEGMENT_AGE_MAX_MS)) return;
+    // The records are committed where they are; the next write, or the timer, tries again.
+    await this.#publishOpen().catch((error: unknown) => this.#say(file, error));
+  }
+
+  #say(file: OpenFile, error: unknown): void {
+    this.#context.log("warn", `Cannot publish ${file.name}: ${error instanceof Error ? error.message : error}`);
+  }
+
+  async #publishOpen(): Promise<void> {
+    const { open: committed, position } = this.#commit;
+    if (committed === undefined) return;
+    if (committed.length > 0) await this.#publishCommitted(committed);
+    await this.#closeOpen();
+    await this.#store({ version: 1, position });
+    await rm(this.#path(committed.file), { force: true });
+    await rm(this.#path(`${committed.file}.index`), { force: true });
+  }
+
+  /** F3. What is not ours, or holds more than is committed, is published as a copy (F2). */
+  async #publishCommitted({ file, length, first }: CommittedFile): Promise<void> {
+    const segment = segmentName(first, this.#format);
+    const published = await sizeOf(this.#path(segment));
+    if (published === length) return;
+    const found = await sizeOf(this.#path(file));
+    if (published !== undefined || found === undefined || found < length) {
+      throw new UnavailableError(
+        "STORE_CORRUPT",
+        `Cannot publish ${file} as it must hold ${length} bytes and ${segment} must not exist: current sizes are ${found} and ${published}`,
+      );
+    }
+    const isOwn = this.#open?.name === file;
+    if (isOwn) await this.#open?.index.flush();
+    try {
+      await this.#own.publish({ file, length, isWhole: isOwn && found === length, segment });
+    } catch (error) {
+      // F3: it may have come so far.
+      if ((await sizeOf(this.#path(segment))) !== undefined) await this.#closeOpen();
+      throw error;
+    }
+  }
+
+  async #replace(
+    segment: { readonly name: string; readonly first: number },
+    kept: Boundary,
+    boundaries: readonly Boundary[],
+  ): Promise<void> {
+    const name = this.#fileName();
+    await copyStart(this.#path(segment.name), this.#path(name), kept.length);
+    const index = await FileIndex.create(this.#path(`${name}.index`));
+    const { first } = segment;
+    const { length, position } = kept;
+    const replacement = { file: name, length, first };
+    const handle = await orClose(index, async () => {
+      for (const boundary of boundaries) if (boundary.length <= length) await index.add(boundary);
+      await index.flush();
+      await syncFolder(this.#folder);
+      await this.#store({ version: 1, position, open: { ...replacement, isReplacement: true } });
+      await this.#takeBackFrom(first);
+      return open(this.#path(name), constants.O_RDWR | WRITE_THROUGH);
+    });
+    await this.#keepOpen({ name, handle, index, first, openedAtMs: this.#context.nowMs(), length });
+    await this.#store({ version: 1, position, open: { ...replacement, isReplacement: false } });
+  }
+
+  /** Not even the first segment begins early enough: an empty file takes the place of all. */
+  async #replaceAll(): Promise<void> {
+    const { name } = await this.#makeFile(0);
+    await this.#closeOpen();
+    const replacement = { file: name, length: 0, first: 0, isReplacement: true };
+    await this.#store({ version: 1, position: undefined, open: replacement });
+    await this.#takeBackFrom(0);
+    await this.#publishOpen();
+  }
+
+  async #takeBackFrom(from: number): Promise<void> {
+    const found = (await listSegments(this.#folder)).filter(({ first }) => first >= from);
+    if (found.length === 0) return;
+    await this.#store(this.#commit); // Nobody above us whose version has no owner's folders can have published what was found.
+    for (const { name } of found.reverse()) {
+      await this.#own.takeBack(`${name}.index`);
+      await this.#own.takeBack(name);
+    }
+    await syncFolder(this.#folder);
+  }
+
+  #fileName(): string {
+    this.#filesMade += 1;
+    return `open-${this.#own.name}-${this.#filesMade}.part`;
+  }
+
+  #path(name: string): string {
+    return join(this.#folder, name);
+  }
+}
+
+const nextOffset = (predecessor: Position | undefined): number =>
+  predecessor === undefined ? 0 : predecessor.offset + 1;
+
+/** Closes what was opened for a step that fails. */
+async function orClose<Value>(opened: { close(): Promise<void> }, step: () => Promise<Value>): Promise<Value> {
+  try {
+    return await step();
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
+}

@@ -1,0 +1,45 @@
+/** Reads a file sink's folder as a consumer should: published segments, then the committed part of the open file. */
+import { open, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { PartitionReference } from "../../../protocols/position.ts";
+import { decodeCommit, type FileFormat, listSegments, partitionFolder, segmentName } from "./file_layout.ts";
+
+/**
+ * The texts of one partition's files in order, each complete; CSV files begin with their header.
+ *
+ * @param checkpoint the bytes of the sink's checkpoint (`sink/<name>`) in the partition's log
+ */
+export async function readFileSink(
+  directory: string,
+  partition: PartitionReference,
+  checkpoint: Uint8Array | undefined,
+  format: FileFormat = "ndjson",
+): Promise<string[]> {
+  const folder = partitionFolder(directory, partition);
+  const { open: committed } = decodeCommit(checkpoint);
+  const isVoid = (first: number) => committed?.isReplacement === true && first >= committed.first;
+  const segments = (await listSegments(folder)).filter(({ first }) => !isVoid(first));
+  const texts: string[] = [];
+  for (const { name } of segments) texts.push(await readFile(join(folder, name), "utf8"));
+  if (committed === undefined) return texts;
+  const isPublished = segments.some(({ name }) => name === segmentName(committed.first, format));
+  if (!isPublished) texts.push(await readStart(join(folder, committed.file), committed.length));
+  return texts;
+}
+
+async function readStart(path: string, length: number): Promise<string> {
+  const handle = await open(path, "r");
+  try {
+    const bytes = Buffer.alloc(length);
+    let done = 0;
+    while (done < length) {
+      const { bytesRead } = await handle.read(bytes, done, length - done, done);
+      if (bytesRead === 0)
+        throw new Error(`Cannot read ${path} as it must hold ${length} bytes: current value is ${done}`);
+      done += bytesRead;
+    }
+    return bytes.toString("utf8");
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,103 @@
+/** Records as one HTTP request. Pure: records that no request can hold are found here, before a byte is sent (S8). */
+
+import { InvariantError } from "../../../protocols/errors.ts";
+import { type PartitionReference, partitionName } from "../../../protocols/position.ts";
+import { finalRejection, INEXPRESSIBLE_CODE } from "../expressible.ts";
+import { jsonText } from "../file/file_format.ts";
+import type { Rejection, SinkRecord } from "../sink.ts";
+
+/** Lines of JSON, a list of JSON objects, or the JSON object of the only record. */
+export type HttpFormat = "ndjson" | "json" | "object";
+
+export interface RequestForm {
+  readonly partition: PartitionReference;
+  readonly replay?: string | undefined;
+  readonly format: HttpFormat;
+  /** Of the configuration; undefined: that of the format. */
+  readonly contentType?: string | undefined;
+}
+
+export type PreparedRequest =
+  | { readonly kind: "request"; readonly body: string; readonly headers: Readonly<Record<string, string>> }
+  /** `at` counts from the request's first record. */
+  | { readonly kind: "rejected"; readonly records: readonly Rejection[] };
+
+export function prepareRequest(records: readonly SinkRecord[], form: RequestForm): PreparedRequest {
+  const rejected: Rejection[] = [];
+  const texts: string[] = [];
+  for (const [at, { event, traceparent }] of records.entries()) {
+    const text = jsonText(event);
+    const fault = traceparent === undefined ? undefined : headerFault("traceparent", traceparent);
+    if (typeof text === "object") rejected.push(finalRejection(at, text));
+    else if (fault !== undefined) rejected.push({ at, code: INEXPRESSIBLE_CODE, reason: fault, isFinal: true });
+    else texts.push(text);
+  }
+  if (rejected.length > 0) return { kind: "rejected", records: rejected };
+  const traceparent = records.find((record) => record.traceparent !== undefined)?.traceparent;
+  const headers = {
+    "content-type": form.contentType ?? TYPES[form.format],
+    "idempotency-key": idempotencyKey(form.partition, records, form.replay),
+    ...(traceparent === undefined ? {} : { traceparent }),
+  };
+  return { kind: "request", headers, body: bodyOf(texts, form.format) };
+}
+
+const TYPES: Readonly<Record<HttpFormat, string>> = {
+  ndjson: "application/x-ndjson",
+  json: "application/json",
+  object: "application/json",
+};
+
+function bodyOf(texts: readonly string[], format: HttpFormat): string {
+  switch (format) {
+    case "ndjson":
+      return texts.map((text) => `${text}\n`).join("");
+    case "json":
+      return `[${texts.join()}]`;
+    case "object": {
+      const [text, ...others] = texts;
+      if (text !== undefined && others.length === 0) return text;
+      throw new InvariantError(
+        `Cannot post an object as it must be one record: current value is ${texts.length} records`,
+      );
+    }
+  }
+}
+
+/** The message of a refused header holds its value. */
+const REASON_CHARACTERS_MAX = 300;
+
+function headerFault(name: string, value: string): string | undefined {
+  try {
+    new Headers([[name, value]]);
+    return undefined;
+  } catch (error) {
+    const why = (error as Error).message.slice(0, REASON_CHARACTERS_MAX).replace(/\p{Surrogate}/gu, "");
+    return `the sink can not express the record: its ${name} must be a value that a header can hold: ${why}`;
+  }
+}
+
+/**
+ * `stream/partition/epoch/offset.index-offset.index`: the first and the last record of the request, and `/count` where it holds
+ * more than one: what is left of a request that an endpoint took in part has another key. A replay sends once more on
+ * purpose, and its positions may be those of dead letters: its keys begin with its name, and are its own. A dead letter that is
+ * sent alone has a key of its record: no endpoint takes a record twice because it was tried, and set aside, several times. No
+ * name of a replay begins with `~`.
+ */
+export function idempotencyKey(partition: PartitionReference, records: readonly SinkRecord[], replay?: string): string {
+  const prefix = replay === undefined ? "" : `replay/${encodeURIComponent(wellFormed(replay))}/`;
+  const [first, last] = [records[0], records.at(-1)];
+  if (first === undefined || last === undefined) return `${prefix}${partitionName(partition)}/empty`;
+  if (records.length === 1 && first.origin?.key !== undefined) {
+    const { key, firstIndex } = first.origin;
+    return `replay/~letter/${encodeURI(wellFormed(key))}.${firstIndex + first.index}`;
+  }
+  const of = ({ position, index }: SinkRecord) => `${position.offset}.${index}`;
+  const count = records.length === 1 ? "" : `/${records.length}`;
+  const name = encodeURI(wellFormed(partitionName(partition)));
+  return `${prefix}${name}/${first.position.epoch}/${of(first)}-${of(last)}${count}`;
+}
+
+/** Half of a surrogate pair can not be encoded: its code stands for it. */
+const wellFormed = (name: string): string =>
+  name.replace(/\p{Surrogate}/gu, (half) => `\\u${half.charCodeAt(0).toString(16)}`);

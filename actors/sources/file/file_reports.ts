@@ -1,0 +1,118 @@
+/** What a file source tells a person about its file: each thing once for each change, with the path. */
+
+import type { FileText } from "../records/file_text.ts";
+import type { FoundRecord } from "../records/record_cutter.ts";
+import type { SourceContext, SourceItem } from "../source.ts";
+import { type FileSourceOptions, lastLineAfterMsOf } from "./file_options.ts";
+import { FILES_BEFORE_MAX, type FilePlace, type ReadFile } from "./file_place.ts";
+import { unreadableBeside } from "./file_search.ts";
+import type { FileTroubleError } from "./file_trouble.ts";
+import { beginsAlike, isReplaced } from "./replaced_file.ts";
+import type { SourceFile } from "./source_file.ts";
+
+export class FileReports {
+  readonly #options: FileSourceOptions;
+  readonly #context: SourceContext;
+  #trouble: string | undefined;
+  #damage: string | undefined;
+  #lateInodes: ReadonlySet<string> = new Set();
+
+  constructor(options: FileSourceOptions, context: SourceContext) {
+    this.#options = options;
+    this.#context = context;
+  }
+
+  log(level: "info" | "warn" | "error", message: string, fields: Readonly<Record<string, unknown>> = {}): void {
+    this.#context.log(level, message, { path: this.#options.path, ...fields });
+  }
+
+  /** The path can not be read, or can again. */
+  trouble(trouble: FileTroubleError | undefined): void {
+    if (trouble?.errno === this.#trouble) return;
+    const errno = trouble?.errno;
+    this.#trouble = errno;
+    this.#context.trouble(errno);
+    if (trouble === undefined) this.log("info", "the file can be read");
+    else if (errno === "ENOENT") this.log("info", "waiting for the file to be there", { errno });
+    else this.log("error", "the file can not be read", { errno, reason: trouble.message });
+  }
+
+  /** A warning where a program has shown that it writes on to the file. */
+  lateEnd({ inode }: SourceFile, reason: string, wasLate: boolean): void {
+    const message = "a rotated file is looked at no more: what is written to it from now on is not read";
+    this.log(wasLate ? "warn" : "info", message, { inode, reason });
+  }
+
+  /** After a restart: files read before that lie under no name, or can not be told from others. */
+  notFound(files: readonly ReadFile[]): void {
+    if (files.length === 0) return;
+    const message =
+      "rotated files are not found again, perhaps as they were compressed or removed: what was written to them since is not read";
+    this.log("info", message, { inodes: files.map(({ inode }) => inode) });
+  }
+
+  /** Once for each file. */
+  late({ inode }: SourceFile, { offset }: ReadFile, generation: number): void {
+    if (this.#lateInodes.has(inode)) return;
+    this.#lateInodes = new Set([inode, ...this.#lateInodes].slice(0, FILES_BEFORE_MAX));
+    this.log(
+      "info",
+      "a program writes on to a file that was rotated: what it writes comes in between the records of the next file",
+      { inode, offset, generation },
+    );
+  }
+
+  /** Whether it was replaced by one that begins alike and goes on in another way. */
+  async readAgain({ file, head, offset }: FileText, next: SourceFile): Promise<void> {
+    const { path } = this.#options;
+    if (next.path !== path || !(await beginsAlike(next, head)) || !(await isReplaced(path, file, offset))) return;
+    this.log(
+      "warn",
+      "the file was written anew with the same beginning, and other bytes after it than were read: it is read again from its beginning",
+      { readBytes: offset },
+    );
+  }
+
+  damage({ path, damage }: SourceFile): void {
+    if (damage !== undefined && damage !== this.#damage) {
+      this.#context.log("error", "a compressed file is cut short or damaged", { path, damage });
+    }
+    this.#damage = damage;
+  }
+
+  /** Whether one of the records is the rest of a line whose first part was given out before. */
+  rest(records: readonly FoundRecord[]): boolean {
+    const rest = records.find(({ isRest }) => isRest);
+    if (rest === undefined) return false;
+    this.log(
+      "warn",
+      "the rest of a line came after its first part was given out: the line is in two records; a longer lastLineAfterMs, or never, keeps lines whole",
+      { offset: rest.position, lastLineAfterMs: lastLineAfterMsOf(this.#options) },
+    );
+    return true;
+  }
+
+  /** The item, whose reason names the place where it is malformed. */
+  item(item: SourceItem, generation: number, offset: number): SourceItem {
+    if (item.kind === "event") return item;
+    this.log("warn", "a record was set aside", { generation, offset, reason: item.reason });
+    return { ...item, reason: `${this.#options.path}, byte ${offset}: ${item.reason}` };
+  }
+
+  /** `lostBytes` counts bytes that were seen: those written after the last look are in no count. */
+  async loss(over: FilePlace, wasUnwatched: boolean, signal: AbortSignal): Promise<void> {
+    const { sizeBytes, offset, generation, modifiedMs } = over;
+    const lostBytes = sizeBytes === undefined ? undefined : Math.max(0, sizeBytes - offset);
+    const lastLook = modifiedMs === undefined ? {} : { lastSeenChange: new Date(modifiedMs).toISOString() };
+    const unreadable = await unreadableBeside(this.#options.path, signal);
+    const about = { generation, offset, ...lastLook, ...(unreadable.length === 0 ? {} : { unreadable }) };
+    if (lostBytes === 0) {
+      const message = `the file that was read is gone or was written anew, and no copy of it is found: its ${offset} bytes that were seen are read; whether more was written to it after the last look can not be known`;
+      this.log(wasUnwatched ? "error" : "warn", message, about);
+    } else {
+      const message =
+        "bytes of a file that is gone or was written anew are lost: they were not read; whether more was written to it after the last look can not be known";
+      this.log("error", message, lostBytes === undefined ? about : { ...about, lostBytes });
+    }
+  }
+}

@@ -1,0 +1,58 @@
+/** Why a file can not be read, by the name that the operating system has for it. Told once for each change, not for each try. */
+import type { Stats } from "node:fs";
+import { UnavailableError } from "../../../protocols/errors.ts";
+import { foreignReason } from "../records/foreign_format.ts";
+
+/** A path can not be read now. Trying again may help, as a person may mend it. */
+export class FileTroubleError extends UnavailableError {
+  /** Such as EACCES. */
+  readonly errno: string;
+
+  constructor(errno: string, message: string, options?: ErrorOptions) {
+    super("SOURCE_UNAVAILABLE", message, options);
+    this.errno = errno;
+  }
+}
+
+/** The work's value. Throws `FileTroubleError` where a call of the file system failed. */
+export async function overFile<Value>(path: string, work: Promise<Value>): Promise<Value> {
+  try {
+    return await work;
+  } catch (error) {
+    const { code, syscall, message } = error as NodeJS.ErrnoException;
+    if (code === undefined || syscall === undefined) throw error;
+    throw new FileTroubleError(code, `Cannot read ${path} as the system must allow it: ${message}`, { cause: error });
+  }
+}
+
+/** The work's value; undefined where there is no such file. */
+export async function ifThere<Value>(work: Promise<Value>): Promise<Value | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof FileTroubleError && error.errno === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+/** Throws unless it is a regular file: nothing else can be read again from a place. */
+export function requireFile(path: string, about: Pick<Stats, "isFile" | "isDirectory" | "isFIFO" | "isSocket">): void {
+  if (about.isFile()) return;
+  const [errno, kind] = about.isDirectory()
+    ? ["EISDIR", "a folder"]
+    : about.isFIFO()
+      ? ["ESPIPE", "a named pipe"]
+      : about.isSocket()
+        ? ["ENXIO", "a socket"]
+        : ["ENODEV", "a device"];
+  throw new FileTroubleError(
+    errno,
+    `Cannot read ${path} as it must be a file that can be read again: it is ${kind} (${errno})`,
+  );
+}
+
+/** Throws unless the format is `none`: another file may lie at the path later. */
+export function requireText(path: string, format: string, where = ""): void {
+  if (format === "none") return;
+  throw new FileTroubleError("EFTYPE", `Cannot read ${path} as ${foreignReason(format)}${where} (EFTYPE)`);
+}

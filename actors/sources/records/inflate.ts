@@ -1,0 +1,122 @@
+/**
+ * Compressed bytes as they were: gzip (all members) and Zstandard (all frames), known by their magic numbers and not by a
+ * name's ending. What could be inflated before a fault is given out before the fault is told.
+ */
+import { createGunzip } from "node:zlib";
+import { loadDriver } from "../../../deps.ts";
+import { RejectedError } from "../../../protocols/errors.ts";
+
+export type Compression = "none" | "gzip" | "zstd";
+
+const MAGIC: readonly (readonly [Compression, readonly number[]])[] = [
+  ["gzip", [0x1f, 0x8b]],
+  ["zstd", [0x28, 0xb5, 0x2f, 0xfd]],
+];
+
+/** Bytes that tell for certain. */
+export const MAGIC_BYTES = 4;
+
+/** Undefined while these bytes may be the beginning of a magic number. */
+export function compressionOf(first: Uint8Array, isEnd = false): Compression | undefined {
+  for (const [compression, magic] of MAGIC) {
+    if (!magic.slice(0, first.length).every((byte, at) => first[at] === byte)) continue;
+    if (first.length >= magic.length) return compression;
+    if (!isEnd) return undefined;
+  }
+  return "none";
+}
+
+/** Ends a file that inflates without end. */
+export const INFLATED_BYTES_MAX = 1_099_511_627_776;
+
+/** Bytes inflated at once: Zstandard makes at most 32,768 bytes of one, gzip 1,032. */
+const SLICE_BYTES = 1_024;
+
+/** Throws `RejectedError` where the bytes are damaged, cut short, or more than `inflatedBytesMax` when inflated. */
+export async function* inflate(
+  chunks: AsyncIterable<Uint8Array>,
+  compression: Compression,
+  inflatedBytesMax: number = INFLATED_BYTES_MAX,
+): AsyncGenerator<Uint8Array> {
+  if (compression === "none") {
+    yield* chunks;
+    return;
+  }
+  const inflater = compression === "gzip" ? gunzipper() : await unzstd();
+  let compressedBytes = 0;
+  let inflatedBytes = 0;
+  const take = (): readonly Uint8Array[] => {
+    const found = inflater.take();
+    inflatedBytes += found.reduce((sum, { length }) => sum + length, 0);
+    return found;
+  };
+  try {
+    for await (const slice of slices(chunks)) {
+      compressedBytes += slice.length;
+      await inflater.write(slice);
+      yield* take();
+      if (inflatedBytes > inflatedBytesMax) throw new Error(`it holds more than ${inflatedBytesMax} bytes`);
+    }
+    await inflater.end();
+    yield* take();
+  } catch (error) {
+    yield* take();
+    const { message } = error as Error;
+    throw new RejectedError(
+      "MALFORMED_EVENT",
+      `Cannot inflate ${compression} to its end as it must be whole: after ${compressedBytes} compressed and ${inflatedBytes} inflated bytes: ${message}`,
+      { cause: error },
+    );
+  } finally {
+    inflater.close();
+  }
+}
+
+async function* slices(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
+    for (let at = 0; at < chunk.length; at += SLICE_BYTES) yield chunk.subarray(at, at + SLICE_BYTES);
+  }
+}
+
+interface Inflater {
+  write(slice: Uint8Array): Promise<void>;
+  end(): Promise<void>;
+  /** What was inflated since it was asked last. */
+  take(): readonly Uint8Array[];
+  close(): void;
+}
+
+function gunzipper(): Inflater {
+  const gunzip = createGunzip();
+  let held: Uint8Array[] = [];
+  gunzip.on("data", (chunk: Uint8Array) => held.push(chunk));
+  const failed = new Promise<never>((_resolve, reject) => gunzip.once("error", reject));
+  failed.catch(() => undefined); // told by whichever call is under way, or the next
+  return {
+    write: (slice) => Promise.race([failed, new Promise<void>((resolve) => gunzip.write(slice, () => resolve()))]),
+    end: () => Promise.race([failed, new Promise<void>((resolve) => gunzip.once("end", resolve).end())]),
+    take: () => {
+      const taken = held;
+      held = [];
+      return taken;
+    },
+    close: () => gunzip.destroy(),
+  };
+}
+
+async function unzstd(): Promise<Inflater> {
+  const { Decompress } = await loadDriver("fzstd");
+  let held: Uint8Array[] = [];
+  // Its windows are used again: what is given out must not change.
+  const decompress = new Decompress((chunk) => void held.push(chunk.slice()));
+  return {
+    write: async (slice) => decompress.push(slice.slice()),
+    end: async () => decompress.push(new Uint8Array(0), true),
+    take: () => {
+      const taken = held;
+      held = [];
+      return taken;
+    },
+    close: () => undefined,
+  };
+}

@@ -1,0 +1,227 @@
+/** Frames of a link to bytes and back: the shape of each frame, over `peer_writer.ts` and `peer_reader.ts`. */
+import { errorFromCode, HeadraceError, InvariantError } from "../../../protocols/errors.ts";
+import { nodeId } from "../../../protocols/position.ts";
+import type { Termination } from "../../kernel/actor.ts";
+import {
+  type CreditGrant,
+  FRAME_NUMBERS,
+  type HelloFrame,
+  type PeerFrame,
+  type PeerTarget,
+  type WelcomeFrame,
+} from "./peer_frames.ts";
+import { type ImportReference, isTarget, malformed, PeerReader } from "./peer_reader.ts";
+import { type ExportReference, PeerWriter } from "./peer_writer.ts";
+
+const CONTROL = 0;
+const DATA = 1;
+/** Room for what a message is made of besides what it was said to weigh. */
+const OVERHEAD_BYTES = 1_024;
+
+const writer = new PeerWriter();
+const reader = new PeerReader();
+
+type Written = Exclude<PeerFrame, { readonly type: "unknown" }>;
+
+/** Throws `InvariantError` for a message that can not be sent, and what `exportReference` throws. */
+export function encodePeerFrame(frame: Written, exportReference?: ExportReference): Buffer {
+  const bytes = frame.type === "message" && frame.weightBytes < 1e9 ? frame.weightBytes + OVERHEAD_BYTES : 0;
+  writer.begin(exportReference ?? noReferences, bytes);
+  try {
+    writeFrame(frame);
+    return writer.end();
+  } catch (error) {
+    writer.abandon();
+    throw error;
+  }
+}
+
+function writeFrame(frame: Written): void {
+  writeList(FRAME_NUMBERS[frame.type], ...fieldsOf(frame));
+}
+
+function fieldsOf(frame: Written): readonly unknown[] {
+  switch (frame.type) {
+    case "hello":
+    case "welcome": {
+      const { type: _, ...fields } = frame;
+      return [fields];
+    }
+    case "proof":
+      return [frame.proof];
+    case "ready":
+      return [frame.turn];
+    case "refusal":
+      return [frame.code, frame.message];
+    case "heartbeat":
+      return [];
+    case "message":
+      return [frame.lane === "control" ? CONTROL : DATA, frame.to, frame.weightBytes, frame.message];
+    case "credit":
+      return [frame.returned.flatMap(({ to, bytes, messages }) => [to, bytes, messages])];
+    case "watch":
+    case "unwatch":
+      return [frame.name];
+    case "terminated":
+      return [frame.to, reasonOf(frame.termination)];
+  }
+}
+
+function writeList(number: number, ...fields: readonly unknown[]): void {
+  writer.list(fields.length + 1);
+  writer.value(number);
+  for (const field of fields) writer.value(field);
+}
+
+/** Undefined for an actor that was stopped. */
+function reasonOf(termination: Termination): HeadraceError | undefined {
+  if (termination.kind === "stopped") return undefined;
+  const { error } = termination;
+  if (error instanceof HeadraceError) return error;
+  const text = error instanceof Error ? `${error.name}: ${error.message}` : "an actor there failed";
+  return new InvariantError(text);
+}
+
+/**
+ * Binary in the frame is a view of `bytes`. Throws `RejectedError` `FRAME_TOO_LARGE`, `FRAME_TOO_COMPLEX` or
+ * `MALFORMED_FRAME`, and what `importReference` throws.
+ */
+export function decodePeerFrame(bytes: Uint8Array, importReference?: ImportReference): PeerFrame {
+  reader.begin(bytes, importReference ?? noImports);
+  try {
+    fieldsLeft = reader.list();
+    const number = next();
+    if (!isCount(number)) throw malformed("its type must be a number");
+    return readFrame(number);
+  } finally {
+    reader.end();
+  }
+}
+
+let fieldsLeft = 0;
+
+/** The frame's next field. Throws where it has no more. */
+function next(): unknown {
+  if (fieldsLeft === 0) throw malformed("a frame must have all the fields of its type");
+  fieldsLeft -= 1;
+  return reader.value();
+}
+
+function readFrame(number: number): PeerFrame {
+  switch (number) {
+    case FRAME_NUMBERS.hello:
+      return asHello(asFields(next()));
+    case FRAME_NUMBERS.welcome:
+      return asWelcome(asFields(next()));
+    case FRAME_NUMBERS.proof:
+      return { type: "proof", proof: asProof(next()) };
+    case FRAME_NUMBERS.ready:
+      return { type: "ready", turn: asCount(next(), "turn") };
+    case FRAME_NUMBERS.refusal:
+      return { type: "refusal", code: asText(next(), "code"), message: asText(next(), "message") };
+    case FRAME_NUMBERS.heartbeat:
+      return { type: "heartbeat" };
+    case FRAME_NUMBERS.message: {
+      const lane = next() === CONTROL ? "control" : "data";
+      return { type: "message", lane, to: asTarget(next()), weightBytes: asWeight(next()), message: next() };
+    }
+    case FRAME_NUMBERS.credit:
+      return { type: "credit", returned: asReturns(next()) };
+    case FRAME_NUMBERS.watch:
+      return { type: "watch", name: asText(next(), "name") };
+    case FRAME_NUMBERS.unwatch:
+      return { type: "unwatch", name: asText(next(), "name") };
+    case FRAME_NUMBERS.terminated:
+      return { type: "terminated", to: asTarget(next()), termination: asTermination(next()) };
+    default:
+      return { type: "unknown", number };
+  }
+}
+
+function asHello(fields: Record<string, unknown>): HelloFrame {
+  return {
+    type: "hello",
+    ...lifeOf(fields),
+    to: nodeId(asText(fields.to, "to")),
+    turn: asCount(fields.turn, "turn"),
+  };
+}
+
+function asWelcome(fields: Record<string, unknown>): WelcomeFrame {
+  return { type: "welcome", ...lifeOf(fields), proof: asProof(fields.proof) };
+}
+
+const lifeOf = (fields: Record<string, unknown>) => ({
+  minor: asCount(fields.minor, "minor"),
+  cluster: asText(fields.cluster, "cluster"),
+  node: nodeId(asText(fields.node, "node")),
+  incarnation: asCount(fields.incarnation, "incarnation"),
+  nonce: asBytes(fields.nonce, "nonce"),
+  grant: asGrant(asFields(fields.grant)),
+});
+
+/** At least a message and a byte: with less nothing could ever be sent. */
+const asGrant = (fields: Record<string, unknown>): CreditGrant => ({
+  targetBytesMax: Math.max(1, asCount(fields.targetBytesMax, "grant of bytes")),
+  targetMessagesMax: Math.max(1, asCount(fields.targetMessagesMax, "grant of messages")),
+  linkBytesMax: Math.max(1, asCount(fields.linkBytesMax, "grant of bytes")),
+});
+
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+
+function asCount(value: unknown, name: string): number {
+  if (!isCount(value)) throw malformed(`${name} must be a whole number from 0`);
+  return value;
+}
+
+function asWeight(value: unknown): number {
+  if (typeof value !== "number" || !(value >= 0 && value < Number.POSITIVE_INFINITY))
+    throw malformed("a weight must be a number of bytes");
+  return value;
+}
+
+function asText(value: unknown, name: string): string {
+  if (typeof value !== "string") throw malformed(`${name} must be text`);
+  return value;
+}
+
+function asBytes(value: unknown, name: string): Uint8Array {
+  if (!(value instanceof Uint8Array)) throw malformed(`${name} must be binary`);
+  return value;
+}
+
+const asProof = (value: unknown): Uint8Array | undefined => (value === undefined ? undefined : asBytes(value, "proof"));
+
+function asTarget(value: unknown): PeerTarget {
+  if (!isTarget(value)) throw malformed("an actor must be named by text or by a number from 1");
+  return value;
+}
+
+function asFields(value: unknown): Record<string, unknown> {
+  const isPlain = typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+  if (!isPlain) throw malformed("its fields must be a map");
+  return value as Record<string, unknown>;
+}
+
+function asReturns(value: unknown) {
+  if (!Array.isArray(value) || value.length % 3 !== 0) throw malformed("returned credit must come in threes");
+  const returned = [];
+  for (let at = 0; at < value.length; at += 3) {
+    const [to, bytes, messages] = value.slice(at, at + 3);
+    returned.push({ to: asTarget(to), bytes: asWeight(bytes), messages: asCount(messages, "messages") });
+  }
+  return returned;
+}
+
+function asTermination(reason: unknown): Termination {
+  if (reason === undefined) return { kind: "stopped" };
+  return { kind: "failed", error: reason instanceof Error ? reason : errorFromCode("INVARIANT_VIOLATED", "it failed") };
+}
+
+const noReferences: ExportReference = (reference) => {
+  throw new InvariantError(`Cannot send a reference in such a frame: current value is ${reference.path}`);
+};
+
+const noImports: ImportReference = () => {
+  throw malformed("it may not hold a reference");
+};

@@ -1,0 +1,113 @@
+/**
+ * The local actors that one peer has references to, by the numbers that they were sent under. An actor is exported once a
+ * link, for as long as it lives: its end is told, and the number never used again. The end of some is told by nobody (a
+ * reply address of `ask`): of those the newest are kept.
+ */
+import { OverloadedError } from "../../../protocols/errors.ts";
+import type { ActorReference, Termination } from "../../kernel/actor.ts";
+import type { TerminationSource } from "../../kernel/termination_source.ts";
+import { PEER_LIMITS } from "./peer_frames.ts";
+
+export interface ExportLimits {
+  readonly exportsMax: number;
+  readonly unwatchableExportsMax: number;
+}
+
+interface Exported {
+  readonly id: number;
+  readonly actor: ActorReference<unknown>;
+  endWatch: (() => void) | undefined;
+}
+
+export class ExportTable {
+  readonly #limits: ExportLimits;
+  readonly #onEnded: (id: number, termination: Termination) => void;
+  readonly #byId = new Map<number, Exported>();
+  readonly #byActor = new Map<ActorReference<never>, Exported>();
+  /** In the order of their last use. */
+  readonly #unwatchable = new Set<Exported>();
+  /** Ended before the frame that names them was complete: told after it. */
+  readonly #endedEarly: (readonly [number, Termination])[] = [];
+  #isExporting = false;
+  #lastId = 0;
+
+  constructor(onEnded: (id: number, termination: Termination) => void, limits: ExportLimits = PEER_LIMITS) {
+    this.#onEnded = onEnded;
+    this.#limits = limits;
+  }
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  actorOf(id: number): ActorReference<unknown> | undefined {
+    return this.#byId.get(id)?.actor;
+  }
+
+  /** Throws `OverloadedError` where the peer has as many references as it may. */
+  idOf(actor: ActorReference<never>): number {
+    const known = this.#byActor.get(actor);
+    if (known !== undefined) {
+      if (this.#unwatchable.delete(known)) this.#unwatchable.add(known);
+      return known.id;
+    }
+    if (this.#byId.size >= this.#limits.exportsMax) {
+      throw new OverloadedError(
+        "OUT_OF_CREDIT",
+        `Cannot send a reference to ${actor.path} as a node may have ${this.#limits.exportsMax} of another's actors: it has as many`,
+        1_000,
+      );
+    }
+    this.#lastId += 1;
+    const exported: Exported = { id: this.#lastId, actor: actor as ActorReference<unknown>, endWatch: undefined };
+    this.#byId.set(exported.id, exported);
+    this.#byActor.set(actor, exported);
+    this.#watch(exported);
+    return exported.id;
+  }
+
+  /** Around the encoding of a frame: an end that is met on the way is told after it. */
+  whileExporting<Result>(encodeAndWrite: () => Result): Result {
+    this.#isExporting = true;
+    try {
+      return encodeAndWrite();
+    } finally {
+      this.#isExporting = false;
+      for (const [id, termination] of this.#endedEarly.splice(0)) this.#onEnded(id, termination);
+    }
+  }
+
+  close(): void {
+    for (const { endWatch } of this.#byId.values()) endWatch?.();
+    this.#byId.clear();
+    this.#byActor.clear();
+    this.#unwatchable.clear();
+  }
+
+  #watch(exported: Exported): void {
+    const { onTerminated } = exported.actor as Partial<TerminationSource>;
+    if (typeof onTerminated !== "function") {
+      this.#unwatchable.add(exported);
+      this.#forgetOldest();
+      return;
+    }
+    const endWatch = onTerminated.call(exported.actor, (termination: Termination) => this.#end(exported, termination));
+    exported.endWatch = endWatch;
+  }
+
+  #forgetOldest(): void {
+    if (this.#unwatchable.size <= this.#limits.unwatchableExportsMax) return;
+    for (const oldest of this.#unwatchable) {
+      this.#end(oldest, { kind: "stopped" });
+      return;
+    }
+  }
+
+  #end(exported: Exported, termination: Termination): void {
+    if (!this.#byId.delete(exported.id)) return;
+    this.#byActor.delete(exported.actor);
+    this.#unwatchable.delete(exported);
+    if (this.#isExporting) this.#endedEarly.push([exported.id, termination]);
+    else this.#onEnded(exported.id, termination);
+  }
+}

@@ -1,0 +1,337 @@
+/**
+ * One link, from `up` to its end: what the actors of two lives say to each other. Holds both sides' tables and credit;
+ * leaves who is linked to `peer_link_machine.ts`.
+ *   N1. Control leaves at once. Data leaves when its actor has credit, and no actor waits for another's (E19).
+ *   N2. Credit comes back when the actor's mailbox took the message, or nobody is there to take it: never twice, never not.
+ *       It goes with what else is said, if that is soon (`peer_returns.ts`).
+ *   N3. After the end everything is a dead letter, who waits is told false, and who watches is told `CONNECTION_LOST`.
+ */
+import { RejectedError, UnavailableError } from "../../../protocols/errors.ts";
+import type { NodeId } from "../../../protocols/position.ts";
+import type { ActorReference, DeadLetterSample, Termination } from "../../kernel/actor.ts";
+import { decodePeerFrame, encodePeerFrame } from "./peer_codec.ts";
+import { chargeOf, SendCredit } from "./peer_credit.ts";
+import { type ExportLimits, ExportTable } from "./peer_exports.ts";
+import type { CreditGrant, CreditReturn, PeerFrame, PeerTarget, WireReference } from "./peer_frames.ts";
+import { CreditReturns } from "./peer_returns.ts";
+import type { PeerSocket, SetTimer } from "./peer_socket.ts";
+import type { Publications } from "./publications.ts";
+import { RemoteReference, type Route } from "./remote_reference.ts";
+
+export type OnDeadLetter = (path: string, reason: DeadLetterSample["reason"], message: unknown) => void;
+
+export interface PeerLinkOptions {
+  readonly node: NodeId;
+  readonly socket: PeerSocket;
+  readonly publications: Publications;
+  /** Answers for names that nobody publishes here (yet). */
+  readonly localRoute: Route;
+  readonly onDeadLetter: OnDeadLetter;
+  /** What a local reference threw at a message of the peer's, or why one that had waited could not be sent. */
+  readonly onProblem: (error: unknown) => void;
+  readonly limits: CreditGrant & ExportLimits;
+  /** What the peer sets aside for this node. */
+  readonly granted: CreditGrant;
+  readonly setTimer: SetTimer;
+}
+
+/** Sizes of a link's tables, for metrics and for tests of leaks. */
+export interface PeerLinkSizes {
+  readonly exports: number;
+  readonly imports: number;
+  readonly watches: number;
+  readonly creditTargets: number;
+  readonly bytesUnderWay: number;
+  readonly inboundBytes: number;
+}
+
+type Listener = (termination: Termination) => void;
+type MessageFrame = Extract<PeerFrame, { type: "message" }>;
+
+export class PeerLink implements Route {
+  readonly #options: PeerLinkOptions;
+  readonly #limits: CreditGrant & ExportLimits;
+  readonly #exports: ExportTable;
+  readonly #credit: SendCredit;
+  readonly #imports = new Map<number, RemoteReference<never>>();
+  readonly #listeners = new Map<PeerTarget, Set<Listener>>();
+  /** Names that the peer watches here. */
+  readonly #watched = new Map<string, () => void>();
+  readonly #returns: CreditReturns;
+  #inboundBytes = 0;
+  #wasHeard = true;
+  #isEnded = false;
+
+  constructor(options: PeerLinkOptions) {
+    this.#options = options;
+    this.#limits = options.limits;
+    this.#credit = new SendCredit(options.granted);
+    const sendReturns = (returned: readonly CreditReturn[]) => this.#write({ type: "credit", returned });
+    this.#returns = new CreditReturns(options.limits, options.setTimer, sendReturns);
+    this.#exports = new ExportTable((id, termination) => this.#tellEnd(id, termination), this.#limits);
+  }
+
+  sizes(): PeerLinkSizes {
+    return {
+      exports: this.#exports.size,
+      imports: this.#imports.size,
+      watches: this.#watched.size + this.#listeners.size,
+      creditTargets: this.#credit.targets,
+      bytesUnderWay: this.#credit.bytesUnderWay,
+      inboundBytes: this.#inboundBytes,
+    };
+  }
+
+  // To the peer -------------------------------------------------------------------------------------------------------
+
+  tell(to: PeerTarget, message: unknown): void {
+    if (this.#isGone(to)) this.#dropOutbound(to, message);
+    else this.#write({ type: "message", lane: "control", to, weightBytes: 0, message });
+  }
+
+  send(to: PeerTarget, message: unknown, weightBytes: number): Promise<boolean> {
+    if (this.#isGone(to)) {
+      this.#dropOutbound(to, message);
+      return Promise.resolve(false);
+    }
+    const write = () => this.#write({ type: "message", lane: "data", to, weightBytes, message });
+    return this.#credit.send(to, weightBytes, write, (error) => {
+      if (error !== undefined) this.#options.onProblem(error);
+      this.#dropOutbound(to, message);
+    });
+  }
+
+  trySend(to: PeerTarget, message: unknown, weightBytes: number): boolean {
+    if (this.#isGone(to)) {
+      this.#dropOutbound(to, message);
+      return false;
+    }
+    const write = () => this.#write({ type: "message", lane: "data", to, weightBytes, message });
+    return this.#credit.trySend(to, weightBytes, write);
+  }
+
+  onTerminated(to: PeerTarget, listener: Listener): () => void {
+    if (this.#isGone(to)) {
+      listener(this.#isEnded ? this.#connectionLost() : { kind: "stopped" });
+      return () => undefined;
+    }
+    const own: Listener = (termination) => listener(termination); // one listener may watch twice
+    const known = this.#listeners.get(to);
+    if (known !== undefined) known.add(own);
+    else {
+      this.#listeners.set(to, new Set([own]));
+      if (typeof to === "string") this.#write({ type: "watch", name: to }); // of an exported actor the end is told anyway
+    }
+    return () => this.#unwatch(to, own);
+  }
+
+  heartbeat(): void {
+    this.#write({ type: "heartbeat" });
+  }
+
+  /** Whether anything came since the last call. */
+  takeHeard(): boolean {
+    const wasHeard = this.#wasHeard;
+    this.#wasHeard = false;
+    return wasHeard;
+  }
+
+  setSocketFull(isFull: boolean): void {
+    this.#credit.setSocketFull(isFull);
+  }
+
+  /** N3. */
+  end(): void {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    this.#credit.close();
+    this.#exports.close();
+    for (const endWatch of this.#watched.values()) endWatch();
+    this.#watched.clear();
+    this.#imports.clear();
+    this.#returns.clear();
+    const listeners = [...this.#listeners.values()].flatMap((of) => [...of]);
+    this.#listeners.clear();
+    for (const listener of listeners) listener(this.#connectionLost());
+  }
+
+  // From the peer -----------------------------------------------------------------------------------------------------
+
+  /** Throws `RejectedError` for what no peer may send: the link is then to be ended. */
+  receive(bytes: Uint8Array): void {
+    if (this.#isEnded) return;
+    this.#wasHeard = true;
+    const frame = decodePeerFrame(bytes, this.#importReference);
+    switch (frame.type) {
+      case "message":
+        if (frame.lane === "control") this.#takeControl(frame);
+        else this.#takeData(frame);
+        return;
+      case "credit":
+        for (const { to, bytes: returned, messages } of frame.returned) this.#credit.returned(to, returned, messages);
+        return;
+      case "watch":
+        this.#watch(frame.name);
+        return;
+      case "unwatch":
+        this.#watched.get(frame.name)?.();
+        this.#watched.delete(frame.name);
+        return;
+      case "terminated":
+        this.#takeEnd(frame.to, frame.termination);
+        return;
+      case "heartbeat":
+      case "unknown":
+        return;
+      case "hello":
+      case "welcome":
+      case "proof":
+      case "ready":
+      case "refusal":
+        throw new RejectedError(
+          "UNKNOWN_FRAME",
+          `Cannot take a frame as it must be one of a link that is up: its type is ${frame.type}`,
+        );
+    }
+  }
+
+  #takeControl({ to, message }: MessageFrame): void {
+    const actor = this.#actorOf(to);
+    if (actor === undefined) {
+      this.#dropInbound(to, message);
+      return;
+    }
+    try {
+      actor.tell(message);
+    } catch (error) {
+      this.#options.onProblem(error); // of a reference that leads on to another node
+    }
+  }
+
+  #takeData({ to, message, weightBytes }: MessageFrame): void {
+    const chargeBytes = chargeOf(weightBytes, this.#limits);
+    this.#inboundBytes += chargeBytes;
+    if (this.#inboundBytes > Math.max(this.#limits.linkBytesMax, chargeBytes)) {
+      throw new RejectedError(
+        "MALFORMED_FRAME",
+        `Cannot take data as what is under way may have ${this.#limits.linkBytesMax} bytes: it has ${this.#inboundBytes}`,
+      );
+    }
+    const actor = this.#actorOf(to);
+    if (actor === undefined) {
+      this.#dropInbound(to, message);
+      this.#giveBack(to, chargeBytes);
+      return;
+    }
+    const giveBack = () => this.#giveBack(to, chargeBytes);
+    try {
+      actor.send(message, weightBytes).then(giveBack, (error) => {
+        this.#options.onProblem(error);
+        giveBack();
+      });
+    } catch (error) {
+      this.#options.onProblem(error);
+      giveBack();
+    }
+  }
+
+  /** N2. */
+  #giveBack(to: PeerTarget, bytes: number): void {
+    if (this.#isEnded) return;
+    this.#inboundBytes -= bytes;
+    this.#returns.add(to, bytes);
+  }
+
+  #watch(name: string): void {
+    if (this.#watched.has(name)) return;
+    if (this.#watched.size >= this.#limits.exportsMax) throw tooMany("watches of names", this.#limits.exportsMax);
+    let isTold = false;
+    const endWatch = this.#options.publications.onTerminated(name, (termination) => {
+      isTold = true;
+      this.#watched.delete(name);
+      this.#tellEnd(name, termination);
+    });
+    if (!isTold) this.#watched.set(name, endWatch);
+  }
+
+  #unwatch(to: PeerTarget, listener: Listener): void {
+    const listeners = this.#listeners.get(to);
+    if (listeners?.delete(listener) !== true || listeners.size > 0) return;
+    this.#listeners.delete(to);
+    if (typeof to === "string") this.#write({ type: "unwatch", name: to });
+  }
+
+  #takeEnd(to: PeerTarget, termination: Termination): void {
+    if (typeof to === "number") {
+      this.#imports.delete(to);
+      this.#credit.endTarget(to);
+    }
+    const listeners = this.#listeners.get(to);
+    this.#listeners.delete(to);
+    for (const listener of listeners ?? []) listener(termination);
+  }
+
+  #tellEnd(to: PeerTarget, termination: Termination): void {
+    this.#write({ type: "terminated", to, termination });
+  }
+
+  // References --------------------------------------------------------------------------------------------------------
+
+  readonly #exportReference = (reference: ActorReference<never>): WireReference => {
+    const target = reference instanceof RemoteReference ? reference.targetOn(this) : undefined;
+    if (target !== undefined) return { kind: "yours", target };
+    return { kind: "mine", id: this.#exports.idOf(reference), path: reference.path };
+  };
+
+  readonly #importReference = (wire: WireReference): ActorReference<never> => {
+    if (wire.kind === "yours") return this.#ownActor(wire.target);
+    const known = this.#imports.get(wire.id);
+    if (known !== undefined) return known;
+    if (this.#imports.size >= this.#limits.exportsMax) throw tooMany("references", this.#limits.exportsMax);
+    const reference = new RemoteReference<never>(`${this.#options.node}:${wire.path}`, wire.id, () => this);
+    this.#imports.set(wire.id, reference);
+    return reference;
+  };
+
+  #ownActor(target: PeerTarget): ActorReference<never> {
+    const route = this.#options.localRoute;
+    return this.#actorOf(target) ?? new RemoteReference<never>(String(target), target, () => route);
+  }
+
+  #actorOf(to: PeerTarget): ActorReference<unknown> | undefined {
+    return typeof to === "number" ? this.#exports.actorOf(to) : this.#options.publications.actorOf(to);
+  }
+
+  /** The link is over, or the peer told that this actor is. */
+  #isGone(to: PeerTarget): boolean {
+    return this.#isEnded || (typeof to === "number" && !this.#imports.has(to));
+  }
+
+  #write(frame: Exclude<PeerFrame, { readonly type: "unknown" }>): void {
+    if (this.#isEnded) return;
+    this.#exports.whileExporting(() => this.#options.socket.send(encodePeerFrame(frame, this.#exportReference)));
+    if (frame.type !== "credit") this.#returns.flush();
+  }
+
+  #dropOutbound(to: PeerTarget, message: unknown): void {
+    const reason = this.#isEnded ? "unknown_actor" : "stopped";
+    this.#options.onDeadLetter(`${this.#options.node}:${to}`, reason, message);
+  }
+
+  #dropInbound(to: PeerTarget, message: unknown): void {
+    this.#options.onDeadLetter(
+      typeof to === "number" ? `exported to ${this.#options.node}` : to,
+      "unknown_actor",
+      message,
+    );
+  }
+
+  #connectionLost(): Termination {
+    const { node } = this.#options;
+    const error = new UnavailableError("CONNECTION_LOST", `Cannot reach ${node} as the link to it has ended`);
+    return { kind: "failed", error };
+  }
+}
+
+const tooMany = (what: string, limit: number): RejectedError =>
+  new RejectedError("FRAME_TOO_COMPLEX", `Cannot take a frame as a peer may have ${limit} ${what}: it has as many`);

@@ -1,0 +1,333 @@
+/**
+ * Keeps one link with one node: decides who dials and when, which of two connections stays, when a node is silent, and what
+ * is told of it. Connections, their handshakes and what is said over them are left to `peer_links.ts`.
+ *   L1. `up` and `closed` take turns: a life is told up once for each link to it, and closed once after.
+ *   L2. The node with the lower name dials at once, the other one after a look, so that two nodes rarely dial at the same
+ *       time. Where they do, the lower one's connection stays. After a link broke both dial at once: whoever listens no
+ *       more is then noticed from both sides.
+ *   L3. A node that asks for a link while one is up has lost that one: the newer stays. What it began before the present
+ *       link (a lower turn) is stale and refused.
+ *   L4. A higher incarnation ends what there is with the lower one; a lower one is refused.
+ *   L5. Silence is counted in looks, never in differences of a clock (E24): a node that was itself asleep counts one.
+ *   L6. Whoever shows that it is of the cluster is linked, kept or not: lists of nodes lag.
+ */
+import { FencedError, type HeadraceError, UnavailableError } from "../../../protocols/errors.ts";
+import type { Step } from "../../../protocols/machine.ts";
+import type { NodeId } from "../../../protocols/position.ts";
+import type { LinkEvent } from "../transport.ts";
+
+/** A connection of the machine's: dialled ones are numbered by their turn, accepted ones below 0 by the shell. */
+export type ConnectionNumber = number;
+
+export interface PeerLinkTimes {
+  readonly heartbeatEveryMs: number;
+  readonly silentAfterMs: number;
+  /** Between attempts: doubled from the first to the longest. */
+  readonly redialFirstMs: number;
+  readonly redialMaxMs: number;
+}
+
+export interface PeerLinkState {
+  readonly self: NodeId;
+  readonly peer: NodeId;
+  /** Looks without a word after which a node is silent. */
+  readonly looksMax: number;
+  readonly times: PeerLinkTimes;
+  /** The newest life that is known of. */
+  incarnation: number;
+  /** Where to dial; undefined while the node is not kept. */
+  address: string | undefined;
+  /** Counts the connections that were dialled or accepted. */
+  turn: number;
+  link: LinkUp | undefined;
+  /** An attempt under way. */
+  dial: { readonly connection: ConnectionNumber; looks: number } | undefined;
+  /** The number of the pause before the next attempt; 0 for none. */
+  pause: number;
+  pauses: number;
+  tries: number;
+  looksUnheard: number;
+  isSilentTold: boolean;
+}
+
+interface LinkUp {
+  readonly connection: ConnectionNumber;
+  readonly incarnation: number;
+  /** The peer's turn when the link was made. */
+  readonly peerTurn: number;
+}
+
+export type PeerLinkMessage =
+  | { readonly type: "keep"; readonly incarnation: number; readonly address: string }
+  | { readonly type: "forget" }
+  /** Every `heartbeatEveryMs`. */
+  | { readonly type: "look"; readonly wasHeard: boolean }
+  | { readonly type: "paused"; readonly pause: number }
+  /** Nobody listens there. */
+  | { readonly type: "refused"; readonly connection: ConnectionNumber }
+  /** A dialled connection was made and shown to be the peer's. */
+  | {
+      readonly type: "ready";
+      readonly connection: ConnectionNumber;
+      readonly incarnation: number;
+      readonly minor: number;
+      readonly turn: number;
+    }
+  /** A connection came in, shown to be the peer's. */
+  | {
+      readonly type: "asked";
+      readonly connection: ConnectionNumber;
+      readonly incarnation: number;
+      readonly minor: number;
+      readonly turn: number;
+    }
+  /** A connection, or an attempt at one, is over. */
+  | { readonly type: "broke"; readonly connection: ConnectionNumber };
+
+export type PeerLinkEffect =
+  | { readonly type: "dial"; readonly connection: ConnectionNumber; readonly address: string }
+  /** Answered with `paused`; the shell adds its jitter. */
+  | { readonly type: "pause"; readonly pause: number; readonly delayMs: number }
+  /** Begin to speak over a connection; one that came in is first told `ready` with the turn. */
+  | {
+      readonly type: "open";
+      readonly connection: ConnectionNumber;
+      readonly incarnation: number;
+      readonly minor: number;
+      readonly turn: number;
+    }
+  | { readonly type: "refuse"; readonly connection: ConnectionNumber; readonly error: HeadraceError }
+  | { readonly type: "close"; readonly connection: ConnectionNumber }
+  | { readonly type: "heartbeat"; readonly connection: ConnectionNumber }
+  | { readonly type: "tell"; readonly event: LinkEvent };
+
+/** The look that comes next is part of one only: it does not count. */
+const BETWEEN_LOOKS = -1;
+
+type Effects = PeerLinkEffect[];
+type Asked = Extract<PeerLinkMessage, { type: "asked" }>;
+type Ready = Extract<PeerLinkMessage, { type: "ready" }>;
+
+export function initialPeerLink(self: NodeId, peer: NodeId, times: PeerLinkTimes, turn: number): PeerLinkState {
+  return {
+    self,
+    peer,
+    times,
+    looksMax: Math.max(1, Math.ceil(times.silentAfterMs / times.heartbeatEveryMs)),
+    incarnation: 0,
+    address: undefined,
+    turn,
+    link: undefined,
+    dial: undefined,
+    pause: 0,
+    pauses: 0,
+    tries: 0,
+    looksUnheard: BETWEEN_LOOKS,
+    isSilentTold: false,
+  };
+}
+
+/** Nothing is left of it: neither kept nor linked. */
+export const isIdle = ({ address, link }: PeerLinkState): boolean => address === undefined && link === undefined;
+
+export const stepPeerLink: Step<PeerLinkState, PeerLinkMessage, PeerLinkEffect> = (state, message) => {
+  const effects: Effects = [];
+  switch (message.type) {
+    case "keep":
+      keep(state, message.incarnation, message.address, effects);
+      break;
+    case "forget":
+      state.address = undefined;
+      endAttempts(state, effects);
+      endLink(state, effects);
+      break;
+    case "look":
+      look(state, message.wasHeard, effects);
+      break;
+    case "paused":
+      if (message.pause === state.pause) dial(state, effects);
+      break;
+    case "refused":
+      if (message.connection !== state.dial?.connection) break;
+      state.dial = undefined;
+      effects.push({ type: "tell", event: { kind: "refused", node: state.peer, incarnation: state.incarnation } });
+      pause(state, effects);
+      break;
+    case "ready":
+      ready(state, message, effects);
+      break;
+    case "asked":
+      asked(state, message, effects);
+      break;
+    case "broke":
+      broke(state, message.connection, effects);
+      break;
+  }
+  return [state, effects];
+};
+
+function keep(state: PeerLinkState, incarnation: number, address: string, effects: Effects): void {
+  const isNewer = incarnation > state.incarnation;
+  const isMoved = address !== state.address;
+  state.address = address;
+  if (isNewer) {
+    state.incarnation = incarnation;
+    state.looksUnheard = BETWEEN_LOOKS;
+    state.isSilentTold = false;
+  }
+  if (state.link !== undefined && state.link.incarnation >= incarnation) return;
+  if (!isNewer && !isMoved) return;
+  endLink(state, effects); // L4
+  endAttempts(state, effects);
+  if (state.self < state.peer) dial(state, effects);
+  else pauseFor(state, state.times.heartbeatEveryMs, effects); // L2
+}
+
+function look(state: PeerLinkState, wasHeard: boolean, effects: Effects): void {
+  if (state.link === undefined) {
+    state.looksUnheard += 1;
+    if (state.dial !== undefined) {
+      state.dial.looks += 1;
+      if (state.dial.looks >= state.looksMax) {
+        endAttempts(state, effects);
+        pause(state, effects);
+      }
+    }
+    tellSilent(state, effects);
+    return;
+  }
+  state.looksUnheard = wasHeard ? 0 : state.looksUnheard + 1;
+  if (state.looksUnheard < state.looksMax) {
+    effects.push({ type: "heartbeat", connection: state.link.connection });
+    return;
+  }
+  endLink(state, effects);
+  tellSilent(state, effects);
+  dial(state, effects);
+}
+
+function tellSilent(state: PeerLinkState, effects: Effects): void {
+  if (state.looksUnheard < state.looksMax || state.isSilentTold) return;
+  state.isSilentTold = true;
+  effects.push({ type: "tell", event: { kind: "silent", node: state.peer, incarnation: state.incarnation } });
+}
+
+function ready(state: PeerLinkState, message: Ready, effects: Effects): void {
+  if (message.connection !== state.dial?.connection) {
+    effects.push({ type: "close", connection: message.connection });
+    return;
+  }
+  if (message.incarnation < state.incarnation) {
+    endAttempts(state, effects); // L4: the former life is still at that address
+    pause(state, effects);
+    return;
+  }
+  state.dial = undefined;
+  open(state, message, message.connection, effects);
+}
+
+function asked(state: PeerLinkState, message: Asked, effects: Effects): void {
+  const error = refusalOf(state, message);
+  if (error !== undefined) {
+    effects.push({ type: "refuse", connection: message.connection, error });
+    return;
+  }
+  state.turn += 1;
+  endLink(state, effects); // L3, L4
+  endAttempts(state, effects);
+  open(state, message, message.connection, effects);
+}
+
+function refusalOf(state: PeerLinkState, { incarnation, turn }: Asked): HeadraceError | undefined {
+  const { peer, link, dial: attempt } = state;
+  if (incarnation < state.incarnation) {
+    return new FencedError(
+      "STALE_EPOCH",
+      `Cannot link with ${peer} as its incarnation must be at least ${state.incarnation}: current value is ${incarnation}`,
+    );
+  }
+  if (incarnation > state.incarnation) return undefined;
+  if (link !== undefined && link.incarnation === incarnation && turn <= link.peerTurn) {
+    return new UnavailableError(
+      "NOT_READY",
+      `Cannot link with ${peer} by an attempt as it must be newer than the link that is up: its turn is ${turn}`,
+    );
+  }
+  // An attempt that leads nowhere does not keep the peer's from being taken.
+  const isOursYoung = attempt !== undefined && attempt.looks <= state.looksMax / 2;
+  if (isOursYoung && state.self < peer) {
+    return new UnavailableError(
+      "NOT_READY",
+      `Cannot link with ${peer} by its connection as the one of ${state.self} stays where both dial`,
+    );
+  }
+  return undefined;
+}
+
+function open(state: PeerLinkState, of: Asked | Ready, connection: ConnectionNumber, effects: Effects): void {
+  const { incarnation, minor, turn } = of;
+  endPause(state);
+  state.incarnation = incarnation;
+  state.link = { connection, incarnation, peerTurn: turn };
+  state.tries = 0;
+  state.looksUnheard = 0;
+  state.isSilentTold = false;
+  effects.push(
+    { type: "open", connection, incarnation, minor, turn: state.turn },
+    { type: "tell", event: { kind: "up", node: state.peer, incarnation, minor } },
+  );
+}
+
+function broke(state: PeerLinkState, connection: ConnectionNumber, effects: Effects): void {
+  if (connection === state.dial?.connection) {
+    state.dial = undefined;
+    pause(state, effects);
+  } else if (connection === state.link?.connection) {
+    endLink(state, effects);
+    dial(state, effects);
+  }
+}
+
+/** L1. */
+function endLink(state: PeerLinkState, effects: Effects): void {
+  if (state.link === undefined) return;
+  const { connection, incarnation } = state.link;
+  state.link = undefined;
+  if (state.looksUnheard === 0) state.looksUnheard = BETWEEN_LOOKS;
+  effects.push(
+    { type: "close", connection },
+    { type: "tell", event: { kind: "closed", node: state.peer, incarnation } },
+  );
+}
+
+function endAttempts(state: PeerLinkState, effects: Effects): void {
+  if (state.dial !== undefined) effects.push({ type: "close", connection: state.dial.connection });
+  state.dial = undefined;
+  endPause(state);
+}
+
+function dial(state: PeerLinkState, effects: Effects): void {
+  endPause(state);
+  if (state.address === undefined) return;
+  state.turn += 1;
+  state.dial = { connection: state.turn, looks: 0 };
+  effects.push({ type: "dial", connection: state.turn, address: state.address });
+}
+
+function pause(state: PeerLinkState, effects: Effects): void {
+  const { redialFirstMs, redialMaxMs } = state.times;
+  const delayMs = Math.min(redialMaxMs, redialFirstMs * 2 ** Math.min(state.tries, 30));
+  state.tries += 1;
+  pauseFor(state, delayMs, effects);
+}
+
+function pauseFor(state: PeerLinkState, delayMs: number, effects: Effects): void {
+  if (state.address === undefined) return;
+  state.pauses += 1;
+  state.pause = state.pauses;
+  effects.push({ type: "pause", pause: state.pause, delayMs });
+}
+
+function endPause(state: PeerLinkState): void {
+  state.pause = 0;
+}

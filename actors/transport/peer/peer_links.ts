@@ -1,0 +1,401 @@
+/**
+ * Links with the other nodes of a cluster: dials and accepts connections, lets the two ends show who they are, asks
+ * `peer_link_machine.ts` which connection stays, and gives those that do to `peer_link.ts`. Decides nothing else.
+ */
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import type { TLSSocket } from "node:tls";
+import type { WebSocketServer } from "ws";
+import { loadDriver } from "../../../deps.ts";
+import { ConfigurationError, OverloadedError, RejectedError } from "../../../protocols/errors.ts";
+import type { NodeId } from "../../../protocols/position.ts";
+import type { ActorReference, Timer } from "../../kernel/actor.ts";
+import { isLoopbackAddress } from "../network_address.ts";
+import { refuseHandshake, refuseUpgrade } from "../refuse_upgrade.ts";
+import type { LinkEvent, Peer, Peers } from "../transport.ts";
+import { mayDial } from "./peer_admission.ts";
+import { type ConnectionOwner, PeerConnection } from "./peer_connection.ts";
+import type { ExportLimits } from "./peer_exports.ts";
+import { type CreditGrant, PEER_LIMITS, PEER_SUBPROTOCOL } from "./peer_frames.ts";
+import { AcceptorHandshake, DiallerHandshake, type Identity, identityOf, type ShownPeer } from "./peer_handshake.ts";
+import { type OnDeadLetter, PeerLink, type PeerLinkSizes } from "./peer_link.ts";
+import {
+  initialPeerLink,
+  isIdle,
+  type PeerLinkEffect,
+  type PeerLinkMessage,
+  type PeerLinkState,
+  stepPeerLink,
+} from "./peer_link_machine.ts";
+import {
+  acceptPeerSocket,
+  type ConnectPeer,
+  connectPeer,
+  type PeerSocket,
+  type PeerSocketEvents,
+  type PeerTls,
+  type SetTimer,
+} from "./peer_socket.ts";
+import { Publications } from "./publications.ts";
+import { RemoteReference, type Route } from "./remote_reference.ts";
+import { absentRoute, localRoute } from "./routes.ts";
+
+/** Between attempts to dial, before jitter of up to one half. */
+const REDIAL = { redialFirstMs: 50, redialMaxMs: 2_000 } as const;
+
+export interface PeerLinksOptions {
+  /** This node's present life. */
+  readonly self: { readonly node: NodeId; readonly incarnation: number };
+  readonly clusterId: string;
+  /** What all nodes of the cluster know. Without it only nodes on this machine are linked, or, where `authorizedByTls`, those that TLS vouches for. */
+  readonly secret?: string;
+  readonly times: { readonly heartbeatEveryMs: number; readonly silentAfterMs: number };
+  readonly tls?: PeerTls;
+  /** Without a secret: takes peers whose certificate this node's server has verified, and no others. */
+  readonly authorizedByTls?: boolean;
+  readonly setTimer: SetTimer;
+  /** In [0, 1). */
+  readonly random: () => number;
+  readonly onDeadLetter: OnDeadLetter;
+  /** What kept a link from being made, or ended one: for the log. `node` where it is known, or claimed. */
+  readonly onProblem: (error: unknown, node: NodeId | undefined) => void;
+  /** Default: `ws`. */
+  readonly connect?: ConnectPeer;
+  /** Smaller ones, where a test is to see them reached. */
+  readonly limits?: Partial<CreditGrant & ExportLimits>;
+  /** An older one, in tests. */
+  readonly minor?: number;
+}
+
+export interface PeerLinks extends Peers {
+  /** Takes an upgrade of `PEER_PATH`; `onShown` is called once the other end has shown that it is a node of the cluster. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, onShown?: () => void): void;
+  /** Sizes of the tables of the link that is up with a node. */
+  sizes(node: NodeId): PeerLinkSizes | undefined;
+  /** Ends all links; resolves when their connections are closed. */
+  close(): Promise<void>;
+}
+
+/** Throws `ConfigurationError` for a secret that can be guessed. */
+export async function createPeerLinks(options: PeerLinksOptions): Promise<PeerLinks> {
+  const length = options.secret?.length ?? SECRET_CHARACTERS_MIN;
+  if (length < SECRET_CHARACTERS_MIN) {
+    throw new ConfigurationError(
+      "INVALID_CONFIGURATION",
+      `Cannot link nodes as their secret must have at least ${SECRET_CHARACTERS_MIN} characters: current length is ${length}`,
+    );
+  }
+  const ws = await loadDriver("ws");
+  const server: WebSocketServer = new ws.WebSocketServer({
+    noServer: true,
+    maxPayload: PEER_LIMITS.frameBytesMax,
+    perMessageDeflate: false,
+    maxFragments: PEER_LIMITS.fragmentsMax,
+    closeTimeout: PEER_LIMITS.closeWithinMs,
+    handleProtocols: (offered) => (offered.has(PEER_SUBPROTOCOL) ? PEER_SUBPROTOCOL : false),
+  } as ConstructorParameters<typeof ws.WebSocketServer>[0]);
+  server.on("wsClientError", refuseHandshake);
+  return new Links(server, options.connect ?? connectPeer(ws, options.tls ?? {}, options.setTimer), options);
+}
+
+const SECRET_CHARACTERS_MIN = 32;
+
+/** A node that is kept, linked or both. */
+interface Neighbour {
+  readonly node: NodeId;
+  readonly connections: Map<number, PeerConnection>;
+  readonly queue: PeerLinkMessage[];
+  state: PeerLinkState;
+  link: PeerLink | undefined;
+  pauseTimer: Timer | undefined;
+  isStepping: boolean;
+}
+
+class Links implements PeerLinks, ConnectionOwner {
+  readonly #server: WebSocketServer;
+  readonly #connect: ConnectPeer;
+  readonly #options: PeerLinksOptions;
+  readonly #identity: Identity;
+  readonly #limits: CreditGrant & ExportLimits;
+  readonly #publications = new Publications();
+  readonly #localRoute: Route;
+  readonly #neighbours = new Map<NodeId, Neighbour>();
+  readonly #listeners = new Set<(event: LinkEvent) => void>();
+  readonly #open = new Set<PeerConnection>();
+  #lookTimer: Timer | undefined;
+  /** Accepted connections that have not shown who they are, longest first, with whom to tell once they have. */
+  readonly #unshown = new Map<PeerConnection, () => void>();
+  #accepted = 0;
+  /** Highest turn of a neighbour that is not kept in mind any more: turns only rise. */
+  #turn = 0;
+  #closed: Promise<void> | undefined;
+  #onAllClosed: (() => void) | undefined;
+
+  constructor(server: WebSocketServer, connect: ConnectPeer, options: PeerLinksOptions) {
+    this.#server = server;
+    this.#connect = connect;
+    this.#options = options;
+    const { node, incarnation } = options.self;
+    const identity = identityOf({ node, incarnation, cluster: options.clusterId, secret: options.secret });
+    this.#limits = { ...PEER_LIMITS, ...options.limits };
+    const { targetBytesMax, targetMessagesMax, linkBytesMax } = this.#limits;
+    const grant = { targetBytesMax, targetMessagesMax, linkBytesMax };
+    this.#identity = { ...identity, grant, minor: options.minor ?? identity.minor };
+    this.#localRoute = localRoute(this.#publications, options.onDeadLetter);
+    this.#lookLater();
+  }
+
+  keep(peers: readonly Peer[]): void {
+    if (this.#closed !== undefined) return;
+    const kept = new Map(peers.filter(({ node }) => node !== this.#identity.node).map((peer) => [peer.node, peer]));
+    for (const neighbour of [...this.#neighbours.values()]) {
+      // One that was never kept has linked itself: the list lags, and it stays (L6).
+      if (!kept.has(neighbour.node) && neighbour.state.address !== undefined) this.#step(neighbour, { type: "forget" });
+    }
+    for (const { node, incarnation, address } of kept.values())
+      this.#step(this.#neighbourOf(node), { type: "keep", incarnation, address });
+  }
+
+  publish<Message>(name: string, actor: ActorReference<Message>): { stop(): void } {
+    return this.#publications.publish(name, actor as unknown as ActorReference<never>);
+  }
+
+  reference<Message>(node: NodeId, name: string): ActorReference<Message> {
+    const absent = absentRoute(node, this.#options.onDeadLetter);
+    const route =
+      node === this.#identity.node ? () => this.#localRoute : (): Route => this.#neighbours.get(node)?.link ?? absent;
+    return new RemoteReference<Message>(`${node}:${name}`, name, route);
+  }
+
+  isUp(node: NodeId): boolean {
+    return node === this.#identity.node || this.#neighbours.get(node)?.link !== undefined;
+  }
+
+  onLink(listener: (event: LinkEvent) => void): { stop(): void } {
+    const own = (event: LinkEvent) => listener(event); // one listener may be given twice
+    this.#listeners.add(own);
+    return { stop: () => void this.#listeners.delete(own) };
+  }
+
+  sizes(node: NodeId): PeerLinkSizes | undefined {
+    return this.#neighbours.get(node)?.link?.sizes();
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    this.#lookTimer?.cancel();
+    for (const neighbour of [...this.#neighbours.values()]) this.#step(neighbour, { type: "forget" });
+    for (const connection of [...this.#open]) connection.end(1001, "going away");
+    if (this.#open.size > 0) await new Promise<void>((resolve) => (this.#onAllClosed = resolve));
+    this.#server.close();
+  }
+
+  // Steps of the machine ----------------------------------------------------------------------------------------------
+
+  #neighbourOf(node: NodeId): Neighbour {
+    const known = this.#neighbours.get(node);
+    if (known !== undefined) return known;
+    const { times } = this.#options;
+    const neighbour: Neighbour = {
+      node,
+      connections: new Map(),
+      queue: [],
+      state: initialPeerLink(this.#identity.node, node, { ...times, ...REDIAL }, this.#turn),
+      link: undefined,
+      pauseTimer: undefined,
+      isStepping: false,
+    };
+    this.#neighbours.set(node, neighbour);
+    return neighbour;
+  }
+
+  /** What a step's effects bring about at once (a listener that keeps other nodes) is stepped after them. */
+  #step(neighbour: Neighbour, message: PeerLinkMessage): void {
+    neighbour.queue.push(message);
+    if (neighbour.isStepping) return;
+    neighbour.isStepping = true;
+    for (let next = neighbour.queue.shift(); next !== undefined; next = neighbour.queue.shift()) {
+      const [state, effects] = stepPeerLink(neighbour.state, next, 0);
+      neighbour.state = state;
+      for (const effect of effects) this.#guarded(neighbour.node, () => this.#perform(neighbour, effect));
+    }
+    neighbour.isStepping = false;
+    if (!isIdle(neighbour.state) || this.#neighbours.get(neighbour.node) !== neighbour) return;
+    neighbour.pauseTimer?.cancel();
+    this.#turn = Math.max(this.#turn, neighbour.state.turn);
+    this.#neighbours.delete(neighbour.node);
+  }
+
+  #perform(neighbour: Neighbour, effect: PeerLinkEffect): void {
+    switch (effect.type) {
+      case "dial":
+        this.#dial(neighbour, effect.connection, effect.address);
+        return;
+      case "pause": {
+        const { pause, delayMs } = effect;
+        const withJitterMs = delayMs * (0.5 + this.#options.random() / 2);
+        neighbour.pauseTimer?.cancel();
+        neighbour.pauseTimer = this.#options.setTimer(withJitterMs, () =>
+          this.#step(neighbour, { type: "paused", pause }),
+        );
+        return;
+      }
+      case "open":
+        this.#speak(neighbour, effect.connection, effect.turn);
+        return;
+      case "refuse":
+        neighbour.connections.get(effect.connection)?.refuse(effect.error);
+        return;
+      case "close":
+        neighbour.connections.get(effect.connection)?.end(1000, "");
+        return;
+      case "heartbeat":
+        neighbour.link?.heartbeat();
+        return;
+      case "tell":
+        for (const listener of [...this.#listeners]) this.#guarded(neighbour.node, () => listener(effect.event));
+        return;
+    }
+  }
+
+  #guarded(node: NodeId | undefined, act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      this.onProblem(error, node);
+    }
+  }
+
+  #lookLater(): void {
+    this.#lookTimer = this.#options.setTimer(this.#options.times.heartbeatEveryMs, () => {
+      if (this.#closed !== undefined) return;
+      this.#lookLater();
+      for (const neighbour of [...this.#neighbours.values()])
+        this.#step(neighbour, { type: "look", wasHeard: neighbour.link?.takeHeard() ?? false });
+    });
+  }
+
+  // Connections -------------------------------------------------------------------------------------------------------
+
+  #dial(neighbour: Neighbour, number: number, address: string): void {
+    const handshake = new DiallerHandshake(this.#identity, neighbour.node, number);
+    const connection = new PeerConnection(number, handshake, this);
+    this.#open.add(connection);
+    neighbour.connections.set(number, connection);
+    const open = (events: PeerSocketEvents): PeerSocket => {
+      if (this.#identity.secret === undefined) mayDial(address);
+      return this.#connect(address, events);
+    };
+    connection.begin(open, this.#options.setTimer);
+  }
+
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, onShown: () => void = () => undefined): void {
+    socket.on("error", () => socket.destroy());
+    try {
+      this.#admit(request);
+    } catch (error) {
+      this.onProblem(error, undefined);
+      refuseUpgrade(socket, error);
+      return;
+    }
+    this.#server.handleUpgrade(request, socket, head, (webSocket) => {
+      this.#accepted += 1;
+      const connection = new PeerConnection(-this.#accepted, new AcceptorHandshake(this.#identity), this);
+      this.#open.add(connection);
+      this.#unshown.set(connection, onShown);
+      this.#endLongestUnshown();
+      const { setTimer } = this.#options;
+      connection.begin((events) => acceptPeerSocket(webSocket, socket, events, setTimer), setTimer);
+    });
+  }
+
+  #admit(request: IncomingMessage): void {
+    const offered = (request.headers["sec-websocket-protocol"] ?? "").split(",").map((name) => name.trim());
+    if (!offered.includes(PEER_SUBPROTOCOL)) {
+      throw new RejectedError(
+        "UNSUPPORTED_PROTOCOL",
+        `Cannot link with a node as the subprotocol must be ${PEER_SUBPROTOCOL}: offered were [${offered.join(", ")}]`,
+      );
+    }
+    const { secret, authorizedByTls = false } = this.#options;
+    const address = request.socket.remoteAddress ?? "unknown";
+    const isVouchedFor = authorizedByTls
+      ? (request.socket as Partial<TLSSocket>).authorized === true
+      : isLoopbackAddress(address);
+    if (secret === undefined && !isVouchedFor) {
+      throw new RejectedError(
+        "UNAUTHENTICATED",
+        `Cannot link with a node at ${address} as without a secret it must ${authorizedByTls ? "show a certificate that this node trusts" : "be on this machine"}`,
+      );
+    }
+    if (this.#closed === undefined) return;
+    throw new OverloadedError(
+      "TOO_MANY_CONNECTIONS",
+      "Cannot link with a node as this one must take connections: it is stopping",
+      1_000,
+    );
+  }
+
+  /** Whoever only connects holds up no node: a handshake takes milliseconds, and the longest silent one gives way. */
+  #endLongestUnshown(): void {
+    if (this.#unshown.size <= PEER_LIMITS.handshakesMax) return;
+    const longest = this.#unshown.keys().next().value;
+    longest?.end(1013, "too many handshakes under way");
+  }
+
+  onShown(connection: PeerConnection, { node, incarnation, minor, turn }: ShownPeer): void {
+    const { number, isAccepted } = connection;
+    const neighbour = this.#neighbourOf(node);
+    if (isAccepted) {
+      this.#unshown.get(connection)?.();
+      this.#unshown.delete(connection);
+      neighbour.connections.set(number, connection);
+    }
+    this.#step(neighbour, { type: isAccepted ? "asked" : "ready", connection: number, incarnation, minor, turn });
+  }
+
+  onOver(connection: PeerConnection): void {
+    const { node, number, link } = connection;
+    this.#unshown.delete(connection);
+    if (node === undefined) return;
+    const neighbour = this.#neighbours.get(node);
+    neighbour?.connections.delete(number);
+    if (neighbour !== undefined && neighbour.link === link) neighbour.link = undefined;
+  }
+
+  onBroke({ node, number }: PeerConnection, isRefused: boolean): void {
+    const neighbour = node === undefined ? undefined : this.#neighbours.get(node);
+    if (neighbour !== undefined) this.#step(neighbour, { type: isRefused ? "refused" : "broke", connection: number });
+  }
+
+  onClosed(connection: PeerConnection): void {
+    this.#open.delete(connection);
+    if (this.#open.size === 0) this.#onAllClosed?.();
+  }
+
+  onProblem(error: unknown, node: NodeId | undefined): void {
+    if (this.#closed === undefined) this.#options.onProblem(error, node);
+  }
+
+  /** The machine took this connection for the link. */
+  #speak(neighbour: Neighbour, number: number, turn: number): void {
+    const { node } = neighbour;
+    const makeLink = (socket: PeerSocket, granted: CreditGrant): PeerLink =>
+      new PeerLink({
+        node,
+        socket,
+        publications: this.#publications,
+        localRoute: this.#localRoute,
+        onDeadLetter: this.#options.onDeadLetter,
+        onProblem: (error) => this.onProblem(error, node),
+        limits: this.#limits,
+        granted,
+        setTimer: this.#options.setTimer,
+      });
+    neighbour.link = neighbour.connections.get(number)?.speak(turn, makeLink);
+  }
+}

@@ -1,0 +1,178 @@
+/**
+ * One WebSocket between two nodes, dialled or accepted, below everything that is said over it. Small frames of one turn leave
+ * in one write. Holds the bounds of what a peer leaves unread: above the first no data is added, above the last it is ended.
+ */
+import type { Duplex } from "node:stream";
+import type { WebSocket } from "ws";
+import { type HeadraceError, RejectedError, UnavailableError } from "../../../protocols/errors.ts";
+import type { Timer } from "../../kernel/actor.ts";
+import { PEER_LIMITS, PEER_SUBPROTOCOL } from "./peer_frames.ts";
+
+/** A frame of this size is worth a write of its own, and the other side may begin with it. */
+const LARGE_BYTES = 16_384;
+
+export interface PeerSocket {
+  readonly unsentBytes: number;
+  send(frame: Uint8Array): void;
+  /** Ends in order, after what was sent. */
+  close(code: number, reason: string): void;
+  /** Ends at once. */
+  terminate(): void;
+}
+
+export interface PeerSocketEvents {
+  onOpen(): void;
+  onFrame(bytes: Uint8Array): void;
+  /** Data may, or may not, be added to what is unsent. */
+  onFull(isFull: boolean): void;
+  /** Called once. */
+  onEnd(end: SocketEnd): void;
+}
+
+export interface SocketEnd {
+  /** Nobody listens there. */
+  readonly isRefused: boolean;
+  readonly error: HeadraceError;
+}
+
+/** Dials an address. `onEnd` tells what came of an attempt that failed; nothing is thrown. */
+export type ConnectPeer = (address: string, events: PeerSocketEvents) => PeerSocket;
+
+export interface PeerTls {
+  /** Who signed the certificates of the other nodes, in PEM; default the runtime's own list. */
+  readonly ca?: string | Buffer;
+  /** This node's certificate and key, in PEM, for peers that ask for one. */
+  readonly certificate?: string | Buffer;
+  readonly key?: string | Buffer;
+}
+
+export type SetTimer = (delayMs: number, callback: () => void) => Timer;
+
+/** Dials with `ws`. */
+export function connectPeer(ws: typeof import("ws"), tls: PeerTls, setTimer: SetTimer): ConnectPeer {
+  // Made for each connection: the certificate may have been read again.
+  const options = () => ({
+    perMessageDeflate: false,
+    maxPayload: PEER_LIMITS.frameBytesMax,
+    maxFragments: PEER_LIMITS.fragmentsMax,
+    closeTimeout: PEER_LIMITS.closeWithinMs,
+    followRedirects: false,
+    // The mask of RFC 6455 keeps a script in a browser from choosing what a proxy sees. A node chooses both ends itself,
+    // and a mask of zeros saves each side a pass over every byte.
+    generateMask: (mask: Buffer) => void mask.fill(0),
+    ...(tls.ca === undefined ? {} : { ca: tls.ca }),
+    ...(tls.certificate === undefined ? {} : { cert: tls.certificate }),
+    ...(tls.key === undefined ? {} : { key: tls.key }),
+  });
+  return (address, events) =>
+    new NodePeerSocket(new ws.WebSocket(address, [PEER_SUBPROTOCOL], options() as object), undefined, events, setTimer);
+}
+
+export const acceptPeerSocket = (
+  webSocket: WebSocket,
+  socket: Duplex,
+  events: PeerSocketEvents,
+  setTimer: SetTimer,
+): PeerSocket => new NodePeerSocket(webSocket, socket, events, setTimer);
+
+class NodePeerSocket implements PeerSocket {
+  readonly #webSocket: WebSocket;
+  readonly #events: PeerSocketEvents;
+  readonly #setTimer: SetTimer;
+  #socket: Duplex | undefined;
+  #error: Error | undefined;
+  #isCorked = false;
+  #isFull = false;
+  #hardTimer: Timer | undefined;
+
+  constructor(webSocket: WebSocket, socket: Duplex | undefined, events: PeerSocketEvents, setTimer: SetTimer) {
+    this.#webSocket = webSocket;
+    this.#socket = socket;
+    this.#events = events;
+    this.#setTimer = setTimer;
+    webSocket.binaryType = "nodebuffer";
+    webSocket.on("upgrade", (response) => (this.#socket = response.socket));
+    webSocket.on("open", () => events.onOpen());
+    webSocket.on("message", (data, isBinary) => {
+      if (isBinary) events.onFrame(data as Buffer);
+      else this.terminate();
+    });
+    webSocket.on("error", (error) => {
+      this.#error ??= error;
+      webSocket.terminate();
+    });
+    webSocket.on("close", (code, reason) => {
+      this.#hardTimer?.cancel();
+      events.onEnd(endOf(webSocket.url, this.#error, code, reason.toString()));
+    });
+  }
+
+  get unsentBytes(): number {
+    return this.#webSocket.bufferedAmount;
+  }
+
+  send(frame: Uint8Array): void {
+    if (this.#webSocket.readyState !== this.#webSocket.OPEN) return;
+    if (frame.length < LARGE_BYTES) this.#cork();
+    this.#webSocket.send(frame, this.#onSent);
+    const unsent = this.unsentBytes;
+    if (unsent <= PEER_LIMITS.unsentBytesMax) return;
+    if (!this.#isFull) {
+      this.#isFull = true;
+      this.#events.onFull(true);
+    }
+    if (unsent > PEER_LIMITS.unsentEndBytesMax) this.terminate();
+    else if (unsent > PEER_LIMITS.unsentHardBytesMax)
+      this.#hardTimer ??= this.#setTimer(PEER_LIMITS.unsentForMs, () => this.terminate());
+  }
+
+  close(code: number, reason: string): void {
+    this.#webSocket.close(code, reason);
+  }
+
+  terminate(): void {
+    this.#webSocket.terminate();
+  }
+
+  readonly #onSent = (): void => {
+    if (!this.#isFull) return;
+    const unsent = this.unsentBytes;
+    if (unsent <= PEER_LIMITS.unsentHardBytesMax) {
+      this.#hardTimer?.cancel();
+      this.#hardTimer = undefined;
+    }
+    if (unsent > PEER_LIMITS.unsentBytesMax / 2) return;
+    this.#isFull = false;
+    this.#events.onFull(false);
+  };
+
+  #cork(): void {
+    if (this.#isCorked || this.#socket === undefined) return;
+    this.#isCorked = true;
+    this.#socket.cork();
+    queueMicrotask(this.#uncork); // after the turn of the actor that sends
+  }
+
+  readonly #uncork = (): void => {
+    this.#isCorked = false;
+    this.#socket?.uncork();
+  };
+}
+
+function endOf(address: string, error: Error | undefined, code: number, reason: string): SocketEnd {
+  const where = address === "" ? "a node" : address;
+  const text = error?.message ?? `it was closed with ${code} ${reason}`;
+  const isRefused = (error as NodeJS.ErrnoException | undefined)?.code === "ECONNREFUSED";
+  // How `ws` tells of an answer that is no upgrade.
+  const status = /^Unexpected server response: (\d+)/.exec(text)?.[1];
+  if (status === "403") {
+    const message = `Cannot link with ${where} as it lets in only nodes that it trusts: see its log`;
+    return { isRefused, error: new RejectedError("FORBIDDEN", message, { cause: error }) };
+  }
+  if ((status !== undefined && !status.startsWith("5")) || /subprotocol/.test(error?.message ?? "")) {
+    const message = `Cannot link with ${where} as it must speak ${PEER_SUBPROTOCOL}: it answered ${status ?? "without it"}`;
+    return { isRefused, error: new RejectedError("UNSUPPORTED_PROTOCOL", message, { cause: error }) };
+  }
+  const message = `Cannot go on with the connection to ${where}: ${text}`;
+  return { isRefused, error: new UnavailableError("CONNECTION_LOST", message, { cause: error }) };
+}

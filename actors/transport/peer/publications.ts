@@ -1,0 +1,55 @@
+/** The actors that a node makes known to others by name. One that ends, or is published anew, is told to who watches it. */
+import type { ActorReference, Termination } from "../../kernel/actor.ts";
+import type { TerminationSource } from "../../kernel/termination_source.ts";
+
+interface Publication {
+  readonly actor: ActorReference<unknown>;
+  readonly listeners: Set<(termination: Termination) => void>;
+  endWatch: (() => void) | undefined;
+}
+
+export class Publications {
+  readonly #byName = new Map<string, Publication>();
+
+  actorOf(name: string): ActorReference<unknown> | undefined {
+    return this.#byName.get(name)?.actor;
+  }
+
+  publish(name: string, actor: ActorReference<never>): { stop(): void } {
+    const former = this.#byName.get(name);
+    if (former !== undefined) this.#end(name, former, { kind: "stopped" });
+    const publication: Publication = {
+      actor: actor as ActorReference<unknown>,
+      listeners: new Set(),
+      endWatch: undefined,
+    };
+    this.#byName.set(name, publication);
+    const { onTerminated } = actor as Partial<TerminationSource>;
+    if (typeof onTerminated === "function") {
+      publication.endWatch = onTerminated.call(actor, (termination: Termination) =>
+        this.#end(name, publication, termination),
+      );
+    }
+    return { stop: () => this.#end(name, publication, { kind: "stopped" }) };
+  }
+
+  /** Calls `listener` once the name is nobody's; at once where it is already. */
+  onTerminated(name: string, listener: (termination: Termination) => void): () => void {
+    const publication = this.#byName.get(name);
+    if (publication === undefined) {
+      listener({ kind: "stopped" });
+      return () => undefined;
+    }
+    const own = (termination: Termination) => listener(termination); // one listener may watch twice
+    publication.listeners.add(own);
+    return () => publication.listeners.delete(own);
+  }
+
+  #end(name: string, publication: Publication, termination: Termination): void {
+    if (this.#byName.get(name) !== publication) return;
+    this.#byName.delete(name);
+    publication.endWatch?.();
+    for (const listener of [...publication.listeners]) listener(termination);
+    publication.listeners.clear();
+  }
+}

@@ -1,0 +1,49 @@
+/**
+ * The address of an actor on another node. One that came in a message is bound to the link that it came by, and dies with
+ * it; one by name uses whichever link is up. Without a link what is told or sent is a dead letter, at once (T3).
+ */
+import type { ActorReference, Termination } from "../../kernel/actor.ts";
+import type { TerminationSource } from "../../kernel/termination_source.ts";
+import type { PeerTarget } from "./peer_frames.ts";
+
+/** What carries messages to the actors of a node. */
+export interface Route {
+  tell(to: PeerTarget, message: unknown): void;
+  send(to: PeerTarget, message: unknown, weightBytes: number): Promise<boolean>;
+  trySend(to: PeerTarget, message: unknown, weightBytes: number): boolean;
+  onTerminated(to: PeerTarget, listener: (termination: Termination) => void): () => void;
+}
+
+export class RemoteReference<Message> implements ActorReference<Message>, TerminationSource {
+  /** `node:` and the path or name of the actor there. */
+  readonly path: string;
+  readonly #to: PeerTarget;
+  readonly #route: () => Route;
+
+  constructor(path: string, to: PeerTarget, route: () => Route) {
+    this.path = path;
+    this.#to = to;
+    this.#route = route;
+  }
+
+  tell(message: Message): void {
+    this.#route().tell(this.#to, message);
+  }
+
+  send(message: Message, weightBytes: number): Promise<boolean> {
+    return this.#route().send(this.#to, message, weightBytes);
+  }
+
+  trySend(message: Message, weightBytes: number): boolean {
+    return this.#route().trySend(this.#to, message, weightBytes);
+  }
+
+  onTerminated(listener: (termination: Termination) => void): () => void {
+    return this.#route().onTerminated(this.#to, listener);
+  }
+
+  /** How the peer behind `route` itself names this actor; undefined where it is not one of its own. */
+  targetOn(route: Route): PeerTarget | undefined {
+    return this.#route() === route ? this.#to : undefined;
+  }
+}

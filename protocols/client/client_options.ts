@@ -1,0 +1,79 @@
+/** Checks the options of both clients before the first connection: options that can never work fail at once. */
+import type { Connect } from "../connection.ts";
+import { ConfigurationError } from "../errors.ts";
+import { FIELD_LIMITS } from "../limits.ts";
+
+interface ClientOptions {
+  readonly connect: Connect;
+  readonly addresses: readonly string[];
+  readonly token?: string | undefined;
+  readonly client?: string | undefined;
+}
+
+/** Throws `ConfigurationError`. @param about `a producer`, or `a consumer` */
+export function checkClientOptions(about: string, { connect, addresses, token, client }: ClientOptions): void {
+  if (!Array.isArray(addresses) || addresses.length === 0)
+    throw unfit(about, "addresses", "must name at least one node", "an empty list");
+  for (const address of addresses) connect.check?.(address);
+  checkLength(about, "token", token, FIELD_LIMITS.tokenCharactersMax);
+  checkLength(about, "client", client, FIELD_LIMITS.clientCharactersMax);
+}
+
+/** Throws `ConfigurationError`. The names of a producer are kept with each of its chains. */
+export function checkProducerNames(names: {
+  readonly producerId: string;
+  readonly instance?: string | undefined;
+  readonly stream?: string | undefined;
+}): void {
+  for (const [field, value] of Object.entries(names)) {
+    if (value === "") throw unfit("a producer", field, "must hold at least one character", "an empty text");
+    checkLength("a producer", field, value, FIELD_LIMITS.nameCharactersMax);
+  }
+  if (typeof names.producerId !== "string")
+    throw unfit("a producer", "producerId", "must be a text", String(names.producerId));
+}
+
+/** The least value of each number, and the greatest where there is one. */
+const PRODUCER_NUMBERS = {
+  batchEventsMax: [1, undefined],
+  batchBytesMax: [1, undefined],
+  lingerMs: [0, 2_147_483_647],
+  bufferEventsMax: [1, undefined],
+  bufferBytesMax: [1, undefined],
+  schemaVersion: [0, FIELD_LIMITS.schemaVersionMax],
+  producerEpoch: [0, Number.MAX_SAFE_INTEGER],
+} as const satisfies Readonly<Record<string, readonly [number, number | undefined]>>;
+
+/** Throws `ConfigurationError`: with a buffer or a batch of nothing, `send` would wait for ever. */
+export function checkProducerNumbers(
+  numbers: {
+    readonly [Name in keyof typeof PRODUCER_NUMBERS]?: number | undefined;
+  },
+): void {
+  for (const [field, [least, greatest = Number.POSITIVE_INFINITY]] of Object.entries(PRODUCER_NUMBERS)) {
+    const value = numbers[field as keyof typeof PRODUCER_NUMBERS];
+    if (value !== undefined) checkNumber("make a producer", field, value, least, greatest);
+  }
+}
+
+/** Throws `ConfigurationError`. @param action `make a producer`, or `subscribe` */
+export function checkNumber(action: string, field: string, value: number, least: number, greatest: number): void {
+  if (value >= least && value <= greatest) return;
+  const range = Number.isFinite(greatest) ? `${least} to ${greatest}` : `${least} or more`;
+  throw new ConfigurationError(
+    "INVALID_CONFIGURATION",
+    `Cannot ${action} as ${field} must be ${range}: current value is ${value}`,
+  );
+}
+
+/** The value is not told: it may be a secret. */
+function checkLength(about: string, field: string, value: string | undefined, charactersMax: number): void {
+  if (value === undefined || value.length <= charactersMax) return;
+  throw unfit(about, field, `must have at most ${charactersMax} characters`, `${value.length} characters`);
+}
+
+const unfit = (about: string, field: string, must: string, current: string): ConfigurationError =>
+  new ConfigurationError(
+    "INVALID_CONFIGURATION",
+    `Cannot make ${about} as ${field} ${must}: current value is ${current}`,
+  );

@@ -1,0 +1,266 @@
+/**
+ * Decides what a consumer asks for and where: subscriptions, where each resumes after a break or a move, and how much credit
+ * the nodes get. Leaves decoding and the application's pace to `consumer.ts`.
+ *
+ *   R1. A partition resumes after the last record received, told by its position, so that a changed log is noticed (E9).
+ *   R2. Each attempt at a subscription has a number of its own; frames of an earlier one are ignored.
+ *   R3. Credit given and not yet used, on all links, and bytes received and not yet consumed, together never exceed the
+ *       window (E19).
+ *   R4. Truncation and trimming are told to the application before any record after them.
+ *   R5. A partition is read on one link at a time: at the owner that a node named, else at home.
+ *   R6. A connection that says nothing for a while is asked for a sign of life, a credit of nothing. One that does not answer
+ *       that, or a greeting, is given up (link.ts says when).
+ */
+import { backoffMs } from "../../clock.ts";
+import { errorFromCode, type HeadraceError, RejectedError, UnavailableError } from "../../errors.ts";
+import type { Step } from "../../machine.ts";
+import {
+  CREDIT_ANSWERED_SINCE_MINOR,
+  type ErrorFrame,
+  type NodeFrame,
+  PROTOCOL_MINOR,
+  type WelcomeFrame,
+} from "../../wire/frames.ts";
+import { hear, isGreeted, isSilent, type Link, looksWithin, silenceError } from "../link.ts";
+import {
+  allLinks,
+  connectHome,
+  HOME,
+  linkNamed,
+  noteOwners,
+  noteWelcome,
+  reconnectHome,
+  refusalForGood,
+} from "../links.ts";
+import { lossOfHome, noteLoss, tellState } from "../tell_state.ts";
+import type { ConsumerEffect, ConsumerMessage } from "./consumer_messages.ts";
+import {
+  beginAtHome,
+  consume,
+  end,
+  endWait,
+  leaveOwner,
+  subscribeWaiting,
+  takeMoved,
+  takeMoving,
+} from "./consumer_parts.ts";
+import { byWireId, takeBreak, takeRecords } from "./consumer_records.ts";
+import { CONSUMER_LIMITS, type ConsumerState, createSubscription, type Part } from "./consumer_state.ts";
+
+/**
+ * Time without a frame, about, after which a sign of life is asked for: early enough that a node's silence is told within
+ * some 5 s, and one small frame for each such time that nothing is sent.
+ */
+const ASK_AFTER_MS = 1_800;
+
+export const stepConsumer: Step<ConsumerState, ConsumerMessage, ConsumerEffect> = (state, message) => {
+  const effects: ConsumerEffect[] = [];
+  if (state.isStopped) return [state, effects];
+  switch (message.kind) {
+    case "start":
+      connectHome(state.links, effects);
+      break;
+    case "subscribe": {
+      const subscription = createSubscription(message.request);
+      state.subscriptions.set(message.request.id, subscription);
+      beginAtHome(state, subscription, effects);
+      break;
+    }
+    case "unsubscribe": {
+      const subscription = state.subscriptions.get(message.id);
+      if (subscription !== undefined) end(state, subscription, undefined, effects);
+      break;
+    }
+    case "consumed": {
+      const subscription = state.subscriptions.get(message.id);
+      if (subscription !== undefined) consume(state, subscription, message.sizeBytes, effects);
+      break;
+    }
+    case "timer":
+      takeTimer(state, message.timer, effects);
+      break;
+    case "stop":
+      stop(state, undefined, effects);
+      break;
+    case "connected":
+    case "disconnected":
+    case "frame":
+      takeLinkMessage(state, message, effects);
+      break;
+  }
+  tellState(state.links, effects);
+  return [state, effects];
+};
+
+function takeLinkMessage(
+  state: ConsumerState,
+  message: Extract<ConsumerMessage, { kind: "connected" | "disconnected" | "frame" }>,
+  effects: ConsumerEffect[],
+): void {
+  const link = linkNamed(state.links, message.link);
+  if (link === undefined) return;
+  switch (message.kind) {
+    case "connected":
+      if (link.name === HOME) state.links.unopened = 0;
+      if (isGreeted(link, effects)) greet(state, link, effects);
+      break;
+    case "disconnected":
+      takeDisconnected(state, link, message.error, effects);
+      break;
+    case "frame":
+      hear(link);
+      takeFrame(state, link, message.frame, message.wireBytes, effects);
+      break;
+  }
+}
+
+function takeDisconnected(state: ConsumerState, link: Link, error: Error | undefined, effects: ConsumerEffect[]): void {
+  const refusal = link.name === HOME ? lossOfHome(state.links, error) : undefined;
+  if (refusal === undefined) loseLink(state, link, 0, effects);
+  else stop(state, refusal, effects);
+}
+
+function greet({ client, token, links }: ConsumerState, { name }: Link, effects: ConsumerEffect[]): void {
+  const frame = {
+    type: "hello",
+    client,
+    minor: PROTOCOL_MINOR,
+    ...(token === undefined ? {} : { token }),
+    ...(links.isStaying ? { forward: true } : {}),
+  } as const;
+  effects.push({ kind: "send", link: name, frame });
+}
+
+function takeTimer(state: ConsumerState, timer: string, effects: ConsumerEffect[]): void {
+  const [kind = ""] = timer.split(" ", 1);
+  const name = timer.slice(kind.length + 1);
+  if (kind === "reconnect") connectHome(state.links, effects);
+  else if (kind === "silence") breakSilence(state, linkNamed(state.links, name), effects);
+  else {
+    const subscription = state.subscriptions.get(Number(name));
+    if (subscription !== undefined) endWait(state, subscription, effects);
+  }
+}
+
+/** R6. */
+function breakSilence(state: ConsumerState, link: Link | undefined, effects: ConsumerEffect[]): void {
+  if (link === undefined) return;
+  const mustAnswer = link.phase === "greeting" || link.minor >= CREDIT_ANSWERED_SINCE_MINOR;
+  const subscribed = partsOn(state, link).find(({ wireId }) => wireId !== undefined);
+  const isGone = isSilent(link, link.phase === "greeting" || subscribed !== undefined, effects);
+  link.isQuiet &&= mustAnswer;
+  if (isGone && mustAnswer) {
+    if (link.name === HOME) noteLoss(state.links, silenceError(link));
+    effects.push({ kind: "disconnect", link: link.name });
+    loseLink(state, link, 0, effects);
+    return;
+  }
+  if (subscribed?.wireId === undefined || link.silentLooks < looksWithin(link, ASK_AFTER_MS)) return;
+  if (isGone) hear(link);
+  const frame = { type: "credit", subscription: subscribed.wireId, creditBytes: 0 } as const;
+  effects.push({ kind: "send", link: link.name, frame });
+}
+
+const partsOn = (state: ConsumerState, link: Link): readonly Part[] =>
+  [...state.subscriptions.values()].flatMap(({ parts }) => parts.filter((part) => part.link === link.name));
+
+function loseLink(state: ConsumerState, link: Link, leastMs: number, effects: ConsumerEffect[]): void {
+  if (link.name !== HOME) {
+    leaveOwner(state, link, effects);
+    return;
+  }
+  if (link.phase === "offline") return;
+  for (const part of partsOn(state, link)) {
+    part.wireId = undefined;
+    part.outstandingBytes = 0;
+  }
+  reconnectHome(state.links, leastMs, effects);
+}
+
+function takeFrame(
+  state: ConsumerState,
+  link: Link,
+  frame: NodeFrame,
+  wireBytes: number,
+  effects: ConsumerEffect[],
+): void {
+  switch (frame.type) {
+    case "welcome":
+      takeWelcome(state, link, frame, effects);
+      break;
+    case "records":
+      takeRecords(byWireId(state, link, frame.subscription), frame, wireBytes, effects);
+      break;
+    case "trimmed":
+    case "truncated":
+      takeBreak(byWireId(state, link, frame.subscription)?.subscription, frame, effects);
+      break;
+    case "moved":
+      takeMoved(state, link, frame, effects);
+      break;
+    case "moving":
+      takeMoving(state, link, frame, effects);
+      break;
+    case "error":
+      takeError(state, link, frame, effects);
+      break;
+    case "opened":
+    case "ack":
+    case "gap":
+    case "credit":
+      break; // A producer's; tolerated.
+  }
+}
+
+function takeWelcome(state: ConsumerState, link: Link, frame: WelcomeFrame, effects: ConsumerEffect[]): void {
+  if (link.phase !== "greeting") return;
+  link.phase = "online";
+  link.minor = frame.minor;
+  const subscriptions = [...state.subscriptions.values()];
+  if (link.name !== HOME) {
+    for (const subscription of subscriptions) subscribeWaiting(state, subscription, effects);
+    return;
+  }
+  noteWelcome(state.links);
+  noteOwners(state.links, frame.streams, effects);
+  state.partitionCounts = new Map(
+    Object.entries(frame.streams).map(([stream, { partitions }]) => [stream, partitions]),
+  );
+  for (const subscription of subscriptions) beginAtHome(state, subscription, effects);
+}
+
+function takeError(state: ConsumerState, link: Link, frame: ErrorFrame, effects: ConsumerEffect[]): void {
+  const error = errorFromCode(frame.code, frame.message, frame.retryAfterMs);
+  if (frame.subscription === undefined) {
+    const isFinal =
+      link.name === HOME ? refusalForGood(state.links, error) !== undefined : error instanceof RejectedError;
+    if (isFinal) stop(state, error, effects);
+    else {
+      if (link.name === HOME) noteLoss(state.links, error);
+      effects.push({ kind: "disconnect", link: link.name });
+      loseLink(state, link, frame.retryAfterMs ?? 0, effects);
+    }
+    return;
+  }
+  const read = byWireId(state, link, frame.subscription);
+  if (read === undefined || frame.code === "MALFORMED_FRAME") return; // of a second one under its number: it goes on
+  const { subscription, part } = read;
+  part.wireId = undefined;
+  part.outstandingBytes = 0;
+  if (error instanceof RejectedError) {
+    end(state, subscription, error, effects);
+    return;
+  }
+  const backoff = backoffMs(subscription.tries++, CONSUMER_LIMITS.retryFirstMs, CONSUMER_LIMITS.retryMaxMs);
+  const delayMs = Math.max(frame.retryAfterMs ?? 0, backoff);
+  effects.push({ kind: "set_timer", timer: `subscription ${subscription.request.id}`, delayMs });
+}
+
+function stop(state: ConsumerState, error: HeadraceError | undefined, effects: ConsumerEffect[]): void {
+  for (const { name } of allLinks(state.links)) effects.push({ kind: "disconnect", link: name });
+  for (const { request } of state.subscriptions.values()) effects.push({ kind: "ended", id: request.id, error });
+  state.subscriptions.clear();
+  state.isStopped = true;
+  state.links.closedBy = error ?? new UnavailableError("STOPPING", "Cannot read as the consumer was closed");
+  effects.push({ kind: "stopped", error });
+}

@@ -1,0 +1,52 @@
+/** What goes in and out of the consumer's machine. */
+import type { HeadraceError } from "../../errors.ts";
+import type { ClientFrame, RecordsFrame, SubscribeFrom } from "../../wire/frames.ts";
+import type { LinkEffect, LinkMessage } from "../link.ts";
+
+export interface SubscriptionRequest {
+  /** The shell's name for it. */
+  readonly id: number;
+  readonly stream: string;
+  readonly channel: "records" | "rejected";
+  /** Empty for all partitions of the stream. */
+  readonly partitions: readonly { readonly partition: number; readonly from: SubscribeFrom }[];
+  /** For partitions that are not listed. */
+  readonly from: SubscribeFrom;
+  readonly windowBytes: number;
+}
+
+export type ConsumerMessage =
+  | LinkMessage
+  | { readonly kind: "start" }
+  | { readonly kind: "subscribe"; readonly request: SubscriptionRequest }
+  | { readonly kind: "unsubscribe"; readonly id: number }
+  | { readonly kind: "consumed"; readonly id: number; readonly sizeBytes: number }
+  | { readonly kind: "stop" };
+
+export type ConsumerEffect =
+  | LinkEffect
+  | { readonly kind: "send"; readonly link: string; readonly frame: ClientFrame }
+  /** Records from `fromOffset` on are new; earlier ones of the first batch were asked for by nobody. */
+  | {
+      readonly kind: "records";
+      readonly id: number;
+      readonly frame: RecordsFrame;
+      readonly fromOffset: number;
+      readonly sizeBytes: number;
+    }
+  | {
+      readonly kind: "trimmed";
+      readonly id: number;
+      readonly stream: string;
+      readonly partition: number;
+      readonly firstOffset: number;
+    }
+  | {
+      readonly kind: "truncated";
+      readonly id: number;
+      readonly stream: string;
+      readonly partition: number;
+      readonly divergence: number;
+    }
+  | { readonly kind: "ended"; readonly id: number; readonly error: HeadraceError | undefined }
+  | { readonly kind: "stopped"; readonly error: HeadraceError | undefined };

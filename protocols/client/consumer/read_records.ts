@@ -1,0 +1,48 @@
+/** From a `records` frame to records: skips what was rejected and what was not asked for, and gives each its position. */
+import type { Event } from "../../event.ts";
+import { type Position, position } from "../../position.ts";
+import { decodeEvents, EVENT_LIMITS } from "../../values/event_codec.ts";
+import type { RecordsFrame, WireBatch } from "../../wire/frames.ts";
+
+/** An event as it lies in a partition. */
+export interface ConsumedRecord {
+  readonly position: Position;
+  readonly event: Event;
+  readonly appendedAtMs: number;
+  readonly schemaVersion: number;
+  readonly producerId: string | undefined;
+  readonly traceparent: string | undefined;
+}
+
+/** What a node sends was judged when it was taken in; dead letters carry more than an event may. */
+const NODE_LIMITS = {
+  ...EVENT_LIMITS,
+  eventBytesMax: Number.MAX_SAFE_INTEGER,
+  batchEventsMax: Number.MAX_SAFE_INTEGER,
+  tokensMax: 4_000_000,
+  growthBytesMax: Number.MAX_SAFE_INTEGER,
+};
+
+const isRejected = (rejected: Uint8Array | undefined, index: number): boolean =>
+  rejected !== undefined && ((rejected[index >> 3] ?? 0) & (1 << (index & 7))) !== 0;
+
+/** The frame's records at `fromOffset` and after it. */
+export function readRecords(frame: RecordsFrame, fromOffset: number): ConsumedRecord[] {
+  const records: ConsumedRecord[] = [];
+  for (const batch of frame.batches) readBatch(batch, fromOffset, records);
+  return records;
+}
+
+function readBatch(batch: WireBatch, fromOffset: number, records: ConsumedRecord[]): void {
+  const { epoch, appendedAtMs, schemaVersion, producerId, traceparent } = batch;
+  const { events } = decodeEvents(batch.events, NODE_LIMITS);
+  let offset = batch.firstOffset;
+  for (let index = 0; index < events.length; index++) {
+    if (isRejected(batch.rejected, index)) continue;
+    const event = events[index];
+    if (offset >= fromOffset && event !== undefined) {
+      records.push({ position: position(epoch, offset), event, appendedAtMs, schemaVersion, producerId, traceparent });
+    }
+    offset++;
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * Gathers a producer's events into batches, one open batch for each partition, and says when one is full. Decides where an
+ * event goes; leaves encoding and sending to `producer.ts`.
+ */
+import type { Event } from "../../event.ts";
+import { keyOf, parsePointer, partitionOfKey } from "../../partitioner.ts";
+import type { Sequence } from "../../sequence.ts";
+import { type EventInput, isEvent } from "../../values/unreadable.ts";
+import type { StreamDescription } from "../../wire/frames.ts";
+
+/** An event in the producer's hands, and who waits for it. */
+export interface Slot {
+  /** What could not be made an event is set aside by the node as `MALFORMED_EVENT`. */
+  readonly event: EventInput;
+  readonly stream: string;
+  readonly partition: number | undefined;
+  readonly sequence: Sequence | undefined;
+  readonly position: Event | undefined;
+  readonly traceparent: string | undefined;
+  readonly confirm: { resolve(outcome: Confirmation): void; reject(error: Error): void } | undefined;
+}
+
+export type Confirmation =
+  | {
+      readonly kind: "stored";
+      readonly stream: string;
+      readonly partition: number;
+      readonly sequence: Sequence | undefined;
+    }
+  | { readonly kind: "rejected"; readonly code: string; readonly path: string; readonly reason: string };
+
+export interface OpenBatch {
+  readonly stream: string;
+  readonly partition: number;
+  readonly slots: Slot[];
+}
+
+interface Route {
+  readonly description: StreamDescription;
+  readonly pointer: readonly string[] | undefined;
+  /** Where events without a key go until their batch is full. */
+  next: number;
+}
+
+/** Neighbouring sequences that share a partition, so that batches stay whole. */
+const SEQUENCES_TOGETHER = 4_096;
+
+/**
+ * Where an event without a key goes if it has a sequence of its own: sent again, it must meet the chain that knows it
+ * (E3), so its place depends on nothing but the sequence.
+ */
+const partitionOfSequence = ([term, position]: Sequence, partitions: number): number =>
+  (term + Math.floor(position / SEQUENCES_TOGETHER)) % partitions;
+
+export class EventBatcher {
+  private readonly routes = new Map<string, Route>();
+  /** Open batches by stream and partition. */
+  private readonly open = new Map<string, Map<number, OpenBatch>>();
+  isRouted = false;
+
+  describe(streams: Readonly<Record<string, StreamDescription>>): void {
+    this.isRouted = true;
+    for (const [stream, description] of Object.entries(streams)) {
+      const pointer = description.key === undefined ? undefined : parsePointer(description.key);
+      this.routes.set(stream, { description, pointer, next: this.routes.get(stream)?.next ?? 0 });
+    }
+  }
+
+  /** The names of the streams that the node has told. */
+  get streamNames(): readonly string[] {
+    return [...this.routes.keys()];
+  }
+
+  isKnown(stream: string): boolean {
+    return this.routes.has(stream);
+  }
+
+  /** The event's partition, or undefined for a stream that the node does not know. */
+  route(slot: Slot): number | undefined {
+    if (slot.partition !== undefined) return slot.partition;
+    const route = this.routes.get(slot.stream);
+    if (route === undefined || route.description.partitions < 1) return undefined;
+    const { pointer, description } = route;
+    const key = pointer === undefined || !isEvent(slot.event) ? undefined : keyOf(slot.event, pointer);
+    if (key !== undefined) return partitionOfKey(key, description.partitions);
+    return slot.sequence === undefined
+      ? route.next % description.partitions
+      : partitionOfSequence(slot.sequence, description.partitions);
+  }
+
+  /** Adds an event to its partition's open batch and answers the batch. */
+  add(slot: Slot, partition: number): OpenBatch {
+    let batches = this.open.get(slot.stream);
+    if (batches === undefined) {
+      batches = new Map();
+      this.open.set(slot.stream, batches);
+    }
+    let batch = batches.get(partition);
+    if (batch === undefined) {
+      batch = { stream: slot.stream, partition, slots: [] };
+      batches.set(partition, batch);
+    }
+    batch.slots.push(slot);
+    return batch;
+  }
+
+  /** Takes one batch out; events without a key then go to the next partition. */
+  take(batch: OpenBatch): void {
+    this.open.get(batch.stream)?.delete(batch.partition);
+    const route = this.routes.get(batch.stream);
+    if (route !== undefined && route.next % route.description.partitions === batch.partition) route.next++;
+  }
+
+  takeAll(): OpenBatch[] {
+    const batches = [...this.open.values()].flatMap((batches) => [...batches.values()]);
+    for (const batch of batches) this.take(batch);
+    return batches;
+  }
+}

@@ -1,0 +1,236 @@
+/** The producer machine's chains: where each is spoken of, how it is opened, and what `opened` says of it (P3-P5, P9-P11). */
+import { backoffMs } from "../../clock.ts";
+import { FencedError } from "../../errors.ts";
+import { compareSequences, type Sequence } from "../../sequence.ts";
+import type { MovedFrame, MovingFrame, OpenedFrame } from "../../wire/frames.ts";
+import {
+  changeLink,
+  closeUnused,
+  forgetLink,
+  HOME,
+  type LinkHost,
+  linkNamed,
+  linkTo,
+  mayFollow,
+  prepareLink,
+  reconnectHome,
+} from "../links.ts";
+import { pump } from "./producer_appends.ts";
+import type { ProducerEffect, SettledBatch } from "./producer_messages.ts";
+import {
+  type Chain,
+  chainKey,
+  createChain,
+  createProducerLink,
+  PRODUCER_LIMITS,
+  type ProducerLink,
+  type ProducerState,
+} from "./producer_state.ts";
+import { cutAt, numberBatch, settled } from "./queued_batch.ts";
+
+export function chainOf(state: ProducerState, stream: string, partition: number, effects: ProducerEffect[]): Chain {
+  const key = chainKey(stream, partition);
+  let chain = state.chains.get(key);
+  if (chain === undefined) {
+    chain = createChain(stream, partition);
+    state.chains.set(key, chain);
+    changeLink(state.links, undefined, HOME);
+    place(state, chain, state.links.hints.get(key), effects);
+  }
+  return chain;
+}
+
+const hasWork = (chain: Chain): boolean => chain.queue.length > 0 || chain.isWanted;
+
+const linkHost = (state: ProducerState, effects: ProducerEffect[]): LinkHost<ProducerLink> => ({
+  create: (address) => createProducerLink(address),
+  isBusy: (link) => [...state.chains.values()].some((chain) => chain.link === link.name && hasWork(chain)),
+  leave(link) {
+    for (const chain of state.chains.values()) {
+      if (chain.link !== link.name) continue;
+      goTo(state, chain, HOME);
+      if (hasWork(chain)) reopen(state, chain, effects);
+    }
+  },
+});
+
+function goTo(state: ProducerState, chain: Chain, link: string): void {
+  changeLink(state.links, chain.link, link);
+  chain.link = link;
+  chain.nextAddress = undefined;
+  chain.phase = "closed";
+  chain.sent = 0;
+  chain.hasMoved = true;
+}
+
+/** Puts a chain on the link to its owner, if one is known of that may be followed. */
+function place(state: ProducerState, chain: Chain, address: string | undefined, effects: ProducerEffect[]): void {
+  if (address === undefined) return;
+  const link = linkTo(state.links, address, linkHost(state, effects), effects);
+  if (link.name !== chain.link) goTo(state, chain, link.name);
+}
+
+/** Home is welcomed: its chains go to the owners that it names, or are opened there. */
+export function openWaiting(state: ProducerState, link: ProducerLink, effects: ProducerEffect[]): void {
+  for (const chain of state.chains.values()) {
+    if (chain.link !== link.name) continue;
+    if (link.name === HOME) place(state, chain, state.links.hints.get(chain.key), effects);
+    if (hasWork(chain)) reopen(state, chain, effects);
+  }
+}
+
+/** P3. */
+export function reopen(state: ProducerState, chain: Chain, effects: ProducerEffect[]): void {
+  chain.sent = 0;
+  const link = linkNamed(state.links, chain.link);
+  if (link?.phase !== "online" || link.producerEpoch === undefined) {
+    chain.phase = "closed";
+    return;
+  }
+  if (chain.phase === "opening") return;
+  if (link.producerEpoch < chain.openedEpoch) {
+    effects.push({ kind: "disconnect", link: link.name }); // P11: its next greeting names the higher epoch.
+    loseLink(state, link, 0, effects);
+    return;
+  }
+  const { stream, partition } = chain;
+  chain.phase = "opening";
+  chain.openedEpoch = link.producerEpoch;
+  const frame = { type: "open", stream, partition, producerEpoch: link.producerEpoch } as const;
+  effects.push({ kind: "send", link: link.name, frame });
+}
+
+/** Tries the chain again after a while, longer each time. */
+export function retryLater(state: ProducerState, chain: Chain, leastMs: number, effects: ProducerEffect[]): void {
+  if (chain.phase === "waiting" || linkNamed(state.links, chain.link)?.phase !== "online") return;
+  chain.phase = "waiting";
+  chain.sent = 0;
+  chain.askedAt.clear();
+  const delayMs = Math.max(leastMs, backoffMs(chain.tries++, PRODUCER_LIMITS.retryFirstMs, PRODUCER_LIMITS.retryMaxMs));
+  effects.push({ kind: "set_timer", timer: `chain ${chain.key}`, delayMs });
+}
+
+/** A chain has waited: it goes where it was told to. */
+export function endWait(state: ProducerState, chain: Chain | undefined, effects: ProducerEffect[]): void {
+  if (chain?.phase !== "waiting") return;
+  const before = chain.link;
+  if (chain.nextAddress !== undefined) chain.askedAt.add(chain.nextAddress);
+  place(state, chain, chain.nextAddress, effects);
+  reopen(state, chain, effects);
+  if (chain.link !== before) closeUnused(state.links, before, effects);
+}
+
+/** P9. Word of a move is followed at once; nodes that point at each other are asked ever more slowly. */
+export function takeMoved(
+  state: ProducerState,
+  link: ProducerLink,
+  frame: MovedFrame,
+  chain: Chain,
+  effects: ProducerEffect[],
+): void {
+  const { stream, partition, address } = frame;
+  effects.push({ kind: "moved", stream, partition, address });
+  const isElsewhere = address !== undefined && address !== link.address && mayFollow(state.links, address);
+  chain.nextAddress = isElsewhere ? address : undefined;
+  chain.askedAt.add(link.address);
+  if (!isElsewhere || chain.askedAt.has(address)) {
+    retryLater(state, chain, 0, effects);
+    return;
+  }
+  chain.phase = "waiting";
+  endWait(state, chain, effects);
+}
+
+/** What is sent to the chain goes on to its owner of now. */
+export function takeMoving(state: ProducerState, { address }: MovingFrame, effects: ProducerEffect[]): void {
+  prepareLink(state.links, address, linkHost(state, effects), effects);
+}
+
+/** P10. A link is gone: home is tried again, an owner's chains go home. */
+export function loseLink(state: ProducerState, link: ProducerLink, leastMs: number, effects: ProducerEffect[]): void {
+  link.credit.reset(0);
+  link.isStarved = false;
+  if (link.name !== HOME) {
+    forgetLink(state.links, link, linkHost(state, effects));
+    return;
+  }
+  if (link.phase === "offline") return;
+  for (const chain of state.chains.values()) {
+    if (chain.link !== HOME) continue;
+    chain.phase = "closed";
+    chain.sent = 0;
+  }
+  reconnectHome(state.links, leastMs, effects);
+}
+
+export function takeOpened(
+  state: ProducerState,
+  frame: OpenedFrame,
+  chain: Chain,
+  nowMs: number,
+  effects: ProducerEffect[],
+): void {
+  if (chain.phase !== "opening") return;
+  const { stream, partition } = chain;
+  const stored = frame.lastSequence ?? undefined;
+  const isLess = chain.previous !== undefined && compareSequences(chain.previous, stored) > 0;
+  if (isLess && chain.hasMoved) {
+    // It may be the answer to an earlier `open` here, from before the chain went on elsewhere: asked once more.
+    chain.hasMoved = false;
+    chain.phase = "closed";
+    reopen(state, chain, effects);
+    return;
+  }
+  chain.phase = "open";
+  chain.isWanted = false;
+  effects.push({ kind: "opened", stream, partition, lastSequence: stored, position: frame.position });
+  dropAged(state, chain, nowMs, effects);
+  declareLost(state, chain, stored, nowMs, effects);
+  chain.touchedAtMs = nowMs;
+  if (!chain.isCounting) {
+    // E1: a new instance counts on from what the partition holds.
+    chain.isCounting = true;
+    chain.counted = stored;
+    for (const batch of chain.queue) numberBatch(chain, batch);
+  }
+  cutAt(chain.queue, stored);
+  pump(state, chain, nowMs, effects);
+}
+
+/** P4. An expired chain is not a lost one. */
+function declareLost(
+  state: ProducerState,
+  chain: Chain,
+  stored: Sequence | undefined,
+  nowMs: number,
+  effects: ProducerEffect[],
+): void {
+  const to = chain.previous;
+  if (to === undefined || compareSequences(to, stored) <= 0) {
+    chain.previous = stored;
+    return;
+  }
+  if (stored === undefined && nowMs - chain.touchedAtMs > state.dedupeWindowMs) {
+    chain.previous = undefined;
+    return;
+  }
+  const { stream, partition, link, openedEpoch: producerEpoch } = chain;
+  const frame = { type: "lost", stream, partition, producerEpoch, from: stored ?? null, to } as const;
+  effects.push({ kind: "send", link, frame }, { kind: "lost", stream, partition, from: stored, to });
+}
+
+/** P5. */
+function dropAged(state: ProducerState, chain: Chain, nowMs: number, effects: ProducerEffect[]): void {
+  const aged: SettledBatch[] = [];
+  for (let head = chain.queue[0]; head !== undefined; head = chain.queue[0]) {
+    if (head.firstSentAtMs === undefined || nowMs - head.firstSentAtMs <= state.dedupeWindowMs) break;
+    aged.push(settled(head));
+    chain.queue.shift();
+  }
+  if (aged.length === 0) return;
+  const error = new FencedError(
+    "UNKNOWN_PRODUCER",
+    `Cannot resend a batch as it must be younger than ${state.dedupeWindowMs} ms`,
+  );
+  effects.push({ kind: "in_doubt", batches: aged, error });
+}

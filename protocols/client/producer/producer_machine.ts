@@ -1,0 +1,238 @@
+/**
+ * Decides what a producer sends next and where: which chains to open, which batches to send, resend, cut, hand back or
+ * declare lost. Leaves batching, encoding and the connections to `producer.ts`.
+ *
+ *   P1. Batches of a chain leave in order, each naming the last sequence before it (E2).
+ *   P2. A batch is forgotten only when it is acknowledged, refused, or handed back as in doubt; never silently.
+ *   P3. Every doubt about a chain (reconnect, gap, move, error) ends in one way: `open` it again and go on from what
+ *       `opened` says is stored. Batches stored already are sent again, as only their ack carries their verdicts (E4).
+ *   P4. What was acknowledged and is stored no longer is declared lost before anything follows it (E6).
+ *   P5. A batch sent once is not sent again after the dedupe window: it is handed back as in doubt (E5).
+ *   P6. A fenced producer sends nothing more and hands back all that is not acknowledged (E1).
+ *   P7. Appends under way on a link never exceed its credit, nor those of one partition their share of it, but that one
+ *       append may always go (E19).
+ *   P8. A connection that owes an answer and stays silent is given up: after `SILENCE_MS`, or sooner where there is
+ *       another node to go to (`SILENCE_ELSEWHERE_MS`).
+ *   P9. A chain is spoken of on one link at a time; what another link still says of it gives credit back, no more.
+ *   P10. A chain whose owner can not be reached goes home, to the addresses given.
+ *   P11. A chain is never opened with a lower producer epoch than before: the link greets again first.
+ */
+
+import type { Step } from "../../machine.ts";
+import { type ClientFrame, type NodeFrame, PROTOCOL_MINOR, type WelcomeFrame } from "../../wire/frames.ts";
+import { hear, isGreeted, isSilent, silenceError } from "../link.ts";
+import { connectHome, HOME, linkNamed, noteOwners, noteWelcome } from "../links.ts";
+import { lossOfHome, noteLoss, tellState } from "../tell_state.ts";
+import { pump, serveStarved, takeAck } from "./producer_appends.ts";
+import {
+  chainOf,
+  endWait,
+  loseLink,
+  openWaiting,
+  reopen,
+  takeMoved,
+  takeMoving,
+  takeOpened,
+} from "./producer_chain.ts";
+import type { ProducerBatch, ProducerEffect, ProducerMessage } from "./producer_messages.ts";
+import { stepStopped, stop, takeChainError, takeConnectionError } from "./producer_refusals.ts";
+import { chainKey, type ProducerLink, type ProducerState } from "./producer_state.ts";
+import { numberBatch, queued } from "./queued_batch.ts";
+
+export const stepProducer: Step<ProducerState, ProducerMessage, ProducerEffect> = (state, message, nowMs) => {
+  const effects: ProducerEffect[] = [];
+  if (state.isStopped) return [state, stepStopped(message)];
+  switch (message.kind) {
+    case "start":
+      connectHome(state.links, effects);
+      break;
+    case "batch":
+      enqueue(state, message.batch, nowMs, effects);
+      break;
+    case "open": {
+      const chain = chainOf(state, message.stream, message.partition, effects);
+      chain.isWanted = true;
+      reopen(state, chain, effects);
+      break;
+    }
+    case "sent": {
+      const { link, frame, wireBytes, estimatedBytes } = message;
+      const key = chainKey(frame.stream, frame.partition);
+      linkNamed(state.links, link)?.credit.correct(key, frame, wireBytes, estimatedBytes);
+      break;
+    }
+    case "timer":
+      takeTimer(state, message.timer, effects);
+      break;
+    case "stop":
+      stop(state, undefined, effects);
+      break;
+    case "connected":
+    case "disconnected":
+    case "frame":
+      takeLinkMessage(state, message, nowMs, effects);
+      break;
+  }
+  tellState(state.links, effects);
+  return [state, effects];
+};
+
+function takeLinkMessage(
+  state: ProducerState,
+  message: Extract<ProducerMessage, { kind: "connected" | "disconnected" | "frame" }>,
+  nowMs: number,
+  effects: ProducerEffect[],
+): void {
+  const link = linkNamed(state.links, message.link);
+  if (link === undefined) return;
+  switch (message.kind) {
+    case "connected":
+      if (link.name === HOME) state.links.unopened = 0;
+      if (isGreeted(link, effects)) effects.push({ kind: "send", link: link.name, frame: helloOf(state) });
+      break;
+    case "disconnected":
+      takeDisconnected(state, link, message.error, effects);
+      break;
+    case "frame":
+      hear(link);
+      takeFrame(state, link, message.frame, nowMs, effects);
+      break;
+  }
+}
+
+function takeDisconnected(
+  state: ProducerState,
+  link: ProducerLink,
+  error: Error | undefined,
+  effects: ProducerEffect[],
+): void {
+  const refusal = link.name === HOME ? lossOfHome(state.links, error) : undefined;
+  if (refusal === undefined) loseLink(state, link, 0, effects);
+  else stop(state, refusal, effects);
+}
+
+function helloOf(state: ProducerState): Extract<ClientFrame, { type: "hello" }> {
+  return {
+    type: "hello",
+    client: state.client,
+    minor: PROTOCOL_MINOR,
+    ...(state.links.isStaying ? { forward: true } : {}),
+    producerId: state.producerId,
+    instance: state.instance,
+    ...(state.token === undefined ? {} : { token: state.token }),
+    ...(state.producerEpoch === undefined ? {} : { producerEpoch: state.producerEpoch }),
+  };
+}
+
+function enqueue(state: ProducerState, batch: ProducerBatch, nowMs: number, effects: ProducerEffect[]): void {
+  const chain = chainOf(state, batch.stream, batch.partition, effects);
+  const added = queued(batch);
+  chain.queue.push(added);
+  if (chain.isCounting) numberBatch(chain, added);
+  if (chain.phase === "closed") reopen(state, chain, effects);
+  else pump(state, chain, nowMs, effects);
+}
+
+function takeTimer(state: ProducerState, timer: string, effects: ProducerEffect[]): void {
+  const [kind = ""] = timer.split(" ", 1);
+  const name = timer.slice(kind.length + 1);
+  if (kind === "reconnect") connectHome(state.links, effects);
+  else if (kind === "silence") breakSilence(state, linkNamed(state.links, name), effects);
+  else endWait(state, state.chains.get(name), effects);
+}
+
+/** P8. A browser can not ping. */
+function breakSilence(state: ProducerState, link: ProducerLink | undefined, effects: ProducerEffect[]): void {
+  if (link === undefined) return;
+  const isOpening = () =>
+    [...state.chains.values()].some((chain) => chain.link === link.name && chain.phase === "opening");
+  if (!isSilent(link, link.credit.isOwed || isOpening(), effects)) return;
+  effects.push({ kind: "disconnect", link: link.name });
+  if (link.name === HOME) noteLoss(state.links, silenceError(link));
+  loseLink(state, link, 0, effects);
+}
+
+function takeFrame(
+  state: ProducerState,
+  link: ProducerLink,
+  frame: NodeFrame,
+  nowMs: number,
+  effects: ProducerEffect[],
+): void {
+  if (frame.type === "welcome") takeWelcome(state, link, frame, effects);
+  else if (frame.type === "error" && (frame.stream === undefined || frame.partition === undefined))
+    takeConnectionError(state, link, frame, effects);
+  else if (link.phase === "online") {
+    takeAnswer(state, link, frame, nowMs, effects);
+    serveStarved(state, link, nowMs, effects);
+  }
+}
+
+function takeWelcome(state: ProducerState, link: ProducerLink, frame: WelcomeFrame, effects: ProducerEffect[]): void {
+  if (link.phase !== "greeting") return;
+  link.phase = "online";
+  link.minor = frame.minor;
+  link.credit.reset(frame.creditBytes);
+  link.isStarved = false;
+  link.producerEpoch = frame.producerEpoch ?? state.producerEpoch;
+  if ((link.producerEpoch ?? 0) >= (state.producerEpoch ?? 0)) state.producerEpoch = link.producerEpoch;
+  if (link.name === HOME) {
+    noteWelcome(state.links);
+    noteOwners(state.links, frame.streams, effects);
+  }
+  const { streams, limits } = frame;
+  state.dedupeWindowMs = limits.dedupeWindowMs;
+  effects.push({ kind: "welcomed", producerEpoch: state.producerEpoch, streams, limits });
+  openWaiting(state, link, effects);
+}
+
+/** What is said of a partition. P9: of a chain that is spoken of elsewhere by now, only the credit counts. */
+function takeAnswer(
+  state: ProducerState,
+  link: ProducerLink,
+  frame: NodeFrame,
+  nowMs: number,
+  effects: ProducerEffect[],
+): void {
+  if (frame.type === "credit") {
+    link.credit.give(frame.creditBytes);
+    return;
+  }
+  if (!("partition" in frame) || frame.stream === undefined || frame.partition === undefined) return;
+  const key = chainKey(frame.stream, frame.partition);
+  const known = state.chains.get(key);
+  const chain = known?.link === link.name ? known : undefined;
+  switch (frame.type) {
+    case "opened":
+      link.credit.settle(key);
+      if (chain !== undefined) takeOpened(state, frame, chain, nowMs, effects);
+      break;
+    case "ack":
+      link.credit.acknowledge(key, frame.lastSequence);
+      link.credit.give(frame.creditBytes);
+      if (chain !== undefined) takeAck(state, frame, chain, nowMs, effects);
+      break;
+    case "gap":
+      link.credit.refuse(key);
+      link.credit.give(frame.creditBytes);
+      if (chain !== undefined) reopen(state, chain, effects);
+      break;
+    case "moved":
+      // One may answer several appends, whose credit comes in a frame of its own.
+      link.credit.settle(key);
+      if (chain !== undefined) takeMoved(state, link, frame, chain, effects);
+      break;
+    case "moving":
+      if (chain !== undefined) takeMoving(state, frame, effects);
+      break;
+    case "error":
+      if ((frame.creditBytes ?? 0) > 0) link.credit.refuse(key);
+      link.credit.give(frame.creditBytes ?? 0);
+      if (chain !== undefined) takeChainError(state, frame, chain, effects);
+      break;
+    case "records":
+    case "trimmed":
+    case "truncated":
+      break; // A consumer's; tolerated.
+  }
+}

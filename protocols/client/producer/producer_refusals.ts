@@ -1,0 +1,114 @@
+/** The producer machine's ends: what a node refuses, and a producer that stops (P2, P6). */
+
+import {
+  errorFromCode,
+  FencedError,
+  type HeadraceError,
+  InvariantError,
+  RejectedError,
+  UnavailableError,
+} from "../../errors.ts";
+import { compareSequences, lastSequence, sequenceCount } from "../../sequence.ts";
+import type { ErrorFrame } from "../../wire/frames.ts";
+import { allLinks, HOME, refusalForGood } from "../links.ts";
+import { noteLoss } from "../tell_state.ts";
+import { loseLink, reopen, retryLater } from "./producer_chain.ts";
+import type { ProducerEffect, ProducerMessage } from "./producer_messages.ts";
+import type { Chain, ProducerLink, ProducerState } from "./producer_state.ts";
+import { type QueuedBatch, settled } from "./queued_batch.ts";
+
+/** P6. Batches that arrive late are handed back at once. */
+export function stepStopped(message: ProducerMessage): ProducerEffect[] {
+  if (message.kind !== "batch") return [];
+  const { id, sequences } = message.batch;
+  const error = new FencedError("PRODUCER_FENCED", "Cannot send a batch as the producer has stopped");
+  return [{ kind: "in_doubt", batches: [{ id, sequences, wasSent: false }], error }];
+}
+
+/** An error of the connection, not of one partition. */
+export function takeConnectionError(
+  state: ProducerState,
+  link: ProducerLink,
+  frame: ErrorFrame,
+  effects: ProducerEffect[],
+): void {
+  const error = errorFromCode(frame.code, frame.message, frame.retryAfterMs);
+  const isFinal =
+    link.name === HOME ? refusalForGood(state.links, error) !== undefined : error instanceof RejectedError;
+  if (isFence(frame) || isFinal) {
+    stop(state, error, effects);
+    return;
+  }
+  if (link.name === HOME) noteLoss(state.links, error);
+  effects.push({ kind: "disconnect", link: link.name });
+  loseLink(state, link, frame.retryAfterMs ?? 0, effects);
+}
+
+const isFence = ({ code }: ErrorFrame): boolean => code === "PRODUCER_FENCED" || code === "STALE_PRODUCER_EPOCH";
+
+export function takeChainError(state: ProducerState, frame: ErrorFrame, chain: Chain, effects: ProducerEffect[]): void {
+  const error = errorFromCode(frame.code, frame.message, frame.retryAfterMs);
+  if (isFence(frame)) stop(state, error, effects);
+  else if (error instanceof RejectedError || error instanceof InvariantError) refuse(state, chain, error, effects);
+  else if (frame.code === "UNKNOWN_PRODUCER" || frame.code === "SEQUENCE_GAP") reopen(state, chain, effects);
+  else retryLater(state, chain, frame.retryAfterMs ?? 0, effects);
+}
+
+/** Refusals that concern all of a chain, not one batch of it. */
+const CHAIN_CODES: ReadonlySet<string> = new Set(["UNKNOWN_STREAM", "UNKNOWN_PARTITION", "FORBIDDEN"]);
+
+/** The node refused something for good. Which batch it was is sure only when one alone was under way. */
+function refuse(
+  state: ProducerState,
+  chain: Chain,
+  error: RejectedError | InvariantError,
+  effects: ProducerEffect[],
+): void {
+  const { stream, partition } = chain;
+  if (CHAIN_CODES.has(error.code)) {
+    while (chain.queue.length > 0) effects.push(refusedHead(chain, error));
+    effects.push({ kind: "open_refused", stream, partition, error });
+    chain.phase = "closed";
+    chain.sent = 0;
+    chain.isWanted = false;
+    return;
+  }
+  const isSure = chain.phase === "open" && chain.sent === 1;
+  if (isSure && chain.queue.length > 0) effects.push(refusedHead(chain, error));
+  chain.isProbing = !isSure;
+  if (chain.phase === "open") reopen(state, chain, effects);
+}
+
+/**
+ * Takes the batch at the head of the queue out of it, all of its pieces (E2), as the node refused it. Pieces that were
+ * acknowledged stay stored. What lies before the chain's end was sent again for its verdicts alone, and nobody knows these
+ * now; a fault of the node (P11 of a partition) tells that it was left out of the log.
+ */
+function refusedHead(chain: Chain, error: HeadraceError): ProducerEffect {
+  const [head] = chain.queue as [QueuedBatch];
+  const pieces: QueuedBatch[] = [];
+  while (chain.queue[0]?.id === head.id) pieces.push(chain.queue.shift() as QueuedBatch);
+  const batch = settled({ ...head, whole: pieces.at(-1)?.whole });
+  const isInLog = head.sequences !== undefined && compareSequences(lastSequence(head.sequences), chain.previous) <= 0;
+  if (isInLog && error instanceof RejectedError) return { kind: "in_doubt", batches: [batch], error };
+  const storedCount = head.whole === undefined ? 0 : sequenceCount(head.whole) - head.count;
+  return { kind: "refused", batch, error, storedCount, verdicts: head.carried ?? [] };
+}
+
+/** P2, P6. */
+export function stop(state: ProducerState, error: HeadraceError | undefined, effects: ProducerEffect[]): void {
+  const batches = [...state.chains.values()].flatMap((chain) => chain.queue.splice(0).map(settled));
+  state.isStopped = true;
+  state.links.closedBy = error ?? new UnavailableError("STOPPING", "Cannot send as the producer was closed");
+  if (batches.length > 0) {
+    const reason =
+      error ??
+      new FencedError(
+        "PRODUCER_FENCED",
+        "Cannot tell what became of a batch as the producer was closed before its ack",
+      );
+    effects.push({ kind: "in_doubt", batches, error: reason });
+  }
+  for (const { name } of allLinks(state.links)) effects.push({ kind: "disconnect", link: name });
+  effects.push({ kind: "stopped", error });
+}

@@ -1,0 +1,216 @@
+/**
+ * Events to bytes and back: a MessagePack array of maps, or of msgpackr records whose definitions lie inline. Either
+ * decodes by itself (E11). What comes from outside is scanned before it is decoded; one bad event is named by a verdict
+ * and the others are given back, while broken framing refuses the whole array.
+ */
+import { Packr, Unpackr } from "../../deps.ts";
+import { RejectedError } from "../errors.ts";
+import type { Event, Verdict } from "../event.ts";
+import { FIELD_LIMITS } from "../limits.ts";
+import { WIRE_DEFAULTS } from "../wire/frames.ts";
+import { ANY_NUMBERS, type NumberKinds } from "./number_kinds.ts";
+import { packNumbers } from "./packed_numbers.ts";
+import "./precise_date.ts"; // times keep all of their digits
+import { DEFINITIONS_MAX, type EventScan, scanEvents } from "./scan.ts";
+import { sliceEvents } from "./slice_events.ts";
+import { readUnreadable } from "./unreadable.ts";
+
+export interface EventLimits {
+  readonly eventBytesMax: number;
+  readonly batchEventsMax: number;
+  /** MessagePack values in the array. */
+  readonly tokensMax: number;
+  readonly depthMax: number;
+  /** Bytes by which the records of a batch may grow as maps. */
+  readonly growthBytesMax?: number;
+}
+
+export const EVENT_LIMITS: EventLimits = {
+  eventBytesMax: WIRE_DEFAULTS.eventBytesMax,
+  batchEventsMax: WIRE_DEFAULTS.batchEventsMax,
+  tokensMax: WIRE_DEFAULTS.frameTokensMax,
+  depthMax: WIRE_DEFAULTS.frameDepthMax,
+};
+
+export interface DecodedEvents {
+  /** One for each event of the array; `undefined` where a verdict names it. */
+  readonly events: readonly (Event | undefined)[];
+  /** Ascending by index: `MALFORMED_EVENT` or `EVENT_TOO_LARGE`. Empty in the ordinary case. */
+  readonly verdicts: readonly Verdict[];
+  /** Event i lies at `[starts[i], starts[i + 1])` of the bytes; a record's first use carries its definition. */
+  readonly starts: Uint32Array;
+  /** Some are records with inline definitions. */
+  readonly hasDefinitions: boolean;
+}
+
+const packRecords = new Packr({ useRecords: true, encodeUndefinedAsNil: true });
+const packMaps = new Packr({ useRecords: false, encodeUndefinedAsNil: true });
+const packCompact = new Packr({ useRecords: false, encodeUndefinedAsNil: true, variableMapSize: true });
+// Numbers up to 2^53, big integers beyond; binary is copied, so that no event keeps its whole frame alive.
+const unpacker = new Unpackr({
+  useRecords: true,
+  mapsAsObjects: true,
+  int64AsType: "auto",
+  copyBuffers: true,
+} as object);
+/** As `unpacker`, and faster with integers of 64 bits: for events without any beyond 2^53, which it would round. */
+const narrowUnpacker = new Unpackr({
+  useRecords: true,
+  mapsAsObjects: true,
+  int64AsType: "number",
+  copyBuffers: true,
+} as object);
+const mapUnpacker = new Unpackr({
+  useRecords: false,
+  mapsAsObjects: true,
+  int64AsType: "auto",
+  copyBuffers: true,
+} as object);
+
+export interface EncodeOptions {
+  readonly asRecords: boolean;
+  /** What is known of the numbers in the events. Default: {@linkcode ANY_NUMBERS}. */
+  readonly numbers?: NumberKinds;
+}
+
+/**
+ * Encodes a batch. With `asRecords`, events of like shape share one definition of their keys: smaller, and three times
+ * as fast to decode. Whole numbers from -2^53 to 2^53 and big integers are written as integers, all other numbers and -0 as
+ * floats. Throws what the encoder throws for a value that has no MessagePack form (a function, a big integer beyond 64
+ * bits, a cycle).
+ */
+export function encodeEvents(events: readonly unknown[], options: EncodeOptions): Uint8Array {
+  const { asRecords, numbers = ANY_NUMBERS } = options;
+  if (!asRecords) return packNumbers(packMaps, events, numbers);
+  const bytes = packNumbers(packRecords, events, numbers);
+  // Events of many shapes cost more as records than as maps, and the receiver bounds the definitions.
+  return isDefinitionHeavy(bytes) ? packNumbers(packMaps, events, numbers) : bytes;
+}
+
+/** Encodes one value by itself, as {@linkcode sliceEvents} would cut it. */
+export const encodeEvent = (value: unknown): Uint8Array => packNumbers(packMaps, value, ANY_NUMBERS);
+
+/** As {@linkcode encodeEvent}, in the fewest bytes: the length of a map takes no more than it needs. */
+export const encodeCompact = (value: unknown): Uint8Array => packNumbers(packCompact, value, ANY_NUMBERS);
+
+/**
+ * A resume point as it is stored: in the compact form where the common one goes beyond the bound of what was sent. It takes less
+ * than twice that bound, as short floats become long ones.
+ */
+export function encodePosition(position: unknown): Uint8Array {
+  const bytes = encodeEvent(position);
+  return bytes.length <= FIELD_LIMITS.positionBytesMax ? bytes : encodeCompact(position);
+}
+
+/** Counts what might be definitions: text may look like one, which costs a little size and no correctness. */
+function isDefinitionHeavy(bytes: Uint8Array): boolean {
+  let definitions = 0;
+  for (let at = bytes.indexOf(0xd4); at >= 0; at = bytes.indexOf(0xd4, at + 1)) {
+    if (bytes[at + 1] === 0x72 && ++definitions > DEFINITIONS_MAX) return true;
+  }
+  return false;
+}
+
+/** Number of events in the array, from its header alone. Throws `MALFORMED_FRAME` for what is no array. */
+export function countEvents(bytes: Uint8Array): number {
+  const token = bytes[0] ?? 0;
+  if (token >= 0x90 && token < 0xa0) return token & 0x0f;
+  const lengthBytes = token === 0xdc ? 2 : token === 0xdd ? 4 : 0;
+  if (lengthBytes === 0 || bytes.length < 1 + lengthBytes) {
+    throw new RejectedError(
+      "MALFORMED_FRAME",
+      `Cannot count events as they must be a MessagePack array: first byte is ${token}`,
+    );
+  }
+  let count = 0;
+  for (let at = 1; at <= lengthBytes; at++) count = count * 256 + (bytes[at] ?? 0);
+  return count;
+}
+
+/**
+ * Scans and decodes a batch. Throws `RejectedError` (`MALFORMED_FRAME`, `FRAME_TOO_COMPLEX`, `BATCH_TOO_LARGE`) where
+ * the whole of it has to be refused.
+ */
+export function decodeEvents(bytes: Uint8Array, limits: EventLimits = EVENT_LIMITS): DecodedEvents {
+  const scan = scanEvents(bytes, limits, limits.batchEventsMax);
+  const verdicts = judgeEvents(bytes, scan, limits.eventBytesMax);
+  const { starts, hasDefinitions } = scan;
+  const fitting = scan.hasWideIntegers ? unpacker : narrowUnpacker;
+  if (verdicts.length === 0) return { events: fitting.unpack(bytes) as Event[], verdicts, starts, hasDefinitions };
+  const events = scan.isDecodable
+    ? (fitting.unpack(bytes) as (Event | undefined)[])
+    : decodeOneByOne(bytes, scan.count, verdicts);
+  for (const { index } of verdicts) events[index] = undefined;
+  return { events, verdicts, starts, hasDefinitions };
+}
+
+/** Decodes what this process or its log wrote and once scanned: no limits, no verdicts. */
+export const decodeTrustedEvents = (bytes: Uint8Array): readonly Event[] => unpacker.unpack(bytes) as Event[];
+
+/** What a log holds was judged when it was taken in; dead letters carry more than an event may. */
+const STORED_LIMITS: EventLimits = {
+  ...EVENT_LIMITS,
+  eventBytesMax: Number.MAX_SAFE_INTEGER,
+  batchEventsMax: Number.MAX_SAFE_INTEGER,
+  tokensMax: Number.MAX_SAFE_INTEGER,
+  growthBytesMax: Number.MAX_SAFE_INTEGER,
+};
+
+/**
+ * Decodes a stored batch of which some events were rejected: those may be what no decoder reads, and are left out
+ * (`undefined`) where they are. `isRejected` tells of an index.
+ */
+export function decodeJudgedEvents(
+  bytes: Uint8Array,
+  isRejected: (index: number) => boolean,
+): readonly (Event | undefined)[] {
+  const { events, verdicts } = decodeEvents(bytes, STORED_LIMITS);
+  // Taken in by an earlier version, which judged otherwise.
+  const taken = verdicts.map(({ index }) => index).filter((index) => !isRejected(index));
+  if (taken.length === 0) return events;
+  const decoded = [...events];
+  for (const [at, slice] of sliceEvents(bytes, taken).entries()) decoded[taken[at] as number] = decodeSlice(slice);
+  return decoded;
+}
+
+/** Decodes one event as `sliceEvent` cut it. */
+export const decodeSlice = (bytes: Uint8Array): Event => mapUnpacker.unpack(bytes) as Event;
+
+const NO_VERDICTS: readonly Verdict[] = [];
+
+function judgeEvents(bytes: Uint8Array, scan: EventScan, eventBytesMax: number): readonly Verdict[] {
+  let verdicts: Verdict[] | undefined;
+  let nextFlaw = 0;
+  for (let index = 0; index < scan.count; index++) {
+    // As a map: JSON, sinks and dead letters write the keys of each record again.
+    const sizeBytes =
+      (scan.starts[index + 1] as number) - (scan.starts[index] as number) + (scan.growths?.[index] ?? 0);
+    const flaw = scan.flaws[nextFlaw];
+    const isFlawed = flaw !== undefined && flaw.index === index;
+    if (isFlawed) nextFlaw++;
+    if (sizeBytes > eventBytesMax) {
+      verdicts ??= [];
+      verdicts.push({
+        index,
+        code: "EVENT_TOO_LARGE",
+        path: "",
+        reason: `must be at most ${eventBytesMax} bytes: current value is ${sizeBytes}`,
+      });
+    } else if (isFlawed) {
+      verdicts ??= [];
+      const { path, reason } = readUnreadable(bytes.subarray(scan.starts[index], scan.starts[index + 1])) ?? flaw;
+      verdicts.push({ index, code: "MALFORMED_EVENT", path, reason });
+    }
+  }
+  return verdicts ?? NO_VERDICTS;
+}
+
+function decodeOneByOne(bytes: Uint8Array, count: number, verdicts: readonly Verdict[]): (Event | undefined)[] {
+  const bad = new Set(verdicts.map((verdict) => verdict.index));
+  const good = Array.from({ length: count }, (_, index) => index).filter((index) => !bad.has(index));
+  const events = new Array<Event | undefined>(count).fill(undefined);
+  sliceEvents(bytes, good).forEach((slice, at) => {
+    events[good[at] as number] = decodeSlice(slice);
+  });
+  return events;
+}

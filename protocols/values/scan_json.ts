@@ -1,0 +1,134 @@
+/**
+ * Reads JSON text without building it: counts values, measures depth, finds repeated keys and the integers that a double can
+ * not hold, so that `JSON.parse` is only let near what it can chew. Syntax is left to `JSON.parse`.
+ */
+import { RejectedError } from "../errors.ts";
+import { WHOLE_MAX } from "./exact_json.ts";
+import type { ScanLimits } from "./scan.ts";
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const MINUS = 0x2d;
+
+export interface JsonScan {
+  /**
+   * Where plain integers beyond 2^53 lie, which `JSON.parse` would make doubles of: start and end of each, in order;
+   * undefined where the text holds none.
+   */
+  readonly integers: readonly number[] | undefined;
+  /** Lists and maps inside one another. */
+  readonly levels: number;
+  /** A number may be read as -0: it begins so, or has a negative exponent. */
+  readonly mayBeMinusZero: boolean;
+}
+
+/**
+ * Throws `FRAME_TOO_COMPLEX`, or `MALFORMED_FRAME` where a map has a key twice.
+ *
+ * @param levelsMax of the text, where that may have more than what it stands for
+ */
+export function scanJson(text: string, limits: ScanLimits, levelsMax = limits.depthMax): JsonScan {
+  /** Keys seen in each open map; undefined for a list. */
+  const open: (Set<string> | undefined)[] = [];
+  let tokens = 0;
+  let levels = 0;
+  let isKeyNext = false;
+  let mayBeMinusZero = false;
+  let integers: number[] | undefined;
+  for (let at = 0; at < text.length; at++) {
+    const character = text.charCodeAt(at);
+    if (character === QUOTE) {
+      const end = endOfString(text, at);
+      if (isKeyNext) takeKey(open.at(-1), text.slice(at, end));
+      isKeyNext = false;
+      at = end - 1;
+    } else if (character === 0x7b || character === 0x5b) {
+      open.push(character === 0x7b ? new Set() : undefined);
+      isKeyNext = character === 0x7b;
+      tokens++;
+      if (open.length > levels) levels = open.length;
+      if (levels > levelsMax) throw tooComplex("levels", limits.depthMax);
+    } else if (character === 0x7d || character === 0x5d) {
+      open.pop();
+      isKeyNext = false;
+    } else if (character === 0x2c || character === 0x3a) {
+      isKeyNext = character === 0x2c && open.at(-1) !== undefined;
+      tokens++;
+    } else if (character <= 0x39 && character >= 0x2d) {
+      // A digit, or the minus sign before one: nothing else of JSON outside of text begins so.
+      const end = endOfDigits(text, at);
+      if (character === MINUS && (text.charCodeAt(at + 1) === 0x30 || isOfFraction(text.charCodeAt(at - 1))))
+        mayBeMinusZero = true;
+      if (end - at > SAFE_CHARACTERS && isBigInteger(text, at, end)) {
+        integers ??= [];
+        integers.push(at, end);
+      }
+      at = end - 1;
+    }
+    if (tokens > limits.tokensMax) throw tooComplex("values", limits.tokensMax);
+  }
+  return { integers, levels, mayBeMinusZero };
+}
+
+/** Characters of a number that is held exactly, whatever they are. */
+const SAFE_CHARACTERS = 15;
+
+/** One past the digits that begin at `start` or after its minus sign. */
+function endOfDigits(text: string, start: number): number {
+  for (let at = start + 1; at < text.length; at++) {
+    const character = text.charCodeAt(at);
+    if (character < 0x30 || character > 0x39) return at;
+  }
+  return text.length;
+}
+
+/** Whether the digits are the whole of an integer beyond 2^53, and not the beginning or end of a fraction. */
+function isBigInteger(text: string, start: number, end: number): boolean {
+  if (isOfFraction(text.charCodeAt(start)) || isOfFraction(text.charCodeAt(end))) return false;
+  const before = text.charCodeAt(start - 1);
+  if (isOfFraction(before) || (before >= 0x30 && before <= 0x39)) return false;
+  const token = text.slice(start, end);
+  if (!INTEGER.test(token)) return false; // no JSON: `JSON.parse` says so
+  const value = Number(token);
+  if (value < WHOLE_MAX && value > -WHOLE_MAX) return false;
+  return token !== WHOLE_TOKEN && token !== `-${WHOLE_TOKEN}`; // 2^53 + 1 rounds to 2^53
+}
+
+const WHOLE_TOKEN = String(WHOLE_MAX);
+
+const INTEGER = /^-?[1-9]\d*$/;
+
+/** A point, or the letter or sign of an exponent. */
+const isOfFraction = (character: number): boolean =>
+  character === 0x2e || character === 0x65 || character === 0x45 || character === 0x2b;
+
+/** One past the closing quote, or the end of the text. */
+function endOfString(text: string, start: number): number {
+  for (let at = start + 1; at < text.length; at++) {
+    const character = text.charCodeAt(at);
+    if (character === BACKSLASH) at++;
+    else if (character === QUOTE) return at + 1;
+  }
+  return text.length;
+}
+
+function takeKey(seen: Set<string> | undefined, quoted: string): void {
+  const key = quoted.includes("\\") ? unescaped(quoted) : quoted.slice(1, -1);
+  if (seen?.has(key))
+    throw new RejectedError(
+      "MALFORMED_FRAME",
+      `Cannot read JSON as a map must not have a key twice: current value is ${key.slice(0, 64)}`,
+    );
+  seen?.add(key);
+}
+
+function unescaped(quoted: string): string {
+  try {
+    return String(JSON.parse(quoted));
+  } catch (error) {
+    throw new RejectedError("MALFORMED_FRAME", "Cannot read JSON as a key must be a JSON string", { cause: error });
+  }
+}
+
+export const tooComplex = (what: string, limit: number): RejectedError =>
+  new RejectedError("FRAME_TOO_COMPLEX", `Cannot read JSON as it may hold ${limit} ${what}: it holds more`);

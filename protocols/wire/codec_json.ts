@@ -1,0 +1,123 @@
+/**
+ * Frames as JSON text: subprotocol `headrace.v1.json`, for a browser's console or `websocat`. The same frames; events are
+ * plain JSON lists, which become MessagePack here, so that a node sees no difference.
+ */
+
+import { decodeEvents, EVENT_LIMITS, encodeCompact, encodeEvents } from "../values/event_codec.ts";
+import { isTooWide, TOO_MANY_KEYS, WIDE_MAP_CHARACTERS_MIN } from "../values/event_complexity.ts";
+import { exactJson } from "../values/exact_json.ts";
+import { fromJsonValue, JsonValueError, sentJson, toJsonValue } from "../values/json_values.ts";
+import type { NumberKinds } from "../values/number_kinds.ts";
+import { checkLevels, parseEventJson } from "../values/parse_json.ts";
+import type { ScanLimits } from "../values/scan.ts";
+import { type EventInput, UnreadableInput, wireValue } from "../values/unreadable.ts";
+import type { Frame } from "./frames.ts";
+import { type Fields, isFields, refuse } from "./narrow.ts";
+import { checkPosition, parseFrame } from "./parse_frame.ts";
+
+export function encodeJsonFrame(frame: Frame): string {
+  const { type } = frame;
+  if (type === "append") return exactJson({ ...withoutEvents(frame), events: listEvents(frame.events) });
+  if (type === "records") {
+    const batches = frame.batches.map((batch) => ({ ...withoutEvents(batch), events: listEvents(batch.events) }));
+    return exactJson({ ...frame, batches });
+  }
+  return exactJson(toJsonValue(frame));
+}
+
+function withoutEvents(fields: { readonly events: Uint8Array }): Fields {
+  const { events, ...rest } = fields;
+  return toJsonValue(rest) as Fields;
+}
+
+/** Events that can not be read (they were rejected) are null. What a log holds may be larger than what one frame may. */
+function listEvents(bytes: Uint8Array): unknown[] {
+  const { events } = decodeEvents(bytes, {
+    ...EVENT_LIMITS,
+    tokensMax: Number.MAX_SAFE_INTEGER,
+    growthBytesMax: Number.MAX_SAFE_INTEGER,
+  });
+  return events.map((event) => toJsonValue(event ?? null));
+}
+
+/** Of a `records` frame: its map, its list of batches, a batch and that batch's list of events. */
+const LEVELS_AROUND_EVENTS = 4;
+
+/** An event that has no value, such as an integer beyond 64 bits, is that event's own fault: its neighbours are taken. */
+export function decodeJsonFrame(text: string, limits: ScanLimits): Frame {
+  const { value: parsed, isDeep, numbers } = parseEventJson(text, limits, LEVELS_AROUND_EVENTS);
+  const mayHaveHalves = HALF_CHARACTER.test(text);
+  if (isFields(parsed) && parsed.type === "append") {
+    const { events, ...rest } = parsed;
+    if (mayHaveHalves) refuseHalves(rest, "");
+    const fields = fromJsonValue(rest) as Fields;
+    if (isDeep) checkLevels(fields, limits.depthMax); // events are judged with those that came as MessagePack
+    const frame = parseFrame({
+      ...fields,
+      events: packAppended(events, text.length >= WIDE_MAP_CHARACTERS_MIN, numbers),
+    });
+    return checkPosition(frame, (position) => encodeCompact(position).length);
+  }
+  if (mayHaveHalves && !(isFields(parsed) && parsed.type === "records")) refuseHalves(parsed, "");
+  const value = fromJsonValue(parsed);
+  const isRecords = isFields(value) && value.type === "records";
+  if (isDeep) checkLevels(value, limits.depthMax + (isRecords ? LEVELS_AROUND_EVENTS : 0));
+  if (isRecords && Array.isArray(value.batches)) {
+    value.batches.forEach((batch, index) => {
+      if (isFields(batch)) batch.events = packEvents(batch.events, `/batches/${index}/events`, numbers);
+    });
+  }
+  return parseFrame(value);
+}
+
+/** Half of a character as JSON can write it. UTF-8 has none: two names that differ in it would be stored as one. */
+const HALF_CHARACTER = /\\u[dD][89a-fA-F]/;
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
+function refuseHalves(value: unknown, path: string): void {
+  if (typeof value === "string") {
+    if (LONE_SURROGATE.test(value)) refuse(path, "be text of whole characters", "half of one");
+    return;
+  }
+  if (typeof value !== "object" || value === null) return;
+  for (const [key, one] of Object.entries(value)) {
+    if (LONE_SURROGATE.test(key)) refuse(path, "have keys of whole characters", "half of one");
+    refuseHalves(one, `${path}/${key}`);
+  }
+}
+
+function packEvents(value: unknown, path: string, numbers: NumberKinds): Uint8Array {
+  if (!Array.isArray(value)) return refuse(path, "be a list", value);
+  return encodeEvents(value, { asRecords: true, numbers });
+}
+
+function packAppended(value: unknown, isLong: boolean, numbers: NumberKinds): Uint8Array {
+  if (!Array.isArray(value)) return refuse("/events", "be a list", value);
+  const events = value.map((one) => wireValue(eventOfJson(one, isLong)));
+  return encodeEvents(events, { asRecords: true, numbers });
+}
+
+/** What a JSON value is as an event, or why it is none. */
+function eventOfJson(value: unknown, isLong: boolean): EventInput {
+  try {
+    const event = fromJsonValue(value) as EventInput;
+    return isLong && isTooWide(event) ? unreadableJson(TOO_MANY_KEYS, event) : event;
+  } catch (error) {
+    return unreadableJson(error, value);
+  }
+}
+
+const encoder = new TextEncoder();
+
+/** Input that stands for a JSON value that could not be made an event. Reading may have gone some way into it: written back. */
+export function unreadableJson(error: unknown, value: unknown, original?: Uint8Array): UnreadableInput {
+  const { path, reason } = error instanceof JsonValueError ? error : { path: "", reason: reasonOfJson(error) };
+  return new UnreadableInput(reason, original ?? encoder.encode(sentJson(value)), path);
+}
+
+/** The reason in an error of this way in, without the sentence around it. */
+const reasonOfJson = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).replace(
+    /^Cannot read JSON as (it must be well formed: )?/,
+    "",
+  );

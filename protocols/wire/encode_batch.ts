@@ -1,0 +1,77 @@
+/** Encodes a producer's batch: in halves where it does not fit a frame or holds something without MessagePack form. */
+import type { OpenBatch } from "../client/producer/event_batcher.ts";
+import { encodeEvents } from "../values/event_codec.ts";
+import {
+  EVENT_LEVELS_MAX,
+  hasTooManyValues,
+  LONG_NUMBER,
+  MINUS_ZERO,
+  surveyEvent,
+  TOO_DEEP,
+  TOO_MANY_KEYS,
+  TOO_WIDE,
+} from "../values/event_complexity.ts";
+import { wireValue } from "../values/unreadable.ts";
+import { WIRE_DEFAULTS } from "./frames.ts";
+
+/** Room in a frame for what is not events. */
+const FRAME_MARGIN_BYTES = 65_536;
+
+export type EncodedBatch =
+  | { readonly kind: "encoded"; readonly batch: OpenBatch; readonly events: Uint8Array }
+  /** One event that can not be sent at all. */
+  | {
+      readonly kind: "unsendable";
+      readonly batch: OpenBatch;
+      readonly code: string;
+      readonly reason: string;
+      /** Its encoded size, where it could be encoded. */
+      readonly sizeBytes?: number;
+    };
+
+type Unfit = Omit<Extract<EncodedBatch, { kind: "unsendable" }>, "kind" | "batch">;
+
+export function encodeBatch(batch: OpenBatch, frameBytesMax: number): EncodedBatch[] {
+  const encoded = encodeWhole(batch, frameBytesMax);
+  if (encoded instanceof Uint8Array) return [{ kind: "encoded", batch, events: encoded }];
+  if (batch.slots.length > 1) return encodeHalves(batch, frameBytesMax);
+  return [{ kind: "unsendable", batch, ...encoded }];
+}
+
+/** The events of the batch, or why they do not fit one frame. */
+function encodeWhole({ slots }: OpenBatch, frameBytesMax: number): Uint8Array | Unfit {
+  let found = 0;
+  for (const { event } of slots) found |= surveyEvent(event);
+  if ((found & TOO_DEEP) !== 0)
+    return { code: "FRAME_TOO_COMPLEX", reason: `must have at most ${EVENT_LEVELS_MAX} levels: it has more` };
+  // As records they would fit, so that what becomes of an event would depend on its neighbours.
+  if ((found & TOO_WIDE) !== 0) return { code: "MALFORMED_EVENT", reason: TOO_MANY_KEYS };
+  let events: Uint8Array;
+  try {
+    events = encodeEvents(
+      slots.map((slot) => wireValue(slot.event)),
+      // A definition of its own costs one event more than it saves, and keeps the node from joining it to others.
+      {
+        asRecords: slots.length > 1,
+        numbers: { mayBeLong: (found & LONG_NUMBER) !== 0, mayBeMinusZero: (found & MINUS_ZERO) !== 0 },
+      },
+    );
+  } catch (error) {
+    return { code: "MALFORMED_EVENT", reason: error instanceof Error ? error.message : String(error) };
+  }
+  const sizeBytes = events.length;
+  if (sizeBytes > frameBytesMax - FRAME_MARGIN_BYTES) {
+    const reason = `must fit a frame of ${frameBytesMax} bytes: current value is ${sizeBytes}`;
+    return { code: "EVENT_TOO_LARGE", reason, sizeBytes };
+  }
+  if (!hasTooManyValues(events, slots.length)) return events;
+  const reason = `must have fewer values than a frame may hold, ${WIRE_DEFAULTS.frameTokensMax}: it has more`;
+  return { code: "FRAME_TOO_COMPLEX", reason, sizeBytes };
+}
+
+function encodeHalves({ stream, partition, slots }: OpenBatch, frameBytesMax: number): EncodedBatch[] {
+  const middle = slots.length >> 1;
+  return [slots.slice(0, middle), slots.slice(middle)].flatMap((half) =>
+    encodeBatch({ stream, partition, slots: half }, frameBytesMax),
+  );
+}

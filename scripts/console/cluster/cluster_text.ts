@@ -1,0 +1,116 @@
+/** A cluster as lines of text: its nodes, what moves, and what changed since the last look. Pure. */
+import type { ClusterOverview, MoveOverview, PartitionOverview } from "../../../supervisors/cluster/overview.ts";
+import { type Column, table } from "../output.ts";
+
+/** What is told of a node. */
+export interface NodeRow {
+  readonly name: string;
+  readonly state: string;
+  readonly isCoordinator: boolean;
+  /** Undefined where nobody knows. */
+  readonly partitions: number | undefined;
+  readonly recordsPerSecond: number | undefined;
+  readonly address: string;
+  readonly zone?: string;
+  readonly version?: string;
+  readonly lagRecords?: number | undefined;
+}
+
+/** What is told of a cluster. */
+export interface ClusterSight {
+  readonly nodes: readonly NodeRow[];
+  readonly partitions: readonly PartitionOverview[];
+  readonly moves: readonly MoveOverview[];
+  readonly coordinator: string | undefined;
+}
+
+/** Moves, or partitions, that are named; of more, only how many. */
+const NAMED_MAX = 5;
+
+export const sightOf = (overview: ClusterOverview): ClusterSight => ({
+  nodes: overview.nodes,
+  partitions: overview.partitions,
+  moves: overview.moves,
+  coordinator: overview.coordinator?.node,
+});
+
+const rateText = (perSecond: number | undefined): string | undefined =>
+  perSecond === undefined ? undefined : Math.round(perSecond).toLocaleString("en");
+
+const COLUMNS: readonly Column<NodeRow>[] = [
+  { title: "node", cell: ({ name, isCoordinator }) => (isCoordinator ? `${name} *` : name) },
+  { title: "state", cell: ({ state }) => state },
+  { title: "partitions", isNumber: true, cell: ({ partitions }) => partitions },
+  { title: "records/s", isNumber: true, cell: ({ recordsPerSecond }) => rateText(recordsPerSecond) },
+];
+const LAG: Column<NodeRow> = {
+  title: "lag",
+  isNumber: true,
+  cell: ({ lagRecords }) => lagRecords?.toLocaleString("en"),
+};
+const ZONE: Column<NodeRow> = { title: "zone", cell: ({ zone }) => zone };
+const ADDRESS: Column<NodeRow> = { title: "address", cell: ({ address }) => address || undefined };
+
+/** Nodes as a table, then what is not as it should be, then moves under way. */
+export function clusterLines(sight: ClusterSight, extra: "lag" | "zone"): readonly string[] {
+  const { nodes, partitions, moves } = sight;
+  const columns = [...COLUMNS, extra === "lag" ? LAG : ZONE, ADDRESS];
+  const unowned = partitions.filter(({ state }) => state === "unassigned" || state === "claiming");
+  return [
+    ...table(columns, nodes),
+    "",
+    `${counted(partitions.length, "partition")}${unowned.length === 0 ? "" : `, ${unowned.length} without an owner now: ${named(unowned)}`}` +
+      `${sight.coordinator === undefined ? (nodes.length > 1 ? "; no coordinator" : "") : "; * coordinates"}`,
+    ...(moves.length === 0 ? [] : [`${counted(moves.length, "move")} under way`]),
+    ...moves
+      .slice(0, NAMED_MAX)
+      .map((move) => `  ${nameOf(move)}  ${move.from ?? "nobody"} -> ${move.to}  ${move.reason}`),
+    ...(moves.length > NAMED_MAX ? [`  and ${moves.length - NAMED_MAX} more`] : []),
+  ];
+}
+
+/** What a person would want to know, a line each: for logs, where nothing can be drawn over. */
+export function changesBetween(before: ClusterSight | undefined, after: ClusterSight): readonly string[] {
+  if (before === undefined) return clusterLines(after, "lag").filter((line) => line !== "");
+  const known = new Map(before.nodes.map((node) => [node.name, node]));
+  const left = before.nodes.filter(({ name }) => !after.nodes.some((node) => node.name === name));
+  return [
+    ...after.nodes.flatMap(({ name, state }) => {
+      const old = known.get(name);
+      if (old?.state === state) return [];
+      return [old === undefined ? `${name} is there: ${state}` : `${name} is ${state} (was ${old.state})`];
+    }),
+    ...left.map(({ name }) => `${name} is not there any more`),
+    ...(before.coordinator === after.coordinator
+      ? []
+      : [after.coordinator === undefined ? "nobody coordinates" : `${after.coordinator} coordinates`]),
+    ...ownerChanges(before.partitions, after.partitions),
+  ];
+}
+
+/** Partitions that changed hands, by who had them and who has them. */
+function ownerChanges(before: readonly PartitionOverview[], after: readonly PartitionOverview[]): readonly string[] {
+  const owners = new Map(before.map((one) => [nameOf(one), one.owner]));
+  const groups = new Map<string, PartitionOverview[]>();
+  for (const one of after) {
+    const from = owners.get(nameOf(one));
+    if (from === one.owner) continue;
+    const way = `${from ?? "nobody"} -> ${one.owner ?? "nobody"}`;
+    groups.set(way, [...(groups.get(way) ?? []), one]);
+  }
+  return [...groups].map(
+    ([way, partitions]) => `${counted(partitions.length, "partition")} ${way}: ${named(partitions)}`,
+  );
+}
+
+/** `1 move`, `2 moves`. */
+export const counted = (count: number, what: string): string =>
+  `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
+
+export const nameOf = ({ stream, partition }: { readonly stream: string; readonly partition: number }): string =>
+  `${stream}/${partition}`;
+
+function named(partitions: readonly PartitionOverview[]): string {
+  const names = partitions.slice(0, NAMED_MAX).map(nameOf).join(", ");
+  return partitions.length > NAMED_MAX ? `${names} and ${partitions.length - NAMED_MAX} more` : names;
+}

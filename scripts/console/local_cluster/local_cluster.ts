@@ -1,0 +1,317 @@
+/**
+ * A whole cluster on this machine: a private Redis and nodes of one configuration, each a process of its own. Whoever
+ * starts it owns it: nodes end with their starter, and only what was started here is ever signalled. A node that dies
+ * stays gone until somebody starts it again.
+ */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { ConfigurationError, RejectedError, UnavailableError } from "../../../protocols/errors.ts";
+import { effectiveConfiguration } from "../effective_configuration.ts";
+import { remark } from "../output.ts";
+import { askLocalCluster, type Control, listenForControl } from "./local_cluster_control.ts";
+import {
+  isAlive,
+  type LocalClusterState,
+  type LocalNode,
+  readState,
+  removeState,
+  writeState,
+} from "./local_cluster_state.ts";
+import { freePort, requireFreePorts } from "./local_ports.ts";
+import { type LocalProcess, startProcess } from "./local_process.ts";
+import { flushOf, type LocalRedis, requireRedisServer, startLocalRedis } from "./local_redis.ts";
+
+export type { LocalNode } from "./local_cluster_state.ts";
+
+/** A node drains for 9 s at most before it ends by itself. */
+const STOP_NODE_WITHIN_MS = 15_000;
+const STOP_REDIS_WITHIN_MS = 30_000;
+const UP_WITHIN_MS = 60_000;
+/** As npm start gives it. */
+const NODE_ARGUMENTS = ["--max-semi-space-size=64"];
+
+export interface LocalClusterOptions {
+  /** For everything that is kept: Redis' files, the nodes' data and logs, and the state file. */
+  readonly folder: string;
+  /** The nodes to begin with. */
+  readonly nodes: number;
+  /** Port of the first node, the others follow; 0 for any that are free. */
+  readonly firstPort: number;
+  /** Configuration of every node: its log and its ports are the cluster's, whatever it says. */
+  readonly configFile: string;
+  /** Called after a node was started, came up, or ended. */
+  readonly onChange?: () => void;
+  /** Ends the cluster, also while it starts. */
+  readonly signal?: AbortSignal;
+}
+
+export interface LocalCluster {
+  readonly folder: string;
+  /** `ending`: how it ended, should it have. */
+  readonly redis: { readonly url: string; readonly port: number; readonly pid: number; readonly ending?: string };
+  /** Every node that was ever started, in the order of their names; those that ended are `gone`. */
+  nodes(): readonly LocalNode[];
+  /** Starts a further node, or one of that name that is gone. Resolves when it is up. */
+  addNode(name?: string): Promise<LocalNode>;
+  /** Signals a node: resolves when it has ended, with a signal that ends it. */
+  killNode(name: string, signal: NodeJS.Signals): Promise<LocalNode>;
+  /** Ends the nodes, then Redis. Resolves with what did not end by itself. */
+  stop(): Promise<readonly string[]>;
+}
+
+/**
+ * Throws `ConfigurationError` where a program is missing, a port is taken, the configuration is not sound or a cluster
+ * runs in the folder already.
+ */
+export async function startLocalCluster(options: LocalClusterOptions): Promise<LocalCluster> {
+  await requireRedisServer();
+  await refuseSecond(options.folder);
+  await mkdir(options.folder, { recursive: true });
+  // Checked before anything runs; the address of Redis is not known yet, and does not matter here.
+  const configuration = await effectiveConfiguration({ config: options.configFile, cluster: "redis://127.0.0.1" });
+  const { host } = configuration.node;
+  const ports = Array.from({ length: options.nodes }, (_, index) => options.firstPort + index);
+  if (options.firstPort !== 0) {
+    await requireFreePorts(
+      host,
+      ports.map((port, index) => ({ what: nameOf(index + 1), port })),
+    );
+  }
+  const redis = await startLocalRedis(options.folder, flushOf(configuration));
+  const cluster = new Cluster(options, redis, host);
+  const end = (): void => void cluster.stop();
+  options.signal?.addEventListener("abort", end, { once: true });
+  try {
+    options.signal?.throwIfAborted();
+    await cluster.begin();
+  } catch (error) {
+    await cluster.stop();
+    throw error;
+  }
+  return cluster;
+}
+
+async function refuseSecond(folder: string): Promise<void> {
+  const state = await readState(folder);
+  if (state === undefined) return;
+  if ((await askLocalCluster(state, { kind: "nodes" })) !== undefined) {
+    throw new ConfigurationError(
+      "DATA_IN_USE",
+      `Cannot start a cluster in ${folder} as one runs there already: process ${state.pid} has it`,
+    );
+  }
+  // Its starter was killed: the nodes end by themselves then, and Redis within seconds.
+  const { pid, port } = state.redis;
+  if (isAlive(pid) && (await isTaken(port))) {
+    throw new ConfigurationError(
+      "DATA_IN_USE",
+      `Cannot start a cluster in ${folder} as the Redis of an earlier one must have ended first: it still listens on port ${port} (kill ${pid} ends it)`,
+    );
+  }
+}
+
+const isTaken = (port: number): Promise<boolean> =>
+  requireFreePorts("127.0.0.1", [{ what: "redis-server", port }]).then(
+    () => false,
+    () => true,
+  );
+
+const nameOf = (number: number): string => `node-${number}`;
+
+interface Managed {
+  readonly name: string;
+  readonly number: number;
+  port: number;
+  address: string;
+  process: LocalProcess | undefined;
+  state: LocalNode["state"];
+}
+
+class Cluster implements LocalCluster {
+  readonly folder: string;
+  readonly #options: LocalClusterOptions;
+  readonly #redis: LocalRedis;
+  readonly #host: string;
+  readonly #nodes = new Map<string, Managed>();
+  #control: Control | undefined;
+  #writing: Promise<void> = Promise.resolve();
+  #stopping: Promise<readonly string[]> | undefined;
+
+  constructor(options: LocalClusterOptions, redis: LocalRedis, host: string) {
+    this.#options = options;
+    this.#redis = redis;
+    this.#host = host;
+    this.folder = options.folder;
+    void redis.process.ended.then(() => this.#changed());
+  }
+
+  get redis(): LocalCluster["redis"] {
+    const { url, port, process: started } = this.#redis;
+    return { url, port, pid: started.pid, ...(started.ending === undefined ? {} : { ending: started.ending }) };
+  }
+
+  async begin(): Promise<void> {
+    this.#control = await listenForControl(async (request) => {
+      if (request.kind === "add") return [await this.addNode(request.name)];
+      if (request.kind === "kill") return [await this.killNode(request.name, request.signal)];
+      return this.nodes();
+    });
+    // Later failures to write are only told: a cluster that can not be found from elsewhere runs all the same.
+    await writeState(this.folder, this.#state(this.#control));
+    const names = Array.from({ length: this.#options.nodes }, (_, index) => nameOf(index + 1));
+    await Promise.all(names.map((name) => this.addNode(name)));
+  }
+
+  nodes(): readonly LocalNode[] {
+    return [...this.#nodes.values()].toSorted((left, right) => left.number - right.number).map(describe);
+  }
+
+  async addNode(given?: string): Promise<LocalNode> {
+    if (this.#stopping !== undefined) throw new UnavailableError("STOPPING", "Cannot start a node as the cluster ends");
+    const name = given ?? nameOf(1 + Math.max(0, ...[...this.#nodes.values()].map(({ number }) => number)));
+    const node = this.#nodes.get(name) ?? this.#place(name);
+    if (node.state !== "gone") {
+      throw new RejectedError("UNKNOWN_NODE", `Cannot start ${name} as it must be gone: it is ${node.state}`);
+    }
+    node.state = "starting";
+    this.#nodes.set(name, node);
+    try {
+      await this.#start(node);
+    } catch (error) {
+      node.state = "gone";
+      this.#changed();
+      throw error;
+    }
+    return describe(node);
+  }
+
+  async killNode(name: string, signal: NodeJS.Signals): Promise<LocalNode> {
+    const node = this.#nodes.get(name);
+    if (node?.process === undefined || node.process.ending !== undefined) {
+      const running = [...this.#nodes.values()].filter(({ state }) => state !== "gone").map((one) => one.name);
+      throw new RejectedError(
+        "UNKNOWN_NODE",
+        `Cannot signal ${name} as it must be one of the nodes that run: these are [${running.join(", ")}]`,
+      );
+    }
+    node.process.signal(signal);
+    if (signal === "SIGSTOP") node.state = "paused";
+    else if (signal === "SIGCONT") node.state = "up";
+    else await node.process.ended;
+    this.#changed();
+    return describe(node);
+  }
+
+  stop(): Promise<readonly string[]> {
+    this.#stopping ??= this.#stopAll();
+    return this.#stopping;
+  }
+
+  /** A new node: `node-7` listens six ports after the first one; any other name on any port that is free. */
+  #place(name: string): Managed {
+    const found = /^node-([1-9]\d{0,3})$/.exec(name);
+    if (found === null) {
+      throw new RejectedError("UNKNOWN_NODE", `Cannot start ${name} as it must be named node-1, node-2 and so on`);
+    }
+    const number = Number(found[1]);
+    const port = this.#options.firstPort === 0 ? 0 : this.#options.firstPort + number - 1;
+    return { name, number, port, address: "", process: undefined, state: "gone" };
+  }
+
+  async #start(node: Managed): Promise<void> {
+    const { folder, configFile } = this.#options;
+    if (node.port === 0) node.port = await freePort(this.#host);
+    else await requireFreePorts(this.#host, [{ what: node.name, port: node.port }]);
+    const entry = fileURLToPath(
+      new URL(`../headrace${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url),
+    );
+    const started = await startProcess({
+      program: process.execPath,
+      args: [
+        ...process.execArgv,
+        ...NODE_ARGUMENTS,
+        ...[entry, "up", "--json", "--until-input-ends"],
+        ...["--config", configFile, "--cluster", this.#redis.url, "--name", node.name],
+        // One folder for all: what sinks write must be found by whoever owns the partition next.
+        ...["--port", String(node.port), "--data", join(folder, "data")],
+      ],
+      logFile: join(folder, `${node.name}.log`),
+      hasInput: true,
+    });
+    node.process = started;
+    void started.ended.then(() => {
+      node.state = "gone";
+      this.#changed();
+    });
+    this.#changed();
+    const waiting = new AbortController();
+    const announced = await Promise.race([
+      started.firstJson,
+      started.ended.then(() => undefined),
+      delay(UP_WITHIN_MS, undefined, { signal: waiting.signal }).catch(() => undefined),
+    ]);
+    waiting.abort();
+    if (announced === undefined) throw await this.#failedToStart(node.name, started);
+    node.address = (announced as { readonly address: string }).address;
+    node.state = "up";
+    this.#changed();
+  }
+
+  async #failedToStart(name: string, started: LocalProcess): Promise<Error> {
+    const { ending } = started;
+    await started.stop(STOP_NODE_WITHIN_MS);
+    const how = ending === undefined ? `it was not within ${UP_WITHIN_MS} ms` : `it ended with ${ending}`;
+    const message = `Cannot start ${name} as it must come up: ${how}\n${await started.tail()}`;
+    return ending === "exit code 78"
+      ? new ConfigurationError("INVALID_CONFIGURATION", message)
+      : new UnavailableError("NOT_READY", message);
+  }
+
+  async #stopAll(): Promise<readonly string[]> {
+    this.#control?.close();
+    const left: string[] = [];
+    for (const node of [...this.#nodes.values()].toSorted((one, other) => other.number - one.number)) {
+      const running = node.process;
+      if (running === undefined || running.ending !== undefined) continue;
+      node.state = "stopping";
+      this.#changed();
+      if (!(await running.stop(STOP_NODE_WITHIN_MS))) left.push(node.name);
+    }
+    if (!(await this.#redis.process.stop(STOP_REDIS_WITHIN_MS))) left.push("redis-server");
+    this.#changed();
+    await this.#writing;
+    await removeState(this.folder);
+    return left;
+  }
+
+  #changed(): void {
+    this.#options.onChange?.();
+    const control = this.#control;
+    if (control === undefined) return;
+    this.#writing = this.#writing
+      .then(() => writeState(this.folder, this.#state(control)))
+      .catch((error: Error) => remark(`Cannot write the state of the cluster to ${this.folder}: ${error.message}`));
+  }
+
+  #state({ port, secret }: Control): LocalClusterState {
+    const { redis } = this;
+    return {
+      version: 1,
+      pid: process.pid,
+      control: { port, secret },
+      redis: { port: redis.port, pid: redis.pid },
+      nodes: this.nodes(),
+    };
+  }
+}
+
+const describe = ({ name, port, address, process: started, state }: Managed): LocalNode => ({
+  name,
+  port,
+  address,
+  pid: started?.pid ?? 0,
+  state,
+  ...(started?.ending === undefined ? {} : { ending: started.ending }),
+});

@@ -1,0 +1,68 @@
+/** Counts the events that a node does not take, and lists the first of them with where they came from. */
+import { errorFromCode, type HeadraceError } from "../../../protocols/errors.ts";
+import type { EventInput, RejectedEvent } from "../../../protocols/mod.ts";
+import { printAside, printJson } from "../output.ts";
+
+/** Refusals that concern every event alike: there is no use in going on. */
+const FINAL_CODES: ReadonlySet<string> = new Set([
+  "UNKNOWN_STREAM",
+  "UNKNOWN_PARTITION",
+  "UNKNOWN_SCHEMA_VERSION",
+  "UNAUTHENTICATED",
+  "FORBIDDEN",
+]);
+
+export interface Origin {
+  /** For a person: `orders.ndjson:17`. */
+  readonly text: string;
+  /** For a machine. */
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+export interface Rejections {
+  /** Set aside as dead letters, each for a reason of its own. */
+  readonly count: number;
+  /** Refused for what has nothing to do with the event: not in the log, and not set aside. */
+  readonly refused: number;
+  remember(event: EventInput, origin: Origin): void;
+  readonly onRejected: (rejected: RejectedEvent) => void;
+  /** Tells what was listed, once the progress bar is out of the way. */
+  tell(): Promise<void>;
+}
+
+/** @param most events to list */
+export function listRejections(most: number, isJson: boolean, fail: (error: HeadraceError) => void): Rejections {
+  const origins = new WeakMap<object, Origin>();
+  const listed: (Pick<RejectedEvent, "code" | "path" | "reason"> & { readonly origin: Origin })[] = [];
+  let count = 0;
+  let refused = 0;
+  return {
+    get count() {
+      return count;
+    },
+    get refused() {
+      return refused;
+    },
+    remember: (event, origin) => origins.set(event, origin),
+    onRejected: ({ event, code, path, reason }) => {
+      if (FINAL_CODES.has(code)) {
+        refused += 1;
+        return fail(errorFromCode(code, reason));
+      }
+      count += 1;
+      const origin = origins.get(event) ?? { text: "an event", fields: {} };
+      if (listed.length < most) listed.push({ origin, code, path, reason });
+    },
+    tell: async () => {
+      for (const { origin, code, path, reason } of listed) {
+        if (isJson) await printJson({ kind: "rejected", ...origin.fields, code, path, reason });
+        else printAside(`${origin.text}: ${code} at ${path || "/"}: ${withoutPlace(reason, origin)}`);
+      }
+      if (count > listed.length && !isJson) printAside(`and ${count - listed.length} more rejected`);
+    },
+  };
+}
+
+/** What could not be read names its place itself. */
+const withoutPlace = (reason: string, { text }: Origin): string =>
+  reason.startsWith(`${text}: `) ? reason.slice(text.length + 2) : reason;

@@ -1,0 +1,178 @@
+/** Performs what the coordinator machine decides: writes to the lease store, orders to members. Keeps the lease. */
+import type { ActorContext, ActorDefinition } from "../../../actors/kernel/actor.ts";
+import { machineActor } from "../../../actors/kernel/machine_actor.ts";
+import { FencedError, HeadraceError, UnavailableError } from "../../../protocols/errors.ts";
+import type { NodeId } from "../../../protocols/position.ts";
+import type { ClusterTimes, Leader, PartitionName, ToMember } from "../cluster.ts";
+import type { LeaseStore } from "../leases/lease_store.ts";
+import { SteadyClock } from "../steady_clock.ts";
+import { stepCoordinator } from "./coordinator_machine.ts";
+import {
+  type CoordinatorEffect,
+  type CoordinatorMessage,
+  type CoordinatorState,
+  createCoordinator,
+  type Election,
+} from "./coordinator_state.ts";
+
+/** Between tries of what the store did not answer. */
+const STORE_RETRY_MS = 200;
+
+export interface CoordinatorOptions {
+  readonly leader: Leader;
+  readonly times: ClusterTimes;
+  readonly partitions: readonly PartitionName[];
+  readonly links: Election["links"];
+  readonly store: LeaseStore;
+  tell(node: NodeId, message: ToMember): void;
+  onSteppedDown(because: "superseded" | "cut_off", reason: string): void;
+  note(level: "info" | "warn", text: string): void;
+}
+
+type Message =
+  | CoordinatorMessage
+  | { readonly type: "elected"; readonly election: Election }
+  | { readonly type: "again"; readonly effect: Effect }
+  | { readonly type: "failed"; readonly effect: Effect; readonly error: unknown };
+
+type Effect =
+  | Exclude<CoordinatorEffect, { type: "wait" }>
+  | { readonly type: "prepare" }
+  | { readonly type: "renew_lease" }
+  | { readonly type: "keep_looking" }
+  | { readonly type: "wait"; readonly delayMs: number; readonly message: Message };
+
+interface State {
+  readonly times: ClusterTimes;
+  /** Undefined until the table is read; what is told before waits. */
+  coordinator: CoordinatorState | undefined;
+  readonly early: CoordinatorMessage[];
+}
+
+export const coordinatorActor = (options: CoordinatorOptions): ActorDefinition<CoordinatorMessage> =>
+  machineActor<State, Message, Effect>({
+    name: "coordinator",
+    machine: () => {
+      const clock = new SteadyClock();
+      return {
+        initial: { times: options.times, coordinator: undefined, early: [] },
+        step: (state, message, nowMs) => step(state, message, clock.at(nowMs)),
+      };
+    },
+    first: () => [
+      { type: "again", effect: { type: "prepare" } },
+      { type: "again", effect: { type: "renew_lease" } },
+    ],
+    perform: (effect, context) => perform(options, effect, context),
+    onEffectFailed: (effect, error) => ({ type: "failed", effect, error }),
+  }) as ActorDefinition<CoordinatorMessage>;
+
+async function perform(options: CoordinatorOptions, effect: Effect, context: ActorContext<Message>): Promise<void> {
+  const { leader, times, store } = options;
+  const { leaderEpoch } = leader;
+  const { self } = context;
+  switch (effect.type) {
+    case "prepare": {
+      const [view, table] = await Promise.all([store.look(), store.readTable()]);
+      const { partitions, links } = options;
+      self.tell({ type: "elected", election: { leader, times, partitions, table, view, links } });
+      return;
+    }
+    case "renew_lease": {
+      const isHeld = await store.renewLease(leaderEpoch, times.leaseMs);
+      if (!isHeld) options.onSteppedDown("superseded", "the lease is held in a higher term");
+      else context.after(times.renewLeaseEveryMs, { type: "again", effect });
+      return;
+    }
+    case "look":
+      self.tell({ type: "view", view: await store.look() });
+      return;
+    case "keep_looking":
+      self.tell({ type: "view", view: await store.look() });
+      context.after(times.lookEveryMs, { type: "again", effect });
+      return;
+    case "write_table": {
+      const { expectedVersion, entries } = effect;
+      const decision = effect.decision && { ...effect.decision, atMs: context.nowMs() }; // for people, by the clock on the wall
+      self.tell({ type: "written", version: await store.writeTable(leaderEpoch, expectedVersion, entries, decision) });
+      return;
+    }
+    case "read_table":
+      self.tell({ type: "table_read", table: await store.readTable() });
+      return;
+    case "declare_dead":
+      await store.declareDead(leaderEpoch, effect.life, times);
+      return;
+    case "set_draining":
+      await store.setDraining(leaderEpoch, effect.node, effect.isDraining);
+      return;
+    case "step_down":
+      options.onSteppedDown(effect.because, effect.reason);
+      await store.resign(leaderEpoch);
+      return;
+    case "tell":
+      options.tell(effect.node, effect.message);
+      return;
+    case "wait":
+      context.after(effect.delayMs, effect.message);
+      return;
+    case "note":
+      options.note(effect.level, effect.text);
+  }
+}
+
+function step(state: State, message: Message, nowMs: number): readonly [State, readonly Effect[]] {
+  switch (message.type) {
+    case "again":
+      return [state, [message.effect]];
+    case "failed":
+      return [state, afterFailure(state, message.effect, message.error, nowMs)];
+    case "elected": {
+      state.coordinator = createCoordinator(message.election, nowMs);
+      const begun = [{ type: "begin" } as const, ...state.early.splice(0)].flatMap((one) => tell(state, one, nowMs));
+      return [state, [{ type: "keep_looking" }, ...begun]];
+    }
+    default:
+      return [state, tell(state, message, nowMs)];
+  }
+}
+
+function tell(state: State, message: CoordinatorMessage, nowMs: number): readonly Effect[] {
+  if (state.coordinator !== undefined) return stepCoordinator(state.coordinator, message, nowMs)[1];
+  state.early.push(message);
+  return [];
+}
+
+/** The store did not answer, or refused: what is asked again, and what the machine must know. */
+function afterFailure(state: State, effect: Effect, error: unknown, nowMs: number): readonly Effect[] {
+  const again = (delayMs: number): Effect => ({ type: "wait", delayMs, message: { type: "again", effect } });
+  switch (effect.type) {
+    case "prepare":
+    case "read_table":
+      return [again(STORE_RETRY_MS)];
+    case "renew_lease":
+      return [again(state.times.renewLeaseEveryMs)];
+    case "keep_looking":
+      return [...tell(state, { type: "store_away" }, nowMs), again(state.times.lookEveryMs)];
+    case "look": // it is looked at again soon
+      return [];
+    case "write_table":
+      return tell(state, { type: "write_failed", error: asHeadraceError(error) }, nowMs);
+    case "declare_dead":
+    case "set_draining":
+      return error instanceof FencedError ? [] : [again(state.times.lookEveryMs)];
+    case "step_down": // the lease expires by itself
+    case "tell":
+    case "wait":
+    case "note":
+      return [{ type: "note", level: "warn", text: `could not ${effect.type}: ${asHeadraceError(error).message}` }];
+  }
+}
+
+function asHeadraceError(error: unknown): HeadraceError {
+  if (error instanceof HeadraceError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  return new UnavailableError("STORE_UNAVAILABLE", `Cannot coordinate as the lease store must answer: ${reason}`, {
+    cause: error,
+  });
+}

@@ -1,0 +1,174 @@
+/** The coordinator machine's members: who is there, and who is dead (E20, E21). */
+import type { LinkEvent } from "../../../actors/transport/transport.ts";
+import type { NodeId } from "../../../protocols/position.ts";
+import { isSameLife, type Life, type Member, nameOfLife, type Trigger } from "../cluster.ts";
+import type { StoreView } from "../leases/lease_store.ts";
+import {
+  COORDINATOR_LIMITS,
+  type CoordinatorEffect,
+  type CoordinatorState,
+  isBeingGranted,
+  type KnownMember,
+  knownMember,
+} from "./coordinator_state.ts";
+
+/** The registry as it is now: new lives join, and those whose registration has gone are looked at. */
+export function takeView(state: CoordinatorState, view: StoreView, nowMs: number): readonly CoordinatorEffect[] {
+  if (view.leader !== undefined && view.leader.leaderEpoch > state.leader.leaderEpoch) {
+    return stepDown(state, "superseded", `term ${view.leader.leaderEpoch} has begun at ${nameOfLife(view.leader)}`);
+  }
+  if (state.isStoreAway) {
+    state.isStoreAway = false;
+    state.expiryCountsFromMs = nowMs + state.times.registrationMs; // E21
+  }
+  const effects: CoordinatorEffect[] = [];
+  const registered = new Set<NodeId>();
+  for (const member of view.members) {
+    registered.add(member.node);
+    if ((state.dead.get(member.node) ?? 0) >= member.incarnation) {
+      // The view is older than the death, or the store has lost it with its tail: said again it changes nothing, or all.
+      effects.push({ type: "declare_dead", life: { node: member.node, incarnation: member.incarnation } });
+      continue;
+    }
+    effects.push(...takeMember(state, member, nowMs));
+  }
+  for (const [node, known] of state.members) {
+    if (!registered.has(node)) known.isUnregistered = true;
+  }
+  effects.push(...buryUnregistered(state, nowMs));
+  return effects;
+}
+
+function takeMember(state: CoordinatorState, member: Member, nowMs: number): readonly CoordinatorEffect[] {
+  const known = state.members.get(member.node);
+  if (known !== undefined && known.member.incarnation > member.incarnation) return [];
+  if (known === undefined || known.member.incarnation < member.incarnation) {
+    const before = known === undefined ? [] : end(state, known, { kind: "left", node: member.node }, nowMs);
+    const added = knownMember(state, member, nowMs);
+    state.members.set(member.node, added);
+    state.membersChanged = true;
+    return [...before, reportAgain(state, added)];
+  }
+  // What was asked for here is newer than a look at the store that does not show it yet.
+  if (known.isDrainingAsked === member.isDraining) known.isDrainingAsked = undefined;
+  const isDraining = known.isDrainingAsked ?? member.isDraining;
+  if (known.member.isDraining !== isDraining) {
+    trigger(state, isDraining ? { kind: "draining", node: member.node } : { kind: "asked" }, nowMs);
+    state.membersChanged = true;
+  }
+  known.member = { ...member, isDraining };
+  known.isUnregistered = member.expiresInMs < 0;
+  if (known.isDrainingAsked === undefined) return [];
+  // Its write failed, or an earlier one came after it: until the store shows it, it is written again.
+  return [{ type: "set_draining", node: member.node, isDraining }];
+}
+
+/** E21: expiry kills nobody whose link is up, and none at all in the first registration period after an outage. */
+export function buryUnregistered(state: CoordinatorState, nowMs: number): readonly CoordinatorEffect[] {
+  if (nowMs < state.expiryCountsFromMs || state.isStoreAway) return [];
+  const effects: CoordinatorEffect[] = [];
+  for (const known of [...state.members.values()]) {
+    if (!known.isUnregistered || known.link === "up" || isSameLife(known.member, state.leader)) continue;
+    // Declared, or one that lives would renew a registration that nobody heeds in this term.
+    effects.push({ type: "declare_dead", life: lifeOf(known) });
+    effects.push(...end(state, known, { kind: "expired", node: known.member.node }, nowMs));
+  }
+  return effects;
+}
+
+export function takeLink(state: CoordinatorState, event: LinkEvent, nowMs: number): readonly CoordinatorEffect[] {
+  state.links.set(event.node, { incarnation: event.incarnation, state: event.kind });
+  const known = state.members.get(event.node);
+  if (known === undefined || known.member.incarnation !== event.incarnation) return [];
+  known.link = event.kind;
+  switch (event.kind) {
+    case "up":
+      return [reportAgain(state, known)]; // what it was told while the link was down it may not have heard
+    case "closed":
+      return known.isLeaving ? end(state, known, { kind: "left", node: event.node }, nowMs) : [];
+    case "refused":
+      return lose(state, known, "crashed", nowMs);
+    case "silent":
+      return lose(state, known, "silent", nowMs);
+  }
+}
+
+export const reportAgain = (state: CoordinatorState, { member }: KnownMember): CoordinatorEffect => ({
+  type: "tell",
+  node: member.node,
+  message: { type: "report_again", leader: state.leader },
+});
+
+/** E20: of the peers, lost within the time after which one counts as silent. A single one says nothing of oneself. */
+const LOSSES_SHARE_MAX = 1 / 3;
+const LOSSES_MIN = 2;
+
+/** A peer was lost. Where many are lost at once it is more likely that this node is cut off (E20). */
+function lose(
+  state: CoordinatorState,
+  known: KnownMember,
+  kind: "crashed" | "silent",
+  nowMs: number,
+): readonly CoordinatorEffect[] {
+  const { node } = known.member;
+  if (known.isLeaving) return end(state, known, { kind: "left", node }, nowMs);
+  state.losses.set(node, nowMs);
+  for (const [other, lostAtMs] of state.losses) {
+    if (lostAtMs < nowMs - state.times.silentAfterMs) state.losses.delete(other);
+  }
+  const lost = state.losses.size;
+  const peers = new Set([...state.members.keys(), ...state.losses.keys()]).size - 1;
+  // A successor acts on what it finds: that it sees the same is what the first one could not know.
+  if (state.phase === "leading" && lost >= LOSSES_MIN && lost > peers * LOSSES_SHARE_MAX) {
+    return stepDown(state, "cut_off", `${lost} of ${peers} nodes were lost at once: this node may be cut off itself`);
+  }
+  return [
+    { type: "declare_dead", life: lifeOf(known) },
+    { type: "note", level: "warn", text: `${nameOfLife(known.member)} is ${kind}` },
+    ...end(state, known, { kind, node }, nowMs),
+  ];
+}
+
+/** This life is over: what it held has no holder. */
+function end(
+  state: CoordinatorState,
+  known: KnownMember,
+  because: Trigger,
+  nowMs: number,
+): readonly CoordinatorEffect[] {
+  const life = lifeOf(known);
+  state.members.delete(life.node);
+  state.dead.set(life.node, life.incarnation);
+  state.membersChanged = true;
+  // What it was handing over goes to the one that it was meant for.
+  for (const [partition, move] of state.moves) {
+    if (!isSameLife(move.from, life)) continue;
+    state.moves.delete(partition);
+    if (!isBeingGranted(state, partition)) state.granting.set(partition, "released");
+  }
+  trigger(state, because, nowMs);
+  return [];
+}
+
+const lifeOf = ({ member: { node, incarnation } }: KnownMember): Life => ({ node, incarnation });
+
+/** Something has changed that may ask for another assignment. */
+export function trigger(state: CoordinatorState, what: Trigger, nowMs: number): void {
+  state.triggers.push(what);
+  const waitsMs = what.kind === "joined" ? COORDINATOR_LIMITS.gatherJoinsMs : 0;
+  state.decideAtMs = Math.min(state.decideAtMs ?? Number.POSITIVE_INFINITY, nowMs + waitsMs);
+}
+
+/** May hold partitions. One whose link is just being made again keeps what it has. */
+export const isEligible = (known: KnownMember, nowMs: number): boolean =>
+  known.hasReported && !known.isLeaving && !known.member.isDraining && nowMs >= known.eligibleAtMs;
+
+export function stepDown(
+  state: CoordinatorState,
+  because: "superseded" | "cut_off",
+  reason: string,
+): readonly CoordinatorEffect[] {
+  if (state.phase === "resigned") return [];
+  state.phase = "resigned";
+  return [{ type: "step_down", because, reason }];
+}

@@ -1,0 +1,86 @@
+/**
+ * What a lease store in memory holds, and what follows from it. Pure; redis_lease_library.ts says the same in Lua, because
+ * there it must be one atomic call.
+ */
+import type { NodeId } from "../../../protocols/position.ts";
+import type { Decision, Leader, Life, MemberProfile, PartitionName, TableEntry } from "../cluster.ts";
+
+export interface Registration {
+  readonly incarnation: number;
+  readonly profile: MemberProfile;
+  readonly expiresAtMs: number;
+  readonly isDraining: boolean;
+}
+
+export interface Deaths {
+  readonly count: number;
+  readonly probationUntilMs: number;
+  readonly forgottenAtMs: number;
+}
+
+/** What lies in its collections is never changed in place, so that a copy of them is a copy of all. */
+export interface LeaseState {
+  /** The clock as a write saw it last. */
+  seenMs: number;
+  /** The newest made, 0 for none. */
+  incarnation: number;
+  leaderEpoch: number;
+  /** Who has the lease of the newest term; undefined once given up. */
+  holder: Life | undefined;
+  leaseUntilMs: number;
+  /** By name: a node that joins is put in its place, so that a look, which is far more frequent, sorts nothing. */
+  registrations: Map<NodeId, Registration>;
+  readonly deaths: Map<NodeId, Deaths>;
+  tableVersion: number;
+  tableLeaderEpoch: number;
+  readonly entries: Map<PartitionName, TableEntry>;
+  /** Oldest first. */
+  readonly decisions: Decision[];
+}
+
+export const NO_LEASES: LeaseState = {
+  seenMs: 0,
+  incarnation: 0,
+  leaderEpoch: 0,
+  holder: undefined,
+  leaseUntilMs: 0,
+  registrations: new Map(),
+  deaths: new Map(),
+  tableVersion: 0,
+  tableLeaderEpoch: 0,
+  entries: new Map(),
+  decisions: [],
+};
+
+export const copyOf = (state: LeaseState): LeaseState => ({
+  ...state,
+  registrations: new Map(state.registrations),
+  deaths: new Map(state.deaths),
+  entries: new Map(state.entries),
+  decisions: [...state.decisions],
+});
+
+export function shiftDeadlines(state: LeaseState, byMs: number): void {
+  for (const [node, one] of state.registrations) {
+    state.registrations.set(node, { ...one, expiresAtMs: one.expiresAtMs + byMs });
+  }
+  for (const [node, { count, probationUntilMs, forgottenAtMs }] of state.deaths) {
+    const moved = { count, probationUntilMs: probationUntilMs + byMs, forgottenAtMs: forgottenAtMs + byMs };
+    state.deaths.set(node, moved);
+  }
+  state.leaseUntilMs += byMs;
+}
+
+export const isNewest = (state: LeaseState, leaderEpoch: number): boolean =>
+  state.leaderEpoch > 0 && state.leaderEpoch === leaderEpoch;
+
+export const registrationOf = (state: LeaseState, { node, incarnation }: Life): Registration | undefined => {
+  const registration = state.registrations.get(node);
+  return registration?.incarnation === incarnation ? registration : undefined;
+};
+
+export const leaderOf = ({ holder, leaderEpoch }: LeaseState): Leader | undefined =>
+  holder && { ...holder, leaderEpoch };
+
+export const probationAt = ({ deaths }: LeaseState, node: NodeId, nowMs: number): number =>
+  Math.max(0, (deaths.get(node)?.probationUntilMs ?? 0) - nowMs);

@@ -1,0 +1,301 @@
+/**
+ * The lease store of a cluster of nodes in Redis, all of it in one slot: every method is one atomic call (redis_lease_library.ts), but for a
+ * table, whose pages are all of one version. Decides how the contract is said to Redis and its answers are understood; leaves
+ * judgement to the functions, and connections, deadlines and a store that lost its id (E22) to the log's
+ * connection to Redis.
+ *
+ * A restart or failover of Redis is noticed (`state`, `identity`) and fences nothing here: leader epochs do (S1, S2). What
+ * a lost tail took is seen at the next call, and no incarnation or term in it is made again, as the clock is above them (but
+ * where it was set back too: nobody knows them then):
+ *
+ *   - a registration: its life's `renew` answers false, and the node joins again as a new life;
+ *   - a write of the table: the leader's next one expects a version that is not there, is refused as `STALE_LEADER`, and
+ *     the leader reads the table again, or resigns;
+ *   - a term: `renewLease` answers false and its writes are refused; the next term is above it;
+ *   - that a life left or died, or a lease was given up: it is there again, until it expires.
+ */
+import type { StoreState } from "../../../actors/log/log.ts";
+import { connectRedis } from "../../../actors/log/redis/redis_connect.ts";
+import type {
+  RedisArgument,
+  RedisConnection,
+  RedisConnectionOptions,
+  RedisLibrary,
+  RedisReply,
+} from "../../../actors/log/redis/redis_connection.ts";
+import { fieldsOf } from "../../../actors/log/redis/redis_replies.ts";
+import { Packr } from "../../../deps.ts";
+import type { NodeId } from "../../../protocols/position.ts";
+import type {
+  AssignmentTable,
+  Decision,
+  Leader,
+  Life,
+  Member,
+  MemberProfile,
+  PartitionName,
+  TableEntry,
+} from "../cluster.ts";
+import type { ElectionOutcome, Joined, LeaseStore, Probation, StoreView } from "./lease_store.ts";
+import { LEASE_KEYS, redisLeaseLibrary } from "./redis_lease_library.ts";
+import { otherVersion, staleTerm } from "./stale_leader.ts";
+
+/** A lease is of no use to who waits longer for it. */
+const CALL_TIMEOUT_MS = 1_500;
+
+/** Entries of the table that Redis reads at a stretch: about 2 ms of it. */
+const PAGE_ENTRIES = 1_000;
+/** Every entry there may be: one page, which no write can come between. */
+const WHOLE_TABLE = 1_000_000_000;
+/** Reads of a table that is written all the while before it is read as one page. */
+const PAGED_READS_MAX = 4;
+
+/** `callTimeoutMs` is 1,500 by default. */
+export type RedisLeaseStoreOptions = RedisConnectionOptions;
+
+export interface RedisLeaseStore extends LeaseStore {
+  /** Which life of Redis this was when it was last looked at. */
+  readonly identity: string;
+  state(): StoreState;
+  onStateChange(listener: (state: StoreState) => void): void;
+}
+
+/** Rejects with `ConfigurationError` where Redis is too old, evicts, or holds a newer format; `UnavailableError` where it is away. */
+export async function connectRedisLeaseStore(
+  options: RedisLeaseStoreOptions,
+  library: RedisLibrary = redisLeaseLibrary(),
+): Promise<RedisLeaseStore> {
+  const redis = await connectRedis({ callTimeoutMs: CALL_TIMEOUT_MS, ...options }, library);
+  return new FunctionsLeaseStore(redis);
+}
+
+type Keys = readonly string[];
+
+class FunctionsLeaseStore implements RedisLeaseStore {
+  readonly #redis: RedisConnection;
+  readonly #registry: Keys;
+  readonly #table: Keys;
+  readonly #decisions: string;
+
+  constructor(redis: RedisConnection) {
+    const withPrefix = (key: string) => `${redis.prefix}${key}`;
+    this.#redis = redis;
+    this.#registry = LEASE_KEYS.registry.map(withPrefix);
+    this.#table = LEASE_KEYS.table.map(withPrefix);
+    this.#decisions = withPrefix(LEASE_KEYS.decisions);
+  }
+
+  get identity(): string {
+    return this.#redis.identityOf(this.#decisions);
+  }
+
+  state(): StoreState {
+    return this.#redis.state();
+  }
+
+  onStateChange(listener: (state: StoreState) => void): void {
+    this.#redis.onStateChange(listener);
+  }
+
+  async #write(name: string, ...args: readonly (string | number)[]): Promise<readonly string[]> {
+    const reply = await this.#redis.write(name, this.#registry, args.map(String));
+    return (reply as RedisReply[]).map(String);
+  }
+
+  async #writeInTerm(
+    action: string,
+    name: string,
+    leaderEpoch: number,
+    ...args: readonly (string | number)[]
+  ): Promise<void> {
+    const [status, newest] = await this.#write(name, leaderEpoch, ...args);
+    if (status === "STALE_LEADER") throw staleTerm(action, leaderEpoch, termOf(newest));
+  }
+
+  async join(profile: MemberProfile, registrationMs: number): Promise<Joined> {
+    const { node } = profile;
+    const reply = await this.#write("join", node, registrationMs, JSON.stringify(profile));
+    return { node, incarnation: Number(reply[1]), probationMs: Number(reply[2]) };
+  }
+
+  async renew({ node, incarnation }: Life, registrationMs: number): Promise<boolean> {
+    const [status] = await this.#write("renew", node, incarnation, registrationMs);
+    return status === "ok";
+  }
+
+  async leave({ node, incarnation }: Life): Promise<void> {
+    await this.#write("leave", node, incarnation);
+  }
+
+  async look(): Promise<StoreView> {
+    return viewOf((await this.#redis.readFunction("look", this.#registry, [])) as RedisReply[]);
+  }
+
+  async stand({ node, incarnation }: Life, leaseMs: number, insteadOf?: number): Promise<ElectionOutcome> {
+    const [status, leaderEpoch, holder, expiresInMs] = await this.#write(
+      "stand",
+      node,
+      incarnation,
+      leaseMs,
+      insteadOf ?? "",
+    );
+    if (status === "elected") return { kind: "elected", leaderEpoch: Number(leaderEpoch) };
+    return { kind: "held", leader: leaderOf(leaderEpoch, holder), leaseExpiresInMs: Number(expiresInMs) };
+  }
+
+  async renewLease(leaderEpoch: number, leaseMs: number): Promise<boolean> {
+    const [status] = await this.#write("renew_lease", leaderEpoch, leaseMs);
+    return status === "ok";
+  }
+
+  async resign(leaderEpoch: number): Promise<void> {
+    await this.#write("resign", leaderEpoch);
+  }
+
+  async readTable(): Promise<AssignmentTable> {
+    for (let reads = 1; reads < PAGED_READS_MAX; reads += 1) {
+      const table = await this.#readPages(PAGE_ENTRIES);
+      if (table !== undefined) return table;
+    }
+    return (await this.#readPages(WHOLE_TABLE)) ?? this.readTable();
+  }
+
+  /** Undefined where the table was written between two pages. */
+  async #readPages(pageEntries: number): Promise<AssignmentTable | undefined> {
+    const identities = new Set<string>();
+    const entries = new Map<PartitionName, TableEntry>();
+    let first: readonly string[] | undefined;
+    let cursor = "0";
+    do {
+      // Each server has an order of its own for the entries: pages must be of one and the same.
+      let identity = "";
+      const page = await this.#redis.readFunction("read_table", this.#table, (asked) => {
+        identity = asked;
+        return [cursor, String(pageEntries)];
+      });
+      identities.add(identity);
+      const [, state, following, fields] = page as [Buffer, (Buffer | null)[], Buffer, Buffer[]];
+      const [version = "0", writer = "0"] = state.map((text) => text?.toString());
+      first ??= [version, writer];
+      if (first[0] !== version || first[1] !== writer || identities.size > 1) return undefined;
+      for (const [partition, entry] of entriesOf(fields)) entries.set(partition, entry);
+      cursor = String(following);
+    } while (cursor !== "0");
+    return { version: Number(first[0]), leaderEpoch: Number(first[1]), entries };
+  }
+
+  async writeTable(
+    leaderEpoch: number,
+    expectedVersion: number,
+    entries: readonly TableEntry[],
+    decision?: Decision,
+  ): Promise<number> {
+    const args: RedisArgument[] = [String(leaderEpoch), String(expectedVersion), textOf(decision)];
+    for (const entry of entries) args.push(entry.partition, encodeEntry(entry));
+    const reply = (await this.#redis.write("write_table", this.#table, args)) as RedisReply[];
+    const [status, value] = reply.map(String);
+    if (status === "STALE_LEADER") throw staleTerm("write the table", leaderEpoch, termOf(value));
+    if (status === "OTHER_VERSION") throw otherVersion(expectedVersion, Number(value));
+    return Number(value);
+  }
+
+  async declareDead(leaderEpoch: number, life: Life, probation: Probation): Promise<void> {
+    const { probationFirstMs, probationMaxMs, deathsForgottenMs } = probation;
+    const times = [probationFirstMs, probationMaxMs, deathsForgottenMs];
+    await this.#writeInTerm("declare a death", "declare_dead", leaderEpoch, life.node, life.incarnation, ...times);
+  }
+
+  async setDraining(leaderEpoch: number, node: NodeId, isDraining: boolean): Promise<void> {
+    await this.#writeInTerm("drain a node", "set_draining", leaderEpoch, node, isDraining ? 1 : 0);
+  }
+
+  async readDecisions(countMax: number): Promise<readonly Decision[]> {
+    if (countMax <= 0) return [];
+    const entries = await this.#redis.read(["XREVRANGE", this.#decisions, "+", "-", "COUNT", String(countMax)]);
+    return (entries as [Buffer, Buffer[]][]).map(([, fields]) => JSON.parse(String(fields[1])) as Decision);
+  }
+
+  close(): Promise<void> {
+    return this.#redis.close();
+  }
+}
+
+const termOf = (text: string | undefined): number => (text === "none" ? 0 : Number(text));
+
+const textOf = (decision: Decision | undefined): string => (decision === undefined ? "" : JSON.stringify(decision));
+
+/** `<incarnation> <node>`, as `holder` is stored. */
+function leaderOf(leaderEpoch: string | undefined, holder = ""): Leader {
+  const space = holder.indexOf(" ");
+  const node = holder.slice(space + 1) as NodeId;
+  return { node, incarnation: Number(holder.slice(0, space)), leaderEpoch: Number(leaderEpoch) };
+}
+
+/** The function's reply: ok, time, [leader epoch, holder, until, version], lives, deaths, profiles. */
+function viewOf(reply: readonly RedisReply[]): StoreView {
+  const nowMs = Number(reply[1]);
+  const [leaderEpoch, holder, until, version] = (reply[2] as (Buffer | null)[]).map((text) => text?.toString());
+  const [lives, deaths, profiles] = reply.slice(3) as Buffer[][];
+  const profileOf = new Map(fieldsOf(profiles ?? []));
+  const deathsOf = new Map(fieldsOf(deaths ?? []));
+  const members: Member[] = [];
+  for (const [node, life] of fieldsOf(lives ?? [])) {
+    if (node === "") continue;
+    const [incarnation = 0, expiresAtMs = 0, draining] = numbersOf(life);
+    const [, probationUntilMs = 0] = numbersOf(deathsOf.get(node));
+    members.push({
+      node: node as NodeId,
+      incarnation,
+      profile: JSON.parse(String(profileOf.get(node))) as MemberProfile,
+      expiresInMs: expiresAtMs - nowMs,
+      probationMs: Math.max(0, probationUntilMs - nowMs),
+      isDraining: draining === 1,
+    });
+  }
+  members.sort((left, right) => (left.node < right.node ? -1 : 1));
+  const tableVersion = Number(version ?? 0);
+  if (holder === undefined) return { members, leader: undefined, leaseExpiresInMs: undefined, tableVersion };
+  return { members, leader: leaderOf(leaderEpoch, holder), leaseExpiresInMs: Number(until) - nowMs, tableVersion };
+}
+
+const numbersOf = (text: Buffer | undefined): readonly number[] =>
+  text === undefined ? [] : String(text).split(" ").map(Number);
+
+// An entry, without its name: holder, grant and next as pairs or null, then decision and reason.
+type Pair = readonly [NodeId, number];
+type StoredEntry = readonly [Pair | null, readonly [number, number] | null, Pair | null, number, string];
+
+const packr = new Packr({ useRecords: false });
+
+const pairOf = (life: Life | undefined): Pair | null => (life === undefined ? null : [life.node, life.incarnation]);
+const lifeOf = (pair: Pair | null): Life | undefined =>
+  pair === null ? undefined : { node: pair[0], incarnation: pair[1] };
+
+function encodeEntry({ holder, grant, next, decision, reason }: TableEntry): Buffer {
+  const stored: StoredEntry = [
+    pairOf(holder),
+    grant === undefined ? null : [grant.leaderEpoch, grant.tableVersion],
+    pairOf(next),
+    decision,
+    reason,
+  ];
+  return packr.pack(stored);
+}
+
+function* entriesOf(fields: readonly Buffer[]): Iterable<[PartitionName, TableEntry]> {
+  for (const [partition, bytes] of fieldsOf(fields)) {
+    if (partition === "") continue;
+    const [holder, grant, next, decision, reason] = packr.unpack(bytes) as StoredEntry;
+    yield [
+      partition,
+      {
+        partition,
+        holder: lifeOf(holder),
+        grant: grant === null ? undefined : { leaderEpoch: grant[0], tableVersion: grant[1] },
+        next: lifeOf(next),
+        decision,
+        reason,
+      },
+    ];
+  }
+}

@@ -1,0 +1,241 @@
+/**
+ * Performs what the member machine decides: looks at the lease store, places partitions, speaks with the coordinator, and
+ * runs the coordinator itself where this node was elected.
+ */
+import type { ActorContext, ActorDefinition, ActorReference } from "../../../actors/kernel/actor.ts";
+import { machineActor } from "../../../actors/kernel/machine_actor.ts";
+import type { Peers } from "../../../actors/transport/transport.ts";
+import type { NodeId } from "../../../protocols/position.ts";
+import type { PlacementOrder } from "../../node/partition_supervisor.ts";
+import {
+  type ClusterTimes,
+  COORDINATOR_ACTOR,
+  type Life,
+  MEMBER_ACTOR,
+  type Member,
+  nameOfLife,
+  type PartitionName,
+  type ToCoordinator,
+  type ToMember,
+} from "../cluster.ts";
+import { coordinatorActor } from "../coordinator/coordinator_actor.ts";
+import type { CoordinatorMessage } from "../coordinator/coordinator_state.ts";
+import type { LeaseStore } from "../leases/lease_store.ts";
+import { SteadyClock } from "../steady_clock.ts";
+import { stepMember } from "./member_machine.ts";
+import { createMember, type MemberEffect, type MemberMessage, type MemberState } from "./member_state.ts";
+
+/** What is done with partitions on this node, by name. */
+export interface Placement {
+  order(partition: PartitionName, order: WithoutPartition<PlacementOrder>): void;
+  /** Who owns it elsewhere; undefined where nobody is known to. */
+  pointTo(partition: PartitionName, owner: Member | undefined): void;
+}
+
+type WithoutPartition<Order> = Order extends unknown ? Omit<Order, "partition"> : never;
+
+export interface MemberOptions {
+  readonly self: Life;
+  readonly times: ClusterTimes;
+  readonly partitions: readonly PartitionName[];
+  readonly store: LeaseStore;
+  readonly peers: Peers;
+  readonly placement: Placement;
+  note(level: "info" | "warn", text: string): void;
+  /** Called after each step, with what the member knows: to be read, and not kept. `nowMs` is the time as the member tells it. */
+  onStep?(state: MemberState, nowMs: number): void;
+  /** Nothing is held any more (`leave`). */
+  onLeft(): void;
+  /** The registry does not know this life any more (M7). */
+  onOver(): void;
+}
+
+type Message = MemberMessage | { readonly type: "coordinator_ended"; readonly term: number };
+
+export const memberActor = (options: MemberOptions): ActorDefinition<MemberMessage> => {
+  const shell = new MemberShell(options);
+  return machineActor<MemberState, Message, MemberEffect>({
+    name: "member",
+    // A coordinator that fails is not started again here: its lease is given up, and whoever is elected reads the table anew.
+    supervision: {
+      strategy: "one_for_one",
+      intensity: { restartsMax: 0, withinMs: 1_000 },
+      backoff: { firstMs: 0, maxMs: 0 },
+      decide: () => "stop",
+    },
+    machine: (context) => {
+      const clock = new SteadyClock();
+      return {
+        initial: createMember(options.self, options.times, clock.at(context.nowMs())),
+        step: (state, message, nowMs) => shell.step(state, message, clock.at(nowMs)),
+      };
+    },
+    first: (context) => {
+      shell.begin(context);
+      return [{ type: "begin" }];
+    },
+    perform: (effect, context) => shell.perform(effect, context),
+    onEffectFailed: (effect) => failureOf(effect),
+    stop: () => shell.stop(),
+  }) as ActorDefinition<MemberMessage>;
+};
+
+function failureOf(effect: MemberEffect): MemberMessage {
+  switch (effect.type) {
+    case "renew":
+      return { type: "renew_failed" };
+    case "stand":
+      return { type: "stand_failed" };
+    default:
+      return { type: "look_failed" };
+  }
+}
+
+class MemberShell {
+  readonly #options: MemberOptions;
+  readonly #stops: { stop(): void }[] = [];
+  #self: ActorReference<Message> | undefined;
+  #coordinator: { readonly reference: ActorReference<CoordinatorMessage>; readonly term: number } | undefined;
+  #published: { stop(): void } | undefined;
+
+  constructor(options: MemberOptions) {
+    this.#options = options;
+  }
+
+  begin(context: ActorContext<Message>): void {
+    const { peers } = this.#options;
+    this.stop(); // a life before this one was not ended by itself
+    this.#self = context.self;
+    const onLink = peers.onLink((event) => {
+      context.self.tell({ type: "link", event });
+      this.#coordinator?.reference.tell({ type: "link", event });
+    });
+    this.#stops.push(onLink, peers.publish(MEMBER_ACTOR, context.self));
+  }
+
+  stop(): void {
+    for (const one of this.#stops.splice(0)) one.stop();
+    this.#published?.stop();
+    this.#published = undefined;
+    this.#coordinator = undefined;
+  }
+
+  step(state: MemberState, message: Message, nowMs: number): readonly [MemberState, readonly MemberEffect[]] {
+    if (message.type === "coordinator_ended") return this.#ended(state, message.term, nowMs);
+    const result = stepMember(state, message, nowMs);
+    this.#options.onStep?.(state, nowMs);
+    return result;
+  }
+
+  #ended(state: MemberState, term: number, nowMs: number): readonly [MemberState, readonly MemberEffect[]] {
+    if (this.#coordinator?.term !== term) return [state, []];
+    this.#forgetCoordinator();
+    void this.#options.store.resign(term).catch(() => undefined); // it expires by itself
+    this.#options.note("warn", `the coordinator of term ${term} failed`);
+    return stepMember(state, { type: "stepped_down", because: "failed" }, nowMs);
+  }
+
+  perform(effect: MemberEffect, context: ActorContext<Message>): void | Promise<void> {
+    const { self: life, times, store, peers, placement } = this.#options;
+    const { self } = context;
+    switch (effect.type) {
+      case "look":
+        return store.look().then((view) => self.tell({ type: "viewed", view }));
+      case "renew":
+        return store.renew(life, times.registrationMs).then((isKnown) => self.tell({ type: "renewed", isKnown }));
+      case "stand":
+        return store
+          .stand(life, times.leaseMs, effect.insteadOf)
+          .then((outcome) => self.tell({ type: "stood", outcome }));
+      case "lead":
+        this.#lead(effect, context);
+        return;
+      case "stop_leading":
+        this.#stopLeading(context);
+        return;
+      case "keep_links":
+        peers.keep(
+          effect.members.map(({ node, incarnation, profile }) => ({
+            node,
+            incarnation,
+            address: profile.peerAddress,
+          })),
+        );
+        return;
+      case "tell_coordinator":
+        this.#tellCoordinator(effect.node, effect.message);
+        return;
+      case "expect":
+      case "drop":
+        placement.order(effect.partition, { type: effect.type });
+        return;
+      case "take":
+        placement.order(effect.partition, { type: "take", grant: effect.grant });
+        return;
+      case "hand_over":
+        placement.order(effect.partition, { type: "hand_over", drainWithinMs: effect.drainWithinMs });
+        return;
+      case "point_to":
+        placement.pointTo(effect.partition, effect.owner);
+        return;
+      case "wait":
+        context.after(effect.delayMs, effect.message);
+        return;
+      case "left": {
+        const term = this.#coordinator?.term;
+        this.#stopLeading(context);
+        if (term !== undefined) void store.resign(term).catch(() => undefined); // it expires by itself
+        this.#options.onLeft();
+        return;
+      }
+      case "over":
+        this.#options.onOver();
+    }
+  }
+
+  #lead({ leader, links }: Extract<MemberEffect, { type: "lead" }>, context: ActorContext<Message>): void {
+    const { times, store, peers, partitions, note } = this.#options;
+    const { leaderEpoch: term } = leader;
+    const steppedDown = (because: "superseded" | "cut_off", reason: string) => {
+      if (this.#coordinator?.term !== term) return;
+      note("warn", `no longer coordinator: ${reason}`);
+      this.#stopLeading(context);
+      context.self.tell({ type: "stepped_down", because });
+    };
+    const reference = context.spawn(
+      coordinatorActor({
+        ...{ leader, times, partitions, links, store, note },
+        tell: (node, message) => this.#tellMember(node, message),
+        onSteppedDown: steppedDown,
+      }),
+    );
+    context.watch(reference as ActorReference<never>, () => ({ type: "coordinator_ended", term }));
+    this.#coordinator = { reference, term };
+    this.#published = peers.publish(COORDINATOR_ACTOR, reference);
+    note("info", `${nameOfLife(leader)} coordinates, in term ${term}`);
+  }
+
+  #stopLeading(context: ActorContext<Message>): void {
+    const coordinator = this.#coordinator;
+    this.#forgetCoordinator();
+    if (coordinator !== undefined) void context.stopChild(coordinator.reference as ActorReference<never>);
+  }
+
+  #forgetCoordinator(): void {
+    this.#published?.stop();
+    this.#published = undefined;
+    this.#coordinator = undefined;
+  }
+
+  #tellCoordinator(node: NodeId, message: ToCoordinator): void {
+    const { self, peers } = this.#options;
+    if (node === self.node) this.#coordinator?.reference.tell(message);
+    else peers.reference<ToCoordinator>(node, COORDINATOR_ACTOR).tell(message);
+  }
+
+  #tellMember(node: NodeId, message: ToMember): void {
+    const { self, peers } = this.#options;
+    if (node === self.node) this.#self?.tell(message);
+    else peers.reference<ToMember>(node, MEMBER_ACTOR).tell(message);
+  }
+}

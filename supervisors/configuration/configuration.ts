@@ -1,0 +1,240 @@
+/**
+ * Reads `headrace.yaml`: checks it against its schema and against itself, and fills in what it leaves out. A problem
+ * names the line, the reason and, for an unknown key, the nearest known one. Nothing is started here.
+ */
+import { readFile, stat } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import type { Document, LineCounter, Node } from "yaml";
+import { loadDriver } from "../../deps.ts";
+import { ConfigurationError, RejectedError } from "../../protocols/errors.ts";
+import { parseExactJson } from "../../protocols/values/parse_json.ts";
+import { clearSecrets } from "../security/secrets/clear_secrets.ts";
+import { type Expanded, expandTexts } from "../security/secrets/expand_texts.ts";
+import { HIDDEN, HiddenTexts } from "../security/secrets/hidden_texts.ts";
+import { complete } from "./complete_configuration.ts";
+import { type LineAt, type Problem, pointer } from "./configuration_problem.ts";
+import { COMMON_SINK_KEYS, COMMON_SOURCE_KEYS, type KnownKinds, type Raw, without } from "./configuration_raw.ts";
+import { referenceProblems, schemaTwice } from "./configuration_references.ts";
+import { CONFIGURATION_SCHEMA, type Configuration, type Options } from "./configuration_schema.ts";
+import { shown, stepProblems } from "./configuration_steps.ts";
+import { environmentVariable } from "./environment.ts";
+import { nearest } from "./nearest_word.ts";
+
+export type { LineAt, Problem } from "./configuration_problem.ts";
+export type { KnownKinds } from "./configuration_raw.ts";
+
+export type Loaded =
+  | {
+      readonly kind: "loaded";
+      readonly configuration: Configuration;
+      readonly lineAt: LineAt;
+      /** Secrets in clear text: told, never refused. */
+      readonly warnings: readonly Problem[];
+    }
+  | { readonly kind: "refused"; readonly problems: readonly Problem[] };
+
+/** Reads and checks a file. Throws `ConfigurationError` with every problem, one to a line. */
+export async function loadConfiguration(file: string, kinds: KnownKinds): Promise<Configuration> {
+  let text: string;
+  try {
+    text = await readFile(file, "utf8");
+  } catch (error) {
+    throw new ConfigurationError(
+      "INVALID_CONFIGURATION",
+      `Cannot read the configuration as the file must be readable: ${(error as Error).message}`,
+      { cause: error },
+    );
+  }
+  const loaded = await checkConfiguration(text, dirname(resolve(file)), kinds);
+  if (loaded.kind === "loaded") return loaded.configuration;
+  throw new ConfigurationError(
+    "INVALID_CONFIGURATION",
+    loaded.problems.map((problem) => `${file}:${problem.line}: ${problem.path}: ${problem.reason}`).join("\n"),
+  );
+}
+
+/** A YAML text read and held against its schema, with the lines of its places. */
+export type ReadYaml =
+  | { readonly kind: "read"; readonly value: Options; readonly lineAt: LineAt }
+  | { readonly kind: "refused"; readonly problems: readonly Problem[] };
+
+/** @param expand makes of the texts as written what they stand for, before the schema sees them */
+export async function readYaml(text: string, schema: Options, expand?: Expand): Promise<ReadYaml> {
+  const yaml = await loadDriver("yaml");
+  const lines: LineCounter = new yaml.LineCounter();
+  const document: Document = yaml.parseDocument(text, { lineCounter: lines, uniqueKeys: true, intAsBigInt: true });
+  const lineAt: LineAt = (path) => lineOf(document, lines, path);
+  const syntax = document.errors.map(
+    (error): Problem => ({
+      line: error.linePos?.[0].line ?? 0,
+      path: "/",
+      reason: error.message.split("\n")[0] ?? error.message,
+    }),
+  );
+  if (syntax.length > 0) return { kind: "refused", problems: syntax };
+  const written: unknown = withNumbers(document.toJS()) ?? {};
+  const expanded = await expand?.(written, lineAt);
+  if (expanded !== undefined && expanded.problems.length > 0) return { kind: "refused", problems: expanded.problems };
+  const value = (expanded?.value ?? written) as Options;
+  const problems = await schemaProblems(schema, value, [], lineAt);
+  return problems.length > 0 ? { kind: "refused", problems } : { kind: "read", value, lineAt };
+}
+
+/** Whole numbers as numbers where these are exact, and as big integers beyond 2^53. */
+function withNumbers(value: unknown): unknown {
+  if (typeof value === "bigint") return Number.isSafeInteger(Number(value)) ? Number(value) : value;
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map(withNumbers);
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, withNumbers(one)]));
+}
+
+/** @param folder where relative paths of schema files begin */
+export async function checkConfiguration(text: string, folder: string, kinds: KnownKinds): Promise<Loaded> {
+  const hidden = new HiddenTexts();
+  let filled: ReadonlySet<string> = new Set();
+  let warnings: readonly Problem[] = [];
+  const expand: Expand = async (written, lineAt) => {
+    warnings = clearSecrets(written, lineAt);
+    const expanded = await expandTexts(written, { variable: environmentVariable, folder, lineAt, hidden });
+    filled = expanded.filled;
+    return expanded;
+  };
+  const read = await readYaml(text, CONFIGURATION_SCHEMA, expand);
+  const tell = (problems: readonly Problem[]): Loaded => ({
+    kind: "refused",
+    problems: problems.map((problem) => withoutSecrets(problem, filled, hidden)),
+  });
+  if (read.kind === "refused") return tell(read.problems);
+  const { lineAt: at } = read;
+  const raw = read.value as unknown as Raw;
+  const problems = [
+    ...referenceProblems(raw, kinds, at),
+    ...stepProblems(raw, at),
+    ...schemaTwice(raw, at),
+    ...(await optionProblems(raw, kinds, at)),
+  ];
+  const schemas = await readSchemaFiles(raw, folder, problems, at);
+  if (problems.length > 0) return tell(problems);
+  return { kind: "loaded", configuration: complete(raw, schemas, folder, hidden), lineAt: at, warnings };
+}
+
+type Expand = (written: unknown, lineAt: LineAt) => Promise<Pick<Expanded, "value" | "problems">>;
+
+/** Of a place that a variable or a file has filled, the value is not told, however short it is. */
+function withoutSecrets(problem: Problem, filled: ReadonlySet<string>, hidden: HiddenTexts): Problem {
+  const isFilled = [...filled].some((path) => path === problem.path || path.startsWith(`${problem.path}/`));
+  const reason = isFilled ? problem.reason.replace(/(current value is ).*$/s, `$1${HIDDEN}`) : problem.reason;
+  return { ...problem, reason: hidden.hide(reason) };
+}
+
+function lineOf(document: Document, lines: LineCounter, path: readonly (string | number)[]): number {
+  for (let length = path.length; length >= 0; length -= 1) {
+    const node = length === 0 ? document.contents : document.getIn(path.slice(0, length), true);
+    const range = (node as Node | null | undefined)?.range;
+    if (range) return lines.linePos(range[0]).line;
+  }
+  return 0;
+}
+
+/** Problems that a JSON Schema finds, every one of them, with the nearest known key for an unknown one. */
+async function schemaProblems(
+  schema: Options,
+  value: unknown,
+  prefix: readonly (string | number)[],
+  at: LineAt,
+): Promise<Problem[]> {
+  const { Ajv2020 } = await loadDriver("ajv");
+  const ajv = new Ajv2020({ allErrors: true, strict: false, verbose: true, logger: false });
+  const validate = ajv.compile(schema);
+  if (validate(value)) return [];
+  return (validate.errors ?? [])
+    .filter((error) => error.keyword !== "oneOf" && error.keyword !== "propertyNames")
+    .map((error): Problem => {
+      const path = [...prefix, ...segments(error.instancePath)];
+      const unknown = (error.params as { additionalProperty?: string }).additionalProperty;
+      if (unknown !== undefined) {
+        const known = Object.keys((error.parentSchema as { properties?: object }).properties ?? {});
+        const guess = nearest(unknown, known);
+        return {
+          line: at([...path, unknown]),
+          path: pointer([...path, unknown]),
+          reason: `unknown key ${unknown}: ${guess === undefined ? `known keys are ${known.join(", ")}` : `did you mean ${guess}?`}`,
+        };
+      }
+      const allowed = (error.params as { allowedValues?: unknown[] }).allowedValues;
+      const detail = allowed === undefined ? "" : `: ${allowed.join(", ")}`;
+      return {
+        line: at(path),
+        path: pointer(path),
+        reason: `${error.message ?? "is not valid"}${detail}: current value is ${shown(error.data)}`,
+      };
+    });
+}
+
+const segments = (path: string): string[] =>
+  path
+    .split("/")
+    .slice(1)
+    .map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
+
+async function optionProblems(raw: Raw, kinds: KnownKinds, at: LineAt): Promise<Problem[]> {
+  const problems: Problem[] = [];
+  const check = async (section: "sources" | "sinks", common: readonly string[]) => {
+    for (const [name, options] of Object.entries(raw[section] ?? {})) {
+      const schema = kinds[section].get(String(options.type));
+      if (schema === undefined) continue;
+      problems.push(...(await schemaProblems(schema, without(options, common), [section, name], at)));
+    }
+  };
+  await check("sources", COMMON_SOURCE_KEYS);
+  await check("sinks", COMMON_SINK_KEYS);
+  return problems;
+}
+
+async function readSchemaFiles(
+  raw: Raw,
+  folder: string,
+  problems: Problem[],
+  at: LineAt,
+): Promise<Map<string, Options>> {
+  const { parse } = await loadDriver("yaml");
+  const schemas = new Map<string, Options>();
+  for (const [name, stream] of Object.entries(raw.streams ?? {})) {
+    const file = stream.schemaFile;
+    if (typeof file !== "string") continue;
+    const path = ["streams", name, "schemaFile"];
+    const refuse = (reason: string) => problems.push({ line: at(path), path: pointer(path), reason });
+    try {
+      const place = resolve(folder, file);
+      const { size } = await stat(place);
+      if (size > SCHEMA_FILE_BYTES_MAX) {
+        refuse(`must have at most ${SCHEMA_FILE_BYTES_MAX} bytes: ${file} has ${size}`);
+        continue;
+      }
+      const text = await readFile(place, "utf8");
+      const read = exactJsonOf(text) ?? withNumbers(parse(text, { intAsBigInt: true }));
+      if (typeof read !== "object" || read === null || Array.isArray(read)) {
+        refuse(`must hold a JSON Schema, a map of keywords: it holds ${read === null ? "nothing" : shown(read)}`);
+      } else if (Object.keys(read).length === 0) {
+        refuse("must hold a JSON Schema with a keyword: an empty one takes every event, as no schema does");
+      } else schemas.set(name, read as Options);
+    } catch (error) {
+      refuse(`can not be read: ${error instanceof RangeError ? "it nests too deep" : (error as Error).message}`);
+    }
+  }
+  return schemas;
+}
+
+/** Indented, and with words for people, a schema may take more room than what is left of it for the node. */
+const SCHEMA_FILE_BYTES_MAX = 1_048_576;
+const SCHEMA_JSON_LIMITS = { tokensMax: SCHEMA_FILE_BYTES_MAX, depthMax: 1_000 };
+
+/** Most schemas are JSON, which is read in a hundredth of the time; undefined for other YAML, and for what YAML says better why. */
+function exactJsonOf(text: string): unknown {
+  try {
+    return parseExactJson(text, SCHEMA_JSON_LIMITS);
+  } catch (error) {
+    if (error instanceof RejectedError) return undefined;
+    throw error;
+  }
+}

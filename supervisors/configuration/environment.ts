@@ -1,0 +1,56 @@
+/** The only file that reads the environment: variables that override the configuration, and secrets named by it. */
+import { readFile } from "node:fs/promises";
+import { ConfigurationError } from "../../protocols/errors.ts";
+
+export interface EnvironmentSettings {
+  readonly port?: number;
+  readonly data?: string;
+  readonly logLevel?: string;
+  /** Where the commands that talk to a node find it. */
+  readonly address?: string;
+  /** What they show there. */
+  readonly token?: string;
+}
+
+/** What the environment says: `HEADRACE_PORT`, `HEADRACE_DATA`, `HEADRACE_LOG_LEVEL`, `HEADRACE_ADDRESS`, `HEADRACE_TOKEN`. */
+export function readEnvironment(): EnvironmentSettings {
+  const { HEADRACE_PORT: port, HEADRACE_DATA: data, HEADRACE_LOG_LEVEL: logLevel } = process.env;
+  const { HEADRACE_ADDRESS: address, HEADRACE_TOKEN: token } = process.env;
+  return {
+    ...(port === undefined ? {} : { port: portNumber(port) }),
+    ...(data === undefined ? {} : { data }),
+    ...(logLevel === undefined ? {} : { logLevel }),
+    ...(address === undefined ? {} : { address }),
+    ...(token === undefined ? {} : { token }),
+  };
+}
+
+function portNumber(text: string): number {
+  const port = Number(text);
+  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
+  throw new ConfigurationError(
+    "INVALID_CONFIGURATION",
+    `Cannot use HEADRACE_PORT as it must be a port from 0 to 65535: current value is ${text}`,
+  );
+}
+
+/** For texts of the configuration that name a variable. */
+export const environmentVariable = (name: string): string | undefined => process.env[name];
+
+/** Reads a secret from a file or from the environment; never from the configuration's own text. */
+export type ReadSecret = (source: { readonly file?: string; readonly variable?: string }) => Promise<string>;
+
+/** A secret from a file (its trailing newline removed) or from an environment variable. Never logged. */
+export async function readSecret(source: { readonly file?: string; readonly variable?: string }): Promise<string> {
+  const name = source.file ?? `$${source.variable}`;
+  const value =
+    source.file === undefined
+      ? process.env[source.variable ?? ""]
+      : await readFile(source.file, "utf8").catch(() => undefined);
+  const secret = value?.replace(/\r?\n$/, "");
+  if (secret !== undefined && secret.length > 0) return secret;
+  throw new ConfigurationError(
+    "INVALID_CONFIGURATION",
+    `Cannot read a secret as ${name} must hold one: it is missing or empty`,
+  );
+}

@@ -1,0 +1,92 @@
+/** Routes that speak of the node itself: health, metrics, sinks and actors. */
+import type { FastifyInstance } from "fastify";
+import type { ActorSystem } from "../../actors/kernel/actor.ts";
+import type { Log } from "../../actors/log/log.ts";
+import type { Metrics } from "../../actors/observers/metrics.ts";
+import { RejectedError } from "../../protocols/errors.ts";
+import type { DeliveryBoard } from "../node/delivery_board.ts";
+import type { SourceTrouble } from "../node/sources.ts";
+import type { NodeDirectory } from "../node/stream_directory.ts";
+import type { Grants } from "../security/access/grants.ts";
+import { visibleMetrics } from "../security/access/visible_metrics.ts";
+import type { HiddenTexts } from "../security/secrets/hidden_texts.ts";
+
+export interface NodeRoutesOptions {
+  readonly log: Log;
+  readonly directory: NodeDirectory;
+  readonly metrics: Metrics;
+  readonly system: ActorSystem;
+  readonly board: DeliveryBoard;
+  /** What the request's token allows. */
+  readonly grantsOf: (request: object) => Grants;
+  /** Takes secrets out of what is said. */
+  readonly hidden: Pick<HiddenTexts, "hide" | "hideIn">;
+  /** Sources that can not read now: no reason to send a node no appends, but told. */
+  readonly troubles: () => readonly SourceTrouble[];
+  /** Whether the node is ending: it should be sent nothing new. */
+  readonly isStopping: () => boolean;
+}
+
+/** Reasons told of partitions that can not be claimed. */
+const BLOCKED_REASONS_MAX = 5;
+
+/** Routes that need no token: a probe of health tells nothing of what is stored. */
+export function mountHealthRoutes(server: FastifyInstance, options: NodeRoutesOptions): void {
+  server.get("/healthz", async () => ({ status: "ok" }));
+  server.get("/readyz", async (_request, reply) => {
+    const reasons = unreadiness(options);
+    const sources = options.troubles();
+    const troubled = sources.length === 0 ? {} : { sources };
+    if (reasons.length === 0) return { status: "ready", ...troubled };
+    const told = reasons.map((reason) => options.hidden.hide(reason));
+    return reply
+      .status(503)
+      .header("Retry-After", 1)
+      .send({ status: "not ready", reasons: told, ...troubled });
+  });
+}
+
+export function mountNodeRoutes(server: FastifyInstance, options: NodeRoutesOptions): void {
+  const { grantsOf } = options;
+  server.get("/metrics", async (request, reply) => {
+    reply.header("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
+    return visibleMetrics(await options.metrics.exposition(), grantsOf(request));
+  });
+  server.get("/v1/sinks", async (request) => {
+    const { mayObserve } = grantsOf(request);
+    const shown = [...options.board.standings()].filter(({ stream }) => mayObserve(stream));
+    return { sinks: options.hidden.hideIn(shown) };
+  });
+  server.get("/v1/actors", async (request) => {
+    refuseUnlessAll(grantsOf(request));
+    return options.hidden.hideIn(describeActors(options.system));
+  });
+}
+
+/** Actors are of no one stream. */
+function refuseUnlessAll({ mayObserveAll, subject }: Grants): void {
+  if (mayObserveAll) return;
+  throw new RejectedError(
+    "FORBIDDEN",
+    `Cannot tell of actors as the token must have the scope observe or admin: subject is ${subject}`,
+  );
+}
+
+function unreadiness({ log, directory, isStopping }: NodeRoutesOptions): readonly string[] {
+  const state = log.state();
+  const unowned = [...directory.all()].filter(
+    ({ entry }) => entry.feed === undefined && entry.ownerAddress === undefined,
+  );
+  const blocked = new Set(unowned.flatMap(({ entry }) => entry.blockedBy?.message ?? []));
+  return [
+    ...(isStopping() ? ["the node is stopping"] : []),
+    ...(state.kind === "ready" ? [] : [`${state.code}: ${state.reason}`]),
+    ...(unowned.length === 0 ? [] : [`${unowned.length} partitions are being claimed`]),
+    ...[...blocked].slice(0, BLOCKED_REASONS_MAX),
+  ];
+}
+
+const describeActors = (system: ActorSystem) => ({
+  actors: system.statistics.read(),
+  deadLetters: { count: system.deadLetters.count, recent: system.deadLetters.recent() },
+});

@@ -1,0 +1,28 @@
+/** The end of a node's parts, in order and within a time. */
+import { settledWithin } from "../../actors/kernel/settled_within.ts";
+
+/** One part that was started: ended in the reverse order of its start. */
+export interface Closer {
+  readonly what: string;
+  close(): Promise<unknown>;
+}
+
+/** Ends what was started, newest first: new work is refused before what is under way is drained. */
+export async function closeAll(closers: readonly Closer[], timeoutMs: number): Promise<readonly string[]> {
+  const deadline = Date.now() + timeoutMs;
+  const left: string[] = [];
+  for (const { what, close } of closers.toReversed()) {
+    let outcome: string | undefined = "still under way";
+    const work = close().then(
+      () => {
+        outcome = undefined;
+      },
+      (error: unknown) => {
+        outcome = error instanceof Error ? error.message : String(error);
+      },
+    );
+    await settledWithin(work, Math.max(0, deadline - Date.now()));
+    if (outcome !== undefined) left.push(`${what}: ${outcome}`);
+  }
+  return left;
+}

@@ -1,0 +1,31 @@
+/** Tells of crashed actors: one line of the log and one count for each crash, so that no fault repeats unseen. */
+
+import { realWorld, type TimedWorld } from "../../actors/kernel/world.ts";
+import type { Metrics } from "../../actors/observers/metrics.ts";
+import type { NodeLog } from "../../actors/observers/node_log.ts";
+import { HeadraceError } from "../../protocols/errors.ts";
+
+/** The real world, whose crashes are reported. */
+export function reportingWorld(log: NodeLog, metrics: Metrics): TimedWorld {
+  const crash = (message: string) => (path: string, error: unknown) => {
+    const [station = path] = path.split("/");
+    metrics.counter("headrace_actor_crashes_total", "Crashes of actors", { station }).add(1);
+    log("error", message, { actor: path, ...reasonOf(error) });
+  };
+  return {
+    ...realWorld(),
+    onCrash: crash("an actor crashed"),
+    onUnhandled: (path, error) => log("error", "an actor failed for good", { actor: path, ...reasonOf(error) }),
+  };
+}
+
+/** A fault of the program is told with its place; what fails outside of it needs no more than its reason. */
+function reasonOf(error: unknown): Readonly<Record<string, unknown>> {
+  if (!(error instanceof Error)) return { reason: String(error) };
+  const isOutside = error instanceof HeadraceError && error.code !== "INVARIANT_VIOLATED";
+  return {
+    reason: error.message,
+    ...(error instanceof HeadraceError ? { code: error.code } : {}),
+    ...(isOutside ? {} : { stack: error.stack }),
+  };
+}

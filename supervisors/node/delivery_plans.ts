@@ -1,0 +1,320 @@
+/**
+ * From the configuration's pipelines to the deliveries of each stream: which sinks read it, through which steps, and
+ * what they report. Steps are compiled here, once, before anything starts.
+ */
+import type { ActorDefinition, ActorReference } from "../../actors/kernel/actor.ts";
+import type { Channel } from "../../actors/log/log.ts";
+import { eventsOf } from "../../actors/log/stored_records.ts";
+import type { Metrics } from "../../actors/observers/metrics.ts";
+import type { NodeLog } from "../../actors/observers/node_log.ts";
+import { traceFields } from "../../actors/observers/trace_fields.ts";
+import type { PartitionRequest } from "../../actors/partition/partition.ts";
+import type { PartitionFeed } from "../../actors/partition/partition_feed.ts";
+import { outboxActor, outboxChannel, outboxConsumer } from "../../actors/pipeline/outbox_actor.ts";
+import type { OutboxReport } from "../../actors/pipeline/outbox_machine.ts";
+import type { OutboxRecord } from "../../actors/pipeline/outbox_record.ts";
+import { compilePipeline, type Pipeline, type StepSettings } from "../../actors/pipeline/pipeline.ts";
+import { type DeliveryRange, deliveryActor } from "../../actors/sinks/delivery/delivery_actor.ts";
+import { DELIVERY_LIMITS, type DeliveryReport } from "../../actors/sinks/delivery/delivery_messages.ts";
+import { deliveryProgress } from "../../actors/sinks/delivery/delivery_progress.ts";
+import { prepareItems, type RecordSteps } from "../../actors/sinks/delivery/prepare_items.ts";
+import { SINKS } from "../../actors/sinks/registry.ts";
+import type { Connect } from "../../protocols/connection.ts";
+import { ConfigurationError } from "../../protocols/errors.ts";
+import type { Event } from "../../protocols/event.ts";
+import { offset, partitionName } from "../../protocols/position.ts";
+import { decodeTrustedEvents, encodeEvents } from "../../protocols/values/event_codec.ts";
+import type { Configuration } from "../configuration/configuration_schema.ts";
+import type { DeliveryBoard } from "./delivery_board.ts";
+import { eventTimeReader } from "./event_time.ts";
+
+/** A step of an operation that takes longer is told to end. */
+const OPERATION_TIMEOUT_MS = 30_000;
+/** Beyond the longest step that a sink allows itself: it ends by itself. */
+const STEP_MARGIN_MS = 5_000;
+const READ_BYTES_MAX = 1_048_576;
+
+export interface StreamDeliveries {
+  /** Names that retention waits for. */
+  readonly consumers: readonly string[];
+  readonly start: (feed: PartitionFeed, owner: ActorReference<PartitionRequest>) => readonly ActorDefinition<never>[];
+}
+
+export interface DeliveryPlans {
+  of(stream: string): StreamDeliveries;
+  /** Compiled, by name. */
+  readonly pipelines: ReadonlyMap<string, Pipeline>;
+}
+
+export interface DeliveryParts {
+  readonly log: NodeLog;
+  readonly metrics: Metrics;
+  readonly board: DeliveryBoard;
+  readonly deliverySeconds: ReturnType<Metrics["histogram"]>;
+  /** For derived streams: asked for when a delivery opens its sink. */
+  readonly connect: Connect;
+  /** Id of the log that is read. */
+  readonly clusterId: string;
+}
+
+const consumerName = (sink: string): string => `sink/${sink}`;
+
+/** Throws `ConfigurationError` where the options of a sink can not work; see `SinkDefinition.check` and `place`. */
+export async function checkSink(name: string, configuration: Configuration, folder: string | undefined): Promise<void> {
+  const sink = configuration.sinks[name];
+  const definition = SINKS.get(sink?.type ?? "");
+  refuseShared(name, configuration);
+  const problem =
+    configuration.cluster === undefined ? undefined : definition?.clusterProblem?.(sink?.options as never);
+  if (problem !== undefined) {
+    const what = `sinks.${name}: Cannot write from a cluster as ${problem}`;
+    throw new ConfigurationError("INVALID_CONFIGURATION", what);
+  }
+  try {
+    await definition?.check?.(sink?.options as never, folder);
+  } catch (error) {
+    if (!(error instanceof ConfigurationError)) throw error;
+    throw new ConfigurationError(error.code, `sinks.${name}: ${error.message}`, { cause: error });
+  }
+}
+
+function refuseShared(name: string, { pipelines, sinks, node }: Configuration): void {
+  const placeOf = (sink: string): string | undefined =>
+    SINKS.get(sinks[sink]?.type ?? "")?.place?.(sinks[sink]?.options as never, node.data);
+  const feeds = Object.values(pipelines);
+  const from = feeds.find(({ to }) => to.includes(name))?.from;
+  const place = placeOf(name);
+  if (from === undefined || place === undefined) return;
+  const before = Object.keys(sinks).slice(0, Object.keys(sinks).indexOf(name));
+  const beside = before.filter((other) => feeds.some(({ from: its, to }) => its === from && to.includes(other)));
+  const other = beside.find((one) => placeOf(one) === place);
+  if (other === undefined) return;
+  throw new ConfigurationError(
+    "INVALID_CONFIGURATION",
+    `sinks.${name}: Cannot write to ${place} as sink ${other} writes the same stream there: give each a place of its own`,
+  );
+}
+
+export async function planDeliveries(configuration: Configuration, parts: DeliveryParts): Promise<DeliveryPlans> {
+  for (const name of Object.keys(configuration.sinks)) await checkSink(name, configuration, configuration.node.data);
+  const plans = new Map<string, StreamDeliveries[]>();
+  const pipelines = new Map<string, Pipeline>();
+  for (const [name, { from, steps, to }] of Object.entries(configuration.pipelines)) {
+    const pipeline = await compilePipeline(name, steps as unknown as readonly StepSettings[], configuration.folder);
+    pipelines.set(name, pipeline);
+    const timeless = parts.metrics.counter(
+      "headrace_event_time_missing_total",
+      "Records read by a pipeline that had no usable time where eventTime says",
+      { stream: from, pipeline: name },
+    );
+    const timeOf = eventTimeReader(configuration.streams[from]?.eventTime, () => timeless.add(1));
+    const input = pipeline.isDeterministic ? directInput(pipeline, timeOf) : outboxInput(name);
+    const deliveries = to.map((sink) => planSink(sink, configuration, parts, input));
+    if (!pipeline.isDeterministic) deliveries.unshift(planOutbox(pipeline, timeOf, configuration, parts));
+    plans.set(from, [...(plans.get(from) ?? []), ...deliveries]);
+  }
+  return {
+    pipelines,
+    of(stream) {
+      const found = plans.get(stream) ?? [];
+      return {
+        consumers: found.flatMap(({ consumers }) => consumers),
+        start: (feed, owner) => found.flatMap(({ start }) => start(feed, owner)),
+      };
+    },
+  };
+}
+
+/** What the sinks of a pipeline read: the records themselves, or what was computed once (E13). */
+export interface DeliveryInput {
+  readonly channel: Channel;
+  readonly run: RecordSteps;
+  readonly timeOf: (event: Event, appendedAtMs: number) => number;
+}
+
+const directInput = (pipeline: Pipeline, timeOf: DeliveryInput["timeOf"]): DeliveryInput => ({
+  channel: "records",
+  run: (event, context) => pipeline.run(event, context),
+  timeOf,
+});
+
+const outboxInput = (pipeline: string): DeliveryInput => ({
+  channel: outboxChannel(pipeline),
+  run: (record) => {
+    const stored = record as OutboxRecord;
+    return "failed" in stored ? { kind: "failed", ...stored.failed } : { kind: "outputs", events: [stored.event] };
+  },
+  timeOf: (record) => (record as OutboxRecord).timeMs,
+});
+
+function planOutbox(
+  pipeline: Pipeline,
+  timeOf: DeliveryInput["timeOf"],
+  { hidden }: Pick<Configuration, "hidden">,
+  { log, metrics }: DeliveryParts,
+): StreamDeliveries {
+  const consumer = outboxConsumer(pipeline.name);
+  const hide = (text: string) => hidden.hide(text);
+  const outputs = metrics.counter("headrace_pipeline_outputs_total", "Outputs computed into an outbox", {
+    pipeline: pipeline.name,
+  });
+  return {
+    consumers: [consumer],
+    start: (feed, owner) => {
+      const about = { pipeline: pipeline.name, partition: partitionName(feed.partition) };
+      const observe = (report: OutboxReport): void => {
+        if (report.kind !== "covered") {
+          log(report.kind === "retry" ? "warn" : "error", `the pipeline's input: ${report.kind}`, {
+            ...about,
+            ...report,
+          });
+          return;
+        }
+        outputs.add(report.outputs);
+        // Retention keeps what a restart has to run again: everything after the snapshot.
+        const needed = report.progress.snapshotAt;
+        owner.tell({
+          type: "consumer_at",
+          consumer,
+          channel: "records",
+          offset: offset(needed === undefined ? 0 : needed.offset + 1),
+          epoch: feed.epoch,
+        });
+      };
+      return [outboxActor({ pipeline, feed, timeOf, hide, observe }) as ActorDefinition<never>];
+    },
+  };
+}
+
+function planSink(
+  name: string,
+  configuration: Configuration,
+  parts: DeliveryParts,
+  input: DeliveryInput,
+): StreamDeliveries {
+  const sink = configuration.sinks[name];
+  if (sink === undefined || !SINKS.has(sink.type)) return { consumers: [], start: () => [] };
+  const consumer = consumerName(name);
+  return {
+    consumers: [consumer],
+    start: (feed, owner) => {
+      const report = reporter(name, feed, parts);
+      const progress = deliveryProgress(consumer, feed, owner, input.channel);
+      const observe = (event: DeliveryReport) => {
+        report(event);
+        progress(event);
+      };
+      return sinkDelivery(name, configuration, parts, { feed, input, observe, start: sink.start });
+    },
+  };
+}
+
+export interface DeliveryOf {
+  readonly feed: PartitionFeed;
+  readonly input: DeliveryInput;
+  readonly start: "earliest" | "latest";
+  readonly replay?: string;
+  readonly range?: DeliveryRange;
+  observe(report: DeliveryReport): void;
+}
+
+/** The delivery of one partition to a sink of the configuration; none for a sink of an unknown kind. */
+export function sinkDelivery(
+  name: string,
+  configuration: Configuration,
+  { log, connect, clusterId }: Pick<DeliveryParts, "log" | "connect" | "clusterId">,
+  of: DeliveryOf,
+): readonly ActorDefinition<never>[] {
+  const sink = configuration.sinks[name];
+  const definition = SINKS.get(sink?.type ?? "");
+  if (sink === undefined || definition === undefined) return [];
+  const { feed, input, start, observe, replay, range } = of;
+  const { partition } = feed;
+  const preparation = { partition, decode: eventsOf, run: input.run, timeOf: input.timeOf };
+  const options = sink.options as never;
+  const stepTimeoutMs = (definition.stepTimeoutMs?.(options) ?? 0) + STEP_MARGIN_MS;
+  const delivery = deliveryActor({
+    name,
+    sink: definition,
+    sinkOptions: options,
+    folder: configuration.node.data,
+    clusterId,
+    feed,
+    input: input.channel,
+    start,
+    limits: { ...DELIVERY_LIMITS, recordsPerRequest: definition.recordsPerRequest?.(options) },
+    eventBytes: { decode: decodeTrustedEvents, encode: (events) => encodeEvents(events, { asRecords: false }) },
+    prepare: (batch, after) => prepareItems(preparation, batch, after),
+    operationTimeoutMs: Math.max(OPERATION_TIMEOUT_MS, stepTimeoutMs),
+    readBytesMax: READ_BYTES_MAX,
+    connect,
+    hide: (text) => configuration.hidden.hide(text),
+    observe,
+    log: (level, message, fields) => log(level, message, { sink: name, ...fields }),
+    ...(replay === undefined ? {} : { replay }),
+    ...(range === undefined ? {} : { range }),
+  });
+  return [delivery as ActorDefinition<never>];
+}
+
+/** Counts and logs what a delivery reports, and keeps where it stands for those who ask. */
+function reporter(sink: string, feed: PartitionFeed, { metrics, log, board, deliverySeconds }: DeliveryParts) {
+  const labels = { sink, stream: feed.partition.stream };
+  const delivered = metrics.counter("headrace_records_delivered_total", "Records written to a sink", labels);
+  const retries = metrics.counter(
+    "headrace_deliveries_retried_total",
+    "Operations of a sink that were tried again",
+    labels,
+  );
+  const letters = metrics.counter("headrace_dead_letters_total", "Records that a sink set aside", labels);
+  const about = { sink, partition: partitionName(feed.partition) };
+  return (report: DeliveryReport): void => {
+    board.report(sink, feed, report);
+    logReport(log, about, report);
+    if (report.kind === "delivered") {
+      delivered.add(report.batch.records);
+      const delayMs = board.delayMs(report.batch);
+      if (delayMs !== undefined) deliverySeconds.record(delayMs / 1_000, labels);
+    }
+    if (report.kind === "retry") retries.add(1);
+    if (report.kind === "dead_lettered") letters.add(report.letters.length);
+  };
+}
+
+/** What a person should hear of a delivery. */
+export function logReport(log: NodeLog, about: Readonly<Record<string, unknown>>, report: DeliveryReport): void {
+  switch (report.kind) {
+    case "retry":
+      log(report.needsPerson === true ? "error" : "warn", `trying again to ${report.what}: ${report.reason}`, {
+        ...about,
+        delayMs: report.delayMs,
+        ...traceFields(report.traceparents ?? []),
+      });
+      return;
+    case "dead_lettered":
+      log("warn", "records were set aside", {
+        ...about,
+        count: report.letters.length,
+        reason: report.letters[0]?.reason,
+        ...traceFields(report.traceparents ?? []),
+      });
+      return;
+    case "trimmed":
+      log("error", "retention removed records that the sink had not read", { ...about, ...report });
+      return;
+    case "truncated":
+      log("error", "the log lost records that the sink had read", { ...about, ...report });
+      return;
+    case "misplaced":
+      log("warn", "the sink holds another position than expected", { ...about, ...report });
+      return;
+    case "fenced":
+      log("warn", "the sink is fenced by another owner", { ...about, fence: report.fence });
+      return;
+    case "delivered":
+    case "opened":
+    case "completed":
+    case "stopped":
+      return;
+  }
+}

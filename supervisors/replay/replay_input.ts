@@ -1,0 +1,130 @@
+/**
+ * What a replay reads and what becomes of it: records as they are or through a pipeline's steps, and what was set aside
+ * as it was before. Decides which letters are sent again (replay_letters.ts); leaves ranges and deliveries to replays.ts.
+ */
+import type { Channel } from "../../actors/log/log.ts";
+import { recordsOf } from "../../actors/log/stored_records.ts";
+import type { PartitionFeed } from "../../actors/partition/partition_feed.ts";
+import type { Pipeline } from "../../actors/pipeline/pipeline.ts";
+import type { DeliveryRange } from "../../actors/sinks/delivery/delivery_actor.ts";
+import type { RecordSteps } from "../../actors/sinks/delivery/prepare_items.ts";
+import type { RecordOrigin } from "../../actors/sinks/sink.ts";
+import type { Event } from "../../protocols/event.ts";
+import { cursorBefore, type Position } from "../../protocols/position.ts";
+import type { DeliveryInput } from "../node/delivery_plans.ts";
+import { LaterLetters, type LetterPlace, readLetter } from "./replay_letters.ts";
+
+const SCAN_BYTES_MAX = 1_048_576;
+
+export interface ReplayReading {
+  readonly name: string;
+  readonly channel: Channel;
+  /** Undefined: straight to the sink. */
+  readonly pipeline: Pipeline | undefined;
+  readonly feed: Pick<PartitionFeed, "partition" | "read" | "bounds">;
+  readonly range: DeliveryRange;
+  readonly timeOf: DeliveryInput["timeOf"];
+  /** Called for each letter that can not be sent again. */
+  readonly onSkipped: () => void;
+}
+
+export function replayInput(reading: ReplayReading): DeliveryInput {
+  const { channel, timeOf, feed } = reading;
+  if (channel === "records") return { channel, run: recordSteps(reading), timeOf };
+  const eventOf = (letter: Event) => readLetter(letter, channel, { ...feed.partition, epoch: 0, offset: 0 })?.event;
+  return {
+    channel,
+    timeOf: (letter, appendedAtMs) => timeOf(eventOf(letter) ?? {}, appendedAtMs),
+    run: letterSteps(reading),
+  };
+}
+
+type Context = Parameters<RecordSteps>[1];
+
+const stepsOf = ({ pipeline }: ReplayReading): RecordSteps =>
+  pipeline === undefined ? asTheyAre : (event, context) => pipeline.run(event, context);
+
+const asTheyAre = (event: Event) => ({ kind: "outputs", events: [event] }) as const;
+
+const replayedOf = ({ name, channel }: ReplayReading, { position }: Context): Event => ({
+  replay: name,
+  channel,
+  epoch: position.epoch,
+  offset: position.offset,
+});
+
+function recordSteps(reading: ReplayReading): RecordSteps {
+  const steps = stepsOf(reading);
+  return (event, context) => {
+    const { stream, partition, position } = context;
+    const place = { stream, partition, epoch: position.epoch, offset: position.offset };
+    const source = reading.pipeline === undefined ? { ...place, isStraight: true } : place;
+    return withOrigin(steps(event, context), { source, firstIndex: 0, replayed: replayedOf(reading, context) });
+  };
+}
+
+type Result = Awaited<ReturnType<RecordSteps>>;
+
+const withOrigin = (result: ReturnType<RecordSteps>, origin: RecordOrigin): ReturnType<RecordSteps> =>
+  result instanceof Promise ? result.then((found): Result => ({ ...found, origin })) : { ...result, origin };
+
+function letterSteps(reading: ReplayReading): RecordSteps {
+  const { channel, pipeline, onSkipped } = reading;
+  const isSinks = channel.startsWith("dead_letters/");
+  const steps = stepsOf(reading);
+  let scan: Promise<LaterLetters> | undefined;
+  const laterLetters = () => {
+    scan ??= laterIn(reading).catch((error: unknown) => {
+      scan = undefined; // The read that waits for it is tried again.
+      throw error;
+    });
+    return scan;
+  };
+  return async (letter, context) => {
+    const { stream, partition, position } = context;
+    const at: LetterPlace = { stream, partition, epoch: position.epoch, offset: position.offset };
+    const read = readLetter(letter, channel, at);
+    const later = await laterLetters();
+    if (read !== undefined && later.has(read, at)) return { kind: "outputs", events: [] };
+    // What a step failed on never came out of the steps: without them it is no output of the pipeline.
+    if (read === undefined || (isSinks && !read.hasRun && pipeline === undefined)) {
+      onSkipped();
+      return { kind: "outputs", events: [] };
+    }
+    const { id, event, original, source: place, index, hasRun } = read;
+    const isStraight = !isSinks && pipeline === undefined;
+    const source = isStraight ? { ...place, isStraight } : place;
+    const ofSink = channel.slice("dead_letters/".length);
+    const key = isSinks ? { key: `${ofSink}/${id}` } : {};
+    const origin: RecordOrigin = { source, firstIndex: index, replayed: replayedOf(reading, context), ...key };
+    const result: Result = hasRun ? asTheyAre(event) : await steps(event, context);
+    if (result.kind === "failed") return { ...result, event: result.event ?? event, origin: { ...origin, original } };
+    if (hasRun || pipeline === undefined) return { ...result, origin: { ...origin, original } };
+    return { ...result, origin, isLeftOut: (output) => later.hasOutput(read, output, at) };
+  };
+}
+
+/** Reads the range once before any of it is sent: only what lies behind a letter tells whether it is the newest. */
+async function laterIn({ feed, channel, range }: ReplayReading): Promise<LaterLetters> {
+  const later = new LaterLetters(channel);
+  let after: Position | undefined = range.after;
+  let begin = after === undefined ? 0 : after.offset + 1;
+  for (;;) {
+    const result = await feed.read(channel, after, SCAN_BYTES_MAX);
+    if (result.kind === "truncated") return later; // The delivery deals with the loss.
+    if (result.kind === "trimmed") {
+      begin = result.firstOffset;
+      after = cursorBefore(feed.bounds(channel).epochs, begin);
+      continue;
+    }
+    let last: Position | undefined;
+    for (const { position, event } of recordsOf(result.batches, begin)) {
+      if (position.offset > range.last.offset) return later;
+      later.see(event, { ...feed.partition, ...position });
+      last = position;
+    }
+    if (last === undefined || last.offset >= range.last.offset) return later;
+    after = last;
+    begin = last.offset + 1;
+  }
+}

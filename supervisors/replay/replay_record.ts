@@ -1,0 +1,161 @@
+/**
+ * A replay as it is stored, as a node runs it and as it is told of, and how one becomes the other. Pure; what is begun, ended
+ * and stored when is replays.ts.
+ */
+import type { ActorReference } from "../../actors/kernel/actor.ts";
+import type { Channel } from "../../actors/log/log.ts";
+import type { DeliveryRange } from "../../actors/sinks/delivery/delivery_actor.ts";
+import { ConfigurationError, RejectedError } from "../../protocols/errors.ts";
+import { comparePositions, type Position } from "../../protocols/position.ts";
+import type { ReplayMessage, ReplayTask } from "./replay_actor.ts";
+import type { ReplayPlace, ReplayRequest } from "./replay_request.ts";
+
+export const FORMAT_VERSION = 1;
+
+export interface StoredRange {
+  readonly partition: number;
+  readonly after: Position | null;
+  /** Null where the range holds nothing. */
+  readonly last: Position | null;
+}
+
+interface Counts {
+  readonly deliveredRecords: number;
+  readonly deadLetters: number;
+  readonly skippedLetters: number;
+}
+
+type ReplayState = "running" | "done" | "cancelled";
+
+export interface StoredReplay {
+  readonly version: typeof FORMAT_VERSION;
+  readonly name: string;
+  readonly stream: string;
+  readonly channel: Channel;
+  readonly from: ReplayPlace;
+  readonly sink?: string;
+  readonly pipeline?: string;
+  /** Where it went when it was last begun. */
+  readonly sinks: readonly string[];
+  readonly ranges: readonly StoredRange[];
+  readonly state: ReplayState;
+  readonly createdAtMs: number;
+  /** How often it was begun. */
+  readonly run?: number;
+  /** Once it is done: of its last run. */
+  readonly counts?: Counts;
+}
+
+export interface Replay {
+  stored: StoredReplay;
+  version: number;
+  tasks: readonly ReplayTask[];
+  actor: ActorReference<ReplayMessage> | undefined;
+  /** Why it can not run on this node. */
+  refusal: string | undefined;
+}
+
+export interface ReplayDescription extends Omit<StoredReplay, "version" | "ranges" | "counts" | "run">, Counts {
+  /** Records of the range, once for each sink. */
+  readonly records: number;
+  /** Of these, delivered, filtered or set aside. */
+  readonly doneRecords: number;
+  /** Partitions that wait, and for what. */
+  readonly waiting: readonly { readonly partition: number; readonly sink: string; readonly reason: string }[];
+}
+
+export function decodeReplay(value: Uint8Array): StoredReplay {
+  const stored = JSON.parse(new TextDecoder().decode(value)) as Omit<StoredReplay, "version"> & { version: number };
+  if (stored.version === FORMAT_VERSION) return { ...stored, version: FORMAT_VERSION };
+  throw new ConfigurationError(
+    "FORMAT_TOO_NEW",
+    `Cannot read the replay ${stored.name} as its format must be ${FORMAT_VERSION}: current value is ${stored.version}`,
+  );
+}
+
+export const unstarted = (stored: StoredReplay, version: number): Replay => ({
+  stored,
+  version,
+  tasks: [],
+  actor: undefined,
+  refusal: undefined,
+});
+
+/** Where a range began stays; its end moves on only. */
+export function extend(known: readonly StoredRange[], wanted: readonly StoredRange[]): StoredRange[] {
+  const ranges = new Map(known.map((range) => [range.partition, range]));
+  for (const range of wanted) {
+    const old = ranges.get(range.partition);
+    const isOlder = comparePositions(old?.last ?? undefined, range.last ?? undefined) < 0;
+    if (old === undefined || old.last === null) ranges.set(range.partition, range);
+    else if (isOlder) ranges.set(range.partition, { ...old, last: range.last });
+  }
+  return [...ranges.values()];
+}
+
+export function refuseOther(known: StoredReplay, request: ReplayRequest): void {
+  const of = ({ stream, channel, from, sink, pipeline }: StoredReplay | ReplayRequest) =>
+    JSON.stringify({ stream, channel, from, sink, pipeline });
+  if (of(known) === of(request)) return;
+  throw new RejectedError(
+    "MALFORMED_FRAME",
+    `Cannot begin the replay ${known.name} as another one of that name is there: current value is ${of(known)}`,
+  );
+}
+
+export const tasksOf = ({ ranges }: StoredReplay, sinks: readonly string[]): ReplayTask[] =>
+  ranges.flatMap(({ partition, after, last }) =>
+    last === null
+      ? []
+      : sinks.map((sink) => ({
+          partition,
+          sink,
+          range: { after: after ?? undefined, last },
+          position: undefined,
+          deliveredRecords: 0,
+          deadLetters: 0,
+          skippedLetters: 0,
+          reason: undefined,
+          isDone: false,
+          isBegunHere: false,
+          elsewhere: undefined,
+        })),
+  );
+
+export const countsOf = ({ tasks }: Replay): Counts => {
+  const all = tasks.flatMap((task) => (task.elsewhere === undefined ? [task] : [task, task.elsewhere]));
+  return {
+    deliveredRecords: all.reduce((sum, one) => sum + one.deliveredRecords, 0),
+    deadLetters: all.reduce((sum, one) => sum + one.deadLetters, 0),
+    skippedLetters: all.reduce((sum, one) => sum + one.skippedLetters, 0),
+  };
+};
+
+const offsetAfter = (at: Position | undefined): number => (at === undefined ? 0 : at.offset + 1);
+
+const lengthOf = ({ after, last }: DeliveryRange): number => offsetAfter(last) - offsetAfter(after);
+
+function doneOf(task: ReplayTask): number {
+  const { isDone, range, position, elsewhere } = task;
+  if (isDone) return lengthOf(range);
+  const furthest = Math.max(offsetAfter(position), offsetAfter(elsewhere?.position));
+  return Math.min(lengthOf(range), Math.max(0, furthest - offsetAfter(range.after)));
+}
+
+export function describe(replay: Replay): ReplayDescription {
+  const { stored, tasks, refusal } = replay;
+  const { version: _version, run: _run, ranges, counts, ...about } = stored;
+  const ofAll = ranges.map(({ after, last }) => (last === null ? 0 : lengthOf({ after: after ?? undefined, last })));
+  const records = ofAll.reduce((sum, one) => sum + one, 0) * stored.sinks.length;
+  const waiting = tasks.flatMap(({ partition, sink, isDone, ...task }) => {
+    const reason = isDone ? undefined : (task.reason ?? task.elsewhere?.reason);
+    return reason === undefined ? [] : [{ partition, sink, reason }];
+  });
+  return {
+    ...about,
+    ...(stored.state === "running" ? countsOf(replay) : (counts ?? countsOf(replay))),
+    records,
+    doneRecords: stored.state === "done" ? records : tasks.reduce((sum, task) => sum + doneOf(task), 0),
+    waiting: refusal === undefined ? waiting : [{ partition: 0, sink: stored.sink ?? "", reason: refusal }],
+  };
+}

@@ -1,0 +1,345 @@
+/**
+ * Replays into sinks and pipelines (E16): each is a delivery of its own, of a range that is fixed when it begins, kept in
+ * the log's metadata until it is done, so that a restart goes on with it.
+ *
+ *   R1. A replay has a position, a fence and a chain of dead letters of its own in every sink: the sink's own delivery
+ *       does not notice it.
+ *   R2. Its range is positions, not offsets: what was appended after it began is never of it.
+ *   R3. Begun again under its name it goes on, further if it is given a later end, and repeats nothing.
+ *   R4. In a cluster every node knows every replay and delivers the partitions that it owns, under its ownership of them. A
+ *       partition that moves is gone on with by its next owner, from the sink's position. It is done once each partition was
+ *       done somewhere (replay_shares.ts).
+ */
+import type { ActorSystem } from "../../actors/kernel/actor.ts";
+import type { Channel, Log } from "../../actors/log/log.ts";
+import type { Metrics } from "../../actors/observers/metrics.ts";
+import type { NodeLog } from "../../actors/observers/node_log.ts";
+import type { PartitionView } from "../../actors/partition/partition_feed.ts";
+import type { Pipeline } from "../../actors/pipeline/pipeline.ts";
+import type { DeliveryReport } from "../../actors/sinks/delivery/delivery_messages.ts";
+import type { Connect } from "../../protocols/connection.ts";
+import { ConfigurationError, HeadraceError, UnavailableError } from "../../protocols/errors.ts";
+import { cursorBefore } from "../../protocols/position.ts";
+import type { Configuration } from "../configuration/configuration_schema.ts";
+import { logReport, sinkDelivery } from "../node/delivery_plans.ts";
+import { eventTimeReader } from "../node/event_time.ts";
+import type { NodeDirectory } from "../node/stream_directory.ts";
+import { replayActor, replayWatch } from "./replay_actor.ts";
+import { replayInput } from "./replay_input.ts";
+import {
+  countsOf,
+  decodeReplay,
+  describe,
+  extend,
+  FORMAT_VERSION,
+  type Replay,
+  type ReplayDescription,
+  refuseOther,
+  type StoredRange,
+  type StoredReplay,
+  tasksOf,
+  unstarted,
+} from "./replay_record.ts";
+import { type ReplayPlace, type ReplayRequest, type ReplayTarget, targetOf } from "./replay_request.ts";
+import { ReplayShares } from "./replay_shares.ts";
+
+const REPLAYS_AT_ONCE_MAX = 8;
+const METADATA_PREFIX = "replay/";
+
+export type { ReplayDescription } from "./replay_record.ts";
+
+export interface ReplayParts {
+  readonly system: ActorSystem;
+  readonly log: Log;
+  readonly nodeLog: NodeLog;
+  readonly metrics: Metrics;
+  readonly configuration: Configuration;
+  readonly directory: NodeDirectory;
+  readonly pipelines: ReadonlyMap<string, Pipeline>;
+  readonly connect: Connect;
+  nowMs(): number;
+}
+
+export class Replays {
+  readonly #parts: ReplayParts;
+  readonly #replays = new Map<string, Replay>();
+  /** In a cluster only. */
+  readonly #shares: ReplayShares | undefined;
+  #last: Promise<unknown> = Promise.resolve();
+  /** Why looking around failed the last time. */
+  #trouble: string | undefined;
+  /** The node ends. */
+  #isResting = false;
+
+  private constructor(parts: ReplayParts) {
+    this.#parts = parts;
+    this.#shares = isClustered(parts) ? new ReplayShares(parts.log, crypto.randomUUID()) : undefined;
+  }
+
+  /** Goes on with every replay that is not done. */
+  static async start(parts: ReplayParts): Promise<Replays> {
+    const replays = new Replays(parts);
+    await replays.#readAll(decodeReplay);
+    if (replays.#shares === undefined) return replays;
+    parts.system.spawn(replayWatch(() => replays.#watch()));
+    return replays;
+  }
+
+  list(): Promise<readonly ReplayDescription[]> {
+    return this.#inTurn(async () => [...this.#replays.values()].map(describe));
+  }
+
+  /** Undefined where there is none of that name. */
+  get(name: string): Promise<ReplayDescription | undefined> {
+    return this.#inTurn(async () => {
+      const replay = this.#replays.get(name);
+      return replay === undefined ? undefined : describe(replay);
+    });
+  }
+
+  /** Begins a replay, or goes on with the one of that name. A dry run judges and counts, and begins nothing. */
+  begin(request: ReplayRequest): Promise<ReplayDescription> {
+    return this.#inTurn(() => this.#begin(request));
+  }
+
+  async #begin(request: ReplayRequest): Promise<ReplayDescription> {
+    const { name, stream, channel, from } = request;
+    const target = targetOf(request, this.#parts);
+    const known = this.#replays.get(name);
+    if (known !== undefined) refuseOther(known.stored, request);
+    const wanted = await this.#ranges(request, target);
+    const stored: StoredReplay = {
+      version: FORMAT_VERSION,
+      name,
+      stream,
+      channel,
+      from,
+      ...target.names,
+      sinks: target.sinks,
+      ranges: known === undefined ? wanted : extend(known.stored.ranges, wanted),
+      state: "running",
+      createdAtMs: known?.stored.createdAtMs ?? this.#parts.nowMs(),
+      run: (known?.stored.run ?? 0) + 1,
+    };
+    if (request.isDryRun) return describe({ ...unstarted(stored, 0), tasks: tasksOf(stored, target.sinks) });
+    const atOnce = [...this.#replays.values()].filter(({ actor }) => actor !== undefined).length;
+    if (known?.actor === undefined && atOnce >= REPLAYS_AT_ONCE_MAX) {
+      throw new UnavailableError(
+        "NOT_READY",
+        `Cannot begin a replay as at most ${REPLAYS_AT_ONCE_MAX} may run at once: current value is ${atOnce}`,
+      );
+    }
+    const replay = known ?? unstarted(stored, 0);
+    await this.#change(replay, () => stored);
+    this.#replays.set(name, replay);
+    replay.refusal = undefined;
+    this.#run(replay);
+    await this.#shares?.announce();
+    return describe(replay);
+  }
+
+  /** Ends a replay where it is; undefined where there is none of that name. Begun again, it goes on from there. */
+  cancel(name: string): Promise<ReplayDescription | undefined> {
+    return this.#inTurn(async () => {
+      const replay = this.#replays.get(name);
+      if (replay === undefined) return undefined;
+      if (replay.stored.state !== "running") return describe(replay);
+      await this.#change(replay, () => ({ ...replay.stored, state: "cancelled", counts: countsOf(replay) }));
+      await this.#shares?.announce();
+      return describe(replay);
+    });
+  }
+
+  /** Ends the deliveries of all replays at once, for good; the next start goes on with them. */
+  async rest(): Promise<void> {
+    this.#isResting = true;
+    const actors = [...this.#replays.values()].flatMap(({ actor }) => actor ?? []);
+    const rests = actors.map((actor) => {
+      const rested = new Promise<void>((onRest) => actor.tell({ type: "rest", onRest }));
+      return Promise.race([rested, this.#parts.system.whenTerminated(actor)]); // it may end by itself meanwhile
+    });
+    await Promise.all(rests);
+  }
+
+  /** One after the other, each on what is known of other nodes' doings by then. */
+  #inTurn<Value>(operation: () => Promise<Value>): Promise<Value> {
+    const turn = this.#last.then(async () => {
+      await this.#lookAround();
+      return operation();
+    });
+    this.#last = turn.catch(() => undefined); // It is its caller's to hear.
+    return turn;
+  }
+
+  async #watch(): Promise<void> {
+    try {
+      await this.#inTurn(async () => undefined);
+      this.#trouble = undefined;
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      if (reason !== this.#trouble) this.#parts.nodeLog("warn", `can not look for replays of other nodes: ${reason}`);
+      this.#trouble = reason;
+    }
+  }
+
+  /** R4 */
+  async #lookAround(): Promise<void> {
+    const shares = this.#shares;
+    if (shares === undefined) return;
+    await shares.readNews(() => this.#readAll((value) => this.#decodeIfKnown(value)));
+    const all = [...this.#replays.values()];
+    for (const { stored, actor } of all) if (actor === undefined) await shares.clear(stored.name);
+    if (all.every(({ actor }) => actor === undefined)) return;
+    const told = await shares.read();
+    for (const { stored, tasks, actor } of all) {
+      if (actor === undefined) continue;
+      if (await shares.exchange(told, stored.name, stored.run ?? 0, tasks)) actor.tell({ type: "look" });
+    }
+  }
+
+  /** Takes over what is stored, where it is not what is known here, and goes on with it. */
+  async #readAll(decode: (value: Uint8Array) => StoredReplay | undefined): Promise<void> {
+    for (const [, { value, version }] of await this.#parts.log.listMetadata(METADATA_PREFIX)) {
+      const stored = decode(value);
+      if (stored === undefined) continue;
+      const read = unstarted(stored, version);
+      const replay = this.#replays.get(read.stored.name) ?? read;
+      this.#replays.set(read.stored.name, replay);
+      if (replay !== read && replay.version === version) continue;
+      await this.#halt(replay);
+      Object.assign(replay, read);
+      if (replay.stored.state === "running") this.#goOn(replay);
+    }
+  }
+
+  /** A node of a newer release may have begun it: this one goes on with the others. */
+  #decodeIfKnown(value: Uint8Array): StoredReplay | undefined {
+    try {
+      return decodeReplay(value);
+    } catch (error) {
+      if (!(error instanceof ConfigurationError)) throw error;
+      this.#parts.nodeLog("warn", error.message);
+      return undefined;
+    }
+  }
+
+  #goOn(replay: Replay): void {
+    try {
+      this.#run(replay);
+    } catch (error) {
+      if (!(error instanceof HeadraceError)) throw error;
+      replay.refusal = error.message;
+      this.#parts.nodeLog("error", `can not go on with a replay: ${error.message}`, { replay: replay.stored.name });
+    }
+  }
+
+  async #ranges({ stream, channel, from, to, partitions }: ReplayRequest, { count }: ReplayTarget) {
+    const wanted = partitions ?? Array.from({ length: count }, (_, partition) => partition);
+    const ranges: StoredRange[] = [];
+    for (const partition of wanted) {
+      const view = this.#parts.directory.partition(stream, partition)?.view;
+      if (view === undefined) {
+        throw new UnavailableError(
+          "NOT_READY",
+          `Cannot replay ${stream}/${partition} as its owner must hold it: it is being claimed`,
+        );
+      }
+      await view.ready();
+      const { epochs, firstOffset, endOffset } = view.bounds(channel);
+      const begin = Math.max(firstOffset, await offsetOf(view, channel, from));
+      const end = Math.min(endOffset, await offsetOf(view, channel, to));
+      const last = begin < end ? cursorBefore(epochs, end) : undefined;
+      ranges.push({ partition, after: cursorBefore(epochs, begin) ?? null, last: last ?? null });
+    }
+    return ranges;
+  }
+
+  #run(replay: Replay): void {
+    if (this.#isResting) return;
+    const { stored } = replay;
+    const { name, stream, channel, pipeline = "" } = stored;
+    const { system, directory, configuration, pipelines, connect, nodeLog, metrics } = this.#parts;
+    const { sinks } = targetOf({ ...stored, to: "latest", isDryRun: false }, this.#parts);
+    replay.tasks = tasksOf(stored, sinks);
+    const timeOf = eventTimeReader(configuration.streams[stream]?.eventTime);
+    const log: NodeLog = (level, message, fields) => nodeLog(level, message, { ...fields, replay: name });
+    replay.actor = system.spawn(
+      replayActor({
+        name,
+        tasks: replay.tasks,
+        entryOf: (partition) => directory.partition(stream, partition),
+        delivery: (task, feed, note) => {
+          const { sink, range, partition } = task;
+          const onSkipped = () => {
+            task.skippedLetters += 1;
+          };
+          const through = pipelines.get(pipeline);
+          const input = replayInput({ name, channel, pipeline: through, feed, range, timeOf, onSkipped });
+          const replayed = metrics.counter("headrace_records_replayed_total", "Records written to a sink by replays", {
+            sink,
+            stream,
+          });
+          const observe = (report: DeliveryReport) => {
+            logReport(log, { sink, partition: `${stream}/${partition}` }, report);
+            if (report.kind === "delivered") replayed.add(report.batch.records);
+            note(report);
+          };
+          const of = { feed, input, observe, start: "earliest", replay: name, range } as const;
+          return sinkDelivery(sink, configuration, { connect, log, clusterId: this.#parts.log.clusterId }, of);
+        },
+        finish: () => this.#inTurn(() => this.#finish(replay)),
+      }),
+    );
+  }
+
+  async #finish(replay: Replay): Promise<void> {
+    // Meanwhile it may have been begun again, or ended.
+    if (replay.stored.state !== "running" || replay.tasks.some(({ isDone }) => !isDone)) return;
+    await this.#store(replay, { ...replay.stored, state: "done", counts: countsOf(replay) });
+    await this.#shares?.announce();
+    this.#parts.nodeLog("info", "a replay is done", { replay: replay.stored.name, ...countsOf(replay) });
+    void this.#halt(replay);
+  }
+
+  /** What ran stands still meanwhile, and goes on where the change can not be stored. */
+  async #change(replay: Replay, change: () => StoredReplay): Promise<void> {
+    const isRunning = replay.actor !== undefined;
+    await this.#halt(replay);
+    try {
+      await this.#store(replay, change());
+    } catch (error) {
+      if (isRunning && replay.stored.state === "running" && replay.actor === undefined) this.#run(replay);
+      throw error;
+    }
+  }
+
+  async #halt(replay: Replay): Promise<void> {
+    const { actor } = replay;
+    replay.actor = undefined;
+    if (actor !== undefined) await this.#parts.system.stop(actor);
+  }
+
+  async #store(replay: Replay, stored: StoredReplay): Promise<void> {
+    const value = new TextEncoder().encode(JSON.stringify(stored));
+    const version = await this.#parts.log.writeMetadata(`${METADATA_PREFIX}${stored.name}`, value, replay.version);
+    if (version === undefined) {
+      this.#shares?.expectNews();
+      throw new UnavailableError(
+        "NOT_READY",
+        `Cannot store the replay ${stored.name} as its version must be ${replay.version}: another call has changed it`,
+      );
+    }
+    replay.stored = stored;
+    replay.version = version;
+  }
+}
+
+const isClustered = ({ configuration }: ReplayParts): boolean => configuration.cluster !== undefined;
+
+async function offsetOf(view: PartitionView, channel: Channel, place: ReplayPlace): Promise<number> {
+  if (place === "earliest") return 0;
+  if (place === "latest") return view.bounds(channel).endOffset;
+  if ("offset" in place) return place.offset;
+  const before = await view.seek(channel, place.timeMs);
+  return before === undefined ? 0 : before.offset + 1;
+}

@@ -1,0 +1,70 @@
+/** Ends what was granted: when its time is over, and when other credentials do not grant it any more. */
+import type { Timer } from "../../../actors/kernel/actor.ts";
+import type { Credentials, Granted } from "./credentials.ts";
+
+/** Timers of the runtime hold 24.8 days at most: a later end is looked at again each day. */
+const LOOK_EVERY_MS = 86_400_000;
+/** An end is noticed this much late at most where the wall clock is set. */
+const LATE_MS_MAX = 1;
+
+export interface GrantWatchWorld {
+  nowMs(): number;
+  setTimer(delayMs: number, callback: () => void): Timer;
+}
+
+interface Watched {
+  readonly granted: Granted;
+  readonly onEnd: () => void;
+  timer: Timer | undefined;
+}
+
+export class GrantWatch {
+  readonly #world: GrantWatchWorld;
+  readonly #watched = new Set<Watched>();
+
+  constructor(world: GrantWatchWorld) {
+    this.#world = world;
+  }
+
+  /** Grants that are watched. */
+  get count(): number {
+    return this.#watched.size;
+  }
+
+  /** Calls `onEnd` once, when the grants end. */
+  watch(granted: Granted, onEnd: () => void): { stop(): void } {
+    const one: Watched = { granted, onEnd, timer: undefined };
+    this.#watched.add(one);
+    this.#look(one);
+    return { stop: () => this.#forget(one) };
+  }
+
+  /** Ends what `next` does not grant. A grant whose key can not be had now is kept: it ends by its own time. */
+  async judge(next: Credentials): Promise<number> {
+    const judged = [...this.#watched].map(async (one) => {
+      const holds = await one.granted.holdsUnder(next).catch(() => true);
+      if (!holds) this.#end(one);
+      return holds;
+    });
+    return (await Promise.all(judged)).filter((holds) => !holds).length;
+  }
+
+  #look(one: Watched): void {
+    const { expiresAtMs } = one.granted.grants;
+    if (expiresAtMs === undefined || !this.#watched.has(one)) return;
+    const leftMs = expiresAtMs - this.#world.nowMs();
+    if (leftMs <= 0) this.#end(one);
+    else one.timer = this.#world.setTimer(Math.min(leftMs + LATE_MS_MAX, LOOK_EVERY_MS), () => this.#look(one));
+  }
+
+  #end(one: Watched): void {
+    if (!this.#watched.has(one)) return;
+    this.#forget(one);
+    one.onEnd();
+  }
+
+  #forget(one: Watched): void {
+    one.timer?.cancel();
+    this.#watched.delete(one);
+  }
+}

@@ -1,0 +1,35 @@
+/** The certificate that the port shows, and the authorities that it asks clients for: read at the start and again. */
+import { readFile } from "node:fs/promises";
+import { createSecureContext } from "node:tls";
+import { ConfigurationError } from "../../../protocols/errors.ts";
+import type { SecurityConfiguration } from "../../configuration/configuration_schema.ts";
+
+export interface TlsContext {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+  readonly ca?: Buffer[];
+}
+
+type TlsConfiguration = NonNullable<SecurityConfiguration["tls"]>;
+
+/** @param nodeCaFile authority of the cluster's nodes. Throws `ConfigurationError` for files that make no certificate. */
+export async function readTls(tls: TlsConfiguration, nodeCaFile: string | undefined): Promise<TlsContext> {
+  const caFiles = [nodeCaFile, tls.clientCaFile].filter((file) => file !== undefined);
+  try {
+    const [cert, key, ...ca] = await Promise.all(
+      [tls.certificateFile, tls.keyFile, ...caFiles].map((file) => readFile(file)),
+    );
+    const context: TlsContext = {
+      ...{ cert: cert ?? Buffer.alloc(0), key: key ?? Buffer.alloc(0) },
+      ...(ca.length === 0 ? {} : { ca }),
+    };
+    createSecureContext(context); // a key of another certificate is found here, not with the first client
+    return context;
+  } catch (error) {
+    throw new ConfigurationError(
+      "INVALID_CONFIGURATION",
+      `Cannot serve TLS as ${tls.certificateFile} and ${tls.keyFile} must hold a certificate and its key: ${(error as Error).message}`,
+      { cause: error },
+    );
+  }
+}

@@ -1,0 +1,49 @@
+import fastify from "fastify";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { mountStreamRoutes, type StreamRoutesOptions } from "../../../../actors/ingest/http/stream_routes.ts";
+import type { ReadResult } from "../../../../actors/log/log.ts";
+import { encodeEvents } from "../../../../protocols/values/event_codec.ts";
+import { fromJsonValue } from "../../../../protocols/values/json_values.ts";
+import { parseJson } from "../../../../protocols/values/parse_json.ts";
+
+const LIMITS = { tokensMax: 10_000, depthMax: 32 };
+
+/** Routes over one partition whose first batch holds one event. */
+function routesOver(event: Readonly<Record<string, unknown>>): StreamRoutesOptions {
+  const batch = {
+    epoch: 1,
+    firstOffset: 0,
+    count: 1,
+    appendedAtMs: 0,
+    schemaVersion: 0,
+    producerId: "p",
+    sequences: { first: [1, 0, 0], count: 1 },
+    events: encodeEvents([event], { asRecords: true }),
+  };
+  const view = {
+    ready: async () => undefined,
+    bounds: () => ({ firstOffset: 0, endOffset: 1, sizeBytes: 1, epochs: [] }),
+    read: async () => ({ kind: "records", batches: [batch] }) as unknown as ReadResult,
+  };
+  const directory = { describe: () => ({ s: { partitions: 1 } }), partition: () => ({ view }) };
+  const permissions = { subject: "x", mayConsume: () => true, mayObserve: () => true };
+  return { directory, permissionsOf: () => permissions } as unknown as StreamRoutesOptions;
+}
+
+test("records read over HTTP keep the kind of their numbers: floats have an exponent, integers their digits", async () => {
+  const event = { a: 1.2345678901234567e19, b: [1e20, -(2 ** 54), 2 ** 53], c: 9007199254740993n };
+  const server = fastify();
+  mountStreamRoutes(server, routesOver(event));
+  const answer = await server.inject("/v1/streams/s/partitions/0/records");
+  assert.is(answer.headers["content-type"], "application/json; charset=utf-8");
+  assert.match(
+    answer.body,
+    '"event":{"a":1.2345678901234567e+19,"b":[1e+20,-1.8014398509481984e+16,9007199254740992],"c":{"$int":"9007199254740993"}}',
+  );
+  const { records } = fromJsonValue(parseJson(answer.body, LIMITS)) as { records: { event: unknown }[] };
+  assert.equal(records[0]?.event, event);
+  await server.close();
+});
+
+test.run();

@@ -1,0 +1,23 @@
+/**
+ * A process that appends for ever to the folder in its first argument and says each acknowledged sequence: for tests that
+ * kill it. It writes with `writeSync`, so that what was said was said before the next append.
+ */
+import { writeSync } from "node:fs";
+import { openLmdbLog } from "../../../../actors/log/embedded/lmdb_log.ts";
+import { CHAIN_LIMITS } from "../../../../actors/log/log.ts";
+import { epoch } from "../../../../protocols/position.ts";
+import { dense, partition } from "../../../conformance/log_batches.ts";
+
+const [folder = "", limit = "Infinity"] = process.argv.slice(2);
+try {
+  const log = await openLmdbLog({ folder });
+  const settings = { tier: "fsync" as const, chains: CHAIN_LIMITS };
+  const { ownership } = await log.claim(partition(0), { leaderEpoch: 1, tableVersion: 1 }, epoch(1), settings);
+  for (let n = 0; n < Number(limit); n++) {
+    await log.append(ownership, { channel: "records", batches: [dense("a", n * 10, 10)] });
+    writeSync(1, `acked ${n}\n`);
+  }
+  await log.close();
+} catch (error) {
+  writeSync(1, `${(error as { code: string }).code} ${(error as Error).message}\n`);
+}

@@ -1,0 +1,82 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { EmbeddedLog } from "../../../../actors/log/embedded/embedded_log.ts";
+import { createMemoryLog, type MemoryLog } from "../../../../actors/log/embedded/memory_log.ts";
+import { MemoryStore } from "../../../../actors/log/embedded/memory_store.ts";
+import { CHAIN_LIMITS, type DurabilityTier } from "../../../../actors/log/log.ts";
+import { epoch } from "../../../../protocols/position.ts";
+import { dense, partition } from "../../../conformance/log_batches.ts";
+import { readAll, rejection } from "../../../conformance/log_suite.ts";
+
+const p0 = partition(0);
+const claim = (log: MemoryLog, tier: DurabilityTier) =>
+  log.claim(p0, { leaderEpoch: 1, tableVersion: 1 }, epoch(1), { tier, chains: CHAIN_LIMITS });
+
+test("a lost tail takes what was not flushed, and nothing of tier fsync", async () => {
+  for (const [tier, kept] of [
+    ["memory", 0],
+    ["fsync", 1],
+  ] as const) {
+    const log = createMemoryLog();
+    const { ownership } = await claim(log, tier);
+    await log.append(ownership, { channel: "records", batches: [dense("a", 0, 1)] });
+    log.faults.restart("unflushed");
+    assert.is((await readAll(log, p0)).length, kept);
+  }
+});
+
+test("a call that fails before its effect did nothing, one that fails after did all, and the log goes on", async () => {
+  for (const [timing, outcome] of [
+    ["before", "written"],
+    ["after", "duplicate"],
+  ] as const) {
+    const log = createMemoryLog();
+    const { ownership } = await claim(log, "fsync");
+    log.faults.failNext([timing]);
+    const request = { channel: "records" as const, batches: [dense("a", 0, 1)] };
+    assert.is((await rejection(log.append(ownership, request))).name, "UnavailableError");
+    assert.is((await log.append(ownership, request)).outcomes[0]?.kind, outcome);
+  }
+});
+
+test("an append queued when the store restarts does not reach its next life", async () => {
+  const log = createMemoryLog();
+  const { ownership } = await claim(log, "fsync");
+  const queued = log.append(ownership, { channel: "records", batches: [dense("a", 0, 1)] });
+  log.faults.restart("nothing");
+  assert.is((await rejection(queued)).name, "UnavailableError");
+  assert.is((await readAll(log, p0)).length, 0);
+});
+
+test("a commit that throws takes nothing with it: what others append then is written where the log ends", async () => {
+  const store = new MemoryStore();
+  const log = new EmbeddedLog({
+    kind: "memory",
+    clusterId: "log-1",
+    store,
+    nowMs: () => 1_000,
+    checkTier: () => undefined,
+  });
+  const grant = { leaderEpoch: 1, tableVersion: 1 };
+  const { ownership } = await log.claim(p0, grant, epoch(1), { tier: "fsync", chains: CHAIN_LIMITS });
+  const append = (...batches: ReturnType<typeof dense>[]) => log.append(ownership, { channel: "records", batches });
+  await append(dense("a", 0, 2));
+  const commit = store.commit.bind(store);
+  store.commit = () => {
+    throw new RangeError("a fault of the store");
+  };
+  const [first, second] = await Promise.all([rejection(append(dense("a", 2, 1))), rejection(append(dense("b", 0, 1)))]);
+  assert.equal([first.name, second.name], ["RangeError", "RangeError"]);
+  store.commit = commit;
+  const { outcomes } = await append(dense("b", 0, 1), dense("a", 2, 1));
+  assert.equal(outcomes, [
+    { kind: "written", firstOffset: 2, count: 1 },
+    { kind: "written", firstOffset: 3, count: 1 },
+  ]);
+  assert.equal(
+    (await readAll(log, p0)).map(([, name]) => name),
+    ["a:0/0/0", "a:0/1/0", "b:0/0/0", "a:0/2/0"],
+  );
+});
+
+test.run();

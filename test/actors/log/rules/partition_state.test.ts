@@ -1,0 +1,84 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { CHAIN_LIMITS } from "../../../../actors/log/log.ts";
+import { chainName, heldKey, ownerMark, SHORT_LIVED_CHAINS_MAX } from "../../../../actors/log/rules/chain_places.ts";
+import {
+  applyChanges,
+  newChannel,
+  type PartitionState,
+  planAppend,
+  planExpiry,
+  planOpen,
+} from "../../../../actors/log/rules/partition_state.ts";
+import { epoch } from "../../../../protocols/position.ts";
+import { dense } from "../../../conformance/log_batches.ts";
+
+const crowdedBy = (shortLived: number, held = new Map<string, number>()): PartitionState => ({
+  epoch: epoch(1),
+  grant: { leaderEpoch: 1, tableVersion: 1 },
+  settings: { tier: "memory", chains: CHAIN_LIMITS },
+  channels: new Map([["records", newChannel()]]),
+  chains: new Map(),
+  places: { shortLived, held },
+});
+
+test("short-lived producers have a limit of their own, which keeps nobody else out", () => {
+  const state = crowdedBy(SHORT_LIVED_CHAINS_MAX - 1);
+  const first = planOpen(state, "records", "http/1", 1, 0);
+  assert.is(first.outcome.kind, "opened");
+  applyChanges(state, first);
+  const full = { kind: "too_many_producers", live: SHORT_LIVED_CHAINS_MAX };
+  assert.equal(planOpen(state, "records", "http/2", 1, 0).outcome, full);
+  const { outcomes } = planAppend(state, {
+    channel: "records",
+    batches: [dense("http/2", 0, 1), dense("http/1", 0, 1), dense("a", 0, 1)],
+  });
+  assert.equal(outcomes[0], full);
+  assert.equal(
+    outcomes.map(({ kind }) => kind),
+    ["too_many_producers", "written", "written"],
+  );
+});
+
+test("requests with a key of one principal leave places to those of others", () => {
+  const live = SHORT_LIVED_CHAINS_MAX - 10;
+  const state = crowdedBy(live, new Map([[heldKey("records\0http/1", ownerMark("alice")), 80]]));
+  const refusal = { kind: "too_many_producers", live, share: { held: 80, free: 10 } };
+  assert.equal(planOpen(state, "records", "http/2", 1, 0, "alice").outcome, refusal);
+  assert.is(planOpen(state, "records", "http/2", 1, 0, "bob").outcome.kind, "opened");
+  assert.is(planOpen(state, "records", "a", 1, 0, "alice").outcome.kind, "opened", "its producers are counted apart");
+});
+
+test("a plan changes nothing until it is applied, and then exactly what it says", () => {
+  const state = crowdedBy(0);
+  const plan = planAppend(state, {
+    channel: "records",
+    batches: [dense("http/1", 0, 2), dense("a", 0, 3, { extra: { owner: "alice" } }), dense("a", 3, 1)],
+  });
+  assert.equal([...state.chains], []);
+  assert.equal(state.channels.get("records"), newChannel());
+  applyChanges(state, plan);
+  assert.is(state.channels.get("records")?.endOffset as number, 6);
+  assert.equal(state.chains.get(chainName("records", "a"))?.stored, [0, 3, 0]);
+  assert.equal(state.places, { shortLived: 1, held: new Map([[heldKey("records\0a", ownerMark("alice")), 1]]) });
+  const expiry = planExpiry(state, 1_000 + 25 * 3_600_000);
+  assert.is(state.chains.size, 2);
+  applyChanges(state, expiry);
+  assert.is(state.chains.size, 0);
+  assert.equal(state.places, { shortLived: 0, held: new Map() });
+});
+
+test("batches of one plan count toward the limit of producers", () => {
+  const state = crowdedBy(0);
+  const limited = { ...state, settings: { ...state.settings, chains: { ...CHAIN_LIMITS, producersMax: 2 } } };
+  const { outcomes } = planAppend(limited, {
+    channel: "records",
+    batches: [dense("a", 0, 1), dense("b", 0, 1), dense("c", 0, 1), dense("a", 1, 1)],
+  });
+  assert.equal(
+    outcomes.map(({ kind }) => kind),
+    ["written", "written", "too_many_producers", "written"],
+  );
+});
+
+test.run();

@@ -1,0 +1,454 @@
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import type { RecordBatch } from "../../../../actors/log/log.ts";
+import { compilePipeline } from "../../../../actors/pipeline/pipeline.ts";
+import {
+  type DeliveryOptions,
+  type DeliveryRange,
+  deliveryActor,
+} from "../../../../actors/sinks/delivery/delivery_actor.ts";
+import {
+  DELIVERY_LIMITS,
+  type DeliveryLimits,
+  type DeliveryMessage,
+  type DeliveryReport,
+} from "../../../../actors/sinks/delivery/delivery_messages.ts";
+import { prepareItems } from "../../../../actors/sinks/delivery/prepare_items.ts";
+import { type FileSinkOptions, fileSink } from "../../../../actors/sinks/file/file_sink.ts";
+import { readFileSink } from "../../../../actors/sinks/file/read_file_sink.ts";
+import type { SinkBatch, SinkDefinition, SinkRecord, WriteOutcome } from "../../../../actors/sinks/sink.ts";
+import { epoch, position } from "../../../../protocols/position.ts";
+import { startActor } from "../../../support/fake_actor.ts";
+import { FakePartition, jsonBytes } from "../../../support/fake_feed.ts";
+
+interface Setup<Options> {
+  readonly sink: SinkDefinition<Options>;
+  readonly sinkOptions: Options;
+  readonly filter?: string;
+  readonly start?: "earliest" | "latest";
+  readonly replay?: string;
+  readonly range?: DeliveryRange;
+  readonly operationTimeoutMs?: number;
+  readonly limits?: Partial<DeliveryLimits>;
+  /** In the mailbox when the actor starts: what a restart keeps. */
+  readonly kept?: readonly DeliveryMessage[];
+}
+
+async function deliver<Options>(partition: FakePartition, owner: number, setup: Setup<Options>) {
+  const feed = partition.feed(owner);
+  const reports: DeliveryReport[] = [];
+  const pipeline = await compilePipeline("p", setup.filter === undefined ? [] : [{ filter: setup.filter }], ".");
+  const preparation = {
+    partition: feed.partition,
+    decode: ({ events }: RecordBatch) => jsonBytes.decode(events),
+    run: pipeline.run,
+    timeOf: (_event: unknown, appendedAtMs: number) => appendedAtMs,
+  };
+  const options: DeliveryOptions<Options> = {
+    name: "out",
+    sink: setup.sink,
+    sinkOptions: setup.sinkOptions,
+    folder: "/",
+    clusterId: "log-1",
+    feed,
+    input: "records",
+    start: setup.start ?? "earliest",
+    limits: {
+      ...DELIVERY_LIMITS,
+      rejectTriesMax: 2,
+      recordsPerRequest: setup.sink.recordsPerRequest?.(setup.sinkOptions),
+      ...setup.limits,
+    },
+    eventBytes: jsonBytes,
+    prepare: (batch, after) => prepareItems(preparation, batch, after),
+    operationTimeoutMs: setup.operationTimeoutMs ?? 5_000,
+    readBytesMax: 1_000,
+    connect: () => Promise.reject(new Error("no node to connect to")),
+    observe: (report) => reports.push(report),
+    log: () => {},
+    ...(setup.replay === undefined ? {} : { replay: setup.replay }),
+    ...(setup.range === undefined ? {} : { range: setup.range }),
+  };
+  const definition = deliveryActor(options);
+  const actor = await startActor<DeliveryMessage>({
+    ...definition,
+    start: (context) => {
+      for (const message of setup.kept ?? []) context.self.tell(message);
+      return definition.start(context);
+    },
+  });
+  const standsAt = (offset: number) =>
+    reports.some((report) => report.kind === "delivered" && report.batch.end.offset === offset);
+  return { actor, reports, standsAt };
+}
+
+/** Collects records; rejects those with `bad`, fails as often as told. */
+function collectingSink(delivery: "idempotent" | "at_least_once", failures = 0) {
+  const records: SinkRecord[] = [];
+  let left = failures;
+  const write = async (batch: { records: readonly SinkRecord[] }): Promise<WriteOutcome> => {
+    left -= 1;
+    if (left >= 0) throw new Error("away");
+    const bad = batch.records.flatMap(({ event }, at) =>
+      event.bad === true ? [{ at, code: "SINK_REJECTED", reason: "bad" }] : [],
+    );
+    if (bad.length > 0) return { kind: "rejected", records: bad };
+    records.push(...batch.records);
+    return { kind: "written" };
+  };
+  const sink: SinkDefinition<object> = {
+    type: "collecting",
+    delivery,
+    optionsSchema: {},
+    open: async () => ({ position: async () => undefined, write, close: async () => {} }),
+  };
+  return { sink, records };
+}
+
+const ids = (records: readonly SinkRecord[]) => records.map(({ event }) => event.id);
+
+test("records reach a sink in order; rejected events are skipped, filtered ones move the position", async () => {
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }, { id: "rejected" }, { id: 1 }], [1]);
+  partition.store("records", 1, [{ id: 2 }, { id: 3 }]);
+  const { sink, records } = collectingSink("at_least_once", 2);
+  const { actor, reports, standsAt } = await deliver(partition, 1, { sink, sinkOptions: {}, filter: "event.id != 2" });
+  await actor.until(() => standsAt(3));
+  assert.equal(ids(records), [0, 1, 3]);
+  assert.ok(reports.some(({ kind }) => kind === "retry"));
+  partition.store("records", 1, [{ id: 4 }]);
+  await actor.until(() => standsAt(4));
+  assert.equal(ids(records), [0, 1, 3, 4]);
+  await actor.stop();
+});
+
+test("a sink without a position of its own goes on after its checkpoint", async () => {
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }, { id: 1 }]);
+  const { sink, records } = collectingSink("idempotent");
+  const first = await deliver(partition, 1, { sink, sinkOptions: {} });
+  await first.actor.until(() => first.standsAt(1));
+  await first.actor.stop();
+  partition.store("records", 2, [{ id: 2 }]);
+  const second = await deliver(partition, 2, { sink, sinkOptions: {} });
+  await second.actor.until(() => second.standsAt(2));
+  assert.equal(ids(records), [0, 1, 2]);
+  await second.actor.stop();
+});
+
+test("what the sink rejects and what a step fails on is set aside, the rest is delivered", async () => {
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }, { id: 1, bad: true }, { other: 2 }, { id: 3 }]);
+  const { sink, records } = collectingSink("idempotent");
+  const { actor, standsAt } = await deliver(partition, 1, { sink, sinkOptions: {}, filter: "event.id >= 0" });
+  await actor.until(() => standsAt(3));
+  assert.equal(ids(records), [0, 3]);
+  const letters = partition.events("dead_letters/out");
+  assert.equal(
+    letters.map(({ code, by }) => [code, by]),
+    [
+      ["STEP_FAILED", "sink/out"],
+      ["SINK_REJECTED", "sink/out"],
+    ],
+  );
+  assert.equal(
+    letters.map(({ sequence }) => sequence),
+    [
+      [1, 2, 0],
+      [1, 1, 0],
+    ],
+  );
+  await actor.stop();
+});
+
+test("a new sink that begins at the latest record skips what is there, and remembers that it did", async () => {
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }, { id: 1 }]);
+  const { sink, records } = collectingSink("idempotent");
+  const first = await deliver(partition, 1, { sink, sinkOptions: {}, start: "latest" });
+  await first.actor.until(() => first.standsAt(1));
+  await first.actor.stop();
+  partition.store("records", 2, [{ id: 2 }]);
+  const second = await deliver(partition, 2, { sink, sinkOptions: {}, start: "latest" });
+  await second.actor.until(() => second.standsAt(2));
+  assert.equal(ids(records), [2]);
+  await second.actor.stop();
+});
+
+test("records that retention removed are passed over, and that is said", async () => {
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }, { id: 1 }]);
+  partition.store("records", 1, [{ id: 2 }]);
+  partition.firstOffset = 2;
+  const { sink, records } = collectingSink("idempotent");
+  const { actor, reports, standsAt } = await deliver(partition, 1, { sink, sinkOptions: {} });
+  await actor.until(() => standsAt(2));
+  assert.equal(ids(records), [2]);
+  assert.equal(
+    reports.filter(({ kind }) => kind === "trimmed"),
+    [{ kind: "trimmed", after: undefined, firstOffset: 2 }],
+  );
+  await actor.stop();
+});
+
+test("an owner that lost its partition writes nothing more", async () => {
+  const partition = new FakePartition();
+  const { sink } = collectingSink("idempotent");
+  const { actor, reports } = await deliver(partition, 1, { sink, sinkOptions: {} });
+  partition.fence = 2;
+  partition.store("records", 1, [{ id: 0 }]);
+  await actor.until(() => reports.some(({ kind }) => kind === "fenced"));
+  assert.is(partition.checkpoints.size, 0);
+  await actor.stop();
+});
+
+test("a bounded delivery brings its range and no other record, and ends", async () => {
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }, { id: 1 }, { id: 2 }]);
+  partition.store("records", 1, [{ id: 3 }, { id: 4 }, { id: 5 }]);
+  const { sink, records } = collectingSink("idempotent");
+  const range = { after: position(1, 0), last: position(1, 4) };
+  const { actor, reports } = await deliver(partition, 1, { sink, sinkOptions: {}, range, replay: "r" });
+  await actor.until(() => reports.some(({ kind }) => kind === "completed"));
+  assert.equal(ids(records), [1, 2, 3, 4]);
+  assert.equal([...partition.checkpoints.keys()], ["sink/out/replay/r"], "the sink's own position is not there");
+  await actor.stop();
+});
+
+test("what lies at the offsets of a lost tail is not of the range, nor is a range that was lost whole waited for", async () => {
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }, { id: 1 }]);
+  partition.store("records", 2, [{ id: "new" }, { id: "newer" }]);
+  const cases = [
+    [{ after: undefined, last: position(1, 3) }, [0, 1]],
+    [{ after: position(1, 2), last: position(1, 3) }, []],
+  ] as const;
+  for (const [at, [range, expected]] of cases.entries()) {
+    const { sink, records } = collectingSink("idempotent");
+    const { actor, reports } = await deliver(partition, 3 + at, { sink, sinkOptions: {}, range, replay: `r${at}` });
+    await actor.until(() => reports.some(({ kind }) => kind === "completed"));
+    assert.equal(ids(records), expected);
+    await actor.stop();
+  }
+});
+
+test("two owners after another bring every record into the file sink once", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "headrace-delivery-"));
+  try {
+    const partition = new FakePartition();
+    const setup: Setup<FileSinkOptions> = { sink: fileSink, sinkOptions: { directory, segmentBytesMax: 40 } };
+    for (const owner of [1, 2, 3]) {
+      for (let batch = 0; batch < 4; batch += 1) {
+        const from = partition.end("records");
+        partition.store("records", owner, [{ id: from }, { id: from + 1 }, { id: from + 2 }]);
+      }
+      const { actor, standsAt } = await deliver(partition, owner, setup);
+      await actor.until(() => standsAt(partition.end("records") - 1));
+      await actor.stop();
+    }
+    const feed = partition.feed(9);
+    assert.is(feed.epoch, epoch(9));
+    const texts = await readFileSink(directory, feed.partition, partition.checkpoints.get("sink/out"));
+    const found = texts
+      .join("")
+      .split("\n")
+      .slice(0, -1)
+      .map((line) => JSON.parse(line).id);
+    assert.equal(
+      found,
+      Array.from({ length: 36 }, (_, id) => id),
+    );
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
+
+/** Far more than what the fake clock gains while a disk is waited for. */
+const AGE_MS = 1e12;
+
+test("a segment of the file sink closes at its age while the partition is quiet, by a timer of the delivery", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "headrace-delivery-"));
+  try {
+    const partition = new FakePartition();
+    partition.store("records", 1, [{ id: 0 }]);
+    const setup: Setup<FileSinkOptions> = { sink: fileSink, sinkOptions: { directory, segmentAgeMaxMs: AGE_MS } };
+    const { actor, standsAt } = await deliver(partition, 1, { ...setup, operationTimeoutMs: 60_000 });
+    await actor.until(() => standsAt(0));
+    const files = () => readdirSync(join(directory, "readings", "0"));
+    assert.not(files().some((name) => name.startsWith("segment-")));
+    actor.advance(AGE_MS);
+    await actor.until(() => files().includes("segment-0000000000000000.ndjson"));
+    await actor.stop();
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
+
+test("an answer to an earlier life of the actor is not heard by the next, which opens its sink first", async () => {
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }]);
+  const { sink, records } = collectingSink("idempotent");
+  const kept: DeliveryMessage[] = [
+    { kind: "wrote", outcome: { kind: "written" }, random: 0 },
+    { kind: "failed", reason: "late", random: 0 },
+  ];
+  const { actor, standsAt } = await deliver(partition, 1, { sink, sinkOptions: {}, kept });
+  await actor.until(() => standsAt(0));
+  assert.equal(ids(records), [0]);
+  await actor.stop();
+});
+
+/** A sink of one call after another: `write` is the test's, and every call is counted while it is under way. */
+function watchedSink(write: (batch: SinkBatch, signal: AbortSignal, call: number) => Promise<WriteOutcome>) {
+  const seen = { calls: 0, underWay: 0, atOnceMax: 0 };
+  const sink: SinkDefinition<object> = {
+    type: "watched",
+    delivery: "idempotent",
+    optionsSchema: {},
+    open: async () => ({
+      position: async () => undefined,
+      write: async (batch, call) => {
+        if (call === undefined) throw new Error("a delivery's calls can be given up");
+        seen.calls += 1;
+        seen.underWay += 1;
+        seen.atOnceMax = Math.max(seen.atOnceMax, seen.underWay);
+        try {
+          return await write(batch, call.signal, seen.calls);
+        } finally {
+          seen.underWay -= 1;
+        }
+      },
+      close: async () => {},
+    }),
+  };
+  return { sink, seen };
+}
+
+const aborted = (signal: AbortSignal) =>
+  new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+
+test("a write that is given up says what it took, and the next begins behind that, once it has ended", async () => {
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }, { id: 1 }, { id: 2 }]);
+  const written: unknown[][] = [];
+  const { sink, seen } = watchedSink(async ({ records }, signal, call) => {
+    written.push(ids(records));
+    if (call > 1) return { kind: "written" };
+    await aborted(signal);
+    return { kind: "taken", count: 2, problem: { kind: "unavailable", reason: "given up" } };
+  });
+  const { actor, reports, standsAt } = await deliver(partition, 1, { sink, sinkOptions: {}, operationTimeoutMs: 20 });
+  await actor.until(() => standsAt(2));
+  assert.equal(written, [[0, 1, 2], [2]]);
+  assert.is(seen.atOnceMax, 1);
+  assert.ok(standsAt(1), "the position moved over what was taken first");
+  assert.ok(reports.some((report) => report.kind === "retry" && report.reason.startsWith("no answer within 20 ms")));
+  await actor.stop();
+});
+
+test("a write that does not end, though it was told to, holds back the next, and that is said again and again", async () => {
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }]);
+  let release: () => void = () => {};
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const { sink, seen } = watchedSink(async (_batch, _signal, call) => {
+    if (call === 1) await held;
+    if (call === 1) throw new Error("ended at last");
+    return { kind: "written" };
+  });
+  const { actor, reports, standsAt } = await deliver(partition, 1, { sink, sinkOptions: {}, operationTimeoutMs: 10 });
+  await actor.until(() => reports.filter(({ kind }) => kind === "retry").length >= 3);
+  assert.equal([seen.calls, seen.atOnceMax], [1, 1]);
+  release();
+  await actor.until(() => standsAt(0));
+  assert.equal([seen.calls, seen.atOnceMax], [2, 1]);
+  await actor.stop();
+});
+
+test("each step of a call has the whole deadline", async () => {
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }]);
+  const sink: SinkDefinition<object> = {
+    type: "slow",
+    delivery: "idempotent",
+    optionsSchema: {},
+    open: async () => ({
+      position: async () => undefined,
+      write: async (_batch, call) => {
+        const endMs = performance.now() + 200;
+        while (performance.now() < endMs) {
+          call?.progressed();
+          await new Promise((resolve) => setImmediate(resolve));
+        }
+        return { kind: "written" };
+      },
+      close: async () => {},
+    }),
+  };
+  const { actor, reports, standsAt } = await deliver(partition, 1, { sink, sinkOptions: {}, operationTimeoutMs: 100 });
+  await actor.until(() => standsAt(0));
+  assert.is(reports.filter(({ kind }) => kind === "retry").length, 0);
+  await actor.stop();
+});
+
+test("a request of several records whose answer was lost is cut alike by the next owner, whatever came behind it", async () => {
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }, { id: 1 }, { id: 2 }]);
+  const keyed = (size: number, isAway: boolean) => {
+    const requests: unknown[][] = [];
+    const sink: SinkDefinition<object> = {
+      type: "keyed",
+      delivery: "idempotent",
+      optionsSchema: {},
+      recordsPerRequest: () => size,
+      open: async () => ({
+        position: async () => undefined,
+        write: async ({ records, requests: sizes = [] }) => {
+          let at = 0;
+          for (const count of sizes) {
+            requests.push(ids(records.slice(at, at + count)));
+            at += count;
+            if (isAway) return { kind: "taken", count: 0, problem: { kind: "unavailable", reason: "no answer" } };
+          }
+          return { kind: "written" };
+        },
+        close: async () => {},
+      }),
+    };
+    return { sink, requests };
+  };
+  const before = keyed(2, true);
+  const first = await deliver(partition, 1, { sink: before.sink, sinkOptions: {} });
+  await first.actor.until(() => before.requests.length > 2);
+  await first.actor.stop();
+  partition.store("records", 2, [{ id: 3 }, { id: 4 }, { id: 5 }, { id: 6 }]);
+  const after = keyed(3, false);
+  const second = await deliver(partition, 2, { sink: after.sink, sinkOptions: {} });
+  await second.actor.until(() => second.standsAt(6));
+  assert.equal(before.requests[0], [0, 1]);
+  assert.equal(after.requests, [[0, 1], [2], [3, 4, 5], [6]]);
+  await second.actor.stop();
+});
+
+test("a stop waits for a call that is told to end, and not for ever", async () => {
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }]);
+  let isAborted = false;
+  const { sink, seen } = watchedSink(async (_batch, signal) => {
+    await aborted(signal);
+    isAborted = true;
+    throw new Error("ended");
+  });
+  const limits = { stopTimeoutMs: 20 };
+  const { actor } = await deliver(partition, 1, { sink, sinkOptions: {}, limits });
+  await actor.until(() => seen.calls === 1);
+  await actor.stop();
+  assert.ok(isAborted);
+});
+
+test.run();

@@ -1,0 +1,80 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { type RequestBug, RequestWorld } from "../../../support/request_world.ts";
+
+const SEEDS = 300;
+const STEPS = 500;
+
+function totals(answersInPart: boolean): Record<string, number> {
+  const sum: Record<string, number> = {};
+  for (let seed = 1; seed <= SEEDS; seed += 1) {
+    const world = new RequestWorld(seed, {}, answersInPart);
+    world.run(STEPS);
+    assert.equal(world.problems, [], `seed ${seed}, answers in part ${answersInPart}`);
+    for (const [fault, count] of Object.entries(world.faults)) sum[fault] = (sum[fault] ?? 0) + count;
+  }
+  return sum;
+}
+
+test("whatever fails, an endpoint that honours keys takes each record once and in order, or it is a dead letter", () => {
+  const sum = totals(false);
+  const moments = ["opening", "cutting", "writing", "asking", "setting_aside", "waiting"];
+  for (const moment of moments) assert.ok((sum[`crash while ${moment}`] ?? 0) > 5, `crashed while ${moment}`);
+  for (const fault of ["overdue", "request failed", "position not stored", "store_cut failed"])
+    assert.ok((sum[fault] ?? 0) > 50, `${fault}: ${sum[fault]}`);
+});
+
+test("an endpoint that takes a request in part is sent the rest, and nothing twice, over restarts", () => {
+  assert.ok((totals(true)["answered in part"] ?? 0) > 200);
+});
+
+const BUGS: Record<string, RequestBug> = {
+  "what was taken is forgotten on a later failure": {
+    message: (message) =>
+      message.kind === "wrote" && message.outcome.kind === "taken"
+        ? { kind: "failed", reason: "away", random: message.random }
+        : message,
+  },
+  "a given-up write goes on beside its successor": {
+    message: (message) => (message.kind === "overdue" ? { kind: "failed", reason: "given up", random: 0 } : message),
+  },
+  "the checkpoint passes a record that was not taken": {
+    message: (message) =>
+      message.kind === "wrote" && message.outcome.kind === "taken" && message.outcome.problem?.kind === "unavailable"
+        ? { ...message, outcome: { ...message.outcome, count: message.outcome.count + 1 } }
+        : message,
+  },
+  "the cut into requests is not stored": { drops: ({ kind }) => kind === "store_cut" },
+  "the stored cut is forgotten at a restart": {
+    message: (message) => {
+      if (message.kind !== "opened") return message;
+      const { cut: _cut, ...opened } = message;
+      return opened;
+    },
+  },
+  "requests are cut by what the configuration says today": {
+    message: (message) =>
+      message.kind === "opened" && message.cut !== undefined
+        ? { ...message, cut: { ...message.cut, recordsPerRequest: 3 } }
+        : message,
+  },
+  "what was taken out of order is forgotten at a restart": {
+    message: (message) =>
+      message.kind === "opened" && message.cut !== undefined
+        ? { ...message, cut: { ...message.cut, taken: [] } }
+        : message,
+  },
+};
+
+for (const [name, bug] of Object.entries(BUGS)) {
+  test(`the simulation catches it when ${name}`, () => {
+    for (let seed = 1; seed <= 500; seed += 1) {
+      const world = new RequestWorld(seed, bug, true);
+      world.run(STEPS);
+      if (world.problems.length > 0) return;
+    }
+    assert.unreachable("no seed of 500 noticed");
+  });
+}
+
+test.run();

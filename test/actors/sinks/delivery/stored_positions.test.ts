@@ -1,0 +1,67 @@
+/** What sinks commit of themselves, kept as it was written: every later release must read it. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { decodePosition, encodePosition } from "../../../../actors/sinks/delivery/checkpointed_writer.ts";
+import type { RequestCut } from "../../../../actors/sinks/delivery/delivery_messages.ts";
+import { decodeCut, encodeCut } from "../../../../actors/sinks/delivery/stored_cut.ts";
+import { decodeCommit, encodeCommit, type FileCommit } from "../../../../actors/sinks/file/file_layout.ts";
+import { epoch, offset, position } from "../../../../protocols/position.ts";
+
+const POSITION_1 = '{"version":1,"epoch":7,"offset":41}';
+const CUT_1 = '{"version":1,"epoch":7,"offset":41,"recordsPerRequest":10,"taken":[[7,40,1]]}';
+const COMMIT_1 =
+  '{"version":1,"position":{"epoch":7,"offset":41},"open":{"file":"open-7-1.part","length":2048,"first":30,"isReplacement":false}}';
+const COMMIT: FileCommit = {
+  version: 1,
+  position: position(7, 41),
+  open: { file: "open-7-1.part", length: 2_048, first: 30, isReplacement: false },
+};
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+const text = (stored: Uint8Array): string => new TextDecoder().decode(stored);
+const newer = (stored: string): Uint8Array => bytes(stored.replace('"version":1', '"version":2'));
+
+const refusal = (read: () => unknown): string => {
+  try {
+    read();
+  } catch (error) {
+    const { name, code, message } = error as { name: string; code: string; message: string };
+    return `${name} ${code} ${message}`;
+  }
+  return "it was read";
+};
+
+test("a position of format 1 is what is written today, and is read as it was meant", () => {
+  assert.is(text(encodePosition(position(7, 41))), POSITION_1);
+  assert.equal(decodePosition(bytes(POSITION_1)), position(7, 41));
+  assert.match(
+    refusal(() => decodePosition(newer(POSITION_1))),
+    /^ConfigurationError FORMAT_TOO_NEW .*value is 2/,
+  );
+});
+
+test("a file sink's commit of format 1 is what is written today, and is read as it was meant", () => {
+  assert.is(text(encodeCommit(COMMIT)), COMMIT_1);
+  assert.equal(decodeCommit(bytes(COMMIT_1)), COMMIT);
+  assert.match(
+    refusal(() => decodeCommit(newer(COMMIT_1))),
+    /^ConfigurationError FORMAT_TOO_NEW .*version must be 1: current value is 2/,
+  );
+});
+
+test("a cut into requests of format 1 is what is written today, and is read as it was meant", () => {
+  const epochs = [{ epoch: epoch(7), firstOffset: offset(0) }];
+  const bounds = { epochs, firstOffset: offset(0), endOffset: offset(50), sizeBytes: 0 };
+  const cut: RequestCut = { end: position(7, 41), recordsPerRequest: 10, taken: [[7, 40, 1]] };
+  assert.is(text(encodeCut(cut)), CUT_1);
+  assert.equal(decodeCut(bytes(CUT_1), bounds), cut);
+  const alone: RequestCut = { end: undefined, recordsPerRequest: 1, taken: [] };
+  assert.equal(decodeCut(encodeCut(alone), bounds), alone);
+  assert.match(
+    refusal(() => decodeCut(newer(CUT_1), bounds)),
+    /^ConfigurationError FORMAT_TOO_NEW .*value is 2/,
+  );
+  assert.is(decodeCut(bytes(CUT_1), { ...bounds, endOffset: offset(41) }), undefined, "the log lost what was cut");
+});
+
+test.run();

@@ -1,0 +1,451 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import type { LinkEvent } from "../../../../actors/transport/transport.ts";
+import { FencedError, UnavailableError } from "../../../../protocols/errors.ts";
+import { nodeId } from "../../../../protocols/position.ts";
+import {
+  CLUSTER_TIMES,
+  EMPTY_TABLE,
+  type Holding,
+  type Leader,
+  type Life,
+  type Member,
+  type Order,
+  type TableEntry,
+} from "../../../../supervisors/cluster/cluster.ts";
+import { stepCoordinator } from "../../../../supervisors/cluster/coordinator/coordinator_machine.ts";
+import {
+  COORDINATOR_LIMITS,
+  type CoordinatorEffect,
+  type CoordinatorMessage,
+  type CoordinatorState,
+  createCoordinator,
+} from "../../../../supervisors/cluster/coordinator/coordinator_state.ts";
+
+const TIMES = CLUSTER_TIMES;
+const LEADER: Leader = { node: nodeId("a"), incarnation: 1, leaderEpoch: 7 };
+const NAMES = (count: number) => Array.from({ length: count }, (_, at) => `s/${at}`);
+
+const member = (node: string, more: Partial<Member> = {}): Member => ({
+  node: nodeId(node),
+  incarnation: 1,
+  profile: {
+    node: nodeId(node),
+    clientAddress: `ws://${node}/v1/connect`,
+    peerAddress: `ws://${node}/v1/peer`,
+    zone: "z",
+    capacity: 1,
+    minor: 0,
+    version: "0",
+  },
+  expiresInMs: 5_000,
+  probationMs: 0,
+  isDraining: false,
+  ...more,
+});
+const life = (node: string, incarnation = 1): Life => ({ node: nodeId(node), incarnation });
+
+/** A coordinator of `nodes`, with everything that it did; members answer orders only when the test lets them. */
+class Harness {
+  readonly state: CoordinatorState;
+  readonly effects: CoordinatorEffect[] = [];
+  nowMs = 100_000;
+  members: Member[];
+
+  constructor(
+    nodes: readonly string[],
+    options: { entries?: readonly TableEntry[]; partitions?: number; reported?: boolean } = {},
+  ) {
+    this.members = nodes.map((node) => member(node));
+    const entries = new Map((options.entries ?? []).map((entry) => [entry.partition, entry]));
+    const table = { ...EMPTY_TABLE, version: entries.size === 0 ? 0 : 5, entries };
+    const links = new Map(nodes.map((node) => [nodeId(node), { incarnation: 1, state: "up" as const }]));
+    const election = {
+      leader: LEADER,
+      times: TIMES,
+      partitions: NAMES(options.partitions ?? 6),
+      table,
+      view: this.view,
+      links,
+    };
+    this.state = createCoordinator(election, this.nowMs);
+    this.tell({ type: "begin" });
+    if (options.reported !== false) for (const node of nodes) this.report(node);
+  }
+
+  get view() {
+    return { members: this.members, leader: LEADER, leaseExpiresInMs: 1_000, tableVersion: 0 };
+  }
+
+  tell(message: CoordinatorMessage): readonly CoordinatorEffect[] {
+    const [, effects] = stepCoordinator(this.state, message, this.nowMs);
+    this.effects.push(...effects);
+    return effects;
+  }
+
+  report(node: string, holdings: readonly Holding[] = []): readonly CoordinatorEffect[] {
+    return this.tell({ type: "report", from: life(node), leaderEpoch: 7, holdings });
+  }
+
+  link(kind: LinkEvent["kind"], node: string, incarnation = 1): readonly CoordinatorEffect[] {
+    return this.tell({ type: "link", event: { kind, node: nodeId(node), incarnation, minor: 0 } as LinkEvent });
+  }
+
+  /** The write under way, answered as done. Undefined where there is none. */
+  write(): readonly TableEntry[] | undefined {
+    const { writing } = this.state;
+    if (writing === undefined) return undefined;
+    this.tell({ type: "written", version: this.state.version + 1 });
+    return writing.entries;
+  }
+
+  /** Lets every order be carried out at once, until nothing is left to do. */
+  settle(): void {
+    for (let turns = 0; turns < 100; turns++) {
+      const orders = this.takeOrders();
+      if (this.write() === undefined && orders.length === 0) return;
+      for (const [to, order] of orders) {
+        const from = { from: to, leaderEpoch: 7 } as const;
+        if (order.kind === "take")
+          this.tell({ type: "claimed", ...from, partition: order.partition, grant: order.grant, epoch: turns + 1 });
+        if (order.kind === "hand_over")
+          this.tell({ type: "released", ...from, partition: order.partition, grant: order.grant });
+      }
+    }
+    throw new Error("never settled");
+  }
+
+  takeOrders(): readonly (readonly [Life, Order])[] {
+    return this.effects
+      .splice(0)
+      .flatMap((effect) =>
+        effect.type === "tell" && effect.message.type === "orders"
+          ? effect.message.orders.map((order) => [(effect.message as { to: Life }).to, order] as const)
+          : [],
+      );
+  }
+
+  held(): Record<string, number> {
+    const counts: Record<string, number> = {};
+    for (const { holder } of this.state.table.values()) {
+      if (holder !== undefined) counts[holder.node] = (counts[holder.node] ?? 0) + 1;
+    }
+    return counts;
+  }
+
+  get did(): readonly string[] {
+    return this.effects.map(({ type }) => type);
+  }
+}
+
+const settled = (nodes: readonly string[], partitions = 6): Harness => {
+  const harness = new Harness(nodes, { partitions });
+  harness.settle();
+  harness.effects.length = 0;
+  return harness;
+};
+
+test("O1: no order leaves before the table that it is of is written", () => {
+  const harness = new Harness(["a", "b"]);
+  assert.is(harness.takeOrders().length, 0);
+  harness.write();
+  const orders = harness.takeOrders();
+  assert.is(orders.length, 6);
+  assert.ok(
+    orders.every(
+      ([, order]) => order.kind === "take" && order.grant.leaderEpoch === 7 && order.grant.tableVersion === 1,
+    ),
+  );
+});
+
+test("O2: a partition that moves is granted only once its holder has released it; others are told nothing (O6)", () => {
+  const harness = settled(["a", "b"]);
+  harness.members.push(member("c"));
+  harness.tell({ type: "view", view: harness.view });
+  harness.link("up", "c");
+  harness.report("c");
+  harness.nowMs += COORDINATOR_LIMITS.gatherJoinsMs;
+  harness.tell({ type: "decide_due" });
+  harness.write();
+  const orders = harness.takeOrders();
+  const kinds = orders.map(([to, { kind }]) => `${kind} ${to.node}`).sort();
+  assert.equal(kinds, ["expect c", "expect c", "hand_over a", "hand_over b"]);
+  assert.is(harness.state.writing, undefined);
+  const [, first] = orders.find(([, { kind }]) => kind === "hand_over") as [
+    Life,
+    Extract<Order, { kind: "hand_over" }>,
+  ];
+  const from = orders.find(([, order]) => order === first)?.[0] as Life;
+  // A release under another grant than the present one changes nothing.
+  harness.tell({
+    type: "released",
+    from,
+    leaderEpoch: 7,
+    partition: first.partition,
+    grant: { leaderEpoch: 6, tableVersion: 1 },
+  });
+  assert.is(harness.state.writing, undefined);
+  harness.tell({ type: "released", from, leaderEpoch: 7, partition: first.partition, grant: first.grant });
+  const granted = harness.write();
+  assert.equal(
+    granted?.map(({ partition, holder, next }) => [partition, holder?.node, next]),
+    [[first.partition, "c", undefined]],
+  );
+});
+
+test("a move that takes too long is forced, with a grant above its holder's", () => {
+  const harness = settled(["a", "b"]);
+  harness.tell({ type: "asked", from: life("a"), leaderEpoch: 7, command: { kind: "drain", node: nodeId("b") } });
+  harness.write();
+  const before = harness.state.table.get("s/0")?.grant?.tableVersion ?? 0;
+  harness.nowMs += TIMES.handOverWithinMs;
+  harness.tell({ type: "tick" });
+  const granted = harness.write() ?? [];
+  assert.is(granted.length, 3);
+  assert.ok(
+    granted.every(
+      ({ holder, grant, reason }) =>
+        holder?.node === "a" && (grant?.tableVersion ?? 0) > before && /not handed over in time/.test(reason),
+    ),
+  );
+});
+
+test("O4: a port that refuses is a death at once; its partitions are granted to the others and nobody else's move", () => {
+  const harness = settled(["a", "b", "c"], 9);
+  const lost = [...harness.state.table.values()]
+    .filter(({ holder }) => holder?.node === "c")
+    .map(({ partition }) => partition);
+  harness.link("closed", "c");
+  assert.equal(harness.did, []);
+  harness.link("refused", "c");
+  assert.ok(harness.did.includes("declare_dead"));
+  assert.equal(harness.state.writing?.entries.map(({ partition }) => partition).sort(), lost.sort());
+  harness.settle();
+  assert.equal(Object.values(harness.held()).sort(), [4, 5]);
+});
+
+test("O4: an expired registration kills nobody whose link is up, and nobody in the first period after an outage (E21)", () => {
+  const harness = settled(["a", "b", "c"]);
+  harness.nowMs += TIMES.registrationMs;
+  harness.members = harness.members.map((one) => ({ ...one, expiresInMs: -1 }));
+  harness.tell({ type: "view", view: harness.view });
+  assert.is(harness.state.members.size, 3);
+  // The link of one breaks while the store is away: after the outage it has a period to come back.
+  harness.tell({ type: "store_away" });
+  harness.link("closed", "c");
+  harness.tell({ type: "view", view: harness.view });
+  harness.nowMs += TIMES.registrationMs - 1;
+  harness.tell({ type: "tick" });
+  assert.is(harness.state.members.size, 3);
+  harness.nowMs += 1;
+  harness.tell({ type: "tick" });
+  assert.equal([...harness.state.members.keys()], ["a", "b"]);
+});
+
+test("O5: a coordinator that loses many peers at once moves nothing and steps down", () => {
+  const harness = settled(["a", "b", "c", "d"], 12);
+  harness.link("silent", "b");
+  assert.is(harness.state.phase, "leading"); // one alone says nothing of oneself
+  harness.effects.length = 0;
+  harness.link("silent", "c");
+  const down = harness.effects.find((effect) => effect.type === "step_down");
+  assert.is(down?.type === "step_down" && down.because, "cut_off");
+  assert.not(harness.did.includes("declare_dead"));
+  assert.equal(harness.tell({ type: "tick" }), []);
+});
+
+test("O5: a successor that finds the same acts on it", () => {
+  const harness = new Harness(["a", "b", "c", "d"], { reported: false });
+  for (const node of ["b", "c"]) harness.link("silent", node);
+  for (const node of ["a", "d"]) harness.report(node);
+  assert.is(harness.state.phase, "leading");
+  assert.equal([...harness.state.members.keys()], ["a", "d"]);
+});
+
+test("O3: nothing is decided before all have reported or had their time", () => {
+  const harness = new Harness(["a", "b"], { reported: false });
+  harness.report("a");
+  assert.is(harness.state.writing, undefined);
+  harness.nowMs += TIMES.silentAfterMs;
+  harness.tell({ type: "tick" });
+  assert.is(harness.state.writing?.entries.length, 6);
+  assert.ok(harness.state.writing?.entries.every(({ holder }) => holder?.node === "a"));
+});
+
+test("a new coordinator goes on with the moves that the table holds", () => {
+  const grant = { leaderEpoch: 6, tableVersion: 4 };
+  const moving: TableEntry = { partition: "s/0", holder: life("a"), grant, next: life("b"), decision: 4, reason: "r" };
+  const harness = new Harness(["a", "b"], { entries: [moving], partitions: 1, reported: false });
+  harness.report("a", [{ partition: "s/0", phase: "owned", grant, epoch: 9 }]);
+  const orders = harness.takeOrders().map(([to, { kind, partition }]) => `${to.node} ${kind} ${partition}`);
+  assert.equal(orders.sort(), ["a hand_over s/0", "b expect s/0"]);
+  harness.report("b");
+  assert.equal(
+    harness.takeOrders().map(([to, { kind }]) => `${to.node} ${kind}`),
+    ["b expect"],
+  );
+  harness.tell({ type: "released", from: life("a"), leaderEpoch: 7, partition: "s/0", grant });
+  const granted = harness.write();
+  assert.equal([granted?.[0]?.holder, granted?.[0]?.grant], [life("b"), { leaderEpoch: 7, tableVersion: 6 }]);
+});
+
+test("O7: an order that is not answered is said again; a member that never heard of its grant is told when it reports", () => {
+  const harness = new Harness(["a", "b"]);
+  harness.write();
+  harness.takeOrders();
+  harness.nowMs += COORDINATOR_LIMITS.repeatAfterMs;
+  harness.tell({ type: "tick" });
+  assert.is(harness.takeOrders().length, 6);
+  harness.report("b");
+  assert.equal(
+    harness.takeOrders().map(([to, { kind }]) => `${to.node} ${kind}`),
+    ["b take", "b take", "b take"],
+  );
+});
+
+test("what a member holds that is another's by the table it is told to hand over", () => {
+  const harness = settled(["a", "b"]);
+  const [entry] = [...harness.state.table.values()].filter(({ holder }) => holder?.node === "a");
+  const old = { leaderEpoch: 3, tableVersion: 1 };
+  harness.report("b", [{ partition: entry?.partition ?? "", phase: "owned", grant: old, epoch: 1 }]);
+  const order = harness.takeOrders().find(([, { kind }]) => kind === "hand_over");
+  assert.equal(order, [
+    life("b"),
+    { kind: "hand_over", partition: entry?.partition, grant: old, to: life("a"), withinMs: TIMES.drainWithinMs },
+  ]);
+});
+
+test("O1: a write of unknown outcome is read back: made, it is gone on with; not made, it is made again", () => {
+  for (const wasMade of [true, false]) {
+    const harness = new Harness(["a", "b"]);
+    harness.tell({ type: "write_failed", error: new UnavailableError("TIMEOUT", "no answer") });
+    assert.ok(harness.did.includes("read_table"));
+    assert.is(harness.takeOrders().length, 0);
+    const table = { version: wasMade ? 1 : 0, leaderEpoch: wasMade ? 7 : 0, entries: new Map() };
+    harness.tell({ type: "table_read", table });
+    if (!wasMade) harness.write();
+    assert.is(harness.takeOrders().length, 6);
+    assert.is(harness.state.version, 1);
+  }
+});
+
+test("O1: what answers an earlier read or write stands for none that is under way", () => {
+  const harness = new Harness(["a", "b"]);
+  harness.tell({ type: "write_failed", error: new UnavailableError("TIMEOUT", "no answer") });
+  const read = { type: "table_read", table: { version: 1, leaderEpoch: 7, entries: new Map() } } as const;
+  harness.tell(read);
+  harness.takeOrders();
+  harness.link("refused", "b");
+  const { writing } = harness.state;
+  assert.ok(writing, "what the dead one held is given to the other");
+  harness.tell(read);
+  harness.tell({ type: "written", version: 1 });
+  assert.is(harness.state.writing, writing);
+  assert.is(harness.takeOrders().length, 0);
+  harness.write();
+  assert.is(harness.takeOrders().length, 3);
+});
+
+test("O1: the table is read once for each write of unknown outcome, and for nothing else", () => {
+  const harness = settled(["a", "b"]);
+  const failed = { type: "write_failed", error: new UnavailableError("TIMEOUT", "no answer") } as const;
+  harness.tell(failed);
+  assert.not.ok(harness.did.includes("read_table"), "nothing is being written");
+  harness.link("refused", "b");
+  harness.tell(failed);
+  harness.tell(failed);
+  assert.is(harness.did.filter((type) => type === "read_table").length, 1);
+});
+
+test("a coordinator whose write is refused, or that sees a higher term, steps down", () => {
+  const refused = new Harness(["a", "b"]);
+  refused.tell({ type: "write_failed", error: new FencedError("STALE_LEADER", "a higher term") });
+  assert.ok(refused.did.includes("step_down"));
+  const overtaken = settled(["a", "b"]);
+  overtaken.tell({ type: "view", view: { ...overtaken.view, leader: { ...life("b"), leaderEpoch: 8 } } });
+  assert.ok(overtaken.did.includes("step_down"));
+});
+
+test("a node on probation is given nothing until it is over; one that leaves in order is not declared dead", () => {
+  const harness = settled(["a", "b"]);
+  harness.members.push(member("c", { probationMs: 1_000 }));
+  harness.tell({ type: "view", view: harness.view });
+  harness.report("c");
+  harness.nowMs += 500;
+  harness.tell({ type: "tick" });
+  assert.is(harness.state.writing, undefined);
+  harness.nowMs += 500;
+  harness.members = [...harness.members.slice(0, 2), member("c")]; // the store's clock says that it is over
+  harness.tell({ type: "view", view: harness.view });
+  harness.tell({ type: "tick" });
+  harness.nowMs += COORDINATOR_LIMITS.gatherJoinsMs;
+  harness.tell({ type: "tick" });
+  harness.settle();
+  assert.equal(Object.values(harness.held()), [2, 2, 2]);
+  harness.tell({ type: "asked", from: life("c"), leaderEpoch: 7, command: { kind: "drain", node: nodeId("c") } });
+  harness.settle();
+  harness.tell({ type: "leaving", from: life("c"), leaderEpoch: 7 });
+  harness.link("closed", "c");
+  harness.link("refused", "c");
+  assert.not(harness.did.includes("declare_dead"));
+  assert.equal([...harness.state.members.keys()], ["a", "b"]);
+});
+
+test("what a member says in another term, or as another life, is not heard", () => {
+  const harness = settled(["a", "b"]);
+  const entry = [...harness.state.table.values()].find(({ holder }) => holder?.node === "b") as TableEntry;
+  const released = { type: "released", partition: entry.partition, grant: entry.grant } as const;
+  harness.tell({ ...released, from: life("b"), leaderEpoch: 6 } as CoordinatorMessage);
+  harness.tell({ ...released, from: life("b", 2), leaderEpoch: 7 } as CoordinatorMessage);
+  assert.is(harness.state.granting.size, 0);
+});
+
+test("a load that is skewed for a while, and by enough to be worth it, moves partitions; a small or passing one does not", () => {
+  const harness = settled(["a", "b"], 8);
+  const busy = [...harness.state.table.values()]
+    .filter(({ holder }) => holder?.node === "a")
+    .map(({ partition }) => partition);
+  const loads = (cpu: number): CoordinatorMessage => ({
+    ...{ type: "loads", from: life("a"), leaderEpoch: 7 },
+    loads: busy.map((partition) => ({ partition, bytesPerSecond: 0, recordsPerSecond: 0, cpu })),
+  });
+  for (let looks = 0; looks < 10; looks++) harness.tell(loads(0.004));
+  assert.is(harness.state.writing, undefined);
+  harness.tell(loads(0.25));
+  assert.is(harness.state.writing, undefined);
+  for (let looks = 1; looks < COORDINATOR_LIMITS.skewedLooksMin + 1; looks++) harness.tell(loads(0.25));
+  const moving = harness.write() ?? [];
+  const ofBusy = moving.filter(({ partition }) => busy.includes(partition));
+  assert.equal(
+    ofBusy.map(({ holder, next }) => [holder?.node, next?.node]),
+    [
+      ["a", "b"],
+      ["a", "b"],
+    ],
+  );
+});
+
+test("a new coordinator tells those that reported first which epochs the later ones hold", () => {
+  const [grant, holder] = [{ leaderEpoch: 6, tableVersion: 1 }, life("b")];
+  const entry: TableEntry = { partition: "s/0", holder, grant, next: undefined, decision: 1, reason: "" };
+  const harness = new Harness(["a", "b"], { entries: [entry], partitions: 1, reported: false });
+  harness.report("a");
+  const effects = harness.report("b", [{ partition: "s/0", phase: "owned", grant, epoch: 44 }]);
+  const told = effects.flatMap((effect) =>
+    effect.type === "tell" && effect.message.type === "table" && effect.node === "a" ? effect.message.epochs : [],
+  );
+  assert.equal(told, [["s/0", 44]]);
+});
+
+test("a drain that the store does not show is written again at each look, until it does", () => {
+  const harness = new Harness(["a", "b"]);
+  const command = { kind: "drain", node: nodeId("b") } as const;
+  const drains = (effects: readonly CoordinatorEffect[]) => effects.filter(({ type }) => type === "set_draining");
+  const written = [{ type: "set_draining", node: nodeId("b"), isDraining: true }];
+  assert.equal(drains(harness.tell({ type: "asked", from: life("a"), leaderEpoch: 7, command })), written);
+  for (const _ of [1, 2]) assert.equal(drains(harness.tell({ type: "view", view: harness.view })), written);
+  harness.members = [member("a"), member("b", { isDraining: true })];
+  for (const _ of [1, 2]) assert.equal(drains(harness.tell({ type: "view", view: harness.view })), []);
+});
+
+test.run();

@@ -1,0 +1,67 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import type { DeliveryReport } from "../../../actors/sinks/delivery/delivery_messages.ts";
+import { position } from "../../../protocols/position.ts";
+import { DeliveryBoard } from "../../../supervisors/node/delivery_board.ts";
+import { FakePartition } from "../../support/fake_feed.ts";
+
+function standingAfter(...reports: DeliveryReport[]) {
+  const board = new DeliveryBoard(
+    () => 5_000,
+    () => true,
+  );
+  const partition = new FakePartition();
+  partition.store("records", 1, [{ id: 0 }, { id: 1 }, { id: 2 }]);
+  const feed = partition.feed(1);
+  for (const report of reports) board.report("hook", feed, report);
+  const [standing] = board.standings();
+  if (standing === undefined) throw new Error("no standing");
+  return standing;
+}
+
+const retry = { kind: "retry", what: "write", reason: "the answer is 401", delayMs: 50 } as const;
+const delivered: DeliveryReport = {
+  kind: "delivered",
+  batch: { end: position(1, 1), inputs: 2, records: 2, oldestAppendedAtMs: 4_000 },
+};
+
+test("a sink that refuses the node is retrying, with the reason, and says that a person must act", () => {
+  const { state, reason, needsPerson, deadLetters } = standingAfter(delivered, { ...retry, needsPerson: true });
+  assert.equal([state, reason, needsPerson, deadLetters], ["retrying", "the answer is 401", true, 0]);
+  assert.is(standingAfter(retry).needsPerson, undefined, "what passes by itself calls nobody");
+});
+
+test("once a batch is delivered the reason is gone, and the lag is what is left", () => {
+  const { state, reason, needsPerson, lagRecords, lastDelayMs } = standingAfter(
+    { ...retry, needsPerson: true },
+    delivered,
+  );
+  assert.equal([state, reason, needsPerson, lagRecords, lastDelayMs], ["delivering", undefined, undefined, 1, 1_000]);
+});
+
+test("a partition that has left this node stands on it no longer, and again once it is back", () => {
+  let isOwned = true;
+  const board = new DeliveryBoard(
+    () => 5_000,
+    () => isOwned,
+  );
+  board.report("hook", new FakePartition().feed(1), retry);
+  isOwned = false;
+  assert.equal([...board.standings()], []);
+  isOwned = true;
+  assert.is([...board.standings()].length, 1);
+});
+
+test("dead letters that lie in the partition are counted, whoever wrote them and when", () => {
+  const board = new DeliveryBoard(
+    () => 5_000,
+    () => true,
+  );
+  const partition = new FakePartition();
+  partition.store("dead_letters/hook", 1, [{ code: "SINK_REJECTED" }, { code: "STEP_FAILED" }]);
+  board.report("hook", partition.feed(2), { kind: "opened", position: undefined });
+  const [standing] = board.standings();
+  assert.equal([standing?.deadLetters, standing?.deadLettersStored], [0, 2]);
+});
+
+test.run();
