@@ -77,7 +77,7 @@ try {
   await acks(); // the first one compiles
   for (let round = 0; round < Number(rounds); round += 1) {
     const alone = await acks();
-    const idle = await start(["bench/support/idle_client.ts", String(PORT), connections, mode]);
+    const idle = await start(["bench/support/clients/idle_client.ts", String(PORT), connections, mode]);
     const beside = await acks();
     await end(idle);
     runs.aloneP50Ms.push(alone.p50Ms);

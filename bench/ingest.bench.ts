@@ -6,10 +6,10 @@
  *   node --import tsx bench/ingest.bench.ts [rounds] [ms of each measurement]
  */
 import { spawnSync } from "node:child_process";
-import { startRedis } from "../test/support/redis_server.ts";
-import { bareLoad } from "./support/bare_client.ts";
-import { headraceLoad } from "./support/headrace_client.ts";
-import { natsLoad } from "./support/nats_client.ts";
+import { startRedis } from "../test/support/redis/redis_server.ts";
+import { bareLoad } from "./support/clients/bare_client.ts";
+import { headraceLoad } from "./support/clients/headrace_client.ts";
+import { natsLoad } from "./support/clients/nats_client.ts";
 import { startBare, startHeadrace, startNats } from "./support/processes.ts";
 import { medians, record } from "./support/results.ts";
 

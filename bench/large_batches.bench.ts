@@ -8,7 +8,7 @@
 import { readFileSync } from "node:fs";
 import { encodeEvents } from "../protocols/values/event_codec.ts";
 import { SUBPROTOCOL_MSGPACK } from "../protocols/wire/frames.ts";
-import { RawClient } from "../test/support/raw_client.ts";
+import { RawClient } from "../test/support/clients/raw_client.ts";
 import { type RunningNode, startHeadrace } from "./support/processes.ts";
 import { median, medians, record } from "./support/results.ts";
 import { workloadEvent } from "./workload.ts";

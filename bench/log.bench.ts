@@ -14,7 +14,7 @@ import { type AppendBatch, CHAIN_LIMITS, type Claim, type DurabilityTier, type L
 import { connectRedisLog } from "../actors/log/redis/redis_log.ts";
 import { epoch, partitionId } from "../protocols/position.ts";
 import type { Sequence } from "../protocols/sequence.ts";
-import { startRedis } from "../test/support/redis_server.ts";
+import { startRedis } from "../test/support/redis/redis_server.ts";
 
 const [rounds = "3", forMs = "1000"] = process.argv.slice(2);
 const PARTITIONS = 16;

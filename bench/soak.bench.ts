@@ -8,7 +8,7 @@
 import { createReadStream, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { startRedis } from "../test/support/redis_server.ts";
+import { startRedis } from "../test/support/redis/redis_server.ts";
 import { BenchConnection } from "./support/bench_connection.ts";
 import { startHeadrace, startReceiver } from "./support/processes.ts";
 import { median, quantile, record } from "./support/results.ts";

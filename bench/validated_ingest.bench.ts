@@ -4,7 +4,7 @@
  *
  *   node --import tsx bench/validated_ingest.bench.ts [rounds] [ms of each measurement]
  */
-import { headraceLoad } from "./support/headrace_client.ts";
+import { headraceLoad } from "./support/clients/headrace_client.ts";
 import { cpuMs } from "./support/process_cpu.ts";
 import { type NodeSettings, startHeadrace } from "./support/processes.ts";
 import { median, medians, record } from "./support/results.ts";

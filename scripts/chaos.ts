@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 
 const args = process.argv.slice(2);
 const run = args.includes("--cluster") ? "run_cluster_chaos.ts" : "run_chaos.ts";
-const program = fileURLToPath(new URL(`../test/end_to_end/${run}`, import.meta.url));
+const program = fileURLToPath(new URL(`../test/end_to_end/chaos/${run}`, import.meta.url));
 const child = spawn(process.execPath, [...process.execArgv, program, ...args], { stdio: "inherit" });
 // From a terminal it hears SIGINT itself, and ends what it started.
 process.on("SIGINT", () => undefined);

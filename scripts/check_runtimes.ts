@@ -23,10 +23,10 @@ const SUITES = [
   "test/actors/partition/",
   // Not peer_links_processes: Deno tells ECONNREFUSED of an attempt on a frozen process, which is then taken for dead sooner.
   ...["codec", "credit", "handshake", "link_machine", "links.test", "links_faults", "links_tls"].map(
-    (name) => `test/actors/transport/peer_${name}`,
+    (name) => `test/actors/transport/peer/peer_${name}`,
   ),
-  "test/end_to_end/node",
-  "test/end_to_end/moves",
+  "test/end_to_end/node/node",
+  "test/end_to_end/cluster/moves",
 ];
 
 function install(npmPackage: string, program: string): string {

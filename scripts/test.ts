@@ -23,10 +23,10 @@ const END_WITHIN_MS = 10_000;
 const SKIPPED_EXIT_CODE = 77;
 /** Files that run alone. */
 const ALONE = [
-  /^test\/end_to_end\/(chaos|cluster|costly_events|http_sinks|idle_connections|local_cluster|many_connections|moves)/,
-  /^test\/end_to_end\/(mute_subscribers|redis_|replay_cluster|sink_faults|start_stop|stopping)/,
-  /^test\/(dashboard\/frozen_page|scripts\/cluster|scripts\/local_cluster|conformance\/log_redis_cluster)/,
-  /^test\/actors\/log\/redis_(cluster|sentinel)/,
+  /^test\/end_to_end\/(chaos|cluster|http\/idle_connections|input\/costly_events|node\/(start_stop|stopping))/,
+  /^test\/end_to_end\/(redis\/redis_|security\/(many_connections|mute_subscribers)|sinks\/(http_sinks|sink_faults))/,
+  /^test\/(dashboard\/frozen_page|scripts\/commands\/cluster|scripts\/console\/(cluster\/cluster_drain|local_cluster))/,
+  /^test\/(actors\/log\/redis\/redis_(cluster|sentinel)|conformance\/log\/log_redis_cluster)/,
 ];
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 

@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { ClusterOverview } from "../../supervisors/cluster/overview.ts";
-import { ask, freePort } from "../../test/support/redis_server.ts";
+import { ask, freePort } from "../../test/support/redis/redis_server.ts";
 import { WORKLOAD_SCHEMA } from "../workload.ts";
 import { delay, monotonicMs } from "./monotonic.ts";
 

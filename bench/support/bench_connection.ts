@@ -8,7 +8,7 @@ import type { Sequence } from "../../protocols/sequence.ts";
 import { encodeEvents } from "../../protocols/values/event_codec.ts";
 import { decodeFrame, encodeFrame } from "../../protocols/wire/codec.ts";
 import { type AckFrame, type ClientFrame, type NodeFrame, SUBPROTOCOL_MSGPACK } from "../../protocols/wire/frames.ts";
-import { GatheredSocket } from "./gathered_socket.ts";
+import { GatheredSocket } from "./clients/gathered_socket.ts";
 
 export interface BenchConnectionOptions {
   readonly endpoint: string;

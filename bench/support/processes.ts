@@ -5,7 +5,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { freePort } from "../../test/support/redis_server.ts";
+import { freePort } from "../../test/support/redis/redis_server.ts";
 import { WORKLOAD_SCHEMA } from "../workload.ts";
 
 export interface Running {

@@ -2,9 +2,9 @@
 import type { Browser, Page } from "playwright-core";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { launchChromium, skipWithoutChromium } from "../support/chromium.ts";
-import { runningNode, type TestNode } from "../support/running_node.ts";
-import { type ServedCluster, SmallCluster, serveCluster } from "../support/small_cluster.ts";
+import { launchChromium, skipWithoutChromium } from "../support/processes/chromium.ts";
+import { runningNode, type TestNode } from "../support/processes/running_node.ts";
+import { type ServedCluster, SmallCluster, serveCluster } from "../support/processes/small_cluster.ts";
 
 skipWithoutChromium("the page is checked");
 

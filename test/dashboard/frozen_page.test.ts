@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type LocalProcess, startProcess } from "../../scripts/console/local_cluster/local_process.ts";
-import { launchChromium, skipWithoutChromium } from "../support/chromium.ts";
-import { headraceArguments } from "../support/headrace_program.ts";
+import { launchChromium, skipWithoutChromium } from "../support/processes/chromium.ts";
+import { headraceArguments } from "../support/processes/headrace_program.ts";
 
 skipWithoutChromium("the page beside a frozen node is checked");
 

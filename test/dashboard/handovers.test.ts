@@ -2,7 +2,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type Handover, Handovers } from "../../dashboard/handovers.ts";
 import type { ClusterState } from "../../dashboard/node_api.ts";
-import { SmallCluster } from "../support/small_cluster.ts";
+import { SmallCluster } from "../support/processes/small_cluster.ts";
 
 const told = ({ from, to, partitions, endedAtMs }: Handover): string =>
   `${from} -> ${to}: ${partitions.join(" ")} ${endedAtMs ?? "under way"}`;

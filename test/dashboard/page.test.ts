@@ -3,8 +3,8 @@ import type { Browser, BrowserContextOptions, Locator, Page } from "playwright-c
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type Event, eventJson, jsonEvent, partitionOfKey } from "../../protocols/mod.ts";
-import { launchChromium, skipWithoutChromium } from "../support/chromium.ts";
-import { runningNode, type TestNode } from "../support/running_node.ts";
+import { launchChromium, skipWithoutChromium } from "../support/processes/chromium.ts";
+import { runningNode, type TestNode } from "../support/processes/running_node.ts";
 
 skipWithoutChromium("the page is checked");
 

@@ -10,8 +10,8 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { checkFile } from "../../scripts/console/check_file.ts";
 import { type Block, blocksOf, commandsOf, readPages, wordsOf } from "../support/doc_examples.ts";
-import { headrace } from "../support/headrace_command.ts";
-import { runningNode } from "../support/running_node.ts";
+import { headrace } from "../support/processes/headrace_command.ts";
+import { runningNode } from "../support/processes/running_node.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const run = promisify(execFile);

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { runningNode } from "../support/running_node.ts";
+import { runningNode } from "../support/processes/running_node.ts";
 
 if (spawnSync("python3", ["--version"]).status !== 0) {
   console.log("SKIPPED: a client in Python is tried against a node, and there is no python3 on the PATH");

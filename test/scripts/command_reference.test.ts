@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { EXIT, EXIT_MEANINGS } from "../../scripts/console/exit_codes.ts";
-import { headrace } from "../support/headrace_command.ts";
+import { headrace } from "../support/processes/headrace_command.ts";
 
 const page = (name: string) => readFile(new URL(`../../docs/${name}`, import.meta.url), "utf8");
 const commandsOf = (help: string): string[] =>

@@ -8,9 +8,9 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { headraceArguments } from "../support/headrace_program.ts";
-import { freePort } from "../support/redis_server.ts";
-import { eventually } from "../support/running_node.ts";
+import { headraceArguments } from "../support/processes/headrace_program.ts";
+import { eventually } from "../support/processes/running_node.ts";
+import { freePort } from "../support/redis/redis_server.ts";
 
 /** Takes nothing, as a full disk does. */
 const FULL = "/dev/full";

@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { startCommand } from "../support/headrace_command.ts";
-import { freePort } from "../support/redis_server.ts";
-import { eventually, runningNode } from "../support/running_node.ts";
+import { startCommand } from "../support/processes/headrace_command.ts";
+import { eventually, runningNode } from "../support/processes/running_node.ts";
+import { freePort } from "../support/redis/redis_server.ts";
 
 const PRINTING = `
 streams: { s: { partitions: 1 } }

@@ -3,10 +3,10 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Pipeline } from "../../actors/pipeline/pipeline.ts";
 import type { Sequence } from "../../protocols/sequence.ts";
+import { Endpoint } from "./parts/simulated_endpoint.ts";
+import type { WrapLog } from "./parts/simulated_log.ts";
 import { replacing } from "./planted_bugs.ts";
 import { play, type Scene, type Setting } from "./scene.ts";
-import { Endpoint } from "./simulated_endpoint.ts";
-import type { WrapLog } from "./simulated_log.ts";
 
 const send = (sender: { send(isPlain: boolean, partition: number): void }, count: number) => {
   for (let at = 0; at < count; at += 1) sender.send(true, 0);

@@ -2,10 +2,10 @@
 import type { Event } from "../../protocols/event.ts";
 import { comparePositions, type Position } from "../../protocols/position.ts";
 import { checkHistory, type History, type SentEvent, type Told } from "../support/checker.ts";
-import { kindOf, type Reader, type Sender } from "./simulated_clients.ts";
-import type { SinkModel } from "./simulated_sink.ts";
-import type { SimulatedStore } from "./simulated_store.ts";
-import type { World } from "./world.ts";
+import { kindOf, type Reader, type Sender } from "./parts/simulated_clients.ts";
+import type { SinkModel } from "./parts/simulated_sink.ts";
+import type { SimulatedStore } from "./parts/simulated_store.ts";
+import type { World } from "./parts/world.ts";
 
 export interface Evidence {
   readonly world: World;

@@ -8,7 +8,7 @@ import { InvariantError } from "../../protocols/errors.ts";
 import { offset } from "../../protocols/position.ts";
 import { lastSequence, type Sequence, sequenceCount } from "../../protocols/sequence.ts";
 import type { AppendFrame, ClientFrame, NodeFrame } from "../../protocols/wire/frames.ts";
-import type { WrapLog } from "./simulated_log.ts";
+import type { WrapLog } from "./parts/simulated_log.ts";
 import type { Plant } from "./simulation.ts";
 
 /** A log in which one method is another. Methods of the true one keep their receiver. */

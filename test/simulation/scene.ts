@@ -7,16 +7,16 @@ import type { Inspect } from "../../actors/ingest/session.ts";
 import type { Pipeline } from "../../actors/pipeline/pipeline.ts";
 import { Producer, type ProducerOptions } from "../../protocols/client/producer/producer.ts";
 import type { Observation, SentEvent, Told } from "../support/checker.ts";
-import { Reader, Sender } from "./simulated_clients.ts";
-import { Endpoint } from "./simulated_endpoint.ts";
-import type { WrapLog } from "./simulated_log.ts";
-import { SimulatedNetwork } from "./simulated_network.ts";
-import { type NodeParts, SimulatedNode } from "./simulated_node.ts";
-import { SinkModel } from "./simulated_sink.ts";
-import { ReplayableFile } from "./simulated_source.ts";
-import { SINKS, SimulatedStore, STREAM } from "./simulated_store.ts";
+import { Reader, Sender } from "./parts/simulated_clients.ts";
+import { Endpoint } from "./parts/simulated_endpoint.ts";
+import type { WrapLog } from "./parts/simulated_log.ts";
+import { SimulatedNetwork } from "./parts/simulated_network.ts";
+import { type NodeParts, SimulatedNode } from "./parts/simulated_node.ts";
+import { SinkModel } from "./parts/simulated_sink.ts";
+import { ReplayableFile } from "./parts/simulated_source.ts";
+import { SINKS, SimulatedStore, STREAM } from "./parts/simulated_store.ts";
+import { inPlaceOfGlobals, World } from "./parts/world.ts";
 import { inspector } from "./simulation.ts";
-import { inPlaceOfGlobals, World } from "./world.ts";
 
 const STEPS_MAX = 150_000;
 

@@ -10,14 +10,14 @@ import type { Position } from "../../protocols/position.ts";
 import { EVENT_LIMITS } from "../../protocols/values/event_codec.ts";
 import type { SentEvent, Told } from "../support/checker.ts";
 import { type Evidence, judge, undelivered } from "./judgement.ts";
-import { makeEvent, Reader, Sender } from "./simulated_clients.ts";
-import type { WrapLog } from "./simulated_log.ts";
-import { SimulatedNetwork, type WrapConnect } from "./simulated_network.ts";
-import { type NodeParts, SimulatedNode } from "./simulated_node.ts";
-import { type SinkBugs, SinkModel } from "./simulated_sink.ts";
-import { ReplayableFile } from "./simulated_source.ts";
-import { SINKS, SimulatedStore } from "./simulated_store.ts";
-import { inPlaceOfGlobals, World } from "./world.ts";
+import { makeEvent, Reader, Sender } from "./parts/simulated_clients.ts";
+import type { WrapLog } from "./parts/simulated_log.ts";
+import { SimulatedNetwork, type WrapConnect } from "./parts/simulated_network.ts";
+import { type NodeParts, SimulatedNode } from "./parts/simulated_node.ts";
+import { type SinkBugs, SinkModel } from "./parts/simulated_sink.ts";
+import { ReplayableFile } from "./parts/simulated_source.ts";
+import { SINKS, SimulatedStore } from "./parts/simulated_store.ts";
+import { inPlaceOfGlobals, World } from "./parts/world.ts";
 
 /** What a planted bug replaces; empty for the product as it is. */
 export interface Plant {

@@ -225,7 +225,7 @@ class Cluster implements LocalCluster {
     if (node.port === 0) node.port = await freePort(this.#host);
     else await requireFreePorts(this.#host, [{ what: node.name, port: node.port }]);
     const entry = fileURLToPath(
-      new URL(`../headrace${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url),
+      new URL(`../../headrace${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url),
     );
     const started = await startProcess({
       program: process.execPath,

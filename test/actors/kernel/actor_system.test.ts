@@ -10,7 +10,7 @@ import type {
 import { createActorSystem } from "../../../actors/kernel/actor_system.ts";
 import { CHILDREN_MAX } from "../../../actors/kernel/runtime/actor_cell.ts";
 import { kindOf } from "../../../actors/kernel/runtime/kernel_statistics.ts";
-import { fakeWorld } from "../../support/fake_world.ts";
+import { fakeWorld } from "../../support/fakes/fake_world.ts";
 import { atRest, until } from "../../support/until.ts";
 
 const quick: Supervision = {

@@ -2,7 +2,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { createActorSystem } from "../../../actors/kernel/actor_system.ts";
 import { type MachineActorOptions, machineActor } from "../../../actors/kernel/machine_actor.ts";
-import { fakeWorld } from "../../support/fake_world.ts";
+import { fakeWorld } from "../../support/fakes/fake_world.ts";
 import { atRest, until } from "../../support/until.ts";
 
 type Message =

@@ -7,7 +7,7 @@ import * as assert from "uvu/assert";
 import type { ActorContext, ActorReference, Supervision } from "../../../actors/kernel/actor.ts";
 import { createActorSystem } from "../../../actors/kernel/actor_system.ts";
 import { loadDriver } from "../../../deps.ts";
-import { fakeWorld } from "../../support/fake_world.ts";
+import { fakeWorld } from "../../support/fakes/fake_world.ts";
 import { atRest, until } from "../../support/until.ts";
 
 const nact = await loadDriver("nact");

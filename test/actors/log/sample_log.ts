@@ -7,7 +7,7 @@ import type { OrderedStore } from "../../../actors/log/embedded/ordered_store.ts
 import type { Claim, Log, OpenChainOutcome } from "../../../actors/log/log.ts";
 import { loadDriver } from "../../../deps.ts";
 import { epoch } from "../../../protocols/position.ts";
-import { dense, partition } from "../../conformance/log_batches.ts";
+import { dense, partition } from "../../conformance/log/log_batches.ts";
 
 export const SAMPLE_PARTITION = partition(0);
 /** Above every clock, so that the log makes the same epochs whenever it is written. */

@@ -9,9 +9,9 @@ import { EmbeddedLog } from "../../../actors/log/embedded/embedded_log.ts";
 import { MemoryStore } from "../../../actors/log/embedded/memory_store.ts";
 import type { Log } from "../../../actors/log/log.ts";
 import { connectRedisLog } from "../../../actors/log/redis/redis_log.ts";
-import { dense, plain } from "../../conformance/log_batches.ts";
-import { readAll, rejection } from "../../conformance/log_suite.ts";
-import { ask, requireRedis, startRedis } from "../../support/redis_server.ts";
+import { dense, plain } from "../../conformance/log/log_batches.ts";
+import { readAll, rejection } from "../../conformance/log/log_suite.ts";
+import { ask, requireRedis, startRedis } from "../../support/redis/redis_server.ts";
 import {
   claimSample,
   dumpRedis,

@@ -6,7 +6,7 @@ import { ForwardedPartition } from "../../../actors/partition/forwarded_partitio
 import type { PartitionReply, PartitionRequest, ReplyTo } from "../../../actors/partition/partition.ts";
 import { decodePeerFrame, encodePeerFrame } from "../../../actors/transport/peer/peer_codec.ts";
 import { offset, partitionId } from "../../../protocols/position.ts";
-import { dense } from "../../conformance/log_batches.ts";
+import { dense } from "../../conformance/log/log_batches.ts";
 
 const partition = { stream: "s", partition: partitionId(0) };
 

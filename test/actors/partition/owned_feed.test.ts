@@ -5,7 +5,7 @@ import { createMemoryLog } from "../../../actors/log/embedded/memory_log.ts";
 import type { ReadResult } from "../../../actors/log/log.ts";
 import { OwnedFeed } from "../../../actors/partition/owned_feed.ts";
 import { epoch, offset, position } from "../../../protocols/position.ts";
-import { type BatchOptions, dense, partition, recordsOf } from "../../conformance/log_batches.ts";
+import { type BatchOptions, dense, partition, recordsOf } from "../../conformance/log/log_batches.ts";
 
 const READ_ALL = 1 << 30;
 

@@ -1,7 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { printWhole, stdoutSinkTo } from "../../../actors/sinks/stdout_sink.ts";
-import { fakeCheckpoint, fakeSinkContext, sinkBatch } from "../../support/fake_sink_context.ts";
+import { fakeCheckpoint, fakeSinkContext, sinkBatch } from "../../support/fakes/fake_sink_context.ts";
 
 test("stdout prints a line for each record", async () => {
   const printed: string[] = [];

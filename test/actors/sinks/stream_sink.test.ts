@@ -2,8 +2,13 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { SinkBatch, SinkContext } from "../../../actors/sinks/sink.ts";
 import { streamSink } from "../../../actors/sinks/stream_sink.ts";
-import { type FakeCheckpoint, fakeCheckpoint, fakeSinkContext, sinkBatch } from "../../support/fake_sink_context.ts";
-import { eventually, runningNode, type TestNode } from "../../support/running_node.ts";
+import {
+  type FakeCheckpoint,
+  fakeCheckpoint,
+  fakeSinkContext,
+  sinkBatch,
+} from "../../support/fakes/fake_sink_context.ts";
+import { eventually, runningNode, type TestNode } from "../../support/processes/running_node.ts";
 
 const DERIVED = `
 log: { type: memory }

@@ -6,10 +6,10 @@ import { Consumer } from "../../../protocols/client/consumer/consumer.ts";
 import { Producer, type ProducerOptions } from "../../../protocols/client/producer/producer.ts";
 import { UNOPENED_TOLD } from "../../../protocols/client/tell_state.ts";
 import { RejectedError, UnavailableError } from "../../../protocols/errors.ts";
-import { ManualClock, settle } from "../../support/manual_clock.ts";
-import { MemoryNetwork } from "../../support/memory_connection.ts";
-import { ModelNode } from "../../support/model_node.ts";
-import { ModelStream } from "../../support/model_stream.ts";
+import { ManualClock, settle } from "../../support/fakes/manual_clock.ts";
+import { MemoryNetwork } from "../../support/fakes/memory_connection.ts";
+import { ModelNode } from "../../support/fakes/model_node.ts";
+import { ModelStream } from "../../support/fakes/model_stream.ts";
 
 const wordsOf = (states: readonly ConnectionState[]): string[] => states.map(({ state }) => state);
 

@@ -24,8 +24,8 @@ import {
   type WebSocketConstructor,
   wireBytes,
 } from "../../../protocols/mod.ts";
-import { ModelNode } from "../../support/model_node.ts";
-import { ModelStream } from "../../support/model_stream.ts";
+import { ModelNode } from "../../support/fakes/model_node.ts";
+import { ModelStream } from "../../support/fakes/model_stream.ts";
 
 const webSocket = WebSocket as unknown as WebSocketConstructor;
 const NO_EVENTS = { onFrame: () => undefined, onClose: () => undefined };

@@ -10,7 +10,7 @@ import { eventJson, jsonEvent } from "../../../protocols/values/json_event.ts";
 import { toJsonValue } from "../../../protocols/values/json_values.ts";
 import { decodeFrame, encodeFrame, FRAME_LIMITS } from "../../../protocols/wire/codec.ts";
 import { encodeBatch } from "../../../protocols/wire/encode_batch.ts";
-import { readTyped, type Typed } from "../../support/typed_msgpack.ts";
+import { readTyped, type Typed } from "../../support/clients/typed_msgpack.ts";
 
 /** JSON text, the text that Headrace writes of it, and what a reader with types finds in the log. */
 interface Sample {

@@ -1,10 +1,10 @@
 /** What goes wrong in a simulated cluster: which faults there are, when each comes, and how all of them end. */
 import { nodeId } from "../../../protocols/position.ts";
 import type { ClusterCommand } from "../../../supervisors/cluster/cluster.ts";
-import type { Sender } from "../simulated_clients.ts";
-import type { SimulatedNetwork } from "../simulated_network.ts";
-import type { SimulatedStore } from "../simulated_store.ts";
-import { anyOf, type World } from "../world.ts";
+import type { Sender } from "../parts/simulated_clients.ts";
+import type { SimulatedNetwork } from "../parts/simulated_network.ts";
+import type { SimulatedStore } from "../parts/simulated_store.ts";
+import { anyOf, type World } from "../parts/world.ts";
 import { type ClusterProcess, SIMULATED_TIMES } from "./cluster_process.ts";
 import type { SimulatedLeases } from "./simulated_lease_store.ts";
 import type { PeerNetwork } from "./simulated_peers.ts";

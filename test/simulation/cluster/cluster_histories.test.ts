@@ -4,7 +4,7 @@ import * as assert from "uvu/assert";
 import { nodeId } from "../../../protocols/position.ts";
 import type { Leader, Member } from "../../../supervisors/cluster/cluster.ts";
 import type { CoordinatorMessage } from "../../../supervisors/cluster/coordinator/coordinator_state.ts";
-import { STREAM } from "../simulated_store.ts";
+import { STREAM } from "../parts/simulated_store.ts";
 import { SIMULATED_TIMES, startAround } from "./cluster_process.ts";
 import { playCluster } from "./cluster_scene.ts";
 import { type ClusterPlant, NARROW_LINKS } from "./cluster_simulation.ts";

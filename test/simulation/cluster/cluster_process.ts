@@ -19,9 +19,9 @@ import {
 import { ClusterNode } from "../../../supervisors/cluster/cluster_node.ts";
 import type { MemberMessage } from "../../../supervisors/cluster/member/member_state.ts";
 import type { PlacementEvent, PlacementOrder } from "../../../supervisors/node/partition_supervisor.ts";
-import { type NodeParts, SimulatedNode } from "../simulated_node.ts";
-import { STREAM } from "../simulated_store.ts";
-import type { World } from "../world.ts";
+import { type NodeParts, SimulatedNode } from "../parts/simulated_node.ts";
+import { STREAM } from "../parts/simulated_store.ts";
+import type { World } from "../parts/world.ts";
 import { ForwardedRequests } from "./forwarded_requests.ts";
 import { nameOfGrant, type SimulatedLeases, type WrapLeases } from "./simulated_lease_store.ts";
 import type { PeerNetwork, SimulatedPeers } from "./simulated_peers.ts";

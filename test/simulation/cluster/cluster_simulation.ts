@@ -7,16 +7,16 @@ import type { Inspect } from "../../../actors/ingest/session.ts";
 import { nodeId, type Position, partitionName } from "../../../protocols/position.ts";
 import { partitionOfName } from "../../../supervisors/cluster/cluster.ts";
 import type { SentEvent, Told } from "../../support/checker.ts";
-import { counting } from "../counting_pipeline.ts";
 import { type Evidence, judge, undelivered } from "../judgement.ts";
-import { makeEvent, Reader, Sender } from "../simulated_clients.ts";
-import type { WrapLog } from "../simulated_log.ts";
-import { SimulatedNetwork } from "../simulated_network.ts";
-import { type SinkBugs, SinkModel } from "../simulated_sink.ts";
-import { ReplayableFile } from "../simulated_source.ts";
-import { SINKS, SimulatedStore } from "../simulated_store.ts";
+import { counting } from "../parts/counting_pipeline.ts";
+import { makeEvent, Reader, Sender } from "../parts/simulated_clients.ts";
+import type { WrapLog } from "../parts/simulated_log.ts";
+import { SimulatedNetwork } from "../parts/simulated_network.ts";
+import { type SinkBugs, SinkModel } from "../parts/simulated_sink.ts";
+import { ReplayableFile } from "../parts/simulated_source.ts";
+import { SINKS, SimulatedStore } from "../parts/simulated_store.ts";
+import { anyOf, inPlaceOfGlobals, World } from "../parts/world.ts";
 import { inspector, type Outcome } from "../simulation.ts";
-import { anyOf, inPlaceOfGlobals, World } from "../world.ts";
 import { ClusterFaults } from "./cluster_faults.ts";
 import {
   addressOf,

@@ -6,7 +6,7 @@ import type { ActorReference } from "../../../actors/kernel/actor.ts";
 import type { PartitionAnswer, PartitionRequest, ReplyTo } from "../../../actors/partition/partition.ts";
 import { type NodeId, partitionName } from "../../../protocols/position.ts";
 import type { ClusterNodeParts } from "../../../supervisors/cluster/cluster_node.ts";
-import type { World } from "../world.ts";
+import type { World } from "../parts/world.ts";
 
 type Directory = ClusterNodeParts["directory"];
 type Owner = NonNullable<Parameters<Directory["setElsewhere"]>[1]>;

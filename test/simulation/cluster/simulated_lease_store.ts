@@ -15,8 +15,8 @@ import {
 } from "../../../supervisors/cluster/cluster.ts";
 import type { LeaseStore } from "../../../supervisors/cluster/leases/lease_store.ts";
 import { type LeaseSnapshot, MemoryLeaseDomain } from "../../../supervisors/cluster/leases/memory_lease_store.ts";
-import type { OutsideCalls } from "../outside_calls.ts";
-import type { World } from "../world.ts";
+import type { OutsideCalls } from "../parts/outside_calls.ts";
+import type { World } from "../parts/world.ts";
 
 /** A test-side wrapper that breaks the lease store on purpose. */
 export type WrapLeases = (store: LeaseStore) => LeaseStore;

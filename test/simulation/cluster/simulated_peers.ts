@@ -19,8 +19,8 @@ import { absentRoute, localRoute } from "../../../actors/transport/peer/routes.t
 import type { LinkEvent, Peer } from "../../../actors/transport/transport.ts";
 import type { NodeId } from "../../../protocols/position.ts";
 import type { Life } from "../../../supervisors/cluster/cluster.ts";
-import type { SimulatedKernel } from "../simulated_kernel.ts";
-import type { World } from "../world.ts";
+import type { SimulatedKernel } from "../parts/simulated_kernel.ts";
+import type { World } from "../parts/world.ts";
 
 const REDIAL_FIRST_MS = 50;
 const REDIAL_MAX_MS = 2_000;

@@ -2,7 +2,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { VIEW_AGE_MAX_MS } from "../../../supervisors/cluster/cluster_view.ts";
 import type { ClusterOverview, Explanation } from "../../../supervisors/cluster/overview.ts";
-import { OPERATOR, READER, SmallCluster, serveCluster } from "../../support/small_cluster.ts";
+import { OPERATOR, READER, SmallCluster, serveCluster } from "../../support/processes/small_cluster.ts";
 
 const STREAMS = { orders: 4, payments: 2 };
 

@@ -1,7 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { ClusterView, VIEW_AGE_MAX_MS } from "../../../supervisors/cluster/cluster_view.ts";
-import { SmallCluster } from "../../support/small_cluster.ts";
+import { SmallCluster } from "../../support/processes/small_cluster.ts";
 
 test("partitions are written as JSON once while nothing changes, though the age is told anew", () => {
   const cluster = new SmallCluster(["a", "b"], { orders: 10 });

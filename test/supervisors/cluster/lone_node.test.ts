@@ -5,7 +5,7 @@ import { partitionId } from "../../../protocols/position.ts";
 import { createLoneNode } from "../../../supervisors/cluster/lone_node.ts";
 import type { ClusterOverview } from "../../../supervisors/cluster/overview.ts";
 import { NodeDirectory } from "../../../supervisors/node/stream_directory.ts";
-import { runningNode } from "../../support/running_node.ts";
+import { runningNode } from "../../support/processes/running_node.ts";
 
 const YAML = "log: { type: memory }\nstreams: { orders: { partitions: 3, durability: memory } }\n";
 

@@ -2,7 +2,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { OPENAPI } from "../../../supervisors/http/openapi.ts";
 import { PAGE_FILE_NAMES } from "../../../supervisors/http/page_files.ts";
-import { runningNode } from "../../support/running_node.ts";
+import { runningNode } from "../../support/processes/running_node.ts";
 
 const inOpenApi = Object.entries(OPENAPI.paths).flatMap(([path, operations]) =>
   Object.keys(operations).map((method) => `${method.toUpperCase()} ${path.replaceAll(/\{(\w+)\}/g, ":$1")}`),

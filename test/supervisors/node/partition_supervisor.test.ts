@@ -14,7 +14,7 @@ import {
   streamSupervisor,
 } from "../../../supervisors/node/partition_supervisor.ts";
 import { NodeDirectory, type OwnerElsewhere } from "../../../supervisors/node/stream_directory.ts";
-import { eventually } from "../../support/running_node.ts";
+import { eventually } from "../../support/processes/running_node.ts";
 
 const grant = (tableVersion: number): Grant => ({ leaderEpoch: 1, tableVersion });
 const partition = { stream: "s", partition: partitionId(0) };

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Event } from "../../../protocols/event.ts";
-import { eventually, runningNode } from "../../support/running_node.ts";
+import { eventually, runningNode } from "../../support/processes/running_node.ts";
 
 test("a source that can not read is named by /readyz and /metrics until it can; the node stays ready and stops at once", async () => {
   const folder = await mkdtemp(join(tmpdir(), "headrace-sources-"));

@@ -5,7 +5,7 @@ import { createActorSystem } from "../../../actors/kernel/actor_system.ts";
 import { createMemoryLog } from "../../../actors/log/embedded/memory_log.ts";
 import type { Log } from "../../../actors/log/log.ts";
 import { type ReplayParts, Replays } from "../../../supervisors/replay/replays.ts";
-import { eventually } from "../../support/running_node.ts";
+import { eventually } from "../../support/processes/running_node.ts";
 
 /** A replay as version 1 stores it. */
 const SAMPLE = `{"version":1,"name":"monday","stream":"orders","channel":"records","from":{"offset":10},"sink":"out","sinks":["out"],

@@ -4,8 +4,8 @@ import { parseEvents } from "../../../../actors/ingest/http/http_events.ts";
 import { HttpIngest, type IngestRequest } from "../../../../actors/ingest/http/http_ingest.ts";
 import { partitionOfKey } from "../../../../protocols/partitioner.ts";
 import { UnreadableInput } from "../../../../protocols/values/unreadable.ts";
-import { MemoryNetwork } from "../../../support/memory_connection.ts";
-import { ModelNode } from "../../../support/model_node.ts";
+import { MemoryNetwork } from "../../../support/fakes/memory_connection.ts";
+import { ModelNode } from "../../../support/fakes/model_node.ts";
 
 const STREAMS = { readings: { partitions: 4, key: "/key", schemaVersions: [] } };
 

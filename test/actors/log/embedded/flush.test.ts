@@ -17,8 +17,7 @@ import * as assert from "uvu/assert";
 import { CHAIN_LIMITS } from "../../../../actors/log/log.ts";
 import { connectRedisLog } from "../../../../actors/log/redis/redis_log.ts";
 import { epoch } from "../../../../protocols/position.ts";
-import { batch, eventsOf, partition, plain } from "../../../conformance/log_batches.ts";
-import { requireRedis, startRedis } from "../../../support/redis_server.ts";
+import { batch, eventsOf, partition, plain } from "../../../conformance/log/log_batches.ts";
 import {
   answersBeforeFlush,
   type FlushRule,
@@ -28,7 +27,8 @@ import {
   type SentAnswer,
   type SystemCall,
   straced,
-} from "../../../support/system_calls.ts";
+} from "../../../support/processes/system_calls.ts";
+import { requireRedis, startRedis } from "../../../support/redis/redis_server.ts";
 
 requireStrace();
 requireRedis();

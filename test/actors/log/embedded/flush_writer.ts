@@ -9,7 +9,7 @@ import { openLmdbLog } from "../../../../actors/log/embedded/lmdb_log.ts";
 import { LmdbStore } from "../../../../actors/log/embedded/lmdb_store.ts";
 import { CHAIN_LIMITS, type Log } from "../../../../actors/log/log.ts";
 import { epoch } from "../../../../protocols/position.ts";
-import { batch, eventsOf, partition, plain } from "../../../conformance/log_batches.ts";
+import { batch, eventsOf, partition, plain } from "../../../conformance/log/log_batches.ts";
 
 const [folder = "", waves = "0", how = "flushed"] = process.argv.slice(2);
 const PARTITIONS = 3;

@@ -9,8 +9,8 @@ import * as assert from "uvu/assert";
 import { openLmdbLog } from "../../../../actors/log/embedded/lmdb_log.ts";
 import { CHAIN_LIMITS, type Log } from "../../../../actors/log/log.ts";
 import { epoch, offset } from "../../../../protocols/position.ts";
-import { dense, partition } from "../../../conformance/log_batches.ts";
-import { readAll, rejection } from "../../../conformance/log_suite.ts";
+import { dense, partition } from "../../../conformance/log/log_batches.ts";
+import { readAll, rejection } from "../../../conformance/log/log_suite.ts";
 
 const WRITER = fileURLToPath(new URL("./lmdb_writer.ts", import.meta.url));
 const SETTINGS = { tier: "fsync" as const, chains: CHAIN_LIMITS };

@@ -6,8 +6,8 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { checkDataFile } from "../../../../actors/log/embedded/lmdb_file.ts";
 import { openLmdbLog } from "../../../../actors/log/embedded/lmdb_log.ts";
-import { rejection } from "../../../conformance/log_suite.ts";
-import { startCommand } from "../../../support/headrace_command.ts";
+import { rejection } from "../../../conformance/log/log_suite.ts";
+import { startCommand } from "../../../support/processes/headrace_command.ts";
 
 const PAGE_BYTES = 4_096;
 const KEYS = 400;

@@ -6,7 +6,7 @@ import { writeSync } from "node:fs";
 import { openLmdbLog } from "../../../../actors/log/embedded/lmdb_log.ts";
 import { CHAIN_LIMITS } from "../../../../actors/log/log.ts";
 import { epoch } from "../../../../protocols/position.ts";
-import { dense, partition } from "../../../conformance/log_batches.ts";
+import { dense, partition } from "../../../conformance/log/log_batches.ts";
 
 const [folder = "", limit = "Infinity"] = process.argv.slice(2);
 try {

@@ -13,7 +13,7 @@ import { MemoryStore } from "../../../../actors/log/embedded/memory_store.ts";
 import type { OrderedStore } from "../../../../actors/log/embedded/ordered_store.ts";
 import { CHAIN_LIMITS, SHORT_LIVED_PRODUCERS } from "../../../../actors/log/log.ts";
 import { epoch, offset } from "../../../../protocols/position.ts";
-import { dense, partition } from "../../../conformance/log_batches.ts";
+import { dense, partition } from "../../../conformance/log/log_batches.ts";
 
 const p0 = partition(0);
 const KEYS_A_BURST = 1_000;

@@ -5,8 +5,8 @@ import { createMemoryLog, type MemoryLog } from "../../../../actors/log/embedded
 import { MemoryStore } from "../../../../actors/log/embedded/memory_store.ts";
 import { CHAIN_LIMITS, type DurabilityTier } from "../../../../actors/log/log.ts";
 import { epoch } from "../../../../protocols/position.ts";
-import { dense, partition } from "../../../conformance/log_batches.ts";
-import { readAll, rejection } from "../../../conformance/log_suite.ts";
+import { dense, partition } from "../../../conformance/log/log_batches.ts";
+import { readAll, rejection } from "../../../conformance/log/log_suite.ts";
 
 const p0 = partition(0);
 const claim = (log: MemoryLog, tier: DurabilityTier) =>

@@ -7,12 +7,12 @@ import { connectRedisLog, type RedisLog } from "../../../../actors/log/redis/red
 import { slotOf } from "../../../../actors/log/redis/redis_slots.ts";
 import { type PartitionReference, partitionName } from "../../../../protocols/position.ts";
 import { connectRedisLeaseStore } from "../../../../supervisors/cluster/leases/redis_lease_store.ts";
-import { entry, profile } from "../../../conformance/lease_domains.ts";
-import { partition } from "../../../conformance/log_batches.ts";
-import { rejection } from "../../../conformance/log_suite.ts";
-import { command, RedisCluster, type RedisClusterOptions, until } from "../../../support/redis_cluster.ts";
-import { ask, type RedisServer, requireRedis } from "../../../support/redis_server.ts";
-import { namesIn, RedisWriter } from "../../../support/redis_writer.ts";
+import { entry, profile } from "../../../conformance/leases/lease_domains.ts";
+import { partition } from "../../../conformance/log/log_batches.ts";
+import { rejection } from "../../../conformance/log/log_suite.ts";
+import { command, RedisCluster, type RedisClusterOptions, until } from "../../../support/redis/redis_cluster.ts";
+import { ask, type RedisServer, requireRedis } from "../../../support/redis/redis_server.ts";
+import { namesIn, RedisWriter } from "../../../support/redis/redis_writer.ts";
 
 requireRedis();
 

@@ -13,15 +13,15 @@ import { REDIS_LIBRARY } from "../../../../actors/log/redis/redis_library.ts";
 import { connectRedisLog, type RedisLog, type RedisLogOptions } from "../../../../actors/log/redis/redis_log.ts";
 import { chainName, heldKey, ownerMark, SHORT_LIVED_CHAINS_MAX } from "../../../../actors/log/rules/chain_places.ts";
 import { epoch, offset, position } from "../../../../protocols/position.ts";
-import { dense, partition } from "../../../conformance/log_batches.ts";
-import { readAll, rejection } from "../../../conformance/log_suite.ts";
+import { dense, partition } from "../../../conformance/log/log_batches.ts";
+import { readAll, rejection } from "../../../conformance/log/log_suite.ts";
 import {
   ask,
   type RedisServer,
   type RedisServerOptions,
   requireRedis,
   startRedis,
-} from "../../../support/redis_server.ts";
+} from "../../../support/redis/redis_server.ts";
 
 requireRedis();
 

@@ -9,13 +9,13 @@ import { connectRedisLog, type RedisLog } from "../../../../actors/log/redis/red
 import { SentinelTopology } from "../../../../actors/log/redis/redis_sentinel.ts";
 import { redisLeaseLibrary } from "../../../../supervisors/cluster/leases/redis_lease_library.ts";
 import { connectRedisLeaseStore } from "../../../../supervisors/cluster/leases/redis_lease_store.ts";
-import { profile } from "../../../conformance/lease_domains.ts";
-import { partition } from "../../../conformance/log_batches.ts";
-import { rejection } from "../../../conformance/log_suite.ts";
-import { until } from "../../../support/redis_cluster.ts";
-import { MASTER_NAME, RedisSentinels } from "../../../support/redis_sentinels.ts";
-import { ask, requireRedis } from "../../../support/redis_server.ts";
-import { namesIn, RedisWriter } from "../../../support/redis_writer.ts";
+import { profile } from "../../../conformance/leases/lease_domains.ts";
+import { partition } from "../../../conformance/log/log_batches.ts";
+import { rejection } from "../../../conformance/log/log_suite.ts";
+import { until } from "../../../support/redis/redis_cluster.ts";
+import { MASTER_NAME, RedisSentinels } from "../../../support/redis/redis_sentinels.ts";
+import { ask, requireRedis } from "../../../support/redis/redis_server.ts";
+import { namesIn, RedisWriter } from "../../../support/redis/redis_writer.ts";
 
 requireRedis();
 

@@ -6,7 +6,7 @@ import { RedisShards } from "../../../../actors/log/redis/redis_shards.ts";
 import { SLOT_COUNT } from "../../../../actors/log/redis/redis_slots.ts";
 import { keysOfOne, type Topology } from "../../../../actors/log/redis/redis_topology.ts";
 import { redisLeaseLibrary } from "../../../../supervisors/cluster/leases/redis_lease_library.ts";
-import { requireRedis, startRedis } from "../../../support/redis_server.ts";
+import { requireRedis, startRedis } from "../../../support/redis/redis_server.ts";
 
 requireRedis();
 

@@ -11,7 +11,7 @@ import {
   planOpen,
 } from "../../../../actors/log/rules/partition_state.ts";
 import { epoch } from "../../../../protocols/position.ts";
-import { dense } from "../../../conformance/log_batches.ts";
+import { dense } from "../../../conformance/log/log_batches.ts";
 
 const crowdedBy = (shortLived: number, held = new Map<string, number>()): PartitionState => ({
   epoch: epoch(1),

@@ -21,8 +21,8 @@ import { type FileSinkOptions, fileSink } from "../../../../actors/sinks/file/fi
 import { readFileSink } from "../../../../actors/sinks/file/read_file_sink.ts";
 import type { SinkBatch, SinkDefinition, SinkRecord, WriteOutcome } from "../../../../actors/sinks/sink.ts";
 import { epoch, position } from "../../../../protocols/position.ts";
-import { startActor } from "../../../support/fake_actor.ts";
-import { FakePartition, jsonBytes } from "../../../support/fake_feed.ts";
+import { startActor } from "../../../support/fakes/fake_actor.ts";
+import { FakePartition, jsonBytes } from "../../../support/fakes/fake_feed.ts";
 
 interface Setup<Options> {
   readonly sink: SinkDefinition<Options>;

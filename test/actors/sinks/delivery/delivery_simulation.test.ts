@@ -1,6 +1,6 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { DeliveryWorld, type PlantedBug } from "../../../support/delivery_world.ts";
+import { DeliveryWorld, type PlantedBug } from "../../../support/fakes/delivery_world.ts";
 
 const SEEDS = 400;
 const STEPS = 600;

@@ -1,6 +1,6 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type RequestBug, RequestWorld } from "../../../support/request_world.ts";
+import { type RequestBug, RequestWorld } from "../../../support/fakes/request_world.ts";
 
 const SEEDS = 300;
 const STEPS = 500;

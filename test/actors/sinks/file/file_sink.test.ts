@@ -17,8 +17,13 @@ import { readFileSink } from "../../../../actors/sinks/file/read_file_sink.ts";
 import type { SinkWriter } from "../../../../actors/sinks/sink.ts";
 import { ConfigurationError } from "../../../../protocols/errors.ts";
 import { partitionId, position } from "../../../../protocols/position.ts";
-import { type FakeCheckpoint, fakeCheckpoint, fakeSinkContext, sinkBatch } from "../../../support/fake_sink_context.ts";
-import { CAN_HOLD_FILES, Held } from "../../../support/held_files.ts";
+import {
+  type FakeCheckpoint,
+  fakeCheckpoint,
+  fakeSinkContext,
+  sinkBatch,
+} from "../../../support/fakes/fake_sink_context.ts";
+import { CAN_HOLD_FILES, Held } from "../../../support/processes/held_files.ts";
 
 const PARTITION = { stream: "readings", partition: partitionId(0) };
 

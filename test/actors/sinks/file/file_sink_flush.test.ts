@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 
-const WRITER = fileURLToPath(new URL("../../../support/file_sink_writer.ts", import.meta.url));
+const WRITER = fileURLToPath(new URL("../../../support/processes/file_sink_writer.ts", import.meta.url));
 const COMMITS = 40;
 
 test("the bytes of a commit are on disk before the checkpoint that covers them is written", () => {

@@ -12,8 +12,13 @@ import { type FileSinkOptions, fileSink } from "../../../../actors/sinks/file/fi
 import { readFileSink } from "../../../../actors/sinks/file/read_file_sink.ts";
 import type { SinkWriter } from "../../../../actors/sinks/sink.ts";
 import { partitionId, position } from "../../../../protocols/position.ts";
-import { type FakeCheckpoint, fakeCheckpoint, fakeSinkContext, sinkBatch } from "../../../support/fake_sink_context.ts";
-import { CAN_HOLD_FILES, Held } from "../../../support/held_files.ts";
+import {
+  type FakeCheckpoint,
+  fakeCheckpoint,
+  fakeSinkContext,
+  sinkBatch,
+} from "../../../support/fakes/fake_sink_context.ts";
+import { CAN_HOLD_FILES, Held } from "../../../support/processes/held_files.ts";
 
 const PARTITION = { stream: "readings", partition: partitionId(0) };
 const CALLS_MAX = 200;

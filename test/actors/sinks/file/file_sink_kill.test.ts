@@ -9,7 +9,7 @@ import { readFileSink } from "../../../../actors/sinks/file/read_file_sink.ts";
 import { partitionId } from "../../../../protocols/position.ts";
 import { seededRandom } from "../../../support/seeded_random.ts";
 
-const WRITER = fileURLToPath(new URL("../../../support/file_sink_writer.ts", import.meta.url));
+const WRITER = fileURLToPath(new URL("../../../support/processes/file_sink_writer.ts", import.meta.url));
 const ROUNDS = 6;
 
 /** Runs the writer until it has committed `commits` batches, then kills it; answers the last offset that it told of. */

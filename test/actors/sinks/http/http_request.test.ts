@@ -2,7 +2,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { idempotencyKey, prepareRequest } from "../../../../actors/sinks/http/http_request.ts";
 import { partitionId } from "../../../../protocols/position.ts";
-import { sinkBatch } from "../../../support/fake_sink_context.ts";
+import { sinkBatch } from "../../../support/fakes/fake_sink_context.ts";
 
 const PARTITION = { stream: "readings", partition: partitionId(0) };
 const { records } = sinkBatch(1, 0, 2);

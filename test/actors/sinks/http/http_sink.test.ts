@@ -5,7 +5,7 @@ import * as assert from "uvu/assert";
 import { type HttpSinkOptions, httpSink } from "../../../../actors/sinks/http/http_sink.ts";
 import type { SinkBatch, SinkCall, TakenOutcome, WriteOutcome } from "../../../../actors/sinks/sink.ts";
 import { ConfigurationError } from "../../../../protocols/errors.ts";
-import { fakeCheckpoint, fakeSinkContext, sinkBatch } from "../../../support/fake_sink_context.ts";
+import { fakeCheckpoint, fakeSinkContext, sinkBatch } from "../../../support/fakes/fake_sink_context.ts";
 
 interface Received {
   readonly path: string;

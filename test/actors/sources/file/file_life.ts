@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type FileSourceOptions, fileSource } from "../../../../actors/sources/file/file_source.ts";
 import type { SourceBatch, SourcePosition } from "../../../../actors/sources/source.ts";
-import { eventually } from "../../../support/running_node.ts";
+import { eventually } from "../../../support/processes/running_node.ts";
 
 export interface Given {
   readonly text: string;

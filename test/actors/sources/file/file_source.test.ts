@@ -18,7 +18,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { FileSourceOptions } from "../../../../actors/sources/file/file_source.ts";
 import type { SourcePosition } from "../../../../actors/sources/source.ts";
-import { eventually } from "../../../support/running_node.ts";
+import { eventually } from "../../../support/processes/running_node.ts";
 import { type Given, Life, lines, numbered, texts, withFolder } from "./file_life.ts";
 
 /** Waits for the time of `count` looks: a source that cuts a line too early has cut the line by then. */

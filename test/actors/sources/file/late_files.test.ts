@@ -7,7 +7,7 @@ import { markAt } from "../../../../actors/sources/file/file_place.ts";
 import { LateFiles, NAMELESS_QUIET_MAX_MS } from "../../../../actors/sources/file/late_files.ts";
 import { SourceFile } from "../../../../actors/sources/file/source_file.ts";
 import type { SourcePosition } from "../../../../actors/sources/source.ts";
-import { eventually } from "../../../support/running_node.ts";
+import { eventually } from "../../../support/processes/running_node.ts";
 import { type Given, Life, lines, numbered, texts, withFolder } from "./file_life.ts";
 
 const isAscending = (given: readonly Given[]): boolean =>

@@ -5,7 +5,7 @@ import { terminationSourceOf } from "../../../../actors/kernel/termination_sourc
 import { PEER_LIMITS } from "../../../../actors/transport/peer/peer_frames.ts";
 import { FencedError } from "../../../../protocols/errors.ts";
 import { nodeId } from "../../../../protocols/position.ts";
-import { linkUp, type PeerNode, startPeerNode, untilSo } from "../../../support/peer_node.ts";
+import { linkUp, type PeerNode, startPeerNode, untilSo } from "../../../support/fakes/peer_node.ts";
 import { seededRandom } from "../../../support/seeded_random.ts";
 
 const [A, B, C] = [nodeId("a"), nodeId("b"), nodeId("c")];

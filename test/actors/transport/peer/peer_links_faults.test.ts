@@ -7,9 +7,9 @@ import { PEER_LIMITS, PEER_MINOR } from "../../../../actors/transport/peer/peer_
 import { createPeerLinks } from "../../../../actors/transport/peer/peer_links.ts";
 import { ConfigurationError } from "../../../../protocols/errors.ts";
 import { nodeId } from "../../../../protocols/position.ts";
-import { fakeWorld } from "../../../support/fake_world.ts";
-import { linkUp, type PeerNode, SECRET, startPeerNode, untilSo } from "../../../support/peer_node.ts";
-import { linkRawPeer, openRawPeer } from "../../../support/raw_peer.ts";
+import { linkRawPeer, openRawPeer } from "../../../support/clients/raw_peer.ts";
+import { fakeWorld } from "../../../support/fakes/fake_world.ts";
+import { linkUp, type PeerNode, SECRET, startPeerNode, untilSo } from "../../../support/fakes/peer_node.ts";
 
 const [A, B, RAW] = [nodeId("a"), nodeId("b"), nodeId("raw")];
 const TIMES = { heartbeatEveryMs: 500, silentAfterMs: 2_000 };

@@ -6,13 +6,13 @@ import * as assert from "uvu/assert";
 import type { ActorReference, Termination } from "../../../../actors/kernel/actor.ts";
 import { terminationSourceOf } from "../../../../actors/kernel/termination_source.ts";
 import { nodeId } from "../../../../protocols/position.ts";
-import { type PeerNode, startPeerNode, untilSo } from "../../../support/peer_node.ts";
+import { type PeerNode, startPeerNode, untilSo } from "../../../support/fakes/peer_node.ts";
 
 const B = nodeId("b");
 const TIMES = { heartbeatEveryMs: 200, silentAfterMs: 2_000 };
 
 async function startProcess(incarnation = 1, port = 0) {
-  const program = ["--import", "tsx", "test/support/peer_process.ts", String(incarnation), String(port)];
+  const program = ["--import", "tsx", "test/support/processes/peer_process.ts", String(incarnation), String(port)];
   const child = spawn(process.execPath, program, { stdio: ["pipe", "pipe", "inherit"] });
   const [address] = (await once(createInterface({ input: child.stdout }), "line")) as [string];
   return {

@@ -4,7 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { linkUp, type PeerNode, type PeerNodeOptions, startPeerNode, untilSo } from "../../../support/peer_node.ts";
+import {
+  linkUp,
+  type PeerNode,
+  type PeerNodeOptions,
+  startPeerNode,
+  untilSo,
+} from "../../../support/fakes/peer_node.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "headrace-peers-"));
 const file = (name: string): string => join(folder, name);

@@ -2,9 +2,9 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type ConsumedItem, Consumer, type SubscribeOptions } from "../../../../protocols/client/consumer/consumer.ts";
 import { RejectedError } from "../../../../protocols/errors.ts";
-import { ManualClock, settle } from "../../../support/manual_clock.ts";
-import { MemoryNetwork } from "../../../support/memory_connection.ts";
-import { ModelStream } from "../../../support/model_stream.ts";
+import { ManualClock, settle } from "../../../support/fakes/manual_clock.ts";
+import { MemoryNetwork } from "../../../support/fakes/memory_connection.ts";
+import { ModelStream } from "../../../support/fakes/model_stream.ts";
 
 function setUp(partitions = 1) {
   const node = new ModelStream(partitions);

@@ -11,8 +11,8 @@ import { allLinks, HOME } from "../../../../protocols/client/links.ts";
 import { encodeFrame, wireBytes } from "../../../../protocols/wire/codec.ts";
 import type { ClientFrame, NodeFrame, SubscribeFrom, WireBatch } from "../../../../protocols/wire/frames.ts";
 import { SUBPROTOCOL_MSGPACK } from "../../../../protocols/wire/frames.ts";
-import { ClientHarness } from "../../../support/client_harness.ts";
-import { ModelStream } from "../../../support/model_stream.ts";
+import { ClientHarness } from "../../../support/clients/client_harness.ts";
+import { ModelStream } from "../../../support/fakes/model_stream.ts";
 
 const WINDOW_BYTES = 3_000;
 const numbers = (count: number): number[] => Array.from({ length: count }, (_, n) => n);

@@ -11,9 +11,9 @@ import { REJECTED_LIST_LIMITS } from "../../../../protocols/client/producer/sett
 import { ConfigurationError, RejectedError } from "../../../../protocols/errors.ts";
 import { partitionOfKey } from "../../../../protocols/partitioner.ts";
 import { countEvents } from "../../../../protocols/values/event_codec.ts";
-import { ManualClock, settle } from "../../../support/manual_clock.ts";
-import { MemoryNetwork } from "../../../support/memory_connection.ts";
-import { ModelNode } from "../../../support/model_node.ts";
+import { ManualClock, settle } from "../../../support/fakes/manual_clock.ts";
+import { MemoryNetwork } from "../../../support/fakes/memory_connection.ts";
+import { ModelNode } from "../../../support/fakes/model_node.ts";
 
 function setUp(options: Partial<ProducerOptions> = {}) {
   const node = new ModelNode();

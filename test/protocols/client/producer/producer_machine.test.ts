@@ -10,7 +10,7 @@ import type { ErrorCode } from "../../../../protocols/errors.ts";
 import type { Sequence, Sequences } from "../../../../protocols/sequence.ts";
 import { encodeEvents } from "../../../../protocols/values/event_codec.ts";
 import type { AppendFrame, ClientFrame, NodeFrame } from "../../../../protocols/wire/frames.ts";
-import { ModelNode } from "../../../support/model_node.ts";
+import { ModelNode } from "../../../support/fakes/model_node.ts";
 
 const DAY_MS = 86_400_000;
 const SILENCE = `silence ${HOME}`;

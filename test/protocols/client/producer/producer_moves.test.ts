@@ -9,8 +9,8 @@ import type { ProducerEffect, ProducerMessage } from "../../../../protocols/clie
 import { initialProducer, type ProducerState } from "../../../../protocols/client/producer/producer_state.ts";
 import { encodeEvents } from "../../../../protocols/values/event_codec.ts";
 import type { ClientFrame, NodeFrame } from "../../../../protocols/wire/frames.ts";
-import { ClientHarness } from "../../../support/client_harness.ts";
-import { ModelCluster } from "../../../support/model_cluster.ts";
+import { ClientHarness } from "../../../support/clients/client_harness.ts";
+import { ModelCluster } from "../../../support/fakes/model_cluster.ts";
 
 /** What the cluster is given: a frame, and what it takes of the connection's credit. */
 interface Sent {

@@ -7,8 +7,8 @@ import { nodeId } from "../../../../protocols/position.ts";
 import { CLUSTER_TIMES } from "../../../../supervisors/cluster/cluster.ts";
 import { coordinatorActor } from "../../../../supervisors/cluster/coordinator/coordinator_actor.ts";
 import { MemoryLeaseDomain, MemoryLeaseStore } from "../../../../supervisors/cluster/leases/memory_lease_store.ts";
-import { member } from "../../../support/coordinator_term.ts";
-import { eventually } from "../../../support/running_node.ts";
+import { member } from "../../../support/fakes/coordinator_term.ts";
+import { eventually } from "../../../support/processes/running_node.ts";
 
 /** Counts looks and reads of the table; the looks of these numbers fail. */
 class WatchedStore extends MemoryLeaseStore {

@@ -3,7 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { nodeId } from "../../../../protocols/position.ts";
 import { CLUSTER_TIMES } from "../../../../supervisors/cluster/cluster.ts";
-import { member, Term } from "../../../support/coordinator_term.ts";
+import { member, Term } from "../../../support/fakes/coordinator_term.ts";
 
 /** `a` and `b` hold two partitions each, and one of `b`'s is on its way to `c`. */
 function moving(): { readonly term: Term; readonly partition: string } {

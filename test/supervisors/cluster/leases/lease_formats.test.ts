@@ -11,9 +11,9 @@ import {
   type RedisLeaseStore,
 } from "../../../../supervisors/cluster/leases/redis_lease_store.ts";
 import { dumpRedis, fillRedis } from "../../../actors/log/sample_log.ts";
-import { CLOCK_START_MS, decision, entry, life, profile } from "../../../conformance/lease_domains.ts";
-import { setRedisClock, settableLibrary } from "../../../conformance/lease_store_redis.ts";
-import { requireRedis, startRedis } from "../../../support/redis_server.ts";
+import { CLOCK_START_MS, decision, entry, life, profile } from "../../../conformance/leases/lease_domains.ts";
+import { setRedisClock, settableLibrary } from "../../../conformance/leases/lease_store_redis.ts";
+import { requireRedis, startRedis } from "../../../support/redis/redis_server.ts";
 
 requireRedis();
 

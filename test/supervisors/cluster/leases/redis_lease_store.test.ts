@@ -11,16 +11,16 @@ import {
   type RedisLeaseStore,
   type RedisLeaseStoreOptions,
 } from "../../../../supervisors/cluster/leases/redis_lease_store.ts";
-import { decision, entry, life, profile } from "../../../conformance/lease_domains.ts";
-import { rejection } from "../../../conformance/log_suite.ts";
-import { startMovableAddress } from "../../../support/movable_address.ts";
+import { decision, entry, life, profile } from "../../../conformance/leases/lease_domains.ts";
+import { rejection } from "../../../conformance/log/log_suite.ts";
+import { startMovableAddress } from "../../../support/clients/movable_address.ts";
 import {
   ask,
   type RedisServer,
   type RedisServerOptions,
   requireRedis,
   startRedis,
-} from "../../../support/redis_server.ts";
+} from "../../../support/redis/redis_server.ts";
 
 requireRedis();
 

@@ -13,8 +13,8 @@ import {
 import { MemoryLeaseDomain, MemoryLeaseStore } from "../../../../supervisors/cluster/leases/memory_lease_store.ts";
 import { memberActor, type Placement } from "../../../../supervisors/cluster/member/member_actor.ts";
 import type { MemberMessage, MemberState } from "../../../../supervisors/cluster/member/member_state.ts";
-import { MemoryNetwork } from "../../../support/memory_peers.ts";
-import { eventually } from "../../../support/running_node.ts";
+import { MemoryNetwork } from "../../../support/fakes/memory_peers.ts";
+import { eventually } from "../../../support/processes/running_node.ts";
 
 const PARTITIONS = Array.from({ length: 12 }, (_, at) => `s/${at}`);
 const TIMES: ClusterTimes = {

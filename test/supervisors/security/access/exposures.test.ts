@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { exposuresOf, makeDataFolder } from "../../../../supervisors/security/access/exposures.ts";
-import { configurationOf } from "../../../support/running_node.ts";
+import { configurationOf } from "../../../support/processes/running_node.ts";
 
 const folder = await mkdtemp(join(tmpdir(), "headrace-exposures-"));
 const data = join(folder, "data");

@@ -1,7 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { placeLimits } from "../../../../supervisors/security/admission/open_files.ts";
-import { configurationOf } from "../../../support/running_node.ts";
+import { configurationOf } from "../../../support/processes/running_node.ts";
 
 const configuration = await configurationOf("streams: { s: { partitions: 4 } }\nlimits: { connectionsMax: 1000 }", ".");
 

@@ -1,0 +1,22 @@
+/** The lease store in memory as the suite takes it. */
+import { MemoryLeaseDomain } from "../../../supervisors/cluster/leases/memory_lease_store.ts";
+import { CLOCK_START_MS, type LeaseStoreHarness } from "./lease_domains.ts";
+
+export const memoryLeases: LeaseStoreHarness = {
+  name: "memory",
+  make: async () => {
+    let nowMs = CLOCK_START_MS;
+    const domain = new MemoryLeaseDomain(() => nowMs);
+    return {
+      open: async () => domain.open(),
+      setClock: async (to) => {
+        nowMs = to;
+      },
+      keep: async () => {
+        const kept = domain.snapshot();
+        return async () => domain.restore(kept);
+      },
+      close: async () => {},
+    };
+  },
+};

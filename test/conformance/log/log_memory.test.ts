@@ -1,0 +1,24 @@
+import { test } from "uvu";
+import { createMemoryLog, type MemoryLog } from "../../../actors/log/embedded/memory_log.ts";
+import { logHistories } from "./log_histories.ts";
+import { logPlaces } from "./log_places.ts";
+import { type LogHarness, logSuite } from "./log_suite.ts";
+import { logUnencodable } from "./log_unencodable.ts";
+
+const harness: LogHarness = {
+  name: "memory",
+  tier: "fsync",
+  open: async () => createMemoryLog(),
+  reopen: async (log) => {
+    (log as MemoryLog).faults.restart("unflushed");
+    return log;
+  },
+  close: async () => {},
+};
+
+logSuite(harness);
+logUnencodable(harness);
+logPlaces(harness, 100);
+logHistories(harness, 300);
+
+test.run();

@@ -1,0 +1,139 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { readFileSink } from "../../../actors/sinks/file/read_file_sink.ts";
+import { type AnySink, SINKS } from "../../../actors/sinks/registry.ts";
+import { stdoutSinkTo } from "../../../actors/sinks/stdout_sink.ts";
+import { loadDriver } from "../../../deps.ts";
+import { partitionId } from "../../../protocols/position.ts";
+import { visibleText } from "../../../protocols/values/visible_text.ts";
+import { runningNode } from "../../support/processes/running_node.ts";
+import { type SinkHarness, sinkSuite } from "./sink_suite.ts";
+
+const PARTITION = { stream: "readings", partition: partitionId(0) };
+
+function ofRegistry(type: string): AnySink {
+  const sink = SINKS.get(type);
+  if (sink === undefined) throw new Error(`no sink ${type}`);
+  return sink;
+}
+
+const linesOf = (text: string): string[] => text.split("\n").slice(0, -1);
+
+function fileHarness(format: "ndjson" | "csv", read: (text: string) => Promise<unknown[]>): SinkHarness {
+  return {
+    name: `file, ${format}`,
+    expected: (odd) => (format === "csv" ? odd.csv : odd.json),
+    async open() {
+      const directory = mkdtempSync(join(tmpdir(), "headrace-sinks-"));
+      return {
+        sink: ofRegistry("file"),
+        options: { directory, format, ...(format === "csv" ? { columns: ["odd", "toString", "__proto__"] } : {}) },
+        held: async ({ checkpoints }) => {
+          const texts = await readFileSink(directory, PARTITION, checkpoints.get("sink/out"), format);
+          return read(texts.join(""));
+        },
+        close: async () => rmSync(directory, { recursive: true }),
+      };
+    },
+  };
+}
+
+/** The first cell of each row: no other column of the three is a field of its own, whatever an object inherits. */
+async function cellsOf(text: string): Promise<unknown[]> {
+  const { parse } = await loadDriver("csv-parse");
+  const rows: string[][] = [];
+  const parser = parse(text, { record_delimiter: "\r\n" });
+  for await (const row of parser) rows.push(row as string[]);
+  assert.equal(rows[0], ["odd", "toString", "__proto__"]);
+  return rows.slice(1).map(([odd, inherited]) => {
+    assert.is(inherited, "");
+    return odd;
+  });
+}
+
+const httpHarness = (recordsPerRequest: number): SinkHarness => ({
+  name: `http, ${recordsPerRequest} a request`,
+  expected: ({ json, traceparent }) => (traceparent === undefined ? json : undefined),
+  async open() {
+    const lines: string[] = [];
+    const server = createServer(async (request, response) => {
+      let body = "";
+      for await (const chunk of request.setEncoding("utf8")) body += chunk;
+      lines.push(...linesOf(body));
+      response.end();
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    const close = async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    };
+    return { sink: ofRegistry("http"), options: { url, recordsPerRequest }, held: async () => lines, close };
+  },
+});
+
+/** Nothing that steers a terminal is printed as it is: it is escaped, and the line is still the same JSON. */
+function asPrinted(json: string): string {
+  const printed = visibleText(json);
+  assert.equal(JSON.parse(printed), JSON.parse(json));
+  return printed;
+}
+
+const stdoutHarness: SinkHarness = {
+  name: "stdout",
+  expected: ({ json }) => (typeof json === "string" ? asPrinted(json) : json),
+  async open() {
+    let printed = "";
+    const print = async (text: string) => {
+      printed += text;
+    };
+    return {
+      sink: stdoutSinkTo(print) as AnySink,
+      options: {},
+      held: async () => linesOf(printed),
+      close: async () => {},
+    };
+  },
+};
+
+const streamHarness: SinkHarness = {
+  name: "stream",
+  expected: ({ stream }) => stream,
+  async open() {
+    const node = await runningNode(
+      "log: { type: memory }\nstreams: { derived: { partitions: 1, durability: memory } }\n",
+    );
+    const records = async () => {
+      const path = "/v1/streams/derived/partitions/0/records?limit=1000";
+      const answer = (await (await fetch(`${node.address}${path}`)).json()) as { records: { event: unknown }[] };
+      return answer.records.map(({ event }) => event);
+    };
+    return {
+      sink: ofRegistry("stream"),
+      options: { stream: "derived" },
+      connect: node.connectWithEpoch,
+      held: records,
+      close: async () => void (await node.end()),
+    };
+  },
+};
+
+const HARNESSES: Readonly<Record<string, readonly SinkHarness[]>> = {
+  file: [fileHarness("ndjson", async (text) => linesOf(text)), fileHarness("csv", cellsOf)],
+  http: [httpHarness(1), httpHarness(7)],
+  stdout: [stdoutHarness],
+  stream: [streamHarness],
+};
+
+test("every kind of sink is held to the suite", () => {
+  assert.equal(Object.keys(HARNESSES).sort(), [...SINKS.keys()].sort());
+});
+
+for (const harness of Object.values(HARNESSES).flat()) sinkSuite(harness);
+
+test.run();

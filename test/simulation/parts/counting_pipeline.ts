@@ -1,0 +1,29 @@
+/** A pipeline with a state: it counts its inputs, and says so in each output, which is therefore computed once (E13). */
+import type { Pipeline, PipelineResult } from "../../../actors/pipeline/pipeline.ts";
+import type { Event } from "../../../protocols/event.ts";
+
+function compute(event: Event, count: number): PipelineResult {
+  if (event.kind === "failing") return { kind: "failed", code: "STEP_FAILED", path: "", reason: "bad" };
+  return { kind: "outputs", events: event.kind === "filtered" ? [] : [{ ...event, count }] };
+}
+
+const instantiate: Pipeline["instantiate"] = () => {
+  let count = 0;
+  return {
+    run: (event) => {
+      count += 1;
+      return compute(event, count);
+    },
+    snapshot: () => [count],
+    restore: (snapshot) => {
+      count = Number(snapshot[0] ?? 0);
+    },
+  };
+};
+
+export const counting: Pipeline = {
+  ...{ name: "count", isDeterministic: false, steps: [], instantiate },
+  run: () => {
+    throw new Error("it runs for one partition at a time");
+  },
+};

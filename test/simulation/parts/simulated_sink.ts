@@ -1,0 +1,137 @@
+/**
+ * Transactional sinks outside the node: each keeps fence, position and output together, as the contract asks (S1-S5).
+ * They outlive the nodes; a write sent by a node that has died since may still arrive.
+ */
+import { untilAborted } from "../../../actors/sinks/delivery/delivery_operation.ts";
+import type {
+  SinkBatch,
+  SinkCall,
+  SinkContext,
+  SinkDefinition,
+  SinkRecord,
+  WriteOutcome,
+} from "../../../actors/sinks/sink.ts";
+import { UnavailableError } from "../../../protocols/errors.ts";
+import { comparePositions, epoch, type Position } from "../../../protocols/position.ts";
+import type { OutsideCalls } from "./outside_calls.ts";
+import type { SimulatedStore } from "./simulated_store.ts";
+
+export interface SinkBugs {
+  readonly hasNoFence?: boolean;
+  readonly hasNoPredecessorCheck?: boolean;
+  readonly storesPositionFirst?: boolean;
+  /** The position of all sinks is that of the one that moved last. */
+  readonly sharesPosition?: boolean;
+  readonly answersPositionInOwnEpoch?: boolean;
+}
+
+interface Stored {
+  fence: number;
+  position: Position | undefined;
+  records: SinkRecord[];
+  readonly refused: Set<string>;
+}
+
+const key = (at: Position | undefined): string => (at === undefined ? "none" : `${at.epoch}/${at.offset}`);
+
+export class SinkModel {
+  readonly name: string;
+  readonly canRewind: boolean;
+  /** It reads what a pipeline computed, at the positions of its outbox. */
+  readsOutbox = false;
+  /** Every write fails. */
+  isAway = false;
+  readonly #partitions: Stored[] = [];
+  readonly #bugs: SinkBugs;
+  readonly #shared: (Position | undefined)[];
+
+  constructor(name: string, canRewind: boolean, bugs: SinkBugs, shared: (Position | undefined)[]) {
+    this.name = name;
+    this.canRewind = canRewind;
+    this.#bugs = bugs;
+    this.#shared = shared;
+  }
+
+  stored(partition: number): Stored {
+    this.#partitions[partition] ??= { fence: 0, position: undefined, records: [], refused: new Set() };
+    return this.#partitions[partition];
+  }
+
+  definition(node: OutsideCalls, store: SimulatedStore): SinkDefinition<unknown> {
+    return {
+      type: "model",
+      delivery: "transactional",
+      optionsSchema: {},
+      open: async (_options: unknown, context: SinkContext, opening?: SinkCall) => {
+        const { partition } = context.partition;
+        const stored = this.stored(partition);
+        const { fence } = context;
+        // A call that is given up ends at once for its caller, and may still take effect: the fence and the position are why
+        // that does no harm.
+        const operate = <Value>(what: string, call: SinkCall | undefined, perform: () => Value): Promise<Value> =>
+          untilAborted(
+            node.operate(`sink ${what}`, undefined, sinkError, async () => ({ value: perform(), onAnswer: () => {} })),
+            call?.signal,
+          );
+        await operate("open", opening, () => {
+          stored.fence = Math.max(stored.fence, fence);
+        });
+        const writer = {
+          position: (call?: SinkCall) => operate("position", call, () => this.#position(partition, fence)),
+          write: (batch: SinkBatch, call?: SinkCall) =>
+            operate("write", call, () => this.#write(partition, fence, batch, node, store)),
+          close: async () => {},
+        };
+        if (!this.canRewind) return writer;
+        const rewind = (to: Position | undefined, from: Position | undefined, call?: SinkCall) =>
+          operate("rewind", call, () => {
+            if (stored.fence !== fence || comparePositions(stored.position, from) !== 0) return;
+            stored.records = stored.records.filter((record) => comparePositions(record.position, to) <= 0);
+            stored.position = to;
+          });
+        return { ...writer, rewind };
+      },
+    };
+  }
+
+  #position(partition: number, fence: number): Position | undefined {
+    const at = this.#bugs.sharesPosition === true ? this.#shared[partition] : this.stored(partition).position;
+    if (this.#bugs.answersPositionInOwnEpoch === true && at !== undefined) return { ...at, epoch: epoch(fence) };
+    return at;
+  }
+
+  #write(partition: number, fence: number, batch: SinkBatch, node: OutsideCalls, store: SimulatedStore): WriteOutcome {
+    if (this.isAway) throw sinkError();
+    const stored = this.stored(partition);
+    const { world } = node;
+    if (stored.fence !== fence && this.#bugs.hasNoFence !== true) return { kind: "fenced", fence: epoch(stored.fence) };
+    const position = this.#position(partition, fence);
+    if (comparePositions(position, batch.end) === 0) return { kind: "duplicate" };
+    if (comparePositions(position, batch.predecessor) !== 0 && this.#bugs.hasNoPredecessorCheck !== true) {
+      world.count("sink: misplaced");
+      return { kind: "misplaced", position };
+    }
+    const rejected = batch.records.flatMap((record, at) => {
+      const name = `${key(record.position)}/${record.index}`;
+      const isRefused = stored.refused.has(name) || !world.isChaos || world.random.chance(0.8);
+      if (record.event.kind !== "poison" || !isRefused) return [];
+      stored.refused.add(name);
+      return [{ at, code: "SINK_REJECTED", reason: "poison" }];
+    });
+    if (rejected.length > 0) {
+      world.noteFault("a sink rejected records");
+      return { kind: "rejected", records: rejected };
+    }
+    if (!this.readsOutbox) store.checkSeen(partition, batch.end, `sink ${this.name}`);
+    stored.position = batch.end;
+    this.#shared[partition] = batch.end;
+    if (this.#bugs.storesPositionFirst === true && world.isChaos && world.random.chance(0.05)) {
+      return { kind: "written" };
+    }
+    stored.records.push(...batch.records);
+    world.count("sink writes");
+    return { kind: "written" };
+  }
+}
+
+export const sinkError = (): Error => new UnavailableError("SINK_UNAVAILABLE", "Cannot tell what became of the write");

@@ -1,0 +1,197 @@
+/**
+ * Time, chance and the order of things in a simulated run: one seed, one history. Events happen one at a time at their
+ * virtual time; after each, every promise that can settle does so. While it runs, the world stands in for the globals
+ * that tell time and chance, so that code which takes no clock is deterministic too.
+ */
+import { type SeededRandom, seededRandom } from "../../support/seeded_random.ts";
+
+interface Scheduled {
+  readonly atMs: number;
+  readonly order: number;
+  run: (() => unknown) | undefined;
+}
+
+const TRACE_LINES_MAX = 100_000;
+const STEPS_PER_TURN = 64;
+const START_MS = 1_700_000_000_000;
+
+export class World {
+  readonly seed: number;
+  readonly random: SeededRandom;
+  readonly counts = new Map<string, number>();
+  readonly problems: string[] = [];
+  readonly trace: string[] = [];
+  /** Faults happen only while it lasts. */
+  isChaos = true;
+  steps = 0;
+  faults = 0;
+  /** What clocks show beside the true time (E24). */
+  skewMs = 0;
+  isTraced = false;
+  #nowMs = START_MS;
+  #order = 0;
+  readonly #heap: Scheduled[] = [];
+
+  constructor(seed: number) {
+    this.seed = seed;
+    this.random = seededRandom(seed * 2_654_435_761);
+  }
+
+  /** True time, which no clock jump touches. */
+  get trueMs(): number {
+    return this.#nowMs;
+  }
+
+  wallMs(): number {
+    return Math.floor(this.#nowMs + this.skewMs);
+  }
+
+  after(delayMs: number, run: () => unknown): { cancel(): void } {
+    const scheduled: Scheduled = { atMs: this.#nowMs + delayMs, order: this.#order++, run };
+    push(this.#heap, scheduled);
+    return {
+      cancel: () => {
+        scheduled.run = undefined;
+      },
+    };
+  }
+
+  at(atMs: number, run: () => unknown): void {
+    this.after(Math.max(0, atMs - this.#nowMs), run);
+  }
+
+  say(line: string): void {
+    if (!this.isTraced) return;
+    this.trace.push(`${((this.#nowMs - START_MS) / 1_000).toFixed(3).padStart(9)} s  ${line}`);
+    if (this.trace.length > TRACE_LINES_MAX) this.trace.shift();
+  }
+
+  problem(text: string): void {
+    this.say(`PROBLEM ${text}`);
+    if (this.problems.length < 20) this.problems.push(text);
+  }
+
+  /** Draws whether a fault happens now; one that does is counted. */
+  fault(kind: string, probability: number): boolean {
+    if (!this.isChaos || !this.random.chance(probability)) return false;
+    this.noteFault(kind);
+    return true;
+  }
+
+  noteFault(kind: string): void {
+    this.faults += 1;
+    this.count(`fault: ${kind}`);
+    this.say(`fault: ${kind}`);
+  }
+
+  count(what: string, by = 1): void {
+    this.counts.set(what, (this.counts.get(what) ?? 0) + by);
+  }
+
+  countOf(what: string): number {
+    return this.counts.get(what) ?? 0;
+  }
+
+  /** Lets events happen, one after the other, until it is over; false where none is left before that. */
+  run(isOver: () => boolean): Promise<boolean> {
+    return new Promise((resolve) => {
+      const settled = Promise.resolve();
+      const go = () => {
+        if (isOver()) return resolve(true);
+        if (!this.#happen()) return resolve(false);
+        // Now and then a turn of the event loop, at whose end rejections that nobody looked at are found.
+        if (this.steps % STEPS_PER_TURN === 0) setImmediate(go);
+        else settled.then(goOn);
+      };
+      // A tick waits for all promises that can settle, but not one that was asked for in another tick.
+      const goOn = () => process.nextTick(go);
+      go();
+    });
+  }
+
+  /** Lets the next event happen, and all that follows from it at once. */
+  #happen(): boolean {
+    let next = pop(this.#heap);
+    while (next !== undefined && next.run === undefined) next = pop(this.#heap);
+    if (next?.run === undefined) return false;
+    this.#nowMs = Math.max(this.#nowMs, next.atMs);
+    this.steps += 1;
+    try {
+      const running = next.run();
+      if (running instanceof Promise) running.catch(this.#onThrown);
+    } catch (error) {
+      this.#onThrown(error);
+    }
+    return true;
+  }
+
+  readonly #onThrown = (error: unknown): void =>
+    this.problem(`an event threw: ${error instanceof Error ? error.stack : String(error)}`);
+}
+
+/** Runs with the world's clock and chance in place of the process's; puts them back whatever happens. */
+export async function inPlaceOfGlobals<Value>(world: World, run: () => Promise<Value>): Promise<Value> {
+  const own = { setTimeout: globalThis.setTimeout, clearTimeout: globalThis.clearTimeout };
+  const { now } = Date;
+  const { random } = Math;
+  const { stackTraceLimit } = Error;
+  // Faults are errors by the thousand, and where each was made is told of a traced run alone.
+  if (!world.isTraced) Error.stackTraceLimit = 0;
+  const onUnhandled = (error: unknown) =>
+    world.problem(`a promise was rejected and nobody looked: ${error instanceof Error ? error.stack : String(error)}`);
+  process.on("unhandledRejection", onUnhandled);
+  const substitute = (callback: () => void, delayMs = 0) => {
+    const timer = world.after(delayMs, callback);
+    return Object.assign(timer, { unref: () => timer, ref: () => timer });
+  };
+  Object.assign(globalThis, {
+    setTimeout: substitute,
+    clearTimeout: (timer: { cancel?(): void } | undefined) => timer?.cancel?.(),
+  });
+  Date.now = () => world.wallMs();
+  Math.random = () => world.random.next();
+  try {
+    return await run();
+  } finally {
+    await new Promise((resolve) => setImmediate(resolve));
+    Object.assign(globalThis, own);
+    Date.now = now;
+    Math.random = random;
+    Error.stackTraceLimit = stackTraceLimit;
+    process.off("unhandledRejection", onUnhandled);
+  }
+}
+
+const isBefore = (left: Scheduled, right: Scheduled): boolean =>
+  left.atMs < right.atMs || (left.atMs === right.atMs && left.order < right.order);
+
+function push(heap: Scheduled[], scheduled: Scheduled): void {
+  let at = heap.push(scheduled) - 1;
+  while (at > 0) {
+    const parent = (at - 1) >> 1;
+    if (!isBefore(scheduled, heap[parent]!)) break;
+    heap[at] = heap[parent]!;
+    at = parent;
+  }
+  heap[at] = scheduled;
+}
+
+function pop(heap: Scheduled[]): Scheduled | undefined {
+  const first = heap[0];
+  const last = heap.pop();
+  if (last === undefined || first === last) return first;
+  let at = 0;
+  for (;;) {
+    let child = at * 2 + 1;
+    if (child >= heap.length) break;
+    if (child + 1 < heap.length && isBefore(heap[child + 1]!, heap[child]!)) child += 1;
+    if (!isBefore(heap[child]!, last)) break;
+    heap[at] = heap[child]!;
+    at = child;
+  }
+  heap[at] = last;
+  return first;
+}
+
+export const anyOf = <Value>(random: SeededRandom, values: readonly Value[]): Value | undefined =>
+  values[random.below(values.length)];

@@ -1,0 +1,120 @@
+/**
+ * A client's machine among several nodes: its connections, on which frames travel only when the test says so, and its
+ * timers. What the machine is, and what the nodes answer, is the harness's own.
+ */
+
+import type { LinkEffect, LinkMessage } from "../../../protocols/client/link.ts";
+import type { NodeFrame } from "../../../protocols/wire/frames.ts";
+
+/** One connection. `Sent` is what the client sends; `Session` is the node's side of it, from when it is open. */
+export interface Wire<Sent, Session> {
+  readonly address: string;
+  session: Session | undefined;
+  readonly toNode: Sent[];
+  readonly toClient: NodeFrame[];
+}
+
+export abstract class ClientHarness<Sent, Session> {
+  readonly wires = new Map<string, Wire<Sent, Session>>();
+  /** Addresses that refuse connections. */
+  readonly down = new Set<string>();
+  readonly timers = new Map<string, number>();
+  readonly attempts: { readonly address: string; readonly atMs: number }[] = [];
+  nowMs = 1_000_000;
+
+  abstract step(message: LinkMessage): void;
+  protected abstract open(address: string): Session;
+  protected abstract answers(session: Session, sent: Sent): readonly NodeFrame[];
+
+  protected wireBytes(_frame: NodeFrame): number {
+    return 0;
+  }
+
+  /** What else can happen once no frame is under way; false where nothing can. */
+  protected otherwise(): boolean {
+    return false;
+  }
+
+  protected performLink(effect: LinkEffect): void {
+    switch (effect.kind) {
+      case "connect":
+        this.attempts.push({ address: effect.address, atMs: this.nowMs });
+        this.wires.set(effect.link, { address: effect.address, session: undefined, toNode: [], toClient: [] });
+        break;
+      case "disconnect":
+        this.wires.delete(effect.link);
+        break;
+      case "set_timer":
+        this.timers.set(effect.timer, this.nowMs + effect.delayMs);
+        break;
+    }
+  }
+
+  /** The nth link, of those that there are. */
+  linkAt(index: number): string | undefined {
+    const names = [...this.wires.keys()];
+    return names[index % Math.max(1, names.length)];
+  }
+
+  connect(link: string | undefined): void {
+    const wire = this.wires.get(link ?? "");
+    if (link === undefined || wire === undefined || wire.session !== undefined) return;
+    if (this.down.has(wire.address)) {
+      this.wires.delete(link);
+      this.step({ kind: "disconnected", link, error: new Error("refused") });
+    } else {
+      wire.session = this.open(wire.address);
+      this.step({ kind: "connected", link });
+    }
+  }
+
+  cut(link: string | undefined): void {
+    if (link === undefined || !this.wires.delete(link)) return;
+    this.step({ kind: "disconnected", link, error: undefined });
+  }
+
+  nodeTakesOne(link: string | undefined): void {
+    const { session, toNode, toClient } = this.wires.get(link ?? "") ?? {};
+    const sent = toNode?.shift();
+    if (session !== undefined && sent !== undefined) toClient?.push(...this.answers(session, sent));
+  }
+
+  clientTakesOne(link: string | undefined): void {
+    const frame = this.wires.get(link ?? "")?.toClient.shift();
+    if (link !== undefined && frame !== undefined) this.say(link, frame);
+  }
+
+  say(link: string, frame: NodeFrame): void {
+    this.step({ kind: "frame", link, frame, wireBytes: this.wireBytes(frame) });
+  }
+
+  /** The next timer, but for those that look for silence: false where there is none. */
+  fireTimer(): boolean {
+    const due = [...this.timers].filter(([name]) => !name.startsWith("silence"));
+    const next = due.sort((left, right) => left[1] - right[1])[0];
+    if (next === undefined) return false;
+    this.timers.delete(next[0]);
+    this.nowMs = Math.max(this.nowMs, next[1]);
+    this.step({ kind: "timer", timer: next[0] });
+    return true;
+  }
+
+  /** Lets everything happen until nothing is left to happen, or `timersMax` timers have fired. */
+  settle(timersMax = 2_000): void {
+    for (let timers = 0; timers <= timersMax; timers++) {
+      for (let turns = 0; this.turn(); turns++) if (turns > 50_000) throw new Error("never settled");
+      if (timers === timersMax || !this.fireTimer()) return;
+    }
+  }
+
+  private turn(): boolean {
+    for (const [link, wire] of this.wires) {
+      if (wire.session === undefined) this.connect(link);
+      else if (wire.toNode.length > 0) this.nodeTakesOne(link);
+      else if (wire.toClient.length > 0) this.clientTakesOne(link);
+      else continue;
+      return true;
+    }
+    return this.otherwise();
+  }
+}

@@ -1,0 +1,362 @@
+/**
+ * A partition's log, its dead letters and a transactional sink in memory, and a delivery machine between them whose
+ * every effect may be slow, fail, take place unseen, or be cut off by a crash. One seed is one history.
+ */
+
+import { deliveryStep, initialDelivery } from "../../../actors/sinks/delivery/delivery_machine.ts";
+import {
+  DELIVERY_LIMITS,
+  type DeliveryEffect,
+  type DeliveryItem,
+  type DeliveryMessage,
+  type DeliveryState,
+} from "../../../actors/sinks/delivery/delivery_messages.ts";
+import type { SinkBatch, SinkRecord, WriteOutcome } from "../../../actors/sinks/sink.ts";
+import {
+  comparePositions,
+  type EpochStart,
+  epoch,
+  epochAt,
+  judgeCursor,
+  offset,
+  type Position,
+  position,
+} from "../../../protocols/position.ts";
+import { compareSequences, type Sequence } from "../../../protocols/sequence.ts";
+import { type SeededRandom, seededRandom } from "../seeded_random.ts";
+
+type RecordKind = "plain" | "filtered" | "failing" | "double" | "poison";
+
+interface LogRecord {
+  readonly position: Position;
+  readonly kind: RecordKind;
+  readonly id: number;
+}
+
+interface Store {
+  records: LogRecord[];
+  epochs: EpochStart[];
+  letters: { readonly triple: Sequence }[];
+  chainLast: Sequence | undefined;
+  setAside: readonly Sequence[];
+}
+
+interface SinkModel {
+  fence: number;
+  position: Position | undefined;
+  records: SinkRecord[];
+  /** Every position that the sink ever held, under any fence. */
+  readonly held: Set<string>;
+}
+
+/** A way to break the machine or the sink on purpose. */
+export interface PlantedBug {
+  readonly message?: (state: DeliveryState, message: DeliveryMessage, ownerEpoch: number) => DeliveryMessage;
+  readonly effect?: (effect: DeliveryEffect) => DeliveryEffect;
+  readonly drops?: (effect: DeliveryEffect) => boolean;
+  readonly hasNoFence?: boolean;
+  readonly hasNoPredecessorCheck?: boolean;
+  readonly storesPositionFirst?: boolean;
+  /** A rewind takes back whatever the sink holds by then. */
+  readonly ignoresFrom?: boolean;
+}
+
+interface Task {
+  readonly effect: DeliveryEffect;
+  readonly owner: number;
+  /** The caller was told that it failed; it still takes place. */
+  readonly isOrphan: boolean;
+}
+
+const key = (at: Position | undefined) => (at === undefined ? "none" : `${at.epoch}/${at.offset}`);
+
+export class DeliveryWorld {
+  readonly random: SeededRandom;
+  readonly faults: Record<string, number> = {};
+  readonly problems: string[] = [];
+  readonly refused = new Set<string>();
+  readonly lostLetters = new Set<string>();
+  readonly store: Store = { records: [], epochs: [], letters: [], chainLast: undefined, setAside: [] };
+  readonly sink: SinkModel = { fence: 0, position: undefined, records: [], held: new Set(["none"]) };
+  owner = 1;
+  state: DeliveryState;
+  tasks: Task[] = [];
+  backup: Store | undefined;
+  nextId = 0;
+  isCalm = false;
+  nowMs = 0;
+  readonly bug: PlantedBug;
+  readonly canTruncate: boolean;
+
+  constructor(seed: number, bug: PlantedBug = {}, canTruncate = false) {
+    this.random = seededRandom(seed);
+    this.bug = bug;
+    this.canTruncate = canTruncate;
+    this.state = this.fresh();
+    this.tell({ kind: "begin" });
+  }
+
+  run(steps: number): void {
+    for (let step = 0; step < steps && this.problems.length === 0; step += 1) this.stepOnce();
+    this.isCalm = true;
+    this.tasks = this.tasks.filter((task) => !task.isOrphan);
+    this.tell({ kind: "resume" });
+    this.append(3);
+    for (let step = 0; step < 20_000 && this.tasks.length > 0 && this.problems.length === 0; step += 1)
+      this.performOne();
+    this.judge();
+  }
+
+  private fresh(): DeliveryState {
+    const limits = {
+      ...DELIVERY_LIMITS,
+      recordsMax: 1 + this.random.below(6),
+      readAheadBytesMax: 800,
+      rejectTriesMax: 2,
+    };
+    return initialDelivery({ ...limits, lingerMs: this.random.chance(0.3) ? 5 : 0 }, "earliest");
+  }
+
+  private stepOnce(): void {
+    this.nowMs += this.random.below(3);
+    const dice = this.random.next();
+    if (dice < 0.12) this.append(1 + this.random.below(5));
+    else if (dice < 0.14) this.crash();
+    else if (dice < 0.15 && this.canTruncate) this.loseTail();
+    else if (dice < 0.16) this.tell({ kind: this.random.chance(0.5) ? "pause" : "resume" });
+    else this.performOne();
+  }
+
+  private count(fault: string): void {
+    this.faults[fault] = (this.faults[fault] ?? 0) + 1;
+  }
+
+  private append(count: number): void {
+    const kinds: readonly RecordKind[] = ["plain", "plain", "plain", "filtered", "failing", "double", "poison"];
+    for (let index = 0; index < count; index += 1) {
+      const at = position(this.owner, this.store.records.length);
+      if (this.store.epochs.at(-1)?.epoch !== at.epoch)
+        this.store.epochs.push({ epoch: at.epoch, firstOffset: at.offset });
+      const kind = kinds[this.random.below(kinds.length)] ?? "plain";
+      this.store.records.push({ position: at, kind, id: this.nextId });
+      this.nextId += 1;
+    }
+    if (this.backup === undefined || this.random.chance(0.1)) this.backup = structuredClone(this.store);
+    this.tell({ kind: "advanced" });
+  }
+
+  /** The owner dies at once; what it had sent on its way may still arrive. */
+  private crash(): void {
+    this.count(`crash while ${this.state.occupation}`);
+    this.owner += 1;
+    this.tasks = this.tasks.filter(mayBeLate).map((task) => ({ ...task, isOrphan: true }));
+    this.state = this.fresh();
+    this.tell({ kind: "begin" });
+  }
+
+  private loseTail(): void {
+    if (this.backup === undefined) return;
+    this.count("tail lost");
+    // Letters written since then are lost with the tail, though their records may lie before it: the tier's loss (E23).
+    for (const { triple } of this.store.letters) this.lostLetters.add(triple.join("/"));
+    Object.assign(this.store, structuredClone(this.backup));
+    this.crash();
+    this.append(1 + this.random.below(4));
+  }
+
+  private tell(original: DeliveryMessage): void {
+    const message = this.bug.message?.(this.state, original, this.owner) ?? original;
+    const [state, effects] = deliveryStep(this.state, message, this.nowMs);
+    this.state = state;
+    for (const effect of effects) {
+      if (effect.kind === "report") this.hear(effect.report);
+      else this.tasks.push({ effect, owner: this.owner, isOrphan: false });
+    }
+    const busy = this.tasks.filter(
+      ({ effect, isOrphan }) => !isOrphan && effect.kind !== "timer" && effect.kind !== "read",
+    );
+    if (busy.length > 1) this.problems.push("two operations on the sink at once");
+  }
+
+  private hear(report: Extract<DeliveryEffect, { kind: "report" }>["report"]): void {
+    if (report.kind === "delivered" && !this.sink.held.has(key(report.batch.end))) {
+      this.problems.push(`said to be delivered, but the sink never stood at ${key(report.batch.end)}`);
+    }
+    if (report.kind === "fenced") {
+      this.count("fenced");
+      this.problems.push("the newest owner was fenced");
+    }
+    if (report.kind === "truncated" || report.kind === "misplaced") this.count(report.kind);
+  }
+
+  private performOne(): void {
+    const at = this.random.below(this.tasks.length);
+    const task = this.tasks[at];
+    if (task === undefined) return;
+    this.tasks.splice(at, 1);
+    if (task.isOrphan) {
+      this.perform(task);
+      return;
+    }
+    const { effect } = task;
+    const isFallible = effect.kind !== "timer" && effect.kind !== "close";
+    // Rewinds are seldom: they fail the oftener.
+    if (this.isCalm || !isFallible || this.random.chance(effect.kind === "rewind" ? 0.4 : 0.75)) {
+      const answer = this.perform(task);
+      if (answer !== undefined) this.tell(answer);
+      return;
+    }
+    const dice = this.random.next();
+    this.count(`${effect.kind} failed`);
+    if (dice < 0.4)
+      this.perform(task); // took place, the answer is lost
+    else if (dice < (effect.kind === "rewind" ? 1 : 0.6) && mayBeLate(task))
+      this.tasks.push({ ...task, isOrphan: true }); // takes place later
+    const failure = { reason: "away", random: this.random.next() };
+    this.tell(
+      effect.kind === "read"
+        ? { kind: "read_failed", readId: effect.readId, ...failure }
+        : { kind: "failed", ...failure },
+    );
+  }
+
+  private perform(task: Task): DeliveryMessage | undefined {
+    const effect = this.bug.effect?.(task.effect) ?? task.effect;
+    switch (effect.kind) {
+      case "open":
+        this.sink.fence = Math.max(this.sink.fence, task.owner);
+        return { kind: "opened", position: this.sink.position, latest: undefined, setAside: this.store.setAside };
+      case "read":
+        return this.read(effect.readId, effect.after);
+      case "write":
+        return { kind: "wrote", outcome: this.write(effect.batch, task.owner), random: this.random.next() };
+      case "ask_position":
+        return { kind: "positioned", position: this.sink.position };
+      case "rewind":
+        this.rewind(effect.to, effect.from, task);
+        return { kind: "rewound", to: this.sink.position };
+      case "open_chain":
+        return { kind: "chain_opened", last: this.store.chainLast };
+      case "append_dead_letters":
+        return this.storeLetters(effect);
+      case "timer":
+        this.nowMs += effect.delayMs;
+        return { kind: "timer", timerId: effect.timerId, purpose: effect.purpose };
+      case "close":
+        return { kind: "closed" };
+      case "report":
+        return undefined;
+    }
+  }
+
+  private rewind(to: Position | undefined, from: Position | undefined, { owner, isOrphan }: Task): void {
+    const { sink, store, bug } = this;
+    if (isOrphan) this.count("late rewind");
+    if (sink.fence !== owner) return;
+    if (comparePositions(sink.position, from) !== 0 && bug.ignoresFrom !== true) return;
+    for (const { position: at } of sink.records.filter((record) => comparePositions(record.position, to) > 0)) {
+      const isThere = comparePositions(store.records[at.offset]?.position, at) === 0;
+      if (isThere) this.problems.push(`a rewind took back ${key(at)}, which the log still holds`);
+    }
+    sink.records = sink.records.filter((record) => comparePositions(record.position, to) <= 0);
+    sink.position = to;
+  }
+
+  private storeLetters(effect: Extract<DeliveryEffect, { kind: "append_dead_letters" }>): DeliveryMessage {
+    if (effect.letters.length === 0) throw new Error("an empty append of dead letters");
+    const last: Sequence = [0, effect.first[1] + effect.letters.length - 1, 0];
+    if (compareSequences(last, this.store.chainLast) <= 0) return { kind: "dead_letters_stored" };
+    if (compareSequences(effect.previous, this.store.chainLast) !== 0)
+      return { kind: "failed", reason: "gap", random: 0 };
+    if (this.bug.drops?.(effect) !== true) this.store.letters.push(...effect.letters);
+    this.store.chainLast = last;
+    this.store.setAside = effect.setAside;
+    return { kind: "dead_letters_stored" };
+  }
+
+  private read(readId: number, after: Position | undefined): DeliveryMessage {
+    const { records, epochs } = this.store;
+    const judgement = judgeCursor(after, epochs, offset(0), offset(records.length));
+    if (judgement.kind === "truncated") {
+      const before = epochAt(epochs, judgement.divergence - 1);
+      const resume =
+        judgement.divergence === 0 || before === undefined ? undefined : position(before, judgement.divergence - 1);
+      return { kind: "read_truncated", readId, divergence: judgement.divergence, resume, canRewind: true };
+    }
+    const from = after === undefined ? 0 : after.offset + 1;
+    const items = records.slice(from, from + 1 + this.random.below(8)).map((record) => this.prepare(record));
+    return { kind: "read_records", readId, items };
+  }
+
+  private prepare(record: LogRecord): DeliveryItem {
+    const outputs = Array.from({ length: outputsOf(record) }, (_, index) => ({
+      position: record.position,
+      index,
+      event: { id: record.id, kind: record.kind },
+      timeMs: 0,
+    }));
+    const item = { position: record.position, outputs, sizeBytes: 100, appendedAtMs: 0 };
+    if (record.kind !== "failing") return item;
+    return { ...item, failure: { code: "STEP_FAILED", path: "", reason: "bad", event: { id: record.id } } };
+  }
+
+  private write(batch: SinkBatch, owner: number): WriteOutcome {
+    const { sink, bug } = this;
+    if (sink.fence !== owner && bug.hasNoFence !== true) return { kind: "fenced", fence: epoch(sink.fence) };
+    if (comparePositions(sink.position, batch.end) === 0) return { kind: "duplicate" };
+    if (comparePositions(sink.position, batch.predecessor) !== 0 && bug.hasNoPredecessorCheck !== true) {
+      return { kind: "misplaced", position: sink.position };
+    }
+    // Now and then a sink takes what it might have refused; what it refused once it never takes, as it promised.
+    const rejected = batch.records.flatMap((record, at) => {
+      const name = `${key(record.position)}/${record.index}`;
+      if (record.event.kind !== "poison" || !(this.refused.has(name) || this.random.chance(0.7))) return [];
+      this.refused.add(name);
+      return [{ at, code: "SINK_REJECTED", reason: "poison" }];
+    });
+    if (rejected.length > 0) return { kind: "rejected", records: rejected };
+    sink.position = batch.end;
+    sink.held.add(key(batch.end));
+    if (bug.storesPositionFirst === true && !this.isCalm && this.random.chance(0.1)) return { kind: "written" };
+    sink.records.push(...batch.records);
+    return { kind: "written" };
+  }
+
+  /** Every surviving record that no step filtered lies in the sink or in the dead letters: once, in order. */
+  private judge(): void {
+    if (this.problems.length > 0) return;
+    const { sink, store, problems } = this;
+    const end = store.records.at(-1)?.position;
+    if (comparePositions(sink.position, end) !== 0)
+      problems.push(`stopped at ${key(sink.position)}, the end is ${key(end)}`);
+    const name = (at: Position, index: number) => `${at.epoch}/${at.offset}/${index}`;
+    const delivered = sink.records.map((record) => name(record.position, record.index));
+    const letters = store.letters.map(({ triple }) => triple.join("/"));
+    for (let at = 1; at < sink.records.length; at += 1) {
+      const [left, right] = [sink.records[at - 1], sink.records[at]];
+      if (left === undefined || right === undefined) continue;
+      const order = comparePositions(left.position, right.position) || left.index - right.index;
+      if (order >= 0) problems.push(`${delivered[at]} came after ${delivered[at - 1]}`);
+    }
+    const expected = store.records.flatMap((record) =>
+      Array.from({ length: record.kind === "failing" ? 1 : outputsOf(record) }, (_, index) =>
+        name(record.position, index),
+      ),
+    );
+    const found = [...delivered, ...letters].sort();
+    const wanted = [...expected].sort();
+    if (found.join() !== wanted.join()) {
+      const missing = wanted.filter((one) => !found.includes(one) && !this.lostLetters.has(one));
+      const surplus = found.filter((one, at) => !wanted.includes(one) || found.indexOf(one) !== at);
+      if (missing.length + surplus.length === 0) return;
+      problems.push(`missing ${missing.join(" ")}; surplus or repeated ${surplus.join(" ")}`);
+    }
+  }
+}
+
+const mayBeLate = ({ effect }: Task): boolean => effect.kind === "write" || effect.kind === "rewind";
+
+function outputsOf({ kind }: LogRecord): number {
+  if (kind === "filtered" || kind === "failing") return 0;
+  return kind === "double" ? 2 : 1;
+}
