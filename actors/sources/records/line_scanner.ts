@@ -5,7 +5,7 @@
  *   L2. A quote counts as one only at the beginning of a field. Between quotes a line break belongs to its record.
  *   L3. A record whose quotes are at fault costs itself alone: its first line is cut off with the fault, and scanning goes on
  *       at the next line. Such are a quote within a field, text after a closing quote, and a quote that is not closed
- *       within the longest record allowed.
+ *       within the longest record allowed. A record that is too long already has lost its beginning and ends with its line.
  */
 import type { Cut, Scanner } from "./record_cutter.ts";
 
@@ -111,7 +111,7 @@ export class LineScanner implements Scanner {
   finish(data: Uint8Array, start: number): Cut {
     const isOpen = this.#place === "in_quotes";
     if (isOpen) this.#fault ??= "a quote is opened that is never closed";
-    if (isOpen && this.#firstNext >= 0) return this.#firstLine(start);
+    if (isOpen && this.#canGoBack(data.length - start)) return this.#firstLine(start);
     this.#isFeedSkipped = this.#isReturnOpen && this.#lineBreak !== "lf";
     return this.#cut(data, start, data.length, data.length, 0);
   }
@@ -134,7 +134,7 @@ export class LineScanner implements Scanner {
     }
     if (at - start < this.#recordBytesMax) return undefined;
     this.#fault ??= "a quote is opened that is not closed within the longest record allowed";
-    if (this.#firstNext >= 0) return this.#firstLine(start);
+    if (this.#canGoBack(at + this.#width - start)) return this.#firstLine(start);
     this.#place = "in_field";
     return undefined;
   }
@@ -153,13 +153,13 @@ export class LineScanner implements Scanner {
       this.#isReturnOpen = true;
       return undefined;
     }
-    return this.#delimiter === undefined ? undefined : this.#field(start, unit, this.#delimiter);
+    return this.#delimiter === undefined ? undefined : this.#field(start, at, unit, this.#delimiter);
   }
 
   /** L2. */
-  #field(start: number, unit: number, delimiter: readonly number[]): Cut | undefined {
+  #field(start: number, at: number, unit: number, delimiter: readonly number[]): Cut | undefined {
     const before = this.#place;
-    if (before === "after_return") return this.#broken(start, "text follows a closing quote");
+    if (before === "after_return") return this.#broken(start, at, "text follows a closing quote");
     if (before === "after_quote" && this.#matched === 0) {
       if (unit === QUOTE) {
         this.#place = "in_quotes";
@@ -181,18 +181,23 @@ export class LineScanner implements Scanner {
       return undefined;
     }
     if (before === "after_quote")
-      return this.#matched > 0 ? undefined : this.#broken(start, "text follows a closing quote");
+      return this.#matched > 0 ? undefined : this.#broken(start, at, "text follows a closing quote");
     this.#place = "in_field";
     if (unit === QUOTE) this.#fault ??= "a quote stands within a field that does not begin with one";
     return undefined;
   }
 
   /** L3. */
-  #broken(start: number, fault: string): Cut | undefined {
+  #broken(start: number, at: number, fault: string): Cut | undefined {
     this.#fault ??= fault;
-    if (this.#firstNext >= 0) return this.#firstLine(start);
+    if (this.#canGoBack(at + this.#width - start)) return this.#firstLine(start);
     this.#place = "in_field";
     return undefined;
+  }
+
+  /** The record has a first line, and of a record of this length none of its bytes are dropped. */
+  #canGoBack(shownBytes: number): boolean {
+    return this.#firstNext >= 0 && shownBytes <= this.#recordBytesMax + this.#width;
   }
 
   #firstLine(start: number): Cut {

@@ -35,7 +35,10 @@ export interface Cut {
 }
 
 export interface Scanner {
-  /** Where the record that begins at `start` ends; bytes before `from` were shown before. Undefined: not among these. */
+  /**
+   * Where the record that begins at `start` ends; bytes before `from` were shown before. Undefined: not among these. `start` is
+   * negative where the record is too long and its beginning is not held any more: a cut never lies there.
+   */
   scan(data: Uint8Array, start: number, from: number): Cut | undefined;
   /** Where it ends as no bytes follow. Asked only where some of it is there. */
   finish(data: Uint8Array, start: number): Cut;
@@ -120,7 +123,7 @@ export class RecordCutter {
     this.#half = NOTHING;
     let start = 0;
     while (start < data.length || this.#droppedBytes > 0) {
-      const cut = this.#scanner.finish(data, start);
+      const cut = this.#scanner.finish(data, start - this.#droppedBytes);
       this.#take(data, start, cut, found);
       this.#isMidLine = cut.breaks === 0;
       start = this.#cutFrom(data, cut.next, cut.next, found);
@@ -133,7 +136,7 @@ export class RecordCutter {
   #cutFrom(data: Uint8Array, begin: number, scanned: number, found: FoundRecord[]): number {
     let start = begin;
     let from = scanned;
-    for (let cut = this.#scanner.scan(data, start, from); cut !== undefined; ) {
+    for (let cut = this.#scanner.scan(data, start - this.#droppedBytes, from); cut !== undefined; ) {
       this.#take(data, start, cut, found);
       start = cut.next;
       from = start;
