@@ -1,13 +1,16 @@
 /**
  * Holds the tree to what a machine can check without being a nuisance: who imports whom, cycles, package ownership,
- * runtime neutrality, names. Exits 1 with a line for each fault; sizes are reported only.
+ * runtime neutrality, names, that each rule that is cited is defined and tested, and that links lead somewhere.
+ * Exits 1 with a line for each fault; sizes are reported only.
  *
  *   node --import tsx scripts/tidy.ts [root]
  */
 import { fileURLToPath } from "node:url";
+import { checkCitations } from "./tidy/citation_checks.ts";
 import { checkContents, reportSizes } from "./tidy/content_checks.ts";
 import { checkCycles, checkImports } from "./tidy/import_checks.ts";
-import { type Finding, readTree } from "./tidy/tree.ts";
+import { checkPages } from "./tidy/page_checks.ts";
+import { type Finding, readPages, readTree } from "./tidy/tree.ts";
 
 function lineOf({ path, line, message }: Finding): string {
   return `${path}${line === undefined ? "" : `:${line}`}: ${message}`;
@@ -15,7 +18,9 @@ function lineOf({ path, line, message }: Finding): string {
 
 const root = process.argv[2] ?? fileURLToPath(new URL("../", import.meta.url));
 const files = readTree(root);
-const faults = [...checkImports(files), ...checkCycles(files), ...checkContents(files)];
+const pages = readPages(root);
+const faults = [...checkImports(files), ...checkCycles(files), ...checkContents(files), ...checkPages(root, pages)];
+for (const finding of checkCitations(files, pages)) console.log(`cite     ${lineOf(finding)}`);
 for (const finding of reportSizes(files)) console.log(`long     ${lineOf(finding)}`);
 for (const fault of faults) console.error(`FAULT    ${lineOf(fault)}`);
 console.log(`${files.length} files, ${faults.length} faults`);

@@ -13,6 +13,11 @@ export interface SourceFile {
   readonly imports: readonly Import[];
 }
 
+export interface Page {
+  readonly path: string;
+  readonly text: string;
+}
+
 export interface Finding {
   readonly path: string;
   readonly line?: number;
@@ -22,15 +27,23 @@ export interface Finding {
 export function readTree(root: string): readonly SourceFile[] {
   const tops = [...FOLDER_ORDER, ...FREE_FOLDERS, DASHBOARD].filter((top) => existsSync(join(root, top)));
   return tops
-    .flatMap((top) => (top.endsWith(".ts") ? [top] : pathsBelow(root, top)))
+    .flatMap((top) => (top.endsWith(".ts") ? [top] : pathsBelow(root, top, SOURCE)))
     .map((path) => readSource(root, path));
 }
 
-function pathsBelow(root: string, folder: string): string[] {
+/** The pages for people: Markdown, at any depth. */
+export function readPages(root: string): readonly Page[] {
+  return pathsBelow(root, "", /\.md$/).map((path) => ({ path, text: readFileSync(join(root, path), "utf8") }));
+}
+
+const SOURCE = /\.tsx?$/;
+const NOT_OURS: readonly string[] = ["node_modules", "dist", ".git"];
+
+function pathsBelow(root: string, folder: string, name: RegExp): string[] {
   return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
     const path = posix.join(folder, entry.name);
-    if (entry.isDirectory()) return entry.name === "node_modules" ? [] : pathsBelow(root, path);
-    return /\.tsx?$/.test(entry.name) ? [path] : [];
+    if (entry.isDirectory()) return NOT_OURS.includes(entry.name) ? [] : pathsBelow(root, path, name);
+    return name.test(entry.name) ? [path] : [];
   });
 }
 

@@ -5,10 +5,12 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { checkCitations } from "../../scripts/tidy/citation_checks.ts";
 import { checkContents, reportSizes } from "../../scripts/tidy/content_checks.ts";
 import { checkCycles, checkImports } from "../../scripts/tidy/import_checks.ts";
+import { checkPages } from "../../scripts/tidy/page_checks.ts";
 import { importsOf, mask } from "../../scripts/tidy/source_text.ts";
-import { readTree } from "../../scripts/tidy/tree.ts";
+import { readPages, readTree } from "../../scripts/tidy/tree.ts";
 
 function withTree<Result>(files: Record<string, string>, use: (root: string) => Result): Result {
   const root = mkdtempSync(join(tmpdir(), "tidy-"));
@@ -100,9 +102,56 @@ test("imports that point right are faults, type-only ones included", () => {
 
 test("a station may import another's contract and nothing else of it", () => {
   const files = { "actors/log/log.ts": "export {};\n", "actors/log/embedded/lmdb_log.ts": "export {};\n" };
-  assert.equal(faultsOf({ ...files, "actors/sinks/a.ts": 'import "../log/log.ts";\nimport "../log/lmdb_log.ts";\n' }), [
-    "actors/sinks/a.ts:2",
+  const imports = 'import "../log/log.ts";\nimport "../log/embedded/lmdb_log.ts";\n';
+  assert.equal(faultsOf({ ...files, "actors/sinks/a.ts": imports }), ["actors/sinks/a.ts:2"]);
+});
+
+/** The faults of citations, as "path:line", of a source whose room has a test and a page beside it. */
+const citationFaults = (files: Record<string, string>): string[] =>
+  withTree(files, (root) => checkCitations(readTree(root), readPages(root)).map(({ path, line }) => `${path}:${line}`));
+const MACHINE = "/**\n * Decides.\n *   D1. One.\n *   D2. Two.\n */\n";
+const TESTED = { "test/actors/sinks/a.test.ts": '// sink D1 and D2\ntest("a");\n' };
+
+test("a rule is cited by its number in its room, and elsewhere after the name of its part", () => {
+  const files = { "actors/sinks/sink_machine.ts": MACHINE, ...TESTED };
+  assert.equal(
+    citationFaults({ ...files, "actors/sinks/a.ts": "/** D1. */\n", "actors/b.ts": "/** sink D2 */\n" }),
+    [],
+  );
+  assert.equal(citationFaults({ ...files, "actors/b.ts": "/** D2 */\n", "docs/a.md": "\nsink D3\n" }), [
+    "actors/b.ts:1",
+    "docs/a.md:2",
   ]);
+});
+
+test("a rule that no test cites, one that is defined twice, and a rule of the system without its page are faults", () => {
+  assert.equal(citationFaults({ "actors/sinks/sink_machine.ts": MACHINE }), [
+    "actors/sinks/sink_machine.ts:3",
+    "actors/sinks/sink_machine.ts:4",
+  ]);
+  const twice = MACHINE.replace("D2", "D1");
+  assert.equal(citationFaults({ "actors/sinks/sink_machine.ts": twice, ...TESTED }), [
+    "test/actors/sinks/a.test.ts:1", // D2
+    "actors/sinks/sink_machine.ts:4",
+  ]);
+  const cites = { "actors/a.ts": "/** E7, E8 */\n" };
+  assert.equal(citationFaults({ ...cites, "docs/exactly_once.md": "# Rules\n\n## E7 Epochs\n" }), ["actors/a.ts:1"]);
+});
+
+test("a link in a page leads to a file, and its anchor to a heading", () => {
+  const page = [
+    "# The way",
+    "[a](b.md#two-words)",
+    "[b](b.md#three)",
+    "[c](../gone.ts)",
+    "`[d](no)` [e](https://a.b)",
+  ].join("\n");
+  withTree({ "docs/a.md": page, "docs/b.md": "## Two words\n" }, (root) =>
+    assert.equal(
+      checkPages(root, readPages(root)).map(({ line }) => line),
+      [3, 4],
+    ),
+  );
 });
 
 test("cycles are faults, through types too", () => {
