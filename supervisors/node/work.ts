@@ -1,0 +1,80 @@
+/**
+ * The work of a node: sessions take events in, partitions store them, deliveries and replays bring them to sinks. In a cluster
+ * the coordinator says which partitions are this node's; a node alone owns all of them.
+ */
+import type { ActorReference } from "../../actors/kernel/actor.ts";
+import type { Connect } from "../../protocols/connection.ts";
+import { type ClusterPart, prepareCluster } from "../cluster/start_cluster.ts";
+import { Replays } from "../replay/replays.ts";
+import { INSIDE } from "../security/access/grants.ts";
+import { type DeliveryPlans, planDeliveries } from "./delivery_plans.ts";
+import type { Foundation } from "./foundation.ts";
+import { ackSeconds, deliverySeconds, observeDeliveries } from "./node_metrics.ts";
+import { type Sessions, startSessions } from "./sessions.ts";
+import {
+  claimWhenStoreAnswers,
+  logBlockages,
+  restDeliveries,
+  SOLE_GRANT,
+  type StreamsOrder,
+  startStreams,
+} from "./streams.ts";
+
+export interface Work {
+  readonly sessions: Sessions;
+  /** The way in for producers of the node itself. */
+  readonly connect: Connect;
+  /** The way in for derived streams: a producer is given the epoch that its `hello` names. */
+  readonly connectWithEpoch: Connect;
+  readonly cluster: ClusterPart | undefined;
+  readonly replays: Replays;
+  /** Ends deliveries and replays; resolves when all have ended. */
+  rest(): Promise<unknown>;
+}
+
+export async function startWork(foundation: Foundation): Promise<Work> {
+  const { configuration, system, log, nodeLog, directory, metrics, closers } = foundation;
+  const sessions = startSessions(system, foundation);
+  const connectWithEpoch = sessions.connectWithEpoch(INSIDE);
+  const deliveries = await planDeliveries(configuration, {
+    ...{ log: nodeLog, metrics, board: foundation.board, deliverySeconds: deliverySeconds(metrics) },
+    ...{ connect: connectWithEpoch, clusterId: log.clusterId },
+  });
+  observeDeliveries(metrics, foundation.board);
+  const cluster = await clusterOf(foundation, (order) => streams.tell(order));
+  // The cluster has a connection to the store of its own: a later part that can not start must not leave it open.
+  if (cluster !== undefined) closers.push({ what: "cluster's store", close: () => cluster.close() });
+  const streams = streamsOf(foundation, deliveries, cluster);
+  if (cluster === undefined) await directory.complete;
+  logBlockages(directory, nodeLog);
+  claimWhenStoreAnswers(log, directory);
+  const replays = await Replays.start({
+    ...{ system, log, configuration, directory, metrics, nodeLog },
+    ...{ pipelines: deliveries.pipelines, connect: connectWithEpoch, nowMs: () => Date.now() },
+  });
+  const rest = () => Promise.all([restDeliveries(streams, directory), replays.rest()]);
+  return { sessions, connect: sessions.connect(INSIDE), connectWithEpoch, cluster, replays, rest };
+}
+
+async function clusterOf(
+  { configuration, name, system, directory, nodeLog, log, readSecret }: Foundation,
+  onOrder: (order: StreamsOrder) => void,
+): Promise<ClusterPart | undefined> {
+  const { cluster } = configuration;
+  if (cluster === undefined) return undefined;
+  return prepareCluster({
+    ...{ configuration, cluster, name, system, directory, log: nodeLog, records: log, readSecret },
+    order: (stream, order) => onOrder({ stream, order }),
+  });
+}
+
+function streamsOf(
+  { system, log, configuration, directory, metrics }: Foundation,
+  deliveries: DeliveryPlans,
+  cluster: ClusterPart | undefined,
+): ActorReference<StreamsOrder> {
+  return startStreams(system, {
+    ...{ log, configuration, directory, deliveries, metrics, ackLatency: ackSeconds(metrics) },
+    ...(cluster ?? { grant: SOLE_GRANT }),
+  });
+}
