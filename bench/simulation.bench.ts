@@ -25,7 +25,7 @@ for (let run = 1; run <= RUNS; run += 1) {
     steps += outcome.steps;
     appends += new Map(outcome.counts).get("batches appended") ?? 0;
   };
-  const cpuMs = await runSeeds(1, SEEDS, onOutcome, kind);
+  const cpuMs = await runSeeds(1, SEEDS, onOutcome, { kind });
   runs.wallSeconds.push((performance.now() - startedAt) / 1_000);
   runs.cpuSeconds.push(cpuMs / 1_000);
   console.log(`run ${run}: ${runs.wallSeconds.at(-1)?.toFixed(1)} s, ${runs.cpuSeconds.at(-1)?.toFixed(1)} s of cpu`);

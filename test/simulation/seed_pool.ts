@@ -16,6 +16,8 @@ export type SimulationKind = "node" | "cluster";
 
 export interface Task {
   readonly kind: SimulationKind;
+  /** Each seed is run a second time, and must be the same. */
+  readonly isTwice: boolean;
   readonly first: number;
   readonly count: number;
 }
@@ -40,24 +42,28 @@ const WORKER_FLAGS = ["--single-threaded-gc", "--max-semi-space-size=64", "--min
 /** Within reach of the packages, and not under version control. */
 const CACHE = fileURLToPath(new URL("../../node_modules/.cache/", import.meta.url));
 
-/**
- * Runs `count` seeds from `first` and hands on each outcome, in order. Answers with the processes' cpu time in ms.
- *
- * @param withinMs no seeds are begun after so long: the outcomes are then fewer
- */
+export interface PoolOptions {
+  /** Default: `node`. */
+  readonly kind?: SimulationKind;
+  /** Runs each seed a second time: a difference in any event is a problem of the seed. Default: false. */
+  readonly isTwice?: boolean;
+  /** No seeds are begun after this time: the outcomes are then fewer. Default: no end. */
+  readonly withinMs?: number;
+}
+
+/** Runs `count` seeds from `first` and hands on each outcome, in order. Answers with the processes' cpu time in ms. */
 export async function runSeeds(
   first: number,
   count: number,
   onOutcome: (outcome: SeedOutcome) => void,
-  kind: SimulationKind = "node",
-  withinMs = Number.POSITIVE_INFINITY,
+  { kind = "node", isTwice = false, withinMs = Number.POSITIVE_INFINITY }: PoolOptions = {},
 ): Promise<number> {
   const endMs = performance.now() + withinMs;
   await mkdir(CACHE, { recursive: true });
   const folder = await mkdtemp(join(CACHE, "simulation-"));
   try {
     const program = await bundle(folder);
-    const tasks = tasksOf(kind, first, count);
+    const tasks = tasksOf({ kind, isTwice }, first, count);
     const inOrder = new InOrder(first, onOutcome);
     const workers = Math.min(availableParallelism(), tasks.length);
     const next = () => (performance.now() < endMs ? tasks.shift() : undefined);
@@ -83,10 +89,10 @@ async function bundle(folder: string): Promise<string> {
   return outfile;
 }
 
-function tasksOf(kind: SimulationKind, first: number, count: number): Task[] {
+function tasksOf(how: Pick<Task, "kind" | "isTwice">, first: number, count: number): Task[] {
   const tasks: Task[] = [];
   for (let seed = first; seed < first + count; seed += SEEDS_AT_A_TIME) {
-    tasks.push({ kind, first: seed, count: Math.min(SEEDS_AT_A_TIME, first + count - seed) });
+    tasks.push({ ...how, first: seed, count: Math.min(SEEDS_AT_A_TIME, first + count - seed) });
   }
   return tasks;
 }

@@ -8,8 +8,9 @@ import { createInspect } from "../../actors/ingest/session/inspection.ts";
 import type { Inspect } from "../../actors/ingest/session.ts";
 import type { Position } from "../../protocols/position.ts";
 import { EVENT_LIMITS } from "../../protocols/values/event_codec.ts";
-import type { SentEvent, Told } from "../support/checker.ts";
+import type { LoggedEvent, SentEvent, Told } from "../support/checker.ts";
 import { type Evidence, judge, undelivered } from "./judgement.ts";
+import type { Operation } from "./parts/recording.ts";
 import { makeEvent, Reader, Sender } from "./parts/simulated_clients.ts";
 import type { WrapLog } from "./parts/simulated_log.ts";
 import { SimulatedNetwork, type WrapConnect } from "./parts/simulated_network.ts";
@@ -17,7 +18,7 @@ import { type NodeParts, SimulatedNode } from "./parts/simulated_node.ts";
 import { type SinkBugs, SinkModel } from "./parts/simulated_sink.ts";
 import { ReplayableFile } from "./parts/simulated_source.ts";
 import { SINKS, SimulatedStore } from "./parts/simulated_store.ts";
-import { inPlaceOfGlobals, World } from "./parts/world.ts";
+import { inPlaceOfGlobals, type RunOptions, World } from "./parts/world.ts";
 
 /** What a planted bug replaces; empty for the product as it is. */
 export interface Plant {
@@ -38,6 +39,16 @@ export interface Outcome {
   readonly steps: number;
   readonly faults: number;
   readonly trace: readonly string[];
+  /** Faults that were due: a schedule names some of them by number. */
+  readonly dueFaults: number;
+  /** Of a recorded run. */
+  readonly history: RunHistory | undefined;
+}
+
+export interface RunHistory {
+  readonly operations: readonly Operation[];
+  /** The log at the end of the run. */
+  readonly log: readonly LoggedEvent[];
 }
 
 const STEPS_MIN = 1_000;
@@ -70,18 +81,22 @@ export async function inspector(): Promise<Inspect> {
   return inspect;
 }
 
-/** Runs one seed. Deterministic: the same seed has the same outcome. */
-export async function simulate(seed: number, plant: Plant = {}, isTraced = false): Promise<Outcome> {
-  const world = new World(seed);
-  world.isTraced = isTraced;
+/** Runs one seed. Deterministic: the same seed, with the same schedule, has the same outcome. */
+export async function simulate(seed: number, plant: Plant = {}, options: RunOptions = {}): Promise<Outcome> {
+  const world = new World(seed, options);
   const inspecting = await inspector();
-  await inPlaceOfGlobals(world, async () => {
+  const log = await inPlaceOfGlobals(world, async () => {
     const simulation = new Simulation(world, inspecting, plant);
     await simulation.run();
-    simulation.end();
+    return simulation.end();
   });
-  const { problems, counts, steps, faults, trace } = world;
-  return { seed, problems, counts, steps, faults, trace };
+  return outcomeOf(world, log);
+}
+
+export function outcomeOf(world: World, log: readonly LoggedEvent[]): Outcome {
+  const { seed, problems, counts, steps, faults, trace, dueFaults, history } = world;
+  const told = history === undefined ? undefined : { operations: history.operations, log };
+  return { seed, problems, counts, steps, faults, trace, dueFaults, history: told };
 }
 
 class Simulation {
@@ -144,7 +159,7 @@ class Simulation {
     const { world } = this;
     this.#sendSoon();
     this.#faultSoon();
-    const isEnough = () => world.steps >= STEPS_MIN && this.#appended >= APPENDS_MIN && world.faults >= FAULTS_MIN;
+    const isEnough = () => world.steps >= STEPS_MIN && this.#appended >= APPENDS_MIN && world.hasFaults(FAULTS_MIN);
     await world.run(() => isEnough() || world.problems.length > 0 || world.steps > STEPS_MAX);
     if (!isEnough() && world.problems.length === 0)
       world.problem(`G7: ${this.#appended} appends in ${world.steps} steps`);
@@ -160,8 +175,10 @@ class Simulation {
     if (world.problems.length === 0) await this.#judge();
   }
 
-  end(): void {
+  /** Answers with what the log held. */
+  end(): readonly LoggedEvent[] {
     this.#file.end();
+    return this.#store.ledger.flat();
   }
 
   get #appended(): number {
@@ -205,7 +222,7 @@ class Simulation {
     world.after(world.random.below(FAULT_GAP_MS_MAX), async () => {
       if (!world.isChaos) return;
       const isDown = this.#network.front === undefined || this.#store.store.state().kind !== "ready";
-      if (!isDown || world.random.chance(FAULT_WHILE_DOWN)) await this.#breakSomething();
+      if ((!isDown || world.random.chance(FAULT_WHILE_DOWN)) && world.isDue()) await this.#breakSomething();
       this.#faultSoon();
     });
   }

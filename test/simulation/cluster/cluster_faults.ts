@@ -82,7 +82,7 @@ export class ClusterFaults {
     world.after(random.below(random.chance(SWIFT_SHARE) ? SWIFT_GAP_MS_MAX : FAULT_GAP_MS_MAX), async () => {
       if (!world.isChaos) return;
       const isDown = this.#cluster.store.store.state().kind !== "ready";
-      if (!isDown || random.chance(FAULT_WHILE_DOWN)) await this.#breakSomething();
+      if ((!isDown || random.chance(FAULT_WHILE_DOWN)) && world.isDue()) await this.#breakSomething();
       this.begin();
     });
   }
@@ -264,7 +264,7 @@ export class ClusterFaults {
   /** Mends what is broken, and starts what is down. */
   end(): void {
     const world = this.#world;
-    if (world.random.chance(FINALE_SHARE)) this.#lastFaults();
+    if (world.random.chance(FINALE_SHARE) && world.isDue()) this.#lastFaults();
     world.isChaos = false;
     world.say("faults end");
     this.#setAway(false);

@@ -25,7 +25,10 @@ test("whoever comes, goes, dies or falls silent, each partition has one owner an
 });
 
 test("a seed is one history: run again it is the same, event by event", async () => {
-  const [first, second] = [await simulateCluster(7, {}, true), await simulateCluster(7, {}, true)];
+  const [first, second] = [
+    await simulateCluster(7, {}, { isTraced: true }),
+    await simulateCluster(7, {}, { isTraced: true }),
+  ];
   assert.is(first.steps, second.steps);
   assert.ok(first.trace.length > 100);
   assert.equal(first.trace, second.trace);

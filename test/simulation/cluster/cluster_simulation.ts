@@ -6,7 +6,7 @@
 import type { Inspect } from "../../../actors/ingest/session.ts";
 import { nodeId, type Position, partitionName } from "../../../protocols/position.ts";
 import { partitionOfName } from "../../../supervisors/cluster/cluster.ts";
-import type { SentEvent, Told } from "../../support/checker.ts";
+import type { LoggedEvent, SentEvent, Told } from "../../support/checker.ts";
 import { type Evidence, judge, undelivered } from "../judgement.ts";
 import { counting } from "../parts/counting_pipeline.ts";
 import { makeEvent, Reader, Sender } from "../parts/simulated_clients.ts";
@@ -15,8 +15,8 @@ import { SimulatedNetwork } from "../parts/simulated_network.ts";
 import { type SinkBugs, SinkModel } from "../parts/simulated_sink.ts";
 import { ReplayableFile } from "../parts/simulated_source.ts";
 import { SINKS, SimulatedStore } from "../parts/simulated_store.ts";
-import { anyOf, inPlaceOfGlobals, World } from "../parts/world.ts";
-import { inspector, type Outcome } from "../simulation.ts";
+import { anyOf, inPlaceOfGlobals, type RunOptions, World } from "../parts/world.ts";
+import { inspector, type Outcome, outcomeOf } from "../simulation.ts";
 import { ClusterFaults } from "./cluster_faults.ts";
 import {
   addressOf,
@@ -69,13 +69,15 @@ const CALM_MS = 600;
 /** Links on which data often waits for credit (E19). */
 export const NARROW_LINKS = { targetBytesMax: 200, targetMessagesMax: 2, linkBytesMax: 500 } as const;
 
-export async function simulateCluster(seed: number, plant: ClusterPlant = {}, isTraced = false): Promise<Outcome> {
-  const world = new World(seed);
-  world.isTraced = isTraced;
+export async function simulateCluster(
+  seed: number,
+  plant: ClusterPlant = {},
+  options: RunOptions = {},
+): Promise<Outcome> {
+  const world = new World(seed, options);
   const inspecting = await inspector();
-  await inPlaceOfGlobals(world, () => new ClusterSimulation(world, inspecting, plant).run());
-  const { problems, counts, steps, faults, trace } = world;
-  return { seed, problems, counts, steps, faults, trace };
+  const log = await inPlaceOfGlobals(world, () => new ClusterSimulation(world, inspecting, plant).run());
+  return outcomeOf(world, log);
 }
 
 class ClusterSimulation {
@@ -179,9 +181,11 @@ class ClusterSimulation {
     return names.map(addressOf) as [string, ...string[]];
   }
 
-  async run(): Promise<void> {
+  /** Answers with what the log held. */
+  async run(): Promise<readonly LoggedEvent[]> {
     await this.#play();
     this.#file?.end();
+    return this.#store.ledger.flat();
   }
 
   async #play(): Promise<void> {
@@ -210,8 +214,9 @@ class ClusterSimulation {
     const world = this.#world;
     const isLongEnough = world.steps >= STEPS_MIN && world.trueMs - this.#startedMs >= this.#chaosMs;
     const hasHappened =
-      this.#world.countOf("a node ended by itself") > 0 && this.#world.countOf("handoff under load") > 0;
-    return isLongEnough && hasHappened && this.#appended >= APPENDS_MIN && world.faults >= FAULTS_MIN;
+      world.schedule !== undefined ||
+      (world.countOf("a node ended by itself") > 0 && world.countOf("handoff under load") > 0);
+    return isLongEnough && hasHappened && this.#appended >= APPENDS_MIN && world.hasFaults(FAULTS_MIN);
   }
 
   get #appended(): number {

@@ -13,6 +13,7 @@ import { FencedError } from "../../../protocols/errors.ts";
 import type { Event } from "../../../protocols/event.ts";
 import { compareSequences, type Sequence } from "../../../protocols/sequence.ts";
 import type { Observation, SentEvent, Told } from "../../support/checker.ts";
+import type { Operation } from "./recording.ts";
 import type { SimulatedStore } from "./simulated_store.ts";
 import { STREAM } from "./simulated_store.ts";
 import type { World } from "./world.ts";
@@ -177,7 +178,13 @@ export class Sender {
     this.#ledgers.sent.push({ id, producer: this.#lineage, partition, order: this.#orders });
     const kept: Kept = { id, event, partition, sequence: [0, at, 0] };
     if (this.isBuffered) this.#buffer.push(kept);
+    this.#record(kept, "begun");
     this.#offer(kept);
+  }
+
+  /** An event that is offered again by the next process is the same operation. */
+  #record({ id, partition }: Kept, phase: Operation["phase"]): void {
+    this.#world.history?.add({ kind: "send", process: this.name, phase, partition, ids: [id] });
   }
 
   #offer(kept: Kept): void {
@@ -190,6 +197,7 @@ export class Sender {
       this.#open.set(partition, this.openIn(partition) - 1);
       this.#buffer = this.#buffer.filter((one) => one !== kept);
       if (this.#world.isTraced) this.#world.say(`${this.name} is told ${told} of ${id}`);
+      this.#record(kept, told === "acked" ? "ok" : told === "in_doubt" ? "unknown" : "failed");
       if (told === "acked" && kindOf(id) === "invalid" && store.forgotVerdicts.has(partition)) {
         // E4 holds for as long as the dead letters are kept.
         this.#world.count("a verdict was told too late, its dead letter gone");
@@ -320,6 +328,11 @@ export class Reader {
           list.push({ kind: "record", id: String(event.id), epoch: position.epoch, offset: position.offset });
         }
         this.#world.count("records read by the subscriber", item.records.length);
+        this.#world.history?.add({
+          ...{ kind: "poll", process: "the subscriber", phase: "ok", partition: item.partition },
+          ids: item.records.map(({ event }) => String(event.id)),
+          offsets: item.records.map(({ position }) => position.offset),
+        });
       } else {
         this.#world.count(`the subscriber was told ${item.kind}`);
         list.push({ kind: item.kind, offset: item.kind === "trimmed" ? item.firstOffset : item.divergence });

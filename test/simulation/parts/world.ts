@@ -4,6 +4,16 @@
  * that tell time and chance, so that code which takes no clock is deterministic too.
  */
 import { type SeededRandom, seededRandom } from "../../support/seeded_random.ts";
+import { Recording } from "./recording.ts";
+
+export interface RunOptions {
+  /** Default: all faults of the seed. */
+  readonly schedule?: Schedule | undefined;
+  /** Every event of the run is a line of the outcome's trace. */
+  readonly isTraced?: boolean;
+  /** Sends and reads are kept as operations of the outcome's history. */
+  readonly isRecorded?: boolean;
+}
 
 interface Scheduled {
   readonly atMs: number;
@@ -15,9 +25,20 @@ const TRACE_LINES_MAX = 100_000;
 const STEPS_PER_TURN = 64;
 const START_MS = 1_700_000_000_000;
 
+/**
+ * Which faults of a seed happen, by their numbers in the order in which they are due; absent: all of them. A run is the same as
+ * the seed's up to the first fault that is left out. What chance brings from then on, `salt` decides.
+ */
+export interface Schedule {
+  readonly only: ReadonlySet<number>;
+  readonly salt: number;
+}
+
 export class World {
   readonly seed: number;
   readonly random: SeededRandom;
+  #draws: SeededRandom;
+  #isSalted = false;
   readonly counts = new Map<string, number>();
   readonly problems: string[] = [];
   readonly trace: string[] = [];
@@ -25,16 +46,25 @@ export class World {
   isChaos = true;
   steps = 0;
   faults = 0;
+  /** Faults that were due, whether they happened or not. */
+  dueFaults = 0;
+  readonly schedule: Schedule | undefined;
+  readonly history: Recording | undefined;
   /** What clocks show beside the true time (E24). */
   skewMs = 0;
-  isTraced = false;
+  readonly isTraced: boolean;
   #nowMs = START_MS;
   #order = 0;
   readonly #heap: Scheduled[] = [];
 
-  constructor(seed: number) {
+  constructor(seed: number, { schedule, isTraced = false, isRecorded = false }: RunOptions = {}) {
     this.seed = seed;
-    this.random = seededRandom(seed * 2_654_435_761);
+    this.schedule = schedule;
+    this.isTraced = isTraced;
+    this.history = isRecorded ? new Recording(() => this.#nowMs - START_MS) : undefined;
+    this.#draws = seededRandom(seed * 2_654_435_761);
+    const next = () => this.#draws.next();
+    this.random = { next, below: (limit) => Math.floor(next() * limit), chance: (probability) => next() < probability };
   }
 
   /** True time, which no clock jump touches. */
@@ -73,9 +103,23 @@ export class World {
 
   /** Draws whether a fault happens now; one that does is counted. */
   fault(kind: string, probability: number): boolean {
-    if (!this.isChaos || !this.random.chance(probability)) return false;
+    if (!this.isChaos || !this.random.chance(probability) || !this.isDue()) return false;
     this.noteFault(kind);
     return true;
+  }
+
+  /** A fault is due: whether it happens is the schedule's to say. */
+  isDue(): boolean {
+    const at = this.dueFaults++;
+    if (this.schedule === undefined || this.schedule.only.has(at)) return true;
+    if (!this.#isSalted) this.#draws = seededRandom((this.seed + this.schedule.salt) * 2_654_435_761);
+    this.#isSalted = true;
+    return false;
+  }
+
+  /** A run of a schedule may lack faults that a whole seed must have had. */
+  hasFaults(atLeast: number): boolean {
+    return this.schedule !== undefined || this.faults >= atLeast;
   }
 
   noteFault(kind: string): void {
