@@ -1,8 +1,9 @@
 /**
- * Runs every test file as its own process with a time limit, two at a time, but those of whole systems alone: they start
- * several processes each, or time is a part of what they tell. Such a file that fails is told of, and run once more: what
- * fails by itself fails twice. Counts what uvu reports. A file that ran no test, or did not say how many it ran, counts as a
- * failure: uvu itself passes a file that forgot `test.run()`.
+ * Runs every test file as its own process with a time limit, two at a time. Files of whole systems come after the others, as
+ * they start several processes each: first those that can bear a neighbour, two at a time, then one by one those in which
+ * time is a part of the verdict. Such a file that fails is named, and run once more: a true fault fails twice. Counts the
+ * tests that uvu reports. A file that ran no test, or did not say how many it ran, counts as a failure: uvu itself passes a
+ * file that forgot `test.run()`.
  *
  *   node --import tsx scripts/test.ts [part of a path ...] [--runtime node|deno|/path/to/a/node]
  *
@@ -21,12 +22,16 @@ const FILE_LIMIT_MS = 180_000;
 /** A file that has reported must end by itself within this: what it left open is a fault of its own. */
 const END_WITHIN_MS = 10_000;
 const SKIPPED_EXIT_CODE = 77;
+/** Files of whole systems in which time is no part of the verdict. */
+const WHOLE_SYSTEMS = [
+  /^test\/(actors\/log\/redis\/redis_(cluster|sentinel)|conformance\/log\/log_redis_cluster)/,
+  /^test\/end_to_end\/(cluster\/(cluster_security|replay_cluster)|redis\/redis_|sinks\/http_sinks)/,
+  /^test\/scripts\/(commands\/cluster|console\/(cluster\/cluster_drain|local_cluster))/,
+];
 /** Files that run alone. */
 const ALONE = [
   /^test\/end_to_end\/(chaos|cluster|http\/idle_connections|input\/costly_events|node\/(start_stop|stopping))/,
-  /^test\/end_to_end\/(redis\/redis_|security\/(many_connections|mute_subscribers)|sinks\/(http_sinks|sink_faults))/,
-  /^test\/(dashboard\/frozen_page|scripts\/commands\/cluster|scripts\/console\/(cluster\/cluster_drain|local_cluster))/,
-  /^test\/(actors\/log\/redis\/redis_(cluster|sentinel)|conformance\/log\/log_redis_cluster)/,
+  /^test\/(dashboard\/frozen_page|end_to_end\/(security\/(many_connections|mute_subscribers)|sinks\/sink_faults))/,
 ];
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 
@@ -40,6 +45,20 @@ interface FileResult {
   readonly skipped?: string;
   readonly output: string;
   readonly tookMs: number;
+}
+
+type Place = "together" | "whole systems" | "alone";
+
+/** In which order files run, and how many at a time. */
+const ORDER: readonly { readonly place: Place; readonly width: number }[] = [
+  { place: "together", width: 2 },
+  { place: "whole systems", width: 2 },
+  { place: "alone", width: 1 },
+];
+
+function placeOf(file: string): Place {
+  if (WHOLE_SYSTEMS.some((pattern) => pattern.test(file))) return "whole systems";
+  return ALONE.some((pattern) => pattern.test(file)) ? "alone" : "together";
 }
 
 function testFiles(folder: string): string[] {
@@ -128,11 +147,10 @@ async function main(): Promise<void> {
     console.log(`not compiled, tests run sources: ${compiled.failure}`);
   const environment = compiled !== undefined && "path" in compiled ? { [COMPILED_VARIABLE]: compiled.path } : {};
   const results: FileResult[] = [];
-  const isAlone = (file: string) => ALONE.some((pattern) => pattern.test(file));
   const work = async (queue: string[]) => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
       let result = await runFile(values.runtime, file, environment);
-      if (result.failed > 0 && isAlone(file)) {
+      if (result.failed > 0 && placeOf(file) !== "together") {
         console.log(`UNSTEADY ${file}: it is run once more, as it failed:\n${result.output.replace(/^/gm, "    ")}`);
         result = await runFile(values.runtime, file, environment);
       }
@@ -142,9 +160,10 @@ async function main(): Promise<void> {
       if (result.failed > 0) console.log(result.output.replace(/^/gm, "    "));
     }
   };
-  const together = files.filter((file) => !isAlone(file));
-  await Promise.all(Array.from({ length: Math.min(2, availableParallelism()) }, () => work(together)));
-  await work(files.filter(isAlone));
+  for (const { place, width } of ORDER) {
+    const queue = files.filter((file) => placeOf(file) === place);
+    await Promise.all(Array.from({ length: Math.min(width, availableParallelism()) }, () => work(queue)));
+  }
   report(results, values["no-skips"]);
 }
 
