@@ -51,6 +51,41 @@ export interface ActorContext<Message> {
   /** In [0, 1). */
   random(): number;
   newId(): string;
+  /** Sees each step of every machine; absent: nobody looks. */
+  readonly observer?: MachineObserver;
+}
+
+/**
+ * Sees each step of every machine and each of its effects: counters, traces and lateness stand here once for all actors. Called
+ * within the actor's turn, so it must be quick and must not throw.
+ */
+export interface MachineObserver {
+  /** Only differences mean something. */
+  stopwatchMs(): number;
+  onStep(step: MachineStep): void;
+  onEffect(effect: MachineEffect): void;
+}
+
+export interface MachineStep {
+  /** Of the actor. */
+  readonly path: string;
+  /** The message's `type`. */
+  readonly message: string;
+  /** The number of effects. */
+  readonly effects: number;
+  /** Time to decide and to begin the effects, in ms. */
+  readonly tookMs: number;
+}
+
+export interface MachineEffect {
+  /** Of the actor. */
+  readonly path: string;
+  /** The effect's `type`. */
+  readonly effect: string;
+  /** `late`: its deadline passed first. */
+  readonly outcome: "done" | "failed" | "late";
+  /** From its beginning to its end, in ms. */
+  readonly tookMs: number;
 }
 
 /** A running actor. */
@@ -151,6 +186,8 @@ export interface KernelWorld {
   random(): number;
   newId(): string;
   setTimer(delayMs: number, callback: () => void): Timer;
+  /** Sees each step of every machine. */
+  readonly observer?: MachineObserver;
   /** Called once for each crash, whatever the supervisor makes of it: a crash that nobody hears of is never mended. */
   onCrash?(path: string, error: unknown): void;
   /** Crashes and escalations that nobody handled end up here. */

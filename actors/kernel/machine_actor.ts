@@ -1,163 +1,277 @@
 /**
- * Runs a pure machine as an actor: steps it with each message and performs its effects in order. Decides only what a
- * failed or late effect becomes; leaves every effect to the shell's `perform`.
- *   A1. Effects are begun in the order the machine gave them, and before the next message is handled.
+ * Runs a pure machine as an actor: steps it with each message and performs its effects in order. Decides only the fate of
+ * effects that fail or are late, and of answers to former lives; leaves every effect to the shell's `perform`.
+ *   A1. Effects are begun in the order that the machine gave them, and before the next message is handled.
  *   A2. Work that takes time goes on beside the actor and tells its result as a message; no handler waits for it (E19).
- *   A3. Each effect fails at most once, by its error or its deadline; what it tells after its deadline is ignored.
- *   A4. A failure that the shell did not map to a message is a crash of the actor.
+ *   A3. Each effect fails at most once, by its error or by its deadline; the actor ignores a result that comes later.
+ *   A4. A failure that the shell does not map to a message is a crash of the actor.
+ *   A5. A life hears only its own answers: results, failures and timers of a former life are dropped.
  */
 import { UnavailableError } from "../../protocols/errors.ts";
 import type { Machine } from "../../protocols/machine.ts";
-import type { ActorContext, ActorDefinition, ActorReference, MailboxLimits, Supervision, Timer } from "./actor.ts";
+import type {
+  ActorContext,
+  ActorDefinition,
+  ActorReference,
+  MachineObserver,
+  MailboxLimits,
+  Supervision,
+  Timer,
+} from "./actor.ts";
 
-export interface MachineActorOptions<State, Message, Effect> {
-  readonly name: string;
-  /** Called for each life. A machine given as a value must not update its state in place, as a restart begins from it. */
-  readonly machine:
-    | Machine<State, Message, Effect>
-    | ((context: ActorContext<Message>) => Machine<State, Message, Effect>);
-  /**
-   * Begins an effect. Work that takes time is a promise, whose result is told through `context.self`; there it is
-   * ignored once the deadline has passed.
-   */
-  perform(effect: Effect, context: ActorContext<Message>): void | Promise<void>;
-  /** The message that a failed effect becomes. Without it a failure is a crash (A4). */
-  onEffectFailed?(effect: Effect, error: unknown): Message;
-  /** How long an effect may take until its promise settles or, where it gives none, its first message. */
+/** Messages and effects are told apart by their `type`. */
+interface Typed {
+  readonly type: string;
+}
+
+/** An actor's context, with ways to speak to the present life alone (A5). */
+export interface MachineContext<Message> extends ActorContext<Message> {
+  /** Tells the machine its answer to an effect. */
+  tell(message: Message): void;
+  /** Calls back in a turn of the actor after `delayMs`. */
+  callAfter(delayMs: number, callback: () => void): Timer;
+}
+
+/** One life of a machine: what is around its decisions. Made anew at each start. */
+export interface Shell<State, Message extends Typed, Effect extends Typed, Input = Message> {
+  readonly machine: Machine<State, Message, Effect>;
+  /** Stepped first, before any other message. */
+  readonly first?: readonly Message[];
+  /** Makes messages of the machine from a message of the mailbox. Default: it is one. */
+  take?(input: Input, step: (message: Message) => void, state: State): void;
+  /** Begins an effect. Work that takes time is a promise, which tells its result through the context. */
+  perform(effect: Effect, context: MachineContext<Message>, state: State): void | Promise<void>;
+  /** The message that a failed effect becomes. Undefined: the failure is a crash (A4). */
+  onEffectFailed?(effect: Effect, error: unknown): Message | undefined;
+  /** Time in ms within which an effect must settle its promise or, where it gives none, tell its first message. */
   deadlineMs?(effect: Effect): number | undefined;
-  /** Stepped first in each life, before any other message. */
-  first?(context: ActorContext<Message>): readonly Message[];
-  /** Releases what `perform` took. */
-  stop?(): void | Promise<void>;
+  /** Releases what the shell holds. */
+  stop?(state: State): void | Promise<void>;
+}
+
+export interface MachineActorOptions<State, Message extends Typed, Effect extends Typed, Input = Message> {
+  readonly name: string;
   readonly mailbox?: MailboxLimits;
   readonly supervision?: Supervision;
+  life(context: MachineContext<Message>): Shell<State, Message, Effect, Input>;
 }
 
-/** Told by the actor to itself when an effect failed or its deadline passed. */
-class EffectFailure<Effect> {
-  readonly attempt: Attempt<Effect>;
-  readonly error: unknown;
-  constructor(attempt: Attempt<Effect>, error: unknown) {
-    this.attempt = attempt;
-    this.error = error;
-  }
-}
-
-/** One effect under way. */
-interface Attempt<Effect> {
-  readonly effect: Effect;
-  /** A restart forgets the effects of the life before. */
-  readonly life: unknown;
-  phase: "open" | "done" | "late";
-  hasTold: boolean;
-  /** Gave no promise, so that its first message is its result. */
-  endsWithMessage: boolean;
-  deadline?: Timer;
-}
-
-export function machineActor<State, Message, Effect>(
-  options: MachineActorOptions<State, Message, Effect>,
-): ActorDefinition<Message> {
+export function machineActor<State, Message extends Typed, Effect extends Typed, Input = Message>(
+  options: MachineActorOptions<State, Message, Effect, Input>,
+): ActorDefinition<Input> {
+  const answers: Answers = new WeakMap();
   return {
     name: options.name,
     ...(options.mailbox === undefined ? {} : { mailbox: options.mailbox }),
     ...(options.supervision === undefined ? {} : { supervision: options.supervision }),
-    start(context) {
-      const life = new MachineLife(options, context);
-      for (const message of options.first?.(context) ?? []) life.step(message);
-      return { receive: (message) => life.receive(message), stop: () => options.stop?.() };
-    },
+    start: (context) => new MachineLife(options, context as ActorContext<unknown> as ActorContext<Message>, answers),
   };
 }
 
-class MachineLife<State, Message, Effect> {
-  readonly #options: MachineActorOptions<State, Message, Effect>;
-  readonly #context: ActorContext<Message>;
-  readonly #machine: Machine<State, Message, Effect>;
-  #state: State;
+/** Whose answer a message is; one from outside is nobody's. */
+type Answers = WeakMap<object, unknown>;
 
-  constructor(options: MachineActorOptions<State, Message, Effect>, context: ActorContext<Message>) {
-    this.#options = options;
-    this.#context = context;
-    this.#machine = typeof options.machine === "function" ? options.machine(context) : options.machine;
-    this.#state = this.#machine.initial;
+/** @param isInTurn a throw is then the actor's crash */
+type OnFailed<Effect> = (effect: Effect, error: unknown, isInTurn: boolean) => void;
+
+/** A call that a life makes to itself over its mailbox. */
+class Call {
+  readonly type = "call";
+  readonly life: unknown;
+  readonly run: () => void;
+
+  constructor(life: unknown, run: () => void) {
+    this.life = life;
+    this.run = run;
+  }
+}
+
+class MachineLife<State, Message extends Typed, Effect extends Typed, Input> {
+  readonly #shell: Shell<State, Message, Effect, Input>;
+  readonly #context: MachineContext<Message>;
+  readonly #observer: MachineObserver | undefined;
+  readonly #own: ActorReference<unknown>;
+  readonly #answers: Answers;
+  #state: State;
+  readonly #step = (message: Message): void => this.step(message);
+  readonly #performed = (effect: Effect, context: MachineContext<Message>): void | Promise<void> =>
+    this.#shell.perform(effect, context, this.#state);
+
+  constructor(
+    options: MachineActorOptions<State, Message, Effect, Input>,
+    context: ActorContext<Message>,
+    answers: Answers,
+  ) {
+    this.#own = context.self as ActorReference<unknown>;
+    this.#answers = answers;
+    this.#observer = context.observer;
+    this.#context = {
+      ...context,
+      after: (delayMs, message) => context.after(delayMs, this.#mine(message)),
+      tell: (message) => this.#own.tell(this.#mine(message)),
+      callAfter: (delayMs, callback) => context.after(delayMs, new Call(this, callback) as unknown as Message),
+    };
+    this.#shell = options.life(this.#context);
+    this.#state = this.#shell.machine.initial;
+    for (const message of this.#shell.first ?? []) this.step(message);
   }
 
-  receive(message: Message | EffectFailure<Effect>): void {
-    if (message instanceof EffectFailure) this.#effectFailed(message);
-    else this.step(message);
+  receive(input: Input | Call): void {
+    if (input instanceof Call) {
+      if (input.life === this) input.run(); // A5
+      return;
+    }
+    const life = this.#answers.get(input as object);
+    if (life === this || (life === undefined && this.#shell.take === undefined)) this.step(input as unknown as Message);
+    else if (life === undefined) this.#shell.take?.(input, this.#step, this.#state);
+  }
+
+  stop(): void | Promise<void> {
+    return this.#shell.stop?.(this.#state);
   }
 
   step(message: Message): void {
-    const [state, effects] = this.#machine.step(this.#state, message, this.#context.nowMs());
+    const observer = this.#observer;
+    if (observer === undefined) {
+      this.#advance(message);
+      return;
+    }
+    const startedMs = observer.stopwatchMs();
+    const effects = this.#advance(message);
+    const tookMs = observer.stopwatchMs() - startedMs;
+    observer.onStep({ path: this.#context.path, message: message.type, effects, tookMs });
+  }
+
+  /** Answers with the number of effects. */
+  #advance(message: Message): number {
+    const [state, effects] = this.#shell.machine.step(this.#state, message, this.#context.nowMs());
     this.#state = state;
     for (const effect of effects) this.#begin(effect); // A1
+    return effects.length;
   }
 
   #begin(effect: Effect): void {
-    const attempt: Attempt<Effect> = { effect, life: this, phase: "open", hasTold: false, endsWithMessage: false };
-    const deadlineMs = this.#options.deadlineMs?.(effect);
-    if (deadlineMs !== undefined) attempt.deadline = this.#deadline(attempt, deadlineMs);
+    const deadlineMs = this.#shell.deadlineMs?.(effect);
+    if (deadlineMs === undefined && this.#observer === undefined) this.#perform(effect);
+    else new Attempt(this.#context, this.#observer, effect, deadlineMs).begin(this.#performed, this.#failed);
+  }
+
+  /** Most effects: nobody watches, and no deadline is set. */
+  #perform(effect: Effect): void {
     let work: void | Promise<void>;
     try {
-      work = this.#options.perform(effect, this.#contextOf(attempt));
+      work = this.#shell.perform(effect, this.#context, this.#state);
     } catch (error) {
-      this.#tell(new EffectFailure(attempt, error));
+      this.#failed(effect, error, true);
       return;
     }
-    if (work === undefined) {
-      attempt.endsWithMessage = true;
-      if (attempt.hasTold) this.#done(attempt);
+    work?.catch((error: unknown) => this.#failed(effect, error, false));
+  }
+
+  readonly #failed: OnFailed<Effect> = (effect, error, isInTurn) => {
+    const message = this.#shell.onEffectFailed?.(effect, error);
+    if (message !== undefined) this.#own.tell(this.#mine(message));
+    else if (isInTurn)
+      throw error; // A4
+    else this.#own.tell(new Call(this, () => raise(error)));
+  };
+
+  #mine(message: Message): Message {
+    this.#answers.set(message, this);
+    return message;
+  }
+}
+
+function raise(error: unknown): never {
+  throw error;
+}
+
+/** One effect that somebody watches, or that has a deadline. */
+class Attempt<Message extends Typed, Effect extends Typed> {
+  readonly #context: MachineContext<Message>;
+  readonly #observer: MachineObserver | undefined;
+  readonly #effect: Effect;
+  readonly #deadlineMs: number | undefined;
+  readonly #startedMs: number;
+  #isOpen = true;
+  #isLate = false;
+  #hasTold = false;
+  /** Gave no promise, so that its first message is its result. */
+  #endsWithMessage = false;
+  #deadline: Timer | undefined;
+
+  constructor(
+    context: MachineContext<Message>,
+    observer: MachineObserver | undefined,
+    effect: Effect,
+    deadlineMs: number | undefined,
+  ) {
+    this.#context = context;
+    this.#observer = observer;
+    this.#effect = effect;
+    this.#deadlineMs = deadlineMs;
+    this.#startedMs = observer?.stopwatchMs() ?? 0;
+  }
+
+  begin(
+    perform: (effect: Effect, context: MachineContext<Message>) => void | Promise<void>,
+    onFailed: OnFailed<Effect>,
+  ): void {
+    const failed = (error: unknown, isInTurn: boolean): void => {
+      if (this.#end("failed")) onFailed(this.#effect, error, isInTurn);
+    };
+    this.#setDeadline(onFailed);
+    let work: void | Promise<void>;
+    try {
+      work = perform(this.#effect, this.#heard());
+    } catch (error) {
+      failed(error, true);
       return;
     }
-    work.then(
-      () => this.#done(attempt),
-      (error: unknown) => this.#tell(new EffectFailure(attempt, error)),
-    );
+    if (work !== undefined) {
+      work.then(
+        () => this.#end("done"),
+        (error: unknown) => failed(error, false),
+      );
+      return;
+    }
+    this.#endsWithMessage = this.#deadlineMs !== undefined;
+    if (!this.#endsWithMessage || this.#hasTold) this.#end("done");
   }
 
-  #deadline(attempt: Attempt<Effect>, deadlineMs: number): Timer {
-    const reason = `it must be done in time: current value is ${deadlineMs} ms`;
-    const error = new UnavailableError("TIMEOUT", `Cannot finish an effect of ${this.#context.path} as ${reason}`);
-    return this.#context.after(deadlineMs, new EffectFailure(attempt, error) as Message);
+  #setDeadline(onFailed: OnFailed<Effect>): void {
+    const deadlineMs = this.#deadlineMs;
+    if (deadlineMs === undefined) return;
+    this.#deadline = this.#context.callAfter(deadlineMs, () => {
+      if (!this.#end("late")) return;
+      this.#isLate = true;
+      const reason = `it must be done in time: current value is ${deadlineMs} ms`;
+      const { path } = this.#context;
+      const error = new UnavailableError("TIMEOUT", `Cannot finish an effect of ${path} as ${reason}`);
+      onFailed(this.#effect, error, false);
+    });
   }
 
-  /** A3: the context of one effect, whose `self` goes deaf with the deadline. */
-  #contextOf(attempt: Attempt<Effect>): ActorContext<Message> {
-    if (attempt.deadline === undefined) return this.#context;
-    const { self } = this.#context;
-    const isHeard = () => {
-      if (attempt.phase === "late") return false;
-      attempt.hasTold = true;
-      if (attempt.endsWithMessage) this.#done(attempt);
+  /** A3: the context of one effect, which goes deaf with the deadline. */
+  #heard(): MachineContext<Message> {
+    if (this.#deadlineMs === undefined) return this.#context;
+    const isHeard = (): boolean => {
+      if (this.#isLate) return false;
+      this.#hasTold = true;
+      if (this.#endsWithMessage) this.#end("done");
       return true;
     };
-    const heard: ActorReference<Message> = {
-      path: self.path,
-      tell: (message) => {
-        if (isHeard()) self.tell(message);
-      },
-      send: (message, weightBytes) => (isHeard() ? self.send(message, weightBytes) : Promise.resolve(false)),
-      trySend: (message, weightBytes) => isHeard() && self.trySend(message, weightBytes),
-    };
-    return { ...this.#context, self: heard };
+    return { ...this.#context, tell: (message) => isHeard() && this.#context.tell(message) };
   }
 
-  #done(attempt: Attempt<Effect>): void {
-    if (attempt.phase !== "open") return;
-    attempt.phase = "done";
-    attempt.deadline?.cancel();
-  }
-
-  #effectFailed({ attempt, error }: EffectFailure<Effect>): void {
-    if (attempt.life !== this || attempt.phase !== "open") return; // A3
-    this.#done(attempt);
-    attempt.phase = "late";
-    if (this.#options.onEffectFailed === undefined) throw error; // A4
-    this.step(this.#options.onEffectFailed(attempt.effect, error));
-  }
-
-  #tell(failure: EffectFailure<Effect>): void {
-    (this.#context.self as ActorReference<unknown>).tell(failure);
+  /** False where it has ended before. */
+  #end(outcome: "done" | "failed" | "late"): boolean {
+    if (!this.#isOpen) return false;
+    this.#isOpen = false;
+    this.#deadline?.cancel();
+    const { path } = this.#context;
+    const tookMs = (this.#observer?.stopwatchMs() ?? 0) - this.#startedMs;
+    this.#observer?.onEffect({ path, effect: this.#effect.type, outcome, tookMs });
+    return true;
   }
 }

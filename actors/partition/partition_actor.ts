@@ -3,10 +3,11 @@
  * beside the owner their feed. Holds no decision of its own.
  */
 import { HeadraceError, UnavailableError } from "../../protocols/errors.ts";
-import type { PartitionReference } from "../../protocols/position.ts";
-import { partitionName } from "../../protocols/position.ts";
-import type { Actor, ActorContext, ActorDefinition } from "../kernel/actor.ts";
-import type { AppendOutcome, Claim, Grant, Log, Ownership, PartitionSettings } from "../log/log.ts";
+import type { Machine } from "../../protocols/machine.ts";
+import { offset, type PartitionReference, partitionName } from "../../protocols/position.ts";
+import type { ActorDefinition } from "../kernel/actor.ts";
+import { type MachineContext, machineActor, type Shell } from "../kernel/machine_actor.ts";
+import type { Claim, Grant, Log, Ownership, PartitionSettings } from "../log/log.ts";
 import { Followers, REPORT_EVERY_MS } from "./followers.ts";
 import { OwnedFeed } from "./owned_feed.ts";
 import type { PartitionAnswer, PartitionRequest, Retention } from "./partition.ts";
@@ -18,6 +19,7 @@ import {
   type PartitionEffect,
   type PartitionMessage,
   type PartitionState,
+  type PendingChain,
   type Suspects,
 } from "./partition_messages.ts";
 import { suspect } from "./suspect_batches.ts";
@@ -51,40 +53,43 @@ type FollowRequest = Extract<PartitionRequest, { type: "follow" | "unfollow" }>;
 
 export const partitionActor = (options: PartitionOptions): ActorDefinition<PartitionRequest> => {
   const suspects: Suspects = new Map();
-  return {
+  return machineActor<PartitionState, PartitionMessage, PartitionEffect, PartitionMessage | FollowRequest>({
     name: String(options.partition.partition),
     // Sessions are slowed by their append credit before this fills; the bound is the last line of defence (E19).
     mailbox: { messagesMax: 10_000, weightBytesMax: 67_108_864 },
-    start: (context) => new PartitionActor(options, context as ActorContext<PartitionMessage>, suspects).begin(),
-  };
+    life: (context) => new PartitionShell(options, context, suspects),
+  }) as ActorDefinition<PartitionRequest>;
 };
 
-class PartitionActor implements Actor<PartitionMessage> {
+class PartitionShell
+  implements Shell<PartitionState, PartitionMessage, PartitionEffect, PartitionMessage | FollowRequest>
+{
+  readonly machine: Machine<PartitionState, PartitionMessage, PartitionEffect>;
+  readonly first: readonly PartitionMessage[];
   readonly #options: PartitionOptions;
-  readonly #context: ActorContext<PartitionMessage>;
-  #state: PartitionState;
-  #feed: OwnedFeed | undefined;
+  readonly #context: MachineContext<PartitionMessage>;
   readonly #followers: Followers;
+  readonly #suspects: Suspects;
+  #feed: OwnedFeed | undefined;
   #crashedBy: ArrivedAppend | undefined;
   /** When the oldest batch of the append in flight arrived. */
   #inFlightSinceMs: number | undefined;
 
-  constructor(options: PartitionOptions, context: ActorContext<PartitionMessage>, suspects: Suspects) {
+  constructor(options: PartitionOptions, context: MachineContext<PartitionMessage>, suspects: Suspects) {
+    const { partition, retention, expectedConsumers, placement } = options;
+    this.machine = {
+      initial: createPartition(partition, retention, expectedConsumers, placement.grant, suspects),
+      step: stepPartition,
+    };
+    this.first = placement.isLeaving === true ? [{ type: "start" }, { type: "hand_over" }] : [{ type: "start" }];
     this.#options = options;
     this.#context = context;
-    const later = () => void context.after(REPORT_EVERY_MS, { type: "report_due" } as never);
+    this.#suspects = suspects;
+    const later = () => void context.callAfter(REPORT_EVERY_MS, () => this.#followers.report());
     this.#followers = new Followers((channel) => this.#feed?.bounds(channel), later);
-    const { partition, retention, expectedConsumers, placement } = options;
-    this.#state = createPartition(partition, retention, expectedConsumers, placement.grant, suspects);
   }
 
-  begin(): Actor<PartitionRequest> {
-    this.receive({ type: "start" });
-    if (this.#options.placement.isLeaving === true) this.receive({ type: "hand_over" });
-    return this as Actor<PartitionRequest>;
-  }
-
-  receive(message: PartitionMessage | FollowRequest | { readonly type: "report_due" }): void {
+  take(message: PartitionMessage | FollowRequest, step: (message: PartitionMessage) => void): void {
     switch (message.type) {
       case "follow":
         this.#followers.add(message.replyTo, this.#feed?.allBounds() ?? []);
@@ -92,75 +97,63 @@ class PartitionActor implements Actor<PartitionMessage> {
       case "unfollow":
         this.#followers.remove(message.replyTo);
         return;
-      case "report_due":
-        this.#followers.report();
+      case "append":
+        this.#takeAppend({ ...message, arrivedMs: this.#stopwatchMs() }, step);
         return;
       default:
-        this.#step(message);
+        step(message);
     }
   }
 
-  #step(message: PartitionMessage): void {
-    if (message.type === "append") this.#takeAppend({ ...message, arrivedMs: this.#stopwatchMs() });
-    else this.#performAll(message);
-  }
-
-  #performAll(message: PartitionMessage): void {
-    const [state, effects] = stepPartition(this.#state, message, this.#context.nowMs());
-    this.#state = state;
-    for (const effect of effects) this.#perform(effect);
-  }
-
   /** Batches whose arrival ends this life are known by the next one (P11). */
-  #takeAppend(message: ArrivedAppend): void {
+  #takeAppend(message: ArrivedAppend, step: (message: PartitionMessage) => void): void {
     try {
-      this.#performAll(message);
+      step(message);
     } catch (error) {
       this.#crashedBy = message;
       suspect(
-        this.#state.suspects,
+        this.#suspects,
         message.items.map(({ batch }) => batch),
       );
       throw error;
     }
   }
 
-  stop(): void {
-    for (const effect of endLife(this.#state, this.#crashedBy)) this.#perform(effect);
+  stop(state: PartitionState): void {
+    for (const effect of endLife(state, this.#crashedBy)) void this.perform(effect, this.#context, state);
     this.#followers.end();
     this.#feed?.end();
     this.#feed = undefined;
   }
 
-  #perform(effect: PartitionEffect): void {
-    const { log, partition } = this.#options;
+  perform(
+    effect: PartitionEffect,
+    context: MachineContext<PartitionMessage>,
+    state: PartitionState,
+  ): void | Promise<void> {
+    const { log, partition, settings } = this.#options;
     switch (effect.type) {
       case "claim":
-        this.#claim(effect.grant, effect.atLeast);
-        return;
+        return log
+          .claim(partition, effect.grant, effect.atLeast, settings)
+          .then((claim) => context.tell({ type: "claimed", claim }));
       case "handed_over":
         this.#options.onHandedOver?.();
         return;
       case "wait":
-        this.#context.after(effect.delayMs, effect.message);
+        context.after(effect.delayMs, effect.message);
         return;
       case "append": {
         const { epoch } = effect.ownership;
         this.#inFlightSinceMs = effect.arrivedMs;
-        log.append(effect.ownership, { channel: "records", batches: effect.batches }).then(
-          (result) => this.#context.self.tell({ type: "appended", epoch, result }),
-          (error) =>
-            this.#context.self.tell({
-              type: "append_failed",
-              epoch,
-              error: asHeadraceError(error, "append to", partition),
-            }),
-        );
-        return;
+        return log
+          .append(effect.ownership, { channel: "records", batches: effect.batches })
+          .then((result) => context.tell({ type: "appended", epoch, result }));
       }
       case "call_chain":
-        this.#callChain(effect.ownership, effect.call);
-        return;
+        return this.#callChain(effect.ownership, effect.call).then((answer) =>
+          context.tell({ type: "chain_answered", call: effect.call, answer }),
+        );
       case "reply":
         effect.to.tell({ type: "partition_reply", partition, answers: effect.answers });
         return;
@@ -185,15 +178,38 @@ class PartitionActor implements Actor<PartitionMessage> {
         );
         return;
       case "sweep":
-        this.#sweep(effect.ownership, effect.agedBeforeMs);
-        return;
+        return this.#sweep(effect.ownership, effect.agedBeforeMs, state);
       case "trim":
-        log.trim(effect.ownership, effect.channel, effect.beforeOffset).then((bounds) => {
+        return log.trim(effect.ownership, effect.channel, effect.beforeOffset).then((bounds) => {
           const { epoch } = effect.ownership;
           if (this.#feed?.epoch === epoch) this.#feed.trimmed(effect.channel, bounds);
-          this.#context.self.tell({ type: "trimmed", epoch, channel: effect.channel, bounds });
-        }, this.#doubt(effect.ownership));
-        return;
+          context.tell({ type: "trimmed", epoch, channel: effect.channel, bounds });
+        });
+    }
+  }
+
+  /** What the machine hears of a store that refuses or does not answer; an effect without a store does not fail. */
+  onEffectFailed(effect: PartitionEffect, cause: unknown): PartitionMessage | undefined {
+    const { partition } = this.#options;
+    switch (effect.type) {
+      case "claim":
+        return { type: "claim_failed", error: asHeadraceError(cause, "claim", partition) };
+      case "append": {
+        const { epoch } = effect.ownership;
+        return { type: "append_failed", epoch, error: asHeadraceError(cause, "append to", partition) };
+      }
+      case "call_chain": {
+        const { ownership, call } = effect;
+        const error = asHeadraceError(cause, "open a chain in", partition);
+        return { type: "chain_failed", epoch: ownership.epoch, call, error };
+      }
+      case "sweep":
+      case "trim": {
+        const { epoch } = effect.ownership;
+        return { type: "ownership_doubted", epoch, error: asHeadraceError(cause, "write to", partition) };
+      }
+      default:
+        return undefined;
     }
   }
 
@@ -201,75 +217,42 @@ class PartitionActor implements Actor<PartitionMessage> {
     return this.#options.stopwatchMs?.() ?? this.#context.nowMs();
   }
 
-  #claim(grant: Grant, atLeast: PartitionState["claimAtLeast"]): void {
-    const { log, partition, settings } = this.#options;
-    log.claim(partition, grant, atLeast, settings).then(
-      (claim) => this.#context.self.tell({ type: "claimed", claim }),
-      (error) => this.#context.self.tell({ type: "claim_failed", error: asHeadraceError(error, "claim", partition) }),
-    );
-  }
-
-  #callChain(ownership: Ownership, call: Extract<PartitionEffect, { type: "call_chain" }>["call"]): void {
-    const { log, partition } = this.#options;
-    const { request } = call;
+  async #callChain(ownership: Ownership, { request, requestId }: PendingChain): Promise<PartitionAnswer> {
+    const { log } = this.#options;
     const { producerId, producerEpoch, owner } = request;
     const nowMs = this.#context.nowMs();
-    const answer: Promise<PartitionAnswer> =
-      request.type === "open_chain"
-        ? log
-            .openChain(ownership, "records", producerId, producerEpoch, nowMs, owner)
-            .then((outcome) => ({ kind: "opened", requestId: call.requestId, outcome }))
-        : log
-            .declareLost(ownership, producerId, producerEpoch, request.from, request.to, nowMs, owner)
-            .then((outcome: AppendOutcome) => {
-              this.#feed?.refreshRejected(); // what was declared lost is told there
-              return { kind: "appended", requestId: call.requestId, outcome };
-            });
-    answer.then(
-      (answered) => this.#context.self.tell({ type: "chain_answered", call, answer: answered }),
-      (error) =>
-        this.#context.self.tell({
-          type: "chain_failed",
-          epoch: ownership.epoch,
-          call,
-          error: asHeadraceError(error, "open a chain in", partition),
-        }),
-    );
+    if (request.type === "open_chain") {
+      const outcome = await log.openChain(ownership, "records", producerId, producerEpoch, nowMs, owner);
+      return { kind: "opened", requestId, outcome };
+    }
+    const { from, to } = request;
+    const outcome = await log.declareLost(ownership, producerId, producerEpoch, from, to, nowMs, owner);
+    this.#feed?.refreshRejected(); // the declaration is read there
+    return { kind: "appended", requestId, outcome };
   }
 
   #own(claim: Claim): void {
+    const { epoch } = claim.ownership;
+    const doubted = (error: unknown) => asHeadraceError(error, "write to", this.#options.partition);
     this.#feed?.end();
     const feed = new OwnedFeed(this.#options.log, claim, {
       nowMs: () => this.#context.nowMs(),
-      onDoubt: (error) => this.#doubt(claim.ownership)(error),
+      onDoubt: (error) => this.#context.tell({ type: "ownership_doubted", epoch, error: doubted(error) }),
       onBounds: (channel) => this.#followers.note(channel),
-      onAdvance: (channel, endOffset) =>
-        this.#context.self.tell({ type: "channel_advanced", epoch: claim.ownership.epoch, channel, endOffset }),
+      onAdvance: (channel, endOffset) => this.#context.tell({ type: "channel_advanced", epoch, channel, endOffset }),
     });
     this.#feed = feed;
     this.#followers.tellAll(feed.allBounds());
     this.#options.onOwned(feed);
   }
 
-  #sweep(ownership: Ownership, agedBeforeMs: number): void {
+  async #sweep(ownership: Ownership, agedBeforeMs: number, state: PartitionState): Promise<void> {
     const { log, partition } = this.#options;
-    const doubt = this.#doubt(ownership);
-    log.expireChains(ownership, this.#context.nowMs()).catch(doubt);
-    for (const channel of this.#state.channels.keys()) {
-      log.seek(partition, channel, agedBeforeMs).then((cursor) => {
-        if (cursor === undefined) return;
-        this.#context.self.tell({ type: "aged", channel, beforeOffset: (cursor.offset + 1) as typeof cursor.offset });
-      }, doubt);
-    }
-  }
-
-  #doubt(ownership: Ownership): (error: unknown) => void {
-    return (error) =>
-      this.#context.self.tell({
-        type: "ownership_doubted",
-        epoch: ownership.epoch,
-        error: asHeadraceError(error, "write to", this.#options.partition),
-      });
+    const seeks = [...state.channels.keys()].map(async (channel) => {
+      const cursor = await log.seek(partition, channel, agedBeforeMs);
+      if (cursor !== undefined) this.#context.tell({ type: "aged", channel, beforeOffset: offset(cursor.offset + 1) });
+    });
+    await Promise.all([log.expireChains(ownership, this.#context.nowMs()), ...seeks]);
   }
 }
 

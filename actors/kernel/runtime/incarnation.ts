@@ -40,6 +40,7 @@ export class Incarnation {
       nowMs: () => world.nowMs(),
       random: () => world.random(),
       newId: () => world.newId(),
+      ...(world.observer === undefined ? {} : { observer: world.observer }),
     };
   }
 

@@ -1,6 +1,6 @@
 /** Performs what the coordinator machine decides: writes to the lease store, orders to members. Keeps the lease. */
-import type { ActorContext, ActorDefinition } from "../../../actors/kernel/actor.ts";
-import { machineActor } from "../../../actors/kernel/machine_actor.ts";
+import type { ActorDefinition } from "../../../actors/kernel/actor.ts";
+import { type MachineContext, machineActor } from "../../../actors/kernel/machine_actor.ts";
 import { FencedError, HeadraceError, UnavailableError } from "../../../protocols/errors.ts";
 import type { NodeId } from "../../../protocols/position.ts";
 import type { ClusterTimes, Leader, PartitionName, ToMember } from "../cluster.ts";
@@ -50,32 +50,33 @@ interface State {
 }
 
 export const coordinatorActor = (options: CoordinatorOptions): ActorDefinition<CoordinatorMessage> =>
-  machineActor<State, Message, Effect>({
+  machineActor<State, Message, Effect, CoordinatorMessage>({
     name: "coordinator",
-    machine: () => {
+    life: () => {
       const clock = new SteadyClock();
       return {
-        initial: { times: options.times, coordinator: undefined, early: [] },
-        step: (state, message, nowMs) => step(state, message, clock.at(nowMs)),
+        machine: {
+          initial: { times: options.times, coordinator: undefined, early: [] },
+          step: (state, message, nowMs) => step(state, message, clock.at(nowMs)),
+        },
+        first: [
+          { type: "again", effect: { type: "prepare" } },
+          { type: "again", effect: { type: "renew_lease" } },
+        ],
+        perform: (effect, context) => perform(options, effect, context),
+        onEffectFailed: (effect, error) => ({ type: "failed", effect, error }),
       };
     },
-    first: () => [
-      { type: "again", effect: { type: "prepare" } },
-      { type: "again", effect: { type: "renew_lease" } },
-    ],
-    perform: (effect, context) => perform(options, effect, context),
-    onEffectFailed: (effect, error) => ({ type: "failed", effect, error }),
-  }) as ActorDefinition<CoordinatorMessage>;
+  });
 
-async function perform(options: CoordinatorOptions, effect: Effect, context: ActorContext<Message>): Promise<void> {
+async function perform(options: CoordinatorOptions, effect: Effect, context: MachineContext<Message>): Promise<void> {
   const { leader, times, store } = options;
   const { leaderEpoch } = leader;
-  const { self } = context;
   switch (effect.type) {
     case "prepare": {
       const [view, table] = await Promise.all([store.look(), store.readTable()]);
       const { partitions, links } = options;
-      self.tell({ type: "elected", election: { leader, times, partitions, table, view, links } });
+      context.tell({ type: "elected", election: { leader, times, partitions, table, view, links } });
       return;
     }
     case "renew_lease": {
@@ -85,20 +86,23 @@ async function perform(options: CoordinatorOptions, effect: Effect, context: Act
       return;
     }
     case "look":
-      self.tell({ type: "view", view: await store.look() });
+      context.tell({ type: "view", view: await store.look() });
       return;
     case "keep_looking":
-      self.tell({ type: "view", view: await store.look() });
+      context.tell({ type: "view", view: await store.look() });
       context.after(times.lookEveryMs, { type: "again", effect });
       return;
     case "write_table": {
       const { expectedVersion, entries } = effect;
       const decision = effect.decision && { ...effect.decision, atMs: context.nowMs() }; // for people, by the clock on the wall
-      self.tell({ type: "written", version: await store.writeTable(leaderEpoch, expectedVersion, entries, decision) });
+      context.tell({
+        type: "written",
+        version: await store.writeTable(leaderEpoch, expectedVersion, entries, decision),
+      });
       return;
     }
     case "read_table":
-      self.tell({ type: "table_read", table: await store.readTable() });
+      context.tell({ type: "table_read", table: await store.readTable() });
       return;
     case "declare_dead":
       await store.declareDead(leaderEpoch, effect.life, times);

@@ -2,9 +2,10 @@
  * Performs what the member machine decides: looks at the lease store, places partitions, speaks with the coordinator, and
  * runs the coordinator itself where this node was elected.
  */
-import type { ActorContext, ActorDefinition, ActorReference } from "../../../actors/kernel/actor.ts";
-import { machineActor } from "../../../actors/kernel/machine_actor.ts";
+import type { ActorDefinition, ActorReference } from "../../../actors/kernel/actor.ts";
+import { type MachineContext, machineActor, type Shell } from "../../../actors/kernel/machine_actor.ts";
 import type { Peers } from "../../../actors/transport/transport.ts";
+import type { Machine } from "../../../protocols/machine.ts";
 import type { NodeId } from "../../../protocols/position.ts";
 import type { PlacementOrder } from "../../node/partition_supervisor.ts";
 import {
@@ -52,9 +53,8 @@ export interface MemberOptions {
 
 type Message = MemberMessage | { readonly type: "coordinator_ended"; readonly term: number };
 
-export const memberActor = (options: MemberOptions): ActorDefinition<MemberMessage> => {
-  const shell = new MemberShell(options);
-  return machineActor<MemberState, Message, MemberEffect>({
+export const memberActor = (options: MemberOptions): ActorDefinition<MemberMessage> =>
+  machineActor<MemberState, Message, MemberEffect, MemberMessage>({
     name: "member",
     // A coordinator that fails is not started again here: its lease is given up, and whoever is elected reads the table anew.
     supervision: {
@@ -63,22 +63,8 @@ export const memberActor = (options: MemberOptions): ActorDefinition<MemberMessa
       backoff: { firstMs: 0, maxMs: 0 },
       decide: () => "stop",
     },
-    machine: (context) => {
-      const clock = new SteadyClock();
-      return {
-        initial: createMember(options.self, options.times, clock.at(context.nowMs())),
-        step: (state, message, nowMs) => shell.step(state, message, clock.at(nowMs)),
-      };
-    },
-    first: (context) => {
-      shell.begin(context);
-      return [{ type: "begin" }];
-    },
-    perform: (effect, context) => shell.perform(effect, context),
-    onEffectFailed: (effect) => failureOf(effect),
-    stop: () => shell.stop(),
-  }) as ActorDefinition<MemberMessage>;
-};
+    life: (context) => new MemberShell(options, context),
+  });
 
 function failureOf(effect: MemberEffect): MemberMessage {
   switch (effect.type) {
@@ -91,36 +77,40 @@ function failureOf(effect: MemberEffect): MemberMessage {
   }
 }
 
-class MemberShell {
+class MemberShell implements Shell<MemberState, Message, MemberEffect, MemberMessage> {
+  readonly machine: Machine<MemberState, Message, MemberEffect>;
+  readonly first = [{ type: "begin" } as const];
+  readonly onEffectFailed = failureOf;
   readonly #options: MemberOptions;
-  readonly #stops: { stop(): void }[] = [];
-  #self: ActorReference<Message> | undefined;
+  readonly #self: ActorReference<Message>;
+  readonly #stops: readonly { stop(): void }[];
   #coordinator: { readonly reference: ActorReference<CoordinatorMessage>; readonly term: number } | undefined;
   #published: { stop(): void } | undefined;
 
-  constructor(options: MemberOptions) {
+  constructor(options: MemberOptions, context: MachineContext<Message>) {
+    const { self, times, peers } = options;
+    const clock = new SteadyClock();
     this.#options = options;
-  }
-
-  begin(context: ActorContext<Message>): void {
-    const { peers } = this.#options;
-    this.stop(); // a life before this one was not ended by itself
     this.#self = context.self;
+    this.machine = {
+      initial: createMember(self, times, clock.at(context.nowMs())),
+      step: (state, message, nowMs) => this.#step(state, message, clock.at(nowMs)),
+    };
     const onLink = peers.onLink((event) => {
       context.self.tell({ type: "link", event });
       this.#coordinator?.reference.tell({ type: "link", event });
     });
-    this.#stops.push(onLink, peers.publish(MEMBER_ACTOR, context.self));
+    this.#stops = [onLink, peers.publish(MEMBER_ACTOR, context.self)];
   }
 
   stop(): void {
-    for (const one of this.#stops.splice(0)) one.stop();
+    for (const one of this.#stops) one.stop();
     this.#published?.stop();
     this.#published = undefined;
     this.#coordinator = undefined;
   }
 
-  step(state: MemberState, message: Message, nowMs: number): readonly [MemberState, readonly MemberEffect[]] {
+  #step(state: MemberState, message: Message, nowMs: number): readonly [MemberState, readonly MemberEffect[]] {
     if (message.type === "coordinator_ended") return this.#ended(state, message.term, nowMs);
     const result = stepMember(state, message, nowMs);
     this.#options.onStep?.(state, nowMs);
@@ -135,18 +125,17 @@ class MemberShell {
     return stepMember(state, { type: "stepped_down", because: "failed" }, nowMs);
   }
 
-  perform(effect: MemberEffect, context: ActorContext<Message>): void | Promise<void> {
+  perform(effect: MemberEffect, context: MachineContext<Message>): void | Promise<void> {
     const { self: life, times, store, peers, placement } = this.#options;
-    const { self } = context;
     switch (effect.type) {
       case "look":
-        return store.look().then((view) => self.tell({ type: "viewed", view }));
+        return store.look().then((view) => context.tell({ type: "viewed", view }));
       case "renew":
-        return store.renew(life, times.registrationMs).then((isKnown) => self.tell({ type: "renewed", isKnown }));
+        return store.renew(life, times.registrationMs).then((isKnown) => context.tell({ type: "renewed", isKnown }));
       case "stand":
         return store
           .stand(life, times.leaseMs, effect.insteadOf)
-          .then((outcome) => self.tell({ type: "stood", outcome }));
+          .then((outcome) => context.tell({ type: "stood", outcome }));
       case "lead":
         this.#lead(effect, context);
         return;
@@ -193,7 +182,7 @@ class MemberShell {
     }
   }
 
-  #lead({ leader, links }: Extract<MemberEffect, { type: "lead" }>, context: ActorContext<Message>): void {
+  #lead({ leader, links }: Extract<MemberEffect, { type: "lead" }>, context: MachineContext<Message>): void {
     const { times, store, peers, partitions, note } = this.#options;
     const { leaderEpoch: term } = leader;
     const steppedDown = (because: "superseded" | "cut_off", reason: string) => {
@@ -215,7 +204,7 @@ class MemberShell {
     note("info", `${nameOfLife(leader)} coordinates, in term ${term}`);
   }
 
-  #stopLeading(context: ActorContext<Message>): void {
+  #stopLeading(context: MachineContext<Message>): void {
     const coordinator = this.#coordinator;
     this.#forgetCoordinator();
     if (coordinator !== undefined) void context.stopChild(coordinator.reference as ActorReference<never>);
@@ -235,7 +224,7 @@ class MemberShell {
 
   #tellMember(node: NodeId, message: ToMember): void {
     const { self, peers } = this.#options;
-    if (node === self.node) this.#self?.tell(message);
+    if (node === self.node) this.#self.tell(message);
     else peers.reference<ToMember>(node, MEMBER_ACTOR).tell(message);
   }
 }

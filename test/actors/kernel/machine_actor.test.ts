@@ -1,7 +1,8 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import type { MachineEffect, MachineObserver, MachineStep } from "../../../actors/kernel/actor.ts";
 import { createActorSystem } from "../../../actors/kernel/actor_system.ts";
-import { type MachineActorOptions, machineActor } from "../../../actors/kernel/machine_actor.ts";
+import { type MachineContext, machineActor, type Shell } from "../../../actors/kernel/machine_actor.ts";
 import { fakeWorld } from "../../support/fakes/fake_world.ts";
 import { atRest, until } from "../../support/until.ts";
 
@@ -9,34 +10,46 @@ type Message =
   | { type: "do"; effects: readonly string[] }
   | { type: "result"; of: string }
   | { type: "failed"; why: string };
-type Options = MachineActorOptions<string[], Message, string>;
+interface Effect {
+  readonly type: string;
+}
+type Life = Shell<string[], Message, Effect>;
 
-async function fixture(over: Partial<Options> & Pick<Options, "perform">) {
+async function fixture(
+  over: Partial<Omit<Life, "perform">> & {
+    perform(effect: string, context: MachineContext<Message>): void | Promise<void>;
+  },
+  observer?: MachineObserver,
+) {
   const world = fakeWorld();
+  if (observer !== undefined) Object.assign(world, { observer });
   const system = await createActorSystem({ world });
   let seen: string[] = [];
   const actor = system.spawn(
-    machineActor<string[], Message, string>({
+    machineActor<string[], Message, Effect>({
       name: "m",
-      machine: () => {
+      life: () => {
         seen = [];
         return {
-          initial: seen,
-          step: (state, message) => {
-            state.push(message.type === "result" ? message.of : message.type === "failed" ? message.why : "do");
-            return [state, message.type === "do" ? message.effects : []];
+          machine: {
+            initial: seen,
+            step: (state, message) => {
+              state.push(message.type === "result" ? message.of : message.type === "failed" ? message.why : "do");
+              return [state, message.type === "do" ? message.effects.map((type) => ({ type })) : []];
+            },
           },
+          ...over,
+          perform: ({ type }, context) => over.perform(type, context),
         };
       },
-      ...over,
     }),
   );
   return { world, system, actor, seen: () => seen };
 }
-const failedAs: Pick<Options, "onEffectFailed"> = {
-  onEffectFailed: (effect, error) => ({
+const failedAs: Pick<Life, "onEffectFailed"> = {
+  onEffectFailed: ({ type }, error) => ({
     type: "failed",
-    why: `${effect}: ${(error as { code?: string }).code ?? (error as Error).message}`,
+    why: `${type}: ${(error as { code?: string }).code ?? (error as Error).message}`,
   }),
 };
 
@@ -45,7 +58,7 @@ test("A1: effects are begun in their order, and their results come back as messa
   const { system, actor, seen } = await fixture({
     perform: (effect, context) => {
       begun.push(effect);
-      context.self.tell({ type: "result", of: effect });
+      context.tell({ type: "result", of: effect });
     },
   });
   actor.tell({ type: "do", effects: ["x", "y"] });
@@ -100,7 +113,7 @@ test("A3: past its deadline an effect has failed, and what it tells later is ign
     deadlineMs: () => 50,
     perform: async (effect, context) => {
       await new Promise<void>((resolve) => (finish = resolve));
-      context.self.tell({ type: "result", of: effect });
+      context.tell({ type: "result", of: effect });
     },
   });
   actor.tell({ type: "do", effects: ["slow"] });
@@ -118,7 +131,7 @@ test("A3: an effect done in time meets no deadline, whether it gives a promise o
     ...failedAs,
     deadlineMs: () => 50,
     perform: (effect, context) => {
-      context.self.tell({ type: "result", of: effect });
+      context.tell({ type: "result", of: effect });
       return effect === "promise" ? Promise.resolve() : undefined;
     },
   });
@@ -147,6 +160,101 @@ test("an effect that fails after a restart is no concern of the next life", asyn
   fail();
   await atRest();
   assert.is(system.statistics.read()[0]!.crashes, 1);
+  await system.shutdown();
+});
+
+test("A4: an effect that throws without a message for it ends the turn at once, with the effects behind it", async () => {
+  const begun: string[] = [];
+  const { world, system, actor } = await fixture({
+    perform: (effect) => {
+      begun.push(effect);
+      if (effect === "throws") throw new Error("thrown");
+    },
+  });
+  actor.tell({ type: "do", effects: ["throws", "behind it"] });
+  await until(() => world.timersWaiting > 0);
+  assert.equal([begun, system.statistics.read()[0]!.crashes], [["throws"], 1]);
+  await system.shutdown();
+});
+
+test("A5: a life hears no answer, timer or call of the life before it", async () => {
+  let former: MachineContext<Message> | undefined;
+  const { world, system, actor, seen } = await fixture({
+    perform: (effect, context) => {
+      if (effect !== "begin") return Promise.reject(new Error("crash"));
+      former ??= context;
+    },
+  });
+  actor.tell({ type: "do", effects: ["begin"] });
+  actor.tell({ type: "do", effects: ["crash"] });
+  await until(() => world.timersWaiting > 0);
+  former?.after(1, { type: "result", of: "timer" });
+  former?.callAfter(1, () => former?.tell({ type: "result", of: "call" }));
+  former?.tell({ type: "result", of: "answer" });
+  world.advance(10_000);
+  actor.tell({ type: "do", effects: ["begin"] });
+  await until(() => seen().length === 1);
+  await atRest();
+  assert.equal(seen(), ["do"]);
+  former?.tell({ type: "result", of: "late answer" });
+  await atRest();
+  assert.equal(seen(), ["do"]);
+  await system.shutdown();
+});
+
+test("what comes from the mailbox is taken by the shell, and answers go by it", async () => {
+  const { system, actor, seen } = await fixture({
+    take: (message, step) => {
+      step({ type: "result", of: "first" });
+      step(message);
+    },
+    perform: (effect, context) => context.tell({ type: "result", of: effect }),
+  });
+  actor.tell({ type: "do", effects: ["x"] });
+  await until(() => seen().length === 3);
+  assert.equal(seen(), ["first", "do", "x"]);
+  await system.shutdown();
+});
+
+test("an observer sees each step with its effects, and how each effect ended", async () => {
+  const steps: MachineStep[] = [];
+  const ends: MachineEffect[] = [];
+  let nowMs = 0;
+  const observer: MachineObserver = {
+    stopwatchMs: () => ++nowMs,
+    onStep: (step) => steps.push(step),
+    onEffect: (effect) => ends.push(effect),
+  };
+  const over: Parameters<typeof fixture>[0] = {
+    ...failedAs,
+    deadlineMs: ({ type }) => (type === "late" ? 50 : undefined),
+    perform: (effect) => {
+      if (effect === "rejects") return Promise.reject(new Error("rejected"));
+      return effect === "late" ? new Promise(() => undefined) : undefined;
+    },
+  };
+  const { world, system, actor, seen } = await fixture(over, observer);
+  actor.tell({ type: "do", effects: ["done", "rejects", "late"] });
+  await until(() => seen().length === 2);
+  world.advance(50);
+  await until(() => seen().length === 3);
+  assert.equal(
+    steps.map(({ path, message, effects }) => [path, message, effects]),
+    [
+      ["m", "do", 3],
+      ["m", "failed", 0],
+      ["m", "failed", 0],
+    ],
+  );
+  assert.equal(
+    ends.map(({ effect, outcome }) => [effect, outcome]),
+    [
+      ["done", "done"],
+      ["rejects", "failed"],
+      ["late", "late"],
+    ],
+  );
+  assert.ok([...steps, ...ends].every(({ tookMs }) => tookMs > 0));
   await system.shutdown();
 });
 
