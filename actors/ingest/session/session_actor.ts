@@ -4,10 +4,12 @@
  */
 
 import { HeadraceError, RejectedError, UnavailableError } from "../../../protocols/errors.ts";
+import type { Machine } from "../../../protocols/machine.ts";
 import { partitionId } from "../../../protocols/position.ts";
 import { CLOSE_CODES } from "../../../protocols/wire/closing.ts";
 import type { ClientFrame } from "../../../protocols/wire/frames.ts";
-import type { Actor, ActorContext, ActorDefinition, ActorReference } from "../../kernel/actor.ts";
+import type { ActorDefinition, ActorReference } from "../../kernel/actor.ts";
+import { type MachineContext, machineActor, type Shell } from "../../kernel/machine_actor.ts";
 import type { PartitionReply } from "../../partition/partition.ts";
 import type { PartitionView } from "../../partition/partition_feed.ts";
 import type { EncodedFrame, SessionEnvironment, SessionInput, SessionPeer } from "../session.ts";
@@ -30,8 +32,6 @@ const MAILBOX_BYTES_MAX = 524_288;
 /** Between tries of a subscription's read that the log could not answer. */
 const READ_RETRY_MS = 250;
 
-type Message = SessionMessage | Extract<SessionInput, { type: "data" }>;
-
 export interface SessionOptions {
   readonly name: string;
   readonly environment: SessionEnvironment;
@@ -44,57 +44,48 @@ export interface SessionOptions {
   readonly decode: (data: Uint8Array | string) => ClientFrame;
 }
 
-export const sessionActor = (options: SessionOptions): ActorDefinition<SessionInput> => ({
-  name: options.name,
-  mailbox: { messagesMax: 1_024, weightBytesMax: MAILBOX_BYTES_MAX },
-  start: (context) => new SessionActor(options, context as ActorContext<Message>).begin(),
-});
+export const sessionActor = (options: SessionOptions): ActorDefinition<SessionInput> =>
+  machineActor<SessionState, SessionMessage, SessionEffect, SessionInput>({
+    name: options.name,
+    mailbox: { messagesMax: 1_024, weightBytesMax: MAILBOX_BYTES_MAX },
+    life: (context) => new SessionShell(options, context),
+  });
 
-class SessionActor implements Actor<Message> {
+class SessionShell implements Shell<SessionState, SessionMessage, SessionEffect, SessionInput> {
+  readonly machine: Machine<SessionState, SessionMessage, SessionEffect>;
+  readonly first = [{ type: "connected" } as const];
   readonly #options: SessionOptions;
-  readonly #context: ActorContext<Message>;
+  readonly #context: MachineContext<SessionMessage>;
   readonly #listening = new Map<number, { stop(): void }[]>();
   /** Of partitions whose owner is about to change, by name. */
   readonly #watching = new Map<string, { stop(): void }>();
   /** What a read brings is cut at once: a node would hold whole batches while they wait to be sent. */
   readonly #fitting = new RecordsFitting();
-  #state: SessionState;
   /** Frames that arrived together are being taken: the flush waits for the last of them (N3). */
   #isTaking = false;
   #isFlushDue = false;
 
-  constructor(options: SessionOptions, context: ActorContext<Message>) {
+  constructor(options: SessionOptions, context: MachineContext<SessionMessage>) {
     this.#options = options;
     this.#context = context;
-    this.#state = createSession(options.environment, options.credit, options.records);
+    this.machine = { initial: createSession(options.environment, options.credit, options.records), step: stepSession };
     options.records.listen({
-      onRoom: () => context.self.tell({ type: "records_room" }),
-      onGiveWay: () => context.self.tell({ type: "give_way" }),
+      onRoom: () => context.tell({ type: "records_room" }),
+      onGiveWay: () => context.tell({ type: "give_way" }),
     });
   }
 
-  begin(): Actor<SessionInput> {
-    this.receive({ type: "connected" });
-    return this as Actor<SessionInput>;
-  }
-
-  receive(message: Message): void {
-    if (message.type === "data") {
+  take(input: SessionInput, step: (message: SessionMessage) => void): void {
+    if (input.type === "data") {
       this.#isTaking = true;
-      for (const frame of message.frames) this.#step(this.#decode(frame));
+      for (const frame of input.frames) step(this.#decode(frame));
       this.#isTaking = false;
-      if (this.#isFlushDue) this.#step({ type: "flush" });
+      if (this.#isFlushDue) step({ type: "flush" });
       this.#isFlushDue = false;
       return;
     }
-    this.#step(message);
-    if (message.type === "disconnected") this.#options.onDisconnected();
-  }
-
-  #step(message: SessionMessage): void {
-    const [state, effects] = stepSession(this.#state, message, this.#context.nowMs());
-    this.#state = state;
-    for (const effect of effects) this.#perform(effect);
+    step(input);
+    if (input.type === "disconnected") this.#options.onDisconnected();
   }
 
   /** A crash or a stop leaves no connection without its actor: the client connects again. */
@@ -113,19 +104,18 @@ class SessionActor implements Actor<Message> {
     }
   }
 
-  #perform(effect: SessionEffect): void {
+  perform(effect: SessionEffect, context: MachineContext<SessionMessage>, state: SessionState): void | Promise<void> {
     const { environment, peer } = this.#options;
-    const { self } = this.#context;
     switch (effect.type) {
       case "send":
         peer.send(effect.frame);
         return;
       case "send_records": {
         const { frame, room } = effect;
-        const wireBytes = peer.send(frame, () => self.tell({ type: "flushed_records", room }));
-        room.sent(wireBytes, this.#context.nowMs());
+        const wireBytes = peer.send(frame, () => context.tell({ type: "flushed_records", room }));
+        room.sent(wireBytes, context.nowMs());
         this.#fitting.sent(frame.batches, wireBytes);
-        self.tell({ type: "sent_records", subscription: frame.subscription, wireBytes });
+        context.tell({ type: "sent_records", subscription: frame.subscription, wireBytes });
         return;
       }
       case "close":
@@ -136,22 +126,17 @@ class SessionActor implements Actor<Message> {
         else peer.abandon();
         return;
       case "wait":
-        this.#context.after(effect.delayMs, effect.message);
+        context.after(effect.delayMs, effect.message);
         return;
       case "authenticate":
-        environment.authenticate(effect.token).then(
-          (permissions) => self.tell({ type: "authenticated", permissions }),
-          (error) => self.tell({ type: "welcome_failed", error: unavailable("authenticate", error) }),
-        );
-        return;
+        return environment
+          .authenticate(effect.token)
+          .then((permissions) => context.tell({ type: "authenticated", permissions }));
       case "welcome_producer": {
         const { producerId = "", instance = "", producerEpoch } = effect.hello;
-        const nowMs = this.#context.nowMs();
-        environment.welcomeProducer(producerId, instance, producerEpoch, nowMs, effect.owner).then(
-          (outcome) => self.tell({ type: "welcomed", outcome }),
-          (error) => self.tell({ type: "welcome_failed", error: unavailable("welcome a producer", error) }),
-        );
-        return;
+        return environment
+          .welcomeProducer(producerId, instance, producerEpoch, context.nowMs(), effect.owner)
+          .then((outcome) => context.tell({ type: "welcomed", outcome }));
       }
       case "meter": {
         const waitMs = effect.quota.take(effect.events, effect.sizeBytes);
@@ -166,7 +151,7 @@ class SessionActor implements Actor<Message> {
         return;
       case "flush_soon":
         if (this.#isTaking) this.#isFlushDue = true;
-        else queueMicrotask(() => self.tell({ type: "flush" }));
+        else queueMicrotask(() => context.tell({ type: "flush" }));
         return;
       case "append":
         this.#append(effect);
@@ -183,7 +168,7 @@ class SessionActor implements Actor<Message> {
         this.#watching.delete(nameOf(effect));
         return;
       case "listen":
-        this.#listen(effect.subscription);
+        this.#listen(effect.subscription, state);
         return;
       case "unlisten":
         this.#unlisten(effect.subscription);
@@ -191,6 +176,17 @@ class SessionActor implements Actor<Message> {
       case "read":
         this.#read(effect.subscription, effect.read);
         return;
+    }
+  }
+
+  onEffectFailed(effect: SessionEffect, error: unknown): SessionMessage | undefined {
+    switch (effect.type) {
+      case "authenticate":
+        return { type: "welcome_failed", error: unavailable("authenticate", error) };
+      case "welcome_producer":
+        return { type: "welcome_failed", error: unavailable("welcome a producer", error) };
+      default:
+        return undefined;
     }
   }
 
@@ -233,7 +229,7 @@ class SessionActor implements Actor<Message> {
       `Cannot reach ${stream}/${partition} as its owner must be known here: it is being started, or given to a node`,
     );
     const answers = requestIds.map((requestId) => ({ kind: "refused", requestId, error }) as const);
-    this.#context.self.tell({
+    this.#context.tell({
       type: "partition_reply",
       partition: { stream, partition: partitionId(partition) },
       answers,
@@ -241,29 +237,29 @@ class SessionActor implements Actor<Message> {
   }
 
   #watchOwner(stream: string, partition: number): void {
-    const changed = () => this.#context.self.tell({ type: "owner_changed", stream, partition });
+    const changed = () => this.#context.tell({ type: "owner_changed", stream, partition });
     const listener = this.#options.environment.directory.partition(stream, partition)?.onChange(changed);
     if (listener !== undefined) this.#watching.set(nameOf({ stream, partition }), listener);
     changed(); // it may have changed since it was looked at
   }
 
-  #listen(subscription: Subscription): void {
+  #listen(subscription: Subscription, state: SessionState): void {
     const stops: { stop(): void }[] = [];
     for (const partition of subscription.partitions.keys()) {
       const entry = this.#options.environment.directory.partition(subscription.stream, partition);
       if (entry === undefined) continue;
       let feedListener: { stop(): void } | undefined;
-      const notify = () => this.#context.self.tell({ type: "advanced", subscription: subscription.id, partition });
+      const notify = () => this.#context.tell({ type: "advanced", subscription: subscription.id, partition });
       const follow = () => {
         feedListener?.stop();
-        const address = addressElsewhere(this.#state, { stream: subscription.stream, partition });
+        const address = addressElsewhere(state, { stream: subscription.stream, partition });
         if (address !== undefined) {
-          this.#context.self.tell({ type: "owned_elsewhere", subscription: subscription.id, partition, address });
+          this.#context.tell({ type: "owned_elsewhere", subscription: subscription.id, partition, address });
           return;
         }
         const { view, nextAddress } = entry;
         if (nextAddress !== undefined)
-          this.#context.self.tell({ type: "moves_soon", subscription: subscription.id, partition });
+          this.#context.tell({ type: "moves_soon", subscription: subscription.id, partition });
         feedListener = view?.onAdvance(subscription.channel, notify);
         notify();
       };
@@ -283,11 +279,11 @@ class SessionActor implements Actor<Message> {
     const view = this.#options.environment.directory.partition(subscription.stream, partition)?.view;
     const about = { subscription: subscription.id, partition, room };
     if (view === undefined) {
-      this.#context.self.tell({ type: "read_failed", ...about, isRetriable: false });
+      this.#context.tell({ type: "read_failed", ...about, isRetriable: false });
       return;
     }
     this.#readFrom(view, subscription, read).then(
-      (message) => this.#context.self.tell(message),
+      (message) => this.#context.tell(message),
       // Looked at again after a while: no record may come that would be the occasion.
       () => this.#context.after(READ_RETRY_MS, { type: "read_failed", ...about, isRetriable: true }),
     );
