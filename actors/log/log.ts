@@ -16,6 +16,7 @@
 import type { Event, Verdict } from "../../protocols/event.ts";
 import type { Epoch, EpochStart, Offset, PartitionReference, Position } from "../../protocols/position.ts";
 import type { Sequence, Sequences } from "../../protocols/sequence.ts";
+import type { TraceStart } from "../../protocols/traceparent.ts";
 
 /** What survives what: see docs/guarantees.md. The log refuses a tier that its store can not keep. */
 export type DurabilityTier = "memory" | "everysec" | "fsync" | { readonly replicas: number };
@@ -76,6 +77,8 @@ export interface AppendBatch {
   readonly events: Uint8Array;
   readonly rejects?: Rejects;
   readonly traceparent?: string;
+  /** Of frames that were joined, each with its own trace context; then there is no `traceparent`. */
+  readonly traces?: readonly TraceStart[];
   /** The producer's resume point, kept with the chain. */
   readonly position?: Event;
   /** When the owner took the batch in, by its clock, in ms since 1970. */
@@ -133,6 +136,8 @@ export interface RecordBatch {
   /** Of all the batch's events, the rejected ones included. */
   readonly sequences: Sequences;
   readonly traceparent?: string;
+  /** Where the trace contexts of its events differ; then there is no `traceparent`. */
+  readonly traces?: readonly TraceStart[];
   /** Bit i (byte i >> 3, lowest bit first) is set where event i is rejected; absent when none is. */
   readonly rejected?: Uint8Array;
   readonly events: Uint8Array;

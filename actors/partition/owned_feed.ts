@@ -5,6 +5,7 @@
 import { FencedError } from "../../protocols/errors.ts";
 import type { Epoch, Offset, PartitionReference, Position } from "../../protocols/position.ts";
 import { sequenceCount } from "../../protocols/sequence.ts";
+import { tracesOf } from "../../protocols/traceparent.ts";
 import {
   type AppendRequest,
   type AppendResult,
@@ -122,14 +123,14 @@ export class OwnedFeed implements PartitionFeed {
   }
 
   #asRead({ batch, firstOffset, count }: WrittenBatch): RecordBatch {
-    const { appendedAtMs, schemaVersion, producerId, sequences, events, traceparent, rejects } = batch;
+    const { appendedAtMs, schemaVersion, producerId, sequences, events, rejects } = batch;
     const source = { appendedAtMs, schemaVersion, producerId, sequences, events };
     const plain: RecordBatch = { epoch: this.epoch, firstOffset, count, ...source };
-    if (traceparent === undefined && rejects === undefined) return plain;
+    if (batch.traceparent === undefined && batch.traces === undefined && rejects === undefined) return plain;
     const rejected = rejectedBitmap(rejects?.verdicts, sequenceCount(sequences));
     return {
       ...plain,
-      ...(traceparent === undefined ? {} : { traceparent }),
+      ...tracesOf(batch),
       ...(rejected === undefined ? {} : { rejected }),
     };
   }

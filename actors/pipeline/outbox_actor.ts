@@ -5,6 +5,7 @@
 import { FencedError, OverloadedError, UnavailableError } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
 import { cursorBefore, type Position } from "../../protocols/position.ts";
+import { traceparentAt } from "../../protocols/traceparent.ts";
 import { decodeTrustedEvents, encodeEvents } from "../../protocols/values/event_codec.ts";
 import type { Actor, ActorContext, ActorDefinition } from "../kernel/actor.ts";
 import type { Channel } from "../log/log.ts";
@@ -157,9 +158,9 @@ class OutboxShell implements Actor<OutboxMessage> {
     const { feed, timeOf } = this.#options;
     const hide = (text: string) => this.#options.hide?.(text) ?? text;
     const outputs: OutboxOutput[] = [];
-    for (const { position, event, batch } of this.#inputs) {
+    for (const { position, event, batch, index: place } of this.#inputs) {
       const timeMs = timeOf(event, batch.appendedAtMs);
-      const { traceparent } = batch;
+      const traceparent = traceparentAt(batch, place);
       const base = { timeMs, ...(traceparent === undefined ? {} : { traceparent }) };
       const result = await this.#instance.run(event, { ...feed.partition, position, timeMs });
       const records: OutboxRecord[] =

@@ -8,6 +8,7 @@
 
 import { FIELD_LIMITS } from "../limits.ts";
 import type { Sequence } from "../sequence.ts";
+import { isTraceparent, TRACEPARENT_BYTES } from "../traceparent.ts";
 import type { AppendFrame } from "./frames.ts";
 
 const encoder = new TextEncoder();
@@ -34,10 +35,11 @@ const PREVIOUS_SEQUENCE = text("previousSequence");
 const SEQUENCES = Uint8Array.of(...text("sequences"), 0x82, ...text("first"));
 const COUNT = text("count");
 const SCHEMA_VERSION = text("schemaVersion");
+const TRACEPARENT = text("traceparent");
 const EVENTS = text("events");
 
 /** Bytes of all that is not the stream's name or the events: keys, and numbers at their longest. */
-const FIXED_BYTES = 256;
+const FIXED_BYTES = 340;
 const STREAM_BYTES_MAX = 255;
 
 let target = new Uint8Array(0);
@@ -46,14 +48,16 @@ let at = 0;
 const floatBytes = new Uint8Array(8);
 const float = new DataView(floatBytes.buffer);
 
-/** Undefined for what the general way has to write: listed sequences, trace context, a resume point. */
+/** Undefined for a frame that the general way has to write: with listed sequences, a resume point or an odd trace context. */
 export function writeAppend(frame: AppendFrame): Uint8Array | undefined {
   const { sequences, events } = frame;
-  if (!("first" in sequences) || frame.traceparent !== undefined || frame.position !== undefined) return undefined;
+  const { traceparent } = frame;
+  if (!("first" in sequences) || frame.position !== undefined) return undefined;
+  if (traceparent !== undefined && !isTraceparent(traceparent)) return undefined;
   const stream = streamBytes(frame.stream);
   if (stream.length > STREAM_BYTES_MAX) return undefined;
   target = new Uint8Array(FIXED_BYTES + stream.length + events.length);
-  target[0] = frame.schemaVersion === undefined ? 0x87 : 0x88;
+  target[0] = 0x87 + Number(frame.schemaVersion !== undefined) + Number(traceparent !== undefined);
   at = 1;
   put(TYPE);
   target[at++] = 0xd9;
@@ -73,6 +77,12 @@ export function writeAppend(frame: AppendFrame): Uint8Array | undefined {
   if (frame.schemaVersion !== undefined) {
     put(SCHEMA_VERSION);
     putNumber(frame.schemaVersion);
+  }
+  if (traceparent !== undefined) {
+    put(TRACEPARENT);
+    target[at++] = 0xd9;
+    target[at++] = TRACEPARENT_BYTES;
+    for (let index = 0; index < TRACEPARENT_BYTES; index++) target[at++] = traceparent.charCodeAt(index);
   }
   put(EVENTS);
   target[at++] = 0xc6;
@@ -151,6 +161,7 @@ const HAS_PREVIOUS = 16;
 const HAS_SEQUENCES = 32;
 const HAS_VERSION = 64;
 const HAS_EVENTS = 128;
+const HAS_TRACEPARENT = 256;
 const REQUIRED = HAS_TYPE | HAS_STREAM | HAS_PARTITION | HAS_EPOCH | HAS_PREVIOUS | HAS_SEQUENCES | HAS_EVENTS;
 
 /** Reads an append whose `events` are a view of `data`; undefined for all that needs the general way (A1). */
@@ -165,7 +176,7 @@ export function readAppend(data: Uint8Array): AppendFrame | undefined {
 function readFields(): AppendFrame | undefined {
   at = 0;
   const size = readMapSize();
-  if (size < 6 || size > 8) return undefined;
+  if (size < 6 || size > 9) return undefined;
   let has = 0;
   let stream = "";
   let partition = UNUSUAL;
@@ -174,6 +185,7 @@ function readFields(): AppendFrame | undefined {
   let first: Sequence | null | undefined;
   let count = UNUSUAL;
   let schemaVersion = UNUSUAL;
+  let traceparent = "";
   let events: Uint8Array | undefined;
   for (let left = size; left > 0; left--) {
     const field = readKey();
@@ -210,6 +222,10 @@ function readFields(): AppendFrame | undefined {
         schemaVersion = readNumber();
         if (schemaVersion < 0 || schemaVersion > FIELD_LIMITS.schemaVersionMax) return undefined;
         break;
+      case HAS_TRACEPARENT:
+        traceparent = readTraceparent();
+        if (traceparent === "") return undefined;
+        break;
       case HAS_EVENTS:
         events = readBytes();
         if (events === undefined) return undefined;
@@ -219,7 +235,20 @@ function readFields(): AppendFrame | undefined {
   if ((has & REQUIRED) !== REQUIRED || at !== end || first === undefined || first === null || events === undefined)
     return undefined;
   const sequences = { first, count };
-  // Written out twice, as a spread costs more than the rest of the reading.
+  // Each shape is written out, as a spread costs more than the rest of the reading.
+  if (traceparent !== "") {
+    const traced = {
+      type: "append",
+      stream,
+      partition,
+      producerEpoch,
+      previousSequence,
+      sequences,
+      traceparent,
+      events,
+    } as const;
+    return schemaVersion < 0 ? traced : { ...traced, schemaVersion };
+  }
   if (schemaVersion < 0)
     return { type: "append", stream, partition, producerEpoch, previousSequence, sequences, events };
   return { type: "append", stream, partition, producerEpoch, previousSequence, sequences, schemaVersion, events };
@@ -248,6 +277,8 @@ function readKey(): number {
     case 0xa9:
       if (letter === 0x70) return isNext(PARTITION) ? HAS_PARTITION : 0;
       return isNext(KEY_SEQUENCES) ? HAS_SEQUENCES : 0;
+    case 0xab:
+      return isNext(TRACEPARENT) ? HAS_TRACEPARENT : 0;
     case 0xad:
       if (letter === 0x70) return isNext(PRODUCER_EPOCH) ? HAS_EPOCH : 0;
       return isNext(SCHEMA_VERSION) ? HAS_VERSION : 0;
@@ -320,6 +351,14 @@ function readStream(): string {
   lastStreamBytes = source.slice(start, at);
   lastStream = name;
   return name;
+}
+
+/** A trace context of the length that they have, "" for anything else: the general way has the words for it. */
+function readTraceparent(): string {
+  if (source[at] !== 0xd9 || source[at + 1] !== TRACEPARENT_BYTES || at + 2 + TRACEPARENT_BYTES > end) return "";
+  at += 2 + TRACEPARENT_BYTES;
+  for (let next = at - TRACEPARENT_BYTES; next < at; next++) if ((source[next] as number) >= 0x80) return "";
+  return decoder.decode(source.subarray(at - TRACEPARENT_BYTES, at));
 }
 
 function isLastStream(start: number, length: number): boolean {

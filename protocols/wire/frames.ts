@@ -4,6 +4,7 @@
  */
 import type { Event, Verdict } from "../event.ts";
 import type { Sequence, Sequences } from "../sequence.ts";
+import type { TraceStart } from "../traceparent.ts";
 
 /** The two encodings of the same frames. */
 export const SUBPROTOCOL_MSGPACK = "headrace.v1.msgpack";
@@ -243,6 +244,8 @@ export interface WireBatch {
   readonly schemaVersion: number;
   readonly producerId?: string;
   readonly traceparent?: string;
+  /** Where the trace contexts of its events differ; then there is no `traceparent`. */
+  readonly traces?: readonly TraceStart[];
   /** Bit i (of byte i >> 3, lowest bit first) is set where event i of `events` was rejected and is to be skipped. */
   readonly rejected?: Uint8Array;
   readonly events: EncodedEvents;

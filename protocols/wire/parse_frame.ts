@@ -158,8 +158,14 @@ const checkBatch: FrameCheck = (fields) => {
     required(fields, name, asCount);
   optional(fields, "producerId", asName);
   optional(fields, "traceparent", asText); // a log may hold one of before there was a bound
+  optional(fields, "traces", asList(asFields(checkTraceStart)));
   optional(fields, "rejected", asBytes);
   required(fields, "events", asBytes);
+};
+
+const checkTraceStart: FrameCheck = (fields) => {
+  required(fields, "index", asCount);
+  optional(fields, "traceparent", asText);
 };
 
 function checkSubscribed(fields: Fields): void {

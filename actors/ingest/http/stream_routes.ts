@@ -3,6 +3,7 @@ import type { FastifyInstance } from "fastify";
 import { RejectedError, UnavailableError } from "../../../protocols/errors.ts";
 import { cursorBefore } from "../../../protocols/position.ts";
 import { sequenceAt } from "../../../protocols/sequence.ts";
+import { traceparentAt } from "../../../protocols/traceparent.ts";
 import { exactJson } from "../../../protocols/values/exact_json.ts";
 import { toJsonValue } from "../../../protocols/values/json_values.ts";
 import type { Channel } from "../../log/log.ts";
@@ -127,15 +128,18 @@ async function readRecords(view: PartitionView, channel: Channel, from: string, 
   return Buffer.from(`{"firstOffset":${firstOffset},"endOffset":${endOffset},"records":[${records.join(",")}]}`);
 }
 
-const describeRecord = ({ position, event, batch, index }: StoredRecord) => ({
-  position,
-  event: toJsonValue(event),
-  appendedAtMs: batch.appendedAtMs,
-  schemaVersion: batch.schemaVersion,
-  producerId: batch.producerId,
-  sequence: sequenceAt(batch.sequences, index),
-  ...(batch.traceparent === undefined ? {} : { traceparent: batch.traceparent }),
-});
+function describeRecord({ position, event, batch, index }: StoredRecord) {
+  const traceparent = traceparentAt(batch, index);
+  return {
+    position,
+    event: toJsonValue(event),
+    appendedAtMs: batch.appendedAtMs,
+    schemaVersion: batch.schemaVersion,
+    producerId: batch.producerId,
+    sequence: sequenceAt(batch.sequences, index),
+    ...(traceparent === undefined ? {} : { traceparent }),
+  };
+}
 
 async function viewOf(directory: StreamDirectory, stream: string, partition: number): Promise<PartitionView> {
   const entry = directory.partition(stream, partition);

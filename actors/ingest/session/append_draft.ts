@@ -5,10 +5,13 @@
  *       of each part: all written, or all of it behind a gap (E2).
  *   D2. A joined batch decodes by itself (E11): nothing with inline record definitions is joined, as the ids of one part
  *       would be defined, or read as records, in another.
- *   D3. What carries its own verdicts, trace context or resume point stays alone.
+ *   D3. A frame with verdicts or a resume point of its own stays alone.
+ *   D4. Each event keeps the trace context of its frame. A batch holds at most TRACES_MAX changes of it: the next frame that
+ *       brings one begins another batch.
  */
 
 import { compareSequences, firstSequence, type Sequence, sequenceCount } from "../../../protocols/sequence.ts";
+import { type TraceStart, tracesOf } from "../../../protocols/traceparent.ts";
 import type { AppendFrame } from "../../../protocols/wire/frames.ts";
 import type { AppendBatch } from "../../log/log.ts";
 import type { AppendItem } from "../../partition/partition.ts";
@@ -16,6 +19,9 @@ import type { Inspection } from "../session.ts";
 
 /** Beyond this a batch costs by its bytes, and joining saves nothing. */
 export const JOINED_BYTES_MAX = 65_536;
+
+/** Each change takes up to 60 bytes of the batch (`record_batch.ts`). */
+export const TRACES_MAX = 64;
 
 /** Who appends, and whom a chain that the append makes belongs to. */
 export interface DraftProducer {
@@ -34,6 +40,8 @@ export interface Draft {
   readonly canJoin: boolean;
   /** Events of the frames that joined, each a MessagePack array, in order. */
   readonly joined: Uint8Array[];
+  /** Where the trace context changes; empty while all events have that of the first frame (D4). */
+  readonly traces: TraceStart[];
   count: number;
   sizeBytes: number;
 }
@@ -50,13 +58,14 @@ export function createDraft(
   const canJoin = isNext && isPlain(frame, inspection);
   const count = sequenceCount(frame.sequences);
   const sizeBytes = frame.events.byteLength;
-  return { requestId, producer, frame, inspection, appendedAtMs, canJoin, joined: [], count, sizeBytes };
+  const parts = { joined: [], traces: [], count, sizeBytes };
+  return { requestId, producer, frame, inspection, appendedAtMs, canJoin, ...parts };
 }
 
 /** D2, D3. */
 function isPlain(frame: AppendFrame, inspection: Inspection): boolean {
   if (inspection.hasDefinitions || inspection.rejects !== undefined || !("first" in frame.sequences)) return false;
-  return frame.traceparent === undefined && frame.position === undefined;
+  return frame.position === undefined;
 }
 
 /** Takes a frame that continues the draft's chain into it, where the two may be one batch. */
@@ -67,11 +76,26 @@ export function joinDraft(draft: Draft, frame: AppendFrame, inspection: Inspecti
   if (draft.sizeBytes + events.byteLength > JOINED_BYTES_MAX || draft.count + sequences.count > batchEventsMax)
     return false;
   if (!isDense(draft, sequences.first)) return false;
+  if (frame.traceparent !== lastTraceOf(draft) && !changeTrace(draft, frame.traceparent)) return false;
   draft.joined.push(events);
   draft.count += sequences.count;
   draft.sizeBytes += events.byteLength;
   return true;
 }
+
+const lastTraceOf = ({ frame, traces }: Draft): string | undefined =>
+  traces.length === 0 ? frame.traceparent : traces.at(-1)?.traceparent;
+
+/** D4. False where the batch has no room for another change. */
+function changeTrace({ frame, traces, count }: Draft, traceparent: string | undefined): boolean {
+  if (traces.length >= TRACES_MAX) return false;
+  if (traces.length === 0) traces.push(startOf(0, frame.traceparent));
+  traces.push(startOf(count, traceparent));
+  return true;
+}
+
+const startOf = (index: number, traceparent: string | undefined): TraceStart =>
+  traceparent === undefined ? { index } : { index, traceparent };
 
 function isDense({ frame: { sequences }, count }: Draft, next: Sequence): boolean {
   if (!("first" in sequences)) return false;
@@ -81,9 +105,10 @@ function isDense({ frame: { sequences }, count }: Draft, next: Sequence): boolea
 
 /** What the partition is given. */
 export function finishDraft(draft: Draft): AppendItem {
-  const { requestId, producer, frame, inspection, appendedAtMs, joined, count, sizeBytes } = draft;
+  const { requestId, producer, frame, inspection, appendedAtMs, joined, traces, count, sizeBytes } = draft;
   const isJoined = joined.length > 0 && "first" in frame.sequences;
   const { producerEpoch, traceparent, position } = frame;
+  const isTraced = traceparent !== undefined || traces.length > 0;
   const { schemaVersion, rejects } = inspection;
   const plain: AppendBatch = {
     producerId: producer.id,
@@ -96,13 +121,13 @@ export function finishDraft(draft: Draft): AppendItem {
   };
   // What follows something makes no chain.
   const owner = frame.previousSequence === null ? producer.owner : undefined;
-  const isPlainBatch = rejects === undefined && traceparent === undefined && position === undefined;
+  const isPlainBatch = rejects === undefined && !isTraced && position === undefined;
   if (isPlainBatch && owner === undefined) return { requestId, batch: plain };
   const batch: AppendBatch = {
     ...plain,
     ...(owner === undefined ? {} : { owner }),
     ...(rejects === undefined ? {} : { rejects }),
-    ...(traceparent === undefined ? {} : { traceparent }),
+    ...tracesOf(traces.length > 0 ? { traces } : frame),
     ...(position === undefined ? {} : { position }),
   };
   return { requestId, batch };

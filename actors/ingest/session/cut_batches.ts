@@ -5,6 +5,7 @@
 
 import { offset } from "../../../protocols/position.ts";
 import { type Sequence, sequenceAt } from "../../../protocols/sequence.ts";
+import { tracesFrom } from "../../../protocols/traceparent.ts";
 import { joinEvents } from "../../../protocols/values/cut_events.ts";
 import { slicesFrom } from "../../../protocols/values/slice_events.ts";
 import { isRejected, type RecordBatch } from "../../log/log.ts";
@@ -57,7 +58,7 @@ function partOf(
   bytesMax: number,
   isFirstKept: boolean,
 ): RecordBatch | undefined {
-  const { rejected, ...whole } = batch;
+  const { rejected, traceparent: _one, traces: _many, ...whole } = batch;
   const first = firstIndex(batch, fromOffset);
   const events: Uint8Array[] = [];
   const list: Sequence[] = [];
@@ -73,7 +74,9 @@ function partOf(
   }
   if (events.length === 0) return undefined;
   const firstOffset = offset(Math.max(batch.firstOffset, fromOffset));
-  return { ...whole, firstOffset, count: events.length, sequences: { list }, events: joinEvents(events) };
+  const place = { firstOffset, count: events.length, sequences: { list } };
+  // A batch with rejected events has one trace context for all: what is left out moves no start.
+  return { ...whole, ...place, ...tracesFrom(batch, first), events: joinEvents(events) };
 }
 
 /** Index of the event at `fromOffset`, or of the first one of the batch. */

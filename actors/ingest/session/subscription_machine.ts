@@ -11,6 +11,7 @@
  */
 
 import { cursorBefore, epoch, type Offset, offset, type Position } from "../../../protocols/position.ts";
+import { tracesOf } from "../../../protocols/traceparent.ts";
 import type {
   NodeFrame,
   RecordsFrame,
@@ -251,6 +252,6 @@ const wireBatch = (batch: RecordBatch): WireBatch => ({
   schemaVersion: batch.schemaVersion,
   producerId: batch.producerId,
   events: batch.events,
-  ...(batch.traceparent === undefined ? {} : { traceparent: batch.traceparent }),
+  ...tracesOf(batch),
   ...(batch.rejected === undefined ? {} : { rejected: batch.rejected }),
 });

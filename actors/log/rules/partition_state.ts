@@ -21,6 +21,7 @@ import {
   sequenceAt,
   sequenceCount,
 } from "../../../protocols/sequence.ts";
+import { tracesOf } from "../../../protocols/traceparent.ts";
 import { decodeSlice, encodePosition } from "../../../protocols/values/event_codec.ts";
 import type {
   AppendBatch,
@@ -266,15 +267,15 @@ export function checkBatch(batch: AppendBatch, name: string): void {
 
 /** What is stored of a batch in its own channel. */
 export function storedBatch(batch: AppendBatch): StoredBatch {
-  const { appendedAtMs, schemaVersion, producerId, sequences, events, traceparent, rejects } = batch;
+  const { appendedAtMs, schemaVersion, producerId, sequences, events, rejects } = batch;
   const eventCount = sequenceCount(sequences);
   const plain: StoredBatch = { count: eventCount, appendedAtMs, schemaVersion, producerId, sequences, events };
-  if (traceparent === undefined && rejects === undefined) return plain;
+  if (batch.traceparent === undefined && batch.traces === undefined && rejects === undefined) return plain;
   const rejected = rejectedBitmap(rejects?.verdicts, eventCount);
   return {
     ...plain,
     count: eventCount - (rejects?.verdicts.length ?? 0),
-    ...(traceparent === undefined ? {} : { traceparent }),
+    ...tracesOf(batch),
     ...(rejected === undefined ? {} : { rejected }),
   };
 }
@@ -287,7 +288,7 @@ export function rejectedBatch(batch: AppendBatch, rejects: NonNullable<AppendBat
     schemaVersion: batch.schemaVersion,
     producerId: batch.producerId,
     sequences: { list: rejects.verdicts.map(({ index }) => sequenceAt(batch.sequences, index)) },
-    ...(batch.traceparent === undefined ? {} : { traceparent: batch.traceparent }),
+    ...tracesOf(batch),
     events: rejects.events,
   };
 }

@@ -10,17 +10,22 @@
  * Version 1, big-endian: u8 version, u8 zero, u16 zero, u32 length of the whole, u32 crc32 of the rest, u32 records,
  * u32 events, f64 appendedAtMs, u32 schemaVersion, u16 traceparent bytes, u16 producer bytes, u8 flags, the sequences (3 x f64 of the
  * first, or of each), producer id, traceparent, bitmap of rejected events, events.
+ * Version 2, written only where a batch has several trace contexts: in place of the traceparent, for each change u32 index of the event,
+ * u8 bytes of the context (0: none), and the context. What has one context or none is written as version 1, so that an older release reads it.
  */
 import * as zlib from "node:zlib";
 import { ConfigurationError, UnavailableError } from "../../../protocols/errors.ts";
 import { type Epoch, offset } from "../../../protocols/position.ts";
 import { type Sequence, type Sequences, sequenceCount } from "../../../protocols/sequence.ts";
+import type { TraceStart } from "../../../protocols/traceparent.ts";
 import type { RecordBatch } from "../log.ts";
 
 /** What is stored of a batch; its place is the key's. */
 export type StoredBatch = Omit<RecordBatch, "epoch" | "firstOffset">;
 
-export const RECORD_BATCH_VERSION = 1;
+export const RECORD_BATCH_VERSION = 2;
+/** Of a batch with one trace context or none. */
+const PLAIN_VERSION = 1;
 /** Small batches of one call share an entry up to this size: a store's work is per entry, and reads want few of them. */
 export const ENTRY_BYTES_TARGET = 65_536;
 
@@ -29,6 +34,9 @@ const CHECKED_FROM = 12;
 const LISTED = 1;
 const TRACED = 2;
 const HAS_REJECTS = 4;
+const MANY_TRACES = 8;
+/** Of the start of one trace context: index and length. */
+const TRACE_START_BYTES = 5;
 const SEQUENCE_BYTES = 24;
 
 /** Bytes that `batch` takes in an entry. */
@@ -38,15 +46,20 @@ export function storedBytes(batch: StoredBatch): number {
     FIXED_BYTES +
     listed * SEQUENCE_BYTES +
     Buffer.byteLength(batch.producerId) +
-    (batch.traceparent === undefined ? 0 : Buffer.byteLength(batch.traceparent)) +
+    traceBytes(batch) +
     (batch.rejected?.length ?? 0) +
     batch.events.length
   );
 }
 
+function traceBytes({ traceparent, traces }: StoredBatch): number {
+  if (traces === undefined) return traceparent === undefined ? 0 : Buffer.byteLength(traceparent);
+  return traces.reduce((sum, start) => sum + TRACE_START_BYTES + (start.traceparent?.length ?? 0), 0);
+}
+
 /** Writes `batch` at `start` of `target` and answers where it ends; `target` has room for {@linkcode storedBytes}. */
 export function writeStoredBatch(target: Buffer, start: number, batch: StoredBatch): number {
-  const { sequences, traceparent, rejected, events } = batch;
+  const { sequences, traceparent, traces, rejected, events } = batch;
   let at = start + FIXED_BYTES;
   let flags = 0;
   if ("list" in sequences) {
@@ -55,12 +68,15 @@ export function writeStoredBatch(target: Buffer, start: number, batch: StoredBat
   } else at = writeSequence(target, at, sequences.first);
   const producerBytes = target.write(batch.producerId, at);
   at += producerBytes;
-  let traceBytes = 0;
-  if (traceparent !== undefined) {
+  const tracesAt = at;
+  if (traces !== undefined) {
+    flags |= MANY_TRACES;
+    for (const one of traces) at = writeTraceStart(target, at, one);
+  } else if (traceparent !== undefined) {
     flags |= TRACED;
-    traceBytes = target.write(traceparent, at);
-    at += traceBytes;
+    at += target.write(traceparent, at);
   }
+  const tracesBytes = at - tracesAt;
   if (rejected !== undefined) {
     flags |= HAS_REJECTS;
     target.set(rejected, at);
@@ -68,14 +84,14 @@ export function writeStoredBatch(target: Buffer, start: number, batch: StoredBat
   }
   target.set(events, at);
   const end = at + events.length;
-  target[start] = RECORD_BATCH_VERSION;
+  target[start] = traces === undefined ? PLAIN_VERSION : RECORD_BATCH_VERSION;
   target.fill(0, start + 1, start + 4);
   target.writeUInt32BE(end - start, start + 4);
   target.writeUInt32BE(batch.count, start + 12);
   target.writeUInt32BE(sequenceCount(sequences), start + 16);
   target.writeDoubleBE(batch.appendedAtMs, start + 20);
   target.writeUInt32BE(batch.schemaVersion, start + 28);
-  target.writeUInt16BE(traceBytes, start + 32);
+  target.writeUInt16BE(tracesBytes, start + 32);
   target.writeUInt16BE(producerBytes, start + 34);
   target[start + 36] = flags;
   target.writeUInt32BE(crc32(target.subarray(start + CHECKED_FROM, end)), start + 8);
@@ -152,6 +168,7 @@ function readStoredBatch(bytes: Buffer): StoredBatch {
       : { list: Array.from({ length: eventCount }, readSequence) };
   const producerId = take(bytes.readUInt16BE(34)).toString();
   const traceparent = (flags & TRACED) === 0 ? undefined : take(bytes.readUInt16BE(32)).toString();
+  const traces = (flags & MANY_TRACES) === 0 ? undefined : readTraceStarts(take(bytes.readUInt16BE(32)));
   const rejected = (flags & HAS_REJECTS) === 0 ? undefined : take((eventCount + 7) >> 3);
   return {
     count: bytes.readUInt32BE(12),
@@ -160,9 +177,27 @@ function readStoredBatch(bytes: Buffer): StoredBatch {
     producerId,
     sequences,
     ...(traceparent === undefined ? {} : { traceparent }),
+    ...(traces === undefined ? {} : { traces }),
     ...(rejected === undefined ? {} : { rejected }),
     events: bytes.subarray(at),
   };
+}
+
+function writeTraceStart(target: Buffer, at: number, { index, traceparent = "" }: TraceStart): number {
+  target.writeUInt32BE(index, at);
+  target[at + 4] = traceparent.length;
+  return at + TRACE_START_BYTES + target.write(traceparent, at + TRACE_START_BYTES, "latin1");
+}
+
+function readTraceStarts(bytes: Buffer): TraceStart[] {
+  const traces: TraceStart[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const end = at + TRACE_START_BYTES + (bytes[at + 4] ?? 0);
+    const traceparent = bytes.toString("latin1", at + TRACE_START_BYTES, end);
+    traces.push({ index: bytes.readUInt32BE(at), ...(traceparent === "" ? {} : { traceparent }) });
+    at = end;
+  }
+  return traces;
 }
 
 function writeSequence(target: Buffer, at: number, [term, position, index]: Sequence): number {

@@ -1,6 +1,7 @@
 /** Turns a stored batch into what a delivery handles: its records after a cursor, decoded and run through the steps. */
 import type { Event } from "../../../protocols/event.ts";
 import { offset, type PartitionReference, type Position } from "../../../protocols/position.ts";
+import { traceparentAt } from "../../../protocols/traceparent.ts";
 import { isRejected, type RecordBatch } from "../../log/log.ts";
 import type { RecordOrigin, SinkRecord } from "../sink.ts";
 import type { DeliveryItem } from "./delivery_messages.ts";
@@ -46,37 +47,46 @@ export async function prepareItems(
   const events = preparation.decode(batch);
   const sizeBytes = Math.ceil(batch.events.length / Math.max(1, events.length));
   const items: DeliveryItem[] = [];
+  const { appendedAtMs, traceparent, traces } = batch;
+  let context: RecordContext = { appendedAtMs, traceparent };
   let next = batch.firstOffset as number;
   for (const [index, event] of events.entries()) {
     if (isRejected(batch.rejected, index)) continue;
     const position = { epoch: batch.epoch, offset: offset(next) };
     next += 1;
     if (after !== undefined && position.offset <= after.offset) continue;
-    const item = prepareOne(preparation, batch, position, event as Event, sizeBytes);
+    if (traces !== undefined) context = { appendedAtMs, traceparent: traceparentAt(batch, index) };
+    const item = prepareOne(preparation, context, position, event as Event, sizeBytes);
     items.push(item instanceof Promise ? await item : item);
   }
   return items;
 }
 
+/** Of the batch, at one of its records. */
+interface RecordContext {
+  readonly appendedAtMs: number;
+  readonly traceparent: string | undefined;
+}
+
 function prepareOne(
   { partition, run, timeOf }: Preparation,
-  batch: RecordBatch,
+  context: RecordContext,
   position: Position,
   event: Event,
   sizeBytes: number,
 ): DeliveryItem | Promise<DeliveryItem> {
-  const timeMs = timeOf(event, batch.appendedAtMs);
+  const timeMs = timeOf(event, context.appendedAtMs);
   const { stream, partition: number } = partition;
   const result = run(event, { stream, partition: number, position, timeMs });
   if (result instanceof Promise)
-    return result.then((found) => finish(found, batch, position, event, timeMs, sizeBytes));
-  return finish(result, batch, position, event, timeMs, sizeBytes);
+    return result.then((found) => finish(found, context, position, event, timeMs, sizeBytes));
+  return finish(result, context, position, event, timeMs, sizeBytes);
 }
 
 /** Called for each record: every object that it makes counts. */
 function finish(
   result: StepsResult,
-  { appendedAtMs, traceparent }: RecordBatch,
+  { appendedAtMs, traceparent }: RecordContext,
   position: Position,
   event: Event,
   timeMs: number,

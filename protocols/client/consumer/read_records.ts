@@ -1,6 +1,7 @@
 /** From a `records` frame to records: skips what was rejected and what was not asked for, and gives each its position. */
 import type { Event } from "../../event.ts";
 import { type Position, position } from "../../position.ts";
+import { traceparentAt } from "../../traceparent.ts";
 import { decodeEvents, EVENT_LIMITS } from "../../values/event_codec.ts";
 import type { RecordsFrame, WireBatch } from "../../wire/frames.ts";
 
@@ -34,13 +35,14 @@ export function readRecords(frame: RecordsFrame, fromOffset: number): ConsumedRe
 }
 
 function readBatch(batch: WireBatch, fromOffset: number, records: ConsumedRecord[]): void {
-  const { epoch, appendedAtMs, schemaVersion, producerId, traceparent } = batch;
+  const { epoch, appendedAtMs, schemaVersion, producerId } = batch;
   const { events } = decodeEvents(batch.events, NODE_LIMITS);
   let offset = batch.firstOffset;
   for (let index = 0; index < events.length; index++) {
     if (isRejected(batch.rejected, index)) continue;
     const event = events[index];
     if (offset >= fromOffset && event !== undefined) {
+      const traceparent = traceparentAt(batch, index);
       records.push({ position: position(epoch, offset), event, appendedAtMs, schemaVersion, producerId, traceparent });
     }
     offset++;

@@ -41,6 +41,9 @@ const append = fc.record(
       .record({ first: sequence, count })
       .filter(({ first, count: events }) => Number.isSafeInteger(first[1] + events)),
     schemaVersion: fc.oneof(fc.nat(300), fc.nat({ max: FIELD_LIMITS.schemaVersionMax })),
+    traceparent: fc
+      .array(fc.constantFrom(..."0123456789abcdef"), { minLength: 47, maxLength: 47 })
+      .map((hex) => `00-1${hex.slice(0, 31).join("")}-1${hex.slice(31, 46).join("")}-0${hex[46]}`),
     events: fc.uint8Array({ maxLength: 300 }),
   },
   { requiredKeys: ["type", "stream", "partition", "producerEpoch", "previousSequence", "sequences", "events"] },
@@ -115,6 +118,23 @@ test("what an append seldom has is left to the general way", () => {
   assert.is(readAppend(packer.pack({ ...frame, sequences: { list: [[0, 0, 0]] } })), undefined);
   assert.is(readAppend(packer.pack({ ...frame, stream: "" })), undefined);
   assert.ok(readAppend(packer.pack(frame)) !== undefined);
+});
+
+test("an append with a trace context is written and read directly", () => {
+  const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  for (const more of [{}, { schemaVersion: 3 }]) {
+    const frame: AppendFrame = {
+      ...{ type: "append", stream: "readings", partition: 0, producerEpoch: 1, previousSequence: null },
+      sequences: { first: [0, 0, 0], count: 1 },
+      traceparent,
+      events: Uint8Array.of(0x91, 0x80),
+      ...more,
+    };
+    const data = writeAppend(frame) as Uint8Array;
+    assert.equal(plain(readAppend(data) as AppendFrame), plain(frame));
+    assert.equal(general(data), plain(frame));
+    assert.equal(plain(readAppend(packer.pack(frame)) as AppendFrame), plain(frame));
+  }
 });
 
 test.run();

@@ -1,5 +1,6 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { TRACES_MAX } from "../../../../actors/ingest/session/append_draft.ts";
 import { CreditPool } from "../../../../actors/ingest/session/credit_pool.ts";
 import { createInspect } from "../../../../actors/ingest/session/inspection.ts";
 import { RecordsBudget } from "../../../../actors/ingest/session/records_budget.ts";
@@ -14,6 +15,8 @@ import type { AppendItem, PartitionAnswer } from "../../../../actors/partition/p
 import { FencedError } from "../../../../protocols/errors.ts";
 import { offset, partitionId } from "../../../../protocols/position.ts";
 import type { Sequence } from "../../../../protocols/sequence.ts";
+import { sequenceCount } from "../../../../protocols/sequence.ts";
+import { traceparentAt } from "../../../../protocols/traceparent.ts";
 import { decodeTrustedEvents, EVENT_LIMITS, encodeEvents } from "../../../../protocols/values/event_codec.ts";
 import type { AppendFrame, NodeFrame } from "../../../../protocols/wire/frames.ts";
 
@@ -157,7 +160,6 @@ test("each turn's frames are a batch of their own, and one flush is asked for in
 
 const ALONE: readonly (readonly [string, Partial<AppendFrame> & { readonly asRecords?: boolean }])[] = [
   ["inline record definitions, whose ids mean something else in another frame,", { asRecords: true }],
-  ["a trace context", { traceparent: TRACEPARENT }],
   ["a resume point", { position: { line: 1 } }],
   ["another schema version", { schemaVersion: 1 }],
   ["listed sequences", { sequences: { list: [[0, 1, 0]] } }],
@@ -174,6 +176,46 @@ for (const [what, more] of ALONE) {
     assert.equal(batches.map(numbers), [[0], [1]]);
   });
 }
+
+const traceOf = (n: number) => `00-${String(n + 1).padStart(32, "0")}-b7ad6b7169203331-01`;
+
+test("D4: frames with trace contexts are joined, and each event keeps the context of its frame", () => {
+  const harness = new Harness();
+  const contexts = [traceOf(0), traceOf(0), undefined, traceOf(1), traceOf(2)];
+  for (const [n, traceparent] of contexts.entries())
+    harness.append(n, 1, traceparent === undefined ? {} : { traceparent });
+  const [item, ...others] = harness.flush();
+  assert.is(others.length, 0);
+  assert.equal(
+    contexts.map((_, index) => traceparentAt(item?.batch ?? {}, index)),
+    contexts,
+  );
+  assert.is(item?.batch.traces?.length, 4);
+});
+
+test("D4: a batch whose events all have one trace context holds that context once", () => {
+  const harness = new Harness();
+  for (const n of [0, 1, 2]) harness.append(n, 1, { traceparent: TRACEPARENT });
+  const [item] = harness.flush();
+  assert.is(item?.batch.traceparent, TRACEPARENT);
+  assert.is(item?.batch.traces, undefined);
+});
+
+test("D4: a batch that holds the most changes of trace context is followed by another, and nothing is lost", () => {
+  const harness = new Harness();
+  const count = TRACES_MAX + 10;
+  for (let n = 0; n < count; n++) harness.append(n, 1, { traceparent: traceOf(n) });
+  const batches = harness.flush().map(({ batch }) => batch);
+  assert.is(batches.length, 2);
+  assert.ok(batches.every(({ traces = [] }) => traces.length <= TRACES_MAX));
+  const told = batches.flatMap((batch) =>
+    Array.from({ length: sequenceCount(batch.sequences) }, (_, index) => traceparentAt(batch, index)),
+  );
+  assert.equal(
+    told,
+    Array.from({ length: count }, (_, n) => traceOf(n)),
+  );
+});
 
 test("a frame with a rejected event stays alone, with its verdict", () => {
   const harness = new Harness();
@@ -210,7 +252,7 @@ for (const [whose, principal] of [
       ],
     );
     harness.append(0);
-    harness.append(1, 1, { traceparent: TRACEPARENT });
+    harness.append(1, 1, { position: { line: 1 } });
     const owners = harness.flush().map(({ batch }) => batch.owner);
     assert.equal(owners, ["plant", undefined]);
   });
@@ -368,11 +410,9 @@ test("a trace context that is none is left out and counted, and its batch is tak
   ];
   const harness = new Harness();
   for (const [n, traceparent] of [good, ...bad].entries()) harness.append(n, 1, { traceparent });
-  assert.equal(
-    harness.flush().map(({ batch }) => batch.traceparent),
-    // Those without are joined, as if they had come without.
-    [good, undefined],
-  );
+  const [batch, ...others] = harness.flush().map((item) => item.batch);
+  assert.is(others.length, 0);
+  assert.equal(batch?.traces, [{ index: 0, traceparent: good }, { index: 1 }]);
   assert.is(harness.dropped, bad.length);
 });
 

@@ -9,7 +9,8 @@ import {
   type StoredBatch,
 } from "../../../../actors/log/rules/record_batch.ts";
 import { epoch } from "../../../../protocols/position.ts";
-import { VERSION_1_ENTRY } from "../samples.ts";
+import { tracesOf } from "../../../../protocols/traceparent.ts";
+import { VERSION_1_ENTRY, VERSION_2_ENTRY } from "../samples.ts";
 
 const stored: StoredBatch = {
   count: 1,
@@ -42,18 +43,36 @@ const codeOf = (run: () => unknown): string => {
   return "none";
 };
 
+/** Of format version 2: its events have different trace contexts. */
+const traced: StoredBatch = {
+  ...{ count: 3, appendedAtMs: 1_700_000_000_123, schemaVersion: 7, producerId: "sensor-1" },
+  sequences: { first: [0, 41, 0], count: 3 },
+  traces: [
+    { index: 0, traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01" },
+    { index: 1 },
+    { index: 2, traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".replace("01", "00") },
+  ],
+  events: Uint8Array.of(0x93, 0x80, 0x80, 0x80),
+};
+
+test("an entry of format version 2 is read as it was meant", () => {
+  const [batch] = decodeEntry(Buffer.from(VERSION_2_ENTRY, "hex"), epoch(9), 102);
+  assert.equal(plainOf(batch ?? {}), plainOf({ epoch: 9, firstOffset: 100, ...traced }));
+});
+
 test("an entry of format version 1 is read as it was meant", () => {
   const [batch] = decodeEntry(Buffer.from(VERSION_1_ENTRY, "hex"), epoch(9), 100);
   assert.equal(plainOf(batch ?? {}), plainOf({ epoch: 9, firstOffset: 100, ...stored }));
 });
 
-test("what is written today is format version 1, byte for byte", () => {
+test("a batch with one trace context or none is written as format version 1, with several as version 2, byte for byte", () => {
   assert.is(encodeEntry([stored]).toString("hex"), VERSION_1_ENTRY);
+  assert.is(encodeEntry([traced]).toString("hex"), VERSION_2_ENTRY);
 });
 
 test("an entry of a newer format is refused, not guessed at", () => {
   const bytes = encodeEntry([stored]);
-  bytes[0] = 2;
+  bytes[0] = 3;
   assert.is(
     codeOf(() => decodeEntry(bytes, epoch(1), 0)),
     "FORMAT_TOO_NEW",
@@ -93,14 +112,22 @@ test("what is encoded is what is decoded, alone or among others", () => {
       events: fc.uint8Array({ maxLength: 300 }),
       appendedAtMs: fc.maxSafeNat(),
       traceparent: fc.option(fc.constant("00-aa-bb-01"), { nil: undefined }),
+      starts: fc.option(
+        fc.uniqueArray(fc.nat(400), { minLength: 1, maxLength: 9 }).map((list) => list.sort((a, b) => a - b)),
+        { nil: undefined },
+      ),
     })
     .map(
-      ({ listed, first, count, traceparent, ...rest }): StoredBatch => ({
+      ({ listed, first, count, traceparent, starts, ...rest }): StoredBatch => ({
         ...rest,
         count: listed?.length ?? count,
         schemaVersion: 1,
         sequences: listed === null ? { first, count } : { list: listed },
-        ...(traceparent === undefined ? {} : { traceparent }),
+        ...(starts === undefined
+          ? tracesOf({ ...(traceparent === undefined ? {} : { traceparent }) })
+          : {
+              traces: starts.map((index, at) => ({ index, ...(at % 2 === 0 ? { traceparent: `00-aa-${at}` } : {}) })),
+            }),
       }),
     );
   fc.assert(
