@@ -97,8 +97,9 @@ export interface Decision {
   readonly triggers: readonly Trigger[];
   /** What was decided, in a sentence. */
   readonly text: string;
-  /** Partitions that it moves, and how many it might at least have moved. */
+  /** How many partitions it moves. */
   readonly moves: number;
+  /** Equals `moves`, as no fewer are searched for (decision 0011). Nodes and clients of other releases read the field. */
   readonly movesMin: number;
 }
 

@@ -49,10 +49,10 @@ export function decide(state: CoordinatorState, nowMs: number): readonly Coordin
   const skewed = triggers.find(({ kind }) => kind === "skewed");
   if (assignment.moves === 0 && skewed?.kind === "skewed") state.skewLeft = skewed.skew;
   const text = describe(triggers, assignment, state.partitions.length, nodes.length);
-  const { moves, movesMin } = assignment;
+  const { moves } = assignment;
   const { leaderEpoch } = state.leader;
   state.decision =
-    state.wanted.size === 0 ? undefined : { id: 0, leaderEpoch, atMs: nowMs, triggers, text, moves, movesMin };
+    state.wanted.size === 0 ? undefined : { id: 0, leaderEpoch, atMs: nowMs, triggers, text, moves, movesMin: moves };
   return [{ type: "note", level: "info", text }];
 }
 
@@ -103,7 +103,7 @@ export function lookAtSkew(state: CoordinatorState, nowMs: number): void {
 }
 
 const describe = (triggers: readonly Trigger[], assignment: Assignment, partitions: number, nodes: number): string =>
-  `${[...new Set(triggers.map(describeTrigger))].join(", ")}: ${assignment.moves} of ${partitions} partitions move (at least ${assignment.movesMin} must), so that the fullest of ${nodes} nodes has ${assignment.skew.toFixed(2)} of its share`;
+  `${[...new Set(triggers.map(describeTrigger))].join(", ")}: ${assignment.moves} of ${partitions} partitions move, so that the fullest of ${nodes} nodes has ${assignment.skew.toFixed(2)} of its share`;
 
 export function describeTrigger(of: Trigger): string {
   switch (of.kind) {
