@@ -1,6 +1,6 @@
 /**
- * Performs what the member machine decides: looks at the lease store, places partitions, speaks with the coordinator, and
- * runs the coordinator itself where this node was elected.
+ * Carries out the effects of the member machine: calls the lease store, places partitions, sends to the coordinator. Runs the
+ * coordinator as a child while this node leads.
  */
 import type { ActorContext, ActorDefinition, ActorReference } from "../../../actors/kernel/actor.ts";
 import { machineActor } from "../../../actors/kernel/machine_actor.ts";
@@ -25,10 +25,10 @@ import { SteadyClock } from "../steady_clock.ts";
 import { stepMember } from "./member_machine.ts";
 import { createMember, type MemberEffect, type MemberMessage, type MemberState } from "./member_state.ts";
 
-/** What is done with partitions on this node, by name. */
+/** Places partitions on this node, by name. */
 export interface Placement {
   order(partition: PartitionName, order: WithoutPartition<PlacementOrder>): void;
-  /** Who owns it elsewhere; undefined where nobody is known to. */
+  /** Directs requests to the partition's owner on another node; undefined if none is known. */
   pointTo(partition: PartitionName, owner: Member | undefined): void;
 }
 
@@ -42,11 +42,11 @@ export interface MemberOptions {
   readonly peers: Peers;
   readonly placement: Placement;
   note(level: "info" | "warn", text: string): void;
-  /** Called after each step, with what the member knows: to be read, and not kept. `nowMs` is the time as the member tells it. */
+  /** Called after each step. `state` may be read, not kept. `nowMs` is the time of the member's own clock. */
   onStep?(state: MemberState, nowMs: number): void;
-  /** Nothing is held any more (`leave`). */
+  /** After `leave`: the member holds no partition any more. */
   onLeft(): void;
-  /** The registry does not know this life any more (M7). */
+  /** The registry no longer knows this life (M7). */
   onOver(): void;
 }
 
@@ -56,7 +56,7 @@ export const memberActor = (options: MemberOptions): ActorDefinition<MemberMessa
   const shell = new MemberShell(options);
   return machineActor<MemberState, Message, MemberEffect>({
     name: "member",
-    // A coordinator that fails is not started again here: its lease is given up, and whoever is elected reads the table anew.
+    // A coordinator that fails is not restarted: its lease is given up, and the next one elected reads the table anew.
     supervision: {
       strategy: "one_for_one",
       intensity: { restartsMax: 0, withinMs: 1_000 },
@@ -104,7 +104,7 @@ class MemberShell {
 
   begin(context: ActorContext<Message>): void {
     const { peers } = this.#options;
-    this.stop(); // a life before this one was not ended by itself
+    this.stop(); // an actor that crashed has not stopped its subscriptions
     this.#self = context.self;
     const onLink = peers.onLink((event) => {
       context.self.tell({ type: "link", event });
@@ -130,7 +130,7 @@ class MemberShell {
   #ended(state: MemberState, term: number, nowMs: number): readonly [MemberState, readonly MemberEffect[]] {
     if (this.#coordinator?.term !== term) return [state, []];
     this.#forgetCoordinator();
-    void this.#options.store.resign(term).catch(() => undefined); // it expires by itself
+    void this.#options.store.resign(term).catch(() => undefined); // the lease expires by itself
     this.#options.note("warn", `the coordinator of term ${term} failed`);
     return stepMember(state, { type: "stepped_down", because: "failed" }, nowMs);
   }
@@ -184,7 +184,7 @@ class MemberShell {
       case "left": {
         const term = this.#coordinator?.term;
         this.#stopLeading(context);
-        if (term !== undefined) void store.resign(term).catch(() => undefined); // it expires by itself
+        if (term !== undefined) void store.resign(term).catch(() => undefined); // the lease expires by itself
         this.#options.onLeft();
         return;
       }
