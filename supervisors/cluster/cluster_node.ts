@@ -142,7 +142,7 @@ export class ClusterNode implements ClusterControl {
     this.#current = { life, links, member };
   }
 
-  /** The registry has forgotten the life before, whose member has dropped its partitions (member machine M7). */
+  /** The registry has forgotten the life before, whose member has dropped its partitions (member M7). */
   async #beginAnother(): Promise<void> {
     const before = this.#current;
     if (before === undefined || this.#isEnding) return;

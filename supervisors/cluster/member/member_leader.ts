@@ -37,7 +37,7 @@ export function follow(state: MemberState, leader: Leader, nowMs: number): boole
 export function hearLeader(state: MemberState, leader: Leader, nowMs: number): readonly MemberEffect[] | undefined {
   const isFirst = isNewer(state, leader);
   if (!follow(state, leader, nowMs)) return undefined;
-  // M2: a restarted member may hear a message to all members before its own report has brought back the whole table.
+  // M2: a restarted member may hear of its leader first by a message to all members. It reports then, to be sent the table.
   return [...stopLeadingIfOther(state), ...(isFirst ? greet(state) : [])];
 }
 
