@@ -58,7 +58,7 @@ function weightAt(rank: number, nodeCount: number, { weights }: Shape): number {
   return 1_000_000 / (rank + (weights === "Zipf" ? 1 : nodeCount / 2));
 }
 
-/** Nobody holds anything yet; in no order, as it comes from a table. */
+/** A cluster whose partitions have no holder yet, in random order, like the entries of a table. */
 function freshCluster(nodeCount: number, partitionCount: number, shape: Shape): Cluster {
   const random = seededRandom(7);
   const ranks = Array.from({ length: partitionCount }, (_, rank) => rank);
@@ -81,7 +81,7 @@ const settled = ({ nodes, partitions }: Cluster): Cluster => {
   return { nodes, partitions: partitions.map((one) => ({ ...one, holder: targets.get(one.partition) })) };
 };
 
-/** One in ten, at least one. */
+/** A tenth of the nodes, at least one. */
 const tenthOf = (count: number) => Math.max(1, Math.round(count / 10));
 
 /** Weights measured anew: each up to a third more or less, one in fifty tenfold or a tenth. */
@@ -107,7 +107,7 @@ const EVENTS: Readonly<Record<string, (fresh: Cluster, steady: Cluster, shape: S
   nothing: (_, steady) => steady,
 };
 
-/** No assignment has less: the heaviest partition, with the base that each has (loads.ts), over the share of the largest node. */
+/** The least skew of any assignment: the heaviest load, with its base (loads.ts), over the share of the largest node. */
 function skewForced({ nodes, partitions }: Cluster): number {
   const whole = partitions.reduce((sum, { weight }) => sum + weight, 0);
   const heaviest = partitions.reduce((most, { weight }) => Math.max(most, weight), 0);
@@ -176,7 +176,7 @@ if (!options.dry) {
     median: medians(runs),
     ratios,
     outcomes,
-    // What else ran on the machine: with more than its cores the times are too long.
+    // Above the number of cores other programs have made the times longer.
     loadAverage: [loadBefore, loadavg()[0]],
   });
 }
