@@ -1,8 +1,7 @@
 /**
- * How the cluster's own interface answers under churn: autocannon on `/v1/cluster` and `/v1/cluster/owners/...` of one node
- * of three, in turn, while other nodes are drained, join and are killed, and thousands of producers have a connection open
- * and send now and then. A checker asks for owners all the while, and holds each answer against the table in the lease
- * store: how long before the question it had ceased to be true.
+ * The cluster's HTTP interface under churn. autocannon calls `/v1/cluster` and `/v1/cluster/owners/...` of one node of three, in
+ * turn, while other nodes are drained, join and are killed, and thousands of connected producers send now and then. A checker
+ * asks for owners throughout, and compares each answer with the table in the lease store: how stale was it?
  *
  *   node --import tsx bench/cluster/coordinator.bench.ts [rounds=3] [seconds of each measurement=8] [sessions=2000] [partitions=300]
  */
@@ -19,16 +18,16 @@ const PARTITIONS = Number(partitionsText);
 const SESSION_PROCESSES = 2;
 const SESSION_EVERY_MS = 10_000;
 const CONNECTIONS = 20;
-/** Between looks at the store, which tell of a change so much too late. */
+/** Between two looks at the store: a change is seen at most this much too late. */
 const LOOK_EVERY_MS = 50;
 const ASK_EVERY_MS = 10;
-/** A look at the store may take so long, beside what lies between two. */
+/** The longest time of a look at the store: a change may be known this late, beyond `LOOK_EVERY_MS`. */
 const TOLD_LATE_MAX_MS = 500;
-/** The node that is asked, and that nothing is done to. */
+/** The node that is asked, and that stays untouched. */
 const ASKED = "node-1";
 const WANTED = { requestsPerSecond: 5_000, p99Ms: 25, staleMs: 1_000 };
 
-/** Whose a partition was, from when until when, as the store says; the last of them still holds. */
+/** An ownership of a partition by the store's table, with its beginning and end; the last one still holds. */
 interface Term {
   readonly owner: string | undefined;
   readonly fromMs: number;
@@ -95,10 +94,10 @@ async function endSessions(child: ChildProcess): Promise<Readonly<Record<string,
   for await (const line of createInterface({ input: child.stdout as NodeJS.ReadableStream })) {
     if (line.startsWith("{")) return JSON.parse(line) as Record<string, number>;
   }
-  throw new Error("the sessions ended without a word");
+  throw new Error("Cannot count the sessions as their process ended without its result");
 }
 
-/** One run of autocannon, as a process of its own. */
+/** Runs autocannon once, in a process of its own. */
 async function cannonade(path: string): Promise<Cannonade> {
   const given = ["--json", "--connections", String(CONNECTIONS), "--duration", seconds];
   const program = ["node_modules/autocannon/autocannon.js", ...given, `${cluster.node(ASKED).address}${path}`];
@@ -111,7 +110,7 @@ async function cannonade(path: string): Promise<Cannonade> {
   return JSON.parse(text) as Cannonade;
 }
 
-/** Joins, drains and kills, one after the other, until the end; answers how many there were of each. */
+/** Joins, drains and kills nodes one after the other until the end. Answers how many of each. */
 async function churn(): Promise<Record<string, number>> {
   const counts = { joined: 0, drained: 0, killed: 0 };
   for (let turn = 0; !isEnding; turn += 1) {
@@ -134,7 +133,7 @@ async function churn(): Promise<Record<string, number>> {
   return counts;
 }
 
-/** Reads the table again and again; answers, at the end, the terms of each partition's owners. */
+/** Reads the table again and again. Answers at the end the ownerships of each partition. */
 async function watchTruth(): Promise<readonly (readonly Term[])[]> {
   const terms: Term[][] = Array.from({ length: PARTITIONS }, () => []);
   const store = await connectRedisLeaseStore({ url: cluster.redisUrl, prefix: "headrace:" });
@@ -153,7 +152,7 @@ async function watchTruth(): Promise<readonly (readonly Term[])[]> {
   return terms;
 }
 
-/** Asks for one owner after the other. */
+/** Asks for the owner of one partition after the other. */
 async function askForOwners(): Promise<readonly Answer[]> {
   const found: Answer[] = [];
   for (let n = 0; !isEnding; n += 1) {
@@ -167,12 +166,12 @@ async function askForOwners(): Promise<readonly Answer[]> {
   return found;
 }
 
-/** For how long each answer was no longer true when it was asked for; `never`: answers that were true at no time. */
+/** How stale each answer was when it was asked for, in ms; `never` counts answers that were true at no time. */
 function judge(given: readonly Answer[], terms: readonly (readonly Term[])[]) {
   const staleMs: number[] = [];
   let never = 0;
   for (const { atMs, partition, owner } of given) {
-    // What the store told late may be answered before we know of it.
+    // An answer may be newer than the last look at the store.
     const mine = (terms[partition] ?? []).filter(
       (term) => term.owner === owner && term.fromMs <= atMs + TOLD_LATE_MAX_MS,
     );

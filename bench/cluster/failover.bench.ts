@@ -1,14 +1,14 @@
 /**
  * Failover: three node processes and producers that follow owners, open loop over all partitions. Each round a node is
- * killed (SIGKILL; every third round the coordinator's), started again, and given its share back before the next one. For
- * each partition that it owned: from the kill to the first ack of an event that was due after it, and the longest time
- * between two acks of that partition around the kill. At the end the whole log is read back and held against the acks.
+ * killed (SIGKILL; every third round the coordinator's), restarted, and has its share back before the next round. Measured for
+ * each partition that it owned: the time from the kill to the first ack of a later event, and the longest time between two
+ * acks around the kill. At the end the whole log is read back and compared with the acks.
  *
  *   node --import tsx bench/cluster/failover.bench.ts [kills=20] [events a second=50000] [partitions=60] [--stop | --redis]
  *
- * `--stop` freezes the node (SIGSTOP) until others have its partitions; `--redis` kills Redis for a second instead, and
- * counts from when it answers again, over all partitions. Between rounds the load is a twentieth, as a node that died
- * often waits for up to a minute until it is given partitions again (its probation). `--keep-logs` keeps the nodes' logs.
+ * `--stop` freezes the node (SIGSTOP) until other nodes have its partitions. `--redis` kills Redis for a second instead, and
+ * counts from its first answer, over all partitions. Between rounds the load is a twentieth, as a node that died often
+ * waits up to a minute for partitions (its probation). `--keep-logs` keeps the nodes' logs.
  */
 import { BenchCluster, ownersOf } from "../support/bench_cluster.ts";
 import { type Ack, byChain, faultsOf, firstAckAfter, gapsOf, Load, readBack } from "../support/clients/load.ts";
@@ -22,21 +22,21 @@ const PARTITIONS = Number(partitionsText);
 const RATE = Number(eventsPerSecond);
 const GENERATORS = 2;
 const NODES = 3;
-/** Of the full load, before the kill and after the last partition is back. */
+/** How long the full load runs before the kill, and after the last partition is back. */
 const BEFORE_MS = 2_000;
 const AFTER_MS = 1_000;
 const REDIS_AWAY_MS = 1_000;
-/** A partition that is not back by then counts as never. */
+/** A partition that is not back after this time counts as never back. */
 const GIVE_UP_MS = 60_000;
 const LULL = 1 / 20;
 const LOOK_EVERY_MS = 100;
 
 interface Round {
   readonly what: string;
-  /** Of each partition. */
+  /** By partition. */
   readonly backMs: readonly number[];
   readonly gapMs: readonly number[];
-  /** Of the slowest producer, of each partition. */
+  /** By partition, of its slowest producer. */
   readonly slowestBackMs: readonly number[];
   readonly ackP99BeforeMs: number;
 }
@@ -93,7 +93,7 @@ async function measure(round: number): Promise<Round> {
   };
 }
 
-/** Breaks what is to be broken. `countFromMs`: events due later are to be acknowledged. */
+/** Kills or freezes the node, or kills Redis. Acks count for events that are due after `countFromMs`. */
 async function strike(victim: string): Promise<{ readonly beginMs: number; readonly countFromMs: number }> {
   const beginMs = monotonicMs();
   if (way === "kill") return { beginMs, countFromMs: await cluster.kill(victim) };
@@ -106,7 +106,7 @@ async function strike(victim: string): Promise<{ readonly beginMs: number; reado
   return { beginMs, countFromMs: await cluster.startRedis() };
 }
 
-/** All acks until every producer has one, of an event due later, in each of the partitions, and a while beyond. */
+/** Collects acks until every producer has one of a later event in each of the partitions, and a while beyond. */
 async function acksUntilBack(partitions: readonly number[], sinceMs: number): Promise<readonly Ack[]> {
   const acks: Ack[] = [];
   const wanted = new Set(partitions.flatMap((partition) => chainsOf(partition)));

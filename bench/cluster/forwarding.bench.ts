@@ -1,7 +1,7 @@
 /**
- * What forwarding costs: cpu of all node processes for each event, at the same load in batches of 500, for one node alone,
- * three nodes whose producers follow owners, and three nodes whose producers stay with one each, so that two thirds of the
- * events are passed on to another node. Alternating; each contender is warmed up before it is measured.
+ * The cost of forwarding: cpu of all node processes for each event, at the same load in batches of 500. The contenders are a lone
+ * node, three nodes whose producers follow owners, and three nodes whose producers stay with one node each, so that two
+ * thirds of the events are forwarded. They alternate, and each is warmed up before it is measured.
  *
  *   node --import tsx bench/cluster/forwarding.bench.ts [rounds=5] [events a second=60000] [ms of each measurement=5000]
  */
@@ -15,7 +15,7 @@ const [rounds = "5", eventsPerSecond = "60000", forMs = "5000"] = process.argv.s
 const PARTITIONS = 30;
 const GENERATORS = 3;
 const BATCH_EVENTS = 500;
-/** Of a batch that waits to be full: long enough for it to be so. */
+/** How long a batch waits to be full, in ms: long enough to become full. */
 const LINGER_MS = 200;
 const WARM_UP_MS = 1_500;
 const FORWARDED_MAX = 1.35;
@@ -42,7 +42,7 @@ const startLoad = (cluster: BenchCluster, name: string, forward: boolean): Promi
     addresses: cluster.endpoints,
   });
 
-/** In us of cpu an event, of the nodes and of Redis. */
+/** Cpu for each event in us, of the nodes and of Redis. */
 async function measure({ cluster, load }: Contender) {
   load.setRate(Number(eventsPerSecond));
   await delay(WARM_UP_MS);
@@ -53,7 +53,7 @@ async function measure({ cluster, load }: Contender) {
   const events = load.ackedEvents - eventsBefore;
   const [nodesMs, redisMs] = [cpuOfNodesMs(cluster) - nodesBefore, cpuMs(cluster.redisPid) - redisBefore];
   load.setRate(0);
-  await load.drained(); // the next one is measured alone
+  await load.drained(); // so that the next contender is measured alone
   const us = (ms: number) => Number(((ms * 1_000) / events).toFixed(3));
   const latencies = acks.map(({ atMs, oldestMs }) => atMs - oldestMs);
   return { nodesUs: us(nodesMs), redisUs: us(redisMs), events, ackP99Ms: Math.round(quantile(latencies, 0.99)) };
@@ -71,7 +71,7 @@ const redisRuns: Record<string, number[]> = {};
 for (let round = 0; round <= Number(rounds); round += 1) {
   for (const [name, contender] of Object.entries(contenders)) {
     const found = await measure(contender);
-    if (round === 0) continue; // it warms up
+    if (round === 0) continue; // a round to warm up
     console.log(`round ${round}: ${name}`, found);
     runs[name] = [...(runs[name] ?? []), found.nodesUs];
     redisRuns[name] = [...(redisRuns[name] ?? []), found.redisUs];

@@ -1,7 +1,7 @@
 /**
- * Rebalancing of many partitions on many nodes: a node joins a cluster, several times, and one of ten is killed. From the
- * moment that the registry knows the new node (or from the kill) until every partition is claimed by its owner, evenly,
- * and nothing moves. Without load, so that what is measured is the cluster.
+ * Rebalancing of many partitions on many nodes. A node joins a cluster, several times, and one of ten is killed. Measured from the
+ * moment that the registry knows the new node (or from the kill) until every partition is claimed, evenly, and no partition
+ * moves. Without load, so that only the cluster is measured.
  *
  *   node --import tsx bench/cluster/join.bench.ts [nodes=10] [partitions=900] [rounds=5]
  */
@@ -11,7 +11,7 @@ import { medians, record } from "../support/results.ts";
 
 const [nodes = "10", partitions = "900", rounds = "5"] = process.argv.slice(2);
 const NODES = Number(nodes);
-/** Of an even share: without load all partitions weigh about the same. */
+/** How far a node may be from an even share: without load all partitions weigh about the same. */
 const UNEVEN_MAX = 0.05;
 const runs: Record<string, number[]> = {};
 const movedOfJoin: number[] = [];
@@ -28,7 +28,7 @@ console.log(
 );
 for (let round = 0; round < Number(rounds); round += 1) {
   const before = await cluster.settled(UNEVEN_MAX);
-  // Each has a new name: one of before would wait out its probation.
+  // Each node has a new name: a known name would be on probation.
   const joining = await cluster.add();
   const after = await cluster.settled(UNEVEN_MAX);
   const moved = [...ownersOf(after)].filter(([partition, owner]) => ownersOf(before).get(partition) !== owner).length;

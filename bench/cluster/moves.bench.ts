@@ -1,8 +1,8 @@
 /**
- * Planned moves under load: nodes are drained, taken back, join and leave in order, while producers that follow owners
- * send open loop over all partitions. Of each partition that moved: its pause, which is the longest time between two acks
- * around the move less the median time between two before. Of those that did not: the same, which is what the machine and the
- * load make of it, and p99 from due to acknowledged, during the moves and before.
+ * Planned moves under load. Nodes are drained, undrained, join and leave in order, while producers that follow owners send open
+ * loop over all partitions. The pause of a partition is the longest time between two acks around the move, less the median
+ * time between two acks before. Pauses of partitions that did not move show the share of machine and load. Also p99 from due
+ * to acknowledged, during the moves and before.
  *
  *   node --import tsx bench/cluster/moves.bench.ts [moves=10] [events a second=30000] [partitions=60]
  */
@@ -15,10 +15,10 @@ const [moves = "10", eventsPerSecond = "30000", partitionsText = "60"] = process
 const PARTITIONS = Number(partitionsText);
 const GENERATORS = 2;
 const NODES = 3;
-/** Measured before a move, and how long acks are taken after it has ended. */
+/** How long acks are measured before a move, and after its end. */
 const BEFORE_MS = 3_000;
 const AFTER_MS = 1_000;
-/** After the load begins. */
+/** From the beginning of the load to the first measurement. */
 const WARM_UP_MS = 1_000;
 
 interface Round {
@@ -26,7 +26,7 @@ interface Round {
   readonly tookMs: number;
   readonly pausesMs: readonly number[];
   readonly unmovedPausesMs: readonly number[];
-  /** Undefined where every partition moved. */
+  /** Undefined if every partition moved. */
   readonly p99BeforeMs: number | undefined;
   readonly p99DuringMs: number | undefined;
 }
@@ -37,7 +37,7 @@ const rounds: Round[] = [];
 let drained = "";
 let joined = "";
 
-/** In turn. Each answers when it began to matter: a node's start is not a part of its joining. */
+/** The moves, in turn. Each answers when it began: the start of a node's process does not count for its join. */
 const STEPS: readonly { readonly kind: string; run(): Promise<number> }[] = [
   {
     kind: "drain",
@@ -140,7 +140,7 @@ async function measure({ kind, run }: (typeof STEPS)[number]): Promise<Round> {
   };
 }
 
-/** Of one producer in one partition. */
+/** The pause of one producer in one partition, in ms. */
 function pauseOf(chain: readonly Ack[], before: readonly [number, number], movedFromMs: number): number {
   const usualMs = medianOf(gapsOf(chain, ...before));
   return Math.max(0, Math.max(...gapsOf(chain, movedFromMs, Number.POSITIVE_INFINITY)) - usualMs);

@@ -1,6 +1,6 @@
 /**
- * Appends forwarded to the owner's node and answered, between two processes: over a link, and over a bare WebSocket with
- * msgpackr, alternating. In batches of 500 events of 150 bytes, and of 10. Prints events a second, and the cpu of both
+ * Appends that are forwarded to the owner's node and answered, between two processes. A link and a bare WebSocket with msgpackr
+ * alternate, with batches of 500 events of 150 bytes, and of 10 events. Prints events a second, and the cpu of both
  * processes for each event.
  *
  *   node --import tsx bench/cluster/peers.bench.ts [rounds] [ms of each measurement]
@@ -21,7 +21,7 @@ import { medians, record } from "../support/results.ts";
 
 const [rounds = "5", forMs = "2000"] = process.argv.slice(2);
 const PARTITIONS = 16;
-/** In flight for each partition. */
+/** Appends in flight for each partition. */
 const IN_FLIGHT = 2;
 const EVENT_BYTES = 150;
 
@@ -119,7 +119,7 @@ for (let round = 0; round <= Number(rounds); round += 1) {
   for (const batchEvents of [500, 10]) {
     for (const [name, forward] of Object.entries(contenders)) {
       const { perSecond, cpuUsPerEvent } = await measure(forward, batchEvents);
-      if (round === 0) continue; // it warms up
+      if (round === 0) continue; // a round to warm up
       const key = `${name}, ${batchEvents} events a batch`;
       runs[key] = [...(runs[key] ?? []), Math.round(perSecond)];
       cpu[key] = [...(cpu[key] ?? []), Number(cpuUsPerEvent.toFixed(4))];

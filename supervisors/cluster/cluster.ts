@@ -1,23 +1,23 @@
 /**
- * What the nodes of a cluster must agree on: lives, grants, the assignment table, and what a coordinator and the members
- * say to each other. The rules are those of docs/decisions/0005; in short:
+ * The vocabulary of a cluster: lives, grants, the assignment table, and the messages between coordinator and members. Decision
+ * 0005 (docs/decisions/) has the reasons. In short:
  *
- *   - The log's fence is the truth, the lease a hint. A coordinator grants; only the log's claim makes an epoch (E7).
- *   - The table in the lease store is written before any order is sent, and carries the leader's epoch: an order, or a
- *     write, of a lower one is refused everywhere (E20).
- *   - A partition's grant is the (leader epoch, table version) of the write that gave it to its holder. It stays as it is
- *     while other partitions move (KIP-1251), so that an owner may claim again with it.
+ *   - The log's fence is the truth, and a lease is a hint. A coordinator grants; only a claim in the log makes an epoch (E7).
+ *   - The table in the lease store is written before any order is sent. It carries the leader epoch: every order and every
+ *     write of a lower leader epoch is refused (E20).
+ *   - A partition's grant is the (leader epoch, table version) of the write that gave the partition to its holder. The grant
+ *     stays while other partitions move (KIP-1251), so that an owner may claim again with it.
  */
 import type { Grant } from "../../actors/log/log.ts";
 import type { NodeId, PartitionReference } from "../../protocols/position.ts";
 
-/** One life of a node. The registry makes incarnations: a process that starts again has a higher one. */
+/** One life of a node, from a registration to its end. The registry numbers lives: each new one has a higher incarnation. */
 export interface Life {
   readonly node: NodeId;
   readonly incarnation: number;
 }
 
-/** What a node tells of itself when it joins. */
+/** The description of a node, given when it joins. */
 export interface MemberProfile {
   readonly node: NodeId;
   /** Where producers and consumers reach it: `ws://host:port/v1/connect`. */
@@ -26,9 +26,9 @@ export interface MemberProfile {
   readonly peerAddress: string;
   /** Nodes of one zone fail together; the partitions of a stream are kept apart over zones. */
   readonly zone: string;
-  /** Share of the work that it takes, relative to others; above 0. */
+  /** The node's share of the work in proportion to the other nodes; above 0. */
   readonly capacity: number;
-  /** Newest minor version of the peer protocol that it speaks. */
+  /** The newest minor version of the peer protocol that the node speaks. */
   readonly minor: number;
   /** Release of the program, for people. */
   readonly version: string;
@@ -37,15 +37,15 @@ export interface MemberProfile {
 /** A life in the registry. */
 export interface Member extends Life {
   readonly profile: MemberProfile;
-  /** Until its registration expires, by the store's clock; below 0 where it has. */
+  /** Ms until the registration expires, by the store's clock; below 0 once it has expired. */
   readonly expiresInMs: number;
-  /** Until it may be given partitions again, after its node was declared dead; 0 for none (E20). */
+  /** Ms until the node may be given partitions again, after it was declared dead; 0 without probation (E20). */
   readonly probationMs: number;
-  /** Told to leave: it is given nothing more, and what it holds is moved away. */
+  /** The node is drained: it is given no partition, and those that it holds move away. */
   readonly isDraining: boolean;
 }
 
-/** Who coordinates, and in which term. The higher leader epoch fences the lower. */
+/** The life that coordinates, and its term. A higher leader epoch fences a lower one. */
 export interface Leader extends Life {
   readonly leaderEpoch: number;
 }
@@ -56,20 +56,20 @@ export type PartitionName = string;
 /** One partition in the assignment table. */
 export interface TableEntry {
   readonly partition: PartitionName;
-  /** The life that may claim it; undefined where nobody may. */
+  /** The life that may claim the partition; undefined if none may. */
   readonly holder: Life | undefined;
-  /** What the holder shows when it claims; undefined without holder. */
+  /** The grant that the holder claims with; undefined without a holder. */
   readonly grant: Grant | undefined;
-  /** The life that takes it over once the holder has handed it over. */
+  /** The life that is granted the partition once the holder has handed it over; undefined while it stays. */
   readonly next: Life | undefined;
-  /** The decision that put it there, or moves it now: see `Decision`. */
+  /** The id of the decision that put the partition on its holder, or moves it now. */
   readonly decision: number;
-  /** Why, in a sentence. */
+  /** Why the partition is on its holder or moves, in a sentence for people. */
   readonly reason: string;
 }
 
 export interface AssignmentTable {
-  /** Counts the writes. */
+  /** The number of writes so far. */
   readonly version: number;
   /** The leader epoch of the last write. */
   readonly leaderEpoch: number;
@@ -78,7 +78,7 @@ export interface AssignmentTable {
 
 export const EMPTY_TABLE: AssignmentTable = { version: 0, leaderEpoch: 0, entries: new Map() };
 
-/** What set a coordinator to work. */
+/** An event that makes a coordinator decide. */
 export type Trigger =
   | { readonly kind: "started" }
   | {
@@ -90,27 +90,28 @@ export type Trigger =
 
 /** One decision of a coordinator, kept so that a person can read why a partition is where it is. */
 export interface Decision {
-  /** The table version of the write that it came with. */
+  /** The table version of the write that stored the decision. */
   readonly id: number;
   readonly leaderEpoch: number;
   readonly atMs: number;
   readonly triggers: readonly Trigger[];
-  /** What was decided, in a sentence. */
+  /** The decision in a sentence for people. */
   readonly text: string;
-  /** Partitions that it moves, and how many it might at least have moved. */
+  /** How many partitions the decision moves. */
   readonly moves: number;
+  /** Equals `moves`, as no fewer are searched for (decision 0011). Nodes and clients of other releases read the field. */
   readonly movesMin: number;
 }
 
-// What a coordinator says to members ----------------------------------------------------------------------------------
+// From a coordinator to members ---------------------------------------------------------------------------------------
 
-/** One step of a member's way to what the table says. Each may come again, and is then answered as the first time. */
+/** One step that brings a member to what the table says. An order may come again, and is then answered alike. */
 export type Order =
-  /** It will be given to you: keep what is sent to it until then. */
+  /** You will be granted the partition: keep requests for it until then. */
   | { readonly kind: "expect"; readonly partition: PartitionName }
-  /** It will not be given to you after all. */
+  /** You will not be granted the partition after all. */
   | { readonly kind: "forget"; readonly partition: PartitionName }
-  /** Finish what is in flight and answer `released`. What can not be finished in time is left to the fence. */
+  /** Finish the appends in flight and answer `released`. The log's fence ends those that take longer than `withinMs`. */
   | {
       readonly kind: "hand_over";
       readonly partition: PartitionName;
@@ -118,35 +119,35 @@ export type Order =
       readonly to: Life;
       readonly withinMs: number;
     }
-  /** It is yours under this grant: claim it and answer `claimed`. */
+  /** The partition is yours under this grant: claim it and answer `claimed`. */
   | { readonly kind: "take"; readonly partition: PartitionName; readonly grant: Grant };
 
 export type ToMember =
   | {
       readonly type: "orders";
       readonly leader: Leader;
-      /** The life that they are for: another life of the node does not carry them out. */
+      /** The life that the orders are for: another life of the node ignores them. */
       readonly to: Life;
       readonly orders: readonly Order[];
     }
-  /** Part of the table, or all of it (`isWhole`), and who is there: for forwarding, for clients and for people. */
+  /** Entries of the table, and the members: for forwarding, clients and people. `isWhole`: the known table is discarded first. */
   | {
       readonly type: "table";
       readonly leader: Leader;
       readonly version: number;
       readonly isWhole: boolean;
       readonly entries: readonly TableEntry[];
-      /** Epochs that were claimed since, by partition. */
+      /** Owner epochs that were claimed since the last message, by partition. */
       readonly epochs: readonly (readonly [PartitionName, number])[];
       readonly members: readonly Member[] | undefined;
       readonly rates: readonly NodeRates[] | undefined;
     }
-  /** The leader is not the coordinator any more, or not yet told of this life: report to the one that the store names. */
+  /** The leader asks this member to follow it and to report its holdings. */
   | { readonly type: "report_again"; readonly leader: Leader };
 
-// What members say to a coordinator -----------------------------------------------------------------------------------
+// From members to a coordinator ---------------------------------------------------------------------------------------
 
-/** Where a member stands with one partition. */
+/** The state of one partition on a member. */
 export interface Holding {
   readonly partition: PartitionName;
   readonly phase: "expecting" | "claiming" | "owned" | "handing_over";
@@ -156,16 +157,16 @@ export interface Holding {
   readonly epoch: number | undefined;
 }
 
-/** What a partition cost its owner, as rates over the last while. */
+/** The load of a partition on its owner, as rates since the last report. */
 export interface PartitionLoad {
   readonly partition: PartitionName;
   readonly bytesPerSecond: number;
   readonly recordsPerSecond: number;
-  /** Share of one core. */
+  /** Cores: 1 is a whole core. */
   readonly cpu: number;
 }
 
-/** What a node appends, as last reported. */
+/** The rates at which a node appends, by its last report. */
 export interface NodeRates {
   readonly node: NodeId;
   readonly recordsPerSecond: number;
@@ -173,7 +174,7 @@ export interface NodeRates {
 }
 
 export type ToCoordinator =
-  /** All that a member holds: its first word to each coordinator. */
+  /** All partitions that a member holds: its first message to each coordinator. */
   | {
       readonly type: "report";
       readonly from: Life;
@@ -201,37 +202,37 @@ export type ToCoordinator =
       readonly leaderEpoch: number;
       readonly loads: readonly PartitionLoad[];
     }
-  /** The node ends in order: it holds nothing any more, and its silence is no death. */
+  /** The node ends in order: it holds no partition any more, and its silence is no death. */
   | { readonly type: "leaving"; readonly from: Life; readonly leaderEpoch: number }
-  /** What a person asked a node for. */
+  /** A command that a person gave to the node. */
   | { readonly type: "asked"; readonly from: Life; readonly leaderEpoch: number; readonly command: ClusterCommand };
 
 export type ClusterCommand =
   | { readonly kind: "drain" | "undrain"; readonly node: NodeId }
   | { readonly kind: "rebalance" };
 
-/** The name under which each node publishes its member, and the coordinator's node its coordinator. */
+/** The names of a node's member and coordinator for other nodes. */
 export const MEMBER_ACTOR = "member";
 export const COORDINATOR_ACTOR = "coordinator";
 
-/** Times of a cluster. Each may be changed for all its nodes alike; correctness hangs on none of them (E24). */
+/** The times of a cluster, in ms: the same on all its nodes. Correctness depends on none of them (E24). */
 export interface ClusterTimes {
-  /** A registration not renewed for so long has expired. */
+  /** A registration expires this long after it was last renewed. */
   readonly registrationMs: number;
   readonly renewEveryMs: number;
-  /** A coordinator that has not renewed its lease for so long may be replaced. */
+  /** A coordinator may be replaced this long after it last renewed its lease. */
   readonly leaseMs: number;
   readonly renewLeaseEveryMs: number;
-  /** Between looks of a member at who coordinates. */
+  /** Between two looks of a member at the lease store. */
   readonly lookEveryMs: number;
-  /** Between heartbeats on a link, and how long a link may be silent. */
+  /** Between two heartbeats on a link, and the silence after which a link counts as lost. */
   readonly heartbeatEveryMs: number;
   readonly silentAfterMs: number;
-  /** A planned move is forced after this. */
+  /** A planned move that takes longer is forced. */
   readonly handOverWithinMs: number;
-  /** Of that, how long deliveries may finish what they have in hand while appends still go on. */
+  /** The part of `handOverWithinMs` in which deliveries may finish their batches while appends go on. */
   readonly drainWithinMs: number;
-  /** Between reports of load, and of looks at skew. */
+  /** Between two reports of load, and two looks at the skew. */
   readonly loadEveryMs: number;
   /** The first probation of a node that was declared dead; doubled by each further death within `deathsForgottenMs`. */
   readonly probationFirstMs: number;

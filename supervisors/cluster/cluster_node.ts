@@ -1,6 +1,6 @@
 /**
- * A node's part in its cluster, over the lives that the registry gives it: joins, runs the member and the links of each
- * life, places partitions as it is told, and leaves in order.
+ * A node's part in its cluster. Joins, runs the member and the links of each life that the registry gives the node, carries out
+ * the member's placements, and leaves in order.
  */
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
@@ -36,11 +36,11 @@ import { memberActor, type Placement } from "./member/member_actor.ts";
 import type { MemberMessage, MemberState } from "./member/member_state.ts";
 import type { ClusterControl, ClusterOverview, Explanation } from "./overview.ts";
 
-/** Between tries to join while the store is away. */
+/** Between two attempts to join while the store is away. */
 const JOIN_RETRY_MS = 500;
-/** For the registry to be left. */
+/** How long `leave` waits for the store to answer. */
 const STORE_WITHIN_MS = 250;
-/** Decisions that an explanation is looked for in. */
+/** How many of the newest decisions are searched for the one behind a partition. */
 const DECISIONS_LOOKED_AT = 200;
 
 export interface ClusterNodeParts {
@@ -48,12 +48,12 @@ export interface ClusterNodeParts {
   readonly directory: Pick<NodeDirectory, "partitions" | "setElsewhere">;
   readonly times: ClusterTimes;
   readonly name: string;
-  /** As it is when the node joins: its port is known then. */
+  /** Called at each join, as the port is known only then. */
   profile(): MemberProfile;
   readonly store: LeaseStore;
   readonly clusterId: string;
   readonly secret: string | undefined;
-  /** Mutual TLS: what this node shows, and whose signature it takes. */
+  /** Mutual TLS: the certificate that this node shows, and the authority that it trusts. */
   readonly tls?: PeerTls | undefined;
   readonly log: NodeLog;
   /** The log that all nodes share. */
@@ -87,13 +87,13 @@ const partitionActorName = (partition: PartitionName): string => `partition/${pa
 export class ClusterNode implements ClusterControl {
   readonly #parts: ClusterNodeParts;
   readonly #partitions: readonly PartitionName[];
-  /** Partitions that the node's tree was told of since it last dropped them. */
+  /** Partitions for which the node's tree has had orders since it last dropped them. */
   readonly #ordered = new Set<PartitionName>();
   readonly #published = new Map<PartitionName, { stop(): void }>();
   readonly #pointers = new Map<PartitionName, Pointer>();
   #current: CurrentLife | undefined;
   #state: MemberState | undefined;
-  /** Of the member's time, where the machine's clock was set back. */
+  /** How far the member's time is ahead of the machine's clock, which may have been set back. */
   #aheadMs = 0;
   #overview: ClusterOverview | undefined;
   #isEnding = false;
@@ -104,7 +104,7 @@ export class ClusterNode implements ClusterControl {
     this.#partitions = [...parts.directory.partitions()].map(partitionName);
   }
 
-  /** Rejects with `UnavailableError` while the store is away: a first life is the caller's to try again. */
+  /** Begins a life. Rejects with `UnavailableError` while the store is away: the caller tries the first life again. */
   async join(): Promise<void> {
     const { system, store, profile, times, clusterId, secret, tls, log, createLinks = createPeerLinks } = this.#parts;
     const { node, incarnation, probationMs } = await store.join(profile(), times.registrationMs);
@@ -142,15 +142,15 @@ export class ClusterNode implements ClusterControl {
     this.#current = { life, links, member };
   }
 
-  /** M7: the registry has forgotten the life before; what it held is dropped already. */
+  /** The registry has forgotten the life before, whose member has dropped its partitions (member M7). */
   async #beginAnother(): Promise<void> {
     const before = this.#current;
     if (before === undefined || this.#isEnding) return;
     this.#current = undefined;
-    this.#parts.log("warn", "the registry does not know this node any more: it joins again", {
+    this.#parts.log("warn", "the registry no longer knows this node, which joins again", {
       life: nameOfLife(before.life),
     });
-    // Also what a member that was started again since has forgotten, and so has not dropped.
+    // A member that was restarted has forgotten partitions, and so has not dropped them.
     for (const name of [...this.#ordered]) this.#order(name, { type: "drop" });
     await this.#endLife(before);
     while (!this.#isEnding && this.#current === undefined) {
@@ -163,7 +163,7 @@ export class ClusterNode implements ClusterControl {
     }
   }
 
-  /** A member drops also what it does not know to be placed here: the tree is told of what it was ever given. */
+  /** A member also drops partitions that were never placed here: the tree hears only of those that it has had orders for. */
   #order(name: PartitionName, order: Parameters<Placement["order"]>[1]): void {
     if (order.type !== "drop") this.#ordered.add(name);
     else if (!this.#ordered.delete(name)) return;
@@ -171,7 +171,7 @@ export class ClusterNode implements ClusterControl {
     this.#parts.order(stream, { ...order, partition } as PlacementOrder);
   }
 
-  /** An actor of the tree ended with the order to drop it in hand, and its successor placed it as before. */
+  /** An actor of the tree ended while it held the order to drop the partition, and its successor placed it again. */
   #dropAgain(name: PartitionName): void {
     this.#ordered.add(name);
     this.#order(name, { type: "drop" });
@@ -190,11 +190,11 @@ export class ClusterNode implements ClusterControl {
     else
       refuseUpgrade(
         socket,
-        new UnavailableError("NOT_READY", "Cannot link with a node as this one must have joined: it has not"),
+        new UnavailableError("NOT_READY", "Cannot link with a node as this node has not joined the cluster"),
       );
   }
 
-  /** What became of a partition in the node's tree. */
+  /** The node's tree tells here what became of an order. */
   onPlacement(event: PlacementEvent): void {
     const name = partitionName(event.partition);
     const current = this.#current;
@@ -254,7 +254,7 @@ export class ClusterNode implements ClusterControl {
     this.#current?.member.tell({ type: "loads", loads });
   }
 
-  // What people ask ---------------------------------------------------------------------------------------------------
+  // Questions of people -------------------------------------------------------------------------------------------------
 
   overview(): ClusterOverview {
     const state = this.#state;
@@ -265,7 +265,7 @@ export class ClusterNode implements ClusterControl {
     return ageMs === this.#overview.ageMs ? this.#overview : { ...this.#overview, ageMs };
   }
 
-  /** Nothing has been heard yet. */
+  /** The overview before the member's first step. */
   #unknown(): ClusterOverview {
     const partitions = this.#partitions.map((name) => ({
       ...partitionOfName(name),
@@ -289,7 +289,7 @@ export class ClusterNode implements ClusterControl {
     if (state === undefined || !this.#partitions.includes(name)) return undefined;
     const entry = state.table.get(name);
     const decisions = await this.#parts.store.readDecisions(DECISIONS_LOOKED_AT);
-    const reason = entry?.reason ?? "nobody has given it to a node yet";
+    const reason = entry?.reason ?? "no coordinator has given it to a node yet";
     const decision = decisions.find(({ id }) => id === entry?.decision);
     return { partition: partitionOf(state, name), reason, decision };
   }
@@ -311,7 +311,7 @@ export class ClusterNode implements ClusterControl {
     if (!isReachable || this.#current === undefined) {
       throw new UnavailableError(
         "NOT_READY",
-        `Cannot ${command.kind} as a coordinator must be there to take it: ${state?.leader === undefined ? "none is known" : `${state.leader.node} is not linked`}`,
+        `Cannot ${command.kind} as no coordinator can be reached: ${state?.leader === undefined ? "none is known" : `${state.leader.node} is not linked`}`,
       );
     }
     this.#current.member.tell({ type: "command", command });
@@ -324,8 +324,8 @@ export class ClusterNode implements ClusterControl {
   // The end -----------------------------------------------------------------------------------------------------------
 
   /**
-   * Hands everything over to the others, as far as there are any and time allows, and leaves the registry. A store that is away
-   * holds it up no longer than `STORE_WITHIN_MS` beyond that: the others find the registration expired.
+   * Hands all partitions over to the other nodes within `withinMs`, then leaves the registry. A store that is away delays this by
+   * at most `STORE_WITHIN_MS`: the other nodes then find the registration expired.
    */
   async leave(withinMs: number): Promise<void> {
     const current = this.#current;
@@ -346,7 +346,7 @@ export class ClusterNode implements ClusterControl {
     if (!(await settledWithin(leaving, STORE_WITHIN_MS))) away(`the store must answer within ${STORE_WITHIN_MS} ms`);
   }
 
-  /** Ends the links: other nodes are told by their closing. */
+  /** Ends the links: their closing tells the other nodes. */
   async close(): Promise<void> {
     const current = this.#current;
     this.#current = undefined;

@@ -1,10 +1,10 @@
-/** What a member knows of its cluster, as people and programs see it. Pure. */
+/** Makes the overview that people and programs see from the state of a member. Pure. */
 import { partitionId } from "../../protocols/position.ts";
 import { isSameLife, type Member, type PartitionName, partitionOfName, type TableEntry } from "./cluster.ts";
 import type { MemberState } from "./member/member_state.ts";
 import type { ClusterOverview, MoveOverview, NodeOverview, PartitionOverview } from "./overview.ts";
 
-/** @param partitions all of the configuration, in order */
+/** @param partitions all partitions of the configuration, in order */
 export function overviewOf(state: MemberState, partitions: readonly PartitionName[], nowMs: number): ClusterOverview {
   const { leader } = state;
   const described = partitions.map((name) => partitionOf(state, name));
@@ -25,7 +25,7 @@ export function overviewOf(state: MemberState, partitions: readonly PartitionNam
   };
 }
 
-/** A link to the leader tells of every change at once, and of its own end within the time that silence takes. */
+/** Age in ms: 0 while the leader is linked, as a link brings every change at once; else since leader or store was heard of. */
 export function ageOf(state: MemberState, nowMs: number): number {
   const { leader, links, heardAtMs, isLeading } = state;
   const link = leader === undefined ? undefined : links.get(leader.node);
@@ -61,7 +61,7 @@ function stateOf({ self, links }: MemberState, member: Member): NodeOverview["st
 export function partitionOf(state: MemberState, name: PartitionName): PartitionOverview {
   const { stream, partition } = partitionOfName(name);
   const entry = state.table.get(name);
-  // Its own partitions a node knows before the coordinator does.
+  // A node knows the epochs of its own partitions before the coordinator does.
   const held = state.holdings.get(name);
   const isOurs = isSameLife(entry?.holder, state.self);
   const epoch = isOurs ? held?.epoch : state.epochs.get(name);

@@ -1,6 +1,6 @@
 /**
- * The cluster over HTTP: who is there, who owns what and why, and the few commands that there are. The reads tell a token of
- * the streams that it may look at, and decisions to one that sees all; a command needs the scope `admin`.
+ * The cluster over HTTP: nodes, owners with their reasons, decisions, and the commands drain, undrain and rebalance. A token
+ * reads of the streams that it may observe, and reads decisions only if it may observe all. A command needs the scope `admin`.
  */
 import type { FastifyInstance } from "fastify";
 import { wholeNumber } from "../../actors/ingest/http/whole_number.ts";
@@ -16,9 +16,9 @@ const DECISIONS_DEFAULT = 20;
 
 export interface ClusterRoutesOptions {
   readonly control: ClusterControl;
-  /** What the request's token allows. */
+  /** The permissions of the request's token. */
   readonly permissionsOf: (request: object) => ClusterGrants;
-  /** Never set back: how old an answer is. */
+  /** A clock in ms that is never set back, to measure the age of an answer. */
   readonly stopwatchMs: () => number;
 }
 
@@ -52,7 +52,7 @@ export function mountClusterRoutes(server: FastifyInstance, options: ClusterRout
   });
   server.get<{ Querystring: { readonly limit?: string } }>("/v1/cluster/decisions", async (request) => {
     const limit = wholeNumber("limit", request.query.limit ?? String(DECISIONS_DEFAULT), 1, DECISIONS_MAX);
-    // Their sentences name partitions of any stream.
+    // The sentences of decisions name partitions of any stream.
     return { decisions: permissionsOf(request).mayObserveAll ? await control.decisions(limit) : [] };
   });
   const ask = async (request: object, command: ClusterCommand) => {
@@ -76,7 +76,7 @@ export function mountClusterRoutes(server: FastifyInstance, options: ClusterRout
 
 const nameOf = ({ stream, partition }: PartitionPath): string => `${stream}/${partition}`;
 
-/** A stream that the token does not show is not told to be there. */
+/** A stream that the token may not observe is answered as one that does not exist. */
 function refuseUnseen({ mayObserve }: ClusterGrants, { stream }: PartitionPath): void {
   if (!mayObserve(stream)) throw unknownStream(stream);
 }

@@ -1,23 +1,23 @@
 /**
- * The overview of a cluster as bytes that are ready to be sent: it may be asked for thousands of times a second, with
- * hundreds of partitions in it, and seldom changes.
+ * Keeps the overview of a cluster as bytes that are ready to be sent. Clients may ask for it thousands of times a second, it may
+ * hold hundreds of partitions, and it changes seldom.
  */
 import type { PartitionName } from "./cluster.ts";
 import type { ClusterOverview, NodeOverview, PartitionOverview } from "./overview.ts";
 
-/** An answer is at most so old. */
+/** The greatest age of an answer, in ms. */
 export const VIEW_AGE_MAX_MS = 100;
 
-/** Who owns a partition, and where to reach the owner. */
+/** A partition with its owner and the owner's address. */
 export interface PartitionOwner extends PartitionOverview {
-  /** Where producers and consumers reach the owner; undefined where nobody owns the partition. */
+  /** The owner's address for producers and consumers; undefined without an owner. */
   readonly address: string | undefined;
 }
 
-/** What is made of one overview, and holds until something in it has changed. */
+/** Everything derived from one overview, kept until the overview changes. */
 interface Made {
   readonly of: ClusterOverview;
-  /** The overview as JSON but for its age, without the opening brace. */
+  /** The overview as JSON, without its age and without the opening brace. */
   readonly text: string;
   readonly partitions: ReadonlyMap<PartitionName, PartitionOverview>;
   readonly streams: ReadonlySet<string>;
@@ -48,14 +48,14 @@ export class ClusterView {
     return this.#bytes;
   }
 
-  /** The overview for a token that may look at some streams alone: of nodes it tells no load of other streams. */
+  /** The overview for a token that may observe only some streams: without the rates of nodes, which include all streams. */
   jsonFor(mayObserve: (stream: string) => boolean): Buffer {
     this.#refresh();
     if ([...this.#made.streams].every(mayObserve)) return this.#bytes;
     return bytesOf(make(shownOf(this.#made.of, mayObserve)), this.#ageMs);
   }
 
-  /** Undefined for a partition that there is not. */
+  /** Undefined if the partition does not exist. */
   ownerOf(name: PartitionName): PartitionOwner | undefined {
     this.#refresh();
     const partition = this.#made.partitions.get(name);
@@ -80,7 +80,7 @@ export class ClusterView {
   }
 }
 
-/** By identity: whoever makes overviews hands out the same parts while nothing in them has changed. */
+/** Compares by identity: overviews share the same parts while nothing in a part has changed. */
 const isSame = (left: ClusterOverview, right: ClusterOverview): boolean =>
   left === right ||
   (left.partitions === right.partitions &&

@@ -1,4 +1,4 @@
-/** A node that is alone, as a cluster of one: every partition is its own, nothing moves, and there is nobody to command. */
+/** A node without a cluster, shown as a cluster of one: it owns every partition, nothing moves, and commands are refused. */
 import type { Log } from "../../actors/log/log.ts";
 import { RejectedError } from "../../protocols/errors.ts";
 import type { NodeDirectory } from "../node/stream_directory.ts";
@@ -7,10 +7,10 @@ import { release } from "./release.ts";
 
 export interface LoneNodeOptions {
   readonly name: string;
-  /** Complete: each partition is there, though perhaps not owned yet. */
+  /** Must hold every partition already, owned or not. */
   readonly directory: NodeDirectory;
   readonly log: Log;
-  /** Where producers and consumers reach the node, once it listens. */
+  /** The node's address for producers and consumers, once it listens. */
   readonly address: () => string;
 }
 
@@ -63,7 +63,7 @@ function describe({ name, directory, log, address }: LoneNodeOptions): ClusterOv
       {
         name,
         incarnation: 1,
-        // It answers: what is away is its store.
+        // The node answers, so `away` can only mean its store.
         state: log.state().kind === "ready" ? "ready" : "away",
         isCoordinator: false,
         zone: "default",

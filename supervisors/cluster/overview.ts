@@ -1,18 +1,18 @@
-/** The cluster as people and programs see it: what `GET /v1/cluster` answers, and what may be asked of it. */
+/** The cluster as people and programs see it: the answers of `GET /v1/cluster`, and the interface behind its routes. */
 import type { ClusterCommand, Decision, PartitionName } from "./cluster.ts";
 
 export interface NodeOverview {
   readonly name: string;
   readonly incarnation: number;
-  /** `expired`: registered and not renewed; `silent` and `away`: no link from the node that answers. */
+  /** `expired`: the registration was not renewed. `silent`, `away`: the node that answers has no link to this one. */
   readonly state: "ready" | "draining" | "probation" | "silent" | "away" | "expired";
   readonly isCoordinator: boolean;
   readonly zone: string;
   readonly address: string;
   readonly version: string;
-  /** Partitions that it owns. */
+  /** How many partitions the node owns. */
   readonly partitions: number;
-  /** As last reported; undefined before the first report. */
+  /** By the node's last report; undefined before the first. */
   readonly recordsPerSecond: number | undefined;
   readonly bytesPerSecond: number | undefined;
 }
@@ -38,7 +38,7 @@ export interface ClusterOverview {
   readonly node: string;
   readonly coordinator: { readonly node: string; readonly leaderEpoch: number } | undefined;
   readonly tableVersion: number;
-  /** How old what is told may be: since the coordinator, or the store, was last heard of. */
+  /** How old this overview may be, in ms: since the coordinator or the store was last heard of. */
   readonly ageMs: number;
   readonly nodes: readonly NodeOverview[];
   readonly partitions: readonly PartitionOverview[];
@@ -46,24 +46,24 @@ export interface ClusterOverview {
   readonly moves: readonly MoveOverview[];
 }
 
-/** Why a partition is where it is. */
+/** Why a partition is on its owner. */
 export interface Explanation {
   readonly partition: PartitionOverview;
   readonly reason: string;
-  /** The decision that put it there; undefined where it is not kept any more. */
+  /** The decision that placed the partition; undefined if it is no longer kept. */
   readonly decision: Decision | undefined;
 }
 
-/** What the routes and the command line ask of the cluster, on a node of it or on one that is alone. */
+/** The cluster for routes and the command line. A node of a cluster and a lone node both provide it. */
 export interface ClusterControl {
   overview(): ClusterOverview;
-  /** Undefined for a partition that there is not. */
+  /** Resolves to undefined if the partition does not exist. */
   explain(partition: PartitionName): Promise<Explanation | undefined>;
   /** Newest first. */
   decisions(countMax: number): Promise<readonly Decision[]>;
   /**
-   * Hands a command to the coordinator. Rejects with `RejectedError` for a node that there is not, and with
-   * `UnavailableError` where no coordinator is there to take it.
+   * Hands a command to the coordinator. Rejects with `RejectedError` if the node does not exist, and with
+   * `UnavailableError` if no coordinator can be reached.
    */
   ask(command: ClusterCommand): Promise<void>;
 }

@@ -1,9 +1,9 @@
-/** Which release of the program runs: the version of its package. */
+/** The release of this program: the version in its package.json. */
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** From here upwards: a checkout and the compiled package have their folders at different depths. */
+/** Searches upwards, as a checkout and the compiled package have their folders at different depths. */
 function readRelease(folder: string): string {
   try {
     const { name, version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as Record<string, unknown>;

@@ -1,4 +1,4 @@
-/** Makes a node part of a cluster, from its configuration: the lease store, the node's profile, its load reports. */
+/** Makes a node part of a cluster, from its configuration: opens the lease store, describes the node, reports its loads. */
 import { readFile } from "node:fs/promises";
 import type { ActorSystem } from "../../actors/kernel/actor.ts";
 import type { Log } from "../../actors/log/log.ts";
@@ -40,14 +40,14 @@ export interface ClusterPart {
   readonly node: ClusterNode;
   onPlacement(event: PlacementEvent): void;
   onAppended(partition: PartitionReference, events: number, sizeBytes: number): void;
-  /** Joins, once the node listens. @param port the one it was given */
+  /** Call this once the node listens. @param port the port that it was given */
   join(port: number): Promise<void>;
-  /** Reads the certificate that the node shows to other nodes again, for links from now on. */
+  /** Reads the node's certificate for other nodes again. Links that are made from then on show it. */
   reloadTls(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Throws `ConfigurationError` where other nodes could not reach this one, or anybody could. */
+/** Throws `ConfigurationError` if other nodes could not reach this one, or if its port would be open to everybody. */
 export async function prepareCluster(start: ClusterStart): Promise<ClusterPart> {
   const { configuration, cluster, name, directory } = start;
   const { log, node: listening, security } = configuration;
@@ -112,7 +112,7 @@ function* namesHere(directory: NodeDirectory): Iterable<string> {
   }
 }
 
-/** For mutual TLS: the certificate that this node serves with is the one that it shows. */
+/** For mutual TLS: the node shows other nodes the certificate that it serves clients with. */
 async function tlsOf({ cluster, security: { tls } }: Configuration): Promise<PeerTls | undefined> {
   if (cluster?.caFile === undefined || tls === undefined) return undefined;
   const [ca, certificate, key] = await Promise.all(

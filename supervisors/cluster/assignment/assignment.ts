@@ -1,25 +1,16 @@
 /**
- * The target of an assignment: which node should hold which partition. Pure; the coordinator reconciles towards it, and
- * decides when it is worth a decision (`skewOf`). The earlier invariant has precedence:
- *   A1. Every partition has one target, a node that is given; without nodes there are none. The same nodes, partitions and
- *       holders make the same assignment, in whatever order they come: names break ties.
- *   A2. Balance. A node's share of the load is its share of the capacity. Where all partitions weigh the same, each node
- *       ends with its share rounded down or up. Else it ends between 0.90 and 1.10 shares where the weights can be
- *       divided so: at most 1 + 1/20 + (nodes - 1) * heaviest / whole in any case, for nodes alike. A partition above 1.10
- *       shares of the largest node stands alone, as long as the rest of what is there has room elsewhere.
- *   A3. Stickiness. A partition moves only for A2: from a node above its bound, in as few pieces as suffice, or to one below
- *       its bound, in the largest pieces that there are; or from or to a node that is filled, or makes room, for that, where it saves
- *       moves (settling.ts). Where all weigh the same, no balanced assignment moves fewer; else it is a search, held against
- *       `movesMin`, which can be proved: where no partition is more than half a share a crash, a leave or weights that drift move
- *       some hundredths more, a join a tenth; where some are many shares a crash moves some hundredths more, a join of a tenth of the
- *       nodes or a drift an eighth to a fifth where nodes are alike, up to twice as many where they are of several sizes. Of 14
- *       such decisions about 30 nodes that were solved exactly the search moved 1.04 of the fewest, of which the bound was 0.96. A
- *       second decision about the same moves nothing.
- *   A4. Count. Weights of 0 count too (loads.ts): no node has more than 5.5 times its share of the partitions.
- *   A5. Zones. Nothing moves for its zone alone. What is placed or moved goes where A2 and A3 leave a choice to the zone with
- *       the least of its stream for its capacity, first to one with less than its share of it rounded up; an exchange
- *       (exchanging.ts) looks at moves alone.
- *   A6. Then to the least loaded node.
+ * Decides which node should hold which partition. Pure. The coordinator moves partitions towards these targets, one at a time,
+ * and asks `skewOf` whether a new decision is worth its moves. A rule has precedence over the rules below it.
+ *   A1. Every partition has one target among the given nodes. Equal nodes, partitions and holders give the same targets in
+ *       any order: names break ties.
+ *   A2. Balance, for nodes in proportion to their capacity. Equal weights: a node ends with its share rounded down or up.
+ *       Other weights: between 0.90 and 1.10 shares where they can be divided so, else near what the heaviest forces.
+ *   A3. Stickiness. A partition moves only for A2. Equal weights: no balanced assignment moves fewer. Other weights: about a
+ *       fifth more at most, or two moves. A second decision about the same input moves nothing.
+ *   A4. Count. A weight of 0 counts too (loads.ts): no node gets more than 5.5 times its share of the partitions.
+ *   A5. Zones. No partition moves for its zone alone. A partition that is placed goes to the zone with the least of its
+ *       stream for the zone's capacity, first to a zone with less than its share of the stream rounded up.
+ *   A6. Among nodes that A1 to A5 do not tell apart, the least loaded gets the partition.
  */
 import { invariant } from "../../../protocols/errors.ts";
 import type { NodeId } from "../../../protocols/position.ts";
@@ -38,9 +29,9 @@ export interface AssignableNode {
 
 export interface AssignablePartition {
   readonly partition: PartitionName;
-  /** What it weighs, at least 0; any unit, the same for all. */
+  /** At least 0, in any unit that all partitions share. */
   readonly weight: number;
-  /** Who holds it now; undefined, or a node that is not among those given, where it has to be placed. */
+  /** The node that holds it now. Undefined, or a node that is not among those given: the partition has to be placed. */
   readonly holder: NodeId | undefined;
 }
 
@@ -48,32 +39,25 @@ export interface Assignment {
   readonly targets: ReadonlyMap<PartitionName, NodeId>;
   /** Partitions whose target is not their holder. */
   readonly moves: number;
-  /**
-   * No assignment within the bounds of A2 moves fewer, giants pinned as they are: proved by what each node has to give and
-   * to take at least (moves_min.ts). Where the weights can not be divided so, at most `moves`.
-   */
-  readonly movesMin: number;
   /** The largest load over its node's share of the whole (by capacity), after the assignment; 1 is even. */
   readonly skew: number;
 }
 
-/** Throws `InvariantError` for a capacity not above 0, a weight below 0, and for a name that comes twice. */
+/** Throws `InvariantError` for a capacity that is not above 0, a weight below 0, and a name that comes twice. */
 export function assign(nodes: readonly AssignableNode[], partitions: readonly AssignablePartition[]): Assignment {
-  if (nodes.length === 0) return { targets: new Map(), moves: 0, movesMin: 0, skew: 1 };
+  if (nodes.length === 0) return { targets: new Map(), moves: 0, skew: 1 };
   const { sortedNodes, order, placement } = placementOf(nodes, partitions);
-  const movesMin = settle(placement);
-  const moves = movesOf(placement);
+  settle(placement);
   return {
     targets: targetsOf(placement, sortedNodes, partitions, order),
-    moves,
-    movesMin: Math.min(moves, movesMin),
+    moves: movesOf(placement),
     skew: skewOfPlacement(placement),
   };
 }
 
 /**
- * The largest load over its node's share of the whole, as partitions are held now; 1 is even. What nobody holds is part of
- * the whole, and on no node.
+ * The largest load over its node's share of the whole, as partitions are held now; 1 is even. A partition that nobody holds
+ * counts in the whole and on no node.
  */
 export function skewOf(nodes: readonly AssignableNode[], partitions: readonly AssignablePartition[]): number {
   return nodes.length === 0 ? 1 : skewOfPlacement(placementOf(nodes, partitions).placement);
@@ -81,7 +65,7 @@ export function skewOf(nodes: readonly AssignableNode[], partitions: readonly As
 
 interface Numbered {
   readonly sortedNodes: readonly AssignableNode[];
-  /** By number of a partition: its place in the input. */
+  /** From a partition's number in the placement to its place in the input. */
   readonly order: Uint32Array;
   readonly placement: Placement;
 }
@@ -95,7 +79,7 @@ function placementOf(nodes: readonly AssignableNode[], partitions: readonly Assi
   );
   const zones = new Map<string, number>();
   for (const { zone } of sortedNodes) if (!zones.has(zone)) zones.set(zone, zones.size);
-  // Objects are read in the order in which they came, which is where they are in memory: any other takes far longer.
+  // The objects are read in the order of the input, which is their order in memory: any other order takes far longer.
   const names: PartitionName[] = new Array(partitions.length);
   const weights = new Float64Array(partitions.length);
   const holders = new Int32Array(partitions.length);

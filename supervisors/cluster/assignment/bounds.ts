@@ -1,9 +1,9 @@
 /**
- * Between what bounds a node's load is to come.
+ * Sets the bounds that each node's load is to come between (assignment A2).
  *
- *   - All partitions alike: the share of each node, rounded down and up.
- *   - Else: 0.90 and 1.10 shares. A partition above 1.10 shares of the largest node is a giant: it is pinned to a node of
- *     its own, whose ceiling it is. Nodes that one partition fills are left out of what the others are to come up to.
+ *   - Equal weights: the node's share, rounded down and up.
+ *   - Other weights: 0.90 and 1.10 shares. A partition above 1.10 shares of the largest node is a giant. Each giant is pinned to
+ *     a node of its own, whose ceiling is the giant's load. Nodes that one partition fills do not raise the floors of others.
  */
 import { NOWHERE, type Placement } from "./placement.ts";
 
@@ -12,7 +12,7 @@ export const SKEW_MIN = 0.9;
 
 const ROUNDING = 1e-9;
 
-/** By node: the giant pinned to it, or `NOWHERE`. Puts each there that is elsewhere. */
+/** Moves each giant to the node that it is pinned to. Answers by node: its giant, or `NOWHERE`. */
 export function pinGiants(placement: Placement): Int32Array {
   const { byLoad, fair, nodeCount, input } = placement;
   const pinned = new Int32Array(nodeCount).fill(NOWHERE);
@@ -26,7 +26,7 @@ export function pinGiants(placement: Placement): Int32Array {
   return pinned;
 }
 
-/** The largest node without giant, of like ones the least loaded; but its own, unless it is smaller by more than a tenth. */
+/** The giant stays on its node unless a node without a giant is larger by more than a tenth; of equal nodes the least loaded. */
 function nodeForGiant(placement: Placement, giant: number, pinned: Int32Array): number {
   const { fair, nodeCount } = placement;
   let best = NOWHERE;
@@ -53,13 +53,13 @@ export function setBounds(placement: Placement, pinned: Int32Array): void {
       floor[node] = Math.floor(share + ROUNDING);
       ceiling[node] = Math.ceil(share - ROUNDING);
     } else {
-      floor[node] = SKEW_MIN * level * share; // a heavier partition alone is more
+      floor[node] = SKEW_MIN * level * share; // one heavy partition alone may exceed this
       ceiling[node] = Math.max(SKEW_MAX * share, giant === NOWHERE ? 0 : placement.loadOf(giant));
     }
   }
 }
 
-/** What is left for the others, over their shares, where nodes that one partition fills are left out; at most 1. */
+/** The load over the shares of all nodes but those that one partition fills; at most 1. Floors are parts of this. */
 function levelBesideGiants(placement: Placement): number {
   const { fair, nodeCount, total, byLoad } = placement;
   const heaviest = new Float64Array(nodeCount);

@@ -1,70 +1,54 @@
-/** Finds the node that can make room for a heavy partition with the fewest moves of what it holds. */
-import { listOf, NOWHERE, type NodeLists, type Placement } from "./placement.ts";
+/** Finds the node that can make room for a heavy partition by giving away the fewest of its own. */
+import { listOf, NOWHERE, type Placement } from "./placement.ts";
 
 export class Clearance {
   readonly #placement: Placement;
-  /** What has no room elsewhere may go where others make room for it in turn. */
-  readonly #isChained: boolean;
-  #lists: NodeLists | undefined;
-  /** What is to move must have room elsewhere. */
-  #roomMax = 0;
+  /** By node: its partitions, the heaviest first, as they were when the search began. */
+  readonly #lists;
+  /** A partition that a node gives away must fit into this, the largest room of any node. */
+  readonly #roomMax: number;
 
-  constructor(placement: Placement, isChained: boolean, lists?: NodeLists) {
+  constructor(placement: Placement, lists = placement.lists()) {
     this.#placement = placement;
-    this.#isChained = isChained;
-    if (lists !== undefined) this.#use(lists);
+    this.#lists = lists;
+    let roomMax = 0;
+    for (let node = 0; node < placement.nodeCount; node += 1) roomMax = Math.max(roomMax, placement.roomOn(node));
+    this.#roomMax = roomMax;
   }
 
-  /** How many another node than `except` has to give for it, at least; more than `countMax` where none can by so many. */
-  countFor(partition: number, countMax: number, except: number): number {
-    const placement = this.#placement;
-    let best = countMax + 1;
-    for (let node = 0; node < placement.nodeCount && best > 0; node += 1) {
-      if (node === except) continue;
-      best = Math.min(best, this.#countOf(node, placement.loadOf(partition) - placement.roomOn(node), best - 1));
-    }
-    return best;
+  /** How many partitions the best node other than `except` has to give away; infinite where none can make room. */
+  countFor(partition: number, except: number): number {
+    return this.#best(partition, except).count;
   }
 
-  /** Of nodes that need as many moves the one that is the least loaded then; `NOWHERE` where none can. */
+  /** The node that gives away the fewest, of equals the least loaded; `NOWHERE` where none can make room. */
   find(partition: number, except: number): number {
+    return this.#best(partition, except).node;
+  }
+
+  #best(partition: number, except: number): { node: number; count: number } {
     const placement = this.#placement;
     const load = placement.loadOf(partition);
-    let best = NOWHERE;
-    let bestCount = Number.POSITIVE_INFINITY;
+    let [best, fewest] = [NOWHERE, Number.POSITIVE_INFINITY];
     for (let node = 0; node < placement.nodeCount; node += 1) {
       if (node === except) continue;
-      const count = this.#countOf(node, load - placement.roomOn(node), bestCount);
-      const isLower = count === bestCount && best !== NOWHERE && placement.ratioOf(node) < placement.ratioOf(best);
-      if (count < bestCount || (isLower && count < Number.POSITIVE_INFINITY)) [best, bestCount] = [node, count];
+      const count = this.#countOn(node, load - placement.roomOn(node), fewest);
+      const isLower = count === fewest && best !== NOWHERE && placement.ratioOf(node) < placement.ratioOf(best);
+      if (count < fewest || isLower) [best, fewest] = [node, count];
     }
-    return best;
+    return { node: best, count: fewest };
   }
 
-  #countOf(node: number, excess: number, countMax: number): number {
-    let left = excess;
-    let count = 0;
-    for (const partition of listOf(this.#listsNow(), node)) {
+  /** How many partitions the node gives away to shed `excess`; infinite where it can not, or needs more than `countMax`. */
+  #countOn(node: number, excess: number, countMax: number): number {
+    let [left, count] = [excess, 0];
+    for (const partition of listOf(this.#lists, node)) {
       if (left <= 0 || count > countMax) break;
-      if (this.#placement.nodeOf(partition) !== node) continue;
       const load = this.#placement.loadOf(partition);
-      if (load > this.#roomMax && !this.#isChained) continue;
+      if (load > this.#roomMax || this.#placement.nodeOf(partition) !== node) continue;
       left -= load;
-      count += Math.max(1, Math.ceil(load / this.#roomMax));
+      count += 1;
     }
     return left <= 0 ? count : Number.POSITIVE_INFINITY;
-  }
-
-  /** As they were when they were first needed: nodes that have given something since are looked at as they are. */
-  #listsNow(): NodeLists {
-    return this.#lists ?? this.#use(this.#placement.lists());
-  }
-
-  #use(lists: NodeLists): NodeLists {
-    this.#lists = lists;
-    for (let node = 0; node < this.#placement.nodeCount; node += 1) {
-      this.#roomMax = Math.max(this.#roomMax, this.#placement.roomOn(node));
-    }
-    return lists;
   }
 }

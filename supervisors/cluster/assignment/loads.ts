@@ -1,30 +1,30 @@
 /**
- * What a partition counts in an assignment: what it was measured to weigh, and a base that each one has.
+ * The load of a partition in an assignment: its measured weight, and a base that each partition has.
  *
- * An idle partition costs its owner actors, timers and memory, and may wake at any moment. So each counts for a quarter
- * of the mean weight before anything was measured. That bounds the count as well: a node whose load is at most 1.10
- * shares holds at most 1.10 * (1 + 1/4) / (1/4) = 5.5 times its share of the partitions, however light they are; and its
- * measured weight is at most 1.10 * (1 + 1/4) = 1.375 shares, however few it holds.
+ * An idle partition costs its owner actors, timers and memory, and may wake at any moment. So the base is a quarter of the
+ * mean weight. The base bounds the count as well: a node at 1.10 shares of the load holds at most
+ * 1.10 * (1 + 1/4) / (1/4) = 5.5 times its share of the partitions. Its measured weight is at most
+ * 1.10 * (1 + 1/4) = 1.375 shares.
  *
- * Loads are whole numbers, so that sums do not hang on the order of summing. The heaviest weight counts 2^26: a weight
- * below a 2^27th of it counts as 0. With that, sums and sort keys of a million partitions stay below 2^53.
+ * Loads are whole numbers, so that a sum does not depend on its order. The heaviest weight counts 2^26, and a weight below
+ * a 2^27th of that counts 0. So sums and sort keys of a million partitions stay below 2^53.
  */
 import { InvariantError } from "../../../protocols/errors.ts";
 
 const HEAVIEST = 2 ** 26;
 
-/** What each partition counts before anything was measured, as a share of the mean weight. */
+/** The base of each partition, as a part of the mean weight. */
 export const BASE_SHARE = 0.25;
 
 export interface Loads {
   /** Whole numbers above 0, in the order of the weights. */
   readonly loads: Float64Array;
   readonly total: number;
-  /** All count the same: each is 1. */
+  /** All weights are equal: each load is 1. */
   readonly isEven: boolean;
 }
 
-/** Throws `InvariantError` for a weight that is no number of at least 0. */
+/** Throws `InvariantError` for a weight that is not a finite number of at least 0. */
 export function loadsOf(weights: Float64Array): Loads {
   let heaviest = 0;
   let lightest = Number.POSITIVE_INFINITY;

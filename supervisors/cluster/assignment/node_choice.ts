@@ -1,14 +1,14 @@
 /**
- * Finds the node for a partition that has to be placed: of the nodes with room those in the zone with the least of its
- * stream, and of these the least loaded. Looks at one node for each zone and size of node, the least loaded one; only if
- * none of these has room, at all of them.
+ * Finds the node for a partition that has to be placed. Of the nodes with room it takes those in the zone with the least of the
+ * partition's stream (A5), and of these the least loaded (A6). It looks at the least loaded node of each zone and size
+ * first, and at all nodes only if none of those has room.
  */
 import { NodeHeap } from "./node_heap.ts";
 import { NOWHERE, type Placement } from "./placement.ts";
 
-/** Sizes that differ by less than this factor are one class. */
+/** Capacities that differ by less than this factor belong to one class. */
 const CLASS_FACTOR = 1.2;
-/** Where there are more classes than this (a zone for every node, say), so many are looked at, others each time. */
+/** At most this many classes are looked at for one partition, in turns: with a zone for each node each node is a class. */
 const CLASSES_LOOKED_AT_MAX = 64;
 
 export class NodeChoice {
@@ -16,7 +16,7 @@ export class NodeChoice {
   readonly #heaps: NodeHeap[] = [];
   readonly #heapOf: NodeHeap[] = [];
   #cursor = 0;
-  /** The best node so far, and what it is like. */
+  /** The best node of this search so far, and its marks. */
   #best = NOWHERE;
   #rank = 0;
   #isFull = false;
@@ -39,14 +39,14 @@ export class NodeChoice {
     }
   }
 
-  /** To be told whenever a node's load has changed. */
+  /** Call this whenever a node's load has changed. */
   update(node: number): void {
     const ratio = this.#placement.ratioOf(node);
-    // A node below its floor comes first: it has a ratio below 1, and with 2 less it is below all others.
+    // A node below its floor has a ratio below 1: minus 2 puts it before all others.
     this.#heapOf[node]?.set(node, this.#placement.shortOn(node) > 0 ? ratio - 2 : ratio);
   }
 
-  /** A node with room, or `NOWHERE`. */
+  /** A node with room, or `NOWHERE`. With `mustFill` nodes below their floors come first. */
   find(partition: number, mustFill: boolean): number {
     const looked = Math.min(this.#heaps.length, CLASSES_LOOKED_AT_MAX);
     this.#best = NOWHERE;
@@ -62,7 +62,7 @@ export class NodeChoice {
     return this.#best;
   }
 
-  /** Where it makes the least skew, room or not. */
+  /** The node that has the lowest load over share with the partition, whether it has room or not. */
   findLeastSkewed(partition: number): number {
     const load = this.#placement.loadOf(partition);
     let best = 0;
@@ -72,7 +72,7 @@ export class NodeChoice {
     return best;
   }
 
-  /** Takes the node for the best if it has room and is better: what the best is like is reckoned once. */
+  /** Makes the node the best if it has room and is better. The marks of the best are kept, as they cost time. */
   #look(node: number, partition: number, mustFill: boolean): void {
     const placement = this.#placement;
     const load = placement.loadOf(partition);

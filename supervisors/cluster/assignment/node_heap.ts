@@ -1,11 +1,11 @@
-/** Numbers from 0, the one with the lowest key first, of like ones the lowest number; a key may change at any time. */
+/** A heap of numbers from 0: the lowest key first, of equal keys the lowest number. A key may change at any time. */
 export class NodeHeap {
   readonly #keys: Float64Array;
-  /** The heap, and where in it each member is: -1 for none. */
+  /** The heap, and the place of each member in it: -1 for none. */
   readonly #heap: number[] = [];
   readonly #places: Int32Array;
 
-  /** Heaps of which each number is in at most one may share what they know of numbers. */
+  /** Heaps that have no member in common may share the keys and places, to save memory. */
   constructor(numbersMax: number, beside?: NodeHeap) {
     this.#keys = beside === undefined ? new Float64Array(numbersMax) : beside.#keys;
     this.#places = beside === undefined ? new Int32Array(numbersMax).fill(-1) : beside.#places;
@@ -19,7 +19,7 @@ export class NodeHeap {
     return this.#keys[member] as number;
   }
 
-  /** Adds it, or changes its key. */
+  /** Adds the member, or changes its key. */
   set(member: number, key: number): void {
     this.#keys[member] = key;
     if (this.#places[member] === -1) this.#settle(this.#heap.push(member) - 1, member);
@@ -34,7 +34,7 @@ export class NodeHeap {
     if (last !== undefined && last !== member) this.#settle(place, last);
   }
 
-  /** Finds the place of `member`, beginning at `place`, which is free. */
+  /** Puts `member` where its key belongs, beginning at `place`, which is free. */
   #settle(place: number, member: number): void {
     let at = place;
     while (at > 0) {

@@ -1,19 +1,18 @@
 /**
- * Orders for deciding about partitions: by name, so that a decision does not hang on the order of its input, and by load. Equal
- * partitions of many streams are taken in turns, each stream in proportion: its load is seldom that of another, and should
- * not come to lie on one node.
+ * Sorts partitions by name, so that a decision does not depend on the order of its input, and by load. Among equal loads the
+ * streams take turns, in proportion to their sizes: the real loads of streams differ, and no node should hold one stream.
  */
 import type { PartitionName } from "../cluster.ts";
 
 export interface NameOrder {
-  /** Places in the input, in the order of names: by number as a share of the stream's, then by stream. */
+  /** Places in the input, sorted by the partition's place within its stream (0 to 1), then by stream. */
   readonly order: Uint32Array;
   /** By place in the input: the stream's rank among the streams. */
   readonly streams: Int32Array;
   readonly streamCount: number;
 }
 
-/** Steps in which a place within its stream is told apart from another. */
+/** A place within a stream, from 0 to 1, is rounded to one of this many steps. */
 const SHARES = 2 ** 30;
 
 const ZERO = "0".charCodeAt(0);
@@ -22,7 +21,7 @@ const ZERO = "0".charCodeAt(0);
 export function orderByName(names: readonly PartitionName[]): NameOrder {
   const members = new Map<string, number[]>();
   const numbers = new Float64Array(names.length);
-  // Those of a stream often come together: to see that is far faster than to look for it each time.
+  // Partitions of a stream often come in a row: comparing with the last name is far faster than a look-up.
   let [stream, streamEnd]: [string, number] = ["", -1];
   let places: number[] | undefined;
   for (let place = 0; place < names.length; place += 1) {
@@ -51,7 +50,7 @@ export function orderByName(names: readonly PartitionName[]): NameOrder {
     for (let at = 0; at < places.length; at += 1) {
       const place = places[at] as number;
       byStream[next] = place;
-      // One number holds both, as numbers are sorted far faster than by a comparison: up to 2^53.
+      // One number below 2^53 holds place and stream: a typed array sorts numbers far faster than a comparator.
       keys[next] = Math.floor(((at + 0.5) / places.length) * SHARES) * names.length + next;
       streams[place] = rank;
       next += 1;
@@ -62,7 +61,7 @@ export function orderByName(names: readonly PartitionName[]): NameOrder {
   return { order, streams, streamCount: ranked.length };
 }
 
-/** What the name ends with, from there on: -1 where that is no number. */
+/** The number that the name ends with, from `start`; -1 where that is no number. */
 function numberFrom(name: string, start: number): number {
   let number = 0;
   for (let at = start; at < name.length; at += 1) {
@@ -83,15 +82,15 @@ function isAscending(places: readonly number[], numbers: Float64Array): boolean 
   return true;
 }
 
-/** Indices by descending load; equal loads in ascending order. Loads are whole numbers. */
+/** Indices by descending load, equal loads by ascending index. Loads must be whole numbers. */
 export function orderByLoad(loads: Float64Array): Uint32Array {
   const count = loads.length;
-  // One number holds both, as numbers are sorted far faster than by a comparison: up to 2^53 (loads.ts).
+  // One number below 2^53 (loads.ts) holds load and index: a typed array sorts numbers far faster than a comparator.
   const keys = loads.map((load, index) => load * count + (count - 1 - index)).sort();
   const order = new Uint32Array(count);
   for (let rank = 0; rank < count; rank += 1) order[count - 1 - rank] = count - 1 - ((keys[rank] as number) % count);
   return order;
 }
 
-/** By code units: the same on every machine, whatever its language. */
+/** Compares by code units: the same order on every machine, whatever its language. */
 export const compareText = (left = "", right = ""): number => (left < right ? -1 : left > right ? 1 : 0);

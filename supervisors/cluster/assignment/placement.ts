@@ -1,5 +1,5 @@
 /**
- * Which partition is on which node while a decision is made, and what that makes of nodes and zones. Nodes, zones,
+ * The state of one decision: which partition is on which node now, and the loads of nodes and zones that follow. Nodes, zones,
  * streams and partitions are numbers here, in the order of their names; -1 is no node. Decides nothing.
  */
 import { sum } from "./loads.ts";
@@ -7,13 +7,13 @@ import { orderByLoad } from "./partition_order.ts";
 
 export const NOWHERE = -1;
 
-/** Loads are whole numbers, shares are not: what differs by less is equal. */
+/** Loads are whole numbers and shares are not: a difference below this part counts as none. */
 const EPSILON = 1e-9;
 
-/** What is placed leaves, where it can, half of what is between the share and the ceiling: for weights that change. */
+/** A partition is placed, if possible, on a node that stays below 1.05 shares: the rest up to 1.10 is for weights that grow. */
 const EASE = 1.05;
 
-/** Counted in an array up to so many, of 4 bytes each. */
+/** Pairs of stream and zone are counted in an array up to this many, 4 bytes each; beyond it in a map. */
 const ZONE_CELLS_MAX = 2 ** 22;
 
 export interface PlacementInput {
@@ -34,7 +34,7 @@ export class Placement {
   readonly nodeCount: number;
   readonly partitionCount: number;
   readonly total: number;
-  /** By node: its share of the whole, what it holds, and between what bounds that is to come (set by others). */
+  /** By node: its share of the whole, its load now, and the bounds that bounds.ts sets. */
   readonly fair: Float64Array;
   readonly load: Float64Array;
   readonly floor: Float64Array;
@@ -46,7 +46,7 @@ export class Placement {
   /** By zone: its share of the capacity. */
   readonly #zoneShares: Float64Array;
   readonly #streamSizes: Int32Array;
-  /** By stream and zone; a map where there are too many for an array. */
+  /** By stream and zone: how many partitions. */
   readonly #inZones: Int32Array | Map<number, number>;
 
   constructor(input: PlacementInput) {
@@ -101,12 +101,6 @@ export class Placement {
     return this.input.loads[partition] as number;
   }
 
-  loadsOf(partitions: Uint32Array): Float64Array {
-    const loads = new Float64Array(partitions.length);
-    for (let at = 0; at < loads.length; at += 1) loads[at] = this.loadOf(partitions[at] as number);
-    return loads;
-  }
-
   loadOn(node: number): number {
     return this.load[node] as number;
   }
@@ -115,42 +109,44 @@ export class Placement {
     return this.input.zones[node] as number;
   }
 
-  /** Load over share, were `more` there as well. */
+  /** The node's load, and `more`, over its share. */
   ratioOf(node: number, more = 0): number {
     return (this.loadOn(node) + more) / (this.fair[node] as number);
   }
 
-  /** What it may still take, what it is short of, and what it may give away. */
+  /** The load that fits below the node's ceiling; negative above it. */
   roomOn(node: number): number {
     return (this.ceiling[node] as number) * (1 + EPSILON) - this.loadOn(node);
   }
 
+  /** The load that is missing to the node's floor, or 0. */
   shortOn(node: number): number {
     return Math.max(0, (this.floor[node] as number) * (1 - EPSILON) - this.loadOn(node));
   }
 
+  /** The load above the node's floor, or 0. */
   spareOn(node: number): number {
     return Math.max(0, this.loadOn(node) - (this.floor[node] as number) * (1 - EPSILON));
   }
 
-  /** It would still be well below its ceiling with `more`. */
+  /** The node stays at most at 1.05 shares with `more`. */
   isAtEase(node: number, more: number): boolean {
     return this.input.isEven || this.ratioOf(node, more) <= EASE;
   }
 
-  /** How much of a partition's stream a zone would have with it, in terms of the zone's capacity; to compare zones by. */
+  /** Partitions of the stream in the zone, with this one, over the zone's share of the capacity: to compare zones by. */
   crowdIn(zone: number, partition: number): number {
     return (this.#inZone(zone, partition) + 1) / (this.#zoneShares[zone] as number);
   }
 
-  /** The zone has its share of the partition's stream, rounded up, and another `more` would be above it. */
+  /** With `more` partitions of the stream the zone is above its share of the stream, rounded up. */
   isFull(zone: number, partition: number, more = 1): boolean {
     const size = this.#streamSizes[this.input.streams[partition] as number] as number;
     const quota = Math.ceil(size * (this.#zoneShares[zone] as number) - EPSILON);
     return this.#inZone(zone, partition) + more > quota;
   }
 
-  /** What each node holds, the heaviest first: node `n` has `items` from `starts[n]` up to `starts[n + 1]`. */
+  /** The partitions of each node, the heaviest first: node `n` has `items` from `starts[n]` up to `starts[n + 1]`. */
   lists(): NodeLists {
     const starts = new Uint32Array(this.nodeCount + 1);
     for (const node of this.target) if (node !== NOWHERE) starts[node + 1] = (starts[node + 1] as number) + 1;
@@ -175,7 +171,7 @@ export class Placement {
   }
 
   #countInZone(partition: number, node: number, step: number): void {
-    if (this.input.zoneCount === 1) return; // nothing to keep apart
+    if (this.input.zoneCount === 1) return; // all in one zone
     const key = (this.input.streams[partition] as number) * this.input.zoneCount + this.zoneOf(node);
     const inZones = this.#inZones;
     if (inZones instanceof Map) inZones.set(key, (inZones.get(key) ?? 0) + step);

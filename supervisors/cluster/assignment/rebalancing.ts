@@ -1,6 +1,6 @@
 /**
- * Brings a placement between its bounds with few moves: takes from nodes above their ceilings what is above, and places
- * it with what is nowhere. The invariants are those of assignment.ts; node_filling.ts does what is left to do then.
+ * Brings nodes below their ceilings with few moves: takes from each node above its ceiling what is above, and places that
+ * with the partitions that nobody holds. node_filling.ts then fills the nodes that are still below their floors.
  */
 
 import { Clearance } from "./clearance.ts";
@@ -8,121 +8,162 @@ import { sum } from "./loads.ts";
 import { NodeChoice } from "./node_choice.ts";
 import { listOf, NOWHERE, type Placement } from "./placement.ts";
 
-/** Pieces are chosen by the rooms that there are; where others were faster, smaller ones are tried, so many times. */
+/** A piece may find its room taken by another, and go home. Each round chooses pieces again by the rooms that are left. */
 const ROUNDS_MAX = 8;
-/** A piece that finds no room goes elsewhere only for a skew that is lower by this: else noise of measuring moves it. */
+/** A piece without room anywhere leaves its node only for a skew that is lower by this: less is noise of measuring. */
 const GAIN_MIN = 0.05;
 
-/** How far clearing may go: what has no room elsewhere may go where others make room for it, and these in turn. */
-export type Eviction = "none" | "once" | "chained";
+export function clearExcess(placement: Placement, pinned: Int32Array): void {
+  const nowhere = NOWHERE; // a local constant: an imported one is read far more slowly
+  const orphans: number[] = [];
+  for (const partition of placement.byLoad) if (placement.target[partition] === nowhere) orphans.push(partition);
+  if (orphans.length === 0 && placement.load.every((_, node) => placement.roomOn(node) >= 0)) return;
+  const clearing = new Clearing(placement, pinned, orphans);
+  clearing.place(orphans.concat(clearing.takeExcess()));
+  for (let round = 1; round < ROUNDS_MAX; round += 1) if (clearing.place(clearing.takeExcess()) === 0) break;
+}
 
-export function clearExcess(placement: Placement, pinned: Int32Array, eviction: Eviction): void {
-  const nowhere = NOWHERE; // an import is read far more slowly
-  const from = new Int32Array(placement.partitionCount).fill(NOWHERE);
-  const takeExcess = (): number[] => {
+class Clearing {
+  readonly #placement: Placement;
+  readonly #pinned: Int32Array;
+  readonly #choice: NodeChoice;
+  /** By partition: the node that it was taken from. */
+  readonly #from: Int32Array;
+  /** By partition: 1 where another node may give partitions away to make room for it. Once each, so that rounds end. */
+  readonly #isRoomMade: Uint8Array;
+
+  constructor(placement: Placement, pinned: Int32Array, orphans: readonly number[]) {
+    this.#placement = placement;
+    this.#pinned = pinned;
+    this.#choice = new NodeChoice(placement);
+    this.#from = new Int32Array(placement.partitionCount).fill(NOWHERE);
+    this.#isRoomMade = new Uint8Array(placement.partitionCount);
+    for (const orphan of orphans) this.#isRoomMade[orphan] = 1;
+  }
+
+  /** Takes from each node above its ceiling what it is to give away. */
+  takeExcess(): number[] {
+    const placement = this.#placement;
     const taken: number[] = [];
-    const chosen = excessOf(placement, pinned, eviction, evicted);
-    for (const [node, partitions] of chosen) {
+    for (const [node, partitions] of this.#chooseExcess()) {
       for (const partition of partitions) {
-        from[partition] = node;
+        this.#from[partition] = node;
         placement.take(partition);
         taken.push(partition);
       }
-      choice.update(node);
+      this.#choice.update(node);
     }
     return taken;
-  };
-  const orphans: number[] = [];
-  for (let rank = 0; rank < placement.partitionCount; rank += 1) {
-    const partition = placement.byLoad[rank] as number;
-    if (placement.target[partition] === nowhere) orphans.push(partition);
   }
-  if (orphans.length === 0 && placement.load.every((_, node) => placement.roomOn(node) >= 0)) return;
-  const choice = new NodeChoice(placement);
-  const evicted = new Uint8Array(placement.partitionCount);
-  for (const orphan of orphans) evicted[orphan] = 1;
-  placeAll(placement, choice, orphans.concat(takeExcess()), from, evicted, eviction);
-  for (let round = 1; round < ROUNDS_MAX; round += 1) {
-    if (placeAll(placement, choice, takeExcess(), from, evicted, eviction) === 0) break;
-  }
-}
 
-/** By node above its ceiling: what it is to give away. Those for which another node has to make room go to `evicted`. */
-function excessOf(
-  placement: Placement,
-  pinned: Int32Array,
-  eviction: Eviction,
-  evicted: Uint8Array,
-): Map<number, number[]> {
-  const chosen = new Map<number, number[]>();
-  let roomMax = 0;
-  // What nodes below their floors need beyond what is nowhere and what is in excess.
-  let needed = sum(placement.load) - placement.total;
-  for (let node = 0; node < placement.nodeCount; node += 1) {
-    const room = placement.roomOn(node);
-    if (room < 0) chosen.set(node, []);
-    else roomMax = Math.max(roomMax, room);
-    needed += placement.shortOn(node) + Math.min(0, room);
-  }
-  if (chosen.size === 0) return chosen;
-  const lists = placement.lists();
-  const clearance = new Clearance(placement, eviction === "chained", lists);
-  for (const node of chosen.keys()) {
-    const excess = -placement.roomOn(node);
-    const movable = [...listOf(lists, node)].filter((partition) => partition !== pinned[node]);
-    if (placement.input.isEven) {
-      chosen.set(node, crowdedFirst(placement, node, movable).slice(0, Math.ceil(excess)));
-      continue;
+  #chooseExcess(): Map<number, readonly number[]> {
+    const placement = this.#placement;
+    const above: number[] = [];
+    let roomMax = 0;
+    // The load that nodes below their floors need beyond the orphans and the excess.
+    let needed = sum(placement.load) - placement.total;
+    for (let node = 0; node < placement.nodeCount; node += 1) {
+      const room = placement.roomOn(node);
+      if (room < 0) above.push(node);
+      else roomMax = Math.max(roomMax, room);
+      needed += placement.shortOn(node) + Math.min(0, room);
     }
-    const fitting = movable.filter((partition) => placement.loadOf(partition) <= roomMax);
-    const enough = needed > 0 ? Math.max(excess, placement.spareOn(node)) : excess;
-    let given =
-      fewestAbove(placement, fitting, excess, enough) ?? fewestAbove(placement, movable, excess, enough) ?? movable;
-    const heavy =
-      eviction === "none"
-        ? undefined
-        : evictionOf(
-            placement,
-            clearance,
-            node,
-            movable.filter((partition) => evicted[partition] === 0),
-            fitting,
-            given.length,
-          );
-    if (heavy !== undefined) {
-      evicted[heavy[0] as number] = 1;
-      given = heavy;
+    const chosen = new Map<number, readonly number[]>();
+    if (above.length === 0) return chosen;
+    const lists = placement.lists();
+    const clearance = new Clearance(placement, lists);
+    for (const node of above) {
+      const excess = -placement.roomOn(node);
+      const movable = [...listOf(lists, node)].filter((partition) => partition !== this.#pinned[node]);
+      if (placement.input.isEven) {
+        chosen.set(node, crowdedFirst(placement, node, movable).slice(0, Math.ceil(excess)));
+        continue;
+      }
+      const fitting = movable.filter((partition) => placement.loadOf(partition) <= roomMax);
+      const enough = needed > 0 ? Math.max(excess, placement.spareOn(node)) : excess;
+      const light =
+        fewestAbove(placement, fitting, excess, enough) ??
+        fewestAbove(
+          placement,
+          movable.filter((partition) => this.#isRoomMade[partition] === 0),
+          excess,
+          enough,
+        ) ??
+        fewestAbove(placement, movable, excess, enough) ??
+        movable;
+      const given = this.#withHeaviest(clearance, node, movable, fitting, light.length) ?? light;
+      for (const partition of given) needed -= placement.loadOf(partition);
+      needed += excess;
+      chosen.set(node, given);
     }
-    for (const partition of given) needed -= placement.loadOf(partition);
-    needed += excess;
-    chosen.set(node, given);
+    return chosen;
   }
-  return chosen;
+
+  /**
+   * The node's heaviest partition, for which another node has to make room, and what else the node has to give; undefined
+   * where that makes no fewer than `countMax` moves.
+   */
+  #withHeaviest(
+    clearance: Clearance,
+    node: number,
+    movable: readonly number[],
+    fitting: readonly number[],
+    countMax: number,
+  ): readonly number[] | undefined {
+    const placement = this.#placement;
+    const heaviest = movable.find((partition) => this.#isRoomMade[partition] === 0);
+    if (heaviest === undefined || heaviest === fitting[0] || countMax <= 2) return undefined;
+    const cleared = clearance.countFor(heaviest, node);
+    const left = -placement.roomOn(node) - placement.loadOf(heaviest);
+    const others = left <= 0 ? [] : fewestAbove(placement, fitting, left, left);
+    if (others === undefined || 1 + others.length + cleared >= countMax) return undefined;
+    this.#isRoomMade[heaviest] = 1;
+    return [heaviest, ...others];
+  }
+
+  /** Places the partitions, the heaviest first. Answers how many are on another node than before. */
+  place(partitions: number[]): number {
+    const placement = this.#placement;
+    partitions.sort((one, other) => placement.loadOf(other) - placement.loadOf(one) || one - other);
+    let [supply, short, moved] = [0, 0, 0];
+    for (const partition of partitions) supply += placement.loadOf(partition);
+    for (let node = 0; node < placement.nodeCount; node += 1) short += placement.shortOn(node);
+    let clearance: Clearance | undefined;
+    for (const partition of partitions) {
+      // A2: only the load that nodes below their floors do not need may go anywhere.
+      supply -= placement.loadOf(partition);
+      let node = this.#choice.find(partition, short > supply);
+      if (node === NOWHERE) {
+        clearance ??= new Clearance(placement);
+        node = this.#withoutRoom(partition, clearance);
+      }
+      short -= placement.shortOn(node);
+      placement.put(partition, node);
+      short += placement.shortOn(node);
+      this.#choice.update(node);
+      if (node !== this.#from[partition]) moved += 1;
+    }
+    return moved;
+  }
+
+  /** The node for a partition that has room nowhere. */
+  #withoutRoom(partition: number, clearance: Clearance): number {
+    const placement = this.#placement;
+    const source = this.#from[partition] as number;
+    const least = this.#choice.findLeastSkewed(partition);
+    if (this.#isRoomMade[partition] === 1) {
+      const cleared = clearance.find(partition, source);
+      return cleared === NOWHERE ? least : cleared;
+    }
+    const load = placement.loadOf(partition);
+    return placement.ratioOf(source, load) <= placement.ratioOf(least, load) + GAIN_MIN ? source : least;
+  }
 }
 
 /**
- * Its heaviest partition, and what else it has to give, where that makes fewer moves than `countMax`, although another
- * node has to make room for it.
+ * The fewest partitions that make up the excess, the heaviest such run that is not above `enough`; undefined where all
+ * together are less than the excess.
  */
-function evictionOf(
-  placement: Placement,
-  clearance: Clearance,
-  node: number,
-  movable: readonly number[],
-  fitting: readonly number[],
-  countMax: number,
-): number[] | undefined {
-  const heaviest = movable[0];
-  if (heaviest === undefined || heaviest === fitting[0] || countMax <= 2) return undefined;
-  const cleared = clearance.countFor(heaviest, countMax - 2, node);
-  if (cleared > countMax - 2) return undefined;
-  const left = -placement.roomOn(node) - placement.loadOf(heaviest);
-  const others = left <= 0 ? [] : fewestAbove(placement, fitting, left, left);
-  if (others === undefined || 1 + others.length + cleared >= countMax) return undefined;
-  return [heaviest, ...others];
-}
-
-/** As many as are needed at least for the excess, the heaviest not above `enough`; undefined where all do not suffice. */
 function fewestAbove(
   placement: Placement,
   heaviestFirst: readonly number[],
@@ -147,7 +188,7 @@ function fewestAbove(
   return heaviestFirst.slice(start, start + count);
 }
 
-/** Those first of which the node's zone has more than its share of their stream (A5). */
+/** The same partitions, but first those whose stream has more than its share in the node's zone (A5). */
 export function crowdedFirst(placement: Placement, node: number, partitions: readonly number[]): number[] {
   const zone = placement.zoneOf(node);
   const left = new Map<number, number>();
@@ -162,54 +203,4 @@ export function crowdedFirst(placement: Placement, node: number, partitions: rea
     } else others.push(partition);
   }
   return crowded.concat(others);
-}
-
-/** Answers how many are elsewhere than before. */
-function placeAll(
-  placement: Placement,
-  choice: NodeChoice,
-  partitions: number[],
-  from: Int32Array,
-  evicted: Uint8Array,
-  eviction: Eviction,
-): number {
-  partitions.sort((one, other) => placement.loadOf(other) - placement.loadOf(one) || one - other);
-  const clearance = new Clearance(placement, eviction === "chained");
-  let supply = 0;
-  let short = 0;
-  for (const partition of partitions) supply += placement.loadOf(partition);
-  for (let node = 0; node < placement.nodeCount; node += 1) short += placement.shortOn(node);
-  let moved = 0;
-  for (const partition of partitions) {
-    // A2: what may go anywhere is only what the nodes below their floors do not need.
-    supply -= placement.loadOf(partition);
-    const source = from[partition] as number;
-    const node = placeFor(placement, choice, clearance, partition, source, short > supply, evicted[partition] === 1);
-    short -= placement.shortOn(node);
-    placement.put(partition, node);
-    short += placement.shortOn(node);
-    choice.update(node);
-    if (node !== source) moved += 1;
-  }
-  return moved;
-}
-
-function placeFor(
-  placement: Placement,
-  choice: NodeChoice,
-  clearance: Clearance,
-  partition: number,
-  source: number,
-  mustFill: boolean,
-  isEvicted: boolean,
-): number {
-  const node = choice.find(partition, mustFill);
-  if (node !== NOWHERE) return node;
-  const least = choice.findLeastSkewed(partition);
-  if (isEvicted) {
-    const cleared = clearance.find(partition, source);
-    return cleared === NOWHERE ? least : cleared;
-  }
-  const load = placement.loadOf(partition);
-  return placement.ratioOf(source, load) <= placement.ratioOf(least, load) + GAIN_MIN ? source : least;
 }

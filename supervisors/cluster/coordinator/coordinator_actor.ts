@@ -1,4 +1,4 @@
-/** Performs what the coordinator machine decides: writes to the lease store, orders to members. Keeps the lease. */
+/** Carries out the effects of the coordinator machine: writes to the lease store, orders to members. Keeps the lease renewed. */
 import type { ActorDefinition } from "../../../actors/kernel/actor.ts";
 import { type MachineContext, machineActor } from "../../../actors/kernel/machine_actor.ts";
 import { FencedError, HeadraceError, UnavailableError } from "../../../protocols/errors.ts";
@@ -15,7 +15,7 @@ import {
   type Election,
 } from "./coordinator_state.ts";
 
-/** Between tries of what the store did not answer. */
+/** Between two attempts of a call that the store did not answer. */
 const STORE_RETRY_MS = 200;
 
 export interface CoordinatorOptions {
@@ -44,7 +44,7 @@ type Effect =
 
 interface State {
   readonly times: ClusterTimes;
-  /** Undefined until the table is read; what is told before waits. */
+  /** Undefined until the table is read; messages that arrive before wait in `early`. */
   coordinator: CoordinatorState | undefined;
   readonly early: CoordinatorMessage[];
 }
@@ -94,7 +94,7 @@ async function perform(options: CoordinatorOptions, effect: Effect, context: Mac
       return;
     case "write_table": {
       const { expectedVersion, entries } = effect;
-      const decision = effect.decision && { ...effect.decision, atMs: context.nowMs() }; // for people, by the clock on the wall
+      const decision = effect.decision && { ...effect.decision, atMs: context.nowMs() }; // shown to people, so by the machine's clock
       context.tell({
         type: "written",
         version: await store.writeTable(leaderEpoch, expectedVersion, entries, decision),
@@ -147,7 +147,7 @@ function tell(state: State, message: CoordinatorMessage, nowMs: number): readonl
   return [];
 }
 
-/** The store did not answer, or refused: what is asked again, and what the machine must know. */
+/** After a store call that failed or was refused: repeats the call, or tells the machine. */
 function afterFailure(state: State, effect: Effect, error: unknown, nowMs: number): readonly Effect[] {
   const again = (delayMs: number): Effect => ({ type: "wait", delayMs, message: { type: "again", effect } });
   switch (effect.type) {
@@ -158,7 +158,7 @@ function afterFailure(state: State, effect: Effect, error: unknown, nowMs: numbe
       return [again(state.times.renewLeaseEveryMs)];
     case "keep_looking":
       return [...tell(state, { type: "store_away" }, nowMs), again(state.times.lookEveryMs)];
-    case "look": // it is looked at again soon
+    case "look": // `keep_looking` looks again soon
       return [];
     case "write_table":
       return tell(state, { type: "write_failed", error: asHeadraceError(error) }, nowMs);

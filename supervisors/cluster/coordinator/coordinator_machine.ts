@@ -1,17 +1,17 @@
 /**
- * The coordinator of a cluster, in one term: decides which node should hold which partition, and brings the cluster there
- * one partition at a time. Leaves the arithmetic of a target to `assignment/`, truth about ownership to the log, and who
- * coordinates to the lease store.
- *   O1. The table is written, under this term, before any order of it is sent; a write of unknown outcome is read back
- *       before the next (E20). There is one write or one read at a time, and no answer counts for another.
- *   O2. A partition is granted to another only after its holder has released it, is dead, or has had its time: never to two
- *       at once under one grant. What a holder does beyond that is stopped by the log (E7, E8).
- *   O3. Nothing is decided before every registered member has said what it holds, is known to be gone, or has had its time.
- *   O4. Deaths are declared here alone: a port that refuses at once, silence after its time, an expired registration only
- *       without a link and not in the first registration period after an outage of the store (E20, E21).
- *   O5. A coordinator that loses more than a third of its peers at once, and more than one, moves nothing and steps down (E20).
- *   O6. Partitions that are not to move are not told anything (KIP-1251).
- *   O7. Orders are said again until they are answered; all of them may come twice.
+ * The coordinator of a cluster, in one term. Decides which node should hold which partition, and brings the cluster there one
+ * partition at a time. Leaves the target to `assignment/`, the truth about ownership to the log, and elections to the
+ * lease store.
+ *   O1. The table is written in this term before any order of the write is sent. A write of unknown outcome is read back
+ *       before the next write (E20). One write or one read is under way at a time; an answer counts only for its own call.
+ *   O2. A partition is granted to another life only after its holder has released it, is dead, or has exceeded its time. No
+ *       grant has two holders. The log refuses a former holder (E7, E8).
+ *   O3. No decision is made before each registered member has reported, is known to be gone, or has exceeded its time.
+ *   O4. Only the coordinator declares deaths: a refusing port at once, silence after its time. An expired registration counts
+ *       only without a link, and not in the first registration period after an outage of the store (E20, E21).
+ *   O5. A coordinator that loses more than one third of its peers at once, and more than one, moves nothing and steps down (E20).
+ *   O6. A member gets no order about a partition that does not move (KIP-1251).
+ *   O7. An order is repeated until it is answered, so each order may arrive twice.
  */
 import { FencedError } from "../../../protocols/errors.ts";
 import type { NodeId } from "../../../protocols/position.ts";
@@ -62,7 +62,7 @@ export function stepCoordinator(
   return [state, effects];
 }
 
-/** What may follow from any message: a decision that is due, a write that waits. */
+/** Follows any message: makes a decision that is due, and the write that waits. */
 function advance(state: CoordinatorState, nowMs: number): readonly CoordinatorEffect[] {
   if (state.phase !== "leading") return [];
   const effects: CoordinatorEffect[] = [];
@@ -116,7 +116,7 @@ function take(state: CoordinatorState, message: CoordinatorMessage, nowMs: numbe
   }
 }
 
-/** Whoever was lost before this term began is dead; the others are asked what they hold. */
+/** Declares the members dead that were lost before this term began, and asks the others for their reports. */
 function begin(state: CoordinatorState, nowMs: number): readonly CoordinatorEffect[] {
   return [...state.members.values()].flatMap((known) => {
     const { node, incarnation } = known.member;
@@ -168,7 +168,7 @@ function tableRead(
   }
   state.writing = undefined;
   for (const entry of writing?.entries ?? []) {
-    // Not written: what it was to bring is wanted still.
+    // The entry was not written, so its target is still wanted.
     if (entry.next === undefined) state.granting.set(entry.partition, howGranted(entry));
     const target = entry.next ?? entry.holder;
     if (target !== undefined) state.wanted.set(entry.partition, target.node);
@@ -179,10 +179,10 @@ function tableRead(
 // What members say ----------------------------------------------------------------------------------------------------
 
 function fromMember(state: CoordinatorState, message: ToCoordinator, nowMs: number): readonly CoordinatorEffect[] {
-  if (message.leaderEpoch !== state.leader.leaderEpoch) return []; // said in another term; it reports again
+  if (message.leaderEpoch !== state.leader.leaderEpoch) return []; // sent in another term: the member reports again in this one
   const known = state.members.get(message.from.node);
   if (known === undefined || !isSameLife(known.member, message.from)) {
-    return message.type === "report" ? [{ type: "look" }] : []; // it may have joined since
+    return message.type === "report" ? [{ type: "look" }] : []; // it may have joined since the last look
   }
   switch (message.type) {
     case "report":
@@ -226,7 +226,7 @@ function report(
     state.epochs.set(partition, epoch);
     state.toldToTake.delete(partition);
   }
-  // A member whose actor was started again has forgotten what its node holds.
+  // A member whose actor was restarted has forgotten the partitions of its node.
   const reported = new Set(holdings.map(({ partition }) => partition));
   const theirs = [...heldBy(state, life)].filter(
     ({ partition, next }) => next !== undefined || !state.epochs.has(partition) || !reported.has(partition),
@@ -235,7 +235,7 @@ function report(
     ({ next, holder }) => isSameLife(next, life) && !isSameLife(holder, life),
   );
   for (const { partition } of theirs) state.toldToTake.set(partition, nowMs);
-  // What it holds that the table gives to others it hands over; the answer changes nothing.
+  // The member hands over partitions that the table gives to other lives. Its answer to that changes nothing.
   const astray = holdings.flatMap(({ partition, grant, phase }): readonly Order[] => {
     const entry = state.table.get(partition);
     if (isSameLife(entry?.holder, life)) return [];
@@ -246,11 +246,11 @@ function report(
     return [{ kind: "hand_over", partition, grant, to, withinMs: state.times.drainWithinMs }];
   });
   return [
-    // Those that reported before do not know them either.
+    // Members that reported earlier do not know these epochs either.
     ...(learned.length === 0 ? [] : tellAll(state, [], learned)),
     ...tellWhole(state, node),
     ...ordersOf(state, theirs),
-    // Without telling their holders again.
+    // The holders are not told again.
     ...tellOrders(
       state,
       life,

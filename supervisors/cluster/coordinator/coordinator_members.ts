@@ -1,4 +1,4 @@
-/** The coordinator machine's members: who is there, and who is dead (E20, E21). */
+/** The coordinator machine's members: which lives are present, and which are dead (E20, E21). */
 import type { LinkEvent } from "../../../actors/transport/transport.ts";
 import type { NodeId } from "../../../protocols/position.ts";
 import { isSameLife, type Life, type Member, nameOfLife, type Trigger } from "../cluster.ts";
@@ -12,7 +12,7 @@ import {
   knownMember,
 } from "./coordinator_state.ts";
 
-/** The registry as it is now: new lives join, and those whose registration has gone are looked at. */
+/** Takes a look at the registry: adds new lives, and marks lives whose registration is gone. */
 export function takeView(state: CoordinatorState, view: StoreView, nowMs: number): readonly CoordinatorEffect[] {
   if (view.leader !== undefined && view.leader.leaderEpoch > state.leader.leaderEpoch) {
     return stepDown(state, "superseded", `term ${view.leader.leaderEpoch} has begun at ${nameOfLife(view.leader)}`);
@@ -26,7 +26,7 @@ export function takeView(state: CoordinatorState, view: StoreView, nowMs: number
   for (const member of view.members) {
     registered.add(member.node);
     if ((state.dead.get(member.node) ?? 0) >= member.incarnation) {
-      // The view is older than the death, or the store has lost it with its tail: said again it changes nothing, or all.
+      // The view is older than the death, or the store lost the death with its tail: declaring it again mends the second.
       effects.push({ type: "declare_dead", life: { node: member.node, incarnation: member.incarnation } });
       continue;
     }
@@ -49,7 +49,7 @@ function takeMember(state: CoordinatorState, member: Member, nowMs: number): rea
     state.membersChanged = true;
     return [...before, reportAgain(state, added)];
   }
-  // What was asked for here is newer than a look at the store that does not show it yet.
+  // A command given here is newer than a look at the store that does not show it yet.
   if (known.isDrainingAsked === member.isDraining) known.isDrainingAsked = undefined;
   const isDraining = known.isDrainingAsked ?? member.isDraining;
   if (known.member.isDraining !== isDraining) {
@@ -59,17 +59,17 @@ function takeMember(state: CoordinatorState, member: Member, nowMs: number): rea
   known.member = { ...member, isDraining };
   known.isUnregistered = member.expiresInMs < 0;
   if (known.isDrainingAsked === undefined) return [];
-  // Its write failed, or an earlier one came after it: until the store shows it, it is written again.
+  // The write failed, or an earlier write overtook it: it is repeated until the store shows it.
   return [{ type: "set_draining", node: member.node, isDraining }];
 }
 
-/** E21: expiry kills nobody whose link is up, and none at all in the first registration period after an outage. */
+/** Declares unlinked members dead whose registration expired, but not in the first registration period after an outage (E21). */
 export function buryUnregistered(state: CoordinatorState, nowMs: number): readonly CoordinatorEffect[] {
   if (nowMs < state.expiryCountsFromMs || state.isStoreAway) return [];
   const effects: CoordinatorEffect[] = [];
   for (const known of [...state.members.values()]) {
     if (!known.isUnregistered || known.link === "up" || isSameLife(known.member, state.leader)) continue;
-    // Declared, or one that lives would renew a registration that nobody heeds in this term.
+    // Without this a member that lives would renew a registration that this term ignores.
     effects.push({ type: "declare_dead", life: lifeOf(known) });
     effects.push(...end(state, known, { kind: "expired", node: known.member.node }, nowMs));
   }
@@ -83,7 +83,7 @@ export function takeLink(state: CoordinatorState, event: LinkEvent, nowMs: numbe
   known.link = event.kind;
   switch (event.kind) {
     case "up":
-      return [reportAgain(state, known)]; // what it was told while the link was down it may not have heard
+      return [reportAgain(state, known)]; // messages that were sent while the link was down may be lost
     case "closed":
       return known.isLeaving ? end(state, known, { kind: "left", node: event.node }, nowMs) : [];
     case "refused":
@@ -99,11 +99,11 @@ export const reportAgain = (state: CoordinatorState, { member }: KnownMember): C
   message: { type: "report_again", leader: state.leader },
 });
 
-/** E20: of the peers, lost within the time after which one counts as silent. A single one says nothing of oneself. */
+/** The part of the peers that may be lost within `silentAfterMs`, if they are at least two: one loss proves nothing (E20). */
 const LOSSES_SHARE_MAX = 1 / 3;
 const LOSSES_MIN = 2;
 
-/** A peer was lost. Where many are lost at once it is more likely that this node is cut off (E20). */
+/** A peer was lost. If many are lost at once, this node itself is more likely cut off (E20). */
 function lose(
   state: CoordinatorState,
   known: KnownMember,
@@ -118,7 +118,7 @@ function lose(
   }
   const lost = state.losses.size;
   const peers = new Set([...state.members.keys(), ...state.losses.keys()]).size - 1;
-  // A successor acts on what it finds: that it sees the same is what the first one could not know.
+  // A successor in its gathering phase acts on the same losses: that a second node sees them proves them.
   if (state.phase === "leading" && lost >= LOSSES_MIN && lost > peers * LOSSES_SHARE_MAX) {
     return stepDown(state, "cut_off", `${lost} of ${peers} nodes were lost at once: this node may be cut off itself`);
   }
@@ -129,7 +129,7 @@ function lose(
   ];
 }
 
-/** This life is over: what it held has no holder. */
+/** Ends a life: its partitions have no holder any more. */
 function end(
   state: CoordinatorState,
   known: KnownMember,
@@ -140,7 +140,7 @@ function end(
   state.members.delete(life.node);
   state.dead.set(life.node, life.incarnation);
   state.membersChanged = true;
-  // What it was handing over goes to the one that it was meant for.
+  // A partition that it was handing over goes to the planned next life.
   for (const [partition, move] of state.moves) {
     if (!isSameLife(move.from, life)) continue;
     state.moves.delete(partition);
@@ -152,14 +152,14 @@ function end(
 
 const lifeOf = ({ member: { node, incarnation } }: KnownMember): Life => ({ node, incarnation });
 
-/** Something has changed that may ask for another assignment. */
+/** Notes a change that may need another assignment, and when to decide. */
 export function trigger(state: CoordinatorState, what: Trigger, nowMs: number): void {
   state.triggers.push(what);
   const waitsMs = what.kind === "joined" ? COORDINATOR_LIMITS.gatherJoinsMs : 0;
   state.decideAtMs = Math.min(state.decideAtMs ?? Number.POSITIVE_INFINITY, nowMs + waitsMs);
 }
 
-/** May hold partitions. One whose link is just being made again keeps what it has. */
+/** Whether the member may hold partitions. A link that is being made again does not matter. */
 export const isEligible = (known: KnownMember, nowMs: number): boolean =>
   known.hasReported && !known.isLeaving && !known.member.isDraining && nowMs >= known.eligibleAtMs;
 

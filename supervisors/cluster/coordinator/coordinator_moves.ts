@@ -1,6 +1,7 @@
 /**
- * The coordinator machine's assignment: from a change to a target, from the target to the table, and from the table to orders.
- * The table is written before any order is sent, one write at a time; what is to be written meanwhile goes in the next.
+ * The coordinator machine's assignment, in three steps: from a change to a target, from the target to the table, from the table
+ * to orders. The table is written before any order is sent. One write is under way at a time; further entries wait for
+ * the next (O1).
  */
 import {
   type AssignableNode,
@@ -30,13 +31,13 @@ import {
 
 // From a change to a target -------------------------------------------------------------------------------------------
 
-/** Decides anew where partitions should be. Nothing moves yet. */
+/** Decides where partitions should be. Only later writes begin the moves. */
 export function decide(state: CoordinatorState, nowMs: number): readonly CoordinatorEffect[] {
   const nodes = assignableNodes(state, nowMs);
   if (nodes.length === 0) {
-    // Decided with the node that comes.
+    // The next node that joins triggers the decision.
     state.decideAtMs = Number.POSITIVE_INFINITY;
-    return [{ type: "note", level: "warn", text: "there is no node that may be given partitions" }];
+    return [{ type: "note", level: "warn", text: "no node may be given partitions" }];
   }
   const triggers = state.triggers.splice(0);
   state.decideAtMs = undefined;
@@ -49,10 +50,10 @@ export function decide(state: CoordinatorState, nowMs: number): readonly Coordin
   const skewed = triggers.find(({ kind }) => kind === "skewed");
   if (assignment.moves === 0 && skewed?.kind === "skewed") state.skewLeft = skewed.skew;
   const text = describe(triggers, assignment, state.partitions.length, nodes.length);
-  const { moves, movesMin } = assignment;
+  const { moves } = assignment;
   const { leaderEpoch } = state.leader;
   state.decision =
-    state.wanted.size === 0 ? undefined : { id: 0, leaderEpoch, atMs: nowMs, triggers, text, moves, movesMin };
+    state.wanted.size === 0 ? undefined : { id: 0, leaderEpoch, atMs: nowMs, triggers, text, moves, movesMin: moves };
   return [{ type: "note", level: "info", text }];
 }
 
@@ -61,11 +62,11 @@ const assignableNodes = (state: CoordinatorState, nowMs: number): readonly Assig
     .filter((known) => isEligible(known, nowMs))
     .map(({ member: { node, profile } }) => ({ node, zone: profile.zone, capacity: profile.capacity }));
 
-/** Where a partition is, or is on its way to; undefined where nobody alive has it. */
+/** The life that a partition is on, or on its way to; undefined if no living node has it. */
 function placeOf(state: CoordinatorState, partition: PartitionName): Life | undefined {
   const entry = state.table.get(partition);
   if (isAlive(state, entry?.next)) return entry?.next;
-  if (state.granting.has(partition)) return undefined; // let go of, for a node that has died since
+  if (state.granting.has(partition)) return undefined; // released, for a node that has died since
   return isAlive(state, entry?.holder) ? entry?.holder : undefined;
 }
 
@@ -77,14 +78,14 @@ function assignable(state: CoordinatorState): readonly AssignablePartition[] {
   }));
 }
 
-/** About the share of a core that a partition takes: what was measured, and what an idle one costs. */
+/** The cores that a partition takes, roughly: its measured load, and the cost of an idle partition. */
 function weightOf({ loads }: CoordinatorState, partition: PartitionName): number {
   const { idleCores, bytesPerCore, recordsPerCore } = COORDINATOR_LIMITS;
   const { bytes, records, cpu } = loads.get(partition) ?? { bytes: 0, records: 0, cpu: 0 };
   return idleCores + Math.max(cpu, bytes / bytesPerCore, records / recordsPerCore);
 }
 
-/** Looks whether the load has become uneven for long enough to be worth moves. */
+/** Triggers a decision once the load has been uneven enough, and for long enough, to be worth moves. */
 export function lookAtSkew(state: CoordinatorState, nowMs: number): void {
   const nodes = assignableNodes(state, nowMs);
   if (nodes.length < 2 || state.wanted.size > 0 || state.moves.size > 0 || state.loads.size === 0) {
@@ -103,7 +104,7 @@ export function lookAtSkew(state: CoordinatorState, nowMs: number): void {
 }
 
 const describe = (triggers: readonly Trigger[], assignment: Assignment, partitions: number, nodes: number): string =>
-  `${[...new Set(triggers.map(describeTrigger))].join(", ")}: ${assignment.moves} of ${partitions} partitions move (at least ${assignment.movesMin} must), so that the fullest of ${nodes} nodes has ${assignment.skew.toFixed(2)} of its share`;
+  `${[...new Set(triggers.map(describeTrigger))].join(", ")}: ${assignment.moves} of ${partitions} partitions move, so that the fullest of ${nodes} nodes has ${assignment.skew.toFixed(2)} of its share`;
 
 export function describeTrigger(of: Trigger): string {
   switch (of.kind) {
@@ -132,14 +133,14 @@ export function describeTrigger(of: Trigger): string {
 
 // From the target to the table ----------------------------------------------------------------------------------------
 
-/** Ends the reason of a grant that nobody released. */
+/** The end of the reason of a grant that its former holder did not release. */
 const FORCED = "; it was not handed over in time";
 
-/** A grant that came to nothing is to be written again, and says as much. */
+/** How the holder of an entry lost the partition: read from its reason, as a failed write is made again with it. */
 export const howGranted = ({ reason }: TableEntry): "forced" | "released" =>
   reason.endsWith(FORCED) ? "forced" : "released";
 
-/** What may be written now, if anything: one write at a time. */
+/** Begins the next write, if no write is under way and there are entries to write. */
 export function writeNext(state: CoordinatorState, nowMs: number): readonly CoordinatorEffect[] {
   if (state.phase !== "leading" || state.writing !== undefined || state.isReading || state.isStoreAway) return [];
   const id = state.version + 1;
@@ -150,7 +151,7 @@ export function writeNext(state: CoordinatorState, nowMs: number): readonly Coor
   return [{ type: "write_table", expectedVersion: state.version, entries, decision }];
 }
 
-/** Partitions that may be claimed with this write: handed over, out of time, or without a holder. */
+/** Entries that grant a partition: it was handed over, its holder exceeded the time, or it has no living holder. */
 function grants(state: CoordinatorState, id: number, nowMs: number): readonly TableEntry[] {
   const entries: TableEntry[] = [];
   const give = (partition: PartitionName, to: Life, reason: string) => {
@@ -166,7 +167,7 @@ function grants(state: CoordinatorState, id: number, nowMs: number): readonly Ta
   };
   for (const [partition, how] of state.granting) {
     const entry = state.table.get(partition);
-    // It may have been decided since that it is better elsewhere.
+    // A decision since then may have chosen another node.
     const to = lifeOfWanted(state, partition, nowMs) ?? (isAlive(state, entry?.next) ? entry?.next : undefined);
     if (entry === undefined || to === undefined) continue;
     state.granting.delete(partition);
@@ -184,7 +185,7 @@ function grants(state: CoordinatorState, id: number, nowMs: number): readonly Ta
   return entries;
 }
 
-/** Planned moves that begin with this write, within their bounds. */
+/** Entries that begin planned moves, within `movesMax` and `movesFromNodeMax`. */
 function departures(state: CoordinatorState, id: number, nowMs: number): readonly TableEntry[] {
   const leaving = new Map<string, number>();
   for (const { from } of state.moves.values()) leaving.set(from.node, (leaving.get(from.node) ?? 0) + 1);
@@ -220,7 +221,7 @@ function reasonOf(state: CoordinatorState, from: Life | undefined, to: Life): st
 
 // From the table to orders --------------------------------------------------------------------------------------------
 
-/** The write came to be: now its orders may be sent, and everybody told. */
+/** The write has succeeded: sends its orders, and tells all members. */
 export function written(state: CoordinatorState, version: number, nowMs: number): readonly CoordinatorEffect[] {
   const { writing } = state;
   if (writing === undefined || version !== state.version + 1) return []; // O1
@@ -245,22 +246,22 @@ function apply(state: CoordinatorState, entry: TableEntry, nowMs: number): void 
   state.table.set(entry.partition, entry);
   if (entry.next !== undefined && entry.holder !== undefined) {
     if (!isAlive(state, entry.holder)) {
-      state.granting.set(entry.partition, "released"); // it died while this was written
+      state.granting.set(entry.partition, "released"); // the holder died during the write
       return;
     }
-    if (state.granting.has(entry.partition)) return; // it let go meanwhile
+    if (state.granting.has(entry.partition)) return; // the holder released it during the write
     const deadlineMs = nowMs + state.times.handOverWithinMs;
     state.moves.set(entry.partition, { from: entry.holder, to: entry.next, deadlineMs, saidAtMs: nowMs });
     return;
   }
-  state.moves.delete(entry.partition); // also one that was found half done, and whose owner was dead
+  state.moves.delete(entry.partition); // also a move that an earlier term left half done, with a dead owner
   if (before?.grant === undefined || entry.grant === undefined || compareGrants(before.grant, entry.grant) !== 0) {
     state.epochs.delete(entry.partition);
     state.toldToTake.set(entry.partition, nowMs);
   }
 }
 
-/** What the table asks of the lives that these entries name, each told at once. */
+/** The orders that follow from these entries, in one message for each life. */
 export function ordersOf(state: CoordinatorState, entries: Iterable<TableEntry>): readonly CoordinatorEffect[] {
   const byLife = new Map<string, { readonly to: Life; readonly orders: Order[] }>();
   const add = (to: Life, order: Order) => {
@@ -286,7 +287,7 @@ export function tellOrders(state: CoordinatorState, to: Life, orders: readonly O
   return [{ type: "tell", node: to.node, message: { type: "orders", leader: state.leader, to, orders } }];
 }
 
-/** Tells every member of these entries and epochs. */
+/** Sends these entries and epochs to every member that has reported. */
 export function tellAll(
   state: CoordinatorState,
   entries: readonly TableEntry[],
@@ -302,7 +303,7 @@ export function tellAll(
     .map(({ member: { node } }) => ({ type: "tell", node, message }));
 }
 
-/** What the nodes append, for people: all of it, as often as it is reported. */
+/** Sends the append rates of all nodes to all members, for people, once each `loadEveryMs`. */
 export function tellRates(state: CoordinatorState, nowMs: number): readonly CoordinatorEffect[] {
   if (state.rates.size === 0 || nowMs - state.ratesToldAtMs < state.times.loadEveryMs) return [];
   state.ratesToldAtMs = nowMs;
@@ -315,7 +316,7 @@ export function tellRates(state: CoordinatorState, nowMs: number): readonly Coor
     .map(({ member: { node } }) => ({ type: "tell", node, message }));
 }
 
-/** Everything, for one that has just reported: in pieces, as a frame of a link has its limits. */
+/** Sends the whole table to a member that has just reported, in pieces, as the frames of a link are bounded. */
 export function tellWhole(state: CoordinatorState, node: Life["node"]): readonly CoordinatorEffect[] {
   const { leader, version } = state;
   const [entries, epochs] = [[...state.table.values()], [...state.epochs]];
@@ -332,12 +333,12 @@ export function tellWhole(state: CoordinatorState, node: Life["node"]): readonly
   });
 }
 
-/** Some 200 bytes each. */
+/** An entry has some 200 bytes, so a piece has some 400 kB. */
 const TABLE_PIECE_ENTRIES = 2_000;
 
 // Answers -------------------------------------------------------------------------------------------------------------
 
-/** Its holder has let go of a partition: it is granted to the next with the following write. */
+/** The holder has released a partition: the next write grants it to the next life. */
 export function released(
   state: CoordinatorState,
   from: Life,
@@ -350,11 +351,11 @@ export function released(
   if (!isSameLife(entry.holder, from) || isBeingGranted(state, partition)) return;
   state.moves.delete(partition);
   state.granting.set(partition, "released");
-  // Let go without being asked to, or for a node that has died since: where it goes is to be decided.
+  // It was released without an order, or for a node that has died since: a decision must find another node.
   if (!isAlive(state, entry.next)) trigger(state, { kind: "released", node: from.node }, nowMs);
 }
 
-/** Moves that take too long are forced: the log's fence stops who held it (E8). */
+/** Forces moves that take too long: the log's fence stops the former holder (E8). */
 export function forceOverdue(state: CoordinatorState, nowMs: number): void {
   for (const [partition, move] of state.moves) {
     if (nowMs < move.deadlineMs || isBeingGranted(state, partition)) continue;
@@ -364,7 +365,7 @@ export function forceOverdue(state: CoordinatorState, nowMs: number): void {
   }
 }
 
-/** Orders that were not answered for a while are said again. */
+/** Repeats orders that were not answered within `repeatAfterMs` (O7). */
 export function repeatOrders(state: CoordinatorState, nowMs: number): readonly CoordinatorEffect[] {
   const due: TableEntry[] = [];
   const isDue = (saidAtMs: number) => nowMs - saidAtMs >= COORDINATOR_LIMITS.repeatAfterMs;

@@ -1,4 +1,4 @@
-/** What a coordinator holds, is told and does: shared by the parts of its machine. */
+/** The state, messages and effects of the coordinator machine, shared by its files. */
 import type { LinkEvent } from "../../../actors/transport/transport.ts";
 import type { HeadraceError } from "../../../protocols/errors.ts";
 import type { NodeId } from "../../../protocols/position.ts";
@@ -20,26 +20,26 @@ import { isSameLife } from "../cluster.ts";
 import type { StoreView } from "../leases/lease_store.ts";
 
 export const COORDINATOR_LIMITS = {
-  /** Planned moves under way at once, in all and away from one node: a move costs both its nodes a claim and its sinks' opening. */
+  /** Planned moves under way at once, in all and from one node. Each costs a claim, and opens the partition's sinks anew. */
   movesMax: 64,
   movesFromNodeMax: 16,
-  /** Between ticks: orders that were not answered are said again, expiry and skew are looked at. */
+  /** Between two ticks. A tick repeats orders without an answer, forces late moves, and looks at expiry. */
   tickMs: 500,
-  /** Orders without an answer for so long are said again. */
+  /** An order without an answer is repeated after this time. */
   repeatAfterMs: 2_000,
-  /** Nodes that join soon after each other are one change; the death of a node waits for nothing. */
+  /** Nodes that join within this time are one change. The death of a node is decided on at once. */
   gatherJoinsMs: 100,
-  /** Of the even share, and so many cores above it, for so many reports in a row: then partitions are moved. */
+  /** Partitions move if a node exceeds this many even shares, by this many cores, in this many reports in a row. */
   skewMax: 1.25,
   skewCoresMin: 0.1,
   skewedLooksMin: 3,
-  /** A skew that could not be mended is looked at again once it is so many times as large. */
+  /** A skew that no assignment could mend is tried again once it has grown by this factor. */
   skewGrowth: 1.1,
-  /** What a partition costs by itself, in cores, and what one core takes: where the processor's share is not known better. */
+  /** The cost of an idle partition in cores, and the load of one core: estimates for partitions without a measured share. */
   idleCores: 0.005,
   bytesPerCore: 100_000_000,
   recordsPerCore: 300_000,
-  /** Of a new measurement in the smoothed load. */
+  /** The part of a new measurement in the smoothed load, from 0 to 1. */
   loadSmoothing: 0.3,
 } as const;
 
@@ -53,24 +53,24 @@ export interface LinkOfNode {
 export interface KnownMember {
   member: Member;
   link: LinkState;
-  /** It has told this coordinator what it holds. */
+  /** The member has reported its holdings to this coordinator. */
   hasReported: boolean;
-  /** It ends in order. */
+  /** The member ends in order. */
   isLeaving: boolean;
-  /** By this node's clock: its probation is over then, and what follows from that is to be decided. */
+  /** When the probation ends, by this node's clock. */
   readonly eligibleAtMs: number;
   isOnProbation: boolean;
-  /** What a person asked for, until the store shows it. */
+  /** A command to drain (true) or undrain (false), until the store shows it. */
   isDrainingAsked: boolean | undefined;
-  /** Its registration was seen to have expired, or gone. */
+  /** The last look showed the registration expired, or did not show it. */
   isUnregistered: boolean;
 }
 
-/** A planned move under way: written to the table, and not claimed yet by its next owner. */
+/** A planned move under way: written to the table, and not released yet by its holder. */
 export interface Move {
   readonly from: Life;
   readonly to: Life;
-  /** Then it is forced. */
+  /** When the move is forced. */
   readonly deadlineMs: number;
   saidAtMs: number;
 }
@@ -88,40 +88,40 @@ export interface CoordinatorState {
   phase: "gathering" | "leading" | "resigned";
   readonly gatherUntilMs: number;
   readonly members: Map<NodeId, KnownMember>;
-  /** Of every node that this one has heard of over a link, or not: the registry may show it later. */
+  /** The links of this node, also to nodes that the registry does not show yet. */
   readonly links: Map<NodeId, LinkOfNode>;
-  /** Lives that were declared dead: the registry may show them a little longer. */
+  /** By node: its newest incarnation that was declared dead. The registry may show it a little longer. */
   readonly dead: Map<NodeId, number>;
   readonly table: Map<PartitionName, TableEntry>;
   version: number;
-  /** What each partition's present holder has claimed. */
+  /** By partition: the owner epoch that its present holder has claimed. */
   readonly epochs: Map<PartitionName, number>;
-  /** When its holder was last told to take a partition that it has not claimed. */
+  /** By partition that is not claimed yet: when its holder was last ordered to take it. */
   readonly toldToTake: Map<PartitionName, number>;
   readonly moves: Map<PartitionName, Move>;
-  /** Handed over, or out of time: to be granted with the next write. */
+  /** Partitions that the next write grants, as they were released or their move is forced. */
   readonly granting: Map<PartitionName, "released" | "forced">;
-  /** Where partitions should be, of those that are elsewhere or with nobody. */
+  /** By partition that is not where it should be: the node that should hold it. */
   readonly wanted: Map<PartitionName, NodeId>;
-  /** What the decision that made `wanted` says of itself; written with its first entries. */
+  /** The decision that made `wanted`, until it is written with its first entries. */
   decision: Decision | undefined;
   writing: PendingWrite | undefined;
-  /** A write has an unknown outcome: the table is read before the next. */
+  /** The table is being read, as a write has an unknown outcome. */
   isReading: boolean;
   readonly triggers: Trigger[];
   decideAtMs: number | undefined;
   /** Smoothed load of each partition, by kind. */
   readonly loads: Map<PartitionName, { bytes: number; records: number; cpu: number }>;
   readonly rates: Map<NodeId, NodeRates>;
-  /** When the rates were last told to everybody. */
+  /** When the rates were last sent to the members. */
   ratesToldAtMs: number;
   skewedLooks: number;
-  /** A skew that could not be mended: it is looked at again once it has grown, or the nodes are others. */
+  /** The skew that the last decision could not mend, or 0. It is tried again once it has grown, or after another decision. */
   skewLeft: number;
   isStoreAway: boolean;
-  /** Expiry counts from then on (E21). */
+  /** Expired registrations count from this time on (E21). */
   expiryCountsFromMs: number;
-  /** When peers were last lost without leaving: for the guard against being cut off oneself (E20). */
+  /** By peer: when it was last lost without leaving. Tells whether this node is cut off itself (E20). */
   readonly losses: Map<NodeId, number>;
   membersChanged: boolean;
 }
@@ -134,7 +134,7 @@ export type CoordinatorMessage =
   | { readonly type: "written"; readonly version: number }
   | { readonly type: "write_failed"; readonly error: HeadraceError }
   | { readonly type: "table_read"; readonly table: AssignmentTable }
-  /** First of all. */
+  /** The first message. */
   | { readonly type: "begin" }
   | { readonly type: "tick" }
   | { readonly type: "decide_due" };
@@ -146,14 +146,14 @@ export type CoordinatorEffect =
       readonly entries: readonly TableEntry[];
       readonly decision: Decision | undefined;
     }
-  /** Answered by `view`, if at all. */
+  /** Answered by `view`, or not at all. */
   | { readonly type: "look" }
-  /** Answered by `table_read`, however long that takes. */
+  /** Answered by `table_read`, and repeated until then. */
   | { readonly type: "read_table" }
   | { readonly type: "tell"; readonly node: NodeId; readonly message: ToMember }
   | { readonly type: "declare_dead"; readonly life: Life }
   | { readonly type: "set_draining"; readonly node: NodeId; readonly isDraining: boolean }
-  /** Give the lease up. `cut_off`: others should stand before this node does again. */
+  /** Gives the lease up. `cut_off`: other nodes should stand before this one stands again. */
   | { readonly type: "step_down"; readonly because: "superseded" | "cut_off"; readonly reason: string }
   | { readonly type: "wait"; readonly delayMs: number; readonly message: CoordinatorMessage }
   | { readonly type: "note"; readonly level: "info" | "warn"; readonly text: string };
@@ -166,7 +166,7 @@ export interface Election {
   readonly partitions: readonly PartitionName[];
   readonly table: AssignmentTable;
   readonly view: StoreView;
-  /** The links of this node as they are now. */
+  /** The links of this node at the election. */
   readonly links: ReadonlyMap<NodeId, LinkOfNode>;
 }
 
@@ -232,15 +232,15 @@ function linkOf({ leader, links }: CoordinatorState, { node, incarnation }: Memb
   return link?.incarnation === incarnation ? link.state : "unknown";
 }
 
-/** The life is known, and not dead. */
+/** Whether the life is a known member that is not dead. */
 export const isAlive = (state: CoordinatorState, life: Life | undefined): life is Life =>
   life !== undefined && isSameLife(state.members.get(life.node)?.member, life);
 
-/** The write under way gives it to somebody. */
+/** Whether the write under way grants the partition. */
 export const isBeingGranted = ({ writing }: CoordinatorState, partition: PartitionName): boolean =>
   writing?.entries.some((entry) => entry.partition === partition && entry.next === undefined) === true;
 
-/** Entries whose holder is this life. */
+/** The entries whose holder is this life. */
 export function* heldBy(state: CoordinatorState, life: Life): Iterable<TableEntry> {
   for (const entry of state.table.values()) if (isSameLife(entry.holder, life)) yield entry;
 }

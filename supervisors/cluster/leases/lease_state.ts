@@ -1,6 +1,6 @@
 /**
- * What a lease store in memory holds, and what follows from it. Pure; redis_lease_library.ts says the same in Lua, because
- * there it must be one atomic call.
+ * The state of a lease store in memory, and questions about it. Pure. redis_lease_library.ts has the same in Lua, as each method
+ * must be one atomic call in Redis.
  */
 import type { NodeId } from "../../../protocols/position.ts";
 import type { Decision, Leader, Life, MemberProfile, PartitionName, TableEntry } from "../cluster.ts";
@@ -18,17 +18,17 @@ export interface Deaths {
   readonly forgottenAtMs: number;
 }
 
-/** What lies in its collections is never changed in place, so that a copy of them is a copy of all. */
+/** The items of its collections are never changed in place, so that copies of the collections are a copy of the state. */
 export interface LeaseState {
-  /** The clock as a write saw it last. */
+  /** The store's clock at the last write, ms since 1970. */
   seenMs: number;
-  /** The newest made, 0 for none. */
+  /** The newest incarnation and leader epoch that were made; 0 for none. */
   incarnation: number;
   leaderEpoch: number;
-  /** Who has the lease of the newest term; undefined once given up. */
+  /** The life that has the lease of the newest term; undefined once it was given up. */
   holder: Life | undefined;
   leaseUntilMs: number;
-  /** By name: a node that joins is put in its place, so that a look, which is far more frequent, sorts nothing. */
+  /** Sorted by name at each join, so that a look, which is far more frequent, need not sort. */
   registrations: Map<NodeId, Registration>;
   readonly deaths: Map<NodeId, Deaths>;
   tableVersion: number;

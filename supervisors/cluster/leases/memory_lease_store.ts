@@ -1,7 +1,7 @@
 /**
- * The lease store in memory: the reference that the one on Redis is held to, and the simulator's. The nodes of a process
- * open handles on one `MemoryLeaseDomain`, which holds the truth and has the only clock; a call has all of its effect
- * before it answers. Where the clock was set back, deadlines go back with it, as they do on Redis (E24).
+ * The lease store in memory: the reference for the store on Redis, and the simulator's store. The nodes of a process open
+ * handles on one `MemoryLeaseDomain`, which holds the state and has the only clock. A call has all of its effect before it
+ * answers. If the clock was set back, deadlines go back with it, as on Redis (E24).
  */
 import { UnavailableError } from "../../../protocols/errors.ts";
 import type { NodeId } from "../../../protocols/position.ts";
@@ -27,7 +27,7 @@ import {
 import { otherVersion, staleTerm } from "./stale_leader.ts";
 
 declare const brand: unique symbol;
-/** All that a domain held at one moment. */
+/** The whole state of a domain at one moment. */
 export type LeaseSnapshot = { readonly [brand]: "LeaseSnapshot" };
 
 export class MemoryLeaseDomain {
@@ -54,12 +54,12 @@ export class MemoryLeaseDomain {
     return copyOf(this.#state) as unknown as LeaseSnapshot;
   }
 
-  /** Loses what was written since the snapshot, as a failover to a replica that lacks the tail does. */
+  /** Loses the writes since the snapshot, like a failover to a replica without the tail. */
   restore(snapshot: LeaseSnapshot): void {
     this.#state = copyOf(snapshot as unknown as LeaseState);
   }
 
-  /** What a call of a handle reads and changes. Throws `UnavailableError` while the store is away. */
+  /** The state that a call reads and changes. Throws `UnavailableError` while the store is away. */
   state(): LeaseState {
     if (this.#isAway) throw new UnavailableError("STORE_UNAVAILABLE", "Cannot use the store as it is away");
     return this.#state;
@@ -102,7 +102,7 @@ export class MemoryLeaseStore implements LeaseStore {
 
   #fenced(action: string, leaderEpoch: number): LeaseState {
     const state = this.#use();
-    // S2. Nor may a term write that the store does not know any more.
+    // S2: also refuses a term that the store has lost with its tail.
     if (!isNewest(state, leaderEpoch)) throw staleTerm(action, leaderEpoch, state.leaderEpoch);
     return state;
   }

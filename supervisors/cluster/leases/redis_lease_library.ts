@@ -1,19 +1,19 @@
 /**
- * The Redis Function library of a cluster's leases, as text: the rules of memory_lease_store.ts where Redis holds the
- * truth, each method of the contract one atomic call. The name carries a version: nodes of two releases can share a store
- * while they are replaced.
+ * The Redis Function library of a cluster's leases, as text. It has the behaviour of memory_lease_store.ts: each method of the
+ * contract is one atomic call. The library's name holds a version, so that nodes of two releases can share a store during
+ * an upgrade.
  *
- *   R1. Everything is checked before the first write, so that a refused call changes nothing (S2, S4).
- *   R2. The server's clock is the only one. Where it was set back, deadlines go back with it: nobody lives on for the hour
- *       that it lost (E24).
- *   R3. What the cluster knows of itself is small and bounded, and without it nobody owns the partitions whose retention
- *       frees memory: so every function runs where there is none left.
- *   R4. All keys share one hash tag and are there from the first look at the store on (E12). What is there only so that its
- *       key is has no name.
+ *   R1. A function checks everything before its first write, so that a refused call changes nothing (S2, S4).
+ *   R2. The server's clock is the only clock. If it was set back, deadlines go back with it: no registration and no lease
+ *       lasts longer for it (E24).
+ *   R3. Every function runs even if Redis has no memory left. The keys are small and bounded, and without owners no partition
+ *       is trimmed, which is what frees memory.
+ *   R4. All keys share one hash tag, and all exist once a store is connected (E12). A field or group with an empty or unused
+ *       name keeps an otherwise empty key in existence.
  *
- * Keys: `meta` (incarnation, leader: the newest made; holder and until: of the leader's lease; version and writer: of the
- * table; clock: as last seen), `lives` (node -> incarnation, expiry, draining), `profiles` (node -> JSON), `deaths`
- * (node -> count, end of probation, forgotten at), `table` (partition -> entry), `decisions` (a stream of JSON).
+ * Keys: `meta` (incarnation and leader: the newest that were made; holder and until: the leader's lease; version and writer: the
+ * table's; clock: at the last write), `lives` (node -> incarnation, expiry, draining), `profiles` (node -> JSON), `deaths`
+ * (node -> count, end of probation, end of memory), `table` (partition -> entry), `decisions` (a stream of JSON).
  */
 import type { RedisLibrary } from "../../../actors/log/redis/redis_connection.ts";
 import { DECISIONS_MAX } from "./lease_store.ts";
@@ -28,14 +28,14 @@ const DEATHS = `${TAG}deaths`;
 const TABLE = `${TAG}table`;
 const DECISIONS = `${TAG}decisions`;
 
-/** The keys that a function is called with, after the prefix; in this order they are its `keys`. */
+/** The keys of a call, without the prefix, in the order of the functions' `keys`. */
 export const LEASE_KEYS = {
   registry: [META, LIVES, DEATHS, PROFILES],
   table: [META, TABLE, DECISIONS],
   decisions: DECISIONS,
 } as const;
 
-/** Fields of one HSET: Lua unpacks no more than some thousands. */
+/** Arguments of one HSET: Lua can unpack some thousands at once. */
 const FIELDS_MAX = 2_000;
 
 /** The Lua function `clock_ms`: Redis' own clock. */
@@ -46,7 +46,7 @@ local function clock_ms()
 end
 `;
 
-/** `clock` is Lua that defines `clock_ms`: tests bring one that they can set. */
+/** @param clock Lua that defines `clock_ms`; tests pass a clock that they can set */
 export const redisLeaseLibrary = (clock: string = REDIS_CLOCK): RedisLibrary => ({
   name: NAME,
   formatVersion: 1,

@@ -1,18 +1,17 @@
 /**
- * The lease store of a cluster of nodes in Redis, all of it in one slot: every method is one atomic call (redis_lease_library.ts), but for a
- * table, whose pages are all of one version. Decides how the contract is said to Redis and its answers are understood; leaves
- * judgement to the functions, and connections, deadlines and a store that lost its id (E22) to the log's
- * connection to Redis.
+ * The lease store in Redis, all of it in one slot. Every method is one atomic call (redis_lease_library.ts), except that a table
+ * is read in pages of one version. Translates between the contract and Redis. Leaves judgement to the functions, and
+ * connections, deadlines and a store that lost its id (E22) to the log's connection to Redis.
  *
- * A restart or failover of Redis is noticed (`state`, `identity`) and fences nothing here: leader epochs do (S1, S2). What
- * a lost tail took is seen at the next call, and no incarnation or term in it is made again, as the clock is above them (but
- * where it was set back too: nobody knows them then):
+ * A restart or failover of Redis shows in `state` and `identity`, and fences nothing: leader epochs do (S1, S2). A lost tail
+ * shows at the next call. Its incarnations and terms are not made again, as the clock is above them, unless the clock
+ * was set back as well.
  *
- *   - a registration: its life's `renew` answers false, and the node joins again as a new life;
- *   - a write of the table: the leader's next one expects a version that is not there, is refused as `STALE_LEADER`, and
- *     the leader reads the table again, or resigns;
- *   - a term: `renewLease` answers false and its writes are refused; the next term is above it;
- *   - that a life left or died, or a lease was given up: it is there again, until it expires.
+ *   - A lost registration: `renew` of its life answers false, and the node joins again as a new life.
+ *   - A lost write of the table: the leader's next write expects a version that does not exist, and is refused as
+ *     `STALE_LEADER`. The leader then resigns.
+ *   - A lost term: `renewLease` answers false, and its writes are refused. The next term is above it.
+ *   - A lost leave, death or resignation: the life or the lease exists again until it expires.
  */
 import type { StoreState } from "../../../actors/log/log.ts";
 import { connectRedis } from "../../../actors/log/redis/redis_connect.ts";
@@ -40,27 +39,30 @@ import type { ElectionOutcome, Joined, LeaseStore, Probation, StoreView } from "
 import { LEASE_KEYS, redisLeaseLibrary } from "./redis_lease_library.ts";
 import { otherVersion, staleTerm } from "./stale_leader.ts";
 
-/** A lease is of no use to who waits longer for it. */
+/** Less than the lease of 2,000 ms: a later answer is of no use to its holder. */
 const CALL_TIMEOUT_MS = 1_500;
 
-/** Entries of the table that Redis reads at a stretch: about 2 ms of it. */
+/** Entries of the table that one call reads: about 2 ms of Redis' time. */
 const PAGE_ENTRIES = 1_000;
-/** Every entry there may be: one page, which no write can come between. */
+/** A page size above any table: one page, which no write can interrupt. */
 const WHOLE_TABLE = 1_000_000_000;
-/** Reads of a table that is written all the while before it is read as one page. */
+/** After this many reads that a write interrupted, the table is read as one page. */
 const PAGED_READS_MAX = 4;
 
 /** `callTimeoutMs` is 1,500 by default. */
 export type RedisLeaseStoreOptions = RedisConnectionOptions;
 
 export interface RedisLeaseStore extends LeaseStore {
-  /** Which life of Redis this was when it was last looked at. */
+  /** The identity of the Redis process and its replication, as last seen: another value means a restart or a failover. */
   readonly identity: string;
   state(): StoreState;
   onStateChange(listener: (state: StoreState) => void): void;
 }
 
-/** Rejects with `ConfigurationError` where Redis is too old, evicts, or holds a newer format; `UnavailableError` where it is away. */
+/**
+ * Rejects with `ConfigurationError` if Redis is too old, may evict keys, or holds a newer format, and with `UnavailableError` if
+ * it is away.
+ */
 export async function connectRedisLeaseStore(
   options: RedisLeaseStoreOptions,
   library: RedisLibrary = redisLeaseLibrary(),
@@ -160,14 +162,14 @@ class FunctionsLeaseStore implements RedisLeaseStore {
     return (await this.#readPages(WHOLE_TABLE)) ?? this.readTable();
   }
 
-  /** Undefined where the table was written between two pages. */
+  /** Undefined if the table was written between two pages. */
   async #readPages(pageEntries: number): Promise<AssignmentTable | undefined> {
     const identities = new Set<string>();
     const entries = new Map<PartitionName, TableEntry>();
     let first: readonly string[] | undefined;
     let cursor = "0";
     do {
-      // Each server has an order of its own for the entries: pages must be of one and the same.
+      // Each server has its own order of entries, so all pages must come from one server.
       let identity = "";
       const page = await this.#redis.readFunction("read_table", this.#table, (asked) => {
         identity = asked;

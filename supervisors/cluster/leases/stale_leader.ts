@@ -1,7 +1,7 @@
-/** The refusals of a lease store (S2): what is asked in a term that is over, or on a table that is another by now. */
+/** The refusals of a lease store: a call in a term that is not the newest (S2), or on another version of the table. */
 import { FencedError } from "../../../protocols/errors.ts";
 
-/** `newest` is the term that the store knows, 0 for none. */
+/** @param newest the newest term that the store knows; 0 for none */
 export const staleTerm = (action: string, leaderEpoch: number, newest: number): FencedError =>
   new FencedError(
     "STALE_LEADER",

@@ -1,6 +1,6 @@
 /**
- * Performs what the member machine decides: looks at the lease store, places partitions, speaks with the coordinator, and
- * runs the coordinator itself where this node was elected.
+ * Carries out the effects of the member machine: calls the lease store, places partitions, sends to the coordinator. Runs the
+ * coordinator as a child while this node leads.
  */
 import type { ActorDefinition, ActorReference } from "../../../actors/kernel/actor.ts";
 import { type MachineContext, machineActor, type Shell } from "../../../actors/kernel/machine_actor.ts";
@@ -26,10 +26,10 @@ import { SteadyClock } from "../steady_clock.ts";
 import { stepMember } from "./member_machine.ts";
 import { createMember, type MemberEffect, type MemberMessage, type MemberState } from "./member_state.ts";
 
-/** What is done with partitions on this node, by name. */
+/** Places partitions on this node, by name. */
 export interface Placement {
   order(partition: PartitionName, order: WithoutPartition<PlacementOrder>): void;
-  /** Who owns it elsewhere; undefined where nobody is known to. */
+  /** Directs requests to the partition's owner on another node; undefined if none is known. */
   pointTo(partition: PartitionName, owner: Member | undefined): void;
 }
 
@@ -43,11 +43,11 @@ export interface MemberOptions {
   readonly peers: Peers;
   readonly placement: Placement;
   note(level: "info" | "warn", text: string): void;
-  /** Called after each step, with what the member knows: to be read, and not kept. `nowMs` is the time as the member tells it. */
+  /** Called after each step. `state` may be read, not kept. `nowMs` is the time of the member's own clock. */
   onStep?(state: MemberState, nowMs: number): void;
-  /** Nothing is held any more (`leave`). */
+  /** After `leave`: the member holds no partition any more. */
   onLeft(): void;
-  /** The registry does not know this life any more (M7). */
+  /** The registry no longer knows this life (M7). */
   onOver(): void;
 }
 
@@ -56,7 +56,7 @@ type Message = MemberMessage | { readonly type: "coordinator_ended"; readonly te
 export const memberActor = (options: MemberOptions): ActorDefinition<MemberMessage> =>
   machineActor<MemberState, Message, MemberEffect, MemberMessage>({
     name: "member",
-    // A coordinator that fails is not started again here: its lease is given up, and whoever is elected reads the table anew.
+    // A coordinator that fails is not restarted: its lease is given up, and the next one elected reads the table anew.
     supervision: {
       strategy: "one_for_one",
       intensity: { restartsMax: 0, withinMs: 1_000 },
@@ -120,7 +120,7 @@ class MemberShell implements Shell<MemberState, Message, MemberEffect, MemberMes
   #ended(state: MemberState, term: number, nowMs: number): readonly [MemberState, readonly MemberEffect[]] {
     if (this.#coordinator?.term !== term) return [state, []];
     this.#forgetCoordinator();
-    void this.#options.store.resign(term).catch(() => undefined); // it expires by itself
+    void this.#options.store.resign(term).catch(() => undefined); // the lease expires by itself
     this.#options.note("warn", `the coordinator of term ${term} failed`);
     return stepMember(state, { type: "stepped_down", because: "failed" }, nowMs);
   }
@@ -173,7 +173,7 @@ class MemberShell implements Shell<MemberState, Message, MemberEffect, MemberMes
       case "left": {
         const term = this.#coordinator?.term;
         this.#stopLeading(context);
-        if (term !== undefined) void store.resign(term).catch(() => undefined); // it expires by itself
+        if (term !== undefined) void store.resign(term).catch(() => undefined); // the lease expires by itself
         this.#options.onLeft();
         return;
       }

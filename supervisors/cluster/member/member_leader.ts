@@ -1,4 +1,4 @@
-/** The member machine's leader: whom it follows, who else is there, and when it stands itself (M1, M2, M5). */
+/** The member machine's leader: which leader it follows, the other members, and when it stands itself (M1, M2, M5). */
 import type { LinkEvent } from "../../../actors/transport/transport.ts";
 import { isSameLife, type Leader, type Life, type Member, type TableEntry } from "../cluster.ts";
 import type { ElectionOutcome, StoreView } from "../leases/lease_store.ts";
@@ -6,7 +6,7 @@ import { hasHeirs, leftAlone } from "./member_leaving.ts";
 import { type MemberEffect, type MemberState, ofLife } from "./member_state.ts";
 import { forgetAsked, greet } from "./member_words.ts";
 
-/** Members stand one after the other, by name, so that not all ask the store at once. */
+/** Members stand one after the other, in the order of names, so that not all call the store at once. */
 const STAND_APART_MS = 20;
 const STAND_APART_MAX_MS = 1_000;
 
@@ -25,7 +25,7 @@ export function viewed(state: MemberState, view: StoreView, nowMs: number): read
 
 const isNewer = ({ leader }: MemberState, { leaderEpoch }: Leader): boolean => leaderEpoch > (leader?.leaderEpoch ?? 0);
 
-/** M1: false for one of a lower term. */
+/** Follows the leader. False if its term is lower than the highest seen (M1). */
 export function follow(state: MemberState, leader: Leader, nowMs: number): boolean {
   if (leader.leaderEpoch < (state.leader?.leaderEpoch ?? 0)) return false;
   state.leader = leader;
@@ -33,11 +33,11 @@ export function follow(state: MemberState, leader: Leader, nowMs: number): boole
   return true;
 }
 
-/** What a coordinator's word brings by itself; undefined for one of a lower term. */
+/** The effects of any message of a coordinator, by its sender alone; undefined if its term is lower (M1). */
 export function hearLeader(state: MemberState, leader: Leader, nowMs: number): readonly MemberEffect[] | undefined {
   const isFirst = isNewer(state, leader);
   if (!follow(state, leader, nowMs)) return undefined;
-  // M2: an actor that was started again hears what goes to all before it has asked for what it has forgotten.
+  // M2: a restarted member may hear of its leader first by a message to all members. It reports then, to be sent the table.
   return [...stopLeadingIfOther(state), ...(isFirst ? greet(state) : [])];
 }
 
@@ -60,7 +60,7 @@ export function noteMembers(state: MemberState, members: readonly Member[], nowM
   return [{ type: "keep_links", members: others }, ...news, ...(hasHeirs(state) ? [] : leftAlone(state))];
 }
 
-/** To who has it; from its owner, which is not asked while it has it, to who gets it. */
+/** Directs requests to the partition's holder; on the holder itself, to the next life that the partition moves to. */
 export function pointTo(state: MemberState, { partition, holder, next }: TableEntry): MemberEffect {
   const at = isSameLife(holder, state.self) ? next : holder;
   const owner = at === undefined || isSameLife(at, state.self) ? undefined : ofLife(state, at);

@@ -1,4 +1,4 @@
-/** The member machine's end: a node that leaves in order, and a life that the registry does not know any more (M7). */
+/** The member machine's end: a node leaves in order, or the registry no longer knows this life (M7). */
 import type { MemberEffect, MemberState } from "./member_state.ts";
 import { askToDrain, tellLeader } from "./member_words.ts";
 
@@ -9,11 +9,11 @@ export function leave(state: MemberState): readonly MemberEffect[] {
   return [...askToDrain(state), ...leftIfEmpty(state)];
 }
 
-/** There is a node that may take over what this one leaves. */
+/** Whether another node may take over the partitions of this one. */
 export const hasHeirs = ({ members, self }: MemberState): boolean =>
   [...members.values()].some(({ node, isDraining }) => node !== self.node && !isDraining);
 
-/** What nobody can take over ends with the node. */
+/** Ends without a handover, as no other node can take the partitions over. */
 export function leftAlone(state: MemberState): readonly MemberEffect[] {
   if (state.phase !== "leaving") return [];
   state.holdings.clear();
@@ -27,7 +27,7 @@ export function leftIfEmpty(state: MemberState): readonly MemberEffect[] {
   return [...leaving, { type: "left" }];
 }
 
-/** M7. */
+/** The registry no longer knows this life: drops all partitions (M7). */
 export function end(state: MemberState): readonly MemberEffect[] {
   state.phase = "over";
   const dropping = [...state.holdings.keys()].map((partition): MemberEffect => ({ type: "drop", partition }));

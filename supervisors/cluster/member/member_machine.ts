@@ -1,16 +1,16 @@
 /**
- * One life of a node as a member of its cluster: whom it follows, what it holds, and when it stands for coordinator. Leaves
- * who gets what to the coordinator, and partitions to their supervisors.
- *   M1. An order is carried out only for this life, and only of the highest term seen (E20).
- *   M2. Each coordinator is first told all that this life holds; then what changes.
- *   M3. Every order is answered, and answered alike when it comes again.
- *   M4. What the table gives to another life is let go of, whoever forgot to order it: its appends would be refused.
- *   M5. A member stands when nobody leads, when the lease has expired, or at once when the leader's port refuses (E20). One
- *       that stepped down because it may be cut off lets the others stand first.
- *   M6. While the store is away nothing is given up: expiry is the coordinator's to judge (E21).
- *   M7. A life that the registry does not know any more is over: whoever runs it begins another.
- *   M8. What was asked of this node to be said to the coordinator is said again to each that it greets, until it is seen to be
- *       so: a link may break behind it.
+ * One life of a node as a member of its cluster: which leader it follows, which partitions it holds, and when it stands for
+ * coordinator. Leaves assignments to the coordinator, and partitions to their supervisors.
+ *   M1. An order is carried out only if it is for this life, and of the highest term seen (E20).
+ *   M2. A member first reports all its holdings to each coordinator, then each change.
+ *   M3. Every order is answered, and a repeated order is answered alike.
+ *   M4. A partition that the table gives to another life is dropped, even without an order: its appends would be refused.
+ *   M5. A member stands when no node leads, when the lease has expired, or at once when the leader's port refuses (E20). A
+ *       member that stepped down, as it may be cut off, lets the others stand first.
+ *   M6. A member gives up nothing while the store is away: only the coordinator judges expiry (E21).
+ *   M7. A life that the registry no longer knows is over: its node begins another life.
+ *   M8. A person's command to drain or undrain a node is sent again to each coordinator that the member greets. It ends when
+ *       the members show the command carried out, or after 10 s: a link may break while the command is under way.
  */
 import { compareGrants } from "../cluster.ts";
 import { follow, standNow, steppedDown, stood, takeLink, viewed } from "./member_leader.ts";
@@ -61,12 +61,12 @@ function take(state: MemberState, message: MemberMessage, nowMs: number): readon
     case "owned":
       return owned(state, message.partition, message.epoch);
     case "let_go": {
-      // Where it was given back meanwhile, the tree has that order too, behind the one that it has just carried out.
+      // If the partition was granted back meanwhile, the tree carries out that order next.
       const isAsked = state.holdings.get(message.partition)?.phase === "handing_over";
       return isAsked ? letGo(state, message.partition) : [];
     }
     case "superseded": {
-      // Where it was granted again meanwhile, the tree has that order too, behind what it says here.
+      // If the partition was granted again meanwhile, the tree carries out that order next.
       const grant = state.holdings.get(message.partition)?.grant;
       const isMeant = grant !== undefined && compareGrants(grant, message.grant) <= 0;
       return isMeant ? letGo(state, message.partition) : [];
@@ -91,7 +91,7 @@ const renewLater = ({ times }: MemberState): MemberEffect => ({
   message: { type: "renew_due" },
 });
 
-/** Often while no leader is linked: the store then tells who leads. */
+/** Looks more often while the leader is not linked, as only the store then tells which node leads. */
 const lookLater = (state: MemberState): MemberEffect => ({
   type: "wait",
   delayMs: state.isLeading || !hasLinkToLeader(state) ? state.times.lookEveryMs : state.times.renewEveryMs,

@@ -53,9 +53,9 @@ function takePartition(
     const order = compareGrants(grant, held.grant);
     if (order < 0) {
       const isAnswered = isLost(state, held.grant) && held.phase === "owned";
-      return isAnswered ? claimed(state, partition, { ...held, grant }) : []; // else it was overtaken
+      return isAnswered ? claimed(state, partition, { ...held, grant }) : []; // else a later order has overtaken this one
     }
-    // Where it is not owned yet the tree may have lost the order with an actor of its own: it knows what it has.
+    // A partition that is not owned yet: the tree may have lost the order with a crashed actor, and tolerates a second one.
     if (order === 0 && held.phase === "claiming") return [{ type: "take", partition, grant }];
     if (order === 0) return held.phase === "owned" ? claimed(state, partition, held) : [];
   }
@@ -64,8 +64,8 @@ function takePartition(
 }
 
 /**
- * Of a grant above the one that an order names: the coordinator of a later term has read all that was written before it, so the
- * store has lost that grant with its tail. What is held is what the order means.
+ * The member holds a higher grant than an order names. If the coordinator's term is higher than the held grant's, it has read every
+ * write before its term: so the store lost the held grant with its tail, and the order means what the member holds.
  */
 const isLost = ({ leader }: MemberState, held: Grant): boolean => (leader?.leaderEpoch ?? 0) > held.leaderEpoch;
 
@@ -75,13 +75,13 @@ function handOver(
   held: Held | undefined,
 ): readonly MemberEffect[] {
   if (held?.grant === undefined) {
-    // M3: there is nothing to finish, unless an earlier life of this actor took it: the tree knows.
+    // M3: nothing is in flight, unless this actor took the partition before a restart: the tree answers either way.
     state.holdings.set(partition, { phase: "handing_over", grant, epoch: undefined, to });
     return [...towards(state, partition, to), { type: "hand_over", partition, drainWithinMs: withinMs }];
   }
   const order = compareGrants(grant, held.grant);
   if (order < 0 && !isLost(state, held.grant)) return released(state, partition, grant);
-  if (order > 0) return []; // granted, and the order to take it is still on its way
+  if (order > 0) return []; // the order to take the partition under this grant is still on its way
   held.grant = grant;
   const isFirst = held.phase !== "handing_over";
   held.phase = "handing_over";
@@ -90,7 +90,7 @@ function handOver(
   return isFirst ? [...point, { type: "hand_over", partition, drainWithinMs: withinMs }] : point;
 }
 
-/** Who asks for it here is sent to its next owner. */
+/** Directs requests for the partition to its next owner. */
 const towards = (state: MemberState, partition: PartitionName, to: Life): readonly MemberEffect[] =>
   isSameLife(to, state.self) ? [] : [{ type: "point_to", partition, owner: state.members.get(to.node) }];
 
@@ -138,9 +138,9 @@ function takeEntry(state: MemberState, entry: TableEntry): readonly MemberEffect
   const effects: MemberEffect[] = [];
   const held = state.holdings.get(partition);
   const isOurs = isSameLife(holder, state.self);
-  // M4: the move was forced, or its order went astray.
+  // M4: the move was forced, or its order was lost.
   const isOvertaken = grant !== undefined && held?.grant !== undefined && compareGrants(held.grant, grant) < 0;
-  // It may have been placed by an earlier life of this actor, and what ended that went past this one.
+  // This actor may have placed the partition before a restart, and missed the order that ended the placement.
   const isForgotten = held === undefined && !isSameLife(next, state.self);
   if (!isOurs && (isOvertaken || isForgotten)) {
     state.holdings.delete(partition);

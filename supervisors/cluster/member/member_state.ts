@@ -1,4 +1,4 @@
-/** What a member holds, is told and does: shared by the parts of its machine. */
+/** The state, messages and effects of the member machine, shared by its files. */
 import type { Grant } from "../../../actors/log/log.ts";
 import type { LinkEvent } from "../../../actors/transport/transport.ts";
 import type { NodeId } from "../../../protocols/position.ts";
@@ -24,7 +24,7 @@ export interface Held {
   phase: Holding["phase"];
   grant: Grant | undefined;
   epoch: number | undefined;
-  /** Who is to have it next, while it is handed over. */
+  /** The next life, while the partition is handed over. */
   to: Life | undefined;
 }
 
@@ -32,18 +32,18 @@ export interface MemberState {
   readonly self: Life;
   readonly times: ClusterTimes;
   phase: "member" | "leaving" | "over";
-  /** Of the highest term heard of. */
+  /** The leader of the highest term seen. */
   leader: Leader | undefined;
-  /** This life coordinates. */
+  /** This life is the coordinator. */
   isLeading: boolean;
   isStanding: boolean;
-  /** M5. */
+  /** Until then the other members stand first (M5). */
   standNotBeforeMs: number;
-  /** Until the lease expires, as last looked at; undefined before. */
+  /** When the lease expires, by the last look; undefined before the first look and without a leader. */
   leaseExpiresAtMs: number | undefined;
   members: ReadonlyMap<NodeId, Member>;
   readonly links: Map<NodeId, LinkOfNode>;
-  /** Asked for here, and not seen to be so yet; by the node that it is about. */
+  /** By node: the command to drain or undrain it that was given here, until it is seen carried out (M8). */
   readonly asked: Map<NodeId, { readonly command: ClusterCommand; readonly untilMs: number }>;
   readonly holdings: Map<PartitionName, Held>;
   readonly table: Map<PartitionName, TableEntry>;
@@ -51,7 +51,7 @@ export interface MemberState {
   readonly epochs: Map<PartitionName, number>;
   rates: ReadonlyMap<NodeId, NodeRates>;
   isStoreAway: boolean;
-  /** When the leader, or the store, was last heard of. */
+  /** When the leader or the store was last heard of. */
   heardAtMs: number;
 }
 
@@ -67,7 +67,7 @@ export type MemberMessage =
   | { readonly type: "stand_due"; readonly insteadOf: number | undefined }
   | { readonly type: "stood"; readonly outcome: ElectionOutcome }
   | { readonly type: "stand_failed" }
-  /** Its coordinator has given the lease up, or lost it. */
+  /** The coordinator on this node has given the lease up, or lost it. */
   | { readonly type: "stepped_down"; readonly because: "superseded" | "cut_off" | "failed" }
   | { readonly type: "link"; readonly event: LinkEvent }
   | { readonly type: "owned"; readonly partition: PartitionName; readonly epoch: number }
@@ -75,7 +75,7 @@ export type MemberMessage =
   | { readonly type: "superseded"; readonly partition: PartitionName; readonly grant: Grant }
   | { readonly type: "loads"; readonly loads: readonly PartitionLoad[] }
   | { readonly type: "command"; readonly command: ClusterCommand }
-  /** The node ends once it holds nothing. */
+  /** The node is to end once it holds no partition. */
   | { readonly type: "leave" };
 
 export type MemberEffect =
@@ -87,7 +87,7 @@ export type MemberEffect =
       readonly leader: Leader;
       readonly links: ReadonlyMap<NodeId, LinkOfNode>;
     }
-  /** The coordinator that runs here is to end, as another term has begun. */
+  /** Ends the coordinator on this node, as another term has begun. */
   | { readonly type: "stop_leading" }
   | { readonly type: "keep_links"; readonly members: readonly Member[] }
   | { readonly type: "tell_coordinator"; readonly node: NodeId; readonly message: ToCoordinator }
@@ -95,12 +95,12 @@ export type MemberEffect =
   | { readonly type: "take"; readonly partition: PartitionName; readonly grant: Grant }
   | { readonly type: "hand_over"; readonly partition: PartitionName; readonly drainWithinMs: number }
   | { readonly type: "drop"; readonly partition: PartitionName }
-  /** Who owns a partition elsewhere, as far as is known. */
+  /** Directs requests for a partition to its owner on another node; undefined if none is known. */
   | { readonly type: "point_to"; readonly partition: PartitionName; readonly owner: Member | undefined }
   | { readonly type: "wait"; readonly delayMs: number; readonly message: MemberMessage }
-  /** Nothing is held any more, and the coordinator knows (for `leave`). */
+  /** After `leave`: the member holds no partition, and has told the coordinator. */
   | { readonly type: "left" }
-  /** M7. */
+  /** The registry no longer knows this life (M7). */
   | { readonly type: "over" };
 
 export type MemberResult = readonly [MemberState, readonly MemberEffect[]];

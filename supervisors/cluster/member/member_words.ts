@@ -1,12 +1,12 @@
-/** What a member says to its coordinator. */
+/** The messages of a member to its coordinator. */
 import type { Grant } from "../../../actors/log/log.ts";
 import type { ClusterCommand, Leader, PartitionName, ToCoordinator } from "../cluster.ts";
 import type { Held, MemberEffect, MemberState } from "./member_state.ts";
 
-/** A command that did not arrive by then is somebody's to give again: others may have been given since. */
+/** A command is repeated for this long. After that the person must give it again, as later commands may contradict it. */
 const ASKED_FOR_MS = 10_000;
 
-/** M2: its first words to a coordinator. One that leaves says so to each, and what was asked for may not have arrived (M8). */
+/** The first messages to a coordinator: the report (M2), commands that may not have arrived (M8), and a pending leave. */
 export const greet = (state: MemberState): readonly MemberEffect[] => [
   report(state),
   ...[...state.asked.values()].flatMap(({ command }) => askFor(state, command)),
@@ -51,13 +51,13 @@ export function claimed(state: MemberState, partition: PartitionName, { grant, e
   }));
 }
 
-/** M8 */
+/** Sends a person's command to the coordinator, and remembers it for the next coordinator (M8). */
 export function takeCommand(state: MemberState, command: ClusterCommand, nowMs: number): readonly MemberEffect[] {
   if ("node" in command) state.asked.set(command.node, { command, untilMs: nowMs + ASKED_FOR_MS });
   return askFor(state, command);
 }
 
-/** M8: what came to be, or was asked for too long ago, is not asked for again. */
+/** Forgets commands that the members show carried out, or that are too old (M8). */
 export function forgetAsked({ asked, members }: MemberState, nowMs: number): void {
   for (const [node, { command, untilMs }] of asked) {
     const isSo = members.get(node)?.isDraining === (command.kind === "drain");

@@ -1,4 +1,4 @@
-/** What each partition of a node costs: counted as batches become durable, told as rates (`PartitionLoad`). */
+/** Counts the load of each partition of a node as batches become durable, and reports rates (`PartitionLoad`). */
 import { type PartitionReference, partitionName } from "../../../protocols/position.ts";
 import type { PartitionLoad, PartitionName } from "../cluster.ts";
 
@@ -14,7 +14,7 @@ export class PartitionLoads {
   readonly #stopwatchMs: () => number;
   readonly #usedCpuMs: () => number;
 
-  /** @param usedCpuMs what the process has used of its cores so far */
+  /** @param usedCpuMs the processor time that the process has used so far, in ms */
   constructor(stopwatchMs: () => number, usedCpuMs: () => number) {
     this.#stopwatchMs = stopwatchMs;
     this.#usedCpuMs = usedCpuMs;
@@ -31,8 +31,8 @@ export class PartitionLoads {
   }
 
   /**
-   * Rates since the last call, for the partitions that are here. Nobody measures the processor per partition: what the
-   * process has used is shared out by records, which cost most of it.
+   * Rates since the last call, for the given partitions. Processor time is not measured per partition: the time of the process
+   * is shared out by records, which cost most of it.
    */
   take(here: Iterable<PartitionName>): readonly PartitionLoad[] {
     const [nowMs, cpuMs] = [this.#stopwatchMs(), this.#usedCpuMs()];

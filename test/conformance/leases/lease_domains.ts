@@ -1,4 +1,4 @@
-/** What the suite of lease stores needs of each: handles on one domain, a clock that it sets, and a tail to lose. */
+/** The harness of the lease store suite: handles on one domain, a clock that the suite sets, and a tail to lose. */
 import * as assert from "uvu/assert";
 import { nodeId } from "../../../protocols/position.ts";
 import type { Decision, Life, MemberProfile, TableEntry } from "../../../supervisors/cluster/cluster.ts";
@@ -6,10 +6,10 @@ import type { LeaseStore } from "../../../supervisors/cluster/leases/lease_store
 import { rejection } from "../log/log_suite.ts";
 
 export interface LeaseDomain {
-  /** Another node's handle. */
+  /** Opens the handle of another node. */
   open(): Promise<LeaseStore>;
   setClock(nowMs: number): Promise<void>;
-  /** Remembers what is stored now; the answered function loses all that was written since. */
+  /** Remembers the state of the store. The function that it answers loses all writes since. */
   keep(): Promise<() => Promise<void>>;
   close(): Promise<void>;
 }
@@ -55,7 +55,7 @@ export const decision = (id: number, more: Partial<Decision> = {}): Decision => 
   ...more,
 });
 
-/** All that anybody can see of a store. */
+/** Everything that a store shows. */
 export const seen = async (store: LeaseStore) => ({
   view: await store.look(),
   table: await store.readTable(),

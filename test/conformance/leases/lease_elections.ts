@@ -1,4 +1,4 @@
-/** Who coordinates, and in which term what may be done: see lease_store_suite.ts. */
+/** Elections, and the calls that a term allows: see lease_store_suite.ts. */
 import * as assert from "uvu/assert";
 import { nodeId } from "../../../protocols/position.ts";
 import type { LeaseStore } from "../../../supervisors/cluster/leases/lease_store.ts";
@@ -22,8 +22,9 @@ export function testElection(scenario: Scenario): void {
   const a = life("node a", 1);
   const b = life("b", 2);
 
+  // lease store S1
   scenario(
-    "who stands where nobody coordinates is elected, in a term that is not below the store's clock",
+    "a life that stands while no leader is known is elected, in a term that is not below the store's clock",
     async (store, domain) => {
       assert.equal(await store.stand(a, LEASE_MS), { kind: "elected", leaderEpoch: CLOCK_START_MS });
       const { leader, leaseExpiresInMs } = await (await domain.open()).look();
@@ -32,19 +33,22 @@ export function testElection(scenario: Scenario): void {
     },
   );
 
-  scenario("of those that stand together one is elected, and the others are told who", async (store, domain) => {
-    const stores = [store, await domain.open(), await domain.open()];
-    const outcomes = await Promise.all(
-      Array.from({ length: 12 }, (_, n) => stores[n % 3]!.stand(life(`n${n}`, n), LEASE_MS)),
-    );
-    const elected = outcomes.flatMap((outcome, n) => (outcome.kind === "elected" ? [{ n, ...outcome }] : []));
-    assert.is(elected.length, 1);
-    const [{ n, leaderEpoch }] = elected as [(typeof elected)[0]];
-    const leader = { ...life(`n${n}`, n), leaderEpoch };
-    for (const outcome of outcomes) {
-      if (outcome.kind === "held") assert.equal(outcome, { kind: "held", leader, leaseExpiresInMs: LEASE_MS });
-    }
-  });
+  scenario(
+    "of lives that stand at the same moment one is elected, and the others are told which",
+    async (store, domain) => {
+      const stores = [store, await domain.open(), await domain.open()];
+      const outcomes = await Promise.all(
+        Array.from({ length: 12 }, (_, n) => stores[n % 3]!.stand(life(`n${n}`, n), LEASE_MS)),
+      );
+      const elected = outcomes.flatMap((outcome, n) => (outcome.kind === "elected" ? [{ n, ...outcome }] : []));
+      assert.is(elected.length, 1);
+      const [{ n, leaderEpoch }] = elected as [(typeof elected)[0]];
+      const leader = { ...life(`n${n}`, n), leaderEpoch };
+      for (const outcome of outcomes) {
+        if (outcome.kind === "held") assert.equal(outcome, { kind: "held", leader, leaseExpiresInMs: LEASE_MS });
+      }
+    },
+  );
 
   scenario(
     "a lease is held until it has expired by the store's clock, also against its own holder",
@@ -55,14 +59,14 @@ export function testElection(scenario: Scenario): void {
       assert.equal(await store.stand(b, LEASE_MS), held);
       assert.equal(await store.stand(a, LEASE_MS), held);
       await domain.setClock(CLOCK_START_MS + LEASE_MS + 1);
-      assert.equal((await store.look()).leader, { ...a, leaderEpoch }, "expiry only tells");
+      assert.equal((await store.look()).leader, { ...a, leaderEpoch }, "expiry removes nothing (lease store S3)");
       assert.is((await store.look()).leaseExpiresInMs, -1);
       assert.is(await elect(store, b), CLOCK_START_MS + LEASE_MS + 1);
     },
   );
 
   scenario(
-    "a term whose holder's port was found closed is replaced at once, by one that stands",
+    "a term whose holder's port refuses is replaced at once, by one of the lives that stand",
     async (store, domain) => {
       const first = await elect(store, a);
       const other = await domain.open();
@@ -74,7 +78,7 @@ export function testElection(scenario: Scenario): void {
     },
   );
 
-  scenario("a stand instead of another term than the one that is held elects nobody", async (store, domain) => {
+  scenario("a life that stands instead of a term that is not held is not elected", async (store, domain) => {
     const first = await elect(store, a);
     const second = await elect(store, b, first);
     for (const insteadOf of [first, second + 1, 0]) {
@@ -85,19 +89,22 @@ export function testElection(scenario: Scenario): void {
       });
     }
     await domain.setClock(CLOCK_START_MS + LEASE_MS + 1);
-    assert.ok((await elect(store, a, first)) > second, "but for an expired one");
-  });
-
-  scenario("a term is above every earlier one where the clock stands still or was set back", async (store, domain) => {
-    const first = await elect(store, a);
-    const second = await elect(store, b, first);
-    await domain.setClock(CLOCK_START_MS - 3_600_000);
-    const third = await elect(store, a, second);
-    assert.equal([second, third], [first + 1, first + 2]);
+    assert.ok((await elect(store, a, first)) > second, "unless the lease has expired");
   });
 
   scenario(
-    "a lease that is renewed expires later; one that expired is renewed while no higher term has begun",
+    "a term is above every earlier one even if the clock stands still or was set back",
+    async (store, domain) => {
+      const first = await elect(store, a);
+      const second = await elect(store, b, first);
+      await domain.setClock(CLOCK_START_MS - 3_600_000);
+      const third = await elect(store, a, second);
+      assert.equal([second, third], [first + 1, first + 2]);
+    },
+  );
+
+  scenario(
+    "a renewed lease expires later; an expired lease can be renewed until a higher term begins",
     async (store, domain) => {
       const leaderEpoch = await elect(store, a);
       await domain.setClock(CLOCK_START_MS + 1_500);
@@ -121,7 +128,7 @@ export function testElection(scenario: Scenario): void {
     assert.is((await store.look()).leaseExpiresInMs, LEASE_MS);
   });
 
-  scenario("a lease that was given up is free, and a renewal that comes late does not take it back", async (store) => {
+  scenario("a lease that was given up is free, and a late renewal does not take it back", async (store) => {
     const leaderEpoch = await elect(store, a);
     await store.resign(leaderEpoch);
     assert.is(await store.renewLease(leaderEpoch, LEASE_MS), false);
@@ -130,7 +137,7 @@ export function testElection(scenario: Scenario): void {
     assert.is(await elect(store, b), leaderEpoch + 1);
   });
 
-  scenario("a resignation is of no effect once a higher term has begun", async (store) => {
+  scenario("a resignation has no effect once a higher term has begun", async (store) => {
     const first = await elect(store, a);
     const second = await elect(store, b, first);
     await store.resign(first);
@@ -146,25 +153,23 @@ export function testFences(scenario: Scenario): void {
     ["an order to drain", (store, term) => store.setDraining(term, nodeId("a"), true)],
   ];
   for (const [what, call] of calls) {
-    scenario(
-      `${what} is refused once a higher term has begun, and in one that is not known, and changes nothing`,
-      async (store) => {
-        const joined = await join(store, "a");
-        await isStale(call(store, 0));
-        await isStale(call(store, CLOCK_START_MS));
-        const first = await elect(store, joined);
-        await store.writeTable(first, 0, [entry("p/0", { reason: "before" })], decision(1));
-        const second = await elect(store, life("b", 1), first);
-        const before = await seen(store);
-        for (const term of [first, second + 1, 0]) await isStale(call(store, term));
-        assert.equal(await seen(store), before);
-        await call(store, second);
-        assert.not.equal(await seen(store), before);
-      },
-    );
+    // lease store S2, redis lease library R1
+    scenario(`${what} in a lower or an unknown term is refused, and changes nothing`, async (store) => {
+      const joined = await join(store, "a");
+      await isStale(call(store, 0));
+      await isStale(call(store, CLOCK_START_MS));
+      const first = await elect(store, joined);
+      await store.writeTable(first, 0, [entry("p/0", { reason: "before" })], decision(1));
+      const second = await elect(store, life("b", 1), first);
+      const before = await seen(store);
+      for (const term of [first, second + 1, 0]) await isStale(call(store, term));
+      assert.equal(await seen(store), before);
+      await call(store, second);
+      assert.not.equal(await seen(store), before);
+    });
 
     scenario(
-      `${what} is of effect in an expired or resigned term, until a higher one begins`,
+      `${what} has its effect in an expired or resigned term, until a higher term begins`,
       async (store, domain) => {
         const joined = await join(store, "a");
         const leaderEpoch = await elect(store, joined);
@@ -178,7 +183,7 @@ export function testFences(scenario: Scenario): void {
     );
   }
 
-  scenario("a refusal says what was asked in which term, and which one is the newest", async (store) => {
+  scenario("a refusal names the call, its term and the newest term", async (store) => {
     const leaderEpoch = await elect(store, life("a", 1));
     const { message } = await rejection(store.setDraining(5, nodeId("a"), true));
     assert.is(

@@ -1,4 +1,4 @@
-/** Who is registered, and who died: see lease_store_suite.ts. */
+/** The registry and the deaths: see lease_store_suite.ts. */
 import * as assert from "uvu/assert";
 import { nodeId } from "../../../protocols/position.ts";
 import { EMPTY_TABLE, isSameLife } from "../../../supervisors/cluster/cluster.ts";
@@ -18,12 +18,12 @@ import {
 } from "./lease_domains.ts";
 
 export function testRegistry(scenario: Scenario): void {
-  scenario("a store that nobody has used shows nobody, and an empty table", async (store) => {
+  scenario("a new store shows no member, no leader and an empty table", async (store) => {
     const view = { members: [], leader: undefined, leaseExpiresInMs: undefined, tableVersion: 0 };
     assert.equal(await seen(store), { view, table: EMPTY_TABLE, decisions: [] });
   });
 
-  scenario("a node that joins is seen by every other, with all that it told of itself", async (store, domain) => {
+  scenario("every node sees a node that joins, with its whole profile", async (store, domain) => {
     const { incarnation, ...joined } = await join(store, "a");
     assert.equal(joined, { node: nodeId("a"), probationMs: 0 });
     const other = await domain.open();
@@ -36,12 +36,13 @@ export function testRegistry(scenario: Scenario): void {
     });
   });
 
-  scenario("members are seen by name", async (store) => {
+  scenario("a look shows members sorted by name", async (store) => {
     for (const name of ["node-10", "b", "node 2", "Z", "a"]) await join(store, name);
     assert.equal(await namesOf(store), ["Z", "a", "b", "node 2", "node-10"]);
   });
 
-  scenario("a life is above every earlier one, and not below the store's clock", async (store, domain) => {
+  // lease store S1
+  scenario("an incarnation is above every earlier one, and not below the store's clock", async (store, domain) => {
     const first = await join(store, "a");
     assert.is(first.incarnation, CLOCK_START_MS);
     assert.ok((await join(store, "a")).incarnation > first.incarnation);
@@ -51,7 +52,7 @@ export function testRegistry(scenario: Scenario): void {
     assert.is((await join(store, "a")).incarnation, CLOCK_START_MS + 5_000);
   });
 
-  scenario("lives that join together are all different", async (store, domain) => {
+  scenario("lives that join at the same moment have different incarnations", async (store, domain) => {
     const other = await domain.open();
     const joined = await Promise.all(
       Array.from({ length: 20 }, (_, n) => join(n % 2 === 0 ? store : other, `n${n % 5}`)),
@@ -63,7 +64,7 @@ export function testRegistry(scenario: Scenario): void {
     }
   });
 
-  scenario("a life that was superseded can neither renew nor leave for the newer one", async (store, domain) => {
+  scenario("a superseded life can not renew, and its leaving does not remove the newer life", async (store, domain) => {
     const former = await join(store, "a");
     const newer = await join(store, "a");
     await domain.setClock(CLOCK_START_MS + 4_000);
@@ -75,19 +76,19 @@ export function testRegistry(scenario: Scenario): void {
     assert.is((await memberOf(store, "a")).expiresInMs, REGISTRATION_MS);
   });
 
-  scenario("a life that renews keeps what it told of itself", async (store) => {
+  scenario("a life that renews keeps its profile", async (store) => {
     const joined = await join(store, "a");
     await store.renew(joined, 77);
     const { profile: told, expiresInMs } = await memberOf(store, "a");
     assert.equal([told, expiresInMs], [profile("a"), 77]);
   });
 
-  scenario("a life that was never registered can not renew, nor is it registered by that", async (store) => {
+  scenario("a life that was never registered can not renew, and is not registered by trying", async (store) => {
     assert.is(await store.renew(life("a", CLOCK_START_MS), REGISTRATION_MS), false);
     assert.equal(await namesOf(store), []);
   });
 
-  scenario("a life that leaves is off the registry, and no other", async (store) => {
+  scenario("a life that leaves is removed from the registry, and no other life is", async (store) => {
     const joined = await join(store, "a");
     await join(store, "b");
     await store.leave(joined);
@@ -96,6 +97,7 @@ export function testRegistry(scenario: Scenario): void {
     assert.is((await join(store, "a")).probationMs, 0);
   });
 
+  // lease store S3
   scenario(
     "a registration that is not renewed expires by the store's clock, and stays until it is removed",
     async (store, domain) => {
@@ -105,12 +107,12 @@ export function testRegistry(scenario: Scenario): void {
       await domain.setClock(CLOCK_START_MS + REGISTRATION_MS + 5);
       await join(store, "b");
       assert.is((await memberOf(store, "a")).expiresInMs, -5);
-      assert.is(await store.renew(joined, REGISTRATION_MS), true, "expiry only tells");
+      assert.is(await store.renew(joined, REGISTRATION_MS), true, "expiry removes nothing");
       assert.is((await memberOf(store, "a")).expiresInMs, REGISTRATION_MS);
     },
   );
 
-  scenario("a node that is told to leave is seen so until it is told otherwise, or lives anew", async (store) => {
+  scenario("a drained node is seen as draining until it is undrained, or joins as a new life", async (store) => {
     const joined = await join(store, "a");
     await join(store, "b");
     const leaderEpoch = await elect(store, joined);
@@ -124,13 +126,13 @@ export function testRegistry(scenario: Scenario): void {
     assert.is((await memberOf(store, "a")).isDraining, false);
   });
 
-  scenario("a node that is not registered can not be told to leave, nor is it registered by that", async (store) => {
+  scenario("draining a node that is not registered changes nothing", async (store) => {
     const leaderEpoch = await elect(store, life("a", 1));
     await store.setDraining(leaderEpoch, nodeId("b"), true);
     assert.equal(await namesOf(store), []);
   });
 
-  scenario("a store that was closed takes no more calls", async (store, domain) => {
+  scenario("a closed store refuses all calls", async (store, domain) => {
     const other = await domain.open();
     await store.close();
     assert.is((await rejection(join(store, "a"))).name, "UnavailableError");
@@ -142,7 +144,7 @@ export function testRegistry(scenario: Scenario): void {
 
 export function testDeaths(scenario: Scenario): void {
   scenario(
-    "a life that is declared dead is off the registry, and its node on probation when it joins again",
+    "a life that is declared dead is removed, and its node is on probation when it joins again",
     async (store, domain) => {
       const joined = await join(store, "a");
       const leaderEpoch = await elect(store, await join(store, "b"));
@@ -174,14 +176,14 @@ export function testDeaths(scenario: Scenario): void {
     assert.is(await die(), 6_000);
     nowMs += PROBATION.deathsForgottenMs;
     await domain.setClock(nowMs);
-    assert.is(await die(), 6_000, "they are forgotten after, not at");
+    assert.is(await die(), 6_000, "deaths are forgotten after the time, not at it");
     nowMs += PROBATION.deathsForgottenMs + 1;
     await domain.setClock(nowMs);
     assert.equal([await die(), await die()], [1_000, 2_000]);
   });
 
   scenario(
-    "a probation outlasts the memory of the deaths, and another's death, where it is the longer",
+    "a probation that is longer than the memory of deaths outlasts it, and the death of another node",
     async (store, domain) => {
       const leaderEpoch = await elect(store, life("b", 1));
       const long = { probationFirstMs: 5_000, probationMaxMs: 5_000, deathsForgottenMs: 100 };
@@ -191,23 +193,26 @@ export function testDeaths(scenario: Scenario): void {
       const again = await join(store, "a");
       assert.is(again.probationMs, 4_000);
       await store.declareDead(leaderEpoch, again, { ...long, probationFirstMs: 1_000 });
-      assert.is((await join(store, "a")).probationMs, 1_000, "a death that was forgotten doubles none");
+      assert.is((await join(store, "a")).probationMs, 1_000, "a forgotten death does not double the probation");
     },
   );
 
-  scenario("a death of a life that is not the registered one is of no effect, nor is one told again", async (store) => {
-    const former = await join(store, "a");
-    const newer = await join(store, "a");
-    const leaderEpoch = await elect(store, life("b", 1));
-    await store.declareDead(leaderEpoch, former, PROBATION);
-    const { probationMs, ...member } = await memberOf(store, "a");
-    assert.equal([isSameLife(member, newer), probationMs], [true, 0]);
-    await store.declareDead(leaderEpoch, newer, PROBATION);
-    await store.declareDead(leaderEpoch, newer, PROBATION);
-    const again = await join(store, "a");
-    assert.is(again.probationMs, 1_000);
-    await store.leave(again);
-    await store.declareDead(leaderEpoch, again, PROBATION);
-    assert.is((await join(store, "a")).probationMs, 1_000);
-  });
+  scenario(
+    "a death of a life that is not registered has no effect, and a repeated death has none either",
+    async (store) => {
+      const former = await join(store, "a");
+      const newer = await join(store, "a");
+      const leaderEpoch = await elect(store, life("b", 1));
+      await store.declareDead(leaderEpoch, former, PROBATION);
+      const { probationMs, ...member } = await memberOf(store, "a");
+      assert.equal([isSameLife(member, newer), probationMs], [true, 0]);
+      await store.declareDead(leaderEpoch, newer, PROBATION);
+      await store.declareDead(leaderEpoch, newer, PROBATION);
+      const again = await join(store, "a");
+      assert.is(again.probationMs, 1_000);
+      await store.leave(again);
+      await store.declareDead(leaderEpoch, again, PROBATION);
+      assert.is((await join(store, "a")).probationMs, 1_000);
+    },
+  );
 }

@@ -1,6 +1,6 @@
 /**
- * Histories at random, run against the store in memory and the one on Redis side by side: every answer is the same, and so
- * is, after every step, all that anybody can see. Both have the one clock, which also goes back; both lose the same tails.
+ * Runs random histories against the store in memory and the store on Redis side by side. Every answer must be the same, and so
+ * must be everything that the stores show after each step. Both have one clock, which may go back, and lose the same tails.
  */
 import * as fc from "fast-check";
 import { test } from "uvu";
@@ -17,7 +17,7 @@ requireRedis();
 const server = await startRedis();
 const onRedis = redisLeases(server);
 
-/** A life, a term or a version by how long ago it was made: 0 is the newest, below 0 one that was never made. */
+/** A life, a term or a version, by its age: 0 is the newest, 1 the one before; below 0 it was never made. */
 type Back = number;
 
 type Step =
@@ -77,7 +77,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   stepOf("lose", 1, {}),
 );
 
-/** One of the two domains; what was made is remembered apart, so that each is held to its own answers. */
+/** One of the two domains, with the lives and terms that it made itself. */
 class Run {
   readonly domain: LeaseDomain;
   readonly store: LeaseStore;
@@ -145,8 +145,8 @@ class Run {
         return;
       case "lose":
         await this.#lose?.();
-        // A tail is lost by a failover: that takes longer than what was made in it. Nor does the clock go back behind it:
-        // what was lost with a tail is known to nothing but the clock (S1).
+        // A failover takes longer than the tail that it loses. Later the clock does not go back behind the failover: only
+        // the clock keeps lost incarnations and terms from being made again (lease store S1).
         this.#floorMs = this.#newestMs + 100;
         return this.#setClock(this.#floorMs);
     }
@@ -183,7 +183,7 @@ class Run {
   }
 }
 
-test("two lease stores to whom the same happens answer the same, and show the same", async () => {
+test("the lease stores in memory and on Redis answer alike and show the same after any history (lease store S1)", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 80, size: "max" }), async (steps) => {
       const domains = [await memoryLeases.make(), await onRedis.make()] as const;
@@ -205,7 +205,7 @@ test("two lease stores to whom the same happens answer the same, and show the sa
   );
 });
 
-/** S1 */
+/** lease store S1 */
 function assertNoneTwice(made: readonly number[]): void {
   assert.is(new Set(made).size, made.length);
 }

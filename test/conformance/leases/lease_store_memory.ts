@@ -1,4 +1,4 @@
-/** The lease store in memory as the suite takes it. */
+/** The suite's harness for the lease store in memory. */
 import { MemoryLeaseDomain } from "../../../supervisors/cluster/leases/memory_lease_store.ts";
 import { CLOCK_START_MS, type LeaseStoreHarness } from "./lease_domains.ts";
 

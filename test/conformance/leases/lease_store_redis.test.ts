@@ -11,9 +11,9 @@ const cluster = await startRedis({ isCluster: true });
 const three = await RedisCluster.start();
 
 leaseStoreSuite(redisLeases(server));
-// There a function may name keys of one slot alone.
+// On Redis Cluster a function may use keys of one slot only (redis lease library R4).
 leaseStoreSuite(redisLeases(cluster, "redis cluster"));
-// The node that the stores are led to is not the one that has the leases' slot.
+// The stores connect to a node that does not hold the slot of the leases.
 const owner = await three.ownerOf(slotOf("{cluster}"));
 const other = three.masters.find(({ port }) => port !== owner.port);
 leaseStoreSuite(redisLeases({ url: other?.url ?? "", port: owner.port }, "redis cluster of three"));

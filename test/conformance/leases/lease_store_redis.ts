@@ -1,6 +1,6 @@
 /**
- * The lease store on Redis as the suite takes it: the product's functions, but for the clock, which is a key that the
- * suite sets. A tail is lost by putting the keys back to what they were.
+ * The suite's harness for the lease store on Redis: the product's functions, with a clock that reads a key which the suite sets. A
+ * tail is lost by restoring copies of the keys.
  */
 import type { RedisLibrary } from "../../../actors/log/redis/redis_connection.ts";
 import { redisLeaseLibrary } from "../../../supervisors/cluster/leases/redis_lease_library.ts";
@@ -8,10 +8,10 @@ import { connectRedisLeaseStore, type RedisLeaseStore } from "../../../superviso
 import { ask, type RedisServer } from "../../support/redis/redis_server.ts";
 import { CLOCK_START_MS, type LeaseStoreHarness } from "./lease_domains.ts";
 
-/** In the hash tag of the leases, so that the functions may read it on Redis Cluster too. */
+/** In the hash tag of the leases, so that the functions may read the key on Redis Cluster too. */
 const CLOCK_KEY = "{cluster}:clock_of_the_suite";
 
-/** The suite is not about deadlines: a busy machine may take long. */
+/** Above any delay of a busy machine, as the suite does not test deadlines. */
 const CALL_TIMEOUT_MS = 20_000;
 
 export const settableLibrary: RedisLibrary = redisLeaseLibrary(`

@@ -1,6 +1,6 @@
 /**
- * What every lease store must do, whatever lies beneath it: each sentence of the contract in
- * supervisors/cluster/leases/lease_store.ts, by direct examples. Histories at random are in lease_store_histories.test.ts.
+ * Holds a lease store to the contract in supervisors/cluster/leases/lease_store.ts, by direct examples. Random histories are in
+ * lease_store_histories.test.ts.
  */
 import { test } from "uvu";
 import type { LeaseStoreHarness, Scenario } from "./lease_domains.ts";

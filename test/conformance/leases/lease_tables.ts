@@ -7,7 +7,7 @@ import { decision, elect, entry, isStale, life, type Scenario, seen } from "./le
 export function testTable(scenario: Scenario): void {
   const leading = async (store: LeaseStore) => elect(store, life("a", 1));
 
-  scenario("a table is read as it was written, what a write does not name staying as it was", async (store, domain) => {
+  scenario("a table is read as it was written; entries that a write does not name stay", async (store, domain) => {
     const leaderEpoch = await leading(store);
     const written = [
       entry("orders/0"),
@@ -34,7 +34,7 @@ export function testTable(scenario: Scenario): void {
     assert.is((await store.readTable()).entries.size, 1);
   });
 
-  scenario("a table that was read does not change by a later write", async (store) => {
+  scenario("a later write does not change a table that was read", async (store) => {
     const leaderEpoch = await leading(store);
     await store.writeTable(leaderEpoch, 0, [entry("p/0")]);
     const before = await store.readTable();
@@ -42,8 +42,9 @@ export function testTable(scenario: Scenario): void {
     assert.equal([before.version, before.entries.size, before.entries.get("p/0")], [1, 1, entry("p/0")]);
   });
 
+  // lease store S4, redis lease library R1
   scenario(
-    "a write that expects another version is refused, and neither entries nor decision are there",
+    "a write that expects another version is refused, and neither its entries nor its decision are written",
     async (store) => {
       const leaderEpoch = await leading(store);
       await store.writeTable(leaderEpoch, 0, [entry("p/0")], decision(1));
@@ -57,7 +58,8 @@ export function testTable(scenario: Scenario): void {
     },
   );
 
-  scenario("of writes that expect the same version one is written, whole", async (store, domain) => {
+  // lease store S4
+  scenario("of writes that expect the same version one is written, as a whole", async (store, domain) => {
     const leaderEpoch = await leading(store);
     const stores = [store, await domain.open()];
     const outcomes = await Promise.allSettled(
@@ -87,7 +89,7 @@ export function testTable(scenario: Scenario): void {
     for (const one of entries) assert.equal(table.entries.get(one.partition), one);
   });
 
-  scenario("a table that is written while it is read is read as it was by one of the writes", async (store, domain) => {
+  scenario("a table that is written during a read is read as one of the writes left it", async (store, domain) => {
     const leaderEpoch = await leading(store);
     const write = (version: number) => {
       const entries = Array.from({ length: 5_003 }, (_, n) => entry(`p/${n}`, { reason: `${version + 1}` }));
@@ -111,7 +113,7 @@ export function testTable(scenario: Scenario): void {
     }
   });
 
-  scenario("decisions are read newest first, as they were written", async (store) => {
+  scenario("decisions are read as they were written, the newest first", async (store) => {
     const leaderEpoch = await leading(store);
     for (const id of [1, 2, 3]) await store.writeTable(leaderEpoch, id - 1, [], decision(id));
     await store.writeTable(leaderEpoch, 3, [entry("p/0")]);
@@ -120,7 +122,7 @@ export function testTable(scenario: Scenario): void {
     assert.equal(await store.readDecisions(0), []);
   });
 
-  scenario("no more decisions are kept than the newest", async (store) => {
+  scenario("only the newest decisions are kept", async (store) => {
     const leaderEpoch = await leading(store);
     const writes = Array.from({ length: DECISIONS_MAX + 5 }, (_, n) =>
       store.writeTable(leaderEpoch, n, [], decision(n + 1)),

@@ -1,4 +1,4 @@
-/** Clocks that jump, and tails that are lost: see lease_store_suite.ts. */
+/** Clocks that jump, and lost tails: see lease_store_suite.ts. */
 import * as assert from "uvu/assert";
 import { nodeId } from "../../../protocols/position.ts";
 import {
@@ -17,39 +17,37 @@ import {
 } from "./lease_domains.ts";
 
 export function testClock(scenario: Scenario): void {
-  scenario(
-    "where the clock was set back an hour, what was to expire does so when it would have",
-    async (store, domain) => {
-      const back = CLOCK_START_MS - 3_600_000;
-      const joined = await join(store, "a");
-      const leaderEpoch = await elect(store, joined);
-      await store.declareDead(leaderEpoch, await join(store, "c"), PROBATION);
-      await join(store, "c");
-      await domain.setClock(back);
-      const times = async () => {
-        const { members, leaseExpiresInMs } = await store.look();
-        return [
-          ...members.filter(({ node }) => node !== "b").map(({ expiresInMs }) => expiresInMs),
-          leaseExpiresInMs,
-          members.at(-1)?.probationMs,
-        ];
-      };
-      assert.equal(
-        await times(),
-        [REGISTRATION_MS, REGISTRATION_MS, LEASE_MS, 1_000],
-        "it stands until the next write",
-      );
-      await join(store, "b");
-      assert.equal(await times(), [REGISTRATION_MS, REGISTRATION_MS, LEASE_MS, 1_000]);
-      await domain.setClock(back + 600);
-      assert.equal(await times(), [REGISTRATION_MS - 600, REGISTRATION_MS - 600, LEASE_MS - 600, 400]);
-      await domain.setClock(back + LEASE_MS + 1);
-      assert.is(await elect(store, life("b", 2)), leaderEpoch + 1);
-      assert.is((await memberOf(store, "a")).expiresInMs, REGISTRATION_MS - LEASE_MS - 1);
-    },
-  );
+  // redis lease library R2
+  scenario("a clock that is set back an hour delays no expiry", async (store, domain) => {
+    const back = CLOCK_START_MS - 3_600_000;
+    const joined = await join(store, "a");
+    const leaderEpoch = await elect(store, joined);
+    await store.declareDead(leaderEpoch, await join(store, "c"), PROBATION);
+    await join(store, "c");
+    await domain.setClock(back);
+    const times = async () => {
+      const { members, leaseExpiresInMs } = await store.look();
+      return [
+        ...members.filter(({ node }) => node !== "b").map(({ expiresInMs }) => expiresInMs),
+        leaseExpiresInMs,
+        members.at(-1)?.probationMs,
+      ];
+    };
+    assert.equal(
+      await times(),
+      [REGISTRATION_MS, REGISTRATION_MS, LEASE_MS, 1_000],
+      "the clock stands still until the next write",
+    );
+    await join(store, "b");
+    assert.equal(await times(), [REGISTRATION_MS, REGISTRATION_MS, LEASE_MS, 1_000]);
+    await domain.setClock(back + 600);
+    assert.equal(await times(), [REGISTRATION_MS - 600, REGISTRATION_MS - 600, LEASE_MS - 600, 400]);
+    await domain.setClock(back + LEASE_MS + 1);
+    assert.is(await elect(store, life("b", 2)), leaderEpoch + 1);
+    assert.is((await memberOf(store, "a")).expiresInMs, REGISTRATION_MS - LEASE_MS - 1);
+  });
 
-  scenario("deaths are forgotten in time also where the clock was set back", async (store, domain) => {
+  scenario("a clock that is set back does not delay the forgetting of deaths", async (store, domain) => {
     const leaderEpoch = await elect(store, life("b", 1));
     await store.declareDead(leaderEpoch, await join(store, "a"), PROBATION);
     const back = CLOCK_START_MS - 3_600_000;
@@ -60,7 +58,7 @@ export function testClock(scenario: Scenario): void {
     assert.is((await join(store, "a")).probationMs, 1_000);
   });
 
-  scenario("where the clock was set forward an hour, all has expired and nobody is removed", async (store, domain) => {
+  scenario("a clock that is set forward an hour expires every registration and removes none", async (store, domain) => {
     const joined = await join(store, "a");
     const leaderEpoch = await elect(store, joined);
     await domain.setClock(CLOCK_START_MS + 3_600_000);
@@ -73,19 +71,23 @@ export function testClock(scenario: Scenario): void {
 }
 
 export function testLostTail(scenario: Scenario): void {
-  scenario("a life that was lost with the tail can not renew, and is not made again", async (store, domain) => {
-    const kept = await join(store, "a");
-    const lose = await domain.keep();
-    const lost = await join(store, "a");
-    await lose();
-    await domain.setClock(CLOCK_START_MS + 2);
-    assert.is(await store.renew(lost, REGISTRATION_MS), false);
-    assert.is(await store.renew(kept, REGISTRATION_MS), true, "the former life is the registered one again");
-    assert.ok((await join(store, "a")).incarnation > lost.incarnation);
-  });
+  // lease store S1
+  scenario(
+    "a life that was lost with the tail can not renew, and its incarnation is not made again",
+    async (store, domain) => {
+      const kept = await join(store, "a");
+      const lose = await domain.keep();
+      const lost = await join(store, "a");
+      await lose();
+      await domain.setClock(CLOCK_START_MS + 2);
+      assert.is(await store.renew(lost, REGISTRATION_MS), false);
+      assert.is(await store.renew(kept, REGISTRATION_MS), true, "the former life is the registered one again");
+      assert.ok((await join(store, "a")).incarnation > lost.incarnation);
+    },
+  );
 
   scenario(
-    "a term that was lost with the tail renews and writes no more, and is not made again",
+    "a term that was lost with the tail can neither renew nor write, and is not made again",
     async (store, domain) => {
       const kept = await elect(store, life("a", 1));
       const lose = await domain.keep();
@@ -100,7 +102,7 @@ export function testLostTail(scenario: Scenario): void {
   );
 
   scenario(
-    "a write of the table that was lost with the tail makes the next one refused until it is read again",
+    "after a write of the table was lost with the tail the next write is refused, until the table is read again",
     async (store, domain) => {
       const leaderEpoch = await elect(store, life("a", 1));
       await store.writeTable(leaderEpoch, 0, [entry("p/0")], decision(1));

@@ -1,4 +1,4 @@
-/** Several nodes, one Redis: who owns what, clients that follow or stay, and partitions that move under load. */
+/** Several nodes on one Redis: owners, clients that follow owners or stay, and partitions that move under load. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -51,7 +51,7 @@ const expected = (count: number) =>
     Array.from({ length: count / PARTITIONS }, (_, index) => index * PARTITIONS + partition),
   );
 
-test("three nodes share the partitions; producers that follow owners and one that stays are acknowledged, and all is read once", async () => {
+test("three nodes share the partitions; producers that follow owners or stay are acknowledged, and each event is read once", async () => {
   const cluster = await RunningCluster.start(YAML, ["a", "b", "c"]);
   const { coordinator, nodes } = await cluster.settled();
   assert.equal(
@@ -67,7 +67,7 @@ test("three nodes share the partitions; producers that follow owners and one tha
     const { done } = sendUntil(cluster, `p-${forward}`, (count) => count >= 1_200, forward);
     await done;
   }
-  // One that follows owners, and one that reads everything through a single node.
+  // One subscriber follows owners, and one reads everything through a single node.
   for (const forward of [false, true]) {
     const consumer = cluster.consumer({ addresses: [cluster.node("b").endpoint], forward });
     const seen = await readAll(consumer, "readings", PARTITIONS, 2_400);
@@ -129,7 +129,7 @@ for (const forward of [false, true]) {
   });
 }
 
-test("a planned move is announced to those who send to the partition or read it, with where it goes, while it is served", async () => {
+test("a planned move is announced to the partition's producers and readers with its next owner, while the partition is served", async () => {
   const cluster = await RunningCluster.start(YAML, ["a", "b"]);
   const { partitions } = await cluster.settled();
   const partition = partitions.find(({ owner }) => owner === "a")?.partition ?? -1;
@@ -151,7 +151,7 @@ test("a planned move is announced to those who send to the partition or read it,
     });
   const told = new Set<string>();
   for (let n = 0; !told.has("moved"); n += 1) {
-    // Once it was told that the partition is about to go, it hears of it without a word of its own.
+    // After `moving` the client hears `moved` without sending again.
     const frame = await (told.has("moving") ? producer.next() : appended(n));
     if (frame === undefined) break;
     told.add(frame.type);
@@ -169,7 +169,7 @@ test("a planned move is announced to those who send to the partition or read it,
   await cluster.end();
 });
 
-test("a person is told why a partition is where it is, and what was decided", async () => {
+test("the explanation of a partition tells its reason and its decision", async () => {
   const cluster = await RunningCluster.start(YAML, ["a"]);
   await cluster.add("b");
   const { partitions } = await cluster.settled();
@@ -188,7 +188,7 @@ test("a person is told why a partition is where it is, and what was decided", as
   await cluster.end();
 });
 
-/** What the file sink has committed, as a reader of its folder finds it: `n` of each record by partition. */
+/** The committed records of the file sink, read from its folder: `n` of each record by partition. */
 async function inFiles(cluster: RunningCluster, folder: string): Promise<number[][]> {
   const log = await connectRedisLog({ url: cluster.redis.url, prefix: "headrace:" });
   const read = async (partition: number) => {
@@ -202,7 +202,7 @@ async function inFiles(cluster: RunningCluster, folder: string): Promise<number[
   return all;
 }
 
-test("a sink's deliveries move with their partitions: its files hold every record once and in order", async () => {
+test("deliveries move with their partitions: the sink's files hold every record once and in order", async () => {
   const folder = await mkdtemp(join(tmpdir(), "headrace-archive-"));
   const sinks = `sinks: { archive: { type: file, directory: ${JSON.stringify(folder)}, shared: true } }`;
   const pipelines = "pipelines: { keep: { from: readings, to: [archive] } }";
@@ -214,7 +214,7 @@ test("a sink's deliveries move with their partitions: its files hold every recor
     await eventually(() => (sent.count >= from + 300 ? true : undefined));
     for (const command of ["drain", "undrain"]) {
       await fetch(`${cluster.node("a").address}/v1/cluster/nodes/${node}/${command}`, { method: "POST" });
-      // By load it need not be the half of them.
+      // Balance by load need not give each node half of the partitions.
       const isDone = (partitions: number) => (command === "drain" ? partitions === 0 : partitions > 0);
       await eventually(async () => {
         const { nodes, moves } = await cluster.node("a").overview();
@@ -234,7 +234,7 @@ test("a sink's deliveries move with their partitions: its files hold every recor
   await rm(folder, { recursive: true, force: true });
 });
 
-test("a file sink in a folder of one node is refused: its partitions move", async () => {
+test("a file sink in a folder of a single node is refused, as its partitions move between nodes", async () => {
   const sinks = "sinks: { archive: { type: file, directory: archive } }";
   const pipelines = "pipelines: { keep: { from: readings, to: [archive] } }";
   const cluster = await RunningCluster.start([YAML, sinks, pipelines].join("\n"), []);

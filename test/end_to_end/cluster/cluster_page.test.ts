@@ -1,4 +1,4 @@
-/** The page of one node of a real cluster: it shows and sends what other nodes own, and speaks to its own node alone. */
+/** The page of one node of a real cluster: it reads and writes partitions of other nodes, and connects only to its own node. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,7 +17,7 @@ const SEEN_WITHIN_MS = 20_000;
 const PARTITIONS = 4;
 const SENT = 8;
 
-test("records of every partition are shown and sent at any node, without a word to another or a complaint", async () => {
+test("the page of any node shows and sends records of every partition, without a connection to another node or an error", async () => {
   const folder = await mkdtemp(join(tmpdir(), "headrace-page-"));
   const configFile = join(folder, "headrace.yaml");
   await writeFile(configFile, `streams: { orders: { partitions: ${PARTITIONS}, durability: everysec } }\n`);

@@ -1,4 +1,4 @@
-/** Which nodes are let into a cluster: those that know its secret, or show a certificate of its authority. */
+/** Admission to a cluster: by its secret, or by a certificate of its authority. */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -13,14 +13,14 @@ requireRedis();
 
 const STREAMS = "streams: { readings: { partitions: 4, durability: everysec } }";
 
-test("nodes that know the secret share the partitions; one with another secret is linked with nobody and given nothing", async () => {
+test("nodes with the secret share the partitions; a node with another secret gets no link and no partition", async () => {
   const cluster = await RunningCluster.start(`${STREAMS}\ncluster: { secretEnv: SECRET }`, []);
   cluster.secrets.SECRET = "the secret of this cluster, and of no other one";
   await cluster.add("a");
   await cluster.add("b");
   await cluster.settled();
   cluster.secrets.SECRET = "some other secret that somebody has made up";
-  void cluster.add("c"); // it is never ready
+  void cluster.add("c"); // this node never becomes ready
   const stranger = await eventually(() => cluster.nodes.get("c"));
   await eventually(() =>
     stranger.logged.some((line) => /secret|UNAUTHENTICATED|FORBIDDEN/.test(line)) ? true : undefined,
@@ -54,7 +54,7 @@ test("nodes behind TLS show each other their certificates, without any secret", 
   rmSync(folder, { recursive: true, force: true });
 });
 
-test("a node that others could not reach, or anybody could, does not start, and is told what is missing", async () => {
+test("a node that others could not reach, or that would be open to everybody, does not start and names the missing setting", async () => {
   const cluster = await RunningCluster.start(
     `${STREAMS}\nsecurity: { tokens: [{ name: t, valueEnv: T, scopes: [admin] }] }\nnode: { host: 0.0.0.0 }`,
     [],

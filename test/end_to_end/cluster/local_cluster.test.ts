@@ -1,4 +1,4 @@
-/** A real cluster as a person sees and steers it: processes, Redis, the command line. */
+/** A real cluster of processes and Redis, steered from the command line. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -35,7 +35,7 @@ async function overviewBy(name: string): Promise<ClusterOverview> {
   return (await (await fetch(`${addressOf(name)}/v1/cluster`)).json()) as ClusterOverview;
 }
 
-/** Until the node says that each of these, and nobody else, owns partitions, and nothing moves, and each owner says so itself. */
+/** Waits until exactly these nodes own partitions, by the given node and by each owner itself, and no partition moves. */
 const ownersAre = (by: string, names: readonly string[]): Promise<ClusterOverview> =>
   eventually(async () => {
     const overview = await overviewBy(by);
@@ -51,7 +51,7 @@ const ownersAre = (by: string, names: readonly string[]): Promise<ClusterOvervie
     return isOwned ? overview : undefined;
   });
 
-test("partitions are spread over the nodes, and every node tells the same", async () => {
+test("partitions are spread over the nodes, and every node tells the same owners", async () => {
   for (const name of ["node-1", "node-2", "node-3"]) {
     const { nodes, partitions, coordinator } = await ownersAre(name, ["node-1", "node-2", "node-3"]);
     assert.equal(
@@ -68,7 +68,7 @@ test("partitions are spread over the nodes, and every node tells the same", asyn
   );
 });
 
-test("a node is drained from the command line, asked at another node, and gets partitions back", async () => {
+test("a command to another node drains a node, and undraining gives it partitions back", async () => {
   const at = ["--address", addressOf("node-1")];
   const drained = await headrace(["cluster", "drain", "node-3", "--json", ...at]);
   assert.is(drained.code, 0, drained.stderr);
@@ -88,7 +88,7 @@ test("a node is drained from the command line, asked at another node, and gets p
 });
 
 for (const role of ["coordinates", "does not coordinate"] as const) {
-  test(`what a killed node that ${role} owned is owned by the others; started again it has its share`, async () => {
+  test(`the partitions of a killed node that ${role} go to the others; after a restart it gets its share`, async () => {
     const { coordinator, nodes } = await overviewBy("node-1");
     const killed = nodes.find(({ name }) => (name === coordinator?.node) === (role === "coordinates"))?.name ?? "";
     const others = nodes.map(({ name }) => name).filter((name) => name !== killed);

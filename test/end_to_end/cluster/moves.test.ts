@@ -1,4 +1,4 @@
-/** A producer and a consumer over real sockets, while the partitions that they use go from server to server. */
+/** A producer and a consumer over real sockets, while their partitions move from server to server. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import WebSocket from "ws";
@@ -16,7 +16,7 @@ const FRONTS = 3;
 
 const connectBy = (subprotocol: Subprotocol) => connectWebSocket({ subprotocol, webSocket: WebSocket as never });
 
-/** Reads until every partition has so many, and answers what it read. */
+/** Reads until every partition has the given number of records, and answers these. */
 async function readAll(consumer: Consumer, count: number): Promise<number[][]> {
   const seen: number[][] = Array.from({ length: PARTITIONS }, () => []);
   let left = count;
@@ -29,7 +29,7 @@ async function readAll(consumer: Consumer, count: number): Promise<number[][]> {
   return seen;
 }
 
-/** A run that comes to a halt says where. */
+/** Rejects with the state of the servers if a run comes to a halt. */
 const HALTED_AFTER_MS = 90_000;
 
 function unlessHalted<Value>(fronts: OwnerFronts, where: () => string, work: Promise<Value>): Promise<Value> {
@@ -94,7 +94,7 @@ for (const subprotocol of [SUBPROTOCOL_MSGPACK, SUBPROTOCOL_JSON] as const) {
   });
 }
 
-test("an owner that is gone is waited for at the addresses given, until somebody owns its partitions again", async () => {
+test("after an owner is gone the client tries the given addresses until its partitions have an owner again", async () => {
   const node = await runningNode(
     "log: { type: memory }\nstreams: { readings: { partitions: 4, durability: memory } }\n",
   );
@@ -105,7 +105,7 @@ test("an owner that is gone is waited for at the addresses given, until somebody
   await producer.sendAndConfirm({ n: 0 }, { partition: 1 });
   await fronts.close(1);
   const later = producer.sendAndConfirm({ n: 1 }, { partition: 1 });
-  assert.is((await producer.sendAndConfirm({ n: 2 }, { partition: 0 })).kind, "stored"); // others do not wait for it
+  assert.is((await producer.sendAndConfirm({ n: 2 }, { partition: 0 })).kind, "stored"); // other partitions do not wait for this one
   fronts.move(1, 0);
   assert.is((await later).kind, "stored");
   const consumer = new Consumer(options);

@@ -59,14 +59,14 @@ async function begin(node: ClusterNodeUnderTest, request: { readonly name: strin
   });
 }
 
-/** Follows a replay at a node until it has ended. */
+/** Asks a node for the replay until the replay has ended. */
 const ended = (node: ClusterNodeUnderTest, name: string): Promise<ReplayDescription> =>
   eventually(async () => {
     const { status, body } = await call(node, "GET", `/${name}`);
     return status !== 200 || body.state === "running" ? undefined : body;
   });
 
-/** `n` of what the replay has in the file sink's folder, by partition. */
+/** `n` of the replayed records in the file sink's folder, by partition. */
 async function filed(cluster: RunningCluster, directory: string, sink: string, replay: string): Promise<number[][]> {
   const log = await connectRedisLog({ url: cluster.redis.url, prefix: "headrace:" });
   const read = async (partition: number) => {
@@ -92,7 +92,7 @@ sinks: { archive: { type: file, directory: ${JSON.stringify(folder)}, shared: tr
 pipelines: { keep: { from: orders, to: [archive] } }
 `;
 
-test("a replay asked of one node is delivered by all, each record once; any node tells of it, and run again it repeats nothing", () =>
+test("all nodes deliver a replay that one node was asked for, each record once; any node shows it, and a second run repeats nothing", () =>
   inCluster(FILES, async (cluster, folder) => {
     await send(cluster, 0, 300);
     const [a, b, c] = ["a", "b", "c"].map((name) => cluster.node(name)) as [
@@ -106,20 +106,20 @@ test("a replay asked of one node is delivered by all, each record once; any node
     const first = await ended(a, "r");
     assert.equal([first.state, first.records, first.doneRecords, first.deliveredRecords], ["done", 300, 300, 300]);
     assert.equal(await filed(cluster, folder, "archive", "r"), expected(300));
-    assert.equal(await ended(b, "r"), first, "another node tells the same");
+    assert.equal(await ended(b, "r"), first, "another node shows the same replay");
     await begin(c, { name: "r", pipeline: "keep" });
     const second = await ended(b, "r");
     assert.equal([second.state, second.deliveredRecords, second.doneRecords], ["done", 0, 300]);
     await send(cluster, 300, 360);
     await begin(b, { name: "r", pipeline: "keep" });
     const third = await ended(c, "r");
-    assert.equal([third.deliveredRecords, third.doneRecords], [60, 360], "a later end goes on");
+    assert.equal([third.deliveredRecords, third.doneRecords], [60, 360], "a replay with a later end continues");
     assert.equal(await filed(cluster, folder, "archive", "r"), expected(360));
     const other = await call(c, "POST", "", { name: "r", stream: "orders", sink: "archive" });
     assert.match(other.body.message, /another one of that name/);
   }));
 
-test("a replay goes on while its partitions move and nodes end and come back: its files hold every record once and in order", () =>
+test("a replay goes on while partitions move and nodes restart: its files hold every record once and in order", () =>
   inCluster(FILES, async (cluster, folder) => {
     await send(cluster, 0, 30_000);
     await begin(cluster.node("a"), { name: "r", sink: "archive" });
@@ -135,7 +135,7 @@ test("a replay goes on while its partitions move and nodes end and come back: it
     }
   }));
 
-/** An endpoint that is away until it is opened. */
+/** An endpoint that refuses requests until it is opened. */
 async function gate() {
   let isOpen = false;
   const bodies = new Map<string, string>();
@@ -157,14 +157,14 @@ async function gate() {
   return { url, open, bodies, close };
 }
 
-/** Until the replay waits for the endpoint in each partition, as the node tells it. */
+/** Waits until the node shows the replay waiting for the endpoint in each partition. */
 const waitsEverywhere = (node: ClusterNodeUnderTest, name: string): Promise<true> =>
   eventually(async () => {
     const { waiting } = (await call(node, "GET", `/${name}`)).body;
     return new Set(waiting.map(({ partition }) => partition)).size === PARTITIONS ? true : undefined;
   });
 
-test("a partition that moves in the middle of a replay is gone on with by its next owner, and another node ends what it began", async () => {
+test("the next owner of a partition continues its replay, and any node can cancel a replay", async () => {
   const endpoint = await gate();
   const yaml = () => `sinks: { warehouse: { type: http, url: "${endpoint.url}" } }`;
   await inCluster(yaml, async (cluster) => {

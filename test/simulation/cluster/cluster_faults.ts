@@ -1,4 +1,4 @@
-/** What goes wrong in a simulated cluster: which faults there are, when each comes, and how all of them end. */
+/** The faults of a simulated cluster: their kinds, their times, and their end. */
 import { nodeId } from "../../../protocols/position.ts";
 import type { ClusterCommand } from "../../../supervisors/cluster/cluster.ts";
 import type { Sender } from "../parts/simulated_clients.ts";
@@ -9,20 +9,20 @@ import { type ClusterProcess, SIMULATED_TIMES } from "./cluster_process.ts";
 import type { SimulatedLeases } from "./simulated_lease_store.ts";
 import type { PeerNetwork } from "./simulated_peers.ts";
 
-/** Faults come several at once, and then the cluster is left some time to mend. */
+/** Faults come in quick succession (below 150 ms) or after a pause (below 2,500 ms), in which the cluster mends. */
 const SWIFT_SHARE = 0.7;
 const SWIFT_GAP_MS_MAX = 150;
 const FAULT_GAP_MS_MAX = 2_500;
-/** How often a fault that comes while the store is away happens all the same: most would meet nothing. */
+/** The share of faults that still happen while the store is away: most would meet an idle cluster. */
 const FAULT_WHILE_DOWN = 0.3;
-/** How often the faults end with a node's death among links that are cut. */
+/** The share of seeds whose faults end with a node's death while links are cut. */
 const FINALE_SHARE = 0.3;
 const LAST_CUTS = 12;
 const LAST_CUTS_MS = 1_000;
 
 type FaultKind = keyof typeof FAULT_WEIGHTS;
 
-/** What only a cluster can suffer comes oftener than what the simulation of one node knows as well. */
+/** Faults that only a cluster can suffer have a higher weight than those that the simulation of one node has as well. */
 const FAULT_WEIGHTS = {
   "cut a client": 1,
   "crash a sender": 1,
@@ -44,7 +44,7 @@ const FAULTS_BY_WEIGHT = (Object.entries(FAULT_WEIGHTS) as [FaultKind, number][]
   Array.from({ length: weight }, () => kind),
 );
 
-/** What there is to break. */
+/** The parts of a cluster that can be broken. */
 export interface BreakableCluster {
   readonly world: World;
   readonly store: SimulatedStore;
@@ -54,14 +54,14 @@ export interface BreakableCluster {
   readonly senders: readonly Sender[];
   readonly names: readonly string[];
   /**
-   * The store of the leases loses its tail as the log does. Then no clock is set back: what numbers lives, terms and grants is
-   * that clock (S1), and the numbers that were lost would be made again.
+   * The lease store loses its tail together with the log. Then no clock is set back: that clock numbers lives, terms and grants
+   * (lease store S1), and a clock that is set back would make the lost numbers again.
    */
   readonly losesLeases: boolean;
-  /** What a run can not do without is brought about from then on. */
+  /** From this time on the run brings about a crash and a handoff, if there was none. */
   readonly chaosUntilMs: number;
   living(): readonly ClusterProcess[];
-  /** Who believes that it is the coordinator. */
+  /** The process that believes itself the coordinator. */
   leader(): ClusterProcess | undefined;
   start(name: string): void;
 }
@@ -75,7 +75,7 @@ export class ClusterFaults {
     this.#world = cluster.world;
   }
 
-  /** Until chaos ends, one after the other. */
+  /** Causes one fault after the other until chaos ends. */
   begin(): void {
     const world = this.#world;
     const { random } = world;
@@ -137,7 +137,7 @@ export class ClusterFaults {
     }
   }
 
-  /** The fault that a run can not do without, once its time is up. */
+  /** A fault that the run still needs, once its time is up. */
   #missing(): FaultKind | undefined {
     if (this.#world.trueMs < this.#cluster.chaosUntilMs || this.#world.random.chance(0.5)) return undefined;
     if (this.#world.countOf("a node ended by itself") === 0) return "kill";
@@ -146,7 +146,7 @@ export class ClusterFaults {
 
   #freeze(process: ClusterProcess | undefined): void {
     const world = this.#world;
-    // What arrives while a node is frozen is heard in its order once that is over: it is not frozen anew before.
+    // Messages that arrive at a frozen node are handled in their order after the thaw, so it is not frozen again before.
     if (process === undefined || process.node.kernel.frozenUntilMs >= world.trueMs) return;
     const { kernel } = process.node;
     const forMs = world.random.below(world.random.chance(0.5) ? 1_500 : 6_000);
@@ -202,7 +202,7 @@ export class ClusterFaults {
     world.after(forMs, () => this.#setAway(false));
   }
 
-  /** Out of reach for one node alone: a coordinator is then replaced, and hears of it last. */
+  /** One node alone can not reach the store: a coordinator is then replaced, and hears of it last. */
   #loseStore(process: ClusterProcess | undefined): void {
     const world = this.#world;
     const one = world.random.chance(0.7) ? this.#cluster.leader() : process;
@@ -211,7 +211,7 @@ export class ClusterFaults {
     one.node.storeAwayUntilMs = world.trueMs + forMs;
     world.say(`${one.name} can not reach the store for ${forMs} ms`);
     world.noteFault("a node could not reach the store");
-    // Nor, at times, the one that is to take its place: it goes on giving orders to the others.
+    // At times its link to the likely successor is blocked as well: it goes on giving orders to the others.
     const heir = this.#cluster
       .living()
       .filter((other) => other !== one)
@@ -236,7 +236,7 @@ export class ClusterFaults {
     if (process === undefined || !process.isAlive) return;
     const world = this.#world;
     const actors = [...process.node.kernel.actors];
-    // There is one member among dozens of others.
+    // A member is one actor among dozens.
     const wanted = world.random.chance(0.3) ? actors.filter(({ path }) => path.startsWith("member")) : actors;
     const actor = anyOf(this.#world.random, wanted);
     if (actor === undefined) return;
@@ -261,7 +261,7 @@ export class ClusterFaults {
     void process.ask(command);
   }
 
-  /** Mends what is broken, and starts what is down. */
+  /** Ends all faults and starts all nodes that are down. */
   end(): void {
     const world = this.#world;
     if (world.random.chance(FINALE_SHARE) && world.isDue()) this.#lastFaults();
@@ -276,7 +276,7 @@ export class ClusterFaults {
     this.#undrainAll();
   }
 
-  /** A node goes, and links are cut while its partitions find owners: what hangs then is set free by nothing that follows. */
+  /** Kills a node and cuts links while its partitions find owners. No later fault can free an operation that hangs then. */
   #lastFaults(): void {
     const world = this.#world;
     const { random } = world;
@@ -291,7 +291,7 @@ export class ClusterFaults {
     }
   }
 
-  /** What was drained is wanted again: asked for until it is so. */
+  /** Asks again and again to undrain every drained node. */
   #undrainAll(): void {
     this.#world.after(500, async () => {
       const view = await this.#cluster.leases.domain.open().look();

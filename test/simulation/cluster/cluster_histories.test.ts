@@ -1,4 +1,4 @@
-/** The histories that break exactly-once in a cluster, each played against the product. */
+/** Plays the histories that would break exactly-once in a cluster against the product. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { nodeId } from "../../../protocols/position.ts";
@@ -22,9 +22,9 @@ test("E7: the coordinator grants a partition while its owner, whose links blippe
     const partition = owner.owned()[0]!;
     const sender = scene.sender("sensor", owner.name, true);
     send(sender, partition, 10);
-    await scene.until(() => sender.open === 0, "the first are told");
+    await scene.until(() => sender.open === 0, "the first events are acknowledged");
     scene.cutOff(owner.name, 3_000);
-    // It claims again and again, as it does after each append whose answer was lost.
+    // The owner claims again and again, as after an append whose answer was lost.
     const claimAgain = () => {
       for (const actor of owner.node.kernel.actors) {
         if (actor.path.endsWith(`/${partition}/${partition}`)) void actor.crash(true);
@@ -34,13 +34,13 @@ test("E7: the coordinator grants a partition while its owner, whose links blippe
     send(sender, partition, 10);
     await scene.until(
       () => scene.ownerOf(partition) !== undefined && !owner.owned().includes(partition),
-      "it has another owner",
+      "the partition has another owner",
     );
     assert.ok((scene.store.claimedEpochs[partition]?.size ?? 0) > 2, "both have claimed");
     await scene.settled();
   }));
 
-test("E8: an owner that was frozen for longer than it is missed appends nothing after its successor has", () =>
+test("E8: an owner that was frozen past its own replacement appends nothing after its successor has appended", () =>
   playCluster(THREE, async (scene) => {
     await scene.formed();
     const owner = scene.follower();
@@ -52,31 +52,34 @@ test("E8: an owner that was frozen for longer than it is missed appends nothing 
     send(staying, partition, 10);
     await scene.until(
       () => (scene.ownerOf(partition) ?? owner) !== owner || !owner.owned().includes(partition),
-      "it is given away",
+      "the partition is given away",
     );
     const moving = scene.sender("moving", scene.coordinator?.name ?? "", false);
     send(moving, partition, 10);
     await scene.pass(7_000);
     await scene.formed();
     await scene.settled();
-    assert.ok(scene.count("placement: superseded") + scene.count("order: drop") > 0, "the frozen one has noticed");
+    assert.ok(scene.count("placement: superseded") + scene.count("order: drop") > 0, "the frozen node has noticed");
   }));
 
-test("E19: two owners that are full towards each other both go on", () =>
+test("E19: two owners that have used up each other's credit both go on", () =>
   playCluster({ nodes: ["a", "b"], partitions: 2, links: NARROW_LINKS }, async (scene) => {
     await scene.formed();
     const [first, second] = [scene.ownerOf(0)!, scene.ownerOf(1)!];
     assert.is.not(first.name, second.name);
-    // Each sends what the other owns.
+    // Each sender sends to the partition that the other node owns.
     const senders = [scene.sender("x", second.name, true), scene.sender("y", first.name, true)];
     for (let at = 0; at < 100; at += 1)
       for (const [partition, sender] of senders.entries()) sender.send(true, partition);
-    const tookMs = await scene.until(() => senders.every(({ open }) => open === 0), "both are told");
+    const tookMs = await scene.until(
+      () => senders.every(({ open }) => open === 0),
+      "both senders have all acknowledgements",
+    );
     assert.ok(tookMs < 5_000, `it took ${tookMs} ms`);
     await scene.settled();
   }));
 
-test("E20: a coordinator's closed port is enough to take its place, long before its lease has expired", () =>
+test("E20: a coordinator whose port refuses is replaced long before its lease expires", () =>
   playCluster(THREE, async (scene) => {
     await scene.formed();
     const { term } = scene;
@@ -100,7 +103,7 @@ test("E20: a coordinator that loses most of its peers at once moves nothing and 
     await scene.formed();
   }));
 
-test("E20: a node that comes and goes waits ever longer before it is given anything", () =>
+test("E20: a node that dies again and again waits longer each time before it is given a partition", () =>
   playCluster(THREE, async (scene) => {
     await scene.formed();
     const { name } = scene.follower();
@@ -110,14 +113,14 @@ test("E20: a node that comes and goes waits ever longer before it is given anyth
       scene.process(name).node.die("the script said so");
       await scene.pass(100);
       scene.start(name);
-      await scene.until(() => scene.process(name).peers !== undefined, "it has joined");
+      await scene.until(() => scene.process(name).peers !== undefined, "the node has joined");
       waited.push(await scene.until(() => scene.process(name).owned().length > 0, "it is given something"));
     }
     assert.ok(waited[3]! > waited[0]! + 500, `it waited ${waited.map(Math.round).join(", ")} ms`);
     assert.is(scene.term, term, "the coordinator lost one node, and no more");
   }));
 
-/** Expiry counts whatever the store was: who is not registered is dead, link or no link. */
+/** A coordinator without E21: an expired registration counts as a death, even with a link and after an outage of the store. */
 const WITHOUT_E21: ClusterPlant = {
   wrapActor: (definition) => {
     if (definition.name !== "coordinator") return definition;
@@ -141,7 +144,7 @@ const outage = async (plant: ClusterPlant): Promise<number> => {
     await scene.formed();
     const sender = scene.sender("sensor", "a", false);
     for (const { partition } of scene.store.partitions) send(sender, partition, 5);
-    await scene.until(() => sender.open === 0, "the first are told");
+    await scene.until(() => sender.open === 0, "the first events are acknowledged");
     const taken = scene.count("order: take");
     scene.setStoreAway(true);
     await scene.pass(SIMULATED_TIMES.registrationMs + 5_000);
@@ -155,16 +158,16 @@ const outage = async (plant: ClusterPlant): Promise<number> => {
   return moved;
 };
 
-test("E21: all registrations expire while the store is away, and nothing moves when it is back", async () => {
+test("E21: all registrations expire while the store is away, and no partition moves when it is back", async () => {
   assert.is(await outage({}), 0);
 });
 
-test("E21: without the rule everything is given to whoever is first", async () => {
+test("E21: without the rule partitions move after an outage of the store", async () => {
   const moved = await outage(WITHOUT_E21).catch(() => Number.POSITIVE_INFINITY);
   assert.ok(moved > 0, "the scene notices");
 });
 
-/** What the store holds by the time that its loss is accepted. */
+/** Writes between the loss of the store and its acceptance. */
 interface Written {
   readonly batches: number;
   readonly claims: number;
@@ -172,7 +175,7 @@ interface Written {
   readonly terms: number;
 }
 
-/** Everything is lost, and work goes on for a while before somebody accepts it. */
+/** The store loses everything, and the cluster works on for a while before the loss is accepted. */
 const storeLost = async (isRefused: boolean): Promise<Written> => {
   let written: Written | undefined;
   await playCluster(THREE, async (scene) => {
@@ -195,7 +198,7 @@ const storeLost = async (isRefused: boolean): Promise<Written> => {
     });
     const before = counts();
     sendToAll(5);
-    // One node is started again meanwhile: it is given nothing by a store that it does not know.
+    // A node that restarts meanwhile gets nothing from a store that it does not know.
     scene.process("c").node.die("the script said so");
     await scene.pass(100);
     scene.start("c");
@@ -210,7 +213,7 @@ const storeLost = async (isRefused: boolean): Promise<Written> => {
     scene.store.isStrange = false;
     await scene.formed();
     await scene.settled();
-    // Nothing of before is taken for anything of now.
+    // New terms and lives are above the lost ones.
     assert.ok(scene.term > term, "the new term is above the lost ones");
     for (const [at, name] of scene.names.entries())
       assert.ok((scene.process(name).life?.incarnation ?? 0) > lives[at]!, `${name} is registered anew`);
@@ -222,29 +225,29 @@ const storeLost = async (isRefused: boolean): Promise<Written> => {
   return written!;
 };
 
-test("E22: while a store that lost everything is not accepted nothing is written to it; then all begins anew, and what is lost is told", async () => {
+test("E22: an empty store is written to only after its loss is accepted; then clients are told what was lost", async () => {
   assert.equal(await storeLost(true), { batches: 0, claims: 0, members: 0, terms: 0 });
 });
 
-test("E22: without the rule an empty store is filled as if nothing had been", async () => {
+test("E22: without the rule an empty store is filled before its loss is accepted", async () => {
   const { batches, claims, members, terms } = await storeLost(false);
   assert.ok(batches > 0 && claims > 0 && members > 0 && terms > 0, "the scene notices");
 });
 
-test("E24: a clock that is set back an hour keeps no node from what it is to do", () =>
+test("E24: a clock that is set back an hour delays neither a takeover nor a join", () =>
   playCluster(THREE, async (scene) => {
     scene.world.skewMs = 3_600_000;
     await scene.formed();
     scene.world.skewMs = 0;
     const { name } = scene.follower();
     scene.process(name).node.die("the script said so");
-    const goneMs = await scene.until(() => scene.isPlaced(), "its partitions are given away");
+    const goneMs = await scene.until(() => scene.isPlaced(), "its partitions have another owner");
     scene.start(name);
     const backMs = await scene.until(() => scene.process(name).owned().length > 0, "it is given something");
     assert.ok(goneMs < 5_000 && backMs < 10_000, `it took ${goneMs} and ${backMs} ms`);
   }));
 
-test("a rolling restart loses nothing, and every sender is told within its time", () =>
+test("a rolling restart loses nothing, forces no move, and every event is acknowledged", () =>
   playCluster({ nodes: ["a", "b", "c"], partitions: 6 }, async (scene) => {
     await scene.formed();
     const senders = [scene.sender("follows", "a", false), scene.sender("stays", "b", true)];
@@ -268,7 +271,7 @@ test("a rolling restart loses nothing, and every sender is told within its time"
     assert.ok([...scene.told.values()].every((told) => told === "acked"));
   }));
 
-test("an actor that ends with the order to drop in hand does not keep the partition from its owner elsewhere", () => {
+test("an actor that crashes with an order to drop does not keep the partition from its owner on another node", () => {
   let isLost = false;
   const wrapOrder: ClusterPlant["wrapOrder"] = (perform, process) => (order) => {
     perform(order);
@@ -289,14 +292,14 @@ test("an actor that ends with the order to drop in hand does not keep the partit
         orders: [{ kind, partition: scene.nameOf(partition) }],
       } as never);
     order("expect");
-    await scene.until(() => other.ownerAddress(partition) === undefined, "it is expected there");
+    await scene.until(() => other.ownerAddress(partition) === undefined, "the partition is expected there");
     order("forget");
     await scene.until(() => isLost, "the order to drop it is lost");
-    await scene.until(() => scene.isPlaced(), "its owner is known there again");
+    await scene.until(() => scene.isPlaced(), "every node knows the owner again");
   });
 });
 
-test("a node name that was given away is asked under its new life", () =>
+test("requests for a node's partitions reach its new life after a restart", () =>
   playCluster(THREE, async (scene) => {
     await scene.formed();
     const { name } = scene.follower();

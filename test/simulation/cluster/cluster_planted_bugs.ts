@@ -1,7 +1,6 @@
 /**
- * Ways to break a cluster on purpose, each a wrapper around what its nodes are given: the log, the lease store, the links,
- * what a member or a coordinator hears, what is done with partitions. Each is made anew for each seed. A simulation that does
- * not notice one of them is worth nothing.
+ * Planted bugs of a cluster. Each wraps a part of its nodes: the log, the lease store, the links, the messages of a member or a
+ * coordinator, the placement of partitions. Each is made anew for each seed. The simulation must notice every one.
  */
 import type { ActorDefinition } from "../../../actors/kernel/actor.ts";
 import type { Ownership } from "../../../actors/log/log.ts";
@@ -17,7 +16,7 @@ import { PLANTED_BUGS, replacing } from "../planted_bugs.ts";
 import { type ClusterProcess, startAround, type WrapProcessActor } from "./cluster_process.ts";
 import type { ClusterPlant } from "./cluster_simulation.ts";
 
-/** An actor of this name hears what `change` makes of each message; undefined: nothing. */
+/** An actor of this name receives the messages that `change` returns; undefined drops a message. */
 const hearing =
   <Heard>(name: string, change: (message: Heard, process: ClusterProcess) => Heard | undefined): WrapProcessActor =>
   <Message>(definition: ActorDefinition<Message>, process: ClusterProcess): ActorDefinition<Message> => {
@@ -29,7 +28,7 @@ const hearing =
     return { ...definition, start };
   };
 
-/** A lease store in which one method is another. */
+/** A lease store with some methods replaced. */
 const leasing =
   (replace: (store: LeaseStore) => Partial<LeaseStore>) =>
   (store: LeaseStore): LeaseStore => {
@@ -42,7 +41,7 @@ const leasing =
     });
   };
 
-/** The newest ownership of each partition: what a log without a fence would write under. */
+/** A log without a fence for some nodes: their appends use the newest ownership of the partition. */
 function withoutFence(isFenceless: (node: object) => boolean): ClusterPlant {
   const newest = new Map<number, Ownership>();
   return {
@@ -60,7 +59,7 @@ function withoutFence(isFenceless: (node: object) => boolean): ClusterPlant {
 }
 
 export const CLUSTER_PLANTED_BUGS: Readonly<Record<string, () => ClusterPlant>> = {
-  "an order of a lower term is carried out (M1)": () => {
+  "an order of a lower term is carried out (member M1)": () => {
     const highest = new Map<string, number>();
     return {
       wrapActor: hearing<MemberMessage>("member", (message, { name }) => {
@@ -71,7 +70,7 @@ export const CLUSTER_PLANTED_BUGS: Readonly<Record<string, () => ClusterPlant>> 
       }),
     };
   },
-  "the next owner is granted a partition before the last one has released it (O2)": () => {
+  "the next owner is granted a partition before the last one has released it (coordinator O2)": () => {
     const departing: TableEntry[] = [];
     return {
       wrapLeases: leasing((store) => ({
@@ -152,7 +151,7 @@ export const CLUSTER_PLANTED_BUGS: Readonly<Record<string, () => ClusterPlant>> 
       ),
     };
   },
-  "orders are sent before the table is written (O1)": () => ({
+  "orders are sent before the table is written (coordinator O1)": () => ({
     wrapLeases: leasing((store) => ({
       writeTable: async (leaderEpoch, version, ...rest) => {
         setTimeout(() => void store.writeTable(leaderEpoch, version, ...rest).catch(() => undefined), 30);
@@ -177,23 +176,23 @@ export const CLUSTER_PLANTED_BUGS: Readonly<Record<string, () => ClusterPlant>> 
       },
     };
   },
-  "a coordinator does not hear what members report (M2)": () => ({
+  "a coordinator does not hear the reports of members (member M2)": () => ({
     wrapActor: hearing<CoordinatorMessage>("coordinator", (message, { name }) =>
       message.type === "report" && message.from.node !== name ? undefined : message,
     ),
   }),
-  "a life that the registry has forgotten goes on (M7)": () => ({
+  "a life that the registry has forgotten goes on (member M7)": () => ({
     wrapActor: hearing<MemberMessage>("member", (message) =>
       message.type === "renewed" ? { type: "renewed", isKnown: true } : message,
     ),
   }),
-  "what is expected is never dropped": () => ({
+  "a placed or expected partition is never dropped": () => ({
     wrapOrder: (perform) => (order) => {
       if (order.type !== "drop") perform(order);
     },
   }),
-  "an owner of another node is never known by a new life of it": () => {
-    /** By the process that knows it, and the node. */
+  "a node never learns of the new life of another node": () => {
+    /** By process and node: the first incarnation of the node that the process heard of. */
     const firstLives = new Map<string, number>();
     const known = (members: readonly Member[], { name, number }: ClusterProcess) =>
       members.filter(({ node, incarnation }) => {
@@ -210,7 +209,7 @@ export const CLUSTER_PLANTED_BUGS: Readonly<Record<string, () => ClusterPlant>> 
       }),
     };
   },
-  "who waits for an answer over a link is not told of its end (W1)": () => ({
+  "requests that wait over a link do not hear of its end (forwarded partition W1)": () => ({
     wrapLinks: (links) =>
       new Proxy(links, {
         get: (target, name) => {
@@ -233,9 +232,9 @@ export const CLUSTER_PLANTED_BUGS: Readonly<Record<string, () => ClusterPlant>> 
         },
       }),
   }),
-  "a move loses what a sink's dead letters were covered by": () =>
+  "a move forgets which records a sink has set aside": () =>
     PLANTED_BUGS["what was set aside is forgotten at a restart"] as ClusterPlant,
-  "a pipeline's state is not stored with the outputs that it gave (E13)": () => ({
+  "a pipeline's state is not stored with its outputs (E13)": () => ({
     wrapLog: replacing((log) => ({
       append: (ownership, { checkpoints = new Map(), ...request }) =>
         log.append(ownership, {

@@ -1,9 +1,9 @@
 /**
  * One process of a simulated cluster: the product's own `ClusterNode` (member, coordinator, placement, forwarded partitions)
  * beside the partitions, deliveries and sessions of `simulated_node.ts`, over simulated links and a simulated lease store.
- * Looks at each order that its member hears and carries out: what may not be is a problem of the world.
- *   - An order of a lower term than one heard before is not carried out (M1).
- *   - What is taken lies in the table, for this life (O1, O2).
+ * Checks each order of its member, and reports a violation as a problem of the world.
+ *   - An order of a lower term than the highest heard is not carried out (member M1).
+ *   - A partition is taken only under a grant that the table holds for this life (coordinator O1 and O2).
  */
 import type { ActorDefinition, ActorReference } from "../../../actors/kernel/actor.ts";
 import type { Log } from "../../../actors/log/log.ts";
@@ -26,7 +26,7 @@ import { ForwardedRequests } from "./forwarded_requests.ts";
 import { nameOfGrant, type SimulatedLeases, type WrapLeases } from "./simulated_lease_store.ts";
 import type { PeerNetwork, SimulatedPeers } from "./simulated_peers.ts";
 
-/** As in a real cluster, but for probations, which would only make runs longer. */
+/** The product's times, with shorter probations and moves, so that runs are shorter. */
 export const SIMULATED_TIMES = {
   ...CLUSTER_TIMES,
   probationFirstMs: 200,
@@ -41,7 +41,7 @@ export type WrapProcessActor = <Message>(
   process: ClusterProcess,
 ) => ActorDefinition<Message>;
 
-/** A test-side wrapper of what is done with partitions. */
+/** A test-side wrapper of placement orders. */
 export type WrapOrder = (
   order: (one: PlacementOrder) => void,
   process: ClusterProcess,
@@ -64,7 +64,7 @@ export interface ProcessParts {
   onDeath(process: ClusterProcess): void;
 }
 
-/** Between tries to join while the store does not answer. */
+/** Between two attempts to join while the store does not answer. */
 const JOIN_RETRY_MS = 500;
 const LEAVE_WITHIN_MS = 5_000;
 
@@ -75,14 +75,14 @@ export class ClusterProcess {
   readonly number: number;
   readonly node: SimulatedNode;
   readonly cluster: ClusterNode;
-  /** The present life's, once it has joined. */
+  /** The links of the present life, once it has joined. */
   peers: SimulatedPeers | undefined;
-  /** It ends in order. */
+  /** The process ends in order. */
   isLeaving = false;
   readonly #parts: ProcessParts;
   readonly #order: (order: PlacementOrder) => void;
   #highestTerm = 0;
-  /** The member hears something of a term that is over. */
+  /** The member is handling a message of a term that is over. */
   #isHearingStale = false;
 
   constructor(parts: ProcessParts, name: string, number: number) {
@@ -164,7 +164,7 @@ export class ClusterProcess {
     }
   }
 
-  /** Partitions that are owned here, as far as this process knows. */
+  /** Partitions that this process believes to own. */
   owned(): readonly number[] {
     const owned: number[] = [];
     for (const { partition, entry } of this.node.directory.all()) {
@@ -187,7 +187,7 @@ export class ClusterProcess {
     }
   }
 
-  /** As a node does that is told to stop: hands over, leaves the registry, ends. */
+  /** Ends like a node that is told to stop: hands over, leaves the registry, ends. */
   async leave(): Promise<void> {
     if (this.isLeaving || this.peers === undefined) return;
     this.isLeaving = true;
@@ -203,7 +203,7 @@ export class ClusterProcess {
     world.say(`${this.name} ${level}: ${message}${fields === undefined ? "" : ` ${JSON.stringify(fields)}`}`);
   }
 
-  // What it is told and does ------------------------------------------------------------------------------------------
+  // Orders and their checks -----------------------------------------------------------------------------------------
 
   #place(order: PlacementOrder): void {
     const { world, leases } = this.#parts;
@@ -217,7 +217,7 @@ export class ClusterProcess {
     this.#order(order);
   }
 
-  /** M1. */
+  /** The check of member M1. */
   #checkTerm(what: string): void {
     if (this.#isHearingStale) this.#parts.world.problem(`M1: ${this.name} is told to ${what}, in a term that is over`);
   }
@@ -249,7 +249,7 @@ export class ClusterProcess {
     return {
       ...definition,
       start: (context) => {
-        this.#highestTerm = 0; // what a member has heard ends with it
+        this.#highestTerm = 0; // a restarted member has forgotten the terms
         return start(context);
       },
     };
@@ -286,12 +286,13 @@ export const startAround =
   ): ActorDefinition<Message>["start"] =>
   (context) => {
     const actor = definition.start(context);
-    if (actor instanceof Promise) throw new Error(`the simulator starts actors at once: ${definition.name} waits`);
+    if (actor instanceof Promise)
+      throw new Error(`Cannot simulate ${definition.name} as an actor must start at once: its start returns a promise`);
     const receive = (message: Message) => actor.receive(message);
     return { receive: (message) => around(message, receive), stop: () => actor.stop?.() };
   };
 
-/** What a member does as it is told to, and may not where the term is over. */
+/** A message that a member must ignore if its term is over. */
 const isOrderOf = ({ type }: MemberMessage): boolean => type === "orders" || type === "table";
 
 function termOf(message: MemberMessage): number | undefined {

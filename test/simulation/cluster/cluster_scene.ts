@@ -1,6 +1,6 @@
 /**
- * A simulated cluster without chance in its faults: a script says what breaks and when. The same parts as
- * `cluster_simulation.ts`, for the histories of the design one by one.
+ * A simulated cluster whose faults follow a script instead of chance. It has the parts of `cluster_simulation.ts`, and plays the
+ * histories of the design.
  */
 import type { Inspect } from "../../../actors/ingest/session.ts";
 import { nodeId, partitionName } from "../../../protocols/position.ts";
@@ -99,11 +99,11 @@ export class ClusterScene {
 
   process(name: string): ClusterProcess {
     const process = this.processes.get(name);
-    if (process === undefined) throw new Error(`${name} does not run`);
+    if (process === undefined) throw new Error(`Cannot find the process ${name} as it does not run`);
     return process;
   }
 
-  /** The one that coordinates, as it believes itself. */
+  /** The process that believes itself the coordinator, by a current overview. */
   get coordinator(): ClusterProcess | undefined {
     return [...this.processes.values()].find(
       ({ cluster, name }) => cluster.overview().coordinator?.node === name && cluster.overview().ageMs === 0,
@@ -116,10 +116,10 @@ export class ClusterScene {
     );
   }
 
-  /** Some node that does not coordinate and owns something. */
+  /** A process that does not coordinate and owns a partition. */
   follower(): ClusterProcess {
     const found = [...this.processes.values()].find((one) => one !== this.coordinator && one.owned().length > 0);
-    if (found === undefined) throw new Error("nobody but the coordinator owns anything");
+    if (found === undefined) throw new Error("Cannot find a follower as only the coordinator owns partitions");
     return found;
   }
 
@@ -156,7 +156,7 @@ export class ClusterScene {
     this.leases.domain.setAway(isAway);
   }
 
-  /** Log, leases, and the id that the cluster knows the store by. */
+  /** The log, the leases and the id of the cluster in the store are lost. */
   async loseStore(): Promise<void> {
     this.store.isStrange = true;
     this.leases.loseEverything();
@@ -176,12 +176,12 @@ export class ClusterScene {
     return this.world.counts.get(what) ?? 0;
   }
 
-  /** Lets things happen until something has; says what never did. Answers how long that took. */
+  /** Runs the world until `hasHappened`. Answers how long that took, in ms; throws with `what` if it never happens. */
   async until(hasHappened: () => boolean, what: string): Promise<number> {
     const stepsMax = this.world.steps + STEPS_MAX;
     const beganMs = this.world.trueMs;
     await this.world.run(() => hasHappened() || this.world.steps >= stepsMax);
-    if (!hasHappened()) throw new Error(`it never came about that ${what}`);
+    if (!hasHappened()) throw new Error(`it never happened that ${what}`);
     return this.world.trueMs - beganMs;
   }
 
@@ -198,7 +198,7 @@ export class ClusterScene {
     await this.until(() => this.coordinator !== undefined && this.isPlaced(), "every partition has an owner");
   }
 
-  /** Every sender is told of everything, it reaches all sinks and the subscriber, and the checker finds nothing. */
+  /** Every event is answered and reaches all sinks and the subscriber; then the checker must find nothing. */
   async settled(): Promise<void> {
     await this.until(() => this.senders.every(({ open }) => open === 0), "every sender is told");
     await this.store.absorb();
@@ -218,7 +218,7 @@ export class ClusterScene {
   }
 }
 
-/** Plays a script; fails on whatever the world found wrong as well. */
+/** Plays a script. Throws if the script throws, or if the world noted a problem. */
 export async function playCluster(
   setting: ClusterSetting,
   script: (scene: ClusterScene) => Promise<void>,

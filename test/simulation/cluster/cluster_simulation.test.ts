@@ -6,7 +6,7 @@ import { EXPECTED_SOON_OF_CLUSTER } from "./expected_of_cluster.ts";
 
 const SEEDS = 80;
 
-test("whoever comes, goes, dies or falls silent, each partition has one owner and nothing is lost, doubled or reordered", async () => {
+test("under any faults of nodes, links and store each partition finds one owner, and nothing is lost, doubled or reordered", async () => {
   const startedAt = performance.now();
   const totals = new Map<string, number>();
   let steps = 0;
@@ -24,7 +24,7 @@ test("whoever comes, goes, dies or falls silent, each partition has one owner an
   console.log(`${SEEDS} seeds, ${steps} steps in ${Math.round(performance.now() - startedAt)} ms`);
 });
 
-test("a seed is one history: run again it is the same, event by event", async () => {
+test("the same seed gives the same history, event by event", async () => {
   const [first, second] = [
     await simulateCluster(7, {}, { isTraced: true }),
     await simulateCluster(7, {}, { isTraced: true }),

@@ -1,7 +1,7 @@
 /**
- * One run of a cluster from one seed: nodes that come, go, die, freeze and lose each other, one store, sinks, producers that
- * follow owners or stay where they are, and a subscriber. Then the faults end, every partition finds one owner, everything
- * drains, a fresh event gets through to each partition, and the checker reads the history.
+ * One run of a cluster from one seed: nodes that join, leave, die, freeze and lose their links, one store, sinks, producers that
+ * follow owners or stay with one node, and a subscriber. Then the faults end. Every partition must find one owner, every event
+ * must be delivered, a fresh event must reach each partition, and the checker reads the history.
  */
 import type { Inspect } from "../../../actors/ingest/session.ts";
 import { nodeId, type Position, partitionName } from "../../../protocols/position.ts";
@@ -30,7 +30,7 @@ import {
 import { SimulatedLeases, type WrapLeases } from "./simulated_lease_store.ts";
 import { PeerNetwork } from "./simulated_peers.ts";
 
-/** What a planted bug replaces; empty for the product as it is. */
+/** The parts that a planted bug replaces; empty for the product itself. */
 export interface ClusterPlant {
   readonly wrapLog?: WrapLog;
   readonly wrapNodeLog?: WrapLog;
@@ -44,24 +44,24 @@ export interface ClusterPlant {
 const STEPS_MIN = 1_000;
 const APPENDS_MIN = 200;
 const FAULTS_MIN = 5;
-/** For a cluster of ordinary size, and for a large one. */
+/** The limits of steps for a cluster of at most 8 nodes, and for a larger one. */
 const STEPS_MAX = 120_000;
 const STEPS_OF_MANY_MAX = 600_000;
-/** What the slowest sink takes to answer, several times over. */
+/** Several times the slowest answer of a sink. */
 const DRAIN_MS_MAX = 150_000;
 const STEPS_BETWEEN_LOOKS = 40;
-/** Events are sent over so long, so that all faults fall on a working cluster. */
+/** Senders send during this whole time, so that all faults meet a working cluster. */
 const CHAOS_MS_MIN = 2_000;
 const CHAOS_MS_MAX = 4_000;
 const BURST_BATCHES_MAX = 8;
-/** Of each sender: most time is spent on batches, not on what is in them. */
+/** By sender: most time is spent on batches, not on their events. */
 const BATCH_EVENTS_MAX = [1, 1, 2, 1];
-/** What becomes of events that a schema, a step or a sink refuses is for the simulation of one node: some are enough here. */
+/** The share of events that a schema, a step or a sink refuses. Some are enough: the simulation of one node tests them. */
 const SPECIAL_SHARE = 0.06;
 const SEND_GAP_MS_MAX = 40;
-/** So short that a delivery which waited for it has time to go on. */
+/** Short enough that a delivery can go on after it within the drain. */
 const SINK_TIMEOUT_MS = 3_000;
-/** What was sent so long ago and is still open waits for an owner: others make up for it. */
+/** A batch that is unanswered for this long waits for an owner: other batches make up for it. */
 const PATIENCE_MS = 400;
 /** From the first node's start to the first fault. */
 const CALM_MS = 600;
@@ -96,7 +96,7 @@ class ClusterSimulation {
   /** The process that runs under each name, if one does. */
   readonly #processes = new Map<string, ClusterProcess>();
   readonly #all: ClusterProcess[] = [];
-  /** What a source reads, in some of the seeds. */
+  /** The file of a source, in some seeds. */
   readonly #file: ReplayableFile | undefined;
   readonly #isTrimming: boolean;
   readonly #chaosMs: number;
@@ -125,7 +125,7 @@ class ClusterSimulation {
     this.#network = new SimulatedNetwork(world);
     this.#peers = new PeerNetwork(world, SIMULATED_TIMES.silentAfterMs, random.chance(0.3) ? NARROW_LINKS : {});
     this.#file = random.chance(0.4) ? new ReplayableFile() : undefined;
-    // Of a tier that loses nothing that was told: each output then has its input.
+    // Only in a tier that loses no acknowledged event: each output then has its input.
     const pipeline = this.#store.tier === "fsync" && random.chance(0.3) ? counting : undefined;
     this.#store.pipeline = pipeline?.name;
     for (const sink of this.#sinks) sink.readsOutbox = pipeline !== undefined;
@@ -174,7 +174,7 @@ class ClusterSimulation {
     this.#flushEverySecond();
   }
 
-  /** All nodes, in an order of the client's own. */
+  /** The addresses of all nodes, in an order of the client's own. */
   #addresses(): [string, ...string[]] {
     const first = this.#world.random.below(this.#names.length);
     const names = [...this.#names.slice(first), ...this.#names.slice(0, first)];
@@ -234,7 +234,7 @@ class ClusterSimulation {
     return [...this.#processes.values()];
   }
 
-  /** Who believes that it is the coordinator. */
+  /** The process that believes itself the coordinator. */
   get #leader(): ClusterProcess | undefined {
     return this.#living.find(({ cluster, name }) => cluster.overview().coordinator?.node === name);
   }
@@ -263,8 +263,8 @@ class ClusterSimulation {
   }
 
   /**
-   * Events of one sender to one partition, unless what it sent there before waits for an answer: new events would set free
-   * what hangs, and hide it. Others go on meanwhile, where work is done.
+   * Sends a burst of one sender to one partition, unless earlier events of that pair wait for an answer: new events would free an
+   * operation that hangs, and hide the fault. Other senders and partitions go on meanwhile.
    */
   #sendBurst(batches: number): void {
     const world = this.#world;
@@ -314,7 +314,7 @@ class ClusterSimulation {
 
   // The end ----------------------------------------------------------------------------------------------------------
 
-  /** G7: everything finds its owner, and everything accepted is delivered, once the faults have ended. */
+  /** G7: once the faults have ended every partition finds its owner, and every accepted event is delivered. */
   async #drain(when: string): Promise<void> {
     const world = this.#world;
     const untilMs = world.trueMs + DRAIN_MS_MAX;
@@ -326,7 +326,7 @@ class ClusterSimulation {
     }
   }
 
-  /** What is left to do, or undefined. */
+  /** The first reason why the run is not drained, or undefined. */
   async #undrained(): Promise<string | undefined> {
     const waiting = this.#senders.find(({ open }) => open > 0);
     if (waiting !== undefined) return `${waiting.name} has ${waiting.open} events without an answer`;
@@ -335,7 +335,7 @@ class ClusterSimulation {
     const { durable, lostIds } = this.#store;
     const unread = this.#file?.events.find(({ id }) => !durable.has(String(id)) && !lostIds.has(String(id)));
     if (unread !== undefined) return `the source has not brought ${unread.id} into the log`;
-    // How far a pipeline is only the log tells.
+    // The progress of a pipeline shows only in the log.
     const known = this.#store.pipeline === undefined ? undelivered(this.#evidence) : undefined;
     if (known !== undefined) return known;
     await this.#store.absorb(false);

@@ -1,6 +1,6 @@
-/** What must have occurred in a run of many seeds of a cluster: a fault that never happens protects nothing. */
+/** The events that must have occurred in a run of many seeds of a cluster: a fault that never happens tests nothing. */
 
-/** Everything that a node does to the store of the leases. */
+/** Every call of a node to the lease store. */
 const LEASE_OPERATIONS = [
   "join",
   "renew",
@@ -17,7 +17,7 @@ const LEASE_OPERATIONS = [
 
 const LOG_OPERATIONS = ["claim", "append", "open chain", "read", "sink open", "sink position", "sink write"];
 
-/** Occur within some dozens of seeds. */
+/** Events that occur within some dozens of seeds. */
 export const EXPECTED_SOON_OF_CLUSTER: readonly string[] = [
   "fault: a commit failed",
   "fault: a connection was lost",

@@ -1,6 +1,6 @@
 /**
- * Looks at what the sessions of one process pass on to owners elsewhere: each request is answered once, and by the time that
- * the end of the link to the owner is told, whatever became of it (W1).
+ * Checks the requests that the sessions of one process forward to owners on other nodes. Each request must be answered once, at
+ * the latest when the end of the link to the owner is told (forwarded partition W1).
  */
 import type { ActorReference } from "../../../actors/kernel/actor.ts";
 import type { PartitionAnswer, PartitionRequest, ReplyTo } from "../../../actors/partition/partition.ts";
@@ -11,15 +11,15 @@ import type { World } from "../parts/world.ts";
 type Directory = ClusterNodeParts["directory"];
 type Owner = NonNullable<Parameters<Directory["setElsewhere"]>[1]>;
 
-/** Who waits for which answers of one owner. */
+/** By asker: the requests to one owner that are not answered yet. */
 type Waiting = Map<ReplyTo, Set<number>>;
 
 export class ForwardedRequests {
   readonly #world: World;
   readonly #process: string;
-  /** By the address of the owner's node; also what was asked of owners before the present one. */
+  /** By the address of the owner's node, for the present owner and former ones. */
   readonly #waiting = new Map<string, Waiting[]>();
-  /** One for each asker, as what is passed on is gathered by it. */
+  /** One answerer for each asker, as forwarded requests are gathered by asker. */
   readonly #answerers = new WeakMap<ReplyTo, WeakMap<Waiting, ReplyTo>>();
 
   constructor(world: World, process: string) {
@@ -27,7 +27,7 @@ export class ForwardedRequests {
     this.#process = process;
   }
 
-  /** A directory whose owners elsewhere are looked at. */
+  /** A directory that checks the owners on other nodes. */
   watch(directory: Directory): Directory {
     return {
       partitions: () => directory.partitions(),
@@ -36,7 +36,7 @@ export class ForwardedRequests {
     };
   }
 
-  /** The link to a node has ended, and whoever hears of that has. */
+  /** Call this once all listeners have heard that the link to the node has ended. */
   linkEnded(node: NodeId, address: string): void {
     for (const waiting of this.#waiting.get(address) ?? []) {
       for (const [, ids] of waiting) {

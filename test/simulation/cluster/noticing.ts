@@ -1,10 +1,10 @@
-/** Registers a test for each planted bug: some seed must notice it, of those that pass without it. */
+/** Registers a test for each planted bug: a seed that passes without the bug must fail with it. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { ClusterPlant } from "./cluster_simulation.ts";
 import { simulateCluster } from "./cluster_simulation.ts";
 
-/** They pass without the bug: `cluster_simulation.test.ts` and `scripts/simulate.ts --cluster` say so. */
+/** These seeds pass without the bug: `cluster_simulation.test.ts` and `scripts/simulate.ts --cluster` run them. */
 const SEEDS_MAX = 500;
 
 export function testThatNoticed(bugs: readonly (readonly [string, () => ClusterPlant])[]): void {

@@ -2,7 +2,7 @@ import { test } from "uvu";
 import { CLUSTER_PLANTED_BUGS } from "./cluster_planted_bugs.ts";
 import { testThatNoticed } from "./noticing.ts";
 
-/** Late writers, replaced coordinators and grants of a former life: the second part of the list. */
+/** Planted bugs of late writers, replaced coordinators and grants of a former life: the second part of the list. */
 testThatNoticed(Object.entries(CLUSTER_PLANTED_BUGS).slice(5, 9));
 
 test.run();

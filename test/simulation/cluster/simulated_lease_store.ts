@@ -1,7 +1,7 @@
 /**
- * The lease store of a simulated cluster: one domain of the product's store in memory, which lies in the same Redis as the
- * log: away with it, restarted with it, its newest writes lost with the log's tail. Each node reaches it by calls that take
- * time, fail on either side of their effect, or are the node's end. What the domain was told is kept for the judge.
+ * The lease store of a simulated cluster: one domain of the product's store in memory. It shares the fate of the log, as both lie
+ * in one Redis: away, restarted, and losing its tail together with the log. Calls of nodes take time, fail before or after
+ * their effect, or crash the node. Every election, write and claim is checked.
  */
 import type { Grant } from "../../../actors/log/log.ts";
 import { UnavailableError } from "../../../protocols/errors.ts";
@@ -27,27 +27,27 @@ export const nameOfGrant = (partition: PartitionName, { leaderEpoch, tableVersio
 interface Held {
   readonly holder: Life;
   readonly grant: Grant;
-  /** Since when it is to be handed over, and how often clocks had jumped by then. */
+  /** The beginning of a planned move, and the number of clock jumps by then. */
   readonly departing: { readonly sinceMs: number; readonly jumps: number } | undefined;
 }
 
 export class SimulatedLeases {
   readonly domain: MemoryLeaseDomain;
   readonly #world: World;
-  /** The lives that grants were ever written for, by partition and grant. */
+  /** By partition and grant: the life that the grant was written for. */
   readonly #written = new Map<string, Life>();
   readonly #terms = new Set<number>();
-  /** By partition and grant. */
+  /** By partition and grant: the number of the process that claimed it. */
   readonly #claimers = new Map<string, number>();
   readonly #newest = new Map<PartitionName, Grant>();
-  /** What the table says, as it was written last. */
+  /** By partition: its holder, by the last write of the table. */
   readonly #held = new Map<PartitionName, Held>();
-  /** Lives of whose death a coordinator was sure, whether or not the store has heard of it. */
+  /** Lives that a coordinator declared dead, even if the call did not reach the store. */
   readonly #declaredDead = new Set<string>();
   readonly handOverWithinMs: number;
-  /** Whether a life appends to a partition; told by whoever runs the nodes. */
+  /** Whether a life owns a partition; set by the simulation. */
   isOwner: (life: Life, partition: PartitionName) => boolean = () => false;
-  /** Throws where the store is not to be used; told by whoever runs the nodes. */
+  /** Throws if the store has lost its id; set by the simulation. */
   checkKnown: () => void = () => {};
   #flushed: LeaseSnapshot;
   readonly #empty: LeaseSnapshot;
@@ -61,15 +61,15 @@ export class SimulatedLeases {
     this.#empty = this.#flushed;
   }
 
-  /** What is written so far survives the loss of a tail. */
+  /** All writes so far survive the loss of a tail. */
   flush(): void {
     this.#flushed = this.domain.snapshot();
   }
 
-  /** The newest writes are gone. */
+  /** Loses the writes since the last `flush`. */
   loseTail(): void {
     this.domain.restore(this.#flushed);
-    this.#held.clear(); // the table says what it said before
+    this.#held.clear(); // the table is as it was at the flush
   }
 
   loseEverything(): void {
@@ -77,12 +77,12 @@ export class SimulatedLeases {
     this.loseTail();
   }
 
-  /** The clocks have jumped. */
+  /** Call this when the clocks have jumped. */
   noteSkew(): void {
     this.#jumps += 1;
   }
 
-  /** O1, O2: what a life is told to take lies in the table for it, and for nobody else. */
+  /** The check of coordinator O1 and O2: a life takes a partition only under a grant that was written for this life. */
   checkTake(partition: PartitionName, grant: Grant, life: Life): void {
     const holder = this.#written.get(nameOfGrant(partition, grant));
     if (isSameLife(holder, life)) return;
@@ -91,8 +91,8 @@ export class SimulatedLeases {
   }
 
   /**
-   * G4: what is claimed under a grant is claimed by one process, and never after a higher one. A claim is durable before it
-   * is used, and so is all that was written before it.
+   * G4: one process at most claims under a grant, and never after a higher grant. A claim is durable before it is used, and so
+   * are all writes before it.
    */
   noteClaim(partition: PartitionName, grant: Grant, process: number): void {
     this.flush();
@@ -176,7 +176,7 @@ export class SimulatedLeases {
     });
   }
 
-  /** O2: what is granted anew was let go of, or its holder is dead, or has had its time. */
+  /** The check of coordinator O2: before a new grant the holder has released the partition, is dead, or has exceeded its time. */
   #checkLeft(partition: PartitionName, to: Life, grant: Grant, isForced: boolean): void {
     const before = this.#held.get(partition);
     if (before === undefined || compareGrants(before.grant, grant) === 0) return;
@@ -193,4 +193,4 @@ export class SimulatedLeases {
 }
 
 const leaseError = (): Error =>
-  new UnavailableError("STORE_UNAVAILABLE", "Cannot tell what became of the call as the lease store did not answer");
+  new UnavailableError("STORE_UNAVAILABLE", "Cannot tell the outcome of the call as the lease store did not answer");

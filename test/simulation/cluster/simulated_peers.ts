@@ -1,11 +1,11 @@
 /**
  * Links between the nodes of a simulated cluster: the product's own `PeerLink`, with its codec, credit, references and
- * watches, over connections that are slow, cut, silent in one direction or both, and refused where nobody listens. What
- * `peer_links.ts` and its machine do is done here without heartbeats: a simulated network knows when nothing passes.
- *   - Frames of a connection arrive in order, each once, often several in one go; a connection that is cut may still bring
- *     some of what was under way, until its end is heard of.
- *   - While a path is blocked nothing is lost on it: it comes late, or not at all where the link has ended meanwhile.
- *   - A frozen node hears and says nothing; once awake it hears all at once.
+ * watches, over connections that are slow, cut, silent in one direction or both, or refused. It replaces `peer_links.ts` and its
+ * machine, without heartbeats: a simulated network knows when nothing passes.
+ *   - Frames of a connection arrive in order, each once, often several together. A connection that is cut may still bring
+ *     frames that were under way, until its end arrives.
+ *   - A blocked path loses nothing: frames arrive late, or not at all if the link has ended meanwhile.
+ *   - A frozen node receives and sends nothing. After the thaw it receives everything at once.
  */
 import type { ActorReference } from "../../../actors/kernel/actor.ts";
 import type { CreditGrant } from "../../../actors/transport/peer/peer_frames.ts";
@@ -24,13 +24,13 @@ import type { World } from "../parts/world.ts";
 
 const REDIAL_FIRST_MS = 50;
 const REDIAL_MAX_MS = 2_000;
-/** The node with the higher name dials so much later, as both would else dial at once. */
+/** The node with the higher name dials this much later, so that both do not dial at once. */
 const DIAL_SECOND_MS = 100;
 
 export class PeerNetwork {
   readonly world: World;
   readonly silentAfterMs: number;
-  /** What the actors of one node may be sent by another before they took any. */
+  /** The credit of links: how much a node may send before the other node's actors have taken any. */
   readonly limits: typeof PEER_LIMITS;
   readonly connections = new Set<Connection>();
   /** Kernels of the processes that run, by the node's name: their ports answer. */
@@ -38,7 +38,7 @@ export class PeerNetwork {
   readonly #lives = new Map<NodeId, SimulatedPeers>();
   /** Paths on which nothing passes, as `from>to`. */
   readonly #blocked = new Set<string>();
-  /** Nodes whose machine is gone: nothing refuses there. */
+  /** Nodes whose machine is gone: a connection to them hangs instead of being refused. */
   readonly #vanished = new Set<NodeId>();
 
   constructor(world: World, silentAfterMs: number, limits: Partial<CreditGrant> = {}) {
@@ -59,7 +59,7 @@ export class PeerNetwork {
     return peers;
   }
 
-  /** The process is gone; or its whole machine, which closes nothing and refuses nothing. */
+  /** Ends a process, or its whole machine, which neither closes nor refuses connections. */
   died(node: NodeId, kernel: SimulatedKernel, isMachine: boolean): void {
     if (this.#ports.get(node) === kernel) this.#ports.delete(node);
     if (isMachine) this.#vanished.add(node);
@@ -98,14 +98,14 @@ export class PeerNetwork {
     return this.#blocked.has(`${from}>${to}`);
   }
 
-  /** The node froze, or a path from it is blocked: whoever hears nothing of it for too long takes its link for dead. */
+  /** The node froze, or a path from it is blocked: peers that hear nothing for too long take their links to it for dead. */
   fallsQuiet(node: NodeId): void {
     for (const { ends } of this.connections) {
       for (const end of ends) if (end.peer.node === node) end.expectWord();
     }
   }
 
-  /** What becomes of an attempt to reach a node: it hangs where nothing comes back. */
+  /** The outcome of an attempt to reach a node. */
   reach(dialler: SimulatedPeers, node: NodeId): "refused" | "nobody" | "hangs" | SimulatedPeers {
     const from = dialler.self.node;
     if (this.isBlocked(from, node) || this.isBlocked(node, from) || this.#vanished.has(node)) return "hangs";
@@ -129,7 +129,7 @@ export interface Connection {
   readonly ends: readonly [End, End];
 }
 
-/** One side of a connection: what its node says over it. */
+/** One side of a connection, and the frames that its node sends. */
 class End implements PeerSocket {
   readonly unsentBytes = 0;
   readonly owner: SimulatedPeers;
@@ -139,9 +139,9 @@ class End implements PeerSocket {
   isOpen = true;
   readonly #network: PeerNetwork;
   #arrivesAtMs = 0;
-  /** What arrives together; empty where nothing is under way. */
+  /** The frames that arrive together; empty if none is under way. */
   #together: (() => void)[] = [];
-  /** What waits for its path to be free. */
+  /** The frames that wait while the path is blocked. */
   readonly #held: (() => void)[] = [];
   #heard = 0;
 
@@ -183,7 +183,7 @@ class End implements PeerSocket {
     this.link.receive(frame);
   }
 
-  /** After so long without a word the link is taken for dead. */
+  /** Takes the link for dead if no frame arrives within about `silentAfterMs`. */
   expectWord(): void {
     const { world, silentAfterMs } = this.#network;
     const heard = this.#heard;
@@ -200,7 +200,7 @@ class End implements PeerSocket {
     return isFrozen || !kernel.isAlive || this.#network.isBlocked(this.peer.node, this.owner.self.node);
   }
 
-  /** Ends it here; what was said before still arrives, and then the end does. */
+  /** Ends this side. Frames that were sent before still arrive, and then the end does. */
   close(): void {
     if (!this.isOpen) return;
     this.isOpen = false;
@@ -336,7 +336,7 @@ export class SimulatedPeers implements PeerLinks {
     });
   }
 
-  /** Another node asks for a link. False where it is not given one. */
+  /** Another node asks for a link. False if it is refused. */
   asked(dialler: SimulatedPeers, theirs: Neighbour, attempt: object): boolean {
     const ours = this.#neighbourOf(dialler.self.node);
     if (this.#isClosed || dialler.self.incarnation < ours.incarnation) return false;
@@ -443,7 +443,7 @@ export class SimulatedPeers implements PeerLinks {
   }
 
   upgrade(): void {
-    throw new Error("a simulated node is dialled by simulated nodes alone");
+    throw new Error("Cannot upgrade as only simulated nodes may dial a simulated node");
   }
 
   sizes(node: NodeId): PeerLinkSizes | undefined {

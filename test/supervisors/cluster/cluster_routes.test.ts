@@ -6,7 +6,7 @@ import { OPERATOR, READER, SmallCluster, serveCluster } from "../../support/proc
 
 const STREAMS = { orders: 4, payments: 2 };
 
-/** A served cluster and a stopwatch that stands until it is told. */
+/** A served cluster, and a stopwatch that only the test moves. */
 async function served(options: { readonly isGuarded?: boolean } = {}) {
   const cluster = new SmallCluster(["a", "b", "c"], STREAMS);
   let nowMs = 0;
@@ -18,13 +18,13 @@ async function served(options: { readonly isGuarded?: boolean } = {}) {
   return { cluster, ...server, later, overview };
 }
 
-test("the overview is what the cluster says, as JSON", async () => {
+test("the overview is answered as JSON", async () => {
   const { cluster, overview, close } = await served();
   assert.equal(await overview(), JSON.parse(JSON.stringify(cluster.overview())));
   await close();
 });
 
-test("the overview is made once while nothing changes, asked for at most each 100 ms, and says how old it is", async () => {
+test("the overview is made once while nothing changes, is refreshed each 100 ms at most, and tells its age", async () => {
   const { cluster, overview, later, close } = await served();
   for (let times = 0; times < 20; times += 1) await overview();
   assert.is(cluster.asked, 1);
@@ -37,7 +37,7 @@ test("the overview is made once while nothing changes, asked for at most each 10
   await close();
 });
 
-test("what changed is told after 100 ms at most: state of a node, owner of a partition, moves", async () => {
+test("a changed node, owner or move shows after 100 ms at most", async () => {
   const { cluster, overview, later, ask, close } = await served();
   assert.equal((await overview()).moves, []);
   await cluster.ask({ kind: "drain", node: "a" as never });
@@ -57,7 +57,7 @@ test("what changed is told after 100 ms at most: state of a node, owner of a par
   await close();
 });
 
-test("an owner is told with its address and epoch; where nobody owns the partition the answer has neither", async () => {
+test("an owner is answered with its address and epoch; without an owner the answer has neither", async () => {
   const { cluster, ask, later, close } = await served();
   assert.equal(await ask("/v1/cluster/owners/orders/1"), {
     status: 200,
@@ -80,7 +80,7 @@ test("an owner is told with its address and epoch; where nobody owns the partiti
   await close();
 });
 
-test("a stream or a partition that is not there is 404 with its code, for owners and explanations alike", async () => {
+test("an unknown stream or partition is 404 with its code, for owners and explanations alike", async () => {
   const { ask, close } = await served();
   for (const kind of ["owners", "partitions"]) {
     const codeOf = async (path: string) => {
@@ -95,7 +95,7 @@ test("a stream or a partition that is not there is 404 with its code, for owners
   await close();
 });
 
-test("a partition is explained with the decision that put it there", async () => {
+test("a partition is explained with the decision that placed it", async () => {
   const { cluster, ask, close } = await served();
   await cluster.ask({ kind: "drain", node: "c" as never });
   const { body } = await ask("/v1/cluster/partitions/orders/2");
@@ -106,7 +106,7 @@ test("a partition is explained with the decision that put it there", async () =>
   await close();
 });
 
-test("decisions come newest first, as many as are asked for, and a limit that is none is refused", async () => {
+test("decisions come newest first, at most `limit`, and an invalid limit is refused", async () => {
   const { cluster, ask, close } = await served();
   for (let times = 0; times < 30; times += 1) await cluster.ask({ kind: "rebalance" });
   const idsOf = async (query: string) => {
@@ -137,7 +137,7 @@ test("a command reaches the coordinator and is answered 202; an unknown node is 
   await close();
 });
 
-test("any token reads, only the scope admin commands, and without a token there is nothing", async () => {
+test("any token may read, only the scope admin may command, and without a token every route is refused", async () => {
   const { cluster, ask, close } = await served({ isGuarded: true });
   const statusOf = async (path: string, method: string, token?: string) => {
     const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };

@@ -3,7 +3,7 @@ import * as assert from "uvu/assert";
 import { ClusterView, VIEW_AGE_MAX_MS } from "../../../supervisors/cluster/cluster_view.ts";
 import { SmallCluster } from "../../support/processes/small_cluster.ts";
 
-test("partitions are written as JSON once while nothing changes, though the age is told anew", () => {
+test("partitions are encoded as JSON once while nothing changes, and the age anew", () => {
   const cluster = new SmallCluster(["a", "b"], { orders: 10 });
   let written = 0;
   const { partitions, ...rest } = cluster.overview();

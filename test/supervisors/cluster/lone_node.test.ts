@@ -9,7 +9,7 @@ import { runningNode } from "../../support/processes/running_node.ts";
 
 const YAML = "log: { type: memory }\nstreams: { orders: { partitions: 3, durability: memory } }\n";
 
-test("a node alone is a cluster of one: it owns every partition, and says where it is reached", async () => {
+test("a lone node is a cluster of one: it owns every partition, and tells its address", async () => {
   const node = await runningNode(YAML);
   const { nodes, partitions, moves, coordinator } = (await (
     await fetch(`${node.address}/v1/cluster`)
@@ -31,7 +31,7 @@ test("a node alone is a cluster of one: it owns every partition, and says where 
   await node.end();
 });
 
-test("a node alone explains its partitions, has decided nothing, and takes no command", async () => {
+test("a lone node explains its partitions, has no decisions, and refuses commands", async () => {
   const node = await runningNode(YAML);
   const get = async (path: string) => (await (await fetch(`${node.address}/v1/cluster/${path}`)).json()) as never;
   assert.match(JSON.stringify(await get("partitions/orders/2")), /alone/);
@@ -45,7 +45,7 @@ test("a node alone explains its partitions, has decided nothing, and takes no co
   await node.end();
 });
 
-test("the overview is the same object while nothing changes, and another once a partition is lost or claimed", () => {
+test("the overview is the same object until a partition is lost or claimed", () => {
   const directory = new NodeDirectory({ orders: { partitions: 1, schemaVersions: [] } });
   const partition = { stream: "orders", partition: partitionId(0) };
   directory.place(partition, {} as never);

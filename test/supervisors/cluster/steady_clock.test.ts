@@ -2,7 +2,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { SteadyClock } from "../../../supervisors/cluster/steady_clock.ts";
 
-test("a clock that is set back stands, and then goes on at its pace", () => {
+test("after the machine's clock was set back the steady clock stands for a moment, then goes on at its pace", () => {
   const clock = new SteadyClock();
   assert.equal(
     [5_000, 6_000, 1_000, 1_500, 2_000].map((nowMs) => clock.at(nowMs)),
@@ -10,7 +10,7 @@ test("a clock that is set back stands, and then goes on at its pace", () => {
   );
 });
 
-test("a clock that is set forward is followed, and what it was set back by before is not made up for twice", () => {
+test("the steady clock follows a clock that is set forward, and does not count an earlier setback twice", () => {
   const clock = new SteadyClock();
   assert.equal(
     [6_000, 1_000, 9_000, 8_000, 8_500].map((nowMs) => clock.at(nowMs)),

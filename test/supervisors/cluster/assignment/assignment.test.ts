@@ -10,6 +10,7 @@ import {
   assign,
   skewOf,
 } from "../../../../supervisors/cluster/assignment/assignment.ts";
+import { movesAtLeast } from "../../../support/moves_bound.ts";
 import { seededRandom } from "../../../support/seeded_random.ts";
 import { fewestMoves, loadsByHand } from "./assignment_oracle.ts";
 
@@ -66,8 +67,8 @@ const anyCluster = ({
     }));
 
 test("without nodes nothing has a target; without partitions there is nothing to do", () => {
-  assert.equal(assign([], orphans(3)), { targets: new Map(), moves: 0, movesMin: 0, skew: 1 });
-  assert.equal(assign(nodesOf(2), []), { targets: new Map(), moves: 0, movesMin: 0, skew: 1 });
+  assert.equal(assign([], orphans(3)), { targets: new Map(), moves: 0, skew: 1 });
+  assert.equal(assign(nodesOf(2), []), { targets: new Map(), moves: 0, skew: 1 });
 });
 
 test("every partition has a target among the nodes, and moves are those that are not with their holder (A1)", () => {
@@ -77,7 +78,6 @@ test("every partition has a target among the nodes, and moves are those that are
       totals(nodes, partitions, result);
       assert.is(result.targets.size, partitions.length);
       assert.is(result.moves, partitions.filter((one) => result.targets.get(one.partition) !== one.holder).length);
-      assert.ok(result.movesMin <= result.moves);
     }),
   );
 });
@@ -112,7 +112,6 @@ test("partitions alike: each node ends with its share rounded down or up, in the
         result.moves,
         fewestMoves(nodes, partitions, () => 1, isBalanced),
       );
-      assert.is(result.movesMin, result.moves);
     }),
     { numRuns: 300 },
   );
@@ -186,41 +185,66 @@ test("where weights can be divided, loads end between 0.90 and 1.10 shares whate
   );
 });
 
-test("a crash or a leave moves at most a tenth more than has to, a join a fifth and two, by weights of all sizes (A3)", () => {
+test("weights differ: at most 1.20 of the fewest moves, or two more (A3)", () => {
+  const weights = fc.oneof(fc.integer({ min: 1, max: 60 }), fc.constantFrom(1, 2, 3, 5, 8, 20, 40));
+  const small = anyCluster({ nodesMax: 4, partitionsMax: 9, weights });
+  let balanced = 0;
+  fc.assert(
+    fc.property(small, ({ nodes, partitions }) => {
+      const loads = loadsByHand(partitions);
+      const whole = loads.reduce((sum, load) => sum + load, 0);
+      const capacity = nodes.reduce((sum, one) => sum + one.capacity, 0);
+      const shares = nodes.map((one) => (whole * one.capacity) / capacity);
+      fc.pre(nodes.length > 1 && partitions.length > nodes.length);
+      fc.pre(shares.every((share) => Math.max(...loads) <= share)); // giants have bounds of their own
+      const isWithin = (sums: readonly number[]) =>
+        sums.every((sum, at) => sum >= 0.9 * shares[at]! && sum <= 1.1 * shares[at]!);
+      const fewest = fewestMoves(nodes, partitions, (at) => loads[at]!, isWithin);
+      if (fewest === Number.POSITIVE_INFINITY) return;
+      balanced += 1;
+      const { moves } = assign(nodes, partitions);
+      assert.ok(moves <= Math.max(1.2 * fewest, fewest + 2), `${moves} moves where ${fewest} suffice`);
+    }),
+    { numRuns: 500, seed: 1 },
+  );
+  assert.ok(balanced > 50, `${balanced} cases could be balanced`);
+});
+
+test("40 nodes, 4,000 partitions: a crash moves its partitions and a tenth more at most, a joiner gets ten at most (A3)", () => {
   for (const capacities of [1, 4]) {
     const nodes = nodesOf(40, 3).map((one, at) => ({ ...one, capacity: 1 + (at % capacities) }));
     const weights = orphans(4_000, (number) => 1_000 / (20 + number));
     const steady = held(weights, assign(nodes, weights));
     const joiners = ["joiner-1", "joiner-2", "joiner-3", "joiner-4"].map((name) => node(name));
-    const changes = [nodes.slice(1), nodes.slice(4), [...nodes, ...joiners.slice(0, 3)], [...nodes, ...joiners]];
-    for (const changed of changes) {
-      const { moves, movesMin, skew } = assign(changed, steady);
-      const most = changed.length < nodes.length ? 1.1 * movesMin : 1.2 * movesMin + 2;
-      assert.ok(moves <= most, `${moves} moves of at least ${movesMin} with ${changed.length} nodes`);
+    for (const changed of [
+      nodes.slice(1),
+      nodes.slice(4),
+      [...nodes, ...joiners.slice(0, 3)],
+      [...nodes, ...joiners],
+    ]) {
+      const { moves, skew } = assign(changed, steady);
+      const most = changed.length < 40 ? 1.1 * movesAtLeast(changed, steady) : 10 * (changed.length - 40);
+      assert.ok(moves <= most, `${moves} moves with ${changed.length} nodes`);
       assert.ok(skew <= 1.1 + 1e-6, `${skew}`);
     }
   }
 });
 
-test("a node gives a large partition that it can not spare, where another can spare what it is short of then (A3)", () => {
+test("a joiner gives back a light piece for a heavier one that the donor could not spare alone (A3)", () => {
   const nodes = nodesOf(12);
   const weights = orphans(720, (number) => 1_000 / (3 + number));
   const steady = held(weights, assign(nodes, weights));
-  const result = assign([...nodes, node("joiner-1"), node("joiner-2")], steady);
-  // Without, it takes 17.
-  assert.ok(result.moves <= 1.1 * result.movesMin, `${result.moves} moves of at least ${result.movesMin}`);
-  const gave = new Set(
-    steady.filter((one) => result.targets.get(one.partition) !== one.holder).map((one) => one.holder),
-  );
+  const { moves, targets } = assign([...nodes, node("joiner-1"), node("joiner-2")], steady);
+  assert.ok(moves <= 15, `${moves}: without such exchanges it takes 17`);
+  const movers = steady.filter((one) => targets.get(one.partition) !== one.holder);
+  const donors = new Set(movers.map((one) => one.holder));
   assert.ok(
-    steady.some(
-      (one) => result.targets.get(one.partition) !== one.holder && gave.has(result.targets.get(one.partition)),
-    ),
-    "a node that gave one was filled again",
+    movers.some((one) => donors.has(targets.get(one.partition))),
+    "a node that gave a piece got another one",
   );
 });
 
-test("what has grown heavy leaves its many small ones alone, where another node has few large ones to give (A3)", () => {
+test("a partition that has grown heavy moves, and not the 30 small ones beside it: another node makes room (A3)", () => {
   const partitions = [
     partition("grown/0", 100, "node-0"),
     ...Array.from({ length: 30 }, (_, number) => partition(`small/${number}`, 1, "node-0")),
@@ -228,13 +252,13 @@ test("what has grown heavy leaves its many small ones alone, where another node 
       Array.from({ length: 6 }, (_, number) => partition(`large-${at}/${number}`, 16, `node-${at}`)),
     ),
   ];
-  const { moves, movesMin, targets, skew } = assign(nodesOf(5), partitions);
+  const { moves, targets, skew } = assign(nodesOf(5), partitions);
   assert.ok(targets.get("grown/0") !== "node-0");
-  assert.ok(moves <= movesMin + 2 && moves < 10, `${moves} moves of at least ${movesMin}`);
+  assert.ok(moves <= 8, `${moves}`);
   assert.ok(skew <= 1.1, `${skew}`);
 });
 
-test("a decision about 30 nodes whose weights have drifted moves few more than has to, and none above 1.10 of what is forced", () => {
+test("30 nodes whose weights have drifted move 3 % of the partitions at most, and no node ends above 1.10 of what is forced (A2, A3)", () => {
   for (const seed of [1, 2, 3, 4, 5]) {
     const random = seededRandom(seed);
     const nodes = nodesOf(30, 3);
@@ -246,34 +270,10 @@ test("a decision about 30 nodes whose weights have drifted moves few more than h
     }));
     const loads = loadsByHand(drifted);
     const share = loads.reduce((sum, load) => sum + load, 0) / nodes.length;
-    const { moves, movesMin, skew } = assign(nodes, drifted);
-    assert.ok(moves <= 1.1 * movesMin + 5, `${moves} moves of at least ${movesMin} with seed ${seed}`);
+    const { moves, skew } = assign(nodes, drifted);
+    assert.ok(moves <= 90, `${moves} moves with seed ${seed}`);
     assert.ok(skew <= 1.1 * Math.max(1, Math.max(...loads) / share) + 1e-6, `${skew}`);
   }
-});
-
-test("no assignment within the bounds moves fewer than movesMin", () => {
-  const small = anyCluster({ nodesMax: 3, partitionsMax: 8, weights: fc.integer({ min: 10, max: 40 }) });
-  let feasible = 0;
-  fc.assert(
-    fc.property(small, ({ nodes, partitions }) => {
-      const loads = loadsByHand(partitions);
-      const whole = loads.reduce((sum, load) => sum + load, 0);
-      const capacity = nodes.reduce((sum, one) => sum + one.capacity, 0);
-      const shares = nodes.map((one) => (whole * one.capacity) / capacity);
-      // Giants change the bounds: not here.
-      fc.pre(new Set(loads).size > 1 && shares.every((share) => Math.max(...loads) <= share));
-      // Not on the bounds themselves: loads are rounded, and may lie on either side of them.
-      const isWithin = (sums: readonly number[]) =>
-        sums.every((sum, at) => sum >= 0.9 * shares[at]! + 1e-3 && sum <= 1.1 * shares[at]! - 1e-3);
-      const fewest = fewestMoves(nodes, partitions, (at) => loads[at]!, isWithin);
-      if (fewest === Number.POSITIVE_INFINITY) return;
-      feasible += 1;
-      assert.ok(assign(nodes, partitions).movesMin <= fewest);
-    }),
-    { numRuns: 500 },
-  );
-  assert.ok(feasible > 50, `${feasible} cases could be balanced`);
 });
 
 test("whatever the weights, the skew of nodes alike is at most 1.10, or what the heaviest partition brings about (A2)", () => {
@@ -300,18 +300,18 @@ test("a partition above a node's share has a node to itself, where the others ha
   const result = assign(nodesOf(3), partitions);
   assert.is(result.targets.get("big/0"), "node-0");
   assert.equal(totals(nodesOf(3), partitions, result), [1, 15, 15]);
-  assert.is(result.moves, result.movesMin);
+  assert.is(result.moves, 30);
 });
 
-test("a heavy orphan goes where the fewest have to make room for it, and these are counted as needed", () => {
+test("a heavy orphan goes to the node that makes room for it with the fewest moves", () => {
   const partitions = [
     partition("heavy/0", 90, "crashed"),
     ...[0, 1, 2].map((number) => partition(`large/${number}`, 20, "node-0")),
     ...Array.from({ length: 7 }, (_, number) => partition(`small/${number}`, 5, "node-1")),
   ];
-  const { targets, moves, movesMin, skew } = assign(nodesOf(2), partitions);
-  assert.is(targets.get("heavy/0"), "node-0", "although node-1 is less loaded: four small ones would have to go");
-  assert.equal([moves, movesMin], [3, 3]);
+  const { targets, moves, skew } = assign(nodesOf(2), partitions);
+  assert.is(targets.get("heavy/0"), "node-0", "although node-1 is less loaded: it would have to give away four");
+  assert.is(moves, 3);
   assert.ok(skew <= 1.1);
 });
 
@@ -321,12 +321,22 @@ test("what is placed leaves room for weights that change, whatever zone it would
   assert.ok(skew <= 1.05 + 1e-6, `${skew}`);
 });
 
+test("an orphan of almost a share finds a node that makes room step by step: nobody ends with nearly two shares (A2)", () => {
+  const nodes = nodesOf(8);
+  const others = nodes.flatMap((one) =>
+    [30, 25, 20, 15, 10].map((weight, at) => partition(`${one.node}/${at}`, weight, one.node)),
+  );
+  const { skew } = assign(nodes, [...others, partition("heavy/0", 105)]);
+  assert.ok(skew <= 1.1 + 1e-6, `${skew}`);
+});
+
 test("nodes above their bound give the larger pieces where a joiner needs more than they have too much", () => {
   const nodes = nodesOf(20);
   const weights = orphans(2_000, (number) => 1_000 / (20 + number));
   const steady = held(weights, assign(nodes, weights));
-  const { moves, movesMin } = assign([...nodes, node("joiner-1"), node("joiner-2")], steady);
-  assert.ok(moves <= 1.1 * movesMin, `${moves} moves of at least ${movesMin}`);
+  const changed = [...nodes, node("joiner-1"), node("joiner-2")];
+  const [{ moves }, atLeast] = [assign(changed, steady), movesAtLeast(changed, steady)];
+  assert.ok(moves <= 1.25 * atLeast, `${moves} moves of at least ${atLeast}`);
 });
 
 test("a giant moves to a node larger by more than a tenth, and stays where none is", () => {
@@ -370,7 +380,7 @@ test("two partitions above a share part; on nodes of many sizes the heavier goes
   assert.is(targets.get("big/1"), "middle");
 });
 
-test("a second decision about the same moves nothing", () => {
+test("a second decision about the same moves nothing (A3)", () => {
   fc.assert(
     fc.property(anyCluster(), ({ nodes, partitions }) => {
       const again = assign(nodes, held(partitions, assign(nodes, partitions)));
@@ -493,6 +503,16 @@ test("a zone for every node of a thousand is kept apart as well, and a join of 1
   assert.ok(apart > 99_000, `${apart} of 100,000 are alone of their stream in their zone`);
   const joined = assign([...nodes, node("one-more", { zone: "new" })], held(partitions, first));
   assert.is(joined.moves, 99);
+});
+
+test("of nodes alike in everything else the least loaded gets the orphan (A6)", () => {
+  const loadsOfHeld = [3, 1, 2];
+  const partitions = loadsOfHeld.flatMap((count, at) =>
+    Array.from({ length: count + 20 }, (_, number) => partition(`held-${at}/${number}`, 10, `node-${at}`)),
+  );
+  const { targets, moves } = assign(nodesOf(3), [...partitions, partition("orphan/0", 5)]);
+  assert.is(moves, 1);
+  assert.is(targets.get("orphan/0"), "node-1");
 });
 
 test("the skew of what is held now is told, of which what nobody holds is part", () => {

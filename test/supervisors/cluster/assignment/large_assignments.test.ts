@@ -1,4 +1,4 @@
-/** 1,000 nodes and 100,000 partitions whose weights differ: how near to the fewest moves that can be proved. */
+/** 1,000 nodes and 100,000 partitions whose weights differ. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { nodeId } from "../../../../protocols/position.ts";
@@ -44,23 +44,23 @@ function drifted(partitions: readonly AssignablePartition[]): AssignablePartitio
 }
 
 const shapes = [
-  { name: "gentle weights, nodes alike", sizes: 1, flat: NODES / 2, drift: 1.1, join: 1.1 },
-  { name: "gentle weights, nodes of four sizes", sizes: 4, flat: NODES / 2, drift: 1.1, join: 1.12 },
-  { name: "weights of many shares, nodes alike", sizes: 1, flat: 1, drift: 1.15, join: 1.17 },
-  { name: "weights of many shares, nodes of four sizes", sizes: 4, flat: 1, drift: 1.45, join: 1.42 },
+  { name: "gentle weights, nodes alike", sizes: 1, flat: NODES / 2 },
+  { name: "gentle weights, nodes of four sizes", sizes: 4, flat: NODES / 2 },
+  { name: "weights of many shares, nodes alike", sizes: 1, flat: 1 },
+  { name: "weights of many shares, nodes of four sizes", sizes: 4, flat: 1 },
 ];
 
-for (const { name, sizes, flat, drift, join } of shapes) {
-  test(`weights that drift move few more than has to, as does a join of a tenth; again nothing: ${name} (A3)`, () => {
+for (const { name, sizes, flat } of shapes) {
+  test(`a drift or a join of a tenth moves few; a second decision moves nothing: ${name} (A3)`, () => {
     const nodes = nodesOf(NODES, sizes);
     const steady = steadyOf(nodes, flat);
     const joined = nodesOf(NODES + NODES / 10, sizes);
-    for (const [nodesNow, partitions, most] of [
-      [nodes, drifted(steady), drift],
-      [joined, steady, join],
+    for (const [nodesNow, partitions, movesMax] of [
+      [nodes, drifted(steady), PARTITIONS / 100],
+      [joined, steady, PARTITIONS / 50],
     ] as const) {
-      const { moves, movesMin, targets } = assign(nodesNow, partitions);
-      assert.ok(moves <= most * movesMin, `${moves} moves of at least ${movesMin}`);
+      const { moves, targets } = assign(nodesNow, partitions);
+      assert.ok(moves <= movesMax, `${moves} moves`);
       const held = partitions.map((one) => ({ ...one, holder: targets.get(one.partition) }));
       assert.is(assign(nodesNow, held).moves, 0);
     }

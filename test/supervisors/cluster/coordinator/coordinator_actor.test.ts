@@ -1,4 +1,4 @@
-/** What the coordinator's shell makes of calls that fail. */
+/** The coordinator actor when store calls fail. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { createActorSystem } from "../../../../actors/kernel/actor_system.ts";
@@ -28,7 +28,7 @@ class WatchedStore extends MemoryLeaseStore {
   }
 }
 
-test("a look at the registry that fails is no write that failed: the table is not read again (O1)", async () => {
+test("a failed look at the registry does not count as a failed write: the table is not read again (O1)", async () => {
   const store = new WatchedStore(new MemoryLeaseDomain(() => Date.now()));
   const life = await store.join(member("a").profile, CLUSTER_TIMES.registrationMs);
   const outcome = await store.stand(life, CLUSTER_TIMES.leaseMs);
@@ -47,7 +47,7 @@ test("a look at the registry that fails is no write that failed: the table is no
   );
   try {
     await eventually(() => (store.looks >= 2 ? true : undefined));
-    // A stranger's word has it look at once; that look, or the one that is due, does not succeed.
+    // A report of an unknown life makes the coordinator look at once. That look, or the next due one, fails.
     for (let at = 1; at <= 4; at += 1) store.failing.add(store.looks + at);
     const from = { node: nodeId("stranger"), incarnation: 1 };
     for (let at = 0; at < 4; at += 1) coordinator.tell({ type: "report", from, leaderEpoch, holdings: [] });

@@ -1,4 +1,4 @@
-/** What a coordinator had begun, and something came between: each partition still finds an owner, each node its share. */
+/** Interrupted moves: each partition still finds an owner, and each node its share. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { nodeId } from "../../../../protocols/position.ts";
@@ -25,7 +25,7 @@ function makeMove(term: Term): string {
   return from.partition;
 }
 
-test("a partition whose owner dies while it is handed over goes to the one it was meant for, at once", () => {
+test("a partition whose owner dies during the handover goes at once to the planned next node", () => {
   const { term, partition } = moving();
   term.writeAll();
   assert.is(term.entry(partition).next?.node, "c");
@@ -36,7 +36,7 @@ test("a partition whose owner dies while it is handed over goes to the one it wa
   assert.ok(term.taken("c").includes(partition));
 });
 
-test("so it is where the owner dies before the move is in the table", () => {
+test("a partition whose owner dies before the move is in the table goes to the planned next node", () => {
   const { term, partition } = moving();
   term.kill("b");
   term.writeAll();
@@ -44,7 +44,7 @@ test("so it is where the owner dies before the move is in the table", () => {
   assert.is(term.entry(partition).next, undefined);
 });
 
-test("and where a new life of its node tells of the death", () => {
+test("a partition whose owner's death shows by a new life of its node goes to the planned next node", () => {
   const { term, partition } = moving();
   term.writeAll();
   term.members = term.members.map((one) => (one.node === "b" ? member("b", 2) : one));
@@ -54,7 +54,7 @@ test("and where a new life of its node tells of the death", () => {
   assert.is(term.entry(partition).holder?.node, "c");
 });
 
-test("what was handed over to one that has too much by now goes to another", () => {
+test("a partition that was released for a node which now has too many goes to another node", () => {
   const term = new Term(["a", "b"], ["s/0", "s/1", "s/2", "s/3"]);
   term.writeAll();
   term.claim();
@@ -71,7 +71,7 @@ test("what was handed over to one that has too much by now goes to another", () 
   assert.is(places.filter((node) => node === "c").length, 2);
 });
 
-test("a node whose probation is over is given its share, also where the store was the first to say so", () => {
+test("a node gets its share after its probation, even if the store is the first to show the end of it", () => {
   const term = new Term(["a", "b"], ["s/0", "s/1", "s/2", "s/3", "s/4", "s/5"]);
   term.writeAll();
   term.claim();
@@ -85,7 +85,7 @@ test("a node whose probation is over is given its share, also where the store wa
   assert.ok(term.writing?.entries.some(({ next }) => next?.node === "c"));
 });
 
-test("what was released while its move was given another end is granted once, also where its owner then dies", () => {
+test("a partition that is released while its move changes its target is granted once, even if its owner dies then", () => {
   const { term, partition } = moving();
   term.writeAll();
   const { holder, grant } = term.entry(partition);
@@ -100,7 +100,7 @@ test("what was released while its move was given another end is granted once, al
   assert.equal(term.entry(partition).grant, granting?.grant);
 });
 
-test("a move that was found half done, and whose owner is dead, is over once the partition is granted", () => {
+test("a half-done move of a dead owner ends once the partition is granted", () => {
   const holder = { node: nodeId("gone"), incarnation: 1 };
   const next = { node: nodeId("b"), incarnation: 1 };
   const grant = { leaderEpoch: 3, tableVersion: 1 };
@@ -117,7 +117,7 @@ test("a move that was found half done, and whose owner is dead, is over once the
   assert.equal(term.entry("s/0").grant, owner.grant);
 });
 
-test("a move that was forced says so, also where its first write failed", () => {
+test("a forced move has that in its reason, even if its first write failed", () => {
   const { term, partition } = moving();
   term.writeAll();
   term.nowMs += 2 * CLUSTER_TIMES.handOverWithinMs;
@@ -128,7 +128,7 @@ test("a move that was forced says so, also where its first write failed", () => 
   assert.match(term.entry(partition).reason, /not handed over in time$/);
 });
 
-test("a node that comes and goes is one that was lost, however often", () => {
+test("a node that is lost several times counts as one loss (O5)", () => {
   const term = new Term(["a", "b", "c"], ["s/0", "s/1", "s/2"]);
   term.writeAll();
   term.claim();
@@ -140,7 +140,7 @@ test("a node that comes and goes is one that was lost, however often", () => {
   assert.is(term.state.phase, "resigned");
 });
 
-test("a death that the store has lost with its tail is declared again", () => {
+test("a death that the store lost with its tail is declared again (O4)", () => {
   const term = new Term(["a", "b", "c", "d"], ["s/0"]);
   const { members } = term;
   term.kill("b");
@@ -150,7 +150,7 @@ test("a death that the store has lost with its tail is declared again", () => {
   assert.equal(term.declaredDead, [b, b]);
 });
 
-test("a node whose registration expired is declared dead, so that it joins again if it lives", () => {
+test("a node whose registration expired is declared dead, so that it joins again if it lives (O4)", () => {
   const term = new Term(["a", "b"], ["s/0", "s/1"]);
   term.writeAll();
   term.claim();
@@ -161,7 +161,7 @@ test("a node whose registration expired is declared dead, so that it joins again
   assert.equal(term.declaredDead, [{ node: "b", incarnation: 1 }]);
 });
 
-test("a member that has forgotten what it holds is told again", () => {
+test("a member that has forgotten its partitions is ordered to take them again", () => {
   const term = new Term(["a", "b"], ["s/0", "s/1", "s/2", "s/3"]);
   term.writeAll();
   term.claim();

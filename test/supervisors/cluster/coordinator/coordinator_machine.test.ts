@@ -45,7 +45,7 @@ const member = (node: string, more: Partial<Member> = {}): Member => ({
 });
 const life = (node: string, incarnation = 1): Life => ({ node: nodeId(node), incarnation });
 
-/** A coordinator of `nodes`, with everything that it did; members answer orders only when the test lets them. */
+/** A coordinator of `nodes`, with all its effects. Members answer orders only when the test lets them. */
 class Harness {
   readonly state: CoordinatorState;
   readonly effects: CoordinatorEffect[] = [];
@@ -91,7 +91,7 @@ class Harness {
     return this.tell({ type: "link", event: { kind, node: nodeId(node), incarnation, minor: 0 } as LinkEvent });
   }
 
-  /** The write under way, answered as done. Undefined where there is none. */
+  /** Answers the write under way as done. Undefined if no write is under way. */
   write(): readonly TableEntry[] | undefined {
     const { writing } = this.state;
     if (writing === undefined) return undefined;
@@ -99,7 +99,7 @@ class Harness {
     return writing.entries;
   }
 
-  /** Lets every order be carried out at once, until nothing is left to do. */
+  /** Carries out every order at once, until no order is left. */
   settle(): void {
     for (let turns = 0; turns < 100; turns++) {
       const orders = this.takeOrders();
@@ -112,7 +112,7 @@ class Harness {
           this.tell({ type: "released", ...from, partition: order.partition, grant: order.grant });
       }
     }
-    throw new Error("never settled");
+    throw new Error("Cannot settle the coordinator as it orders without end");
   }
 
   takeOrders(): readonly (readonly [Life, Order])[] {
@@ -145,7 +145,7 @@ const settled = (nodes: readonly string[], partitions = 6): Harness => {
   return harness;
 };
 
-test("O1: no order leaves before the table that it is of is written", () => {
+test("O1: no order is sent before the table is written", () => {
   const harness = new Harness(["a", "b"]);
   assert.is(harness.takeOrders().length, 0);
   harness.write();
@@ -158,7 +158,7 @@ test("O1: no order leaves before the table that it is of is written", () => {
   );
 });
 
-test("O2: a partition that moves is granted only once its holder has released it; others are told nothing (O6)", () => {
+test("O2: a moving partition is granted only after its holder has released it; members get no orders about others (O6)", () => {
   const harness = settled(["a", "b"]);
   harness.members.push(member("c"));
   harness.tell({ type: "view", view: harness.view });
@@ -176,7 +176,7 @@ test("O2: a partition that moves is granted only once its holder has released it
     Extract<Order, { kind: "hand_over" }>,
   ];
   const from = orders.find(([, order]) => order === first)?.[0] as Life;
-  // A release under another grant than the present one changes nothing.
+  // A release under a former grant changes nothing.
   harness.tell({
     type: "released",
     from,
@@ -193,7 +193,7 @@ test("O2: a partition that moves is granted only once its holder has released it
   );
 });
 
-test("a move that takes too long is forced, with a grant above its holder's", () => {
+test("a move that takes too long is forced, with a grant above its holder's (O2)", () => {
   const harness = settled(["a", "b"]);
   harness.tell({ type: "asked", from: life("a"), leaderEpoch: 7, command: { kind: "drain", node: nodeId("b") } });
   harness.write();
@@ -210,7 +210,7 @@ test("a move that takes too long is forced, with a grant above its holder's", ()
   );
 });
 
-test("O4: a port that refuses is a death at once; its partitions are granted to the others and nobody else's move", () => {
+test("O4: a refusing port is a death at once; only the partitions of the dead node are granted to others", () => {
   const harness = settled(["a", "b", "c"], 9);
   const lost = [...harness.state.table.values()]
     .filter(({ holder }) => holder?.node === "c")
@@ -224,13 +224,13 @@ test("O4: a port that refuses is a death at once; its partitions are granted to 
   assert.equal(Object.values(harness.held()).sort(), [4, 5]);
 });
 
-test("O4: an expired registration kills nobody whose link is up, and nobody in the first period after an outage (E21)", () => {
+test("O4: an expired registration is no death with a link, nor in the first registration period after an outage (E21)", () => {
   const harness = settled(["a", "b", "c"]);
   harness.nowMs += TIMES.registrationMs;
   harness.members = harness.members.map((one) => ({ ...one, expiresInMs: -1 }));
   harness.tell({ type: "view", view: harness.view });
   assert.is(harness.state.members.size, 3);
-  // The link of one breaks while the store is away: after the outage it has a period to come back.
+  // The link of one node breaks while the store is away: the node has one registration period to come back.
   harness.tell({ type: "store_away" });
   harness.link("closed", "c");
   harness.tell({ type: "view", view: harness.view });
@@ -245,7 +245,7 @@ test("O4: an expired registration kills nobody whose link is up, and nobody in t
 test("O5: a coordinator that loses many peers at once moves nothing and steps down", () => {
   const harness = settled(["a", "b", "c", "d"], 12);
   harness.link("silent", "b");
-  assert.is(harness.state.phase, "leading"); // one alone says nothing of oneself
+  assert.is(harness.state.phase, "leading"); // one loss alone proves nothing
   harness.effects.length = 0;
   harness.link("silent", "c");
   const down = harness.effects.find((effect) => effect.type === "step_down");
@@ -254,7 +254,7 @@ test("O5: a coordinator that loses many peers at once moves nothing and steps do
   assert.equal(harness.tell({ type: "tick" }), []);
 });
 
-test("O5: a successor that finds the same acts on it", () => {
+test("O5: a successor that sees the same losses acts on them", () => {
   const harness = new Harness(["a", "b", "c", "d"], { reported: false });
   for (const node of ["b", "c"]) harness.link("silent", node);
   for (const node of ["a", "d"]) harness.report(node);
@@ -262,7 +262,7 @@ test("O5: a successor that finds the same acts on it", () => {
   assert.equal([...harness.state.members.keys()], ["a", "d"]);
 });
 
-test("O3: nothing is decided before all have reported or had their time", () => {
+test("O3: no decision is made before all members have reported or exceeded their time", () => {
   const harness = new Harness(["a", "b"], { reported: false });
   harness.report("a");
   assert.is(harness.state.writing, undefined);
@@ -272,7 +272,7 @@ test("O3: nothing is decided before all have reported or had their time", () => 
   assert.ok(harness.state.writing?.entries.every(({ holder }) => holder?.node === "a"));
 });
 
-test("a new coordinator goes on with the moves that the table holds", () => {
+test("a new coordinator continues the moves in the table", () => {
   const grant = { leaderEpoch: 6, tableVersion: 4 };
   const moving: TableEntry = { partition: "s/0", holder: life("a"), grant, next: life("b"), decision: 4, reason: "r" };
   const harness = new Harness(["a", "b"], { entries: [moving], partitions: 1, reported: false });
@@ -289,7 +289,7 @@ test("a new coordinator goes on with the moves that the table holds", () => {
   assert.equal([granted?.[0]?.holder, granted?.[0]?.grant], [life("b"), { leaderEpoch: 7, tableVersion: 6 }]);
 });
 
-test("O7: an order that is not answered is said again; a member that never heard of its grant is told when it reports", () => {
+test("O7: an unanswered order is repeated; a member that never heard of its grant is told when it reports", () => {
   const harness = new Harness(["a", "b"]);
   harness.write();
   harness.takeOrders();
@@ -303,7 +303,7 @@ test("O7: an order that is not answered is said again; a member that never heard
   );
 });
 
-test("what a member holds that is another's by the table it is told to hand over", () => {
+test("a member is ordered to hand over a partition that the table gives to another life", () => {
   const harness = settled(["a", "b"]);
   const [entry] = [...harness.state.table.values()].filter(({ holder }) => holder?.node === "a");
   const old = { leaderEpoch: 3, tableVersion: 1 };
@@ -315,7 +315,7 @@ test("what a member holds that is another's by the table it is told to hand over
   ]);
 });
 
-test("O1: a write of unknown outcome is read back: made, it is gone on with; not made, it is made again", () => {
+test("O1: a write of unknown outcome is read back, and repeated only if it was not made", () => {
   for (const wasMade of [true, false]) {
     const harness = new Harness(["a", "b"]);
     harness.tell({ type: "write_failed", error: new UnavailableError("TIMEOUT", "no answer") });
@@ -329,7 +329,7 @@ test("O1: a write of unknown outcome is read back: made, it is gone on with; not
   }
 });
 
-test("O1: what answers an earlier read or write stands for none that is under way", () => {
+test("O1: a late answer of an earlier read or write does not count for the one under way", () => {
   const harness = new Harness(["a", "b"]);
   harness.tell({ type: "write_failed", error: new UnavailableError("TIMEOUT", "no answer") });
   const read = { type: "table_read", table: { version: 1, leaderEpoch: 7, entries: new Map() } } as const;
@@ -346,7 +346,7 @@ test("O1: what answers an earlier read or write stands for none that is under wa
   assert.is(harness.takeOrders().length, 3);
 });
 
-test("O1: the table is read once for each write of unknown outcome, and for nothing else", () => {
+test("O1: the table is read once for each write of unknown outcome, and at no other time", () => {
   const harness = settled(["a", "b"]);
   const failed = { type: "write_failed", error: new UnavailableError("TIMEOUT", "no answer") } as const;
   harness.tell(failed);
@@ -366,7 +366,7 @@ test("a coordinator whose write is refused, or that sees a higher term, steps do
   assert.ok(overtaken.did.includes("step_down"));
 });
 
-test("a node on probation is given nothing until it is over; one that leaves in order is not declared dead", () => {
+test("a node gets no partition during its probation; a node that leaves in order is not declared dead (O4)", () => {
   const harness = settled(["a", "b"]);
   harness.members.push(member("c", { probationMs: 1_000 }));
   harness.tell({ type: "view", view: harness.view });
@@ -375,7 +375,7 @@ test("a node on probation is given nothing until it is over; one that leaves in 
   harness.tell({ type: "tick" });
   assert.is(harness.state.writing, undefined);
   harness.nowMs += 500;
-  harness.members = [...harness.members.slice(0, 2), member("c")]; // the store's clock says that it is over
+  harness.members = [...harness.members.slice(0, 2), member("c")]; // by the store's clock the probation is over
   harness.tell({ type: "view", view: harness.view });
   harness.tell({ type: "tick" });
   harness.nowMs += COORDINATOR_LIMITS.gatherJoinsMs;
@@ -391,7 +391,7 @@ test("a node on probation is given nothing until it is over; one that leaves in 
   assert.equal([...harness.state.members.keys()], ["a", "b"]);
 });
 
-test("what a member says in another term, or as another life, is not heard", () => {
+test("a message of another term or another life is ignored", () => {
   const harness = settled(["a", "b"]);
   const entry = [...harness.state.table.values()].find(({ holder }) => holder?.node === "b") as TableEntry;
   const released = { type: "released", partition: entry.partition, grant: entry.grant } as const;
@@ -400,7 +400,7 @@ test("what a member says in another term, or as another life, is not heard", () 
   assert.is(harness.state.granting.size, 0);
 });
 
-test("a load that is skewed for a while, and by enough to be worth it, moves partitions; a small or passing one does not", () => {
+test("a skew moves partitions if it lasts and is large enough; a small or passing skew moves none", () => {
   const harness = settled(["a", "b"], 8);
   const busy = [...harness.state.table.values()]
     .filter(({ holder }) => holder?.node === "a")
@@ -425,7 +425,7 @@ test("a load that is skewed for a while, and by enough to be worth it, moves par
   );
 });
 
-test("a new coordinator tells those that reported first which epochs the later ones hold", () => {
+test("a new coordinator tells early reporters the epochs that later reporters hold", () => {
   const [grant, holder] = [{ leaderEpoch: 6, tableVersion: 1 }, life("b")];
   const entry: TableEntry = { partition: "s/0", holder, grant, next: undefined, decision: 1, reason: "" };
   const harness = new Harness(["a", "b"], { entries: [entry], partitions: 1, reported: false });
@@ -437,7 +437,7 @@ test("a new coordinator tells those that reported first which epochs the later o
   assert.equal(told, [["s/0", 44]]);
 });
 
-test("a drain that the store does not show is written again at each look, until it does", () => {
+test("a drain is written again at each look until the store shows it", () => {
   const harness = new Harness(["a", "b"]);
   const command = { kind: "drain", node: nodeId("b") } as const;
   const drains = (effects: readonly CoordinatorEffect[]) => effects.filter(({ type }) => type === "set_draining");

@@ -1,6 +1,6 @@
 /**
- * Leases on Redis of every format version so far, kept as they were written: what is written today is of the newest, byte
- * for byte, and each is read as it was meant. A format changes by a new sample beside the old ones, never by changing one.
+ * Samples of the leases on Redis, one for each format version. Today's store writes the newest format byte for byte, and reads
+ * every format. A change of format adds a sample, and never changes one.
  */
 import { readFile } from "node:fs/promises";
 import { test } from "uvu";
@@ -58,7 +58,7 @@ async function writeSample(store: RedisLeaseStore): Promise<void> {
   await store.writeTable(LEADER_EPOCH, 1, ENTRIES.slice(1), decision(2));
 }
 
-/** Redis made the ids of decisions: they are of no meaning. */
+/** Redis makes the ids of decisions, so they differ each time. */
 const withoutIds = (sample: readonly (readonly string[])[]): string[][] =>
   sample.map((command) => {
     const isDecision = Buffer.from(command[0] ?? "", "hex").toString() === "XADD";
@@ -71,7 +71,7 @@ test("the lease store on Redis writes format 1 today, byte for byte", () =>
     assert.equal(withoutIds(await dumpRedis(port, PREFIX)), withoutIds(SAMPLE_1));
   }));
 
-test("leases of format 1 are read as they were meant", () =>
+test("leases of format 1 are read", () =>
   onRedis(async (port, connect) => {
     await fillRedis(port, SAMPLE_1);
     const store = await connect();

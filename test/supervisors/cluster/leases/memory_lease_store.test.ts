@@ -1,4 +1,4 @@
-/** What a simulator does to the lease store in memory; what every lease store does is in the conformance suite. */
+/** The controls of the lease store in memory for a simulator. The conformance suite tests the contract. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { MemoryLeaseDomain, type MemoryLeaseStore } from "../../../../supervisors/cluster/leases/memory_lease_store.ts";
@@ -47,7 +47,7 @@ test("while the store is away every call of every handle is refused and has no e
   assert.equal(await seen(store), before);
 });
 
-test("while one node has no way to the store its calls alone are refused and have no effect", async () => {
+test("while one node can not reach the store only its calls are refused, without effect", async () => {
   const { domain, store, leaderEpoch } = await made();
   const before = await seen(store);
   store.setAway(true);
@@ -57,7 +57,7 @@ test("while one node has no way to the store its calls alone are refused and hav
   assert.equal(await seen(store), before);
 });
 
-test("a snapshot is not touched by what comes after it, and can be restored more than once", async () => {
+test("later calls do not change a snapshot, and it can be restored more than once", async () => {
   const { domain, store, leaderEpoch } = await made();
   const before = await seen(store);
   const snapshot = domain.snapshot();

@@ -62,7 +62,7 @@ const handOver = (partition: string, of = grant(7, 3)): Order => ({
   ...{ kind: "hand_over", partition, grant: of, to: { node: nodeId("c"), incarnation: 1 }, withinMs: 100 },
 });
 
-test("M1: an order of a lower term than one that was heard of is not carried out", () => {
+test("M1: an order of a lower term than the highest seen is not carried out", () => {
   const { tell, view, orders } = memberUnderTest();
   tell(view());
   assert.equal(kinds(orders(leader(7), take("s/0"))), ["take"]);
@@ -78,7 +78,7 @@ test("M1: an order for another life of the node is not carried out", () => {
   assert.equal(effects, []);
 });
 
-test("M2: each coordinator is told first of all that is held", () => {
+test("M2: a member first reports all its holdings to each coordinator", () => {
   const { tell, view, orders } = memberUnderTest();
   assert.equal(
     said(tell(view())).map(({ type }) => type),
@@ -96,11 +96,11 @@ test("M2: each coordinator is told first of all that is held", () => {
   });
 });
 
-test("M3: orders that come again are answered as the first time and done once", () => {
+test("M3: a repeated order is answered alike and carried out once", () => {
   const { tell, view, orders } = memberUnderTest();
   tell(view());
   orders(leader(7), take("s/0"));
-  // Not owned yet: the tree is told again, and knows what it has.
+  // The partition is not owned yet: the tree gets the order again, and tolerates it.
   assert.equal(kinds(orders(leader(7), take("s/0"))), ["take"]);
   assert.equal(
     said(tell({ type: "owned", partition: "s/0", epoch: 50 })).map(({ type }) => type),
@@ -116,7 +116,7 @@ test("M3: orders that come again are answered as the first time and done once", 
     said(tell({ type: "let_go", partition: "s/0" })).map(({ type }) => type),
     ["released"],
   );
-  // What is not held is asked of the tree, as an earlier life of this actor may have taken it.
+  // An unknown partition: the tree gets the order, as this actor may have taken the partition before a restart.
   assert.ok(kinds(orders(leader(7), handOver("s/0"))).includes("hand_over"));
   assert.equal(
     said(tell({ type: "let_go", partition: "s/0" })).map(({ type }) => type),
@@ -124,7 +124,7 @@ test("M3: orders that come again are answered as the first time and done once", 
   );
 });
 
-test("a hand-over of an earlier grant does not end a later one", () => {
+test("a hand-over under an earlier grant does not end a later grant", () => {
   const { tell, view, orders } = memberUnderTest();
   tell(view());
   orders(leader(7), take("s/0", grant(7, 9)));
@@ -133,7 +133,7 @@ test("a hand-over of an earlier grant does not end a later one", () => {
   assert.equal(orders(leader(7), take("s/0", grant(7, 3))), []);
 });
 
-test("what is held under a grant that the store has lost is handed over, or is claimed, as the next coordinator's table says", () => {
+test("a partition held under a grant that the store lost is handed over or claimed, as the next coordinator orders", () => {
   const { tell, view, orders } = memberUnderTest();
   tell(view());
   orders(leader(7), take("s/0", grant(7, 9)), take("s/1", grant(7, 9)));
@@ -142,7 +142,7 @@ test("what is held under a grant that the store has lost is handed over, or is c
   const next = leader(8, "c");
   tell({ type: "report_again", leader: next });
   const from = { from: SELF, leaderEpoch: 8 };
-  // Its table went back to what it said before.
+  // The table went back to its former state.
   assert.equal(said(orders(next, take("s/1", grant(7, 3)))), [
     { type: "claimed", ...from, partition: "s/1", grant: grant(7, 3), epoch: 51 },
   ]);
@@ -154,10 +154,10 @@ test("what is held under a grant that the store has lost is handed over, or is c
   ]);
 });
 
-test("what was superseded under an earlier grant than the one that is held is not let go of", () => {
+test("a partition superseded under an earlier grant than the held one is kept", () => {
   const { state, tell, view, orders } = memberUnderTest();
   tell(view());
-  // The tree says so before it is told of what is on its way to it.
+  // The tree reports that before the newer order reaches it.
   orders(leader(7), take("s/0", grant(7, 9)), { kind: "expect", partition: "s/1" });
   assert.equal(tell({ type: "superseded", partition: "s/0", grant: grant(7, 3) }), []);
   assert.equal(tell({ type: "superseded", partition: "s/1", grant: grant(7, 3) }), []);
@@ -166,7 +166,7 @@ test("what was superseded under an earlier grant than the one that is held is no
   assert.equal(told, [{ type: "released", from: SELF, leaderEpoch: 7, partition: "s/0", grant: grant(7, 9) }]);
 });
 
-test("M4: what the table gives to another life, with a later grant, is let go of", () => {
+test("M4: a partition that the table gives to another life with a later grant is dropped", () => {
   const { tell, view, orders } = memberUnderTest();
   tell(view());
   orders(leader(7), take("s/0"));
@@ -193,7 +193,7 @@ test("M4: what the table gives to another life, with a later grant, is let go of
   assert.is(point?.type === "point_to" && point.owner?.node, "c");
 });
 
-test("while it hands a partition over, who asks for it here is sent to its next owner, before and after the table says so", () => {
+test("during a handover requests are directed to the next owner, before and after the table names it", () => {
   const { tell, view, orders } = memberUnderTest();
   tell(view());
   orders(leader(7), take("s/0"));
@@ -207,7 +207,7 @@ test("while it hands a partition over, who asks for it here is sent to its next 
   assert.equal(pointedTo(said), ["c"]);
 });
 
-test("M8: a command that a link may have swallowed is given again to whoever is greeted, until it is seen to be so, for a while", () => {
+test("M8: a command is repeated to each coordinator that is greeted, until it is seen carried out or 10 s have passed", () => {
   const { tell, view, clock } = memberUnderTest();
   tell(view());
   const commands = (effects: readonly MemberEffect[]) =>
@@ -216,7 +216,7 @@ test("M8: a command that a link may have swallowed is given again to whoever is 
   const linkAgain = () => tell({ type: "link", event: { kind: "up", node: nodeId("a"), incarnation: 1, minor: 0 } });
   assert.equal(commands(tell({ type: "command", command: drain })), [drain]);
   assert.equal(commands(linkAgain()), [drain]);
-  tell(view()); // not so yet
+  tell(view()); // not carried out yet
   assert.equal(commands(linkAgain()), [drain]);
   tell(view({ members: [member("a"), member("b", 4), { ...member("c"), isDraining: true }] }));
   assert.equal(commands(linkAgain()), []);
@@ -227,7 +227,7 @@ test("M8: a command that a link may have swallowed is given again to whoever is 
   assert.equal(commands(linkAgain()), []);
 });
 
-test("M5: it stands when the leader's port refuses, and only against that term", () => {
+test("M5: a member stands when the leader's port refuses, and only against that term", () => {
   const { tell, view, state } = memberUnderTest();
   tell(view());
   const link = { node: nodeId("a"), incarnation: 1 };
@@ -240,7 +240,7 @@ test("M5: it stands when the leader's port refuses, and only against that term",
   assert.is(state.isLeading, true);
 });
 
-test("M5: it does not stand against a coordinator that falls silent before its lease has expired", () => {
+test("M5: a member does not stand against a silent coordinator before its lease has expired", () => {
   const { tell, view } = memberUnderTest();
   tell(view());
   const silent = tell({ type: "link", event: { kind: "silent", node: nodeId("a"), incarnation: 1 } });
@@ -257,7 +257,7 @@ test("M5: it does not stand against a coordinator that falls silent before its l
   );
 });
 
-test("M5: one that may be cut off lets the others stand first", () => {
+test("M5: a member that may be cut off lets the others stand first", () => {
   const { tell, view, clock } = memberUnderTest();
   tell(view());
   tell({ type: "stepped_down", because: "cut_off" });
@@ -269,7 +269,7 @@ test("M5: one that may be cut off lets the others stand first", () => {
   clock.nowMs += 2 * CLUSTER_TIMES.leaseMs;
 });
 
-test("M6: while the store is away nothing that is held is given up", () => {
+test("M6: a member gives up no partition while the store is away", () => {
   const { tell, view, orders, state } = memberUnderTest();
   tell(view());
   orders(leader(7), take("s/0"));
@@ -279,7 +279,7 @@ test("M6: while the store is away nothing that is held is given up", () => {
   assert.is(state.holdings.size, 1);
 });
 
-test("M7: a life that the registry does not know any more lets go of everything, and does nothing after", () => {
+test("M7: a life that the registry no longer knows drops all partitions, and does nothing after", () => {
   const { tell, view, orders } = memberUnderTest();
   tell(view());
   orders(leader(7), take("s/0"), take("s/1"));
@@ -287,7 +287,7 @@ test("M7: a life that the registry does not know any more lets go of everything,
   assert.equal(orders(leader(7), take("s/2")), []);
 });
 
-test("a leaving member asks each coordinator to drain it, and is gone once it holds nothing", () => {
+test("a leaving member asks each coordinator to drain it, and has left once it holds no partition", () => {
   const { tell, view, orders } = memberUnderTest();
   tell(view());
   orders(leader(7), take("s/0"));
@@ -309,7 +309,7 @@ test("a leaving member asks each coordinator to drain it, and is gone once it ho
   assert.is(effects.at(-1)?.type, "left");
 });
 
-test("a member that leaves when nobody is there to take over does not wait", () => {
+test("a member that leaves does not wait if no other node can take over", () => {
   const { tell, view, orders } = memberUnderTest();
   tell(view());
   orders(leader(7), take("s/0"));

@@ -1,4 +1,4 @@
-/** A member whose actor was started again knows nothing of what the node's tree holds: the tree is asked. */
+/** A member whose actor was restarted has forgotten the partitions of the node's tree: it gives the tree all orders. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { nodeId } from "../../../../protocols/position.ts";
@@ -14,7 +14,7 @@ const self: Life = { node: nodeId("b"), incarnation: 1 };
 const leader: Leader = { node: nodeId("a"), incarnation: 1, leaderEpoch: 5 };
 const grant = { leaderEpoch: 4, tableVersion: 2 };
 
-test("it has the tree hand over what it does not know of, and answers once that is done", () => {
+test("a restarted member has the tree hand over a partition that it does not know, and answers once that is done (M3)", () => {
   const state = createMember(self, CLUSTER_TIMES, 0);
   const hear = (message: MemberMessage): readonly MemberEffect[] => stepMember(state, message, 0)[1];
   const handOver = { kind: "hand_over", partition: "s/0", grant, to: leader, withinMs: 100 } as const;
@@ -33,7 +33,7 @@ test("it has the tree hand over what it does not know of, and answers once that 
   ]);
 });
 
-test("what was let go of before it was given back is not told of as what was given", () => {
+test("a release from before a new grant is not reported as a release of that grant", () => {
   const state = createMember(self, CLUSTER_TIMES, 0);
   const hear = (message: MemberMessage): readonly MemberEffect[] => stepMember(state, message, 0)[1];
   const handOver = { kind: "hand_over", partition: "s/0", grant, to: self, withinMs: 100 } as const;
@@ -43,7 +43,7 @@ test("what was let go of before it was given back is not told of as what was giv
   assert.is(state.holdings.get("s/0")?.phase, "claiming");
 });
 
-test("an order to take that comes again before the partition is owned reaches the tree again", () => {
+test("a repeated order to take reaches the tree again while the partition is not owned (M3)", () => {
   const state = createMember(self, CLUSTER_TIMES, 0);
   const hear = (message: MemberMessage): readonly MemberEffect[] => stepMember(state, message, 0)[1];
   const orders = { type: "orders", leader, to: self, orders: [{ kind: "take", partition: "s/0", grant }] } as const;
@@ -53,7 +53,7 @@ test("an order to take that comes again before the partition is owned reaches th
   assert.not.ok(hear(orders).some(({ type }) => type === "take"));
 });
 
-test("part of the table from a coordinator that it does not know has it ask for all of it (M2)", () => {
+test("a part of the table from an unknown coordinator makes the member report, to be sent the whole table (M2)", () => {
   for (const heardFirst of ["table", "orders"] as const) {
     const state = createMember(self, CLUSTER_TIMES, 0);
     const hear = (message: MemberMessage): readonly MemberEffect[] => stepMember(state, message, 0)[1];
@@ -69,7 +69,7 @@ test("part of the table from a coordinator that it does not know has it ask for 
   }
 });
 
-test("what the table gives to others is dropped, whether or not it is known here (M4)", () => {
+test("a partition that the table gives to another life is dropped, even if the member does not know it (M4)", () => {
   const other: Life = { node: nodeId("c"), incarnation: 1 };
   const state = createMember(self, CLUSTER_TIMES, 0);
   const hear = (message: MemberMessage): readonly MemberEffect[] => stepMember(state, message, 0)[1];
@@ -81,7 +81,7 @@ test("what the table gives to others is dropped, whether or not it is known here
     ...{ type: "table", leader, version: 3, isWhole: true, epochs: [], members: undefined, rates: undefined },
     entries: [entry("s/0", other), entry("s/1", self), entry("s/2", other, self), entry("s/3", other)],
   });
-  // What it knows itself to expect is the coordinator's to end: the order is on its way.
+  // Only the coordinator ends an expectation: its order is on its way.
   assert.equal(
     effects.flatMap((effect) => (effect.type === "drop" ? [effect.partition] : [])),
     ["s/0"],

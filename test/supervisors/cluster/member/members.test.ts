@@ -1,4 +1,4 @@
-/** Members and their coordinator on the product's kernel, over a lease store in memory: who holds what, through joins and deaths. */
+/** Members and their coordinator on the product's kernel, over a lease store in memory: ownership through joins and deaths. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { createActorSystem } from "../../../../actors/kernel/actor_system.ts";
@@ -22,7 +22,7 @@ const TIMES: ClusterTimes = {
   ...{ registrationMs: 1_000, renewEveryMs: 50, leaseMs: 200, renewLeaseEveryMs: 50, lookEveryMs: 30 },
 };
 
-/** A run that comes to a halt says where. */
+/** Rejects with the state of the nodes if a run comes to a halt. */
 const HALTED_AFTER_MS = 30_000;
 
 const profile = (name: string): MemberProfile => ({
@@ -62,7 +62,7 @@ class World {
     clearTimeout(timer);
   }
 
-  /** Every partition is held once, within one of an even share. */
+  /** Whether every partition is held once, and each node holds an even share, give or take one. */
   isBalanced(): true | undefined {
     const held = [...this.nodes.values()].map(({ owned }) => owned.size);
     const total = held.reduce((sum, count) => sum + count, 0);
@@ -95,8 +95,8 @@ class Node {
     const made = new Node(name, await createActorSystem());
     const placement: Placement = {
       order: (partition, order) => {
-        // As the partition's supervisor does, without a log: a claim and a release take a turn, and one order claims once,
-        // however often it comes.
+        // Stands in for the partition's supervisor, without a log: a claim and a release take a turn, and a repeated order
+        // claims once.
         setImmediate(() => {
           if (order.type === "take") {
             const before = made.grants.get(partition);
@@ -137,7 +137,7 @@ async function cluster(...names: readonly string[]): Promise<World> {
   return world;
 }
 
-/** Where the nodes stand, for a run that comes to a halt. */
+/** Describes the state of the nodes, for a run that comes to a halt. */
 const standing = (world: World): string =>
   [...world.nodes.values()]
     .map(
@@ -150,14 +150,14 @@ async function end(world: World): Promise<void> {
   for (const { system } of world.nodes.values()) await system.shutdown();
 }
 
-test("nodes that find each other elect one coordinator, and share the partitions evenly", async () => {
+test("linked nodes elect one coordinator, and share the partitions evenly", async () => {
   const world = await cluster("a", "b", "c");
   const leaders = [...world.nodes.values()].filter(({ state }) => state?.isLeading === true);
   assert.is(leaders.length, 1);
   await end(world);
 });
 
-test("a node that joins gets its share and nobody else's partitions move", async () => {
+test("a node that joins gets its share, and no other partition moves", async () => {
   const world = await cluster("a", "b", "c");
   const before = world.claims.length;
   await world.start("d");
@@ -168,7 +168,7 @@ test("a node that joins gets its share and nobody else's partitions move", async
   await end(world);
 });
 
-test("the partitions of a node that dies go to the others, and their own stay", async () => {
+test("the partitions of a dead node go to the others, whose own partitions stay", async () => {
   const world = await cluster("a", "b", "c");
   const victim = [...world.nodes.values()].find(({ state }) => state?.isLeading === false);
   const lost = new Set(victim?.owned);
@@ -179,7 +179,7 @@ test("the partitions of a node that dies go to the others, and their own stay", 
   await end(world);
 });
 
-test("when the coordinator's node dies another takes its place at once, with a higher term, and gives its partitions away", async () => {
+test("when the coordinator's node dies another node leads at once in a higher term, and its partitions find owners", async () => {
   const world = await cluster("a", "b", "c");
   const leader = [...world.nodes.values()].find(({ state }) => state?.isLeading);
   const term = leader?.state?.leader?.leaderEpoch ?? 0;
@@ -190,7 +190,7 @@ test("when the coordinator's node dies another takes its place at once, with a h
   await end(world);
 });
 
-test("a node that is drained gives all away and stays; one that leaves goes once it holds nothing", async () => {
+test("a drained node gives all its partitions away and stays; a leaving node ends once it holds none", async () => {
   const world = await cluster("a", "b", "c");
   const b = world.nodes.get("b");
   world.nodes.get("a")?.member.tell({ type: "command", command: { kind: "drain", node: nodeId("b") } });
