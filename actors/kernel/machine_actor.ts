@@ -1,10 +1,10 @@
 /**
- * Runs a pure machine as an actor: steps it with each message and performs its effects in order. Decides only what a
- * failed or late effect becomes; leaves every effect to the shell's `perform`.
- *   A1. Effects are begun in the order the machine gave them, and before the next message is handled.
+ * Runs a pure machine as an actor: steps it with each message and performs its effects in order. Decides only the outcome
+ * of a failed or late effect; leaves every effect to the shell's `perform`.
+ *   A1. Effects begin in the order in which the machine gave them, and before the next message is handled.
  *   A2. Work that takes time goes on beside the actor and tells its result as a message; no handler waits for it (E19).
- *   A3. Each effect fails at most once, by its error or its deadline; what it tells after its deadline is ignored.
- *   A4. A failure that the shell did not map to a message is a crash of the actor.
+ *   A3. Each effect fails at most once, by its error or its deadline. A message that it tells after its deadline is ignored.
+ *   A4. A failure that the shell does not map to a message crashes the actor.
  */
 import { UnavailableError } from "../../protocols/errors.ts";
 import type { Machine } from "../../protocols/machine.ts";
@@ -12,22 +12,22 @@ import type { ActorContext, ActorDefinition, ActorReference, MailboxLimits, Supe
 
 export interface MachineActorOptions<State, Message, Effect> {
   readonly name: string;
-  /** Called for each life. A machine given as a value must not update its state in place, as a restart begins from it. */
+  /** A function is called for each life. A machine given as a value must not update its state in place: a restart reuses it. */
   readonly machine:
     | Machine<State, Message, Effect>
     | ((context: ActorContext<Message>) => Machine<State, Message, Effect>);
   /**
-   * Begins an effect. Work that takes time is a promise, whose result is told through `context.self`; there it is
-   * ignored once the deadline has passed.
+   * Begins an effect. Returns a promise for work that takes time, and tells the result through `context.self`, which
+   * ignores messages once the deadline has passed.
    */
   perform(effect: Effect, context: ActorContext<Message>): void | Promise<void>;
   /** The message that a failed effect becomes. Without it a failure is a crash (A4). */
   onEffectFailed?(effect: Effect, error: unknown): Message;
-  /** How long an effect may take until its promise settles or, where it gives none, its first message. */
+  /** How long an effect may take, in ms: until its promise settles or, without a promise, until its first message. */
   deadlineMs?(effect: Effect): number | undefined;
-  /** Stepped first in each life, before any other message. */
+  /** Messages that the machine is stepped with at the start of each life, before any other. */
   first?(context: ActorContext<Message>): readonly Message[];
-  /** Releases what `perform` took. */
+  /** Releases the resources that `perform` took. */
   stop?(): void | Promise<void>;
   readonly mailbox?: MailboxLimits;
   readonly supervision?: Supervision;
@@ -46,15 +46,16 @@ class EffectFailure<Effect> {
 /** One effect under way. */
 interface Attempt<Effect> {
   readonly effect: Effect;
-  /** A restart forgets the effects of the life before. */
+  /** The life that began the effect: a restart forgets the effects of the life before. */
   readonly life: unknown;
   phase: "open" | "done" | "late";
   hasTold: boolean;
-  /** Gave no promise, so that its first message is its result. */
+  /** `perform` gave no promise, so the first message is the result. */
   endsWithMessage: boolean;
   deadline?: Timer;
 }
 
+/** The definition of an actor that runs the machine. */
 export function machineActor<State, Message, Effect>(
   options: MachineActorOptions<State, Message, Effect>,
 ): ActorDefinition<Message> {
@@ -122,7 +123,7 @@ class MachineLife<State, Message, Effect> {
     return this.#context.after(deadlineMs, new EffectFailure(attempt, error) as Message);
   }
 
-  /** A3: the context of one effect, whose `self` goes deaf with the deadline. */
+  /** A3: the context of one effect, whose `self` ignores messages after the deadline. */
   #contextOf(attempt: Attempt<Effect>): ActorContext<Message> {
     if (attempt.deadline === undefined) return this.#context;
     const { self } = this.#context;
