@@ -1,6 +1,6 @@
 /**
- * Performs what the partition machine decides: calls the log, answers those who asked, and gives the parts that live
- * beside the owner their feed. Holds no decision of its own.
+ * Performs the effects of the partition machine: calls the log, answers askers, and gives the parts beside the owner their
+ * feed. Makes no decision of its own.
  */
 import { HeadraceError, UnavailableError } from "../../protocols/errors.ts";
 import type { PartitionReference } from "../../protocols/position.ts";
@@ -26,24 +26,24 @@ export interface PartitionOptions {
   readonly partition: PartitionReference;
   readonly log: Log;
   /**
-   * Read at each start: what allows it to be claimed, undefined while the partition is only expected here (P9); and whether
-   * it is being handed over, as a life that ended in the midst of that has nothing in flight (P8).
+   * Read at each start of the actor: the grant, undefined while the partition is only expected here (P9), and whether the
+   * partition is being handed over. A life that ended during that has nothing in flight (P8).
    */
   readonly placement: { readonly grant: Grant | undefined; readonly isLeaving?: boolean };
   readonly settings: PartitionSettings;
   readonly retention: Retention;
   readonly expectedConsumers: readonly string[];
-  /** The partition is owned and readable: start what lives beside it. Called again after each new claim. */
+  /** The partition is owned and readable: start the parts beside it. Called again after each new claim. */
   onOwned(feed: PartitionFeed): void;
-  /** What was started under the last feed must end. */
+  /** The parts that were started with the last feed must end. */
   onDisowned(error: HeadraceError, isFinal: boolean): void;
-  /** Nothing is in flight, and nothing is taken any more: another node may own it. */
+  /** No append is in flight, and none will be: another node may own the partition. */
   onHandedOver?(): void;
-  /** The partition can not be claimed now; called after each attempt. */
+  /** The partition can not be claimed now. Called after each failed attempt. */
   onBlocked(error: HeadraceError): void;
-  /** @param waitedMs from the arrival of the oldest of these batches to its commit */
+  /** Called after each append. `waitedMs` is the time from the arrival of its oldest batch to its commit. */
   onAppended?(batches: number, events: number, sizeBytes: number, waitedMs: number | undefined): void;
-  /** Finer than the clock, where there is one; only differences mean something. */
+  /** A clock finer than the actor's, in ms. Only differences mean something. Default: the actor's clock. */
   readonly stopwatchMs?: () => number;
 }
 
@@ -53,7 +53,7 @@ export const partitionActor = (options: PartitionOptions): ActorDefinition<Parti
   const suspects: Suspects = new Map();
   return {
     name: String(options.partition.partition),
-    // Sessions are slowed by their append credit before this fills; the bound is the last line of defence (E19).
+    // Append credit slows sessions before this mailbox is full: the bound is the last line of defence (E19).
     mailbox: { messagesMax: 10_000, weightBytesMax: 67_108_864 },
     start: (context) => new PartitionActor(options, context as ActorContext<PartitionMessage>, suspects).begin(),
   };
@@ -66,7 +66,7 @@ class PartitionActor implements Actor<PartitionMessage> {
   #feed: OwnedFeed | undefined;
   readonly #followers: Followers;
   #crashedBy: ArrivedAppend | undefined;
-  /** When the oldest batch of the append in flight arrived. */
+  /** When the oldest batch of the append in flight arrived, by the stopwatch. */
   #inFlightSinceMs: number | undefined;
 
   constructor(options: PartitionOptions, context: ActorContext<PartitionMessage>, suspects: Suspects) {
@@ -111,7 +111,7 @@ class PartitionActor implements Actor<PartitionMessage> {
     for (const effect of effects) this.#perform(effect);
   }
 
-  /** Batches whose arrival ends this life are known by the next one (P11). */
+  /** Marks batches whose arrival crashes this life as suspects of the next one (P11). */
   #takeAppend(message: ArrivedAppend): void {
     try {
       this.#performAll(message);
@@ -222,7 +222,7 @@ class PartitionActor implements Actor<PartitionMessage> {
         : log
             .declareLost(ownership, producerId, producerEpoch, request.from, request.to, nowMs, owner)
             .then((outcome: AppendOutcome) => {
-              this.#feed?.refreshRejected(); // what was declared lost is told there
+              this.#feed?.refreshRejected(); // the declaration is a record of that channel
               return { kind: "appended", requestId: call.requestId, outcome };
             });
     answer.then(
