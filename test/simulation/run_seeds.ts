@@ -1,6 +1,6 @@
 /**
- * Runs seeds of the simulation and prints what happened in them: `scripts/simulate.ts` starts it. Fails when a seed
- * fails, and when a kind of fault or a point of crash never occurred.
+ * Runs seeds of the simulation and prints their outcomes; `scripts/simulate.ts` starts it. Fails where a seed fails, or where
+ * a kind of fault or a point of crash never occurred.
  *
  *   --seeds n    how many, from 1     --seed n    that one alone     --trace    its events, one a line
  *   --from n     where to begin       --cluster   of a whole cluster, else of one node
@@ -13,7 +13,7 @@ import { EXPECTED } from "./expected.ts";
 import { runSeeds, type SeedOutcome } from "./seed_pool.ts";
 import { simulate } from "./simulation.ts";
 
-/** Of the first seed that fails among many. */
+/** Lines of the trace that are printed for the first failing seed of many. */
 const TRACE_LINES_TOLD = 60;
 
 const { values } = parseArgs({
@@ -41,7 +41,7 @@ async function runOne(seed: number): Promise<void> {
   process.exitCode = outcome.problems.length > 0 ? 1 : 0;
 }
 
-/** A failure is looked at where it was seen, and there may be no way to run the seed again by hand. */
+/** Prints the end of a failing seed's trace: where it failed, as in CI, nobody may be able to run it again by hand. */
 async function tellTheEndOf(seed: number): Promise<void> {
   const { trace } = await simulateSeed(seed);
   console.log(`the last events of seed ${seed}:`);

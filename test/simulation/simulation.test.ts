@@ -25,7 +25,7 @@ test("whatever fails, what is acked is in the log once, in order, and reaches ev
   console.log(`${SEEDS + ONCE_FAILED.length} seeds, ${steps} steps in ${Math.round(performance.now() - startedAt)} ms`);
 });
 
-test("a seed is one history: run again it is the same, event by event", async () => {
+test("a seed gives one history: a second run is the same, event by event", async () => {
   const [first, second] = [await simulate(7, {}, true), await simulate(7, {}, true)];
   assert.is(first.steps, second.steps);
   assert.ok(first.trace.length > 100);
