@@ -217,8 +217,10 @@ export type StoreState =
   | { readonly kind: "unavailable"; readonly code: string; readonly reason: string };
 
 /**
- * All methods reject with `UnavailableError` where the store is away (retry), with `FencedError` where the ownership is not
- * the newest (claim again or stand down), and with `ConfigurationError` where the store can not be used as configured.
+ * All methods reject with
+ *   - `UnavailableError` where the store is away: retry,
+ *   - `FencedError` where the ownership is not the newest: claim again or stand down,
+ *   - `ConfigurationError` where the store can not be used as configured.
  */
 export interface Log {
   /** Name of the log's build, for logs and metrics. */

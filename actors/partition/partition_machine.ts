@@ -9,8 +9,8 @@
  *   P5. Retention takes no record that a known consumer has not handled, unless the stream's `onFull` is `trim`. A consumer
  *       that has not reported yet needs everything.
  *   P6. A partition whose claim was refused for a higher grant stands down: all waiting requests get `NOT_OWNER`.
- *   P7. While groups are large, a small one waits for the next tick of a clock that all partitions share, so that their
- *       appends leave in one write, and so do their answers.
+ *   P7. While groups are large, a small one waits for the next tick of a clock that all partitions share. Their appends then
+ *       leave in one write, and so do their answers.
  *   P8. A partition that is handed over refuses new requests and answers the append in flight. It then tells that it is
  *       handed over, so that no append runs when the next owner claims. Unanswered requests get `NOT_OWNER`.
  *   P9. A partition that is expected here keeps requests until it is granted: a producer may learn of the move before the

@@ -79,7 +79,7 @@ export async function judge(evidence: Evidence): Promise<void> {
       store.partitions.map((_, partition) => ({
         sink: sink.name,
         partition,
-        // What a sink that can not go back holds of a lost tail was reported as its orphans (E9).
+        // A sink that can not go back has reported its records of a lost tail as orphans (E9).
         records: sink
           .stored(partition)
           .records.filter(

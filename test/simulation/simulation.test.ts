@@ -8,7 +8,7 @@ const SEEDS = 120;
 /** Seeds beyond them that once failed: what the log held of a cut batch was told as refused. */
 const ONCE_FAILED = [342, 598, 2299];
 
-test("whatever fails, what is acked is in the log once, in order, and reaches every sink once", async () => {
+test("whatever fails, an acked event is in the log once, in order, and reaches every sink once", async () => {
   const startedAt = performance.now();
   const totals = new Map<string, number>();
   let steps = 0;

@@ -16,6 +16,7 @@ import {
   offset,
   type PartitionReference,
   type Position,
+  partitionName,
 } from "../../../protocols/position.ts";
 import { firstSequence, lastSequence, type Sequence } from "../../../protocols/sequence.ts";
 import type * as Contract from "../log.ts";
@@ -369,7 +370,7 @@ export class EmbeddedLog implements Contract.Log {
     if (state === undefined)
       throw new ConfigurationError(
         "STORE_MISCONFIGURED",
-        `Cannot write to ${prefix} as the partition must be claimed: it never was`,
+        `Cannot write to ${partitionName(ownership.partition)} as the partition must be claimed: it never was`,
       );
     return { prefix, state };
   }

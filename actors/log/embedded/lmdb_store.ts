@@ -72,8 +72,8 @@ export class LmdbStore implements OrderedStore {
         keyEncoding: "binary",
         cache: false,
         // With overlapping flushes a killed process lost writes that LMDB had reported as flushed (seen in a test).
-        // Grouped commits are as fast without. A commit then writes its pages (pwrite, writev), syncs them (fdatasync) and
-        // writes the meta page through a descriptor opened with O_DSYNC, so a commit is flushed when it ends.
+        // Grouped commits are as fast without. A commit then writes its pages (pwrite, writev) and syncs them (fdatasync).
+        // It writes the meta page through a descriptor opened with O_DSYNC, so it is flushed when it ends.
         overlappingSync: false,
         ...changed,
       });
@@ -128,7 +128,7 @@ export class LmdbStore implements OrderedStore {
   }
 
   async #commit(writes: Writes): Promise<void> {
-    if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot write as the log is closed");
+    if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot write as the log must be open: it is closed");
     if (this.#state.kind === "unavailable") throw unavailable(this.#state.code, this.#state.reason);
     await this.#put(writes);
   }
@@ -198,7 +198,7 @@ export class LmdbStore implements OrderedStore {
   }
 
   async probe(): Promise<void> {
-    if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot probe as the log is closed");
+    if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot probe as the log must be open: it is closed");
     if (this.#state.kind === "ready") {
       this.get(FORMAT_KEY);
       return;

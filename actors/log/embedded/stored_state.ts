@@ -2,8 +2,8 @@
  * Keys and stored forms of the embedded log: a partition's fence, channels, entries, chains, verdicts and checkpoints, and
  * the store's own producers and metadata. Decides names and layouts; leaves meaning to partition_state.ts.
  *
- * A partition's keys share the prefix `p NUL stream NUL partition NUL`; an entry's key ends in its epoch and last offset
- * at a fixed width, so that entries lie in order and a cursor is found by one seek.
+ * A partition's keys share the prefix `p NUL stream NUL partition NUL`. An entry's key ends in its epoch and last offset at a
+ * fixed width. So entries lie in order, and a cursor is found by one seek.
  */
 import { Packr } from "../../../deps.ts";
 import type { Verdict } from "../../../protocols/event.ts";

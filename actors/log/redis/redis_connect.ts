@@ -1,8 +1,8 @@
 /**
  * Connects to the kind of Redis that an address leads to: one Redis, the master that sentinels name, or a Redis Cluster.
  *
- * Every server has a plain client. The clients of node-redis for clusters and sentinels choose connections, repeat commands
- * that were cut off and wait for an owner, which redis link C1 and E8 forbid: docs/decisions/0007-redis-cluster.md.
+ * Every server has a plain client. The clients of node-redis for clusters and sentinels choose connections by themselves, and
+ * repeat commands that were cut off. Redis link C1 and E8 forbid that: docs/decisions/0007-redis-cluster.md.
  */
 import { ConfigurationError } from "../../../protocols/errors.ts";
 import {

@@ -1,6 +1,6 @@
 /**
- * The connection of a store that is built on Redis: to one Redis (redis_link.ts), or to the master that sentinels name or
- * the masters of a Redis Cluster (redis_shards.ts). redis_connect.ts chooses among them.
+ * The connection of a store that is built on Redis. It leads to one Redis (redis_link.ts), or to the master that sentinels
+ * name or the masters of a Redis Cluster (redis_shards.ts). redis_connect.ts chooses among them.
  */
 import { ConfigurationError } from "../../../protocols/errors.ts";
 import type { StoreState } from "../log.ts";

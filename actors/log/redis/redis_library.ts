@@ -1,6 +1,6 @@
 /**
- * The Redis Function library of the cluster's log, as text: the rules of partition_state.ts in Lua, so that fence, chains,
- * records, rejects and checkpoints are one atomic call in Redis. The library's name carries a version, so that nodes of two
+ * The Redis Function library of the cluster's log, as text. It holds the rules of partition_state.ts in Lua, so that fence,
+ * chains, records, rejects and checkpoints are one atomic call. The library's name carries a version, so that nodes of two
  * releases can share a store during an upgrade.
  *
  *   R1. A function checks everything before its first write, and Redis refuses it before it runs where memory or disk are

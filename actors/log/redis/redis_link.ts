@@ -340,7 +340,8 @@ export class RedisLink implements RedisConnection {
   }
 
   async probe(): Promise<void> {
-    if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot probe as it is closed");
+    if (this.#isClosed)
+      throw new UnavailableError("STOPPING", "Cannot probe Redis as the connection must be open: it is closed");
     if (!this.#isConnected) this.#checkUsable();
     try {
       await this.#check();

@@ -1,6 +1,6 @@
 /**
- * The look at a server before it is used (redis link C2, C3). It checks that the server is new enough and evicts no keys,
- * that its store is still the one that this node knows (E22), and that the store's format is known.
+ * The look at a server before it is used (redis link C2, C3). It checks the server's version, that the server evicts no keys,
+ * that its store is the one that this node remembers (E22), and the store's format.
  */
 import { randomUUID } from "node:crypto";
 import { ConfigurationError, UnavailableError } from "../../../protocols/errors.ts";

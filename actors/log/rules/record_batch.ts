@@ -7,9 +7,11 @@
  *   B2. The events end the batch, byte for byte as they were appended.
  *   B3. The checksum covers all bytes that follow it: a damaged page is `STORE_CORRUPT`, never a wrong record.
  *
- * Version 1, big-endian: u8 version, u8 zero, u16 zero, u32 length of the whole, u32 crc32 of the rest, u32 records,
- * u32 events, f64 appendedAtMs, u32 schemaVersion, u16 traceparent bytes, u16 producer bytes, u8 flags, the sequences (3 x f64 of the
- * first, or of each), producer id, traceparent, bitmap of rejected events, events.
+ * Version 1, big-endian:
+ *   u8 version, u8 zero, u16 zero, u32 bytes of the whole batch, u32 crc32 of all bytes that follow,
+ *   u32 records, u32 events, f64 appendedAtMs, u32 schemaVersion,
+ *   u16 bytes of the traceparent, u16 bytes of the producer id, u8 flags,
+ *   sequences (3 x f64: of the first event, or of each), producer id, traceparent, bitmap of rejected events, events.
  */
 import * as zlib from "node:zlib";
 import { ConfigurationError, UnavailableError } from "../../../protocols/errors.ts";

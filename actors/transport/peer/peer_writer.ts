@@ -2,8 +2,8 @@
  * Writes values as MessagePack, into slabs of memory that frames share. Binary values are copied once. Values that
  * MessagePack lacks (undefined, maps with any keys, times, errors, references) are extensions, numbered in `EXTENSIONS`.
  *
- * A value that can not be sent (a function, an instance of a class, a cycle, too many values) is a bug of the sender, and
- * throws `InvariantError` before anything leaves.
+ * A value that can not be sent (a function, an instance of a class, a cycle, too many values) is a bug of the sender. It
+ * throws `InvariantError`, and no byte leaves.
  */
 import { HeadraceError, InvariantError, OverloadedError } from "../../../protocols/errors.ts";
 import { PreciseDate } from "../../../protocols/values/precise_date.ts";

@@ -1,6 +1,6 @@
 /**
- * Random histories, compared with a model that knows nothing of how a log is built: a list of record names with their
- * epochs, a number for each chain, and the last owner. After every step everything that a reader can see is compared.
+ * Random histories, compared with a model that knows nothing of how a log is built. The model is a list of record names with
+ * their epochs, a number for each chain, and the last owner. After every step everything that a reader can see is compared.
  */
 import * as fc from "fast-check";
 import { test } from "uvu";
@@ -211,7 +211,7 @@ class Model {
     this.first = firstOffset;
   }
 
-  /** All that can be seen is what the model holds. */
+  /** Compares everything that a reader can see with the model. */
   async compare(): Promise<void> {
     const channels = await this.log.describe(this.of);
     if (this.owner === undefined && this.stale === undefined) return;
@@ -261,7 +261,7 @@ class Model {
   }
 }
 
-/** What the chain makes of a batch, said with plain numbers. */
+/** The expected outcome of a batch, by plain numbers. */
 function expectedOutcome(
   chains: Map<string, Chain>,
   name: string,
@@ -290,14 +290,14 @@ function expectedOutcome(
   return write();
 }
 
-/** Verdicts compare by their sequences: what they say is the suite's to check. */
+/** An outcome with the sequences of its verdicts alone: the suite checks their texts. */
 const plainOutcome = (outcome: AppendOutcome) =>
   outcome.kind === "duplicate"
     ? { ...outcome, verdicts: outcome.verdicts.map(({ sequence }) => sequence.join("/")) }
     : outcome;
 
 export function logHistories(harness: LogHarness, numRuns: number): void {
-  test(`${harness.name}: histories at random give what the model says`, async () => {
+  test(`${harness.name}: random histories give the answers of the model`, async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 30 }), async (steps) => {
         const model = new Model(await harness.open(), harness);

@@ -1,6 +1,6 @@
 /**
- * Bytes before state (E25): a call with a batch that has no stored form is refused whole, and changes neither the log's
- * state nor the appends of others beside it. Each poison breaks another encoder: that of entries, chains, verdicts, or the
+ * Bytes before state (E25): a call with a batch that has no stored form is refused whole. It changes neither the log's state
+ * nor the appends of others beside it. Each poison breaks another encoder: that of entries, chains, verdicts, or the
  * function's arguments. On the embedded log this shows embedded M1.
  */
 import { test } from "uvu";

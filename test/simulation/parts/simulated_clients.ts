@@ -1,6 +1,6 @@
 /**
- * The applications of a simulated run: senders on the product's producer, plain or with a stored buffer, which crash and
- * come back, and a reader on the product's consumer. Everything that they are told is recorded for the checker.
+ * The applications of a simulated run. Senders use the product's producer, with a stored buffer or without, crash and come
+ * back. A reader uses the product's consumer. Everything that they are told is recorded for the checker.
  */
 
 import { Consumer } from "../../../protocols/client/consumer/consumer.ts";

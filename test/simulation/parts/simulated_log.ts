@@ -1,5 +1,5 @@
 /**
- * The log for one node: each call takes time to arrive and to be answered, may fail before or after its effect, and may be
+ * The log for one node. Each call takes time to arrive and to be answered. It may fail before or after its effect, and may be
  * the moment of the node's death. Calls of one partition arrive in the order in which they were made.
  */
 import type * as Contract from "../../../actors/log/log.ts";

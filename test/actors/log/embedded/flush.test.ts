@@ -1,10 +1,10 @@
 /**
  * E10: no acknowledgement of tier `fsync` comes before its flush, on the real disk, by the order of system calls.
  *
- * LMDB as lmdb_store.ts opens it (no writable map, no overlapping sync) commits in three steps on two descriptors of
- * data.mdb: the changed pages by pwrite64 or writev, then fdatasync of them, then the meta page by pwrite64 on a
- * descriptor opened O_DSYNC. The commit is durable when that last write has returned. Redis with `appendfsync always`
- * writes its append-only file, syncs it, and only then writes replies.
+ * lmdb_store.ts opens LMDB without a writable map and without overlapping sync. A commit then has three steps on two
+ * descriptors of data.mdb: it writes the changed pages by pwrite64 or writev, syncs them by fdatasync, and writes the meta
+ * page by pwrite64 on a descriptor opened with O_DSYNC. The commit is durable when that last write has returned. Redis with
+ * `appendfsync always` writes its append-only file, syncs it, and only then writes replies.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
