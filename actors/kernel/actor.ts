@@ -1,14 +1,14 @@
 /**
- * What an actor is to the rest of Headrace: the contract of the kernel, which alone knows nact.
+ * The contract of the kernel: what the rest of Headrace knows of actors. Only the kernel knows nact.
  *
- *   K1. One message at a time: no handler of an actor begins before the last one ended, whatever its supervisor does.
- *   K2. Two lanes. `tell` (replies, acks, credit, fences, stops, "there is more" levels) is never refused and never
- *       waits behind data; `send` (batches) waits for room in a bounded mailbox and never drops (E19).
- *   K3. A message that can not be handled any more goes to the dead letters: counted, sampled, never silent.
- *   K4. An actor that throws is dealt with by its parent's supervision and by nothing else; a throw inside supervision
- *       escalates. A restart keeps the mailbox and drops the message in hand to the dead letters.
- *   K5. A stop ends the children first, waits for the message in hand, then calls `stop`; watchers hear of it after.
- *   K6. Time, randomness and ids come from the context.
+ *   K1. No handler of an actor begins before its last one has ended, whatever its supervisor does.
+ *   K2. `tell` (replies, acks, credit, fences, stops, "there is more" levels) is never refused and never waits behind
+ *       data. `send` (batches) waits for room in a bounded mailbox and drops nothing (E19).
+ *   K3. A message that no actor can handle any more goes to the dead letters, which count and sample it.
+ *   K4. Only the parent's supervision answers a crash, and a throw inside supervision escalates. A restart keeps the
+ *       mailbox and moves the message in hand to the dead letters.
+ *   K5. A stop ends the children first, waits for the message in hand, then calls `stop`. Watchers are told last.
+ *   K6. An actor's context takes time, timers, random numbers and ids from the world that the actor system was given.
  */
 
 /** An actor's address. Location-transparent: the actor may be on another node. */
@@ -18,17 +18,17 @@ export interface ActorReference<Message> {
   /** Control lane: taken at once, handled before any data. Must be small or a level (E19). */
   tell(message: Message): void;
   /**
-   * Data lane: resolves when the mailbox has taken the message, in order of the calls; waits while it is full. Resolves
-   * to false when the actor is gone (the message is then a dead letter).
+   * Data lane: resolves with true when the mailbox has taken the message, in the order of the calls; waits while the mailbox
+   * is full. Resolves with false where the actor has ended: the message is then a dead letter.
    *
    * @param weightBytes memory that the message holds, counted against the mailbox's bound
    */
   send(message: Message, weightBytes: number): Promise<boolean>;
-  /** As `send`, but refuses (false) rather than waits. */
+  /** As `send`, but answers false at once instead of waiting. */
   trySend(message: Message, weightBytes: number): boolean;
 }
 
-/** Why a watched actor is gone. */
+/** How a watched actor ended. */
 export type Termination = { readonly kind: "stopped" } | { readonly kind: "failed"; readonly error: unknown };
 
 export interface Timer {
@@ -40,12 +40,12 @@ export interface ActorContext<Message> {
   readonly path: string;
   /** Starts a child under this actor's supervision. Throws `InvariantError` for a name in use or beyond the limit of children. */
   spawn<Child>(definition: ActorDefinition<Child>): ActorReference<Child>;
-  /** Stops a child of this actor and resolves when it and its children have ended. */
+  /** Stops a child of this actor. Resolves when the child and its own children have ended. */
   stopChild(child: ActorReference<never>): Promise<void>;
-  /** Tells this actor `toMessage(termination)` once `other` is gone for good (restarts are not told); at once if it already is. */
+  /** Tells this actor `toMessage(termination)` once `other` has ended, at once if it has already. A restart is not an end. */
   watch(other: ActorReference<never>, toMessage: (termination: Termination) => Message): void;
   unwatch(other: ActorReference<never>): void;
-  /** Tells this actor `message` after `delayMs`. Timers end with the actor and with a restart. */
+  /** Tells this actor `message` after `delayMs`. A stop or a restart of the actor cancels its timers. */
   after(delayMs: number, message: Message): Timer;
   nowMs(): number;
   /** In [0, 1). */
@@ -90,9 +90,9 @@ export interface MachineEffect {
 
 /** A running actor. */
 export interface Actor<Message> {
-  /** A throw or rejection is a crash of the actor. */
+  /** Handles one message. A throw or a rejection crashes the actor. */
   receive(message: Message): void | Promise<void>;
-  /** Releases what `start` took; called once, after the last message. */
+  /** Releases the resources that `start` took. Called once, after the life's last message. */
   stop?(): void | Promise<void>;
 }
 
@@ -105,14 +105,14 @@ export type Strategy = "one_for_one" | "one_for_all" | "rest_for_one";
 
 export type Directive = "restart" | "stop" | "escalate";
 
-/** How an actor deals with the crashes of its children (after Erlang/OTP's supervisor). */
+/** How an actor answers the crashes of its children (after Erlang/OTP's supervisor). */
 export interface Supervision {
   readonly strategy: Strategy;
   /** More than `restartsMax` restarts within `withinMs` escalate. */
   readonly intensity: { readonly restartsMax: number; readonly withinMs: number };
-  /** Delay before restart n of a row: exponential from `firstMs`, at most `maxMs`, with jitter of up to one half. */
+  /** Delay before a restart: doubles with each restart in a row, from `firstMs` to `maxMs`, less up to half as jitter. */
   readonly backoff: { readonly firstMs: number; readonly maxMs: number };
-  /** Overrides the decision by class of error; a throw here escalates. */
+  /** Replaces the directive by class of error. A throw here escalates. */
   readonly decide?: (error: unknown) => Directive;
 }
 
@@ -120,13 +120,13 @@ export interface ActorDefinition<Message> {
   /** Unique among its siblings; no `/`. */
   readonly name: string;
   readonly mailbox?: MailboxLimits;
-  /** For this actor's children. */
+  /** How this actor's children are supervised. */
   readonly supervision?: Supervision;
-  /** Makes a fresh actor, at first and after each restart. Throwing here is a crash. */
+  /** Makes a fresh actor, at first and after each restart. A throw here is a crash. */
   start(context: ActorContext<Message>): Actor<Message> | Promise<Actor<Message>>;
 }
 
-/** A root of actors. Made by `createActorSystem` of `actor_system.ts`. */
+/** A tree of actors. Made by `createActorSystem` of `actor_system.ts`. */
 export interface ActorSystem {
   spawn<Message>(definition: ActorDefinition<Message>): ActorReference<Message>;
   /** Sends a message that carries a reply address, and resolves with the reply; rejects with `TIMEOUT` after `timeoutMs`. */
@@ -135,26 +135,26 @@ export interface ActorSystem {
     makeMessage: (replyTo: ActorReference<Reply>) => Message,
     options: { readonly timeoutMs: number; readonly weightBytes?: number },
   ): Promise<Reply>;
-  /** Resolves with the termination of an actor, for those who are not actors. */
+  /** Resolves with the termination of an actor: a watch for code that is not an actor. */
   whenTerminated(actor: ActorReference<never>): Promise<Termination>;
   /** Stops one root actor, its children first. */
   stop(actor: ActorReference<never>): Promise<void>;
   readonly deadLetters: DeadLetterOffice;
   readonly statistics: KernelStatistics;
-  /** Stops every root actor in reverse order of their start. */
+  /** Stops every root actor, the newest first. */
   shutdown(): Promise<void>;
 }
 
 export interface DeadLetterSample {
   readonly path: string;
   readonly reason: "stopped" | "crashed" | "unknown_actor" | "unreachable";
-  /** Kind of message: its `type` or `kind` field where it has one. Never its contents. */
+  /** The message's `type` or `kind` field where it has one, else its JavaScript type. Never its contents. */
   readonly messageKind: string;
   readonly atMs: number;
 }
 
 export interface DeadLetterOffice {
-  /** For messages to actors that are not of this kernel: those of other nodes. */
+  /** Counts a message. Called from outside the kernel for messages to actors of other nodes. */
   add(path: string, reason: DeadLetterSample["reason"], message: unknown): void;
   readonly count: number;
   countFor(path: string): number;
@@ -162,7 +162,7 @@ export interface DeadLetterOffice {
   recent(): readonly DeadLetterSample[];
 }
 
-/** Counters of one kind of actor (its path with the variable parts cut), read by the observers. */
+/** Counters of one kind of actor, read by the observers. A kind is a path whose parts with digits are replaced by `*`. */
 export interface ActorStatistics {
   readonly kind: string;
   readonly messages: number;
@@ -180,7 +180,7 @@ export interface KernelStatistics {
   read(): readonly ActorStatistics[];
 }
 
-/** What an actor system takes from the world; tests and the simulator give their own. */
+/** The clock, timers, randomness and console of an actor system; tests and the simulator give their own. */
 export interface KernelWorld {
   nowMs(): number;
   random(): number;
@@ -188,8 +188,8 @@ export interface KernelWorld {
   setTimer(delayMs: number, callback: () => void): Timer;
   /** Sees each step of every machine. */
   readonly observer?: MachineObserver;
-  /** Called once for each crash, whatever the supervisor makes of it: a crash that nobody hears of is never mended. */
+  /** Called once for each crash, whatever the supervisor decides, so that a crash mended by a restart is noticed too. */
   onCrash?(path: string, error: unknown): void;
-  /** Crashes and escalations that nobody handled end up here. */
+  /** Called with an error that escalated past a root actor, or that an actor's `stop` threw. */
   onUnhandled(path: string, error: unknown): void;
 }

@@ -13,12 +13,13 @@ import { realWorld, type TimedWorld } from "./world.ts";
 export interface ActorSystemOptions {
   /** Default: the real world. */
   readonly world?: KernelWorld & Pick<TimedWorld, "stopwatchMs">;
-  /** Begins the paths of reply addresses. Default `headrace`. */
+  /** The first part of the path of every reply address. Default: `headrace`. */
   readonly name?: string;
-  /** For the root actors, each on its own: the strategy makes no difference here. */
+  /** How crashed root actors are dealt with. Each root is supervised alone, so the strategy makes no difference here. */
   readonly supervision?: Supervision;
 }
 
+/** Starts nact and resolves with an actor system that has no actors yet. */
 export async function createActorSystem(options: ActorSystemOptions = {}): Promise<ActorSystem> {
   const world: TimedWorld = options.world ?? realWorld();
   const stopwatchMs = world.stopwatchMs === undefined ? () => world.nowMs() : world.stopwatchMs.bind(world);

@@ -1,4 +1,4 @@
-/** A question to an actor from outside: the reply address is good for one reply, what comes later is a dead letter. */
+/** A question to an actor from code that is not an actor. The reply address takes one reply; later ones are dead letters. */
 import { UnavailableError } from "../../protocols/errors.ts";
 import type { ActorReference, Termination } from "./actor.ts";
 import type { DeadLetters } from "./runtime/dead_letter_office.ts";
@@ -9,11 +9,11 @@ export interface Question<Message, Reply> {
   readonly actor: ActorReference<Message>;
   readonly makeMessage: (replyTo: ActorReference<Reply>) => Message;
   readonly timeoutMs: number;
-  /** Given for a question that is data: it then waits for room in the mailbox. */
+  /** Given where the question goes by the data lane, where it waits for room in the mailbox. */
   readonly weightBytes?: number | undefined;
 }
 
-/** Resolves with the reply. Rejects with `TIMEOUT`, or with `STOPPING` where the mailbox is closed. */
+/** Resolves with the reply. Rejects with `TIMEOUT` after `timeoutMs`, and with `STOPPING` where the actor has ended. */
 export function ask<Message, Reply>(
   question: Question<Message, Reply>,
   replyPath: string,
@@ -45,7 +45,7 @@ export function ask<Message, Reply>(
       }
       return false;
     };
-    // Watched by a link that has made a reference of it for another node.
+    // Can be watched, because a link to another node watches the local actors whose references it sent.
     const replyTo: ActorReference<Reply> & TerminationSource = {
       path: replyPath,
       tell: answer,

@@ -1,7 +1,7 @@
-/** Files that are on the disk once a call resolves, whatever becomes of the machine. */
+/** Files that survive a loss of power once a call has resolved. */
 import { open } from "node:fs/promises";
 
-/** Writes a file whole. Its name is durable once its folder is synced. */
+/** Writes a file and syncs its contents. The file's name is durable only after `syncFolder`. */
 export async function writeSynced(path: string, text: string): Promise<void> {
   const handle = await open(path, "w");
   try {
@@ -12,7 +12,7 @@ export async function writeSynced(path: string, text: string): Promise<void> {
   }
 }
 
-/** Makes the names in a folder durable: a file's own fsync does not. */
+/** Makes the names in a folder durable, which a file's own fsync does not do. */
 export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, "r");
   try {

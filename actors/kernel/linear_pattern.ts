@@ -1,15 +1,15 @@
 /**
- * Regular expressions of users, on RE2: linear in the text, whatever the pattern. Each says what a search costs in steps, so
- * that a budget can be held before the search begins.
+ * Users' regular expressions, on RE2: the time of a search grows linearly with the text, whatever the pattern. Each pattern
+ * tells the steps of a search beforehand, so that a budget can refuse the search.
  */
 import { loadDriver } from "../../deps.ts";
 
-/** Instructions of one compiled pattern: a search costs as many for each character at worst. */
+/** Instructions of one compiled pattern: a search takes at most this many steps for each character of the text. */
 export const PATTERN_INSTRUCTIONS_MAX = 10_000;
 /** Characters of one pattern. */
 export const PATTERN_CHARACTERS_MAX = 10_000;
 
-/** Steps to begin a search. */
+/** Steps that a search takes whatever its text. */
 const SEARCH_STEPS = 30;
 
 export interface LinearPattern {
@@ -23,7 +23,7 @@ export interface LinearPattern {
 
 export type CompilePattern = (pattern: string) => LinearPattern;
 
-/** Loads the compiler. The function that it answers throws `Error` for a pattern that RE2 does not take or that is too large. */
+/** Loads the compiler. The returned function throws `Error` for a pattern that RE2 does not accept or that is too large. */
 export async function patternCompiler(): Promise<CompilePattern> {
   const { RE2JS } = await loadDriver("re2js");
   return (pattern) => {

@@ -1,4 +1,4 @@
-/** Whether the work ends within the time, in whatever way. The work goes on where it does not; nothing of it is thrown here. */
+/** Resolves with whether the work settles within `timeoutMs`. Late work goes on, and an error of the work is not thrown here. */
 export function settledWithin(work: Promise<unknown>, timeoutMs: number): Promise<boolean> {
   return new Promise((resolve) => {
     const timer = setTimeout(() => resolve(false), timeoutMs);

@@ -1,13 +1,13 @@
-/** What a reference offers so that others can watch it: the kernel's own do, and so do those to actors on other nodes. */
+/** What a reference offers so that it can be watched. References of the kernel and those to actors on other nodes offer it. */
 import { InvariantError } from "../../protocols/errors.ts";
 import type { ActorReference, Termination } from "./actor.ts";
 
 export interface TerminationSource {
-  /** Calls `listener` once, at once if the actor is gone already. Returns what ends the watch. */
+  /** Calls `listener` once the actor has ended, at once if it has already. Returns a function that ends the watch. */
   onTerminated(listener: (termination: Termination) => void): () => void;
 }
 
-/** The given reference as one that can be watched. Throws `InvariantError` for one that can not. */
+/** The reference as a source of its termination. Throws `InvariantError` for a reference that can not be watched. */
 export function terminationSourceOf(reference: ActorReference<never>): TerminationSource {
   const source = reference as ActorReference<never> & Partial<TerminationSource>;
   if (typeof source.onTerminated === "function") return source as TerminationSource;

@@ -1,9 +1,9 @@
 /** The real world: the machine's clock, timers, randomness and console. */
 import type { KernelWorld } from "./actor.ts";
 
-/** A world may bring a finer clock to time steps by; without one `nowMs` serves. */
+/** A world may have a finer clock to time turns by. Without one, `nowMs` is used. */
 export interface TimedWorld extends KernelWorld {
-  /** Monotonic, with fractions; only differences mean something. */
+  /** Monotonic, in ms with fractions. Only differences between two values mean something. */
   stopwatchMs?(): number;
 }
 

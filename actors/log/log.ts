@@ -1,49 +1,49 @@
 /**
- * The durable log of partitions: the contract that `memory_log`, `lmdb_log` and `redis_log` keep, and that one
- * conformance suite holds them to. Everything that makes Headrace exact is decided where the bytes are written: the
- * owner's fence, the producer's chain, the rejects and the position are one atomic call.
+ * The durable log of partitions: the contract of `memory_log`, `lmdb_log` and `redis_log`, which one conformance suite
+ * tests. Exactly once is decided where the bytes are written: the owner's fence, the producer's chain, the rejects and the
+ * position are one atomic call.
  *
- *   L1. Only `claim` makes an epoch: `max(stored + 1, atLeast, the store's clock in ms)`, durable before it is answered (E7).
- *   L2. Every write names its ownership; one of a lower epoch, or made on another store, is refused and changes nothing (E8).
- *   L3. A batch is judged against its producer's chain in the same atomic call that writes it (E2), and its rejects and
- *       the chain's step are written with it (E4).
- *   L4. `append` resolves once the batches are durable at the stream's tier; nothing read by anybody lies past the
- *       committed offset that the owner derives from it (E10).
+ *   L1. Only `claim` makes an epoch: `max(stored + 1, atLeast, the store's clock in ms)`, durable before the answer (E7).
+ *   L2. Every write names its ownership. One of a lower epoch, or of another store, is refused and changes nothing (E8).
+ *   L3. The atomic call that writes a batch also judges it against its producer's chain (E2), and writes its rejects and
+ *       the chain's step (E4).
+ *   L4. `append` resolves once the batches are durable at the stream's tier. A read returns nothing past the committed
+ *       offset that it names (E10).
  *   L5. Stored bytes stand alone and carry a format version (E11).
- *   L6. A cursor of another history is told `truncated`, one below retention `trimmed` (E9).
- *   L7. A call that rejects with anything but `FencedError` has an unknown outcome: the owner claims again (E8).
+ *   L6. A read with a cursor of another history answers `truncated`, one with a cursor below retention `trimmed` (E9).
+ *   L7. A call that rejects with anything but `FencedError` has an unknown outcome, so the owner claims again (E8).
  */
 import type { Event, Verdict } from "../../protocols/event.ts";
 import type { Epoch, EpochStart, Offset, PartitionReference, Position } from "../../protocols/position.ts";
 import type { Sequence, Sequences } from "../../protocols/sequence.ts";
 import type { TraceStart } from "../../protocols/traceparent.ts";
 
-/** What survives what: see docs/guarantees.md. The log refuses a tier that its store can not keep. */
+/** What an acknowledgement survives: docs/guarantees.md. A claim with a tier that the store can not keep is refused. */
 export type DurabilityTier = "memory" | "everysec" | "fsync" | { readonly replicas: number };
 
 /**
- * The sequences of record batches that one partition holds side by side, in one atomic domain: accepted `records`;
- * those `rejected` at validation; what a pipeline computed once (E13); what a sink set aside (E16).
+ * A sequence of record batches within a partition. One atomic call can write several: accepted `records`, the events
+ * `rejected` at validation, outputs that a pipeline computed once (E13), and dead letters of a sink (E16).
  */
 export type Channel = "records" | "rejected" | `outbox/${string}` | `dead_letters/${string}`;
 
-/** The coordinator's permission to claim; a lower one than the last accepted is refused as `STALE_GRANT`. */
+/** The coordinator's leave to claim. A grant lower than the last accepted one is refused as `STALE_GRANT`. */
 export interface Grant {
   readonly leaderEpoch: number;
   readonly tableVersion: number;
 }
 
-/** Proof of a claim, shown with every write. `store` tells one life of the store from the next (Redis run id). */
+/** Proof of a claim, shown with every write. `store` names one life of the store, such as a run of Redis. */
 export interface Ownership {
   readonly partition: PartitionReference;
   readonly epoch: Epoch;
   readonly store: string;
 }
 
-/** Where one channel of a partition stands. `epochs` begins at or before `firstOffset`. */
+/** The ends, the size and the epoch table of one channel. The table's first entry begins at or before `firstOffset`. */
 export interface ChannelBounds {
   readonly epochs: readonly EpochStart[];
-  /** Oldest offset that retention has left; equals `endOffset` when the channel is empty. */
+  /** Offset of the oldest record that retention has kept; equals `endOffset` where the channel is empty. */
   readonly firstOffset: Offset;
   /** One past the newest offset. */
   readonly endOffset: Offset;
@@ -53,16 +53,16 @@ export interface ChannelBounds {
 
 export interface Claim {
   readonly ownership: Ownership;
-  /** Bounds of every channel that exists, `records` always among them; all of it is committed. */
+  /** Bounds of every channel that exists, always with `records`. Everything within them is committed. */
   readonly channels: ReadonlyMap<Channel, ChannelBounds>;
   readonly checkpoints: ReadonlyMap<string, Uint8Array>;
 }
 
-/** What is set aside of a batch, in the same call that writes the rest of it (E4). */
+/** The events of a batch that are set aside, in the same call that writes the others (E4). */
 export interface Rejects {
   /** One verdict for each rejected event, ascending by index. */
   readonly verdicts: readonly Verdict[];
-  /** MessagePack array of dead letters, one for each verdict, as `dead_letter.ts` defines them; decodes by itself. */
+  /** MessagePack array of `DeadLetter`, one for each verdict. Decodes by itself. */
   readonly events: Uint8Array;
 }
 
@@ -79,30 +79,30 @@ export interface AppendBatch {
   readonly traceparent?: string;
   /** Of frames that were joined, each with its own trace context; then there is no `traceparent`. */
   readonly traces?: readonly TraceStart[];
-  /** The producer's resume point, kept with the chain. */
+  /** The producer's resume point, which the chain keeps. */
   readonly position?: Event;
-  /** When the owner took the batch in, by its clock, in ms since 1970. */
+  /** When the owner accepted the batch, by the owner's clock, in ms since 1970. */
   readonly appendedAtMs: number;
-  /** The principal that a chain takes its place for, where the batch makes one; absent where nobody is asked who it is. */
+  /** The principal whose place a new chain takes; absent where the node asks no client for a token. */
   readonly owner?: string;
 }
 
 export type AppendOutcome =
-  /** Written at `firstOffset`, `count` records (0 where every event was rejected). */
+  /** The batch was written: `count` records from `firstOffset` on; 0 where every event was rejected. */
   | { readonly kind: "written"; readonly firstOffset: Offset; readonly count: number }
-  /** Stored before; the verdicts that were stored with it, by sequence. */
+  /** The batch was stored before, up to sequence `stored`, with these verdicts. */
   | { readonly kind: "duplicate"; readonly stored: Sequence; readonly verdicts: readonly StoredVerdict[] }
   | { readonly kind: "gap"; readonly stored: Sequence | undefined }
-  /** No such chain in this channel, and the batch claims to follow something: `openChain` first (E5). */
+  /** The channel has no chain of this producer, and the batch names a previous sequence: `openChain` first (E5). */
   | { readonly kind: "unknown_producer" }
   | { readonly kind: "stale_producer_epoch"; readonly current: number }
   | TooManyProducers;
 
-/** No place for another live chain in the partition: try again when one has expired (E5). */
+/** The partition has no place for another live chain. Try again after a chain has expired (E5). */
 export interface TooManyProducers {
   readonly kind: "too_many_producers";
   readonly live: number;
-  /** Where places are free, but the producer's principal holds its share of them (chain_places.ts, C2). */
+  /** Given where places are free, but the producer's principal holds its share of them (chain places C2). */
   readonly share?: { readonly held: number; readonly free: number };
 }
 
@@ -113,7 +113,7 @@ export interface StoredVerdict extends Omit<Verdict, "index"> {
 export interface AppendRequest {
   readonly channel: Channel;
   readonly batches: readonly AppendBatch[];
-  /** Written in the same atomic call, if every batch was written or a duplicate; `undefined` removes. */
+  /** Checkpoints of the same atomic call, written if every batch was written or a duplicate. `undefined` removes one. */
   readonly checkpoints?: ReadonlyMap<string, Uint8Array | undefined>;
 }
 
@@ -124,7 +124,7 @@ export interface AppendResult {
   readonly endOffset: Offset;
 }
 
-/** A batch as stored: what was appended, and where it came to lie. */
+/** A stored batch, with its place in its channel. */
 export interface RecordBatch {
   readonly epoch: Epoch;
   readonly firstOffset: Offset;
@@ -133,7 +133,7 @@ export interface RecordBatch {
   readonly appendedAtMs: number;
   readonly schemaVersion: number;
   readonly producerId: string;
-  /** Of all the batch's events, the rejected ones included. */
+  /** The sequences of all the batch's events, the rejected ones included. */
   readonly sequences: Sequences;
   readonly traceparent?: string;
   /** Where the trace contexts of its events differ; then there is no `traceparent`. */
@@ -145,21 +145,21 @@ export interface RecordBatch {
 
 export interface ReadRequest {
   readonly channel: Channel;
-  /** Last record handled; `undefined` to read from the beginning. */
+  /** Position of the last record that the reader has handled; `undefined` to read from the beginning. */
   readonly after: Position | undefined;
-  /** One past the last offset that may be seen (E10). */
+  /** One past the last offset that the reader may see (E10). */
   readonly committedOffset: Offset;
-  /** At least one batch is returned where there is one, however large; then no more than this, its decoding counted as bytes. */
+  /** The first batch is returned however large it is; further ones up to this, with 1 KiB a batch for its decoding. */
   readonly bytesMax: number;
-  /** The reader takes of a large batch a part at a time and asks again for the next: the batch is kept for that (large_batches.ts). */
+  /** The reader uses a part of a large batch and reads again for the next part, so the log keeps it (large_batches.ts). */
   readonly inParts?: boolean;
 }
 
 export type ReadResult =
-  /** In offset order; records of the first batch up to `after` are to be skipped. Empty at the committed end. */
+  /** Batches in offset order; the reader skips records of the first one up to `after`. Empty at the committed end. */
   | { readonly kind: "records"; readonly batches: readonly RecordBatch[] }
   | { readonly kind: "trimmed"; readonly firstOffset: Offset }
-  /** Everything before `divergence` stands; `resume` is the position of the record before it. */
+  /** The histories are equal before `divergence`; `resume` is the position of the record before it. */
   | { readonly kind: "truncated"; readonly divergence: Offset; readonly resume: Position | undefined };
 
 export interface OpenedChain {
@@ -174,23 +174,23 @@ export type OpenChainOutcome =
 
 export type WelcomeOutcome =
   | { readonly kind: "welcomed"; readonly producerEpoch: number }
-  /** Another instance was welcomed since this one held its epoch (E1). */
+  /** Another instance was welcomed after this one had got its epoch (E1). */
   | { readonly kind: "fenced"; readonly current: number }
-  /** The epoch that it shows was given by no node: it lies beyond all that any could have given (E26). */
+  /** The producer shows an epoch above `max`, which no node can have given it (E26). */
   | { readonly kind: "unknown_epoch"; readonly max: number }
-  /** Its name belongs to another principal (E27). */
+  /** The producer's name belongs to another principal (E27). */
   | { readonly kind: "owned" }
-  /** Its principal has as many names as it may. */
+  /** The producer's principal has `max` names, and may have no more. */
   | { readonly kind: "crowded"; readonly max: number };
 
 /** The principal that a producer's name is to belong to (E27). */
 export interface ProducerOwner {
   readonly subject: string;
-  /** Names that it may have in the store at one time; absent where there is no bound. */
+  /** Names that the principal may have in the store at one time; absent where there is no bound. */
   readonly producersMax?: number;
 }
 
-/** How large the memory of chains may grow in each partition (E5). */
+/** How long a partition remembers an idle chain, and how many live chains it has at most (E5). */
 export interface ChainLimits {
   readonly dedupeWindowMs: number;
   readonly producersMax: number;
@@ -199,18 +199,18 @@ export interface ChainLimits {
 export const CHAIN_LIMITS: ChainLimits = { dedupeWindowMs: 86_400_000, producersMax: 10_000 };
 
 /**
- * Producers that live for one request with an `Idempotency-Key` (E5): what logs remember of a producer whose name begins
- * so is forgotten after this much shorter time.
+ * Producers of one HTTP request with an `Idempotency-Key` (E5): their names begin with `prefix`, and logs forget their
+ * chains and epochs after `windowMs`.
  */
 export const SHORT_LIVED_PRODUCERS = { prefix: "http/", windowMs: 3_600_000 } as const;
 
 /**
- * How long a chain that holds nothing keeps its place after it was opened: whoever opens chains and sends nothing takes a place
- * of no producer that does (E5).
+ * How long a chain without any sequence keeps its place after it was opened, so that a client which only opens chains takes
+ * no places for long (E5).
  */
 export const EMPTY_CHAIN_KEPT_MS = 60_000;
 
-/** What a partition asks of its log when it is created or claimed. */
+/** Settings of a partition, stored with each claim. */
 export interface PartitionSettings {
   readonly tier: DurabilityTier;
   readonly chains: ChainLimits;
@@ -218,27 +218,29 @@ export interface PartitionSettings {
 
 export type StoreState =
   | { readonly kind: "ready" }
-  /** Not usable now; the log tries again by itself and says `ready` when it is back. */
+  /** The store can not be used now. The log keeps trying, and tells `ready` when the store is back. */
   | { readonly kind: "unavailable"; readonly code: string; readonly reason: string };
 
 /**
- * All methods reject with `UnavailableError` when the store is away (retry), `FencedError` when the ownership is not the
- * newest (claim again or stand down) and `ConfigurationError` when the store can not be used as declared.
+ * All methods reject with
+ *   - `UnavailableError` where the store is away: retry,
+ *   - `FencedError` where the ownership is not the newest: claim again or stand down,
+ *   - `ConfigurationError` where the store can not be used as configured.
  */
 export interface Log {
-  /** Name of the build, for logs and metrics. */
+  /** Name of the log's build, for logs and metrics. */
   readonly kind: "memory" | "lmdb" | "redis";
-  /** Tells this log from every other (E22): made with it, and kept as long as what it holds. */
+  /** An id that no other log has (E22). It is made with the log, and kept as long as the log's data. */
   readonly clusterId: string;
 
-  /** What the store's health is now; `onStateChange` is called after each change. */
+  /** The store's health now. `onStateChange` calls its listener after each change. */
   state(): StoreState;
   onStateChange(listener: (state: StoreState) => void): void;
 
-  /** Takes the partition over, creating it where it is new. `atLeast` lies above any epoch that the node's sinks hold. */
+  /** Takes the partition over, and creates it where it is new. `atLeast` lies above any epoch that the node's sinks hold. */
   claim(partition: PartitionReference, grant: Grant, atLeast: Epoch, settings: PartitionSettings): Promise<Claim>;
 
-  /** Raises the producer's epoch in one channel's chains and tells what is stored (E1). The chain's place is `owner`'s then. */
+  /** Raises the producer's epoch in its chain of one channel, and answers what the chain holds (E1). `owner` takes its place. */
   openChain(
     ownership: Ownership,
     channel: Channel,
@@ -248,10 +250,10 @@ export interface Log {
     owner?: string,
   ): Promise<OpenChainOutcome>;
 
-  /** Judges and writes the batches in order; each gets its own outcome, none makes the call fail (L3). */
+  /** Judges and writes the batches in order. Each has its own outcome, and a refused batch does not fail the call (L3). */
   append(ownership: Ownership, request: AppendRequest): Promise<AppendResult>;
 
-  /** Moves a chain forward over sequences that nobody can send any more, and records that as a dead letter (E6). */
+  /** Moves a chain forward over sequences that no client can send any more, and records that as a dead letter (E6). */
   declareLost(
     ownership: Ownership,
     producerId: string,
@@ -264,26 +266,26 @@ export interface Log {
 
   read(partition: PartitionReference, request: ReadRequest): Promise<ReadResult>;
 
-  /** The cursor to read from so that the first record seen was appended at or after `timeMs`. */
+  /** The cursor behind which the first record was appended at or after `timeMs`, in ms since 1970. */
   seek(partition: PartitionReference, channel: Channel, timeMs: number): Promise<Position | undefined>;
 
-  /** Bounds of every channel, for those who do not own the partition. Absent for a partition never claimed. */
+  /** Bounds of every channel, for readers that do not own the partition. Undefined for a partition that was never claimed. */
   describe(partition: PartitionReference): Promise<ReadonlyMap<Channel, ChannelBounds> | undefined>;
 
-  /** Removes whole batches before `beforeOffset`; answers the bounds that are left. */
+  /** Removes whole entries that end before `beforeOffset`. Answers the bounds that are left. */
   trim(ownership: Ownership, channel: Channel, beforeOffset: Offset): Promise<ChannelBounds>;
 
-  /** Forgets chains idle for longer than the dedupe window; answers how many are live. */
+  /** Forgets chains that were idle for longer than the dedupe window. Answers how many live chains are left. */
   expireChains(ownership: Ownership, nowMs: number): Promise<number>;
 
-  /** Writes named checkpoints, fenced, durable for sinks (E12); `undefined` removes one. */
+  /** Writes named checkpoints under the owner's fence; the embedded log flushes them in every tier (E12). `undefined` removes. */
   checkpoint(ownership: Ownership, values: ReadonlyMap<string, Uint8Array | undefined>): Promise<void>;
   readCheckpoints(partition: PartitionReference): Promise<ReadonlyMap<string, Uint8Array>>;
 
   /**
-   * Makes a producer's epoch for an instance, or says why it gets none (E1, E26, E27). The name belongs to the first `owner`
-   * that is welcomed under it, for as long as it is remembered; without an owner nobody is asked who it is. A further name is
-   * refused to an owner that has `producersMax` of them.
+   * Makes a producer's epoch for an instance, or answers why it gets none (E1, E26, E27). The name belongs to the first
+   * `owner` that is welcomed under it, for as long as the name is remembered. An owner with `producersMax` names gets no
+   * further one.
    */
   welcomeProducer(
     producerId: string,
@@ -293,13 +295,13 @@ export interface Log {
     owner?: ProducerOwner,
   ): Promise<WelcomeOutcome>;
 
-  /** Small values of the whole store (schemas, positions of sources, the cluster's id), by compare-and-set. */
+  /** Reads a small value of the whole store, such as a schema, the position of a source, or the cluster's id. */
   readMetadata(key: string): Promise<Metadata | undefined>;
   listMetadata(prefix: string): Promise<ReadonlyMap<string, Metadata>>;
-  /** Writes iff the stored version equals `expectedVersion` (0: absent); answers the new version, or undefined. */
+  /** Writes where the stored version equals `expectedVersion` (0: no value). Answers the new version, else undefined. */
   writeMetadata(key: string, value: Uint8Array, expectedVersion: number): Promise<number | undefined>;
 
-  /** Asks the store for a sign of life and for its identity, so that an idle partition notices a loss (E12). */
+  /** Asks the store for a sign of life and its identity, so that the owner of an idle partition notices a loss (E12). */
   probe(): Promise<void>;
 
   close(): Promise<void>;
@@ -310,11 +312,11 @@ export interface Metadata {
   readonly version: number;
 }
 
-/** Event `index` of a batch was rejected. */
+/** Whether event `index` of a batch was rejected. */
 export const isRejected = (rejected: Uint8Array | undefined, index: number): boolean =>
   rejected !== undefined && ((rejected[index >> 3] ?? 0) & (1 << (index & 7))) !== 0;
 
-/** The bitmap of the rejected events, or undefined where there is none. */
+/** The bitmap of the rejected events, or undefined where no event was rejected. */
 export function rejectedBitmap(verdicts: readonly Verdict[] | undefined, eventCount: number): Uint8Array | undefined {
   if (verdicts === undefined || verdicts.length === 0) return undefined;
   const bitmap = new Uint8Array((eventCount + 7) >> 3);

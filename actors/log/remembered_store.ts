@@ -1,6 +1,6 @@
 /**
- * The id of the store that a folder's node uses, kept in a file of the folder: a store without it, or with another, is not
- * taken for the one that was used before (E22). The embedded log keeps it beside its data file, a node beside its own data.
+ * The id of the store that was used before, remembered in a file, so that a store without that id is not taken for the same
+ * one (E22). The embedded log keeps the file beside its data file, a node keeps one beside its own data.
  */
 import { readFileSync } from "node:fs";
 import { rename } from "node:fs/promises";
@@ -10,23 +10,23 @@ import { syncFolder, writeSynced } from "../kernel/durable_files.ts";
 
 export const STORE_ID_FILE = "cluster_id";
 
-/** Undefined where no store was used yet. Throws `UnavailableError` where the file can not be read: a store may be remembered. */
+/** The remembered id; undefined where no store was used yet. Throws `UnavailableError` where the file can not be read. */
 export function rememberedStore(folder: string): string | undefined {
   const path = join(folder, STORE_ID_FILE);
   try {
     return readFileSync(path, "utf8").trim();
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT" || code === "ENOTDIR") return undefined; // a folder that is none is told by who makes it
+    if (code === "ENOENT" || code === "ENOTDIR") return undefined; // a caller that needs the folder reports its absence
     throw new UnavailableError(
       "STORE_UNAVAILABLE",
-      `Cannot tell which store ${folder} remembers as ${path} must be readable: ${message}`,
+      `Cannot tell which store folder ${folder} remembers as ${path} must be readable: ${message}`,
       { cause: error },
     );
   }
 }
 
-/** Whole and durable, or not there. */
+/** Remembers an id. After a crash the file holds the old id or the new one, whole. */
 export async function rememberStore(folder: string, clusterId: string): Promise<void> {
   const path = join(folder, STORE_ID_FILE);
   await writeSynced(`${path}.new`, clusterId);

@@ -1,4 +1,4 @@
-/** Stored batches as single records: the events of a batch with their offsets, the rejected ones left out. */
+/** The single records of stored batches: the events with their offsets, without the rejected ones. */
 
 import type { Event } from "../../protocols/event.ts";
 import { type Offset, offset, type Position } from "../../protocols/position.ts";
@@ -30,7 +30,7 @@ export function* recordsOf(
   }
 }
 
-/** The events of a batch; a rejected one may be undefined: no decoder reads it. */
+/** The events of a batch. A rejected event may be undefined, because its bytes need not decode. */
 export const eventsOf = ({ events, rejected }: RecordBatch): readonly (Event | undefined)[] =>
   rejected === undefined
     ? decodeTrustedEvents(events)

@@ -1,6 +1,6 @@
 /**
- * The node's counters: numbers in typed arrays, added to on the hot path for nanoseconds and read by OpenTelemetry's
- * observable instruments when `/metrics` is asked for. Histograms are recorded once per batch.
+ * The node's metrics. Counters are numbers in a typed array, so that an addition on the hot path costs nanoseconds.
+ * OpenTelemetry's observable instruments read them when `/metrics` is requested. Histograms are recorded once a batch.
  */
 import type { Attributes, Histogram, Meter } from "@opentelemetry/api";
 import { loadDriver } from "../../deps.ts";
@@ -10,9 +10,9 @@ export interface Counter {
 }
 
 export interface Metrics {
-  /** A counter with these labels; the same name and labels give the same counter. Names end in the unit. */
+  /** The counter with this name and these labels. Names end in the unit. */
   counter(name: string, description: string, labels?: Attributes): Counter;
-  /** Values read when the metrics are asked for, each with its labels. */
+  /** Values that are read when metrics are requested, each with its labels. */
   gauge(name: string, description: string, read: () => Iterable<readonly [value: number, labels: Attributes]>): void;
   /** A distribution, with the upper bounds of its buckets. */
   histogram(name: string, description: string, bounds: readonly number[]): Pick<Histogram, "record">;
@@ -21,9 +21,10 @@ export interface Metrics {
   close(): Promise<void>;
 }
 
-/** Counters that fit without growing: labels are streams, partitions and sinks of the configuration, never of input. */
+/** Counters of a node. Labels name streams, partitions and sinks of the configuration, never values of a client's input. */
 const COUNTERS_MAX = 8_192;
 
+/** The metrics of one node, without any counter yet. */
 export async function createMetrics(): Promise<Metrics> {
   const [{ MeterProvider }, { PrometheusExporter, PrometheusSerializer }] = await Promise.all([
     loadDriver("otel-metrics"),
@@ -71,7 +72,7 @@ class CounterTable {
     const key = JSON.stringify(labels);
     let slot = slots.get(key);
     if (slot === undefined) {
-      // Beyond the table everything shares the last slot: a wrong label is better than unbounded memory.
+      // Counters beyond the table share its last place: a wrong count is better than unbounded memory.
       slot = { at: Math.min(this.#used, COUNTERS_MAX - 1), labels };
       this.#used += 1;
       slots.set(key, slot);

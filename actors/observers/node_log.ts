@@ -1,4 +1,4 @@
-/** Structured logs: one line of JSON for each thing that a person should know, with its node, stream and partition. */
+/** The node's log: one line of JSON for each event that a person should know, with its node, stream and partition. */
 import { loadDriver } from "../../deps.ts";
 import { visibleText } from "../../protocols/values/visible_text.ts";
 
@@ -7,12 +7,12 @@ export type LogLevel = "debug" | "info" | "warn" | "error";
 /** Writes a line. Fields never hold events, tokens or secrets. */
 export type NodeLog = (level: LogLevel, message: string, fields?: Readonly<Record<string, unknown>>) => void;
 
-/** Of lines that can not be written now: they are tried again with the next line, and those beyond are dropped. */
+/** Bytes of lines that standard error does not take now. They are written with the next line; further lines are dropped. */
 const UNWRITTEN_BYTES_MAX = 65_536;
 
 /**
- * Logs to standard error, so that standard output stays a program's own. Where it takes nothing, as a file on a full disk,
- * the node goes on; how many lines were dropped is told once it takes lines again.
+ * Logs to standard error, so that standard output stays free for a program's own output. Where standard error takes nothing,
+ * such as a file on a full disk, the node goes on. Once it takes lines again, the number of dropped lines is logged.
  */
 export async function createNodeLog(level: LogLevel, node: string): Promise<NodeLog> {
   const { pino } = await loadDriver("pino");
@@ -32,13 +32,13 @@ export async function createNodeLog(level: LogLevel, node: string): Promise<Node
     logger.warn({ lines }, "log lines were dropped: standard error did not take them");
   };
   out.on("write", () => {
-    // Not amid the writing of the line that went through.
+    // Not at once: the line that was just taken is still being written.
     if (dropped > 0) queueMicrotask(() => dropped > 0 && tellDropped());
   });
   return (at, message, fields = {}) => logger[at](fields, message);
 }
 
-/** Standard error may be a terminal: names and reasons from elsewhere do not steer it, and stay one line. */
+/** Makes control characters visible: standard error may be a terminal, which names from clients must not control. */
 const visibly = (out: { write(text: string): unknown }) => ({
   write: (line: string) => void out.write(`${visibleText(line.replace(/\n$/, ""))}\n`),
 });

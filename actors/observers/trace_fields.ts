@@ -1,12 +1,12 @@
-/** What a log line says of the traces that it speaks of. */
+/** The trace ids of a log line. */
 
-/** Trace ids of one line: a line speaks of a batch, and a batch may join hundreds of traces. */
+/** Trace ids of one line: a line may tell of a batch, and a batch may join hundreds of traces. */
 const TRACE_IDS_MAX = 10;
 
 export interface TraceFields {
-  /** The only one. */
+  /** Given for one trace. */
   readonly traceId?: string;
-  /** Several, the first of them. */
+  /** Given for several traces: the first ones. */
   readonly traceIds?: readonly string[];
 }
 

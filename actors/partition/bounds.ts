@@ -1,10 +1,11 @@
+/** Changes of a channel's bounds, as an owner learns of them. */
 import { type Epoch, type Offset, offset } from "../../protocols/position.ts";
 import type { ChannelBounds } from "../log/log.ts";
 
 /** Bounds of a channel that was never written. */
 export const EMPTY_BOUNDS: ChannelBounds = { epochs: [], firstOffset: offset(0), endOffset: offset(0), sizeBytes: 0 };
 
-/** The bounds after an owner of `ofEpoch` has moved the end: the first write of an epoch enters the epoch table. */
+/** The bounds after an owner of `ofEpoch` has moved the end. The first write of an epoch adds it to the epoch table. */
 export function advanceBounds(bounds: ChannelBounds, ofEpoch: Epoch, endOffset: Offset, addedBytes = 0): ChannelBounds {
   const isFirstWrite = endOffset > bounds.endOffset && bounds.epochs.at(-1)?.epoch !== ofEpoch;
   const epochs = isFirstWrite ? [...bounds.epochs, { epoch: ofEpoch, firstOffset: bounds.endOffset }] : bounds.epochs;
@@ -12,8 +13,8 @@ export function advanceBounds(bounds: ChannelBounds, ofEpoch: Epoch, endOffset: 
 }
 
 /**
- * The bounds after a trim: its answer may be older than appends answered since, so it moves the beginning and never the
- * end.
+ * The bounds after a trim. The answer to a trim may be older than those to later appends, so it moves the beginning and
+ * never moves the end back.
  */
 export function trimBounds(bounds: ChannelBounds, trimmed: ChannelBounds): ChannelBounds {
   if (trimmed.endOffset >= bounds.endOffset) return trimmed;
@@ -21,7 +22,7 @@ export function trimBounds(bounds: ChannelBounds, trimmed: ChannelBounds): Chann
   return { ...trimmed, epochs: [...trimmed.epochs, ...later], endOffset: bounds.endOffset };
 }
 
-/** What lies before `endOffset`: a log may hold more by the time it answers, and not have answered for it (E10). */
+/** The bounds cut at `endOffset`: a log's answer may include records that it has not yet acknowledged (E10). */
 export function boundsUpTo(bounds: ChannelBounds, endOffset: Offset): ChannelBounds {
   if (bounds.endOffset <= endOffset) return bounds;
   const epochs = bounds.epochs.filter(({ firstOffset }) => firstOffset < endOffset);

@@ -1,6 +1,6 @@
 /**
- * Those on other nodes who follow one partition: told how far it is committed, as a level, and no oftener than a network
- * needs. Who is gone is forgotten.
+ * The followers of one partition, on other nodes. They are told its committed offsets as a level, at most once every
+ * `REPORT_EVERY_MS`. A follower that has ended is forgotten.
  */
 import type { ActorReference } from "../kernel/actor.ts";
 import { terminationSourceOf } from "../kernel/termination_source.ts";
@@ -9,7 +9,7 @@ import type { CommittedReport } from "./partition.ts";
 
 type Follower = ActorReference<CommittedReport>;
 
-/** Between reports to one that follows: changes meanwhile are one. */
+/** Time between reports. Changes meanwhile are told in one report. */
 export const REPORT_EVERY_MS = 5;
 
 export class Followers {
@@ -29,6 +29,7 @@ export class Followers {
     return this.#followers.size;
   }
 
+  /** Adds a follower, and tells it the given bounds. */
   add(follower: Follower, bounds: readonly (readonly [Channel, ChannelBounds])[]): void {
     if (!this.#followers.has(follower)) {
       const endWatch = terminationSourceOf(follower as ActorReference<never>).onTerminated(() => this.remove(follower));
@@ -42,7 +43,7 @@ export class Followers {
     this.#followers.delete(follower);
   }
 
-  /** A channel's bounds have changed. */
+  /** A channel's bounds have changed: the next report tells them. */
   note(channel: Channel): void {
     if (this.#followers.size === 0) return;
     this.#changed.add(channel);

@@ -1,4 +1,4 @@
-/** Lives of a producer, as one partition was told of them: what the former ones sent is refused (P10). */
+/** The lives of producers, as they opened chains in one partition. Batches of a former life are refused (P10). */
 import { FencedError } from "../../protocols/errors.ts";
 import { partitionName } from "../../protocols/position.ts";
 import type { AppendBatch } from "../log/log.ts";
@@ -13,7 +13,7 @@ import {
 
 type OfProducer = Pick<AppendBatch, "producerId" | "producerEpoch">;
 
-/** P10. */
+/** P10: remembers the producer's life that opened its chain, and refuses waiting batches of its former lives. */
 export function supersede(
   state: PartitionState,
   { call, answer }: Extract<PartitionMessage, { type: "chain_answered" }>,
@@ -31,7 +31,7 @@ export function supersede(
   return before < producerEpoch ? refuseFormerLives(state) : [];
 }
 
-/** Of what waits. What is in flight is the log's to judge, unless it has to be asked again. */
+/** Refuses waiting batches of former lives. The log judges those in flight, which wait again only after a doubt. */
 export function refuseFormerLives(state: PartitionState): readonly PartitionEffect[] {
   const former = state.pending.filter(({ batch }) => isOfFormerLife(state, batch));
   if (former.length === 0) return [];

@@ -1,10 +1,10 @@
 /**
- * A partition that another node owns, as the sessions of this node ask it: passes requests on over the link, and answers
- * back. Events are not looked at on their way.
- *   W1. Every request is answered once: by the owner, or with `CONNECTION_LOST` where the link to it ended first. What was
- *       under way then has an unknown outcome, which its producer asks about (`open`).
- *   W2. Requests leave in the order in which they came; the link keeps it (T1).
- *   W3. What is under way is within its senders' credit, and the link's (E19): nothing is gathered here.
+ * A partition that another node owns, for the sessions of this node: passes requests on over the link, and answers back.
+ * Events are not decoded on their way.
+ *   W1. Every request is answered once: by the owner, or with `CONNECTION_LOST` where the link ended first. Then its outcome
+ *       is unknown, and its producer asks for it by `open`.
+ *   W2. Requests leave in the order in which they came, and the link keeps that order (transport T1).
+ *   W3. No request is queued here: it leaves at once, and its sender waits for the credit of the link (E19).
  */
 import { UnavailableError } from "../../protocols/errors.ts";
 import { type PartitionReference, partitionName } from "../../protocols/position.ts";
@@ -25,7 +25,7 @@ export class ForwardedPartition implements ActorReference<PartitionRequest> {
   #nextId = 1;
   #endWatch: (() => void) | undefined;
 
-  /** Told of by the owner, over the link. One object, so that the link makes one reference of it, and hears of its end (T4). */
+  /** Where the owner sends its answers. One object, so that the link makes one reference of it and watches it (transport T4). */
   readonly #answers: ReplyTo & TerminationSource;
   readonly #ends = new Set<(termination: Termination) => void>();
 
@@ -62,18 +62,18 @@ export class ForwardedPartition implements ActorReference<PartitionRequest> {
     const { message, ids } = this.#passOn(request);
     const isTaken = await this.#owner.send(message, weightBytes);
     if (!isTaken) this.#refuse(ids);
-    return true; // W1: answered, whatever became of it
+    return true; // W1: the request is answered in any case
   }
 
   trySend(request: PartitionRequest, weightBytes: number): boolean {
     const { message, ids } = this.#passOn(request);
     if (this.#owner.trySend(message, weightBytes)) return true;
-    // W1: where there is no link it was answered already, as it was watched.
+    // W1: without a link the watch has answered the request already.
     const unanswered = ids.filter((id) => this.#waiting.delete(id));
     return ids.length > 0 && unanswered.length === 0;
   }
 
-  /** The owner is not asked any more: whoever waits is told. */
+  /** Refuses all waiting requests: another node owns the partition, or none. */
   end(): void {
     this.#endWatch?.();
     this.#endWatch = undefined;
@@ -115,7 +115,7 @@ export class ForwardedPartition implements ActorReference<PartitionRequest> {
     return id;
   }
 
-  /** From the first request on that waits for an answer; again after each end of the link. */
+  /** Watches the owner, from the first request that waits for an answer, and again after each end of the link. */
   #watch(): void {
     let hasEnded = false;
     const endWatch = terminationSourceOf(this.#owner as ActorReference<never>).onTerminated(() => {
@@ -129,12 +129,12 @@ export class ForwardedPartition implements ActorReference<PartitionRequest> {
   #refuse(ids: readonly number[]): void {
     const error = new UnavailableError(
       "CONNECTION_LOST",
-      `Cannot tell what became of a request to ${partitionName(this.#partition)} as its owner must be reached: the link to its node has ended`,
+      `Cannot tell the outcome of a request to ${partitionName(this.#partition)} as its owner must be reached: the link to its node has ended`,
     );
     this.#answer(ids.map((requestId) => ({ kind: "refused", requestId, error })));
   }
 
-  /** Answers in their order, gathered for each asker. */
+  /** Passes answers on in their order, gathered for each asker. */
   #answer(answers: readonly PartitionAnswer[]): void {
     const gathered = new Map<ReplyTo, PartitionAnswer[]>();
     for (const answer of answers) {

@@ -1,6 +1,6 @@
 /**
- * The feed of one ownership: reads from the tail cache or the log, never past the committed offset, and writes under
- * the owner's fence. A write that was refused, or whose outcome is unknown, is reported, so that the owner claims again.
+ * The feed of one ownership: reads from the tail cache or the log, never past the committed offset, and writes under the
+ * owner's fence. A write that fails is reported (`onDoubt`), so that the owner claims again.
  */
 import { FencedError } from "../../protocols/errors.ts";
 import type { Epoch, Offset, PartitionReference, Position } from "../../protocols/position.ts";
@@ -25,7 +25,9 @@ import { TailCache } from "./tail_cache.ts";
 
 export interface OwnedFeedHooks {
   nowMs(): number;
+  /** A write was refused, or its outcome is unknown. */
   onDoubt(error: unknown): void;
+  /** An append through this feed moved the end of a channel. */
   onAdvance(channel: Channel, endOffset: Offset): void;
   /** The bounds of a channel have changed. */
   onBounds(channel: Channel): void;
@@ -55,7 +57,7 @@ export class OwnedFeed implements PartitionFeed {
 
   async ready(): Promise<void> {}
 
-  /** Every channel that there is. */
+  /** The bounds of every channel that exists. */
   allBounds(): readonly (readonly [Channel, ChannelBounds])[] {
     return [...this.#bounds];
   }
@@ -112,10 +114,10 @@ export class OwnedFeed implements PartitionFeed {
     this.#remember(name, value);
   }
 
-  /** The committed offset of `records` moved by these batches. */
+  /** The owner's append moved the committed offset of `records` by these batches. */
   advanceRecords(written: readonly WrittenBatch[], endOffset: Offset): void {
     const addedBytes = written.reduce((sum, { batch }) => sum + batch.events.byteLength, 0);
-    // What nobody follows is not kept: a reader that begins later reads the log until it has caught up.
+    // Without a reader no batch is kept: a reader that begins later reads the log until it has caught up.
     if ((this.#listeners.get("records")?.size ?? 0) === 0) this.#tail.clear();
     else for (const one of written) this.#tail.push(this.#asRead(one));
     if (written.some(({ batch }) => batch.rejects !== undefined)) this.refreshRejected();
@@ -150,7 +152,7 @@ export class OwnedFeed implements PartitionFeed {
     this.#tail.clear();
   }
 
-  /** Rejects were written beside the records: their channel's end is asked for, as only the log numbers them. */
+  /** Rejects were written beside the records. Asks the log for the end of their channel, which only the log knows. */
   refreshRejected(): void {
     this.#log.describe(this.partition).then(
       (channels) => {
@@ -187,7 +189,7 @@ export class OwnedFeed implements PartitionFeed {
     if (!this.#hasEnded) return;
     throw new FencedError(
       "STALE_EPOCH",
-      `Cannot ${action} ${this.partition.stream}/${this.partition.partition} as the ownership must be the newest: epoch ${this.epoch} has ended`,
+      `Cannot ${action} ${this.partition.stream}/${this.partition.partition} as its ownership must be the newest: that of epoch ${this.epoch} has ended`,
     );
   }
 }

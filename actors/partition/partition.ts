@@ -1,11 +1,11 @@
-/** What a partition's owner is told and what it answers: the contract between sessions, deliveries and the partition. */
+/** Requests to a partition and their answers: the contract between the partition, sessions and deliveries. */
 import type { HeadraceError } from "../../protocols/errors.ts";
 import type { Epoch, Offset, PartitionReference } from "../../protocols/position.ts";
 import type { Sequence } from "../../protocols/sequence.ts";
 import type { ActorReference } from "../kernel/actor.ts";
 import type { AppendBatch, AppendOutcome, Channel, ChannelBounds, Grant, OpenChainOutcome } from "../log/log.ts";
 
-/** One batch that waits for its turn in the log. `requestId` is the sender's own and comes back with the answer. */
+/** One batch to append. `requestId` is the sender's own number, and comes back with the answer. */
 export interface AppendItem {
   readonly requestId: number;
   readonly batch: AppendBatch;
@@ -13,16 +13,16 @@ export interface AppendItem {
 
 export type ReplyTo = ActorReference<PartitionReply>;
 
-/** What a partition is told by whoever placed it here. */
+/** Requests of the part that places partitions on this node. */
 export type PlacementRequest =
-  /** It may be claimed with this grant, and claimed again until it is handed over. */
+  /** The partition may be claimed with this grant, and claimed again, until it is handed over. */
   | { readonly type: "granted"; readonly grant: Grant }
-  /** Finish what is in flight and append nothing after it: another node is to own it. */
+  /** Finish the append in flight and begin none after it: another node is to own the partition. */
   | { readonly type: "hand_over" }
-  /** The store answers after it did not: a claim that waits for its next try need not. */
+  /** The store answers again, so a claim that waits for its next attempt is made now. */
   | { readonly type: "store_answers" };
 
-/** What others may ask of a partition. */
+/** All requests to a partition. */
 export type PartitionRequest =
   | PlacementRequest
   | { readonly type: "append"; readonly items: readonly AppendItem[]; readonly replyTo: ReplyTo }
@@ -31,7 +31,7 @@ export type PartitionRequest =
       readonly requestId: number;
       readonly producerId: string;
       readonly producerEpoch: number;
-      /** The producer's principal; nodes of before tell none. */
+      /** The producer's principal; absent in requests of nodes of earlier releases. */
       readonly owner?: string;
       readonly replyTo: ReplyTo;
     }
@@ -45,21 +45,21 @@ export type PartitionRequest =
       readonly to: Sequence;
       readonly replyTo: ReplyTo;
     }
-  /** A consumer needs nothing before `offset` any more: retention may take it. */
+  /** A consumer no longer needs records before `offset`: retention may take them. */
   | {
       readonly type: "consumer_at";
       readonly consumer: string;
       readonly channel: Channel;
       readonly offset: Offset;
-      /** The ownership that the consumer reads under: what it handled of another one's log may be there no more. */
+      /** The ownership under which the consumer reads. Records that it handled under an earlier one may have been lost. */
       readonly epoch?: Epoch;
     }
-  /** Tell `replyTo` how far the partition is committed: now, and whenever that changes, until it ends or unfollows. */
+  /** Tell `replyTo` the committed offsets now, and after each change, until it ends or sends `unfollow`. */
   | { readonly type: "follow" | "unfollow"; readonly replyTo: ActorReference<CommittedReport> }
-  /** A sink holds a fence that is not below this partition's epoch: own the partition under a higher one (E7). */
+  /** A sink holds a fence that is not below this partition's epoch: claim the partition with a higher epoch (E7). */
   | { readonly type: "fence_seen"; readonly epoch: Epoch };
 
-/** How far a partition is committed; of its channels only those that changed, but for the first report. */
+/** The bounds of a partition's channels: of all in the first report, then of those that changed. */
 export interface CommittedReport {
   readonly type: "committed";
   readonly bounds: readonly (readonly [Channel, ChannelBounds])[];
@@ -70,16 +70,17 @@ export type PartitionAnswer =
   | { readonly kind: "opened"; readonly requestId: number; readonly outcome: OpenChainOutcome }
   | { readonly kind: "refused"; readonly requestId: number; readonly error: HeadraceError };
 
-/** Answers to one asker, gathered: a group commit answers all its batches at once. */
+/** Answers to one asker: a group commit answers all its batches at once. */
 export interface PartitionReply {
   readonly type: "partition_reply";
   readonly partition: PartitionReference;
   readonly answers: readonly PartitionAnswer[];
 }
 
-/** What a stream keeps, and what gives when a lagging consumer fills it (DESIGN 4). */
+/** How much of a stream each partition keeps: records beyond `bytesMax` or older than `ageMaxMs` are trimmed. */
 export interface Retention {
   readonly bytesMax: number;
   readonly ageMaxMs: number;
+  /** Where a consumer still needs records beyond `bytesMax`: refuse appends, or trim the records. */
   readonly onFull: "refuse" | "trim";
 }

@@ -1,6 +1,6 @@
 /**
- * Performs what the partition machine decides: calls the log, answers those who asked, and gives the parts that live
- * beside the owner their feed. Holds no decision of its own.
+ * Performs the effects of the partition machine: calls the log, answers askers, and gives the parts beside the owner their
+ * feed. Makes no decision of its own.
  */
 import { HeadraceError, UnavailableError } from "../../protocols/errors.ts";
 import type { Machine } from "../../protocols/machine.ts";
@@ -28,24 +28,24 @@ export interface PartitionOptions {
   readonly partition: PartitionReference;
   readonly log: Log;
   /**
-   * Read at each start: what allows it to be claimed, undefined while the partition is only expected here (P9); and whether
-   * it is being handed over, as a life that ended in the midst of that has nothing in flight (P8).
+   * Read at each start of the actor: the grant, undefined while the partition is only expected here (P9), and whether the
+   * partition is being handed over. A life that ended during that has nothing in flight (P8).
    */
   readonly placement: { readonly grant: Grant | undefined; readonly isLeaving?: boolean };
   readonly settings: PartitionSettings;
   readonly retention: Retention;
   readonly expectedConsumers: readonly string[];
-  /** The partition is owned and readable: start what lives beside it. Called again after each new claim. */
+  /** The partition is owned and readable: start the parts beside it. Called again after each new claim. */
   onOwned(feed: PartitionFeed): void;
-  /** What was started under the last feed must end. */
+  /** The parts that were started with the last feed must end. */
   onDisowned(error: HeadraceError, isFinal: boolean): void;
-  /** Nothing is in flight, and nothing is taken any more: another node may own it. */
+  /** No append is in flight, and none will be: another node may own the partition. */
   onHandedOver?(): void;
-  /** The partition can not be claimed now; called after each attempt. */
+  /** The partition can not be claimed now. Called after each failed attempt. */
   onBlocked(error: HeadraceError): void;
-  /** @param waitedMs from the arrival of the oldest of these batches to its commit */
+  /** Called after each append. `waitedMs` is the time from the arrival of its oldest batch to its commit. */
   onAppended?(batches: number, events: number, sizeBytes: number, waitedMs: number | undefined): void;
-  /** Finer than the clock, where there is one; only differences mean something. */
+  /** A clock finer than the actor's, in ms. Only differences mean something. Default: the actor's clock. */
   readonly stopwatchMs?: () => number;
 }
 
@@ -55,7 +55,7 @@ export const partitionActor = (options: PartitionOptions): ActorDefinition<Parti
   const suspects: Suspects = new Map();
   return machineActor<PartitionState, PartitionMessage, PartitionEffect, PartitionMessage | FollowRequest>({
     name: String(options.partition.partition),
-    // Sessions are slowed by their append credit before this fills; the bound is the last line of defence (E19).
+    // Append credit slows sessions before this mailbox is full: the bound is the last line of defence (E19).
     mailbox: { messagesMax: 10_000, weightBytesMax: 67_108_864 },
     life: (context) => new PartitionShell(options, context, suspects),
   }) as ActorDefinition<PartitionRequest>;
@@ -72,7 +72,7 @@ class PartitionShell
   readonly #suspects: Suspects;
   #feed: OwnedFeed | undefined;
   #crashedBy: ArrivedAppend | undefined;
-  /** When the oldest batch of the append in flight arrived. */
+  /** When the oldest batch of the append in flight arrived, by the stopwatch. */
   #inFlightSinceMs: number | undefined;
 
   constructor(options: PartitionOptions, context: MachineContext<PartitionMessage>, suspects: Suspects) {
@@ -105,7 +105,7 @@ class PartitionShell
     }
   }
 
-  /** Batches whose arrival ends this life are known by the next one (P11). */
+  /** Marks batches whose arrival crashes this life as suspects of the next one (P11). */
   #takeAppend(message: ArrivedAppend, step: (message: PartitionMessage) => void): void {
     try {
       step(message);
@@ -227,7 +227,7 @@ class PartitionShell
     }
     const { from, to } = request;
     const outcome = await log.declareLost(ownership, producerId, producerEpoch, from, to, nowMs, owner);
-    this.#feed?.refreshRejected(); // the declaration is read there
+    this.#feed?.refreshRejected(); // the declaration is a record of that channel
     return { kind: "appended", requestId, outcome };
   }
 

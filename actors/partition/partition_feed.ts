@@ -1,34 +1,34 @@
 /**
- * What the parts that live beside a partition's owner (pipelines, deliveries, live subscriptions on the same node) see
- * of it: its records up to the committed offset, and a place for checkpoints under the owner's fence.
+ * The contract of a partition's readers: its records up to the committed offset. The parts beside the owner (pipelines,
+ * deliveries) also append to its other channels, and write checkpoints under the owner's fence.
  */
 import type { Epoch, Offset, PartitionReference, Position } from "../../protocols/position.ts";
 import type { AppendRequest, AppendResult, Channel, ChannelBounds, OpenChainOutcome, ReadResult } from "../log/log.ts";
 
-/** A partition as readers see it, wherever it is owned. */
+/** A partition for readers, whichever node owns it. */
 export interface PartitionView {
   readonly partition: PartitionReference;
-  /** Resolves once bounds are known. Rejects with `UnavailableError` where the owner does not tell. */
+  /** Resolves once bounds are known. Rejects with `UnavailableError` where the owner does not tell them. */
   ready(): Promise<void>;
-  /** One past the newest offset that may be seen (E10). */
+  /** One past the newest offset that a reader may see (E10). */
   committedOffset(channel: Channel): Offset;
   bounds(channel: Channel): ChannelBounds;
   /**
    * Reads committed batches after a cursor, from the tail cache or the log. Rejects as `Log.read` does.
    *
-   * @param inParts the reader takes of a large batch a part at a time, and asks again for the next
+   * @param inParts the reader uses a part of a large batch, and reads again for the next part
    */
   read(channel: Channel, after: Position | undefined, bytesMax: number, inParts?: boolean): Promise<ReadResult>;
-  /** The cursor to read from so that the first record seen was appended at or after `timeMs`. */
+  /** The cursor behind which the first record was appended at or after `timeMs`, in ms since 1970. */
   seek(channel: Channel, timeMs: number): Promise<Position | undefined>;
-  /** Calls `listener` after the committed offset of a channel has moved: a level, so calls may be merged. */
+  /** Calls `listener` after the committed offset of a channel has moved. One call may stand for several moves. */
   onAdvance(channel: Channel, listener: () => void): { stop(): void };
 }
 
 export interface PartitionFeed extends PartitionView {
-  /** Epoch of the ownership that this feed belongs to; the fence of every sink opened under it. */
+  /** Epoch of the feed's ownership: the fence of every sink that is opened under it. */
   readonly epoch: Epoch;
-  /** Appends to one of the partition's own channels under the owner's fence: outboxes and sinks' dead letters. */
+  /** Appends to an outbox or to a sink's dead letters, under the owner's fence. */
   append(request: AppendRequest): Promise<AppendResult>;
   openChain(channel: Channel, producerId: string, producerEpoch: number): Promise<OpenChainOutcome>;
   readCheckpoint(name: string): Uint8Array | undefined;

@@ -1,25 +1,24 @@
 /**
- * Owns one partition's right to append. Decides what is written next, what is acknowledged, when to claim again and
- * what retention may take; leaves bytes and chains to the log, and who owns what to the coordinator.
- *   P1. An append is answered only after the log has answered for it.
- *   P2. At most one append is in flight; what arrives meanwhile joins the next one (group commit).
- *   P3. After an outcome that is unknown or fenced, the partition claims before it writes again; what was in flight goes
- *       first, and the log's chains tell what of it was written (E8).
- *   P4. The committed offset moves only by what the log has answered (E10).
- *   P5. Retention never takes what a known consumer has not handled, unless the stream says `trim`; a consumer that has
- *       not reported yet needs everything.
- *   P6. Once fenced by a higher grant the partition stands down: everything waiting is refused with `NOT_OWNER`.
- *   P7. While groups are large, a small one waits for the next tick of a clock that all partitions share: what they
- *       write then leaves in one write, and so do their answers.
- *   P8. A partition that is handed over refuses what is new, answers what is in flight, and says so once nothing is: its
- *       next owner then claims a log that nobody writes to. Whatever the log did not answer is told `NOT_OWNER`, and asked
- *       about there.
- *   P9. A partition that is expected here keeps what is sent to it until it is granted: a producer that was told of the move
- *       may be earlier than the grant.
- *   P10. What a former life of a producer sent is refused once a later life was told what the partition holds: the log's own
- *       fence for that may be lost with a tail, and the later life would take the former's events for its own (E1).
- *   P11. An append that fails by a fault of this program is tried again batch by batch. The batch that fails alone is
- *       refused (`INVARIANT_VIOLATED`), at once when it comes again, and the others are written (E25).
+ * Owns one partition's right to append. Decides which batches are written next, which are acknowledged, when to claim
+ * again, and what retention may take. Leaves bytes and chains to the log, and placement to the coordinator.
+ *   P1. An append is answered only after the log has answered it.
+ *   P2. At most one append is in flight. Batches that arrive meanwhile join the next one (group commit).
+ *   P3. After an unknown or fenced outcome, the partition claims before it writes again. The batches in flight then go
+ *       first, and the log's chains tell which of them were written (E8).
+ *   P4. The committed offset moves only by answers of the log (E10).
+ *   P5. Retention takes no record that a known consumer has not handled, unless the stream's `onFull` is `trim`. A consumer
+ *       that has not reported yet needs everything.
+ *   P6. A partition whose claim was refused for a higher grant stands down: all waiting requests get `NOT_OWNER`.
+ *   P7. While groups are large, a small one waits for the next tick of a clock that all partitions share. Their appends then
+ *       leave in one write, and so do their answers.
+ *   P8. A partition that is handed over refuses new requests and answers the append in flight. It then tells that it is
+ *       handed over, so that no append runs when the next owner claims. Unanswered requests get `NOT_OWNER`.
+ *   P9. A partition that is expected here keeps requests until it is granted: a producer may learn of the move before the
+ *       grant arrives.
+ *   P10. Once a later life of a producer has opened its chain, batches of a former life are refused. The log's own fence
+ *       may be lost with a tail, and the later life would take the former's events for its own (E1).
+ *   P11. An append that fails by a bug of this program is tried again batch by batch. The batch that fails alone is refused
+ *       (`INVARIANT_VIOLATED`), also when it comes again, and the others are written (E25).
  */
 import { FencedError, type HeadraceError, InvariantError, UnavailableError } from "../../protocols/errors.ts";
 import { type Epoch, epoch, partitionName } from "../../protocols/position.ts";
@@ -107,7 +106,7 @@ export function stepPartition(state: PartitionState, message: PartitionMessage, 
 
 // Claiming ------------------------------------------------------------------------------------------------------------
 
-/** One at a time: a second one would make the first one's epoch stale. */
+/** Begins a claim where none is under way: a second claim would make the first one's epoch stale. */
 function claim(state: PartitionState): readonly PartitionEffect[] {
   const { phase, grant, claimAtLeast: atLeast } = state;
   if (phase !== "claiming" || grant === undefined || state.isAsking) return [];
@@ -115,7 +114,7 @@ function claim(state: PartitionState): readonly PartitionEffect[] {
   return [{ type: "claim", grant, atLeast }];
 }
 
-/** P9. A grant that comes again, or for what is being handed over, changes nothing. */
+/** P9. A repeated grant, or one for a partition that is being handed over, changes nothing. */
 function granted(state: PartitionState, grant: Grant): PartitionResult {
   if (state.phase !== "expecting") return [state, []];
   state.phase = "claiming";
@@ -126,11 +125,11 @@ function granted(state: PartitionState, grant: Grant): PartitionResult {
 const isCurrent = (state: PartitionState, ofEpoch: Epoch): boolean =>
   state.phase === "owning" && state.ownership?.epoch === ofEpoch;
 
-/** P8. */
+/** P8: whether the answer is to the append that a handover waits for. */
 const isLastAppend = (state: PartitionState, ofEpoch: Epoch): boolean =>
   state.phase === "handing_over" && state.ownership?.epoch === ofEpoch;
 
-/** Nothing new is taken. */
+/** Whether the partition refuses new requests. */
 const isLeaving = ({ phase }: PartitionState): boolean => phase === "handing_over" || phase === "stood_down";
 
 function claimed(state: PartitionState, claim: Claim, nowMs: number): PartitionResult {
@@ -140,7 +139,7 @@ function claimed(state: PartitionState, claim: Claim, nowMs: number): PartitionR
   state.claimAttempts = 0;
   state.ownership = claim.ownership;
   state.channels.clear();
-  state.consumers.clear(); // P5: what they handled may have been lost with a tail; each reports again.
+  state.consumers.clear(); // P5: records that they handled may have been lost with a tail; each consumer reports again.
   for (const [channel, bounds] of claim.channels) state.channels.set(channel, bounds);
   return [state, [{ type: "owned", claim }, ...dueCalls(state), ...nextAppend(state, nowMs)]];
 }
@@ -163,7 +162,7 @@ function claimFailed(state: PartitionState, error: HeadraceError): PartitionResu
   ];
 }
 
-/** P3: nothing is written under this epoch any more; what was in flight is asked about first. */
+/** P3: ends the ownership and claims again. The batches in flight go first under the next epoch. */
 function doubt(state: PartitionState, error: HeadraceError): PartitionResult {
   state.phase = "claiming";
   state.ownership = undefined;
@@ -195,7 +194,7 @@ function standDown(state: PartitionState, error: HeadraceError): PartitionResult
   return [state, [{ type: "disowned", error, isFinal: true }, ...refuseAll(waiting, notOwner(state))]];
 }
 
-/** P8. */
+/** P8: refuses waiting requests, and waits for the append in flight. */
 function handOver(state: PartitionState): PartitionResult {
   if (state.phase === "handing_over" || state.phase === "stood_down") return [state, []];
   const isWriting = state.phase === "owning" && state.inFlight.length > 0;
@@ -226,7 +225,7 @@ function queueChainCall(state: PartitionState, request: PendingChain["request"])
   return [state, dueCalls(state)];
 }
 
-/** Chain calls stay behind the appends that their asker sent before: `opened` must not overtake an ack (E4). */
+/** A chain call waits for the appends that its asker sent before: `opened` must not overtake an ack (E4). */
 function dueCalls(state: PartitionState): readonly PartitionEffect[] {
   const { ownership } = state;
   if (ownership === undefined || state.chainCalls.length === 0) return [];
@@ -272,7 +271,7 @@ function queueAppends(
   return [state, [...refused, ...nextAppend(state, nowMs)]];
 }
 
-/** P7: what waits goes now, or at the next tick. */
+/** P7: appends the waiting batches now, or at the next tick. */
 function nextAppend(state: PartitionState, nowMs: number): readonly PartitionEffect[] {
   if (state.isGathering) return [];
   if (!shouldGather(state)) return appendGroup(state);
@@ -291,7 +290,7 @@ function shouldGather({ lastGroup, inFlight, pending }: PartitionState): boolean
   return true;
 }
 
-/** P2: takes what waits, up to the limits of one call, if nothing is in flight. */
+/** P2: appends waiting batches, up to the limits of one call, if no append is in flight. */
 function appendGroup(state: PartitionState): readonly PartitionEffect[] {
   if (state.ownership === undefined || state.inFlight.length > 0 || state.pending.length === 0) return [];
   const { groupBytesMax, groupBatchesMax } = PARTITION_LIMITS;
@@ -312,7 +311,7 @@ function appendGroup(state: PartitionState): readonly PartitionEffect[] {
 
 function appended(state: PartitionState, ofEpoch: Epoch, result: AppendResult, nowMs: number): PartitionResult {
   const isLast = isLastAppend(state, ofEpoch);
-  if (!isLast && !isCurrent(state, ofEpoch)) return [state, []]; // P3: asked again under the next epoch
+  if (!isLast && !isCurrent(state, ofEpoch)) return [state, []]; // P3: the batches go again under the next epoch
   const done = state.inFlight;
   state.inFlight = [];
   clear(state, batchesOf(done.filter((_, index) => result.outcomes[index]?.kind !== "gap")));
@@ -332,7 +331,7 @@ function appended(state: PartitionState, ofEpoch: Epoch, result: AppendResult, n
   const sizeBytes = written.reduce((sum, { batch }) => sum + batch.events.byteLength, 0);
   moveEnd(state, "records", result.endOffset, sizeBytes);
   const replies = [...answers].map(([to, list]): PartitionEffect => ({ type: "reply", to, answers: list }));
-  // P4, then P1: readers may see what its producer is told of.
+  // P4 before P1: readers see a batch before its producer gets the ack.
   const told: PartitionEffect[] = [
     { type: "committed", epoch: ofEpoch, written, endOffset: result.endOffset },
     ...replies,
@@ -341,7 +340,7 @@ function appended(state: PartitionState, ofEpoch: Epoch, result: AppendResult, n
   return [state, [...told, ...dueCalls(state), ...nextAppend(state, nowMs)]];
 }
 
-/** P11. Of what waits. */
+/** P11: refuses waiting batches that failed alone. */
 function refuseSuspects(state: PartitionState): readonly PartitionEffect[] {
   if (state.suspects.size === 0) return [];
   const refused = state.pending.filter(({ batch }) => isRefused(state, batch));
@@ -353,8 +352,8 @@ function refuseSuspects(state: PartitionState): readonly PartitionEffect[] {
 const batchesOf = (appends: readonly PendingAppend[]): readonly AppendBatch[] => appends.map(({ batch }) => batch);
 
 /**
- * The partition's life ends: who waits is told, asks the log by way of the next life, and sends again what it must (E2).
- * `crashedBy` is the append whose arrival ended it, where one did.
+ * Refuses all waiting requests with `NOT_READY`, because the actor's life ends. Their senders ask the next life, and send
+ * again what was not stored (E2). `crashedBy` is the append whose arrival crashed the life, if one did.
  */
 export function endLife(state: PartitionState, crashedBy?: ArrivedAppend): readonly PartitionEffect[] {
   const waiting: Waiting[] = [...state.inFlight, ...state.pending, ...state.chainCalls];
@@ -363,7 +362,7 @@ export function endLife(state: PartitionState, crashedBy?: ArrivedAppend): reado
     const isListed = waiting.some((one) => one.requestId === requestId && one.replyTo === replyTo);
     if (replyTo !== undefined && !isListed) waiting.push({ requestId, replyTo });
   }
-  const reason = `Cannot append to ${partitionName(state.partition)} as its owner must stay: it was restarted`;
+  const reason = `Cannot append to ${partitionName(state.partition)} as its actor must stay alive: it was restarted`;
   return refuseAll(waiting, new UnavailableError("NOT_READY", reason));
 }
 

@@ -1,4 +1,4 @@
-/** What the partition's machine holds, is told and does: shared by its parts. */
+/** The state, messages and effects of the partition's machine, shared by its parts. */
 import type { HeadraceError } from "../../protocols/errors.ts";
 import { type Epoch, epoch, type Offset, type PartitionReference } from "../../protocols/position.ts";
 import type { Sequence } from "../../protocols/sequence.ts";
@@ -8,24 +8,24 @@ import type { PartitionAnswer, PartitionRequest, ReplyTo, Retention } from "./pa
 
 /** Limits of one partition. */
 export const PARTITION_LIMITS = {
-  /** Bytes of one group commit: one function call of the store takes some tens of milliseconds at most. */
+  /** Bytes of one group commit, so that one call of the store takes some tens of ms at most. */
   groupBytesMax: 2_097_152,
   /** Batches of one group commit. */
   groupBatchesMax: 1_000,
-  /** Batches in a group from which on the next one waits for a tick: fewer senders than this wait for nothing. */
+  /** From groups of this many batches on, the next group waits for a tick (P7). Fewer senders never wait. */
   gatherFromBatches: 4,
-  /** Bytes that are worth an append of their own and wait for no tick. */
+  /** Waiting bytes from which on a group is appended without waiting for a tick. */
   gatherBytesMax: 65_536,
-  /** Between ticks: what it costs an append to share its way with those of other partitions. */
+  /** Time between ticks: the longest that an append waits to share a write with other partitions. */
   gatherEveryMs: 2,
   /** First and longest delay between claims while the store is away. */
   claimRetryFirstMs: 50,
   claimRetryMaxMs: 2_000,
   /** Producers whose former lives are remembered. */
   openedEpochsMax: 10_000,
-  /** Between looks at retention and at idle chains. */
+  /** Time between sweeps, which look at retention and at idle chains. */
   sweepEveryMs: 5_000,
-  /** Told to producers that wait for a full partition. */
+  /** Told to producers of a full partition: when to try again. */
   fullRetryAfterMs: 1_000,
 } as const;
 
@@ -40,12 +40,12 @@ export type PendingChain = Waiting & {
   readonly request: Extract<PartitionRequest, { type: "open_chain" | "declare_lost" }>;
 };
 
-/** A batch whose append failed by a fault of this program (P11). */
+/** A batch whose append failed by a bug of this program (P11). */
 export interface Suspect {
-  /** Refused: it failed alone. */
+  /** `refused` where the batch failed alone. */
   readonly verdict: "suspect" | "refused";
   readonly producerId: string;
-  /** Of the batch's events. */
+  /** The sequence of the batch's first event. */
   readonly first: Sequence;
 }
 /** By producer and first sequence. */
@@ -57,7 +57,7 @@ export interface PartitionState {
   /** Consumers that the configuration names: absent from `consumers` until they report. */
   readonly expectedConsumers: readonly string[];
   phase: "expecting" | "claiming" | "owning" | "handing_over" | "stood_down";
-  /** What is shown with each claim; undefined while expecting. */
+  /** The grant of each claim; undefined while expecting. */
   grant: Grant | undefined;
   claimAttempts: number;
   /** A claim is under way. */
@@ -73,7 +73,7 @@ export interface PartitionState {
   readonly chainCalls: PendingChain[];
   /** The highest epoch that each producer was told to have opened here, the oldest first. */
   readonly openedEpochs: Map<string, number>;
-  /** P11. Kept over the partition's lives. */
+  /** P11. Kept over the lives of the partition's actor. */
   readonly suspects: Suspects;
   /** Lowest offset that each consumer still needs, by channel and name. */
   readonly consumers: Map<string, { readonly channel: Channel; readonly offset: Offset }>;
@@ -81,7 +81,7 @@ export interface PartitionState {
   fullBecauseOf: string | undefined;
 }
 
-/** With when it arrived, where somebody times that; the machine hands it on to the append that takes it. */
+/** An append with the time of its arrival, where the actor measures that. The machine only passes the time on. */
 export type ArrivedAppend = Extract<PartitionRequest, { type: "append" }> & { readonly arrivedMs?: number };
 
 export type PartitionMessage =
@@ -96,7 +96,7 @@ export type PartitionMessage =
   | { readonly type: "append_failed"; readonly epoch: Epoch; readonly error: HeadraceError }
   | { readonly type: "chain_answered"; readonly call: PendingChain; readonly answer: PartitionAnswer }
   | { readonly type: "chain_failed"; readonly epoch: Epoch; readonly call: PendingChain; readonly error: HeadraceError }
-  /** A write of another part under this ownership (checkpoint, outbox, trim) was refused or has an unknown outcome. */
+  /** A write under this ownership by another part (checkpoint, outbox, trim) was refused, or has an unknown outcome. */
   | { readonly type: "ownership_doubted"; readonly epoch: Epoch; readonly error: HeadraceError }
   | { readonly type: "channel_advanced"; readonly epoch: Epoch; readonly channel: Channel; readonly endOffset: Offset }
   | { readonly type: "sweep_due" }
@@ -110,18 +110,18 @@ export type PartitionEffect =
       readonly type: "append";
       readonly ownership: Ownership;
       readonly batches: readonly AppendBatch[];
-      /** When the oldest of them arrived. */
+      /** When the oldest of the batches arrived. */
       readonly arrivedMs: number | undefined;
     }
   | { readonly type: "call_chain"; readonly ownership: Ownership; readonly call: PendingChain }
   | { readonly type: "reply"; readonly to: ReplyTo; readonly answers: readonly PartitionAnswer[] }
-  /** The partition is owned under a new epoch: deliveries and subscriptions start from this. */
+  /** The partition is owned under a new epoch: start deliveries and subscriptions. */
   | { readonly type: "owned"; readonly claim: Claim }
-  /** The partition can not be claimed now, and why: it is tried again. */
+  /** The claim failed, and is tried again. */
   | { readonly type: "blocked"; readonly error: HeadraceError }
-  /** No longer owned under the last epoch: what was opened under it must end. */
+  /** The ownership of the last epoch has ended: the parts that were opened under it must end. */
   | { readonly type: "disowned"; readonly error: HeadraceError; readonly isFinal: boolean }
-  /** Nothing is in flight any more, and nothing will be: another node may claim it (P8). */
+  /** No append is in flight, and none will be: another node may claim the partition (P8). */
   | { readonly type: "handed_over" }
   /** The committed offset moved by these batches, in order. */
   | {
@@ -171,7 +171,7 @@ export function createPartition(
   };
 }
 
-/** P4. */
+/** P4: moves the end of a channel to an offset that the log has answered. */
 export function moveEnd(state: PartitionState, channel: Channel, endOffset: Offset, addedBytes = 0): void {
   if (state.ownership === undefined) return;
   const bounds = state.channels.get(channel) ?? EMPTY_BOUNDS;

@@ -1,4 +1,4 @@
-/** The partition machine's retention (P5): what is too large or too old, and whether a consumer still needs it. */
+/** The partition machine's retention (P5): trims records that are too many or too old, unless a consumer needs them. */
 import { type HeadraceError, OverloadedError } from "../../protocols/errors.ts";
 import { type Offset, offset, partitionName } from "../../protocols/position.ts";
 import type { Channel } from "../log/log.ts";
@@ -32,7 +32,7 @@ export function sweep(state: PartitionState, nowMs: number): PartitionResult {
   return [state, [look, ...trims, again]];
 }
 
-/** P5: what retention would take, cut to what no consumer needs. */
+/** P5: a trim up to `wantedOffset`, or only up to the first record that a consumer needs. */
 export function trimEffects(state: PartitionState, channel: Channel, wantedOffset: Offset): readonly PartitionEffect[] {
   const bounds = state.channels.get(channel);
   if (state.ownership === undefined || bounds === undefined) return [];
@@ -54,7 +54,7 @@ function neededFrom(state: PartitionState, channel: Channel): { readonly offset:
   return needed;
 }
 
-/** A partition is full when retention is exceeded and a consumer forbids the trim that would mend it. */
+/** A partition is full where it exceeds `bytesMax` and a consumer still needs its oldest record. */
 function judgeFullness(state: PartitionState): void {
   const bounds = state.channels.get("records");
   state.fullBecauseOf = undefined;
@@ -66,6 +66,6 @@ function judgeFullness(state: PartitionState): void {
 export const fullError = (state: PartitionState, consumer: string): HeadraceError =>
   new OverloadedError(
     "STORE_FULL",
-    `Cannot append to ${partitionName(state.partition)} as what ${consumer} has not read must stay below ${state.retention.bytesMax} bytes: current value is ${state.channels.get("records")?.sizeBytes ?? 0}`,
+    `Cannot append to ${partitionName(state.partition)} as the records that ${consumer} has not read must stay below ${state.retention.bytesMax} bytes: current value is ${state.channels.get("records")?.sizeBytes ?? 0}`,
     PARTITION_LIMITS.fullRetryAfterMs,
   );

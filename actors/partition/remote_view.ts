@@ -1,10 +1,9 @@
 /**
- * A partition that another node owns, as readers on this node see it: its owner tells how far it is committed, and the
- * records are read from the log that all nodes share.
- *   X1. Nothing is read past what the owner has told of as committed (E10).
- *   X2. The owner is followed from the first read on, and until the last subscriber leaves; its reports are levels, the last of
- *       which counts. While there are subscribers the owner is told so again and again: a link may break and be made again,
- *       and an owner's actor may be started again, without anybody here hearing of it.
+ * A partition that another node owns, for readers on this node. Its owner reports the committed offsets, and the records are
+ * read from the log that all nodes share.
+ *   X1. Nothing is read past the committed offset that the owner reported (E10).
+ *   X2. The owner is followed from the first read until the last subscriber leaves. While there are subscribers `follow` is
+ *       sent every `FOLLOW_EVERY_MS`, because a new link or a restarted owner does not know its followers.
  */
 import { UnavailableError } from "../../protocols/errors.ts";
 import type { Offset, PartitionReference, Position } from "../../protocols/position.ts";
@@ -16,9 +15,9 @@ import { EMPTY_BOUNDS } from "./bounds.ts";
 import type { CommittedReport, PartitionRequest } from "./partition.ts";
 import type { PartitionView } from "./partition_feed.ts";
 
-/** Between words to the owner that it is followed: what a subscriber may miss at most after a break. */
+/** Time between messages `follow`: after a break a subscriber may wait this long for news. */
 const FOLLOW_EVERY_MS = 1_000;
-/** How long a first report is waited for. */
+/** How long `ready` waits for the first report. */
 const REPORT_WITHIN_MS = 2_000;
 
 export interface RemoteViewOptions {
@@ -41,7 +40,7 @@ export class RemoteView implements PartitionView {
   #again: { cancel(): void } | undefined;
   #hasReport = false;
 
-  /** One object, so that a link makes one reference of it, and hears of its end. */
+  /** Where the owner sends its reports. One object, so that a link makes one reference of it and watches it (transport T4). */
   readonly #reports: ActorReference<CommittedReport> & {
     onTerminated(listener: (termination: Termination) => void): () => void;
   };
@@ -122,7 +121,7 @@ export class RemoteView implements PartitionView {
     };
   }
 
-  /** The owner is another one, or nobody, from now on. */
+  /** Ends the view: another node owns the partition, or none. */
   end(): void {
     this.#listeners.clear();
     this.#unfollow();
@@ -135,7 +134,7 @@ export class RemoteView implements PartitionView {
     return [...this.#listeners.values()].some((set) => set.size > 0);
   }
 
-  /** X2. */
+  /** X2: sends `follow` again. */
   readonly #sayAgain = (): void => {
     this.#again = undefined;
     if (!this.#hasListeners) return;
@@ -177,7 +176,7 @@ export class RemoteView implements PartitionView {
     this.#options.owner.tell({ type: "unfollow", replyTo: this.#reports });
   }
 
-  /** The link has ended: who reads on asks again, and is told of a new owner by the directory. */
+  /** The link has ended. A reader that goes on follows anew, or learns of a new owner from the directory. */
   #lost(): void {
     this.#isFollowing = false;
     this.#hasReport = false;
@@ -188,7 +187,7 @@ export class RemoteView implements PartitionView {
   #away(why: string): UnavailableError {
     return new UnavailableError(
       "NOT_READY",
-      `Cannot read ${partitionName(this.partition)} as its owner must say how far it is committed: ${why}`,
+      `Cannot read ${partitionName(this.partition)} as its owner must tell its committed offset: ${why}`,
     );
   }
 }

@@ -1,7 +1,7 @@
 /**
- * Batches whose append failed by a fault of this program (P11). The fault may lie in any batch of a group, so each is tried
- * alone next, and the one that fails alone is refused. They are kept over the partition's lives: a batch that ended a life
- * with its arrival is not let in a second time.
+ * Batches whose append failed by a bug of this program (P11). Any batch of a group may be the cause, so each is tried alone
+ * next, and the one that fails alone is refused. Suspects are kept over the lives of the partition's actor, so that a batch
+ * whose arrival crashed one life is not accepted a second time.
  */
 import { InvariantError } from "../../protocols/errors.ts";
 import { partitionName } from "../../protocols/position.ts";
@@ -16,12 +16,12 @@ import {
   type Waiting,
 } from "./partition_messages.ts";
 
-/** The oldest are forgotten: a batch that comes back after them is found out once more. */
+/** Suspects that are remembered. A forgotten one that comes again fails once more, and is found again. */
 const SUSPECTS_MAX = 1_000;
 
 const nameOf = (batch: AppendBatch): string => `${batch.producerId}\0${firstSequence(batch.sequences).join()}`;
 
-/** An append of these batches failed, or ended the partition's life. */
+/** An append of these batches failed, or its arrival crashed the partition's actor. */
 export function suspect(suspects: Suspects, batches: readonly AppendBatch[]): void {
   for (const batch of batches) {
     const name = nameOf(batch);
@@ -35,7 +35,7 @@ export function suspect(suspects: Suspects, batches: readonly AppendBatch[]): vo
   }
 }
 
-/** To be appended by itself, so that a further failure tells whose fault it is. */
+/** Whether the batch must be appended alone, so that a further failure shows which batch is at fault. */
 export const isSuspect = ({ suspects }: PartitionState, batch: AppendBatch): boolean =>
   suspects.size > 0 && suspects.has(nameOf(batch));
 
@@ -43,8 +43,8 @@ export const isRefused = ({ suspects }: PartitionState, batch: AppendBatch): boo
   suspects.size > 0 && suspects.get(nameOf(batch))?.verdict === "refused";
 
 /**
- * These batches were written, or were found in the log. Their events may have been cut otherwise before, so all suspects that
- * begin within them are cleared: what stays refused is nowhere in the log, and its producer may rely on that.
+ * Clears all suspects that begin within these batches, which were written or found in the log: a producer may have cut its
+ * events into other batches. So no event of a batch that stays refused is in the log, and its producer may rely on that.
  */
 export function clear({ suspects }: PartitionState, batches: readonly AppendBatch[]): void {
   for (const [name, suspect] of suspects) {
@@ -62,7 +62,7 @@ function begins({ producerId, first }: Suspect, batch: AppendBatch): boolean {
 
 export function refuseSuspect(state: PartitionState, waiting: Waiting, { producerId }: AppendBatch): PartitionEffect {
   const error = new InvariantError(
-    `Cannot append a batch of ${producerId} to ${partitionName(state.partition)} as it must not have failed there alone: it did, by a fault of this program`,
+    `Cannot append a batch of ${producerId} to ${partitionName(state.partition)} as it must not have failed alone before: it did, by a bug of this program`,
   );
   return reply(waiting, { kind: "refused", requestId: waiting.requestId, error });
 }

@@ -1,21 +1,21 @@
 /**
- * The newest committed batches of one partition, so that readers on this node need not read them back from the store.
- * Dropped from the old end when full and never waited for: a reader that has fallen behind it reads the log.
+ * The newest committed batches of one partition, so that readers on this node need not read them from the store. A full
+ * cache drops its oldest batches and waits for no reader: a reader that has fallen behind reads the log.
  */
 import { type Offset, offset, type Position } from "../../protocols/position.ts";
 import type { RecordBatch } from "../log/log.ts";
 
-/** Bytes of one partition's tail: some hundreds of milliseconds of a busy partition. */
+/** Bytes of one partition's tail: some hundreds of ms of a busy partition. */
 export const TAIL_BYTES_MAX = 1_048_576;
 /**
- * Batches of one partition's tail. Small batches weigh more as objects than as bytes, and those that outlive a few
- * collections of young garbage cost a pause when the old is collected.
+ * Batches of one partition's tail. Small batches weigh more as objects than as bytes. Objects that outlive a few collections
+ * of young garbage cost a pause when the old generation is collected.
  */
 export const TAIL_BATCHES_MAX = 128;
 
 export class TailCache {
   readonly #bytesMax: number;
-  /** From `#head` on; what was dropped leaves an empty place until there are many. */
+  /** The batches, from `#head` on. Dropped ones leave empty places, which are removed once there are many. */
   #batches: (RecordBatch | undefined)[] = [];
   #head = 0;
   #sizeBytes = 0;
@@ -35,7 +35,7 @@ export class TailCache {
     }
   }
 
-  /** Retention took what lies before `firstOffset`: nobody reads it here any more either. */
+  /** Drops batches that end before `firstOffset`, which retention has taken from the log. */
   trim(firstOffset: Offset): void {
     for (let oldest = this.#batches[this.#head]; oldest !== undefined; oldest = this.#batches[this.#head]) {
       if (lastOffset(oldest) >= firstOffset) return;
@@ -62,8 +62,8 @@ export class TailCache {
   }
 
   /**
-   * The batches that follow a cursor, up to `bytesMax`, or undefined when the cache does not hold the record at the
-   * cursor and so cannot judge it (E9).
+   * The batches that follow a cursor, up to `bytesMax`. Undefined where the cache does not hold the record at the cursor, so
+   * that only the log can judge the cursor (E9).
    */
   read(after: Position | undefined, bytesMax: number): readonly RecordBatch[] | undefined {
     const from = this.#find(after);

@@ -1,6 +1,6 @@
 /**
- * Judges addresses as addresses. A text that only looks like one, such as `127.evil.example`, is a name of somebody's DNS.
- * Spellings that URL parsers take for an address (`0x7f.1`, `2130706433`, `[::ffff:127.0.0.1]`) count as that address.
+ * Tells addresses from names. A text that only begins like an address, such as `127.evil.example`, is a name in DNS.
+ * Spellings that URL parsers read as an address (`0x7f.1`, `2130706433`, `[::ffff:127.0.0.1]`) count as that address.
  */
 import { BlockList, isIP, isIPv4, isIPv6 } from "node:net";
 
@@ -8,7 +8,7 @@ const LOOPBACK = new BlockList();
 LOOPBACK.addSubnet("127.0.0.0", 8, "ipv4");
 LOOPBACK.addAddress("::1", "ipv6");
 
-/** A host and its port as one text names them; `port` is empty where the text leaves the scheme's own. */
+/** A host and its port, as a text such as `example.org:8080` names them. `port` is empty where the text has none. */
 export interface NamedHost {
   readonly name: string;
   readonly port: string;
@@ -47,13 +47,13 @@ export function isLoopbackHost(host: string): boolean {
   return isIP(one) !== 0 ? isLoopbackAddress(one) : one === "localhost" || one.endsWith(".localhost");
 }
 
-/** True where a listener on this host is reached at every address of the machine. */
+/** True for the hosts `0.0.0.0` and `::`, on which a listener is reached at every address of the machine. */
 export function isEveryAddress(host: string): boolean {
   const one = canonicalHost(host);
   return one === "0.0.0.0" || one === "::";
 }
 
-/** Connections are counted by this: an IPv4 address, or the /64 network that one IPv6 client commonly has to itself. */
+/** The group by which connections are counted: an IPv4 address, or the /64 network that one IPv6 client commonly has. */
 export function addressGroup(address: string): string {
   const one = canonicalHost(address);
   if (one === undefined || !isIPv6(one)) return one ?? "unknown";
@@ -64,7 +64,7 @@ export function addressGroup(address: string): string {
   return `${all.slice(0, 4).join(":")}::/64`;
 }
 
-/** `::ffff:7f00:1`, as URL parsers write it, is `127.0.0.1` to the network. */
+/** The IPv4 address of an IPv4-mapped one: `::ffff:7f00:1`, as URL parsers write it, is `127.0.0.1`. */
 function unmapped(address: string): string {
   const found = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(address);
   if (found === null) return address;

@@ -1,22 +1,23 @@
-/** Answers upgrades that are not taken: with the status that the error's class stands for. */
+/** Refuses upgrades to WebSocket: answers with an HTTP status, a JSON body with code and message, and closes the socket. */
 import type { Duplex } from "node:stream";
 import { HeadraceError, OverloadedError, RejectedError, UnavailableError } from "../../protocols/errors.ts";
 
+/** Refuses an upgrade with the status of the error's class. */
 export function refuseUpgrade(socket: Duplex, error: unknown): void {
   const code = error instanceof HeadraceError ? error.code : "INVARIANT_VIOLATED";
   const message = error instanceof Error ? error.message : String(error);
   answerUpgrade(socket, statusOf(error), { code, message }, retryAfter(error));
 }
 
-/** Answers an upgrade of a path that takes none. */
+/** Refuses an upgrade at a path that has no WebSocket: 404. */
 export function refuseUpgradePath(socket: Duplex): void {
-  const message = "Cannot upgrade as the path must be one of a WebSocket: see docs/protocol.md";
+  const message = "Cannot upgrade as the path must be that of a WebSocket: see docs/protocol.md";
   answerUpgrade(socket, "404 Not Found", { code: "NOT_FOUND", message });
 }
 
-/** Answers a handshake that is none of a WebSocket: a bad key or version. */
+/** Refuses an upgrade that is no handshake of a WebSocket, such as one with a bad key or version: 400. */
 export function refuseHandshake(error: Error, socket: Duplex): void {
-  const message = `Cannot upgrade as the handshake must be one of a WebSocket: ${error.message}`;
+  const message = `Cannot upgrade as the handshake must be that of a WebSocket: ${error.message}`;
   answerUpgrade(socket, "400 Bad Request", { code: "MALFORMED_FRAME", message }, "Sec-WebSocket-Version: 13\r\n");
 }
 
@@ -33,18 +34,18 @@ function answerUpgrade(
   );
 }
 
-/** A client that does not close its side would keep the socket's place for good: the node closes both sides. */
+/** Closes both sides: a client that never closes its side would otherwise keep the socket open for good. */
 function endUpgrade(socket: Duplex, answer: string): void {
   socket.on("error", () => socket.destroy());
   socket.end(answer, () => socket.destroy());
 }
 
-/** Of an upgrade that nobody could take, whoever sent it. */
+/** Codes for which the request itself is wrong, whoever sent it: answered with 400, not 403. */
 const MALFORMED: ReadonlySet<string> = new Set(["UNSUPPORTED_PROTOCOL", "MALFORMED_FRAME"]);
 
 function statusOf(error: unknown): string {
   if (error instanceof OverloadedError || error instanceof UnavailableError) return "503 Service Unavailable";
-  if (!(error instanceof RejectedError)) return "500 Internal Server Error"; // no fault of the client: it may come again
+  if (!(error instanceof RejectedError)) return "500 Internal Server Error"; // not the client's fault: it may retry
   return MALFORMED.has(error.code) ? "400 Bad Request" : "403 Forbidden";
 }
 

@@ -1,7 +1,7 @@
 /**
- * Takes WebSocket upgrades and gives each connection a session: frames in by way of its mailbox, frames out as bytes.
- * Holds what keeps a bad peer from harming others: limits of fragments and of unsent bytes, and pings that find half-open
- * connections. Who may connect, and how many, was decided before an upgrade comes here.
+ * Accepts WebSocket upgrades and gives each connection a session, which gets the client's frames through its mailbox.
+ * Keeps a bad client from harming others: limits fragments and unsent bytes, and finds half-open connections by pings.
+ * Leaves the decision which clients may connect, and how many, to the HTTP server, which makes it before the upgrade.
  */
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
@@ -22,33 +22,36 @@ import { FRAME_ALLOWANCE, FrameAllowance } from "./frame_allowance.ts";
 import { refuseHandshake, refuseUpgrade } from "./refuse_upgrade.ts";
 
 export const LISTENER_LIMITS = {
-  /** Pieces that one message may come in; the default of the library pins megabytes for each connection. */
+  /** Fragments of one message. The default of `ws` lets a client make the node hold megabytes for each connection. */
   fragmentsMax: 128,
-  /** Unsent bytes above which a connection is not read any more: a client that never reads its acks. */
+  /** Unsent bytes of a connection, above which the node stops reading it: its client does not read. */
   unsentBytesMax: 8_388_608,
-  /** How long a connection may stay above it. */
+  /** How long a connection may stay above `unsentBytesMax` before it is ended. */
   unsentForMs: 30_000,
-  /** Frames that a session takes as one message: what it does with them is one step, in which nobody else has a turn. */
+  /** Frames that a session gets as one message. It handles them in one step, in which no other actor has a turn. */
   framesTogetherMax: 256,
-  /** Pongs that a client has not taken: it may ping as often as its allowance lets it, and is not read after that. */
+  /** Unsent pongs of a connection: as many as a client can cause before its allowance stops the reading. */
   pongsUnsentMax: FRAME_ALLOWANCE.costMax,
-  /** Between pings; a connection that has not answered the last one is ended. */
+  /** Time between pings. A connection that has not answered the last ping is ended. */
   pingEveryMs: 20_000,
-  /** A client that does not answer the closing of its connection is not waited for longer. */
+  /** How long the node waits for a client's answer to a close frame before it ends the connection. */
   closeWithinMs: 2_000,
 } as const;
 
-/** By then a stopping node has stopped, and another life of it may take the connection. */
+/** Told to clients of a node that stops: by then it has stopped, and its next life may accept the connection. */
 const STOPPING_RETRY_AFTER_MS = 2_000;
 
 export interface ListenerOptions {
   readonly frameBytesMax: number;
-  /** The token of a request's own header, for clients that can set one. */
+  /** Called once for each connection, after its upgrade. */
   readonly openSession: OpenSessionFor;
   setTimer(delayMs: number, callback: () => void): Timer;
 }
 
-/** Opens a session; throws `OverloadedError` when there is no memory for another. */
+/**
+ * Opens the session of one connection, whose frames `decode` reads. The session calls `onEnd` when it ends by itself.
+ * Rejects with `OverloadedError` where the node has no memory for another session.
+ */
 export type OpenSessionFor = (
   peer: SessionPeer,
   decode: (data: Uint8Array | string) => ClientFrame,
@@ -59,11 +62,11 @@ export type OpenSessionFor = (
 export interface WebSocketListener {
   readonly connectionCount: number;
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
-  /** Tells every session to take no more; resolves when all connections are closed. */
+  /** Tells every session to accept nothing more. Resolves when all connections are closed. */
   close(): Promise<void>;
 }
 
-/** Memory that a small frame takes beside its bytes: a session's mailbox must not hold ten thousands of them. */
+/** Memory that a small frame takes beside its bytes, counted so that no mailbox holds tens of thousands of them. */
 const FRAME_OVERHEAD_BYTES = 128;
 
 const CLIENT_FRAMES: ReadonlySet<string> = new Set([
@@ -71,6 +74,7 @@ const CLIENT_FRAMES: ReadonlySet<string> = new Set([
   ...["subscribe", "unsubscribe", "credit", "goodbye"],
 ]);
 
+/** A listener without connections. It gets its upgrades from the HTTP server by `upgrade`. */
 export async function createWebSocketListener(options: ListenerOptions): Promise<WebSocketListener> {
   const ws = await loadDriver("ws");
   const server: WebSocketServer = new ws.WebSocketServer({
@@ -165,8 +169,8 @@ class Listener implements WebSocketListener {
 }
 
 /**
- * One WebSocket and the session behind it. What arrives in one turn of the event loop goes to the session as one message,
- * and what a turn sends leaves in one write: a small frame costs less than the system call that carries it.
+ * One WebSocket and its session. Frames that arrive in one turn of the event loop go to the session as one message. Frames
+ * that a turn sends leave in one write, because the system call costs more than a small frame.
  */
 class ServedConnection {
   readonly #webSocket: WebSocket;
@@ -196,7 +200,7 @@ class ServedConnection {
   async serve(request: IncomingMessage): Promise<ActorReference<SessionInput>> {
     const webSocket = this.#webSocket;
     webSocket.binaryType = "nodebuffer";
-    this.#pause(); // until there is a session to take what comes
+    this.#pause(); // until the session is open
     webSocket.on("message", (data, isBinary) => this.#take(data as Buffer, isBinary));
     webSocket.on("pong", () => {
       this.#isAlive = true;
@@ -208,7 +212,7 @@ class ServedConnection {
       this.#hasEnded = true;
       this.#unsentTimer?.cancel();
       this.#waitTimer?.cancel();
-      this.#pingTimer?.cancel(); // or all that the connection held would live on until then
+      this.#pingTimer?.cancel(); // the timer would keep this connection's memory until the next ping
       this.#session?.tell({ type: "disconnected" });
     });
     const limits = { ...FRAME_LIMITS, frameBytesMax: this.#options.frameBytesMax };
@@ -231,7 +235,8 @@ class ServedConnection {
     const frame = { type: "error", code: told.code, message: told.message, ...retry } as const;
     this.#webSocket.send(encodeFrame(frame, this.#subprotocol));
     this.#webSocket.close(closeCodeOf(told), closeReasonOf(told));
-    // Read on, or neither its answer nor its end is seen, and it keeps its place until the library gives it up.
+    // Reading goes on: a paused socket shows neither the client's close frame nor its end, and would stay open until
+    // `closeWithinMs`.
     this.#isRefused = true;
     this.#resume();
   }
@@ -244,7 +249,7 @@ class ServedConnection {
           return 0;
         }
         const data = encodeFrame(frame, this.#subprotocol);
-        // Text becomes bytes here and once: to count them by the way would copy them, and the library copies text again.
+        // Text is encoded here, once: counting its bytes and letting `ws` encode it would be two passes.
         const isText = typeof data === "string";
         const bytes = isText ? Buffer.from(data) : data;
         this.#cork();
@@ -260,13 +265,13 @@ class ServedConnection {
     };
   }
 
-  /** Not read for as long as it has asked for more than its allowance. */
+  /** Stops reading while the connection's allowance is used up. */
   #charge(cost: number): void {
     const waitMs = this.#allowance.charge(cost, performance.now());
     if (waitMs > 0) this.#hold(waitMs);
   }
 
-  /** Of several holds the longest counts. */
+  /** Stops reading for `forMs`. Of several holds the one that ends last counts. */
   #hold(forMs: number): void {
     if (this.#hasEnded) return;
     const untilMs = performance.now() + forMs;
@@ -296,7 +301,7 @@ class ServedConnection {
     }
   };
 
-  /** A session's turn ends between messages: others have theirs, however many small frames this one sends. */
+  /** Hands over at most `framesTogetherMax` frames as one message, so that other actors have turns in between. */
   #handOverFrames(frames: readonly EncodedFrame[]): void {
     let weightBytes = 0;
     for (const frame of frames) weightBytes += frame.wireBytes + FRAME_OVERHEAD_BYTES;
@@ -310,7 +315,7 @@ class ServedConnection {
     if (this.#isCorked) return;
     this.#isCorked = true;
     this.#socket.cork();
-    // After the turn of the session that sends, whose frames then leave together, and before anything else is done.
+    // The microtask runs right after the turn of the session, so that all frames of the turn leave together.
     queueMicrotask(this.#uncork);
   }
 
@@ -319,7 +324,7 @@ class ServedConnection {
     this.#socket.uncork();
   };
 
-  /** A client that does not read is not read either, and ended after a while. */
+  /** Stops reading a client that does not read, and ends its connection after `unsentForMs`. */
   #holdBack(): void {
     if (this.#unsentTimer !== undefined) return;
     this.#pause();
@@ -366,6 +371,6 @@ function asClientFrame(frame: { readonly type: string }): ClientFrame {
   if (CLIENT_FRAMES.has(frame.type)) return frame as ClientFrame;
   throw new RejectedError(
     "UNKNOWN_FRAME",
-    `Cannot take a frame as a client must not send it: its type is ${frame.type}`,
+    `Cannot accept a frame as its type must be one that clients send: current value is ${frame.type}`,
   );
 }

@@ -44,11 +44,11 @@ const BROKEN: readonly (readonly [string, Partial<History>, ProblemKind])[] = [
   ["a reader sees an offset again", reads(record(0, "a"), record(1, "b"), record(1, "b")), "non-monotonic"],
   ["a reader sees an older epoch", reads(record(0, "a", 2), record(1, "b", 1)), "non-monotonic"],
   ["a reader sees another event at a position", reads(record(0, "b")), "inconsistent offset"],
-  ["the log holds what nobody sent", { log: [...GOOD.log, at(3, "z")] }, "never sent"],
+  ["the log holds an event that was never sent", { log: [...GOOD.log, at(3, "z")] }, "never sent"],
   ["a sender was told nothing", { told: new Map([["a", "acked"]]) }, "untold"],
   ["a sink lacks a record", sink([at(0, "a"), at(2, "c")]), "not delivered"],
   ["a sink holds a record twice", sink([...GOOD.log, at(3, "a")]), "delivered twice"],
-  ["a sink holds what it set aside", sink(GOOD.log, ["b"]), "delivered and set aside"],
+  ["a sink holds a record that it set aside", sink(GOOD.log, ["b"]), "delivered and set aside"],
   ["a sink holds records out of order", sink([at(1, "b"), at(0, "a"), at(2, "c")]), "non-monotonic"],
   ["a sink holds another event at a position", sink([at(0, "a"), at(1, "c")]), "inconsistent offset"],
 ];
@@ -56,20 +56,20 @@ const BROKEN: readonly (readonly [string, Partial<History>, ProblemKind])[] = [
 test("a history that keeps the guarantees has no problems", () => assert.equal(checkHistory(GOOD), []));
 
 for (const [name, broken, kind] of BROKEN) {
-  test(`it is found when ${name}`, () => {
+  test(`the checker finds that ${name}`, () => {
     const found = checkHistory({ ...GOOD, ...broken }).map((problem) => problem.kind);
     assert.ok(found.includes(kind), `found ${found.join(", ") || "nothing"}`);
   });
 }
 
-test("a dead letter stands for a delivery, and a told loss for a record", () => {
+test("the checker accepts a dead letter for a delivery, and a told loss for a record", () => {
   assert.equal(checkHistory({ ...GOOD, ...sink([at(0, "a"), at(2, "c")], ["b"]) }), []);
   const log = [at(0, "a"), at(1, "b")];
   const history = { ...GOOD, log, ...reads(record(0, "a"), record(1, "b")), ...sink(log) };
   assert.equal(checkHistory({ ...history, lostWithTail: new Set(["c"]) }), []);
 });
 
-test("a reader that was told of a trim or a truncation goes on where it was told", () => {
+test("the checker accepts a reader that goes on where a trim or a truncation told it to", () => {
   assert.equal(checkHistory({ ...GOOD, ...reads(record(0, "a"), { kind: "trimmed", offset: 2 }, record(2, "c")) }), []);
   const again = reads(record(0, "a"), record(1, "x", 1), { kind: "truncated", offset: 1 }, record(1, "b", 2));
   const log = [at(0, "a"), at(1, "b", 2), at(2, "c", 2)];

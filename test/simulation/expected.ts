@@ -1,6 +1,6 @@
-/** What must have occurred in a run of many seeds: a fault that never happens protects nothing. */
+/** Events that must have occurred in a run of many seeds: a simulation proves nothing about a fault that never happens. */
 
-/** Everything that a node does to the world outside it. */
+/** All actions of a node on the world outside it. */
 const OPERATIONS = [
   "claim",
   "append",
@@ -22,7 +22,7 @@ const OPERATIONS = [
   "sink rewind",
 ] as const;
 
-/** Occur within some hundred seeds. */
+/** Events that occur within some hundred seeds. */
 export const EXPECTED_SOON: readonly string[] = [
   "fault: a commit failed",
   "fault: a connection was lost",

@@ -1,4 +1,4 @@
-/** The histories of the design's page on exactly-once that one node can meet, each played against the product. */
+/** The histories of docs/exactly_once.md that one node can meet, each played against the product. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Pipeline } from "../../actors/pipeline/pipeline.ts";
@@ -16,7 +16,7 @@ const names = (name: string, from: number, to: number) =>
 const allTold = (scene: Scene) => () => scene.sent.every(({ id }) => scene.told.has(id));
 const toldAs = (scene: Scene, what: string) => [...scene.told].filter(([, told]) => told === what).length;
 
-test("E1: a producer that restarts without its state goes on, and none of its events is taken for a repetition", () =>
+test("E1: a producer restarts without its state, and none of its new events counts as a repetition", () =>
   play(async (scene) => {
     const sender = scene.sender("sensor");
     send(sender, 50);
@@ -82,7 +82,7 @@ test("E3: the same positions under a higher term are no duplicates, nor is a sec
     );
   }));
 
-test("E4: a batch is stored without its bad event, the node dies, and the resend is told the stored verdict", () =>
+test("E4: a batch is stored without its bad event, the node dies, and the resend is answered with the stored verdict", () =>
   play(async (scene) => {
     const producer = scene.producer({ producerId: "sensor" });
     const outcomes: string[] = [];
@@ -123,7 +123,7 @@ test("E4: a partition restarted between the append and its ack loses no verdict 
     assert.equal(outcomes.sort(), ["1 stored", "2 rejected", "3 stored"]);
   }));
 
-test("a subscriber whose read failed reads again, though nothing new comes", () =>
+test("a subscriber whose read failed reads again, even without a new record", () =>
   play(async (scene) => {
     const sender = scene.sender("sensor");
     send(sender, 3);
@@ -152,7 +152,7 @@ test("E5: a batch that was sent once is not sent again after the window: it is h
     assert.is(toldAs(scene, "in_doubt"), 1);
   }));
 
-test("E6: what was acked and lost with the tail is declared lost, recorded, told, and nobody waits for it", () =>
+test("E6: an event that was acked and lost with the tail is declared lost, recorded and told, and blocks no other", () =>
   play(
     async (scene) => {
       const sender = scene.sender("sensor");
@@ -193,7 +193,7 @@ test("E7: after a lost tail no epoch is made again, though the clock went back a
     { tier: "everysec" },
   ));
 
-test("E8: an append of an owner that died does not land on the store's next life", () =>
+test("E8: an append of an owner that died does not reach the store's next life", () =>
   play(async (scene) => {
     const sender = scene.sender("sensor");
     let restart: Promise<void> | undefined;
@@ -208,13 +208,13 @@ test("E8: an append of an owner that died does not land on the store's next life
     assert.ok(scene.store.claimedEpochs[0]!.size >= 2, "the owner claimed again");
   }));
 
-test("E9: after a lost tail the sink that can go back does, the other keeps its orphans, and both go on", () =>
+test("E9: after a lost tail the sink that can go back does so, the other reports its orphans, and both go on", () =>
   play(
     async (scene) => {
       const sender = scene.sender("sensor");
       send(sender, 3);
       await scene.until(allTold(scene), "the sender is told");
-      await scene.pass(1_100); // No flush has come by itself.
+      await scene.pass(1_100); // no flush comes by itself
       scene.store.store.flushNow();
       const kept = (await scene.stored()).length;
       send(sender, 3);
@@ -232,7 +232,7 @@ test("E9: after a lost tail the sink that can go back does, the other keeps its 
     { tier: "everysec" },
   ));
 
-test("E10: nothing is acked or delivered before its flush, and a loss of power takes nothing that was", () =>
+test("E10: no event is acked or delivered before its flush, and a loss of power takes none that was flushed", () =>
   play(async (scene) => {
     const sender = scene.sender("sensor");
     send(sender, 2);
@@ -247,7 +247,7 @@ test("E10: nothing is acked or delivered before its flush, and a loss of power t
     assert.equal(await scene.stored(), names("sensor", 1, 4));
   }));
 
-/** A scene that passes with a bug planted in it shows nothing. */
+/** Checks that the scene fails with the planted bug: a scene that passes with it proves nothing. */
 async function isNoticed(script: (scene: Scene) => Promise<void>, setting: Setting): Promise<void> {
   const played = await play(script, setting).then(
     () => "nothing was noticed",
@@ -256,7 +256,7 @@ async function isNoticed(script: (scene: Scene) => Promise<void>, setting: Setti
   assert.is(played, "noticed");
 }
 
-/** Labels each event with a model that may be swapped, and with a count of its own that must survive a restart. */
+/** A pipeline that labels each event with the model's name, which may change, and with a count that must survive a restart. */
 function labelling(label: string): Pipeline {
   const instantiate = () => {
     let count = 0;
@@ -278,7 +278,7 @@ const labelled = (scene: Scene, sink: number) =>
 const labels = (from: number, to: number, label: string) =>
   names("sensor", from, to).map((name, at) => `${name} ${label} ${from + at}`);
 
-test("E13: what one model labelled stays so in every sink, though the node died and its successor has another model", () =>
+test("E13: the label of one model stays the same in every sink, though the node dies and its successor has another model", () =>
   play(
     async (scene) => {
       const [orders, archive] = scene.sinks;
@@ -324,7 +324,7 @@ async function twoSinksFarApart(scene: Scene): Promise<void> {
 test("E13: two sinks of one stateful pipeline, one far behind, hold the same outputs, each input counted once", () =>
   play(twoSinksFarApart, { pipeline: labelling("X") }));
 
-test("E13: it is noticed when outputs are written without the input that they cover", async () => {
+test("E13: outputs that are written without the input which they cover are noticed", async () => {
   const wrapLog: WrapLog = replacing((log) => ({
     append: (ownership, { checkpoints = new Map(), ...request }) =>
       log.append(ownership, {
@@ -355,13 +355,13 @@ async function sentAgainInAnotherBatch(scene: Scene): Promise<void> {
   );
 }
 
-test("E15: a record sent again in another batch, after a crash before its checkpoint, comes under the same key", () =>
+test("E15: a record that is sent again in another batch, after a crash before its checkpoint, has the same key", () =>
   play(sentAgainInAnotherBatch, { endpoint: new Endpoint() }));
 
-test("E15: it is noticed when the key is taken from the batch", () =>
+test("E15: a key that is taken from the batch is noticed", () =>
   isNoticed(sentAgainInAnotherBatch, { endpoint: new Endpoint({ takesKeyFromBatch: true }) }));
 
-test("E14: an owner that froze with a write on its way is refused by the sink when it thaws", () =>
+test("E14: an owner that froze with a write under way is refused by the sink when it thaws", () =>
   play(async (scene) => {
     const sender = scene.sender("sensor");
     const old = scene.node;
@@ -401,7 +401,7 @@ test("E16: a crash between a dead letter and the write after it neither loses no
     }
   }));
 
-test("E24: clocks that jump an hour either way change nothing but latency", () =>
+test("E24: clocks that jump an hour either way change only latency", () =>
   play(async (scene) => {
     const sender = scene.sender("sensor");
     const seen = scene.reader();

@@ -1,4 +1,4 @@
-/** How a run ends: what is still to be delivered, and what the checker says of all that was sent, told, stored and read. */
+/** The end of a run: the work that is left, and the checker's judgement of everything sent, told, stored and read. */
 import type { Event } from "../../protocols/event.ts";
 import { comparePositions, type Position } from "../../protocols/position.ts";
 import { checkHistory, type History, type SentEvent, type Told } from "../support/checker.ts";
@@ -15,11 +15,11 @@ export interface Evidence {
   readonly senders: readonly Sender[];
   readonly sent: readonly SentEvent[];
   readonly told: ReadonlyMap<string, Told>;
-  /** Retention may take what a sink has not read. */
+  /** Whether retention may take records that a sink has not read. */
   readonly mayTrimUnread: boolean;
 }
 
-/** What a sink or the subscriber has not read of the ledger, or undefined. */
+/** The first records of the ledger that a sink or the subscriber has not read, or undefined. */
 export function undelivered({ store, sinks, reader }: Evidence): string | undefined {
   for (const [partition, ledger] of store.ledger.entries()) {
     const last = ledger.at(-1);
@@ -28,7 +28,7 @@ export function undelivered({ store, sinks, reader }: Evidence): string | undefi
     for (const sink of sinks) {
       const at = sink.stored(partition).position;
       if (sink.readsOutbox) {
-        // What has no output is covered with the next that has.
+        // An input without outputs is covered together with the next one that has some.
         const next = ledger.slice(covered).find(({ id }) => kindOf(id) !== "filtered");
         if (next !== undefined) return `the pipeline has not computed ${next.id} of partition ${partition}`;
         if ((at?.offset ?? -1) + 1 < outputs)
@@ -44,7 +44,7 @@ export function undelivered({ store, sinks, reader }: Evidence): string | undefi
   return undefined;
 }
 
-/** Where the input of an output lies. What a pipeline counts says that it saw each input once, in order (E13). */
+/** The place of an output's input. The pipeline's counts show that it saw each input once, in order (E13). */
 function inputOf({ world, store }: Evidence, partition: number, output: Event): { epoch: number; offset: number } {
   const input = store.ledger[partition]?.find(({ id }) => id === output.id);
   if (input === undefined) world.problem(`E13: ${output.id} was computed of nothing in partition ${partition}`);
@@ -55,7 +55,7 @@ function inputOf({ world, store }: Evidence, partition: number, output: Event): 
   return input ?? { epoch: 0, offset: 0 };
 }
 
-/** Tells the world of everything that must not be. */
+/** Reports every problem that the checker finds to the world. */
 export async function judge(evidence: Evidence): Promise<void> {
   const { world, store, sinks, reader, senders, sent, told, mayTrimUnread } = evidence;
   await store.absorb();
@@ -79,7 +79,7 @@ export async function judge(evidence: Evidence): Promise<void> {
       store.partitions.map((_, partition) => ({
         sink: sink.name,
         partition,
-        // What a sink that can not go back holds of a lost tail was reported as its orphans (E9).
+        // A sink that can not go back has reported its records of a lost tail as orphans (E9).
         records: sink
           .stored(partition)
           .records.filter(

@@ -3,7 +3,7 @@ import * as assert from "uvu/assert";
 import { PLANTED_BUGS } from "./planted_bugs.ts";
 import { simulate } from "./simulation.ts";
 
-/** Seeds that pass without the bug: `simulation.test.ts` and `scripts/simulate.ts` say so. */
+/** These seeds pass without a bug, as `simulation.test.ts` and `scripts/simulate.ts` show. */
 const SEEDS_MAX = 500;
 
 for (const [name, plant] of Object.entries(PLANTED_BUGS)) {

@@ -1,6 +1,6 @@
 /**
- * Ways to break exactly-once on purpose, each a wrapper around the log, the sink or the connection that the product is
- * given. A simulation that does not notice one of them is worth nothing.
+ * Bugs that break exactly-once on purpose, each as a wrapper around the product's log, sink or connection. A simulation that
+ * does not notice one of them proves nothing.
  */
 import type { AppendBatch, AppendOutcome, AppendResult, Log } from "../../actors/log/log.ts";
 import type { Connect } from "../../protocols/connection.ts";
@@ -11,7 +11,7 @@ import type { AppendFrame, ClientFrame, NodeFrame } from "../../protocols/wire/f
 import type { WrapLog } from "./parts/simulated_log.ts";
 import type { Plant } from "./simulation.ts";
 
-/** A log in which one method is another. Methods of the true one keep their receiver. */
+/** A log with some methods replaced. The others are called on the true log. */
 export const replacing =
   (replace: (log: Log, isChaos: () => boolean) => Partial<Log>): WrapLog =>
   (log, node) => {
@@ -62,7 +62,7 @@ export const PLANTED_BUGS: Readonly<Record<string, Plant>> = {
       }))(log, node);
     },
   },
-  "there are no chains: what is repeated is written again": {
+  "there are no chains: repeated batches are written again": {
     wrapLog: replacing((log) => ({
       append: (ownership, request) => {
         const batches = request.batches.map((batch) => {
@@ -116,7 +116,7 @@ export const PLANTED_BUGS: Readonly<Record<string, Plant>> = {
     })),
   },
   "the state moves before its bytes exist": {
-    // The chain of a batch without a stored form has moved: sent again, it is called a duplicate (E25).
+    // The chain has moved for a batch without a stored form, so the repeated batch is answered as a duplicate (E25).
     wrapLog: (inner, node) => {
       const moved = new Map<string, AppendBatch>();
       const nameOf = ({ producerId, sequences }: AppendBatch) => `${producerId} ${lastSequence(sequences).join()}`;
@@ -150,7 +150,7 @@ export const PLANTED_BUGS: Readonly<Record<string, Plant>> = {
       return Object.assign(grant, { take: keeping });
     },
   },
-  "readers see what is not committed": {
+  "readers see records that are not committed": {
     wrapLog: replacing((log) => ({
       read: (partition, request) =>
         log.read(partition, { ...request, committedOffset: offset(Number.MAX_SAFE_INTEGER) }),
@@ -170,7 +170,7 @@ export const PLANTED_BUGS: Readonly<Record<string, Plant>> = {
     })),
   },
   "an epoch lost with a tail is made again": {
-    // The claim was not flushed: the fence goes back with the tail, and the clock that would have hidden it stands.
+    // The claim was not flushed, so the fence goes back with the tail. The clock, which would hide this, stands still.
     onTailLoss: (store) => {
       store.forgetEpochs();
     },
@@ -243,14 +243,14 @@ export const PLANTED_BUGS: Readonly<Record<string, Plant>> = {
   "a sink's cursor is moved by another sink": { sinks: { sharesPosition: true } },
   "a sink checks neither fence nor predecessor": { sinks: { hasNoFence: true, hasNoPredecessorCheck: true } },
   "a sink's position is compared without its epoch": { sinks: { answersPositionInOwnEpoch: true } },
-  "a producer forgets what is in doubt": { forgetsInDoubt: true },
+  "a producer forgets events in doubt": { forgetsInDoubt: true },
   "a producer sends again under fresh sequences": { wrapConnect: (connect) => freshSequences(connect) },
 };
 
-/** The newest ownership of each partition, by log: what a log without a fence would write under. */
+/** The newest ownership of each partition, by log: a log without a fence writes under it. */
 const owners = new WeakMap<Log, Map<number, Parameters<Log["append"]>[0]>>();
 
-/** Counts on from what is stored, whatever the producer counts; its acks say what it wants to hear. */
+/** Appends behind the stored sequence whatever the producer counts, and acks the producer's own sequences. */
 function freshSequences(connect: Connect): Connect {
   return async (address, events, signal) => {
     const stored = new Map<number, number>();

@@ -1,6 +1,6 @@
 /**
- * Runs seeds of the simulation and prints what happened in them: `scripts/simulate.ts` starts it. Fails when a seed
- * fails, and when a kind of fault or a point of crash never occurred.
+ * Runs seeds of the simulation and prints their outcomes; `scripts/simulate.ts` starts it. Fails where a seed fails, or where
+ * a kind of fault or a point of crash never occurred.
  *
  *   --seeds n    how many, from 1     --seed n    that one alone     --trace    its events, one a line
  *   --from n     where to begin       --cluster   of a whole cluster, else of one node
@@ -21,7 +21,7 @@ import type { RunOptions } from "./parts/world.ts";
 import { runSeeds, type SeedOutcome } from "./seed_pool.ts";
 import { type Outcome, simulate } from "./simulation.ts";
 
-/** Of the first seed that fails among many. */
+/** Lines of the trace that are printed for the first failing seed of many. */
 const TRACE_LINES_TOLD = 60;
 
 const { values } = parseArgs({

@@ -1,6 +1,6 @@
 /**
- * A simulated node without chance in its faults: a script says what breaks and when, at named points of what the node
- * does. The same parts as `simulation.ts`, for the histories of the design one by one.
+ * A simulated node whose faults a script decides, at named points of the node's work. Uses the parts of `simulation.ts`, for
+ * the histories of docs/exactly_once.md one by one.
  */
 
 import type { Inspect } from "../../actors/ingest/session.ts";
@@ -28,11 +28,11 @@ export class Scene {
   readonly sent: SentEvent[] = [];
   readonly told = new Map<string, Told>();
   readonly points: string[] = [];
-  /** What the script does at a point; undone by the script. */
+  /** The script's action at each point, until the script removes it. */
   onPoint: (node: SimulatedNode, point: string) => void = () => {};
-  /** The idempotent sink that stands in place of the others where the setting has one. */
+  /** The idempotent sink, which replaces the others where the setting has one. */
   readonly endpoint: Endpoint;
-  /** What the next node runs; none: each sink runs the steps itself. */
+  /** The pipeline of the next node; without one each sink runs the steps itself. */
   pipeline: Pipeline | undefined;
   node: SimulatedNode;
   readonly #parts: NodeParts;
@@ -106,7 +106,7 @@ export class Scene {
     });
   }
 
-  /** Lets things happen until something has; says what never did. */
+  /** Runs the world until `hasHappened`. Throws, with `what`, where that never comes about. */
   async until(hasHappened: () => boolean, what: string): Promise<void> {
     const stepsMax = this.world.steps + STEPS_MAX;
     await this.world.run(() => hasHappened() || this.world.steps >= stepsMax);
@@ -123,7 +123,7 @@ export class Scene {
     await this.until(() => isOver, `${forMs} ms passed`);
   }
 
-  /** Runs the script's action at the next such point, once. */
+  /** Runs an action once, at the next point of this name. */
   atNext(point: string, act: (node: SimulatedNode) => void): void {
     this.onPoint = (node, reached) => {
       if (reached !== point) return;
@@ -155,7 +155,7 @@ export class Scene {
   }
 }
 
-/** What is not as in most scenes. */
+/** The settings in which a scene differs from most. */
 export interface Setting {
   readonly tier?: "fsync" | "everysec";
   readonly pipeline?: Pipeline;
@@ -163,7 +163,7 @@ export interface Setting {
   readonly wrapLog?: WrapLog;
 }
 
-/** Plays a script; fails on whatever the world found wrong as well. */
+/** Plays a script. Fails where the script does, and where the world found a problem. */
 export async function play(script: (scene: Scene) => Promise<void>, setting: Setting = {}): Promise<void> {
   const world = new World(1);
   const inspect = await inspector();

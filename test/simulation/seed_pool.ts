@@ -1,7 +1,6 @@
 /**
- * Runs many seeds on all cores: as many processes as there are cores, each given a few seeds at a time; what they answer
- * is handed on in the order of the seeds, whoever was first. The processes run one bundled file, which starts at once and
- * lacks the names that a loader gives to every closure that is made.
+ * Runs many seeds on all cores, in one process a core, each with a few seeds at a time. Outcomes are handed on in the order
+ * of the seeds. The processes run one bundled file, which starts at once and is free of a loader's cost for each closure.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
@@ -11,7 +10,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
-/** Which simulation: of one node and its successors, or of a whole cluster. */
+/** The simulation of one node and its successors, or that of a cluster. */
 export type SimulationKind = "node" | "cluster";
 
 export interface Task {
@@ -32,14 +31,14 @@ export interface SeedOutcome {
 
 export interface Report {
   readonly outcomes: readonly SeedOutcome[];
-  /** What the process has used so far. */
+  /** Cpu time of the process so far, in ms. */
   readonly cpuMs: number;
 }
 
 const SEEDS_AT_A_TIME = 20;
-/** Young objects die within their seed: more room means fewer looks at those that live. */
+/** Most objects die within their seed, so a large young generation saves garbage collections. */
 const WORKER_FLAGS = ["--single-threaded-gc", "--max-semi-space-size=64", "--min-semi-space-size=64"];
-/** Within reach of the packages, and not under version control. */
+/** A folder below the packages, so that the bundle finds them, and not under version control. */
 const CACHE = fileURLToPath(new URL("../../node_modules/.cache/", import.meta.url));
 
 export interface PoolOptions {
@@ -97,7 +96,7 @@ function tasksOf(how: Pick<Task, "kind" | "isTwice">, first: number, count: numb
   return tasks;
 }
 
-/** One process, until there is no next task; answers with its cpu time in ms. */
+/** Runs one process until no task is left. Resolves with its cpu time in ms. */
 async function work(program: string, next: () => Task | undefined, inOrder: InOrder): Promise<number> {
   const child = fork(program, { execArgv: WORKER_FLAGS });
   let cpuMs = 0;
@@ -125,7 +124,7 @@ async function answerOf(child: ChildProcess, task: Task): Promise<Report> {
     const [report] = await Promise.race([once(child, "message", { signal }), ended]);
     return report as Report;
   } finally {
-    ended.catch(() => undefined); // it is told that nobody listens any more
+    ended.catch(() => undefined); // no one awaits the end of the process any more
     over.abort();
   }
 }

@@ -1,4 +1,4 @@
-/** Runs the seeds that `seed_pool.ts` asks for, one after the other, in a process of its own. */
+/** The process that runs seeds for `seed_pool.ts`, one after the other. */
 
 import { simulateCluster } from "./cluster/cluster_simulation.ts";
 import type { Report, Task } from "./seed_pool.ts";

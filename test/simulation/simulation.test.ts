@@ -6,7 +6,7 @@ import { simulate } from "./simulation.ts";
 
 const SEEDS = 120;
 
-test("whatever fails, what is acked is in the log once, in order, and reaches every sink once", async () => {
+test("whatever fails, an acked event is in the log once, in order, and reaches every sink once", async () => {
   const startedAt = performance.now();
   const totals = new Map<string, number>();
   let steps = 0;
@@ -23,7 +23,7 @@ test("whatever fails, what is acked is in the log once, in order, and reaches ev
   console.log(`${SEEDS} seeds, ${steps} steps in ${Math.round(performance.now() - startedAt)} ms`);
 });
 
-test("a seed is one history: run again it is the same, event by event", async () => {
+test("a seed gives one history: a second run is the same, event by event", async () => {
   const [first, second] = [await simulate(7, {}, { isTraced: true }), await simulate(7, {}, { isTraced: true })];
   assert.is(first.steps, second.steps);
   assert.ok(first.trace.length > 100);

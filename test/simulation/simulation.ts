@@ -1,6 +1,6 @@
 /**
- * One run from one seed: nodes, a store, sinks, producers, a source and a subscriber; faults while it works; then the
- * faults end, everything drains, a fresh event gets through, and the checker reads the history.
+ * One run from one seed: nodes, a store, sinks, producers, a source and a subscriber, with faults while they work. Then the
+ * faults end, everything drains, fresh events get through, and the checker reads the history.
  */
 
 import { createSchemaCompiler } from "../../actors/ingest/schema/schema_validator.ts";
@@ -20,7 +20,7 @@ import { ReplayableFile } from "./parts/simulated_source.ts";
 import { SINKS, SimulatedStore } from "./parts/simulated_store.ts";
 import { inPlaceOfGlobals, type RunOptions, World } from "./parts/world.ts";
 
-/** What a planted bug replaces; empty for the product as it is. */
+/** The parts that a planted bug replaces; empty for the product as it is. */
 export interface Plant {
   readonly wrapLog?: WrapLog;
   readonly wrapNodeLog?: WrapLog;
@@ -28,7 +28,7 @@ export interface Plant {
   readonly sinks?: SinkBugs;
   readonly wrapRecords?: NodeParts["wrapRecords"];
   readonly forgetsInDoubt?: boolean;
-  /** What a store does beside losing its tail. */
+  /** What the store does besides, when it loses its tail. */
   onTailLoss?(store: SimulatedStore): void;
 }
 
@@ -61,7 +61,7 @@ const STEPS_BETWEEN_LOOKS = 25;
 const BURST_EVENTS_MAX = 20;
 const PAUSE_MS_MAX = 800;
 const FAULT_GAP_MS_MAX = 1_400;
-/** How often a fault that comes while nobody can work happens all the same: most would meet nothing. */
+/** Probability of a fault that comes while no node can work: most of these would meet no work. */
 const FAULT_WHILE_DOWN = 0.3;
 
 const SCHEMA = {
@@ -197,7 +197,7 @@ class Simulation {
     const { random } = world;
     world.after(random.chance(0.1) ? random.below(PAUSE_MS_MAX) : random.below(40), () => {
       if (!world.isChaos) return;
-      // What is open will be appended: more than is wanted would only lengthen the drain.
+      // Open events will be appended too: more batches than wanted would only lengthen the drain.
       const open = this.#senders.reduce((sum, sender) => sum + sender.open, 0);
       const count = Math.min(1 + random.below(BURST_EVENTS_MAX), APPENDS_MIN - this.#appended - open);
       for (let at = 0; at < count; at += 1) {
@@ -282,7 +282,7 @@ class Simulation {
     if (this.#network.front !== node) return;
     this.#network.front = undefined;
     const { world } = this;
-    // A store within the process dies with it: what was queued is gone, and with the power what was not flushed.
+    // A store within the process dies with it. Queued calls are lost, and with the power also unflushed commits.
     if (!this.#parts.isStoreRemote) {
       void world.after(0, () => this.#nextLife(world.isChaos && world.random.chance(0.3) ? "unflushed" : "nothing"));
     }
@@ -291,7 +291,7 @@ class Simulation {
     });
   }
 
-  /** E8, E14: a node is paused, another takes its place, and it wakes up without knowing. */
+  /** E8, E14: a node freezes, another takes its place, and the first thaws without knowing. */
   #freeze(node: SimulatedNode | undefined): void {
     const { world } = this;
     if (node === undefined || !node.isAlive) return;
@@ -319,7 +319,7 @@ class Simulation {
 
   async #restartStore(loss: "nothing" | "unflushed"): Promise<void> {
     const node = this.#network.front;
-    // A store within the process does not restart without it.
+    // A store within the process restarts only with the process.
     if (!this.#parts.isStoreRemote) node?.die("a node was killed");
     await this.#nextLife(loss);
   }
@@ -386,14 +386,14 @@ class Simulation {
     }
   }
 
-  /** What is left to do, or undefined. */
+  /** The work that is left to do, or undefined. */
   async #undrained(): Promise<string | undefined> {
     const waiting = this.#senders.find(({ open }) => open > 0);
     if (waiting !== undefined) return `${waiting.name} has ${waiting.open} events without an answer`;
     if (this.#store.store.state().kind !== "ready") return "the store is away";
     const fromFile = this.#settledFromFile();
     if (fromFile < this.#fromFile) return `the source has ${fromFile} of ${this.#fromFile} events in the log`;
-    // What the ledger knows already is there at least: most looks need not read the log.
+    // The ledger never holds more than the log, so most looks need not read the log.
     const known = undelivered(this.#evidence);
     if (known !== undefined) return known;
     await this.#store.absorb(false);

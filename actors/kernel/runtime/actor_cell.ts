@@ -1,10 +1,10 @@
 /**
- * One actor's place in the tree, over all its lives. Decides when its handler runs and when it may not; leaves what
- * follows a crash to its parent's supervisor, order and bounds to its mailbox, and turns to nact.
- *   C1. Starting, handling, suspending and ending all happen in a turn, and turns never overlap (K1).
- *   C2. A crash suspends at once: nothing more is handled until the supervisor resumes the cell (K4).
- *   C3. A turn is bounded in messages and time, so that other actors and I/O get their share.
- *   C4. The end is in this order: children, message in hand, `stop`, dead letters, parent, watchers (K5).
+ * One actor's place in the tree, over all its lives. Decides when the actor's handler may run. Leaves the answer to a crash
+ * to the parent's supervisor, order and bounds to the mailbox, and turns to nact_runtime.ts.
+ *   C1. Starting, handling, suspending and ending all happen in a turn, and turns never overlap (actor K1).
+ *   C2. A crash suspends the cell at once: no message is handled until the supervisor resumes it (actor K4).
+ *   C3. A turn handles at most `TURN_MESSAGES_MAX` messages and takes about `TURN_MS_MAX`; other actors then have theirs.
+ *   C4. A cell ends in this order: children, message in hand, `stop`, dead letters, parent, watchers (actor K5).
  */
 import { InvariantError, invariant, UnavailableError } from "../../../protocols/errors.ts";
 import type { Actor, ActorDefinition, ActorReference, Termination } from "../actor.ts";
@@ -18,11 +18,11 @@ import { DEFAULT_MAILBOX, Mailbox } from "./mailbox.ts";
 import type { Slot, Turn } from "./nact_runtime.ts";
 import { type Supervised, Supervisor } from "./supervisor.ts";
 
-/** nact copies an actor's map of children in each turn: beyond this the copies cost more than the turns. */
+/** Children of one actor. nact copies the map of children in each turn; beyond this the copies cost more than the turns. */
 export const CHILDREN_MAX = 100;
-/** Names are kept in paths, metrics and logs. */
+/** Characters of one name. Names appear in paths, metrics and logs. */
 export const NAME_CHARACTERS_MAX = 200;
-/** Long enough to make nact's turn cheap, short enough to be no pause for others (C3). */
+/** Bounds of one turn (C3): long enough that nact's cost for a turn is small, short enough that others barely wait. */
 export const TURN_MESSAGES_MAX = 4_096;
 export const TURN_MS_MAX = 4;
 
@@ -34,7 +34,7 @@ export interface Realm {
   stopwatchMs(): number;
 }
 
-/** What a cell needs of the one above it: another cell, or the root. */
+/** What a cell needs from its parent: another cell, or the root. */
 export interface Parent {
   childCrashed(child: ActorCell, error: unknown): void;
   childEnded(child: ActorCell): void;
@@ -42,6 +42,7 @@ export interface Parent {
 
 type Goal = "run" | "suspend" | "end";
 
+/** Throws `InvariantError` for a name that is invalid or in use, and where the parent has `CHILDREN_MAX` children. */
 export function checkName(name: string, children: ReadonlyMap<string, unknown>): void {
   const isValid = name.length > 0 && name.length <= NAME_CHARACTERS_MAX && !/[/\p{Cc}]/u.test(name);
   const need = `it must be 1 to ${NAME_CHARACTERS_MAX} characters without "/" or control characters`;
@@ -152,12 +153,12 @@ export class ActorCell implements Host, Parent, Receiver, Supervised {
     for (const cell of this.#children.values()) {
       if (cell.reference === child) return cell.stop({ kind: "stopped" });
     }
-    return Promise.resolve(); // gone already
+    return Promise.resolve(); // the child has ended already
   }
 
   childCrashed(child: ActorCell, error: unknown): void {
     if (this.#goal !== "run") {
-      void child.stop({ kind: "failed", error }); // this life is over, and the child's with it
+      void child.stop({ kind: "failed", error }); // this life is ending, and the child must not outlive it
       return;
     }
     this.#supervisor ??= new Supervisor({
@@ -176,7 +177,7 @@ export class ActorCell implements Host, Parent, Receiver, Supervised {
 
   fault(error: unknown): void {
     add(this.#counters, CRASHES, 1);
-    if (this.#goal !== "run") return; // its supervisor is at work on it already
+    if (this.#goal !== "run") return; // the supervisor is already suspending or stopping this cell
     this.#goal = "suspend"; // C2
     this.#wake();
     this.#parent.childCrashed(this, error);
@@ -198,7 +199,7 @@ export class ActorCell implements Host, Parent, Receiver, Supervised {
     if (this.#goal !== "end") {
       this.#goal = "end";
       this.#termination = termination;
-      void this.#stopChildren(); // C4: they need not wait for the message in hand
+      void this.#stopChildren(); // C4: children need not wait for this actor's message in hand
     }
     return this.#whenSettled();
   }
@@ -229,7 +230,7 @@ export class ActorCell implements Host, Parent, Receiver, Supervised {
     this.#slot.wake();
   }
 
-  /** C1. Never throws or rejects. A turn that need not wait for anything is over when it returns, without a promise. */
+  /** C1. Never throws or rejects. Returns undefined where the turn is over, and a promise where it has to wait. */
   #turn(): Promise<void> | undefined {
     const endsAtMs = this.#realm.stopwatchMs() + TURN_MS_MAX;
     return this.#goOn(endsAtMs, TURN_MESSAGES_MAX);
@@ -248,7 +249,7 @@ export class ActorCell implements Host, Parent, Receiver, Supervised {
     return undefined;
   }
 
-  /** Handles one message: at once, giving the time it ended, or as a promise where the handler is asynchronous. */
+  /** Handles one message. Returns the time in ms at which it ended, or a promise where the handler is asynchronous. */
   #handleNext(actor: Actor<unknown>): number | Promise<void> {
     const message = this.#mailbox.take();
     const startedMs = this.#realm.stopwatchMs();
@@ -273,7 +274,7 @@ export class ActorCell implements Host, Parent, Receiver, Supervised {
   #handled(startedMs: number): number {
     const endedMs = this.#realm.stopwatchMs();
     countTurn(this.#counters, endedMs - startedMs);
-    if (this.#goal !== "end") this.#mailbox.release(); // else nobody who waits may still be let in
+    if (this.#goal !== "end") this.#mailbox.release(); // an ending actor lets no waiting sender in
     return endedMs;
   }
 
@@ -283,7 +284,7 @@ export class ActorCell implements Host, Parent, Receiver, Supervised {
     this.fault(error);
   }
 
-  /** Does what the goal asked for; where the goal has changed or a start has failed meanwhile, the turn comes back here. */
+  /** Works towards the goal. Where the goal changed or the start failed meanwhile, `#goOn` calls this again. */
   async #settle(): Promise<void> {
     switch (this.#goal) {
       case "run":
@@ -311,7 +312,7 @@ export class ActorCell implements Host, Parent, Receiver, Supervised {
     }
   }
 
-  /** C4: children, then `stop`; the message in hand has ended, as this is a turn. */
+  /** C4: children, then `stop`. The message in hand has ended, because this runs in a turn. */
   async #endLife(): Promise<void> {
     this.#incarnation?.end();
     await this.#stopChildren();
@@ -326,7 +327,7 @@ export class ActorCell implements Host, Parent, Receiver, Supervised {
     this.#incarnation = undefined;
   }
 
-  /** The newest first, each after the one before has ended. */
+  /** Stops the newest child first, each after the one before it has ended. */
   async #stopChildren(): Promise<void> {
     this.#supervisor?.close();
     for (const child of [...this.#children.values()].reverse()) await child.stop({ kind: "stopped" });

@@ -1,12 +1,12 @@
-/** Where messages end that nobody can handle any more (K3): counted in all, per path, and the newest sampled. */
+/** Takes messages that no actor can handle any more (actor K3). Counts them, in all and by path, and samples the newest. */
 import type { DeadLetterOffice, DeadLetterSample } from "../actor.ts";
 
-/** Enough to see what is going on, small enough to show on a page. */
+/** Samples kept: enough to see which messages are lost, few enough for one page of the dashboard. */
 export const SAMPLES_MAX = 100;
-/** Actors come and go: of more paths than this the oldest is forgotten, the count of all is kept. */
+/** Paths that are counted apart. Beyond this the oldest path is forgotten, while the count of all messages is kept. */
 export const PATHS_MAX = 1_000;
 
-/** The word that a message calls itself by, never its contents. */
+/** The message's `type` or `kind`, else its JavaScript type; never its contents. */
 export function messageKindOf(message: unknown): string {
   if (typeof message !== "object" || message === null) return message === null ? "null" : typeof message;
   for (const field of ["type", "kind"] as const) {

@@ -1,4 +1,6 @@
-/** A first-in first-out queue that frees what it has handed out; constant time on average for each call. */
+/** A first-in first-out queue that frees the items it has handed out. Each call takes constant time on average. */
+
+/** Free places at the front before the array is copied without them. */
 const COMPACT_AFTER = 1_024;
 
 export class Fifo<Item> {

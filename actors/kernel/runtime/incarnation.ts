@@ -1,13 +1,13 @@
 /**
- * One life of an actor, from a start to a crash or a stop: its context, its timers and its watches, which end with it.
- * What is left over from an earlier life (a promise that resolves late) can tell messages, and nothing else.
+ * One life of an actor, from its start to a crash or a stop. Owns the life's context, timers and watches, which end with it.
+ * Code of an earlier life, such as a promise that resolves late, can still tell messages, and do nothing else.
  */
 import { UnavailableError } from "../../../protocols/errors.ts";
 import type { ActorContext, ActorDefinition, ActorReference, Termination, Timer } from "../actor.ts";
 import { terminationSourceOf } from "../termination_source.ts";
 import type { TimedWorld } from "../world.ts";
 
-/** What a life needs of the cell that lives it. */
+/** What a life needs from its actor's cell. */
 export interface Host {
   readonly path: string;
   readonly reference: ActorReference<never>;
@@ -15,7 +15,7 @@ export interface Host {
   spawn(definition: ActorDefinition<never>): ActorReference<never>;
   stopChild(child: ActorReference<never>): Promise<void>;
   tell(message: unknown): void;
-  /** A crash outside any message. */
+  /** Reports a crash that happened outside the handling of a message. */
   fault(error: unknown): void;
 }
 
@@ -57,7 +57,7 @@ export class Incarnation {
     if (this.#isOver) {
       throw new UnavailableError(
         "STOPPING",
-        `Cannot start actor ${definition.name} as its parent's life must not be over: current value is ${this.#host.path}`,
+        `Cannot start actor ${definition.name} as its parent's life must not be over: current parent is ${this.#host.path}`,
       );
     }
     return this.#host.spawn(definition as unknown as ActorDefinition<never>) as unknown as ActorReference<Child>;
@@ -100,7 +100,7 @@ export class Incarnation {
     try {
       this.#host.tell(toMessage(termination));
     } catch (error) {
-      this.#host.fault(error); // the watcher's own code, so its crash and not the watched one's
+      this.#host.fault(error); // `toMessage` is the watcher's code, so the watcher crashes, not the watched actor
     }
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Counts what actors do, per kind of actor, in typed arrays: an addition costs nanoseconds, so every step is timed.
- * Leaves names and units of metrics to the observers.
+ * Counts the work of actors, by kind of actor, in typed arrays: an addition costs nanoseconds, so every turn is timed.
+ * Leaves the names and units of metrics to the observers.
  */
 import type { ActorStatistics, KernelStatistics } from "../actor.ts";
 
@@ -15,10 +15,10 @@ export const MAILBOX_MESSAGES = 5;
 export const MAILBOX_BYTES = 6;
 const FIELDS = 7;
 
-/** Bounds what metrics may cost: more kinds than this are counted together as `other`. */
+/** Kinds that are counted apart, so that metrics stay small. Further kinds are counted together as `other`. */
 export const KINDS_MAX = 512;
 
-/** A path with its variable parts cut: of each name, the parts that hold a digit. `stream-orders/partition-12` -> `stream-orders/partition-*`. */
+/** The path with every part that holds a digit replaced: `stream-orders/partition-12` -> `stream-orders/partition-*`. */
 export function kindOf(path: string): string {
   return path.replace(/[^/\-.:_=]*\d[^/\-.:_=]*/g, "*").replace(/\*(?:[-.:_=]\*)+/g, "*");
 }
@@ -55,7 +55,7 @@ export function add(counters: Counters, field: number, amount: number): void {
   counters[field] = (counters[field] ?? 0) + amount;
 }
 
-/** One handler turn of `tookMs`. */
+/** Counts one message whose handler took `tookMs`. */
 export function countTurn(counters: Counters, tookMs: number): void {
   add(counters, MESSAGES, 1);
   add(counters, BUSY_MS, tookMs);

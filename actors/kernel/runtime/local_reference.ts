@@ -1,8 +1,8 @@
-/** The address of an actor on this node: hands everything to its cell, and can be watched. */
+/** The address of an actor on this node. Hands every call to the actor's cell, and can be watched. */
 import type { ActorReference, Termination } from "../actor.ts";
 import type { TerminationSource } from "../termination_source.ts";
 
-/** What an address needs of the cell behind it. */
+/** What an address needs from the cell behind it. */
 export interface Receiver extends TerminationSource {
   readonly path: string;
   tell(message: unknown): void;

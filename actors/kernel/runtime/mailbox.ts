@@ -1,17 +1,17 @@
 /**
- * What waits for an actor. Decides the order and the bound; leaves turns to the cell.
- *   M1. Control is taken before data; within a lane, in the order of the calls.
- *   M2. The data lane, the message in hand included, holds at most `messagesMax` messages and `weightBytesMax` bytes;
- *       a message heavier than the whole bound is let in alone, as it would otherwise wait for ever.
- *   M3. Waiting senders enter in the order they came, and nobody overtakes them.
- *   M4. After `close` nothing is taken in: every message left, waiting ones included, is handed out once as left over.
+ * The messages that wait for an actor. Decides their order and their bound; leaves turns to the cell.
+ *   M1. Control is taken before data. Within a lane, messages are taken in the order of the calls.
+ *   M2. The data lane, the message in hand included, holds at most `messagesMax` messages and `weightBytesMax` bytes.
+ *       A message heavier than `weightBytesMax` is let in alone, because it would otherwise wait for ever.
+ *   M3. Waiting senders enter in the order in which they came, and no later sender overtakes them.
+ *   M4. `close` hands out every message that is left, waiting ones included, exactly once as left over.
  */
 import { InvariantError, invariant } from "../../../protocols/errors.ts";
 import type { MailboxLimits } from "../actor.ts";
 import { Fifo } from "./fifo.ts";
 import { type Counters, MAILBOX_BYTES, MAILBOX_MESSAGES } from "./kernel_statistics.ts";
 
-/** Enough to keep an actor busy over a few turns, small enough that a thousand full mailboxes are known memory. */
+/** Enough messages for several turns of an actor. A thousand full mailboxes hold at most 16 GiB. */
 export const DEFAULT_MAILBOX: MailboxLimits = { messagesMax: 1_024, weightBytesMax: 16 * 1_024 * 1_024 };
 
 const TAKEN: Promise<boolean> = Promise.resolve(true);
@@ -68,7 +68,7 @@ export class Mailbox {
     return new Promise((resolve) => this.#waiting.push({ message, weightBytes, resolve }));
   }
 
-  /** The next message (M1). Only while `size` is above 0; what a data message weighs is held until `release`. */
+  /** Takes the next message (M1). Call only while `size` is above 0. A data message keeps its room until `release`. */
   take(): unknown {
     if (this.#control.size > 0) {
       this.#count(-1, 0);
@@ -78,7 +78,7 @@ export class Mailbox {
     return this.#data.shift();
   }
 
-  /** The message in hand is done with: its room goes to those who wait. */
+  /** The message in hand has been handled: its room goes to the senders that wait. */
   release(): void {
     if (this.#weightInHand < 0) return;
     this.#messages -= 1;
@@ -93,7 +93,7 @@ export class Mailbox {
     }
   }
 
-  /** M4: hands every message left to `leftOver`, and tells waiting senders that the actor is gone. */
+  /** M4: hands every message that is left to `leftOver`, and resolves waiting senders with false. */
   close(leftOver: (message: unknown) => void): void {
     const waiting: Waiting[] = [];
     for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) waiting.push(next);

@@ -1,27 +1,27 @@
 /**
- * The only place that knows nact. Decides the order of turns, first come first served; each actor of the kernel is a nact
- * actor that holds its place in the tree, and one more nact actor runs the turns that are due, as many in one turn of the
- * event loop as its time allows: a message goes through several actors without waiting for as many turns of the loop. nact
- * never sees a batch. What it gets wrong (docs: README.md) can not happen as a turn never throws, is never queued twice, and
- * nact's own supervision never runs.
+ * The only file that imports nact. Decides the order of turns: first come, first served.
+ * Each actor of the kernel is a nact actor that holds its place in the tree. One more nact actor, the scheduler, runs the
+ * turns that are due, up to `RUN_MS_MAX` in one turn of the event loop. So a message can pass through several actors in
+ * one turn of the loop. nact never sees a batch. Its faults (README.md) can not occur: a turn never throws and is never
+ * queued twice, and nact's own supervision never runs.
  */
 import type { Ref } from "nact";
 import { loadDriver } from "../../../deps.ts";
 import { Fifo } from "./fifo.ts";
 
-/** Turns run one after the other for so long, then the event loop goes on. */
+/** Longest run of turns, in ms, before the event loop gets to timers and I/O. */
 const RUN_MS_MAX = 4;
 
-/** What an actor does when it is its turn: at once, or with a promise of its end where it has to wait for something. */
+/** One turn of an actor. Returns a promise of its end where the turn has to wait, and undefined where it is over. */
 export type Turn = () => Promise<void> | undefined;
 
 /** A place in nact's tree that runs turns, one at a time. */
 export interface Slot {
-  /** Asks for one turn. The caller asks at most once until that turn has begun. */
+  /** Queues one turn. The caller must not call again before that turn has begun. */
   wake(): void;
-  /** A place below this one. */
+  /** Makes a place below this one. */
   child(turn: Turn): Slot;
-  /** Frees the place. Nothing may be woken here after. */
+  /** Frees the place. `wake` must not be called afterwards. */
   end(): void;
 }
 
@@ -31,7 +31,7 @@ export interface Runtime {
   end(): void;
 }
 
-/** A turn that throws is a bug of the kernel: it surfaces in the process, as nact would stop the actor in silence. */
+/** A turn that throws is a bug of the kernel. It is thrown in the process, because nact would stop the actor in silence. */
 function surface(error: unknown): void {
   queueMicrotask(() => {
     throw error;
@@ -68,7 +68,7 @@ export async function startNactRuntime(): Promise<Runtime> {
   const scheduler = nact.spawn(system, run, "turns") as Ref<string>;
   const makeSlot = (parent: Ref<never>, turn: Turn): Slot => {
     slotsMade += 1;
-    // Names are our own, as nact allows fewer characters than the kernel does.
+    // nact allows fewer characters in a name than the kernel does, so slots are numbered.
     const actor = nact.spawn(parent, () => undefined, `slot${slotsMade}`) as Ref<string>;
     return {
       wake: () => {

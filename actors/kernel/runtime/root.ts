@@ -1,6 +1,6 @@
 /**
- * The top of the tree. Holds the root actors and supervises each on its own, so that one that fails for ever takes
- * nobody with it: what it escalates is reported to the world, and it is stopped as failed.
+ * The top of the tree. Holds the root actors and supervises each alone, so that a root that keeps failing stops no other.
+ * An error that a root escalates is reported to the world, and that root is stopped as failed.
  */
 import { UnavailableError } from "../../../protocols/errors.ts";
 import type { ActorDefinition, ActorReference, Supervision, Termination } from "../actor.ts";
@@ -39,7 +39,7 @@ export class Root implements Parent {
     for (const cell of this.#cells.values()) {
       if (cell.reference === actor) return this.#stopCell(cell, { kind: "stopped" });
     }
-    return Promise.resolve(); // gone already
+    return Promise.resolve(); // the actor has ended already
   }
 
   shutdown(): Promise<void> {

@@ -1,11 +1,11 @@
 /**
- * Decides what follows the crash of a child: who is restarted and when, who is stopped, and when to give up. Leaves the
- * directive to supervision.ts, and stopping, waiting and starting to supervisor.ts.
- *   S1. More than `restartsMax` crashes answered by a restart within `withinMs` escalate.
- *   S2. one_for_one restarts the crashed child, one_for_all every child, rest_for_one it and those started after it.
- *   S3. The delay doubles with each restart of a child in a row, from `firstMs` to at most `maxMs`, less a jitter of up
- *       to one half; a row ends when the child went `withinMs` without a crash.
- *   S4. "stop" concerns the crashed child alone, whatever the strategy.
+ * Decides what follows the crash of a child: which children restart and when, which child stops, and when to escalate.
+ * Leaves the directive to supervision.ts, and stopping, waiting and starting to supervisor.ts.
+ *   S1. A crash escalates where `restartsMax` restarts began within the last `withinMs`.
+ *   S2. one_for_one restarts the crashed child, one_for_all all children, rest_for_one the crashed child and later ones.
+ *   S3. The delay doubles with each restart of a child in a row, from `firstMs` to `maxMs`, less up to half of it as
+ *       jitter. A row ends once the child has run for `withinMs` without a crash.
+ *   S4. The directive "stop" stops the crashed child alone, whatever the strategy.
  */
 import { InvariantError } from "../../../protocols/errors.ts";
 import type { Step } from "../../../protocols/machine.ts";
@@ -13,8 +13,9 @@ import type { Directive, Supervision } from "../actor.ts";
 
 export interface SupervisionState {
   readonly supervision: Supervision;
-  /** When the restarts within the window began, oldest first; at most `restartsMax` are kept. */
+  /** When the restarts of the last `withinMs` began, oldest first; at most `restartsMax` of them. */
   readonly restartedAtMs: number[];
+  /** By child: its restarts in a row, and when the last one began (S3). */
   readonly rows: Map<string, { restarts: number; lastMs: number }>;
 }
 
@@ -25,7 +26,7 @@ export type SupervisionMessage =
       readonly directive: Directive;
       /** All children in the order of their start. */
       readonly siblings: readonly string[];
-      /** Drawn by the shell, in [0, 1). */
+      /** Drawn by the supervisor, in [0, 1). */
       readonly jitter: number;
     }
   | { readonly type: "ended"; readonly child: string };

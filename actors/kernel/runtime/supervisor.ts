@@ -1,19 +1,19 @@
 /**
- * Carries out what the supervision machine decides for the children of one actor. Leaves the decision to the machine and
- * the waiting for a message in hand to each cell. A child belongs to the newest restart that names it: an older one passes
- * it over, so that overlapping restarts never start a child twice.
+ * Carries out the supervision machine's decisions for the children of one actor. Leaves the wait for a message in hand to
+ * each cell. A child belongs to the newest restart that names it. An older restart passes that child over, so that
+ * overlapping restarts never start a child twice.
  */
 import type { Supervision, Termination } from "../actor.ts";
 import { decide } from "../supervision.ts";
 import type { TimedWorld } from "../world.ts";
 import { initialSupervision, type SupervisionEffect, superviseStep } from "./supervision_machine.ts";
 
-/** What a supervisor needs of a child. */
+/** What a supervisor needs from a child. */
 export interface Supervised {
   readonly name: string;
-  /** Ends this life after the message in hand; messages go on waiting. */
+  /** Ends this life after the message in hand. Messages in the mailbox keep waiting. */
   suspend(): Promise<void>;
-  /** Begins the next life; resolves when it has started, or failed to. */
+  /** Begins the next life. Resolves once the life has started, or its start has failed. */
   resume(): Promise<void>;
   stop(termination: Termination): Promise<void>;
 }
@@ -52,7 +52,7 @@ export class Supervisor<Child extends Supervised> {
     superviseStep(this.#state, { type: "ended", child: child.name }, this.#options.world.nowMs());
   }
 
-  /** Forgets the restarts under way: whoever calls this stops the children. */
+  /** Forgets the restarts under way. The caller stops the children. */
   close(): void {
     for (const delay of this.#delays) delay.cancel();
     this.#delays.clear();

@@ -1,10 +1,10 @@
 /**
- * Group commit for a store: whatever is written while a commit is under way goes into the next one, of all partitions
- * together. Decides what shares a commit and who waits for which; leaves bytes to the store.
+ * Group commit for a store: writes of all partitions that arrive while a commit is under way share the next one. Decides
+ * which writes share a commit and which calls wait for it; leaves bytes to the store.
  *
- *   Q1. One commit at a time, in the order of the calls; the writes of one call are never split.
- *   Q2. A commit that fails takes with it everything queued behind it, for that was decided on what did not come to be.
- *   Q3. A call that wants its writes on disk is answered after the flush of its commit, and of all before it (E10).
+ *   Q1. Commits run one at a time, in the order of the calls. The writes of one call share a commit.
+ *   Q2. A commit that fails also fails all calls queued behind it, because they were decided on its effect.
+ *   Q3. A call that asks for a flush is answered after the flush of its commit, which covers all before it (E10).
  */
 import type { OrderedStore } from "./ordered_store.ts";
 
@@ -21,13 +21,13 @@ export class CommitQueue {
   #waiters: Waiter[] = [];
   #isRunning = false;
 
-  /** `onFailure` is called before anybody is told of a failed commit. */
+  /** @param onFailure called after a commit failed, before its calls are rejected */
   constructor(store: OrderedStore, onFailure: () => void) {
     this.#store = store;
     this.#onFailure = onFailure;
   }
 
-  /** Queues the writes; resolves once they, and all before them, are committed or, where asked for, flushed. */
+  /** Queues the writes. Resolves once they, and all before them, are committed or, with `isFlushed`, flushed. */
   write(writes: Iterable<readonly [string, Uint8Array | undefined]>, isFlushed: boolean): Promise<void> {
     for (const [key, value] of writes) this.#writes.set(key, value);
     const done = new Promise<void>((resolve, reject) => this.#waiters.push({ isFlushed, resolve, reject }));
@@ -38,7 +38,7 @@ export class CommitQueue {
     return done;
   }
 
-  /** Rejects everything that is queued and not under way: the store it was decided for is gone. */
+  /** Rejects all calls that are queued and not under way: the life of the store that they were decided for has ended. */
   abandon(reason: Error): void {
     const waiters = this.#waiters;
     this.#writes = new Map();
@@ -65,7 +65,7 @@ export class CommitQueue {
     this.#isRunning = false;
   }
 
-  /** Q3. The next commit goes on meanwhile. */
+  /** Q3. The next commit runs meanwhile. */
   async #flush(flushed: Promise<void>, waiters: readonly Waiter[]): Promise<void> {
     try {
       await flushed;

@@ -1,8 +1,8 @@
 /**
- * One process at a time owns a data folder. The lock is a listening socket, so the kernel lets go of it however its
- * holder ends, and whoever is refused can ask the holder for its pid. Linux's abstract socket, which leaves nothing
- * behind and is taken atomically, decides among processes of one network namespace; a socket file in the folder decides
- * among containers that share it, and on other systems.
+ * One process at a time owns a data folder. The lock is a listening socket: the kernel frees it however its holder ends, and
+ * a process that is refused can ask the holder for its pid. On Linux an abstract socket, which leaves no file and is taken
+ * atomically, decides among processes of one network namespace. A socket file in the folder decides among containers that
+ * share the folder, and on other systems.
  */
 import { createHash } from "node:crypto";
 import { unlink } from "node:fs/promises";
@@ -15,11 +15,11 @@ export interface DataFolderLock {
   release(): Promise<void>;
 }
 
-/** What a socket's path may hold on every system (sun_path less its end). */
+/** Bytes of a socket's path that every system allows (`sun_path` without its end). */
 const SOCKET_PATH_BYTES_MAX = 100;
 const ANSWER_TIMEOUT_MS = 1_000;
 
-/** Takes the folder. Throws `ConfigurationError` `DATA_IN_USE`, with the holder's pid, where another process has it. */
+/** Locks the folder. Rejects with `ConfigurationError` `DATA_IN_USE` and the holder's pid where another process has it. */
 export async function lockDataFolder(folder: string): Promise<DataFolderLock> {
   const name = createHash("sha256").update(resolve(folder)).digest("hex").slice(0, 24);
   const servers: Server[] = [];
@@ -31,7 +31,7 @@ export async function lockDataFolder(folder: string): Promise<DataFolderLock> {
       const abstractName = `\0headrace-${name}`;
       const taken = await listen(abstractName);
       if (taken === "in use") throw inUse(folder, await askPid(abstractName));
-      // Where the runtime knows no abstract sockets, the file decides alone.
+      // A runtime without abstract sockets leaves the decision to the file.
       if (taken !== "unsupported") servers.push(taken);
     }
     servers.push(await listenOnFile(folder, name));
@@ -56,7 +56,7 @@ async function listenOnFile(folder: string, name: string): Promise<Server> {
     if (taken !== "in use") return taken;
     const pid = await askPid(path);
     if (pid !== undefined) throw inUse(folder, pid);
-    // Nobody answers: what its holder left behind when it was killed.
+    // No process answers: the file is left over from a holder that was killed.
     await unlink(path).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== "ENOENT") throw error;
     });
@@ -73,7 +73,7 @@ const inUse = (folder: string, pid: number | undefined): ConfigurationError =>
 function listen(path: string): Promise<Server | "in use" | "unsupported"> {
   return new Promise((resolve) => {
     const server = createServer((socket) => {
-      // An asker that leaves early is none of the holder's concern.
+      // An asker that leaves early must not crash the holder.
       socket.on("error", () => socket.destroy());
       socket.end(`${process.pid}\n`);
     });
@@ -91,7 +91,7 @@ function listen(path: string): Promise<Server | "in use" | "unsupported"> {
   });
 }
 
-/** The holder's pid; undefined where nobody listens any more. A holder too busy to answer is alive: pid -1. */
+/** The holder's pid; undefined where no process listens any more; -1 for a holder that lives but is too busy to answer. */
 function askPid(path: string): Promise<number | undefined> {
   return new Promise((resolve) => {
     let answer = "";

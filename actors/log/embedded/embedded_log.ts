@@ -1,12 +1,12 @@
 /**
- * The durable log over an ordered store that one process owns. Decides, from the partitions' state in memory, what each
- * call writes; leaves judgement to partition_state.ts and commits to commit_queue.ts.
+ * The durable log over an ordered store that one process owns. Turns the plans of partition_state.ts into writes, from the
+ * partitions' state in memory; leaves judgement to partition_state.ts and commits to commit_queue.ts.
  *
- *   M1. State in memory is what the store holds plus what is queued for it; after a failed commit it is read again. A call
- *       encodes all that it writes, queues the bytes, and then changes the state: a throw on the way changes nothing (E25).
- *   M2. A call's answer waits for its commit, and for the flush where its tier is `fsync`; a claim and a checkpoint
- *       always wait for the flush (E12).
- *   M3. Reads see the store alone, never what is queued; so does the claim that begins an owner's term.
+ *   M1. The state in memory equals the store plus the queued writes, and is read anew after a failed commit. A call encodes
+ *       its writes, queues the bytes, and only then changes the state, so that a throw before changes nothing (E25).
+ *   M2. A call's answer waits for its commit, and for the flush where its tier is `fsync`. A claim and a checkpoint wait
+ *       for the flush in every tier (E12).
+ *   M3. Reads see the store alone, never a queued write.
  */
 import { ConfigurationError, InvariantError } from "../../../protocols/errors.ts";
 import {
@@ -16,6 +16,7 @@ import {
   offset,
   type PartitionReference,
   type Position,
+  partitionName,
 } from "../../../protocols/position.ts";
 import { firstSequence, lastSequence, type Sequence } from "../../../protocols/sequence.ts";
 import type * as Contract from "../log.ts";
@@ -40,15 +41,15 @@ export interface EmbeddedLogOptions {
   readonly nowMs: () => number;
   /** Throws `ConfigurationError` for a tier that the store can not keep. */
   readonly checkTier: (tier: Contract.DurabilityTier) => void;
-  /** Makes the bytes of an entry; another one only where a test makes it fail. */
+  /** Makes the bytes of an entry. Default: that of record_batch.ts; tests give one that fails. */
   readonly encodeEntry?: typeof encodeEntry;
-  /** Reads take turns with the rest of the process; absent where a store's reads take no time, or none that counts. */
+  /** Spreads reads over turns of the event loop; absent where the store's reads take next to no time. */
   readonly readTurns?: ReadTurns;
 }
 
 type StateWrites = Map<string, Uint8Array | undefined>;
 
-/** Entries removed in one commit of `trim`, so that a large trim holds up nobody for long. */
+/** Entries that one commit of `trim` removes at most, so that a large trim holds up no other call for long. */
 const TRIM_ENTRIES_MAX = 256;
 
 export class EmbeddedLog implements Contract.Log {
@@ -76,14 +77,14 @@ export class EmbeddedLog implements Contract.Log {
     this.#registry = new StoreRegistry(options.store, this.#queue, options.nowMs);
   }
 
-  /** Forgets what is in memory, so that the store is read again (M1). */
+  /** Forgets the state in memory, so that the store is read anew (M1). */
   #forget(): void {
     this.#partitions.clear();
     this.#registry.forget();
     this.#large.clear();
   }
 
-  /** The store's life has ended: what was queued for it must not reach the next one (E8). */
+  /** Rejects all queued calls: the store's life has ended, and their writes must not reach its next life (E8). */
   abandon(reason: Error): void {
     this.#forget();
     this.#queue.abandon(reason);
@@ -122,7 +123,7 @@ export class EmbeddedLog implements Contract.Log {
     const written = this.#queue.write(writes, true);
     this.#partitions.set(prefix, state);
     await written;
-    // What a former owner queued is committed by now, and nothing else was written: the store has the last word (M3).
+    // By now the former owner's queued writes are committed, and no others were made: the store is read anew.
     if (this.#partitions.get(prefix) === state) this.#partitions.delete(prefix);
     const channels = this.#guard(() => this.#channels(prefix));
     const checkpoints = await this.readCheckpoints(partition);
@@ -163,7 +164,7 @@ export class EmbeddedLog implements Contract.Log {
     return { outcomes, endOffset: plan.endOffset };
   }
 
-  /** M1. */
+  /** M1: queues the bytes of a plan, then applies it. */
   #commit(
     writes: StateWrites,
     isFlushed: boolean,
@@ -274,7 +275,7 @@ export class EmbeddedLog implements Contract.Log {
     }
   }
 
-  /** The oldest entries that end before `beforeOffset`, with the verdicts that belong to them. */
+  /** Writes that remove the oldest entries which end before `beforeOffset`, with the verdicts of these entries. */
   #removal(prefix: string, channel: Contract.Channel, beforeOffset: Offset) {
     const entries = Stored.entriesPrefix(prefix, channel);
     const writes: StateWrites = new Map();
@@ -361,22 +362,25 @@ export class EmbeddedLog implements Contract.Log {
     await this.#store.close();
   }
 
-  /** Throws `FencedError` unless the ownership is the newest (L2). */
+  /** Throws `FencedError` unless the ownership is the newest (log L2). */
   #owned(ownership: Contract.Ownership): { readonly prefix: string; readonly state: Decide.PartitionState } {
     const prefix = Stored.partitionPrefix(ownership.partition);
     const state = this.#load(ownership.partition);
     Decide.checkOwnership(ownership, state?.epoch, this.#store.identity);
     if (state === undefined)
-      throw new ConfigurationError("STORE_MISCONFIGURED", `Cannot write as ${prefix} was never claimed`);
+      throw new ConfigurationError(
+        "STORE_MISCONFIGURED",
+        `Cannot write to ${partitionName(ownership.partition)} as the partition must be claimed: it never was`,
+      );
     return { prefix, state };
   }
 
-  /** The partition's state: from memory, else from the store; undefined where it was never claimed. */
+  /** The partition's state, from memory or else from the store; undefined where the partition was never claimed. */
   #load(partition: PartitionReference): Decide.PartitionState | undefined {
     const prefix = Stored.partitionPrefix(partition);
     const inMemory = this.#partitions.get(prefix);
     if (inMemory !== undefined) {
-      // A store that is away refuses before anything is decided.
+      // A read of the store, so that one that is away refuses the call before anything is decided.
       this.#guard(() => this.#store.get(Stored.fenceKey(prefix)));
       return inMemory;
     }
@@ -424,7 +428,7 @@ export class EmbeddedLog implements Contract.Log {
     try {
       return read();
     } catch (error) {
-      // A key that the store can not have is the caller's fault: the store is as sound as before.
+      // A key that the store can not hold is the caller's fault, and no reason to call the store unavailable.
       if (error instanceof RangeError) throw unreadable(error);
       throw this.#store.failure(error);
     }
@@ -432,7 +436,7 @@ export class EmbeddedLog implements Contract.Log {
 }
 
 const unreadable = (error: RangeError): InvariantError =>
-  new InvariantError(`Cannot read as the key must be one that the store can have: ${error.message}`, { cause: error });
+  new InvariantError(`Cannot read as the key must be one that the store can hold: ${error.message}`, { cause: error });
 
 const isFlushed = ({ settings }: Decide.PartitionState): boolean => settings.tier === "fsync";
 
@@ -444,7 +448,7 @@ function writeCheckpoints(
   for (const [name, value] of values ?? []) writes.set(Stored.checkpointKey(prefix, name), value);
 }
 
-/** Makes the bytes of an append. Whatever throws there is a fault of this program, told as one: nothing was written (E25). */
+/** Makes the bytes of an append. A throw becomes `InvariantError`: it is a bug of this program, and nothing was written (E25). */
 function encoded<Value>(partition: PartitionReference, encode: () => Value): Value {
   try {
     return encode();
@@ -453,7 +457,7 @@ function encoded<Value>(partition: PartitionReference, encode: () => Value): Val
   }
 }
 
-/** Where a partition's entries go: its keys, and the owner's epoch. */
+/** The place of a partition's entries: the prefix of its keys, and the owner's epoch. */
 interface Place {
   readonly prefix: string;
   readonly epoch: Epoch;
@@ -499,7 +503,7 @@ function writeEntries(
   }
 }
 
-/** Small batches share an entry; `endOffset` is past all of them. */
+/** Groups batches into entries, of which small batches share one. `endOffset` is one past the last record of all. */
 function groupBatches(batches: readonly StoredBatch[], endOffset: number) {
   const entries: { lastOffset: number; readonly batches: StoredBatch[] }[] = [];
   let nextOffset = endOffset;

@@ -1,12 +1,12 @@
 /**
- * Looks at LMDB's data file before the library maps it: the library takes what the file's first pages say for true, and a page
- * beyond the end of the file, or one that is none, ends the process without a word. Decides whether the file is one that can be
- * opened; leaves what the entries hold to their checksums (record_batch.ts).
- *   F1. Both meta pages are of LMDB, of the version that the library writes, and agree on the size of pages.
- *   F2. The root pages that the newest meta page names are in the file, and are pages of a tree.
- *   F3. A file that is shorter than its last page is taken only where no page of the trees is missing: LMDB may leave free pages
- *       at the end unwritten.
- *   F4. A file that is missing or empty is one that is still to be made, unless the folder remembers the log that it held.
+ * Checks LMDB's data file before the library maps it. The library trusts the file's first pages: a page number beyond the
+ * end of the file, or of no valid page, crashes the process without an error. Decides whether the file can be opened; leaves
+ * the contents of entries to their checksums (record_batch.ts).
+ *   F1. Both meta pages are those of LMDB, have the version that the library writes, and agree on the size of pages.
+ *   F2. The root pages that the newest meta page names lie in the file, and are pages of a tree.
+ *   F3. A file that ends before its last page is accepted only where no page of the trees is missing, because LMDB may
+ *       leave free pages at the end unwritten.
+ *   F4. A missing or empty file is a new one, unless the folder remembers the log that the file held.
  */
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { endianness } from "node:os";
@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { UnavailableError } from "../../../protocols/errors.ts";
 import { rememberedStore, STORE_ID_FILE } from "../remembered_store.ts";
 
-/** Its name in the data folder. */
+/** The file's name in the data folder. */
 const DATA_FILE = "data.mdb";
 
 const MAGIC = 0xbeefc0de;
@@ -22,14 +22,14 @@ const DATA_VERSION = 2;
 const META_PAGES = 2;
 const META_BYTES = 168;
 const [PAGE_BYTES_MIN, PAGE_BYTES_MAX] = [512, 65_536];
-/** Where fields lie in a page (`MDB_page_header`, 64 bits), in a meta page (`MDB_meta`) and in a node of a tree (`MDB_node`). */
+/** Offsets of fields in a page (`MDB_page_header`, 64 bits), in a meta page (`MDB_meta`) and in a tree's node (`MDB_node`). */
 const PAGE = { number: 0, flags: 18, lower: 20, header: 24 } as const;
 const META = { magic: 24, version: 28, pageBytes: 48, roots: [88, 136], lastPage: 144, transaction: 152 } as const;
 const NODE = { flags: 4, keyBytes: 6, header: 8 } as const;
 const [BRANCH_PAGE, LEAF_PAGE, META_PAGE] = [1, 2, 8];
-/** The node's data is the place of pages of its own. */
+/** Flag of a node whose data is the number of its own pages. */
 const BIG_DATA = 1;
-/** No page: the root of an empty tree. */
+/** The root of an empty tree. */
 const NO_PAGE = 0xffff_ffff_ffff_ffffn;
 
 interface DataFile {
@@ -46,8 +46,8 @@ interface Meta {
 }
 
 /**
- * Throws `UnavailableError` where the folder's data file can not be opened safely (`STORE_CORRUPT`), and where it is missing or
- * empty though the folder remembers its log (`STORE_LOST`). Looks into it only where the library has 64 bits, the lowest byte first.
+ * Throws `UnavailableError`: `STORE_CORRUPT` where the folder's data file can not be opened safely, `STORE_LOST` where it is
+ * missing or empty though the folder remembers its log. The pages are checked on 64-bit little-endian machines only.
  */
 export function checkDataFile(folder: string): void {
   const path = join(folder, DATA_FILE);
@@ -68,7 +68,7 @@ export function checkDataFile(folder: string): void {
   }
 }
 
-/** F4. */
+/** F4: throws where the folder remembers a log. */
 function refuseIfRemembered(folder: string, found: string): void {
   const remembered = rememberedStore(folder);
   if (remembered !== undefined) throw lostLog(folder, remembered, found);
@@ -90,7 +90,7 @@ function check(file: DataFile): void {
   for (const root of roots) walk(file, newest, root); // F3
 }
 
-/** F1. */
+/** F1: reads a meta page, and throws where it is not valid. */
 function metaOf(file: DataFile, index: number, at: number): Meta {
   const what = `meta page ${index}`;
   if (at + META_BYTES > file.sizeBytes) throw cutShort(file, what);
@@ -116,7 +116,7 @@ function metaOf(file: DataFile, index: number, at: number): Meta {
   };
 }
 
-/** A page of a tree, whole. */
+/** Reads a page of a tree, and throws where it is not valid. */
 function pageOf(file: DataFile, { pageBytes, lastPage }: Meta, page: bigint): Buffer {
   if (page < META_PAGES || page > lastPage)
     throw corrupt(file, `a page of a tree must be one of ${META_PAGES} to ${lastPage}`, String(page));
@@ -128,7 +128,7 @@ function pageOf(file: DataFile, { pageBytes, lastPage }: Meta, page: bigint): Bu
   return bytes;
 }
 
-/** Every page that a tree names, the one after the other. */
+/** Reads every page of a tree, and throws where one is missing or not valid. */
 function walk(file: DataFile, meta: Meta, root: bigint): void {
   const waiting = [root];
   const seen = new Set<bigint>();
@@ -149,7 +149,7 @@ function walk(file: DataFile, meta: Meta, root: bigint): void {
   }
 }
 
-/** Data of a node that lies in pages of its own: `MDB_ovpage` says which, and how many. */
+/** Throws where a node's data lies in pages of its own, and one of these is missing. `MDB_ovpage` names the pages. */
 function requireData(file: DataFile, { pageBytes }: Meta, bytes: Buffer, at: number, page: bigint): void {
   if ((bytes.readUInt16LE(at + NODE.flags) & BIG_DATA) === 0) return;
   const place = at + NODE.header + bytes.readUInt16LE(at + NODE.keyBytes);

@@ -1,7 +1,7 @@
 /**
- * The embedded log: LMDB in a folder that one process owns; the default on one machine, with nothing to install. Its
- * tier `fsync` is answered after the flush; `memory` and `everysec` after the commit, which the page cache keeps through
- * the death of the process but not of the machine.
+ * The embedded log: LMDB in a folder that one process owns. The default on one machine, with nothing to install. Tier
+ * `fsync` is answered after the flush. Tiers `memory` and `everysec` are answered after the commit, which the page cache
+ * keeps when the process dies, but not when the machine does.
  */
 import { randomUUID } from "node:crypto";
 import { mkdir, rm } from "node:fs/promises";
@@ -17,20 +17,20 @@ import { LmdbStore } from "./lmdb_store.ts";
 import { metadataKey, pack, unpack } from "./stored_state.ts";
 
 export interface LmdbLogOptions {
-  /** Where the data is kept; made where it is missing. */
+  /** The data folder, made where it is missing. */
   readonly folder: string;
-  /** The machine's clock, ms since 1970. */
+  /** The store's clock, in ms since 1970. Default: `Date.now`. */
   readonly nowMs?: () => number;
-  /** The loss of the log that the folder remembers is accepted: what is there is taken as it is. */
+  /** Accepts the loss of the log that the folder remembers: the folder is opened as it is. Default: false. */
   readonly acceptLoss?: boolean;
 }
 
-/** Name of the store's own id among its metadata (E22). */
+/** The metadata key of the store's own id (E22). */
 export const CLUSTER_ID_KEY = "cluster_id";
 
 /**
- * Opens the log in `folder`. Rejects with `ConfigurationError` where another process has the folder or a newer release
- * wrote it, with `UnavailableError` where the disk refuses, or the log that the folder remembers is not there (`STORE_LOST`).
+ * Opens the log in `folder`. Rejects with `ConfigurationError` where another process has the folder or a newer release wrote
+ * it, and with `UnavailableError` where the disk refuses or the folder's remembered log is missing (`STORE_LOST`).
  */
 export async function openLmdbLog({ folder, nowMs = Date.now, acceptLoss = false }: LmdbLogOptions): Promise<Log> {
   await mkdir(folder, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
@@ -57,7 +57,7 @@ export async function openLmdbLog({ folder, nowMs = Date.now, acceptLoss = false
   }
 }
 
-/** The log's id, made with the log and then remembered beside it. Throws `UnavailableError` where the folder knows another. */
+/** The log's id, made for a new log and remembered beside it. Rejects with `STORE_LOST` where the folder remembers another. */
 async function identify(store: LmdbStore, folder: string): Promise<string> {
   const remembered = rememberedStore(folder);
   const key = metadataKey(CLUSTER_ID_KEY);
@@ -74,7 +74,7 @@ async function identify(store: LmdbStore, folder: string): Promise<string> {
     await commit.flushed();
   }
   await rememberStore(folder, clusterId).catch((error: unknown) => {
-    // A log of an earlier release on a full disk goes on as before; the next start tries again.
+    // A log of an earlier release has no file yet. On a full disk it is opened without one; the next start tries again.
     if (stored === undefined) throw store.failure(error);
   });
   return clusterId;

@@ -1,11 +1,11 @@
 /**
- * The ordered store on disk: LMDB, memory-mapped, its writes done on a thread of their own. Decides how LMDB's answers
- * are understood: what a commit and a flush are, which failures pass and how the store comes back.
+ * The ordered store on disk: LMDB, memory-mapped, which writes on a thread of its own. Decides how LMDB's answers are
+ * understood: what a commit and a flush are, what each failure means, and how the store comes back.
  *
- *   D1. One commit is one transaction: all of it or nothing.
- *   D2. `flushed` resolves after LMDB has synced the commit to disk, never before (E10).
- *   D3. After a failure the store says why and tries again each second, reopened where LMDB asks for it; it is `ready`
- *       again once a write has reached the disk.
+ *   D1. A commit is one transaction: all of its writes are made, or none.
+ *   D2. `flushed` resolves only after LMDB has synced the commit to disk (E10).
+ *   D3. After a failure the state tells the reason, and the store tries a write each second, reopening LMDB where that
+ *       fails. It is `ready` again once a write has reached the disk.
  */
 import { randomUUID } from "node:crypto";
 import { statfsSync } from "node:fs";
@@ -14,6 +14,7 @@ import { loadDriver } from "../../../deps.ts";
 import {
   ConfigurationError,
   HeadraceError,
+  InvariantError,
   type UnavailableCode,
   UnavailableError,
 } from "../../../protocols/errors.ts";
@@ -26,14 +27,14 @@ const STORE_FORMAT_VERSION = 1;
 const FORMAT_KEY = "format";
 const PROBE_KEY = "probe";
 const PROBE_EVERY_MS = 1_000;
-/** A disk that takes longer than this to flush is as good as gone. */
+/** A disk that takes longer than this to flush counts as failed. */
 const FLUSH_TIMEOUT_MS = 30_000;
-/** Less room than this after a failed write means that the disk is full. */
+/** A failed write with less free space than this counts as a full disk. */
 const FREE_BYTES_MIN = 1_048_576;
 
 type Database = RootDatabase<Uint8Array, Uint8Array>;
 
-/** What in an engine's message tells which failure it is; the first that fits counts. */
+/** Patterns of LMDB's and the system's messages, with the failure that each tells. The first match counts. */
 const FAILURES: readonly (readonly [RegExp, UnavailableCode])[] = [
   [/MDB_MAP_FULL|No space left|ENOSPC|EDQUOT|quota/i, "DISK_FULL"],
   [/Read-only|EROFS|Permission denied|EACCES|Operation not permitted/i, "DISK_READ_ONLY"],
@@ -57,8 +58,8 @@ export class LmdbStore implements OrderedStore {
   }
 
   /**
-   * Throws `ConfigurationError` where a newer release wrote the folder. `changed` is for tests, which show what a flush
-   * that was left out looks like.
+   * Opens the store in a folder. Rejects with `ConfigurationError` where a newer release wrote the folder. `changed` is for
+   * tests, which leave out flushes to show that this is noticed.
    */
   static async open(folder: string, changed: RootDatabaseOptions = {}): Promise<LmdbStore> {
     const { open } = await loadDriver("lmdb");
@@ -70,9 +71,9 @@ export class LmdbStore implements OrderedStore {
         encoding: "binary",
         keyEncoding: "binary",
         cache: false,
-        // With overlapping flushes a process killed early was seen to come back without what it had reported as flushed.
-        // Grouped commits are as fast without them. Then a commit writes its pages (pwrite, writev), syncs them
-        // (fdatasync) and writes the meta page through a descriptor opened O_DSYNC: committed is flushed.
+        // With overlapping flushes a killed process lost writes that LMDB had reported as flushed (seen in a test).
+        // Grouped commits are as fast without. A commit then writes its pages (pwrite, writev) and syncs them (fdatasync).
+        // It writes the meta page through a descriptor opened with O_DSYNC, so it is flushed when it ends.
         overlappingSync: false,
         ...changed,
       });
@@ -127,32 +128,32 @@ export class LmdbStore implements OrderedStore {
   }
 
   async #commit(writes: Writes): Promise<void> {
-    if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot write as the log is closed");
+    if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot write as the log must be open: it is closed");
     if (this.#state.kind === "unavailable") throw unavailable(this.#state.code, this.#state.reason);
     await this.#put(writes);
   }
 
   async #put(writes: Writes): Promise<void> {
     if (writes.size === 0) return;
-    // D1. Writes of one turn of the event loop are one transaction. Most share one promise; each is heard, lest one
-    // rejects with nobody listening.
+    // D1. LMDB makes the writes of one turn of the event loop one transaction. A throw after the first of them would leave
+    // that one in it, so keys are checked before.
+    const encoded = Array.from(writes, ([key, value]) => [keyBytesOf(key), value] as const);
     const database = this.#database;
     const parts = new Set<Promise<unknown>>();
-    for (const [key, value] of writes) {
-      const keyBytes = Buffer.from(key);
-      parts.add(value === undefined ? database.remove(keyBytes) : database.put(keyBytes, value));
-    }
-    // The start of the transaction has a promise of its own, made right after this turn; it is to be heard too.
+    // Most writes share one promise. Each is awaited, so that none rejects unheard.
+    for (const [key, value] of encoded)
+      parts.add(value === undefined ? database.remove(key) : database.put(key, value));
+    // The start of the transaction has a promise of its own, made right after this turn, which must not reject unheard.
     setImmediate(() => database.committed.then(ignore, ignore));
     const results = await Promise.allSettled(parts);
     for (const result of results) if (result.status === "rejected") throw await causeOf(result.reason);
   }
 
-  /** D2. The newest commit's flush covers all before it. */
+  /** D2. The flush of the newest commit covers all before it. */
   #flush(): Promise<void> {
     const { flushed } = this.#database;
     return new Promise((resolve, reject) => {
-      // LMDB never answers for a flush that failed.
+      // LMDB never settles the promise of a flush that failed.
       const timer = setTimeout(() => reject(new Error(`No flush within ${FLUSH_TIMEOUT_MS} ms`)), FLUSH_TIMEOUT_MS);
       const settle = (then: () => void) => {
         clearTimeout(timer);
@@ -185,7 +186,7 @@ export class LmdbStore implements OrderedStore {
     const isChange = state.kind !== this.#state.kind;
     this.#state = state;
     if (state.kind === "unavailable" && this.#probing === undefined && !this.#isClosed) {
-      // What the probe finds is in the state; it rejects for those who call it themselves.
+      // The state tells the outcome of the probe; its rejection is for other callers.
       this.#probing = setInterval(() => void this.probe().catch(() => undefined), PROBE_EVERY_MS);
       this.#probing.unref();
     }
@@ -197,7 +198,7 @@ export class LmdbStore implements OrderedStore {
   }
 
   async probe(): Promise<void> {
-    if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot probe as the log is closed");
+    if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot probe as the log must be open: it is closed");
     if (this.#state.kind === "ready") {
       this.get(FORMAT_KEY);
       return;
@@ -215,10 +216,10 @@ export class LmdbStore implements OrderedStore {
     await this.#flush();
   }
 
-  /** D3. A new life: what memory knew of the last one does not count. */
+  /** D3. Begins a new life of the store, in which earlier ownerships are void. */
   async #reopen(cause: unknown): Promise<void> {
     try {
-      await this.#database.close().catch(ignore); // It may be closed already, by a try before this one.
+      await this.#database.close().catch(ignore); // an earlier try may have closed it
       this.#database = this.#open();
       this.#identity = randomUUID();
       await this.#write(PROBE_KEY);
@@ -235,12 +236,12 @@ export class LmdbStore implements OrderedStore {
   }
 }
 
-/** For promises whose outcome is heard elsewhere. */
+/** Handles promises whose outcome shows elsewhere. */
 const ignore = (): void => undefined;
 
 function failureCode(error: unknown, folder: string): UnavailableCode {
   const known = FAILURES.find(([pattern]) => pattern.test(reasonOf(error)))?.[1];
-  // A write cut short by a full disk is only an I/O error to LMDB; the disk itself knows better.
+  // LMDB reports a write that a full disk cut short as a plain I/O error, so the disk is asked.
   return known ?? (isDiskFull(folder) ? "DISK_FULL" : "STORE_UNAVAILABLE");
 }
 
@@ -249,11 +250,11 @@ function isDiskFull(folder: string): boolean {
     const { bavail, bsize } = statfsSync(folder);
     return bavail * bsize < FREE_BYTES_MIN;
   } catch {
-    return false; // Where the disk can not be asked, the failure speaks for itself.
+    return false; // a disk that does not answer is not known to be full
   }
 }
 
-/** LMDB rejects a write with "commit failed" and keeps why in a promise of its own, which rejects a little later. */
+/** The cause of a failed write: LMDB rejects with "commit failed", and a promise within rejects with the cause a bit later. */
 async function causeOf(error: unknown): Promise<unknown> {
   const { commitError } = error as { commitError?: Promise<unknown> | Error };
   try {
@@ -261,6 +262,17 @@ async function causeOf(error: unknown): Promise<unknown> {
   } catch (cause) {
     return cause;
   }
+}
+
+/** Bytes of a key that LMDB takes at most, with its pages of 4,096 bytes. */
+const KEY_BYTES_MAX = 1_978;
+
+function keyBytesOf(key: string): Buffer {
+  const bytes = Buffer.from(key);
+  if (bytes.length <= KEY_BYTES_MAX) return bytes;
+  throw new InvariantError(
+    `Cannot write ${key.slice(0, 100)} as a key may have at most ${KEY_BYTES_MAX} bytes: current value is ${bytes.length}`,
+  );
 }
 
 const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

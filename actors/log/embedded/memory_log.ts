@@ -1,6 +1,6 @@
 /**
- * The log in memory: the reference that the other builds are held to, and the simulator's store. Nothing outlives the
- * process; every tier is kept in the sense that a simulated loss of power spares what its tier says was flushed.
+ * The log in memory: the reference for the other builds, and the simulator's store. Nothing outlives the process. Every tier
+ * is kept in this sense: a simulated loss of power spares the writes that their tier flushes.
  */
 import { UnavailableError } from "../../../protocols/errors.ts";
 import type { Log } from "../log.ts";
@@ -8,23 +8,23 @@ import { EmbeddedLog } from "./embedded_log.ts";
 import { type FailureTiming, MemoryStore } from "./memory_store.ts";
 
 export interface MemoryLogOptions {
-  /** The store's clock, ms since 1970. Defaults to one that stands at 0, so that runs repeat. */
+  /** The store's clock, in ms since 1970. Default: a clock that stands at 0, so that runs repeat. */
   readonly clock?: () => number;
-  /** Nothing outlives the process, so each process has a log of its own. Defaults to a fixed one, so that runs repeat. */
+  /** The log's id. Default: `memory`, so that runs repeat. */
   readonly clusterId?: string;
 }
 
-/** What a simulator does to the store beneath a memory log. */
+/** Faults that a simulator causes in the store beneath a memory log. */
 export interface MemoryLogFaults {
-  /** The next commits fail, one for each entry: before they had any effect, or after all of it. */
+  /** Makes the next commits fail, one for each timing: before their effect, or after it. */
   failNext(timings: readonly FailureTiming[]): void;
-  /** While away every call rejects with `UnavailableError`. */
+  /** While the store is away every call rejects with `UnavailableError`. */
   setAway(isAway: boolean): void;
-  /** While held, flushes fail, so nothing of tier `fsync` is acknowledged. */
+  /** While flushes are held they fail, so that no append of tier `fsync` is acknowledged. */
   setFlushHeld(isHeld: boolean): void;
-  /** What `everysec` does once a second: all committed so far survives a loss of power. */
+  /** Flushes, as tier `everysec` does once a second: all commits so far survive a loss of power. */
   flush(): void;
-  /** Ends this life of the store and begins the next; every ownership is void. */
+  /** Ends this life of the store and begins the next one, in which every earlier ownership is void. */
   restart(loss: "nothing" | "unflushed" | "everything"): void;
 }
 

@@ -1,21 +1,21 @@
 /**
- * An ordered store in memory, for simulation: deterministic, and able to fail as a disk does. What was committed but not
- * flushed can be lost, calls can fail before or after their effect, and the store can be away or come back empty.
+ * An ordered store in memory, for simulation: deterministic, and able to fail as a disk does. Commits that were not flushed
+ * can be lost, calls can fail before or after their effect, and the store can be away or come back empty.
  */
 import { HeadraceError, UnavailableError } from "../../../protocols/errors.ts";
 import type { StoreState } from "../log.ts";
 import type { Commit, OrderedStore, Writes } from "./ordered_store.ts";
 
-/** When a failing commit fails: before it had any effect, or after all of it (the answer is lost). */
+/** When a commit fails: before its effect, or after it (the answer is lost). */
 export type FailureTiming = "before" | "after";
 
-/** What was there before a write, so that an unflushed tail can be taken back. */
+/** A key's value before a write, so that an unflushed tail can be taken back. */
 interface Undo {
   readonly key: string;
   readonly before: Uint8Array | undefined;
 }
 
-/** More keys of one commit than this are placed in one pass: moving the others for each would cost more. */
+/** Up to this many keys of a commit are inserted one by one; more are merged in one pass over all keys, which is faster. */
 const PLACED_ONE_BY_ONE_MAX = 16;
 
 export class MemoryStore implements OrderedStore {
@@ -78,7 +78,7 @@ export class MemoryStore implements OrderedStore {
     this.#place(placed);
   }
 
-  /** Answers the value of before. A key that came or went is to be placed. */
+  /** Sets or removes a value and returns the one before. The caller places keys that came or went. */
   #set(key: string, value: Uint8Array | undefined): Uint8Array | undefined {
     const before = this.#values.get(key);
     if (value !== undefined) this.#values.set(key, value);
@@ -86,7 +86,7 @@ export class MemoryStore implements OrderedStore {
     return before;
   }
 
-  /** Brings `#keys` up to date with keys that came or went: a few one by one, many in one pass over all. */
+  /** Inserts the keys that came into `#keys` and removes those that went. */
   #place(changed: readonly string[]): void {
     if (changed.length > PLACED_ONE_BY_ONE_MAX) {
       const came = changed.filter((key) => this.#values.has(key)).sort();
@@ -127,7 +127,7 @@ export class MemoryStore implements OrderedStore {
     if (this.#isAway) throw new UnavailableError("STORE_UNAVAILABLE", "Cannot reach the store as it is away");
   }
 
-  // What a simulator does to it.
+  // Faults, for the simulator.
 
   failNext(timings: readonly FailureTiming[]): void {
     this.#failures.push(...timings);
@@ -147,7 +147,7 @@ export class MemoryStore implements OrderedStore {
     this.#unflushed = [];
   }
 
-  /** A new life: what was not flushed is gone, or everything. */
+  /** Begins the store's next life, without the given part of its data. */
   restart(loss: "nothing" | "unflushed" | "everything"): void {
     this.#life += 1;
     if (loss === "unflushed") {
@@ -165,7 +165,7 @@ export class MemoryStore implements OrderedStore {
   }
 }
 
-/** Both ascending, without keys in common. */
+/** Merges two ascending lists without common keys. */
 function merge(left: readonly string[], right: readonly string[]): string[] {
   const merged: string[] = [];
   let at = 0;
@@ -177,7 +177,7 @@ function merge(left: readonly string[], right: readonly string[]): string[] {
   return merged;
 }
 
-/** Where `key` is in `keys`, or would be. */
+/** The index of `key` in the ascending `keys`, or the index at which it would be inserted. */
 function placeOf(keys: readonly string[], key: string): number {
   let low = 0;
   let high = keys.length;

@@ -1,6 +1,6 @@
 /**
- * What the embedded log needs of a store: ordered keys, atomic commits, and to be told when they are on disk. Keys are
- * strings ordered by their UTF-8 bytes. `memory_store` and `lmdb_store` keep it.
+ * What the embedded log needs from a store: ordered keys, atomic commits, and news of their flushes. Keys are strings,
+ * ordered by their UTF-8 bytes. memory_store.ts and lmdb_store.ts implement it.
  */
 import type { StoreState } from "../log.ts";
 
@@ -8,24 +8,24 @@ import type { StoreState } from "../log.ts";
 export type Writes = ReadonlyMap<string, Uint8Array | undefined>;
 
 export interface Commit {
-  /** Resolves once all of it is visible to reads; rejects with nothing of it written. */
+  /** Resolves once reads see all of the commit. Where it rejects, the outcome is unknown: all of it, or nothing. */
   readonly committed: Promise<void>;
-  /** Resolves once all of it, and all before it, survives the loss of power. Called after `committed` has resolved. */
+  /** Resolves once this commit and all before it survive a loss of power. Called after `committed` has resolved. */
   flushed(): Promise<void>;
 }
 
 export interface OrderedStore {
-  /** Tells this life of the store from every other (L2). */
+  /** Names this life of the store (log L2). */
   readonly identity: string;
   get(key: string): Uint8Array | undefined;
   /** Pairs from `from` (inclusive) to `to` (exclusive), in order. */
   range(from: string, to: string): Iterable<readonly [key: string, value: Uint8Array]>;
   commit(writes: Writes): Commit;
-  /** Turns what the engine throws into an error of ours, and knows what it says about the store's health. */
+  /** Turns an engine's error into a `HeadraceError`, and changes the store's state where the error tells of its health. */
   failure(error: unknown): Error;
   state(): StoreState;
   onStateChange(listener: (state: StoreState) => void): void;
-  /** Rejects while the store can not be written; tries to bring it back. */
+  /** Tries to bring the store back where it is away. Rejects while it can not be written. */
   probe(): Promise<void>;
   close(): Promise<void>;
 }

@@ -1,6 +1,6 @@
 /**
- * What of an ordered store belongs to no partition: the producers that were welcomed, and metadata. Both are changed by
- * comparing with the value that they will have once all that is queued is written.
+ * The part of an ordered store that belongs to no partition: welcomed producers, and metadata. A change is decided on the
+ * value that will be stored once all queued writes are made.
  */
 
 import type { Metadata, ProducerOwner, WelcomeOutcome } from "../log.ts";
@@ -9,17 +9,17 @@ import type { CommitQueue } from "./commit_queue.ts";
 import type { OrderedStore } from "./ordered_store.ts";
 import * as Stored from "./stored_state.ts";
 
-/** Producers that each welcome looks at, to forget the old. */
+/** Producers that each welcome looks at, to forget the old ones. */
 const PRODUCERS_LOOKED_AT = 4;
 
 export class StoreRegistry {
   readonly #store: OrderedStore;
   readonly #queue: CommitQueue;
   readonly #nowMs: () => number;
-  /** Queued, and not yet in the store; undefined: removed. */
+  /** Values that are queued and not yet in the store. Undefined: removed. */
   readonly #pending = new Map<string, Uint8Array | undefined>();
   #lookedAtProducer: string | undefined;
-  /** How many names each principal has, once that was asked for. */
+  /** Names of each principal, counted when they are first needed. */
   #names: Map<string, number> | undefined;
 
   constructor(store: OrderedStore, queue: CommitQueue, nowMs: () => number) {
@@ -28,7 +28,7 @@ export class StoreRegistry {
     this.#nowMs = nowMs;
   }
 
-  /** A commit has failed: what was queued will not come to be. */
+  /** Forgets the queued values: a commit has failed, and these will not be stored. */
   forget(): void {
     this.#pending.clear();
     this.#names = undefined;
@@ -64,7 +64,7 @@ export class StoreRegistry {
     return outcome;
   }
 
-  /** Each welcome looks at the next few producers, in turn, so that their number stays in proportion (E5). */
+  /** Each welcome looks at the next few stored producers, so that old ones are forgotten as new ones come (E5). */
   #forgetProducers(except: string, nowMs: number): [string, undefined][] {
     const all = Stored.producerKey("");
     const forgotten: [string, undefined][] = [];
@@ -86,7 +86,7 @@ export class StoreRegistry {
     return forgotten;
   }
 
-  /** Counted once in the store, by the first principal that has a bound, and from then on as names come and go. */
+  /** Counts all names once, for the first principal with a bound. Later changes are counted as they happen. */
   #namesOf(subject: string): number {
     if (this.#names === undefined) {
       this.#names = new Map();
@@ -133,7 +133,7 @@ export class StoreRegistry {
     return version + 1;
   }
 
-  /** The value that the key will have once the queue is empty: what compare-and-set compares. */
+  /** The value that the key will have once the queue is empty, with which compare-and-set compares. */
   #latest(key: string): Uint8Array | undefined {
     return this.#pending.has(key) ? this.#pending.get(key) : this.#guard(() => this.#store.get(key));
   }

@@ -1,10 +1,9 @@
 /**
- * How the embedded log names and writes down what it keeps: the partition's fence, channels, entries, chains, verdicts,
- * checkpoints, and the store's own producers and metadata. Decides names and layouts; leaves meaning to
- * partition_state.ts.
+ * Keys and stored forms of the embedded log: a partition's fence, channels, entries, chains, verdicts and checkpoints, and
+ * the store's own producers and metadata. Decides names and layouts; leaves meaning to partition_state.ts.
  *
- * A partition's keys share the prefix `p NUL stream NUL partition NUL`; an entry's key ends in its epoch and last offset
- * at a fixed width, so that entries lie in order and a cursor is found by one seek.
+ * A partition's keys share the prefix `p NUL stream NUL partition NUL`. An entry's key ends in its epoch and last offset at a
+ * fixed width. So entries lie in order, and a cursor is found by one seek.
  */
 import { Packr } from "../../../deps.ts";
 import type { Verdict } from "../../../protocols/event.ts";
@@ -15,11 +14,11 @@ import type { ChainState, ChannelState } from "../rules/partition_state.ts";
 
 const packr = new Packr({ useRecords: false, useToJSON: false });
 
-/** Packs a small value of plain arrays and maps; the bytes stand alone. */
+/** Packs a small value of plain arrays and maps. The bytes decode by themselves. */
 export const pack = (value: unknown): Buffer => Buffer.from(packr.pack(value));
 export const unpack = <Value>(bytes: Uint8Array): Value => packr.unpack(bytes) as Value;
 
-/** A safe integer at a width at which text sorts as numbers do. */
+/** A safe integer as 14 hexadecimal digits, so that texts sort as their numbers do. */
 export function fixedWidth(value: number): string {
   const digits = value.toString(16);
   return (ZEROS[digits.length] ?? "") + digits;
@@ -44,7 +43,7 @@ export const entryKey = (prefix: string, channel: Channel, ofEpoch: number, last
   entriesPrefix(prefix, channel) + fixedWidth(ofEpoch) + fixedWidth(lastOffset);
 export const chainKey = (prefix: string, name: string): string => `${prefix}h\0${name}`;
 export const checkpointKey = (prefix: string, name: string): string => `${prefix}k\0${name}`;
-/** The length keeps producers apart whose ids begin alike. */
+/** The length of the producer's id keeps its keys apart from those of ids that begin with it. */
 export const verdictsPrefix = (prefix: string, producerId: string): string =>
   `${prefix}v\0${producerId.length}:${producerId}\0`;
 export const metadataKey = (key: string): string => `m\0${key}`;
@@ -56,7 +55,7 @@ export const chainsPrefix = (prefix: string): string => `${prefix}h\0`;
 export const channelsPrefix = (prefix: string): string => `${prefix}c\0`;
 export const checkpointsPrefix = (prefix: string): string => `${prefix}k\0`;
 
-/** The place that an entry's key names. */
+/** The epoch and the last offset that an entry's key names. */
 export function entryPlace(key: string): { readonly epoch: number; readonly lastOffset: number } {
   return {
     epoch: Number.parseInt(key.slice(-28, -14), 16),
@@ -70,7 +69,7 @@ export interface Fence {
   readonly settings: PartitionSettings;
 }
 
-/** The fence alone, whatever else `fence` holds: a claim must not cost more where the partition knows more producers. */
+/** Packs these three fields alone: with the state's other fields a claim would cost more for each producer. */
 export const encodeFence = ({ epoch, grant, settings }: Fence): Buffer => pack({ epoch, grant, settings });
 export const decodeFence = (bytes: Uint8Array): Fence => unpack<Fence>(bytes);
 
@@ -93,8 +92,8 @@ export function pairs(numbers: readonly number[]): EpochStart[] {
 }
 
 /**
- * A list whose last is the position as it is encoded already, or nil: of four, or of five where the chain has an owner. No
- * chain had one before.
+ * A list of four values, or of five with an owner, which chains of earlier releases lack. The last one is the position's
+ * bytes as they were sent, or nil.
  */
 export function encodeChain({ producerEpoch, activeAtMs, stored, owner, position }: ChainState): Buffer {
   const fields = [producerEpoch, activeAtMs, stored ?? null];
@@ -102,7 +101,7 @@ export function encodeChain({ producerEpoch, activeAtMs, stored, owner, position
   return position === undefined ? list : Buffer.concat([list.subarray(0, -1), position]);
 }
 
-/** The position is not decoded: its bytes stay as they were sent, and small ones may stand for values that are large in memory. */
+/** Decodes a chain, but for its position: the bytes of a resume point may be small and its decoded form large. */
 export function decodeChain(bytes: Uint8Array): ChainState {
   const fields: unknown[] = [];
   let endOfFields = 0;
@@ -122,7 +121,7 @@ export function decodeChain(bytes: Uint8Array): ChainState {
   };
 }
 
-/** Of a MessagePack list of up to 15, before its length is added. */
+/** First byte of a MessagePack list of up to 15 values, before its length is added. */
 const EMPTY_LIST = 0x90;
 const NIL = 0xc0;
 

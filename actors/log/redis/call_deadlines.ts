@@ -1,6 +1,6 @@
 /**
- * The deadlines of calls that all have the same time: the first made is the first that is due, so one timer is enough. A
- * timer for each call is what the store's client would otherwise spend much of a busy node's garbage on.
+ * The deadlines of calls that all have the same timeout: the oldest call is due first, so one timer is enough. A timer for
+ * each call would be much of a busy node's garbage.
  */
 import { UnavailableError } from "../../../protocols/errors.ts";
 
@@ -12,7 +12,7 @@ interface Waiting {
 
 export class CallDeadlines {
   readonly #timeoutMs: number;
-  /** In the order of their deadlines. */
+  /** The calls under way, in the order of their deadlines. */
   readonly #waiting = new Set<Waiting>();
   #timer: NodeJS.Timeout | undefined;
 
@@ -20,7 +20,7 @@ export class CallDeadlines {
     this.#timeoutMs = timeoutMs;
   }
 
-  /** Settles as `call` does, or rejects with `TIMEOUT` at its deadline; what the call does later is unknown and unheard. */
+  /** Settles as `call` does, or rejects with `TIMEOUT` at the deadline: then the call's outcome is unknown, and ignored. */
   within<Value>(call: Promise<Value>, what: string): Promise<Value> {
     return new Promise((resolve, reject) => {
       const waiting: Waiting = { what, dueAtMs: performance.now() + this.#timeoutMs, reject };
@@ -41,14 +41,14 @@ export class CallDeadlines {
 
   #look(afterMs: number): void {
     this.#timer = setTimeout(() => this.#rejectDue(), afterMs);
-    this.#timer.unref(); // while a call is under way, its connection keeps the process
+    this.#timer.unref(); // the connection of a call under way keeps the process alive, not this timer
   }
 
   #rejectDue(): void {
     this.#timer = undefined;
     const now = performance.now();
     for (const waiting of this.#waiting) {
-      // A timer may be early by a fraction of a millisecond.
+      // A timer may fire early by a fraction of a millisecond.
       if (waiting.dueAtMs > now + 1) {
         this.#look(waiting.dueAtMs - now);
         return;

@@ -1,6 +1,6 @@
 /**
- * An append as the Redis Function takes and answers it (redis_library.ts): one packed description of all batches, then
- * their bytes, small neighbours joined into groups so that the usual append is a few arguments and a few entries.
+ * The arguments and the reply of the append function (redis_library.ts): one packed description of all batches, then their
+ * bytes. Small batches are joined into groups, so that a usual append has few arguments and few entries.
  */
 import { Packr } from "../../../deps.ts";
 import { InvariantError } from "../../../protocols/errors.ts";
@@ -17,7 +17,7 @@ const packr = new Packr({ useRecords: false, useToJSON: false });
 /** Arguments of the function before the groups' bytes: epoch, store, channel, batches, checkpoints, touch. */
 const ARGUMENTS_BEFORE_GROUPS = 6;
 
-/** The arguments after epoch and store. `isTouching`: a WAIT follows, which needs a write of this connection. */
+/** The arguments after epoch and store. `isTouching`: a WAIT follows, so the function must write in any case. */
 export function encodeAppend(request: AppendRequest, isTouching: boolean): (string | Buffer)[] {
   const groups: StoredBatch[][] = [];
   const extras: Buffer[] = [];
@@ -38,7 +38,7 @@ export function encodeAppend(request: AppendRequest, isTouching: boolean): (stri
   });
   const checkpoints = request.checkpoints ?? new Map<string, Uint8Array | undefined>();
   const named = describeCheckpoints(checkpoints, extras);
-  // The extras follow the groups, whose number is known only now.
+  // The extras follow the groups, so their indexes depend on the number of groups.
   const before = ARGUMENTS_BEFORE_GROUPS + groups.length;
   for (const row of described) for (const at of ARGUMENT_PLACES) shift(row, at, before);
   for (let at = 1; at < named.length; at += 2) shift(named, at, before);
@@ -54,7 +54,7 @@ export function encodeAppend(request: AppendRequest, isTouching: boolean): (stri
 
 type Row = (string | number)[];
 
-/** Where a batch's row names arguments: position, rejects and their verdicts. */
+/** Indexes in a batch's row that hold indexes of arguments: position, rejects and their verdicts. */
 const ARGUMENT_PLACES = [9, 10, 11];
 
 function shift(row: Row, at: number, by: number): void {
@@ -69,12 +69,12 @@ export function encodeCheckpoints(values: ReadonlyMap<string, Uint8Array | undef
   return [Buffer.from(packr.pack(named)), ...extras];
 }
 
-/** Names, each followed by which of `extras` holds its value, from 1; 0 removes it. */
+/** Names, each followed by the number, from 1, of the extra that holds its value; 0 removes the checkpoint. */
 function describeCheckpoints(values: ReadonlyMap<string, Uint8Array | undefined>, extras: Buffer[]): Row {
   return [...values].flatMap(([name, value]) => [name, value === undefined ? 0 : extras.push(Buffer.from(value))]);
 }
 
-/** One row of the description, in the order that the function's `judge` names. */
+/** One row of the description, in the order of the comment above the function's `judge`. */
 function describe(batch: AppendBatch, count: number, sizeBytes: number, group: number, extras: Buffer[]): Row {
   const { verdicts } = batch.rejects ?? { verdicts: [] };
   const prefix = verdictsPrefix(batch.producerId);
@@ -107,7 +107,7 @@ function describe(batch: AppendBatch, count: number, sizeBytes: number, group: n
   ];
 }
 
-/** Begins every verdict of a producer; the length in bytes keeps producers apart whose ids begin alike. */
+/** The beginning of every verdict of a producer. The length in bytes keeps it apart from ids that begin with this one. */
 const verdictsPrefix = (producerId: string): string => `${Buffer.byteLength(producerId)}:${producerId}\0`;
 
 type Answer = readonly [kind: string, first?: unknown, second?: unknown, third?: unknown];
@@ -130,13 +130,13 @@ function decodeOutcome([kind, first, second, third]: Answer): AppendOutcome {
   return { kind, stored, verdicts: Array.isArray(second) ? second.map((member) => decodeMember(String(member))) : [] };
 }
 
-/** The answer `full` after its kind: live chains, then the principal's places and the free ones where it holds its share. */
+/** Reads the reply `full` without its kind: live chains and, where the principal holds its share, its places and free ones. */
 export function tooManyProducers([live, held, free]: readonly unknown[]): TooManyProducers {
   const refusal = { kind: "too_many_producers", live: Number(live) } as const;
   return held === undefined ? refusal : { ...refusal, share: { held: Number(held), free: Number(free) } };
 }
 
-/** A member is the producer's prefix, the sequence, then code, path and reason as JSON, which holds no NUL. */
+/** Reads a member: the producer's prefix, the sequence, then code, path and reason as JSON, which holds no NUL. */
 function decodeMember(member: string): StoredVerdict {
   const at = member.lastIndexOf("\0") + 1;
   const sequence = textSequence(member.slice(at, at + 42)) as Sequence;

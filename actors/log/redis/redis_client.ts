@@ -1,4 +1,4 @@
-/** What of node-redis is used: raw commands with binary replies, over connections that queue nothing and repeat nothing. */
+/** The part of node-redis that is used: raw commands with binary replies, over clients that queue and repeat nothing. */
 import { loadDriver } from "../../../deps.ts";
 import type { RedisArgument, RedisReply } from "./redis_connection.ts";
 
@@ -12,13 +12,13 @@ export interface RedisClient {
 
 const RECONNECT_MS_MAX = 500;
 
-/** How many milliseconds until the next try to connect, or false for none. */
+/** The ms until the next attempt to connect, or false for no further attempt. */
 type Reconnect = (retries: number) => number | false;
 
-/** Apart from each other: all nodes lose a server at once. */
+/** Doubles up to `RECONNECT_MS_MAX`, less up to half as jitter, because all nodes lose a server at the same time. */
 const again: Reconnect = (retries) => Math.min(25 * 2 ** retries, RECONNECT_MS_MAX) * (0.5 + Math.random() / 2);
 
-/** Makes clients of one address; none of them is connected. */
+/** A function that makes clients of one address, each not yet connected. */
 export async function clientsOf(url: string, reconnectStrategy: Reconnect = again): Promise<() => RedisClient> {
   const { createClient, RESP_TYPES } = await loadDriver("redis");
   return () =>
@@ -26,16 +26,16 @@ export async function clientsOf(url: string, reconnectStrategy: Reconnect = agai
       url,
       RESP: 2,
       disableOfflineQueue: true,
-      // No time limit of the client's own, which ends with the sending: `CallDeadlines` has them until the answer.
+      // The client's own timeout would end with the sending. `CallDeadlines` limits the time until the answer.
       commandOptions: { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer }, timeout: 0 },
       socket: { reconnectStrategy },
     }) as unknown as RedisClient;
 }
 
-/** One question over a connection of its own. Rejects where it is not answered in time. */
+/** Sends one command over a connection of its own. Rejects where no answer comes within `withinMs`. */
 export async function askOnce(url: string, command: RedisArgument[], withinMs: number): Promise<RedisReply> {
   const client = (await clientsOf(url, () => false))();
-  client.on("error", () => undefined); // told by connect()
+  client.on("error", () => undefined); // connect() rejects with the error
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`${hostOf(url)} does not answer within ${withinMs} ms`)), withinMs);
@@ -48,19 +48,19 @@ export async function askOnce(url: string, command: RedisArgument[], withinMs: n
   }
 }
 
-/** `host:port` of a URL: what may be shown of it. */
+/** `host:port` of a URL: the part without secrets, for messages. */
 export const hostOf = (url: string): string => {
   const { hostname, port } = new URL(url);
   return `${hostname}:${port === "" ? 6379 : port}`;
 };
 
-/** The same way in at another `host:port`. */
+/** The URL at another `host:port`, with the same protocol, user and password. */
 export function urlAt(url: string, address: string): string {
   const { protocol, username, password } = new URL(url);
   const asking = username === "" && password === "" ? "" : `${username}:${password}@`;
   return `${protocol}//${asking}${address}`;
 }
 
-/** `host:port`, as URLs have it. */
+/** `host:port` as in a URL, where an IPv6 address has brackets. */
 export const addressOf = (host: string, port: number | string): string =>
   host.includes(":") && !host.startsWith("[") ? `[${host}]:${port}` : `${host}:${port}`;

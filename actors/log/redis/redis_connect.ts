@@ -1,10 +1,8 @@
 /**
- * Finds out what kind of Redis an address leads to, and connects to it: one Redis, the master that sentinels name, or a
- * Redis Cluster, which says so itself. Rejects with `ConfigurationError` where the address contradicts itself or what it
- * leads to, or is not let in there; with `UnavailableError` where nobody answers.
+ * Connects to the kind of Redis that an address leads to: one Redis, the master that sentinels name, or a Redis Cluster.
  *
- * Every server is spoken to by a plain client. Those of node-redis for clusters and sentinels choose connections, repeat
- * what was cut off and wait for an owner by themselves, which C1 and E8 forbid: docs/decisions/0007-redis-cluster.md.
+ * Every server has a plain client. The clients of node-redis for clusters and sentinels choose connections by themselves, and
+ * repeat commands that were cut off. Redis link C1 and E8 forbid that: docs/decisions/0007-redis-cluster.md.
  */
 import { ConfigurationError } from "../../../protocols/errors.ts";
 import {
@@ -20,6 +18,10 @@ import { SentinelTopology } from "./redis_sentinel.ts";
 import { RedisShards } from "./redis_shards.ts";
 import { ClusterTopology, keysOfOne, type Topology } from "./redis_topology.ts";
 
+/**
+ * Rejects with `ConfigurationError` where the address contradicts itself or its server, or Redis refuses the user or the
+ * password; with `UnavailableError` where no server answers.
+ */
 export async function connectRedis(store: RedisLogOptions, library: RedisLibrary): Promise<RedisConnection> {
   const wrong = addressProblem(store);
   if (wrong !== undefined) throw new ConfigurationError("INVALID_CONFIGURATION", `Cannot connect as ${wrong}`);
@@ -55,7 +57,7 @@ function connectShards(
   return RedisShards.connect({ store, library, topology, id });
 }
 
-/** It is not looked at before it is known what it is: a look writes. */
+/** Asks the server first whether it is a node of a Redis Cluster, because a look writes (redis link C2). */
 async function connectUrl(
   url: string,
   store: RedisLogOptions,

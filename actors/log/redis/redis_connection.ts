@@ -1,48 +1,48 @@
 /**
- * What a store built on Redis asks of its connection, whatever lies behind it: one Redis (redis_link.ts), the master that
- * sentinels name, or the masters of a Redis Cluster (redis_shards.ts). Which of them it is decides redis_connect.ts.
+ * The connection of a store that is built on Redis. It leads to one Redis (redis_link.ts), or to the master that sentinels
+ * name or the masters of a Redis Cluster (redis_shards.ts). redis_connect.ts chooses among them.
  */
 import { ConfigurationError } from "../../../protocols/errors.ts";
 import type { StoreState } from "../log.ts";
 
-/** What one kind of store runs in Redis, and where the connection looks after it. */
+/** The function library of one kind of store, and the keys that a look at its server uses. */
 export interface RedisLibrary {
-  /** Begins the names of its functions. */
+  /** The library's name, with which the names of its functions begin. */
   readonly name: string;
   readonly text: string;
-  /** Of the store's keys and their contents. */
+  /** Version of the store's keys and their contents. */
   readonly formatVersion: number;
   /** The key that holds the version, after the prefix. */
   readonly formatKey: string;
-  /** The keys, after the prefix, of its function `probe`, which writes and then answers `ok` and the store's identity. */
+  /** Keys, without the prefix, of the function `probe`, which writes and then answers `ok` and the store's identity. */
   readonly probeKeys: readonly string[];
-  /** Where its keys lie in a Redis Cluster: all over it, or in the one slot of its probe keys. */
+  /** Whether the store's keys lie in all slots of a Redis Cluster, or in the one slot of its probe keys. */
   readonly isSpread: boolean;
-  /** Some of its writes wait for replicas: they have a connection of their own. Default false. */
+  /** Whether some writes wait for replicas, and so need a connection of their own. Default: false. */
   readonly waitsForReplicas?: boolean;
 }
 
-/** Sentinels, and the name that they know the master by. */
+/** Sentinels, and their name for the master. */
 export interface SentinelAddress {
   readonly master: string;
-  /** `redis://host:port` of the sentinels, with what they ask for; one that answers is enough. */
+  /** `redis://host:port` of each sentinel, with its user and password. One that answers is enough. */
   readonly urls: readonly string[];
-  /** What the master itself asks for. */
+  /** User and password of the master itself. */
   readonly username?: string;
   readonly password?: string;
-  /** The master speaks TLS. Default false. */
+  /** Whether the master speaks TLS. Default: false. */
   readonly tls?: boolean;
 }
 
 export interface RedisAddress {
-  /** `redis://host:port`, `rediss://...`: the one Redis, or a node of a Redis Cluster. */
+  /** `redis://host:port` or `rediss://...` of the one Redis, or of a node of a Redis Cluster. */
   readonly url?: string;
   /** Nodes of a Redis Cluster, of which one must answer at the start. */
   readonly urls?: readonly string[];
   readonly sentinel?: SentinelAddress;
 }
 
-/** What of an address says too little or too much; undefined where it is as it should be. */
+/** The reason why an address can not be used, such as two kinds of address at once; undefined where it can. */
 export function addressProblem({ url, urls, sentinel }: RedisAddress): string | undefined {
   const given = [
     ...(url === undefined ? [] : ["url"]),
@@ -58,7 +58,7 @@ export function addressProblem({ url, urls, sentinel }: RedisAddress): string | 
   return all.map(databaseProblem).find((reason) => reason !== undefined);
 }
 
-/** What follows the host of an address is the number of a database. */
+/** The reason why the part behind the host is no number of a database; undefined where it is one, or empty. */
 export function databaseProblem(url: string): string | undefined {
   if (!URL.canParse(url)) return "the address of Redis must be a URL, such as redis://127.0.0.1:6379";
   const { host, pathname } = new URL(url);
@@ -67,51 +67,51 @@ export function databaseProblem(url: string): string | undefined {
 }
 
 export interface RedisConnectionOptions extends RedisAddress {
-  /** Begins every key. Default `headrace:`. */
+  /** The beginning of every key. Default: `headrace:`. */
   readonly prefix?: string;
-  /** The cluster's id as this node remembers it; a store with another, or none, is `STORE_LOST`. */
+  /** The cluster's id that this node remembers. A store with another id, or none, is `STORE_LOST`. */
   readonly clusterId?: string;
-  /** Take the store as it is, though it lost the cluster's id. */
+  /** Accepts a store that has lost the cluster's id. Default: false. */
   readonly acceptLoss?: boolean;
-  /** A call not answered by then is `TIMEOUT`, its outcome unknown. Default 10,000. */
+  /** Deadline of a call, in ms. A call without an answer by then rejects with `TIMEOUT`; its outcome is unknown. Default: 10,000. */
   readonly callTimeoutMs?: number;
 }
 
 export interface RedisLogOptions extends RedisConnectionOptions {
-  /** How long WAIT waits for replicas. Default 1,000. */
+  /** How long a write waits for replicas, in ms. Default: 1,000. */
   readonly replicasTimeoutMs?: number;
 }
 
 export type RedisReply = string | number | Buffer | null | RedisReply[];
 export type RedisArgument = string | Buffer;
 
-/** Arguments, or what makes them for the life of the store that the call goes to: made again where it is led elsewhere. */
+/** Arguments, or a function that makes them for the server's identity. A call that is redirected makes them anew. */
 export type RedisArguments = readonly RedisArgument[] | ((identity: string) => readonly RedisArgument[]);
 
-/** Every method that is given keys goes to where the first of them lies. */
+/** A call with keys goes to the server that holds the first one. All keys of a call must lie in one slot. */
 export interface RedisConnection {
   readonly prefix: string;
   readonly clusterId: string;
-  /** `ready` where all of it can be used. */
+  /** `ready` where every server of the store can be used. */
   state(): StoreState;
   onStateChange(listener: (state: StoreState) => void): void;
-  /** Of what holds the key. */
+  /** The state of the server that holds the key. */
   stateOf(key: string): StoreState;
-  /** `run_id:master_replid` of the server that holds the key, as last looked at. */
+  /** `run_id:master_replid` of the server that holds the key, by the last look at it. */
   identityOf(key: string): string;
 
   /** Calls a function of the library for its effect. */
   write(name: string, keys: readonly string[], args: RedisArguments): Promise<RedisReply>;
-  /** A write that so many replicas have when it is answered (E10). */
+  /** As `write`, but resolves once `replicas` replicas have the write (E10). */
   writeToReplicas(name: string, keys: readonly string[], args: RedisArguments, replicas: number): Promise<RedisReply>;
   /** Calls a function of the library that writes nothing. */
   readFunction(name: string, keys: readonly string[], args: RedisArguments): Promise<RedisReply>;
-  /** A command that reads, its key first among its arguments. */
+  /** Sends a reading command, whose first argument is its key. */
   read(args: readonly RedisArgument[]): Promise<RedisReply>;
 
-  /** A setting of the server that holds the key. Throws `ConfigurationError` where it does not tell. */
+  /** A setting of the server that holds the key. Rejects with `ConfigurationError` where the server does not tell it. */
   settingOf(key: string, name: string): Promise<string>;
-  /** Looks at what holds the key now, or at all of the store. Rejects with what is wrong with it. */
+  /** Looks at the server that holds the key, or at all servers. Rejects with the reason why one can not be used. */
   probe(key?: string): Promise<void>;
   close(): Promise<void>;
 }

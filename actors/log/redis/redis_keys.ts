@@ -1,4 +1,4 @@
-/** The names of a partition's keys in Redis: redis_library.ts says what they hold. */
+/** The names of a partition's keys in Redis. redis_library.ts tells their contents. */
 import { type PartitionReference, partitionName } from "../../../protocols/position.ts";
 import type { Channel } from "../log.ts";
 
@@ -10,7 +10,7 @@ export interface Keys {
   stream(channel: Channel): string;
 }
 
-/** One hash tag for all keys of a partition, so that they share a slot. To be kept: names are most of what a small append says. */
+/** All keys of a partition have one hash tag, so that they share a slot. Callers keep the result, and make no names per call. */
 export function keysOf(prefix: string, partition: PartitionReference): Keys {
   const base = `${prefix}{${partitionName(partition)}}:`;
   const streams = new Map<Channel, string>();

@@ -1,20 +1,20 @@
 /**
- * The Redis Function library of the cluster's log, as text: the rules of partition_state.ts where Redis holds the bytes,
- * so that fence, chains, records, rejects and checkpoints are one atomic call. The name carries a version: nodes of two
- * releases can share a store while they are replaced.
+ * The Redis Function library of the cluster's log, as text. It holds the rules of partition_state.ts in Lua, so that fence,
+ * chains, records, rejects and checkpoints are one atomic call. The library's name carries a version, so that nodes of two
+ * releases can share a store during an upgrade.
  *
- *   R1. Everything is checked before the first write; Redis refuses a function that may not write (memory, disk) before
- *       it runs, so none is ever half done (E12).
- *   R2. Every write names its epoch and the life of the store, `run_id:master_replid`; both must be today's (E8).
- *   R3. Event bytes pass through untouched: one argument for each group of small batches or large batch.
- *   R4. Sequences are text of fixed width, so that Lua compares them as they are.
- *   R5. A function that newer nodes count on has a name of its own: a store that has the older library is given the newer
- *       one when the name is not found. Nodes of before call the former names.
+ *   R1. A function checks everything before its first write, and Redis refuses it before it runs where memory or disk are
+ *       full. So no call is ever half done (E12).
+ *   R2. Every write names its epoch and the life of the store, `run_id:master_replid`. Both must be the present ones (E8).
+ *   R3. Event bytes are stored as they were sent: one argument for each large batch or group of small batches.
+ *   R4. Sequences are text of fixed width, so that Lua compares them by `<=` on strings.
+ *   R5. A function that newer nodes need has a name of its own: a store with an older library gets the newer one when the
+ *       name is not found. Nodes of earlier releases call the former names.
  *
  * Keys of a partition: meta, chains, verdicts (a sorted set read by name), checkpoints, and one stream for each channel.
- * `meta` holds the fence, limits, the number of short-lived chains, and the places that each principal holds. Its
- * `c:<channel>` is first, end, bytes, entries, last epoch and epochs. A chain is `epoch active stored position`. Where it
- * has an owner, `~owner` and a space stand before the position, which is empty or begins as a map does.
+ * `meta` holds the fence, limits, the number of short-lived chains, and the places of each principal. Its `c:<channel>`
+ * is first, end, bytes, entries, last epoch and epochs. A chain is `epoch active stored position`. Where the chain has an
+ * owner, `~owner` and a space stand before the position, which is empty or begins as a MessagePack map does.
  */
 import { EMPTY_CHAIN_KEPT_MS, SHORT_LIVED_PRODUCERS } from "../log.ts";
 import { REDIS_PLACES } from "./redis_places.ts";
@@ -24,7 +24,7 @@ export const REDIS_LIBRARY_NAME = "headrace_v1";
 export const REDIS_LIBRARY = `#!lua name=${REDIS_LIBRARY_NAME}
 local run_id
 
--- Which life of the store this is. The run id never changes while this code is loaded; the replication id does.
+-- The life of the store. The run id never changes while this code is loaded; the replication id may.
 local function identity()
   if not run_id then
     run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
@@ -57,7 +57,7 @@ local function save_channel(meta, channel, c)
     .. int(c.entries) .. ' ' .. c.epoch .. c.epochs)
 end
 
--- An entry of count records at the channel's end; its id is the epoch and its last offset.
+-- Adds an entry of count records at the channel's end. Its id is the epoch and its last offset.
 local function add_entry(stream, c, epoch, count, blob, verdicts)
   if c.epoch ~= epoch then
     c.epoch = epoch
@@ -91,7 +91,7 @@ end
 
 ${REDIS_PLACES}
 
--- Names, each followed by the argument that holds its value; 0 removes.
+-- list: names, each followed by the index of the argument that holds its value; 0 removes the checkpoint.
 local function write_checkpoints(key, list, args)
   for i = 1, #list, 2 do
     if list[i + 1] > 0 then
@@ -118,7 +118,7 @@ local function claim(keys, args)
   local epoch = int(math.max(tonumber(known[1] or '0') + 1, tonumber(args[3]), ms, 1))
   redis.call('HSET', meta, 'epoch', epoch, 'leader', args[1], 'table', args[2], 'window', args[4], 'producers', args[5])
   if redis.call('HEXISTS', meta, 'c:records') == 0 then
-    -- Every key exists from the first claim on, so that a slot under migration never answers TRYAGAIN for one.
+    -- Every key exists from the first claim on, so that a moving slot never answers TRYAGAIN for a missing key.
     save_channel(meta, 'records', load_channel(meta, 'records'))
     redis.call('HSET', keys[2], '', '')
     redis.call('ZADD', keys[3], 0, '')
@@ -129,7 +129,7 @@ local function claim(keys, args)
     end
   end
   if redis.call('HEXISTS', meta, 'short') == 0 then
-    -- Written before they were counted: then there are few.
+    -- Chains of a release that did not count them: there are few, so they are counted here.
     local short = 0
     for _, name in ipairs(redis.call('HKEYS', keys[2])) do if is_short(name) then short = short + 1 end end
     redis.call('HSET', meta, 'short', short)
@@ -151,7 +151,7 @@ local function judge(chain, batch, state, name)
   return {'gap', chain.stored}
 end
 
--- What is left of a group once the refused batches are cut out of it.
+-- The bytes of a group without its refused batches.
 local function accepted_part(group, blob)
   if group.accepted == group.size then return blob end
   local parts = {}
@@ -234,7 +234,7 @@ local function append(keys, args)
   for _, name in ipairs(order) do save_chain(chains, name, cache[name]) end
   save_moves(meta, state.live.moves)
   if is_clean and args[5] ~= '' then write_checkpoints(keys[4], cmsgpack.unpack(args[5]), args) end
-  -- WAIT counts from this connection's last write: a repeated batch needs one too.
+  -- WAIT covers this connection's last write, so a call whose batches are all duplicates needs a write too.
   if args[6] == '1' and #order == 0 then redis.call('HSET', meta, 'touched', epoch) end
   for i, outcome in ipairs(outcomes) do
     if outcome[1] == 'duplicate' and channel == 'records' then
@@ -278,7 +278,7 @@ local function checkpoint(keys, args)
   return {'ok'}
 end
 
--- Keeps the epochs that judge cursors from the record before first on.
+-- The epochs that are needed to judge cursors from the record before first on.
 local function cut_epochs(text, first)
   local pairs_kept, keep = {}, 1
   for epoch, start in string.gmatch(text, '(%d+) (%d+)') do
@@ -356,8 +356,8 @@ local function welcome(keys, args)
   return {'ok', int(epoch)}
 end
 
--- As welcome, which nodes of before call: a name belongs to the first owner that is welcomed under it (E27), and an epoch
--- that lies too far ahead of the clock was given by no node (E26).
+-- As welcome, which nodes of earlier releases call. Besides, a name belongs to the first owner that is welcomed under it
+-- (E27), and an epoch too far ahead of the clock is refused, because no node can have given it (E26).
 -- producer | instance, epoch held or '', ms kept, owner or '', ms that an epoch may lie ahead
 local function welcome_owned(keys, args)
   local known = redis.call('HMGET', keys[1], 'owner', 'epoch')
@@ -370,7 +370,7 @@ local function welcome_owned(keys, args)
   return answer
 end
 
--- A place for a name among those of its principal, which are forgotten as producers are.
+-- Takes a place for a name among those of its principal. Names are forgotten as producers are.
 -- names of the principal | producer, ms kept, most names
 local function take_place(keys, args)
   local time = redis.call('TIME')
@@ -414,7 +414,7 @@ redis.register_function('${REDIS_LIBRARY_NAME}_take_place', take_place)
 redis.register_function('${REDIS_LIBRARY_NAME}_write_metadata', write_metadata)
 redis.register_function('${REDIS_LIBRARY_NAME}_probe', probe)
 redis.register_function{function_name='${REDIS_LIBRARY_NAME}_who', callback=who, flags={'no-writes'}}
--- What frees memory must run when there is none.
+-- Functions that free memory must run when no memory is left.
 redis.register_function{function_name='${REDIS_LIBRARY_NAME}_checkpoint', callback=checkpoint, flags={'allow-oom'}}
 redis.register_function{function_name='${REDIS_LIBRARY_NAME}_trim', callback=trim, flags={'allow-oom'}}
 redis.register_function{function_name='${REDIS_LIBRARY_NAME}_expire_chains', callback=expire_chains, flags={'allow-oom'}}

@@ -1,16 +1,16 @@
 /**
- * A store's connections to one server: one for writes, one for writes that wait for replicas, one for reads. They are all of
- * the store's where there is one Redis, and one of several behind redis_shards.ts. Decides when the server may be used;
- * leaves what is said over it to who gives the function library, and where it is to who made it.
+ * A store's connections to one server: one for writes, one for writes that wait for replicas, one for reads. A store on one
+ * Redis has one link; redis_shards.ts has one for each master. Decides when the server may be used. Leaves commands to the
+ * store's function library, and the server's address to the link's maker.
  *
- *   C1. No command outlives its connection: nothing is queued while Redis is away, nothing is sent again (E8).
- *   C2. After each connect the store is looked at (version, settings, cluster id, run id) before any call is let through.
+ *   C1. No command outlives its connection: nothing is queued while Redis is away, and nothing is sent again (E8).
+ *   C2. After each connect the link looks at the server (version, settings, cluster id, run id) before it lets calls through.
  *   C3. A store that has lost the cluster's id is `STORE_LOST` until the loss is accepted (E22).
- *   C4. A missing function is loaded and called once more; it had no effect.
- *   C5. A server that was made a replica is left: the address may lead to its successor by now, and a planned failover
- *       cuts no connection.
- *   C6. A server that does not answer in time is away until it answers again: calls are refused then, and do not pile up
- *       behind those that were given up.
+ *   C4. A call of a missing function had no effect: the library is loaded, and the call is made once more.
+ *   C5. The link reconnects when its server was made a replica, which cuts no connection: the address may lead to the new
+ *       master by now.
+ *   C6. A server that misses a call's deadline counts as away until it answers a look. Calls are refused meanwhile, so that
+ *       they do not pile up behind those that were given up.
  */
 import { HeadraceError, type UnavailableCode, UnavailableError } from "../../../protocols/errors.ts";
 import type { StoreState } from "../log.ts";
@@ -43,9 +43,12 @@ export interface LinkOptions {
   keys(): LookKeys;
 }
 
+/** Time between looks at a server that can not be used. */
 const PROBE_EVERY_MS = 1_000;
+/** Deadline of a call, unless the store's options name another. */
 export const CALL_TIMEOUT_MS = 10_000;
 
+/** Patterns of Redis' messages, with the failure that each tells. The first match counts. */
 const FAILURES: readonly (readonly [RegExp, UnavailableCode])[] = [
   [/^OOM|^MISCONF.*space|No space left/i, "DISK_FULL"],
   [/^MISCONF|^READONLY/i, "DISK_READ_ONLY"],
@@ -66,7 +69,7 @@ export class RedisLink implements RedisConnection {
   #isLooking = false;
   #isReplica = false;
   #isClosed = false;
-  /** Who waits for the connection is told that it will not be let in. */
+  /** Rejects a `connect` that waits, where Redis refuses the user or the password. */
   #turnedAway: (error: Error) => void = ignore;
   readonly #listeners = new Set<(state: StoreState) => void>();
 
@@ -93,20 +96,20 @@ export class RedisLink implements RedisConnection {
         if (isTurnedAway(error)) this.#turnedAway(error);
       });
       client.on("reconnecting", () => this.#lose("The connection was lost"));
-      // Where it is closed while it connects, it would keep that connection, and the process with it.
+      // A link that is closed while it connects must end the new connection, which would keep the process alive.
       client.on("connect", () => this.#isClosed && client.destroy());
       client.on("ready", () => void this.#recheck());
     }
   }
 
   /**
-   * Connects, and waits no longer than a call, nor where it is not let in. Rejects with why nobody is there; it tries on until
-   * it is closed.
+   * Connects. Rejects with the reason after the deadline of a call, and at once where Redis refuses the user or password.
+   * The clients keep trying until the link is closed.
    */
   async connect(): Promise<void> {
     if (this.#connecting === undefined) {
       this.#connecting = Promise.all(this.#clients.map((client) => client.connect())).then(ignore);
-      this.#connecting.catch(ignore); // in its state
+      this.#connecting.catch(ignore); // the state tells the reason
     }
     const turnedAway = new Promise<never>((_, reject) => {
       this.#turnedAway = reject;
@@ -121,7 +124,7 @@ export class RedisLink implements RedisConnection {
     }
   }
 
-  /** Connects and looks (C2); from now on it looks after each connect by itself. Rejects with what is wrong. */
+  /** Connects and looks at the server (C2), from now on after each connect. Rejects with the reason why it can not be used. */
   async begin(): Promise<void> {
     this.#isLooking = true;
     await this.connect();
@@ -164,7 +167,7 @@ export class RedisLink implements RedisConnection {
     this.#listeners.add(listener);
   }
 
-  /** @param isAsked the server is to answer though the slot is not its own yet (ASKING), as the present owner said */
+  /** @param isAsked sends ASKING first, so that the server answers for a slot that is still moving to it */
   write(name: string, keys: readonly string[], args: RedisArguments, isAsked = false): Promise<RedisReply> {
     return this.#use(() => this.#call(this.#writer, "FCALL", name, keys, args, isAsked));
   }
@@ -187,7 +190,7 @@ export class RedisLink implements RedisConnection {
     return this.#use(() => this.#send(this.#reader, [...args], isAsked));
   }
 
-  /** A command that is the connection's own, whether the server may be used or not. */
+  /** Sends a command of the connection itself, even where the server must not be used (C2). */
   async ask(args: readonly RedisArgument[]): Promise<RedisReply> {
     try {
       return await this.#deadlines.within(this.#reader.sendCommand([...args]), "answer");
@@ -211,7 +214,7 @@ export class RedisLink implements RedisConnection {
     }
   }
 
-  /** A full store still reads, and still frees what it can; every other trouble shuts the door (C2, C3). */
+  /** Throws where the server can not be used (C2, C3). A full or read-only one still reads, and still frees memory. */
   #checkUsable(): void {
     if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot use the store as it is closed");
     if (this.#state.kind === "ready" || this.#state.code.startsWith("DISK_")) return;
@@ -236,7 +239,7 @@ export class RedisLink implements RedisConnection {
     }
   }
 
-  /** C4, but for the second call, which no WAIT would follow. */
+  /** C4, without the second call, because no WAIT would follow it. */
   async #callToReplicas(client: RedisClient, { name, keys, args, isAsked }: ToReplicas): Promise<RedisReply> {
     try {
       return await this.#send(client, this.#commandOf("FCALL", name, keys, args), isAsked);
@@ -252,7 +255,7 @@ export class RedisLink implements RedisConnection {
   }
 
   #send(client: RedisClient, command: RedisArgument[], isAsked: boolean): Promise<RedisReply> {
-    // It holds for the next command of the connection: nothing may come between.
+    // ASKING holds for the next command of the connection, so the two are sent together.
     if (isAsked) client.sendCommand(["ASKING"]).catch(ignore);
     return client.sendCommand(command);
   }
@@ -274,7 +277,7 @@ export class RedisLink implements RedisConnection {
     if (!this.#isClosed) this.#change({ kind: "unavailable", code: "STORE_UNAVAILABLE", reason });
   }
 
-  /** C2, after a reconnect. What goes wrong is in the state; the next look is a second away. */
+  /** C2, after a reconnect. The state tells a failure, and the next look follows within `PROBE_EVERY_MS`. */
   #recheck(): Promise<void> {
     if (this.#isClosed || !this.#isLooking || !this.#isConnected) return Promise.resolve();
     return this.#check().catch((error: unknown) => {
@@ -283,14 +286,14 @@ export class RedisLink implements RedisConnection {
     });
   }
 
-  /** Each second while the store is away. */
+  /** Called every `PROBE_EVERY_MS` while the server can not be used. */
   #lookAgain(): void {
     if (!this.#isReplica) {
       void this.#recheck();
       return;
     }
     this.#isReplica = false;
-    // C5. The server closes what asks it to; the client connects again by itself, and the store is looked at then.
+    // C5. The server closes each connection. Its client connects again by itself, and the link looks at the server then.
     for (const client of this.#clients) client.sendCommand(["QUIT"]).catch(ignore);
   }
 
@@ -337,7 +340,8 @@ export class RedisLink implements RedisConnection {
   }
 
   async probe(): Promise<void> {
-    if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot probe as it is closed");
+    if (this.#isClosed)
+      throw new UnavailableError("STOPPING", "Cannot probe Redis as the connection must be open: it is closed");
     if (!this.#isConnected) this.#checkUsable();
     try {
       await this.#check();
@@ -354,9 +358,10 @@ export class RedisLink implements RedisConnection {
   }
 }
 
+/** Whether Redis refused the user or the password. */
 export const isTurnedAway = (error: unknown): boolean => /\b(WRONGPASS|NOAUTH)\b/.test(messageOf(error));
 
 const isMissing = (error: unknown): boolean => /Function not found/i.test(messageOf(error));
 
-/** For promises whose outcome shows elsewhere. */
+/** Handles promises whose outcome shows elsewhere. */
 const ignore = (): void => undefined;

@@ -1,7 +1,7 @@
 /**
- * The cluster's log: Redis Streams, every write one Redis Function call (redis_library.ts). Decides how the contract is
- * said to Redis and its answers are understood; leaves judgement to the functions and connections to
- * what redis_connect.ts connects.
+ * The cluster's log: Redis Streams, with one call of a Redis Function (redis_library.ts) for each write. Turns the log's
+ * contract into calls and their replies into answers. Leaves judgement to the functions, and connections to
+ * redis_connect.ts.
  */
 import { type FencedCode, FencedError, InvariantError, UnavailableError } from "../../../protocols/errors.ts";
 import {
@@ -50,10 +50,11 @@ export type { RedisLogOptions } from "./redis_connection.ts";
 
 /** Entries that one call of the trim function looks at. */
 const TRIM_ENTRIES_MAX = 64;
+/** Entries that one read asks for. */
 const READ_ENTRIES_MAX = 1_024;
-/** How long what was asked of the server's settings serves other claims. */
+/** How long the server's flush settings, once read, are used for further claims. */
 const SETTINGS_KEPT_MS = 100;
-/** Claims in a row that each meet another life of the store. */
+/** Attempts of one claim, each of which may meet a new life of the store. */
 const CLAIM_ATTEMPTS_MAX = 3;
 
 const LIBRARY: RedisLibrary = {
@@ -66,17 +67,17 @@ const LIBRARY: RedisLibrary = {
   waitsForReplicas: true,
 };
 
-/** A node keeps the store's `clusterId` and passes it at its next start. */
+/** A node remembers the log's `clusterId`, and passes it in `RedisLogOptions` at its next start. */
 export type RedisLog = Contract.Log;
 
-/** Rejects with `ConfigurationError` where Redis is too old or set up to lose data, `UnavailableError` where it is away. */
+/** Connects a log. Rejects with `ConfigurationError` where Redis is too old or may evict keys, `UnavailableError` where it is away. */
 export async function connectRedisLog(options: RedisLogOptions): Promise<RedisLog> {
   return new StreamsLog(await connectRedis(options, LIBRARY));
 }
 
 interface KnownPartition {
   readonly keys: Keys;
-  /** The newest claim of this process; what is asked under an older one is refused by the fence. */
+  /** The newest claim of this process. Calls under an older one are refused by the fence. */
   claim: { readonly ownership: Contract.Ownership; readonly tier: Contract.DurabilityTier } | undefined;
 }
 
@@ -85,9 +86,9 @@ class StreamsLog implements RedisLog {
   readonly #redis: RedisConnection;
   /** By stream, then by partition. */
   readonly #partitions = new Map<string, Map<number, KnownPartition>>();
-  /** How each Redis flushes, by its identity, as just asked. */
+  /** The flush settings of each Redis, by its identity, as just read. */
   readonly #settings = new Map<string, Promise<readonly [string, string]>>();
-  /** Mean bytes of a stream's entries, by its key: how many entries a read asks for. */
+  /** Mean bytes of the entries of each stream, by its key. A read asks for entries by this mean. */
   readonly #entryBytes = new Map<string, number>();
   readonly #large = new LargeBatches();
 
@@ -123,7 +124,7 @@ class StreamsLog implements RedisLog {
     return this.#known(partition).keys;
   }
 
-  /** A claim under a life of the store that is over was refused for no fault of the claimer's. */
+  /** Repeats a claim that was refused because the life of the store, as this node knew it, had ended. */
   async claim(
     partition: PartitionReference,
     grant: Contract.Grant,
@@ -167,7 +168,7 @@ class StreamsLog implements RedisLog {
     const claimed = epoch(Number(reply[1]));
     const ownership: Contract.Ownership = { partition, epoch: claimed, store };
     const known = this.#known(partition);
-    // Claims that are under way together may be answered in any order.
+    // Concurrent claims may be answered in any order, and the highest epoch is the newest.
     if (known.claim?.ownership.store !== store || known.claim.ownership.epoch < claimed)
       known.claim = { ownership, tier: settings.tier };
     return {
@@ -188,7 +189,7 @@ class StreamsLog implements RedisLog {
     }
   }
 
-  /** Asked once for all claims of the same moment: a node that takes over a dead one's partitions claims many. */
+  /** Read once for all claims of the same moment: a node that takes over the partitions of a dead node claims many. */
   #flushSettings(key: string): Promise<readonly [string, string]> {
     const identity = this.#redis.identityOf(key);
     const known = this.#settings.get(identity);
@@ -202,7 +203,7 @@ class StreamsLog implements RedisLog {
     return asked;
   }
 
-  /** Calls a function; its refusals of the fence become `FencedError`. */
+  /** Calls a function. A refusal by the fence becomes `FencedError`. */
   async #call(
     name: string,
     keys: readonly string[],
@@ -299,7 +300,7 @@ class StreamsLog implements RedisLog {
     const from = after === undefined ? "-" : `${after.epoch}-${after.offset + 1}`;
     const entryBytes = this.#entryBytes.get(stream) ?? (await this.#meanEntryBytes(keys, channel));
     const count = Math.min(READ_ENTRIES_MAX, Math.max(1, Math.ceil(request.bytesMax / entryBytes)));
-    // Entries first, then the bounds that judge the cursor: what is judged valid by the newer table was so before.
+    // Entries first, then the bounds that judge the cursor: a cursor that is valid by the newer bounds was so before.
     const [entries, text] = await Promise.all([
       this.#redis.read(["XRANGE", stream, from, "+", "COUNT", String(count)]),
       this.#redis.read(["HGET", keys.meta, `c:${channel}`]),
@@ -310,7 +311,7 @@ class StreamsLog implements RedisLog {
     return answer;
   }
 
-  /** Each entry that is looked at moves the mean of the stream's entries. */
+  /** Decodes entries, and moves the stream's mean entry size by each of them. */
   *#decoded(stream: string, entries: readonly StreamEntry[], mean: number): Iterable<Contract.RecordBatch[]> {
     let entryBytes = mean;
     for (const entry of entries) {
@@ -391,7 +392,7 @@ class StreamsLog implements RedisLog {
     const key = `${this.#redis.prefix}producer:${producerId}`;
     const keptMs = String(producerKeptMs(producerId));
     if (owner !== undefined) {
-      // Counted without a bound too: one that is configured later counts the names that are there.
+      // Names are counted without a bound too, so that a bound configured later counts the existing names.
       const { subject, producersMax: max = Number.MAX_SAFE_INTEGER } = owner;
       const places = `${this.#redis.prefix}producers-of:${subject}`;
       const taken = await this.#redis.write("take_place", [places], [producerId, keptMs, String(max)]);

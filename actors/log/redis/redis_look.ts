@@ -1,6 +1,6 @@
 /**
- * The look at a server before it is used (C2, C3 of redis_link.ts): that it is new enough and keeps what it is given, that
- * it is still the store that this node knows (E22), and that its format is known.
+ * The look at a server before it is used (redis link C2, C3). It checks the server's version, that the server evicts no keys,
+ * that its store is the one that this node remembers (E22), and the store's format.
  */
 import { randomUUID } from "node:crypto";
 import { ConfigurationError, UnavailableError } from "../../../protocols/errors.ts";
@@ -14,22 +14,22 @@ import {
 } from "./redis_connection.ts";
 import { redirectOf } from "./redis_redirects.ts";
 
-/** What a look at a server reads and writes there. */
+/** The keys that a look reads and writes at a server. */
 export interface LookKeys {
-  /** Holds the cluster's id, where that lies on this server. */
+  /** The key of the cluster's id; undefined where it lies on another server. */
   readonly id: string | undefined;
-  /** Each holds it too. */
+  /** Further keys that hold the cluster's id. */
   readonly idCopies: readonly string[];
-  /** Holds the format's version, where it lies on this server. */
+  /** The key of the format's version; undefined where it lies on another server. */
   readonly format: string | undefined;
-  /** Of the library's function `probe`; where none lies here the server is asked who it is, and nothing is written. */
+  /** Keys of the library's function `probe`. Without keys on this server the function `who` is called, which writes nothing. */
   readonly probe: readonly string[];
 }
 
-/** The cluster's id, as all links of a store know it. */
+/** The cluster's id, shared by all links of a store. */
 export interface KnownId {
   value: string | undefined;
-  /** A store without it is given it: where it is new to this node, or its loss is accepted. */
+  /** Whether a store without an id is given one: where this node remembers no store, or accepts the loss. */
   mayMake: boolean;
 }
 
@@ -45,7 +45,7 @@ interface Looked {
   readonly id: KnownId;
 }
 
-/** Rejects with what is wrong with the server. */
+/** Rejects with the reason why the server can not be used. */
 export async function lookAt(looked: Looked, { id, idCopies, format }: LookKeys): Promise<void> {
   const info = String(await looked.client.sendCommand(["INFO", "server"]));
   const version = /redis_version:(\d+)\.(\S+)/.exec(info);
@@ -59,7 +59,7 @@ export async function lookAt(looked: Looked, { id, idCopies, format }: LookKeys)
   if (format !== undefined) await unlessElsewhere(checkFormat(looked, format));
 }
 
-/** Only a node that remembers no cluster may make one. */
+/** Makes the id where that is allowed, and rejects where the server has another one than the node remembers. */
 async function checkClusterId({ client, id, store }: Looked, key: string): Promise<void> {
   const known = id.value;
   if (id.mayMake) await client.sendCommand(["SET", key, known ?? randomUUID(), "NX"]);
@@ -83,7 +83,7 @@ const lost = (known: string | undefined, stored: RedisReply): UnavailableError =
     `Cannot use the store as it must hold cluster id ${known}: current value is ${stored ?? "none"}`,
   );
 
-/** One number for all that the store keeps. One without it is new, or of the first format. */
+/** Checks the number of the store's format. A store without a number is new, or of the first format. */
 async function checkFormat({ client, library: { formatVersion } }: Looked, key: string): Promise<void> {
   await client.sendCommand(["SET", key, String(formatVersion), "NX"]);
   const version = Number(await client.sendCommand(["GET", key]));
@@ -94,7 +94,7 @@ async function checkFormat({ client, library: { formatVersion } }: Looked, key: 
   );
 }
 
-/** A setting of the server. Throws `ConfigurationError` where it does not tell. */
+/** A setting of the server. Rejects with `ConfigurationError` where the server does not tell it. */
 export async function settingOf(client: RedisClient, name: string): Promise<string> {
   const reply = await client.sendCommand(["CONFIG", "GET", name]).catch((error: unknown) => {
     if (/unknown command|NOPERM/i.test(messageOf(error))) throw misconfigured(`it must tell its ${name}`, "refused");
@@ -103,7 +103,7 @@ export async function settingOf(client: RedisClient, name: string): Promise<stri
   return String((reply as Buffer[])[1] ?? "");
 }
 
-/** A slot that is just leaving takes the keys with it that are looked at: they are looked at there. */
+/** Undefined where the key's slot is just moving to another server, whose own look checks the key. */
 export const unlessElsewhere = <Reply>(looking: Promise<Reply>): Promise<Reply | undefined> =>
   looking.catch((error: unknown) => {
     const redirect = redirectOf(error);

@@ -1,7 +1,7 @@
 /**
  * The part of the Redis Function library (redis_library.ts) that counts a partition's places for live chains: the rules of
- * chain_places.ts in Lua. Fields of meta hold the counts: `short` of short-lived chains, `o:` and `h:` with a principal's
- * mark of the places that it holds of either kind.
+ * chain_places.ts in Lua. Fields of `meta` hold the counts: `short` that of short-lived chains, `o:<mark>` and `h:<mark>`
+ * those of a principal's places for ordinary and for short-lived chains.
  */
 
 import { SHORT_LIVED_PRODUCERS } from "../log.ts";
@@ -13,8 +13,8 @@ local function is_short(name)
   return string.sub(name, 1, #prefix_of_short) == prefix_of_short
 end
 
--- How many chains live, and how many of them are short-lived: these are counted, not looked for. Moves: what a call changes
--- of the counts in meta, those of short-lived chains and of each principal's places.
+-- The number of live chains, and of short-lived ones among them, by the counts in meta. moves: the changes of these counts
+-- that a call makes, and of each principal's places.
 local function live_chains(meta, chains)
   local short = tonumber(redis.call('HGET', meta, 'short') or '0')
   return {meta = meta, all = redis.call('HLEN', chains) - redis.call('HEXISTS', chains, ''), short = short, moves = {}}
@@ -29,7 +29,7 @@ local function move(moves, field, change)
   moves[field] = (moves[field] or 0) + change
 end
 
--- A chain that is made, forgotten, or opened by another principal.
+-- Counts a chain that is made (no before), forgotten (no after), or opened by another principal.
 local function count_place(moves, name, before, after)
   if before == after then return end
   if before and before ~= '' then move(moves, held_field(name, before), -1) end
@@ -45,8 +45,8 @@ local function save_moves(meta, moves)
   end
 end
 
--- Why there is no place for another chain: live chains of its kind, and where its principal holds its share, its places and
--- the free ones.
+-- The refusal of a place to another chain, or nil: the live chains of its kind and, where its principal holds its share,
+-- the principal's places and the free ones.
 local function crowded(live, limit, name, owner)
   local taken, most = live.all - live.short, limit
   if is_short(name) then taken, most = live.short, ${SHORT_LIVED_CHAINS_MAX} end

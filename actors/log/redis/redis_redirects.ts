@@ -1,17 +1,17 @@
 /**
- * How a node of a Redis Cluster refuses what is not, or not yet, its own. It judges the keys before it runs a command, so
- * that what is refused so had no effect, and may be sent again.
+ * How a node of a Redis Cluster refuses a command for a slot that it does not, or not yet, own. The node judges the keys
+ * before it runs a command, so a refused command had no effect, and may be sent again.
  */
 import { messageOf } from "./redis_connection.ts";
 
 export type Redirect =
-  /** The slot is another's. The address lacks its host where that is the refuser's own. */
+  /** The slot belongs to the node at this address, which lacks the host where it is that of the refusing node. */
   | { readonly kind: "moved"; readonly slot: number; readonly address: string }
-  /** The slot is moving there, and these keys have gone already. */
+  /** The slot is moving to the node at this address, and these keys have moved already. */
   | { readonly kind: "ask"; readonly address: string }
-  /** Some of the keys are here and some there: it passes. */
+  /** The slot is moving, and the keys lie on both nodes: try again soon. */
   | { readonly kind: "between" }
-  /** The server takes nothing now, as it does not know enough of the others. */
+  /** The cluster has no quorum or lacks slots, so the node refuses all commands: try again soon. */
   | { readonly kind: "down" };
 
 export function redirectOf(error: unknown): Redirect | undefined {

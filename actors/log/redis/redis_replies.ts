@@ -1,4 +1,4 @@
-/** What the log's keys and functions answer with, as the log's contract has it. */
+/** Turns replies of the log's keys and functions into the types of the log's contract. */
 import { ConfigurationError } from "../../../protocols/errors.ts";
 import { epoch, offset } from "../../../protocols/position.ts";
 import { pairs } from "../embedded/stored_state.ts";
@@ -9,7 +9,7 @@ export function* fieldsOf(fields: readonly Buffer[]): Iterable<readonly [string,
   for (let at = 0; at + 1 < fields.length; at += 2) yield [String(fields[at]), fields[at + 1] as Buffer];
 }
 
-/** The field with the empty name is there only so that the key is. */
+/** The checkpoints of a hash. Its field with the empty name exists only so that the key does. */
 export function checkpointsOf(fields: readonly Buffer[]): Map<string, Uint8Array> {
   return new Map([...fieldsOf(fields)].filter(([name]) => name !== ""));
 }
@@ -22,14 +22,14 @@ export function channelsOf(fields: readonly Buffer[]): Map<Channel, ChannelBound
   return channels;
 }
 
-/** first, end, bytes, entries, last epoch, then the epoch table: see redis_library.ts. */
+/** Reads `first end bytes entries last-epoch` and the epoch table, as redis_library.ts writes them. */
 export function boundsOf(text: Buffer | null): ChannelBounds {
   const numbers = text === null || text.length === 0 ? [] : String(text).split(" ").map(Number);
   const [firstOffset = 0, endOffset = 0, sizeBytes = 0, , , ...epochs] = numbers;
   return { epochs: pairs(epochs), firstOffset: offset(firstOffset), endOffset: offset(endOffset), sizeBytes };
 }
 
-/** Its id, then its fields: names and values in turn. */
+/** An entry of a stream: its id, then its fields, names and values in turn. */
 export type StreamEntry = [Buffer, Buffer[]];
 
 export function decodeStreamEntry([id, fields]: StreamEntry): RecordBatch[] {

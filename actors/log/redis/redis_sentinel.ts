@@ -1,6 +1,6 @@
 /**
- * One master that sentinels watch. Every sentinel is asked, and who knows of the newest failover is believed: one that was
- * cut off would lead to the master of before.
+ * One master that sentinels watch. All sentinels are asked, and the one that knows the newest failover is believed, because
+ * a sentinel that was cut off still names the former master.
  */
 import { UnavailableError } from "../../../protocols/errors.ts";
 import { addressOf, askOnce } from "./redis_client.ts";
@@ -13,7 +13,7 @@ const ASK_WITHIN_MS = 2_000;
 
 interface Known {
   readonly address: string;
-  /** Number of the failover that made it the master. */
+  /** Number of the failover that made this server the master. */
   readonly configEpoch: number;
 }
 
@@ -74,7 +74,7 @@ async function newestOf({ master, urls }: SentinelAddress, before: Known | undef
   );
 }
 
-/** Names and values in turn. */
+/** Reads a sentinel's reply, a list of names and values in turn. */
 function knownOf(reply: RedisReply): Known {
   const texts = (reply as RedisReply[]).map(String);
   const field = (name: string): string => texts[texts.indexOf(name) + 1] ?? "";

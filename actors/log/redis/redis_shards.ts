@@ -1,14 +1,14 @@
 /**
- * A connection to several Redis: a link for each master, found again whenever one fails over or slots move. Decides which
- * link a call takes and when it takes another; leaves when a server may be used to its link (C1 to C6 of redis_link.ts), and
- * where the masters are to the topology.
+ * A connection to several masters: one link for each, found anew whenever a master fails over or slots move. Decides which
+ * link a call takes. Leaves the decision whether a server may be used to its link (redis_link.ts), and the list of masters
+ * to the topology.
  *
- *   H1. A call goes to who serves the slot of its first key. What that server refuses as not its own had no effect, and is
- *       sent where it was led to; nothing else is sent again (E8).
- *   H2. Each life of each server is a life of the store of its own: a partition whose slot has moved, or whose master was
- *       replaced, is told `STORE_CHANGED` and claims again. Partitions of other servers notice nothing.
- *   H3. While a master is away, calls to its slots are refused, and the others are asked who took its place.
- *   H4. A server is looked at before its first call (C2), one that a slot is just moving to as well; the call waits for that.
+ *   H1. A call goes to the master of its first key's slot. A call that a server refuses as not its own had no effect, and
+ *       is sent to the server that it names. No other call is sent again (E8).
+ *   H2. Each life of each server is its own life of the store. A partition whose slot moved, or whose master was replaced,
+ *       gets `STORE_CHANGED` and claims again. Partitions of other servers notice nothing.
+ *   H3. While a master is away, calls to its slots are refused, and the other servers are asked for its successor.
+ *   H4. A server is looked at before its first call (redis link C2), and the call waits for that look.
  */
 import { type UnavailableCode, UnavailableError } from "../../../protocols/errors.ts";
 import type { StoreState } from "../log.ts";
@@ -27,17 +27,18 @@ import { redirectOf } from "./redis_redirects.ts";
 import { SLOT_COUNT, slotOf } from "./redis_slots.ts";
 import type { SlotRange, Topology } from "./redis_topology.ts";
 
-/** How often the masters are asked for while one is away. */
+/** Time between searches for the masters while one is away. */
 const FIND_EVERY_MS = 250;
-/** Until a call that met a slot on its way is sent again. */
+/** Pause before a call is sent again that met a moving slot. */
 const TRY_AGAIN_AFTER_MS = 20;
-/** A call that is led about for longer goes round in circles. */
+/** Redirects of one call. A call with more goes round in circles. */
 const REDIRECTS_MAX = 16;
-/** How long the link to a server without slots is kept: answers may be on their way, or slots. */
+/** How long the link to a server without slots is kept: an answer may be under way, or the server may get slots. */
 const IDLE_KEPT_MS = 10_000;
+/** As `IDLE_KEPT_MS`, for a server that is away. */
 const AWAY_KEPT_MS = 1_000;
 
-/** What is wrong with a server at the start that another may take the place of. */
+/** Codes of a start that is tried again, because another server may become the master. */
 const PASSING: ReadonlySet<string> = new Set(["STORE_UNAVAILABLE", "NOT_READY"]);
 
 interface Shard {
@@ -55,14 +56,14 @@ export interface ShardsOptions {
 export class RedisShards implements RedisConnection {
   readonly #options: ShardsOptions;
   readonly #timeoutMs: number;
-  /** Who serves each slot, by its address. */
+  /** The address of each slot's master. */
   readonly #slots = new Array<string | undefined>(SLOT_COUNT).fill(undefined);
   readonly #shards = new Map<string, Shard>();
   readonly #making = new Map<string, Promise<RedisLink>>();
   readonly #listeners = new Set<(state: StoreState) => void>();
   #state: StoreState = { kind: "unavailable", code: "NOT_READY", reason: "Not connected yet" };
   #isFinding = false;
-  /** The cluster's id, and whether others may be given it. */
+  /** Whether the server of the first slot has told the cluster's id, so that other servers can be looked at. */
   #isIdKnown = false;
   #findTimer: NodeJS.Timeout | undefined;
   #isClosed = false;
@@ -83,7 +84,7 @@ export class RedisShards implements RedisConnection {
     return shards;
   }
 
-  /** A master that is away at the start may be replaced meanwhile; what else is wrong is final. */
+  /** Tries until the deadline of a call where a master is away, which may be replaced. Any other failure is final. */
   async #connect(): Promise<void> {
     const untilMs = performance.now() + this.#timeoutMs;
     for (;;) {
@@ -100,8 +101,8 @@ export class RedisShards implements RedisConnection {
   }
 
   /**
-   * The first of them settles the cluster's id, which the others then must have. Only while a store is new are they given
-   * it: a node that knows no id yet must not make up for what one of them has lost (E22).
+   * The server of the first slot tells the cluster's id, which all others must have. Copies of the id are made only while
+   * the store is new: a node that knows no id must not hide that a server has lost its copy (E22).
    */
   async #begin(): Promise<void> {
     const { topology, library, id, store } = this.#options;
@@ -255,14 +256,14 @@ export class RedisShards implements RedisConnection {
     }
     this.#shards.set(address, { link, idleSinceMs: undefined });
     link.onStateChange(() => this.#judge());
-    link.begin().catch(() => undefined); // in its state; it tries on
+    link.begin().catch(() => undefined); // the link's state tells the reason, and the link keeps trying
     return link;
   }
 
   #lookKeys(address: string): LookKeys {
     const { topology } = this.#options;
     if (!this.#isIdKnown && this.#slots[topology.firstSlot] !== address) {
-      throw new UnavailableError("NOT_READY", "Cannot look at it as the cluster's id must be known first");
+      throw new UnavailableError("NOT_READY", `Cannot look at ${address} as the cluster's id must be known first`);
     }
     return topology.lookKeys((slot) => this.#slots[slot] === address);
   }
@@ -279,7 +280,7 @@ export class RedisShards implements RedisConnection {
     return [...this.#owners()].flatMap((address) => this.#shards.get(address)?.link ?? []);
   }
 
-  /** H3. Asks who serves which slot, once at a time; what goes wrong shows in the state of who is away. */
+  /** H3. Asks for the master of each slot, one search at a time. A failure shows in the state of the server that is away. */
   #find(): void {
     if (this.#isClosed || this.#isFinding) return;
     this.#isFinding = true;
@@ -309,7 +310,7 @@ export class RedisShards implements RedisConnection {
     for (const { from, to, address } of ranges) this.#slots.fill(address, from, to + 1);
   }
 
-  /** Who has no slots any more is left: soon where it is away, as it may be gone for good, or may be new and about to have some. */
+  /** Closes links of servers that have had no slots for a while: `AWAY_KEPT_MS` where one is away, else `IDLE_KEPT_MS`. */
   async #leave(owners: ReadonlySet<string>): Promise<void> {
     const nowMs = performance.now();
     for (const [address, shard] of this.#shards) {
@@ -372,13 +373,13 @@ export class RedisShards implements RedisConnection {
   }
 }
 
-/** Found, and not looked at yet. */
+/** Whether the link's server was found and not yet looked at. */
 function isNew(link: RedisLink): boolean {
   const state = link.state();
   return state.kind !== "ready" && state.code === "NOT_READY";
 }
 
-/** Where a redirect names no host, it is that of who redirects. */
+/** The address of a redirect, with the host of the redirecting server where the redirect names none. */
 function completed(address: string, link: RedisLink): string {
   const at = address.lastIndexOf(":");
   const host = address.slice(0, at);

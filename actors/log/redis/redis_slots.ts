@@ -1,15 +1,15 @@
-/** Redis Cluster's 16,384 slots: in which a key lies, and a hash tag for one that has none. */
+/** Redis Cluster's 16,384 slots: the slot of a key, and a hash tag for each slot. */
 
 export const SLOT_COUNT = 16_384;
 
-/** CRC16 of XMODEM, a byte at a time. */
+/** Table of CRC16 (XMODEM) for one byte. */
 const CRC_TABLE = Uint16Array.from({ length: 256 }, (_, byte) => {
   let crc = byte << 8;
   for (let bit = 0; bit < 8; bit += 1) crc = crc & 0x8000 ? (crc << 1) ^ 0x1021 : crc << 1;
   return crc;
 });
 
-/** By the key's hash tag, the part in its first pair of braces, where it has one that is not empty. */
+/** The slot of a key: that of its hash tag (the text in its first braces) where it has a tag, else that of the whole key. */
 export function slotOf(key: string): number {
   const open = key.indexOf("{");
   const close = open < 0 ? -1 : key.indexOf("}", open + 1);
@@ -22,7 +22,7 @@ export function slotOf(key: string): number {
 const tags = new Map<number, string>();
 let triedTags = 0;
 
-/** The least number whose text lies in the slot. */
+/** A hash tag that lies in the slot: the least number whose text does. */
 export function tagOf(slot: number): string {
   for (;;) {
     const known = tags.get(slot);

@@ -1,4 +1,4 @@
-/** Where the masters of a store are, as its kind of Redis tells: a Redis Cluster by its nodes, else sentinels (redis_sentinel.ts). */
+/** Finds the masters of a store: the nodes of a Redis Cluster tell them, or sentinels do (redis_sentinel.ts). */
 import { UnavailableError } from "../../../protocols/errors.ts";
 import { addressOf, askOnce, hostOf, urlAt } from "./redis_client.ts";
 import { messageOf, misconfigured, type RedisLibrary, type RedisReply } from "./redis_connection.ts";
@@ -6,7 +6,7 @@ import type { RedisLink } from "./redis_link.ts";
 import type { LookKeys } from "./redis_look.ts";
 import { SLOT_COUNT, slotOf, tagOf } from "./redis_slots.ts";
 
-/** What is looked at where all keys are on one server. */
+/** The keys of a look where all keys are on one server. */
 export const keysOfOne = (prefix: string, { formatKey, probeKeys }: RedisLibrary): LookKeys => ({
   id: `${prefix}cluster_id`,
   idCopies: [],
@@ -14,7 +14,7 @@ export const keysOfOne = (prefix: string, { formatKey, probeKeys }: RedisLibrary
   probe: probeKeys.map((key) => `${prefix}${key}`),
 });
 
-/** Slots, both ends included, and the `host:port` of who serves them. */
+/** A range of slots, both ends included, and the `host:port` of the master that serves them. */
 export interface SlotRange {
   readonly from: number;
   readonly to: number;
@@ -22,22 +22,22 @@ export interface SlotRange {
 }
 
 export interface Topology {
-  /** Asks where the masters are. `ready` may be asked over their connections. */
+  /** Asks for the masters, where possible over the connections of `ready`. Rejects where no server tells. */
   masters(ready: readonly RedisLink[]): Promise<readonly SlotRange[]>;
   urlOf(address: string): string;
-  /** What a look reads and writes at a server that owns these slots. */
+  /** The keys of a look at the server that owns these slots. */
   lookKeys(isOwned: (slot: number) => boolean): LookKeys;
-  /** In the first slot; set once every copy of the cluster's id is made. */
+  /** A key in the first slot that is set once all copies of the cluster's id are made; undefined where there are no copies. */
   readonly copiedKey: string | undefined;
-  /** Looked at first, and alone where the library is in one place. */
+  /** The slot whose server is looked at first, and alone where the library's keys lie in one slot. */
   readonly firstSlot: number;
 }
 
-/** In whose slot the leases lie, and the id that a new store is given. */
+/** The hash tag in whose slot the leases lie, and the id that is made for a new store. */
 const FIRST_TAG = "cluster";
 /**
- * Every so many slots one holds the cluster's id: so each master has one, moves it with its slots, and is missed where it
- * comes back empty (E22).
+ * Every 128th slot holds a copy of the cluster's id. Copies move with their slots, so a master that comes back empty is
+ * noticed by the copies that it lacks (E22).
  */
 const ID_EVERY_SLOTS = 128;
 const ASK_WITHIN_MS = 2_000;
@@ -49,7 +49,7 @@ export class ClusterTopology implements Topology {
   readonly #prefix: string;
   readonly #library: RedisLibrary;
 
-  /** @param seeds one at least; the first is what the nodes are spoken to as (user, password, TLS) */
+  /** @param seeds at least one node's URL; the first one's user, password and protocol are used for all nodes */
   constructor(seeds: readonly string[], prefix: string, library: RedisLibrary) {
     this.#seeds = seeds;
     this.#prefix = prefix;
@@ -109,7 +109,7 @@ function firstOwned(isOwned: (slot: number) => boolean): number | undefined {
   return undefined;
 }
 
-/** Of each range: first, last, then its servers as host, port and more, the master first. */
+/** Reads `CLUSTER SLOTS`: of each range its first and last slot, then its servers, the master first. */
 function rangesOf(reply: RedisReply, asked: string): readonly SlotRange[] {
   return (reply as [number, number, [Buffer | null, number]][]).map(([from, to, [host, port]]) => {
     const named = String(host ?? "");

@@ -1,7 +1,7 @@
 /**
- * Writes that replicas must have before they are answered (E10), over a connection of their own. WAIT holds up whatever its
- * connection is sent next, for as long as replicas lag: so one WAIT stands for all writes that came while the one before it
- * was under way, and nothing else uses the connection.
+ * Writes that replicas must have before they are answered (E10), over a connection of their own. WAIT blocks later commands
+ * of its connection while replicas lag. So all writes that come while one WAIT is under way share the next WAIT, and no
+ * other command uses the connection.
  */
 import { UnavailableError } from "../../../protocols/errors.ts";
 
@@ -16,7 +16,7 @@ interface Write<Command, Reply> {
 
 export class ReplicatedWrites<Command, Reply> {
   readonly #send: Send<Command, Reply>;
-  /** WAIT for so many replicas: answers how many have all that was sent before it. */
+  /** Sends WAIT for a number of replicas. Resolves with the number of replicas that have all earlier writes. */
   readonly #wait: (replicas: number) => Promise<number>;
   readonly #waitMs: number;
   #gathered: Write<Command, Reply>[] = [];
@@ -28,7 +28,7 @@ export class ReplicatedWrites<Command, Reply> {
     this.#waitMs = waitMs;
   }
 
-  /** Rejects with `NOT_DURABLE` where it was written, and fewer replicas have it in time. */
+  /** Resolves with the reply. Rejects with `NOT_DURABLE` where fewer replicas than asked for have the write in time. */
   write(command: Command, replicas: number): Promise<Reply> {
     return new Promise((resolve, reject) => {
       this.#gathered.push({ command, replicas, resolve, reject });
@@ -42,7 +42,7 @@ export class ReplicatedWrites<Command, Reply> {
     this.#isUnderWay = writes.length > 0;
     if (!this.#isUnderWay) return;
     const sent = writes.map((write) => ({ write, reply: this.#send(write.command) }));
-    // The fewest first: who asks for fewer does not wait for those that ask for more.
+    // The fewest replicas first, so that a write which asks for fewer does not wait for one that asks for more.
     const counts = [...new Set(writes.map(({ replicas }) => replicas))].sort((left, right) => left - right);
     const reached = new Map(counts.map((replicas) => [replicas, this.#wait(replicas)]));
     for (const { write, reply } of sent) void this.#answer(write, reply, reached.get(write.replicas));

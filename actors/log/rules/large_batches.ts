@@ -1,22 +1,22 @@
 /**
- * Large batches that are read in parts, kept decoded and checked until all parts are served: each part would else cost a read and a
- * check of the whole batch. Decides what is kept and for how long; leaves cutting to the reader.
- *   K1. What is kept takes at most `bytesMax` together: the batch that was read longest ago goes first.
- *   K2. A kept batch is answered only while the log's bounds still have it: its offset in its epoch, below the end.
+ * Keeps large batches that are read in parts, decoded and checked: each part would otherwise cost a read and a check of the
+ * whole batch. Decides which batches are kept and for how long; leaves cutting to the reader.
+ *   K1. The kept batches take at most `bytesMax` together. The batch that was read longest ago goes first.
+ *   K2. A kept batch is answered only where the log's bounds still hold it: its offsets in its epoch, below the end.
  */
 import { epochAt, type Position } from "../../../protocols/position.ts";
 import type { ChannelBounds, ReadResult, RecordBatch } from "../log.ts";
 import { storedBytes } from "./record_batch.ts";
 
-/** Of a node: two batches as large as a frame. */
+/** Bytes of all kept batches of a node: two batches as large as a frame. */
 export const LARGE_BATCHES_BYTES_MAX = 8_388_608;
-/** A smaller batch is read anew for each of its few parts. */
+/** Size of a batch from which on it is kept. A smaller one has few parts, and is read anew for each. */
 export const LARGE_BATCH_BYTES_MIN = 262_144;
-/** What each listed sequence takes in memory beyond its stored bytes. */
+/** Memory that each listed sequence takes beyond its stored bytes. */
 const LISTED_OVERHEAD_BYTES = 64;
 
 interface Kept {
-  /** The sequence of entries that it is of: one channel of one partition. */
+  /** The channel and partition of the batch, as the log names that sequence of entries. */
   readonly entries: string;
   readonly batch: RecordBatch;
   readonly sizeBytes: number;
@@ -24,7 +24,7 @@ interface Kept {
 
 export class LargeBatches {
   readonly #bytesMax: number;
-  /** The one that was read last comes last. */
+  /** In the order of their last reads. */
   readonly #kept = new Set<Kept>();
   #usedBytes = 0;
 
@@ -36,7 +36,7 @@ export class LargeBatches {
     return this.#usedBytes;
   }
 
-  /** The kept batch with the record after a cursor, if there is one (K2). */
+  /** The kept batch that holds the record after the cursor, or undefined (K2). */
   find(entries: string, after: Position | undefined, bounds: ChannelBounds): RecordBatch | undefined {
     const kept = this.#find(entries, after, epochAt(bounds.epochs, offsetAfter(after)));
     if (kept === undefined || endOf(kept.batch) > bounds.endOffset) return undefined;
@@ -45,13 +45,13 @@ export class LargeBatches {
     return kept.batch;
   }
 
-  /** Whether one may be found, of an epoch that the bounds have to name. */
+  /** Whether `find` may find a batch, so that reading the bounds for it is worth while. */
   mayFind(entries: string, after: Position | undefined): boolean {
     for (const { batch } of this.#ofEntries(entries)) if (holds(batch, after)) return true;
     return false;
   }
 
-  /** Keeps the large batches of an answer to a reader of parts (K1). */
+  /** Keeps the large batches of an answer (K1). */
   keep(entries: string, answer: ReadResult): void {
     if (answer.kind !== "records") return;
     for (const batch of answer.batches) {

@@ -1,24 +1,28 @@
 /**
- * What the logs' reads have in common: judging the cursor, cutting batches to what may be seen, and finding a place by
- * time. Pure.
+ * The part of a read that all logs share: judges the cursor, chooses the batches that the reader may see, and finds a place
+ * by time. Pure.
  */
 import { type EpochStart, epochAt, judgeCursor, offset, type Position, position } from "../../../protocols/position.ts";
 import type { ChannelBounds, ReadRequest, ReadResult, RecordBatch } from "../log.ts";
 import { storedBytes } from "./record_batch.ts";
 
 /**
- * What a batch counts in a read beside its bytes. To decode one and to send it on takes about as long as a kilobyte does:
- * without this, one read of single events would hold up the node for ten milliseconds.
+ * Bytes that a batch counts in a read beside its own: to decode and send a batch takes about as long as a kilobyte does.
+ * Without this, one read of single-event batches would hold up the node for about 10 ms.
  */
 const BATCH_OVERHEAD_BYTES = 1_024;
 
-/** The position of the record before `atOffset`, or undefined where the table does not know one. */
+/** The position of the record before `atOffset`, or undefined where the epoch table does not cover it. */
 export function positionBefore(epochs: readonly EpochStart[], atOffset: number): Position | undefined {
   const before = atOffset === 0 ? undefined : epochAt(epochs, atOffset - 1);
   return before === undefined ? undefined : position(before, atOffset - 1);
 }
 
-/** @param entries from the first that ends after the request's cursor on, in order; read only as far as is asked for */
+/**
+ * The answer to a read.
+ *
+ * @param entries in order, from the first entry that ends after the cursor; iterated only as far as the answer needs
+ */
 export function answerRead(
   bounds: ChannelBounds,
   request: ReadRequest,
@@ -51,12 +55,12 @@ function* flatten(entries: Iterable<readonly RecordBatch[]>): Iterable<RecordBat
   for (const entry of entries) yield* entry;
 }
 
-/** Reads the batches of the entry that holds `atOffset`; empty where there is none. */
+/** Reads the batches of the entry that holds the record at a position; empty where no entry does. */
 export type SeekProbe = (at: Position) => Promise<readonly RecordBatch[]>;
 
 /**
- * The cursor after which the first record was appended at or after `timeMs`, by bisection: batches of one owner carry
- * ascending times, and where clocks of two owners disagree the answer is near, which is all that time is used for (E24).
+ * The cursor after which the first record was appended at or after `timeMs`, by bisection. Batches of one owner have
+ * ascending times. Where the clocks of two owners disagree the cursor is only near that record (E24).
  */
 export async function seekByTime(
   bounds: ChannelBounds,

@@ -1,6 +1,6 @@
 /**
- * A declaration of loss (E6) as the log writes it: a batch of one event, rejected, whose sequence is the last one lost.
- * So it takes the same way as every append: judged against the chain, set aside with its reason, and the chain moved.
+ * A declaration of loss (E6) as the log writes it: a batch of one rejected event, whose sequence is the last lost one. So an
+ * ordinary append judges it against the chain, sets the event aside with its reason, and moves the chain.
  */
 import { Packr } from "../../../deps.ts";
 import type { Sequence } from "../../../protocols/sequence.ts";
@@ -10,7 +10,7 @@ import type { AppendBatch } from "../log.ts";
 const packr = new Packr({ useRecords: false, useToJSON: false });
 const NO_EVENTS = Uint8Array.of(0x90);
 
-/** @param from the last sequence before the loss: what the chain must hold */
+/** @param from the last sequence before the loss, which the chain must hold */
 export function lostBatch(
   producerId: string,
   producerEpoch: number,

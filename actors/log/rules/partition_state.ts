@@ -1,13 +1,14 @@
 /**
- * The decisions of a log about one partition, without a store: who may write, what becomes of a batch, which chains live.
- * A decision is a plan first and changes nothing: the embedded log encodes the plan, queues its bytes, and only then applies
- * it. redis_library.ts says the same rules in Lua (the conformance suite holds the two together).
+ * A log's decisions about one partition, without a store: which owner may write, how a batch is judged, which chains live.
+ * A decision is first a plan, which changes nothing. The embedded log encodes the plan, queues its bytes, and only then
+ * applies it. redis_library.ts holds the same rules in Lua, and the conformance suite compares the two.
  *
- *   P1. An epoch is above every earlier one of the partition, and the grant not below the last (E7).
- *   P2. Duplicates are told before gaps; only a batch that follows what is stored, and lies after it, is written (E2).
+ *   P1. A new epoch is above every earlier one of the partition, and its grant is not below the last one (E7).
+ *   P2. A batch is judged a duplicate before it is judged a gap. A batch is written only where it names the stored sequence
+ *       as its previous one, and begins above it (E2).
  *   P3. A batch's records, its rejects and its chain's step are one plan (E4).
- *   P4. A new chain needs a place, which principals share (chain_places.ts); only `expireChains` gives one back (E5).
- *   P5. A plan changes no state. `applyChanges` alone does, and it can not fail: bytes exist before state (E25).
+ *   P4. A new chain needs a place, which principals share (chain_places.ts). Only `planExpiry` frees places (E5).
+ *   P5. A plan changes no state. Only `applyChanges` does, and it can not fail: bytes exist before state (E25).
  */
 
 import { FencedError, InvariantError } from "../../../protocols/errors.ts";
@@ -60,13 +61,13 @@ export interface ChainState {
   readonly producerEpoch: number;
   readonly stored: Sequence | undefined;
   readonly activeAtMs: number;
-  /** Whom its place is counted for, as `ownerMark` names it; undefined for a chain of no principal. */
+  /** The principal that the chain's place counts for, as `ownerMark` names it; undefined for a chain of no principal. */
   readonly owner: string | undefined;
-  /** MessagePack bytes of the producer's resume point: decoded, a map of many small values takes fifty times the memory. */
+  /** MessagePack bytes of the producer's resume point: a decoded map of many small values takes 50 times the memory. */
   readonly position: Uint8Array | undefined;
 }
 
-/** The channels and chains (by {@linkcode chainName}) that a plan changes, as they will be; undefined: forgotten. */
+/** The new values of the channels and chains (by {@linkcode chainName}) that a plan changes. Undefined: a forgotten chain. */
 export interface StateChanges {
   readonly channels: ReadonlyMap<Channel, ChannelState>;
   readonly chains: ReadonlyMap<string, ChainState | undefined>;
@@ -79,7 +80,7 @@ export interface PartitionState {
   readonly channels: Map<Channel, ChannelState>;
   /** By {@linkcode chainName}. */
   readonly chains: Map<string, ChainState>;
-  /** Of `chains`. */
+  /** Counts of the places that `chains` take. */
   readonly places: PlaceCounts;
 }
 
@@ -90,7 +91,7 @@ export const newChannel = (): ChannelState => ({
   sizeBytes: 0,
 });
 
-/** The state as it will be once a plan is applied: what is changed so far, over what stands (P5). */
+/** The state as it will be once a plan is applied: the plan's changes so far, over the unchanged state (P5). */
 class Draft implements StateChanges {
   readonly channels = new Map<Channel, ChannelState>();
   readonly chains = new Map<string, ChainState>();
@@ -121,7 +122,7 @@ class Draft implements StateChanges {
     this.chains.set(name, chain);
   }
 
-  /** P4. Why another chain of this name can not be made, or undefined. */
+  /** P4. The refusal of a new chain of this name, or undefined where it gets a place. */
   crowded(name: string, owner: string | undefined): TooManyProducers | undefined {
     const { chains, places, settings } = this.#state;
     const shortLived = places.shortLived + this.#added.shortLived;
@@ -147,7 +148,7 @@ class Draft implements StateChanges {
   }
 }
 
-/** Makes a plan's changes the state. Called once their bytes are queued for the store. */
+/** Applies a plan's changes to the state. Called once their bytes are queued for the store (P5). */
 export function applyChanges(state: PartitionState, { channels, chains }: StateChanges): void {
   for (const [name, channel] of channels) state.channels.set(name, channel);
   for (const [name, chain] of chains) {
@@ -157,7 +158,7 @@ export function applyChanges(state: PartitionState, { channels, chains }: StateC
   }
 }
 
-/** P1. Throws `FencedError` for a lower grant. */
+/** P1. The epoch of a new claim. Throws `FencedError` for a grant below the last one. */
 export function claimEpoch(
   state: Pick<PartitionState, "epoch" | "grant">,
   grant: Grant,
@@ -174,7 +175,7 @@ export function claimEpoch(
   return epoch(Math.max(state.epoch + 1, atLeast, Math.floor(storeNowMs), 1));
 }
 
-/** Throws `FencedError` unless `ownership` is the newest, made on this life of the store (E8). */
+/** Throws `FencedError` unless `ownership` is the newest and was made in this life of the store (E8). */
 export function checkOwnership(ownership: Ownership, currentEpoch: number | undefined, store: string): void {
   const name = partitionName(ownership.partition);
   if (ownership.store !== store) {
@@ -191,18 +192,18 @@ export function checkOwnership(ownership: Ownership, currentEpoch: number | unde
   }
 }
 
-/** What one append writes, and what it answers. */
+/** The batches that one append writes, and its answer. */
 export interface AppendPlan extends StateChanges {
   readonly outcomes: AppendOutcome[];
   readonly endOffset: Offset;
   readonly records: readonly StoredBatch[];
   readonly rejects: readonly { readonly stored: StoredBatch; readonly source: AppendBatch }[];
-  /** Outcomes of these indexes are duplicates, to be completed with the verdicts stored for their batches (E4). */
+  /** Indexes of outcomes that are duplicates. The log adds the verdicts that it stored for their batches (E4). */
   readonly duplicates: readonly number[];
   readonly writesCheckpoints: boolean;
 }
 
-/** Judges the batches in order, each as if those before it were written (P2-P5). */
+/** Judges the batches in order, each as if the accepted ones before it were written (P2, P3, P4, P5). */
 export function planAppend(state: PartitionState, request: AppendRequest): AppendPlan {
   const { channel } = request;
   const draft = new Draft(state);
@@ -235,7 +236,7 @@ export function planAppend(state: PartitionState, request: AppendRequest): Appen
   return { outcomes, endOffset, records, rejects, channels, chains, duplicates, writesCheckpoints };
 }
 
-/** Why a batch is not written, or undefined where it is (P2, P4). */
+/** The outcome of a batch that is not written, or undefined for one that is (P2, P4). */
 function judge(draft: Draft, name: string, batch: AppendBatch, owner: string | undefined): AppendOutcome | undefined {
   checkBatch(batch, name);
   const chain = draft.chain(name);
@@ -250,7 +251,7 @@ function judge(draft: Draft, name: string, batch: AppendBatch, owner: string | u
   return { kind: "gap", stored };
 }
 
-/** Only records are validated, so only they have rejects; every log holds its callers to that. */
+/** Throws `InvariantError` for a batch without events, and for rejects outside the channel `records`. */
 export function checkBatch(batch: AppendBatch, name: string): void {
   const count = sequenceCount(batch.sequences);
   if (!(count > 0)) {
@@ -265,7 +266,7 @@ export function checkBatch(batch: AppendBatch, name: string): void {
   }
 }
 
-/** What is stored of a batch in its own channel. */
+/** The stored form of a batch in its own channel. */
 export function storedBatch(batch: AppendBatch): StoredBatch {
   const { appendedAtMs, schemaVersion, producerId, sequences, events, rejects } = batch;
   const eventCount = sequenceCount(sequences);
@@ -280,7 +281,7 @@ export function storedBatch(batch: AppendBatch): StoredBatch {
   };
 }
 
-/** What is stored of a batch's rejects, in the channel `rejected`. */
+/** The stored form of a batch's rejects, in the channel `rejected`. */
 export function rejectedBatch(batch: AppendBatch, rejects: NonNullable<AppendBatch["rejects"]>): StoredBatch {
   return {
     count: rejects.verdicts.length,
@@ -301,12 +302,12 @@ const movedChain = (chain: ChainState | undefined, batch: AppendBatch, owner: st
   position: batch.position === undefined ? chain?.position : new Uint8Array(encodePosition(batch.position)),
 });
 
-/** The answer to `open`, and the chain as it will be; no change where the open is refused. */
+/** The answer to `openChain`, and the chain's new value. A refused one changes nothing. */
 export interface OpenPlan extends StateChanges {
   readonly outcome: OpenChainOutcome;
 }
 
-/** E1. The chain is made where the partition has none. */
+/** Plans the opening of a chain (E1), which is made where the partition has none. */
 export function planOpen(
   state: PartitionState,
   channel: Channel,
@@ -346,7 +347,7 @@ function open(
   };
 }
 
-/** Names of the chains that were idle for longer than the window, to be forgotten (E5). */
+/** Plans to forget the chains that were idle for longer than their window (E5). */
 export function planExpiry(state: PartitionState, nowMs: number): StateChanges {
   const chains = new Map<string, undefined>();
   const { dedupeWindowMs }: ChainLimits = state.settings.chains;
@@ -359,7 +360,7 @@ export function planExpiry(state: PartitionState, nowMs: number): StateChanges {
   return { channels: new Map(), chains };
 }
 
-/** The channel from `firstOffset` on, less `removedBytes`; keeps the epoch of the record before its new beginning. */
+/** The channel trimmed to begin at `firstOffset`, less `removedBytes`. Keeps the epoch of the record before that. */
 export const trimmedChannel = (channel: ChannelState, firstOffset: number, removedBytes: number): ChannelState => ({
   ...channel,
   firstOffset: offset(firstOffset),
@@ -367,7 +368,7 @@ export const trimmedChannel = (channel: ChannelState, firstOffset: number, remov
   epochs: cutEpochs(channel.epochs, firstOffset),
 });
 
-/** The part of an epoch table that judges cursors from the record before `firstOffset` on. */
+/** The part of an epoch table that is needed to judge cursors from the record before `firstOffset` on. */
 export function cutEpochs(epochs: readonly EpochStart[], firstOffset: number): EpochStart[] {
   let keep = 0;
   for (const [index, entry] of epochs.entries()) if (entry.firstOffset < firstOffset) keep = index;

@@ -1,17 +1,20 @@
 /**
- * The stored form of record batches, the same bytes in every log. An **entry** of a store holds one or more record
- * batches end to end; the store's key names the place (`<epoch>-<last offset>`), the bytes everything else. Decides
- * the layout, its version and its checksum; leaves keys and grouping to the logs.
+ * The stored form of record batches, the same bytes in every log. An **entry** of a store holds one or more record batches
+ * end to end. The entry's key gives their place (`<epoch>-<last offset>`), its bytes the rest. Decides the layout, its
+ * version and its checksum; leaves keys and grouping to the logs.
  *
- *   B1. A batch decodes by itself and carries its format version; a newer one is refused, never guessed at (L5).
- *   B2. The events are copied once, untouched, and end the batch.
- *   B3. The checksum covers all that follows it: a damaged page is `STORE_CORRUPT`, never a wrong record.
+ *   B1. A batch decodes by itself and carries its format version. A newer version is refused (log L5).
+ *   B2. The events end the batch, byte for byte as they were appended.
+ *   B3. The checksum covers all bytes that follow it: a damaged page is `STORE_CORRUPT`, never a wrong record.
  *
- * Version 1, big-endian: u8 version, u8 zero, u16 zero, u32 length of the whole, u32 crc32 of the rest, u32 records,
- * u32 events, f64 appendedAtMs, u32 schemaVersion, u16 traceparent bytes, u16 producer bytes, u8 flags, the sequences (3 x f64 of the
- * first, or of each), producer id, traceparent, bitmap of rejected events, events.
- * Version 2, written only where a batch has several trace contexts: in place of the traceparent, for each change u32 index of the event,
- * u8 bytes of the context (0: none), and the context. What has one context or none is written as version 1, so that an older release reads it.
+ * Version 1, big-endian:
+ *   u8 version, u8 zero, u16 zero, u32 bytes of the whole batch, u32 crc32 of all bytes that follow,
+ *   u32 records, u32 events, f64 appendedAtMs, u32 schemaVersion,
+ *   u16 bytes of the traceparent, u16 bytes of the producer id, u8 flags,
+ *   sequences (3 x f64: of the first event, or of each), producer id, traceparent, bitmap of rejected events, events.
+ * Version 2 has in place of the traceparent, for each change of the trace context:
+ *   u32 index of the first event that has it, u8 bytes of the context (0: none), the context.
+ * A batch with one trace context or none is written as version 1, which older releases read.
  */
 import * as zlib from "node:zlib";
 import { ConfigurationError, UnavailableError } from "../../../protocols/errors.ts";
@@ -20,13 +23,13 @@ import { type Sequence, type Sequences, sequenceCount } from "../../../protocols
 import type { TraceStart } from "../../../protocols/traceparent.ts";
 import type { RecordBatch } from "../log.ts";
 
-/** What is stored of a batch; its place is the key's. */
+/** A batch without its place, which the entry's key gives. */
 export type StoredBatch = Omit<RecordBatch, "epoch" | "firstOffset">;
 
 export const RECORD_BATCH_VERSION = 2;
-/** Of a batch with one trace context or none. */
+/** The version of a batch with one trace context or none. */
 const PLAIN_VERSION = 1;
-/** Small batches of one call share an entry up to this size: a store's work is per entry, and reads want few of them. */
+/** Small batches of one call share an entry up to this size, because a store works and a read seeks by entry. */
 export const ENTRY_BYTES_TARGET = 65_536;
 
 const FIXED_BYTES = 37;
@@ -109,8 +112,8 @@ export function encodeEntry(batches: readonly StoredBatch[]): Buffer {
 }
 
 /**
- * The batches of an entry, in order; they refer to its bytes. Throws `ConfigurationError` for a newer format (B1) and
- * `UnavailableError` for damaged bytes (B3).
+ * The batches of an entry, in order. Their binary fields are views of the entry. Throws `ConfigurationError` for a newer
+ * format (B1) and `UnavailableError` for damaged bytes (B3).
  */
 export function decodeEntry(entry: Uint8Array, epoch: Epoch, lastOffset: number): RecordBatch[] {
   const bytes = Buffer.from(entry.buffer, entry.byteOffset, entry.length);
@@ -207,7 +210,7 @@ function writeSequence(target: Buffer, at: number, [term, position, index]: Sequ
   return at + SEQUENCE_BYTES;
 }
 
-// node:zlib has crc32 since 20.15 and 22.2; before that a table does, a few times slower.
+// node:zlib has crc32 since Node 20.15 and 22.2. Before that a table is used, which is a few times slower.
 const native = (zlib as { crc32?: (data: Uint8Array) => number }).crc32;
 export const crc32: (data: Uint8Array) => number = native === undefined ? crc32ByTable : (data) => native(data);
 

@@ -1,14 +1,14 @@
-/** Which epoch a producer's instance gets (E1): pure, the same in every log but Redis, whose function says it in Lua. */
+/** Decides which epoch a producer's instance gets (E1). Pure; the log on Redis has the same rule in Lua. */
 import { type ProducerOwner, SHORT_LIVED_PRODUCERS, type WelcomeOutcome } from "../log.ts";
 
 const KEPT_MS = 7 * 86_400_000;
 /**
- * How far a shown epoch may lie ahead of the store's clock, in ms, where the store knows of none as high. Epochs are made from
- * that clock, which may have jumped by hours (E24): one from further ahead was given by no node (E26).
+ * How far an epoch that a client shows may lie ahead of the store's clock, in ms. Epochs are made from that clock, which may
+ * have jumped by hours (E24). A higher epoch that the store does not hold was given by no node (E26).
  */
 export const EPOCH_AHEAD_MS_MAX = 86_400_000;
 
-/** How long a producer's epoch is remembered after it was last welcomed; a later one is above it by the clock. */
+/** How long a producer's epoch is remembered after its last welcome, in ms. A later epoch is higher by the clock alone. */
 export const producerKeptMs = (producerId: string): number =>
   producerId.startsWith(SHORT_LIVED_PRODUCERS.prefix) ? SHORT_LIVED_PRODUCERS.windowMs : KEPT_MS;
 
@@ -19,7 +19,7 @@ export interface ProducerRecord {
   readonly instance: string;
   readonly producerEpoch: number;
   readonly seenAtMs: number;
-  /** The principal that the name belongs to; absent where nobody was asked who it is. */
+  /** The principal that the name belongs to; absent where no client was asked for a token. */
   readonly owner?: string;
 }
 
@@ -30,9 +30,9 @@ export interface Arrival {
 }
 
 /**
- * The same instance keeps its epoch; another one gets a higher, unless it shows one that was fenced since.
+ * Welcomes the same instance with its epoch, and another instance with a higher one, unless it shows a fenced epoch.
  *
- * @param ownedBy how many names a principal has
+ * @param ownedBy counts the names of a principal
  */
 export function judgeWelcome(
   known: ProducerRecord | undefined,

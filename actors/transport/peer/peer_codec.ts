@@ -1,4 +1,4 @@
-/** Frames of a link to bytes and back: the shape of each frame, over `peer_writer.ts` and `peer_reader.ts`. */
+/** Turns frames of a link into bytes and back. Knows the shape of each frame; `peer_writer.ts` and `peer_reader.ts` the values. */
 import { errorFromCode, HeadraceError, InvariantError } from "../../../protocols/errors.ts";
 import { nodeId } from "../../../protocols/position.ts";
 import type { Termination } from "../../kernel/actor.ts";
@@ -15,7 +15,7 @@ import { type ExportReference, PeerWriter } from "./peer_writer.ts";
 
 const CONTROL = 0;
 const DATA = 1;
-/** Room for what a message is made of besides what it was said to weigh. */
+/** Room that is reserved for a message's names and headers, beyond its weight. */
 const OVERHEAD_BYTES = 1_024;
 
 const writer = new PeerWriter();
@@ -23,7 +23,7 @@ const reader = new PeerReader();
 
 type Written = Exclude<PeerFrame, { readonly type: "unknown" }>;
 
-/** Throws `InvariantError` for a message that can not be sent, and what `exportReference` throws. */
+/** The bytes of a frame. Throws `InvariantError` for a message that can not be sent, and the errors of `exportReference`. */
 export function encodePeerFrame(frame: Written, exportReference?: ExportReference): Buffer {
   const bytes = frame.type === "message" && frame.weightBytes < 1e9 ? frame.weightBytes + OVERHEAD_BYTES : 0;
   writer.begin(exportReference ?? noReferences, bytes);
@@ -73,7 +73,7 @@ function writeList(number: number, ...fields: readonly unknown[]): void {
   for (const field of fields) writer.value(field);
 }
 
-/** Undefined for an actor that was stopped. */
+/** The error of a failed actor; undefined for an actor that was stopped. */
 function reasonOf(termination: Termination): HeadraceError | undefined {
   if (termination.kind === "stopped") return undefined;
   const { error } = termination;
@@ -83,8 +83,8 @@ function reasonOf(termination: Termination): HeadraceError | undefined {
 }
 
 /**
- * Binary in the frame is a view of `bytes`. Throws `RejectedError` `FRAME_TOO_LARGE`, `FRAME_TOO_COMPLEX` or
- * `MALFORMED_FRAME`, and what `importReference` throws.
+ * The frame that the bytes hold; its binary values are views of `bytes`. Throws `RejectedError` with `FRAME_TOO_LARGE`,
+ * `FRAME_TOO_COMPLEX` or `MALFORMED_FRAME`, and the errors of `importReference`.
  */
 export function decodePeerFrame(bytes: Uint8Array, importReference?: ImportReference): PeerFrame {
   reader.begin(bytes, importReference ?? noImports);
@@ -100,7 +100,7 @@ export function decodePeerFrame(bytes: Uint8Array, importReference?: ImportRefer
 
 let fieldsLeft = 0;
 
-/** The frame's next field. Throws where it has no more. */
+/** The frame's next field. Throws where the frame has no further field. */
 function next(): unknown {
   if (fieldsLeft === 0) throw malformed("a frame must have all the fields of its type");
   fieldsLeft -= 1;
@@ -160,7 +160,7 @@ const lifeOf = (fields: Record<string, unknown>) => ({
   grant: asGrant(asFields(fields.grant)),
 });
 
-/** At least a message and a byte: with less nothing could ever be sent. */
+/** A grant of at least one message and one byte: with less nothing could ever be sent. */
 const asGrant = (fields: Record<string, unknown>): CreditGrant => ({
   targetBytesMax: Math.max(1, asCount(fields.targetBytesMax, "grant of bytes")),
   targetMessagesMax: Math.max(1, asCount(fields.targetMessagesMax, "grant of messages")),
@@ -219,9 +219,11 @@ function asTermination(reason: unknown): Termination {
 }
 
 const noReferences: ExportReference = (reference) => {
-  throw new InvariantError(`Cannot send a reference in such a frame: current value is ${reference.path}`);
+  throw new InvariantError(
+    `Cannot send a reference as the frame must be a message: current value is ${reference.path}`,
+  );
 };
 
 const noImports: ImportReference = () => {
-  throw malformed("it may not hold a reference");
+  throw malformed("a frame of the handshake may not hold a reference");
 };

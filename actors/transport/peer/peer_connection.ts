@@ -1,6 +1,6 @@
 /**
  * One connection with another node, dialled or accepted, from its opening to its end: first the handshake, then, where the
- * machine takes it, the link. Tells its owner what became of it, and decides nothing.
+ * machine chooses this connection, the link. Tells its owner of its handshake and its end, and decides nothing.
  */
 import { HeadraceError, UnavailableError } from "../../../protocols/errors.ts";
 import type { NodeId } from "../../../protocols/position.ts";
@@ -12,11 +12,11 @@ import type { PeerLink } from "./peer_link.ts";
 import type { PeerSocket, PeerSocketEvents, SetTimer, SocketEnd } from "./peer_socket.ts";
 
 export interface ConnectionOwner {
-  /** The other side has shown who it is. */
+  /** The other side has proved who it is. */
   onShown(connection: PeerConnection, peer: ShownPeer): void;
-  /** It is not to be used any more: called once, whichever side ended it. */
+  /** The connection is not used any more. Called once, whichever side ended it. */
   onOver(connection: PeerConnection): void;
-  /** As `onOver`, and not by the owner's own doing. */
+  /** The connection ended without the owner's doing. `isRefused`: no process listens at the address. */
   onBroke(connection: PeerConnection, isRefused: boolean): void;
   /** The socket is closed. */
   onClosed(connection: PeerConnection): void;
@@ -24,7 +24,7 @@ export interface ConnectionOwner {
 }
 
 export class PeerConnection {
-  /** As the machine numbers it. */
+  /** The number by which the machine names this connection. */
   readonly number: number;
   readonly #handshake: DiallerHandshake | AcceptorHandshake;
   readonly #owner: ConnectionOwner;
@@ -42,7 +42,7 @@ export class PeerConnection {
     this.#node = handshake instanceof AcceptorHandshake ? undefined : handshake.hello.to;
   }
 
-  /** The node that is dialled, or the one that an accepted connection was shown to be from. */
+  /** The node that is dialled, or the node that an accepted connection has proved to come from. */
   get node(): NodeId | undefined {
     return this.#node;
   }
@@ -55,7 +55,7 @@ export class PeerConnection {
     return this.#link;
   }
 
-  /** Opens it; where that throws it has broken. An accepted one is ended if the other side does not show itself in time. */
+  /** Opens the connection; a throw counts as its end. An accepted one is ended without a proof in `handshakeWithinMs`. */
   begin(open: (events: PeerSocketEvents) => PeerSocket, setTimer: SetTimer): void {
     try {
       this.#socket = open({
@@ -71,7 +71,7 @@ export class PeerConnection {
     if (this.isAccepted) this.#timer = setTimer(PEER_LIMITS.handshakeWithinMs, () => this.#socket?.terminate());
   }
 
-  /** From here on it is a link. Who was accepted is told so first. */
+  /** Makes the connection a link. An accepted peer is first sent `ready`. Returns undefined where the connection has ended. */
   speak(turn: number, makeLink: (socket: PeerSocket, granted: CreditGrant) => PeerLink): PeerLink | undefined {
     if (this.#socket === undefined || this.#granted === undefined || this.#isOver) return undefined;
     if (this.isAccepted) this.#socket.send(encodePeerFrame({ type: "ready", turn }));
@@ -121,7 +121,7 @@ export class PeerConnection {
     this.#owner.onShown(this, answer);
   }
 
-  /** Two nodes that dial at once are no problem: one of them is told that the other's connection stays. */
+  /** Reports an error to the owner, but for `NOT_READY`: two nodes dialled at once, and the other connection stays. */
   #report(error: unknown): void {
     if (error instanceof UnavailableError && error.code === "NOT_READY") return;
     const claimed = this.#handshake instanceof AcceptorHandshake ? this.#handshake.claimedNode : undefined;
@@ -132,7 +132,7 @@ export class PeerConnection {
     this.#owner.onClosed(this);
     if (this.#isOver) return;
     if (this.#link === undefined && !isRefused) this.#owner.onProblem(error, this.#node);
-    // The link ends before anybody is told; the machine then finds nothing left to close.
+    // The link ends before the owner is told, so that the machine finds nothing left to close.
     this.#leave();
     this.#owner.onBroke(this, isRefused);
   }

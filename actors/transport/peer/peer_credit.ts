@@ -1,17 +1,17 @@
 /**
- * What may still be sent to the actors of a peer: the sender's side of credit. An actor is sent at most a share of what the
- * link may have under way, so that one which takes nothing holds up no other (E19).
- *   W1. Data for one actor leaves in the order of the calls; nobody overtakes who waits for the same actor.
- *   W2. Actors that have credit of their own and wait for the link's, or for the socket, take turns.
- *   W3. What is heavier than an actor's whole share is charged that share, and so goes alone.
+ * The sender's side of credit: the data that may still be sent to the actors of a peer. Data under way to one actor takes at
+ * most a share of the link's credit, so that an actor which takes nothing holds up no other (E19).
+ *   W1. Data for one actor leaves in the order of the calls. No message overtakes one that waits for the same actor.
+ *   W2. Actors that have credit of their own and wait for the link's credit, or for the socket, take turns.
+ *   W3. A message heavier than an actor's whole share is charged that share, and so goes alone.
  */
 import { InvariantError, RejectedError } from "../../../protocols/errors.ts";
 import { Fifo } from "../../kernel/runtime/fifo.ts";
 import type { CreditGrant, PeerTarget } from "./peer_frames.ts";
 
-/** Writes a message to the socket; throws where it can not be encoded. */
+/** Writes a message to the socket. Throws where the message can not be encoded. */
 type Write = () => void;
-/** Sets aside a message that waited: its link or its actor ended, or, with an error, it can not be encoded. */
+/** Drops a message that waited: its link or its actor ended or, where an error is given, it can not be encoded. */
 type Drop = (error?: unknown) => void;
 
 interface Waiting {
@@ -30,14 +30,14 @@ interface Window {
 
 const SENT: Promise<boolean> = Promise.resolve(true);
 
-/** What a message of this weight takes of its actor's credit. Both sides count by what the receiver grants. */
+/** The credit in bytes that a message of this weight takes (W3). Both sides count by the receiver's grant. */
 export const chargeOf = (weightBytes: number, { targetBytesMax }: CreditGrant): number =>
   Math.min(weightBytes, targetBytesMax);
 
 export class SendCredit {
   readonly #limits: CreditGrant;
   readonly #windows = new Map<PeerTarget, Window>();
-  /** Those whose first waiting message fits their own share: it waits for the link or the socket (W2). */
+  /** Windows whose first waiting message fits the actor's share, and waits for the link or the socket (W2). */
   readonly #ready = new Set<Window>();
   #linkBytes = 0;
   #isSocketFull = false;
@@ -46,17 +46,17 @@ export class SendCredit {
     this.#limits = limits;
   }
 
-  /** Data under way that was not taken yet. */
+  /** Bytes that were sent and whose credit has not come back. */
   get bytesUnderWay(): number {
     return this.#linkBytes;
   }
 
-  /** Actors that something is under way to, or waits for. */
+  /** Actors to which a message is under way or waits. */
   get targets(): number {
     return this.#windows.size;
   }
 
-  /** Throws what `write` throws, and `InvariantError` for a weight that is none. */
+  /** Sends at once, or returns false. Throws the errors of `write`, and `InvariantError` for a weight that is no number. */
   trySend(to: PeerTarget, weightBytes: number, write: Write): boolean {
     if (!(weightBytes >= 0 && weightBytes < Number.POSITIVE_INFINITY)) {
       throw new InvariantError(
@@ -76,7 +76,7 @@ export class SendCredit {
     }
   }
 
-  /** As `trySend`, but waits. What fails after it waited is dropped, not thrown: nobody is there to catch it. */
+  /** As `trySend`, but waits for credit. A message that fails after it waited is dropped: no caller is left to catch. */
   send(to: PeerTarget, weightBytes: number, write: Write, drop: Drop): Promise<boolean> {
     if (this.trySend(to, weightBytes, write)) return SENT;
     const window = this.#windowOf(to);
@@ -86,13 +86,13 @@ export class SendCredit {
     });
   }
 
-  /** An actor took some. Throws `RejectedError` where it was not sent so much. */
+  /** Takes credit back from an actor. Throws `RejectedError` where it is more than is under way to that actor. */
   returned(to: PeerTarget, bytes: number, messages: number): void {
     const window = this.#windows.get(to);
     if (window === undefined || bytes > window.bytes || messages > window.messages) {
       throw new RejectedError(
         "MALFORMED_FRAME",
-        `Cannot take back credit of ${to} as it must be under way: ${bytes} bytes of ${window?.bytes ?? 0} came back`,
+        `Cannot take back credit of ${to} as at most ${window?.bytes ?? 0} bytes in ${window?.messages ?? 0} messages are under way: current value is ${bytes} bytes in ${messages}`,
       );
     }
     window.bytes -= bytes;
@@ -108,7 +108,7 @@ export class SendCredit {
     if (!isFull) this.#pump();
   }
 
-  /** Who waits is told that the actor can not be reached. */
+  /** The link has ended: waiting messages are dropped, and their senders get false. */
   close(): void {
     const windows = [...this.#windows.values()];
     this.#windows.clear();
@@ -117,7 +117,7 @@ export class SendCredit {
     for (const window of windows) dropWaiting(window);
   }
 
-  /** An actor is gone: who waits for it is told, and what is under way to it comes back as it would. */
+  /** An actor has ended: its waiting messages are dropped, and credit of those under way comes back as usual. */
   endTarget(to: PeerTarget): void {
     const window = this.#windows.get(to);
     if (window === undefined) return;
@@ -147,7 +147,7 @@ export class SendCredit {
       if (next === undefined) continue;
       window.waiting.shift();
       this.#sendWaiting(window, next);
-      this.#consider(window); // behind the others: a set is walked in the order of its additions
+      this.#consider(window); // W2: a set is walked in the order of additions, so this window is behind the others
       this.#forgetWhole(window);
     }
   }
@@ -180,7 +180,7 @@ export class SendCredit {
     return this.#linkBytes === 0 || this.#linkBytes + chargeBytes <= this.#limits.linkBytesMax;
   }
 
-  /** An actor that nothing is under way to is not kept in mind. */
+  /** Forgets an actor to which no message is under way or waits. */
   #forgetWhole(window: Window): void {
     if (window.messages === 0 && window.waiting.size === 0 && this.#windows.get(window.to) === window)
       this.#windows.delete(window.to);

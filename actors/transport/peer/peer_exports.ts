@@ -1,7 +1,7 @@
 /**
- * The local actors that one peer has references to, by the numbers that they were sent under. An actor is exported once a
- * link, for as long as it lives: its end is told, and the number never used again. The end of some is told by nobody (a
- * reply address of `ask`): of those the newest are kept.
+ * The local actors that one peer has references to, by the number under which each was sent. An actor has one number on a
+ * link. When it ends the peer is told, and the number is never used again. Some references can not be watched, such as a
+ * plain object with `tell`: of those the newest `unwatchableExportsMax` are kept.
  */
 import { OverloadedError } from "../../../protocols/errors.ts";
 import type { ActorReference, Termination } from "../../kernel/actor.ts";
@@ -24,9 +24,9 @@ export class ExportTable {
   readonly #onEnded: (id: number, termination: Termination) => void;
   readonly #byId = new Map<number, Exported>();
   readonly #byActor = new Map<ActorReference<never>, Exported>();
-  /** In the order of their last use. */
+  /** Exports that can not be watched, in the order of their last use. */
   readonly #unwatchable = new Set<Exported>();
-  /** Ended before the frame that names them was complete: told after it. */
+  /** Actors that ended before the frame that names them was complete: their end is told after that frame. */
   readonly #endedEarly: (readonly [number, Termination])[] = [];
   #isExporting = false;
   #lastId = 0;
@@ -44,7 +44,7 @@ export class ExportTable {
     return this.#byId.get(id)?.actor;
   }
 
-  /** Throws `OverloadedError` where the peer has as many references as it may. */
+  /** The actor's number, made where it has none. Throws `OverloadedError` where the peer has `exportsMax` references. */
   idOf(actor: ActorReference<never>): number {
     const known = this.#byActor.get(actor);
     if (known !== undefined) {
@@ -54,7 +54,7 @@ export class ExportTable {
     if (this.#byId.size >= this.#limits.exportsMax) {
       throw new OverloadedError(
         "OUT_OF_CREDIT",
-        `Cannot send a reference to ${actor.path} as a node may have ${this.#limits.exportsMax} of another's actors: it has as many`,
+        `Cannot send a reference to ${actor.path} as a peer may have at most ${this.#limits.exportsMax} references: it has all`,
         1_000,
       );
     }
@@ -66,7 +66,7 @@ export class ExportTable {
     return exported.id;
   }
 
-  /** Around the encoding of a frame: an end that is met on the way is told after it. */
+  /** Encodes and writes a frame. Ends of actors that come up meanwhile are told after the frame. */
   whileExporting<Result>(encodeAndWrite: () => Result): Result {
     this.#isExporting = true;
     try {

@@ -1,7 +1,7 @@
 /**
- * What two nodes say to each other over one WebSocket. A frame is a MessagePack list that begins with the number of its
- * type. A later minor version may add types, fields at a frame's end, and keys to the maps of `hello` and `welcome`: who does
- * not know them leaves them alone. What can not be said so is another major version, another subprotocol.
+ * The frames of two nodes on one WebSocket. A frame is a MessagePack list that begins with the number of its type. A later
+ * minor version may add types, fields at a frame's end, and keys to the maps of `hello` and `welcome`: older nodes ignore
+ * these. Any other change is a new major version, with another subprotocol.
  *
  *   dialler    hello ->                                       proof ->
  *   acceptor           <- welcome (with the acceptor's proof)          <- ready, or refusal and the end
@@ -11,49 +11,49 @@ import type { Termination } from "../../kernel/actor.ts";
 
 export const PEER_PATH = "/v1/peer";
 export const PEER_SUBPROTOCOL = "headrace.peer.v1";
-/** Newest minor version that this program speaks; a link speaks the lower of its two ends'. */
+/** Newest minor version that this program speaks. A link uses the lower one of its two ends. */
 export const PEER_MINOR = 0;
 
 export const PEER_LIMITS = {
-  /** A forwarded group of appends is a few MiB at most, as the credit of the sessions that it gathers is. */
+  /** Bytes of one frame. A group of forwarded appends has a few MiB at most, as its sessions' credit has. */
   frameBytesMax: 16_777_216,
-  /** MessagePack values in a frame, and how deep they lie: a group of 10,000 single appends has 300,000. */
+  /** MessagePack values in a frame (a group of 10,000 single appends has 300,000), and levels of nesting. */
   tokensMax: 1_000_000,
   depthMax: 32,
-  /** Pieces that one frame may come in: nodes send each in one. */
+  /** Fragments of one WebSocket message. Nodes send each frame in one. */
   fragmentsMax: 16,
-  /** Data that one actor of the peer may be sent before it took any: a share of the link's, so that none holds up others. */
+  /** Data under way to one actor: a share of the link's, so that an actor which takes nothing holds up no other. */
   targetBytesMax: 1_048_576,
   targetMessagesMax: 1_024,
-  /** Data that all actors of the peer may be sent before they took any: what the peer sets aside for this node. */
+  /** Bytes of data under way to all actors of the peer: the memory that the peer sets aside for this node. */
   linkBytesMax: 67_108_864,
-  /** Unsent bytes above which no data is added; control still is. */
+  /** Unsent bytes above which no data is added. Control still is. */
   unsentBytesMax: 4_194_304,
-  /** Unsent bytes that a peer may leave unread for `unsentForMs`, and those that it may not for a moment. */
+  /** A link ends after `unsentForMs` above `unsentHardBytesMax`, and at once above `unsentEndBytesMax`. */
   unsentHardBytesMax: 16_777_216,
   unsentForMs: 10_000,
   unsentEndBytesMax: 67_108_864,
-  /** Local actors that one peer has references to. A node has at most some ten thousand sessions. */
+  /** Local actors that one peer has references to: more than the sessions of a node, of which there are some 10,000. */
   exportsMax: 65_536,
-  /** Of those, the ones whose end nobody tells (reply addresses of `ask`): the oldest makes room. */
+  /** Of those, the references that can not be watched. Beyond this the one that was used longest ago is forgotten. */
   unwatchableExportsMax: 4_096,
-  /** From an accepted connection to its proof. */
+  /** Longest time from an accepted connection to its proof. */
   handshakeWithinMs: 5_000,
-  /** Connections that have not shown who they are. */
+  /** Accepted connections that have sent no proof yet. Beyond this the oldest is ended. */
   handshakesMax: 256,
-  /** An end that the peer does not answer is not waited for longer. */
+  /** How long a node waits for the answer to a close frame before it ends the connection. */
   closeWithinMs: 1_000,
 } as const;
 
-/** An actor as the other side of a link names it: the name that it is published under, or the number it was exported as. */
+/** How the other side of a link names an actor: by the name under which it is published, or by the number of its export. */
 export type PeerTarget = string | number;
 
-/** How a reference travels: an actor of the sender, or of the receiver who gave it away before. */
+/** A reference in a message: to an actor of the sender (`mine`), or back to an actor of the receiver (`yours`). */
 export type WireReference =
   | { readonly kind: "mine"; readonly id: number; readonly path: string }
   | { readonly kind: "yours"; readonly target: PeerTarget };
 
-/** What a node sets aside for data of one peer: told in the handshake, as nodes of other releases may have other limits. */
+/** The credit that a node grants one peer, told in the handshake, because other releases may have other limits. */
 export interface CreditGrant {
   readonly targetBytesMax: number;
   readonly targetMessagesMax: number;
@@ -66,11 +66,11 @@ export interface HelloFrame {
   readonly cluster: string;
   readonly node: NodeId;
   readonly incarnation: number;
-  /** The node that the dialler means to reach: the address may have become another's. */
+  /** The node that the dialler means to reach. The address may belong to another node by now. */
   readonly to: NodeId;
   readonly nonce: Uint8Array;
   readonly grant: CreditGrant;
-  /** The dialler's count of links made and accepted, this attempt included: what it began before its present link is stale. */
+  /** The dialler's count of its attempts and accepted links, this attempt included (peer link L3). */
   readonly turn: number;
 }
 
@@ -82,7 +82,7 @@ export interface WelcomeFrame {
   readonly incarnation: number;
   readonly nonce: Uint8Array;
   readonly grant: CreditGrant;
-  /** Absent where the acceptor has no secret. */
+  /** Undefined where the acceptor has no secret. */
   readonly proof: Uint8Array | undefined;
 }
 
@@ -96,7 +96,7 @@ export type PeerFrame =
       readonly type: "message";
       readonly lane: "control" | "data";
       readonly to: PeerTarget;
-      /** Credit that it takes; 0 for control. */
+      /** Memory that the message holds; 0 for control. */
       readonly weightBytes: number;
       readonly message: unknown;
     }
@@ -104,17 +104,17 @@ export type PeerFrame =
   | { readonly type: "watch" | "unwatch"; readonly name: string }
   | { readonly type: "terminated"; readonly to: PeerTarget; readonly termination: Termination }
   | { readonly type: "heartbeat" }
-  /** Of a later minor version. */
+  /** A frame of a later minor version. */
   | { readonly type: "unknown"; readonly number: number };
 
-/** What an actor has taken of the data that it was sent. */
+/** Credit of one actor on its way back: the data that its mailbox took. */
 export interface CreditReturn {
   readonly to: PeerTarget;
   readonly bytes: number;
   readonly messages: number;
 }
 
-/** Numbers of the types on the wire. Never given to another type. */
+/** Numbers of the types on the wire. A number is never given to another type. */
 export const FRAME_NUMBERS = {
   hello: 1,
   welcome: 2,

@@ -1,7 +1,7 @@
 /**
- * How two nodes show each other who they are before anything else is said. With a secret each proves that it knows it: a
- * keyed digest (HMAC-SHA256) over both lives, both nonces, the cluster and both minor versions, each side under a label of
- * its own. So nothing of the secret travels, and what was heard once opens nothing later, or the other way round.
+ * How two nodes prove to each other who they are, before any other frame. With a secret, each sends a keyed digest
+ * (HMAC-SHA256) over both lives, both nonces, the cluster and both minor versions, each side under a label of its own. So
+ * the secret never travels, and a digest that was overheard proves nothing in a later handshake or from the other side.
  */
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { errorFromCode, RejectedError } from "../../../protocols/errors.ts";
@@ -21,10 +21,10 @@ export interface Identity {
   readonly node: NodeId;
   readonly incarnation: number;
   readonly cluster: string;
-  /** Newest minor version that it speaks; `PEER_MINOR` but in tests of others. */
+  /** Newest minor version that the node speaks: `PEER_MINOR`, but in tests of other versions. */
   readonly minor: number;
   readonly secret: string | undefined;
-  /** What it sets aside for data of each peer. */
+  /** The credit that the node grants each peer. */
   readonly grant: CreditGrant;
 }
 
@@ -33,7 +33,7 @@ export function identityOf(of: Omit<Identity, "minor" | "grant">): Identity {
   return { ...of, minor: PEER_MINOR, grant: { targetBytesMax, targetMessagesMax, linkBytesMax } };
 }
 
-/** Whom a handshake has shown the other side to be. */
+/** Who the other side is, once its handshake has proved it. */
 export interface ShownPeer {
   readonly node: NodeId;
   readonly incarnation: number;
@@ -42,7 +42,10 @@ export interface ShownPeer {
   readonly grant: CreditGrant;
 }
 
-/** The dialler's side: `hello`, then what `take` gives back, until it gives the peer. Throws what the peer refuses with. */
+/**
+ * The dialler's side. The caller sends `hello`, then each frame that `take` returns, until `take` returns the peer. `take`
+ * throws the peer's refusal, and `RejectedError` for a frame that does not belong here.
+ */
 export class DiallerHandshake {
   readonly hello: HelloFrame;
   readonly #self: Identity;
@@ -76,7 +79,7 @@ export class DiallerHandshake {
   }
 }
 
-/** The acceptor's side: gives what to answer, then the peer, whom the caller tells `ready` or a refusal. */
+/** The acceptor's side. `take` returns the answer to send, then the peer, to whom the caller sends `ready` or a refusal. */
 export class AcceptorHandshake {
   readonly #self: Identity;
   #hello: HelloFrame | undefined;
@@ -86,7 +89,7 @@ export class AcceptorHandshake {
     this.#self = self;
   }
 
-  /** Who it says it is, before it is shown. */
+  /** The node that the dialler says it is, before its proof. */
   get claimedNode(): NodeId | undefined {
     return this.#hello?.node;
   }
@@ -124,17 +127,20 @@ function checkCluster({ cluster }: Identity, other: string): void {
 }
 
 const wrongNode = (wanted: string, found: string): RejectedError =>
-  new RejectedError("UNKNOWN_NODE", `Cannot link with ${wanted} as another node answers there: it is ${found}`);
+  new RejectedError(
+    "UNKNOWN_NODE",
+    `Cannot link with ${wanted} as the node at its address must be that one: it is ${found}`,
+  );
 
 const unexpected = (frame: PeerFrame): RejectedError =>
   new RejectedError(
     "HELLO_REQUIRED",
-    `Cannot take a frame as nodes must show who they are first: its type is ${frame.type}`,
+    `Cannot accept a frame as nodes must prove who they are first: current type is ${frame.type}`,
   );
 
 type Side = "dialler" | "acceptor";
 
-/** The lists of JSON are unambiguous: no two handshakes have one text. */
+/** The digest of one side; undefined without a secret. It is made of a JSON list, so no two handshakes share a text. */
 function proofOf(
   { secret, cluster }: Identity,
   side: Side,
@@ -154,7 +160,7 @@ function proofOf(
   return createHmac("sha256", secret).update(text).digest();
 }
 
-/** Where this node has no secret, others are let in by their address or by TLS, which is decided before the handshake. */
+/** Throws `RejectedError` for a wrong proof. A node without a secret checks none: address or TLS decided before. */
 function checkProof(
   self: Identity,
   side: Side,

@@ -1,10 +1,9 @@
 /**
- * One link, from `up` to its end: what the actors of two lives say to each other. Holds both sides' tables and credit;
- * leaves who is linked to `peer_link_machine.ts`.
- *   N1. Control leaves at once. Data leaves when its actor has credit, and no actor waits for another's (E19).
- *   N2. Credit comes back when the actor's mailbox took the message, or nobody is there to take it: never twice, never not.
- *       It goes with what else is said, if that is soon (`peer_returns.ts`).
- *   N3. After the end everything is a dead letter, who waits is told false, and who watches is told `CONNECTION_LOST`.
+ * One link, from `up` to its end: carries the messages between the actors of two lives. Owns the link's tables and credit;
+ * leaves the choice of connections to `peer_link_machine.ts`.
+ *   N1. Control leaves at once. Data leaves when its actor has credit, and no actor waits for another's credit (E19).
+ *   N2. The credit of a message comes back exactly once: when the actor's mailbox took it, or where the actor is gone.
+ *   N3. After the end every message is a dead letter, senders that wait get false, and watchers get `CONNECTION_LOST`.
  */
 import { RejectedError, UnavailableError } from "../../../protocols/errors.ts";
 import type { NodeId } from "../../../protocols/position.ts";
@@ -24,13 +23,13 @@ export interface PeerLinkOptions {
   readonly node: NodeId;
   readonly socket: PeerSocket;
   readonly publications: Publications;
-  /** Answers for names that nobody publishes here (yet). */
+  /** The route of a reference that the peer sends back by a name which this node does not publish, or not yet. */
   readonly localRoute: Route;
   readonly onDeadLetter: OnDeadLetter;
-  /** What a local reference threw at a message of the peer's, or why one that had waited could not be sent. */
+  /** Called with an error that a local reference threw at a message, or that kept a waiting message from being sent. */
   readonly onProblem: (error: unknown) => void;
   readonly limits: CreditGrant & ExportLimits;
-  /** What the peer sets aside for this node. */
+  /** The credit that the peer grants this node. */
   readonly granted: CreditGrant;
   readonly setTimer: SetTimer;
 }
@@ -55,7 +54,7 @@ export class PeerLink implements Route {
   readonly #credit: SendCredit;
   readonly #imports = new Map<number, RemoteReference<never>>();
   readonly #listeners = new Map<PeerTarget, Set<Listener>>();
-  /** Names that the peer watches here. */
+  /** Names of this node that the peer watches, each with the function that ends the watch. */
   readonly #watched = new Map<string, () => void>();
   readonly #returns: CreditReturns;
   #inboundBytes = 0;
@@ -120,7 +119,7 @@ export class PeerLink implements Route {
     if (known !== undefined) known.add(own);
     else {
       this.#listeners.set(to, new Set([own]));
-      if (typeof to === "string") this.#write({ type: "watch", name: to }); // of an exported actor the end is told anyway
+      if (typeof to === "string") this.#write({ type: "watch", name: to }); // a peer tells the end of an exported actor unasked
     }
     return () => this.#unwatch(to, own);
   }
@@ -129,7 +128,7 @@ export class PeerLink implements Route {
     this.#write({ type: "heartbeat" });
   }
 
-  /** Whether anything came since the last call. */
+  /** Whether a frame came since the last call. */
   takeHeard(): boolean {
     const wasHeard = this.#wasHeard;
     this.#wasHeard = false;
@@ -157,7 +156,7 @@ export class PeerLink implements Route {
 
   // From the peer -----------------------------------------------------------------------------------------------------
 
-  /** Throws `RejectedError` for what no peer may send: the link is then to be ended. */
+  /** Throws `RejectedError` for a frame that no peer may send. The caller then ends the link. */
   receive(bytes: Uint8Array): void {
     if (this.#isEnded) return;
     this.#wasHeard = true;
@@ -190,7 +189,7 @@ export class PeerLink implements Route {
       case "refusal":
         throw new RejectedError(
           "UNKNOWN_FRAME",
-          `Cannot take a frame as it must be one of a link that is up: its type is ${frame.type}`,
+          `Cannot accept a frame as its type must be one of a link that is up: current value is ${frame.type}`,
         );
     }
   }
@@ -204,7 +203,7 @@ export class PeerLink implements Route {
     try {
       actor.tell(message);
     } catch (error) {
-      this.#options.onProblem(error); // of a reference that leads on to another node
+      this.#options.onProblem(error); // a reference that leads to a third node may throw
     }
   }
 
@@ -214,7 +213,7 @@ export class PeerLink implements Route {
     if (this.#inboundBytes > Math.max(this.#limits.linkBytesMax, chargeBytes)) {
       throw new RejectedError(
         "MALFORMED_FRAME",
-        `Cannot take data as what is under way may have ${this.#limits.linkBytesMax} bytes: it has ${this.#inboundBytes}`,
+        `Cannot accept data as at most ${this.#limits.linkBytesMax} bytes may be under way: current value is ${this.#inboundBytes}`,
       );
     }
     const actor = this.#actorOf(to);
@@ -302,7 +301,7 @@ export class PeerLink implements Route {
     return typeof to === "number" ? this.#exports.actorOf(to) : this.#options.publications.actorOf(to);
   }
 
-  /** The link is over, or the peer told that this actor is. */
+  /** Whether the link has ended, or the peer told that this actor has. */
   #isGone(to: PeerTarget): boolean {
     return this.#isEnded || (typeof to === "number" && !this.#imports.has(to));
   }
@@ -334,4 +333,7 @@ export class PeerLink implements Route {
 }
 
 const tooMany = (what: string, limit: number): RejectedError =>
-  new RejectedError("FRAME_TOO_COMPLEX", `Cannot take a frame as a peer may have ${limit} ${what}: it has as many`);
+  new RejectedError(
+    "FRAME_TOO_COMPLEX",
+    `Cannot accept a frame as a peer may have at most ${limit} ${what}: it has all`,
+  );

@@ -1,28 +1,28 @@
 /**
- * Keeps one link with one node: decides who dials and when, which of two connections stays, when a node is silent, and what
- * is told of it. Connections, their handshakes and what is said over them are left to `peer_links.ts`.
- *   L1. `up` and `closed` take turns: a life is told up once for each link to it, and closed once after.
- *   L2. The node with the lower name dials at once, the other one after a look, so that two nodes rarely dial at the same
- *       time. Where they do, the lower one's connection stays. After a link broke both dial at once: whoever listens no
- *       more is then noticed from both sides.
- *   L3. A node that asks for a link while one is up has lost that one: the newer stays. What it began before the present
- *       link (a lower turn) is stale and refused.
- *   L4. A higher incarnation ends what there is with the lower one; a lower one is refused.
- *   L5. Silence is counted in looks, never in differences of a clock (E24): a node that was itself asleep counts one.
- *   L6. Whoever shows that it is of the cluster is linked, kept or not: lists of nodes lag.
+ * Keeps one link with one node. Decides which node dials and when, which of two connections stays, when the peer counts as
+ * silent, and which events are told. Leaves connections, handshakes and messages to `peer_links.ts`.
+ * A "look" is the machine's tick, every `heartbeatEveryMs`.
+ *   L1. `up` and `closed` take turns: each link of a life is told up once, and closed once when it ends.
+ *   L2. The node with the lower name dials at once, the other one after a look. Where both dial, the lower name's connection
+ *       stays. After a link broke both dial at once, so that each notices whether the other's process still listens.
+ *   L3. A node that asks for a link while one is up has lost that one: the newer connection stays. A connection that it
+ *       began before the present link has a lower turn, and is refused.
+ *   L4. A higher incarnation ends the link and the attempts with the lower one. A lower incarnation is refused.
+ *   L5. Silence is counted in looks, never by a clock (E24): a node that slept for an hour counts one look.
+ *   L6. A node that has shown that it is of the cluster is linked even where no list names it, because lists lag.
  */
 import { FencedError, type HeadraceError, UnavailableError } from "../../../protocols/errors.ts";
 import type { Step } from "../../../protocols/machine.ts";
 import type { NodeId } from "../../../protocols/position.ts";
 import type { LinkEvent } from "../transport.ts";
 
-/** A connection of the machine's: dialled ones are numbered by their turn, accepted ones below 0 by the shell. */
+/** Names a connection: a dialled one by its turn, an accepted one by a number below 0 that the shell chooses. */
 export type ConnectionNumber = number;
 
 export interface PeerLinkTimes {
   readonly heartbeatEveryMs: number;
   readonly silentAfterMs: number;
-  /** Between attempts: doubled from the first to the longest. */
+  /** Pause between attempts to dial: doubles from the first to the longest. */
   readonly redialFirstMs: number;
   readonly redialMaxMs: number;
 }
@@ -30,17 +30,17 @@ export interface PeerLinkTimes {
 export interface PeerLinkState {
   readonly self: NodeId;
   readonly peer: NodeId;
-  /** Looks without a word after which a node is silent. */
+  /** Looks in a row without a frame, after which the peer counts as silent. */
   readonly looksMax: number;
   readonly times: PeerLinkTimes;
-  /** The newest life that is known of. */
+  /** The newest life of the peer that this node knows. */
   incarnation: number;
   /** Where to dial; undefined while the node is not kept. */
   address: string | undefined;
   /** Counts the connections that were dialled or accepted. */
   turn: number;
   link: LinkUp | undefined;
-  /** An attempt under way. */
+  /** The attempt to dial that is under way. */
   dial: { readonly connection: ConnectionNumber; looks: number } | undefined;
   /** The number of the pause before the next attempt; 0 for none. */
   pause: number;
@@ -53,19 +53,19 @@ export interface PeerLinkState {
 interface LinkUp {
   readonly connection: ConnectionNumber;
   readonly incarnation: number;
-  /** The peer's turn when the link was made. */
+  /** The peer's turn when the link was made (L3). */
   readonly peerTurn: number;
 }
 
 export type PeerLinkMessage =
   | { readonly type: "keep"; readonly incarnation: number; readonly address: string }
   | { readonly type: "forget" }
-  /** Every `heartbeatEveryMs`. */
+  /** The tick, every `heartbeatEveryMs`, with whether a frame came since the last one. */
   | { readonly type: "look"; readonly wasHeard: boolean }
   | { readonly type: "paused"; readonly pause: number }
-  /** Nobody listens there. */
+  /** The peer's address refused the connection: no process listens there. */
   | { readonly type: "refused"; readonly connection: ConnectionNumber }
-  /** A dialled connection was made and shown to be the peer's. */
+  /** A dialled connection is open, and the peer has proved who it is. */
   | {
       readonly type: "ready";
       readonly connection: ConnectionNumber;
@@ -73,7 +73,7 @@ export type PeerLinkMessage =
       readonly minor: number;
       readonly turn: number;
     }
-  /** A connection came in, shown to be the peer's. */
+  /** A connection was accepted, and the peer has proved who it is. */
   | {
       readonly type: "asked";
       readonly connection: ConnectionNumber;
@@ -81,14 +81,14 @@ export type PeerLinkMessage =
       readonly minor: number;
       readonly turn: number;
     }
-  /** A connection, or an attempt at one, is over. */
+  /** A connection, or an attempt at one, has ended. */
   | { readonly type: "broke"; readonly connection: ConnectionNumber };
 
 export type PeerLinkEffect =
   | { readonly type: "dial"; readonly connection: ConnectionNumber; readonly address: string }
-  /** Answered with `paused`; the shell adds its jitter. */
+  /** The shell answers with `paused` after `delayMs`, changed by its jitter. */
   | { readonly type: "pause"; readonly pause: number; readonly delayMs: number }
-  /** Begin to speak over a connection; one that came in is first told `ready` with the turn. */
+  /** Make the connection the link. On an accepted connection the shell first sends `ready` with the turn. */
   | {
       readonly type: "open";
       readonly connection: ConnectionNumber;
@@ -101,7 +101,7 @@ export type PeerLinkEffect =
   | { readonly type: "heartbeat"; readonly connection: ConnectionNumber }
   | { readonly type: "tell"; readonly event: LinkEvent };
 
-/** The look that comes next is part of one only: it does not count. */
+/** The next look comes after less than a whole period, so it does not count. */
 const BETWEEN_LOOKS = -1;
 
 type Effects = PeerLinkEffect[];
@@ -127,7 +127,7 @@ export function initialPeerLink(self: NodeId, peer: NodeId, times: PeerLinkTimes
   };
 }
 
-/** Nothing is left of it: neither kept nor linked. */
+/** Whether the peer is neither kept nor linked, so that the machine can be forgotten. */
 export const isIdle = ({ address, link }: PeerLinkState): boolean => address === undefined && link === undefined;
 
 export const stepPeerLink: Step<PeerLinkState, PeerLinkMessage, PeerLinkEffect> = (state, message) => {
@@ -218,7 +218,7 @@ function ready(state: PeerLinkState, message: Ready, effects: Effects): void {
     return;
   }
   if (message.incarnation < state.incarnation) {
-    endAttempts(state, effects); // L4: the former life is still at that address
+    endAttempts(state, effects); // L4: a former life of the peer still listens at that address
     pause(state, effects);
     return;
   }
@@ -250,15 +250,15 @@ function refusalOf(state: PeerLinkState, { incarnation, turn }: Asked): Headrace
   if (link !== undefined && link.incarnation === incarnation && turn <= link.peerTurn) {
     return new UnavailableError(
       "NOT_READY",
-      `Cannot link with ${peer} by an attempt as it must be newer than the link that is up: its turn is ${turn}`,
+      `Cannot link with ${peer} as its attempt must be newer than the link that is up, made at turn ${link.peerTurn}: current turn is ${turn}`,
     );
   }
-  // An attempt that leads nowhere does not keep the peer's from being taken.
+  // L2 holds for a young attempt only: one that may lead nowhere must not keep the peer's connection out.
   const isOursYoung = attempt !== undefined && attempt.looks <= state.looksMax / 2;
   if (isOursYoung && state.self < peer) {
     return new UnavailableError(
       "NOT_READY",
-      `Cannot link with ${peer} by its connection as the one of ${state.self} stays where both dial`,
+      `Cannot link with ${peer} by its connection as the one that ${state.self} dials must stay: both nodes dial`,
     );
   }
   return undefined;

@@ -1,6 +1,6 @@
 /**
- * Links with the other nodes of a cluster: dials and accepts connections, lets the two ends show who they are, asks
- * `peer_link_machine.ts` which connection stays, and gives those that do to `peer_link.ts`. Decides nothing else.
+ * Links with the other nodes of a cluster: dials and accepts connections, runs their handshakes, asks `peer_link_machine.ts`
+ * which connection stays, and makes that one a link (`peer_link.ts`). Decides only which upgrades are refused.
  */
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
@@ -40,43 +40,46 @@ import { Publications } from "./publications.ts";
 import { RemoteReference, type Route } from "./remote_reference.ts";
 import { absentRoute, localRoute } from "./routes.ts";
 
-/** Between attempts to dial, before jitter of up to one half. */
+/** Pause between attempts to dial, before up to half of it is taken off as jitter. */
 const REDIAL = { redialFirstMs: 50, redialMaxMs: 2_000 } as const;
 
 export interface PeerLinksOptions {
   /** This node's present life. */
   readonly self: { readonly node: NodeId; readonly incarnation: number };
   readonly clusterId: string;
-  /** What all nodes of the cluster know. Without it only nodes on this machine are linked, or, where `authorizedByTls`, those that TLS vouches for. */
+  /**
+   * The secret that all nodes of the cluster know, of at least 32 characters. Without it only nodes on this machine are
+   * linked or, where `authorizedByTls`, nodes with a certificate that this node trusts.
+   */
   readonly secret?: string;
   readonly times: { readonly heartbeatEveryMs: number; readonly silentAfterMs: number };
   readonly tls?: PeerTls;
-  /** Without a secret: takes peers whose certificate this node's server has verified, and no others. */
+  /** Without a secret: accepts only peers whose certificate this node's server has verified. */
   readonly authorizedByTls?: boolean;
   readonly setTimer: SetTimer;
   /** In [0, 1). */
   readonly random: () => number;
   readonly onDeadLetter: OnDeadLetter;
-  /** What kept a link from being made, or ended one: for the log. `node` where it is known, or claimed. */
+  /** Called with an error that ended a link or kept one from being made, for the log. `node` is known or only claimed. */
   readonly onProblem: (error: unknown, node: NodeId | undefined) => void;
-  /** Default: `ws`. */
+  /** Dials a connection. Default: by `ws`. */
   readonly connect?: ConnectPeer;
-  /** Smaller ones, where a test is to see them reached. */
+  /** Replaces limits of `PEER_LIMITS`: tests use small ones, to reach them. */
   readonly limits?: Partial<CreditGrant & ExportLimits>;
-  /** An older one, in tests. */
+  /** The minor version to speak. Default: `PEER_MINOR`; tests give another one. */
   readonly minor?: number;
 }
 
 export interface PeerLinks extends Peers {
-  /** Takes an upgrade of `PEER_PATH`; `onShown` is called once the other end has shown that it is a node of the cluster. */
+  /** Accepts an upgrade at `PEER_PATH`. Calls `onShown` once the other end has proved that it is a node of the cluster. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, onShown?: () => void): void;
   /** Sizes of the tables of the link that is up with a node. */
   sizes(node: NodeId): PeerLinkSizes | undefined;
-  /** Ends all links; resolves when their connections are closed. */
+  /** Ends all links. Resolves when their connections are closed. */
   close(): Promise<void>;
 }
 
-/** Throws `ConfigurationError` for a secret that can be guessed. */
+/** Links without peers: `keep` names those. Rejects with `ConfigurationError` for a secret of less than 32 characters. */
 export async function createPeerLinks(options: PeerLinksOptions): Promise<PeerLinks> {
   const length = options.secret?.length ?? SECRET_CHARACTERS_MIN;
   if (length < SECRET_CHARACTERS_MIN) {
@@ -100,7 +103,7 @@ export async function createPeerLinks(options: PeerLinksOptions): Promise<PeerLi
 
 const SECRET_CHARACTERS_MIN = 32;
 
-/** A node that is kept, linked or both. */
+/** A peer that is kept, linked or both. */
 interface Neighbour {
   readonly node: NodeId;
   readonly connections: Map<number, PeerConnection>;
@@ -123,10 +126,10 @@ class Links implements PeerLinks, ConnectionOwner {
   readonly #listeners = new Set<(event: LinkEvent) => void>();
   readonly #open = new Set<PeerConnection>();
   #lookTimer: Timer | undefined;
-  /** Accepted connections that have not shown who they are, longest first, with whom to tell once they have. */
+  /** Accepted connections before their proof, the oldest first, each with the `onShown` of its upgrade. */
   readonly #unshown = new Map<PeerConnection, () => void>();
   #accepted = 0;
-  /** Highest turn of a neighbour that is not kept in mind any more: turns only rise. */
+  /** Highest turn of a neighbour that was forgotten: when it comes back its turns go on from there (peer link L3). */
   #turn = 0;
   #closed: Promise<void> | undefined;
   #onAllClosed: (() => void) | undefined;
@@ -149,7 +152,7 @@ class Links implements PeerLinks, ConnectionOwner {
     if (this.#closed !== undefined) return;
     const kept = new Map(peers.filter(({ node }) => node !== this.#identity.node).map((peer) => [peer.node, peer]));
     for (const neighbour of [...this.#neighbours.values()]) {
-      // One that was never kept has linked itself: the list lags, and it stays (L6).
+      // A neighbour that was never kept has linked itself, ahead of the list: it stays (peer link L6).
       if (!kept.has(neighbour.node) && neighbour.state.address !== undefined) this.#step(neighbour, { type: "forget" });
     }
     for (const { node, incarnation, address } of kept.values())
@@ -213,7 +216,7 @@ class Links implements PeerLinks, ConnectionOwner {
     return neighbour;
   }
 
-  /** What a step's effects bring about at once (a listener that keeps other nodes) is stepped after them. */
+  /** A message that comes up while effects are carried out, as from a listener that calls `keep`, waits for its step. */
   #step(neighbour: Neighbour, message: PeerLinkMessage): void {
     neighbour.queue.push(message);
     if (neighbour.isStepping) return;
@@ -340,7 +343,7 @@ class Links implements PeerLinks, ConnectionOwner {
     );
   }
 
-  /** Whoever only connects holds up no node: a handshake takes milliseconds, and the longest silent one gives way. */
+  /** Beyond `handshakesMax` handshakes the oldest one is ended. A node's own takes milliseconds, so silent ones go first. */
   #endLongestUnshown(): void {
     if (this.#unshown.size <= PEER_LIMITS.handshakesMax) return;
     const longest = this.#unshown.keys().next().value;
@@ -381,7 +384,7 @@ class Links implements PeerLinks, ConnectionOwner {
     if (this.#closed === undefined) this.#options.onProblem(error, node);
   }
 
-  /** The machine took this connection for the link. */
+  /** Makes the connection that the machine chose the neighbour's link. */
   #speak(neighbour: Neighbour, number: number, turn: number): void {
     const { node } = neighbour;
     const makeLink = (socket: PeerSocket, granted: CreditGrant): PeerLink =>

@@ -1,7 +1,7 @@
 /**
- * Reads what `PeerWriter` wrote. Limits come before anything is built: each list and map is charged its values, which must
- * also fit into the bytes that are left. Binary is a view of the frame. Throws `RejectedError` for what is malformed: who
- * sent it is not a peer that can be understood.
+ * Reads the values that `PeerWriter` writes. Checks its limits before it builds anything: each list and map is charged for
+ * its values, which must also fit into the bytes that are left. Binary values are views of the frame. Throws
+ * `RejectedError` for a malformed frame.
  */
 import { errorFromCode, RejectedError } from "../../../protocols/errors.ts";
 import { dateOf } from "../../../protocols/values/precise_date.ts";
@@ -10,11 +10,11 @@ import type { ActorReference } from "../../kernel/actor.ts";
 import { PEER_LIMITS, type PeerTarget, type WireReference } from "./peer_frames.ts";
 import { EXTENSIONS } from "./peer_writer.ts";
 
-/** Shorter text is read here, longer by the runtime. */
+/** Bytes of text up to which reading here is faster than a call of the runtime. */
 const SHORT_TEXT = 24;
 const NO_BYTES = Buffer.alloc(0);
 
-/** Gives a reference that came in the form that local actors use. */
+/** Makes a reference of a frame into one that local actors can use. */
 export type ImportReference = (wire: WireReference) => ActorReference<never>;
 
 export class PeerReader {
@@ -28,7 +28,7 @@ export class PeerReader {
     if (bytes.length > PEER_LIMITS.frameBytesMax) {
       throw new RejectedError(
         "FRAME_TOO_LARGE",
-        `Cannot take a frame of a node as it may have ${PEER_LIMITS.frameBytesMax} bytes: current value is ${bytes.length}`,
+        `Cannot accept a frame of a node as it may have at most ${PEER_LIMITS.frameBytesMax} bytes: current value is ${bytes.length}`,
       );
     }
     this.#bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -39,7 +39,7 @@ export class PeerReader {
     this.#charge(1);
   }
 
-  /** Lets go of the frame. What follows its known fields is of a later minor version. */
+  /** Releases the frame. Fields that were not read are those of a later minor version. */
   end(): void {
     this.#bytes = NO_BYTES;
   }
@@ -227,31 +227,31 @@ export class PeerReader {
   }
 
   #charge(count: number): number {
-    // Every value takes a byte at least, so a count beyond what is left is a lie: refused before anything is built.
+    // Every value takes at least a byte, so a count beyond the bytes that are left is refused before anything is built.
     if (count > this.#end - this.#at) throw truncated();
     this.#tokens += count;
     if (this.#tokens > PEER_LIMITS.tokensMax) {
       throw new RejectedError(
         "FRAME_TOO_COMPLEX",
-        `Cannot take a frame of a node as it may hold ${PEER_LIMITS.tokensMax} values: it holds more`,
+        `Cannot accept a frame of a node as it may hold at most ${PEER_LIMITS.tokensMax} values: it holds more`,
       );
     }
     return count;
   }
 }
 
-/** As a number where it is one exactly. */
+/** The value as a number where that is exact, else as a bigint. */
 const narrowed = (value: bigint): number | bigint => {
   const number = Number(value);
   return Number.isSafeInteger(number) ? number : value;
 };
 
 function checkDepth(depth: number): void {
-  // A frame is a list itself: what lies in a message may be one level deeper than the message's own limit.
+  // The frame itself is a list, so a message's values lie one level deeper than in the message.
   if (depth <= PEER_LIMITS.depthMax + 1) return;
   throw new RejectedError(
     "FRAME_TOO_COMPLEX",
-    `Cannot take a frame of a node as it may be ${PEER_LIMITS.depthMax} levels deep: it is deeper`,
+    `Cannot accept a frame of a node as it may be at most ${PEER_LIMITS.depthMax} levels deep: it is deeper`,
   );
 }
 

@@ -1,15 +1,15 @@
 /**
- * Credit on its way back to a peer: the receiver's side of `peer_credit.ts`. A frame of its own costs both nodes a system call
- * and a wake-up, and most data is answered within milliseconds.
- *   V1. Credit goes with the next frame to the peer, and waits for one no longer than `RETURN_WITHIN_MS`.
- *   V2. It waits only while it is a small part of what its actor, or the link, may be sent: nobody is held up who sends a lot.
+ * Credit on its way back to a peer: the receiver's side of `peer_credit.ts`. A frame for credit alone costs both nodes a
+ * system call and a wake-up, and most data is answered within milliseconds.
+ *   V1. Credit goes with the next frame to the peer, and waits for that at most `RETURN_WITHIN_MS`.
+ *   V2. Once a quarter of an actor's or the link's credit waits, it goes at the end of the turn, as its sender may need it.
  */
 import type { Timer } from "../../kernel/actor.ts";
 import type { CreditGrant, CreditReturn, PeerTarget } from "./peer_frames.ts";
 import type { SetTimer } from "./peer_socket.ts";
 
 const RETURN_WITHIN_MS = 5;
-/** Of a share. */
+/** Part of an actor's or the link's credit that may wait (V2). */
 const SMALL_PART = 1 / 4;
 
 export class CreditReturns {
@@ -27,7 +27,7 @@ export class CreditReturns {
     this.#send = send;
   }
 
-  /** A message of this charge was taken, or nobody is there to take it. */
+  /** Gives back the credit of one message: the actor's mailbox took it, or the actor has ended. */
   add(to: PeerTarget, bytes: number): void {
     const of = this.#waiting.get(to) ?? { bytes: 0, messages: 0 };
     of.bytes += bytes;
@@ -42,11 +42,11 @@ export class CreditReturns {
     if (isSmall) this.#timer ??= this.#setTimer(RETURN_WITHIN_MS, this.flush);
     else if (!this.#isDue) {
       this.#isDue = true;
-      queueMicrotask(this.flush); // what the rest of this turn gives back goes along
+      queueMicrotask(this.flush); // credit that the rest of this turn gives back goes along
     }
   }
 
-  /** Sends what waits, if anything does. */
+  /** Sends all waiting credit, if there is any. */
   readonly flush = (): void => {
     if (this.#waiting.size === 0) return;
     const returned = Array.from(this.#waiting, ([to, { bytes, messages }]) => ({ to, bytes, messages }));

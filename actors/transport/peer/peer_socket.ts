@@ -1,6 +1,6 @@
 /**
- * One WebSocket between two nodes, dialled or accepted, below everything that is said over it. Small frames of one turn leave
- * in one write. Holds the bounds of what a peer leaves unread: above the first no data is added, above the last it is ended.
+ * One WebSocket between two nodes, dialled or accepted. Small frames of one turn leave in one write. Bounds the bytes that
+ * a peer leaves unread: above `unsentBytesMax` no data is added, above `unsentEndBytesMax` the connection ends.
  */
 import type { Duplex } from "node:stream";
 import type { WebSocket } from "ws";
@@ -8,38 +8,38 @@ import { type HeadraceError, RejectedError, UnavailableError } from "../../../pr
 import type { Timer } from "../../kernel/actor.ts";
 import { PEER_LIMITS, PEER_SUBPROTOCOL } from "./peer_frames.ts";
 
-/** A frame of this size is worth a write of its own, and the other side may begin with it. */
+/** A frame of this size is written by itself, so that the other side can begin to read it. */
 const LARGE_BYTES = 16_384;
 
 export interface PeerSocket {
   readonly unsentBytes: number;
   send(frame: Uint8Array): void;
-  /** Ends in order, after what was sent. */
+  /** Ends the connection by a close frame, after the frames that were sent. */
   close(code: number, reason: string): void;
-  /** Ends at once. */
+  /** Ends the connection at once; unsent frames are lost. */
   terminate(): void;
 }
 
 export interface PeerSocketEvents {
   onOpen(): void;
   onFrame(bytes: Uint8Array): void;
-  /** Data may, or may not, be added to what is unsent. */
+  /** With true: too many bytes are unsent, so no data must be added. With false: data may be added again. */
   onFull(isFull: boolean): void;
   /** Called once. */
   onEnd(end: SocketEnd): void;
 }
 
 export interface SocketEnd {
-  /** Nobody listens there. */
+  /** No process listens at the address. */
   readonly isRefused: boolean;
   readonly error: HeadraceError;
 }
 
-/** Dials an address. `onEnd` tells what came of an attempt that failed; nothing is thrown. */
+/** Dials an address. A failed attempt calls `onEnd`; nothing is thrown. */
 export type ConnectPeer = (address: string, events: PeerSocketEvents) => PeerSocket;
 
 export interface PeerTls {
-  /** Who signed the certificates of the other nodes, in PEM; default the runtime's own list. */
+  /** Certificates of the authorities that signed the other nodes' certificates, in PEM. Default: the runtime's own list. */
   readonly ca?: string | Buffer;
   /** This node's certificate and key, in PEM, for peers that ask for one. */
   readonly certificate?: string | Buffer;
@@ -50,15 +50,15 @@ export type SetTimer = (delayMs: number, callback: () => void) => Timer;
 
 /** Dials with `ws`. */
 export function connectPeer(ws: typeof import("ws"), tls: PeerTls, setTimer: SetTimer): ConnectPeer {
-  // Made for each connection: the certificate may have been read again.
+  // Made anew for each connection, because the certificate may have been replaced.
   const options = () => ({
     perMessageDeflate: false,
     maxPayload: PEER_LIMITS.frameBytesMax,
     maxFragments: PEER_LIMITS.fragmentsMax,
     closeTimeout: PEER_LIMITS.closeWithinMs,
     followRedirects: false,
-    // The mask of RFC 6455 keeps a script in a browser from choosing what a proxy sees. A node chooses both ends itself,
-    // and a mask of zeros saves each side a pass over every byte.
+    // The mask of RFC 6455 protects proxies from bytes that a script in a browser chose. No script runs here, and a mask of
+    // zeros saves each side a pass over every byte.
     generateMask: (mask: Buffer) => void mask.fill(0),
     ...(tls.ca === undefined ? {} : { ca: tls.ca }),
     ...(tls.certificate === undefined ? {} : { cert: tls.certificate }),
@@ -150,7 +150,7 @@ class NodePeerSocket implements PeerSocket {
     if (this.#isCorked || this.#socket === undefined) return;
     this.#isCorked = true;
     this.#socket.cork();
-    queueMicrotask(this.#uncork); // after the turn of the actor that sends
+    queueMicrotask(this.#uncork); // runs after the turn of the actor that sends
   }
 
   readonly #uncork = (): void => {
@@ -163,10 +163,10 @@ function endOf(address: string, error: Error | undefined, code: number, reason: 
   const where = address === "" ? "a node" : address;
   const text = error?.message ?? `it was closed with ${code} ${reason}`;
   const isRefused = (error as NodeJS.ErrnoException | undefined)?.code === "ECONNREFUSED";
-  // How `ws` tells of an answer that is no upgrade.
+  // The message of `ws` for an answer that is no upgrade.
   const status = /^Unexpected server response: (\d+)/.exec(text)?.[1];
   if (status === "403") {
-    const message = `Cannot link with ${where} as it lets in only nodes that it trusts: see its log`;
+    const message = `Cannot link with ${where} as it must trust this node: it answered 403, see its log`;
     return { isRefused, error: new RejectedError("FORBIDDEN", message, { cause: error }) };
   }
   if ((status !== undefined && !status.startsWith("5")) || /subprotocol/.test(error?.message ?? "")) {

@@ -1,9 +1,9 @@
 /**
- * Writes values as MessagePack, into slabs that frames share: binary is copied once, into its frame. What MessagePack has
- * not (undefined, maps with any keys, times, errors, references) are extensions, whose numbers are in `EXTENSIONS`.
+ * Writes values as MessagePack, into slabs of memory that frames share. Binary values are copied once. Values that
+ * MessagePack lacks (undefined, maps with any keys, times, errors, references) are extensions, numbered in `EXTENSIONS`.
  *
- * What can not be sent (a function, an instance of a class, a loop, too many values) is a bug of the sender and throws
- * `InvariantError` before anything leaves.
+ * A value that can not be sent (a function, an instance of a class, a cycle, too many values) is a bug of the sender. It
+ * throws `InvariantError`, and no byte leaves.
  */
 import { HeadraceError, InvariantError, OverloadedError } from "../../../protocols/errors.ts";
 import { PreciseDate } from "../../../protocols/values/precise_date.ts";
@@ -12,12 +12,12 @@ import { PEER_LIMITS, type WireReference } from "./peer_frames.ts";
 
 export const EXTENSIONS = { undefined: 0, map: 1, error: 2, reference: 3, time: 4 } as const;
 
-/** Small frames are laid side by side in one allocation. */
+/** Bytes of one allocation, in which small frames lie side by side. */
 const SLAB_BYTES = 65_536;
-/** Shorter text is written here, longer by the runtime, whose call costs more than so many characters. */
+/** Characters of text up to which writing here is faster than a call of the runtime. */
 const SHORT_TEXT = 48;
 
-/** Gives a local actor, or one of the peer's own, the form in which it travels. */
+/** Makes a reference to a local actor, or to one of the peer's own, into the form in which it travels. */
 export type ExportReference = (reference: ActorReference<never>) => WireReference;
 
 export class PeerWriter {
@@ -27,7 +27,7 @@ export class PeerWriter {
   #tokens = 0;
   #exportReference: ExportReference = refuseReference;
 
-  /** Begins a frame, of about so many bytes. */
+  /** Begins a frame. `bytes` is its expected size. */
   begin(exportReference: ExportReference, bytes = 0): void {
     this.#exportReference = exportReference;
     this.#start = this.#at;
@@ -35,12 +35,12 @@ export class PeerWriter {
     if (this.#slab.length - this.#at < bytes + 64) this.#grow(bytes + 64);
   }
 
-  /** The frame, in memory that nobody writes to again. */
+  /** Ends the frame. Its memory is not written to again. */
   end(): Buffer {
     const frame = this.#slab.subarray(this.#start, this.#at);
     this.#start = this.#at;
     if (frame.length <= PEER_LIMITS.frameBytesMax) return frame;
-    throw cannot(`a frame may have ${PEER_LIMITS.frameBytesMax} bytes: current value is ${frame.length}`);
+    throw cannot(`a frame may have at most ${PEER_LIMITS.frameBytesMax} bytes: current value is ${frame.length}`);
   }
 
   /** Forgets a frame that could not be ended. */
@@ -126,7 +126,7 @@ export class PeerWriter {
     });
   }
 
-  /** Of an error that is not Headrace's own its name is kept: it is somebody's bug, and arrives as one. */
+  /** An error that is no `HeadraceError` is a bug: it arrives as `INVARIANT_VIOLATED`, with its name in the message. */
   #error(error: Error, depth: number): void {
     const isOurs = error instanceof HeadraceError;
     const parts: unknown[] = [
@@ -216,7 +216,7 @@ export class PeerWriter {
     } else throw cannot("a whole number must have at most 64 bits");
   }
 
-  /** A token with 32 bits of size, or within the token itself where `short` says so and the size is below 16. */
+  /** Writes a token and its size in 32 bits or, where `short` is given and the size is below 16, both in one byte. */
   #head(token: number, size: number, short?: number): void {
     this.#reserve(5);
     if (short !== undefined && size < 16) {
@@ -236,7 +236,7 @@ export class PeerWriter {
     if (this.#slab.length - this.#at < bytes) this.#grow(bytes);
   }
 
-  /** Goes on in a new slab, which takes what the frame has so far. */
+  /** Goes on in a new slab, into which the frame's bytes so far are copied. */
   #grow(bytes: number): void {
     const written = this.#at - this.#start;
     if (written + bytes > PEER_LIMITS.frameBytesMax + SLAB_BYTES)
@@ -267,6 +267,6 @@ function refuseReference(reference: ActorReference<never>): never {
 const cannot = (reason: string): InvariantError =>
   new InvariantError(`Cannot send a message to another node as ${reason}`);
 
-/** Milliseconds, or a list of these and the nanoseconds beyond: only a time that has them is new to older nodes. */
+/** Milliseconds, or a list of milliseconds and nanoseconds. Nodes of older releases can not read the list. */
 const wireTime = (time: Date): number | readonly number[] =>
   time instanceof PreciseDate ? [time.getTime(), time.nanoseconds] : time.getTime();

@@ -1,4 +1,4 @@
-/** The actors that a node makes known to others by name. One that ends, or is published anew, is told to who watches it. */
+/** The actors that a node publishes to others by name. Watchers of a name are told when its actor ends or is replaced. */
 import type { ActorReference, Termination } from "../../kernel/actor.ts";
 import type { TerminationSource } from "../../kernel/termination_source.ts";
 
@@ -33,7 +33,7 @@ export class Publications {
     return { stop: () => this.#end(name, publication, { kind: "stopped" }) };
   }
 
-  /** Calls `listener` once the name is nobody's; at once where it is already. */
+  /** Calls `listener` once the name's present actor has ended or is replaced; at once where the name has no actor. */
   onTerminated(name: string, listener: (termination: Termination) => void): () => void {
     const publication = this.#byName.get(name);
     if (publication === undefined) {

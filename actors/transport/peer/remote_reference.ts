@@ -1,12 +1,12 @@
 /**
- * The address of an actor on another node. One that came in a message is bound to the link that it came by, and dies with
- * it; one by name uses whichever link is up. Without a link what is told or sent is a dead letter, at once (T3).
+ * The address of an actor on another node. A reference that came in a message is bound to the link that it came by, and ends
+ * with that link. A reference by name uses whichever link is up. Without a link a message is a dead letter (transport T3).
  */
 import type { ActorReference, Termination } from "../../kernel/actor.ts";
 import type { TerminationSource } from "../../kernel/termination_source.ts";
 import type { PeerTarget } from "./peer_frames.ts";
 
-/** What carries messages to the actors of a node. */
+/** A way for messages to the actors of one node. */
 export interface Route {
   tell(to: PeerTarget, message: unknown): void;
   send(to: PeerTarget, message: unknown, weightBytes: number): Promise<boolean>;
@@ -15,7 +15,7 @@ export interface Route {
 }
 
 export class RemoteReference<Message> implements ActorReference<Message>, TerminationSource {
-  /** `node:` and the path or name of the actor there. */
+  /** `<node>:<path or name of the actor there>`. */
   readonly path: string;
   readonly #to: PeerTarget;
   readonly #route: () => Route;
@@ -42,7 +42,7 @@ export class RemoteReference<Message> implements ActorReference<Message>, Termin
     return this.#route().onTerminated(this.#to, listener);
   }
 
-  /** How the peer behind `route` itself names this actor; undefined where it is not one of its own. */
+  /** The peer's own name or number of this actor; undefined where the actor is not one of the peer behind `route`. */
   targetOn(route: Route): PeerTarget | undefined {
     return this.#route() === route ? this.#to : undefined;
   }

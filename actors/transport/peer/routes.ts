@@ -1,10 +1,11 @@
-/** Ways to actors that need no link: to this node's own published ones, and to a node that is not linked. */
+/** Routes without a link: to this node's own published actors, and to a node that is not linked. */
 import { UnavailableError } from "../../../protocols/errors.ts";
 import type { NodeId } from "../../../protocols/position.ts";
 import type { OnDeadLetter } from "./peer_link.ts";
 import type { Publications } from "./publications.ts";
 import type { Route } from "./remote_reference.ts";
 
+/** The route to this node's own published actors. */
 export function localRoute(publications: Publications, onDeadLetter: OnDeadLetter): Route {
   const drop = (to: string | number, message: unknown): false => {
     onDeadLetter(String(to), "unknown_actor", message);
@@ -23,7 +24,7 @@ export function localRoute(publications: Publications, onDeadLetter: OnDeadLette
   };
 }
 
-/** T3: to whom no link leads nothing is kept for later. */
+/** The route to a node without a link: every message is a dead letter at once, and kept for no later link (transport T3). */
 export function absentRoute(node: NodeId, onDeadLetter: OnDeadLetter): Route {
   const drop = (to: string | number, message: unknown): false => {
     onDeadLetter(`${node}:${to}`, "unknown_actor", message);

@@ -79,6 +79,29 @@ test("a crash is reported once, at its own actor, whether it is restarted, escal
   await system.shutdown();
 });
 
+test("K6: the context takes time, timers, randomness and ids from the world", async () => {
+  const world = fakeWorld();
+  const system = await createActorSystem({
+    world: { ...world, nowMs: () => 1_234, random: () => 0.25, newId: () => "id-of-the-world" },
+  });
+  const heard: unknown[] = [];
+  system.spawn<string>({
+    name: "a",
+    start: (context) => {
+      context.after(10, "the world's timer rang");
+      heard.push(context.nowMs(), context.random(), context.newId());
+      return { receive: (word) => void heard.push(word) };
+    },
+  });
+  await until(() => world.timersWaiting === 1);
+  assert.equal(heard, [1_234, 0.25, "id-of-the-world"]);
+  world.advance(10);
+  await until(() => heard.length === 4);
+  assert.is(heard[3], "the world's timer rang");
+  await system.shutdown();
+});
+
+// Also shows actor cell C1.
 test("K1: an asynchronous handler ends before the next one begins", async () => {
   const { system } = await fixture();
   let running = 0;
@@ -102,7 +125,7 @@ test("K1: an asynchronous handler ends before the next one begins", async () => 
   await system.shutdown();
 });
 
-test("K3: what waits for an actor when it ends is a dead letter, and a waiting sender is told", async () => {
+test("K3: a message that waits for an actor when it ends is a dead letter, and its sender is told false", async () => {
   const { system, world } = await fixture();
   let open = (): void => undefined;
   const opened = new Promise<void>((resolve) => (open = resolve));
@@ -123,7 +146,8 @@ test("K3: what waits for an actor when it ends is a dead letter, and a waiting s
   assert.equal(system.deadLetters.recent(), [letter("queued"), letter("waits")]);
 });
 
-test("K4: a restart keeps the mailbox and drops the message in hand to the dead letters", async () => {
+// Also shows actor cell C2: no message is handled between the crash and the restart.
+test("K4: a restart keeps the mailbox and moves the message in hand to the dead letters", async () => {
   const { world, system, log, logger } = await fixture();
   const actor = system.spawn(logger("a"));
   for (const word of ["one", "boom", "two"]) actor.tell(word);
@@ -139,7 +163,7 @@ test("K4: a restart keeps the mailbox and drops the message in hand to the dead 
   await system.shutdown();
 });
 
-test("K4: what escalates past the top is reported, and that root actor alone is stopped as failed", async () => {
+test("K4: an error that escalates past the top is reported, and that root actor alone is stopped as failed", async () => {
   const { world, system, log, logger } = await fixture();
   const bad = system.spawn(
     logger("bad", {
@@ -164,7 +188,8 @@ test("K4: what escalates past the top is reported, and that root actor alone is 
   await system.shutdown();
 });
 
-test("K5: a stop ends the children first, the newest first, and watchers hear of it after", async () => {
+// Also shows actor cell C4.
+test("K5: a stop ends the children first, the newest first, and watchers are told last", async () => {
   const { system, log, logger, references } = await fixture();
   const parent = system.spawn(logger("p", {}, logger("a"), logger("b", {}, logger("c"))));
   await until(() => log.includes("c starts"));
@@ -197,7 +222,7 @@ test("rest_for_one restarts the crashed child and the later ones, in order", asy
   await system.shutdown();
 });
 
-test("a watch tells of the end, not of a restart, and at once of an actor already gone", async () => {
+test("a watch tells of an end and not of a restart, and tells at once where the actor has ended already", async () => {
   const { world, system, log, logger } = await fixture();
   const watched = system.spawn(logger("watched"));
   const watcher = (name: string): ActorDefinition<string> => ({
@@ -250,7 +275,7 @@ test("timers end with the actor and with a restart", async () => {
   assert.is(world.timersWaiting, 0);
 });
 
-test("an ask resolves with the reply, rejects when it takes too long, and counts a late reply", async () => {
+test("an ask resolves with the reply, rejects after its time, and counts a late reply as a dead letter", async () => {
   const { world, system } = await fixture();
   const replies: ActorReference<string>[] = [];
   const echo = system.spawn<{ word: string; replyTo: ActorReference<string> }>({
@@ -302,7 +327,7 @@ test("statistics count by kind of actor", async () => {
   await system.shutdown();
 });
 
-test("a long queue does not keep other actors from their turn", async () => {
+test("a long queue does not keep other actors from their turn (actor cell C3)", async () => {
   const { system, logger, log } = await fixture();
   let left = 20_000;
   const busy = system.spawn<number>({
@@ -327,7 +352,7 @@ test("after a shutdown nothing is started", async () => {
   assert.throws(() => system.spawn(logger("a")), /must not be shut down/);
 });
 
-test("a turn is bounded in time as well", async () => {
+test("a turn is bounded in time as well (actor cell C3)", async () => {
   const world = fakeWorld();
   let stopwatchMs = 0;
   const system = await createActorSystem({ world: { ...world, stopwatchMs: () => ++stopwatchMs } });
@@ -425,7 +450,7 @@ test("a watch ends with the life that made it", async () => {
   await system.shutdown();
 });
 
-test("a stop forgets the restarts that were waiting", async () => {
+test("a stop cancels the restarts that wait for their backoff", async () => {
   const { world, system, log, logger, references } = await fixture();
   const parent = system.spawn(logger("p", {}, logger("a")));
   await until(() => log.includes("a starts"));
@@ -435,7 +460,7 @@ test("a stop forgets the restarts that were waiting", async () => {
   assert.is(world.timersWaiting, 0);
 });
 
-test("a child that two restarts name belongs to the newer one", async () => {
+test("a child that two restarts name is started once, by the newer restart", async () => {
   const { world, system, log, logger, references } = await fixture();
   system.spawn(logger("p", { supervision: { ...quick, strategy: "rest_for_one" } }, logger("a"), logger("b")));
   await until(() => log.includes("b starts"));

@@ -95,7 +95,7 @@ test("a failed effect, thrown or rejected, is a message", async () => {
   await system.shutdown();
 });
 
-test("A4: a failure that nobody mapped is a crash, and the next life begins from a fresh machine", async () => {
+test("A4: a failure that the shell does not map crashes the actor, and the next life begins from a fresh machine", async () => {
   const { world, system, actor, seen } = await fixture({ perform: () => Promise.reject(new Error("rejected")) });
   actor.tell({ type: "do", effects: ["x"] });
   await until(() => world.timersWaiting > 0);
@@ -106,7 +106,7 @@ test("A4: a failure that nobody mapped is a crash, and the next life begins from
   await system.shutdown();
 });
 
-test("A3: past its deadline an effect has failed, and what it tells later is ignored", async () => {
+test("A3: an effect fails at its deadline, and a message that it tells later is ignored", async () => {
   let finish = (): void => undefined;
   const { world, system, actor, seen } = await fixture({
     ...failedAs,
@@ -142,7 +142,7 @@ test("A3: an effect done in time meets no deadline, whether it gives a promise o
   await system.shutdown();
 });
 
-test("an effect that fails after a restart is no concern of the next life", async () => {
+test("an effect that fails after a restart does not reach the next life", async () => {
   let fail = (): void => undefined;
   const { world, system, actor, seen } = await fixture({
     perform: (effect) =>

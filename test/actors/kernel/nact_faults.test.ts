@@ -1,6 +1,6 @@
 /**
- * The eight faults of bare nact that the kernel exists for, each shown, and shown absent behind the
- * kernel. A test on bare nact that fails means that nact has mended the fault.
+ * Shows the eight faults of bare nact that the kernel exists for, and that each is absent behind the kernel. A test on bare
+ * nact that fails means that nact has mended the fault.
  */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -98,7 +98,7 @@ test("bare nact, fault 1: a reset during an asynchronous handler runs two handle
   nact.stop(system);
 });
 
-test("behind the kernel a restart of all children waits for the handler in hand", async () => {
+test("behind the kernel a restart of all children waits for the handler in hand (actor K1)", async () => {
   const { world, system, log, open, a, b } = await family({ strategy: "one_for_all" });
   b.tell("hold");
   b.tell("next");
@@ -214,7 +214,7 @@ test("bare nact, fault 4: afterStop runs before the handler in hand has ended", 
   nact.stop(system);
 });
 
-test("behind the kernel a stop waits for the message in hand", async () => {
+test("behind the kernel a stop waits for the message in hand (actor K5)", async () => {
   const { system, log, open, a, context } = await family({});
   a.tell("hold");
   await until(() => log.includes("a begins hold"));
@@ -238,7 +238,7 @@ test("bare nact, fault 5: a message to a stopped actor is dropped in silence", a
   nact.stop(system);
 });
 
-test("behind the kernel a message to a stopped actor is a dead letter", async () => {
+test("behind the kernel a message to a stopped actor is a dead letter (actor K3)", async () => {
   const { system, a, context } = await family({});
   await context.stopChild(a);
   a.tell("late");
@@ -314,7 +314,7 @@ test("behind the kernel more restarts than the intensity allows escalate", async
   await system.shutdown();
 });
 
-test("bare nact, fault 8: the mailbox takes whatever comes", async () => {
+test("bare nact, fault 8: the mailbox has no bound", async () => {
   const system = nact.start();
   let handled = 0;
   const { open, opened } = gate();

@@ -5,20 +5,20 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { rememberedStore, rememberStore, STORE_ID_FILE } from "../../../actors/log/remembered_store.ts";
 
-test("a folder remembers the store that it was last told of, and none before", async () => {
+test("a folder remembers the id that was stored last, and none before the first", async () => {
   const folder = await mkdtemp(join(tmpdir(), "headrace-remembered-"));
   assert.is(rememberedStore(folder), undefined);
   assert.is(rememberedStore(join(folder, "missing")), undefined);
   await rememberStore(folder, "one");
   await rememberStore(folder, "two");
   assert.is(rememberedStore(folder), "two");
-  assert.equal(await readdir(folder), [STORE_ID_FILE], "what was written on the way is gone");
+  assert.equal(await readdir(folder), [STORE_ID_FILE], "the temporary file is gone");
   await writeFile(join(folder, "file"), "");
   assert.is(rememberedStore(join(folder, "file")), undefined);
   await rm(folder, { recursive: true });
 });
 
-test("an id that can not be read is no store that was never used", async () => {
+test("an id that can not be read is an error, not a folder without an id", async () => {
   const folder = await mkdtemp(join(tmpdir(), "headrace-remembered-"));
   await mkdir(join(folder, STORE_ID_FILE));
   assert.throws(() => rememberedStore(folder), /must be readable: EISDIR/);

@@ -1,6 +1,6 @@
 /**
- * What the kept samples of stored formats hold: one small log with something of everything, the same each time it is
- * written. Also how a store is told as text, and how a sample is put into one.
+ * The contents of the kept samples of stored formats: one small log with every kind of stored value, the same each time it
+ * is written. Also dumps a store as text, and fills a store from a sample.
  */
 
 import type { OrderedStore } from "../../../actors/log/embedded/ordered_store.ts";
@@ -10,7 +10,7 @@ import { epoch } from "../../../protocols/position.ts";
 import { dense, partition } from "../../conformance/log/log_batches.ts";
 
 export const SAMPLE_PARTITION = partition(0);
-/** Above every clock, so that the log makes the same epochs whenever it is written. */
+/** Above every clock, so that the log makes the same epochs at any time. */
 export const SAMPLE_EPOCH = 9_000_000_000_000;
 const SETTINGS = { tier: "memory", chains: { dedupeWindowMs: 60_000, producersMax: 100 } } as const;
 
@@ -36,7 +36,7 @@ export async function writeSampleLog(log: Log): Promise<void> {
   await log.writeMetadata("schemas/orders", Buffer.from("{}"), 0);
 }
 
-/** Chains that belong to principals: those of before name none, and mean the same. */
+/** Writes chains that belong to principals. Chains of earlier releases name none. */
 export async function writeOwnedSample(log: Log): Promise<void> {
   const { ownership } = await claimSample(log);
   const extra = { owner: "plant" };
@@ -50,7 +50,7 @@ export async function writeOwnedSample(log: Log): Promise<void> {
   await log.openChain(ownership, "records", "silent", 4, 1_500, "lab");
 }
 
-/** Key and value of everything, in hex where it is no plain text. */
+/** All keys of a store with their values in hex. */
 export const dumpStore = (store: OrderedStore): [string, string][] =>
   Array.from(store.range("\u0001", "\uffff"), ([key, value]) => [key, Buffer.from(value).toString("hex")]);
 
@@ -58,7 +58,7 @@ export async function fillStore(store: OrderedStore, sample: readonly (readonly 
   await store.commit(new Map(sample.map(([key, hex]) => [key, Buffer.from(hex, "hex")]))).committed;
 }
 
-/** Commands that make each key as it is, arguments in hex; what a node makes for itself is left out. */
+/** Commands that make each key as it is, with arguments in hex, without the keys that a node makes for itself. */
 export async function dumpRedis(port: number, prefix: string): Promise<string[][]> {
   return withRedis(port, async (send) => {
     const keys = ((await send("KEYS", `${prefix}*`)) as Buffer[]).map(String).sort();

@@ -1,4 +1,4 @@
-/** One stored entry of each format version, kept as it was written: every later release must read it (L5). */
+/** One stored entry of each format version, as its release wrote it. Every later release must read it (log L5). */
 export const VERSION_1_ENTRY =
   "01000000000000804810996300000001000000024278bcfe5687b00000000007003700080600000000000000004044800000000000000000000000000073656e736f722d3130302d30616637363531393136636434336464383434386562323131633830333139632d623761643662373136393230333333312d303102928080";
 /** A batch whose events have different trace contexts. */

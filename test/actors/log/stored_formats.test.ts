@@ -1,6 +1,6 @@
 /**
- * Stores of every format version so far, kept as they were written: what is written today is of the newest, byte for byte,
- * and each is read as it was meant. A format changes by a new sample beside the old ones, never by changing one.
+ * Samples of stores of every format version. A store written today equals the newest sample byte for byte, and each sample is
+ * read with its full meaning (log L5). A new format gets a new sample; the old samples never change.
  */
 import { readFile } from "node:fs/promises";
 import { test } from "uvu";
@@ -58,7 +58,7 @@ async function onRedis(run: (port: number, connect: () => Promise<Log>) => Promi
   }
 }
 
-/** The sample's log means the same, whoever wrote it. */
+/** Checks the meaning of the sample's log, on any build. */
 async function assertMeaning(log: Log): Promise<void> {
   const names = async (channel: Parameters<typeof readAll>[2]) =>
     (await readAll(log, SAMPLE_PARTITION, channel)).map(([, name]) => name);
@@ -94,11 +94,15 @@ async function assertMeaning(log: Log): Promise<void> {
     producerEpoch: SAMPLE_EPOCH + 1,
   });
   assert.is((await log.readMetadata("schemas/orders"))?.version, 1);
-  assert.is(await log.expireChains(claim.ownership, 61_500), 2, "the one used since, and one silent for a minute");
+  assert.is(
+    await log.expireChains(claim.ownership, 61_500),
+    2,
+    "left are the chain used since, and one idle for just a minute",
+  );
   assert.is(await log.expireChains(claim.ownership, 61_501), 1);
 }
 
-/** Of 100 places 4 are taken, 2 of them by `plant`; a request with a key takes none of them. */
+/** Of 100 places 4 are taken, 2 of them by `plant`. A request with a key takes none of these. */
 async function assertOwners(log: Log): Promise<void> {
   const { ownership } = await claimSample(log, SAMPLE_EPOCH + 10);
   const open = (producerId: string) => log.openChain(ownership, "records", producerId, 9, 2_000, "plant");
@@ -108,11 +112,11 @@ async function assertOwners(log: Log): Promise<void> {
   assert.equal(await open("beyond its share"), { kind: "too_many_producers", live: 90, share });
 }
 
-/** Format 1 as first written kept all of a partition's state beside its fence; nothing ever read it there. */
+/** The fence as it is written now. Early releases of format 1 stored the whole state beside it, which no release reads. */
 const FENCE_ALONE =
   "de0003a565706f6368cb42a05ef39b201400a56772616e74de0002ab6c656164657245706f636803ac7461626c6556657273696f6e07a873657474696e6773de0002a474696572a66d656d6f7279a6636861696e73de0002ae64656475706557696e646f774d73cdea60ac70726f6475636572734d617864";
 
-test("the embedded log writes format 1 today, byte for byte", async () => {
+test("the embedded log writes format 1, byte for byte", async () => {
   const store = new MemoryStore();
   const clock = SAMPLE_EPOCH - 1_000;
   await writeSampleLog(
@@ -124,28 +128,28 @@ test("the embedded log writes format 1 today, byte for byte", async () => {
   );
 });
 
-test("an embedded log of format 1 is read as it was meant", async () => {
+test("an embedded log of format 1 is read with its full meaning", async () => {
   const store = new MemoryStore();
   await fillStore(store, SAMPLE_1.embedded);
   await assertMeaning(embeddedOn(store));
 });
 
-test("the log on Redis writes format 1 today, byte for byte", () =>
+test("the log on Redis writes format 1, byte for byte", () =>
   onRedis(async (port, connect) => {
     const log = await connect();
-    // Redis goes by its own clock, which makes another epoch each time: this one is there already.
+    // Redis makes epochs from its own clock, so the sample's epoch is stored beforehand.
     await ask(port, `HSET ${PREFIX}producer:sensor instance instance-1 epoch ${SAMPLE_EPOCH + 1}\r\n`);
     await writeSampleLog(log);
     assert.equal(await dumpRedis(port, PREFIX), SAMPLE_1.redis);
   }));
 
-test("a Redis of format 1 is read as it was meant", () =>
+test("a Redis of format 1 is read with its full meaning", () =>
   onRedis(async (port, connect) => {
     await fillRedis(port, SAMPLE_1.redis);
     await assertMeaning(await connect());
   }));
 
-test("chains that belong to principals are written alike today, and read as they were meant, in memory and files", async () => {
+test("chains of principals are written as in the sample, and read with their owners, by the embedded log", async () => {
   const store = new MemoryStore();
   const clock = SAMPLE_EPOCH - 1_000;
   await writeOwnedSample(
@@ -157,14 +161,14 @@ test("chains that belong to principals are written alike today, and read as they
   await assertOwners(embeddedOn(filled));
 });
 
-test("chains that belong to principals are written alike today, and read as they were meant, on Redis", () =>
+test("chains of principals are written as in the sample, and read with their owners, on Redis", () =>
   onRedis(async (port, connect) => {
     await writeOwnedSample(await connect());
     assert.equal(await dumpRedis(port, PREFIX), SAMPLE_OWNED.redis);
     await assertOwners(await connect());
   }));
 
-test("a Redis of a newer format is refused, one that names none is of the first", () =>
+test("a Redis of a newer format is refused, and one without a format number is of the first", () =>
   onRedis(async (port, connect) => {
     await fillRedis(
       port,

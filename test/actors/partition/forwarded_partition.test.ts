@@ -10,7 +10,7 @@ import { dense } from "../../conformance/log/log_batches.ts";
 
 const partition = { stream: "s", partition: partitionId(0) };
 
-/** An owner on another node, whose link the test ends. */
+/** An owner on another node. The test ends its link. */
 class Owner {
   readonly requests: PartitionRequest[] = [];
   readonly listeners = new Set<(termination: Termination) => void>();
@@ -41,7 +41,7 @@ class Owner {
     this.listeners.clear();
   }
 
-  /** Ids of the requests as the owner sees them. */
+  /** Ids of the requests, as the owner gets them. */
   get ids(): readonly number[] {
     return this.requests.flatMap((request) =>
       request.type === "append"
@@ -92,11 +92,11 @@ test("W1: askers that use the same numbers each get their own answers, in order"
   owner.answer(...owner.ids);
   assert.equal(heard(one.replies), ["1 appended", "2 appended"]);
   assert.equal(heard(two.replies), ["1 appended"]);
-  owner.answer(...owner.ids); // what is said twice is heard once
+  owner.answer(...owner.ids); // a repeated answer is ignored
   assert.is(heard(one.replies).length, 2);
 });
 
-test("W1: what is under way when the link ends is answered as lost, once; what comes after is answered at once", async () => {
+test("W1: a request under way when the link ends is answered CONNECTION_LOST once, and a later one at once", async () => {
   const owner = new Owner();
   const forwarded = new ForwardedPartition(partition, owner.reference);
   const { replies, reference } = asker();
@@ -109,7 +109,48 @@ test("W1: what is under way when the link ends is answered as lost, once; what c
   assert.is(replies.length, 2);
 });
 
-test("the principal of a chain is told to the owner on the other node, with an open, a loss and an append", async () => {
+test("W2: requests of every kind reach the owner in the order in which they came", async () => {
+  const owner = new Owner();
+  const forwarded = new ForwardedPartition(partition, owner.reference);
+  const { reference } = asker();
+  const about = { producerId: "p", producerEpoch: 1, replyTo: reference };
+  const sent = forwarded.send(append(1, reference), 10);
+  forwarded.tell({ type: "open_chain", requestId: 2, ...about });
+  forwarded.trySend(append(3, reference), 10);
+  forwarded.tell({ type: "declare_lost", requestId: 4, from: undefined, to: [0, 1, 0], ...about });
+  await sent;
+  assert.equal(
+    owner.requests.map(({ type }) => type),
+    ["append", "open_chain", "append", "declare_lost"],
+  );
+  assert.equal(
+    owner.ids,
+    [...owner.ids].sort((left, right) => left - right),
+  );
+});
+
+test("W3: a request is handed to the link at once, and its sender waits for the link's credit", async () => {
+  const owner = new Owner();
+  let giveCredit = (_isTaken: boolean): void => undefined;
+  const handed: number[] = [];
+  Object.assign(owner.reference, {
+    send: (_request: PartitionRequest, weightBytes: number) => {
+      handed.push(weightBytes);
+      return new Promise<boolean>((resolve) => (giveCredit = resolve));
+    },
+  });
+  const forwarded = new ForwardedPartition(partition, owner.reference);
+  let isTaken = false;
+  const sent = forwarded.send(append(1, asker().reference), 10).then(() => (isTaken = true));
+  assert.equal(handed, [10]);
+  for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
+  assert.is(isTaken, false);
+  giveCredit(true);
+  await sent;
+  assert.is(isTaken, true);
+});
+
+test("the principal of a chain reaches the owner with an open, a loss and an append", async () => {
   const owner = new Owner();
   const forwarded = new ForwardedPartition(partition, owner.reference);
   const { reference } = asker();
@@ -134,7 +175,7 @@ test("the principal of a chain is told to the owner on the other node, with an o
   ]);
 });
 
-test("W1: a try to send is answered once, by what it returns or by a reply", () => {
+test("W1: trySend answers a request once, by its result or by a reply", () => {
   const owner = new Owner();
   const forwarded = new ForwardedPartition(partition, owner.reference);
   const { replies, reference } = asker();
@@ -142,15 +183,15 @@ test("W1: a try to send is answered once, by what it returns or by a reply", () 
   assert.equal(heard(replies), []);
   owner.end();
   assert.equal(heard(replies), ["1 CONNECTION_LOST"]);
-  assert.is(forwarded.trySend(append(2, reference), 10), true, "there is no link, and the reply says so");
+  assert.is(forwarded.trySend(append(2, reference), 10), true, "without a link the reply tells it");
   assert.equal(heard(replies), ["1 CONNECTION_LOST", "2 CONNECTION_LOST"]);
   const full = new Owner();
   Object.assign(full.reference, { trySend: () => false });
   assert.is(new ForwardedPartition(partition, full.reference).trySend(append(3, reference), 10), false);
-  assert.is(replies.length, 2, "who has it back hears nothing");
+  assert.is(replies.length, 2, "a request that was not taken gets no reply");
 });
 
-test("W1: after the link was made again its next end is heard of too", async () => {
+test("W1: after a new link its end refuses requests too", async () => {
   const owner = new Owner();
   const forwarded = new ForwardedPartition(partition, owner.reference);
   const { replies, reference } = asker();
@@ -162,7 +203,7 @@ test("W1: after the link was made again its next end is heard of too", async () 
   assert.equal(heard(replies), ["1 CONNECTION_LOST", "2 CONNECTION_LOST"]);
 });
 
-test("an owner that is not asked any more answers nobody, and the link may forget where its answers went", async () => {
+test("after its end a forwarded partition refuses waiting requests, and the link can forget its reply address", async () => {
   const owner = new Owner();
   const forwarded = new ForwardedPartition(partition, owner.reference);
   const { replies, reference } = asker();

@@ -1,4 +1,4 @@
-/** What those beside a partition's owner read, and whether the log is asked for it. */
+/** The reads of the parts beside a partition's owner, and whether they reach the log. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { createMemoryLog } from "../../../actors/log/embedded/memory_log.ts";
@@ -9,7 +9,7 @@ import { type BatchOptions, dense, partition, recordsOf } from "../../conformanc
 
 const READ_ALL = 1 << 30;
 
-/** Bytes as plain arrays, whatever kind they come in. */
+/** Replaces binary values by plain arrays, so that views of different kinds compare equal. */
 function plainly(result: ReadResult): unknown {
   if (result.kind !== "records") return result;
   return result.batches.map(({ events, rejected, ...rest }) => ({
@@ -19,7 +19,7 @@ function plainly(result: ReadResult): unknown {
   }));
 }
 
-/** An owned partition, and how often its log was read. */
+/** An owned partition, with a count of the reads of its log. */
 async function owned() {
   const log = createMemoryLog();
   const chains = { dedupeWindowMs: 60_000, producersMax: 10 };
@@ -49,14 +49,14 @@ async function owned() {
       if (outcome?.kind !== "written") throw new Error(`the log answered ${outcome?.kind}`);
       feed.advanceRecords([{ batch, ...outcome }], endOffset);
     },
-    /** In the log, and not answered for. */
+    /** Writes a batch to the log without acknowledging it. */
     async write(from: number, count: number): Promise<void> {
       await log.append(claim.ownership, { channel: "records", batches: [dense("p", from, count)] });
     },
     async trim(before: number): Promise<void> {
       feed.trimmed("records", await log.trim(claim.ownership, "records", offset(before)));
     },
-    /** What the log itself holds after a record, and what the feed says of it. */
+    /** The answers of the log and of the feed to one read. */
     async bothAfter(last: number | undefined) {
       const committedOffset = feed.committedOffset("records");
       const request = { channel: "records", after: at(last), committedOffset, bytesMax: READ_ALL } as const;
@@ -69,7 +69,7 @@ async function owned() {
   };
 }
 
-test("one who follows the partition is served without the log, with what the log would have said", async () => {
+test("a reader that follows the partition is answered from the cache, as the log would answer", async () => {
   const { feed, reads, append, bothAfter } = await owned();
   feed.onAdvance("records", () => undefined);
   const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -82,7 +82,7 @@ test("one who follows the partition is served without the log, with what the log
   assert.is(reads.count, 0);
 });
 
-test("what nobody follows is not kept: who begins later reads the log, then is served without it", async () => {
+test("without a reader nothing is cached: a later reader reads the log, and then the cache", async () => {
   const { feed, reads, append, readAfter } = await owned();
   const first = feed.onAdvance("records", () => undefined);
   await append(0, 2);
@@ -97,7 +97,7 @@ test("what nobody follows is not kept: who begins later reads the log, then is s
   assert.is(reads.count, 1);
 });
 
-test("one who is behind what retention took is told so, though it was the newest a moment ago", async () => {
+test("a reader behind the retained records is answered trimmed, although its record was in the cache", async () => {
   const { feed, append, trim, readAfter } = await owned();
   feed.onAdvance("records", () => undefined);
   for (const from of [0, 2, 4]) await append(from, 2);
@@ -106,7 +106,7 @@ test("one who is behind what retention took is told so, though it was the newest
   assert.is((await readAfter(3)).split(" ").length, 2);
 });
 
-test("checkpoints of an append that was not written are not taken for stored (E13)", async () => {
+test("the feed does not keep checkpoints of an append that was not written (E13)", async () => {
   const { feed, log } = await owned();
   const channel = "outbox/count";
   const checkpoints = (text: string) => new Map([["progress", new TextEncoder().encode(text)]]);
@@ -122,7 +122,7 @@ test("checkpoints of an append that was not written are not taken for stored (E1
   assert.is(held(), "again", "a duplicate stores them");
 });
 
-test("what is written while retention trims is not committed by the trim's answer (E10)", async () => {
+test("the answer to a trim does not commit records that were written meanwhile (E10)", async () => {
   const { feed, append, write, trim, readAfter } = await owned();
   await append(0, 2);
   await append(2, 2);

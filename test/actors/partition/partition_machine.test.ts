@@ -32,7 +32,7 @@ const claim = (ofEpoch: number, sizeBytes = 0): Claim => ({
   checkpoints: new Map(),
 });
 
-/** A machine with its effects gathered. */
+/** A machine whose effects are gathered. */
 function partitionUnderTest(
   options: {
     bytesMax?: number;
@@ -60,7 +60,7 @@ const written = (...ns: number[]) => ({
   endOffset: offset(Math.max(...ns) + 1),
 });
 
-test("a claim that waits for its next try is made at once when the store answers, and never twice at a time", () => {
+test("a claim that waits for its next attempt is made at once when the store answers, and never twice at a time", () => {
   const { tell } = partitionUnderTest();
   assert.equal(kinds(tell({ type: "start" })), ["claim", "wait"]);
   assert.equal(tell({ type: "store_answers" }), []); // it is under way
@@ -72,7 +72,7 @@ test("a claim that waits for its next try is made at once when the store answers
   assert.equal(tell({ type: "store_answers" }), []);
 });
 
-test("P10: what a producer's former life sent is not written once a later life was answered, though the log forgot that", () => {
+test("P10: a batch of a producer's former life is refused once a later life opened its chain, even if the log lost that", () => {
   const { tell, append } = partitionUnderTest();
   tell({ type: "start" });
   tell({ type: "claimed", claim: claim(1) });
@@ -96,7 +96,7 @@ test("P10: what a producer's former life sent is not written once a later life w
       [9, "opened"],
     ],
   );
-  // The store lost its tail, and the later life's opening with it.
+  // The store has lost its tail, with the later life's opening.
   const doubted = tell({ type: "append_failed", epoch: epoch(1), error: new UnavailableError("TIMEOUT", "silent") });
   assert.equal(
     answersIn(doubted).map((one) => one.kind === "refused" && [one.requestId, one.error.code]),
@@ -113,7 +113,7 @@ test("P10: what a producer's former life sent is not written once a later life w
   );
 });
 
-test("P1: nothing is answered before the log has answered for it", () => {
+test("P1: an append is not answered before the log has answered it", () => {
   const { tell, append } = partitionUnderTest();
   tell({ type: "start" });
   tell({ type: "claimed", claim: claim(5) });
@@ -123,7 +123,7 @@ test("P1: nothing is answered before the log has answered for it", () => {
   assert.is(answersIn(effects)[0]?.requestId, 0);
 });
 
-test("P2: what arrives while an append is in flight goes together in the next one", () => {
+test("P2: batches that arrive while an append is in flight go together in the next one", () => {
   const { tell, append } = partitionUnderTest();
   tell({ type: "claimed", claim: claim(5) });
   append(0);
@@ -134,7 +134,7 @@ test("P2: what arrives while an append is in flight goes together in the next on
   assert.is(next?.type === "append" && next.batches.length, 3);
 });
 
-test("P7: while groups are large, what waits goes at the next tick; a few senders wait for nothing", () => {
+test("P7: while groups are large, waiting batches go at the next tick; a few senders do not wait", () => {
   const { tell, append } = partitionUnderTest();
   const appended = (...ns: number[]) => tell({ type: "appended", epoch: epoch(5), result: written(...ns) });
   tell({ type: "claimed", claim: claim(5) });
@@ -153,7 +153,7 @@ test("P7: while groups are large, what waits goes at the next tick; a few sender
   assert.ok(kinds(appended(5, 6)).includes("append"), "after a small group none waits");
 });
 
-test("P7: what is large enough waits for no tick, and a tick that comes after the ownership ended writes nothing", () => {
+test("P7: a large group does not wait for a tick, and a tick after the ownership ended writes nothing", () => {
   const { tell, append } = partitionUnderTest();
   tell({ type: "claimed", claim: claim(5) });
   append(0, 1, 2, 3);
@@ -171,7 +171,7 @@ test("P7: what is large enough waits for no tick, and a tick that comes after th
   assert.equal(kinds(tell({ type: "gathered" })), ["append"]);
 });
 
-test("P3: after an unknown outcome it claims first, then writes what was in flight before what came later", () => {
+test("P3: after an unknown outcome it claims first, then writes the batches in flight before later ones", () => {
   const { tell, append } = partitionUnderTest();
   tell({ type: "claimed", claim: claim(5) });
   append(0);
@@ -189,14 +189,14 @@ test("P3: after an unknown outcome it claims first, then writes what was in flig
   assert.equal(again?.type === "append" && again.batches.map((one) => one.previousSequence?.[1]), [undefined, 0, 1]);
 });
 
-test("a failure told of an epoch that has ended does not end the next one", () => {
+test("a failure of an epoch that has ended does not end the next one", () => {
   const { tell } = partitionUnderTest();
   tell({ type: "claimed", claim: claim(6) });
   const error = new FencedError("STALE_EPOCH", "old");
   assert.equal(tell({ type: "ownership_doubted", epoch: epoch(5), error }), []);
 });
 
-test("P6: a claim refused for a higher grant stands down and refuses everything that waits", () => {
+test("P6: a partition whose claim is refused for a higher grant stands down and refuses all waiting requests", () => {
   const { tell, append } = partitionUnderTest();
   tell({ type: "start" });
   append(0);
@@ -206,7 +206,7 @@ test("P6: a claim refused for a higher grant stands down and refuses everything 
   assert.is(answersIn(append(1))[0]?.kind, "refused");
 });
 
-test("a store that is away is asked again with growing delays, and what waits is kept", () => {
+test("while the store is away claims are repeated with growing delays, and waiting requests are kept", () => {
   const { tell, append, state } = partitionUnderTest();
   tell({ type: "start" });
   append(0);
@@ -227,7 +227,7 @@ test("a sink whose fence is higher makes the partition claim an epoch above it",
   assert.is(effects[1]?.type === "claim" && effects[1].atLeast, 41);
 });
 
-test("P5: retention takes nothing that a configured consumer has not handled, not even before it has reported", () => {
+test("P5: retention takes no record that a configured consumer has not handled, even before its first report", () => {
   const { tell } = partitionUnderTest({ bytesMax: 100, consumers: ["sink/a"] });
   tell({ type: "claimed", claim: claim(5, 200) });
   assert.not(kinds(tell({ type: "sweep_due" })).includes("trim"));
@@ -236,15 +236,15 @@ test("P5: retention takes nothing that a configured consumer has not handled, no
   assert.is(trim?.type === "trim" && trim.beforeOffset, 30);
 });
 
-test("a partition that a lagging sink keeps full refuses appends and names the sink", () => {
+test("a partition that a lagging sink keeps full refuses appends, and the error names the sink", () => {
   const { tell, append } = partitionUnderTest({ bytesMax: 100, consumers: ["sink/slow"] });
   tell({ type: "claimed", claim: claim(5, 200) });
   tell({ type: "sweep_due" });
   const [answer] = answersIn(append(0));
-  assert.match(answer?.kind === "refused" ? answer.error.message : "", /what sink\/slow has not read/);
+  assert.match(answer?.kind === "refused" ? answer.error.message : "", /sink\/slow has not read/);
 });
 
-test("a stream that trims when full trims past the lagging sink and takes appends", () => {
+test("a stream that trims when full trims records that a lagging sink has not read, and accepts appends", () => {
   const { tell, append } = partitionUnderTest({ bytesMax: 100, onFull: "trim", consumers: ["sink/slow"] });
   tell({ type: "claimed", claim: claim(5, 200) });
   const trim = tell({ type: "sweep_due" }).find((effect) => effect.type === "trim");
@@ -252,7 +252,7 @@ test("a stream that trims when full trims past the lagging sink and takes append
   assert.equal(kinds(append(0)), ["append"]);
 });
 
-test("P5: what a consumer handled under an earlier claim counts no more, as its tail may be lost", () => {
+test("P5: a consumer's report under an earlier claim does not count, because that tail may be lost", () => {
   const { state, tell } = partitionUnderTest({ bytesMax: 50, consumers: ["sink/a"] });
   tell({ type: "start" });
   tell({ type: "claimed", claim: claim(5, 100) });
@@ -279,7 +279,7 @@ test("P4: the answer to a trim never moves a channel's end back", () => {
   assert.is(state.channels.get("records")?.endOffset, 2);
 });
 
-test("a chain is opened behind the appends that its asker sent before, so that no ack comes after it", () => {
+test("a chain is opened after the appends that its asker sent before, so that no ack comes after opened", () => {
   const { tell, append } = partitionUnderTest();
   tell({ type: "start" });
   tell({ type: "claimed", claim: claim(5) });
@@ -291,7 +291,7 @@ test("a chain is opened behind the appends that its asker sent before, so that n
   assert.equal(kinds(effects), ["committed", "reply", "call_chain"]);
 });
 
-test("P8: what is in flight is answered before a partition is handed over, and what is new is refused", () => {
+test("P8: the append in flight is answered before a partition is handed over, and new requests are refused", () => {
   const { tell, append } = partitionUnderTest();
   tell({ type: "start" });
   tell({ type: "claimed", claim: claim(5) });
@@ -311,7 +311,7 @@ test("P8: what is in flight is answered before a partition is handed over, and w
   assert.equal(tell({ type: "hand_over" }), []);
 });
 
-test("P8: an append whose outcome is unknown when its partition is handed over is asked about at the next owner", () => {
+test("P8: an append whose outcome is unknown when its partition is handed over is answered NOT_OWNER", () => {
   const { tell, append } = partitionUnderTest();
   tell({ type: "start" });
   tell({ type: "claimed", claim: claim(5) });
@@ -326,14 +326,14 @@ test("P8: an append whose outcome is unknown when its partition is handed over i
   assert.equal(kinds(tell({ type: "claim_due" })), []);
 });
 
-test("P8: a claim that is answered after the partition was handed over owns nothing", () => {
+test("P8: a claim that is answered after the partition was handed over makes no owner", () => {
   const { tell } = partitionUnderTest();
   tell({ type: "start" });
   assert.equal(kinds(tell({ type: "hand_over" })), ["disowned", "handed_over"]);
   assert.equal(tell({ type: "claimed", claim: claim(5) }), []);
 });
 
-test("P9: what is sent to a partition before it is granted waits, and goes in order once it is claimed", () => {
+test("P9: requests to a partition before its grant wait, and go in order once it is claimed", () => {
   const { tell, append } = partitionUnderTest({ grant: undefined });
   assert.equal(kinds(tell({ type: "start" })), ["wait"]);
   assert.equal(append(0), []);
@@ -350,7 +350,7 @@ test("P9: what is sent to a partition before it is granted waits, and goes in or
   ]);
 });
 
-test("P9: a partition that was expected and is not granted after all refuses what waits", () => {
+test("P9: a partition that was expected and is not granted refuses its waiting requests", () => {
   const { tell, append } = partitionUnderTest({ grant: undefined });
   tell({ type: "start" });
   append(0);
@@ -366,7 +366,7 @@ const requestsIn = (effects: readonly PartitionEffect[]) =>
     effect.type === "append" ? [effect.batches.map(({ sequences }) => firstSequence(sequences)[1])] : [],
   );
 
-test("P11: of a group that fails by a fault of the program, only the batch at fault is refused", () => {
+test("P11: of a group that fails by a bug of the program, only the faulty batch is refused", () => {
   const { tell, append } = partitionUnderTest();
   tell({ type: "start" });
   tell({ type: "claimed", claim: claim(1) });
@@ -378,11 +378,11 @@ test("P11: of a group that fails by a fault of the program, only the batch at fa
   assert.equal(refusedIn(tell({ type: "append_failed", epoch: epoch(2), error: fault })), [[1, "INVARIANT_VIOLATED"]]);
   assert.equal(requestsIn(tell({ type: "claimed", claim: claim(3) })), [[2]]);
   assert.equal(requestsIn(tell({ type: "appended", epoch: epoch(3), result: written(2) })), [[3]]);
-  // Sent again it is refused at once, and nothing is claimed for it.
+  // When the batch is sent again it is refused at once, without a claim.
   assert.equal(refusedIn(append(1)), [[1, "INVARIANT_VIOLATED"]]);
 });
 
-test("P11: a batch that is alone when it fails is refused the first time, and the partition goes on", () => {
+test("P11: a batch that fails alone is refused at its first failure, and the partition goes on", () => {
   const { tell, append } = partitionUnderTest();
   tell({ type: "start" });
   tell({ type: "claimed", claim: claim(1) });
@@ -392,7 +392,7 @@ test("P11: a batch that is alone when it fails is refused the first time, and th
   assert.equal(requestsIn(append(1)), [[1]]);
 });
 
-test("P11: a store that does not answer makes no batch suspect", () => {
+test("P11: a failure of the store makes no batch suspect", () => {
   const { tell, append } = partitionUnderTest();
   tell({ type: "start" });
   tell({ type: "claimed", claim: claim(1) });
@@ -401,7 +401,7 @@ test("P11: a store that does not answer makes no batch suspect", () => {
   assert.equal(requestsIn(tell({ type: "claimed", claim: claim(2) })), [[0, 1]]);
 });
 
-test("P11: what is suspect stays so over the partition's lives", () => {
+test("P11: a suspect batch stays suspect over the lives of the partition's actor", () => {
   const suspects: Suspects = new Map();
   suspect(suspects, [batch(0), batch(1)]);
   suspect(suspects, [batch(1)]);
@@ -416,7 +416,7 @@ test("P11: what is suspect stays so over the partition's lives", () => {
   assert.equal(requestsIn(tell({ type: "appended", epoch: epoch(1), result: written(0) })), [[2]]);
 });
 
-test("P11: a refused batch is taken again once its first event was written within another batch", () => {
+test("P11: a refused batch is accepted again once its first event was written within another batch", () => {
   const { tell, append } = partitionUnderTest();
   tell({ type: "start" });
   tell({ type: "claimed", claim: claim(1) });
@@ -430,7 +430,7 @@ test("P11: a refused batch is taken again once its first event was written withi
   assert.equal(requestsIn(append(1)), [[1]]);
 });
 
-test("who waits when a partition's life ends is told to ask its next one", () => {
+test("requests that wait when the life of a partition's actor ends are answered NOT_READY", () => {
   const { state, tell, append } = partitionUnderTest();
   tell({ type: "start" });
   tell({ type: "claimed", claim: claim(1) });

@@ -15,7 +15,7 @@ const bounds = (end: number): ChannelBounds => ({
   sizeBytes: end,
 });
 
-/** A view, the owner that it follows, and the log that it reads. */
+/** A view, with the owner that it follows and the log that it reads. */
 function viewUnderTest() {
   let end = 0;
   const later: (() => void)[] = [];
@@ -66,7 +66,7 @@ function viewUnderTest() {
   };
 }
 
-test("X1: nothing is read past what the owner has told of as committed", async () => {
+test("X1: nothing is read past the committed offset that the owner reported", async () => {
   const { view, reads, commit } = viewUnderTest();
   await view.ready();
   await view.read("records", undefined, 100);
@@ -78,7 +78,7 @@ test("X1: nothing is read past what the owner has told of as committed", async (
   );
 });
 
-test("a subscriber hears of every advance, and the owner is left when the last one has gone (X2)", async () => {
+test("X2: a subscriber is told of every advance, and the owner is unfollowed when the last subscriber leaves", async () => {
   const { view, followers, commit } = viewUnderTest();
   let heard = 0;
   const listener = view.onAdvance("records", () => (heard += 1));
@@ -94,7 +94,7 @@ test("a subscriber hears of every advance, and the owner is left when the last o
   assert.is(view.committedOffset("records"), 3);
 });
 
-test("a subscriber goes on after a break of its link, and after its owner has forgotten it (X2)", () => {
+test("X2: a subscriber is told of advances after a break of its link, and after its owner has forgotten it", () => {
   const { view, followers, link, endLink, timers, commit } = viewUnderTest();
   let heard = 0;
   view.onAdvance("records", () => (heard += 1));
@@ -113,7 +113,7 @@ test("a subscriber goes on after a break of its link, and after its owner has fo
   assert.equal([heard, view.committedOffset("records")], [2, 5]);
 });
 
-test("a reader whose owner can not be reached is told so, and is not kept waiting", async () => {
+test("a reader whose owner can not be reached is refused at once", async () => {
   const { view, link, endLink, timers, followers } = viewUnderTest();
   link.isUp = false;
   const code = () =>
@@ -134,7 +134,7 @@ test("a reader whose owner can not be reached is told so, and is not kept waitin
   assert.is(await late, "NOT_READY");
 });
 
-test("who follows is told of changes gathered, all channels of the first, and forgotten with its link", () => {
+test("a follower gets all channels first, then gathered changes, and is forgotten with its link", () => {
   const told: CommittedReport[] = [];
   const ends: (() => void)[] = [];
   const follower = {

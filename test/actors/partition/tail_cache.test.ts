@@ -16,7 +16,7 @@ const batch = (ofEpoch: number, first: number, count: number, sizeBytes = 10): R
   events: new Uint8Array(sizeBytes),
 });
 
-test("a reader at the newest record gets nothing more, and one at the beginning of a whole log gets all", () => {
+test("a reader at the newest record gets no batch, and one at the beginning of a whole log gets all", () => {
   const cache = new TailCache();
   cache.push(batch(7, 0, 5));
   cache.push(batch(7, 5, 5));
@@ -27,7 +27,7 @@ test("a reader at the newest record gets nothing more, and one at the beginning 
   );
 });
 
-test("a reader whose record is not held is sent to the log", () => {
+test("a reader whose record is not cached is sent to the log", () => {
   const cache = new TailCache();
   assert.is(cache.read(undefined, 1e6), undefined);
   cache.push(batch(7, 100, 5));
@@ -42,7 +42,7 @@ test("a cursor of another epoch is never judged by the cache", () => {
   assert.is(cache.read(position(7, 200), 1e6), undefined);
 });
 
-test("however small they are, only so many of the newest batches are held", () => {
+test("the cache holds at most TAIL_BATCHES_MAX batches, however small they are", () => {
   const cache = new TailCache();
   const pushed = 10 * TAIL_BATCHES_MAX;
   for (let n = 0; n < pushed; n++) cache.push(batch(7, n, 1));
@@ -51,7 +51,7 @@ test("however small they are, only so many of the newest batches are held", () =
   assert.is(cache.read(position(7, oldest), 1e6)?.length, TAIL_BATCHES_MAX - 1);
 });
 
-test("what retention has taken is not served, and what it left is", () => {
+test("batches that retention has taken are not served, and the others are", () => {
   const cache = new TailCache();
   for (const first of [0, 5, 10]) cache.push(batch(7, first, 5));
   cache.trim(offset(5));

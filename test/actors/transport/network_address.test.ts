@@ -45,7 +45,7 @@ test("every spelling of every address of the machine is recognised", () => {
   for (const host of ["127.0.0.1", "::1", "localhost"]) assert.not(isEveryAddress(host), host);
 });
 
-test("one client of IPv6 is counted once, whatever addresses of its network it uses", () => {
+test("an IPv6 client is counted once, whatever addresses of its network it uses", () => {
   assert.is(addressGroup("2001:db8:1:2::7"), "2001:db8:1:2::/64");
   assert.is(addressGroup("2001:db8:1:2:3:4:5:6"), addressGroup("2001:db8:1:2::7"));
   assert.is.not(addressGroup("2001:db8:1:3::7"), addressGroup("2001:db8:1:2::7"));

@@ -1,4 +1,4 @@
-/** Batches for tests of logs: events that say which they are, so that what is read back can be told apart. */
+/** Batches for tests of logs. Each event holds its own name, so that a test can tell which events it read back. */
 import type { AppendBatch, RecordBatch } from "../../../actors/log/log.ts";
 import { isRejected } from "../../../actors/log/log.ts";
 import { Packr } from "../../../deps.ts";
@@ -54,11 +54,11 @@ export function batch(
   };
 }
 
-/** Events `from` to `from + count - 1` of a plain producer, after the one before. */
+/** Events `from` to `from + count - 1` of a plain producer, after event `from - 1`. */
 export const dense = (producerId: string, from: number, count: number, options?: BatchOptions): AppendBatch =>
   batch(producerId, from === 0 ? undefined : plain(from - 1), { first: plain(from), count }, options);
 
-/** Names of the records of batches, rejected events left out, with their offsets. */
+/** Names of the records of batches, with their offsets and without rejected events. */
 export function recordsOf(batches: readonly RecordBatch[]): [offset: number, name: string][] {
   return batches.flatMap((stored) => {
     const names = namesOf(stored.events).filter((_, index) => !isRejected(stored.rejected, index));

@@ -1,6 +1,6 @@
 /**
- * Histories at random, held against a model that knows nothing of how a log is built: a list of record names with their
- * epochs, a number for each chain, and the last owner. After every step all that a reader can see is compared.
+ * Random histories, compared with a model that knows nothing of how a log is built. The model is a list of record names with
+ * their epochs, a number for each chain, and the last owner. After every step everything that a reader can see is compared.
  */
 import * as fc from "fast-check";
 import { test } from "uvu";
@@ -13,7 +13,7 @@ import { type LogHarness, rejection } from "./log_suite.ts";
 
 interface PlannedBatch {
   readonly producer: string;
-  /** Where the batch says that it follows, against what is stored: 0 is right, below overlaps, above skips. */
+  /** The batch's previous sequence, minus the stored one: 0 is right, below 0 overlaps, above 0 skips. */
   readonly skew: number;
   readonly count: number;
   readonly rejected: readonly number[];
@@ -79,7 +79,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 
 interface Chain {
   epoch: number;
-  /** Position of the last sequence stored, -1 for none. */
+  /** Position of the last stored sequence, -1 for none. */
   stored: number;
   readonly rejected: Set<number>;
 }
@@ -92,7 +92,7 @@ class Model {
   readonly records: { readonly epoch: number; readonly name: string }[] = [];
   readonly rejected: string[] = [];
   first = 0;
-  /** Offsets at which a call ended: what trim may always cut at. */
+  /** Offsets at which a call ended: trim may cut at each of them. */
   readonly cuts = new Set<number>([0]);
   readonly chains = new Map<string, Chain>();
   readonly checkpoints = new Map<string, string>();
@@ -146,7 +146,7 @@ class Model {
 
   async append(owner: Ownership, planned: Extract<Step, { kind: "append" }>): Promise<void> {
     const isStale = planned.isStale && this.stale !== undefined;
-    // What a refused call would have done must not be: the model is asked only for calls of the owner.
+    // A refused call must have no effect, so the model is changed only by calls of the owner.
     const shadow = isStale ? new Map(structuredClone([...this.chains])) : this.chains;
     const expected: AppendOutcome[] = [];
     const names: string[] = [];
@@ -211,7 +211,7 @@ class Model {
     this.first = firstOffset;
   }
 
-  /** All that can be seen is what the model holds. */
+  /** Compares everything that a reader can see with the model. */
   async compare(): Promise<void> {
     const channels = await this.log.describe(this.of);
     if (this.owner === undefined && this.stale === undefined) return;
@@ -261,7 +261,7 @@ class Model {
   }
 }
 
-/** What the chain makes of a batch, said with plain numbers. */
+/** The expected outcome of a batch, by plain numbers. */
 function expectedOutcome(
   chains: Map<string, Chain>,
   name: string,
@@ -290,14 +290,14 @@ function expectedOutcome(
   return write();
 }
 
-/** Verdicts compare by their sequences: what they say is the suite's to check. */
+/** An outcome with the sequences of its verdicts alone: the suite checks their texts. */
 const plainOutcome = (outcome: AppendOutcome) =>
   outcome.kind === "duplicate"
     ? { ...outcome, verdicts: outcome.verdicts.map(({ sequence }) => sequence.join("/")) }
     : outcome;
 
 export function logHistories(harness: LogHarness, numRuns: number): void {
-  test(`${harness.name}: histories at random give what the model says`, async () => {
+  test(`${harness.name}: random histories give the answers of the model`, async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 30 }), async (steps) => {
         const model = new Model(await harness.open(), harness);

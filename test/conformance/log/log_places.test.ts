@@ -1,4 +1,4 @@
-/** Bugs in the count of places, planted around the log: histories at random that do not notice them are worth nothing. */
+/** Shows that the random histories of log_places.ts notice bugs in the count of places, planted around the log. */
 import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -22,7 +22,7 @@ const BUGS: Readonly<Record<string, Replace>> = {
     openChain: (ownership, channel, producerId, producerEpoch, nowMs) =>
       log.openChain(ownership, channel, producerId, producerEpoch, nowMs),
   }),
-  "a chain that an append makes anew is nobody's": ownerless,
+  "a chain that an append makes anew counts for no principal": ownerless,
   "all principals are one": (log) => ({
     openChain: (ownership, channel, producerId, producerEpoch, nowMs, owner) =>
       log.openChain(ownership, channel, producerId, producerEpoch, nowMs, owner && "all"),

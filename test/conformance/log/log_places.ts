@@ -1,6 +1,6 @@
 /**
- * How a partition's places for live chains are shared out between principals (actors/log/rules/chain_places.ts), for every log:
- * by examples, and by histories at random that a model judges.
+ * How principals share a partition's places for live chains (actors/log/rules/chain_places.ts), for every build of the log:
+ * by examples, and by random histories that a model judges.
  */
 import fc from "fast-check";
 import { test } from "uvu";
@@ -14,9 +14,9 @@ import type { LogHarness } from "./log_suite.ts";
 const P0 = partition(0);
 const DAY_MS = 86_400_000;
 const PLACES = 100;
-/** With 100 places: 88 are fewer than 8 times the 12 that are free, 89 are more than 8 times the 11. */
+/** Of 100 places: 88 held are fewer than 8 times the 12 free ones, 89 held are more than 8 times the 11 free ones. */
 const SHARE_OF_ONE = 89;
-/** Of the 11 that are left: 9 are fewer than 8 times 2, 10 are more than 8 times 1. */
+/** Of the 11 places left: 9 held are fewer than 8 times 2 free ones, 10 held are more than 8 times 1. */
 const SHARE_OF_THE_NEXT = 10;
 
 const claimOf = (log: Log, harness: LogHarness, producersMax = PLACES, dedupeWindowMs = DAY_MS): Promise<Claim> =>
@@ -28,7 +28,7 @@ const claimOf = (log: Log, harness: LogHarness, producersMax = PLACES, dedupeWin
 const open = (log: Log, { ownership }: Claim, producerId: string, owner?: string, nowMs = 0) =>
   log.openChain(ownership, "records", producerId, 1, nowMs, owner);
 
-/** Opens chains for `owner` until one is refused; answers how many there are, and the refusal. */
+/** Opens chains for `owner` until one is refused. Returns the number of opened chains, and the refusal. */
 async function takeAll(log: Log, claim: Claim, owner: string | undefined, prefix = owner) {
   for (let taken = 0; ; taken += 1) {
     const outcome = await open(log, claim, `${prefix}-${taken}`, owner);
@@ -64,44 +64,49 @@ export function logPlaces(harness: LogHarness, numRuns: number): void {
       }
     });
 
-  scenario("a principal takes places while it holds fewer than eight times the free ones", async (log) => {
+  // chain places C2
+  scenario("a principal gets places while it holds fewer than eight times the free ones", async (log) => {
     const claim = await claimOf(log, harness);
     const greedy = await takeAll(log, claim, "alice");
     assert.equal(greedy, { taken: SHARE_OF_ONE, outcome: atShare(SHARE_OF_ONE, SHARE_OF_ONE) });
     const live = SHARE_OF_ONE + SHARE_OF_THE_NEXT;
     const second = await takeAll(log, claim, "bob");
     assert.equal(second, { taken: SHARE_OF_THE_NEXT, outcome: atShare(SHARE_OF_THE_NEXT, live) });
-    assert.is((await open(log, claim, "alice-0", "alice")).kind, "opened", "a chain that is there keeps its place");
+    assert.is((await open(log, claim, "alice-0", "alice")).kind, "opened", "an existing chain keeps its place");
     assert.equal(
       (await append(log, claim, [firstBatch("alice-1", "alice"), firstBatch("late", "alice")])).map(({ kind }) => kind),
       ["written", "too_many_producers"],
     );
-    assert.is((await open(log, claim, "carol-0", "carol")).kind, "opened", "a place is left for who comes next");
+    assert.is((await open(log, claim, "carol-0", "carol")).kind, "opened", "a place is left for the next principal");
     assert.equal(await open(log, claim, "dave-0", "dave"), { kind: "too_many_producers", live: PLACES });
   });
 
+  // chain places C3
   scenario("producers of no principal have no share", async (log) => {
     const claim = await claimOf(log, harness);
     const all = await takeAll(log, claim, undefined, "free");
     assert.equal(all, { taken: PLACES, outcome: { kind: "too_many_producers", live: PLACES } });
   });
 
-  scenario("a chain that is forgotten and made anew by an append has its owner, within one call too", async (log) => {
-    const claim = await claimOf(log, harness);
-    await takeAll(log, claim, "alice");
-    assert.is(await log.expireChains(claim.ownership, EMPTY_CHAIN_KEPT_MS + 1), 0);
-    const names = numbered(SHARE_OF_ONE + 2, "alice");
-    const outcomes = await append(
-      log,
-      claim,
-      names.map((name) => firstBatch(name, "alice")),
-    );
-    assert.is(outcomes.filter(({ kind }) => kind === "written").length, SHARE_OF_ONE);
-    assert.equal(outcomes.at(-1), atShare(SHARE_OF_ONE, SHARE_OF_ONE));
-    assert.equal(await open(log, claim, "one-more", "alice"), atShare(SHARE_OF_ONE, SHARE_OF_ONE));
-  });
+  scenario(
+    "a chain that an append makes anew after it was forgotten counts for its owner, within one call too",
+    async (log) => {
+      const claim = await claimOf(log, harness);
+      await takeAll(log, claim, "alice");
+      assert.is(await log.expireChains(claim.ownership, EMPTY_CHAIN_KEPT_MS + 1), 0);
+      const names = numbered(SHARE_OF_ONE + 2, "alice");
+      const outcomes = await append(
+        log,
+        claim,
+        names.map((name) => firstBatch(name, "alice")),
+      );
+      assert.is(outcomes.filter(({ kind }) => kind === "written").length, SHARE_OF_ONE);
+      assert.equal(outcomes.at(-1), atShare(SHARE_OF_ONE, SHARE_OF_ONE));
+      assert.equal(await open(log, claim, "one-more", "alice"), atShare(SHARE_OF_ONE, SHARE_OF_ONE));
+    },
+  );
 
-  scenario("a chain that a loss makes anew has its owner", async (log) => {
+  scenario("a chain that a declared loss makes anew counts for its owner", async (log) => {
     const claim = await claimOf(log, harness);
     const lose = (producerId: string) =>
       log.declareLost(claim.ownership, producerId, 1, undefined, plain(1), 0, "alice");
@@ -134,6 +139,7 @@ export function logPlaces(harness: LogHarness, numRuns: number): void {
     assert.is((await takeAll(reopened, again, "bob")).taken, SHARE_OF_THE_NEXT);
   });
 
+  // chain places C3
   scenario("a chain counts for the principal that opened it last", async (log) => {
     const claim = await claimOf(log, harness);
     const names = numbered(SHARE_OF_ONE, "old");
@@ -188,7 +194,7 @@ interface ModelChain {
   isEmpty: boolean;
 }
 
-/** Holds each answer of the log against what a plain count of all chains says. */
+/** Compares each answer of the log with a plain count of all chains. */
 export async function runSteps(harness: LogHarness, steps: readonly Step[], wrap = (log: Log) => log): Promise<void> {
   const opened = await harness.open();
   const log = wrap(opened);

@@ -1,4 +1,4 @@
-/** The log over a Redis, or over several, for the suite of all logs. */
+/** The log over one Redis or several, for the suite of all logs. */
 import type { Log } from "../../../actors/log/log.ts";
 import { connectRedisLog } from "../../../actors/log/redis/redis_log.ts";
 import type { LogHarness } from "./log_suite.ts";
@@ -6,7 +6,7 @@ import type { LogHarness } from "./log_suite.ts";
 export interface RedisUnderTest {
   readonly name: string;
   readonly url: string;
-  /** All of it is started anew, on the same data. */
+  /** Restarts every server, on the same data. */
   restart(): Promise<void>;
 }
 

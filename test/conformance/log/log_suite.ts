@@ -1,7 +1,6 @@
 /**
- * What every log must do, whatever lies beneath it: each line of the contract in actors/log/log.ts, by direct examples.
- * Histories at random are in log_histories.ts. `harness.open` gives a log on an empty store, `reopen` ends its life and
- * begins the next on the same data.
+ * The contract of actors/log/log.ts by examples, for every build of the log. log_histories.ts has random histories.
+ * `harness.open` gives a log on an empty store. `harness.reopen` ends the store's life and begins the next on the same data.
  */
 
 import { test } from "uvu";
@@ -86,6 +85,7 @@ export function logSuite(harness: LogHarness): void {
     count,
   });
 
+  // log L1
   scenario("a claim makes an epoch above every earlier one and at least the floor", async (log) => {
     const first = await claim(log);
     const second = await claim(log, first.ownership.epoch + 1_000_000);
@@ -125,6 +125,7 @@ export function logSuite(harness: LogHarness): void {
     assert.equal(await append(log, owner, dense("a", 0, 1)), [written(0, 1)]);
   });
 
+  // log L2, redis library R2
   scenario("a write of an earlier owner is refused and changes nothing", async (log) => {
     const old = await claim(log);
     const now = await claim(log);
@@ -145,7 +146,8 @@ export function logSuite(harness: LogHarness): void {
     assert.equal(await append(log, now, dense("a", 0, 1)), [written(0, 1)]);
   });
 
-  scenario("a write shown with a claim of another life of the store is refused", async (log) => {
+  // log L2, redis library R2
+  scenario("a write with a claim of another life of the store is refused", async (log) => {
     const { ownership } = await claim(log);
     const stranger = { ...ownership, store: "another" };
     const error = await rejection(log.append(stranger, { channel: "records", batches: [dense("a", 0, 1)] }));
@@ -191,6 +193,7 @@ export function logSuite(harness: LogHarness): void {
     );
   });
 
+  // redis library R3
   scenario("every byte of an event survives", async (log) => {
     const owner = await claim(log);
     const events = Buffer.from(Array.from({ length: 4_096 }, (_, index) => index & 255));
@@ -207,7 +210,7 @@ export function logSuite(harness: LogHarness): void {
     assert.is(result.batches[0]?.producerId, "é\u{1f600}");
   });
 
-  scenario("a channel whose name the store can not keep is read in vain, and harms nobody", async (log) => {
+  scenario("a read of a channel whose name the store can not hold does not harm later appends", async (log) => {
     const owner = await claim(log);
     const states: string[] = [];
     log.onStateChange(({ kind }) => states.push(kind));
@@ -219,6 +222,7 @@ export function logSuite(harness: LogHarness): void {
     assert.equal(await append(log, owner, dense("a", 0, 1)), [written(0, 1)]);
   });
 
+  // log L3
   scenario("a repeated batch is a duplicate and is not written again", async (log) => {
     const owner = await claim(log);
     await append(log, owner, dense("a", 0, 5));
@@ -238,6 +242,7 @@ export function logSuite(harness: LogHarness): void {
     assert.is(outcomes[1]?.kind === "duplicate" && outcomes[1].verdicts.length, 1);
   });
 
+  // log L3
   scenario("a batch that skips, overlaps or starts below its own predecessor is a gap", async (log) => {
     const owner = await claim(log);
     await append(log, owner, dense("a", 0, 5));
@@ -265,15 +270,18 @@ export function logSuite(harness: LogHarness): void {
     ]);
   });
 
-  scenario("an unknown producer that follows something is told to open first", async (log) => {
-    const owner = await claim(log);
-    assert.equal(await append(log, owner, dense("a", 5, 1)), [{ kind: "unknown_producer" }]);
-    assert.equal(await log.openChain(owner.ownership, "records", "a", 1, 0), {
-      kind: "opened",
-      lastSequence: undefined,
-    });
-    assert.equal(await append(log, owner, dense("a", 5, 1)), [{ kind: "gap", stored: undefined }]);
-  });
+  scenario(
+    "a batch of an unknown producer that names a previous sequence is answered unknown_producer",
+    async (log) => {
+      const owner = await claim(log);
+      assert.equal(await append(log, owner, dense("a", 5, 1)), [{ kind: "unknown_producer" }]);
+      assert.equal(await log.openChain(owner.ownership, "records", "a", 1, 0), {
+        kind: "opened",
+        lastSequence: undefined,
+      });
+      assert.equal(await append(log, owner, dense("a", 5, 1)), [{ kind: "gap", stored: undefined }]);
+    },
+  );
 
   scenario("a resume point comes back as it was sent, from the next owner too", async (log) => {
     const sent = {
@@ -292,21 +300,25 @@ export function logSuite(harness: LogHarness): void {
     assert.equal(toJsonValue(opened.kind === "opened" ? opened.position : opened), toJsonValue(sent));
   });
 
-  scenario("opening a chain raises its epoch, tells what is stored and fences the earlier instance", async (log) => {
-    const owner = await claim(log);
-    await append(log, owner, dense("a", 0, 3, { producerEpoch: 4, extra: { position: { file: "x", at: 17 } } }));
-    const opened = await log.openChain(owner.ownership, "records", "a", 9, 0);
-    assert.equal(opened, { kind: "opened", lastSequence: plain(2), position: { file: "x", at: 17 } });
-    assert.equal(await append(log, owner, dense("a", 3, 1, { producerEpoch: 8 })), [
-      { kind: "stale_producer_epoch", current: 9 },
-    ]);
-    assert.equal(await log.openChain(owner.ownership, "records", "a", 8, 0), {
-      kind: "stale_producer_epoch",
-      current: 9,
-    });
-    assert.equal(await append(log, owner, dense("a", 3, 1, { producerEpoch: 9 })), [written(3, 1)]);
-  });
+  scenario(
+    "opening a chain raises its epoch, answers the stored sequence and fences the earlier instance",
+    async (log) => {
+      const owner = await claim(log);
+      await append(log, owner, dense("a", 0, 3, { producerEpoch: 4, extra: { position: { file: "x", at: 17 } } }));
+      const opened = await log.openChain(owner.ownership, "records", "a", 9, 0);
+      assert.equal(opened, { kind: "opened", lastSequence: plain(2), position: { file: "x", at: 17 } });
+      assert.equal(await append(log, owner, dense("a", 3, 1, { producerEpoch: 8 })), [
+        { kind: "stale_producer_epoch", current: 9 },
+      ]);
+      assert.equal(await log.openChain(owner.ownership, "records", "a", 8, 0), {
+        kind: "stale_producer_epoch",
+        current: 9,
+      });
+      assert.equal(await append(log, owner, dense("a", 3, 1, { producerEpoch: 9 })), [written(3, 1)]);
+    },
+  );
 
+  // redis library R4
   scenario("sequences compare as triples, listed ones too", async (log) => {
     const owner = await claim(log);
     const first: Sequence[] = [
@@ -339,7 +351,8 @@ export function logSuite(harness: LogHarness): void {
     assert.equal(result.kind === "records" && result.batches[0]?.sequences, { list: first });
   });
 
-  scenario("rejects are set aside in the same call and the rest is kept", async (log) => {
+  // log L3
+  scenario("rejects are set aside in the same call and the other events are kept", async (log) => {
     const owner = await claim(log);
     assert.equal(await append(log, owner, dense("a", 0, 4, { rejected: [1, 3] })), [written(0, 2)]);
     assert.equal(await readAll(log, p0), [
@@ -429,7 +442,7 @@ export function logSuite(harness: LogHarness): void {
     assert.is((await log.describe(p0))?.get("rejected")?.endOffset, 1);
   });
 
-  scenario("no more chains live than allowed, and idle ones are forgotten with their verdicts", async (log) => {
+  scenario("no more chains live than producersMax, and idle ones are forgotten with their verdicts", async (log) => {
     const chains = { dedupeWindowMs: 1_000, producersMax: 2 };
     const owner = await log.claim(p0, GRANT, epoch(1), { tier: harness.tier, chains });
     await append(
@@ -452,7 +465,7 @@ export function logSuite(harness: LogHarness): void {
   });
 
   scenario(
-    "a chain that was opened and holds nothing keeps its place for a minute, not for the window",
+    "a chain that was opened and has no sequence keeps its place for a minute, not for the dedupe window",
     async (log) => {
       const chains = { dedupeWindowMs: 86_400_000, producersMax: 2 };
       const owner = await log.claim(p0, GRANT, epoch(1), { tier: harness.tier, chains });
@@ -461,12 +474,12 @@ export function logSuite(harness: LogHarness): void {
       assert.is(await log.expireChains(owner.ownership, 60_000), 2);
       assert.is(await log.expireChains(owner.ownership, 60_001), 0);
       assert.is((await append(log, owner, dense("a", 0, 1)))[0]?.kind, "written");
-      assert.is((await append(log, owner, dense("x", 0, 1)))[0]?.kind, "written", "whoever comes late begins anew");
+      assert.is((await append(log, owner, dense("x", 0, 1)))[0]?.kind, "written", "its producer begins anew");
       assert.is(await log.expireChains(owner.ownership, 3_600_000), 2);
     },
   );
 
-  scenario("producers of one request are counted apart, and forgotten after their own hour", async (log) => {
+  scenario("producers of one request are counted apart, and forgotten after an hour", async (log) => {
     const chains = { dedupeWindowMs: 86_400_000, producersMax: 2 };
     const owner = await log.claim(p0, GRANT, epoch(1), { tier: harness.tier, chains });
     const written = await append(
@@ -488,7 +501,7 @@ export function logSuite(harness: LogHarness): void {
     assert.is(
       await log.expireChains(owner.ownership, 3_600_001),
       4,
-      "the last request's, those that may wait a day, and the ones just opened",
+      "left are the last request's chain, the two of the long window, and the one just opened",
     );
     assert.equal(await append(log, owner, dense("c", 0, 1)), [full]);
     const next = await harness.reopen(log);
@@ -501,7 +514,8 @@ export function logSuite(harness: LogHarness): void {
     }
   });
 
-  scenario("a cursor reads what follows it, and nothing past the committed offset", async (log) => {
+  // log L4
+  scenario("a cursor reads the records that follow it, and none past the committed offset", async (log) => {
     const owner = await claim(log);
     const e = owner.ownership.epoch;
     for (let n = 0; n < 6; n += 2) await append(log, owner, dense("a", n, 2));
@@ -522,7 +536,7 @@ export function logSuite(harness: LogHarness): void {
     assert.equal(await read(undefined, 0), []);
   });
 
-  scenario("a read returns at least one batch and otherwise no more than its bytes", async (log) => {
+  scenario("a read returns at least one batch, and further ones up to its bytes", async (log) => {
     const owner = await claim(log);
     for (let n = 0; n < 10; n++)
       await append(log, owner, dense("a", n, 1, { extra: { events: Buffer.alloc(10_000, n) } }));
@@ -540,7 +554,8 @@ export function logSuite(harness: LogHarness): void {
     assert.is(await read(READ_ALL), 10);
   });
 
-  scenario("a cursor of another history is told where it parts and what stands", async (log) => {
+  // log L6
+  scenario("a cursor of another history is answered with the divergence and the last common position", async (log) => {
     const first = await claim(log);
     await append(log, first, dense("a", 0, 3));
     const second = await claim(log);
@@ -562,34 +577,38 @@ export function logSuite(harness: LogHarness): void {
     );
   });
 
-  scenario("trim removes whole batches from the beginning and tells readers below", async (log) => {
-    const owner = await claim(log);
-    const e = owner.ownership.epoch;
-    for (let n = 0; n < 9; n += 3) await append(log, owner, dense("a", n, 3, { rejected: [0] }));
-    const before = (await log.describe(p0))?.get("records");
-    const bounds = await log.trim(owner.ownership, "records", offset(3));
-    assert.is(bounds.firstOffset, 2);
-    assert.is(bounds.endOffset, 6);
-    assert.ok(bounds.sizeBytes > 0 && bounds.sizeBytes < (before?.sizeBytes ?? 0));
-    assert.equal(await log.trim(owner.ownership, "records", offset(1)), bounds);
-    const read = (after: Position | undefined) =>
-      log.read(p0, { channel: "records", after, committedOffset: offset(6), bytesMax: READ_ALL });
-    assert.equal(await read(undefined), { kind: "trimmed", firstOffset: offset(2) });
-    assert.equal(await read(position(e, 0)), { kind: "trimmed", firstOffset: offset(2) });
-    assert.equal(
-      (await readAll(log, p0, "records", position(e, 1))).map(([at]) => at),
-      [2, 3, 4, 5],
-    );
-    const rest = await log.trim(owner.ownership, "records", offset(1_000));
-    assert.equal([rest.firstOffset, rest.endOffset, rest.sizeBytes], [6, 6, 0]);
-    assert.equal(await append(log, owner, dense("a", 9, 1)), [written(6, 1)]);
-    assert.equal(
-      (await readAll(log, p0, "records", position(e, 5))).map(([at]) => at),
-      [6],
-    );
-  });
+  // log L6
+  scenario(
+    "trim removes whole batches from the beginning, and a cursor below them is answered trimmed",
+    async (log) => {
+      const owner = await claim(log);
+      const e = owner.ownership.epoch;
+      for (let n = 0; n < 9; n += 3) await append(log, owner, dense("a", n, 3, { rejected: [0] }));
+      const before = (await log.describe(p0))?.get("records");
+      const bounds = await log.trim(owner.ownership, "records", offset(3));
+      assert.is(bounds.firstOffset, 2);
+      assert.is(bounds.endOffset, 6);
+      assert.ok(bounds.sizeBytes > 0 && bounds.sizeBytes < (before?.sizeBytes ?? 0));
+      assert.equal(await log.trim(owner.ownership, "records", offset(1)), bounds);
+      const read = (after: Position | undefined) =>
+        log.read(p0, { channel: "records", after, committedOffset: offset(6), bytesMax: READ_ALL });
+      assert.equal(await read(undefined), { kind: "trimmed", firstOffset: offset(2) });
+      assert.equal(await read(position(e, 0)), { kind: "trimmed", firstOffset: offset(2) });
+      assert.equal(
+        (await readAll(log, p0, "records", position(e, 1))).map(([at]) => at),
+        [2, 3, 4, 5],
+      );
+      const rest = await log.trim(owner.ownership, "records", offset(1_000));
+      assert.equal([rest.firstOffset, rest.endOffset, rest.sizeBytes], [6, 6, 0]);
+      assert.equal(await append(log, owner, dense("a", 9, 1)), [written(6, 1)]);
+      assert.equal(
+        (await readAll(log, p0, "records", position(e, 5))).map(([at]) => at),
+        [6],
+      );
+    },
+  );
 
-  scenario("a large batch that is read in parts is the same for each, until it is trimmed", async (log) => {
+  scenario("a large batch that is read in parts is the same for each part, until it is trimmed", async (log) => {
     const owner = await log.claim(partition(), GRANT, epoch(0), settings);
     const large = dense("a", 0, 100, { extra: { events: eventsOf(Array(100).fill("x".repeat(5_000))) } });
     await log.append(owner.ownership, { channel: "records", batches: [large, dense("a", 100, 1)] });
@@ -620,7 +639,7 @@ export function logSuite(harness: LogHarness): void {
     assert.equal(await append(log, owner, dense("a", 0, 2)), [{ kind: "duplicate", stored: plain(1), verdicts: [] }]);
   });
 
-  scenario("the size of a channel follows what is stored", async (log) => {
+  scenario("the size of a channel is that of its stored batches", async (log) => {
     const owner = await claim(log);
     await append(log, owner, dense("a", 0, 1, { extra: { events: Buffer.alloc(100_000, 1) } }));
     const sizeBytes = (await log.describe(p0))?.get("records")?.sizeBytes ?? 0;
@@ -680,39 +699,48 @@ export function logSuite(harness: LogHarness): void {
     }
   });
 
-  scenario("an instance keeps its producer epoch, the next gets a higher, the earlier is fenced", async (log) => {
-    const epochOf = async (instance: string, held?: number) => {
-      const outcome = await log.welcomeProducer("sensor", instance, held, Date.now());
-      assert.is(outcome.kind, "welcomed");
-      return outcome.kind === "welcomed" ? outcome.producerEpoch : 0;
-    };
-    const first = await epochOf("one");
-    assert.ok(first >= 1);
-    assert.is(await epochOf("one", first), first);
-    assert.is(await epochOf("one"), first);
-    const second = await epochOf("two");
-    assert.ok(second > first);
-    assert.equal(await log.welcomeProducer("sensor", "one", first, Date.now()), { kind: "fenced", current: second });
-    assert.ok((await epochOf("two", second + 50)) > second + 50, "an epoch that the store has lost is not made again");
-  });
+  scenario(
+    "an instance keeps its producer epoch, the next one gets a higher, and the earlier one is fenced",
+    async (log) => {
+      const epochOf = async (instance: string, held?: number) => {
+        const outcome = await log.welcomeProducer("sensor", instance, held, Date.now());
+        assert.is(outcome.kind, "welcomed");
+        return outcome.kind === "welcomed" ? outcome.producerEpoch : 0;
+      };
+      const first = await epochOf("one");
+      assert.ok(first >= 1);
+      assert.is(await epochOf("one", first), first);
+      assert.is(await epochOf("one"), first);
+      const second = await epochOf("two");
+      assert.ok(second > first);
+      assert.equal(await log.welcomeProducer("sensor", "one", first, Date.now()), { kind: "fenced", current: second });
+      assert.ok(
+        (await epochOf("two", second + 50)) > second + 50,
+        "an epoch that the store has lost is not made again",
+      );
+    },
+  );
 
-  scenario("a producer's name belongs to whom it was first given, and to nobody where nobody is asked", async (log) => {
-    const welcome = async (instance: string, owner?: string) =>
-      (
-        await log.welcomeProducer(
-          ...(["sensor", instance, undefined, Date.now()] as const),
-          owner === undefined ? undefined : { subject: owner },
-        )
-      ).kind;
-    assert.is(await welcome("one"), "welcomed");
-    assert.is(await welcome("two", "plant"), "welcomed");
-    assert.is(await welcome("three", "office"), "owned");
-    assert.is(await welcome("three", "plant"), "welcomed");
-    assert.is(await welcome("four"), "welcomed");
-    assert.is(await welcome("four", "office"), "owned");
-  });
+  scenario(
+    "a producer's name belongs to the first principal that was welcomed under it, and to none without principals",
+    async (log) => {
+      const welcome = async (instance: string, owner?: string) =>
+        (
+          await log.welcomeProducer(
+            ...(["sensor", instance, undefined, Date.now()] as const),
+            owner === undefined ? undefined : { subject: owner },
+          )
+        ).kind;
+      assert.is(await welcome("one"), "welcomed");
+      assert.is(await welcome("two", "plant"), "welcomed");
+      assert.is(await welcome("three", "office"), "owned");
+      assert.is(await welcome("three", "plant"), "welcomed");
+      assert.is(await welcome("four"), "welcomed");
+      assert.is(await welcome("four", "office"), "owned");
+    },
+  );
 
-  scenario("a principal that has as many names as it may gets no further one, and others do", async (log) => {
+  scenario("a principal with producersMax names gets no further one, and other principals do", async (log) => {
     const welcome = async (producerId: string, subject: string, producersMax?: number) => {
       const owner = producersMax === undefined ? { subject } : { subject, producersMax };
       return (await log.welcomeProducer(producerId, "one", undefined, Date.now(), owner)).kind;
@@ -721,12 +749,12 @@ export function logSuite(harness: LogHarness): void {
     for (const name of ["a", "b", "c", "a"]) outcomes.push(await welcome(name, "plant", 2));
     assert.equal(outcomes, ["welcomed", "welcomed", "crowded", "welcomed"]);
     assert.equal(await Promise.all(["c", "d"].map((name) => welcome(name, "office", 1))), ["welcomed", "crowded"]);
-    assert.is(await welcome("e", "plant"), "welcomed", "without a bound nobody is kept out");
+    assert.is(await welcome("e", "plant"), "welcomed", "a principal without a bound gets every name");
     assert.is(await welcome("f", "plant", 3), "crowded", "names that came without a bound count");
     assert.is(await welcome("f", "plant", 4), "welcomed", "a higher bound holds at once");
   });
 
-  scenario("an epoch that no node can have given is refused, and shuts nobody out", async (log) => {
+  scenario("an epoch that no node can have given is refused, and does not shut its producer out", async (log) => {
     const welcome = (held?: number) => log.welcomeProducer("sensor", "one", held, Date.now());
     for (const held of [Number.MAX_SAFE_INTEGER, Date.now() + 2 * 86_400_000]) {
       assert.is((await welcome(held)).kind, "unknown_epoch");
@@ -735,7 +763,7 @@ export function logSuite(harness: LogHarness): void {
     assert.is(outcome.kind, "welcomed");
     const given = outcome.kind === "welcomed" ? outcome.producerEpoch : 0;
     assert.ok(given <= Date.now() + 1_000);
-    // A clock that jumped by an hour gave this one: it is taken as it always was (E24).
+    // A node whose clock was an hour ahead may have given this epoch, so it is accepted (E24).
     assert.is((await welcome(given + 3_600_000)).kind, "welcomed");
   });
 
@@ -756,6 +784,7 @@ export function logSuite(harness: LogHarness): void {
     assert.equal(racing.filter((version) => version === 1).length, 1);
   });
 
+  // log L1, log L4
   scenario("everything acknowledged is there in the store's next life, and old claims are void", async (log) => {
     const owner = await claim(log);
     await append(log, owner, dense("a", 0, 3, { rejected: [1] }), dense("b", 0, 1));
@@ -782,7 +811,7 @@ export function logSuite(harness: LogHarness): void {
     }
   });
 
-  scenario("a log that is well says so, and a probe passes", async (log) => {
+  scenario("a log on a sound store is ready, and a probe passes", async (log) => {
     assert.equal(log.state(), { kind: "ready" });
     await log.probe();
   });

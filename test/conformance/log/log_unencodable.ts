@@ -1,7 +1,7 @@
 /**
- * Bytes before state (E25): a batch that has no stored form is refused as a whole call, and neither the log's state nor what
- * others append beside it is touched. Each poison breaks another encoder: of entries, chains, verdicts, or the function's
- * arguments.
+ * Bytes before state (E25): a call with a batch that has no stored form is refused whole. It changes neither the log's state
+ * nor the appends of others beside it. Each poison breaks another encoder: that of entries, chains, verdicts, or the
+ * function's arguments. On the embedded log this shows embedded M1.
  */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -23,7 +23,7 @@ const withRejects = (reason: unknown): Partial<AppendBatch> => {
   };
 };
 
-/** By the encoder that each breaks. */
+/** Batches that can not be encoded, by their fault. */
 const POISONS: Readonly<Record<string, Partial<AppendBatch>>> = {
   "a trace context longer than its length field": { traceparent: "a".repeat(70_000) },
   "a producer's name longer than its length field": { producerId: "p".repeat(70_000) },

@@ -1,4 +1,4 @@
-/** A pipeline with a state: it counts its inputs, and says so in each output, which is therefore computed once (E13). */
+/** A pipeline with a state: it counts its inputs and puts the count into each output, so it must compute once (E13). */
 import type { Pipeline, PipelineResult } from "../../../actors/pipeline/pipeline.ts";
 import type { Event } from "../../../protocols/event.ts";
 
@@ -24,6 +24,6 @@ const instantiate: Pipeline["instantiate"] = () => {
 export const counting: Pipeline = {
   ...{ name: "count", isDeterministic: false, steps: [], instantiate },
   run: () => {
-    throw new Error("it runs for one partition at a time");
+    throw new Error("Cannot run the pipeline by itself as it must be instantiated for one partition");
   },
 };

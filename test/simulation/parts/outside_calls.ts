@@ -1,13 +1,13 @@
-/** How the parts of a node reach what lies outside it: by calls that take time and can fail, or be its end. */
+/** Calls of a node's parts to the world outside: they take time, can fail, and can be the moment of the node's death. */
 import type { World } from "./world.ts";
 
 export interface OutsideCalls {
   readonly world: World;
-  /** Which life of the node this is, from 1. */
+  /** The number of the node's life, from 1. */
   readonly number: number;
   /**
-   * Does something to the world outside the node: it takes time, may fail on either side of its effect, and the node may
-   * die on either side too.
+   * Acts on the world outside the node. The call takes time, may fail before or after its effect, and the node may die before
+   * or after it too.
    *
    * @param lane calls of one lane arrive in the order in which they were made
    */

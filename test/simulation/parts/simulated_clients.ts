@@ -1,7 +1,6 @@
 /**
- * The applications of a simulated run: senders on the product's producer, plain or with a stored buffer, that crash, come
- * back and are told what became of their events; and a reader on the product's consumer. What they are told is written
- * down for the checker.
+ * The applications of a simulated run. Senders use the product's producer, with a stored buffer or without, crash and come
+ * back. A reader uses the product's consumer. Everything that they are told is recorded for the checker.
  */
 
 import { Consumer } from "../../../protocols/client/consumer/consumer.ts";
@@ -22,30 +21,30 @@ export interface Ledgers {
   readonly sent: SentEvent[];
   readonly told: Map<string, Told>;
   readonly store: SimulatedStore;
-  /** A planted bug: the application is not told what is in doubt. */
+  /** A planted bug: the application is not told which events are in doubt. */
   readonly forgetsInDoubt: boolean;
 }
 
-/** What a sender's producer is told beside its name. */
+/** Options of a sender's producer beside its name. */
 export interface SenderOptions extends WayIn {
   readonly batchEventsMax?: number;
   readonly specialShare?: number;
 }
 
-/** How a client finds its way in. */
+/** The way in of a client. */
 export interface WayIn {
   readonly addresses: readonly [string, ...string[]];
-  /** It stays where it is, and has the node there pass on what others own. */
+  /** The client stays at its node, which forwards appends to other owners. */
   readonly forward?: boolean;
 }
 
 const FRONT: WayIn = { addresses: ["front"] };
 
 const SPECIAL_KINDS = ["filtered", "failing", "poison", "invalid"] as const;
-/** Each special event costs a step, a letter or a verdict: enough of them, and no more. */
+/** Probability of a special event. Each costs a step, a letter or a verdict, so there are only some. */
 const SPECIAL_SHARE = 0.16;
 
-/** An event whose id names its kind; an invalid one breaks its schema. */
+/** Makes an event whose id names its kind. An invalid one breaks its schema. */
 export function makeEvent(
   world: World,
   name: string,
@@ -68,7 +67,7 @@ interface Kept {
 
 export class Sender {
   readonly name: string;
-  /** Keeps its events, with sequences of its own, until they are settled: a stored send buffer. */
+  /** A stored send buffer: the sender keeps its events, with sequences of its own, until they are settled. */
   readonly isBuffered: boolean;
   readonly batchEventsMax: number;
   readonly #world: World;
@@ -77,21 +76,21 @@ export class Sender {
   readonly #options: SenderOptions;
   readonly #clock: Clock;
   readonly #lostTold: { partition: number; from: Sequence | undefined; to: Sequence }[] = [];
-  /** Where this process was told that its events lie in its chains. */
+  /** The stored sequence of each chain, as this process was told. */
   readonly #acked = new Map<string, { readonly partition: number; readonly sequence: Sequence }>();
-  /** One process all along: what it was told of a loss must be complete. */
+  /** Whether it was one process all along, so that it must have been told of every loss. */
   #isSteady = true;
   #producer: Producer;
   #life = 1;
   #instance = 1;
   #orders = 0;
-  /** Order is promised within it: two processes that live side by side are two senders until one is fenced. */
+  /** Order is promised within this name: two processes that live side by side are two senders until one is fenced. */
   #lineage: string;
   #buffer: Kept[] = [];
   readonly #positions = new Map<number, number>();
   /** Events without an answer, by partition. */
   readonly #open = new Map<number, number>();
-  /** Told that another instance took over. */
+  /** Whether it was told that another instance took over. */
   isFenced = false;
 
   constructor(
@@ -199,7 +198,7 @@ export class Sender {
       if (this.#world.isTraced) this.#world.say(`${this.name} is told ${told} of ${id}`);
       this.#record(kept, told === "acked" ? "ok" : told === "in_doubt" ? "unknown" : "failed");
       if (told === "acked" && kindOf(id) === "invalid" && store.forgotVerdicts.has(partition)) {
-        // E4 holds for as long as the dead letters are kept.
+        // E4 holds only as long as the dead letters are kept.
         this.#world.count("a verdict was told too late, its dead letter gone");
         this.#ledgers.told.set(id, "rejected");
         return;
@@ -218,7 +217,7 @@ export class Sender {
     producer.sendAndConfirm(event, options).then(
       (confirmation) => {
         settle(toldBy(confirmation));
-        // An invalid event, acked because its verdict was forgotten, was never stored and can not be lost.
+        // An invalid event that was acked because its verdict was forgotten was never stored, so it can not be lost.
         if (confirmation.kind !== "stored" || confirmation.sequence === undefined || kindOf(id) === "invalid") return;
         this.#acked.set(id, { partition, sequence: confirmation.sequence });
       },
@@ -230,7 +229,7 @@ export class Sender {
     );
   }
 
-  /** E6: events that were acked and are not stored any more, of which this process was told nothing. */
+  /** E6: events that were acked and are no longer stored, without this process being told. */
   untoldLosses(stored: ReadonlySet<string>): readonly string[] {
     if (!this.#isSteady) return [];
     const missing = [...this.#acked].filter(([id]) => !stored.has(id));
@@ -245,7 +244,7 @@ export class Sender {
     return missing.filter(([, { partition, sequence }]) => !isTold(partition, sequence)).map(([id]) => id);
   }
 
-  /** The process dies and starts again; with a stored buffer it goes on as the same instance. */
+  /** The process dies and starts again. With a stored buffer it goes on as the same instance. */
   crash(): void {
     this.#isSteady = false;
     this.#world.noteFault(
@@ -262,7 +261,7 @@ export class Sender {
     for (const kept of this.#buffer) this.#offer(kept);
   }
 
-  /** As a deployment that starts the new process before the old one has ended: the old one is fenced. */
+  /** A new process starts before the old one has ended, as in a deployment, and fences the old one. */
   takeOver(): void {
     this.#isSteady = false;
     this.#world.noteFault("a second instance of a producer");
@@ -276,7 +275,7 @@ export class Sender {
     this.#open.clear();
   }
 
-  /** What the application does when it was told that it is fenced: a new instance. */
+  /** The application's answer to being fenced: a new instance. */
   recover(): void {
     if (!this.isFenced) return;
     this.#isSteady = false;
@@ -292,7 +291,7 @@ function toldBy(confirmation: Confirmation): Told {
   return confirmation.code === "INVARIANT_VIOLATED" ? "refused" : "rejected";
 }
 
-/** Reads every partition from the beginning and writes down what it sees. */
+/** Reads every partition from the beginning, and records what it sees. */
 export class Reader {
   readonly observations: Observation[][];
   readonly #consumer: Consumer;

@@ -9,11 +9,11 @@ import { sinkError } from "./simulated_sink.ts";
 
 export class Endpoint {
   readonly name = "endpoint";
-  /** Ids that came under each key, in the order of the requests. */
+  /** Ids of the events of each key, in the order of the requests. */
   readonly requests = new Map<string, string[]>();
   readonly #takesKeyFromBatch: boolean;
 
-  /** @param bugs planted: the key is that of the batch, whatever it was cut to */
+  /** @param bugs a planted bug: the key is taken from the batch, which may be cut in another way next time */
   constructor(bugs: { readonly takesKeyFromBatch?: boolean } = {}) {
     this.#takesKeyFromBatch = bugs.takesKeyFromBatch === true;
   }

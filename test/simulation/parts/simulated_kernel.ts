@@ -1,7 +1,7 @@
 /**
- * The actors of one simulated process: the product's own definitions, run one message at a time in the world's order.
- * Keeps what the kernel promises (two lanes, one message at a time, a stop that ends children first, a restart that
- * keeps the mailbox) and can do to a process what a simulator wants: kill it, freeze it, crash one of its actors.
+ * The actors of one simulated process: the product's own definitions, run one message at a time in the world's order. Keeps
+ * the kernel's promises: two lanes, one message at a time, a stop that ends children first, a restart that keeps the mailbox.
+ * Can kill or freeze the process, and crash one of its actors.
  */
 import type {
   Actor,
@@ -15,10 +15,10 @@ import { HeadraceError, InvariantError } from "../../../protocols/errors.ts";
 import type { World } from "./world.ts";
 
 const RESTART_MS = 50;
-/** As the kernel has it. */
+/** The kernel's own bound of messages in a turn. */
 const TURN_MESSAGES_MAX = 4_096;
 
-/** A test-side wrapper of actors: looks at what they hear, or breaks them on purpose. */
+/** A wrapper of actors: observes their messages, or breaks them on purpose. */
 export type WrapActor = <Message>(definition: ActorDefinition<Message>) => ActorDefinition<Message>;
 
 export class SimulatedKernel {
@@ -30,7 +30,7 @@ export class SimulatedKernel {
   readonly #wrap: WrapActor;
   #ids = 0;
 
-  /** @param label names the process in a trace, where there are several at once */
+  /** @param label names the process in a trace with several processes */
   constructor(world: World, wrap: WrapActor = (definition) => definition, label = "") {
     this.world = world;
     this.label = label;
@@ -57,14 +57,14 @@ export class SimulatedKernel {
     return `id-${this.world.seed}-${this.world.trueMs}-${this.#ids}`;
   }
 
-  /** Runs when the process is awake; never where it has died. */
+  /** Runs the callback while the process is awake; never once it has died. */
   whenAwake(run: () => void): void {
     if (!this.isAlive) return;
     if (this.frozenUntilMs > this.world.trueMs) this.world.at(this.frozenUntilMs, () => this.whenAwake(run));
     else run();
   }
 
-  /** SIGKILL: nothing is told to anybody. */
+  /** SIGKILL: the process ends without telling any other part. */
   kill(): void {
     this.isAlive = false;
     this.actors.clear();
@@ -117,12 +117,13 @@ export class Cell<Message> {
 
   begin(): void {
     const started = this.#definition.start(this.#context());
-    if (started instanceof Promise) throw new Error(`the simulator starts actors at once: ${this.path} waits`);
+    if (started instanceof Promise)
+      throw new Error(`Cannot start ${this.path} as a simulated actor must start at once: its start waits`);
     this.#actor = started;
     this.#schedule();
   }
 
-  /** Its children, then itself. */
+  /** Stops the children, then the actor. */
   async stop(): Promise<void> {
     if (this.isStopped) return;
     this.isStopped = true;
@@ -132,7 +133,7 @@ export class Cell<Message> {
     for (const watcher of this.#watchers) watcher({ kind: "stopped" });
   }
 
-  /** A crash in whatever it does next: the message in hand is dropped, the mailbox is kept. */
+  /** Crashes the actor at its next message, which is dropped. The mailbox is kept. */
   async crash(restart: boolean): Promise<void> {
     if (!restart) return this.stop();
     if (this.#actor === undefined || this.isStopped) return;
@@ -166,7 +167,7 @@ export class Cell<Message> {
     );
   }
 
-  /** One turn: as many messages as the kernel's own turn may handle, or some of those that wait. */
+  /** One turn: handles up to as many messages as the kernel's own turn, or only some of those that wait. */
   #turn(): void {
     this.#isScheduled = false;
     const { random } = this.#kernel.world;
@@ -201,7 +202,7 @@ export class Cell<Message> {
     return true;
   }
 
-  /** What the store or another node did is for a supervisor to mend; anything else is a fault of the product. */
+  /** A supervisor mends faults of the store or of another node. Any other crash is a bug of the product. */
   #crashed(error: unknown): void {
     const isOurs = !(error instanceof HeadraceError) || error instanceof InvariantError;
     if (!isOurs) {
@@ -212,7 +213,7 @@ export class Cell<Message> {
     this.#kernel.world.problem(`${this.path} crashed: ${error instanceof Error ? error.stack : String(error)}`);
   }
 
-  /** Returns what ends the watch. */
+  /** Returns a function that ends the watch. */
   watch(watcher: (termination: Termination) => void): () => void {
     if (this.isStopped) watcher({ kind: "stopped" });
     else this.#watchers.add(watcher);
@@ -244,7 +245,7 @@ export class Cell<Message> {
   }
 }
 
-/** Whose reference it is. */
+/** The actor of each reference. */
 const cells = new WeakMap<ActorReference<never>, Cell<never>>();
 
 const kindOf = (message: unknown): string => {

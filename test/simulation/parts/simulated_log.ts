@@ -1,6 +1,6 @@
 /**
- * The log as one node sees it: each call takes time to arrive and to be answered, may fail before or after its effect,
- * and may be the moment at which the node dies. Calls of one partition arrive in the order in which they were made.
+ * The log for one node. Each call takes time to arrive and to be answered. It may fail before or after its effect, and may be
+ * the moment of the node's death. Calls of one partition arrive in the order in which they were made.
  */
 import type * as Contract from "../../../actors/log/log.ts";
 import { UnavailableError } from "../../../protocols/errors.ts";
@@ -8,10 +8,10 @@ import type { PartitionReference } from "../../../protocols/position.ts";
 import type { OutsideCalls } from "./outside_calls.ts";
 import type { SimulatedStore } from "./simulated_store.ts";
 
-/** A test-side wrapper that breaks the log on purpose. */
+/** A wrapper that breaks the log on purpose. */
 export type WrapLog = (log: Contract.Log, node: OutsideCalls) => Contract.Log;
 
-/** The store as calls find it when they arrive. */
+/** The store, as a call finds it on its arrival. */
 export function simulatedLog(store: SimulatedStore, node: OutsideCalls, wrapInner: WrapLog): Contract.Log {
   const log = wrapInner(store.log, node);
   const call = <Value>(
@@ -62,7 +62,7 @@ export function simulatedLog(store: SimulatedStore, node: OutsideCalls, wrapInne
         (result) => {
           if (request.channel !== "records") return;
           const { partition } = ownership.partition;
-          // An answer that comes after a loss tells of no more than survived it.
+          // An answer that arrives after a loss must not name records that the loss took.
           const survived = losses === store.losses ? result.endOffset : (store.survived[partition] ?? 0);
           store.told[partition] = Math.max(store.told[partition]!, Math.min(result.endOffset, survived));
         },
@@ -91,7 +91,7 @@ export function simulatedLog(store: SimulatedStore, node: OutsideCalls, wrapInne
     trim: (ownership, channel, beforeOffset) =>
       call("trim", ownership.partition, async () => {
         await store.absorb();
-        // Also where the answer is lost, or the commit failed after it was made.
+        // This holds also where the answer is lost, or the commit failed after its effect.
         if (channel === "rejected") store.forgotVerdicts.add(ownership.partition.partition);
         const bounds = await log.trim(ownership, channel, beforeOffset);
         if (channel === "records") store.noteTrim(ownership.partition.partition, bounds.firstOffset);
@@ -111,7 +111,7 @@ export function simulatedLog(store: SimulatedStore, node: OutsideCalls, wrapInne
   };
 }
 
-/** What an append is called, by the kind of its channel. */
+/** The name of an append, by the kind of its channel. */
 const APPENDS: Readonly<Record<string, string>> = {
   records: "append",
   dead_letters: "append dead letters",
@@ -119,4 +119,4 @@ const APPENDS: Readonly<Record<string, string>> = {
 };
 
 const storeError = (): Error =>
-  new UnavailableError("STORE_UNAVAILABLE", "Cannot tell what became of the call as the store did not answer");
+  new UnavailableError("STORE_UNAVAILABLE", "Cannot tell the outcome of the call as the store must answer: it did not");

@@ -1,6 +1,6 @@
 /**
- * Connections between clients and whichever node stands in front: frames in order within a connection, each side told of
- * its end in its own time. A connection that its client has given up may still bring frames to its session.
+ * Connections between clients and the present node. Frames keep their order within a connection, and each side learns of the
+ * end at its own time. A connection that its client has given up may still bring frames to its session.
  */
 import type { SessionInput } from "../../../actors/ingest/session.ts";
 import type { ActorReference } from "../../../actors/kernel/actor.ts";
@@ -12,12 +12,12 @@ import type { World } from "./world.ts";
 
 const FRAME_BYTES = 100;
 
-/** Test-side wrapper of a client's connections. */
+/** A wrapper of a client's connections, which may break them on purpose. */
 export type WrapConnect = (connect: Connect) => Connect;
 
 export class SimulatedNetwork {
   readonly world: World;
-  /** The node that new connections reach where nobody has their address. */
+  /** The node that new connections reach where no node has their address. */
   front: SimulatedNode | undefined;
   /** Nodes with addresses of their own. */
   readonly nodes = new Map<string, SimulatedNode>();
@@ -35,7 +35,7 @@ export class SimulatedNetwork {
         world.after(world.random.next() * 5, () => {
           const node = this.nodes.get(address) ?? this.front;
           if (node === undefined || !node.isAlive || world.fault("a connection was refused", 0.02)) {
-            reject(new UnavailableError("CONNECTION_LOST", "Cannot connect as nobody answers"));
+            reject(new UnavailableError("CONNECTION_LOST", "Cannot connect as a node must answer: none does"));
             return;
           }
           const link = new Link(this, node, client, events);
@@ -44,7 +44,7 @@ export class SimulatedNetwork {
         });
       });
 
-  /** Cuts a connection: either side hears of it when it does. */
+  /** Cuts a connection. Each side learns of it at its own time. */
   cut(link: Link): void {
     this.world.noteFault("a connection was lost");
     link.cut();
@@ -66,7 +66,7 @@ export class Link implements Connection {
   #isOpenToNode = true;
   readonly #toNode: Direction<ClientFrame>;
   readonly #toClient: Direction<NodeFrame>;
-  /** Appends on their way or not answered, for the check of credit (E19). */
+  /** Bytes of appends that are under way or not answered, for the check of credit (E19). */
   #underWayBytes = 0;
   #creditBytes = 0;
   #largestBytes = 0;
@@ -100,13 +100,13 @@ export class Link implements Connection {
     void this.#session.send({ type: "frame", frame, wireBytes }, wireBytes);
   }
 
-  /** P7: what is under way never exceeds the credit by more than one append. */
+  /** Checks producer P7: appends under way exceed the credit by one append at most. */
   #countAppend(wireBytes: number): void {
     this.#underWayBytes += wireBytes;
     this.#largestBytes = Math.max(this.#largestBytes, wireBytes + 1_024);
     if (this.#underWayBytes <= this.#creditBytes + this.#largestBytes) return;
     this.#network.world.problem(
-      `P7: ${this.client} has ${this.#underWayBytes} bytes under way, its credit is ${this.#creditBytes}`,
+      `producer P7: ${this.client} has ${this.#underWayBytes} bytes under way, its credit is ${this.#creditBytes}`,
     );
   }
 
@@ -135,21 +135,21 @@ export class Link implements Connection {
     world.say(`${this.client} ${way} node ${this.node.number} ${JSON.stringify(rest)}`);
   }
 
-  /** The client ends it; the session hears of that later. */
+  /** The client ends the connection. The session learns of it later. */
   close(): void {
     if (!this.#isOpenToClient) return;
     this.#isOpenToClient = false;
     this.#tellNode(latencyMs(this.#network.world));
   }
 
-  /** The session ended: what it sent still arrives. */
+  /** The session has ended. The frames that it sent still arrive. */
   #close(): void {
     this.#isOpenToNode = false;
     const { world } = this.#network;
     this.#tellClient(Math.max(0, this.#toClient.arrivesAtMs - world.trueMs) + latencyMs(world));
   }
 
-  /** Each side hears of it in its own time; the client, at once half the time, with its frames still under way. */
+  /** Each side learns of the cut at its own time. Half the time the client learns at once, with its frames under way. */
   cut(clientHearsInMs = this.#drawHearsInMs()): void {
     const { random } = this.#network.world;
     this.#tellClient(clientHearsInMs);
@@ -183,16 +183,16 @@ export class Link implements Connection {
 interface Segment<Frame> {
   readonly frame: Frame;
   readonly wireBytes: number;
-  /** Called when it is off the sender's hands. */
+  /** Called when the frame has left the sender. */
   readonly onLeft: (() => void) | undefined;
 }
 
-/** One direction of a connection: frames in order, often several in one go. */
+/** One direction of a connection: frames in order, of which several often arrive together. */
 class Direction<Frame> {
   arrivesAtMs = 0;
   readonly #world: World;
   readonly #arrive: (frame: Frame, wireBytes: number) => void;
-  /** What arrives together; empty where nothing is under way. */
+  /** The frames that arrive together next; empty where none is under way. */
   #together: Segment<Frame>[] = [];
 
   constructor(world: World, arrive: (frame: Frame, wireBytes: number) => void) {

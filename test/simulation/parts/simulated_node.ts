@@ -1,6 +1,6 @@
 /**
- * One life of a node: the product's own supervision tree, partitions, deliveries, sessions and source, on a simulated
- * kernel, log and sinks. It may die before or after each thing that it does to the world.
+ * One life of a node: the product's own supervision tree, partitions, deliveries, sessions and source, on a simulated kernel,
+ * log and sinks. The node may die before or after each of its actions on the world outside.
  */
 
 import { CreditPool } from "../../../actors/ingest/session/credit_pool.ts";
@@ -55,31 +55,31 @@ export interface NodeParts {
   readonly world: World;
   readonly store: SimulatedStore;
   readonly sinks: readonly NodeSink[];
-  /** Computes once what all sinks read (E13); without one they read the records themselves. */
+  /** A pipeline that computes once for all sinks (E13). Without one they read the records themselves. */
   readonly pipeline?: Pipeline | undefined;
-  /** None: the node has no source. */
+  /** The file of the node's source; without one the node has no source. */
   readonly file?: ReplayableFile;
   readonly inspect: Inspect;
   readonly retention: Retention;
-  /** Most that one connection is given. */
+  /** The most credit of one connection, in bytes. */
   readonly creditBytes: number;
-  /** Breaks the room for records on purpose. */
+  /** Replaces the budget for records by one that is broken on purpose. */
   readonly wrapRecords?: (grant: RecordsGrant) => RecordsGrant;
-  /** After so long a sink's answer is no longer waited for. */
+  /** Deadline of a sink's answer. */
   readonly sinkTimeoutMs?: number;
-  /** The store is another process: it outlives the node, and calls of a dead node may still arrive. */
+  /** Whether the store is a process of its own: it outlives the node, and calls of a dead node may still arrive. */
   readonly isStoreRemote: boolean;
   readonly wrapLog: WrapLog;
-  /** Wraps the log where the node calls it, before time passes. */
+  /** Wraps the log on the node's side, before a call takes time. */
   readonly wrapNodeLog: WrapLog;
   onDeath(node: SimulatedNode): void;
-  /** The node is of a cluster: its partitions are placed as it is told, and it is told what became of them. */
+  /** Whether the node is of a cluster: its partitions are placed by orders, and it reports their outcomes. */
   readonly cluster?: { readonly name: string; readonly wrapActor: WrapActor };
-  /** Called before and after each thing that a node does to the world (`before append`): a script may kill it there. */
+  /** Called before and after each action on the world (`before append`): a script may kill the node there. */
   onPoint?(node: SimulatedNode, point: string): void;
 }
 
-/** So little that subscribers meet its end all the time. */
+/** A budget for records that is so small that subscribers often use it up. */
 const RECORDS_ROOM = {
   connectionBytesMax: 3_000,
   nodeBytesMax: 5_000,
@@ -100,7 +100,7 @@ const readOutbox: RecordSteps = (record) => {
   return "failed" in stored ? { kind: "failed", ...stored.failed } : { kind: "outputs", events: [stored.event] };
 };
 
-/** How often an operation fails on either side, and how often the node dies there: the seldomer it is made, the oftener. */
+/** Probabilities that an operation fails before or after its effect, and that the node dies there. Rare operations have more. */
 function riskOf(what: string): typeof HIGH {
   if (VERY_SELDOM.has(what)) return HIGH;
   return SELDOM.has(what) ? MIDDLING : LOW;
@@ -149,22 +149,22 @@ export class SimulatedNode implements OutsideCalls {
   readonly log: Log;
   readonly #parts: NodeParts;
   readonly #environment: SessionEnvironment;
-  /** When the last call of each lane arrives: the next one does not overtake it. */
+  /** When the last call of each lane arrives. The next one must not overtake it. */
   readonly #lanes = new Map<string, number>();
   readonly #credit: CreditPool;
   readonly #records = new RecordsBudget(RECORDS_ROOM);
   readonly #streams: ActorReference<PlacementOrder>;
   readonly #sinkTimeoutMs: number;
   #sessions = 0;
-  /** What it had under way when it died arrives so much later, its successor at work by then. */
+  /** Delay of calls that were under way when the node died: its successor is at work when they arrive. */
   #lateMs = 0;
-  /** Until then the store is out of this node's reach, and of nobody else's. */
+  /** Until this time the store is out of this node's reach alone. */
   storeAwayUntilMs = 0;
-  /** Told what became of a partition that was placed here by `order`. */
+  /** Called with the outcome of a partition that was placed here by `order`. */
   onPlacement: (event: PlacementEvent) => void = () => {};
 
   constructor(parts: NodeParts, number: number) {
-    // Room for windows to grow, and so little to begin with that they do.
+    // Credit windows begin so small that they must grow, and have room to grow.
     this.#credit = new CreditPool({
       totalBytes: parts.creditBytes * 32,
       connectionsMax: 64,
@@ -242,7 +242,7 @@ export class SimulatedNode implements OutsideCalls {
     return outboxActor({ pipeline, feed, timeOf, observe }) as ActorDefinition<never>;
   }
 
-  /** As `supervisors/node/delivery_plans.ts` wires it. */
+  /** Wires the deliveries as `supervisors/node/delivery_plans.ts` does. */
   #delivery(sink: NodeSink, feed: PartitionFeed, owner: ActorReference<PartitionRequest>): ActorDefinition<never> {
     const { world } = this;
     const { pipeline } = this.#parts;
@@ -314,7 +314,7 @@ export class SimulatedNode implements OutsideCalls {
     }) as ActorDefinition<never>;
   }
 
-  /** Where the first partition of its stream is owned. */
+  /** Runs the source while this node owns the first partition of its stream. */
   #placeSource(file: ReplayableFile, node: string): void {
     const { kernel, log, directory } = this;
     const sources = { file: { type: REPLAYABLE, stream: STREAM, options: file } };
@@ -348,10 +348,10 @@ export class SimulatedNode implements OutsideCalls {
         peer,
         credit,
         records,
-        // Its watcher has been told by then; the world ends with its sessions.
+        // The watcher has been told by then, and the session ends with the world.
         onDisconnected: () => {},
         decode: () => {
-          throw new TypeError("a simulated session is given frames");
+          throw new TypeError("Cannot decode in a simulated session as it must be given frames");
         },
       }),
     );

@@ -1,6 +1,6 @@
 /**
- * Transactional sinks outside the node: each keeps fence, position and output together, as the contract asks (S1-S5).
- * They outlive the nodes; a write sent by a node that has died since may still arrive.
+ * Transactional sinks outside the node: each stores fence, position and output together, as actors/sinks/sink.ts demands.
+ * They outlive the nodes, and a write of a node that has died may still arrive.
  */
 import { untilAborted } from "../../../actors/sinks/delivery/delivery_operation.ts";
 import type {
@@ -20,7 +20,7 @@ export interface SinkBugs {
   readonly hasNoFence?: boolean;
   readonly hasNoPredecessorCheck?: boolean;
   readonly storesPositionFirst?: boolean;
-  /** The position of all sinks is that of the one that moved last. */
+  /** A planted bug: the position of every sink is that of the sink that moved last. */
   readonly sharesPosition?: boolean;
   readonly answersPositionInOwnEpoch?: boolean;
 }
@@ -37,7 +37,7 @@ const key = (at: Position | undefined): string => (at === undefined ? "none" : `
 export class SinkModel {
   readonly name: string;
   readonly canRewind: boolean;
-  /** It reads what a pipeline computed, at the positions of its outbox. */
+  /** Whether the sink reads a pipeline's outbox, at positions of the outbox. */
   readsOutbox = false;
   /** Every write fails. */
   isAway = false;
@@ -66,8 +66,8 @@ export class SinkModel {
         const { partition } = context.partition;
         const stored = this.stored(partition);
         const { fence } = context;
-        // A call that is given up ends at once for its caller, and may still take effect: the fence and the position are why
-        // that does no harm.
+        // A call that is given up ends at once for its caller, and may still take effect. The fence and the position make
+        // that harmless.
         const operate = <Value>(what: string, call: SinkCall | undefined, perform: () => Value): Promise<Value> =>
           untilAborted(
             node.operate(`sink ${what}`, undefined, sinkError, async () => ({ value: perform(), onAnswer: () => {} })),
@@ -134,4 +134,5 @@ export class SinkModel {
   }
 }
 
-export const sinkError = (): Error => new UnavailableError("SINK_UNAVAILABLE", "Cannot tell what became of the write");
+export const sinkError = (): Error =>
+  new UnavailableError("SINK_UNAVAILABLE", "Cannot tell the outcome of the write as the sink must answer: it did not");

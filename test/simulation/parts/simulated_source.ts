@@ -7,7 +7,7 @@ import { type EventInput, isEvent } from "../../../protocols/values/unreadable.t
 export class ReplayableFile {
   readonly events: Event[] = [];
   readonly rejected = new Set<string>();
-  /** Resolves those who wait for more. */
+  /** Resolves the readers that wait for more. */
   #more: (() => void)[] = [];
   #hasEnded = false;
 
@@ -16,7 +16,7 @@ export class ReplayableFile {
     for (const wake of this.#more.splice(0)) wake();
   }
 
-  /** Lets go of those who still wait, the sources of dead nodes among them: a signal that is listened to is never collected. */
+  /** Ends all waits, also those of dead nodes' sources, whose signals would otherwise never be collected. */
   end(): void {
     this.#hasEnded = true;
     for (const wake of this.#more.splice(0)) wake();
@@ -65,7 +65,7 @@ export class ReplayableFile {
   }
 }
 
-/** As the configuration of a node names it: the file is in the options. */
+/** The source's definition, as a node's configuration names it. The file is in the options. */
 export const REPLAYABLE = "replayable";
 
 const replayable: SourceDefinition<ReplayableFile> = {

@@ -1,6 +1,6 @@
 /**
- * The store of a simulated run: the product's memory log, and beside it the truth about what it held, lost and told.
- * It outlives the nodes. What it knows is never shown to them; it is what the judge compares with.
+ * The store of a simulated run: the product's memory log, with a ledger of everything that it held, lost and told. The store
+ * outlives the nodes. They never see the ledger, with which the judge compares.
  */
 
 import type { DeadLetter } from "../../../actors/log/dead_letter.ts";
@@ -34,35 +34,35 @@ export class SimulatedStore {
   readonly log: Log;
   readonly tier: "fsync" | "everysec";
   readonly partitions: readonly PartitionReference[];
-  /** All that the log ever came to hold and did not lose, by partition, in order of offset. */
+  /** The ledger: all records that the log ever held and did not lose, by partition, in order of offset. */
   readonly ledger: LoggedEvent[][];
   readonly letters = new Map<string, Letter[]>();
   readonly lostIds = new Set<string>();
   /** `partition/epoch/offset` of records that were lost with a tail. */
   readonly lostPlaces = new Set<string>();
-  /** Ids that an append or a duplicate's answer proved to be stored, or set aside. */
+  /** Ids of events that an answer proved to be stored or set aside. */
   readonly durable = new Set<string>();
-  /** One past the last offset that an owner was told is committed, by partition. */
+  /** One past the last offset that an answer to an owner committed, by partition. */
   readonly told: number[];
-  /** First offset that a trim ever left, by partition: readers were told, even where the trim itself was lost. */
+  /** Highest first offset that a trim ever left, by partition: readers were told, even where the trim was lost later. */
   readonly trimmedTo: number[] = [];
-  /** Partitions whose retention took dead letters, and with them the verdicts that a repetition would be told. */
+  /** Partitions whose retention took dead letters, and with them the verdicts for repeated batches. */
   readonly forgotVerdicts = new Set<number>();
-  /** One past the last record that the last loss left, by partition. */
+  /** One past the last record that survived the last loss, by partition. */
   readonly survived: number[] = [];
-  /** The pipeline that sinks read the outputs of, where there is one. */
+  /** The pipeline whose outputs the sinks read, if any. */
   pipeline: string | undefined;
-  /** How many records its outbox covers, and one past its last output, by partition. */
+  /** Records that the pipeline's outbox covers, and one past its last output, by partition. */
   readonly computed: { readonly covered: number; readonly end: number }[] = [];
-  /** The store's clock, where it stands. */
+  /** The time at which the store's clock stands still, if it does. */
   clockMs: number | undefined;
-  /** Ids of events that were refused by a fault of the program: their senders were told, and no log holds them. */
+  /** Ids of events that were refused for a bug of the program: their senders were told, and no log holds them. */
   readonly refused = new Set<string>();
-  /** How many of the next entries have no stored form (E25). */
+  /** The number of next entries that can not be encoded (E25). */
   encodingsToFail = 0;
-  /** Tails lost so far. */
+  /** Number of tails that were lost so far. */
   losses = 0;
-  /** It is not the one that the cluster knows, and nobody has accepted that (E22). */
+  /** Whether the store is not the one that the cluster remembers, and the loss is not accepted (E22). */
   isStrange = false;
   readonly claimedEpochs: Set<number>[];
   readonly #newestClaims: number[];
@@ -86,14 +86,14 @@ export class SimulatedStore {
       encodeEntry: (batches) => {
         if (this.encodingsToFail === 0) return encodeEntry(batches);
         this.encodingsToFail -= 1;
-        throw new RangeError("a fault of this program, planted by the simulation");
+        throw new RangeError("Cannot encode the entry as the simulation plants a bug here");
       },
     });
     this.log = log;
     this.#abandon = () => log.abandon(new UnavailableError("STORE_UNAVAILABLE", "The store was restarted"));
   }
 
-  /** Called before each use of it, as `redis_connection.ts` looks for the cluster's id (E22). */
+  /** Called before each use of the store, as `redis_look.ts` checks the cluster's id (E22). */
   checkKnown(): void {
     if (!this.isStrange) return;
     throw new UnavailableError(
@@ -111,7 +111,7 @@ export class SimulatedStore {
     this.told[partition] = endOffset;
   }
 
-  /** G4: no log takes anything of a lower epoch once a higher one was claimed, be it a repetition (E8). */
+  /** G4: once a higher epoch was claimed the log accepts no append of a lower one, not even a repeated one (E8). */
   noteAppend(ownership: Ownership, request: AppendRequest, result: AppendResult): void {
     const { partition } = ownership.partition;
     const newest = this.#newestClaims[partition] ?? 0;
@@ -129,7 +129,7 @@ export class SimulatedStore {
     this.trimmedTo[partition] = Math.max(this.trimmedTo[partition] ?? 0, firstOffset);
   }
 
-  /** E10: nobody sees what no owner was told of. */
+  /** E10: no reader sees a record before the answer that commits it has reached an owner. */
   checkSeen(partition: number, place: Position, who: string): void {
     if (place.offset < (this.told[partition] ?? 0)) return;
     if (this.lostPlaces.has(`${partition}/${place.epoch}/${place.offset}`)) return;
@@ -138,13 +138,13 @@ export class SimulatedStore {
     );
   }
 
-  /** Enters what is new in the log into the ledger: before anything is taken away, and at the end. */
+  /** Enters new records of the log into the ledger. Called before each loss and trim, and at the end. */
   async absorb(withLetters = true): Promise<void> {
     const isAway = this.store.state().kind !== "ready";
     if (isAway) this.store.setAway(false);
     for (const [partition, reference] of this.partitions.entries()) {
       await this.#absorbRecords(partition, reference);
-      // A trim whose answer was lost took what it took all the same.
+      // A trim whose answer was lost took its records even so.
       const bounds = await this.log.describe(reference);
       this.noteTrim(partition, bounds?.get("records")?.firstOffset ?? 0);
       if (this.pipeline !== undefined) {
@@ -212,7 +212,7 @@ export class SimulatedStore {
     return result.kind === "records" ? result.batches : [];
   }
 
-  /** The next life of the store; what was committed and not flushed may be gone with the last one, or everything. */
+  /** Begins the store's next life. Unflushed commits may be gone with the last one, or everything. */
   async restart(loss: "nothing" | "unflushed" | "everything"): Promise<void> {
     if (loss !== "nothing") await this.absorb();
     this.#abandon();
@@ -242,7 +242,7 @@ export class SimulatedStore {
     this.#world.count("records lost with a tail");
   }
 
-  /** A planted bug: the fences go back by one claim, and the store's clock stands. */
+  /** A planted bug: the fences go back by one claim, and the store's clock stands still. */
   forgetEpochs(): void {
     this.clockMs = 0;
     for (const reference of this.partitions) {
@@ -266,5 +266,5 @@ export class SimulatedStore {
 const placeOf = (event: LoggedEvent | undefined): Position | undefined =>
   event === undefined ? undefined : position(event.epoch, event.offset);
 
-/** A dead letter keeps the bytes of the event itself. */
+/** The id of a dead letter's event, from the event's bytes. */
 const idOf = (original: Uint8Array): string => String(decodeSlice(original).id);

@@ -1,7 +1,7 @@
 /**
- * Time, chance and the order of things in a simulated run: one seed, one history. Events happen one at a time at their
- * virtual time; after each, every promise that can settle does so. While it runs, the world stands in for the globals
- * that tell time and chance, so that code which takes no clock is deterministic too.
+ * Time, chance and the order of events in a simulated run: one seed gives one history. Events happen one at a time, at their
+ * virtual time, and after each one every promise that can settle does so. While it runs, the world replaces the globals of
+ * time and chance, so that code without a clock of its own is deterministic too.
  */
 import { type SeededRandom, seededRandom } from "../../support/seeded_random.ts";
 import { Recording } from "./recording.ts";
@@ -42,7 +42,7 @@ export class World {
   readonly counts = new Map<string, number>();
   readonly problems: string[] = [];
   readonly trace: string[] = [];
-  /** Faults happen only while it lasts. */
+  /** Whether faults may happen. */
   isChaos = true;
   steps = 0;
   faults = 0;
@@ -50,7 +50,7 @@ export class World {
   dueFaults = 0;
   readonly schedule: Schedule | undefined;
   readonly history: Recording | undefined;
-  /** What clocks show beside the true time (E24). */
+  /** Difference between the clocks and the true time, in ms (E24). */
   skewMs = 0;
   readonly isTraced: boolean;
   #nowMs = START_MS;
@@ -67,7 +67,7 @@ export class World {
     this.random = { next, below: (limit) => Math.floor(next() * limit), chance: (probability) => next() < probability };
   }
 
-  /** True time, which no clock jump touches. */
+  /** The true time in ms, which no jump of a clock changes. */
   get trueMs(): number {
     return this.#nowMs;
   }
@@ -101,7 +101,7 @@ export class World {
     if (this.problems.length < 20) this.problems.push(text);
   }
 
-  /** Draws whether a fault happens now; one that does is counted. */
+  /** Draws whether a fault happens now, and counts it where it does. */
   fault(kind: string, probability: number): boolean {
     if (!this.isChaos || !this.random.chance(probability) || !this.isDue()) return false;
     this.noteFault(kind);
@@ -136,24 +136,24 @@ export class World {
     return this.counts.get(what) ?? 0;
   }
 
-  /** Lets events happen, one after the other, until it is over; false where none is left before that. */
+  /** Runs events, one after the other, until `isOver`. Resolves with false where no event is left before that. */
   run(isOver: () => boolean): Promise<boolean> {
     return new Promise((resolve) => {
       const settled = Promise.resolve();
       const go = () => {
         if (isOver()) return resolve(true);
         if (!this.#happen()) return resolve(false);
-        // Now and then a turn of the event loop, at whose end rejections that nobody looked at are found.
+        // A turn of the event loop now and then, at whose end unhandled rejections are found.
         if (this.steps % STEPS_PER_TURN === 0) setImmediate(go);
         else settled.then(goOn);
       };
-      // A tick waits for all promises that can settle, but not one that was asked for in another tick.
+      // One tick runs all promises that can settle, except those that another tick queued.
       const goOn = () => process.nextTick(go);
       go();
     });
   }
 
-  /** Lets the next event happen, and all that follows from it at once. */
+  /** Runs the next event, and everything that follows from it at once. */
   #happen(): boolean {
     let next = pop(this.#heap);
     while (next !== undefined && next.run === undefined) next = pop(this.#heap);
@@ -173,13 +173,13 @@ export class World {
     this.problem(`an event threw: ${error instanceof Error ? error.stack : String(error)}`);
 }
 
-/** Runs with the world's clock and chance in place of the process's; puts them back whatever happens. */
+/** Runs with the world's clock and chance in place of the process's, and always puts those back. */
 export async function inPlaceOfGlobals<Value>(world: World, run: () => Promise<Value>): Promise<Value> {
   const own = { setTimeout: globalThis.setTimeout, clearTimeout: globalThis.clearTimeout };
   const { now } = Date;
   const { random } = Math;
   const { stackTraceLimit } = Error;
-  // Faults are errors by the thousand, and where each was made is told of a traced run alone.
+  // A run makes thousands of errors, so their stacks are kept in traced runs alone.
   if (!world.isTraced) Error.stackTraceLimit = 0;
   const onUnhandled = (error: unknown) =>
     world.problem(`a promise was rejected and nobody looked: ${error instanceof Error ? error.stack : String(error)}`);

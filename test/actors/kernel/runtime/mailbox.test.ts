@@ -9,7 +9,7 @@ const make = (messagesMax: number, weightBytesMax: number) => {
   return { mailbox: new Mailbox({ messagesMax, weightBytesMax }, counters), counters };
 };
 
-test("control is taken before data, each lane in the order of the calls", () => {
+test("M1: control is taken before data, each lane in the order of the calls", () => {
   const { mailbox } = make(10, 10);
   mailbox.trySend("d1", 1);
   mailbox.tell("c1");
@@ -23,7 +23,7 @@ test("control is taken before data, each lane in the order of the calls", () => 
   assert.equal(taken, ["c1", "c2", "d1", "d2"]);
 });
 
-test("a message heavier than the whole bound is let in alone", () => {
+test("M2: a message heavier than the whole bound is let in alone", () => {
   const { mailbox } = make(10, 10);
   assert.is(mailbox.trySend("heavy", 1_000), true);
   assert.is(mailbox.trySend("light", 1), false);
@@ -39,7 +39,7 @@ test("a weight that is no number of bytes is refused", () => {
   assert.throws(() => mailbox.trySend("bad", -1), /weight must be a number of bytes/);
 });
 
-test("whatever is sent, data leaves in the order it was sent, within the bound, and nothing is lost", async () => {
+test("whatever is sent, data leaves in its order, within the bound, and each message leaves once (M2, M3, M4)", async () => {
   const command = fc.oneof(
     fc.record({ type: fc.constant("send" as const), weightBytes: fc.integer({ min: 0, max: 8 }) }),
     fc.record({ type: fc.constant("trySend" as const), weightBytes: fc.integer({ min: 0, max: 8 }) }),

@@ -27,13 +27,13 @@ for (const [strategy, expected] of [
   ["one_for_all", ["a", "b", "c"]],
   ["rest_for_one", ["b", "c"]],
 ] as const) {
-  test(`${strategy} restarts ${expected.join(", ")} when b of a, b, c crashes`, () => {
+  test(`S2: ${strategy} restarts ${expected.join(", ")} when b of a, b, c crashes`, () => {
     const [, effects] = superviseStep(initialSupervision(supervision(strategy)), crash("b"), 0);
     assert.equal(effects, [{ type: "restart", children: [...expected], delayMs: 10 }]);
   });
 }
 
-test("the delay doubles in a row up to the most, jitter takes off up to half, and a quiet time ends the row", () => {
+test("S3: the delay doubles up to maxMs, jitter takes off up to half, and withinMs without a crash ends the row", () => {
   const state = initialSupervision(supervision("one_for_one"));
   const delayAt = (nowMs: number, jitter = 0) => {
     const effect = superviseStep(state, crash("a", jitter), nowMs)[1][0]!;
@@ -54,7 +54,7 @@ test("the row of one child is not that of another", () => {
   assert.equal(effects, [{ type: "restart", children: ["b"], delayMs: 10 }]);
 });
 
-test("in any window no more restarts happen than the intensity allows, and one escalates only when that many did", () => {
+test("S1: no window has more restarts than restartsMax, and a crash escalates only where it has that many", () => {
   fc.assert(
     fc.property(
       fc.array(fc.integer({ min: 0, max: 600 }), { maxLength: 80 }),
@@ -75,7 +75,15 @@ test("in any window no more restarts happen than the intensity allows, and one e
   );
 });
 
-test("the class of an error decides where nobody else does", () => {
+test("S4: stop stops the crashed child alone, whatever the strategy", () => {
+  for (const strategy of ["one_for_one", "one_for_all", "rest_for_one"] as const) {
+    const state = initialSupervision(supervision(strategy));
+    const [, effects] = superviseStep(state, { ...crash("a"), directive: "stop" }, 0);
+    assert.equal(effects, [{ type: "stop", child: "a" }]);
+  }
+});
+
+test("the class of an error decides where the supervision has no decide of its own", () => {
   const cases = [
     [new RejectedError("STEP_FAILED", ""), "restart"],
     [new UnavailableError("TIMEOUT", ""), "restart"],

@@ -1,10 +1,10 @@
 /**
  * E10: no acknowledgement of tier `fsync` comes before its flush, on the real disk, by the order of system calls.
  *
- * LMDB as lmdb_store.ts opens it (no writable map, no overlapping sync) commits in three steps on two descriptors of
- * data.mdb: the changed pages by pwrite64 or writev, then fdatasync of them, then the meta page by pwrite64 on a
- * descriptor opened O_DSYNC. The commit is durable when that last write has returned. Redis with `appendfsync always`
- * writes its append-only file, syncs it, and only then writes replies.
+ * lmdb_store.ts opens LMDB without a writable map and without overlapping sync. A commit then has three steps on two
+ * descriptors of data.mdb: it writes the changed pages by pwrite64 or writev, syncs them by fdatasync, and writes the meta
+ * page by pwrite64 on a descriptor opened with O_DSYNC. The commit is durable when that last write has returned. Redis with
+ * `appendfsync always` writes its append-only file, syncs it, and only then writes replies.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -47,7 +47,7 @@ async function inFolder<Value>(run: (folder: string) => Promise<Value>): Promise
   }
 }
 
-/** What is wrong with the acknowledgements of a writer that works in this way. */
+/** The faults of the acknowledgements of a writer that works in this way. */
 const wrongWithLmdb = (how: string): Promise<readonly string[]> =>
   inFolder(async (folder) => {
     const trace = join(folder, "trace");
@@ -66,6 +66,7 @@ const wrongWithLmdb = (how: string): Promise<readonly string[]> =>
     return answersBeforeFlush(calls, LMDB, answers);
   });
 
+// Shows embedded M2 and lmdb store D2.
 test("the embedded log acknowledges an append of tier fsync only after pages and commit are on the disk", async () => {
   assert.equal((await wrongWithLmdb("flushed")).slice(0, 5), []);
 });
@@ -81,7 +82,7 @@ test("an acknowledgement that does not wait for the commit is noticed", async ()
   assert.ok(wrong.length > WAVES, `${wrong.length} of ${WAVES * 3} were noticed`);
 });
 
-/** What is wrong with the replies of a Redis that flushes in this way, to appends one at a time and many at once. */
+/** The faults of the replies to appends of a Redis that flushes in this way. */
 async function wrongWithRedis(appendfsync: "always" | "everysec"): Promise<readonly string[]> {
   return inFolder(async (folder) => {
     const trace = join(folder, "trace");
@@ -110,7 +111,7 @@ async function wrongWithRedis(appendfsync: "always" | "everysec"): Promise<reado
   });
 }
 
-/** The function's reply names the new end of its partition; partitions are appended to in turn, so their n-th is known. */
+/** Finds the replies of the append function, which name the new end of their partition. */
 function repliesToAppends(calls: readonly SystemCall[]): SentAnswer[] {
   const seen = new Map<number, number>();
   return calls

@@ -1,7 +1,7 @@
 /**
- * A process that appends to the embedded log and says each acknowledgement the moment it has it: for a test that watches
- * its system calls. `flush_writer.ts <folder> <waves> <how>`; each wave is three appends at once, one to each partition.
- * The ways other than `flushed` skip what the tier promises, so that the test can show that it notices.
+ * A process that appends to the embedded log and prints each acknowledgement at once, for a test that watches its system
+ * calls. `flush_writer.ts <folder> <waves> <how>`; each wave is three appends at once, one to each partition. Other ways
+ * than `flushed` break the tier's promise, so that the test can show that it notices.
  */
 import { writeSync } from "node:fs";
 import { EmbeddedLog } from "../../../../actors/log/embedded/embedded_log.ts";
@@ -14,7 +14,7 @@ import { batch, eventsOf, partition, plain } from "../../../conformance/log/log_
 const [folder = "", waves = "0", how = "flushed"] = process.argv.slice(2);
 const PARTITIONS = 3;
 
-/** The store that is to answer too early, once its partitions are claimed: a claim reads what was committed. */
+/** Stores that answer too early once the partitions are claimed: a claim needs a real commit. */
 const stores: LmdbStore[] = [];
 
 async function open(): Promise<Log> {
@@ -24,7 +24,7 @@ async function open(): Promise<Log> {
   return new EmbeddedLog({ kind: "lmdb", clusterId: "log-1", store, nowMs: Date.now, checkTier: () => undefined });
 }
 
-/** The planted fault of a commit that is under way and said to be done. */
+/** Plants the fault that a commit is answered while it is under way. */
 function answerAtOnce(store: LmdbStore): void {
   const commit = store.commit.bind(store);
   store.commit = (writes) => {

@@ -29,7 +29,7 @@ async function inFolder(run: (folder: string) => Promise<void>): Promise<void> {
   }
 }
 
-/** Starts the writer and resolves once it has had `count` answers; gathers all that it says. */
+/** Starts the writer, and resolves once it has printed `count` lines. Gathers its whole output. */
 async function startWriter(folder: string, count: number): Promise<{ child: ChildProcess; said: () => string }> {
   const child = spawn("node", writerArgs(folder), { stdio: ["ignore", "pipe", "inherit"] });
   let said = "";
@@ -67,7 +67,7 @@ test("every batch acknowledged before SIGKILL is there afterwards, in order, and
     await log.close();
   }));
 
-test("a second process is refused the folder, and told who has it", () =>
+test("a second process is refused the folder, with the pid of its holder", () =>
   inFolder(async (folder) => {
     const log = await openLmdbLog({ folder });
     const child = spawn("node", writerArgs(folder, "1"), { stdio: ["ignore", "pipe", "inherit"] });
@@ -102,7 +102,7 @@ test("a tier that one process can not keep is refused", () =>
     await log.close();
   }));
 
-test("a damaged record on disk is reported as such and the rest is still read", () =>
+test("a damaged record on disk is STORE_CORRUPT, and the other records are still read", () =>
   inFolder(async (folder) => {
     let log = await openLmdbLog({ folder });
     const { ownership } = await claim(log);
@@ -126,7 +126,7 @@ test("a damaged record on disk is reported as such and the rest is still read", 
     await log.close();
   }));
 
-/** Mounts a small memory file system, or says that it can not be done here. */
+/** Mounts a small file system in memory. Returns false, and prints why, where this machine does not allow it. */
 function tryMount(folder: string, options: string): boolean {
   const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", options, "tmpfs", folder]);
   if (mounted.status === 0) return true;
@@ -134,7 +134,7 @@ function tryMount(folder: string, options: string): boolean {
   return false;
 }
 
-/** The log's own timers let a process end; a test that waits for them does not. */
+/** Resolves once the log is ready. Keeps the process alive meanwhile, which the log's own timers do not. */
 const ready = (log: Log): Promise<void> =>
   new Promise((resolve) => {
     const alive = setInterval(() => undefined, 1_000);
@@ -145,7 +145,7 @@ const ready = (log: Log): Promise<void> =>
     });
   });
 
-test("a full disk is DISK_FULL, loses nothing acknowledged, and passes when there is room", () =>
+test("a full disk is DISK_FULL, loses no acknowledged record, and the log is ready again once there is room (lmdb store D3)", () =>
   inFolder(async (folder) => {
     if (!tryMount(folder, "size=3m")) return;
     try {

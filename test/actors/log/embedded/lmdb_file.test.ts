@@ -1,4 +1,4 @@
-/** A data file that is none, or only a part of one: told with its name and what was found, before the library maps it. */
+/** A damaged or cut data file is refused with its name and its fault, before the library maps it. */
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -50,7 +50,7 @@ const rootOf = (bytes: Buffer) => {
   return Number(bytes.readBigUInt64LE(136 + ((second ?? 0n) > (first ?? 0n) ? PAGE_BYTES : 0)));
 };
 
-test("a data file that is no file of LMDB, or has a damaged beginning, is refused by name and with what was found", async () => {
+test("a data file that is none of LMDB, or has damaged meta or root pages, is refused with its name and fault (F1, F2)", async () => {
   const noise = (bytes: Buffer) => bytes.map((_, index) => (index * 2_654_435_761) >>> 13) as Buffer;
   const damaged: readonly (readonly [string, (bytes: Buffer) => Buffer | undefined, RegExp])[] = [
     ["noise", noise, /meta page 0 must begin with the mark of LMDB/],
@@ -83,7 +83,7 @@ test("a data file that is no file of LMDB, or has a damaged beginning, is refuse
   }
 });
 
-test("a file that was cut short is refused, but where it lost free pages alone and has all that was stored", async () => {
+test("F3: a file that was cut short is refused, unless it lost only free pages and holds all data", async () => {
   let refused = 0;
   let sizes = 0;
   for (let size = soundBytes.length - PAGE_BYTES; size > 0; size -= 3 * PAGE_BYTES + 123) {
@@ -106,7 +106,7 @@ test("a file that was cut short is refused, but where it lost free pages alone a
   assert.ok(sizes > 10 && refused >= sizes - 2, `${refused} of ${sizes}`);
 });
 
-test("a file whose last pages were never written is sound: no page of a tree is missing", async () => {
+test("F3: a file whose last pages were never written is accepted, because no page of a tree is missing", async () => {
   const folder = await folderWith(put(BigInt(soundBytes.length / PAGE_BYTES + 50), ...both(144)));
   const opened = await openLmdbLog({ folder });
   assert.is(
@@ -116,7 +116,7 @@ test("a file whose last pages were never written is sound: no page of a tree is 
   await opened.close();
 });
 
-test("a folder that is empty, or has an empty file, is one to begin in; its name may have a dot", async () => {
+test("F4: an empty folder, or one with an empty file, gets a new log; its name may have a dot", async () => {
   const folder = join(root, "data.v1");
   await mkdir(folder);
   checkDataFile(folder);
@@ -128,7 +128,7 @@ test("a folder that is empty, or has an empty file, is one to begin in; its name
   checkDataFile(folder);
 });
 
-test("a node on such a file ends with the reason and an exit code, and without a crash", async () => {
+test("a node on a damaged file exits with a code and the reason, and does not crash", async () => {
   const data = join(root, "data");
   await mkdir(data);
   await rename(await folderWith((bytes) => bytes.fill(0xa5)), join(data, "log"));
@@ -152,7 +152,7 @@ for (const [what, lose] of [
   ["deleted", (path: string) => rm(path)],
   ["emptied", (path: string) => writeFile(path, "")],
 ] as const) {
-  test(`a data file that was ${what} is the loss of a log, until the loss is accepted`, async () => {
+  test(`F4: a data file that was ${what} is the loss of a log, until the loss is accepted`, async () => {
     const { folder, id } = await closedLog(`lost-${what}`);
     await lose(join(folder, "data.mdb"));
     for (let tries = 0; tries < 2; tries += 1) {
@@ -179,7 +179,7 @@ test("a data file of another log is refused", async () => {
   assert.ok(error.message.includes(id) && error.message.includes(other.id));
 });
 
-test("a folder of an earlier release, without the file, keeps its log and gets the file", async () => {
+test("a folder of an earlier release, without a remembered id, keeps its log and remembers its id", async () => {
   const { folder, id } = await closedLog("earlier");
   await rm(join(folder, "cluster_id"));
   const log = await openLmdbLog({ folder });
@@ -188,7 +188,7 @@ test("a folder of an earlier release, without the file, keeps its log and gets t
   assert.is(await markOf(folder), id);
 });
 
-test("a start that was cut short before the log had its id is no loss", async () => {
+test("a start that was interrupted before the log had its id is no loss", async () => {
   const folder = join(root, "cut-short");
   await mkdir(folder);
   await writeFile(join(folder, "data.mdb"), "");

@@ -1,6 +1,6 @@
 /**
- * A process that appends for ever to the folder in its first argument and says each acknowledged sequence: for tests that
- * kill it. It writes with `writeSync`, so that what was said was said before the next append.
+ * A process that appends for ever to the folder of its first argument and prints each acknowledged batch, for tests that kill
+ * it. `writeSync` makes sure that a line is printed before the next append.
  */
 import { writeSync } from "node:fs";
 import { openLmdbLog } from "../../../../actors/log/embedded/lmdb_log.ts";

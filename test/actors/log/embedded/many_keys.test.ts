@@ -1,6 +1,6 @@
 /**
- * E5: what a log remembers of requests with an `Idempotency-Key` is bounded by how many come within their hour, however
- * many come in all.
+ * E5: a log's memory of requests with an `Idempotency-Key` is bounded by the requests of one hour, however many come in
+ * all.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -27,7 +27,7 @@ function countKeys(store: OrderedStore): number {
   return count;
 }
 
-/** Each key as the HTTP station uses it: a producer that is welcomed, opens its chain and appends once. */
+/** Sends keys as the HTTP station does: each is a producer that is welcomed, opens its chain and appends once. */
 async function sendKeys(store: OrderedStore, keyCount: number) {
   let nowMs = 1_000_000;
   const log = new EmbeddedLog({
@@ -53,7 +53,7 @@ async function sendKeys(store: OrderedStore, keyCount: number) {
   };
   for (let sent = 0; sent < keyCount; sent += KEYS_A_BURST) {
     await Promise.all(Array.from({ length: KEYS_A_BURST }, (_, n) => one(sent + n)));
-    // As the partition does: retention and expiry, from time to time.
+    // Retention and expiry, as the partition runs them from time to time.
     const end = (await log.describe(p0))?.get("records")?.endOffset ?? offset(0);
     await log.trim(ownership, "records", end);
     const chains = await log.expireChains(ownership, nowMs);
@@ -71,17 +71,17 @@ function assertFlat({ sizes, atEnd }: Awaited<ReturnType<typeof sendKeys>>): voi
   const least = Math.min(...settled.map(({ keys }) => keys));
   const inAnHour = KEYS_A_BURST * (BURSTS_AN_HOUR + 1);
   assert.ok(settled.every(({ chains }) => chains === inAnHour));
-  // Of each key in its hour its chain and its producer; producers are looked through a few at each welcome.
+  // Each key of the hour has a chain and a producer. Old producers are forgotten a few at each welcome.
   assert.ok(most <= inAnHour * 3, `${most} keys of the store`);
   assert.ok(most - least < inAnHour, `from ${least} to ${most} keys of the store`);
   assert.is(atEnd, 0);
 }
 
-test("two hundred thousand keys leave a log in memory as large as those of an hour", async () => {
+test("a log in memory is as large after 200,000 keys as after those of an hour", async () => {
   assertFlat(await sendKeys(new MemoryStore(), 200_000));
 });
 
-test("thirty thousand keys leave the log on disk as large as those of an hour", async () => {
+test("a log on disk is as large after 30,000 keys as after those of an hour", async () => {
   const folder = await mkdtemp(join(tmpdir(), "headrace-keys-"));
   const store = await LmdbStore.open(folder);
   assertFlat(await sendKeys(store, 30_000));

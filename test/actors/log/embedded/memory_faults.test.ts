@@ -4,7 +4,7 @@ import { EmbeddedLog } from "../../../../actors/log/embedded/embedded_log.ts";
 import { createMemoryLog, type MemoryLog } from "../../../../actors/log/embedded/memory_log.ts";
 import { MemoryStore } from "../../../../actors/log/embedded/memory_store.ts";
 import { CHAIN_LIMITS, type DurabilityTier } from "../../../../actors/log/log.ts";
-import { epoch } from "../../../../protocols/position.ts";
+import { epoch, offset } from "../../../../protocols/position.ts";
 import { dense, partition } from "../../../conformance/log/log_batches.ts";
 import { readAll, rejection } from "../../../conformance/log/log_suite.ts";
 
@@ -12,7 +12,7 @@ const p0 = partition(0);
 const claim = (log: MemoryLog, tier: DurabilityTier) =>
   log.claim(p0, { leaderEpoch: 1, tableVersion: 1 }, epoch(1), { tier, chains: CHAIN_LIMITS });
 
-test("a lost tail takes what was not flushed, and nothing of tier fsync", async () => {
+test("M2: a lost tail takes appends of tier memory, and none of tier fsync", async () => {
   for (const [tier, kept] of [
     ["memory", 0],
     ["fsync", 1],
@@ -25,7 +25,31 @@ test("a lost tail takes what was not flushed, and nothing of tier fsync", async 
   }
 });
 
-test("a call that fails before its effect did nothing, one that fails after did all, and the log goes on", async () => {
+test("M2: a claim and a checkpoint survive a lost tail in every tier (log L1)", async () => {
+  const log = createMemoryLog();
+  const first = await claim(log, "memory");
+  log.faults.restart("unflushed");
+  const { ownership } = await claim(log, "memory");
+  assert.ok(ownership.epoch > first.ownership.epoch);
+  await log.checkpoint(ownership, new Map([["sink", Buffer.from("at 7")]]));
+  log.faults.restart("unflushed");
+  assert.is(Buffer.from((await log.readCheckpoints(p0)).get("sink") ?? []).toString(), "at 7");
+});
+
+test("M3: a read does not see an append that is queued and not committed", async () => {
+  const log = createMemoryLog();
+  const { ownership } = await claim(log, "fsync");
+  const request = { channel: "records", after: undefined, committedOffset: offset(1), bytesMax: 1_000 } as const;
+  const queued = log.append(ownership, { channel: "records", batches: [dense("a", 0, 1)] });
+  const [before, bounds] = [log.read(p0, request), log.describe(p0)];
+  await queued;
+  assert.equal(await before, { kind: "records", batches: [] });
+  assert.is((await bounds)?.get("records")?.endOffset, 0);
+  const after = await log.read(p0, request);
+  assert.is(after.kind === "records" && after.batches.length, 1);
+});
+
+test("a call that fails before its effect did nothing, one that fails after it did all, and a repetition tells (log L7)", async () => {
   for (const [timing, outcome] of [
     ["before", "written"],
     ["after", "duplicate"],
@@ -48,7 +72,7 @@ test("an append queued when the store restarts does not reach its next life", as
   assert.is((await readAll(log, p0)).length, 0);
 });
 
-test("a commit that throws takes nothing with it: what others append then is written where the log ends", async () => {
+test("M1: after a failed commit the state is read anew, and the next appends continue where the store ends", async () => {
   const store = new MemoryStore();
   const log = new EmbeddedLog({
     kind: "memory",

@@ -1,4 +1,4 @@
-/** One timer for the deadlines of many calls: each is told in its turn, and none that has settled. */
+/** One timer for the deadlines of many calls: each times out in its order, and none that has settled. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { CallDeadlines } from "../../../../actors/log/redis/call_deadlines.ts";
@@ -10,7 +10,7 @@ const failureOf = (call: Promise<unknown>): Promise<Error & { code?: string }> =
     (error) => error,
   );
 
-test("a call that settles in time settles so", async () => {
+test("a call that settles in time settles with its own outcome", async () => {
   const deadlines = new CallDeadlines(60_000);
   assert.is(await deadlines.within(Promise.resolve(7), "answer"), 7);
   const failure = await failureOf(deadlines.within(Promise.reject(new Error("refused")), "answer"));
@@ -18,7 +18,7 @@ test("a call that settles in time settles so", async () => {
 });
 
 test("calls without an answer time out in the order they were made, also those made while the first waits", async () => {
-  const keepAlive = setInterval(() => undefined, 1_000); // as a connection does while a call is under way
+  const keepAlive = setInterval(() => undefined, 1_000); // a connection would keep the process alive
   const deadlines = new CallDeadlines(30);
   const told: number[] = [];
   const begun = performance.now();
@@ -35,7 +35,7 @@ test("calls without an answer time out in the order they were made, also those m
   );
 });
 
-test("a call made after the last one was given up has a deadline too", async () => {
+test("a call made after the last one timed out has a deadline too", async () => {
   const keepAlive = setInterval(() => undefined, 1_000);
   const deadlines = new CallDeadlines(20);
   await failureOf(deadlines.within(never(), "answer"));

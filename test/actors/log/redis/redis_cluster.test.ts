@@ -18,7 +18,7 @@ requireRedis();
 
 const slotOfPartition = (of: PartitionReference): number => slotOf(`{${partitionName(of)}}`);
 
-/** A partition that lies on this master, and one on each of the others. */
+/** One partition on each master, in the masters' order. */
 async function spread(cluster: RedisCluster): Promise<readonly PartitionReference[]> {
   const found = new Map<number, PartitionReference>();
   for (let n = 0; found.size < cluster.masters.length; n += 1) {
@@ -31,7 +31,7 @@ async function spread(cluster: RedisCluster): Promise<readonly PartitionReferenc
 interface Scene {
   readonly cluster: RedisCluster;
   readonly log: RedisLog;
-  /** The n-th writes to the n-th master. */
+  /** The n-th writer writes to the n-th master. */
   readonly writers: readonly RedisWriter[];
   connect(options: Partial<RedisConnectionOptions>): Promise<RedisLog>;
 }
@@ -65,7 +65,7 @@ function scenario(
   });
 }
 
-/** Every batch once and in order; of the last one a writer may not have been told. */
+/** Checks that the log holds every batch once and in order. The last one may lack its acknowledgement. */
 async function holdsAll(log: RedisLog, { partition: of, acked }: RedisWriter): Promise<void> {
   const names = await namesIn(log, of);
   assert.ok(names.length === acked || names.length === acked + 1, `${names.length} of ${acked}`);
@@ -87,14 +87,15 @@ function became(log: RedisLog, isWanted: (state: StoreState) => boolean): Promis
   });
 }
 
+// H1, H2
 scenario(
-  "a slot that moves under appends, to a master and to one that is new: all is there once, and others notice nothing",
+  "a slot moves under appends, to a master and to a new one: each batch is there once, and others notice nothing",
   { spares: 1 },
   async ({ cluster, writers }) => {
     const [mover, ...others] = writers as [RedisWriter, ...RedisWriter[]];
     const slot = slotOfPartition(mover.partition);
     for (const to of [cluster.masters[1], cluster.spares[0]] as RedisServer[]) {
-      // The writer is at it at each step: while some keys are here and some there its appends wait.
+      // The writer appends during each step. While the slot's keys lie on both servers its appends wait.
       await cluster.moveSlot(slot, to, async () => {
         await new Promise((resolve) => setTimeout(resolve, 30));
       });
@@ -108,8 +109,9 @@ scenario(
   },
 );
 
+// H2, H3
 scenario(
-  "a master that dies: its replica goes on with all that replicas: 1 acknowledged, and other masters notice nothing",
+  "a master dies: its replica goes on with every batch that replicas: 1 acknowledged, and other masters notice nothing",
   { replicas: 3, tier: { replicas: 1 } },
   async ({ cluster, log, writers }) => {
     const [dying, ...others] = writers as [RedisWriter, ...RedisWriter[]];
@@ -118,7 +120,7 @@ scenario(
     assert.match(state.kind === "unavailable" ? state.reason : "", new RegExp(`${cluster.masters[0]?.port}`));
     await Promise.all(others.map((other) => other.more(20)));
     await leads(cluster.replicas[0] as RedisServer);
-    // Its successor has no replica until it is one.
+    // The successor needs a replica to acknowledge: the former master becomes it.
     await cluster.masters[0]?.restart();
     await dying.more(50);
     await became(log, ({ kind }) => kind === "ready");
@@ -136,7 +138,7 @@ scenario(
 );
 
 scenario(
-  "where all slots must be served, the others wait while a master is replaced, and are refused nothing",
+  "where all slots must be served, other writers wait while a master is replaced, and no call of theirs is refused",
   { replicas: 3, needsAllSlots: true },
   async ({ cluster, writers }) => {
     const [dying, ...others] = writers as [RedisWriter, ...RedisWriter[]];
@@ -148,7 +150,7 @@ scenario(
 );
 
 scenario(
-  "a replica that takes over without the tail: the loss is noticed, and sent again",
+  "a replica takes over without the tail: the loss is noticed, and the lost batches are sent again",
   { replicas: 3 },
   async ({ cluster, writers }) => {
     const [dying, ...others] = writers as [RedisWriter, ...RedisWriter[]];
@@ -163,7 +165,7 @@ scenario(
 );
 
 scenario(
-  "a planned failover of a master: its partitions claim again, and lose nothing",
+  "a planned failover of a master: its partitions claim again, and no batch is lost",
   { replicas: 3 },
   async ({ cluster, log, writers }) => {
     const [moved, ...others] = writers as [RedisWriter, ...RedisWriter[]];
@@ -188,7 +190,7 @@ scenario(
     assert.equal(other.refusals, []);
     await until("its writer is told", async () => emptied.refusals.includes("STORE_LOST"));
     assert.is((await rejection(connect({ clusterId: log.clusterId }))).code, "STORE_LOST");
-    assert.is((await rejection(connect({}))).code, "STORE_LOST", "a new node does not make up for it");
+    assert.is((await rejection(connect({}))).code, "STORE_LOST", "a new node makes no new copy of the id");
     const accepting = await connect({ clusterId: log.clusterId, acceptLoss: true });
     assert.is(accepting.clusterId, log.clusterId);
     await emptied.more(20);
@@ -196,7 +198,7 @@ scenario(
   },
 );
 
-test("the leases' slot moves, and the master it is on fails over: registrations, term and table go along", async () => {
+test("the leases' slot moves, and its master fails over: registrations, term and table are kept", async () => {
   const cluster = await RedisCluster.start({ masters: 2, replicas: 2, spares: 0 });
   const url = cluster.masters[0]?.url as string;
   const log = await connectRedisLog({ url });
@@ -211,7 +213,7 @@ test("the leases' slot moves, and the master it is on fails over: registrations,
     const from = await cluster.ownerOf(slot);
     const to = cluster.masters.find(({ port }) => port !== from.port) as RedisServer;
     const before = store.identity;
-    // Reads of several pages all the while: some have begun here and end there.
+    // Reads of several pages run during the move: some begin on one server and end on the other.
     const sizes = new Set<number>();
     let isMoving = true;
     const readOn = async () => {
@@ -239,7 +241,7 @@ test("the leases' slot moves, and the master it is on fails over: registrations,
   }
 });
 
-test("the user and password of the address are shown to every node of the cluster, also to one that is found later", async () => {
+test("the user and password of the address are used for every node of the cluster, also for one that is found later", async () => {
   const cluster = await RedisCluster.start({ masters: 2, replicas: 0, spares: 1 });
   for (const server of cluster.servers) {
     await command(server, "ACL", "SETUSER", "headrace", "on", ">se:cret/", "~*", "&*", "+@all");
@@ -265,7 +267,7 @@ test("the user and password of the address are shown to every node of the cluste
   }
 });
 
-test("nodes of urls that are no Redis Cluster, and addresses that say two things, are refused", async () => {
+test("urls that lead to no server, and addresses of two kinds at once, are refused", async () => {
   const cluster = await RedisCluster.start({ masters: 1 });
   try {
     const both = await rejection(connectRedisLog({ url: cluster.urls[0] as string, urls: cluster.urls }));

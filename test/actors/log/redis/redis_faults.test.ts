@@ -15,6 +15,7 @@ import { chainName, heldKey, ownerMark, SHORT_LIVED_CHAINS_MAX } from "../../../
 import { epoch, offset, position } from "../../../../protocols/position.ts";
 import { dense, partition } from "../../../conformance/log/log_batches.ts";
 import { readAll, rejection } from "../../../conformance/log/log_suite.ts";
+import { startMovableAddress } from "../../../support/clients/movable_address.ts";
 import {
   ask,
   type RedisServer,
@@ -44,7 +45,7 @@ function became(log: Log, isWanted: (state: StoreState) => boolean): Promise<Sto
 const isReady = (state: StoreState) => state.kind === "ready";
 const isAway = (state: StoreState) => state.kind === "unavailable";
 
-/** Calls again for as long as the replica has not caught up. */
+/** Repeats a call until the replica has caught up. */
 async function untilDurable<Value>(call: () => Promise<Value>): Promise<Value> {
   for (;;) {
     try {
@@ -77,7 +78,7 @@ const scenario = (
   });
 
 scenario(
-  "what was acknowledged with appendfsync always is there after SIGKILL",
+  "every append acknowledged with appendfsync always is there after SIGKILL",
   { appendfsync: "always" },
   async (server, connect) => {
     const log = await connect();
@@ -90,8 +91,9 @@ scenario(
   },
 );
 
+// R2
 scenario(
-  "an owner of before a restart is fenced, claims again with a higher epoch and goes on",
+  "the owner from before a restart is fenced, and claims again with a higher epoch",
   {},
   async (server, connect) => {
     const log = await connect();
@@ -107,13 +109,14 @@ scenario(
   },
 );
 
+// R2
 scenario(
-  "a life of the store that begins without a connection lost fences the owner, and refuses no claim",
+  "a new life of the store that cuts no connection fences the owner, and a claim succeeds at once",
   {},
   async (server, connect) => {
     const log = await connect();
     const owner = await claim(log);
-    // As a master does by itself that has had no replica for an hour.
+    // A master does this by itself once it has had no replica for an hour.
     assert.match(await ask(server.port, "DEBUG CHANGE-REPL-ID\r\n"), /^\+OK/);
     const again = await claim(log);
     assert.is.not(again.ownership.store, owner.ownership.store);
@@ -124,6 +127,7 @@ scenario(
   },
 );
 
+// C1
 scenario("an append made during an outage never runs on the restarted server", {}, async (server, connect) => {
   const log = await connect();
   const owner = await claim(log);
@@ -140,8 +144,9 @@ scenario("an append made during an outage never runs on the restarted server", {
   assert.ok((await readAll(log, p0)).length <= 1);
 });
 
+// C2, C3: the link looks at the server again after the reconnect.
 scenario(
-  "a store that comes back without the cluster's id is lost until the loss is accepted",
+  "a store that comes back without the cluster's id is STORE_LOST until the loss is accepted",
   { appendonly: "no" },
   async (server, connect) => {
     const log = await connect();
@@ -160,7 +165,7 @@ scenario(
 );
 
 scenario(
-  "a cursor into a tail that was cut off the file is told where it parts",
+  "a cursor into a tail that was cut off the file is answered with the divergence",
   { appendfsync: "always" },
   async (server, connect) => {
     const log = await connect();
@@ -194,8 +199,9 @@ scenario(
   },
 );
 
+// R1
 scenario(
-  "a Redis without memory left refuses whole calls, and takes them again after a trim",
+  "a Redis without memory left refuses whole calls, and accepts them again after a trim",
   { maxmemory: "6mb" },
   async (_server, connect) => {
     const log = await connect();
@@ -221,6 +227,7 @@ scenario(
   },
 );
 
+// C2
 scenario(
   "a Redis that evicts is refused",
   { maxmemory: "50mb", maxmemoryPolicy: "allkeys-lru" },
@@ -237,12 +244,13 @@ scenario("a tier above what Redis flushes is refused", { appendfsync: "everysec"
   await claim(log, "everysec");
 });
 
-scenario("a tier above no file at all is refused", { appendonly: "no" }, async (_server, connect) => {
+scenario("tier everysec is refused on a Redis without a file", { appendonly: "no" }, async (_server, connect) => {
   const log = await connect();
   assert.is((await rejection(claim(log, "everysec"))).code, "STORE_MISCONFIGURED");
   await claim(log, "memory");
 });
 
+// C4
 scenario("functions that were flushed are loaded again within the call", {}, async (server, connect) => {
   const log = await connect();
   const owner = await claim(log);
@@ -258,7 +266,7 @@ scenario(
     try {
       const log = await connect({ replicasTimeoutMs: 100 });
       while (!(await ask(server.port, "WAIT 1 1000\r\n")).startsWith(":1"));
-      // A replica that has only just caught up may answer later than the limit, which is short for what follows.
+      // A replica that has just caught up may answer later than the limit, which is short for the rest of the test.
       const owner = await untilDurable(() => claim(log, { replicas: 1 }));
       const first = await untilDurable(() => append(log, owner, dense("a", 0, 1)));
       assert.match(first.outcomes[0]?.kind ?? "", /^(written|duplicate)$/);
@@ -319,29 +327,55 @@ scenario(
     const share = { held: 80, free: 10 };
     assert.equal(await open("http/1", "alice"), { kind: "too_many_producers", live, share });
     assert.is((await open("http/1", "bob")).kind, "opened");
-    assert.is((await open("a", "alice")).kind, "opened", "its producers are counted apart");
+    assert.is((await open("a", "alice")).kind, "opened", "the principal's ordinary producers are counted apart");
   },
 );
 
-scenario("a Redis that has the library of before is given the one that counts places", {}, async (server, connect) => {
-  const log = await connect();
-  const { ownership } = await claim(log);
-  const ofBefore = REDIS_LIBRARY.replace(/^redis\.register_function\('\w+_owned'.*\n/gm, "");
-  const load = ["FUNCTION", "LOAD", "REPLACE", ofBefore].map((part) => `$${Buffer.byteLength(part)}\r\n${part}\r\n`);
-  await ask(server.port, `*${load.length}\r\n${load.join("")}`);
-  const names = () => ask(server.port, "FUNCTION LIST LIBRARYNAME headrace_v1\r\n");
-  assert.not.match(await names(), /open_owned/);
-  assert.is((await log.openChain(ownership, "records", "a", 1, 0, "alice")).kind, "opened");
-  assert.match(await names(), /open_owned/);
+// R5
+scenario(
+  "a Redis with the library of an earlier release is given the one that counts places",
+  {},
+  async (server, connect) => {
+    const log = await connect();
+    const { ownership } = await claim(log);
+    const ofBefore = REDIS_LIBRARY.replace(/^redis\.register_function\('\w+_owned'.*\n/gm, "");
+    const load = ["FUNCTION", "LOAD", "REPLACE", ofBefore].map((part) => `$${Buffer.byteLength(part)}\r\n${part}\r\n`);
+    await ask(server.port, `*${load.length}\r\n${load.join("")}`);
+    const names = () => ask(server.port, "FUNCTION LIST LIBRARYNAME headrace_v1\r\n");
+    assert.not.match(await names(), /open_owned/);
+    assert.is((await log.openChain(ownership, "records", "a", 1, 0, "alice")).kind, "opened");
+    assert.match(await names(), /open_owned/);
+  },
+);
+
+test("C5: a server that was made a replica is left, though no connection was cut, and the new master is used", async () => {
+  const [first, second] = [await startRedis(), await startRedis()];
+  const address = await startMovableAddress(first.port);
+  const log = await connectRedisLog({ url: `redis://127.0.0.1:${address.port}`, acceptLoss: true });
+  try {
+    const before = await claim(log);
+    address.leadTo(second.port, { isCutting: false });
+    assert.match(await ask(first.port, `REPLICAOF 127.0.0.1 ${second.port}\r\n`), /^\+OK/);
+    assert.is((await rejection(append(log, before, dense("a", 0, 1)))).code, "DISK_READ_ONLY");
+    await became(log, isReady);
+    const after = await claim(log);
+    assert.is.not(after.ownership.store, before.ownership.store);
+    assert.is((await append(log, after, dense("a", 0, 1))).outcomes[0]?.kind, "written");
+  } finally {
+    await log.close();
+    await address.close();
+    await first.stop();
+    await second.stop();
+  }
 });
 
-test("no Redis at all is UnavailableError, not a hang", async () => {
+test("without a Redis a log is UnavailableError, and does not hang", async () => {
   const error = await rejection(connectRedisLog({ url: "redis://127.0.0.1:1", callTimeoutMs: 2_000 }));
   assert.equal([error.name, error.code], ["UnavailableError", "STORE_UNAVAILABLE"]);
   assert.match(error.message, /ECONNREFUSED/);
 });
 
-test("a Redis that does not let this node in is told of at once, with what it says", async () => {
+test("a Redis that refuses the user or the password fails the start at once, with its own words", async () => {
   const server = await startRedis({});
   try {
     const { host } = new URL(server.url);
@@ -359,8 +393,9 @@ test("a Redis that does not let this node in is told of at once, with what it sa
   }
 });
 
+// C6
 scenario(
-  "a Redis that does not answer is away: what comes after the first timeout is refused at once, until it answers again",
+  "a Redis that does not answer counts as away: calls after the first timeout are refused at once, until it answers",
   { appendonly: "yes", appendfsync: "everysec" },
   async (server, connect) => {
     const log = await connect({ callTimeoutMs: 300 });
@@ -371,12 +406,12 @@ scenario(
     assert.is(log.state().kind, "unavailable");
     const refusedFrom = performance.now();
     assert.is((await rejection(append(log, first, dense("p", 1, 1)))).code, "STORE_UNAVAILABLE");
-    assert.ok(performance.now() - refusedFrom < 250, "it waits for no deadline of its own");
+    assert.ok(performance.now() - refusedFrom < 250, "the second call does not wait for its deadline");
     thaw();
     await became(log, isReady);
     const second = await claim(log);
     const { outcomes } = await append(log, second, dense("p", 1, 1));
-    assert.is(outcomes[0]?.kind, "duplicate"); // what was given up was written after all, and is told so
+    assert.is(outcomes[0]?.kind, "duplicate"); // the call that was given up was written after all
     assert.equal(await readAll(log, p0), [
       [0, "p:0/0/0"],
       [1, "p:0/1/0"],
@@ -396,7 +431,7 @@ scenario(
     const sentBytes = async () =>
       Number(/total_net_output_bytes:(\d+)/.exec(String(await ask(server.port, "INFO stats\r\n")))?.[1] ?? Number.NaN);
     const before = await sentBytes();
-    const other = await connect(); // knows nothing of the stream yet
+    const other = await connect(); // has no mean entry size of the stream yet
     for (let read = 0; read < 2; read += 1)
       await other.read(p0, { channel: "records", after: undefined, committedOffset: offset(61), bytesMax: 262_144 });
     assert.ok((await sentBytes()) - before < 5_000_000, `${(await sentBytes()) - before}`);

@@ -54,7 +54,7 @@ function scenario(name: string, tier: DurabilityTier, run: (scene: Scene) => Pro
 }
 
 scenario(
-  "a planned failover: the master that was made a replica is left, and nothing that a replica had is lost",
+  "a planned failover: the master that was made a replica is left, and no batch that a replica had is lost",
   { replicas: 1 },
   async ({ sentinels, options, log, writer }) => {
     const leases = await connectRedisLeaseStore({ ...options, clusterId: log.clusterId });
@@ -76,7 +76,7 @@ scenario(
 );
 
 scenario(
-  "a master that dies: the one that sentinels name next is used, and what replicas: 1 acknowledged is there",
+  "a master dies: the one that sentinels name next is used, and has every batch that replicas: 1 acknowledged",
   { replicas: 1 },
   async ({ sentinels, writer }) => {
     const [master, replica] = sentinels.servers;
@@ -85,14 +85,14 @@ scenario(
     await until("its writer is told", async () => writer.refusals.length > 0);
     thaw();
     await sentinels.leads(replica);
-    await master.restart(); // becomes its replica
+    await master.restart(); // becomes a replica of the new master
     await writer.more(50);
     assert.is(writer.lost, 0);
   },
 );
 
 scenario(
-  "a replica without the tail takes over: the loss is noticed, and sent again",
+  "a replica without the tail takes over: the loss is noticed, and the lost batches are sent again",
   "everysec",
   async ({ sentinels, writer }) => {
     const [master, replica] = sentinels.servers;
@@ -106,7 +106,7 @@ scenario(
   },
 );
 
-test("the sentinel that knows of the newest failover is believed, and what it knew is not gone back on", async () => {
+test("the sentinel that knows the newest failover is believed, also after it has gone", async () => {
   const old = await startTeller(["ip", "10.0.0.1", "port", "6379", "config-epoch", "3"]);
   const fresh = await startTeller(["ip", "10.0.0.2", "port", "6380", "config-epoch", "4"]);
   try {
@@ -123,7 +123,7 @@ test("the sentinel that knows of the newest failover is believed, and what it kn
   }
 });
 
-/** Answers every question about a master with these fields, and all else with OK. */
+/** A server that answers every question about a master with these fields, and any other command with OK. */
 async function startTeller(fields: readonly string[]): Promise<{ readonly port: number; close(): void }> {
   const told = `*${fields.length}\r\n${fields.map((field) => `$${field.length}\r\n${field}\r\n`).join("")}`;
   const open = new Set<Socket>();
@@ -146,7 +146,7 @@ async function startTeller(fields: readonly string[]): Promise<{ readonly port: 
   };
 }
 
-test("sentinels that do not know the master, or that nobody is at, are told of by name", async () => {
+test("a start fails with the names of sentinels that do not know the master or do not answer", async () => {
   const sentinels = await RedisSentinels.start();
   try {
     const unknown = await rejection(

@@ -1,4 +1,4 @@
-/** A call and the server that it is led to, where that has only just been found. */
+/** A call that goes to a server which was found only just before. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { knownId } from "../../../../actors/log/redis/redis_look.ts";

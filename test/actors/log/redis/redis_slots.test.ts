@@ -2,8 +2,8 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { SLOT_COUNT, slotOf, tagOf } from "../../../../actors/log/redis/redis_slots.ts";
 
-test("a key's slot is that of its hash tag, or of all of it where it has none", () => {
-  // As CLUSTER KEYSLOT of Redis 7 tells.
+test("a key's slot is that of its hash tag, or of the whole key where it has none", () => {
+  // The slots that CLUSTER KEYSLOT of Redis 7 answers.
   assert.is(slotOf("123456789"), 12_739);
   assert.is(slotOf("foo"), 12_182);
   assert.is(slotOf("headrace:{foo}:meta"), slotOf("foo"));
@@ -14,7 +14,7 @@ test("a key's slot is that of its hash tag, or of all of it where it has none", 
   assert.is(slotOf("straße"), slotOf("{straße}"));
 });
 
-test("there is a tag for every slot", () => {
+test("every slot has a hash tag", () => {
   for (let slot = 0; slot < SLOT_COUNT; slot += 127) assert.is(slotOf(tagOf(slot)), slot);
   assert.is(slotOf(`headrace:probe:{${tagOf(SLOT_COUNT - 1)}}`), SLOT_COUNT - 1);
 });

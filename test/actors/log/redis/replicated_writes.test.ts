@@ -1,10 +1,10 @@
-/** Writes that wait for replicas: in order, gathered behind the WAIT under way, each judged by what it asked for. */
+/** Writes that wait for replicas: in order, gathered behind the WAIT under way, each judged by its own number of replicas. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { ReplicatedWrites } from "../../../../actors/log/redis/replicated_writes.ts";
 import { UnavailableError } from "../../../../protocols/errors.ts";
 
-/** A connection whose answers come, in order, when the test says so. */
+/** A connection whose answers come, in order, when the test lets them. */
 function connection() {
   const sent: string[] = [];
   const open: { resolve(value: never): void; reject(error: Error): void }[] = [];
@@ -26,7 +26,7 @@ function connection() {
   return { sent, writes, answer };
 }
 
-test("what comes while a WAIT is under way goes together behind it, with one WAIT", async () => {
+test("writes that come while a WAIT is under way share the next WAIT", async () => {
   const { sent, writes, answer } = connection();
   const first = writes.write("a", 1);
   const others = ["b", "c", "d"].map((command) => writes.write(command, 1));
@@ -38,7 +38,7 @@ test("what comes while a WAIT is under way goes together behind it, with one WAI
   assert.equal(await Promise.all(others), ["B", "C", "D"]);
 });
 
-test("one that asks for fewer replicas does not wait for one that asks for more, nor fail with it", async () => {
+test("a write that asks for fewer replicas does not wait for one that asks for more, nor fail with it", async () => {
   const { sent, writes, answer } = connection();
   const begin = writes.write("begin", 1);
   const [two, one] = [writes.write("two", 2), writes.write("one", 1)];
@@ -54,7 +54,7 @@ test("one that asks for fewer replicas does not wait for one that asks for more,
   assert.is(error.code, "NOT_DURABLE");
 });
 
-test("a write that is refused, or a connection that breaks, fails those that it concerns, and the next ones go", async () => {
+test("a refused write fails alone, a broken connection fails its writes, and the next writes go", async () => {
   const { sent, writes, answer } = connection();
   const [refused, taken] = [writes.write("a", 1).catch(String), writes.write("b", 1).catch(String)];
   await answer(new Error("refused"), 1);

@@ -29,7 +29,7 @@ test("a kept batch is found for a cursor before it and within it, and for no oth
   assert.is(found(12), undefined);
 });
 
-test("K1: what was read longest ago goes first, one that is too large is not kept, and none is kept twice", () => {
+test("K1: the batch that was read longest ago goes first, one that is too large is not kept, and none is kept twice", () => {
   const large = new LargeBatches(3 * LARGE_BATCH_BYTES_MIN + 1_000);
   for (const first of [0, 10, 20]) large.keep("orders/0", answer(batchAt(first)));
   const isKept = (first: number) =>
@@ -42,7 +42,7 @@ test("K1: what was read longest ago goes first, one that is too large is not kep
   assert.ok(large.usedBytes <= 3 * LARGE_BATCH_BYTES_MIN + 1_000);
 });
 
-test("K2: a batch that the log has lost, or has another in the place of, is not answered", () => {
+test("K2: a kept batch is not answered once the log has lost it, or holds another at its offsets", () => {
   const large = new LargeBatches();
   large.keep("orders/0", answer(batchAt(10)));
   const after = position(epoch(1), 11);

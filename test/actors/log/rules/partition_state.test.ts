@@ -4,6 +4,7 @@ import { CHAIN_LIMITS } from "../../../../actors/log/log.ts";
 import { chainName, heldKey, ownerMark, SHORT_LIVED_CHAINS_MAX } from "../../../../actors/log/rules/chain_places.ts";
 import {
   applyChanges,
+  claimEpoch,
   newChannel,
   type PartitionState,
   planAppend,
@@ -11,7 +12,7 @@ import {
   planOpen,
 } from "../../../../actors/log/rules/partition_state.ts";
 import { epoch } from "../../../../protocols/position.ts";
-import { dense } from "../../../conformance/log/log_batches.ts";
+import { batch, dense, plain } from "../../../conformance/log/log_batches.ts";
 
 const crowdedBy = (shortLived: number, held = new Map<string, number>()): PartitionState => ({
   epoch: epoch(1),
@@ -22,7 +23,7 @@ const crowdedBy = (shortLived: number, held = new Map<string, number>()): Partit
   places: { shortLived, held },
 });
 
-test("short-lived producers have a limit of their own, which keeps nobody else out", () => {
+test("C1: short-lived producers have a limit of their own, which keeps no other producer out (P4)", () => {
   const state = crowdedBy(SHORT_LIVED_CHAINS_MAX - 1);
   const first = planOpen(state, "records", "http/1", 1, 0);
   assert.is(first.outcome.kind, "opened");
@@ -40,16 +41,66 @@ test("short-lived producers have a limit of their own, which keeps nobody else o
   );
 });
 
-test("requests with a key of one principal leave places to those of others", () => {
+test("C2: requests with a key of one principal leave places to those of others", () => {
   const live = SHORT_LIVED_CHAINS_MAX - 10;
   const state = crowdedBy(live, new Map([[heldKey("records\0http/1", ownerMark("alice")), 80]]));
   const refusal = { kind: "too_many_producers", live, share: { held: 80, free: 10 } };
   assert.equal(planOpen(state, "records", "http/2", 1, 0, "alice").outcome, refusal);
   assert.is(planOpen(state, "records", "http/2", 1, 0, "bob").outcome.kind, "opened");
-  assert.is(planOpen(state, "records", "a", 1, 0, "alice").outcome.kind, "opened", "its producers are counted apart");
+  assert.is(
+    planOpen(state, "records", "a", 1, 0, "alice").outcome.kind,
+    "opened",
+    "the principal's ordinary producers are counted apart",
+  );
 });
 
-test("a plan changes nothing until it is applied, and then exactly what it says", () => {
+test("P1: an epoch is above the stored one, the floor and the clock, and a lower grant is refused", () => {
+  const state = { epoch: epoch(5), grant: { leaderEpoch: 2, tableVersion: 7 } };
+  assert.is(claimEpoch(state, state.grant, epoch(1), 0), 6);
+  assert.is(claimEpoch(state, state.grant, epoch(9), 0), 9);
+  assert.is(claimEpoch(state, state.grant, epoch(1), 100.5), 100);
+  for (const grant of [
+    { leaderEpoch: 2, tableVersion: 6 },
+    { leaderEpoch: 1, tableVersion: 99 },
+  ]) {
+    assert.throws(() => claimEpoch(state, grant, epoch(1), 0), /grant must be at least 2\/7/);
+  }
+});
+
+test("P2: a stored batch is a duplicate whatever it follows; only a batch right behind the chain is written", () => {
+  const state = crowdedBy(0);
+  applyChanges(state, planAppend(state, { channel: "records", batches: [dense("a", 0, 5)] }));
+  const kindOf = (previous: number, first: number, count: number) =>
+    planAppend(state, { channel: "records", batches: [batch("a", plain(previous), { first: plain(first), count })] })
+      .outcomes[0]?.kind;
+  assert.is(kindOf(9, 3, 2), "duplicate");
+  assert.is(kindOf(9, 5, 1), "gap");
+  assert.is(kindOf(4, 3, 4), "gap", "it begins below the stored sequence");
+  assert.is(kindOf(4, 5, 1), "written");
+});
+
+test("P3: one plan holds a batch's records, its rejects and its chain's step", () => {
+  const state = crowdedBy(0);
+  const plan = planAppend(state, { channel: "records", batches: [dense("a", 0, 3, { rejected: [1] })] });
+  assert.equal(
+    plan.records.map(({ count }) => count),
+    [2],
+  );
+  assert.equal(
+    plan.rejects.map(({ stored }) => stored.sequences),
+    [{ list: [plain(1)] }],
+  );
+  assert.equal(
+    [...plan.channels].map(([name, { endOffset }]) => [name, endOffset]),
+    [
+      ["records", 2],
+      ["rejected", 1],
+    ],
+  );
+  assert.equal(plan.chains.get(chainName("records", "a"))?.stored, plain(2));
+});
+
+test("P5: a plan changes nothing until it is applied, and then exactly what it says", () => {
   const state = crowdedBy(0);
   const plan = planAppend(state, {
     channel: "records",
@@ -68,7 +119,7 @@ test("a plan changes nothing until it is applied, and then exactly what it says"
   assert.equal(state.places, { shortLived: 0, held: new Map() });
 });
 
-test("batches of one plan count toward the limit of producers", () => {
+test("P4: batches of one plan count toward the limit of producers", () => {
   const state = crowdedBy(0);
   const limited = { ...state, settings: { ...state.settings, chains: { ...CHAIN_LIMITS, producersMax: 2 } } };
   const { outcomes } = planAppend(limited, {

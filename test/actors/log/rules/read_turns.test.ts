@@ -3,7 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { ReadTurns } from "../../../../actors/log/rules/read_turns.ts";
 
-test("short reads share a turn of the event loop, and what takes longer leaves the next ones to later turns", async () => {
+test("short reads share a turn of the event loop, and a long read leaves the next ones to later turns", async () => {
   const turns = new ReadTurns();
   assert.is(turns.begin(), undefined);
   turns.spent(0.1);

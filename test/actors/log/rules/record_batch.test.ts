@@ -55,12 +55,12 @@ const traced: StoredBatch = {
   events: Uint8Array.of(0x93, 0x80, 0x80, 0x80),
 };
 
-test("an entry of format version 2 is read as it was meant", () => {
+test("an entry of format version 2 decodes to the batch that was stored", () => {
   const [batch] = decodeEntry(Buffer.from(VERSION_2_ENTRY, "hex"), epoch(9), 102);
   assert.equal(plainOf(batch ?? {}), plainOf({ epoch: 9, firstOffset: 100, ...traced }));
 });
 
-test("an entry of format version 1 is read as it was meant", () => {
+test("an entry of format version 1 decodes to the batch that was stored", () => {
   const [batch] = decodeEntry(Buffer.from(VERSION_1_ENTRY, "hex"), epoch(9), 100);
   assert.equal(plainOf(batch ?? {}), plainOf({ epoch: 9, firstOffset: 100, ...stored }));
 });
@@ -70,7 +70,7 @@ test("a batch with one trace context or none is written as format version 1, wit
   assert.is(encodeEntry([traced]).toString("hex"), VERSION_2_ENTRY);
 });
 
-test("an entry of a newer format is refused, not guessed at", () => {
+test("B1: an entry of a newer format is refused", () => {
   const bytes = encodeEntry([stored]);
   bytes[0] = 3;
   assert.is(
@@ -79,7 +79,7 @@ test("an entry of a newer format is refused, not guessed at", () => {
   );
 });
 
-test("any flipped bit of an entry is noticed", () => {
+test("B3: any flipped bit of an entry is noticed", () => {
   const bytes = encodeEntry([stored, stored]);
   for (let bit = 0; bit < bytes.length * 8; bit++) {
     const damaged = Buffer.from(bytes);
@@ -91,7 +91,7 @@ test("any flipped bit of an entry is noticed", () => {
   }
 });
 
-test("an entry cut short is noticed", () => {
+test("B3: an entry that is cut short is noticed", () => {
   const bytes = encodeEntry([stored]);
   for (const length of [1, 20, bytes.length - 1]) {
     assert.is(
@@ -101,7 +101,7 @@ test("an entry cut short is noticed", () => {
   }
 });
 
-test("what is encoded is what is decoded, alone or among others", () => {
+test("batches decode as they were encoded, with the same event bytes, alone or among others (B1, B2)", () => {
   const sequence = fc.tuple(fc.maxSafeNat(), fc.maxSafeNat(), fc.nat());
   const batch = fc
     .record({
@@ -143,7 +143,7 @@ test("what is encoded is what is decoded, alone or among others", () => {
   );
 });
 
-test("the checksum of the table is the checksum of zlib", () => {
+test("the checksum by table equals that of zlib", () => {
   assert.is(crc32ByTable(Buffer.from("123456789")), 0xcbf43926);
   fc.assert(fc.property(fc.uint8Array({ maxLength: 500 }), (bytes) => crc32ByTable(bytes) === crc32(bytes)));
 });

@@ -50,7 +50,7 @@ function codeOf(act: () => unknown): string {
   return "accepted";
 }
 
-/** Binary compared by its bytes, whichever kind of view it came in. */
+/** Replaces binary values by their bytes, so that views of different kinds compare equal. */
 function plain(value: unknown): unknown {
   if (value instanceof Uint8Array) return ["bytes", ...value];
   if (Array.isArray(value)) return value.map(plain);
@@ -103,7 +103,7 @@ test("every frame comes back as it was sent", () => {
   for (const frame of FRAMES) assert.equal(plain(decodePeerFrame(encodePeerFrame(frame))), plain(frame), frame.type);
 });
 
-test("whatever may be said to an actor comes back as it was said", () => {
+test("every value that a message may hold comes back as it was sent", () => {
   const leaf = fc.oneof(
     fc.string({ unit: "binary", maxLength: 60 }),
     fc.double(),
@@ -139,7 +139,7 @@ test("a time keeps its nanoseconds between nodes, as in a resume point that is f
   assert.not.instance((roundTrip({ at: new Date(5) }) as { at: Date }).at, PreciseDate);
 });
 
-test("a field that is undefined arrives as one, and one that is absent stays absent", () => {
+test("a field that is undefined arrives as undefined, and an absent field stays absent", () => {
   const back = roundTrip({ known: undefined, list: [undefined, null] }) as Record<string, unknown>;
   assert.equal(Object.keys(back), ["known", "list"]);
   assert.equal(back, { known: undefined, list: [undefined, null] });
@@ -192,7 +192,7 @@ test("frames laid side by side in memory do not touch each other", () => {
   });
 });
 
-test("references travel as the two sides name them", () => {
+test("a reference arrives with the number or name that its own node gave it", () => {
   const actor = { path: "root/session", tell: () => undefined, send: async () => true, trySend: () => true };
   const seen: WireReference[] = [];
   const back = { ...actor, path: "imported" } as ActorReference<never>;
@@ -217,7 +217,7 @@ test("references travel as the two sides name them", () => {
   ]);
 });
 
-test("what can not be sent is the sender's bug, and spoils no frame after it", () => {
+test("a value that can not be sent is the sender's bug, and spoils no later frame", () => {
   const loop: unknown[] = [];
   loop.push(loop);
   const deep = (levels: number): unknown => (levels === 0 ? 0 : [deep(levels - 1)]);
@@ -241,7 +241,7 @@ test("what can not be sent is the sender's bug, and spoils no frame after it", (
   }
 });
 
-test("what the writer lets out at its limits the reader takes", () => {
+test("the reader accepts every frame that the writer makes at its limits", () => {
   const deep = (levels: number): unknown => (levels === 0 ? new Map([[1, [new Date(5)]]]) : { a: deep(levels - 1) });
   assert.equal(roundTrip(deep(PEER_LIMITS.depthMax - 3)), deep(PEER_LIMITS.depthMax - 3));
   const many = new Array(PEER_LIMITS.tokensMax - 20).fill(undefined);
@@ -250,7 +250,7 @@ test("what the writer lets out at its limits the reader takes", () => {
   assert.is((roundTrip(large) as Uint8Array).length, large.length);
 });
 
-test("limits come before decoding", () => {
+test("limits are checked before decoding", () => {
   const startedAt = performance.now();
   const maps = new Uint8Array(8_000_000).fill(0x80);
   maps.set([0xdd, 0x00, 0x7a, 0x11, 0xf0]);
@@ -271,7 +271,7 @@ test("limits come before decoding", () => {
   assert.ok(performance.now() - startedAt < 500);
 });
 
-test("what is no frame is malformed, however it is cut or changed", () => {
+test("bytes that are no frame are malformed, however they were cut or changed", () => {
   const hex = (text: string) => Uint8Array.from(Buffer.from(text, "hex"));
   for (const bytes of [
     hex(""),
@@ -311,7 +311,7 @@ test("what is no frame is malformed, however it is cut or changed", () => {
   }
 });
 
-test("no bytes make the decoder throw anything but a refusal", () => {
+test("whatever the bytes, the decoder throws nothing but a RejectedError", () => {
   const sample = encodePeerFrame(
     messageOf({
       map: new Map([[1, "ä"]]),
@@ -337,7 +337,7 @@ test("no bytes make the decoder throw anything but a refusal", () => {
   );
 });
 
-test("fields and types of a later minor version are left alone", () => {
+test("fields and types of a later minor version are ignored", () => {
   assert.equal(decodePeerFrame(pack([FRAME_NUMBERS.watch, "member", { since: 4 }, [1]])), {
     type: "watch",
     name: "member",
@@ -348,7 +348,7 @@ test("fields and types of a later minor version are left alone", () => {
   assert.equal(plain(decodePeerFrame(encodePeerFrame(newer))), plain({ ...hello, minor: 7 }));
 });
 
-test("vectors: the bytes that minor version 0 sends are read for ever", () => {
+test("vectors: the bytes that minor version 0 sends are still read", () => {
   const vectors: readonly (readonly [string, PeerFrame])[] = [
     ["9106", { type: "heartbeat" }],
     ["9204cce9", { type: "ready", turn: 233 }],
@@ -369,7 +369,7 @@ test("vectors: the bytes that minor version 0 sends are read for ever", () => {
   }
 });
 
-test("frames are MessagePack that others read too", () => {
+test("frames are MessagePack that other decoders read too", () => {
   const bytes = encodePeerFrame({
     ...messageOf({ type: "append", count: 70_000, events: Uint8Array.of(1), ok: true }),
   });

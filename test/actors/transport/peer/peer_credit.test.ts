@@ -27,7 +27,7 @@ function fixture() {
   return { credit, written, results, send, fail };
 }
 
-test("W1: nobody overtakes who waits for the same actor, however light", () => {
+test("W1: no message, however light, overtakes one that waits for the same actor", () => {
   const { credit, written, send } = fixture();
   send("x", 80, "x1");
   send("x", 80, "x2");
@@ -38,7 +38,7 @@ test("W1: nobody overtakes who waits for the same actor, however light", () => {
   assert.equal(written, ["x1", "x2", "x3"]);
 });
 
-test("an actor is sent its share of messages and bytes, and what comes back at once lets all go that fit", () => {
+test("an actor gets its share of messages and bytes, and returned credit lets every message go that fits", () => {
   const { credit, written, send } = fixture();
   for (let n = 0; n < 9; n += 1) send("x", 1, `x${n}`);
   assert.is(written.length, 4);
@@ -76,7 +76,7 @@ test("W2: a light newcomer does not overtake a heavy one that waits for the link
   assert.equal(written, ["x", "y", "z", "heavy", "light"]);
 });
 
-test("W3: what is heavier than the whole share goes alone", () => {
+test("W3: a message heavier than the whole share goes alone", () => {
   const { credit, written, send } = fixture();
   send("x", 1, "x1");
   send("x", 5_000, "x2");
@@ -89,7 +89,7 @@ test("W3: what is heavier than the whole share goes alone", () => {
   assert.equal(written, ["x1", "x2", "x3"]);
 });
 
-test("while the socket is full nothing is added, and then everything goes on", () => {
+test("while the socket is full no data is added, and afterwards all of it goes", () => {
   const { credit, written, send } = fixture();
   credit.setSocketFull(true);
   send("x", 10, "x1");
@@ -100,7 +100,7 @@ test("while the socket is full nothing is added, and then everything goes on", (
   assert.equal(written, ["x1", "y1"]);
 });
 
-test("a message that can not be written costs nothing and holds up nobody", async () => {
+test("a message that can not be written costs no credit and holds up no other", async () => {
   const { credit, written, results, send, fail } = fixture();
   const fails = () => {
     throw new Error("not to be encoded");
@@ -117,7 +117,7 @@ test("a message that can not be written costs nothing and holds up nobody", asyn
   assert.equal(results, ["x2 dropped as not to be encoded", "x1 true", "x2 false", "x3 true"]);
 });
 
-test("credit that was not used can not come back", () => {
+test("credit that is not under way can not come back", () => {
   const { credit, send } = fixture();
   send("x", 10, "x1");
   for (const [to, bytes, messages] of [
@@ -132,7 +132,7 @@ test("credit that was not used can not come back", () => {
   }
 });
 
-test("a weight that is none is the sender's bug, and costs nothing", () => {
+test("a weight that is no number of bytes is the sender's bug, and costs no credit", () => {
   const { credit, send } = fixture();
   for (const weight of [-1, Number.NaN, Number.POSITIVE_INFINITY])
     assert.throws(
@@ -142,7 +142,7 @@ test("a weight that is none is the sender's bug, and costs nothing", () => {
   assert.equal([credit.targets, credit.bytesUnderWay], [0, 0]);
 });
 
-test("when an actor is gone who waits for it is told, and others go on", async () => {
+test("when an actor ends, senders that wait for it get false, and others go on", async () => {
   const { credit, written, results, send } = fixture();
   send("x", 100, "x1");
   send("x", 100, "x2");
@@ -160,7 +160,7 @@ test("when an actor is gone who waits for it is told, and others go on", async (
   assert.equal([credit.targets, credit.bytesUnderWay], [0, 0]);
 });
 
-test("at the end who waits is told, in order", async () => {
+test("at the end of the link senders that wait get false, in order", async () => {
   const { credit, results, send } = fixture();
   for (const name of ["x1", "x2", "x3"]) send("x", 100, name);
   credit.close();
@@ -169,7 +169,7 @@ test("at the end who waits is told, in order", async () => {
   assert.equal([credit.targets, credit.bytesUnderWay], [0, 0]);
 });
 
-test("whatever is sent and comes back: order and bounds hold, all of it goes, and the credit is whole at the end", () => {
+test("whatever is sent and comes back, order and bounds hold, everything goes, and the credit is whole at the end", () => {
   const step = fc.oneof(
     { weight: 5, arbitrary: fc.record({ do: fc.constant("send" as const), to: fc.nat(3), weight: fc.nat(150) }) },
     { weight: 4, arbitrary: fc.record({ do: fc.constant("return" as const), of: fc.nat(30) }) },

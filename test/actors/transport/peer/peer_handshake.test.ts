@@ -17,7 +17,7 @@ const identity = (node: string, over: Partial<Identity> = {}): Identity => ({
   ...over,
 });
 
-/** Both sides to their ends, with what an adversary makes of each frame on its way. */
+/** Runs both sides to their ends. `alter` is an adversary, which may replace each frame on its way. */
 function shake(
   dialler: Identity,
   acceptor: Identity,
@@ -51,7 +51,7 @@ function shake(
   return { atDialler, atAcceptor, frames };
 }
 
-test("both sides are shown who the other is, and speak the lower minor version", () => {
+test("both sides learn who the other is, and use the lower minor version", () => {
   const { atDialler, atAcceptor } = shake(identity("a", { minor: 4 }), identity("b", { minor: 2, incarnation: 5 }));
   const { grant } = identity("a");
   assert.equal(atAcceptor, { node: nodeId("a"), incarnation: 3, minor: 2, turn: 7, grant } satisfies ShownPeer);
@@ -63,14 +63,14 @@ test("both sides are shown who the other is, and speak the lower minor version",
   );
 });
 
-test("a welcome that was overheard does not show its sender to another hello", () => {
+test("a welcome that was overheard proves nothing to another hello", () => {
   const { frames } = shake(identity("a"), identity("b"));
   const overheard = frames.find(({ type }) => type === "welcome") as WelcomeFrame;
   const { atDialler } = shake(identity("a"), identity("b"), (frame) => (frame.type === "welcome" ? overheard : frame));
   assert.is(atDialler, "UNAUTHENTICATED");
 });
 
-test("whatever is changed on the way, the other side does not take it for shown", () => {
+test("whatever is changed on the way, the handshake fails", () => {
   const changes: readonly (readonly [PeerFrame["type"], object])[] = [
     ["hello", { node: nodeId("c") }],
     ["hello", { incarnation: 4 }],
@@ -96,7 +96,7 @@ test("whatever is changed on the way, the other side does not take it for shown"
   }
 });
 
-test("another cluster or another node is told by either side, secret or not", () => {
+test("either side refuses another cluster and another node, with a secret or without", () => {
   for (const secret of [SECRET, undefined]) {
     const [a, b] = [identity("a", { secret }), identity("b", { secret })];
     const isAlien = (of: "hello" | "welcome", change: object) =>
@@ -109,16 +109,16 @@ test("another cluster or another node is told by either side, secret or not", ()
   }
 });
 
-test("a frame out of turn is refused, one of a later minor version passed over, and a refusal told", () => {
+test("a frame out of turn is refused, one of a later minor version is ignored, and a refusal is thrown", () => {
   const dialler = new DiallerHandshake(identity("a"), nodeId("b"), 1);
   assert.is(dialler.take({ type: "unknown", number: 99 }), undefined);
-  assert.throws(() => dialler.take({ type: "ready", turn: 1 }), /must show who they are first/);
+  assert.throws(() => dialler.take({ type: "ready", turn: 1 }), /must prove who they are first/);
   assert.throws(() => dialler.take({ type: "refusal", code: "FORBIDDEN", message: "not here" }), /not here/);
   const acceptor = new AcceptorHandshake(identity("b"));
   assert.is(acceptor.take({ type: "unknown", number: 99 }), undefined);
-  assert.throws(() => acceptor.take({ type: "proof", proof: undefined }), /must show who they are first/);
+  assert.throws(() => acceptor.take({ type: "proof", proof: undefined }), /must prove who they are first/);
   acceptor.take(dialler.hello);
-  assert.throws(() => acceptor.take(dialler.hello), /must show who they are first/);
+  assert.throws(() => acceptor.take(dialler.hello), /must prove who they are first/);
 });
 
 test.run();

@@ -43,14 +43,14 @@ const asked = (connection: number, turn: number, incarnation = 1): PeerLinkMessa
 });
 const look = (wasHeard = false): PeerLinkMessage => ({ type: "look", wasHeard });
 
-test("the lower name dials at once, the other one after a look", () => {
+test("L2: the lower name dials at once, the other one after a look", () => {
   assert.equal(machine("a", "b").step(kept()), [{ type: "dial", connection: 1, address: "ws://there" }]);
   const late = machine("b", "a");
   assert.equal(late.step(kept()), [{ type: "pause", pause: 1, delayMs: 500 }]);
   assert.equal(late.kinds({ type: "paused", pause: 1 }), ["dial"]);
 });
 
-test("a link is up once the peer was shown, and told closed once when it broke, and dialled again at once", () => {
+test("L1: a link is told up once the peer has proved itself, told closed once it broke, and dialled again at once", () => {
   const { step, kinds } = machine();
   step(kept());
   assert.equal(step(ready(1)), [
@@ -75,7 +75,7 @@ test("refused is told after each attempt, and the pauses between them grow to th
   assert.equal(pauses, [50, 100, 200, 400, 800, 1_600, 2_000, 2_000, 2_000]);
 });
 
-test("L5: a peer that says nothing is silent after so many looks, told once, and its link is ended", () => {
+test("L5: a peer without a frame for looksMax looks is told silent once, and its link ends", () => {
   const { step, kinds } = machine();
   step(kept());
   step(ready(1));
@@ -90,7 +90,7 @@ test("L5: a peer that says nothing is silent after so many looks, told once, and
   assert.equal(kinds(look()), ["close", "closed", "silent", "dial"]);
 });
 
-test("L5: attempts that lead to no link are silence too", () => {
+test("L5: attempts that lead to no link count as silence too", () => {
   const { step, kinds } = machine();
   step(kept());
   const silentAt: number[] = [];
@@ -102,7 +102,7 @@ test("L5: attempts that lead to no link are silence too", () => {
   assert.equal(silentAt, [5]); // the first look is part of one only
 });
 
-test("L2: where both dial the lower name's connection stays", () => {
+test("L2: where both dial, the lower name's connection stays", () => {
   const lower = machine("a", "b");
   lower.step(kept());
   assert.equal(lower.kinds(asked(-1, 1)), ["refuse"]);
@@ -112,14 +112,14 @@ test("L2: where both dial the lower name's connection stays", () => {
   assert.equal(higher.kinds(asked(-1, 1)), ["close", "open", "up"]);
 });
 
-test("L2: an attempt that leads nowhere does not stand in the way of the peer's", () => {
+test("L2: an attempt that leads nowhere does not keep the peer's connection out", () => {
   const lower = machine("a", "b");
   lower.step(kept());
   for (let n = 0; n < 3; n += 1) lower.step(look());
   assert.equal(lower.kinds(asked(-1, 1)), ["close", "open", "up"]);
 });
 
-test("L3: a peer that asks anew has lost the link; what it began before the link is stale", () => {
+test("L3: a peer that asks anew has lost the link; a connection that it began before the link is refused", () => {
   const { step, kinds } = machine();
   step(kept());
   step(ready(1, 1, 7));
@@ -127,7 +127,7 @@ test("L3: a peer that asks anew has lost the link; what it began before the link
   assert.equal(kinds(asked(-2, 8)), ["close", "closed", "open", "up"]);
 });
 
-test("L4: a later life ends the link to the former, and a former one is refused", () => {
+test("L4: a later life ends the link to the former one, and a former life is refused", () => {
   const { step, kinds, state } = machine();
   step(kept(5));
   step(ready(1, 5));
@@ -139,7 +139,7 @@ test("L4: a later life ends the link to the former, and a former one is refused"
   assert.equal(kinds(ready(state().dial?.connection ?? 0, 6)), ["close", "pause"]); // the former one is still there
 });
 
-test("L4: a later life is taken also while the former one is dialled", () => {
+test("L4: a later life is linked also while the former one is dialled", () => {
   const { step, kinds } = machine();
   step(kept(5));
   assert.equal(kinds(asked(-1, 1, 6)), ["close", "open", "up"]);
@@ -154,7 +154,7 @@ test("L6: a node that is not kept is linked when it asks, and not dialled when i
   assert.equal(kinds({ type: "broke", connection: -2 }), ["close", "closed", "dial"]);
 });
 
-test("a node that is kept no more is let go", () => {
+test("a node that is no longer kept is closed and not dialled again", () => {
   const { step, kinds } = machine();
   step(kept());
   step(ready(1));
@@ -387,7 +387,7 @@ const action = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant("forget" as const), side }) },
 );
 
-test("two nodes come to exactly one link between their newest lives, whatever happened before, and then keep it", () => {
+test("whatever happened before, two nodes make exactly one link between their newest lives, and keep it", () => {
   fc.assert(
     fc.property(fc.array(action, { maxLength: 80 }), (actions) => {
       const network = new Network();
@@ -421,7 +421,7 @@ test("two nodes come to exactly one link between their newest lives, whatever ha
   );
 });
 
-test("two nodes that dial at once have one link in one round, and nobody is told of a broken one", () => {
+test("two nodes that dial at once have one link after one round, and neither is told closed", () => {
   for (const order of [0, 1, 2, 3]) {
     const network = new Network();
     for (const of of [0, 1] as const) network.keep(of);

@@ -10,7 +10,7 @@ import { seededRandom } from "../../../support/seeded_random.ts";
 
 const [A, B, C] = [nodeId("a"), nodeId("b"), nodeId("c")];
 
-/** A gate that a handler waits at, so that a mailbox fills. */
+/** A gate at which a handler waits, so that its mailbox fills. */
 function gate() {
   let open = (): void => undefined;
   const opened = new Promise<void>((resolve) => (open = resolve));
@@ -30,7 +30,7 @@ const isWhole = (node: PeerNode, other: typeof A): boolean => {
   return sizes !== undefined && sizes.creditTargets === 0 && sizes.bytesUnderWay === 0 && sizes.inboundBytes === 0;
 };
 
-test("three nodes come to one link each with each, both sides told up once", async () => {
+test("three nodes make one link between each two, and each side is told up once", async () => {
   const nodes = [await startPeerNode("a"), await startPeerNode("b"), await startPeerNode("c")];
   await linkUp(...nodes);
   assert.equal(
@@ -44,7 +44,7 @@ test("three nodes come to one link each with each, both sides told up once", asy
   await closeAll(...nodes);
 });
 
-test("T1: what is said to one actor arrives in the order of the calls, in each lane", async () => {
+test("transport T1: messages to one actor arrive in the order of the calls, in each lane", async () => {
   const [a, b] = await pair();
   const heard: { lane: string; n: number }[] = [];
   b.actor<{ lane: string; n: number }>("owner", (message) => void heard.push(message));
@@ -67,7 +67,8 @@ test("T1: what is said to one actor arrives in the order of the calls, in each l
   await closeAll(a, b);
 });
 
-test("T2: control overtakes data that waits for credit, and the sender of data waits", async () => {
+// Also shows N1: control leaves at once, and data waits for its actor's credit.
+test("transport T2: control overtakes data that waits for credit, and the sender of data waits", async () => {
   const [a, b] = await pair();
   const { opened, open } = gate();
   const heard: string[] = [];
@@ -98,7 +99,7 @@ test("T2: control overtakes data that waits for credit, and the sender of data w
   await closeAll(a, b);
 });
 
-test("E19: an actor that takes nothing holds up no other actor of its node", async () => {
+test("E19: an actor that takes nothing holds up no other actor of its node (N1)", async () => {
   const [a, b] = await pair();
   const { opened, open } = gate();
   b.actor("stuck", () => opened, { messagesMax: 1, weightBytesMax: 1 });
@@ -161,7 +162,7 @@ test("E19: two owners full of each other's appends still acknowledge", async () 
   await closeAll(a, b);
 });
 
-test("memory is bounded: a sender that goes on waits, whatever the actors' number, and all of it arrives", async () => {
+test("memory is bounded by the link's credit, whatever the number of actors: senders wait, and everything arrives", async () => {
   const limits = { targetBytesMax: 200_000, targetMessagesMax: 1_024, linkBytesMax: 600_000 };
   const [a, b] = await pair({ limits });
   const { opened, open } = gate();
@@ -188,7 +189,7 @@ test("memory is bounded: a sender that goes on waits, whatever the actors' numbe
   await closeAll(a, b);
 });
 
-test("T4: a reference in a message is answered to, is the same each time, and is forgotten when its actor ends", async () => {
+test("transport T4: a reference in a message can be answered to, stays the same, and is forgotten when its actor ends", async () => {
   const [a, b] = await pair();
   const seen = new Set<ActorReference<unknown>>();
   b.actor<{ replyTo: ActorReference<unknown>; n: number }>("owner", ({ replyTo, n }) => {
@@ -221,7 +222,7 @@ test("T4: a reference in a message is answered to, is the same each time, and is
   await closeAll(a, b);
 });
 
-test("T4: a reference that goes back is the actor itself, and one that goes on leads through", async () => {
+test("transport T4: a reference sent back to its node is the actor itself, and one sent to a third node leads there", async () => {
   const nodes = [await startPeerNode("a"), await startPeerNode("b"), await startPeerNode("c")] as const;
   await linkUp(...nodes);
   const [a, b, c] = nodes;
@@ -249,7 +250,7 @@ test("T4: a reference that goes back is the actor itself, and one that goes on l
 
 type Question = { readonly n: number; readonly replyTo: ActorReference<number> };
 
-test("reply addresses of questions leave with their answers; of those whose end nobody tells the newest are kept", async () => {
+test("a reply address of ask is forgotten with its answer; of references that can not be watched the newest are kept", async () => {
   const [a, b] = await pair({ limits: { unwatchableExportsMax: 20 } });
   b.actor<Question>("oracle", ({ n, replyTo }) => replyTo.tell(n * 2));
   const oracle = a.links.reference<Question>(B, "oracle");
@@ -270,7 +271,7 @@ test("reply addresses of questions leave with their answers; of those whose end 
   await closeAll(a, b);
 });
 
-test("a node that has given away as many references as it may says so, and the link goes on", async () => {
+test("a message with one reference too many is refused, and the link goes on", async () => {
   const [a, b] = await pair({ limits: { exportsMax: 3 } });
   const heard: number[] = [];
   b.actor<{ n: number }>("owner", ({ n }) => void heard.push(n));
@@ -279,8 +280,8 @@ test("a node that has given away as many references as it may says so, and the l
     a.system.spawn<never>({ name: `s${n}`, start: () => ({ receive: () => undefined }) }),
   );
   for (const n of [0, 1, 2]) owner.tell({ n, of: actors[n] as ActorReference<never> });
-  assert.throws(() => owner.tell({ n: 3, of: actors[3] as ActorReference<never> }), /may have 3 of another's actors/);
-  assert.throws(() => owner.send({ n: 3, of: actors[3] as ActorReference<never> }, 10), /may have 3/);
+  assert.throws(() => owner.tell({ n: 3, of: actors[3] as ActorReference<never> }), /may have at most 3 references/);
+  assert.throws(() => owner.send({ n: 3, of: actors[3] as ActorReference<never> }, 10), /may have at most 3/);
   owner.tell({ n: 4 });
   await untilSo(() => heard.includes(4), "the link goes on");
   assert.equal(heard, [0, 1, 2, 4]);
@@ -288,7 +289,7 @@ test("a node that has given away as many references as it may says so, and the l
   await closeAll(a, b);
 });
 
-test("a message that turns out not to be sendable after it waited is a dead letter, and the link goes on", async () => {
+test("a message that waited and then can not be encoded is a dead letter, and the link goes on", async () => {
   const [a, b] = await pair();
   const { opened, open } = gate();
   b.actor("owner", () => opened, { messagesMax: 1, weightBytesMax: 1 });
@@ -303,7 +304,7 @@ test("a message that turns out not to be sendable after it waited is a dead lett
   await closeAll(a, b);
 });
 
-test("T4: who waits for an actor that ends is told false", async () => {
+test("N2: senders that wait for an actor which ends get false, and the credit comes back", async () => {
   const [a, b] = await pair();
   const { opened, open } = gate();
   const session = a.system.spawn<object>({
@@ -330,7 +331,7 @@ test("T4: who waits for an actor that ends is told false", async () => {
   await closeAll(a, b);
 });
 
-test("T3: without a link everything is a dead letter at once, and works once the link is up", async () => {
+test("transport T3: without a link every message is a dead letter at once; with the link messages arrive", async () => {
   const [a, b] = [await startPeerNode("a"), await startPeerNode("b")];
   const heard: object[] = [];
   b.actor<object>("owner", (message) => void heard.push(message));
@@ -352,7 +353,7 @@ test("T3: without a link everything is a dead letter at once, and works once the
   await closeAll(a, b);
 });
 
-test("what is said to a name that nobody has is a dead letter there, and costs no credit", async () => {
+test("a message to a name that has no actor is a dead letter there, and its credit comes back (N2)", async () => {
   const [a, b] = await pair();
   const nobody = a.links.reference<{ type: string }>(B, "nobody");
   nobody.tell({ type: "told" });
@@ -398,7 +399,7 @@ test("a watch over a link tells the end of an actor, its withdrawal, and its abs
   await closeAll(a, b);
 });
 
-test("a name that is published anew is the later actor's, and the former's withdrawal takes nothing from it", async () => {
+test("a name that is published anew leads to the later actor, even after the former one is withdrawn", async () => {
   const [a, b] = await pair();
   const heard: string[] = [];
   const told: string[] = [];
@@ -422,7 +423,7 @@ test("a name that is published anew is the later actor's, and the former's withd
   await closeAll(a, b);
 });
 
-test("names that come and go leave no listener with the actor that they stood for", async () => {
+test("names that come and go leave no listener with their actor", async () => {
   const a = await startPeerNode("a");
   const listeners = new Set<unknown>();
   const actor = {
@@ -442,7 +443,7 @@ test("names that come and go leave no listener with the actor that they stood fo
   await a.close();
 });
 
-test("an actor may watch an actor of another node, and hears when that node's sockets are gone", async () => {
+test("an actor that watches an actor of another node is told when that node's sockets are gone (transport T3)", async () => {
   const [a, b] = await pair();
   const told: Termination[] = [];
   b.actor("owner", () => undefined);
@@ -461,7 +462,7 @@ test("an actor may watch an actor of another node, and hears when that node's so
   await closeAll(a, b);
 });
 
-test("T3: when a link ends who waits is told false, and the references that came by it are dead", async () => {
+test("N3: when a link ends, senders that wait get false, and references that came by it lead to dead letters", async () => {
   const [a, b] = await pair();
   const { opened, open } = gate();
   const kept: ActorReference<unknown>[] = [];
@@ -489,7 +490,7 @@ test("T3: when a link ends who waits is told false, and the references that came
   await closeAll(a, b);
 });
 
-test("credit is whole again after many sends to many actors over links that break", async () => {
+test("N2: credit is whole again after many sends to many actors over links that break", async () => {
   const random = seededRandom(7);
   const limits = { targetBytesMax: 50_000, targetMessagesMax: 20, linkBytesMax: 150_000 };
   const [a, b] = await pair({ limits });
@@ -527,7 +528,7 @@ test("credit is whole again after many sends to many actors over links that brea
   await closeAll(a, b);
 });
 
-test("each node says how much it takes: nodes with other limits, as of other releases, count alike", async () => {
+test("each node tells its grant, so that nodes with different limits, as of other releases, count alike", async () => {
   const a = await startPeerNode("a", { limits: { targetBytesMax: 50_000, linkBytesMax: 120_000 } });
   const b = await startPeerNode("b");
   await linkUp(a, b);
@@ -557,7 +558,7 @@ test("each node says how much it takes: nodes with other limits, as of other rel
   await closeAll(a, b);
 });
 
-test("bytes pass untouched and large: a group of appends of some MiB with its answers", async () => {
+test("a group of appends of 3 MB arrives with its bytes unchanged", async () => {
   const [a, b] = await pair();
   const events = Uint8Array.from({ length: 3_000_000 }, (_, at) => at % 251);
   let arrived: Uint8Array | undefined;
@@ -572,7 +573,7 @@ test("bytes pass untouched and large: a group of appends of some MiB with its an
   await closeAll(a, b);
 });
 
-test("a node may speak to its own published actors by the same references", async () => {
+test("a node reaches its own published actors by the same references", async () => {
   const a = await startPeerNode("a");
   const heard: string[] = [];
   const own = a.links.reference<string>(A, "member");

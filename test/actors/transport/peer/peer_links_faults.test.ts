@@ -23,7 +23,7 @@ async function nodeByClock(name: string, over: Parameters<typeof startPeerNode>[
   return { node, world };
 }
 
-test("closed, then refused: a node whose process is gone is told so within its first redial", async () => {
+test("a node whose process is gone is told closed, and refused at the first redial", async () => {
   const a = await startPeerNode("a");
   const b = await startPeerNode("b");
   await linkUp(a, b);
@@ -33,7 +33,7 @@ test("closed, then refused: a node whose process is gone is told so within its f
   await closeAll(a, b);
 });
 
-test("T5: a node that comes again on its address is another life, after the former's end", async () => {
+test("transport T5: a node started again at its address is another life, told up after the former one is closed", async () => {
   const a = await startPeerNode("a");
   const first = await startPeerNode("b");
   await linkUp(a, first);
@@ -46,7 +46,7 @@ test("T5: a node that comes again on its address is another life, after the form
   await closeAll(a, second);
 });
 
-test("T5: a later life supersedes one that is still there, which is refused from then on", async () => {
+test("transport T5: a later life replaces a former one that still runs, which is refused from then on", async () => {
   const [a, zombie, later] = [
     await startPeerNode("a"),
     await startPeerNode("b"),
@@ -61,7 +61,7 @@ test("T5: a later life supersedes one that is still there, which is refused from
   await closeAll(a, zombie, later);
 });
 
-test("silent, over an open connection: a peer whose clock stands still sends no heartbeat", async () => {
+test("a peer that sends no heartbeat over an open connection is told silent", async () => {
   const { node: a, world } = await nodeByClock("a");
   const { node: b } = await nodeByClock("b");
   await linkUp(a, b);
@@ -75,7 +75,7 @@ test("silent, over an open connection: a peer whose clock stands still sends no 
   await closeAll(a, b);
 });
 
-test("silent, in attempts: a server that takes connections and says nothing", async () => {
+test("a server that accepts connections and sends nothing is told silent", async () => {
   const sockets: Socket[] = [];
   const server = createServer((socket) => sockets.push(socket));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -95,7 +95,7 @@ test("silent, in attempts: a server that takes connections and says nothing", as
   server.close();
 });
 
-test("E24: looks are counted, not hours: nodes that slept and woke hold nobody for silent", async () => {
+test("E24: silence is counted in looks and not in hours, so nodes that slept hold no peer for silent", async () => {
   const [{ node: a, world }, { node: b, world: worldOfB }] = [await nodeByClock("a"), await nodeByClock("b")];
   await linkUp(a, b);
   for (let wakes = 0; wakes < 8; wakes += 1) {
@@ -116,7 +116,7 @@ test("E24: looks are counted, not hours: nodes that slept and woke hold nobody f
   await closeAll(a, b);
 });
 
-test("a peer that reads nothing: data waits, control is bounded, and the link is ended in the end", async () => {
+test("with a peer that reads nothing data waits, unsent control is bounded, and the link ends", async () => {
   const { node: a, world } = await nodeByClock("a");
   const raw = await linkRawPeer(a.peer.address, "a");
   await raw.frame("ready");
@@ -179,7 +179,7 @@ test("data goes on when a slow peer reads again", async () => {
   await a.close();
 });
 
-test("L6: a node that nobody keeps is served when it has shown itself, and stays when the list changes", async () => {
+test("L6: a node that no list names is linked once it has proved itself, and stays when the list changes", async () => {
   const [a, b] = [await startPeerNode("a"), await startPeerNode("b")];
   const heard: object[] = [];
   a.actor<object>("member", (message) => void heard.push(message));
@@ -195,7 +195,7 @@ test("L6: a node that nobody keeps is served when it has shown itself, and stays
   await closeAll(a, b);
 });
 
-test("another secret, or none, is refused on both sides, and leads to silence, not to refused", async () => {
+test("a node with another secret or none is refused by both sides, and is told silent, not refused", async () => {
   for (const secret of ["another secret that is long enough too", undefined]) {
     const { node: a, world } = await nodeByClock("a");
     const b = await startPeerNode("b", secret === undefined ? {} : { secret });
@@ -228,7 +228,7 @@ test("a node of another cluster is refused, and told why", async () => {
   await closeAll(a, b);
 });
 
-test("an address that is another node's now is no link to the one that was meant", async () => {
+test("a dial that reaches another node at the address makes no link", async () => {
   const [a, c] = [await startPeerNode("a"), await startPeerNode("c")];
   a.links.keep([{ ...c.peer, node: B }]);
   await untilSo(() => a.problems.includes("UNKNOWN_NODE"), "the dialler finds out");
@@ -236,7 +236,7 @@ test("an address that is another node's now is no link to the one that was meant
   await closeAll(a, c);
 });
 
-test("what was overheard opens nothing: a replayed handshake, and an acceptor's own proof sent back", async () => {
+test("a replayed handshake proves nothing, nor does an acceptor's own proof sent back", async () => {
   const a = await startPeerNode("a");
   const overheard = await linkRawPeer(a.peer.address, "a");
   await overheard.frame("ready");
@@ -260,7 +260,7 @@ test("what was overheard opens nothing: a replayed handshake, and an acceptor's 
   await a.close();
 });
 
-test("a connection that does not show who it is has five seconds, and beyond 256 of them the longest silent one gives way", async () => {
+test("a connection without a proof is ended after five seconds, and beyond 256 such connections the oldest is ended", async () => {
   const { node: a, world } = await nodeByClock("a");
   const idle = await openRawPeer(a.peer.address);
   world.advance(PEER_LIMITS.handshakeWithinMs);
@@ -278,7 +278,7 @@ test("a connection that does not show who it is has five seconds, and beyond 256
   await a.close();
 });
 
-test("the lower minor version of two is spoken, and what a later one adds is left alone", async () => {
+test("a link uses the lower minor version of its ends, and additions of a later one are ignored", async () => {
   const [a, older] = [await startPeerNode("a", { minor: PEER_MINOR + 3 }), await startPeerNode("b")];
   const minors: number[] = [];
   a.links.onLink((event) => event.kind === "up" && minors.push(event.minor));
@@ -315,7 +315,7 @@ test("another major version is refused with a clear error, on both sides", async
   web.close();
 });
 
-test("a linked peer that sends what is no frame loses its link, and nobody else does", async () => {
+test("a linked peer that sends bytes which are no frame loses its link, and no other peer does", async () => {
   const [{ node: a }, b] = [await nodeByClock("a"), await startPeerNode("b")]; // whose clock ends nothing by itself
   await linkUp(a, b);
   const heard: object[] = [];
@@ -376,7 +376,7 @@ test("without a secret only nodes on this machine are linked", async () => {
   await closeAll(a, b);
 });
 
-test("a secret that can be guessed is refused at start", async () => {
+test("a secret that is too short is refused at start", async () => {
   const world = fakeWorld();
   const options = {
     self: { node: A, incarnation: 1 },

@@ -34,7 +34,7 @@ const echo = (a: PeerNode, n: number): Promise<number> =>
     { timeoutMs: 20_000 },
   );
 
-test("a killed process is closed, then refused; the next one at its address is another life", async () => {
+test("a killed process is told closed, then refused; the next process at its address is another life", async () => {
   const a = await startPeerNode("a");
   const first = await startProcess();
   a.links.keep([first.peer]);
@@ -55,7 +55,7 @@ test("a killed process is closed, then refused; the next one at its address is a
   await second.end();
 });
 
-test("a frozen process is silent, told once, and linked again when it thaws", async () => {
+test("a frozen process is told silent once, and is linked again when it thaws", async () => {
   const a = await startPeerNode("a", { times: TIMES });
   const b = await startProcess();
   a.links.keep([b.peer]);

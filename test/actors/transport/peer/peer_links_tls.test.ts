@@ -67,7 +67,7 @@ test("a certificate of another authority, or none, is refused by both sides, on 
   await closeAll(a, stranger, bare);
 });
 
-test("a secret is asked for over TLS too", async () => {
+test("over TLS too, a node with a secret links only with nodes that know it", async () => {
   const secret = "a secret that only one of them knows";
   const [a, b] = [await startPeerNode("a", { ...byTls(OURS), secret }), await startPeerNode("b", byTls(OURS))];
   b.links.keep([a.peer]);

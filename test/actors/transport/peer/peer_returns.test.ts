@@ -1,4 +1,4 @@
-/** When a node gives credit back to a peer: with what else it says, or by itself where that takes too long. */
+/** When a node gives credit back to a peer: with its next frame, or by itself where that frame takes too long. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { CreditReturn } from "../../../../actors/transport/peer/peer_frames.ts";
@@ -25,7 +25,7 @@ function returnsUnderTest() {
   return { returns, sent, timers };
 }
 
-test("little credit goes with what is said next, gathered by actor, and then needs no time of its own", async () => {
+test("V1: little credit goes with the next frame, gathered by actor, and its timer is cancelled", async () => {
   const { returns, sent, timers } = returnsUnderTest();
   returns.add("x", 10);
   returns.add("y", 0);
@@ -43,7 +43,7 @@ test("little credit goes with what is said next, gathered by actor, and then nee
   assert.is(sent.length, 1, "there is no more");
 });
 
-test("where nothing is said, little credit goes by itself after some milliseconds, all of it at once", () => {
+test("V1: without a next frame all waiting credit goes by itself after some milliseconds", () => {
   const { returns, sent, timers } = returnsUnderTest();
   returns.add("x", 10);
   returns.add("y", 10);
@@ -60,7 +60,7 @@ for (const [what, given] of [
   ["messages of an actor", Array.from({ length: 4 }, () => ["x", 1] as const)],
   ["bytes of the link", ["v", "w", "x", "y"].map((to) => [to, 20] as const)],
 ] as const) {
-  test(`credit that its sender may be waiting for goes at the turn's end: a quarter of the ${what}`, async () => {
+  test(`V2: a quarter of the ${what} goes back at the end of the turn`, async () => {
     const { returns, sent } = returnsUnderTest();
     for (const [to, bytes] of given) returns.add(to, bytes);
     returns.add("z", 1); // of the same turn
@@ -71,7 +71,7 @@ for (const [what, given] of [
   });
 }
 
-test("credit of a link that has ended goes nowhere", async () => {
+test("credit of a link that has ended is not sent", async () => {
   const { returns, sent, timers } = returnsUnderTest();
   returns.add("x", 10);
   returns.add("y", 90);
