@@ -1,6 +1,6 @@
 /**
- * One connection of a client, as its machine sees it: whether the connection is open, and whether the node still answers.
- * `links.ts` decides which links exist and when each is tried again.
+ * One connection of a client, as its machine sees it: whether the connection is open, and whether the node still
+ * answers. `links.ts` decides which links exist and when each is tried again.
  */
 
 import { UnavailableError } from "../errors.ts";
@@ -10,8 +10,8 @@ import type { ConnectionState } from "./connection_state.ts";
 /** Milliseconds that an owed answer may take before the connection is given up. */
 export const SILENCE_MS = 30_000;
 /**
- * The same for a client that knows another node. A frozen node loses its partitions within about 2 s, while its connections
- * stay open. The time here is longer, so that the other nodes know the new owners by then.
+ * The same for a client that knows another node. A frozen node loses its partitions within about 2 s, while its
+ * connections stay open. The time here is longer, so that the other nodes know the new owners by then.
  */
 export const SILENCE_ELSEWHERE_MS = 3_000;
 /** Looks at a connection within `silenceMs`, at least. A silent connection is given up at most one look late. */
@@ -30,7 +30,9 @@ export interface Link {
   phase: "offline" | "connecting" | "greeting" | "online";
   /** The minor version in use, once it is online. */
   minor: number;
-  /** Looks since the link's last frame, or since the node owes an answer. Counted, not timed: a clock may jump (E24). */
+  /**
+   * Looks since the link's last frame, or since the node owes an answer. Counted, not timed: a clock may jump (E24).
+   */
   silentLooks: number;
   /** The node owes an answer, and has sent no frame for about `SILENT_TOLD_MS`. */
   isQuiet: boolean;

@@ -1,16 +1,18 @@
 /**
- * The connections of a client, and which connection each partition uses. A client begins at the addresses given to it, on
- * its home link. Where a node names a partition's owner (`moved`, `welcome.streams[..].owners`), the owner gets a link of
- * its own. The machines decide which frames are sent on a link.
+ * The connections of a client, and which connection each partition uses. A client begins at the addresses given to it,
+ * on its home link. Where a node names a partition's owner (`moved`, `welcome.streams[..].owners`), the owner gets a
+ * link of its own. The machines decide which frames are sent on a link.
  *
- *   L1. Home tries the given addresses in turn, then the nodes that it has heard of, with backoff, until the client ends.
+ *   L1. Home tries the given addresses in turn, then the nodes that it has heard of, with backoff, until the client
+ *       ends.
  *   L2. A link to an owner that breaks is forgotten. Its partitions go home, where a node knows their owner.
- *   L3. A client has at most `ownersMax` links to owners. At that bound an idle link is closed for a new one, else the oldest.
+ *   L3. A client has at most `ownersMax` links to owners. At that bound an idle link is closed for a new one, else the
+ *       oldest.
  *   L4. A client whose home uses TLS follows no owner without TLS, as its token would travel in clear.
  *   L5. A client that stays (`forward`) follows no owner: the node at home passes on its appends and its reads.
  *   L6. Once a move is announced, the link to the next owner is made, unless `ownersMax` links exist.
- *   L7. A client ends once a node that has welcomed it refuses it, or once each given address has refused it since the last
- *       welcome. Until then it tries the other addresses.
+ *   L7. A client ends once a node that has welcomed it refuses it, or once each given address has refused it since the
+ *       last welcome. Until then it tries the other addresses.
  */
 import { backoffMs } from "../clock.ts";
 import { ConfigurationError, type HeadraceError, RejectedError } from "../errors.ts";

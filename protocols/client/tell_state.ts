@@ -1,12 +1,14 @@
 /**
- * Decides what an application is told of a client's connection: each change of state once. Speaks of home, the link to the
- * addresses given, unless a link that owes an answer has gone silent.
+ * Decides what an application is told of a client's connection: each change of state once. Speaks of home, the link to
+ * the addresses given, unless a link that owes an answer has gone silent.
  */
 import { type HeadraceError, UnavailableError } from "../errors.ts";
 import { type Link, type LinkEffects, SILENT_TOLD_MS } from "./link.ts";
 import { allLinks, type Links, refusalForGood } from "./links.ts";
 
-/** Attempts in a row without an open connection, after which `lastError` names the likely causes: browsers tell none. */
+/**
+ * Attempts in a row without an open connection, after which `lastError` names the likely causes: browsers tell none.
+ */
 export const UNOPENED_TOLD = 5;
 
 /** Adds the effect that tells the state, where it has changed. */

@@ -1,6 +1,6 @@
 /**
- * A connection over the Web-standard `WebSocket`: browsers, Deno, Node 22, or the constructor of `ws` on Node 20. A browser
- * can not ping, so the node does; the machines notice where an answer that is owed does not come.
+ * A connection over the Web-standard `WebSocket`: browsers, Deno, Node 22, or the constructor of `ws` on Node 20. A
+ * browser can not ping, so the node does; the machines notice where an answer that is owed does not come.
  */
 
 import type { Connect, Connection, ConnectionEvents } from "../connection.ts";

@@ -1,6 +1,6 @@
 /**
- * The consumer: reads records from any position, and goes on where it was when its connection breaks or a partition moves.
- * Memory is bounded by credit: the nodes send no more than the window until the application asks for more.
+ * The consumer: reads records from any position, and goes on where it was when its connection breaks or a partition
+ * moves. Memory is bounded by credit: the nodes send no more than the window until the application asks for more.
  *
  *     const consumer = new Consumer({ connect, addresses: ["ws://localhost:7070/v1/connect"] });
  *     for await (const item of consumer.subscribe({ stream: "readings", from: "earliest" })) {
@@ -71,9 +71,9 @@ export class Consumer {
   }
 
   /**
-   * Reads until the caller leaves the loop, `signal` aborts (the loop then ends) or the node refuses (the loop then throws
-   * `RejectedError`). Items of one partition come in offset order. Throws `ConfigurationError` for a window without a byte,
-   * and the reason once the consumer has ended.
+   * Reads until the caller leaves the loop, `signal` aborts (the loop then ends) or the node refuses (the loop then
+   * throws `RejectedError`). Items of one partition come in offset order. Throws `ConfigurationError` for a window
+   * without a byte, and the reason once the consumer has ended.
    */
   subscribe(options: SubscribeOptions): AsyncIterableIterator<ConsumedItem> {
     if (this.stoppedBy !== undefined) throw this.stoppedBy;

@@ -1,4 +1,6 @@
-/** The consumer machine's records: which subscription a frame belongs to, and where each partition resumes (R1, R2, R4). */
+/**
+ * The consumer machine's records: which subscription a frame belongs to, and where each partition resumes (R1, R2, R4).
+ */
 
 import type { NodeFrame, RecordsFrame, SubscribeFrom } from "../../wire/frames.ts";
 import type { Link } from "../link.ts";

@@ -1,4 +1,7 @@
-/** The state of the consumer's machine: its links and its subscriptions. A subscription has one part for each link it uses. */
+/**
+ * The state of the consumer's machine: its links and its subscriptions. A subscription has one part for each link it
+ * uses.
+ */
 
 import type { SubscribeFrom } from "../../wire/frames.ts";
 import { createLink, type Link, SILENCE_ELSEWHERE_MS, SILENCE_MS } from "../link.ts";

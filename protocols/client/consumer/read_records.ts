@@ -1,4 +1,6 @@
-/** From a `records` frame to records: skips what was rejected and what was not asked for, and gives each its position. */
+/**
+ * From a `records` frame to records: skips what was rejected and what was not asked for, and gives each its position.
+ */
 import type { Event } from "../../event.ts";
 import { type Position, position } from "../../position.ts";
 import { decodeEvents, EVENT_LIMITS } from "../../values/event_codec.ts";

@@ -1,6 +1,6 @@
 /**
- * Gathers a producer's events into batches, one open batch for each partition, and says when one is full. Decides where an
- * event goes; leaves encoding and sending to `producer.ts`.
+ * Gathers a producer's events into batches, one open batch for each partition, and says when one is full. Decides where
+ * an event goes; leaves encoding and sending to `producer.ts`.
  */
 import type { Event } from "../../event.ts";
 import { keyOf, parsePointer, partitionOfKey } from "../../partitioner.ts";

@@ -95,8 +95,8 @@ export class Producer {
   }
 
   /**
-   * Resolves once the event is buffered; waits while the buffer is full. Rejects once the producer has stopped, and with
-   * `RejectedError` for what no node takes: an unknown stream, or an option beyond its bound. Never throws.
+   * Resolves once the event is buffered; waits while the buffer is full. Rejects once the producer has stopped, and
+   * with `RejectedError` for what no node takes: an unknown stream, or an option beyond its bound. Never throws.
    */
   send(event: EventInput, options: SendOptions = NO_OPTIONS): Promise<void> {
     try {
@@ -116,7 +116,10 @@ export class Producer {
     });
   }
 
-  /** Sends all of an iterable, waiting as `send` does, then flushes; answers the count of events. Rejects as `flush` does. */
+  /**
+   * Sends all of an iterable, waiting as `send` does, then flushes; answers the count of events. Rejects as `flush`
+   * does.
+   */
   async sendAll(events: AsyncIterable<Event> | Iterable<Event>, options: SendOptions = NO_OPTIONS): Promise<number> {
     let count = 0;
     for await (const event of events) {
@@ -139,9 +142,9 @@ export class Producer {
   }
 
   /**
-   * Sends the batches that wait to fill, and resolves when every event sent before is settled. Rejects with `RejectedError`
-   * where some were rejected and neither `onRejected` nor a confirmation told: once for each such set of events. Rejects
-   * likewise where some are in doubt and `onInDoubt` is absent.
+   * Sends the batches that wait to fill, and resolves when every event sent before is settled. Rejects with
+   * `RejectedError` where some were rejected and neither `onRejected` nor a confirmation told: once for each such set
+   * of events. Rejects likewise where some are in doubt and `onInDoubt` is absent.
    */
   async flush(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     await this.settleAll(options.signal);
@@ -274,7 +277,9 @@ export class Producer {
     for (const listener of [...this.settledListeners]) listener();
   }
 
-  /** Waits until `isDone` holds, looking after each settling; rejects when the producer stops first or `signal` aborts. */
+  /**
+   * Waits until `isDone` holds, looking after each settling; rejects when the producer stops first or `signal` aborts.
+   */
   private until(isDone: () => boolean, signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
       const end = (act: () => void) => {

@@ -1,6 +1,6 @@
 /**
- * The producer machine's appends: which batches may be sent, which batches an ack settles, and which chain goes first once
- * credit returns (P1, P7).
+ * The producer machine's appends: which batches may be sent, which batches an ack settles, and which chain goes first
+ * once credit returns (P1, P7).
  */
 import { InvariantError } from "../../errors.ts";
 import { compareSequences, lastSequence, type Sequence, type Sequences } from "../../sequence.ts";

@@ -1,6 +1,6 @@
 /**
- * The producer machine's chains: which link each uses, how each is opened, and what follows from `opened` (P3, P4, P5, P9,
- * P10, P11).
+ * The producer machine's chains: which link each uses, how each is opened, and what follows from `opened` (P3, P4, P5,
+ * P9, P10, P11).
  */
 import { backoffMs } from "../../clock.ts";
 import { FencedError } from "../../errors.ts";

@@ -4,9 +4,9 @@
  *
  *   P1. The batches of a chain leave in order. Each names the last sequence before it (E2).
  *   P2. Each batch is told exactly once: as acknowledged, as refused, or as in doubt.
- *   P3. Every doubt about a chain (a reconnect, a gap, a move, an error) ends in one way: `open` it again, and go on behind
- *       the sequence that `opened` names. Batches that are stored already are sent again, as only their ack carries their
- *       verdicts (E4).
+ *   P3. Every doubt about a chain (a reconnect, a gap, a move, an error) ends in one way: `open` it again, and go on
+ *       behind the sequence that `opened` names. Batches that are stored already are sent again, as only their ack
+ *       carries their verdicts (E4).
  *   P4. Acknowledged events that the log no longer holds are declared lost before any append follows them (E6).
  *   P5. A batch that was sent once is not sent again after the dedupe window: it is handed back in doubt (E5).
  *   P6. A fenced producer sends nothing more, and hands back every batch that has no ack (E1).
@@ -14,7 +14,8 @@
  *       share. One append may always go (E19).
  *   P8. A connection that owes an answer and stays silent is given up: after `SILENCE_MS`, or after
  *       `SILENCE_ELSEWHERE_MS` where the client knows another node.
- *   P9. A chain uses one link at a time. A frame about it from another link gives its credit back and changes nothing else.
+ *   P9. A chain uses one link at a time. A frame about it from another link gives its credit back and changes nothing
+ *       else.
  *   P10. A chain whose owner can not be reached goes home, to the addresses given.
  *   P11. A chain is never opened with a lower producer epoch than before: its link greets again first.
  */

@@ -71,7 +71,10 @@ export type ProducerEffect =
       readonly batches: readonly SettledBatch[];
       readonly verdicts: readonly WireVerdict[];
     }
-  /** The node will never take this batch, or what follows the first events of it: those are stored, but for the verdicts. */
+  /**
+   * The node will never take this batch, or what follows the first events of it: those are stored, but for the
+   * verdicts.
+   */
   | {
       readonly kind: "refused";
       readonly batch: SettledBatch;

@@ -24,8 +24,9 @@ export interface ProducerOptions {
   readonly stream?: string;
   readonly schemaVersion?: number;
   /**
-   * What becomes of an event without a MessagePack form, or with more levels or values than a frame takes. By default it is refused here
-   * (`onRejected`). With `true` its JSON is sent as input that can not be read: the node sets it aside as a dead letter.
+   * What becomes of an event without a MessagePack form, or with more levels or values than a frame takes. By default
+   * it is refused here (`onRejected`). With `true` its JSON is sent as input that can not be read: the node sets it
+   * aside as a dead letter.
    */
   readonly setsAsideUnsendable?: boolean;
   /** A batch is sent when it has so many events, about so many bytes, or is so old. */

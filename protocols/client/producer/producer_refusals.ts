@@ -81,8 +81,8 @@ function refuse(
 
 /**
  * Takes the batch at the head of the queue out of it, all of its pieces (E2), as the node refused it. Pieces that were
- * acknowledged stay stored. What lies before the chain's end was sent again for its verdicts alone, and nobody knows these
- * now; a fault of the node (P11 of a partition) tells that it was left out of the log.
+ * acknowledged stay stored. What lies before the chain's end was sent again for its verdicts alone, and nobody knows
+ * these now; a fault of the node (P11 of a partition) tells that it was left out of the log.
  */
 function refusedHead(chain: Chain, error: HeadraceError): ProducerEffect {
   const [head] = chain.queue as [QueuedBatch];

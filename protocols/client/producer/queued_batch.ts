@@ -53,8 +53,8 @@ export function numberBatch(chain: { counted: Sequence | undefined }, batch: Que
 }
 
 /**
- * E2: a batch of which the log holds a part is cut there, and goes as two. The part that is stored is sent again as well:
- * only its ack carries its verdicts (E4).
+ * E2: a batch of which the log holds a part is cut there, and goes as two. The part that is stored is sent again as
+ * well: only its ack carries its verdicts (E4).
  */
 export function cutAt(queue: QueuedBatch[], stored: Sequence | undefined): void {
   for (const [at, batch] of queue.entries()) {

@@ -1,6 +1,6 @@
 /**
- * Holds a producer's events from `send` until they are settled: makes senders wait while it is full, gathers events into
- * batches, encodes them and hands them on. What becomes of them is told by `settlements.ts`.
+ * Holds a producer's events from `send` until they are settled: makes senders wait while it is full, gathers events
+ * into batches, encodes them and hands them on. What becomes of them is told by `settlements.ts`.
  */
 import type { Clock } from "../../clock.ts";
 import type { Sequences } from "../../sequence.ts";
