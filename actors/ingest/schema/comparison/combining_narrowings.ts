@@ -35,7 +35,10 @@ function anyOfNarrowings(old: Old, to: Fields, path: string, by: Comparing): rea
   return isAllowed ? [] : [`${path}/anyOf: no alternative can be shown to allow what was allowed`];
 }
 
-/** An old value must match one new alternative and no other: each other one is shown apart from it. */
+/**
+ * An old value must match one new alternative and no other. Another one is excluded where it is an old alternative that
+ * the value did not match, or where it and the value's alternative are apart.
+ */
 function oneOfNarrowings(old: Old, to: Fields, path: string, by: Comparing): readonly string[] {
   if (to.oneOf === undefined || old.holding.some((one) => by.same(one.oneOf, to.oneOf))) return [];
   const holder = old.holding.find((one) => one.oneOf !== undefined);

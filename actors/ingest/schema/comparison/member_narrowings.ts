@@ -239,7 +239,10 @@ function containsNarrowings(old: Old, to: Fields, path: string, by: Comparing): 
   return isKept ? [] : [`${path}/contains: changed: it can not be shown to allow what was allowed`];
 }
 
-/** Whether `contains` still holds. More items may match than before, which matters only where `maxContains` is set. */
+/**
+ * Whether items that matched the old `contains` match the new one. More items may match, so no `maxContains` may be
+ * set.
+ */
 const isContainedStill = (from: Fields, old: Old, to: Fields, path: string, by: Comparing): boolean =>
   to.maxContains === undefined &&
   by.narrowings(by.join([from.contains], old, rulesOfItems(by)), to.contains, `${path}/contains`).length === 0;

@@ -23,8 +23,8 @@ export const unevaluatedNarrowings = (
 ];
 
 /**
- * A schema with `unevaluatedProperties` may follow an old one with it: where it closes the map no tighter, and looks at
- * every property that the old one may have looked at.
+ * A schema with `unevaluatedProperties` may follow an old one that closes the map too, where it closes the map no
+ * tighter and looks at every property that the old one may have looked at.
  */
 function propertiesNarrowings(old: Old, part: Fields, path: string, by: Comparing): readonly string[] {
   const { unevaluatedProperties } = part;
