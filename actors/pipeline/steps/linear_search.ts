@@ -3,7 +3,9 @@
  * of their lengths at worst: 14 s for a text of 500,000 characters.
  */
 
-/** Up to this many characters the engine's own search is used: it looks at each character at most as often. */
+/**
+ * Needles of up to this many characters use the engine's own search, which compares each character at most as often.
+ */
 const SHORT_NEEDLE = 16;
 
 /** Index of the first `needle` at or after `from`, or -1. */

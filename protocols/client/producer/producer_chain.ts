@@ -19,7 +19,7 @@ import {
   reconnectHome,
 } from "../links.ts";
 import { pump } from "./producer_appends.ts";
-import type { ProducerEffect, SettledBatch } from "./producer_messages.ts";
+import type { ProducerEffect } from "./producer_messages.ts";
 import {
   type Chain,
   chainKey,
@@ -29,7 +29,7 @@ import {
   type ProducerLink,
   type ProducerState,
 } from "./producer_state.ts";
-import { cutAt, numberBatch, settled } from "./queued_batch.ts";
+import { cutAt, numberBatch, type QueuedBatch, settledOf } from "./queued_batch.ts";
 
 export function chainOf(state: ProducerState, stream: string, partition: number, effects: ProducerEffect[]): Chain {
   const key = chainKey(stream, partition);
@@ -224,10 +224,10 @@ function declareLost(
 
 /** P5. */
 function dropAged(state: ProducerState, chain: Chain, nowMs: number, effects: ProducerEffect[]): void {
-  const aged: SettledBatch[] = [];
+  const aged: QueuedBatch[] = [];
   for (let head = chain.queue[0]; head !== undefined; head = chain.queue[0]) {
     if (head.firstSentAtMs === undefined || nowMs - head.firstSentAtMs <= state.dedupeWindowMs) break;
-    aged.push(settled(head));
+    aged.push(head);
     chain.queue.shift();
   }
   if (aged.length === 0) return;
@@ -235,5 +235,5 @@ function dropAged(state: ProducerState, chain: Chain, nowMs: number, effects: Pr
     "UNKNOWN_PRODUCER",
     `Cannot resend a batch as it must be younger than ${state.dedupeWindowMs} ms`,
   );
-  effects.push({ kind: "in_doubt", batches: aged, error });
+  effects.push({ kind: "in_doubt", batches: settledOf(aged), error });
 }

@@ -9,7 +9,7 @@ import type { JsonSchema } from "../keywords.ts";
 import { type Check, Run, STEPS_MAX } from "../run.ts";
 import { BudgetSpentError, type ComparisonBudget } from "./comparison_budget.ts";
 
-/** Steps to compile a pattern: for each of its characters, but `PATTERN_STEPS` at least. */
+/** Steps to compile a pattern: `PATTERN_STEPS`, and these for each of its characters. */
 const PATTERN_CHARACTER_STEPS = 400;
 const PATTERN_STEPS = 5_000;
 /** Steps to compile a schema, for each value of its JSON. */

@@ -314,6 +314,21 @@ test("where the node refuses the rest of a batch, its stored events are told as 
   );
 });
 
+test("P2: a batch that was cut is handed back once, with the sequences of all its events, when the producer stops", () => {
+  const harness = started();
+  const list: Sequence[] = [100, 101, 102].map((n) => [7, n, 0]);
+  harness.node.chain("readings", 0).stored = [7, 100, 0];
+  harness.batch([{ n: 0 }, { n: 1 }, { n: 2 }], { sequences: { list } });
+  while (harness.sent("append").length === 0) {
+    harness.connect();
+    harness.nodeTakesOne();
+    harness.clientTakesOne();
+  }
+  harness.step({ kind: "stop" });
+  const doubts = harness.effects.flatMap((effect) => (effect.kind === "in_doubt" ? effect.batches : []));
+  assert.equal(doubts, [{ id: 0, sequences: { list }, wasSent: true }]);
+});
+
 test("a batch that the log has is in doubt where the node refuses to tell its verdicts, and never told as refused", () => {
   for (const kept of [2, 3]) {
     const harness = refusedOverlap(kept, 100, "UNKNOWN_SCHEMA_VERSION");
