@@ -1,12 +1,14 @@
-/** Time and chance, as the clients take them: injected, so that tests and simulations own both. */
+/** Time and randomness of the clients: given to them, so that tests and simulations decide both. */
 export interface Clock {
-  /** Milliseconds since 1970. */
+  /** The time, in ms since 1970. */
   nowMs(): number;
-  /** In [0, 1). */
+  /** A random number in [0, 1). */
   random(): number;
+  /** Calls `onTime` once after `delayMs`, unless it is cancelled before. */
   setTimer(delayMs: number, onTime: () => void): { cancel(): void };
 }
 
+/** The clock, the timers and the randomness of the runtime. */
 export const SYSTEM_CLOCK: Clock = {
   nowMs: () => Date.now(),
   random: () => Math.random(),
@@ -16,6 +18,6 @@ export const SYSTEM_CLOCK: Clock = {
   },
 };
 
-/** Exponential backoff for try n (from 0), before jitter. */
+/** The delay in ms before try `tries` (from 0), before jitter: it doubles from `firstMs` to `maxMs`. */
 export const backoffMs = (tries: number, firstMs: number, maxMs: number): number =>
   Math.min(maxMs, firstMs * 2 ** Math.min(tries, 30));

@@ -1,8 +1,9 @@
 /**
- * Every error that Headrace raises. The class says what the caller must do; the code says what happened, and is the
- * same word on the wire, in metrics and in the docs. Messages name the action, the reason and the current value.
+ * Every error that Headrace raises. The class tells the caller's next action; the code tells the cause, and is the same
+ * word on the wire, in metrics and in the docs. Messages name the action, the reason and the current value.
  */
 
+/** Codes of {@linkcode RejectedError}: the thing will be refused again. */
 export const REJECTED_CODES = [
   "MALFORMED_FRAME",
   "UNKNOWN_FRAME",
@@ -31,6 +32,7 @@ export const REJECTED_CODES = [
   "SINK_REJECTED",
 ] as const;
 
+/** Codes of {@linkcode UnavailableError}: try again with backoff. */
 export const UNAVAILABLE_CODES = [
   "STORE_UNAVAILABLE",
   "STORE_LOST",
@@ -46,6 +48,7 @@ export const UNAVAILABLE_CODES = [
   "SOURCE_UNAVAILABLE",
 ] as const;
 
+/** Codes of {@linkcode OverloadedError}: wait, then try again. */
 export const OVERLOADED_CODES = [
   "OUT_OF_CREDIT",
   "STORE_FULL",
@@ -56,6 +59,7 @@ export const OVERLOADED_CODES = [
   "MAILBOX_FULL",
 ] as const;
 
+/** Codes of {@linkcode FencedError}: a newer owner or producer has taken over. */
 export const FENCED_CODES = [
   "STALE_EPOCH",
   "STALE_GRANT",
@@ -68,6 +72,7 @@ export const FENCED_CODES = [
   "SEQUENCE_GAP",
 ] as const;
 
+/** Codes of {@linkcode ConfigurationError}: a person must change something first. */
 export const CONFIGURATION_CODES = [
   "INVALID_CONFIGURATION",
   "INVALID_SCHEMA",
@@ -79,15 +84,23 @@ export const CONFIGURATION_CODES = [
   "MISSING_PROGRAM",
 ] as const;
 
+/** The code of {@linkcode InvariantError}: a fault of Headrace itself. */
 export const INVARIANT_CODES = ["INVARIANT_VIOLATED"] as const;
 
+/** One of {@linkcode REJECTED_CODES}. */
 export type RejectedCode = (typeof REJECTED_CODES)[number];
+/** One of {@linkcode UNAVAILABLE_CODES}. */
 export type UnavailableCode = (typeof UNAVAILABLE_CODES)[number];
+/** One of {@linkcode OVERLOADED_CODES}. */
 export type OverloadedCode = (typeof OVERLOADED_CODES)[number];
+/** One of {@linkcode FENCED_CODES}. */
 export type FencedCode = (typeof FENCED_CODES)[number];
+/** One of {@linkcode CONFIGURATION_CODES}. */
 export type ConfigurationCode = (typeof CONFIGURATION_CODES)[number];
+/** One of {@linkcode INVARIANT_CODES}. */
 export type InvariantCode = (typeof INVARIANT_CODES)[number];
 
+/** The closed union of all codes. */
 export type ErrorCode =
   | RejectedCode
   | UnavailableCode
@@ -96,12 +109,12 @@ export type ErrorCode =
   | ConfigurationCode
   | InvariantCode;
 
-/** What every Headrace error has in common: a code of the closed union above. */
+/** The base of all Headrace errors, each with a code of the closed union. */
 export abstract class HeadraceError extends Error {
   abstract readonly code: ErrorCode;
 }
 
-/** Set the thing aside and never retry it: it will be refused again. */
+/** The thing was refused and will be refused again: set it aside and never retry it. */
 export class RejectedError extends HeadraceError {
   override readonly name = "RejectedError";
   readonly code: RejectedCode;
@@ -111,7 +124,7 @@ export class RejectedError extends HeadraceError {
   }
 }
 
-/** Retry with backoff: something needed is away. */
+/** Something needed is out of reach: retry with backoff. */
 export class UnavailableError extends HeadraceError {
   override readonly name = "UnavailableError";
   readonly code: UnavailableCode;
@@ -121,7 +134,7 @@ export class UnavailableError extends HeadraceError {
   }
 }
 
-/** Wait `retryAfterMs` (or for credit), then send again. */
+/** A bound is reached: wait `retryAfterMs`, or for credit, then try again. */
 export class OverloadedError extends HeadraceError {
   override readonly name = "OverloadedError";
   readonly code: OverloadedCode;
@@ -133,7 +146,7 @@ export class OverloadedError extends HeadraceError {
   }
 }
 
-/** Stop, and ask who owns it now: somebody newer does. */
+/** A newer owner or producer has taken over: stop, and ask for the owner of now. */
 export class FencedError extends HeadraceError {
   override readonly name = "FencedError";
   readonly code: FencedCode;
@@ -143,7 +156,7 @@ export class FencedError extends HeadraceError {
   }
 }
 
-/** Refuse to start: a person must change something first. */
+/** The configuration can not work: refuse to start, as a person must change something first. */
 export class ConfigurationError extends HeadraceError {
   override readonly name = "ConfigurationError";
   readonly code: ConfigurationCode;
@@ -153,7 +166,7 @@ export class ConfigurationError extends HeadraceError {
   }
 }
 
-/** A bug of ours: crash, and let the supervisor decide. */
+/** A fault of Headrace itself: crash, and let the supervisor decide. */
 export class InvariantError extends HeadraceError {
   override readonly name = "InvariantError";
   readonly code: InvariantCode = "INVARIANT_VIOLATED";
@@ -172,7 +185,12 @@ const CONSTRUCTORS: ReadonlyArray<readonly [readonly string[], (code: string, me
   [INVARIANT_CODES, (_code, message) => new InvariantError(message)],
 ];
 
-/** The error that a code received over the wire stands for. An unknown code is treated as unavailable, so as to retry. */
+/**
+ * The error for a code that came over the wire. An unknown code becomes an `UnavailableError`, so that the caller tries
+ * again.
+ *
+ * @param retryAfterMs for an `OverloadedError`; 1,000 where absent
+ */
 export function errorFromCode(code: string, message: string, retryAfterMs = 1_000): HeadraceError {
   if ((OVERLOADED_CODES as readonly string[]).includes(code)) {
     return new OverloadedError(code as OverloadedCode, message, retryAfterMs);

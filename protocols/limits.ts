@@ -1,6 +1,7 @@
 /**
- * Bounds of the fields of frames: one table for the parser, the stored form of batches, docs/protocol.md and its test. A value
- * beyond its bound is refused by name (`MALFORMED_FRAME`); what a node makes itself (messages, reasons) is cut to its bound.
+ * Bounds of the fields of frames: one table for the parser, the stored form of batches, docs/protocol.md and its test.
+ * A field beyond its bound is refused by name (`MALFORMED_FRAME`). Texts of a node's own, messages and reasons, are
+ * cut.
  */
 export const FIELD_LIMITS = {
   /** Characters (UTF-16 code units) of a stream's, producer's or instance's name. */
@@ -17,7 +18,10 @@ export const FIELD_LIMITS = {
   pathCharactersMax: 1_024,
   /** Characters of a message or a reason. */
   messageCharactersMax: 4_096,
-  /** MessagePack bytes of `append.position` as it was sent, or in its compact form where JSON was sent: each producer's last one is kept for as long as its chain. */
+  /**
+   * MessagePack bytes of `append.position` as it was sent, or in its compact form where JSON was sent. Each chain keeps
+   * the last one of its producer.
+   */
   positionBytesMax: 4_096,
   /** Sequences listed by one append. */
   sequencesMax: 10_000,
@@ -27,6 +31,6 @@ export const FIELD_LIMITS = {
   schemaVersionMax: 4_294_967_295,
 } as const;
 
-/** Text of a node's own making, within its bound. */
+/** A node's own text, cut to its bound. */
 export const cutText = (text: string, charactersMax: number): string =>
   text.length <= charactersMax ? text : `${text.slice(0, charactersMax - 1)}…`;

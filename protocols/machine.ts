@@ -9,7 +9,7 @@ export type Step<State, Message, Effect> = (
   nowMs: number,
 ) => readonly [State, readonly Effect[]];
 
-/** A machine to run: where it begins, what follows, and what must happen first. */
+/** A machine to run: its initial state and its step. */
 export interface Machine<State, Message, Effect> {
   readonly initial: State;
   readonly step: Step<State, Message, Effect>;

@@ -1,4 +1,4 @@
-/** The public API of Headrace's clients: runs in Node, Deno and browsers. docs/protocol.md is what they speak. */
+/** The public API of Headrace's clients, for Node, Deno and browsers. docs/protocol.md describes their protocol. */
 
 export type { ConnectionState } from "./client/connection_state.ts";
 export {

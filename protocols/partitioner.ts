@@ -1,7 +1,7 @@
 /**
- * Which partition an event belongs to: murmur3 (x86, 32 bits, seed 0) of its key's UTF-8 bytes, unsigned, modulo the
- * stream's partitions. The key is the value at a JSON Pointer (RFC 6901). Every client must agree on this, in whatever
- * language: `vectors.json` holds the proof.
+ * The partition of an event: murmur3 (x86, 32 bits, seed 0) of its key's UTF-8 bytes, unsigned, modulo the stream's
+ * partitions. The key is the value at a JSON Pointer (RFC 6901). Clients in all languages must agree on this:
+ * `vectors.json` has test vectors.
  */
 import type { Event } from "./event.ts";
 
@@ -36,7 +36,7 @@ function avalanche(hash: number): number {
   return (mixed ^ (mixed >>> 16)) >>> 0;
 }
 
-/** The partition, from 0, that events with this key go to. */
+/** The partition, from 0, of events with this key. @param partitions number of the stream's partitions, from 1 */
 export function partitionOfKey(key: string, partitions: number): number {
   // Most keys are short ASCII: copying those by hand takes a third of TextEncoder's time.
   if (key.length > scratch.length) return murmur3(encoder.encode(key)) % partitions;
@@ -66,7 +66,9 @@ export function keyOf(event: Event, pointer: readonly string[]): string | undefi
   return typeof value === "boolean" || typeof value === "bigint" ? String(value) : undefined;
 }
 
-/** Splits a JSON Pointer into its reference tokens, unescaped. Throws `RangeError` for one that does not begin with `/`. */
+/**
+ * Splits a JSON Pointer into its reference tokens, unescaped. Throws `RangeError` for one that does not begin with `/`.
+ */
 export function parsePointer(pointer: string): readonly string[] {
   if (pointer === "") return [];
   if (!pointer.startsWith("/")) {

@@ -1,6 +1,6 @@
 /**
- * Where a record is. Offsets are dense from 0 within a partition; an epoch numbers an ownership term. A cursor (of a
- * sink, a subscriber, a pipeline) is the position of the **last record handled**; `undefined` means that nothing was
+ * Positions of records. Offsets are dense from 0 within a partition; an epoch numbers an ownership term. A cursor (of a
+ * sink, a subscriber, a pipeline) is the position of the **last record handled**. `undefined` means that no record was
  * handled yet and sorts below every position, so that offset 0 is not "nothing".
  */
 declare const brand: unique symbol;
@@ -26,12 +26,13 @@ export interface Position {
   readonly offset: Offset;
 }
 
+/** Makes a position of two numbers, which are not checked. */
 export const position = (ofEpoch: number, atOffset: number): Position => ({
   epoch: epoch(ofEpoch),
   offset: offset(atOffset),
 });
 
-/** Orders cursors: by epoch, then by offset; `undefined` (nothing handled yet) comes first. */
+/** Compares cursors by epoch, then by offset: below 0 where `left` comes first. `undefined` comes before all others. */
 export function comparePositions(left: Position | undefined, right: Position | undefined): number {
   if (left === undefined || right === undefined) return Number(left !== undefined) - Number(right !== undefined);
   return left.epoch - right.epoch || left.offset - right.offset;
@@ -43,10 +44,10 @@ export interface PartitionReference {
   readonly partition: PartitionId;
 }
 
-/** `stream/partition`: the partition's name in logs, actor paths, metrics and as the Redis hash tag. */
+/** `stream/partition`: the partition's name in logs, actor paths and metrics, and its Redis hash tag. */
 export const partitionName = (reference: PartitionReference): string => `${reference.stream}/${reference.partition}`;
 
-/** First offset written in an epoch. A partition keeps one of these for each epoch, in order (Kafka's KIP-101). */
+/** The first offset written in an epoch. A partition keeps one entry for each epoch, in order (Kafka's KIP-101). */
 export interface EpochStart {
   readonly epoch: Epoch;
   readonly firstOffset: Offset;
@@ -55,9 +56,9 @@ export interface EpochStart {
 export type CursorJudgement =
   /** The cursor names a record of this log (or its beginning): read on after it. */
   | { readonly kind: "valid" }
-  /** Records after the cursor were removed by retention: the first one left is at `firstOffset`. */
+  /** Retention removed records behind the cursor: the first one left is at `firstOffset`. */
   | { readonly kind: "trimmed"; readonly firstOffset: Offset }
-  /** The record at the cursor is not in this log any more: all before `divergence` still are. */
+  /** The record at the cursor is no longer in this log. All records before `divergence` are. */
   | { readonly kind: "truncated"; readonly divergence: Offset };
 
 /**
@@ -77,7 +78,7 @@ export function judgeCursor(
   if (cursor === undefined) return firstOffset > 0 ? { kind: "trimmed", firstOffset } : { kind: "valid" };
   const oldest = epochs[0];
   if (oldest !== undefined && cursor.epoch < oldest.epoch && oldest.firstOffset > 0) {
-    // The table was cut by retention: what it no longer names is judged by offset alone.
+    // Retention has cut the table: an epoch before its first is judged by offset alone.
     if (cursor.offset + 1 < firstOffset) return { kind: "trimmed", firstOffset };
     if (isJustBefore(cursor, oldest, firstOffset)) return { kind: "valid" };
     return { kind: "truncated", divergence: oldest.firstOffset };
@@ -91,18 +92,18 @@ export function judgeCursor(
   return { kind: "valid" };
 }
 
-/** Retention took the record at the cursor and the epoch that it was of, and nothing after it. */
+/** Whether retention has removed the record at the cursor, with its epoch, and no record behind it. */
 const isJustBefore = (cursor: Position, oldest: EpochStart, firstOffset: Offset): boolean =>
   oldest.firstOffset === firstOffset && cursor.offset + 1 === firstOffset && cursor.epoch <= oldest.epoch;
 
-/** The cursor after which the record at `atOffset` is the next one; `undefined` for the beginning of the log. */
+/** The cursor just before the record at `atOffset`; `undefined` for the beginning of the log. */
 export function cursorBefore(epochs: readonly EpochStart[], atOffset: number): Position | undefined {
   if (atOffset <= 0) return undefined;
   const of = epochAt(epochs, atOffset - 1) ?? epochs[0]?.epoch;
   return of === undefined ? undefined : { epoch: of, offset: offset(atOffset - 1) };
 }
 
-/** The epoch in which the record at `atOffset` was written, or `undefined` for one before the table begins. */
+/** The epoch in which the record at `atOffset` was written; `undefined` for a record before the table's first. */
 export function epochAt(epochs: readonly EpochStart[], atOffset: number): Epoch | undefined {
   let found: Epoch | undefined;
   for (const entry of epochs) if (entry.firstOffset <= atOffset) found = entry.epoch;

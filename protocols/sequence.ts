@@ -1,17 +1,17 @@
 /**
  * The chain of a producer in one partition: how the log tells a repeated batch from a new one and from a gap (E2, E3).
- * Pure, and the only place where the rule is written down in TypeScript; the Redis Function states it again in Lua and
- * the conformance suite holds the two together.
+ * Pure, and the only implementation in TypeScript. The Redis function implements it in Lua, and the conformance suite
+ * compares the two.
  */
 
 /**
- * A producer's own count of an event, compared in order of its three parts (E3): for a plain producer (0, n, 0); for a
- * replayable source its generation, its own position and 0; for a derived stream the entry epoch of the input record,
- * its offset and the index of the output among that input's outputs.
+ * A producer's own count of an event: three whole numbers from 0 to 2^53 - 1, compared in their order (E3). A plain
+ * producer counts (0, n, 0). A replayable source uses its generation, its own position and 0. A derived stream uses the
+ * owner epoch and the offset of the input record, and the index among that record's outputs.
  */
 export type Sequence = readonly [term: number, position: number, index: number];
 
-/** Orders sequences; `undefined` ("nothing stored") sorts below every sequence. */
+/** Compares sequences: below 0 where `left` comes first. `undefined` ("nothing stored") comes before every sequence. */
 export function compareSequences(left: Sequence | undefined, right: Sequence | undefined): number {
   if (left === undefined || right === undefined) return Number(left !== undefined) - Number(right !== undefined);
   return left[0] - right[0] || left[1] - right[1] || left[2] - right[2];
@@ -44,8 +44,8 @@ export const lastSequence = (sequences: Sequences): Sequence => sequenceAt(seque
 export type ChainJudgement = "accept" | "duplicate" | "gap";
 
 /**
- * Decides what becomes of a batch whose events end at `last` and follow `previous`, in a chain that has stored
- * everything up to `stored`. Duplicates first, so that a batch repeated after its ack was lost is never a gap.
+ * Judges a batch that ends at `last` and follows `previous`, in a chain that has stored all events up to `stored`.
+ * Duplicates are judged first, so that a batch repeated after its ack was lost is never a gap.
  */
 export function judgeChain(
   stored: Sequence | undefined,

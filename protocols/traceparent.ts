@@ -2,13 +2,13 @@
 
 const PATTERN = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
 
-/** Its length: all of it is ASCII. */
+/** The length of a trace context in bytes: each character is ASCII. */
 export const TRACEPARENT_BYTES = 55;
 
-/** Whether `text` can be kept and handed on as a trace context. Anything else is dropped and counted, never refused. */
+/** Whether `text` is a trace context. Any other text is dropped and counted; its batch is never refused for it. */
 export const isTraceparent = (text: string): boolean => text.length === TRACEPARENT_BYTES && PATTERN.test(text);
 
-/** From this event of a batch on, up to the next start, the trace context holds; absent: the events have none. */
+/** The trace context of the events of a batch from `index` on, up to the next start; absent: these events have none. */
 export interface TraceStart {
   readonly index: number;
   readonly traceparent?: string;

@@ -1,4 +1,7 @@
-/** What a session sees of the node it is on: streams, their partitions, validation, producers. */
+/**
+ * The contract of the sessions: what a session needs of its node (streams, partitions, validation, producers), and its
+ * peer.
+ */
 
 import type { Sequences } from "../../protocols/sequence.ts";
 import type { ClientFrame, NodeFrame, StreamDescription, WireLimits } from "../../protocols/wire/frames.ts";
@@ -7,16 +10,16 @@ import type { ProducerOwner, Rejects, WelcomeOutcome } from "../log/log.ts";
 import type { PartitionRequest } from "../partition/partition.ts";
 import type { PartitionFeed, PartitionView } from "../partition/partition_feed.ts";
 
-/** One partition as the node knows it: whom to ask, and its feed while this node owns it. */
+/** One partition as the node knows it: its owner, and its feed while this node owns it. */
 export interface PartitionEntry {
-  /** Its owner, here or on another node; undefined while none is known. */
+  /** The owner, on this node or another; undefined while none is known. */
   readonly reference: ActorReference<PartitionRequest> | undefined;
-  /** Where clients reach its owner, if that is another node. */
+  /** Address of the owner for clients, where it is another node. */
   readonly ownerAddress: string | undefined;
-  /** Where clients will reach it, while it is still served here and about to be handed over. */
+  /** Address of the next owner for clients, while this node still serves the partition and is about to hand it over. */
   readonly nextAddress: string | undefined;
   readonly feed: PartitionFeed | undefined;
-  /** What can be read of it here, wherever it is owned; undefined while no owner is known. */
+  /** The records as they can be read on this node, whichever node owns them; undefined while no owner is known. */
   readonly view: PartitionView | undefined;
   /** Calls `listener` after each change of the owner or the feed. */
   onChange(listener: () => void): { stop(): void };
@@ -24,22 +27,22 @@ export interface PartitionEntry {
 
 export interface StreamDirectory {
   describe(): Readonly<Record<string, StreamDescription>>;
-  /** With the addresses of the owners on other nodes. */
+  /** As `describe`, with the addresses of owners on other nodes. */
   describeWithOwners(): Readonly<Record<string, StreamDescription>>;
   partition(stream: string, partition: number): PartitionEntry | undefined;
 }
 
-/** What was found in a batch's events: how many there are, what they are validated against, which are set aside (E4). */
+/** The result of inspecting a batch: its schema version, and the events that are set aside (E4). */
 export interface Inspection {
   readonly schemaVersion: number;
   readonly rejects?: Rejects;
-  /** Some of the events are records with inline definitions: their bytes can not stand beside others in one array. */
+  /** Some events are records with inline definitions: their bytes can not be joined with other events to one array. */
   readonly hasDefinitions: boolean;
 }
 
 /**
- * Holds a batch's events against its stream: framing, size and schema of each. Pure. Throws `RejectedError` where the
- * batch as a whole can not be taken (broken framing, a count that is not the sequences', an unknown schema version).
+ * Checks the events of a batch for its stream: framing, size and schema of each. Pure. Throws `RejectedError` where the
+ * whole batch is refused: for broken framing, another count than that of the sequences, or an unknown schema version.
  */
 export type Inspect = (
   stream: string,
@@ -51,39 +54,39 @@ export type Inspect = (
 
 /** How much a principal may append to this node. */
 export interface AppendQuota {
-  /** Whether there is a rate to be counted against: where there is none, no append is metered. */
+  /** Whether the principal has a rate. Without one no append is metered. */
   readonly hasRates: boolean;
-  /** Takes off what was appended, and answers for how many ms nothing more should be read of the principal. */
+  /** Counts an append. Answers the ms for which nothing more should be read of the principal. */
   take(events: number, sizeBytes: number): number;
-  /** Throws `OverloadedError` `QUOTA_EXCEEDED` while more was taken than the principal may append. */
+  /** Throws `OverloadedError` `QUOTA_EXCEEDED` while the principal has appended more than it may. */
   admit(): void;
-  /** Producers' names that the principal may have in the store at one time. */
+  /** The most producer names that the principal may have in the store at one time. */
   readonly producersMax?: number | undefined;
 }
 
-/** What a connection may do, decided once from its token. */
+/** The permissions of a connection, decided once from its token. */
 export interface Permissions {
   readonly subject: string;
-  /** Whom the producers of this connection belong to (E27); absent where nobody is asked who it is. */
+  /** The principal that owns the producers of this connection (E27); absent on a node without authentication. */
   readonly owner?: string;
-  /** Whom the places of its producers in partitions are counted for; absent where that is `owner`, or nobody. */
+  /** The principal that the producers' places in partitions are counted for; absent where that is `owner`, or none. */
   readonly placesOf?: string;
-  /** Absent for a principal without one. */
+  /** Absent for a principal without a quota. */
   readonly quota?: AppendQuota;
   mayProduce(stream: string): boolean;
   mayConsume(stream: string): boolean;
-  /** May know that the stream is there, and how it stands. */
+  /** Whether the token may know that the stream exists, and see its state. */
   mayObserve(stream: string): boolean;
 }
 
 export interface SessionEnvironment {
   readonly node: string;
-  /** Clients within the node know no other: what is for partitions of other nodes is passed on. */
+  /** True for clients within the node: their frames for partitions of other nodes are passed on. */
   readonly passesOn?: boolean;
   readonly limits: WireLimits;
   readonly directory: StreamDirectory;
   readonly inspect: Inspect;
-  /** Turns the token of a `hello` into permissions, or undefined where there is none that counts. */
+  /** Turns the token of a `hello` into permissions; undefined where the token is refused, or missing but needed. */
   authenticate(token: string | undefined): Promise<Permissions | undefined>;
   welcomeProducer(
     producerId: string,
@@ -92,11 +95,11 @@ export interface SessionEnvironment {
     nowMs: number,
     owner: ProducerOwner | undefined,
   ): Promise<WelcomeOutcome>;
-  /** Counts something that a client is not told of. */
+  /** Counts an event of which the client is not told. */
   count?(what: "traceparent_dropped"): void;
 }
 
-/** A frame as it came, and its size on the wire. */
+/** A frame as it arrived, and its size on the wire in bytes. */
 export interface EncodedFrame {
   readonly data: Uint8Array | string;
   readonly wireBytes: number;
@@ -104,22 +107,28 @@ export interface EncodedFrame {
 
 /** The other side of a session. */
 export interface SessionPeer {
-  /** Sends a frame and answers its size on the wire. `onLeft` is called once it has left this process, or never can. */
+  /**
+   * Sends a frame and answers its size on the wire in bytes. Calls `onLeft` once it has left this process, or never
+   * can.
+   */
   send(frame: NodeFrame, onLeft?: () => void): number;
   close(code: number, reason: string): void;
-  /** Ends the connection without a word: what was not sent is dropped. A peer without it is closed. */
+  /**
+   * Ends the connection at once: frames that were not sent are dropped. Where this is absent, the session calls
+   * `close`.
+   */
   abandon?(): void;
-  /** Takes `cost` off the connection's allowance for frames that no credit bounds: see the session's costs. */
+  /** Takes `cost` off the connection's allowance for frames that no credit bounds (session N7). */
   charge?(cost: number): void;
-  /** Reads nothing of the client for so long. */
+  /** Reads nothing of the client for `forMs`. */
   hold?(forMs: number): void;
 }
 
-/** What comes in: what arrived at once, to decode; a frame; or the end of the connection. */
+/** The messages of a session from outside: frames that arrived together, a decoded frame, or an end. */
 export type SessionInput =
   | { readonly type: "data"; readonly frames: readonly EncodedFrame[] }
   | { readonly type: "frame"; readonly frame: ClientFrame; readonly wireBytes: number }
-  /** What the connection was allowed has ended: its token expired, or was taken away. */
+  /** The connection's token has expired, or was taken away. */
   | { readonly type: "grant_ended" }
   | { readonly type: "stopping" }
   | { readonly type: "disconnected" };

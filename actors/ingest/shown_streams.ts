@@ -1,6 +1,6 @@
 /**
- * Which streams a token may name. A stream that the token shows nothing of is refused in the same words as one that is not there, at
- * every door: nobody learns names by trying (docs/security.md).
+ * The streams that a token may name. A stream that the token may not observe is refused in the same words as a stream
+ * that does not exist, at every way in. So no client learns names by trying (docs/security.md).
  */
 import { RejectedError } from "../../protocols/errors.ts";
 import type { Permissions } from "./session.ts";
@@ -8,8 +8,9 @@ import type { Permissions } from "./session.ts";
 const MAY = { produce: "mayProduce", consume: "mayConsume", observe: "mayObserve" } as const;
 
 /**
- * Why the token may not do there what it asks for, if so: `UNKNOWN_STREAM` for a stream that it does not show, whether it is there or
- * not, and `FORBIDDEN` for one that it shows. Judged before anything else about the stream, such as its partitions.
+ * The refusal of a request for `stream`; undefined where the token allows it. `UNKNOWN_STREAM` for a stream that the
+ * token may not observe, whether or not it exists; `FORBIDDEN` for any other. Ask this before anything else about the
+ * stream, such as its partitions.
  */
 export function streamRefusal(
   streams: Readonly<Record<string, unknown>>,

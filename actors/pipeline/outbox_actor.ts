@@ -1,6 +1,6 @@
 /**
- * Performs what the outbox machine decides for one pipeline and partition: reads the feed, runs the steps one input after
- * the other, appends outputs with their progress and snapshot in one call, and restores all three.
+ * Performs the effects of the outbox machine for one pipeline and partition: reads the feed, runs the steps one input
+ * after the other, appends outputs with their progress and snapshot in one call, and restores all three.
  */
 import { FencedError, OverloadedError, UnavailableError } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
@@ -24,23 +24,23 @@ import {
 import type { OutboxRecord } from "./outbox_record.ts";
 import type { Pipeline, PipelineInstance } from "./pipeline.ts";
 
-/** Input read for one turn of the outbox: bounds what a failed append has to run again. */
+/** Bytes of input read for one turn of the outbox: a failed append has to run them again. */
 const READ_BYTES_MAX = 262_144;
-/** A snapshot up to this size is stored with every append; a larger one now and then. */
+/** A snapshot of up to this size is stored with every append; a larger one every `inputsPerSnapshot` inputs. */
 const SMALL_SNAPSHOT_BYTES = 16_384;
 
 export interface OutboxOptions {
   readonly pipeline: Pipeline;
   readonly feed: PartitionFeed;
   timeOf(event: Event, appendedAtMs: number): number;
-  /** Takes secrets out of what a step says of its failure. Default: nothing is secret. */
+  /** Takes secrets out of the text of a step's failure. Default: the text has no secrets. */
   hide?(text: string): string;
   observe(report: OutboxReport): void;
 }
 
 export const outboxChannel = (pipeline: string): Channel => `outbox/${pipeline}`;
 
-/** Name under which retention waits for a pipeline. */
+/** The name under which retention waits for a pipeline. */
 export const outboxConsumer = (pipeline: string): string => `pipeline/${pipeline}`;
 
 const progressCheckpoint = (pipeline: string): string => `pipeline/${pipeline}/progress`;

@@ -1,6 +1,6 @@
 /**
- * Outputs as bytes for the outbox. A step of a user's may make a value that MessagePack has no form for: that output is stored as
- * the failure of its input, so that every sink sets it aside, and the outputs behind it go on.
+ * Encodes outputs for the outbox. A user's step may make a value that has no form in MessagePack. Such an output is
+ * stored as a failure of its input, so that every sink sets it aside and the outputs behind it go on.
  */
 import type { Event } from "../../protocols/event.ts";
 import type { Position } from "../../protocols/position.ts";
@@ -13,14 +13,18 @@ interface Input {
   readonly event: Event;
 }
 
-/** @param inputs the records that the outputs were made of, for the dead letter of an output that can not be stored */
+/**
+ * Encodes all outputs as one batch. Throws what the encoder throws for a fault that is no single output's.
+ *
+ * @param inputs the records that the outputs were made of, for the dead letter of an output that can not be stored
+ */
 export function encodeOutputs(outputs: readonly OutboxOutput[], inputs: readonly Input[]): Uint8Array {
   const events = outputs.map(({ event }) => event);
   try {
     return encodeEvents(events, { asRecords: true });
   } catch (error) {
     const storable = outputs.map((output) => storableOf(output, inputs));
-    // Each by itself can be encoded: the fault is none of an output's.
+    // Each output can be encoded by itself, so the fault is no output's.
     if (storable.every((event, at) => event === events[at])) throw error;
     return encodeEvents(storable, { asRecords: true });
   }

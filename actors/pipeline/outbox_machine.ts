@@ -1,14 +1,16 @@
 /**
- * Computes a pipeline once for one partition, into an outbox that every sink of the pipeline reads (E13): for steps that
- * keep state or may answer otherwise the next time. Decides what is read, what is run, what is appended and what is only
- * run again to rebuild state; leaves steps, bytes and the log to its actor.
+ * Computes a pipeline once for one partition, into an outbox that every sink of the pipeline reads (E13). This is for
+ * steps that keep state, or that may answer otherwise the next time. Decides which inputs are read, run, appended, or
+ * only run again to rebuild state. Leaves the steps, the bytes and the log to its actor.
  *
- *   B1. Outputs, the input position that they cover and the snapshot of the state go into the log in one call.
- *   B2. Inputs at or below the covered position are run again only to rebuild state: their outputs are dropped, whatever
- *       they are this time.
- *   B3. Nothing is appended before the chain is open and the state restored; after any failure both are read again.
- *   B4. One append is in flight at most, and nothing is read while it is: a failed append leaves no state ahead of the log.
- *   B5. When the input lost its tail, state computed from what is gone is dropped and rebuilt from what is left (E9).
+ *   B1. Outputs, the input position that they cover and the snapshot of the state go into the log in one call (E29).
+ *   B2. Inputs at or below the covered position are run again only to rebuild state: their outputs are dropped,
+ *       whatever they are this time.
+ *   B3. No output is appended before the chain is open and the state is restored. After any failure both are read
+ *       again.
+ *   B4. At most one append is in flight, and no input is read meanwhile. So a failed append leaves no state ahead of
+ *       the log.
+ *   B5. Where the input lost its tail, the state is dropped and rebuilt from the inputs that are left (E9).
  */
 import { comparePositions, type Position } from "../../protocols/position.ts";
 import { compareSequences, type Sequence } from "../../protocols/sequence.ts";
@@ -16,7 +18,7 @@ import { compareSequences, type Sequence } from "../../protocols/sequence.ts";
 export const OUTBOX_LIMITS = {
   retryFirstMs: 50,
   retryMaxMs: 10_000,
-  /** Inputs run without an output after which the covered position is stored all the same. */
+  /** The most inputs in a row without an output: then the covered position is stored without outputs. */
   silentInputsMax: 10_000,
   /** Inputs between snapshots of a state that is too large to be stored with each append. */
   inputsPerSnapshot: 1_000,
@@ -29,9 +31,9 @@ export interface OutboxOutput {
   readonly event: unknown;
 }
 
-/** What recovery begins from: stored in one call with the outputs. */
+/** The progress that a restart begins from, stored in one call with the outputs. */
 export interface OutboxProgress {
-  /** Every output of inputs up to here is in the outbox. */
+  /** The outputs of all inputs up to this position are in the outbox. */
   readonly covered: Position | undefined;
   /** The state was snapshotted after this input; at or below `covered`. */
   readonly snapshotAt: Position | undefined;
@@ -87,7 +89,7 @@ export type OutboxEffect =
   /** Open the chain, restore the snapshot, read the progress. */
   | { readonly kind: "open" }
   | { readonly kind: "read"; readonly after: Position | undefined }
-  /** Run the steps on what was read; answers `ran`. */
+  /** Run the steps on the inputs read last; answered by `ran`. */
   | { readonly kind: "run" }
   | {
       readonly kind: "append";
@@ -95,7 +97,7 @@ export type OutboxEffect =
       /** May be empty: then only the progress is stored. */
       readonly outputs: readonly OutboxOutput[];
       readonly progress: OutboxProgress;
-      /** Store the state as it is now; else the snapshot stored last stays. */
+      /** True to store the state as it is now; otherwise the last stored snapshot stays. */
       readonly takesSnapshot: boolean;
     }
   | { readonly kind: "forget_state" }
@@ -197,7 +199,7 @@ function goOn(state: OutboxState, cursor: Position | undefined): readonly Outbox
   return next(state);
 }
 
-/** B5: what is left of the input is run again from its beginning; nothing up to the divergence is appended again. */
+/** B5: runs the inputs that are left from their beginning. No output up to the divergence is appended again. */
 function truncated(state: OutboxState, message: Extract<OutboxMessage, { kind: "read_truncated" }>): Result {
   const report: OutboxEffect = { kind: "report", report: { kind: "truncated", divergence: message.divergence } };
   if (comparePositions(state.covered, message.resume) > 0) state.covered = message.resume;
@@ -249,7 +251,7 @@ function appended(state: OutboxState): Result {
   return [state, [{ kind: "report", report: { kind: "covered", progress, outputs: done.outputs } }, ...next(state)]];
 }
 
-/** B3: whatever failed, state and chain are read again before anything else. */
+/** B3: after any failure the chain is opened and the state restored, before anything else. */
 function failed(state: OutboxState, message: Extract<OutboxMessage, { kind: "failed" }>): Result {
   const base = Math.min(OUTBOX_LIMITS.retryMaxMs, OUTBOX_LIMITS.retryFirstMs * 2 ** Math.min(state.failures, 10));
   const delayMs = Math.round(base * (1 + message.random / 2));

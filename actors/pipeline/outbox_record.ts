@@ -1,6 +1,6 @@
 import type { Event } from "../../protocols/event.ts";
 
-/** One record of an outbox: what a pipeline made of an input, with what the sinks need to know of that input. */
+/** One record of an outbox: an output of a pipeline, with the properties of its input that the sinks need. */
 export type OutboxRecord = {
   /** Event time of the input in ms since 1970 (E18). */
   readonly timeMs: number;

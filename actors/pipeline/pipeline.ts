@@ -1,6 +1,6 @@
 /**
- * Compiles the steps of a pipeline to one function from a record to its outputs. Decides the order of steps and what a
- * failure means; leaves delivery to the sinks and computing once to the outbox.
+ * Compiles the steps of a pipeline to one function from a record to its outputs. Decides the order of steps and the
+ * meaning of a failure. Leaves delivery to the sinks, and computing once to the outbox.
  */
 import { ConfigurationError, OverloadedError, RejectedError, UnavailableError } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
@@ -17,7 +17,7 @@ export type StepSettings =
   | { readonly map: Readonly<Record<string, string>>; readonly keep?: boolean }
   | { readonly call: string };
 
-/** Outputs of one record may not multiply without end. */
+/** The most outputs of one record: a step that makes several would otherwise multiply them at each step. */
 export const OUTPUTS_PER_RECORD_MAX = 1_000;
 
 export type PipelineResult =
@@ -27,24 +27,30 @@ export type PipelineResult =
 
 export interface Pipeline {
   readonly name: string;
-  /** May run once for each sink; else its outputs are computed once, into an outbox (E13). */
+  /** True where the pipeline may run once for each sink; otherwise it runs once, into an outbox (E13). */
   readonly isDeterministic: boolean;
   readonly steps: readonly Step[];
-  /** Rejects with `UnavailableError` or `OverloadedError` only: the record is to be run again. */
+  /**
+   * Runs one record. Throws or rejects with `UnavailableError` or `OverloadedError` alone: run the record again then.
+   */
   run(event: Event, context: StepContext): PipelineResult | Promise<PipelineResult>;
-  /** A pipeline of its own state for one partition. */
+  /** The pipeline for one partition, with fresh state. */
   instantiate(partition: PartitionReference): PipelineInstance;
 }
 
 /** The steps of one partition and the state that they keep. */
 export interface PipelineInstance {
   run: Pipeline["run"];
-  /** State of every step that keeps any, by the step's index; JSON-like. */
+  /** The state of each step by its index, JSON-like; null for a step without state. */
   snapshot(): readonly unknown[];
   restore(snapshot: readonly unknown[]): void;
 }
 
-/** @param folder what modules of `call` are relative to */
+/**
+ * Compiles a pipeline. Throws `ConfigurationError` for a step that can not be compiled, naming its setting.
+ *
+ * @param folder the folder that the paths of `call` are relative to
+ */
 export async function compilePipeline(
   name: string,
   settings: readonly StepSettings[],
@@ -97,7 +103,7 @@ async function compileStep(
   );
 }
 
-/** Stays in one turn while the steps do: an `await` a record costs more than most steps. */
+/** Awaits only where a step answers a promise: an `await` for each record costs more than most steps. */
 function runner(steps: readonly Step[]): Pipeline["run"] {
   const runFrom = (
     at: number,

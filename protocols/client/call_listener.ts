@@ -1,6 +1,6 @@
 /**
- * Calls a function of the application. Its error is no reason to lose the rest of what is to be told, or the client's own
- * work: the error is thrown by itself, where the runtime reports uncaught errors.
+ * Calls a function of the application. An error of that function must not stop the client or its further callbacks: it
+ * is thrown from a microtask, where the runtime reports uncaught errors.
  */
 export function callListener(call: () => void): void {
   try {

@@ -19,7 +19,7 @@ export function checkClientOptions(about: string, { connect, addresses, token, c
   checkLength(about, "client", client, FIELD_LIMITS.clientCharactersMax);
 }
 
-/** Throws `ConfigurationError`. The names of a producer are kept with each of its chains. */
+/** Throws `ConfigurationError` for a name that is empty or too long: a log keeps the names with each chain. */
 export function checkProducerNames(names: {
   readonly producerId: string;
   readonly instance?: string | undefined;
@@ -44,7 +44,10 @@ const PRODUCER_NUMBERS = {
   producerEpoch: [0, Number.MAX_SAFE_INTEGER],
 } as const satisfies Readonly<Record<string, readonly [number, number | undefined]>>;
 
-/** Throws `ConfigurationError`: with a buffer or a batch of nothing, `send` would wait for ever. */
+/**
+ * Throws `ConfigurationError` for a number out of range: with a buffer or a batch of 0 events, `send` would wait for
+ * ever.
+ */
 export function checkProducerNumbers(
   numbers: {
     readonly [Name in keyof typeof PRODUCER_NUMBERS]?: number | undefined;
@@ -66,7 +69,7 @@ export function checkNumber(action: string, field: string, value: number, least:
   );
 }
 
-/** The value is not told: it may be a secret. */
+/** Throws `ConfigurationError` with the length alone: the value may be a secret. */
 function checkLength(about: string, field: string, value: string | undefined, charactersMax: number): void {
   if (value === undefined || value.length <= charactersMax) return;
   throw unfit(about, field, `must have at most ${charactersMax} characters`, `${value.length} characters`);

@@ -1,6 +1,6 @@
 /**
- * Runs a client's machine: one message at a time, its timers, and its connections, one for each link. What the machine asks
- * for beyond that is performed by the client.
+ * Runs a client's machine: one message at a time, its timers, and one connection for each link. The client performs the
+ * machine's other effects.
  */
 
 import type { Clock } from "../clock.ts";
@@ -21,7 +21,7 @@ interface Kind {
   readonly kind: string;
 }
 
-/** `Message` and `Effect` are those that the client has beyond those of links. */
+/** `Message` and `Effect` are the client's own, besides those of links. */
 export class ClientShell<State, Message extends Kind, Effect extends Kind> {
   private readonly state: State;
   private readonly step: Step<State, Message | LinkMessage, Effect | LinkEffect>;
@@ -31,7 +31,7 @@ export class ClientShell<State, Message extends Kind, Effect extends Kind> {
   private readonly onState: ((state: ConnectionState) => void) | undefined;
   private readonly inbox: (Message | LinkMessage)[] = [];
   private readonly timers = new Map<string, { cancel(): void }>();
-  /** The newest attempt of each link; what an earlier one still says is not heard. */
+  /** The newest attempt of each link. Frames and errors of an earlier attempt are ignored. */
   private readonly attempts = new Map<string, Attempt>();
   private isStepping = false;
   private reconnectDelayMs = 0;
@@ -67,7 +67,7 @@ export class ClientShell<State, Message extends Kind, Effect extends Kind> {
     }
   }
 
-  /** Answers the frame's size on the wire; undefined where it did not leave, of which the machine is told. */
+  /** Answers the frame's size on the wire in bytes. Where sending fails, tells the machine and answers undefined. */
   send(link: string, frame: ClientFrame): number | undefined {
     try {
       return this.attempts.get(link)?.connection?.send(frame);

@@ -1,24 +1,24 @@
 /**
- * One connection of a client, as its machine sees it: whether it stands, and whether the other side still answers. Leaves
- * which links there are, and when they are tried again, to `links.ts`.
+ * One connection of a client, as its machine sees it: whether the connection is open, and whether the node still
+ * answers. `links.ts` decides which links exist and when each is tried again.
  */
 
 import { UnavailableError } from "../errors.ts";
 import type { NodeFrame } from "../wire/frames.ts";
 import type { ConnectionState } from "./connection_state.ts";
 
-/** How long an answer that is owed may take before the connection is given up. */
+/** Milliseconds that an owed answer may take before the connection is given up. */
 export const SILENCE_MS = 30_000;
 /**
- * The same where there is another node to go to: a node that is frozen loses its partitions within two seconds or so, and
- * its connections stay as they are. Longer than that, so that the others know who has them.
+ * The same for a client that knows another node. A frozen node loses its partitions within about 2 s, while its
+ * connections stay open. The time here is longer, so that the other nodes know the new owners by then.
  */
 export const SILENCE_ELSEWHERE_MS = 3_000;
-/** Looks at a silent connection within that time, at least: it is given up at most one of them later. */
+/** Looks at a connection within `silenceMs`, at least. A silent connection is given up at most one look late. */
 export const SILENT_LOOKS = 8;
 /** The longest time between two looks: it decides how soon silence is told. */
 export const LOOK_EVERY_MS_MAX = 1_000;
-/** An application is told of silence that lasts about this long, though the connection may be kept for longer. */
+/** An application is told of silence after about this time, in ms, though the connection may be kept for longer. */
 export const SILENT_TOLD_MS = 3_000;
 
 export interface Link {
@@ -30,11 +30,13 @@ export interface Link {
   phase: "offline" | "connecting" | "greeting" | "online";
   /** The minor version in use, once it is online. */
   minor: number;
-  /** Looks since its last frame, or since an answer is owed. Counted and not timed: a clock may jump (E24). */
+  /**
+   * Looks since the link's last frame, or since the node owes an answer. Counted, not timed: a clock may jump (E24).
+   */
   silentLooks: number;
-  /** An answer is owed, and nothing was heard for about `SILENT_TOLD_MS`. */
+  /** The node owes an answer, and has sent no frame for about `SILENT_TOLD_MS`. */
   isQuiet: boolean;
-  /** Partitions that are spoken of on it. */
+  /** Partitions that use this link. */
   uses: number;
 }
 
@@ -47,14 +49,14 @@ export type LinkEffect =
   /** The shell adds jitter. Setting a timer again replaces it. */
   | { readonly kind: "set_timer"; readonly timer: string; readonly delayMs: number };
 
-/** What the shell tells of them. */
+/** What the shell tells a machine about its links. */
 export type LinkMessage =
   | { readonly kind: "connected"; readonly link: string }
   | { readonly kind: "disconnected"; readonly link: string; readonly error: Error | undefined }
   | { readonly kind: "frame"; readonly link: string; readonly frame: NodeFrame; readonly wireBytes: number }
   | { readonly kind: "timer"; readonly timer: string };
 
-/** A list of a machine's effects, of which only those of links are added here. */
+/** A machine's list of effects, to which the functions of links add theirs. */
 export interface LinkEffects {
   push(...effects: LinkEffect[]): unknown;
 }
@@ -77,7 +79,7 @@ export function connectLink(link: Link, address: string, effects: LinkEffects): 
   effects.push({ kind: "connect", link: link.name, address });
 }
 
-/** Whether the link is to be greeted: one that closed before it was told to be open is not. */
+/** A connection has opened. Answers whether the machine greets it: a link that was given up meanwhile is closed. */
 export function isGreeted(link: Link, effects: LinkEffects): boolean {
   if (link.phase !== "connecting") {
     effects.push({ kind: "disconnect", link: link.name });
@@ -89,7 +91,7 @@ export function isGreeted(link: Link, effects: LinkEffects): boolean {
   return true;
 }
 
-/** The other side has spoken, or is given its time anew. */
+/** The node has sent a frame, or its time to answer begins anew. */
 export function hear(link: Link): void {
   link.silentLooks = 0;
   link.isQuiet = false;
@@ -100,7 +102,7 @@ export const looksWithin = ({ silenceMs }: Link, timeMs: number): number => Math
 
 const lookEveryMs = (silenceMs: number): number => Math.min(LOOK_EVERY_MS_MAX, silenceMs / SILENT_LOOKS);
 
-/** Looks at a connection when its time has come: whether it owes an answer and has been silent for so long that it is given up. */
+/** Takes one look at a connection. Answers true where the node has owed an answer for longer than `silenceMs`. */
 export function isSilent(link: Link, isOwed: boolean, effects: LinkEffects): boolean {
   if (link.phase !== "online" && link.phase !== "greeting") return false;
   link.silentLooks = isOwed || link.phase === "greeting" ? link.silentLooks + 1 : 0;
@@ -109,14 +111,14 @@ export function isSilent(link: Link, isOwed: boolean, effects: LinkEffects): boo
   return link.silentLooks > looksWithin(link, link.silenceMs);
 }
 
-/** There is another node to go to, if there was none before. */
+/** The client knows another node: the shorter time of silence holds from now on. */
 export function knowsElsewhere(link: Link, effects: LinkEffects): void {
   if (link.silenceMs <= SILENCE_ELSEWHERE_MS) return;
   link.silenceMs = SILENCE_ELSEWHERE_MS;
   lookAgain(link, effects);
 }
 
-/** Why a connection was given up that `isSilent` answered true for. */
+/** The reason for giving up a connection for which `isSilent` answered true. */
 export const silenceError = ({ address, silenceMs }: Link): UnavailableError =>
   new UnavailableError(
     "TIMEOUT",

@@ -1,16 +1,18 @@
 /**
- * The connections of a client, and which of them a partition is spoken of on. A client begins at the addresses given to it,
- * on its home link; where a node names a partition's owner (`moved`, `welcome.streams[..].owners`), the owner gets a link of
- * its own. What has to be sent there is the machines' concern.
+ * The connections of a client, and which connection each partition uses. A client begins at the addresses given to it,
+ * on its home link. Where a node names a partition's owner (`moved`, `welcome.streams[..].owners`), the owner gets a
+ * link of its own. The machines decide which frames are sent on a link.
  *
- *   L1. Home tries the addresses given in turn, then the nodes that it has heard of, with backoff, for as long as the client lives.
- *   L2. A link to an owner that breaks is forgotten: what was spoken of on it goes home, where a node knows what became of it.
- *   L3. At most `ownersMax` links to owners: beyond them one that nothing waits for makes room, else the oldest.
- *   L4. Where home is reached over TLS, no owner is followed without it: the token goes along.
- *   L5. A client that stays (`forward`) follows nobody: the node at home passes on what it sends and reads.
- *   L6. Where a partition is about to go, the link to its next owner is made meanwhile, unless another had to make room.
- *   L7. A client ends where a node that has welcomed it refuses it, or each of the addresses given has refused it since it
- *       was last welcomed; until then the other addresses are tried.
+ *   L1. Home tries the given addresses in turn, then the nodes that it has heard of, with backoff, until the client
+ *       ends.
+ *   L2. A link to an owner that breaks is forgotten. Its partitions go home, where a node knows their owner.
+ *   L3. A client has at most `ownersMax` links to owners. At that bound an idle link is closed for a new one, else the
+ *       oldest.
+ *   L4. A client whose home uses TLS follows no owner without TLS, as its token would travel in clear.
+ *   L5. A client that stays (`forward`) follows no owner: the node at home passes on its appends and its reads.
+ *   L6. Once a move is announced, the link to the next owner is made, unless `ownersMax` links exist.
+ *   L7. A client ends once a node that has welcomed it refuses it, or once each given address has refused it since the
+ *       last welcome. Until then it tries the other addresses.
  */
 import { backoffMs } from "../clock.ts";
 import { ConfigurationError, type HeadraceError, RejectedError } from "../errors.ts";
@@ -25,7 +27,7 @@ export const LINK_LIMITS = {
   reconnectMaxMs: 5_000,
   /** Connections to owners of partitions: one for each node of a cluster of ordinary size. */
   ownersMax: 32,
-  /** Addresses that were not given, and are tried after those that were. */
+  /** Addresses learned from nodes, which are tried after the given ones. A new one takes the place of the oldest. */
   learnedMax: 16,
 } as const;
 
@@ -34,23 +36,23 @@ export interface Links<L extends Link> {
   readonly home: L;
   /** L5. */
   readonly isStaying: boolean;
-  /** By address, the oldest first. */
+  /** Links to owners by address, the oldest first. */
   readonly owners: Map<string, L>;
   readonly ownersMax: number;
-  /** Owners named by the node at home, by partition. */
+  /** The owner's address by `stream/partition`, as the node at home named it. */
   readonly hints: Map<string, string>;
   nextAddress: number;
-  /** Owners that were named to it, for when the addresses given can not be reached: the newest last. */
+  /** Addresses of owners, to be tried where no given address can be reached; the newest last. */
   readonly learned: Set<string>;
   /** Times that home was lost or not reached since it was last welcomed. */
   tries: number;
   /** Tries to connect home since it was last welcomed, the one under way included. */
   attempt: number;
-  /** Those of them since a connection last opened. */
+  /** Tries to connect home since a connection last opened. */
   unopened: number;
   /** L7. Addresses that have refused the client since it was last welcomed. */
   readonly refusedBy: Set<string>;
-  /** Until home is tried again, before jitter. */
+  /** Milliseconds until home is tried again, before jitter. */
   nextTryMs: number;
   lastError: Error | undefined;
   /** Why the client has ended; undefined while it lives. */
@@ -64,11 +66,11 @@ export interface LinkOptions {
   readonly isStaying?: boolean | undefined;
 }
 
-/** What a machine does with links. */
+/** The part of a machine that the functions of this file call. */
 export interface LinkHost<L extends Link> {
   create(address: string): L;
   isBusy(link: L): boolean;
-  /** The link is gone: all that it was used for goes home (L2). */
+  /** The link is gone: the machine moves the link's partitions home (L2). */
   leave(link: L): void;
 }
 
@@ -109,7 +111,7 @@ export function connectHome<L extends Link>(links: Links<L>, effects: LinkEffect
   connectLink(links.home, candidates[links.nextAddress++ % candidates.length] ?? "", effects);
 }
 
-/** L1. Home is tried again after a while, longer each time. */
+/** L1. Connects home again after a backoff of at least `leastMs`, which grows with each try. */
 export function reconnectHome<L extends Link>(links: Links<L>, leastMs: number, effects: LinkEffects): void {
   links.home.phase = "offline";
   hear(links.home);
@@ -118,14 +120,14 @@ export function reconnectHome<L extends Link>(links: Links<L>, leastMs: number, 
   effects.push({ kind: "set_timer", timer: "reconnect", delayMs: links.nextTryMs });
 }
 
-/** Home is welcomed. */
+/** Home was welcomed: backoff and refusals begin anew. */
 export function noteWelcome(links: Links<Link>): void {
   links.tries = 0;
   links.attempt = 0;
   links.refusedBy.clear();
 }
 
-/** L7. The refusal that ends the client, if `error`, with which home was lost, is one. */
+/** L7. Answers `error`, the reason why home was lost, where it ends the client; else undefined. */
 export function refusalForGood({ home, addresses, refusedBy }: Links<Link>, error: unknown): HeadraceError | undefined {
   if (!(error instanceof RejectedError || error instanceof ConfigurationError)) return undefined;
   if (home.phase === "online") return error;
@@ -133,7 +135,7 @@ export function refusalForGood({ home, addresses, refusedBy }: Links<Link>, erro
   return addresses.every((address) => refusedBy.has(address)) ? error : undefined;
 }
 
-/** Takes down which owners the node at home knows of. */
+/** Keeps the owners that the node at home names, and their addresses. */
 export function noteOwners(
   links: Links<Link>,
   streams: Readonly<Record<string, StreamDescription>>,
@@ -165,7 +167,7 @@ export function learn({ addresses, learned }: Links<Link>, address: string): voi
 export const mayFollow = ({ home, isStaying }: Links<Link>, address: string): boolean =>
   !isStaying && (address.startsWith("wss:") || !home.address.startsWith("wss:"));
 
-/** The link to an owner, made where there is none. */
+/** The link to the owner at `address`. Connects where no link exists. */
 export function linkTo<L extends Link>(links: Links<L>, address: string, host: LinkHost<L>, effects: LinkEffects): L {
   if (links.home.address === address && links.home.phase !== "offline") return links.home;
   const known = links.owners.get(address);
@@ -204,7 +206,7 @@ export function forgetLink<L extends Link>(links: Links<L>, link: L, host: LinkH
   host.leave(link);
 }
 
-/** Closes a link that nothing is spoken of on any more. */
+/** Closes an owner's link that no partition uses any more. */
 export function closeUnused<L extends Link>(links: Links<L>, name: string, effects: LinkEffects): void {
   const link = links.owners.get(name);
   if (link === undefined || link.uses > 0) return;
@@ -212,7 +214,7 @@ export function closeUnused<L extends Link>(links: Links<L>, name: string, effec
   effects.push({ kind: "disconnect", link: name });
 }
 
-/** Speaks of a partition on another link than before. */
+/** Counts a partition that goes from one link to another. */
 export function changeLink(links: Links<Link>, from: string | undefined, to: string | undefined): void {
   const before = from === undefined ? undefined : linkNamed(links, from);
   const after = to === undefined ? undefined : linkNamed(links, to);

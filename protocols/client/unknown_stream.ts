@@ -1,6 +1,6 @@
 /** The error text for a stream that a node does not know, with the streams that it does know. */
 
-/** Streams that the text names. */
+/** The most streams that the text names. */
 const STREAMS_NAMED_MAX = 20;
 
 /** @param action `send to`, or `subscribe to` */

@@ -1,6 +1,6 @@
 /**
- * A connection over the Web-standard `WebSocket`: browsers, Deno, Node 22, or the constructor of `ws` on Node 20. A browser
- * can not ping, so the node does; the machines notice where an answer that is owed does not come.
+ * A connection over the Web-standard `WebSocket`: browsers, Deno, Node 22, or the constructor of `ws` on Node 20. A
+ * browser can not ping, so the node does. The clients' machines notice an owed answer that does not come.
  */
 
 import type { Connect, Connection, ConnectionEvents } from "../connection.ts";
@@ -16,7 +16,7 @@ import { CLOSE_CODES } from "../wire/closing.ts";
 import { decodeFrame, encodeFrame, FRAME_LIMITS, type FrameLimits, wireBytes } from "../wire/codec.ts";
 import { type NodeFrame, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, type Subprotocol } from "../wire/frames.ts";
 
-/** What is used of a WebSocket. */
+/** The part of a WebSocket that {@linkcode connectWebSocket} uses. */
 export interface WebSocketLike {
   binaryType: string;
   readonly protocol: string;
@@ -24,27 +24,36 @@ export interface WebSocketLike {
   send(data: Uint8Array<ArrayBuffer> | string): void;
   close(code?: number, reason?: string): void;
   addEventListener(type: "open", listener: () => void): void;
-  /** Browsers tell nothing in it; `ws` tells the reason in `message`. */
+  /** In a browser the event holds no reason; `ws` gives one in `message`. */
   addEventListener(type: "error", listener: (event: { readonly message?: unknown }) => void): void;
   addEventListener(type: "message", listener: (event: { readonly data: unknown }) => void): void;
   addEventListener(type: "close", listener: (event: { readonly code: number; readonly reason: string }) => void): void;
 }
 
+/** A constructor of WebSockets, such as `globalThis.WebSocket` or that of `ws`. */
 export type WebSocketConstructor = new (address: string, protocols: string[]) => WebSocketLike;
 
+/** The options of {@linkcode connectWebSocket}. */
 export interface WebSocketOptions {
+  /** {@linkcode SUBPROTOCOL_MSGPACK} or {@linkcode SUBPROTOCOL_JSON}. */
   readonly subprotocol: Subprotocol;
-  /** `globalThis.WebSocket` where absent. */
+  /** Default: `globalThis.WebSocket`. */
   readonly webSocket?: WebSocketConstructor;
+  /** Milliseconds until an attempt to connect is given up. Default: 10,000. */
   readonly connectTimeoutMs?: number;
+  /** Bounds of received frames. Default: {@linkcode FRAME_LIMITS}. */
   readonly limits?: FrameLimits;
 }
 
 const CONNECT_TIMEOUT_MS = 10_000;
-/** Close codes after which trying again is of no use (docs/protocol.md, "Closing"). */
+/** Close codes after which a client does not try again (docs/protocol.md, "Closing"). */
 const FINAL_CLOSE_CODES: ReadonlySet<number> = new Set([1003, CLOSE_CODES.refused]);
 
-/** Makes connections to `ws://host:port/v1/connect`. */
+/**
+ * Answers a function that opens connections to `ws://host:port/v1/connect` (RFC 6455). A client throws
+ * `ConfigurationError` when it is made with an address that is no WebSocket URL, an unknown subprotocol, or no
+ * WebSocket constructor.
+ */
 export function connectWebSocket(options: WebSocketOptions): Connect {
   const check = (address: string): void => {
     checkAddress(address);
@@ -60,7 +69,7 @@ export function connectWebSocket(options: WebSocketOptions): Connect {
   return Object.assign(connect, { check });
 }
 
-/** As the constructor of the WebSocket standard reads an address. */
+/** Checks an address by the rules of the WebSocket standard's constructor. */
 function checkAddress(address: string): void {
   const url = URL.canParse(address) ? new URL(address) : undefined;
   const isFit = url !== undefined && /^wss?:$/.test(url.protocol) && url.hash === "";
@@ -163,7 +172,7 @@ function open(socket: WebSocketLike, options: WebSocketOptions, events: Connecti
   socket.addEventListener("close", ({ code, reason }) => fail(closeError(opening.address, code, reason)));
 }
 
-/** Statuses that a node answers an upgrade with where the client would be refused again, and their likely causes. */
+/** Statuses of a refused upgrade that a new try would meet again, with their likely causes. */
 const REFUSED_UPGRADES: ReadonlyMap<number, readonly [RejectedCode, string]> = new Map([
   [400, ["UNSUPPORTED_PROTOCOL", "the subprotocol is none of the node's, or something else listens at this address"]],
   [401, ["UNAUTHENTICATED", "the node, or a proxy before it, wants a token or a certificate"]],
@@ -171,7 +180,7 @@ const REFUSED_UPGRADES: ReadonlyMap<number, readonly [RejectedCode, string]> = n
   [404, ["UNSUPPORTED_PROTOCOL", "the path is not that of the node: /v1/connect"]],
 ]);
 
-/** @param reason told by the WebSocket: empty in a browser, `Unexpected server response: 403` by `ws` */
+/** @param reason the WebSocket's own: empty in a browser, `Unexpected server response: 403` from `ws` */
 function unreachable(address: string, reason: string): HeadraceError {
   const status = Number(/Unexpected server response: (\d{3})/.exec(reason)?.[1]);
   const refused = REFUSED_UPGRADES.get(status);
@@ -184,7 +193,7 @@ function unreachable(address: string, reason: string): HeadraceError {
   );
 }
 
-/** A frame of a later minor version is not for us: undefined. */
+/** Decodes a frame; undefined for a frame of a later minor version. */
 function decodeNodeFrame(data: unknown, subprotocol: Subprotocol, limits: FrameLimits): NodeFrame | undefined {
   if (typeof data !== "string" && !(data instanceof Uint8Array)) {
     throw new RejectedError("MALFORMED_FRAME", "Cannot read a message as it must be text or binary");
@@ -197,7 +206,7 @@ function decodeNodeFrame(data: unknown, subprotocol: Subprotocol, limits: FrameL
   }
 }
 
-/** The reason of a close begins with an error code where the node gives one: `FORBIDDEN: why`. */
+/** The error of a close. A node's reason begins with an error code: `FORBIDDEN: why`. */
 function closeError(address: string, code: number, reason: string): Error {
   const [word = "", ...rest] = reason.split(": ");
   if (/^[A-Z_]+$/.test(word)) return errorFromCode(word, rest.join(": "));

@@ -1,4 +1,4 @@
-/** Cuts the first events off an encoded batch: what the log holds already is not sent twice (E2). */
+/** Cuts the first events off an encoded batch, which the log holds already (E2). */
 import { countEvents } from "./event_codec.ts";
 import { sliceEvents } from "./slice_events.ts";
 

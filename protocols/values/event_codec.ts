@@ -1,7 +1,7 @@
 /**
  * Events to bytes and back: a MessagePack array of maps, or of msgpackr records whose definitions lie inline. Either
- * decodes by itself (E11). What comes from outside is scanned before it is decoded; one bad event is named by a verdict
- * and the others are given back, while broken framing refuses the whole array.
+ * decodes by itself (E11). Bytes from outside are scanned before they are decoded. A bad event gets a verdict and the
+ * other events are decoded; broken framing refuses the whole array.
  */
 import { Packr, Unpackr } from "../../deps.ts";
 import { RejectedError } from "../errors.ts";
@@ -15,16 +15,20 @@ import { DEFINITIONS_MAX, type EventScan, scanEvents } from "./scan.ts";
 import { sliceEvents } from "./slice_events.ts";
 import { readUnreadable } from "./unreadable.ts";
 
+/** The bounds of a batch of events. */
 export interface EventLimits {
+  /** Bytes of one event as a map. */
   readonly eventBytesMax: number;
   readonly batchEventsMax: number;
-  /** MessagePack values in the array. */
+  /** MessagePack values in the whole array. */
   readonly tokensMax: number;
+  /** Levels of lists and maps within one event. */
   readonly depthMax: number;
-  /** Bytes by which the records of a batch may grow as maps. */
+  /** Bytes by which the records of a batch may grow as maps. Default: 8,388,608. */
   readonly growthBytesMax?: number;
 }
 
+/** The bounds of protocol v1. */
 export const EVENT_LIMITS: EventLimits = {
   eventBytesMax: WIRE_DEFAULTS.eventBytesMax,
   batchEventsMax: WIRE_DEFAULTS.batchEventsMax,
@@ -32,14 +36,15 @@ export const EVENT_LIMITS: EventLimits = {
   depthMax: WIRE_DEFAULTS.frameDepthMax,
 };
 
+/** A decoded batch. */
 export interface DecodedEvents {
-  /** One for each event of the array; `undefined` where a verdict names it. */
+  /** One entry for each event of the array; undefined for an event with a verdict. */
   readonly events: readonly (Event | undefined)[];
   /** Ascending by index: `MALFORMED_EVENT` or `EVENT_TOO_LARGE`. Empty in the ordinary case. */
   readonly verdicts: readonly Verdict[];
   /** Event i lies at `[starts[i], starts[i + 1])` of the bytes; a record's first use carries its definition. */
   readonly starts: Uint32Array;
-  /** Some are records with inline definitions. */
+  /** True where some events are records with inline definitions. */
   readonly hasDefinitions: boolean;
 }
 
@@ -53,7 +58,7 @@ const unpacker = new Unpackr({
   int64AsType: "auto",
   copyBuffers: true,
 } as object);
-/** As `unpacker`, and faster with integers of 64 bits: for events without any beyond 2^53, which it would round. */
+/** As `unpacker`, and faster with integers of 64 bits. It rounds those beyond 2^53, so it is for events without any. */
 const narrowUnpacker = new Unpackr({
   useRecords: true,
   mapsAsObjects: true,
@@ -69,15 +74,15 @@ const mapUnpacker = new Unpackr({
 
 export interface EncodeOptions {
   readonly asRecords: boolean;
-  /** What is known of the numbers in the events. Default: {@linkcode ANY_NUMBERS}. */
+  /** The kinds of numbers that the events may hold. Default: {@linkcode ANY_NUMBERS}. */
   readonly numbers?: NumberKinds;
 }
 
 /**
  * Encodes a batch. With `asRecords`, events of like shape share one definition of their keys: smaller, and three times
- * as fast to decode. Whole numbers from -2^53 to 2^53 and big integers are written as integers, all other numbers and -0 as
- * floats. Throws what the encoder throws for a value that has no MessagePack form (a function, a big integer beyond 64
- * bits, a cycle).
+ * as fast to decode. Whole numbers from -2^53 to 2^53 and big integers are written as integers, all other numbers and
+ * -0 as floats. Throws what the encoder throws for a value that has no MessagePack form (a function, a big integer
+ * beyond 64 bits, a cycle).
  */
 export function encodeEvents(events: readonly unknown[], options: EncodeOptions): Uint8Array {
   const { asRecords, numbers = ANY_NUMBERS } = options;
@@ -90,19 +95,19 @@ export function encodeEvents(events: readonly unknown[], options: EncodeOptions)
 /** Encodes one value by itself, as {@linkcode sliceEvents} would cut it. */
 export const encodeEvent = (value: unknown): Uint8Array => packNumbers(packMaps, value, ANY_NUMBERS);
 
-/** As {@linkcode encodeEvent}, in the fewest bytes: the length of a map takes no more than it needs. */
+/** As {@linkcode encodeEvent}, in the fewest bytes: each map has the shortest form of its length. */
 export const encodeCompact = (value: unknown): Uint8Array => packNumbers(packCompact, value, ANY_NUMBERS);
 
 /**
- * A resume point as it is stored: in the compact form where the common one goes beyond the bound of what was sent. It takes less
- * than twice that bound, as short floats become long ones.
+ * Encodes a resume point for the log: in the compact form where the common form exceeds `positionBytesMax`. The result
+ * takes less than twice that bound, as short floats become long ones.
  */
 export function encodePosition(position: unknown): Uint8Array {
   const bytes = encodeEvent(position);
   return bytes.length <= FIELD_LIMITS.positionBytesMax ? bytes : encodeCompact(position);
 }
 
-/** Counts what might be definitions: text may look like one, which costs a little size and no correctness. */
+/** Counts bytes that look like definitions. Text may look like one too, which costs some size and no correctness. */
 function isDefinitionHeavy(bytes: Uint8Array): boolean {
   let definitions = 0;
   for (let at = bytes.indexOf(0xd4); at >= 0; at = bytes.indexOf(0xd4, at + 1)) {
@@ -111,7 +116,10 @@ function isDefinitionHeavy(bytes: Uint8Array): boolean {
   return false;
 }
 
-/** Number of events in the array, from its header alone. Throws `MALFORMED_FRAME` for what is no array. */
+/**
+ * The number of events in the array, from its header alone. Throws `RejectedError` `MALFORMED_FRAME` for any other
+ * value.
+ */
 export function countEvents(bytes: Uint8Array): number {
   const token = bytes[0] ?? 0;
   if (token >= 0x90 && token < 0xa0) return token & 0x0f;
@@ -129,7 +137,7 @@ export function countEvents(bytes: Uint8Array): number {
 
 /**
  * Scans and decodes a batch. Throws `RejectedError` (`MALFORMED_FRAME`, `FRAME_TOO_COMPLEX`, `BATCH_TOO_LARGE`) where
- * the whole of it has to be refused.
+ * the whole batch is refused.
  */
 export function decodeEvents(bytes: Uint8Array, limits: EventLimits = EVENT_LIMITS): DecodedEvents {
   const scan = scanEvents(bytes, limits, limits.batchEventsMax);
@@ -144,10 +152,10 @@ export function decodeEvents(bytes: Uint8Array, limits: EventLimits = EVENT_LIMI
   return { events, verdicts, starts, hasDefinitions };
 }
 
-/** Decodes what this process or its log wrote and once scanned: no limits, no verdicts. */
+/** Decodes events that this process or its log has scanned before: no limits, no verdicts. */
 export const decodeTrustedEvents = (bytes: Uint8Array): readonly Event[] => unpacker.unpack(bytes) as Event[];
 
-/** What a log holds was judged when it was taken in; dead letters carry more than an event may. */
+/** A log's events were judged when they were taken; dead letters are larger than an event may be. */
 const STORED_LIMITS: EventLimits = {
   ...EVENT_LIMITS,
   eventBytesMax: Number.MAX_SAFE_INTEGER,
@@ -157,15 +165,16 @@ const STORED_LIMITS: EventLimits = {
 };
 
 /**
- * Decodes a stored batch of which some events were rejected: those may be what no decoder reads, and are left out
- * (`undefined`) where they are. `isRejected` tells of an index.
+ * Decodes a stored batch with rejected events. A rejected event that no decoder can read is undefined.
+ *
+ * @param isRejected whether the event at an index was rejected
  */
 export function decodeJudgedEvents(
   bytes: Uint8Array,
   isRejected: (index: number) => boolean,
 ): readonly (Event | undefined)[] {
   const { events, verdicts } = decodeEvents(bytes, STORED_LIMITS);
-  // Taken in by an earlier version, which judged otherwise.
+  // Events that an earlier version accepted, and this version's scan would not.
   const taken = verdicts.map(({ index }) => index).filter((index) => !isRejected(index));
   if (taken.length === 0) return events;
   const decoded = [...events];
@@ -182,7 +191,7 @@ function judgeEvents(bytes: Uint8Array, scan: EventScan, eventBytesMax: number):
   let verdicts: Verdict[] | undefined;
   let nextFlaw = 0;
   for (let index = 0; index < scan.count; index++) {
-    // As a map: JSON, sinks and dead letters write the keys of each record again.
+    // The size as a map, as JSON, sinks and dead letters write the keys of each record again.
     const sizeBytes =
       (scan.starts[index + 1] as number) - (scan.starts[index] as number) + (scan.growths?.[index] ?? 0);
     const flaw = scan.flaws[nextFlaw];

@@ -1,21 +1,24 @@
 /**
- * Whether events fit the bounds on nesting and on values of one frame. A node refuses the whole frame beyond them, so the
- * producer finds the event at fault before it is sent: its neighbours, and the connection, come to no harm.
+ * Whether events fit the bounds of a frame on levels and values. Beyond these a node refuses the whole frame. So the
+ * producer finds the event at fault before it sends the batch: the other events and the connection come to no harm.
  */
 import { WIRE_DEFAULTS } from "../wire/frames.ts";
 import { scanEvents } from "./scan.ts";
 
-/** Levels of one event, its own map being the first: the same at every way in, whatever lies around the event there. */
+/**
+ * The most levels of one event, its own map being the first. The same at every way in, without the levels around
+ * events.
+ */
 export const EVENT_LEVELS_MAX: number = WIRE_DEFAULTS.frameDepthMax;
-/** Values in a batch of several events: as JSON, where each value has its key beside it, there are twice as many. */
+/** The most values in a batch of several events. As JSON, where keys count too, a batch has up to twice as many. */
 const BATCH_VALUES_MAX = 300_000;
-/** Values of a frame that are not its events. */
+/** Values of a frame besides those of its events. */
 const FRAME_VALUES = 256;
 
-/** Keys of a map that the encoder of MessagePack has a length for. */
+/** The most keys of a map that the MessagePack encoder can write. */
 const MAP_KEYS_MAX = 65_535;
 export const TOO_MANY_KEYS = `a map must have at most ${MAP_KEYS_MAX} keys: it has more`;
-/** No shorter JSON holds a map of more: each key takes its quotes, a colon, a value and a comma. */
+/** Shorter JSON can not hold a wider map: each key takes its quotes, a colon, a value and a comma. */
 export const WIDE_MAP_CHARACTERS_MIN: number = MAP_KEYS_MAX * 5;
 
 /** What {@linkcode surveyEvent} finds, as bits of a set. */
@@ -25,8 +28,9 @@ export const MINUS_ZERO = 4;
 export const TOO_WIDE = 8;
 
 /**
- * One walk over an event, as it is to be sent: whether lists and maps lie deeper in each other than a node takes (a cycle is
- * endlessly deep), whether a map has more keys than its encoder counts, and whether numbers may be beyond 32 bits or -0.
+ * Walks over an event once, before it is sent. Answers a set of bits: `TOO_DEEP` for more levels than a node takes (a
+ * cycle is endlessly deep), `TOO_WIDE` for a map with too many keys, `LONG_NUMBER` for numbers beyond 32 bits,
+ * `MINUS_ZERO` for -0.
  */
 export function surveyEvent(event: unknown, levelsLeft: number = EVENT_LEVELS_MAX): number {
   if (typeof event !== "object" || event === null || ArrayBuffer.isView(event) || event instanceof Date) return 0;
@@ -39,7 +43,7 @@ export function surveyEvent(event: unknown, levelsLeft: number = EVENT_LEVELS_MA
     }
     return found;
   }
-  // What else an encoder makes of an instance of a class is not seen here.
+  // An encoder may turn an instance of a class into any value.
   if (event.constructor !== Object) found = LONG_NUMBER | MINUS_ZERO;
   let keys = 0;
   for (const key in event) {
@@ -57,14 +61,16 @@ function surveyScalar(value: unknown): number {
   return Object.is(value, -0) ? MINUS_ZERO : 0;
 }
 
-/** Whether lists and maps lie deeper in each other than that. */
+/** Whether a value has more than `levelsMax` levels of lists and maps. */
 export const isTooDeep = (value: unknown, levelsMax: number = EVENT_LEVELS_MAX): boolean =>
   (surveyEvent(value, levelsMax) & TOO_DEEP) !== 0;
 
-/** Whether a map in it has more keys than its encoder counts. */
+/** Whether a map in a value has more keys than the encoder can write. */
 export const isTooWide = (value: unknown): boolean => (surveyEvent(value) & TOO_WIDE) !== 0;
 
-/** Whether encoded events hold more values than a frame may. Each value has a byte at least: few bytes are not walked. */
+/**
+ * Whether encoded events hold more values than a frame may. A value takes a byte at least, so few bytes need no walk.
+ */
 export function hasTooManyValues(events: Uint8Array, count: number): boolean {
   const valuesMax = count > 1 ? BATCH_VALUES_MAX : WIRE_DEFAULTS.frameTokensMax - FRAME_VALUES;
   if (events.length <= valuesMax) return false;
@@ -72,6 +78,6 @@ export function hasTooManyValues(events: Uint8Array, count: number): boolean {
     scanEvents(events, { tokensMax: valuesMax, depthMax: WIRE_DEFAULTS.frameDepthMax }, count);
     return false;
   } catch {
-    return true; // The scan throws for the array as a whole alone: for its values, as its depth is known to be in order.
+    return true; // The scan throws for too many values: the depth was checked before.
   }
 }

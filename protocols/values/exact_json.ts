@@ -1,15 +1,15 @@
 /**
- * JSON text that reads back as the very value: the one way out for values that people and programs sent. `JSON.stringify`
- * writes -0 as 0, and a double beyond 2^53 as the digits of an integer that is another number.
+ * JSON text that reads back as the same value: the one way out for values that people and programs sent.
+ * `JSON.stringify` writes -0 as 0, and a double beyond 2^53 as the digits of another number.
  */
 
-/** Up to here every whole double is an integer of its own, and is written in digits; beyond it doubles skip integers. */
+/** Up to 2^53 every integer is a double of its own and is written in digits; beyond, doubles skip integers. */
 export const WHOLE_MAX: number = 2 ** 53;
 
-/** Gives another value to be written in the place of one that JSON has no word for. */
+/** Answers the value to write in place of one that has no form in JSON. */
 export type WordOf = (value: unknown) => unknown;
 
-/** A value that is written as this text of JSON. */
+/** A value that is written as this JSON text. */
 export class JsonText {
   readonly text: string;
 
@@ -19,19 +19,19 @@ export class JsonText {
 }
 
 /**
- * Writes integers (`bigint`) as digits, and whole doubles beyond 2^53 with an exponent. A field that is undefined is left
- * out; in a list it is null.
+ * Writes integers (`bigint`) as digits, and whole doubles beyond 2^53 with an exponent. A field that is undefined is
+ * left out; in a list it is null.
  */
 export const exactJson = (value: unknown): string =>
   hasOwnWords(value) ? writeJson(value) : (JSON.stringify(value) ?? "null");
 
-/** The same for values that are known to hold one with words of its own: this way is slower than `JSON.stringify`. */
+/** As `exactJson`, with a `wordOf`. Slower than `JSON.stringify`, so `exactJson` uses it only where it must. */
 export const writeJson = (value: unknown, wordOf?: WordOf): string => writeWord(value, wordOf, undefined);
 
-/** The same for people: a field or an item to a line, two spaces deeper than what holds it. */
+/** As `writeJson`, for people: one line for each field or item, indented by two spaces a level. */
 export const writeIndentedJson = (value: unknown, wordOf?: WordOf): string => writeWord(value, wordOf, "\n");
 
-/** @param lineBreak with the indentation of the line that the value begins on; undefined for a text of one line */
+/** @param lineBreak a line break with the indentation of the value's own line; undefined for a text of one line */
 function writeWord(value: unknown, wordOf: WordOf | undefined, lineBreak: string | undefined): string {
   const word = wordOf === undefined ? value : wordOf(value);
   if (typeof word === "number") return isInexact(word) ? exactNumber(word) : JSON.stringify(word);
@@ -54,13 +54,18 @@ function joined(texts: readonly string[], lineBreak: string | undefined): string
   return `${lineBreak}  ${texts.join(`,${lineBreak}  `)}${lineBreak}`;
 }
 
-/** Whether `JSON.stringify` would change this number on its way: -0, and every finite double beyond 2^53 (all are whole). */
+/**
+ * Whether `JSON.stringify` would change this number on its way: -0, and every finite double beyond 2^53 (all are
+ * whole).
+ */
 export function isInexact(value: number): boolean {
   if (value > WHOLE_MAX || value < -WHOLE_MAX) return Number.isFinite(value);
   return value === 0 && Object.is(value, -0);
 }
 
-/** The text of a number for which {@linkcode isInexact} holds. The point tells readers with types that -0 is no integer. */
+/**
+ * The text of a number for which {@linkcode isInexact} holds. The point tells readers with types that -0 is no integer.
+ */
 export const exactNumber = (value: number): string => (value === 0 ? "-0.0" : value.toExponential());
 
 function hasOwnWords(value: unknown): boolean {

@@ -1,6 +1,6 @@
 /**
- * Events as JSON text that people type and read, exactly: `headrace produce` reads it, `headrace tail` writes it, and
- * the one is the inverse of the other. What JSON can say and an event can not hold is refused, not changed.
+ * Events as JSON text that people type and read: `headrace produce` reads it, `headrace tail` writes it, and each is
+ * the inverse of the other. A JSON value that no event can hold is refused, not changed.
  */
 import { RejectedError } from "../errors.ts";
 import type { Event } from "../event.ts";
@@ -14,11 +14,11 @@ const JSON_LIMITS = { tokensMax: EVENT_LIMITS.tokensMax / 2, depthMax: EVENT_LIM
 const SURROGATE = /\\u[dD][89a-fA-F]/;
 
 /**
- * Reads an event from JSON text: integers of 64 bits exactly, and `$int`, `$bytes`, `$time` and `$map` as docs/protocol.md
- * has them. Throws `RejectedError` where the text is no map of JSON, has a key twice, has too many levels, or holds half a
- * character.
+ * Reads an event from JSON text: integers of 64 bits exactly, and the tags `$int`, `$bytes`, `$time` and `$map` of
+ * docs/protocol.md. Throws `RejectedError` for text that is no JSON map, has a key twice, has too many levels, or holds
+ * half a surrogate pair.
  *
- * @param levelsAround of an answer of a node around the events in it; 0 for an event alone
+ * @param levelsAround levels around the event, as in a node's answer; 0 for an event alone
  */
 export function jsonEvent(text: string, levelsAround = 0): Event {
   const parsed = parseEventJson(text, JSON_LIMITS, levelsAround);

@@ -1,6 +1,6 @@
 /**
- * What JSON can not say, said in JSON: `{"$int": "9007199254740993"}`, `{"$bytes": base64}`, `{"$time": RFC 3339}`. A map
- * that happens to look like one of these is wrapped: `{"$map": {"$int": "..."}}`.
+ * Values that JSON has no form for, as tagged maps: `{"$int": "9007199254740993"}`, `{"$bytes": base64}`,
+ * `{"$time": RFC 3339}`. A map that looks like one of these is wrapped: `{"$map": {"$int": "..."}}`.
  */
 import { RejectedError } from "../errors.ts";
 import type { Fields } from "../wire/narrow.ts";
@@ -13,18 +13,18 @@ const INTEGER = /^-?(0|[1-9]\d{0,19})$/;
 const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:[0-5]\d(\.\d{1,9})?Z$/;
 /** Years before 0 and beyond 9999, as ECMAScript writes them. */
 const FAR_TIME = /^[+-]\d{6}-/;
-/** Up to the milliseconds, digits beyond them, and the rest. */
+/** The text up to the milliseconds, the digits beyond, and the rest. */
 const FAR_DIGITS = /^([^.]*(?:\.\d{1,3})?)(\d{0,6})(.*)$/;
 
 /**
- * A value of MessagePack's as one of JSON's, to be written by `exactJson`. Numbers that are not finite become null: JSON has no
- * word for them. Maps and lists that need no tag are shared, not copied.
+ * Turns a MessagePack value into one that `exactJson` writes. A number that is not finite becomes null, as JSON has no
+ * form for it. Maps and lists without tags are shared, not copied.
  */
 export function toJsonValue(value: unknown): unknown {
   if (typeof value === "bigint") return { $int: value.toString() };
   if (typeof value !== "object" || value === null) return value;
   if (value instanceof Uint8Array) return { $bytes: toBase64(value) };
-  // A time beyond what a Date holds has no word in JSON, as a number that is not finite has none.
+  // An invalid `Date` becomes null, as a number that is not finite does.
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : { $time: value.toISOString() };
   if (Array.isArray(value)) return toJsonList(value);
   const fields = value as Fields;
@@ -59,7 +59,7 @@ function toJsonFields(fields: Fields): Fields {
   return changed ?? fields;
 }
 
-/** The key of a map that has one alone. */
+/** The key of a map with a single key; undefined for any other map. */
 function onlyKey(fields: Fields): string | undefined {
   let only: string | undefined;
   for (const key in fields) {
@@ -70,14 +70,14 @@ function onlyKey(fields: Fields): string | undefined {
 }
 
 /**
- * The way back, in place where nothing is tagged. Throws `MALFORMED_FRAME` for a tag with a bad value and for a plain integer
- * beyond 64 bits, naming its path (JSON Pointer, RFC 6901).
+ * Turns a parsed JSON value back into a MessagePack value, in place. Throws `JsonValueError` (`MALFORMED_FRAME`) for a
+ * tag with a bad value and for a plain integer beyond 64 bits, with its path (JSON Pointer, RFC 6901).
  */
 export const fromJsonValue = (value: unknown): unknown => convert(value, []);
 
 type Path = (string | number)[];
 
-/** @param path of the value, as it stands while the walk is there */
+/** @param path the path of the value; the walk changes it as it goes */
 function convert(value: unknown, path: Path): unknown {
   if (typeof value !== "object" || value === null) return value;
   if (Array.isArray(value)) {
@@ -108,7 +108,9 @@ function convertFields(fields: Fields, keys: readonly string[], path: Path): Fie
   return fields;
 }
 
-/** Defined, not assigned: a key "__proto__" stays a key, for the scan of the events to refuse. */
+/**
+ * Defines the field instead of assigning it, so that a key "__proto__" stays a key, which the scan of events refuses.
+ */
 const setField = (fields: Fields, key: string, value: unknown): Fields =>
   Object.defineProperty(fields, key, { value, enumerable: true, writable: true, configurable: true });
 
@@ -124,10 +126,12 @@ function untag(tag: string, value: unknown, path: Path): unknown {
   throw badTag(tag, WORDS[tag] ?? "a map", value, path);
 }
 
-/** The key of an integer's digits in the place of `$int`'s text, where the sender wrote a plain integer beyond 64 bits. */
+/** `{"$int": {"plain": digits}}` stands for a plain integer beyond 64 bits, as the sender wrote it. */
 export const PLAIN_KEY = "plain";
 
-/** Any other map under that key is a bad `$int` that the sender wrote. */
+/**
+ * The digits of a plain integer beyond 64 bits; undefined for any other value, which is a bad `$int` of the sender's.
+ */
 function plainInteger(value: unknown): string | undefined {
   const digits = (value as Fields | null | undefined)?.[PLAIN_KEY];
   return typeof digits === "string" && PLAIN.test(digits) && !isOf64Bits(digits) ? digits : undefined;
@@ -135,7 +139,10 @@ function plainInteger(value: unknown): string | undefined {
 
 const PLAIN = /^-?[1-9]\d*$/;
 
-/** The text of a value of `parseJson` as the sender may have written it, though `fromJsonValue` has gone some way into it. */
+/**
+ * The text of a parsed JSON value as the sender may have written it, even where `fromJsonValue` has changed parts of
+ * it.
+ */
 export const sentJson = (value: unknown): string => writeJson(value, sentWord);
 
 function sentWord(value: unknown): unknown {
@@ -146,7 +153,7 @@ function sentWord(value: unknown): unknown {
   return plain === undefined ? value : new JsonText(plain);
 }
 
-/** A value that JSON has, and an event can not hold. */
+/** The error for a JSON value that no event can hold. */
 export class JsonValueError extends RejectedError {
   /** JSON Pointer of the value. */
   readonly path: string;
@@ -181,7 +188,7 @@ const shortened = (text: string): string =>
 const badTag = (tag: string, wanted: string, value: unknown, path: Path): JsonValueError =>
   new JsonValueError(pointerOf([...path, tag]), `must hold ${wanted}: current value is ${shortened(sentJson(value))}`);
 
-/** Refuses days and times that do not exist, and digits finer than a nanosecond: none is moved or cut. */
+/** Reads a time. Refuses days and times that do not exist, and digits finer than a nanosecond: no time is changed. */
 function toTime(text: string, path: Path): Date {
   if (FAR_TIME.test(text)) {
     const far = readFarTime(text);
@@ -192,21 +199,21 @@ function toTime(text: string, path: Path): Date {
   return dateOf(time.timeMs, time.nanoseconds);
 }
 
-/** Of a year before 0 or beyond 9999; undefined for no time. */
+/** Reads a time of a year before 0 or beyond 9999; undefined for a text that is no such time. */
 function readFarTime(text: string): Date | undefined {
   const [, whole = "", finer = "", end = ""] = FAR_DIGITS.exec(text) ?? [];
   const time = new Date(`${whole}${end}`);
   return Number.isNaN(time.getTime()) ? undefined : dateOf(time.getTime(), Number(finer.padEnd(6, "0")));
 }
 
-/** Whether digits are those of an integer from -2^63 to 2^64 - 1. */
+/** Whether the digits are an integer from -2^63 to 2^64 - 1. */
 export function isOf64Bits(digits: string): boolean {
   if (digits.length > INTEGER_CHARACTERS_MAX) return false;
   const value = BigInt(digits);
   return value >= -(2n ** 63n) && value < 2n ** 64n;
 }
 
-/** Digits of 2^64 - 1, and as many characters as -2^63 has. */
+/** The number of characters of 2^64 - 1 and of -2^63. */
 const INTEGER_CHARACTERS_MAX = 20;
 
 function toInteger(text: string, path: Path): number | bigint {
@@ -217,7 +224,7 @@ function toInteger(text: string, path: Path): number | bigint {
   return value >= -WHOLE_MAX && value <= WHOLE_MAX ? Number(value) : value;
 }
 
-/** Characters of one call of `fromCharCode`: more would overflow the stack. */
+/** The bytes for one call of `fromCharCode`: more would overflow the stack. */
 const CHUNK_BYTES = 8_192;
 
 export function toBase64(bytes: Uint8Array): string {
@@ -227,7 +234,7 @@ export function toBase64(bytes: Uint8Array): string {
   return btoa(binary);
 }
 
-/** Strict: what is written again as another text (no padding, spaces, spare bits) is refused, never dropped in silence. */
+/** Reads strict base64: text that would be written otherwise (no padding, spaces, spare bits) is refused. */
 function fromBase64(text: string, path: Path): Uint8Array {
   const binary = binaryOf(text);
   if (binary === undefined || btoa(binary) !== text) throw badTag("$bytes", WORDS.$bytes ?? "", text, path);
@@ -238,6 +245,6 @@ function binaryOf(text: string): string | undefined {
   try {
     return atob(text);
   } catch {
-    return undefined; // the caller says why
+    return undefined; // the caller throws the reason
   }
 }

@@ -1,8 +1,12 @@
-/** What numbers a value may hold: whoever has walked over it anyway spares its packer the walks (packed_numbers.ts). */
+/**
+ * The kinds of numbers that a value may hold. A caller that has walked over the value spares its packer another walk.
+ */
 export interface NumberKinds {
-  /** Beyond 32 bits. */
+  /** True where a number may be beyond 32 bits. */
   readonly mayBeLong: boolean;
+  /** True where a number may be -0. */
   readonly mayBeMinusZero: boolean;
 }
 
+/** For a value that was not walked over. */
 export const ANY_NUMBERS: NumberKinds = { mayBeLong: true, mayBeMinusZero: true };

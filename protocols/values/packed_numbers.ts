@@ -1,7 +1,7 @@
 /**
- * The kind of numbers in MessagePack that msgpackr has written. It writes a whole number beyond 32 bits as a float, and -0 as
- * an integer: a reader with types then gets a float where an integer was sent, and the sign is lost. Here a whole number
- * from -2^53 to 2^53 is an integer whatever it was before, as a number of JavaScript does not tell, and -0 is a float.
+ * The kinds of numbers in MessagePack. msgpackr writes a whole number beyond 32 bits as a float, and -0 as an integer:
+ * a typed reader then gets a float for an integer, and the sign is lost. Here each whole number from -2^53 to 2^53 is
+ * written as an integer, and -0 as a float.
  */
 import { addExtension, type Packr } from "../../deps.ts";
 import { WHOLE_MAX } from "./exact_json.ts";
@@ -15,8 +15,8 @@ export function packNumbers(packer: Packr, value: unknown, { mayBeLong, mayBeMin
 }
 
 /**
- * The packer takes a map with a key `constructor` for an instance of a class, and calls what it has at `toJSON`: both may be keys
- * of an event. Then it is told to call nothing.
+ * Packs a value. The packer takes a map with a key `constructor` for an instance of a class, and calls its `toJSON`;
+ * both may be keys of an event. Where that throws, the value is packed again without calls of `toJSON`.
  */
 function pack(packer: Packr, value: unknown): Uint8Array {
   try {
@@ -34,8 +34,9 @@ function pack(packer: Packr, value: unknown): Uint8Array {
 }
 
 /**
- * Rewrites floats that are whole as integers, in place: a float 64 and an integer of 64 bits are nine bytes both. The bytes are
- * what a packer wrote, and are not checked. Neither maps nor records matter here: whatever a value holds follows it.
+ * Rewrites whole floats as integers, in place: a float 64 and an integer of 64 bits both take nine bytes. The bytes
+ * come from the packer and are not checked. Maps and records need no walk of their own, as their values follow their
+ * headers.
  */
 function writeIntegers(packed: Uint8Array): void {
   for (let at = 0; at < packed.length; ) {
@@ -45,7 +46,7 @@ function writeIntegers(packed: Uint8Array): void {
     } else if (token < 0xc0) {
       at += 1 + (token & 0x1f);
     } else if (token === 0xcb) {
-      // Of doubles between 2^31 and 2^53 the first byte is one of three.
+      // The first byte of a double between 2^31 and 2^53 is one of three.
       const first = (packed[at + 1] as number) & 0x7f;
       if (first >= 0x41 && first <= 0x43) rewriteFloat(packed, at);
       at += 9;
@@ -56,14 +57,14 @@ function writeIntegers(packed: Uint8Array): void {
 }
 
 const WORD = 0x1_0000_0000;
-/** The first of the 53 digits of a double, as a number. */
+/** The hidden first bit of a double's 53 bits, as a number. */
 const FIRST_DIGIT = 0x10_0000 * WORD;
-/** 2^-21 to 2: what the 53 digits of a double between 2^31 and 2^54 are to be multiplied by. */
+/** 2^-21 to 2: the factors of the 53 bits for doubles between 2^31 and 2^54. */
 const SCALES = Float64Array.from({ length: 23 }, (_, index) => 2 ** (index - 21));
 /** The exponent of 2^31, as a double holds it. */
 const LEAST_EXPONENT = 1_023 + 31;
 
-/** The float is read and the integer written in two words each: through a view of the bytes it takes longer. */
+/** Reads the float and writes the integer as two words each, which is faster than a `DataView`. */
 function rewriteFloat(packed: Uint8Array, at: number): void {
   const upper = wordAt(packed, at + 1);
   const scale = SCALES[((upper >>> 20) & 0x7ff) - LEAST_EXPONENT];
@@ -90,7 +91,7 @@ function putWord(packed: Uint8Array, at: number, word: number): void {
   packed[at + 3] = word;
 }
 
-/** Bytes of the value at `at`, or of its header alone where values follow within it. */
+/** Bytes of the value at `at`; for a list or a map, bytes of its header. */
 function sizeOf(packed: Uint8Array, at: number, token: number): number {
   switch (token) {
     case 0xcc:
@@ -151,7 +152,9 @@ function lengthAt(packed: Uint8Array, at: number, lengthBytes: number): number {
 class MinusZero {}
 
 const MINUS_ZERO = new MinusZero();
-/** A number that the packer asks for. It writes the float without an extension's header, so that no reader ever sees it. */
+/**
+ * The packer needs a type for each extension. This one writes a float without a header, so no reader meets the type.
+ */
 const UNUSED_TYPE = 0x2d;
 
 addExtension({
@@ -167,7 +170,7 @@ addExtension({
   },
 } as never);
 
-/** The same value, each -0 replaced by what the packer writes as a float; the very value where there is none. */
+/** A copy of the value in which `MinusZero` stands for each -0; the value itself where it has none. */
 function withMinusZeros(value: unknown): unknown {
   if (typeof value === "number") return isMinusZero(value) ? MINUS_ZERO : value;
   if (typeof value !== "object" || value === null) return value;
@@ -181,7 +184,7 @@ function withMinusZeros(value: unknown): unknown {
     const after = withMinusZeros(before);
     if (after === before) continue;
     changed ??= { ...value };
-    // Defined, not assigned: a key "__proto__" stays a key.
+    // Defined instead of assigned, so that a key "__proto__" stays a key.
     Object.defineProperty(changed, key, { value: after, enumerable: true, writable: true, configurable: true });
   }
   return changed ?? value;

@@ -1,6 +1,6 @@
 /**
- * JSON text to values, exactly: an integer beyond 2^53 becomes a big integer instead of its nearest double. The one way in
- * for JSON that people and programs send; `JSON.parse` alone is for what this program wrote.
+ * JSON text to exact values: an integer beyond 2^53 becomes a big integer instead of its nearest double. The one way in
+ * for JSON that people and programs send; `JSON.parse` alone is for text that this program wrote.
  */
 import { RejectedError } from "../errors.ts";
 import { isTooDeep } from "./event_complexity.ts";
@@ -10,8 +10,9 @@ import type { ScanLimits } from "./scan.ts";
 import { scanJson, tooComplex } from "./scan_json.ts";
 
 /**
- * Parses within `limits`. Integers beyond 2^53 are left as `{"$int": "..."}`, of which `fromJsonValue` makes big integers. One
- * beyond 64 bits is left as `{"$int": {"plain": "..."}}`, which `fromJsonValue` refuses as the plain integer it was. Throws `RejectedError` (`MALFORMED_FRAME`, `FRAME_TOO_COMPLEX`).
+ * Parses JSON within `limits`. An integer beyond 2^53 becomes `{"$int": "..."}`, of which `fromJsonValue` makes a big
+ * integer. One beyond 64 bits becomes `{"$int": {"plain": "..."}}`, which `fromJsonValue` refuses. Throws
+ * `RejectedError` (`MALFORMED_FRAME`, `FRAME_TOO_COMPLEX`).
  */
 export const parseJson = (text: string, limits: ScanLimits): unknown => parseTagged(text, limits, tagOf);
 
@@ -19,19 +20,19 @@ const tagOf: Tagged = (digits) =>
   isOf64Bits(digits) ? `{"$int":"${digits}"}` : `{"$int":{"${PLAIN_KEY}":"${digits}"}}`;
 
 export interface ParsedEvents {
-  /** As `parseJson` answers it. */
+  /** The value, as `parseJson` answers it. */
   readonly value: unknown;
-  /** Whether `checkLevels` has to look at what `fromJsonValue` makes of it. */
+  /** True where the caller must pass the result of `fromJsonValue` to `checkLevels`. */
   readonly isDeep: boolean;
-  /** What the numbers of the events may be. */
+  /** The kinds of numbers that the events may hold. */
   readonly numbers: NumberKinds;
 }
 
 /**
- * As `parseJson` for text that holds events, whose levels `limits.depthMax` bounds. Their text may have more: a map that looks
- * like a tag is wrapped (`$map`), and the deepest values may be tags.
+ * As `parseJson`, for text with events, whose levels `limits.depthMax` bounds. The text may have more levels: a map
+ * that looks like a tag is wrapped (`$map`), and the deepest values may be tags.
  *
- * @param levelsAround of what the text has around each event
+ * @param levelsAround levels of the text around each event
  */
 export function parseEventJson(text: string, limits: ScanLimits, levelsAround: number): ParsedEvents {
   const { depthMax } = limits;
@@ -40,15 +41,18 @@ export function parseEventJson(text: string, limits: ScanLimits, levelsAround: n
   return { value: parseScanned(text, integers, tagOf), isDeep: levels > depthMax, numbers };
 }
 
-/** Throws `FRAME_TOO_COMPLEX` where a value of `fromJsonValue` has more than `levelsMax` levels. */
+/** Throws `RejectedError` `FRAME_TOO_COMPLEX` where a value has more than `levelsMax` levels. */
 export function checkLevels(value: unknown, levelsMax: number): void {
   if (isTooDeep(value, levelsMax)) throw tooComplex("levels", levelsMax);
 }
 
-/** A key that no text from outside has: the parsed text was made here. */
+/** The tag of an integer in text that was made here: no stored text has this key. */
 const OWN_TAG = "\u0000int";
 
-/** Parses text of {@linkcode exactJson}, or other JSON without tags: integers beyond 2^53 are big integers. Throws as `parseJson`. */
+/**
+ * Parses text of `exactJson`, or other JSON without tags: integers beyond 2^53 become big integers. Throws as
+ * `parseJson`.
+ */
 export function parseExactJson(text: string, limits: ScanLimits): unknown {
   return withIntegers(parseTagged(text, limits, (digits) => `{${JSON.stringify(OWN_TAG)}:"${digits}"}`));
 }
@@ -61,7 +65,9 @@ function withIntegers(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, withIntegers(one)]));
 }
 
-/** Beyond 64 bits, digits that are those of a double exactly are what earlier versions wrote of that double. */
+/**
+ * Earlier versions wrote a double beyond 64 bits as digits: digits beyond 64 bits that are a double exactly become it.
+ */
 function ownInteger(digits: string): number | bigint {
   const double = Number(digits);
   const isDouble = !isOf64Bits(digits) && Number.isFinite(double) && BigInt(double) === BigInt(digits);

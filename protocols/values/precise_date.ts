@@ -1,18 +1,18 @@
 /**
- * Times finer than a millisecond. A MessagePack timestamp counts nanoseconds and a `Date` milliseconds: a time that a `Date`
- * would cut is a {@linkcode PreciseDate}, so that whoever sent it finds all of its digits again, in MessagePack and in JSON.
+ * Times finer than a millisecond. A MessagePack timestamp counts nanoseconds and a `Date` milliseconds. A time that a
+ * `Date` would cut is a {@linkcode PreciseDate}, which keeps all digits, in MessagePack and in JSON.
  */
 import { addExtension } from "../../deps.ts";
 
 const NANOSECONDS_A_MS = 1_000_000;
 const NANOSECONDS_A_SECOND = 1_000_000_000;
-/** What a timestamp of 64 bits holds in whole seconds. */
+/** The seconds of a timestamp of 64 bits stay below this. */
 const SECONDS_OF_64_BITS = 2 ** 34;
 const TIMESTAMP = 0xff;
 
-/** A time of which `getTime` tells the milliseconds, rounded down, and `nanoseconds` the rest. */
+/** A time finer than a millisecond: `getTime` answers the milliseconds, rounded down, and `nanoseconds` the rest. */
 export class PreciseDate extends Date {
-  /** Beyond the millisecond: 1 to 999,999. */
+  /** Nanoseconds beyond the millisecond: 1 to 999,999. */
   readonly nanoseconds: number;
 
   constructor(timeMs: number, nanoseconds: number) {
@@ -27,10 +27,10 @@ export class PreciseDate extends Date {
   }
 }
 
-/** Of the years -271821 to 275760: the most that a `Date` holds. */
+/** The largest and, negated, the least time of a `Date` in ms: the years -271821 to 275760. */
 const TIME_MS_MAX = 8.64e15;
 
-/** The time this many nanoseconds (0 to 999,999) after a millisecond; an invalid one beyond what a `Date` holds. */
+/** The time `nanoseconds` (0 to 999,999) after `timeMs`; an invalid `Date` beyond the range of a `Date`. */
 export const dateOf = (timeMs: number, nanoseconds: number): Date =>
   nanoseconds === 0 || !(Math.abs(timeMs) <= TIME_MS_MAX) ? new Date(timeMs) : new PreciseDate(timeMs, nanoseconds);
 
@@ -39,7 +39,9 @@ export const isSameTime = (left: Date, right: Date): boolean =>
 
 const nanosecondsOf = (time: Date): number => (time instanceof PreciseDate ? time.nanoseconds : 0);
 
-/** The bytes of a timestamp without its header: 4, 8 or 12, as the MessagePack specification has them. */
+/**
+ * Reads the 4, 8 or 12 bytes of a timestamp without its header (MessagePack specification, "Timestamp extension type").
+ */
 function readTimestamp(bytes: Uint8Array): Date {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.byteLength === 4) return new Date(view.getUint32(0) * 1_000);
@@ -54,7 +56,7 @@ function readTimestamp(bytes: Uint8Array): Date {
 const timeAt = (seconds: number, nanoseconds: number): Date =>
   dateOf(seconds * 1_000 + Math.floor(nanoseconds / NANOSECONDS_A_MS), nanoseconds % NANOSECONDS_A_MS);
 
-/** Whether the `length` bytes of a timestamp at `start` are a time that exists; other ones would be moved as they are read. */
+/** Whether the `length` bytes at `start` are a time that exists. Reading any other bytes would change the time. */
 export function isTimestamp(bytes: Uint8Array, start: number, length: number): boolean {
   if (length === 4) return true;
   const view = new DataView(bytes.buffer, bytes.byteOffset + start, length);
@@ -79,5 +81,5 @@ function writeTimestamp(time: PreciseDate): Uint8Array {
   return bytes;
 }
 
-// For every reader and writer of MessagePack in this process: times keep all of their digits.
+// Every reader and writer of MessagePack in this process then keeps all digits of times.
 addExtension({ Class: PreciseDate, type: TIMESTAMP, pack: writeTimestamp, unpack: readTimestamp } as never);

@@ -1,15 +1,15 @@
 /**
- * Dates and times as RFC 3339 writes them, and nothing else: days and times that do not exist are refused, no zone is guessed,
- * and no clock or zone of the machine is asked. Written by hand, linear in the text.
+ * Dates and times of RFC 3339 alone. Days and times that do not exist are refused, no zone is guessed, and the
+ * machine's clock and zone are not used. Written by hand, linear in the text.
  */
 
 const DIGIT_ZERO = 0x30;
 const DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] as const;
-/** `2026-12-01T10:00:00Z` at least, and a fraction of any length within reason. */
+/** The most characters of a text: that of `2026-12-01T10:00:00Z` and a fraction of up to 44 digits. */
 const TEXT_MAX = 64;
 const MINUTES_A_DAY = 1_440;
 
-/** The number that the two digits at `at` make, or -1 where one of these is no digit. */
+/** The number of the two digits at `at`, or -1 where one of these is no digit. */
 function pair(text: string, at: number): number {
   const tens = text.charCodeAt(at) - DIGIT_ZERO;
   const ones = text.charCodeAt(at + 1) - DIGIT_ZERO;
@@ -23,12 +23,12 @@ const PLUS = 0x2b;
 const SPACE = 0x20;
 const LOWER_T = 0x74;
 const LOWER_Z = 0x7a;
-/** What makes a small letter of a capital one. */
+/** The bit that turns a capital letter into a small one. */
 const LOWER = 0x20;
 
 const isLeap = (century: number, year: number): boolean => year % 4 === 0 && (year !== 0 || century % 4 === 0);
 
-/** Whether the ten characters at the front are a day that exists. */
+/** Whether the first ten characters are a day that exists. */
 function isDayAtFront(text: string): boolean {
   const century = pair(text, 0);
   const year = pair(text, 2);
@@ -43,7 +43,7 @@ function isDayAtFront(text: string): boolean {
 /** A `full-date`: `2026-12-01`. */
 export const isRfc3339Date = (text: string): boolean => text.length === 10 && isDayAtFront(text);
 
-/** One past the fraction that begins at `at`, `at` itself where there is none, or -1 for a point without digits. */
+/** One past the fraction that begins at `at`; `at` itself without a fraction; -1 for a point without digits. */
 function endOfFraction(text: string, at: number): number {
   if (text.charCodeAt(at) !== POINT) return at;
   let end = at + 1;
@@ -85,17 +85,17 @@ function isTimeAt(text: string, from: number, mayLackOffset: boolean): boolean {
   return (utc + MINUTES_A_DAY) % MINUTES_A_DAY === MINUTES_A_DAY - 1;
 }
 
-/** A `full-time`, with its offset: `10:00:00.5+01:00`. Without one only where `mayLackOffset`. */
+/** Whether the text is a `full-time` with its offset, `10:00:00.5+01:00`. `mayLackOffset` takes local times too. */
 export const isRfc3339Time = (text: string, mayLackOffset = false): boolean =>
   text.length <= TEXT_MAX && isTimeAt(text, 0, mayLackOffset);
 
-/** Most texts: a day that every month has, no leap second, an offset. One pass of the engine's own, without ways to go back. */
+/** Most texts: a day that every month has, no leap second, an offset. The pattern never backtracks. */
 const ORDINARY =
   /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])[Tt ](?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/;
 
 /**
- * Whether the text is a `date-time`, with `T` or a space between. `mayLackOffset` takes local times too. A leap second is taken
- * where a month ends in UTC.
+ * Whether the text is a `date-time`, with `T` or a space between. `mayLackOffset` takes local times too. A leap second
+ * is valid at the end of a month in UTC.
  */
 export function isRfc3339(text: string, mayLackOffset = false): boolean {
   if (text.length <= TEXT_MAX && ORDINARY.test(text)) return true;
@@ -106,9 +106,9 @@ export function isRfc3339(text: string, mayLackOffset = false): boolean {
 }
 
 export interface Rfc3339 {
-  /** Milliseconds since 1970. A leap second is the second after it: milliseconds since 1970 have no place for it. */
+  /** Milliseconds since 1970, which do not count leap seconds: a leap second is read as the second after it. */
   readonly timeMs: number;
-  /** Beyond the millisecond: 0 to 999,999. Digits finer than a nanosecond are cut. */
+  /** Nanoseconds beyond the millisecond: 0 to 999,999. Digits finer than a nanosecond are cut. */
   readonly nanoseconds: number;
 }
 
@@ -120,7 +120,7 @@ export function readRfc3339(text: string): Rfc3339 | undefined {
   return { timeMs: timeOf(text), nanoseconds: Number(finer.padEnd(6, "0")) };
 }
 
-/** Of a text that is a `date-time`. */
+/** The time of a valid `date-time`, in ms since 1970. */
 function timeOf(text: string): number {
   const day = new Date(0);
   // Not `Date.UTC`, which takes the years 0 to 99 for those after 1900.

@@ -1,14 +1,14 @@
 /**
- * Reads MessagePack without decoding it, to decide whether it may be decoded at all. A decoder builds whatever it is
- * told to: 5 MB of empty maps cost a second and 350 MB. This walks the bytes once, allocates nothing per value, and
- * knows the record extension of msgpackr (docs/protocol.md, "Records").
+ * Reads MessagePack without decoding it, to decide whether it may be decoded at all. A decoder builds all that the
+ * bytes ask for: 5 MB of empty maps cost a second and 350 MB. This walks the bytes once, allocates nothing per value,
+ * and knows the record extension of msgpackr (docs/protocol.md, "Records").
  *
- *   C1. What breaks the framing (truncated input, lengths beyond the buffer, bytes after the end, a record that was not
- *       defined) or the limits (values, depth, definitions) throws: nothing of such input can be trusted.
- *   C2. What is wrong within one value (not a number, bad UTF-8, a repeated or forbidden key, an unknown extension) is
- *       noted, once for each event, and the walk goes on: the neighbours are not to blame.
- *   C3. The walk takes the same way as the decoder, byte for byte: 0x40 to 0x7f is a record where that id was defined in
- *       this input, and an integer otherwise.
+ *   C1. Broken framing (truncated input, a length beyond the buffer, bytes after the end) and exceeded limits (values,
+ *       depth, definitions) throw: no part of such input can be trusted.
+ *   C2. A fault within one value (a number that is not finite, bad UTF-8, a repeated or forbidden key, an unknown
+ *       extension) is noted, once for each event, and the walk goes on. The other events are taken.
+ *   C3. The walk reads the bytes as the decoder does: 0x40 to 0x7f is a record where that id was defined in this input,
+ *       and an integer otherwise.
  */
 import { RejectedError } from "../errors.ts";
 import { formatPointer } from "../partitioner.ts";
@@ -23,16 +23,16 @@ export interface ScanLimits {
   readonly growthBytesMax?: number;
 }
 
-/** Record definitions in one input: a decoder compiles a reader for each, which costs it 20 us. */
+/** The most record definitions in one input: a decoder compiles a reader for each, which takes about 20 us. */
 export const DEFINITIONS_MAX = 256;
 
 /**
- * Bytes by which the records of one input may grow as maps. A few kilobytes of references to one definition with long keys
- * would be gigabytes of JSON.
+ * The bytes by which the records of one input may grow as maps. A few kilobytes of references to one definition with
+ * long keys could be gigabytes of JSON.
  */
 export const GROWTH_BYTES_MAX = 8_388_608;
 
-/** What is wrong with one event. `path` is a JSON Pointer from the event. */
+/** The first fault of one event. `path` is a JSON Pointer from the event. */
 export interface Flaw {
   readonly index: number;
   readonly path: string;
@@ -41,17 +41,17 @@ export interface Flaw {
 
 export interface EventScan {
   readonly count: number;
-  /** Where each event begins; one more than there are events, so that event i is `[starts[i], starts[i + 1])`. */
+  /** The beginning of each event, and the end of the last: event i lies at `[starts[i], starts[i + 1])`. */
   readonly starts: Uint32Array;
-  /** Bytes by which each event grows as a map; undefined where there are no records. */
+  /** Bytes by which each event grows as a map; undefined where the input has no records. */
   readonly growths: Uint32Array | undefined;
-  /** Ascending by index, at most one an event. */
+  /** Ascending by index, at most one for each event. */
   readonly flaws: readonly Flaw[];
-  /** False where a flaw would stop a decoder: then the events are decoded one by one. */
+  /** False where a flaw would stop a decoder: the events are then decoded one by one. */
   readonly isDecodable: boolean;
-  /** Integers of 64 bits were met that may lie beyond 2^53. */
+  /** True where an integer of 64 bits may lie beyond 2^53. */
   readonly hasWideIntegers: boolean;
-  /** Record definitions were met. */
+  /** True where the input has record definitions. */
   readonly hasDefinitions: boolean;
 }
 
@@ -73,27 +73,32 @@ let flawPath: string | undefined;
 
 /** Keys of the record with this id, or -1 while it is undefined. */
 const fieldCounts = new Int32Array(64).fill(-1);
-/** What is wrong with the keys of that definition, which every record of it then shares. */
+/** The flaw in the keys of a record's definition, which each record of it shares. */
 const fieldFlaws = new Array<string | undefined>(64).fill(undefined);
-/** Where the first key of that definition lies. */
+/** Place of the first key of a record's definition. */
 const fieldStarts = new Int32Array(64);
-/** Bytes of all its keys: each record takes so many more once it is written as a map. */
+/** Bytes of all keys of a definition: a record grows by these once it is written as a map. */
 const fieldBytes = new Int32Array(64);
-/** By how much the records read so far grow as maps. */
+/** Bytes by which the records read so far grow as maps. */
 let growth = 0;
 let growthMax = 0;
-/** For each level the way down: the place of a key (positive), or ~index of an element (negative). */
+/** The path to the current value, level by level: the place of a key (positive), or ~index of an element (negative). */
 let trail = new Int32Array(128);
-/** For each level, how many keys further the key lies: in a record the trail names its first key only. */
+/**
+ * For each level, the number of keys behind `trail` to skip: in a record the trail holds the place of the first key.
+ */
 let trailSkips = new Int32Array(128);
-/** Hashes and places of the keys of all open maps, a stack. */
+/** Hashes and places of the keys of all open maps, as a stack. */
 let keyHashes = new Int32Array(256);
 let keyStarts = new Int32Array(256);
 let keyTop = 0;
 /** Up to this many keys are compared pairwise; more go through a set. */
 const PAIRWISE_KEYS_MAX = 24;
 
-/** Walks one MessagePack value without records, as frames are; throws `MALFORMED_FRAME` or `FRAME_TOO_COMPLEX`. */
+/**
+ * Walks one MessagePack value without records, such as a frame. Throws `RejectedError` `MALFORMED_FRAME` or
+ * `FRAME_TOO_COMPLEX`.
+ */
 export function scanFrame(bytes: Uint8Array, limits: ScanLimits): void {
   begin(bytes, limits, false);
   try {
@@ -105,7 +110,7 @@ export function scanFrame(bytes: Uint8Array, limits: ScanLimits): void {
   }
 }
 
-/** Bytes that the value of a key takes in a map that `scanFrame` has let through; 0 where the key is absent. */
+/** Bytes of the value under a key, in a map that `scanFrame` has let through; 0 where the key is absent. */
 export function sizeOfField(bytes: Uint8Array, name: string, limits: ScanLimits): number {
   begin(bytes, limits, false);
   try {
@@ -125,7 +130,7 @@ export function sizeOfField(bytes: Uint8Array, name: string, limits: ScanLimits)
   }
 }
 
-/** Walks a MessagePack array of events. Throws as `scanFrame` does for what concerns the array as a whole. */
+/** Walks a MessagePack array of events. Throws as `scanFrame` does, and `BATCH_TOO_LARGE`, for the array as a whole. */
 export function scanEvents(bytes: Uint8Array, limits: ScanLimits, countMax: number): EventScan {
   begin(bytes, limits, true);
   try {
@@ -206,7 +211,7 @@ function tooComplex(what: string, limit: number): RejectedError {
   );
 }
 
-/** C2. Keeps the first flaw of an event, and the way to it. */
+/** C2. Keeps the first flaw of an event, with its path. */
 function note(depth: number, reason: string): void {
   if (flawReason !== undefined) return;
   flawReason = reason;
@@ -218,7 +223,7 @@ function note(depth: number, reason: string): void {
   flawPath = formatPointer(parts).slice(0, PATH_CHARACTERS_MAX);
 }
 
-/** Each event of a batch may be told with its path. */
+/** The most characters of a path: each event of a batch may have a verdict with one. */
 const PATH_CHARACTERS_MAX = 256;
 
 const lenientText = new TextDecoder();
@@ -256,7 +261,7 @@ function uint32(): number {
 }
 
 function charge(count: number): void {
-  // Every value takes a byte at least, so a count beyond what is left is a lie: refused before anything is built.
+  // A value takes a byte at least: a count beyond the bytes that are left is refused before anything is built.
   if (count > end - at) throw truncated();
   tokens += count;
   if (tokens > tokensMax) throw tooComplex("values", tokensMax);
@@ -405,7 +410,7 @@ const uint32At = (start: number): number =>
 
 const NO_TIME = "must be a time that exists: nanoseconds below 1,000,000,000, and a year from -271821 to 275760";
 
-/** Of the extensions only the timestamp (type -1; 4, 8 or 12 bytes) is known. */
+/** Walks an extension. Only the timestamp (type -1; 4, 8 or 12 bytes) is known. */
 function scanExtension(length: number, depth: number): void {
   const type = uint8();
   const start = at;
@@ -518,7 +523,7 @@ function openKeys(count: number): number {
   return base;
 }
 
-/** Takes a key: a string, valid, and none that would reach an object's prototype. */
+/** Walks a key, which must be a string of valid UTF-8, and not `__proto__`. */
 function scanKey(slot: number, seen: Set<string> | undefined, depth: number): void {
   const keyStart = at;
   const length = readStringLength();

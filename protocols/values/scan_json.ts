@@ -1,6 +1,6 @@
 /**
- * Reads JSON text without building it: counts values, measures depth, finds repeated keys and the integers that a double can
- * not hold, so that `JSON.parse` is only let near what it can chew. Syntax is left to `JSON.parse`.
+ * Scans JSON text before `JSON.parse` builds it: counts values, measures depth, finds repeated keys, and finds integers
+ * that a double can not hold. `JSON.parse` checks the syntax.
  */
 import { RejectedError } from "../errors.ts";
 import { WHOLE_MAX } from "./exact_json.ts";
@@ -12,20 +12,20 @@ const MINUS = 0x2d;
 
 export interface JsonScan {
   /**
-   * Where plain integers beyond 2^53 lie, which `JSON.parse` would make doubles of: start and end of each, in order;
-   * undefined where the text holds none.
+   * Start and end of each plain integer beyond 2^53, in order; `JSON.parse` would round these. Undefined where the text
+   * holds none.
    */
   readonly integers: readonly number[] | undefined;
-  /** Lists and maps inside one another. */
+  /** Levels of lists and maps. */
   readonly levels: number;
-  /** A number may be read as -0: it begins so, or has a negative exponent. */
+  /** True where a number may be read as -0: it begins with `-0`, or has a negative exponent. */
   readonly mayBeMinusZero: boolean;
 }
 
 /**
- * Throws `FRAME_TOO_COMPLEX`, or `MALFORMED_FRAME` where a map has a key twice.
+ * Throws `RejectedError`: `FRAME_TOO_COMPLEX`, or `MALFORMED_FRAME` where a map has a key twice.
  *
- * @param levelsMax of the text, where that may have more than what it stands for
+ * @param levelsMax bound of the text's own levels, where it may have more than its value
  */
 export function scanJson(text: string, limits: ScanLimits, levelsMax = limits.depthMax): JsonScan {
   /** Keys seen in each open map; undefined for a list. */
@@ -55,7 +55,7 @@ export function scanJson(text: string, limits: ScanLimits, levelsMax = limits.de
       isKeyNext = character === 0x2c && open.at(-1) !== undefined;
       tokens++;
     } else if (character <= 0x39 && character >= 0x2d) {
-      // A digit, or the minus sign before one: nothing else of JSON outside of text begins so.
+      // A digit, or the minus sign before one: no other JSON token outside of text begins so.
       const end = endOfDigits(text, at);
       if (character === MINUS && (text.charCodeAt(at + 1) === 0x30 || isOfFraction(text.charCodeAt(at - 1))))
         mayBeMinusZero = true;
@@ -70,7 +70,7 @@ export function scanJson(text: string, limits: ScanLimits, levelsMax = limits.de
   return { integers, levels, mayBeMinusZero };
 }
 
-/** Characters of a number that is held exactly, whatever they are. */
+/** Any number of up to this many characters fits a double exactly. */
 const SAFE_CHARACTERS = 15;
 
 /** One past the digits that begin at `start` or after its minus sign. */
@@ -82,13 +82,13 @@ function endOfDigits(text: string, start: number): number {
   return text.length;
 }
 
-/** Whether the digits are the whole of an integer beyond 2^53, and not the beginning or end of a fraction. */
+/** Whether the digits are a whole integer beyond 2^53, and no part of a fraction or an exponent. */
 function isBigInteger(text: string, start: number, end: number): boolean {
   if (isOfFraction(text.charCodeAt(start)) || isOfFraction(text.charCodeAt(end))) return false;
   const before = text.charCodeAt(start - 1);
   if (isOfFraction(before) || (before >= 0x30 && before <= 0x39)) return false;
   const token = text.slice(start, end);
-  if (!INTEGER.test(token)) return false; // no JSON: `JSON.parse` says so
+  if (!INTEGER.test(token)) return false; // no JSON: `JSON.parse` refuses it
   const value = Number(token);
   if (value < WHOLE_MAX && value > -WHOLE_MAX) return false;
   return token !== WHOLE_TOKEN && token !== `-${WHOLE_TOKEN}`; // 2^53 + 1 rounds to 2^53
@@ -98,7 +98,7 @@ const WHOLE_TOKEN = String(WHOLE_MAX);
 
 const INTEGER = /^-?[1-9]\d*$/;
 
-/** A point, or the letter or sign of an exponent. */
+/** Whether a character is a point, or the letter or the plus sign of an exponent. */
 const isOfFraction = (character: number): boolean =>
   character === 0x2e || character === 0x65 || character === 0x45 || character === 0x2b;
 

@@ -1,36 +1,37 @@
 /**
- * Cuts single events out of an encoded batch, byte for byte, for the dead letters: what was sent is kept, even where it
- * can not be decoded. Records become plain maps on the way, so that each slice decodes by itself (E11). Takes batches
- * that `scanEvents` has let through.
+ * Cuts single events out of an encoded batch, byte for byte, for the dead letters: the bytes are kept, even where they
+ * can not be decoded. Records become plain maps, so that each slice decodes by itself (E11). Takes only batches that
+ * `scanEvents` has let through.
  */
 import { InvariantError } from "../errors.ts";
 
-/** Where the keys of a record lie in the batch: `[start, end)` of all of them together, and each one's start. */
+/** The keys of a record in the batch: the start of each key, and the end of the last. */
 interface Definition {
   readonly keyStarts: readonly number[];
   readonly end: number;
 }
 
-/** Where an event begins, and where the records defined before it were defined: all that a walk from there on needs. */
+/** The beginning of an event, with the definitions before it: a walk can begin here. */
 interface Place {
   readonly index: number;
   readonly at: number;
-  /** Of the newest definition of each id. */
+  /** Place of the newest definition of each id. */
   readonly definedAt: ReadonlyMap<number, number>;
 }
 
-/** Between places that are remembered of one batch: a walk from the one before an event passes no more than this. */
+/** Bytes between two remembered places of a batch: the most that a walk passes over before its event. */
 const PLACE_EVERY_BYTES = 16_384;
 
 /**
- * Places of batches that were walked, for as long as the batch is in memory: whoever reads a batch part by part would else walk
- * from its beginning each time. They take a few hundred bytes each, and one with many definitions some kilobytes.
+ * Places of batches that were walked, kept for as long as the batch is in memory. Without these, a reader of a batch
+ * part by part would walk from its beginning each time. A place takes some hundred bytes, with many definitions some
+ * kilobytes.
  */
 const PLACES = new WeakMap<Uint8Array, Place[]>();
 
 /**
- * The events from `firstIndex` on, one by one as they are asked for: what is not asked for costs nothing, and neither does what
- * lies before, once it was walked. The bytes must not change any more.
+ * Yields the events from `firstIndex` on, each when it is asked for. Events that are not asked for cost nothing, and
+ * neither do earlier events that were walked before. The bytes must never change.
  */
 export function* slicesFrom(bytes: Uint8Array, firstIndex: number): Iterable<Uint8Array> {
   const walk = new Walk(bytes);
@@ -54,7 +55,7 @@ function placesOf(bytes: Uint8Array): Place[] {
   return places;
 }
 
-/** The events at `indexes` (ascending), each as one MessagePack value that decodes by itself. */
+/** The events at `indexes` (ascending, from 0), each as one MessagePack value that decodes by itself. */
 export function sliceEvents(bytes: Uint8Array, indexes: readonly number[]): Uint8Array[] {
   const walk = new Walk(bytes);
   const slices: Uint8Array[] = [];
@@ -68,7 +69,7 @@ export function sliceEvents(bytes: Uint8Array, indexes: readonly number[]): Uint
   return slices;
 }
 
-/** As `sliceEvents`, for one. Throws `RangeError` for an index outside the batch. */
+/** The event at `index`, as {@linkcode sliceEvents} cuts it. Throws `RangeError` for an index outside the batch. */
 export function sliceEvent(bytes: Uint8Array, index: number): Uint8Array {
   const [slice] = sliceEvents(bytes, [index]);
   if (slice === undefined) {
@@ -95,7 +96,7 @@ const FIXED_BYTES: Readonly<Record<number, number>> = {
   215: 9,
   216: 17,
 };
-/** Tokens whose length follows in 1, 2 or 4 bytes, and what more than the length comes with them. */
+/** Tokens whose length follows in 1, 2 or 4 bytes, and the bytes that come with them besides the length. */
 const SIZED: Readonly<Record<number, readonly [lengthBytes: number, extraBytes: number]>> = {
   196: [1, 0],
   197: [2, 0],
@@ -108,9 +109,9 @@ const SIZED: Readonly<Record<number, readonly [lengthBytes: number, extraBytes: 
   219: [4, 0],
 };
 
-/** Bytes of most events: a larger one grows the buffer. */
+/** The first size of the buffer in bytes: most events fit, and a larger event grows it. */
 const SLICE_BYTES = 512;
-/** Up to here bytes are copied one by one: a call for a few costs more. */
+/** Up to this many bytes are copied one by one, as a call costs more than a few bytes. */
 const COPIED_SINGLY_MAX = 24;
 
 class ByteWriter {
@@ -155,12 +156,12 @@ class Walk {
   private readonly bytes: Uint8Array;
   private readonly definitions = new Map<number, Definition>();
   private definedAt = new Map<number, number>();
-  /** `definedAt` was given away: the next definition goes to a copy. */
+  /** True where a place shares `definedAt`: the next definition then goes to a copy. */
   private isShared = false;
   private at = 0;
   private readonly out = new ByteWriter();
   private isCopying = false;
-  /** To be copied and not yet written: what lies side by side is written at once. */
+  /** Beginning and end of bytes that are to be copied: neighbouring bytes are copied in one call. */
   private runStart = 0;
   private runEnd = 0;
 
@@ -172,13 +173,13 @@ class Walk {
     return this.at;
   }
 
-  /** The event `index` begins here. */
+  /** The place of the event `index`, which begins here. */
   place(index: number): Place {
     this.isShared = true;
     return { index, at: this.at, definedAt: this.definedAt };
   }
 
-  /** Goes on at a place of these bytes. */
+  /** Goes on at a remembered place of these bytes. */
   resume({ at, definedAt }: Place): void {
     this.at = at;
     this.definedAt = definedAt as Map<number, number>;
@@ -243,7 +244,7 @@ class Walk {
     const known = this.definitions.get(id);
     const definedAt = known === undefined ? this.definedAt.get(id) : undefined;
     if (definedAt === undefined) return known;
-    // It was read by another walk, from whose place this one goes on.
+    // An earlier walk has read this definition, and this walk began at a place behind it.
     const { at } = this;
     this.at = definedAt;
     const definition = this.readDefinition(id);
@@ -251,7 +252,7 @@ class Walk {
     return definition;
   }
 
-  /** A definition is written nowhere: its records are. */
+  /** Reads a definition, which is not copied: its records are written as maps. */
   private define(): Definition {
     const id = this.byte(this.at + 2);
     if (this.isShared) this.definedAt = new Map(this.definedAt);

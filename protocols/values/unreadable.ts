@@ -1,19 +1,21 @@
 /**
- * Input that could not be made an event: a line that is no JSON, bytes that are no UTF-8. Its bytes and the reason travel in
- * the event's place, as a list of two (`[reason, bytes]`), and the node sets the bytes aside with that reason. A node's own
- * way in for JSON adds the place of the fault (`[reason, bytes, path]`). A node of an older minor version sets the list aside as
- * no map. docs/protocol.md has the words for other clients.
+ * Input that could not be made an event: a line that is no JSON, bytes that are no UTF-8. Its bytes and the reason
+ * travel in place of the event, as a list (`[reason, bytes]`), and the node sets the bytes aside with that reason. A
+ * node's own way in for JSON adds the path of the fault (`[reason, bytes, path]`). A node of an older minor version
+ * sets the list aside, as it is no map. docs/protocol.md describes the list for other clients.
  */
 import type { Event } from "../event.ts";
 import { exactJson } from "./exact_json.ts";
 import { toJsonValue } from "./json_values.ts";
 
-/** Characters of a reason that are kept, and of a path: a longer one is left out. */
+/** The most characters of a reason, which is cut, and of a path: a longer path is left out. */
 export const UNREADABLE_REASON_CHARACTERS_MAX = 1_000;
 
+/** Input that is sent in place of an event, so that a node sets it aside as a dead letter with its reason. */
 export class UnreadableInput {
+  /** The reason, cut to 1,000 characters. */
   readonly reason: string;
-  /** The bytes as they came. Whoever cuts them says so in the reason. */
+  /** The bytes as they came. A caller that cuts them says so in the reason. */
   readonly original: Uint8Array;
   /** JSON Pointer of the fault within the input; empty for the whole. */
   readonly path: string;
@@ -25,10 +27,10 @@ export class UnreadableInput {
   }
 }
 
-/** Bytes of an event's JSON that are kept: with the reason they are no larger than an event may be. */
+/** The most bytes of an event's JSON that are kept: with the reason they fit the size of an event. */
 const EVENT_JSON_BYTES_MAX = 1_040_000;
 
-/** An event that can not be sent, as its JSON; undefined for one that has no JSON either. */
+/** An event that can not be sent, as unreadable input of its JSON; undefined for an event without JSON. */
 export function unreadableEvent(event: Event, reason: string): UnreadableInput | undefined {
   const bytes = jsonOf(event);
   if (bytes === undefined) return undefined;
@@ -41,17 +43,17 @@ function jsonOf(event: Event): Uint8Array | undefined {
   try {
     return encoder.encode(exactJson(toJsonValue(event)));
   } catch {
-    return undefined; // It holds itself, or a value of a program's own: why it can not be sent is told already.
+    return undefined; // The event holds itself, or a value without a form in JSON: the caller has the reason already.
   }
 }
 
-/** What a producer is given to send: an event, or what could not be made one, with its reason or without. */
+/** The input of `send`: an event, or input that could not be made one, with its reason or as plain bytes. */
 export type EventInput = Event | Uint8Array | UnreadableInput;
 
 export const isEvent = (input: EventInput): input is Event =>
   !(input instanceof Uint8Array) && !(input instanceof UnreadableInput);
 
-/** The value that stands for `input` in a batch. */
+/** The value that stands for `input` in an encoded batch. */
 export const wireValue = (input: EventInput): unknown =>
   input instanceof UnreadableInput ? [input.reason, input.original, ...(input.path === "" ? [] : [input.path])] : input;
 
@@ -62,8 +64,8 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /**
- * Reads what {@linkcode wireValue} made, from the MessagePack bytes of one value that was scanned; undefined for any other
- * value. Read by hand: a value that failed the scan is shown to no decoder.
+ * Reads the list of unreadable input from the MessagePack bytes of one scanned value; undefined for any other value.
+ * Read by hand, as a value that failed the scan must not reach a decoder.
  */
 export function readUnreadable(bytes: Uint8Array): UnreadableInput | undefined {
   if (bytes[0] !== LIST_OF_TWO && bytes[0] !== LIST_OF_THREE) return undefined;
@@ -83,7 +85,7 @@ interface Span {
   readonly end: number;
 }
 
-/** Where the text or binary at `at` lies: `tokens` are those whose length follows in 1, 2 and 4 bytes. */
+/** The place of the text or binary at `at`. @param tokens the tokens whose length follows in 1, 2 and 4 bytes */
 function span(bytes: Uint8Array, at: number, tokens: readonly number[]): Span | undefined {
   const token = bytes[at] ?? 0;
   if (token >= 0xa0 && token < 0xc0 && tokens === TEXTS) return { start: at + 1, end: at + 1 + (token & 0x1f) };

@@ -1,6 +1,6 @@
 /**
- * Is this UTF-8? Refuses what RFC 3629 refuses: overlong forms, surrogates, code points beyond U+10FFFF, cut sequences.
- * `TextDecoder` in fatal mode says the same, but allocates a string to say it.
+ * Checks UTF-8 by RFC 3629: refuses overlong forms, surrogates, code points beyond U+10FFFF and cut sequences.
+ * `TextDecoder` in fatal mode answers the same, but allocates a string.
  */
 
 /** True where `bytes[from..to)` is well-formed UTF-8. */

@@ -1,12 +1,12 @@
 /**
- * Makes a text safe to show on a terminal: characters that steer a terminal, break a line, turn the direction of reading or
- * take no room are written as `\uXXXX`. Inside the strings of JSON these escapes stand for the characters themselves, so that JSON
- * stays the same JSON.
+ * Makes a text safe to show on a terminal: characters that steer a terminal, break a line, change the direction of
+ * reading or take no room are written as `\uXXXX`. In JSON strings such an escape stands for the character itself, so
+ * the JSON keeps its value.
  */
 
 /**
- * C0, DEL and C1 (Cc); bidirectional marks, embeddings, overrides and isolates, zero-width and other format characters (Cf);
- * line and paragraph separators (Zl, Zp); and halves of surrogate pairs that stand alone (Cs).
+ * C0, DEL and C1 (Cc); bidirectional marks, embeddings, overrides and isolates, zero-width and other format characters
+ * (Cf); line and paragraph separators (Zl, Zp); and halves of surrogate pairs that stand alone (Cs).
  */
 const STEERING = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
 

@@ -1,9 +1,10 @@
 /**
- * The append frame in MessagePack, written and read directly: with one event a frame, the codec for frames in general
- * costs more than all else that is done with the event.
- *   A1. `readAppend` answers exactly what the general way does, or undefined: whatever is unusual (another order is not,
- *       an unknown or repeated field is) is left to the general way, which also finds the words for what is wrong.
- *   A2. Bytes are checked as they are read; nothing outside the frame is touched.
+ * The append frame in MessagePack, written and read directly. With one event a frame, the general codec of frames costs
+ * more than all other work on the event.
+ *
+ *   A1. `readAppend` answers exactly the frame that the general codec does, or undefined. Unusual frames, such as those
+ *       with an unknown or repeated field, are left to the general codec, which also words the errors.
+ *   A2. Each byte is checked as it is read, and no byte outside the frame is read into it.
  */
 
 import { FIELD_LIMITS } from "../limits.ts";
@@ -14,7 +15,7 @@ import type { AppendFrame } from "./frames.ts";
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** Values and levels that an append takes at most; with less allowed, the general way has to count. */
+/** The most values and levels of an append. Where the limits allow fewer, the general codec must count. */
 const TOKENS_OF_AN_APPEND = 64;
 const LEVELS_OF_AN_APPEND = 4;
 
@@ -38,17 +39,17 @@ const SCHEMA_VERSION = text("schemaVersion");
 const TRACEPARENT = text("traceparent");
 const EVENTS = text("events");
 
-/** Bytes of all that is not the stream's name or the events: keys, and numbers at their longest. */
+/** Bytes of a frame besides the stream's name and the events: the keys, the longest numbers, a trace context. */
 const FIXED_BYTES = 340;
 const STREAM_BYTES_MAX = 255;
 
 let target = new Uint8Array(0);
 let at = 0;
-/** One number on its way between bytes and a double: a view of its own for each would cost more than the frame. */
+/** Converts between bytes and a double. A `DataView` for each number would cost more than the frame. */
 const floatBytes = new Uint8Array(8);
 const float = new DataView(floatBytes.buffer);
 
-/** Undefined for a frame that the general way has to write: with listed sequences, a resume point or an odd trace context. */
+/** Writes an append; undefined for one with listed sequences, a resume point or a text that is no trace context. */
 export function writeAppend(frame: AppendFrame): Uint8Array | undefined {
   const { sequences, events } = frame;
   const { traceparent } = frame;
@@ -91,7 +92,7 @@ export function writeAppend(frame: AppendFrame): Uint8Array | undefined {
   return target.subarray(0, at);
 }
 
-/** The bytes of the last name, which the next frame most likely has again. */
+/** The bytes of the last stream's name, which the next frame most likely names again. */
 let nameWritten = "";
 let nameBytes = encoder.encode("");
 
@@ -121,11 +122,11 @@ function putNumber(value: number): void {
     target[at++] = 0xce;
     putUint32(value);
   } else if (value < 0 || !Number.isSafeInteger(value)) {
-    target[at++] = 0xcb; // no number that a node takes: for it to refuse
+    target[at++] = 0xcb; // the node refuses this number
     float.setFloat64(0, value);
     put(floatBytes);
   } else {
-    // A whole number is written as one: readers with types take no float for it.
+    // A whole number is written as an integer: typed readers refuse a float.
     target[at++] = 0xcf;
     putUint32(Math.floor(value / 0x1_0000_0000));
     putUint32(value % 0x1_0000_0000);
@@ -145,7 +146,7 @@ const NO_BYTES = new Uint8Array(0);
 let source: Uint8Array = NO_BYTES;
 let end = 0;
 
-/** What `number` answers for what it does not read: no field may hold it. */
+/** `readNumber` answers this for bytes that it does not read: no field may hold it. */
 const UNUSUAL = -1;
 
 /** The name of the last stream, which the next frame most likely names again. */
@@ -164,7 +165,7 @@ const HAS_EVENTS = 128;
 const HAS_TRACEPARENT = 256;
 const REQUIRED = HAS_TYPE | HAS_STREAM | HAS_PARTITION | HAS_EPOCH | HAS_PREVIOUS | HAS_SEQUENCES | HAS_EVENTS;
 
-/** Reads an append whose `events` are a view of `data`; undefined for all that needs the general way (A1). */
+/** Reads an append whose `events` are a view of `data`; undefined for a frame that needs the general codec (A1). */
 export function readAppend(data: Uint8Array): AppendFrame | undefined {
   source = data;
   end = data.length;
@@ -257,14 +258,14 @@ function readFields(): AppendFrame | undefined {
 const APPEND = text("append");
 const FIRST = text("first");
 
-/** Entries of a map, short or with two bytes of length, as encoders differ that do not count before they write. */
+/** The number of entries of a map, in one byte or in three: some encoders do not count before they write. */
 function readMapSize(): number {
   const token = source[at++] as number;
   if (token >= 0x80 && token < 0x90) return token & 0x0f;
   return token === 0xde ? readUint(2) : UNUSUAL;
 }
 
-/** Which field a key names, by its length and first letter, then letter by letter; 0 for one that is not known here. */
+/** The field of a key, found by its length and first letter, then letter by letter; 0 for an unknown key. */
 function readKey(): number {
   const token = source[at] as number;
   const letter = source[at + 1];
@@ -293,7 +294,9 @@ const KEY_TYPE = text("type");
 const KEY_STREAM = text("stream");
 const KEY_SEQUENCES = text("sequences");
 
-/** Passes over `expected` if it is what comes next. Beyond the end there is nothing that equals a byte (A2). */
+/**
+ * Passes over `expected` where these bytes come next. Beyond the end `source` answers undefined, which equals no byte.
+ */
 function isNext(expected: Uint8Array): boolean {
   for (let index = 0; index < expected.length; index++) {
     if (source[at + index] !== expected[index]) return false;
@@ -327,7 +330,7 @@ function readUint(length: number): number {
   return value;
 }
 
-/** Null where nil stands; undefined for what is no sequence. */
+/** Reads a sequence: null for nil, undefined for any other value. */
 function readSequence(): Sequence | null | undefined {
   const token = source[at++];
   if (token === 0xc0) return null;
@@ -338,7 +341,7 @@ function readSequence(): Sequence | null | undefined {
   return term < 0 || position < 0 || index < 0 ? undefined : [term, position, index];
 }
 
-/** A name of up to 255 ASCII characters, "" for what is none. */
+/** Reads a name of 1 to 255 ASCII characters; "" for any other value. */
 function readStream(): string {
   const token = source[at++] as number;
   const length = token >= 0xa0 && token < 0xc0 ? token & 0x1f : token === 0xd9 ? (source[at++] as number) : 0;
@@ -374,6 +377,6 @@ function readBytes(): Uint8Array | undefined {
   const length = token === 0xc4 ? readUint(1) : token === 0xc5 ? readUint(2) : token === 0xc6 ? readUint(4) : UNUSUAL;
   if (length < 0 || at + length > end) return undefined;
   at += length;
-  // Not `subarray`: where the input is a Node Buffer, that makes another, at several times the cost.
+  // Not `subarray`: where the input is a Node Buffer, it makes another Buffer, at several times the cost.
   return new Uint8Array(source.buffer, source.byteOffset + at - length, length);
 }

@@ -1,4 +1,7 @@
-/** Why a node closes a connection: the close codes of RFC 6455, section 7.4, and of the IANA registry that it names. */
+/**
+ * The reasons why a node closes a connection: close codes of RFC 6455, section 7.4, and of the IANA registry that it
+ * names.
+ */
 import { type HeadraceError, InvariantError, OverloadedError, UnavailableError } from "../errors.ts";
 
 export const CLOSE_CODES = {
@@ -14,15 +17,17 @@ export const CLOSE_CODES = {
   failed: 1011,
   /** The session was restarted. */
   restarting: 1012,
-  /** What was in the way passes by itself. */
+  /** The hindrance passes by itself: the client tries again. */
   tryAgain: 1013,
 } as const;
 
-/** The close code for an error that ends a connection: by its class. */
+/** The close code for an error that ends a connection, by the error's class. */
 export function closeCodeOf(error: HeadraceError): number {
   if (error instanceof UnavailableError || error instanceof OverloadedError) return CLOSE_CODES.tryAgain;
   return error instanceof InvariantError ? CLOSE_CODES.failed : CLOSE_CODES.refused;
 }
 
-/** The close reason of an error that was told in a frame: its code, and where to read on (123 bytes at most, RFC 6455 5.5). */
+/**
+ * The close reason after an `error` frame: the error's code. A reason has at most 123 bytes (RFC 6455, section 5.5).
+ */
 export const closeReasonOf = ({ code }: Pick<HeadraceError, "code">): string => `${code}: see the error frame`;

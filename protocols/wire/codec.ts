@@ -1,6 +1,6 @@
 /**
- * Frames to what a WebSocket carries, and back, in both subprotocols. Limits come before decoding: bytes, then values and
- * depth by a scan, then the decoder, then the kind of every field.
+ * Frames to WebSocket messages and back, in both subprotocols. Limits are checked before decoding: first the bytes,
+ * then values and depth by a scan. Then the decoder runs, and the kind of each field is checked.
  */
 
 import { RejectedError } from "../errors.ts";
@@ -8,12 +8,16 @@ import { decodeJsonFrame, encodeJsonFrame } from "./codec_json.ts";
 import { decodeMsgpackFrame, encodeMsgpackFrame } from "./codec_msgpack.ts";
 import { type Frame, SUBPROTOCOL_MSGPACK, type Subprotocol, WIRE_DEFAULTS } from "./frames.ts";
 
+/** The bounds of one frame. */
 export interface FrameLimits {
   readonly frameBytesMax: number;
+  /** MessagePack or JSON values, events not included in MessagePack. */
   readonly tokensMax: number;
+  /** Levels of lists and maps. */
   readonly depthMax: number;
 }
 
+/** The bounds of protocol v1. */
 export const FRAME_LIMITS: FrameLimits = {
   frameBytesMax: WIRE_DEFAULTS.frameBytesMax,
   tokensMax: WIRE_DEFAULTS.frameTokensMax,
@@ -23,12 +27,12 @@ export const FRAME_LIMITS: FrameLimits = {
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 const encoder = new TextEncoder();
 
-/** Bytes for `headrace.v1.msgpack`, text for `headrace.v1.json`. */
+/** Encodes a frame: bytes for `headrace.v1.msgpack`, text for `headrace.v1.json`. */
 export function encodeFrame(frame: Frame, subprotocol: Subprotocol): Uint8Array | string {
   return subprotocol === SUBPROTOCOL_MSGPACK ? encodeMsgpackFrame(frame) : encodeJsonFrame(frame);
 }
 
-/** Size of an encoded frame on the wire, in bytes: what credit is counted in. */
+/** The size of an encoded frame on the wire in bytes, which counts against credit. */
 export const wireBytes = (data: Uint8Array | string): number =>
   typeof data === "string" ? encoder.encode(data).length : data.length;
 

@@ -1,6 +1,6 @@
 /**
- * Frames as JSON text: subprotocol `headrace.v1.json`, for a browser's console or `websocat`. The same frames; events are
- * plain JSON lists, which become MessagePack here, so that a node sees no difference.
+ * Frames as JSON text: subprotocol `headrace.v1.json`, for a browser's console or `websocat`. Events are plain JSON
+ * lists, which become MessagePack here, so that a node gets the same frames from both subprotocols.
  */
 
 import { decodeEvents, EVENT_LIMITS, encodeCompact, encodeEvents } from "../values/event_codec.ts";
@@ -30,7 +30,9 @@ function withoutEvents(fields: { readonly events: Uint8Array }): Fields {
   return toJsonValue(rest) as Fields;
 }
 
-/** Events that can not be read (they were rejected) are null. What a log holds may be larger than what one frame may. */
+/**
+ * Lists events as JSON. Rejected events that can not be read are null. Stored batches may exceed the bounds of a frame.
+ */
 function listEvents(bytes: Uint8Array): unknown[] {
   const { events } = decodeEvents(bytes, {
     ...EVENT_LIMITS,
@@ -40,10 +42,12 @@ function listEvents(bytes: Uint8Array): unknown[] {
   return events.map((event) => toJsonValue(event ?? null));
 }
 
-/** Of a `records` frame: its map, its list of batches, a batch and that batch's list of events. */
+/**
+ * Levels around an event of a `records` frame: its map, its list of batches, a batch, and the batch's list of events.
+ */
 const LEVELS_AROUND_EVENTS = 4;
 
-/** An event that has no value, such as an integer beyond 64 bits, is that event's own fault: its neighbours are taken. */
+/** Decodes a frame. A value that no event can hold, such as an integer beyond 64 bits, rejects its event alone. */
 export function decodeJsonFrame(text: string, limits: ScanLimits): Frame {
   const { value: parsed, isDeep, numbers } = parseEventJson(text, limits, LEVELS_AROUND_EVENTS);
   const mayHaveHalves = HALF_CHARACTER.test(text);
@@ -51,7 +55,7 @@ export function decodeJsonFrame(text: string, limits: ScanLimits): Frame {
     const { events, ...rest } = parsed;
     if (mayHaveHalves) refuseHalves(rest, "");
     const fields = fromJsonValue(rest) as Fields;
-    if (isDeep) checkLevels(fields, limits.depthMax); // events are judged with those that came as MessagePack
+    if (isDeep) checkLevels(fields, limits.depthMax); // events are judged later, as those of MessagePack are
     const frame = parseFrame({
       ...fields,
       events: packAppended(events, text.length >= WIDE_MAP_CHARACTERS_MIN, numbers),
@@ -70,7 +74,10 @@ export function decodeJsonFrame(text: string, limits: ScanLimits): Frame {
   return parseFrame(value);
 }
 
-/** Half of a character as JSON can write it. UTF-8 has none: two names that differ in it would be stored as one. */
+/**
+ * Half of a surrogate pair in JSON text. UTF-8 has no form for it: names that differ only in halves would be stored
+ * alike.
+ */
 const HALF_CHARACTER = /\\u[dD][89a-fA-F]/;
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
@@ -97,7 +104,7 @@ function packAppended(value: unknown, isLong: boolean, numbers: NumberKinds): Ui
   return encodeEvents(events, { asRecords: true, numbers });
 }
 
-/** What a JSON value is as an event, or why it is none. */
+/** A JSON value as an event, or as unreadable input with the reason. */
 function eventOfJson(value: unknown, isLong: boolean): EventInput {
   try {
     const event = fromJsonValue(value) as EventInput;
@@ -109,13 +116,15 @@ function eventOfJson(value: unknown, isLong: boolean): EventInput {
 
 const encoder = new TextEncoder();
 
-/** Input that stands for a JSON value that could not be made an event. Reading may have gone some way into it: written back. */
+/**
+ * Unreadable input for a JSON value that could not be made an event. Values that were read already are written back.
+ */
 export function unreadableJson(error: unknown, value: unknown, original?: Uint8Array): UnreadableInput {
   const { path, reason } = error instanceof JsonValueError ? error : { path: "", reason: reasonOfJson(error) };
   return new UnreadableInput(reason, original ?? encoder.encode(sentJson(value)), path);
 }
 
-/** The reason in an error of this way in, without the sentence around it. */
+/** The reason within an error of the JSON reader, without the sentence around it. */
 const reasonOfJson = (error: unknown): string =>
   (error instanceof Error ? error.message : String(error)).replace(
     /^Cannot read JSON as (it must be well formed: )?/,

@@ -11,13 +11,13 @@ const packer = new Packr({ useRecords: false, encodeUndefinedAsNil: true, useToJ
 const unpacker = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsType: "auto" } as object);
 
 /**
- * The bytes are the frame's own: the packer answers parts of buffers several times as large, and a frame that waits for a slow
- * reader would keep all of its buffer.
+ * Encodes a frame into bytes of its own. The packer answers a part of a buffer several times as large, which a frame
+ * that waits for a slow reader would keep alive.
  */
 export const encodeMsgpackFrame = (frame: Frame): Uint8Array =>
   (frame.type === "append" ? writeAppend(frame) : undefined) ?? new Uint8Array(packer.pack(withIntegers(frame)));
 
-/** Whole numbers beyond 32 bits as big integers: the packer would write them as floats, which readers with types refuse. */
+/** Whole numbers beyond 32 bits as big integers: the packer would write them as floats, which typed readers refuse. */
 function withIntegers(value: unknown): unknown {
   if (typeof value === "number") return value > 0xffff_ffff && Number.isSafeInteger(value) ? BigInt(value) : value;
   if (typeof value !== "object" || value === null || value instanceof Uint8Array || value instanceof Date) return value;
@@ -27,7 +27,7 @@ function withIntegers(value: unknown): unknown {
   return fields;
 }
 
-/** The bytes are scanned before they are decoded; `events` of the frame is a view of `data`. */
+/** Decodes a frame after a scan. The frame's `events` are a view of `data`. */
 export function decodeMsgpackFrame(data: Uint8Array, limits: ScanLimits): Frame {
   const append = isAppendWithin(limits) ? readAppend(data) : undefined;
   if (append !== undefined) return append;

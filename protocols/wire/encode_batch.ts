@@ -1,4 +1,6 @@
-/** Encodes a producer's batch: in halves where it does not fit a frame or holds something without MessagePack form. */
+/**
+ * Encodes a producer's batch: in halves where it does not fit a frame, or holds a value without a form in MessagePack.
+ */
 import type { OpenBatch } from "../client/producer/event_batcher.ts";
 import { encodeEvents } from "../values/event_codec.ts";
 import {
@@ -14,7 +16,7 @@ import {
 import { wireValue } from "../values/unreadable.ts";
 import { WIRE_DEFAULTS } from "./frames.ts";
 
-/** Room in a frame for what is not events. */
+/** Bytes of a frame kept free for its other fields. */
 const FRAME_MARGIN_BYTES = 65_536;
 
 export type EncodedBatch =
@@ -44,13 +46,13 @@ function encodeWhole({ slots }: OpenBatch, frameBytesMax: number): Uint8Array | 
   for (const { event } of slots) found |= surveyEvent(event);
   if ((found & TOO_DEEP) !== 0)
     return { code: "FRAME_TOO_COMPLEX", reason: `must have at most ${EVENT_LEVELS_MAX} levels: it has more` };
-  // As records they would fit, so that what becomes of an event would depend on its neighbours.
+  // Refused although wide maps fit as records: otherwise an event's outcome would depend on the events beside it.
   if ((found & TOO_WIDE) !== 0) return { code: "MALFORMED_EVENT", reason: TOO_MANY_KEYS };
   let events: Uint8Array;
   try {
     events = encodeEvents(
       slots.map((slot) => wireValue(slot.event)),
-      // A definition of its own costs one event more than it saves, and keeps the node from joining it to others.
+      // For one event a definition costs more than it saves, and the node could not join the event to others.
       {
         asRecords: slots.length > 1,
         numbers: { mayBeLong: (found & LONG_NUMBER) !== 0, mayBeMinusZero: (found & MINUS_ZERO) !== 0 },

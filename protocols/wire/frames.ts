@@ -1,55 +1,58 @@
 /**
- * The frames of wire protocol v1, as values. How they become bytes is the codec's concern; docs/protocol.md is the
- * normative text. Positions on the wire are `{epoch, offset}`; a sequence is a list of three integers.
+ * The frames of wire protocol v1, as values. `codec.ts` turns them into bytes; docs/protocol.md is the normative text.
+ * Positions on the wire are `{epoch, offset}`; a sequence is a list of three integers.
  */
 import type { Event, Verdict } from "../event.ts";
 import type { Sequence, Sequences } from "../sequence.ts";
 import type { TraceStart } from "../traceparent.ts";
 
-/** The two encodings of the same frames. */
+/** The WebSocket subprotocol with frames in MessagePack. */
 export const SUBPROTOCOL_MSGPACK = "headrace.v1.msgpack";
+/** The WebSocket subprotocol with the same frames in JSON. */
 export const SUBPROTOCOL_JSON = "headrace.v1.json";
-/** The newest minor version of protocol v1 that both ends here speak. */
+/** The newest minor version of protocol v1 that this client and this node know. */
 export const PROTOCOL_MINOR = 3;
-/** From this minor version on a node answers a subscriber's `credit` of 0; before, it made the network say whether it still works. */
+/** From this minor version on a node answers a subscriber's `credit` of 0 bytes. */
 export const CREDIT_ANSWERED_SINCE_MINOR = 1;
-/** From this minor version on a client is told of a planned move before it happens (`moving`). */
+/** From this minor version on a node tells a client of a planned move before it happens (`moving`). */
 export const MOVING_SINCE_MINOR = 2;
 
+/** The name of a WebSocket subprotocol. */
 export type Subprotocol = typeof SUBPROTOCOL_MSGPACK | typeof SUBPROTOCOL_JSON;
 
+/** A position: the epoch of the owner that wrote a record, from 1, and the record's offset, from 0. */
 export interface WirePosition {
   readonly epoch: number;
   readonly offset: number;
 }
 
 /**
- * The events of one frame: the bytes of a MessagePack array of maps (or of msgpackr records with their definitions
- * inline), which decode by themselves (E11); in the JSON subprotocol, the plain array.
+ * The events of one frame: the bytes of a MessagePack array of maps, or of msgpackr records with inline definitions.
+ * They decode by themselves (E11). In the JSON subprotocol they are a plain list.
  */
 export type EncodedEvents = Uint8Array;
 
 // Client to node ------------------------------------------------------------------------------------------------------
 
-/** First frame of every connection. Without `producerId` the connection may only subscribe. */
+/** The first frame of each connection. Without `producerId` the connection may only subscribe. */
 export interface HelloFrame {
   readonly type: "hello";
   readonly client: string;
   readonly minor?: number;
   readonly token?: string;
   readonly producerId?: string;
-  /** Made once per send buffer: another instance of the same producer is another sender (E1). */
+  /** Id of the send buffer, made once: another instance of the same producer is another sender (E1). */
   readonly instance?: string;
   /** The last producer epoch that this instance was given, if it ever was. */
   readonly producerEpoch?: number;
   /**
-   * This client stays on this connection: what it sends to, and reads of, partitions of other nodes is passed on by the
-   * node. Since minor version 1.
+   * True for a client that stays on this connection: the node passes on its appends to, and its reads of, partitions of
+   * other nodes. Since minor version 1.
    */
   readonly forward?: boolean;
 }
 
-/** Raises the producer epoch in one partition's log and asks what it holds of this producer (E1). */
+/** Raises the producer epoch in one partition's log, and asks for the last stored sequence of this producer (E1). */
 export interface OpenFrame {
   readonly type: "open";
   readonly stream: string;
@@ -57,6 +60,7 @@ export interface OpenFrame {
   readonly producerEpoch: number;
 }
 
+/** Appends a batch of events to one partition. Answered by `ack`, `gap`, `moved` or `error`. */
 export interface AppendFrame {
   readonly type: "append";
   readonly stream: string;
@@ -70,11 +74,11 @@ export interface AppendFrame {
   readonly events: EncodedEvents;
   /** W3C trace context of the batch. */
   readonly traceparent?: string;
-  /** The producer's own resume point after this batch: kept with the chain and given back by `opened`. */
+  /** The producer's own resume point after this batch. The log keeps it with the chain, and `opened` gives it back. */
   readonly position?: Event;
 }
 
-/** Declares sequences that were acknowledged once, lost with a log's tail, and can not be sent again (E6). */
+/** Declares acknowledged sequences that the log lost with its tail, and that can not be sent again (E6). */
 export interface LostFrame {
   readonly type: "lost";
   readonly stream: string;
@@ -85,8 +89,8 @@ export interface LostFrame {
 }
 
 /**
- * Where a subscription begins: `earliest` record kept, `latest` (only what is new), after a position last handled,
- * at an offset (inclusive), or at a time of append in milliseconds since 1970.
+ * Where a subscription begins: at the `earliest` record kept, at `latest` (new records alone), behind a position last
+ * handled, at an offset (inclusive), or at a time of append in ms since 1970.
  */
 export type SubscribeFrom =
   | "earliest"
@@ -95,6 +99,7 @@ export type SubscribeFrom =
   | { readonly offset: number }
   | { readonly timeMs: number };
 
+/** Begins to read some partitions of a stream. */
 export interface SubscribeFrame {
   readonly type: "subscribe";
   /** Chosen by the client, unique on its connection. */
@@ -107,6 +112,7 @@ export interface SubscribeFrame {
   readonly creditBytes: number;
 }
 
+/** Ends a subscription. */
 export interface UnsubscribeFrame {
   readonly type: "unsubscribe";
   readonly subscription: number;
@@ -124,6 +130,7 @@ export interface GoodbyeFrame {
   readonly type: "goodbye";
 }
 
+/** A frame from a client to a node. */
 export type ClientFrame =
   | HelloFrame
   | OpenFrame
@@ -136,24 +143,28 @@ export type ClientFrame =
 
 // Node to client ------------------------------------------------------------------------------------------------------
 
+/** The bounds of a node, as its welcome names them. */
 export interface WireLimits {
   readonly frameBytesMax: number;
   readonly eventBytesMax: number;
   readonly batchEventsMax: number;
-  /** A batch older than this is never resent: it is reported in doubt (E5). */
+  /** A client never sends a batch again that it first sent longer ago than this: the batch is in doubt (E5). */
   readonly dedupeWindowMs: number;
 }
 
+/** A stream, as the welcome describes it. */
 export interface StreamDescription {
+  /** Number of partitions, from 1. */
   readonly partitions: number;
   /** JSON Pointer to the field whose value routes an event to its partition; absent: round robin by batch. */
   readonly key?: string;
   /** Versions of the stream's JSON Schema that may be used, ascending. */
   readonly schemaVersions: readonly number[];
-  /** Address of each partition's owner, where it is another node. */
+  /** Address of the owner by partition, for partitions that other nodes own. */
   readonly owners?: Readonly<Record<string, string>>;
 }
 
+/** Answers `hello`: the connection is open. */
 export interface WelcomeFrame {
   readonly type: "welcome";
   readonly node: string;
@@ -161,10 +172,11 @@ export interface WelcomeFrame {
   readonly producerEpoch?: number;
   readonly streams: Readonly<Record<string, StreamDescription>>;
   readonly limits: WireLimits;
-  /** Bytes of `append` frames (as sent, before any ack) that may be under way on this connection. */
+  /** The bytes of `append` frames, as sent, that may await their answer on this connection. */
   readonly creditBytes: number;
 }
 
+/** Answers `open`: the last stored sequence of this producer, null for none, and its resume point. */
 export interface OpenedFrame {
   readonly type: "opened";
   readonly stream: string;
@@ -173,7 +185,9 @@ export interface OpenedFrame {
   readonly position?: Event;
 }
 
-/** Everything up to `lastSequence` is durable at the stream's tier, but for the events that a verdict names. */
+/**
+ * All events up to `lastSequence` are durable in the stream's tier, except those with a verdict, which were rejected.
+ */
 export interface AckFrame {
   readonly type: "ack";
   readonly stream: string;
@@ -185,11 +199,12 @@ export interface AckFrame {
   readonly creditBytes: number;
 }
 
+/** The verdict of a rejected event, by the event's own sequence. */
 export interface WireVerdict extends Omit<Verdict, "index"> {
   readonly sequence: Sequence;
 }
 
-/** The batch does not follow what is stored. The client resends from after `storedSequence`, or declares the rest lost. */
+/** The batch does not follow `storedSequence`. The client sends the events behind it again, or declares them lost. */
 export interface GapFrame {
   readonly type: "gap";
   readonly stream: string;
@@ -198,7 +213,7 @@ export interface GapFrame {
   readonly creditBytes: number;
 }
 
-/** The subscriber's records after `divergence` no longer exist: reading goes on there (E9). */
+/** Records from `divergence` on, which the subscriber may have read, no longer exist. Reading goes on there (E9). */
 export interface TruncatedFrame {
   readonly type: "truncated";
   readonly subscription: number;
@@ -216,7 +231,7 @@ export interface TrimmedFrame {
   readonly firstOffset: number;
 }
 
-/** The partition has another owner now; `address` is where, if the node knows. */
+/** The partition has another owner now, at `address` where the node knows it. */
 export interface MovedFrame {
   readonly type: "moved";
   readonly stream: string;
@@ -225,8 +240,8 @@ export interface MovedFrame {
 }
 
 /**
- * The partition is about to be handed over to the node at `address`, and is served here until `moved` says otherwise: a
- * client that connects there now does not wait for that later. Since minor version 2.
+ * The partition is about to be handed over to the node at `address`, and is served here until `moved`. A client that
+ * connects to `address` now does not wait for the connection later. Since minor version 2.
  */
 export interface MovingFrame {
   readonly type: "moving";
@@ -235,10 +250,11 @@ export interface MovingFrame {
   readonly address: string;
 }
 
+/** A stored batch. */
 export interface WireBatch {
   readonly epoch: number;
   readonly firstOffset: number;
-  /** Records in the batch, the rejected ones not counted. */
+  /** The number of records: rejected events are not counted. */
   readonly count: number;
   readonly appendedAtMs: number;
   readonly schemaVersion: number;
@@ -246,11 +262,12 @@ export interface WireBatch {
   readonly traceparent?: string;
   /** Where the trace contexts of its events differ; then there is no `traceparent`. */
   readonly traces?: readonly TraceStart[];
-  /** Bit i (of byte i >> 3, lowest bit first) is set where event i of `events` was rejected and is to be skipped. */
+  /** Bit i (of byte i >> 3, lowest bit first) is set where event i of `events` was rejected: readers skip it. */
   readonly rejected?: Uint8Array;
   readonly events: EncodedEvents;
 }
 
+/** Records of one partition of a subscription. */
 export interface RecordsFrame {
   readonly type: "records";
   readonly subscription: number;
@@ -262,7 +279,7 @@ export interface RecordsFrame {
   readonly endOffset: number;
 }
 
-/** What failed. With `stream` and `partition` it speaks of that partition alone; otherwise of the connection. */
+/** A failure: of one subscription, of one partition, or of the whole connection where it names neither. */
 export interface ErrorFrame {
   readonly type: "error";
   readonly code: string;
@@ -271,10 +288,11 @@ export interface ErrorFrame {
   readonly stream?: string;
   readonly partition?: number;
   readonly subscription?: number;
-  /** Append credit that the refused batch gives back. */
+  /** Bytes of append credit that the refused batch gives back. */
   readonly creditBytes?: number;
 }
 
+/** A frame from a node to a client. */
 export type NodeFrame =
   | WelcomeFrame
   | OpenedFrame
@@ -288,20 +306,21 @@ export type NodeFrame =
   | RecordsFrame
   | ErrorFrame;
 
+/** Any frame of protocol v1. */
 export type Frame = ClientFrame | NodeFrame;
 
-/** Limits that both sides know before any is negotiated. At each the sender is refused or slowed, nothing is dropped. */
+/** The bounds of protocol v1. Beyond one a sender is refused or slowed; no event is dropped. */
 export const WIRE_DEFAULTS = {
-  /** One event; more is `EVENT_TOO_LARGE`. */
+  /** Bytes of one event; a larger event is `EVENT_TOO_LARGE`. */
   eventBytesMax: 1_048_576,
-  /** One frame: a full event, and room for a batch of small ones. */
+  /** Bytes of one frame: room for the largest event, or for a batch of small ones. */
   frameBytesMax: 4_194_304,
-  /** Events in one append: bounds the work of one turn of the event loop to some milliseconds. */
+  /** Events in one append, which bounds the work of one turn of the event loop to some milliseconds. */
   batchEventsMax: 10_000,
-  /** Nesting within one frame. */
+  /** Levels of lists and maps within one frame. */
   frameDepthMax: 64,
   /** MessagePack values in one frame: 5 MB of empty maps would stall the decoder for a second. */
   frameTokensMax: 500_000,
-  /** Append credit of one connection. */
+  /** The most bytes of append credit of one connection. */
   connectionCreditBytes: 8_388_608,
 } as const;

@@ -1,6 +1,6 @@
 /**
- * Narrows what a decoder gave to what a frame may hold, one field at a time, naming the field that is wrong. Fields that
- * a frame does not know are left alone: a newer minor version may send them.
+ * Checks the fields of a decoded frame one at a time, and names the field at fault. Unknown fields are left alone: a
+ * newer minor version may send them.
  */
 import { RejectedError } from "../errors.ts";
 import { FIELD_LIMITS } from "../limits.ts";
@@ -15,7 +15,7 @@ export function refuse(path: string, must: string, value: unknown): never {
   );
 }
 
-/** Names a value without repeating what may be long or secret. */
+/** Describes a value without repeating its content, which may be long or secret. */
 function describe(value: unknown): string {
   if (typeof value === "number" || typeof value === "boolean" || value === null || value === undefined)
     return String(value);
@@ -33,7 +33,7 @@ export function required(fields: Fields, name: string, check: Check): void {
   check(fields[name], `/${name}`);
 }
 
-/** Takes an absent field, and null for one: clients in some languages send it so. */
+/** Allows an absent field, and null in its place, as clients in some languages send it. */
 export function optional(fields: Fields, name: string, check: Check): void {
   const value = fields[name];
   if (value === undefined) return;
@@ -90,7 +90,7 @@ export const asList =
     for (let index = 0; index < value.length; index++) element(value[index], `${path}/${index}`);
   };
 
-/** A map whose fields are checked by `check`, which gets their paths relative to it. */
+/** A map whose fields `check` checks. The paths in its errors are made relative to the frame. */
 export const asFields =
   (check: (fields: Fields) => void): Check =>
   (value, path) => {

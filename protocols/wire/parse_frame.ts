@@ -1,6 +1,6 @@
 /**
- * From a decoded value to a frame: which fields each frame has, and of what kind. docs/protocol.md says the same in
- * words. What a field's value means (a partition out of range, a stale epoch) is for the session to judge.
+ * From a decoded value to a frame: the fields of each frame and their kinds, as docs/protocol.md describes them. The
+ * session judges the meaning of a value, such as a partition out of range or a stale epoch.
  */
 import { RejectedError } from "../errors.ts";
 import { FIELD_LIMITS } from "../limits.ts";
@@ -34,7 +34,10 @@ const asCode = asTextUpTo(FIELD_LIMITS.codeCharactersMax);
 const asPath = asTextUpTo(FIELD_LIMITS.pathCharactersMax);
 const asMessage = asTextUpTo(FIELD_LIMITS.messageCharactersMax);
 
-/** Judges a producer's resume point by the bytes that it was sent in, which the parsed frame does not tell. */
+/**
+ * Checks the size of a producer's resume point. @param sizeOf the bytes that it was sent in, which the frame does not
+ * hold
+ */
 export function checkPosition(frame: Frame, sizeOf: (position: unknown) => number): Frame {
   if (frame.type !== "append" || frame.position === undefined) return frame;
   const sizeBytes = sizeOf(frame.position);
@@ -51,7 +54,7 @@ function checkPlace(fields: Fields): void {
   required(fields, "partition", asCount);
 }
 
-/** Dense or listed; a list must ascend, as the chain's rule reads only its ends. */
+/** Checks sequences, dense or listed. A list must ascend, as the log judges its ends alone. */
 function checkSequences(value: unknown, path: string): void {
   if (!isFields(value)) refuse(path, "be a map", value);
   const list = value.list;
@@ -59,7 +62,7 @@ function checkSequences(value: unknown, path: string): void {
     asSequence(value.first, `${path}/first`);
     asCount(value.count, `${path}/count`);
     const [, position] = value.first as Sequence;
-    // A sequence beyond is no number that a client or a log can hold: its chain would be stuck for good (E26).
+    // No client or log can hold a sequence beyond 2^53 - 1: its chain would be stuck for good (E26).
     if (!Number.isSafeInteger(position + Math.max(0, (value.count as number) - 1)))
       refuse(`${path}/count`, `end at or below 2^53 - 1 from ${position}`, value.count);
     return;
@@ -96,7 +99,7 @@ const CLIENT_CHECKS: Readonly<Record<ClientFrame["type"], FrameCheck>> = {
     required(fields, "sequences", checkSequences);
     optional(fields, "schemaVersion", asCountUpTo(FIELD_LIMITS.schemaVersionMax));
     required(fields, "events", asBytes);
-    optional(fields, "traceparent", asText); // any: the session drops what is no trace context
+    optional(fields, "traceparent", asText); // any text: the session drops a malformed trace context
     optional(fields, "position", asMap);
   },
   hello(fields) {
@@ -157,7 +160,7 @@ const checkBatch: FrameCheck = (fields) => {
   for (const name of ["epoch", "firstOffset", "count", "appendedAtMs", "schemaVersion"])
     required(fields, name, asCount);
   optional(fields, "producerId", asName);
-  optional(fields, "traceparent", asText); // a log may hold one of before there was a bound
+  optional(fields, "traceparent", asText); // an old log may hold one of any length
   optional(fields, "traces", asList(asFields(checkTraceStart)));
   optional(fields, "rejected", asBytes);
   required(fields, "events", asBytes);
@@ -237,7 +240,10 @@ const NODE_CHECKS: Readonly<Record<NodeFrame["type"], FrameCheck>> = {
 
 const CHECKS = new Map<unknown, FrameCheck>([...Object.entries(NODE_CHECKS), ...Object.entries(CLIENT_CHECKS)]);
 
-/** Narrows a decoded value to a frame, in place. Throws `MALFORMED_FRAME`, or `UNKNOWN_FRAME` for another type. */
+/**
+ * Checks that a decoded value is a frame. Throws `RejectedError` `MALFORMED_FRAME`, or `UNKNOWN_FRAME` for another
+ * type.
+ */
 export function parseFrame(value: unknown): Frame {
   if (!isFields(value)) refuse("/", "be a map", value);
   const check = CHECKS.get(value.type);

@@ -1,4 +1,4 @@
-/** What a request over HTTP is answered with: what became of each event, and what stands in each partition. */
+/** The answer to a request over HTTP: the outcome of each event, and the state of each partition. */
 
 import type { Confirmation } from "../../../protocols/client/producer/event_batcher.ts";
 import type { OverloadedError } from "../../../protocols/errors.ts";
@@ -13,13 +13,13 @@ export interface IngestAnswer {
     readonly reason: string;
   }[];
   /**
-   * What stands in each partition. `unknown`: not answered for in time; `refused`: not taken. A retry with the same key
-   * completes both.
+   * The state of each partition. `unknown`: some events had no answer in time; `refused`: some events were not taken. A
+   * retry with the same key completes both.
    */
   readonly partitions: readonly PartitionStanding[];
-  /** Indexes of events of which it is not known whether they are stored. */
+  /** Indexes of events that had no answer in time: they may be stored. */
   readonly unknown: readonly number[];
-  /** Indexes of events that were not taken, and why. */
+  /** Indexes of events that were not taken; `refusal` is the reason. */
   readonly refused: readonly number[];
   readonly refusal: OverloadedError | undefined;
   readonly isReplayed: boolean;
@@ -34,7 +34,7 @@ export interface PartitionStanding {
 export type Outcome = Confirmation | { readonly kind: "unknown" };
 export const UNKNOWN: Outcome = { kind: "unknown" };
 
-/** @param refusalOf why a partition takes nothing now, if it does not */
+/** @param refusalOf the reason why a partition refuses appends now; undefined where it takes them */
 export function answerOf(
   events: readonly RequestEvent[],
   places: readonly (number | undefined)[],

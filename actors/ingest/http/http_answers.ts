@@ -1,4 +1,7 @@
-/** The memory for answers with records (http_memory.ts). An answer holds its memory until its client has taken all of it. */
+/**
+ * The memory for answers with records (http_memory.ts). An answer holds its memory until its client has taken all of
+ * it.
+ */
 import type { ServerResponse } from "node:http";
 import { Readable } from "node:stream";
 import { type Holder, HttpMemory } from "./http_memory.ts";
@@ -8,16 +11,16 @@ export const ANSWER_LIMITS = {
   answerBytesMax: 1_048_576,
   /** All answers that are made or sent at one time. */
   allAnswersBytesMax: 33_554_432,
-  /** Of them, for answers of at most `smallBytesMax`: 64 of the largest. */
+  /** The part of `allAnswersBytesMax` for answers of at most `smallBytesMax`: room for 64 of that size. */
   reserveBytes: 4_194_304,
   smallBytesMax: 65_536,
-  /** The most that one answer counts: a record is given out however large its text is. */
+  /** The most that one answer counts: a record is answered however large its text is. */
   countedBytesMax: 16_777_216,
-  /** An answer is handed over in pieces of this size: only so is it known that its client reads. */
+  /** An answer is handed over in pieces of this size, which shows that its client reads. */
   pieceBytes: 32_768,
-  /** How long a client may take nothing of its answer before that gives way to any other where all memory is taken. */
+  /** Milliseconds after which an answer that its client does not read gives way to others (http memory H5). */
   stillMs: 5_000,
-  /** Told to clients when answers together take too much. */
+  /** The time that a client is told to wait where all answers together take too much. */
   retryAfterMs: 1_000,
 } as const;
 
@@ -28,12 +31,14 @@ type Taker = Pick<ServerResponse, "once" | "destroy" | "destroyed">;
 
 /** The memory of one answer. */
 export interface AnswerRoom {
-  /** The answer is made. What is to be sent; throws `OverloadedError` where it is larger than there is room for. */
+  /**
+   * Turns the finished answer into the body to send. Throws `OverloadedError` where it is larger than the free room.
+   */
   made(answer: Buffer): Buffer | Readable;
   release(): void;
 }
 
-/** Room for one answer until `taker` has taken it, or is gone. Throws `OverloadedError` where there is none. */
+/** Room for one answer until `taker` has taken it, or is gone. Throws `OverloadedError` where no room is free. */
 export function beginAnswer(memory: HttpMemory, holder: Holder, taker: Taker): AnswerRoom {
   const { answerBytesMax, countedBytesMax, pieceBytes } = ANSWER_LIMITS;
   const hold = memory.hold(holder, answerBytesMax, () => taker.destroy());

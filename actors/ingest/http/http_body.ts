@@ -1,7 +1,7 @@
 /**
  * Reads the body of a request into memory, within bounds: of one body, inflated or not, and of all bodies together. A
- * compressed bomb is refused at the limit, before the rest of it is inflated, and displaces no other body. A body that gives way
- * to another is answered; what is still to come of it runs into nothing.
+ * compressed bomb is refused at the limit, before the rest of it is inflated, and displaces no other body. The request
+ * of a body that gives way is answered, and the rest of its body is read and dropped.
  */
 import { IncomingMessage } from "node:http";
 import type { Readable } from "node:stream";
@@ -12,14 +12,14 @@ import { type Holder, HttpMemory } from "./http_memory.ts";
 export const BODY_LIMITS = {
   /** One body, inflated. */
   bodyBytesMax: 16_777_216,
-  /** All bodies that are read or waited for at one time; objects made of them take several times as much. */
+  /** All bodies that are read or waited for at one time. The objects made of them take several times as much. */
   allBodiesBytesMax: 67_108_864,
-  /** Of them, for bodies of at most `smallBytesMax`: 64 of the largest. */
+  /** The part of `allBodiesBytesMax` for bodies of at most `smallBytesMax`: room for 64 of that size. */
   reserveBytes: 4_194_304,
   smallBytesMax: 65_536,
-  /** How long nothing of a body may come before it gives way to any other where all memory is taken. */
+  /** Milliseconds after which a body of which no bytes come gives way to others (http memory H5). */
   stillMs: 5_000,
-  /** Told to clients when bodies together take too much. */
+  /** The time that a client is told to wait where all bodies together take too much. */
   retryAfterMs: 1_000,
 } as const;
 
@@ -34,15 +34,15 @@ export const bodyMemory = (): HttpMemory =>
 
 export interface Body {
   readonly bytes: Uint8Array;
-  /** Gives its memory back to the budget. */
+  /** Gives the body's memory back. */
   release(): void;
 }
 
-/** Encodings that a body may come in. */
+/** Whether a body may come in this `Content-Encoding`. */
 export const isKnownEncoding = (encoding: string): boolean =>
   encoding === "identity" || encoding === "gzip" || encoding === "x-gzip";
 
-/** Throws `RejectedError` `FRAME_TOO_LARGE` or `MALFORMED_FRAME`, or `OverloadedError`. */
+/** Reads a whole body. Throws `RejectedError` `FRAME_TOO_LARGE` or `MALFORMED_FRAME`, and `OverloadedError`. */
 export async function readBody(
   request: IncomingMessage,
   encoding: string,
@@ -57,10 +57,10 @@ export async function readBody(
   hold.waits();
   try {
     const raw = await collect(request, hold.take, refused.signal);
-    // Inflated once all of it is here: a client can not hold the room of many bytes by sending few of them slowly.
+    // Inflated once the whole body is here: so a few bytes sent slowly do not hold the room of many.
     const bytes = encoding === "identity" ? raw : await collect(inflated(raw), hold.takeSpare, refused.signal);
     hold.settles();
-    refused.signal.throwIfAborted(); // it gave way after its last byte had come
+    refused.signal.throwIfAborted(); // the body gave way after its last byte had come
     hold.resize(bytes.byteLength);
     return { bytes, release: hold.release };
   } catch (error) {
@@ -69,13 +69,13 @@ export async function readBody(
   }
 }
 
-/** Whose request it is; without `owner`, all of an address are one client. */
+/** The client and the connection of a request. Without `owner`, all requests of one address are one client. */
 export const holderOf = ({ socket }: IncomingMessage, owner?: string): Holder => ({
   client: owner === undefined ? `address ${socket.remoteAddress}` : `owner ${owner}`,
   connection: socket,
 });
 
-/** All that `source` has; its rest is left where `take` or `refused` says so, as the socket is needed for the answer. */
+/** Collects `source` to its end. Where `take` or `refused` ends that, the socket stays open for the answer. */
 function collect(source: Readable, take: (bytes: number) => void, refused: AbortSignal): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let sizeBytes = 0;
@@ -107,7 +107,7 @@ function collect(source: Readable, take: (bytes: number) => void, refused: Abort
       else resolve(Buffer.concat(chunks, sizeBytes));
     });
     if (refused.aborted) onRefused();
-    else if (source.destroyed) end(new Error("aborted")); // its client has gone: no event comes any more
+    else if (source.destroyed) end(new Error("aborted")); // the client is gone: `source` emits no event any more
   });
 }
 
@@ -117,7 +117,7 @@ function inflated(raw: Uint8Array): Readable {
   return gunzip;
 }
 
-/** Lets what is still to come run into nothing, so that the answer reaches a client that is still sending. */
+/** Reads and drops the rest of the body, so that the answer reaches a client that is still sending. */
 function discard(request: IncomingMessage, error: unknown): unknown {
   request.unpipe();
   request.resume();

@@ -1,6 +1,6 @@
 /**
- * The events of a request's body. A body that can not be read as a whole is refused as a whole; what is wrong with one
- * event, where events can be told apart, is that event's fault alone: its bytes go on, to be set aside by the node.
+ * The events of a request's body. A body that can not be read as a whole is refused as a whole. Where events can be
+ * told apart, a fault concerns its event alone: the bytes of that event go on, and the node sets them aside.
  */
 
 import { RejectedError } from "../../../protocols/errors.ts";
@@ -27,20 +27,20 @@ export interface EventFault {
 }
 
 export interface RequestEvent {
-  /** Unreadable input, or bytes of MessagePack, where it could not be made an event. */
+  /** The event; unreadable input, or its bytes of MessagePack, where `fault` is present. */
   readonly event: EventInput;
   readonly fault?: EventFault;
-  /** Has so many values that it should not share a batch with the events of others. */
+  /** The event has more than `SHARED_VALUES_MAX` values: it gets a batch of its own. */
   readonly isBulky: boolean;
 }
 
 export type BodyFormat = "json" | "ndjson" | "msgpack" | "form" | "text";
 
-/** Events of one request. */
+/** The most events of one request. */
 export const REQUEST_EVENTS_MAX: number = WIRE_DEFAULTS.batchEventsMax;
-/** Values in one body: a parser builds whatever it is told to. */
+/** The most values in one body, which bounds the work of its parser. */
 const BODY_TOKENS_MAX = 1_000_000;
-/** As many values an event, times the events of one batch, stay within the values of one frame. */
+/** The most values of an event that shares a batch: times the events of a batch, they stay within those of a frame. */
 const SHARED_VALUES_MAX = 900;
 
 const FORMATS: ReadonlyMap<string, BodyFormat> = new Map([
@@ -59,7 +59,7 @@ const OPTIONAL_FORMATS: ReadonlyMap<string, "form" | "text"> = new Map([
   ["text/plain", "text"],
 ]);
 
-/** How a body is read, or why it can not be. */
+/** The format of a body, or the reason why no format fits. */
 export type ChosenFormat =
   | { readonly kind: "format"; readonly format: BodyFormat }
   | { readonly kind: "refused"; readonly reason: string };
@@ -67,8 +67,8 @@ export type ChosenFormat =
 const UTF_8 = new Set(["utf-8", "utf8", "us-ascii"]);
 
 /**
- * Chooses by `Content-Type`. Types that end in `+json` are JSON (RFC 6839). A charset other than UTF-8 is refused: nothing is
- * read as what it is not.
+ * Chooses the format of a body by `Content-Type`. Types that end in `+json` are JSON (RFC 6839). A charset other than
+ * UTF-8 is refused, as its bytes would be misread.
  */
 export function chooseFormat(contentType: string | undefined, allowed: readonly string[]): ChosenFormat {
   const [type = "", ...parameters] = (contentType ?? "").split(";").map((part) => part.trim().toLowerCase());
@@ -91,7 +91,7 @@ export function chooseFormat(contentType: string | undefined, allowed: readonly 
 
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true });
 
-/** Throws `RejectedError` for a body that has to be refused whole. */
+/** Reads the events of a body. Throws `RejectedError` where the body as a whole is refused. */
 export function parseEvents(format: BodyFormat, bytes: Uint8Array): readonly RequestEvent[] {
   const events = readers[format](bytes);
   if (events.length === 0) {
@@ -114,7 +114,7 @@ const readers: Readonly<Record<BodyFormat, (bytes: Uint8Array) => readonly Reque
   text: readText,
 };
 
-/** One event of the form's fields. Percent-encoded bytes that are not UTF-8 make it unreadable: they are not replaced. */
+/** One event of the form's fields. Percent-encoded bytes that are not UTF-8 make the form unreadable input. */
 function readForm(bytes: Uint8Array): readonly RequestEvent[] {
   const isSmall = bytes.length <= SHARED_VALUES_MAX;
   const refuse = (reason: string) => [unreadable(new UnreadableInput(reason, bytes))];
@@ -137,7 +137,7 @@ function readForm(bytes: Uint8Array): readonly RequestEvent[] {
   return [{ event, isBulky: !isSmall && hasManyValues(event) }];
 }
 
-/** Fields of one form. */
+/** The most fields of one form. */
 const FORM_FIELDS_MAX = 10_000;
 
 function decodeFormText(text: string): string | undefined {
@@ -173,7 +173,7 @@ function readJson(bytes: Uint8Array): readonly RequestEvent[] {
   return events;
 }
 
-/** @param sizeBytes of the text that holds the event @param original the event's own text, where it is told apart */
+/** @param sizeBytes size of the text that holds the event @param original the event's own text, where it is known */
 function jsonEvent(value: unknown, sizeBytes: number, original?: Uint8Array): RequestEvent {
   const isSmall = sizeBytes <= SHARED_VALUES_MAX;
   const malformed = (error: unknown): RequestEvent => unreadable(unreadableJson(error, value, original));
@@ -191,7 +191,7 @@ function jsonEvent(value: unknown, sizeBytes: number, original?: Uint8Array): Re
   }
 }
 
-/** Whatever the input holds, it travels as two values: the reason and its bytes. */
+/** Unreadable input has few values, whatever its bytes hold, so it may share a batch. */
 const unreadable = (event: UnreadableInput): RequestEvent => ({
   event,
   fault: { code: "MALFORMED_EVENT", path: event.path, reason: event.reason },

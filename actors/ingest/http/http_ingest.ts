@@ -1,17 +1,17 @@
 /**
- * Appends the events of HTTP requests, by producers within the node. Requests without a key share a few producers, and
- * their batches with them: at least once. A request with an `Idempotency-Key` is a short-lived producer of its own (E5):
+ * Appends the events of HTTP requests, by producers within the node. Requests without a key share a few producers and
+ * their batches: at least once. A request with an `Idempotency-Key` has a short-lived producer of its own (E5).
  *
- *   K1. Its name is the key's hash, its instance the payload's: the log lets one payload in under a key, and fences
- *       another, on whichever node they arrive.
- *   K2. An event's sequence is its index, and its partition depends on the request alone: a retry meets the same chains,
- *       completes what is missing and is answered with the verdicts that were stored (E4).
- *   K3. Requests with one key may run at the same time: the chains judge each batch once.
+ *   K1. The producer's name is a hash of the key, its instance a hash of the payload. So the log takes one payload
+ *       under a key and fences another, on whichever node they arrive.
+ *   K2. An event's sequence is its index, and its partition depends on the request alone. So a retry meets the same
+ *       chains, completes the missing events and is answered with the stored verdicts (E4).
+ *   K3. Requests with one key may run at the same time: the chains store each event once.
+ *   K4. A node that stops takes no new request, and answers those under way within a second: as stored, or as unknown.
  *
- *   K4. Once the node stops nothing more is taken, and what is under way is answered within a second: stored, or unknown.
- *
- * A partition that takes nothing for now (its store is full, it knows too many producers) is not waited for: the producer
- * is given up, after a moment for what else it has under way, and the request is told.
+ * A partition that refuses appends for now (its store is full, or it knows too many producers) is not waited for. The
+ * producer has `refusedGraceMs` for its other partitions and is then closed, and the request is answered with the
+ * refusal.
  */
 import { createHash } from "node:crypto";
 import { Producer, type ProducerOptions } from "../../../protocols/client/producer/producer.ts";
@@ -29,26 +29,28 @@ import { Turns } from "./http_turns.ts";
 export const INGEST_LIMITS = {
   /** Producers that requests without a key share. */
   sharedProducers: 2,
-  /** How long a shared batch waits for events of other requests. */
+  /** Milliseconds that a shared batch waits for events of other requests. */
   sharedLingerMs: 2,
   sharedBufferBytesMax: 33_554_432,
   /** Requests with a key under way: each holds a session and its credit. */
   underWayMax: 64,
   /** Requests with a key that wait for their turn. */
   waitingMax: 1_024,
-  /** A request that was not answered after so long is answered with what stands. */
+  /** Milliseconds until a request is answered with the events whose outcome is known by then. */
   answerWithinMs: 30_000,
   retryAfterMs: 1_000,
-  /** For what a producer has under way to other partitions when one has refused its events. */
+  /** Milliseconds for a producer's appends to other partitions, once one partition has refused its events. */
   refusedGraceMs: 250,
-  /** Names that a shared producer takes in turn, so that one that is given up and its successor do not meet. */
+  /**
+   * Names that shared producers use in turn, so that a producer that is given up shares no chain with its successor.
+   */
   sharedNames: 8,
 } as const;
 
 export interface IngestOptions {
   readonly node: string;
   readonly connect: Connect;
-  /** For requests with a key: whatever they take of a partition's places counts for `principal`. */
+  /** Connects for a request with a key: its places in partitions count for `principal`. */
   readonly connectFor: (principal: string) => Connect;
   readonly directory: Pick<StreamDirectory, "describe">;
   readonly newId: () => string;
@@ -66,7 +68,7 @@ export interface IngestRequest {
 export interface IdempotentRequest {
   readonly key: string;
   readonly subject: string;
-  /** Whom its places in partitions are counted for; undefined where nobody is asked who it is. */
+  /** The principal that the request's places in partitions count for; undefined on a node without authentication. */
   readonly owner: string | undefined;
   readonly payload: Uint8Array;
 }
@@ -76,7 +78,7 @@ export class HttpIngest {
   readonly #shared = new Map<string, Producer>();
   readonly #turns = new Turns(INGEST_LIMITS);
   readonly #refusals: PartitionRefusals;
-  /** Producers that were closed because a partition refused their events, or the node stops: nobody fenced them. */
+  /** Producers that this class closed, as a partition refused their events or the node stops: they were not fenced. */
   readonly #givenUp = new WeakSet<Producer>();
   /** Producers whose events may be under way. */
   readonly #open = new Set<Producer>();
@@ -93,7 +95,10 @@ export class HttpIngest {
     return new PartitionRefusals(this.#options.nowMs ?? Date.now);
   }
 
-  /** Throws `RejectedError` `IDEMPOTENCY_KEY_REUSED`, or `OverloadedError` where nothing of it was taken. */
+  /**
+   * Appends the events of a request. Throws `RejectedError` `IDEMPOTENCY_KEY_REUSED`, `OverloadedError` where no event
+   * was taken, and `UnavailableError` `STOPPING`.
+   */
   async append(request: IngestRequest): Promise<IngestAnswer> {
     this.#refuseClosed(request);
     const partitions = this.#placesOf(request);
@@ -106,7 +111,7 @@ export class HttpIngest {
       : this.#appendKeyed(request, partitions, request.idempotency);
   }
 
-  /** K4. */
+  /** K4. Resolves once all producers are closed, after `timeoutMs` at most. */
   async close(timeoutMs = 1_000): Promise<void> {
     this.#isClosed = true;
     this.#shared.clear();
@@ -121,7 +126,7 @@ export class HttpIngest {
     throw new UnavailableError("STOPPING", `Cannot append to ${stream} as the node must take requests: it is stopping`);
   }
 
-  /** Each event's partition; undefined where any will do (K2: never so with a key). */
+  /** Each event's partition; undefined where the producer chooses one. With a key none is undefined (K2). */
   #placesOf({ stream, events, idempotency }: IngestRequest): readonly (number | undefined)[] {
     const description = this.#options.directory.describe()[stream];
     const count = description?.partitions ?? 1;
@@ -149,7 +154,7 @@ export class HttpIngest {
           ...(traceparent === undefined ? {} : { traceparent }),
         })
         .catch(() => {
-          // It has stopped, for whatever reason: the next request makes another.
+          // The producer has stopped: the next request makes another.
           if (this.#shared.get(name) === producer) this.#shared.delete(name);
           this.#open.delete(producer);
           return UNKNOWN;
@@ -178,7 +183,7 @@ export class HttpIngest {
     return producer;
   }
 
-  /** A producer that gives up what it holds once a partition has refused its events. */
+  /** A producer that is closed once a partition has refused its events. */
   #producer(
     options: Omit<ProducerOptions, "connect" | "addresses">,
     onRefused: (producer: Producer) => void = () => undefined,
@@ -283,7 +288,7 @@ export class HttpIngest {
     return this.#answer(request, partitions, outcomes, isReplayed, refusals);
   }
 
-  /** Waits for all, but not for ever: what is not answered for then is unknown. */
+  /** Waits for all outcomes, for `answerWithinMs` at most: those that are missing then are unknown. */
   #inTime(confirmations: readonly Promise<Outcome>[]): Promise<readonly Outcome[]> {
     const outcomes = confirmations.map((): Outcome => UNKNOWN);
     return new Promise((resolve) => {

@@ -1,60 +1,61 @@
 /**
- * A memory that all requests of a kind share: bodies that arrive (http_body.ts), answers that are taken (http_answers.ts). Decides
- * by counts alone whether a request gets more, and which other one gives way for it. A client that sends or reads little keeps
- * nobody out, and a client that asks anew gains nothing by it.
+ * A memory that all requests of a kind share: bodies that arrive (`http_body.ts`), answers that are taken
+ * (`http_answers.ts`). Decides by byte counts alone whether a request gets more, and which other request gives way. A
+ * client that sends or reads slowly keeps no other client out, and a request that is repeated gains nothing.
+ *
  *   H1. All requests together hold at most `bytesMax`.
- *   H2. A request of at most `smallBytesMax` takes of a reserve that larger ones can not take. One that finds the reserve full, or
- *       grows beyond it, is a large one.
- *   H3. The large requests of a client hold at most `CLIENT_SHARE` times what is free beside the reserve: "dynamic queue length
- *       thresholds" (Choudhury and Hahne, 1998). One client gets three quarters.
- *   H4. A request that finds no room displaces one of the client that holds most, of the connection that holds most within it. That
- *       holder has more than the asker would have then, as a client, or as a connection of the asker's own client; else the asker is
- *       refused. Age counts for nothing.
- *   H5. A request of which nothing moved for `stillMs` gives way to whoever asks.
- *   H6. Spare memory, such as for inflating, displaces nobody, and a client gets half of it at most.
+ *   H2. A request of at most `smallBytesMax` takes memory of a reserve that is closed to larger ones. A request that
+ *       finds the reserve full, or grows beyond `smallBytesMax`, counts as large.
+ *   H3. A client's large requests hold at most `CLIENT_SHARE` times the free memory besides the reserve, so one client
+ *       gets three quarters ("dynamic queue length thresholds", Choudhury and Hahne, 1998).
+ *   H4. A request without room displaces one of the client that holds most, and of that client's largest connection. It
+ *       must hold more than the asker would then: as a client, or as a connection of the asker's client. Else the asker
+ *       is refused.
+ *   H5. A large request of which no byte moved for `stillMs` gives way to any other.
+ *   H6. Spare memory, such as for inflating, displaces no request, and a client gets at most half of it.
  *   H7. Only requests that wait for their client give way.
  */
 import { OverloadedError } from "../../../protocols/errors.ts";
 
-/** Times the free memory that one client's requests may hold: a quarter stays free of it. */
+/** One client's requests may hold this many times the free memory: a quarter of all stays free. */
 const CLIENT_SHARE = 3;
-/** The same where it is spare memory that is asked for: half stays free. */
+/** The same for spare memory: half stays free. */
 const SPARE_SHARE = 1;
 
 export interface MemoryTerms {
   readonly bytesMax: number;
-  /** Of `bytesMax`, what only small requests take. */
+  /** The part of `bytesMax` for small requests alone. */
   readonly reserveBytes: number;
   readonly smallBytesMax: number;
   readonly stillMs: number;
   readonly retryAfterMs: number;
-  /** What is held, and what can not be done without it, for the words of a refusal. */
+  /** The words of a refusal: the things that hold memory, and the action that needs it. */
   readonly things: string;
   readonly action: string;
 }
 
-/** Whose request it is. */
+/** The client and the connection of a request. */
 export interface Holder {
-  /** The token's subject, or the peer's address where nobody is asked for a token. */
+  /** The token's subject, or the peer's address on a node without authentication. */
   readonly client: string;
   readonly connection: object;
 }
 
-/** The part of one request. */
+/** The memory of one request. */
 export interface Hold {
-  /** Takes more. Throws `OverloadedError` where there is no room and nobody is to give way (H4). */
+  /** Takes `bytes` more. Throws `OverloadedError` where no room is free and no request gives way (H4). */
   take(bytes: number): void;
-  /** Takes more of what is spare (H6). Throws `OverloadedError`. */
+  /** Takes `bytes` more of the spare memory (H6). Throws `OverloadedError`. */
   takeSpare(bytes: number): void;
-  /** It waits for its client from now on, and may have to give way (H7). */
+  /** The request waits for its client from now on, and may have to give way (H7). */
   waits(): void;
-  /** Its client has taken some of it (H5). */
+  /** The client has sent or taken some bytes of the request (H5). */
   moves(): void;
-  /** It gives way to nobody any more. */
+  /** The request no longer waits for its client, and gives way to no other. */
   settles(): void;
-  /** Holds so much from now on: takes what is missing, as `take` does, or gives the rest back. */
+  /** Holds exactly `bytes` from now on: takes the missing ones, as `take` does, or gives the rest back. */
   resize(bytes: number): void;
-  /** Gives all back. Nothing is done to it afterwards. */
+  /** Gives all memory back. Later calls do nothing. */
   release(): void;
 }
 
@@ -76,9 +77,9 @@ export class HttpMemory {
   }
 
   /**
-   * Takes the first bytes, as `take` does.
+   * Begins a request with its first bytes. Throws as `take` does.
    *
-   * @param giveWay called once where it has to give way; its memory is taken back with it
+   * @param giveWay called once where the request has to give way, as its memory is taken back
    */
   hold(holder: Holder, bytes: number, giveWay: (reason: OverloadedError) => void): Hold {
     const part: Part = { ...holder, bytes: 0, isSmall: true, isWaiting: false, movedAtMs: this.#nowMs(), giveWay };
@@ -120,7 +121,7 @@ export class HttpMemory {
   }
 
   #take(part: Part, bytes: number, isSpare: boolean): void {
-    if (!this.#parts.has(part)) throw this.#spent(part); // it gave way
+    if (!this.#parts.has(part)) throw this.#spent(part); // the request gave way before
     const all = part.bytes + bytes;
     if (part.isSmall && this.#isRoomInReserve(all, part.bytes)) {
       this.#set(part, all, true);
@@ -136,13 +137,13 @@ export class HttpMemory {
     this.#set(part, all, false);
   }
 
-  /** H2. */
+  /** H2. Whether a request of `bytes` fits the reserve, in which it holds `heldThere` already. */
   #isRoomInReserve(bytes: number, heldThere = 0): boolean {
     const { reserveBytes, smallBytesMax } = this.#terms;
     return bytes <= smallBytesMax && this.#smallBytes - heldThere + bytes <= reserveBytes;
   }
 
-  /** H1, H3. */
+  /** H1, H3. Whether `more` bytes fit, and leave the client within its share. */
   #isRoom({ client }: Part, more: number, share: number): boolean {
     const { bytesMax, reserveBytes } = this.#terms;
     const free = bytesMax - reserveBytes - this.#largeBytes - more;
@@ -197,7 +198,7 @@ export class HttpMemory {
     part.isSmall = isSmall;
   }
 
-  /** Counts large bytes for the client and its connection; those of none are forgotten. */
+  /** Counts large bytes for the client and its connection, and forgets those that hold none. */
   #count({ client, connection }: Part, change: number): void {
     if (change === 0) return;
     const use = this.#clients.get(client) ?? { bytes: 0, connections: new Map<object, number>() };
@@ -226,7 +227,7 @@ export class HttpMemory {
 
 interface Part extends Holder {
   bytes: number;
-  /** Of the reserve (H2). */
+  /** The request's memory is of the reserve (H2). */
   isSmall: boolean;
   isWaiting: boolean;
   movedAtMs: number;

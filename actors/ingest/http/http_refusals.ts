@@ -1,7 +1,7 @@
 /**
- * Which partitions take no appends for now, as the node says to the producers of HTTP requests. A producer waits and tries
- * again; a request is better answered at once, with the reason and when to come back. A place that one request with a key was
- * refused is no matter of others: its principal may hold its share.
+ * The partitions that refuse appends for now, as the node tells the producers of HTTP requests. A producer waits and
+ * tries again; a request is better answered at once, with the reason and the time to wait. `TOO_MANY_PRODUCERS`
+ * concerns the one request with a key alone: its principal may hold its share of the places.
  */
 import type { Connect } from "../../../protocols/connection.ts";
 import { errorFromCode, OverloadedError } from "../../../protocols/errors.ts";
@@ -14,14 +14,14 @@ interface Refusal {
 
 export class PartitionRefusals {
   readonly #nowMs: () => number;
-  /** By `<stream>/<partition>`, of the node's own configuration. */
+  /** By `<stream>/<partition>`: as many as the node's configuration has partitions, at most. */
   readonly #refusals = new Map<string, Refusal>();
 
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs;
   }
 
-  /** Why the partition takes nothing now; until the time it named has passed. */
+  /** The reason why the partition refuses appends, until the time that it named has passed; else undefined. */
   of(stream: string, partition: number): OverloadedError | undefined {
     if (this.#refusals.size === 0) return undefined;
     const key = `${stream}/${partition}`;
@@ -31,7 +31,7 @@ export class PartitionRefusals {
     return undefined;
   }
 
-  /** Of any partition of the stream: why events of no certain place were not taken. */
+  /** The refusal of any partition of the stream, for events without a partition of their own. */
   anyOf(stream: string): OverloadedError | undefined {
     for (const key of [...this.#refusals.keys()]) {
       const at = key.lastIndexOf("/");
@@ -41,7 +41,7 @@ export class PartitionRefusals {
     return undefined;
   }
 
-  /** Connections on which refusals are heard: each is kept, those of places with `own`, and told to `onRefused`. */
+  /** Makes connections whose refusals are kept and told to `onRefused`. Refused places are kept in `own`. */
   hear(connect: Connect, onRefused: () => void, own: PartitionRefusals = this): Connect {
     return (address, events, signal) =>
       connect(

@@ -1,7 +1,7 @@
 /**
  * `POST /v1/streams/:stream/events`: one event or many, as JSON, lines of JSON or MessagePack, answered once they are
- * durable. 200 with what was taken and what was set aside; 422 where all of it was; 429 where a partition takes nothing for
- * now; 503 with what stands where part of it was not answered for in time.
+ * durable. 200 with the accepted and the rejected events; 422 where all events were rejected; 429 where a partition
+ * refuses appends for now; 503 where some events had no answer in time.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { RejectedError, UnavailableError } from "../../../protocols/errors.ts";
@@ -16,13 +16,13 @@ import type { HttpMemory } from "./http_memory.ts";
 
 export interface IngestRoutesOptions {
   readonly ingest: HttpIngest;
-  /** For bodies. */
+  /** The memory for bodies. */
   readonly memory: HttpMemory;
   readonly directory: Pick<StreamDirectory, "describe">;
   readonly permissionsOf: (request: object) => Permissions;
   /** Formats of bodies that the stream takes besides JSON and MessagePack: `form`, `text`. */
   readonly bodyFormatsOf: (stream: string) => readonly string[];
-  /** Why nothing can be stored now, if so. */
+  /** The reason why no event can be stored now; undefined where the log is ready. */
   readonly unreadiness: () => string | undefined;
 }
 
@@ -54,12 +54,12 @@ async function ingest(
   const key = keyOf(request);
   const holder = holderOf(request.raw, options.permissionsOf(request).owner);
   const body = await readBody(request.raw, encoding, options.memory, holder).catch((error: unknown) => {
-    reply.header("Connection", "close"); // what is left of the body is not read
+    reply.header("Connection", "close"); // the rest of the body is not read
     throw error;
   });
   try {
     const events = parseEvents(chosen.format, body.bytes);
-    // Requests that began together are judged again, one after the other, once it is known how much each holds.
+    // Requests that began together passed the first check together: each is checked again once its size is known.
     options.permissionsOf(request).quota?.admit();
     options.permissionsOf(request).quota?.take(events.length, body.bytes.byteLength);
     const { subject, owner } = options.permissionsOf(request);

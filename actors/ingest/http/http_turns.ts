@@ -1,10 +1,10 @@
-/** Lets so many requests on at a time, and so many more wait for their turn. */
+/** Lets at most `underWayMax` requests run at a time, while at most `waitingMax` others wait for their turn. */
 import { OverloadedError } from "../../../protocols/errors.ts";
 
 export interface TurnLimits {
   readonly underWayMax: number;
   readonly waitingMax: number;
-  /** Told to those who can not even wait. */
+  /** The time that a request is told to wait where `waitingMax` others wait. */
   readonly retryAfterMs: number;
 }
 
@@ -17,7 +17,7 @@ export class Turns {
     this.#limits = limits;
   }
 
-  /** Resolves when it is the caller's turn, who then owes a `leave`. Throws `OverloadedError`. */
+  /** Resolves when the caller's turn has come; the caller then owes a `leave`. Throws `OverloadedError`. */
   async enter(): Promise<void> {
     const { underWayMax, waitingMax, retryAfterMs } = this.#limits;
     if (this.#underWay < underWayMax) {
@@ -34,7 +34,7 @@ export class Turns {
     await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 
-  /** Gives everybody who waits a turn at once: they have to look whether there is still something to do. */
+  /** Gives all that wait a turn at once. Each must check for itself whether the node still takes requests. */
   dismiss(): void {
     for (const next of this.#waiting.splice(0)) {
       this.#underWay += 1;

@@ -20,7 +20,7 @@ const RECORDS_MAX = 1_000;
 
 export interface StreamRoutesOptions {
   readonly directory: StreamDirectory;
-  /** What the request's token allows. */
+  /** The permissions of the request's token. */
   readonly permissionsOf: (request: object) => Permissions;
 }
 
@@ -96,13 +96,13 @@ async function describePartition(directory: StreamDirectory, stream: string, par
   };
 }
 
-/** Of the first record appended at or after a time. */
+/** The offset of the first record appended at or after a time, as the text of a query. */
 async function offsetAtTime(view: PartitionView, channel: Channel, timeMs: string): Promise<string> {
   const before = await view.seek(channel, wholeNumber("fromTimeMs", timeMs, 0));
   return before === undefined ? "earliest" : String(before.offset + 1);
 }
 
-/** A page as JSON. Its records are written one by one: how much text they take is known only then. */
+/** A page as JSON. Its records are written one by one, as the size of their text is known only then. */
 async function readRecords(view: PartitionView, channel: Channel, from: string, recordsMax: number): Promise<Buffer> {
   const bounds = view.bounds(channel);
   const wanted = from === "latest" ? bounds.endOffset : from === "earliest" ? 0 : wholeNumber("from", from, 0);
@@ -114,7 +114,7 @@ async function readRecords(view: PartitionView, channel: Channel, from: string, 
   }
   const records: string[] = [];
   let sizeBytes = 0;
-  // Cut before it is decoded: of a large batch no more than what has room.
+  // Cut before decoding: of a large batch only the records that fit are decoded.
   const { batches } = cutBatches(result.batches, fromOffset, ANSWER_LIMITS.answerBytesMax);
   for (const record of recordsOf(batches, fromOffset)) {
     // As text: the server's own writer would change numbers beyond 2^53.
@@ -171,5 +171,5 @@ function asChannel(text: string): Channel {
   );
 }
 
-/** Of a sink's name, as configurations have them. */
+/** `dead_letters/` and a sink's name, as configurations allow it. */
 const DEAD_LETTERS = /^dead_letters\/[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$/;

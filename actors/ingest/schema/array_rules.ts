@@ -1,4 +1,4 @@
-/** Rules for lists: their length, their items one by one, and whether these differ. */
+/** Rules for lists: their length, their items one by one, and whether the items differ. */
 import { findRepeated } from "./equality.ts";
 import { both, NOTED_STEPS, type RuleContext, type Rules } from "./rules.ts";
 import type { Check, Run } from "./run.ts";
@@ -24,7 +24,7 @@ function lengthRule(minItems: unknown, maxItems: unknown): Check | undefined {
   };
 }
 
-/** By hash: linear in the size of the items, whatever they are. */
+/** Compares items by hash: linear in their size, whatever their kind. */
 const differ: Check = (value, run) => {
   const repeated = findRepeated(value as readonly unknown[], run);
   if (repeated === undefined) return !run.isSpent;

@@ -35,7 +35,7 @@ function atLeastOne(branches: readonly unknown[], context: RuleContext): Check {
       if (!run.take(1)) return false;
       if (attempt(check, value, run)) {
         isAny = true;
-        if (run.evaluated === undefined) return true; // else every branch may have something to say
+        if (run.evaluated === undefined) return true; // otherwise the other branches may evaluate more members
       } else if (run.isSpent) return false;
       else first ??= faultOf(run);
     }
@@ -60,7 +60,7 @@ function exactlyOne(branches: readonly unknown[], context: RuleContext): Check {
   };
 }
 
-/** What the branch that has just failed said, short. */
+/** The fault of the branch that has just failed, in at most 200 characters. */
 const faultOf = (run: Run): string => `${run.path}${run.path === "" ? "" : " "}${run.reason}`.slice(0, 200);
 
 function negation(subschema: unknown, context: RuleContext): Check {

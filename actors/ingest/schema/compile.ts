@@ -1,7 +1,7 @@
 /**
- * Compiles a schema of 2020-12 to one check, a function for each of its schemas. The check counts its steps (V1 to V3 in
- * run.ts). Compiled before any event: references are resolved, patterns are on RE2, and a schema that refers to itself for
- * the same value is refused.
+ * Compiles a schema of 2020-12 to one check, a function for each of its schemas. The check counts its steps (`run.ts`).
+ * Before any event references are resolved, patterns are compiled by RE2, and a schema that refers to itself for the
+ * same value is refused.
  */
 import type { CompilePattern, LinearPattern } from "../../kernel/linear_pattern.ts";
 import { arrayRules } from "./array_rules.ts";
@@ -18,7 +18,7 @@ import { equalityRules, numberRules, textRules, typeRules } from "./value_rules.
 
 export interface CompiledSchema {
   readonly check: Check;
-  /** What its rules cost for one value, all of them, in steps. */
+  /** Steps that all rules of the schema cost for one value. */
   readonly weight: number;
 }
 
@@ -37,13 +37,13 @@ export function compileSchema(schema: JsonSchema, compilePattern: CompilePattern
   return compiler.compile();
 }
 
-/** Checks of single schemas of a document, or of such that are made of them, each compiled once it is asked for. */
+/** Compiles single schemas of a document, or schemas made from its parts, each when it is first asked for. */
 export function compileParts(root: JsonSchema, compilePattern: CompilePattern): (part: unknown) => Check {
   const compiler = new SchemaCompiler(root, compilePattern);
   return (part) => compiler.checkOf(part);
 }
 
-/** Of all patterns of a schema: each instruction takes memory, and time at the start, a class of Unicode some kilobytes. */
+/** The most RE2 instructions of all patterns of a schema: each takes memory, and time at the start. */
 const PATTERNS_INSTRUCTIONS_MAX = 100_000;
 
 class SchemaCompiler {
@@ -52,7 +52,7 @@ class SchemaCompiler {
   readonly #references: References;
   readonly #nodes = new Map<JsonSchema, Node>();
   readonly #patterns = new Map<string, LinearPattern>();
-  /** By anchor; the node stands for all of the places. */
+  /** The targets of dynamic references by anchor. The node stands for all targets of one anchor. */
   readonly #places = new Map<string, { readonly node: Node; readonly checks: Map<object, Check> }>();
   readonly #isCollecting: boolean;
   #weight = 1;
@@ -103,7 +103,7 @@ class SchemaCompiler {
     return checkOf(node);
   }
 
-  /** What is evaluated of a part is no concern of the rules of the whole. */
+  /** Keeps the evaluated members of a part apart from those of the whole. */
   #asPart(check: Check): Check {
     if (!this.#isCollecting) return check;
     return (value, run) => {
@@ -132,11 +132,11 @@ class SchemaCompiler {
     };
   }
 
-  /** Where dynamic references to an anchor may lead, found once for all of them. */
+  /** The targets that dynamic references to an anchor may lead to, found once for all of them. */
   #placesOf(anchor: string, from: Node): ReadonlyMap<object, Check> {
     const known = this.#places.get(anchor) ?? { node: { check: passes, beside: new Set() }, checks: new Map() };
     from.beside.add(known.node);
-    if (this.#places.has(anchor)) return known.checks; // perhaps still being filled, around a reference within
+    if (this.#places.has(anchor)) return known.checks; // still being filled, where a target holds such a reference
     this.#places.set(anchor, known);
     for (const [candidate, schema] of this.#references.dynamicAnchors(anchor)) {
       known.checks.set(candidate, this.#entering(candidate, this.checkOf(schema, known.node)));
@@ -169,10 +169,14 @@ class SchemaCompiler {
   }
 }
 
-/** A node that is still being compiled, around a reference to itself, is asked when an event comes. */
+/**
+ * The check of a node. While the node is still being compiled, around a reference to itself, it is looked up per event.
+ */
 const checkOf = (node: Node): Check => node.check ?? ((value, run) => (node.check ?? passes)(value, run));
 
-/** Each keyword once, and once more for each element of a list or map that it holds: branches, properties; allowed values whole. */
+/**
+ * Steps of a schema's own rules: 1 for each keyword and for each element that it holds, and the size of allowed values.
+ */
 function weightOf(schema: JsonSchema): number {
   let weight = 1 + sizeOf(schema.enum) + sizeOf(schema.const);
   if (schema.multipleOf !== undefined) weight += DECIMAL_STEPS;
@@ -197,7 +201,7 @@ const asksWhatWasEvaluated = (schema: unknown): boolean =>
     schema.unevaluatedProperties !== undefined ||
     subschemasOf(schema).some(asksWhatWasEvaluated));
 
-/** A circle of schemas that all judge the same value would never end. */
+/** Throws `Error` for a circle of schemas that judge the same value: its check would never end. */
 function refuseCircles(nodes: Iterable<Node>): void {
   const done = new Set<Node>();
   const open = new Set<Node>();

@@ -1,7 +1,7 @@
 /**
- * Schemas of older drafts as those of 2020-12, the one that is compiled: draft-04, -06, -07 and 2019-09 as their `$schema` says.
- * A schema without `$schema` is taken as 2020-12, in which the older spellings of lists and dependencies are understood too.
- * What no rule can be made of is told as a warning: an unknown keyword or format judges no event.
+ * Rewrites schemas of draft-04, -06, -07 and 2019-09, as their `$schema` says, to 2020-12, the draft that is compiled.
+ * A schema without `$schema` is read as 2020-12, and its older spellings of lists and dependencies are understood too.
+ * An unknown keyword or format judges no event and gives a warning.
  */
 import { isAnnotation, isSchemaObject, type JsonSchema, placeOf, pointerOf } from "./keywords.ts";
 
@@ -9,7 +9,7 @@ export interface SchemaWarning {
   /** JSON Pointer into the schema. */
   readonly path: string;
   readonly reason: string;
-  /** The keyword that no draft knows, if that is the warning. */
+  /** The unknown keyword, where the warning is about one. */
   readonly unknownKeyword?: string;
 }
 
@@ -30,7 +30,7 @@ const DRAFTS: ReadonlyMap<string, Draft> = new Map<string, Draft>([
   ["json-schema.org/schema", 0],
 ]);
 
-/** Levels of schemas within one another. */
+/** The most levels of schemas within one another. */
 const DEPTH_MAX = 100;
 const WARNINGS_MAX = 100;
 
@@ -58,7 +58,7 @@ class DialectReader {
   readonly warnings: SchemaWarning[] = [];
   readonly #draft: Draft;
   readonly #isKnownFormat: (format: string) => boolean;
-  /** From where a schema lay in its draft to where it lies in 2020-12. */
+  /** From the JSON Pointer of a schema in its draft to its pointer in 2020-12, where the two differ. */
   readonly #moved = new Map<string, string>();
 
   constructor(draft: Draft, isKnownFormat: (format: string) => boolean) {
@@ -66,7 +66,7 @@ class DialectReader {
     this.#isKnownFormat = isKnownFormat;
   }
 
-  /** @param from where the schema lies in its draft @param to where it lies in 2020-12 */
+  /** @param from the schema's JSON Pointer in its draft @param to its pointer in 2020-12 */
   read(schema: unknown, from: string, to: string, depth: number): unknown {
     if (!isSchemaObject(schema)) return schema;
     if (depth > DEPTH_MAX) throw new Error(`schemas must nest at most ${DEPTH_MAX} deep: ${from} lies deeper`);
@@ -105,7 +105,7 @@ class DialectReader {
         value.map((one, index) => inner(one, ["items", index], ["prefixItems", index])),
       );
     } else if (isOld && keyword === "additionalItems") {
-      // Without a list of items it says nothing, and `items` itself is kept.
+      // `additionalItems` judges nothing unless `items` is a list; `items` itself is kept.
       if (Array.isArray(schema.items)) put(result, "items", inner(value, ["additionalItems"], ["items"]));
       else this.#warn(pointerOf(from, keyword), "is ignored as items is no list");
     } else if (isOld && keyword === "dependencies" && isSchemaObject(value)) {
@@ -114,7 +114,9 @@ class DialectReader {
     else put(result, keyword, this.#readPlaced(keyword, value, from, inner));
   }
 
-  /** Spellings of identities, references and bounds that later drafts changed. True where the keyword was one of them. */
+  /**
+   * Reads identities, references and bounds that later drafts spell otherwise. True where the keyword was one of them.
+   */
   #readReference(
     keyword: string,
     value: unknown,
@@ -185,7 +187,7 @@ class DialectReader {
     this.warnings.push({ path, reason, ...(unknownKeyword === undefined ? {} : { unknownKeyword }) });
   }
 
-  /** References to schemas that were moved follow them. */
+  /** Rewrites references to schemas that lie elsewhere in 2020-12. */
   moveReferences(schema: unknown): unknown {
     if (this.#moved.size === 0) return schema;
     const visit = (value: unknown): unknown => {

@@ -1,6 +1,6 @@
 /**
- * When two values of events are the same: numbers by their mathematical value, whether they are doubles or big integers;
- * maps whatever the order of their keys. Times and bytes are values of their own.
+ * Equality of two values of events. Numbers are compared by their mathematical value, doubles with big integers too;
+ * maps are equal whatever the order of their keys. Times and bytes are kinds of their own.
  */
 import { isSameTime } from "../../../protocols/values/precise_date.ts";
 import type { Run } from "./run.ts";
@@ -38,7 +38,10 @@ function isSameBytes(left: object, right: object): boolean {
   return left.every((byte, index) => byte === right[index]);
 }
 
-/** Finds the first item that equals one before it. Takes steps; undefined where none does, or where the steps are spent. */
+/**
+ * Finds the first item that equals an earlier one. Takes steps; undefined where no item does, or where the steps are
+ * spent.
+ */
 export function findRepeated(
   items: readonly unknown[],
   run: Run,
@@ -68,20 +71,20 @@ export function findRepeated(
   return undefined;
 }
 
-/** Steps to find a number, or a text, in a set of many. */
+/** Steps to find a number or a text in a large set. */
 const SIMPLE_STEPS = 16;
 const TEXT_STEPS = 20;
 /** Steps to hash one value within a list or map. */
 const HASH_STEPS = 8;
 
-/** A whole number beyond 2^53 as a big integer, whichever of the two it came as. */
+/** A whole number beyond 2^53 as a big integer, whether it came as a double or a big integer. */
 const exactly = (value: unknown): unknown =>
   typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value) ? BigInt(value) : value;
 
-/** Steps that one value of a list whose items must differ takes at most, short texts given. */
+/** The most steps for one item of a list whose items must differ, where its texts are short. */
 export const UNIQUE_ITEM_STEPS = TEXT_STEPS + HASH_STEPS;
 
-/** Equal for equal values, whatever the order of keys. Takes steps. */
+/** A hash that is equal for equal values, whatever the order of their keys. Takes steps. */
 function hashOf(value: unknown, run: Run): number {
   if (!run.take(HASH_STEPS)) return 0;
   if (typeof value === "string") return run.take(value.length / 4) ? hashText(value, 1) : 0;
@@ -118,7 +121,7 @@ function hashText(text: string, seed: number): number {
   return hash;
 }
 
-/** Steps of comparing a value with another of this size. */
+/** Steps to compare `value` with another value of its size. */
 export function sizeOf(value: unknown): number {
   if (typeof value === "string") return 1 + Math.ceil(value.length / CHARACTERS_PER_STEP);
   if (typeof value !== "object" || value === null) return 1;

@@ -1,6 +1,6 @@
 /**
- * Which properties the schemas of one value look at, so that `unevaluatedProperties` does not judge them: those beside it, and
- * those that they refer to or hold as alternatives.
+ * The properties that the schemas of one value look at, so that `unevaluatedProperties` does not judge them. The
+ * schemas are its siblings, and those that they refer to or hold as alternatives.
  */
 
 import type { SchemaDocument } from "./comparison/schema_document.ts";
@@ -10,11 +10,14 @@ import { isSchemaObject } from "./keywords.ts";
 export interface Evaluated {
   readonly names: Set<string>;
   readonly patterns: Set<string>;
-  /** Any may be. */
+  /** True where every property may be looked at. */
   isAny: boolean;
 }
 
-/** By the keywords of these schemas, each by itself. @param whole its own `unevaluatedProperties` does not count */
+/**
+ * The properties that the keywords of these schemas look at. @param whole its own `unevaluatedProperties` does not
+ * count
+ */
 export function evaluatedBy(schemas: readonly unknown[], document: SchemaDocument, whole?: unknown): Evaluated {
   const found: Evaluated = { names: new Set(), patterns: new Set(), isAny: false };
   for (const schema of schemas) {
@@ -30,7 +33,7 @@ export function evaluatedBy(schemas: readonly unknown[], document: SchemaDocumen
 
 const known = new WeakMap<SchemaDocument, Map<unknown, Evaluated>>();
 
-/** What the schemas of one value look at in some case. */
+/** The properties that the schemas of one value look at in some case. */
 export function everEvaluated(document: SchemaDocument, whole: unknown): Evaluated {
   const wholes = known.get(document) ?? new Map<unknown, Evaluated>();
   known.set(document, wholes);
@@ -39,7 +42,7 @@ export function everEvaluated(document: SchemaDocument, whole: unknown): Evaluat
   return evaluated;
 }
 
-/** Whether all of the one are of the other. */
+/** Whether `looked` includes every property of the second argument. */
 export const includes = (looked: Evaluated, { names, patterns, isAny }: Evaluated, document: SchemaDocument): boolean =>
   looked.isAny ||
   (!isAny &&
@@ -48,7 +51,7 @@ export const includes = (looked: Evaluated, { names, patterns, isAny }: Evaluate
       (name) => looked.names.has(name) || [...looked.patterns].some((pattern) => document.isFound(pattern, name)),
     ));
 
-/** Rules by which a part of an old schema judges a property that nothing beside it looks at, where that is sure for this one. */
+/** The rules of `unevaluatedProperties` that certainly judge the property `name` in a part of an old schema. */
 export function closingRulesOf(part: Fields, name: string, before: SchemaDocument): readonly unknown[] {
   const whole = before.wholeOf(part);
   const { unevaluatedProperties } = whole;
@@ -58,7 +61,7 @@ export function closingRulesOf(part: Fields, name: string, before: SchemaDocumen
   return isEvaluated ? [] : [unevaluatedProperties];
 }
 
-/** The same of every property that has none of these names. */
+/** The same rules for every property that has none of these names. */
 export function closingRulesBeyond(
   part: Fields,
   known: ReadonlySet<string>,

@@ -1,6 +1,6 @@
 /**
- * The formats of JSON Schema, each checked by code that is linear in the text, and each with a bound on its characters. A
- * format judges texts alone, but for those of numbers.
+ * The formats of JSON Schema, each checked by code that is linear in the text, and each with a bound on its characters.
+ * Formats judge texts alone, except those of numbers.
  */
 import { isRfc3339, isRfc3339Date, isRfc3339Time } from "../../../protocols/values/rfc3339.ts";
 import { isEmail, isHostname, isIpv4, isIpv6 } from "./host_formats.ts";
@@ -8,12 +8,12 @@ import { isUri, isUriReference, isUriTemplate } from "./uri_formats.ts";
 
 export interface TextFormat {
   readonly charactersMax: number;
-  /** Steps for a short text; a long one takes one more for each character. */
+  /** Steps for a short text; a long text takes one more for each character. */
   readonly steps: number;
   isValid(text: string): boolean;
 }
 
-/** Characters of an event at most: formats that are read in one pass need no closer bound. */
+/** The most characters of an event: formats that are read in one pass need no closer bound. */
 const ANY_LENGTH = 1_048_576;
 
 const DURATION = /^P(?:\d+W|(?=[\dT])(?:\d+Y)?(?:\d+M)?(?:\d+D)?(?:T(?=\d)(?:\d+H)?(?:\d+M)?(?:\d+S)?)?)$/;
@@ -21,7 +21,7 @@ const UUID = /^(?:urn:uuid:)?[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
 const RELATIVE_POINTER = /^(?:0|[1-9]\d*)(?:#|(?:\/.*)?)$/s;
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
 
-/** `~` is followed by 0 or 1 everywhere. */
+/** Whether a text is a JSON Pointer: 0 or 1 follows each `~`. */
 function isJsonPointer(text: string): boolean {
   if (text !== "" && !text.startsWith("/")) return false;
   for (let at = text.indexOf("~"); at >= 0; at = text.indexOf("~", at + 1)) {
@@ -36,12 +36,15 @@ function isRelativePointer(text: string): boolean {
   return slash < 0 || isJsonPointer(text.slice(slash));
 }
 
-/** `\Z` is no escape of ECMAScript: with the flag `u` the host refuses such. Compiled, never run. */
+/**
+ * Whether a text is a regular expression. It is compiled and never run; the flag `u` refuses unknown escapes such as
+ * `\Z`.
+ */
 function isRegularExpression(text: string): boolean {
   try {
     return new RegExp(text, "u").source.length > 0;
   } catch {
-    return false; // the answer, not a failure
+    return false; // the host's error is the answer
   }
 }
 
@@ -86,7 +89,7 @@ const between =
       ? value >= low && value <= high
       : Number.isInteger(value) && value >= low && value <= high;
 
-/** Formats of integers, by the least and the largest of them. */
+/** Formats of integers, each with its least and its largest value. */
 export const INTEGER_FORMATS: ReadonlyMap<string, readonly [bigint, bigint]> = new Map([
   ["int32", [-(2n ** 31n), 2n ** 31n - 1n]],
   ["int64", [-(2n ** 63n), 2n ** 63n - 1n]],

@@ -5,7 +5,7 @@ const OCTET = /^(?:0|[1-9]\d{0,2})$/;
 const GROUP = /^[0-9a-f]{1,4}$/i;
 const ATOM = /^[a-z0-9!#$%&'*+/=?^_`{|}~-]+$/i;
 
-/** The whole is at most 253 characters; a last point is of no account. */
+/** Whether a text is a host name of at most 253 characters, not counting a point at its end. */
 export function isHostname(text: string): boolean {
   const name = text.endsWith(".") ? text.slice(0, -1) : text;
   return name.length > 0 && name.length <= 253 && name.split(".").every((label) => LABEL.test(label));
@@ -16,7 +16,7 @@ export function isIpv4(text: string): boolean {
   return octets.length === 4 && octets.every((octet) => OCTET.test(octet) && Number(octet) <= 255);
 }
 
-/** Eight groups, of which `::` stands for one or more, the last two perhaps written as an IPv4 address. */
+/** Whether a text has eight groups. `::` stands for one or more; the last two may be written as an IPv4 address. */
 export function isIpv6(text: string): boolean {
   const halves = text.split("::");
   if (text.length > 45 || halves.length > 2) return false;
@@ -32,7 +32,9 @@ export function isIpv6(text: string): boolean {
   return halves.length === 2 ? count < 8 : count === 8;
 }
 
-/** Atoms joined by points, `@`, and a host name: no quoted local parts, no literal addresses. */
+/**
+ * Whether a text is atoms joined by points, `@` and a host name. Quoted local parts and literal addresses are refused.
+ */
 export function isEmail(text: string): boolean {
   const at = text.lastIndexOf("@");
   if (at < 1 || at > 64) return false;

@@ -35,7 +35,7 @@ export const placeOf = (keyword: string): Place | undefined => PLACES.get(keywor
 
 export const KNOWN_KEYWORDS: readonly string[] = [...PLACES.keys()];
 
-/** Keywords that are for people and tools alone: no event is judged by them. */
+/** Whether a keyword is for people and tools alone: no event is judged by it. */
 export const isAnnotation = (keyword: string): boolean => {
   const place = PLACES.get(keyword);
   return place === undefined || place === "annotation" || keyword === "contentSchema";

@@ -1,6 +1,6 @@
-/** Arithmetic of schemas, exact: doubles by the decimal number that they are written as, big integers as they are. */
+/** Exact arithmetic of schemas: a double counts as the decimal number that it is written as. */
 
-/** Steps to divide two decimal numbers, of 600 digits at worst. */
+/** Steps to divide two decimal numbers of at most 600 digits. */
 export const DECIMAL_STEPS = 150;
 
 interface Decimal {
@@ -9,7 +9,7 @@ interface Decimal {
   readonly exponent: number;
 }
 
-/** Whether `value` is a whole multiple of `divisor`, which is above zero: 0.3 is one of 0.1. */
+/** Whether `value` is a whole multiple of `divisor`, which is above 0: 0.3 is a multiple of 0.1. */
 export function isMultiple(value: number | bigint, divisor: number | bigint): boolean {
   if (typeof value === "number" && typeof divisor === "number") {
     if (Number.isSafeInteger(value) && Number.isSafeInteger(divisor)) return value % divisor === 0;

@@ -1,10 +1,10 @@
-/** Rules for maps: how many keys, which, and the value of each. */
+/** Rules for maps: the number of keys, their names, and the value of each. */
 import { isAnnotation, isSchemaObject } from "./keywords.ts";
 import { propertiesReader } from "./properties_reader.ts";
 import { both, has, isMap, NOTED_STEPS, type RuleContext, type Rules, textsOf } from "./rules.ts";
 import type { Check, Run } from "./run.ts";
 
-/** Steps to look at one property by a name that is not in the schema. */
+/** Steps to judge one property whose name is not in the schema. */
 export const MEMBER_STEPS = 14;
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -93,7 +93,7 @@ function memberRule(schema: Readonly<Record<string, unknown>>, context: RuleCont
   };
 }
 
-/** Whether the map has as many keys as were found by name, and so no others. Counts without a list of the keys: small maps are many. */
+/** Whether a map has no keys besides the `known` ones. Counts without listing the keys, as most maps are small. */
 function isFull(value: Fields, known: number, run: Run): boolean {
   if (run.hasListed(value)) return run.keysOf(value).length === known;
   let count = 0;
@@ -101,7 +101,7 @@ function isFull(value: Fields, known: number, run: Run): boolean {
   return true;
 }
 
-/** With `additionalProperties` no property is left that no rule looked at. */
+/** Notes that `additionalProperties` looked at every property that is left. */
 function noteAll(run: Run, rest: Check | undefined): boolean {
   if (run.evaluated !== undefined && rest !== undefined) run.evaluated.allProperties = true;
   return !run.isSpent;

@@ -1,6 +1,6 @@
 /**
- * Reads the named properties of a map and judges each. Written as code for schemas of ordinary size: an access by a name that
- * is written in the code costs the engine a tenth of one by a name in a variable, and this runs for each event.
+ * Reads the named properties of a map and judges each. For schemas of ordinary size this generates code: an access by a
+ * name written in the code costs the engine a tenth of an access by a variable, and this runs for each event.
  */
 import { has, isInherited } from "./rules.ts";
 import type { Check, Run } from "./run.ts";
@@ -12,7 +12,7 @@ export interface NamedCheck {
   readonly onlyType?: string | undefined;
 }
 
-/** For values that pass a schema of a type alone, written out: no function is called for these. */
+/** The condition for each type, as code: a schema of a type alone calls no function. */
 const PASSING: ReadonlyMap<string, string> = new Map([
   ["string", 'typeof p==="string"'],
   ["boolean", 'typeof p==="boolean"'],
@@ -20,10 +20,10 @@ const PASSING: ReadonlyMap<string, string> = new Map([
   ["integer", "Number.isInteger(p)"],
 ]);
 
-/** How many of the named properties the map has, or -1 where one is wrong or missing. */
+/** Answers the number of named properties that the map has, or -1 where one is wrong or missing. */
 export type ReadProperties = (value: Readonly<Record<string, unknown>>, run: Run) => number;
 
-/** Names for which code is written; for more, the names are gone through. */
+/** The most names for which code is generated; for more, a loop goes through the names. */
 const WRITTEN_NAMES_MAX = 64;
 
 export function propertiesReader(

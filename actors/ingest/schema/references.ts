@@ -1,4 +1,4 @@
-/** Where the references of a schema lead: by JSON Pointer, anchor or absolute identity, within the one document. */
+/** Resolves the references of a schema by JSON Pointer, anchor or absolute identity, within one document. */
 import { isSchemaObject, type JsonSchema, subschemasOf } from "./keywords.ts";
 
 /** A schema with an identity of its own, and the anchors within it. */
@@ -14,14 +14,14 @@ export interface Target {
   readonly resource: Resource;
 }
 
-/** Base of references in a schema that has no `$id`. */
+/** The base of references in a schema without `$id`. */
 const NO_IDENTITY = "schema:/root";
 
 export class References {
   readonly #resources = new Map<string, Resource>();
   readonly #resourceOf = new Map<JsonSchema, Resource>();
   readonly #root: Resource;
-  /** Whether a `$dynamicRef` can lead elsewhere than where it is written. */
+  /** Whether a `$dynamicRef` can lead to another resource than its own. */
   readonly isDynamic: boolean;
 
   /** Throws `Error` for an identity or anchor that is given twice or can not be read. */
@@ -74,7 +74,7 @@ export class References {
     return resource;
   }
 
-  /** The same; that of the document for a schema that is none of it and has no reference of its own. */
+  /** As `resourceOf`; the document's own resource for a schema that was made from parts of it. */
   resourceAround(schema: JsonSchema): Resource {
     return this.#resourceOf.get(schema) ?? this.#root;
   }

@@ -1,4 +1,4 @@
-/** What the rules of each kind of value are given to compile themselves with, and how their checks are put together. */
+/** The tools that the rules of each kind of value compile with, and how their checks are put together. */
 import type { LinearPattern } from "../../kernel/linear_pattern.ts";
 import type { JsonSchema } from "./keywords.ts";
 import type { Check } from "./run.ts";
@@ -11,7 +11,7 @@ export interface RuleContext {
   /** The check that a reference leads to. */
   reference(reference: string, isDynamic: boolean): Check;
   pattern(source: string): LinearPattern;
-  /** Some schema of the document asks which properties or items were looked at. */
+  /** True where some schema of the document has `unevaluatedProperties` or `unevaluatedItems`. */
   readonly isCollecting: boolean;
 }
 
@@ -37,7 +37,7 @@ export function both(checks: readonly (Check | undefined)[]): Check | undefined 
 export const isNumeric = (value: unknown): value is number | bigint =>
   typeof value === "number" || typeof value === "bigint";
 
-/** A map of the event: times and bytes are none. */
+/** Whether a value is a map of the event: times and bytes are not. */
 export const isMap = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" &&
   value !== null &&
@@ -49,7 +49,7 @@ export const numberOf = (value: unknown): number | bigint | undefined => (isNume
 export const textsOf = (value: unknown): readonly string[] =>
   Array.isArray(value) ? value.filter((one) => typeof one === "string") : [];
 
-/** Whether `name` is a key that every object has of its prototype. */
+/** Whether `name` is a key that every object inherits from its prototype. */
 export const isInherited = (name: string): boolean => name in Object.prototype;
 
 export const has = (value: Readonly<Record<string, unknown>>, name: string): boolean =>

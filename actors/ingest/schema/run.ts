@@ -1,23 +1,23 @@
 /**
- * One validation under way: the steps that are left, the first fault and where it lies. Steps are counted instead of time, so
- * that a verdict is the same on every machine and in every replay.
+ * One validation under way: the steps that are left, the first fault and its path. Steps are counted instead of time,
+ * so that a verdict is the same on every machine and in every replay.
  *
  *   V1. Work whose size depends on the event takes its steps before it begins.
- *   V2. An event is granted `STEPS_BASE`, and the schema's weight for each of its values and characters: as much as every
- *       rule of the schema, applied once to each of them, can cost. No event is granted more than `STEPS_MAX`.
- *   V3. Once the steps are spent every check answers false, up to the root, and nothing else is looked at.
+ *   V2. An event is granted `STEPS_BASE`, and the schema's weight for each of its values and characters: the cost of
+ *       every rule of the schema, applied once to each of them. No event is granted more than `STEPS_MAX`.
+ *   V3. Once the steps are spent every check answers false, up to the root, and judges nothing more.
  */
 
-/** Steps of one event, whatever its size and schema: 10 to 40 ms on one core of 2026. */
+/** The most steps of one event, whatever its size and schema: 10 to 40 ms on one core of 2026. */
 export const STEPS_MAX = 2_500_000;
-/** Steps that every event has, however small. */
+/** Steps that every event is granted, however small. */
 export const STEPS_BASE = 1_000;
 
 /** A map with more keys is a hash table to the engine: to list its keys costs ten times as much for each. */
 const SMALL_MAP_KEYS = 64;
 const LISTED_KEY_STEPS = 36;
 
-/** What a check of a schema answers: whether the value passes. A check that answers false has set the run's fault. */
+/** A check of one schema: answers whether the value passes. A check that answers false has set the run's fault. */
 export type Check = (value: unknown, run: Run) => boolean;
 
 /** Properties and items of one value that were looked at by rules beside each other, for `unevaluated...`. */
@@ -36,15 +36,15 @@ export class Run {
   /** JSON Pointer of the fault, built on the way back to the root. */
   path = "";
   reason = "";
-  /** What the reason is about, shown after it; undefined for none. */
+  /** A value that is shown after the reason; undefined for none. */
   detail: unknown;
-  /** Where a rule around this one asks what was evaluated. */
+  /** Filled in while a rule around this one asks what was evaluated; else undefined. */
   evaluated: Evaluated | undefined;
   /** Schema resources that were entered by reference, the outermost first. */
   readonly scope: object[] = [];
   #event: unknown;
   #weight = 0;
-  /** Steps beyond the base, once they were asked for. */
+  /** Steps granted beyond the base; undefined until they are needed. */
   #granted: number | undefined;
   #keysOf: object | undefined;
   #keys: readonly string[] = [];
@@ -80,7 +80,7 @@ export class Run {
     return keys;
   }
 
-  /** Steps that were taken so far. */
+  /** The steps taken so far. */
   get taken(): number {
     return STEPS_BASE + (this.#granted ?? 0) - this.left;
   }
@@ -91,7 +91,7 @@ export class Run {
     return this.left >= 0 || !this.overdraw();
   }
 
-  /** Asked when `left` is below zero. An event's size is measured only here: few events need more than the base (V2). */
+  /** Called when `left` is below 0; answers whether the steps are spent. Only here an event's size is measured (V2). */
   overdraw(): boolean {
     if (this.isSpent) return true;
     if (this.#granted === undefined) {
@@ -118,7 +118,7 @@ export class Run {
     return false;
   }
 
-  /** Says that the fault lies below `part` of the value. */
+  /** Puts `part` before the path of the fault, on the way back to the root. */
   below(part: string | number): false {
     const token = typeof part === "number" ? String(part) : part.replaceAll("~", "~0").replaceAll("/", "~1");
     this.path = `/${token}${this.path}`;
@@ -132,7 +132,7 @@ export function grantOf(event: unknown, weight: number, keysOf: KeysOf = Object.
   return Math.min(most, weight * unitsOf(event, Math.ceil(most / weight), keysOf));
 }
 
-/** The keys of a map, which are listed anew or at hand. */
+/** Lists the keys of a map, or answers those listed before. */
 type KeysOf = (map: object) => readonly string[];
 
 /** Values, keys and characters, counted up to `most`: the same however the event was encoded. */

@@ -1,10 +1,11 @@
 /**
- * Whether a stream's schema may follow another: backward compatible means that every event the old schema took is taken
- * by the new one, so that whoever reads with the new schema can read what is stored. What can not be shown is refused
- * with its reason; `compatibility: none` says that the change is meant. One exception is made for use: a property that the old
- * schema did not name may be declared, although an open old schema let events carry anything under that name.
+ * Whether a stream's schema may follow another. Backward compatible means that the new schema takes every event that
+ * the old one took, so that a reader with the new schema can read all stored events. A change that can not be shown to
+ * be compatible is refused with its reason; `compatibility: none` takes it all the same.
  *
- * A keyword that is taken away can narrow too: what it exempted falls to the rule beside it.
+ * One exception makes this usable: a property that the old schema does not name may be declared, although an open old
+ * schema let events hold any value under that name. A keyword that is taken away can narrow too, as another rule then
+ * judges the values that it exempted.
  */
 import type { CompilePattern } from "../../kernel/linear_pattern.ts";
 import { narrowingsOf } from "./comparison/schema_comparison.ts";

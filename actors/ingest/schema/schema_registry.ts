@@ -1,6 +1,6 @@
 /**
- * The versions of each stream's schema, kept in the log: what a stream's configuration says now becomes the newest
- * version if it differs from the last and may follow it. Events carry the version that they were validated against.
+ * The versions of each stream's schema, kept in the log. The schema in a stream's configuration becomes the newest
+ * version where it differs from the last and may follow it. Events carry the version that they were validated against.
  */
 import { ConfigurationError } from "../../../protocols/errors.ts";
 import { exactJson } from "../../../protocols/values/exact_json.ts";
@@ -16,10 +16,10 @@ export interface SchemaVersion {
   readonly check: SchemaCheck;
 }
 
-/** Older versions that producers may still write with; what is stored stays readable whatever its version. */
+/** Versions that producers may write with, the newest included. Stored events stay readable whatever their version. */
 const VERSIONS_USABLE = 10;
 
-/** This program wrote what is stored: the limits are those of any text, and are never met. */
+/** Limits for schemas that this program stored: too wide to be met. */
 const STORED_LIMITS = { tokensMax: Number.MAX_SAFE_INTEGER, depthMax: 1_000 };
 
 const encoder = new TextEncoder();
@@ -55,7 +55,7 @@ export async function registerSchema(
       return usable(versions, compilers.compile, stream);
     }
     const next = [...versions, { version: (newest?.version ?? 0) + 1, schema }];
-    // Before it is compared: a schema that is too large, or is none, is told as that.
+    // Compiled before the comparison: a schema that is malformed or too large is refused for that reason.
     const compiled = usable(next, compilers.compile, stream);
     if (newest !== undefined) {
       refuseIncompatible(
@@ -66,7 +66,7 @@ export async function registerSchema(
     }
     const value: StoredSchemas = { format: 1, versions: next };
     const written = await log.writeMetadata(key, encoder.encode(exactJson(value)), stored?.version ?? 0);
-    if (written !== undefined) return compiled; // otherwise another node was first: look again
+    if (written !== undefined) return compiled; // otherwise another node has written first: read again
   }
 }
 

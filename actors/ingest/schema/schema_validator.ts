@@ -1,6 +1,6 @@
 /**
- * Compiles a stream's JSON Schema to a check of one event. No event can hold up the node: a check counts its steps, and an
- * event that takes more than one of its size may is set aside alone (schema/run.ts, V1 to V3).
+ * Compiles a stream's JSON Schema to a check of one event. No event can hold up the node: a check counts its steps, and
+ * an event that takes more steps than its size allows is set aside alone (`run.ts`).
  */
 import { loadDriver } from "../../../deps.ts";
 import { ConfigurationError } from "../../../protocols/errors.ts";
@@ -17,14 +17,14 @@ export type { SchemaWarning } from "./dialect.ts";
 export { type JsonSchema, KNOWN_KEYWORDS } from "./keywords.ts";
 
 export interface SchemaFault {
-  /** `SCHEMA_VIOLATION` where it is not said. */
+  /** `SCHEMA_VIOLATION` where absent. */
   readonly code?: "SCHEMA_VIOLATION" | "VALIDATION_BUDGET";
   /** JSON Pointer from the event. */
   readonly path: string;
   readonly reason: string;
 }
 
-/** What is wrong with an event, or undefined. */
+/** The check of an event: answers its first fault, or undefined for a valid event. */
 export type SchemaCheck = (event: Event) => SchemaFault | undefined;
 
 const SCHEMA_BYTES_MAX = 262_144;
@@ -50,7 +50,7 @@ export async function createSchemaCompiler(): Promise<CompileSchema> {
   };
 }
 
-/** What of a schema judges no event although it may be meant to. Empty for a schema that can not be read at all. */
+/** Warnings about parts of a schema that judge no event, although they may be meant to. */
 export function warningsOf(schema: JsonSchema): readonly SchemaWarning[] {
   let read: ReadSchema;
   try {
@@ -79,7 +79,7 @@ function refuseUnusable(schema: JsonSchema): void {
   if (schema.$async !== undefined) throw new Error("$async must not be used: validation is synchronous");
 }
 
-/** Holds schemas against the schema of schemas. */
+/** Makes a function that checks schemas against the meta-schema of 2020-12. It throws `Error` with the first fault. */
 async function metaSchemaCheck(): Promise<(schema: JsonSchema) => void> {
   const { Ajv2020 } = await loadDriver("ajv");
   const ajv = new Ajv2020({ strict: false, validateFormats: false, logger: false });
@@ -90,7 +90,7 @@ async function metaSchemaCheck(): Promise<(schema: JsonSchema) => void> {
   };
 }
 
-/** A copy with doubles for big integers, for a judge that does not know these. */
+/** A copy with doubles for big integers, which Ajv does not know. */
 function withDoubles(value: unknown): unknown {
   if (typeof value === "bigint") return Number(value);
   if (typeof value !== "object" || value === null) return value;
@@ -115,7 +115,7 @@ function isPassing(check: CompiledSchema["check"], event: Event, run: Run): bool
   try {
     return check(event, run);
   } catch (error) {
-    // References that lead from one to the next use up the stack before the steps.
+    // Long chains of references use up the stack before the steps.
     if (!(error instanceof RangeError)) throw error;
     run.scope.length = 0;
     run.evaluated = undefined;

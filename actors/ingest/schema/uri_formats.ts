@@ -1,4 +1,4 @@
-/** URIs (RFC 3986) and their templates (RFC 6570), each character looked at once. */
+/** URIs (RFC 3986) and their templates (RFC 6570), checked in one pass. */
 import { isIpv4, isIpv6 } from "./host_formats.ts";
 
 const UNRESERVED = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
@@ -22,7 +22,7 @@ const PORT = /^\d*$/;
 const FUTURE_ADDRESS = /^v[0-9a-f]+\.[a-z0-9\-._~!$&'()*+,;=:]+$/i;
 const PERCENT = 0x25;
 
-/** Whether the characters at `[from, to)` are of the table, or percent-encoded. */
+/** Whether each character at `[from, to)` is in the table or percent-encoded. */
 function holds(text: string, from: number, to: number, table: Uint8Array): boolean {
   for (let at = from; at < to; at++) {
     const character = text.charCodeAt(at);
@@ -34,13 +34,13 @@ function holds(text: string, from: number, to: number, table: Uint8Array): boole
   return true;
 }
 
-/** With a scheme. */
+/** Whether a text is a URI, which has a scheme. */
 export function isUri(text: string): boolean {
   const scheme = SCHEME.exec(text);
   return scheme !== null && isAfterScheme(text, scheme[0].length);
 }
 
-/** With a scheme or relative: the first segment of a relative path holds no colon. */
+/** Whether a text is a URI or a relative reference. The first segment of a relative path holds no colon. */
 export function isUriReference(text: string): boolean {
   const scheme = SCHEME.exec(text);
   if (scheme !== null) return isAfterScheme(text, scheme[0].length);
@@ -87,7 +87,7 @@ function isAuthority(authority: string): boolean {
 const EXPRESSION = /^[+#./;?&=,!@|]?[A-Za-z0-9_.%]+(?::[1-9]\d{0,3}|\*)?(?:,[A-Za-z0-9_.%]+(?::[1-9]\d{0,3}|\*)?)*$/;
 const NOT_LITERAL = tableOf('"<>\\^`{|}\u007f');
 
-/** No control character, space or other character that RFC 6570 keeps out of literals. */
+/** Whether `[from, to)` is a literal of RFC 6570: no control character, no space, none of its reserved characters. */
 function isLiteral(text: string, from: number, to: number): boolean {
   for (let at = from; at < to; at++) {
     const character = text.charCodeAt(at);
@@ -96,7 +96,7 @@ function isLiteral(text: string, from: number, to: number): boolean {
   return true;
 }
 
-/** Braces in pairs, each with names of variables within. */
+/** Whether a text is a URI template: braces in pairs, each around names of variables. */
 export function isUriTemplate(text: string): boolean {
   for (let at = 0; at < text.length; ) {
     const open = text.indexOf("{", at);

@@ -1,4 +1,4 @@
-/** Rules for a value as it is: its type, its equals, and the bounds of numbers and texts. */
+/** Rules for a single value: its type, the values that it may equal, and the bounds of numbers and texts. */
 import { toJsonValue } from "../../../protocols/values/json_values.ts";
 import { isSame, sizeOf } from "./equality.ts";
 import { NUMBER_FORMATS, TEXT_FORMATS } from "./formats.ts";
@@ -6,11 +6,11 @@ import { DECIMAL_STEPS, isMultiple } from "./numbers.ts";
 import { both, isNumeric, numberOf, type Rules } from "./rules.ts";
 import type { Check } from "./run.ts";
 
-/** Characters of a text that are looked at in one step, where that is all that is done with each. */
+/** Characters of a text that one step passes over. */
 const CHARACTERS_PER_STEP = 8;
-/** A text of fewer characters costs no more than any other value. */
+/** A text of fewer characters costs as much as any other value. */
 const SHORT_TEXT = 64;
-/** Characters shown of allowed values. */
+/** The most characters of allowed values that a reason shows. */
 const SHOWN_CHARACTERS = 200;
 
 const TYPES: Readonly<Record<string, (value: unknown) => boolean>> = {
@@ -20,7 +20,7 @@ const TYPES: Readonly<Record<string, (value: unknown) => boolean>> = {
   boolean: (value) => typeof value === "boolean",
   null: (value) => value === null,
   array: Array.isArray,
-  // Times and bytes are taken for maps without keys.
+  // Times and bytes count as maps without keys.
   object: (value) => typeof value === "object" && value !== null && !Array.isArray(value),
 };
 
@@ -33,7 +33,7 @@ export const typeRules: Rules = ({ type }) => {
   return (value, run) => tests.some((test) => test(value)) || run.fail(reason);
 };
 
-/** One function for each type, so that the engine can put its body where it is called. */
+/** One function for each type, so that the engine can inline it. */
 const TYPE_CHECKS: Readonly<Record<string, (reason: string) => Check>> = {
   string: (reason) => (value, run) => typeof value === "string" || run.fail(reason),
   number: (reason) => (value, run) =>
@@ -57,7 +57,7 @@ function isOneOf(allowed: readonly unknown[], words: string): Check {
   const shown = JSON.stringify(toJsonValue(allowed.slice(0, SHOWN_CHARACTERS))).slice(0, SHOWN_CHARACTERS);
   const reason = `${words}: ${allowed.length === 1 ? shown.slice(1, -1) : shown}`;
   const simple = new Set(allowed.filter((value) => typeof value !== "object" || value === null));
-  // Big integers and doubles can be equal: compared one by one, as are lists and maps.
+  // Lists, maps and numbers beyond 2^53 are compared one by one, as a double may equal a big integer.
   const compared = allowed.filter((value) => typeof value === "object" || isUnsafe(value));
   const steps = compared.reduce((sum: number, value) => sum + sizeOf(value), 0);
   if (compared.length === 0 && allowed.length <= FEW_VALUES) return isOneOfFew(allowed, reason);
@@ -74,7 +74,7 @@ function isOneOf(allowed: readonly unknown[], words: string): Check {
   };
 }
 
-/** So many are faster gone through than found by their hash, which a text of an event does not have yet. */
+/** Up to this many values a loop is faster than a set: a text of an event has no hash yet. */
 const FEW_VALUES = 8;
 
 function isOneOfFew(allowed: readonly unknown[], reason: string): Check {
@@ -131,7 +131,7 @@ function lengthRule({ minLength, maxLength }: Readonly<Record<string, unknown>>)
   const most = Number(maxLength ?? Number.POSITIVE_INFINITY);
   return (value, run) => {
     if (typeof value !== "string") return true;
-    // A character takes one unit of the text or two: most texts need no count.
+    // A character takes one or two code units, so most texts need no exact count.
     let characters = value.length;
     if (characters >= least && (characters > most || characters < least * 2)) {
       if (characters > SHORT_TEXT && !run.take(characters / 2)) return false;

@@ -1,13 +1,14 @@
 /**
  * Appends on their way from a session to a partition. Frames of one turn that follow each other in a chain become one
  * batch: a client that sends one event a frame then costs the log no more than one that sends batches.
- *   D1. Only what continues the chain as it stands is joined, so that the log's judgement of the whole is its judgement
- *       of each part: all written, or all of it behind a gap (E2).
- *   D2. A joined batch decodes by itself (E11): nothing with inline record definitions is joined, as the ids of one part
- *       would be defined, or read as records, in another.
+ *
+ *   D1. Only frames that continue the chain as the log holds it are joined. So the log's judgement of the joined batch
+ *       is its judgement of each frame: all are written, or all lie behind a gap (E2).
+ *   D2. A joined batch decodes by itself (E11). Frames with inline record definitions stay alone, as their ids would be
+ *       read as records of another frame.
  *   D3. A frame with verdicts or a resume point of its own stays alone.
- *   D4. Each event keeps the trace context of its frame. A batch holds at most TRACES_MAX changes of it: the next frame that
- *       brings one begins another batch.
+ *   D4. Each event keeps the trace context of its frame. A frame that would be more than the 64th change of context
+ *       begins another batch.
  */
 
 import { compareSequences, firstSequence, type Sequence, sequenceCount } from "../../../protocols/sequence.ts";
@@ -23,7 +24,7 @@ export const JOINED_BYTES_MAX = 65_536;
 /** Each change takes up to 60 bytes of the batch (`record_batch.ts`). */
 export const TRACES_MAX = 64;
 
-/** Who appends, and whom a chain that the append makes belongs to. */
+/** The producer that appends, and the principal that owns a chain which the append makes. */
 export interface DraftProducer {
   readonly id: string;
   readonly owner?: string;
@@ -33,7 +34,7 @@ export interface DraftProducer {
 export interface Draft {
   readonly requestId: number;
   readonly producer: DraftProducer;
-  /** The first of the frames that it holds, and what was found in it. */
+  /** The first frame of the batch, and its inspection. */
   readonly frame: AppendFrame;
   readonly inspection: Inspection;
   readonly appendedAtMs: number;
@@ -46,7 +47,7 @@ export interface Draft {
   sizeBytes: number;
 }
 
-/** @param isNext the append continues its chain as it stands (D1) */
+/** @param isNext whether the append continues its chain as the log holds it (D1) */
 export function createDraft(
   requestId: number,
   producer: DraftProducer,
@@ -68,7 +69,7 @@ function isPlain(frame: AppendFrame, inspection: Inspection): boolean {
   return frame.position === undefined;
 }
 
-/** Takes a frame that continues the draft's chain into it, where the two may be one batch. */
+/** Joins a frame that continues the draft's chain to the draft. Answers false where the two must stay apart. */
 export function joinDraft(draft: Draft, frame: AppendFrame, inspection: Inspection, batchEventsMax: number): boolean {
   const { sequences, events } = frame;
   if (!draft.canJoin || !("first" in sequences) || !isPlain(frame, inspection)) return false;
@@ -103,7 +104,7 @@ function isDense({ frame: { sequences }, count }: Draft, next: Sequence): boolea
   return next[0] === term && next[1] === position + count && next[2] === index;
 }
 
-/** What the partition is given. */
+/** The append as its partition is given it. */
 export function finishDraft(draft: Draft): AppendItem {
   const { requestId, producer, frame, inspection, appendedAtMs, joined, traces, count, sizeBytes } = draft;
   const isJoined = joined.length > 0 && "first" in frame.sequences;
@@ -119,7 +120,7 @@ export function finishDraft(draft: Draft): AppendItem {
     events: isJoined ? joinEvents([frame.events, ...joined], count, sizeBytes) : frame.events,
     appendedAtMs,
   };
-  // What follows something makes no chain.
+  // Only an append without a predecessor can make a chain, which needs an owner.
   const owner = frame.previousSequence === null ? producer.owner : undefined;
   const isPlainBatch = rejects === undefined && !isTraced && position === undefined;
   if (isPlainBatch && owner === undefined) return { requestId, batch: plain };
@@ -161,8 +162,8 @@ function writeArrayHeader(target: Uint8Array, count: number): number {
 }
 
 /**
- * Whether an append follows what its chain was sent before, all of which is expected to be written, and lies after it (D1):
- * a client that was not told of its last batch sends that again, and alone it is a duplicate.
+ * Whether an append follows the last one sent to its chain, and lies behind it (D1). A client whose last ack was lost
+ * repeats that batch; it must stay alone, as the log calls it a duplicate.
  */
 export function continues(tail: Sequence | null | undefined, { previousSequence, sequences }: AppendFrame): boolean {
   if (tail === undefined) return false;

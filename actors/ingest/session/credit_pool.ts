@@ -1,18 +1,19 @@
 /**
- * The memory that a node sets aside for appends under way, shared among its connections (E19). Each begins with little
- * and gets more as it uses what it has (credit_window.ts), so that a few busy connections get all they can use and
- * thousands of quiet ones cost next to nothing.
- *   C1. What all connections hold never exceeds the total.
- *   C2. Half of the total is for connections to begin with: growth never takes the place of a newcomer.
- *   C3. One connection grows to a fraction of what is free for growth: whoever comes later finds something left.
+ * The memory that a node sets aside for appends under way, shared among its connections (E19). Each connection begins
+ * with little and gets more as it uses its credit (`credit_window.ts`). So a few busy connections get all that they can
+ * use, and thousands of quiet ones cost little.
+ *
+ *   C1. The credit of all connections together never exceeds the total.
+ *   C2. Half of the total is kept for connections to begin with: growth never takes the place of a newcomer.
+ *   C3. One connection grows to a sixteenth of the memory free for growth, so that later connections can grow too.
  */
 import { OverloadedError } from "../../../protocols/errors.ts";
 
 /** Fraction of the memory free for growth that one connection may hold (C3). */
 const GROWTH_SHARE = 16;
-/** Fewer bytes than this would have a connection send event by event. */
+/** The least bytes of one connection: with fewer it would send event by event. */
 const CONNECTION_BYTES_MIN = 4_096;
-/** More than this nobody needs to begin with: a window doubles with each answer. */
+/** The most bytes that a connection begins with: its window doubles with each answer. */
 const FIRST_BYTES_MAX = 65_536;
 
 export interface CreditPoolOptions {
@@ -24,14 +25,14 @@ export interface CreditPoolOptions {
   readonly connectionBytesMin?: number;
 }
 
-/** What one connection holds. */
+/** The append credit of one connection. */
 export interface CreditGrant {
   readonly creditBytes: number;
-  /** What a new connection begins with. */
+  /** Bytes that a new connection begins with. */
   readonly firstBytes: number;
-  /** What a connection as busy as can be should hold now (C3). */
+  /** Bytes that the busiest connection should hold now (C3). */
   readonly fairBytes: number;
-  /** Takes up to `bytes` more; answers how many. */
+  /** Takes up to `bytes` more; answers the bytes taken. */
   grow(bytes: number): number;
   /** Gives `bytes` back to the pool. */
   shrink(bytes: number): void;
@@ -56,7 +57,7 @@ export class CreditPool {
     return this.#freeBytes;
   }
 
-  /** Throws `OverloadedError` `TOO_MANY_CONNECTIONS` when there is nothing left to begin with. */
+  /** Throws `OverloadedError` `TOO_MANY_CONNECTIONS` where less is free than a connection begins with. */
   take(): CreditGrant {
     if (this.#freeBytes < this.#firstBytes) {
       throw new OverloadedError(
@@ -98,14 +99,14 @@ export class CreditPool {
     };
   }
 
-  /** C3: the window of a connection that holds `heldBytes` may be so large. */
+  /** C3: the largest window, in bytes, for a connection that holds `heldBytes`. */
   #fairBytes(heldBytes: number): number {
     const grown = heldBytes - this.#firstBytes;
     const share = Math.floor(Math.max(0, this.#growableBytes() + grown) / GROWTH_SHARE);
     return Math.min(this.#options.connectionBytesMax, this.#firstBytes + share);
   }
 
-  /** C2: free, and not kept for those who may still come. */
+  /** C2: bytes that are free, and not kept for connections that may still come. */
   #growableBytes(): number {
     const mayCome = Math.max(0, this.#options.connectionsMax - this.#connections);
     const kept = Math.min(mayCome * this.#firstBytes, Math.floor(this.#options.totalBytes / 2));

@@ -1,15 +1,16 @@
 /**
- * How one connection's credit follows its use: a window that doubles while its sender fills it, and gives back what
- * others need more. Moves only with answers, as credit once given can not be asked back (docs/protocol.md, "Credit").
+ * How one connection's credit follows its use: the window doubles while its sender fills it, and shrinks where others
+ * need the memory more. It moves only with answers, as credit once given can not be asked back (docs/protocol.md,
+ * "Credit").
  */
 import type { CreditGrant } from "./credit_pool.ts";
 
-/** A window so many times its fair size gives way. */
+/** A window of more than this many times its fair size shrinks. */
 const UNFAIR = 2;
 
 /**
- * What an answer adds to the credit that its appends give back: above 0 where the window grows, below where it shrinks,
- * and never less than `-answeredBytes`.
+ * Bytes that an answer adds to the credit of its appends: above 0 where the window grows, below 0 where it shrinks, and
+ * never less than `-answeredBytes`.
  *
  * @param underWayBytes appends under way before this answer
  */

@@ -1,6 +1,6 @@
 /**
- * Cuts batches, which come whole from the log, to what has room on its way to a reader. A part is a batch of its own: its
- * events decode by themselves, and its offsets follow those of the part before without a gap.
+ * Cuts batches, which come whole from the log, to the room that a reader has. A part is a batch of its own: its events
+ * decode by themselves (E11), and its offsets follow those of the part before without a gap.
  */
 
 import { offset } from "../../../protocols/position.ts";
@@ -11,9 +11,9 @@ import { slicesFrom } from "../../../protocols/values/slice_events.ts";
 import { isRejected, type RecordBatch } from "../../log/log.ts";
 
 export interface CutBatches {
-  /** What fits, at least one record where there is one. */
+  /** The batches that fit: at least one record, unless the batches hold none. */
   readonly batches: readonly RecordBatch[];
-  /** Bytes of their events. */
+  /** Bytes of the events in `batches`. */
   readonly sizeBytes: number;
   readonly isCut: boolean;
 }
@@ -24,7 +24,7 @@ export function cutBatches(batches: readonly RecordBatch[], fromOffset: number, 
   let sizeBytes = 0;
   for (const batch of batches) {
     if (batch.count === 0) {
-      kept.push({ ...batch, events: NO_EVENTS }); // it moves the reader on, and has nothing to read
+      kept.push({ ...batch, events: NO_EVENTS }); // without records, but its offset moves the reader on
       continue;
     }
     const { byteLength } = batch.events;
@@ -51,7 +51,7 @@ const endOf = ({ firstOffset, count }: RecordBatch): number => firstOffset + cou
 /** Bytes of the header of an array of events that were cut out one by one. */
 const HEADER_BYTES = 5;
 
-/** Records of one batch; rejected events are nobody's to read, and are left out. */
+/** The records of one batch that fit. Rejected events are left out, as no reader gets them. */
 function partOf(
   batch: RecordBatch,
   fromOffset: number,

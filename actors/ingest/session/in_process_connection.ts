@@ -1,6 +1,6 @@
 /**
- * A connection to this node from within it: frames are handed over as they are, and everything behind them (validation,
- * credit, chains, acks) is what a producer on a WebSocket gets.
+ * A connection to this node from within it. Frames are handed over as they are; validation, credit, chains and acks are
+ * the same as for a producer on a WebSocket.
  */
 import type { Connect, Connection, ConnectionEvents } from "../../../protocols/connection.ts";
 import { UnavailableError } from "../../../protocols/errors.ts";
@@ -11,7 +11,7 @@ import type { SessionInput, SessionPeer } from "../session.ts";
 /** Opens a session for a peer in this process; `onEnd` is called when the session is gone. */
 export type OpenInProcess = (peer: SessionPeer, onEnd: () => void) => Promise<ActorReference<SessionInput>>;
 
-/** What a frame weighs beside its events: its fields and the objects that hold them. */
+/** Bytes that a frame counts besides its events: its fields and the objects that hold them. */
 const FRAME_OVERHEAD_BYTES = 256;
 
 export const connectInProcess =

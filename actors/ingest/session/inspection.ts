@@ -1,6 +1,6 @@
 /**
- * Holds the events of a batch against their stream: framing and size first, then the schema, each event by itself. An event
- * that fails is set aside with its original bytes, as a dead letter of the same append (E4).
+ * Holds the events of a batch against their stream: framing and size first, then the schema, each event by itself. An
+ * event that fails is set aside with its original bytes, as a dead letter of the same append (E4).
  */
 
 import { RejectedError } from "../../../protocols/errors.ts";
@@ -61,7 +61,7 @@ function judgeEvents(
   let invalid: Verdict[] | undefined;
   for (let index = 0; index < events.length; index += 1) {
     const event = events[index];
-    if (event === undefined) continue; // a verdict names it already
+    if (event === undefined) continue; // it has its verdict already
     const fault = schema.check(event);
     if (fault === undefined) continue;
     invalid ??= [];
@@ -91,7 +91,7 @@ function rejectsOf(bytes: Uint8Array, verdicts: readonly Verdict[], sequences: S
   return { verdicts, events: encodeEvents(letters, { asRecords: false }) };
 }
 
-/** The bytes that came, encoded by themselves, where a client sent them with its reason. */
+/** The event's own bytes, or the input inside them where a client sent unreadable input with its reason. */
 function originalOf(code: string, value: Uint8Array): Uint8Array {
   const unreadable = code === "MALFORMED_EVENT" ? readUnreadable(value) : undefined;
   return unreadable === undefined ? value : encodeEvent(unreadable.original);

@@ -1,15 +1,17 @@
 /**
- * The memory that a node gives to records on their way to subscribers: read from the log, and not yet handed to the network. A
- * subscriber that reads nothing costs no more than its connection's share, whatever credit it gave (E19) and whatever the size
- * of the stored batches.
- *   B1. What one connection has under way, but for one large record (B3), stays below its share, and what all have stays below
- *       the node's. What was sent counts by its size on the wire.
- *   B2. A connection with nothing under way may always read a little, beside the shares: nobody waits for a subscriber that does
- *       not read.
- *   B3. A batch larger than its room is sent in parts, of one record at least (cut_batches.ts). A record that is larger than the
- *       least read, and finds no share, takes turns in a room that all connections have together (records_line.ts).
- *   B4. That room is waited for in line, and the line moves: a connection that takes nothing of what it was sent is ended when
- *       others wait.
+ * The memory that a node gives to records on their way to subscribers: read from the log, and not yet handed to the
+ * network. A subscriber that reads nothing costs no more than its connection's share, whatever credit it gave (E19) and
+ * whatever the size of the stored batches.
+ *
+ *   B1. The bytes under way to one connection stay below its share, but for one large record (B3). The bytes under way
+ *       to all connections stay below the node's share. Records that were sent count by their size on the wire.
+ *   B2. A connection with nothing under way may always read `readBytesMin`, besides the shares. So no connection waits
+ *       for a subscriber that does not read.
+ *   B3. A batch larger than its room is sent in parts, of one record at least (`cut_batches.ts`). A record larger than
+ *       the least read, without room in a share, takes its turn in a room that all connections have together
+ *       (`records_line.ts`).
+ *   B4. Connections wait for that room in line, and the line moves: a connection that takes none of the records sent to
+ *       it is ended where others wait.
  */
 import { RecordsLine } from "./records_line.ts";
 
@@ -20,7 +22,7 @@ export const RECORDS_LIMITS = {
   nodeBytesMax: 33_554_432,
   /** The least read of a connection with nothing under way. */
   readBytesMin: 32_768,
-  /** Bytes under way to all connections of a node of records beyond the least read and the shares (B3). */
+  /** Bytes under way to all connections of a node in large records, beyond the least reads and the shares (B3). */
   largeBytesMax: 16_777_216,
   /** How long a connection may take nothing of what it was sent before it is ended for others that wait (B4). */
   undisturbedMs: 5_000,
@@ -30,50 +32,50 @@ export const RECORDS_LIMITS = {
 
 export type RecordsLimits = { readonly [Name in keyof typeof RECORDS_LIMITS]: number };
 
-/** Room for one read, from its begin until what it brought has left this process. */
+/** Room for one read, from its beginning until its records have left this process. */
 export interface RecordsRoom {
   readonly bytes: number;
-  /** Makes it as large as a read that brought more than was asked for, where the shares allow that (B1). */
+  /** Grows to `sizeBytes`, for a read that brought more than was asked for, where the shares allow it (B1). */
   growInShare(sizeBytes: number): boolean;
-  /** Makes it as large as a record needs; false where there is no room (B3). */
+  /** Grows to `sizeBytes`, for one large record; false where that much is not free (B3). */
   grow(sizeBytes: number): boolean;
-  /** What was read was sent, at this size on the wire: that counts from now on. */
+  /** The records were sent: from now on the room counts their size on the wire. */
   sent(wireBytes: number, nowMs: number): void;
   /** Free again. Does nothing after the first time. */
   give(): void;
 }
 
-/** What a connection is told. */
+/** The calls that a connection gets from the budget. */
 export interface RecordsListener {
-  /** There is room for the large record that it waits for: it should read now. */
+  /** Room is kept for the large record that the connection waits for: it should read now. */
   onRoom(): void;
-  /** It has taken nothing for long, and others wait: it should end (B4). */
+  /** The connection has taken nothing for `undisturbedMs`, and others wait: it should end (B4). */
   onGiveWay(): void;
 }
 
-/** One connection's part. */
+/** The part of one connection in the budget. */
 export interface RecordsGrant {
-  /** Whom to tell of what concerns this connection. */
+  /** Sets the listener of this connection. */
   listen(listener: RecordsListener): void;
   /**
-   * Room for a read of up to `wantedBytes`; undefined where there is none now.
+   * Room for a read of up to `wantedBytes`; undefined where none is free now.
    *
-   * @param leastBytes of the record that is next, where it is known to be large: nothing less is of use
+   * @param leastBytes size of the next record, where it is known to be large: less room is of no use
    */
   take(wantedBytes: number, leastBytes?: number): RecordsRoom | undefined;
-  /** Whether a `take` was refused for what this connection has under way since this was last asked. */
+  /** Whether a `take` was refused since the last call, because of this connection's own records under way. */
   wasRefused(): boolean;
-  /** Whether it waits in line for room (B4). */
+  /** Whether this connection waits in line for room (B4). */
   isWaiting(): boolean;
-  /** It has read what it wants of the room that `onRoom` told of: the rest is for others. */
+  /** The connection has read after `onRoom`: the rest of the room kept for it goes to others. */
   settle(): void;
-  /** It has waited for long: a connection that takes nothing gives way to it (B4). */
+  /** The connection has waited for long: one that takes nothing gives way to it (B4). */
   press(nowMs: number): void;
-  /** The connection is gone, and what it had under way with it. */
+  /** The connection is gone: its room is free. */
   release(): void;
 }
 
-/** What a room is part of: the shares, the room of large records, or a connection's least read. */
+/** The memory that a room is taken from: the shares, the room of large records, or a connection's least read. */
 type Pool = "shared" | "large" | "least";
 
 export class RecordsBudget {
@@ -111,7 +113,7 @@ class Grant implements RecordsGrant {
   readonly #rooms = new Set<Room>();
   #listener: RecordsListener | undefined;
   #isRefused = false;
-  /** Kept for it since its turn in line has come. */
+  /** The room kept for this connection since its turn in line has come. */
   #reserved: Room | undefined;
   #isReleased = false;
 
@@ -170,7 +172,7 @@ class Grant implements RecordsGrant {
     for (const room of [...this.#rooms]) room.give();
   }
 
-  /** Its turn in line has come: keeps room for the record that it waits for. False where there is none. */
+  /** The connection's turn in line has come: keeps room for its record. False where that much is not free. */
   reserve(leastBytes: number): boolean {
     const isShared = leastBytes <= this.#node.limits.connectionBytesMax && this.hasShare(leastBytes);
     if (!isShared && !this.hasLarge(leastBytes)) return false;
@@ -183,7 +185,7 @@ class Grant implements RecordsGrant {
     this.#listener?.onGiveWay();
   }
 
-  /** Whether so many bytes more fit both shares (B1). */
+  /** Whether `moreBytes` fit both shares (B1). */
   hasShare(moreBytes: number): boolean {
     const { connectionBytesMax, nodeBytesMax } = this.#node.limits;
     let ownBytes = moreBytes;
@@ -191,7 +193,7 @@ class Grant implements RecordsGrant {
     return ownBytes <= connectionBytesMax && this.#node.usedBytes.shared + moreBytes <= nodeBytesMax;
   }
 
-  /** Whether so many bytes more fit the room of large records. One fits always, where there is no other. */
+  /** Whether `moreBytes` fit the room of large records. A lone record always fits. */
   hasLarge(moreBytes: number): boolean {
     const usedBytes = this.#node.usedBytes.large;
     return usedBytes === 0 || usedBytes + moreBytes <= this.#node.limits.largeBytesMax;

@@ -1,6 +1,6 @@
 /**
- * Cuts what a read brought to its room, counted as bytes on the wire: JSON takes more than the stored form, and how much more is
- * known once some of it was sent.
+ * Cuts the records of a read to its room, in bytes on the wire. JSON takes more bytes than the stored form; how many
+ * more is learned from the frames that were sent.
  */
 
 import type { Position } from "../../../protocols/position.ts";
@@ -11,10 +11,10 @@ import type { RecordsRoom } from "./records_budget.ts";
 
 export type Fitted =
   | { readonly kind: "fitted"; readonly result: ReadResult; readonly broughtBytes: number; readonly isCut: boolean }
-  /** There is no room for the first record (B3 of the budget). */
+  /** The room is too small for the first record (records budget B3). */
   | { readonly kind: "crowded"; readonly leastBytes: number };
 
-/** Events of fewer bytes tell little: most of their frame is what stands around them. */
+/** Frames with fewer bytes of events are not learned from: most of such a frame is not events. */
 const TELLING_BYTES_MIN = 16_384;
 
 export class RecordsFitting {
@@ -24,7 +24,7 @@ export class RecordsFitting {
   fit(result: ReadResult, after: Position | undefined, room: RecordsRoom): Fitted {
     if (result.kind !== "records") return { kind: "fitted", result, broughtBytes: 0, isCut: false };
     const broughtBytes = this.#onWire(result.batches.reduce((sum, { events }) => sum + events.byteLength, 0));
-    room.growInShare(broughtBytes); // what has room whole is not cut: the rest would be read again
+    room.growInShare(broughtBytes); // a read that fits is not cut: the rest would be read again
     const bytesMax = Math.floor(room.bytes / this.#growth);
     const { batches, sizeBytes, isCut } = cutBatches(result.batches, (after?.offset ?? -1) + 1, bytesMax);
     const leastBytes = this.#onWire(sizeBytes);
@@ -32,7 +32,7 @@ export class RecordsFitting {
     return { kind: "fitted", result: { kind: "records", batches }, broughtBytes, isCut };
   }
 
-  /** A frame with these batches has taken so many bytes. */
+  /** A frame with these batches took `wireBytes` bytes. */
   sent(batches: readonly WireBatch[], wireBytes: number): void {
     const sizeBytes = batches.reduce((sum, { events }) => sum + events.byteLength, 0);
     if (sizeBytes >= TELLING_BYTES_MIN) this.#growth = Math.max(1, wireBytes / sizeBytes);

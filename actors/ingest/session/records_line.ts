@@ -1,12 +1,14 @@
 /**
- * Who waits for room for a large record, and who holds room that others wait for (B4 of records_budget.ts). Leaves how much room
- * there is to the budget.
- *   Q1. Room goes to whoever has waited longest.
- *   Q2. Of those that hold room, the one to which records were sent longest ago gives way first, and none before its time.
+ * The connections that wait for room for a large record, and those that hold such room (records budget B4). Leaves the
+ * size of the room to the budget.
+ *
+ *   Q1. Room goes to the connection that has waited longest.
+ *   Q2. Of the connections that hold room, the one whose records were sent longest ago gives way first, but none whose
+ *       records were sent within `undisturbedMs`.
  */
 
 interface Waiting {
-  /** Keeps room for it; false where there is none. */
+  /** Keeps room for a record of `leastBytes`; false where that much is not free. */
   reserve(leastBytes: number): boolean;
   giveWay(): void;
 }
@@ -17,11 +19,11 @@ interface Held<Who> {
 }
 
 export class RecordsLine<Who extends Waiting> {
-  /** With the bytes that each waits for, in order of coming. */
+  /** The connections that wait, in order of coming, with the bytes that each waits for. */
   readonly #waiting = new Map<Who, number>();
   /** Room whose records were sent and have not left, in order of sending. */
   readonly #held = new Map<object, Held<Who>>();
-  /** Told to give way, and not yet gone. */
+  /** Connections that were told to give way, and are not gone yet. */
   readonly #leaving = new Set<Who>();
   #isServing = false;
 
@@ -33,7 +35,7 @@ export class RecordsLine<Who extends Waiting> {
     return this.#waiting.has(who);
   }
 
-  /** Keeps the place of one that waits already. */
+  /** A connection that waits already keeps its place. */
   join(who: Who, leastBytes: number): void {
     this.#waiting.set(who, leastBytes);
     this.serve();
@@ -52,7 +54,7 @@ export class RecordsLine<Who extends Waiting> {
     this.#held.delete(room);
   }
 
-  /** Room may have become free: the first in line has it, as far as it goes (Q1). */
+  /** Room may have become free: gives it to the connections in line, until it does not suffice for the next (Q1). */
   serve(): void {
     if (this.#isServing) return;
     this.#isServing = true;
@@ -63,7 +65,7 @@ export class RecordsLine<Who extends Waiting> {
     this.#isServing = false;
   }
 
-  /** The one that was sent records longest ago gives way, unless it was after `sentBeforeMs` (Q2). */
+  /** Tells one connection to give way: that whose records were sent longest ago, at `sentBeforeMs` or earlier (Q2). */
   giveWay(sentBeforeMs: number): void {
     for (const { who, sentAtMs } of this.#held.values()) {
       if (sentAtMs > sentBeforeMs) return;

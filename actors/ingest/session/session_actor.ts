@@ -1,6 +1,6 @@
 /**
- * Performs what the session machine decides, over whatever carries the frames: a WebSocket, or a caller in this process.
- * Holds no decision of its own.
+ * Performs the effects of the session machine for one connection: a WebSocket, or a caller in this process. Decides
+ * nothing itself.
  */
 
 import { HeadraceError, RejectedError, UnavailableError } from "../../../protocols/errors.ts";
@@ -27,9 +27,9 @@ import {
 } from "./session_state.ts";
 import { beginning, type Subscription, type SubscriptionRead } from "./subscription_machine.ts";
 
-/** Bytes that wait to be decoded: what one turn of the event loop reads of a socket, some times over. */
+/** Bytes that wait to be decoded: some times as many as one turn of the event loop reads of a socket. */
 const MAILBOX_BYTES_MAX = 524_288;
-/** Between tries of a subscription's read that the log could not answer. */
+/** Milliseconds until a read that the log could not answer is tried again. */
 const READ_RETRY_MS = 250;
 
 export interface SessionOptions {
@@ -38,9 +38,9 @@ export interface SessionOptions {
   readonly peer: SessionPeer;
   readonly credit: CreditGrant;
   readonly records: RecordsGrant;
-  /** The connection is gone: the session has nothing left to do, and what is set aside for it can go to others. */
+  /** Called once the connection is gone: the memory set aside for it can go to others. */
   readonly onDisconnected: () => void;
-  /** Throws `RejectedError`. */
+  /** Throws `RejectedError` for bytes that are no frame. */
   readonly decode: (data: Uint8Array | string) => ClientFrame;
 }
 
@@ -57,11 +57,11 @@ class SessionShell implements Shell<SessionState, SessionMessage, SessionEffect,
   readonly #options: SessionOptions;
   readonly #context: MachineContext<SessionMessage>;
   readonly #listening = new Map<number, { stop(): void }[]>();
-  /** Of partitions whose owner is about to change, by name. */
+  /** Listeners to partitions whose owner is about to change, by the partition's name. */
   readonly #watching = new Map<string, { stop(): void }>();
-  /** What a read brings is cut at once: a node would hold whole batches while they wait to be sent. */
+  /** Cuts each read to its room at once: otherwise whole batches would wait in memory to be sent. */
   readonly #fitting = new RecordsFitting();
-  /** Frames that arrived together are being taken: the flush waits for the last of them (N3). */
+  /** True while frames that arrived together are taken: the flush waits for the last of them (N3). */
   #isTaking = false;
   #isFlushDue = false;
 
@@ -88,7 +88,7 @@ class SessionShell implements Shell<SessionState, SessionMessage, SessionEffect,
     if (input.type === "disconnected") this.#options.onDisconnected();
   }
 
-  /** A crash or a stop leaves no connection without its actor: the client connects again. */
+  /** Closes the connection with its actor: the client connects again. */
   stop(): void {
     for (const id of [...this.#listening.keys()]) this.#unlisten(id);
     for (const listener of this.#watching.values()) listener.stop();
@@ -199,7 +199,7 @@ class SessionShell implements Shell<SessionState, SessionMessage, SessionEffect,
       this.#refuse(effect, requestIds);
       return;
     }
-    // Not awaited: order is kept by the mailbox, and what waits in it is within this connection's credit (N4).
+    // Not awaited: the mailbox keeps the order, and this connection's credit bounds the bytes that wait in it (N4).
     void entry.reference.send({ type: "append", items: effect.items, replyTo }, weightBytes);
   }
 
@@ -222,7 +222,10 @@ class SessionShell implements Shell<SessionState, SessionMessage, SessionEffect,
     );
   }
 
-  /** N2: a node knows its streams before their partitions are there to ask, here or elsewhere. */
+  /**
+   * N2: answers in place of a partition without a known owner. A node knows its streams before their partitions'
+   * owners.
+   */
   #refuse({ stream, partition }: { stream: string; partition: number }, requestIds: readonly number[]): void {
     const error = new UnavailableError(
       "NOT_READY",
@@ -240,7 +243,7 @@ class SessionShell implements Shell<SessionState, SessionMessage, SessionEffect,
     const changed = () => this.#context.tell({ type: "owner_changed", stream, partition });
     const listener = this.#options.environment.directory.partition(stream, partition)?.onChange(changed);
     if (listener !== undefined) this.#watching.set(nameOf({ stream, partition }), listener);
-    changed(); // it may have changed since it was looked at
+    changed(); // the owner may have changed since the machine looked
   }
 
   #listen(subscription: Subscription, state: SessionState): void {
@@ -284,7 +287,7 @@ class SessionShell implements Shell<SessionState, SessionMessage, SessionEffect,
     }
     this.#readFrom(view, subscription, read).then(
       (message) => this.#context.tell(message),
-      // Looked at again after a while: no record may come that would be the occasion.
+      // Tried again after a while: perhaps no new record comes to prompt the read.
       () => this.#context.after(READ_RETRY_MS, { type: "read_failed", ...about, isRetriable: true }),
     );
   }

@@ -1,5 +1,11 @@
-/** The session machine's answers: what a partition said of appends and chains, as frames (N2, N3). */
-import { FencedError, type HeadraceError, OverloadedError, UnavailableError } from "../../../protocols/errors.ts";
+/** The session machine's answers: a partition's replies to appends and calls, as frames (N2, N3, N6). */
+import {
+  FencedError,
+  type HeadraceError,
+  InvariantError,
+  OverloadedError,
+  UnavailableError,
+} from "../../../protocols/errors.ts";
 import type { Sequence } from "../../../protocols/sequence.ts";
 import type { AckFrame, NodeFrame, WireVerdict } from "../../../protocols/wire/frames.ts";
 import type { AppendOutcome, OpenChainOutcome, TooManyProducers } from "../../log/log.ts";
@@ -22,7 +28,7 @@ import {
   type SessionState,
 } from "./session_state.ts";
 
-/** N2, N3: one ack for all that a partition's reply acknowledges, then the rest in order. */
+/** N2, N3: the frames for one reply of a partition. Neighbouring acknowledgements share one `ack`. */
 export function answer(state: SessionState, message: PartitionReply): readonly SessionEffect[] {
   const about = { stream: message.partition.stream, partition: message.partition.partition as number };
   const effects: SessionEffect[] = [];
@@ -56,7 +62,7 @@ export function answer(state: SessionState, message: PartitionReply): readonly S
   return effects;
 }
 
-/** N6. What becomes of a partition's owner is told to its producer. */
+/** N6. Tells a producer that its partition is about to move, and that it has moved. */
 export function followMove(state: SessionState, about: About): readonly SessionEffect[] {
   const chain = chainOf(state, about);
   if (chain === undefined) return NOTHING;
@@ -72,14 +78,14 @@ export function followMove(state: SessionState, about: About): readonly SessionE
   chain.toldNext = undefined;
   const unwatched: SessionEffect = { type: "unwatch_owner", stream, partition };
   const address = addressElsewhere(state, chain);
-  if (address === undefined) return [unwatched]; // called off
+  if (address === undefined) return [unwatched]; // the move was called off
   chain.tail = undefined;
   return [unwatched, ...movedFrames(chain, address, 0).map((frame): SessionEffect => ({ type: "send", frame }))];
 }
 
 /**
- * Takes an append off its chain's list. Answers the credit of those before it that will never be answered, as their
- * partition was restarted: an ack would cover them too, and tell nothing of their verdicts (E4). Undefined: there are none.
+ * Takes an append off its chain's list. Appends before it lost their answers as their partition was restarted. An ack
+ * would cover them without their verdicts (E4), so this answers their credit; undefined where none was lost.
  */
 function passOver(
   state: SessionState,
@@ -87,7 +93,7 @@ function passOver(
   { kind, requestId }: PartitionAnswer,
 ): number | undefined {
   if (kind === "refused") {
-    // Before its turn: what came earlier may still be in the log's hands.
+    // A refusal may overtake earlier appends, which the log may still write.
     const at = unanswered.indexOf(requestId);
     if (at >= 0) unanswered.splice(at, 1);
     return undefined;
@@ -112,7 +118,7 @@ function noteAnswered(state: SessionState, awaited: Awaited): void {
   awaited.chain.underWayBytes -= awaited.creditBytes;
 }
 
-/** What the partition holds, where nothing is on its way there that may change it (append_draft.ts, D1). */
+/** Notes the end of the chain as the log holds it, unless unanswered appends may still change it (append draft D1). */
 function noteTail(state: SessionState, about: About, awaited: Awaited, one: PartitionAnswer): void {
   const chain = awaited.kind === "append" ? awaited.chain : chainOf(state, about);
   if (chain === undefined) return;
@@ -121,7 +127,7 @@ function noteTail(state: SessionState, about: About, awaited: Awaited, one: Part
   else if (chain.unanswered.length === 0 && chain.gathered.length === 0) chain.tail = stored;
 }
 
-/** The end of the chain as an answer tells it; undefined where it does not. */
+/** The end of the chain as an answer tells it; undefined where the answer does not tell. */
 function storedAfter(awaited: Awaited, one: PartitionAnswer): Sequence | null | undefined {
   if (one.kind === "refused") return undefined;
   const { outcome } = one;
@@ -158,7 +164,7 @@ function acknowledgement(awaited: Awaited, one: PartitionAnswer): AckDraft | und
   const { outcome } = one;
   if (outcome.kind !== "written" && outcome.kind !== "duplicate") return undefined;
   if (awaited.kind === "lost") return { lastSequence: awaited.to, verdicts: [], creditBytes: 0 };
-  // E4: what was stored with the batch is what is told, not what a newer schema says.
+  // E4: a duplicate is answered with its stored verdicts, not with those of a newer schema.
   const verdicts = outcome.kind === "duplicate" ? outcome.verdicts : awaited.verdicts;
   return { lastSequence: awaited.last, verdicts, creditBytes: awaited.creditBytes };
 }
@@ -172,7 +178,7 @@ function mergeAck(draft: AckDraft | undefined, next: AckDraft): AckDraft {
   };
 }
 
-/** @param underWayBytes of the connection, before what is acknowledged was taken off */
+/** @param underWayBytes bytes of the connection's unanswered appends before this reply */
 function sendAck(state: SessionState, about: About, draft: AckDraft, underWayBytes: number): SessionEffect {
   const { lastSequence, verdicts } = draft;
   const creditBytes = draft.creditBytes + moveWindow(state.credit, underWayBytes, draft.creditBytes);
@@ -224,7 +230,9 @@ function appendedFrame(about: About, outcome: AppendOutcome, creditBytes: number
       return errorFrame(chainRefusal(about, outcome), about, creditBytes);
     case "written":
     case "duplicate":
-      return { type: "ack", ...about, lastSequence: [0, 0, 0], creditBytes };
+      throw new InvariantError(
+        `Cannot answer an open of ${nameOf(about)} as its reply must be of kind opened: current value is appended`,
+      );
   }
 }
 

@@ -1,4 +1,6 @@
-/** The session machine's appends: who may write where, what a batch must be, and its way to the partition (N3, N4). */
+/**
+ * The session machine's appends: which are admitted, and how they are gathered for their partitions (N3, N4, N5, N7).
+ */
 import { FencedError, invariant, OverloadedError, RejectedError } from "../../../protocols/errors.ts";
 import { type Sequence, sequenceAt, sequenceCount } from "../../../protocols/sequence.ts";
 import { isTraceparent } from "../../../protocols/traceparent.ts";
@@ -25,7 +27,7 @@ import {
   type SessionState,
 } from "./session_state.ts";
 
-/** Who may write where: throws what the client did wrong. */
+/** The producer that `frame` may append for. Throws the reason where it may not. */
 function admit(state: SessionState, frame: OpenFrame | AppendFrame | LostFrame): SessionProducer {
   const streams = state.environment.directory.describe();
   const refusal = streamRefusal(streams, state.permissions, frame.stream, "produce", "append to");
@@ -101,7 +103,7 @@ function take(state: SessionState, frame: AppendFrame, wireBytes: number, nowMs:
   const address = addressElsewhere(state, frame);
   const chain = chainOf(state, frame);
   if (address !== undefined) {
-    if (chain !== undefined) chain.tail = undefined; // what follows it here has a gap before it
+    if (chain !== undefined) chain.tail = undefined; // later appends to this node leave a gap
     return sendElsewhere(frame, address, wireBytes);
   }
   if (chain === undefined) {
@@ -146,10 +148,10 @@ const NO_VERDICTS: readonly WireVerdict[] = [];
 const wireVerdicts = ({ sequences }: AppendFrame, { verdicts }: Rejects): readonly WireVerdict[] =>
   verdicts.map(({ index, code, path, reason }) => ({ sequence: sequenceAt(sequences, index), code, path, reason }));
 
-/** Told to a client whose partition does not answer: long enough for a group commit. */
+/** Milliseconds until a client tries a partition again that holds its share: long enough for a group commit. */
 const SHARE_RETRY_MS = 50;
 
-/** One answer will speak of several frames, and give the credit of all of them back. */
+/** Adds a joined frame to the answer that its batch awaits: that answer gives back the credit of both. */
 function joinAwaited(state: SessionState, requestId: number, wireBytes: number, last: Sequence): void {
   const awaited = state.awaited.get(requestId);
   invariant(awaited?.kind === "append", `Cannot join append ${requestId} as it must await its answer`);
@@ -157,7 +159,7 @@ function joinAwaited(state: SessionState, requestId: number, wireBytes: number, 
   awaited.last = last;
 }
 
-/** N5. What follows is behind a gap then, so nothing is out of order. */
+/** N5. Later appends of the chain then leave a gap, so none is stored out of order. */
 function checkShare(state: SessionState, chain: Chain, wireBytes: number): void {
   const shareBytes = Math.floor(state.credit.creditBytes * SESSION_LIMITS.partitionShare);
   if (isOnlyChain(state, chain) || chain.underWayBytes === 0 || chain.underWayBytes + wireBytes <= shareBytes) return;
@@ -182,7 +184,7 @@ function checkCount(state: SessionState, frame: AppendFrame): number {
   return count;
 }
 
-/** N3: what was gathered goes to its partitions. */
+/** N3: sends the gathered appends to their partitions. */
 export function flush(state: SessionState): readonly SessionEffect[] {
   return state.gathering.splice(0).map((chain): SessionEffect => {
     const items = chain.gathered.map(finishDraft);
@@ -191,7 +193,7 @@ export function flush(state: SessionState): readonly SessionEffect[] {
   });
 }
 
-/** A call that no credit bounds: the client waits where too many are under way. */
+/** Notes a call that no credit bounds. Throws `OverloadedError` where `callsUnderWayMax` have no answer yet. */
 function expectCall(state: SessionState, awaited: Exclude<Awaited, { kind: "append" }>): number {
   const { callsUnderWayMax } = SESSION_LIMITS;
   if (state.callsUnderWay >= callsUnderWayMax) {
@@ -220,7 +222,7 @@ function guarded(about: About, attempt: () => readonly SessionEffect[]): readonl
   }
 }
 
-/** A refusal of one append speaks of its partition and gives its credit back; the connection goes on. */
+/** The refusal of one append names its partition and gives its credit back. The connection goes on. */
 function refusal(error: unknown, about: About, creditBytes: number): readonly SessionEffect[] {
   const isRefusal = error instanceof RejectedError || error instanceof FencedError || error instanceof OverloadedError;
   if (!isRefusal) throw error;

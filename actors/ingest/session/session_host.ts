@@ -1,6 +1,6 @@
 /**
- * Keeps the sessions of a node in groups, so that no actor has more children than nact carries well, and so that one
- * session's end is nobody else's. A session that crashes is stopped, never restarted: its client connects again.
+ * Keeps the sessions of a node in groups, so that no actor has more children than nact carries well, and so that the
+ * end of one session touches no other. A session that crashes is stopped, never restarted: its client connects again.
  */
 import type { ActorContext, ActorDefinition, ActorReference, Supervision } from "../../kernel/actor.ts";
 import type { SessionInput } from "../session.ts";
@@ -11,7 +11,7 @@ const SESSIONS_PER_GROUP = 90;
 export interface OpenSession {
   readonly type: "open";
   readonly options: Omit<SessionOptions, "name" | "onDisconnected">;
-  /** Called when the session is gone, whatever ended it. */
+  /** Called once the session has ended, for whatever reason. */
   readonly onEnd: () => void;
   readonly replyTo: ActorReference<ActorReference<SessionInput>>;
 }

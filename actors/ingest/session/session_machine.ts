@@ -1,19 +1,20 @@
 /**
- * One connection: its greeting, its appends and its subscriptions. Decides what each frame means and what is answered;
- * leaves bytes to the codec, validation to `inspect`, and order and durability to the partitions.
- *   N1. Nothing but `hello` is taken before the connection is welcomed.
- *   N2. Every append taken is answered once, by an `ack`, a `gap`, a `moved` or an `error` that gives its credit back;
- *       a connection that closes first leaves its producer to ask again (`open`).
- *   N3. What arrives in one turn goes to each partition as one message, in order; what comes back goes out as one ack
- *       for each partition.
- *   N4. Bytes of appends under way never exceed the credit given by more than one frame (E19).
- *   N5. Where several partitions are open, one holds a share of the credit at most, or one frame (E19).
- *   N6. A client that follows owners is told of a planned move while the partition is still served here (`moving`): its
- *       producer with the next answer, its subscriber at once. Who was told hears of the move itself (`moved`) once all that
- *       it sent before is answered, and not only when it sends more.
- *   N7. What no credit bounds is charged to the connection's allowance: calls, and appends that are refused. A connection
- *       that has none left is not read for a while, so that others keep their turns.
- *   N8. A connection ends with its grant: what it sends after its token expired, or was taken away, is not taken.
+ * One connection: its greeting, its appends and its subscriptions. Decides what each frame means and how it is
+ * answered. Leaves bytes to the codec, validation to `inspect`, and order and durability to the partitions.
+ *
+ *   N1. Before the welcome the session takes `hello` alone: any other frame ends the connection.
+ *   N2. Each append has one answer, which gives its credit back: an `ack`, a `gap`, a `moved` with a `credit`, or an
+ *       `error`. Where the connection closes first, the producer asks again (`open`).
+ *   N3. The appends of one turn go to each partition as one message, in order. Each reply of a partition goes out as
+ *       one `ack`.
+ *   N4. The bytes of unanswered appends exceed the credit given by at most one frame (E19).
+ *   N5. Where several partitions are open, one holds at most a share of the credit, or one frame (E19).
+ *   N6. A client that follows owners is told `moving` while the partition is still served here: a producer with the
+ *       next answer, a subscriber at once. It is told `moved` once all that it sent before is answered, without sending
+ *       more.
+ *   N7. Frames that no credit bounds are charged to the connection's allowance: calls, and refused appends. A
+ *       connection without allowance is not read for a while, so that the others keep their turns.
+ *   N8. A connection ends with its grant. Frames after the token has expired, or was taken away, are ignored.
  */
 
 import {
@@ -108,7 +109,7 @@ export function stepSession(state: SessionState, message: SessionMessage, nowMs:
   }
 }
 
-/** A name is forgotten after days: who comes back sooner asks in vain. */
+/** A producer's name is forgotten days after its last welcome: to try again sooner than this is of no use. */
 const CROWDED_RETRY_MS = 60_000;
 
 const helloRequired = (what: string): RejectedError =>
@@ -120,7 +121,7 @@ const grantEnded = (): RejectedError =>
     "Cannot keep the connection as its token must be valid: the token has expired, or was taken away",
   );
 
-/** Not refused for good: it may be this node that did not run. */
+/** `UnavailableError`, so that the client tries again: this node itself may have stood still. */
 const helloOverdue = (): UnavailableError =>
   new UnavailableError(
     "TIMEOUT",
@@ -128,7 +129,7 @@ const helloOverdue = (): UnavailableError =>
   );
 
 function takeFrame(state: SessionState, frame: ClientFrame, wireBytes: number, nowMs: number): SessionResult {
-  if (state.phase === "closing") return [state, []]; // its producer asks again elsewhere
+  if (state.phase === "closing") return [state, []]; // the producer sends it again on its next connection
   if (frame.type === "hello") return hello(state, frame);
   if (state.phase === "greeting" || state.phase === "welcoming") {
     return [state, refuseConnection(state, helloRequired(frame.type))]; // N1
@@ -144,8 +145,8 @@ function costOf(frame: Exclude<ClientFrame, { readonly type: "hello" | "append" 
 }
 
 /**
- * The work that a frame without credit asks for (N7), in units of one that is answered at once, besides that of its bytes. An
- * `open` is a write to the log; a subscription costs 1 more for each partition that it listens to.
+ * The cost of a frame that no credit bounds (N7), besides that of its bytes. The unit is a frame that is answered at
+ * once. An `open` is a write to the log. A subscription costs 1 more for each of its partitions.
  */
 export const FRAME_COSTS: Readonly<Record<Exclude<ClientFrame["type"], "hello" | "append">, number>> = {
   open: 4,
@@ -187,7 +188,7 @@ function credit(state: SessionState, { subscription, creditBytes }: CreditFrame)
   );
 }
 
-/** A subscriber that asks whether somebody is there is answered alike. */
+/** Answers a subscriber's request for a sign of life, a credit of 0 bytes, with the same. */
 const signOfLife = ({ hello }: SessionState, creditBytes: number): readonly SessionEffect[] =>
   creditBytes === 0 && (hello?.minor ?? 0) >= CREDIT_ANSWERED_SINCE_MINOR
     ? [{ type: "send", frame: { type: "credit", creditBytes: 0 } }]
@@ -215,7 +216,7 @@ function authenticated(state: SessionState, permissions: Permissions | undefined
   const frame = state.hello;
   if (frame?.producerId === undefined) return [state, welcome(state, undefined)];
   const { quota } = permissions;
-  // A principal that owes from another connection waits on this one too.
+  // A principal that exceeded its quota on another connection waits on this one too.
   const metered: readonly SessionEffect[] = quota?.hasRates ? [{ type: "meter", quota, events: 0, sizeBytes: 0 }] : [];
   return [state, [...metered, { type: "welcome_producer", hello: frame, owner: ownerOf(permissions) }]];
 }
@@ -298,7 +299,7 @@ const closeWhenAnswered = (state: SessionState): readonly SessionEffect[] =>
       ? [{ type: "close", code: CLOSE_CODES.goodbye, reason: "goodbye" }]
       : [{ type: "close", code: CLOSE_CODES.goingAway, reason: "going away" }];
 
-/** Takes no more, answers what was taken, then closes. */
+/** Ignores further frames, answers the appends and calls taken before, then closes. */
 function stopping(state: SessionState): SessionResult {
   if (state.phase === "closing") return [state, []];
   state.phase = "closing";

@@ -1,4 +1,4 @@
-/** The state of one connection, what it is told and what it has done: shared by the parts of the session machine. */
+/** The state, the messages and the effects of the session machine, which its parts share. */
 
 import { type HeadraceError, OverloadedError, type RejectedError } from "../../../protocols/errors.ts";
 import { cutText, FIELD_LIMITS } from "../../../protocols/limits.ts";
@@ -25,21 +25,21 @@ import type { CreditGrant } from "./credit_pool.ts";
 import type { RecordsGrant, RecordsRoom } from "./records_budget.ts";
 import type { Subscription, SubscriptionRead } from "./subscription_machine.ts";
 
-/** Bytes of a frame that are as much work as a small frame that is answered at once (N7): whatever they are, they are decoded. */
+/** Bytes whose decoding is as much work as a small frame that is answered at once (N7). */
 export const BYTES_OF_COST = 1_024;
 
 export const costOfBytes = (wireBytes: number): number => Math.floor(wireBytes / BYTES_OF_COST);
 
 export const SESSION_LIMITS = {
-  /** Time from the upgrade to a `hello`: a slow or silent client holds no place. */
+  /** Milliseconds from the upgrade to `hello`: a slow or silent client holds no place for longer. */
   helloWithinMs: 10_000,
   /**
-   * Of a connection's credit, so much may be under way in one partition while others are open too (E19). A little more than
-   * the three quarters that clients keep to (docs/protocol.md), as the credit may shrink while their appends are on the way.
+   * The share of a connection's credit that one partition may hold while others are open (E19). Clients keep to three
+   * quarters (docs/protocol.md). This is a little more, as the credit may shrink while their appends are on the way.
    */
   partitionShare: 7 / 8,
   subscriptionsMax: 64,
-  /** Calls that a connection may have under way beside appends: an `open` has no credit. */
+  /** Calls without an answer on one connection, besides appends: no credit bounds an `open`. */
   callsUnderWayMax: 4_096,
   subscriptionCreditBytesMax: 67_108_864,
 } as const;
@@ -48,7 +48,7 @@ export type Awaited =
   | {
       readonly kind: "append";
       readonly chain: Chain;
-      /** What the frames that it holds took of the credit. */
+      /** Bytes of credit that the joined frames took. */
       creditBytes: number;
       last: Sequence;
       readonly verdicts: readonly WireVerdict[];
@@ -56,16 +56,18 @@ export type Awaited =
   | { readonly kind: "open" }
   | { readonly kind: "lost"; readonly to: Sequence };
 
-/** A producer's chain in one partition, as this connection knows it: from its `opened` on. */
+/** A producer's chain in one partition, as this connection knows it since its `opened`. */
 export interface Chain extends About {
-  /** The sequence that the partition holds once all that was sent to it is written; undefined where that is not sure. */
+  /**
+   * The sequence that the partition holds once all that was sent to it is written; undefined where that is not sure.
+   */
   tail: Sequence | null | undefined;
   /** Appends without an answer, oldest first: a partition answers them in this order. */
   readonly unanswered: number[];
   /** Appends of this turn, on their way to the partition (N3). */
   gathered: Draft[];
   underWayBytes: number;
-  /** The next owner that its producer was told of, while the owner is watched (N6). */
+  /** The next owner's address that the producer was told, while the session watches the owner (N6). */
   toldNext: string | undefined;
 }
 
@@ -78,7 +80,7 @@ export interface About {
 export interface SessionProducer {
   readonly id: string;
   readonly epoch: number;
-  /** Whom its places in partitions are counted for. */
+  /** The principal that the producer's places in partitions are counted for. */
   readonly owner?: string;
 }
 
@@ -88,15 +90,15 @@ export interface SessionState {
   /** Room for records on their way to this connection. */
   readonly records: RecordsGrant;
   phase: "greeting" | "welcoming" | "open" | "closing" | "closed";
-  /** A client that has said goodbye is closed as it asked, not sent elsewhere. */
+  /** True after `goodbye`: the connection is then closed as done, and the client does not go to another node. */
   hasSaidGoodbye: boolean;
   permissions: Permissions | undefined;
   hello: HelloFrame | undefined;
   producer: SessionProducer | undefined;
   readonly awaited: Map<number, Awaited>;
-  /** Those that were opened, by stream and partition. */
+  /** The chains that this connection has opened, by stream and partition. */
   readonly chains: Map<string, Map<number, Chain>>;
-  /** Of `awaited`, those that no credit bounds. */
+  /** Entries of `awaited` that no credit bounds. */
   callsUnderWay: number;
   nextRequestId: number;
   underWayBytes: number;
@@ -124,7 +126,7 @@ export type SessionMessage =
       readonly partition: number;
       readonly address: string;
     }
-  /** Of a partition that `watch_owner` asked for. */
+  /** The owner changed of a partition that `watch_owner` named. */
   | { readonly type: "owner_changed"; readonly stream: string; readonly partition: number }
   /** A partition of a subscription is about to be handed over. */
   | { readonly type: "moves_soon"; readonly subscription: number; readonly partition: number }
@@ -141,13 +143,13 @@ export type SessionMessage =
       readonly type: "read";
       readonly subscription: number;
       readonly partition: number;
-      /** Cut to the room. */
+      /** The records, cut to the room. */
       readonly result: ReadResult;
       readonly bounds: ChannelBounds;
       readonly room: RecordsRoom;
-      /** Bytes that the log gave for it. */
+      /** Bytes that the log answered, before the cut. */
       readonly broughtBytes: number;
-      /** There is more of its last batch. */
+      /** The last batch was cut: it has more records. */
       readonly isCut: boolean;
     }
   /** There is no room for the next record of the partition. */
@@ -170,9 +172,9 @@ export type SessionMessage =
   | { readonly type: "flushed_records"; readonly room: RecordsRoom }
   /** There is room for the large record that this connection waits for. */
   | { readonly type: "records_room" }
-  /** It may have waited for long. */
+  /** This connection has waited for room for a second: another one may have to give way. */
   | { readonly type: "records_overdue" }
-  /** It takes nothing of the records that it was sent, and others wait for their room. */
+  /** The client takes none of the records sent to it, and other connections wait for their room. */
   | { readonly type: "give_way" }
   | { readonly type: "hello_overdue" }
   | { readonly type: "grant_ended" }
@@ -184,17 +186,17 @@ export type SessionEffect =
   /** Answered by `sent_records` at once, and by `flushed_records` once they have left. */
   | { readonly type: "send_records"; readonly frame: RecordsFrame; readonly room: RecordsRoom }
   | { readonly type: "close"; readonly code: number; readonly reason: string }
-  /** End the connection at once: its client reads nothing, and would not see a reason. */
+  /** Ends the connection at once: the client reads nothing, so it would see no reason. */
   | { readonly type: "abandon" }
   | { readonly type: "wait"; readonly delayMs: number; readonly message: SessionMessage }
   | { readonly type: "authenticate"; readonly token: string | undefined }
   | { readonly type: "welcome_producer"; readonly hello: HelloFrame; readonly owner: ProducerOwner | undefined }
   | { readonly type: "count"; readonly what: "traceparent_dropped" }
-  /** So much was taken of the client, which has a quota. */
+  /** Counts an append against the client's quota. */
   | { readonly type: "meter"; readonly quota: AppendQuota; readonly events: number; readonly sizeBytes: number }
-  /** The client has asked for what no credit bounds. */
+  /** The client has sent a frame that no credit bounds (N7). */
   | { readonly type: "charge"; readonly cost: number }
-  /** Ask for a `flush` once the frames at hand are through (N3). */
+  /** Asks for a `flush` once all frames of this turn are taken (N3). */
   | { readonly type: "flush_soon" }
   | {
       readonly type: "append";
@@ -216,7 +218,7 @@ export type SessionEffect =
       readonly producerId: string;
       readonly owner?: string;
     }
-  /** Tell of changes of a partition's owner (`owner_changed`) until `unwatch_owner`. */
+  /** Asks for `owner_changed` at each change of a partition's owner, until `unwatch_owner`. */
   | { readonly type: "watch_owner" | "unwatch_owner"; readonly stream: string; readonly partition: number }
   | { readonly type: "listen"; readonly subscription: Subscription }
   | { readonly type: "unlisten"; readonly subscription: number }
@@ -226,14 +228,14 @@ export type SessionEffect =
       readonly read: SubscriptionRead;
     };
 
-/** Most frames ask for nothing at once: no list is made for them. */
+/** Most frames have no effect at once: they share this list. */
 export const NOTHING: readonly SessionEffect[] = [];
 
 export type SessionResult = readonly [SessionState, readonly SessionEffect[]];
 
 /**
  * @param credit append credit set aside for this connection
- * @param records room for records on their way to it
+ * @param records room for records on their way to this connection
  */
 export function createSession(
   environment: SessionState["environment"],
@@ -271,13 +273,13 @@ export function addChain({ chains }: SessionState, chain: Chain): void {
 export const isOnlyChain = ({ chains }: SessionState, { stream }: Chain): boolean =>
   chains.size === 1 && chains.get(stream)?.size === 1;
 
-/** Where to send this client for a partition: undefined where it is served here, or passed on as it asked (`hello.forward`). */
+/** The owner's address, for a client that follows owners. Undefined where the partition is served here or passed on. */
 export function addressElsewhere({ environment, hello }: SessionState, about: About): string | undefined {
   if (environment.passesOn === true || hello?.forward === true) return undefined;
   return environment.directory.partition(about.stream, about.partition)?.ownerAddress;
 }
 
-/** Where a partition that is served here is about to go, for a client that would follow it there (N6). */
+/** The next owner's address of a partition that is about to move, for a client that follows owners (N6). */
 export function nextAddress({ environment, hello }: SessionState, about: About): string | undefined {
   if (environment.passesOn === true || hello?.forward === true) return undefined;
   if ((hello?.minor ?? 0) < MOVING_SINCE_MINOR) return undefined;
@@ -291,7 +293,7 @@ export const movingFrame = ({ stream, partition }: About, address: string): Movi
   address,
 });
 
-/** `moved` says nothing of credit, so that is given back beside it. */
+/** `moved` carries no credit: a `credit` frame behind it gives the append's credit back. */
 export function movedFrames(about: About, address: string | undefined, creditBytes: number): readonly NodeFrame[] {
   const { stream, partition } = about;
   const moved: NodeFrame = { type: "moved", stream, partition, ...(address === undefined ? {} : { address }) };
@@ -312,7 +314,7 @@ export function errorFrame(error: HeadraceError, about?: About, creditBytes = 0)
   };
 }
 
-/** Tells the client what it did, and ends the connection. */
+/** Tells the client the error, and ends the connection. */
 export function refuseConnection(state: SessionState, error: HeadraceError): readonly SessionEffect[] {
   state.phase = "closing";
   return [

@@ -1,4 +1,4 @@
-/** The session machine's subscriptions: who may read what, and when the next read is due. */
+/** The session machine's subscriptions: which are admitted, and when the next read is due. */
 import { OverloadedError, RejectedError } from "../../../protocols/errors.ts";
 import type { SubscribeFrame } from "../../../protocols/wire/frames.ts";
 import { streamRefusal } from "../shown_streams.ts";
@@ -31,7 +31,8 @@ export function subscribe(state: SessionState, frame: SubscribeFrame): readonly 
 }
 
 function subscribeRefusal(state: SessionState, frame: SubscribeFrame): RejectedError | OverloadedError | undefined {
-  // This is judged first, under a code of its own: clients take other errors for the end of the subscription with that number.
+  // Judged first, under a code of its own: clients take any other error for the end of the subscription with that
+  // number.
   if (state.subscriptions.has(frame.subscription)) {
     return new RejectedError(
       "MALFORMED_FRAME",
@@ -60,7 +61,7 @@ function subscribeRefusal(state: SessionState, frame: SubscribeFrame): RejectedE
   return undefined;
 }
 
-/** Told to a client with too many subscriptions: it has to end one first. */
+/** Milliseconds until a client with too many subscriptions tries again: it has to end one first. */
 const SUBSCRIBE_RETRY_MS = 1_000;
 
 export function addCredit(state: SessionState, id: number, creditBytes: number): readonly SessionEffect[] {
@@ -72,8 +73,8 @@ export function addCredit(state: SessionState, id: number, creditBytes: number):
 }
 
 /**
- * The partition is read at its owner from now on: the client goes there with the position that it has reached. A subscription
- * without partitions has ended, and its number counts no more.
+ * Tells the client that the partition is read at its owner from now on: the client goes there with the position that it
+ * has reached. A subscription without partitions ends, and its number is free again.
  */
 export function leaveSubscribed(
   state: SessionState,
@@ -90,7 +91,7 @@ export function leaveSubscribed(
   return [...moved, { type: "unlisten", subscription: id }];
 }
 
-/** N6. */
+/** N6. Tells a subscriber that a partition is about to move. */
 export function tellMovesSoon(state: SessionState, id: number, partition: number): readonly SessionEffect[] {
   const subscription = state.subscriptions.get(id);
   if (subscription?.partitions.has(partition) !== true) return [];
@@ -104,20 +105,20 @@ type SubscriptionMessage = Extract<
   { type: "advanced" | "began" | "read" | "read_crowded" | "read_failed" | "sent_records" }
 >;
 
-/** Room has become free: whoever waits for it reads, the subscription that read last coming last. */
+/** Room has become free: the subscriptions that wait for room read, the one that read last as the last. */
 export function flushedRecords(state: SessionState, room: RecordsRoom): readonly SessionEffect[] {
   room.give();
   return state.records.wasRefused() ? waitingReads(state) : [];
 }
 
-/** The room that this connection waited for in line is kept for it: what it does not use now is for others. */
+/** The room that this connection waited for has come: it reads, and leaves the rest of the room to others. */
 export function readLarge(state: SessionState): readonly SessionEffect[] {
   const effects = waitingReads(state);
   state.records.settle();
   return effects;
 }
 
-/** How often one that waits in line looks whether another is to give way. */
+/** How often a connection that waits in line looks whether another is to give way. */
 const PRESS_EVERY_MS = 1_000;
 
 export function pressOthers(state: SessionState, nowMs: number): readonly SessionEffect[] {

@@ -1,13 +1,14 @@
 /**
  * One subscription of one connection: which records to read next for its partitions, and when. Leaves reading to the
  * feed and sending to the session.
- *   U1. A partition has at most one read under way, and none without credit or room in the connection's share
- *       (records_budget.ts): a subscriber that does not read costs no more than that share, whatever credit it gave.
- *   U2. The cursor moves only over what was sent, so that a partition that changes hands is read on without a gap. A batch that
- *       is sent in parts is read on within it.
- *   U3. `trimmed` and `truncated` are told before any record after them (E9).
- *   U4. Partitions take turns: the one that was read last comes last, but for one within a batch that is sent in parts, which is
- *       read a few times in its turn: else each part of many such batches would find its own no longer in memory.
+ *
+ *   U1. A partition has at most one read under way, and none without credit, or without room in the connection's share
+ *       (`records_budget.ts`).
+ *   U2. The cursor moves only over records that were sent, so that a partition that moves is read on without a gap. A
+ *       batch that is sent in parts is read on within it.
+ *   U3. `trimmed` and `truncated` are sent before any record after them (E9).
+ *   U4. Partitions take turns: the one that was read last comes last. A partition within a batch that is sent in parts
+ *       is read up to `PARTS_OF_A_TURN` times in its turn, while its batch is still in memory.
  */
 
 import { cursorBefore, epoch, type Offset, offset, type Position } from "../../../protocols/position.ts";
@@ -29,15 +30,15 @@ export const RECORDS_FRAME_BYTES = 262_144;
 export const PARTS_OF_A_TURN = 8;
 
 interface Reading {
-  /** `undefined`: where to begin is not known before the partition is owned. */
+  /** Undefined until the beginning is looked up, which takes an owner of the partition. */
   cursor: { readonly at: Position | undefined } | undefined;
   readonly from: SubscribeFrom;
   isReading: boolean;
-  /** There may be more than the last read saw. */
+  /** There may be more records than the last read brought. */
   hasMore: boolean;
-  /** Bytes that the last read brought: the next one asks for room for as many. */
+  /** Bytes that the last read brought: the next one asks for as much room. */
   lastBytes: number;
-  /** Parts of the batch within which it is read that may still be read before its turn ends; 0 where it is within none. */
+  /** Parts of the current batch that may still be read in this turn (U4); 0 where no batch is sent in parts. */
   partsOfTurn: number;
   /** Bytes of the next record, where the last read found no room for it. */
   leastBytes: number;
@@ -58,7 +59,7 @@ export type SubscriptionRead =
       readonly partition: number;
       readonly after: Position | undefined;
       readonly bytesMax: number;
-      /** Taken for it. */
+      /** The room that was taken for this read. */
       readonly room: RecordsRoom;
     }
   | {
@@ -94,7 +95,7 @@ export function createSubscription(frame: SubscribeFrame): Subscription {
   };
 }
 
-/** Where a read begins is looked up, and brings no records. */
+/** Bytes of room for looking up where a partition begins, which brings no records. */
 const BEGIN_BYTES = 1;
 
 /** The reads that may begin now (U1), each in room taken from `records`. */
@@ -141,7 +142,7 @@ function lastInTurn<Key, Value>(map: Map<Key, Value>, key: Key): void {
   map.set(key, value);
 }
 
-/** New records, or a new owner: look again. */
+/** A partition has new records, or a new owner: it is read again. */
 export function advanced(subscription: Subscription, partition: number): void {
   const reading = subscription.partitions.get(partition);
   if (reading !== undefined) reading.hasMore = true;
@@ -155,8 +156,9 @@ export interface Beginning {
 }
 
 /**
- * Where a subscription without a position begins, once the bounds are known. One from `latest` is told where that is,
- * so that a break before its first record skips none; one from an offset that retention has taken is told so (U3).
+ * Begins a partition without a position, once its bounds are known. A subscription from `latest` is told the offset, so
+ * that a break before its first record skips none. One from an offset that retention has removed is told `trimmed`
+ * (U3).
  */
 export function began(subscription: Subscription, beginning: Beginning): readonly NodeFrame[] {
   const { partition, at, firstOffset, endOffset } = beginning;
@@ -178,7 +180,7 @@ export function beginning(from: SubscribeFrom, bounds: ChannelBounds): Position 
   return cursorBefore(bounds.epochs, within);
 }
 
-/** A read could not be made: the partition is looked at again when it next advances or changes hands. */
+/** A read failed. Unless it is retriable, the partition is read again once it advances or has another owner. */
 export function readFailed(subscription: Subscription, partition: number, isRetriable: boolean): void {
   const reading = subscription.partitions.get(partition);
   if (reading === undefined) return;
@@ -186,7 +188,7 @@ export function readFailed(subscription: Subscription, partition: number, isRetr
   reading.hasMore = isRetriable;
 }
 
-/** What a read brought: the next read of the partition asks for as much room, and may be one of a batch in parts (U4). */
+/** Notes the size of a read: the partition's next read asks for as much room, and may go on within a batch (U4). */
 export function noteSize(subscription: Subscription, partition: number, broughtBytes: number, isCut: boolean): void {
   const reading = subscription.partitions.get(partition);
   if (reading === undefined) return;
@@ -196,7 +198,7 @@ export function noteSize(subscription: Subscription, partition: number, broughtB
   reading.leastBytes = 0;
 }
 
-/** There was no room for the next record: the partition is read again where there is as much. */
+/** A read found no room for the next record: the partition is read again once `leastBytes` are free. */
 export function readCrowded(subscription: Subscription, partition: number, leastBytes: number): void {
   const reading = subscription.partitions.get(partition);
   if (reading === undefined) return;
@@ -205,7 +207,7 @@ export function readCrowded(subscription: Subscription, partition: number, least
   reading.leastBytes = leastBytes;
 }
 
-/** What to send for a read that was answered; the cursor moves with it (U2, U3). */
+/** The frame to send for a read's answer. The cursor moves with it (U2, U3). */
 export function readAnswered(
   subscription: Subscription,
   partition: number,

@@ -1,8 +1,8 @@
 /**
  * Runs a function of the user's own module: `call: ./enrich.ts#default`. The function is given (event, context) and
  * answers an event, several, or undefined for none, or a promise of those. A step that keeps state is named
- * `./count.ts#create`: `create({stream, partition})` answers `{run, snapshot, restore}`, one instance for each partition.
- * Nothing is known about what it does: its pipeline computes once, into an outbox (E13).
+ * `./count.ts#create`: `create({stream, partition})` answers `{run, snapshot, restore}`, one instance for each
+ * partition. The function may do anything, so its pipeline computes once, into an outbox (E13).
  */
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -13,7 +13,7 @@ import type { StatefulStep, Step, StepContext } from "./step.ts";
 
 type UserFunction = (event: Event, context: StepContext) => unknown;
 
-/** @param folder what a relative path is relative to: the folder of the configuration */
+/** @param folder the folder of the configuration, which a relative path begins at */
 export async function callStep(reference: string, where: string, folder: string): Promise<Step> {
   const [path = "", exportName = "default"] = reference.split("#");
   const module = await load(path, where, folder);
@@ -33,7 +33,7 @@ export async function callStep(reference: string, where: string, folder: string)
   return { ...step, instantiate: (partition) => instanceOf((call as Create)(partition), where) };
 }
 
-/** What the user's `create` makes for one partition. */
+/** The object that the user's `create` answers for one partition. */
 interface UserInstance {
   run(event: Event, context: StepContext): unknown;
   snapshot?(): unknown;

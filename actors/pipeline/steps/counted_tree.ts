@@ -1,6 +1,6 @@
 /**
  * Puts the count of steps into the tree of a compiled expression: into each operation, each function and each turn of a
- * macro. The library knows no budget; its nodes are functions that can be wrapped.
+ * macro. The CEL library has no budget, but its nodes are functions that can be wrapped.
  */
 import type { loadDriver } from "../../../deps.ts";
 import { depthSteps, type ExpressionBudget, widthSteps } from "./expression_budget.ts";
@@ -9,7 +9,7 @@ import { areSmallInts, arithmeticOf, isNumeric, negated } from "./expression_num
 type Cel = Awaited<ReturnType<typeof loadDriver<"cel">>>;
 export type Node = ReturnType<InstanceType<Cel["Environment"]>["parse"]>["ast"];
 
-/** What the library keeps on its nodes once they are checked, as far as it is used here. */
+/** The part of the library's checked nodes that this file uses. */
 interface CheckedNode {
   readonly op: string;
   readonly args: unknown;
@@ -18,7 +18,7 @@ interface CheckedNode {
   readonly meta?: { readonly alternate?: unknown; readonly macro?: unknown };
 }
 
-/** Nodes that only answer what they hold: counted with the operation that asks. */
+/** Nodes that only answer a value of their own: counted with the operation around them. */
 const FREE = new Set(["value", "id", "accuValue", "accuInc"]);
 /** Operations whose work depends on the size of their operands. */
 const MEASURED = new Set([..."+-*/%<>", "==", "!=", "<=", ">=", "in", "call", "rcall", "comprehension"]);
@@ -41,7 +41,7 @@ export function countSteps(root: unknown, budget: ExpressionBudget, guards: Read
     }
     const node = part as Partial<CheckedNode> & Readonly<Record<string, unknown>>;
     if (typeof node.op !== "string") {
-      // A macro's own parts: nodes are somewhere among them.
+      // A macro holds its nodes among its other parts.
       for (const value of Object.values(node)) if (isNodeLike(value)) visit(value);
       return;
     }
@@ -64,7 +64,7 @@ interface Comprehension {
   condition?: (accumulated: unknown) => boolean;
 }
 
-/** The condition of `all` and `exists` is asked outside of what swallows errors: a spent budget ends the loop there. */
+/** Checks the budget in the condition of `all` and `exists`, which runs outside of their handling of errors. */
 function countTurns(comprehension: Comprehension, budget: ExpressionBudget): void {
   const { condition } = comprehension;
   if (condition === undefined) return;
@@ -89,7 +89,7 @@ function wrap(node: CheckedNode, budget: ExpressionBudget, guards: ReadonlyMap<s
   if (handle !== undefined && node.op === MINUS) {
     node.handle = (...parameters) => (isNumeric(parameters[0]) ? negated(parameters[0]) : handle(...parameters));
   }
-  // The library puts its own function in place at the first call: it is called once here, and taken from there.
+  // The library replaces this function at its first call: call it once, and take the replacement.
   let inner: CheckedNode["evaluate"] | undefined;
   const counted: CheckedNode["evaluate"] = (evaluator, self, context) => {
     budget.take(1);
@@ -115,7 +115,7 @@ function wrap(node: CheckedNode, budget: ExpressionBudget, guards: ReadonlyMap<s
 
 type Handle = NonNullable<CheckedNode["handle"]>;
 
-/** Arithmetic is done here, on numbers as events hold them; what else an operator joins is the library's. */
+/** Computes on numbers as events hold them. The library computes all other operands of the operator. */
 function computing(op: string, handle: Handle): Handle {
   const arithmetic = arithmeticOf(op);
   if (arithmetic === undefined) return handle;

@@ -1,7 +1,7 @@
 /**
- * Users' expressions, in the Common Expression Language: no loops, no access to the host. Decides what an expression may
- * hold; its cost is counted in steps (expression_budget.ts), its use is the steps' of a pipeline. Numbers are those of
- * events (expression_numbers.ts).
+ * Users' expressions, in the Common Expression Language (CEL): no loops, no access to the host. Decides what an
+ * expression may hold. `expression_budget.ts` counts its cost in steps, and `expression_numbers.ts` computes with the
+ * numbers of events.
  */
 import { loadDriver } from "../../../deps.ts";
 import { ConfigurationError, RejectedError } from "../../../protocols/errors.ts";
@@ -21,13 +21,13 @@ import { fitting } from "./expression_numbers.ts";
 import type { StepContext } from "./step.ts";
 
 export const EXPRESSION_LIMITS = {
-  /** Characters. */
+  /** Characters of an expression. */
   lengthMax: 4_096,
   nodesMax: 1_000,
   depthMax: 50,
-  /** Macros over lists within one another: each level multiplies the cost by the list's length. */
+  /** Levels of macros over lists within one another: each level multiplies the cost by the list's length. */
   macroDepthMax: 2,
-  /** Characters and values in what an expression answers. */
+  /** Characters and values in the result of an expression. */
   resultSizeMax: 1_048_576,
 } as const;
 
@@ -55,7 +55,7 @@ interface CompilerParts {
   readonly environment: Environment;
   readonly patterns: Patterns;
   readonly guards: ReadonlyMap<string, Guard>;
-  /** Of the evaluation under way: there is one at a time. */
+  /** The budget of the evaluation under way. Evaluations run one at a time. */
   readonly budget: ExpressionBudget;
 }
 
@@ -87,7 +87,7 @@ function compile(parts: CompilerParts, source: string, where: string): Expressio
     }
     const checked = written.check();
     if (!checked.valid) throw checked.error ?? new Error("it does not type-check");
-    // Parsed again: the tree that was looked at keeps what it was checked with.
+    // Parsed again, as the checked tree keeps the types of its first check.
     const parsed = environment.parse(found.isReplaced ? cel.serialize(written.ast) : source);
     const again = parsed.check();
     if (!again.valid) throw again.error ?? new Error("it does not type-check");
@@ -110,7 +110,7 @@ interface Found {
   readonly isReplaced: boolean;
 }
 
-/** How deep macros go; on the way methods get their linear namesakes, and patterns that are written out are compiled. */
+/** Finds the depth of macros. Renames methods to their linear replacements, and compiles the patterns written out. */
 function inspect(node: Node, depth: number, patterns: Patterns): Found {
   let inside = depth;
   let isReplaced = false;
@@ -157,14 +157,16 @@ function evaluate(
       timeMs: BigInt(Math.trunc(timeMs)),
     };
     const value = evaluateOn(parsed, variables);
-    budget.check(); // it may have been spent where `||` or `&&` swallows errors
+    budget.check(); // `||` and `&&` may have swallowed the error of a spent budget
     return toEventValue(value, { left: EXPRESSION_LIMITS.resultSizeMax });
   } catch (error) {
     throw new RejectedError("STEP_FAILED", `Cannot evaluate ${where}: ${describe(error)}`, { cause: error });
   }
 }
 
-/** The library asks maps for their constructor: where a key of that name stands in the way, maps are given in another form. */
+/**
+ * Evaluates on a map. The library reads a map's `constructor`: where an event has such a key, maps get another form.
+ */
 function evaluateOn(parsed: (context: object) => unknown, variables: { readonly event: unknown }): unknown {
   try {
     return parsed(variables);
@@ -188,7 +190,7 @@ function withMaps(value: unknown): unknown {
 const isPlainMap = (value: unknown): value is object =>
   typeof value === "object" && value !== null && !(value instanceof Date) && !(value instanceof Uint8Array);
 
-/** CEL values as events hold them: ints become numbers where those are exact, an absent optional becomes undefined. */
+/** A CEL value as events hold it: an int becomes a number where that is exact, an absent optional becomes undefined. */
 function toEventValue(value: unknown, budget: { left: number }): unknown {
   budget.left -= typeof value === "string" ? value.length + 1 : 1;
   if (budget.left < 0) throw new Error(`its value must be smaller than ${EXPRESSION_LIMITS.resultSizeMax}`);
@@ -207,7 +209,7 @@ function toEventValue(value: unknown, budget: { left: number }): unknown {
   return Object.fromEntries(entries.map(([name, one]) => [String(name), toEventValue(one, budget)]));
 }
 
-/** The library's messages hold values of events whole. */
+/** The most characters of a reason: the library's messages hold whole values of events. */
 const REASON_CHARACTERS_MAX = 500;
 
 function describe(error: unknown): string {

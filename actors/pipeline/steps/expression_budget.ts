@@ -1,25 +1,25 @@
 /**
- * What one evaluation of an expression may cost, counted in steps, so that it is the same on every machine and in every
- * replay. A step stands for one operation of about 100 ns; work that depends on the size of a value takes steps by that size
- * before it begins. An expression that takes more has no value for that record.
+ * The budget of one evaluation of an expression, in steps, so that it is the same on every machine and in every replay.
+ * A step stands for one operation of about 100 ns. Work that depends on the size of a value takes steps by that size
+ * before it begins. An expression that takes more steps than its budget has no value for that record.
  */
 import { RejectedError } from "../../../protocols/errors.ts";
 
 export const EXPRESSION_BUDGET = {
-  /** Steps of one evaluation, whatever its event: 20 to 50 ms on one core of 2026. */
+  /** The most steps of one evaluation, whatever its event: 20 to 50 ms on one core of 2026. */
   stepsMax: 350_000,
   /** Steps that every evaluation has, however small its event: enough for each pair of 50 elements. */
   stepsBase: 20_000,
-  /** Steps for each value and each 16 characters of the event, for each node of the expression. */
+  /** Steps for each node of the expression, times each value and each 16 characters of the event. */
   stepsPerValue: 4,
 } as const;
 
 const CHARACTERS_PER_UNIT = 16;
-/** An error is made with the place in the source: as costly as so many operations. */
+/** Steps of an error, which the library makes with its place in the source. */
 const ERROR_STEPS = 100;
-/** A key of a map, where all are listed. */
+/** Steps for each key where all keys of a map are listed. */
 const KEY_STEPS = 6;
-/** Maps with no more keys are counted each time. */
+/** Maps of up to this many keys are counted at each use. */
 const SMALL_MAP_KEYS = 64;
 
 export class ExpressionBudget {
@@ -30,7 +30,7 @@ export class ExpressionBudget {
   #nodes = 0;
   #isExtended = false;
   #lastError: unknown;
-  /** Keys of the large maps that were met. */
+  /** The number of keys of each large map that was met. */
   readonly #keyCounts = new Map<object, number>();
 
   begin(event: unknown, nodes: number): void {
@@ -58,7 +58,9 @@ export class ExpressionBudget {
     return count * KEY_STEPS;
   }
 
-  /** Steps to find the type of a value: of a list or map that of its first element, for which the engine lists all keys. */
+  /**
+   * Steps to find the type of a value. For a list or map the library looks at the first element, and lists all keys.
+   */
   typeSteps(value: unknown): number {
     if (typeof value !== "object" || value === null) return 0;
     if (Array.isArray(value)) return this.typeSteps(value[0]);
@@ -79,7 +81,7 @@ export class ExpressionBudget {
     if (this.isSpent) throw this.#error();
   }
 
-  /** Takes what an error costs, once for each. */
+  /** Takes the steps of an error, once for each error. */
   takeError(error: unknown): void {
     if (error === this.#lastError || this.isSpent) return;
     this.#lastError = error;
@@ -102,7 +104,7 @@ export class ExpressionBudget {
 
   #spentError: RejectedError | undefined;
 
-  /** One error for all calls: to make one for each would cost as much as the work that it ends. */
+  /** One error for all calls: making one for each would cost as much as the work that it ends. */
   #error(): RejectedError {
     const message = `the expression takes more than its budget of ${this.#granted} steps`;
     if (this.#spentError?.message !== message) this.#spentError = new RejectedError("STEP_FAILED", message);
@@ -110,7 +112,7 @@ export class ExpressionBudget {
   }
 }
 
-/** Values of the event, and its characters in units of 16, counted up to `most`. */
+/** The values of an event, and its characters in units of 16, counted up to `most`. */
 function unitsOf(value: unknown, most: number): number {
   let units = 0;
   const visit = (one: unknown): void => {
@@ -146,7 +148,7 @@ export function depthSteps(value: unknown, most: number): number {
   return steps;
 }
 
-/** Steps to copy, convert or measure a value, without what lies deeper within it. */
+/** Steps to copy, convert or measure a value, without the levels below its elements. */
 export function widthSteps(value: unknown): number {
   if (typeof value === "string") return value.length / 24;
   if (value instanceof Uint8Array) return value.length / 16;

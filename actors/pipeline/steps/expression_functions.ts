@@ -1,6 +1,6 @@
 /**
- * Functions of expressions that take the place of the library's: those that the library leaves to the host's backtracking or
- * quadratic code, or to the zone of the machine.
+ * Replacements for functions of the CEL library that use the host's backtracking or quadratic code, or the time zone of
+ * the machine.
  */
 import type { loadDriver } from "../../../deps.ts";
 import { PreciseDate } from "../../../protocols/values/precise_date.ts";
@@ -12,18 +12,18 @@ import { indexOf, lastIndexOf, split } from "./linear_search.ts";
 
 type Environment = InstanceType<Awaited<ReturnType<typeof loadDriver<"cel">>>["Environment"]>;
 
-/** By the name in the expression: the name under which the function is registered here. */
+/** From a method's name in the expression to the name under which its replacement is registered. */
 export const REPLACED_METHODS: ReadonlyMap<string, string> = new Map(
   ["matches", "contains", "indexOf", "lastIndexOf", "split", "getDayOfYear"].map((name) => [name, `${name}Linear`]),
 );
 
-/** Patterns that are made from events and kept compiled. */
+/** The most compiled patterns that are kept, of those made from events. */
 const PATTERNS_KEPT = 100;
 /** Steps to compile one character of a pattern. */
 const COMPILE_STEPS = 40;
-/** One step is 100 ns: as many looks of a pattern at a character. */
+/** Looks of a pattern at a character that take one step, of about 100 ns. */
 const LOOKS_PER_STEP = 8;
-/** Steps of one call that asks the host for a zone by its name. */
+/** Steps of one call that looks up a time zone by its name. */
 const ZONE_STEPS = 700;
 const DURATION_CHARACTERS_MAX = 100;
 
@@ -45,12 +45,12 @@ export class Patterns {
     const known = this.#constant.get(pattern) ?? this.#kept.get(pattern);
     if (known !== undefined) return known;
     const compiled = this.#compile(pattern);
-    if (this.#kept.size >= PATTERNS_KEPT) this.#kept.clear(); // patterns made from events would fill the memory
+    if (this.#kept.size >= PATTERNS_KEPT) this.#kept.clear(); // otherwise patterns from events would fill the memory
     this.#kept.set(pattern, compiled);
     return compiled;
   }
 
-  /** Steps of a search: those of compiling are taken whether or not the pattern is still kept, so that replays count alike. */
+  /** Steps of a search. They include compiling, even where the pattern is still kept, so that replays count alike. */
   steps(text: string, pattern: string): number {
     const compiling = this.#constant.has(pattern) ? 0 : (1 + pattern.length) * COMPILE_STEPS;
     return compiling + this.get(pattern).stepsFor(text) / LOOKS_PER_STEP;
@@ -90,7 +90,9 @@ function joinSteps([list, separator]: readonly unknown[]): number {
   return list.reduce((sum: number, one) => sum + 1 + (typeof one === "string" ? one.length / 24 : 0), between / 24);
 }
 
-/** A time without a zone would be read in the zone of the machine, and 30 February as 1 March. */
+/**
+ * Takes RFC 3339 alone: the host would read a time without a zone in the machine's zone, and 30 February as 1 March.
+ */
 function timestampSteps([text]: readonly unknown[]): number {
   if (typeof text === "string" && !isRfc3339(text)) {
     throw new Error(`timestamp() takes a date and time of RFC 3339: current value is ${text.slice(0, 64)}`);
@@ -142,7 +144,7 @@ function splitUpTo(text: string, separator: string, most: bigint): string[] {
   return [...parts.slice(0, limit - 1), parts.slice(limit - 1).join(separator)];
 }
 
-/** From 0, in UTC. */
+/** The day of the year, from 0, in UTC. */
 const dayOfYear = (time: Date): bigint =>
   BigInt(Math.floor((time.getTime() - Date.UTC(time.getUTCFullYear(), 0, 1)) / 86_400_000));
 
@@ -151,8 +153,8 @@ interface Evaluator {
 }
 
 /**
- * Makes times finer than a millisecond times for the library too. It knows a kind of object by its very constructor, and takes
- * one constructor for each kind. Expressions compare and compute such times to the millisecond.
+ * Registers times finer than a millisecond with the library, which knows a type by its one constructor. Expressions
+ * compare and compute such times to the millisecond.
  */
 export function registerTimes(environment: Environment): void {
   const probe = environment.parse("stream");
@@ -165,8 +167,8 @@ export function registerTimes(environment: Environment): void {
 }
 
 /**
- * Lets doubles and ints meet, which CEL does not. What comes of them is decided where the tree is walked (counted_tree.ts),
- * as the library's own arithmetic can not be replaced here.
+ * Lets an operator take a double and an int together, which CEL refuses. `counted_tree.ts` computes the result, as the
+ * library's own arithmetic can not be replaced here.
  */
 export function registerArithmetic(environment: Environment): void {
   for (const operator of "+-*/%") {

@@ -1,11 +1,13 @@
 /**
- * Arithmetic of expressions. CEL knows doubles and ints of 64 bits, and no arithmetic between the two; an event knows numbers.
- * A whole number of an event comes as a double up to 2^53 and as an int beyond, and expressions must not show where that limit
- * lies:
- *   A1. Sums, differences, products and remainders of whole numbers are exact, whichever way these came. What does not fit 64
- *       bits is an error.
- *   A2. A quotient is a double, but of two ints within 2^53: those are literals and positions, and `7 / 2` is 3 as in CEL.
- *   A3. A result that is 0 is 0, not -0: -0 would leave as a float where an integer is expected.
+ * Arithmetic of expressions. CEL has doubles and ints of 64 bits, and no arithmetic between the two; an event has
+ * numbers. A whole number of an event is a double up to 2^53 and an int beyond, and expressions must not show this
+ * limit.
+ *
+ *   A1. Sums, differences, products and remainders of whole numbers are exact, whether the operands are doubles or
+ *       ints. A result beyond 64 bits is an error.
+ *   A2. A quotient is a double, except for two ints within 2^53. These are literals and positions: `7 / 2` is 3, as in
+ *       CEL.
+ *   A3. A result of 0 is never -0, which would leave as a float where an integer is expected.
  */
 import { WHOLE_MAX } from "../../../protocols/values/exact_json.ts";
 
@@ -27,7 +29,9 @@ interface Operator {
 
 export type Arithmetic = (left: Numeric, right: Numeric) => Numeric;
 
-/** The arithmetic of an operator; undefined for what is none. Throws `Error` where a whole result does not fit 64 bits (A1). */
+/**
+ * The function of an operator; undefined for any other name. It throws `Error` for a whole result beyond 64 bits (A1).
+ */
 export function arithmeticOf(name: string): Arithmetic | undefined {
   const operator = Object.hasOwn(OPERATORS, name) ? OPERATORS[name] : undefined;
   if (operator === undefined) return undefined;
@@ -45,7 +49,7 @@ export function arithmeticOf(name: string): Arithmetic | undefined {
 /** The number with the other sign. */
 export const negated = (value: Numeric): Numeric => (typeof value === "number" ? 0 - value : fitting(-value));
 
-/** Whether CEL's own ints meet: neither is of an event (A2). */
+/** Whether both are ints within 2^53, so that neither is a number of an event (A2). */
 export const areSmallInts = (left: unknown, right: unknown): boolean => isSmallInt(left) && isSmallInt(right);
 
 export const isNumeric = (value: unknown): value is Numeric => typeof value === "number" || typeof value === "bigint";

@@ -1,9 +1,11 @@
 /**
- * Finds one text in another in time linear in both (Knuth, Morris and Pratt). The engine's own search takes the product of their
- * lengths at worst: 14 s for 500,000 characters.
+ * Finds one text in another in time linear in both (Knuth, Morris and Pratt). The engine's own search takes the product
+ * of their lengths at worst: 14 s for a text of 500,000 characters.
  */
 
-/** A shorter needle costs the engine's search at most so many looks at each character. */
+/**
+ * Needles of up to this many characters use the engine's own search, which compares each character at most as often.
+ */
 const SHORT_NEEDLE = 16;
 
 /** Index of the first `needle` at or after `from`, or -1. */

@@ -1,6 +1,7 @@
 /**
  * Makes a new event of expressions: `map: {host: event.host, load: event.cpu * 100}`. With `keep: true` beside it, the
- * event's own fields stay and those named are added or replaced. A field whose value is an absent optional is left out.
+ * event's own fields stay, and the named fields are added or replaced. A field whose value is an absent optional is
+ * left out.
  */
 import type { ExpressionCompiler } from "./expression.ts";
 import type { Step } from "./step.ts";

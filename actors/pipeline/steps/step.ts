@@ -1,12 +1,12 @@
 /**
- * A step of a pipeline: compiled once from its configuration, then run on each record; it answers zero or more events.
- * A step that throws fails for that record alone, which is set aside as `STEP_FAILED`; `UnavailableError` and
- * `OverloadedError` say that the record is fine and the step is not: it is run again.
+ * A step of a pipeline: compiled once from its configuration, then run on each record. It answers zero or more events.
+ * A step that throws fails for that record alone, which is set aside as `STEP_FAILED`. With `UnavailableError` and
+ * `OverloadedError` the fault is not the record's: the record is run again.
  */
 import type { Event } from "../../../protocols/event.ts";
 import type { PartitionReference, Position } from "../../../protocols/position.ts";
 
-/** Where the event that a step sees comes from. */
+/** The origin of the event that a step runs on. */
 export interface StepContext {
   readonly stream: string;
   readonly partition: number;
@@ -18,10 +18,10 @@ export interface StepContext {
 export interface Step {
   /** `filter`, `map`, `call`: for errors and metrics. */
   readonly name: string;
-  /** Its outputs follow from the record alone, always: it may run once for each sink (E13). */
+  /** True where the outputs always follow from the record alone: the step may run once for each sink (E13). */
   readonly isDeterministic: boolean;
   run(event: Event, context: StepContext): readonly Event[] | Promise<readonly Event[]>;
-  /** For a step that keeps state: a fresh one for one partition. Only the instance is run. */
+  /** Makes the step of one partition, with fresh state. Absent for a step without state. Only the instance is run. */
   readonly instantiate?: (partition: PartitionReference) => StatefulStep;
 }
 

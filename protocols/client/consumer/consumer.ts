@@ -1,6 +1,6 @@
 /**
- * The consumer: reads records from any position, and goes on where it was when its connection breaks or a partition moves.
- * Memory is bounded by credit: the nodes send no more than the window until the application asks for more.
+ * The consumer: reads records from any position, and resumes by itself when its connection breaks or a partition moves.
+ * Credit bounds its memory: the nodes send no more than the window until the application asks for more.
  *
  *     const consumer = new Consumer({ connect, addresses: ["ws://localhost:7070/v1/connect"] });
  *     for await (const item of consumer.subscribe({ stream: "readings", from: "earliest" })) {
@@ -24,29 +24,39 @@ import { readRecords } from "./read_records.ts";
 
 export type { ConsumedItem } from "./item_queue.ts";
 
+/** The options of a {@linkcode Consumer}. */
 export interface ConsumerOptions {
+  /** Opens connections, for example {@linkcode connectWebSocket}. */
   readonly connect: Connect;
-  /** Tried in turn. Owners of partitions that a node names are connected to as well. */
+  /** Addresses of nodes, tried in turn; one at least. The consumer also connects to the owners that a node names. */
   readonly addresses: readonly string[];
-  /** Speaks to the addresses alone, behind a load balancer for instance: nodes pass on what others own. */
+  /**
+   * True to connect to `addresses` alone, for example behind a load balancer: a node reads for the client at the
+   * owners.
+   */
   readonly forward?: boolean;
+  /** The token that a node with authentication asks for: at most 16,384 characters. */
   readonly token?: string;
+  /** Name of the program, for the node's logs: at most 256 characters. Default: `headrace-js`. */
   readonly client?: string;
+  /** Time and randomness. Default: {@linkcode SYSTEM_CLOCK}. */
   readonly clock?: Clock;
-  /** Told of each change of the connection's state, once. */
+  /** Called once for each change of the connection's state. */
   readonly onState?: (state: ConnectionState) => void;
 }
 
+/** The options of one subscription. */
 export interface SubscribeOptions {
   readonly stream: string;
-  /** All of the stream's where absent. A number reads from `from`. */
+  /** Partitions to read; all of the stream where absent. A plain number begins at `from`. */
   readonly partitions?: readonly (number | { readonly partition: number; readonly from: SubscribeFrom })[];
-  /** Where to begin; `latest` where absent. A position is that of the last record handled. */
+  /** Where to begin. A position is that of the last record handled: reading begins behind it. Default: `latest`. */
   readonly from?: SubscribeFrom;
-  /** `rejected` reads what validation set aside. */
+  /** `rejected` reads the dead letters of validation. Default: `records`. */
   readonly channel?: "records" | "rejected";
-  /** Bytes on their way or not yet consumed. */
+  /** The most bytes that are on their way or not yet consumed, from 1. Default: 4,194,304. */
   readonly windowBytes?: number;
+  /** Ends the subscription. */
   readonly signal?: AbortSignal;
 }
 
@@ -55,13 +65,14 @@ type OwnEffect = Exclude<ConsumerEffect, LinkEffect>;
 
 const WINDOW_BYTES = 4_194_304;
 
+/** Reads the records of streams, over one connection to a node and one to each owner that the node names. */
 export class Consumer {
   private readonly shell: ClientShell<ConsumerState, ConsumerCommand, OwnEffect>;
   private readonly queues = new Map<number, ItemQueue>();
   private nextId = 1;
   private stoppedBy: Error | undefined;
 
-  /** Throws `ConfigurationError` for options that can never work. */
+  /** Begins to connect. Throws `ConfigurationError` for options that can never work. */
   constructor(options: ConsumerOptions) {
     checkClientOptions("a consumer", options);
     const { connect, addresses, token, client = "headrace-js", clock = SYSTEM_CLOCK, forward, onState } = options;
@@ -71,9 +82,9 @@ export class Consumer {
   }
 
   /**
-   * Reads until the caller leaves the loop, `signal` aborts (the loop then ends) or the node refuses (the loop then throws
-   * `RejectedError`). Items of one partition come in offset order. Throws `ConfigurationError` for a window without a byte,
-   * and the reason once the consumer has ended.
+   * Reads until the caller leaves the loop, until `signal` aborts (the loop then ends), or until a node refuses the
+   * subscription (the loop then throws `RejectedError`). Items of one partition come in offset order. Throws
+   * `ConfigurationError` for a window below 1 byte. Once the consumer has ended, throws the reason of its end.
    */
   subscribe(options: SubscribeOptions): AsyncIterableIterator<ConsumedItem> {
     if (this.stoppedBy !== undefined) throw this.stoppedBy;
@@ -95,6 +106,7 @@ export class Consumer {
     return queue;
   }
 
+  /** Ends all subscriptions and connections. */
   close(): void {
     this.shell.tell({ kind: "stop" });
   }

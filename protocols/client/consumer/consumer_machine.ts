@@ -1,15 +1,17 @@
 /**
- * Decides what a consumer asks for and where: subscriptions, where each resumes after a break or a move, and how much credit
- * the nodes get. Leaves decoding and the application's pace to `consumer.ts`.
+ * Decides what a consumer asks for, and on which connection: subscriptions, where each resumes after a break or a move,
+ * and how much credit each node gets. Leaves decoding and the application's pace to `consumer.ts`.
  *
- *   R1. A partition resumes after the last record received, told by its position, so that a changed log is noticed (E9).
- *   R2. Each attempt at a subscription has a number of its own; frames of an earlier one are ignored.
- *   R3. Credit given and not yet used, on all links, and bytes received and not yet consumed, together never exceed the
- *       window (E19).
- *   R4. Truncation and trimming are told to the application before any record after them.
+ *   R1. A partition resumes after the last record received. The resume point is a position, so that a changed log is
+ *       noticed (E9).
+ *   R2. Each attempt at a subscription has a number of its own. Frames with the number of an earlier attempt are
+ *       ignored.
+ *   R3. The credit given and not yet used, on all links, and the bytes received and not yet consumed, together never
+ *       exceed the window (E19).
+ *   R4. The application is told of a truncation or a trim before any record after it.
  *   R5. A partition is read on one link at a time: at the owner that a node named, else at home.
- *   R6. A connection that says nothing for a while is asked for a sign of life, a credit of nothing. One that does not answer
- *       that, or a greeting, is given up (link.ts says when).
+ *   R6. A silent connection is asked for a sign of life, with a credit of 0 bytes. A connection that answers neither
+ *       this nor the greeting is given up (`link.ts` has the times).
  */
 import { backoffMs } from "../../clock.ts";
 import { errorFromCode, type HeadraceError, RejectedError, UnavailableError } from "../../errors.ts";
@@ -48,8 +50,8 @@ import { byWireId, takeBreak, takeRecords } from "./consumer_records.ts";
 import { CONSUMER_LIMITS, type ConsumerState, createSubscription, type Part } from "./consumer_state.ts";
 
 /**
- * Time without a frame, about, after which a sign of life is asked for: early enough that a node's silence is told within
- * some 5 s, and one small frame for each such time that nothing is sent.
+ * A sign of life is asked for after about this time without a frame. So a node's silence is told within about 5 s, and
+ * an idle connection costs one small frame each time.
  */
 const ASK_AFTER_MS = 1_800;
 
@@ -208,7 +210,7 @@ function takeFrame(
     case "ack":
     case "gap":
     case "credit":
-      break; // A producer's; tolerated.
+      break; // These are for producers.
   }
 }
 
@@ -243,7 +245,8 @@ function takeError(state: ConsumerState, link: Link, frame: ErrorFrame, effects:
     return;
   }
   const read = byWireId(state, link, frame.subscription);
-  if (read === undefined || frame.code === "MALFORMED_FRAME") return; // of a second one under its number: it goes on
+  // `MALFORMED_FRAME` refuses a second subscription with the same number: the first one goes on.
+  if (read === undefined || frame.code === "MALFORMED_FRAME") return;
   const { subscription, part } = read;
   part.wireId = undefined;
   part.outstandingBytes = 0;

@@ -1,10 +1,10 @@
-/** What goes in and out of the consumer's machine. */
+/** The messages and the effects of the consumer's machine. */
 import type { HeadraceError } from "../../errors.ts";
 import type { ClientFrame, RecordsFrame, SubscribeFrom } from "../../wire/frames.ts";
 import type { LinkEffect, LinkMessage } from "../link.ts";
 
 export interface SubscriptionRequest {
-  /** The shell's name for it. */
+  /** The shell's number of this subscription. */
   readonly id: number;
   readonly stream: string;
   readonly channel: "records" | "rejected";
@@ -26,7 +26,7 @@ export type ConsumerMessage =
 export type ConsumerEffect =
   | LinkEffect
   | { readonly kind: "send"; readonly link: string; readonly frame: ClientFrame }
-  /** Records from `fromOffset` on are new; earlier ones of the first batch were asked for by nobody. */
+  /** Records from `fromOffset` on are new. Earlier ones of the first batch are to be skipped. */
   | {
       readonly kind: "records";
       readonly id: number;

@@ -1,4 +1,4 @@
-/** The consumer machine's subscriptions: on which links they are read, and the credit of each part (R1-R3, R5, R6). */
+/** The consumer machine's subscriptions: on which links they are read, and the credit of each part (R1, R2, R3, R5). */
 import { backoffMs } from "../../clock.ts";
 import { type HeadraceError, RejectedError } from "../../errors.ts";
 import type { MovedFrame, MovingFrame } from "../../wire/frames.ts";
@@ -20,7 +20,7 @@ import { CONSUMER_LIMITS, type ConsumerState, type Part, type Subscription } fro
 
 const isOnline = (state: ConsumerState, name: string): boolean => linkNamed(state.links, name)?.phase === "online";
 
-/** The node at home has told its streams: reads all that is asked for, at home or at the owners that it names. */
+/** Home was welcomed: reads the partitions of a subscription, each at home or at the owner that home names. */
 export function beginAtHome(state: ConsumerState, subscription: Subscription, effects: ConsumerEffect[]): void {
   if (!isOnline(state, HOME)) return;
   const { request, cursors, links } = subscription;
@@ -46,7 +46,7 @@ export function beginAtHome(state: ConsumerState, subscription: Subscription, ef
   else subscribeWaiting(state, subscription, effects);
 }
 
-/** Reads a partition at its owner's, if one is named, else where it is read now. */
+/** Reads a partition at the owner at `address`. Without an address the partition stays on its link. */
 function place(
   state: ConsumerState,
   subscription: Subscription,
@@ -75,12 +75,12 @@ const linkHost = (state: ConsumerState, effects: ConsumerEffect[]): LinkHost<Lin
   },
 });
 
-/** A link to an owner is gone: what was read there is read on at home (R5). */
+/** A link to an owner broke: its partitions are read at home (R5). */
 export function leaveOwner(state: ConsumerState, link: Link, effects: ConsumerEffect[]): void {
   forgetLink(state.links, link, linkHost(state, effects));
 }
 
-/** R3. Shares the partitions out anew, and the window with them. */
+/** R3. Groups the partitions by link anew, and divides the window among the groups. */
 function regroup(state: ConsumerState, subscription: Subscription, effects: ConsumerEffect[]): void {
   unsubscribeParts(state, subscription, effects);
   const parts = new Map<string, Part>();
@@ -101,7 +101,7 @@ function unsubscribeParts(state: ConsumerState, { parts }: Subscription, effects
   }
 }
 
-/** R1, R2. Subscribes the parts that are not, where their link stands. */
+/** R1, R2. Subscribes each part that has no number yet and whose link is online. */
 export function subscribeWaiting(state: ConsumerState, subscription: Subscription, effects: ConsumerEffect[]): void {
   const { request, cursors } = subscription;
   for (const part of subscription.parts) {
@@ -131,7 +131,10 @@ function creditFor(subscription: Subscription, part: Part): number {
 const shareBytes = ({ request, parts }: Subscription): number =>
   Math.max(1, Math.floor(request.windowBytes / Math.max(1, parts.length)));
 
-/** R3. Gives credit back in parts of the window, so that it does not cost a frame for each one received. */
+/**
+ * R3. Gives credit back in steps of a part's share, a quarter or a sixteenth, so that not each frame read costs
+ * another.
+ */
 export function consume(
   state: ConsumerState,
   subscription: Subscription,
@@ -153,7 +156,7 @@ export function consume(
   }
 }
 
-/** R5. The first word of a move is followed at once; nodes that point at each other are asked ever more slowly. */
+/** R5. The first `moved` is followed at once. Further ones, before a record was read, wait for a growing backoff. */
 export function takeMoved(state: ConsumerState, link: Link, frame: MovedFrame, effects: ConsumerEffect[]): void {
   const { partition, address } = frame;
   const isElsewhere = address !== undefined && address !== link.address && mayFollow(state.links, address);
@@ -174,7 +177,7 @@ export function takeMoved(state: ConsumerState, link: Link, frame: MovedFrame, e
   closeUnused(state.links, link.name, effects);
 }
 
-/** It is read on where it is until then. */
+/** Connects to the next owner ahead of the move. The partition stays on its link until `moved`. */
 export function takeMoving(
   state: ConsumerState,
   link: Link,
@@ -187,7 +190,7 @@ export function takeMoving(
   if (isRead) prepareLink(state.links, address, linkHost(state, effects), effects);
 }
 
-/** A subscription has waited: for the owners of its partitions to agree, or after an error. */
+/** A subscription's wait, after a second `moved` or an error, is over: subscribes again. */
 export function endWait(state: ConsumerState, subscription: Subscription, effects: ConsumerEffect[]): void {
   const waiting = [...subscription.waiting];
   subscription.waiting.clear();

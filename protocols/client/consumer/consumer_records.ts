@@ -1,4 +1,6 @@
-/** The consumer machine's records: which subscription a frame belongs to, and where each partition goes on (R1, R2, R4). */
+/**
+ * The consumer machine's records: which subscription a frame belongs to, and where each partition resumes (R1, R2, R4).
+ */
 
 import type { NodeFrame, RecordsFrame, SubscribeFrom } from "../../wire/frames.ts";
 import type { Link } from "../link.ts";
@@ -32,7 +34,7 @@ export function takeRecords(
   subscription.tries = 0;
   const last = frame.batches.at(-1);
   if (last === undefined) {
-    // The node's word on where `latest` is: a break before the first record skips nothing.
+    // The node has told the offset of `latest`: a break before the first record skips nothing.
     if (cursor === "latest") subscription.cursors.set(frame.partition, { offset: frame.endOffset });
     return;
   }

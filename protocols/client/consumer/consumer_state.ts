@@ -1,4 +1,7 @@
-/** What the consumer's machine holds: its links, and its subscriptions in parts, one for each link that has some of them. */
+/**
+ * The state of the consumer's machine: its links and its subscriptions. A subscription has one part for each link it
+ * uses.
+ */
 
 import type { SubscribeFrom } from "../../wire/frames.ts";
 import { createLink, type Link, SILENCE_ELSEWHERE_MS, SILENCE_MS } from "../link.ts";
@@ -14,7 +17,7 @@ export const CONSUMER_LIMITS = {
 export interface Part {
   readonly link: string;
   readonly partitions: number[];
-  /** Its number on that connection; undefined while it is not subscribed. */
+  /** The part's number on its connection; undefined while the part is not subscribed. */
   wireId: number | undefined;
   /** Credit given and not yet used. The last frame may exceed it, so it may lie below 0. */
   outstandingBytes: number;
@@ -22,13 +25,13 @@ export interface Part {
 
 export interface Subscription {
   readonly request: SubscriptionRequest;
-  /** Where each partition goes on; filled once the partitions are known. */
+  /** Where each partition resumes; filled once the stream's partitions are known. */
   readonly cursors: Map<number, SubscribeFrom>;
   /** The link that each partition is read on. */
   readonly links: Map<number, string>;
-  /** Moved again before anything was read: where each goes when it has waited, if elsewhere. */
+  /** Partitions that moved again before a record was read: the owner's address after the wait, or undefined to stay. */
   readonly waiting: Map<number, string | undefined>;
-  /** Moves of a partition since something was read of it. */
+  /** Moves of a partition since its last record was read. */
   readonly moves: Map<number, number>;
   parts: readonly Part[];
   /** Received, and not yet consumed by the application. */

@@ -1,20 +1,25 @@
-/** What a subscription yields, on its way to a `for await` loop. */
+/** The items of a subscription on their way to a `for await` loop. */
 import type { ConsumedRecord } from "./read_records.ts";
 
+/** An item of a subscription: records, or a break in the log of one partition. */
 export type ConsumedItem =
   | {
       readonly kind: "records";
       readonly stream: string;
       readonly partition: number;
+      /** Records in offset order. May be empty. */
       readonly records: readonly ConsumedRecord[];
+      /** One past the newest committed offset when the node sent this. */
       readonly endOffset: number;
     }
-  /** Retention removed records that were not read: reading goes on at `firstOffset`. */
+  /** Retention removed records that were not read. Reading goes on at `firstOffset`. */
   | { readonly kind: "trimmed"; readonly stream: string; readonly partition: number; readonly firstOffset: number }
-  /** Records from `divergence` on, though perhaps read, no longer exist: reading goes on there (E9). */
+  /**
+   * Records from `divergence` on no longer exist, though they may have been read. Reading goes on at `divergence` (E9).
+   */
   | { readonly kind: "truncated"; readonly stream: string; readonly partition: number; readonly divergence: number };
 
-/** One item counts as consumed when the loop comes back for the next. */
+/** Hands items to a loop. An item counts as consumed once the loop asks for the next one. */
 export class ItemQueue implements AsyncIterableIterator<ConsumedItem> {
   private readonly items: { readonly read: () => ConsumedItem; readonly sizeBytes: number }[] = [];
   private readonly waiting: { resolve(result: IteratorResult<ConsumedItem>): void; reject(error: unknown): void }[] =

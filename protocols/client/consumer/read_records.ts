@@ -1,21 +1,26 @@
-/** From a `records` frame to records: skips what was rejected and what was not asked for, and gives each its position. */
+/**
+ * From a `records` frame to records: skips what was rejected and what was not asked for, and gives each its position.
+ */
 import type { Event } from "../../event.ts";
 import { type Position, position } from "../../position.ts";
 import { traceparentAt } from "../../traceparent.ts";
 import { decodeEvents, EVENT_LIMITS } from "../../values/event_codec.ts";
 import type { RecordsFrame, WireBatch } from "../../wire/frames.ts";
 
-/** An event as it lies in a partition. */
+/** A record: an event with its position in its partition. */
 export interface ConsumedRecord {
   readonly position: Position;
   readonly event: Event;
+  /** Time of the append, in ms since 1970. */
   readonly appendedAtMs: number;
+  /** Version of the schema that the event was validated against; 0 for a stream without a schema. */
   readonly schemaVersion: number;
   readonly producerId: string | undefined;
+  /** W3C trace context of the record's batch. */
   readonly traceparent: string | undefined;
 }
 
-/** What a node sends was judged when it was taken in; dead letters carry more than an event may. */
+/** A node has judged its records when it took them; dead letters are larger than an event may be. */
 const NODE_LIMITS = {
   ...EVENT_LIMITS,
   eventBytesMax: Number.MAX_SAFE_INTEGER,
@@ -27,7 +32,7 @@ const NODE_LIMITS = {
 const isRejected = (rejected: Uint8Array | undefined, index: number): boolean =>
   rejected !== undefined && ((rejected[index >> 3] ?? 0) & (1 << (index & 7))) !== 0;
 
-/** The frame's records at `fromOffset` and after it. */
+/** The frame's records from `fromOffset` on, without rejected events. */
 export function readRecords(frame: RecordsFrame, fromOffset: number): ConsumedRecord[] {
   const records: ConsumedRecord[] = [];
   for (const batch of frame.batches) readBatch(batch, fromOffset, records);

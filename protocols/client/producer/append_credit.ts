@@ -1,17 +1,18 @@
 /**
- * The append credit of one connection: what may still be sent there, and the appends that no answer has come for
+ * The append credit of one connection: the bytes that may still be sent, and the appends that await an answer
  * (docs/protocol.md, "Credit").
- *   C1. Credit comes back as the node names it: more than was taken where it lets the client have more, less where others
- *       need it.
- *   C2. One append may always be under way, on the connection and in each of its partitions.
- *   C3. Where several partitions are in use, one holds a share of the credit at most: a partition that does not answer
- *       leaves the others something to go on with (E19).
+ *
+ *   C1. An answer gives back the credit that it names: more than its append took where the node allows more, less where
+ *       other connections need it.
+ *   C2. One append may always be under way on the connection. A partition's share never holds back its first append.
+ *   C3. Where several partitions are in use, one holds at most three quarters of the credit: a partition that does not
+ *       answer leaves the others a quarter (E19).
  */
 
 import { compareSequences, lastSequence, type Sequence } from "../../sequence.ts";
 import type { AppendFrame } from "../../wire/frames.ts";
 
-/** Of all credit, so much may be under way in one partition (C3). */
+/** The share of all credit that one partition may hold (C3). */
 const PARTITION_SHARE = 3 / 4;
 
 interface Unanswered {
@@ -29,10 +30,10 @@ export class AppendCredit {
   availableBytes = 0;
   private count = 0;
   private underWayBytes = 0;
-  /** By chain, those that were ever used on this connection. */
+  /** One lane for each chain that was used on this connection, by its key. */
   private readonly lanes = new Map<string, Lane>();
 
-  /** A new connection begins anew. */
+  /** Begins a new connection, with the credit of its welcome. */
   reset(creditBytes: number): void {
     this.availableBytes = creditBytes;
     this.count = 0;
@@ -40,12 +41,12 @@ export class AppendCredit {
     this.lanes.clear();
   }
 
-  /** Whether an answer is to come that gives credit back. */
+  /** True while an append awaits its answer. */
   get isOwed(): boolean {
     return this.count > 0;
   }
 
-  /** C2, C3. */
+  /** C2, C3. Whether an append of `bytes` may be sent on `chain` now. */
   mayTake(chain: string, bytes: number): boolean {
     if (this.isOwed && bytes > this.availableBytes) return false;
     const lane = this.lanes.get(chain);
@@ -60,7 +61,7 @@ export class AppendCredit {
     this.take(lane, estimatedBytes);
   }
 
-  /** What an append took is known now. */
+  /** Replaces an append's estimated size by its size on the wire. */
   correct(chain: string, frame: AppendFrame, wireBytes: number, estimatedBytes: number): void {
     const lane = this.lane(chain);
     const sent = lane.appends.findLast((one) => one.frame === frame);
@@ -84,12 +85,12 @@ export class AppendCredit {
     }
   }
 
-  /** One append at least, the oldest, was refused: others that shared its answer are settled by the next `opened`. */
+  /** The oldest append was refused. Others that shared its answer are settled by the next `opened`. */
   refuse(chain: string): void {
     this.answered(this.lane(chain));
   }
 
-  /** All that was sent on the chain has been answered, whether or not the answers were understood. */
+  /** Every append of the chain has its answer. */
   settle(chain: string): void {
     const lane = this.lane(chain);
     while (lane.appends.length > 0) this.answered(lane);

@@ -1,6 +1,6 @@
 /**
- * Gathers a producer's events into batches, one open batch for each partition, and says when one is full. Decides where an
- * event goes; leaves encoding and sending to `producer.ts`.
+ * Gathers a producer's events into batches, one open batch for each partition, and says when one is full. Decides where
+ * an event goes; leaves encoding and sending to `producer.ts`.
  */
 import type { Event } from "../../event.ts";
 import { keyOf, parsePointer, partitionOfKey } from "../../partitioner.ts";
@@ -8,9 +8,9 @@ import type { Sequence } from "../../sequence.ts";
 import { type EventInput, isEvent } from "../../values/unreadable.ts";
 import type { StreamDescription } from "../../wire/frames.ts";
 
-/** An event in the producer's hands, and who waits for it. */
+/** An event in the producer's hands, with its options and the promise of its confirmation. */
 export interface Slot {
-  /** What could not be made an event is set aside by the node as `MALFORMED_EVENT`. */
+  /** Input that could not be made an event is set aside by the node as `MALFORMED_EVENT`. */
   readonly event: EventInput;
   readonly stream: string;
   readonly partition: number | undefined;
@@ -20,6 +20,7 @@ export interface Slot {
   readonly confirm: { resolve(outcome: Confirmation): void; reject(error: Error): void } | undefined;
 }
 
+/** The outcome of one confirmed event: stored with its sequence, or rejected with the code, the path and the reason. */
 export type Confirmation =
   | {
       readonly kind: "stored";
@@ -38,16 +39,16 @@ export interface OpenBatch {
 interface Route {
   readonly description: StreamDescription;
   readonly pointer: readonly string[] | undefined;
-  /** Where events without a key go until their batch is full. */
+  /** Counts batches of events without a key: modulo the partitions, it is the partition of the current one. */
   next: number;
 }
 
-/** Neighbouring sequences that share a partition, so that batches stay whole. */
+/** The number of neighbouring sequences that share a partition, so that batches stay whole. */
 const SEQUENCES_TOGETHER = 4_096;
 
 /**
- * Where an event without a key goes if it has a sequence of its own: sent again, it must meet the chain that knows it
- * (E3), so its place depends on nothing but the sequence.
+ * The partition of an event without a key but with a sequence of its own. A repeated event must meet the chain that
+ * knows it (E3), so its partition depends on the sequence alone.
  */
 const partitionOfSequence = ([term, position]: Sequence, partitions: number): number =>
   (term + Math.floor(position / SEQUENCES_TOGETHER)) % partitions;
@@ -66,7 +67,7 @@ export class EventBatcher {
     }
   }
 
-  /** The names of the streams that the node has told. */
+  /** The names of the streams that the node has named. */
   get streamNames(): readonly string[] {
     return [...this.routes.keys()];
   }
@@ -104,7 +105,7 @@ export class EventBatcher {
     return batch;
   }
 
-  /** Takes one batch out; events without a key then go to the next partition. */
+  /** Closes an open batch. Events without a key then go to the next partition. */
   take(batch: OpenBatch): void {
     this.open.get(batch.stream)?.delete(batch.partition);
     const route = this.routes.get(batch.stream);

@@ -1,6 +1,6 @@
 /**
- * The producer: sends events so that each is in the log exactly once, or is handed back. Batches and encodes in
- * `send_buffer.ts`; what is sent when and where is decided in `producer_machine.ts`.
+ * The producer: sends events so that each is in the log exactly once, or is handed back. `send_buffer.ts` batches and
+ * encodes events; `producer_machine.ts` decides when and where they are sent.
  *
  *     const producer = new Producer({
  *       connect: connectWebSocket({ subprotocol: SUBPROTOCOL_MSGPACK }),
@@ -54,7 +54,9 @@ interface Opener {
   reject(error: Error): void;
 }
 
+/** Sends events to streams, each exactly once. Every event is stored, rejected, or handed back in doubt. */
 export class Producer {
+  /** The id of this send buffer (E1): the option `instance`, or a random one. */
   readonly instance: string;
   private readonly options: BufferOptions;
   private readonly clock: Clock;
@@ -66,7 +68,7 @@ export class Producer {
   private readonly settledListeners = new Set<() => void>();
   private stoppedBy: Error | undefined;
 
-  /** Throws `ConfigurationError` for options that can never work. */
+  /** Begins to connect. Throws `ConfigurationError` for options that can never work. */
   constructor(options: ProducerOptions) {
     checkClientOptions("a producer", options);
     checkProducerNames({ producerId: options.producerId, instance: options.instance, stream: options.stream });
@@ -95,8 +97,8 @@ export class Producer {
   }
 
   /**
-   * Resolves once the event is buffered; waits while the buffer is full. Rejects once the producer has stopped, and with
-   * `RejectedError` for what no node takes: an unknown stream, or an option beyond its bound. Never throws.
+   * Resolves once the event is buffered; waits while the buffer is full. Rejects with `RejectedError` for an unknown
+   * stream or an option beyond its bound, and with the reason once the producer has stopped. Never throws.
    */
   send(event: EventInput, options: SendOptions = NO_OPTIONS): Promise<void> {
     try {
@@ -109,14 +111,14 @@ export class Producer {
     }
   }
 
-  /** Resolves once the event is durable, or was set aside; rejects where nobody can tell. */
+  /** Resolves once the event is durable or was rejected. Rejects where the event is in doubt or can not be sent. */
   sendAndConfirm(event: EventInput, options: SendOptions = NO_OPTIONS): Promise<Confirmation> {
     return new Promise((resolve, reject) => {
       this.offer(this.slotOf(event, options, { resolve, reject }), options.signal).catch(reject);
     });
   }
 
-  /** Sends all of an iterable, waiting as `send` does, then flushes; answers the count of events. Rejects as `flush` does. */
+  /** Sends each event of an iterable as `send` does, then flushes. Answers the number of events. Rejects as both do. */
   async sendAll(events: AsyncIterable<Event> | Iterable<Event>, options: SendOptions = NO_OPTIONS): Promise<number> {
     let count = 0;
     for await (const event of events) {
@@ -128,7 +130,10 @@ export class Producer {
     return count;
   }
 
-  /** Asks what a partition holds of this producer: where to resume. */
+  /**
+   * Asks the partition's log for the last stored sequence of this producer, and its resume point. Rejects where the
+   * node refuses, and once the producer has stopped.
+   */
   open(stream: string, partition: number): Promise<OpenedPartition> {
     return new Promise((resolve, reject) => {
       if (this.stoppedBy !== undefined) return reject(this.stoppedBy);
@@ -139,9 +144,9 @@ export class Producer {
   }
 
   /**
-   * Sends the batches that wait to fill, and resolves when every event sent before is settled. Rejects with `RejectedError`
-   * where some were rejected and neither `onRejected` nor a confirmation told: once for each such set of events. Rejects
-   * likewise where some are in doubt and `onInDoubt` is absent.
+   * Sends the batches that wait to fill, and resolves when every event sent before is settled. Rejects with
+   * `RejectedError` where some were rejected and neither `onRejected` nor a confirmation told: once for each such set
+   * of events. Rejects likewise where some are in doubt and `onInDoubt` is absent.
    */
   async flush(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     await this.settleAll(options.signal);
@@ -149,12 +154,15 @@ export class Producer {
     if (untold !== undefined) throw untold;
   }
 
-  /** Waits at most `timeoutMs` (10,000 where absent) for what was sent, then stops; hands back what is not stored. */
+  /**
+   * Waits at most `timeoutMs` (default 10,000) until every event is settled, then stops. Answers the outcome of all
+   * events of this producer: those without an ack are in doubt.
+   */
   async close(options: { readonly timeoutMs?: number } = {}): Promise<ProducerOutcome> {
     if (this.stoppedBy === undefined) {
       const limit = new AbortController();
       const timer = this.clock.setTimer(options.timeoutMs ?? 10_000, () => limit.abort());
-      // An early end is told by the events in doubt.
+      // A timeout or an early end shows in the events in doubt.
       await this.settleAll(limit.signal).catch(() => undefined);
       timer.cancel();
       this.shell.tell({ kind: "stop" });
@@ -169,7 +177,7 @@ export class Producer {
     await this.until(() => ids.every((id) => !this.buffer.isHeld(id)), signal);
   }
 
-  /** Events held: buffered, under way, or waiting to be buffered. */
+  /** The number of events that are buffered, without an ack, or waiting to be buffered. */
   get pendingEvents(): number {
     return this.buffer.pendingEvents;
   }
@@ -258,7 +266,7 @@ export class Producer {
     return openers;
   }
 
-  /** The machine has stopped: whatever never reached it is handed back as well. */
+  /** The machine has stopped: events that never reached it are handed back as well. */
   private finish(cause: HeadraceError | undefined): void {
     const error = cause ?? new UnavailableError("STOPPING", "Cannot send as the producer was closed");
     this.stoppedBy = error;
@@ -274,7 +282,9 @@ export class Producer {
     for (const listener of [...this.settledListeners]) listener();
   }
 
-  /** Waits until `isDone` holds, looking after each settling; rejects when the producer stops first or `signal` aborts. */
+  /**
+   * Waits until `isDone` holds, looking after each settling; rejects when the producer stops first or `signal` aborts.
+   */
   private until(isDone: () => boolean, signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
       const end = (act: () => void) => {

@@ -1,4 +1,7 @@
-/** The producer machine's appends: what may go, what an ack settles, and whose turn it is when credit comes back (P1, P7). */
+/**
+ * The producer machine's appends: which batches may be sent, which batches an ack settles, and which chain goes first
+ * once credit returns (P1, P7).
+ */
 import { InvariantError } from "../../errors.ts";
 import { compareSequences, lastSequence, type Sequence, type Sequences } from "../../sequence.ts";
 import type { AckFrame, AppendFrame, WireVerdict } from "../../wire/frames.ts";
@@ -7,10 +10,10 @@ import type { ProducerEffect, SettledBatch } from "./producer_messages.ts";
 import { type Chain, PRODUCER_LIMITS, type ProducerLink, type ProducerState } from "./producer_state.ts";
 import { type QueuedBatch, settled } from "./queued_batch.ts";
 
-/** What an append frame takes beyond its events, at most; the wire's own count corrects it. */
+/** Bytes of an append frame besides its events, at most. The size on the wire replaces this estimate. */
 const FRAME_OVERHEAD_BYTES = 512;
 
-/** P1, P7. Sends what may go. */
+/** P1, P7. Sends the batches that the chain's phase and the link's credit allow. */
 export function pump(state: ProducerState, chain: Chain, nowMs: number, effects: ProducerEffect[]): void {
   const link = linkNamed(state.links, chain.link);
   if (link === undefined || chain.phase !== "open") return;
@@ -66,7 +69,7 @@ export function takeAck(
   const { stream, partition, verdicts = [] } = frame;
   const batches: SettledBatch[] = [];
   const carried: WireVerdict[] = [];
-  // What is not under way stays: it is sent again, for the ack that carries its verdicts (P3).
+  // Batches that were not sent on this link stay: only the ack of their repetition carries their verdicts (P3).
   for (let head = chain.queue[0]; head?.sequences !== undefined && chain.sent > 0; head = chain.queue[0]) {
     if (compareSequences(lastSequence(head.sequences), frame.lastSequence) > 0) break;
     chain.queue.shift();
@@ -89,7 +92,7 @@ export function takeAck(
   pump(state, chain, nowMs, effects);
 }
 
-/** Credit has come back on a link. Chains take turns: whoever was served goes to the end of the line. */
+/** Credit has returned on a link. Chains take turns: a chain that was served goes to the end of the line. */
 export function serveStarved(state: ProducerState, link: ProducerLink, nowMs: number, effects: ProducerEffect[]): void {
   if (!link.isStarved) return;
   link.isStarved = false;

@@ -1,4 +1,7 @@
-/** The producer machine's chains: where each is spoken of, how it is opened, and what `opened` says of it (P3-P5, P9-P11). */
+/**
+ * The producer machine's chains: which link each uses, how each is opened, and what follows from `opened` (P3, P4, P5,
+ * P9, P10, P11).
+ */
 import { backoffMs } from "../../clock.ts";
 import { FencedError } from "../../errors.ts";
 import { compareSequences, type Sequence } from "../../sequence.ts";
@@ -16,7 +19,7 @@ import {
   reconnectHome,
 } from "../links.ts";
 import { pump } from "./producer_appends.ts";
-import type { ProducerEffect, SettledBatch } from "./producer_messages.ts";
+import type { ProducerEffect } from "./producer_messages.ts";
 import {
   type Chain,
   chainKey,
@@ -26,7 +29,7 @@ import {
   type ProducerLink,
   type ProducerState,
 } from "./producer_state.ts";
-import { cutAt, numberBatch, settled } from "./queued_batch.ts";
+import { cutAt, numberBatch, type QueuedBatch, settledOf } from "./queued_batch.ts";
 
 export function chainOf(state: ProducerState, stream: string, partition: number, effects: ProducerEffect[]): Chain {
   const key = chainKey(stream, partition);
@@ -63,14 +66,14 @@ function goTo(state: ProducerState, chain: Chain, link: string): void {
   chain.hasMoved = true;
 }
 
-/** Puts a chain on the link to its owner, if one is known of that may be followed. */
+/** Moves a chain to the link of its owner at `address`. Without an address the chain stays. */
 function place(state: ProducerState, chain: Chain, address: string | undefined, effects: ProducerEffect[]): void {
   if (address === undefined) return;
   const link = linkTo(state.links, address, linkHost(state, effects), effects);
   if (link.name !== chain.link) goTo(state, chain, link.name);
 }
 
-/** Home is welcomed: its chains go to the owners that it names, or are opened there. */
+/** A link was welcomed. Chains at home go to the owners that home named; the others are opened on this link. */
 export function openWaiting(state: ProducerState, link: ProducerLink, effects: ProducerEffect[]): void {
   for (const chain of state.chains.values()) {
     if (chain.link !== link.name) continue;
@@ -79,7 +82,7 @@ export function openWaiting(state: ProducerState, link: ProducerLink, effects: P
   }
 }
 
-/** P3. */
+/** P3. Opens a chain whose link is online. On another link the chain waits for the welcome. */
 export function reopen(state: ProducerState, chain: Chain, effects: ProducerEffect[]): void {
   chain.sent = 0;
   const link = linkNamed(state.links, chain.link);
@@ -100,7 +103,7 @@ export function reopen(state: ProducerState, chain: Chain, effects: ProducerEffe
   effects.push({ kind: "send", link: link.name, frame });
 }
 
-/** Tries the chain again after a while, longer each time. */
+/** Opens the chain again after a backoff of at least `leastMs`, which grows with each try. */
 export function retryLater(state: ProducerState, chain: Chain, leastMs: number, effects: ProducerEffect[]): void {
   if (chain.phase === "waiting" || linkNamed(state.links, chain.link)?.phase !== "online") return;
   chain.phase = "waiting";
@@ -110,7 +113,7 @@ export function retryLater(state: ProducerState, chain: Chain, leastMs: number, 
   effects.push({ kind: "set_timer", timer: `chain ${chain.key}`, delayMs });
 }
 
-/** A chain has waited: it goes where it was told to. */
+/** A chain's wait is over: it goes to the owner that the last `moved` named, if any, and opens again. */
 export function endWait(state: ProducerState, chain: Chain | undefined, effects: ProducerEffect[]): void {
   if (chain?.phase !== "waiting") return;
   const before = chain.link;
@@ -120,7 +123,7 @@ export function endWait(state: ProducerState, chain: Chain | undefined, effects:
   if (chain.link !== before) closeUnused(state.links, before, effects);
 }
 
-/** P9. Word of a move is followed at once; nodes that point at each other are asked ever more slowly. */
+/** P9. A `moved` is followed at once. An owner that was asked already is asked again after a backoff only. */
 export function takeMoved(
   state: ProducerState,
   link: ProducerLink,
@@ -141,12 +144,12 @@ export function takeMoved(
   endWait(state, chain, effects);
 }
 
-/** What is sent to the chain goes on to its owner of now. */
+/** Connects to the next owner ahead of the move (links L6). The chain stays on its link until `moved`. */
 export function takeMoving(state: ProducerState, { address }: MovingFrame, effects: ProducerEffect[]): void {
   prepareLink(state.links, address, linkHost(state, effects), effects);
 }
 
-/** P10. A link is gone: home is tried again, an owner's chains go home. */
+/** P10. A link broke: home is connected again after a backoff, and the chains of an owner go home. */
 export function loseLink(state: ProducerState, link: ProducerLink, leastMs: number, effects: ProducerEffect[]): void {
   link.credit.reset(0);
   link.isStarved = false;
@@ -175,7 +178,7 @@ export function takeOpened(
   const stored = frame.lastSequence ?? undefined;
   const isLess = chain.previous !== undefined && compareSequences(chain.previous, stored) > 0;
   if (isLess && chain.hasMoved) {
-    // It may be the answer to an earlier `open` here, from before the chain went on elsewhere: asked once more.
+    // This may answer an `open` from before the chain went to another link. Open once more before a loss is declared.
     chain.hasMoved = false;
     chain.phase = "closed";
     reopen(state, chain, effects);
@@ -197,7 +200,7 @@ export function takeOpened(
   pump(state, chain, nowMs, effects);
 }
 
-/** P4. An expired chain is not a lost one. */
+/** P4. A chain that the log forgot after the dedupe window is no loss. */
 function declareLost(
   state: ProducerState,
   chain: Chain,
@@ -221,10 +224,10 @@ function declareLost(
 
 /** P5. */
 function dropAged(state: ProducerState, chain: Chain, nowMs: number, effects: ProducerEffect[]): void {
-  const aged: SettledBatch[] = [];
+  const aged: QueuedBatch[] = [];
   for (let head = chain.queue[0]; head !== undefined; head = chain.queue[0]) {
     if (head.firstSentAtMs === undefined || nowMs - head.firstSentAtMs <= state.dedupeWindowMs) break;
-    aged.push(settled(head));
+    aged.push(head);
     chain.queue.shift();
   }
   if (aged.length === 0) return;
@@ -232,5 +235,5 @@ function dropAged(state: ProducerState, chain: Chain, nowMs: number, effects: Pr
     "UNKNOWN_PRODUCER",
     `Cannot resend a batch as it must be younger than ${state.dedupeWindowMs} ms`,
   );
-  effects.push({ kind: "in_doubt", batches: aged, error });
+  effects.push({ kind: "in_doubt", batches: settledOf(aged), error });
 }

@@ -1,21 +1,23 @@
 /**
- * Decides what a producer sends next and where: which chains to open, which batches to send, resend, cut, hand back or
- * declare lost. Leaves batching, encoding and the connections to `producer.ts`.
+ * Decides what a producer sends next, and on which connection: which chains to open, and which batches to send, resend,
+ * cut, hand back or declare lost. Leaves batching, encoding and the connections to `producer.ts`.
  *
- *   P1. Batches of a chain leave in order, each naming the last sequence before it (E2).
- *   P2. A batch is forgotten only when it is acknowledged, refused, or handed back as in doubt; never silently.
- *   P3. Every doubt about a chain (reconnect, gap, move, error) ends in one way: `open` it again and go on from what
- *       `opened` says is stored. Batches stored already are sent again, as only their ack carries their verdicts (E4).
- *   P4. What was acknowledged and is stored no longer is declared lost before anything follows it (E6).
- *   P5. A batch sent once is not sent again after the dedupe window: it is handed back as in doubt (E5).
- *   P6. A fenced producer sends nothing more and hands back all that is not acknowledged (E1).
- *   P7. Appends under way on a link never exceed its credit, nor those of one partition their share of it, but that one
- *       append may always go (E19).
- *   P8. A connection that owes an answer and stays silent is given up: after `SILENCE_MS`, or sooner where there is
- *       another node to go to (`SILENCE_ELSEWHERE_MS`).
- *   P9. A chain is spoken of on one link at a time; what another link still says of it gives credit back, no more.
+ *   P1. The batches of a chain leave in order. Each names the last sequence before it (E2).
+ *   P2. Each batch is told exactly once: as acknowledged, as refused, or as in doubt.
+ *   P3. Every doubt about a chain (a reconnect, a gap, a move, an error) ends in one way: `open` it again, and go on
+ *       behind the sequence that `opened` names. Batches that are stored already are sent again, as only their ack
+ *       carries their verdicts (E4).
+ *   P4. Acknowledged events that the log no longer holds are declared lost before any append follows them (E6).
+ *   P5. A batch that was sent once is not sent again after the dedupe window: it is handed back in doubt (E5).
+ *   P6. A fenced producer sends nothing more, and hands back every batch that has no ack (E1).
+ *   P7. The appends that await an answer on a link never exceed its credit, and those of one partition never exceed its
+ *       share. One append may always go (E19).
+ *   P8. A connection that owes an answer and stays silent is given up: after `SILENCE_MS`, or after
+ *       `SILENCE_ELSEWHERE_MS` where the client knows another node.
+ *   P9. A chain uses one link at a time. A frame about it from another link gives its credit back and changes nothing
+ *       else.
  *   P10. A chain whose owner can not be reached goes home, to the addresses given.
- *   P11. A chain is never opened with a lower producer epoch than before: the link greets again first.
+ *   P11. A chain is never opened with a lower producer epoch than before: its link greets again first.
  */
 
 import type { Step } from "../../machine.ts";
@@ -141,7 +143,7 @@ function takeTimer(state: ProducerState, timer: string, effects: ProducerEffect[
   else endWait(state, state.chains.get(name), effects);
 }
 
-/** P8. A browser can not ping. */
+/** P8. A browser can not ping, so the machine counts looks without a frame. */
 function breakSilence(state: ProducerState, link: ProducerLink | undefined, effects: ProducerEffect[]): void {
   if (link === undefined) return;
   const isOpening = () =>
@@ -186,7 +188,7 @@ function takeWelcome(state: ProducerState, link: ProducerLink, frame: WelcomeFra
   openWaiting(state, link, effects);
 }
 
-/** What is said of a partition. P9: of a chain that is spoken of elsewhere by now, only the credit counts. */
+/** Takes a frame about one partition. P9: where its chain uses another link by now, only the frame's credit counts. */
 function takeAnswer(
   state: ProducerState,
   link: ProducerLink,
@@ -218,7 +220,7 @@ function takeAnswer(
       if (chain !== undefined) reopen(state, chain, effects);
       break;
     case "moved":
-      // One may answer several appends, whose credit comes in a frame of its own.
+      // One `moved` may answer several appends. Their credit comes in a frame of its own.
       link.credit.settle(key);
       if (chain !== undefined) takeMoved(state, link, frame, chain, effects);
       break;
@@ -233,6 +235,6 @@ function takeAnswer(
     case "records":
     case "trimmed":
     case "truncated":
-      break; // A consumer's; tolerated.
+      break; // These are for consumers.
   }
 }

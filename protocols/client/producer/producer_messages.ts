@@ -1,4 +1,4 @@
-/** What goes in and out of the producer's machine. */
+/** The messages and the effects of the producer's machine. */
 import type { HeadraceError } from "../../errors.ts";
 import type { Event } from "../../event.ts";
 import type { Sequence, Sequences } from "../../sequence.ts";
@@ -6,13 +6,13 @@ import type { AppendFrame, ClientFrame, StreamDescription, WireLimits, WireVerdi
 import type { LinkEffect, LinkMessage } from "../link.ts";
 
 export interface ProducerBatch {
-  /** The shell's name for it. */
+  /** The shell's number of this batch. */
   readonly id: number;
   readonly stream: string;
   readonly partition: number;
   readonly events: Uint8Array;
   readonly count: number;
-  /** Absent for a plain producer: counted on from what the partition holds. */
+  /** Absent for a plain producer, whose machine counts on from the last stored sequence. */
   readonly sequences?: Sequences;
   readonly schemaVersion?: number;
   readonly traceparent?: string;
@@ -23,9 +23,9 @@ export type ProducerMessage =
   | LinkMessage
   | { readonly kind: "start" }
   | { readonly kind: "batch"; readonly batch: ProducerBatch }
-  /** Asks what the partition holds, whether or not there is anything to send. */
+  /** Opens a chain, whether or not it has a batch to send. */
   | { readonly kind: "open"; readonly stream: string; readonly partition: number }
-  /** An append took `wireBytes`, where `estimatedBytes` were set aside for it. */
+  /** An append took `wireBytes` on the wire, where `estimatedBytes` of credit were set aside. */
   | {
       readonly kind: "sent";
       readonly link: string;
@@ -71,7 +71,10 @@ export type ProducerEffect =
       readonly batches: readonly SettledBatch[];
       readonly verdicts: readonly WireVerdict[];
     }
-  /** The node will never take this batch, or what follows the first events of it: those are stored, but for the verdicts. */
+  /**
+   * The node will never take this batch, or what follows the first events of it: those are stored, but for the
+   * verdicts.
+   */
   | {
       readonly kind: "refused";
       readonly batch: SettledBatch;
@@ -93,13 +96,13 @@ export type ProducerEffect =
       readonly partition: number;
       readonly address: string | undefined;
     }
-  /** Nothing more will be sent. */
+  /** The machine has ended and sends nothing more. */
   | { readonly kind: "stopped"; readonly error: HeadraceError | undefined };
 
-/** `sequences` are those of the batch as sent last: a cut batch names its rest. */
+/** A batch whose outcome is known. `sequences` are those of the whole batch; undefined where it was never numbered. */
 export interface SettledBatch {
   readonly id: number;
   readonly sequences: Sequences | undefined;
-  /** False where no connection ever took it: it is not in the log for certain. */
+  /** False where no connection took the batch: then it is certainly not in the log. */
   readonly wasSent: boolean;
 }

@@ -1,4 +1,4 @@
-/** What an application gives to a producer, and what it is told by it. */
+/** The options of a producer, and the outcomes that it tells an application. */
 import type { Clock } from "../../clock.ts";
 import type { Connect } from "../../connection.ts";
 import type { HeadraceError } from "../../errors.ts";
@@ -7,58 +7,79 @@ import type { Sequence } from "../../sequence.ts";
 import type { EventInput } from "../../values/unreadable.ts";
 import type { ConnectionState } from "../connection_state.ts";
 
+/** The options of a {@linkcode Producer}. */
 export interface ProducerOptions {
+  /** Opens connections, for example {@linkcode connectWebSocket}. */
   readonly connect: Connect;
-  /** Tried in turn. Owners of partitions that a node names are connected to as well. */
+  /** Addresses of nodes, tried in turn; one at least. The producer also connects to the owners that a node names. */
   readonly addresses: readonly string[];
-  /** Speaks to the addresses alone, behind a load balancer for instance: nodes pass on what is for others. */
+  /**
+   * True to connect to `addresses` alone, for example behind a load balancer: a node passes events on to the owners.
+   */
   readonly forward?: boolean;
-  /** Name of this producer: the same for all its lives. */
+  /** Name of this producer, the same for all its lives: 1 to 256 characters. */
   readonly producerId: string;
-  /** Made once per send buffer; give it, with the epoch, where the buffer outlives the process (E1). */
+  /**
+   * Id of the send buffer: 1 to 256 characters. Default: a random one. An application that stores unacknowledged events
+   * and sends them again after a restart stores the id and the epoch with them, and gives both here (E1).
+   */
   readonly instance?: string;
+  /** The last {@linkcode Producer.producerEpoch} of this instance, from 0. */
   readonly producerEpoch?: number;
+  /** The token that a node with authentication asks for: at most 16,384 characters. */
   readonly token?: string;
+  /** Name of the program, for the node's logs: at most 256 characters. Default: `headrace-js`. */
   readonly client?: string;
-  /** Stream of events that name none. */
+  /** Stream of the events for which `send` names none. */
   readonly stream?: string;
+  /** Version of the stream's schema that the events follow. Default: the newest. */
   readonly schemaVersion?: number;
   /**
-   * What becomes of an event without a MessagePack form, or with more levels or values than a frame takes. By default it is refused here
-   * (`onRejected`). With `true` its JSON is sent as input that can not be read: the node sets it aside as a dead letter.
+   * What becomes of an event without a MessagePack form, or with more levels or values than a frame takes. By default
+   * it is refused here (`onRejected`). With `true` its JSON is sent as input that can not be read: the node sets it
+   * aside as a dead letter.
    */
   readonly setsAsideUnsendable?: boolean;
-  /** A batch is sent when it has so many events, about so many bytes, or is so old. */
+  /** A batch is sent once it has this many events, from 1. Default: 500. */
   readonly batchEventsMax?: number;
+  /** A batch is sent once it has about this many encoded bytes, from 1. Default: 262,144. */
   readonly batchBytesMax?: number;
+  /** A batch is sent at the latest after this many ms. Default: 5. */
   readonly lingerMs?: number;
-  /** Events, and about so many bytes, held until acknowledged; beyond them `send` waits. */
+  /** The most events without an ack: beyond them `send` waits. From 1; default: 100,000. */
   readonly bufferEventsMax?: number;
+  /** About the most bytes of events without an ack: beyond them `send` waits. From 1; default: 67,108,864. */
   readonly bufferBytesMax?: number;
+  /** Time and randomness. Default: {@linkcode SYSTEM_CLOCK}. */
   readonly clock?: Clock;
   /**
-   * Told of each event that the node set aside as a dead letter, or that can not be sent at all. Without this callback,
-   * `flush` and `sendAll` reject where such an event was sent by `send`.
+   * Called for each event that the node set aside as a dead letter, or that can not be sent at all. Without this
+   * callback, `flush` and `sendAll` reject where such an event was sent by `send`.
    */
   readonly onRejected?: (rejected: RejectedEvent) => void;
+  /** Called for each batch that the log holds, with the number of its events and its last sequence. */
   readonly onAck?: (ack: {
     readonly stream: string;
     readonly partition: number;
     readonly count: number;
     readonly lastSequence: Sequence | undefined;
   }) => void;
-  /** Events of which nobody can tell whether they are in the log. Without this callback, `flush` rejects over them. */
+  /** Called with events that may or may not be in the log. Without this callback, `flush` rejects over them. */
   readonly onInDoubt?: (events: readonly InDoubtEvent[], error: HeadraceError) => void;
-  /** Sequences once acknowledged that the log lost with its tail, and that can not be sent again (E6). */
+  /** Called with acknowledged sequences that the log lost with its tail, and that can not be sent again (E6). */
   readonly onLost?: (lost: {
     readonly stream: string;
     readonly partition: number;
     readonly from: Sequence | undefined;
     readonly to: Sequence;
   }) => void;
-  /** Told of each change of the connection's state, once. */
+  /** Called once for each change of the connection's state. */
   readonly onState?: (state: ConnectionState) => void;
+  /**
+   * Called at each welcome of a node. An application that stores its unacknowledged events stores both values too (E1).
+   */
   readonly onWelcome?: (welcome: { readonly producerEpoch: number | undefined; readonly instance: string }) => void;
+  /** Called when a partition has another owner; `address` is undefined where the node does not know it. */
   readonly onMoved?: (moved: {
     readonly stream: string;
     readonly partition: number;
@@ -66,6 +87,7 @@ export interface ProducerOptions {
   }) => void;
 }
 
+/** An event that is not stored: the node set it aside as a dead letter, or it can not be sent at all. */
 export interface RejectedEvent {
   readonly stream: string;
   readonly partition: number | undefined;
@@ -76,41 +98,49 @@ export interface RejectedEvent {
   readonly reason: string;
 }
 
+/** An event without an ack, which may or may not be in the log. */
 export interface InDoubtEvent {
   readonly stream: string;
   readonly partition: number | undefined;
   readonly sequence: Sequence | undefined;
   readonly event: EventInput;
-  /** False where it never left: it is not in the log for certain. */
+  /** False where the event never left: then it is certainly not in the log. */
   readonly wasSent: boolean;
 }
 
 /** The events of a producer's whole life, as `close()` tells them: each is stored, rejected or in doubt. */
 export interface ProducerOutcome {
-  /** Events that the log holds. */
+  /** The number of events that the log holds. */
   readonly stored: number;
-  /** The first rejected events: at most `REJECTED_LIST_LIMITS.eventsMax`, of about `bytesMax` bytes together. */
+  /** The first rejected events: at most 1,000, of about 4,194,304 encoded bytes together. */
   readonly rejected: readonly RejectedEvent[];
-  /** All rejected events; those beyond the list are counted here. */
+  /** The number of all rejected events, those beyond the list included. */
   readonly rejectedCount: number;
+  /** All events that may or may not be in the log. */
   readonly inDoubt: readonly InDoubtEvent[];
 }
 
+/** The options of one event. */
 export interface SendOptions {
+  /** The event's stream. Default: the producer's. */
   readonly stream?: string;
-  /** Where it is not to be found by the stream's key. */
+  /** The event's partition, from 0. Default: found by the stream's key, else batches go to the partitions in turn. */
   readonly partition?: number;
   /** The event's own sequence, ascending in its partition: for replayable sources and derived streams (E3). */
   readonly sequence?: Sequence;
-  /** The producer's resume point after this event, kept with the chain. */
+  /** The producer's resume point after this event, kept with the chain: at most 4,096 bytes as MessagePack. */
   readonly position?: Event;
-  /** W3C trace context. A batch carries one: that of its first event that has any. */
+  /** W3C trace context. A batch carries that of its first event that has one. */
   readonly traceparent?: string;
+  /** Ends the wait for room in the buffer. An event that is buffered is sent all the same. */
   readonly signal?: AbortSignal;
 }
 
+/** A partition's memory of this producer. */
 export interface OpenedPartition {
+  /** The last stored sequence; undefined where none is stored. */
   readonly lastSequence: Sequence | undefined;
+  /** The resume point stored last; undefined where none is stored. */
   readonly position: Event | undefined;
 }
 

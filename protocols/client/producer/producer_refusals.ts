@@ -1,4 +1,4 @@
-/** The producer machine's ends: what a node refuses, and a producer that stops (P2, P6). */
+/** The producer machine's refusals and its end: batches that a node refuses, and a producer that stops (P2, P6). */
 
 import {
   errorFromCode,
@@ -15,7 +15,7 @@ import { noteLoss } from "../tell_state.ts";
 import { loseLink, reopen, retryLater } from "./producer_chain.ts";
 import type { ProducerEffect, ProducerMessage } from "./producer_messages.ts";
 import type { Chain, ProducerLink, ProducerState } from "./producer_state.ts";
-import { type QueuedBatch, settled } from "./queued_batch.ts";
+import { type QueuedBatch, settled, settledOf } from "./queued_batch.ts";
 
 /** P6. Batches that arrive late are handed back at once. */
 export function stepStopped(message: ProducerMessage): ProducerEffect[] {
@@ -25,7 +25,7 @@ export function stepStopped(message: ProducerMessage): ProducerEffect[] {
   return [{ kind: "in_doubt", batches: [{ id, sequences, wasSent: false }], error }];
 }
 
-/** An error of the connection, not of one partition. */
+/** Takes an error that concerns the connection, not one partition. */
 export function takeConnectionError(
   state: ProducerState,
   link: ProducerLink,
@@ -54,10 +54,10 @@ export function takeChainError(state: ProducerState, frame: ErrorFrame, chain: C
   else retryLater(state, chain, frame.retryAfterMs ?? 0, effects);
 }
 
-/** Refusals that concern all of a chain, not one batch of it. */
+/** Refusals that concern a whole chain, not one batch. */
 const CHAIN_CODES: ReadonlySet<string> = new Set(["UNKNOWN_STREAM", "UNKNOWN_PARTITION", "FORBIDDEN"]);
 
-/** The node refused something for good. Which batch it was is sure only when one alone was under way. */
+/** The node refused a batch for good. Which batch is certain only where one alone was under way. */
 function refuse(
   state: ProducerState,
   chain: Chain,
@@ -80,9 +80,9 @@ function refuse(
 }
 
 /**
- * Takes the batch at the head of the queue out of it, all of its pieces (E2), as the node refused it. Pieces that were
- * acknowledged stay stored. What lies before the chain's end was sent again for its verdicts alone, and nobody knows these
- * now; a fault of the node (P11 of a partition) tells that it was left out of the log.
+ * Takes the refused batch at the head of the queue out of it, with all of its pieces (E2). Acknowledged pieces stay
+ * stored. A batch before the chain's end was sent again for its verdicts alone; these stay unknown, so it is in doubt.
+ * Only a fault of the node tells that the batch was left out of the log (partition P11).
  */
 function refusedHead(chain: Chain, error: HeadraceError): ProducerEffect {
   const [head] = chain.queue as [QueuedBatch];
@@ -95,9 +95,9 @@ function refusedHead(chain: Chain, error: HeadraceError): ProducerEffect {
   return { kind: "refused", batch, error, storedCount, verdicts: head.carried ?? [] };
 }
 
-/** P2, P6. */
+/** P2, P6. Hands back all batches without an ack, and ends the machine. */
 export function stop(state: ProducerState, error: HeadraceError | undefined, effects: ProducerEffect[]): void {
-  const batches = [...state.chains.values()].flatMap((chain) => chain.queue.splice(0).map(settled));
+  const batches = [...state.chains.values()].flatMap((chain) => settledOf(chain.queue.splice(0)));
   state.isStopped = true;
   state.links.closedBy = error ?? new UnavailableError("STOPPING", "Cannot send as the producer was closed");
   if (batches.length > 0) {

@@ -1,4 +1,4 @@
-/** What the producer's machine holds: its links, its chains and their batches. */
+/** The state of the producer's machine: its links, its chains and their batches. */
 
 import type { Sequence } from "../../sequence.ts";
 import { createLink, type Link, SILENCE_ELSEWHERE_MS, SILENCE_MS } from "../link.ts";
@@ -14,10 +14,10 @@ export const PRODUCER_LIMITS = {
 } as const;
 
 export interface ProducerLink extends Link {
-  /** As its node gave it; the same at every node that shares a log. */
+  /** The epoch in the node's welcome. All nodes that share a log give the same. */
   producerEpoch: number | undefined;
   readonly credit: AppendCredit;
-  /** A chain could not send for want of credit. */
+  /** True where a chain on this link could not send for lack of credit. */
   isStarved: boolean;
 }
 
@@ -25,28 +25,28 @@ export interface Chain {
   readonly key: string;
   readonly stream: string;
   readonly partition: number;
-  /** Name of the link that it is sent on. */
+  /** Name of the link that the chain's batches are sent on. */
   link: string;
   phase: "closed" | "opening" | "open" | "waiting";
-  /** Where it goes once it has waited, if elsewhere. */
+  /** Address of the owner that the chain goes to after its wait; undefined to stay on its link. */
   nextAddress: string | undefined;
-  /** Where it was asked for since it last waited, or got on: not gone to again at once. */
+  /** Addresses asked since the chain last waited or had an ack: going to one of them again takes a wait. */
   readonly askedAt: Set<string>;
-  /** It was on another link before: an answer of then may still be under way. */
+  /** True where the chain was on another link before: a late answer to an earlier `open` may still arrive. */
   hasMoved: boolean;
-  /** The highest producer epoch that it was opened with. */
+  /** The highest producer epoch that the chain was opened with. */
   openedEpoch: number;
-  /** Not acknowledged yet, in order; the first `sent` of them are under way on this link. */
+  /** Batches without an ack, in order. The first `sent` of them were sent on this link. */
   readonly queue: QueuedBatch[];
   sent: number;
-  /** The sequence that the head of the queue follows: acknowledged by, or found in, the log. */
+  /** The last sequence that the log is known to hold: the head of the queue follows it. */
   previous: Sequence | undefined;
   /** When the log was last known to hold this chain. */
   touchedAtMs: number;
-  /** Last position given to a batch of a plain producer; undefined before the chain was first opened. */
+  /** The last sequence given to a batch of a plain producer; undefined before the chain was first opened. */
   counted: Sequence | undefined;
   isCounting: boolean;
-  /** One append at a time, to learn which one is refused. */
+  /** True while appends go one at a time, to learn which batch the node refuses. */
   isProbing: boolean;
   isWanted: boolean;
   tries: number;
@@ -58,7 +58,7 @@ export interface ProducerState {
   readonly producerId: string;
   readonly instance: string;
   readonly token: string | undefined;
-  /** The highest that this instance was given. */
+  /** The highest producer epoch that a node gave this instance. */
   producerEpoch: number | undefined;
   dedupeWindowMs: number;
   readonly links: Links<ProducerLink>;
@@ -77,7 +77,7 @@ export interface ProducerIdentity {
   readonly forward?: boolean | undefined;
 }
 
-/** An owner's link, or home where there are several addresses: there is elsewhere to go. */
+/** A link with nothing sent on it yet. The default time of silence is for a client that knows another node. */
 export const createProducerLink = (name: string, silenceMs: number = SILENCE_ELSEWHERE_MS): ProducerLink => ({
   ...createLink(name, silenceMs),
   producerEpoch: undefined,

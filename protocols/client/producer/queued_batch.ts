@@ -1,4 +1,6 @@
-/** A batch on its way into a chain: numbered by the producer's own count, cut where the log holds a part of it (E2). */
+/**
+ * A batch on its way into a chain: numbered by the producer's count, and cut where the log holds its first events (E2).
+ */
 
 import {
   compareSequences,
@@ -20,9 +22,9 @@ export interface QueuedBatch {
   sequences: Sequences | undefined;
   readonly rest: Pick<ProducerBatch, "schemaVersion" | "traceparent" | "position">;
   firstSentAtMs: number | undefined;
-  /** All of the batch, where this is its last piece. */
+  /** The sequences of the whole batch, where this is its last piece. */
   whole?: Sequences | undefined;
-  /** The batch goes on in the next piece, which settles it and tells the verdicts of this one too. */
+  /** True where the next piece of the batch follows, which settles the batch with the verdicts of both. */
   isPiece?: boolean;
   carried?: readonly WireVerdict[];
 }
@@ -43,7 +45,18 @@ export const settled = ({ id, sequences, whole, firstSentAtMs }: QueuedBatch): S
   wasSent: firstSentAtMs !== undefined,
 });
 
-/** Counts a plain producer's batch on from the last. */
+/** The batches of a queue, each once: the pieces of a cut batch are one batch. */
+export function settledOf(queue: readonly QueuedBatch[]): SettledBatch[] {
+  const batches = new Map<number, SettledBatch>();
+  for (const piece of queue) {
+    const batch = settled(piece);
+    const wasSent = batch.wasSent || batches.get(piece.id)?.wasSent === true;
+    batches.set(piece.id, { ...batch, wasSent });
+  }
+  return [...batches.values()];
+}
+
+/** Numbers a plain producer's batch, on from the last one. */
 export function numberBatch(chain: { counted: Sequence | undefined }, batch: QueuedBatch): void {
   if (batch.sequences !== undefined) return;
   const last = chain.counted;
@@ -53,8 +66,8 @@ export function numberBatch(chain: { counted: Sequence | undefined }, batch: Que
 }
 
 /**
- * E2: a batch of which the log holds a part is cut there, and goes as two. The part that is stored is sent again as well:
- * only its ack carries its verdicts (E4).
+ * E2: cuts a batch of which the log holds the first events into two pieces. The stored piece is sent again too, as only
+ * its ack carries its verdicts (E4).
  */
 export function cutAt(queue: QueuedBatch[], stored: Sequence | undefined): void {
   for (const [at, batch] of queue.entries()) {

@@ -1,6 +1,6 @@
 /**
- * Holds a producer's events from `send` until they are settled: makes senders wait while it is full, gathers events into
- * batches, encodes them and hands them on. What becomes of them is told by `settlements.ts`.
+ * Holds a producer's events from `send` until they are settled: makes senders wait while it is full, gathers events
+ * into batches, encodes these and hands them on. `settlements.ts` tells the application their outcomes.
  */
 import type { Clock } from "../../clock.ts";
 import type { Sequences } from "../../sequence.ts";
@@ -18,7 +18,7 @@ export interface HeldBatch extends OpenBatch {
   readonly sizeBytes: number;
 }
 
-/** Why an event is not sent. */
+/** The reason why an event is not sent. */
 export interface Unsendable {
   readonly code: string;
   readonly path: string;
@@ -27,7 +27,7 @@ export interface Unsendable {
 
 type SendLimits = Pick<WireLimits, "frameBytesMax" | "batchEventsMax">;
 
-/** @param sizeBytes the event's encoded size, about */
+/** @param sizeBytes about the event's encoded size */
 export type Refuse = (slot: Slot, partition: number | undefined, why: Unsendable, sizeBytes: number) => void;
 
 interface Waiter {
@@ -51,12 +51,12 @@ export class SendBuffer {
   private bufferedEvents = 0;
   private heldBytes = 0;
   private heldEvents = 0;
-  /** Moving average, for events not encoded yet. */
+  /** Moving average of the encoded size, which estimates events that are not encoded yet. */
   private averageEventBytes = 200;
   private frameBytesMax: number = WIRE_DEFAULTS.frameBytesMax;
   /** A node refuses a larger batch as a whole. */
   private batchEventsMax: number;
-  /** Asked for each event: most go to the stream of the one before. */
+  /** Remembered, as most events go to the stream of the event before. */
   private lastKnownStream: string | undefined;
   private linger: { cancel(): void } | undefined;
 
@@ -68,7 +68,7 @@ export class SendBuffer {
     this.refuse = refuse;
   }
 
-  /** Why no event of that stream can be sent; undefined as long as the node has not told its streams. */
+  /** The reason why no event of a stream can be sent; undefined while no node has named its streams. */
   refusalOf(stream: string): Unsendable | undefined {
     if (stream === this.lastKnownStream || !this.batcher.isRouted) return undefined;
     if (this.batcher.isKnown(stream)) {
@@ -96,14 +96,14 @@ export class SendBuffer {
     for (const slot of this.unrouted.splice(0)) this.route(slot);
   }
 
-  /** Sends what is waiting for its batch to fill. */
+  /** Sends all batches that wait to fill. */
   sendOpenBatches(): void {
     this.linger?.cancel();
     this.linger = undefined;
     for (const batch of this.batcher.takeAll()) this.encode(batch);
   }
 
-  /** A batch is settled: there may be room again (`admit`). */
+  /** Lets go of a settled batch. Call `admit` afterwards: waiting senders may have room. */
   release(id: number): HeldBatch | undefined {
     const batch = this.held.get(id);
     if (batch === undefined) return undefined;
@@ -124,7 +124,7 @@ export class SendBuffer {
     }
   }
 
-  /** Everything that was never handed on; whoever waits is told why no more is taken. */
+  /** Answers the events that were never handed on. Waiting senders reject with `error`. */
   abandon(error: Error): Slot[] {
     this.linger?.cancel();
     const slots = [...this.unrouted.splice(0), ...this.batcher.takeAll().flatMap((batch) => batch.slots)];
@@ -161,7 +161,7 @@ export class SendBuffer {
       if (at >= 0) this.waiters.splice(at, 1);
       waiter.reject(signal?.reason);
     };
-    // A signal may outlive a million waits: none of them leaves its listener behind.
+    // A signal may outlive a million waits: each removes its listener.
     const end = () => signal?.removeEventListener("abort", abort);
     const waiter: Waiter = {
       slot,
@@ -248,7 +248,7 @@ export class SendBuffer {
   }
 }
 
-/** The same batch of one event, as input that can not be read; undefined where it is that already, or has no JSON. */
+/** A batch of one event as unreadable input; undefined where the event is that already, or has no JSON. */
 function unreadableOf(batch: OpenBatch, reason: string): OpenBatch | undefined {
   const [slot] = batch.slots;
   if (slot === undefined || !isEvent(slot.event)) return undefined;
@@ -256,7 +256,7 @@ function unreadableOf(batch: OpenBatch, reason: string): OpenBatch | undefined {
   return event === undefined ? undefined : { ...batch, slots: [{ ...slot, event }] };
 }
 
-/** The sequences that the caller gave, or undefined where the producer counts by itself. */
+/** The sequences that the caller gave; undefined where the producer counts by itself. */
 function sequencesOf(slots: readonly Slot[]): Sequences | undefined {
   if (slots[0]?.sequence === undefined) return undefined;
   return { list: slots.map((slot) => slot.sequence).filter((sequence) => sequence !== undefined) };

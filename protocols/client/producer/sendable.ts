@@ -1,4 +1,6 @@
-/** Checks the options of one `send` against the bounds of an append frame: a node would close the connection over them. */
+/**
+ * Checks the options of one `send` against the bounds of an append frame: a node would close the connection over them.
+ */
 import { RejectedError } from "../../errors.ts";
 import { FIELD_LIMITS } from "../../limits.ts";
 import { encodeEvent } from "../../values/event_codec.ts";

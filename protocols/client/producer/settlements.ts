@@ -1,6 +1,6 @@
 /**
- * Tells an application the outcome of each of its events: stored, rejected, or in doubt. Counts them all, and keeps
- * what neither a confirmation nor a callback told, until `flush` tells it.
+ * Tells an application the outcome of each of its events: stored, rejected, or in doubt. Counts all outcomes, and keeps
+ * those that neither a confirmation nor a callback told, until `flush` tells them.
  */
 
 import { type HeadraceError, REJECTED_CODES, type RejectedCode, RejectedError } from "../../errors.ts";
@@ -28,10 +28,10 @@ export class Settlements {
   private storedCount = 0;
   private rejectedCount = 0;
   private listedBytes = 0;
-  /** Rejections that the application was not told of yet. */
+  /** The number of rejections that the application does not know yet. */
   private untoldCount = 0;
   private firstUntold: RejectedEvent | undefined;
-  /** Why events are in doubt of which the application was not told yet. */
+  /** The reason of doubts that the application does not know yet. */
   private untoldDoubt: HeadraceError | undefined;
   private readonly listeners: Listeners;
   private readonly release: (id: number) => HeldBatch | undefined;
@@ -59,7 +59,7 @@ export class Settlements {
     this.settle(batch, sequences, verdicts, (index) => (index < storedCount ? undefined : why));
   }
 
-  /** Tells each event of a batch what became of it. @param refusalOf why the event at an index was not taken at all */
+  /** Settles each event of a batch. @param refusalOf the reason why the event at an index was refused */
   private settle(
     batch: HeldBatch,
     sequences: Sequences | undefined,
@@ -81,7 +81,7 @@ export class Settlements {
     }
   }
 
-  /** @param sizeBytes the event's encoded size, about */
+  /** @param sizeBytes about the event's encoded size */
   rejected(
     slot: Slot,
     partition: number | undefined,
@@ -101,7 +101,7 @@ export class Settlements {
     }
   }
 
-  /** What nobody was told of yet, as one error: events in doubt before rejected ones. Undefined where all is told. */
+  /** The outcomes that the application does not know yet, as one error: doubts before rejections. Else undefined. */
   takeUntold(): HeadraceError | undefined {
     const doubt = this.untoldDoubt;
     this.untoldDoubt = undefined;
@@ -131,7 +131,7 @@ export class Settlements {
     };
   }
 
-  /** Nobody can tell whether these are in the log. */
+  /** Settles batches that may or may not be in the log. */
   doubted(batches: readonly SettledBatch[], error: HeadraceError): void {
     const events: InDoubtEvent[] = [];
     for (const { id, sequences, wasSent } of batches) {
@@ -145,7 +145,7 @@ export class Settlements {
     this.tellInDoubt(events, error);
   }
 
-  /** These never left. */
+  /** Settles events that never left. */
   unsent(slots: readonly Slot[], error: HeadraceError): void {
     for (const slot of slots) this.noteDoubt(slot, error);
     this.tellInDoubt(
@@ -174,7 +174,7 @@ export class Settlements {
 
 const isRejectedCode = (code: string): code is RejectedCode => (REJECTED_CODES as readonly string[]).includes(code);
 
-/** The sequence of one event of a batch, of which the first may have been cut off (E2). */
+/** The sequence of one event of a batch, whose first events may have been cut off (E2). */
 function sequenceOf(slot: Slot, index: number, count: number, sequences: Sequences | undefined): Sequence | undefined {
   const offset = sequences === undefined ? 0 : count - sequenceCount(sequences);
   return (

@@ -14,7 +14,7 @@ const inputsOf = (events: readonly unknown[]) =>
   events.map((_event, at) => ({ position: position(7, at), event: { input: at } }));
 
 for (const [name, odd] of Object.entries({ "an integer beyond 64 bits": 2n ** 70n, "a value inside itself": cycle })) {
-  test(`${name} makes a failure of its own output, with the input, and leaves the others as they are`, () => {
+  test(`${name} turns its output into a failure with the input, and leaves the other outputs alone`, () => {
     const events = [{ n: 0 }, { n: odd }, { n: 2 }];
     const stored = decodeTrustedEvents(encodeOutputs(outputsOf(events), inputsOf(events))) as unknown as OutboxRecord[];
     assert.equal(

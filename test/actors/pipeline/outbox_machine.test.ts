@@ -17,10 +17,10 @@ interface Computed {
   readonly label: number;
 }
 
-/** The model's log refused what no correct machine asks for. */
+/** The model's log refused a call that no correct machine makes. */
 class Refused extends Error {}
 
-/** The log of one partition: its input, its outbox, and what was stored in the same calls. */
+/** The log of one partition: its input, its outbox, and the progress and the snapshot stored in the same calls. */
 class ModelPartition {
   readonly inputs: Position[] = [];
   readonly outputs: { readonly sequence: Sequence; readonly event: Computed }[] = [];
@@ -137,7 +137,7 @@ function forget(state: ReturnType<typeof initialOutbox>): ReturnType<typeof init
   return { ...state, covered: undefined };
 }
 
-/** What is wrong with a finished outbox, or undefined. */
+/** The fault of a finished outbox, or undefined. */
 function fault(log: ModelPartition): string | undefined {
   for (const [index, { sequence, event }] of log.outputs.entries()) {
     const before = log.outputs[index - 1];
@@ -151,7 +151,8 @@ function fault(log: ModelPartition): string | undefined {
   return undefined;
 }
 
-test("each input is computed once, with the state of all inputs before it, whatever crashes and fails", () => {
+// B1, B2, B3: the simulated log, crashes and lost answers at each effect, and the planted bugs below.
+test("B1, B2, B3: each input is computed once, with the state of all inputs before it, whatever crashes and fails", () => {
   let outputs = 0;
   for (let seed = 0; seed < 400; seed += 1) {
     const log = simulate(seed, "none");
@@ -162,7 +163,7 @@ test("each input is computed once, with the state of all inputs before it, whate
 });
 
 for (const bug of ["restores without its position", "appends without progress", "keeps outputs of a replay"] as const) {
-  test(`a machine that ${bug} is caught`, () => {
+  test(`a planted bug is caught: a machine that ${bug}`, () => {
     let caughtAt: number | undefined;
     for (let seed = 0; seed < 500 && caughtAt === undefined; seed += 1) {
       try {
@@ -176,7 +177,33 @@ for (const bug of ["restores without its position", "appends without progress", 
   });
 }
 
-test("an input that lost its tail drops the state computed from it and runs what is left again", () => {
+/** A machine that waits for the answer to an append of one output, of the input at 5/0. */
+function appending() {
+  const [state] = stepOutbox(initialOutbox(), { kind: "begin" });
+  const tell = (message: OutboxMessage) => stepOutbox(state, message)[1].map(({ kind }) => kind);
+  tell({ kind: "opened", progress: { covered: undefined, snapshotAt: undefined }, last: undefined });
+  tell({ kind: "read_records", end: position(5, 0) });
+  const outputs = [{ sequence: [5, 0, 0], event: {} }] as const;
+  const effects = tell({ kind: "ran", end: position(5, 0), inputs: 1, outputs, isStateSmall: true });
+  assert.equal(effects, ["append"]);
+  return tell;
+}
+
+test("B4: no input is read while an append is in flight", () => {
+  const tell = appending();
+  assert.equal(tell({ kind: "advanced" }), []);
+  assert.equal(tell({ kind: "appended" }), ["report", "read"]);
+});
+
+test("B3: after a failed append the state is restored before an input is read", () => {
+  const tell = appending();
+  assert.equal(tell({ kind: "failed", reason: "the answer was lost", random: 0 }), ["report", "wait"]);
+  assert.equal(tell({ kind: "advanced" }), []);
+  assert.equal(tell({ kind: "retry_due" }), ["open"]);
+  assert.equal(tell({ kind: "advanced" }), []);
+});
+
+test("B5: where the input lost its tail, the state is dropped and rebuilt from the inputs that are left", () => {
   const [state] = stepOutbox(initialOutbox(), { kind: "begin" });
   stepOutbox(state, {
     kind: "opened",

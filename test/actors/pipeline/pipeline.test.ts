@@ -23,7 +23,7 @@ const value = async (source: string, event: Record<string, unknown>) => {
   return result.kind === "outputs" ? result.events[0]?.value : result.reason;
 };
 
-test("a comparison holds whatever the numbers look like", async () => {
+test("a comparison holds for numbers in every form: doubles, whole numbers and big integers", async () => {
   for (const cpu of [0.9, 1, 5n]) assert.is(await keeps("event.cpu > 0.8", { cpu }), true, `${cpu}`);
   for (const count of [4, 3.5, 4n, 2 ** 60]) assert.is(await keeps("event.count > 3", { count }), true, `${count}`);
   for (const count of [3, 3n, -1]) assert.is(await keeps("event.count > 3", { count }), false, `${count}`);
@@ -43,7 +43,7 @@ test("arithmetic mixes event numbers and literals", async () => {
   assert.is(await value("9007199254740993", {}), 9007199254740993n, "an integer that no number holds stays exact");
 });
 
-test("an expression sees where its record comes from", async () => {
+test("an expression sees the stream, the partition, the offset and the time of its record", async () => {
   assert.is(await value('stream + "/" + string(partition) + "/" + string(offset)', {}), "readings/3/42");
   assert.is(await value("timeMs % 1000", {}), 123);
 });
@@ -96,7 +96,7 @@ for (const [name, [filter, reason]] of Object.entries(refused)) {
   });
 }
 
-test("a pattern that hangs a backtracking matcher is answered at once", async () => {
+test("a pattern that hangs a backtracking matcher is answered within 5 s", async () => {
   const startedAt = performance.now();
   assert.is(await keeps('event.text.matches("^(a+)+$")', { text: `${"a".repeat(40)}b` }), false);
   assert.is(await keeps('event.text.matches("b$")', { text: "ab" }), true);

@@ -336,7 +336,7 @@ badInput("requests that never end, cut-off requests, compressed bombs", async ()
     return response.status;
   };
   assert.is(await send(), 413);
-  // Together they are more than one client may inflate at a time (http_memory H6): some are told to come later.
+  // Together they exceed the bytes that one client may inflate at a time (http memory H6): some are told to come later.
   for (const status of await Promise.all([send(), send(), send()])) assert.ok([413, 429].includes(status), `${status}`);
   await steady.more(20);
   for (const socket of sockets) socket.destroy();

@@ -96,7 +96,7 @@ test("a consumer without records tells within 5 s that a frozen node is silent, 
   consumer.close();
 });
 
-test("a quiet consumer asks for a sign of life at most once in 2 s", async () => {
+test("a consumer without records asks for a sign of life at most once in 2 s", async () => {
   let asked = 0;
   const node = new ModelStream(1);
   node.minor = 1;
@@ -143,7 +143,7 @@ function refusing(network: MemoryNetwork, addresses: readonly string[]): Produce
     addresses.includes(address) ? Promise.reject(refused()) : network.connect(address, events, signal);
 }
 
-test("a client that each of its addresses refuses ends with the reason, and its events never left", async () => {
+test("L7: a client that each of its addresses refuses ends with the reason, and its events never left", async () => {
   const { network, clock } = setUpProducer();
   const states: ConnectionState[] = [];
   const connect = refusing(network, ["a", "b"]);
@@ -169,7 +169,7 @@ test("a client that each of its addresses refuses ends with the reason, and its 
   assert.match(String(await ended), /this Origin/);
 });
 
-test("a client whose addresses disagree goes on with the one that takes it", async () => {
+test("L7: a client that some of its addresses refuse goes on with the address that accepts it", async () => {
   const { network, clock, node } = setUpProducer();
   const connect = refusing(network, ["a", "c"]);
   const about = { connect, addresses: ["a", "c", "b"], clock };
@@ -184,7 +184,7 @@ test("a client whose addresses disagree goes on with the one that takes it", asy
   await producer.close();
 });
 
-test("a node that refuses the greeting is left for another address; a node that refuses a welcomed client ends it", async () => {
+test("L7: after a refused greeting the client tries another address; a refusal after the welcome ends it", async () => {
   const node = new ModelNode();
   const network: MemoryNetwork = new MemoryNetwork((frame, bytes) =>
     frame.type === "hello" && network.addresses.at(-1) === "a"

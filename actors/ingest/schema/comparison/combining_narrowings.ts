@@ -1,6 +1,6 @@
 /**
- * What a changed schema takes from a value by rules that hold other schemas for the same value: alternatives, conditions, what
- * is excluded, and what the presence of a property asks for. All hold together with the rest of the old schema.
+ * Values that a changed schema no longer allows, by keywords that hold schemas for the same value: alternatives,
+ * conditions, `not` and `dependentSchemas`. Each is judged together with the rest of the old schema.
  */
 import type { Comparing, Old } from "./comparing.ts";
 import { type Fields, fieldsOf, listOf } from "./schema_parts.ts";
@@ -35,14 +35,17 @@ function anyOfNarrowings(old: Old, to: Fields, path: string, by: Comparing): rea
   return isAllowed ? [] : [`${path}/anyOf: no alternative can be shown to allow what was allowed`];
 }
 
-/** A value matches one new alternative and no other: those that an old value did not match, or can not match. */
+/**
+ * An old value must match one new alternative and no other. Another one is excluded where it is an old alternative that
+ * the value did not match, or where it and the value's alternative are apart.
+ */
 function oneOfNarrowings(old: Old, to: Fields, path: string, by: Comparing): readonly string[] {
   if (to.oneOf === undefined || old.holding.some((one) => by.same(one.oneOf, to.oneOf))) return [];
   const holder = old.holding.find((one) => one.oneOf !== undefined);
   const cases = holder === undefined ? [true] : listOf(holder.oneOf);
   const others = old.holding.map((one) => (one === holder ? by.without(one, "oneOf") : one));
   const narrows = listOf(to.oneOf);
-  /** For each new alternative, the old one that it is. */
+  /** For each new alternative, the index of the old alternative that is the same. */
   const kept = narrows.map((narrow) => cases.findIndex((one) => by.same(one, narrow)));
   const isAllowed = cases.every((one, at) => {
     const wide = by.joinInPlace([one, ...others], old);
@@ -60,13 +63,15 @@ function oneOfNarrowings(old: Old, to: Fields, path: string, by: Comparing): rea
   return isAllowed ? [] : [`${path}/oneOf: just one alternative must allow what was allowed: it can not be shown`];
 }
 
-/** Those below `length`, the likely one first. */
+/** The indexes below `length`, `likely` first. */
 function indexes(length: number, likely = -1): readonly number[] {
   const all = Array.from({ length }, (_, index) => index);
   return likely < 0 || likely >= length ? all : [likely, ...all];
 }
 
-/** Each branch follows from the whole, can not be entered, or follows from that of an old condition that is met as well. */
+/**
+ * Each branch must follow from the old schema, or be out of reach, or follow from the same branch of an old condition.
+ */
 function conditionNarrowings(old: Old, to: Fields, path: string, by: Comparing): readonly string[] {
   const { if: condition } = to;
   if (condition === undefined) return [];

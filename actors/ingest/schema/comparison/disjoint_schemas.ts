@@ -1,4 +1,6 @@
-/** Whether no value can match all of `left` and all of `right`, as the branches of a union that name their kind. */
+/**
+ * Whether no value can match all schemas of two sides. It shows, for example, that the branches of a union are apart.
+ */
 
 import { isSchemaObject } from "../keywords.ts";
 import { listedValues } from "./listed_values.ts";
@@ -7,7 +9,7 @@ import type { SchemaDocument } from "./schema_document.ts";
 import { fieldsOf, listOf } from "./schema_parts.ts";
 import { typesOfAll } from "./value_narrowings.ts";
 
-/** Steps to look at one pair. */
+/** Steps to compare one pair. */
 const PAIR_STEPS = 300;
 
 export interface Side {
@@ -15,12 +17,12 @@ export interface Side {
   readonly schemas: readonly unknown[];
 }
 
-/** True where it can be shown: by types, values or ranges that differ, of the whole or of a property that one of the two requires. */
+/** True where types, values or ranges differ: of the whole value, or of a property that one of the sides requires. */
 export function areDisjoint(left: Side, right: Side): boolean {
   left.document.budget.take(PAIR_STEPS);
   const sides = [left, right].map(withConjuncts) as [Conjuncts, Conjuncts];
   if (differ(...sides) || isApartInEachCase(...sides) || isApartInEachCase(sides[1], sides[0])) return true;
-  // `required` and `properties` say nothing of what is no map: such a value matches both.
+  // `required` and `properties` judge maps alone: any other value matches both sides.
   if (!sides.some(({ conjuncts }) => isOfMapsAlone(conjuncts))) return false;
   const required = new Set(
     sides.flatMap(({ conjuncts }) => conjuncts.flatMap((one) => listOf(fieldsOf(one).required ?? []))),
@@ -31,7 +33,7 @@ export function areDisjoint(left: Side, right: Side): boolean {
   });
 }
 
-/** Whether one of the sides has alternatives, of which each is apart from the other side. */
+/** Whether one side has alternatives that are each apart from the other side. */
 const isApartInEachCase = ({ document, conjuncts }: Conjuncts, other: Conjuncts): boolean =>
   conjuncts
     .map(fieldsOf)

@@ -1,18 +1,18 @@
-/** The values that schemas allow, where there are so few that each can be tried: by name, by type, or as whole numbers of a range. */
+/** The values that schemas allow, where these are few: by name, by type, or as whole numbers of a range. */
 import { rangeOf } from "./schema_bounds.ts";
 import type { Fields } from "./schema_parts.ts";
 import { typesOfAll, valuesOf } from "./value_narrowings.ts";
 
-/** Whole numbers of a range that are tried one by one. */
+/** The most whole numbers of a range that are tried one by one. */
 const RANGE_MAX = 64n;
 
 export interface ListedValues {
   readonly values: readonly unknown[];
-  /** They are listed as they are, in `enum` or `const`. */
+  /** True where `enum` or `const` names the values. */
   readonly isByName: boolean;
 }
 
-/** A superset of what all of `schemas` allow together; undefined where it can not be listed. */
+/** A superset of the values that all of `schemas` allow together; undefined where it can not be listed. */
 export function listedValues(schemas: readonly Fields[]): ListedValues | undefined {
   const named = schemas.map(valuesOf).filter((values) => values !== undefined);
   const [first] = named.sort((left, right) => left.length - right.length);
@@ -41,5 +41,5 @@ function valuesOfType(
     : Array.from({ length: Math.max(0, Number(to - from) + 1) }, (_, at) => plain(from + BigInt(at)));
 }
 
-/** As an event has it: a big integer only where a number would not hold it. */
+/** The value as an event holds it: a big integer only beyond 2^53 - 1. */
 const plain = (value: bigint): number | bigint => (Number.isSafeInteger(Number(value)) ? Number(value) : value);

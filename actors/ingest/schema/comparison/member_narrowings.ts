@@ -1,7 +1,7 @@
 /**
- * What a changed schema takes from properties and items. Each property falls to its name, to every pattern that it matches, or
- * else to `additionalProperties`; each item to its place or to `items`. A name, pattern or place that is gone leaves its
- * values to the next rule, and that must allow them.
+ * Properties and items that a changed schema no longer allows. A property is judged by its name and by every pattern
+ * that it matches, or else by `additionalProperties`; an item by its place, or else by `items`. Where a name, pattern
+ * or place is gone, the next rule judges its values and must allow them.
  */
 
 import { closingRulesBeyond, closingRulesOf } from "../evaluated_properties.ts";
@@ -37,10 +37,10 @@ export function objectNarrowings(old: Old, to: Fields, path: string, by: Compari
   ];
 }
 
-/** Names that a map has which has these. */
+/** The names that a map must have where it has `names`. */
 function requiredWith(old: Old, names: readonly unknown[], by: Comparing): ReadonlySet<unknown> {
   const required = new Set([...names, ...old.holding.flatMap((one) => listOf(one.required ?? []))]);
-  // Names that are added on the way have dependents too.
+  // The loop also visits names that it adds: they may require others.
   for (const name of required) {
     by.budget.take(NAME_STEPS);
     for (const one of old.holding) for (const other of dependentsOf(one, name)) required.add(other);
@@ -51,7 +51,7 @@ function requiredWith(old: Old, names: readonly unknown[], by: Comparing): Reado
 const dependentsOf = ({ dependentRequired }: Fields, name: unknown): readonly unknown[] =>
   Object.hasOwn(fieldsOf(dependentRequired), String(name)) ? listOf(fieldsOf(dependentRequired)[String(name)]) : [];
 
-/** The schema of names; those of a closed map are known. */
+/** The schema of the names of properties. A closed map lists its names. */
 function namesOf(old: Old, by: Comparing): unknown {
   const closed = old.holding
     .filter((one) => one.additionalProperties === false && one.patternProperties === undefined)
@@ -60,7 +60,7 @@ function namesOf(old: Old, by: Comparing): unknown {
   return by.join(names, old, ({ propertyNames }) => [propertyNames]);
 }
 
-/** The rule of properties that have neither a name nor a pattern. */
+/** The rule for properties that neither a name nor a pattern judges. */
 function restOf(old: Old, by: Comparing): unknown {
   const known = new Set(old.holding.flatMap(({ properties }) => Object.keys(fieldsOf(properties))));
   const rules = old.holding.flatMap((one) => [
@@ -70,7 +70,7 @@ function restOf(old: Old, by: Comparing): unknown {
   return by.join(rules, old, rulesOfProperties(by));
 }
 
-/** Schemas that may have a say on some property: which names a pattern or the rest takes is not looked at. */
+/** The schemas that may have a say on some property, whatever its name. */
 export const rulesOfProperties =
   (by: Comparing) =>
   (schema: Fields): readonly unknown[] => [
@@ -89,10 +89,10 @@ const rulesOfItems =
     ...enumeratedMembers(schema, by),
   ];
 
-/** Made once: a pair of schemas is known by what they are. */
+/** Schemas made here, each once: a pair of schemas is recognised by its objects. */
 const made = new WeakMap<Fields, Map<string | undefined, Fields>>();
 
-/** What a list of whole values says on the members of one; `name` for that property alone. */
+/** The schemas of members that follow from `enum` and `const`; with `name` those of one property alone. */
 function enumeratedMembers(schema: Fields, by: Comparing, name?: string): readonly Fields[] {
   const values = valuesOf(schema) ?? [];
   by.budget.take(30 * values.length);
@@ -120,12 +120,14 @@ function rulesOf(schema: Fields, name: string, { before }: Comparing): readonly 
 const ownRuleOf = ({ properties }: Fields, name: string): readonly unknown[] =>
   Object.hasOwn(fieldsOf(properties), name) ? [fieldsOf(properties)[name]] : [];
 
-/** Steps of one name that either schema declares. */
+/** Steps for each name that one of the schemas declares. */
 const NAME_STEPS = 100;
 
 const NONE: readonly unknown[] = [];
 
-/** Asked of every alternative for every name: what says nothing must cost nothing. */
+/**
+ * The rules that may judge a property. Called for every alternative and every name, so silent schemas must cost little.
+ */
 const rulesThatMayJudge =
   (name: string, by: Comparing) =>
   (schema: Fields): readonly unknown[] => {
@@ -155,7 +157,7 @@ export const hasSayOnMembers = (schema: Fields): boolean =>
   Object.keys(schema).some((keyword) => ON_MEMBERS.has(keyword)) ||
   (valuesOf(schema) ?? []).some((value) => isMap(value) || Array.isArray(value));
 
-/** Whether a schema says nothing on a property of this name, and would let any value in. */
+/** Whether a schema has no say on a property of this name, and allows any value of it. */
 export function isSilentOn(schema: Fields, name: string, by: Comparing): boolean {
   if (ownRuleOf(schema, name).length > 0) return false;
   if (rulesThatMayJudge(name, by)(schema).some((rule) => rule !== true && rule !== undefined)) return false;
@@ -170,7 +172,7 @@ function namedNarrowings(old: Old, to: Fields, path: string, by: Comparing): rea
   const before = old.holding.flatMap(({ properties }) => Object.keys(fieldsOf(properties)));
   return [...new Set([...before, ...Object.keys(declared)])].flatMap((name) => {
     by.budget.take(NAME_STEPS);
-    if (Object.hasOwn(declared, name) && by.isOpenTo(old, name)) return []; // the exception made for use
+    if (Object.hasOwn(declared, name) && by.isOpenTo(old, name)) return []; // K3
     const rules = old.holding.flatMap((one) => [...rulesOf(one, name, by), ...closingRulesOf(one, name, by.before)]);
     const wide = by.join(rules, old, rulesThatMayJudge(name, by));
     return rulesOf(to, name, by).flatMap((narrow) => by.narrowings(wide, narrow, `${path}/${name}`));
@@ -188,7 +190,7 @@ function patternNarrowings(old: Old, to: Fields, path: string, by: Comparing): r
   const kept = before.flatMap(([pattern, wide]) => {
     const place = `${path}/patternProperties/${pattern}`;
     if (Object.hasOwn(after, pattern)) return by.narrowings(wide, after[pattern], place);
-    return by.narrowings(wide, to.additionalProperties ?? true, place); // its names fall to the rest
+    return by.narrowings(wide, to.additionalProperties ?? true, place); // the rest judges its names now
   });
   const added = Object.entries(after)
     .filter(([pattern]) => !known.has(pattern))
@@ -196,7 +198,7 @@ function patternNarrowings(old: Old, to: Fields, path: string, by: Comparing): r
       const others = [restOf(old, by), ...before.map(([, wide]) => wide)];
       return others.flatMap((wide) => by.narrowings(wide, narrow, `${path}/patternProperties/${pattern}`));
     });
-  // A name that is new in the properties may be one that an old pattern judged: namedNarrowings sees those.
+  // `namedNarrowings` judges new names in `properties` that an old pattern judged before.
   return [...kept, ...added];
 }
 
@@ -237,7 +239,10 @@ function containsNarrowings(old: Old, to: Fields, path: string, by: Comparing): 
   return isKept ? [] : [`${path}/contains: changed: it can not be shown to allow what was allowed`];
 }
 
-/** More items than before may match now: no matter where no most of them is set. */
+/**
+ * Whether items that matched the old `contains` match the new one. More items may match, so no `maxContains` may be
+ * set.
+ */
 const isContainedStill = (from: Fields, old: Old, to: Fields, path: string, by: Comparing): boolean =>
   to.maxContains === undefined &&
   by.narrowings(by.join([from.contains], old, rulesOfItems(by)), to.contains, `${path}/contains`).length === 0;

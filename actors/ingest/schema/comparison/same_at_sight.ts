@@ -1,6 +1,6 @@
 /**
- * Whether parts of two schemas judge alike at sight: they say the same, but for words, names and the places of definitions, and so
- * do the schemas that their references lead to. Nothing is inferred: schema_comparison.ts does that.
+ * Whether parts of two schemas judge alike at sight: they are equal but for annotations, identities and the places of
+ * definitions, and so are the schemas that their references lead to. `schema_comparison.ts` does the inference.
  */
 
 import { isSame, sizeOf } from "../equality.ts";
@@ -8,7 +8,7 @@ import { isAnnotation, isSchemaObject, type JsonSchema, placeOf } from "../keywo
 import type { ComparisonBudget } from "./comparison_budget.ts";
 import type { SchemaDocument } from "./schema_document.ts";
 
-/** Steps to look at one pair. */
+/** Steps to compare one pair. */
 const PAIR_STEPS = 60;
 const KNOWN_STEPS = 10;
 
@@ -25,7 +25,7 @@ export class SameAtSight {
   readonly #before: SchemaDocument;
   readonly #after: SchemaDocument;
   readonly #budget: ComparisonBudget;
-  /** Of pairs whose schemas all lead to what judges alike, or do not. */
+  /** Verdicts of pairs that are settled: whether they judge alike. */
   readonly #verdicts = new Map<unknown, Map<unknown, boolean>>();
 
   constructor(before: SchemaDocument, after: SchemaDocument, budget: ComparisonBudget) {
@@ -41,7 +41,7 @@ export class SameAtSight {
 
   #areSame(first: unknown, other: unknown): boolean {
     const met: Pair[] = [];
-    // A list and no recursion: references lead through as many schemas as there are.
+    // A list instead of recursion: a chain of references may lead through all schemas of a document.
     const left: Pair[] = [[first, other]];
     for (let pair = left.pop(); pair !== undefined; pair = left.pop()) {
       const [wide, narrow] = [seeing(pair[0], this.#before), seeing(pair[1], this.#after)];
@@ -63,7 +63,7 @@ export class SameAtSight {
         return this.#forget(met);
       }
       met.push([wide, narrow]);
-      this.#note([wide, narrow], true); // until another pair shows otherwise: what leads back to itself is met again
+      this.#note([wide, narrow], true); // until another pair shows otherwise: a recursive schema meets itself again
       left.push(...inner);
     }
     return true;
@@ -79,7 +79,7 @@ export class SameAtSight {
     return false;
   }
 
-  /** What must be the same for two schemas to be; undefined where they differ at sight. */
+  /** The pairs that must judge alike for two schemas to do so; undefined where the schemas differ at sight. */
   #pairsWithin(wide: JsonSchema, narrow: JsonSchema): readonly Pair[] | undefined {
     if (this.#before.isOpaque(wide) || this.#after.isOpaque(narrow)) return undefined;
     const [from, to] = [judging(wide), judging(narrow)];
@@ -93,7 +93,7 @@ export class SameAtSight {
     return pairs;
   }
 
-  /** Of one keyword's values; undefined where they differ at sight. */
+  /** The same for the values of one keyword. */
   #pairsOfKeyword(keyword: string, wide: unknown, narrow: unknown): readonly Pair[] | undefined {
     const place = placeOf(keyword);
     if (place === "schema" || place === "list") return [[wide, narrow]];
@@ -108,12 +108,15 @@ export class SameAtSight {
   }
 }
 
-/** What `$ref` and `allOf` lead to counts too where a schema sees what its siblings evaluate. */
+/** A schema with `unevaluated...` sees what its siblings evaluate: the targets of its `$ref` and `allOf` count too. */
 const seeing = (schema: unknown, document: SchemaDocument): unknown =>
   isSchemaObject(schema) && (schema.unevaluatedProperties !== undefined || schema.unevaluatedItems !== undefined)
     ? document.wholeOf(schema)
     : schema;
 
-/** What judges in a schema by itself: not what is for people, not names, and not definitions, which judge where referred to. */
+/**
+ * The keywords that judge values: no annotations, no identities, and no definitions, which judge where a reference
+ * leads.
+ */
 const judging = (schema: JsonSchema): readonly [string, unknown][] =>
   Object.entries(schema).filter(([keyword]) => !isAnnotation(keyword) && !NAMES.has(keyword));

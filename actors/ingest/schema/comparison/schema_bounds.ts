@@ -1,4 +1,4 @@
-/** The bounds that schemas set together: of numbers, of lengths and of counts, said or implied by another keyword. */
+/** The bounds that schemas set together on numbers, lengths and counts, by their own keyword or implied by another. */
 import { INTEGER_FORMATS, TEXT_FORMATS } from "../formats.ts";
 import { isMultiple } from "../numbers.ts";
 import { isNumeric } from "../rules.ts";
@@ -12,11 +12,11 @@ export interface Edge {
 export interface NumberRange {
   readonly least?: Edge;
   readonly most?: Edge;
-  /** Every number is a whole one. Both edges are whole and inclusive then. */
+  /** True where every number of the range is whole. Both edges are then whole and inclusive. */
   readonly isWhole: boolean;
 }
 
-/** The numbers that all of these schemas allow. @param types that they allow */
+/** The numbers that all of these schemas allow. @param types the types that they allow */
 export function rangeOf(schemas: readonly Fields[], types: ReadonlySet<string> | undefined): NumberRange {
   const formats = schemas.flatMap(({ format }) => INTEGER_FORMATS.get(String(format)) ?? []);
   const isWhole =
@@ -40,7 +40,9 @@ export function rangeOf(schemas: readonly Fields[], types: ReadonlySet<string> |
   return { isWhole, ...(least === undefined ? {} : { least }), ...(most === undefined ? {} : { most }) };
 }
 
-/** @param sign of whole numbers: 1 above, -1 below; undefined where they need not be whole */
+/**
+ * @param sign 1 for the upper edge of whole numbers, -1 for the lower; undefined where the numbers need not be whole
+ */
 function edgeOf(limit: unknown, isExclusive: boolean, sign: 1 | -1 | undefined): readonly Edge[] {
   if (!isNumeric(limit) || (typeof limit === "number" && !Number.isFinite(limit))) return [];
   if (sign === undefined) return [{ limit, isExclusive }];
@@ -54,7 +56,7 @@ const isTighter = (one: Edge, other: Edge, sign: 1 | -1): boolean =>
     ? one.limit < other.limit || (one.limit <= other.limit && one.isExclusive)
     : one.limit > other.limit || (one.limit >= other.limit && one.isExclusive);
 
-/** The largest count that a keyword `min...` promises, or the smallest of `max...`: 0 or infinite where none does. */
+/** The largest count of a keyword `min...`, or the smallest of `max...`; 0, or infinite, where no schema has it. */
 export function countOf(keyword: string, schemas: readonly Fields[]): number {
   const said = schemas
     .map((one) => one[keyword])

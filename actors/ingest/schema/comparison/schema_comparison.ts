@@ -1,17 +1,18 @@
 /**
- * Whether every value that one schema allows is allowed by another. Answers reasons why it may not be, none where it can be
- * shown. References are followed; a pair of schemas that is met again within itself counts as shown, as in a comparison of
- * recursive types (Amadio and Cardelli, Subtyping recursive types, 1993).
+ * Whether every value that one schema allows is allowed by another. Answers the reasons why that can not be shown; none
+ * where it is shown. References are followed. A pair of schemas that is met again within itself counts as shown, as in
+ * a comparison of recursive types (Amadio and Cardelli, Subtyping recursive types, 1993).
  *
- *   K1. What is allowed by all of several schemas is held as their list: `allOf` and `$ref` say no more than that.
- *   K2. A part of the new schema follows from the old ones together; alternatives of the old schema are each held against the
- *       new one where that does not do.
- *   K3. A property that nothing in the old schema has a say on may be declared (schema_compatibility.ts has the reason).
- *   K4. An alternative or a condition that is looked at alone would seem to leave the names of the others open. So each
- *       comparison knows, beside the schemas that hold, all that may have a say on the same value.
- *   K5. Where the values that the old schema allows can be listed, each is tried: that needs no inference.
- *   K6. A schema that the new one excludes or asks for in a condition is held against the old one's the other way around,
- *       and K3 has no place there.
+ *   K1. Schemas that all hold for one value are compared as one list, whether `allOf`, `$ref` or neither holds them
+ *       together.
+ *   K2. Each part of the new schema must follow from the old schemas together. Where it does not, each alternative of
+ *       the old schema is held against the new one by itself.
+ *   K3. A property on which no old schema has a say may be declared (`schema_compatibility.ts` has the reason).
+ *   K4. The comparison of one alternative, or of one condition, knows every other schema that may have a say on the
+ *       same value. Without these, names of other alternatives would seem open (K3).
+ *   K5. Where the values that the old schema allows can be listed, each is tried on the new schema, without inference.
+ *   K6. Schemas within `not` and `if` are held against each other the other way around, and without the exception of
+ *       K3.
  */
 
 import type { CompilePattern } from "../../../kernel/linear_pattern.ts";
@@ -28,14 +29,14 @@ import { type Fields, fieldsOf, listOf, text } from "./schema_parts.ts";
 import { unevaluatedNarrowings } from "./unevaluated_narrowings.ts";
 import { rulesFor, typesOfAll, valueNarrowings, valuesOf } from "./value_narrowings.ts";
 
-/** Steps of a pair that is looked at closely. */
+/** Steps to compare one pair of schemas, without the pairs within it. */
 const PAIR_STEPS = 900;
-/** Of a part that may have a say on a value, and of a schema in the name of a pair. */
+/** Steps for each part that may have a say on a value, and for each schema in the name of a pair. */
 const PART_STEPS = 20;
 const NAME_STEPS = 15;
-/** Pairs within one another. */
+/** The most pairs within one another. */
 const DEPTH_MAX = 300;
-/** Values that are told, of those that are not allowed any more. */
+/** The most values that a reason names, of those that are not allowed any more. */
 const TOLD_MAX = 10;
 
 /** Reasons why `next` may refuse what `previous` allows, each with the JSON Pointer of the place. */
@@ -62,7 +63,7 @@ class Comparison implements Comparing {
   readonly before: SchemaDocument;
   readonly after: SchemaDocument;
   readonly budget: ComparisonBudget;
-  /** Reasons that were found before alternatives were looked at one by one. */
+  /** Reasons that were found before alternatives were compared one by one. */
   told: readonly string[] = [];
   readonly #sight: SameAtSight;
   readonly #isStrict: boolean;
@@ -70,10 +71,10 @@ class Comparison implements Comparing {
   readonly #underWay = new Set<string>();
   readonly #numbers = new Map<unknown, number>();
   readonly #made = new Map<string, unknown>();
-  /** K4: of made schemas, those beside what holds. */
+  /** K4: for each schema made here, the schemas that need not hold and may have a say on the same value. */
   readonly #besides = new Map<unknown, readonly JsonSchema[]>();
 
-  /** @param isStrict without the exception of K3 */
+  /** @param isStrict true without the exception of K3 (K6) */
   constructor(before: SchemaDocument, after: SchemaDocument, budget: ComparisonBudget, isStrict = false) {
     this.before = before;
     this.after = after;
@@ -136,7 +137,9 @@ class Comparison implements Comparing {
     return isAllowed ? [] : reasons;
   }
 
-  /** K5; undefined where the values can not be listed, or some are not allowed and inference may tell better why. */
+  /**
+   * K5. Undefined where the values can not be listed, and where inference may name a better reason for a lost value.
+   */
   #listedNarrowings(holding: readonly Fields[], narrow: unknown, path: string): readonly string[] | undefined {
     const listed = listedValues(holding);
     if (listed === undefined) return undefined;
@@ -155,7 +158,7 @@ class Comparison implements Comparing {
 
   join(wides: readonly unknown[], old: Old, partsOf: (schema: Fields) => readonly unknown[]): unknown {
     const saying = [...new Set(wides)].filter((one) => one !== true && one !== undefined);
-    // What is opaque may have a say on whatever lies within.
+    // An opaque schema may have a say on every value within.
     const parts = old.judging().flatMap((one) => (this.before.isOpaque(one) ? [one, ...partsOf(one)] : partsOf(one)));
     this.budget.take(PART_STEPS * (old.judging().length + parts.length));
     const others = new Set(parts.filter((one) => isSchemaObject(one) && !saying.includes(one)));
@@ -228,7 +231,7 @@ class Comparison implements Comparing {
     return this.#reversed;
   }
 
-  /** K2: a value of the old schema matches one of its alternatives, and each may be allowed for a reason of its own. */
+  /** K2: whether each alternative of an old schema is allowed by itself. A value of that schema matches one of them. */
   #isAllowedByCase(wides: readonly unknown[], old: Old, narrow: unknown, path: string): boolean {
     return wides.some((wide) => {
       if (!isSchemaObject(wide)) return false;
@@ -253,7 +256,7 @@ class Comparison implements Comparing {
     });
   }
 
-  /** Made once, so that the same pair is known again. */
+  /** Makes a schema once for each name, so that the same pair is recognised. */
   make<Made>(name: string, make: () => Made): Made {
     const known = this.#made.get(name);
     if (known !== undefined) return known as Made;

@@ -1,6 +1,6 @@
 /**
- * A schema whose references are followed: the parts that all hold for one value, wherever they are written (`$ref`, `allOf`),
- * every schema that judges that same value, and whether a value matches.
+ * A schema document with its references followed: the schemas that all hold for one value, wherever they are written
+ * (`$ref`, `allOf`), the schemas that may judge that value, and whether a value matches.
  */
 import type { CompilePattern } from "../../../kernel/linear_pattern.ts";
 import { isAnnotation, isSchemaObject, type JsonSchema, subschemasOf } from "../keywords.ts";
@@ -11,14 +11,14 @@ import { ValueJudge } from "./value_judge.ts";
 
 /** Keywords whose schemas judge the value itself, not a part of it. */
 const IN_PLACE = ["allOf", "anyOf", "oneOf", "not", "if", "then", "else"] as const;
-/** Keywords that hold other parts, or none that judges. */
+/** Keywords whose schemas judge no value, or judge it through a reference alone. */
 const ELSEWHERE: ReadonlySet<string> = new Set([
   ...["$ref", "allOf", "$defs", "definitions", "$id", "$anchor", "$dynamicAnchor"],
 ]);
 
 const NONE: readonly unknown[] = [];
 
-/** Steps to look at one schema on the way. */
+/** Steps to visit one schema. */
 const VISIT_STEPS = 12;
 
 export class SchemaDocument {
@@ -36,7 +36,7 @@ export class SchemaDocument {
     this.#judge = new ValueJudge(root, compilePattern, budget);
   }
 
-  /** Where the references of a schema lead. */
+  /** The schemas that the references of a schema lead to. */
   targetsOf(schema: JsonSchema): readonly unknown[] {
     if (schema.$ref === undefined && schema.$dynamicRef === undefined) return NONE;
     const known = this.#targets.get(schema);
@@ -51,12 +51,12 @@ export class SchemaDocument {
     return targets;
   }
 
-  /** Has a reference whose end is known only once an event is judged. */
+  /** Whether a schema has a dynamic reference, whose target is known only once an event is judged. */
   isOpaque(schema: JsonSchema): boolean {
     return schema.$dynamicRef !== undefined && this.#references.isDynamic;
   }
 
-  /** Whether a value matches a schema; undefined where a reference may lead to what is known only once an event is judged. */
+  /** Whether a value matches a schema; undefined where a dynamic reference may be met. */
   isMatch(schema: unknown, value: unknown): boolean | undefined {
     const isKnown = !this.#references.isDynamic || !refers(schema);
     return isKnown ? this.#judge.isMatch(schema, value) : undefined;
@@ -108,7 +108,7 @@ export class SchemaDocument {
     this.#wholes.set(part, this.wholeOf(schema));
   }
 
-  /** The schema that a conjunct is part of: `unevaluatedProperties` sees what stands beside it. */
+  /** The schema that a conjunct is part of: `unevaluatedProperties` depends on the keywords around it. */
   wholeOf<Schema>(conjunct: Schema): Schema | JsonSchema {
     return this.#wholes.get(conjunct) ?? conjunct;
   }
@@ -140,7 +140,7 @@ export class SchemaDocument {
 
 const isJudging = (schema: JsonSchema): boolean => Object.keys(schema).some((keyword) => !isAnnotation(keyword));
 
-/** Whether a schema has references, or holds a schema that has. */
+/** Whether a schema, or a schema within it, has references. */
 const refers = (schema: unknown): boolean =>
   isSchemaObject(schema) &&
   (schema.$ref !== undefined || schema.$dynamicRef !== undefined || subschemasOf(schema).some(refers));

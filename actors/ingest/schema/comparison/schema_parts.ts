@@ -1,12 +1,12 @@
-/** Parts of two schemas that are compared. */
+/** Small readers of schemas that the comparison uses. */
 import { isSchemaObject } from "../keywords.ts";
 
 export type Fields = Readonly<Record<string, unknown>>;
 
-/** The keywords of a schema; none for `true` or a schema that is not there. */
+/** The keywords of a schema; none for `true` or an absent schema. */
 export const fieldsOf = (schema: unknown): Fields => (isSchemaObject(schema) ? schema : {});
 
-/** Of a value that a schema names: a map and no list. */
+/** Whether a value that a schema names is a map, and no list. */
 export const isMap = (value: unknown): value is Fields =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 

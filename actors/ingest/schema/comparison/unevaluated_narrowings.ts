@@ -1,6 +1,7 @@
 /**
- * What a changed schema takes from properties and items by `unevaluatedProperties` and `unevaluatedItems`, which judge what no
- * schema for the same value has looked at: those beside it, and those that they refer to or hold as alternatives.
+ * Properties and items that a changed schema no longer allows by `unevaluatedProperties` and `unevaluatedItems`. These
+ * judge the members that no other schema for the same value looks at: neither a sibling, nor a schema that a sibling
+ * refers to or holds as an alternative.
  */
 
 import { type Evaluated, evaluatedBy, everEvaluated, includes } from "../evaluated_properties.ts";
@@ -9,7 +10,7 @@ import type { Comparing, Old } from "./comparing.ts";
 import { rulesOfProperties } from "./member_narrowings.ts";
 import { type Fields, fieldsOf, listOf } from "./schema_parts.ts";
 
-/** @param to the rules of `part`, of the new schema, that can judge the old schema's types */
+/** @param to the rules of `part`, a part of the new schema, that can judge the old schema's types */
 export const unevaluatedNarrowings = (
   old: Old,
   to: Fields,
@@ -22,8 +23,8 @@ export const unevaluatedNarrowings = (
 ];
 
 /**
- * An old schema that closes itself is followed by one that closes itself no tighter, and that looks at every property that the
- * old one may have looked at.
+ * A schema with `unevaluatedProperties` may follow an old one that closes the map too, where it closes the map no
+ * tighter and looks at every property that the old one may have looked at.
  */
 function propertiesNarrowings(old: Old, part: Fields, path: string, by: Comparing): readonly string[] {
   const { unevaluatedProperties } = part;
@@ -51,8 +52,10 @@ function propertiesNarrowings(old: Old, part: Fields, path: string, by: Comparin
 }
 
 /**
- * Whether a value that matches `wide` and `narrow` has every property that `wide` looks at looked at by `narrow`, or by what
- * `looked` stands for. @param closed whose own `unevaluatedProperties` does not count
+ * Whether `narrow`, or the schemas of `looked`, look at every property that `wide` looks at, in a value that matches
+ * both.
+ *
+ * @param closed the schema whose own `unevaluatedProperties` does not count
  */
 function isLookedAt(
   wide: unknown,

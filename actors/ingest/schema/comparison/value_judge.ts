@@ -1,4 +1,7 @@
-/** Whether single values match schemas of a document: by the checks that judge events, their steps taken of a comparison's budget. */
+/**
+ * Whether single values match schemas of a document, by the checks that judge events. Steps count in the comparison's
+ * budget.
+ */
 import type { CompilePattern, LinearPattern } from "../../../kernel/linear_pattern.ts";
 import { compileParts } from "../compile.ts";
 import { sizeOf } from "../equality.ts";
@@ -6,10 +9,10 @@ import type { JsonSchema } from "../keywords.ts";
 import { type Check, Run, STEPS_MAX } from "../run.ts";
 import { BudgetSpentError, type ComparisonBudget } from "./comparison_budget.ts";
 
-/** Steps to compile a pattern, for each of its characters and at least. */
+/** Steps to compile a pattern: `PATTERN_STEPS`, and these for each of its characters. */
 const PATTERN_CHARACTER_STEPS = 400;
 const PATTERN_STEPS = 5_000;
-/** Steps to compile a schema, for each value that it is written with. */
+/** Steps to compile a schema, for each value of its JSON. */
 const COMPILED_VALUE_STEPS = 20;
 
 export class ValueJudge {
@@ -64,7 +67,7 @@ export class ValueJudge {
   }
 }
 
-/** References that lead from one to the next use up the stack before the steps. */
+/** Long chains of references use up the stack before the steps: that is told as a spent budget. */
 function withinStack<Result>(work: () => Result): Result {
   try {
     return work();

@@ -1,4 +1,4 @@
-/** What a changed schema takes from a value by its type, its bounds, its format and its pattern. */
+/** Values that a changed schema no longer allows by their type, bounds, format or pattern. */
 import { isSame } from "../equality.ts";
 import { INTEGER_FORMATS, NUMBER_FORMATS, TEXT_FORMATS } from "../formats.ts";
 import { isMultiple } from "../numbers.ts";
@@ -7,7 +7,7 @@ import { countOf, type NumberRange, rangeOf } from "./schema_bounds.ts";
 import { type Fields, listOf } from "./schema_parts.ts";
 
 const NUMBERS = ["number", "integer"];
-/** Keywords that judge values of some types alone, but `format`. */
+/** Keywords that judge values of some types alone, without `format`. */
 const JUDGED_TYPES: readonly (readonly [types: readonly string[], keywords: readonly string[]])[] = [
   [NUMBERS, ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"]],
   [["string"], ["minLength", "maxLength", "pattern"]],
@@ -37,7 +37,10 @@ const typeOf = (value: unknown): string => {
   return Array.isArray(value) ? "array" : typeof value;
 };
 
-/** The types that a schema allows, by its `type` or by its allowed values; undefined for any. A number may be an integer. */
+/**
+ * The types that a schema allows, by its `type` or by its allowed values; undefined for any. A number may be an
+ * integer.
+ */
 function typesOf(schema: Fields): readonly string[] | undefined {
   const types = schema.type === undefined ? valuesOf(schema)?.map(typeOf) : listOf(schema.type).map(String);
   return types?.flatMap((type) => (type === "number" ? NUMBERS : type));
@@ -61,7 +64,7 @@ export function valuesOf(schema: Fields): readonly unknown[] | undefined {
   return listed === undefined ? only : only.filter((value) => listed.some((one) => isSame(one, value)));
 }
 
-/** @param from schemas that all hold @param types that they allow @param to rules for these types */
+/** @param from old schemas that all hold @param types the types that they allow @param to new rules for these types */
 export function valueNarrowings(
   from: readonly Fields[],
   types: ReadonlySet<string> | undefined,
@@ -101,12 +104,12 @@ const BOUNDS: ReadonlySet<string> = new Set([
   ...["maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"],
   ...["minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"],
 ]);
-/** Keywords of which is told only that they changed. */
+/** Keywords whose reason says only that they changed. */
 const CHANGED: ReadonlySet<string> = new Set(["multipleOf", "format", "pattern", "uniqueItems"]);
 
 const JUDGING_VALUES: ReadonlySet<string> = new Set(["type", "enum", "const", ...BOUNDS, ...CHANGED]);
 
-/** Of the one bound `keyword`. */
+/** The reasons for one bound, `keyword`. */
 function boundNarrowings(
   keyword: string,
   from: readonly Fields[],
@@ -135,7 +138,7 @@ function isCounted(keyword: string, from: readonly Fields[], after: number | big
   return keyword.startsWith("max") ? count <= after : count >= after;
 }
 
-/** Formats whose texts are all of another format too. */
+/** For each format, the wider formats that all of its texts have too. */
 const WIDER_FORMATS: Readonly<Record<string, readonly string[]>> = {
   "date-time": ["iso-date-time"],
   time: ["iso-time"],

@@ -5,7 +5,7 @@ import * as assert from "uvu/assert";
 import { ANSWER_LIMITS, answerMemory, beginAnswer } from "../../../../actors/ingest/http/http_answers.ts";
 import { OverloadedError } from "../../../../protocols/errors.ts";
 
-/** Who takes an answer, and reads nothing of it. */
+/** A client that takes an answer and reads none of it. */
 class Taker extends EventEmitter {
   destroyed = false;
   destroy(): this {
@@ -20,7 +20,7 @@ const MIB = ANSWER_LIMITS.answerBytesMax;
 const reader = (client: string) => ({ client, connection: {} });
 const answerOf = (sizeBytes: number) => Buffer.alloc(sizeBytes, 0x20);
 
-test("answers take no more than the memory for them, whoever reads them", () => {
+test("answers take no more than the memory for answers, whichever clients read them", () => {
   const memory = answerMemory(ANSWER_LIMITS.reserveBytes + 8 * MIB, () => 0);
   for (let n = 0; n < 6; n += 1) beginAnswer(memory, reader("one"), taker()).made(answerOf(MIB));
   assert.throws(
@@ -30,7 +30,7 @@ test("answers take no more than the memory for them, whoever reads them", () => 
   assert.is(memory.usedBytes, 6 * MIB);
 });
 
-test("an answer counts by its size once it is made, and not at all once it was taken", () => {
+test("a finished answer counts by its size, and no longer counts once its client has taken it", () => {
   const memory = answerMemory();
   const mine = taker();
   const room = beginAnswer(memory, reader("one"), mine);
@@ -43,7 +43,7 @@ test("an answer counts by its size once it is made, and not at all once it was t
   assert.is(memory.usedBytes, 0);
 });
 
-test("large answers that are not read leave room for small ones, and a large one that is refused has not begun", () => {
+test("large answers that are not read leave room for small ones, and a refused large one was not begun", () => {
   const memory = answerMemory(undefined, () => 0);
   const mute = Array.from({ length: 60 }, taker);
   let refused = 0;
@@ -65,11 +65,11 @@ test("large answers that are not read leave room for small ones, and a large one
   for (let n = 0; n < 100; n += 1) beginAnswer(memory, reader("one"), taker()).made(answerOf(1_000));
 });
 
-test("a client that takes nothing of its answer keeps nobody out; one that reads slowly stays", async () => {
+test("a client that takes none of its answer keeps no other out; one that reads slowly keeps its answer", async () => {
   let nowMs = 0;
   const memory = answerMemory(ANSWER_LIMITS.reserveBytes + 4 * MIB, () => nowMs);
   const [making, mute, slow, later] = [taker(), taker(), taker(), taker()];
-  beginAnswer(memory, reader("making"), making); // not made yet: the log is slow, not its client
+  beginAnswer(memory, reader("making"), making); // unfinished: the log is slow, not the client
   beginAnswer(memory, reader("mute"), mute).made(answerOf(MIB));
   const pieces = beginAnswer(memory, reader("slow"), slow).made(answerOf(MIB));
   nowMs = ANSWER_LIMITS.stillMs - 1;
@@ -83,7 +83,7 @@ test("a client that takes nothing of its answer keeps nobody out; one that reads
   assert.ok(mute.destroyed && !making.destroyed && !slow.destroyed && !later.destroyed);
 });
 
-test("an answer whose client has gone already takes nothing", () => {
+test("an answer whose client is gone already takes no memory", () => {
   const memory = answerMemory();
   beginAnswer(memory, reader("one"), taker().destroy());
   assert.is(memory.usedBytes, 0);

@@ -10,7 +10,7 @@ import { BODY_LIMITS, bodyMemory, readBody } from "../../../../actors/ingest/htt
 import { OverloadedError, RejectedError } from "../../../../protocols/errors.ts";
 
 const memory = bodyMemory();
-/** How long a body that came whole is worked on. */
+/** Milliseconds for which the server works on a whole body. */
 const WORK_MS = 20;
 
 const server = createServer(async (request, response) => {
@@ -51,7 +51,7 @@ const send = (bytes: Uint8Array, headers = {}) => {
   return answered;
 };
 
-/** Sends `bytes` in so many parts, and hears the answer. */
+/** Sends `bytes` in parts, and answers the response. */
 async function sendSlowly(sizeBytes: number, parts: number, everyMs: number): Promise<string> {
   const { asked, answered } = begin(sizeBytes);
   for (let n = 0; n < parts && !asked.destroyed; n += 1) {
@@ -73,7 +73,7 @@ test("a body comes plain or inflated, and its memory is given back", async () =>
   assert.is(memory.usedBytes, 0);
 });
 
-test("a body whose client goes half-way gives its memory back", async () => {
+test("a body whose client leaves half-way gives its memory back", async () => {
   const { asked } = begin(1_000_000);
   asked.write(Buffer.alloc(500_000));
   while (memory.usedBytes < 500_000) await sleep(5);
@@ -81,7 +81,7 @@ test("a body whose client goes half-way gives its memory back", async () => {
   while (memory.usedBytes > 0) await sleep(5);
 });
 
-test("bodies that inflate to the most, from many connections, leave slow uploads and small ones of the same address alone", async () => {
+test("bodies that inflate to the limit leave slow uploads and small bodies of the same address alone", async () => {
   const bomb = gzipSync(Buffer.alloc(16_000_000, 0x20));
   let isOver = false;
   const bombs = Array.from({ length: 8 }, async () => {
@@ -104,7 +104,7 @@ test("bodies that inflate to the most, from many connections, leave slow uploads
   assert.is(memory.usedBytes, 0);
 });
 
-test("a large body that is held back gives way to a smaller one, is told so, and gains nothing by asking anew", async () => {
+test("a large body that is held back gives way to a smaller one, is told so, and gains nothing by a new request", async () => {
   const large = BODY_LIMITS.bodyBytesMax;
   let isOver = false;
   const told: string[] = [];
@@ -122,7 +122,7 @@ test("a large body that is held back gives way to a smaller one, is told so, and
   isOver = true;
   await Promise.all(holders);
   assert.equal(slow, ["200 4000000", "200 4000000"]);
-  // A client that still sends may see the end of its connection before the answer: Deno's does.
+  // A client that still sends may see its connection end before the answer: Deno's does.
   const answers = told.filter((one) => /^\d/.test(one));
   assert.ok(answers.length > 0);
   assert.equal(new Set(answers), new Set(["429 OUT_OF_CREDIT"]));

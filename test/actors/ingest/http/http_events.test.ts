@@ -33,7 +33,7 @@ test("forms and plain text are taken where the stream allows them", () => {
   assert.equal(eventsOf("text", "one\ntwo"), [{ text: "one\ntwo" }]);
 });
 
-test("input that is no event goes on with the true reason", () => {
+test("unreadable input keeps its true reason", () => {
   const broken = new Uint8Array([0x61, 0xff]);
   assert.equal(eventsOf("ndjson", broken), ["it is not UTF-8"]);
   assert.equal(eventsOf("form", "a=%ff"), ["a percent-encoded field of the form is not UTF-8"]);
@@ -41,7 +41,7 @@ test("input that is no event goes on with the true reason", () => {
   assert.match(String(eventsOf("ndjson", "{")[0]), /JSON/);
 });
 
-test("a value that an event can not hold is named by its place, as a fault of the schema is", () => {
+test("a value that no event can hold is named by its path, as a fault of the schema is", () => {
   const [tagged] = parseEvents("json", bytes('[{"a":9007199254740993,"b c":[{"$int":"x"}]}]'));
   assert.equal(tagged?.fault, {
     code: "MALFORMED_EVENT",
@@ -53,7 +53,7 @@ test("a value that an event can not hold is named by its place, as a fault of th
   assert.match(plain?.fault?.reason ?? "", /^must be an integer of 64 bits/);
 });
 
-test("what is set aside for an integer beyond 64 bits keeps its values as the sender wrote them", () => {
+test("an event that is set aside for an integer beyond 64 bits keeps its values as the sender wrote them", () => {
   const text =
     '{"a":{"$bytes":"AAE="},"n":[18446744073709551616,9007199254740993],"b":{"$int":"5"},"c":1.2345678901234567e+19}';
   const sent = parseEvents("json", bytes(`[${text}]`))[0]?.event as { original: Uint8Array };

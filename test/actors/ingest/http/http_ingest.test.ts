@@ -2,8 +2,11 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { parseEvents } from "../../../../actors/ingest/http/http_events.ts";
 import { HttpIngest, type IngestRequest } from "../../../../actors/ingest/http/http_ingest.ts";
+import type { Connect } from "../../../../protocols/connection.ts";
 import { partitionOfKey } from "../../../../protocols/partitioner.ts";
 import { UnreadableInput } from "../../../../protocols/values/unreadable.ts";
+import type { HelloFrame } from "../../../../protocols/wire/frames.ts";
+import { settle } from "../../../support/fakes/manual_clock.ts";
 import { MemoryNetwork } from "../../../support/fakes/memory_connection.ts";
 import { ModelNode } from "../../../support/fakes/model_node.ts";
 
@@ -11,7 +14,11 @@ const STREAMS = { readings: { partitions: 4, key: "/key", schemaVersions: [] } }
 
 function setUp(answerWithinMs = 30_000, nowMs = Date.now) {
   const node = new ModelNode();
-  const network = new MemoryNetwork((frame, bytes) => node.take(frame, bytes));
+  const hellos: HelloFrame[] = [];
+  const network = new MemoryNetwork((frame, bytes) => {
+    if (frame.type === "hello") hellos.push(frame);
+    return node.take(frame, bytes);
+  });
   const directory = { describe: () => STREAMS };
   const principals: string[] = [];
   const connectFor = (principal: string) => {
@@ -25,8 +32,27 @@ function setUp(answerWithinMs = 30_000, nowMs = Date.now) {
       .flat()
       .map(({ event }) => event.n as number)
       .sort((left, right) => left - right);
-  return { node, network, ingest: new HttpIngest(options), stored, principals };
+  return { node, network, ingest: new HttpIngest(options), stored, principals, hellos, options };
 }
+
+/** Connections of which several may be open at a time. */
+const connectTo =
+  (node: ModelNode): Connect =>
+  async (_address, events) => {
+    let isOpen = true;
+    const wireBytes = 100;
+    return {
+      bufferedBytes: 0,
+      send: (frame) => {
+        for (const answer of node.take(frame, wireBytes))
+          queueMicrotask(() => isOpen && events.onFrame(answer, wireBytes));
+        return wireBytes;
+      },
+      close: () => {
+        isOpen = false;
+      },
+    };
+  };
 
 function requestOf(events: readonly object[], key?: string, owner?: string): IngestRequest {
   const payload = new TextEncoder().encode(JSON.stringify(events));
@@ -37,7 +63,52 @@ function requestOf(events: readonly object[], key?: string, owner?: string): Ing
 const numbered = (count: number) => Array.from({ length: count }, (_, n) => ({ n, key: `k${n}` }));
 const numbers = (count: number) => Array.from({ length: count }, (_, n) => n);
 
-test("a request of which one partition did not answer says what stands, and the same key completes it once", async () => {
+const refusalOf = (answer: Promise<unknown>): Promise<string> =>
+  answer.then(
+    () => "taken",
+    (error: { readonly code: string }) => error.code,
+  );
+
+test("K1: the key names the producer and the payload its instance, so another payload under the key is refused", async () => {
+  const { ingest, stored, hellos } = setUp();
+  await ingest.append(requestOf(numbered(2), "order-1"));
+  assert.is((await ingest.append(requestOf(numbered(2), "order-1"))).isReplayed, true);
+  assert.is(await refusalOf(ingest.append(requestOf(numbered(3), "order-1"))), "IDEMPOTENCY_KEY_REUSED");
+  assert.equal(stored(), numbers(2));
+  await refusalOf(ingest.append(requestOf(numbered(2), "order-2")));
+  const [first, again, other, another] = hellos;
+  assert.is(again?.producerId, first?.producerId);
+  assert.is(other?.producerId, first?.producerId);
+  assert.is(again?.instance, first?.instance);
+  assert.is.not(other?.instance, first?.instance);
+  assert.is.not(another?.producerId, first?.producerId);
+  assert.is(another?.instance, first?.instance);
+});
+
+test("K3: requests with one key that run at the same time store each event once", async () => {
+  const { node, stored, options } = setUp();
+  const ingest = new HttpIngest({ ...options, connect: connectTo(node) });
+  const answers = await Promise.all([1, 2, 3].map(() => ingest.append(requestOf(numbered(20), "order-1"))));
+  assert.equal(
+    answers.map(({ accepted }) => accepted),
+    [20, 20, 20],
+  );
+  assert.equal(stored(), numbers(20));
+});
+
+test("K4: a node that stops answers the requests under way, and takes no new one", async () => {
+  for (const key of ["order-1", undefined]) {
+    const { node, ingest } = setUp();
+    node.intercept = ({ stream, partition }) => ({ type: "moved", stream, partition });
+    const underWay = ingest.append(requestOf(numbered(2), key));
+    await settle();
+    await ingest.close(50);
+    assert.equal((await underWay).unknown, [0, 1]);
+    assert.is(await refusalOf(ingest.append(requestOf(numbered(2), key))), "STOPPING");
+  }
+});
+
+test("K2: a request with a partition that did not answer tells each partition's state, and a retry completes it once", async () => {
   const { node, ingest, stored } = setUp(100);
   const events = numbered(20);
   const away = partitionOfKey("k0", 4);
@@ -54,7 +125,7 @@ test("a request of which one partition did not answer says what stands, and the 
   node.intercept = () => undefined;
   const second = await ingest.append(requestOf(events, "order-1"));
   assert.is(second.accepted, 20);
-  assert.is(second.isReplayed, false); // part of it is new
+  assert.is(second.isReplayed, false); // some of its events are new
   assert.equal(stored(), numbers(20));
   const third = await ingest.append(requestOf(events, "order-1"));
   assert.is(third.isReplayed, true);
@@ -62,7 +133,7 @@ test("a request of which one partition did not answer says what stands, and the 
   assert.equal(stored(), numbers(20));
 });
 
-test("a request with a key is answered with the verdicts that were stored, not with newer ones", async () => {
+test("K2: a retry is answered with the stored verdicts, not with newer ones", async () => {
   const { node, ingest } = setUp();
   node.rejects = ({ n }) => n === 3;
   const first = await ingest.append(requestOf(numbered(6), "k"));
@@ -75,7 +146,7 @@ test("a request with a key is answered with the verdicts that were stored, not w
   assert.equal({ ...again, isReplayed: false }, first);
 });
 
-test("events without a routing key go where the request's key says, so that a retry finds them", async () => {
+test("K2: the request's key gives events without a routing key their partition, so that a retry meets the same chain", async () => {
   const { node, ingest } = setUp();
   const events = numbers(10).map((n) => ({ n }));
   for (const _try of [1, 2]) await ingest.append(requestOf(events, "same"));
@@ -84,7 +155,7 @@ test("events without a routing key go where the request's key says, so that a re
   assert.is(used[0]?.length, 10);
 });
 
-test("a partition that takes nothing is told at once, then not asked again until the time that it named", async () => {
+test("a partition's refusal is told at once, and the partition is not asked again until the time that it named", async () => {
   let nowMs = 0;
   const { node, ingest, stored } = setUp(30_000, () => nowMs);
   const events = numbered(20);
@@ -116,7 +187,7 @@ test("a partition that takes nothing is told at once, then not asked again until
   assert.equal(stored(), numbers(20));
 });
 
-test("a request with a key that gets no place for its principal holds up neither others nor requests without a key", async () => {
+test("a principal without a free place for its request with a key holds up no other request", async () => {
   const { node, ingest, stored, principals } = setUp();
   const [event] = numbered(1);
   const place = { stream: "readings", partition: partitionOfKey("k0", 4) };
@@ -151,7 +222,7 @@ test("lines are judged one by one, a list as a whole", () => {
   assert.throws(() => parseEvents("json", new Uint8Array([0x22, 0xff, 0x22])), /UTF-8/);
 });
 
-test("events with many values are kept out of the batches that others share", () => {
+test("an event with many values shares no batch with other events", () => {
   const small = { a: 1 };
   const large = { list: Array.from({ length: 2_000 }, (_, n) => n) };
   const text = JSON.stringify([small, large]);

@@ -31,7 +31,7 @@ function steps() {
   return { clock, memory, gone, begin, isRefused };
 }
 
-test("H2: a small request has room in the reserve, whatever large ones hold", () => {
+test("H2: a small request finds room in the reserve, whatever the large ones hold", () => {
   const { memory, begin, gone, isRefused } = steps();
   const large = ["a", "b", "c"].map((client) => begin(client));
   while (large.every((hold) => !isRefused(() => hold.take(25))));
@@ -53,7 +53,7 @@ test("H3: one client takes three quarters, and another finds room beside it", ()
   assert.equal(gone, []);
 });
 
-test("H4: the client that holds most gives way, of its requests one of the connection that holds most", () => {
+test("H4: a request of the client that holds most gives way, on the connection of it that holds most", () => {
   const { begin, gone, memory } = steps();
   const connection = {};
   begin("greedy").take(300);
@@ -68,7 +68,7 @@ test("H4: the client that holds most gives way, of its requests one of the conne
   assert.is(memory.usedBytes, 1_350 - 250 + 140, "of the connection with 450, and not the request with 300");
 });
 
-test("H4: who asks displaces nobody that holds less than the asker would then, neither at once nor by asking anew", () => {
+test("H4: a request never displaces a holder of less than the asker would hold, at its first try or at a later one", () => {
   const { begin, gone, isRefused, clock } = steps();
   const honest = begin("honest");
   honest.take(400);
@@ -82,7 +82,7 @@ test("H4: who asks displaces nobody that holds less than the asker would then, n
   }
 });
 
-test("H4: within one client, connections that hold most are refused, and a moderate one comes through", () => {
+test("H4: within one client, the connections that hold most are refused, and a moderate one is served", () => {
   const { begin, gone, isRefused } = steps();
   const honest = begin("address");
   let refused = 0;
@@ -104,7 +104,7 @@ test("H4: within one client, connections that hold most are refused, and a moder
   assert.ok(refused > 0 && gone.length > 0);
 });
 
-test("H5: one of which nothing moves gives way to whoever asks; one that is slow does not", () => {
+test("H5: a request of which no byte moves gives way to any other; a slow one does not", () => {
   const { begin, clock, isRefused, memory } = steps();
   const slow = begin("slow");
   slow.take(50);
@@ -120,7 +120,7 @@ test("H5: one of which nothing moves gives way to whoever asks; one that is slow
   assert.is(memory.usedBytes, 50 + 1 + 4 * 230 + 240);
 });
 
-test("H6: spare memory displaces nobody, and half of it stays free of one client", () => {
+test("H6: spare memory displaces no request, and one client gets at most half of it", () => {
   const { begin, gone, isRefused } = steps();
   const bombs = Array.from({ length: 8 }, () => begin("bomber"));
   for (let round = 0; round < 50; round += 1) for (const bomb of bombs) isRefused(() => bomb.takeSpare(25));
@@ -131,7 +131,7 @@ test("H6: spare memory displaces nobody, and half of it stays free of one client
   assert.ok(isRefused(() => begin("bomber").takeSpare(25)));
 });
 
-test("H7: requests that do not wait for their client give way to nobody", () => {
+test("H7: a request that does not wait for its client gives way to no other", () => {
   const { begin, gone, isRefused, memory, clock } = steps();
   const whole = begin("whole");
   whole.take(1_100);
@@ -148,7 +148,7 @@ test("H7: requests that do not wait for their client give way to nobody", () => 
   assert.is(memory.usedBytes, 300);
 });
 
-test("H1: what is held never exceeds the memory, and is counted for nobody once all is given back", () => {
+test("H1: the held bytes never exceed the memory, and no client counts any once all are given back", () => {
   const { begin, memory, isRefused } = steps();
   let seed = 7;
   const next = (below: number) => {

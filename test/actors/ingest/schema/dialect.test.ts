@@ -26,7 +26,7 @@ for (const draft of [DRAFT_07, DRAFT_2019]) {
   });
 }
 
-test("a reference to a place that 2020-12 names otherwise still leads there", () => {
+test("a reference follows its target to the target's place in 2020-12", () => {
   const schema: JsonSchema = {
     $schema: DRAFT_07,
     definitions: { pair: { items: [{ type: "integer" }, { $ref: "#/definitions/pair/items/0" }] } },

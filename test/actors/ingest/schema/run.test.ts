@@ -26,7 +26,7 @@ test("V1: an event that would take more than its steps is set aside, whichever k
   }
 });
 
-test("V2: what an event is granted grows with its size and the schema's weight, up to a bound", () => {
+test("V2: the steps granted to an event grow with its size and the schema's weight, up to a bound", () => {
   assert.is(unitsOf({ ab: ["cde", 1] }, 100), 1 + 2 + 1 + 4 + 1);
   assert.is(unitsOf({ text: "a".repeat(1_000_000) }, 500), 500);
   assert.is(grantOf({ a: 1 }, 10), 30);

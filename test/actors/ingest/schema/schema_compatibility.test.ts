@@ -31,7 +31,7 @@ test("an optional property, a wider type, enum or bound may follow", () => {
   assert.equal(backward({ ...base, description: "only words" }), []);
 });
 
-test("what would refuse a stored event is refused, each with its place and reason", () => {
+test("a change that would refuse a stored event is refused, with its place and reason", () => {
   assert.match(backward({ ...base, required: ["id", "size"] })[0] ?? "", /^\/size: is required now/);
   assert.match(backward(withProperty("size", { type: "integer", maximum: 10 }))[0] ?? "", /^\/size: maximum became 10/);
   assert.match(backward(withProperty("level", { enum: ["low"] }))[0] ?? "", /^\/level: high is not allowed any more/);
@@ -45,7 +45,7 @@ test("a property taken away from a closed schema is refused, from an open one it
   assert.equal(backward({ ...base, properties: rest, additionalProperties: true }), []);
 });
 
-test("forward and full look from the other side too", () => {
+test("forward and full compatibility are judged the other way around too", () => {
   const wider = withProperty("level", { enum: ["low", "high", "top"] });
   assert.match(incompatibilities(base, wider, "forward")[0] ?? "", /top is not allowed/);
   assert.is(incompatibilities(base, wider, "full").length, 1);
@@ -54,7 +54,7 @@ test("forward and full look from the other side too", () => {
 
 const changed = (previous: JsonSchema, next: JsonSchema) => incompatibilities(previous, next, "backward").length > 0;
 
-test("a keyword that is taken away is refused where its values fall to a narrower rule", () => {
+test("taking a keyword away is refused where a narrower rule then judges its values", () => {
   const closed = { additionalProperties: false };
   const word = { type: "string" };
   assert.ok(changed({ ...closed, patternProperties: { "^x-": word } }, closed));
@@ -115,7 +115,7 @@ test("alternatives and conditions are held against each other, and what can not 
   assert.ok(changed({ maximum: 2n ** 60n }, { maximum: 2n ** 60n - 1n }), "bounds beyond 2^53 are bounds");
 });
 
-test("words for people, extensions and a newer draft's spelling change nothing", () => {
+test("annotations, extensions and a newer draft's spelling change nothing", () => {
   const old = {
     oneOf: [{ type: "string", description: "a word" }],
     $schema: "http://json-schema.org/draft-07/schema#",
@@ -130,7 +130,7 @@ test("words for people, extensions and a newer draft's spelling change nothing",
   assert.not(changed({ type: "array" }, { type: "array", uniqueItems: false, minItems: 0 }));
 });
 
-test("a definition is held against its former one where it is referred to, and may be written in its place", () => {
+test("a definition is compared where a reference leads to it, and may be written in place of the reference", () => {
   const integer = { type: "integer", maximum: 10 };
   const order = (amount: unknown) => ({ type: "object", properties: { amount }, required: ["amount"] });
   const old = { $defs: { amount: integer }, ...order({ $ref: "#/$defs/amount" }) };
@@ -161,7 +161,7 @@ test("a schema that leads to itself is compared to its end", () => {
   ]);
 });
 
-test("rules that hold together may be joined, taken apart and made alternatives", () => {
+test("schemas that all hold may be joined, taken apart and made alternatives (schema comparison K1, K2)", () => {
   const parts = { allOf: [{ type: "object" }, { properties: { a: { type: "integer" } } }, { required: ["a"] }] };
   const joined = { type: "object", properties: { a: { type: "integer" } }, required: ["a"] };
   assert.not(changed(parts, joined));
@@ -178,7 +178,7 @@ test("alternatives that name their kind are apart only where they take maps alon
   assert.not(changed({ type: "object", oneOf: [kind("a")] }, { type: "object", oneOf: [kind("a"), kind("b")] }));
 });
 
-test("a pattern that would take the host for ever is tried", () => {
+test("a pattern that takes the host's own engine for ever is compared all the same", () => {
   const long = `${"a".repeat(40)}!`;
   const slow = { patternProperties: { "^(a+)+$": { type: "string" } }, additionalProperties: false };
   assert.ok(changed({ ...slow, properties: { [long]: { type: "integer" } } }, slow));
@@ -206,7 +206,7 @@ test("a union takes a new alternative that no old value matches", () => {
   );
 });
 
-test("a property that any part of the old schema judges is not taken for a new one", () => {
+test("only a property that no part of the old schema judges may be declared (schema comparison K3)", () => {
   const declared = { properties: { a: { type: "integer" } } };
   const now = { properties: { a: { type: "string" } } };
   assert.not(changed({ type: "object" }, now), "the exception made for use");
@@ -243,7 +243,7 @@ test("a schema that closes what its siblings do not evaluate is compared with th
   assert.not(changed(old, old), "the same schema may follow");
 });
 
-test("an alternative that is looked at alone leaves no names of the others open", () => {
+test("an alternative that is compared by itself leaves no names of the others open (schema comparison K4)", () => {
   const [a, b] = [{ properties: { a: word } }, { properties: { b: count } }];
   assert.ok(changed({ anyOf: [a, b] }, { anyOf: [a] }));
   assert.ok(changed({ anyOf: [a, b] }, { properties: { ...a.properties, ...b.properties } }));
@@ -268,7 +268,7 @@ test("an alternative that is looked at alone leaves no names of the others open"
   assert.not(changed({ anyOf: [a, b] }, { anyOf: [a, b], properties: { z: word } }), "z is named nowhere");
 });
 
-test("a name in a condition is not taken for a new one in what follows from it", () => {
+test("a name in a condition is not taken for a new name in the branches of the condition (schema comparison K4)", () => {
   const condition = { if: { properties: { kind: { const: "a" } }, required: ["kind"] } };
   assert.ok(changed(condition, { ...condition, else: { properties: { kind: { const: "b" } } } }));
   // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
@@ -295,7 +295,7 @@ test("a pattern matches the names that RE2 finds it in, as it does in events", (
   assert.not(changed(closed({ "x.a": word }, "^x\\."), closed({}, "^x\\.")), "a dot that is meant takes dots alone");
 });
 
-test("a name that stands in any keyword of the old schema is not taken for a new one", () => {
+test("a name in any keyword of the old schema is not taken for a new name", () => {
   const named = (old: JsonSchema) => changed(old, { ...old, properties: { b: word } });
   assert.ok(named({ required: ["b"] }));
   assert.ok(named({ dependentRequired: { a: ["b"] } }));
@@ -311,7 +311,7 @@ test("a name that stands in any keyword of the old schema is not taken for a new
   assert.not(named({ required: ["a"], propertyNames: { enum: ["a"] }, enum: [{ a: 1 }] }));
 });
 
-test("a constant and a list of values both hold", () => {
+test("a constant and a list of values both hold, and each value is tried (schema comparison K5)", () => {
   assert.ok(changed({ const: "a" }, { const: "a", enum: ["b", "c"] }));
   assert.not(changed({ const: "a" }, { const: "a", enum: ["a", "c"] }));
   assert.not(changed({ const: "a", enum: ["a", "c"] }, { enum: ["a"] }));
@@ -344,7 +344,7 @@ const event = fc.record({ a: value, b: value }, { requiredKeys: [] });
 
 const compile = await createSchemaCompiler();
 
-test("whatever is called backward compatible takes every event that the old schema took", () => {
+test("a change that is called backward compatible takes every event that the old schema took", () => {
   fc.assert(
     fc.property(objectSchema, objectSchema, fc.array(event, { minLength: 20, maxLength: 40 }), (old, next, events) => {
       if (incompatibilities(old, next, "backward").length > 0) return;
@@ -437,7 +437,7 @@ const deepEvent = fc.letrec((tie) => ({
 
 const RUNS = 300;
 
-test("with references, alternatives and conditions too, no event is refused that the old schema took", () => {
+test("no event that the old schema took is refused, with references, alternatives and conditions too", () => {
   let shown = 0;
   fc.assert(
     fc.property(
@@ -512,7 +512,7 @@ const within = (schema: JsonSchema): JsonSchema => ({ type: "object", properties
 const isSameText = (one: unknown, other: unknown) => JSON.stringify(one) === JSON.stringify(other);
 const FLAT_RUNS = 2_000;
 
-test("no event is refused that the old schema took, of names that some part of it has a say on", () => {
+test("no event that the old schema took is refused, where the names are judged by some part of that schema", () => {
   let shown = 0;
   const pairs = flat.chain((old) =>
     fc.tuple(fc.constant(old), fc.oneof(changedFlat(old), changedFlat(old).chain(changedFlat))),

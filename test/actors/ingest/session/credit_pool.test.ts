@@ -14,14 +14,14 @@ function fill(grant: CreditGrant): void {
   for (let round = 0; round < 40; round += 1) moveWindow(grant, grant.creditBytes, grant.creditBytes);
 }
 
-test("a busy connection grows to all that one may have", () => {
+test("a busy connection grows to the most that one connection may hold", () => {
   const grant = asConfigured().take();
   assert.ok(grant.creditBytes < 65_536);
   fill(grant);
   assert.is(grant.creditBytes, 8 * MIB);
 });
 
-test("as many connections as are allowed are welcome, however busy those before them are", () => {
+test("C2: the full number of connections is welcomed, however busy the earlier ones are", () => {
   const pool = asConfigured();
   const busy = Array.from({ length: 2_000 }, () => {
     const grant = pool.take();
@@ -35,7 +35,7 @@ test("as many connections as are allowed are welcome, however busy those before 
   assert.is(pool.freeBytes, 256 * MIB);
 });
 
-test("busy connections end up with like shares, whoever came first", () => {
+test("C3: busy connections end up with like shares, whichever came first", () => {
   const pool = asConfigured();
   const grants = Array.from({ length: 400 }, () => pool.take());
   for (const grant of grants.slice(0, 20)) fill(grant);
@@ -53,7 +53,7 @@ test("a window that is not filled stays as it is", () => {
   assert.is(grant.creditBytes, before);
 });
 
-test("where not even the least is free, a connection is told when to come again", () => {
+test("a connection that finds less than the least memory free is told when to come again", () => {
   const pool = new CreditPool({ totalBytes: 10_000, connectionsMax: 2, connectionBytesMax: 5_000 });
   pool.take();
   pool.take();
@@ -64,7 +64,7 @@ test("where not even the least is free, a connection is told when to come again"
   );
 });
 
-test("whatever connections come, go and send, the total is never exceeded and comes back whole", () => {
+test("C1: whatever connections come, go and send, the total is never exceeded and comes back whole", () => {
   const step = fc.record({
     what: fc.constantFrom("come", "go", "send"),
     which: fc.nat(30),

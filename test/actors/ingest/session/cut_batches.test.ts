@@ -54,7 +54,7 @@ const told = (batches: readonly RecordBatch[], fromOffset = 0) =>
     about: [batch.appendedAtMs, batch.schemaVersion, batch.producerId],
   }));
 
-test("parts that are read one after the other hold every record once, in order and as it was stored", () => {
+test("parts that are read one after the other hold every record once, in order and as stored", () => {
   fc.assert(
     fc.property(sketches, fc.array(fc.nat(900), { minLength: 1, maxLength: 8 }), fc.nat(10), (drawn, rooms, from) => {
       const batches = batchesOf(drawn);
@@ -67,7 +67,7 @@ test("parts that are read one after the other hold every record once, in order a
         const { batches: kept, sizeBytes, isCut } = cutBatches(left, at, bytesMax);
         const records = kept.reduce((sum, { count }) => sum + count, 0);
         assert.ok(records > 0, "one record at least is sent");
-        assert.ok(sizeBytes <= bytesMax || records === 1, "what is beyond the room is one record");
+        assert.ok(sizeBytes <= bytesMax || records === 1, "only a single record may exceed the room");
         at += records;
         assert.is(isCut, at < endOffset);
         parts.push(...kept);

@@ -48,7 +48,7 @@ function assertWithin(budget: RecordsBudget, connections: readonly Connection[])
   assert.ok(all <= LIMITS.nodeBytesMax + LIMITS.largeBytesMax + connections.length * LIMITS.readBytesMin);
 }
 
-test("B1, B2, B3: shares hold for any order of reads, and a connection with nothing under way may always read a little", () => {
+test("B1, B2, B3: shares hold for any order of reads, and a connection with nothing under way may always read some", () => {
   const step = fc.tuple(
     fc.nat(7),
     fc.constantFrom("take", "take large", "grow", "give", "release"),
@@ -68,7 +68,7 @@ test("B1, B2, B3: shares hold for any order of reads, and a connection with noth
           if (room !== undefined) held.push(room);
         } else if (what === "take large") {
           const room = grant.take(bytes, bytes);
-          assert.ok(room === undefined || room.bytes >= bytes, "less is of no use");
+          assert.ok(room === undefined || room.bytes >= bytes, "less room is of no use");
           if (room !== undefined) held.push(room);
         } else if (what === "grow") held[0]?.grow(bytes);
         else if (what === "give") held.shift()?.give();
@@ -126,13 +126,13 @@ test("B3: a record larger than all the room for large ones is sent where it is a
   assert.is(waiting.grant.take(1)?.bytes, 9_000);
 });
 
-test("B4: room goes to whoever has waited longest, and what it does not use goes to the next", () => {
+test("B4, Q1: room goes to the connection that has waited longest, and the rest of it to the next", () => {
   const budget = new RecordsBudget(LIMITS);
   const holder = budget.open().take(2_000, 2_000);
   const [first, second] = [connect(budget), connect(budget)];
   assert.is(first.grant.take(1_200, 1_200), undefined);
   assert.is(second.grant.take(1_500, 1_500), undefined);
-  assert.is(connect(budget).grant.take(1_100, 1_100), undefined, "nobody comes before those in line");
+  assert.is(connect(budget).grant.take(1_100, 1_100), undefined, "no connection comes before those in line");
   holder?.give();
   assert.ok(first.isTold && !second.isTold);
   first.grant.settle(); // its subscription has ended
@@ -140,7 +140,7 @@ test("B4: room goes to whoever has waited longest, and what it does not use goes
   assert.is(second.grant.take(1_500, 1_500)?.bytes, 1_500);
 });
 
-test("B4: the connection that was sent records longest ago gives way to one that waits, and not before its time", () => {
+test("B4, Q2: the connection whose records were sent longest ago gives way to one that waits, but not within 5 s", () => {
   const budget = new RecordsBudget({ ...LIMITS, nodeBytesMax: 0 });
   const mute = connect(budget);
   mute.grant.take(1_200, 1_200)?.sent(1_200, 0);
@@ -160,7 +160,7 @@ test("B4: the connection that was sent records longest ago gives way to one that
   assert.ok(reader.isTold);
 });
 
-test("B4: nobody gives way where nobody waits", () => {
+test("B4: no connection gives way where none waits", () => {
   const budget = new RecordsBudget(LIMITS);
   const mute = connect(budget);
   mute.grant.take(1_200, 1_200)?.sent(1_200, 0);

@@ -12,7 +12,7 @@ import {
 } from "../../../../actors/ingest/session/session_state.ts";
 import type { AppendOutcome } from "../../../../actors/log/log.ts";
 import type { AppendItem, PartitionAnswer } from "../../../../actors/partition/partition.ts";
-import { FencedError } from "../../../../protocols/errors.ts";
+import { FencedError, InvariantError, UnavailableError } from "../../../../protocols/errors.ts";
 import { offset, partitionId } from "../../../../protocols/position.ts";
 import type { Sequence } from "../../../../protocols/sequence.ts";
 import { sequenceCount } from "../../../../protocols/sequence.ts";
@@ -127,7 +127,7 @@ class Harness {
 const numbers = ({ batch }: AppendItem): number[] => decodeTrustedEvents(batch.events).map(({ n }) => n as number);
 const written = { kind: "written", firstOffset: offset(0), count: 1 } as const;
 
-test("frames of one turn that follow each other are one batch, and its ack gives all their credit back", () => {
+test("N3: frames of one turn that follow each other are one batch, and one ack gives the credit of all back", () => {
   const harness = new Harness();
   for (const n of [0, 1, 2]) harness.append(n);
   harness.append(3, 20);
@@ -144,7 +144,7 @@ test("frames of one turn that follow each other are one batch, and its ack gives
   assert.equal(ack, { type: "ack", ...partition, lastSequence: [0, 22, 0], creditBytes: 4 * WIRE_BYTES });
 });
 
-test("each turn's frames are a batch of their own, and one flush is asked for in a turn", () => {
+test("N3: each turn's frames are a batch of their own, and one flush is asked for in a turn", () => {
   const harness = new Harness();
   harness.append(0);
   assert.ok(harness.isFlushAsked);
@@ -159,10 +159,12 @@ test("each turn's frames are a batch of their own, and one flush is asked for in
 });
 
 const ALONE: readonly (readonly [string, Partial<AppendFrame> & { readonly asRecords?: boolean }])[] = [
+  // D2
   ["inline record definitions, whose ids mean something else in another frame,", { asRecords: true }],
   ["a resume point", { position: { line: 1 } }],
   ["another schema version", { schemaVersion: 1 }],
   ["listed sequences", { sequences: { list: [[0, 1, 0]] } }],
+  // D1
   ["a sequence that is not the next one", { sequences: { first: [0, 5, 0], count: 1 } }],
   ["another index of the same input", { sequences: { first: [0, 1, 1], count: 1 } }],
 ];
@@ -217,7 +219,7 @@ test("D4: a batch that holds the most changes of trace context is followed by an
   );
 });
 
-test("a frame with a rejected event stays alone, with its verdict", () => {
+test("D3: a frame with a rejected event stays alone, with its verdict", () => {
   const harness = new Harness();
   harness.append(0);
   const events = encodeEvents([{ n: -1 }], { asRecords: false });
@@ -236,7 +238,7 @@ for (const [whose, principal] of [
   ["its principal", { owner: "plant" }],
   ["the principal that it works for", { placesOf: "plant" }],
 ] as const) {
-  test(`whatever may make a chain names ${whose}: open, lost, and an append that follows nothing`, () => {
+  test(`open, lost, and an append without a predecessor, which may make a chain, name ${whose}`, () => {
     const harness = new Harness(undefined, principal);
     const about = { stream: "readings", partition: 0, producerEpoch: 7 };
     const called = [
@@ -258,7 +260,7 @@ for (const [whose, principal] of [
   });
 }
 
-test("nothing names a principal where nobody is asked who it is", () => {
+test("an append names no principal on a node without authentication", () => {
   const harness = new Harness();
   harness.append(0);
   assert.not.ok("owner" in (harness.flush()[0]?.batch ?? {}));
@@ -274,7 +276,7 @@ test("a principal that has its share of the places is told how many it holds and
   assert.match(frame.message, /readings\/0 .* it has 89, and 11 are free$/);
 });
 
-test("nothing joins an append of which it is not sure that it follows what is stored", () => {
+test("D1: no frame joins an append that may not follow the chain as the log holds it", () => {
   const harness = new Harness();
   harness.open([0, 9, 0]);
   harness.append(5); // a repeat: alone it is a duplicate, joined with the next it would be a gap
@@ -283,7 +285,7 @@ test("nothing joins an append of which it is not sure that it follows what is st
   assert.is(batches.length, 2);
 });
 
-test("after a gap, frames are joined again once they follow what the partition has told", () => {
+test("D1: after a gap, frames are joined again once they follow the sequence that the partition has told", () => {
   const harness = new Harness();
   harness.append(3); // 0 to 2 never arrived
   harness.append(4);
@@ -294,7 +296,7 @@ test("after a gap, frames are joined again once they follow what the partition h
   assert.is(harness.flush().length, 1);
 });
 
-test("a joined batch behind a gap is told once, with the credit of all its frames", () => {
+test("a joined batch behind a gap has one answer, with the credit of all its frames", () => {
   const harness = new Harness();
   for (const n of [0, 1]) harness.append(n);
   const [batch] = harness.flush();
@@ -323,7 +325,7 @@ test("a broken frame among those of a turn is refused alone", () => {
   assert.equal(harness.flush().map(numbers), [[0, 1]]);
 });
 
-test("what is stored already and sent again is joined with nothing that follows it", () => {
+test("D1: a repeated batch that the log holds already is not joined with the frames behind it", () => {
   const harness = new Harness();
   harness.open([0, 198, 0], 1);
   const at = (first: number, previous: number) =>
@@ -337,7 +339,59 @@ test("what is stored already and sent again is joined with nothing that follows 
   );
 });
 
-test("a moved partition gives the credit of what it did not take back", () => {
+test("N2: each append has one answer, which gives its credit back: an ack, a gap, a moved or an error", () => {
+  const harness = new Harness();
+  const refusedWith = (error: FencedError | UnavailableError) => ({ kind: "refused", error }) as const;
+  const replies = [
+    { kind: "appended", outcome: written },
+    { kind: "appended", outcome: { kind: "gap", stored: undefined } },
+    refusedWith(new FencedError("NOT_OWNER", "Cannot append as another node owns it")),
+    refusedWith(new UnavailableError("STORE_UNAVAILABLE", "Cannot append as the store is away")),
+  ] as const;
+  const answers = replies.map((reply) => {
+    harness.append(0);
+    const [item] = harness.flush();
+    harness.frames.length = 0;
+    harness.reply({ ...reply, requestId: item?.requestId ?? -1 });
+    return harness.frames.map((frame) => [frame.type, "creditBytes" in frame ? frame.creditBytes : 0]);
+  });
+  assert.equal(answers, [
+    [["ack", WIRE_BYTES]],
+    [["gap", WIRE_BYTES]],
+    [
+      ["moved", 0],
+      ["credit", WIRE_BYTES],
+    ],
+    [["error", WIRE_BYTES]],
+  ]);
+});
+
+test("N4: a frame beyond the credit is taken while some is left; the next one ends the connection", () => {
+  const pool = new CreditPool({ totalBytes: 300, connectionsMax: 1, connectionBytesMax: 150, connectionBytesMin: 1 });
+  const harness = new Harness(pool.take());
+  for (const n of [0, 1]) harness.append(n); // 200 bytes, where the credit is 150
+  assert.equal(harness.frames, []);
+  harness.append(2);
+  assert.equal(
+    harness.frames.map((frame) => frame.type === "error" && frame.code),
+    ["OUT_OF_CREDIT"],
+  );
+  assert.equal(harness.flush().map(numbers), [[0, 1]]);
+});
+
+test("a reply to an open that is none of an open is a fault, and acknowledges nothing", () => {
+  const harness = new Harness();
+  const frame = { type: "open", stream: "readings", partition: 0, producerEpoch: 7 } as const;
+  const [, call] = harness.step({ type: "frame", frame, wireBytes: 0 }) as readonly [unknown, { requestId: number }];
+  const answer = { kind: "appended", requestId: call.requestId, outcome: written } as const;
+  assert.throws(
+    () => harness.reply(answer),
+    (error: unknown) => error instanceof InvariantError,
+  );
+  assert.equal(harness.frames, []);
+});
+
+test("a moved partition gives back the credit of an append that it did not take", () => {
   const harness = new Harness();
   harness.append(0);
   const [item] = harness.flush();
@@ -349,7 +403,7 @@ test("a moved partition gives the credit of what it did not take back", () => {
   ]);
 });
 
-test("a partition that does not answer leaves the others of its connection something to go on with", () => {
+test("N5: a partition that does not answer leaves credit to the other partitions of its connection", () => {
   const pool = new CreditPool({
     totalBytes: 2_000,
     connectionsMax: 1,
@@ -360,7 +414,7 @@ test("a partition that does not answer leaves the others of its connection somet
   for (let n = 0; n < 9; n += 1) harness.append(n); // alone it may fill the credit
   assert.equal(harness.frames, []);
   harness.open(null, 1);
-  const [batch] = harness.appends; // what was gathered goes before the chain is opened
+  const [batch] = harness.appends; // gathered appends go before the chain is opened
   harness.append(9);
   const [error] = harness.frames;
   assert.is(error?.type === "error" && error.code, "OUT_OF_CREDIT");
@@ -373,7 +427,7 @@ test("a partition that does not answer leaves the others of its connection somet
   assert.is(harness.flush().length, 1);
 });
 
-test("a client that says goodbye is closed once all it sent is answered, as done and not as sent elsewhere", () => {
+test("a client that says goodbye is closed as done once all its appends are answered", () => {
   const harness = new Harness();
   harness.append(0);
   const [item] = harness.flush();
@@ -398,7 +452,7 @@ test("credit grows with its use, told by the acks", () => {
   assert.equal((harness.frames[0] as { creditBytes: number }).creditBytes, WIRE_BYTES + 200);
 });
 
-test("a trace context that is none is left out and counted, and its batch is taken", () => {
+test("a malformed trace context is left out and counted, and its batch is taken", () => {
   const good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
   const bad = [
     "x",

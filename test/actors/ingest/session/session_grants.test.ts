@@ -47,7 +47,7 @@ const codeOf = (effects: readonly SessionEffect[]) =>
         : effect.type,
   );
 
-test("a connection ends with its grant, whatever its phase, and once (N8)", () => {
+test("N8: a connection ends once with its grant, in any phase, and later frames are ignored", () => {
   for (const isGreeted of [false, true]) {
     const { tell, take, greet } = sessionUnderTest([]);
     if (isGreeted) greet();
@@ -68,7 +68,7 @@ test("a welcome and an error name the streams that the token shows, and no other
     take({ type: "open", stream: "nothing", partition: 0, producerEpoch: 1 }),
     take({ type: "subscribe", subscription: 1, stream: "nothing", channel: "records", partitions, creditBytes: 1 }),
   ];
-  // One that is there is told of as little: the token shows nothing of it, whichever partition is asked for.
+  // `payments` exists, but the token may not observe it: the refusal is the same, whichever partition is asked for.
   for (const partition of [0, 7]) {
     told.push(take({ type: "open", stream: "payments", partition, producerEpoch: 1 }));
     const hidden = { subscription: 1, stream: "payments", partitions: [{ partition, from: "earliest" as const }] };

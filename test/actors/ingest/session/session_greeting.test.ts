@@ -1,4 +1,4 @@
-/** A connection's greeting: who is welcomed, and what each refusal says. */
+/** A connection's greeting: which producers are welcomed, and the words of each refusal. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { CreditPool } from "../../../../actors/ingest/session/credit_pool.ts";
@@ -12,7 +12,7 @@ import {
 import type { Permissions } from "../../../../actors/ingest/session.ts";
 import type { WelcomeOutcome } from "../../../../actors/log/log.ts";
 
-function greeted(permissions: Pick<Permissions, "subject" | "owner" | "quota">) {
+function connected() {
   const describe = () => ({});
   const state = createSession(
     {
@@ -24,14 +24,31 @@ function greeted(permissions: Pick<Permissions, "subject" | "owner" | "quota">) 
     new CreditPool({ totalBytes: 1_000_000, connectionsMax: 1, connectionBytesMax: 100_000 }).take(),
     new RecordsBudget().open(),
   );
-  const step = (message: SessionMessage): readonly SessionEffect[] => stepSession(state, message, 1_000)[1];
-  const frame = { type: "hello", client: "c", producerId: "p", instance: "i", producerEpoch: 9 } as const;
-  step({ type: "frame", frame, wireBytes: 0 });
+  return (message: SessionMessage): readonly SessionEffect[] => stepSession(state, message, 1_000)[1];
+}
+
+const HELLO = { type: "hello", client: "c", producerId: "p", instance: "i", producerEpoch: 9 } as const;
+
+function greeted(permissions: Pick<Permissions, "subject" | "owner" | "quota">) {
+  const step = connected();
+  step({ type: "frame", frame: HELLO, wireBytes: 0 });
   const all = { ...permissions, mayProduce: () => true, mayConsume: () => true, mayObserve: () => true };
   return { asked: step({ type: "authenticated", permissions: all }), step };
 }
 
-test("a producer is welcomed in the name of whom the token belongs to", () => {
+test("N1: any frame but hello before the welcome ends the connection", () => {
+  const open = { type: "open", stream: "readings", partition: 0, producerEpoch: 1 } as const;
+  for (const isHelloSent of [false, true]) {
+    const step = connected();
+    if (isHelloSent) step({ type: "frame", frame: HELLO, wireBytes: 0 }); // its token is still being looked at
+    const [told, closed, ...others] = step({ type: "frame", frame: open, wireBytes: 0 });
+    assert.is(told?.type === "send" && told.frame.type === "error" && told.frame.code, "HELLO_REQUIRED");
+    assert.is(closed?.type, "close");
+    assert.equal(others, []);
+  }
+});
+
+test("a producer is welcomed in the name of the principal that its token belongs to", () => {
   const greeting = { subject: "plant", owner: "plant" };
   const { asked } = greeted(greeting);
   assert.equal(

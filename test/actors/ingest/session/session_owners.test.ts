@@ -1,4 +1,4 @@
-/** What a session says to clients of partitions that other nodes own: to those that follow, and to those that stay. */
+/** Sessions and partitions that other nodes own: for clients that follow owners, and for clients that stay. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { CreditPool } from "../../../../actors/ingest/session/credit_pool.ts";
@@ -85,7 +85,7 @@ const moved = (address?: string) => ({
   ...(address === undefined ? {} : { address }),
 });
 
-test("a client that follows is told the owners in its welcome, and sent to them for whatever it asks", () => {
+test("a client that follows owners is told them in its welcome, and each frame for their partitions is answered moved", () => {
   const { welcome, take } = sessionUnderTest();
   assert.equal(welcome.streams.s?.owners, { 1: ELSEWHERE });
   assert.equal(sent(take(open(1))), [moved(ELSEWHERE)]);
@@ -100,14 +100,14 @@ for (const [how, hello, passesOn] of [
   ["says forward", { forward: true }, false],
   ["is within the node", {}, true],
 ] as const) {
-  test(`a client that ${how} is told no owners, and what it asks is passed on`, () => {
+  test(`a client that ${how} is told no owners, and its frames are passed on`, () => {
     const { welcome, take } = sessionUnderTest(hello, passesOn);
     assert.is(welcome.streams.s?.owners, undefined);
     assert.is(take(open(1))[0]?.type, "open_chain");
   });
 }
 
-test("an owner that gave the partition up sends those that follow to the next, and lets those that stay ask again here", () => {
+test("a former owner names the next owner to clients that follow; clients that stay ask this node again", () => {
   for (const forward of [false, true]) {
     const { owners, take, tell } = sessionUnderTest({ forward });
     owners[1] = undefined;
@@ -120,7 +120,7 @@ test("an owner that gave the partition up sends those that follow to the next, a
   }
 });
 
-test("a partition of a subscription that goes elsewhere is told once, and not read here any more", () => {
+test("a subscriber is told once that a partition has moved, and the partition is not read here any more", () => {
   const { take, tell } = sessionUnderTest();
   const partitions = [
     { partition: 0, from: "earliest" },
@@ -138,7 +138,7 @@ const subscribe = (subscription: number, ...partitions: number[]): ClientFrame =
   partitions: partitions.map((partition) => ({ partition, from: "earliest" })),
 });
 
-test("a subscription whose last partition goes elsewhere has ended: it is no part of the connection's limit", () => {
+test("a subscription whose last partition has moved is ended, and does not count against the connection's limit", () => {
   const { take, tell } = sessionUnderTest();
   for (let n = 0; n < 3 * SESSION_LIMITS.subscriptionsMax; n += 1) {
     take(subscribe(n, 1));
@@ -149,7 +149,7 @@ test("a subscription whose last partition goes elsewhere has ended: it is no par
   assert.is(take(subscribe(9_999, 0))[0]?.type, "listen");
 });
 
-test("a subscription too many is overloaded, not malformed: the client ends one and tries again", () => {
+test("a subscription beyond the limit is refused as overloaded: the client ends another and tries again", () => {
   const { take } = sessionUnderTest();
   for (let n = 0; n < SESSION_LIMITS.subscriptionsMax; n += 1) take(subscribe(n, 0));
   const [refused] = sent(take(subscribe(1_000, 0)));
@@ -160,7 +160,7 @@ test("a subscription too many is overloaded, not malformed: the client ends one 
   assert.is(take(subscribe(1_000, 0))[0]?.type, "listen");
 });
 
-test("a second subscribe under a number in use is refused in its own words, whatever it asks for, and the first goes on", () => {
+test("a second subscribe under a number in use is refused under a code of its own, and the first goes on", () => {
   const { take, tell } = sessionUnderTest();
   take(subscribe(1, 0));
   for (const again of [subscribe(1, 0), subscribe(1, 99), { ...subscribe(1, 0), stream: "no such stream" }]) {
@@ -168,13 +168,13 @@ test("a second subscribe under a number in use is refused in its own words, what
     const [error] = sent(effects);
     assert.equal(error?.type === "error" && [error.code, error.subscription], ["MALFORMED_FRAME", 1]);
     assert.match(error?.type === "error" ? error.message : "", /in use .*goes on/);
-    assert.is(effects.filter(({ type }) => type !== "charge").length, 1, "nothing is done to the first");
+    assert.is(effects.filter(({ type }) => type !== "charge").length, 1, "the first is left alone");
   }
   const moved = tell({ type: "owned_elsewhere", subscription: 1, partition: 0, address: ELSEWHERE });
-  assert.is(sent(moved).length, 1, "it is there still");
+  assert.is(sent(moved).length, 1, "the first still exists");
 });
 
-test("calls that no credit bounds have a bound of their own, and their answers make room", () => {
+test("the calls under way on a connection have a bound, and their answers make room", () => {
   const { take, tell } = sessionUnderTest();
   const calls = Array.from({ length: SESSION_LIMITS.callsUnderWayMax }, () => take(open(0))[0]);
   const [refused] = sent(take(open(0)));
@@ -185,7 +185,7 @@ test("calls that no credit bounds have a bound of their own, and their answers m
   assert.is(take(open(0))[0]?.type, "open_chain");
 });
 
-test("N7: calls and refused appends are charged for, what is within the credit is not", () => {
+test("N7: calls and refused appends are charged, appends within the credit are not", () => {
   const session = sessionUnderTest();
   assert.is(session.charged(), 0);
   session.take(append(0)); // its chain is not open
@@ -202,7 +202,7 @@ test("N7: calls and refused appends are charged for, what is within the credit i
   assert.is(session.charged(), opened + 1);
 });
 
-test("credit that names no subscription is refused, as a subscriber that waits for it would wait for ever", () => {
+test("credit that names no subscription is refused: its subscriber would wait for records for ever", () => {
   const { take } = sessionUnderTest();
   const effects = take({ type: "credit", creditBytes: 100 });
   assert.equal(
@@ -235,7 +235,7 @@ function openChain(session: ReturnType<typeof sessionUnderTest>): void {
 
 const moving = { type: "moving", stream: "s", partition: 0, address: ELSEWHERE };
 
-test("a producer is told with the next answer that its partition is about to go, once for each time that it is", () => {
+test("N6: a producer is told with its next answer that its partition is about to move, once for each planned move", () => {
   const session = sessionUnderTest({ minor: 2 });
   openChain(session);
   const told = (n: number) => appendUnder(session, n).filter(({ type }) => type !== "ack");
@@ -264,9 +264,9 @@ function go(session: ReturnType<typeof sessionUnderTest>): void {
   session.owners[0] = ELSEWHERE;
 }
 
-test("a producer that was told of a move hears of it when it happens, and its owner is watched no more", () => {
+test("N6: a producer that was told of a planned move is told when it happens, and the owner is watched no more", () => {
   const session = announced();
-  assert.equal(session.tell(CHANGED), [], "it has not happened yet");
+  assert.equal(session.tell(CHANGED), [], "the move has not happened yet");
   go(session);
   assert.equal(session.tell(CHANGED), [
     { type: "unwatch_owner", stream: "s", partition: 0 },
@@ -275,12 +275,12 @@ test("a producer that was told of a move hears of it when it happens, and its ow
   assert.equal(session.tell(CHANGED), []);
 });
 
-test("it hears of the move after the answers to all that it had sent", () => {
+test("N6: a producer is told of the move after the answers to all its appends", () => {
   const session = announced();
   const frame = { ...append(0), sequences: { first: [0, 1, 0], count: 1 } } as Extract<ClientFrame, { type: "append" }>;
   session.take({ ...frame, previousSequence: [0, 0, 0] });
   go(session);
-  assert.equal(session.tell(CHANGED), [], "it is on its way to the partition");
+  assert.equal(session.tell(CHANGED), [], "the append is on its way to the partition");
   const items = session.tell({ type: "flush" }).flatMap((effect) => (effect.type === "append" ? effect.items : []));
   assert.equal(session.tell(CHANGED), []);
   const outcome = { kind: "written", firstOffset: offset(1), count: 1 } as const;
@@ -296,7 +296,7 @@ test("it hears of the move after the answers to all that it had sent", () => {
   );
 });
 
-test("a move that is called off is not told, and one whose next owner changes is announced again", () => {
+test("a planned move that is called off is not told, and one whose next owner changes is announced again", () => {
   const session = announced();
   session.next[0] = "ws://third/v1/connect";
   assert.equal(session.tell(CHANGED), [{ type: "send", frame: { ...moving, address: "ws://third/v1/connect" } }]);
@@ -304,7 +304,7 @@ test("a move that is called off is not told, and one whose next owner changes is
   assert.equal(session.tell(CHANGED), [{ type: "unwatch_owner", stream: "s", partition: 0 }]);
 });
 
-test("a subscriber is told at once that a partition is about to go, of those that it reads", () => {
+test("N6: a subscriber is told at once that a partition that it reads is about to move", () => {
   const session = sessionUnderTest({ minor: 2 });
   const partitions = [{ partition: 0, from: "earliest" }] as const;
   session.take({ type: "subscribe", subscription: 1, stream: "s", partitions, creditBytes: 1_000 });
@@ -314,7 +314,7 @@ test("a subscriber is told at once that a partition is about to go, of those tha
   assert.equal(session.tell({ type: "moves_soon", subscription: 2, partition: 0 }), []);
 });
 
-test("who would not follow, or does not know the word, is not told that a partition is about to go", () => {
+test("a client that stays, or of a minor version below 2, is not told that a partition is about to move", () => {
   for (const [hello, passesOn] of [
     [{ minor: 1 }, false],
     [{ minor: 2, forward: true }, false],
@@ -337,7 +337,7 @@ test("the lower minor version of both sides is in use", () => {
   assert.is(sessionUnderTest({ minor: 9 }).welcome.minor, PROTOCOL_MINOR);
 });
 
-test("a subscriber that asks for a sign of life gets one, but for one of minor 0, which would not know it", () => {
+test("a subscriber that asks for a sign of life gets one, unless it is of minor version 0, which does not know it", () => {
   const ask: ClientFrame = { type: "credit", subscription: 1, creditBytes: 0 };
   assert.equal(sent(sessionUnderTest({ minor: 1 }).take(ask)), [{ type: "credit", creditBytes: 0 }]);
   assert.equal(sent(sessionUnderTest().take(ask)), []);

@@ -1,4 +1,4 @@
-/** The session machine and the room for records: who waits for a large record, and who gives way. */
+/** The session machine and the room for records: which session waits for a large record, and which gives way. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { RecordsBudget, type RecordsRoom } from "../../../../actors/ingest/session/records_budget.ts";
@@ -102,7 +102,7 @@ function muteAndWaiting() {
   return { mute, waiting, effects };
 }
 
-test("a session whose next record finds no room waits in line, and looks each second whether another is to give way", () => {
+test("a session without room for its next record waits in line, and looks each second whether another must give way", () => {
   const { mute, waiting, effects } = muteAndWaiting();
   assert.equal(effects, [{ type: "wait", delayMs: 1_000, message: { type: "records_overdue" } }]);
   waiting.nowMs = 1_000;
@@ -125,7 +125,7 @@ test("a session that took nothing for 5 s ends at once for one that waits, which
   assert.equal(waiting.step({ type: "records_overdue" }), []);
 });
 
-test("a session that waits for a large record reads what is small in other partitions", () => {
+test("a session that waits for a large record still reads small records of other partitions", () => {
   const { waiting } = muteAndWaiting();
   const another = waiting.step({
     type: "frame",

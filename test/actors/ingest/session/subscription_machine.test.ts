@@ -46,7 +46,7 @@ const { firstOffset, endOffset } = bounds;
 const begin = (subscription: Subscription, from: SubscribeFrom) =>
   began(subscription, { partition: 0, at: beginning(from, bounds), firstOffset, endOffset });
 
-test("a subscription from an offset that retention has taken is told where reading goes on", () => {
+test("U3: a subscription from an offset that retention has removed is told where reading goes on, before any record", () => {
   const subscription = subscribed({ offset: 10 });
   assert.equal(
     readsDue(subscription, room).map(({ kind }) => kind),
@@ -60,7 +60,7 @@ test("a subscription from an offset that retention has taken is told where readi
   ]);
 });
 
-test("a subscription from an offset that is kept, or from the earliest, is told nothing", () => {
+test("a subscription from a kept offset, or from earliest, begins without a frame", () => {
   for (const from of [{ offset: 40 }, { offset: 70 }, "earliest"] as const) {
     const subscription = subscribed(from);
     readsDue(subscription, room);
@@ -68,7 +68,34 @@ test("a subscription from an offset that is kept, or from the earliest, is told 
   }
 });
 
-test("a subscription from the latest is told where that is", () => {
+test("U3: after a truncation the subscriber is told the divergence, and reading goes on there", () => {
+  const subscription = subscribed({ epoch: 5, offset: 50 });
+  readsDue(subscription, room);
+  const resume = { epoch: epoch(5), offset: offset(44) };
+  assert.equal(readAnswered(subscription, 0, { kind: "truncated", divergence: offset(45), resume }, bounds), {
+    ...{ type: "truncated", subscription: 1, stream: "readings", partition: 0, divergence: 45 },
+  });
+  assert.equal(
+    due(subscription).map((read) => read.kind === "after" && read.after),
+    [resume],
+  );
+});
+
+test("U2: the cursor moves over the records that were sent, and no further: a batch sent in parts is read on within", () => {
+  const subscription = subscribed({ epoch: 5, offset: 49 });
+  readsDue(subscription, room);
+  const part = { epoch: epoch(5), firstOffset: offset(50), count: 3, appendedAtMs: 1, schemaVersion: 1 };
+  const sequences = { first: [0, 50, 0], count: 3 } as const;
+  const batch = { ...part, producerId: "p", sequences, events: Uint8Array.of(0x90) };
+  readCrowded(subscription, 0, 0);
+  const afterOf = () => due(subscription).map((read) => read.kind === "after" && read.after?.offset);
+  assert.equal(afterOf(), [49], "a read without room moves nothing");
+  const sent = readAnswered(subscription, 0, { kind: "records", batches: [batch] }, bounds);
+  assert.is(sent?.type === "records" && sent.batches[0]?.count, 3);
+  assert.equal(afterOf(), [52]);
+});
+
+test("a subscription from latest is told the offset that latest stands for", () => {
   const subscription = subscribed("latest");
   readsDue(subscription, room);
   assert.equal(begin(subscription, "latest"), [
@@ -89,7 +116,7 @@ test("U1: no second read begins while one is under way, and none without credit"
   ]);
 });
 
-test("U4: a partition within a batch that is sent in parts is read a few times in its turn, and no oftener", () => {
+test("U4: a partition within a batch that is sent in parts is read at most `PARTS_OF_A_TURN` times in its turn", () => {
   const from = { epoch: 5, offset: 50 };
   const partitions = [0, 1, 2].map((partition) => ({ partition, from }));
   const about = { type: "subscribe", subscription: 1, stream: "readings", creditBytes: 1_000 } as const;
@@ -112,7 +139,7 @@ test("U4: a partition within a batch that is sent in parts is read a few times i
   const parts = Array(PARTS_OF_A_TURN).fill(1);
   assert.equal(order, [0, 1, 2, 0, ...parts, 2, 0, ...parts].slice(0, order.length));
   const after = new Set([0, 1, 2, 3].map(() => readNext(() => false)));
-  assert.is(after.size, 3, "nothing is in parts any more");
+  assert.is(after.size, 3, "no batch is sent in parts any more");
 });
 
 test.run();

@@ -21,7 +21,7 @@ function failureOf(source: string, given: Event): { readonly code: string; reado
 const numbers = Array.from({ length: 20_000 }, (_, index) => index);
 const maps = numbers.map((a) => ({ a }));
 
-/** Each takes the square of the event's size, or as many errors as the event has elements. */
+/** Expressions whose cost is the square of the event's size, or one error for each of the event's elements. */
 const TOO_COSTLY: readonly (readonly [source: string, event: Event])[] = [
   ["event.list.all(x, event.list.exists(y, y == x))", { list: numbers }],
   ["event.list.map(x, event.list.filter(y, y == x)).size() > 0", { list: numbers }],
@@ -81,7 +81,7 @@ test("integers of 64 bits, signed and unsigned, are compared and computed exactl
   assert.match(failureOf("event.most + 1", event).message, /overflow/);
 });
 
-test("whole numbers are computed exactly wherever they lie, and the result is told as an event holds it", () => {
+test("A1: whole numbers are computed exactly on both sides of 2^53, and a result beyond 64 bits is an error", () => {
   const sizes = [0n, 1n, 7n, 100n, 2n ** 31n, 2n ** 32n + 1n, 2n ** 53n - 1n, 2n ** 53n, 2n ** 53n + 1n, 2n ** 62n];
   const values = [...sizes, ...sizes.map((size) => -size), 2n ** 63n, 2n ** 64n - 1n, -(2n ** 63n)];
   const inEvent = (value: bigint) => (value >= -(2n ** 53n) && value <= 2n ** 53n ? Number(value) : value);
@@ -110,14 +110,14 @@ test("whole numbers are computed exactly wherever they lie, and the result is to
   }
 });
 
-test("a quotient is a double whatever its size, and CEL's own ints divide as ints", () => {
+test("A2: a quotient is a double whatever its size, and CEL's own ints divide as ints", () => {
   assert.is(answerOf("event.a / 100", { a: 1250 }), 12.5);
   assert.is(answerOf("event.a / 100", { a: 9_007_199_254_740_993n }), 90_071_992_547_409.92);
   assert.is(answerOf("7 / 2"), 3);
   assert.is(answerOf("event.a / 2.0", { a: 7 }), 3.5);
 });
 
-test("the other sign of 0 is 0, and of an integer without room a failure", () => {
+test("A3: a negated or multiplied 0 is 0, never -0; a negated integer beyond 64 bits is an error", () => {
   assert.ok(Object.is(answerOf("-event.a", { a: 0 }), 0));
   assert.ok(Object.is(answerOf("event.a * -1.0", { a: 0 }), 0));
   assert.is(answerOf("-event.a", { a: 2.5 }), -2.5);
@@ -127,7 +127,7 @@ test("the other sign of 0 is 0, and of an integer without room a failure", () =>
   assert.is(answerOf("'a' + event.text + 'b'", { text: "-" }), "a-b");
 });
 
-test("times finer than a millisecond are times, and keep their digits where they are passed on", () => {
+test("times finer than a millisecond can be compared, and keep their digits where they are passed on", () => {
   const at = dateOf(Date.parse("2026-12-01T10:00:00.123Z"), 456_789);
   assert.is((answerOf("event.at", { at }) as Date).toISOString(), "2026-12-01T10:00:00.123456789Z");
   assert.is(answerOf("event.at > timestamp('2026-12-01T10:00:00Z')", { at }), true);
@@ -136,7 +136,7 @@ test("times finer than a millisecond are times, and keep their digits where they
   assert.is(answerOf("event.list.all(one, one == event.list[0])", { list: [at, at] }), true);
 });
 
-test("keys that objects of JavaScript know are keys like others", () => {
+test("names of JavaScript's own properties, such as constructor, are ordinary keys", () => {
   const names = ["constructor", "valueOf", "toString", "hasOwnProperty", "hasValue", "prototype", "__proto__"];
   for (const name of names) {
     const inner = Object.fromEntries([[name, 4]]);
@@ -156,7 +156,7 @@ test("a timestamp is RFC 3339, and a day that does not exist has no value", () =
   assert.is(answerOf("timestamp('2026-12-31T23:30:00Z').getDayOfYear('Europe/Berlin')"), 0);
 });
 
-test("what fails is told in few characters, whatever the event holds", () => {
+test("a failure is told in fewer than 700 characters, whatever the event holds", () => {
   assert.ok(failureOf("bool(event.text)", { text: "t".repeat(100_000) }).message.length < 700);
   assert.match(failureOf("duration(event.text) > duration('1s')", { text: "1".repeat(5_000) }).message, /at most 100/);
 });

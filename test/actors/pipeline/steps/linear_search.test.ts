@@ -3,7 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { indexOf, lastIndexOf, split } from "../../../../actors/pipeline/steps/linear_search.ts";
 
-/** Few letters, and needles longer than the engine's search is trusted with, so that there is much to go back for. */
+/** Two letters, and needles too long for the engine's own search, so that many partial matches occur. */
 const text = fc.string({ unit: fc.constantFrom("a", "b"), maxLength: 200 });
 const needle = fc.oneof(
   fc.string({ unit: fc.constantFrom("a", "b"), minLength: 17, maxLength: 24 }),

@@ -46,7 +46,7 @@ test("records come in order with their positions, rejected ones skipped", async 
   consumer.close();
 });
 
-test("a subscription goes on after the last record received when the connection breaks", async () => {
+test("R1: a subscription resumes after the last record received when the connection breaks", async () => {
   const { node, network, clock, consumer, publish } = setUp(2);
   for (let n = 0; n < 30; n += 3) node.append((n / 3) % 2, batch(n));
   const items = consumer.subscribe({ stream: "readings", from: "earliest" });
@@ -68,7 +68,7 @@ test("a subscription goes on after the last record received when the connection 
   consumer.close();
 });
 
-test("a break before the first record of latest skips nothing", async () => {
+test("a subscription from `latest` whose connection breaks before the first record skips nothing", async () => {
   const { node, network, clock, consumer } = setUp();
   node.append(0, batch(0));
   const items = consumer.subscribe({ stream: "readings", from: "latest" });
@@ -121,13 +121,16 @@ test("a break while the application is slow does not double its memory", async (
   consumer.close();
 });
 
-test("trimmed and truncated logs are told as items, and reading goes on where they say", async () => {
-  const { node, network, clock, consumer } = setUp();
+test("R4: a trim and a truncation are items before the records after them, and reading goes on where they say", async () => {
+  const { node, network, clock, consumer, publish } = setUp();
   node.append(0, batch(0));
   const items = consumer.subscribe({ stream: "readings", from: "earliest" });
   await take(items, 3);
-  network.say({ type: "trimmed", subscription: 1, stream: "readings", partition: 0, firstOffset: 40 });
-  assert.equal((await items.next()).value, { kind: "trimmed", stream: "readings", partition: 0, firstOffset: 40 });
+  network.say({ type: "trimmed", subscription: 1, stream: "readings", partition: 0, firstOffset: 3 });
+  node.append(0, batch(3));
+  publish();
+  assert.equal((await items.next()).value, { kind: "trimmed", stream: "readings", partition: 0, firstOffset: 3 });
+  assert.equal(await take(items, 3), [3, 4, 5]);
   network.say({ type: "truncated", subscription: 1, stream: "readings", partition: 0, divergence: 1 });
   assert.equal((await items.next()).value, { kind: "truncated", stream: "readings", partition: 0, divergence: 1 });
   network.cut();
@@ -137,7 +140,7 @@ test("trimmed and truncated logs are told as items, and reading goes on where th
   consumer.close();
 });
 
-test("a refusal ends the loop with its error, an absence is tried again", async () => {
+test("R2: a refusal ends the loop with its error, unless it has the number of an earlier attempt", async () => {
   const { node, network, clock, consumer } = setUp();
   const options: SubscribeOptions = { stream: "readings", from: "earliest" };
   const items = consumer.subscribe(options);
@@ -157,7 +160,7 @@ test("a refusal ends the loop with its error, an absence is tried again", async 
   consumer.close();
 });
 
-test("a window without a byte, in which no record could ever come, is refused at once", () => {
+test("a window of less than one byte, in which no record fits, is refused at once", () => {
   const { consumer } = setUp();
   for (const windowBytes of [0, -1, Number.NaN])
     assert.throws(() => consumer.subscribe({ stream: "readings", windowBytes }), /windowBytes must be 1 to/);
@@ -181,7 +184,7 @@ test("an abort, a return and a close end the loop", async () => {
   assert.is((await last).done, true);
 });
 
-test("a moved partition is read on from its new place without a gap", async () => {
+test("a moved partition is read on without a gap", async () => {
   const { node, network, consumer, publish } = setUp();
   node.append(0, batch(0));
   const items = consumer.subscribe({ stream: "readings", from: "earliest" });

@@ -1,4 +1,4 @@
-/** The consumer's machine among several nodes: partitions that move while records, credit and connections are under way. */
+/** The consumer's machine among several nodes: partitions move while records, credit and connections are under way. */
 import * as fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -36,7 +36,7 @@ class Harness extends ClientHarness<ClientFrame, Session> {
   linksMax = 0;
   movesTold = 0;
   minor = 1;
-  /** Its connections stay, and it says nothing. */
+  /** Address of a node whose connections stay open and that sends nothing. */
   frozen = "";
   private next = 0;
 
@@ -91,13 +91,13 @@ class Harness extends ClientHarness<ClientFrame, Session> {
     this.pump();
   }
 
-  /** What the nodes have to say goes out to whom it is for. */
+  /** Puts the frames of all nodes on their connections. */
   pump(): void {
     for (const { session, toClient } of this.wires.values())
       if (session !== undefined) toClient.push(...session.stream.pump());
   }
 
-  /** The former owner tells its readers, as it would. */
+  /** Moves a partition; its former owner tells its readers. */
   move(partition: number, to: string): void {
     const from = this.owners[partition] ?? "";
     this.owners[partition] = to;
@@ -150,7 +150,7 @@ class Harness extends ClientHarness<ClientFrame, Session> {
     return sizeBytes !== undefined;
   }
 
-  /** Lets what is said be said, then a connection be looked at. */
+  /** Delivers all frames, then takes a look at a connection, `times` times. */
   look(link: string, times: number): void {
     for (let look = 0; look < times; look++) {
       this.settle();
@@ -171,7 +171,7 @@ class Harness extends ClientHarness<ClientFrame, Session> {
   }
 }
 
-test("a moved partition is read on at its owner, from where it was", () => {
+test("R1, R5: a moved partition is read at its owner, behind the last position received", () => {
   const harness = new Harness(["a", "b"], 1);
   harness.append(0);
   harness.subscribe();
@@ -197,7 +197,7 @@ const moving = (partition: number, address: string): NodeFrame => ({
   address,
 });
 
-test("an announced move has a connection by the time it happens; until then the partition is read where it was", () => {
+test("an announced move has its connection before it happens; until then the partition is read at its owner of now", () => {
   const harness = new Harness(["a", "b"], 1);
   harness.subscribe();
   harness.append(0);
@@ -223,7 +223,7 @@ test("an announced move has a connection by the time it happens; until then the 
   assert.is(harness.attempts.length, 2, "no connection was made for it");
 });
 
-test("an owner that is frozen is given up, and its partitions are read on where they are by then", () => {
+test("R6: a frozen owner is given up, and its partitions are read at their next owner", () => {
   const harness = new Harness(["a", "b", "c"], 1);
   harness.subscribe();
   harness.settle();
@@ -232,7 +232,7 @@ test("an owner that is frozen is given up, and its partitions are read on where 
   harness.settle();
   assert.is(harness.timers.get("silence b"), harness.nowMs + SILENCE_ELSEWHERE_MS / SILENT_LOOKS);
   harness.look("b", 20);
-  assert.ok(harness.wires.has("b"), "one that is idle answers when it is asked");
+  assert.ok(harness.wires.has("b"), "an idle owner answers the request for a sign of life");
   harness.frozen = "b";
   harness.owners[0] = "c";
   harness.look("b", SILENT_LOOKS + 1);
@@ -242,7 +242,7 @@ test("an owner that is frozen is given up, and its partitions are read on where 
   assert.is(harness.subscribed.at(-1)?.address, "c");
 });
 
-test("a node of minor 0, which does not answer signs of life, is kept", () => {
+test("a node of minor version 0, which answers no request for a sign of life, is kept", () => {
   const harness = new Harness(["a", "b"], 1);
   harness.minor = 0;
   harness.subscribe();
@@ -254,7 +254,7 @@ test("a node of minor 0, which does not answer signs of life, is kept", () => {
   assert.equal(harness.tried(), ["a"]);
 });
 
-test("partitions of several owners are read at each, within one window", () => {
+test("R3: partitions of several owners are read at each owner, within one window", () => {
   const harness = new Harness(["a", "b", "c"], 6);
   harness.namesOwners = true;
   for (const partition of numbers(6)) harness.move(partition, ["a", "b", "c"][partition % 3] ?? "");
@@ -267,7 +267,7 @@ test("partitions of several owners are read at each, within one window", () => {
   assert.equal([...new Set(harness.subscribed.map(({ address }) => address))].sort(), ["a", "b", "c"]);
 });
 
-test("what an owner that is idle was given does not starve the others", () => {
+test("the credit of an idle owner does not starve the other owners", () => {
   const harness = new Harness(["a", "b"], 2);
   harness.subscribe();
   harness.settle();
@@ -278,7 +278,7 @@ test("what an owner that is idle was given does not starve the others", () => {
   assert.equal(harness.seen[1], harness.logged(1));
 });
 
-test("an owner that can not be reached is asked for at home, ever more slowly", () => {
+test("the partition of an owner that can not be reached is asked for at home, after growing waits", () => {
   const harness = new Harness(["a", "x", "b"], 2);
   harness.subscribe();
   harness.append(0);
@@ -295,7 +295,7 @@ test("an owner that can not be reached is asked for at home, ever more slowly", 
   assert.equal(harness.seen[0], harness.logged(0));
 });
 
-test("home that comes back at the address of an owner leaves alone what is read there", () => {
+test("R5: a home link to an owner's address leaves the owner's own link and its partitions alone", () => {
   const harness = new Harness(["a", "b"], 2);
   harness.subscribe();
   harness.settle();
@@ -317,7 +317,7 @@ test("home that comes back at the address of an owner leaves alone what is read 
   for (const partition of [0, 1]) assert.equal(harness.seen[partition], harness.logged(partition));
 });
 
-test("a connection to an owner of nothing any more is closed", () => {
+test("a connection that no partition uses any more is closed", () => {
   const harness = new Harness(["a", "x", "b"], 1);
   harness.subscribe();
   harness.append(0);

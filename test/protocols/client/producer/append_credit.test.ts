@@ -20,14 +20,14 @@ function creditOf(bytes: number, ...chains: string[]): AppendCredit {
   return credit;
 }
 
-test("one append may always be under way, however large", () => {
+test("C2: one append may always be under way, however large", () => {
   const credit = creditOf(100, "a");
   assert.ok(credit.mayTake("a", 5_000));
   credit.setAside("a", frameOf(0, 0), 5_000);
   assert.not(credit.mayTake("a", 1));
 });
 
-test("a partition alone may take all credit, beside others three quarters, and one append always", () => {
+test("C3: a lone partition may take all credit; beside others it may take three quarters", () => {
   const credit = creditOf(1_000, "a");
   for (let n = 0; n < 9; n += 1) credit.setAside("a", frameOf(0, n), 100);
   assert.ok(credit.mayTake("a", 100));
@@ -40,7 +40,7 @@ test("a partition alone may take all credit, beside others three quarters, and o
   assert.not(credit.mayTake("a", 351));
 });
 
-test("credit is what the node names: more than was taken, or less", () => {
+test("C1: an answer gives back the credit that it names: more than its append took, or less", () => {
   const credit = creditOf(1_000, "a");
   credit.setAside("a", frameOf(0, 0), 400);
   credit.acknowledge("a", [0, 0, 0]);
@@ -53,7 +53,7 @@ test("credit is what the node names: more than was taken, or less", () => {
   assert.not(credit.isOwed);
 });
 
-test("what an append really took corrects what was thought", () => {
+test("the size of an append on the wire replaces its estimate", () => {
   const credit = creditOf(1_000, "a");
   const frame = frameOf(0, 0);
   credit.setAside("a", frame, 700);

@@ -181,7 +181,7 @@ function started(node?: ModelNode): Harness {
   return harness;
 }
 
-test("batches follow each other on the chain and are acknowledged", () => {
+test("P1: batches follow each other on the chain and are acknowledged", () => {
   const harness = started();
   for (let n = 0; n < 5; n++) harness.batch([{ n: n * 2 }, { n: n * 2 + 1 }]);
   harness.settle();
@@ -205,7 +205,7 @@ test("a new instance goes on after what the partition holds (E1)", () => {
   );
 });
 
-test("a batch whose ack was lost is sent again and stored once, and its verdicts arrive", () => {
+test("P3: a batch whose ack was lost is sent again and stored once, and its verdicts arrive", () => {
   const harness = started();
   harness.node.rejects = (event) => event.n === 2;
   harness.batch([{ n: 1 }, { n: 2 }]);
@@ -226,7 +226,7 @@ test("a batch whose ack was lost is sent again and stored once, and its verdicts
   );
 });
 
-test("what was acknowledged and then lost with the log's tail is declared lost, and nothing waits for it (E6)", () => {
+test("P4: acknowledged events that the log lost are declared lost, and later events do not wait for them (E6)", () => {
   const harness = started();
   harness.batch([{ n: 0 }, { n: 1 }, { n: 2 }]);
   harness.settle();
@@ -238,7 +238,7 @@ test("what was acknowledged and then lost with the log's tail is declared lost, 
   assert.equal(harness.effects.filter((effect) => effect.kind === "lost").length, 1);
 });
 
-test("a tail loss of what is still held is resent, not declared lost", () => {
+test("events that the log lost and the producer still holds are sent again, not declared lost", () => {
   const harness = started();
   harness.batch([{ n: 0 }]);
   harness.settle();
@@ -251,7 +251,7 @@ test("a tail loss of what is still held is resent, not declared lost", () => {
   assert.equal(harness.node.lost, []);
 });
 
-test("an overlap with what is stored is cut by the client (E2)", () => {
+test("a batch of which the log holds the first events is cut by the client (E2)", () => {
   const harness = started();
   harness.node.chain("readings", 0).stored = [7, 101, 0];
   const list: Sequence[] = [
@@ -272,7 +272,7 @@ test("an overlap with what is stored is cut by the client (E2)", () => {
   assert.equal(harness.settled, [{ id: 0, how: "acked" }]);
 });
 
-test("the verdicts of what was stored of an overlap are told with the rest of its batch (E4)", () => {
+test("the verdicts of a batch's stored events are told with the rest of the batch (E4)", () => {
   const harness = started();
   const chain = harness.node.chain("readings", 0);
   chain.stored = [7, 101, 0];
@@ -288,7 +288,7 @@ test("the verdicts of what was stored of an overlap are told with the rest of it
   assert.equal(harness.verdicts, [[7, 100, 0]]);
 });
 
-/** What becomes of a batch of 7/100 to 7/102, of which the log has the first `kept`, where the node refuses appends from `refusedFrom`. */
+/** Sends a batch of 7/100 to 7/102. The log holds its first `kept` events; the node refuses appends that begin at `refusedFrom`. */
 function refusedOverlap(kept: number, refusedFrom: number, code: ErrorCode): Harness {
   const harness = started();
   harness.refusesWith = code;
@@ -303,7 +303,7 @@ function refusedOverlap(kept: number, refusedFrom: number, code: ErrorCode): Har
   return harness;
 }
 
-test("of a batch whose rest the node refuses, what the log has is told as stored, with its verdicts", () => {
+test("where the node refuses the rest of a batch, its stored events are told as stored, with their verdicts", () => {
   const harness = refusedOverlap(2, 102, "INVARIANT_VIOLATED");
   assert.equal(harness.settled, [{ id: 0, how: "refused" }]);
   const [refused] = harness.effects.filter((effect) => effect.kind === "refused");
@@ -312,6 +312,21 @@ test("of a batch whose rest the node refuses, what the log has is told as stored
     refused?.verdicts.map(({ sequence }) => sequence),
     [[7, 100, 0]],
   );
+});
+
+test("P2: a batch that was cut is handed back once, with the sequences of all its events, when the producer stops", () => {
+  const harness = started();
+  const list: Sequence[] = [100, 101, 102].map((n) => [7, n, 0]);
+  harness.node.chain("readings", 0).stored = [7, 100, 0];
+  harness.batch([{ n: 0 }, { n: 1 }, { n: 2 }], { sequences: { list } });
+  while (harness.sent("append").length === 0) {
+    harness.connect();
+    harness.nodeTakesOne();
+    harness.clientTakesOne();
+  }
+  harness.step({ kind: "stop" });
+  const doubts = harness.effects.flatMap((effect) => (effect.kind === "in_doubt" ? effect.batches : []));
+  assert.equal(doubts, [{ id: 0, sequences: { list }, wasSent: true }]);
 });
 
 test("a batch that the log has is in doubt where the node refuses to tell its verdicts, and never told as refused", () => {
@@ -323,13 +338,13 @@ test("a batch that the log has is in doubt where the node refuses to tell its ve
   }
 });
 
-test("a batch that a fault of the node left out of the log is told as refused, though its chain has gone on (P11)", () => {
+test("a batch that a fault of the node left out of the log is told as refused, though its chain went on (partition P11)", () => {
   const harness = refusedOverlap(3, 100, "INVARIANT_VIOLATED");
   assert.equal(harness.settled, [{ id: 0, how: "refused" }]);
   assert.is(harness.effects.find((effect) => effect.kind === "refused")?.storedCount, 0);
 });
 
-test("a batch older than the dedupe window is handed back in doubt, never resent (E5)", () => {
+test("P5: a batch older than the dedupe window is handed back in doubt, and not sent again (E5)", () => {
   const harness = started();
   harness.batch([{ n: 0 }]);
   while (harness.toNode[0]?.frame.type !== "append") {
@@ -348,7 +363,7 @@ test("a batch older than the dedupe window is handed back in doubt, never resent
   assert.equal(harness.stored(), [1]);
 });
 
-test("a fenced producer sends nothing more and hands everything back (E1)", () => {
+test("P6: a fenced producer sends nothing more and hands back every batch without an ack (E1)", () => {
   const harness = started();
   harness.batch([{ n: 0 }]);
   harness.settle();
@@ -406,7 +421,7 @@ test("an unknown stream refuses that stream's batches and no others", () => {
   assert.equal(harness.settled.map(({ id, how }) => `${id} ${how}`).sort(), ["0 refused", "1 acked"]);
 });
 
-test("a store that is away or full is waited for, as long as it says", () => {
+test("a store that is full is tried again after the time that the node names", () => {
   const harness = started();
   let refusals = 3;
   harness.node.intercept = () =>
@@ -420,7 +435,7 @@ test("a store that is away or full is waited for, as long as it says", () => {
   assert.ok(harness.nowMs - startedAtMs >= 700);
 });
 
-test("appends under way never exceed the credit", () => {
+test("P7: appends that await an answer never exceed the credit", () => {
   const node = new ModelNode();
   node.creditBytes = 3_000;
   const harness = started(node);
@@ -441,7 +456,7 @@ test("appends under way never exceed the credit", () => {
   assert.is(harness.settled.length, 50);
 });
 
-test("a connection that owes an answer and stays silent is given up", () => {
+test("P8: a connection that owes an answer and stays silent is given up", () => {
   const harness = started();
   harness.connect();
   harness.nowMs -= 3_600_000; // A clock that jumps keeps no dead connection (E24).
@@ -451,7 +466,7 @@ test("a connection that owes an answer and stays silent is given up", () => {
   assert.is(harness.phase, "offline");
 });
 
-test("a connection that was silent as it owed nothing is given its time when it does", () => {
+test("a connection that was silent while it owed nothing has its full time once it owes an answer", () => {
   const harness = started();
   harness.batch([{ n: 0 }]);
   harness.settle();
@@ -463,7 +478,7 @@ test("a connection that was silent as it owed nothing is given its time when it 
   assert.equal(harness.stored(), [0, 1]);
 });
 
-test("frames that repeat, come late or come unasked change nothing", () => {
+test("frames that are repeated, late or unasked for change nothing", () => {
   const harness = started();
   harness.batch([{ n: 0 }]);
   harness.settle();
@@ -482,7 +497,7 @@ test("frames that repeat, come late or come unasked change nothing", () => {
   assert.equal(harness.node.lost, []);
 });
 
-test("whatever breaks, every event is stored exactly once and in order", () => {
+test("P2: whatever breaks, every event is stored exactly once and in order, and each batch is told", () => {
   const action = fc.oneof(
     {
       weight: 4,
@@ -520,7 +535,7 @@ test("whatever breaks, every event is stored exactly once and in order", () => {
         else if (act.kind === "timer") harness.fireTimer();
         else if (act.kind === "trouble") troubles = 1;
         else {
-          // What a proxy may say twice does no harm. `opened` is the answer to one question, and a node answers once.
+          // A proxy may repeat a frame. Only `opened` is not repeated: a node answers each `open` once.
           const [again] = harness.toClient;
           if (again !== undefined && again.type !== "opened") harness.toClient.push(again);
         }
@@ -531,6 +546,7 @@ test("whatever breaks, every event is stored exactly once and in order", () => {
       assert.equal(harness.stored(1), given[1]);
       const ids = harness.settled.map(({ id }) => id);
       assert.is(new Set(ids).size, ids.length);
+      assert.is(ids.length, actions.filter(({ kind }) => kind === "batch").length);
       assert.ok(harness.settled.every(({ how }) => how === "acked"));
       assert.equal(harness.node.lost, []);
     }),

@@ -1,4 +1,4 @@
-/** The producer's machine among several nodes: partitions that move while batches, answers and connections are under way. */
+/** The producer's machine among several nodes: partitions move while batches, answers and connections are under way. */
 import * as fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -12,7 +12,7 @@ import type { ClientFrame, NodeFrame } from "../../../../protocols/wire/frames.t
 import { ClientHarness } from "../../../support/clients/client_harness.ts";
 import { ModelCluster } from "../../../support/fakes/model_cluster.ts";
 
-/** What the cluster is given: a frame, and what it takes of the connection's credit. */
+/** A frame on its way to the cluster, and its size in bytes of the connection's credit. */
 interface Sent {
   readonly frame: ClientFrame;
   readonly bytes: number;
@@ -141,13 +141,13 @@ const moving = (partition: number, address: string): NodeFrame => ({
   address,
 });
 
-test("an announced move has a connection by the time it happens; until then everything goes where it went", () => {
+test("an announced move has its connection before it happens; until then appends go to the owner of now (links L6)", () => {
   const cluster = new ModelCluster(["a", "b"], 1);
   const harness = new Harness(cluster);
   harness.batch(0, [{ n: 0 }]);
   harness.settle();
   harness.say(HOME, moving(0, "b"));
-  harness.say(HOME, moving(0, "b")); // once is enough
+  harness.say(HOME, moving(0, "b")); // a second announcement makes no second connection
   harness.settle();
   assert.equal(
     harness.attempts.map(({ address }) => address),
@@ -166,7 +166,7 @@ test("an announced move has a connection by the time it happens; until then ever
   assert.equal(harness.stored(), numbers(3));
 });
 
-test("no connection is made for an announced move by who stays, has no room for it, or has no chain there", () => {
+test("an announced move makes no connection for a client that stays, is at its limit, or has no chain there (links L6)", () => {
   const attemptsAfter = (options: ConstructorParameters<typeof Harness>[1], partition: number): number => {
     const cluster = new ModelCluster(["a", "b", "c"], 2);
     cluster.namesOwners = true;
@@ -187,14 +187,14 @@ test("no connection is made for an announced move by who stays, has no room for 
   assert.is(attemptsAfter({}, 1), 0);
 });
 
-test("a chain that was told of a move without an owner follows the owner at once, when it is named", () => {
+test("a chain whose `moved` named no owner waits, and follows the owner once a node names it", () => {
   const cluster = new ModelCluster(["a", "b"], 1);
   const harness = new Harness(cluster);
   harness.batch(0, [{ n: 0 }]);
   harness.settle();
   cluster.move(0, "b");
   const about = { stream: "readings", partition: 0 } as const;
-  harness.say(HOME, { type: "moved", ...about }); // it is let go of, and nobody knows for whom
+  harness.say(HOME, { type: "moved", ...about }); // home has given the partition up, and does not know the next owner
   const waitedUntilMs = harness.timers.get("chain readings/0") ?? Number.NaN;
   for (const address of cluster.addresses) cluster.learn(address);
   harness.batch(0, [{ n: 1 }]);
@@ -203,7 +203,7 @@ test("a chain that was told of a move without an owner follows the owner at once
   assert.is(harness.nowMs, waitedUntilMs);
 });
 
-test("an owner that is frozen is given up within seconds, and its partitions go to the one that has them by then", () => {
+test("P8: a frozen owner is given up within 4 s, and its partitions go to their next owner", () => {
   const cluster = new ModelCluster(["a", "b", "c"], 1);
   cluster.namesOwners = true;
   cluster.move(0, "b");
@@ -211,7 +211,7 @@ test("an owner that is frozen is given up within seconds, and its partitions go 
   const harness = new Harness(cluster);
   harness.batch(0, [{ n: 0 }]);
   harness.settle();
-  harness.batch(0, [{ n: 1 }]); // it lies before the frozen node
+  harness.batch(0, [{ n: 1 }]); // the frozen node never reads it
   const frozenAtMs = harness.nowMs;
   cluster.move(0, "c");
   for (const address of cluster.addresses) cluster.learn(address);
@@ -227,7 +227,7 @@ test("an owner that is frozen is given up within seconds, and its partitions go 
   assert.equal(harness.stored(), numbers(2));
 });
 
-test("a lone address is given its time to answer while no other is known; one of several is not", () => {
+test("P8: a client that knows one node waits 30 s for an answer; one that knows several waits 3 s", () => {
   const silence = (addresses: readonly string[], namesOwners = false): number => {
     const cluster = new ModelCluster(["a", "b"], 1);
     cluster.namesOwners = namesOwners;
@@ -242,7 +242,7 @@ test("a lone address is given its time to answer while no other is known; one of
   assert.is(silence(["a"], true), SILENCE_ELSEWHERE_MS);
 });
 
-test("partitions of several owners are sent to each at once, and one connection serves all of an owner's", () => {
+test("batches go to each partition's owner, over one connection for each owner", () => {
   const cluster = new ModelCluster(["a", "b", "c"], 6);
   for (const partition of numbers(6)) cluster.move(partition, cluster.addresses[partition % 3] ?? "");
   for (const address of cluster.addresses) cluster.learn(address);
@@ -262,7 +262,7 @@ test("partitions of several owners are sent to each at once, and one connection 
   assert.ok(cluster.appends.every(({ address, partition }) => address === cluster.owners[partition]));
 });
 
-test("owners that the welcome names are gone to without asking", () => {
+test("a chain goes straight to the owner that the welcome names", () => {
   const cluster = new ModelCluster(["a", "b"], 3);
   cluster.namesOwners = true;
   cluster.move(1, "b");
@@ -283,7 +283,7 @@ test("owners that the welcome names are gone to without asking", () => {
   ]);
 });
 
-test("a partition without a known owner is asked for again here, ever more slowly", () => {
+test("a partition without a known owner is opened again on the same link, after growing waits", () => {
   const cluster = new ModelCluster(["a"], 1);
   cluster.believe("a", 0, undefined);
   const harness = new Harness(cluster);
@@ -296,7 +296,7 @@ test("a partition without a known owner is asked for again here, ever more slowl
   assert.equal(harness.stored(), [0]);
 });
 
-test("nodes that point at each other are asked ever more slowly, until one of them owns the partition", () => {
+test("nodes that point at each other are asked after growing waits, until one of them owns the partition", () => {
   const cluster = new ModelCluster(["a", "b"], 1);
   cluster.believe("a", 0, "b");
   cluster.believe("b", 0, "a");
@@ -310,7 +310,7 @@ test("nodes that point at each other are asked ever more slowly, until one of th
   assert.equal(harness.stored(), [0]);
 });
 
-test("an owner that can not be reached is tried with backoff, and the addresses given are asked meanwhile", () => {
+test("P10: the chain of an owner that can not be reached goes home, and the owner is tried after growing waits", () => {
   const cluster = new ModelCluster(["a", "b"], 2);
   cluster.move(0, "b");
   cluster.learn("a");
@@ -329,7 +329,7 @@ test("an owner that can not be reached is tried with backoff, and the addresses 
   assert.equal(harness.stored(0), [0]);
 });
 
-test("an owner whose connection breaks is gone back to by way of home, and nothing is stored twice", () => {
+test("a chain whose link to its owner breaks goes home, then to the owner again, and stores each event once (links L2)", () => {
   const cluster = new ModelCluster(["a", "b"], 1);
   cluster.move(0, "b");
   cluster.learn("a");
@@ -349,7 +349,7 @@ test("an owner whose connection breaks is gone back to by way of home, and nothi
   );
 });
 
-test("owners go on being sent to while every address given is down", () => {
+test("batches still reach their owners while every given address is down", () => {
   const cluster = new ModelCluster(["a", "b"], 1);
   cluster.move(0, "b");
   cluster.learn("a");
@@ -364,7 +364,7 @@ test("owners go on being sent to while every address given is down", () => {
   assert.equal(harness.stored(), [0, 1]);
 });
 
-test("a home that is gone for good is left for a node that it named; a client that stays knows no other", () => {
+test("where home never comes back, home tries a node that it named; a client that stays knows none (links L1)", () => {
   for (const forward of [false, true]) {
     const cluster = new ModelCluster(["a", "b"], 2);
     cluster.namesOwners = true;
@@ -383,7 +383,7 @@ test("a home that is gone for good is left for a node that it named; a client th
   }
 });
 
-test("a client that stays follows no word of an owner", () => {
+test("a client that stays follows no owner (links L5)", () => {
   const cluster = new ModelCluster(["a", "b"], 1);
   cluster.namesOwners = true;
   cluster.move(0, "b");
@@ -396,7 +396,7 @@ test("a client that stays follows no word of an owner", () => {
   assert.is(harness.linkOf(0), HOME);
 });
 
-test("no more connections to owners than the limit, and every partition is served all the same", () => {
+test("a client has no more links to owners than its limit, and every partition is served (links L3)", () => {
   const addresses = ["a", "b", "c", "d", "e", "f"];
   const cluster = new ModelCluster(addresses, 12);
   for (const partition of numbers(12)) cluster.move(partition, addresses[partition % 6] ?? "");
@@ -413,7 +413,7 @@ test("no more connections to owners than the limit, and every partition is serve
   }
 });
 
-test("a connection to an owner of nothing any more is closed", () => {
+test("a connection that no partition uses any more is closed", () => {
   const cluster = new ModelCluster(["a", "b"], 1);
   cluster.move(0, "b");
   cluster.learn("a");
@@ -446,7 +446,7 @@ test("a move gives back the credit of the appends that it answers", () => {
   for (const link of allLinks(harness.state.links)) assert.is(link.credit.availableBytes, 5_000, link.name);
 });
 
-test("a connection with a lower epoch greets again before a chain goes back to it", () => {
+test("P11: a connection with a lower epoch greets again before a chain goes back to it", () => {
   const cluster = new ModelCluster(["a", "b"], 2);
   const harness = new Harness(cluster);
   harness.batch(0, [{ n: 0 }]);
@@ -463,7 +463,7 @@ test("a connection with a lower epoch greets again before a chain goes back to i
   assert.is(harness.state.isStopped, false);
 });
 
-test("what a former owner still says of a chain gives credit back and changes nothing", () => {
+test("P9: frames of a former owner about a chain give their credit back and change nothing else", () => {
   const cluster = new ModelCluster(["a", "b"], 1);
   const harness = new Harness(cluster);
   harness.batch(0, [{ n: 0 }]);
@@ -475,7 +475,10 @@ test("what a former owner still says of a chain gives credit back and changes no
   harness.settle();
   harness.batch(0, [{ n: 2 }]); // under way at b
   const about = { stream: "readings", partition: 0 } as const;
-  harness.say(HOME, { type: "ack", ...about, lastSequence: [0, 2, 0], creditBytes: 0 });
+  const { credit } = harness.state.links.home;
+  const beforeBytes = credit.availableBytes;
+  harness.say(HOME, { type: "ack", ...about, lastSequence: [0, 2, 0], creditBytes: 100 });
+  assert.is(credit.availableBytes, beforeBytes + 100);
   harness.say(HOME, { type: "gap", ...about, storedSequence: null, creditBytes: 0 });
   harness.say(HOME, { type: "moved", ...about, address: "a" });
   harness.say(HOME, { type: "error", ...about, code: "STALE_PRODUCER_EPOCH", message: "as it opened at b" });
@@ -529,7 +532,7 @@ test("a real loss is declared after a move as well (E6)", () => {
   assert.equal(cluster.log.lost, [{ from: [0, 0, 0], to: [0, 2, 0] }]);
 });
 
-test("from an encrypted home no owner is followed in clear", () => {
+test("a client whose home uses TLS follows no owner without TLS (links L4)", () => {
   const cluster = new ModelCluster(["wss://a", "ws://b", "wss://c"], 2);
   cluster.namesOwners = true;
   cluster.believe("wss://a", 0, "ws://b");

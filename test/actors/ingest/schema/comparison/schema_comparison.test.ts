@@ -175,7 +175,17 @@ test("a comparison that takes more than its steps is refused as undecided", () =
   assert.match(reasons[0] ?? "", /^\/z: maximum became 4/, "with the reasons that were found before");
 });
 
-test("what leads to itself by a dynamic reference is compared, or refused with its reason", () => {
+test("K6: schemas within `not` and `if` are compared the other way around, without the exception for new properties", () => {
+  const map = { type: "object" };
+  const narrow = { ...map, properties: { a: { type: "string" } } };
+  assert.equal(reasonsOf({ not: map }, { not: narrow }), []);
+  assert.is(reasonsOf({ not: narrow }, { not: map }).length, 1, "the new schema refuses the event {a: 5}");
+  const then = (condition: object) => Object.fromEntries([["if", condition], ...[["then", { required: ["b"] }]]]);
+  assert.equal(reasonsOf(then(map), then(narrow)), []);
+  assert.is.not(reasonsOf(then(narrow), then(map)).length, 0);
+});
+
+test("a schema that leads to itself by a dynamic reference is compared, or refused with its reason", () => {
   const tree = (value: unknown, $defs: object): JsonSchema => ({
     $id: "https://example.org/tree",
     $dynamicAnchor: "node",
