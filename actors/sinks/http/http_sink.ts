@@ -2,12 +2,12 @@
  * Posts records to an HTTP endpoint. Effectively once where the endpoint honours `Idempotency-Key` (E15): the key names the
  * first and the last record of its request by their (entry epoch, offset, index), and nothing that a retry changes.
  *
- *   H1. Requests are sent one after another, in the order of their records, and a write ends at the first that was not taken:
- *       records taken before stay taken (S7). The delivery says which records share a request, and keeps to that (D13).
- *   H2. An answer is judged by its status (http_answer.ts), where the configuration says nothing else. A request of several
- *       records that is refused is sent record by record, to find which ones.
- *   H3. A record that no request can hold is rejected before a byte of the request is sent (S8).
- *   H4. A post ends within `timeoutMs`, redirects included, or once the write is given up (S9).
+ *   H1. Requests are sent one after another, in the order of their records. A write ends at the first request that was not taken;
+ *       records taken before stay taken (sink S7). The delivery says which records share a request (delivery D13).
+ *   H2. An answer is judged by its status (http_answer.ts), unless the configuration gives another verdict. A refused request of
+ *       several records is answered `refused_together`, so that the delivery finds the records at fault.
+ *   H3. A record that no request can hold is rejected before a byte of the request is sent (sink S8).
+ *   H4. A post ends within `timeoutMs`, redirects included, or once the write is given up (sink S9).
  */
 import { ConfigurationError } from "../../../protocols/errors.ts";
 import type {
@@ -43,12 +43,12 @@ export interface HttpSinkOptions {
 const RECORDS_PER_REQUEST = 1;
 const TIMEOUT_MS = 10_000;
 const REASON_CHARACTERS_MAX = 300;
-/** A write answers after this time, so that the position follows the taken records. */
+/** A write answers after this time, in ms, so that the position follows the taken records. */
 const WRITE_WITHIN_MS = 1_000;
-/** Of an answer's body: enough for a reason, and for most bodies to be read to their end. */
+/** Most bytes read of an answer's body: enough for a reason, and to read most bodies to their end. */
 const BODY_BYTES_MAX = 65_536;
 const BODY_WITHIN_MS = 1_000;
-/** Of a body that tells failures: 800 bytes for each of 10,000 records. */
+/** Most bytes read of a body that lists failures: 800 bytes for each of 10,000 records. */
 const FAILURES_BYTES_MAX = 8 * 1024 * 1024;
 
 const POINTER = { type: "string", pattern: "^(/|$)" } as const;
@@ -147,7 +147,7 @@ export const httpSink: SinkDefinition<HttpSinkOptions> = {
       );
     }
     try {
-      // Refused by the standard of requests: an address that is none, one with a password in it, a header's bad name or value.
+      // `Request` refuses an invalid address, an address with a password, and an invalid name or value of a header.
       new Request(url, { method: "POST", headers });
     } catch (error) {
       throw new ConfigurationError(
@@ -200,11 +200,11 @@ class HttpWriter implements SinkWriter {
     return { kind: "written" };
   }
 
-  /** Undefined once all of the records, the first of which is number `count` of the batch, were taken. */
+  /** Sends one request; `count` is the index of its first record in the batch. Undefined once all its records are taken. */
   async #send(records: readonly SinkRecord[], count: number, signal?: AbortSignal): Promise<WriteOutcome | undefined> {
     const { headers: ownHeaders = {}, format = "ndjson" } = this.#options;
     const { partition, replay } = this.#context;
-    // Cut before the configuration asked for `object`: one by one, as after a refusal.
+    // The cut is older than the format `object`: the records go one by one, as after a refusal.
     if (format === "object" && records.length > 1) {
       const reason = "'format: object' takes one record a request";
       return { kind: "taken", count, problem: { kind: "refused_together", count: records.length, reason } };
@@ -271,14 +271,14 @@ class HttpWriter implements SinkWriter {
   }
 }
 
-/** The records of the request that were taken, as indexes in the batch. */
+/** The records of the request that were taken, by their indexes in the batch. */
 function beyondOf(failures: readonly RecordFailure[], ofRequest: number, count: number) {
   const failed = new Set(failures.map(({ at }) => at));
   const taken = Array.from({ length: ofRequest }, (_, at) => at).filter((at) => !failed.has(at));
   return { beyond: taken.map((at) => at + count) };
 }
 
-/** Failures that may pass by themselves come first. Once none is left, the others are refused again, and set aside. */
+/** Failures that may pass by themselves come first. Once none is left, the other records are refused again and set aside. */
 function problemOf(failures: readonly RecordFailure[], count: number, cannot: string): WriteProblem {
   const retry = failures.find(({ verdict }) => verdict === "retry");
   if (retry !== undefined) return { kind: "unavailable", reason: `${cannot}: ${retry.reason}` };
@@ -288,5 +288,5 @@ function problemOf(failures: readonly RecordFailure[], count: number, cannot: st
   return { kind: "rejected", records: rejected };
 }
 
-/** Without half of a surrogate pair at its end, which no encoder would keep. */
+/** The start of a text, without half of a surrogate pair, which no encoder would keep. */
 const startOf = (text: string): string => text.slice(0, REASON_CHARACTERS_MAX).replace(/\p{Surrogate}/gu, "");
