@@ -6,8 +6,7 @@
  *   W1. The folder is made once, before its owner shows its fence to the log. If a later opening does not see the folder, its owner
  *       has lost it already, or the log will refuse that owner before it uses the folder.
  *   W2. An opening that the log has confirmed removes the folders of all earlier openings, and only then lists the segments.
- *   W3. The folder is removed empty, by `rmdir`. After that no rename can end in it, not even one under way on another machine.
- *   W4. The folder may be emptied at any time: published files are linked or copied into it, and files taken back are void.
+ *   W3. The folder may be emptied at any time: published files are linked or copied into it, and files taken back are void.
  */
 import { copyFile, link, mkdir, readdir, rename, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -134,7 +133,7 @@ export class OwnerFolder {
   }
 }
 
-/** W3 */
+/** Empties the folder and removes it by `rmdir`: after that no rename can end in it, not even one under way on another machine. */
 async function removeFolder(path: string): Promise<void> {
   for (let emptyings = 0; emptyings < EMPTYINGS_MAX; emptyings += 1) {
     try {

@@ -106,7 +106,7 @@ test("sink S4: a commit whose answer was lost is found by asking for the positio
     await sink.close();
   }));
 
-test("sink S1, S2: an owner that was frozen with a batch in hand commits nothing after a newer one has opened", () =>
+test("sink S2: an owner that was frozen with a batch in hand commits nothing after a newer one has opened", () =>
   inFolder(async (directory, store) => {
     const frozen = await open({ directory }, store, 1);
     await frozen.write(sinkBatch(1, 0, 99));
@@ -133,7 +133,16 @@ test("an owner that was frozen before it published its segment publishes none be
     await frozen.close();
   }));
 
-test("F4: a stale owner that opens again is refused and removes nothing", () =>
+test("W1: the owner folder is made before the log sees the fence", () =>
+  inFolder(async (directory, store) => {
+    const isThere: boolean[] = [];
+    store.fault = () => void isThere.push(names(directory).some((name) => name.startsWith(".owner-1-")));
+    const sink = await open({ directory }, store, 1);
+    assert.ok(isThere.length > 0 && isThere.every((is) => is));
+    await sink.close();
+  }));
+
+test("F4, sink S1: a stale owner that opens again is refused and removes nothing", () =>
   inFolder(async (directory, store) => {
     const newer = await open({ directory }, store, 5);
     await newer.write(sinkBatch(5, 0, 9));
@@ -207,7 +216,7 @@ test("a rewind takes back the records that the log lost, in published segments t
 for (const [what, writes] of [
   ["published a longer file", 3],
   ["published further files", 12],
-  ["went on with the same file", 1],
+  ["gone on with the same file", 1],
 ] as const) {
   test(`F5: where the log lost its newest commits and the sink had ${what} by then, records beyond the commit are taken back`, () =>
     inFolder(async (directory, store) => {
