@@ -61,12 +61,12 @@ export const httpSink: SinkDefinition<HttpSinkOptions> = {
     additionalProperties: false,
     required: ["url"],
     properties: {
-      url: { type: "string", pattern: "^https?://", description: "Where the records are posted." },
+      url: { type: "string", pattern: "^https?://", description: "Address to which the records are posted." },
       headers: {
         type: "object",
         additionalProperties: { type: "string" },
         description:
-          "Sent with each request to the origin of `url`, and to no other. `Content-Type` stands in for the format's own, and goes with the body to any origin. Refused are the headers that the sink sets (`Idempotency-Key`, `traceparent`, `Content-Encoding`, `Content-Length`, `Host`) and those of the connection (`Connection`, `Expect`, `Keep-Alive`, `Proxy-Connection`, `TE`, `Trailer`, `Transfer-Encoding`, `Upgrade`).",
+          "Headers of each request to the origin of `url`, and to no other origin. `Content-Type` replaces the format's own, and goes with the body to any origin. Refused are the headers that the sink sets (`Idempotency-Key`, `traceparent`, `Content-Encoding`, `Content-Length`, `Host`) and those of the connection (`Connection`, `Expect`, `Keep-Alive`, `Proxy-Connection`, `TE`, `Trailer`, `Transfer-Encoding`, `Upgrade`).",
       },
       format: {
         enum: ["ndjson", "json", "object"],
@@ -80,32 +80,38 @@ export const httpSink: SinkDefinition<HttpSinkOptions> = {
         maximum: 10_000,
         default: RECORDS_PER_REQUEST,
         description:
-          "Records that may share a request. With more than one, how records are cut into requests is stored before they are sent, so that each request keeps its key over retries, restarts and moves.",
+          "Most records in one request. With more than one, the cut of records into requests is stored before they are sent, so that each request keeps its key over retries, restarts and moves.",
       },
       timeoutMs: {
         type: "integer",
         minimum: 1,
         default: TIMEOUT_MS,
-        description: "For each request, redirects included.",
+        description: "Deadline of each request, redirects included.",
       },
       answers: {
         type: "object",
         propertyNames: { pattern: "^([245][0-9][0-9]|[245]xx)$" },
         additionalProperties: { enum: VERDICTS },
         description:
-          'What follows a status ("409") or a class of them ("5xx"): `taken`, `retry`, `wait` (tried again, and an error in the log: a person must act), `reject` (set aside after some tries). Standard: 2xx taken; 401 to 407, 410, 411, 414, 415, 417, 421, 426, 428, 431, 451, 501, 505 and 511 wait; 408, 425, 429 and other 5xx retry, after `Retry-After`; other 4xx reject.',
+          'The verdict on a status ("409") or a class of statuses ("5xx"): `taken`, `retry`, `wait` (tried again, with an error in the log, as a person must act) or `reject` (set aside after some tries). Standard: 2xx taken; 401 to 407, 410, 411, 414, 415, 417, 421, 426, 428, 431, 451, 501, 505 and 511 wait; 408, 425, 429 and other 5xx retry, after `Retry-After`; other 4xx reject.',
       },
       redirects: {
         type: "object",
         additionalProperties: false,
-        description: "307 and 308 are followed; other redirects wait for a person.",
+        description: "Redirects by 307 and 308 are followed. Other redirects wait for a person.",
         properties: {
-          max: { type: "integer", minimum: 0, maximum: 20, default: REDIRECTS_MAX, description: "For each request." },
+          max: {
+            type: "integer",
+            minimum: 0,
+            maximum: 20,
+            default: REDIRECTS_MAX,
+            description: "Most redirects of each request.",
+          },
           origins: {
             type: "array",
             items: { type: "string", pattern: "^https?://[^/]+/?$" },
             description:
-              "Other origins that a redirect may lead to (`https://other.example`); of `headers` they are sent `Content-Type` alone.",
+              "Other origins that a redirect may lead to (`https://other.example`). Of `headers` they get `Content-Type` alone.",
           },
         },
       },
@@ -113,20 +119,23 @@ export const httpSink: SinkDefinition<HttpSinkOptions> = {
         type: "object",
         additionalProperties: false,
         required: ["list"],
-        description: "For endpoints that answer record by record inside a 2xx.",
+        description: "For endpoints whose 2xx answers list failures record by record.",
         properties: {
-          list: { ...POINTER, description: "JSON Pointer to a list in the body; where nothing is, all were taken." },
+          list: {
+            ...POINTER,
+            description: "JSON Pointer to a list in the body. Without the list, all records were taken.",
+          },
           index: {
             ...POINTER,
             description:
-              "Each entry is a failure: JSON Pointer in it to the record's index in the request, from 0. Absent: entry n is of record n.",
+              "For a list of failures: JSON Pointer in an entry to its record's index in the request, from 0. Without it, entry n belongs to record n.",
           },
           status: {
             ...POINTER,
             description:
-              "JSON Pointer in an entry to its status, judged as an answer's; `*` stands for the only key of a map. A failure without one is rejected.",
+              "JSON Pointer in an entry to its status, which is judged like an answer's. `*` stands for the only key of a map. A failure without a status is rejected.",
           },
-          reason: { ...POINTER, description: "JSON Pointer in an entry to why." },
+          reason: { ...POINTER, description: "JSON Pointer in an entry to the reason." },
         },
       },
     },

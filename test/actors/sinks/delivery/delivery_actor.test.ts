@@ -218,7 +218,7 @@ test("a bounded delivery brings its range and no other record, and ends", async 
   await actor.stop();
 });
 
-test("records at the offsets of a lost tail do not belong to the range, and a range that was lost whole ends", async () => {
+test("replays R2: records at the offsets of a lost tail do not belong to the range, and a range that was lost whole ends", async () => {
   const partition = new FakePartition();
   partition.store("records", 1, [{ id: 0 }, { id: 1 }]);
   partition.store("records", 2, [{ id: "new" }, { id: "newer" }]);
