@@ -1,16 +1,16 @@
 /**
- * Whether a sink can express an event without changing it. Events from the log are of a few kinds of values; a step of a
- * user's may make any other. A value without a form in the sink's format is named with its path. The record is then set aside
- * with a reason, and never written as another value.
+ * Judges whether a sink can express an event without changing it. Events from the log hold values of a few kinds; a step that a
+ * user wrote may make any other value. A value that the sink's format has no form for is named with its path. Its record is set
+ * aside with that reason, and is never written as another value.
  *
- * Every text format: integers beyond 2^53 keep their digits, whole doubles beyond it have an exponent, binary is base64, times are RFC 3339. A field that is undefined is
- * left out; in a list it is null.
+ * In every text format integers beyond 2^53 keep their digits, and whole doubles beyond 2^53 have an exponent. Binary is base64,
+ * and times are RFC 3339. An undefined field is left out; an undefined element of a list is null.
  */
 import { isInexact } from "../../protocols/values/exact_json.ts";
 import type { Rejection } from "./sink.ts";
 
 export interface Inexpressible {
-  /** JSON Pointer (RFC 6901). */
+  /** JSON Pointer (RFC 6901) to the value, from the event. */
   readonly path: string;
   readonly reason: string;
 }
@@ -21,15 +21,15 @@ export interface Form {
 }
 
 export const JSON_FORM: Form = { hasAnyText: true };
-/** Of an event in a stream: MessagePack, whose texts are UTF-8. */
+/** The form of an event in a stream: MessagePack, whose texts are UTF-8. */
 export const EVENT_FORM: Form = { hasAnyText: false };
 
-/** Values inside one another. Encoders recurse: far more would end the stack. */
+/** Levels of values inside one another. Encoders recurse, and thousands of levels would overflow the stack. */
 export const DEPTH_MAX = 500;
 
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
-/** `special`: all of it has a form, but `JSON.stringify` would change it: `writeJson` writes it, with `jsonValue`. */
+/** `special`: the value has a form, but `JSON.stringify` would change it. `writeJson` with `jsonValue` writes it. */
 export type Judgement = "plain" | "special" | Inexpressible;
 
 export function judgeValue(value: unknown, form: Form, depth = 0): Judgement {
@@ -66,7 +66,7 @@ function judgeObject(value: object, form: Form, depth: number): Judgement {
     return fault(`must be data: it is an instance of ${value.constructor?.name ?? "a class"}`);
   const { hasAnyText } = form;
   let judgement: Judgement = "plain";
-  // `for in` is the fastest walk, and shows what a map or a list holds: their prototypes show nothing.
+  // `for in` is the fastest walk. It shows only own keys here, as neither prototype has enumerable ones.
   for (const key in value) {
     const inner = (value as Record<string, unknown>)[key];
     const isPlainText = hasAnyText || isWellFormed(key);

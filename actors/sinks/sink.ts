@@ -3,15 +3,14 @@
  * live once, in the delivery machine.
  *
  *   S1. `open` stores the fence in the sink before `position` may be read (E14).
- *   S2. A transactional `write` commits the output, the fence and the position together, iff the stored fence is its own
- *       and the stored position is the batch's `predecessor`; a position at the batch's end under its own fence means
- *       done already.
- *   S3. A position is that of the last record written, an (entry epoch, offset); it is not the fence.
- *   S4. An error of `write` leaves the outcome unknown: the delivery machine asks `position` before it does anything else.
- *   S5. A record once `rejected` is never written later, not even by a write that was already under way.
- *   S6. A `rewind` takes back iff the stored fence is its own and the stored position is `from`: one that takes effect
- *       after its deadline, when newer records lie in the sink, undoes nothing.
- *   S7. A sink that is not transactional takes records in their order and answers `taken` with their number. Taken records stay
+ *   S2. A transactional `write` commits output, fence and position together, only if the stored fence is its own and the stored
+ *       position is the batch's `predecessor`. If its own fence is stored with the batch's end, the batch is done already.
+ *   S3. A position is the (entry epoch, offset) of the last record written. It says nothing about the fence.
+ *   S4. An error of `write` leaves its outcome unknown. The delivery machine asks `position` before it does anything else.
+ *   S5. A record that was `rejected` is never written later, not even by a write that was under way by then.
+ *   S6. A `rewind` takes records back only if the stored fence is its own and the stored position is `from`. So a rewind that
+ *       takes effect after its deadline, when newer records lie in the sink, undoes nothing.
+ *   S7. A sink that is not transactional takes records in their order, and answers `taken` with their number. Taken records stay
  *       taken, whatever became of the others. A long write answers about once a second, so that the position follows.
  *   S8. A record that the sink can not express is a final rejection, made before a byte of the record was sent. A refusal that
  *       would meet any record (no access, no such address) is `unwelcome`, and sets no record aside.
@@ -22,7 +21,7 @@ import type { Connect } from "../../protocols/connection.ts";
 import type { Event } from "../../protocols/event.ts";
 import type { Epoch, PartitionReference, Position } from "../../protocols/position.ts";
 
-/** One output of a pipeline for one sink: the record it came from, and which output of that record it is. */
+/** One output of a pipeline for one sink, with the record it came from and its index among that record's outputs. */
 export interface SinkRecord {
   readonly position: Position;
   /** Index among the outputs of its record, from 0; with `position` it is the record's idempotency key (E15). */
@@ -30,23 +29,23 @@ export interface SinkRecord {
   readonly event: Event;
   /** Event time where the stream declares one, else the time of append; ms since 1970 (E18). */
   readonly timeMs: number;
-  /** Trace context that came with the record, as its producer wrote it. */
+  /** The trace context that the record's producer sent, unchanged. */
   readonly traceparent?: string;
-  /** Of a record that a replay brings. */
+  /** Present where a replay brings the record. */
   readonly origin?: RecordOrigin;
 }
 
-/** Where a record that a replay brings comes from: told by the dead letter it may become again. */
+/** Where a replayed record comes from. A dead letter that the record becomes again names this origin. */
 export interface RecordOrigin {
   /** Where the record lies in its stream, as a dead letter names it; the index of the output is left out. */
   readonly source: Event;
   /** Index of the record's first output, as a dead letter names it. */
   readonly firstIndex: number;
-  /** What the replay read: of a replay of dead letters the letter, not the record. */
+  /** The place that the replay read: in a replay of dead letters, the letter's and not the record's. */
   readonly replayed: Event;
-  /** Of a replay of dead letters: names the record, whichever of its letters is sent and under whichever name. */
+  /** In a replay of dead letters: names the record, the same for each of its letters and each name of a replay. */
   readonly key?: string;
-  /** The event's own bytes, where no step has changed it. */
+  /** The event's own bytes, where no step has changed the event. */
   readonly original?: Uint8Array;
 }
 
@@ -55,11 +54,11 @@ export interface SinkBatch {
   readonly predecessor: Position | undefined;
   /** The position that the sink holds once this batch is written: of the last record read, filtered or not. */
   readonly end: Position;
-  /** May be empty: then only the position moves. */
+  /** Empty where only the position moves. */
   readonly records: readonly SinkRecord[];
   /**
-   * How many of the records go into each request, in order. Absent where each goes by itself. Requests of one batch and of
-   * its later tries are always cut alike, so that a key made of a request's first and last record stays the same.
+   * How many of the records go into each request, in order. Absent where each record goes by itself. A batch and its later tries
+   * are always cut alike, so that a key made of a request's first and last record stays the same.
    */
   readonly requests?: readonly number[];
 }
@@ -71,15 +70,15 @@ export interface Rejection {
   /** JSON Pointer to the value at fault, where one is. */
   readonly path?: string;
   readonly reason: string;
-  /** Another try can not end otherwise: the record is set aside at once. */
+  /** Another try would end alike: the record is set aside at once. */
   readonly isFinal?: boolean;
 }
 
-/** Why a write of a sink that is not transactional went no further. */
+/** Why a write of a sink that is not transactional stopped before its end. */
 export type WriteProblem =
-  /** May pass by itself: the first record not taken is tried again, after `retryAfterMs` at least. */
+  /** May pass by itself: the first record that was not taken is tried again, after at least `retryAfterMs`. */
   | { readonly kind: "unavailable"; readonly reason: string; readonly retryAfterMs?: number }
-  /** The sink refuses this node and not the record: a person must act. Tried again, nothing is set aside (S8). */
+  /** The sink refuses this node and not the record: a person must act. The write is tried again; no record is set aside (S8). */
   | { readonly kind: "unwelcome"; readonly reason: string; readonly retryAfterMs?: number }
   | { readonly kind: "rejected"; readonly records: readonly Rejection[] }
   /** The next request, which holds `count` records, was refused as a whole. The delivery finds the records at fault. */
@@ -90,19 +89,19 @@ export interface TakenOutcome {
   readonly kind: "taken";
   readonly count: number;
   readonly beyond?: readonly number[];
-  /** Absent where the sink met no problem and only told its progress. */
+  /** Absent where the sink met no problem and only reports its progress. */
   readonly problem?: WriteProblem;
 }
 
 export type WriteOutcome =
   | { readonly kind: "written" }
-  /** S2: was already written by this owner. */
+  /** This owner has written the batch before (S2). */
   | { readonly kind: "duplicate" }
   /** A newer owner has opened the sink: stand down. */
   | { readonly kind: "fenced"; readonly fence: Epoch }
-  /** The stored position is neither the predecessor nor the end: read on from there. */
+  /** The stored position is neither the predecessor nor the end: delivery reads on from that position. */
   | { readonly kind: "misplaced"; readonly position: Position | undefined }
-  /** These records can never be written; the rest was not written either: send it without them. */
+  /** These records can never be written. Nothing of the batch was written: it is to be sent without them. */
   | { readonly kind: "rejected"; readonly records: readonly Rejection[] }
   | TakenOutcome;
 
@@ -110,78 +109,78 @@ export type WriteOutcome =
 export interface SinkCall {
   /** Aborted once the call is given up (S9). */
   readonly signal: AbortSignal;
-  /** Says that a step of the call is done: its deadline counts from now on. */
+  /** Tells the caller that a step of the call is done: the deadline of the next step begins now. */
   progressed(): void;
 }
 
 /** An open sink for one partition. */
 export interface SinkWriter {
   position(call?: SinkCall): Promise<Position | undefined>;
-  /** Throws `UnavailableError` or `OverloadedError` to be called again; anything else counts as unavailable too. */
+  /** Throws `UnavailableError` or `OverloadedError` to be called again. Any other error counts as unavailable. */
   write(batch: SinkBatch, call?: SinkCall): Promise<WriteOutcome>;
   /**
-   * Takes back everything after `to`, or more, if the sink stands at `from`; else it does nothing (S6). `position` tells
-   * where it stands afterwards (E9). Where a sink can not rewind, its orphaned range is reported.
+   * If the sink stands at `from`, takes back everything after `to`, or more; otherwise does nothing (S6). `position` tells
+   * where the sink stands afterwards (E9). For a sink without `rewind`, delivery reports the orphaned range.
    */
   rewind?(to: Position | undefined, from: Position | undefined, call?: SinkCall): Promise<void>;
-  /** Nothing more will come: hands out what was held back for company. Called before `close`, after a bounded delivery. */
+  /** Hands out records that were held back to be joined by others: no more will come. Called after a bounded delivery, before `close`. */
   finish?(call?: SinkCall): Promise<void>;
   close(call?: SinkCall): Promise<void>;
 }
 
-/** A place in the partition's log for small state of the sink, written under the owner's fence (E8, E17). */
+/** A place in the partition's log for the sink's own small state, written under the owner's fence (E8, E17). */
 export interface SinkCheckpoint {
   read(): Promise<Uint8Array | undefined>;
-  /** Throws `FencedError` when the partition has a newer owner. */
+  /** Throws `FencedError` once the partition has a newer owner. */
   write(value: Uint8Array): Promise<void>;
 }
 
 export interface SinkContext {
-  /** Where relative paths of the options begin: the node's data folder. */
+  /** The node's data folder, in which relative paths of the options begin. */
   readonly folder: string;
   /** Name of the sink in the configuration. */
   readonly name: string;
   readonly partition: PartitionReference;
-  /** Id of the log that the partition lies in: positions and epochs of another log say nothing about this one's. */
+  /** Id of the log that the partition lies in. Positions and epochs of different logs can not be compared. */
   readonly clusterId: string;
   /**
-   * Name of the replay that this delivery belongs to; absent for the sink's own. A replay has a position and a fence of its
-   * own, so that it must write where neither the sink's own delivery nor another replay writes, under keys of its own.
+   * Name of the replay that this delivery belongs to; absent for the sink's own delivery. A replay has its own position and fence.
+   * So it must write to a place, and under keys, that neither the sink's own delivery nor another replay uses.
    */
   readonly replay?: string;
-  /** The owner's epoch: a writer of a lower one must never commit after this. */
+  /** The owner's epoch. Once this writer is open, a writer of a lower epoch must never commit again. */
   readonly fence: Epoch;
   readonly checkpoint: SinkCheckpoint;
-  /** Into this node, for a producer whose epoch is the fence: the epoch that its `hello` names is the one it gets (E3). */
+  /** Connects to this node, for a producer whose epoch is the fence: it gets the epoch that its `hello` names (E3). */
   readonly connect: Connect;
   nowMs(): number;
-  /** Calls `onTime` once, after `delayMs` at the node's clock, unless it is cancelled before. */
+  /** Calls `onTime` once, after `delayMs` by the node's clock, unless the timer is cancelled before. */
   setTimer(delayMs: number, onTime: () => void): { cancel(): void };
   log(level: "info" | "warn" | "error", message: string, fields?: Readonly<Record<string, unknown>>): void;
 }
 
-/** One kind of sink: one file of this shape, registered in `registry.ts`. */
+/** One kind of sink. Each is one file of this shape, registered in `registry.ts`. */
 export interface SinkDefinition<Options> {
   readonly type: string;
-  /** Transactional: exactly once. Idempotent: effectively once (E15). At least once: neither, and labelled so. */
+  /** `transactional`: exactly once. `idempotent`: effectively once (E15). `at_least_once`: records may be written twice. */
   readonly delivery: "transactional" | "idempotent" | "at_least_once";
-  /** JSON Schema 2020-12 of the options, unknown keys refused; also the text of docs/configuration.md. */
+  /** JSON Schema 2020-12 of the options, which must refuse unknown keys. docs/configuration.md is generated from it. */
   readonly optionsSchema: Readonly<Record<string, unknown>>;
   /**
-   * Says what is wrong with options before anything starts, as `ConfigurationError`: what only a person can put right. What
-   * may pass by itself is for `open` to find, which is tried again. Without `folder` (where relative paths begin), the
-   * options alone are judged; with it, this machine too.
+   * Throws `ConfigurationError` before anything starts, for faults of the options that only a person can mend. Faults that may
+   * pass by themselves are left to `open`, which is tried again. Without `folder` (where relative paths begin) the options alone
+   * are judged; with it, this machine too.
    */
   check?(options: Options, folder: string | undefined): void | Promise<void>;
-  /** What the sink must have for itself, as a name: two sinks of one stream that name the same are refused. */
+  /** Names the place that the sink must have to itself. Two sinks of one stream that name the same place are refused. */
   place?(options: Options, folder: string): string;
   /**
-   * Why it can not keep its promise in a cluster, where a partition's next owner is another node; undefined where it can.
+   * Why the sink can not keep its promise in a cluster, where a partition's next owner is another node; undefined where it can.
    */
   clusterProblem?(options: Options): string | undefined;
-  /** Records that the options let share a request, for a sink whose requests have keys made of their records. */
+  /** How many records may share a request by the options, for a sink whose requests have keys made of their records. */
   recordsPerRequest?(options: Options): number;
-  /** The longest duration of one step of a call, ms. A longer one than the deadline of calls extends that deadline. */
+  /** The longest duration of one step of a call, in ms. It extends the deadline of calls where it is longer. */
   stepTimeoutMs?(options: Options): number;
   open(options: Options, context: SinkContext, call?: SinkCall): Promise<SinkWriter>;
 }

@@ -1,4 +1,4 @@
-/** Prints each record as a line of JSON. At least once: what was printed before a crash may be printed again. */
+/** Prints each record as a line of JSON. At least once: lines printed before a crash may be printed again. */
 import { fstatSync, writeSync } from "node:fs";
 import { visibleText } from "../../protocols/values/visible_text.ts";
 import { finalRejection } from "./expressible.ts";
@@ -30,10 +30,10 @@ function isFile(descriptor: number): boolean {
 }
 
 /**
- * Prints to a file until all of a text is taken: a full disk takes a part and says how much, which `process.stdout` passes
- * over. A line that was cut so ends where it is, and the next text begins on a line of its own.
+ * Prints to a file until the whole text is taken. A full disk takes a part and answers its length, which `process.stdout`
+ * ignores. A line that was cut this way stays cut, and the next text begins on a new line.
  *
- * @param writeSome answers how many bytes it took
+ * @param writeSome answers how many bytes were taken
  */
 export function printWhole(writeSome: (bytes: Buffer) => number): Print {
   const lineBreak = "\n".charCodeAt(0);
@@ -47,7 +47,7 @@ export function printWhole(writeSome: (bytes: Buffer) => number): Print {
   };
 }
 
-/** @param print resolves once the text was taken: a slow reader slows the delivery down */
+/** @param print resolves once the text is taken, so that a slow reader slows the delivery down */
 export function stdoutSinkTo(print: Print): SinkDefinition<StdoutSinkOptions> {
   return {
     type: "stdout",
@@ -65,7 +65,7 @@ export function stdoutSinkTo(print: Print): SinkDefinition<StdoutSinkOptions> {
   };
 }
 
-/** Prints the records before the first that has no line. */
+/** Prints the records up to the first that JSON can not express. */
 async function printAll(print: Print, records: readonly SinkRecord[], withPosition: boolean): Promise<WriteOutcome> {
   const lines: string[] = [];
   let problem: WriteOutcome | undefined;

@@ -1,7 +1,7 @@
 /**
- * A derived stream: appends the outputs of a pipeline to another stream. Exactly once, as the producer's sequences are
- * the records' own (entry epoch, offset, index) and its epoch is the owner epoch of the input partition (E3): what a
- * crash makes it send twice, the chains of the target remove.
+ * A derived stream: appends the outputs of a pipeline to another stream, exactly once. The producer's sequences are the records'
+ * own (entry epoch, offset, index), and its epoch is the owner epoch of the input partition (E3). So the chains of the target
+ * remove whatever a crash makes it send twice.
  *
  *   T1. `open` raises the producer's epoch in every partition of the target before anything is written, so that a former
  *       owner can append nowhere any more (E14).
@@ -22,7 +22,7 @@ export interface StreamSinkOptions {
   readonly stream: string;
 }
 
-/** A write waits for nobody: what the delivery hands over is sent at once. */
+/** Records are sent at once: the delivery has gathered its batch before. */
 const LINGER_MS = 0;
 const CLOSE_WITHIN_MS = 1_000;
 
@@ -38,7 +38,7 @@ export const streamSink: SinkDefinition<StreamSinkOptions> = {
   async open(options, context, call) {
     const writer = new StreamWriter(options, context);
     try {
-      // Given up, the producer is closed, and with it all that it still waits for (E28).
+      // An `open` that is given up closes the producer, and so ends all its calls (E28).
       await untilAborted(writer.openChains(), call?.signal);
     } catch (error) {
       await writer.close();
@@ -48,7 +48,7 @@ export const streamSink: SinkDefinition<StreamSinkOptions> = {
   },
 };
 
-/** One for each input partition: the name holds the input, as its positions mean nothing in another stream's. */
+/** One producer for each input partition. Its id names that input, as positions of different streams can not be compared. */
 export const derivedProducerId = ({ name, replay, partition }: SinkContext): string =>
   replay === undefined
     ? `pipeline/${name}/${partitionName(partition)}`
@@ -105,7 +105,7 @@ class StreamWriter implements SinkWriter {
 
   async write({ records }: SinkBatch, call?: SinkCall): Promise<WriteOutcome> {
     if (this.#fencedBy !== undefined) return { kind: "fenced", fence: this.#context.fence };
-    // An encoder would write other text in place of what it can not encode.
+    // Without this check the encoder would write other text in place of half a surrogate pair.
     const rejected = records.flatMap(({ event }, at) => {
       const judgement = judgeValue(event, EVENT_FORM);
       return typeof judgement === "object" ? [finalRejection(at, judgement)] : [];

@@ -1,7 +1,7 @@
 /**
- * This machine's own metrics, read from the operating system: processor per core, load, memory, disk, network and this
- * process. What can not be read on a platform is left out. Readings can not be read again, so each start is a term of
- * its own, counted in the resume point rather than taken from a clock that may be set back (E24).
+ * The metrics of this machine, read from the operating system: each core, load, memory, disk, network and this process. Metrics
+ * that a platform does not offer are left out. A reading can not be repeated, so each start is a term of its own. The resume point
+ * counts the terms, as a clock may be set back (E24).
  */
 import { readFile, statfs } from "node:fs/promises";
 import { cpus, freemem, hostname, loadavg, totalmem } from "node:os";
@@ -11,16 +11,16 @@ import type { SourceBatch, SourceContext, SourceDefinition, SourceReader } from 
 
 export interface HostMetricsOptions {
   readonly everyMs?: number;
-  /** Folder whose file system is measured. */
+  /** The folder whose file system is measured. Default: `/`. */
   readonly disk?: string;
 }
 
-/** One reading: the schema that the demo's stream is declared with. */
+/** The schema of one reading, which the demo's stream is declared with. */
 export const HOST_METRIC_SCHEMA = {
   type: "object",
   required: ["at", "host", "metric", "value", "unit"],
   properties: {
-    at: { type: "string", format: "date-time", description: "When it was read." },
+    at: { type: "string", format: "date-time", description: "Time of the reading." },
     host: { type: "string", description: "Name of the machine." },
     metric: { type: "string", description: "What was measured, such as cpu.core.0 or memory.used." },
     value: { type: "number", description: "The reading." },
@@ -105,7 +105,7 @@ class HostMetricsReader implements SourceReader {
     ];
   }
 
-  /** Share of the time since the last reading that each core, and all of them together, were busy. */
+  /** How busy each core, and all cores together, were since the last reading, as a share from 0 to 1. */
   #processor(): readonly Reading[] {
     const now = cpus();
     const shares = now.map((core, index) => {
@@ -154,7 +154,7 @@ class HostMetricsReader implements SourceReader {
     let written = 0;
     for (const line of (text ?? "").split("\n")) {
       const fields = line.trim().split(/\s+/);
-      // Whole disks only: a partition's sectors are its disk's too.
+      // Whole disks only: the sectors of a disk include those of its partitions.
       if (!/^(sd[a-z]+|vd[a-z]+|xvd[a-z]+|nvme\d+n\d+|mmcblk\d+)$/.test(fields[2] ?? "")) continue;
       read += Number(fields[5]) * 512;
       written += Number(fields[9]) * 512;
@@ -169,7 +169,7 @@ class HostMetricsReader implements SourceReader {
     return [[metric, ((total - before.total) * 1_000) / (atMs - before.atMs), "bytes_per_second"]];
   }
 
-  /** A reading that fails is left out, and said once. */
+  /** Answers undefined for a reading that fails, and logs the first failure of each kind. */
   async #attempt<Value>(what: string, read: () => Promise<Value>): Promise<Value | undefined> {
     try {
       return await read();

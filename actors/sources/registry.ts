@@ -7,5 +7,5 @@ const all: readonly SourceDefinition<never>[] = [
   hostMetricsSource as SourceDefinition<never>,
 ];
 
-/** Every kind of source that reads by itself, by its type in the configuration. */
+/** Every kind of source, by its `type` in the configuration. */
 export const SOURCES: ReadonlyMap<string, SourceDefinition<never>> = new Map(all.map((one) => [one.type, one]));

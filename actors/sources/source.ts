@@ -1,20 +1,20 @@
 /**
- * A source brings events in from somewhere that can be read again from a position. It only reads: batching, validation,
- * routing, chains, retry and the storing of positions live once, in `source_actor.ts`.
+ * A source reads events from a place that can be read again from a position. It only reads: batching, validation, routing, chains,
+ * retry and the storing of positions live once, in `source_actor.ts`.
  */
 import type { Event } from "../../protocols/event.ts";
 
-/** A source's own resume point, JSON-like: enough to read on exactly after the last event it goes with. */
+/** A source's own resume point, JSON-like. It suffices to read on exactly after the last event before it. */
 export type SourcePosition = Event;
 
-/** One event, or the raw bytes that could not be made one: that becomes a dead letter, not an error. */
+/** One event, or raw bytes that are no event. Such bytes become a dead letter, not an error. */
 export type SourceItem =
   | { readonly kind: "event"; readonly event: Event }
   | { readonly kind: "malformed"; readonly original: Uint8Array; readonly reason: string };
 
 /**
- * Events in order, each with its sequence's term and position (E3): strictly ascending, and the same for the same event
- * each time it is read.
+ * Events in order, each with the term and position of its sequence (E3). Sequences ascend strictly. The same event has the same
+ * sequence each time it is read.
  */
 export interface SourceBatch {
   readonly items: readonly {
@@ -22,7 +22,7 @@ export interface SourceBatch {
     readonly term: number;
     readonly position: number;
   }[];
-  /** Where to resume once every item of this batch is acknowledged. */
+  /** The point to resume from once every item of this batch is acknowledged. */
   readonly resume: SourcePosition;
 }
 
@@ -30,14 +30,14 @@ export interface SourceContext {
   /** Name of the source in the configuration. */
   readonly name: string;
   nowMs(): number;
-  /** Reports what a person should know, with structured fields. */
+  /** Reports a message for a person, with structured fields. */
   log(level: "info" | "warn" | "error", message: string, fields?: Readonly<Record<string, unknown>>): void;
-  /** Tells at each change why nothing can be read now, in one word such as EACCES; undefined once it can. */
+  /** Called at each change with the reason why the source can not read now, a word such as EACCES. Undefined once it can. */
   trouble(code: string | undefined): void;
 }
 
 export interface SourceReader {
-  /** Yields batches until `signal` aborts. Pulled only as fast as the log takes them. */
+  /** Yields batches until `signal` aborts. The caller pulls them only as fast as the log takes them. */
   read(signal: AbortSignal): AsyncIterable<SourceBatch>;
   close(): Promise<void>;
 }
@@ -47,14 +47,14 @@ export interface OptionWarning {
   readonly reason: string;
 }
 
-/** One kind of source: one file of this shape, registered in `registry.ts`. */
+/** One kind of source. Each is one file of this shape, registered in `registry.ts`. */
 export interface SourceDefinition<Options> {
   readonly type: string;
-  /** JSON Schema 2020-12 of the options, unknown keys refused; also the text of docs/configuration.md. */
+  /** JSON Schema 2020-12 of the options, which must refuse unknown keys. docs/configuration.md is generated from it. */
   readonly optionsSchema: Readonly<Record<string, unknown>>;
-  /** Options that are allowed and hardly meant: each with its key and the reason. Told by `lint` and when the source opens. */
+  /** Options that are allowed but probably a mistake, each with its key and the reason. Shown by `lint` and when the source opens. */
   warningsOf?(options: Options): readonly OptionWarning[];
-  /** It reads the machine that it runs on: each node of a cluster has one of its own. Any other runs once in a cluster. */
+  /** True for a source that reads its own machine: it runs on each node of a cluster. Any other source runs once in a cluster. */
   readonly readsOwnMachine?: boolean;
   /** Opens the source after `resume`, or at its beginning where there is none. */
   open(options: Options, context: SourceContext, resume: SourcePosition | undefined): Promise<SourceReader>;

@@ -1,11 +1,11 @@
 /**
- * Runs one source: reads batches, sends their events through a producer of its own, and stores where to resume once
- * everything before it is acknowledged. The chains of the log remove what is read twice (E3, E6).
+ * Runs one source: reads batches, sends their events through a producer of its own, and stores each batch's resume point once the
+ * events before it are acknowledged. The chains of the log remove events that are read twice (E3, E6).
  *   O1. A resume point is stored only after every event before it is durable or set aside.
- *   O2. A batch without events is a resume point that must be stored before anything after it is read.
- *   O3. Anything in doubt ends this life of the source; the next one resumes from what is stored.
- *   O4. A stop waits for what was sent only so long, whatever the log, the file or the stream do meanwhile: the next life reads
- *       it again, and the chains remove what was stored.
+ *   O2. A batch without events is a resume point that must be stored before the next batch is read.
+ *   O3. An event in doubt ends this life of the source. The next life resumes from the stored point.
+ *   O4. A stop waits a bounded time for sent events, even if the log, the file or the stream hangs. The next life reads these events
+ *       again, and the chains remove those that were stored.
  */
 
 import { Producer, type ProducerOptions } from "../../protocols/client/producer/producer.ts";
@@ -18,13 +18,13 @@ import { settledWithin } from "../kernel/settled_within.ts";
 import type { Log } from "../log/log.ts";
 import type { SourceBatch, SourceContext, SourceDefinition, SourcePosition } from "./source.ts";
 
-/** Batches sent ahead of the oldest one not acknowledged; each listens to one signal, which warns beyond 10 listeners. */
+/** Most batches sent behind the oldest unacknowledged one. Each listens to one signal, and Node warns beyond 10 listeners. */
 const BATCHES_AHEAD_MAX = 8;
-/** O4. */
+/** O4: the wait of a stop for sent events, in ms. */
 const STOP_WITHIN_MS = 1_500;
-/** For what was given up to end: a call to a store that is away does not. */
+/** The wait for calls that were given up, in ms: a call to a store out of reach may never end. */
 const GIVEN_UP_WITHIN_MS = 250;
-/** For what was sent when a life ends by itself. */
+/** The wait for sent events when a life ends by itself, in ms. */
 const CLOSE_WITHIN_MS = 5_000;
 
 export interface SourceOptions<Options> {
@@ -57,7 +57,10 @@ export const sourceActor = <Options>(options: SourceOptions<Options>): ActorDefi
       receive(message) {
         throw (
           message.error ??
-          new UnavailableError("CONNECTION_LOST", `Cannot go on reading ${options.name} as it must not end: it ended`)
+          new UnavailableError(
+            "CONNECTION_LOST",
+            `Cannot go on reading ${options.name} as a source must not end: its reader ended`,
+          )
         );
       },
       async stop() {
@@ -91,7 +94,7 @@ async function run<Options>(
     stream: options.stream,
     client: `source ${name}`,
     onRejected: options.onRejected,
-    setsAsideUnsendable: true, // nobody else has the record: its reader moves past it
+    setsAsideUnsendable: true, // the reader moves past the record, so it must become a dead letter
     onInDoubt: (_events, error) => failure.abort(error),
   });
   try {
@@ -120,7 +123,7 @@ async function pump(
       await producer.send(event, { sequence: [term, position, 0], signal: failure });
     }
     const settled = settle(batch.resume);
-    settled.catch(() => undefined); // looked at below, in order
+    settled.catch(() => undefined); // awaited below, in order
     ahead.push(settled);
     while (ahead.length > (batch.items.length === 0 ? 0 : BATCHES_AHEAD_MAX)) await ahead.shift(); // O2
   }
@@ -142,7 +145,7 @@ async function readProgress<Options>({ log, name }: SourceOptions<Options>): Pro
     if (written === undefined) {
       throw new UnavailableError(
         "NOT_READY",
-        `Cannot store where ${name} resumes as nobody else may run it: another node did`,
+        `Cannot store where ${name} resumes as one node alone may run it: another node has stored a resume point`,
       );
     }
     version = written;

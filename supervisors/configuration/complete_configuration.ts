@@ -1,4 +1,4 @@
-/** Fills in what a configuration leaves out: defaults, and quantities as numbers of bytes and milliseconds. */
+/** Completes a configuration with defaults, and turns quantities into numbers of bytes and milliseconds. */
 import { resolve } from "node:path";
 import type { QuotaTerms } from "../security/admission/quotas.ts";
 import type { HiddenTexts } from "../security/secrets/hidden_texts.ts";
@@ -87,7 +87,7 @@ function completeQuota(quota: QuotaTerms): QuotaTerms {
   return bytesPerSecond === undefined ? given : { ...given, bytesPerSecond: quantity(bytesPerSecond, 0) };
 }
 
-/** It never keeps anybody waiting: what is old makes room for what is new. */
+/** The audit stream trims its oldest entries, so that no entry ever waits. */
 function auditStreamOf(section: Options | undefined): Readonly<Record<string, StreamConfiguration>> {
   const stream = auditStreamName(section);
   if (stream === undefined) return {};
@@ -95,7 +95,7 @@ function auditStreamOf(section: Options | undefined): Readonly<Record<string, St
   return { [stream]: completeStream({ partitions: 1, retention: { size, age, onFull: "trim" } }, undefined) };
 }
 
-/** Files of a section, which its keys that end in `File` name, from the configuration's folder: the working folder may be any. */
+/** Resolves the section's paths, in keys that end in `File`, from the configuration's folder: the working folder may differ. */
 function withFilesOf<Section>(folder: string, section: Section): Section {
   if (Array.isArray(section)) return section.map((one) => withFilesOf(folder, one)) as Section;
   if (typeof section !== "object" || section === null) return section;

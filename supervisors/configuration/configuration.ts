@@ -1,6 +1,6 @@
 /**
- * Reads `headrace.yaml`: checks it against its schema and against itself, and fills in what it leaves out. A problem
- * names the line, the reason and, for an unknown key, the nearest known one. Nothing is started here.
+ * Reads `headrace.yaml`, checks it against its schema and for contradictions, and completes it with defaults. A problem names the line,
+ * the reason and, for an unknown key, the nearest known one. Starts nothing.
  */
 import { readFile, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
@@ -28,7 +28,7 @@ export type Loaded =
       readonly kind: "loaded";
       readonly configuration: Configuration;
       readonly lineAt: LineAt;
-      /** Secrets in clear text: told, never refused. */
+      /** Warnings of secrets in clear text, which are never refused. */
       readonly warnings: readonly Problem[];
     }
   | { readonly kind: "refused"; readonly problems: readonly Problem[] };
@@ -53,12 +53,12 @@ export async function loadConfiguration(file: string, kinds: KnownKinds): Promis
   );
 }
 
-/** A YAML text read and held against its schema, with the lines of its places. */
+/** A YAML text that was checked against a schema, with the lines of its places. */
 export type ReadYaml =
   | { readonly kind: "read"; readonly value: Options; readonly lineAt: LineAt }
   | { readonly kind: "refused"; readonly problems: readonly Problem[] };
 
-/** @param expand makes of the texts as written what they stand for, before the schema sees them */
+/** @param expand puts variables and files into the texts, before the schema checks them */
 export async function readYaml(text: string, schema: Options, expand?: Expand): Promise<ReadYaml> {
   const yaml = await loadDriver("yaml");
   const lines: LineCounter = new yaml.LineCounter();
@@ -80,7 +80,7 @@ export async function readYaml(text: string, schema: Options, expand?: Expand): 
   return problems.length > 0 ? { kind: "refused", problems } : { kind: "read", value, lineAt };
 }
 
-/** Whole numbers as numbers where these are exact, and as big integers beyond 2^53. */
+/** Turns big integers into numbers, except those beyond 2^53. */
 function withNumbers(value: unknown): unknown {
   if (typeof value === "bigint") return Number.isSafeInteger(Number(value)) ? Number(value) : value;
   if (typeof value !== "object" || value === null) return value;
@@ -88,7 +88,7 @@ function withNumbers(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, withNumbers(one)]));
 }
 
-/** @param folder where relative paths of schema files begin */
+/** @param folder the folder in which relative paths of schema files begin */
 export async function checkConfiguration(text: string, folder: string, kinds: KnownKinds): Promise<Loaded> {
   const hidden = new HiddenTexts();
   let filled: ReadonlySet<string> = new Set();
@@ -120,7 +120,7 @@ export async function checkConfiguration(text: string, folder: string, kinds: Kn
 
 type Expand = (written: unknown, lineAt: LineAt) => Promise<Pick<Expanded, "value" | "problems">>;
 
-/** Of a place that a variable or a file has filled, the value is not told, however short it is. */
+/** Takes the value out of a problem if a variable or a file has filled the place, however short the value is. */
 function withoutSecrets(problem: Problem, filled: ReadonlySet<string>, hidden: HiddenTexts): Problem {
   const isFilled = [...filled].some((path) => path === problem.path || path.startsWith(`${problem.path}/`));
   const reason = isFilled ? problem.reason.replace(/(current value is ).*$/s, `$1${HIDDEN}`) : problem.reason;
@@ -136,7 +136,7 @@ function lineOf(document: Document, lines: LineCounter, path: readonly (string |
   return 0;
 }
 
-/** Problems that a JSON Schema finds, every one of them, with the nearest known key for an unknown one. */
+/** All problems that a JSON Schema finds, with the nearest known key for an unknown one. */
 async function schemaProblems(
   schema: Options,
   value: unknown,
@@ -225,11 +225,11 @@ async function readSchemaFiles(
   return schemas;
 }
 
-/** Indented, and with words for people, a schema may take more room than what is left of it for the node. */
+/** Most bytes of a schema file. More than of the schema itself, as a file may hold indentation and descriptions. */
 const SCHEMA_FILE_BYTES_MAX = 1_048_576;
 const SCHEMA_JSON_LIMITS = { tokensMax: SCHEMA_FILE_BYTES_MAX, depthMax: 1_000 };
 
-/** Most schemas are JSON, which is read in a hundredth of the time; undefined for other YAML, and for what YAML says better why. */
+/** The value of a JSON text, which is parsed in a hundredth of YAML's time. Undefined for other YAML, and for invalid text. */
 function exactJsonOf(text: string): unknown {
   try {
     return parseExactJson(text, SCHEMA_JSON_LIMITS);

@@ -1,7 +1,7 @@
-/** What is wrong with a configuration, and where. */
+/** A problem of a configuration, with its place. */
 
 export interface Problem {
-  /** 1-based; 0 where the problem is not of one line. */
+  /** 1-based; 0 if the problem belongs to no line. */
   readonly line: number;
   /** JSON Pointer to the place. */
   readonly path: string;

@@ -1,4 +1,4 @@
-/** A configuration as it is written: held against its schema, and not completed. */
+/** A configuration as written: checked against its schema, and without defaults. */
 import type { Options } from "./configuration_schema.ts";
 
 export type Raw = {
@@ -10,11 +10,11 @@ export type Raw = {
   readonly sinks?: Readonly<Record<string, Options>>;
 };
 
-/** Keys that all kinds have; the others are the kind's own options. */
+/** Keys that all kinds of sources have. The others are the kind's own options. */
 export const COMMON_SOURCE_KEYS = ["type", "stream"];
 export const COMMON_SINK_KEYS = ["type", "start"];
 
-/** The options but for these keys. */
+/** The options without these keys. */
 export const without = (options: Options, keys: readonly string[]): Options =>
   Object.fromEntries(Object.entries(options).filter(([key]) => !keys.includes(key)));
 
@@ -24,7 +24,7 @@ export interface KnownKinds {
   readonly sinks: ReadonlyMap<string, Options>;
 }
 
-/** Name of the stream that the audit writes; undefined where nothing is audited. */
+/** Name of the audit stream; undefined without an audit. */
 export const auditStreamName = (section: Options | undefined): string | undefined => {
   const audit = section?.audit as { readonly stream?: string } | undefined;
   return audit === undefined ? undefined : (audit.stream ?? "audit");

@@ -1,4 +1,4 @@
-/** How the parts of a configuration must fit together: names that are known, sinks fed once, no circle of pipelines. */
+/** Checks how the parts of a configuration fit together: known names, sinks fed by one pipeline, no circle of pipelines. */
 import { addressProblem } from "../../actors/log/redis/redis_connection.ts";
 import { type LineAt, type Problem, pointer } from "./configuration_problem.ts";
 import { auditStreamName, type KnownKinds, type Raw } from "./configuration_raw.ts";
@@ -15,7 +15,7 @@ export function referenceProblems(raw: Raw, kinds: KnownKinds, at: LineAt): Prob
   };
   const own = Object.keys(raw.streams ?? {});
   const audit = auditStreamName(raw.security);
-  // It may be read like any stream, and is written by the node alone.
+  // Pipelines may read the audit stream like any other. Only the node writes it.
   const streams = audit === undefined ? own : [...own, audit];
   if (audit !== undefined && own.includes(audit)) {
     const path = ["streams", audit];
@@ -53,7 +53,7 @@ export function referenceProblems(raw: Raw, kinds: KnownKinds, at: LineAt): Prob
   return [...problems, ...sharedSinkProblems(raw, at), ...cycleProblems(raw, at)];
 }
 
-/** Of two schemas one would be ignored. */
+/** A stream with two schemas is refused, as one of them would be ignored. */
 export function schemaTwice(raw: Raw, at: LineAt): Problem[] {
   return Object.entries(raw.streams ?? {}).flatMap(([name, { schema, schemaFile }]) => {
     if (schema === undefined || schemaFile === undefined) return [];
@@ -62,7 +62,7 @@ export function schemaTwice(raw: Raw, at: LineAt): Problem[] {
   });
 }
 
-/** Where Redis is must be said once, and only where it is used. */
+/** The address of Redis must be given once, and only for a log of type redis. */
 function redisProblems({ log = {} }: Raw, at: LineAt): Problem[] {
   const problemAt = (path: readonly string[], reason: string): Problem[] => [
     { line: at(path), path: pointer(path), reason },
@@ -77,7 +77,7 @@ function redisProblems({ log = {} }: Raw, at: LineAt): Problem[] {
   );
 }
 
-/** A sink has one cursor for each partition, so that exactly one pipeline may feed it. */
+/** A sink has one position for each partition, so only one pipeline may feed it. */
 function sharedSinkProblems(raw: Raw, at: LineAt): Problem[] {
   const fedBy = new Map<string, string>();
   return Object.entries(raw.pipelines ?? {}).flatMap(([name, pipeline]) =>

@@ -1,4 +1,4 @@
-/** The JSON Schema of `headrace.yaml`. Descriptions are the text of docs/configuration.md, which a test holds equal. */
+/** The JSON Schema of `headrace.yaml`. docs/configuration.md is generated from its descriptions, and a test compares them. */
 import type { RedisAddress } from "../../actors/log/redis/redis_connection.ts";
 import type { QuotaTerms } from "../security/admission/quotas.ts";
 import type { HiddenTexts } from "../security/secrets/hidden_texts.ts";
@@ -30,7 +30,7 @@ const object = (description: string, properties: Record<string, unknown>, requir
 const mapOf = (description: string, value: unknown) => ({
   type: "object",
   description,
-  // As many as one supervising actor has children.
+  // The most children that one supervising actor may have.
   maxProperties: 90,
   propertyNames: name,
   additionalProperties: value,
@@ -52,7 +52,7 @@ const stream = object("A named, partitioned, durable sequence of records.", {
     enum: ["backward", "forward", "full", "none"],
     default: "backward",
     description:
-      "How a changed schema must relate to the last one. `backward`: it takes every event that the last one took, but for properties that nothing in the last one judged, which may be declared. `forward`: the other way around. `full`: both. A change that can not be shown to be so is refused with its reasons. So is one that takes more steps to compare than a start has: it is undecided. `none`: any change.",
+      "How a changed schema must relate to the last one. `backward`: it takes every event that the last one took; it may declare properties that the last one did not judge. `forward`: the other way around. `full`: both. `none`: any change. A change is refused, with the reasons, unless it is shown to be compatible. A comparison that takes more steps than a start allows is undecided, and the change is refused.",
   },
   partitions: {
     type: "integer",
@@ -70,13 +70,13 @@ const stream = object("A named, partitioned, durable sequence of records.", {
     oneOf: [
       { type: "string", pattern: "^/" },
       object(
-        "Where the event's own time is, and in which unit.",
+        "The place of the event's own time, and its unit.",
         { pointer: { type: "string", pattern: "^/" }, unit: { enum: ["s", "ms", "us", "ns"], default: "ms" } },
         ["pointer"],
       ),
     ],
     description:
-      "JSON Pointer to the event's own time: RFC 3339 text with its offset, a timestamp, or milliseconds since 1970. `{pointer, unit}` takes numbers in another unit: `s`, `ms`, `us` or `ns`. An event with anything else there has the time at which it was appended, and is counted.",
+      "JSON Pointer to the event's own time: RFC 3339 text with its offset, a timestamp, or milliseconds since 1970. `{pointer, unit}` takes numbers in another unit: `s`, `ms`, `us` or `ns`. An event with any other value has the time at which it was appended, and is counted.",
   },
   bodyFormats: {
     type: "array",
@@ -101,7 +101,7 @@ const stream = object("A named, partitioned, durable sequence of records.", {
       enum: ["refuse", "trim"],
       default: "refuse",
       description:
-        "What gives when a lagging sink fills the store: producers wait, or the sink loses what it did not read.",
+        "What happens when a lagging sink fills the store. `refuse`: producers wait. `trim`: the sink loses records that it did not read.",
     },
   }),
   dedupeWindow: {
@@ -116,7 +116,7 @@ const typed = (description: string, properties: Record<string, unknown>, require
   type: "object",
   description,
   properties: {
-    type: { type: "string", description: "Which kind it is: the kind decides the options." },
+    type: { type: "string", description: "The kind. It decides the other options." },
     ...properties,
   },
   required: ["type", ...required],
@@ -145,7 +145,11 @@ export const CONFIGURATION_SCHEMA = object(
         default: 7070,
         description: "The one port of HTTP and WebSocket.",
       },
-      data: { type: "string", default: ".headrace", description: "Folder of the embedded log and of what sinks keep." },
+      data: {
+        type: "string",
+        default: ".headrace",
+        description: "Folder of the embedded log and of the files of sinks.",
+      },
       logLevel: {
         enum: ["debug", "info", "warn", "error"],
         default: "info",
@@ -162,27 +166,28 @@ export const CONFIGURATION_SCHEMA = object(
         type: "string",
         pattern: "^rediss?://",
         description:
-          "Address of Redis, or of any node of a Redis Cluster, which says so itself. Type redis needs this, `urls` or `sentinel`.",
+          "Address of Redis, or of any node of a Redis Cluster. Type redis needs this, `urls` or `sentinel`.",
       },
       urls: {
         type: "array",
         items: { type: "string", pattern: "^rediss?://" },
         minItems: 1,
-        description: "Nodes of a Redis Cluster, of which one must answer at the start; it tells the others.",
+        description:
+          "Addresses of nodes of a Redis Cluster. One of them must answer at the start, and names the other nodes.",
       },
       sentinel: object(
         "The master is found by Redis Sentinel.",
         {
-          master: { type: "string", minLength: 1, description: "What the sentinels call the master." },
+          master: { type: "string", minLength: 1, description: "The master's name at the sentinels." },
           urls: {
             type: "array",
             items: { type: "string", pattern: "^rediss?://" },
             minItems: 1,
             description: "Addresses of the sentinels, such as redis://10.0.0.7:26379.",
           },
-          username: { type: "string", description: "Who the node is at the master, where it asks." },
-          password: { type: "string", description: "The master's password, where it asks for one." },
-          tls: { type: "boolean", default: false, description: "The master is spoken to over TLS." },
+          username: { type: "string", description: "The node's user name at the master, if the master requires one." },
+          password: { type: "string", description: "The node's password at the master, if the master requires one." },
+          tls: { type: "boolean", default: false, description: "Connect to the master over TLS." },
         },
         ["master", "urls"],
       ),
@@ -192,7 +197,7 @@ export const CONFIGURATION_SCHEMA = object(
     sources: mapOf(
       "Sources by name.",
       typed(
-        "Reads events from somewhere into a stream.",
+        "Reads events from a place outside into a stream.",
         { stream: { ...name, description: "Stream to append to." } },
         ["stream"],
       ),
@@ -223,14 +228,14 @@ export const CONFIGURATION_SCHEMA = object(
         items: object(
           "A key that tokens (JWT) are signed with, or one fixed token.",
           {
-            name: { ...name, description: "Who bears the token, for logs." },
+            name: { ...name, description: "Name of the token's bearer: the principal." },
             valueFile: { type: "string", description: "File that holds the token." },
             valueEnv: { type: "string", description: "Environment variable that holds the token." },
             scopes: {
               type: "array",
               items: scope,
               description:
-                "What it allows: `produce`, `consume` or `observe`, for all streams or for one (`produce:orders`), or `admin`.",
+                "What the token allows: `produce`, `consume` or `observe`, for all streams or for one (`produce:orders`), or `admin`.",
             },
           },
           ["name", "scopes"],
@@ -242,7 +247,7 @@ export const CONFIGURATION_SCHEMA = object(
         items: object(
           "One kind of client certificate, by its subject's common name, by an alternative name, or by both.",
           {
-            name: { ...name, description: "Who shows the certificate, for logs." },
+            name: { ...name, description: "Name of the certificate's bearer: the principal." },
             commonName: { type: "string", minLength: 1, description: "The `CN` of the certificate's subject." },
             alternativeName: {
               type: "string",
@@ -275,7 +280,8 @@ export const CONFIGURATION_SCHEMA = object(
           keyFile: { type: "string", description: "PEM file of the private key." },
           clientCaFile: {
             type: "string",
-            description: "PEM file of who signs clients' certificates: `security.certificates` says what these allow.",
+            description:
+              "PEM file of the authority that signs clients' certificates. `security.certificates` says what these allow.",
           },
         },
         ["certificateFile", "keyFile"],
@@ -283,30 +289,31 @@ export const CONFIGURATION_SCHEMA = object(
       quotas: {
         type: "object",
         description:
-          "What each principal may use of each node, by the name of a token or certificate or the `sub` of a signed token; `*` is for those that are not named.",
+          "What each principal may use of each node, by the name of a token or certificate or the `sub` of a signed token; `*` is for all other principals.",
         maxProperties: 1_000,
         additionalProperties: object("The quota of one principal.", {
           eventsPerSecond: {
             type: "number",
             exclusiveMinimum: 0,
-            description: "Events a second; a second's worth may come at once.",
+            description: "Events a second. The events of one second may come at once.",
           },
           bytesPerSecond: { ...size, description: `Bytes a second of appends and request bodies. ${size.description}` },
           connections: { type: "integer", minimum: 1, description: "WebSocket connections at one time." },
           producers: {
             type: "integer",
             minimum: 1,
-            description: "Names of producers in the whole store; one is forgotten 7 days after it was last welcomed.",
+            description:
+              "Names of producers in the whole store. A name is forgotten 7 days after its producer last connected.",
           },
         }),
       },
       audit: object(
-        "Tells of calls that administer, refused logins, refused scopes and reloads in a stream of its own. Off where it is left out.",
+        "Records administrative calls, refused logins, refused scopes and reloads in a stream of its own. Off by default.",
         {
           stream: {
             ...name,
             default: "audit",
-            description: "Name of the stream: the node makes it, with one partition.",
+            description: "Name of the stream. The node makes it, with one partition.",
           },
           size: {
             ...size,
@@ -319,7 +326,7 @@ export const CONFIGURATION_SCHEMA = object(
       origins: {
         type: "array",
         items: { type: "string" },
-        description: "Web origins that may connect; the node's own always may.",
+        description: "Web origins that may connect, besides the node's own.",
       },
       hosts: {
         type: "array",
@@ -328,18 +335,19 @@ export const CONFIGURATION_SCHEMA = object(
       },
     }),
     cluster: object(
-      "Makes this node one of many that share a Redis: needs `log.type: redis`. May be empty, and is the same on all nodes but for the first three.",
+      "Makes this node one of many that share a Redis: needs `log.type: redis`. May be empty. All its values but the first three must be the same on all nodes.",
       {
         advertise: {
           type: "string",
           pattern: "^[^/\\s]+:[0-9]+$",
           description:
-            "Host and port where other nodes and clients reach this one. Default: `node.host` and `node.port`.",
+            "Host and port at which other nodes and clients reach this node. Default: `node.host` and `node.port`.",
         },
         zone: {
           ...name,
           default: "default",
-          description: "Nodes of one zone fail together: the partitions of a stream are kept apart over zones.",
+          description:
+            "Zone of the node. Nodes of one zone may fail together, so the partitions of a stream are spread over zones.",
         },
         capacity: {
           type: "number",
@@ -351,17 +359,17 @@ export const CONFIGURATION_SCHEMA = object(
         secretEnv: {
           type: "string",
           description:
-            "Environment variable that holds it. One of the two, or caFile, is needed where a node listens beyond loopback.",
+            "Environment variable that holds the secret. One of the two, or caFile, is needed if a node listens beyond loopback.",
         },
         caFile: {
           type: "string",
           description:
-            "PEM file of who signed the nodes' certificates (`security.tls`): nodes then show these to each other (mutual TLS).",
+            "PEM file of the authority that signed the nodes' certificates (`security.tls`). With it, nodes show these to each other (mutual TLS).",
         },
         silentAfter: {
           ...duration,
           default: "2s",
-          description: `A node that is not heard of for so long is taken for dead. ${duration.description}`,
+          description: `A node that is silent for this time counts as dead. ${duration.description}`,
         },
       },
     ),
@@ -370,13 +378,13 @@ export const CONFIGURATION_SCHEMA = object(
         type: "integer",
         minimum: 1,
         default: 10_000,
-        description: "Open WebSocket connections. The process needs as many files.",
+        description: "Most open WebSocket connections. The process needs one file for each.",
       },
       connectionsPerAddressMax: {
         type: "integer",
         minimum: 1,
         default: 1_000,
-        description: "Open WebSocket connections of one address; and HTTP requests of one address under way.",
+        description: "Most open WebSocket connections of one address, and most HTTP requests of one address under way.",
       },
       appendMemory: {
         ...size,
@@ -389,9 +397,9 @@ export const CONFIGURATION_SCHEMA = object(
 );
 
 export interface EventTimeConfiguration {
-  /** JSON Pointer. */
+  /** JSON Pointer to the time. */
   readonly pointer: string;
-  /** Of a number that is found there. */
+  /** The unit of a time that is a number. */
   readonly unit: "s" | "ms" | "us" | "ns";
 }
 
@@ -435,16 +443,16 @@ export interface SecurityConfiguration {
   };
   readonly certificates?: readonly CertificateConfiguration[];
   readonly tls?: { readonly certificateFile: string; readonly keyFile: string; readonly clientCaFile?: string };
-  /** By subject; `*` for those that are not named. */
+  /** By subject; `*` for all other subjects. */
   readonly quotas?: Readonly<Record<string, QuotaTerms>>;
-  /** Where administration and refusals are told; undefined for nowhere. */
+  /** The audit of administration and refusals; undefined without one. */
   readonly audit?: { readonly stream: string };
   readonly origins: readonly string[];
   readonly hosts: readonly string[];
 }
 
 export interface ClusterConfiguration {
-  /** `host:port`; undefined for where the node listens. */
+  /** `host:port`. Undefined: the address on which the node listens. */
   readonly advertise?: string;
   readonly zone: string;
   readonly capacity: number;
@@ -455,9 +463,9 @@ export interface ClusterConfiguration {
 }
 
 export interface Configuration {
-  /** Folder of the file: relative paths in it begin here. */
+  /** Folder of the file, in which its relative paths begin. */
   readonly folder: string;
-  /** Secrets of the file: nothing that is said holds them. */
+  /** Secrets of the file, which are hidden in every text for a person. */
   readonly hidden: HiddenTexts;
   readonly node: {
     readonly name?: string;
@@ -478,7 +486,7 @@ export interface Configuration {
     Record<string, { readonly type: string; readonly start: "earliest" | "latest"; readonly options: Options }>
   >;
   readonly security: SecurityConfiguration;
-  /** Undefined for a node that is alone. */
+  /** Undefined for a single node. */
   readonly cluster?: ClusterConfiguration;
   readonly limits: {
     readonly connectionsMax: number;

@@ -1,4 +1,4 @@
-/** What the security section of a configuration must say to make sense, beyond its schema. */
+/** Checks the security section of a configuration, beyond its schema. */
 import { namedHost } from "../../actors/transport/network_address.ts";
 import { jwksAddress } from "../security/access/signed_tokens.ts";
 import type { LineAt, Problem } from "./configuration_problem.ts";

@@ -1,10 +1,10 @@
-/** What a step of a pipeline must say: one kind, its own keys, and nothing that would be ignored. */
+/** Checks a step of a pipeline: one kind, only its own keys, and no key that would be ignored. */
 import { type LineAt, type Problem, pointer } from "./configuration_problem.ts";
 import type { Raw } from "./configuration_raw.ts";
 import type { Options } from "./configuration_schema.ts";
 import { nearest } from "./nearest_word.ts";
 
-/** What may stand in a step beside its one kind. */
+/** The keys that may stand in a step beside its kind. */
 const STEP_KEYS: Readonly<Record<string, { readonly beside: readonly string[]; readonly type: "string" | "object" }>> =
   {
     filter: { beside: [], type: "string" },
@@ -12,7 +12,7 @@ const STEP_KEYS: Readonly<Record<string, { readonly beside: readonly string[]; r
     call: { beside: [], type: "string" },
   };
 
-/** A step does one thing: a key beside it that nothing reads would be taken for done. */
+/** Refuses keys that no step reads, as their author would believe in their effect. */
 export function stepProblems(raw: Raw, at: LineAt): Problem[] {
   return Object.entries(raw.pipelines ?? {}).flatMap(([name, { steps = [] }]) =>
     steps.flatMap((step, index) => {

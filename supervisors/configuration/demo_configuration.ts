@@ -1,4 +1,4 @@
-/** This machine's own metrics, and a stream to try things on. */
+/** A configuration with this machine's own metrics, and a stream for first tries. */
 const demo = (
   partitions: { readonly hostMetrics: number; readonly events: number },
   archive = "archive",
@@ -35,9 +35,9 @@ sinks:
   archive: { type: file, directory: ${archive}, format: ndjson }
 `;
 
-/** What `headrace up` runs where there is no headrace.yaml. */
+/** The configuration of `headrace up` without a headrace.yaml. */
 export const DEMO_CONFIGURATION = demo({ hostMetrics: 2, events: 4 });
 
-/** What `npm run cluster` runs: the same, with enough partitions to be spread over nodes. */
+/** The configuration of `npm run cluster`: the same, with enough partitions to spread over nodes. */
 export const clusterDemoConfiguration = (archiveFolder: string): string =>
   demo({ hostMetrics: 12, events: 24 }, `${JSON.stringify(archiveFolder)}, shared: true`);

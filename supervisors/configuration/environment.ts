@@ -1,4 +1,4 @@
-/** The only file that reads the environment: variables that override the configuration, and secrets named by it. */
+/** The only file that reads the environment: variables that override the configuration, and secrets that it names. */
 import { readFile } from "node:fs/promises";
 import { ConfigurationError } from "../../protocols/errors.ts";
 
@@ -6,13 +6,13 @@ export interface EnvironmentSettings {
   readonly port?: number;
   readonly data?: string;
   readonly logLevel?: string;
-  /** Where the commands that talk to a node find it. */
+  /** The address at which commands reach a node. */
   readonly address?: string;
-  /** What they show there. */
+  /** The token that commands show to the node. */
   readonly token?: string;
 }
 
-/** What the environment says: `HEADRACE_PORT`, `HEADRACE_DATA`, `HEADRACE_LOG_LEVEL`, `HEADRACE_ADDRESS`, `HEADRACE_TOKEN`. */
+/** Reads `HEADRACE_PORT`, `HEADRACE_DATA`, `HEADRACE_LOG_LEVEL`, `HEADRACE_ADDRESS` and `HEADRACE_TOKEN`. Throws `ConfigurationError` for an invalid port. */
 export function readEnvironment(): EnvironmentSettings {
   const { HEADRACE_PORT: port, HEADRACE_DATA: data, HEADRACE_LOG_LEVEL: logLevel } = process.env;
   const { HEADRACE_ADDRESS: address, HEADRACE_TOKEN: token } = process.env;
@@ -34,7 +34,7 @@ function portNumber(text: string): number {
   );
 }
 
-/** For texts of the configuration that name a variable. */
+/** The value of a variable that a text of the configuration names. */
 export const environmentVariable = (name: string): string | undefined => process.env[name];
 
 /** Reads a secret from a file or from the environment; never from the configuration's own text. */

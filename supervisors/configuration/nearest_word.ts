@@ -1,4 +1,4 @@
-/** Number of letters to insert, delete, replace or swap with a neighbour to make one word of another. */
+/** How many letters must be inserted, deleted, replaced or swapped with a neighbour to turn one word into the other. */
 export function editDistance(left: string, right: string): number {
   let beforeLast: number[] = [];
   let last = Array.from({ length: right.length + 1 }, (_, index) => index);
@@ -22,7 +22,7 @@ export function editDistance(left: string, right: string): number {
   return last[right.length] ?? 0;
 }
 
-/** The known word that was probably meant, if one is near enough. */
+/** The known word that was probably meant; undefined if none is near enough. */
 export function nearest(word: string, known: readonly string[]): string | undefined {
   const reach = Math.max(1, Math.floor(word.length / 3));
   let best: { readonly word: string; readonly distance: number } | undefined;

@@ -1,7 +1,6 @@
 /**
- * Runs one replay on this node: a bounded delivery for each of its partitions and sinks, a few at a time, each under the
- * ownership of its partition, until all are done. What is where is in the sinks' own positions. A partition that this node
- * does not own is another's to deliver, or nobody's for now.
+ * Runs one replay on this node: a bounded delivery for each partition that the node owns and each sink, a few at a time, until all
+ * are done. The sinks' own positions tell how far each is. Other nodes deliver the partitions that they own.
  */
 import type { PartitionEntry } from "../../actors/ingest/session.ts";
 import type { ActorContext, ActorDefinition, ActorReference } from "../../actors/kernel/actor.ts";
@@ -11,21 +10,21 @@ import type { DeliveryReport } from "../../actors/sinks/delivery/delivery_messag
 import { epoch, type Position } from "../../protocols/position.ts";
 import { SUPERVISION } from "../node/partition_supervisor.ts";
 
-/** A replay stands behind what is live: it holds no more memory and connections than these. */
+/** Most deliveries of one replay at once, so that a replay takes little memory and few connections from live deliveries. */
 const DELIVERIES_AT_ONCE_MAX = 8;
 const FINISH_AGAIN_AFTER_MS = 1_000;
 
-/** How far one partition of a replay is for one sink. */
+/** The progress of one partition of a replay for one sink. */
 export interface TaskProgress {
   readonly position: Position | undefined;
   readonly deliveredRecords: number;
   readonly deadLetters: number;
   readonly skippedLetters: number;
-  /** Why it is being tried again. */
+  /** Why the delivery is being tried again; undefined if it is not. */
   readonly reason: string | undefined;
 }
 
-/** One partition of a replay for one sink, and how far it is here; counts are since this node started it. */
+/** One partition of a replay for one sink, with its progress on this node. Counts begin when this node started it. */
 export interface ReplayTask {
   readonly partition: number;
   readonly sink: string;
@@ -35,11 +34,11 @@ export interface ReplayTask {
   deadLetters: number;
   skippedLetters: number;
   reason: string | undefined;
-  /** Here or elsewhere. */
+  /** Whether the task is done, on any node. */
   isDone: boolean;
-  /** Whether this node has delivered of it. */
+  /** Whether this node has delivered some of its records. */
   isBegunHere: boolean;
-  /** What other nodes of the cluster tell, those that owned the partition before included. */
+  /** The progress on other nodes of the cluster, former owners included. */
   elsewhere: TaskProgress | undefined;
 }
 
@@ -52,13 +51,13 @@ export interface ReplayActorOptions {
     feed: PartitionFeed,
     observe: (report: DeliveryReport) => void,
   ) => readonly ActorDefinition<never>[];
-  /** Every task is done; called again when it rejects. */
+  /** Called once every task is done, and again if it rejects. */
   readonly finish: () => Promise<void>;
 }
 
 export type ReplayMessage =
   | { readonly type: "look" }
-  /** The node ends: so do the deliveries, and none begins afterwards. */
+  /** The node stops: the deliveries end, and none begins afterwards. */
   | { readonly type: "rest"; readonly onRest: () => void };
 
 interface RunningTask {
@@ -102,7 +101,7 @@ export const replayActor = (options: ReplayActorOptions): ActorDefinition<Replay
   },
 });
 
-/** Ends what is done, and what runs under an ownership that is over. */
+/** Ends deliveries that are done, and those whose node no longer owns the partition. */
 async function endStale(
   context: ActorContext<ReplayMessage>,
   { entryOf }: ReplayActorOptions,
@@ -129,7 +128,7 @@ function begin(
     const observe = (report: DeliveryReport) => {
       note(task, report);
       if (report.kind === "completed") context.self.tell({ type: "look" });
-      // As for the sink's own delivery: the owner claims again, above a fence that somebody else left there (E7).
+      // As for the sink's own delivery: the owner claims again, above a fence that another node left in the sink (E7).
       if (report.kind === "fenced" && report.fence !== undefined) {
         if (entry.feed === feed) entry.reference?.tell({ type: "fence_seen", epoch: epoch(report.fence) });
       }
@@ -169,10 +168,10 @@ function note(task: ReplayTask, report: DeliveryReport): void {
   }
 }
 
-/** How often a node of a cluster looks for replays that others have begun, and tells how far its own part is. */
+/** How often a node of a cluster looks for replays of other nodes, and stores its own progress, in ms. */
 const WATCH_EVERY_MS = 1_000;
 
-/** Looks again and again, on a node of a cluster. */
+/** Calls `watch` at that interval, on a node of a cluster. */
 export const replayWatch = (watch: () => Promise<void>): ActorDefinition<ReplayMessage> => ({
   name: "replays",
   start(context) {

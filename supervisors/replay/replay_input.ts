@@ -1,6 +1,6 @@
 /**
- * What a replay reads and what becomes of it: records as they are or through a pipeline's steps, and what was set aside
- * as it was before. Decides which letters are sent again (replay_letters.ts); leaves ranges and deliveries to replays.ts.
+ * Reads the input of a replay and prepares it for the sink: records as they are or through a pipeline's steps, and set-aside events
+ * as they were. Decides which letters are sent again (replay_letters.ts). Leaves ranges and deliveries to replays.ts.
  */
 import type { Channel } from "../../actors/log/log.ts";
 import { recordsOf } from "../../actors/log/stored_records.ts";
@@ -19,7 +19,7 @@ const SCAN_BYTES_MAX = 1_048_576;
 export interface ReplayReading {
   readonly name: string;
   readonly channel: Channel;
-  /** Undefined: straight to the sink. */
+  /** Undefined for a replay straight into the sink. */
   readonly pipeline: Pipeline | undefined;
   readonly feed: Pick<PartitionFeed, "partition" | "read" | "bounds">;
   readonly range: DeliveryRange;
@@ -75,7 +75,7 @@ function letterSteps(reading: ReplayReading): RecordSteps {
   let scan: Promise<LaterLetters> | undefined;
   const laterLetters = () => {
     scan ??= laterIn(reading).catch((error: unknown) => {
-      scan = undefined; // The read that waits for it is tried again.
+      scan = undefined; // The read that awaits the scan is tried again.
       throw error;
     });
     return scan;
@@ -86,7 +86,7 @@ function letterSteps(reading: ReplayReading): RecordSteps {
     const read = readLetter(letter, channel, at);
     const later = await laterLetters();
     if (read !== undefined && later.has(read, at)) return { kind: "outputs", events: [] };
-    // What a step failed on never came out of the steps: without them it is no output of the pipeline.
+    // An event on which a step failed is no output of the pipeline, so it can not go straight to a sink.
     if (read === undefined || (isSinks && !read.hasRun && pipeline === undefined)) {
       onSkipped();
       return { kind: "outputs", events: [] };
@@ -104,14 +104,14 @@ function letterSteps(reading: ReplayReading): RecordSteps {
   };
 }
 
-/** Reads the range once before any of it is sent: only what lies behind a letter tells whether it is the newest. */
+/** Reads the whole range once before any letter is sent: only later letters tell whether a letter is the newest. */
 async function laterIn({ feed, channel, range }: ReplayReading): Promise<LaterLetters> {
   const later = new LaterLetters(channel);
   let after: Position | undefined = range.after;
   let begin = after === undefined ? 0 : after.offset + 1;
   for (;;) {
     const result = await feed.read(channel, after, SCAN_BYTES_MAX);
-    if (result.kind === "truncated") return later; // The delivery deals with the loss.
+    if (result.kind === "truncated") return later; // The delivery reports the loss.
     if (result.kind === "trimmed") {
       begin = result.firstOffset;
       after = cursorBefore(feed.bounds(channel).epochs, begin);

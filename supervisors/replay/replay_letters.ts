@@ -1,19 +1,19 @@
 /**
- * What a dead letter stands for, and which of several letters of one record a replay takes. Every failed replay adds a letter:
- * the channel is only appended to. Pure; a replay on a node and `headrace replay` into a stream both ask here.
+ * Tells which event a dead letter stands for, and which of several letters of one record a replay sends. A failed replay adds a
+ * letter, as the channel is only appended to. Pure. Used by replays on a node and by `headrace replay` into a stream.
  *
- *   L1. A letter stands for one event: the innermost one, where a replay of an earlier release had set a letter aside.
- *   L2. Letters of one record have the same `id`, and letters of two records never do. Where a letter does not say for sure
- *       which record it is of, it counts as the only letter of its own.
+ *   L1. A letter stands for one event. If a replay of an earlier release had set a letter aside, that is the innermost event.
+ *   L2. Letters of one record have the same `id`, and letters of two records never have. A letter that does not name its record for
+ *       certain counts as the only letter of its record.
  *   L3. Of the letters of one output, a replay takes the newest in its range. A record on which a step failed stands for all
- *       of its outputs, but for those with a later letter.
+ *       of its outputs, except those with a later letter.
  */
 import { createHash } from "node:crypto";
 import type { DeadLetter } from "../../actors/log/dead_letter.ts";
 import type { Event } from "../../protocols/event.ts";
 import { decodeSlice, encodeEvent } from "../../protocols/values/event_codec.ts";
 
-/** Where a letter lies in its channel, or a record in its stream. */
+/** The place of a letter in its channel, or of a record in its stream. */
 export interface LetterPlace {
   readonly stream: string;
   readonly partition: number;
@@ -22,19 +22,19 @@ export interface LetterPlace {
 }
 
 export interface ReadLetter {
-  /** L2 */
+  /** The id of the letter's record (L2). */
   readonly id: string;
-  /** The event as it was, its own bytes, and where its record lies. */
+  /** The event as it was, its own bytes, and the place of its record. */
   readonly event: Event;
   readonly original: Uint8Array;
   readonly source: Event;
-  /** Which output of its record it is; 0 for a record that never came out of the steps. */
+  /** Index among the outputs of its record; 0 for a record that never came out of the steps. */
   readonly index: number;
-  /** It came out of a pipeline's steps: a sink had refused it. */
+  /** Whether it came out of a pipeline's steps, and a sink refused it. */
   readonly hasRun: boolean;
 }
 
-/** Undefined where nobody has the event, or it is no event. @param channel that the letter lies in */
+/** Undefined if the event is gone, or was no event. @param channel the letter's channel */
 export function readLetter(letter: Event, channel: string, at: LetterPlace): ReadLetter | undefined {
   let outer: Event = letter;
   let place: Event = { ...at, channel };
@@ -60,7 +60,7 @@ function describe(letter: Event, event: Event, { index: _index, ...place }: Even
   const original = letter.original as Uint8Array;
   const isSinks = typeof by === "string" && by.startsWith("sink/");
   const hasRun = isSinks && code !== "STEP_FAILED";
-  // Of what an earlier release's replay read, nobody knows whether it was a letter or a record.
+  // A letter of an earlier release's replay does not tell whether that replay had read a letter or a record.
   const known = isSinks && isMap(source) && !isOfEarlierReplay(letter) ? source : undefined;
   const { index = 0, ...record } = known ?? place;
   const { channel = "records", isStraight, epoch, offset } = record;
@@ -68,14 +68,14 @@ function describe(letter: Event, event: Event, { index: _index, ...place }: Even
   return { id, event, original, source: record, index: Number(index), hasRun };
 }
 
-/** The event as it was, out of a dead letter; undefined where nobody has it, or it is no event. */
+/** The event in a dead letter, as it was. Undefined if it is gone, or was no event. */
 function originalOf(letter: Event): Event | undefined {
   if (!(letter.original instanceof Uint8Array)) return undefined;
   try {
     const event: unknown = decodeSlice(letter.original);
     return isMap(event) ? event : undefined;
   } catch {
-    return undefined; // Malformed: that is why it was set aside, and it would be again.
+    return undefined; // The bytes were set aside as malformed, and would be again.
   }
 }
 
@@ -86,7 +86,7 @@ const isOfReplay = ({ by, producerId }: Event): boolean => String(producerId).st
 
 const isOfEarlierReplay = (letter: Event): boolean => isOfReplay(letter) && !isMap(letter.replayed);
 
-/** An event that looks like a letter is one only inside what an earlier release's replay set aside. */
+/** Whether an event looks like a letter. It is one only inside a letter of an earlier release's replay. */
 const isLetter = ({ code, path, reason, by, producerId, sequence, original }: Event): boolean =>
   [code, path, reason, by, producerId].every((text) => typeof text === "string") &&
   (by === "validation" || String(by).startsWith("sink/")) &&
@@ -95,19 +95,19 @@ const isLetter = ({ code, path, reason, by, producerId, sequence, original }: Ev
   original instanceof Uint8Array;
 
 interface Later {
-  /** Newest letter of a step that failed. */
+  /** The newest letter of a failed step. */
   ofRecord: number;
   readonly ofOutputs: Map<number, number>;
 }
 
 /**
- * Which letters of a range have a later one there (L3): shown every letter once, then asked. Remembers letters that replays
- * wrote, and no others: a sink's own delivery sets each output aside once.
+ * Tells which letters of a range have a later letter there (L3), after it has seen every letter once. Remembers only letters that
+ * replays wrote, as a sink's own delivery sets each output aside once.
  */
 export class LaterLetters {
   readonly #channel: string;
   readonly #later = new Map<string, Later>();
-  /** Rejections that name, as their sequence, a place where another one may lie: what they hold, by that place. */
+  /** Rejections whose sequence names the place of another rejection: their contents, by that place. */
   readonly #again = new Map<string, string[]>();
 
   constructor(channel: string) {
@@ -128,7 +128,7 @@ export class LaterLetters {
     this.#later.set(read.id, later);
   }
 
-  /** The whole letter: nothing of it is left to send. */
+  /** Whether later letters cover the whole letter, so that none of its outputs is left to send. */
   has(letter: ReadLetter, at: LetterPlace): boolean {
     if (this.#channel === "rejected") {
       return this.#again.get(placeText(at))?.includes(contentOf(letter.event)) === true;
@@ -150,12 +150,12 @@ export class LaterLetters {
   }
 }
 
-/** The text of a place, as `placeSentFrom` has it. */
+/** The text of a place, in the form of `placeSentFrom`. */
 export const placeText = ({ epoch, offset }: Pick<LetterPlace, "epoch" | "offset">): string => `${epoch}/${offset}`;
 
 /**
- * Where the rejection may lie that this one repeats: `headrace replay --into-stream` sends a rejection under its place, as the
- * producer `<name>/<partition>`. It is a repeat where the same event lies there.
+ * The place of the rejection that this one may repeat. `headrace replay --into-stream` sends a rejection with its place as the
+ * sequence, as the producer `<name>/<partition>`. It is a repeat if the same event lies at that place.
  */
 export function placeSentFrom(letter: Event, { partition, offset }: LetterPlace): string | undefined {
   const { producerId, sequence } = letter as Partial<DeadLetter>;
@@ -164,5 +164,5 @@ export function placeSentFrom(letter: Event, { partition, offset }: LetterPlace)
   return placeText({ epoch, offset: from });
 }
 
-/** Alike for the same event, whoever wrote its bytes. No producer can make another event with the same: a replay would pass one over. */
+/** A hash of the event, whoever encoded it. It must resist collisions: a replay would skip an event with the same hash. */
 export const contentOf = (event: Event): string => createHash("sha256").update(encodeEvent(event)).digest("base64");

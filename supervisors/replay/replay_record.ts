@@ -1,6 +1,6 @@
 /**
- * A replay as it is stored, as a node runs it and as it is told of, and how one becomes the other. Pure; what is begun, ended
- * and stored when is replays.ts.
+ * The three forms of a replay: stored, running on a node, and described to a client; and how one becomes another. Pure. replays.ts
+ * decides when a replay begins, ends and is stored.
  */
 import type { ActorReference } from "../../actors/kernel/actor.ts";
 import type { Channel } from "../../actors/log/log.ts";
@@ -15,7 +15,7 @@ export const FORMAT_VERSION = 1;
 export interface StoredRange {
   readonly partition: number;
   readonly after: Position | null;
-  /** Null where the range holds nothing. */
+  /** Null for an empty range. */
   readonly last: Position | null;
 }
 
@@ -35,14 +35,14 @@ export interface StoredReplay {
   readonly from: ReplayPlace;
   readonly sink?: string;
   readonly pipeline?: string;
-  /** Where it went when it was last begun. */
+  /** The sinks that it went to when it was last begun. */
   readonly sinks: readonly string[];
   readonly ranges: readonly StoredRange[];
   readonly state: ReplayState;
   readonly createdAtMs: number;
-  /** How often it was begun. */
+  /** How often the replay was begun. */
   readonly run?: number;
-  /** Once it is done: of its last run. */
+  /** The counts of its last run, once it is done. */
   readonly counts?: Counts;
 }
 
@@ -51,16 +51,16 @@ export interface Replay {
   version: number;
   tasks: readonly ReplayTask[];
   actor: ActorReference<ReplayMessage> | undefined;
-  /** Why it can not run on this node. */
+  /** Why the replay can not run on this node. */
   refusal: string | undefined;
 }
 
 export interface ReplayDescription extends Omit<StoredReplay, "version" | "ranges" | "counts" | "run">, Counts {
-  /** Records of the range, once for each sink. */
+  /** How many records the range has, counted once for each sink. */
   readonly records: number;
-  /** Of these, delivered, filtered or set aside. */
+  /** How many of these were delivered, filtered or set aside. */
   readonly doneRecords: number;
-  /** Partitions that wait, and for what. */
+  /** The partitions that wait, each with the reason. */
   readonly waiting: readonly { readonly partition: number; readonly sink: string; readonly reason: string }[];
 }
 
@@ -81,7 +81,7 @@ export const unstarted = (stored: StoredReplay, version: number): Replay => ({
   refusal: undefined,
 });
 
-/** Where a range began stays; its end moves on only. */
+/** Extends known ranges. A beginning stays, and an end only moves on. */
 export function extend(known: readonly StoredRange[], wanted: readonly StoredRange[]): StoredRange[] {
   const ranges = new Map(known.map((range) => [range.partition, range]));
   for (const range of wanted) {
@@ -99,7 +99,7 @@ export function refuseOther(known: StoredReplay, request: ReplayRequest): void {
   if (of(known) === of(request)) return;
   throw new RejectedError(
     "MALFORMED_FRAME",
-    `Cannot begin the replay ${known.name} as another one of that name is there: current value is ${of(known)}`,
+    `Cannot begin the replay ${known.name} as a replay of that name has another range, source or target: current value is ${of(known)}`,
   );
 }
 

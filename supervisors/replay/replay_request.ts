@@ -1,31 +1,31 @@
-/** What may be asked for as a replay, and to whom it goes: judged before anything is stored or started. */
+/** Checks a request for a replay, and finds its target, before anything is stored or started. */
 import type { Channel } from "../../actors/log/log.ts";
 import type { Pipeline } from "../../actors/pipeline/pipeline.ts";
 import { RejectedError } from "../../protocols/errors.ts";
 import type { Configuration } from "../configuration/configuration_schema.ts";
 import { nearest } from "../configuration/nearest_word.ts";
 
-/** A place in a stream; a time is of append, in ms since 1970. */
+/** A place in a stream. `timeMs` is a time of append, in ms since 1970. */
 export type ReplayPlace = "earliest" | "latest" | { readonly offset: number } | { readonly timeMs: number };
 
 export interface ReplayRequest {
-  /** Tells this replay from every other: begun again under it, it goes on. */
+  /** Names the replay. A replay that is begun again under its name goes on. */
   readonly name: string;
   readonly stream: string;
   readonly channel: Channel;
   readonly from: ReplayPlace;
-  /** Not included; `latest` is the end seen when it begins. */
+  /** The end, which is not included. `latest` is the end of the stream when the replay begins. */
   readonly to: ReplayPlace;
-  /** All where there are none. */
+  /** Default: all partitions. */
   readonly partitions?: readonly number[];
-  /** Either a sink, straight, or a pipeline: through its steps to its sinks. */
+  /** The target: a sink directly, or else a pipeline, whose steps lead to its sinks. */
   readonly sink?: string;
   readonly pipeline?: string;
   readonly isDryRun: boolean;
 }
 
 export interface ReplayTarget {
-  /** Partitions of the stream. */
+  /** How many partitions the stream has. */
   readonly count: number;
   readonly names: { readonly sink: string } | { readonly pipeline: string };
   readonly sinks: readonly string[];
@@ -38,7 +38,7 @@ interface Known {
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.:-]{0,119}$/;
 
-/** Where it goes. Throws `RejectedError` for what can not be replayed, with why. */
+/** The target of the replay. Throws `RejectedError` with the reason if the request can not be replayed. */
 export function targetOf(request: ReplayRequest, known: Known): ReplayTarget {
   const { name, stream, channel, partitions = [], sink, pipeline } = request;
   const { streams, sinks } = known.configuration;
@@ -78,12 +78,12 @@ function sinksOf(name: string, stream: string, letters: string | undefined, { co
   if (from !== stream) refuse(`pipeline ${name} must read the stream, as its steps are written for its events`, from);
   if (pipelines.get(name)?.isDeterministic !== true) {
     refuse(
-      `the steps of pipeline ${name} must be filters and maps: what a step of your own answers is computed once, when the record first passes, and may differ the second time`,
+      `the steps of pipeline ${name} must be filters and maps: outputs of a step of your own are computed once, when the record first passes, and may differ the second time`,
       "call",
     );
   }
   if (letters === undefined) return to;
-  // The pipeline's other sinks have had these records.
+  // The pipeline's other sinks have got these records before.
   if (!to.includes(letters))
     refuse(`the dead letters of ${letters} must be those of a sink of pipeline ${name}`, to.join(", "));
   return [letters];

@@ -1,4 +1,4 @@
-/** Begins, follows and ends replays into sinks and pipelines over HTTP: for administrators, as they write to every sink. */
+/** Begins, follows and ends replays into sinks and pipelines over HTTP. For administrators only, as a replay may write to any sink. */
 import type { FastifyInstance, FastifyReply } from "fastify";
 import type { Channel } from "../../actors/log/log.ts";
 import { loadDriver } from "../../deps.ts";
@@ -42,7 +42,7 @@ export const REPLAY_SCHEMA = {
 
 type Body = Pick<ReplayRequest, "name" | "stream"> & Partial<ReplayRequest>;
 
-/** @param hidden takes secrets out of what a sink is waited for */
+/** @param hidden takes secrets out of the reasons why a sink is tried again */
 export async function createReplayRoutes(
   replays: Replays,
   grantsOf: (request: object) => Grants,

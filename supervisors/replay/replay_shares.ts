@@ -1,14 +1,14 @@
 /**
- * How far a replay is that several nodes of a cluster deliver, each the partitions that it owns. Every life of a node writes
- * what it did of a replay under a key of its own in the log's metadata, so that nobody overwrites another; all are read to know
- * the whole. They tell of progress and of the end alone: what keeps a record from being delivered twice are the sinks' own positions.
+ * Adds up the progress of a replay that several nodes of a cluster deliver. Every life of a node writes its own share under a key of
+ * its own in the log's metadata, so that no node overwrites another's. All shares together tell the progress and the end. They do
+ * not prevent double delivery: the sinks' own positions do.
  */
 import type { Log, Metadata } from "../../actors/log/log.ts";
 import { comparePositions, type Position } from "../../protocols/position.ts";
 import type { ReplayTask, TaskProgress } from "./replay_actor.ts";
 
 const SHARE_PREFIX = "replay_share/";
-/** Its version rises with each change of a replay: one small value to look at, for every node, again and again. */
+/** The version of this small value rises with each change of a replay, so that nodes need to look at this value only. */
 const CHANGES_KEY = "replay_changes";
 const FORMAT_VERSION = 1;
 
@@ -22,7 +22,7 @@ interface StoredTask extends Omit<TaskProgress, "position" | "reason"> {
 
 interface Share {
   readonly version: number;
-  /** Which run of the replay: what was done in another says nothing. */
+  /** Number of the replay's run. Shares of other runs do not count. */
   readonly run: number;
   readonly tasks: readonly StoredTask[];
 }
@@ -30,7 +30,7 @@ interface Share {
 export class ReplayShares {
   readonly #log: Pick<Log, "listMetadata" | "readMetadata" | "writeMetadata">;
   readonly #life: string;
-  /** Replays that this life has told of. */
+  /** Replays of which this life has written a share. */
   readonly #told = new Set<string>();
   #changesSeen = -1;
 
@@ -39,7 +39,7 @@ export class ReplayShares {
     this.#life = life;
   }
 
-  /** Calls `read` if a replay may have changed, on any node, since it was called. */
+  /** Calls `read` if a replay may have changed on any node since the last call. */
   async readNews(read: () => Promise<void>): Promise<void> {
     const changes = (await this.#log.readMetadata(CHANGES_KEY))?.version ?? 0;
     if (changes === this.#changesSeen) return;
@@ -47,24 +47,24 @@ export class ReplayShares {
     this.#changesSeen = changes;
   }
 
-  /** What is known has turned out to be old. */
+  /** Lets the next `readNews` read, as the known state turned out to be old. */
   expectNews(): void {
     this.#changesSeen = -1;
   }
 
-  /** Tells every node to look: call it once the change is stored. */
+  /** Tells every node to look. To be called once the change is stored. */
   async announce(): Promise<void> {
     const changes = (await this.#log.readMetadata(CHANGES_KEY))?.version ?? 0;
-    // Where that is refused, another has announced since, and whoever looks finds this change too.
+    // If the write is refused, another node has announced since, and those who look find this change too.
     await this.#log.writeMetadata(CHANGES_KEY, new Uint8Array(0), changes);
   }
 
-  /** What every life has told, of all replays. */
+  /** The shares of all lives, for all replays. */
   read(): Promise<ReadonlyMap<string, Metadata>> {
     return this.#log.listMetadata(SHARE_PREFIX);
   }
 
-  /** Tells what was done here, and takes over what others tell. Answers whether a task is done that was not. */
+  /** Writes this life's share, and reads those of others. Answers whether a task has become done. */
   async exchange(
     found: ReadonlyMap<string, Metadata>,
     name: string,
@@ -91,7 +91,7 @@ export class ReplayShares {
     return isNews;
   }
 
-  /** Makes room once what was told is in the replay itself. */
+  /** Empties this life's share, once the replay itself holds the counts. */
   async clear(name: string): Promise<void> {
     if (!this.#told.has(name)) return;
     await this.#write(name, encode(0, []), await this.#log.readMetadata(this.#keyOf(name)));
@@ -102,7 +102,7 @@ export class ReplayShares {
     return `${SHARE_PREFIX}${name}/${this.#life}`;
   }
 
-  /** What the store has lost since is written again. */
+  /** Writes the share, also again if the store has lost it. */
   async #write(name: string, text: string, stored: Metadata | undefined): Promise<void> {
     if (stored !== undefined && text === new TextDecoder().decode(stored.value)) return;
     this.#told.add(name);
@@ -136,7 +136,7 @@ function encode(run: number, tasks: readonly ReplayTask[]): string {
   return JSON.stringify({ version: FORMAT_VERSION, run, tasks: stored } satisfies Share);
 }
 
-/** What a newer version tells is nothing that this one knows to read: it delivers its own, and waits for the rest. */
+/** A share of a newer release is ignored: this node delivers its own partitions, and waits for the rest. */
 function decode(value: Uint8Array): Share {
   const share = JSON.parse(new TextDecoder().decode(value)) as Share;
   return share.version === FORMAT_VERSION ? share : { version: share.version, run: -1, tasks: [] };

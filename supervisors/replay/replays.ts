@@ -1,14 +1,13 @@
 /**
- * Replays into sinks and pipelines (E16): each is a delivery of its own, of a range that is fixed when it begins, kept in
- * the log's metadata until it is done, so that a restart goes on with it.
+ * Replays into sinks and pipelines (E16). Each replay is a delivery of its own, with a range that is fixed when it begins. The log's
+ * metadata holds it until it is done, so that a restart goes on with it.
  *
- *   R1. A replay has a position, a fence and a chain of dead letters of its own in every sink: the sink's own delivery
- *       does not notice it.
- *   R2. Its range is positions, not offsets: what was appended after it began is never of it.
- *   R3. Begun again under its name it goes on, further if it is given a later end, and repeats nothing.
- *   R4. In a cluster every node knows every replay and delivers the partitions that it owns, under its ownership of them. A
- *       partition that moves is gone on with by its next owner, from the sink's position. It is done once each partition was
- *       done somewhere (replay_shares.ts).
+ *   R1. A replay has its own position, fence and chain of dead letters in every sink: the sink's own delivery does not notice it.
+ *   R2. The range is made of positions, not offsets: records appended after the replay began never belong to it.
+ *   R3. A replay that is begun again under its name goes on, up to a later end if one is given, and repeats no record.
+ *   R4. In a cluster every node knows every replay, and delivers the partitions that it owns. The next owner of a partition that
+ *       moves goes on from the sink's position.
+ *   R5. A replay is done once each of its partitions was done on some node (replay_shares.ts).
  */
 import type { ActorSystem } from "../../actors/kernel/actor.ts";
 import type { Channel, Log } from "../../actors/log/log.ts";
@@ -63,12 +62,12 @@ export interface ReplayParts {
 export class Replays {
   readonly #parts: ReplayParts;
   readonly #replays = new Map<string, Replay>();
-  /** In a cluster only. */
+  /** Present in a cluster only. */
   readonly #shares: ReplayShares | undefined;
   #last: Promise<unknown> = Promise.resolve();
-  /** Why looking around failed the last time. */
+  /** Why the last look for replays of other nodes failed. */
   #trouble: string | undefined;
-  /** The node ends. */
+  /** Whether the node is stopping. */
   #isResting = false;
 
   private constructor(parts: ReplayParts) {
@@ -76,7 +75,7 @@ export class Replays {
     this.#shares = isClustered(parts) ? new ReplayShares(parts.log, crypto.randomUUID()) : undefined;
   }
 
-  /** Goes on with every replay that is not done. */
+  /** Starts, and goes on with every replay that is not done. */
   static async start(parts: ReplayParts): Promise<Replays> {
     const replays = new Replays(parts);
     await replays.#readAll(decodeReplay);
@@ -89,7 +88,7 @@ export class Replays {
     return this.#inTurn(async () => [...this.#replays.values()].map(describe));
   }
 
-  /** Undefined where there is none of that name. */
+  /** Undefined if no replay has this name. */
   get(name: string): Promise<ReplayDescription | undefined> {
     return this.#inTurn(async () => {
       const replay = this.#replays.get(name);
@@ -97,7 +96,7 @@ export class Replays {
     });
   }
 
-  /** Begins a replay, or goes on with the one of that name. A dry run judges and counts, and begins nothing. */
+  /** Begins a replay, or goes on with the replay of that name. A dry run checks and counts, and begins nothing. */
   begin(request: ReplayRequest): Promise<ReplayDescription> {
     return this.#inTurn(() => this.#begin(request));
   }
@@ -138,7 +137,7 @@ export class Replays {
     return describe(replay);
   }
 
-  /** Ends a replay where it is; undefined where there is none of that name. Begun again, it goes on from there. */
+  /** Cancels a replay; undefined if no replay has this name. Begun again, it goes on from its position. */
   cancel(name: string): Promise<ReplayDescription | undefined> {
     return this.#inTurn(async () => {
       const replay = this.#replays.get(name);
@@ -150,24 +149,24 @@ export class Replays {
     });
   }
 
-  /** Ends the deliveries of all replays at once, for good; the next start goes on with them. */
+  /** Ends the deliveries of all replays at once. The node's next start goes on with them. */
   async rest(): Promise<void> {
     this.#isResting = true;
     const actors = [...this.#replays.values()].flatMap(({ actor }) => actor ?? []);
     const rests = actors.map((actor) => {
       const rested = new Promise<void>((onRest) => actor.tell({ type: "rest", onRest }));
-      return Promise.race([rested, this.#parts.system.whenTerminated(actor)]); // it may end by itself meanwhile
+      return Promise.race([rested, this.#parts.system.whenTerminated(actor)]); // the actor may end by itself
     });
     await Promise.all(rests);
   }
 
-  /** One after the other, each on what is known of other nodes' doings by then. */
+  /** Runs operations one after the other. Each begins with the newest state of the other nodes. */
   #inTurn<Value>(operation: () => Promise<Value>): Promise<Value> {
     const turn = this.#last.then(async () => {
       await this.#lookAround();
       return operation();
     });
-    this.#last = turn.catch(() => undefined); // It is its caller's to hear.
+    this.#last = turn.catch(() => undefined); // The caller of `turn` gets the error.
     return turn;
   }
 
@@ -177,12 +176,12 @@ export class Replays {
       this.#trouble = undefined;
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      if (reason !== this.#trouble) this.#parts.nodeLog("warn", `can not look for replays of other nodes: ${reason}`);
+      if (reason !== this.#trouble) this.#parts.nodeLog("warn", `Cannot look for replays of other nodes: ${reason}`);
       this.#trouble = reason;
     }
   }
 
-  /** R4 */
+  /** R4, R5 */
   async #lookAround(): Promise<void> {
     const shares = this.#shares;
     if (shares === undefined) return;
@@ -197,7 +196,7 @@ export class Replays {
     }
   }
 
-  /** Takes over what is stored, where it is not what is known here, and goes on with it. */
+  /** Reads the stored replays, and goes on with those that have changed. */
   async #readAll(decode: (value: Uint8Array) => StoredReplay | undefined): Promise<void> {
     for (const [, { value, version }] of await this.#parts.log.listMetadata(METADATA_PREFIX)) {
       const stored = decode(value);
@@ -212,7 +211,7 @@ export class Replays {
     }
   }
 
-  /** A node of a newer release may have begun it: this one goes on with the others. */
+  /** Undefined for a replay that a newer release began: this node goes on with the others. */
   #decodeIfKnown(value: Uint8Array): StoredReplay | undefined {
     try {
       return decodeReplay(value);
@@ -229,7 +228,7 @@ export class Replays {
     } catch (error) {
       if (!(error instanceof HeadraceError)) throw error;
       replay.refusal = error.message;
-      this.#parts.nodeLog("error", `can not go on with a replay: ${error.message}`, { replay: replay.stored.name });
+      this.#parts.nodeLog("error", `Cannot go on with a replay: ${error.message}`, { replay: replay.stored.name });
     }
   }
 
@@ -241,7 +240,7 @@ export class Replays {
       if (view === undefined) {
         throw new UnavailableError(
           "NOT_READY",
-          `Cannot replay ${stream}/${partition} as its owner must hold it: it is being claimed`,
+          `Cannot replay ${stream}/${partition} as a node must own the partition: it is being claimed`,
         );
       }
       await view.ready();
@@ -293,7 +292,7 @@ export class Replays {
   }
 
   async #finish(replay: Replay): Promise<void> {
-    // Meanwhile it may have been begun again, or ended.
+    // The replay may have been begun again, or ended, meanwhile.
     if (replay.stored.state !== "running" || replay.tasks.some(({ isDone }) => !isDone)) return;
     await this.#store(replay, { ...replay.stored, state: "done", counts: countsOf(replay) });
     await this.#shares?.announce();
@@ -301,7 +300,7 @@ export class Replays {
     void this.#halt(replay);
   }
 
-  /** What ran stands still meanwhile, and goes on where the change can not be stored. */
+  /** Stops the replay during the change, and goes on with it if the change can not be stored. */
   async #change(replay: Replay, change: () => StoredReplay): Promise<void> {
     const isRunning = replay.actor !== undefined;
     await this.#halt(replay);

@@ -1,7 +1,7 @@
 /**
- * Gives a position to a sink that keeps none of its own: a checkpoint in the partition's log, written after each write
- * under the owner's fence. What was written and not yet checkpointed is written again, so such a sink is at least once;
- * effectively once where it takes its key from the record (E15).
+ * Gives a position to a sink that keeps none: a checkpoint in the partition's log, written after each write under the owner's
+ * fence. Records that were written and not yet checkpointed are written again. So the sink is at least once, or effectively
+ * once where it takes its key from the record (E15).
  */
 import { ConfigurationError, FencedError } from "../../../protocols/errors.ts";
 import { type Position, position } from "../../../protocols/position.ts";
@@ -25,7 +25,7 @@ export function checkpointedWriter(writer: SinkWriter, checkpoint: SinkCheckpoin
   };
 }
 
-/** Where the records are in the sink and their position can not be stored, they stay taken (S7). */
+/** Records whose position can not be stored are in the sink all the same, and stay taken (sink S7). */
 async function storePosition({ end, records }: SinkBatch, checkpoint: SinkCheckpoint): Promise<WriteOutcome> {
   try {
     await checkpoint.write(encodePosition(end));
@@ -41,7 +41,7 @@ async function storePosition({ end, records }: SinkBatch, checkpoint: SinkCheckp
 export const encodePosition = ({ epoch, offset }: Position): Uint8Array =>
   new TextEncoder().encode(JSON.stringify({ version: FORMAT_VERSION, epoch, offset }));
 
-/** Throws `ConfigurationError` for what a newer release wrote. */
+/** Throws `ConfigurationError` for a format that only a newer release knows. */
 export function decodePosition(bytes: Uint8Array | undefined): Position | undefined {
   if (bytes === undefined) return undefined;
   const stored = JSON.parse(new TextDecoder().decode(bytes)) as { version: number; epoch: number; offset: number };

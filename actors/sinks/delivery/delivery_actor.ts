@@ -1,7 +1,7 @@
 /**
- * Performs what the delivery machine decides for one sink and one partition: opens and writes the sink, reads the feed,
- * appends dead letters, keeps time. Each effect answers with one message. An operation that runs out of time is said to be
- * overdue, and answers once it has ended (D12).
+ * Performs the effects of the delivery machine for one sink and one partition: opens and writes the sink, reads the feed, appends
+ * dead letters and runs timers. Each effect answers with one message. An operation past its deadline is reported as overdue,
+ * and answers once it has ended (D12).
  */
 import type { Connect } from "../../../protocols/connection.ts";
 import { ConfigurationError, FencedError, OverloadedError } from "../../../protocols/errors.ts";
@@ -24,11 +24,11 @@ export { positionCheckpoint };
 export interface DeliveryOptions<Options> extends ReadParts {
   /** Name of the sink in the configuration. */
   readonly name: string;
-  /** Name of a replay: a delivery beside the sink's own, with a position, a fence and a chain of its own. */
+  /** Name of the replay, for a delivery beside the sink's own. It has its own position, fence and chain. */
   readonly replay?: string;
   readonly sink: SinkDefinition<Options>;
   readonly sinkOptions: Options;
-  /** Where relative paths of the sink's options begin. */
+  /** The folder in which relative paths of the sink's options begin. */
   readonly folder: string;
   /** Id of the log that is read. */
   readonly clusterId: string;
@@ -37,17 +37,17 @@ export interface DeliveryOptions<Options> extends ReadParts {
   readonly eventBytes: EventBytes;
   /** Deadline of each step of an operation on the sink or the log. */
   readonly operationTimeoutMs: number;
-  /** For sinks that append to streams of this node. */
+  /** Connects to this node, for sinks that append to its streams. */
   readonly connect: Connect;
-  /** Takes secrets out of what dead letters say. Default: nothing is secret. */
+  /** Takes secrets out of the reasons in dead letters. Default: the text as it is. */
   hide?(text: string): string;
   observe(report: DeliveryReport): void;
 }
 
-/** How long a sink is waited for to close: a stop is within the time that a node has to end in. */
+/** The longest wait for a sink to close, in ms. A stop has less, as a node must end within its own deadline. */
 const CLOSE_WITHIN_MS = { stop: 2_000, end: 10_000 };
 
-/** Messages that others may send; all else a delivery tells itself. */
+/** Messages that others may send. The delivery sends itself all others. */
 const FROM_OUTSIDE: ReadonlySet<DeliveryMessage["kind"]> = new Set(["advanced", "pause", "resume", "stop"]);
 
 export function deliveryActor<Options>(options: DeliveryOptions<Options>): ActorDefinition<DeliveryMessage> {
@@ -64,9 +64,9 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
   readonly #subscription: { stop(): void };
   #state;
   #writer: SinkWriter | undefined;
-  /** What this life has told itself. A restart keeps the mailbox, and an answer to an earlier life means nothing here. */
+  /** Messages that this life sent to itself. A restart keeps the mailbox; answers to an earlier life are ignored. */
   readonly #own = new WeakSet<DeliveryMessage>();
-  /** The operation that is under way, and its end. */
+  /** The operation under way. */
   #operation: DeliveryOperation | undefined;
   #inHand: Promise<unknown> = Promise.resolve();
 
@@ -114,7 +114,7 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
       case "rewind":
         return this.#operate(async (call) => {
           await this.#opened().rewind?.(effect.to, effect.from, call);
-          // A sink may go back further than it was asked to: to the end of a batch that it can cut at.
+          // A sink may go back further than asked: to the end of a batch, where it can cut.
           return { kind: "rewound", to: await this.#opened().position(call) };
         });
       case "store_cut":
@@ -214,7 +214,7 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
     const position = positionCheckpoint(this.#options);
     const checkpoint: SinkCheckpoint = {
       read: async () => feed.readCheckpoint(position),
-      // Waited for even when its call is given up: a checkpoint stored later would be read as if it were not there.
+      // The call waits even after it was given up: a checkpoint stored later would be missed by the next read.
       write: (value) => feed.writeCheckpoint(position, value),
     };
     return {
@@ -244,7 +244,7 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
     );
   }
 
-  /** Ends what is under way, then closes the sink; waits for neither for ever. */
+  /** Ends the operation under way, then closes the sink. Both waits are bounded. */
   async #shutDown(isFinal: boolean, withinMs: number): Promise<void> {
     const { name, log } = this.#options;
     this.#operation?.giveUp();
@@ -258,7 +258,7 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
     const writer = this.#writer;
     this.#writer = undefined;
     try {
-      // All of it is committed already: what can not be handed out now is when the sink is opened again.
+      // All records are committed already. Those that can not be handed out now are when the sink is opened again.
       if (isFinal) await writer?.finish?.(call);
     } catch (error) {
       this.#options.log("warn", `Cannot finish sink ${this.#options.name}: ${reasonOf(error)}`);

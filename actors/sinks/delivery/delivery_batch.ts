@@ -1,4 +1,4 @@
-/** Names and descriptions of what is in hand, and the arithmetic of retries. Pure; part of the delivery machine. */
+/** Describes the batch in hand, and computes the delays of retries. Pure; part of the delivery machine. */
 import type { Sequence } from "../../../protocols/sequence.ts";
 import type { SinkRecord } from "../sink.ts";
 import type { DeadLetterDraft, DeliveredBatch, DeliveryLimits, Hand } from "./delivery_messages.ts";
@@ -7,7 +7,7 @@ export const tripleKey = ([term, at, index]: Sequence): string => `${term}/${at}
 
 export const tripleOf = (record: SinkRecord): Sequence => [record.position.epoch, record.position.offset, record.index];
 
-/** The trace contexts of what is in hand, each once; of the items that `letters` name, where it is given. */
+/** The trace contexts of the batch in hand, each once. With `letters`, only those of the items that `letters` name. */
 export function tracesInHand(
   hand: Hand | undefined,
   letters?: readonly DeadLetterDraft[],
@@ -28,7 +28,7 @@ export const describeHand = (hand: Hand): DeliveredBatch => ({
   oldestAppendedAtMs: hand.items[0]?.appendedAtMs,
 });
 
-/** Exponential from `retryFirstMs`, at most `retryMaxMs`, of which up to one half is taken off by chance. */
+/** Doubles from `retryFirstMs` up to `retryMaxMs`, less a random share of at most one half. Never below `afterMs`. */
 export function retryDelayMs(
   limits: DeliveryLimits,
   failures: number,

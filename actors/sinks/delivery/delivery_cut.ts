@@ -1,9 +1,9 @@
 /**
  * Cuts the records read ahead into batches, and batches into requests. Pure; part of the delivery machine.
  *
- * Requests are made of whole records of the input, in order, as many as fit `recordsPerRequest` outputs. A record with more
- * outputs goes alone, its outputs in runs. So the cut depends on its first record, on the records themselves, and on its end.
- * Each cut begins behind the end of a request, and D13 stores the end: every later try cuts alike.
+ * A request holds whole records of the input, in order, up to `recordsPerRequest` outputs. A record with more outputs goes alone,
+ * in several requests. So the cut follows from its first record, the records themselves and its end. Each cut begins behind the
+ * end of a request, and D13 stores the end: every later try cuts alike.
  */
 import { comparePositions, type Position } from "../../../protocols/position.ts";
 import { compareSequences, type Sequence } from "../../../protocols/sequence.ts";
@@ -12,7 +12,7 @@ import { tripleKey, tripleOf } from "./delivery_batch.ts";
 import type { DeadLetterDraft, DeliveryItem, DeliveryState, Hand, RequestCut } from "./delivery_messages.ts";
 import { forgetCut } from "./delivery_place.ts";
 
-/** Takes the next batch in hand: the items that the stored cut covers, else as many as the limits allow, one at least. */
+/** Takes the next batch in hand: the items that the stored cut covers, or else as many as the limits allow, at least one. */
 export function cutHand(state: DeliveryState): void {
   const items = state.buffer.splice(0, countOf(state));
   const last = items.at(-1);
@@ -32,18 +32,18 @@ function countOf(state: DeliveryState): number {
   const beyond = buffer.findIndex(({ position }) => comparePositions(position, end) > 0);
   const covered = beyond < 0 ? buffer.length : beyond;
   if (covered === 0) forgetCut(state); // The log has lost the records that were cut.
-  // Several records a request: the last request is the same only where the batch ends at the same record.
+  // With several records a request, the last request stays the same only if the batch ends at the same record.
   return covered > 0 && cut?.recordsPerRequest !== 1 ? covered : countWithin(state, covered || buffer.length);
 }
 
-/** Whether more must be read before a batch is cut: the stored cut goes on beyond the records read so far (D13). */
+/** Whether more must be read before a batch is cut, as the stored cut reaches beyond the records read so far (D13). */
 export function isCutUnread({ cut, buffer, hasEnded, interruption }: DeliveryState): boolean {
   if (cut?.end === undefined || cut.recordsPerRequest === 1 || hasEnded || interruption !== undefined) return false;
   const last = buffer.at(-1);
   return last === undefined || comparePositions(last.position, cut.end) < 0;
 }
 
-/** D13: whether every request of the batch may be sent, as its cut is stored. */
+/** Whether the batch's cut is stored, so that its requests may be sent (D13). */
 export function isCutStored({ cut, limits }: DeliveryState, hand: Hand): boolean {
   if (limits.recordsPerRequest === undefined) return true;
   if (hand.records.length === 0 && hand.takenBeyond.length === 0) return true;
@@ -54,15 +54,15 @@ export function isCutStored({ cut, limits }: DeliveryState, hand: Hand): boolean
   return hand.recordsPerRequest === 1 ? isWithin <= 0 : isWithin === 0;
 }
 
-/** A sink that never lets records share a request stores that once, and its batches cost nothing more. */
+/** A sink that posts each record by itself stores a cut without an end, once for all batches. */
 export function cutOf({ limits }: DeliveryState, { end, recordsPerRequest, takenBeyond }: Hand): RequestCut {
   const isForAll = limits.recordsPerRequest === 1 && recordsPerRequest === 1 && takenBeyond.length === 0;
   return { end: isForAll ? undefined : end, recordsPerRequest, taken: takenBeyond };
 }
 
 /**
- * The cut that holds after an opening. Where records went by themselves until now and may share requests from now on, those
- * that may have been sent still go by themselves.
+ * The cut that holds after an opening. If each record went by itself until now and records may share requests from now on, the
+ * records that may have been sent (up to `reach`) still go by themselves.
  */
 export function cutInForce(
   stored: RequestCut | undefined,
@@ -90,7 +90,7 @@ function requestsOf({ items, records, recordsPerRequest }: Hand): number[] {
   return requests;
 }
 
-/** The outputs of each request, settled ones included. A request holds records of one epoch: its key names only one. */
+/** The outputs of each request, settled ones included. A request holds records of one epoch, as its key names only one. */
 function requestOutputs(items: readonly DeliveryItem[], size: number): SinkRecord[][] {
   const requests: SinkRecord[][] = [];
   let open: SinkRecord[] = [];
@@ -122,7 +122,7 @@ function countWithin({ limits, buffer }: DeliveryState, countMax: number): numbe
   return count;
 }
 
-/** Outputs still to be written, failures still to be set aside. Mostly none is settled, and no key is made for any record. */
+/** The outputs to be written and the failures to be set aside. Makes no keys in the usual case, where no record is settled. */
 function unsettled(items: readonly DeliveryItem[], { setAside, taken }: DeliveryState) {
   const records: SinkRecord[] = [];
   const drafts: DeadLetterDraft[] = [];

@@ -1,6 +1,6 @@
 /**
- * The dead letters of one delivery: a chain of its own in the partition's log, whose appends also store which records beyond
- * the sink's position are set aside (D4). Every call is fenced from its successors by the chain.
+ * Writes the dead letters of one delivery, as a chain of its own in the partition's log. Each append also stores which records
+ * beyond the sink's position are set aside (D4). The chain fences every call from its successors.
  */
 import { OverloadedError } from "../../../protocols/errors.ts";
 import type { Event } from "../../../protocols/event.ts";
@@ -10,7 +10,7 @@ import type { PartitionFeed } from "../../partition/partition_feed.ts";
 import type { DeadLetterDraft, DeliveryEffect, DeliveryMessage } from "./delivery_messages.ts";
 import { type DeliveryIdentity, setAsideCheckpoint, sinkProducerId } from "./delivery_names.ts";
 
-/** How bytes become events and dead letters become bytes. */
+/** Decodes events, and encodes dead letters. */
 export interface EventBytes {
   decode(events: Uint8Array): readonly unknown[];
   encode(events: readonly unknown[]): Uint8Array;
@@ -20,7 +20,7 @@ export interface LetterParts {
   readonly of: DeliveryIdentity;
   readonly feed: PartitionFeed;
   readonly eventBytes: EventBytes;
-  /** Takes secrets out of what an endpoint, a step or an error says: a letter is there for whoever reads the stream. */
+  /** Takes secrets out of the texts of endpoints, steps and errors: every reader of the stream sees a letter. */
   hide(text: string): string;
   nowMs(): number;
   random(): number;
@@ -82,7 +82,7 @@ function letterOf({ of, feed, eventBytes, hide }: LetterParts, draft: DeadLetter
   };
 }
 
-/** A replay of dead letters names the record and not the letter that it read: the letter is in `replayed`. */
+/** A replay of dead letters names the record as `source`, and the letter that it read as `replayed`. */
 function placeOf({ triple: [epoch, offset, index], origin }: DeadLetterDraft, { partition }: PartitionFeed) {
   if (origin === undefined)
     return { source: { stream: partition.stream, partition: partition.partition, epoch, offset, index } };
@@ -90,8 +90,8 @@ function placeOf({ triple: [epoch, offset, index], origin }: DeadLetterDraft, { 
 }
 
 /**
- * A step may make an output that no encoder knows (a cycle, a function): the letter then says so in its place, and its source
- * names the record that the output came from.
+ * A step may make an output that no encoder knows (a cycle, a function). The letter then holds a sentence in place of the output,
+ * and its source names the record that the output came from.
  */
 function originalOf({ event }: DeadLetterDraft, { encode }: EventBytes, hide: LetterParts["hide"]): Uint8Array {
   try {

@@ -1,20 +1,18 @@
 /**
- * Brings one partition's records to one sink. Decides what is read next, what is written, when a write is repeated, what
- * is set aside and where delivery stands; leaves reading, steps, bytes and clocks to its actor.
+ * Brings one partition's records to one sink. Decides what is read, written, repeated and set aside, and where delivery stands.
+ * Leaves reading, steps, bytes and clocks to its actor.
  *
- *   D1. The sink is opened (fenced) before its position is asked, and nothing is written before both are known (E14).
- *   D2. One write is in flight at most. Its predecessor is the position that the sink is known to hold.
- *   D3. After a write whose outcome is unknown, the sink's position is asked before anything else (S4).
- *   D4. A record set aside lies in the dead letters, with its triple, before the sink's position moves past it (E16).
- *       The triples set aside beyond the sink's position are stored in that same append; after a restart those records
- *       and no others are left out, so that none is both set aside and delivered, and none is neither. (A sink keeps its
- *       word: a record that it rejected it never takes, not even from an older write that arrives late.)
- *   D5. Records go to the sink in offset order; each that no step filtered is in exactly one batch that was written, or
- *       set aside. A batch that was not written is written again with the same end.
- *   D6. What the log no longer holds is never passed over in silence: `trimmed` and `truncated` are reported (E9).
+ *   D1. The sink is opened (fenced) and answers its position before any record is read or written (E14).
+ *   D2. At most one write is in flight. Its predecessor is the position that the sink is known to hold.
+ *   D3. After a write whose outcome is unknown, the sink's position is asked before anything else (sink S4).
+ *   D4. A record that is set aside lies in the dead letters before the sink's position moves past it (E16). The same append
+ *       stores the triples of all records set aside beyond that position; a restart leaves out exactly those records.
+ *   D5. Records go to the sink in offset order. Each record that no step filtered is in exactly one batch that was written, or
+ *       is set aside. A batch that was not written is written again with the same end.
+ *   D6. Records that the log no longer holds are reported, as `trimmed` or `truncated`, and never skipped in silence (E9).
  *   D7. After `fenced` nothing is written any more.
- *   D8. What is read ahead is bounded by `readAheadBytesMax` and one read.
- *   D9. A delivery of a bounded range ends once the range was read to its end and nothing of it is left in hand.
+ *   D8. Records read ahead are bounded by `readAheadBytesMax` plus one read.
+ *   D9. A delivery of a bounded range ends once the range was read to its end and none of its records is left in hand.
  *   D10. A record that a sink has taken stays taken: no later write of this life holds that record. The next write begins at
  *       the first record that was not taken.
  *   D11. The position moves over taken records before anything else is written. The position never moves over a record that
@@ -84,7 +82,7 @@ export function deliveryStep(
   nowMs: number,
 ): readonly [DeliveryState, readonly DeliveryEffect[]] {
   const effects: Effects = [];
-  // D7: a delivery that has ended hears nothing any more.
+  // D7: a delivery that has ended ignores every message.
   if (state.occupation === "closed") return [state, effects];
   if (state.occupation === "closing" && message.kind !== "closed" && message.kind !== "failed") return [state, effects];
   handle(state, message, nowMs, effects);
@@ -151,7 +149,7 @@ function handle(state: DeliveryState, message: DeliveryMessage, nowMs: number, e
   }
 }
 
-/** Whatever happened, what can be done next is done: one operation on the sink, one read, one linger timer at most. */
+/** After every message, begins whatever can be done: at most one operation on the sink, one read and one linger timer. */
 function proceed(state: DeliveryState, nowMs: number, effects: Effects) {
   if (state.occupation === "idle" && state.isStopping) end(state, { kind: "stopped" }, effects);
   if (state.occupation === "idle" && isComplete(state)) complete(state, effects);
@@ -184,7 +182,7 @@ const isComplete = ({ hasEnded, buffer, hand, interruption }: DeliveryState): bo
 function canRead(state: DeliveryState): boolean {
   if (state.isReading || state.isReadWaiting || !state.hasMore || state.isPaused || state.isStopping) return false;
   if (state.interruption !== undefined) return false;
-  // D8. A batch that was cut before had room in memory then.
+  // D8. A batch that was cut in an earlier life had room in memory then, so it has room now.
   if (state.bufferBytes >= state.limits.readAheadBytesMax && !isCutUnread(state)) return false;
   switch (state.occupation) {
     case "new":
@@ -229,7 +227,7 @@ function advanceHand(state: DeliveryState, nowMs: number, effects: Effects) {
   }
 }
 
-/** D4: the letters, and which triples beyond the sink's position are set aside, in one append. */
+/** D4: one append holds the letters, and all triples set aside beyond the sink's position. */
 function setAside(state: DeliveryState, letters: readonly DeadLetterDraft[], effects: Effects) {
   const triples = [...state.setAside.values(), ...letters.map(({ triple }) => triple)].sort(compareSequences);
   const number = (state.chain.last?.[1] ?? 0) + 1;
@@ -257,7 +255,7 @@ function onCutStored(state: DeliveryState) {
 function onChainOpened(state: DeliveryState, last: Sequence | undefined, effects: Effects) {
   state.occupation = "idle";
   state.chain = { isOpen: true, last };
-  // An append whose answer was lost has reached the chain after all: only this owner writes there.
+  // Only this owner writes to the chain: an append whose answer was lost has reached it after all.
   if (state.chainTarget !== undefined && compareSequences(last, state.chainTarget) >= 0) onSetAside(state, effects);
 }
 
@@ -290,7 +288,7 @@ function onOpened(state: DeliveryState, message: Opened, effects: Effects) {
   state.cursor = message.position;
   effects.push({ kind: "report", report: { kind: "opened", position: message.position } });
   if (message.position !== undefined || state.start === "earliest" || message.latest === undefined) return;
-  // A new sink that begins at the end stores that end, or a restart would begin at a later one.
+  // A new sink that begins at the latest record stores that position: otherwise a restart would begin at a later one.
   state.cursor = message.latest;
   const nothing = { items: [], records: [], drafts: [], takenBeyond: [] };
   state.hand = { ...nothing, end: message.latest, recordsPerRequest: 1, rejections: 0, takenCount: 0 };
@@ -304,7 +302,7 @@ function onRecords(state: DeliveryState, message: ReadRecords, nowMs: number) {
   state.readFailures = 0;
   state.hasEnded = message.isEnd === true;
   const last = message.items.at(-1);
-  if (message.isAtEnd !== true) state.readBeganMs = Number.NEGATIVE_INFINITY; // what lags waits for nothing
+  if (message.isAtEnd !== true) state.readBeganMs = Number.NEGATIVE_INFINITY; // a delivery that lags does not pause
   if (last === undefined) return;
   if (message.isAtEnd !== true) state.hasMore = true;
   if (state.buffer.length === 0) state.bufferedSinceMs = nowMs;

@@ -1,14 +1,14 @@
-/** What the delivery machine hears, asks for and remembers. Times in ms, sizes in bytes. */
+/** The messages, effects and state of the delivery machine. Times are in ms, sizes in bytes. */
 import type { Event } from "../../../protocols/event.ts";
 import type { Offset, Position } from "../../../protocols/position.ts";
 import type { Sequence } from "../../../protocols/sequence.ts";
 import type { RecordOrigin, SinkBatch, SinkRecord, WriteOutcome, WriteProblem } from "../sink.ts";
 
-/** One record of the input after the steps: none, one or more outputs, or the failure of a step. */
+/** One record of the input after the steps: its outputs (possibly none), or the failure of a step. */
 export interface DeliveryItem {
   readonly position: Position;
   readonly outputs: readonly SinkRecord[];
-  /** A step failed on the record: it is set aside as a whole (`STEP_FAILED`); `outputs` is empty. */
+  /** Present where a step failed on the record. The whole record is set aside (`STEP_FAILED`), and `outputs` is empty. */
   readonly failure?: Omit<DeadLetterDraft, "triple">;
   /** Estimate of the memory that the item holds. */
   readonly sizeBytes: number;
@@ -16,7 +16,7 @@ export interface DeliveryItem {
   readonly traceparent?: string;
 }
 
-/** A dead letter to be written; `triple` names the record: (entry epoch, offset, output index). */
+/** A dead letter to be written. `triple` names the record by (entry epoch, offset, output index). */
 export interface DeadLetterDraft {
   readonly triple: Sequence;
   readonly code: string;
@@ -26,36 +26,36 @@ export interface DeadLetterDraft {
   readonly origin?: RecordOrigin;
 }
 
-/** How records are cut into requests: stored before a request of several records is sent (D13). */
+/** How records are cut into requests. Stored before a request is sent (D13). */
 export interface RequestCut {
-  /** The last record that the cut covers: no request goes beyond it. Undefined: all, as each record goes by itself. */
+  /** The last record that the cut covers. Undefined: the cut covers all records, as each goes by itself. */
   readonly end: Position | undefined;
   readonly recordsPerRequest: number;
-  /** Records beyond the sink's position that the sink has taken, out of their order. */
+  /** Records beyond the sink's position that the sink took out of their order. */
   readonly taken: readonly Sequence[];
 }
 
 export interface DeliveryLimits {
-  /** Records in a write. */
+  /** Most records in one write. */
   readonly recordsMax: number;
-  /** Estimated bytes in a write; one record may be larger. */
+  /** Most bytes in one write, by estimate. A larger record goes alone. */
   readonly bytesMax: number;
-  /** How long a write waits for more records to share it; 0 writes whatever is there. */
+  /** How long a write waits for more records to share it. 0: it does not wait. */
   readonly lingerMs: number;
   /**
-   * At least so long between the beginnings of two reads where the first found the end: the records of a busy partition
-   * then share a read and a write, and those of a quiet one wait for nothing. 0: read whenever there is more.
+   * Least time between the beginnings of two reads, where the first read to the end. So the records of a busy partition share
+   * a read and a write, and those of a quiet one are not delayed. 0: read at once.
    */
   readonly gatherMs: number;
-  /** Read ahead of the write in hand. */
+  /** Most bytes read ahead of the batch in hand, beside one read (D8). */
   readonly readAheadBytesMax: number;
   readonly retryFirstMs: number;
   readonly retryMaxMs: number;
-  /** Writes of a batch that the sink rejects before the records it names are set aside. */
+  /** How often the sink must reject the first record left, before the records that it names are set aside. */
   readonly rejectTriesMax: number;
-  /** How long a stop waits for the write in hand. */
+  /** How long a stop waits for the operation in hand. */
   readonly stopTimeoutMs: number;
-  /** Records that may share a request; undefined for a sink whose requests have no keys, and need no stored cut (D13). */
+  /** Most records in one request. Undefined for a sink whose requests have no keys, and so need no stored cut (D13). */
   readonly recordsPerRequest: number | undefined;
 }
 
@@ -64,17 +64,17 @@ export const DELIVERY_LIMITS: DeliveryLimits = {
   bytesMax: 4 * 1024 * 1024,
   lingerMs: 0,
   gatherMs: 10,
-  // Decoded, an event takes some times the memory of its bytes: a sink that is away should not hold hundreds of MiB.
+  // A decoded event takes several times the memory of its bytes, and each sink and partition reads ahead.
   readAheadBytesMax: 1024 * 1024,
   retryFirstMs: 50,
   retryMaxMs: 30_000,
   rejectTriesMax: 3,
-  // Less than a node has to end in, with what its sinks then take to close: what is given up is asked about at the next start.
+  // A node must stop its deliveries and close their sinks within its own deadline. The next start asks for unknown outcomes.
   stopTimeoutMs: 4_000,
   recordsPerRequest: undefined,
 };
 
-/** What the machine is waiting for; one thing at a time on the sink's side. */
+/** The operation on the sink that the machine waits for: one at a time. */
 export type Occupation =
   | "new"
   | "opening"
@@ -91,26 +91,26 @@ export type Occupation =
 
 export type DeliveryMessage =
   | { readonly kind: "begin" }
-  /** The sink is open under our fence. `latest` is the committed end; `setAside` what the last append of dead letters stored. */
+  /** The sink is open under our fence. `latest`: the committed end. `setAside`: the triples stored with the last dead letters. */
   | {
       readonly kind: "opened";
       readonly position: Position | undefined;
       readonly latest: Position | undefined;
       readonly setAside: readonly Sequence[];
-      /** The cut stored last, where the log still holds its end. */
+      /** The stored cut; absent where the log no longer holds its end. */
       readonly cut?: RequestCut;
-      /** The last record that a batch after `position` can have held. */
+      /** The last record that any batch after `position` can have held before. */
       readonly reach?: Position | undefined;
     }
-  /** There may be more records: a level. */
+  /** The log may hold more records. A level and not a count (E19). */
   | { readonly kind: "advanced" }
   | {
       readonly kind: "read_records";
       readonly readId: number;
       readonly items: readonly DeliveryItem[];
-      /** Nothing of a bounded range is left after the cursor. */
+      /** A bounded range has no more records after the cursor. */
       readonly isEnd?: boolean;
-      /** All that was committed when the read was answered has been read: `advanced` tells of more. */
+      /** The read reached the committed end. `advanced` will tell of more records. */
       readonly isAtEnd?: boolean;
     }
   | { readonly kind: "read_trimmed"; readonly readId: number; readonly firstOffset: Offset; readonly resume: Position }
@@ -128,19 +128,19 @@ export type DeliveryMessage =
   | { readonly kind: "chain_opened"; readonly last: Sequence | undefined }
   | { readonly kind: "dead_letters_stored" }
   | { readonly kind: "rewound"; readonly to: Position | undefined }
-  /** The operation in hand failed or ran out of time; whether it took place is not known. `random` in [0, 1). */
+  /** The operation in hand failed; whether it took effect is not known. `random` is in [0, 1). */
   | {
       readonly kind: "failed";
       readonly reason: string;
       readonly retryAfterMs?: number;
       readonly random: number;
-      /** Time does not mend the reason. */
+      /** The reason will not pass by itself. */
       readonly needsPerson?: true;
     }
-  /** The operation in hand made no step within its deadline. It has not ended yet. */
+  /** The operation in hand made no step within its deadline, and has not ended yet. */
   | { readonly kind: "overdue"; readonly overdueMs: number }
   | { readonly kind: "fenced"; readonly fence: number | undefined }
-  /** A timer that the sink asked for: its actor runs it, and the machine hears nothing of it. */
+  /** A timer of the sink's own. The actor runs it, and the machine ignores it. */
   | { readonly kind: "sink_timer"; readonly run: () => void }
   | { readonly kind: "timer"; readonly timerId: number; readonly purpose: TimerPurpose }
   | { readonly kind: "pause" }
@@ -158,24 +158,24 @@ export type DeliveryEffect =
   | { readonly kind: "store_cut"; readonly cut: RequestCut }
   /** Tells the operation in hand to end; it still answers with one message (D12). */
   | { readonly kind: "give_up" }
-  /** `from` is what the sink is known to hold: it takes nothing back where it has moved on since (S6). */
+  /** `from` is the position that the sink is known to hold. A sink that has moved on since takes nothing back (sink S6). */
   | { readonly kind: "rewind"; readonly to: Position | undefined; readonly from: Position | undefined }
   | { readonly kind: "open_chain" }
   | {
       readonly kind: "append_dead_letters";
       readonly letters: readonly DeadLetterDraft[];
       readonly previous: Sequence | undefined;
-      /** Sequence of the first letter; the others count on from it. */
+      /** Sequence of the first letter. The others count on from it. */
       readonly first: Sequence;
-      /** Every triple set aside beyond the sink's position, these included: stored with the letters (D4). */
+      /** All triples set aside beyond the sink's position, these letters' included. Stored with the letters (D4). */
       readonly setAside: readonly Sequence[];
     }
   | { readonly kind: "timer"; readonly timerId: number; readonly purpose: TimerPurpose; readonly delayMs: number }
-  /** `isFinal`: the range is done, and nothing more will come. */
+  /** `isFinal`: the bounded range is done, and no more records will come. */
   | { readonly kind: "close"; readonly isFinal: boolean }
   | { readonly kind: "report"; readonly report: DeliveryReport };
 
-/** What a delivery tells its observers. */
+/** What happened in a delivery, for its observers. */
 export type DeliveryReport =
   | { readonly kind: "opened"; readonly position: Position | undefined }
   | { readonly kind: "delivered"; readonly batch: DeliveredBatch }
@@ -184,9 +184,9 @@ export type DeliveryReport =
       readonly what: string;
       readonly reason: string;
       readonly delayMs: number;
-      /** Time does not mend it: a person must act. */
+      /** The reason will not pass by itself: a person must act. */
       readonly needsPerson?: boolean;
-      /** Of what is in hand meanwhile. */
+      /** The trace contexts of the batch in hand. */
       readonly traceparents?: readonly string[];
     }
   | {
@@ -196,7 +196,7 @@ export type DeliveryReport =
     }
   | { readonly kind: "misplaced"; readonly from: Position | undefined; readonly to: Position | undefined }
   | { readonly kind: "trimmed"; readonly after: Offset | undefined; readonly firstOffset: Offset }
-  /** `isAhead`: the sink holds records from `divergence` on that the log lost; its orphans unless it rewinds. */
+  /** `isAhead`: the sink holds records from `divergence` on that the log lost. They stay unless the sink rewinds. */
   | {
       readonly kind: "truncated";
       readonly position: Position | undefined;
@@ -204,33 +204,33 @@ export type DeliveryReport =
       readonly isAhead: boolean;
     }
   | { readonly kind: "fenced"; readonly fence: number | undefined }
-  /** All of a bounded range is in the sink, or was filtered or set aside. */
+  /** Every record of a bounded range is in the sink, or was filtered or set aside. */
   | { readonly kind: "completed" }
   | { readonly kind: "stopped" };
 
 export interface DeliveredBatch {
   readonly end: Position;
-  /** Records of the input that the batch covers, filtered ones included. */
+  /** How many records of the input the batch covers, filtered ones included. */
   readonly inputs: number;
   readonly records: number;
-  /** When the oldest of them was appended, by the owner's clock; undefined for a batch that only moved the position. */
+  /** When the oldest of these records was appended, by the owner's clock. Undefined for a batch that only moved the position. */
   readonly oldestAppendedAtMs: number | undefined;
 }
 
-/** The batch in hand: cut once, written until it is written. */
+/** The batch in hand. It is cut once, and written until the sink holds it. */
 export interface Hand {
   readonly items: readonly DeliveryItem[];
-  /** Neither taken nor set aside yet. */
+  /** The records neither taken nor set aside yet. */
   records: readonly SinkRecord[];
   readonly end: Position;
   readonly recordsPerRequest: number;
-  /** Writes that rejected the first record that is left. */
+  /** How often a write rejected the first record left. */
   rejections: number;
-  /** To be set aside before the next write. */
+  /** The dead letters to be written before the next write of records. */
   drafts: readonly DeadLetterDraft[];
-  /** Records that the sink has taken and nobody was told of yet. */
+  /** How many records the sink has taken that were not reported yet. */
   takenCount: number;
-  /** Taken out of their order: stored with the next cut, as the position can not tell of them. */
+  /** Records taken out of their order. They are stored with the next cut, as the position can not express them. */
   takenBeyond: readonly Sequence[];
 }
 
@@ -241,41 +241,41 @@ export interface DeliveryState {
   retry: { readonly then: "open" | "write" | "ask" | "rewind"; readonly timerId: number } | undefined;
   isPaused: boolean;
   isStopping: boolean;
-  /** What the sink is known to hold. */
+  /** The position that the sink is known to hold. */
   position: Position | undefined;
-  /** Last record read ahead. */
+  /** The last record read ahead. */
   cursor: Position | undefined;
   chain: { readonly isOpen: boolean; readonly last: Sequence | undefined };
-  /** End of the append of dead letters in hand, kept while its outcome is not known. */
+  /** The last sequence of the dead letters in hand, kept while the outcome of their append is not known. */
   chainTarget: Sequence | undefined;
-  /** Triples in the dead letters that lie beyond `position`, by key. */
+  /** Triples beyond `position` that are in the dead letters, by key. */
   setAside: Map<string, Sequence>;
-  /** The stored cut, as far as it reaches beyond `position`. */
+  /** The stored cut, while it reaches beyond `position`. */
   cut: RequestCut | undefined;
-  /** Of the stored cut, by key: records beyond `position` that are not written again. */
+  /** The records that the stored cut names as taken, by key. They are not written again. */
   taken: Map<string, Sequence>;
   buffer: DeliveryItem[];
   bufferBytes: number;
   bufferedSinceMs: number;
   hand: Hand | undefined;
-  /** What was in hand with it, to be written after it. */
+  /** Parts of the batch in hand that are written after it. */
   behind: Hand[];
-  /** Why the write before went no further: dealt with once the position has moved over what was taken. */
+  /** Why the last write stopped before its end. Handled once the position has moved over the taken records. */
   problem: { readonly why: WriteProblem; readonly random: number } | undefined;
   failures: number;
   readFailures: number;
   readId: number;
   isReading: boolean;
   isReadWaiting: boolean;
-  /** When the last read began, where it found the end; else long ago. */
+  /** When the last read began, if it read to the end; otherwise minus infinity. */
   readBeganMs: number;
   hasMore: boolean;
   /** A bounded range was read to its end. */
   hasEnded: boolean;
-  /** All of the range is done: to be said once the sink is closed. */
+  /** The range is done. This is reported once the sink is closed. */
   isCompleting: boolean;
   timerId: number;
   isLingering: boolean;
-  /** What the last read found in place of records; dealt with once nothing is in hand. */
+  /** The loss that the last read found in place of records. Handled once no batch is in hand. */
   interruption: Extract<DeliveryMessage, { kind: "read_trimmed" | "read_truncated" }> | undefined;
 }

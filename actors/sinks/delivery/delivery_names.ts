@@ -1,4 +1,4 @@
-/** Under which names a delivery keeps its state in the partition's log. A sink's name holds no `/`. */
+/** The names under which a delivery keeps its state in the partition's log. A sink's name holds no `/`. */
 import type { PartitionReference } from "../../../protocols/position.ts";
 
 export interface DeliveryIdentity {
@@ -6,7 +6,7 @@ export interface DeliveryIdentity {
   readonly replay?: string;
 }
 
-/** Tells the delivery's checkpoints and its chain from those of every other delivery. */
+/** Names the delivery, unlike any other delivery of the partition. */
 const deliveryId = ({ name, replay }: DeliveryIdentity): string =>
   replay === undefined ? name : `${name}/replay/${replay}`;
 
@@ -17,10 +17,10 @@ export const sinkProducerId = (of: DeliveryIdentity, { partition }: PartitionRef
 /** The checkpoint that holds a delivery's position. */
 export const positionCheckpoint = (of: DeliveryIdentity): string => `sink/${deliveryId(of)}`;
 
-/** The checkpoint of the records beyond the position that are set aside (D4). */
+/** The checkpoint that holds the records set aside beyond the position (D4). */
 export const setAsideCheckpoint = (of: DeliveryIdentity): string => `sink/${deliveryId(of)}/set_aside`;
 
-/** The checkpoint of the cut into requests (D13). */
+/** The checkpoint that holds the cut into requests (D13). */
 export const cutCheckpoint = (of: DeliveryIdentity): string => `sink/${deliveryId(of)}/cut`;
 
 export const deliveryName = (of: DeliveryIdentity): string => `delivery-${deliveryId(of)}`;

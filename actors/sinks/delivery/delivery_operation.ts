@@ -1,6 +1,6 @@
 /**
- * One operation of a delivery: its deadline, which each step begins anew, and the signal that tells it to end. The
- * delivery machine decides what an overdue operation leads to (D12).
+ * One operation of a delivery, with its deadline and the signal that tells it to end. Each step of the operation begins the
+ * deadline anew. The delivery machine decides what follows an overdue operation (D12).
  */
 import type { SinkCall } from "../sink.ts";
 
@@ -11,7 +11,7 @@ export class DeliveryOperation implements SinkCall {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #hasEnded = false;
 
-  /** @param timeoutMs of each step; `onOverdue` is told again for each further one that passes without a step */
+  /** @param timeoutMs deadline of each step; `onOverdue` is called after each `timeoutMs` that passes without a step */
   constructor(timeoutMs: number, onOverdue: (overdueMs: number) => void) {
     this.#timeoutMs = timeoutMs;
     this.#onOverdue = onOverdue;
@@ -44,7 +44,7 @@ export class DeliveryOperation implements SinkCall {
   }
 }
 
-/** Rejects once the signal is aborted: for calls that are fenced from their successors, and need not be waited for. */
+/** Rejects once `signal` aborts. Only for calls that are fenced from their successors, so that nobody must await their end. */
 export async function untilAborted<Value>(promise: Promise<Value>, signal: AbortSignal | undefined): Promise<Value> {
   if (signal === undefined) return promise;
   let onAbort: () => void = () => {};
@@ -60,7 +60,7 @@ export async function untilAborted<Value>(promise: Promise<Value>, signal: Abort
   }
 }
 
-/** Rejects once `timeoutMs` have passed; the promise may go on, and its result is dropped. */
+/** Rejects once `timeoutMs` have passed. The promise may go on; its result is dropped. */
 export async function withDeadline<Value>(promise: Promise<Value>, timeoutMs: number): Promise<Value> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const deadline = new Promise<never>((_resolve, reject) => {

@@ -1,4 +1,4 @@
-/** Decides the next step after the answer to a write. Pure; part of the delivery machine, whose invariants it cites. */
+/** Decides the next step after the answer to a write. Pure; part of the delivery machine, whose rules it cites. */
 import { comparePositions, type Position } from "../../../protocols/position.ts";
 import type { Rejection, SinkRecord, TakenOutcome, WriteProblem } from "../sink.ts";
 import { describeHand, tripleOf } from "./delivery_batch.ts";
@@ -50,7 +50,7 @@ function onWritten(state: DeliveryState, effects: Effects) {
   if (problem !== undefined) onProblem(state, problem.why, problem.random, effects);
 }
 
-/** D10, D11: the position moves over the taken records first; then the problem that ended the write is dealt with. */
+/** D10, D11: the position moves over the taken records first; then the problem that ended the write is handled. */
 function onTaken(state: DeliveryState, outcome: TakenOutcome, random: number, effects: Effects) {
   const hand = state.hand;
   state.occupation = "idle";
@@ -96,7 +96,7 @@ function reindexed(problem: WriteProblem, indexes: ReadonlyMap<number, number>):
   return { kind: "rejected", records };
 }
 
-/** Begins to move the position over the items that are done; false where there are none, or the position could not be stored. */
+/** Begins to move the position over the items that are done. False if no item is done, or if only the position is missing. */
 function moveOver(
   state: DeliveryState,
   hand: Hand,
@@ -105,7 +105,7 @@ function moveOver(
   effects: Effects,
 ): boolean {
   const open = hand.records[0]?.position;
-  // All are taken, and the position was not stored: nothing is left of the batch but that.
+  // All records are taken. Only their position is missing, as it could not be stored.
   if (open === undefined && why !== undefined) return false;
   const count = open === undefined ? hand.items.length : countBefore(hand, open);
   const last = hand.items[count - 1];
@@ -143,7 +143,7 @@ function onProblem(state: DeliveryState, why: WriteProblem, random: number, effe
   }
 }
 
-/** Which records of a request were refused is found by sending each by itself, in a batch of their own. */
+/** Finds the records at fault in a refused request: they go one by one, in a batch of their own. */
 function sendOneByOne(state: DeliveryState, count: number) {
   const hand = state.hand;
   const last = hand?.records[count - 1];

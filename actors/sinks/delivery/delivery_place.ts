@@ -1,4 +1,4 @@
-/** Where a delivery stands: moving its position, and reading again from another one. Pure; part of the delivery machine. */
+/** Moves the position of a delivery, and lets it read again from another one. Pure; part of the delivery machine. */
 import { comparePositions, type Position } from "../../../protocols/position.ts";
 import type { Sequence } from "../../../protocols/sequence.ts";
 import type { DeliveryState } from "./delivery_messages.ts";
@@ -12,7 +12,7 @@ export function moveTo(state: DeliveryState, position: Position | undefined): vo
   if (state.cut?.end !== undefined && comparePositions(position, state.cut.end) >= 0) forgetCut(state);
 }
 
-/** The sink stands elsewhere than thought: everything in hand and read ahead is read again from there. */
+/** The sink stands at another position than assumed: everything in hand and read ahead is read again from that position. */
 export function adopt(state: DeliveryState, position: Position | undefined): void {
   forgetReadAhead(state);
   state.hand = undefined;
@@ -32,7 +32,7 @@ export function forgetReadAhead(state: DeliveryState): void {
   state.interruption = undefined;
 }
 
-/** The records that the cut was made of are gone, or in the sink. */
+/** Forgets the stored cut: its records are lost, or are in the sink. */
 export function forgetCut(state: DeliveryState): void {
   state.cut = undefined;
   state.taken.clear();

@@ -5,7 +5,7 @@ import type { PartitionFeed } from "../../partition/partition_feed.ts";
 import type { SinkContext } from "../sink.ts";
 import type { DeliveryItem, DeliveryMessage } from "./delivery_messages.ts";
 
-/** Records after `after`, up to `last` and including it. */
+/** The records after `after`, up to and including `last`. */
 export interface DeliveryRange {
   readonly after: Position | undefined;
   readonly last: Position;
@@ -13,7 +13,7 @@ export interface DeliveryRange {
 
 export interface ReadParts {
   readonly feed: PartitionFeed;
-  /** What is delivered: `records`, an outbox, or dead letters that are sent again. */
+  /** The channel that is delivered: `records`, an outbox, or dead letters that are sent again. */
   readonly input: Channel;
   readonly readBytesMax: number;
   /** Bounds the delivery, which ends once the range is done (D9). */
@@ -44,14 +44,14 @@ export async function readItems(
         const next = (items.at(-1)?.position.offset ?? from?.offset ?? -1) + 1;
         return { kind: "read_records", readId, items, isAtEnd: next >= feed.committedOffset(input) };
       }
-      // After a loss of the log's tail, what lies at the lost offsets now is of a later epoch, and not of the range.
+      // After a loss of the log's tail, records at the lost offsets are of a later epoch, and do not belong to the range.
       const within = items.filter((item) => comparePositions(item.position, range.last) <= 0);
       return { kind: "read_records", readId, items: within, isEnd: within.length === 0 };
     }
     case "trimmed": {
       const { epochs } = feed.bounds(input);
       const oldest = epochs[0]?.epoch ?? feed.epoch;
-      // Where the table no longer names the epoch before, the oldest one known stands in: only the offset counts there.
+      // If the table no longer names the epoch before, the oldest known epoch stands in: only the offset counts here.
       const resume = positionBefore(epochs, result.firstOffset) ?? position(oldest, result.firstOffset - 1);
       return { kind: "read_trimmed", readId, firstOffset: result.firstOffset, resume };
     }

@@ -1,10 +1,10 @@
-/** What follows a failure, a timer or a stop. Pure; part of the delivery machine, whose invariants it cites. */
+/** Decides what follows a failure, a timer or a stop. Pure; part of the delivery machine, whose rules it cites. */
 import { retryDelayMs, tracesInHand } from "./delivery_batch.ts";
 import type { DeliveryEffect, DeliveryMessage, DeliveryState, Occupation } from "./delivery_messages.ts";
 
 type Effects = DeliveryEffect[];
 
-/** The operation in hand failed; what to do about it depends on what it was. */
+/** The operation in hand failed. Each kind of operation has its own next step. */
 export function onFailed(
   state: DeliveryState,
   { reason, retryAfterMs: afterMs, random, needsPerson }: Extract<DeliveryMessage, { kind: "failed" }>,
@@ -20,7 +20,7 @@ export function onFailed(
       return wait(state, "write", reason, afterMs, random, effects);
     case "opening_chain":
     case "setting_aside":
-      // Opening the chain again tells what is stored of a call whose answer was lost.
+      // Opening the chain again shows whether the append whose answer was lost is stored.
       state.chain = { isOpen: false, last: undefined };
       return wait(state, "write", reason, afterMs, random, effects);
     case "rewinding":
@@ -58,7 +58,7 @@ export function wait(
   effects.push({ kind: "timer", timerId: state.timerId, purpose: "retry", delayMs });
 }
 
-/** D12: an operation that is given up is told to end, and said to be waited for; nothing else begins before it has. */
+/** D12: tells the overdue operation to end, and reports it. Nothing else begins before it has ended. */
 export function onOverdue(state: DeliveryState, overdueMs: number, effects: Effects) {
   const what = operationOf(state.occupation);
   if (what === undefined) return;
@@ -100,14 +100,14 @@ export function onTimer(state: DeliveryState, message: Timer, effects: Effects) 
   switch (message.purpose) {
     case "read":
       state.isReadWaiting = false;
-      state.readBeganMs = Number.NEGATIVE_INFINITY; // long enough, whatever the clock says meanwhile (E24)
+      state.readBeganMs = Number.NEGATIVE_INFINITY; // the timer decides, not the clock (E24)
       return;
     case "linger":
       state.isLingering = false;
-      state.bufferedSinceMs = Number.NEGATIVE_INFINITY; // Long enough, whatever the clock says meanwhile (E24).
+      state.bufferedSinceMs = Number.NEGATIVE_INFINITY; // the timer decides, not the clock (E24)
       return;
     case "stop":
-      // The write in hand did not end in time: its outcome is found by whoever opens the sink next.
+      // The operation in hand did not end in time. The next opening of the sink finds its outcome.
       return end(state, { kind: "stopped" }, effects);
     case "retry":
       if (state.retry?.timerId !== message.timerId) return;
@@ -161,7 +161,7 @@ export function end(state: DeliveryState, ending: Ending, effects: Effects) {
   effects.push({ kind: "report", report: ending }, { kind: "close", isFinal: false });
 }
 
-/** D9: said once the sink is closed, as only then all of it is where it belongs. */
+/** D9: `completed` is reported once the sink is closed, as the sink hands out its last records when it closes. */
 export function complete(state: DeliveryState, effects: Effects) {
   state.isCompleting = true;
   occupy(state, "closing", { kind: "close", isFinal: true }, effects);

@@ -1,4 +1,4 @@
-/** Turns a stored batch into what a delivery handles: its records after a cursor, decoded and run through the steps. */
+/** Turns a stored batch into items of a delivery: its records after a cursor, decoded and run through the steps. */
 import type { Event } from "../../../protocols/event.ts";
 import { offset, type PartitionReference, type Position } from "../../../protocols/position.ts";
 import { traceparentAt } from "../../../protocols/traceparent.ts";
@@ -6,7 +6,7 @@ import { isRejected, type RecordBatch } from "../../log/log.ts";
 import type { RecordOrigin, SinkRecord } from "../sink.ts";
 import type { DeliveryItem } from "./delivery_messages.ts";
 
-/** What a pipeline answers for one record; `Pipeline.run` of the pipeline station fits. */
+/** Runs a pipeline on one record. `Pipeline.run` of the pipeline station fits. */
 export type RecordSteps = (
   event: Event,
   context: { stream: string; partition: number; position: Position; timeMs: number },
@@ -17,7 +17,7 @@ type StepsResult =
       readonly kind: "outputs";
       readonly events: readonly Event[];
       readonly origin?: RecordOrigin;
-      /** Indexes of outputs that something else brings. */
+      /** Whether another record of the input brings the output of this index. */
       readonly isLeftOut?: (index: number) => boolean;
     }
   | {
@@ -25,14 +25,14 @@ type StepsResult =
       readonly code: string;
       readonly path: string;
       readonly reason: string;
-      /** What the step failed on, where the record is not that itself: an outbox holds it inside. */
+      /** The event that the step failed on, where it differs from the record: an outbox holds that event inside. */
       readonly event?: Event;
       readonly origin?: RecordOrigin;
     };
 
 export interface Preparation {
   readonly partition: PartitionReference;
-  /** The events of a batch, rejected ones counted. */
+  /** The events of a batch, rejected ones included. */
   decode(batch: RecordBatch): readonly unknown[];
   readonly run: RecordSteps;
   /** Event time where the stream declares one, else the time of append (E18). */
@@ -83,7 +83,7 @@ function prepareOne(
   return finish(result, context, position, event, timeMs, sizeBytes);
 }
 
-/** Called for each record: every object that it makes counts. */
+/** Called for each record, so it makes as few objects as it can. */
 function finish(
   result: StepsResult,
   { appendedAtMs, traceparent }: RecordContext,

@@ -1,4 +1,4 @@
-/** The stored form of a cut into requests (D13), and whether the log still holds what was cut. */
+/** The stored form of a cut into requests (D13). */
 import { ConfigurationError } from "../../../protocols/errors.ts";
 import { judgeCursor, position } from "../../../protocols/position.ts";
 import type { Sequence } from "../../../protocols/sequence.ts";
@@ -20,7 +20,7 @@ export function encodeCut({ end, recordsPerRequest, taken }: RequestCut): Uint8A
   return new TextEncoder().encode(JSON.stringify(stored));
 }
 
-/** Undefined where the log lost the end of the cut. Throws `ConfigurationError` for what a newer release wrote. */
+/** Undefined where the log lost the end of the cut. Throws `ConfigurationError` for a format that only a newer release knows. */
 export function decodeCut(bytes: Uint8Array | undefined, bounds: ChannelBounds): RequestCut | undefined {
   if (bytes === undefined) return undefined;
   const { version, epoch, offset, recordsPerRequest, taken } = JSON.parse(new TextDecoder().decode(bytes)) as Stored;

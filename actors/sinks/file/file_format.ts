@@ -9,9 +9,9 @@ import type { Rejection, SinkRecord } from "../sink.ts";
 import type { FileFormat } from "./file_layout.ts";
 
 export interface LineEncoder {
-  /** Written at the start of every file. */
+  /** The bytes at the start of every file. */
   readonly header: Uint8Array;
-  /** Pure. The lines of all records, or those records that have no line. */
+  /** Pure. The lines of all records, or the rejections of those records that have no line. */
   encode(records: readonly SinkRecord[]): EncodedLines;
 }
 
@@ -42,7 +42,7 @@ export async function lineEncoder(
   }
   checkColumns(format, columns);
   const { stringify } = await loadDriver("csv-stringify");
-  // The package quotes for the record delimiter as a whole only: a lone line feed would break the line.
+  // The package quotes a field that holds the whole record delimiter (CR LF), but not one that holds a lone line feed.
   const options = { record_delimiter: "\r\n" as const, quoted_match: /[\r\n]/ };
   const guard = (value: string) => (isSpreadsheetSafe && FORMULA.test(value) ? `'${value}` : value);
   const row = ({ event }: SinkRecord) => rowOf(event, columns, guard);
@@ -73,15 +73,15 @@ const jsonLine = ({ event }: SinkRecord): string | Inexpressible => {
   return typeof json === "string" ? `${json}\n` : json;
 };
 
-/** The value as JSON, without a line break in it, or why it has none. */
+/** The value as JSON without a line break, or why JSON can not express it. */
 export function jsonText(value: unknown): string | Inexpressible {
   const judgement = judgeValue(value, JSON_FORM);
   if (typeof judgement === "object") return judgement;
-  // Most events hold nothing that needs the slower way.
+  // Most events are plain, and do not need the slower way.
   return judgement === "plain" ? JSON.stringify(value) : writeJson(value, jsonValue);
 }
 
-/** What a spreadsheet would run. */
+/** The beginning of a text that a spreadsheet would run as a formula. */
 const FORMULA = /^[=+\-@\t\r]/;
 
 function rowOf(
@@ -110,11 +110,11 @@ function cell(value: unknown, guard: (text: string) => string): string | Inexpre
   if (typeof value === "number" || typeof value === "bigint" || typeof value === "boolean") return String(value);
   if (value instanceof Uint8Array) return Buffer.from(value).toString("base64");
   const json = jsonText(value);
-  // A time is JSON text too: without its quotes.
+  // JSON puts a time in quotes. The cell holds it without them.
   return value instanceof Date && typeof json === "string" ? (JSON.parse(json) as string) : json;
 }
 
-/** 64-bit integers as decimal text, bytes as base64: what JSON has no form for. */
+/** Values that JSON has no form for: 64-bit integers become decimal text, bytes become base64. */
 function jsonValue(value: unknown): unknown {
   if (typeof value === "bigint") return value.toString();
   if (value instanceof Uint8Array) return Buffer.from(value).toString("base64");

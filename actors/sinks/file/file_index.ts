@@ -1,11 +1,11 @@
 /**
- * The places that a file of a file sink can be rewound to, a line for each commit. They need not be durable: a line that
- * a crash takes only means that a rewind goes back further. So they are gathered and written many at a time.
+ * The places that a file of a file sink can be rewound to, one line for each commit. The lines need not be durable: without a line
+ * that a crash took, a rewind goes back further. So many lines are gathered for one write.
  */
 import { type FileHandle, open } from "node:fs/promises";
 import { type Boundary, boundaryLine } from "./file_layout.ts";
 
-/** Commits that a crash may take the lines of. */
+/** Most lines in memory: those that a crash may take. */
 const LINES_WAITING_MAX = 256;
 
 export class FileIndex {
@@ -21,13 +21,13 @@ export class FileIndex {
     return new FileIndex(await open(path, "w"));
   }
 
-  /** Takes a line; undefined while it may wait for others, else what to wait for. */
+  /** Takes a line. Undefined while the line may wait for others; otherwise resolves once the lines are written. */
   add(boundary: Boundary): Promise<void> | undefined {
     this.#lines.push(boundaryLine(boundary));
     return this.#lines.length >= LINES_WAITING_MAX ? this.flush() : undefined;
   }
 
-  /** Writes every line taken so far. After a failure they are written again, over what the failed write left. */
+  /** Writes every line taken so far. After a failure the lines are written again, over the bytes that the failed write left. */
   async flush(): Promise<void> {
     const lines = this.#lines;
     if (lines.length === 0) return;

@@ -1,12 +1,12 @@
 /**
- * How a file sink's folder looks, for the sink and for those who read it. One folder a partition, `<stream>/<partition>`;
- * a replay has them below `replay=<its name>`, which no stream's folder can be called:
+ * The layout of a file sink's folder, for the sink and its readers. Each partition has a folder `<stream>/<partition>`. A replay has
+ * these folders below `replay=<its name>`, a name that no stream's folder can have:
  *
  *   segment-<first offset>.ndjson   published: closed, complete, never changed but by a rewind
  *   open-<fence>-<n>-<n>.part       an owner's open file; valid up to the length that the checkpoint commits
- *   .owner-<fence>-<n>/             an owner's only way to the segments (file_owner_folder.ts); nothing in it counts
+ *   .owner-<fence>-<n>/             an owner's only way to the segments (file_owner_folder.ts); readers ignore it
  *   .log_id                         the id of the log that the folder belongs to (file_log_mark.ts)
- *   *.index                         a line for each commit: where one may rewind to; lost lines only mean further back
+ *   *.index                         one line for each commit: a place to rewind to (file_index.ts)
  */
 import { access, constants, copyFile, mkdir, open, readdir, readFile, stat, truncate } from "node:fs/promises";
 import { join } from "node:path";
@@ -16,17 +16,17 @@ import { syncFolder } from "../../kernel/durable_files.ts";
 
 export type FileFormat = "ndjson" | "csv";
 
-/** What the sink commits in the partition's log, under the owner's fence. */
+/** The commit of the sink: a checkpoint in the partition's log, written under the owner's fence. */
 export interface FileCommit {
   readonly version: 1;
   readonly position: Position | undefined;
-  /** The open file that holds the newest records, absent where all of them are published. */
+  /** The open file that holds the newest records. Absent where all records are published. */
   readonly open?: {
     readonly file: string;
     readonly length: number;
-    /** First input offset of the file: its name once published. */
+    /** First input offset of the file, which names the file once it is published. */
     readonly first: number;
-    /** A rewind made it: segments from `first` on are void, whether or not they are deleted yet. */
+    /** Whether a rewind made the file. Then the segments from `first` on are void, even before they are deleted. */
     readonly isReplacement: boolean;
   };
 }
@@ -48,7 +48,7 @@ export async function listSegments(folder: string): Promise<{ readonly name: str
   return found.sort((left, right) => left.first - right.first);
 }
 
-/** Open files and copies of owners up to `fence`; those of a newer owner are not ours to touch. */
+/** Open files and copies of owners up to `fence`. Those of newer owners must not be touched. */
 export async function listLeftovers(folder: string, fence: number): Promise<string[]> {
   return (await readdir(folder)).filter((name) => Number(/^open-(\d+)-/.exec(name)?.[1] ?? Infinity) <= fence);
 }
@@ -80,7 +80,7 @@ export const boundaryLine = ({ position: at, length }: Boundary): string =>
 
 export async function readBoundaries(path: string): Promise<Boundary[]> {
   const text = await readFile(path, "utf8").catch(ignoreMissing);
-  // The last piece is empty or torn.
+  // The last piece has no line break: it is empty, or a crash cut it.
   return (text ?? "")
     .split("\n")
     .slice(0, -1)
@@ -90,7 +90,7 @@ export async function readBoundaries(path: string): Promise<Boundary[]> {
     });
 }
 
-/** Copies the first `length` bytes into a file of that length, flushed; its name is durable once its folder is synced. */
+/** Copies the first `length` bytes into a new file, and flushes it. The name is durable once the caller has synced the folder. */
 export async function copyStart(from: string, to: string, length: number): Promise<void> {
   await copyFile(from, to);
   await truncate(to, length);
@@ -115,17 +115,17 @@ export function ignoreMissing(error: NodeJS.ErrnoException): void {
   if (error.code !== "ENOENT") throw error;
 }
 
-/** What a path or its permissions are to blame for; anything else (a full disk, an I/O error) may pass by itself. */
+/** Errors of the path or its permissions. Any other error (a full disk, an I/O error) may pass by itself. */
 const REFUSALS: ReadonlySet<string> = new Set([
   ...["EACCES", "EEXIST", "ELOOP", "ENAMETOOLONG", "ENOENT", "ENOTDIR", "EPERM", "EROFS"],
 ]);
 
-/** Makes the folder. Throws `ConfigurationError` where it can not be one that this process writes. */
+/** Makes the folder. Throws `ConfigurationError` if the path can not be a folder that this process may write. */
 export async function checkFolder(folder: string): Promise<void> {
   try {
     const made = await mkdir(folder, { recursive: true });
     await access(folder, constants.W_OK | constants.X_OK).catch((error: NodeJS.ErrnoException) => {
-      // A folder that was there and is read-only now: more likely a disk in trouble than a mistake.
+      // The folder exists, and is read-only now: a failing disk is more likely than a mistake.
       if (made !== undefined || error.code !== "EROFS") throw error;
     });
   } catch (error) {

@@ -1,13 +1,13 @@
 /**
- * Which log a partition's folder of a file sink belongs to: a file beside the segments that holds the log's id. What another
- * log had published is no lost tail (F5), and is never taken back.
+ * Marks a partition's folder of a file sink with the id of the log that it belongs to, in a file beside the segments. Segments that
+ * another log had published are no lost tail (F5), and are never taken back.
  *
  *   O1. The mark is durable before the first record is written. It is made once, whole, and never replaced.
  *   O2. A folder that another log has marked is not touched at all.
- *   O3. A folder with files and no mark is of an earlier release. It belongs to the log whose commit says that the sink has
- *       written; to another log it is foreign.
- *   O4. Published segments, and a commit at the beginning: the log was emptied and kept its id (`recover --accept-loss`), or the
- *       sink has another name now. Nothing says where the sink would go on, so nothing is written.
+ *   O3. A folder with files and no mark was written by an earlier release. It belongs to the log whose commit says that the sink
+ *       has written. For any other log the folder is foreign.
+ *   O4. A folder with segments is refused where the commit says that the sink has written nothing. Then the log was emptied and kept
+ *       its id (`recover --accept-loss`), or the sink was renamed: the place to go on from is unknown.
  */
 import { link, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -15,7 +15,7 @@ import { ConfigurationError } from "../../../protocols/errors.ts";
 import { syncFolder, writeSynced } from "../../kernel/durable_files.ts";
 import { type FileCommit, ignoreMissing, listSegments, sizeOf } from "./file_layout.ts";
 
-/** Its name in the partition's folder. */
+/** Name of the mark in the partition's folder. */
 export const LOG_MARK = ".log_id";
 
 /** O2. Throws `ConfigurationError` where the folder has the mark of another log. */
@@ -25,7 +25,7 @@ export async function refuseOtherLog(folder: string, clusterId: string): Promise
 }
 
 /**
- * Marks the folder, where it has no mark yet. Throws `ConfigurationError` where it is not this log's (O2, O3, O4).
+ * Marks the folder, if it has no mark yet. Throws `ConfigurationError` if the folder is not this log's (O2, O3, O4).
  *
  * @param passing a path in the same file system that nobody else uses
  */
@@ -51,7 +51,7 @@ export async function markFolder(
 async function writeMark(folder: string, clusterId: string, passing: string): Promise<void> {
   await writeSynced(passing, clusterId);
   await link(passing, join(folder, LOG_MARK)).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== "EEXIST") throw error; // Somebody else was first: whose mark it is, is looked at.
+    if (error.code !== "EEXIST") throw error; // Another opening was first: the caller reads its mark.
   });
   await syncFolder(folder);
 }

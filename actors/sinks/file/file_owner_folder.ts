@@ -1,13 +1,12 @@
 /**
- * The only way to a file sink's published segments: a folder of each opening's own, beside them. What is published comes
- * out of it and what is taken back goes into it, by one rename, which fails once the folder is gone. So removing the
- * folder takes every power over the segments from an owner that may be frozen, at any step, and wake up later.
+ * The only way to a file sink's published segments: each opening has an owner folder beside them. A file is published by one rename
+ * out of this folder, and taken back by one rename into it. Both renames fail once the folder is gone. So removing the folder
+ * takes all power over the segments from an owner that is frozen at any step and may wake up later.
  *
- *   W1. It is made once, before its owner shows its fence to the log. An owner whose folder is not there when a later one
- *       looks has lost it already, or will be refused by the log before it uses it.
- *   W2. An opening that the log has confirmed removes the folders of all before it, and only then looks at what is published.
- *   W3. It is removed empty, by `rmdir`: not even a rename that is under way, on another machine, ends in it after that.
- *   W4. Nothing in it is worth keeping: what is published is linked into it, or copied, and what is taken back is void.
+ *   W1. The folder is made once, before its owner shows its fence to the log. If a later opening does not see the folder, its owner
+ *       has lost it already, or the log will refuse that owner before it uses the folder.
+ *   W2. An opening that the log has confirmed removes the folders of all earlier openings, and only then lists the segments.
+ *   W3. The folder may be emptied at any time: published files are linked or copied into it, and files taken back are void.
  */
 import { copyFile, link, mkdir, readdir, rename, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -15,16 +14,16 @@ import { FencedError, UnavailableError } from "../../../protocols/errors.ts";
 import { syncFolder } from "../../kernel/durable_files.ts";
 import { copyStart, ignoreMissing, sizeOf } from "./file_layout.ts";
 
-/** An owner that still works while its folder is emptied puts a file or two into it. */
+/** Most tries to empty a folder. An owner that is still at work may put one or two files into it meanwhile. */
 const EMPTYINGS_MAX = 16;
 
 let openings = 0;
-/** The newest opening of each owner that is open: of one fence, which no other process has (E7), the newest counts. */
+/** The newest opening of each owner in this process, by the owner's folder. No other process has the same fence (E7). */
 const newest = new Map<string, number>();
 
 export interface Publication {
   readonly file: string;
-  /** Bytes that are published. Where the file is not `whole`, a copy is cut to them. */
+  /** How many bytes are published. Unless `isWhole`, they are copied into a new file. */
   readonly length: number;
   readonly isWhole: boolean;
   readonly segment: string;
@@ -35,7 +34,7 @@ export class OwnerFolder {
   readonly #fence: number;
   readonly #opening: number;
   readonly #owner: string;
-  /** No other opening has it. */
+  /** Unlike the name of any other opening. */
   readonly name: string;
   #passed = 0;
   #isRemoved = false;
@@ -56,12 +55,12 @@ export class OwnerFolder {
     return newest.get(this.#owner) === this.#opening;
   }
 
-  /** W1: call it before the fence is shown. */
+  /** W1: to be called before the log sees the fence. */
   async make(): Promise<void> {
     await mkdir(this.#path);
   }
 
-  /** W2: call it once the log has confirmed the fence. */
+  /** W2: to be called once the log has confirmed the fence. */
   async removeEarlier(): Promise<void> {
     for (const name of await readdir(this.#beside)) {
       const [, fence, opening] = /^\.owner-(\d+)-(\d+)$/.exec(name) ?? [];
@@ -71,21 +70,21 @@ export class OwnerFolder {
     }
   }
 
-  /** Throws `FencedError` where a later opening has removed the folder, `UnavailableError` after `remove`. */
+  /** Throws `FencedError` if a later opening has removed the folder, and `UnavailableError` after `remove`. */
   async check(): Promise<void> {
     if (this.#isRemoved) throw new UnavailableError("STOPPING", "Cannot touch what is published as the sink is closed");
     if ((await sizeOf(this.#path)) !== undefined) return;
     throw new FencedError("NOT_OWNER", `Cannot touch what is published as ${this.#path} must be there: it was removed`);
   }
 
-  /** Publishes a file and its index. What has the segment's name is replaced: look first. */
+  /** Publishes a file and its index. Replaces a segment of the same name, so the caller must look first. */
   publish({ file, length, isWhole, segment }: Publication): Promise<void> {
     return this.#within(async () => {
       const passing = this.passing();
       const source = join(this.#beside, file);
       await (isWhole ? link(source, passing) : copyStart(source, passing, length));
       const index = `${segment}.index`;
-      await this.takeBack(index); // A segment without an index can be rewound less far; one with another's would be torn.
+      await this.takeBack(index); // With another segment's index, a rewind would cut this segment within a record.
       await copyFile(`${source}.index`, `${passing}.index`)
         .then(() => rename(`${passing}.index`, join(this.#beside, index)))
         .catch(ignoreMissing);
@@ -94,7 +93,7 @@ export class OwnerFolder {
     });
   }
 
-  /** Removes a published name, if it is there. */
+  /** Removes a published file, if it exists. */
   takeBack(name: string): Promise<void> {
     return this.#within(async () => {
       const passing = this.passing();
@@ -118,7 +117,7 @@ export class OwnerFolder {
     return join(this.#beside, `.owner-${this.name}`);
   }
 
-  /** A path for a file on its way into the partition's folder or out of it. No other opening uses it. */
+  /** A new path in the owner folder, for a file on its way into the partition's folder or out of it. */
   passing(): string {
     this.#passed += 1;
     return join(this.#path, String(this.#passed));
@@ -134,7 +133,7 @@ export class OwnerFolder {
   }
 }
 
-/** W3 */
+/** Empties the folder and removes it by `rmdir`: after that no rename can end in it, not even one under way on another machine. */
 async function removeFolder(path: string): Promise<void> {
   for (let emptyings = 0; emptyings < EMPTYINGS_MAX; emptyings += 1) {
     try {

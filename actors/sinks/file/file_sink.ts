@@ -1,6 +1,5 @@
 /**
- * Files on a disk, exactly once: what the sink is called, its options and what they must be. What is written how is
- * `file_writer.ts`.
+ * The sink `file`: files on a disk, exactly once. Defines its options and their checks; `file_writer.ts` writes.
  */
 import { isAbsolute, resolve } from "node:path";
 import type { SinkDefinition } from "../sink.ts";
@@ -12,7 +11,7 @@ export interface FileSinkOptions extends FileWriterOptions {
   readonly shared?: boolean;
   /** CSV: the fields written, in order. */
   readonly columns?: readonly string[];
-  /** CSV: texts that a spreadsheet would run as formulas get a leading apostrophe. Off: data as they are. */
+  /** CSV: texts that a spreadsheet would run as formulas get a leading apostrophe. Default: texts stay as they are. */
   readonly spreadsheetSafe?: boolean;
 }
 

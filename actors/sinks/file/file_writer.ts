@@ -2,24 +2,22 @@
  * Writes one partition of a file sink, exactly once (E17). The commit is a checkpoint in the partition's log, fenced by its
  * owner: bytes that no checkpoint covers do not exist.
  *
- *   F1. Bytes are flushed before the checkpoint that covers them is written: by the write itself where the system can
- *       do both in one call, which spares a busy node a turn of its event loop for each commit.
+ *   F1. Bytes are flushed before the checkpoint that covers them is written.
  *   F2. Each opening appends to files of its own name; a predecessor's file is read up to its committed length only.
- *   F3. A segment is published whole, after its commit, where no other is, by one rename. Once it is published nothing is
- *       appended to its file any more.
- *   F4. Files of owners above our own fence are never touched. What is published is touched through the owner's folder
- *       alone (file_owner_folder.ts): an owner that is frozen at any step, and wakes up when a newer one has opened, can
- *       neither publish nor take back.
- *   F5. The commit is what there is: where the log lost its tail, and the newest commits with it, what the folder holds beyond
- *       the commit that is left is taken back, in segments too.
- *   F6. One operation at a time, each decided on what the one before it left: one whose caller has given up may still be
- *       under way when the next is asked for. After `close`, or another opening by the same owner, nothing is committed.
- *   F7. A segment closes by size with the write that fills it, and by age with a timer of its file: in a partition that has become
- *       quiet too. Both are turns like any other (F6), under the fence.
- *   F8. A committed file that is not the one at hand is left of a step that failed half-way. It is dealt with as at an
- *       opening before anything else is written.
- *   F9. Only what this log had published is taken back. A folder that belongs to another log is not touched
- *       (file_log_mark.ts): the commits of two logs say nothing about each other.
+ *   F3. A segment is published whole, after its commit, by one rename, under a name that no file has yet. Nothing is appended to a
+ *       published file.
+ *   F4. Files of owners above our own fence are never touched. Segments are touched through the owner folder alone
+ *       (file_owner_folder.ts): a frozen owner that wakes up after a newer opening can neither publish nor take back.
+ *   F5. The commit says which records exist. If the log lost its tail, and the newest commits with it, records beyond the commit
+ *       that is left are taken back, in segments too.
+ *   F6. One operation at a time, each decided on the state that the one before left: an operation that its caller gave up may still
+ *       be under way. After `close`, or another opening by the same owner, nothing is committed.
+ *   F7. A segment closes by size with the write that fills it, and by age with a timer, so that it closes in a quiet partition too.
+ *       Both are turns like any other (F6), under the fence.
+ *   F8. A committed file that is not the open one was left by a step that failed half-way. It is recovered, as at an opening, before
+ *       anything else is written.
+ *   F9. Only records of this log are taken back. A folder that belongs to another log is not touched (file_log_mark.ts), as the
+ *       commits of two logs can not be compared.
  */
 import { constants } from "node:fs";
 import { type FileHandle, open, rm } from "node:fs/promises";
@@ -58,10 +56,10 @@ export interface FileWriterOptions {
 
 export const SEGMENT_BYTES_MAX = 128 * 1024 * 1024;
 export const SEGMENT_AGE_MAX_MS = 600_000;
-/** After a segment could not be published at its age. */
+/** Wait before the next try to publish a segment that could not be published at its age, in ms. */
 const PUBLISH_AGAIN_MS = 10_000;
 
-/** Node on Linux passes O_DSYNC on: a write returns once its bytes, and the length that they need, are on disk. */
+/** Node on Linux passes O_DSYNC on: a write returns once its bytes are on disk (F1), which saves a call for each commit. */
 const WRITES_THROUGH = process.platform === "linux" && !("deno" in process.versions || "bun" in process.versions);
 const WRITE_THROUGH = WRITES_THROUGH ? constants.O_DSYNC : 0;
 
@@ -73,7 +71,7 @@ interface OpenFile {
   readonly index: FileIndex;
   readonly first: number;
   readonly openedAtMs: number;
-  /** Committed bytes: the next batch is written here, over whatever a failed write left. */
+  /** Committed bytes. The next batch is written at this place, over any bytes that a failed write left. */
   length: number;
 }
 
@@ -107,7 +105,7 @@ export class FileWriter implements SinkWriter {
     this.#own = own;
   }
 
-  /** Publishes what a predecessor committed, and removes what it did not. */
+  /** Opens the sink: publishes the records that a predecessor committed, and removes its other bytes. */
   static async open(options: FileWriterOptions, context: SinkContext, encoder: LineEncoder): Promise<FileWriter> {
     const directory = resolve(context.folder, options.directory);
     const root = context.replay === undefined ? directory : replayFolder(directory, context.replay);
@@ -128,7 +126,7 @@ export class FileWriter implements SinkWriter {
 
   async #recover(): Promise<void> {
     this.#commit = decodeCommit(await this.#context.checkpoint.read());
-    // Nothing is touched before the log has confirmed that we own the partition.
+    // The log must confirm that we own the partition before any file is touched.
     await this.#store(this.#commit);
     await markFolder(this.#folder, this.#context.clusterId, this.#commit, this.#own.passing()); // F9
     await this.#own.removeEarlier(); // F4
@@ -136,7 +134,7 @@ export class FileWriter implements SinkWriter {
     if (left !== undefined) await this.#recoverOpen(left);
     else if (position !== undefined) await this.#takeBackFrom(position.offset + 1); // F5
     const leftovers = await listLeftovers(this.#folder, this.#context.fence);
-    this.#refuseAfterClose(); // Those of a later opening by the same owner are not left over.
+    this.#refuseAfterClose(); // Else `leftovers` may hold files of a later opening by the same owner.
     for (const name of leftovers) await rm(this.#path(name), { force: true });
   }
 
@@ -146,7 +144,7 @@ export class FileWriter implements SinkWriter {
       const isDone = published === left.length && !left.isReplacement;
       await this.#takeBackFrom(isDone ? left.first + 1 : left.first);
     } else if (published === left.length && !left.isReplacement) await this.#takeBackFrom(left.first + 1);
-    // F5: it was published, or replaced, after the commit that is left, and went on from there.
+    // F5: the file was published or replaced after the commit that is left, and was appended to before.
     else await this.#cutTo(this.#commit.position);
     await this.#publishOpen();
   }
@@ -182,7 +180,7 @@ export class FileWriter implements SinkWriter {
       if (this.#isUncertain) await this.#settle();
       return operation();
     });
-    this.#last = turn.catch(() => undefined); // It is its caller's to hear.
+    this.#last = turn.catch(() => undefined); // The caller of `turn` gets the error.
     return turn;
   }
 
@@ -190,7 +188,7 @@ export class FileWriter implements SinkWriter {
     const { position } = this.#commit;
     if (comparePositions(position, batch.end) === 0) return { kind: "duplicate" };
     if (comparePositions(position, batch.predecessor) !== 0) return { kind: "misplaced", position };
-    // Before anything is written: what has no line is the record's fault (S8).
+    // Before anything is written: a record without a line is rejected (sink S8).
     const encoded = this.#encoder.encode(batch.records);
     if (encoded.kind === "rejected") return encoded;
     try {
@@ -205,7 +203,7 @@ export class FileWriter implements SinkWriter {
 
   async #rewind(to: Position | undefined, from: Position | undefined): Promise<void> {
     const { position } = this.#commit;
-    if (comparePositions(position, from) !== 0 || comparePositions(position, to) <= 0) return; // S6
+    if (comparePositions(position, from) !== 0 || comparePositions(position, to) <= 0) return; // sink S6
     await this.#endHalfDone();
     await this.#publishOpen();
     await this.#cutTo(to);
@@ -222,7 +220,7 @@ export class FileWriter implements SinkWriter {
     const segments = await listSegments(this.#folder);
     for (const segment of segments.reverse()) {
       const size = (await sizeOf(this.#path(segment.name))) ?? 0;
-      // An index may tell of more than was published with it: of commits that the log has lost since.
+      // An index may name places beyond the segment's end: those of commits that the log has lost since.
       const boundaries = (await readBoundaries(this.#path(`${segment.name}.index`))).filter(
         (one) => one.length <= size,
       );
@@ -264,7 +262,7 @@ export class FileWriter implements SinkWriter {
     const handle = await open(this.#path(name), O_RDWR | O_CREAT | O_EXCL | WRITE_THROUGH);
     const index = await orClose(handle, () => FileIndex.create(this.#path(`${name}.index`)));
     const file = await this.#keepOpen({ name, handle, index, first, openedAtMs: this.#context.nowMs(), length: 0 });
-    // A name that is not durable is not written to.
+    // The file's name must be durable before its first byte is written.
     await orClose({ close: () => this.#closeOpen() }, () => syncFolder(this.#folder));
     return file;
   }
@@ -277,7 +275,7 @@ export class FileWriter implements SinkWriter {
     return file;
   }
 
-  /** F7. The timer is trusted, and no clock: one that was set back would keep the segment open. */
+  /** F7. A timer decides, as a clock that was set back would keep the segment open. */
   #watchAge(file: OpenFile, withinMs: number): void {
     this.#ageTimer?.cancel();
     this.#ageTimer = this.#context.setTimer(withinMs, () => {
@@ -298,10 +296,10 @@ export class FileWriter implements SinkWriter {
     await writeFully(file.handle, header, 0);
     file.length = header.length;
     await file.index.add({ position: predecessor, length: header.length });
-    await file.index.flush(); // Where the file begins: without that line a rewind would have to void it whole.
+    await file.index.flush(); // The line of the file's beginning: without it a rewind would have to void the whole file.
   }
 
-  /** The fenced commit. One that failed in any other way may have taken place. */
+  /** The fenced commit. After any error but `FencedError` it may have taken effect. */
   async #store(commit: FileCommit): Promise<void> {
     this.#refuseAfterClose();
     this.#isUncertain = true;
@@ -330,7 +328,7 @@ export class FileWriter implements SinkWriter {
     const ageMs = this.#context.nowMs() - file.openedAtMs;
     const isLarge = file.length >= (this.#options.segmentBytesMax ?? SEGMENT_BYTES_MAX);
     if (!isLarge && ageMs < (this.#options.segmentAgeMaxMs ?? SEGMENT_AGE_MAX_MS)) return;
-    // The records are committed where they are; the next write, or the timer, tries again.
+    // The records are committed in the open file. The next write, or the timer, tries to publish again.
     await this.#publishOpen().catch((error: unknown) => this.#say(file, error));
   }
 
@@ -348,7 +346,7 @@ export class FileWriter implements SinkWriter {
     await rm(this.#path(`${committed.file}.index`), { force: true });
   }
 
-  /** F3. What is not ours, or holds more than is committed, is published as a copy (F2). */
+  /** F3. A predecessor's file, or one that holds uncommitted bytes, is published as a copy (F2). */
   async #publishCommitted({ file, length, first }: CommittedFile): Promise<void> {
     const segment = segmentName(first, this.#format);
     const published = await sizeOf(this.#path(segment));
@@ -365,7 +363,7 @@ export class FileWriter implements SinkWriter {
     try {
       await this.#own.publish({ file, length, isWhole: isOwn && found === length, segment });
     } catch (error) {
-      // F3: it may have come so far.
+      // F3: the rename may have taken effect, so nothing is appended to the file any more.
       if ((await sizeOf(this.#path(segment))) !== undefined) await this.#closeOpen();
       throw error;
     }
@@ -394,7 +392,7 @@ export class FileWriter implements SinkWriter {
     await this.#store({ version: 1, position, open: { ...replacement, isReplacement: false } });
   }
 
-  /** Not even the first segment begins early enough: an empty file takes the place of all. */
+  /** Even the first segment begins too late: an empty file replaces all segments. */
   async #replaceAll(): Promise<void> {
     const { name } = await this.#makeFile(0);
     await this.#closeOpen();
@@ -407,7 +405,7 @@ export class FileWriter implements SinkWriter {
   async #takeBackFrom(from: number): Promise<void> {
     const found = (await listSegments(this.#folder)).filter(({ first }) => first >= from);
     if (found.length === 0) return;
-    await this.#store(this.#commit); // Nobody above us whose version has no owner's folders can have published what was found.
+    await this.#store(this.#commit); // The log confirms our fence: no newer owner of a release without owner folders published these.
     for (const { name } of found.reverse()) {
       await this.#own.takeBack(`${name}.index`);
       await this.#own.takeBack(name);
@@ -428,7 +426,7 @@ export class FileWriter implements SinkWriter {
 const nextOffset = (predecessor: Position | undefined): number =>
   predecessor === undefined ? 0 : predecessor.offset + 1;
 
-/** Closes what was opened for a step that fails. */
+/** Runs the step, and closes `opened` if the step fails. */
 async function orClose<Value>(opened: { close(): Promise<void> }, step: () => Promise<Value>): Promise<Value> {
   try {
     return await step();

@@ -1,9 +1,9 @@
 /**
- * What an HTTP answer says of the records of its request. Pure.
+ * Judges an HTTP answer: what becomes of the records of its request. Pure.
  *
- *   taken   2xx: they are in the endpoint.
- *   wait    NO_FAULT_OF_A_RECORD: any record would meet this answer. Tried again too; a person must act.
- *   retry   408, 425, 429 and any other 5xx: it may take them later. `Retry-After` is waited for.
+ *   taken   2xx: the endpoint holds the records.
+ *   wait    NO_FAULT_OF_A_RECORD: any record would meet this answer. The request is tried again; a person must act.
+ *   retry   408, 425, 429 and any other 5xx: the endpoint may take the records later, after `Retry-After`.
  *   reject  any other 4xx: the records are at fault.
  */
 
@@ -11,10 +11,10 @@ export type Verdict = "taken" | "retry" | "wait" | "reject";
 
 export const VERDICTS: readonly Verdict[] = ["taken", "retry", "wait", "reject"];
 
-/** Verdicts of the configuration, by status (`409`) or by class (`4xx`). */
+/** The configuration's verdicts, by status (`409`) or by class (`4xx`). */
 export type AnswerOverrides = Readonly<Record<string, Verdict>>;
 
-/** Answers to the node, the address, the method or the headers, which are the same for each record (RFC 9110, 6585, 7725). */
+/** Statuses that concern the node, the address, the method or the headers: the same for each record (RFC 9110, 6585, 7725). */
 const NO_FAULT_OF_A_RECORD: ReadonlySet<number> = new Set([
   ...[401, 402, 403, 407, 511], // this node: its token, its payment, its proxy or its network
   ...[404, 410, 414, 421, 451], // the address: unknown, gone, too long, of another server, or barred by law
@@ -35,13 +35,13 @@ export function verdictOf(status: number, overrides: AnswerOverrides = {}): Verd
   return status >= 500 || WORTH_ANOTHER_TRY.has(status) ? "retry" : "reject";
 }
 
-/** How long to wait before the next try, ms; undefined where the answer does not say. 429 says a second at least. */
+/** How long to wait before the next try, in ms. Undefined where the answer does not say; at least a second after 429. */
 export function retryDelay(status: number, retryAfter: string | null, nowMs: number): number | undefined {
   if (retryAfter === null) return status === 429 ? RETRY_AFTER_DEFAULT_MS : undefined;
   return retryAfterMs(retryAfter, nowMs);
 }
 
-/** Seconds or a date (RFC 9110), bounded. */
+/** The wait that a `Retry-After` names by seconds or by a date (RFC 9110), in ms, within bounds. */
 export function retryAfterMs(value: string, nowMs: number): number {
   const seconds = Number(value);
   const afterMs = Number.isFinite(seconds) ? seconds * 1_000 : Date.parse(value) - nowMs;

@@ -1,5 +1,5 @@
 /**
- * One post and its answer: redirects followed, the body of the answer bounded in bytes and time, then dropped. Decides nothing:
+ * Sends one post, follows redirects, and reads the start of the answer's body, bounded in bytes and time. Decides nothing:
  * http_redirects.ts and http_answer.ts do.
  */
 import type { Readable } from "node:stream";
@@ -10,14 +10,14 @@ import { isRedirect, judgeRedirect, type RedirectOptions } from "./http_redirect
 export interface Answer {
   readonly status: number;
   readonly retryAfter: string | null;
-  /** The start of the body, as far as the bounds let it be read. */
+  /** The start of the body, within the bounds. */
   readonly body: string;
   readonly isBodyWhole: boolean;
 }
 
 export type Exchange =
   | ({ readonly kind: "answered" } & Answer)
-  /** No answer came, or none that can be read: whether the records were taken is not known. */
+  /** No readable answer came: whether the records were taken is not known. */
   | { readonly kind: "unanswered"; readonly reason: string }
   /** A redirect that is not followed. */
   | { readonly kind: "misdirected"; readonly reason: string };
@@ -25,24 +25,24 @@ export type Exchange =
 export interface PostOptions {
   readonly url: string;
   readonly redirects?: RedirectOptions;
-  /** For the whole exchange, ms. */
+  /** Deadline of the whole exchange, in ms. */
   readonly timeoutMs: number;
   readonly bodyBytesMax: number;
-  /** For the body of the answer, from the end of its head, ms. */
+  /** Time for the body of the answer, from the end of its head, in ms. */
   readonly bodyWithinMs: number;
 }
 
 export interface Post {
   readonly body: string;
-  /** Of the configuration: sent to the endpoint's own origin only. */
+  /** Headers of the configuration, sent to the endpoint's own origin only. */
   readonly ownHeaders: HttpHeaders;
-  /** Of the sink, sent to each origin. */
+  /** Headers of the sink, sent to each origin. */
   readonly headers: HttpHeaders;
 }
 
 export class HttpPoster {
   readonly #options: PostOptions;
-  /** The address that 308 has led to: the endpoint has moved for good. */
+  /** The address that a 308 led to: the endpoint has moved for good. */
   #moved: { readonly url: string; readonly isOwnOrigin: boolean } | undefined;
 
   constructor(options: PostOptions) {
@@ -74,7 +74,7 @@ export class HttpPoster {
         if (status < 200 || status > 299) this.#moved = undefined;
         return { kind: "answered", status, retryAfter, body: text, isBodyWhole: isWhole };
       }
-      await readStart(answer.body, bodyBytesMax, bodyWithinMs); // to its end, so that its connection is kept
+      await readStart(answer.body, bodyBytesMax, bodyWithinMs); // to its end, so that the connection is kept
       const redirect = judgeRedirect({ status, location }, at.url, configured, followed, redirects);
       if (redirect.kind === "refused") return { kind: "misdirected", reason: redirect.reason };
       isForGood &&= status === 308;
@@ -83,7 +83,7 @@ export class HttpPoster {
   }
 }
 
-/** Reads what the bounds allow. A body that was read to its end leaves its connection for the next post. */
+/** Reads the body within the bounds. A body that was read to its end leaves the connection for the next post. */
 async function readStart(body: Readable, bytesMax: number, withinMs: number) {
   const chunks: AsyncIterator<Uint8Array> = body[Symbol.asyncIterator]();
   const decoder = new TextDecoder();
@@ -103,7 +103,7 @@ async function readStart(body: Readable, bytesMax: number, withinMs: number) {
       if (left < 0) return { text, isWhole: false };
     }
   } catch (error) {
-    // The head of the answer has said enough, unless somebody must read the rest.
+    // The head of the answer suffices, unless the caller needs the whole body.
     return { text: `${text} (broke off: ${reasonOf(error)})`, isWhole: false };
   } finally {
     clearTimeout(timer);
@@ -111,7 +111,7 @@ async function readStart(body: Readable, bytesMax: number, withinMs: number) {
   }
 }
 
-/** Of several addresses of a host that all fail, the first says why. */
+/** Where all addresses of a host fail, the reason of the first one. */
 function reasonOf(error: unknown): string {
   if (error instanceof AggregateError && error.message === "") return reasonOf(error.errors[0]);
   return error instanceof Error ? ((error.cause as Error | undefined)?.message ?? error.message) : String(error);

@@ -1,18 +1,18 @@
-// Failures inside an answer of 2xx, for endpoints that answer record by record. Pure. `list` points to a list in the body:
+// Finds the failures inside a 2xx answer, for endpoints that answer record by record. Pure. `list` points to a list in the body:
 //
 //   { list: "/items", status: "/*/status", reason: "/*/error/reason" }   an entry for each record (Elasticsearch's bulk form)
 //   { list: "/insertErrors", index: "/index" }                           an entry for each failure, with the record's index
 //   { list: "/failed", index: "" }                                       a list of indexes
 //
-// An entry's status is judged as an answer's own is. An entry of a failure without a status is a rejection.
+// An entry's status is judged like the status of an answer. A failure without a status is a rejection.
 import { RejectedError } from "../../../protocols/errors.ts";
 import { parseJson } from "../../../protocols/values/parse_json.ts";
 import { type AnswerOverrides, type Verdict, verdictOf } from "./http_answer.ts";
 
 export interface FailureOptions {
-  /** JSON Pointer into the body. Where nothing lies there, all records were taken. */
+  /** JSON Pointer into the body. If the body has nothing at this place, all records were taken. */
   readonly list: string;
-  /** JSON Pointer into an entry, to the index of its record in the request, from 0. Absent: entry n is of record n. */
+  /** JSON Pointer into an entry, to its record's index in the request, from 0. Absent: entry n belongs to record n. */
   readonly index?: string;
   /** JSON Pointer into an entry, to its status; `*` stands for the only key of a map. */
   readonly status?: string;
@@ -25,11 +25,11 @@ export interface RecordFailure {
   readonly reason: string;
 }
 
-/** Bounds of the JSON values in a body of at most 8 MiB. */
+/** Bounds of the JSON values in a body, which has at most 8 MiB. */
 const SCAN_LIMITS = { tokensMax: 1_000_000, depthMax: 64 };
 const REASON_CHARACTERS_MAX = 300;
 
-/** The records of the request that were not taken, ascending; a text where the body does not say in the form of the options. */
+/** The records of the request that were not taken, in ascending order. A reason where the body does not fit the options. */
 export function failuresIn(
   body: string,
   count: number,
@@ -65,7 +65,7 @@ function verdictIn(entry: unknown, { status, index }: FailureOptions, overrides?
   const found = valueAt(entry, status);
   const number = typeof found === "string" ? Number(found) : found;
   if (typeof number === "number" && number >= 100 && number < 600) return verdictOf(number, overrides);
-  // No status beside an entry of each record: it was taken. Any other text is a failure that has no number.
+  // In a list of all records, an entry without a status was taken. A text that is no number is a failure.
   return found === undefined || found === null ? (index === undefined ? "taken" : "reject") : "reject";
 }
 
@@ -76,7 +76,7 @@ function reasonIn(entry: unknown, { reason, status }: FailureOptions): string {
   return (words === "" ? JSON.stringify(entry) : words).slice(0, REASON_CHARACTERS_MAX);
 }
 
-/** RFC 6901, and `*` for the only key of a map. */
+/** Follows a JSON Pointer (RFC 6901), where `*` stands for the only key of a map. */
 function valueAt(value: unknown, pointer: string): unknown {
   let found = value;
   for (const step of pointer.split("/").slice(1)) {

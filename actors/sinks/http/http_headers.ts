@@ -1,6 +1,6 @@
 /**
- * The headers of a request: those of the configuration beside those of the sink. Pure. Names are compared without regard to case
- * (RFC 9110, section 5.1), so that no header is sent twice or under two values.
+ * Merges the headers of the configuration with those of the sink. Pure. Names are compared without regard to case (RFC 9110,
+ * section 5.1), so that no header is sent twice or with two values.
  */
 
 export type HttpHeaders = Readonly<Record<string, string>>;
@@ -22,7 +22,7 @@ const NOT_OF_THE_CONFIGURATION: Readonly<Record<string, string>> = {
   upgrade: "the sink speaks HTTP alone",
 };
 
-/** Why the headers of the configuration can not be sent; undefined where they can. Names no value: a value may be a secret. */
+/** Why the configuration's headers can not be sent; undefined where they can. Names no value, as a value may be a secret. */
 export function faultOfHeaders(headers: HttpHeaders): string | undefined {
   const seen = new Map<string, string>();
   for (const name of Object.keys(headers)) {
@@ -36,12 +36,12 @@ export function faultOfHeaders(headers: HttpHeaders): string | undefined {
   return undefined;
 }
 
-/** The value of a header, whatever the case of its name. */
+/** The value of a header; the case of its name does not matter. */
 export function headerIn(headers: HttpHeaders, name: string): string | undefined {
   return Object.entries(headers).find(([one]) => one.toLowerCase() === name)?.[1];
 }
 
-/** Both, under names in lower case. A header of the sink goes before one of the configuration. */
+/** Both sets of headers, by names in lower case. A header of the sink replaces the configuration's. */
 export function mergeHeaders(ofConfiguration: HttpHeaders, ofSink: HttpHeaders): HttpHeaders {
   const named = [...Object.entries(ofConfiguration), ...Object.entries(ofSink)];
   return Object.fromEntries(named.map(([name, value]) => [name.toLowerCase(), value]));

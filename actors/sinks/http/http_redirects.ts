@@ -1,7 +1,7 @@
 /**
- * Which redirects a post follows. Pure. 307 and 308 keep method and body, so they are followed: on the endpoint's own origin, and
- * to origins that the configuration names, without its headers, as any of them may be a secret. 301, 302 and 303 would make
- * a GET of the post: a person must correct the address.
+ * Decides which redirects a post follows. Pure. 307 and 308 keep method and body. They are followed on the endpoint's own origin, and
+ * to origins that the configuration names. Other origins get none of the configuration's headers, as any of them may be a secret.
+ * 301, 302 and 303 would turn the post into a GET: a person must correct the address.
  */
 
 export interface RedirectOptions {
@@ -19,8 +19,8 @@ export const isRedirect = (status: number): boolean => status >= 300 && status <
 
 /**
  * @param from the address that answered
- * @param configured the sink's `url`: its origin is the endpoint's own
- * @param followed redirects of this post so far
+ * @param configured the sink's `url`, whose origin is the endpoint's own
+ * @param followed how many redirects this post has followed so far
  */
 export function judgeRedirect(
   answer: { readonly status: number; readonly location: string | null },

@@ -1,4 +1,4 @@
-/** Records as one HTTP request. Pure: records that no request can hold are found here, before a byte is sent (S8). */
+/** Makes one HTTP request of records. Pure. Records that no request can hold are found here, before a byte is sent (sink S8). */
 
 import { InvariantError } from "../../../protocols/errors.ts";
 import { type PartitionReference, partitionName } from "../../../protocols/position.ts";
@@ -6,20 +6,20 @@ import { finalRejection, INEXPRESSIBLE_CODE } from "../expressible.ts";
 import { jsonText } from "../file/file_format.ts";
 import type { Rejection, SinkRecord } from "../sink.ts";
 
-/** Lines of JSON, a list of JSON objects, or the JSON object of the only record. */
+/** `ndjson`: lines of JSON. `json`: an array of objects. `object`: the JSON object of the only record. */
 export type HttpFormat = "ndjson" | "json" | "object";
 
 export interface RequestForm {
   readonly partition: PartitionReference;
   readonly replay?: string | undefined;
   readonly format: HttpFormat;
-  /** Of the configuration; undefined: that of the format. */
+  /** `Content-Type` of the configuration. Undefined: that of the format. */
   readonly contentType?: string | undefined;
 }
 
 export type PreparedRequest =
   | { readonly kind: "request"; readonly body: string; readonly headers: Readonly<Record<string, string>> }
-  /** `at` counts from the request's first record. */
+  /** `at` is the index in the request. */
   | { readonly kind: "rejected"; readonly records: readonly Rejection[] };
 
 export function prepareRequest(records: readonly SinkRecord[], form: RequestForm): PreparedRequest {
@@ -64,7 +64,7 @@ function bodyOf(texts: readonly string[], format: HttpFormat): string {
   }
 }
 
-/** The message of a refused header holds its value. */
+/** Bounds a reason, in characters: the error of a refused header holds the header's value. */
 const REASON_CHARACTERS_MAX = 300;
 
 function headerFault(name: string, value: string): string | undefined {
@@ -78,11 +78,12 @@ function headerFault(name: string, value: string): string | undefined {
 }
 
 /**
- * `stream/partition/epoch/offset.index-offset.index`: the first and the last record of the request, and `/count` where it holds
- * more than one: what is left of a request that an endpoint took in part has another key. A replay sends once more on
- * purpose, and its positions may be those of dead letters: its keys begin with its name, and are its own. A dead letter that is
- * sent alone has a key of its record: no endpoint takes a record twice because it was tried, and set aside, several times. No
- * name of a replay begins with `~`.
+ * `stream/partition/epoch/offset.index-offset.index`: the first and the last record of the request. `/count` follows where the
+ * request holds several records, so that the rest of a request that was taken in part has another key.
+ *
+ * A replay sends records again on purpose, and its positions may be those of dead letters. So its keys begin with its name. A dead
+ * letter that is sent alone has a key of its record, below `~letter`, which no replay's name begins with. So an endpoint takes a
+ * record once, however often that record was set aside.
  */
 export function idempotencyKey(partition: PartitionReference, records: readonly SinkRecord[], replay?: string): string {
   const prefix = replay === undefined ? "" : `replay/${encodeURIComponent(wellFormed(replay))}/`;
@@ -98,6 +99,6 @@ export function idempotencyKey(partition: PartitionReference, records: readonly 
   return `${prefix}${name}/${first.position.epoch}/${of(first)}-${of(last)}${count}`;
 }
 
-/** Half of a surrogate pair can not be encoded: its code stands for it. */
+/** Replaces half of a surrogate pair, which can not be encoded, by its code. */
 const wellFormed = (name: string): string =>
   name.replace(/\p{Surrogate}/gu, (half) => `\\u${half.charCodeAt(0).toString(16)}`);

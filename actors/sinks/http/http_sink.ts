@@ -2,12 +2,12 @@
  * Posts records to an HTTP endpoint. Effectively once where the endpoint honours `Idempotency-Key` (E15): the key names the
  * first and the last record of its request by their (entry epoch, offset, index), and nothing that a retry changes.
  *
- *   H1. Requests are sent one after another, in the order of their records, and a write ends at the first that was not taken:
- *       records taken before stay taken (S7). The delivery says which records share a request, and keeps to that (D13).
- *   H2. An answer is judged by its status (http_answer.ts), where the configuration says nothing else. A request of several
- *       records that is refused is sent record by record, to find which ones.
- *   H3. A record that no request can hold is rejected before a byte of the request is sent (S8).
- *   H4. A post ends within `timeoutMs`, redirects included, or once the write is given up (S9).
+ *   H1. Requests are sent one after another, in the order of their records. A write ends at the first request that was not taken;
+ *       records taken before stay taken (sink S7). The delivery says which records share a request (delivery D13).
+ *   H2. An answer is judged by its status (http_answer.ts), unless the configuration gives another verdict. A refused request of
+ *       several records is answered `refused_together`, so that the delivery finds the records at fault.
+ *   H3. A record that no request can hold is rejected before a byte of the request is sent (sink S8).
+ *   H4. A post ends within `timeoutMs`, redirects included, or once the write is given up (sink S9).
  */
 import { ConfigurationError } from "../../../protocols/errors.ts";
 import type {
@@ -43,12 +43,12 @@ export interface HttpSinkOptions {
 const RECORDS_PER_REQUEST = 1;
 const TIMEOUT_MS = 10_000;
 const REASON_CHARACTERS_MAX = 300;
-/** A write answers after this time, so that the position follows the taken records. */
+/** A write answers after this time, in ms, so that the position follows the taken records. */
 const WRITE_WITHIN_MS = 1_000;
-/** Of an answer's body: enough for a reason, and for most bodies to be read to their end. */
+/** Most bytes read of an answer's body: enough for a reason, and to read most bodies to their end. */
 const BODY_BYTES_MAX = 65_536;
 const BODY_WITHIN_MS = 1_000;
-/** Of a body that tells failures: 800 bytes for each of 10,000 records. */
+/** Most bytes read of a body that lists failures: 800 bytes for each of 10,000 records. */
 const FAILURES_BYTES_MAX = 8 * 1024 * 1024;
 
 const POINTER = { type: "string", pattern: "^(/|$)" } as const;
@@ -61,12 +61,12 @@ export const httpSink: SinkDefinition<HttpSinkOptions> = {
     additionalProperties: false,
     required: ["url"],
     properties: {
-      url: { type: "string", pattern: "^https?://", description: "Where the records are posted." },
+      url: { type: "string", pattern: "^https?://", description: "Address to which the records are posted." },
       headers: {
         type: "object",
         additionalProperties: { type: "string" },
         description:
-          "Sent with each request to the origin of `url`, and to no other. `Content-Type` stands in for the format's own, and goes with the body to any origin. Refused are the headers that the sink sets (`Idempotency-Key`, `traceparent`, `Content-Encoding`, `Content-Length`, `Host`) and those of the connection (`Connection`, `Expect`, `Keep-Alive`, `Proxy-Connection`, `TE`, `Trailer`, `Transfer-Encoding`, `Upgrade`).",
+          "Headers of each request to the origin of `url`, and to no other origin. `Content-Type` replaces the format's own, and goes with the body to any origin. Refused are the headers that the sink sets (`Idempotency-Key`, `traceparent`, `Content-Encoding`, `Content-Length`, `Host`) and those of the connection (`Connection`, `Expect`, `Keep-Alive`, `Proxy-Connection`, `TE`, `Trailer`, `Transfer-Encoding`, `Upgrade`).",
       },
       format: {
         enum: ["ndjson", "json", "object"],
@@ -80,32 +80,38 @@ export const httpSink: SinkDefinition<HttpSinkOptions> = {
         maximum: 10_000,
         default: RECORDS_PER_REQUEST,
         description:
-          "Records that may share a request. With more than one, how records are cut into requests is stored before they are sent, so that each request keeps its key over retries, restarts and moves.",
+          "Most records in one request. With more than one, the cut of records into requests is stored before they are sent, so that each request keeps its key over retries, restarts and moves.",
       },
       timeoutMs: {
         type: "integer",
         minimum: 1,
         default: TIMEOUT_MS,
-        description: "For each request, redirects included.",
+        description: "Deadline of each request, redirects included.",
       },
       answers: {
         type: "object",
         propertyNames: { pattern: "^([245][0-9][0-9]|[245]xx)$" },
         additionalProperties: { enum: VERDICTS },
         description:
-          'What follows a status ("409") or a class of them ("5xx"): `taken`, `retry`, `wait` (tried again, and an error in the log: a person must act), `reject` (set aside after some tries). Standard: 2xx taken; 401 to 407, 410, 411, 414, 415, 417, 421, 426, 428, 431, 451, 501, 505 and 511 wait; 408, 425, 429 and other 5xx retry, after `Retry-After`; other 4xx reject.',
+          'The verdict on a status ("409") or a class of statuses ("5xx"): `taken`, `retry`, `wait` (tried again, with an error in the log, as a person must act) or `reject` (set aside after some tries). Standard: 2xx taken; 401 to 407, 410, 411, 414, 415, 417, 421, 426, 428, 431, 451, 501, 505 and 511 wait; 408, 425, 429 and other 5xx retry, after `Retry-After`; other 4xx reject.',
       },
       redirects: {
         type: "object",
         additionalProperties: false,
-        description: "307 and 308 are followed; other redirects wait for a person.",
+        description: "Redirects by 307 and 308 are followed. Other redirects wait for a person.",
         properties: {
-          max: { type: "integer", minimum: 0, maximum: 20, default: REDIRECTS_MAX, description: "For each request." },
+          max: {
+            type: "integer",
+            minimum: 0,
+            maximum: 20,
+            default: REDIRECTS_MAX,
+            description: "Most redirects of each request.",
+          },
           origins: {
             type: "array",
             items: { type: "string", pattern: "^https?://[^/]+/?$" },
             description:
-              "Other origins that a redirect may lead to (`https://other.example`); of `headers` they are sent `Content-Type` alone.",
+              "Other origins that a redirect may lead to (`https://other.example`). Of `headers` they get `Content-Type` alone.",
           },
         },
       },
@@ -113,20 +119,23 @@ export const httpSink: SinkDefinition<HttpSinkOptions> = {
         type: "object",
         additionalProperties: false,
         required: ["list"],
-        description: "For endpoints that answer record by record inside a 2xx.",
+        description: "For endpoints whose 2xx answers list failures record by record.",
         properties: {
-          list: { ...POINTER, description: "JSON Pointer to a list in the body; where nothing is, all were taken." },
+          list: {
+            ...POINTER,
+            description: "JSON Pointer to a list in the body. Without the list, all records were taken.",
+          },
           index: {
             ...POINTER,
             description:
-              "Each entry is a failure: JSON Pointer in it to the record's index in the request, from 0. Absent: entry n is of record n.",
+              "For a list of failures: JSON Pointer in an entry to its record's index in the request, from 0. Without it, entry n belongs to record n.",
           },
           status: {
             ...POINTER,
             description:
-              "JSON Pointer in an entry to its status, judged as an answer's; `*` stands for the only key of a map. A failure without one is rejected.",
+              "JSON Pointer in an entry to its status, which is judged like an answer's. `*` stands for the only key of a map. A failure without a status is rejected.",
           },
-          reason: { ...POINTER, description: "JSON Pointer in an entry to why." },
+          reason: { ...POINTER, description: "JSON Pointer in an entry to the reason." },
         },
       },
     },
@@ -147,7 +156,7 @@ export const httpSink: SinkDefinition<HttpSinkOptions> = {
       );
     }
     try {
-      // Refused by the standard of requests: an address that is none, one with a password in it, a header's bad name or value.
+      // `Request` refuses an invalid address, an address with a password, and an invalid name or value of a header.
       new Request(url, { method: "POST", headers });
     } catch (error) {
       throw new ConfigurationError(
@@ -200,11 +209,11 @@ class HttpWriter implements SinkWriter {
     return { kind: "written" };
   }
 
-  /** Undefined once all of the records, the first of which is number `count` of the batch, were taken. */
+  /** Sends one request; `count` is the index of its first record in the batch. Undefined once all its records are taken. */
   async #send(records: readonly SinkRecord[], count: number, signal?: AbortSignal): Promise<WriteOutcome | undefined> {
     const { headers: ownHeaders = {}, format = "ndjson" } = this.#options;
     const { partition, replay } = this.#context;
-    // Cut before the configuration asked for `object`: one by one, as after a refusal.
+    // The cut is older than the format `object`: the records go one by one, as after a refusal.
     if (format === "object" && records.length > 1) {
       const reason = "'format: object' takes one record a request";
       return { kind: "taken", count, problem: { kind: "refused_together", count: records.length, reason } };
@@ -271,14 +280,14 @@ class HttpWriter implements SinkWriter {
   }
 }
 
-/** The records of the request that were taken, as indexes in the batch. */
+/** The records of the request that were taken, by their indexes in the batch. */
 function beyondOf(failures: readonly RecordFailure[], ofRequest: number, count: number) {
   const failed = new Set(failures.map(({ at }) => at));
   const taken = Array.from({ length: ofRequest }, (_, at) => at).filter((at) => !failed.has(at));
   return { beyond: taken.map((at) => at + count) };
 }
 
-/** Failures that may pass by themselves come first. Once none is left, the others are refused again, and set aside. */
+/** Failures that may pass by themselves come first. Once none is left, the other records are refused again and set aside. */
 function problemOf(failures: readonly RecordFailure[], count: number, cannot: string): WriteProblem {
   const retry = failures.find(({ verdict }) => verdict === "retry");
   if (retry !== undefined) return { kind: "unavailable", reason: `${cannot}: ${retry.reason}` };
@@ -288,5 +297,5 @@ function problemOf(failures: readonly RecordFailure[], count: number, cannot: st
   return { kind: "rejected", records: rejected };
 }
 
-/** Without half of a surrogate pair at its end, which no encoder would keep. */
+/** The start of a text, without half of a surrogate pair, which no encoder would keep. */
 const startOf = (text: string): string => text.slice(0, REASON_CHARACTERS_MAX).replace(/\p{Surrogate}/gu, "");

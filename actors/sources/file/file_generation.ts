@@ -1,4 +1,4 @@
-/** One generation of a followed file, open, and the place that is stored of it. */
+/** One open generation of a followed file, with its stored place. */
 
 import { FileText, type TextOptions } from "../records/file_text.ts";
 import { type FilePlace, type ReadFile, seenOf } from "./file_place.ts";
@@ -9,21 +9,21 @@ export interface Generation extends Pick<FilePlace, "backTo"> {
   readonly text: FileText;
   readonly before: readonly ReadFile[];
   place: FilePlace;
-  /** Time of the file's last change when copies of it were looked for. */
+  /** Time of the file's last change at the last search for copies of it. */
   lookedAtNs?: bigint;
   isRestTold: boolean;
-  /** It is read before late bytes are: it has waited for some, or is read again. */
+  /** Whether it is read before any late bytes, as it has waited for some or is read again. */
   readonly isDue: boolean;
 }
 
-/** Where a generation begins; without `offset`, at the beginning of its file. */
+/** The place where a generation begins. Without `offset`, that is the beginning of its file. */
 export type Begin = Pick<Generation, "number" | "before" | "backTo"> &
   Partial<Pick<FilePlace, "offset" | "mark" | "seen" | "lineEndsAt">> & {
     readonly sinceMs?: number | undefined;
     readonly isDue?: boolean;
   };
 
-/** Undefined where the file holds other bytes than were read: it was emptied since it was found. */
+/** Undefined if the file holds other bytes than were read, as it was emptied after it was found. */
 export async function openGeneration(
   file: SourceFile,
   options: TextOptions,
@@ -35,7 +35,7 @@ export async function openGeneration(
   const place = {
     ...(await placeOf(begun)),
     ...(lineEndsAt === undefined ? {} : { lineEndsAt }),
-    // Of a file that was emptied before anything of it was seen, copies are older than it is now.
+    // If the file was emptied before any of its bytes were seen, its copies are older than its last change.
     ...(sinceMs === undefined ? {} : { modifiedMs: sinceMs }),
   };
   return { ...begun, place };
@@ -59,7 +59,7 @@ export async function placeOf({ text, number, before, backTo }: Omit<Generation,
   };
 }
 
-/** The place behind all bytes that were read, those of a record that is held too. */
+/** The place behind all bytes read, also behind those of a record that is held. */
 export const seenPlaceOf = ({ place, text }: Generation): FilePlace => ({
   ...place,
   offset: text.nextByte,

@@ -1,4 +1,4 @@
-/** The options of the source that follows a file, as a schema and as the reader of its text takes them. */
+/** The options of the source `file`: their schema, and their form for the reader of the text. */
 import type { TextOptions } from "../records/file_text.ts";
 import { ENCODINGS, type Encoding } from "../records/text_shape.ts";
 import type { OptionWarning } from "../source.ts";
@@ -34,20 +34,20 @@ export const FILE_OPTIONS = {
     from: {
       enum: ["beginning", "end"],
       default: "beginning",
-      description: "Where a file that was never read is begun.",
+      description: "Where reading begins in a file that was never read.",
     },
     encoding: {
       enum: ENCODINGS,
       default: "utf-8",
-      description: "Of the text. A byte order mark in the file wins over it.",
+      description: "Encoding of the text. A byte order mark in the file wins over it.",
     },
-    delimiter: { type: "string", minLength: 1, default: ",", description: "Of CSV." },
+    delimiter: { type: "string", minLength: 1, default: ",", description: "Delimiter of CSV." },
     columns: {
       type: "array",
       items: { type: "string" },
       minItems: 1,
       uniqueItems: true,
-      description: "Of CSV. Without it, the first record of each file names them.",
+      description: "Names of the CSV columns. Without it, the first record of each file names them.",
     },
     numbers: {
       type: "boolean",
@@ -59,14 +59,14 @@ export const FILE_OPTIONS = {
       oneOf: [{ type: "integer", minimum: 10 }, { enum: ["never"] }],
       default: 3_000,
       description:
-        "Milliseconds without more bytes after which a last line counts without its line break; `never`: not before the file is rotated.",
+        "Milliseconds without more bytes after which a last line without a line break is read. `never`: not before the file is rotated.",
     },
     lineBytesMax: {
       type: "integer",
       minimum: 1,
       maximum: LINE_BYTES_MAX,
       default: LINE_BYTES_MAX,
-      description: "A longer line is set aside with its beginning.",
+      description: "The beginning of a longer line is set aside.",
     },
   },
   additionalProperties: false,
@@ -81,7 +81,7 @@ export function fileOptionWarnings({ path }: FileSourceOptions): readonly Option
   return [{ key: "path", reason }];
 }
 
-/** Infinity for never. */
+/** The option in ms; infinity for `never`. */
 export function lastLineAfterMsOf({ lastLineAfterMs }: FileSourceOptions): number {
   if (lastLineAfterMs === "never") return Number.POSITIVE_INFINITY;
   return lastLineAfterMs ?? FILE_OPTIONS.properties.lastLineAfterMs.default;

@@ -1,4 +1,4 @@
-/** What a file source tells a person about its file: each thing once for each change, with the path. */
+/** The log lines of a file source, for a person. Each is written once for each change, with the path. */
 
 import type { FileText } from "../records/file_text.ts";
 import type { FoundRecord } from "../records/record_cutter.ts";
@@ -26,43 +26,43 @@ export class FileReports {
     this.#context.log(level, message, { path: this.#options.path, ...fields });
   }
 
-  /** The path can not be read, or can again. */
+  /** Reports that the path can not be read, or that it can be read again. */
   trouble(trouble: FileTroubleError | undefined): void {
     if (trouble?.errno === this.#trouble) return;
     const errno = trouble?.errno;
     this.#trouble = errno;
     this.#context.trouble(errno);
     if (trouble === undefined) this.log("info", "the file can be read");
-    else if (errno === "ENOENT") this.log("info", "waiting for the file to be there", { errno });
+    else if (errno === "ENOENT") this.log("info", "waiting for the file to exist", { errno });
     else this.log("error", "the file can not be read", { errno, reason: trouble.message });
   }
 
-  /** A warning where a program has shown that it writes on to the file. */
+  /** A warning if late bytes came from the file before, else an information. */
   lateEnd({ inode }: SourceFile, reason: string, wasLate: boolean): void {
-    const message = "a rotated file is looked at no more: what is written to it from now on is not read";
+    const message = "a rotated file is looked at no more: bytes written to it from now on are not read";
     this.log(wasLate ? "warn" : "info", message, { inode, reason });
   }
 
-  /** After a restart: files read before that lie under no name, or can not be told from others. */
+  /** After a restart: earlier files that have no name any more, or can not be told from others. */
   notFound(files: readonly ReadFile[]): void {
     if (files.length === 0) return;
     const message =
-      "rotated files are not found again, perhaps as they were compressed or removed: what was written to them since is not read";
+      "rotated files are not found again, perhaps as they were compressed or removed: bytes written to them since are not read";
     this.log("info", message, { inodes: files.map(({ inode }) => inode) });
   }
 
-  /** Once for each file. */
+  /** Reports late bytes, once for each file. */
   late({ inode }: SourceFile, { offset }: ReadFile, generation: number): void {
     if (this.#lateInodes.has(inode)) return;
     this.#lateInodes = new Set([inode, ...this.#lateInodes].slice(0, FILES_BEFORE_MAX));
     this.log(
       "info",
-      "a program writes on to a file that was rotated: what it writes comes in between the records of the next file",
+      "a program writes on to a file that was rotated: its late records come between those of the next file",
       { inode, offset, generation },
     );
   }
 
-  /** Whether it was replaced by one that begins alike and goes on in another way. */
+  /** Reports if the next file begins like the one read, and goes on with other bytes. */
   async readAgain({ file, head, offset }: FileText, next: SourceFile): Promise<void> {
     const { path } = this.#options;
     if (next.path !== path || !(await beginsAlike(next, head)) || !(await isReplaced(path, file, offset))) return;
@@ -80,7 +80,7 @@ export class FileReports {
     this.#damage = damage;
   }
 
-  /** Whether one of the records is the rest of a line whose first part was given out before. */
+  /** Whether a record is the rest of a line whose first part was given out before. If so, reports it. */
   rest(records: readonly FoundRecord[]): boolean {
     const rest = records.find(({ isRest }) => isRest);
     if (rest === undefined) return false;
@@ -92,14 +92,14 @@ export class FileReports {
     return true;
   }
 
-  /** The item, whose reason names the place where it is malformed. */
+  /** The item. For a malformed one, the place is put before its reason. */
   item(item: SourceItem, generation: number, offset: number): SourceItem {
     if (item.kind === "event") return item;
     this.log("warn", "a record was set aside", { generation, offset, reason: item.reason });
     return { ...item, reason: `${this.#options.path}, byte ${offset}: ${item.reason}` };
   }
 
-  /** `lostBytes` counts bytes that were seen: those written after the last look are in no count. */
+  /** Reports bytes that can not be found. `lostBytes` counts bytes that were seen, not those written after the last look. */
   async loss(over: FilePlace, wasUnwatched: boolean, signal: AbortSignal): Promise<void> {
     const { sizeBytes, offset, generation, modifiedMs } = over;
     const lostBytes = sizeBytes === undefined ? undefined : Math.max(0, sizeBytes - offset);

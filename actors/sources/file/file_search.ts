@@ -1,12 +1,11 @@
 /**
- * Finds the file that was being read, and the file to read after it, by what they hold and not by their names alone.
+ * Finds the file that was being read, and the file to read after it, by their bytes and not by their names alone.
  *   S1. The file with the inode is looked for first, under any name in its folder or directly below.
- *   S2. Without it, a copy is looked for: plain or compressed, at least as new, holding the very bytes before the place.
- *       Where few bytes were read, only the path and names that begin with the file's or that rotation gives are believed.
- *   S3. The next file is the oldest rotated one that is newer than the file that is over, else the one at the path.
- *   S4. What was read before is not read again: a file that holds just that is passed over, where the file that was read
- *       is not there any more under its own inode. Nor is a file begun that `late_files` looks at, whatever is in it
- *       now: of one that was left empty, all its bytes are late ones.
+ *   S2. Without it, a copy is looked for: plain or compressed, at least as new, with the same bytes before the place. If few bytes
+ *       were read, only the path, names that begin with the file's, and names that rotation gives are trusted.
+ *   S3. The next file is the oldest rotated one that is newer than the finished file, else the one at the path.
+ *   S4. No file is read again. A file that holds just the bytes of an earlier file is skipped, if no file has that one's inode. A
+ *       file that `late_files` looks at is not begun either: all its new bytes are late ones.
  */
 import {
   type FilePlace,
@@ -21,12 +20,12 @@ import { FileTroubleError } from "./file_trouble.ts";
 import { isNamedAfter, type Sibling, siblingsOf } from "./rotated_files.ts";
 import { SourceFile } from "./source_file.ts";
 
-/** S1, S2. Whoever asks closes it. */
+/** S1, S2. The caller closes the file. */
 export const findPlace = (path: string, place: FilePlace, signal: AbortSignal): Promise<SourceFile | undefined> =>
   overMoves(async () => {
     const siblings = await siblingsOf(path);
     const own = siblings.filter(({ inode }) => inode === place.inode);
-    // Where the path is a link that leads elsewhere now, the file may lie where it led before.
+    // If the path is a link with a new target, the file may lie at its former target.
     const candidates = [{ path }, ...own, ...(place.path === undefined ? [] : [{ path: place.path }])];
     const found = await firstThat(candidates, signal, async (file) => (await isOwn(file, place)) && holds(file, place));
     return found ?? copyAmong(siblings, path, place, signal);
@@ -50,11 +49,11 @@ async function copyAmong(
   );
   const plainFirst = copies.toSorted((left, right) => Number(isCompressed(left)) - Number(isCompressed(right)));
   const isCopy = async (file: SourceFile) => file.inode !== place.inode && (await holds(file, place));
-  // A short mark is one of all the bytes that were read: at the path itself it is believed too.
+  // A short mark covers all the bytes that were read, so it is trusted for the file at the path itself.
   return firstThat([...plainFirst, { path }], signal, isCopy);
 }
 
-/** Files beside the path, named like it, that can not be read: the rest of a file that is gone may lie in one of them. */
+/** Files beside the path, with similar names, that can not be read. The rest of a missing file may lie in one of them. */
 export async function unreadableBeside(path: string, signal: AbortSignal): Promise<readonly string[]> {
   const unreadable: string[] = [];
   for (const { path: beside } of (await siblingsOf(path)).filter(({ isNear }) => isNear).slice(-UNREADABLE_LOOKS_MAX)) {
@@ -68,21 +67,21 @@ export async function unreadableBeside(path: string, signal: AbortSignal): Promi
   return unreadable;
 }
 
-/** Newest files looked at for a warning's sake. */
+/** Most files that are tried for that warning, the newest ones. */
 const UNREADABLE_LOOKS_MAX = 16;
 
 export interface LaterSearch {
-  /** The file that is over still holds what was read, under its inode; else that inode may hold something else. */
+  /** Whether the finished file still holds the bytes read, under its inode. If not, the inode may be another file's. */
   readonly isIntact: boolean;
-  /** Time of its last change when an earlier life saw it last: what is written to it late afterwards makes it no newer. */
+  /** Time of its last change as an earlier life saw it. Late bytes written since do not make the file newer. */
   readonly foundMs: number | undefined;
-  /** Whether the file, or what it is a copy of, is looked at for late bytes. */
+  /** Whether the file, or the file that it is a copy of, is looked at for late bytes. */
   isLate(file: SourceFile): Promise<boolean>;
-  /** Told of each rotated file that may be written to yet and was passed over: empty ones, and those for late bytes. Oldest first. */
+  /** Called for each rotated file that was skipped and may still be written to: empty ones, and those looked at. Oldest first. */
   onEmpty(file: MadeFile): void;
 }
 
-/** S3, S4. Undefined where none was rotated since. */
+/** S3, S4. Undefined if no file was rotated since. */
 export const findLater = (
   path: string,
   over: FilePlace,
@@ -113,7 +112,7 @@ export const findLater = (
       if (isThere === "moved") return "moved";
       if (!isThere) gone.push(read);
     }
-    // An empty one may be written to yet: it is begun, and looked at from then on (late_files). It is no copy of an empty one.
+    // An empty file may still be written to, so it is begun, and looked at from then on (late_files). It is no copy of an empty file.
     const isForCopy = !isIntact && over.offset === 0 && over.seen === undefined;
     const isRead = async (file: SourceFile) => {
       const { inode } = file;
@@ -129,7 +128,7 @@ export const findLater = (
     return firstThat(later, signal, async (file) => !(await isRead(file)));
   });
 
-/** An inode is given to a new file once it is free: one of which nothing was seen is told by when it was made. */
+/** The file system gives a free inode to a new file. If no byte of the file was seen, the time when it was made tells them apart. */
 async function isOwn(file: SourceFile, { inode, seen, bornMs = 0 }: FilePlace): Promise<boolean> {
   if (file.inode !== inode) return false;
   const { bornMs: own } = await file.standing();
@@ -138,23 +137,23 @@ async function isOwn(file: SourceFile, { inode, seen, bornMs = 0 }: FilePlace): 
 
 const isCompressed = ({ path }: Sibling): boolean => /\.(gz|gzip|zst|zstd)$/.test(path);
 
-/** A file that was written to late is newer than those rotated after it. A compressed one is made after what it holds: its name tells, or its time. */
+/** Whether one file was made after the other: by names, as late bytes and compression give older files newer times; else by times. */
 const isMadeAfter = (one: Sibling, own: Sibling): boolean =>
   own.bornMs > 0 && one.bornMs > own.bornMs && Number(one.modifiedNs / 1_000_000n) >= own.bornMs && !isCompressed(one);
 
-/** A copy may keep its time to whole seconds, or two of them; what it holds is looked at besides. */
+/** A copy may keep its time to one or two seconds only. Its bytes are compared as well. */
 const COPIED_TIME_MS = 2_000;
-/** A time that was kept as a floating number may be rounded. */
+/** A stored time is a floating number, and may be rounded. */
 const KEPT_TIME_MS = 1;
 
-/** Undefined for a place that an older version stored, without a time. */
+/** Undefined for a place that an older release stored without a time. */
 const isAsNew = ({ modifiedNs }: Sibling, { modifiedMs }: FilePlace, toleranceMs: number): boolean | undefined =>
   modifiedMs === undefined ? undefined : Number(modifiedNs / 1_000_000n) >= modifiedMs - toleranceMs;
 
-/** A file was renamed or removed between the look at its folder and its opening. */
+/** The file was renamed or removed between the listing of its folder and its opening. */
 type Moved = "moved";
 
-/** Looks at a folder that is rotated at the same time, before its files are taken as they were found. */
+/** Most listings of a folder whose files are rotated meanwhile. After that, the last listing is used. */
 const SEARCHES = 5;
 
 async function overMoves(search: () => Promise<SourceFile | Moved | undefined>): Promise<SourceFile | undefined> {
@@ -165,7 +164,7 @@ async function overMoves(search: () => Promise<SourceFile | Moved | undefined>):
   return undefined;
 }
 
-/** A file that can not be read is none that could be read on; the path's own trouble is told by who opens it next. */
+/** Skips files that can not be read. The next opening of the path reports the path's own trouble. */
 async function firstThat(
   candidates: readonly (Pick<Sibling, "path"> & Partial<Pick<Sibling, "inode">>)[],
   signal: AbortSignal,
@@ -194,7 +193,7 @@ async function isUnderItsInode(
   read: ReadFile,
   signal: AbortSignal,
 ): Promise<boolean | Moved> {
-  const own = siblings.filter((one) => isSameFile(one, read) !== false); // a copy of it may have been given its inode
+  const own = siblings.filter((one) => isSameFile(one, read) !== false); // a copy may have got the inode of the file
   const found = await firstThat(own, signal, (file) => holds(file, read));
   if (found === "moved") return found;
   await found?.close();

@@ -2,19 +2,19 @@
  * Follows a file that grows, over rotation and truncation, and gives each of its records once. A record's sequence is the
  * file's generation and the record's byte offset (E3).
  *
- *   F1. A generation's number and a mark of its first bytes are stored before the first record of it is given out: a restart
- *       counts no other way, and takes no other bytes for these.
- *   F2. A rotated file (renamed, copied or compressed, another made in its place) is read to its end before the next.
- *   F3. A file that holds other bytes than were read was written anew: what was not read of the old bytes is looked for in a copy,
- *       then a new generation begins. Bytes that are nowhere are told with their count.
- *   F4. At most one chunk and one record are held, however long the lines are.
- *   F5. A last line without a line break is ended once nothing has followed for `lastLineAfterMs`; after a rotation, for 1 s at
- *       most. Before it, time alone never ends half a value of JSON, an open quoted field of CSV, or half a character: the
- *       writer holds the rest. Where a line was ended is stored before it is given out: bytes appended afterwards are a line of their own, once.
- *   F6. A path that can not be read is told once for each change, and tried again at each look.
- *   F7. A file whose place another has taken that begins with all the bytes read, as an editor leaves it, is read on in that one.
- *   F8. What is written to a file after it was left (`late_files`) comes as a generation of its own. Then the file that is
- *       followed is read on, again as a generation of its own: sequences ascend, and nothing of it is read again.
+ *   F1. A generation's number and a mark of its first bytes are stored before its first record is given out. So a restart counts
+ *       alike, and takes no other bytes for these.
+ *   F2. A rotated file (renamed, copied or compressed, with another made in its place) is read to its end before the next.
+ *   F3. A file that holds other bytes than were read was written anew. Its unread old bytes are looked for in a copy; then a new
+ *       generation begins. Bytes that are found nowhere are reported with their count.
+ *   F4. Bytes written to a file after it was left (`late_files`) come as a generation of their own. Then the followed file is read
+ *       on, again as a generation of its own: sequences ascend, and no byte is read again.
+ *   F5. A last line without a line break ends once no byte has followed for `lastLineAfterMs`, or for 1 s after a rotation. Before
+ *       a rotation, time never ends half a JSON value, half a character or an open quoted field of CSV.
+ *   F6. A path that can not be read is reported once for each change, and tried again at each look.
+ *   F7. If another file takes the file's place and begins with all the bytes read, as an editor leaves it, reading goes on in it.
+ *   F8. The place where a last line was ended is stored before the line is given out. So bytes appended later are a line of their
+ *       own, once.
  */
 
 import { pause } from "../pause.ts";
@@ -52,9 +52,9 @@ import { SourceFile, standingOf } from "./source_file.ts";
 
 export type { FileSourceOptions } from "./file_options.ts";
 
-/** Times that a file is looked for before it counts as gone: it may be renamed in the middle of a look. */
+/** How often a file is looked for before it counts as gone, as it may be renamed during a look. */
 const LOOKS = 3;
-/** How long the last line of a rotated file may wait for its rest: the next file waits meanwhile. */
+/** The longest wait for the rest of a rotated file's last line, in ms. The next file waits meanwhile. */
 const ROTATED_LINE_AFTER_MS = 1_000;
 
 export const fileSource: SourceDefinition<FileSourceOptions> = {
@@ -69,7 +69,7 @@ export const fileSource: SourceDefinition<FileSourceOptions> = {
 
 /**
  * `overtaken`: the file was filled, copied and emptied between two looks. `replaced`: another file in its place begins with all
- * that was read. `late`: a file read before has grown.
+ * the bytes read. `late`: an earlier file has grown.
  */
 type Ending = "written anew" | "rotated" | "overtaken" | "replaced" | "late";
 type Steps<Result> = AsyncGenerator<SourceBatch, Result>;
@@ -80,14 +80,14 @@ class FileReader implements SourceReader {
   readonly #reports: FileReports;
   readonly #late: LateFiles;
   #place: FilePlace | undefined;
-  /** Where this life began. */
+  /** The place where this life began. */
   readonly #resumed: FilePlace | undefined;
   #open: SourceFile | undefined;
   #found: SourceFile | undefined;
-  /** Empty rotated files that the last search for the next file passed over. */
+  /** Empty rotated files that the last search for the next file skipped. */
   #empty: readonly MadeFile[] = [];
   #grown: Awaited<ReturnType<LateFiles["grown"]>>;
-  /** The generation that waits while a file read before is read on. */
+  /** The generation that waits while late bytes of an earlier file are read. */
   #waiting: Generation | undefined;
 
   constructor(options: FileSourceOptions, context: SourceContext, resume: FilePlace | undefined) {
@@ -117,7 +117,7 @@ class FileReader implements SourceReader {
     }
   }
 
-  /** All but the file that is read, and the one that reading goes back to. */
+  /** Finds the earlier files, except the one that is read and the one that reading goes back to. */
   async #findLate({ before = [], inode, backTo }: FilePlace, signal: AbortSignal): Promise<void> {
     const others = before.filter((one) => one.inode !== inode && one.inode !== backTo?.inode);
     this.#reports.notFound(await this.#late.find(this.#options.path, others, signal));
@@ -148,13 +148,13 @@ class FileReader implements SourceReader {
     }
   }
 
-  /** Reads one generation until it is over: answers how it ended, or undefined when `signal` did. */
+  /** Reads one generation until it is over, and answers how it ended. Undefined once `signal` aborts. */
   async *#follow(generation: Generation, signal: AbortSignal): Steps<Ending | undefined> {
     const { lineEndsAt } = generation.place;
     if (lineEndsAt !== undefined) {
       if ((yield* this.#readTo(generation, signal, lineEndsAt)) === "written anew") return "written anew";
       if (signal.aborted) return undefined;
-      yield* this.#finish(generation); // F5: as it was ended before
+      yield* this.#finish(generation); // F8: where it was ended before
     }
     const isLate = generation.backTo !== undefined;
     const lastLineAfterMs = lastLineAfterMsOf(this.#options);
@@ -164,7 +164,7 @@ class FileReader implements SourceReader {
     let seenBytes = generation.text.nextByte;
     while (!signal.aborted) {
       if (!isLate && (await this.#isOvertaken(generation, signal))) return "overtaken";
-      // Before the next file: a program that has opened that one writes to no other any more.
+      // Late bytes come before those of a next file: a program that has opened the next one no longer writes to an older one.
       if (!isRotated && !isDue) this.#grown = await this.#late.grown(this.#everyMs);
       if (!isRotated && !isDue && this.#grown !== undefined) return "late";
       isDue = false;
@@ -174,7 +174,7 @@ class FileReader implements SourceReader {
       quietMs = generation.text.nextByte === seenBytes ? quietMs : 0;
       seenBytes = generation.text.nextByte;
       const { file, isMidRecord } = generation.text;
-      // F5: a program writes on to a rotated file that it has not closed: its last line may be half of one.
+      // F5: a program may still write to a rotated file that it has not closed, so the last line may be half a line.
       const isOver = isRotated && (!isMidRecord || file.isCompressed);
       const afterMs = isRotated ? Math.min(lastLineAfterMs, ROTATED_LINE_AFTER_MS) : lastLineAfterMs;
       if (isOver || quietMs >= afterMs) {
@@ -185,17 +185,17 @@ class FileReader implements SourceReader {
       }
       const wasRotated = isRotated;
       isRotated ||= await this.#isRotated(generation);
-      if (isRotated !== wasRotated) quietMs = -this.#everyMs; // the time counts from the rename
+      if (isRotated !== wasRotated) quietMs = -this.#everyMs; // the wait begins at the rename
       await pause(this.#everyMs, signal);
       quietMs += this.#everyMs;
     }
     return undefined;
   }
 
-  /** An empty file that was written to and holds nothing that was seen tells nothing by its bytes. */
+  /** Whether an empty file was filled, copied and emptied since: only its copy can tell, as none of its bytes were seen. */
   async #isOvertaken(generation: Generation, signal: AbortSignal): Promise<boolean> {
     const { text, place } = generation;
-    if (text.file.path !== this.#options.path) return false; // nobody empties a rotated file
+    if (text.file.path !== this.#options.path) return false; // programs do not empty a rotated file
     if (text.head.length > 0 || place.seen !== undefined || place.offset > 0) return false;
     const { modifiedNs } = await text.file.standing();
     if (modifiedNs === generation.lookedAtNs || Number(modifiedNs / 1_000_000n) === place.modifiedMs) return false;
@@ -219,11 +219,11 @@ class FileReader implements SourceReader {
     yield await this.#batch(generation, records);
   }
 
-  /** F5. */
+  /** F5, F8. */
   async *#endLine(generation: Generation, isOver: boolean): Steps<void> {
     const { text } = generation;
     await text.settle();
-    // What settling has made clear may be read now.
+    // Settling may have decided how to read the beginning: read it now.
     for (let more = await text.next(); Array.isArray(more); more = await text.next()) {
       yield* this.#give(generation, more);
     }
@@ -258,7 +258,7 @@ class FileReader implements SourceReader {
     return { items, resume: { ...generation.place } };
   }
 
-  /** Whether another file lies at the path. A path that can not be looked at is told: the open file may still grow. */
+  /** Whether another file lies at the path. Trouble with the path is reported, and the open file may still grow. */
   async #isRotated({ text }: Generation): Promise<boolean> {
     try {
       const found = await ifThere(standingOf(this.#options.path));
@@ -289,8 +289,8 @@ class FileReader implements SourceReader {
     }
     const { generation: number, before = [], backTo } = place;
     if (place.offset === 0 && place.seen === undefined && backTo === undefined) {
-      // Nothing of the generation was given out: what was copied from the file before it was emptied comes first.
-      this.#found = same; // closed with the source, should looking be called off
+      // No record of the generation was given out: bytes copied from the file before it was emptied come first.
+      this.#found = same; // closed with the source if `signal` aborts the search
       const unread = (await this.#later(place, false, signal)) ?? same;
       this.#found = unread;
       if (unread !== same) await same?.close();
@@ -299,7 +299,7 @@ class FileReader implements SourceReader {
         return this.#generation(unread, { ...begin, isDue: true });
       }
     }
-    // What is not stored yet is read again, under the same number, before any late bytes.
+    // Records that are not stored yet are read again, under the same number, before any late bytes.
     if (same !== undefined) return this.#generation(same, { ...place, number, before, isDue: true });
     await this.#reports.loss(place, true, signal);
     if (backTo !== undefined) {
@@ -309,10 +309,10 @@ class FileReader implements SourceReader {
     return this.#following(place, await this.#next(place, false, signal), signal);
   }
 
-  /** A rename between two looks hides a file from both: it is looked for again before it is given up. */
+  /** Looks several times, as a rename during a look may hide the file. */
   async #findAgain(place: FilePlace, signal: AbortSignal): Promise<SourceFile | undefined> {
     const found = await this.#overLooks(() => findPlace(this.#options.path, place, signal), signal);
-    // Reading goes back to that file anyway: it only begins like the one that is looked for.
+    // This is the file that reading goes back to later. It only begins like the one that is looked for.
     if (found === undefined || found.inode !== place.backTo?.inode) return found;
     await found.close();
     return undefined;
@@ -336,10 +336,10 @@ class FileReader implements SourceReader {
       return this.#generation(copy, { ...place, number, before });
     }
     if (ending === "written anew") {
-      if (text.isMidRecord) yield* this.#finish(over); // the file has it no more: it is held here alone
+      if (text.isMidRecord) yield* this.#finish(over); // the file no longer has the record: only this process holds it
       await this.#reports.loss(over.place, false, signal);
     }
-    // Left only then: its inode would be free for another file, which would look like it.
+    // Closed only now: a free inode could go to another file, which would look like this one.
     const next = await this.#next(over.place, ending === "rotated", signal);
     try {
       if (next !== undefined && ending === "rotated") await this.#reports.readAgain(text, next);
@@ -351,17 +351,17 @@ class FileReader implements SourceReader {
     return this.#following(over.place, next, signal);
   }
 
-  /** Whoever writes to a file that made place for another may do so for long. */
+  /** Leaves a finished file. A program may still write to it for a long time, so it is looked at for late bytes. */
   async #leave(over: Generation, ending: Ending): Promise<void> {
     const { file } = over.text;
     const mayGrow = ending !== "written anew" && !file.isCompressed;
     if (mayGrow && this.#open === file) this.#open = undefined;
-    // The part of a record that is held lies in the file that replaces it too.
+    // The file that replaces this one holds the unfinished record too.
     if (mayGrow) await this.#late.keep(file, ending === "replaced" ? seenPlaceOf(over) : over.place);
     await this.#release();
   }
 
-  /** The next generation. A file that was read before and lies at the path again is read on. */
+  /** The next generation. An earlier file that lies at the path again is read on. */
   async #following(
     over: FilePlace,
     next: SourceFile | undefined,
@@ -374,12 +374,12 @@ class FileReader implements SourceReader {
     const read = before.find(({ inode }) => inode === next.inode);
     const again = this.#late.take(next.inode);
     await again?.close();
-    // After a restart it was not among the late ones: it lay at the path then, or had no place there.
+    // After a restart the file is not among the late ones: it lay at the path, or there were too many.
     const isAgain =
       again !== undefined || (next.inode !== over.inode && read !== undefined && (await isKnown(next, read)));
     if (isAgain && read !== undefined) return this.#generation(next, { ...read, number, before });
     for (const one of next.path === this.#options.path ? [] : before) {
-      // Written to late and compressed while nobody looked: a weak mark may be that of another file.
+      // The file was written to late and compressed while no life ran. A short mark may be that of another file.
       const isCopied =
         one.offset >= STRONG_MARK_BYTES && !(await this.#late.keeps(one.inode)) && (await holds(next, one));
       if (isCopied) return this.#generation(next, { ...one, number, before });
@@ -387,7 +387,7 @@ class FileReader implements SourceReader {
     return this.#generation(next, { number, before, sinceMs: over.modifiedMs });
   }
 
-  /** The generation in which a file read before is read on from where it was left. */
+  /** The generation that reads an earlier file on, from the place where it was left. */
   async #readLate(waiting: Generation): Promise<Generation> {
     const late = this.#grown;
     if (late === undefined) return waiting;
@@ -401,7 +401,7 @@ class FileReader implements SourceReader {
     return found;
   }
 
-  /** From a file read before to the one that is followed, as a generation of its own again. */
+  /** Goes back from an earlier file to the followed one, as another generation. */
   async *#goBack(over: Generation, ending: Ending, signal: AbortSignal): Steps<Generation | undefined> {
     const { text, backTo } = over;
     if (ending === "written anew") {
@@ -421,7 +421,7 @@ class FileReader implements SourceReader {
     return this.#first(signal);
   }
 
-  /** The file after one that is over: looked for again once the path is open, as that may have been rotated meanwhile. */
+  /** The file after a finished one. Looks again once the path is open, as the path may have been rotated meanwhile. */
   async #next(over: FilePlace, isIntact: boolean, signal: AbortSignal): Promise<SourceFile | undefined> {
     const later = await this.#later(over, isIntact, signal);
     if (later !== undefined) return later;
@@ -445,7 +445,7 @@ class FileReader implements SourceReader {
     return findLater(this.#options.path, over, { isIntact, foundMs, isLate, onEmpty }, signal);
   }
 
-  /** Empty rotated files that were passed over are looked at for late bytes as if they had been read. */
+  /** Looks at skipped empty rotated files for late bytes, as if they had been read. */
   async #withEmpty(before: readonly ReadFile[], signal: AbortSignal): Promise<readonly ReadFile[]> {
     const fresh = this.#empty
       .slice(-FILES_BEFORE_MAX)
@@ -459,14 +459,14 @@ class FileReader implements SourceReader {
     return limited([...unknown, ...before]);
   }
 
-  /** F3. A copy that goes on where the file was written anew. */
+  /** F3. A copy of the old bytes, to read on in after the file was written anew. */
   async #copyOf(over: Generation, signal: AbortSignal): Promise<SourceFile | undefined> {
     const seen = seenPlaceOf(over);
     const { path } = this.#options;
-    const copy = await this.#overLooks(() => findCopy(path, seen, signal), signal); // it may be renamed or compressed just now
+    const copy = await this.#overLooks(() => findCopy(path, seen, signal), signal); // rotation may be renaming or compressing it
     if (copy === undefined) return undefined;
-    this.#found = copy; // closed with the source, should reading it be called off
-    // A copy that is all read already is no reason to go on in it, but where it is what is followed now.
+    this.#found = copy; // closed with the source if `signal` aborts the reading
+    // A copy without unread bytes is not needed, unless it lies at the followed path.
     const isMore = copy.path === path || over.text.isMidRecord || (await copy.bytes(seen.offset, 1)).length > 0;
     this.#found = undefined;
     if (isMore) return copy;
@@ -474,7 +474,7 @@ class FileReader implements SourceReader {
     return undefined;
   }
 
-  /** F7. Looked at more than once: whoever replaces the file may be writing it just now. */
+  /** F7. Looks several times, as the editor may still be writing the new file. */
   async #isReplaced(over: Generation, signal: AbortSignal): Promise<boolean> {
     const { path } = this.#options;
     const { file, nextByte } = over.text;
@@ -506,7 +506,7 @@ class FileReader implements SourceReader {
     return undefined;
   }
 
-  /** Undefined where the file was emptied since it was found: it is looked for again. */
+  /** Undefined if the file was emptied after it was found. The caller looks for it again. */
   async #generation(file: SourceFile, begin: Begin): Promise<Generation | undefined> {
     this.#found = undefined;
     this.#open = file;

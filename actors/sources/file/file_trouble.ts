@@ -1,11 +1,11 @@
-/** Why a file can not be read, by the name that the operating system has for it. Told once for each change, not for each try. */
+/** The reasons why a file can not be read, by their names in the operating system. Reported for each change, not for each try. */
 import type { Stats } from "node:fs";
 import { UnavailableError } from "../../../protocols/errors.ts";
 import { foreignReason } from "../records/foreign_format.ts";
 
-/** A path can not be read now. Trying again may help, as a person may mend it. */
+/** A path can not be read now. A later try may succeed, as a person may mend the path. */
 export class FileTroubleError extends UnavailableError {
-  /** Such as EACCES. */
+  /** The system's name of the error, such as EACCES. */
   readonly errno: string;
 
   constructor(errno: string, message: string, options?: ErrorOptions) {
@@ -14,7 +14,7 @@ export class FileTroubleError extends UnavailableError {
   }
 }
 
-/** The work's value. Throws `FileTroubleError` where a call of the file system failed. */
+/** The work's value. Throws `FileTroubleError` if a call of the file system failed. */
 export async function overFile<Value>(path: string, work: Promise<Value>): Promise<Value> {
   try {
     return await work;
@@ -25,7 +25,7 @@ export async function overFile<Value>(path: string, work: Promise<Value>): Promi
   }
 }
 
-/** The work's value; undefined where there is no such file. */
+/** The work's value; undefined if the file does not exist. */
 export async function ifThere<Value>(work: Promise<Value>): Promise<Value | undefined> {
   try {
     return await work;
@@ -35,7 +35,7 @@ export async function ifThere<Value>(work: Promise<Value>): Promise<Value | unde
   }
 }
 
-/** Throws unless it is a regular file: nothing else can be read again from a place. */
+/** Throws `FileTroubleError` unless it is a regular file: no other kind can be read again from a place. */
 export function requireFile(path: string, about: Pick<Stats, "isFile" | "isDirectory" | "isFIFO" | "isSocket">): void {
   if (about.isFile()) return;
   const [errno, kind] = about.isDirectory()
@@ -51,7 +51,7 @@ export function requireFile(path: string, about: Pick<Stats, "isFile" | "isDirec
   );
 }
 
-/** Throws unless the format is `none`: another file may lie at the path later. */
+/** Throws `FileTroubleError` unless the format is `none`. A later try may find another file at the path. */
 export function requireText(path: string, format: string, where = ""): void {
   if (format === "none") return;
   throw new FileTroubleError("EFTYPE", `Cannot read ${path} as ${foreignReason(format)}${where} (EFTYPE)`);

@@ -1,14 +1,14 @@
 /**
- * Files that were read to their end and rotated. A program that has not opened the next file writes on to the one before, for
- * seconds or minutes, also where that has no name any more. Such late bytes come as a generation of their own, so that
- * sequences ascend though the next file was begun (E3).
- *   W1. The files last read stay open, and each is looked at as often as the file that is followed.
- *   W2. A file that shrank, or holds other bytes than were read, is none of them any more.
- *   W3. A file without a name keeps its space on the disk while it is open: it is closed once it was quiet for long.
- *   W4. After a restart they are found by their inodes. An inode is given to another file once it is free: the time when the file
- *       was made, or a strong mark, tells that it is the same. Of a file that was left empty there is no mark: that time alone tells.
- *   W5. A file that is one of them is never the next file, whatever is in it, nor is a compressed copy with its late bytes:
- *       those come from the file itself.
+ * Looks at files that were read to their end and rotated, for late bytes. A program that has not opened the next file writes on to
+ * the one before for seconds or minutes, even if that one has no name any more. Late bytes come as a generation of their own, so
+ * that sequences ascend though the next file was begun (E3).
+ *   W1. The files last read stay open. Each is looked at as often as the followed file.
+ *   W2. A file that shrank, or that holds other bytes than were read, is looked at no more.
+ *   W3. A nameless file keeps its space on the disk while it is open. It is closed after 300 s without new bytes.
+ *   W4. After a restart the files are found by their inodes. As a free inode may go to another file, the time when the file was made
+ *       or a strong mark must match as well. A file that was left empty has no mark: its time alone must match.
+ *   W5. A file that is looked at is never the next file, whatever it holds. Nor is a compressed copy with its late bytes, as these
+ *       come from the file itself.
  */
 import { FILES_BEFORE_MAX, holds, isKnown, isSameFile, type ReadFile } from "./file_place.ts";
 import { FileTroubleError } from "./file_trouble.ts";
@@ -18,24 +18,24 @@ import { SourceFile } from "./source_file.ts";
 /** W3. */
 export const NAMELESS_QUIET_MAX_MS = 300_000;
 
-/** Looks at a folder that is rotated at the same time. */
+/** Most listings of a folder whose files are rotated meanwhile. */
 const LOOKS = 5;
 const COMPARED_BYTES = 65_536;
 
-/** Those that were read, and as many that were empty. */
+/** Most files looked at: those that were read, and as many empty ones. */
 const KEPT_MAX = 2 * FILES_BEFORE_MAX;
 
 interface LateFile {
   readonly file: SourceFile;
   readonly read: ReadFile;
-  /** Size up to which it was looked at: bytes that make no record yet are no reason to look again. */
+  /** The size at the last look. Bytes up to it make no whole record, and are not reported again. */
   lookedBytes: number;
   quietMs: number;
-  /** It was written to after it was left. */
+  /** Whether the file was written to after it was left. */
   wasLate: boolean;
 }
 
-/** Told when a file is looked at no more, with the reason: what is written to it from then on is lost. */
+/** Called when a file is looked at no more, with the reason. Bytes written to it from then on are lost. */
 type OnEnd = (file: SourceFile, reason: string, wasLate: boolean) => void;
 
 export class LateFiles {
@@ -47,7 +47,7 @@ export class LateFiles {
     this.#onEnd = onEnd;
   }
 
-  /** W4. `reads`: newest first. Answers those that are not found again. */
+  /** W4. Answers the files that are not found again. @param reads the earlier files, newest first */
   async find(path: string, reads: readonly ReadFile[], signal: AbortSignal): Promise<readonly ReadFile[]> {
     const isNewest = (read: ReadFile) => reads.find((one) => isSameFile(one, read) !== false) === read;
     let wanted = reads.filter(isNewest).toReversed();
@@ -66,7 +66,7 @@ export class LateFiles {
     return [...missing, ...wanted];
   }
 
-  /** Looks at a file from now on, which was read up to there; closes it when that is over. */
+  /** Looks at a file from now on, which was read up to the given place. Closes the file when it is looked at no more. */
   async keep(file: SourceFile, { inode, offset, mark, bornMs = 0 }: ReadFile): Promise<void> {
     if (file.isCompressed) return file.close(); // no program writes on to it
     const read = { inode, offset, mark, bornMs };
@@ -84,27 +84,27 @@ export class LateFiles {
     for (const one of all.slice(KEPT_MAX)) await this.#end(one, `${KEPT_MAX} others were rotated since`);
   }
 
-  /** The file with this inode, looked at no more: whoever takes it closes it. */
+  /** Takes the file with this inode out. It is looked at no more, and the caller closes it. */
   take(inode: string): SourceFile | undefined {
     const found = this.#kept.find(({ file }) => file.inode === inode);
     this.#kept = this.#kept.filter((one) => one !== found);
     return found?.file;
   }
 
-  /** Whether the file with this inode is one of them: an inode is given to no other file while it is open. */
+  /** Whether the file with this inode is looked at. While it is open, no other file gets its inode. */
   async keeps(inode: string): Promise<boolean> {
     const found = this.#kept.find(({ file }) => file.inode === inode);
     return found !== undefined && (await holds(found.file, found.read));
   }
 
-  /** Whether it is one of them, or a copy with late bytes in it: these come from the file that was copied. */
+  /** Whether the file is looked at, or is a copy of such a file with late bytes. These come from the file itself. */
   async covers(file: SourceFile): Promise<boolean> {
     if (await this.keeps(file.inode)) return true;
     for (const late of this.#kept) if (await isCopy(file, late)) return true;
     return false;
   }
 
-  /** The oldest that has more than was read of it. It stays kept, and is not answered again for the same bytes. */
+  /** The oldest file with unread bytes. It is still looked at, and is not answered again for the same bytes. */
   async grown(sinceMs: number): Promise<Pick<LateFile, "file" | "read"> | undefined> {
     for (const late of this.#kept.toReversed()) {
       const look = await lookAt(late, sinceMs).catch((error: unknown): Look => {
@@ -130,7 +130,7 @@ export class LateFiles {
     await file.close();
   }
 
-  /** `moved`: it was renamed since its folder was looked at. */
+  /** `moved`: the file was renamed after its folder was listed. */
   async #findOne({ path, inode }: Sibling, read: ReadFile, signal: AbortSignal): Promise<"kept" | "moved" | "another"> {
     let file: SourceFile | undefined;
     try {
@@ -148,9 +148,9 @@ export class LateFiles {
   }
 }
 
-/** Whether the file holds what was read of the other one, and late bytes of it, and nothing else. */
+/** Whether the file holds the bytes read of the other file, its late bytes, and no others. */
 async function isCopy(file: SourceFile, { file: late, read }: LateFile): Promise<boolean> {
-  if (!file.isCompressed && !(await late.standing()).isUnlinked) return false; // a file of its own that holds the same
+  if (!file.isCompressed && !(await late.standing()).isUnlinked) return false; // another file with the same bytes
   if (!(await holds(file, read))) return false;
   for (let at = read.offset; ; ) {
     const bytes = await file.bytes(at, COMPARED_BYTES);
@@ -160,7 +160,7 @@ async function isCopy(file: SourceFile, { file: late, read }: LateFile): Promise
   }
 }
 
-/** `over`: it is looked at no more, for this reason. */
+/** `over`: why the file is looked at no more. */
 type Look = "grown" | "same" | { readonly over: string };
 
 /** W2, W3. */

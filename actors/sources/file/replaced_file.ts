@@ -1,6 +1,6 @@
 /**
- * Tells rotation from a file that was written anew in its place: editors, `sed -i` and rsync write another file with most of the
- * same bytes, and keep the one before under a name of a backup or under none. Rotation keeps it under a name of rotation.
+ * Tells rotation from replacement. Editors, `sed -i` and rsync write another file with mostly the same bytes, and keep the former file
+ * under the name of a backup or under none. Rotation keeps it under a name of rotation.
  */
 import { basename } from "node:path";
 import { type FilePlace, holds, STRONG_MARK_BYTES } from "./file_place.ts";
@@ -9,12 +9,12 @@ import { FileTroubleError } from "./file_trouble.ts";
 import { siblingsOf } from "./rotated_files.ts";
 import { SourceFile } from "./source_file.ts";
 
-/** What is added to a file's name for a backup: `app.log~`, `app.log.~1~`, `app.log.bak`. */
+/** The endings that backups add to a file's name: `app.log~`, `app.log.~1~`, `app.log.bak`. */
 const BACKUP = /^(~|\.~\d+~|\.(bak|backup|orig|save))$/i;
 
-/** Whether `file` made place for another that replaces it; a name that says nothing is believed where much was read. */
+/** Whether another file replaced `file`. A name that is neither a backup's nor rotation's counts only if many bytes were read. */
 export async function isReplaced(path: string, file: SourceFile, readBytes: number): Promise<boolean> {
-  if (readBytes === 0) return false; // any file begins with nothing
+  if (readBytes === 0) return false; // every file begins with no bytes
   if ((await file.standing()).isUnlinked) return true;
   const own = (await siblingsOf(path)).find(({ inode }) => inode === file.inode);
   if (own === undefined || own.isRotated) return false;
@@ -25,8 +25,8 @@ export const isBackupName = (name: string, base: string): boolean =>
   name.startsWith(base) && BACKUP.test(name.slice(base.length));
 
 /**
- * The file to read on in: the one at the path, where it begins with all the bytes that were read; else, where the file that was
- * read has no name any more, a copy that holds more. Whoever asks closes it.
+ * The file to read on in: the one at the path, if it begins with all the bytes read. Otherwise, if the file that was read has no name
+ * any more, a copy that holds more. The caller closes the file.
  */
 export async function findReplacement(
   path: string,
@@ -47,7 +47,7 @@ export async function findReplacement(
   return isMore ? copy : undefined;
 }
 
-/** A path that can not be read is told by who reads it next. */
+/** Undefined if the path can not be read. Its next reader reports that. */
 async function currentOf(path: string, seen: FilePlace, signal: AbortSignal): Promise<SourceFile | undefined> {
   let file: SourceFile | undefined;
   let isWanted = false;
@@ -63,10 +63,10 @@ async function currentOf(path: string, seen: FilePlace, signal: AbortSignal): Pr
   }
 }
 
-/** Bytes of a beginning that are told as the same: shorter ones may be a line of columns. */
+/** The least number of equal first bytes that is reported. Fewer may be a common CSV header. */
 const ALIKE_BYTES = 64;
 
-/** Whether the file begins as `head` does, at least as far as is no chance. */
+/** Whether the file begins like `head`, for enough bytes to exclude chance. */
 export async function beginsAlike(file: SourceFile, head: Uint8Array): Promise<boolean> {
   const alikeBytes = Math.min(head.length, ALIKE_BYTES);
   return alikeBytes > 0 && Buffer.compare(await file.bytes(0, alikeBytes), head.subarray(0, alikeBytes)) === 0;

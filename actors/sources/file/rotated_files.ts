@@ -1,4 +1,4 @@
-/** The files beside one that is followed, and which of them rotation may have made of it. */
+/** Finds the files beside a followed file, and tells which of them rotation may have made. */
 import type { Dirent } from "node:fs";
 import { readdir, realpath } from "node:fs/promises";
 import { basename, dirname, extname, join, resolve } from "node:path";
@@ -7,20 +7,20 @@ import { type FileStanding, standingOf } from "./source_file.ts";
 
 export interface Sibling extends Pick<FileStanding, "inode" | "modifiedNs" | "bornMs"> {
   readonly path: string;
-  /** Its name is one that rotation gives: a number or a date was added. */
+  /** Whether rotation may have given the name: a number or a date was added. */
   readonly isRotated: boolean;
-  /** Its name begins with the whole of the other. */
+  /** Whether the name begins with the whole name of the followed file. */
   readonly isNear: boolean;
 }
 
-/** Names looked at in a folder and in those directly below: those of rotation first. */
+/** Most names looked at in a folder and in those directly below. Names of rotation come first. */
 const SIBLINGS_MAX = 10_000;
-/** A link that leads nowhere looks like a file that was just renamed: it is not waited for. */
+/** Most listings. A dangling link looks like a file that was just renamed, and would be looked for without end. */
 const LOOKS = 3;
 
 /**
- * Regular files beside `path` and beside the file that it links to, oldest first, each once. The file at `path` is not among
- * them, under no name. Looks again where a file was renamed between the look at its folder and the look at the file.
+ * Regular files beside `path` and beside the file that it links to, oldest first, each once. The file at `path` is left out under
+ * every name. Looks again if a file was renamed between the listing of its folder and the look at the file.
  */
 export async function siblingsOf(path: string): Promise<readonly Sibling[]> {
   for (let look = 1; ; look += 1) {
@@ -70,7 +70,7 @@ async function candidatesBeside(bases: ReadonlySet<string>): Promise<ReadonlyMap
   return candidates;
 }
 
-/** Whether the names of rotation still lead where they led: a file is missed that takes the name of one that was looked at. */
+/** Whether the names of rotation still lead to the same files. If not, the listing may have missed a renamed file. */
 async function isAsFound(
   bases: ReadonlySet<string>,
   candidates: ReadonlyMap<string, Candidate>,
@@ -85,7 +85,7 @@ async function isAsFound(
   return true;
 }
 
-/** It is there, and can not be looked at. */
+/** Stands for a path that exists and can not be looked at. */
 const TROUBLE: unique symbol = Symbol("trouble");
 
 const rank = ({ isRotated, isNear }: Candidate): number => Number(isRotated) + Number(isNear);
@@ -106,7 +106,7 @@ async function pathsIn(folder: string): Promise<readonly string[]> {
 const entriesOf = async (folder: string): Promise<readonly Dirent[]> =>
   (await orNothing(overFile(folder, readdir(folder, { withFileTypes: true })))) ?? [];
 
-/** A sibling that can not be looked at is none that could be read. */
+/** Undefined if the work fails: a file that can not be looked at can not be read either. */
 async function orNothing<Value>(work: Promise<Value>): Promise<Value | undefined>;
 async function orNothing<Value, Nothing>(work: Promise<Value>, nothing: Nothing): Promise<Value | Nothing>;
 async function orNothing<Value, Nothing>(
@@ -123,10 +123,10 @@ async function orNothing<Value, Nothing>(
 
 const COMPRESSED = /\.(gz|gzip|zst|zstd)$/;
 const ADDED = /^[._-]\d[\dTZ:._-]*$/;
-/** Digits that make a date: fewer, between a name and its ending, may number other files. */
+/** The least number of digits in a date. Fewer digits between a name and its ending may number other files. */
 const DATE_DIGITS = 6;
 
-/** `app.log.1`, `app.log-20261201`, `app-20261201.log`, `app.1.log`; each also with an ending of compression. */
+/** Names such as `app.log.1`, `app.log-20261201`, `app-20261201.log` and `app.1.log`, also with an ending of compression. */
 export function isRotatedName(name: string, base: string): boolean {
   const plain = name.replace(COMPRESSED, "");
   if (plain === base) return plain !== name;
@@ -138,7 +138,7 @@ export function isRotatedName(name: string, base: string): boolean {
   return ADDED.test(added) && (added.startsWith(".") || added.replace(/\D/g, "").length >= DATE_DIGITS);
 }
 
-/** Older first. Files written within one tick of the clock have one time: then a higher number, or an earlier date, is older. */
+/** Older files first. For equal times (one tick of the clock), a higher number or an earlier date is older. */
 function byAge(left: Sibling, right: Sibling): number {
   if (left.modifiedNs !== right.modifiedNs) return left.modifiedNs < right.modifiedNs ? -1 : 1;
   const [leftNumber, rightNumber] = [numberOf(left.path), numberOf(right.path)];
@@ -148,7 +148,7 @@ function byAge(left: Sibling, right: Sibling): number {
 
 const DATED = /^(\D*)(\d[\dTZ:._-]*)(\D*)$/;
 
-/** Whether the names alone tell that one file was rotated after the other: a lower number, or a later date. */
+/** Whether the names alone show that one file was rotated after the other, by a lower number or a later date. */
 export function isNamedAfter(one: string, other: string): boolean {
   const [oneNumber, otherNumber] = [numberOf(one), numberOf(other)];
   if (oneNumber !== undefined && otherNumber !== undefined) return oneNumber < otherNumber;

@@ -1,6 +1,6 @@
 /**
- * A file that is open for reading at any place. One that is compressed is read as what it inflates to: places count
- * inflated bytes.
+ * A file that is open for reading at any place. A compressed file is read as the bytes that it inflates to, and places count these
+ * bytes.
  */
 import { constants } from "node:fs";
 import { type FileHandle, open, realpath, stat } from "node:fs/promises";
@@ -14,13 +14,13 @@ export interface FileStanding {
   readonly inode: string;
   readonly sizeBytes: number;
   readonly modifiedNs: bigint;
-  /** When the file was made; 0 where the file system does not know. */
+  /** When the file was made, in ms since 1970; 0 where the file system does not tell. */
   readonly bornMs: number;
-  /** No name leads to it any more. */
+  /** Whether the file has no name any more. */
   readonly isUnlinked: boolean;
 }
 
-/** Throws `FileTroubleError`, also where the path is no regular file. */
+/** Throws `FileTroubleError`, also if the path is no regular file. */
 export async function standingOf(path: string): Promise<FileStanding> {
   const about = await overFile(path, stat(path, { bigint: true }));
   requireFile(path, about as never);
@@ -39,7 +39,7 @@ const standing = (
 
 export class SourceFile {
   readonly path: string;
-  /** Where the path leads, where it is a link. */
+  /** The target of the path, if the path is a link. */
   readonly target: string | undefined;
   readonly inode: string;
   readonly #handle: FileHandle;
@@ -56,12 +56,12 @@ export class SourceFile {
   }
 
   /**
-   * Throws `FileTroubleError`, also where the path is no regular file or holds no text. Never waits for a writer.
+   * Throws `FileTroubleError`, also if the path is no regular file or holds no text. Never waits for a writer.
    *
-   * @param signal ends what takes long: to inflate up to a place that lies far behind; that throws its reason
+   * @param signal ends a long inflation up to a far place, which then throws the signal's reason
    */
   static async open(path: string, signal: AbortSignal): Promise<SourceFile> {
-    await standingOf(path); // before it is opened: to open a device may change it
+    await standingOf(path); // before the open, which could change a device
     const handle = await overFile(path, open(path, constants.O_RDONLY | constants.O_NONBLOCK));
     let file: SourceFile | undefined;
     try {
@@ -69,7 +69,7 @@ export class SourceFile {
       requireFile(path, about as never);
       const target = await overFile(path, realpath(path));
       file = new SourceFile(path, target, String(about.ino), handle, signal);
-      await file.#learn(false); // refused at once, not at the first read
+      await file.#learn(false); // so that a foreign format is refused now, not at the first read
       return file;
     } catch (error) {
       await (file ?? handle).close();
@@ -81,12 +81,12 @@ export class SourceFile {
     return this.#inflated !== undefined;
   }
 
-  /** Why a compressed file ends before its end, if it does. */
+  /** Why a compressed file can not be read to its end; undefined if it can. */
   get damage(): string | undefined {
     return this.#inflated?.damage;
   }
 
-  /** Bytes read into `buffer`; 0 at the end of what there is. */
+  /** The number of bytes read into `buffer`; 0 at the end of the file. */
   async read(buffer: Uint8Array, length: number, position: number): Promise<number> {
     if (this.#compression === undefined) await this.#learn(false);
     if (this.#compression === undefined) return 0;
@@ -95,7 +95,7 @@ export class SourceFile {
     return bytesRead;
   }
 
-  /** The bytes from `from` on, fewer where the file ends. */
+  /** The bytes from `from` on; fewer than `length` at the end of the file. */
   async bytes(from: number, length: number): Promise<Uint8Array> {
     const buffer = Buffer.alloc(length);
     let at = 0;
@@ -111,7 +111,7 @@ export class SourceFile {
     return standing(await overFile(this.path, this.#handle.stat({ bigint: true })));
   }
 
-  /** A file that begins like a compressed one and goes no further is none. */
+  /** Decides that a file with half a magic number, which grows no more, is plain. */
   async settle(): Promise<void> {
     if (this.#compression === undefined) await this.#learn(true);
   }

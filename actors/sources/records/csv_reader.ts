@@ -1,18 +1,18 @@
-/** Records of CSV as events, by the columns that the first record names or that are given. */
+/** Turns records of CSV into events. The options or the first record name the columns. */
 import type { parse as CsvParse } from "csv-parse";
 import { loadDriver } from "../../../deps.ts";
 import { malformed, type PlacedItem, placed, type RecordReader, textOf } from "./placed_item.ts";
 import type { FoundRecord } from "./record_cutter.ts";
 import type { Encoding } from "./text_shape.ts";
 
-/** As text; numbers too where the text reads back the same; or true and false as well, and no field where nothing stands. */
+/** `text`: every value is text. `numbers`: numbers too, if the text reads back the same. `all`: true and false too, and no empty fields. */
 export type CsvValues = "text" | "numbers" | "all";
 
 export interface CsvOptions {
   readonly delimiter?: string;
   readonly columns?: readonly string[];
   readonly values?: CsvValues;
-  /** Told where the columns look as if another delimiter were meant, or where names had to be changed. */
+  /** Called if the columns suggest another delimiter, or if names of columns had to be changed. */
   readonly warn?: (reason: string) => void;
 }
 
@@ -78,7 +78,7 @@ class CsvReader implements RecordReader {
     return columns;
   }
 
-  /** All records at once; where that fails, by halves, to find which is at fault. */
+  /** Parses all records at once. If that fails, parses halves, to find the record at fault. */
   async #rowsOf(records: readonly FoundRecord[]): Promise<readonly Row[]> {
     const texts = records.map((record) => textOf(record, this.#encoding));
     const good = texts.filter((text): text is string => typeof text === "string");
@@ -107,7 +107,7 @@ class CsvReader implements RecordReader {
   }
 }
 
-/** No column is without a name or has that of another: `name` twice is `name` and `name_2`, the third without one `column_3`. */
+/** Gives each column a name of its own. A second `name` becomes `name_2`, and a nameless third column `column_3`. */
 export function distinctNames(row: readonly string[]): readonly string[] {
   const taken = new Set(row);
   const used = new Set<string>();
@@ -132,7 +132,7 @@ function csvValue(text: string, values: CsvValues): unknown {
   return numberOf(text) ?? text;
 }
 
-/** Only where it reads back the same: not 007, 1.10, -0, nor more digits than a double has. */
+/** The number, only if it reads back as the same text: not 007, 1.10, -0, nor more digits than a double has. */
 function numberOf(text: string): number | undefined {
   if (!NUMBER.test(text)) return undefined;
   const value = Number(text);

@@ -1,11 +1,11 @@
 /**
- * The records of one file from a place on, as far as the file goes. How its text is written (byte order mark, line breaks, names of
- * columns) is learned from its beginning, wherever reading starts.
- *   T1. Before bytes are taken as what follows, the bytes before them are compared with what was read: other bytes mean that the
- *       file was written anew, whatever its size and its time.
- *   T2. Zero bytes at the beginning are none of the text: a writer leaves them whose file was emptied under it.
- *   T3. A file may be emptied between the look that found it and its opening: the place is compared once more with what is held.
- *       What was seen of its beginning in an earlier life counts as read: a file that is emptied later is told by it too.
+ * Reads the records of one file from a place up to its end. The form of the text (byte order mark, line breaks, names of columns) is
+ * learned from the file's beginning, wherever reading starts.
+ *   T1. Before new bytes are used, the bytes before them are compared with those that were read. If they differ, the file was
+ *       written anew, whatever its size and its time.
+ *   T2. Zero bytes at the beginning are skipped: a writer leaves them after its file was emptied.
+ *   T3. The place is compared once more after the file is open, as the file may be emptied between the look and the opening. Bytes
+ *       of the beginning that an earlier life saw count as read.
  */
 import { type FilePlace, HEAD_BYTES, holds, markAt, markOf, TAIL_BYTES } from "../file/file_place.ts";
 import type { SourceFile } from "../file/source_file.ts";
@@ -20,11 +20,11 @@ export interface TextOptions extends ReadOptions {
   readonly warn: (reason: string) => void;
 }
 
-/** Where reading begins: with a mark, only where the file holds what was read before. */
+/** The place where reading begins. With a mark, the file must hold the bytes that were read before. */
 export type TextPlace = Pick<FilePlace, "offset" | "seen"> & Partial<Pick<FilePlace, "mark">>;
 
 const CHUNK_BYTES = 262_144;
-/** Enough to see a byte order mark, or that one was forgotten. */
+/** Bytes needed to see a byte order mark, or that one is missing. */
 const LOOK_BYTES = 64;
 const [LF, CR] = [0x0a, 0x0d];
 
@@ -42,7 +42,7 @@ export class FileText {
   #parts: Parts | undefined;
   #nextByte: number;
   #head: Uint8Array;
-  /** The bytes up to `#nextByte`, as far back as marks may need them. */
+  /** The bytes before `#nextByte`, as many as marks need. */
   #recent: Uint8Array;
 
   private constructor(file: SourceFile, options: TextOptions, offset: number, head: Uint8Array, tail: Uint8Array) {
@@ -54,7 +54,7 @@ export class FileText {
     this.#recent = tail;
   }
 
-  /** T3. Undefined where the file holds other bytes before the place, or fewer. */
+  /** T3. Undefined if the bytes before the place differ, or are fewer. */
   static async open(file: SourceFile, options: TextOptions, place: TextPlace): Promise<FileText | undefined> {
     const { offset, mark, seen } = place;
     const headBytes = Math.min(HEAD_BYTES, Math.max(offset, seen?.bytes ?? 0));
@@ -62,24 +62,24 @@ export class FileText {
     const head = await file.bytes(0, headBytes);
     const tail = await file.bytes(offset - tailBytes, tailBytes);
     if (head.length < headBytes || tail.length < tailBytes) return undefined;
-    // After head and tail are read: bytes that hold now were not others when those were.
+    // Compared after head and tail were read: if the bytes match now, head and tail belong to them.
     if (mark !== undefined && !(await holds(file, { offset, mark, ...(seen === undefined ? {} : { seen }) }))) {
       return undefined;
     }
     return new FileText(file, options, offset, head, tail);
   }
 
-  /** Where the first record lies that is not complete. */
+  /** Offset of the first incomplete record. */
   get offset(): number {
     return this.#parts?.cutter.offset ?? this.#begin;
   }
 
-  /** Where the next read begins: past the part of a record that is held. */
+  /** Offset of the next read, behind the held part of a record. */
   get nextByte(): number {
     return this.#nextByte;
   }
 
-  /** The file's first bytes, as far as they were read or seen before. */
+  /** The file's first bytes that were read, now or in an earlier life. */
   get head(): Uint8Array {
     return this.#head;
   }
@@ -93,7 +93,7 @@ export class FileText {
     return this.#nextByte > this.offset;
   }
 
-  /** Whether the record that is held can end here, as far as its bytes tell. */
+  /** Whether the held record may end here, by its bytes. */
   get canEndHere(): boolean {
     if (this.#parts === undefined) return true;
     const { cutter, encoding } = this.#parts;
@@ -102,12 +102,12 @@ export class FileText {
     return cutter.pending === undefined ? format !== "ndjson" : canBeWhole(cutter.pending, format, encoding);
   }
 
-  /** The records that the next bytes complete; undefined at the end of what there is, or at `end`. T1. */
+  /** The records that the next bytes complete. Undefined at the end of the file, or at `end`. T1. */
   async next(end = Number.POSITIVE_INFINITY): Promise<readonly FoundRecord[] | "written anew" | undefined> {
     for (;;) {
       const length = Math.min(CHUNK_BYTES, end - this.#nextByte);
       const count = length <= 0 ? 0 : await this.file.read(this.#chunk, length, this.#nextByte);
-      // Learned before the comparison: a file that is written anew meanwhile teaches nothing that is used.
+      // Learned before the comparison, which detects a file that is written anew meanwhile.
       if (count > 0) this.#parts ??= await this.#learn(false);
       if (!(await this.#isAsRead())) return "written anew";
       if (count === 0) return undefined;
@@ -121,18 +121,18 @@ export class FileText {
     }
   }
 
-  /** The rest, as a record of its own though it has no line break. */
+  /** Ends the held part of a record, though it has no line break. */
   async finish(): Promise<readonly FoundRecord[]> {
     return this.#parts?.cutter.finish() ?? [];
   }
 
-  /** Nothing has followed for long: what may be the beginning of something else is taken as it is. */
+  /** Decides with the bytes at hand how the file is to be read, as no more have followed for long. */
   async settle(): Promise<void> {
     await this.file.settle();
     if (this.#parts === undefined && (await this.file.bytes(0, 1)).length > 0) this.#parts = await this.#learn(true);
   }
 
-  /** A mark of the bytes before `offset`, from those that were read. */
+  /** A mark of the bytes before `offset`, made of the bytes that were read. */
   async mark(): Promise<string> {
     const { offset } = this;
     const from = this.#nextByte - this.#recent.length;
@@ -143,7 +143,7 @@ export class FileText {
     return markOf(this.#head.subarray(0, offset), this.#recent.subarray(offset - tailBytes - from, offset - from));
   }
 
-  /** A mark of all bytes that were read, those of a record that is held too. */
+  /** A mark of all bytes read, also of those of a held record. */
   seenMark(): string {
     const tail = this.#recent.subarray(Math.max(0, this.#recent.length - TAIL_BYTES));
     return markOf(this.#head.subarray(0, this.#nextByte), tail);
@@ -168,7 +168,7 @@ export class FileText {
     this.#nextByte += chunk.length;
   }
 
-  /** Undefined while the beginning does not tell enough. */
+  /** Undefined while the beginning is too short to decide. */
   async #learn(isEnd: boolean): Promise<Parts | undefined> {
     const first = await this.file.bytes(0, LOOK_BYTES);
     const shape = shapeOf(first, this.#options.encoding, isEnd);
@@ -196,7 +196,7 @@ export class FileText {
     return recordCutter(this.#options, shape, this.#options.recordBytesMax, begin);
   }
 
-  /** T2. Undefined while there are zero bytes alone. */
+  /** T2. Undefined while the file holds zero bytes only. */
   async #textBegin({ encoding, markBytes }: TextShape, isWide: boolean): Promise<number | undefined> {
     if (markBytes > 0 || isWide || unitBytesOf(encoding) === 2) return markBytes;
     for (let at = 0; ; ) {
@@ -218,7 +218,7 @@ export class FileText {
   }
 }
 
-/** The records of the file's beginning up to the first that is complete, for how lines end and for the names of columns. */
+/** The first complete record of the file, for its line breaks and its names of columns. */
 async function firstRecords(
   file: SourceFile,
   cutter: RecordCutter,
@@ -234,7 +234,7 @@ async function firstRecords(
   }
 }
 
-/** Where the last line begins that is not complete. */
+/** Offset of the last, incomplete line. */
 export async function lastLineOf(file: SourceFile, options: TextOptions): Promise<number> {
   const look = await FileText.open(file, options, { offset: 0 });
   let offset = 0;

@@ -1,10 +1,10 @@
 /**
- * Files of formats that hold no text, known by their first bytes: archives, tables, documents, programs. Their bytes are never
- * cut into lines. Text that only begins alike is not meant: each magic number has a byte that no text begins with, or is long.
+ * Knows formats that hold no text (archives, tables, documents, programs) by their first bytes, so that these are never cut into lines.
+ * No text is mistaken for them: each magic number has a byte that no text begins with, or is long.
  */
 
 interface Magic {
-  /** For a person. */
+  /** The name of the format, for a person. */
   readonly name: string;
   readonly bytes: readonly number[];
 }
@@ -41,13 +41,13 @@ const MAGIC: readonly Magic[] = [
   magic("a JPEG picture", [0xff, 0xd8, 0xff]),
 ];
 
-/** A tar archive has its magic number behind the first name. Looked for only where as many bytes are there. */
+/** A tar archive has its magic number behind the first name, at byte 257. */
 const TAR = { at: 257, bytes: Buffer.from("ustar") };
 
-/** Bytes that tell for certain. */
+/** How many first bytes decide for certain. */
 export const FOREIGN_BYTES = TAR.at + TAR.bytes.length;
 
-/** What these bytes are the beginning of; `none` for anything that may be text; undefined while that is open. */
+/** The format that these first bytes belong to. `none` for possible text; undefined while more bytes must decide. */
 export function foreignFormatOf(first: Uint8Array, isEnd = false): string | undefined {
   let isOpen = false;
   for (const { name, bytes } of MAGIC) {

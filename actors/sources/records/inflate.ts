@@ -1,6 +1,6 @@
 /**
- * Compressed bytes as they were: gzip (all members) and Zstandard (all frames), known by their magic numbers and not by a
- * name's ending. What could be inflated before a fault is given out before the fault is told.
+ * Inflates gzip (all members) and Zstandard (all frames), which are known by their magic numbers and not by the file's name. Bytes
+ * inflated before a fault are given out before the error.
  */
 import { createGunzip } from "node:zlib";
 import { loadDriver } from "../../../deps.ts";
@@ -13,10 +13,10 @@ const MAGIC: readonly (readonly [Compression, readonly number[]])[] = [
   ["zstd", [0x28, 0xb5, 0x2f, 0xfd]],
 ];
 
-/** Bytes that tell for certain. */
+/** How many first bytes decide for certain. */
 export const MAGIC_BYTES = 4;
 
-/** Undefined while these bytes may be the beginning of a magic number. */
+/** The compression of a file with these first bytes. Undefined while they may be the beginning of a magic number. */
 export function compressionOf(first: Uint8Array, isEnd = false): Compression | undefined {
   for (const [compression, magic] of MAGIC) {
     if (!magic.slice(0, first.length).every((byte, at) => first[at] === byte)) continue;
@@ -26,13 +26,13 @@ export function compressionOf(first: Uint8Array, isEnd = false): Compression | u
   return "none";
 }
 
-/** Ends a file that inflates without end. */
+/** Most bytes that a file may inflate to: 1 TiB. */
 export const INFLATED_BYTES_MAX = 1_099_511_627_776;
 
-/** Bytes inflated at once: Zstandard makes at most 32,768 bytes of one, gzip 1,032. */
+/** Compressed bytes inflated at once. Zstandard makes at most 32,768 bytes of each, gzip 1,032. */
 const SLICE_BYTES = 1_024;
 
-/** Throws `RejectedError` where the bytes are damaged, cut short, or more than `inflatedBytesMax` when inflated. */
+/** Throws `RejectedError` if the bytes are damaged or cut short, or inflate to more than `inflatedBytesMax`. */
 export async function* inflate(
   chunks: AsyncIterable<Uint8Array>,
   compression: Compression,
@@ -81,7 +81,7 @@ async function* slices(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8A
 interface Inflater {
   write(slice: Uint8Array): Promise<void>;
   end(): Promise<void>;
-  /** What was inflated since it was asked last. */
+  /** The bytes inflated since the last call. */
   take(): readonly Uint8Array[];
   close(): void;
 }
@@ -91,7 +91,7 @@ function gunzipper(): Inflater {
   let held: Uint8Array[] = [];
   gunzip.on("data", (chunk: Uint8Array) => held.push(chunk));
   const failed = new Promise<never>((_resolve, reject) => gunzip.once("error", reject));
-  failed.catch(() => undefined); // told by whichever call is under way, or the next
+  failed.catch(() => undefined); // the call under way throws it, or the next one
   return {
     write: (slice) => Promise.race([failed, new Promise<void>((resolve) => gunzip.write(slice, () => resolve()))]),
     end: () => Promise.race([failed, new Promise<void>((resolve) => gunzip.once("end", resolve).end())]),
@@ -107,7 +107,7 @@ function gunzipper(): Inflater {
 async function unzstd(): Promise<Inflater> {
   const { Decompress } = await loadDriver("fzstd");
   let held: Uint8Array[] = [];
-  // Its windows are used again: what is given out must not change.
+  // The decompressor reuses its buffers, so bytes that are given out are copied.
   const decompress = new Decompress((chunk) => void held.push(chunk.slice()));
   return {
     write: async (slice) => decompress.push(slice.slice()),

@@ -1,6 +1,6 @@
 /**
- * What a compressed file inflates to, read at any place. Holds its beginning and what was read last, so that reading on is
- * cheap; a place before that is inflated anew from the beginning.
+ * Reads the inflated bytes of a compressed file at any place. Holds its beginning and the bytes read last, so that reading on is
+ * cheap. To read an earlier place, the file is inflated again from its beginning.
  */
 import type { FileHandle } from "node:fs/promises";
 import { RejectedError } from "../../../protocols/errors.ts";
@@ -8,9 +8,9 @@ import { overFile } from "../file/file_trouble.ts";
 import { type Compression, inflate } from "./inflate.ts";
 
 const CHUNK_BYTES = 65_536;
-/** The file's beginning, looked at again and again: marks and the names of columns. */
+/** How much of the file's beginning is held, as marks and names of columns are read often. */
 const HEAD_BYTES = 65_536;
-/** Longer than the longest line and what is read ahead of it. */
+/** How many bytes read last are held: more than the longest line and the bytes read ahead of it. */
 const WINDOW_BYTES = 2_097_152;
 
 interface Piece {
@@ -28,7 +28,7 @@ export class InflatedBytes {
   #endsAt = 0;
   #head: Uint8Array = new Uint8Array(0);
   #inflating: AsyncGenerator<Uint8Array> | undefined;
-  /** Compressed size when the end was met. */
+  /** Compressed size of the file when its end was reached. */
   #endedAtBytes: number | undefined;
   damage: string | undefined;
 
@@ -55,7 +55,7 @@ export class InflatedBytes {
     this.#inflating = undefined;
   }
 
-  /** False at the end of what there is. */
+  /** False at the end of the file. */
   async #inflateMore(): Promise<boolean> {
     if (this.#endedAtBytes !== undefined) {
       const { size } = await overFile(this.#path, this.#handle.stat());

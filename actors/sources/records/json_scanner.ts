@@ -1,7 +1,7 @@
 /**
- * Finds where the values at the top of a JSON text end: those of one array around them all, or those that follow each other.
- * Whether a value is valid is for `parseJson` to say.
- *   J1. A line break within a string ends the value, as JSON has none there: a string that is never closed costs its line.
+ * Finds the ends of the top values of a JSON text: the elements of one array, or values that follow each other. `parseJson` judges
+ * whether a value is valid.
+ *   J1. A line break within a string ends the value, as JSON allows none there. So a string that is never closed costs one line.
  */
 import type { Cut, Scanner } from "./record_cutter.ts";
 
@@ -27,7 +27,7 @@ export class JsonScanner implements Scanner {
     this.#low = isBigEndian ? 1 : 0;
   }
 
-  /** An array was opened around the values and is not closed: the text was cut short. */
+  /** Whether the array around the values is still open: then the text was cut short. */
   get isArrayOpen(): boolean {
     return this.#isInArray === true && !this.#isClosed;
   }

@@ -1,11 +1,11 @@
 /**
- * Finds where lines end, and where records of CSV do.
+ * Finds the ends of lines, and of records of CSV.
  *   L1. Lines end with LF or CR LF. A text whose first line ends with CR alone has lines that end with CR, LF or CR LF.
  *       So the beginning of a text decides, and what is appended later changes nothing.
- *   L2. A quote counts as one only at the beginning of a field. Between quotes a line break belongs to its record.
- *   L3. A record whose quotes are at fault costs itself alone: its first line is cut off with the fault, and scanning goes on
- *       at the next line. Such are a quote within a field, text after a closing quote, and a quote that is not closed
- *       within the longest record allowed. A record that is too long already has lost its beginning and ends with its line.
+ *   L2. A quote counts only at the beginning of a field. Between quotes a line break belongs to the record.
+ *   L3. A record with a fault in its quotes costs only its first line; scanning goes on at the next line. Faults are a quote within
+ *       a field, text after a closing quote, and a quote that is not closed within the longest record allowed.
+ *   L4. A record that is too long has lost its beginning, so a fault in its quotes ends it at its current line.
  */
 import type { Cut, Scanner } from "./record_cutter.ts";
 
@@ -16,12 +16,12 @@ const QUOTE = 0x22;
 export interface LineScannerOptions {
   readonly unitBytes: 1 | 2;
   readonly isBigEndian?: boolean;
-  /** Of CSV: its bytes' values by unit. Without it, quotes mean nothing. */
+  /** The units of the CSV delimiter. Absent for plain lines, where quotes have no meaning. */
   readonly delimiter?: readonly number[];
   readonly recordBytesMax: number;
-  /** As another scanner found it at the beginning of the text. */
+  /** The kind of line break that another scanner found at the beginning of the text. */
   readonly lineBreak?: LineBreak;
-  /** Scanning begins after a CR, whose LF may follow. */
+  /** Whether scanning begins after a CR, whose LF may follow. */
   readonly isAfterReturn?: boolean;
 }
 
@@ -35,18 +35,18 @@ export class LineScanner implements Scanner {
   readonly #low: 0 | 1;
   readonly #delimiter: readonly number[] | undefined;
   readonly #recordBytesMax: number;
-  /** 1 for each byte that may end a field or a line, or is a quote. */
+  /** 1 for each byte that may end a field or a line, or may be a quote. */
   readonly #isSpecial = new Uint8Array(256);
   #lineBreak: LineBreak | undefined;
   #isFeedSkipped: boolean;
-  /** A CR was seen and not what follows it, which decides L1. */
+  /** Whether a CR was seen whose next unit, which decides L1, was not. */
   #isReturnOpen = false;
   #place: Place = "field_start";
-  /** Units of the delimiter that were seen. */
+  /** How many units of the delimiter were seen. */
   #matched = 0;
   #fault: string | undefined;
   #breaks = 0;
-  /** End of the record's first line, and where the next begins, from the record's start; -1 while it has one line. */
+  /** End of the record's first line, and beginning of its second, from the record's start; -1 while it has one line. */
   #firstEnd = -1;
   #firstNext = -1;
 
@@ -60,7 +60,7 @@ export class LineScanner implements Scanner {
     for (const unit of [LF, CR, QUOTE, options.delimiter?.[0] ?? LF]) this.#isSpecial[unit & 0xff] = 1;
   }
 
-  /** Undefined while no line has ended. */
+  /** The kind of line break; undefined before the first one. */
   get lineBreak(): LineBreak | undefined {
     return this.#lineBreak;
   }
@@ -95,7 +95,7 @@ export class LineScanner implements Scanner {
     return undefined;
   }
 
-  /** Past the bytes that change nothing: most of them. */
+  /** Skips ordinary bytes, which are most of them. */
   #skip(data: Uint8Array, start: number, from: number): number {
     if (this.#width === 2 || this.#delimiter === undefined || this.#isReturnOpen || this.#matched > 0) return from;
     let at = from;
@@ -195,7 +195,7 @@ export class LineScanner implements Scanner {
     return undefined;
   }
 
-  /** The record has a first line, and of a record of this length none of its bytes are dropped. */
+  /** Whether the record has a first line whose bytes are all held (L4). */
   #canGoBack(shownBytes: number): boolean {
     return this.#firstNext >= 0 && shownBytes <= this.#recordBytesMax + this.#width;
   }

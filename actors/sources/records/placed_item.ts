@@ -1,4 +1,4 @@
-/** A record that was read: an event with its place, or bytes that could not be made one with the reason. */
+/** A record that was read, with its place: an event, or bytes that are no event and the reason. */
 import type { Event } from "../../../protocols/event.ts";
 import { EVENT_LIMITS, encodeEvent } from "../../../protocols/values/event_codec.ts";
 import type { SourceItem } from "../source.ts";
@@ -8,17 +8,17 @@ import { decodeText, type Encoding } from "./text_shape.ts";
 export interface PlacedItem {
   readonly item: SourceItem;
   readonly position: number;
-  /** 1-based line on which it begins, counted from where cutting began. */
+  /** The record's first line, 1-based, counted from the place where cutting began. */
   readonly line: number;
 }
 
 export interface RecordReader {
   read(records: readonly FoundRecord[]): Promise<readonly PlacedItem[]>;
-  /** Why the line that names the columns can not be read: then no record can. */
+  /** Why the line that names the columns can not be read. Then no record can be read either. */
   readonly headerFault: string | undefined;
 }
 
-/** The text of a record, or why it has none. */
+/** The text of a record, or why its bytes are no text. */
 export function textOf(record: FoundRecord, encoding: Encoding): string | { readonly reason: string } {
   const { tooLongBytes, fault, bytes } = record;
   if (tooLongBytes !== undefined) {
@@ -31,14 +31,14 @@ export function textOf(record: FoundRecord, encoding: Encoding): string | { read
 
 export function placed(record: FoundRecord, event: Event): PlacedItem {
   const { position, line, bytes } = record;
-  // The encoded event is seldom larger than its text: the others are not measured.
+  // An event is seldom larger than its text, so only events of large texts are measured.
   const sizeBytes = bytes.length > EVENT_LIMITS.eventBytesMax ? encodeEvent(event).length : 0;
   if (sizeBytes <= EVENT_LIMITS.eventBytesMax) return { position, line, item: { kind: "event", event } };
   const reason = `EVENT_TOO_LARGE: an event of ${sizeBytes} bytes is longer than the ${EVENT_LIMITS.eventBytesMax} allowed`;
   return malformed({ ...record, bytes: bytes.subarray(0, KEPT_BYTES) }, `${reason}: its first ${KEPT_BYTES} are kept`);
 }
 
-/** A dead letter has room for an event, and this is less. */
+/** Most bytes of a record in its dead letter: fewer than the largest event. */
 const ORIGINAL_BYTES_MAX = 1_000_000;
 
 export function malformed({ position, line, bytes }: FoundRecord, reason: string): PlacedItem {

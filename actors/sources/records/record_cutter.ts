@@ -1,63 +1,63 @@
 /**
- * Cuts bytes into records, each with its place and its line. Where a record ends is for a scanner to say; this file holds
- * the bytes meanwhile.
+ * Cuts bytes into records, each with its place and its line. A scanner finds the ends of records; this file holds the bytes until
+ * then.
  *   R1. However the bytes are cut into chunks, the records are the same.
- *   R2. Of a record that is too long only the beginning is held and given out, with the length it had.
- *   R3. A record that was ended before its line break came gives what follows as a record of its own; a line break alone
- *       gives nothing.
+ *   R2. Of a record that is too long only the beginning is held and given out, with its whole length.
+ *   R3. After a record that was ended before its line break, the rest of the line is a record of its own. A line break alone is
+ *       none.
  */
 export interface FoundRecord {
   /** Byte offset of its first byte. */
   readonly position: number;
-  /** 1-based line on which it begins, counted from where cutting began. */
+  /** The record's first line, 1-based, counted from the place where cutting began. */
   readonly line: number;
-  /** Without its line break; only the beginning of a record that is too long. */
+  /** The bytes without the line break. Of a record that is too long, only the beginning. */
   readonly bytes: Uint8Array;
-  /** The length it has in bytes, where that is over the limit. */
+  /** The record's whole length in bytes, if it is over the limit. */
   readonly tooLongBytes?: number;
-  /** Why it is no record, where the scanner could tell. */
+  /** Why the bytes are no record, if the scanner found a fault. */
   readonly fault?: string;
-  /** The rest of a line whose first part was given out before (R3). */
+  /** Present on the rest of a line whose first part was given out before (R3). */
   readonly isRest?: true;
 }
 
-/** Where a record ends: indexes of the bytes that were scanned. */
+/** The end of a record, by indexes into the scanned bytes. */
 export interface Cut {
-  /** One past its last byte. */
+  /** Index behind the record's last byte. */
   readonly end: number;
-  /** Where the next record begins. */
+  /** Index of the next record's first byte. */
   readonly next: number;
-  /** Line breaks before `next`. */
+  /** How many line breaks lie before `next`. */
   readonly breaks: number;
   readonly fault?: string;
-  /** What lies between two records, and is none. */
+  /** Present if the bytes lie between two records, and are no record. */
   readonly isNothing?: boolean;
 }
 
 export interface Scanner {
   /**
-   * Where the record that begins at `start` ends; bytes before `from` were shown before. Undefined: not among these. `start` is
-   * negative where the record is too long and its beginning is not held any more: a cut never lies there.
+   * The end of the record that begins at `start`. Undefined if it is not among these bytes. Bytes before `from` were shown before.
+   * `start` is negative if the beginning of a too long record is no longer held; no cut lies in that part.
    */
   scan(data: Uint8Array, start: number, from: number): Cut | undefined;
-  /** Where it ends as no bytes follow. Asked only where some of it is there. */
+  /** The end of the last record, as no bytes follow. Called only if the record has bytes. */
   finish(data: Uint8Array, start: number): Cut;
-  /** The record shown so far can not end here: a quoted field of it is open. */
+  /** Whether the record can not end here, as one of its quoted fields is open. */
   readonly isOpen: boolean;
 }
 
-/** Kept of a record that is too long, for its dead letter. */
+/** How many bytes of a too long record are kept, for its dead letter. */
 export const KEPT_BYTES = 4_096;
 
 const NOTHING = new Uint8Array(0);
 
 export interface CutterOptions {
-  /** Where the first byte pushed lies in the input. */
+  /** Offset of the first pushed byte in the input. */
   readonly offset: number;
   readonly recordBytesMax: number;
-  /** Bytes of one unit of the text: chunks are shown to the scanner in whole units. */
+  /** Bytes of one unit of the text. The scanner sees whole units only. */
   readonly unitBytes: 1 | 2;
-  /** Cutting begins in the middle of a line (R3). */
+  /** Whether cutting begins in the middle of a line (R3). */
   readonly isMidLine?: boolean;
 }
 
@@ -68,11 +68,11 @@ export class RecordCutter {
   #start: number;
   #line = 1;
   #isMidLine: boolean;
-  /** What was shown to the scanner and is not cut off yet. */
+  /** Bytes that the scanner has seen and that are not cut off yet. */
   #held: Uint8Array = NOTHING;
-  /** Half a unit, which waits for its other half. */
+  /** The first half of a unit, until the second half comes. */
   #half: Uint8Array = NOTHING;
-  /** Bytes of a record that is too long which are not held. */
+  /** How many bytes of a too long record were dropped. */
   #droppedBytes = 0;
   #beginning: Uint8Array = NOTHING;
 
@@ -84,22 +84,22 @@ export class RecordCutter {
     this.#isMidLine = isMidLine;
   }
 
-  /** Where the first record lies that is not complete: everything before it has been given out. */
+  /** Offset of the first incomplete record. All bytes before it have been given out. */
   get offset(): number {
     return this.#start;
   }
 
-  /** Bytes of a record that is not complete. */
+  /** How many bytes the incomplete record has. */
   get pendingBytes(): number {
     return this.#droppedBytes + this.#held.length + this.#half.length;
   }
 
-  /** The record that is not complete can not end here: a quoted field, or a unit of two bytes, is half there. */
+  /** Whether the incomplete record can not end here, within a quoted field or a unit of two bytes. */
   get isOpen(): boolean {
     return this.#scanner.isOpen || this.#half.length > 0;
   }
 
-  /** Bytes of the record that is not complete; undefined where it is too long to be held. */
+  /** The bytes of the incomplete record; undefined if it is too long to be held. */
   get pending(): Uint8Array | undefined {
     return this.#droppedBytes > 0 ? undefined : this.#held;
   }
@@ -116,7 +116,7 @@ export class RecordCutter {
     return found;
   }
 
-  /** What is left as no bytes follow, or none have for long. Cutting may go on after it (R3). */
+  /** Ends the incomplete record. Cutting may go on afterwards (R3). */
   finish(): FoundRecord[] {
     const found: FoundRecord[] = [];
     const data = joined(this.#held, this.#half, NOTHING);
@@ -132,7 +132,7 @@ export class RecordCutter {
     return found;
   }
 
-  /** Takes what is complete; answers where the rest begins. */
+  /** Cuts off the complete records. Answers the index of the rest. */
   #cutFrom(data: Uint8Array, begin: number, scanned: number, found: FoundRecord[]): number {
     let start = begin;
     let from = scanned;
@@ -152,7 +152,7 @@ export class RecordCutter {
       this.#held = rest.slice();
       return;
     }
-    // The last unit stays: it may be a CR, which is no part of the record if LF follows.
+    // The last unit is held: it may be a CR, which does not belong to the record if LF follows.
     const droppedBytes = rest.length - this.#unitBytes;
     this.#beginning = this.#beginningWith(rest.subarray(0, droppedBytes));
     this.#droppedBytes += droppedBytes;

@@ -1,6 +1,6 @@
 /**
- * Records of JSON, CSV or plain lines as events: the one way from bytes to events, for the source that follows a file and for
- * the command that reads one. Bytes that can not be read keep their place and say why; nothing is replaced or left out.
+ * Turns records of JSON, CSV or plain lines into events: the one way from bytes to events, for the source that follows a file and the
+ * command that reads one. Bytes that can not be read keep their place, with the reason. No byte is replaced or left out.
  */
 import { RejectedError } from "../../../protocols/errors.ts";
 import type { Event } from "../../../protocols/event.ts";
@@ -16,7 +16,7 @@ export const FORMATS = ["ndjson", "json", "csv", "lines"] as const;
 export type Format = (typeof FORMATS)[number];
 
 export interface ReadOptions extends CsvOptions {
-  /** `json`: the values of one array, or values that follow each other, over any number of lines. */
+  /** `json`: the elements of one array, or values that follow each other, over any number of lines. */
   readonly format: Format;
 }
 
@@ -31,8 +31,8 @@ export async function recordReader(options: ReadOptions, encoding: Encoding): Pr
 }
 
 /**
- * Whether the bytes of a last line, which has no line break, can be a whole record. NDJSON: the text is a value of JSON
- * that no further byte can continue. Elsewhere the bytes do not tell: only half a character is surely no end.
+ * Whether the bytes of a last line without a line break can be a whole record. For NDJSON, the text must be a JSON value that no
+ * further byte can continue. For other formats, only half a character is certainly no end.
  */
 export function canBeWhole(bytes: Uint8Array, format: Format, encoding: Encoding): boolean {
   if (endsWithinCharacter(bytes, encoding)) return false;
@@ -43,11 +43,11 @@ export function canBeWhole(bytes: Uint8Array, format: Format, encoding: Encoding
   try {
     return typeof JSON.parse(text) !== "number"; // more digits may follow a number
   } catch {
-    return false; // half a value, or none: a line break decides which
+    return false; // half a value, or none: only a line break can tell
   }
 }
 
-/** A cutter of this format's records, and the scanner that tells how lines end. */
+/** A cutter of this format's records, with its scanner, which knows the line break. */
 export function recordCutter(
   { format, delimiter = "," }: ReadOptions,
   { encoding }: TextShape,

@@ -1,7 +1,6 @@
 /**
- * Bytes as text: which encoding they are in, where a byte order mark ends, and what is not of that encoding. Nothing is
- * guessed: an encoding is named by a byte order mark, else by a person, else it is UTF-8. Nothing is replaced: bytes that
- * the encoding does not know make a fault with its column.
+ * Decodes bytes as text. No encoding is guessed: a byte order mark names it, or else a person, or else it is UTF-8. No byte is
+ * replaced: bytes that the encoding does not know make a fault with its column.
  */
 
 export const ENCODINGS = ["utf-8", "utf-16le", "utf-16be", "latin1", "windows-1252"] as const;
@@ -9,7 +8,7 @@ export type Encoding = (typeof ENCODINGS)[number];
 
 export interface TextShape {
   readonly encoding: Encoding;
-  /** Bytes of the byte order mark, which are no part of the text. */
+  /** Length of the byte order mark, which is no part of the text. */
   readonly markBytes: number;
 }
 
@@ -22,7 +21,7 @@ const MARKS: readonly (readonly [Encoding, readonly number[]])[] = [
 /**
  * The shape of a text by its first bytes. A byte order mark wins over the encoding that a person named.
  *
- * @param isEnd no more bytes follow; without it, the answer is undefined while a byte order mark may be coming
+ * @param isEnd whether no more bytes follow. If not, the answer is undefined while a byte order mark may be incomplete
  */
 export function shapeOf(first: Uint8Array, named: Encoding = "utf-8", isEnd = false): TextShape | undefined {
   for (const [encoding, mark] of MARKS) {
@@ -36,10 +35,10 @@ export function shapeOf(first: Uint8Array, named: Encoding = "utf-8", isEnd = fa
   return { encoding: named, markBytes: 0 };
 }
 
-/** Bytes of one unit in which line breaks and quotes are looked for. */
+/** Length in bytes of the units in which line breaks and quotes are found. */
 export const unitBytesOf = (encoding: Encoding): 1 | 2 => (encoding.startsWith("utf-16") ? 2 : 1);
 
-/** Why bytes are no text, and the 1-based column of the first character that is none. */
+/** Why bytes are no text, and the 1-based column of the first invalid character. */
 export interface TextFault {
   readonly reason: string;
   readonly column: number;
@@ -52,7 +51,7 @@ const strictDecoders = {
 };
 const lossyUtf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** The characters of Windows-1252 from 0x80 to 0x9f; everything else is as in Latin-1. */
+/** The characters of Windows-1252 from 0x80 to 0x9f. All others are those of Latin-1. */
 const WINDOWS_1252 = "€\u0081‚ƒ„…†‡ˆ‰Š‹Œ\u008dŽ\u008f\u0090‘’“”•–—˜™š›œ\u009džŸ";
 
 export function decodeText(bytes: Uint8Array, encoding: Encoding): string | TextFault {
@@ -61,14 +60,14 @@ export function decodeText(bytes: Uint8Array, encoding: Encoding): string | Text
       try {
         return strictDecoders["utf-8"].decode(bytes);
       } catch {
-        return utf8Fault(bytes); // the decoder does not say where
+        return utf8Fault(bytes); // the decoder does not tell the place
       }
     case "utf-16le":
     case "utf-16be":
       try {
         return strictDecoders[encoding].decode(bytes);
       } catch {
-        return utf16Fault(bytes, encoding); // the decoder says no more than that
+        return utf16Fault(bytes, encoding); // the decoder does not tell the place
       }
     case "latin1":
       return latin1(bytes);
@@ -77,7 +76,7 @@ export function decodeText(bytes: Uint8Array, encoding: Encoding): string | Text
   }
 }
 
-/** Whether the bytes are text but for their last character, of which bytes are missing. */
+/** Whether the bytes are text except for their last character, which is incomplete. */
 export function endsWithinCharacter(bytes: Uint8Array, encoding: Encoding): boolean {
   if (encoding === "latin1" || encoding === "windows-1252") return false;
   if (typeof decodeText(bytes, encoding) === "string") return false;
@@ -85,7 +84,7 @@ export function endsWithinCharacter(bytes: Uint8Array, encoding: Encoding): bool
     new TextDecoder(encoding, { fatal: true, ignoreBOM: true }).decode(bytes, { stream: true });
     return true;
   } catch {
-    return false; // other bytes are at fault: more of them mend nothing
+    return false; // another byte is at fault, so more bytes do not help
   }
 }
 
@@ -124,11 +123,11 @@ function utf16Fault(bytes: Uint8Array, encoding: "utf-16le" | "utf-16be"): TextF
   return { reason: `must be ${encoding.toUpperCase()}: column ${column} is half a character`, column };
 }
 
-/** Bytes looked at, and the share of them that must be alike, for a text to look as if it had two bytes a character. */
+/** How many first bytes are tested for two bytes a character, and the share of zero bytes that suggests it. */
 const WIDE_LOOK_BYTES = 64;
 const WIDE_SHARE = 0.8;
 
-/** The encoding that these first bytes look like where every second one is 0; never taken without being named. */
+/** The encoding that these first bytes suggest, if every second one is 0. It is only suggested, never used unless named. */
 export function wideEncodingOf(first: Uint8Array): "utf-16le" | "utf-16be" | undefined {
   const seen = first.subarray(0, WIDE_LOOK_BYTES);
   const zerosAt = (parity: 0 | 1): number => seen.filter((byte, at) => at % 2 === parity && byte === 0).length;

@@ -1,6 +1,6 @@
 /**
- * Who may connect, and for how long. Where nothing is configured, everybody on this machine may do everything, and nobody
- * else can connect. Credentials can be read again while the node runs: what they do not grant any more ends.
+ * Decides who may connect, and for how long. If nothing is configured, everybody on this machine may do everything, and nobody else
+ * can connect. Credentials can be read again while the node runs; grants that they no longer give end.
  */
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
@@ -18,29 +18,29 @@ import type { Grants } from "./grants.ts";
 export type { Grants } from "./grants.ts";
 
 export interface Access {
-  /** What a token allows, or else the certificate of the socket; undefined where neither counts. */
+  /** The grants of the token, or else of the socket's certificate. Undefined if neither is valid. */
   authenticate(token: string | undefined, socket?: Socket): Promise<Grants | undefined>;
   /**
-   * The same for a connection that stays: `onEnd` is called once its grants have ended. Throws `OverloadedError` where its
-   * principal has as many connections as it may.
+   * The same for a connection that stays: `onEnd` is called once its grants have ended. Throws `OverloadedError` if its principal
+   * has its most connections already.
    */
   hold(token: string | undefined, socket: Socket | undefined, onEnd: () => void): Promise<Held | undefined>;
-  /** Throws `RejectedError` for a request from a web origin, or for a host, that is not allowed. */
+  /** Throws `RejectedError` for a request whose web origin or host is not allowed. */
   admit(request: Pick<IncomingMessage, "headers">): void;
-  /** Takes the address that the port was bound to. Throws `ConfigurationError` where others reach it and nothing says who they are. */
+  /** To be called with the address that the port was bound to. Throws `ConfigurationError` if others could connect without credentials. */
   bound(address: string): void;
-  /** Reads tokens and keys again and ends what they do not grant; answers how many grants ended. Throws `ConfigurationError`, and keeps the old ones. */
+  /** Reads tokens and keys again, and answers how many grants ended. On a fault throws `ConfigurationError` and keeps the old ones. */
   reload(security?: SecurityConfiguration): Promise<number>;
 }
 
 export interface Held {
   readonly grants: Grants;
-  /** The connection is gone. */
+  /** To be called once the connection is gone. */
   stop(): void;
 }
 
 export interface AccessOptions {
-  /** Where other nodes and clients reach this one, as `host:port`. */
+  /** The address at which other nodes and clients reach this node, as `host:port`. */
   readonly advertise?: string | undefined;
   readonly nowMs?: () => number;
   readonly setTimer?: (delayMs: number, callback: () => void) => Timer;
@@ -51,7 +51,7 @@ const ownTimer = (delayMs: number, callback: () => void): Timer => {
   return { cancel: () => clearTimeout(timer) };
 };
 
-/** Throws `ConfigurationError` where others could connect and nothing says who they are. */
+/** Throws `ConfigurationError` if others could connect without credentials. */
 export async function createAccess(
   given: SecurityConfiguration,
   listenHost: string,
@@ -75,7 +75,7 @@ export async function createAccess(
       const under = credentials;
       const found = await under.grant(token, socket);
       if (found === undefined) return undefined;
-      // Credentials that were read meanwhile have judged what was watched, and this grant was not.
+      // New credentials judge only watched grants, and this grant was not watched yet: it is judged here.
       if (credentials !== under && !(await found.holdsUnder(credentials))) return undefined;
       const grants = metered(found.grants);
       const disconnect = grants.owner === undefined ? undefined : quotas.of(grants.owner).connect();
@@ -89,7 +89,7 @@ export async function createAccess(
       };
     },
     admit: (request) => admitRequest(request, security, { listenHost, advertise }),
-    // A name such as localhost is what this machine's own tables make of it.
+    // A name such as localhost may resolve to any address, so the bound address is judged.
     bound: (address) => {
       if (credentials.isOpen && !isLoopbackAddress(address)) refuseOpen(`${listenHost}, which is ${address},`);
     },

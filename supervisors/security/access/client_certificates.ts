@@ -1,6 +1,6 @@
 /**
- * Client certificates as principals (mutual TLS). A certificate counts where an authority of the configured file signed it,
- * directly or through certificates that the client showed along: an authority for nodes does not vouch for clients.
+ * Client certificates as principals (mutual TLS). A certificate is valid if an authority of the configured file signed it, directly or
+ * through other certificates that the client shows. An authority for nodes does not vouch for clients.
  */
 import { X509Certificate } from "node:crypto";
 import type { Socket } from "node:net";
@@ -8,13 +8,13 @@ import type { PeerCertificate, TLSSocket } from "node:tls";
 import { ConfigurationError } from "../../../protocols/errors.ts";
 import type { CertificateConfiguration } from "../../configuration/configuration_schema.ts";
 
-/** Certificates between a client's and its authority. */
+/** Most certificates between a client's and its authority. */
 const CHAIN_MAX = 8;
 const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;
 
 export type Authorities = readonly X509Certificate[];
 
-/** What a client's certificate says of it. */
+/** The names in a client's certificate. */
 export interface ShownCertificate {
   readonly commonName: string | undefined;
   /** Such as `DNS:sensor-1.example` and `URI:spiffe://example/sensor-1`. */
@@ -22,7 +22,7 @@ export interface ShownCertificate {
   readonly validUntilMs: number;
 }
 
-/** Throws `ConfigurationError` for a file without a certificate. */
+/** Reads the authorities. Throws `ConfigurationError` for a file without a certificate. */
 export function authoritiesOf(pem: string, file: string): Authorities {
   try {
     const found = [...pem.matchAll(PEM_CERTIFICATE)].map(([text]) => new X509Certificate(text));
@@ -39,7 +39,7 @@ const refusal = (file: string, reason: string): ConfigurationError =>
     `Cannot check certificates as ${file} must hold certificates in PEM: ${reason}`,
   );
 
-/** The certificate of the other end; undefined where there is none, or none that these authorities vouch for. */
+/** The client's certificate; undefined if it shows none, or none that these authorities vouch for. */
 export function certificateOf(socket: Socket, authorities: Authorities): ShownCertificate | undefined {
   const { authorized, getPeerCertificate } = socket as Partial<TLSSocket>;
   if (authorized !== true || getPeerCertificate === undefined) return undefined;
@@ -54,7 +54,7 @@ export function certificateOf(socket: Socket, authorities: Authorities): ShownCe
   };
 }
 
-/** TLS has checked the chain against every authority of the server: here against these alone. */
+/** TLS has checked the chain against all authorities of the server. This checks it against these alone. */
 function isVouchedFor(shown: PeerCertificate, authorities: Authorities): boolean {
   let one: { readonly raw: Buffer; readonly issuerCertificate?: PeerCertificate } | undefined = shown;
   for (let length = 0; length < CHAIN_MAX && one?.raw !== undefined; length += 1) {

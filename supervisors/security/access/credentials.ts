@@ -1,4 +1,4 @@
-/** What tokens and certificates count, as read from files, variables and the configuration at one moment. */
+/** The valid tokens and certificates, as read from files, variables and the configuration at one moment. */
 import { createHash, timingSafeEqual } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import type { Socket } from "node:net";
@@ -9,31 +9,31 @@ import { type Authorities, authoritiesOf, certificateOf, entryFor } from "./clie
 import { type Grants, grantsOf } from "./grants.ts";
 import { scopesOf, signedTokens, type VerifyToken } from "./signed_tokens.ts";
 
-/** A shorter token can be guessed. */
+/** Fewest characters of a token: a shorter one could be guessed. */
 export const TOKEN_CHARACTERS_MIN = 16;
 
 interface FixedToken {
   readonly digest: Buffer;
   readonly grants: Grants;
-  /** What was configured for it: a change of scopes ends what the old ones allowed. */
+  /** The configured terms of the token. If they change, the old grants end. */
   readonly terms: string;
 }
 
-/** Grants, and whether other credentials would give the same. */
+/** Grants, with a check whether other credentials give the same grants. */
 export interface Granted {
   readonly grants: Grants;
   holdsUnder(next: Credentials): Promise<boolean>;
 }
 
 export class Credentials {
-  /** Nothing is configured: everybody on this machine may do everything. */
+  /** Whether nothing is configured, so that everybody on this machine may do everything. */
   readonly isOpen: boolean;
   readonly #security: SecurityConfiguration;
   readonly #fixed: readonly FixedToken[];
   readonly #verify: VerifyToken | undefined;
   readonly #authorities: Authorities;
 
-  /** Throws `ConfigurationError` for a secret that is missing, too short, or no key. */
+  /** Throws `ConfigurationError` for a secret that is missing or too short, and for an invalid key. */
   static async read(security: SecurityConfiguration, readSecret: ReadSecret): Promise<Credentials> {
     const fixed = await Promise.all(security.tokens.map((token) => readFixed(token, security, readSecret)));
     const verify = security.jwt === undefined ? undefined : await signedTokens(security.jwt, readSecret);
@@ -55,7 +55,7 @@ export class Credentials {
     this.#authorities = authorities;
   }
 
-  /** A token counts before a certificate. Undefined where neither is shown that counts. */
+  /** A token wins over a certificate. Undefined if neither is valid. */
   async grant(token: string | undefined, socket: Socket | undefined): Promise<Granted | undefined> {
     if (this.isOpen) return this.#anybody();
     if (token !== undefined) return this.#fixedGrant(token) ?? (await this.#signedGrant(token));
@@ -64,7 +64,7 @@ export class Credentials {
 
   #anybody(): Granted {
     const terms = { ...this.#audit(), subject: "anybody on this machine", scopes: ["admin"] };
-    const { owner: _, ...grants } = grantsOf(terms); // nobody is asked who it is
+    const { owner: _, ...grants } = grantsOf(terms); // an open node knows no principals
     return { grants, holdsUnder: async (next) => next.isOpen };
   }
 
@@ -123,7 +123,7 @@ async function readFixed(
   return { digest: digestOf(value), grants, terms: JSON.stringify([name, scopes]) };
 }
 
-/** Compared by digest, so that the time taken tells nothing of the token, its length included. */
+/** Tokens are compared by their digests, so that the time taken reveals nothing, not even their length. */
 const digestOf = (token: string): Buffer => createHash("sha256").update(token).digest();
 
 async function readPem(file: string): Promise<string> {

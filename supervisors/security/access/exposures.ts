@@ -1,7 +1,7 @@
 /**
- * What of a node others on the machine or on the way can read: its data folder, files of secrets, tokens without TLS. Told at
- * the start, by `lint` and by `doctor`. Nothing is refused for it: secrets that an orchestrator mounts are often readable by all
- * users of a container that has only one.
+ * Finds what other users of the machine, or listeners on the network, can read: the data folder, files of secrets, tokens without TLS.
+ * The start, `lint` and `doctor` warn of it. Nothing is refused: in a container with one user, mounted secrets are often readable by
+ * all users.
  */
 import { mkdir, stat } from "node:fs/promises";
 import { isLoopbackHost } from "../../../actors/transport/network_address.ts";
@@ -10,7 +10,7 @@ import type { Configuration } from "../../configuration/configuration_schema.ts"
 import { isSecretName } from "../secrets/clear_secrets.ts";
 
 export interface Exposure {
-  /** Place in the configuration. */
+  /** The place in the configuration. */
   readonly path: readonly string[];
   readonly reason: string;
 }
@@ -18,7 +18,7 @@ export interface Exposure {
 const OTHERS_BITS = 0o077;
 export const DATA_FOLDER_MODE = 0o700;
 
-/** Makes the data folder, for its owner alone, where it is not there yet. Throws `ConfigurationError`. */
+/** Makes the data folder, readable by its owner alone, unless it exists. Throws `ConfigurationError` if it can not be made. */
 export async function makeDataFolder(folder: string): Promise<void> {
   try {
     await mkdir(folder, { recursive: true, mode: DATA_FOLDER_MODE });
@@ -46,12 +46,12 @@ function plainTokens({ node, security }: Configuration): readonly Exposure[] {
   return [
     {
       path: ["security"],
-      reason: `tokens travel in clear text to ${node.host} as security.tls is not configured: whoever hears them can use them`,
+      reason: `tokens travel in clear text to ${node.host} as security.tls is not configured: a listener on the network can use them`,
     },
   ];
 }
 
-/** Of sinks whose options are an address and headers. */
+/** Secret headers that sinks send without TLS. */
 function plainHeaders({ sinks }: Configuration): readonly Exposure[] {
   return Object.entries(sinks).flatMap(([name, { options }]) => {
     const { url, headers } = options as { readonly url?: unknown; readonly headers?: unknown };
@@ -89,7 +89,7 @@ interface SecretFile {
   readonly file: string;
 }
 
-/** Files that hold secrets; certificates and public keys are for everybody. */
+/** The files that hold secrets. Certificates and public keys are no secrets. */
 function secretFilesOf({ security, cluster }: Configuration): readonly SecretFile[] {
   const { tokens, jwt, tls } = security;
   const files: { path: readonly string[]; file: string | undefined }[] = [
@@ -101,10 +101,10 @@ function secretFilesOf({ security, cluster }: Configuration): readonly SecretFil
   return files.flatMap(({ path, file }) => (file === undefined ? [] : [{ path, file }]));
 }
 
-/** Undefined where there is no such file, and on systems without modes. */
+/** The mode of a file. Undefined if the file does not exist, and on systems without modes. */
 async function modeOf(path: string): Promise<number | undefined> {
   if (process.platform === "win32") return undefined;
-  const found = await stat(path).catch(() => undefined); // whoever needs the file says that it is not there
+  const found = await stat(path).catch(() => undefined); // the reader of the file reports that it is missing
   return found === undefined ? undefined : found.mode & 0o777;
 }
 

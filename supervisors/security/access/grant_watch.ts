@@ -1,10 +1,10 @@
-/** Ends what was granted: when its time is over, and when other credentials do not grant it any more. */
+/** Ends grants at their time, and when new credentials no longer give them. */
 import type { Timer } from "../../../actors/kernel/actor.ts";
 import type { Credentials, Granted } from "./credentials.ts";
 
-/** Timers of the runtime hold 24.8 days at most: a later end is looked at again each day. */
+/** Timers of the runtime hold 24.8 days at most, so a later end is checked again each day. */
 const LOOK_EVERY_MS = 86_400_000;
-/** An end is noticed this much late at most where the wall clock is set. */
+/** How late an end may be noticed, in ms, after the wall clock was set. */
 const LATE_MS_MAX = 1;
 
 export interface GrantWatchWorld {
@@ -26,7 +26,7 @@ export class GrantWatch {
     this.#world = world;
   }
 
-  /** Grants that are watched. */
+  /** How many grants are watched. */
   get count(): number {
     return this.#watched.size;
   }
@@ -39,7 +39,7 @@ export class GrantWatch {
     return { stop: () => this.#forget(one) };
   }
 
-  /** Ends what `next` does not grant. A grant whose key can not be had now is kept: it ends by its own time. */
+  /** Ends the grants that `next` does not give; answers how many. A grant whose key can not be read now is kept until its own end. */
   async judge(next: Credentials): Promise<number> {
     const judged = [...this.#watched].map(async (one) => {
       const holds = await one.granted.holdsUnder(next).catch(() => true);

@@ -1,15 +1,15 @@
 /**
- * What a token, a signed token or a certificate allows. Scopes are `produce`, `consume`, `observe` and `admin`, for every
- * stream or for one (`produce:orders`). A stream that may be produced to or consumed may be looked at; `admin` includes the
- * others. The audit stream is for `admin` alone to read, and for nobody to produce to.
+ * The grants of a token, a signed token or a certificate. Scopes are `produce`, `consume`, `observe` and `admin`, for every stream or
+ * for one (`produce:orders`). `produce` and `consume` include `observe`, and `admin` includes all. Only `admin` may read the audit
+ * stream, and no scope may produce to it.
  */
 import type { Permissions } from "../../../actors/ingest/session.ts";
 
 export interface Grants extends Permissions {
   readonly mayAdministrate: boolean;
-  /** Sees what belongs to no stream, such as actors and decisions. */
+  /** Whether data of no single stream is visible, such as actors and decisions. */
   readonly mayObserveAll: boolean;
-  /** When the grants end; undefined for grants without an end. */
+  /** When the grants end, in ms since 1970. Undefined for grants without an end. */
   readonly expiresAtMs?: number;
 }
 
@@ -39,7 +39,7 @@ export function grantsOf({ subject, scopes, expiresAtMs, auditStream }: GrantTer
   };
 }
 
-/** What the node's own sources and pipelines may do. */
+/** The grants of the node's own sources and pipelines. */
 export const INSIDE: Grants = {
   subject: "this node",
   mayAdministrate: false,

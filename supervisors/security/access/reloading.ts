@@ -1,22 +1,22 @@
 /**
- * Reads credentials again while the node runs: when it is asked to, and when one of their files has changed. Files that can
- * not be used leave those that were read before in force, which is said once for each change.
+ * Reads credentials again while the node runs, on request and when one of their files has changed. If the files can not be used, the
+ * old credentials stay in force, which is logged once for each change.
  */
 import { stat } from "node:fs/promises";
 import type { Timer } from "../../../actors/kernel/actor.ts";
 import type { NodeLog } from "../../../actors/observers/node_log.ts";
 import type { SecurityConfiguration } from "../../configuration/configuration_schema.ts";
 
-/** Between two looks at the files. */
+/** Time between two looks at the files, in ms. */
 export const FILES_LOOKED_AT_EVERY_MS = 2_000;
 
 export interface ReloadingOptions {
-  /** Files of the security section as it is now. */
+  /** The files that the current security section names. */
   readonly files: () => readonly string[];
-  /** Reads all of them again; answers how many grants ended. Throws where they can not be used. */
+  /** Reads all files again, and answers how many grants ended. Throws if the files can not be used. */
   readonly read: () => Promise<number>;
   readonly log: NodeLog;
-  /** Told of every outcome. */
+  /** Called with every outcome. */
   readonly onReloaded: (outcome: ReloadOutcome) => void;
   setTimer(delayMs: number, callback: () => void): Timer;
 }
@@ -26,7 +26,7 @@ export type ReloadOutcome =
   | { readonly kind: "refused"; readonly why: string; readonly reason: string };
 
 export interface Reloading {
-  /** @param why what it is done for, for the log */
+  /** Reads the credentials now. @param why the reason, for the log */
   now(why: string): Promise<ReloadOutcome>;
   stop(): void;
 }
@@ -83,7 +83,7 @@ async function readAgain({ read, log, onReloaded }: ReloadingOptions, why: strin
   return outcome;
 }
 
-/** The files that a reload reads: their change is seen, also behind links and renames. */
+/** The files that a reload reads. Their changes are seen through links and renames too. */
 export function filesOf({ tokens, jwt, tls }: SecurityConfiguration): readonly string[] {
   const files = [
     ...tokens.map(({ valueFile }) => valueFile),
@@ -95,7 +95,7 @@ export function filesOf({ tokens, jwt, tls }: SecurityConfiguration): readonly s
 
 async function signatureOf(files: readonly string[]): Promise<string> {
   const parts = files.map(async (file) => {
-    const found = await stat(file, { bigint: true }).catch(() => undefined); // gone for now is a state like any
+    const found = await stat(file, { bigint: true }).catch(() => undefined); // a missing file is a state like any other
     return found === undefined ? "none" : `${found.dev} ${found.ino} ${found.size} ${found.mtimeNs} ${found.ctimeNs}`;
   });
   return (await Promise.all(parts)).join("\n");

@@ -12,24 +12,24 @@ import type { ReadSecret } from "../../configuration/environment.ts";
 
 type JwtConfiguration = NonNullable<SecurityConfiguration["jwt"]>;
 
-/** Undefined for a token that does not count. Throws `UnavailableError` where its key can not be had now. */
+/** Undefined for an invalid token. Throws `UnavailableError` if its key can not be read now. */
 export type VerifyToken = (token: string) => Promise<JWTPayload | undefined>;
 
 export const JWKS_LIMITS = {
-  /** For one answer of the keys' address. */
+  /** Deadline of one answer of the keys' address. */
   answerWithinMs: 5_000,
   answerBytesMax: 262_144,
-  /** Between two reads that unknown key names (`kid`) lead to. */
+  /** Least time between two reads that unknown key names (`kid`) cause. */
   readEveryMs: 30_000,
-  /** Between a read that failed and the next one. */
+  /** Time from a failed read to the next one. */
   triedAgainAfterMs: 2_000,
-  /** Keys are read again once they are older: a key that was taken away counts no longer than this. */
+  /** Greatest age of the keys. A withdrawn key is valid no longer than this. */
   keysAgeMaxMs: 600_000,
   keysMax: 100,
 } as const;
 
 const SECRET_CHARACTERS_MIN = 32;
-/** A token that its giver's clock dates ahead of ours counts: that is no reason to come back later. Its end is kept to. */
+/** How far ahead of our clock a token's beginning may lie, in seconds, as clocks differ. Its end is exact. */
 const CLOCKS_DIFFER_S_MAX = 60;
 const PUBLIC_KEY_ALGORITHMS = [
   ...["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"],
@@ -43,7 +43,7 @@ export async function signedTokens(jwt: JwtConfiguration, readSecret: ReadSecret
   const options: JWTVerifyOptions = {
     ...(jwt.issuer === undefined ? {} : { issuer: jwt.issuer }),
     ...(jwt.audience === undefined ? {} : { audience: jwt.audience }),
-    // A token without an end would outlive whatever it was given for; what one without a subject makes would be anybody's (E27).
+    // A token without an end would be valid for ever. One without a subject would make chains that anybody owns (E27).
     requiredClaims: ["exp", "sub"],
     clockTolerance: CLOCKS_DIFFER_S_MAX,
     algorithms: [...algorithms],
@@ -106,7 +106,7 @@ async function verifierOf(jwt: JwtConfiguration, readSecret: ReadSecret): Promis
   return { verify, algorithms: ["HS256"] };
 }
 
-/** A token that names no key (`kid`) counts by whichever key of its kind has signed it (RFC 7515, appendix D). */
+/** Verifies a token that names no key (`kid`) by any key of its kind (RFC 7515, appendix D). */
 async function verifyByAny<Key>(
   keys: AsyncIterable<Key>,
   verify: (key: Key) => Promise<{ readonly payload: JWTPayload }>,
@@ -122,7 +122,7 @@ async function verifyByAny<Key>(
   throw new errors.JWSSignatureVerificationFailed();
 }
 
-/** Scopes as servers of tokens write them: `scope` (RFC 9068) or `scp`, as text with spaces or as a list. */
+/** The scopes of a token: `scope` (RFC 9068) or `scp`, as text with spaces or as a list. */
 export function scopesOf({ scope, scp }: JWTPayload): readonly string[] {
   const given = scope ?? scp;
   if (typeof given === "string") return given.split(" ");
@@ -141,7 +141,7 @@ function publicKey<Key>(pem: string, file: string, create: (pem: string) => Key)
   }
 }
 
-/** Throws `ConfigurationError` for an address that somebody on the way could answer for. */
+/** Throws `ConfigurationError` for an address without TLS beyond this machine, whose answers could be forged. */
 export function jwksAddress(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url?.protocol === "https:" || (url?.protocol === "http:" && isLoopbackHost(url.hostname))) return url;
@@ -151,10 +151,10 @@ export function jwksAddress(text: string): URL {
   );
 }
 
-/** The keys' address did not answer with a set of keys. */
+/** Thrown if the keys' address did not answer with a set of keys. */
 class KeysAway extends Error {}
 
-/** After a failure the address is left alone for a while, however many tokens come. */
+/** Asks the address at most once in `triedAgainAfterMs` after a failure, however many tokens come. */
 function readKeys(): (url: string, options: RequestInit) => Promise<Response> {
   let failure: { readonly atMs: number; readonly error: unknown } | undefined;
   return async (url, options) => {
@@ -170,7 +170,7 @@ function readKeys(): (url: string, options: RequestInit) => Promise<Response> {
   };
 }
 
-/** Bounded in size, so that whoever answers at the address can not fill memory. */
+/** Reads an answer of bounded size, so that the address can not fill memory. */
 async function fetchKeys(url: string, options: RequestInit): Promise<Response> {
   const answer = await fetch(url, { ...options, redirect: "error" });
   if (answer.status !== 200) throw new KeysAway(`the status must be 200: current value is ${answer.status}`);

@@ -1,4 +1,4 @@
-/** The certificate that the port shows, and the authorities that it asks clients for: read at the start and again. */
+/** Reads the certificate that the port shows, and the authorities of client certificates, at the start and at each reload. */
 import { readFile } from "node:fs/promises";
 import { createSecureContext } from "node:tls";
 import { ConfigurationError } from "../../../protocols/errors.ts";
@@ -12,7 +12,7 @@ export interface TlsContext {
 
 type TlsConfiguration = NonNullable<SecurityConfiguration["tls"]>;
 
-/** @param nodeCaFile authority of the cluster's nodes. Throws `ConfigurationError` for files that make no certificate. */
+/** Throws `ConfigurationError` for files without a certificate and its key. @param nodeCaFile the authority of the cluster's nodes */
 export async function readTls(tls: TlsConfiguration, nodeCaFile: string | undefined): Promise<TlsContext> {
   const caFiles = [nodeCaFile, tls.clientCaFile].filter((file) => file !== undefined);
   try {
@@ -23,7 +23,7 @@ export async function readTls(tls: TlsConfiguration, nodeCaFile: string | undefi
       ...{ cert: cert ?? Buffer.alloc(0), key: key ?? Buffer.alloc(0) },
       ...(ca.length === 0 ? {} : { ca }),
     };
-    createSecureContext(context); // a key of another certificate is found here, not with the first client
+    createSecureContext(context); // throws for a key of another certificate, before the first client comes
     return context;
   } catch (error) {
     throw new ConfigurationError(

@@ -1,11 +1,11 @@
-/** The part of the metrics that a token may see. Pure. */
+/** Filters the metrics to those that a token may see. Pure. */
 import type { Grants } from "./grants.ts";
 
 const SAMPLE = /^([A-Za-z_:][A-Za-z0-9_:]*)(?:\{(.*)\})? [^ ]+/;
 const STREAM_LABEL = /(?:^|,)stream="((?:[^"\\]|\\.)*)"/;
 
 /**
- * Keeps the samples of streams that the token shows. Samples of no stream are for tokens that see everything.
+ * Keeps the samples of streams that the token may see. Samples without a stream are for tokens that may see all.
  * @param exposition the Prometheus text format
  */
 export function visibleMetrics(

@@ -1,6 +1,6 @@
 /**
- * Sees every connection of the port once, when it is accepted, and ends those that `connection_places.ts` chooses. Counts
- * HTTP, WebSockets and other nodes alike, also connections that never say anything.
+ * Registers every connection of the port when it is accepted, and ends those that `connection_places.ts` chooses. HTTP connections,
+ * WebSockets and links of other nodes count alike, and so do silent connections.
  */
 import type { Socket } from "node:net";
 import type { Timer } from "../../../actors/kernel/actor.ts";
@@ -12,13 +12,13 @@ const RETRY_AFTER_MS = 2_000;
 const FULL =
   "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 2\r\nContent-Length: 0\r\n\r\n" as const;
 
-/** Between looks at addresses that are over their share. */
+/** Time between looks at addresses over their share, in ms. */
 const LOOK_EVERY_MS = 20;
-/** Of one address by one look: thousands that end in one turn of the event loop would hold up everybody else. */
+/** Most connections of one address that end in one look. Thousands in one turn of the event loop would delay all others. */
 const ENDED_AT_ONCE_MAX = 20;
 
 export interface GateWorld {
-  /** Never set back. */
+  /** Monotonic. */
   nowMs(): number;
   setTimer(delayMs: number, callback: () => void): Timer;
 }
@@ -35,7 +35,7 @@ interface Seen {
   readonly id: number;
   readonly address: string;
   readonly socket: Socket;
-  /** Requests of this connection without an answer. */
+  /** How many requests of this connection have no answer yet. */
   asked: number;
 }
 
@@ -50,7 +50,7 @@ export class ConnectionGate {
   readonly #crowded = new Set<string>();
   #isLookDue = false;
   #accepted = 0;
-  /** Connections that ended so that another had a place, or that found none, since the start. */
+  /** How many connections since the start gave way to another, or found no place. */
   shed = 0;
 
   constructor(limits: PlaceLimits, world: GateWorld = OWN_WORLD) {
@@ -63,13 +63,13 @@ export class ConnectionGate {
     return this.#places.countIn(phase);
   }
 
-  /** Takes a connection that the server has just accepted, before anything of it was read. One that is read anew is known. */
+  /** To be called for each accepted connection, before anything is read from it. A known connection is ignored. */
   accept(socket: Socket): void {
     if (this.#of(socket)?.socket === socket) return;
     const { remoteAddress } = socket;
     const ends = endsOf(socket);
     if (remoteAddress === undefined || ends === undefined) {
-      socket.destroy(); // gone before it was looked at
+      socket.destroy(); // closed before it was registered
       return;
     }
     this.#accepted += 1;
@@ -92,7 +92,7 @@ export class ConnectionGate {
     this.#settleLater(seen.address);
   }
 
-  /** A request has come; `onAnswered` is to be called once it is over. Throws `OverloadedError` `TOO_MANY_CONNECTIONS`. */
+  /** A request has come. `onAnswered` must be called once it is over. Throws `OverloadedError` `TOO_MANY_CONNECTIONS`. */
   ask(socket: Socket): { readonly onAnswered: () => void } {
     const seen = this.#of(socket);
     if (seen === undefined) return { onAnswered: () => undefined };
@@ -117,7 +117,7 @@ export class ConnectionGate {
     this.#end(ended);
   }
 
-  /** The connection has shown a valid token, or is another node's: it keeps its place. */
+  /** The connection has shown a valid token, or belongs to another node. It keeps its place. */
   welcome(socket: Socket): void {
     const seen = this.#of(socket);
     if (seen !== undefined) this.#places.welcome(seen.id);
@@ -146,7 +146,7 @@ export class ConnectionGate {
     }
   }
 
-  /** An address over its share is looked at again until it is within: its connections end once they have waited. */
+  /** Looks at an address again until it is within its share, as its connections end only after some waiting. */
   #settleLater(address: string): void {
     if (!this.#places.isOverShare(address)) return;
     this.#crowded.add(address);

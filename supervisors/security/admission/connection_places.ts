@@ -1,14 +1,14 @@
 /**
  * Shares out the places of a node's one port among all its connections. Decides which connection gets a place, and which
- * one ends for it; leaves sockets to `connection_gate.ts`. Pure.
+ * one gives way. Leaves sockets to `connection_gate.ts`. Pure.
  *   C1. The port never holds more than `placesMax` connections. A newcomer takes the place of the one that has waited
  *       longest: silent ones first, then idle ones, greeting ones, and ones whose request is under way. A welcomed
  *       WebSocket never loses its place.
- *   C2. Silent and idle connections of one address have `waitingPerAddressMax` places: beyond them the longest-waiting end,
- *       each once it has waited `WAIT_MS_MIN`: many clients may begin, or ask again, at the same moment.
+ *   C2. Silent and idle connections of one address have `waitingPerAddressMax` places. Beyond these the longest-waiting end, but
+ *       each only after `WAIT_MS_MIN`, as many clients may begin, or ask again, at the same moment.
  *   C3. WebSockets of one address, and requests under way of one address, stay within `perAddressMax` each. A newcomer
  *       among the WebSockets takes the place of the address's longest-greeting one.
- *   C4. WebSockets leave `placesMax - upgradesMax` places to HTTP, so that health and metrics are answered.
+ *   C4. WebSockets leave `placesMax - upgradesMax` places to HTTP, so that requests for health and metrics are answered.
  */
 
 /**
@@ -17,28 +17,28 @@
  */
 export type Phase = "silent" | "idle" | "asking" | "greeting" | "welcomed";
 
-/** A connection that has waited less may be about to say something. */
+/** The least wait before a connection gives way, in ms: its client may be about to send. */
 export const WAIT_MS_MIN = 2_000;
 
 export interface PlaceLimits {
-  /** Connections. */
+  /** Most connections. */
   readonly placesMax: number;
-  /** WebSockets of all addresses. */
+  /** Most WebSockets, of all addresses together. */
   readonly upgradesMax: number;
   readonly perAddressMax: number;
   readonly waitingPerAddressMax: number;
 }
 
-/** The connections that end for it; undefined where no place can be had. */
+/** The connections that give way; undefined if no place is free. */
 export type Taken = readonly number[] | undefined;
 
-/** Longest first, in this order (C1). */
+/** The order of giving way; within a phase, the longest-waiting first (C1). */
 const GIVES_WAY = ["silent", "idle", "greeting", "asking"] as const;
 
 interface Place {
   readonly address: string;
   phase: Phase;
-  /** When it became silent or idle. */
+  /** When the connection became silent or idle, in ms. */
   waitingSinceMs: number;
 }
 
@@ -72,7 +72,7 @@ export class ConnectionPlaces {
     return this.#all[phase].size;
   }
 
-  /** Connections of one address that are in a phase. */
+  /** How many connections of one address are in a phase. */
   countOf(address: string, phase: Phase): number {
     return this.#byAddress.get(address)?.[phase].size ?? 0;
   }
@@ -102,7 +102,7 @@ export class ConnectionPlaces {
     return [];
   }
 
-  /** Its request is answered, and the connection is kept. */
+  /** The request is answered, and the connection is kept. */
   rest(id: number, nowMs: number): void {
     const place = this.#places.get(id);
     if (place?.phase !== "asking") return;
@@ -110,7 +110,7 @@ export class ConnectionPlaces {
     this.#move(id, place, "idle");
   }
 
-  /** It asks to become a WebSocket (C3, C4). */
+  /** The connection asks to become a WebSocket (C3, C4). */
   upgrade(id: number): Taken {
     const place = this.#places.get(id);
     if (place === undefined) return undefined;
@@ -144,12 +144,12 @@ export class ConnectionPlaces {
     this.#take(id, place);
   }
 
-  /** An address has more connections waiting than its share (C2). */
+  /** Whether an address has more connections waiting than its share (C2). */
   isOverShare(address: string): boolean {
     return this.countOf(address, "silent") + this.countOf(address, "idle") > this.#limits.waitingPerAddressMax;
   }
 
-  /** What an address has waiting beyond its share, and for long enough, gives up its places by this call, `countMax` at most (C2). */
+  /** Takes the places of waiting connections beyond the address's share, at most `countMax`, if they have waited enough (C2). */
   overShare(address: string, nowMs: number, countMax = Number.POSITIVE_INFINITY): readonly number[] {
     const ended: number[] = [];
     while (ended.length < countMax && this.isOverShare(address)) {

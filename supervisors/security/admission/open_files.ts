@@ -1,27 +1,27 @@
-/** How many connections a process has files for. A connection too many would take the file that the log or a sink needs. */
+/** Computes how many connections the process has files for, so that no connection takes a file that the log or a sink needs. */
 import { readFileSync } from "node:fs";
 import type { Configuration } from "../../configuration/configuration_schema.ts";
 import type { PlaceLimits } from "./connection_places.ts";
 
-/** Files of the runtime, the log and the port itself. */
+/** How many files the runtime, the log and the port need. */
 const OWN_FILES = 96;
-/** Files that one partition of one sink or source has open at once. */
+/** How many files one partition of one sink or source has open at once. */
 const FILES_PER_DELIVERY = 2;
-/** Places that HTTP has beside the WebSockets (C4), where the process has files for them. */
+/** Places of HTTP beside the WebSockets (connection places C4), if the process has enough files. */
 const HTTP_PLACES = 512;
-/** Silent and idle connections of one address. */
+/** Most silent and idle connections of one address. */
 const WAITING_PER_ADDRESS_MAX = 256;
-/** However few files there are, somebody can connect. */
+/** Fewest places, however few files the process may open. */
 const PLACES_MIN = 16;
 
-/** The process's limit of open files; undefined where the system does not tell. Node raises its own limit to the hard one. */
+/** The process's limit of open files; undefined if the system does not tell. Node raises its limit to the hard one. */
 export function openFilesMax(): number | undefined {
   if (process.platform !== "linux") return undefined;
   const soft = /^Max open files\s+(\d+|unlimited)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
   return soft === undefined || soft === "unlimited" ? undefined : Number(soft);
 }
 
-/** @param filesMax open files that the process may have; undefined where that is not known */
+/** @param filesMax most open files of the process; undefined if unknown */
 export function placeLimits(
   configuration: Pick<Configuration, "limits" | "streams" | "sinks">,
   filesMax: number | undefined,
@@ -39,7 +39,7 @@ export function placeLimits(
   };
 }
 
-/** Files that no connection may take: at most half of all. */
+/** How many files no connection may take: at most half of all. */
 function reserve({ streams, sinks }: Pick<Configuration, "streams" | "sinks">, filesMax: number): number {
   const partitions = Object.values(streams).reduce((sum, stream) => sum + stream.partitions, 0);
   const deliveries = partitions * Math.max(1, Object.keys(sinks).length);

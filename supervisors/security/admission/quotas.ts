@@ -1,7 +1,7 @@
 /**
- * How much one principal may use: events and bytes a second and connections of this node, and names in the store. A connection that has sent more than
- * its principal's rate is not read for a while, and a request is answered 429: nothing that was taken is lost. The rate is a token
- * bucket that saves up one second (the leaky bucket as a meter of ITU-T I.371).
+ * Bounds the use of one principal: events and bytes a second and connections on this node, and producers' names in the store. A
+ * connection beyond its principal's rate is not read for a while, and a request is answered 429: no accepted event is lost. The rate
+ * is a token bucket that saves up one second (the leaky bucket as a meter of ITU-T I.371).
  */
 import type { AppendQuota } from "../../../actors/ingest/session.ts";
 import { OverloadedError } from "../../../protocols/errors.ts";
@@ -13,17 +13,17 @@ export interface QuotaTerms {
   readonly producers?: number;
 }
 
-/** Terms of a principal that has none of its own. */
+/** The name of the terms for principals without terms of their own. */
 export const EVERY_PRINCIPAL = "*";
 
-/** Buckets that are kept: those of principals idle for long are full, and can be made again. */
+/** Most buckets in memory. Buckets of long idle principals are full, and can be made again. */
 const PRINCIPALS_MAX = 10_000;
 const CONNECT_RETRY_MS = 2_000;
 
 export class Quotas {
   #terms: Readonly<Record<string, QuotaTerms>>;
   readonly #nowMs: () => number;
-  /** By subject, the one used last at the end. */
+  /** By subject, the last used one at the end. */
   readonly #principals = new Map<string, PrincipalQuota>();
 
   constructor(terms: Readonly<Record<string, QuotaTerms>>, nowMs: () => number) {
@@ -31,7 +31,7 @@ export class Quotas {
     this.#nowMs = nowMs;
   }
 
-  /** The quota of a principal on this node, shared by all its connections: one without bounds where none are configured. */
+  /** The quota of a principal on this node, shared by all its connections. Unbounded if none is configured. */
   of(subject: string): PrincipalQuota {
     const known = this.#principals.get(subject) ?? new PrincipalQuota(subject, this.#termsOf(subject), this.#nowMs);
     this.#principals.delete(subject);
@@ -44,7 +44,7 @@ export class Quotas {
     return known;
   }
 
-  /** New terms hold at once, for connections that are open too; what was used before stays used. */
+  /** Sets new terms, which hold at once for open connections too. Use so far still counts. */
   change(terms: Readonly<Record<string, QuotaTerms>>): void {
     this.#terms = terms;
     for (const [subject, quota] of this.#principals) quota.change(this.#termsOf(subject));
@@ -71,7 +71,7 @@ export class PrincipalQuota implements AppendQuota {
     this.change(terms);
   }
 
-  /** Rates that change begin with a full second; those that stay keep what is owed. */
+  /** A changed rate begins with a full second. An unchanged one keeps its debt. */
   change(terms: QuotaTerms): void {
     const { eventsPerSecond, bytesPerSecond } = terms;
     if (eventsPerSecond !== this.#terms.eventsPerSecond) this.#events = this.#bucket(eventsPerSecond);
@@ -111,7 +111,7 @@ export class PrincipalQuota implements AppendQuota {
     );
   }
 
-  /** Counts a connection until the answer is called. Throws `OverloadedError` where the principal has as many as it may. */
+  /** Counts a connection until the answered function is called. Throws `OverloadedError` if the principal has its most connections. */
   connect(): () => void {
     const { connections = Number.POSITIVE_INFINITY } = this.#terms;
     if (this.#connections >= connections) {
@@ -141,7 +141,7 @@ class Bucket {
     this.#atMs = atMs;
   }
 
-  /** Takes `amount` off, and answers for how many ms nothing more may be taken. */
+  /** Takes `amount` from the bucket, and answers for how many ms nothing more may be taken. */
   take(amount: number, nowMs: number): number {
     const gained = (Math.max(0, nowMs - this.#atMs) * this.#perSecond) / 1_000;
     this.#left = Math.min(this.#perSecond, this.#left + gained) - amount;

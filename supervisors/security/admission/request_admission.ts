@@ -1,4 +1,4 @@
-/** Which requests are answered at all, by the host they name and the web page they come from: once, before any route. */
+/** Admits a request by the host that it names and the web page that it comes from, once, before any route. */
 import type { IncomingMessage } from "node:http";
 import { canonicalHost, isLoopbackHost, type NamedHost, namedHost } from "../../../actors/transport/network_address.ts";
 import { RejectedError } from "../../../protocols/errors.ts";
@@ -6,7 +6,7 @@ import type { SecurityConfiguration } from "../../configuration/configuration_sc
 
 export interface OwnNames {
   readonly listenHost: string;
-  /** Where other nodes and clients reach this one, as `host:port`. */
+  /** The address at which other nodes and clients reach this node, as `host:port`. */
   readonly advertise?: string | undefined;
 }
 
@@ -18,7 +18,7 @@ export function admitRequest(
 ): void {
   const header = request.headers.host ?? "";
   const host = namedHost(header);
-  // A name that somebody else's DNS points at this machine arrives in Host: only our own names are answered.
+  // Against DNS rebinding: a foreign DNS name that leads to this machine arrives in Host, and is refused.
   if (!isKnown(host, header, security.hosts, own)) {
     throw new RejectedError(
       "HOST_REFUSED",
@@ -48,11 +48,11 @@ function isKnown(
   if (isLoopbackHost(host.name)) return true;
   const names = [...hosts, listenHost, ...(advertise === undefined ? [] : [namedHost(advertise)?.name ?? advertise])];
   if (names.some((name) => canonicalHost(name) === host.name)) return true;
-  // Beyond loopback tokens are needed, which a rebound name does not have: any name will do where none is listed.
+  // Beyond loopback a request needs a token, which a rebound page does not have. So any name is accepted if none is listed.
   return isAnyTaken;
 }
 
-/** The page was loaded from the host and port that its request goes to. */
+/** Whether the page was loaded from the host and port that its request goes to. */
 function isOwnOrigin(origin: string, header: string): boolean {
   const page = webAddress(origin);
   const here = page === undefined ? undefined : webAddress(`${page.protocol}//${header}`);

@@ -1,6 +1,6 @@
 /**
- * Writes the audit stream: a producer within the node, which waits for nobody. What can not be written in time is counted, and
- * told with the next entry that can be.
+ * Writes the audit stream, as a producer within the node that never waits. Entries that can not be written in time are counted, and
+ * the next entry holds their count.
  */
 import type { Timer } from "../../../actors/kernel/actor.ts";
 import type { NodeLog } from "../../../actors/observers/node_log.ts";
@@ -10,13 +10,13 @@ import { type AuditEntry, type AuditEvent, createAudit, lookAtAudit, recordAudit
 
 export interface Audit {
   record(event: AuditEvent): void;
-  /** Sums up what was counted, and waits for what was written. */
+  /** Writes the sums of the last window, and waits for all entries. */
   close(): Promise<void>;
 }
 
 export const NO_AUDIT: Audit = { record: () => undefined, close: async () => undefined };
 
-/** Entries on their way to the log. */
+/** Most entries on their way to the log. */
 const UNWRITTEN_MAX = 1_000;
 const CLOSE_WITHIN_MS = 1_000;
 
@@ -51,7 +51,7 @@ export function startAudit(options: AuditLogOptions): Audit {
       unwritten += 1;
       void producer
         .sendAndConfirm(event)
-        .catch((error: unknown) => log("error", "can not write an audit entry", { reason: String(error) }))
+        .catch((error: unknown) => log("error", "Cannot write an audit entry", { reason: String(error) }))
         .finally(() => (unwritten -= 1));
     }
   };

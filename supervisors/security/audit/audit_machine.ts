@@ -1,9 +1,9 @@
 /**
- * Decides what of what happened becomes an entry of the audit stream. The first of its like is an entry at once; what is
- * like it within a window is counted, and summed up in one entry at the window's end. Pure: its clock is given to it.
- *   A1. Within a window at most `likenessesMax` entries and as many sums are made, however many callers there are: beyond
- *       them everything is counted under its kind alone.
- *   A2. Nothing is left out of the counts: entries and sums of a window together tell of everything that happened in it.
+ * Decides which events become entries of the audit stream. The first of several like events is an entry at once. The others within a
+ * window are counted, and become one entry at the window's end: a sum. Pure.
+ *   A1. A window makes at most `likenessesMax` entries and as many sums, however many callers there are. Further events are counted
+ *       by their kind alone.
+ *   A2. No event is left out: the entries and sums of a window together count every event in it.
  */
 
 export type AuditKind = "admin_call" | "refused_login" | "refused_scope" | "refused_request" | "reload";
@@ -11,13 +11,13 @@ export type AuditKind = "admin_call" | "refused_login" | "refused_scope" | "refu
 /** Something that happened. */
 export interface AuditEvent {
   readonly kind: AuditKind;
-  /** Who did it; undefined where nobody was recognised. */
+  /** The principal; undefined if none was recognised. */
   readonly subject?: string | undefined;
   /** The caller's network address; undefined for the node itself. */
   readonly address?: string | undefined;
-  /** What was tried, such as `POST /v1/cluster/rebalance`. */
+  /** The attempted action, such as `POST /v1/cluster/rebalance`. */
   readonly action: string;
-  /** What came of it, as a code or an HTTP status. */
+  /** The outcome, as a code or an HTTP status. */
   readonly outcome: string;
 }
 
@@ -25,7 +25,7 @@ export interface AuditEntry extends Omit<AuditEvent, "address" | "subject"> {
   readonly node: string;
   readonly subject?: string;
   readonly address?: string;
-  /** How often; above 1 in a sum. */
+  /** How often the event happened; above 1 in a sum. */
   readonly count: number;
   readonly firstAtMs: number;
   readonly lastAtMs: number;
@@ -33,7 +33,7 @@ export interface AuditEntry extends Omit<AuditEvent, "address" | "subject"> {
 
 export const AUDIT_LIMITS = {
   windowMs: 10_000,
-  /** Of one window, by kind, subject, address, action and outcome. */
+  /** Most different events in one window, by kind, subject, address, action and outcome. */
   likenessesMax: 200,
   textCharactersMax: 200,
 } as const;
@@ -48,13 +48,13 @@ interface Counted {
 export interface AuditState {
   readonly node: string;
   windowEndsAtMs: number | undefined;
-  /** What is like an entry that was made in this window. */
+  /** The different events of this window, each with the count of its repetitions. */
   readonly counted: Map<string, Counted>;
 }
 
 export const createAudit = (node: string): AuditState => ({ node, windowEndsAtMs: undefined, counted: new Map() });
 
-/** The entries to write now, and when to look again; undefined where nothing is counted. */
+/** The entries to write now, and the time of the next look; undefined if nothing is counted. */
 export interface AuditStep {
   readonly entries: readonly AuditEntry[];
   readonly lookAtMs: number | undefined;
@@ -74,13 +74,13 @@ export function recordAudit(state: AuditState, given: AuditEvent, nowMs: number)
     counted.lastAtMs = nowMs;
     return { entries, lookAtMs: state.windowEndsAtMs };
   }
-  const count = isOver ? 1 : 0; // the first of its like is told at once, and no part of the sum
+  const count = isOver ? 1 : 0; // the first event is an entry of its own, and no part of the sum
   state.counted.set(likeness(crowd), { event: crowd, count, firstAtMs: nowMs, lastAtMs: nowMs });
   const first = isOver ? [] : [entryOf(state, { event, count: 1, firstAtMs: nowMs, lastAtMs: nowMs })];
   return { entries: [...entries, ...first], lookAtMs: state.windowEndsAtMs };
 }
 
-/** Sums the window up where it is over, or `isLast`. */
+/** Sums up the window if it is over, or if `isLast`. */
 export function lookAtAudit(state: AuditState, nowMs: number, isLast = false): AuditStep {
   const { windowEndsAtMs } = state;
   if (windowEndsAtMs === undefined || (nowMs < windowEndsAtMs && !isLast)) {

@@ -1,4 +1,4 @@
-/** Tells the audit of what came over HTTP: calls that administer, and requests that were refused. */
+/** Records administrative calls and refused requests over HTTP in the audit. */
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { HeadraceError } from "../../../protocols/errors.ts";
 import type { Grants } from "../access/grants.ts";
@@ -6,13 +6,13 @@ import type { Audit } from "./audit_log.ts";
 import type { AuditKind } from "./audit_machine.ts";
 
 const READS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
-/** Appends are what a node is for, and have their own records. */
+/** Appends are no administration, and are not audited. */
 const APPEND_ROUTE = "/v1/streams/:stream/events";
 
 const REFUSALS: Readonly<Record<string, AuditKind>> = {
   UNAUTHENTICATED: "refused_login",
   FORBIDDEN: "refused_scope",
-  UNKNOWN_STREAM: "refused_scope", // one that the token does not show, whether it is there or not
+  UNKNOWN_STREAM: "refused_scope", // a stream that the token may not see, whether it exists or not
   HOST_REFUSED: "refused_request",
   ORIGIN_REFUSED: "refused_request",
 };
@@ -24,7 +24,7 @@ export function auditRequests(server: FastifyInstance, audit: Audit): void {
   });
 }
 
-/** Of an error that a request, an upgrade or a connection was answered with. */
+/** Records an error that a request, an upgrade or a connection was answered with, if it is a refusal. */
 export function auditRefusal(
   audit: Audit,
   error: unknown,
@@ -36,7 +36,7 @@ export function auditRefusal(
   if (kind !== undefined) audit.record({ kind, ...about, outcome: error.code });
 }
 
-/** What the audit calls a refusal; undefined for what is none. Whoever is shown all streams has asked for one that is not there. */
+/** The kind of a refusal; undefined for other errors. For a token that may see all streams, an unknown stream is no refusal. */
 export const refusalKind = (code: string, grants: Grants | undefined): AuditKind | undefined =>
   code === "UNKNOWN_STREAM" && grants?.mayAdministrate !== false ? undefined : REFUSALS[code];
 
@@ -49,11 +49,11 @@ export function toldOf(request: FastifyRequest) {
   };
 }
 
-/** What the request's token allows, once it was judged. */
+/** The grants of the request's token; undefined before it was judged. */
 export const shownGrants = (request: FastifyRequest): Grants | undefined =>
   (request as { readonly grants?: Grants }).grants;
 
-/** Without its query, which may hold anything. */
+/** The path of an address, without its query, which may hold secrets. */
 export const pathOf = (url: string | undefined): string => (url ?? "/").split("?")[0] ?? "/";
 
 function isAdministration(request: FastifyRequest): boolean {

@@ -1,4 +1,4 @@
-/** Finds secrets that a configuration holds in clear text, where everybody who may read the file reads them too. Pure. */
+/** Finds secrets in clear text in a configuration, which every reader of the file sees. Pure. */
 import type { LineAt, Problem } from "../../configuration/configuration_problem.ts";
 
 type Path = readonly (string | number)[];
@@ -6,16 +6,16 @@ type Path = readonly (string | number)[];
 const SECTIONS: readonly unknown[] = ["log", "sources", "sinks", "security"];
 const SECRET_NAME =
   /(^|[-_.])(pass(word|wd|phrase)?|secrets?|tokens?|api[-_]?keys?|authorization|cookie|credentials?|access[-_]?keys?|private[-_]?keys?|signature|sig)$|(password|secret|token|apikey|accesskey)$/i;
-/** How well-known services begin their tokens; and a signed token. */
+/** The beginnings of tokens of well-known services, and of signed tokens. */
 const TOKEN_START = /^(ghp_|gho_|github_pat_|glpat-|xox[abprs]-|sk-|sk_live_|AKIA[0-9A-Z]{12}|eyJ[\w-]+\.[\w-]+\.)/;
-/** A part of a path that nobody chose by hand: letters and digits mixed, such as the end of a webhook's address. */
+/** A random part of a path, with letters and digits mixed, such as the end of a webhook's address. */
 const TOKEN_LIKE_PART = /^(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_-]{20,}$/;
 const ADVICE = `write $${"{NAME}"}, valueEnv or valueFile in its place`;
 
 /** Whether options, headers and parameters of this name hold secrets. */
 export const isSecretName = (name: string): boolean => SECRET_NAME.test(name);
 
-/** @param value the configuration as written, before anything was put into its texts */
+/** @param value the configuration as written, before variables and files were put into its texts */
 export function clearSecrets(value: unknown, lineAt: LineAt): readonly Problem[] {
   return reasonsIn(value, []).map(([path, reason]) => ({
     line: lineAt(path),

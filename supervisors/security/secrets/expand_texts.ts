@@ -1,8 +1,8 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: a configuration names variables this way
 /**
  * Puts variables and files into the texts of a configuration: `${NAME}` in every text, `$${` for the characters `${`
- * themselves, and `{ valueEnv: NAME }` or `{ valueFile: path }` in the place of a text of the log, a source or a sink. What was
- * put in is hidden from then on.
+ * themselves, and `{ valueEnv: NAME }` or `{ valueFile: path }` in the place of a text of the log, a source or a sink. Values put in
+ * are secrets, and are hidden from then on.
  */
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
@@ -12,7 +12,7 @@ import type { HiddenTexts } from "./hidden_texts.ts";
 export interface Expansion {
   /** The value of an environment variable. */
   readonly variable: (name: string) => string | undefined;
-  /** Where relative paths of files begin. */
+  /** The folder in which relative paths of files begin. */
   readonly folder: string;
   readonly lineAt: LineAt;
   readonly hidden: HiddenTexts;
@@ -21,7 +21,7 @@ export interface Expansion {
 export interface Expanded {
   readonly value: unknown;
   readonly problems: readonly Problem[];
-  /** Places whose text came from elsewhere, in part or whole, as JSON Pointers. */
+  /** JSON Pointers to the texts that variables or files have filled, in part or whole. */
   readonly filled: ReadonlySet<string>;
 }
 
@@ -31,7 +31,7 @@ type Path = readonly (string | number)[];
 const SECTIONS_WITH_SECRETS: readonly unknown[] = ["log", "sources", "sinks"];
 const PLACE = /\$\$\{|\$\{([^}]*)(\}?)/g;
 const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
-/** Of one file: a secret, never a data file. */
+/** Most characters of a secret. */
 const SECRET_CHARACTERS_MAX = 65_536;
 
 export async function expandTexts(value: unknown, expansion: Expansion): Promise<Expanded> {

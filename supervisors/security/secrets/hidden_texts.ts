@@ -1,21 +1,21 @@
 /**
- * Keeps secrets out of what is said: every text that leaves the node for a person passes by here. A secret is a value that
- * came from a variable or a file, or the part of an address after its host. Pure.
+ * Hides secrets in every text that leaves the node for a person. A secret is a value that came from a variable or a file, or the part
+ * of an address after its host. Pure.
  */
 
-/** Shorter values would hide parts of ordinary words. */
+/** Fewest characters of a hidden value: shorter ones occur in ordinary words. */
 const HIDDEN_CHARACTERS_MIN = 4;
-/** A token that stands behind a scheme, and a part of a secret that the end of a text cut off. */
+/** Fewest characters of a hidden token behind a scheme, and of a secret that the end of a text cut off. */
 const PART_CHARACTERS_MIN = 8;
 /** A value of the header Authorization: a scheme (RFC 9110, 11.1) and its token. */
 const SCHEME_AND_TOKEN = /^[\w!#$%&'*+.^`|~-]+[ \t]+(\S+)$/;
-/** A path or a query of at least this length is told from ordinary words wherever it stands. */
+/** Fewest characters of a path or query that is hidden in any text: shorter ones occur in ordinary words. */
 const LOCATION_CHARACTERS_MIN = 16;
 export const HIDDEN = "[hidden]";
 
 export class HiddenTexts {
   readonly #shownAs = new Map<string, string>();
-  /** Longest first: a secret that holds another one is hidden whole. */
+  /** Longest first, so that a secret that holds another one is hidden whole. */
   #ordered: readonly (readonly [text: string, shown: string])[] = [];
 
   /** A value that came from a variable or a file. */
@@ -28,7 +28,7 @@ export class HiddenTexts {
     this.#ordered = [...this.#shownAs].sort(([left], [right]) => right.length - left.length);
   }
 
-  /** An address: its scheme and host stay readable. @param values that were put into it */
+  /** An address, whose scheme and host stay readable. @param values the secrets that were put into it */
   addAddress(text: string, values: readonly string[] = []): void {
     const url = new URL(text);
     const location = `${url.pathname}${url.search}`;
@@ -53,13 +53,13 @@ export class HiddenTexts {
     return this.#withoutCutSecret(shown);
   }
 
-  /** Texts of others are cut to a length before they come here: that may leave the beginning of a secret at the end. */
+  /** Hides the beginning of a secret at the end of a text, as texts may have been cut before. */
   #withoutCutSecret(text: string): string {
     let cutAt = text.length;
     for (const [secret, instead] of this.#ordered) {
-      if (instead !== HIDDEN) continue; // the beginning of an address is told
+      if (instead !== HIDDEN) continue; // the beginning of an address stays readable
       const beginning = secret.slice(0, PART_CHARACTERS_MIN);
-      if (beginning.length < PART_CHARACTERS_MIN) break; // the others are as short
+      if (beginning.length < PART_CHARACTERS_MIN) break; // the remaining secrets are shorter
       const from = Math.max(0, text.length - secret.length);
       for (let at = text.indexOf(beginning, from); at >= 0; at = text.indexOf(beginning, at + 1)) {
         if (secret.startsWith(text.slice(at))) cutAt = Math.min(cutAt, at);
@@ -68,7 +68,7 @@ export class HiddenTexts {
     return cutAt === text.length ? text : `${text.slice(0, cutAt)}${HIDDEN}`;
   }
 
-  /** The same for every text inside a value that is to be logged. */
+  /** Hides secrets in every text inside a value that is to be logged. */
   hideIn(value: unknown): unknown {
     if (this.#ordered.length === 0) return value;
     if (typeof value === "string") return this.hide(value);
@@ -78,7 +78,7 @@ export class HiddenTexts {
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, this.hideIn(item)]));
   }
 
-  /** Takes secrets out of an error and of what caused it; answers the same error. */
+  /** Hides secrets in an error and its causes. Answers the same error. */
   hideInError<Thrown>(error: Thrown): Thrown {
     for (let one: unknown = error, depth = 0; one instanceof Error && depth < 10; one = one.cause, depth += 1) {
       one.message = this.hide(one.message);
@@ -87,13 +87,13 @@ export class HiddenTexts {
     return error;
   }
 
-  /** Nothing of it is printed with the configuration that it belongs to. */
+  /** Keeps the secrets out of a printed configuration. */
   toJSON(): string {
     return HIDDEN;
   }
 }
 
-/** The value as it is, as a header carries it, and the token that it ends with. */
+/** The forms of a value: unchanged, trimmed as in a header, and the token at its end. */
 function textsOf(value: string): ReadonlySet<string> {
   const trimmed = value.trim();
   const token = SCHEME_AND_TOKEN.exec(trimmed)?.[1] ?? "";
@@ -104,6 +104,6 @@ function decoded(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    return text; // a percent sign that encodes nothing is itself
+    return text; // an invalid percent sign stands for itself
   }
 }

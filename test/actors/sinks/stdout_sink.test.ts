@@ -11,7 +11,7 @@ test("stdout prints a line for each record", async () => {
   assert.equal(printed, ['{"at":0,"ofEpoch":1}\n{"at":1,"ofEpoch":1}\n']);
 });
 
-test("a record without a line is rejected, and those before it are printed", async () => {
+test("S7, S8: a record that JSON can not express is rejected, and the records before it are printed", async () => {
   const printed: string[] = [];
   const context = fakeSinkContext(fakeCheckpoint(), 1);
   const sink = await stdoutSinkTo(async (text) => void printed.push(text)).open({}, context);
@@ -22,7 +22,7 @@ test("a record without a line is rejected, and those before it are printed", asy
   assert.equal(printed, ['{"at":0,"ofEpoch":1}\n']);
 });
 
-test("a text that a full disk cuts is printed whole, on a line of its own, once there is room", async () => {
+test("a text that a full disk cuts is printed whole, on a line of its own, once the disk has room", async () => {
   let room = 12;
   let printed = "";
   const print = printWhole((bytes) => {

@@ -8,6 +8,7 @@ import {
   fakeSinkContext,
   sinkBatch,
 } from "../../support/fakes/fake_sink_context.ts";
+import { settle } from "../../support/fakes/manual_clock.ts";
 import { eventually, runningNode, type TestNode } from "../../support/processes/running_node.ts";
 
 const DERIVED = `
@@ -46,7 +47,7 @@ const open = (node: TestNode, store: FakeCheckpoint, owner: number) =>
 
 const ascending = (numbers: readonly number[]) => [...numbers].sort((left, right) => left - right);
 
-test("what a crash makes it write twice is in the stream once, each record with the place it came from", async () => {
+test("a record that a crash makes the sink write twice is in the stream once, with the place it came from", async () => {
   const node = await runningNode(DERIVED);
   const store = fakeCheckpoint();
   const first = await open(node, store, 5);
@@ -71,13 +72,13 @@ test("what a crash makes it write twice is in the stream once, each record with 
   await node.end();
 });
 
-test("an owner that wakes up after another has opened the sink can append to no partition", async () => {
+test("S1, T1: an owner that wakes up after another has opened the sink can append to no partition", async () => {
   const node = await runningNode(DERIVED);
   const store = fakeCheckpoint();
   const old = await open(node, store, 5);
   await old.write(sinkBatch(5, 0, 4));
   const next = await open(node, store, 6);
-  // Far apart, so that each goes to another partition: also those that the new owner has not written to.
+  // Offsets so far apart that each record goes to another partition, also to those that the new owner has not written to.
   const late: SinkBatch = {
     ...sinkBatch(5, 5, 5),
     records: [5, 5_000, 10_000].map((offset) => ({
@@ -107,7 +108,7 @@ test("records of a later entry epoch follow those of an earlier one, however low
   await node.end();
 });
 
-test("a record that the target's schema refuses is named, and the rest is written once", async () => {
+test("T2: a record that the target's schema refuses is named, and the rest is written once", async () => {
   const node = await runningNode(DERIVED);
   const sink = await open(node, fakeCheckpoint(), 5);
   const batch = sinkBatch(5, 0, 3);
@@ -124,6 +125,43 @@ test("a record that the target's schema refuses is named, and the rest is writte
   await node.end();
 });
 
+test("T3, S9: a write that was given up is settled before the next one sends its records", async () => {
+  const node = await runningNode(DERIVED);
+  const context = contextOf(node, fakeCheckpoint(), 5);
+  let appends = 0;
+  let release: (() => void) | undefined;
+  let onAnswer: (() => void) | undefined;
+  const answered = new Promise<void>((resolve) => (onAnswer = resolve));
+  const connect: SinkContext["connect"] = async (address, events, signal) => {
+    const onFrame: typeof events.onFrame = (frame, wireBytes) => {
+      if (frame.type !== "ack" || release !== undefined) return events.onFrame(frame, wireBytes);
+      release = () => events.onFrame(frame, wireBytes);
+      onAnswer?.();
+    };
+    const connection = await context.connect(address, { ...events, onFrame }, signal);
+    const send: typeof connection.send = (frame) => {
+      if (frame.type === "append") appends += 1;
+      return connection.send(frame);
+    };
+    return { send, close: () => connection.close(), bufferedBytes: 0 };
+  };
+  const sink = await streamSink.open({ stream: "derived" }, { ...context, connect });
+  const givingUp = new AbortController();
+  const first = sink.write(sinkBatch(5, 0, 0), { signal: givingUp.signal, progressed: () => {} });
+  const end = first.catch((error: Error) => error);
+  await answered;
+  givingUp.abort(new Error("given up"));
+  assert.is(String(await end), "Error: given up");
+  const second = sink.write(sinkBatch(5, 1, 1));
+  for (let turns = 0; turns < 20; turns += 1) await settle();
+  assert.is(appends, 1, "the answer to the first write is still held back");
+  release?.();
+  assert.is((await second).kind, "written");
+  assert.is(appends, 2);
+  await sink.close();
+  await node.end();
+});
+
 const PIPELINE = `
 log: { type: lmdb }
 streams: { orders: { partitions: 2, key: /n }, large: { partitions: 3, key: /n } }
@@ -131,7 +169,7 @@ pipelines: { pick: { from: orders, steps: [{ filter: "event.n % 2 == 0" }], to: 
 sinks: { derive: { type: stream, stream: large } }
 `;
 
-test("a pipeline fills a derived stream, over restarts of the node, with the trace of its input", async () => {
+test("a pipeline fills a derived stream over restarts of the node, and its records have the trace of their input", async () => {
   const empty = await runningNode("log: { type: memory }\nstreams: {}\n");
   await empty.stop(5_000);
   for (const life of [0, 1, 2]) {
@@ -152,7 +190,7 @@ test("a pipeline fills a derived stream, over restarts of the node, with the tra
   }
 });
 
-test("a derived stream that is not declared, or leads back to its input, is refused", async () => {
+test("a derived stream that is not declared, or that leads back to its input, is refused", async () => {
   const misspelt = await runningNode(PIPELINE.replace("stream: large", "stream: larg")).catch((error: Error) => error);
   assert.match(String(misspelt), /did you mean large\?/);
   const loop = await runningNode(PIPELINE.replace("stream: large", "stream: orders")).catch((error: Error) => error);

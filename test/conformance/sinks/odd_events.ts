@@ -1,24 +1,24 @@
 /**
- * Events that a step of a user's may make, or a producer may send, and how each format has to express them: `undefined` where
- * it has no form, so that the record must be set aside.
+ * Unusual events that a user's step may make or a producer may send, with the form that each format must give them. `undefined`
+ * where the format has no form, so that the record must be set aside.
  */
 
 export interface OddEvent {
   readonly name: string;
   readonly event: Readonly<Record<string, unknown>>;
   readonly traceparent?: string;
-  /** The line without its end. */
+  /** The line, without its line break. */
   readonly json: string | undefined;
-  /** The cell of column `odd`. */
+  /** The CSV cell of column `odd`. */
   readonly csv: string | undefined;
-  /** As the node answers it over HTTP. */
+  /** The event as the node answers it over HTTP. */
   readonly stream: unknown;
 }
 
 const HALF = "\ud800";
 const TIME = new Date(Date.UTC(2026, 0, 2, 3, 4, 5, 678));
 
-/** Every sink that takes texts takes these. */
+/** Texts that every sink must take. */
 const TEXTS: Readonly<Record<string, string>> = {
   "a line break": "a\nb\r\nc\r",
   "no character at all": "",
@@ -43,7 +43,7 @@ function ofText([name, text]: [string, string]): OddEvent[] {
       event: below,
       json: JSON.stringify(below),
       csv: JSON.stringify(below.odd),
-      // The node takes no key that would change an object's prototype.
+      // The node refuses a key that would change an object's prototype.
       stream: text === "__proto__" ? undefined : below,
     },
     {

@@ -1,6 +1,6 @@
 /**
- * What every kind of sink has to keep, through the delivery that it works with: each record is in the target exactly as the
- * target's format can express it, or a dead letter with a reason; the records behind it arrive; nothing is tried for ever.
+ * Checks every kind of sink behind a real delivery. Each record is in the target exactly as the target's format can express it, or is
+ * a dead letter with a reason. The records behind it arrive, and no record is tried without end.
  */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -31,7 +31,7 @@ export interface OpenTarget {
 export interface SinkHarness {
   readonly name: string;
   open(): Promise<OpenTarget>;
-  /** How the target has to hold the event; undefined where it must be set aside. */
+  /** The form in which the target must hold the event. Undefined where the record must be set aside. */
   expected(odd: OddEvent): unknown;
 }
 
@@ -40,7 +40,7 @@ interface Letter {
   readonly source: { readonly offset: number };
 }
 
-/** Tries of a record before it is set aside, and some that the first opening may need. */
+/** Most retries: those of a record before it is set aside, and some that the first opening may need. */
 const RETRIES_MAX = 10;
 
 const codec = {
@@ -102,6 +102,7 @@ const PLAIN: OddEvent = {
 };
 
 export function sinkSuite(harness: SinkHarness): void {
+  // sink S5 and S8: a record is in the target or in the dead letters, never in both.
   test(`${harness.name}: every event is held as its format can express it or set aside, and those behind it arrive`, async () => {
     const target = await harness.open();
     try {

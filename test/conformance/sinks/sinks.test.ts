@@ -43,7 +43,7 @@ function fileHarness(format: "ndjson" | "csv", read: (text: string) => Promise<u
   };
 }
 
-/** The first cell of each row: no other column of the three is a field of its own, whatever an object inherits. */
+/** The first cell of each row. The other two columns are no fields of the events, though every object inherits such names. */
 async function cellsOf(text: string): Promise<unknown[]> {
   const { parse } = await loadDriver("csv-parse");
   const rows: string[][] = [];
@@ -77,7 +77,7 @@ const httpHarness = (recordsPerRequest: number): SinkHarness => ({
   },
 });
 
-/** Nothing that steers a terminal is printed as it is: it is escaped, and the line is still the same JSON. */
+/** The line as printed: characters that steer a terminal are escaped, and the JSON means the same. */
 function asPrinted(json: string): string {
   const printed = visibleText(json);
   assert.equal(JSON.parse(printed), JSON.parse(json));
@@ -130,7 +130,7 @@ const HARNESSES: Readonly<Record<string, readonly SinkHarness[]>> = {
   stream: [streamHarness],
 };
 
-test("every kind of sink is held to the suite", () => {
+test("every kind of sink runs the suite", () => {
   assert.equal(Object.keys(HARNESSES).sort(), [...SINKS.keys()].sort());
 });
 

@@ -87,7 +87,7 @@ pipelines: { evens: { from: orders, steps: [{ filter: "int(event.n) % 2 == 0" }]
 const READER = "the token of the reader";
 const BOSS = "the token of the boss";
 
-test("a replay into a sink writes every record of its range once, beside the sink's own delivery, and repeats nothing", async () => {
+test("replays R1, R3: a replay into a sink writes every record of its range once, beside the sink's own delivery, and repeats none", async () => {
   const node = await runningNode(FILES);
   await send(node, 0, 200);
   await eventually(async () => ((await filed(node, "even")).length === 100 ? true : undefined));
@@ -117,7 +117,7 @@ test("a replay into a sink writes every record of its range once, beside the sin
   assert.equal(await node.end(), []);
 });
 
-test("a range of offsets, and one of times that holds nothing", async () => {
+test("a range of offsets, and an empty range of times", async () => {
   const node = await runningNode(FILES);
   await send(node, 0, 100);
   const some = await replay(node, "--into-sink", "even", "--from", "10", "--to", "20", "--partition", "1");
@@ -194,7 +194,7 @@ pipelines: { p: { from: orders, steps: [{ map: { n: "event.odd ? event.missing :
   await node.end();
 });
 
-test("a letter that is replayed too early stays a letter of its event, and once its reason is gone each event arrives once", () =>
+test("a letter that is replayed too early stays a letter of its event, and each event arrives once after the fault is mended", () =>
   inFolder(async (folder) => {
     let isRefusing = false;
     const posts: { readonly key: string; readonly n: number }[] = [];
@@ -348,7 +348,7 @@ sinks: { hook: { type: http, url: "${hook.url}" } }
     hook.close();
   }));
 
-test("a cancelled replay ends where it is, and goes on from there when it is begun again", async () => {
+test("replays R3: a cancelled replay that is begun again goes on from its position", async () => {
   let isAway = true;
   const hook = await endpoint(() => (isAway ? 503 : 200));
   const node = await runningNode(`
@@ -401,7 +401,7 @@ pipelines: { p: { from: orders, to: [copied] } }
   await node.end();
 });
 
-test("what can not be replayed is refused with why, before anything is begun", () =>
+test("a request that can not be replayed is refused with the reason, before anything begins", () =>
   inFolder(async (folder) => {
     await writeFile(join(folder, "steps.mjs"), "export const same = (event) => event;\n");
     const node = await runningNode(

@@ -29,7 +29,7 @@ const problemsOf = async (text: string) => {
   return loaded.kind === "refused" ? loaded.problems : [];
 };
 
-test("what is left out is filled in, and sizes and durations are read with their units", async () => {
+test("omitted values get their defaults, and sizes and durations are read with their units", async () => {
   const loaded = await check("streams:\n  orders:\n    retention: { size: 2GiB, age: 12h }\n");
   assert.is(loaded.kind, "loaded");
   if (loaded.kind !== "loaded") return;
@@ -50,7 +50,7 @@ test("an unknown key is refused with its line and the nearest known key", async 
   });
 });
 
-test("every problem is told at once", async () => {
+test("all problems are reported at once", async () => {
   const problems = await problemsOf("node:\n  port: 99999\nstreams:\n  a:\n    partitions: 0\n");
   assert.equal(
     problems.map((problem) => problem.line),
@@ -59,7 +59,7 @@ test("every problem is told at once", async () => {
   assert.match(problems[0]?.reason ?? "", /must be <= 65535: current value is 99999/);
 });
 
-test("names that lead nowhere are refused with the nearest known name", async () => {
+test("unknown names are refused with the nearest known name", async () => {
   const text = `streams: { orders: {} }
 sinks: { archive: { type: file, directory: out } }
 pipelines:
@@ -78,7 +78,7 @@ test("options of a kind are checked by the kind's own schema", async () => {
   assert.match(problems[0]?.reason ?? "", /unknown type of sink fil: did you mean file/);
 });
 
-test("a sink fed by two pipelines is refused, as it has one cursor", async () => {
+test("a sink fed by two pipelines is refused, as it has one position", async () => {
   const text = `streams: { a: {}, b: {} }
 sinks: { out: { type: file, directory: out } }
 pipelines: { one: { from: a, to: [out] }, two: { from: b, to: [out] } }
@@ -103,7 +103,7 @@ test("redis without an address is refused", async () => {
   assert.match((await problemsOf("log: { type: redis }\n"))[0]?.reason ?? "", /needs a url/);
 });
 
-test("where Redis is must be said once, and only for a log of type redis", async () => {
+test("the address of Redis must be given once, and only for a log of type redis", async () => {
   const sentinel = "{ master: m, urls: [redis://s:26379] }";
   const reasonOf = async (text: string) => {
     const [problem] = await problemsOf(text);
@@ -127,7 +127,7 @@ test("where Redis is must be said once, and only for a log of type redis", async
   );
 });
 
-test("a step does exactly one thing, and a key that nothing reads is refused with the nearest known one", async () => {
+test("a step has exactly one kind, and a key that no step reads is refused with the nearest known one", async () => {
   const reasonOf = async (step: string) => {
     const text = `streams: { s: {} }\nsinks: { o: { type: stream, stream: s2 } }\npipelines:\n  p:\n    from: s\n    steps:\n      - ${step}\n    to: [o]\n`;
     return (await problemsOf(text.replace("{ s: {} }", "{ s: {}, s2: {} }"))).map(
@@ -147,7 +147,7 @@ test("a step does exactly one thing, and a key that nothing reads is refused wit
   assert.equal(await reasonOf('{ map: { a: "1" }, keep: true }'), []);
 });
 
-test("a schema that checks nothing, and one of two schemas, are refused", async () => {
+test("a schema that checks nothing, and a stream with two schemas, are refused", async () => {
   const folder = await mkdtemp(join(tmpdir(), "headrace-schemas-"));
   try {
     const contents = { "empty.json": "", "nothing.json": "{}", "list.json": "[]", "real.json": '{"type":"object"}' };
@@ -174,7 +174,7 @@ test("a schema that checks nothing, and one of two schemas, are refused", async 
   }
 });
 
-test("a schema in JSON and the same in YAML read alike, numbers beyond 2^53 too", async () => {
+test("a schema reads alike in JSON and in YAML, numbers beyond 2^53 too", async () => {
   const folder = await mkdtemp(join(tmpdir(), "headrace-schemas-"));
   try {
     const json =

@@ -23,7 +23,7 @@ const letter = (event: Event, more: Event = {}): Event => ({
 });
 const OF_REPLAY = { producerId: "sink/hook/replay/r/0" };
 
-test("a letter that an earlier release's replay made of a letter stands for the innermost event", () => {
+test("L1: a letter that an earlier release's replay made of a letter stands for the innermost event", () => {
   const first = letter({ id: "bad1" });
   const second = letter(first, { ...OF_REPLAY, source: { ...source(0), epoch: 4 } });
   const third = letter(second, { ...OF_REPLAY, code: "SINK_REJECTED", source: { ...source(1), epoch: 4 } });
@@ -42,14 +42,14 @@ test("a rejection that an earlier release's replay set aside stands for the even
   assert.equal([read?.event, read?.id, read?.hasRun], [{ n: 10 }, "~rejected/e/0/1/3", false]);
 });
 
-test("an event that looks like a letter is one only where a replay of an earlier release had set it aside", () => {
+test("L1: an event that looks like a letter is one only if a replay of an earlier release had set it aside", () => {
   const event = letter({ id: "a customer's own" });
   const own = letter(event);
   const now = letter(event, { ...OF_REPLAY, replayed: replayed(0) });
   for (const one of [own, now]) assert.equal(readLetter(one, CHANNEL, at(0))?.event, event);
 });
 
-test("where a letter of an earlier release does not say which record it is of, it is the only one of its own", () => {
+test("L2: a letter of an earlier release that does not name its record is the only letter of its record", () => {
   const refused = { ...OF_REPLAY, code: "SINK_REJECTED" };
   const read = readLetter(letter({ n: 1 }, refused), CHANNEL, at(5));
   assert.is(read?.id, "~dead_letters/hook/e/0/4/5");
@@ -61,7 +61,7 @@ test("where a letter of an earlier release does not say which record it is of, i
   assert.is(readLetter(letter({ n: 1 }, { ...refused, ...again }), CHANNEL, at(6))?.id, read?.id);
 });
 
-test("of the letters of one output the newest is taken, and a failed step leaves out the outputs that have one", () => {
+test("L3: of the letters of one output the newest is taken, and a failed step leaves out outputs with a letter of their own", () => {
   const failed = letter({ n: 1 });
   const refused = letter(
     { n: 2 },
@@ -81,7 +81,7 @@ test("of the letters of one output the newest is taken, and a failed step leaves
   assert.equal([later.has(first, at(0)), later.has(second, at(1)), later.has(first, at(2))], [true, true, false]);
 });
 
-test("of two equal events that were rejected one is sent again for each", () => {
+test("two equal events that were rejected are both sent again", () => {
   const rejection = (producerId: string, sequence: readonly number[]) => ({
     ...letter({ n: 1 }),
     ...{ by: "validation", producerId, sequence },

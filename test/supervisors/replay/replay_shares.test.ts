@@ -29,7 +29,7 @@ const lives = () => {
   return { log, a: new ReplayShares(log, "a"), b: new ReplayShares(log, "b"), c: new ReplayShares(log, "c") };
 };
 
-test("a task that was done in two lives counts what both delivered, and is done for all", async () => {
+test("R5: a task that two lives delivered counts the records of both, and is done for all", async () => {
   const { a, b, c } = lives();
   const before = { position: position(1, 4), deliveredRecords: 5, deadLetters: 1, reason: "away", isBegunHere: true };
   await exchange(a, 1, [task(0, before), task(1)]);
@@ -46,7 +46,7 @@ test("a task that was done in two lives counts what both delivered, and is done 
   assert.equal([of[0].elsewhere?.deliveredRecords, of[0].elsewhere?.deadLetters], [9, 1]);
 });
 
-test("what was done in another run, of another replay, or told by a newer version ends nothing", async () => {
+test("shares of another run, of another replay or of a newer release end nothing", async () => {
   const { log, a, b } = lives();
   await exchange(a, 1, [task(0, { isDone: true, isBegunHere: true })]);
   await exchange(a, 2, [task(0, { isDone: true, isBegunHere: true })], "r2");
@@ -66,7 +66,7 @@ function replaceable(first: Log) {
   return { store, log };
 }
 
-test("what a store has lost of a share is told again", async () => {
+test("a share that the store has lost is written again", async () => {
   const { store, log } = replaceable(createMemoryLog({ clock: () => 0 }));
   const a = new ReplayShares(log, "a");
   const done = task(0, { isDone: true, isBegunHere: true });
@@ -86,7 +86,7 @@ test("a share is emptied once, when its replay has ended", async () => {
   assert.is(stored?.version, 2);
 });
 
-test("every life reads what is announced once, and again where reading failed or what it knows is old", async () => {
+test("every life reads an announced change once, and again if reading failed or its state is old", async () => {
   const { a, b } = lives();
   let reads = 0;
   const read = async () => {

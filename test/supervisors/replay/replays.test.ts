@@ -35,7 +35,7 @@ test("a replay of a newer format is refused", async () => {
   assert.is(error?.code, "FORMAT_TOO_NEW");
 });
 
-test("a replay that a newer release begins while a node runs stops nothing else there", async () => {
+test("a replay that a newer release begins while a node runs does not disturb the node's other replays", async () => {
   const log = createMemoryLog({ clock: () => 0 });
   const logged: string[] = [];
   const parts = {
@@ -50,14 +50,14 @@ test("a replay that a newer release begins while a node runs stops nothing else 
   assert.match(logged.join("\n"), /^warn Cannot read the replay tuesday .*value is 2$/);
 });
 
-test("of two nodes that end a replay at once one stores it, and the other takes that over though nobody announced it", async () => {
+test("R4: of two nodes that end a replay at once one stores the end, and the other reads it though no node announced it", async () => {
   const memory = createMemoryLog({ clock: () => 0 });
   const empty = SAMPLE.replace('"last":{"epoch":4,"offset":29}', '"last":null').replace(
     '"state":"done"',
     '"state":"running"',
   );
   await memory.writeMetadata("replay/monday", new TextEncoder().encode(empty), 0);
-  // Whoever stores the end dies before it announces it.
+  // The node that stores the end dies before it announces it.
   const writeMetadata: Log["writeMetadata"] = (key, value, version) =>
     key === "replay_changes" ? Promise.resolve(undefined) : memory.writeMetadata(key, value, version);
   const log = new Proxy(memory, {

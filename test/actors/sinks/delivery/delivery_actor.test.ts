@@ -33,7 +33,7 @@ interface Setup<Options> {
   readonly range?: DeliveryRange;
   readonly operationTimeoutMs?: number;
   readonly limits?: Partial<DeliveryLimits>;
-  /** In the mailbox when the actor starts: what a restart keeps. */
+  /** Messages in the mailbox when the actor starts, as a restart keeps them. */
   readonly kept?: readonly DeliveryMessage[];
 }
 
@@ -85,7 +85,7 @@ async function deliver<Options>(partition: FakePartition, owner: number, setup: 
   return { actor, reports, standsAt };
 }
 
-/** Collects records; rejects those with `bad`, fails as often as told. */
+/** Collects records, rejects those with `bad`, and fails the first `failures` writes. */
 function collectingSink(delivery: "idempotent" | "at_least_once", failures = 0) {
   const records: SinkRecord[] = [];
   let left = failures;
@@ -139,7 +139,7 @@ test("a sink without a position of its own goes on after its checkpoint", async 
   await second.actor.stop();
 });
 
-test("what the sink rejects and what a step fails on is set aside, the rest is delivered", async () => {
+test("D4: records that the sink rejects or that a step fails on are set aside, and the others are delivered", async () => {
   const partition = new FakePartition();
   partition.store("records", 1, [{ id: 0 }, { id: 1, bad: true }, { other: 2 }, { id: 3 }]);
   const { sink, records } = collectingSink("idempotent");
@@ -164,7 +164,7 @@ test("what the sink rejects and what a step fails on is set aside, the rest is d
   await actor.stop();
 });
 
-test("a new sink that begins at the latest record skips what is there, and remembers that it did", async () => {
+test("a new sink that begins at the latest record skips the older ones, also after a restart", async () => {
   const partition = new FakePartition();
   partition.store("records", 1, [{ id: 0 }, { id: 1 }]);
   const { sink, records } = collectingSink("idempotent");
@@ -178,7 +178,7 @@ test("a new sink that begins at the latest record skips what is there, and remem
   await second.actor.stop();
 });
 
-test("records that retention removed are passed over, and that is said", async () => {
+test("D6: records that retention removed are skipped, and reported", async () => {
   const partition = new FakePartition();
   partition.store("records", 1, [{ id: 0 }, { id: 1 }]);
   partition.store("records", 1, [{ id: 2 }]);
@@ -218,7 +218,7 @@ test("a bounded delivery brings its range and no other record, and ends", async 
   await actor.stop();
 });
 
-test("what lies at the offsets of a lost tail is not of the range, nor is a range that was lost whole waited for", async () => {
+test("replays R2: records at the offsets of a lost tail do not belong to the range, and a range that was lost whole ends", async () => {
   const partition = new FakePartition();
   partition.store("records", 1, [{ id: 0 }, { id: 1 }]);
   partition.store("records", 2, [{ id: "new" }, { id: "newer" }]);
@@ -266,7 +266,7 @@ test("two owners after another bring every record into the file sink once", asyn
   }
 });
 
-/** Far more than what the fake clock gains while a disk is waited for. */
+/** Far more, in ms, than the fake clock gains while the disk works. */
 const AGE_MS = 1e12;
 
 test("a segment of the file sink closes at its age while the partition is quiet, by a timer of the delivery", async () => {
@@ -287,7 +287,7 @@ test("a segment of the file sink closes at its age while the partition is quiet,
   }
 });
 
-test("an answer to an earlier life of the actor is not heard by the next, which opens its sink first", async () => {
+test("a restarted actor ignores answers to its earlier life, and opens its sink first", async () => {
   const partition = new FakePartition();
   partition.store("records", 1, [{ id: 0 }]);
   const { sink, records } = collectingSink("idempotent");
@@ -301,7 +301,7 @@ test("an answer to an earlier life of the actor is not heard by the next, which 
   await actor.stop();
 });
 
-/** A sink of one call after another: `write` is the test's, and every call is counted while it is under way. */
+/** A sink whose `write` is the test's. Counts the calls that are under way at once. */
 function watchedSink(write: (batch: SinkBatch, signal: AbortSignal, call: number) => Promise<WriteOutcome>) {
   const seen = { calls: 0, underWay: 0, atOnceMax: 0 };
   const sink: SinkDefinition<object> = {
@@ -330,7 +330,7 @@ function watchedSink(write: (batch: SinkBatch, signal: AbortSignal, call: number
 const aborted = (signal: AbortSignal) =>
   new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 
-test("a write that is given up says what it took, and the next begins behind that, once it has ended", async () => {
+test("D12, sink S9: a write that is given up tells how many records it took; once it has ended, the next begins behind them", async () => {
   const partition = new FakePartition();
   partition.store("records", 1, [{ id: 0 }, { id: 1 }, { id: 2 }]);
   const written: unknown[][] = [];
@@ -344,12 +344,12 @@ test("a write that is given up says what it took, and the next begins behind tha
   await actor.until(() => standsAt(2));
   assert.equal(written, [[0, 1, 2], [2]]);
   assert.is(seen.atOnceMax, 1);
-  assert.ok(standsAt(1), "the position moved over what was taken first");
+  assert.ok(standsAt(1), "the position moved over the taken records first");
   assert.ok(reports.some((report) => report.kind === "retry" && report.reason.startsWith("no answer within 20 ms")));
   await actor.stop();
 });
 
-test("a write that does not end, though it was told to, holds back the next, and that is said again and again", async () => {
+test("D12: a write that does not end, though it was told to, holds back the next, and is reported again and again", async () => {
   const partition = new FakePartition();
   partition.store("records", 1, [{ id: 0 }]);
   let release: () => void = () => {};
@@ -396,7 +396,7 @@ test("each step of a call has the whole deadline", async () => {
   await actor.stop();
 });
 
-test("a request of several records whose answer was lost is cut alike by the next owner, whatever came behind it", async () => {
+test("D13: the next owner cuts a request whose answer was lost alike, though more records have come since", async () => {
   const partition = new FakePartition();
   partition.store("records", 1, [{ id: 0 }, { id: 1 }, { id: 2 }]);
   const keyed = (size: number, isAway: boolean) => {
@@ -435,7 +435,7 @@ test("a request of several records whose answer was lost is cut alike by the nex
   await second.actor.stop();
 });
 
-test("a stop waits for a call that is told to end, and not for ever", async () => {
+test("a stop waits a bounded time for a call that was told to end", async () => {
   const partition = new FakePartition();
   partition.store("records", 1, [{ id: 0 }]);
   let isAborted = false;

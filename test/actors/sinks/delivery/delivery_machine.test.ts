@@ -8,7 +8,7 @@ import {
   type DeliveryMessage,
 } from "../../../../actors/sinks/delivery/delivery_messages.ts";
 import type { TakenOutcome } from "../../../../actors/sinks/sink.ts";
-import { epoch, position } from "../../../../protocols/position.ts";
+import { epoch, offset, position } from "../../../../protocols/position.ts";
 
 function script(limits: Partial<DeliveryLimits> = {}) {
   let state = initialDelivery({ ...DELIVERY_LIMITS, ...limits }, "earliest");
@@ -33,21 +33,21 @@ const records = (readId: number, from: number, to: number): DeliveryMessage => (
   })),
 });
 
-/** The same, of a read that found the end. */
+/** The records of a read that found the end. */
 const lastRecords = (readId: number, from: number, to: number): DeliveryMessage => {
   return { ...records(readId, from, to), isAtEnd: true } as DeliveryMessage;
 };
 
 const kinds = (effects: readonly DeliveryEffect[]) => effects.map(({ kind }) => kind);
 
-test("the sink is opened before anything is read, and its position decides from where", () => {
+test("D1: the sink is opened before any record is read, and reading begins at its position", () => {
   const tell = script();
   assert.equal(tell({ kind: "begin" }), [{ kind: "open" }]);
   assert.equal(tell({ kind: "advanced" }), []);
   assert.equal(tell({ ...OPENED, position: position(3, 7) }), [{ kind: "read", readId: 1, after: position(3, 7) }]);
 });
 
-test("a busy partition is read at intervals, so that its records share a write; a quiet one at once", () => {
+test("a busy partition is read at intervals, so that its records share a write; a quiet one is read at once", () => {
   const tell = script({ gatherMs: 10 });
   tell({ kind: "begin" }, 1_000);
   tell(OPENED, 1_000);
@@ -62,7 +62,7 @@ test("a busy partition is read at intervals, so that its records share a write; 
   assert.equal(kinds(tell({ kind: "advanced" }, 1_500)), ["read"]);
 });
 
-test("a read that found the end is not made again before there is more", () => {
+test("a read that found the end is not repeated before the log has more records", () => {
   const tell = script({ gatherMs: 0 });
   tell({ kind: "begin" });
   tell(OPENED);
@@ -73,14 +73,14 @@ test("a read that found the end is not made again before there is more", () => {
   assert.equal(kinds(tell(lastRecords(2, 1, 1))), ["write", "read"]);
 });
 
-test("what lags is read without a pause", () => {
+test("a delivery that lags reads without a pause", () => {
   const tell = script({ gatherMs: 10 });
   tell({ kind: "begin" }, 1_000);
   tell(OPENED, 1_000);
   assert.equal(kinds(tell(records(1, 0, 9), 1_001)), ["write", "read"]);
 });
 
-test("after a write of unknown outcome the position is asked, and decides whether it is written again", () => {
+test("D3: after a write of unknown outcome the sink's position is asked, and decides whether the batch is written again", () => {
   for (const [stood, expected] of [
     [undefined, "write"],
     [position(1, 1), "read"],
@@ -97,7 +97,7 @@ test("after a write of unknown outcome the position is asked, and decides whethe
   }
 });
 
-test("retries wait longer each time, up to a limit, and as long as the sink asks", () => {
+test("retries wait longer each time, up to a limit, and at least as long as the sink asks", () => {
   const tell = script({ retryFirstMs: 100, retryMaxMs: 350 });
   tell({ kind: "begin" });
   const delays = [undefined, undefined, undefined, 9_000].map((retryAfterMs) => {
@@ -110,7 +110,7 @@ test("retries wait longer each time, up to a limit, and as long as the sink asks
   assert.equal(delays, [100, 200, 350, 9_000]);
 });
 
-test("a stop waits for the write in hand and begins no other; it does not wait for ever", () => {
+test("a stop waits a bounded time for the write in hand, and begins no other", () => {
   for (const last of [WRITTEN, { kind: "timer", timerId: 0, purpose: "stop" }] as const) {
     const tell = script({ recordsMax: 1 });
     tell({ kind: "begin" });
@@ -133,7 +133,7 @@ test("a paused delivery finishes its write, then waits until it is resumed", () 
   assert.equal(kinds(tell({ kind: "resume" })), ["write"]);
 });
 
-test("a bounded delivery ends once its range is read to the end and nothing of it is left in hand", () => {
+test("D9: a bounded delivery ends once its range is read to the end and no record of it is left in hand", () => {
   const tell = script();
   tell({ kind: "begin" });
   tell(OPENED);
@@ -163,7 +163,7 @@ test("a bounded delivery whose sink stood elsewhere reads its range again before
   assert.equal(kinds(again).includes("close"), false);
 });
 
-test("after it was fenced a delivery closes and writes nothing", () => {
+test("D7: a fenced delivery closes and writes nothing", () => {
   const tell = script();
   tell({ kind: "begin" });
   tell(OPENED);
@@ -173,7 +173,7 @@ test("after it was fenced a delivery closes and writes nothing", () => {
   assert.equal(tell(records(2, 4, 5)), []);
 });
 
-test("a write lingers for company no longer than it was told", () => {
+test("a write waits for more records no longer than the limit", () => {
   const tell = script({ lingerMs: 20, recordsMax: 10 });
   tell({ kind: "begin" });
   tell(OPENED);
@@ -183,12 +183,46 @@ test("a write lingers for company no longer than it was told", () => {
   assert.is(write?.kind === "write" && write.batch.records.length, 2);
 });
 
-test("reading ahead is bounded while the sink is slow", () => {
+test("D8: reading ahead is bounded while the sink is slow", () => {
   const tell = script({ readAheadBytesMax: 35, recordsMax: 1 });
   tell({ kind: "begin" });
   tell(OPENED);
   assert.equal(kinds(tell(records(1, 0, 1))), ["write", "read"]);
   assert.equal(kinds(tell(records(2, 2, 5))), [], "50 bytes wait: no more is read");
+});
+
+/** A loss that a read found, with what the machine then reports and does. */
+function afterLoss(found: DeliveryMessage) {
+  let state = initialDelivery({ ...DELIVERY_LIMITS, gatherMs: 0 }, "earliest");
+  const messages = [{ kind: "begin" } as const, { ...OPENED, position: position(1, 3) }, found];
+  const [, effects] = messages.reduce<readonly [unknown, readonly DeliveryEffect[]]>(
+    (_, message) => {
+      const step = deliveryStep(state, message, 0);
+      state = step[0];
+      return step;
+    },
+    [state, []],
+  );
+  return effects.map((effect) => (effect.kind === "report" ? effect.report.kind : effect.kind));
+}
+
+test("D6: records that the log has trimmed or lost with its tail are reported, and a sink that holds lost ones rewinds", () => {
+  const resume = position(1, 1);
+  assert.equal(afterLoss({ kind: "read_trimmed", readId: 1, firstOffset: offset(9), resume: position(1, 8) }), [
+    "trimmed",
+    "read",
+  ]);
+  const lost = { kind: "read_truncated", readId: 1, divergence: offset(2), resume } as const;
+  assert.equal(afterLoss({ ...lost, canRewind: true }), ["truncated", "rewind"]);
+  assert.equal(afterLoss({ ...lost, canRewind: false }), ["truncated", "read"]);
+});
+
+test("D2: at most one write is in flight, and its predecessor is where the sink stands", () => {
+  const tell = opened({ recordsMax: 2 });
+  assert.equal(writeOf(tell(records(1, 0, 3))), { after: undefined, end: 1, offsets: [0, 1], requests: undefined });
+  assert.equal(kinds(tell(records(2, 4, 5))).includes("write"), false);
+  assert.equal(writeOf(tell(WRITTEN)), { after: 1, end: 3, offsets: [2, 3], requests: undefined });
+  assert.equal(writeOf(tell(WRITTEN)), { after: 3, end: 5, offsets: [4, 5], requests: undefined });
 });
 
 const RECORDS_PER_REQUEST = 2;
@@ -219,7 +253,7 @@ const writeOf = (effects: readonly DeliveryEffect[]) => {
   return { after: predecessor?.offset, end: end.offset, offsets: written.map((one) => one.position.offset), requests };
 };
 
-test("D10, D11: after a failure the position moves over what was taken, and the next write begins behind it", () => {
+test("D10, D11: after a failure the position moves over the taken records, and the next write begins behind them", () => {
   const tell = opened();
   tell(records(1, 0, 5));
   const moved = tell(taken({ count: 2, problem: { kind: "unavailable", reason: "503" } }));
@@ -229,7 +263,7 @@ test("D10, D11: after a failure the position moves over what was taken, and the 
   assert.equal(writeOf(tell(retryOf(waiting))), { after: 1, end: 5, offsets: [2, 3, 4, 5], requests: undefined });
 });
 
-test("D10: what was taken stays taken where its position could not be stored", () => {
+test("D10: taken records stay taken although their position could not be stored", () => {
   const tell = opened();
   tell(records(1, 0, 1));
   const waiting = tell(taken({ count: 2, problem: { kind: "unavailable", reason: "the log is away" } }));
@@ -237,20 +271,20 @@ test("D10: what was taken stays taken where its position could not be stored", (
   assert.equal(writeOf(tell({ kind: "positioned", position: undefined })).offsets, []);
 });
 
-test("a sink that pauses to tell how far it is goes on at once", () => {
+test("a sink that only reported its progress is written to again at once", () => {
   const tell = opened();
   tell(records(1, 0, 3));
   tell(taken({ count: 3 }));
   assert.equal(writeOf(tell(WRITTEN)).offsets, [3]);
 });
 
-test("a sink that takes nothing, and does not say why, is not asked again without a pause", () => {
+test("a sink that takes no record, and gives no reason, is not asked again without a pause", () => {
   const tell = opened();
   tell(records(1, 0, 3));
   assert.equal(kinds(tell(retryOf(tell(taken({ count: 0 }))))), ["ask_position"]);
 });
 
-test("a refused record is set aside after its tries, those before it are delivered, those behind it follow", () => {
+test("D4: a refused record is set aside after its tries; the records before it are delivered, and those behind it follow", () => {
   const tell = opened({ rejectTriesMax: 2 });
   tell(records(1, 0, 2));
   const refused = (at: number) =>
@@ -264,14 +298,14 @@ test("a refused record is set aside after its tries, those before it are deliver
   assert.equal(writeOf(tell({ kind: "dead_letters_stored" })).offsets, [2]);
 });
 
-test("a final rejection is set aside without another try", () => {
+test("sink S8: a final rejection is set aside without another try", () => {
   const tell = opened();
   tell(records(1, 0, 2));
   const problem = { kind: "rejected", records: [{ at: 0, code: "X", reason: "no form", isFinal: true }] } as const;
   assert.equal(kinds(tell(taken({ count: 0, problem }))), ["open_chain"]);
 });
 
-test("a sink that refuses the node is tried again for ever: no record is set aside, and a person is called", () => {
+test("sink S8: a sink that refuses the node is tried again without end, no record is set aside, and a person is called", () => {
   let state = initialDelivery(DELIVERY_LIMITS, "earliest");
   const tell = (message: DeliveryMessage) => {
     const [next, effects] = deliveryStep(state, message, 0);
@@ -289,7 +323,7 @@ test("a sink that refuses the node is tried again for ever: no record is set asi
   }
 });
 
-test("D12: an overdue operation is told to end, and nothing else is asked of the sink before it has", () => {
+test("D12: an overdue operation is told to end, and the sink is asked nothing else before it has", () => {
   const tell = opened();
   tell(records(1, 0, 5));
   const given = tell({ kind: "overdue", overdueMs: 30_000 });
@@ -297,10 +331,10 @@ test("D12: an overdue operation is told to end, and nothing else is asked of the
   assert.equal(kinds(tell({ kind: "overdue", overdueMs: 60_000 })), ["give_up"], "and told again");
   assert.equal(kinds(tell({ kind: "advanced" })).includes("write"), false);
   const moved = tell(taken({ count: 4, problem: { kind: "unavailable", reason: "given up" } }));
-  assert.is(writeOf(moved).end, 3, "what it took until then is taken");
+  assert.is(writeOf(moved).end, 3, "the records that it took until then stay taken");
 });
 
-test("D13: a cut into requests is stored before the first request, and once for all where each record goes by itself", () => {
+test("D13: a cut into requests is stored before the first request, and only once if each record goes by itself", () => {
   const alone = script({ recordsPerRequest: 1 });
   alone({ kind: "begin" });
   alone(OPENED);
@@ -319,7 +353,7 @@ test("D13: a cut into requests is stored before the first request, and once for 
   assert.equal(kinds(together(records(2, 5, 5)))[0], "store_cut");
 });
 
-test("D13: after a restart the stored cut is read to its end and cut alike, whatever the configuration says by then", () => {
+test("D13: after a restart records up to the end of the stored cut are cut alike, under another configuration too", () => {
   const tell = script({ recordsPerRequest: 3 });
   tell({ kind: "begin" });
   const cut = { end: position(1, 4), recordsPerRequest: 2, taken: [] };
@@ -330,7 +364,7 @@ test("D13: after a restart the stored cut is read to its end and cut alike, what
   assert.equal(next, { kind: "store_cut", cut: { end: position(1, 9), recordsPerRequest: 3, taken: [] } });
 });
 
-test("a request that is refused whole is sent record by record, under a cut of its own", () => {
+test("D13: a request that is refused whole is sent record by record, under a cut of its own", () => {
   const tell = script({ recordsPerRequest: RECORDS_PER_REQUEST });
   tell({ kind: "begin" });
   tell(OPENED);

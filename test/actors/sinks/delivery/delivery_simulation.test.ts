@@ -16,7 +16,7 @@ function totals(seeds: number, canTruncate: boolean): Record<string, number> {
   return sum;
 }
 
-test("whatever fails, each record reaches the sink or its dead letters once, in order", () => {
+test("D4, D5: whatever fails, each record reaches the sink or its dead letters once, in order", () => {
   const sum = totals(SEEDS, false);
   const operations = ["open", "read", "write", "ask_position", "open_chain", "append_dead_letters"];
   for (const operation of operations) assert.ok((sum[`${operation} failed`] ?? 0) > 20, `${operation} failed often`);
@@ -24,7 +24,7 @@ test("whatever fails, each record reaches the sink or its dead letters once, in 
   for (const moment of moments) assert.ok((sum[`crash while ${moment}`] ?? 0) > 5, `crashed while ${moment}`);
 });
 
-test("after the log lost its tail, the sink holds what the log still holds, and nothing else", () => {
+test("D6: after the log lost its tail, the sink holds the records that the log still holds, and no other", () => {
   const sum = totals(SEEDS, true);
   assert.ok((sum["tail lost"] ?? 0) > 100);
   assert.ok((sum.truncated ?? 0) > 50);
@@ -40,11 +40,11 @@ const BUGS: Record<string, PlantedBug> = {
         : message,
   },
   "the position is stored before the records": { storesPositionFirst: true },
-  // Either check alone is backed up by the other: a stale write that slips in is found as misplaced, then rewound.
+  // Each check alone is backed up by the other: a stale write that passes one is found as misplaced, then rewound.
   "the sink checks neither fence nor predecessor": { hasNoPredecessorCheck: true, hasNoFence: true },
-  "a rewind takes back whatever the sink holds by then": { ignoresFrom: true },
+  "a rewind takes back records written since": { ignoresFrom: true },
   "a dead letter is dropped": { drops: () => true },
-  "what was set aside is forgotten at a restart": {
+  "records set aside are forgotten at a restart": {
     message: (_state, message) => (message.kind === "opened" ? { ...message, setAside: [] } : message),
   },
   "offsets are compared without their epochs": {

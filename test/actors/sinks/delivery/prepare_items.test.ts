@@ -1,4 +1,3 @@
-/** What a stored batch becomes for a sink. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { RecordBatch } from "../../../../actors/log/log.ts";
@@ -7,7 +6,7 @@ import { prepareItems } from "../../../../actors/sinks/delivery/prepare_items.ts
 import { epoch, offset, partitionId } from "../../../../protocols/position.ts";
 import { encodeEvents } from "../../../../protocols/values/event_codec.ts";
 
-test("what a step failed on is set aside as it came, also where an outbox holds it inside a record of its own", async () => {
+test("an event that a step failed on is set aside as it came, also if an outbox holds it inside another record", async () => {
   const event = { id: "e1" };
   const failed = { code: "STEP_FAILED", path: "", reason: "bad" };
   const batch = (stored: object): RecordBatch => ({

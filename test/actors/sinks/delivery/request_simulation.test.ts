@@ -16,7 +16,7 @@ function totals(answersInPart: boolean): Record<string, number> {
   return sum;
 }
 
-test("whatever fails, an endpoint that honours keys takes each record once and in order, or it is a dead letter", () => {
+test("D10, D11, D13: whatever fails, an endpoint that honours keys takes each record once and in order, or it is a dead letter", () => {
   const sum = totals(false);
   const moments = ["opening", "cutting", "writing", "asking", "setting_aside", "waiting"];
   for (const moment of moments) assert.ok((sum[`crash while ${moment}`] ?? 0) > 5, `crashed while ${moment}`);
@@ -24,12 +24,12 @@ test("whatever fails, an endpoint that honours keys takes each record once and i
     assert.ok((sum[fault] ?? 0) > 50, `${fault}: ${sum[fault]}`);
 });
 
-test("an endpoint that takes a request in part is sent the rest, and nothing twice, over restarts", () => {
+test("D10: an endpoint that takes a request in part is sent the rest, and no record twice, over restarts", () => {
   assert.ok((totals(true)["answered in part"] ?? 0) > 200);
 });
 
 const BUGS: Record<string, RequestBug> = {
-  "what was taken is forgotten on a later failure": {
+  "taken records are forgotten on a later failure": {
     message: (message) =>
       message.kind === "wrote" && message.outcome.kind === "taken"
         ? { kind: "failed", reason: "away", random: message.random }
@@ -52,13 +52,13 @@ const BUGS: Record<string, RequestBug> = {
       return opened;
     },
   },
-  "requests are cut by what the configuration says today": {
+  "requests are cut by today's configuration": {
     message: (message) =>
       message.kind === "opened" && message.cut !== undefined
         ? { ...message, cut: { ...message.cut, recordsPerRequest: 3 } }
         : message,
   },
-  "what was taken out of order is forgotten at a restart": {
+  "records taken out of order are forgotten at a restart": {
     message: (message) =>
       message.kind === "opened" && message.cut !== undefined
         ? { ...message, cut: { ...message.cut, taken: [] } }

@@ -1,4 +1,4 @@
-/** What sinks commit of themselves, kept as it was written: every later release must read it. */
+/** The stored formats of sinks and deliveries. Bytes of each format are kept here, as every later release must read them. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { decodePosition, encodePosition } from "../../../../actors/sinks/delivery/checkpointed_writer.ts";
@@ -31,7 +31,7 @@ const refusal = (read: () => unknown): string => {
   return "it was read";
 };
 
-test("a position of format 1 is what is written today, and is read as it was meant", () => {
+test("a position is written and read in format 1", () => {
   assert.is(text(encodePosition(position(7, 41))), POSITION_1);
   assert.equal(decodePosition(bytes(POSITION_1)), position(7, 41));
   assert.match(
@@ -40,7 +40,7 @@ test("a position of format 1 is what is written today, and is read as it was mea
   );
 });
 
-test("a file sink's commit of format 1 is what is written today, and is read as it was meant", () => {
+test("a file sink's commit is written and read in format 1", () => {
   assert.is(text(encodeCommit(COMMIT)), COMMIT_1);
   assert.equal(decodeCommit(bytes(COMMIT_1)), COMMIT);
   assert.match(
@@ -49,7 +49,7 @@ test("a file sink's commit of format 1 is what is written today, and is read as 
   );
 });
 
-test("a cut into requests of format 1 is what is written today, and is read as it was meant", () => {
+test("a cut into requests is written and read in format 1", () => {
   const epochs = [{ epoch: epoch(7), firstOffset: offset(0) }];
   const bounds = { epochs, firstOffset: offset(0), endOffset: offset(50), sizeBytes: 0 };
   const cut: RequestCut = { end: position(7, 41), recordsPerRequest: 10, taken: [[7, 40, 1]] };
@@ -61,7 +61,11 @@ test("a cut into requests of format 1 is what is written today, and is read as i
     refusal(() => decodeCut(newer(CUT_1), bounds)),
     /^ConfigurationError FORMAT_TOO_NEW .*value is 2/,
   );
-  assert.is(decodeCut(bytes(CUT_1), { ...bounds, endOffset: offset(41) }), undefined, "the log lost what was cut");
+  assert.is(
+    decodeCut(bytes(CUT_1), { ...bounds, endOffset: offset(41) }),
+    undefined,
+    "the log lost the records that were cut",
+  );
 });
 
 test.run();

@@ -50,7 +50,7 @@ async function offsetsIn(directory: string, store: FakeCheckpoint): Promise<numb
 const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, index) => from + index);
 const names = (directory: string) => readdirSync(join(directory, "readings", "0")).sort();
 
-test("records are read back in order across segments and the open file", () =>
+test("sink S3: records are read back in order across segments and the open file, and the position is the last record's", () =>
   inFolder(async (directory, store) => {
     const sink = await open({ directory, segmentBytesMax: 60 }, store, 1);
     for (let at = 0; at < 20; at += 2) assert.equal(await sink.write(sinkBatch(1, at, at + 1)), { kind: "written" });
@@ -60,7 +60,7 @@ test("records are read back in order across segments and the open file", () =>
     await sink.close();
   }));
 
-test("a batch written twice is a duplicate, and one that does not follow is misplaced", () =>
+test("sink S2: a batch written twice is a duplicate, and one that does not follow is misplaced", () =>
   inFolder(async (directory, store) => {
     const sink = await open({ directory }, store, 1);
     await sink.write(sinkBatch(1, 0, 4));
@@ -70,7 +70,7 @@ test("a batch written twice is a duplicate, and one that does not follow is misp
     await sink.close();
   }));
 
-test("bytes past the committed length do not exist", () =>
+test("F2: bytes past the committed length of a predecessor's file are not read", () =>
   inFolder(async (directory, store) => {
     const first = await open({ directory }, store, 1);
     await first.write(sinkBatch(1, 0, 4));
@@ -92,7 +92,7 @@ test("bytes past the committed length do not exist", () =>
     await first.close();
   }));
 
-test("a commit whose answer was lost is found by asking for the position", () =>
+test("sink S4: a commit whose answer was lost is found by asking for the position", () =>
   inFolder(async (directory, store) => {
     const sink = await open({ directory }, store, 1);
     store.fault = (isAfter) => {
@@ -106,7 +106,7 @@ test("a commit whose answer was lost is found by asking for the position", () =>
     await sink.close();
   }));
 
-test("an owner that was frozen with a batch in hand commits nothing after a newer one has opened", () =>
+test("sink S2: an owner that was frozen with a batch in hand commits nothing after a newer one has opened", () =>
   inFolder(async (directory, store) => {
     const frozen = await open({ directory }, store, 1);
     await frozen.write(sinkBatch(1, 0, 99));
@@ -119,7 +119,7 @@ test("an owner that was frozen with a batch in hand commits nothing after a newe
     await frozen.close();
   }));
 
-test("an owner that was frozen before it published its segment does not overlap a newer one's", () =>
+test("an owner that was frozen before it published its segment publishes none beside a newer owner's", () =>
   inFolder(async (directory, store) => {
     const clock = { nowMs: 0 };
     const frozen = await open({ directory, segmentAgeMaxMs: 1_000 }, store, 1, clock);
@@ -133,7 +133,16 @@ test("an owner that was frozen before it published its segment does not overlap 
     await frozen.close();
   }));
 
-test("a stale owner that opens again is refused and removes nothing", () =>
+test("W1: the owner folder is made before the log sees the fence", () =>
+  inFolder(async (directory, store) => {
+    const isThere: boolean[] = [];
+    store.fault = () => void isThere.push(names(directory).some((name) => name.startsWith(".owner-1-")));
+    const sink = await open({ directory }, store, 1);
+    assert.ok(isThere.length > 0 && isThere.every((is) => is));
+    await sink.close();
+  }));
+
+test("F4, sink S1: a stale owner that opens again is refused and removes nothing", () =>
   inFolder(async (directory, store) => {
     const newer = await open({ directory }, store, 5);
     await newer.write(sinkBatch(5, 0, 9));
@@ -183,7 +192,7 @@ test("a crash at any checkpoint of a long run loses and repeats nothing", () =>
     assert.equal(await offsetsIn(directory, store), range(0, 59));
   }));
 
-test("a rewind takes back what the log lost, in published segments too", () =>
+test("a rewind takes back the records that the log lost, in published segments too", () =>
   inFolder(async (directory, store) => {
     const sink = await open({ directory, segmentBytesMax: 300 }, store, 1);
     for (let at = 0; at < 30; at += 3) await sink.write(sinkBatch(1, at, at + 2));
@@ -207,9 +216,9 @@ test("a rewind takes back what the log lost, in published segments too", () =>
 for (const [what, writes] of [
   ["published a longer file", 3],
   ["published further files", 12],
-  ["went on with the same file", 1],
+  ["gone on with the same file", 1],
 ] as const) {
-  test(`where the log lost its newest commits, what the sink had ${what} by then is taken back`, () =>
+  test(`F5: where the log lost its newest commits and the sink had ${what} by then, records beyond the commit are taken back`, () =>
     inFolder(async (directory, store) => {
       const options = { directory, segmentBytesMax: 60 };
       let before = await open(options, store, 1);
@@ -232,7 +241,7 @@ for (const [what, writes] of [
     }));
 }
 
-test("an owner that was frozen while it opened removes nothing that a newer one has published since", () =>
+test("W2: an owner that was frozen while it opened removes nothing that a newer one has published since", () =>
   inFolder(async (directory, store) => {
     const options = { directory, segmentBytesMax: 60 };
     const first = await open(options, store, 1);
@@ -242,7 +251,7 @@ test("an owner that was frozen while it opened removes nothing that a newer one 
     let newer: SinkWriter | undefined;
     const frozen = fakeSinkContext(store, 2);
     const read = async () => {
-      // It has read what it holds, and wakes up after all this.
+      // The frozen owner has read the folder, and wakes up after the newer one's work.
       if (newer === undefined) {
         newer = await open(options, store, 3);
         for (let at = 7; at < 30; at += 1) await newer.write(sinkBatch(1, at, at));
@@ -260,7 +269,7 @@ test("an owner that was frozen while it opened removes nothing that a newer one 
     await newer?.close();
   }));
 
-test("a rewind that is late undoes nothing that was written since", () =>
+test("F6, sink S6: a rewind that is late undoes nothing that was written since", () =>
   inFolder(async (directory, store) => {
     let arrive = () => {};
     const gate = new Promise<void>((resolve) => {
@@ -276,7 +285,7 @@ test("a rewind that is late undoes nothing that was written since", () =>
     for (let at = 0; at < 30; at += 3) await sink.write(sinkBatch(1, at, at + 2));
     isHeld = true;
     const [to, from] = [position(1, 11), position(1, 29)];
-    // The first one hangs past its deadline; what its caller does then is asked for while it is under way.
+    // The first rewind hangs past its deadline, and its caller goes on while it is still under way.
     const late = sink.rewind?.(to, from);
     const again = sink.rewind?.(to, from);
     const newer = sink.write({ ...sinkBatch(2, 12, 14), predecessor: to });
@@ -290,7 +299,7 @@ test("a rewind that is late undoes nothing that was written since", () =>
     await sink.close();
   }));
 
-test("a write that is still under way when the sink is closed commits nothing", () =>
+test("F6: a write that is still under way when the sink is closed commits nothing", () =>
   inFolder(async (directory, store) => {
     const sink = await open({ directory }, store, 1);
     await sink.write(sinkBatch(1, 0, 4));
@@ -304,7 +313,7 @@ test("a write that is still under way when the sink is closed commits nothing", 
     assert.is(store.value, before);
   }));
 
-test("after a crash took the newest lines of an index, a rewind goes back further and leaves nothing torn", () =>
+test("after a crash took the newest lines of an index, a rewind goes back further and tears no record", () =>
   inFolder(async (directory, store) => {
     const crashed = await open({ directory }, store, 1);
     for (let at = 0; at < 600; at += 2) await crashed.write(sinkBatch(1, at, at + 1));
@@ -340,7 +349,7 @@ test("a crash in the middle of a rewind leaves the folder rewound or not, never 
   }
 });
 
-test("a rewind whose commit took place though its answer was lost is ended before anything else is written", async () => {
+test("F8: a rewind whose commit took effect though its answer was lost is ended before anything else is written", async () => {
   for (const to of [position(1, 12), undefined]) {
     await inFolder(async (directory, store) => {
       const sink = await open({ directory, segmentBytesMax: 100 }, store, 1);
@@ -363,7 +372,7 @@ test("a rewind whose commit took place though its answer was lost is ended befor
   }
 });
 
-test("an opening that ran out of time takes back nothing of a later one by the same owner", async () => {
+test("F6: an opening that ran out of time takes back nothing of a later one by the same owner", async () => {
   if (!CAN_HOLD_FILES) return console.log("not tried here: the runtime is not Node");
   for (let at = 0, isHeld = true; isHeld; at += 1) {
     await inFolder(async (directory, store) => {
@@ -392,7 +401,7 @@ test("an opening that ran out of time takes back nothing of a later one by the s
   }
 });
 
-test("a folder as versions without owner's folders left it is taken over, and taken back from", () =>
+test("a folder of a release without owner folders is taken over, and records are taken back from it", () =>
   inFolder(async (directory, store) => {
     const folder = join(directory, "readings", "0");
     mkdirSync(folder, { recursive: true });
@@ -434,7 +443,7 @@ test("a folder as versions without owner's folders left it is taken over, and ta
     await sink.close();
   }));
 
-test("an index that tells of more than its segment holds, of commits that the log has lost, makes a rewind tear nothing", () =>
+test("an index that names places beyond its segment's end, of lost commits, makes a rewind tear no record", () =>
   inFolder(async (directory, store) => {
     const first = await open({ directory }, store, 1);
     for (let at = 0; at < 4; at += 1) await first.write(sinkBatch(1, at, at));
@@ -445,7 +454,7 @@ test("an index that tells of more than its segment holds, of commits that the lo
     const sink = await open({ directory }, store, 2);
     await sink.write(sinkBatch(2, 4, 6, 1));
     await sink.finish?.();
-    // A crash took the newer segment's lines: it is the older one's that are left.
+    // A crash took the index of the newer segment: only the older one's is left.
     rmSync(join(directory, "readings", "0", "segment-0000000000000004.ndjson.index"));
     await sink.rewind?.(position(1, 5), position(2, 6));
     assert.equal(await sink.position(), position(1, 3));
@@ -487,7 +496,7 @@ function timedClock() {
     timers.set(id, { delayMs, onTime });
     return { cancel: () => timers.delete(id) };
   };
-  /** Fires what waits, and answers how long it has waited, ms. */
+  /** Fires the timers that wait, and answers their delays in ms. */
   const fire = (): number[] => {
     const due = [...timers.values()];
     timers.clear();
@@ -499,14 +508,14 @@ function timedClock() {
 
 const segments = (directory: string) => names(directory).filter((name) => name.endsWith(".ndjson"));
 
-test("a segment closes at its age though nothing more is written, and the next write begins another", () =>
+test("F7: a segment closes at its age though nothing more is written, and the next write begins another", () =>
   inFolder(async (directory, store) => {
     const clock = timedClock();
     const sink = await open({ directory, segmentAgeMaxMs: 1_000 }, store, 1, clock);
     await sink.write(sinkBatch(1, 0, 4));
     assert.equal(segments(directory), []);
     assert.equal(clock.fire(), [1_000]);
-    assert.equal(await sink.position(), position(1, 4)); // a turn after the timer's
+    assert.equal(await sink.position(), position(1, 4)); // this turn comes after the timer's
     assert.equal(segments(directory), ["segment-0000000000000000.ndjson"]);
     assert.equal(clock.fire(), [], "nothing waits while no file is open");
     assert.equal(await sink.write(sinkBatch(1, 5, 6)), { kind: "written" });
@@ -515,7 +524,7 @@ test("a segment closes at its age though nothing more is written, and the next w
     assert.equal(clock.fire(), [], "a closed sink waits for nothing");
   }));
 
-test("a segment that could not be published at its age is tried again", () =>
+test("F7: a segment that could not be published at its age is tried again", () =>
   inFolder(async (directory, store) => {
     const clock = timedClock();
     const sink = await open({ directory, segmentAgeMaxMs: 1_000 }, store, 1, clock);
@@ -536,7 +545,7 @@ test("a segment that could not be published at its age is tried again", () =>
     await sink.close();
   }));
 
-test("an owner that was frozen publishes nothing at its segment's age, once a newer one has opened the sink", () =>
+test("F7: an owner that was frozen publishes nothing at its segment's age, once a newer one has opened the sink", () =>
   inFolder(async (directory, store) => {
     const clock = timedClock();
     const frozen = await open({ directory, segmentAgeMaxMs: 1_000 }, store, 1, clock);
@@ -554,7 +563,7 @@ test("an owner that was frozen publishes nothing at its segment's age, once a ne
     await Promise.all([frozen.close(), next.close()]);
   }));
 
-/** A log of its own: its id, and what it holds of the sink. */
+/** Opens the sink for a log, by the log's id and the sink's commit in it. */
 const openFor = (clusterId: string, directory: string, store: FakeCheckpoint, owner: number) =>
   fileSink.open({ directory, segmentBytesMax: 60 }, { ...fakeSinkContext(store, owner), clusterId });
 
@@ -578,7 +587,7 @@ async function refusal(opening: Promise<SinkWriter>): Promise<ConfigurationError
   return error as ConfigurationError;
 }
 
-test("what another log had published is not touched, whatever that log holds of the sink", () =>
+test("F9, O2: segments of another log are not touched, whatever commit of the sink this log holds", () =>
   inFolder(async (directory, store) => {
     await filled(directory, store);
     const before = contents(directory);
@@ -599,7 +608,7 @@ test("what another log had published is not touched, whatever that log holds of 
     await sink.close();
   }));
 
-test("a folder that is moved away with its mark is free", () =>
+test("a folder whose files and mark were moved away is free", () =>
   inFolder(async (directory, store) => {
     await filled(directory, store);
     renameSync(join(directory, "readings"), join(directory, "readings.of-log-1"));
@@ -611,7 +620,7 @@ test("a folder that is moved away with its mark is free", () =>
     await refusal(openFor("log-1", directory, store, 2));
   }));
 
-test("a folder without a mark belongs to the log whose commit says that the sink has written", () =>
+test("O3: a folder without a mark belongs to the log whose commit says that the sink has written", () =>
   inFolder(async (directory, store) => {
     await filled(directory, store);
     rmSync(join(directory, "readings", "0", ".log_id"));
@@ -624,7 +633,7 @@ test("a folder without a mark belongs to the log whose commit says that the sink
     assert.equal(await offsetsIn(directory, store), range(0, 19));
   }));
 
-test("what was published is not touched where the log was emptied and kept its id", () =>
+test("O4: segments are not touched where the log was emptied and kept its id", () =>
   inFolder(async (directory, store) => {
     await filled(directory, store);
     const before = contents(directory);
@@ -649,7 +658,7 @@ test("a first file that no commit covers, left by a crash, is removed as before"
     await next.close();
   }));
 
-test("of two logs that open one empty folder at once, one gets it", () =>
+test("O1: of two logs that open one empty folder at once, one gets it", () =>
   inFolder(async (directory) => {
     const opened = await Promise.allSettled(
       ["log-1", "log-2"].map((id, at) => openFor(id, directory, fakeCheckpoint(), 1 + at)),

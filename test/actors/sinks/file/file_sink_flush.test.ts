@@ -9,7 +9,7 @@ import * as assert from "uvu/assert";
 const WRITER = fileURLToPath(new URL("../../../support/processes/file_sink_writer.ts", import.meta.url));
 const COMMITS = 40;
 
-test("the bytes of a commit are on disk before the checkpoint that covers them is written", () => {
+test("F1: the bytes of a commit are on disk before the checkpoint that covers them is written", () => {
   if ("Deno" in globalThis || spawnSync("strace", ["-V"]).status !== 0) {
     return console.log("not tried here: strace is not installed, or the runtime is not Node");
   }

@@ -1,7 +1,7 @@
 /**
- * An owner is frozen before each of its calls of the file system and of the log, one after the other, while the next owner
- * does all of its work; then it wakes up. Frozen, it is a crash; awake, it must touch nothing of the next one's. Then each
- * call fails, and the owner goes on.
+ * An owner is frozen before each of its calls of the file system and of the log, in turn, while the next owner does all its work.
+ * Then the frozen owner wakes up. While frozen it must look like a crash; awake it must touch nothing of the next owner's. The
+ * last tests let each call fail instead, and the owner goes on.
  */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -23,12 +23,12 @@ import { CAN_HOLD_FILES, Held } from "../../../support/processes/held_files.ts";
 const PARTITION = { stream: "readings", partition: partitionId(0) };
 const CALLS_MAX = 200;
 const LAST = 17;
-/** What is flushed is not what this is about, and a thousand owners flush a lot. */
+/** In memory where possible: these tests do not check flushes, and a thousand owners flush often. */
 const FOLDER = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
-/** Three records to a segment. */
+/** Room for three records. */
 const SEGMENT_BYTES = 60;
 
-/** The folder, the log, and what was committed so far. */
+/** The folder, and the log with the sink's commits so far. */
 class World {
   readonly options: FileSinkOptions;
   readonly store: FakeCheckpoint = fakeCheckpoint();
@@ -50,7 +50,7 @@ class World {
     return fileSink.open(this.options, { ...context, checkpoint: { ...context.checkpoint, write } });
   }
 
-  /** Begins what is frozen before its call `at`; answers the call, or undefined where it ended earlier. */
+  /** Begins work that is frozen before its call `at`. Answers that call, or undefined if the work ended earlier. */
   freeze(at: number, body: (held: Held) => Promise<unknown>): Promise<string | undefined> {
     const held = new Held(at, body);
     this.held.push(held);
@@ -71,7 +71,7 @@ class World {
   }
 }
 
-/** Writes records of the owner's epoch up to `last`; answers what the folder must hold then, `before` being what it held. */
+/** Writes records of the owner's epoch up to `last`. Answers the records that the folder must hold then, after those of `before`. */
 async function writeOn(sink: SinkWriter, owner: number, last: number, aBatch: number, before: readonly string[] = []) {
   const held = before.slice(0, ((await sink.position())?.offset ?? -1) + 1);
   for (let from = ((await sink.position())?.offset ?? -1) + 1; from <= last; from += aBatch) {
@@ -84,11 +84,11 @@ async function writeOn(sink: SinkWriter, owner: number, last: number, aBatch: nu
 }
 
 interface Scene {
-  /** Owner 1 works, and answers what is frozen then: its own work, or owner 2's. */
+  /** Owner 1 works. Answers the work that is frozen next: its own, or owner 2's. */
   prepare(world: World): Promise<(held: Held) => Promise<unknown>>;
-  /** The log loses so many of the newest commits before the next owner comes. */
+  /** How many of the newest commits the log loses before the next owner opens. */
   readonly lostCommits?: number;
-  /** An owner between the two is frozen as well, at some call of its opening. */
+  /** Whether an owner between the two is frozen as well, at some call of its opening. */
   readonly isNextFrozenToo?: boolean;
 }
 
@@ -111,8 +111,8 @@ async function frozenAt(scene: Scene, at: number): Promise<boolean> {
     assert.equal(await world.records(), held, `${what}: as after a crash`);
     const before = world.segments();
     for (const one of world.held) await one.resume();
-    assert.equal(world.segments(), before, `${what}: it touched what is published`);
-    assert.equal(await world.records(), held, `${what}: it touched what is read`);
+    assert.equal(world.segments(), before, `${what}: it touched a segment`);
+    assert.equal(await world.records(), held, `${what}: it touched a record`);
     await newer.rewind?.(position(1, 5), await newer.position());
     const again = await writeOn(newer, 4, LAST + 3, 3, held);
     await newer.finish?.();
@@ -140,7 +140,7 @@ const frozenAtEach = (scene: Scene) => async () => {
   assert.ok(at > 15, `only ${at} calls were seen`);
 };
 
-/** Owner 1 writes up to 13; the log then knows of `kept` and what is below alone, and owner 2 opens. */
+/** Owner 1 writes up to 13. The log then knows the commits up to `kept` alone, and owner 2 opens. */
 const takesBack = (kept: number) => async (world: World) => {
   const first = await world.open(1);
   await writeOn(first, 1, kept, 1);
@@ -174,10 +174,11 @@ for (const [what, scene] of [
   ["cuts a segment that went on", { prepare: takesBack(6) }],
   ["takes back, as the next one is too,", { prepare: takesBack(7), isNextFrozenToo: true }],
   ["writes and publishes", { prepare: writesOn }],
-  ["publishes what the log has lost the last commit of", { prepare: writesOn, lostCommits: 1 }],
-  ["publishes what the log has lost three commits of", { prepare: writesOn, lostCommits: 3 }],
+  ["publishes a segment whose last commit the log has lost", { prepare: writesOn, lostCommits: 1 }],
+  ["publishes segments whose last three commits the log has lost", { prepare: writesOn, lostCommits: 3 }],
   ["rewinds", { prepare: rewinds }],
 ] as const satisfies readonly (readonly [string, Scene])[]) {
+  // F2, F4 and W2 together: without any of them a scene ends with records lost or doubled.
   test(`an owner that is frozen while it ${what} touches nothing of a newer one's`, frozenAtEach(scene));
 }
 
@@ -197,7 +198,7 @@ async function failedAt(at: number, isRewind: boolean, work: (sink: SinkWriter) 
     const held = await writeOn(sink, 2, LAST, 1, known);
     assert.equal(await world.records(), held, `${what}: what came after`);
     const now = new Set(world.segments());
-    // A rewind that had been committed is ended by what comes next.
+    // The next operation ends a rewind that had been committed.
     const changed = isRewind ? [] : published.filter((one) => !now.has(one));
     assert.equal(changed, [], `${what}: what is published has changed`);
     await sink.close();
@@ -215,7 +216,7 @@ for (const [what, work] of [
   ["rewinds", (sink: SinkWriter) => sink.rewind?.(position(1, 4), position(1, 10)) ?? Promise.resolve()],
   ["rewinds to nothing", (sink: SinkWriter) => sink.rewind?.(undefined, position(1, 10)) ?? Promise.resolve()],
 ] as const) {
-  test(`a call that fails while a sink ${what} leaves nothing half done for the next operation`, async () => {
+  test(`F3, F8, W3: a call that fails while a sink ${what} leaves nothing half done for the next operation`, async () => {
     if (!CAN_HOLD_FILES) return console.log("not tried here: the runtime is not Node");
     let at = 0;
     while (await failedAt(at, what !== "publishes", work)) at += 1;

@@ -12,7 +12,7 @@ import { seededRandom } from "../../../support/seeded_random.ts";
 const WRITER = fileURLToPath(new URL("../../../support/processes/file_sink_writer.ts", import.meta.url));
 const ROUNDS = 6;
 
-/** Runs the writer until it has committed `commits` batches, then kills it; answers the last offset that it told of. */
+/** Runs the writer until it has committed `commits` batches, then kills it. Answers the last offset that it printed. */
 function writeUntilKilled(folder: string, owner: number, commits: number): Promise<number> {
   const isDeno = "Deno" in globalThis;
   const args = isDeno ? ["run", "-A", "--no-lock", WRITER] : ["--import", "tsx", WRITER];

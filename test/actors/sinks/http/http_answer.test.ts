@@ -15,7 +15,7 @@ test("each status has its verdict", () => {
     for (const status of statuses) assert.is(verdictOf(status), verdict, String(status));
 });
 
-test("a status of the configuration goes before its class, and both before the standard", () => {
+test("a status in the configuration wins over its class, and both win over the standard", () => {
   assert.is(verdictOf(404, { "404": "reject", "4xx": "retry" }), "reject");
   assert.is(verdictOf(422, { "404": "reject", "4xx": "retry" }), "retry");
   assert.is(verdictOf(503, { "4xx": "retry" }), "retry");

@@ -9,7 +9,7 @@ const POST: Post = { body: '{"price":"5 €"}', headers: { "content-type": "appl
 
 interface Endpoint {
   readonly url: string;
-  /** The bytes of each request, as Latin-1. */
+  /** The bytes of each request, decoded as Latin-1. */
   readonly requests: readonly string[];
   readonly connectionCount: () => number;
 }
@@ -49,7 +49,7 @@ const answerOf = (exchange: Exchange): readonly unknown[] =>
   exchange.kind === "answered" ? [exchange.status, exchange.body, exchange.isBodyWhole] : [exchange];
 
 for (const interim of ["100 Continue", "102 Processing", "103 Early Hints\r\nlink: </a>; rel=preload"]) {
-  test(`an interim answer of ${interim.slice(0, 3)} is read over, and the connection is kept`, () =>
+  test(`an interim answer of ${interim.slice(0, 3)} is skipped, and the connection is kept`, () =>
     withEndpoint(
       Buffer.concat([Buffer.from(`HTTP/1.1 ${interim}\r\n\r\n`), headed("200 OK", "fine")]),
       async ({ url, requests, connectionCount }) => {
@@ -67,7 +67,7 @@ test("the body of a redirect leaves its connection for later posts", () =>
     assert.equal([requests.length, connectionCount()], [18, 1]);
   }));
 
-test("a request has its length, its own headers as they are, and its body as UTF-8", () =>
+test("a request has a length, the given headers unchanged, and its body as UTF-8", () =>
   withEndpoint(headed("200 OK"), async ({ url, requests }) => {
     const ownHeaders = { "X-Name": "Zoë\n", "USER-AGENT": "mine" };
     await new HttpPoster({ url, ...BOUNDS }).post({ ...POST, ownHeaders });
@@ -94,18 +94,18 @@ test("a compressed body is bounded by its bytes once it is decompressed", () =>
     assert.equal(answerOf(exchange), [200, "x".repeat(1_000), false]);
   }));
 
-test("an empty body that is named compressed is whole", () =>
+test("an empty body whose header names a compression is whole", () =>
   withEndpoint(headed("200 OK\r\ncontent-encoding: gzip"), async ({ url }) =>
     assert.equal(answerOf(await new HttpPoster({ url, ...BOUNDS }).post(POST)), [200, "", true]),
   ));
 
-test("a compressed body that is none leaves its status", () =>
+test("an answer keeps its status though its body is not compressed as its header says", () =>
   withEndpoint(headed("200 OK\r\ncontent-encoding: gzip", "plain"), async ({ url }) => {
     const exchange = await new HttpPoster({ url, ...BOUNDS }).post(POST);
     assert.equal([answerOf(exchange)[0], answerOf(exchange)[2]], [200, false]);
   }));
 
-test("an answer that is none, or that changes the protocol, is no answer", async () => {
+test("an invalid answer, and one that changes the protocol, count as no answer", async () => {
   for (const answer of [
     "SSH-2.0-x\r\n\r\n",
     "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n",
@@ -121,7 +121,7 @@ test("interim answers without an end are bounded in time", () =>
     assert.equal(exchange, { kind: "unanswered", reason: "no answer within 50 ms" });
   }));
 
-test("a host that takes no connection is named by the reason of its first address", async () => {
+test("for a host that takes no connection, the reason is that of its first address", async () => {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;

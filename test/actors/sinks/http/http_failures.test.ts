@@ -36,18 +36,18 @@ test("a list of indexes", () => {
   assert.equal(found({ failed: [1] }, 2, { list: "/failed", index: "" }), [[1, "reject", "1"]]);
 });
 
-test("an entry whose status is a text that is no number is a failure; one without a status was taken", () => {
+test("an entry whose status is no number is a failure; an entry without a status was taken", () => {
   const options = { list: "/records", status: "/ErrorCode" };
   const records = [{ RecordId: "1" }, { ErrorCode: "ThroughputExceeded" }];
   assert.equal(found({ records }, 2, options), [[1, "reject", "ThroughputExceeded"]]);
 });
 
-test("where nothing lies at the list's place, all were taken", () => {
+test("if the body has nothing at the list's place, all records were taken", () => {
   assert.equal(found({}, 2, { list: "/failed", index: "" }), []);
   assert.equal(found({ failed: null }, 2, { list: "/failed", index: "" }), []);
 });
 
-test("an answer in another form than the options is told, and nothing is taken for done", () => {
+test("a body that does not fit the options is reported, and no record counts as taken", () => {
   assert.match(failuresIn("<html>", 1, { list: "/a" }) as string, /must be JSON/);
   assert.match(found({ a: 1 }, 1, { list: "/a" }) as string, /must lead to a list/);
   assert.match(found({ a: [{}] }, 2, { list: "/a" }) as string, /an entry for each of 2 records: it holds 1/);

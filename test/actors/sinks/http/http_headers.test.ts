@@ -2,7 +2,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { faultOfHeaders, headerIn, mergeHeaders } from "../../../../actors/sinks/http/http_headers.ts";
 
-test("a header that belongs to the sink or to the connection is named, in any case, and its value is not", () => {
+test("a header of the sink or of the connection is refused in upper or lower case; its name is told, and its value is not", () => {
   const names =
     "Host,Content-Length,Transfer-Encoding,Connection,Keep-Alive,Proxy-Connection,Upgrade,Expect,TE,Trailer";
   for (const name of `${names},Content-Encoding,Idempotency-Key,traceparent`.split(",")) {
@@ -15,16 +15,16 @@ test("a header that belongs to the sink or to the connection is named, in any ca
   }
 });
 
-test("one header under two spellings is a fault", () => {
+test("a header named twice in different case is refused", () => {
   assert.match(faultOfHeaders({ "X-Key": "1", "x-key": "2" }) ?? "", "it holds 'X-Key' and 'x-key'");
 });
 
-test("any other header is free", () => {
+test("any other header is accepted", () => {
   const free = { "Content-Type": "a/b", Authorization: "s", Accept: "*/*", "User-Agent": "u", constructor: "1" };
   assert.is(faultOfHeaders(free), undefined);
 });
 
-test("headers merge whatever their case, and the sink's go first", () => {
+test("headers merge without regard to case, and the sink's win", () => {
   const merged = mergeHeaders({ "X-A": "1", "X-B": "2" }, { "x-a": "3" });
   assert.equal(merged, { "x-a": "3", "x-b": "2" });
   assert.is(headerIn({ "CONTENT-type": "a/b" }, "content-type"), "a/b");

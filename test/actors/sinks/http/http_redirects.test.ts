@@ -9,7 +9,7 @@ function judge(status: number, location: string | null, options?: RedirectOption
   return redirect.kind === "follow" ? redirect : redirect.reason;
 }
 
-test("the endpoint's own origin is followed, by a whole address or a path", () => {
+test("a redirect to the endpoint's own origin is followed, by a whole address or a path", () => {
   for (const location of ["/moved", "https://a.example/moved", "moved", "https://a.example:443/moved"])
     assert.equal(judge(308, location), { kind: "follow", url: "https://a.example/moved", isOwnOrigin: true });
 });
@@ -22,7 +22,7 @@ test("another host, port or scheme is another origin", () => {
   assert.match(judge(307, "https://b.example.evil/", named) as string, /redirects\.origins/);
 });
 
-test("an address that is none, of another kind, or with a password is not followed", () => {
+test("an invalid address, one that is not HTTP, and one with a password are not followed", () => {
   for (const location of [null, "https://", "file:///etc/passwd", "https://u:p@a.example/", "javascript:0"])
     assert.match(judge(307, location) as string, /must name an address/);
 });
@@ -32,7 +32,7 @@ test("the number of redirects is bounded", () => {
   assert.match(judge(308, "/x", { max: 0 }) as string, /'redirects\.max' = 0/);
 });
 
-test("what would make a GET of a post is not followed", () => {
+test("a redirect that would turn the post into a GET is not followed", () => {
   for (const status of [300, 301, 302, 303]) assert.match(judge(status, "/x") as string, /set 'url'/);
 });
 

@@ -7,7 +7,7 @@ import { sinkBatch } from "../../../support/fakes/fake_sink_context.ts";
 const PARTITION = { stream: "readings", partition: partitionId(0) };
 const { records } = sinkBatch(1, 0, 2);
 
-test("the records of a request that can not be expressed are named, by their place in it", () => {
+test("sink S8: records that can not be expressed are named by their index in the request", () => {
   const odd = records.map((record, at) => (at === 0 ? record : { ...record, event: { n: Number.NaN } }));
   const prepared = prepareRequest(odd, { partition: PARTITION, format: "json" });
   assert.equal(prepared.kind === "rejected" && prepared.records.map(({ at, path, isFinal }) => [at, path, isFinal]), [
@@ -16,20 +16,20 @@ test("the records of a request that can not be expressed are named, by their pla
   ]);
 });
 
-test("records are lines, or a list", () => {
+test("records become lines, or an array", () => {
   const lines = prepareRequest(records.slice(0, 2), { partition: PARTITION, format: "ndjson" });
   assert.is(lines.kind === "request" && lines.body, '{"at":0,"ofEpoch":1}\n{"at":1,"ofEpoch":1}\n');
   const list = prepareRequest(records.slice(0, 2), { partition: PARTITION, format: "json" });
   assert.is(list.kind === "request" && list.body, '[{"at":0,"ofEpoch":1},{"at":1,"ofEpoch":1}]');
 });
 
-test("a format of one object has the record alone, as JSON", () => {
+test("the format `object` sends the record alone, as JSON", () => {
   const one = prepareRequest(records.slice(1, 2), { partition: PARTITION, format: "object" });
   assert.is(one.kind === "request" && one.body, '{"at":1,"ofEpoch":1}');
   assert.is(one.kind === "request" && one.headers["content-type"], "application/json");
 });
 
-test("the type of the body is the configuration's, where it names one", () => {
+test("the configuration's content type wins over the format's", () => {
   for (const format of ["ndjson", "json", "object"] as const) {
     const form = { partition: PARTITION, format, contentType: "application/vnd.a+json" };
     const prepared = prepareRequest(records.slice(0, 1), form);
@@ -52,7 +52,7 @@ test("numbers keep their kind: a whole float beyond 2^53 has an exponent, a big 
   assert.is(prepared.kind === "request" && prepared.body, text);
 });
 
-test("any name makes a key that a header can hold, and different names different keys", () => {
+test("any name of a stream makes a key that a header can hold, and different names make different keys", () => {
   const names = ["a\nb", "a b", "\u2603", "\ud800", "\udbff", "a%20b", "\u{1f600}"];
   const keys = names.flatMap((stream) => {
     const partition = { stream, partition: partitionId(0) };
@@ -62,13 +62,13 @@ test("any name makes a key that a header can hold, and different names different
   assert.is(new Set(keys).size, keys.length);
 });
 
-test("what is left of a request has another key than the whole", () => {
+test("the rest of a request has another key than the whole", () => {
   const [first, , last] = records;
   if (first === undefined || last === undefined) throw new Error("three records");
   assert.is.not(idempotencyKey(PARTITION, records), idempotencyKey(PARTITION, [first, last]));
 });
 
-test("a dead letter that is sent alone has the key of its record, whatever its own place and the replay's name", () => {
+test("a dead letter that is sent alone has the key of its record, whatever the letter's place and the replay's name", () => {
   const origin = { source: {}, firstIndex: 2, replayed: {}, key: "hook/orders of \ud800/0/1/7" };
   const letters = records.map((record) => ({ ...record, index: 0, origin }));
   const [first, second] = letters.map((letter, at) => idempotencyKey(PARTITION, [letter], `name ${at}`));

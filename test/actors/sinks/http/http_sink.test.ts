@@ -59,7 +59,7 @@ function takenOf(outcome: WriteOutcome): TakenOutcome {
   return outcome;
 }
 
-test("by default each record has its own key, however it was batched", () =>
+test("by default each record has its own key, however records were batched", () =>
   withServer(ok, async (write, seen) => {
     await write(sinkBatch(1, 0, 3));
     await write(sinkBatch(1, 2, 3));
@@ -85,7 +85,7 @@ test("records of two epochs never share a key", () =>
     assert.is.not(seen[0]?.key, seen[1]?.key);
   }));
 
-test("a refused record ends the write: those before it are taken, those behind it wait", () =>
+test("H1, sink S7: a refused record ends the write; the records before it are taken, and those behind it wait", () =>
   withServer(
     ({ body }, response) => {
       response.statusCode = body.includes('"at":3,') ? 422 : 200;
@@ -101,14 +101,14 @@ test("a refused record ends the write: those before it are taken, those behind i
     },
   ));
 
-test("a request of several records that is refused is named whole", () =>
+test("H2: a refused request of several records is answered `refused_together`", () =>
   withServer(answering(422), async (write) => {
     const problem = { kind: "refused_together" as const, count: 3, reason: "422" };
     assert.equal(await write(cut(sinkBatch(1, 0, 5), 3, 3)), { kind: "taken", count: 0, problem });
   }));
 
 for (const status of [408, 425, 500, 502, 503, 504]) {
-  test(`${status} is worth another try, of the first record that was not taken`, () =>
+  test(`H2: ${status} is worth another try, of the first record that was not taken`, () =>
     withServer(
       (_received, response, count) => response.writeHead(count < 3 ? 200 : status).end(),
       async (write) => {
@@ -119,14 +119,14 @@ for (const status of [408, 425, 500, 502, 503, 504]) {
 }
 
 for (const status of [401, 402, 403, 404, 405, 407, 410, 411, 415, 426, 451, 501, 505]) {
-  test(`${status} is no fault of a record`, () =>
+  test(`sink S8: ${status} is no fault of a record`, () =>
     withServer(answering(status), async (write) => {
       const { count, problem } = takenOf(await write(sinkBatch(1, 0, 1)));
       assert.equal([count, problem?.kind], [0, "unwelcome"]);
     }));
 }
 
-test("what follows a status is the configuration's to say", () =>
+test("H2: the configuration may give a status another verdict", () =>
   withServer(
     (_received, response, count) => response.writeHead([409, 404, 503, 400][count - 1] ?? 200).end(),
     async (write) => {
@@ -138,7 +138,7 @@ test("what follows a status is the configuration's to say", () =>
     },
   ));
 
-test("Retry-After is waited for, of 429 and of any other answer", async () => {
+test("the next try waits for the Retry-After of 429 and of any other answer", async () => {
   for (const status of [429, 500, 401]) {
     await withServer(answering(status, { "retry-after": "7" }), async (write) => {
       const { problem } = takenOf(await write(sinkBatch(1, 0, 1)));
@@ -147,7 +147,7 @@ test("Retry-After is waited for, of 429 and of any other answer", async () => {
   }
 });
 
-test("an endpoint that never answers, or hangs up, is unavailable", async () => {
+test("H4: an endpoint that never answers, or hangs up, is unavailable", async () => {
   await withServer(
     () => {},
     async (write) => {
@@ -161,7 +161,7 @@ test("an endpoint that never answers, or hangs up, is unavailable", async () => 
   );
 });
 
-test("a write that is given up ends with the request that is under way, and says what was taken", async () => {
+test("H4, sink S9: a write that is given up ends with the request under way, and tells how many records were taken", async () => {
   const controller = new AbortController();
   let progress = 0;
   const progressed = () => {
@@ -178,7 +178,7 @@ test("a write that is given up ends with the request that is under way, and says
   );
 });
 
-test("a body without an end is read up to a bound, then dropped: the status has said enough", () =>
+test("a body without an end is read up to a bound, then dropped, as the status suffices", () =>
   withServer(
     (_received, response) => {
       const chunk = Buffer.alloc(65_536, "x");
@@ -191,13 +191,13 @@ test("a body without an end is read up to a bound, then dropped: the status has 
     async (write) => assert.equal(await write(sinkBatch(1, 0, 1), { timeoutMs: 30_000 }), { kind: "written" }),
   ));
 
-test("a body that stops in its midst holds up nobody for longer than the request may take", () =>
+test("a body that stops half-way delays a write no longer than the request may take", () =>
   withServer(
     (_received, response) => void response.write("so far"),
     async (write) => assert.equal(await write(sinkBatch(1, 0, 0), { timeoutMs: 200 }), { kind: "written" }),
   ));
 
-test("307 and 308 are followed with method, body and headers; after 308 the new place is asked first", () =>
+test("307 and 308 are followed with method, body and headers; after 308 later posts go to the new address", () =>
   withServer(
     ({ path }, response) => (path === "/in" ? response.writeHead(308, { location: "/moved" }).end() : response.end()),
     async (write, seen) => {
@@ -253,7 +253,7 @@ test("redirects are bounded, and another origin is asked only where it is named,
     });
   }));
 
-test("301, 302 and 303 are refused: a person is told which setting to change", async () => {
+test("301, 302 and 303 are refused, and the reason names the setting to change", async () => {
   for (const status of [301, 302, 303]) {
     await withServer(answering(status, { location: "/there" }), async (write) => {
       const { problem } = takenOf(await write(sinkBatch(1, 0, 0)));
@@ -262,7 +262,7 @@ test("301, 302 and 303 are refused: a person is told which setting to change", a
   }
 });
 
-test("an endpoint that answers record by record is believed: what it took is taken, the others are named", () =>
+test("of an endpoint that answers record by record, the records that it took are taken, and the others are named", () =>
   withServer(
     answering(
       200,
@@ -276,7 +276,7 @@ test("an endpoint that answers record by record is believed: what it took is tak
     },
   ));
 
-test("what can not be a request is rejected before a byte is sent, and those before it are taken", () =>
+test("H3, sink S8: a record that no request can hold is rejected before a byte of it is sent; those before it are taken", () =>
   withServer(ok, async (write, seen) => {
     const batch = sinkBatch(1, 0, 3);
     const traced = (traceparent: string) =>
@@ -303,7 +303,7 @@ test("each request has the trace of its own record", () =>
     );
   }));
 
-test("an error names the host, and neither path nor query nor header", () =>
+test("an error names the host, but no path, query or header", () =>
   withServer(answering(500), async (write) => {
     const { problem } = takenOf(await write(sinkBatch(1, 0, 0), { headers: { authorization: "Bearer sekret" } }));
     const reason = problem?.kind === "unavailable" ? problem.reason : "";

@@ -1,4 +1,4 @@
-/** One life of a file source in a test, and the texts of the files that it follows. */
+/** Runs lives of a file source in a test, and makes the texts of the files that it follows. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,14 +14,14 @@ export interface Given {
 
 const LIFE_EVERY_MS = 10;
 
-/** One life of the source: gives lines out until as many have come as are asked for. */
+/** One life of the source. Gives out its lines, up to the number that is asked for. */
 export class Life {
   readonly #stop = new AbortController();
   readonly #reader;
   readonly #batches;
   resume: SourcePosition | undefined;
   readonly logged: string[] = [];
-  /** Files that a line of the log names as unreadable. */
+  /** The files that log lines name as unreadable. */
   readonly unreadable: readonly string[];
 
   static async begin(options: FileSourceOptions, resume?: SourcePosition): Promise<Life> {
@@ -77,13 +77,13 @@ export class Life {
     return given;
   }
 
-  /** Waits for the time of `count` looks. What ends or gives something too early has done so by then. */
+  /** Waits for the time of `count` looks, so that a source which ends or gives a line too early has done so. */
   async looks(count: number): Promise<void> {
     const endMs = performance.now() + count * LIFE_EVERY_MS;
     await eventually(() => (performance.now() > endMs ? true : undefined));
   }
 
-  /** Looks until `isSeen` holds, and answers what came meanwhile. */
+  /** Reads until `isSeen` holds, and answers the lines that came meanwhile. */
   async until(isSeen: () => boolean): Promise<Given[]> {
     const given: Given[] = [];
     const coming = this.#batches.next();

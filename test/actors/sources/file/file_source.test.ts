@@ -27,7 +27,7 @@ async function quietLooks(path: string, count: number): Promise<void> {
   await eventually(async () => (performance.now() > endMs && (await readFile(path)).length > 0 ? true : undefined));
 }
 
-test("a file that is not there yet is waited for; a line without its end waits for it", () =>
+test("the source waits for a file that does not exist yet, and for the end of a line", () =>
   withFolder(async (path) => {
     const life = await Life.begin({ path, format: "lines" });
     const coming = life.take(2);
@@ -39,7 +39,7 @@ test("a file that is not there yet is waited for; a line without its end waits f
     await life.end();
   }));
 
-test("after a restart reading goes on where it was stored, with the same sequences", () =>
+test("after a restart reading goes on at the stored place, with the same sequences", () =>
   withFolder(async (path) => {
     await writeFile(path, lines(0, 5));
     const first = await Life.begin({ path, format: "lines" });
@@ -53,7 +53,7 @@ test("after a restart reading goes on where it was stored, with the same sequenc
     await second.end();
   }));
 
-test("a rotated file is read to its end, its last line too, before the next; generations count up", () =>
+test("F2: a rotated file is read to its end, its last line too, before the next; generations count up", () =>
   withFolder(async (path) => {
     await writeFile(path, lines(0, 3));
     const life = await Life.begin({ path, format: "lines", lastLineAfterMs: 30 });
@@ -72,7 +72,7 @@ test("a rotated file is read to its end, its last line too, before the next; gen
     await life.end();
   }));
 
-test("rotations while nobody looked lose nothing: the file last read is found by its inode, then those after it", () =>
+test("S1, S3: rotations between two lives lose no line: the file last read is found by its inode, then those after it", () =>
   withFolder(async (path) => {
     await writeFile(path, lines(0, 3));
     const first = await Life.begin({ path, format: "lines" });
@@ -97,7 +97,7 @@ test("rotations while nobody looked lose nothing: the file last read is found by
   }));
 
 for (const isRunning of [true, false]) {
-  test(`a truncated file is a new generation, ${isRunning ? "while it is followed" : "also when longer than before at the next start"}`, () =>
+  test(`F3: a truncated file is a new generation, ${isRunning ? "while it is followed" : "also when longer than before at the next start"}`, () =>
     withFolder(async (path) => {
       await writeFile(path, lines(0, 3));
       const first = await Life.begin({ path, format: "lines" });
@@ -113,7 +113,7 @@ for (const isRunning of [true, false]) {
     }));
 }
 
-test("a generation's number is stored before its first line is given out", () =>
+test("F1: a generation's number is stored before its first line is given out", () =>
   withFolder(async (path) => {
     await writeFile(path, lines(0, 1));
     const life = await Life.begin({ path, format: "lines" });
@@ -127,7 +127,7 @@ test("a generation's number is stored before its first line is given out", () =>
     await life.end();
   }));
 
-test("from the end: lines that were there are left out, the one being written is not", () =>
+test("from the end: lines already in the file are left out, except the one being written", () =>
   withFolder(async (path) => {
     await writeFile(path, `${lines(0, 3)}line `);
     const life = await Life.begin({ path, format: "lines", from: "end" });
@@ -138,7 +138,7 @@ test("from the end: lines that were there are left out, the one being written is
     await life.end();
   }));
 
-test("a CSV file that is resumed still knows its columns", () =>
+test("a CSV file that is resumed keeps its columns", () =>
   withFolder(async (path) => {
     await writeFile(path, "line,n\na,1\n");
     const first = await Life.begin({ path, format: "csv" });
@@ -150,7 +150,7 @@ test("a CSV file that is resumed still knows its columns", () =>
     await second.end();
   }));
 
-/** What a source gives that read the first lines, ended, and begins again after `meanwhile`. */
+/** The lines of a source that read the first lines, ended, and began again after `meanwhile`. */
 async function overRestart(
   before: string,
   meanwhile: (path: string) => Promise<void>,
@@ -166,7 +166,7 @@ async function overRestart(
     await meanwhile(path);
     const second = await Life.begin({ path, format: "lines", ...options }, first.resume);
     const given = await second.take(count);
-    // Nothing comes twice, and nothing else comes.
+    // No line comes twice, and no other line comes.
     await appendFile(path, "the end\n");
     const [last] = await second.take(1);
     assert.is(last?.text, "the end");
@@ -220,7 +220,7 @@ const hasZstd = (() => {
 })();
 
 for (const [name, rotate] of ROTATIONS.filter(([one]) => hasZstd || !one.includes("Zstandard"))) {
-  test(`a file that was ${name} while nobody looked is read on where it was left, then the new one`, async () => {
+  test(`S2: a file that was ${name} between two lives is read on where it was left, then the new one`, async () => {
     const { given } = await overRestart(
       lines(0, 3),
       async (path) => {
@@ -237,7 +237,7 @@ for (const [name, rotate] of ROTATIONS.filter(([one]) => hasZstd || !one.include
     );
   });
 
-  test(`a file that is ${name} while it is followed loses nothing and repeats nothing`, () =>
+  test(`F2: a file that is ${name} while it is followed loses and repeats no line`, () =>
     withFolder(async (path) => {
       await writeFile(path, lines(0, 3));
       const life = await Life.begin({ path, format: "lines", everyMs: 30 });
@@ -252,7 +252,7 @@ for (const [name, rotate] of ROTATIONS.filter(([one]) => hasZstd || !one.include
     }));
 }
 
-test("a file that was read and is compressed twice later is not read again under its new names", () =>
+test("S4: a file that was read and is compressed twice later is not read again under its new names", () =>
   withFolder(async (path) => {
     await writeFile(path, lines(0, 2));
     const life = await Life.begin({ path, format: "lines" });
@@ -268,7 +268,7 @@ test("a file that was read and is compressed twice later is not read again under
     await life.end();
   }));
 
-test("two rotations within one look lose nothing", () =>
+test("S3: two rotations within one look lose no line", () =>
   withFolder(async (path) => {
     await writeFile(path, lines(0, 2));
     const life = await Life.begin({ path, format: "lines", everyMs: 50 });
@@ -281,7 +281,7 @@ test("two rotations within one look lose nothing", () =>
     await life.end();
   }));
 
-test("a file that is gone for good is told with the bytes that were not read, and those rotated since are read", async () => {
+test("F3: a missing file is reported with the number of its unread bytes, and files rotated since are read", async () => {
   let resume: SourcePosition | undefined;
   await withFolder(async (path) => {
     await writeFile(path, lines(0, 40_000));
@@ -302,7 +302,7 @@ test("a file that is gone for good is told with the bytes that were not read, an
   });
 });
 
-test("of a file that went while nobody looked, the log says that bytes after the last look can not be known", () =>
+test("if a file vanished between two lives, the log says that bytes after the last look can not be known", () =>
   withFolder(async (path) => {
     await writeFile(path, lines(0, 3));
     const first = await Life.begin({ path, format: "lines" });
@@ -318,7 +318,7 @@ test("of a file that went while nobody looked, the log says that bytes after the
     await second.end();
   }));
 
-test("of a file that is gone, the log names those beside it that can not be read: its rest may lie there", () =>
+test("if a file is missing, the log names the unreadable files beside it, which may hold its rest", () =>
   withFolder(async (path) => {
     await writeFile(path, lines(0, 3));
     const first = await Life.begin({ path, format: "lines" });
@@ -338,7 +338,7 @@ for (const [name, before, after] of [
   ["a greater size", "one\ntwo\n", "six\nseven\n"],
   ["a smaller size", "one\ntwo\n", "six\n"],
 ] as const) {
-  test(`a file rewritten to ${name} with its time unchanged is a new generation`, () =>
+  test(`F3, file text T1: a file rewritten to ${name} with its time unchanged is a new generation`, () =>
     withFolder(async (path) => {
       await writeFile(path, before);
       await utimes(path, 1_000, 1_000);
@@ -352,7 +352,7 @@ for (const [name, before, after] of [
     }));
 }
 
-test("a line that is held when the file is rewritten comes as it was, and is not joined with what follows", () =>
+test("a held line of a file that is rewritten comes as it was, and is not joined with the new bytes", () =>
   withFolder(async (path) => {
     await writeFile(path, "one\nhalf");
     const life = await Life.begin({ path, format: "lines" });
@@ -363,7 +363,7 @@ test("a line that is held when the file is rewritten comes as it was, and is not
     await life.end();
   }));
 
-test("a file that is replaced by a longer one of the same beginning is read on, where enough of it was read", () =>
+test("F7: a file that is replaced by a longer one with the same beginning is read on, if enough of it was read", () =>
   withFolder(async (path) => {
     await writeFile(path, lines(0, 200));
     const life = await Life.begin({ path, format: "lines" });
@@ -375,7 +375,7 @@ test("a file that is replaced by a longer one of the same beginning is read on, 
   }));
 
 for (const isRunning of [true, false]) {
-  test(`a short file that is replaced at its path by a longer one with the same beginning is read on, ${isRunning ? "while it is followed" : "after a restart"}`, () =>
+  test(`F7: a short file that is replaced at its path by a longer one with the same beginning is read on, ${isRunning ? "while it is followed" : "after a restart"}`, () =>
     withFolder(async (path) => {
       await writeFile(path, lines(0, 3));
       const first = await Life.begin({ path, format: "lines" });
@@ -401,7 +401,7 @@ test("a short file that is replaced at its path by one with another beginning is
     await life.end();
   }));
 
-test("a last line without a line break comes after the stated wait, and what follows it once", () =>
+test("F5, F8: a last line without a line break comes after the stated wait, and bytes that follow come once", () =>
   withFolder(async (path) => {
     await writeFile(path, "one\nthr");
     const life = await Life.begin({ path, format: "lines", lastLineAfterMs: 50 });
@@ -416,7 +416,7 @@ test("a last line without a line break comes after the stated wait, and what fol
     await life.end();
   }));
 
-test("half a value of JSON, half a quoted field and half a character are never ended by the clock", async () => {
+test("F5: half a value of JSON, half a quoted field and half a character are never ended by the clock", async () => {
   for (const [format, half, rest, expected] of [
     ["ndjson", '{"line":"a"}\n{"line":"b', 'c"}\n', ["a", "bc"]],
     ["ndjson", '{"line":"a"}\n{"line":"b","n":{"m":1}', "}\n", ["a", "b"]],
@@ -437,7 +437,7 @@ test("half a value of JSON, half a quoted field and half a character are never e
   }
 });
 
-test("half a value of JSON is given out as it is once its file is rotated", () =>
+test("F5: half a value of JSON is given out as it is once its file is rotated", () =>
   withFolder(async (path) => {
     await writeFile(path, '{"line":"a"}\n{"line":"b');
     const life = await Life.begin({ path, format: "ndjson", lastLineAfterMs: 20 });
@@ -448,7 +448,7 @@ test("half a value of JSON is given out as it is once its file is rotated", () =
     await life.end();
   }));
 
-test("a whole value of JSON and a closed row without a line break come after the stated wait", async () => {
+test("F5: a whole value of JSON and a closed row without a line break come after the stated wait", async () => {
   for (const [format, text] of [
     ["ndjson", '{"line":"a"}'],
     ["csv", 'line,n\n"a",1'],
@@ -474,7 +474,7 @@ test("with lastLineAfterMs: never, half a line waits for its rest", () =>
     await life.end();
   }));
 
-test("the rest of a line that was ended by the clock is warned of once for each file, with the option's name", () =>
+test("one warning for each file names the option after the clock has ended a line whose rest came later", () =>
   withFolder(async (path) => {
     await writeFile(path, "on");
     const life = await Life.begin({ path, format: "lines", lastLineAfterMs: 20 });
@@ -490,7 +490,7 @@ test("the rest of a line that was ended by the clock is warned of once for each 
     await life.end();
   }));
 
-test("where a last line was ended is stored before it is given out: a restart ends it there too", () =>
+test("F8: the place where a last line was ended is stored before the line is given out: a restart ends it there too", () =>
   withFolder(async (path) => {
     await writeFile(path, "one\nthr");
     const first = await Life.begin({ path, format: "lines", lastLineAfterMs: 50 });
@@ -512,7 +512,7 @@ test("where a last line was ended is stored before it is given out: a restart en
     await third.end();
   }));
 
-test("a place that an older version stored is read on, also in a copy", async () => {
+test("reading goes on from a place that an older release stored, also in a copy", async () => {
   const old = ({ generation, inode, offset, mark }: SourcePosition) =>
     ({ generation, inode, offset, mark }) as SourcePosition;
   for (const isCopied of [false, true]) {
@@ -532,7 +532,7 @@ test("a place that an older version stored is read on, also in a copy", async ()
   }
 });
 
-test("lines end with CR, texts have byte order marks and encodings, also where reading goes on after a restart", () =>
+test("line breaks of CR, byte order marks and encodings are kept in mind over a restart", () =>
   withFolder(async (path) => {
     for (const [bytes, more, options, expected] of [
       ["a\rb\r", "c\r", {}, ["a", "b", "c"]],
@@ -558,7 +558,7 @@ test("lines end with CR, texts have byte order marks and encodings, also where r
     }
   }));
 
-test("a compressed file is read as what it inflates to, and members that are added are read on", () =>
+test("a compressed file is read as the bytes that it inflates to, and so are members added later", () =>
   withFolder(async (path) => {
     await writeFile(path, gzipSync(lines(0, 2)));
     const first = await Life.begin({ path, format: "lines" });
@@ -572,7 +572,7 @@ test("a compressed file is read as what it inflates to, and members that are add
     await second.end();
   }));
 
-test("zero bytes at the beginning, which a writer leaves whose file was emptied, are left out and told", () =>
+test("file text T2: zero bytes at the beginning, which a writer leaves after its file was emptied, are skipped and reported", () =>
   withFolder(async (path) => {
     await writeFile(path, Buffer.concat([Buffer.alloc(300_000), Buffer.from("one\n")]));
     const life = await Life.begin({ path, format: "lines" });
@@ -589,7 +589,7 @@ for (const [errno, make] of [
   ["ELOOP", (path: string) => symlink(path, path)],
   ["ENOENT", (path: string) => symlink(`${path}.nowhere`, path)],
 ] as const) {
-  test(`a path that can not be read (${errno}) is told once, reading begins once it can, and an end is not held up`, () =>
+  test(`F6: a path that can not be read (${errno}) is reported once, reading begins once it can, and a stop does not wait`, () =>
     withFolder(async (path) => {
       await make(path);
       const life = await Life.begin({ path, format: "lines" });
@@ -605,7 +605,7 @@ for (const [errno, make] of [
 }
 
 for (const isCompressed of [false, true]) {
-  test(`a file that holds no text${isCompressed ? " within gzip" : ""} is told once, and text in its place is read`, () =>
+  test(`a file that holds no text${isCompressed ? " within gzip" : ""} is reported once, and text in its place is read`, () =>
     withFolder(async (path) => {
       const zip = Buffer.from("PK\u0003\u0004 and what follows\n");
       await writeFile(path, isCompressed ? gzipSync(zip) : zip);
@@ -623,7 +623,7 @@ for (const isCompressed of [false, true]) {
     }));
 }
 
-test("a path that looks like a pattern is warned of at the start, and names one file", () =>
+test("a path that looks like a pattern names one file, and gets a warning at the start", () =>
   withFolder(async (path) => {
     const literal = join(dirname(path), "*.log");
     await writeFile(literal, "one\n");
@@ -633,7 +633,7 @@ test("a path that looks like a pattern is warned of at the start, and names one 
     await life.end();
   }));
 
-test("a folder above the file that is none (ENOTDIR) is told, and told again as over once it can be read", () =>
+test("F6: a file in the place of a folder above (ENOTDIR) is reported, and so is its end", () =>
   withFolder(async (path) => {
     await writeFile(path, "");
     const below = join(path, "app.log");

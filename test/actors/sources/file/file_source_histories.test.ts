@@ -1,4 +1,4 @@
-/** Whatever happens to a file, and whenever the source ends, each byte of it comes in once: in order, but for late bytes that nobody waits for. */
+/** Whatever happens to a file, and whenever the source ends, each byte comes in once: in order, except late bytes that nobody waits for. */
 import {
   copyFile,
   type FileHandle,
@@ -24,12 +24,12 @@ import { type FileSourceOptions, fileSource } from "../../../../actors/sources/f
 import type { SourceBatch, SourcePosition } from "../../../../actors/sources/source.ts";
 import { compareSequences, type Sequence } from "../../../../protocols/mod.ts";
 
-/** The log behind the source: a chain that takes what is after its last sequence (E2), and the places that may be stored. */
+/** The log behind the source: a chain that takes sequences above its last (E2), and the places that may be stored. */
 class Chain {
   text = "";
   batches = 0;
   #last: Sequence | undefined;
-  /** What may be stored when the source is killed: not before a place without events, which is waited for (O2). */
+  /** The places that may be stored when the source is killed. One without events is always stored (source O2). */
   #stored: (SourcePosition | undefined)[] = [undefined];
 
   take({ items, resume }: SourceBatch): void {
@@ -44,7 +44,7 @@ class Chain {
     else this.#stored.push(resume);
   }
 
-  /** The place that is stored after a kill with `behind` batches not yet settled. */
+  /** The stored place after a kill with `behind` unsettled batches. */
   resume(behind: number): SourcePosition | undefined {
     const at = Math.max(0, this.#stored.length - 1 - behind);
     this.#stored = this.#stored.slice(at, at + 1);
@@ -53,12 +53,12 @@ class Chain {
 }
 
 /**
- * Turns of a timer without a batch after which nothing more is awaited: many times what the source needs. Turns, not
- * milliseconds: the timers of the source are of the same process, and a loaded machine slows both down alike.
+ * After this many turns of a timer without a batch, no more batches are expected: many times the turns that the source needs. Turns
+ * instead of milliseconds, as a loaded machine slows the source's timers and this one alike.
  */
 const QUIET_TURNS_MAX = 400;
 const TURN_MS = 5;
-/** The source looks every 10 ms, and at what it finds once more. */
+/** The time of two looks, in ms: the source looks every 10 ms, and once more at a file that it finds. */
 const TURNS_OF_A_LOOK = 8;
 
 class Story {
@@ -68,18 +68,18 @@ class Story {
   #count = 0;
   #lastNs = 0n;
   #dated = 0;
-  /** Files that were renamed, newest first, as their writers hold them: each with its number. */
+  /** The numbers of renamed files that their writers still hold open, newest first. */
   #left: { readonly handle: FileHandle; readonly file: number }[] = [];
   #file = 0;
-  /** Late bytes were written that nobody has waited for: those of two files come in any order from then on. */
+  /** Whether late bytes were written without waiting. From then on the bytes of two files may come in any order. */
   #isHurried = false;
   #hasUnseen = false;
-  /** This life has read all that there was once: it has the files open that it looks at. */
+  /** Whether this life has read all bytes once, and so holds the files open that it looks at. */
   #hasFound = false;
   #life: { readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
 
   constructor(path: string) {
-    // Nothing of a line that is written in two parts may be lost, and nothing doubled.
+    // No part of a line that is written in two parts may be lost or doubled.
     this.#options = { path, format: "lines", everyMs: 10, lastLineAfterMs: 20 };
   }
 
@@ -95,11 +95,11 @@ class Story {
     await this.#tick();
   }
 
-  /** The writer has not opened the next file yet, nor perhaps the one after that. */
+  /** Whether the writer has not opened the next file yet. */
   async appendLate(back: number, isWhole: boolean, isHurried: boolean): Promise<void> {
     const left = this.#left[back];
     if (left === undefined || (await left.handle.stat()).nlink === 0) return;
-    // Files are read one after the other: only what is written between looks keeps its order.
+    // Files are read one after the other: only bytes written between looks keep their order.
     if (!isHurried) await this.seen();
     this.#isHurried ||= isHurried;
     this.#hasUnseen = true;
@@ -130,7 +130,7 @@ class Story {
     if (!how.startsWith("copy")) await writeFile(this.path, "");
     this.#file += 1;
     await this.#tick();
-    // Rotated any number of times while nobody looks, and once between two looks: an empty file may be seen by its look alone.
+    // Rotates any number of times between lives, but once between two looks: only a look can find an empty file.
     if (this.#life !== undefined) {
       await this.seen();
       for (let turns = 0; turns < TURNS_OF_A_LOOK; turns += 1)
@@ -205,7 +205,7 @@ class Story {
   }
 
   async #compress(from: string, to: string): Promise<void> {
-    // What is written late and loses its name while nobody looks can not be read (docs/operations.md).
+    // Late bytes of a file that loses its name between lives can not be read (docs/operations.md).
     if (this.#hasUnseen && !this.#hasFound) {
       const wasRunning = this.#life !== undefined;
       await this.seen();
@@ -312,27 +312,27 @@ const rotate = (how: Rotation): Step => ({ do: "rotate", how });
 const begin = (behind: number): Step => ({ do: "begin", behind });
 const end: Step = { do: "end" };
 
-/** Histories that failed once, each with the fault that it showed. */
+/** Histories that failed once, each with the fault that it found. */
 const FAILED: readonly (readonly Step[])[] = [
   // An empty file that was left and written to late was taken for the next file too.
   [rotate("number"), rotate("number"), end, late(false), rotate("number"), rotate("number"), begin(0)],
   [rotate("date"), rotate("number"), rotate("number"), late(true), rotate("copy by date"), begin(1)],
   [rotate("number"), rotate("number"), late(false), rotate("number"), end, begin(0), append(false)],
-  // An empty file that was rotated while nobody looked, with the inode of one that was read, was never looked at.
+  // An empty file was rotated between lives, and had the inode of one that was read: it was never looked at.
   [rotate("number"), end, rotate("gzip"), rotate("number"), append(false), append(false), late(false)],
   // The file that was read was emptied, and rotated while it was empty: reading went on in its copy.
   [rotate("copy"), append(false), end, rotate("copy by date"), rotate("number"), append(false), end, late(false)],
   // A compressed copy was given the inode of the file that it was made of.
   [rotate("copy"), end, rotate("gzip"), late(true), rotate("copy"), append(true), end, begin(1)],
-  // What was seen of a file in an earlier life was forgotten: that it was emptied at once was not noticed.
+  // The bytes seen in an earlier life were forgotten, so the emptying of the file was not noticed.
   [append(false), end, begin(2), append(true), rotate("copy by date")],
 ];
 const FAILED_HURRIED: readonly (readonly Step[])[] = [
   // A file was compressed with its late bytes, which were read from the file itself as well.
   [rotate("number"), rotate("number"), late(true, 1, true), rotate("number"), rotate("number"), append(false)],
-  // Late bytes came before what was not stored yet was read again, which was then given under another number.
+  // Late bytes came before records that were not stored yet, which were then given another number.
   [rotate("number"), append(true), end, begin(1), late(false, 0, true), append(false), rotate("copy"), late(false, 1)],
-  // What was written late to the file that was read hid a compressed one that was rotated after it.
+  // Late bytes of the file that was read hid a compressed file that was rotated after it.
   [end, rotate("number"), append(false), rotate("gzip"), late(false, 0, true), append(false)],
   [end, rotate("date"), append(false), rotate("gzip"), late(false, 0, true)],
   // A file that was renamed during the look at its folder was taken for gone.
@@ -345,7 +345,7 @@ const examples = (failed: typeof FAILED): [Step[]][] => failed.map((steps) => [[
 test("over rotations of every kind, restarts and kills, each byte of a file is given once and in order", () =>
   fc.assert(fc.asyncProperty(histories(false), hold), { examples: examples(FAILED), numRuns: 40 }));
 
-test("late bytes that nobody waits for are given once, in the order of their file", () =>
+test("F4: late bytes that nobody waits for are given once, in the order of their file", () =>
   fc.assert(fc.asyncProperty(histories(true), hold), { examples: examples(FAILED_HURRIED), numRuns: 25 }));
 
 test.run();

@@ -27,7 +27,7 @@ async function rotated(path: string, first = lines(0, 2), lastLineAfterMs = 30):
   return [life, given];
 }
 
-test("lines written to a rotated file after the next was begun come once, and the next is read on where it was left", () =>
+test("F4: lines written to a rotated file after the next was begun come once, and the next is read on where it was left", () =>
   withFolder(async (path) => {
     const [life, given] = await rotated(path);
     for (const from of [3, 5]) {
@@ -53,7 +53,7 @@ test("an empty file that is written to only after it was rotated is read too", (
     await life.end();
   }));
 
-test("late lines of a file come though it has no name any more, as after logrotate has compressed it", () =>
+test("W1, W5: late lines of a file come though it has no name any more, as after logrotate has compressed it", () =>
   withFolder(async (path) => {
     await writeFile(path, "");
     const writer = await open(path, "a");
@@ -75,7 +75,7 @@ test("late lines of a file come though it has no name any more, as after logrota
     }
   }));
 
-test("the last line of a rotated file waits for its rest, which its writer still holds", () =>
+test("the last line of a rotated file waits for the rest, which its writer still holds", () =>
   withFolder(async (path) => {
     await writeFile(path, `${lines(0, 1)}lin`);
     const life = await Life.begin({ path, format: "lines", lastLineAfterMs: "never" });
@@ -90,7 +90,7 @@ test("the last line of a rotated file waits for its rest, which its writer still
     await life.end();
   }));
 
-test("the rest of a rotated file's last line that comes after the next file was begun is a record of its own, and is told", () =>
+test("if the rest of a rotated file's last line comes after the next file was begun, it is a record of its own, and is reported", () =>
   withFolder(async (path) => {
     const [life, given] = await rotated(path, `${lines(0, 1)}line`);
     await appendFile(`${path}.1`, " 1\n");
@@ -100,7 +100,7 @@ test("the rest of a rotated file's last line that comes after the next file was 
     await life.end();
   }));
 
-test("the last line that comes late waits for its rest, and is ended once nothing follows", () =>
+test("a late last line waits for its rest, and is ended once no byte follows", () =>
   withFolder(async (path) => {
     const [life, given] = await rotated(path, lines(0, 2), 400);
     await appendFile(`${path}.1`, "line");
@@ -112,7 +112,7 @@ test("the last line that comes late waits for its rest, and is ended once nothin
     await life.end();
   }));
 
-test("after a restart late lines come from where the rotated file was left", () =>
+test("W4: after a restart late lines come from where the rotated file was left", () =>
   withFolder(async (path) => {
     const [first, given] = await rotated(path);
     await first.end();
@@ -127,7 +127,7 @@ test("after a restart late lines come from where the rotated file was left", () 
     await life.end();
   }));
 
-test("after a restart late lines of an empty file come once, also after further rotations", () =>
+test("W4: after a restart late lines of an empty file come once, also after further rotations", () =>
   withFolder(async (path) => {
     const [first] = await rotated(path, "");
     await first.end();
@@ -149,7 +149,7 @@ test("after a restart late lines of an empty file come once, also after further 
     await third.end();
   }));
 
-test("where the file system does not tell when files were made, late lines of an empty file come once or not at all", () =>
+test("W4: if the file system does not tell when files were made, late lines of an empty file come once or never", () =>
   withFolder(async (path) => {
     const [first] = await rotated(path, "");
     await first.end();
@@ -170,7 +170,7 @@ test("where the file system does not tell when files were made, late lines of an
     await life.end();
   }));
 
-test("a file that was written to late and compressed while nobody looked is read on from where it was left", () =>
+test("a file that was written to late and compressed between two lives is read on from where it was left", () =>
   withFolder(async (path) => {
     const padded = (from: number, to: number) => numbered(from, to).map((line) => `${line} ${".".repeat(600)}`);
     const text = (from: number, to: number) =>
@@ -201,7 +201,7 @@ test("late lines come before those that the program wrote to the next file after
     await life.end();
   }));
 
-test("a file that is written to late, after the next was rotated too, hides none that came between", () =>
+test("a file that is written to late, after the next was rotated too, hides no file between", () =>
   withFolder(async (path) => {
     await writeFile(path, lines(0, 1));
     const first = await Life.begin({ path, format: "lines" });
@@ -238,7 +238,7 @@ test("a restart at any place stored while late lines are read gives the same rec
     }
   }));
 
-test("a rotated file that is removed while its late lines are read is told, and the next file is read on", () =>
+test("a rotated file that is removed while its late lines are read is reported, and the next file is read on", () =>
   withFolder(async (path) => {
     const [first] = await rotated(path);
     await appendFile(`${path}.1`, lines(3, 4));
@@ -253,7 +253,7 @@ test("a rotated file that is removed while its late lines are read is told, and 
     await life.end();
   }));
 
-test("a rotated file that is emptied or holds other bytes is looked at no more, which is told, and the next file is read on", () =>
+test("W2: a rotated file that is emptied or holds other bytes is looked at no more, and reported; the next file is read on", () =>
   withFolder(async (path) => {
     const [life, given] = await rotated(path);
     await truncate(`${path}.1`, 0);
@@ -279,7 +279,7 @@ test("a file that lies at the path again, as after a link was switched back, is 
     await life.end();
   }));
 
-test("a file without a name is closed once it was quiet for five minutes, one with a name is not", () =>
+test("W3: a file without a name is closed after five quiet minutes, one with a name is not", () =>
   withFolder(async (path) => {
     for (const isUnlinked of [true, false]) {
       await writeFile(path, lines(0, 1));

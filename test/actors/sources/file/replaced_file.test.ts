@@ -1,4 +1,4 @@
-/** Editors, `sed -i` and rsync write another file in the place of the one that is followed. */
+/** Editors, `sed -i` and rsync put another file in the place of the followed one. */
 import { execFileSync } from "node:child_process";
 import { appendFile, readFile, rename, writeFile } from "node:fs/promises";
 import { test } from "uvu";
@@ -14,7 +14,7 @@ for (const [name, backup, lineCount] of [
   ["a name that says nothing, where 1,024 bytes were read", ".of-anna", 200],
 ] as const) {
   for (const isRunning of [true, false]) {
-    const when = isRunning ? "while it is followed" : "while nobody looked";
+    const when = isRunning ? "while it is followed" : "between two lives";
     test(`a file that is kept as ${name} ${when} is read on in the one in its place, which begins with all its bytes`, () =>
       withFolder(async (path) => {
         await writeFile(path, lines(0, lineCount));
@@ -35,7 +35,7 @@ for (const [name, backup, lineCount] of [
   }
 }
 
-test("a file that sed -i.bak changes after its beginning is read again from its beginning, and that is told once", () =>
+test("a file that sed -i.bak changes after its beginning is read again from its beginning, and this is reported once", () =>
   withFolder(async (path) => {
     await writeFile(path, lines(0, 20));
     const life = await Life.begin({ path, format: "lines" });
@@ -46,7 +46,7 @@ test("a file that sed -i.bak changes after its beginning is read again from its 
     await life.end();
   }));
 
-test("a file that sed -i changes without a backup is read again, and that is told", () =>
+test("a file that sed -i changes without a backup is read again, and this is reported", () =>
   withFolder(async (path) => {
     await writeFile(path, lines(0, 20));
     const life = await Life.begin({ path, format: "lines" });
@@ -73,7 +73,7 @@ test("half a line that an editor completes is one line", () =>
     await life.end();
   }));
 
-test("a program that writes on to the backup of a file is heard: its lines come late", () =>
+test("lines that a program writes to the backup of a file come late", () =>
   withFolder(async (path) => {
     await writeFile(path, lines(0, 2));
     const life = await Life.begin({ path, format: "lines" });
@@ -102,7 +102,7 @@ test("a rotated file is no backup, though the next begins with the same columns:
     await life.end();
   }));
 
-test("names of backups are those that editors and sed give, not those of rotation", () => {
+test("the names that editors and sed give are backups, and those of rotation are not", () => {
   for (const name of ["a.log~", "a.log.~2~", "a.log.bak", "a.log.BAK", "a.log.orig"]) {
     assert.ok(isBackupName(name, "a.log"), name);
   }

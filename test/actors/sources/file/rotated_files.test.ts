@@ -14,7 +14,7 @@ test("other files of a folder are not taken for rotated ones", () => {
   for (const name of others.split(" ")) assert.not.ok(isRotatedName(name, "app.log"), name);
 });
 
-test("of two names that rotation gave, the lower number and the later date are of the later file", () => {
+test("of two names that rotation gave, the lower number or the later date belongs to the later file", () => {
   assert.ok(isNamedAfter("/var/app.log.1.gz", "/var/app.log.2"));
   assert.not(isNamedAfter("/var/app.log.2", "/var/app.log.1.gz"));
   assert.ok(isNamedAfter("/var/app-20261202.log.gz", "/var/app-20261201.log"));

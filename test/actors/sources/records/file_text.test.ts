@@ -22,7 +22,7 @@ async function withFile(text: string, work: (file: SourceFile) => Promise<void>)
   }
 }
 
-test("a text is opened at a place while its file holds the bytes before that place", () =>
+test("a text is opened at a place if its file holds the bytes before that place", () =>
   withFile("one\ntwo\n", async (file) => {
     const text = await FileText.open(file, OPTIONS, { offset: 4, mark: await markAt(file, 4) });
     const records = await text?.next();
@@ -33,7 +33,7 @@ for (const [name, rewrite] of [
   ["emptied", (path: string) => truncate(path, 0)],
   ["written anew", (path: string) => writeFile(path, "six\nten\n")],
 ] as const) {
-  test(`a file that was ${name} after it was found is not opened at a place in what it held before`, () =>
+  test(`T3: a file that was ${name} after it was found is not opened at a place in its former bytes`, () =>
     withFile("one\ntwo\n", async (file) => {
       const mark = await markAt(file, 4);
       await rewrite(file.path);
@@ -41,7 +41,7 @@ for (const [name, rewrite] of [
     }));
 }
 
-test("a file that is emptied before its last line is begun at is not opened there", () =>
+test("a file that is emptied after its last line was found is not opened at that line", () =>
   withFile("one\ntwo", async (file) => {
     await truncate(file.path, 0);
     assert.is(await FileText.open(file, OPTIONS, { offset: 4 }), undefined);

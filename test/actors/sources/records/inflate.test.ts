@@ -27,7 +27,7 @@ function zstd(text: string): Uint8Array {
   return Buffer.concat([header, content]);
 }
 
-test("compression is known by its magic number, and not before that is whole", () => {
+test("compression is known by its whole magic number", () => {
   assert.is(compressionOf(Uint8Array.of(0x1f)), undefined);
   assert.is(compressionOf(Uint8Array.of(0x1f), true), "none");
   assert.is(compressionOf(Uint8Array.of(0x1f, 0x8b)), "gzip");
@@ -44,7 +44,7 @@ test("all members of gzip and all frames of Zstandard are inflated", async () =>
   assert.equal(await inflated(frames, "zstd", 3), { bytes: Buffer.from("one\ntwo\n"), reason: undefined });
 });
 
-test("what lies before damage is given out, and then the damage is told", async () => {
+test("bytes before damage are given out, then the error names the damage", async () => {
   const text = randomBytes(100_000);
   const gzip = gzipSync(text);
   const cut = await inflated(gzip.subarray(0, 60_000), "gzip");
@@ -61,7 +61,7 @@ test("what lies before damage is given out, and then the damage is told", async 
   );
 });
 
-test("a file that inflates without end is ended at the bound", async () => {
+test("a file that inflates without end is stopped at the bound", async () => {
   const found = await inflated(gzipSync(Buffer.alloc(50_000_000)), "gzip", 700, 1_000_000);
   assert.match(found.reason ?? "", /more than 1000000 bytes/);
   assert.ok(found.bytes.length < 3_000_000);

@@ -15,13 +15,13 @@ const failure = async (attempt: () => Promise<unknown>) =>
     (error: Error) => error.message,
   );
 
-test("without tokens only loopback may be listened on, and everybody there may do everything", async () => {
+test("without tokens a node may listen on loopback only, and everybody there may do everything", async () => {
   assert.match(await failure(() => access({}, "0.0.0.0")), /Cannot listen on 0.0.0.0 .* none is configured/);
   const grants = await (await access({})).authenticate(undefined);
   assert.ok(grants?.mayProduce("any") && grants.mayConsume("any") && grants.mayAdministrate);
 });
 
-test("a fixed token allows what its scopes say, stream by stream, and no other token counts", async () => {
+test("a fixed token allows its scopes, stream by stream, and no other token is valid", async () => {
   const tokens = [{ name: "edge", valueEnv: "EDGE", scopes: ["produce:orders", "consume"] }];
   const { authenticate } = await access({ tokens }, "0.0.0.0");
   const grants = await authenticate("the value of EDGE");
@@ -79,7 +79,7 @@ test("a name that only begins like loopback may not be listened on without token
     assert.match(await failure(() => access({}, host)), /none is configured/, host);
 });
 
-test("scopes for looking show streams and nothing of what is in them", async () => {
+test("scopes to observe show streams but none of their records", async () => {
   const tokens = [
     { name: "all", valueEnv: "ALL_OF_THEM", scopes: ["observe"] },
     { name: "one", valueEnv: "ONE_OF_THEM", scopes: ["observe:orders", "produce:payments"] },
@@ -93,7 +93,7 @@ test("scopes for looking show streams and nothing of what is in them", async () 
   assert.not(one?.mayObserve("other") || one?.mayObserveAll || one?.mayConsume("orders"));
 });
 
-test("the audit stream is for administrators to read, and for nobody to produce to", async () => {
+test("only administrators may read the audit stream, and nobody may produce to it", async () => {
   const tokens = [
     { name: "admin", valueEnv: "ADMIN_TOKEN", scopes: ["admin"] },
     { name: "reader", valueEnv: "READER_TOKEN", scopes: ["consume", "produce", "consume:audit", "observe:audit"] },
@@ -132,7 +132,7 @@ async function heldAccess(security: Partial<SecurityConfiguration>, values: Reco
   return { made, given, advance, timers };
 }
 
-test("what a signed token grants ends when the token does, neither before nor after, also in months", async () => {
+test("the grants of a signed token end exactly with the token, also months later", async () => {
   const { made, advance, timers } = await heldAccess({ jwt: { secretEnv: "JWT" } }, { JWT: SECRET });
   const ended: string[] = [];
   await made.hold(await sign({ scope: "admin" }, "1h"), undefined, () => ended.push("hour"));
@@ -150,7 +150,7 @@ test("what a signed token grants ends when the token does, neither before nor af
   assert.is(timers.length, 0);
 });
 
-test("a reload ends what a changed token, changed scopes or a token taken away granted, and leaves the rest", async () => {
+test("a reload ends the grants of changed tokens, changed scopes and removed tokens, and keeps the others", async () => {
   const values: Record<string, string> = {
     A: "the token of a, first",
     B: "the token of b, kept",
@@ -171,7 +171,7 @@ test("a reload ends what a changed token, changed scopes or a token taken away g
   assert.ok((await made.authenticate(values.C))?.mayConsume("any"));
 });
 
-test("credentials that can not be used leave the old ones in force, and nobody is let in by a reload", async () => {
+test("unusable credentials leave the old ones in force, and a reload lets nobody else in", async () => {
   const values = { A: "the token of a, first" };
   const tokens = [{ name: "a", valueEnv: "A", scopes: ["produce"] }];
   const { made, given } = await heldAccess({ tokens }, values);
@@ -182,7 +182,7 @@ test("credentials that can not be used leave the old ones in force, and nobody i
   assert.is((await made.authenticate(old))?.subject, "a");
 });
 
-test("what a signed token granted ends at the reload that takes its key away", async () => {
+test("the grants of a signed token end at the reload that removes its key", async () => {
   const values = { JWT: SECRET };
   const { made } = await heldAccess({ jwt: { secretEnv: "JWT" } }, values);
   let ended = 0;

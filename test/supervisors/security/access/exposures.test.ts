@@ -13,7 +13,7 @@ const reasons = async (yaml: string): Promise<string> =>
     .map(({ path, reason }) => `${path.join(".")}: ${reason}`)
     .join("\n");
 
-test("a data folder is made for its owner alone, and a wider one is told of", async () => {
+test("a data folder is made readable by its owner alone, and a wider mode gets a warning", async () => {
   await makeDataFolder(data);
   assert.is((await stat(data)).mode & 0o777, 0o700);
   assert.is(await reasons("streams: {}"), "");
@@ -22,7 +22,7 @@ test("a data folder is made for its owner alone, and a wider one is told of", as
   await chmod(data, 0o700);
 });
 
-test("a file of a secret that others may read is told of, with who they are", async () => {
+test("a secret's file that others may read gets a warning, which names these users", async () => {
   const file = join(folder, "edge.token");
   const yaml = `security: { tokens: [{ name: edge, valueFile: ${file}, scopes: [admin] }] }`;
   await writeFile(file, "a token of the test", { mode: 0o600 });
@@ -33,7 +33,7 @@ test("a file of a secret that others may read is told of, with who they are", as
   assert.match(await reasons(yaml), /^security\.tokens\.0: every user of this machine may use .* 0644$/);
 });
 
-test("tokens and secret headers that travel beyond loopback without TLS are told of", async () => {
+test("tokens and secret headers that travel beyond loopback without TLS get a warning", async () => {
   const tokens = "security: { tokens: [{ name: edge, valueEnv: EDGE, scopes: [admin] }] }";
   assert.is(await reasons(tokens), "");
   assert.match(

@@ -43,7 +43,7 @@ async function keyOf(kid: string) {
   return { jwk, sign };
 }
 
-test("a token counts by a key of the set, and by a new key once its name is unknown and the set may be read again", async () => {
+test("a token is valid by a key of the set, and by a new key after the set is read again for an unknown name", async () => {
   const served = await keysServed();
   const [old, next] = [await keyOf("old"), await keyOf("next")];
   served.state.body = JSON.stringify({ keys: [old.jwk] });
@@ -71,7 +71,7 @@ test("a shared secret in a set of keys signs nothing, and a public key is no sec
   served.close();
 });
 
-test("an address that fails makes tokens wait, not count as invalid, and is not asked for every token", async () => {
+test("while the keys' address fails tokens are unavailable and not invalid, and the address is not asked for each token", async () => {
   const served = await keysServed();
   const key = await keyOf("one");
   served.state.status = 302;
@@ -82,7 +82,7 @@ test("an address that fails makes tokens wait, not count as invalid, and is not 
   served.close();
 });
 
-test("an answer that is too large, too many keys, or no JSON is not taken", async () => {
+test("a too large answer, too many keys and invalid JSON are refused", async () => {
   const served = await keysServed();
   const key = await keyOf("one");
   const bodies = [
@@ -99,7 +99,7 @@ test("an answer that is too large, too many keys, or no JSON is not taken", asyn
   served.close();
 });
 
-test("a token without a key's name counts by whichever key has signed it", async () => {
+test("a token without a key's name is valid by any key that has signed it", async () => {
   const served = await keysServed();
   const [one, other, foreign] = [await keyOf("one"), await keyOf("other"), await keyOf("foreign")];
   served.state.body = JSON.stringify({ keys: [one.jwk, other.jwk] });
@@ -109,7 +109,7 @@ test("a token without a key's name counts by whichever key has signed it", async
   served.close();
 });
 
-test("clocks may differ at a token's beginning, and never at its end; a token without a subject counts for nobody", async () => {
+test("clocks may differ at a token's beginning but not at its end; a token without a subject is invalid", async () => {
   const SECRET = "s".repeat(40);
   const verify = await signedTokens({ secretEnv: "S" }, async () => SECRET);
   const nowS = Math.floor(Date.now() / 1_000);
@@ -125,14 +125,14 @@ test("clocks may differ at a token's beginning, and never at its end; a token wi
   assert.not(await counts({ sub: "" }));
 });
 
-test("scopes are read as text and as a list, under both names that are in use", () => {
+test("scopes are read as text and as a list, under both usual names", () => {
   for (const claims of [{ scope: "a b" }, { scp: "a b" }, { scope: ["a", "b"] }, { scp: ["a", "b"] }])
     assert.equal(scopesOf(claims), ["a", "b"]);
   assert.equal(scopesOf({ scope: "a", scp: ["b"] }), ["a"]);
   for (const claims of [{}, { scope: 1 }, { scope: {} }]) assert.equal(scopesOf(claims), []);
 });
 
-test("keys come by https, or from this machine", () => {
+test("keys are read by https, or from this machine", () => {
   for (const url of ["https://id.example/keys", "http://127.0.0.1:9/keys", "http://localhost/keys"]) jwksAddress(url);
   for (const url of ["http://id.example/keys", "http://127.evil.example/keys", "ftp://id.example", "keys", ""])
     assert.throws(() => jwksAddress(url), /must begin with https/, url);

@@ -22,7 +22,7 @@ test("a token sees the samples of the streams of its scopes, whatever other labe
   assert.equal(shown("consume"), [1, 2]);
 });
 
-test("samples of no stream are for tokens that see everything", () => {
+test("samples without a stream are for tokens that may see all", () => {
   assert.equal(shown("observe"), [1, 2, 3, 4, 5]);
   assert.equal(shown("admin"), [1, 2, 3, 4, 5]);
 });

@@ -17,7 +17,7 @@ test("a newcomer takes the place of the connection that has been silent longest 
   assert.is(all.count, 4);
 });
 
-test("idle connections give way after silent ones, then greeting ones, then requests under way; welcomed ones never", () => {
+test("idle connections give way after silent ones, then greeting ones, then requests under way; welcomed ones never (C1)", () => {
   const all = places({ perAddressMax: 10 });
   for (const id of [1, 2, 3, 4]) all.arrive(id, "a", 0);
   all.upgrade(1);
@@ -36,7 +36,7 @@ test("idle connections give way after silent ones, then greeting ones, then requ
   assert.equal(all.arrive(8, "a", 0), [7]);
 });
 
-test("where every place is a welcomed one's, a newcomer finds none", () => {
+test("if welcomed connections have all places, a newcomer finds none", () => {
   const all = places({ placesMax: 2, upgradesMax: 2 });
   for (const id of [1, 2]) {
     all.arrive(id, "a", 0);
@@ -48,7 +48,7 @@ test("where every place is a welcomed one's, a newcomer finds none", () => {
   assert.equal(all.arrive(3, "b", 0), []);
 });
 
-test("silent and idle connections of one address have a share, and another address's are left alone (C2)", () => {
+test("silent and idle connections of one address have a share, and those of other addresses are not touched (C2)", () => {
   const all = places({ placesMax: 10 });
   for (const id of [1, 2, 3, 4]) all.arrive(id, "crowd", 0);
   all.arrive(5, "other", 0);
@@ -60,7 +60,7 @@ test("silent and idle connections of one address have a share, and another addre
   assert.equal(all.overShare("other", WAIT_MS_MIN), []);
 });
 
-test("a crowd that begins, or asks again, at one moment has time to say something (C2)", () => {
+test("many clients that begin, or ask again, at one moment have time to send (C2)", () => {
   const all = places({ placesMax: 10, perAddressMax: 10 });
   for (const id of [1, 2, 3, 4]) all.arrive(id, "crowd", 0);
   assert.equal(all.overShare("crowd", WAIT_MS_MIN - 1), []);

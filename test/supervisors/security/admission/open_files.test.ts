@@ -11,7 +11,7 @@ test("connections leave the files that the log and the sinks need", () => {
   assert.ok(upgradesMax < placesMax);
 });
 
-test("with files enough, the configuration alone bounds WebSockets, and HTTP has places beside them", () => {
+test("with enough files, the configuration alone bounds WebSockets, and HTTP has places beside them", () => {
   for (const filesMax of [undefined, 1_000_000]) {
     const { placesMax, upgradesMax } = placeLimits(configuration, filesMax);
     assert.is(upgradesMax, 1_000);
@@ -19,7 +19,7 @@ test("with files enough, the configuration alone bounds WebSockets, and HTTP has
   }
 });
 
-test("a process with hardly any files takes a few connections all the same", () => {
+test("a process with very few files still takes some connections", () => {
   const { placesMax, upgradesMax, waitingPerAddressMax } = placeLimits(configuration, 20);
   assert.ok(placesMax >= 10 && upgradesMax >= 4 && waitingPerAddressMax >= 4);
 });

@@ -12,7 +12,7 @@ function quotasAt(terms: ConstructorParameters<typeof Quotas>[0]) {
   return { quotas: new Quotas(terms, () => nowMs), pass: (ms: number) => (nowMs += ms) };
 }
 
-test("a second's worth may come at once, and beyond it is paid off before anything more is admitted", () => {
+test("the events of one second may come at once, and a debt is paid off before more are admitted", () => {
   const { quotas, pass } = quotasAt({ plant: { eventsPerSecond: 100 } });
   const plant = quotas.of("plant");
   assert.is(plant?.take(100, 1_000_000), 0);
@@ -26,12 +26,12 @@ test("a second's worth may come at once, and beyond it is paid off before anythi
   plant?.admit();
 });
 
-test("bytes and events are each bounded, and the longer wait counts", () => {
+test("bytes and events are each bounded, and the longer wait applies", () => {
   const { quotas } = quotasAt({ "*": { eventsPerSecond: 10, bytesPerSecond: 1_000 } });
   assert.is(quotas.of("anyone")?.take(20, 6_000), 5_000);
 });
 
-test("principals do not share: what one has used, another has left", () => {
+test("principals do not share a quota", () => {
   const { quotas } = quotasAt({ "*": { eventsPerSecond: 10 }, plant: { eventsPerSecond: 1_000 } });
   assert.ok((quotas.of("office")?.take(1_000, 0) ?? 0) > 0);
   quotas.of("home")?.admit();
@@ -50,7 +50,7 @@ test("principals do not share: what one has used, another has left", () => {
   );
 });
 
-test("connections are counted while they stay, over all tokens of a principal, and a closed one makes room", async () => {
+test("open connections are counted over all tokens of a principal, and a closed one makes room", async () => {
   const tokens = [{ name: "plant", valueEnv: "A", scopes: ["produce"] }];
   const access = await createAccess(
     { tokens, origins: [], hosts: [], quotas: { plant: { connections: 2 } } },
@@ -69,7 +69,7 @@ test("connections are counted while they stay, over all tokens of a principal, a
   assert.instance(await hold().catch((error: unknown) => error), OverloadedError);
 });
 
-test("a quota of the configuration takes sizes with units, and refuses what is none", async () => {
+test("a quota takes sizes with units, and refuses other texts", async () => {
   const text = (quota: string) =>
     `security:\n  tokens: [{ name: a, valueEnv: HOME, scopes: [produce] }]\n  quotas: { a: ${quota} }\n`;
   const loaded = await checkConfiguration(text("{ bytesPerSecond: 2MiB, connections: 3 }"), ".", KNOWN_KINDS);
@@ -79,7 +79,7 @@ test("a quota of the configuration takes sizes with units, and refuses what is n
   assert.is((await checkConfiguration(text("{ eventsPerSecond: 0 }"), ".", KNOWN_KINDS)).kind, "refused");
 });
 
-test("new terms hold at once for whoever is connected, and its connections stay counted", () => {
+test("new terms hold at once for connected principals, and their connections stay counted", () => {
   const { quotas } = quotasAt({ plant: { connections: 1 } });
   const plant = quotas.of("plant");
   assert.not(plant.hasRates);

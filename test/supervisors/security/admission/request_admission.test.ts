@@ -21,7 +21,7 @@ function outcome({ host, origin, listenHost = "127.0.0.1", advertise, hosts = []
   }
 }
 
-test("a name of somebody's DNS is refused, however much it looks like this machine", () => {
+test("a foreign DNS name is refused, however much it looks like this machine", () => {
   const names = [
     "127.evil.example",
     "127.0.0.1.evil.example",
@@ -57,13 +57,13 @@ test("configured names, the listening one and the advertised one are compared wi
   assert.is(outcome({ ...own, host: "other.example" }), "HOST_REFUSED");
 });
 
-test("beyond loopback any name is answered where none is configured, and a health check that names none", () => {
+test("beyond loopback, if no name is configured, any name and a health check without a name are answered", () => {
   assert.is(outcome({ host: "any.example", listenHost: "0.0.0.0" }), "admitted");
   assert.is(outcome({ host: "", listenHost: "0.0.0.0" }), "admitted");
   assert.is(outcome({ host: "", listenHost: "0.0.0.0", hosts: ["a.example"] }), "HOST_REFUSED");
 });
 
-test("a web page is the node's own where its host and port are those of the request, in any spelling", () => {
+test("a web page is the node's own if its host and port are those of the request, in any spelling", () => {
   assert.is(outcome({ host: "LOCALHOST:7070", origin: "http://localhost:7070" }), "admitted");
   assert.is(outcome({ host: "localhost:80", origin: "http://localhost" }), "admitted");
   for (const origin of ["http://localhost:8080", "http://127.0.0.1:7070", "null", "http://evil.example", "file://", ""])

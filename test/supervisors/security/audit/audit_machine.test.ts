@@ -15,7 +15,7 @@ const login = (address: string): AuditEvent => ({
 });
 const told = (entries: readonly AuditEntry[]) => entries.map(({ address, count }) => `${address} ${count}`);
 
-test("the first of its like is told at once, and what is like it as one sum at the window's end", () => {
+test("the first of several like events is an entry at once, and the others are one sum at the window's end", () => {
   const state = createAudit("n");
   const first = recordAudit(state, login("a"), 1_000);
   assert.equal(first, {
@@ -31,7 +31,7 @@ test("the first of its like is told at once, and what is like it as one sum at t
   assert.equal(told(recordAudit(state, login("a"), 20_000).entries), ["a 1"]);
 });
 
-test("a window that is over is summed up before what comes next is told", () => {
+test("a finished window is summed up before the next event is an entry", () => {
   const state = createAudit("n");
   recordAudit(state, login("a"), 0);
   recordAudit(state, login("a"), 1);

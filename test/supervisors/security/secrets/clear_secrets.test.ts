@@ -5,7 +5,7 @@ import { clearSecrets } from "../../../../supervisors/security/secrets/clear_sec
 
 const found = (value: unknown) => clearSecrets(value, (path) => path.length).map(({ path }) => path);
 
-test("passwords, tokens and keys in clear text are found where they stand", () => {
+test("passwords, tokens and keys in clear text are found with their place", () => {
   assert.equal(
     found({
       log: { url: "redis://user:pass@10.0.0.5", sentinel: { password: "pw" } },
@@ -31,7 +31,7 @@ test("passwords, tokens and keys in clear text are found where they stand", () =
   );
 });
 
-test("what names a variable or a file, and what is no secret, is left alone", () => {
+test("names of variables and files, and texts that are no secrets, cause no warning", () => {
   assert.equal(
     found({
       log: { url: "redis://user:${PASSWORD}@10.0.0.5", sentinel: { password: { valueEnv: "PASSWORD" } } },

@@ -34,13 +34,13 @@ test("a variable is put into any text, as often as it is named, and two dollars 
   });
 });
 
-test("a value is not looked into again, whatever it holds", async () => {
+test("a value that was put in is not expanded again", async () => {
   const hidden = new HiddenTexts();
   const expansion = { variable: () => "$& $1 ${TOKEN} $${", folder, lineAt: () => 1, hidden };
   assert.is((await expandTexts("<${ANY}>", expansion)).value, "<$& $1 ${TOKEN} $${>");
 });
 
-test("a variable that is not set, and a place that names none, are problems with their line", async () => {
+test("an unset variable and an invalid name are problems with their line", async () => {
   const { problems } = await expand({
     log: { url: "redis://${ABSENT}" },
     sinks: { a: { url: "${TOKEN:-x}", b: "${" } },
@@ -55,7 +55,7 @@ test("a variable that is not set, and a place that names none, are problems with
   );
 });
 
-test("a map of valueEnv or valueFile stands for a text of the log, a source or a sink, and for none elsewhere", async () => {
+test("a map of valueEnv or valueFile stands for a text of the log, a source or a sink, and of no other section", async () => {
   await writeFile(join(folder, "password"), "from a file\n");
   const map = { valueEnv: "TOKEN" };
   const { value, problems, filled } = await expand({
@@ -72,7 +72,7 @@ test("a map of valueEnv or valueFile stands for a text of the log, a source or a
   assert.equal([...filled].sort(), ["/log/sentinel/password", "/sinks/o/url"]);
 });
 
-test("a file that is not there, and a secret that is empty, are problems", async () => {
+test("a missing file and an empty secret are problems", async () => {
   const { problems } = await expand({
     sinks: { a: { url: { valueFile: "absent" } }, b: { url: { valueEnv: "EMPTY" } } },
   });
@@ -80,7 +80,7 @@ test("a file that is not there, and a secret that is empty, are problems", async
   assert.match(String(problems.find(({ path }) => path === "/sinks/b/url")?.reason), /valueEnv EMPTY must hold 1 to/);
 });
 
-test("what came from elsewhere is hidden, in any form, and of an address all but its host", async () => {
+test("values of variables and files are hidden in any form, and addresses except their host", async () => {
   const { hidden } = await expand({
     sinks: {
       a: { url: "https://${HOST}/services/${TOKEN}?key=1", headers: { authorization: "Bearer ${TOKEN}" } },
@@ -97,7 +97,7 @@ test("what came from elsewhere is hidden, in any form, and of an address all but
   assert.is(JSON.stringify({ hidden }), `{"hidden":"${HIDDEN}"}`);
 });
 
-test("an error, its cause and its stack lose their secrets, and the error stays the same one", async () => {
+test("secrets are hidden in an error, its cause and its stack, and it stays the same error", async () => {
   const { hidden } = await expand({ sinks: { a: { key: "${TOKEN}" } } });
   const error = new Error("failed with sekret-of-the-test", { cause: new Error("at sekret-of-the-test") });
   assert.is(hidden.hideInError(error), error);

@@ -8,7 +8,7 @@ function hiding(...values: readonly string[]): HiddenTexts {
   return hidden;
 }
 
-test("the token of a value of the form scheme and token is hidden without its scheme too", () => {
+test("the token in a value of scheme and token is hidden without its scheme too", () => {
   const hidden = hiding("Bearer sekret-7f3a9c", "Basic\tdXNlcjpwYXNz", "ApiKey  0123456789+/=\r\n");
   assert.is(hidden.hide("no sekret-7f3a9c here"), "no [hidden] here");
   assert.is(hidden.hide("got 'Bearer sekret-7f3a9c'"), "got '[hidden]'");
@@ -17,16 +17,16 @@ test("the token of a value of the form scheme and token is hidden without its sc
   assert.is(hidden.hide("Bearer of news"), "Bearer of news");
 });
 
-test("a short token, and the words of a longer text, are told as they are", () => {
+test("a short token, and the words of a longer text, stay readable", () => {
   const hidden = hiding("Bearer 1234567", "pass of many-words here");
   assert.is(hidden.hide("1234567, many-words"), "1234567, many-words");
 });
 
-test("a value is hidden too where a header or a file leaves out the space around it", () => {
+test("a value is hidden also without the space around it", () => {
   assert.is(hiding(" sekret-7f3a9c \n").hide("<sekret-7f3a9c>"), "<[hidden]>");
 });
 
-test("a secret that the end of a text cuts off is hidden from its first 8 characters on", () => {
+test("a secret that the end of a text cuts off is hidden if at least 8 characters are left", () => {
   const hidden = hiding("Bearer sekret-7f3a9c-of-the-test");
   assert.is(hidden.hide("400 no sekret-7f3a9c-of-t"), "400 no [hidden]");
   assert.is(hidden.hide("400 no sekret-7"), "400 no [hidden]");

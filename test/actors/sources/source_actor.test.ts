@@ -1,0 +1,153 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import type { Actor } from "../../../actors/kernel/actor.ts";
+import type { Metadata } from "../../../actors/log/log.ts";
+import type { SourceBatch, SourcePosition } from "../../../actors/sources/source.ts";
+import { type SourceMessage, type SourceOptions, sourceActor } from "../../../actors/sources/source_actor.ts";
+import { decodeTrustedEvents } from "../../../protocols/values/event_codec.ts";
+import { startActor } from "../../support/fakes/fake_actor.ts";
+import { settle } from "../../support/fakes/manual_clock.ts";
+import { MemoryNetwork } from "../../support/fakes/memory_connection.ts";
+import { ModelNode } from "../../support/fakes/model_node.ts";
+
+/** A batch with one event at `place`, or without events. The next life resumes after `place`. */
+const batch = (place: number, isEmpty = false): SourceBatch => ({
+  items: isEmpty ? [] : [{ item: { kind: "event", event: { place } }, term: 1, position: place }],
+  resume: { after: place },
+});
+
+/** A source of the given batches over a model of a node, with the resume points that were stored. */
+class World {
+  readonly node = new ModelNode(1);
+  readonly network = new MemoryNetwork((frame, bytes) => this.node.take(frame, bytes));
+  /** How many batches the source's reader was asked for. */
+  pulled = 0;
+  readonly stored: SourcePosition[] = [];
+  readonly resumed: (SourcePosition | undefined)[] = [];
+  readonly ends: unknown[] = [];
+  /** Holds each store of a resume point until it resolves. */
+  storing: Promise<void> = Promise.resolve();
+  #metadata: Metadata | undefined;
+
+  start(batches: readonly SourceBatch[]) {
+    const world = this;
+    const options: SourceOptions<object> = {
+      name: "source",
+      stream: "plain",
+      options: {},
+      definition: {
+        type: "test",
+        optionsSchema: {},
+        async open(_options, _context, resume) {
+          world.resumed.push(resume);
+          return {
+            async *read(signal) {
+              for (const one of batches) {
+                world.pulled += 1;
+                yield one;
+              }
+              while (!signal.aborted) await settle();
+            },
+            close: async () => {},
+          };
+        },
+      },
+      connect: this.network.connect,
+      log: {
+        readMetadata: async () => world.#metadata,
+        async writeMetadata(_key, value, version) {
+          await world.storing;
+          world.stored.push(...(decodeTrustedEvents(value) as SourcePosition[]));
+          world.#metadata = { value, version: version + 1 };
+          return version + 1;
+        },
+      },
+      report: () => {},
+      trouble: () => {},
+      onRejected: () => {},
+    };
+    const definition = sourceActor(options);
+    return startActor<SourceMessage>({
+      ...definition,
+      start: async (context) => {
+        const actor: Actor<SourceMessage> = await definition.start(context);
+        const receive = (message: SourceMessage) => {
+          try {
+            return actor.receive(message);
+          } catch (error) {
+            world.ends.push(error);
+          }
+        };
+        return { ...actor, receive };
+      },
+    });
+  }
+}
+
+/** Lets everything happen that needs no further answer. */
+async function turns(): Promise<void> {
+  for (let turn = 0; turn < 50; turn += 1) await settle();
+}
+
+test("O1: a resume point is stored only once the events before it are acknowledged", async () => {
+  const world = new World();
+  world.node.intercept = () => {
+    world.network.isHeld = true; // this append's answer waits too
+    return undefined;
+  };
+  const actor = await world.start([batch(1)]);
+  await actor.until(() => world.node.appends > 0);
+  await turns();
+  assert.equal(world.stored, []);
+  world.network.release();
+  await actor.until(() => world.stored.length > 0);
+  assert.equal(world.stored, [{ after: 1 }]);
+  await actor.stop();
+});
+
+test("O2: a batch without events is stored before the next batch is read", async () => {
+  const world = new World();
+  let release: (() => void) | undefined;
+  world.storing = new Promise((resolve) => (release = resolve));
+  const actor = await world.start([batch(1, true), batch(2)]);
+  await turns();
+  assert.is(world.pulled, 1);
+  release?.();
+  await actor.until(() => world.stored.length === 2);
+  assert.equal(world.stored, [{ after: 1 }, { after: 2 }]);
+  await actor.stop();
+});
+
+test("O3: an event in doubt ends this life of the source, and the next life resumes from the stored point", async () => {
+  const world = new World();
+  const actor = await world.start([batch(1)]);
+  await actor.until(() => world.stored.length === 1);
+  await actor.stop();
+  world.node.intercept = () => ({ type: "error", code: "PRODUCER_FENCED", message: "another instance" });
+  const second = await world.start([batch(2)]);
+  await second.until(() => world.ends.length > 0);
+  assert.equal(world.stored, [{ after: 1 }]);
+  await second.stop();
+  world.node.intercept = () => undefined;
+  const third = await world.start([]);
+  await third.until(() => world.resumed.length === 3);
+  assert.equal(world.resumed, [undefined, { after: 1 }, { after: 1 }]);
+  await third.stop();
+});
+
+/** Far more than a stop may take, in ms. */
+const STOP_MAX_MS = 10_000;
+
+test("O4: a stop ends in bounded time though no answer comes", async () => {
+  const world = new World();
+  world.network.isHeld = true;
+  const actor = await world.start([batch(1)]);
+  await turns();
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<string>((resolve) => (timer = setTimeout(() => resolve("late"), STOP_MAX_MS)));
+  assert.is(await Promise.race([actor.stop().then(() => "stopped"), late]), "stopped");
+  clearTimeout(timer);
+  assert.equal(world.stored, []);
+});
+
+test.run();
