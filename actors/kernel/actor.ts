@@ -35,6 +35,7 @@ export interface Timer {
   cancel(): void;
 }
 
+/** What an actor may do besides handling messages. After the end of its life `spawn` throws, and it makes no timer or watch. */
 export interface ActorContext<Message> {
   readonly self: ActorReference<Message>;
   readonly path: string;
@@ -96,13 +97,16 @@ export interface Actor<Message> {
   stop?(): void | Promise<void>;
 }
 
+/** Bounds of an actor's data lane: messages, and bytes of memory that they hold. */
 export interface MailboxLimits {
   readonly messagesMax: number;
   readonly weightBytesMax: number;
 }
 
+/** The children that restart with a crashed one: it alone, all of them, or it and those started after it. */
 export type Strategy = "one_for_one" | "one_for_all" | "rest_for_one";
 
+/** The answer to a crash. `escalate` crashes the parent in turn. */
 export type Directive = "restart" | "stop" | "escalate";
 
 /** How an actor answers the crashes of its children (after Erlang/OTP's supervisor). */
@@ -116,6 +120,7 @@ export interface Supervision {
   readonly decide?: (error: unknown) => Directive;
 }
 
+/** How an actor is made and supervised. */
 export interface ActorDefinition<Message> {
   /** Unique among its siblings; no `/`. */
   readonly name: string;

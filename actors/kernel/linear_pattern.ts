@@ -12,6 +12,7 @@ export const PATTERN_CHARACTERS_MAX = 10_000;
 /** Steps that a search takes whatever its text. */
 const SEARCH_STEPS = 30;
 
+/** A compiled pattern, with the cost of its searches in steps. */
 export interface LinearPattern {
   /** Steps that a search of one character takes at most. */
   readonly stepsOfOne: number;
@@ -21,6 +22,7 @@ export interface LinearPattern {
   isIn(text: string): boolean;
 }
 
+/** Compiles a pattern. Throws `Error` for one that RE2 does not accept or that is too large. */
 export type CompilePattern = (pattern: string) => LinearPattern;
 
 /** Loads the compiler. The returned function throws `Error` for a pattern that RE2 does not accept or that is too large. */

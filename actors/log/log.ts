@@ -51,6 +51,7 @@ export interface ChannelBounds {
   readonly sizeBytes: number;
 }
 
+/** The answer to a claim: the ownership, and the partition's state under it. */
 export interface Claim {
   readonly ownership: Ownership;
   /** Bounds of every channel that exists, always with `records`. Everything within them is committed. */
@@ -87,11 +88,13 @@ export interface AppendBatch {
   readonly owner?: string;
 }
 
+/** The log's judgement of one batch. */
 export type AppendOutcome =
   /** The batch was written: `count` records from `firstOffset` on; 0 where every event was rejected. */
   | { readonly kind: "written"; readonly firstOffset: Offset; readonly count: number }
   /** The batch was stored before, up to sequence `stored`, with these verdicts. */
   | { readonly kind: "duplicate"; readonly stored: Sequence; readonly verdicts: readonly StoredVerdict[] }
+  /** The batch does not follow sequence `stored`, the chain's last one. */
   | { readonly kind: "gap"; readonly stored: Sequence | undefined }
   /** The channel has no chain of this producer, and the batch names a previous sequence: `openChain` first (E5). */
   | { readonly kind: "unknown_producer" }
@@ -106,6 +109,7 @@ export interface TooManyProducers {
   readonly share?: { readonly held: number; readonly free: number };
 }
 
+/** The stored verdict of a rejected event, by the event's sequence. */
 export interface StoredVerdict extends Omit<Verdict, "index"> {
   readonly sequence: Sequence;
 }
@@ -143,6 +147,7 @@ export interface RecordBatch {
   readonly events: Uint8Array;
 }
 
+/** A read of one channel, from a cursor on. */
 export interface ReadRequest {
   readonly channel: Channel;
   /** Position of the last record that the reader has handled; `undefined` to read from the beginning. */
@@ -162,6 +167,7 @@ export type ReadResult =
   /** The histories are equal before `divergence`; `resume` is the position of the record before it. */
   | { readonly kind: "truncated"; readonly divergence: Offset; readonly resume: Position | undefined };
 
+/** The last stored sequence and the resume point of a chain; both absent for a new one. */
 export interface OpenedChain {
   readonly lastSequence: Sequence | undefined;
   readonly position?: Event;
@@ -196,6 +202,7 @@ export interface ChainLimits {
   readonly producersMax: number;
 }
 
+/** The default: chains are remembered for 24 hours, at most 10,000 in a partition. */
 export const CHAIN_LIMITS: ChainLimits = { dedupeWindowMs: 86_400_000, producersMax: 10_000 };
 
 /**
@@ -307,6 +314,7 @@ export interface Log {
   close(): Promise<void>;
 }
 
+/** A small value of the whole store. `version` counts its writes, from 1. */
 export interface Metadata {
   readonly value: Uint8Array;
   readonly version: number;

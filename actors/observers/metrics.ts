@@ -9,6 +9,7 @@ export interface Counter {
   add(amount: number): void;
 }
 
+/** A node's metrics, made by name and labels, and served as Prometheus text. */
 export interface Metrics {
   /** The counter with this name and these labels. Names end in the unit. */
   counter(name: string, description: string, labels?: Attributes): Counter;

@@ -51,6 +51,7 @@ export interface PartitionOptions {
 
 type FollowRequest = Extract<PartitionRequest, { type: "follow" | "unfollow" }>;
 
+/** The definition of one partition's actor. Suspect batches are remembered over its lives (P11). */
 export const partitionActor = (options: PartitionOptions): ActorDefinition<PartitionRequest> => {
   const suspects: Suspects = new Map();
   return machineActor<PartitionState, PartitionMessage, PartitionEffect, PartitionMessage | FollowRequest>({

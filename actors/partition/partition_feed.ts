@@ -25,6 +25,7 @@ export interface PartitionView {
   onAdvance(channel: Channel, listener: () => void): { stop(): void };
 }
 
+/** A partition for the parts beside its owner: a view, with writes under the owner's fence. */
 export interface PartitionFeed extends PartitionView {
   /** Epoch of the feed's ownership: the fence of every sink that is opened under it. */
   readonly epoch: Epoch;

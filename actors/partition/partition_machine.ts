@@ -43,6 +43,7 @@ import {
 import { fullError, sweep, trimEffects } from "./partition_retention.ts";
 import { clear, isRefused, isSuspect, refuseSuspect, suspect } from "./suspect_batches.ts";
 
+/** Steps the machine: updates the state in place, and returns the effects in their order. */
 export function stepPartition(state: PartitionState, message: PartitionMessage, nowMs: number): PartitionResult {
   switch (message.type) {
     case "start":

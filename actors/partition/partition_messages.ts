@@ -29,6 +29,7 @@ export const PARTITION_LIMITS = {
   fullRetryAfterMs: 1_000,
 } as const;
 
+/** A request that waits for its answer. */
 export interface Waiting {
   readonly requestId: number;
   readonly replyTo: ReplyTo;
@@ -133,6 +134,7 @@ export type PartitionEffect =
   | { readonly type: "sweep"; readonly ownership: Ownership; readonly agedBeforeMs: number }
   | { readonly type: "trim"; readonly ownership: Ownership; readonly channel: Channel; readonly beforeOffset: Offset };
 
+/** A batch that the log wrote: `count` records from `firstOffset` on. */
 export interface WrittenBatch {
   readonly batch: AppendBatch;
   readonly firstOffset: Offset;
@@ -141,6 +143,7 @@ export interface WrittenBatch {
 
 export type PartitionResult = readonly [PartitionState, readonly PartitionEffect[]];
 
+/** The state of a partition's machine at the start of a life. Without a grant the partition is only expected (P9). */
 export function createPartition(
   partition: PartitionReference,
   retention: Retention,

@@ -9,6 +9,7 @@ import {
   type PartitionState,
 } from "./partition_messages.ts";
 
+/** Trims channels beyond `bytesMax`, judges whether the partition is full, and asks for the next sweep. */
 export function sweep(state: PartitionState, nowMs: number): PartitionResult {
   const again: PartitionEffect = {
     type: "wait",
@@ -63,6 +64,7 @@ function judgeFullness(state: PartitionState): void {
   if (needed.consumer !== undefined && needed.offset <= bounds.firstOffset) state.fullBecauseOf = needed.consumer;
 }
 
+/** The error for appends to a partition that `consumer` keeps full. */
 export const fullError = (state: PartitionState, consumer: string): HeadraceError =>
   new OverloadedError(
     "STORE_FULL",

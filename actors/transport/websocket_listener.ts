@@ -59,8 +59,10 @@ export type OpenSessionFor = (
   onEnd: () => void,
 ) => Promise<ActorReference<SessionInput>>;
 
+/** The open client connections of a node. */
 export interface WebSocketListener {
   readonly connectionCount: number;
+  /** Accepts an upgrade, or refuses it with an HTTP status. Never throws. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
   /** Tells every session to accept nothing more. Resolves when all connections are closed. */
   close(): Promise<void>;

@@ -4,6 +4,7 @@
  */
 import type { ActorStatistics, KernelStatistics } from "../actor.ts";
 
+/** The counters of one kind of actor, at the indexes below. */
 export type Counters = Float64Array;
 
 export const MESSAGES = 0;

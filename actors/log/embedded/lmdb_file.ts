@@ -74,6 +74,7 @@ function refuseIfRemembered(folder: string, found: string): void {
   if (remembered !== undefined) throw lostLog(folder, remembered, found);
 }
 
+/** The error for a folder whose data file does not hold the log that the folder remembers. `found` tells what is there. */
 export const lostLog = (folder: string, remembered: string, found: string): UnavailableError =>
   new UnavailableError(
     "STORE_LOST",

@@ -30,6 +30,7 @@ export interface MemoryLogFaults {
 
 export type MemoryLog = Log & { readonly faults: MemoryLogFaults };
 
+/** A log in memory, empty and ready, with its faults. */
 export function createMemoryLog(options: MemoryLogOptions = {}): MemoryLog {
   const store = new MemoryStore();
   const { clusterId = "memory", clock: nowMs = () => 0 } = options;

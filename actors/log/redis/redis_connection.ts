@@ -34,6 +34,7 @@ export interface SentinelAddress {
   readonly tls?: boolean;
 }
 
+/** The address of a store's Redis: exactly one of `url`, `urls` and `sentinel`. */
 export interface RedisAddress {
   /** `redis://host:port` or `rediss://...` of the one Redis, or of a node of a Redis Cluster. */
   readonly url?: string;
@@ -116,6 +117,7 @@ export interface RedisConnection {
   close(): Promise<void>;
 }
 
+/** The error for a setting of Redis that a store can not work with. */
 export const misconfigured = (rule: string, current: string): ConfigurationError =>
   new ConfigurationError("STORE_MISCONFIGURED", `Cannot use Redis as ${rule}: current value is ${current}`);
 

@@ -14,6 +14,7 @@ export type Redirect =
   /** The cluster has no quorum or lacks slots, so the node refuses all commands: try again soon. */
   | { readonly kind: "down" };
 
+/** The redirect that an error of Redis tells; undefined for any other error. */
 export function redirectOf(error: unknown): Redirect | undefined {
   const text = messageOf(error instanceof Error && error.cause !== undefined ? error.cause : error);
   const led = /^(MOVED|ASK) (\d+) (\S+)/.exec(text);

@@ -15,6 +15,7 @@ export const producerKeptMs = (producerId: string): number =>
 export const isForgotten = (producerId: string, { seenAtMs }: ProducerRecord, nowMs: number): boolean =>
   nowMs - seenAtMs > producerKeptMs(producerId);
 
+/** A store's memory of one producer. */
 export interface ProducerRecord {
   readonly instance: string;
   readonly producerEpoch: number;
@@ -23,6 +24,7 @@ export interface ProducerRecord {
   readonly owner?: string;
 }
 
+/** A producer's greeting: its instance, the epoch that it shows, and its principal. */
 export interface Arrival {
   readonly instance: string;
   readonly heldEpoch: number | undefined;

@@ -8,6 +8,7 @@ import type { ActorReference, Termination } from "../../kernel/actor.ts";
 import type { TerminationSource } from "../../kernel/termination_source.ts";
 import { PEER_LIMITS } from "./peer_frames.ts";
 
+/** The references that one peer may hold, and how many of those that can not be watched. */
 export interface ExportLimits {
   readonly exportsMax: number;
   readonly unwatchableExportsMax: number;

@@ -17,6 +17,7 @@ import {
 
 const NONCE_BYTES = 32;
 
+/** Who this node is, in its present life. */
 export interface Identity {
   readonly node: NodeId;
   readonly incarnation: number;

@@ -11,6 +11,7 @@ import { PEER_LIMITS, PEER_SUBPROTOCOL } from "./peer_frames.ts";
 /** A frame of this size is written by itself, so that the other side can begin to read it. */
 const LARGE_BYTES = 16_384;
 
+/** One WebSocket to a peer. Frames leave in the order of `send`; after the end `send` does nothing. */
 export interface PeerSocket {
   readonly unsentBytes: number;
   send(frame: Uint8Array): void;
@@ -29,6 +30,7 @@ export interface PeerSocketEvents {
   onEnd(end: SocketEnd): void;
 }
 
+/** How a socket ended. */
 export interface SocketEnd {
   /** No process listens at the address. */
   readonly isRefused: boolean;
@@ -46,6 +48,7 @@ export interface PeerTls {
   readonly key?: string | Buffer;
 }
 
+/** Calls back once after `delayMs`, unless cancelled before. */
 export type SetTimer = (delayMs: number, callback: () => void) => Timer;
 
 /** Dials with `ws`. */
@@ -68,6 +71,7 @@ export function connectPeer(ws: typeof import("ws"), tls: PeerTls, setTimer: Set
     new NodePeerSocket(new ws.WebSocket(address, [PEER_SUBPROTOCOL], options() as object), undefined, events, setTimer);
 }
 
+/** Wraps a WebSocket that the server accepted, with its TCP socket. */
 export const acceptPeerSocket = (
   webSocket: WebSocket,
   socket: Duplex,

@@ -201,6 +201,7 @@ test("K5: a stop ends the children first, the newest first, and watchers are tol
   assert.is(system.deadLetters.countFor("p/b/c"), 1);
 });
 
+// Also shows actor cell C2: the crashed child is suspended at once, before its later siblings.
 test("rest_for_one restarts the crashed child and the later ones, in order", async () => {
   const { world, system, log, logger, references } = await fixture();
   system.spawn(
