@@ -4,21 +4,24 @@
  */
 import { FencedError, OverloadedError, UnavailableError } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
+import type { Machine } from "../../protocols/machine.ts";
 import { cursorBefore, type Position } from "../../protocols/position.ts";
 import { traceparentAt } from "../../protocols/traceparent.ts";
 import { decodeTrustedEvents, encodeEvents } from "../../protocols/values/event_codec.ts";
-import type { Actor, ActorContext, ActorDefinition } from "../kernel/actor.ts";
+import type { ActorDefinition } from "../kernel/actor.ts";
+import { type MachineContext, machineActor, type Shell } from "../kernel/machine_actor.ts";
 import type { Channel } from "../log/log.ts";
 import { recordsOf, type StoredRecord } from "../log/stored_records.ts";
 import type { PartitionFeed } from "../partition/partition_feed.ts";
 import { encodeOutputs } from "./outbox_encoding.ts";
 import {
-  initialOutbox,
+  createOutbox,
   type OutboxEffect,
   type OutboxMessage,
   type OutboxOutput,
   type OutboxProgress,
   type OutboxReport,
+  type OutboxState,
   stepOutbox,
 } from "./outbox_machine.ts";
 import type { OutboxRecord } from "./outbox_record.ts";
@@ -46,57 +49,49 @@ export const outboxConsumer = (pipeline: string): string => `pipeline/${pipeline
 const progressCheckpoint = (pipeline: string): string => `pipeline/${pipeline}/progress`;
 const stateCheckpoint = (pipeline: string): string => `pipeline/${pipeline}/state`;
 
-export const outboxActor = (options: OutboxOptions): ActorDefinition<OutboxMessage> => ({
-  name: `outbox-${options.pipeline.name}`,
-  start: (context) => new OutboxShell(options, context),
-});
+export const outboxActor = (options: OutboxOptions): ActorDefinition<OutboxMessage> =>
+  machineActor<OutboxState, OutboxMessage, OutboxEffect>({
+    name: `outbox-${options.pipeline.name}`,
+    life: (context) => new OutboxShell(options, context),
+  });
 
-class OutboxShell implements Actor<OutboxMessage> {
+class OutboxShell implements Shell<OutboxState, OutboxMessage, OutboxEffect> {
+  readonly machine: Machine<OutboxState, OutboxMessage, OutboxEffect> = { initial: createOutbox(), step: stepOutbox };
+  readonly first = [{ type: "begin" } as const];
   readonly #options: OutboxOptions;
-  readonly #context: ActorContext<OutboxMessage>;
+  readonly #context: MachineContext<OutboxMessage>;
   readonly #subscription: { stop(): void };
-  #state = initialOutbox();
   #instance: PipelineInstance;
   #inputs: readonly StoredRecord[] = [];
   #snapshot: Uint8Array | undefined;
 
-  constructor(options: OutboxOptions, context: ActorContext<OutboxMessage>) {
+  constructor(options: OutboxOptions, context: MachineContext<OutboxMessage>) {
     this.#options = options;
     this.#context = context;
     this.#instance = options.pipeline.instantiate(options.feed.partition);
-    this.#subscription = options.feed.onAdvance("records", () => context.self.tell({ kind: "advanced" }));
-    context.self.tell({ kind: "begin" });
-  }
-
-  receive(message: OutboxMessage): void {
-    const [state, effects] = stepOutbox(this.#state, message);
-    this.#state = state;
-    for (const effect of effects) this.#perform(effect);
+    this.#subscription = options.feed.onAdvance("records", () => context.tell({ type: "advanced" }));
   }
 
   stop(): void {
     this.#subscription.stop();
   }
 
-  #perform(effect: OutboxEffect): void {
-    switch (effect.kind) {
+  perform(effect: OutboxEffect, context: MachineContext<OutboxMessage>): void | Promise<void> {
+    const tell = (message: OutboxMessage) => context.tell(message);
+    switch (effect.type) {
       case "open":
-        this.#answer(() => this.#open());
-        return;
+        return this.#open().then(tell);
       case "read":
-        this.#answer(() => this.#read(effect.after));
-        return;
+        return this.#read(effect.after).then(tell);
       case "run":
-        this.#answer(() => this.#run());
-        return;
+        return this.#run().then(tell);
       case "append":
-        this.#answer(() => this.#append(effect));
-        return;
+        return this.#append(effect).then(tell);
       case "forget_state":
         this.#instance = this.#options.pipeline.instantiate(this.#options.feed.partition);
         return;
       case "wait":
-        this.#context.after(effect.delayMs, { kind: "retry_due" });
+        context.after(effect.delayMs, { type: "retry_due" });
         return;
       case "report":
         this.#options.observe(effect.report);
@@ -104,20 +99,16 @@ class OutboxShell implements Actor<OutboxMessage> {
     }
   }
 
-  #answer(operation: () => Promise<OutboxMessage>): void {
-    operation().then(
-      (message) => this.#context.self.tell(message),
-      (error: unknown) => {
-        if (error instanceof FencedError) this.#context.self.tell({ kind: "fenced" });
-        else this.#context.self.tell({ kind: "failed", reason: reasonOf(error), random: this.#context.random() });
-      },
-    );
+  onEffectFailed(effect: OutboxEffect, error: unknown): OutboxMessage | undefined {
+    if (effect.type === "forget_state" || effect.type === "wait" || effect.type === "report") return undefined;
+    if (error instanceof FencedError) return { type: "fenced" };
+    return { type: "failed", reason: reasonOf(error), random: this.#context.random() };
   }
 
   async #open(): Promise<OutboxMessage> {
     const { pipeline, feed } = this.#options;
     const outcome = await feed.openChain(outboxChannel(pipeline.name), outboxConsumer(pipeline.name), feed.epoch);
-    if (outcome.kind === "stale_producer_epoch") return { kind: "fenced" };
+    if (outcome.kind === "stale_producer_epoch") return { type: "fenced" };
     if (outcome.kind === "too_many_producers") {
       throw new OverloadedError(
         "TOO_MANY_PRODUCERS",
@@ -131,7 +122,7 @@ class OutboxShell implements Actor<OutboxMessage> {
     const stored = feed.readCheckpoint(progressCheckpoint(pipeline.name));
     const progress = stored === undefined ? undefined : (decodeTrustedEvents(stored)[0] as unknown as StoredProgress);
     return {
-      kind: "opened",
+      type: "opened",
       last: outcome.lastSequence,
       progress: { covered: progress?.covered ?? undefined, snapshotAt: progress?.snapshotAt ?? undefined },
     };
@@ -143,13 +134,13 @@ class OutboxShell implements Actor<OutboxMessage> {
     switch (result.kind) {
       case "records":
         this.#inputs = [...recordsOf(result.batches, after === undefined ? 0 : after.offset + 1)];
-        return { kind: "read_records", end: this.#inputs.at(-1)?.position };
+        return { type: "read_records", end: this.#inputs.at(-1)?.position };
       case "trimmed": {
         const resume = cursorBefore(feed.bounds("records").epochs, result.firstOffset);
-        return { kind: "read_trimmed", firstOffset: result.firstOffset, resume };
+        return { type: "read_trimmed", firstOffset: result.firstOffset, resume };
       }
       case "truncated":
-        return { kind: "read_truncated", divergence: result.divergence, resume: result.resume };
+        return { type: "read_truncated", divergence: result.divergence, resume: result.resume };
     }
   }
 
@@ -176,10 +167,10 @@ class OutboxShell implements Actor<OutboxMessage> {
       throw new UnavailableError("NOT_READY", "Cannot run a pipeline as inputs must have been read: none were");
     this.#snapshot = encodeEvents(this.#instance.snapshot(), { asRecords: false });
     const isStateSmall = this.#snapshot.byteLength <= SMALL_SNAPSHOT_BYTES;
-    return { kind: "ran", end, inputs: this.#inputs.length, outputs, isStateSmall };
+    return { type: "ran", end, inputs: this.#inputs.length, outputs, isStateSmall };
   }
 
-  async #append(effect: Extract<OutboxEffect, { kind: "append" }>): Promise<OutboxMessage> {
+  async #append(effect: Extract<OutboxEffect, { type: "append" }>): Promise<OutboxMessage> {
     const { pipeline, feed } = this.#options;
     const checkpoints = new Map<string, Uint8Array | undefined>([
       [progressCheckpoint(pipeline.name), encodeProgress(effect.progress)],
@@ -188,15 +179,15 @@ class OutboxShell implements Actor<OutboxMessage> {
     const batches = effect.outputs.length === 0 ? [] : [this.#batch(effect)];
     const { outcomes } = await feed.append({ channel: outboxChannel(pipeline.name), batches, checkpoints });
     const kind = outcomes[0]?.kind ?? "written";
-    if (kind === "written" || kind === "duplicate") return { kind: "appended" };
-    if (kind === "stale_producer_epoch") return { kind: "fenced" };
+    if (kind === "written" || kind === "duplicate") return { type: "appended" };
+    if (kind === "stale_producer_epoch") return { type: "fenced" };
     throw new UnavailableError(
       "NOT_READY",
       `Cannot append to the outbox of ${pipeline.name} as its chain must go on: it answered ${kind}`,
     );
   }
 
-  #batch(effect: Extract<OutboxEffect, { kind: "append" }>) {
+  #batch(effect: Extract<OutboxEffect, { type: "append" }>) {
     const { pipeline, feed } = this.#options;
     return {
       producerId: outboxConsumer(pipeline.name),

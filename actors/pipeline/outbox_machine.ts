@@ -62,37 +62,37 @@ export interface OutboxState {
 }
 
 export type OutboxMessage =
-  | { readonly kind: "begin" }
+  | { readonly type: "begin" }
   | {
-      readonly kind: "opened";
+      readonly type: "opened";
       readonly progress: OutboxProgress;
       readonly last: Sequence | undefined;
     }
-  | { readonly kind: "advanced" }
-  | { readonly kind: "read_records"; readonly end: Position | undefined }
-  | { readonly kind: "read_trimmed"; readonly resume: Position | undefined; readonly firstOffset: number }
-  | { readonly kind: "read_truncated"; readonly resume: Position | undefined; readonly divergence: number }
+  | { readonly type: "advanced" }
+  | { readonly type: "read_records"; readonly end: Position | undefined }
+  | { readonly type: "read_trimmed"; readonly resume: Position | undefined; readonly firstOffset: number }
+  | { readonly type: "read_truncated"; readonly resume: Position | undefined; readonly divergence: number }
   | {
-      readonly kind: "ran";
+      readonly type: "ran";
       readonly end: Position;
       readonly inputs: number;
       readonly outputs: readonly OutboxOutput[];
       /** The state is small enough to be stored with every append. */
       readonly isStateSmall: boolean;
     }
-  | { readonly kind: "appended" }
-  | { readonly kind: "failed"; readonly reason: string; readonly random: number }
-  | { readonly kind: "fenced" }
-  | { readonly kind: "retry_due" };
+  | { readonly type: "appended" }
+  | { readonly type: "failed"; readonly reason: string; readonly random: number }
+  | { readonly type: "fenced" }
+  | { readonly type: "retry_due" };
 
 export type OutboxEffect =
   /** Open the chain, restore the snapshot, read the progress. */
-  | { readonly kind: "open" }
-  | { readonly kind: "read"; readonly after: Position | undefined }
+  | { readonly type: "open" }
+  | { readonly type: "read"; readonly after: Position | undefined }
   /** Run the steps on the inputs read last; answered by `ran`. */
-  | { readonly kind: "run" }
+  | { readonly type: "run" }
   | {
-      readonly kind: "append";
+      readonly type: "append";
       readonly previous: Sequence | undefined;
       /** May be empty: then only the progress is stored. */
       readonly outputs: readonly OutboxOutput[];
@@ -100,9 +100,9 @@ export type OutboxEffect =
       /** True to store the state as it is now; otherwise the last stored snapshot stays. */
       readonly takesSnapshot: boolean;
     }
-  | { readonly kind: "forget_state" }
-  | { readonly kind: "wait"; readonly delayMs: number }
-  | { readonly kind: "report"; readonly report: OutboxReport };
+  | { readonly type: "forget_state" }
+  | { readonly type: "wait"; readonly delayMs: number }
+  | { readonly type: "report"; readonly report: OutboxReport };
 
 export type OutboxReport =
   | { readonly kind: "covered"; readonly progress: OutboxProgress; readonly outputs: number }
@@ -112,7 +112,7 @@ export type OutboxReport =
 
 type Result = readonly [OutboxState, readonly OutboxEffect[]];
 
-export const initialOutbox = (): OutboxState => ({
+export const createOutbox = (): OutboxState => ({
   phase: "opening",
   covered: undefined,
   snapshotAt: undefined,
@@ -127,11 +127,11 @@ export const initialOutbox = (): OutboxState => ({
 
 export function stepOutbox(state: OutboxState, message: OutboxMessage): Result {
   if (state.phase === "fenced") return [state, []];
-  switch (message.kind) {
+  switch (message.type) {
     case "begin":
     case "retry_due":
       state.phase = "opening";
-      return [state, [{ kind: "open" }]];
+      return [state, [{ type: "open" }]];
     case "opened":
       return opened(state, message);
     case "advanced":
@@ -143,7 +143,7 @@ export function stepOutbox(state: OutboxState, message: OutboxMessage): Result {
       return [
         state,
         [
-          { kind: "report", report: { kind: "trimmed", firstOffset: message.firstOffset } },
+          { type: "report", report: { kind: "trimmed", firstOffset: message.firstOffset } },
           ...goOn(state, message.resume),
         ],
       ];
@@ -161,7 +161,7 @@ export function stepOutbox(state: OutboxState, message: OutboxMessage): Result {
   }
 }
 
-function opened(state: OutboxState, message: Extract<OutboxMessage, { kind: "opened" }>): Result {
+function opened(state: OutboxState, message: Extract<OutboxMessage, { type: "opened" }>): Result {
   state.covered = message.progress.covered;
   state.snapshotAt = message.progress.snapshotAt;
   state.cursor = message.progress.snapshotAt;
@@ -178,7 +178,7 @@ function next(state: OutboxState): readonly OutboxEffect[] {
   if (state.phase !== "idle" || !state.hasMore) return [];
   state.phase = "reading";
   state.hasMore = false;
-  return [{ kind: "read", after: state.cursor }];
+  return [{ type: "read", after: state.cursor }];
 }
 
 function readRecords(state: OutboxState, end: Position | undefined): Result {
@@ -189,7 +189,7 @@ function readRecords(state: OutboxState, end: Position | undefined): Result {
   }
   state.phase = "running";
   state.hasMore = true;
-  return [state, [{ kind: "run" }]];
+  return [state, [{ type: "run" }]];
 }
 
 function goOn(state: OutboxState, cursor: Position | undefined): readonly OutboxEffect[] {
@@ -200,14 +200,14 @@ function goOn(state: OutboxState, cursor: Position | undefined): readonly Outbox
 }
 
 /** B5: runs the inputs that are left from their beginning. No output up to the divergence is appended again. */
-function truncated(state: OutboxState, message: Extract<OutboxMessage, { kind: "read_truncated" }>): Result {
-  const report: OutboxEffect = { kind: "report", report: { kind: "truncated", divergence: message.divergence } };
+function truncated(state: OutboxState, message: Extract<OutboxMessage, { type: "read_truncated" }>): Result {
+  const report: OutboxEffect = { type: "report", report: { kind: "truncated", divergence: message.divergence } };
   if (comparePositions(state.covered, message.resume) > 0) state.covered = message.resume;
   state.snapshotAt = undefined;
-  return [state, [report, { kind: "forget_state" }, ...goOn(state, undefined)]];
+  return [state, [report, { type: "forget_state" }, ...goOn(state, undefined)]];
 }
 
-function ran(state: OutboxState, message: Extract<OutboxMessage, { kind: "ran" }>): Result {
+function ran(state: OutboxState, message: Extract<OutboxMessage, { type: "ran" }>): Result {
   if (state.phase !== "running") return [state, []];
   state.cursor = message.end;
   state.inputsSinceSnapshot += message.inputs;
@@ -227,7 +227,7 @@ function ran(state: OutboxState, message: Extract<OutboxMessage, { kind: "ran" }
     outputs: fresh.length,
   };
   state.phase = "appending";
-  return [state, [{ kind: "append", previous: state.last, outputs: fresh, progress, takesSnapshot }]];
+  return [state, [{ type: "append", previous: state.last, outputs: fresh, progress, takesSnapshot }]];
 }
 
 const isFresh = (state: OutboxState, { sequence }: OutboxOutput): boolean =>
@@ -248,11 +248,11 @@ function appended(state: OutboxState): Result {
   state.pending = undefined;
   state.phase = "idle";
   const progress = { covered: state.covered, snapshotAt: state.snapshotAt };
-  return [state, [{ kind: "report", report: { kind: "covered", progress, outputs: done.outputs } }, ...next(state)]];
+  return [state, [{ type: "report", report: { kind: "covered", progress, outputs: done.outputs } }, ...next(state)]];
 }
 
 /** B3: after any failure the chain is opened and the state restored, before anything else. */
-function failed(state: OutboxState, message: Extract<OutboxMessage, { kind: "failed" }>): Result {
+function failed(state: OutboxState, message: Extract<OutboxMessage, { type: "failed" }>): Result {
   const base = Math.min(OUTBOX_LIMITS.retryMaxMs, OUTBOX_LIMITS.retryFirstMs * 2 ** Math.min(state.failures, 10));
   const delayMs = Math.round(base * (1 + message.random / 2));
   state.failures += 1;
@@ -261,8 +261,8 @@ function failed(state: OutboxState, message: Extract<OutboxMessage, { kind: "fai
   return [
     state,
     [
-      { kind: "report", report: { kind: "retry", reason: message.reason, delayMs } },
-      { kind: "wait", delayMs },
+      { type: "report", report: { kind: "retry", reason: message.reason, delayMs } },
+      { type: "wait", delayMs },
     ],
   ];
 }

@@ -5,14 +5,22 @@
  */
 import type { Connect } from "../../../protocols/connection.ts";
 import { ConfigurationError, FencedError, OverloadedError } from "../../../protocols/errors.ts";
+import type { Machine } from "../../../protocols/machine.ts";
 import { partitionName } from "../../../protocols/position.ts";
 import type { Sequence } from "../../../protocols/sequence.ts";
-import type { Actor, ActorContext, ActorDefinition } from "../../kernel/actor.ts";
+import type { ActorDefinition } from "../../kernel/actor.ts";
+import { type MachineContext, machineActor, type Shell } from "../../kernel/machine_actor.ts";
 import type { SinkCheckpoint, SinkContext, SinkDefinition, SinkWriter } from "../sink.ts";
 import { checkpointedWriter } from "./checkpointed_writer.ts";
 import { appendLetters, type EventBytes, type LetterParts, openLetterChain } from "./delivery_letters.ts";
-import { deliveryStep, initialDelivery } from "./delivery_machine.ts";
-import type { DeliveryEffect, DeliveryLimits, DeliveryMessage, DeliveryReport } from "./delivery_messages.ts";
+import { createDelivery, stepDelivery } from "./delivery_machine.ts";
+import type {
+  DeliveryEffect,
+  DeliveryLimits,
+  DeliveryMessage,
+  DeliveryReport,
+  DeliveryState,
+} from "./delivery_messages.ts";
 import { cutCheckpoint, deliveryName, positionCheckpoint, setAsideCheckpoint } from "./delivery_names.ts";
 import { DeliveryOperation, untilAborted, withDeadline } from "./delivery_operation.ts";
 import { positionBefore, type ReadParts, readItems } from "./delivery_read.ts";
@@ -47,50 +55,34 @@ export interface DeliveryOptions<Options> extends ReadParts {
 /** The longest wait for a sink to close, in ms. A stop has less, as a node must end within its own deadline. */
 const CLOSE_WITHIN_MS = { stop: 2_000, end: 10_000 };
 
-/** Messages that others may send. The delivery sends itself all others. */
-const FROM_OUTSIDE: ReadonlySet<DeliveryMessage["kind"]> = new Set(["advanced", "pause", "resume", "stop"]);
-
 export function deliveryActor<Options>(options: DeliveryOptions<Options>): ActorDefinition<DeliveryMessage> {
-  return {
+  return machineActor<DeliveryState, DeliveryMessage, DeliveryEffect>({
     name: `${deliveryName(options)}-${partitionName(options.feed.partition)}`.replaceAll("/", "-"),
-    start: (context) => new DeliveryShell(options, context),
-  };
+    life: (context) => new DeliveryShell(options, context),
+  });
 }
 
-class DeliveryShell<Options> implements Actor<DeliveryMessage> {
+class DeliveryShell<Options> implements Shell<DeliveryState, DeliveryMessage, DeliveryEffect> {
+  readonly machine: Machine<DeliveryState, DeliveryMessage, DeliveryEffect>;
+  readonly first = [{ type: "begin" } as const];
   readonly #options: DeliveryOptions<Options>;
-  readonly #context: ActorContext<DeliveryMessage>;
+  readonly #context: MachineContext<DeliveryMessage>;
   readonly #letters: LetterParts;
   readonly #subscription: { stop(): void };
-  #state;
   #writer: SinkWriter | undefined;
-  /** Messages that this life sent to itself. A restart keeps the mailbox; answers to an earlier life are ignored. */
-  readonly #own = new WeakSet<DeliveryMessage>();
-  /** The operation under way. */
+  /** The operation that is under way, and its end. */
   #operation: DeliveryOperation | undefined;
   #inHand: Promise<unknown> = Promise.resolve();
 
-  constructor(options: DeliveryOptions<Options>, context: ActorContext<DeliveryMessage>) {
+  constructor(options: DeliveryOptions<Options>, context: MachineContext<DeliveryMessage>) {
     this.#options = options;
     this.#context = context;
+    this.machine = { initial: createDelivery(options.limits, options.start), step: stepDelivery };
     const { feed, eventBytes } = options;
     const hide = (text: string) => options.hide?.(text) ?? text;
     const random = () => context.random();
     this.#letters = { of: options, feed, eventBytes, hide, nowMs: () => context.nowMs(), random };
-    this.#state = initialDelivery(options.limits, options.start);
-    this.#subscription = feed.onAdvance(options.input, () => context.self.tell({ kind: "advanced" }));
-    this.#tell({ kind: "begin" });
-  }
-
-  receive(message: DeliveryMessage): void {
-    if (!FROM_OUTSIDE.has(message.kind) && !this.#own.has(message)) return;
-    if (message.kind === "sink_timer") {
-      message.run();
-      return;
-    }
-    const [state, effects] = deliveryStep(this.#state, message, this.#context.nowMs());
-    this.#state = state;
-    for (const effect of effects) this.#perform(effect);
+    this.#subscription = feed.onAdvance(options.input, () => context.tell({ type: "advanced" }));
   }
 
   async stop(): Promise<void> {
@@ -100,28 +92,28 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
     await this.#shutDown(false, Math.min(stopTimeoutMs, CLOSE_WITHIN_MS.stop));
   }
 
-  #perform(effect: DeliveryEffect) {
-    switch (effect.kind) {
+  perform(effect: DeliveryEffect) {
+    switch (effect.type) {
       case "open":
         return this.#operate((call) => this.#open(call));
       case "write":
         return this.#operate(async (call) => {
           const outcome = await this.#opened().write(effect.batch, call);
-          return { kind: "wrote", outcome, random: this.#context.random() };
+          return { type: "wrote", outcome, random: this.#context.random() };
         });
       case "ask_position":
-        return this.#operate(async (call) => ({ kind: "positioned", position: await this.#opened().position(call) }));
+        return this.#operate(async (call) => ({ type: "positioned", position: await this.#opened().position(call) }));
       case "rewind":
         return this.#operate(async (call) => {
           await this.#opened().rewind?.(effect.to, effect.from, call);
           // A sink may go back further than asked: to the end of a batch, where it can cut.
-          return { kind: "rewound", to: await this.#opened().position(call) };
+          return { type: "rewound", to: await this.#opened().position(call) };
         });
       case "store_cut":
         return this.#operate(async ({ signal }) => {
           const name = cutCheckpoint(this.#options);
           await untilAborted(this.#options.feed.writeCheckpoint(name, encodeCut(effect.cut)), signal);
-          return { kind: "cut_stored" };
+          return { type: "cut_stored" };
         });
       case "open_chain":
         return this.#operate(({ signal }) => untilAborted(openLetterChain(this.#letters), signal));
@@ -133,30 +125,21 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
         return this.#read(effect);
       case "timer": {
         const { timerId, purpose, delayMs } = effect;
-        this.#context.after(delayMs, this.#mark({ kind: "timer", timerId, purpose }));
+        this.#context.after(delayMs, { type: "timer", timerId, purpose });
         return;
       }
       case "close":
         this.#subscription.stop();
-        void this.#shutDown(effect.isFinal, CLOSE_WITHIN_MS.end).then(() => this.#tell({ kind: "closed" }));
+        void this.#shutDown(effect.isFinal, CLOSE_WITHIN_MS.end).then(() => this.#context.tell({ type: "closed" }));
         return;
       case "report":
         this.#options.observe(effect.report);
     }
   }
 
-  #tell(message: DeliveryMessage): void {
-    this.#context.self.tell(this.#mark(message));
-  }
-
-  #mark(message: DeliveryMessage): DeliveryMessage {
-    this.#own.add(message);
-    return message;
-  }
-
   #operate(perform: (call: DeliveryOperation) => Promise<DeliveryMessage>): void {
     const operation = new DeliveryOperation(this.#options.operationTimeoutMs, (overdueMs) => {
-      if (this.#operation === operation) this.#tell({ kind: "overdue", overdueMs });
+      if (this.#operation === operation) this.#context.tell({ type: "overdue", overdueMs });
     });
     this.#operation = operation;
     const answer = async (): Promise<DeliveryMessage> => {
@@ -170,13 +153,13 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
     };
     this.#inHand = answer().then((message) => {
       this.#operation = undefined;
-      this.#tell(message);
+      this.#context.tell(message);
     });
   }
 
   #failure(error: unknown): DeliveryMessage {
-    if (error instanceof FencedError) return { kind: "fenced", fence: undefined };
-    const failed = { kind: "failed", reason: reasonOf(error), random: this.#context.random() } as const;
+    if (error instanceof FencedError) return { type: "fenced", fence: undefined };
+    const failed = { type: "failed", reason: reasonOf(error), random: this.#context.random() } as const;
     if (error instanceof ConfigurationError) return { ...failed, needsPerson: true };
     return error instanceof OverloadedError ? { ...failed, retryAfterMs: error.retryAfterMs } : failed;
   }
@@ -200,7 +183,7 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
     const from = position ?? this.#options.range?.after;
     const reachOffset = Math.min(bounds.endOffset, (from?.offset ?? -1) + 1 + limits.recordsMax);
     return {
-      kind: "opened",
+      type: "opened",
       position,
       reach: positionBefore(bounds.epochs, reachOffset),
       latest: positionBefore(bounds.epochs, bounds.endOffset),
@@ -226,20 +209,21 @@ class DeliveryShell<Options> implements Actor<DeliveryMessage> {
       checkpoint,
       connect,
       nowMs: () => this.#context.nowMs(),
-      setTimer: (delayMs, run) => this.#context.after(delayMs, this.#mark({ kind: "sink_timer", run })),
+      setTimer: (delayMs, run) => this.#context.callAfter(delayMs, run),
       log,
       ...(replay === undefined ? {} : { replay }),
     };
   }
 
-  #read({ readId, after }: Extract<DeliveryEffect, { kind: "read" }>): void {
+  #read({ readId, after }: Extract<DeliveryEffect, { type: "read" }>): void {
     const canRewind = this.#writer?.rewind !== undefined;
     const reading = withDeadline(readItems(this.#options, readId, after, canRewind), this.#options.operationTimeoutMs);
     void reading.then(
-      (message) => this.#tell(message),
+      (message) => this.#context.tell(message),
       (error: unknown) => {
-        if (error instanceof FencedError) this.#tell({ kind: "fenced", fence: undefined });
-        else this.#tell({ kind: "read_failed", readId, reason: reasonOf(error), random: this.#context.random() });
+        if (error instanceof FencedError) this.#context.tell({ type: "fenced", fence: undefined });
+        else
+          this.#context.tell({ type: "read_failed", readId, reason: reasonOf(error), random: this.#context.random() });
       },
     );
   }

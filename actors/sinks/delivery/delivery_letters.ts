@@ -33,9 +33,9 @@ export async function openLetterChain({ of, feed }: LetterParts): Promise<Delive
   const outcome = await feed.openChain(`dead_letters/${of.name}`, producerId, feed.epoch);
   switch (outcome.kind) {
     case "opened":
-      return { kind: "chain_opened", last: outcome.lastSequence };
+      return { type: "chain_opened", last: outcome.lastSequence };
     case "stale_producer_epoch":
-      return { kind: "fenced", fence: outcome.current };
+      return { type: "fenced", fence: outcome.current };
     case "too_many_producers":
       throw new OverloadedError(
         "TOO_MANY_PRODUCERS",
@@ -47,7 +47,7 @@ export async function openLetterChain({ of, feed }: LetterParts): Promise<Delive
 
 export async function appendLetters(
   parts: LetterParts,
-  effect: Extract<DeliveryEffect, { kind: "append_dead_letters" }>,
+  effect: Extract<DeliveryEffect, { type: "append_dead_letters" }>,
 ): Promise<DeliveryMessage> {
   const { of, feed, eventBytes } = parts;
   const letters = effect.letters.map((draft) => letterOf(parts, draft));
@@ -63,9 +63,9 @@ export async function appendLetters(
   const checkpoints = new Map([[setAsideCheckpoint(of), eventBytes.encode(effect.setAside)]]);
   const { outcomes } = await feed.append({ channel: `dead_letters/${of.name}`, batches: [batch], checkpoints });
   const kind = outcomes[0]?.kind ?? "nothing";
-  if (kind === "written" || kind === "duplicate") return { kind: "dead_letters_stored" };
-  if (kind === "stale_producer_epoch") return { kind: "fenced", fence: undefined };
-  return { kind: "failed", reason: `the dead letters' chain answered ${kind}`, random: parts.random() };
+  if (kind === "written" || kind === "duplicate") return { type: "dead_letters_stored" };
+  if (kind === "stale_producer_epoch") return { type: "fenced", fence: undefined };
+  return { type: "failed", reason: `the dead letters' chain answered ${kind}`, random: parts.random() };
 }
 
 function letterOf({ of, feed, eventBytes, hide }: LetterParts, draft: DeadLetterDraft): DeadLetter {

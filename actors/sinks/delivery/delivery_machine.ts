@@ -40,7 +40,7 @@ import { complete, end, occupy, onFailed, onOverdue, onStop, onTimer } from "./d
 
 type Effects = DeliveryEffect[];
 
-export function initialDelivery(limits: DeliveryLimits, start: "earliest" | "latest"): DeliveryState {
+export function createDelivery(limits: DeliveryLimits, start: "earliest" | "latest"): DeliveryState {
   return {
     limits,
     start,
@@ -76,7 +76,7 @@ export function initialDelivery(limits: DeliveryLimits, start: "earliest" | "lat
   };
 }
 
-export function deliveryStep(
+export function stepDelivery(
   state: DeliveryState,
   message: DeliveryMessage,
   nowMs: number,
@@ -84,16 +84,16 @@ export function deliveryStep(
   const effects: Effects = [];
   // D7: a delivery that has ended ignores every message.
   if (state.occupation === "closed") return [state, effects];
-  if (state.occupation === "closing" && message.kind !== "closed" && message.kind !== "failed") return [state, effects];
+  if (state.occupation === "closing" && message.type !== "closed" && message.type !== "failed") return [state, effects];
   handle(state, message, nowMs, effects);
   proceed(state, nowMs, effects);
   return [state, effects];
 }
 
 function handle(state: DeliveryState, message: DeliveryMessage, nowMs: number, effects: Effects) {
-  switch (message.kind) {
+  switch (message.type) {
     case "begin":
-      if (state.occupation === "new") occupy(state, "opening", { kind: "open" }, effects);
+      if (state.occupation === "new") occupy(state, "opening", { type: "open" }, effects);
       return;
     case "opened":
       return onOpened(state, message, effects);
@@ -130,8 +130,6 @@ function handle(state: DeliveryState, message: DeliveryMessage, nowMs: number, e
       return onOverdue(state, message.overdueMs, effects);
     case "fenced":
       return end(state, { kind: "fenced", fence: message.fence }, effects);
-    case "sink_timer":
-      return;
     case "timer":
       return onTimer(state, message, effects);
     case "pause":
@@ -144,7 +142,7 @@ function handle(state: DeliveryState, message: DeliveryMessage, nowMs: number, e
       return onStop(state, effects);
     case "closed":
       state.occupation = "closed";
-      if (state.isCompleting) effects.push({ kind: "report", report: { kind: "completed" } });
+      if (state.isCompleting) effects.push({ type: "report", report: { kind: "completed" } });
       return;
   }
 }
@@ -165,14 +163,14 @@ function read(state: DeliveryState, nowMs: number, effects: Effects) {
   const waitMs = Math.min(gatherMs, state.readBeganMs + gatherMs - nowMs);
   if (waitMs > 0) {
     state.isReadWaiting = true;
-    effects.push({ kind: "timer", timerId: 0, purpose: "read", delayMs: waitMs });
+    effects.push({ type: "timer", timerId: 0, purpose: "read", delayMs: waitMs });
     return;
   }
   state.isReading = true;
   state.hasMore = false;
   state.readBeganMs = nowMs;
   state.readId += 1;
-  effects.push({ kind: "read", readId: state.readId, after: state.cursor });
+  effects.push({ type: "read", readId: state.readId, after: state.cursor });
 }
 
 /** D9 */
@@ -209,7 +207,7 @@ function advanceHand(state: DeliveryState, nowMs: number, effects: Effects) {
     if (waitMs > 0) {
       if (state.isLingering) return;
       state.isLingering = true;
-      effects.push({ kind: "timer", timerId: 0, purpose: "linger", delayMs: waitMs });
+      effects.push({ type: "timer", timerId: 0, purpose: "linger", delayMs: waitMs });
       return;
     }
     cutHand(state);
@@ -217,11 +215,11 @@ function advanceHand(state: DeliveryState, nowMs: number, effects: Effects) {
   const hand = state.hand;
   if (hand === undefined) return;
   if (!isCutStored(state, hand)) {
-    occupy(state, "cutting", { kind: "store_cut", cut: cutOf(state, hand) }, effects); // D13
+    occupy(state, "cutting", { type: "store_cut", cut: cutOf(state, hand) }, effects); // D13
   } else if (hand.drafts.length === 0) {
-    occupy(state, "writing", { kind: "write", batch: toSinkBatch(state, hand) }, effects); // D2
+    occupy(state, "writing", { type: "write", batch: toSinkBatch(state, hand) }, effects); // D2
   } else if (!state.chain.isOpen) {
-    occupy(state, "opening_chain", { kind: "open_chain" }, effects);
+    occupy(state, "opening_chain", { type: "open_chain" }, effects);
   } else {
     setAside(state, hand.drafts, effects);
   }
@@ -234,7 +232,7 @@ function setAside(state: DeliveryState, letters: readonly DeadLetterDraft[], eff
   state.chainTarget = [0, number + letters.length - 1, 0];
   const first: Sequence = [0, number, 0];
   const effect = {
-    kind: "append_dead_letters",
+    type: "append_dead_letters",
     letters,
     previous: state.chain.last,
     first,
@@ -268,7 +266,7 @@ function onSetAside(state: DeliveryState, effects: Effects) {
   if (state.hand !== undefined) state.hand.drafts = [];
   for (const { triple } of letters) state.setAside.set(tripleKey(triple), triple);
   const report = { kind: "dead_lettered", letters, ...tracesInHand(state.hand, letters) } as const;
-  effects.push({ kind: "report", report });
+  effects.push({ type: "report", report });
 }
 
 function lingerLeftMs(state: DeliveryState, nowMs: number): number {
@@ -277,7 +275,7 @@ function lingerLeftMs(state: DeliveryState, nowMs: number): number {
   return Math.min(lingerMs, state.bufferedSinceMs + lingerMs - nowMs);
 }
 
-type Opened = Extract<DeliveryMessage, { kind: "opened" }>;
+type Opened = Extract<DeliveryMessage, { type: "opened" }>;
 
 function onOpened(state: DeliveryState, message: Opened, effects: Effects) {
   state.failures = 0;
@@ -286,7 +284,7 @@ function onOpened(state: DeliveryState, message: Opened, effects: Effects) {
   state.taken = new Map(state.cut?.taken.map((sequence) => [tripleKey(sequence), sequence]) ?? []);
   moveTo(state, message.position);
   state.cursor = message.position;
-  effects.push({ kind: "report", report: { kind: "opened", position: message.position } });
+  effects.push({ type: "report", report: { kind: "opened", position: message.position } });
   if (message.position !== undefined || state.start === "earliest" || message.latest === undefined) return;
   // A new sink that begins at the latest record stores that position: otherwise a restart would begin at a later one.
   state.cursor = message.latest;
@@ -294,7 +292,7 @@ function onOpened(state: DeliveryState, message: Opened, effects: Effects) {
   state.hand = { ...nothing, end: message.latest, recordsPerRequest: 1, rejections: 0, takenCount: 0 };
 }
 
-type ReadRecords = Extract<DeliveryMessage, { kind: "read_records" }>;
+type ReadRecords = Extract<DeliveryMessage, { type: "read_records" }>;
 
 function onRecords(state: DeliveryState, message: ReadRecords, nowMs: number) {
   if (message.readId !== state.readId) return;
@@ -313,7 +311,7 @@ function onRecords(state: DeliveryState, message: ReadRecords, nowMs: number) {
   state.cursor = last.position;
 }
 
-type ReadFailed = Extract<DeliveryMessage, { kind: "read_failed" }>;
+type ReadFailed = Extract<DeliveryMessage, { type: "read_failed" }>;
 
 function onReadFailed(state: DeliveryState, message: ReadFailed, effects: Effects) {
   if (message.readId !== state.readId) return;
@@ -322,19 +320,19 @@ function onReadFailed(state: DeliveryState, message: ReadFailed, effects: Effect
   state.isReadWaiting = true;
   state.readFailures += 1;
   const delayMs = retryDelayMs(state.limits, state.readFailures, undefined, message.random);
-  effects.push({ kind: "report", report: { kind: "retry", what: "read", reason: message.reason, delayMs } });
-  effects.push({ kind: "timer", timerId: 0, purpose: "read", delayMs });
+  effects.push({ type: "report", report: { kind: "retry", what: "read", reason: message.reason, delayMs } });
+  effects.push({ type: "timer", timerId: 0, purpose: "read", delayMs });
 }
 
 function onInterruption(state: DeliveryState, nowMs: number, effects: Effects) {
   const found = state.interruption;
   if (found === undefined) return;
-  if (state.buffer.length > 0 && found.kind === "read_trimmed") return advanceHand(state, nowMs, effects);
+  if (state.buffer.length > 0 && found.type === "read_trimmed") return advanceHand(state, nowMs, effects);
   state.interruption = undefined;
   forgetReadAhead(state);
-  if (found.kind === "read_trimmed") {
+  if (found.type === "read_trimmed") {
     const after = state.position?.offset;
-    effects.push({ kind: "report", report: { kind: "trimmed", after, firstOffset: found.firstOffset } });
+    effects.push({ type: "report", report: { kind: "trimmed", after, firstOffset: found.firstOffset } });
     state.cursor = found.resume;
     return;
   }
@@ -342,7 +340,7 @@ function onInterruption(state: DeliveryState, nowMs: number, effects: Effects) {
   state.cursor = found.resume;
   const isAhead = state.position !== undefined && comparePositions(state.position, found.resume) > 0;
   const report = { kind: "truncated", position: state.position, divergence: found.divergence, isAhead } as const;
-  effects.push({ kind: "report", report });
+  effects.push({ type: "report", report });
   if (!isAhead || !found.canRewind) return;
-  occupy(state, "rewinding", { kind: "rewind", to: found.resume, from: state.position }, effects);
+  occupy(state, "rewinding", { type: "rewind", to: found.resume, from: state.position }, effects);
 }

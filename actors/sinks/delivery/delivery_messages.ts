@@ -90,10 +90,10 @@ export type Occupation =
   | "closed";
 
 export type DeliveryMessage =
-  | { readonly kind: "begin" }
+  | { readonly type: "begin" }
   /** The sink is open under our fence. `latest`: the committed end. `setAside`: the triples stored with the last dead letters. */
   | {
-      readonly kind: "opened";
+      readonly type: "opened";
       readonly position: Position | undefined;
       readonly latest: Position | undefined;
       readonly setAside: readonly Sequence[];
@@ -103,9 +103,9 @@ export type DeliveryMessage =
       readonly reach?: Position | undefined;
     }
   /** The log may hold more records. A level and not a count (E19). */
-  | { readonly kind: "advanced" }
+  | { readonly type: "advanced" }
   | {
-      readonly kind: "read_records";
+      readonly type: "read_records";
       readonly readId: number;
       readonly items: readonly DeliveryItem[];
       /** A bounded range has no more records after the cursor. */
@@ -113,24 +113,24 @@ export type DeliveryMessage =
       /** The read reached the committed end. `advanced` will tell of more records. */
       readonly isAtEnd?: boolean;
     }
-  | { readonly kind: "read_trimmed"; readonly readId: number; readonly firstOffset: Offset; readonly resume: Position }
+  | { readonly type: "read_trimmed"; readonly readId: number; readonly firstOffset: Offset; readonly resume: Position }
   | {
-      readonly kind: "read_truncated";
+      readonly type: "read_truncated";
       readonly readId: number;
       readonly divergence: Offset;
       readonly resume: Position | undefined;
       readonly canRewind: boolean;
     }
-  | { readonly kind: "read_failed"; readonly readId: number; readonly reason: string; readonly random: number }
-  | { readonly kind: "cut_stored" }
-  | { readonly kind: "wrote"; readonly outcome: WriteOutcome; readonly random: number }
-  | { readonly kind: "positioned"; readonly position: Position | undefined }
-  | { readonly kind: "chain_opened"; readonly last: Sequence | undefined }
-  | { readonly kind: "dead_letters_stored" }
-  | { readonly kind: "rewound"; readonly to: Position | undefined }
+  | { readonly type: "read_failed"; readonly readId: number; readonly reason: string; readonly random: number }
+  | { readonly type: "cut_stored" }
+  | { readonly type: "wrote"; readonly outcome: WriteOutcome; readonly random: number }
+  | { readonly type: "positioned"; readonly position: Position | undefined }
+  | { readonly type: "chain_opened"; readonly last: Sequence | undefined }
+  | { readonly type: "dead_letters_stored" }
+  | { readonly type: "rewound"; readonly to: Position | undefined }
   /** The operation in hand failed; whether it took effect is not known. `random` is in [0, 1). */
   | {
-      readonly kind: "failed";
+      readonly type: "failed";
       readonly reason: string;
       readonly retryAfterMs?: number;
       readonly random: number;
@@ -138,31 +138,29 @@ export type DeliveryMessage =
       readonly needsPerson?: true;
     }
   /** The operation in hand made no step within its deadline, and has not ended yet. */
-  | { readonly kind: "overdue"; readonly overdueMs: number }
-  | { readonly kind: "fenced"; readonly fence: number | undefined }
-  /** A timer of the sink's own. The actor runs it, and the machine ignores it. */
-  | { readonly kind: "sink_timer"; readonly run: () => void }
-  | { readonly kind: "timer"; readonly timerId: number; readonly purpose: TimerPurpose }
-  | { readonly kind: "pause" }
-  | { readonly kind: "resume" }
-  | { readonly kind: "stop" }
-  | { readonly kind: "closed" };
+  | { readonly type: "overdue"; readonly overdueMs: number }
+  | { readonly type: "fenced"; readonly fence: number | undefined }
+  | { readonly type: "timer"; readonly timerId: number; readonly purpose: TimerPurpose }
+  | { readonly type: "pause" }
+  | { readonly type: "resume" }
+  | { readonly type: "stop" }
+  | { readonly type: "closed" };
 
 export type TimerPurpose = "retry" | "read" | "linger" | "stop";
 
 export type DeliveryEffect =
-  | { readonly kind: "open" }
-  | { readonly kind: "read"; readonly readId: number; readonly after: Position | undefined }
-  | { readonly kind: "write"; readonly batch: SinkBatch }
-  | { readonly kind: "ask_position" }
-  | { readonly kind: "store_cut"; readonly cut: RequestCut }
+  | { readonly type: "open" }
+  | { readonly type: "read"; readonly readId: number; readonly after: Position | undefined }
+  | { readonly type: "write"; readonly batch: SinkBatch }
+  | { readonly type: "ask_position" }
+  | { readonly type: "store_cut"; readonly cut: RequestCut }
   /** Tells the operation in hand to end; it still answers with one message (D12). */
-  | { readonly kind: "give_up" }
+  | { readonly type: "give_up" }
   /** `from` is the position that the sink is known to hold. A sink that has moved on since takes nothing back (sink S6). */
-  | { readonly kind: "rewind"; readonly to: Position | undefined; readonly from: Position | undefined }
-  | { readonly kind: "open_chain" }
+  | { readonly type: "rewind"; readonly to: Position | undefined; readonly from: Position | undefined }
+  | { readonly type: "open_chain" }
   | {
-      readonly kind: "append_dead_letters";
+      readonly type: "append_dead_letters";
       readonly letters: readonly DeadLetterDraft[];
       readonly previous: Sequence | undefined;
       /** Sequence of the first letter. The others count on from it. */
@@ -170,10 +168,10 @@ export type DeliveryEffect =
       /** All triples set aside beyond the sink's position, these letters' included. Stored with the letters (D4). */
       readonly setAside: readonly Sequence[];
     }
-  | { readonly kind: "timer"; readonly timerId: number; readonly purpose: TimerPurpose; readonly delayMs: number }
+  | { readonly type: "timer"; readonly timerId: number; readonly purpose: TimerPurpose; readonly delayMs: number }
   /** `isFinal`: the bounded range is done, and no more records will come. */
-  | { readonly kind: "close"; readonly isFinal: boolean }
-  | { readonly kind: "report"; readonly report: DeliveryReport };
+  | { readonly type: "close"; readonly isFinal: boolean }
+  | { readonly type: "report"; readonly report: DeliveryReport };
 
 /** What happened in a delivery, for its observers. */
 export type DeliveryReport =
@@ -277,5 +275,5 @@ export interface DeliveryState {
   timerId: number;
   isLingering: boolean;
   /** The loss that the last read found in place of records. Handled once no batch is in hand. */
-  interruption: Extract<DeliveryMessage, { kind: "read_trimmed" | "read_truncated" }> | undefined;
+  interruption: Extract<DeliveryMessage, { type: "read_trimmed" | "read_truncated" }> | undefined;
 }

@@ -8,7 +8,7 @@ import { adopt, moveTo } from "./delivery_place.ts";
 import { end, occupy, wait } from "./delivery_retry.ts";
 
 type Effects = DeliveryEffect[];
-type Wrote = Extract<DeliveryMessage, { kind: "wrote" }>;
+type Wrote = Extract<DeliveryMessage, { type: "wrote" }>;
 
 export function onWrote(state: DeliveryState, { outcome, random }: Wrote, effects: Effects) {
   switch (outcome.kind) {
@@ -18,7 +18,7 @@ export function onWrote(state: DeliveryState, { outcome, random }: Wrote, effect
     case "fenced":
       return end(state, { kind: "fenced", fence: outcome.fence }, effects);
     case "misplaced":
-      effects.push({ kind: "report", report: { kind: "misplaced", from: state.position, to: outcome.position } });
+      effects.push({ type: "report", report: { kind: "misplaced", from: state.position, to: outcome.position } });
       adopt(state, outcome.position);
       return wait(state, "ask", "the sink stood elsewhere", undefined, random, effects);
     case "rejected":
@@ -33,7 +33,7 @@ export function onPositioned(state: DeliveryState, position: Position | undefine
   const hand = state.hand;
   if (hand !== undefined && comparePositions(position, hand.end) === 0) return onWritten(state, effects);
   if (comparePositions(position, state.position) === 0) return;
-  effects.push({ kind: "report", report: { kind: "misplaced", from: state.position, to: position } });
+  effects.push({ type: "report", report: { kind: "misplaced", from: state.position, to: position } });
   adopt(state, position);
 }
 
@@ -46,7 +46,7 @@ function onWritten(state: DeliveryState, effects: Effects) {
   state.hand = state.behind.shift();
   state.problem = undefined;
   moveTo(state, hand.end);
-  effects.push({ kind: "report", report: { kind: "delivered", batch: describeHand(hand) } });
+  effects.push({ type: "report", report: { kind: "delivered", batch: describeHand(hand) } });
   if (problem !== undefined) onProblem(state, problem.why, problem.random, effects);
 }
 
@@ -113,7 +113,7 @@ function moveOver(
   if (open !== undefined) state.behind.unshift({ ...hand, items: hand.items.slice(count), takenCount: 0 });
   state.hand = { ...hand, items: hand.items.slice(0, count), records: [], end: last.position, takenBeyond: [] };
   state.problem = why === undefined ? undefined : { why, random };
-  occupy(state, "writing", { kind: "write", batch: toSinkBatch(state, state.hand) }, effects); // D2
+  occupy(state, "writing", { type: "write", batch: toSinkBatch(state, state.hand) }, effects); // D2
   return true;
 }
 

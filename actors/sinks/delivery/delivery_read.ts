@@ -34,7 +34,7 @@ export async function readItems(
   const result = await feed.read(input, from, readBytesMax);
   if (result.kind === "truncated" && after === undefined && range !== undefined) {
     parts.log("error", "the log lost the whole range", { ...feed.partition, divergence: result.divergence });
-    return { kind: "read_records", readId, items: [], isEnd: true };
+    return { type: "read_records", readId, items: [], isEnd: true };
   }
   switch (result.kind) {
     case "records": {
@@ -42,21 +42,21 @@ export async function readItems(
       for (const batch of result.batches) items.push(...(await parts.prepare(batch, from)));
       if (range === undefined) {
         const next = (items.at(-1)?.position.offset ?? from?.offset ?? -1) + 1;
-        return { kind: "read_records", readId, items, isAtEnd: next >= feed.committedOffset(input) };
+        return { type: "read_records", readId, items, isAtEnd: next >= feed.committedOffset(input) };
       }
       // After a loss of the log's tail, records at the lost offsets are of a later epoch, and do not belong to the range.
       const within = items.filter((item) => comparePositions(item.position, range.last) <= 0);
-      return { kind: "read_records", readId, items: within, isEnd: within.length === 0 };
+      return { type: "read_records", readId, items: within, isEnd: within.length === 0 };
     }
     case "trimmed": {
       const { epochs } = feed.bounds(input);
       const oldest = epochs[0]?.epoch ?? feed.epoch;
       // If the table no longer names the epoch before, the oldest known epoch stands in: only the offset counts here.
       const resume = positionBefore(epochs, result.firstOffset) ?? position(oldest, result.firstOffset - 1);
-      return { kind: "read_trimmed", readId, firstOffset: result.firstOffset, resume };
+      return { type: "read_trimmed", readId, firstOffset: result.firstOffset, resume };
     }
     case "truncated":
-      return { kind: "read_truncated", readId, divergence: result.divergence, resume: result.resume, canRewind };
+      return { type: "read_truncated", readId, divergence: result.divergence, resume: result.resume, canRewind };
   }
 }
 

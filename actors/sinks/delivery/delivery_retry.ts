@@ -7,7 +7,7 @@ type Effects = DeliveryEffect[];
 /** The operation in hand failed. Each kind of operation has its own next step. */
 export function onFailed(
   state: DeliveryState,
-  { reason, retryAfterMs: afterMs, random, needsPerson }: Extract<DeliveryMessage, { kind: "failed" }>,
+  { reason, retryAfterMs: afterMs, random, needsPerson }: Extract<DeliveryMessage, { type: "failed" }>,
   effects: Effects,
 ) {
   switch (state.occupation) {
@@ -54,8 +54,8 @@ export function wait(
   state.retry = { then, timerId: state.timerId };
   const delayMs = retryDelayMs(state.limits, state.failures, afterMs, random);
   const report = { kind: "retry", what: then, reason, delayMs, ...tracesInHand(state.hand) } as const;
-  effects.push({ kind: "report", report: needsPerson ? { ...report, needsPerson } : report });
-  effects.push({ kind: "timer", timerId: state.timerId, purpose: "retry", delayMs });
+  effects.push({ type: "report", report: needsPerson ? { ...report, needsPerson } : report });
+  effects.push({ type: "timer", timerId: state.timerId, purpose: "retry", delayMs });
 }
 
 /** D12: tells the overdue operation to end, and reports it. Nothing else begins before it has ended. */
@@ -63,9 +63,9 @@ export function onOverdue(state: DeliveryState, overdueMs: number, effects: Effe
   const what = operationOf(state.occupation);
   if (what === undefined) return;
   const reason = `no answer within ${overdueMs} ms: given up, and waited for until it has ended`;
-  effects.push({ kind: "give_up" });
+  effects.push({ type: "give_up" });
   const report = { kind: "retry", what, reason, delayMs: 0, ...tracesInHand(state.hand) } as const;
-  effects.push({ kind: "report", report });
+  effects.push({ type: "report", report });
 }
 
 function operationOf(occupation: Occupation): string | undefined {
@@ -94,7 +94,7 @@ function operationOf(occupation: Occupation): string | undefined {
   }
 }
 
-type Timer = Extract<DeliveryMessage, { kind: "timer" }>;
+type Timer = Extract<DeliveryMessage, { type: "timer" }>;
 
 export function onTimer(state: DeliveryState, message: Timer, effects: Effects) {
   switch (message.purpose) {
@@ -119,11 +119,11 @@ function retry(state: DeliveryState, then: Then, effects: Effects) {
   state.retry = undefined;
   switch (then) {
     case "open":
-      return occupy(state, "opening", { kind: "open" }, effects);
+      return occupy(state, "opening", { type: "open" }, effects);
     case "ask":
-      return occupy(state, "asking", { kind: "ask_position" }, effects);
+      return occupy(state, "asking", { type: "ask_position" }, effects);
     case "rewind":
-      return occupy(state, "rewinding", { kind: "rewind", to: state.cursor, from: state.position }, effects);
+      return occupy(state, "rewinding", { type: "rewind", to: state.cursor, from: state.position }, effects);
     case "write":
       state.occupation = "idle";
       return;
@@ -148,7 +148,7 @@ export function onStop(state: DeliveryState, effects: Effects) {
     case "opening_chain":
     case "setting_aside":
     case "rewinding":
-      effects.push({ kind: "timer", timerId: 0, purpose: "stop", delayMs: state.limits.stopTimeoutMs });
+      effects.push({ type: "timer", timerId: 0, purpose: "stop", delayMs: state.limits.stopTimeoutMs });
   }
 }
 
@@ -158,13 +158,13 @@ export function end(state: DeliveryState, ending: Ending, effects: Effects) {
   if (state.occupation === "closing") return;
   state.occupation = "closing";
   state.retry = undefined;
-  effects.push({ kind: "report", report: ending }, { kind: "close", isFinal: false });
+  effects.push({ type: "report", report: ending }, { type: "close", isFinal: false });
 }
 
 /** D9: `completed` is reported once the sink is closed, as the sink hands out its last records when it closes. */
 export function complete(state: DeliveryState, effects: Effects) {
   state.isCompleting = true;
-  occupy(state, "closing", { kind: "close", isFinal: true }, effects);
+  occupy(state, "closing", { type: "close", isFinal: true }, effects);
 }
 
 export function occupy(state: DeliveryState, occupation: Occupation, effect: DeliveryEffect, effects: Effects) {

@@ -1,7 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {
-  initialOutbox,
+  createOutbox,
   type OutboxEffect,
   type OutboxMessage,
   type OutboxOutput,
@@ -31,7 +31,7 @@ class ModelPartition {
     return this.outputs.at(-1)?.sequence;
   }
 
-  append(effect: Extract<OutboxEffect, { kind: "append" }>, state: number): void {
+  append(effect: Extract<OutboxEffect, { type: "append" }>, state: number): void {
     const fits = compareSequences(effect.previous, this.last()) === 0;
     if (effect.outputs.length > 0 && !fits) throw new Refused("gap");
     for (const output of effect.outputs) this.outputs.push(output as (typeof this.outputs)[number]);
@@ -50,31 +50,31 @@ function simulate(seed: number, bug: Bug): ModelPartition {
   const produce = (count: number) => {
     for (let n = 0; n < count; n += 1) log.inputs.push(position(5 + Math.floor(end / 40), end++));
   };
-  let state = initialOutbox();
+  let state = createOutbox();
   let memory = 0;
   let read: readonly Position[] = [];
   let steps = 0;
   const isStateSmall = random() < 0.5;
-  let queue: OutboxMessage[] = [{ kind: "begin" }];
+  let queue: OutboxMessage[] = [{ type: "begin" }];
   const crash = () => {
-    state = initialOutbox();
+    state = createOutbox();
     memory = 0;
-    queue = [{ kind: "begin" }];
+    queue = [{ type: "begin" }];
   };
   const perform = (effect: OutboxEffect): OutboxMessage | undefined => {
-    switch (effect.kind) {
+    switch (effect.type) {
       case "open": {
         memory = log.snapshot;
         const progress =
           bug === "restores without its position"
             ? { ...log.progress, snapshotAt: log.progress.covered }
             : log.progress;
-        return { kind: "opened", progress, last: log.last() };
+        return { type: "opened", progress, last: log.last() };
       }
       case "read": {
         const from = log.inputs.findIndex((at) => comparePositions(at, effect.after) > 0);
         read = from < 0 ? [] : log.inputs.slice(from, from + 1 + Math.floor(random() * 7));
-        return { kind: "read_records", end: read.at(-1) };
+        return { type: "read_records", end: read.at(-1) };
       }
       case "run": {
         const outputs = read.flatMap((at): OutboxOutput[] => {
@@ -85,16 +85,16 @@ function simulate(seed: number, bug: Bug): ModelPartition {
             event: { seen: memory, label: random() },
           }));
         });
-        return { kind: "ran", end: read.at(-1) as Position, inputs: read.length, outputs, isStateSmall };
+        return { type: "ran", end: read.at(-1) as Position, inputs: read.length, outputs, isStateSmall };
       }
       case "append":
         log.append(bug === "appends without progress" ? { ...effect, progress: log.progress } : effect, memory);
-        return { kind: "appended" };
+        return { type: "appended" };
       case "forget_state":
         memory = 0;
         return undefined;
       case "wait":
-        return { kind: "retry_due" };
+        return { type: "retry_due" };
       case "report":
         return undefined;
     }
@@ -104,14 +104,14 @@ function simulate(seed: number, bug: Bug): ModelPartition {
     steps += 1;
     if (log.inputs.length < 150 && random() < 0.3) {
       produce(Math.floor(random() * 10));
-      queue.push({ kind: "advanced" });
+      queue.push({ type: "advanced" });
     }
     const message = queue.shift();
     if (message === undefined) {
       if (log.inputs.length >= 150) break;
       continue;
     }
-    const stepped = bug === "keeps outputs of a replay" && message.kind === "ran" ? forget(state) : state;
+    const stepped = bug === "keeps outputs of a replay" && message.type === "ran" ? forget(state) : state;
     const [next, effects] = stepOutbox(stepped, message);
     state = next;
     for (const effect of effects) {
@@ -125,15 +125,15 @@ function simulate(seed: number, bug: Bug): ModelPartition {
         crash(); // after it, its answer lost
         break;
       }
-      const isCall = effect.kind === "append" || effect.kind === "read" || effect.kind === "open";
-      if (fault < 0.08 && isCall) queue.push({ kind: "failed", reason: "the answer was lost", random: random() });
+      const isCall = effect.type === "append" || effect.type === "read" || effect.type === "open";
+      if (fault < 0.08 && isCall) queue.push({ type: "failed", reason: "the answer was lost", random: random() });
       else if (answer !== undefined) queue.push(answer);
     }
   }
   return log;
 }
 
-function forget(state: ReturnType<typeof initialOutbox>): ReturnType<typeof initialOutbox> {
+function forget(state: ReturnType<typeof createOutbox>): ReturnType<typeof createOutbox> {
   return { ...state, covered: undefined };
 }
 
@@ -179,45 +179,45 @@ for (const bug of ["restores without its position", "appends without progress", 
 
 /** A machine that waits for the answer to an append of one output, of the input at 5/0. */
 function appending() {
-  const [state] = stepOutbox(initialOutbox(), { kind: "begin" });
-  const tell = (message: OutboxMessage) => stepOutbox(state, message)[1].map(({ kind }) => kind);
-  tell({ kind: "opened", progress: { covered: undefined, snapshotAt: undefined }, last: undefined });
-  tell({ kind: "read_records", end: position(5, 0) });
+  const [state] = stepOutbox(createOutbox(), { type: "begin" });
+  const tell = (message: OutboxMessage) => stepOutbox(state, message)[1].map(({ type }) => type);
+  tell({ type: "opened", progress: { covered: undefined, snapshotAt: undefined }, last: undefined });
+  tell({ type: "read_records", end: position(5, 0) });
   const outputs = [{ sequence: [5, 0, 0], event: {} }] as const;
-  const effects = tell({ kind: "ran", end: position(5, 0), inputs: 1, outputs, isStateSmall: true });
+  const effects = tell({ type: "ran", end: position(5, 0), inputs: 1, outputs, isStateSmall: true });
   assert.equal(effects, ["append"]);
   return tell;
 }
 
 test("B4: no input is read while an append is in flight", () => {
   const tell = appending();
-  assert.equal(tell({ kind: "advanced" }), []);
-  assert.equal(tell({ kind: "appended" }), ["report", "read"]);
+  assert.equal(tell({ type: "advanced" }), []);
+  assert.equal(tell({ type: "appended" }), ["report", "read"]);
 });
 
 test("B3: after a failed append the state is restored before an input is read", () => {
   const tell = appending();
-  assert.equal(tell({ kind: "failed", reason: "the answer was lost", random: 0 }), ["report", "wait"]);
-  assert.equal(tell({ kind: "advanced" }), []);
-  assert.equal(tell({ kind: "retry_due" }), ["open"]);
-  assert.equal(tell({ kind: "advanced" }), []);
+  assert.equal(tell({ type: "failed", reason: "the answer was lost", random: 0 }), ["report", "wait"]);
+  assert.equal(tell({ type: "advanced" }), []);
+  assert.equal(tell({ type: "retry_due" }), ["open"]);
+  assert.equal(tell({ type: "advanced" }), []);
 });
 
 test("B5: where the input lost its tail, the state is dropped and rebuilt from the inputs that are left", () => {
-  const [state] = stepOutbox(initialOutbox(), { kind: "begin" });
+  const [state] = stepOutbox(createOutbox(), { type: "begin" });
   stepOutbox(state, {
-    kind: "opened",
+    type: "opened",
     progress: { covered: position(5, 20), snapshotAt: position(5, 20) },
     last: [5, 20, 0],
   });
-  const [, effects] = stepOutbox(state, { kind: "read_truncated", divergence: 10, resume: position(5, 9) });
+  const [, effects] = stepOutbox(state, { type: "read_truncated", divergence: 10, resume: position(5, 9) });
   assert.equal(
-    effects.map((effect) => effect.kind),
+    effects.map((effect) => effect.type),
     ["report", "forget_state", "read"],
   );
   assert.equal(state.covered, position(5, 9));
-  const read = effects.find((effect) => effect.kind === "read");
-  assert.is(read?.kind === "read" ? read.after : "none", undefined);
+  const read = effects.find((effect) => effect.type === "read");
+  assert.is(read?.type === "read" ? read.after : "none", undefined);
 });
 
 test.run();

@@ -3,7 +3,7 @@
  * every effect may be slow, fail, take place unseen, or be cut off by a crash. One seed is one history.
  */
 
-import { deliveryStep, initialDelivery } from "../../../actors/sinks/delivery/delivery_machine.ts";
+import { createDelivery, stepDelivery } from "../../../actors/sinks/delivery/delivery_machine.ts";
 import {
   DELIVERY_LIMITS,
   type DeliveryEffect,
@@ -93,14 +93,14 @@ export class DeliveryWorld {
     this.bug = bug;
     this.canTruncate = canTruncate;
     this.state = this.fresh();
-    this.tell({ kind: "begin" });
+    this.tell({ type: "begin" });
   }
 
   run(steps: number): void {
     for (let step = 0; step < steps && this.problems.length === 0; step += 1) this.stepOnce();
     this.isCalm = true;
     this.tasks = this.tasks.filter((task) => !task.isOrphan);
-    this.tell({ kind: "resume" });
+    this.tell({ type: "resume" });
     this.append(3);
     for (let step = 0; step < 20_000 && this.tasks.length > 0 && this.problems.length === 0; step += 1)
       this.performOne();
@@ -114,7 +114,7 @@ export class DeliveryWorld {
       readAheadBytesMax: 800,
       rejectTriesMax: 2,
     };
-    return initialDelivery({ ...limits, lingerMs: this.random.chance(0.3) ? 5 : 0 }, "earliest");
+    return createDelivery({ ...limits, lingerMs: this.random.chance(0.3) ? 5 : 0 }, "earliest");
   }
 
   private stepOnce(): void {
@@ -123,7 +123,7 @@ export class DeliveryWorld {
     if (dice < 0.12) this.append(1 + this.random.below(5));
     else if (dice < 0.14) this.crash();
     else if (dice < 0.15 && this.canTruncate) this.loseTail();
-    else if (dice < 0.16) this.tell({ kind: this.random.chance(0.5) ? "pause" : "resume" });
+    else if (dice < 0.16) this.tell({ type: this.random.chance(0.5) ? "pause" : "resume" });
     else this.performOne();
   }
 
@@ -142,7 +142,7 @@ export class DeliveryWorld {
       this.nextId += 1;
     }
     if (this.backup === undefined || this.random.chance(0.1)) this.backup = structuredClone(this.store);
-    this.tell({ kind: "advanced" });
+    this.tell({ type: "advanced" });
   }
 
   /** The owner dies at once; what it had sent on its way may still arrive. */
@@ -151,7 +151,7 @@ export class DeliveryWorld {
     this.owner += 1;
     this.tasks = this.tasks.filter(mayBeLate).map((task) => ({ ...task, isOrphan: true }));
     this.state = this.fresh();
-    this.tell({ kind: "begin" });
+    this.tell({ type: "begin" });
   }
 
   private loseTail(): void {
@@ -166,19 +166,19 @@ export class DeliveryWorld {
 
   private tell(original: DeliveryMessage): void {
     const message = this.bug.message?.(this.state, original, this.owner) ?? original;
-    const [state, effects] = deliveryStep(this.state, message, this.nowMs);
+    const [state, effects] = stepDelivery(this.state, message, this.nowMs);
     this.state = state;
     for (const effect of effects) {
-      if (effect.kind === "report") this.hear(effect.report);
+      if (effect.type === "report") this.hear(effect.report);
       else this.tasks.push({ effect, owner: this.owner, isOrphan: false });
     }
     const busy = this.tasks.filter(
-      ({ effect, isOrphan }) => !isOrphan && effect.kind !== "timer" && effect.kind !== "read",
+      ({ effect, isOrphan }) => !isOrphan && effect.type !== "timer" && effect.type !== "read",
     );
     if (busy.length > 1) this.problems.push("two operations on the sink at once");
   }
 
-  private hear(report: Extract<DeliveryEffect, { kind: "report" }>["report"]): void {
+  private hear(report: Extract<DeliveryEffect, { type: "report" }>["report"]): void {
     if (report.kind === "delivered" && !this.sink.held.has(key(report.batch.end))) {
       this.problems.push(`said to be delivered, but the sink never stood at ${key(report.batch.end)}`);
     }
@@ -199,51 +199,51 @@ export class DeliveryWorld {
       return;
     }
     const { effect } = task;
-    const isFallible = effect.kind !== "timer" && effect.kind !== "close";
+    const isFallible = effect.type !== "timer" && effect.type !== "close";
     // Rewinds are seldom: they fail the oftener.
-    if (this.isCalm || !isFallible || this.random.chance(effect.kind === "rewind" ? 0.4 : 0.75)) {
+    if (this.isCalm || !isFallible || this.random.chance(effect.type === "rewind" ? 0.4 : 0.75)) {
       const answer = this.perform(task);
       if (answer !== undefined) this.tell(answer);
       return;
     }
     const dice = this.random.next();
-    this.count(`${effect.kind} failed`);
+    this.count(`${effect.type} failed`);
     if (dice < 0.4)
       this.perform(task); // took place, the answer is lost
-    else if (dice < (effect.kind === "rewind" ? 1 : 0.6) && mayBeLate(task))
+    else if (dice < (effect.type === "rewind" ? 1 : 0.6) && mayBeLate(task))
       this.tasks.push({ ...task, isOrphan: true }); // takes place later
     const failure = { reason: "away", random: this.random.next() };
     this.tell(
-      effect.kind === "read"
-        ? { kind: "read_failed", readId: effect.readId, ...failure }
-        : { kind: "failed", ...failure },
+      effect.type === "read"
+        ? { type: "read_failed", readId: effect.readId, ...failure }
+        : { type: "failed", ...failure },
     );
   }
 
   private perform(task: Task): DeliveryMessage | undefined {
     const effect = this.bug.effect?.(task.effect) ?? task.effect;
-    switch (effect.kind) {
+    switch (effect.type) {
       case "open":
         this.sink.fence = Math.max(this.sink.fence, task.owner);
-        return { kind: "opened", position: this.sink.position, latest: undefined, setAside: this.store.setAside };
+        return { type: "opened", position: this.sink.position, latest: undefined, setAside: this.store.setAside };
       case "read":
         return this.read(effect.readId, effect.after);
       case "write":
-        return { kind: "wrote", outcome: this.write(effect.batch, task.owner), random: this.random.next() };
+        return { type: "wrote", outcome: this.write(effect.batch, task.owner), random: this.random.next() };
       case "ask_position":
-        return { kind: "positioned", position: this.sink.position };
+        return { type: "positioned", position: this.sink.position };
       case "rewind":
         this.rewind(effect.to, effect.from, task);
-        return { kind: "rewound", to: this.sink.position };
+        return { type: "rewound", to: this.sink.position };
       case "open_chain":
-        return { kind: "chain_opened", last: this.store.chainLast };
+        return { type: "chain_opened", last: this.store.chainLast };
       case "append_dead_letters":
         return this.storeLetters(effect);
       case "timer":
         this.nowMs += effect.delayMs;
-        return { kind: "timer", timerId: effect.timerId, purpose: effect.purpose };
+        return { type: "timer", timerId: effect.timerId, purpose: effect.purpose };
       case "close":
-        return { kind: "closed" };
+        return { type: "closed" };
       case "report":
         return undefined;
     }
@@ -262,16 +262,16 @@ export class DeliveryWorld {
     sink.position = to;
   }
 
-  private storeLetters(effect: Extract<DeliveryEffect, { kind: "append_dead_letters" }>): DeliveryMessage {
+  private storeLetters(effect: Extract<DeliveryEffect, { type: "append_dead_letters" }>): DeliveryMessage {
     if (effect.letters.length === 0) throw new Error("an empty append of dead letters");
     const last: Sequence = [0, effect.first[1] + effect.letters.length - 1, 0];
-    if (compareSequences(last, this.store.chainLast) <= 0) return { kind: "dead_letters_stored" };
+    if (compareSequences(last, this.store.chainLast) <= 0) return { type: "dead_letters_stored" };
     if (compareSequences(effect.previous, this.store.chainLast) !== 0)
-      return { kind: "failed", reason: "gap", random: 0 };
+      return { type: "failed", reason: "gap", random: 0 };
     if (this.bug.drops?.(effect) !== true) this.store.letters.push(...effect.letters);
     this.store.chainLast = last;
     this.store.setAside = effect.setAside;
-    return { kind: "dead_letters_stored" };
+    return { type: "dead_letters_stored" };
   }
 
   private read(readId: number, after: Position | undefined): DeliveryMessage {
@@ -281,11 +281,11 @@ export class DeliveryWorld {
       const before = epochAt(epochs, judgement.divergence - 1);
       const resume =
         judgement.divergence === 0 || before === undefined ? undefined : position(before, judgement.divergence - 1);
-      return { kind: "read_truncated", readId, divergence: judgement.divergence, resume, canRewind: true };
+      return { type: "read_truncated", readId, divergence: judgement.divergence, resume, canRewind: true };
     }
     const from = after === undefined ? 0 : after.offset + 1;
     const items = records.slice(from, from + 1 + this.random.below(8)).map((record) => this.prepare(record));
-    return { kind: "read_records", readId, items };
+    return { type: "read_records", readId, items };
   }
 
   private prepare(record: LogRecord): DeliveryItem {
@@ -354,7 +354,7 @@ export class DeliveryWorld {
   }
 }
 
-const mayBeLate = ({ effect }: Task): boolean => effect.kind === "write" || effect.kind === "rewind";
+const mayBeLate = ({ effect }: Task): boolean => effect.type === "write" || effect.type === "rewind";
 
 function outputsOf({ kind }: LogRecord): number {
   if (kind === "filtered" || kind === "failing") return 0;

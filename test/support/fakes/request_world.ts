@@ -3,7 +3,7 @@
  * that is not transactional. Requests are slow, are refused, answered in part, lost on either side, and arrive late; calls are
  * given up; nodes die, and begin again with another number of records a request. One seed is one history.
  */
-import { deliveryStep, initialDelivery } from "../../../actors/sinks/delivery/delivery_machine.ts";
+import { createDelivery, stepDelivery } from "../../../actors/sinks/delivery/delivery_machine.ts";
 import {
   DELIVERY_LIMITS,
   type DeliveryEffect,
@@ -75,7 +75,7 @@ export class RequestWorld {
     this.bug = bug;
     this.answersInPart = answersInPart;
     this.state = this.fresh();
-    this.tell({ kind: "begin" });
+    this.tell({ type: "begin" });
   }
 
   run(steps: number): void {
@@ -91,7 +91,7 @@ export class RequestWorld {
     this.size = this.random.chance(0.3) ? 1 : 2 + this.random.below(5);
     this.answered = new Set();
     const limits = { ...DELIVERY_LIMITS, recordsMax: 1 + this.random.below(12), readAheadBytesMax: 600 };
-    return initialDelivery({ ...limits, rejectTriesMax: 2, recordsPerRequest: this.size }, "earliest");
+    return createDelivery({ ...limits, rejectTriesMax: 2, recordsPerRequest: this.size }, "earliest");
   }
 
   private stepOnce(): void {
@@ -115,35 +115,35 @@ export class RequestWorld {
       const outputs = kind === "filtered" || kind === "failing" ? 0 : kind === "many" ? 2 + this.random.below(8) : 1;
       this.records.push({ position: position(this.owner, this.records.length), kind, outputs });
     }
-    this.tell({ kind: "advanced" });
+    this.tell({ type: "advanced" });
   }
 
   /** The node dies; the request that was under way may arrive at any later time. */
   private crash(): void {
     this.count(`crash while ${this.state.occupation}`);
-    const write = this.tasks.find(({ effect }) => effect.kind === "write");
-    if (write?.effect.kind === "write" && write.sent < write.effect.batch.records.length) {
+    const write = this.tasks.find(({ effect }) => effect.type === "write");
+    if (write?.effect.type === "write" && write.sent < write.effect.batch.records.length) {
       const request = nextRequest(write, write.effect.batch);
       if (!request.some(isInexpressible) && this.random.chance(0.5)) this.late.push(request);
     }
     this.owner += 1;
     this.tasks = [];
     this.state = this.fresh();
-    this.tell({ kind: "begin" });
+    this.tell({ type: "begin" });
   }
 
   private beOverdue(): void {
     if (!this.tasks.some(isOperation)) return;
     this.count("overdue");
-    this.tell({ kind: "overdue", overdueMs: 1_000 });
+    this.tell({ type: "overdue", overdueMs: 1_000 });
   }
 
   private tell(original: DeliveryMessage): void {
-    const [state, effects] = deliveryStep(this.state, this.bug.message?.(original) ?? original, this.nowMs);
+    const [state, effects] = stepDelivery(this.state, this.bug.message?.(original) ?? original, this.nowMs);
     this.state = state;
     for (const effect of effects) {
-      if (effect.kind === "report") continue;
-      if (effect.kind === "give_up") {
+      if (effect.type === "report") continue;
+      if (effect.type === "give_up") {
         for (const task of this.tasks) if (isOperation(task)) task.isGivenUp = true;
       } else this.tasks.push({ effect, sent: 0, requests: 0, isGivenUp: false });
     }
@@ -155,15 +155,15 @@ export class RequestWorld {
     const task = this.tasks[at];
     if (task === undefined) return;
     const { effect } = task;
-    if (effect.kind === "write") {
+    if (effect.type === "write") {
       const outcome = this.writeOn(task, effect.batch);
       if (outcome === undefined) return; // Its next request is another step.
       this.tasks.splice(at, 1);
-      this.tell({ kind: "wrote", outcome, random: this.random.next() });
+      this.tell({ type: "wrote", outcome, random: this.random.next() });
       return;
     }
     this.tasks.splice(at, 1);
-    const isFallible = effect.kind !== "timer" && effect.kind !== "close";
+    const isFallible = effect.type !== "timer" && effect.type !== "close";
     const fails = isFallible && !this.isCalm && (task.isGivenUp || this.random.chance(0.1));
     // Where the answer is lost, the effect took place.
     const answer = !fails || this.random.chance(0.5) ? this.perform(effect) : undefined;
@@ -171,35 +171,35 @@ export class RequestWorld {
       if (answer !== undefined) this.tell(answer);
       return;
     }
-    this.count(`${effect.kind} failed`);
+    this.count(`${effect.type} failed`);
     const failure = { reason: "away", random: this.random.next() };
-    if (effect.kind === "read") this.tell({ kind: "read_failed", readId: effect.readId, ...failure });
-    else this.tell({ kind: "failed", ...failure });
+    if (effect.type === "read") this.tell({ type: "read_failed", readId: effect.readId, ...failure });
+    else this.tell({ type: "failed", ...failure });
   }
 
   private perform(effect: DeliveryEffect): DeliveryMessage | undefined {
-    switch (effect.kind) {
+    switch (effect.type) {
       case "open": {
         const cut = this.cut === undefined ? {} : { cut: this.cut };
         const reach = this.records[Math.min(this.records.length, (this.stored?.offset ?? -1) + 1 + 12) - 1]?.position;
-        return { kind: "opened", position: this.stored, latest: undefined, setAside: this.setAside, reach, ...cut };
+        return { type: "opened", position: this.stored, latest: undefined, setAside: this.setAside, reach, ...cut };
       }
       case "read":
         return this.read(effect.readId, effect.after);
       case "store_cut":
         if (this.bug.drops?.(effect) !== true) this.cut = effect.cut;
-        return { kind: "cut_stored" };
+        return { type: "cut_stored" };
       case "ask_position":
-        return { kind: "positioned", position: this.stored };
+        return { type: "positioned", position: this.stored };
       case "open_chain":
-        return { kind: "chain_opened", last: this.chainLast };
+        return { type: "chain_opened", last: this.chainLast };
       case "append_dead_letters":
         return this.storeLetters(effect);
       case "timer":
         this.nowMs += effect.delayMs;
-        return { kind: "timer", timerId: effect.timerId, purpose: effect.purpose };
+        return { type: "timer", timerId: effect.timerId, purpose: effect.purpose };
       case "close":
-        return { kind: "closed" };
+        return { type: "closed" };
       case "write":
       case "rewind":
       case "give_up":
@@ -282,14 +282,14 @@ export class RequestWorld {
     return failed;
   }
 
-  private storeLetters(effect: Extract<DeliveryEffect, { kind: "append_dead_letters" }>): DeliveryMessage {
+  private storeLetters(effect: Extract<DeliveryEffect, { type: "append_dead_letters" }>): DeliveryMessage {
     const last: Sequence = [0, effect.first[1] + effect.letters.length - 1, 0];
-    if (compareSequences(last, this.chainLast) <= 0) return { kind: "dead_letters_stored" };
-    if (compareSequences(effect.previous, this.chainLast) !== 0) return { kind: "failed", reason: "gap", random: 0 };
+    if (compareSequences(last, this.chainLast) <= 0) return { type: "dead_letters_stored" };
+    if (compareSequences(effect.previous, this.chainLast) !== 0) return { type: "failed", reason: "gap", random: 0 };
     this.letters.push(...effect.letters.map(({ triple }) => triple.join("/")));
     this.chainLast = last;
     this.setAside = effect.setAside;
-    return { kind: "dead_letters_stored" };
+    return { type: "dead_letters_stored" };
   }
 
   private read(readId: number, after: Position | undefined): DeliveryMessage {
@@ -302,7 +302,7 @@ export class RequestWorld {
       if (kind !== "failing") return made;
       return { ...made, failure: { code: "STEP_FAILED", path: "", reason: "bad", event: { kind } } };
     });
-    return { kind: "read_records", readId, items, isAtEnd: from + items.length >= this.records.length };
+    return { type: "read_records", readId, items, isAtEnd: from + items.length >= this.records.length };
   }
 
   private judge(): void {
@@ -328,7 +328,7 @@ export class RequestWorld {
 const away = (reason: string) => ({ kind: "unavailable", reason }) as const;
 
 const isOperation = ({ effect }: Task): boolean =>
-  effect.kind !== "timer" && effect.kind !== "read" && effect.kind !== "report";
+  effect.type !== "timer" && effect.type !== "read" && effect.type !== "report";
 
 /** Every output of a record, and its failure. */
 const namesOf = ({ position: at, kind, outputs }: LogRecord): string[] =>

@@ -33,8 +33,6 @@ interface Setup<Options> {
   readonly range?: DeliveryRange;
   readonly operationTimeoutMs?: number;
   readonly limits?: Partial<DeliveryLimits>;
-  /** Messages in the mailbox when the actor starts, as a restart keeps them. */
-  readonly kept?: readonly DeliveryMessage[];
 }
 
 async function deliver<Options>(partition: FakePartition, owner: number, setup: Setup<Options>) {
@@ -73,13 +71,7 @@ async function deliver<Options>(partition: FakePartition, owner: number, setup: 
     ...(setup.range === undefined ? {} : { range: setup.range }),
   };
   const definition = deliveryActor(options);
-  const actor = await startActor<DeliveryMessage>({
-    ...definition,
-    start: (context) => {
-      for (const message of setup.kept ?? []) context.self.tell(message);
-      return definition.start(context);
-    },
-  });
+  const actor = await startActor<DeliveryMessage>(definition);
   const standsAt = (offset: number) =>
     reports.some((report) => report.kind === "delivered" && report.batch.end.offset === offset);
   return { actor, reports, standsAt };
@@ -285,20 +277,6 @@ test("a segment of the file sink closes at its age while the partition is quiet,
   } finally {
     rmSync(directory, { recursive: true });
   }
-});
-
-test("a restarted actor ignores answers to its earlier life, and opens its sink first", async () => {
-  const partition = new FakePartition();
-  partition.store("records", 1, [{ id: 0 }]);
-  const { sink, records } = collectingSink("idempotent");
-  const kept: DeliveryMessage[] = [
-    { kind: "wrote", outcome: { kind: "written" }, random: 0 },
-    { kind: "failed", reason: "late", random: 0 },
-  ];
-  const { actor, standsAt } = await deliver(partition, 1, { sink, sinkOptions: {}, kept });
-  await actor.until(() => standsAt(0));
-  assert.equal(ids(records), [0]);
-  await actor.stop();
 });
 
 /** A sink whose `write` is the test's. Counts the calls that are under way at once. */

@@ -1,6 +1,6 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { deliveryStep, initialDelivery } from "../../../../actors/sinks/delivery/delivery_machine.ts";
+import { createDelivery, stepDelivery } from "../../../../actors/sinks/delivery/delivery_machine.ts";
 import {
   DELIVERY_LIMITS,
   type DeliveryEffect,
@@ -11,19 +11,19 @@ import type { TakenOutcome } from "../../../../actors/sinks/sink.ts";
 import { epoch, offset, position } from "../../../../protocols/position.ts";
 
 function script(limits: Partial<DeliveryLimits> = {}) {
-  let state = initialDelivery({ ...DELIVERY_LIMITS, ...limits }, "earliest");
+  let state = createDelivery({ ...DELIVERY_LIMITS, ...limits }, "earliest");
   return (message: DeliveryMessage, nowMs = 0): DeliveryEffect[] => {
-    const [next, effects] = deliveryStep(state, message, nowMs);
+    const [next, effects] = stepDelivery(state, message, nowMs);
     state = next;
-    return effects.filter(({ kind }) => kind !== "report");
+    return effects.filter(({ type }) => type !== "report");
   };
 }
 
-const OPENED: DeliveryMessage = { kind: "opened", position: undefined, latest: undefined, setAside: [] };
-const WRITTEN: DeliveryMessage = { kind: "wrote", outcome: { kind: "written" }, random: 0 };
+const OPENED: DeliveryMessage = { type: "opened", position: undefined, latest: undefined, setAside: [] };
+const WRITTEN: DeliveryMessage = { type: "wrote", outcome: { kind: "written" }, random: 0 };
 
 const records = (readId: number, from: number, to: number): DeliveryMessage => ({
-  kind: "read_records",
+  type: "read_records",
   readId,
   items: Array.from({ length: to - from + 1 }, (_, index) => ({
     position: position(1, from + index),
@@ -38,44 +38,44 @@ const lastRecords = (readId: number, from: number, to: number): DeliveryMessage 
   return { ...records(readId, from, to), isAtEnd: true } as DeliveryMessage;
 };
 
-const kinds = (effects: readonly DeliveryEffect[]) => effects.map(({ kind }) => kind);
+const kinds = (effects: readonly DeliveryEffect[]) => effects.map(({ type }) => type);
 
 test("D1: the sink is opened before any record is read, and reading begins at its position", () => {
   const tell = script();
-  assert.equal(tell({ kind: "begin" }), [{ kind: "open" }]);
-  assert.equal(tell({ kind: "advanced" }), []);
-  assert.equal(tell({ ...OPENED, position: position(3, 7) }), [{ kind: "read", readId: 1, after: position(3, 7) }]);
+  assert.equal(tell({ type: "begin" }), [{ type: "open" }]);
+  assert.equal(tell({ type: "advanced" }), []);
+  assert.equal(tell({ ...OPENED, position: position(3, 7) }), [{ type: "read", readId: 1, after: position(3, 7) }]);
 });
 
 test("a busy partition is read at intervals, so that its records share a write; a quiet one is read at once", () => {
   const tell = script({ gatherMs: 10 });
-  tell({ kind: "begin" }, 1_000);
+  tell({ type: "begin" }, 1_000);
   tell(OPENED, 1_000);
   tell(lastRecords(1, 0, 0), 1_001);
   tell(WRITTEN, 1_002);
-  assert.equal(tell({ kind: "advanced" }, 1_003), [{ kind: "timer", timerId: 0, purpose: "read", delayMs: 7 }]);
-  assert.equal(tell({ kind: "advanced" }, 1_004), [], "one timer is enough");
-  const due = tell({ kind: "timer", timerId: 0, purpose: "read" }, 900); // whatever the clock says
-  assert.equal(due, [{ kind: "read", readId: 2, after: position(1, 0) }]);
+  assert.equal(tell({ type: "advanced" }, 1_003), [{ type: "timer", timerId: 0, purpose: "read", delayMs: 7 }]);
+  assert.equal(tell({ type: "advanced" }, 1_004), [], "one timer is enough");
+  const due = tell({ type: "timer", timerId: 0, purpose: "read" }, 900); // whatever the clock says
+  assert.equal(due, [{ type: "read", readId: 2, after: position(1, 0) }]);
   tell(lastRecords(2, 1, 5), 1_011);
   tell(WRITTEN, 1_012);
-  assert.equal(kinds(tell({ kind: "advanced" }, 1_500)), ["read"]);
+  assert.equal(kinds(tell({ type: "advanced" }, 1_500)), ["read"]);
 });
 
 test("a read that found the end is not repeated before the log has more records", () => {
   const tell = script({ gatherMs: 0 });
-  tell({ kind: "begin" });
+  tell({ type: "begin" });
   tell(OPENED);
   assert.equal(kinds(tell(lastRecords(1, 0, 0))), ["write"]);
   assert.equal(kinds(tell(WRITTEN)), []);
-  assert.equal(kinds(tell({ kind: "advanced" })), ["read"]);
-  tell({ kind: "advanced" }); // while the read is under way
+  assert.equal(kinds(tell({ type: "advanced" })), ["read"]);
+  tell({ type: "advanced" }); // while the read is under way
   assert.equal(kinds(tell(lastRecords(2, 1, 1))), ["write", "read"]);
 });
 
 test("a delivery that lags reads without a pause", () => {
   const tell = script({ gatherMs: 10 });
-  tell({ kind: "begin" }, 1_000);
+  tell({ type: "begin" }, 1_000);
   tell(OPENED, 1_000);
   assert.equal(kinds(tell(records(1, 0, 9), 1_001)), ["write", "read"]);
 });
@@ -86,106 +86,106 @@ test("D3: after a write of unknown outcome the sink's position is asked, and dec
     [position(1, 1), "read"],
   ] as const) {
     const tell = script();
-    tell({ kind: "begin" });
+    tell({ type: "begin" });
     tell(OPENED);
     tell(records(1, 0, 1));
-    const [timer] = tell({ kind: "failed", reason: "away", random: 0 });
-    if (timer?.kind !== "timer") throw new Error("no retry");
-    assert.equal(kinds(tell({ kind: "timer", timerId: timer.timerId, purpose: "retry" })), ["ask_position"]);
-    const next = kinds(tell({ kind: "positioned", position: stood }));
+    const [timer] = tell({ type: "failed", reason: "away", random: 0 });
+    if (timer?.type !== "timer") throw new Error("no retry");
+    assert.equal(kinds(tell({ type: "timer", timerId: timer.timerId, purpose: "retry" })), ["ask_position"]);
+    const next = kinds(tell({ type: "positioned", position: stood }));
     assert.is(next[0] ?? "read", expected);
   }
 });
 
 test("retries wait longer each time, up to a limit, and at least as long as the sink asks", () => {
   const tell = script({ retryFirstMs: 100, retryMaxMs: 350 });
-  tell({ kind: "begin" });
+  tell({ type: "begin" });
   const delays = [undefined, undefined, undefined, 9_000].map((retryAfterMs) => {
-    const failed = { kind: "failed", reason: "away", random: 0 } as const;
+    const failed = { type: "failed", reason: "away", random: 0 } as const;
     const [timer] = tell(retryAfterMs === undefined ? failed : { ...failed, retryAfterMs });
-    if (timer?.kind !== "timer") throw new Error("no retry");
-    tell({ kind: "timer", timerId: timer.timerId, purpose: "retry" });
+    if (timer?.type !== "timer") throw new Error("no retry");
+    tell({ type: "timer", timerId: timer.timerId, purpose: "retry" });
     return timer.delayMs;
   });
   assert.equal(delays, [100, 200, 350, 9_000]);
 });
 
 test("a stop waits a bounded time for the write in hand, and begins no other", () => {
-  for (const last of [WRITTEN, { kind: "timer", timerId: 0, purpose: "stop" }] as const) {
+  for (const last of [WRITTEN, { type: "timer", timerId: 0, purpose: "stop" }] as const) {
     const tell = script({ recordsMax: 1 });
-    tell({ kind: "begin" });
+    tell({ type: "begin" });
     tell(OPENED);
     tell(records(1, 0, 3));
-    assert.equal(kinds(tell({ kind: "stop" })), ["timer"]);
+    assert.equal(kinds(tell({ type: "stop" })), ["timer"]);
     assert.equal(kinds(tell(last)), ["close"]);
-    assert.equal(tell({ kind: "closed" }), []);
+    assert.equal(tell({ type: "closed" }), []);
     assert.equal(tell(WRITTEN), []);
   }
 });
 
 test("a paused delivery finishes its write, then waits until it is resumed", () => {
   const tell = script({ recordsMax: 2 });
-  tell({ kind: "begin" });
+  tell({ type: "begin" });
   tell(OPENED);
   assert.equal(kinds(tell(records(1, 0, 3))), ["write", "read"]);
-  assert.equal(tell({ kind: "pause" }), []);
+  assert.equal(tell({ type: "pause" }), []);
   assert.equal(tell(WRITTEN), []);
-  assert.equal(kinds(tell({ kind: "resume" })), ["write"]);
+  assert.equal(kinds(tell({ type: "resume" })), ["write"]);
 });
 
 test("D9: a bounded delivery ends once its range is read to the end and no record of it is left in hand", () => {
   const tell = script();
-  tell({ kind: "begin" });
+  tell({ type: "begin" });
   tell(OPENED);
   assert.equal(kinds(tell(records(1, 0, 3))), ["write", "read"]);
-  assert.equal(tell({ kind: "read_records", readId: 2, items: [], isEnd: true }), [], "a write is in hand");
-  const [timer] = tell({ kind: "failed", reason: "away", random: 0 });
-  if (timer?.kind !== "timer") throw new Error("no retry");
-  tell({ kind: "timer", timerId: timer.timerId, purpose: "retry" });
-  assert.equal(kinds(tell({ kind: "positioned", position: undefined })), ["write"], "it was not written");
+  assert.equal(tell({ type: "read_records", readId: 2, items: [], isEnd: true }), [], "a write is in hand");
+  const [timer] = tell({ type: "failed", reason: "away", random: 0 });
+  if (timer?.type !== "timer") throw new Error("no retry");
+  tell({ type: "timer", timerId: timer.timerId, purpose: "retry" });
+  assert.equal(kinds(tell({ type: "positioned", position: undefined })), ["write"], "it was not written");
   assert.equal(kinds(tell(WRITTEN)), ["close"]);
   const empty = script();
-  empty({ kind: "begin" });
+  empty({ type: "begin" });
   empty(OPENED);
-  assert.equal(kinds(empty({ kind: "read_records", readId: 1, items: [], isEnd: true })), ["close"]);
+  assert.equal(kinds(empty({ type: "read_records", readId: 1, items: [], isEnd: true })), ["close"]);
 });
 
 test("a bounded delivery whose sink stood elsewhere reads its range again before it ends", () => {
   const tell = script();
-  tell({ kind: "begin" });
+  tell({ type: "begin" });
   tell(OPENED);
   tell(records(1, 0, 3));
-  tell({ kind: "read_records", readId: 2, items: [], isEnd: true });
-  const [timer] = tell({ kind: "wrote", outcome: { kind: "misplaced", position: position(1, 1) }, random: 0 });
-  if (timer?.kind !== "timer") throw new Error("no retry");
-  tell({ kind: "timer", timerId: timer.timerId, purpose: "retry" });
-  const again = tell({ kind: "positioned", position: position(1, 1) });
+  tell({ type: "read_records", readId: 2, items: [], isEnd: true });
+  const [timer] = tell({ type: "wrote", outcome: { kind: "misplaced", position: position(1, 1) }, random: 0 });
+  if (timer?.type !== "timer") throw new Error("no retry");
+  tell({ type: "timer", timerId: timer.timerId, purpose: "retry" });
+  const again = tell({ type: "positioned", position: position(1, 1) });
   assert.equal(kinds(again).includes("close"), false);
 });
 
 test("D7: a fenced delivery closes and writes nothing", () => {
   const tell = script();
-  tell({ kind: "begin" });
+  tell({ type: "begin" });
   tell(OPENED);
   tell(records(1, 0, 3));
-  assert.equal(kinds(tell({ kind: "wrote", outcome: { kind: "fenced", fence: epoch(9) }, random: 0 })), ["close"]);
-  assert.equal(tell({ kind: "advanced" }), []);
+  assert.equal(kinds(tell({ type: "wrote", outcome: { kind: "fenced", fence: epoch(9) }, random: 0 })), ["close"]);
+  assert.equal(tell({ type: "advanced" }), []);
   assert.equal(tell(records(2, 4, 5)), []);
 });
 
 test("a write waits for more records no longer than the limit", () => {
   const tell = script({ lingerMs: 20, recordsMax: 10 });
-  tell({ kind: "begin" });
+  tell({ type: "begin" });
   tell(OPENED);
-  const timer = tell(records(1, 0, 1), 100).find(({ kind }) => kind === "timer");
-  assert.equal(timer, { kind: "timer", timerId: 0, purpose: "linger", delayMs: 20 });
-  const [write] = tell({ kind: "timer", timerId: 0, purpose: "linger" }, 120);
-  assert.is(write?.kind === "write" && write.batch.records.length, 2);
+  const timer = tell(records(1, 0, 1), 100).find(({ type }) => type === "timer");
+  assert.equal(timer, { type: "timer", timerId: 0, purpose: "linger", delayMs: 20 });
+  const [write] = tell({ type: "timer", timerId: 0, purpose: "linger" }, 120);
+  assert.is(write?.type === "write" && write.batch.records.length, 2);
 });
 
 test("D8: reading ahead is bounded while the sink is slow", () => {
   const tell = script({ readAheadBytesMax: 35, recordsMax: 1 });
-  tell({ kind: "begin" });
+  tell({ type: "begin" });
   tell(OPENED);
   assert.equal(kinds(tell(records(1, 0, 1))), ["write", "read"]);
   assert.equal(kinds(tell(records(2, 2, 5))), [], "50 bytes wait: no more is read");
@@ -193,26 +193,26 @@ test("D8: reading ahead is bounded while the sink is slow", () => {
 
 /** A loss that a read found, with what the machine then reports and does. */
 function afterLoss(found: DeliveryMessage) {
-  let state = initialDelivery({ ...DELIVERY_LIMITS, gatherMs: 0 }, "earliest");
-  const messages = [{ kind: "begin" } as const, { ...OPENED, position: position(1, 3) }, found];
+  let state = createDelivery({ ...DELIVERY_LIMITS, gatherMs: 0 }, "earliest");
+  const messages = [{ type: "begin" } as const, { ...OPENED, position: position(1, 3) }, found];
   const [, effects] = messages.reduce<readonly [unknown, readonly DeliveryEffect[]]>(
     (_, message) => {
-      const step = deliveryStep(state, message, 0);
+      const step = stepDelivery(state, message, 0);
       state = step[0];
       return step;
     },
     [state, []],
   );
-  return effects.map((effect) => (effect.kind === "report" ? effect.report.kind : effect.kind));
+  return effects.map((effect) => (effect.type === "report" ? effect.report.kind : effect.type));
 }
 
 test("D6: records that the log has trimmed or lost with its tail are reported, and a sink that holds lost ones rewinds", () => {
   const resume = position(1, 1);
-  assert.equal(afterLoss({ kind: "read_trimmed", readId: 1, firstOffset: offset(9), resume: position(1, 8) }), [
+  assert.equal(afterLoss({ type: "read_trimmed", readId: 1, firstOffset: offset(9), resume: position(1, 8) }), [
     "trimmed",
     "read",
   ]);
-  const lost = { kind: "read_truncated", readId: 1, divergence: offset(2), resume } as const;
+  const lost = { type: "read_truncated", readId: 1, divergence: offset(2), resume } as const;
   assert.equal(afterLoss({ ...lost, canRewind: true }), ["truncated", "rewind"]);
   assert.equal(afterLoss({ ...lost, canRewind: false }), ["truncated", "read"]);
 });
@@ -229,26 +229,26 @@ const RECORDS_PER_REQUEST = 2;
 
 function opened(limits: Partial<DeliveryLimits> = {}) {
   const tell = script(limits);
-  tell({ kind: "begin" });
+  tell({ type: "begin" });
   tell(OPENED);
   return tell;
 }
 
 const taken = (outcome: Omit<TakenOutcome, "kind">): DeliveryMessage => ({
-  kind: "wrote",
+  type: "wrote",
   outcome: { kind: "taken", ...outcome },
   random: 0,
 });
 
 function retryOf(effects: readonly DeliveryEffect[]): DeliveryMessage {
-  const timer = effects.find(({ kind }) => kind === "timer");
-  if (timer?.kind !== "timer") throw new Error("no retry");
-  return { kind: "timer", timerId: timer.timerId, purpose: "retry" };
+  const timer = effects.find(({ type }) => type === "timer");
+  if (timer?.type !== "timer") throw new Error("no retry");
+  return { type: "timer", timerId: timer.timerId, purpose: "retry" };
 }
 
 const writeOf = (effects: readonly DeliveryEffect[]) => {
-  const write = effects.find(({ kind }) => kind === "write");
-  if (write?.kind !== "write") throw new Error("no write");
+  const write = effects.find(({ type }) => type === "write");
+  if (write?.type !== "write") throw new Error("no write");
   const { predecessor, end, records: written, requests } = write.batch;
   return { after: predecessor?.offset, end: end.offset, offsets: written.map((one) => one.position.offset), requests };
 };
@@ -268,7 +268,7 @@ test("D10: taken records stay taken although their position could not be stored"
   tell(records(1, 0, 1));
   const waiting = tell(taken({ count: 2, problem: { kind: "unavailable", reason: "the log is away" } }));
   assert.equal(kinds(tell(retryOf(waiting))), ["ask_position"]);
-  assert.equal(writeOf(tell({ kind: "positioned", position: undefined })).offsets, []);
+  assert.equal(writeOf(tell({ type: "positioned", position: undefined })).offsets, []);
 });
 
 test("a sink that only reported its progress is written to again at once", () => {
@@ -293,9 +293,9 @@ test("D4: a refused record is set aside after its tries; the records before it a
   const again = tell(retryOf(tell(WRITTEN)));
   assert.equal(writeOf(again).offsets, [1, 2]);
   assert.equal(kinds(tell(taken({ count: 0, problem: refused(0) }))), ["open_chain"]);
-  const [letters] = tell({ kind: "chain_opened", last: undefined });
-  assert.is(letters?.kind === "append_dead_letters" && letters.letters[0]?.triple[1], 1);
-  assert.equal(writeOf(tell({ kind: "dead_letters_stored" })).offsets, [2]);
+  const [letters] = tell({ type: "chain_opened", last: undefined });
+  assert.is(letters?.type === "append_dead_letters" && letters.letters[0]?.triple[1], 1);
+  assert.equal(writeOf(tell({ type: "dead_letters_stored" })).offsets, [2]);
 });
 
 test("sink S8: a final rejection is set aside without another try", () => {
@@ -306,19 +306,19 @@ test("sink S8: a final rejection is set aside without another try", () => {
 });
 
 test("sink S8: a sink that refuses the node is tried again without end, no record is set aside, and a person is called", () => {
-  let state = initialDelivery(DELIVERY_LIMITS, "earliest");
+  let state = createDelivery(DELIVERY_LIMITS, "earliest");
   const tell = (message: DeliveryMessage) => {
-    const [next, effects] = deliveryStep(state, message, 0);
+    const [next, effects] = stepDelivery(state, message, 0);
     state = next;
     return effects;
   };
-  tell({ kind: "begin" });
+  tell({ type: "begin" });
   tell(OPENED);
   tell(records(1, 0, 0));
   for (let tries = 0; tries < 10; tries += 1) {
     const effects = tell(taken({ count: 0, problem: { kind: "unwelcome", reason: "401" } }));
-    const report = effects.find(({ kind }) => kind === "report");
-    assert.is(report?.kind === "report" && report.report.kind === "retry" && report.report.needsPerson, true);
+    const report = effects.find(({ type }) => type === "report");
+    assert.is(report?.type === "report" && report.report.kind === "retry" && report.report.needsPerson, true);
     assert.equal(kinds(tell(retryOf(effects))), ["write"]);
   }
 });
@@ -326,56 +326,56 @@ test("sink S8: a sink that refuses the node is tried again without end, no recor
 test("D12: an overdue operation is told to end, and the sink is asked nothing else before it has", () => {
   const tell = opened();
   tell(records(1, 0, 5));
-  const given = tell({ kind: "overdue", overdueMs: 30_000 });
+  const given = tell({ type: "overdue", overdueMs: 30_000 });
   assert.equal(kinds(given), ["give_up"]);
-  assert.equal(kinds(tell({ kind: "overdue", overdueMs: 60_000 })), ["give_up"], "and told again");
-  assert.equal(kinds(tell({ kind: "advanced" })).includes("write"), false);
+  assert.equal(kinds(tell({ type: "overdue", overdueMs: 60_000 })), ["give_up"], "and told again");
+  assert.equal(kinds(tell({ type: "advanced" })).includes("write"), false);
   const moved = tell(taken({ count: 4, problem: { kind: "unavailable", reason: "given up" } }));
   assert.is(writeOf(moved).end, 3, "the records that it took until then stay taken");
 });
 
 test("D13: a cut into requests is stored before the first request, and only once if each record goes by itself", () => {
   const alone = script({ recordsPerRequest: 1 });
-  alone({ kind: "begin" });
+  alone({ type: "begin" });
   alone(OPENED);
   const [first] = alone(records(1, 0, 1));
-  assert.equal(first, { kind: "store_cut", cut: { end: undefined, recordsPerRequest: 1, taken: [] } });
-  assert.is(writeOf(alone({ kind: "cut_stored" })).end, 1);
+  assert.equal(first, { type: "store_cut", cut: { end: undefined, recordsPerRequest: 1, taken: [] } });
+  assert.is(writeOf(alone({ type: "cut_stored" })).end, 1);
   assert.equal(kinds(alone(WRITTEN)), []);
   assert.is(writeOf(alone(records(2, 2, 3))).end, 3);
   const together = script({ recordsPerRequest: RECORDS_PER_REQUEST });
-  together({ kind: "begin" });
+  together({ type: "begin" });
   together(OPENED);
   const [cut] = together(records(1, 0, 4));
-  assert.equal(cut, { kind: "store_cut", cut: { end: position(1, 4), recordsPerRequest: 2, taken: [] } });
-  assert.equal(writeOf(together({ kind: "cut_stored" })).requests, [2, 2, 1]);
+  assert.equal(cut, { type: "store_cut", cut: { end: position(1, 4), recordsPerRequest: 2, taken: [] } });
+  assert.equal(writeOf(together({ type: "cut_stored" })).requests, [2, 2, 1]);
   together(WRITTEN);
   assert.equal(kinds(together(records(2, 5, 5)))[0], "store_cut");
 });
 
 test("D13: after a restart records up to the end of the stored cut are cut alike, under another configuration too", () => {
   const tell = script({ recordsPerRequest: 3 });
-  tell({ kind: "begin" });
+  tell({ type: "begin" });
   const cut = { end: position(1, 4), recordsPerRequest: 2, taken: [] };
   tell({ ...OPENED, position: position(1, 0), cut } as DeliveryMessage);
   assert.equal(kinds(tell(records(1, 1, 2))), ["read"], "the batch ends at 4");
   assert.equal(writeOf(tell(records(2, 3, 9))).requests, [2, 2]);
   const [next] = tell(WRITTEN);
-  assert.equal(next, { kind: "store_cut", cut: { end: position(1, 9), recordsPerRequest: 3, taken: [] } });
+  assert.equal(next, { type: "store_cut", cut: { end: position(1, 9), recordsPerRequest: 3, taken: [] } });
 });
 
 test("D13: a request that is refused whole is sent record by record, under a cut of its own", () => {
   const tell = script({ recordsPerRequest: RECORDS_PER_REQUEST });
-  tell({ kind: "begin" });
+  tell({ type: "begin" });
   tell(OPENED);
   tell(records(1, 0, 5));
-  tell({ kind: "cut_stored" });
+  tell({ type: "cut_stored" });
   tell(taken({ count: 2, problem: { kind: "refused_together", count: 2, reason: "422" } }));
   const [cut] = tell(WRITTEN);
-  assert.equal(cut, { kind: "store_cut", cut: { end: position(1, 3), recordsPerRequest: 1, taken: [] } });
-  assert.equal(writeOf(tell({ kind: "cut_stored" })), { after: 1, end: 3, offsets: [2, 3], requests: undefined });
+  assert.equal(cut, { type: "store_cut", cut: { end: position(1, 3), recordsPerRequest: 1, taken: [] } });
+  assert.equal(writeOf(tell({ type: "cut_stored" })), { after: 1, end: 3, offsets: [2, 3], requests: undefined });
   const [after] = tell(WRITTEN);
-  assert.equal(after, { kind: "store_cut", cut: { end: position(1, 5), recordsPerRequest: 2, taken: [] } });
+  assert.equal(after, { type: "store_cut", cut: { end: position(1, 5), recordsPerRequest: 2, taken: [] } });
 });
 
 test.run();

@@ -35,8 +35,8 @@ test("D6: after the log lost its tail, the sink holds the records that the log s
 const BUGS: Record<string, PlantedBug> = {
   "a write of unknown outcome is taken for done": {
     message: (state, message) =>
-      message.kind === "failed" && state.occupation === "writing"
-        ? { kind: "wrote", outcome: { kind: "written" }, random: 0 }
+      message.type === "failed" && state.occupation === "writing"
+        ? { type: "wrote", outcome: { kind: "written" }, random: 0 }
         : message,
   },
   "the position is stored before the records": { storesPositionFirst: true },
@@ -45,17 +45,17 @@ const BUGS: Record<string, PlantedBug> = {
   "a rewind takes back records written since": { ignoresFrom: true },
   "a dead letter is dropped": { drops: () => true },
   "records set aside are forgotten at a restart": {
-    message: (_state, message) => (message.kind === "opened" ? { ...message, setAside: [] } : message),
+    message: (_state, message) => (message.type === "opened" ? { ...message, setAside: [] } : message),
   },
   "offsets are compared without their epochs": {
     message: (_state, message, owner) =>
-      message.kind === "opened" && message.position !== undefined
+      message.type === "opened" && message.position !== undefined
         ? { ...message, position: { ...message.position, epoch: owner as typeof message.position.epoch } }
         : message,
   },
   "records are read one too far after a restart": {
     message: (_state, message) =>
-      message.kind === "read_records" && message.items.length > 1 && message.readId === 1
+      message.type === "read_records" && message.items.length > 1 && message.readId === 1
         ? { ...message, items: message.items.slice(1) }
         : message,
   },

@@ -31,36 +31,36 @@ test("D10: an endpoint that takes a request in part is sent the rest, and no rec
 const BUGS: Record<string, RequestBug> = {
   "taken records are forgotten on a later failure": {
     message: (message) =>
-      message.kind === "wrote" && message.outcome.kind === "taken"
-        ? { kind: "failed", reason: "away", random: message.random }
+      message.type === "wrote" && message.outcome.kind === "taken"
+        ? { type: "failed", reason: "away", random: message.random }
         : message,
   },
   "a given-up write goes on beside its successor": {
-    message: (message) => (message.kind === "overdue" ? { kind: "failed", reason: "given up", random: 0 } : message),
+    message: (message) => (message.type === "overdue" ? { type: "failed", reason: "given up", random: 0 } : message),
   },
   "the checkpoint passes a record that was not taken": {
     message: (message) =>
-      message.kind === "wrote" && message.outcome.kind === "taken" && message.outcome.problem?.kind === "unavailable"
+      message.type === "wrote" && message.outcome.kind === "taken" && message.outcome.problem?.kind === "unavailable"
         ? { ...message, outcome: { ...message.outcome, count: message.outcome.count + 1 } }
         : message,
   },
-  "the cut into requests is not stored": { drops: ({ kind }) => kind === "store_cut" },
+  "the cut into requests is not stored": { drops: ({ type }) => type === "store_cut" },
   "the stored cut is forgotten at a restart": {
     message: (message) => {
-      if (message.kind !== "opened") return message;
+      if (message.type !== "opened") return message;
       const { cut: _cut, ...opened } = message;
       return opened;
     },
   },
   "requests are cut by today's configuration": {
     message: (message) =>
-      message.kind === "opened" && message.cut !== undefined
+      message.type === "opened" && message.cut !== undefined
         ? { ...message, cut: { ...message.cut, recordsPerRequest: 3 } }
         : message,
   },
   "records taken out of order are forgotten at a restart": {
     message: (message) =>
-      message.kind === "opened" && message.cut !== undefined
+      message.type === "opened" && message.cut !== undefined
         ? { ...message, cut: { ...message.cut, taken: [] } }
         : message,
   },
