@@ -1,6 +1,7 @@
 /**
- * The examples of the pages that people read: fenced blocks with their language, and commands, indented or in a sentence.
- * A block that can not stand alone is marked above with `<!-- fragment: why -->`, which a rendered page does not show.
+ * The examples of the pages that people read: fenced blocks with their language, and commands, indented or in a
+ * sentence. A block that can not stand alone is marked above with `<!-- fragment: why -->`, which a rendered page does
+ * not show.
  */
 import { readdir, readFile } from "node:fs/promises";
 

@@ -1,8 +1,8 @@
 /**
- * Pairs of a schema and its successor for comparisons, drawn from a seed, with every event of a small world to judge them by.
- * The numbers, texts and names of the schemas are those of the events, so that two schemas that differ mostly differ for one of
- * them. Names on each level are the level's own, and no text of a value is
- * a name: where a name is mentioned says where it may stand.
+ * Pairs of a schema and its successor for comparisons, drawn from a seed, with every event of a small world to judge
+ * them by. The numbers, texts and names of the schemas are those of the events, so that two schemas that differ mostly
+ * differ for one of them. Names on each level are the level's own, and no text of a value is a name: where a name is
+ * mentioned says where it may stand.
  */
 import { type SeededRandom, seededRandom } from "./seeded_random.ts";
 

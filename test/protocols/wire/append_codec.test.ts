@@ -10,7 +10,7 @@ import { type AppendFrame, SUBPROTOCOL_MSGPACK } from "../../../protocols/wire/f
 
 const packer = new Packr({ useRecords: false });
 
-/** The way that frames in general take: one level less than an append may have, so that the direct reader is passed by. */
+/** Decodes with the general codec: with one level less than an append may have, the direct reader is not used. */
 function general(data: Uint8Array): unknown {
   try {
     return plain(decodeFrame(data, SUBPROTOCOL_MSGPACK, { ...FRAME_LIMITS, depthMax: 3 }));
@@ -51,7 +51,7 @@ const shuffled = append.chain((frame) =>
     .map((entries) => Object.fromEntries(entries)),
 );
 
-test("an append read directly is what the general way reads, whatever the order of its fields", () => {
+test("A1: an append that is read directly is the one that the general codec reads, in any order of its fields", () => {
   let direct = 0;
   fc.assert(
     fc.property(shuffled, (frame) => {
@@ -66,7 +66,7 @@ test("an append read directly is what the general way reads, whatever the order 
   assert.ok(direct > 500, `${direct} were read directly`);
 });
 
-test("a damaged append is refused, or read as the general way reads it", () => {
+test("A2: a damaged or cut append is left to the general codec, or read as that codec reads it", () => {
   fc.assert(
     fc.property(
       shuffled,
@@ -84,7 +84,7 @@ test("a damaged append is refused, or read as the general way reads it", () => {
   );
 });
 
-test("an append written directly is read as what it was, by either way", () => {
+test("an append that is written directly is read back as the same append, by both codecs", () => {
   fc.assert(
     fc.property(append, (made) => {
       const frame = made as AppendFrame;
@@ -98,7 +98,7 @@ test("an append written directly is read as what it was, by either way", () => {
   );
 });
 
-test("what an append seldom has is left to the general way", () => {
+test("A1: an append with seldom used fields is left to the general codec", () => {
   const frame: AppendFrame = {
     type: "append",
     stream: "readings",

@@ -85,14 +85,14 @@ async function passTime({ dial, serverPort, accepted }: World): Promise<void> {
   }
 }
 
-/** What no two places have alike, so that a byte lost, doubled or swapped shows. */
+/** Bytes that differ at each place, so that a lost, doubled or swapped byte shows. */
 function pattern(size: number): Buffer {
   const bytes = Buffer.alloc(size);
   for (let at = 0; at + 4 <= size; at += 4) bytes.writeUInt32LE(Math.imul(at + 1, 2_654_435_761) >>> 0, at);
   return bytes;
 }
 
-test("bytes pass both ways at once, in order and none lost, and an end after all of them (L1, L3)", () =>
+test("bytes pass both ways at once, in order and without loss, and an end after all of them", () =>
   withProxy(async ({ pair }) => {
     const { client, served } = await pair();
     const size = 4 * 1_048_576;
@@ -119,14 +119,14 @@ test("an end is passed on, and the other way goes on until it ends as well", () 
     while (proxy.connectionCount > 0) await new Promise((resolve) => setImmediate(resolve));
   }));
 
-test("a side that does not read slows the other, and gets everything once it reads (L2)", () =>
+test("a side that does not read slows the other, and gets every byte once it reads", () =>
   withProxy(async (world) => {
     const { client, served } = await world.pair();
     served.pause();
     const chunk = pattern(65_536);
     const most = 1_024; // 64 MiB: far more than the buffers of two connections
     let written = 0;
-    // Only what the kernel took counts: what is left in `client` was held back.
+    // Bytes left in `client` were held back: the kernel did not take them.
     while (client.writableLength < 1_048_576 && written < most) {
       client.write(chunk);
       written += 1;
@@ -144,7 +144,7 @@ test("a side that does not read slows the other, and gets everything once it rea
     }
   }));
 
-test("a connection that is reset on one side is reset on the other (L3)", () =>
+test("a connection that is reset on one side is reset on the other", () =>
   withProxy(async ({ pair, proxy }) => {
     const first = await pair();
     first.served.resume();
@@ -159,7 +159,7 @@ test("a connection that is reset on one side is reset on the other (L3)", () =>
     while (proxy.connectionCount > 0) await new Promise((resolve) => setImmediate(resolve));
   }));
 
-test("a protected port that refuses resets who connects", () =>
+test("where the protected port refuses, the client is reset", () =>
   withProxy(async ({ dial }) => {
     const server = createServer();
     const port = await listening(server);

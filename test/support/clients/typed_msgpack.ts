@@ -1,6 +1,7 @@
 /**
- * A reader of MessagePack with types, as Go and Rust have them: it tells integers from floats, which a number of JavaScript
- * does not. Written from the specification and docs/protocol.md ("Records"), with nothing of the product's own readers.
+ * A reader of MessagePack with types, as Go and Rust have them: it tells integers from floats, which a number of
+ * JavaScript does not. Written from the specification and docs/protocol.md ("Records"), with nothing of the product's
+ * own readers.
  */
 
 /** Integers are `bigint`, floats `number`; binary and extensions are the text of their bytes. */

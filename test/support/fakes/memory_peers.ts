@@ -1,6 +1,6 @@
 /**
- * Peers of the nodes in one process: messages arrive in a turn of their own, in order, at most once; links are made as soon
- * as both lives are there, and can be cut, refused and silenced by a test. The product's own are `peer_links.ts`.
+ * Peers of the nodes in one process: messages arrive in a turn of their own, in order, at most once; links are made as
+ * soon as both lives are there, and can be cut, refused and silenced by a test. The product's own are `peer_links.ts`.
  */
 import type { ActorReference, Termination } from "../../../actors/kernel/actor.ts";
 import type { LinkEvent, Peer, Peers } from "../../../actors/transport/transport.ts";

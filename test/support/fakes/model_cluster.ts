@@ -1,6 +1,7 @@
 /**
- * Several nodes over one log, as far as a producer can tell. Each believes something of who owns what, and may be wrong: a
- * node that is not the owner says `moved`, with the owner's address where it knows one. Epochs are held as the log holds them.
+ * Several nodes over one log, as far as a producer can tell. Each believes something of who owns what, and may be
+ * wrong: a node that is not the owner says `moved`, with the owner's address where it knows one. Epochs are held as the
+ * log holds them.
  */
 import type { ClientFrame, NodeFrame } from "../../../protocols/wire/frames.ts";
 import { ModelNode } from "./model_node.ts";

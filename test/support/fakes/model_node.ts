@@ -1,6 +1,6 @@
 /**
- * A node as far as a producer can tell: chains judged as the log judges them, a store in memory, answers queued until the
- * test lets them go. Breaks, tail losses and refusals are the test's to order.
+ * A node as far as a producer can tell: chains judged as the log judges them, a store in memory, answers queued until
+ * the test lets them go. Breaks, tail losses and refusals are the test's to order.
  */
 
 import type { Event } from "../../../protocols/event.ts";

@@ -1,6 +1,7 @@
 /**
- * Servers in front of one node, each of which lets by only what concerns the partitions that it owns, and says `moved` for
- * the others: a cluster as far as a client can tell, over real sockets and a real log. The test orders moves and breaks.
+ * Servers in front of one node, each of which lets by only what concerns the partitions that it owns, and says `moved`
+ * for the others: a cluster as far as a client can tell, over real sockets and a real log. The test orders moves and
+ * breaks.
  */
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";

@@ -1,4 +1,6 @@
-/** A node as far as its peers are concerned: an HTTP server on loopback that takes upgrades, links, and an actor system. */
+/**
+ * A node as far as its peers are concerned: an HTTP server on loopback that takes upgrades, links, and an actor system.
+ */
 import { createServer, type Server } from "node:http";
 import { createServer as createTlsServer, type ServerOptions } from "node:https";
 import type { AddressInfo, Socket } from "node:net";

@@ -1,7 +1,8 @@
 /**
- * A partition's log and checkpoints, an endpoint that honours idempotency keys, and a delivery machine between them: a sink
- * that is not transactional. Requests are slow, are refused, answered in part, lost on either side, and arrive late; calls are
- * given up; nodes die, and begin again with another number of records a request. One seed is one history.
+ * A partition's log and checkpoints, an endpoint that honours idempotency keys, and a delivery machine between them: a
+ * sink that is not transactional. Requests are slow, are refused, answered in part, lost on either side, and arrive
+ * late; calls are given up; nodes die, and begin again with another number of records a request. One seed is one
+ * history.
  */
 import { deliveryStep, initialDelivery } from "../../../actors/sinks/delivery/delivery_machine.ts";
 import {

@@ -1,11 +1,13 @@
-/** Appends to one partition without end, as its owner does: claims again where it must, and sends again what is in doubt. */
+/**
+ * Appends to one partition without end, as its owner does: claims again where it must, and repeats appends in doubt.
+ */
 import { CHAIN_LIMITS, type Claim, type DurabilityTier, type Log } from "../../../actors/log/log.ts";
 import { epoch, offset, type PartitionReference, type Position, position } from "../../../protocols/position.ts";
 import { dense, recordsOf } from "../../conformance/log/log_batches.ts";
 
 const GRANT = { leaderEpoch: 1, tableVersion: 1 };
 const RETRY_AFTER_MS = 20;
-/** Between two appends: others share the machine. */
+/** Milliseconds between two appends: other tests share the machine. */
 const PACE_MS = 2;
 const WITHIN_MS = 25_000;
 
