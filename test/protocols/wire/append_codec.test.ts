@@ -117,4 +117,20 @@ test("A1: an append with seldom used fields is left to the general codec", () =>
   assert.ok(readAppend(packer.pack(frame)) !== undefined);
 });
 
+test("A1: an append that the general codec refuses is left to it: unknown or repeated fields, numbers out of range", () => {
+  const frame = {
+    ...{ type: "append", stream: "readings", partition: 0, producerEpoch: 1, previousSequence: null, schemaVersion: 1 },
+    ...{ sequences: { first: [0, 0, 0], count: 1 }, events: Uint8Array.of(0x91, 0x80) },
+  };
+  assert.ok(readAppend(packer.pack(frame)) !== undefined);
+  const { schemaVersion: _, ...shorter } = frame;
+  assert.is(readAppend(packer.pack({ ...shorter, unknown: 1 })), undefined);
+  for (const wrong of [{ partition: -1 }, { partition: 0.5 }, { producerEpoch: -1 }, { schemaVersion: 2 ** 33 }])
+    assert.is(readAppend(packer.pack({ ...frame, ...wrong })), undefined, JSON.stringify(wrong));
+  const repeated = Buffer.from(packer.pack(frame));
+  repeated.write("producerEpoch", repeated.indexOf("schemaVersion"));
+  assert.is(readAppend(repeated), undefined, "producerEpoch is there twice");
+  assert.is(general(repeated), "refused");
+});
+
 test.run();
