@@ -13,11 +13,11 @@ const WITHIN_MS = 25_000;
 
 export class RedisWriter {
   readonly partition: PartitionReference;
-  /** Codes of what its calls were refused with, in order. */
+  /** The codes of refused calls, in order. */
   readonly refusals: string[] = [];
   /** Batches acknowledged, of one event each. */
   acked = 0;
-  /** What the log turned out to lack of what it had acknowledged. */
+  /** The number of acknowledged batches that the log was found to lack. */
   lost = 0;
   claims = 0;
   readonly #log: Log;
@@ -58,7 +58,7 @@ export class RedisWriter {
     }
   }
 
-  /** Goes on where the log is: what it lacks is sent again. */
+  /** Claims the partition and goes on at the log's end: missing batches are sent again. */
   async #claim(): Promise<Claim> {
     const settings = { tier: this.#tier, chains: CHAIN_LIMITS };
     const claim = await this.#log.claim(this.partition, GRANT, epoch(1), settings);
@@ -71,7 +71,7 @@ export class RedisWriter {
     return claim;
   }
 
-  /** Until so many more are acknowledged. */
+  /** Waits until `count` more batches are acknowledged. */
   async more(count: number): Promise<void> {
     const wanted = this.acked + count;
     for (const deadline = Date.now() + WITHIN_MS; this.acked < wanted; ) {

@@ -557,7 +557,7 @@ test("P2: whatever breaks, every event is stored exactly once and in order, and 
   );
 });
 
-test("whatever tail the log loses, nothing is stored twice or out of order, and only what it lost is missing (E6)", () => {
+test("whatever tail the log loses, events are stored once and in order, and only lost events are missing (E6)", () => {
   const action = fc.oneof(
     { weight: 4, arbitrary: fc.record({ kind: fc.constant("batch" as const), count: fc.integer({ min: 1, max: 4 }) }) },
     { weight: 8, arbitrary: fc.constant({ kind: "node" as const }) },
