@@ -1,4 +1,4 @@
-/** The page: asks for a token where the node wants one, else shows the console. */
+/** The page: asks for a token where the node wants one, otherwise shows the panels. */
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { useChanges } from "./changes.ts";
 import { Cluster } from "./cluster.tsx";

@@ -1,4 +1,4 @@
-/** What changes and is drawn: announced at most so often as an eye can follow, however fast records arrive. */
+/** Announces changes to be drawn at most as often as an eye can follow, however fast records arrive. */
 import { useEffect, useReducer } from "preact/hooks";
 
 const DRAW_EVERY_MS = 100;

@@ -1,4 +1,4 @@
-/** Lines over time, drawn by uPlot in the page's colours, as wide as there is room. */
+/** Lines over time, drawn by uPlot in the page's colours, as wide as its panel. */
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import { formatTime } from "./format.ts";
@@ -16,15 +16,15 @@ interface ChartProps {
   readonly lines: readonly Line[];
   readonly columns: Columns;
   readonly formatValue: (value: number) => string;
-  /** The axis reaches at least so high. */
+  /** The least value at the top of the axis. */
   readonly topMin: number;
 }
 
 const HEIGHT_PX = 180;
-/** A young page does not stretch a few seconds over the whole width. */
+/** The least time of the axis, so that a young page does not stretch a few seconds over the whole width. */
 const SPAN_MIN_SECONDS = 30;
 
-/** Lets the chart be made anew when the colours change under it. */
+/** Makes the chart anew when the page's colours change. */
 const darkness = () => matchMedia("(prefers-color-scheme: dark)");
 
 export function Chart({ label, lines, columns, formatValue, topMin }: ChartProps) {
@@ -105,7 +105,7 @@ interface LegendProps {
   readonly values: readonly string[];
 }
 
-/** What the lines are and where they stand now, as text. */
+/** The names of the lines and their latest values, as text. */
 export function Legend({ lines, values }: LegendProps) {
   return (
     <ul class="legend">

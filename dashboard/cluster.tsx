@@ -1,4 +1,7 @@
-/** The cluster: its nodes, who owns what, what changes hands, and what the coordinator decided. Not there for a node alone. */
+/**
+ * The panel of the cluster: its nodes, the owners of partitions, moves, and the coordinator's decisions. Absent for a
+ * node alone.
+ */
 import { useState } from "preact/hooks";
 import { formatBytes, formatCount, formatDuration, formatRate, formatTime } from "./format.ts";
 import type { Handover } from "./handovers.ts";
@@ -6,10 +9,10 @@ import { type ClusterNode, type ClusterPartition, type ClusterState, type Decisi
 import type { Observation } from "./observation.ts";
 import { Panel, TableScroll } from "./panel.tsx";
 
-/** Colours there are: where nodes are more, they are told apart by choosing one. */
+/** The number of colours for nodes. With more nodes a person chooses one to see its partitions. */
 const COLOURS = 6;
 const NAMED_MAX = 3;
-/** What is told may be so old before it is said that it is. */
+/** The age in ms from which the panel says that its data are old. */
 const OLD_MS = 2_000;
 
 export function Cluster({ observation }: { readonly observation: Observation }) {
@@ -144,7 +147,7 @@ function groupByStream(partitions: readonly ClusterPartition[]): ReadonlyMap<str
   return streams;
 }
 
-/** `node-1 4, node-2 3, nobody 1`: for those who see no colours. */
+/** The partitions of each node as text, `node-1 4, node-2 3, nobody 1`, for people who see no colours. */
 function countsOf(partitions: readonly ClusterPartition[]): string {
   const counts = new Map<string, number>();
   for (const { owner = "nobody" } of partitions) counts.set(owner, (counts.get(owner) ?? 0) + 1);

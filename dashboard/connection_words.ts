@@ -1,4 +1,4 @@
-/** The words for the page's connection: from the state of the WebSocket and the last look over HTTP. Pure. */
+/** The words for the page's connection, from the state of the WebSocket and the last look over HTTP. Pure. */
 import type { ConnectionState } from "../protocols/mod.ts";
 import { formatTime } from "./format.ts";
 
@@ -8,14 +8,14 @@ export interface ToldState extends ConnectionState {
 }
 
 export interface ConnectionWords {
-  /** One of the page's colours of states. */
+  /** The name of a colour for states. */
   readonly tone: "connecting" | "online" | "silent" | "offline";
   readonly word: string;
-  /** The attempt, the time of the next one, and the reason; undefined where all is well. */
+  /** The attempt, the time of the next one, and the reason; undefined for a connection in order. */
   readonly detail: string | undefined;
 }
 
-/** @param problem why the last look over HTTP failed, if it did */
+/** @param problem the reason why the last look over HTTP failed; undefined where it did not */
 export function connectionWords(told: ToldState | undefined, problem: string | undefined): ConnectionWords {
   const reason = told?.lastError?.message ?? problem;
   switch (told?.state) {

@@ -1,4 +1,4 @@
-/** The few numbers that say whether all is well. */
+/** The few numbers that show whether the node works. */
 import { formatBytes, formatCount, formatDuration, formatRate, formatShort } from "./format.ts";
 import type { Observation } from "./observation.ts";
 
@@ -32,7 +32,7 @@ const sum = (values: Iterable<number>): number => {
 export function Figures({ observation }: { readonly observation: Observation }) {
   const { rates, ackLatency, sinks, streams } = observation;
   const partitions = streams.flatMap((stream) => stream.partitions);
-  // A node knows the length of its own partitions only, and the owners of all.
+  // A node knows the owners of all partitions, but the length of its own alone.
   const everywhere = observation.cluster.partitions;
   const owned = everywhere.filter(({ state }) => state === "owned" || state === "handing_over").length;
   const lag = sum(sinks.map(({ lagRecords }) => lagRecords));

@@ -1,4 +1,4 @@
-/** How numbers, sizes, times and events are written on the page. */
+/** Writes numbers, sizes, times and events as the page shows them. */
 import type { Event } from "../protocols/mod.ts";
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
@@ -53,7 +53,7 @@ export function formatReading(value: number, unit: string): string {
   }
 }
 
-/** What JSON has no word for is written so that a person can read it. */
+/** Writes values that JSON has no form for so that a person can read them. */
 function readable(_key: string, value: unknown): unknown {
   if (typeof value === "bigint") return value.toString();
   if (value instanceof Uint8Array) return `${value.length} bytes`;

@@ -1,13 +1,13 @@
-/** Which partitions change hands: what the cluster says is under way, and what changed between two looks. Pure. */
+/** Partitions that change hands: the moves that the cluster reports, and changes of owner between two looks. Pure. */
 import type { ClusterPartition, ClusterState } from "./node_api.ts";
 
-/** Partitions that go the same way at the same time. */
+/** Partitions that go from the same node to the same node at the same time. */
 export interface Handover {
   readonly from: string | undefined;
   readonly to: string | undefined;
   /** `orders/3`, in order. */
   readonly partitions: readonly string[];
-  /** When it was seen to end; undefined while it is under way. */
+  /** When the page saw the move end; undefined while it is under way. */
   readonly endedAtMs: number | undefined;
 }
 

@@ -3,7 +3,7 @@
 /** Cumulative counts by upper bound in seconds, ascending; the last bound is infinite. */
 export type Buckets = ReadonlyMap<number, number>;
 
-/** All series of the histogram added up, whatever their labels. */
+/** The sum of all series of the histogram, whatever their labels. */
 export function readHistogram(exposition: string, name: string): Buckets {
   const totals = new Map<number, number>();
   const line = new RegExp(`^${name}_bucket\\{[^}]*le="([^"]+)"[^}]*\\} (\\S+)`, "gm");
@@ -14,14 +14,14 @@ export function readHistogram(exposition: string, name: string): Buckets {
   return new Map([...totals].sort(([left], [right]) => left - right));
 }
 
-/** What was counted since `before`. A node that started again counts from nothing. */
+/** The counts since `before`. A node that was restarted counts from 0. */
 export function since(before: Buckets, now: Buckets): Buckets {
   const isRestarted = [...now].some(([bound, count]) => count < (before.get(bound) ?? 0));
   if (isRestarted) return now;
   return new Map([...now].map(([bound, count]) => [bound, count - (before.get(bound) ?? 0)]));
 }
 
-/** The value below which a share `quantile` lies, interpolated within its bucket; undefined where nothing was counted. */
+/** The quantile (0 to 1) of the counts, interpolated within its bucket; undefined where the counts are 0. */
 export function quantileOf(buckets: Buckets, quantile: number): number | undefined {
   const total = [...buckets.values()].at(-1) ?? 0;
   if (total === 0) return undefined;

@@ -1,6 +1,7 @@
 /**
- * The page's connection to the node: the public WebSocket protocol, the same client that any program uses. It stays with the
- * node that served the page, as a page may speak to no other: what other nodes own is passed on.
+ * The page's connection to the node, by the public protocol and the same client that any program uses. It stays with
+ * the node that served the page, as a page may connect to no other. That node passes on reads and appends to other
+ * owners.
  */
 import { Consumer, connectWebSocket, Producer, SUBPROTOCOL_MSGPACK } from "../protocols/mod.ts";
 import { Changes } from "./changes.ts";
@@ -30,7 +31,7 @@ export class LiveConnection {
     });
   }
 
-  /** A producer of this page's own, opened when something is first sent: most pages only look. */
+  /** The page's own producer, opened when an event is first sent: most pages send none. */
   get producer(): Producer {
     this.#producer ??= new Producer({
       connect: connectWebSocket({ subprotocol: SUBPROTOCOL_MSGPACK }),

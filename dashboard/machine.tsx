@@ -1,4 +1,4 @@
-/** This machine's own metrics, where the node reads them: the first data that a newcomer sees. */
+/** The metrics of the node's machine, where the node reads them: the first data that a newcomer sees. */
 import { useEffect, useState } from "preact/hooks";
 import { useChanges } from "./changes.ts";
 import { formatReading } from "./format.ts";
@@ -8,7 +8,7 @@ import type { StreamState } from "./node_api.ts";
 import { Panel } from "./panel.tsx";
 import { Sparkline } from "./sparkline.tsx";
 
-/** In this order, those that the machine has. */
+/** The metrics in their order on the page. A metric that the machine lacks is left out. */
 const SHOWN: readonly (readonly [metric: string, title: string])[] = [
   ["cpu.utilization", "Processor"],
   ["memory.utilization", "Memory"],

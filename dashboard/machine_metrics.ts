@@ -26,8 +26,8 @@ export class MachineMetrics {
       starts: Array.from({ length: partitions }, (_, partition) => ({ partition, from })),
       signal: this.#ending.signal,
       onRecords: (records) => this.#take(records),
-      onSkipped: () => this.metrics.clear(), // a line with a hole in it would lie
-    }).catch(() => this.metrics.clear()); // what the node refuses is said beside the records
+      onSkipped: () => this.metrics.clear(), // a line over skipped readings would be wrong
+    }).catch(() => this.metrics.clear()); // the panel of records shows the node's refusal
   }
 
   stop(): void {

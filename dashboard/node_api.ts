@@ -37,7 +37,7 @@ export interface ClusterNode {
   readonly state: string;
   readonly isCoordinator: boolean;
   readonly zone: string;
-  /** Partitions that it owns. */
+  /** The number of partitions that the node owns. */
   readonly partitions: number;
   readonly recordsPerSecond?: number;
   readonly bytesPerSecond?: number;
@@ -70,7 +70,7 @@ export interface ClusterState {
   readonly moves: readonly ClusterMove[];
 }
 
-/** What the coordinator decided. */
+/** One decision of the coordinator. */
 export interface Decision {
   readonly id: number;
   readonly atMs: number;
@@ -78,7 +78,7 @@ export interface Decision {
   readonly moves: number;
 }
 
-/** A node that is no part of a cluster has nobody that coordinates, and no other nodes. */
+/** The cluster of a node alone: no coordinator, and no other nodes. */
 export const isAlone = ({ coordinator, nodes }: ClusterState): boolean =>
   coordinator === undefined && nodes.length <= 1;
 
@@ -93,10 +93,10 @@ export interface NodeAnswers {
   readonly metrics: string;
 }
 
-/** The node asks for a token, or refuses the one it was given. */
+/** The error where the node asks for a token, or refuses the given one. */
 export class TokenRefused extends Error {}
 
-/** A frozen node takes connections and answers none of them. */
+/** Milliseconds for an answer: a frozen node accepts connections and answers none of them. */
 const ANSWER_WITHIN_MS = 4_000;
 
 async function get(path: string, token: string | undefined): Promise<Response> {
@@ -114,8 +114,8 @@ async function get(path: string, token: string | undefined): Promise<Response> {
 const DECISIONS_SHOWN = 6;
 
 /**
- * One look at the node. Throws `TokenRefused`, or whatever kept the node from answering.
- * @param before the last look: decisions are read again only when something was decided since
+ * One look at the node. Throws `TokenRefused`, or the error of a request without an answer.
+ * @param before the last look: decisions are read again only where there are new ones
  */
 export async function readNode(token: string | undefined, before?: NodeAnswers): Promise<NodeAnswers> {
   const json = async (path: string) => (await get(path, token)).json();
@@ -142,14 +142,14 @@ async function readDecisions(
   try {
     return await read();
   } catch {
-    return known; // They lie in a store that may be away: what is known goes on being shown.
+    return known; // The store of decisions may be out of reach: the page goes on to show the known ones.
   }
 }
 
-/** Of a page of records around each event: its map, the list of records, and a record. */
+/** Levels of an answer around each event: its map, the list of records, and a record. */
 const PAGE_LEVELS = 3;
 
-/** The newest event of a stream as JSON text, to begin a new one from; undefined where the stream is empty. */
+/** The newest event of a stream as JSON text, as a draft for a new one; undefined where the stream is empty. */
 export async function readNewestEvent(stream: StreamState, token: string | undefined): Promise<string | undefined> {
   const fullest = stream.partitions
     .filter(({ firstOffset = 0, endOffset = 0 }) => endOffset > firstOffset)

@@ -1,4 +1,4 @@
-/** Looks at the node each second over HTTP, and keeps what the charts draw. */
+/** Looks at the node each second over HTTP, and keeps the data of the charts. */
 import { Changes } from "./changes.ts";
 import { type NodeAnswers, readNode, TokenRefused } from "./node_api.ts";
 import { type Observation, Observer } from "./observation.ts";

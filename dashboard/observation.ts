@@ -1,11 +1,14 @@
-/** From looks at the node to what the page shows: rates are differences of offsets, latencies differences of buckets. */
+/**
+ * From looks at the node to the numbers of the page: rates are differences of offsets, latencies differences of
+ * buckets.
+ */
 import { type Handover, Handovers } from "./handovers.ts";
 import { type Buckets, quantileOf, readHistogram, since } from "./histogram.ts";
 import type { ClusterState, Decision, NodeAnswers, SinkState, StreamState } from "./node_api.ts";
 
-/** Rates are taken over this time: longer than a source's own beat, short enough to follow. */
+/** Milliseconds over which rates are taken: longer than the interval of a source, short enough to follow. */
 export const RATE_WINDOW_MS = 5_000;
-/** Latencies need more samples than rates. */
+/** Milliseconds over which latencies are taken: they need more samples than rates. */
 export const LATENCY_WINDOW_MS = 30_000;
 const ACK_HISTOGRAM = "headrace_ack_seconds";
 
@@ -20,9 +23,9 @@ export interface Observation {
   readonly sinks: readonly SinkState[];
   readonly cluster: ClusterState;
   readonly decisions: readonly Decision[];
-  /** Moves under way, then those that were seen to end, the newest first. */
+  /** Moves under way, then moves that ended, the newest first. */
   readonly handovers: readonly Handover[];
-  /** Events a second, by stream; none at the first look, which has nothing to compare with. */
+  /** Events a second by stream; empty at the first look, which has no earlier one to compare with. */
   readonly rates: ReadonlyMap<string, number>;
   readonly ackLatency: Latency | undefined;
 }
@@ -34,7 +37,7 @@ interface Look {
   readonly acks: Buckets;
 }
 
-/** Remembers as many looks as its windows need. */
+/** Keeps as many looks as its windows need. */
 export class Observer {
   readonly #handovers = new Handovers();
   #looks: Look[] = [];
@@ -69,7 +72,7 @@ const endsOf = (streams: readonly StreamState[]): Look["ends"] =>
     }),
   );
 
-/** Over the partitions that were the node's at both looks. */
+/** The rate over the partitions that the node owned at both looks. */
 function ratesBetween(before: Look | undefined, now: Look): ReadonlyMap<string, number> {
   if (before === undefined || before.atMs >= now.atMs) return new Map();
   return new Map(
@@ -82,7 +85,7 @@ function ratesBetween(before: Look | undefined, now: Look): ReadonlyMap<string, 
   );
 }
 
-/** The first look has nothing to compare with: all that was ever counted stands for it. */
+/** The first look has no earlier one to compare with: it shows all counts since the start of the node. */
 function latencyBetween(before: Look | undefined, now: Look): Latency | undefined {
   const recent = before === undefined || before === now ? now.acks : since(before.acks, now.acks);
   const p50 = quantileOf(recent, 0.5);

@@ -4,7 +4,7 @@ import type { ComponentChildren } from "preact";
 interface PanelProps {
   readonly id: string;
   readonly title: string;
-  /** Said beside the title: what the numbers mean. */
+  /** The meaning of the numbers, beside the title. */
   readonly note?: ComponentChildren;
   /** Controls at the right of the title. */
   readonly controls?: ComponentChildren;
@@ -27,7 +27,7 @@ export function Panel({ id, title, note, controls, children }: PanelProps) {
 /** A table wider than its panel scrolls within it, by keyboard too. */
 export function TableScroll({ label, children }: { readonly label: string; readonly children: ComponentChildren }) {
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling table must be reachable by keyboard
     <section class="table-scroll" aria-label={label} tabIndex={0}>
       {children}
     </section>

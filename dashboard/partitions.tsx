@@ -1,4 +1,4 @@
-/** The streams, and under each its partitions: who owns them, since which epoch, what they hold. */
+/** The streams, each with its partitions: their owners, epochs, offsets and sizes. */
 import { useState } from "preact/hooks";
 import { formatBytes, formatCount, formatRate } from "./format.ts";
 import type { ClusterPartition, PartitionState, StreamState } from "./node_api.ts";
@@ -83,7 +83,7 @@ interface PartitionRowProps {
   readonly placed: ClusterPartition | undefined;
 }
 
-/** Its length is known where the node itself owns it. */
+/** One partition. Its length is known where the node itself owns it. */
 function PartitionRow({ partition, placed }: PartitionRowProps) {
   const { state, firstOffset, endOffset, sizeBytes, rejected } = partition;
   const isOwned = state === "owned";

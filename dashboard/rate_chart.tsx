@@ -3,7 +3,7 @@ import { formatRate } from "./format.ts";
 import type { NodeWatch } from "./node_watch.ts";
 import { Panel } from "./panel.tsx";
 
-/** More lines than this can not be told apart: further streams are in the table of partitions only. */
+/** The most lines that can be told apart: further streams are in the table of partitions alone. */
 const LINES_MAX = 6;
 
 export function RateChart({ watch }: { readonly watch: NodeWatch }) {

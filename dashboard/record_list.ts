@@ -1,4 +1,4 @@
-/** The newest records of what is followed, newest first. */
+/** The newest records of the followed stream, newest first. */
 import type { Consumer } from "../protocols/mod.ts";
 import { Changes } from "./changes.ts";
 import { followTail, type Tail, type TailRecord } from "./tail.ts";
@@ -7,7 +7,7 @@ export class RecordList {
   readonly changes = new Changes();
   records: readonly TailRecord[] = [];
   skipped = 0;
-  /** Why following ended, where it did. */
+  /** The reason why following ended; undefined while it goes on. */
   problem: string | undefined;
   readonly #lengthMax: number;
   readonly #ending = new AbortController();

@@ -1,4 +1,4 @@
-/** The latest records of one stream, as they come. */
+/** The panel of the latest records of one stream. */
 import { Fragment } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { eventJson } from "../protocols/mod.ts";
@@ -11,7 +11,7 @@ import { RecordList } from "./record_list.ts";
 import type { TailRecord } from "./tail.ts";
 
 const SHOWN_MAX = 60;
-/** Records from before the page was opened, of each partition. */
+/** The number of records of each partition that are shown from before the page was opened. */
 const EARLIER = 8;
 
 interface RecordsProps {

@@ -1,4 +1,4 @@
-/** Events that validation set aside, with the reason, from all streams. */
+/** The panel of events that validation set aside, from all streams, each with its reason. */
 import { useEffect, useState } from "preact/hooks";
 import { decodeEvents, EVENT_LIMITS, type Event } from "../protocols/mod.ts";
 import { useChanges } from "./changes.ts";
@@ -10,7 +10,7 @@ import { RecordList } from "./record_list.ts";
 import type { TailRecord } from "./tail.ts";
 
 const SHOWN_MAX = 30;
-/** MessagePack's array of one element. */
+/** The first byte of a MessagePack array of one element. */
 const ARRAY_OF_ONE = 0x91;
 
 interface RejectedProps {
@@ -43,7 +43,7 @@ function Letters({ list }: { readonly list: RecordList }) {
   if (list.records.length === 0) return <p class="empty">None. An event that fails its schema is set aside here.</p>;
   const newestFirst = list.records.toSorted((left, right) => right.appendedAtMs - left.appendedAtMs);
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling list must be reachable by keyboard
     <ul class="letters" tabIndex={0} aria-label="Rejected events">
       {newestFirst.map((record) => (
         <Letter key={`${record.stream}/${record.partition}/${record.position.offset}`} record={record} />
@@ -70,7 +70,7 @@ function Letter({ record }: { readonly record: TailRecord }) {
   );
 }
 
-/** What was sent, as text; as bytes where it can not be read. */
+/** The rejected input as text, or as bytes where it can not be read. */
 function readOriginal(original: Uint8Array): string {
   const batch = new Uint8Array(original.length + 1);
   batch[0] = ARRAY_OF_ONE;

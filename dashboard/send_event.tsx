@@ -1,4 +1,4 @@
-/** Sends one event, as any producer would, and says what became of it. */
+/** The panel that sends one event, as any producer does, and shows its outcome. */
 import { useEffect, useState } from "preact/hooks";
 import { type Confirmation, jsonEvent } from "../protocols/mod.ts";
 import type { LiveConnection } from "./live_connection.ts";
@@ -18,7 +18,7 @@ interface Outcome {
 }
 
 export function SendEvent({ live, streams }: SendEventProps) {
-  // A stream without a schema takes whatever a newcomer types.
+  // A stream without a schema takes any event that a newcomer types.
   const first = streams.find(({ schemaVersions }) => schemaVersions.length === 0) ?? streams[0];
   const [chosen, choose] = useState<string>();
   const stream = streams.find(({ name }) => name === chosen) ?? first;
@@ -67,7 +67,7 @@ export function SendEvent({ live, streams }: SendEventProps) {
 const newestOr = (stream: StreamState, token: string | undefined): Promise<string> =>
   readNewestEvent(stream, token).then(
     (newest) => newest ?? FIRST_EVENT,
-    () => FIRST_EVENT, // only a help: typing goes without
+    () => FIRST_EVENT, // the draft is only a help
   );
 
 async function send(live: LiveConnection, stream: string, text: string): Promise<Outcome> {

@@ -1,4 +1,4 @@
-/** How far each sink is, over all its partitions. */
+/** The panel of the sinks: the progress of each over all its partitions. */
 import { formatCount, formatDuration, formatShort } from "./format.ts";
 import type { SinkState } from "./node_api.ts";
 import { Panel, TableScroll } from "./panel.tsx";
@@ -14,7 +14,7 @@ interface SinkRow {
   readonly delayMs: number | undefined;
 }
 
-/** The worst first: a sink is as well as its worst partition. */
+/** States, the worst first: a sink has the state of its worst partition. */
 const STATES = ["fenced", "retrying", "stopped", "opening", "delivering"];
 const worse = (left: string, right: string): string => (STATES.indexOf(left) <= STATES.indexOf(right) ? left : right);
 

@@ -4,7 +4,7 @@ const HEIGHT = 32;
 
 interface SparklineProps {
   readonly values: readonly number[];
-  /** The scale reaches at least so high; ratios reach 1. */
+  /** The least value at the top of the scale; 1 for ratios. */
   readonly topMin: number;
 }
 

@@ -1,12 +1,12 @@
 /**
- * Follows the end of a stream. A page shows what is new: where records come faster than it reads, it leaves some out,
- * says how many, and goes on near the end.
+ * Follows the end of a stream. Where records come faster than the page reads, it skips some, shows their number, and
+ * goes on near the end.
  */
 import type { ConsumedRecord, Consumer, SubscribeFrom } from "../protocols/mod.ts";
 
-/** Records behind the end at which the page gives up on reading them all. */
+/** Records behind the end from which the page skips some. */
 const BEHIND_MAX = 2_000;
-/** Where it goes on: so many before the end. */
+/** Records before the end at which the page goes on after a skip. */
 const KEPT_AT_SKIP = 50;
 const WINDOW_BYTES = 262_144;
 
@@ -24,7 +24,7 @@ export interface Tail {
   onSkipped(count: number): void;
 }
 
-/** Ends when the signal aborts; throws what the node refuses. */
+/** Follows until the signal aborts. Throws the node's refusal. */
 export async function followTail(consumer: Pick<Consumer, "subscribe">, tail: Tail): Promise<void> {
   const next = new Map<number, SubscribeFrom>(tail.starts.map(({ partition, from }) => [partition, from]));
   while (!tail.signal.aborted) await readUntilBehind(consumer, tail, next);

@@ -1,6 +1,6 @@
 /** A bounded history of numbers on one time axis, in the column form that charts draw. */
 
-/** A column that was not there at some time holds null: the line has a gap. */
+/** A column without a value at some time holds null there: its line has a gap. */
 export type Columns = readonly [timesSeconds: number[], ...values: (number | null)[][]];
 
 export class TimeSeries {

@@ -1,4 +1,4 @@
-/** Asks for the token that the node wants. */
+/** The form for the token that the node asks for. */
 import { useState } from "preact/hooks";
 
 interface TokenFormProps {

@@ -15,9 +15,13 @@ export type PartitionId = Branded<number, "PartitionId">;
 /** Name of a node, unique in its cluster. */
 export type NodeId = Branded<string, "NodeId">;
 
+/** Brands a number as an epoch, unchecked. */
 export const epoch = (value: number): Epoch => value as Epoch;
+/** Brands a number as an offset, unchecked. */
 export const offset = (value: number): Offset => value as Offset;
+/** Brands a number as a partition, unchecked. */
 export const partitionId = (value: number): PartitionId => value as PartitionId;
+/** Brands a text as a node's name, unchecked. */
 export const nodeId = (value: string): NodeId => value as NodeId;
 
 /** The position of one record: the epoch of the owner that wrote it, and its offset. */
@@ -53,6 +57,7 @@ export interface EpochStart {
   readonly firstOffset: Offset;
 }
 
+/** Whether a reader can go on behind its cursor, and otherwise where. */
 export type CursorJudgement =
   /** The cursor names a record of this log (or its beginning): read on after it. */
   | { readonly kind: "valid" }

@@ -23,6 +23,7 @@ export function compareSequences(left: Sequence | undefined, right: Sequence | u
  */
 export type Sequences = { readonly first: Sequence; readonly count: number } | { readonly list: readonly Sequence[] };
 
+/** The number of events that the sequences are of. */
 export const sequenceCount = (sequences: Sequences): number =>
   "list" in sequences ? sequences.list.length : sequences.count;
 
@@ -38,9 +39,12 @@ export function sequenceAt(sequences: Sequences, index: number): Sequence {
   return [term, position + index, outputIndex];
 }
 
+/** The first sequence. Throws `RangeError` where there is none. */
 export const firstSequence = (sequences: Sequences): Sequence => sequenceAt(sequences, 0);
+/** The last sequence. Throws `RangeError` where there is none. */
 export const lastSequence = (sequences: Sequences): Sequence => sequenceAt(sequences, sequenceCount(sequences) - 1);
 
+/** The log's judgement of a batch (E2): written, stored already, or not behind the stored sequence. */
 export type ChainJudgement = "accept" | "duplicate" | "gap";
 
 /**

@@ -112,7 +112,7 @@ class OutboxShell implements Shell<OutboxState, OutboxMessage, OutboxEffect> {
     if (outcome.kind === "too_many_producers") {
       throw new OverloadedError(
         "TOO_MANY_PRODUCERS",
-        `Cannot open the outbox of ${pipeline.name}: ${outcome.live} live`,
+        `Cannot open the outbox of ${pipeline.name} as live producers must stay within the partition's limit: current value is ${outcome.live}`,
         1_000,
       );
     }

@@ -72,7 +72,9 @@ const mapUnpacker = new Unpackr({
   copyBuffers: true,
 } as object);
 
+/** The options of {@linkcode encodeEvents}. */
 export interface EncodeOptions {
+  /** True to write events of like shape as msgpackr records with inline definitions; false to write plain maps. */
   readonly asRecords: boolean;
   /** The kinds of numbers that the events may hold. Default: {@linkcode ANY_NUMBERS}. */
   readonly numbers?: NumberKinds;

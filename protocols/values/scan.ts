@@ -15,9 +15,11 @@ import { formatPointer } from "../partitioner.ts";
 import { isTimestamp } from "./precise_date.ts";
 import { isUtf8 } from "./utf8.ts";
 
+/** The bounds of a scan. */
 export interface ScanLimits {
   /** MessagePack values: elements of lists, and keys and values of maps. */
   readonly tokensMax: number;
+  /** Levels of lists and maps. */
   readonly depthMax: number;
   /** Default: {@linkcode GROWTH_BYTES_MAX}. */
   readonly growthBytesMax?: number;
@@ -39,6 +41,7 @@ export interface Flaw {
   readonly reason: string;
 }
 
+/** The result of a walk over a batch of events. */
 export interface EventScan {
   readonly count: number;
   /** The beginning of each event, and the end of the last: event i lies at `[starts[i], starts[i + 1])`. */

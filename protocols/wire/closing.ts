@@ -4,6 +4,7 @@
  */
 import { type HeadraceError, InvariantError, OverloadedError, UnavailableError } from "../errors.ts";
 
+/** The close codes that a node uses. */
 export const CLOSE_CODES = {
   /** The client said goodbye. */
   goodbye: 1000,

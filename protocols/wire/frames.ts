@@ -37,9 +37,13 @@ export type EncodedEvents = Uint8Array;
 /** The first frame of each connection. Without `producerId` the connection may only subscribe. */
 export interface HelloFrame {
   readonly type: "hello";
+  /** Name of the client's program, for the node's logs: at most 256 characters. */
   readonly client: string;
+  /** The newest minor version that the client knows; 0 where absent. */
   readonly minor?: number;
+  /** The token that a node with authentication asks for: at most 16,384 characters. */
   readonly token?: string;
+  /** Name of the producer: 1 to 256 characters. It takes `instance` beside it. */
   readonly producerId?: string;
   /** Id of the send buffer, made once: another instance of the same producer is another sender (E1). */
   readonly instance?: string;
@@ -84,7 +88,9 @@ export interface LostFrame {
   readonly stream: string;
   readonly partition: number;
   readonly producerEpoch: number;
+  /** The last sequence that the log still holds; null for none. */
   readonly from: Sequence | null;
+  /** The last sequence that is lost. */
   readonly to: Sequence;
 }
 
@@ -209,6 +215,7 @@ export interface GapFrame {
   readonly type: "gap";
   readonly stream: string;
   readonly partition: number;
+  /** The last sequence that the log holds of this producer; null for none. */
   readonly storedSequence: Sequence | null;
   readonly creditBytes: number;
 }
@@ -282,8 +289,11 @@ export interface RecordsFrame {
 /** A failure: of one subscription, of one partition, or of the whole connection where it names neither. */
 export interface ErrorFrame {
   readonly type: "error";
+  /** A code of `ErrorCode`. A later version may send others. */
   readonly code: string;
+  /** The action, the reason and the current value, for people. */
   readonly message: string;
+  /** Milliseconds until the client should try again. */
   readonly retryAfterMs?: number;
   readonly stream?: string;
   readonly partition?: number;

@@ -1,4 +1,4 @@
-/** The page's panel of the cluster in a real browser: a real node, whose answers about its cluster are those of another. */
+/** The page's panel of the cluster in a real browser: a real node, with the answers of a model about its cluster. */
 import type { Browser, Page } from "playwright-core";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -63,7 +63,7 @@ test("a node alone has no panel of a cluster", async () => {
   });
 });
 
-test("nodes with their state and load, a square for each of 900 partitions, and decisions with their reason", async () => {
+test("the panel shows nodes with state and load, a square for each of 900 partitions, and decisions with their reason", async () => {
   await withPage(true, async (page) => {
     const first = page.locator("#cluster tbody tr").first();
     await first.waitFor();
@@ -97,7 +97,7 @@ test("a move is shown while it is under way and after, and a square changes its 
   });
 });
 
-test("a node that is chosen shows what it owns, by keyboard too", async () => {
+test("a chosen node shows its partitions, by keyboard too", async () => {
   await withPage(true, async (page) => {
     const choice = page.locator("#cluster button.choice", { hasText: "b" });
     await choice.press("Enter");
@@ -108,7 +108,7 @@ test("a node that is chosen shows what it owns, by keyboard too", async () => {
   });
 });
 
-test("what is old is said to be", async () => {
+test("the panel says when its data are old", async () => {
   cluster.ageMs = 60_000;
   await withPage(true, async (page) => {
     await page.locator("#cluster").getByText("as it was 1 min ago: its coordinator, or its store, is away").waitFor();
@@ -116,7 +116,7 @@ test("what is old is said to be", async () => {
 });
 
 for (const width of [320, 768]) {
-  test(`nothing sticks out at a width of ${width}`, async () => {
+  test(`no element is wider than the page at a width of ${width}`, async () => {
     await withPage(
       true,
       async (page) => {

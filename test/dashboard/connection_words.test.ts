@@ -14,7 +14,7 @@ const told = (state: Partial<ToldState>): ToldState => ({
   ...state,
 });
 
-test("a live connection has one word; a node that no longer answers HTTP takes it away", () => {
+test("a live connection has the word live, unless the node no longer answers over HTTP", () => {
   assert.equal(connectionWords(told({}), undefined), { tone: "online", word: "Live", detail: undefined });
   const problem = "Cannot read /v1/streams as the node must answer within 4000 ms";
   assert.equal(connectionWords(told({}), problem), { tone: "silent", word: "No answer", detail: problem });
@@ -27,7 +27,7 @@ test("a connection that waits tells the attempt, the time of the next try and th
   assert.is(detail, `attempt 4 at ${formatTime(NOW_MS + 5_000)}: Cannot reach the node`);
 });
 
-test("silence tells since when, and an end tells its reason", () => {
+test("a silent connection tells its time of silence, and an ended one its reason", () => {
   const silent = connectionWords(told({ state: "silent", lastError: new Error("said nothing") }), undefined);
   assert.equal([silent.word, silent.detail], ["No answer", `since ${formatTime(NOW_MS)}: said nothing`]);
   const closed = connectionWords(told({ state: "closed", lastError: new Error("expired") }), undefined);

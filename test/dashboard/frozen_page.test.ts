@@ -1,4 +1,4 @@
-/** The page beside a node that is frozen: the process is stopped by a signal, and its connections stay open. */
+/** The page of a frozen node: a signal stops the process, and its connections stay open. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ import { headraceArguments } from "../support/processes/headrace_program.ts";
 skipWithoutChromium("the page beside a frozen node is checked");
 
 const SEEN_WITHIN_MS = 12_000;
-/** The page's own bound of some 5 s, and the time of a slow machine to draw. */
+/** Milliseconds for the page's own bound of about 5 s, and for a slow machine to draw. */
 const TOLD_WITHIN_MS = 8_000;
 
 async function startNode(folder: string): Promise<{ readonly node: LocalProcess; readonly address: string }> {

@@ -15,7 +15,7 @@ function watched() {
   return { cluster, look };
 }
 
-test("what is under way is told, and when it ended, with all partitions that went the same way", async () => {
+test("a move is told while it is under way and after, with all partitions that went the same way", async () => {
   const { cluster, look } = watched();
   assert.equal(look(0), []);
   await cluster.ask({ kind: "drain", node: "c" as never });
@@ -28,7 +28,7 @@ test("what is under way is told, and when it ended, with all partitions that wen
   assert.equal(look(4_000)[0], "b -> undefined: orders/1 orders/4 orders/5 4000");
 });
 
-test("a move that began and ended between two looks is seen all the same, and old ones are forgotten", async () => {
+test("a move that began and ended between two looks is told too, and old moves are forgotten", async () => {
   const { cluster, look } = watched();
   look(0);
   for (let round = 1; round <= 10; round += 1) {

@@ -27,7 +27,7 @@ test("a quantile of all series is interpolated within its bucket", () => {
   assert.is(quantileOf(new Map(), 0.5), undefined);
 });
 
-test("what lies above the last bound is told as that bound", () => {
+test("a quantile above the last finite bound is told as that bound", () => {
   const beyond = new Map([
     [1, 0],
     [Number.POSITIVE_INFINITY, 5],
@@ -35,7 +35,7 @@ test("what lies above the last bound is told as that bound", () => {
   assert.is(quantileOf(beyond, 0.5), 1);
 });
 
-test("only what was counted since the last look counts, and a node that started again counts from nothing", () => {
+test("latencies count from the last look on, and a restarted node counts from 0", () => {
   const before = new Map([
     [1, 10],
     [2, 20],
@@ -91,14 +91,14 @@ test("a partition that the node took over counts from then on, not by its whole 
   assert.is(observer.observe(answers(1_100, "", 50_200), 2_000).rates.get("orders"), 50);
 });
 
-test("ack latency is told in milliseconds, and not at all where nothing was appended", () => {
+test("ack latency is in milliseconds, and undefined without appends", () => {
   const observer = new Observer();
   assert.is(observer.observe(answers(0), 0).ackLatency, undefined);
   const latency = observer.observe(answers(0, EXPOSITION), 1_000).ackLatency;
   assert.ok(latency !== undefined && latency.p50Ms > 1 && latency.p50Ms < 2 && latency.p99Ms > 2);
 });
 
-test("a history keeps its window and shows a gap where a series was not there yet", () => {
+test("a history keeps its window and shows a gap where a series had no value yet", () => {
   const history = new TimeSeries(2_000);
   history.add(0, new Map([["a", 1]]));
   history.add(1_000, new Map([["a", 2]]));

@@ -1,4 +1,4 @@
-/** The page in a real browser, against a real node: what a person sees. */
+/** The page as a person sees it: in a real browser, against a real node. */
 import type { Browser, BrowserContextOptions, Locator, Page } from "playwright-core";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -25,7 +25,7 @@ pipelines: { keep: { from: orders, to: [archive] } }
 sinks: { archive: { type: file, directory: archive, format: ndjson } }
 `;
 
-/** What does not appear within this will not: a page that is broken fails before the file's own limit. */
+/** Milliseconds within which an element must appear: a broken page then fails before the file's own limit. */
 const SEEN_WITHIN_MS = 12_000;
 
 let node: TestNode;
@@ -41,7 +41,7 @@ test.after(async () => {
   assert.equal(await node.end(), []);
 });
 
-/** Opens the page, hands it to `look`, and fails where the page complained or asked anything of somebody else. */
+/** Opens the page, hands it to `look`, and fails where the page logged an error or sent a request to another host. */
 async function withPage(
   look: (page: Page) => Promise<void>,
   options: BrowserContextOptions & { readonly of?: TestNode } = {},
@@ -80,7 +80,7 @@ async function sendOrder(page: Page, event: object): Promise<void> {
 
 const textOf = async (locator: Locator): Promise<string> => (await locator.textContent()) ?? "";
 
-test("the page opens on its own: no complaint, nothing from elsewhere, live over the public WebSocket", async () => {
+test("the page opens without errors and without requests elsewhere, and is live over the public WebSocket", async () => {
   await withPage(async (page) => {
     await page.getByText("Live", { exact: true }).waitFor();
     assert.is(await page.title(), "Headrace");
@@ -90,7 +90,7 @@ test("the page opens on its own: no complaint, nothing from elsewhere, live over
   });
 });
 
-test("records appear as they are made durable, and a record opens to show all of it", async () => {
+test("records appear as they become durable, and a record opens to show all its fields", async () => {
   await withPage(async (page) => {
     await page.getByText("Live", { exact: true }).waitFor();
     const producer = node.producer({ producerId: "page-test", stream: "orders" });
@@ -103,7 +103,7 @@ test("records appear as they are made durable, and a record opens to show all of
   });
 });
 
-test("what was stored before the page was opened is there as well", async () => {
+test("records from before the page was opened are shown too", async () => {
   await withPage(async (page) => {
     await page.locator("#records tbody tr", { hasText: "Ada" }).first().waitFor();
   });
@@ -118,7 +118,7 @@ test("an event sent from the page is stored, and shown", async () => {
   });
 });
 
-test("an event that fails its schema shows its code, path, reason and what was sent", async () => {
+test("an event that fails its schema is shown with its code, path, reason and content", async () => {
   await withPage(async (page) => {
     await page.locator("#records tbody tr").first().waitFor();
     await sendOrder(page, { customer: "Mallory", amount: -5 });
@@ -133,7 +133,7 @@ test("an event that fails its schema shows its code, path, reason and what was s
   });
 });
 
-test("text that is no JSON object is refused in words, and nothing is sent", async () => {
+test("text that is no JSON object is refused with a reason, and not sent", async () => {
   await withPage(async (page) => {
     await page.fill("#send-event", "[1, 2]");
     await page.click("#send button[type=submit]");
@@ -141,7 +141,7 @@ test("text that is no JSON object is refused in words, and nothing is sent", asy
   });
 });
 
-test("every value that is typed is stored as it is, and offered again as it was", async () => {
+test("every typed value is stored unchanged, and offered again unchanged", async () => {
   const typed =
     '{"customer":"Eve","amount":1e+20,"whole":9007199254740993,"at":{"$time":"2026-12-01T10:00:00.123456Z"},"bytes":{"$bytes":"AP8="},"zero":-0}';
   await withPage(async (page) => {
@@ -223,7 +223,7 @@ function luminance(color: string): number {
 }
 
 for (const width of [320, 390, 768, 1_920]) {
-  test(`nothing sticks out at a width of ${width}`, async () => {
+  test(`no element is wider than the page at a width of ${width}`, async () => {
     await withPage(
       async (page) => {
         await page.locator("#records tbody tr").first().waitFor();
@@ -236,7 +236,7 @@ for (const width of [320, 390, 768, 1_920]) {
   });
 }
 
-test("when the node is gone the page says so, without an end", async () => {
+test("while the node is gone the page says so and keeps trying", async () => {
   const mortal = await runningNode("log: { type: memory }\nstreams: { events: { durability: memory } }\n");
   const context = await browser.newContext();
   context.setDefaultTimeout(SEEN_WITHIN_MS);
@@ -248,7 +248,7 @@ test("when the node is gone the page says so, without an end", async () => {
   await context.close();
 });
 
-test("where the node wants a token the page asks for it, says when it is refused, and keeps it out of the address", async () => {
+test("where the node asks for a token the page has a form, shows a refusal, and keeps the token out of the address", async () => {
   const guarded = await runningNode(
     `
 log: { type: memory }
@@ -277,7 +277,7 @@ security: { tokens: [{ name: operator, valueEnv: PAGE_TOKEN, scopes: [admin] }] 
   assert.equal(await guarded.end(), []);
 });
 
-test("the files forbid what is inline or from elsewhere, and are sent again only when they changed", async () => {
+test("the files forbid inline and foreign content, and are sent again only where they have changed", async () => {
   const page = await fetch(node.address);
   assert.match(page.headers.get("content-security-policy") ?? "", /default-src 'none'; script-src 'self'/);
   assert.is(page.headers.get("cache-control"), "no-store");

@@ -48,7 +48,7 @@ test("the cursor before any offset kept is valid, also where retention has cut t
   }
 });
 
-test("no cursor sorts below the first offset of the first epoch", () => {
+test("an undefined cursor sorts below the first offset of the first epoch", () => {
   assert.ok(comparePositions(undefined, position(1, 0)) < 0);
 });
 

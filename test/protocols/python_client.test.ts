@@ -1,4 +1,6 @@
-/** docs/protocol.md is enough to write a client from: one in Python, of its standard library alone, against a real node. */
+/**
+ * docs/protocol.md is enough to write a client from: one in Python, of its standard library alone, against a real node.
+ */
 import { execFile, spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";

@@ -14,11 +14,11 @@ test("a batch whose last event is stored is a duplicate, whatever it claims to f
   assert.is(judgeChain(plain(9), undefined, plain(4)), "duplicate");
 });
 
-test("a batch that overlaps what is stored is a gap that the client cuts", () => {
+test("a batch that overlaps the stored events is a gap, which the client cuts", () => {
   assert.is(judgeChain(plain(9), plain(4), plain(14)), "gap");
 });
 
-test("a batch that follows something never stored is a gap", () => {
+test("a batch that follows a sequence that was never stored is a gap", () => {
   assert.is(judgeChain(plain(9), plain(12), plain(14)), "gap");
 });
 

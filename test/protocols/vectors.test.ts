@@ -23,7 +23,7 @@ const vectors = JSON.parse(readFileSync(VECTORS_PATH, "utf8")) as ReturnType<typ
 const bytesOf = (hex: string) => Uint8Array.from(Buffer.from(hex, "hex"));
 const documentation = readFileSync(fileURLToPath(new URL("../../docs/protocol.md", import.meta.url)), "utf8");
 
-/** Both encodings of a frame, with events as what they say. */
+/** Both encodings of a frame, with their events decoded. */
 function readable(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(readable);
   if (typeof value !== "object" || value === null || value instanceof Uint8Array || value instanceof Date)
@@ -42,7 +42,7 @@ test("the vectors are those that the code makes", () => {
   assert.equal(JSON.parse(JSON.stringify(makeVectors())), vectors);
 });
 
-test("both encodings of every frame say the same", () => {
+test("both encodings of every frame decode to the same frame", () => {
   for (const { type, msgpack, json } of vectors.frames) {
     const binary = decodeFrame(bytesOf(msgpack), SUBPROTOCOL_MSGPACK);
     assert.is(binary.type, type);

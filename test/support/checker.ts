@@ -1,22 +1,23 @@
 /**
- * Reads the history of a run and names what must never be in one. It knows nothing of the system: only what was sent,
- * what senders were told, what the log came to hold and what each reader saw, from a simulation or from real processes.
- * The checks are those of Jepsen's kafka workload, with what exactly-once delivery and dead letters add.
+ * Checks the history of a run and names every problem. It knows nothing of the system, only the history: the events
+ * sent, the answers to senders, the log at the end, and the records of each reader. The history comes from a simulation
+ * or from real processes. The checks are those of Jepsen's kafka workload, with checks of exactly-once delivery and of
+ * dead letters.
  */
 
 export interface SentEvent {
   /** Unique in the run. */
   readonly id: string;
   readonly producer: string;
-  /** Undefined where the sender left it to the node. */
+  /** Undefined where the sender left the choice to the node. */
   readonly partition: number | undefined;
   /** The sender's own count: ascending in order of sending. */
   readonly order: number;
 }
 
 /**
- * `acked`: stored; `rejected`: set aside with a verdict; `refused`: neither, by a fault of the program; `in_doubt`: nobody can
- * tell; `open`: its sender died first.
+ * `acked`: stored; `rejected`: set aside with a verdict; `refused`: neither, by a fault of the program; `in_doubt`:
+ * stored or not; `open`: the sender died first.
  */
 export type Told = "acked" | "rejected" | "refused" | "in_doubt" | "open";
 
@@ -33,7 +34,7 @@ export interface LoggedEvent extends Place {
 /** What one reader of one partition saw, in order. */
 export type Observation =
   | ({ readonly kind: "record"; readonly id: string } & Place)
-  /** The reader was told that it goes on at `offset`: what lies between was trimmed, or what lay after was lost. */
+  /** The reader was told to go on at `offset`: the records between were trimmed, or the records behind were lost. */
   | { readonly kind: "trimmed" | "truncated"; readonly offset: number };
 
 export interface ReaderHistory {
@@ -42,7 +43,7 @@ export interface ReaderHistory {
   readonly observations: readonly Observation[];
 }
 
-/** What a sink holds at the end, in the order of its writes, and what was set aside for it. */
+/** The records of a sink at the end, in the order of its writes, and its dead letters. */
 export interface SinkHistory {
   readonly sink: string;
   readonly partition: number;
@@ -54,9 +55,9 @@ export interface SinkHistory {
 
 export interface History {
   readonly sent: readonly SentEvent[];
-  /** What the sender was told last of each event; absent: nothing. */
+  /** The last outcome that the sender was told for each event; absent where it was told none. */
   readonly told: ReadonlyMap<string, Told>;
-  /** The log at the end, by partition and offset, what retention took included. */
+  /** The log at the end, by partition and offset, records that retention removed included. */
   readonly log: readonly LoggedEvent[];
   /** Events set aside at validation, with repetitions. */
   readonly rejected: readonly string[];
@@ -64,7 +65,7 @@ export interface History {
   readonly sinks: readonly SinkHistory[];
   /** Events that the log held and lost with an unflushed tail: the stated loss of a tier below `fsync`. */
   readonly lostWithTail: ReadonlySet<string>;
-  /** First offset that retention left, by partition; a sink may lack what lies before it only if `mayTrimUnread`. */
+  /** First offset that retention left, by partition. A sink may lack earlier records only if `mayTrimUnread`. */
   readonly firstOffsets: ReadonlyMap<number, number>;
   readonly mayTrimUnread: boolean;
 }
@@ -102,7 +103,9 @@ export function checkHistory(history: History): Problem[] {
 
 type Say = (kind: ProblemKind, detail: string) => void;
 
-/** G1: what was acked is in the log, what was rejected is set aside, and every sender that lived was told. */
+/**
+ * G1: acknowledged events are in the log, rejected ones are set aside, and every sender that lived was told an outcome.
+ */
 function checkAcks({ sent, told, log, rejected, lostWithTail }: History, say: Say): void {
   const stored = new Set(log.map(({ id }) => id));
   const aside = new Set(rejected);
@@ -154,7 +157,7 @@ function checkOrder({ sent, log }: History, say: Say): void {
   }
 }
 
-/** One position holds one event, whoever reads it and whenever. */
+/** One position holds one event, for every reader at every time. */
 function checkOffsets({ log, readers, sinks }: History, say: Say): void {
   const held = new Map<string, string>();
   const look = (partition: number, place: Place, id: string, who: string) => {
@@ -170,7 +173,7 @@ function checkOffsets({ log, readers, sinks }: History, say: Say): void {
   for (const { sink, partition, records } of sinks) for (const one of records) look(partition, one, one.id, sink);
 }
 
-/** A reader sees every offset once and in order, but for what it was told that it would not. */
+/** A reader sees every offset once and in order, except those that it was told were trimmed or lost. */
 function checkReader({ reader, partition, observations }: ReaderHistory, _history: History, say: Say): void {
   let next: number | undefined;
   let epoch = 0;

@@ -1,6 +1,6 @@
 /**
- * The examples of the pages that people read: fenced blocks with their language, and commands, indented or in a sentence.
- * A block that can not stand alone is marked above with `<!-- fragment: why -->`, which a rendered page does not show.
+ * The examples of the pages: fenced blocks with their language, and commands, indented or in a sentence. A block that
+ * can not stand alone has `<!-- fragment: why -->` on the line above, which a rendered page does not show.
  */
 import { readdir, readFile } from "node:fs/promises";
 
@@ -13,15 +13,15 @@ export interface Block {
   /** Empty for a drawing. */
   readonly language: string;
   readonly text: string;
-  /** Why it is not held to be an example of its own. */
+  /** The reason why the block is not checked by itself; undefined for a whole example. */
   readonly fragment: string | undefined;
 }
 
 export interface CommandLine {
   readonly at: string;
-  /** What follows `headrace`. */
+  /** The words behind `headrace`. */
   readonly text: string;
-  /** In a sentence: it may name no more than the command. */
+  /** True in a sentence, which may name the command alone. */
   readonly isInline: boolean;
 }
 

@@ -1,8 +1,7 @@
 /**
  * Pairs of a schema and its successor for comparisons, drawn from a seed, with every event of a small world to judge them by.
- * The numbers, texts and names of the schemas are those of the events, so that two schemas that differ mostly differ for one of
- * them. Names on each level are the level's own, and no text of a value is
- * a name: where a name is mentioned says where it may stand.
+ * Schemas use the numbers, texts and names of the events, so that schemas that differ mostly differ for one event. Each level
+ * has names of its own, and no text of a value is a name. So a name in a schema tells the level that it is for.
  */
 import { type SeededRandom, seededRandom } from "./seeded_random.ts";
 
@@ -16,7 +15,7 @@ const MEMBERS = [undefined, 0, 2, 0.5, "a", "ab", null] as const;
 const withoutUndefined = (fields: Schema): Schema =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 
-/** Every event of the world; as a property's value each stands once more, below `p`. */
+/** Every event of the world. Each stands once more below `p`, as the value of a property. */
 export const EVENTS: readonly unknown[] = [
   ...SIMPLE,
   ...LISTS,
@@ -25,14 +24,14 @@ export const EVENTS: readonly unknown[] = [
   ...[...LISTS, ...INNER].flatMap((p) => [{ p }, { p, q: 0 }]),
 ];
 
-/** Of a map, of one under `p`, and of any other within: no event has those. */
+/** Names of the outer map, of a map under `p`, and of any deeper map, which no event has. */
 const NAMES = [
   ["p", "q", "z"],
   ["c", "d"],
   ["e", "f"],
 ] as const;
 const namesOf = (level: number): readonly string[] => NAMES[level] ?? NAMES[2];
-/** The level of what a name or pattern judges. */
+/** The level of the values that a name or a pattern judges. */
 const within = (level: number, name: string): number => (level === 0 && (name === "p" || name === "^p") ? 1 : 2);
 const PATTERNS = ["^a", "b$", "^[ab]*$", "^..$", "^.+$"];
 
@@ -93,7 +92,7 @@ class SchemaDraw {
     }
   }
 
-  /** A map that is closed to what neither its own properties nor those of another part name. */
+  /** A map that is closed to names that neither its own properties nor those of another part declare. */
   #closed(level: number): Schema {
     const part = () => {
       const name = this.#pick(namesOf(level));
@@ -285,12 +284,12 @@ export function schemaPair(seed: number): readonly [old: Schema, next: Schema] {
   return [seed % 7 === 0 ? named(old, "part") : old, seed % 5 === 0 ? named(next, "piece") : next];
 }
 
-/** The same, said by a definition. */
+/** The same schema, with a part written as a definition. */
 const named = (schema: Schema, name: string): Schema => ({ $defs: { [name]: schema }, $ref: `#/$defs/${name}` });
 
 const NAMES_OF_ALL = ["p", "q", "z", "c", "d"];
 
-/** Names in an event that a schema does not mention: it may declare these, and nothing is promised of such events. */
+/** Whether a schema mentions every name of an event. Otherwise it may declare the name, and the event is not compared. */
 export function isOfKnownNames(event: unknown, said: string): boolean {
   const text = JSON.stringify(event);
   return NAMES_OF_ALL.every((name) => !text.includes(`"${name}":`) || said.includes(`"${name}"`));

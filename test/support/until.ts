@@ -1,4 +1,4 @@
-/** Lets the event loop turn until something has happened: no sleeps, and an end where it never does. */
+/** Lets the event loop turn until a condition holds, without sleeps. Throws where it never does. */
 const TURNS_MAX = 2_000;
 
 export function turn(): Promise<void> {
@@ -13,7 +13,7 @@ export async function until(hasHappened: () => boolean, what = "the awaited thin
   throw new Error(`Cannot go on as ${what} must happen: current value is never, in ${TURNS_MAX} turns`);
 }
 
-/** Long enough for whatever is under way without timers to come to rest. */
+/** Lets the event loop turn until work without timers has come to rest. */
 export async function atRest(): Promise<void> {
   for (let turns = 0; turns < 30; turns += 1) await turn();
 }

@@ -144,7 +144,7 @@ function decodeFormText(text: string): string | undefined {
   try {
     return decodeURIComponent(text.replaceAll("+", " "));
   } catch {
-    return undefined; // the caller says why
+    return undefined; // the caller gives the reason
   }
 }
 
@@ -159,7 +159,7 @@ function utf8Of(bytes: Uint8Array): string | undefined {
   try {
     return strictUtf8.decode(bytes);
   } catch {
-    return undefined; // the caller says why
+    return undefined; // the caller gives the reason
   }
 }
 

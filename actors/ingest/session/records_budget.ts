@@ -24,7 +24,9 @@ export const RECORDS_LIMITS = {
   readBytesMin: 32_768,
   /** Bytes under way to all connections of a node in large records, beyond the least reads and the shares (B3). */
   largeBytesMax: 16_777_216,
-  /** How long a connection may take nothing of what it was sent before it is ended for others that wait (B4). */
+  /**
+   * Milliseconds after which a connection that takes none of the records sent to it is ended for others that wait (B4).
+   */
   undisturbedMs: 5_000,
   /** Reads under way of one connection: each is a call to the log. */
   readsMax: 16,

@@ -165,7 +165,8 @@ function evaluate(
 }
 
 /**
- * Evaluates on a map. The library reads a map's `constructor`: where an event has such a key, maps get another form.
+ * Evaluates an expression. The library reads a map's `constructor`: where that fails for an event with such a key, the
+ * expression runs again with the event's maps as `Map`s.
  */
 function evaluateOn(parsed: (context: object) => unknown, variables: { readonly event: unknown }): unknown {
   try {

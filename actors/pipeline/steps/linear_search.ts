@@ -3,9 +3,7 @@
  * of their lengths at worst: 14 s for a text of 500,000 characters.
  */
 
-/**
- * Needles of up to this many characters use the engine's own search, which compares each character at most as often.
- */
+/** The engine's own search takes needles of up to this many characters: it compares each character at most this often. */
 const SHORT_NEEDLE = 16;
 
 /** Index of the first `needle` at or after `from`, or -1. */

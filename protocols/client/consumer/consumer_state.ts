@@ -23,6 +23,7 @@ export interface Part {
   outstandingBytes: number;
 }
 
+/** One subscription of the application, over all its partitions. */
 export interface Subscription {
   readonly request: SubscriptionRequest;
   /** Where each partition resumes; filled once the stream's partitions are known. */

@@ -93,7 +93,9 @@ export interface RejectedEvent {
   readonly partition: number | undefined;
   readonly sequence: Sequence | undefined;
   readonly event: EventInput;
+  /** A code of `RejectedCode`. */
   readonly code: string;
+  /** JSON Pointer (RFC 6901) to the value at fault; empty for the event as a whole. */
   readonly path: string;
   readonly reason: string;
 }
@@ -144,6 +146,7 @@ export interface OpenedPartition {
   readonly position: Event | undefined;
 }
 
+/** The defaults of {@linkcode ProducerOptions}, and the dedupe window in ms before a node has named its own. */
 export const PRODUCER_DEFAULTS = {
   batchEventsMax: 500,
   batchBytesMax: 262_144,

@@ -21,6 +21,7 @@ export interface ProducerLink extends Link {
   isStarved: boolean;
 }
 
+/** A producer's chain in one partition, as its machine knows it. */
 export interface Chain {
   readonly key: string;
   readonly stream: string;

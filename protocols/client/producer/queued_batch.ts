@@ -15,6 +15,7 @@ import { sliceEvents } from "../../values/slice_events.ts";
 import type { WireVerdict } from "../../wire/frames.ts";
 import type { ProducerBatch, SettledBatch } from "./producer_messages.ts";
 
+/** A batch, or a piece of a cut batch, in the queue of its chain. */
 export interface QueuedBatch {
   readonly id: number;
   events: Uint8Array;

@@ -16,7 +16,7 @@ import type {} from "./browser_program.ts";
 skipWithoutChromium("the clients are checked");
 
 const EVENTS = 3_000;
-/** Cuts of the wire in each run, spread over it. */
+/** The number of cuts of the wire in each run, spread over the run. */
 const CUTS = 3;
 
 interface Bounds {
@@ -109,9 +109,9 @@ for (const subprotocol of [SUBPROTOCOL_MSGPACK, SUBPROTOCOL_JSON] as const) {
     assert.is(consumed.isWhole, true);
   });
 
-  test(`a browser is told where its log was trimmed, or is not what it was (${subprotocol})`, async () => {
+  test(`a browser is told where its log was trimmed or truncated (${subprotocol})`, async () => {
     const producer = node.producer({ producerId: `small/${subprotocol}`, stream: "small", batchEventsMax: 1 });
-    // More than the node holds in memory for readers: what is older is asked of the log.
+    // More events than the node holds in memory for readers: older ones are read from the log.
     await producer.sendAll(Array.from({ length: 60 }, (_, n) => ({ n, text: "x".repeat(100_000) })));
     const { epoch, firstOffset } = await eventually(async () => {
       const response = await fetch(`${node.address}/v1/streams/small`);
@@ -138,7 +138,7 @@ for (const subprotocol of [SUBPROTOCOL_MSGPACK, SUBPROTOCOL_JSON] as const) {
   });
 }
 
-test("a page of an origin that the node does not know gets nowhere", async () => {
+test("a page of an origin that the node does not know can neither connect nor send", async () => {
   const elsewhere = origin.replace("127.0.0.1", "localhost");
   const outcome = await withPage(
     (page) =>

@@ -1,4 +1,4 @@
-/** What runs in the browser: bundled with the clients, called by `browser.test.ts`. */
+/** The program that runs in the browser: bundled with the clients, called by `browser.test.ts`. */
 import {
   type ConsumedItem,
   Consumer,
@@ -17,7 +17,7 @@ interface Task {
 declare global {
   interface Window {
     program: typeof program;
-    /** The test's: told how many events are acknowledged. */
+    /** Tells the test the number of acknowledged events. */
     progress(acked: number): Promise<void>;
   }
 }
@@ -48,7 +48,7 @@ async function produce({ endpoint, subprotocol, count }: Task) {
   return { acked, rejected, welcomes, inDoubt: inDoubt.length };
 }
 
-/** What was read of this subprotocol's events, by partition; `isWhole` where every value came back as it was sent. */
+/** The events of this subprotocol that were read, by partition; `isWhole` where every value came back unchanged. */
 async function consume({ endpoint, subprotocol, count }: Task) {
   const consumer = new Consumer({ connect: connectWebSocket({ subprotocol }), addresses: [endpoint] });
   const seen: number[][] = [[], []];

@@ -109,7 +109,7 @@ test("a bad event is named by its index and the others are stored; 422 where non
   await node.end();
 });
 
-test("what can not be read is refused with its reason: type, encoding, size, emptiness, stream, key", async () => {
+test("a request that can not be read is refused with its reason: type, encoding, size, emptiness, stream, key", async () => {
   const node = await runningNode(ORDERS);
   const bomb = gzipSync(Buffer.alloc(60_000_000, 0x20));
   const rejection = async (answer: Promise<Answer>) => {
@@ -134,7 +134,7 @@ test("what can not be read is refused with its reason: type, encoding, size, emp
   await node.end();
 });
 
-test("a key's request is stored once, however often and however much at once it is sent", async () => {
+test("a request with a key is stored once, however often it is sent, at the same time too (http ingest K1, K3)", async () => {
   const node = await runningNode(ORDERS);
   const body = JSON.stringify([...orders(50), { customer: "x", amount: -1 }]);
   const key = { "idempotency-key": "order-17" };

@@ -1,4 +1,7 @@
-/** Every parameter and header of every HTTP route at its bound, one beyond, twice, and at 65,536 characters: no answer is a failure of the node. */
+/**
+ * Every parameter and header of every HTTP route at its bound, one beyond, twice, and at 65,536 characters: no answer
+ * is a 5xx.
+ */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { BODY_LIMITS } from "../../../actors/ingest/http/http_body.ts";
@@ -9,7 +12,7 @@ import { runningNode } from "../../support/processes/running_node.ts";
 const node = await runningNode("log: { type: memory }\nstreams: { s: { partitions: 1, durability: memory } }\n");
 test.after(() => void node.end());
 
-/** Those of the protocol, and those of HTTP alone. */
+/** The error codes of the protocol, and those of HTTP alone. */
 const HTTP_CODES: ReadonlySet<string> = new Set([
   ...[...errors.REJECTED_CODES, ...errors.UNAVAILABLE_CODES, ...errors.OVERLOADED_CODES, ...errors.FENCED_CODES],
   ...["NOT_FOUND", "UNSUPPORTED_MEDIA_TYPE"],
@@ -25,7 +28,7 @@ const { paths } = (await (await fetch(`${node.address}/openapi.json`)).json()) a
   paths: Record<string, Record<string, Operation>>;
 };
 
-/** Values that are in order, by the name of a path's parameter. */
+/** Valid values by the name of a path's parameter. */
 const GOOD: Readonly<Record<string, string>> = { stream: "s", partition: "0", name: "none", node: "none" };
 
 const routes = Object.entries(paths).flatMap(([path, operations]) =>
@@ -68,7 +71,7 @@ function assertRefused({ status, text }: { status: number; text: string }, what:
   }
 }
 
-test("a name that is not there is told as 404 with a code, wherever a path has a name", async () => {
+test("an unknown name is answered 404 with a code, wherever a path has a name", async () => {
   const named = routes.filter(({ parameters }) =>
     parameters.some(({ name, in: place }) => place === "path" && name !== "partition"),
   );
@@ -112,7 +115,7 @@ for (const { path, method, parameters } of routes) {
   }
 }
 
-test("what the server itself refuses is told with the codes and in the words of the others", async () => {
+test("the HTTP server's own refusals have codes and words like all others", async () => {
   const text = (content: string) => ({ method: "POST", headers: { "content-type": content }, body: "{" });
   for (const [path, options] of [
     ["/v1/replays", text("application/x-www-form-urlencoded")],
@@ -130,7 +133,7 @@ test("what the server itself refuses is told with the codes and in the words of 
   }
 });
 
-test("a key of a request has 1 to 255 characters, and a trace context that is none is left out", async () => {
+test("a request's key has 1 to 255 characters, and a malformed trace context is left out", async () => {
   const post = (headers: Record<string, string>) => answer("/v1/streams/{stream}/events", "POST", {}, "", headers);
   assert.is((await post({ "idempotency-key": "k".repeat(255) })).status, 200);
   for (const length of [0, 256, 10_000])

@@ -1,4 +1,7 @@
-/** A node without tokens, and clients of one address that take its memory for bodies and answers: honest ones beside them are served. */
+/**
+ * A node without tokens, and clients of one address that take its memory for bodies and answers: honest ones beside
+ * them are served.
+ */
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -21,7 +24,7 @@ const post = async (body: string) => {
 
 interface Asked {
   readonly socket: Socket;
-  /** All that it was sent, once it is closed. */
+  /** The whole answer, once the connection is closed. */
   readonly said: Promise<string>;
 }
 
@@ -41,7 +44,7 @@ function beginBody(sizeBytes: number): Asked {
   return asked;
 }
 
-test("bodies that are held back, and renewed, leave slow uploads and small ones of their address alone, and are told why they end", async () => {
+test("bodies that are held back and renewed leave slow uploads and small bodies of their address alone, and are told why they end", async () => {
   let isOver = false;
   const told: string[] = [];
   const holders = Array.from({ length: 5 }, async (_, index) => {
@@ -74,7 +77,7 @@ test("bodies that are held back, and renewed, leave slow uploads and small ones 
   }
 });
 
-test("large answers that are asked for and not read, and renewed, leave small reads of their address alone", async () => {
+test("large answers that are not read and asked for anew leave small reads of their address alone", async () => {
   const large = JSON.stringify({ text: "\u0001".repeat(900_000) }); // 5.4 MB of text
   const { endOffset } = (await (await fetch(`${node.address}${RECORDS}&from=latest`)).json()) as { endOffset: number };
   assert.is(await post(`${large}\n`), 200);

@@ -1,4 +1,7 @@
-/** An upgrade that the node does not take is ignored, and its request answered: over raw sockets, byte by byte as clients send it. */
+/**
+ * The node ignores an upgrade that it does not take, and answers the request: over raw sockets, with the bytes that
+ * clients send.
+ */
 import { connect, type Socket } from "node:net";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -88,7 +91,7 @@ test("a POST that asks for HTTP/2 keeps its body, in one write or in later ones"
   socket.destroy();
 });
 
-test("a WebSocket is taken, and one at another path is told why not", async () => {
+test("an upgrade to a WebSocket is taken, and one at another path is refused with a reason", async () => {
   const taken = new WebSocket(node.endpoint, "headrace.v1.json");
   await new Promise((resolve, reject) => taken.once("open", resolve).once("error", reject));
   taken.terminate();
@@ -99,7 +102,7 @@ test("a WebSocket is taken, and one at another path is told why not", async () =
   assert.is(JSON.parse(body).code, "NOT_FOUND");
 });
 
-test("a head of more headers than are read is refused: its body could not be told from a further request", async () => {
+test("a head with more headers than the server reads is refused: its body could be taken for a further request", async () => {
   const { socket, answer } = opened();
   socket.write(get(`${WISH}${"a:b\r\n".repeat(1_100)}`));
   const { status, body } = await answer();
@@ -107,13 +110,13 @@ test("a head of more headers than are read is refused: its body could not be tol
   assert.is(JSON.parse(body).code, "FRAME_TOO_LARGE");
 });
 
-test("a client that ends its side behind a wish for HTTP/2 has all its answers", async () => {
+test("a client that ends its side after asking for HTTP/2 gets all its answers", async () => {
   const { socket, answer } = opened();
   socket.end(get("", "/openapi.json") + get(WISH));
   assert.equal([(await answer()).status, (await answer()).status], [200, 200]);
 });
 
-test("an expectation that is not met, and a handshake that is none, are told with a code", async () => {
+test("an unknown expectation and a malformed handshake are refused with a code", async () => {
   for (const [wish, path, wanted] of [
     ["Expect: foo\r\n", "/healthz", 417],
     [
@@ -131,7 +134,7 @@ test("an expectation that is not met, and a handshake that is none, are told wit
   }
 });
 
-test("a request of HTTP/1.1 that names no host is told so with a code, whatever it asks for, and its connection ends", async () => {
+test("a request of HTTP/1.1 without a host is refused with a code, and its connection ends", async () => {
   const handshake =
     "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
   for (const [request, fields] of [
@@ -153,7 +156,7 @@ test("a request of HTTP/1.1 that names no host is told so with a code, whatever 
   }
 });
 
-test("a request that names two hosts, or one beside its header's, is refused: readers before the node may have taken the other", async () => {
+test("a request with two hosts is refused, as a proxy before the node may have used the other one", async () => {
   for (const [head, reason] of [
     [`GET /healthz HTTP/1.1\r\n${HOST}Host: evil.example\r\n`, /one header Host: it has 2/],
     [`GET http://evil.example/healthz HTTP/1.1\r\n${HOST}`, /target must be a path/],

@@ -1,4 +1,4 @@
-/** Connections that say nothing take nobody else's place: not a producer's, not health's, not a file that a sink needs. */
+/** Silent connections take no place from others: not from a producer, a health check, or a file that a sink opens. */
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
@@ -45,7 +45,7 @@ const end = (sockets: readonly Socket[]) => {
 };
 const UPGRADE = "GET /hold HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 
-test("silent connections and half requests of one address keep to their share, and a request is answered beside them", async () => {
+test("silent connections and half requests of one address keep to their share, and another request is answered", async () => {
   const { gate, server } = await served({
     placesMax: 60,
     upgradesMax: 20,
@@ -59,7 +59,7 @@ test("silent connections and half requests of one address keep to their share, a
   await server.close();
 });
 
-test("kept connections that ask nothing more are ended before an address has more of them than its share", async () => {
+test("idle keep-alive connections of an address are ended beyond its share", async () => {
   const { gate, server } = await served({
     placesMax: 60,
     upgradesMax: 20,
@@ -73,7 +73,7 @@ test("kept connections that ask nothing more are ended before an address has mor
   await server.close();
 });
 
-test("WebSockets that never say hello give way to another one of their address, and are counted on any path", async () => {
+test("WebSockets that never send hello give way to a new one of their address, and count on any path", async () => {
   const { gate, server, endHeld } = await served({
     placesMax: 60,
     upgradesMax: 20,
@@ -91,7 +91,7 @@ test("WebSockets that never say hello give way to another one of their address, 
   await server.close();
 });
 
-test("an upgrade of an unknown path is admitted and counted like any, then both sides are closed", async () => {
+test("an upgrade at an unknown path counts like any other, then both sides are closed", async () => {
   const { gate, server, admitted } = await served({
     ...{ placesMax: 60, upgradesMax: 20, perAddressMax: 5, waitingPerAddressMax: 10 },
   });

@@ -1,6 +1,6 @@
 /**
- * What must not come in, at the front door of a running node. Each gets a clear error; nothing is lost; and a producer
- * that behaves, on its own connection, keeps being acknowledged all the while.
+ * Bad input to a running node, over its public ports. Each input gets a clear error, and no event is lost. Meanwhile a
+ * good producer on its own connection is acknowledged in time.
  */
 import { connect as connectSocket } from "node:net";
 import { gzipSync } from "node:zlib";
@@ -30,19 +30,19 @@ streams:
 limits: { connectionsPerAddressMax: 400 }
 `;
 
-/** An ack of the producer that behaves may take so long at most, whatever the others do in the same process. */
+/** The most milliseconds for an ack of the good producer, whatever the other clients do in the same process. */
 const ACK_WITHIN_MS = 2_000;
 const MEMORY_GROWTH_MAX_BYTES = 400_000_000;
 
 interface Steady {
   readonly acked: number;
   readonly slowestMs: number;
-  /** Resolves when so many more events have been acknowledged. */
+  /** Resolves once `count` more events are acknowledged. */
   more(count: number): Promise<void>;
   stop(): Promise<number>;
 }
 
-/** One event after the other, each when the last was acknowledged. */
+/** Sends one event after the other, each once the last is acknowledged. */
 function beginSteady(node: TestNode): Steady {
   const producer = node.producer({ producerId: "steady", stream: "good", lingerMs: 1 });
   let acked = 0;
@@ -80,7 +80,7 @@ function beginSteady(node: TestNode): Steady {
 
 const node = await runningNode(YAML);
 const steady = beginSteady(node);
-/** Of its own: where a thousand connections come, one that has not greeted gives its place to them. */
+/** A node of its own: among a thousand connections, one that has not sent hello gives its place to others. */
 const quietNode = await runningNode(YAML);
 const silent = await RawClient.open(quietNode.endpoint);
 const silentSinceMs = performance.now();
@@ -88,7 +88,7 @@ const silentForMs = silent.closed.then(() => performance.now() - silentSinceMs);
 await steady.more(100);
 const memoryBefore = process.memoryUsage().rss;
 
-/** A test after which the producer that behaves has been heard again. */
+/** A test after which the good producer must be acknowledged again. */
 function badInput(name: string, act: () => Promise<void>): void {
   test(name, async () => {
     await act();
@@ -98,7 +98,7 @@ function badInput(name: string, act: () => Promise<void>): void {
 
 const isError = (frame: NodeFrame | undefined): frame is ErrorFrame => frame?.type === "error";
 
-/** What a connection is told that sends this first, and that it is then closed. */
+/** The error of a connection that sends this first, and its close code. */
 async function refusalOf(data: Uint8Array | string, subprotocol = SUBPROTOCOL_MSGPACK as never): Promise<string> {
   const client = await RawClient.open(node.endpoint, subprotocol);
   client.raw(data);
@@ -164,7 +164,7 @@ async function appender(partition = 0) {
 const plain = (...events: unknown[]) => encodeEvents(events, { asRecords: false });
 const codeOf = (frame: NodeFrame | undefined) => (isError(frame) ? frame.code : frame?.type);
 
-badInput("an event that is wrong in itself is set aside alone: its neighbours are stored", async () => {
+badInput("a bad event is set aside alone: the other events of its batch are stored", async () => {
   const { client, append } = await appender();
   const good = pack({ fine: true });
   const wrong: Record<string, Uint8Array> = {
@@ -195,7 +195,7 @@ badInput("an event that is wrong in itself is set aside alone: its neighbours ar
   client.end();
 });
 
-badInput("batches that can not be: empty, over the limit, miscounted, to nowhere, of a stale epoch", async () => {
+badInput("bad batches: empty, over the limit, miscounted, to an unknown partition, of a stale epoch", async () => {
   const { client, append, producerEpoch } = await appender();
   assert.is(codeOf(await append(plain(), 0, 0)), "EMPTY_BATCH");
   const many = plain(...Array.from({ length: 10_001 }, () => ({})));
@@ -321,7 +321,7 @@ badInput("a producer that calls itself by a name of the node's own parts", async
 badInput("requests that never end, cut-off requests, compressed bombs", async () => {
   const sockets = Array.from({ length: 50 }, () => {
     const socket = connectSocket(node.port, "127.0.0.1");
-    socket.on("error", () => undefined); // its end is what is wanted
+    socket.on("error", () => undefined); // the test expects its end
     socket.write("POST /v1/streams/bad/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n");
     return socket;
   });
@@ -357,7 +357,7 @@ badInput("a clock that is set back by an hour changes nothing", async () => {
   }
 });
 
-test("an upgrade without a token is told so when it greets", async () => {
+test("a connection without a token is refused when it sends hello", async () => {
   const closed = await runningNode(
     `${YAML}\nsecurity: { tokens: [{ name: w, valueEnv: W, scopes: ["produce:good"] }] }\n`,
     { secrets: { W: "w".repeat(32) } },
@@ -375,7 +375,7 @@ test("an upgrade without a token is told so when it greets", async () => {
   await closed.end();
 });
 
-test("a connection that never greets is told so and ended", async () => {
+test("a connection that never sends hello is told so and ended", async () => {
   assert.is(codeOf(await silent.next()), "TIMEOUT");
   assert.is(await silent.closed, 1013);
   const afterMs = await silentForMs;
@@ -384,7 +384,7 @@ test("a connection that never greets is told so and ended", async () => {
   await quietNode.end();
 });
 
-test("through all of it the producer that behaves was acknowledged in time, and all of it is stored once", async () => {
+test("through all tests the good producer was acknowledged in time, and each of its events is stored once", async () => {
   const acked = await steady.stop();
   assert.ok(steady.slowestMs < ACK_WITHIN_MS, `slowest ack took ${steady.slowestMs} ms`);
   const numbers: number[] = [];

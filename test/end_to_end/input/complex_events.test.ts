@@ -14,7 +14,7 @@ const cycle: Record<string, unknown> = {};
 cycle.self = cycle;
 
 for (const subprotocol of [SUBPROTOCOL_MSGPACK, SUBPROTOCOL_JSON] as const) {
-  test(`an event with too many levels or values is rejected alone, and its neighbours are stored (${subprotocol})`, async () => {
+  test(`an event with too many levels or values is rejected alone, and the events beside it are stored (${subprotocol})`, async () => {
     const node = await runningNode("log: { type: memory }\nstreams: { events: { durability: memory } }\n");
     const producer = node.producer({ producerId: "complex", stream: "events" }, subprotocol);
     await producer.send({ n: 0 });

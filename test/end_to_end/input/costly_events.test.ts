@@ -1,4 +1,4 @@
-/** Events and records that would hold up a node, by its front door: each is set aside alone, and its neighbours are stored. */
+/** Events and records that would hold up a node: each is set aside alone, and the events beside it are stored. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Event } from "../../../protocols/event.ts";

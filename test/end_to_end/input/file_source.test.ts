@@ -76,7 +76,7 @@ streams: { lines: { partitions: 3 } }
 sources: { file: { type: file, stream: lines, path: ${path}, format: ndjson, everyMs: 10 } }
 `,
   );
-  // There before the node: a file that is rotated away before anybody has seen it is nobody's.
+  // Written before the node starts: a file that is rotated away before the node has seen it is never read.
   await writeFile(path, "");
   let next = 0;
   const write = async (count: number) => {
@@ -93,7 +93,7 @@ sources: { file: { type: file, stream: lines, path: ${path}, format: ndjson, eve
       await rename(path, `${path}.${KILLS - life}`);
       await write(LINES_A_LIFE / 2);
     });
-    // In the middle: something of this life is stored, not all of it; of the first, all that was there to read.
+    // Kill the node in the middle: some lines of this life are stored; in the first life, all lines written so far.
     const wanted = life === 0 ? LINES_A_LIFE : already + 1;
     await eventually(async () => ((await endOffsets(address)) >= wanted ? true : undefined));
     await kill(child, "SIGKILL");

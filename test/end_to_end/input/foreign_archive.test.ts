@@ -1,4 +1,6 @@
-/** A file sink whose folder holds what another log had published: after a wrong data folder, a lost log, or a log in memory. */
+/**
+ * A file sink whose folder holds segments of another log: after a wrong data folder, a lost log, or a log in memory.
+ */
 import { mkdtemp, readdir, readFile, rename, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -64,7 +66,7 @@ async function waits(node: TestNode): Promise<Standing> {
   });
 }
 
-test("a node on another data folder touches nothing, says why, and the right one goes on", () =>
+test("a node on another data folder leaves the folder alone and says why, and the right node goes on", () =>
   inFolder(async (folder) => {
     const start = (data: string) => runningNode(configuration(folder, "lmdb"), { folder: join(folder, data) });
     const right = await start("right");

@@ -23,7 +23,7 @@ sinks: { copied: { type: stream, stream: copy } }
 pipelines: { p: { from: events, steps: [{ filter: "true" }], to: [copied] } }
 `;
 
-/** What a reader with types finds in the stream, once it holds `count` records. */
+/** The records of the stream as a typed reader finds them, once there are `count`. */
 async function typedRecords(node: TestNode, stream: string, count: number): Promise<readonly Typed[]> {
   const client = await RawClient.open(node.endpoint);
   await client.ask({ type: "hello", client: "typed" });
@@ -131,7 +131,7 @@ test(`an event of ${EVENT_LEVELS_MAX} levels goes in and out by every door; one 
       sequences: { first: [1, 1, 0], count: 1 },
       events: encodeEvents([nested(EVENT_LEVELS_MAX + 1)], { asRecords: false }),
     };
-    // `encodeFrame` writes no event in JSON that it would not take.
+    // `encodeFrame` refuses to write such an event in JSON.
     const { events: _bytes, ...rest } = frame;
     const text = JSON.stringify(rest).replace(/}$/, `,"events":[${json(EVENT_LEVELS_MAX + 1)}]}`);
     client.raw(subprotocol === SUBPROTOCOL_JSON ? text : encodeFrame(frame, subprotocol));

@@ -1,4 +1,6 @@
-/** Events that no decoder reads, among events that are in order: each is set aside alone, and what was stored beside it can be read. */
+/**
+ * Events that no decoder can read, among good events: each is set aside alone, and the events beside it can be read.
+ */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "uvu";
@@ -19,7 +21,7 @@ sinks:
   mapped: { type: file, directory: mapped, format: ndjson, segmentBytesMax: 1 }
 `;
 
-/** One event each, as another client's bytes. */
+/** Bytes of one event each, as another client sends them. */
 const UNREADABLE: Readonly<Record<string, string>> = {
   ...Object.fromEntries(
     [0x00, 0x01, 0x42, 0x62, 0x65, 0x69, 0x70, 0x73, 0x74, 0x78, 0x7f, 0x80, 0xfe].flatMap((type) => {
@@ -41,7 +43,7 @@ const UNREADABLE: Readonly<Record<string, string>> = {
   "bytes that are no UTF-8": "81a161a1ff",
 };
 
-test("an event that no decoder reads keeps nothing from sinks and readers", async () => {
+test("an event that no decoder can read keeps no other event from sinks and readers", async () => {
   const node = await runningNode(YAML);
   const client = await RawClient.open(node.endpoint);
   const producerEpoch = await client.produceTo("raw", "s", 0);

@@ -112,7 +112,7 @@ test("a consumer without records asks for a sign of life at most once in 2 s", a
   consumer.close();
 });
 
-test("a node of minor 0, which answers no sign of life, is never called silent", async () => {
+test("a node of minor version 0, which answers no request for a sign of life, is never called silent", async () => {
   const { node, clock, consumer, states } = setUpConsumer();
   node.minor = 0;
   consumer.subscribe({ stream: "readings" });
@@ -121,7 +121,7 @@ test("a node of minor 0, which answers no sign of life, is never called silent",
   consumer.close();
 });
 
-test("attempts in a row that never opened are told with their likely causes, and the client goes on", async () => {
+test("attempts in a row that opened no connection are told with their likely causes, and the client goes on", async () => {
   const { network, clock, consumer, states } = setUpConsumer();
   network.isUp = false;
   network.cut();

@@ -111,7 +111,7 @@ for (const subprotocol of [SUBPROTOCOL_MSGPACK, SUBPROTOCOL_JSON] as const) {
   });
 }
 
-test("the wire's bytes are what credit is counted in", async () => {
+test("credit counts the bytes on the wire", async () => {
   let received = 0;
   const { address, close } = await serve((_frame, bytes) => {
     received = bytes;
@@ -154,7 +154,7 @@ test("no answer within the time is a timeout, an abort ends the attempt, no list
   assert.is(await refusal(connect("ws://127.0.0.1:1/", NO_EVENTS, new AbortController().signal)), "CONNECTION_LOST");
 });
 
-test("a close says by its reason what may be tried again", async () => {
+test("the reason of a close tells whether the client may try again", async () => {
   const cases = [
     [4000, "PRODUCER_FENCED: another instance", FencedError],
     [4000, "UNAUTHENTICATED: token expired", RejectedError],
@@ -178,7 +178,7 @@ test("a close says by its reason what may be tried again", async () => {
   }
 });
 
-test("what a node sends that is no frame ends the connection, an unknown frame does not", async () => {
+test("a message that is no frame ends the connection, an unknown frame does not", async () => {
   const { server, address, close } = await serve(() => []);
   server.on("connection", (socket) => {
     socket.send(Uint8Array.from(Buffer.from("81a474797065a573686f7574", "hex")));

@@ -81,7 +81,7 @@ test("two batches of one encoder share no state: each decodes by itself (E11)", 
   assert.equal(Buffer.from(encodeEvents([{ a: 5, b: 6 }], { asRecords: true })), Buffer.from(second));
 });
 
-test("a record that this batch did not define is an integer, never another batch's record", () => {
+test("C3: a record that this batch did not define is an integer, never another batch's record", () => {
   decodeEvents(encodeEvents([{ a: 1 }, { a: 2 }], { asRecords: true }));
   assert.equal(
     decodeEvents(hex("92 81a16140 40")).verdicts.map((verdict) => verdict.index),
@@ -100,7 +100,7 @@ function references(keyBytes: number, count: number): Buffer {
   return Buffer.concat([hex("91 81a16c"), list, definition, Buffer.from("4001".repeat(count), "hex")]);
 }
 
-test("records are judged by their size as maps: a few bytes that stand for many are refused", () => {
+test("C1: records are judged by their size as maps: a few bytes that stand for many are refused", () => {
   assert.is(decodeEvents(references(1_000, 900)).verdicts.length, 0);
   const { verdicts } = decodeEvents(references(1_000, 1_100));
   assert.equal(
@@ -123,7 +123,7 @@ test("a path of a verdict is cut, however long the keys are", () => {
   assert.is(verdicts[0]?.path.length, 256);
 });
 
-test("one bad event is named with its path and the others are kept", () => {
+test("C2: one bad event is named with its path and the others are kept", () => {
   const bad: readonly (readonly [string, string, string])[] = [
     ["not a number", "81a178cb7ff8000000000000", "/x"],
     ["infinity", "81a178ca7f800000", "/x"],
@@ -196,7 +196,7 @@ test("many keys are searched for repeats as well", () => {
   assert.is(decodeEvents(bytes).verdicts[0]?.reason, "must not have a key twice");
 });
 
-test("broken framing refuses the whole batch", () => {
+test("C1: broken framing refuses the whole batch", () => {
   const cases: readonly (readonly [string, string])[] = [
     ["nothing at all", ""],
     ["not a list", "81a16101"],
@@ -292,7 +292,7 @@ test("an event that survives a mangled batch says the same when it is cut out al
   );
 });
 
-test("five megabytes of empty maps are refused within milliseconds", () => {
+test("C1: five megabytes of empty maps are refused within 100 ms", () => {
   const bytes = new Uint8Array(5_000_005).fill(0x80);
   bytes.set([0xdd, 0x00, 0x4c, 0x4b, 0x40]);
   const nested = new Uint8Array(5_000_000).fill(0x80);
@@ -309,7 +309,7 @@ test("five megabytes of empty maps are refused within milliseconds", () => {
   assert.ok(performance.now() - startedAt < 100);
 });
 
-test("a depth of ten thousand is refused, the deepest allowed is taken", () => {
+test("C1: a depth of ten thousand is refused, the deepest allowed is taken", () => {
   const deep = (levels: number) => Uint8Array.from([0x91, 0x81, 0xa1, 0x61, ...new Array(levels).fill(0x91), 0xc0]);
   assert.is(
     refusal(() => decodeEvents(deep(10_000))),
@@ -325,7 +325,7 @@ test("a depth of ten thousand is refused, the deepest allowed is taken", () => {
   );
 });
 
-test("more record definitions than a decoder should compile are refused, and our encoder makes none", () => {
+test("C1: more record definitions than a decoder should compile are refused, and our encoder writes fewer", () => {
   const shapes = Array.from({ length: 1_000 }, (_, index) => ({ [`key${index}`]: index }));
   assert.is(
     refusal(() => decodeEvents(new Packr({ useRecords: true }).pack(shapes))),

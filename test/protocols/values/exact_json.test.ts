@@ -36,7 +36,7 @@ async function* bytesOf(text: string): AsyncGenerator<Uint8Array> {
   yield Buffer.from(text);
 }
 
-test("what `tail` prints of an event, `produce` reads as the very same event", async () => {
+test("`produce` reads the text that `tail` prints of an event as the same event", async () => {
   await fc.assert(
     fc.asyncProperty(map, async (event) => {
       const before = stored(event);
@@ -55,7 +55,7 @@ test("what `tail` prints of an event, `produce` reads as the very same event", a
   );
 });
 
-test("indented text has a field to a line and reads back as the very same event", () => {
+test("indented text has one line for each field and reads back as the same event", () => {
   assert.is(
     eventJson({ a: [1, { b: 2n ** 60n }], none: {}, empty: [] }),
     '{\n  "a": [\n    1,\n    {\n      "b": {\n        "$int": "1152921504606846976"\n      }\n    }\n  ],\n  "none": {},\n  "empty": []\n}',

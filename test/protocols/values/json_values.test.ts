@@ -5,7 +5,7 @@ import { fromJsonValue, toJsonValue } from "../../../protocols/values/json_value
 
 const refused = (value: unknown, reason: RegExp) => assert.throws(() => fromJsonValue(value), reason);
 
-test("a time that does not exist is refused and not moved", () => {
+test("a time that does not exist is refused, not changed to another", () => {
   refused({ $time: "2026-02-30T00:00:00Z" }, /\$time must hold a time of RFC 3339 in UTC.*2026-02-30/);
   refused({ $time: "2026-12-01T24:00:00Z" }, /\$time must hold/);
   refused({ $time: "2016-12-31T23:59:60Z" }, /\$time must hold/);
@@ -35,7 +35,7 @@ test("every time that a date holds is written and read back", () => {
   assert.is(toJsonValue(new Date(Number.NaN)), null);
 });
 
-test("tags with values of another kind are told with what they need", () => {
+test("a tag with a value of another kind is refused with the kind that it needs", () => {
   refused({ $int: "x" }, /\$int must hold the digits of an integer, as text: current value is "x"/);
   refused({ $int: "99999999999999999999" }, /fit 64 bits/);
   refused({ $bytes: "*" }, /base64/);

@@ -19,7 +19,7 @@ import { toJsonValue } from "../../../protocols/values/json_values.ts";
 import { decodeFrame, encodeFrame, FRAME_LIMITS } from "../../../protocols/wire/codec.ts";
 import { encodeBatch } from "../../../protocols/wire/encode_batch.ts";
 
-/** Events of so many levels, each with what makes its JSON text deeper than itself. */
+/** Events of a number of levels, each with tags or wrapped maps that make its JSON text deeper than the event. */
 const SHAPES: Readonly<Record<string, (levels: number) => Event>> = {
   maps: (levels) => nested(levels, 1, (inner) => ({ a: inner })),
   lists: (levels) => ({ a: nested(levels - 1, [], (inner) => [inner]) }),
@@ -55,7 +55,7 @@ const taken = (events: readonly { readonly event: unknown; readonly fault?: { re
   return event as Event;
 };
 
-/** Each way in, and each way by which a client reads; what it makes of the event. */
+/** Each way in, and each way by which a client reads, with the event as it comes out there. */
 const DOORS: Readonly<Record<string, (event: Event) => Event | undefined | Promise<Event | undefined>>> = {
   "MessagePack over WebSocket": (event) => {
     const frame = decodeFrame(encodeFrame(append([event]), SUBPROTOCOL_MSGPACK), SUBPROTOCOL_MSGPACK);
@@ -128,7 +128,7 @@ for (const [shape, make] of Object.entries(SHAPES)) {
   });
 }
 
-test("what a JSON frame holds beside its events has as many levels as in MessagePack", () => {
+test("the fields of a JSON frame besides its events may have as many levels as in MessagePack", () => {
   const deep = (levels: number) => nested(levels, 1, (inner) => [inner]);
   const frame = (levels: number) => `${jsonAppend({ a: 1 }).slice(0, -1)},"unknown":${JSON.stringify(deep(levels))}}`;
   decodeFrame(frame(EVENT_LEVELS_MAX - 1), SUBPROTOCOL_JSON);

@@ -126,14 +126,14 @@ const DOORS: Readonly<Record<string, (texts: readonly string[]) => Uint8Array | 
   },
 };
 
-/** Steps on the way of a record that read events and write them anew. */
+/** Steps on the way of a record that decode events and encode them again. */
 const REWRITINGS: Readonly<Record<string, (events: readonly Event[]) => Uint8Array>> = {
   "a derived stream": (events) => sent(events),
   "an outbox": (events) => Uint8Array.from(encodeEvents(events, { asRecords: true })),
   maps: (events) => Uint8Array.from(encodeEvents(events, { asRecords: false })),
 };
 
-test("JSON comes in by each door, is read with types in the log and after a derived stream, and leaves as the same text", async () => {
+test("JSON keeps the kind of its numbers through each way in, in the log, in a derived stream, and on its way out", async () => {
   await fc.assert(
     fc.asyncProperty(list, async (samples) => {
       const texts = samples.map(({ text }) => text);
@@ -167,7 +167,7 @@ function assertTexts(events: readonly Event[], samples: readonly Sample[], door:
   }
 }
 
-/** Deep equality that tells -0 from 0 and floats from integers, and takes no notice of the order of keys. */
+/** Deep equality that tells -0 from 0 and floats from integers, and ignores the order of keys. */
 function assertTyped(actual: Typed, expected: Typed, door: string): void {
   if (typeof expected !== "object" || expected === null) {
     assert.ok(Object.is(actual, expected), `${door}: ${String(expected)} came as ${typeof actual} ${String(actual)}`);
@@ -189,7 +189,7 @@ test("lengths that look like a float's header are passed over, in two and four b
   assert.is((readTyped(sent([long])) as readonly Record<string, Typed>[])[0]?.d, 2n ** 33n);
 });
 
-test("integers of every size that came as MessagePack stay integers where they are written anew, floats stay floats", () => {
+test("integers of every size from MessagePack stay integers where they are encoded again, and floats stay floats", () => {
   const samples = EDGES.flatMap((value) => [value, -value]).filter((value) => value >= -(2n ** 63n));
   const event = { list: samples, floats: [0.5, -0, 1e300, 2 ** 54], nested: { deep: [{ at: 1790000000000n }] } };
   const bytes = encodeEvents([event, event], { asRecords: true });
@@ -198,7 +198,7 @@ test("integers of every size that came as MessagePack stay integers where they a
     assertTyped(readTyped(write(decodeEvents(bytes).events as readonly Event[])), typed, step);
 });
 
-test("whole floats from -2^53 to 2^53 become integers where values are written anew; bytes that are passed on stay", () => {
+test("whole floats from -2^53 to 2^53 become integers where values are encoded again; bytes that are passed on stay", () => {
   const bytes = Uint8Array.from(Buffer.from("9182a16181a162cb41f0000000000000a163ca4f800000", "hex"));
   assert.equal(readTyped(bytes), [{ a: { b: 2 ** 32 }, c: 2 ** 32 }]);
   for (const [step, write] of Object.entries(REWRITINGS))
@@ -208,7 +208,7 @@ test("whole floats from -2^53 to 2^53 become integers where values are written a
   assert.equal(Uint8Array.from(passed.events), bytes);
 });
 
-test("a Map, its numbers as keys too, and what a class makes of itself keep the kind of their numbers", () => {
+test("a Map, with numbers as keys too, and the result of a `toJSON` keep the kind of their numbers", () => {
   const event = {
     map: new Map<unknown, unknown>([[2 ** 40, -(2 ** 40)]]),
     made: new (class {

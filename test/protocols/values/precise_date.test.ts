@@ -33,7 +33,7 @@ test("a time of whole milliseconds is a plain Date", () => {
   }
 });
 
-test("a timestamp that is no time is set aside, and not moved", () => {
+test("a timestamp that is no time is set aside, not changed to another time", () => {
   for (const extension of [
     "d7ffee6b280000000000",
     "d7ffffffffff00000001",

@@ -34,7 +34,7 @@ function handmade(kinds: readonly number[], padBytes: number): { bytes: Uint8Arr
   return { bytes: Uint8Array.from([0xdc, kinds.length >> 8, kinds.length & 255, ...body]), events };
 }
 
-test("slices from any event on are those of the whole, whichever were asked for before", () => {
+test("slices from any event on are those of the whole batch, whichever were asked for before", () => {
   const kinds = fc.array(fc.nat(8), { minLength: 300, maxLength: 600 });
   const begins = fc.array(fc.nat(599), { minLength: 1, maxLength: 12 });
   fc.assert(
@@ -56,7 +56,7 @@ test("slices from any event on are those of the whole, whichever were asked for 
   );
 });
 
-test("what lies before was walked once: the last events of a batch cost no more than the first", () => {
+test("events that were walked once are not walked again: the last events of a batch cost no more than the first", () => {
   const { bytes } = handmade(Array(60_000).fill(0), 60);
   const reads = { count: 0 };
   // Counts the bytes that are looked at; the walk reads them one by one.

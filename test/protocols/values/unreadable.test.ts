@@ -19,7 +19,7 @@ import {
 
 const test = suite("input that is no event");
 
-test("a reason, its bytes and its place come back as they were sent, of any length", () => {
+test("a reason, its bytes and its path come back as they were sent, of any length", () => {
   fc.assert(
     fc.property(
       fc.string({ unit: "grapheme", maxLength: 400 }),
@@ -35,7 +35,7 @@ test("a reason, its bytes and its place come back as they were sent, of any leng
   );
 });
 
-test("other lists, and values cut short, are not taken for it", () => {
+test("other lists, and values cut short, are not taken for unreadable input", () => {
   for (const value of [[], ["a"], ["a", "b"], [1, new Uint8Array(1)], ["a", new Uint8Array(1), 1], { a: 1 }, "text"]) {
     assert.is(readUnreadable(encodeEvent(value)), undefined);
   }
@@ -50,7 +50,7 @@ test("a reason is cut to its bound", () => {
   assert.is(new UnreadableInput("x".repeat(5_000), new Uint8Array()).reason.length, UNREADABLE_REASON_CHARACTERS_MAX);
 });
 
-test("a place that is too long to keep is left out: cut, it would name another", () => {
+test("a path that is too long is left out: a cut path would name another value", () => {
   assert.is(new UnreadableInput("why", new Uint8Array(), `/${"x".repeat(5_000)}`).path, "");
 });
 

@@ -3,7 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { visibleText } from "../../../protocols/values/visible_text.ts";
 
-test("what steers a terminal, breaks a line, turns the reading or takes no room is written out", () => {
+test("characters that steer a terminal, break a line, change the direction of reading or take no room are escaped", () => {
   const steering = [
     ...["\u0000", "\u0007", "\b", "\t", "\n", "\r", "\u001b", "\u007f", "\u0085", "\u009b", "\u009d"],
     ...["\u00ad", "\u061c", "\u200b", "\u200d", "\u200e", "\u200f", "\u202a", "\u202e", "\u2060", "\u2066", "\u2069"],
@@ -13,12 +13,12 @@ test("what steers a terminal, breaks a line, turns the reading or takes no room 
   assert.is(visibleText("\u001b]0;OWNED\u0007"), "\\u001b]0;OWNED\\u0007");
 });
 
-test("what people read stays as it is", () => {
+test("ordinary text stays as it is", () => {
   for (const text of ["", "plain text, 7 %", "Grüße, 東京, Привет", "שלום", "😀", "a\\u001b"])
     assert.is(visibleText(text), text);
 });
 
-test("JSON stays the same JSON, whatever its texts hold", () => {
+test("JSON keeps its value, whatever its texts hold", () => {
   fc.assert(
     fc.property(fc.jsonValue(), fc.string({ unit: "binary" }), (value, text) => {
       const json = JSON.stringify({ value, text, "\u009b\u202e": 1 });

@@ -10,7 +10,7 @@ import { type AppendFrame, SUBPROTOCOL_MSGPACK } from "../../../protocols/wire/f
 
 const packer = new Packr({ useRecords: false });
 
-/** The way that frames in general take: one level less than an append may have, so that the direct reader is passed by. */
+/** Decodes with the general codec: with one level less than an append may have, the direct reader is not used. */
 function general(data: Uint8Array): unknown {
   try {
     return plain(decodeFrame(data, SUBPROTOCOL_MSGPACK, { ...FRAME_LIMITS, depthMax: 3 }));
@@ -54,7 +54,7 @@ const shuffled = append.chain((frame) =>
     .map((entries) => Object.fromEntries(entries)),
 );
 
-test("an append read directly is what the general way reads, whatever the order of its fields", () => {
+test("A1: an append that is read directly is the one that the general codec reads, in any order of its fields", () => {
   let direct = 0;
   fc.assert(
     fc.property(shuffled, (frame) => {
@@ -69,7 +69,7 @@ test("an append read directly is what the general way reads, whatever the order 
   assert.ok(direct > 500, `${direct} were read directly`);
 });
 
-test("a damaged append is refused, or read as the general way reads it", () => {
+test("A2: a damaged or cut append is left to the general codec, or read as that codec reads it", () => {
   fc.assert(
     fc.property(
       shuffled,
@@ -87,7 +87,7 @@ test("a damaged append is refused, or read as the general way reads it", () => {
   );
 });
 
-test("an append written directly is read as what it was, by either way", () => {
+test("an append that is written directly is read back as the same append, by both codecs", () => {
   fc.assert(
     fc.property(append, (made) => {
       const frame = made as AppendFrame;
@@ -101,7 +101,7 @@ test("an append written directly is read as what it was, by either way", () => {
   );
 });
 
-test("what an append seldom has is left to the general way", () => {
+test("A1: an append with seldom used fields is left to the general codec", () => {
   const frame: AppendFrame = {
     type: "append",
     stream: "readings",
@@ -120,7 +120,7 @@ test("what an append seldom has is left to the general way", () => {
   assert.ok(readAppend(packer.pack(frame)) !== undefined);
 });
 
-test("an append with a trace context is written and read directly", () => {
+test("A1: an append with a trace context is written and read directly", () => {
   const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
   for (const more of [{}, { schemaVersion: 3 }]) {
     const frame: AppendFrame = {
@@ -135,6 +135,22 @@ test("an append with a trace context is written and read directly", () => {
     assert.equal(general(data), plain(frame));
     assert.equal(plain(readAppend(packer.pack(frame)) as AppendFrame), plain(frame));
   }
+});
+
+test("A1: an append that the general codec refuses is left to it: unknown or repeated fields, numbers out of range", () => {
+  const frame = {
+    ...{ type: "append", stream: "readings", partition: 0, producerEpoch: 1, previousSequence: null, schemaVersion: 1 },
+    ...{ sequences: { first: [0, 0, 0], count: 1 }, events: Uint8Array.of(0x91, 0x80) },
+  };
+  assert.ok(readAppend(packer.pack(frame)) !== undefined);
+  const { schemaVersion: _, ...shorter } = frame;
+  assert.is(readAppend(packer.pack({ ...shorter, unknown: 1 })), undefined);
+  for (const wrong of [{ partition: -1 }, { partition: 0.5 }, { producerEpoch: -1 }, { schemaVersion: 2 ** 33 }])
+    assert.is(readAppend(packer.pack({ ...frame, ...wrong })), undefined, JSON.stringify(wrong));
+  const repeated = Buffer.from(packer.pack(frame));
+  repeated.write("producerEpoch", repeated.indexOf("schemaVersion"));
+  assert.is(readAppend(repeated), undefined, "producerEpoch is there twice");
+  assert.is(general(repeated), "refused");
 });
 
 test.run();

@@ -18,7 +18,7 @@ function refusal(act: () => unknown): string {
   return "accepted";
 }
 
-/** Binary compared by its bytes, events by what they say: JSON carries no encoding of them. */
+/** Compares binary by its bytes and events by their values, as JSON carries no encoded events. */
 function comparable(value: unknown, key = ""): unknown {
   if (key === "events" && value instanceof Uint8Array)
     return decodeEvents(value).events.map((event) => comparable(event));
@@ -112,7 +112,7 @@ test("limits come before decoding in both subprotocols", () => {
   assert.ok(performance.now() - startedAt < 500);
 });
 
-test("what is no frame is malformed: cut, repeated keys, prototypes, bad UTF-8, the wrong kind of message", () => {
+test("malformed frames are refused: cut, repeated keys, prototypes, bad UTF-8, the wrong kind of message", () => {
   const hex = (text: string) => Uint8Array.from(Buffer.from(text, "hex"));
   const hello = encodeFrame({ type: "hello", client: "x" }, SUBPROTOCOL_MSGPACK) as Uint8Array;
   for (let length = 0; length < hello.length; length++) {
@@ -181,7 +181,7 @@ test("sequences must be triples in ascending order", () => {
   }
 });
 
-test("JSON says what JSON has no word for, and a map that looks like it stays a map", () => {
+test("tags carry values that JSON has no form for, and a map that looks like a tag stays a map", () => {
   const position = {
     big: 2n ** 63n,
     small: -(2n ** 60n),
@@ -209,7 +209,7 @@ test("a __proto__ key in a JSON event becomes a verdict, and pollutes nothing", 
   assert.is(({} as { x?: unknown }).x, undefined);
 });
 
-test("numbers too large for JSON, and lone surrogates, are the event's own fault", () => {
+test("numbers too large for JSON, and lone surrogates, reject their event alone", () => {
   const prefix =
     '{"type":"append","stream":"s","partition":0,"producerEpoch":1,"previousSequence":null,"sequences":{"first":[0,0,0],"count":3},"events":';
   const frame = decodeFrame(`${prefix}[{"a":1e999},{"a":"\\ud800"},{"a":"\\ud83d\\ude00"}]}`, SUBPROTOCOL_JSON);
@@ -236,7 +236,7 @@ test("wire bytes count UTF-8", () => {
   assert.ok(encodeEvents([{}], { asRecords: false }).length > 0);
 });
 
-test("a frame keeps no more memory than its bytes, however large those before it were", () => {
+test("a frame keeps no more memory than its bytes, however large the frames before it were", () => {
   const place = { subscription: 1, stream: "s", partition: 0 };
   const about = { epoch: 1, firstOffset: 0, count: 1, appendedAtMs: 1, schemaVersion: 0 };
   const frames: Frame[] = [

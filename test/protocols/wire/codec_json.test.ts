@@ -33,7 +33,7 @@ test("an event whose value can not be converted is set aside alone, with its rea
   assert.match(verdicts[2]?.reason ?? "", /2026-02-30/);
 });
 
-test("half a character in a name is refused: stored, two names that differ in it would be one", () => {
+test("half a surrogate pair in a name is refused: names that differ only in halves would be stored alike", () => {
   const hello = (name: string) => `{"type":"hello","client":"c","producerId":"${name}","instance":"i"}`;
   for (const name of ["\\ud800x", "x\\udbff", "\\udc00"])
     assert.throws(() => decodeJsonFrame(hello(name), LIMITS), /\/producerId must be text of whole characters/);
@@ -42,7 +42,7 @@ test("half a character in a name is refused: stored, two names that differ in it
   assert.throws(() => decodeJsonFrame(appended, LIMITS), /\/stream must be text of whole characters/);
 });
 
-test("what was converted before the fault does not keep the event from being set aside", () => {
+test("an event is set aside even where some of its values were converted before the fault", () => {
   const { verdicts } = decode('[{"a":9007199254740993,"b":{"$bytes":"YQ=="},"c":{"$int":"x"}}]');
   assert.is(verdicts[0]?.path, "/c/$int");
 });
@@ -59,7 +59,7 @@ test("a frame that is no JSON is refused whole", () => {
   assert.throws(() => decode("5"), /be a list/);
 });
 
-test("whole floats beyond 2^53 leave with an exponent and come back as the same floats; integers keep their digits", () => {
+test("whole floats beyond 2^53 are written with an exponent and read back as the same floats; integers keep their digits", () => {
   const events = [{ a: 1.2345678901234567e19, b: [2 ** 64 * 1.1, -(2 ** 54), 1e20], c: { n: 9007199254740993n } }];
   const bytes = encodeEvents(events, { asRecords: true });
   const append = decodeJsonFrame(frame("[{}]"), LIMITS);

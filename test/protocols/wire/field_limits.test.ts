@@ -9,7 +9,7 @@ import { decodeFrame, encodeFrame } from "../../../protocols/wire/codec.ts";
 import { type Frame, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK } from "../../../protocols/wire/frames.ts";
 
 type Value = unknown;
-/** Makes a value of so many characters, bytes or elements, or the number itself. */
+/** Makes a value of a number of characters, bytes or elements, or the number itself. */
 type Make = (size: number, subprotocol: typeof SUBPROTOCOL_JSON | typeof SUBPROTOCOL_MSGPACK) => Value;
 
 const text = (size: number) => "x".repeat(size);
@@ -117,7 +117,10 @@ const BOUNDED: readonly (readonly [frame: string, field: string, bound: number, 
   ["truncated", "divergence", MAX, number],
 ];
 
-/** Fields whose bound is the frame's own: bytes that are judged by themselves, and text that is dropped where it is none. */
+/**
+ * Fields bounded by the frame alone: bytes that are judged later, and a trace context, which is dropped where
+ * malformed.
+ */
 const BOUNDED_ELSEWHERE = new Set(["append.events", "append.traceparent", "append.producerEpoch", "hello.forward"]);
 
 function outcomeOf(
@@ -165,7 +168,7 @@ test("a resume point counts in the bytes that it was sent in, whatever its encod
   for (const size of [positionBytesMax - 1, positionBytesMax]) assert.is(sent({ position: maps(size) }), "taken");
   const beyond = sent({ position: maps(positionBytesMax + 1) });
   assert.match(beyond, /position must have at most 4096 bytes: current value is 4097/);
-  // The last field that it is looked for behind, and a frame that has none.
+  // A frame with the field as its last, and a frame without it.
   assert.is(sent({ position: null, more: maps(positionBytesMax + 1) }), "taken");
 });
 
@@ -182,7 +185,7 @@ test("no field is without a bound", () => {
   assert.equal(left, []);
 });
 
-test("what a client must say, it must say: an absent predecessor is not taken for none", () => {
+test("a required field must be present: an absent predecessor is not taken for null", () => {
   const { previousSequence: _, ...append } = FRAMES.append ?? {};
   const { from: __, ...lost } = FRAMES.lost ?? {};
   for (const subprotocol of [SUBPROTOCOL_MSGPACK, SUBPROTOCOL_JSON] as const) {

@@ -1,12 +1,12 @@
 /**
  * A client's machine among several nodes: its connections, on which frames travel only when the test says so, and its
- * timers. What the machine is, and what the nodes answer, is the harness's own.
+ * timers. A subclass decides the machine and the answers of the nodes.
  */
 
 import type { LinkEffect, LinkMessage } from "../../../protocols/client/link.ts";
 import type { NodeFrame } from "../../../protocols/wire/frames.ts";
 
-/** One connection. `Sent` is what the client sends; `Session` is the node's side of it, from when it is open. */
+/** One connection. `Sent` is a frame of the client; `Session` is the node's side, once the connection is open. */
 export interface Wire<Sent, Session> {
   readonly address: string;
   session: Session | undefined;
@@ -30,7 +30,7 @@ export abstract class ClientHarness<Sent, Session> {
     return 0;
   }
 
-  /** What else can happen once no frame is under way; false where nothing can. */
+  /** Does something else once no frame is under way; answers false where there is nothing to do. */
   protected otherwise(): boolean {
     return false;
   }
@@ -50,7 +50,7 @@ export abstract class ClientHarness<Sent, Session> {
     }
   }
 
-  /** The nth link, of those that there are. */
+  /** The link with this index, modulo the number of links. */
   linkAt(index: number): string | undefined {
     const names = [...this.wires.keys()];
     return names[index % Math.max(1, names.length)];
@@ -88,7 +88,7 @@ export abstract class ClientHarness<Sent, Session> {
     this.step({ kind: "frame", link, frame, wireBytes: this.wireBytes(frame) });
   }
 
-  /** The next timer, but for those that look for silence: false where there is none. */
+  /** Fires the next timer, except those that look for silence. Answers false where none is set. */
   fireTimer(): boolean {
     const due = [...this.timers].filter(([name]) => !name.startsWith("silence"));
     const next = due.sort((left, right) => left[1] - right[1])[0];
@@ -99,7 +99,7 @@ export abstract class ClientHarness<Sent, Session> {
     return true;
   }
 
-  /** Lets everything happen until nothing is left to happen, or `timersMax` timers have fired. */
+  /** Delivers frames and fires timers until none is left, or until `timersMax` timers have fired. */
   settle(timersMax = 2_000): void {
     for (let timers = 0; timers <= timersMax; timers++) {
       for (let turns = 0; this.turn(); turns++) if (turns > 50_000) throw new Error("never settled");

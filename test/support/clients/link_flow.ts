@@ -1,18 +1,18 @@
 /**
- * One way of a connection through a proxy: reads from one socket and writes to the other, at once, later or not for now.
- * What it can not pass it does not read: beyond what is under way for a delay it keeps one chunk.
+ * One way of a connection through a proxy: reads from one socket and writes to the other, at once, after a delay, or
+ * not for now. Bytes that it can not pass it does not read: besides the delayed bytes it keeps one chunk.
  */
 import type { Socket } from "node:net";
 import type { Clock } from "../../../protocols/clock.ts";
 
-/** What a way does with bytes. In a black hole they stay where they are, until another state lets them go on. */
+/** The state of a way: a delay, or a black hole, in which bytes wait until another state lets them pass. */
 export type WayState = { readonly delayMs: number } | "black_hole";
 
-/** What may be under way for a delay; with 50 ms that is 20 MB/s. */
+/** The most bytes that wait for a delay; with 50 ms that is 20 MB/s. */
 const DELAYED_BYTES_MAX = 1_048_576;
 
 interface Parcel {
-  /** Undefined for the end. */
+  /** The bytes; undefined for the end. */
   readonly bytes: Buffer | undefined;
   readonly dueMs: number;
 }
@@ -25,7 +25,7 @@ export class LinkFlow {
   #state: WayState;
   #delayedBytes = 0;
   #timer: { cancel(): void } | undefined;
-  /** The other socket has as much as it takes, until it drains. */
+  /** True while the other socket's buffer is full. */
   #isFull = false;
   #whenPassing: (() => void)[] = [];
 
@@ -49,7 +49,7 @@ export class LinkFlow {
     this.#pump();
   }
 
-  /** Does it now, or once it is no black hole any more. */
+  /** Calls `then` now, or once the way is no black hole any more. */
   whenPassing(then: () => void): void {
     if (this.#state === "black_hole") this.#whenPassing.push(then);
     else then();
@@ -63,7 +63,7 @@ export class LinkFlow {
 
   #take(bytes: Buffer | undefined): void {
     const delayMs = this.#state === "black_hole" ? 0 : this.#state.delayMs;
-    // Where the delay has become less, it waits all the same for what came earlier.
+    // After a shorter delay a chunk still waits for the chunks before it.
     this.#parcels.push({ bytes, dueMs: this.#clock.nowMs() + delayMs });
     this.#delayedBytes += bytes?.length ?? 0;
     this.#pump();

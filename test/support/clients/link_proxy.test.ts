@@ -51,7 +51,7 @@ async function listening(server: Server): Promise<number> {
   return typeof address === "object" && address !== null ? address.port : 0;
 }
 
-/** Resolves once so many bytes have come, or at the end if there are fewer. */
+/** Resolves once `count` bytes have come, or at the end of the stream. */
 function read(socket: Socket, count: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
@@ -71,7 +71,7 @@ function read(socket: Socket, count: number): Promise<Buffer> {
 
 const textOf = async (socket: Socket, count: number) => (await read(socket, count)).toString();
 
-/** Long enough for whatever could have passed: so many times there and back beside the proxy. */
+/** Waits until bytes could have passed: sends a byte there and back 50 times without the proxy. */
 async function passTime({ dial, serverPort, accepted }: World): Promise<void> {
   const known = accepted.length;
   const direct = dial(serverPort);
@@ -85,14 +85,14 @@ async function passTime({ dial, serverPort, accepted }: World): Promise<void> {
   }
 }
 
-/** What no two places have alike, so that a byte lost, doubled or swapped shows. */
+/** Bytes that differ at each place, so that a lost, doubled or swapped byte shows. */
 function pattern(size: number): Buffer {
   const bytes = Buffer.alloc(size);
   for (let at = 0; at + 4 <= size; at += 4) bytes.writeUInt32LE(Math.imul(at + 1, 2_654_435_761) >>> 0, at);
   return bytes;
 }
 
-test("bytes pass both ways at once, in order and none lost, and an end after all of them (L1, L3)", () =>
+test("bytes pass both ways at once, in order and without loss, and an end after all of them", () =>
   withProxy(async ({ pair }) => {
     const { client, served } = await pair();
     const size = 4 * 1_048_576;
@@ -119,14 +119,14 @@ test("an end is passed on, and the other way goes on until it ends as well", () 
     while (proxy.connectionCount > 0) await new Promise((resolve) => setImmediate(resolve));
   }));
 
-test("a side that does not read slows the other, and gets everything once it reads (L2)", () =>
+test("a side that does not read slows the other, and gets every byte once it reads", () =>
   withProxy(async (world) => {
     const { client, served } = await world.pair();
     served.pause();
     const chunk = pattern(65_536);
     const most = 1_024; // 64 MiB: far more than the buffers of two connections
     let written = 0;
-    // Only what the kernel took counts: what is left in `client` was held back.
+    // Bytes left in `client` were held back: the kernel did not take them.
     while (client.writableLength < 1_048_576 && written < most) {
       client.write(chunk);
       written += 1;
@@ -144,7 +144,7 @@ test("a side that does not read slows the other, and gets everything once it rea
     }
   }));
 
-test("a connection that is reset on one side is reset on the other (L3)", () =>
+test("a connection that is reset on one side is reset on the other", () =>
   withProxy(async ({ pair, proxy }) => {
     const first = await pair();
     first.served.resume();
@@ -159,7 +159,7 @@ test("a connection that is reset on one side is reset on the other (L3)", () =>
     while (proxy.connectionCount > 0) await new Promise((resolve) => setImmediate(resolve));
   }));
 
-test("a protected port that refuses resets who connects", () =>
+test("where the protected port refuses, the client is reset", () =>
   withProxy(async ({ dial }) => {
     const server = createServer();
     const port = await listening(server);
@@ -193,7 +193,7 @@ test("a cut resets connections and refuses new ones, and once resumed the same p
     assert.is(await textOf(again.served, 5), "hello");
   }));
 
-test("each way is late by its own delay, what comes after is not early, and the end is last", () => {
+test("each way is late by its own delay, later bytes are not early, and the end is last", () => {
   const clock = new ManualClock();
   return withProxy(async (world) => {
     const { client, served } = await world.pair();
@@ -229,7 +229,7 @@ test("each way is late by its own delay, what comes after is not early, and the 
   }, clock);
 });
 
-test("a delay keeps no more than it may: the sender is slowed", () => {
+test("a delay keeps a bounded number of bytes: the sender is slowed", () => {
   const clock = new ManualClock();
   return withProxy(async (world) => {
     const { client, served } = await world.pair();
@@ -252,7 +252,7 @@ test("a delay keeps no more than it may: the sender is slowed", () => {
   }, clock);
 });
 
-test("in a black hole connections stay and nothing passes, not even an end; once resumed all of it does", () =>
+test("in a black hole connections stay and neither bytes nor an end pass; once resumed all of them do", () =>
   withProxy(async (world) => {
     const { client, served } = await world.pair();
     const seen: string[] = [];
@@ -274,7 +274,7 @@ test("in a black hole connections stay and nothing passes, not even an end; once
     assert.equal(seen.sort(), ["end", "from the client", "from the server"]);
   }));
 
-test("what was under way when a black hole began is held as well", () => {
+test("bytes under way when a black hole begins are held too", () => {
   const clock = new ManualClock();
   return withProxy(async (world) => {
     const { client, served } = await world.pair();
@@ -294,7 +294,7 @@ test("what was under way when a black hole began is held as well", () => {
   }, clock);
 });
 
-test("a black hole accepts new connections, of which the other side hears once it is resumed", () =>
+test("a black hole accepts new connections, which reach the other side once it is resumed", () =>
   withProxy(async (world) => {
     world.proxy.blackHole();
     const client = world.dial();
@@ -335,7 +335,7 @@ test("a black hole on one way lets the other pass", () =>
     assert.is((await heard).toString(), "two");
   }));
 
-test("what breaks in a black hole is told once it is resumed", () =>
+test("a connection that breaks in a black hole breaks on the other side once it is resumed", () =>
   withProxy(async (world) => {
     const { client, served } = await world.pair();
     served.resume();
@@ -352,7 +352,7 @@ test("what breaks in a black hole is told once it is resumed", () =>
     assert.is((await told)[0].code, "ECONNRESET");
   }));
 
-test("a cut ends a black hole's connections too, and closing twice is closing once", () =>
+test("a cut ends a black hole's connections too, and a second close does nothing", () =>
   withProxy(async (world) => {
     const { client, served } = await world.pair();
     world.proxy.blackHole();

@@ -1,11 +1,12 @@
 /**
- * A TCP link on loopback that a test can slow, cut and swallow: one listening port before one protected port.
- *   L1. Bytes pass in their order, none is lost and none is added, unless the link is cut or an end of it breaks.
- *   L2. What can not be written is not read: a slow end slows the other.
- *   L3. An end is passed on after all that came before it; a connection that breaks on one side is reset on the other.
+ * A TCP link on loopback that a test can slow down, cut and turn into a black hole: one listening port before one
+ * protected port.
+ *   - Bytes pass in their order. No byte is lost or added, unless the link is cut or a socket of it breaks.
+ *   - Bytes that can not be written are not read: a slow end slows the other.
+ *   - An end is passed on after all bytes before it. A connection that breaks on one side is reset on the other.
  *
- * What it can not do: where the protected port itself refuses, a connection is accepted here and then reset, as whoever
- * connects is told by the kernel before the proxy knows. A test that kills a process cuts its link as well.
+ * Where the protected port itself refuses, a connection is accepted here and then reset: the kernel accepts it before
+ * the proxy can know. A test that kills a process therefore cuts its link as well.
  */
 import { createServer, type Server, Socket } from "node:net";
 import { type Clock, SYSTEM_CLOCK } from "../../../protocols/clock.ts";
@@ -17,18 +18,18 @@ export type Way = "out" | "back";
 const WAYS: readonly Way[] = ["out", "back"];
 
 export interface LinkProxy {
-  /** Those that use the link connect here; it stays the same for the life of the proxy. */
+  /** The port that clients of the link connect to. It stays the same for the life of the proxy. */
   readonly port: number;
   readonly connectionCount: number;
-  /** Listens again after a cut, lets go on what a black hole holds, and passes on all that comes without delay. */
+  /** Listens again after a cut, lets the bytes of a black hole pass, and ends every delay. */
   resume(): Promise<void>;
-  /** What comes from now on arrives so much later; a black hole on that way ends. A way not named stays as it is. */
+  /** Delays later bytes by these times in ms, and ends a black hole there. A way that is not named stays as it is. */
   delay(delayMs: { readonly [way in Way]?: number }): void;
   /** Resets all connections and refuses new ones: they get ECONNREFUSED. Answers once it does. */
   cut(): Promise<void>;
   /**
-   * Connections stay, and new ones are accepted, but nothing passes, not even an end: on the ways named, else on both. Bytes
-   * sent meanwhile pass when it ends, as TCP sends them again.
+   * Keeps connections and accepts new ones, but lets no byte and no end pass: on the ways named, else on both. Bytes
+   * sent meanwhile pass when the black hole ends, as TCP sends them again.
    */
   blackHole(...ways: readonly Way[]): void;
   /** Ends all connections and the listener. */
@@ -52,7 +53,7 @@ export async function startLinkProxy(toPort: number, clock: Clock = SYSTEM_CLOCK
   const stop = async () => {
     const stopped = server;
     server = undefined;
-    // First, as whoever is reset connects again at once.
+    // The listener closes first, as clients that are reset connect again at once.
     const isClosed = new Promise<void>((resolve) =>
       stopped === undefined ? resolve() : stopped.close(() => resolve()),
     );
@@ -98,7 +99,7 @@ class Link {
     this.#watch(near, "out");
     this.#watch(this.#far, "back");
     this.closed = Promise.all([near, this.#far].map((socket) => closing(socket))).then(() => this.#closeFlows());
-    // In a black hole nobody hears of a new connection.
+    // While `out` is a black hole, the protected port hears of no new connection.
     this.#flows.out.whenPassing(() => this.#far.connect(toPort, "127.0.0.1"));
   }
 
@@ -116,11 +117,11 @@ class Link {
     for (const flow of Object.values(this.#flows)) flow.close();
   }
 
-  /** L3: that a socket broke is told to the other by the way that leads there. */
+  /** Passes a broken socket on to the other socket, as a reset, behind the bytes of the way that leads there. */
   #watch(socket: Socket, way: Way): void {
     const [other, flow] = way === "out" ? [this.#far, this.#flows.out] : [this.#near, this.#flows.back];
     socket.setNoDelay(true);
-    socket.on("error", () => undefined); // a close follows, and knows of it
+    socket.on("error", () => undefined); // `close` follows, with `hadError`
     socket.on("close", (hadError) => {
       if (hadError) flow.whenPassing(() => reset(other));
     });
@@ -131,10 +132,10 @@ function closing(socket: Socket): Promise<void> {
   return new Promise((resolve) => socket.once("close", () => resolve()));
 }
 
-/** Its peer gets ECONNRESET, if there is a connection; an end, where one is on its way already. */
+/** Resets a socket: its peer gets ECONNRESET, or an end where one is on its way already. */
 function reset(socket: Socket): void {
   const isThere = socket.connecting || socket.remoteAddress !== undefined;
-  // While an end is being sent a reset fails, and the socket is never told to be closed.
+  // While an end is being sent a reset fails, and the socket never emits `close`.
   if (isThere && !socket.writableEnded) socket.resetAndDestroy();
   else socket.destroy();
 }

@@ -1,18 +1,18 @@
-/** A TCP address whose connections can be broken, and that can be led elsewhere or cut, as a virtual address of a failover is. */
+/** A TCP address that can be led to another port, or cut, as a virtual address is at a failover. */
 import { connect, createServer, type Socket } from "node:net";
 
 export interface MovableAddress {
   readonly port: number;
-  /** New connections lead here; those that there are go on, or are cut first. */
+  /** Leads new connections to `port`. Open connections go on, or are cut first. */
   leadTo(port: number, options?: { readonly isCutting?: boolean }): void;
-  /** Breaks every connection there is, so that both ends see it; answers how many. */
+  /** Breaks every open connection at both ends; answers their number. */
   breakAll(): number;
   /** Ends all connections and refuses new ones until it leads somewhere again. */
   cut(): void;
   close(): Promise<void>;
 }
 
-/** @param breaksOn whether what just came in breaks all connections, before it is passed on */
+/** @param breaksOn whether the bytes that just came break all connections, before they are passed on */
 export async function startMovableAddress(
   toPort: number,
   breaksOn: (bytes: Buffer) => boolean = () => false,

@@ -1,4 +1,4 @@
-/** A WebSocket client that keeps no rules: sends whatever bytes it is given, and tells what comes back. */
+/** A WebSocket client without rules: sends any bytes that it is given, and answers the frames that come back. */
 import WebSocket from "ws";
 import { decodeFrame, encodeFrame } from "../../../protocols/wire/codec.ts";
 import {
@@ -11,7 +11,7 @@ import {
 export class RawClient {
   readonly socket: WebSocket;
   readonly subprotocol: Subprotocol;
-  /** Frames that came and nobody has taken. */
+  /** Frames that came and that the test has not taken. */
   readonly #frames: NodeFrame[] = [];
   readonly #waiting: ((frame: NodeFrame | undefined) => void)[] = [];
   /** The close code, once the connection has ended. */

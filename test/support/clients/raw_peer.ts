@@ -1,4 +1,4 @@
-/** The other end of a link, frame by frame: for peers that a node should not have. */
+/** The other end of a link between nodes, frame by frame: for peers that break the rules. */
 import WebSocket from "ws";
 import { decodePeerFrame, encodePeerFrame } from "../../../actors/transport/peer/peer_codec.ts";
 import { PEER_SUBPROTOCOL, type PeerFrame } from "../../../actors/transport/peer/peer_frames.ts";
@@ -10,7 +10,7 @@ export type SentFrame = Exclude<PeerFrame, { readonly type: "unknown" }>;
 
 export interface RawPeer {
   readonly socket: WebSocket;
-  /** What was sent and what came, in order. */
+  /** The frames sent and received, in order. */
   readonly sent: Uint8Array[];
   readonly frames: PeerFrame[];
   readonly closed: Promise<{ readonly code: number; readonly reason: string }>;
@@ -67,7 +67,7 @@ export async function openRawPeer(address: string, subprotocol = PEER_SUBPROTOCO
   };
 }
 
-/** A dialler that shows itself to be `node`, and from there says what the test says. */
+/** Dials as `node` and proves to be it; then sends the frames that the test gives it. */
 export async function linkRawPeer(
   address: string,
   to: string,

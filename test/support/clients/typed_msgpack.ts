@@ -1,6 +1,6 @@
 /**
- * A reader of MessagePack with types, as Go and Rust have them: it tells integers from floats, which a number of JavaScript
- * does not. Written from the specification and docs/protocol.md ("Records"), with nothing of the product's own readers.
+ * A typed reader of MessagePack, as Go and Rust have: it tells integers from floats, which a JavaScript number does
+ * not. Written from the specification and docs/protocol.md ("Records"), without the product's own readers.
  */
 
 /** Integers are `bigint`, floats `number`; binary and extensions are the text of their bytes. */

@@ -1,4 +1,4 @@
-/** A coordinator's machine in one term, whose store and members do only what a test says. */
+/** A coordinator's machine in one term. The test decides each answer of its store and of its members. */
 import * as assert from "uvu/assert";
 import { UnavailableError } from "../../../protocols/errors.ts";
 import { nodeId } from "../../../protocols/position.ts";
@@ -39,7 +39,7 @@ export const member = (name: string, incarnation = 1): Member => ({
 
 const lifeOf = ({ node, incarnation }: Member): Life => ({ node, incarnation });
 
-/** A coordinator on node `a`, whose writes come to be only when the test says so. */
+/** A coordinator on node `a`. Its writes are stored only when the test says so. */
 export class Term {
   readonly state: CoordinatorState;
   readonly told: { readonly node: string; readonly message: ToMember }[] = [];
@@ -49,7 +49,7 @@ export class Term {
   writing: Extract<CoordinatorEffect, { type: "write_table" }> | undefined;
   #version = 0;
 
-  /** @param entries what the table held when the term began */
+  /** @param entries the assignment table when the term began */
   constructor(names: readonly string[], partitions: readonly string[], entries: readonly TableEntry[] = []) {
     this.members = names.map((name) => member(name));
     const leader = { node: nodeId("a"), incarnation: 1, leaderEpoch: TERM };
@@ -79,7 +79,7 @@ export class Term {
     this.hear({ type: "report", from, leaderEpoch: TERM, holdings: [] });
   }
 
-  /** Time goes on; what is due is decided. */
+  /** Moves the time on, and lets the machine decide. */
   pass(forMs: number): void {
     this.nowMs += forMs;
     this.hear({ type: "decide_due" });
@@ -92,7 +92,7 @@ export class Term {
     this.hear({ type: "written", version: this.#version });
   }
 
-  /** The store does not answer, and has not written it. */
+  /** The store answers nothing, and has not written the table. */
   failWrite(): void {
     assert.ok(this.writing, "something is written");
     this.writing = undefined;
@@ -138,7 +138,7 @@ export class Term {
     return this.state.table.get(partition)!;
   }
 
-  /** What a node was last told to take. */
+  /** The partitions that a node was last told to own. */
   taken(name: string): readonly string[] {
     return this.told
       .filter(({ node }) => node === name)

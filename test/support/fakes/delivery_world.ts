@@ -1,6 +1,6 @@
 /**
- * A partition's log, its dead letters and a transactional sink in memory, and a delivery machine between them whose
- * every effect may be slow, fail, take place unseen, or be cut off by a crash. One seed is one history.
+ * A partition's log, its dead letters and a transactional sink in memory, and a delivery machine between these. Each
+ * effect may be slow, fail, take place without an answer, or be cut off by a crash. One seed is one history.
  */
 
 import { createDelivery, stepDelivery } from "../../../actors/sinks/delivery/delivery_machine.ts";
@@ -49,7 +49,7 @@ interface SinkModel {
   readonly held: Set<string>;
 }
 
-/** A way to break the machine or the sink on purpose. */
+/** A planted bug of the machine or of the sink. */
 export interface PlantedBug {
   readonly message?: (state: DeliveryState, message: DeliveryMessage, ownerEpoch: number) => DeliveryMessage;
   readonly effect?: (effect: DeliveryEffect) => DeliveryEffect;
@@ -57,14 +57,14 @@ export interface PlantedBug {
   readonly hasNoFence?: boolean;
   readonly hasNoPredecessorCheck?: boolean;
   readonly storesPositionFirst?: boolean;
-  /** A rewind takes back whatever the sink holds by then. */
+  /** The rewind removes every record that the sink holds by then. */
   readonly ignoresFrom?: boolean;
 }
 
 interface Task {
   readonly effect: DeliveryEffect;
   readonly owner: number;
-  /** The caller was told that it failed; it still takes place. */
+  /** The caller was told of a failure, but the effect still takes place. */
   readonly isOrphan: boolean;
 }
 
@@ -145,7 +145,7 @@ export class DeliveryWorld {
     this.tell({ type: "advanced" });
   }
 
-  /** The owner dies at once; what it had sent on its way may still arrive. */
+  /** The owner dies at once. Calls that it had sent may still arrive. */
   private crash(): void {
     this.count(`crash while ${this.state.occupation}`);
     this.owner += 1;
@@ -157,7 +157,7 @@ export class DeliveryWorld {
   private loseTail(): void {
     if (this.backup === undefined) return;
     this.count("tail lost");
-    // Letters written since then are lost with the tail, though their records may lie before it: the tier's loss (E23).
+    // Dead letters written since then are lost with the tail, though their records may lie before it (E23).
     for (const { triple } of this.store.letters) this.lostLetters.add(triple.join("/"));
     Object.assign(this.store, structuredClone(this.backup));
     this.crash();
@@ -200,7 +200,7 @@ export class DeliveryWorld {
     }
     const { effect } = task;
     const isFallible = effect.type !== "timer" && effect.type !== "close";
-    // Rewinds are seldom: they fail the oftener.
+    // Rewinds are rare, so they fail more often.
     if (this.isCalm || !isFallible || this.random.chance(effect.type === "rewind" ? 0.4 : 0.75)) {
       const answer = this.perform(task);
       if (answer !== undefined) this.tell(answer);
@@ -209,9 +209,9 @@ export class DeliveryWorld {
     const dice = this.random.next();
     this.count(`${effect.type} failed`);
     if (dice < 0.4)
-      this.perform(task); // took place, the answer is lost
+      this.perform(task); // the effect takes place, its answer is lost
     else if (dice < (effect.type === "rewind" ? 1 : 0.6) && mayBeLate(task))
-      this.tasks.push({ ...task, isOrphan: true }); // takes place later
+      this.tasks.push({ ...task, isOrphan: true }); // the effect takes place later
     const failure = { reason: "away", random: this.random.next() };
     this.tell(
       effect.type === "read"
@@ -307,7 +307,7 @@ export class DeliveryWorld {
     if (comparePositions(sink.position, batch.predecessor) !== 0 && bug.hasNoPredecessorCheck !== true) {
       return { kind: "misplaced", position: sink.position };
     }
-    // Now and then a sink takes what it might have refused; what it refused once it never takes, as it promised.
+    // A sink may take a record that it could have refused. A record that it refused once it never takes.
     const rejected = batch.records.flatMap((record, at) => {
       const name = `${key(record.position)}/${record.index}`;
       if (record.event.kind !== "poison" || !(this.refused.has(name) || this.random.chance(0.7))) return [];

@@ -1,16 +1,16 @@
-/** Runs one actor without a kernel: messages in order, a clock that moves only when told. */
+/** Runs one actor without a kernel: messages in order, and a clock that moves only when the test says so. */
 import type { Actor, ActorContext, ActorDefinition, ActorReference } from "../../../actors/kernel/actor.ts";
 
 export interface FakeActor<Message> {
   readonly reference: ActorReference<Message>;
-  /** Moves the clock; timers that are due fire. */
+  /** Moves the clock and fires the timers that are due. */
   advance(byMs: number): void;
   /** Fires timers as they come until `isDone`, and lets the actor's promises settle in between. */
   until(isDone: () => boolean): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** By the real clock: what is waited for may be a disk. */
+/** Milliseconds of the real clock, as an actor may wait for a disk. */
 const WAIT_MAX_MS = 20_000;
 
 export async function startActor<Message>(definition: ActorDefinition<Message>): Promise<FakeActor<Message>> {

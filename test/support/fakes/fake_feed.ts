@@ -20,7 +20,7 @@ export const jsonBytes = {
   decode: (bytes: Uint8Array): readonly unknown[] => JSON.parse(new TextDecoder().decode(bytes)),
 };
 
-/** What survives owners: the stored partition. */
+/** The stored partition, which outlives its owners. */
 export class FakePartition {
   fence = 0;
   readonly batches = new Map<Channel, RecordBatch[]>();

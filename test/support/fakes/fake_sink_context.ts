@@ -6,7 +6,7 @@ import { epoch, partitionId, position } from "../../../protocols/position.ts";
 export interface FakeCheckpoint {
   value: Uint8Array | undefined;
   fence: number;
-  /** Throws to fail a write before it takes place; throws after it when `isAfter`. */
+  /** Called before each write, and after it with `isAfter`: throws to fail the write. */
   fault: ((isAfter: boolean) => void) | undefined;
 }
 
@@ -14,7 +14,7 @@ export const fakeCheckpoint = (): FakeCheckpoint => ({ value: undefined, fence: 
 
 interface FakeClock {
   nowMs: number;
-  /** Absent: no timer ever fires. */
+  /** Where absent, no timer fires. */
   readonly setTimer?: SinkContext["setTimer"];
 }
 

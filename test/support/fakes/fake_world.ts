@@ -1,4 +1,7 @@
-/** A world for tests: a clock that moves only when told, timers in its order, seeded randomness, and what went unhandled. */
+/**
+ * A world for tests: a clock that moves only when the test says so, timers in its order, seeded randomness, and the
+ * errors that were not handled.
+ */
 import type { KernelWorld } from "../../../actors/kernel/actor.ts";
 
 export interface FakeWorld extends KernelWorld {

@@ -19,7 +19,7 @@ export class ManualClock implements Clock {
     return { cancel: () => this.timers.delete(timer) };
   }
 
-  /** Fires what is due, in order, and lets promises settle after each. */
+  /** Moves the clock, and fires the due timers in order; promises settle after each timer. */
   async advance(byMs: number): Promise<void> {
     const untilMs = this.now + byMs;
     await settle();

@@ -1,4 +1,4 @@
-/** Connections in memory, to whatever answers frames with frames. */
+/** Connections in memory to a function that answers frames with frames. */
 
 import type { Connect, ConnectionEvents } from "../../../protocols/connection.ts";
 import { UnavailableError } from "../../../protocols/errors.ts";

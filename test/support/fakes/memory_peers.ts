@@ -1,6 +1,6 @@
 /**
- * Peers of the nodes in one process: messages arrive in a turn of their own, in order, at most once; links are made as soon
- * as both lives are there, and can be cut, refused and silenced by a test. The product's own are `peer_links.ts`.
+ * Peers of the nodes in one process. Messages arrive in a turn of their own, in order, at most once. Links are made as
+ * soon as both lives exist; a test can cut, refuse and silence them. The product's own links are in `peer_links.ts`.
  */
 import type { ActorReference, Termination } from "../../../actors/kernel/actor.ts";
 import type { LinkEvent, Peer, Peers } from "../../../actors/transport/transport.ts";
@@ -35,7 +35,7 @@ export class MemoryNetwork {
     for (const other of this.#nodes.values()) other.lost(gone.self);
   }
 
-  /** Nothing passes between the node and the others, and nobody is told: they fall silent. */
+  /** No message passes between the node and the others, and no side is told: both fall silent. */
   silence(node: NodeId): void {
     const of = this.#nodes.get(node);
     for (const other of this.#nodes.values()) {

@@ -1,6 +1,7 @@
 /**
- * Several nodes over one log, as far as a producer can tell. Each believes something of who owns what, and may be wrong: a
- * node that is not the owner says `moved`, with the owner's address where it knows one. Epochs are held as the log holds them.
+ * A model of several nodes over one log, as a producer sees them. Each node has its own belief about the owners, which
+ * may be wrong: a node that is not the owner answers `moved`, with an address where it believes in one. Epochs are
+ * judged as the log judges them.
  */
 import type { ClientFrame, NodeFrame } from "../../../protocols/wire/frames.ts";
 import { ModelNode } from "./model_node.ts";
@@ -10,14 +11,16 @@ export class ModelCluster {
   readonly addresses: readonly string[];
   /** The owner's address, by partition. */
   readonly owners: string[];
-  /** What each node believes; undefined: it knows of no owner. */
+  /** The owners that each node believes in; undefined where it knows none. */
   readonly beliefs = new Map<string, (string | undefined)[]>();
   /** Whether `welcome` names the owners that the node believes in. */
   namesOwners = false;
-  /** One epoch for all connections of an instance, as nodes with one log give it; else a higher one with each. */
+  /**
+   * True to give all connections of an instance one epoch, as nodes with one log do; otherwise each gets a higher one.
+   */
   keepsEpoch = false;
   readonly opens: { readonly address: string; readonly partition: number }[] = [];
-  /** Appends that reached the log, with the node they came by. */
+  /** Appends that reached the log, each with its node. */
   readonly appends: { readonly address: string; readonly partition: number }[] = [];
   private readonly openedEpochs = new Map<string, number>();
 

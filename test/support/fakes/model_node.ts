@@ -1,6 +1,6 @@
 /**
- * A node as far as a producer can tell: chains judged as the log judges them, a store in memory, answers queued until the
- * test lets them go. Breaks, tail losses and refusals are the test's to order.
+ * A model of a node as a producer sees it: chains judged as the log judges them, and a store in memory. The test orders
+ * breaks, lost tails and refusals.
  */
 
 import type { Event } from "../../../protocols/event.ts";
@@ -23,7 +23,7 @@ export class ModelNode {
   readonly logs = new Map<string, Stored[]>();
   readonly chains = new Map<string, ModelChain>();
   readonly lost: { readonly from: Sequence | null; readonly to: Sequence }[] = [];
-  /** Asked for each append; an answer replaces the ordinary one. */
+  /** Called for each append: a frame that it answers replaces the ordinary answer. */
   intercept: (frame: AppendFrame) => NodeFrame | undefined = () => undefined;
   rejects: (event: Event) => boolean = () => false;
   creditBytes = 1_000_000;
@@ -36,7 +36,7 @@ export class ModelNode {
     this.partitions = partitions;
   }
 
-  /** The answers to one frame. `bytes` is what it took of the append credit. */
+  /** The answers to one frame. @param bytes the frame's bytes of append credit */
   take(frame: ClientFrame, bytes: number): NodeFrame[] {
     switch (frame.type) {
       case "hello":

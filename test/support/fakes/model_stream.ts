@@ -1,4 +1,4 @@
-/** A node as far as a consumer can tell: partitions of batches, sent while there is credit. */
+/** A model of a node as a consumer sees it: partitions of batches, which are sent while the consumer has credit. */
 
 import { encodeEvents } from "../../../protocols/values/event_codec.ts";
 import { encodeFrame, wireBytes } from "../../../protocols/wire/codec.ts";
@@ -25,7 +25,7 @@ export class ModelStream {
   private readings: Reading[] = [];
   private outbox: NodeFrame[] = [];
   epoch = 7;
-  /** Of the protocol. */
+  /** The minor version of the protocol. */
   minor = 0;
 
   /** Nodes over one log share its partitions. */
@@ -33,7 +33,7 @@ export class ModelStream {
     this.partitions = typeof partitions === "number" ? Array.from({ length: partitions }, () => []) : partitions;
   }
 
-  /** Whether anybody reads the partition here; they do no longer. */
+  /** Ends the reads of a partition; answers whether there were any. */
   leave(partition: number): boolean {
     const before = this.readings.length;
     this.readings = this.readings.filter((reading) => reading.partition !== partition);

@@ -1,6 +1,6 @@
 /**
- * Servers in front of one node, each of which lets by only what concerns the partitions that it owns, and says `moved` for
- * the others: a cluster as far as a client can tell, over real sockets and a real log. The test orders moves and breaks.
+ * Servers in front of one node. Each passes on the frames for the partitions that it owns, and answers `moved` for the
+ * others. So a client sees a cluster, over real sockets and a real log. The test orders moves and breaks.
  */
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
@@ -21,11 +21,11 @@ interface Session {
   end(): void;
 }
 
-/** Frames kept, for a test that has to say where it stood. */
+/** The number of frames that are kept for the report of a failed test. */
 const HEARD_MAX = 300;
 
 export class OwnerFronts {
-  /** What was said last, on every connection. */
+  /** The last frames of all connections. */
   readonly heard: string[] = [];
   readonly addresses: string[] = [];
   /** The front that owns each partition. */
@@ -57,7 +57,7 @@ export class OwnerFronts {
     server.on("connection", (socket) => this.serve(front, socket));
   }
 
-  /** Nobody listens there any more. */
+  /** Closes a front: its port refuses connections. */
   async close(front: number): Promise<void> {
     this.cut(front);
     const server = this.servers[front];
@@ -69,7 +69,7 @@ export class OwnerFronts {
     for (const session of this.sessions) if (session.front === front) session.end();
   }
 
-  /** The former owner tells those who read there, and from now on those who write. */
+  /** Moves a partition. The former owner tells its readers at once, and later its producers. */
   move(partition: number, to: number): void {
     const from = this.owners[partition];
     this.owners[partition] = to;

@@ -1,4 +1,6 @@
-/** A node as far as its peers are concerned: an HTTP server on loopback that takes upgrades, links, and an actor system. */
+/**
+ * The part of a node that its peers see: an HTTP server on loopback that takes upgrades, links, and an actor system.
+ */
 import { createServer, type Server } from "node:http";
 import { createServer as createTlsServer, type ServerOptions } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
@@ -18,9 +20,9 @@ export interface PeerNode {
   readonly links: PeerLinks;
   readonly system: ActorSystem;
   readonly peer: Peer;
-  /** What became of links, as `kind node#incarnation`. */
+  /** The events of links, as `kind node#incarnation`. */
   readonly events: string[];
-  /** Codes of what kept links from being made. */
+  /** The codes of errors that kept links from being made. */
   readonly problems: string[];
   /** `path reason kind` of each dead letter. */
   readonly deadLetters: string[];
@@ -30,7 +32,7 @@ export interface PeerNode {
     receive: (message: Message) => void | Promise<void>,
     mailbox?: MailboxLimits,
   ): ActorReference<Message>;
-  /** As a kill would: every socket is gone at once, nobody listens, and it dials nobody. */
+  /** Ends the node as a kill does: every socket is gone at once, the port refuses, and the node dials no other. */
   kill(): void;
   close(): Promise<void>;
 }
@@ -44,7 +46,7 @@ export type PeerNodeOptions = Partial<Omit<PeerLinksOptions, "self">> & {
 
 const WAIT_MAX_MS = 20_000;
 
-/** Lets the event loop turn until something is so, by the real clock: what is waited for is a socket. */
+/** Waits by the real clock until a condition holds, as it depends on sockets. */
 export async function untilSo(isSo: () => boolean, what: string): Promise<void> {
   for (const startedAt = performance.now(); !isSo(); ) {
     if (performance.now() - startedAt > WAIT_MAX_MS) throw new Error(`${what}: not within ${WAIT_MAX_MS} ms`);
@@ -134,7 +136,7 @@ export async function startPeerNode(name: string, options: PeerNodeOptions = {})
   };
 }
 
-/** Of a process that is not there any more. */
+/** A socket of a process that has ended: it drops what is sent. */
 const deadSocket = (onEnd: () => void): PeerSocket => ({
   unsentBytes: 0,
   send: () => undefined,

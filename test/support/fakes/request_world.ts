@@ -1,7 +1,7 @@
 /**
- * A partition's log and checkpoints, an endpoint that honours idempotency keys, and a delivery machine between them: a sink
- * that is not transactional. Requests are slow, are refused, answered in part, lost on either side, and arrive late; calls are
- * given up; nodes die, and begin again with another number of records a request. One seed is one history.
+ * A partition's log and checkpoints, an endpoint that honours idempotency keys, and a delivery machine between these: a
+ * sink that is not transactional. Requests are slow, refused, answered in part, lost on either side, or late. Calls are
+ * given up. Nodes die, and restart with another number of records a request. One seed is one history.
  */
 import { createDelivery, stepDelivery } from "../../../actors/sinks/delivery/delivery_machine.ts";
 import {
@@ -20,7 +20,7 @@ import { type SeededRandom, seededRandom } from "../seeded_random.ts";
 
 type RecordKind = "plain" | "filtered" | "failing" | "many" | "poison" | "inexpressible";
 
-/** A way to break the machine on purpose. */
+/** A planted bug of the machine. */
 export interface RequestBug {
   readonly message?: (message: DeliveryMessage) => DeliveryMessage;
   readonly drops?: (effect: DeliveryEffect) => boolean;
@@ -34,7 +34,7 @@ interface LogRecord {
 
 interface Task {
   readonly effect: DeliveryEffect;
-  /** Of a write: how far it is, in records and in requests. */
+  /** The progress of a write, in records and in requests. */
   sent: number;
   requests: number;
   isGivenUp: boolean;
@@ -49,9 +49,9 @@ export class RequestWorld {
   readonly problems: string[] = [];
   readonly records: LogRecord[] = [];
   readonly letters: string[] = [];
-  /** What the endpoint took, in order. */
+  /** The records that the endpoint took, in order. */
   readonly taken = new Set<string>();
-  /** What each key held that something was taken under, and the indexes that were not. */
+  /** For each key under which records were taken: its records, and the indexes that were refused. */
   readonly keys = new Map<string, { readonly names: string; readonly failed: readonly number[] }>();
   stored: Position | undefined;
   cut: RequestCut | undefined;
@@ -61,9 +61,9 @@ export class RequestWorld {
   size = 1;
   state: DeliveryState;
   tasks: Task[] = [];
-  /** Requests of a life before that are still under way. */
+  /** Requests of an earlier life that are still under way. */
   late: SinkRecord[][] = [];
-  /** What the sink said in this life that it took. */
+  /** The records that the sink confirmed in this life. */
   answered = new Set<string>();
   isCalm = false;
   nowMs = 0;
@@ -242,7 +242,7 @@ export class RequestWorld {
     return outcome;
   }
 
-  /** As `checkpointedWriter` does: what was taken stays taken where its position can not be stored. */
+  /** As `checkpointedWriter` does: records that were taken stay taken where the position can not be stored. */
   private storePosition({ end, records }: SinkBatch): WriteOutcome {
     const fails = !this.isCalm && this.random.chance(0.1);
     if (!fails || this.random.chance(0.5)) this.moveTo(end);
@@ -259,7 +259,7 @@ export class RequestWorld {
       if (!this.taken.has(name) && !this.letters.includes(name)) this.problems.push(`the position passed ${name}`);
   }
 
-  /** At the endpoint: the indexes that it did not take. */
+  /** Takes a request at the endpoint; answers the indexes that it refused. */
   private arrive(request: readonly SinkRecord[]): readonly number[] | "refused" {
     const key = idempotencyKey(PARTITION, request);
     const names = request.map(nameOf);
@@ -316,7 +316,7 @@ export class RequestWorld {
     const surplus = found.filter((name) => !wanted.has(name));
     if (found.length !== wanted.size || missing.length > 0)
       problems.push(`${found.length} of ${wanted.size}: missing ${missing.join(" ")}; surplus ${surplus.join(" ")}`);
-    if (this.answersInPart) return; // Order within a request is the endpoint's then.
+    if (this.answersInPart) return; // The endpoint then decides the order within a request.
     let before: Sequence | undefined;
     for (const name of taken) {
       if (compareSequences(before, tripleOf(name)) >= 0) problems.push(`${name} came after ${before}`);

@@ -1,4 +1,4 @@
-/** Debian's chromium, headless, as root may start it. */
+/** The command for Debian's chromium, headless, with the flags that root needs. */
 import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { type Browser, chromium } from "playwright-core";
@@ -7,7 +7,7 @@ const EXECUTABLE = ["chromium", "chromium-browser"]
   .flatMap((name) => (process.env.PATH ?? "").split(delimiter).map((folder) => join(folder, name)))
   .find((path) => existsSync(path));
 
-/** Ends the file, aloud, where there is no chromium to check `what` in. */
+/** Ends the test file with a message where no chromium is installed to check `what` in. */
 export function skipWithoutChromium(what: string): void {
   if (EXECUTABLE !== undefined) return;
   console.log(`SKIPPED: ${what} in chromium, and there is none on the PATH`);

@@ -1,7 +1,6 @@
 /**
- * Writes ascending records to a file sink until it is killed, or for so many commits:
- * `file_sink_writer.ts <folder> <owner epoch> [commits]`. Its checkpoint is a file replaced by rename. Prints each committed
- * offset.
+ * Writes ascending records to a file sink until it is killed, or for a number of commits: `file_sink_writer.ts <folder>
+ * <owner epoch> [commits]`. Its checkpoint is a file replaced by rename. Prints each committed offset.
  */
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -40,7 +40,7 @@ export function startCommand(args: readonly string[], options: RunOptions = {}):
   child.stderr.on("data", (chunk) => {
     stderr += chunk;
   });
-  // Whoever ends without reading its input closes it: that is the command's own business.
+  // A command that ends without reading its input closes it: that is no error of the test.
   child.stdin.on("error", () => undefined);
   if (options.input !== undefined) child.stdin.end(options.input);
   const ended = new Promise<Ended>((resolve) => {

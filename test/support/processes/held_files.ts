@@ -1,12 +1,13 @@
 /**
- * Holds one caller's calls of the file system: before its n-th, for as long as the test does other things, as a process
- * that is frozen there would; or lets the n-th fail, as a disk does. Others call as ever. Every call by name counts; what is done through an open file does not.
+ * Holds one caller before its n-th call of the file system, as a process that is frozen there, while the test does
+ * other things; or lets that call fail, as a disk does. Other callers are not held. Calls that name a path count; calls
+ * on an open file do not.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import files from "node:fs/promises";
 import { syncBuiltinESMExports } from "node:module";
 
-/** Runtimes other than Node bind these calls where they are imported: there nothing can be held. */
+/** Runtimes other than Node bind these calls at the import: no call can be held there. */
 export const CAN_HOLD_FILES = !("deno" in process.versions);
 
 const HELD = [
@@ -27,7 +28,7 @@ for (const name of HELD) {
 syncBuiltinESMExports();
 
 export class Held {
-  /** The call that it is held before; undefined where `body` ended earlier. */
+  /** The call that `body` is held before; undefined where `body` ended earlier. */
   readonly reached: Promise<string | undefined>;
   readonly #ended: Promise<unknown>;
   readonly #holdAt: number;
@@ -36,7 +37,7 @@ export class Held {
   #reach: (call: string) => void = () => {};
   #release: () => void = () => {};
 
-  /** Begins `body`, and holds it before its call `holdAt`, from 0, or lets that fail. */
+  /** Begins `body`, and holds it before its call number `holdAt`, from 0, or lets that call fail. */
   constructor(holdAt: number, body: (held: Held) => Promise<unknown>, isFailure = false) {
     this.#holdAt = holdAt;
     this.#isFailure = isFailure;
@@ -58,7 +59,7 @@ export class Held {
     });
   }
 
-  /** Lets it go on; answers what it ended with, an error as a value. */
+  /** Lets `body` go on; answers its result, or its error as a value. */
   resume(): Promise<unknown> {
     this.#release();
     return this.#ended;

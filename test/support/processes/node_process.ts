@@ -1,6 +1,6 @@
 /**
- * A node of a cluster in a process of its own, which all others reach through a link of its own: to be killed, frozen,
- * ended in order and started again, and to be cut off. Signals go to the process that was started here, by its handle.
+ * A node of a cluster in a process of its own, which all others reach through its own link. A test can kill it, freeze
+ * it, end it in order, start it again and cut it off. Signals go to the process that was started here, by its handle.
  */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ import { type LinkProxy, startLinkProxy } from "../clients/link_proxy.ts";
 import { freePort } from "../redis/redis_server.ts";
 import { headraceArguments } from "./headrace_program.ts";
 
-/** The store may be away while it starts: whoever runs nodes starts them again. */
+/** The most starts: a node ends where its store is out of reach, and is started again as an operator would. */
 const STARTS_MAX = 20;
 const START_AGAIN_AFTER_MS = 500;
 const UP_WITHIN_MS = 60_000;
@@ -26,10 +26,10 @@ export class NodeProcess {
   #process: LocalProcess | undefined;
   #isEndExpected = false;
   #isOver = false;
-  /** How it ended where nobody had asked it to. */
+  /** The exit of the process, where the test had not asked for it. */
   readonly endings: string[] = [];
 
-  /** @param yaml what the nodes have in common, without `cluster` */
+  /** @param yaml the configuration that the nodes share, without `cluster` */
   static async place(name: string, folder: string, yaml: string): Promise<NodeProcess> {
     const port = await freePort();
     const link = await startLinkProxy(port);
@@ -46,7 +46,7 @@ export class NodeProcess {
     this.#folder = folder;
   }
 
-  /** Where clients reach it, by its link. */
+  /** The address for clients, through the link. */
   get endpoint(): string {
     return `ws://127.0.0.1:${this.link.port}/v1/connect`;
   }
@@ -59,7 +59,7 @@ export class NodeProcess {
     return join(this.#folder, `${this.name}.${kind}`);
   }
 
-  /** Resolves when it is up. */
+  /** Starts the process; resolves once the node is up. */
   async start(): Promise<void> {
     for (let starts = 1; ; starts += 1) {
       if (this.#isOver) throw new Error(`Cannot start ${this.name} as it is ended for good`);
@@ -113,7 +113,7 @@ export class NodeProcess {
     this.#process?.signal("SIGCONT");
   }
 
-  /** In order; answers how it ended. */
+  /** Ends the process in order; answers its exit. */
   async stop(): Promise<string> {
     this.#isEndExpected = true;
     if (!this.isRunning) return "not running";
@@ -121,7 +121,7 @@ export class NodeProcess {
     return this.#process?.ending ?? "";
   }
 
-  /** Ends it at once and for good, whatever its state, and its link. */
+  /** Ends the process at once and for good, whatever its state, and closes its link. */
   async end(): Promise<void> {
     this.#isOver = true;
     await this.kill();

@@ -1,4 +1,6 @@
-/** A node `b` in a process of its own, which answers what it is told. Prints its address; ends with its standard input. */
+/**
+ * A node `b` in a process of its own, which echoes messages. Prints its address; ends with its standard input.
+ */
 import type { ActorReference } from "../../../actors/kernel/actor.ts";
 import { startPeerNode } from "../fakes/peer_node.ts";
 

@@ -21,7 +21,7 @@ export interface ClusterNodeUnderTest extends RunningNode {
 
 const connect = connectWebSocket({ subprotocol: SUBPROTOCOL_MSGPACK, webSocket: WebSocket as never });
 
-/** Certificates of a test are signed by nobody that the machine knows. */
+/** The certificates of tests are signed by no authority that the machine trusts. */
 function overviewAt(address: string): Promise<ClusterOverview> {
   const { get } = address.startsWith("https:") ? https : http;
   return new Promise((resolve, reject) => {
@@ -36,7 +36,7 @@ function overviewAt(address: string): Promise<ClusterOverview> {
 export class RunningCluster {
   readonly redis: RedisServer;
   readonly nodes = new Map<string, ClusterNodeUnderTest>();
-  /** By the name of the environment variable that a configuration says they are in. */
+  /** Secrets by the name of their environment variable in the configuration. */
   readonly secrets: Record<string, string> = {};
   readonly #yaml: string;
   readonly #folder: string;
@@ -47,7 +47,9 @@ export class RunningCluster {
     this.#folder = folder;
   }
 
-  /** @param yaml what the nodes have in common, without `log`; and without `cluster`, unless it says more than that there is one */
+  /**
+   * @param yaml the configuration that the nodes share, without `log`, and without `cluster` unless that has options
+   */
   static async start(yaml: string, names: readonly string[], redis?: RedisServerOptions): Promise<RunningCluster> {
     const server = await startRedis(redis ?? { appendfsync: "everysec" });
     const folder = await mkdtemp(join(tmpdir(), "headrace-cluster-"));
@@ -89,7 +91,7 @@ export class RunningCluster {
     return [...this.nodes.values()].map(({ endpoint }) => endpoint);
   }
 
-  /** Every node says the same: all partitions are owned, each node has some (by load, not by count), and nothing moves. */
+  /** Waits until every node tells the same: all partitions are owned, each node has some, and none moves. */
   async settled(): Promise<ClusterOverview> {
     return eventually(async () => {
       const overviews = await Promise.all([...this.nodes.values()].map((node) => node.overview()));

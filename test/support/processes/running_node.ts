@@ -15,7 +15,7 @@ export interface TestNode extends RunningNode {
   readonly folder: string;
   /** `ws://.../v1/connect`. */
   readonly endpoint: string;
-  /** Lines logged so far. */
+  /** The lines logged so far. */
   readonly logged: readonly string[];
   producer(options: Partial<ProducerOptions> & { readonly producerId: string }, subprotocol?: Subprotocol): Producer;
   /** Stops the node and removes its folder. */
@@ -30,7 +30,9 @@ export async function configurationOf(text: string, folder: string, port = 0): P
   return { ...configuration, node: { ...configuration.node, name: "test", port, data: join(folder, "data") } };
 }
 
-/** Starts a node on a configuration in YAML (its log in memory unless it says otherwise) and waits until it is ready. */
+/**
+ * Starts a node on a configuration in YAML (its log in memory unless it says otherwise) and waits until it is ready.
+ */
 export async function runningNode(
   yaml: string,
   options: {
@@ -77,8 +79,8 @@ export async function runningNode(
 const EVENTUALLY_WITHIN_MS = 40_000;
 
 /**
- * Waits until `probe` answers something, looking again after each turn of the event loop. Rejects where that takes too long:
- * a file that is ended for its own time tells nothing of what failed in it before.
+ * Waits until `probe` answers a value, and asks again after each turn of the event loop. Rejects where that takes too
+ * long, so that the test file reports the failure before its own time is over.
  */
 export async function eventually<Value>(probe: () => Promise<Value | undefined> | Value | undefined): Promise<Value> {
   for (const endMs = performance.now() + EVENTUALLY_WITHIN_MS; performance.now() < endMs; ) {

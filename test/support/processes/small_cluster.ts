@@ -1,6 +1,6 @@
 /**
- * A cluster in memory, as far as a person can tell: nodes, partitions that move when they are told to, and the decisions
- * behind it. Nothing moves by itself: the test says when a move ends. Served over HTTP as a node serves it.
+ * A model of a cluster in memory: nodes, partitions that move, and the decisions behind the moves. No partition moves
+ * by itself: the test ends each move. Served over HTTP as a node serves its cluster.
  */
 import { RejectedError, UnavailableError } from "../../../protocols/errors.ts";
 import type { ClusterCommand, Decision, Trigger } from "../../../supervisors/cluster/cluster.ts";
@@ -33,7 +33,7 @@ export class SmallCluster implements ClusterControl {
   #made: ClusterOverview | undefined;
   #hasCoordinator = true;
   ageMs = 0;
-  /** Times that the overview was asked for, and made anew. */
+  /** Times that the overview was asked for, and times that it was made anew. */
   asked = 0;
   made = 0;
 
@@ -88,7 +88,7 @@ export class SmallCluster implements ClusterControl {
     this.#made = undefined;
   }
 
-  /** Ends so many of the moves under way. */
+  /** Ends this number of the moves under way. */
   settle(countMax = Number.POSITIVE_INFINITY): void {
     const moving = this.#partitions.filter(({ next }) => next !== undefined);
     for (const one of moving.slice(0, countMax)) {
@@ -105,7 +105,7 @@ export class SmallCluster implements ClusterControl {
     this.#made = undefined;
   }
 
-  /** Every node's share: what lies elsewhere, or too much of it, moves. */
+  /** Gives every node its share: partitions beyond a node's share move. */
   #spread(triggers: readonly Trigger[]): void {
     const able = [...this.#nodes].filter(([, { state }]) => state === "ready").map(([name]) => name);
     const share = Math.ceil(this.#partitions.length / Math.max(1, able.length));
@@ -192,7 +192,9 @@ export interface ServedCluster {
 export const OPERATOR = "operator-token-of-the-test";
 export const READER = "reader-token-of-the-test";
 
-/** Serves the routes of the cluster as a node does; guarded ones know `OPERATOR` (scope admin) and `READER` (consume). */
+/**
+ * Serves the routes of the cluster as a node does; guarded ones know `OPERATOR` (scope admin) and `READER` (consume).
+ */
 export async function serveCluster(
   control: ClusterControl,
   options: { readonly isGuarded?: boolean; readonly stopwatchMs?: () => number; readonly port?: number } = {},

@@ -1,30 +1,30 @@
 /**
- * What a process asked of the kernel, as strace saw it: for tests that hold the order of writes, syncs and answers against
- * a promise. Lines come in the order in which calls began and ended, for all threads together; what one thread does
- * because another was done comes after it.
+ * The system calls of a process, as strace saw them: for tests of the order of writes, syncs and answers. Lines come in
+ * the order in which calls began and ended, for all threads together. A call that waits for another thread's call comes
+ * after it.
  */
 import { execFileSync } from "node:child_process";
 
 export interface SystemCall {
   readonly name: string;
-  /** What it was called on, with the path or the ends of the connection: `29</data/log/data.mdb>`. */
+  /** The descriptor of the call, with its path or the ends of its connection: `29</data/log/data.mdb>`. */
   readonly target: string;
-  /** All of its arguments; bytes that are no text are escaped. */
+  /** All arguments of the call; bytes that are no text are escaped. */
   readonly text: string;
   /** Lines of the trace. A call that never ended has no `endedAt`. */
   readonly beganAt: number;
   endedAt?: number;
-  /** What the call returned, as `29</data/log/data.mdb>`; undefined where it failed or never ended. */
+  /** The result of the call, as `29</data/log/data.mdb>`; undefined where the call failed or never ended. */
   result?: string;
 }
 
-/** Calls that move bytes or make them last; `openat` tells which descriptors write through to the disk. */
+/** Calls that move bytes or flush them; `openat` tells which descriptors write through to the disk. */
 const TRACED = "openat,fdatasync,fsync,msync,sync_file_range,pwrite64,pwritev,pwritev2,write,writev,sendto,sendmsg";
 const TEXT_BYTES_MAX = 4_194_304;
 
 /**
- * The command that runs another under strace: its child, not its grandchild, is the traced process, so that it can be
- * signalled. The trace is whole once the child's streams are closed.
+ * The command that runs another under strace. The traced process is its child, not its grandchild, so that the test can
+ * signal it. The trace is whole once the child's streams are closed.
  */
 export const straced = (tracePath: string): readonly string[] => [
   "strace",
@@ -68,7 +68,7 @@ export function parseCalls(trace: string): SystemCall[] {
 
 function end(call: SystemCall, line: string, at: number): void {
   call.endedAt = at;
-  // Of the line that ended the call: a call that another thread's interrupted has no result in its first line.
+  // Taken from the line that ended the call: a call that another thread interrupted has no result in its first line.
   const result = / = (\d+(?:<.*>)?)$/.exec(line)?.[1];
   if (result !== undefined) call.result = result;
 }
@@ -78,13 +78,13 @@ const SYNCS = new Set(["fdatasync", "fsync"]);
 
 export const isWrite = ({ name }: SystemCall): boolean => WRITES.has(name);
 
-/** One answer that was sent: the mark of what it acknowledges, and when it left. */
+/** One answer that was sent: the mark of the event that it acknowledges, and the line of its call. */
 export interface SentAnswer {
   readonly mark: string;
   readonly leftAt: number;
 }
 
-/** The first write to `file` that holds each mark: what a mark stands for is on its way from there. */
+/** For each mark the first write to `file` that holds it. */
 function firstWrites(calls: readonly SystemCall[], file: RegExp, marks: RegExp): Map<string, SystemCall> {
   const found = new Map<string, SystemCall>();
   for (const call of calls) {
@@ -95,18 +95,18 @@ function firstWrites(calls: readonly SystemCall[], file: RegExp, marks: RegExp):
 }
 
 export interface FlushRule {
-  /** The file that must hold what was acknowledged. */
+  /** The file that must hold the acknowledged events. */
   readonly file: RegExp;
-  /** What tells one appended event from another, in its stored bytes and in `answers`. Global. */
+  /** Matches the mark of an event, in its stored bytes and in `answers`. A global pattern. */
   readonly marks: RegExp;
   /**
-   * The engine's commit: after the sync of the pages, a write through a descriptor that syncs by itself (O_DSYNC). Without
-   * it the pages may be on the disk and nothing leads to them.
+   * The engine's commit: after the sync of the pages, a write through a descriptor that syncs by itself (O_DSYNC).
+   * Without that write the pages may be on the disk, but no root page leads to them.
    */
   readonly hasCommitWrite: boolean;
 }
 
-/** What is wrong with each answer that left before what it acknowledges had reached the disk. */
+/** The fault of each answer that left before its acknowledged event had reached the disk. */
 export function answersBeforeFlush(
   calls: readonly SystemCall[],
   rule: FlushRule,

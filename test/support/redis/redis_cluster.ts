@@ -1,4 +1,6 @@
-/** A private Redis Cluster: masters with a replica each, on free ports, and what is done to it: slots move, masters die. */
+/**
+ * A private Redis Cluster: masters with a replica each, on free ports. A test can move its slots and kill its masters.
+ */
 import { askOnce } from "../../../actors/log/redis/redis_client.ts";
 import type { RedisReply } from "../../../actors/log/redis/redis_connection.ts";
 import { SLOT_COUNT } from "../../../actors/log/redis/redis_slots.ts";
@@ -9,7 +11,7 @@ export interface RedisClusterOptions extends Pick<RedisServerOptions, "appendonl
   readonly replicas?: number;
   /** `cluster-require-full-coverage`. */
   readonly needsAllSlots?: boolean;
-  /** Masters that have no slot at first, beside the others. */
+  /** The number of further masters, which have no slot at first. */
   readonly spares?: number;
 }
 
@@ -28,7 +30,7 @@ export async function until(what: string, probe: () => Promise<boolean>): Promis
   throw new Error(`Cannot go on as within ${WITHIN_MS} ms it must come about that ${what}`);
 }
 
-/** Once more where it does not come about: another program may have taken a port that was free. */
+/** Tries once more after a failure: another program may have taken a port that was free. */
 export async function startAgain<Started>(start: () => Promise<Started>): Promise<Started> {
   for (let triesLeft = START_TRIES - 1; triesLeft > 0; triesLeft -= 1) {
     try {
@@ -42,7 +44,7 @@ export async function startAgain<Started>(start: () => Promise<Started>): Promis
 
 export class RedisCluster {
   readonly masters: readonly RedisServer[];
-  /** The n-th follows the n-th master, while nothing has failed over. */
+  /** The n-th replica follows the n-th master, until a failover. */
   readonly replicas: readonly RedisServer[];
   readonly spares: readonly RedisServer[];
 
@@ -95,7 +97,7 @@ export class RedisCluster {
     const known = new RegExp(`cluster_known_nodes:${servers.length}\\b`);
     let metAtMs = 0;
     await until("every node knows every other", async () => {
-      // A handshake that is not through within the nodes' own time is forgotten: they are told of each other again.
+      // Nodes forget a handshake that takes longer than their own time: they are told of each other again.
       if (Date.now() - metAtMs > MEET_EVERY_MS) {
         await this.#meet();
         metAtMs = Date.now();
@@ -121,12 +123,12 @@ export class RedisCluster {
     return told.every((text) => wanted.test(text));
   }
 
-  /** Until all servers that live know that every slot is served. */
+  /** Waits until all live servers know that every slot is served. */
   isWhole(servers = this.servers): Promise<void> {
     return until("the cluster is whole", () => this.#all(servers, "CLUSTER INFO", /cluster_state:ok/));
   }
 
-  /** Until every replica has all that its master has. */
+  /** Waits until every replica has all writes of its master. */
   isInStep(): Promise<void> {
     return until("replicas are in step", async () => {
       const [masters, replicas] = await Promise.all(
@@ -145,7 +147,7 @@ export class RedisCluster {
     return this.servers.map(({ url }) => url);
   }
 
-  /** Who serves it, as this server sees it. */
+  /** The server of a slot, as `asked` sees it. */
   async ownerOf(slot: number, asked: RedisServer = this.masters[0] as RedisServer): Promise<RedisServer> {
     const ranges = (await command(asked, "CLUSTER", "SLOTS")) as [number, number, [Buffer, number]][];
     const port = ranges.find(([from, to]) => from <= slot && slot <= to)?.[2][1];
@@ -154,7 +156,10 @@ export class RedisCluster {
     return owner;
   }
 
-  /** As a resharding tool does it, a key at a time; `between` is called before it begins, after each key, and before it ends. */
+  /**
+   * Moves a slot as a resharding tool does, key by key. Calls `between` at the beginning, after each key, and at the
+   * end.
+   */
   async moveSlot(slot: number, to: RedisServer, between: (moved: number) => Promise<unknown>): Promise<void> {
     const from = await this.ownerOf(slot);
     const [fromId, toId] = [await idOf(from), await idOf(to)];
@@ -175,7 +180,7 @@ export class RedisCluster {
     }
   }
 
-  /** Another life of every master, without what a restart costs. */
+  /** Gives every master a new replication id, as a restart does, without its cost. */
   async newLives(): Promise<void> {
     for (const { port } of this.masters) await ask(port, "DEBUG CHANGE-REPL-ID\r\n");
   }

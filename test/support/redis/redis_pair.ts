@@ -1,6 +1,6 @@
 /**
- * Two Redis behind one address, one the replica of the other, that change places: with all that was written, or without
- * its tail. Every write is flushed, so that one that is killed and started again has lost nothing.
+ * Two Redis servers behind one address, one the replica of the other. They change places with all writes, or without
+ * the newest. Every write is flushed, so that a server that is killed and started again has lost none.
  */
 import { type MovableAddress, startMovableAddress } from "../clients/movable_address.ts";
 import { ask, type RedisServer, startRedis } from "./redis_server.ts";
@@ -13,7 +13,7 @@ const pause = (forMs: number): Promise<void> => new Promise((resolve) => setTime
 export class RedisPair {
   #master: RedisServer;
   #replica: RedisServer;
-  /** Where everybody finds the master. */
+  /** The address of the master, whichever server it is. */
   readonly #address: MovableAddress;
   /** The replica's way to the master. */
   readonly #link: MovableAddress;
@@ -39,7 +39,7 @@ export class RedisPair {
     return `redis://127.0.0.1:${this.#address.port}`;
   }
 
-  /** SIGKILL, and started again as it was. */
+  /** Kills the master with SIGKILL, and starts it again on the same folder. */
   async crash(downForMs: number): Promise<void> {
     await this.#master.kill();
     await pause(downForMs);
@@ -53,7 +53,7 @@ export class RedisPair {
     resume();
   }
 
-  /** As an operator does it: the master waits for its replica, then they change places. */
+  /** Fails over as an operator does: the master waits for its replica, then they change places. */
   async switchOver(): Promise<void> {
     await this.synced();
     const [before, after] = [this.#master, this.#replica];
@@ -69,7 +69,7 @@ export class RedisPair {
   /**
    * The master dies for good and its replica is promoted.
    *
-   * @param withoutLastMs the replica lacks what was written for so long before; 0 for nothing
+   * @param withoutLastMs the replica lacks the writes of this time, in ms, before the master's death; 0 for none
    */
   async loseMaster(withoutLastMs: number): Promise<void> {
     await this.synced();

@@ -29,7 +29,7 @@ export class RedisSentinels {
   static async #startOnce(options: RedisServerOptions): Promise<RedisSentinels> {
     const master = await startRedis(options);
     const replica = await startRedis({ ...options, replicaOf: master });
-    // Sentinels ask a master for its replicas when they begin, and then each 10 s.
+    // Sentinels ask a master for its replicas when they begin, and then every 10 s.
     await until("the replica is in step", async () =>
       /master_link_status:up/.test(await ask(replica.port, "INFO replication\r\n")),
     );
@@ -60,7 +60,7 @@ export class RedisSentinels {
     return this.#sentinels.map(({ port }) => `redis://127.0.0.1:${port}`);
   }
 
-  /** As an operator asks for it; resolves once the replica leads. */
+  /** Asks for a failover as an operator does; resolves once the replica is the master. */
   async failOver(): Promise<void> {
     await until("a sentinel begins", async () =>
       (await ask(this.#sentinels[0]?.port ?? 0, `SENTINEL FAILOVER ${MASTER_NAME}\r\n`)).startsWith("+OK"),
@@ -72,7 +72,7 @@ export class RedisSentinels {
     return until("the replica leads", async () => /role:master/.test(await ask(port, "INFO replication\r\n")));
   }
 
-  /** Cuts one sentinel off by stopping it; answers what lets it go on. */
+  /** Freezes one sentinel with SIGSTOP; answers a function that lets it go on. */
   freezeSentinel(at: number): () => void {
     const sentinel = this.#sentinels[at]?.process;
     sentinel?.kill("SIGSTOP");

@@ -1,6 +1,6 @@
 /**
- * A private redis-server for tests: its own port, its own folder, and the means to break it. Where none is installed the
- * test file says so and ends as skipped.
+ * A private redis-server for tests, with its own port and folder, which a test can kill, freeze and restart. Where
+ * redis-server is not installed the test file says so and ends as skipped.
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -17,28 +17,28 @@ export interface RedisServerOptions {
   readonly replicaOf?: Pick<RedisServer, "port">;
   /** A Redis Cluster of one node, which has every slot. */
   readonly isCluster?: boolean;
-  /** A node of a Redis Cluster that knows nobody and has no slot yet: see redis_cluster.ts. */
+  /** A node of a Redis Cluster without slots that knows no other node yet: see `redis_cluster.ts`. */
   readonly node?: { readonly timeoutMs: number; readonly needsAllSlots: boolean };
-  /** A command that runs it, such as a tracer. */
+  /** A command that runs redis-server, such as a tracer. */
   readonly under?: readonly string[];
 }
 
 export interface RedisServer {
   readonly url: string;
   readonly port: number;
-  /** Where nodes of a Redis Cluster speak to it. */
+  /** The port of the cluster bus, for other nodes of a Redis Cluster. */
   readonly busPort: number;
   readonly folder: string;
   readonly pid: number;
-  /** Ends it in order and removes its folder. */
+  /** Ends the server in order and removes its folder. */
   stop(): Promise<void>;
-  /** SIGTERM; resolves once its streams are closed, and removes its folder. */
+  /** Sends SIGTERM, and removes the folder; resolves once the server's streams are closed. */
   end(): Promise<void>;
-  /** SIGKILL; its folder stays. */
+  /** Sends SIGKILL; the folder stays. */
   kill(): Promise<void>;
-  /** Starts it again on the same port and folder. */
+  /** Starts the server again on the same port and folder. */
   restart(): Promise<void>;
-  /** SIGSTOP until the answered function is called. */
+  /** Sends SIGSTOP; the server stands still until the answered function is called. */
   pause(): () => void;
 }
 
@@ -143,7 +143,7 @@ async function launch(
   throw new Error(`redis-server did not answer:\n${output}`);
 }
 
-/** Sends one inline command and answers the first bytes of the reply; empty where nobody answers. */
+/** Sends one inline command and answers the first bytes of the reply; empty where no server answers. */
 export function ask(port: number, command: string): Promise<string> {
   return new Promise((resolve) => {
     const socket = connect(port, "127.0.0.1", () => socket.write(command));
@@ -156,7 +156,7 @@ export function ask(port: number, command: string): Promise<string> {
   });
 }
 
-/** Below those that the system gives to connections: one of these may keep a port for long that a server left for a moment. */
+/** Below the ports that the system gives to connections: a connection could take the port of a server that restarts. */
 const FIRST_PORT = 15_000;
 const PORT_COUNT = 17_000;
 const PORT_TRIES = 100;

@@ -1,21 +1,23 @@
-/** Appends to one partition without end, as its owner does: claims again where it must, and sends again what is in doubt. */
+/**
+ * Appends to one partition without end, as its owner does: claims again where it must, and repeats appends in doubt.
+ */
 import { CHAIN_LIMITS, type Claim, type DurabilityTier, type Log } from "../../../actors/log/log.ts";
 import { epoch, offset, type PartitionReference, type Position, position } from "../../../protocols/position.ts";
 import { dense, recordsOf } from "../../conformance/log/log_batches.ts";
 
 const GRANT = { leaderEpoch: 1, tableVersion: 1 };
 const RETRY_AFTER_MS = 20;
-/** Between two appends: others share the machine. */
+/** Milliseconds between two appends: other tests share the machine. */
 const PACE_MS = 2;
 const WITHIN_MS = 25_000;
 
 export class RedisWriter {
   readonly partition: PartitionReference;
-  /** Codes of what its calls were refused with, in order. */
+  /** The codes of refused calls, in order. */
   readonly refusals: string[] = [];
   /** Batches acknowledged, of one event each. */
   acked = 0;
-  /** What the log turned out to lack of what it had acknowledged. */
+  /** The number of acknowledged batches that the log was found to lack. */
   lost = 0;
   claims = 0;
   readonly #log: Log;
@@ -56,7 +58,7 @@ export class RedisWriter {
     }
   }
 
-  /** Goes on where the log is: what it lacks is sent again. */
+  /** Claims the partition and goes on at the log's end: missing batches are sent again. */
   async #claim(): Promise<Claim> {
     const settings = { tier: this.#tier, chains: CHAIN_LIMITS };
     const claim = await this.#log.claim(this.partition, GRANT, epoch(1), settings);
@@ -69,7 +71,7 @@ export class RedisWriter {
     return claim;
   }
 
-  /** Until so many more are acknowledged. */
+  /** Waits until `count` more batches are acknowledged. */
   async more(count: number): Promise<void> {
     const wanted = this.acked + count;
     for (const deadline = Date.now() + WITHIN_MS; this.acked < wanted; ) {

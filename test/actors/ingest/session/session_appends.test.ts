@@ -26,7 +26,7 @@ const partition = { stream: "readings", partition: partitionId(0) };
 const check = (event: unknown) =>
   (event as { n: number }).n >= 0 ? undefined : { path: "/n", reason: "must not be below 0" };
 
-/** A welcomed session with an open chain that has stored nothing, and what it does. */
+/** A welcomed session with an open, empty chain, and the frames and effects of the session. */
 class Harness {
   readonly #state;
   readonly frames: NodeFrame[] = [];

@@ -55,7 +55,7 @@ test("events go to their key's partition in order, in batches by count and by li
   await producer.close();
 });
 
-test("events without a form are set aside by the node where the producer was told so, and refused where they have no JSON either", async () => {
+test("with `setsAsideUnsendable` a node sets aside events without a form in MessagePack; those without JSON are refused", async () => {
   const { node, producer, clock, rejected } = setUp({ setsAsideUnsendable: true });
   const wide = Object.fromEntries(numbers(65_537).map((n) => [`k${n}`, n]));
   const endless: Record<string, unknown> = {};
@@ -171,7 +171,7 @@ test("a producer goes on at the next address when its connection breaks, and not
   await producer.close();
 });
 
-test("what is not acknowledged when the producer closes is handed back", async () => {
+test("events without an ack when the producer closes are handed back", async () => {
   const { network, producer, clock } = setUp({ batchEventsMax: 2 });
   await settle();
   for (const n of [0, 1]) await producer.send({ n, key: "k" });
@@ -201,7 +201,7 @@ test("events that never left are handed back as such", async () => {
   assert.is(inDoubt.length, 1);
 });
 
-test("a fenced producer rejects what it is given and hands back what it holds", async () => {
+test("a fenced producer refuses new events and hands back those that it holds", async () => {
   const { node, producer, clock, inDoubt } = setUp();
   await settle();
   node.intercept = () => ({ type: "error", code: "PRODUCER_FENCED", message: "another instance" });
@@ -227,7 +227,7 @@ test("one event that has no MessagePack form is refused alone", async () => {
   await producer.close();
 });
 
-test("explicit sequences and positions are kept, and asked for again", async () => {
+test("explicit sequences and positions are stored, and `open` answers the last ones", async () => {
   const { node, producer, clock } = setUp();
   for (const [index, at] of [10, 20, 30].entries()) {
     await producer.send({ n: index }, { partition: 2, sequence: [7, at, 0], position: { at } });
@@ -288,7 +288,7 @@ function setUpUntold(options: Partial<ProducerOptions> = {}) {
   return { ...scene, producer };
 }
 
-test("without a callback flush rejects once with the count and the first reason, and close hands back what was rejected", async () => {
+test("without a callback flush rejects once with the count and the first reason, and close hands back the rejected events", async () => {
   const { producer, clock } = setUpUntold();
   for (const n of numbers(5)) await producer.send({ n, key: "k" });
   const first = await outcomeOf(producer.flush());
@@ -337,7 +337,7 @@ test("a rejection that a confirmation or a callback told is counted by close, an
   }
 });
 
-test("flush rejects where events went into doubt and no callback was told", async () => {
+test("flush rejects where events are in doubt and no callback was told", async () => {
   const { node, producer, clock } = setUpUntold();
   node.intercept = () => ({ type: "error", code: "PRODUCER_FENCED", message: "another instance" });
   await producer.send({ n: 0, key: "k" });
@@ -348,7 +348,7 @@ test("flush rejects where events went into doubt and no callback was told", asyn
   assert.equal([stored, inDoubt.length], [0, 1]);
 });
 
-test("a callback that throws loses nothing of what is told after it, and its error is reported as uncaught", async () => {
+test("a callback that throws loses no later outcome, and its error is reported as uncaught", async () => {
   const uncaught: unknown[] = [];
   const note = (error: unknown) => uncaught.push(error);
   process.on("uncaughtException", note);
@@ -441,7 +441,7 @@ test("options of a producer that can never work fail when it is made", () => {
   }
 });
 
-test("a batch never has more events than the node takes, whatever was asked for", async () => {
+test("a batch never has more events than the node takes, whatever `batchEventsMax` is", async () => {
   const { node, producer, clock } = setUp({ batchEventsMax: 1_000_000, batchBytesMax: 100_000_000 });
   await settle();
   let most = 0;

@@ -144,7 +144,7 @@ class Harness {
     this.step({ kind: "timer", timer: next[0] });
   }
 
-  /** Lets everything happen until nothing is left to happen. */
+  /** Delivers frames and fires timers until none is left. */
   settle(): void {
     for (let turns = 0; turns < 10_000; turns++) {
       if (this.isConnecting) this.connect();
@@ -288,7 +288,10 @@ test("the verdicts of a batch's stored events are told with the rest of the batc
   assert.equal(harness.verdicts, [[7, 100, 0]]);
 });
 
-/** Sends a batch of 7/100 to 7/102. The log holds its first `kept` events; the node refuses appends that begin at `refusedFrom`. */
+/**
+ * Sends a batch of 7/100 to 7/102. The log holds its first `kept` events; the node refuses appends that begin at
+ * `refusedFrom`.
+ */
 function refusedOverlap(kept: number, refusedFrom: number, code: ErrorCode): Harness {
   const harness = started();
   harness.refusesWith = code;
@@ -554,7 +557,7 @@ test("P2: whatever breaks, every event is stored exactly once and in order, and 
   );
 });
 
-test("whatever tail the log loses, nothing is stored twice or out of order, and only what it lost is missing (E6)", () => {
+test("whatever tail the log loses, events are stored once and in order, and only lost events are missing (E6)", () => {
   const action = fc.oneof(
     { weight: 4, arbitrary: fc.record({ kind: fc.constant("batch" as const), count: fc.integer({ min: 1, max: 4 }) }) },
     { weight: 8, arbitrary: fc.constant({ kind: "node" as const }) },

@@ -4,7 +4,7 @@ import type { RejectedEvent } from "../../../../protocols/client/producer/produc
 import { Settlements } from "../../../../protocols/client/producer/settlements.ts";
 import { InvariantError } from "../../../../protocols/errors.ts";
 
-test("of a batch that is refused behind its first events, these are stored or rejected by their verdicts, and the rest is refused", () => {
+test("where a batch is refused behind its first events, these are stored or rejected by their verdicts, the rest refused", () => {
   const told: RejectedEvent[] = [];
   const unset = { sequence: undefined, position: undefined, traceparent: undefined, confirm: undefined };
   const slots = [0, 1, 2].map((n) => ({ stream: "s", partition: 0, event: { n }, ...unset }));
