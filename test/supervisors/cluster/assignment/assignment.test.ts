@@ -390,6 +390,19 @@ test("a second decision about the same moves nothing (A3)", () => {
   );
 });
 
+test("a second decision moves nothing, although the first one placed orphans and then filled a node (A3)", () => {
+  const nodes = [3, 3, 1, 2, 3].map((capacity, at) => node(`node-${at}`, { zone: at % 2 === 0 ? "b" : "c", capacity }));
+  const partitions = [
+    ...[0, 20.6].map((weight, number) => partition(`orphan/${number}`, weight)),
+    ...[0, 0].map((weight, number) => partition(`idle/${number}`, weight, "node-3")),
+    partition("giant/0", 796, "node-2"),
+    partition("gone/0", 0.001, "node-5"),
+    ...[5, 4].map((weight, number) => partition(`light/${number}`, weight, "node-4")),
+    ...[58.2, 122].map((weight, number) => partition(`heavy/${number}`, weight, "node-1")),
+  ];
+  assert.is(assign(nodes, held(partitions, assign(nodes, partitions))).moves, 0);
+});
+
 test("noise of measuring moves no partition, although the weights can not be divided evenly (A3)", () => {
   const nodes = nodesOf(3);
   const partitions = [0, 1, 2, 3].map((number) =>
