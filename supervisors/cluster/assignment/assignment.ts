@@ -56,8 +56,8 @@ export function assign(nodes: readonly AssignableNode[], partitions: readonly As
 }
 
 /**
- * The largest load over its node's share of the whole, as partitions are held now; 1 is even. A partition that nobody holds
- * counts in the whole and on no node.
+ * The largest load over its node's share of the whole, as partitions are held now; 1 is even. A partition without a
+ * holder counts in the whole and on no node.
  */
 export function skewOf(nodes: readonly AssignableNode[], partitions: readonly AssignablePartition[]): number {
   return nodes.length === 0 ? 1 : skewOfPlacement(placementOf(nodes, partitions).placement);

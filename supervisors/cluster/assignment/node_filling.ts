@@ -1,7 +1,7 @@
 /**
- * Fills nodes that are below their floors, such as one that has just joined, from nodes that are above their floors. Each
- * move is the one that brings the most load. It may be an exchange: the node gives back a piece that moves in this decision
- * anyway, for a heavier piece that the donor could not spare otherwise. That counts as one move, like a piece alone.
+ * Fills nodes that are below their floors, such as one that has just joined, from nodes that are above their floors. Each move
+ * is the one that brings the most load. It may be an exchange: the node gives back a piece that moves in this pass anyway,
+ * for a heavier piece that the donor could not spare otherwise. That counts as one move, like a piece alone.
  */
 import { SKEW_MIN } from "./bounds.ts";
 import { listOf, NOWHERE, type NodeLists, type Placement } from "./placement.ts";
@@ -12,7 +12,8 @@ const LOOKED_AT_MAX = 16;
 /** A piece of at least this part of the heaviest load is as good. */
 const NEARLY = 0.9;
 
-export function fillNodes(placement: Placement, pinned: Int32Array): void {
+/** @param before the node of each partition before this pass */
+export function fillNodes(placement: Placement, pinned: Int32Array, before: Int32Array): void {
   const short: number[] = [];
   for (let node = 0; node < placement.nodeCount; node += 1) if (placement.shortOn(node) > 0) short.push(node);
   if (short.length === 0) return;
@@ -21,7 +22,7 @@ export function fillNodes(placement: Placement, pinned: Int32Array): void {
   const donors = donorsOf(placement, pinned, lists);
   for (const node of short) {
     const arrived = [...listOf(lists, node)].filter(
-      (partition) => placement.input.holders[partition] !== node && partition !== pinned[node],
+      (partition) => before[partition] !== node && partition !== pinned[node],
     );
     fillOne(placement, donors, node, arrived);
   }
@@ -42,7 +43,7 @@ function donorsOf(placement: Placement, pinned: Int32Array, lists: NodeLists): r
   return donors.sort((one, other) => placement.ratioOf(other.node) - placement.ratioOf(one.node));
 }
 
-/** `arrived`: the pieces on the node that move in this decision anyway. */
+/** @param arrived the pieces on the node that move in this pass anyway */
 function fillOne(placement: Placement, donors: readonly Donor[], node: number, arrived: number[]): void {
   while (placement.shortOn(node) > 0) {
     const move = bestMove(placement, donors, node, arrived);

@@ -1,6 +1,6 @@
 /**
- * Brings nodes below their ceilings with few moves: takes from each node above its ceiling what is above, and places that
- * with the partitions that nobody holds. node_filling.ts then fills the nodes that are still below their floors.
+ * Clears nodes above their ceilings with few moves: takes the excess of each such node, and places it together with the orphans,
+ * which are the partitions without a holder. node_filling.ts then fills the nodes that are still below their floors.
  */
 
 import { Clearance } from "./clearance.ts";

@@ -7,7 +7,10 @@ import { fillNodes } from "./node_filling.ts";
 import { NOWHERE, type Placement } from "./placement.ts";
 import { clearExcess } from "./rebalancing.ts";
 
-/** The bounds depend on where the heavy partitions are, so they are set again after each pass. */
+/**
+ * The bounds depend on where the heavy partitions are, so they are set again after each pass. A pass depends on the targets
+ * alone, and not on the holders: so a second decision finds what the last pass of the first one found, nothing (A3).
+ */
 const PASSES_MAX = 6;
 /** A pass is kept only if it lowers the skew or the spread by more than this part: less is rounding. */
 const GAIN_MIN = 1e-9;
@@ -19,7 +22,7 @@ export function settle(placement: Placement): void {
     const pinned = pinGiants(placement);
     setBounds(placement, pinned);
     clearExcess(placement, pinned);
-    fillNodes(placement, pinned);
+    fillNodes(placement, pinned, before);
     if (placement.input.isEven) return; // one pass is exact
     if (before.includes(NOWHERE)) continue;
     // A pass that gains nothing is undone: else repeated decisions about weights that can not be divided would never rest.

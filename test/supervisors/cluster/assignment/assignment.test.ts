@@ -31,7 +31,7 @@ const orphans = (count: number, weightOf: (number: number) => number = () => 1):
 const held = (partitions: readonly AssignablePartition[], { targets }: Assignment): AssignablePartition[] =>
   partitions.map((one) => ({ ...one, holder: targets.get(one.partition) }));
 
-/** What each node has in an assignment, by any measure of a partition. */
+/** By node: the sum of any measure over its partitions. */
 function totals(
   nodes: readonly AssignableNode[],
   partitions: readonly AssignablePartition[],
@@ -47,7 +47,7 @@ function totals(
   return nodes.map((one) => byNode.get(one.node)!);
 }
 
-/** Clusters of any kind: some partitions are nobody's, some of nodes that are gone. */
+/** Clusters of any kind: some partitions have no holder, some have a holder that is gone. */
 const anyCluster = ({
   nodesMax = 8,
   partitionsMax = 60,
@@ -66,12 +66,12 @@ const anyCluster = ({
       ),
     }));
 
-test("without nodes nothing has a target; without partitions there is nothing to do", () => {
+test("without nodes there are no targets; without partitions there are no moves", () => {
   assert.equal(assign([], orphans(3)), { targets: new Map(), moves: 0, skew: 1 });
   assert.equal(assign(nodesOf(2), []), { targets: new Map(), moves: 0, skew: 1 });
 });
 
-test("every partition has a target among the nodes, and moves are those that are not with their holder (A1)", () => {
+test("every partition has a target among the nodes, and `moves` counts those that are not on their holder (A1)", () => {
   fc.assert(
     fc.property(anyCluster(), ({ nodes, partitions }) => {
       const result = assign(nodes, partitions);
@@ -98,7 +98,7 @@ test("the order of nodes and partitions changes nothing (A1)", () => {
   );
 });
 
-test("partitions alike: each node ends with its share rounded down or up, in the fewest moves there are (A2, A3)", () => {
+test("equal weights: each node ends with its share rounded down or up, in the fewest possible moves (A2, A3)", () => {
   const small = anyCluster({ nodesMax: 3, partitionsMax: 7, weights: fc.constant(1) });
   fc.assert(
     fc.property(small, ({ nodes, partitions }) => {
@@ -117,7 +117,7 @@ test("partitions alike: each node ends with its share rounded down or up, in the
   );
 });
 
-test("many partitions alike on nodes alike: as many moves as the fullest nodes have too many, or the emptiest lack", () => {
+test("many equal weights on equal nodes: only the partitions above the quotas of the fullest nodes move (A3)", () => {
   const large = anyCluster({
     nodesMax: 30,
     partitionsMax: 400,
@@ -141,7 +141,7 @@ test("many partitions alike on nodes alike: as many moves as the fullest nodes h
   );
 });
 
-test("three nodes of 60 alike: a fourth takes 15, a crash moves 20, and all else stays", () => {
+test("60 equal partitions on three nodes: a fourth node takes 15, a crash moves 20, and the others stay", () => {
   const three = nodesOf(3);
   const steady = held(orphans(60), assign(three, orphans(60)));
   const joined = assign(nodesOf(4), steady);
@@ -153,7 +153,7 @@ test("three nodes of 60 alike: a fourth takes 15, a crash moves 20, and all else
   assert.is(assign(three, steady).moves, 0);
 });
 
-/** No weight above a twentieth of a share, before the base. */
+/** Nodes, and weights of which none is above a twentieth of a share. */
 const divisible = fc.tuple(fc.integer({ min: 2, max: 10 }), fc.infiniteStream(fc.integer({ min: 1, max: 6 })));
 
 test("where weights can be divided, loads end between 0.90 and 1.10 shares whatever happens to the nodes (A2)", () => {
@@ -231,11 +231,11 @@ test("40 nodes, 4,000 partitions: a crash moves its partitions and a tenth more 
 });
 
 test("a joiner gives back a light piece for a heavier one that the donor could not spare alone (A3)", () => {
-  const nodes = nodesOf(12);
-  const weights = orphans(720, (number) => 1_000 / (3 + number));
+  const nodes = nodesOf(20);
+  const weights = orphans(1_200, (number) => 1_000 / (2 + number));
   const steady = held(weights, assign(nodes, weights));
   const { moves, targets } = assign([...nodes, node("joiner-1"), node("joiner-2")], steady);
-  assert.ok(moves <= 15, `${moves}: without such exchanges it takes 17`);
+  assert.ok(moves <= 14, `${moves}: without such exchanges it takes 17`);
   const movers = steady.filter((one) => targets.get(one.partition) !== one.holder);
   const donors = new Set(movers.map((one) => one.holder));
   assert.ok(
@@ -276,7 +276,7 @@ test("30 nodes whose weights have drifted move 3 % of the partitions at most, an
   }
 });
 
-test("whatever the weights, the skew of nodes alike is at most 1.10, or what the heaviest partition brings about (A2)", () => {
+test("with any weights the skew of equal nodes is at most 1.10, or what the heaviest partition forces (A2)", () => {
   const any = anyCluster({ capacities: fc.constant(1), partitionsMax: 40 });
   fc.assert(
     fc.property(any, ({ nodes, partitions }) => {
@@ -292,7 +292,7 @@ test("whatever the weights, the skew of nodes alike is at most 1.10, or what the
   );
 });
 
-test("a partition above a node's share has a node to itself, where the others have room for the rest (A2)", () => {
+test("a partition above a node's share has a node to itself if the other nodes have room for the rest (A2)", () => {
   const partitions = [
     partition("big/0", 1_000, "node-0"),
     ...Array.from({ length: 30 }, (_, number) => partition(`small/${number}`, 10, "node-0")),
@@ -315,7 +315,7 @@ test("a heavy orphan goes to the node that makes room for it with the fewest mov
   assert.ok(skew <= 1.1);
 });
 
-test("what is placed leaves room for weights that change, whatever zone it would have liked best", () => {
+test("placed partitions leave a node at 1.05 shares at most, even if a zone would be better otherwise", () => {
   const partitions = Array.from({ length: 60 }, (_, number) => partition(`events/${number}`, 1_000 / (number + 1)));
   const { skew } = assign(nodesOf(3, 3), partitions);
   assert.ok(skew <= 1.05 + 1e-6, `${skew}`);
@@ -330,7 +330,7 @@ test("an orphan of almost a share finds a node that makes room step by step: nob
   assert.ok(skew <= 1.1 + 1e-6, `${skew}`);
 });
 
-test("nodes above their bound give the larger pieces where a joiner needs more than they have too much", () => {
+test("nodes above their ceilings give larger pieces than they must if a joiner needs more", () => {
   const nodes = nodesOf(20);
   const weights = orphans(2_000, (number) => 1_000 / (20 + number));
   const steady = held(weights, assign(nodes, weights));
@@ -351,7 +351,7 @@ test("a giant moves to a node larger by more than a tenth, and stays where none 
   }
 });
 
-test("a node that joins beside a giant gets its part of what is left", () => {
+test("a node that joins beside a giant gets its part of the rest", () => {
   const partitions = [
     partition("big/0", 1_000, "node-0"),
     ...Array.from({ length: 60 }, (_, number) => partition(`small/${number}`, 10, `node-${1 + (number % 2)}`)),
@@ -361,7 +361,7 @@ test("a node that joins beside a giant gets its part of what is left", () => {
   assert.ok(Math.min(...counts.slice(1)) >= 18, `${counts}`);
 });
 
-test("a joiner gets its part although nodes that one partition fills seem to have more to give", () => {
+test("a joiner gets its part although nodes that one partition fills seem able to give more", () => {
   const weights = orphans(2_000, (number) => 1_000 / (1 + number));
   const steady = held(weights, assign(nodesOf(20), weights));
   const loads = loadsByHand(steady);
@@ -372,7 +372,7 @@ test("a joiner gets its part although nodes that one partition fills seem to hav
   assert.ok(held21[20]! >= (0.899 * left) / 19, `${held21}`);
 });
 
-test("two partitions above a share part; on nodes of many sizes the heavier goes to the larger", () => {
+test("two partitions above a share part; on nodes of several sizes the heavier one goes to the larger node", () => {
   const nodes = [node("large", { capacity: 4 }), node("middle", { capacity: 2 }), node("small")];
   const partitions = [partition("big/0", 900, "small"), partition("big/1", 800, "small"), partition("big/2", 1)];
   const { targets } = assign(nodes, partitions);
@@ -390,7 +390,20 @@ test("a second decision about the same moves nothing (A3)", () => {
   );
 });
 
-test("noise of measuring moves nothing, although the weights can not be divided evenly", () => {
+test("a second decision moves nothing, although the first one placed orphans and then filled a node (A3)", () => {
+  const nodes = [3, 3, 1, 2, 3].map((capacity, at) => node(`node-${at}`, { zone: at % 2 === 0 ? "b" : "c", capacity }));
+  const partitions = [
+    ...[0, 20.6].map((weight, number) => partition(`orphan/${number}`, weight)),
+    ...[0, 0].map((weight, number) => partition(`idle/${number}`, weight, "node-3")),
+    partition("giant/0", 796, "node-2"),
+    partition("gone/0", 0.001, "node-5"),
+    ...[5, 4].map((weight, number) => partition(`light/${number}`, weight, "node-4")),
+    ...[58.2, 122].map((weight, number) => partition(`heavy/${number}`, weight, "node-1")),
+  ];
+  assert.is(assign(nodes, held(partitions, assign(nodes, partitions))).moves, 0);
+});
+
+test("noise of measuring moves no partition, although the weights can not be divided evenly (A3)", () => {
   const nodes = nodesOf(3);
   const partitions = [0, 1, 2, 3].map((number) =>
     partition(`events/${number}`, 1 + number / 100, `node-${number % 3}`),
@@ -398,7 +411,7 @@ test("noise of measuring moves nothing, although the weights can not be divided 
   assert.is(assign(nodes, partitions).moves, 0);
 });
 
-test("partitions of no weight are spread as well: none has more than 5.5 times its share of the count (A4)", () => {
+test("partitions of weight 0 are spread as well: no node has more than 5.5 times its share of the count (A4)", () => {
   fc.assert(
     fc.property(fc.integer({ min: 2, max: 8 }), fc.integer({ min: 1, max: 20 }), (count, busy) => {
       const partitions = orphans(count * 50, (number) => (number < busy ? 100 : 0));
@@ -421,7 +434,7 @@ function inZones(nodes: readonly AssignableNode[], { targets }: Assignment): Map
   return counts;
 }
 
-test("what is placed keeps the partitions of a stream apart over zones, by the capacity of the zones (A5)", () => {
+test("the partitions of a stream are spread over zones in proportion to the capacity of the zones (A5)", () => {
   const nodes = [...nodesOf(9, 3), node("extra-1", { zone: "zone-0" }), node("extra-2", { zone: "zone-0" })];
   const partitions = Array.from({ length: 440 }, (_, number) =>
     partition(`team/stream-${Math.floor(number / 11)}/${number % 11}`),
@@ -442,13 +455,13 @@ test("after a crash, orphans go to the zone with the least of their stream, bala
   for (const [key, count] of counts) assert.ok(count <= 3, `${count} of ${key}`);
 });
 
-test("nothing moves for its zone alone (A3 before A5)", () => {
+test("no partition moves for its zone alone (A3 before A5)", () => {
   const nodes = nodesOf(2, 2);
   const partitions = [0, 1, 2, 3].map((number) => partition(`s${number >> 1}/${number & 1}`, 1, `node-${number >> 1}`));
   assert.is(assign(nodes, partitions).moves, 0);
 });
 
-test("of partitions alike a node gives those first whose stream is crowded in its zone (A5)", () => {
+test("of equal partitions a node first gives those whose stream is crowded in its zone (A5)", () => {
   const nodes = nodesOf(2, 2);
   const partitions = [
     ...[0, 1, 2].map((number) => partition(`a-spread-${number}/0`, 1, "node-0")),
@@ -461,7 +474,7 @@ test("of partitions alike a node gives those first whose stream is crowded in it
   assert.is(moved.filter((name) => name.startsWith("crowded/")).length, 1, `${moved}`);
 });
 
-test("no zone has more than its share of a stream rounded up, also where it is far larger than the others (A5)", () => {
+test("no zone gets more than its share of a stream rounded up, even a zone far larger than the others (A5)", () => {
   const nodes = [
     ...[0, 1, 2, 3, 4].map((number) => node(`large-${number}`, { zone: "large" })),
     ...[0, 1, 2, 3, 4].map((number) => node(`small-${number}`, { zone: `small-${number}` })),
@@ -470,7 +483,7 @@ test("no zone has more than its share of a stream rounded up, also where it is f
   assert.is(counts.get("events large"), 2);
 });
 
-test("of what a joiner might be given it gets what has a place in its zone (A5)", () => {
+test("of equal partitions a joiner gets one whose stream has a place in its zone (A5)", () => {
   const nodes = [node("a", { zone: "z0" }), node("b", { zone: "z1" }), node("joiner", { zone: "z1" })];
   const partitions = [
     partition("full/0", 1, "b"),
@@ -483,7 +496,7 @@ test("of what a joiner might be given it gets what has a place in its zone (A5)"
   assert.is(targets.get("other/0"), "joiner");
 });
 
-test("one empty node among hundreds of zones is found by the orphans that it needs", () => {
+test("orphans find the one empty node among 200 zones", () => {
   const nodes = nodesOf(200, 200);
   const partitions = [
     ...Array.from({ length: 1_990 }, (_, number) => partition(`events/${number}`, 1, `node-${number % 199}`)),
@@ -492,7 +505,7 @@ test("one empty node among hundreds of zones is found by the orphans that it nee
   assert.is(assign(nodes, partitions).moves, 12);
 });
 
-test("a zone for every node of a thousand is kept apart as well, and a join of 100,000 partitions moves 99", () => {
+test("1,000 nodes in 1,000 zones: streams are spread over zones, and a join moves 99 of 100,000 partitions", () => {
   const nodes = nodesOf(1_000, 1_000);
   const partitions = Array.from({ length: 100_000 }, (_, number) =>
     partition(`stream-${Math.floor(number / 50)}/${number % 50}`),
@@ -505,17 +518,18 @@ test("a zone for every node of a thousand is kept apart as well, and a join of 1
   assert.is(joined.moves, 99);
 });
 
-test("of nodes alike in everything else the least loaded gets the orphan (A6)", () => {
-  const loadsOfHeld = [3, 1, 2];
-  const partitions = loadsOfHeld.flatMap((count, at) =>
+test("of nodes alike in everything else the least loaded gets the orphan, in one zone or in three (A6)", () => {
+  const partitions = [3, 1, 2].flatMap((count, at) =>
     Array.from({ length: count + 20 }, (_, number) => partition(`held-${at}/${number}`, 10, `node-${at}`)),
   );
-  const { targets, moves } = assign(nodesOf(3), [...partitions, partition("orphan/0", 5)]);
-  assert.is(moves, 1);
-  assert.is(targets.get("orphan/0"), "node-1");
+  for (const zones of [1, 3]) {
+    const { targets, moves } = assign(nodesOf(3, zones), [...partitions, partition("orphan/0", 5)]);
+    assert.is(moves, 1);
+    assert.is(targets.get("orphan/0"), "node-1");
+  }
 });
 
-test("the skew of what is held now is told, of which what nobody holds is part", () => {
+test("`skewOf` tells the skew of the holders; partitions without a holder count in the whole", () => {
   const nodes = [node("a"), node("b", { capacity: 3 })];
   const partitions = [0, 1, 2, 3].map((number) => partition(`s/${number}`, 5, number < 2 ? "a" : "b"));
   assert.is(skewOf(nodes, partitions), 2);
@@ -530,7 +544,7 @@ test("the skew of what is held now is told, of which what nobody holds is part",
   assert.is(skewOf(nodes, []), 1);
 });
 
-test("what can not be assigned is refused: names that come twice, a weight or a capacity that is no such number", () => {
+test("a name that comes twice, and an invalid weight or capacity are refused", () => {
   const refused = (nodes: AssignableNode[], partitions: AssignablePartition[]) =>
     assert.throws(
       () => assign(nodes, partitions),
@@ -542,7 +556,7 @@ test("what can not be assigned is refused: names that come twice, a weight or a 
   for (const capacity of [0, -1, Number.NaN]) refused([node("a", { capacity })], [partition("s/1")]);
 });
 
-test("each stream is spread over the nodes, also as they join one after the other: the load of streams differs", () => {
+test("each stream is spread over nodes that join one after the other, as the loads of streams differ", () => {
   const names = [
     ...Array.from({ length: 12 }, (_, at) => `few/${at}`),
     ...Array.from({ length: 24 }, (_, at) => `many/${at}`),

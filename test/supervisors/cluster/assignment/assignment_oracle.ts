@@ -1,7 +1,7 @@
-/** What assignments are held against: all that there are, one after the other, and loads reckoned without rounding. */
+/** The references for assignments: a search over all of them, and loads without rounding. */
 import type { AssignableNode, AssignablePartition } from "../../../../supervisors/cluster/assignment/assignment.ts";
 
-/** Looks at every assignment there is; infinite where none is allowed. For a few nodes and partitions. */
+/** The fewest moves of all allowed assignments, by trying each; infinite if none is allowed. For a few nodes and partitions. */
 export function fewestMoves(
   nodes: readonly AssignableNode[],
   partitions: readonly AssignablePartition[],
@@ -27,7 +27,7 @@ export function fewestMoves(
   return fewest;
 }
 
-/** A quarter of the mean weight for each, and its own. */
+/** By partition: its weight, and a quarter of the mean weight (loads.ts). */
 export function loadsByHand(partitions: readonly AssignablePartition[]): number[] {
   const mean = partitions.reduce((sum, { weight }) => sum + weight, 0) / partitions.length;
   return partitions.map(({ weight }) => (mean === 0 ? 1 : weight + mean / 4));

@@ -19,7 +19,7 @@ const nodesOf = (count: number, sizes: number): AssignableNode[] =>
     capacity: 1 + (Math.floor(number / 3) % sizes),
   }));
 
-/** The n-th weighs `1 / (n + flat)`: with 1 the heaviest has many shares, with half of the nodes at most half a share. */
+/** The n-th weight is `1 / (n + flat)`. With 1 the heaviest has many shares; with half the number of nodes, half a share. */
 function steadyOf(nodes: readonly AssignableNode[], flat: number): AssignablePartition[] {
   const random = seededRandom(3);
   const ranks = Array.from({ length: PARTITIONS }, (_, rank) => rank);
@@ -36,7 +36,7 @@ function steadyOf(nodes: readonly AssignableNode[], flat: number): AssignablePar
   return fresh.map((one) => ({ ...one, holder: targets.get(one.partition) }));
 }
 
-/** Each up to a third more or less, one in fifty tenfold or a tenth. */
+/** Each weight up to a third more or less, one in fifty tenfold or a tenth. */
 function drifted(partitions: readonly AssignablePartition[]): AssignablePartition[] {
   const random = seededRandom(11);
   const factor = () => (random.chance(0.02) ? (random.chance(0.5) ? 10 : 0.1) : 1 + (random.next() - 0.5) / 1.5);
