@@ -1,8 +1,8 @@
 /**
- * Runs every test file as its own process with a time limit, two at a time, but those of whole systems alone: they start
- * several processes each, or time is a part of what they tell. Such a file that fails is told of, and run once more: what
- * fails by itself fails twice. Counts what uvu reports. A file that ran no test, or did not say how many it ran, counts as a
- * failure: uvu itself passes a file that forgot `test.run()`.
+ * Runs every test file as its own process with a time limit, two at a time. Files that test whole systems run alone, as they start
+ * several processes or measure time. If such a file fails, the failure is shown and the file runs once more: a real fault fails
+ * twice. Counts the tests that uvu reports. A file that ran no test, or did not report its number of tests, counts as a failure, as
+ * uvu itself passes a file that forgot `test.run()`.
  *
  *   node --import tsx scripts/test.ts [part of a path ...] [--runtime node|deno|/path/to/a/node]
  *
@@ -18,10 +18,10 @@ import { COMPILED_VARIABLE, compileProgram } from "./compiled_program.ts";
 import { installPrograms, TEST_PROGRAMS } from "./install_programs.ts";
 
 const FILE_LIMIT_MS = 180_000;
-/** A file that has reported must end by itself within this: what it left open is a fault of its own. */
+/** A file must end by itself within this time after its report, in ms: an open handle is a fault of the file. */
 const END_WITHIN_MS = 10_000;
 const SKIPPED_EXIT_CODE = 77;
-/** Files that run alone. */
+/** Parts of the paths of files that run alone. */
 const ALONE = [
   /^test\/end_to_end\/(chaos|cluster|http\/idle_connections|input\/costly_events|node\/(start_stop|stopping))/,
   /^test\/end_to_end\/(redis\/redis_|security\/(many_connections|mute_subscribers)|sinks\/(http_sinks|sink_faults))/,
@@ -30,7 +30,7 @@ const ALONE = [
 ];
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 
-/** Variables that a file's process has beside those of this one. */
+/** Variables of a file's process, beside those of this process. */
 type Environment = Readonly<Record<string, string>>;
 
 interface FileResult {
@@ -73,7 +73,7 @@ function runFile(runtime: string, file: string, environment: Environment): Promi
     });
     let output = "";
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (output += chunk));
-    // The group is the file's own: whatever it started and left behind ends with it.
+    // Each file has a process group of its own, so that processes which it left behind end too.
     const endGroup = () => {
       try {
         if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
