@@ -1,6 +1,6 @@
 /**
- * How fast batches are scanned, decoded and encoded, on one core: 500 events of 150 bytes of JSON and 8 fields. Then what it costs
- * that numbers keep their kind: a JSON frame to events, beside the same steps with msgpackr's numbers as they are.
+ * Measures how fast batches are scanned, decoded and encoded, on one core: 500 events of 150 bytes of JSON and 8 fields. Then measures
+ * the cost of numbers that keep their kind: a JSON frame to events, beside the same steps with msgpackr's own numbers.
  *
  *   node --import tsx bench/codec.bench.ts
  */
@@ -57,10 +57,10 @@ for (const asRecords of [true, false]) {
 // Numbers keep their kind ---------------------------------------------------------------------------------------------
 
 const ROUNDS = 7;
-/** A round is many short turns that alternate: what else the machine does meets both contenders. */
+/** Turns in a round. They are short and alternate, so that other work of the machine meets both contenders. */
 const TURNS = 200;
 const UNDISTURBED = 0.1;
-/** The door looks for these too. */
+/** Half of a surrogate pair, which the node looks for too. */
 const HALF_CHARACTER = /\\u[dD][89a-fA-F]/;
 const AS_THEY_ARE = { mayBeLong: false, mayBeMinusZero: false };
 
@@ -75,7 +75,7 @@ const CONTENDERS: Readonly<Record<"kept" | "bare", (text: string) => AppendFrame
   },
 };
 
-/** Nanoseconds an event, in the turns that the rest of the machine disturbed least. */
+/** Nanoseconds an event, in the turns that other work of the machine disturbed least. */
 function compared(text: string): { readonly kept: number; readonly bare: number; readonly ratio: number } {
   const took = { kept: [] as number[], bare: [] as number[] };
   for (let turn = 0; turn < TURNS; turn++) {

@@ -1,6 +1,6 @@
 /**
- * What a newcomer waits for: from `npm start` in a fresh clone (after `npm ci`) to the first record that its sink holds,
- * with a data folder that does not exist yet and with nothing built before.
+ * Measures the wait of a new user: from `npm start` in a fresh clone (after `npm ci`) to the first record in the sink, without a data
+ * folder and with nothing built before.
  *
  *   node --import tsx bench/first_record.bench.ts [runs]
  */
@@ -21,7 +21,7 @@ async function measure(): Promise<{ readonly announcedMs: number; readonly deliv
   const startMs = performance.now();
   const child = spawn("npm", ["start", "--silent", "--", "--json"], {
     cwd: ROOT,
-    // tsx keeps what it has compiled in the temporary folder: a newcomer has none of it.
+    // tsx keeps compiled files in the temporary folder: a new user has none.
     env: { ...process.env, HEADRACE_PORT: "0", HEADRACE_DATA: join(folder, "data"), TMPDIR: folder },
     stdio: ["ignore", "pipe", "ignore"],
   });

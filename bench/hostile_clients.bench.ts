@@ -1,8 +1,7 @@
 /**
- * What a client can take from others: memory by subscribing and never reading (small batches, and batches as large as a frame
- * in JSON), or by resume points as large as they may be,
- * and time by a flood of small frames. Memory is RssAnon of the node's process, before and after, each on a fresh node; the
- * flood, of a process of its own, alternates with quiet.
+ * Measures how much a client can take from others. Memory: by subscribing and never reading (small batches, and batches as large as a
+ * frame in JSON), or by the largest resume points. Time: by a flood of small frames. Memory is RssAnon of the node's process before
+ * and after, each on a fresh node. The flood comes from a process of its own, and alternates with quiet.
  *
  *   node --import tsx bench/hostile_clients.bench.ts [runs] [connections] [producers]
  */
@@ -25,9 +24,9 @@ import { workloadEvent } from "./workload.ts";
 const [runs = "3", connections = "1000", producers = "10000"] = process.argv.slice(2);
 const PARTITIONS = 16;
 const MIB = 1_048_576;
-/** Bytes in the log for subscribers that never read. */
+/** Events in the log for subscribers that never read. */
 const STORED_EVENTS = 150_000;
-/** Events that make a batch of nearly a frame. */
+/** Events in a batch of nearly a frame. */
 const LARGE_EVENTS = 4;
 const LARGE_EVENT_BYTES = 900_000;
 const SETTLE_MS = 10_000;
@@ -37,13 +36,13 @@ const FLOOD_CLIENT = fileURLToPath(new URL("./support/clients/flood_client.ts", 
 const delay = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 const node = () => startHeadrace({ log: "{ type: lmdb }", durability: "everysec" });
 
-/** Memory of the process that no file backs; LMDB's mapped pages are not its own. */
+/** Memory of the process that no file backs, so without LMDB's mapped pages. */
 function anonBytes({ pid }: { readonly pid: number }): number {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
   return Number(/RssAnon:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1_024;
 }
 
-/** After so long that what is garbage has mostly gone. */
+/** Memory in MiB, after a wait in which most garbage is collected. */
 async function settledMiB(of: { readonly pid: number }): Promise<number> {
   await delay(SETTLE_MS);
   return anonBytes(of) / MIB;
@@ -81,11 +80,11 @@ interface Mute {
 const SMALL: Mute = { fill, subprotocol: SUBPROTOCOL_MSGPACK };
 const LARGE: Mute = { fill: fillLarge, subprotocol: SUBPROTOCOL_JSON };
 
-/** So many connections, each with so many subscriptions, of which none is ever read. */
+/** Memory in MiB for `count` connections with `subscriptions` each, none of which is ever read. */
 async function muteMiB(count: number, subscriptions: number, mute: Mute): Promise<number> {
   const filled = await node();
   await mute.fill(filled);
-  // Anew, so that what filling took is not there to be used again.
+  // A fresh process, so that memory freed after the filling can not be used again.
   const running = await filled.restart();
   try {
     const before = await settledMiB(running);
@@ -105,14 +104,14 @@ async function muteMiB(count: number, subscriptions: number, mute: Mute): Promis
   }
 }
 
-/** The largest position that is taken, of as many small values as fit: decoded they would take the most. */
+/** The largest position that a node takes, of many small values, which take the most memory once decoded. */
 function largestPosition(): Record<string, unknown> {
   const list: unknown[] = [];
   while (encodeEvent({ a: [...list, []] }).length <= FIELD_LIMITS.positionBytesMax) list.push([]);
   return { a: list };
 }
 
-/** What as many producers cost with such a position or without one, while the node runs and after a restart. */
+/** Memory of the producers with such a position and without one, while the node runs and after a restart. */
 async function producersMiB(
   position: Record<string, unknown> | undefined,
 ): Promise<{ live: number; restarted: number }> {

@@ -1,6 +1,6 @@
 /**
- * A backlog through an http sink whose endpoint answers at once, answers 503 to one request in a hundred, takes 250 ms an
- * answer, or gives ten answers a second: until every record has arrived, and requests sent for each record.
+ * Measures a backlog through an http sink whose endpoint answers at once, answers 503 to one request in a hundred, takes 250 ms an
+ * answer, or gives ten answers a second: the time until every record has arrived, and the requests for each record.
  *
  *   node --import tsx bench/http_sink.bench.ts [runs] [records of the backlog]
  */
@@ -19,9 +19,9 @@ const SLOW_MS = 250;
 const SERIAL_MS = 100;
 
 interface Endpoint {
-  /** Of each answer, ms. */
+  /** Delay of each answer, in ms. */
   readonly delayMs: number;
-  /** One answer at a time. */
+  /** Whether the endpoint gives one answer at a time. */
   readonly isSerial: boolean;
   readonly isBusySometimes: boolean;
   readonly records: number;

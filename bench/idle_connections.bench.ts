@@ -1,6 +1,6 @@
 /**
- * What 10,000 connections that say nothing cost a producer that behaves: p99 of its acks beside them and without them,
- * alternating. The node, the idle connections and the producer are a process each, with 20,000 open files allowed.
+ * Measures the cost of 10,000 silent connections for a good producer: p99 of its acks beside them and without them, alternating. The node,
+ * the idle connections and the producer are a process each, with 20,000 open files allowed.
  *
  *   node --import tsx bench/idle_connections.bench.ts [rounds] [connections] [again]
  */
@@ -74,7 +74,7 @@ const runs: Record<"aloneP50Ms" | "aloneP99Ms" | "besideP50Ms" | "besideP99Ms", 
 };
 const ratios: number[] = [];
 try {
-  await acks(); // the first one compiles
+  await acks(); // the first round compiles
   for (let round = 0; round < Number(rounds); round += 1) {
     const alone = await acks();
     const idle = await start(["bench/support/clients/idle_client.ts", String(PORT), connections, mode]);

@@ -1,7 +1,7 @@
 /**
- * Processor time of a node that serves a batch of nearly a frame, in parts, beside the same records in batches of 100 events: to
- * one subscriber, to 64 connections with a subscriber each, and to one that gets the least parts, as 40 connections that never
- * read hold all shares. One node; the two kinds of batches alternate.
+ * Measures the processor time of a node that serves a batch of nearly a frame in parts, beside the same records in batches of 100
+ * events. The readers are one subscriber, 64 connections with a subscriber each, and one subscriber that gets the smallest parts, as
+ * 40 connections that never read hold all shares. One node; the two kinds of batches alternate.
  *
  *   node --import tsx bench/large_batches.bench.ts [runs]
  */
@@ -14,7 +14,7 @@ import { median, medians, record } from "./support/results.ts";
 import { workloadEvent } from "./workload.ts";
 
 const [runs = "5"] = process.argv.slice(2);
-/** Together nearly 4 MiB. */
+/** Events of the large batch, together nearly 4 MiB. */
 const EVENTS = 10_000;
 const SITE = "x".repeat(280);
 const EVENTS_OF_SMALL = 100;
@@ -22,7 +22,7 @@ const [LARGE, SMALL, MUTE] = [0, 1, 2];
 const MUTE_BATCHES = 6;
 const MUTE_CONNECTIONS = 40;
 const READERS = 64;
-/** Of `utime` and `stime` in /proc. */
+/** Unit of `utime` and `stime` in /proc, in ms. */
 const TICK_MS = 10;
 const SETTLE_MS = 1_500;
 
@@ -98,7 +98,7 @@ try {
       times[`${name}, ${kind} batches`]?.push(await measure(node, readers, partition));
     }
   };
-  await measure(node, 4, LARGE); // compiled before it counts
+  await measure(node, 4, LARGE); // warms up
   for (let run = 0; run < Number(runs); run += 1) {
     await both("one subscriber", 1);
     await both(`${READERS} subscribers`, READERS);

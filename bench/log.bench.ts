@@ -1,5 +1,5 @@
 /**
- * What the logs alone can take, the three alternating: (1) batches of 500 events of 150 bytes over 16 partitions, one
+ * Measures the logs alone, alternating: (1) batches of 500 events of 150 bytes over 16 partitions, one
  * append in flight in each; (2) single events of 64 producers, 1,000 in flight, gathered into one append a partition.
  *
  *   node --import tsx bench/log.bench.ts [rounds] [ms of each measurement]
@@ -56,7 +56,7 @@ function claims({ log, tier }: Candidate): Promise<Claim[]> {
   );
 }
 
-/** Records a second of `appendOnce` called over and over for each partition, one in flight each. */
+/** Records a second, for `appendOnce` called repeatedly for each partition, with one call in flight each. */
 async function measure(candidate: Candidate, appendOnce: (log: Log, claim: Claim, n: number) => Promise<number>) {
   const owners = await claims(candidate);
   let records = 0;

@@ -1,8 +1,8 @@
 /**
  * Open loop: 20,000 events a second over 20 connections, one event a frame, sent at scheduled times whatever the node does.
- * Latency is counted from the scheduled time, so that a node that falls behind is charged for what waits (no coordinated
- * omission): to the ack, and to the commit in a file sink. Both logs, in turn, and the bare server's acks as the floor of
- * this machine.
+ * Latency is counted from the scheduled time, so that a node that falls behind is charged for waiting events (no coordinated
+ * omission): to the ack, and to the commit in a file sink. Both logs in turn, and the bare server's acks as the floor of this
+ * machine.
  *
  *   node --import tsx bench/open_loop.bench.ts [rounds] [ms of each measurement]
  */
@@ -22,7 +22,7 @@ const EVENTS_PER_SECOND = 20_000;
 const CONNECTIONS = 20;
 const PARTITIONS = 16;
 const WARM_UP_MS = 3_000;
-/** Between looks at where the sink stands: the most that this adds to a commit's latency. */
+/** Time between looks at the sink's position, in ms: the most that they add to a commit's latency. */
 const LOOK_EVERY_MS = 5;
 const WITH_FILE_SINK = `
 sinks:
@@ -38,7 +38,7 @@ interface Latencies {
   readonly commitP99: number;
 }
 
-/** When the sink had committed up to which offset, for each partition: two lists that grow together. */
+/** Committed offsets of one partition, with the time of each: two lists of equal length. */
 interface Commits {
   readonly nextOffsets: number[];
   readonly atMs: number[];
@@ -90,13 +90,13 @@ interface Lane {
   close(): void;
 }
 
-/** Opens a lane that tells of the scheduled times of what was acknowledged. */
+/** Opens a lane that calls `onAck` with the scheduled times of acknowledged events. */
 type OpenLane = (client: number, onAck: (scheduledMs: readonly number[]) => void) => Promise<Lane>;
 
 const openHeadraceLane =
   (endpoint: string): OpenLane =>
   async (client, onAck) => {
-    /** Scheduled times of what is under way in each partition, oldest first. */
+    /** Scheduled times of the events under way in each partition, oldest first. */
     const scheduled: number[][] = Array.from({ length: PARTITIONS }, () => []);
     const connection: BenchConnection = await BenchConnection.open({
       endpoint,

@@ -1,5 +1,5 @@
 /**
- * How long 2,000 seeds of the simulator take, on all cores: three runs of `scripts/simulate.ts`, in wall and cpu seconds.
+ * Measures 2,000 seeds of the simulator on all cores: three runs of `scripts/simulate.ts`, in wall and cpu seconds.
  *
  *   node --import tsx bench/simulation.bench.ts
  *   node --import tsx bench/simulation.bench.ts --cluster    500 seeds of a cluster

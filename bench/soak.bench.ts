@@ -1,7 +1,7 @@
 /**
- * Many events through one node while one of its sinks is frozen for the whole run: does memory stay flat, are the other
- * sinks undisturbed, and does the frozen one catch up with nothing lost, repeated or reordered? Both logs, one after the
- * other; a quarter of an hour each at the default of 20 million.
+ * Sends many events through one node while one of its sinks is frozen for the whole run. Checks that memory stays flat, that the other
+ * sink is not disturbed, and that the frozen one catches up without a lost, repeated or reordered record. Both logs, one after the
+ * other; a quarter of an hour each at the default of 20 million events.
  *
  *   node --import tsx bench/soak.bench.ts [millions of events] [events a second] [redis|lmdb ...]
  */
@@ -33,7 +33,7 @@ interface Look {
   readonly atMs: number;
   /** Anonymous resident memory of the node, in MiB. */
   readonly rssAnonMiB: number;
-  /** From append to commit in the sink that works, of each partition's last batch. */
+  /** Delay from append to commit in the working sink, of each partition's last batch. */
   readonly delaysMs: readonly number[];
 }
 
@@ -120,7 +120,7 @@ function rssAnonMiB(pid: number): number {
   return Number(kiB) / 1_024;
 }
 
-/** Batches on schedule, so that neither the node nor the sink that works is pushed to its limit. */
+/** Sends batches on schedule, below the limits of the node and the working sink. */
 async function send(endpoint: string): Promise<void> {
   let acked = 0;
   let onDone: () => void = () => undefined;
@@ -162,7 +162,7 @@ async function send(endpoint: string): Promise<void> {
   for (const connection of lanes) connection.close();
 }
 
-/** What the file sink holds: every event once, each producer's in order. */
+/** Checks that the file sink holds every event once, and each producer's events in order. */
 async function checkFiles(folder: string) {
   const found = { records: 0, reordered: 0 };
   for (const partition of readdirSync(folder)) {

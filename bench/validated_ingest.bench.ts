@@ -1,6 +1,6 @@
 /**
- * Ingestion into the embedded log by a node that counts the steps of each validation, beside the same node with Ajv, which
- * counts none, and one that validates nothing: acknowledged events a second, and time of the node's processor for each.
+ * Measures ingestion into the embedded log: acknowledged events a second, and processor time of the node for each event. A node that
+ * counts the steps of each validation runs beside the same node with Ajv, which counts none, and one without a schema.
  *
  *   node --import tsx bench/validated_ingest.bench.ts [rounds] [ms of each measurement]
  */
@@ -25,7 +25,7 @@ const push = (name: string, value: number) => {
   runs[name] = [...(runs[name] ?? []), value];
 };
 for (let round = 0; round < Number(rounds); round += 1) {
-  // Each goes first in turn: what the machine does besides falls on all of them.
+  // Each contender goes first in turn, so that other work of the machine meets all of them.
   const names = Object.keys(contenders);
   const order = names.map((_, index) => names[(index + round) % names.length] ?? "");
   for (const name of order) {

@@ -1,7 +1,7 @@
 /**
- * How long one event of 1 MiB can hold up the node: the median of seven validations for each keyword and format, in ms of the
- * processor, with the verdict; the same for each function and macro of expressions. And the cost of counting steps: the schema
- * of the ingest benchmark beside Ajv, in turns.
+ * Measures how long one event of 1 MiB can block the node: the median of seven validations for each keyword and format, in ms of the
+ * processor, with the verdict; and the same for each function and macro of expressions. Then measures the cost of counting steps, with
+ * the schema of the ingest benchmark beside Ajv, in turns.
  *
  *   node --import tsx bench/validation.bench.ts
  */
@@ -22,7 +22,7 @@ const TURN_MS_MAX = 50;
 
 const compile = await createSchemaCompiler();
 
-/** Milliseconds of the processor, as others share it. Of an event that was decoded anew for each run, as it is in a node. */
+/** Median processor time in ms, on a shared machine. The event is decoded anew for each run, as in a node. */
 function medianMs(event: Event, act: (event: Event) => unknown): number {
   const frame = encodeEvents([event], { asRecords: false });
   const took: number[] = [];

@@ -1,6 +1,6 @@
 /**
- * Makes `dist/`, what the package ships: JavaScript and type declarations of the command and of the clients with all
- * that they import, and the dashboard bundled beforehand.
+ * Makes `dist/`, the content of the package: JavaScript and type declarations of the command and of the clients with all their imports,
+ * and the bundled dashboard.
  *
  *   node --import tsx scripts/build.ts
  */

@@ -1,6 +1,5 @@
 /**
- * Checks the package as somebody else gets it: builds, packs, installs the tarball in a fresh folder elsewhere, and uses
- * it there. Counts each check as a test and ends with a line `N passed, N failed`.
+ * Checks the package as a user gets it: builds, packs, installs the tarball in a fresh folder elsewhere, and uses it there. Counts each check as a test and ends with a line `N passed, N failed`.
  *
  *   node --import tsx scripts/check_package.ts
  */
@@ -17,7 +16,7 @@ const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const INSTALL_WITHIN_MS = 300_000;
 const RUN_WITHIN_MS = 60_000;
 
-/** A client in TypeScript, as a user would begin: type-checked strictly, without the checking of libraries skipped. */
+/** A user's first client in TypeScript. It is type-checked strictly, the libraries included. */
 const CLIENT_TS = `
 import { type ConsumedRecord, Consumer, connectWebSocket, HeadraceError, Producer, SUBPROTOCOL_JSON } from "headrace";
 
@@ -55,14 +54,14 @@ const CLIENT_TSCONFIG = {
     strict: true,
     noEmit: true,
     types: [],
-    // Where the compiler's own settings are stricter than a user's, the package must pass too.
+    // The package must also pass settings that are stricter than the compiler's defaults.
     exactOptionalPropertyTypes: true,
     noUncheckedIndexedAccess: true,
   },
   files: ["client.ts"],
 };
 
-/** Sends one event and reads it back, in plain Node; prints what it read. */
+/** Sends one event and reads it back, in plain Node; prints the event. */
 const CLIENT_MJS = `
 import { Consumer, connectWebSocket, Producer, SUBPROTOCOL_MSGPACK } from "headrace";
 import WebSocket from "ws";
@@ -142,7 +141,7 @@ function inspect(tarball: string): void {
   const stray = names.filter(
     (name) => (/\.tsx?$/.test(name) && !name.endsWith(".d.ts")) || /\/(test|bench)\//.test(name),
   );
-  expect(stray.length === 0, `it holds what nobody needs: ${stray.slice(0, 5).join(", ")}`);
+  expect(stray.length === 0, `it holds files that nobody needs: ${stray.slice(0, 5).join(", ")}`);
 }
 
 function install(tarball: string, folder: string): void {
@@ -182,7 +181,7 @@ interface StartedNode {
 }
 
 async function start(folder: string): Promise<StartedNode> {
-  // The command itself: a signal to npx does not reach what it runs.
+  // The command itself, as a signal to npx does not reach the program that it runs.
   const command = join(folder, "node_modules", ".bin", "headrace");
   const args = ["up", "--port", "0", "--data", join(folder, "data"), "--json"];
   const child = spawn(command, args, { cwd: folder, stdio: ["ignore", "pipe", "inherit"] });
@@ -190,7 +189,7 @@ async function start(folder: string): Promise<StartedNode> {
   for await (const line of createInterface({ input: child.stdout })) {
     const found = /"address":"(http[^"]+)"/.exec(line)?.[1];
     if (found === undefined) continue;
-    ended.catch(() => undefined); // from here on its end is asked for
+    ended.catch(() => undefined); // from here on the end is expected
     child.stdout.resume();
     return { child, address: found };
   }
@@ -218,7 +217,7 @@ async function deliversDemo(address: string): Promise<void> {
     if (sinks.some(({ deliveredRecords }) => deliveredRecords > 0)) return;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  throw new Error("nothing of the demo reached its sink");
+  throw new Error("no record of the demo reached its sink");
 }
 
 async function stopsOnSignal({ child }: StartedNode): Promise<void> {

@@ -21,7 +21,7 @@ const SUITES = [
   "test/actors/kernel/",
   "test/actors/ingest/",
   "test/actors/partition/",
-  // Not peer_links_processes: Deno tells ECONNREFUSED of an attempt on a frozen process, which is then taken for dead sooner.
+  // Without peer_links_processes: Deno reports ECONNREFUSED for a frozen process, which then counts as dead sooner.
   ...["codec", "credit", "handshake", "link_machine", "links.test", "links_faults", "links_tls"].map(
     (name) => `test/actors/transport/peer/peer_${name}`,
   ),

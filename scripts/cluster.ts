@@ -1,9 +1,9 @@
 /**
- * A cluster on this machine, to try things on: a private Redis and nodes, with a live table of who has what.
+ * Runs a cluster on this machine, for trials: a private Redis and nodes, with a live table of nodes and partitions.
  *
  *   npm run cluster -- [--nodes 3] [--port 7070] [--config headrace.yaml] [--folder .headrace/cluster]
  *
- * Ctrl-C ends the nodes, then Redis. What was stored stays in the folder. From another terminal: headrace cluster --help
+ * Ctrl-C ends the nodes, then Redis. The stored data stays in the folder. From another terminal: headrace cluster --help
  */
 import { mkdir, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
@@ -16,7 +16,7 @@ import { LOCAL_CLUSTER_FOLDER } from "./console/local_cluster/local_cluster_stat
 import { watchLocalCluster } from "./console/local_cluster/local_cluster_watch.ts";
 import { complain, outliveOutput, outliveReader, print, remark } from "./console/output.ts";
 
-/** Each has its mailboxes, its connections to all others and half a gigabyte at worst. */
+/** Most nodes: each has mailboxes, connections to all others, and at worst half a gigabyte of memory. */
 const NODES_MAX = 16;
 const PORT_MAX = 65_535;
 const DEMO_FILE = "demo.yaml";

@@ -1,6 +1,6 @@
 /**
- * Writes docs/configuration.md from the schemas that check a configuration, so that neither knows a key that the other
- * does not. `node --import tsx scripts/configuration_reference.ts` rewrites the page; a test holds the two together.
+ * Writes docs/configuration.md from the schemas that check a configuration, so that page and schemas have the same keys. A test
+ * compares them. `node --import tsx scripts/configuration_reference.ts` rewrites the page.
  */
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The command `headrace`: what a person runs. Each command lives in a file of its own under `commands/`. */
+/** The program `headrace`. Each of its commands has a file under `commands/`. */
 import { loadDriver } from "../deps.ts";
 import { addBackup } from "./commands/backup.ts";
 import { addCluster } from "./commands/cluster.ts";

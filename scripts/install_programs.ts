@@ -1,6 +1,6 @@
 /**
- * Makes sure that a program which tests need is on the PATH: on Debian and as root it is installed by apt-get, and no
- * service of it is left running. Elsewhere it says what to install, and the suites that need it are skipped aloud.
+ * Makes sure that a program which tests need is on the PATH. On Debian and as root it is installed by apt-get, and no service of it is
+ * left running. Elsewhere the user is told to install it, and the suites that need it are reported as skipped.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -19,7 +19,7 @@ export const TEST_PROGRAMS: readonly Program[] = [
 
 const isOnPath = ({ command }: Program): boolean => spawnSync("sh", ["-c", `command -v ${command}`]).status === 0;
 
-/** Installs what is missing where that is possible; answers what is still missing, each with the reason. */
+/** Installs missing programs if possible. Answers the programs that are still missing, each with the reason. */
 export function installPrograms(programs: readonly Program[]): readonly string[] {
   const missing = programs.filter((program) => !isOnPath(program));
   if (missing.length === 0) return [];

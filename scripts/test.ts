@@ -19,7 +19,7 @@ import { COMPILED_VARIABLE, compileProgram } from "./compiled_program.ts";
 import { installPrograms, TEST_PROGRAMS } from "./install_programs.ts";
 
 const FILE_LIMIT_MS = 180_000;
-/** A file that has reported must end by itself within this: what it left open is a fault of its own. */
+/** A file must end by itself within this time after its report, in ms: an open handle is a fault of the file. */
 const END_WITHIN_MS = 10_000;
 const SKIPPED_EXIT_CODE = 77;
 /** Files of whole systems in which time is no part of the verdict. */
@@ -35,7 +35,7 @@ const ALONE = [
 ];
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 
-/** Variables that a file's process has beside those of this one. */
+/** Variables of a file's process, beside those of this process. */
 type Environment = Readonly<Record<string, string>>;
 
 interface FileResult {
@@ -92,7 +92,7 @@ function runFile(runtime: string, file: string, environment: Environment): Promi
     });
     let output = "";
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (output += chunk));
-    // The group is the file's own: whatever it started and left behind ends with it.
+    // Each file has a process group of its own, so that processes which it left behind end too.
     const endGroup = () => {
       try {
         if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");

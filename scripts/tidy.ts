@@ -1,7 +1,6 @@
 /**
- * Holds the tree to what a machine can check without being a nuisance: who imports whom, cycles, package ownership,
- * runtime neutrality, names, that each rule that is cited is defined and tested, and that links lead somewhere.
- * Exits 1 with a line for each fault; sizes are reported only.
+ * Checks the structure of the tree: directions of imports, cycles, ownership of packages, runtime neutrality, names, that every cited rule
+ * is defined and tested, and that links have a target. Exits 1 with a line for each fault. Sizes are only reported.
  *
  *   node --import tsx scripts/tidy.ts [root]
  */

@@ -1,6 +1,6 @@
 /**
- * Writes `protocols/vectors.json`, the test vectors of docs/protocol.md. The test of the vectors calls `makeVectors` and
- * holds the file equal to it.
+ * Writes `protocols/vectors.json`, the test vectors of docs/protocol.md. The test of the vectors compares the file with the result of
+ * `makeVectors`.
  *
  *   node --import tsx scripts/vectors.ts
  */

@@ -1,4 +1,4 @@
-/** Stands in for `actors/ingest/schema/schema_validator.ts` in a node that a benchmark compares: Ajv as it is, which counts no steps. */
+/** Replaces `actors/ingest/schema/schema_validator.ts` in a node for comparison: plain Ajv, which counts no steps. */
 import type { CompileSchema } from "../../actors/ingest/schema/schema_validator.ts";
 import { loadDriver } from "../../deps.ts";
 

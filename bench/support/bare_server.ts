@@ -1,5 +1,5 @@
 /**
- * The floor to compare with: a server of a few lines over ws, msgpackr, ajv and one Redis Function that appends a batch.
+ * The floor for comparisons: a server of a few lines over ws, msgpackr, ajv and one Redis Function that appends a batch.
  * No chains, no fence, no credit, no limits. Prints its port; ends with its standard input.
  */
 import { once } from "node:events";

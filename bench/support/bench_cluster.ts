@@ -1,6 +1,6 @@
 /**
- * A cluster for benchmarks: a private Redis and nodes, each a process of its own as `headrace up` of the package starts it,
- * to be killed, frozen and started again. Whatever way the benchmark ends, what it started ends with it.
+ * A cluster for benchmarks: a private Redis and nodes, each a process of its own as `headrace up` of the package starts it. They can be
+ * killed, frozen and started again. All of them end with the benchmark, in whatever way it ends.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -18,9 +18,9 @@ export const STREAM = "bench";
 const LOOK_EVERY_MS = 25;
 const UP_WITHIN_MS = 60_000;
 const STOP_WITHIN_MS = 15_000;
-/** Redis reads its whole append-only file before it answers. */
+/** Time for Redis to answer, in ms: it reads its whole append-only file first. */
 const REDIS_WITHIN_MS = 120_000;
-/** By how much of an even share, by count, a node of a settled cluster may be off: load is evened out, not counts. */
+/** How far a node of a settled cluster may be off an even share of partitions, as a part of it: load is evened out, not counts. */
 const UNEVEN_MAX = 0.4;
 
 export interface BenchNode {
@@ -28,7 +28,7 @@ export interface BenchNode {
   readonly address: string;
   readonly endpoint: string;
   readonly pid: number;
-  /** By the monotonic clock: when it was started, and when it said that the registry knows it. */
+  /** When the node was started, and when it logged that it joined, by the monotonic clock in ms. */
   readonly startedAtMs: number;
   readonly joinedAtMs: number;
   readonly child: ChildProcess;
@@ -45,14 +45,14 @@ process.on("exit", () => {
 });
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1));
 
-/** Ended, at the latest, with this process. */
+/** Ends the child with this process at the latest. */
 export function ownedProcess(child: ChildProcess): ChildProcess {
   running.add(child);
   child.on("exit", () => running.delete(child));
   return child;
 }
 
-/** What the package ships, of the sources as they are. */
+/** Builds the package from the current sources. */
 function build(): void {
   const { status, stderr } = spawnSync(process.execPath, ["--import", "tsx", "scripts/build.ts"], { encoding: "utf8" });
   if (status !== 0) throw new Error(`the build ended with ${status}: ${stderr}`);
@@ -62,7 +62,7 @@ async function endProcess(child: ChildProcess, signal: NodeJS.Signals): Promise<
   if (child.exitCode !== null || child.signalCode !== null) return;
   const ended = once(child, "exit");
   child.kill(signal);
-  child.kill("SIGCONT"); // one that is frozen hears nothing else
+  child.kill("SIGCONT"); // a frozen process gets no other signal
   const timer = setTimeout(() => child.kill("SIGKILL"), STOP_WITHIN_MS);
   await ended;
   clearTimeout(timer);
@@ -128,7 +128,7 @@ limits: { connectionsPerAddressMax: 10000 }
     return node;
   }
 
-  /** Resolves once it answers, with when that was. Its files are those of before. */
+  /** Starts Redis on its former files. Resolves with the time of its first answer. */
   async startRedis(): Promise<number> {
     const settings = `--port ${this.redisPort} --bind 127.0.0.1 --dir ${this.folder} --save --appendonly yes --appendfsync everysec --maxmemory-policy noeviction`;
     const args = settings.split(" ").flatMap((word) => (word === "--save" ? [word, ""] : [word]));
@@ -145,7 +145,7 @@ limits: { connectionsPerAddressMax: 10000 }
     if (this.#redis !== undefined) await endProcess(this.#redis, "SIGKILL");
   }
 
-  /** Starts a node, or one of before again on its port. Resolves once it is up; `joinedAtMs` says when it joined. */
+  /** Starts a node, or a former node again on its port. Resolves once it is up; `joinedAtMs` is the time when it joined. */
   async add(name = `node-${this.#ports.size + 1}`): Promise<BenchNode> {
     const port = this.#ports.get(name) ?? (await freePort());
     this.#ports.set(name, port);
@@ -176,7 +176,7 @@ limits: { connectionsPerAddressMax: 10000 }
     return node;
   }
 
-  /** SIGKILL; resolves with the moment before it. */
+  /** Kills a node by SIGKILL. Resolves with the time just before. */
   async kill(name: string): Promise<number> {
     const { child } = this.node(name);
     const ended = once(child, "exit");
@@ -187,20 +187,20 @@ limits: { connectionsPerAddressMax: 10000 }
     return atMs;
   }
 
-  /** In order. */
+  /** Stops a node in order, by SIGTERM. */
   async stop(name: string): Promise<void> {
     const { child } = this.node(name);
     this.nodes.delete(name);
     await endProcess(child, "SIGTERM");
   }
 
-  /** What a node says of the cluster; undefined where it does not answer. */
+  /** The cluster as a node sees it; undefined if the node does not answer. */
   async overview(name: string): Promise<ClusterOverview | undefined> {
     try {
       const response = await fetch(`${this.node(name).address}/v1/cluster`, { signal: AbortSignal.timeout(2_000) });
       return response.ok ? ((await response.json()) as ClusterOverview) : undefined;
     } catch {
-      return undefined; // away, or frozen
+      return undefined; // out of reach, or frozen
     }
   }
 
@@ -209,7 +209,7 @@ limits: { connectionsPerAddressMax: 10000 }
     if (!response.ok) throw new Error(`${path} was answered with ${response.status}: ${await response.text()}`);
   }
 
-  /** The node that coordinates, as the others say. */
+  /** The name of the coordinator, as the nodes see it. */
   async coordinator(): Promise<string> {
     const { coordinator } = await this.seen(
       ({ coordinator }) => coordinator !== undefined && this.nodes.has(coordinator.node),
@@ -239,7 +239,7 @@ limits: { connectionsPerAddressMax: 10000 }
     throw new Error(`waited in vain for ${withinMs} ms: ${JSON.stringify({ ...rest, unowned })}`);
   }
 
-  /** All nodes are ready, all partitions are owned, evenly, and nothing moves, as the coordinator says. */
+  /** Waits until the coordinator sees all nodes ready, all partitions owned evenly, and no move under way. */
   async settled(unevenMax = UNEVEN_MAX): Promise<ClusterOverview & { readonly atMs: number }> {
     const leader = await this.coordinator();
     return this.seen(
@@ -263,7 +263,7 @@ limits: { connectionsPerAddressMax: 10000 }
   }
 
   async end(): Promise<void> {
-    for (const { child } of this.nodes.values()) child.kill("SIGKILL"); // nothing of it is needed any more
+    for (const { child } of this.nodes.values()) child.kill("SIGKILL"); // the benchmark needs no node any more
     await Promise.all([...this.nodes.values()].map(({ child }) => endProcess(child, "SIGKILL")));
     await this.killRedis();
     if (process.argv.includes("--keep-logs")) console.log(`logs of the nodes: ${this.folder}`);

@@ -42,7 +42,7 @@ export class BenchConnection {
     this.#chains = Array.from({ length: options.partitions }, () => ({ next: 0, last: null, acked: -1 }));
   }
 
-  /** Resolves once every chain is open. Rejects, as `closed` does, with whatever a node does not tell a good client. */
+  /** Resolves once every chain is open. Rejects, like `closed`, on a frame that a good client never gets. */
   static async open(options: BenchConnectionOptions): Promise<BenchConnection> {
     const socket = new GatheredSocket(options.endpoint, SUBPROTOCOL_MSGPACK);
     socket.binaryType = "nodebuffer";
@@ -57,7 +57,7 @@ export class BenchConnection {
   #chainsOpen = 0;
   #onOpen: (() => void) | undefined;
 
-  /** Events sent to a partition and not acknowledged. */
+  /** How many events were sent to a partition and not acknowledged. */
   underWay(partition: number): number {
     const chain = this.#chains[partition];
     return chain === undefined ? 0 : chain.next - chain.acked - 1;
@@ -88,7 +88,7 @@ export class BenchConnection {
     chain.last = [0, chain.next - 1, 0];
   }
 
-  /** Events that this ack acknowledged first. */
+  /** How many events this ack is the first to acknowledge. */
   countAcked({ partition, lastSequence }: AckFrame): number {
     const chain = this.#chains[partition] as Chain;
     const count = lastSequence[1] - chain.acked;
@@ -119,7 +119,7 @@ export class BenchConnection {
     });
   }
 
-  /** False for what a good client is never told. */
+  /** False for a frame that a good client never gets. */
   #take(frame: NodeFrame): boolean {
     const { stream } = this.#options;
     switch (frame.type) {
@@ -134,7 +134,7 @@ export class BenchConnection {
         if (this.#chainsOpen === this.#chains.length) this.#onOpen?.();
         return true;
       case "ack":
-        // What the ack gives beyond what it answers makes the credit larger; only the difference matters here.
+        // An ack may give back more credit than its batches took. Then the credit grows; only the difference matters here.
         this.#bytesUnderWay -= frame.creditBytes;
         this.#options.onAck(frame);
         this.#sendWithinCredit();

@@ -11,7 +11,7 @@ const text = (character: string, length = 1_048_000): string => character.repeat
 const numbers = list(100_000, (index) => index + 0.5);
 const maps = list(50_000, (index) => ({ a: index }));
 const keyed = Object.fromEntries(list(60_000, (index) => [`k${index}`, index]));
-/** The engine's own search looks at the product of these two lengths. */
+/** Two texts whose search takes a time of the product of their lengths in the engine's own way. */
 const haystack = text("a", 500_000);
 const needle = `${text("a", 125_000)}b${text("a", 125_000)}`;
 

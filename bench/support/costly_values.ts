@@ -15,7 +15,7 @@ const list = <Item>(length: number, item: (index: number) => Item): Item[] => Ar
 const map = <Item>(length: number, item: (index: number) => Item): Record<string, Item> =>
   Object.fromEntries(list(length, (index) => [`key${index}`, item(index)]));
 
-/** Levels of maps in one another, of which each fails at the deepest. */
+/** Nested maps, which fail only at the deepest level. */
 const tree = (depth: number): Event => (depth === 0 ? { kind: "neither" } : { kind: "and", child: tree(depth - 1) });
 const treeSchema = (keyword: string): JsonSchema => ({
   $defs: {

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 
-/** Milliseconds of the processor that a process has used, of itself and of the system for it. Linux only: in steps of 10 ms. */
+/** Processor time that a process has used, user and system, in ms. Linux only, in steps of 10 ms. */
 export function cpuMs(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
   const [userTicks, systemTicks] = stat

@@ -33,9 +33,9 @@ async function firstLine(child: ChildProcess): Promise<string> {
 
 export interface RunningNode extends Running {
   readonly address: string;
-  /** Its data folder. */
+  /** The node's data folder. */
   readonly data: string;
-  /** Ends it and starts it anew on the same data. */
+  /** Ends the node and starts it anew on the same data. */
   restart(): Promise<RunningNode>;
 }
 
@@ -46,7 +46,7 @@ export interface NodeSettings {
   /** More of the configuration: sinks and pipelines. */
   readonly more?: string;
   readonly retention?: string;
-  /** The workload's schema where it is not said. */
+  /** `none`: no schema. Default: the workload's schema. */
   readonly schema?: "none";
   /** Modules that the node's process imports before anything else. */
   readonly imports?: readonly string[];

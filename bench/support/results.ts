@@ -1,4 +1,4 @@
-/** Where a benchmark's numbers go: one line of JSON for each run of the whole benchmark, in bench/results/<name>.jsonl. */
+/** Writes the results of a benchmark: one line of JSON for each run, in bench/results/<name>.jsonl. */
 import { execFileSync } from "node:child_process";
 import { appendFileSync, mkdirSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";

@@ -12,7 +12,7 @@ import { delay } from "./monotonic.ts";
 
 const [first = "0", count = "0", partitions = "1", everyMs = "1000", ...addresses] = process.argv.slice(2);
 const BATCH_EVENTS = 5;
-/** Opened side by side: a node greets each of them in its store. */
+/** Most producers that connect at once, as a node registers each in its store. */
 const OPENING_MAX = 50;
 const CLOSE_WITHIN_MS = 30_000;
 
@@ -39,7 +39,7 @@ const closed = await Promise.all(producers.map((producer) => producer.close({ ti
 told.inDoubt = closed.reduce((sum, { inDoubt }) => sum + inDoubt.length, 0);
 process.stdout.write(`${JSON.stringify(told)}\n`, () => process.exit(0));
 
-/** It stays with one node, as others go on to theirs with a second connection; another is tried where that one is gone. */
+/** Opens a producer that stays with one node, so that it has one connection. If that node is gone, it tries another. */
 async function openOne(number: number): Promise<Producer> {
   const at = number % addresses.length;
   const producer = new Producer({

@@ -1,14 +1,14 @@
 /**
- * The endpoint of an http sink, as a process that can be frozen: takes batches of records, holds their offsets and their
- * producers' order against what came before, and tells what it found when asked (GET).
+ * The endpoint of an http sink, as a process that can be frozen. Takes batches of records, checks their offsets and their producers'
+ * order against earlier batches, and answers its findings to GET.
  */
 import { createServer } from "node:http";
 
 interface Found {
   records: number;
-  /** Records that came again under a key seen before, as the sink is idempotent. */
+  /** How many records came again under a known key, as an idempotent sink may send them. */
   repeated: number;
-  /** Offsets that were passed over, and records that came before one of their producer's earlier ones. */
+  /** How many offsets were skipped, and how many records came before an earlier one of their producer. */
   skipped: number;
   reordered: number;
 }

@@ -1,4 +1,4 @@
-/** `headrace backup`: what a running node holds, as files, through its public API alone. */
+/** `headrace backup`: writes the records of a running node to files, through its public API alone. */
 import { createHash, randomUUID } from "node:crypto";
 import { type FileHandle, mkdir, open, readdir } from "node:fs/promises";
 import type { Command } from "commander";
@@ -22,7 +22,7 @@ import { type BackupFile, type BackupLine, writeManifest } from "../console/reco
 import { boundsOf, type Range, readRange } from "../console/records/read_range.ts";
 
 const CHANNELS = ["records", "rejected"] as const;
-/** Written to the file at once. */
+/** Characters that are gathered for one write to the file. */
 const CHUNK_CHARACTERS = 262_144;
 
 interface BackupOptions extends NodeOptions {
@@ -139,7 +139,7 @@ const describe = ({ partitions, key, schemaVersions }: StreamStanding) => ({
 
 interface Copying {
   readonly progress: Progress;
-  /** Records copied before this partition. */
+  /** How many records were copied before this partition. */
   readonly done: number;
   readonly signal: AbortSignal;
   readonly watch: { readonly onTrouble: (error: Error) => void; stop(): void };
@@ -159,7 +159,7 @@ async function copyPartition(
   let end = 0;
   try {
     for await (const record of readRange(client, range, { signal, onTrouble: watch.onTrouble })) {
-      watch.stop(); // It answers: an outage, if there was one, is over.
+      watch.stop(); // The node answers, so an outage is over.
       const line: BackupLine = { ...record, event: toJsonValue(record.event) };
       await file.write(`${exactJson(line)}\n`);
       first ??= record.offset;
@@ -174,7 +174,7 @@ async function copyPartition(
   return { path, stream, partition, channel, ...offsets, records, sizeBytes: file.sizeBytes, sha256: file.sha256 };
 }
 
-/** A file that is hashed while it is written, and flushed before it is closed. */
+/** A file that is hashed as it is written, and flushed before it is closed. */
 class HashedFile {
   readonly #file: FileHandle;
   readonly #hash = createHash("sha256");

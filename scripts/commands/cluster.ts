@@ -1,4 +1,4 @@
-/** `headrace cluster`: who is in the cluster and owns what, why, and the few commands that there are. */
+/** `headrace cluster`: shows nodes, owners and decisions, and gives the coordinator commands. */
 import type { Command } from "commander";
 import type { Decision, Trigger } from "../../supervisors/cluster/cluster.ts";
 import type { Explanation } from "../../supervisors/cluster/overview.ts";

@@ -1,4 +1,4 @@
-/** `headrace inspect`: one event: where it is, who sent it, which sinks are past it, and why it was set aside if it was. */
+/** `headrace inspect`: shows one event: its place, its producer, the sinks that have it, and why it was set aside. */
 import type { Command } from "commander";
 import type { Event } from "../../protocols/mod.ts";
 import { decodeSlice } from "../../protocols/values/event_codec.ts";
@@ -105,7 +105,7 @@ async function findBySequence(
   const isIt = ({ producerId, sequence: of }: { readonly producerId?: unknown; readonly sequence?: unknown }) =>
     producerId === producer && String(of) === String(sequence);
   for (const channel of ["rejected", "records"] as const) {
-    // A dead letter names the event's producer and sequence itself.
+    // A dead letter holds the event's producer and sequence as fields.
     const matches = (record: ReadRecord) => isIt(channel === "rejected" ? record.event : record);
     const record = await search(client, stream, partition, channel, matches);
     if (record !== undefined) return { channel, record };
@@ -176,7 +176,7 @@ function describeLetter(event: Event) {
   try {
     return { ...told, event: toJsonValue(decodeSlice(original)) };
   } catch {
-    return { ...told, original: toJsonValue(original) }; // Malformed: that is why it was set aside.
+    return { ...told, original: toJsonValue(original) }; // The bytes are malformed, and were set aside for that.
   }
 }
 

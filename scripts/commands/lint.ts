@@ -1,4 +1,4 @@
-/** `headrace lint`: what is wrong with a configuration, all of it, without starting anything. */
+/** `headrace lint`: reports all problems of a configuration, and starts nothing. */
 import type { Command } from "commander";
 import { checkFile, DEFAULT_CONFIGURATION } from "../console/check_file.ts";
 import { EXIT } from "../console/exit_codes.ts";

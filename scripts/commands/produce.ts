@@ -1,6 +1,6 @@
 /**
- * `headrace produce`: events from files or stdin into a stream, each exactly once. Decides how input becomes events and
- * what the exit code says; leaves order, resending and acknowledgement to the `Producer`.
+ * `headrace produce`: sends events from files or stdin into a stream, each exactly once. Decides how input becomes events, and the exit
+ * code. Leaves order, resending and acknowledgement to the `Producer`.
  */
 import { randomUUID } from "node:crypto";
 import { constants, createReadStream, openSync, type ReadStream } from "node:fs";
@@ -83,7 +83,7 @@ Examples:
 interface Counts {
   read: number;
   inDoubt: number;
-  /** Found to be stored by an earlier run. */
+  /** How many events an earlier run had stored. */
   skipped: number;
 }
 
@@ -125,7 +125,7 @@ async function produce(stream: string, files: readonly string[], options: Produc
   try {
     await sendAll(producer, inputs, { route, counts, rejections, stream, options, signal: ending.signal, watch });
   } catch (error) {
-    // Damage of the input is told after what came of the events before it.
+    // Damage of the input is reported after the outcome of the events before it.
     if (error instanceof DataError || error instanceof FileError) damage = error;
     else if (!ending.signal.aborted) throw error;
   } finally {
@@ -147,7 +147,7 @@ interface Input {
   readonly name: string;
   readonly sizeBytes: number | undefined;
   open(onBytes: (count: number) => void): AsyncIterable<InputEvent>;
-  /** Lets go of an input that was not read to its end. */
+  /** Closes an input that was not read to its end. */
   close(): void;
 }
 
@@ -198,7 +198,7 @@ async function fileInput(file: string, reading: Reading): Promise<Input> {
   };
 }
 
-/** Opened without waiting for a writer: a thread that waits for one could not be called off. */
+/** Opens a pipe without waiting for a writer, as a thread that waits for one can not be cancelled. */
 const openPipe = (file: string): Socket =>
   new Socket({ fd: openSync(file, constants.O_RDONLY | constants.O_NONBLOCK), readable: true, writable: false });
 
@@ -210,7 +210,7 @@ async function* chunksOf(file: string, opened: ReadStream | Socket): AsyncGenera
   }
 }
 
-/** Where the n-th event goes and what it is called, where that must not depend on chance. */
+/** The partition and sequence of the n-th event, for runs that must repeat them. */
 type Route = (producer: Producer) => Promise<(event: InputEvent["event"], index: number) => SendOptions | "stored">;
 
 async function routing(
@@ -304,7 +304,7 @@ function untilAborted<Value>(work: Promise<Value>, signal: AbortSignal): Promise
   });
 }
 
-/** Stops reading when the work is called off, though the input may never end by itself. */
+/** Yields values until `signal` aborts, as the input may never end by itself. */
 async function* untilAbortedEach<Value>(values: AsyncIterable<Value>, signal: AbortSignal): AsyncIterable<Value> {
   const iterator = values[Symbol.asyncIterator]();
   for (;;) {

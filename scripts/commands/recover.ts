@@ -1,6 +1,6 @@
 /**
- * `headrace recover`: for a node whose store is not the one it knew (E22). A node never takes an emptied store for a new
- * one by itself: somebody who knows what happened has to say so here.
+ * `headrace recover`: for a node whose store is not the one that it knew (E22). A node never accepts an emptied store by itself: a
+ * person who knows about the loss must accept it here.
  */
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
@@ -60,7 +60,7 @@ async function recover(options: RecoverOptions): Promise<number> {
     return await tell({ state: "sound", detail }, isJson, EXIT.ok);
   }
   if (!existsSync(idFile)) {
-    // Opening the store from here would make this folder a node of it.
+    // Opening the store here would register this folder as one of its nodes.
     const detail = `no node with the data folder ${data} has used a store yet (--data names another)`;
     return await tell({ state: "unknown", detail }, isJson, EXIT.usage);
   }
@@ -79,7 +79,7 @@ async function recover(options: RecoverOptions): Promise<number> {
   );
 }
 
-/** Why the store is not the one that the node knows; undefined where it is. */
+/** Why the store is not the one that the node knew; undefined if it is that one. */
 async function lossOf(configuration: Configuration): Promise<string | undefined> {
   try {
     const log = await openLog(configuration);

@@ -1,7 +1,7 @@
 /**
- * `headrace replay`: sends a range of records, or what was set aside, into a stream, a sink or a pipeline again. Into a
- * stream this command is a producer of its own whose sequences are the positions of what it reads: running it twice writes
- * nothing twice (E3, E16). Into a sink or a pipeline the node delivers, and this command follows it.
+ * `headrace replay`: sends a range of records, rejected events or dead letters into a stream, a sink or a pipeline again. For a stream,
+ * this command is a producer whose sequences are the positions that it reads, so that a second run writes nothing twice (E3, E16). For
+ * a sink or a pipeline the node delivers, and this command follows it.
  */
 import type { Command } from "commander";
 import type { HeadraceError } from "../../protocols/errors.ts";
@@ -120,7 +120,7 @@ function targetOf({ intoStream, intoSink, intoPipeline, cancel }: ReplayOptions)
   return target;
 }
 
-/** All that one run knows of itself. */
+/** The state of one run. */
 interface Run {
   readonly client: NodeClient;
   readonly target: StreamStanding;
@@ -145,7 +145,7 @@ async function replay(stream: string, options: ReplayOptions, target: Target): P
   return await followReplay(client, request, { isJson: options.json === true, giveUpMs });
 }
 
-/** What lies an hour back is another place at each run: the same words must not skip what came since. */
+/** Tells the absolute time of a relative place, as that place differs at each run and so names another replay. */
 function tellRelative({ from: text, name, dryRun, cancel, json }: ReplayOptions, range: Range | undefined): void {
   if (range === undefined || typeof range.from !== "object" || !("timeMs" in range.from)) return;
   if (/^\d{4}-/.test(text) || dryRun === true || json === true) return;
@@ -180,7 +180,7 @@ function requestOf(
   return { name, stream, channel, ...places, ...partitions, ...target, isDryRun: options.dryRun === true };
 }
 
-/** The node takes whole milliseconds. */
+/** A place in the form of the node's API, which takes whole milliseconds. */
 const onNode = (at: Place): Place =>
   typeof at === "object" && "timeMs" in at ? { timeMs: Math.max(0, Math.floor(at.timeMs)) } : at;
 
@@ -267,7 +267,7 @@ const placeText = (at: Place): string => {
   return "offset" in at ? String(at.offset) : new Date(at.timeMs).toISOString();
 };
 
-/** By where it begins, not where it ends: a longer replay from the same place goes on where a shorter one ended. */
+/** Names the replay by its beginning, not its end, so that a longer replay from the same place goes on after a shorter one. */
 function nameOf(range: Range | undefined, into: string): string {
   if (range === undefined) return `replay/${into}`;
   return `replay/${range.stream}/${range.channel}/${placeText(range.from)}/${into}`.slice(0, PRODUCER_ID_LENGTH_MAX);
@@ -280,7 +280,7 @@ async function replayPartition(range: Range, run: Run): Promise<void> {
     const hooks = { signal, onTrouble: readWatch.onTrouble };
     const eventOf = await eventReader(run.client, range, run.target.name, hooks);
     for await (const record of readRange(run.client, range, hooks)) {
-      readWatch.stop(); // It answers: an outage, if there was one, is over.
+      readWatch.stop(); // The node answers, so an outage is over.
       counts.read += 1;
       progress.update(counts.read, counts.read);
       const event = eventOf(record);
@@ -300,7 +300,7 @@ interface Sender {
   send(event: Event, record: RangeRecord): Promise<void>;
 }
 
-/** A producer for each source partition: positions ascend within one, and say nothing across them. */
+/** Opens a producer for each source partition, as positions ascend within one partition only. */
 async function openSender(range: Range, run: Run): Promise<Sender> {
   const { target, counts, rejections, signal, watch } = run;
   const producer = run.client.producer(
@@ -334,7 +334,7 @@ async function openSender(range: Range, run: Run): Promise<Sender> {
   return { producer, send };
 }
 
-/** Where an event goes must not depend on chance: a second run must find it there. */
+/** Chooses an event's partition without chance, so that a second run chooses the same. */
 function router(target: StreamStanding, sourcePartition: number): (event: Event) => number {
   const count = target.partitions.length;
   const pointer = target.key === undefined ? undefined : parsePointer(target.key);

@@ -1,4 +1,4 @@
-/** `headrace streams`: what streams a node has, and how much is in them. */
+/** `headrace streams`: lists the streams of a node with their sizes. */
 import type { Command } from "commander";
 import { addNodeOptions, type NodeOptions, nodeClient, type StreamStanding } from "../console/node_client.ts";
 import { type Column, print, printJson, sizeText, table } from "../console/output.ts";

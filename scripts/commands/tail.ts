@@ -1,4 +1,4 @@
-/** `headrace tail`: records of a stream as they come, one line of JSON each, which `produce` reads back as the same event. */
+/** `headrace tail`: prints records as they come, each as one line of JSON, which `produce` reads as the same event. */
 import type { Command } from "commander";
 import type { ConsumedItem, ConsumedRecord, Event } from "../../protocols/mod.ts";
 import { decodeSlice } from "../../protocols/values/event_codec.ts";
@@ -92,7 +92,7 @@ function chosenPartitions(wanted: readonly string[] | undefined, { name, partiti
   });
 }
 
-/** One past the last record of each partition now; those that hold none are left out. */
+/** The current end offset of each partition that holds records. */
 async function endsOf(client: NodeClient, stream: string, partitions: readonly number[], channel: string) {
   const ends = new Map<number, number>();
   for (const partition of partitions) {
@@ -105,7 +105,7 @@ async function endsOf(client: NodeClient, stream: string, partitions: readonly n
 const isBefore = (record: ConsumedRecord, end: number | undefined): boolean =>
   end === undefined || record.position.offset < end;
 
-/** Takes a partition that has been read to its end off the list; true when that was the last. */
+/** Removes a partition from the list once it was read to its end. True if it was the last one. */
 function isAtEnd(item: ConsumedItem, ends: Map<number, number>): boolean {
   const end = ends.get(item.partition);
   if (end === undefined) return ends.size === 0;
@@ -150,13 +150,13 @@ function described(item: ConsumedItem, record: ConsumedRecord, isWhole: boolean,
   };
 }
 
-/** A dead letter with its original event as it was, where it still can be read. */
+/** A dead letter with its original event, if that can be read. */
 export function readable(letter: Event): Event {
   if (!(letter.original instanceof Uint8Array)) return letter;
   const { original, ...rest } = letter;
   try {
     return { ...rest, event: decodeSlice(original as Uint8Array) };
   } catch {
-    return letter; // Malformed: that is why it was set aside.
+    return letter; // The bytes are malformed, and were set aside for that.
   }
 }

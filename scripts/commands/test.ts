@@ -1,4 +1,4 @@
-/** `headrace test`: runs a configuration's pipelines on given events and compares what comes out. */
+/** `headrace test`: runs a configuration's pipelines on given events, and compares their outputs. */
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
 import { checkFile, DEFAULT_CONFIGURATION, readText } from "../console/check_file.ts";

@@ -10,14 +10,14 @@ import { type ConfigurationOptions, effectiveConfiguration } from "../console/ef
 import { EXIT } from "../console/exit_codes.ts";
 import { outliveOutput, print, printAside, printJson } from "../console/output.ts";
 
-/** What was taken is drained within this time; what is left is said, and the exit code is 75 (EX_TEMPFAIL). */
+/** Time for draining, in ms. After it the work left is listed, and the exit code is 75 (EX_TEMPFAIL). */
 const STOP_WITHIN_MS = 9_000;
-/** A node that is told to stop while it starts may start to its end within this time, to be stopped in order. */
+/** Time for a start to end after a signal to stop, in ms, so that the node can be stopped in order. */
 const START_WITHIN_MS = 2_000;
-/** A second signal forces the end only after this: a terminal sends Ctrl-C to npm and to the node at once. */
+/** A second signal forces the end only after this time, in ms, as a terminal sends Ctrl-C to npm and to the node at once. */
 const FORCE_AFTER_MS = 1_000;
 
-/** How a person runs the command from here: in a checkout there is nothing for npx to find. */
+/** The words that run the command from here: npx finds no program in a checkout. */
 const COMMAND = import.meta.url.endsWith(".ts") ? "npm run -s headrace --" : "npx headrace";
 
 interface UpOptions extends ConfigurationOptions {
@@ -85,12 +85,12 @@ async function announce(node: RunningNode, configuration: Configuration, options
   ]);
 }
 
-/** A terminal that closes sends the same signal: there it ends the node, as it always did. */
+/** SIGHUP reloads a node, except in a terminal: a terminal that closes sends SIGHUP, which ends the node. */
 function reloadOnHangUp(node: RunningNode): void {
   if (process.stdin.isTTY !== true) process.on("SIGHUP", () => void node.reload("SIGHUP"));
 }
 
-/** A signal that comes while the node starts ends it too, and as cleanly. */
+/** Stops the node on a signal, also cleanly while it starts. */
 function stopOnSignals(starting: Promise<RunningNode>, log: NodeLog): (why: string) => void {
   let stoppingSinceMs: number | undefined;
   const stop = (signal: string) => {
@@ -100,7 +100,7 @@ function stopOnSignals(starting: Promise<RunningNode>, log: NodeLog): (why: stri
     }
     stoppingSinceMs = Date.now();
     log("info", "stopping", { signal });
-    // A node that has not started has taken nothing: what it waits for, its store perhaps, may never come.
+    // A node that has not started holds no events, and may wait for its store for ever.
     const given = setTimeout(() => process.exit(0), START_WITHIN_MS);
     const stopping = starting.then((node) => {
       clearTimeout(given);
@@ -111,7 +111,7 @@ function stopOnSignals(starting: Promise<RunningNode>, log: NodeLog): (why: stri
         if (left.length > 0) printAside(["headrace: stopped with work left:", ...left.map((one) => `  ${one}`)]);
         process.exit(left.length === 0 ? 0 : EXIT.leftUndone);
       },
-      () => undefined, // the start failed, and says why itself
+      () => undefined, // the failed start reports its own reason
     );
   };
   process.on("SIGTERM", stop);

@@ -1,8 +1,8 @@
-/** Reads what is typed: counts, durations, and places in a stream. Throws `UsageError` with what would do. */
+/** Parses arguments: counts, durations, and places in a stream. Throws `UsageError`, which names the valid forms. */
 import type { SubscribeFrom } from "../../protocols/wire/frames.ts";
 import { UsageError } from "./exit_codes.ts";
 
-/** A mistyped address as it may be shown: without the user and password that may stand in it. */
+/** An address without its user and password, so that it may be shown. */
 export const withoutUser = (text: string): string => text.replace(/^((?:[a-z][a-z0-9+.-]*:)?\/{0,2})[^/?#]*@/i, "$1…@");
 
 const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
@@ -21,7 +21,7 @@ export function portNumber(what: string, text: string): number {
   throw new UsageError(`Cannot use ${what} as it must be a port from 0 to ${PORT_MAX}: current value is ${text}`);
 }
 
-/** `250ms`, `10s`, `5m`, `2h`, `7d`. */
+/** A duration in ms, from `250ms`, `10s`, `5m`, `2h` or `7d`. */
 export function duration(what: string, text: string): number {
   const found = durationMs(text);
   if (found !== undefined) return found;
@@ -33,7 +33,7 @@ function durationMs(text: string): number | undefined {
   return found === null ? undefined : Number(found[1]) * (UNITS_MS[found[2] ?? ""] ?? 0);
 }
 
-/** A place in a stream: an end, an offset, or a time of append. */
+/** A place in a stream: its beginning or end, an offset, or a time of append. */
 export type Place = "earliest" | "latest" | { readonly offset: number } | { readonly timeMs: number };
 
 /** `earliest`, `latest`, an offset, a time (`2026-11-23T10:00:00Z`), or how long ago (`10m`). */

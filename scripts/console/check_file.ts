@@ -1,4 +1,4 @@
-/** Everything that can be known of a configuration without starting anything: what `lint`, `test` and `doctor` ask. */
+/** Checks a configuration as far as possible without starting anything, for `lint`, `test` and `doctor`. */
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { createSchemaCompiler, KNOWN_KEYWORDS, warningsOf } from "../../actors/ingest/schema/schema_validator.ts";
@@ -51,7 +51,7 @@ export async function checkFile(file: string): Promise<CheckedFile> {
   return { kind: "sound", configuration, warnings };
 }
 
-/** Of the data folder as a node would find it that is started from the file's folder. */
+/** Warnings for exposed secrets and the data folder, as for a node that is started in the file's folder. */
 async function exposureWarnings(configuration: Configuration, lineAt: LineAt): Promise<Problem[]> {
   const { node, folder } = configuration;
   const placed = { ...configuration, node: { ...node, data: resolve(folder, node.data) } };
@@ -72,7 +72,7 @@ async function schemaProblems(configuration: Configuration, lineAt: LineAt): Pro
   });
 }
 
-/** Parts of schemas that judge no event although they may be meant to. */
+/** Warnings for parts of schemas that judge no event, although their author may expect it. */
 function schemaWarnings(configuration: Configuration, lineAt: LineAt): Problem[] {
   return Object.entries(configuration.streams).flatMap(([name, { schema }]) =>
     (schema === undefined ? [] : warningsOf(schema)).map(({ path, reason, unknownKeyword }): Problem => {
@@ -87,7 +87,7 @@ function schemaWarnings(configuration: Configuration, lineAt: LineAt): Problem[]
   );
 }
 
-/** Options of sources that are allowed and hardly meant. */
+/** Warnings for options of sources that are allowed but probably a mistake. */
 function sourceWarnings(configuration: Configuration, lineAt: LineAt): Problem[] {
   return Object.entries(configuration.sources).flatMap(([name, { type, options }]) =>
     (SOURCES.get(type)?.warningsOf?.(options as never) ?? []).map(({ key, reason }): Problem => {
@@ -111,7 +111,7 @@ async function stepProblems(configuration: Configuration, lineAt: LineAt): Promi
   return problems;
 }
 
-/** Of the options alone: the folders and disks of this machine may not be those that it will run on. */
+/** Problems of the sinks' options alone, as the node may run on a machine with other folders and disks. */
 async function sinkProblems(configuration: Configuration, lineAt: LineAt): Promise<Problem[]> {
   const problems: Problem[] = [];
   for (const name of Object.keys(configuration.sinks)) {

@@ -1,4 +1,4 @@
-/** The configuration that a command acts on: the file, then the environment, then the flags; the later wins. */
+/** The configuration of a command. Flags win over the environment, and the environment wins over the file. */
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
@@ -69,11 +69,11 @@ async function read(file: string): Promise<string> {
   }
 }
 
-/** The configuration with its log in this Redis, shared by the nodes of a cluster: checked as if it had said so itself. */
+/** Puts the Redis of a cluster into the text of a configuration, before it is checked. */
 async function inCluster(text: string, url: string): Promise<string> {
   const { isMap, parseDocument } = await loadDriver("yaml");
   const document = parseDocument(text);
-  if (document.errors.length > 0) return text; // The check tells what is wrong, and where.
+  if (document.errors.length > 0) return text; // The check reports the errors with their lines.
   if (!isMap(document.get("log"))) document.set("log", document.createNode({}));
   document.setIn(["log", "type"], "redis");
   for (const elsewhere of ["urls", "sentinel"]) document.deleteIn(["log", elsewhere]);

@@ -1,6 +1,6 @@
 /**
- * What the command's exit codes mean (after sysexits.h, so that scripts can tell a bad argument from a node that is
- * away), and which one an error ends with. The table in docs/operations.md is held equal to this one by a test.
+ * The exit codes of the command, and the code of each error. They follow sysexits.h, so that scripts can tell a bad argument from a node
+ * that is out of reach. A test compares them with the table in docs/operations.md.
  */
 import { HeadraceError } from "../../protocols/errors.ts";
 
@@ -34,7 +34,7 @@ export const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
   interrupted: "Ended by Ctrl-C.",
 };
 
-/** The command line asks for what can not be done. */
+/** The command line asks for something impossible. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
 }
@@ -44,7 +44,7 @@ export class FileError extends Error {
   override readonly name = "FileError";
 }
 
-/** What is read is not what it should be. */
+/** Data that was read is not valid. */
 export class DataError extends Error {
   override readonly name = "DataError";
 }
@@ -69,13 +69,13 @@ export function exitCodeOf(error: unknown): number {
   }
 }
 
-/** What a person is told, as lines: a stack only for a bug of ours. */
+/** The lines that explain an error to a person. Only a bug of Headrace gets a stack. */
 export function explain(error: unknown): readonly string[] {
   if (error instanceof UsageError || error instanceof FileError || error instanceof DataError) {
     return [`headrace: ${error.message}`];
   }
   if (error instanceof HeadraceError && error.name !== "InvariantError") {
-    // The problems of a configuration have a line each; what a node says is one line, whatever it holds.
+    // The problems of a configuration have a line each. The message of a node is one line, whatever it holds.
     const message = error.name === "ConfigurationError" ? error.message.split("\n") : [error.message];
     const advice = error.code === "STORE_LOST" ? ["headrace: see headrace recover --help"] : [];
     return [`headrace: ${error.code}: ${message[0]}`, ...message.slice(1), ...advice];
@@ -84,7 +84,7 @@ export function explain(error: unknown): readonly string[] {
   return ["headrace: this is a bug of Headrace, please report it", ...detail.split("\n")];
 }
 
-/** A failed call of the file system as something that a person can act on. */
+/** Turns a failed call of the file system into an error with the action and the path. */
 export const fileError = (action: string, path: string, error: unknown): FileError =>
   new FileError(`Cannot ${action} ${path}: ${error instanceof Error ? error.message : String(error)}`, {
     cause: error,

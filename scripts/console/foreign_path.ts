@@ -1,6 +1,6 @@
 /**
- * The one way for file names that come from elsewhere, such as a backup's manifest or a node: a name is a plain file in the
- * given folder or below. It leads nowhere else, neither by its spelling nor by a link.
+ * Opens files whose names come from elsewhere, such as a backup's manifest or a node. A name must be a plain file in the given folder or
+ * below, and can not lead out of it, neither by its spelling nor by a link.
  */
 import { constants, type FileHandle, open, realpath } from "node:fs/promises";
 import { dirname, join, sep } from "node:path";

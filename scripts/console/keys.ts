@@ -1,4 +1,4 @@
-/** Single keys on a terminal, each with what it does; nothing where there is none. */
+/** Handles single keys on a terminal, each with its action. Does nothing without a terminal. */
 
 export function watchKeys(actions: Readonly<Record<string, () => void>>): { stop(): void } {
   const { stdin } = process;

@@ -1,6 +1,6 @@
 /**
- * A command's way to a node: its public HTTP reads and its WebSocket, with the address and the token that the command
- * line or the environment gives. The token is read from a file or a variable, never from an argument, which others see.
+ * A command's client of a node: public HTTP reads and WebSocket, with the address and the token from the command line or the environment.
+ * The token is read from a file or a variable, never from an argument, which other users could see.
  */
 import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
@@ -30,7 +30,7 @@ export interface NodeOptions {
   readonly tokenFile?: string;
 }
 
-/** What `GET /v1/streams` says of a partition. */
+/** A partition in the answer of `GET /v1/streams`. */
 export interface PartitionStanding {
   readonly partition: number;
   readonly state: string;
@@ -46,7 +46,7 @@ export interface StreamStanding extends Omit<StreamDescription, "partitions"> {
   readonly partitions: readonly PartitionStanding[];
 }
 
-/** What `GET .../records` says of a record. */
+/** A record in the answer of `GET .../records`. */
 export interface ReadRecord {
   readonly position: { readonly epoch: number; readonly offset: number };
   readonly event: Readonly<Record<string, unknown>>;
@@ -71,12 +71,12 @@ export interface NodeClient {
   remove<Answer>(path: string): Promise<Answer>;
   stream(name: string): Promise<StreamStanding>;
   page(stream: string, partition: number, query: Readonly<Record<string, string | number>>): Promise<ReadPage>;
-  /** `onTrouble` hears of each time that the node is not reached or lost, and of a refusal that ended the producer. */
+  /** `onTrouble` is called each time that the node is out of reach or lost, and for a refusal that ended the producer. */
   producer(
     options: Omit<ProducerOptions, "connect" | "addresses" | "onState">,
     onTrouble?: (error: Error) => void,
   ): Producer;
-  /** `onTrouble` hears of each time that the node is not reached, lost or silent; subscriptions tell a refusal. */
+  /** `onTrouble` is called each time that the node is out of reach, lost or silent. Subscriptions report a refusal. */
   consumer(onTrouble?: (error: Error) => void): Consumer;
 }
 
@@ -164,7 +164,7 @@ async function ask<Answer>(
   }
   if (response.ok) return answer as Answer;
   const { code = "CONNECTION_LOST", message = text } = answer as { readonly code?: string; readonly message?: string };
-  // Of HTTP alone: what the command was given to look for is not there.
+  // NOT_FOUND comes over HTTP only, if the object of the command does not exist.
   if (code === "NOT_FOUND") throw new UsageError(message);
   throw errorFromCode(code, message);
 }
@@ -179,7 +179,7 @@ function unreachable(address: string, error: unknown): UnavailableError {
   );
 }
 
-/** The producer tries again by itself, unless it is refused for good. Silence is no trouble yet: the node may only be slow. */
+/** The producer tries again by itself, unless it is refused for good. Silence is not reported, as the node may be slow. */
 const tellProducerState =
   (onTrouble: (error: Error) => void = () => undefined) =>
   ({ state, lastError }: ConnectionState): void => {
@@ -189,7 +189,7 @@ const tellProducerState =
     if (state === "waiting" || (state === "closed" && isRefused)) onTrouble(lastError);
   };
 
-/** What ends a consumer ends its subscriptions with the same error: only trouble that may pass is told here. */
+/** An error that ends the consumer also ends its subscriptions. So only trouble that may pass is reported here. */
 const tellConsumerState =
   (onTrouble: (error: Error) => void = () => undefined) =>
   ({ state, lastError }: ConnectionState): void => {

@@ -1,6 +1,6 @@
 /**
- * The one way out to a terminal: results to stdout, one line each, at the pace of whoever reads; remarks to stderr. Names,
- * reasons and events come from producers and nodes: a line stays one line, and nothing in it steers the terminal.
+ * Writes all output: results to stdout, one line each, at the reader's pace; remarks to stderr. Names, reasons and events come from
+ * producers and nodes, so each line is escaped: it stays one line, and can not steer the terminal.
  */
 import { once } from "node:events";
 import { exactJson } from "../../protocols/values/exact_json.ts";
@@ -8,27 +8,27 @@ import { visibleText } from "../../protocols/values/visible_text.ts";
 import { EXIT, explain } from "./exit_codes.ts";
 
 let isReaderGone = false;
-/** Set for commands that work on though stdout can not be written. */
+/** Whether the command goes on though stdout can not be written. */
 let isOutlived = false;
 
 const isBrokenPipe = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === "EPIPE";
 
-/** Prints a line, or several, and waits where the reader is slower. Does nothing once the reader is gone. */
+/** Prints one or more lines, and waits for a slow reader. Does nothing once the reader is gone. */
 export async function print(text: string | readonly string[]): Promise<void> {
   if (isReaderGone || process.stdout.write(linesOf(text))) return;
-  await once(process.stdout, "drain").catch(() => undefined); // `outliveReader` has judged it
+  await once(process.stdout, "drain").catch(() => undefined); // `outliveReader` handles the error
 }
 
 export const printJson = (value: unknown): Promise<void> => print(exactJson(value));
 
-/** Prints to stderr what is no remark of the command itself. */
+/** Prints lines to stderr, without the prefix of a remark. */
 export function printAside(text: string | readonly string[]): void {
   process.stderr.write(linesOf(text));
 }
 
 export const remark = (line: string): void => printAside(`headrace: ${line}`);
 
-/** Says on stderr what went wrong. */
+/** Explains an error on stderr. */
 export const complain = (error: unknown): void => printAside(explain(error));
 
 /** For a library that prints lines of its own, with their line breaks. */
@@ -38,8 +38,8 @@ const linesOf = (text: string | readonly string[]): string =>
   (typeof text === "string" ? [text] : text).map((line) => `${visibleText(line)}\n`).join("");
 
 /**
- * A reader that goes away changes no work and no verdict: the command goes on without it, and ends with its own exit code.
- * A stdout that takes nothing more, such as a file on a full disk, ends the command: a script would take half of it for all.
+ * A reader that goes away changes neither the work nor the exit code: the command goes on without it. A stdout that takes no more bytes,
+ * such as a file on a full disk, ends the command, as a script would mistake half of the output for all.
  */
 export function outliveReader(): void {
   process.stdout.on("error", (error) => {
@@ -49,15 +49,15 @@ export function outliveReader(): void {
       process.exit(EXIT.output);
     }
   });
-  process.stderr.on("error", () => undefined); // there is nobody left to tell
+  process.stderr.on("error", () => undefined); // stderr itself is gone
 }
 
-/** For a node: what it prints is an aside of its work, which goes on whether it can be written or not. */
+/** For a node, whose work goes on even if its output can not be written. */
 export function outliveOutput(): void {
   isOutlived = true;
 }
 
-/** For a command that does nothing but print: `headrace tail ... | head -1` has enough then, which is an end, not a failure. */
+/** For a command that only prints: when the reader of `headrace tail ... | head -1` goes away, the command ends with 0. */
 export function endWithReader(): void {
   process.stdout.on("error", (error) => {
     if (isBrokenPipe(error)) process.exit(EXIT.ok);
@@ -77,7 +77,7 @@ export interface Column<Row> {
   readonly cell: (row: Row) => string | number | undefined;
 }
 
-/** Rows as aligned lines; numbers to the right. */
+/** Formats rows as aligned lines, with numbers to the right. */
 export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): readonly string[] {
   const cells = [
     columns.map((column) => column.title),

@@ -1,6 +1,6 @@
 /**
- * How far long work has come, on stderr: a bar with rate and time left on a terminal, a plain line now and then
- * elsewhere, nothing where a machine reads.
+ * Shows the progress of long work on stderr: on a terminal a bar with rate and time left, elsewhere a plain line now and then, and for a
+ * machine nothing.
  */
 import { loadDriver } from "../../deps.ts";
 import { printAside } from "./output.ts";
@@ -8,16 +8,16 @@ import { printAside } from "./output.ts";
 const PLAIN_EVERY_MS = 5_000;
 
 export interface Progress {
-  /** @param done of `total`, in the total's own unit; `count` what the rate is of */
+  /** @param done progress towards `total`, in its unit; `count` the number that the rate is computed of */
   update(done: number, count: number): void;
   stop(): void;
 }
 
 export interface ProgressOptions {
   readonly label: string;
-  /** Undefined where nobody knows. */
+  /** Undefined if unknown. */
   readonly total: number | undefined;
-  /** What is counted, in the plural. */
+  /** The name of the counted things, in the plural. */
   readonly unit: string;
   readonly isSilent: boolean;
 }

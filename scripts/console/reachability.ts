@@ -1,9 +1,9 @@
-/** Watches whether a node can be reached: says so once for each outage, and gives up after a while, or where it is refused. */
+/** Watches whether a node can be reached. Reports each outage once, and gives up after a given time, or at a refusal. */
 import { ConfigurationError, type HeadraceError, RejectedError, UnavailableError } from "../../protocols/errors.ts";
 import { remark } from "./output.ts";
 
 export interface Reachability {
-  /** Resolves at the first welcome. */
+  /** Resolves once the node has first answered. */
   readonly whenReached: Promise<void>;
   readonly onWelcome: () => void;
   readonly onTrouble: (error: Error) => void;

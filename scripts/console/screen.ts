@@ -1,9 +1,9 @@
-/** Lines that are drawn over themselves on a terminal. Nothing in them steers it but what is written here. */
+/** Redraws lines in place on a terminal. Their texts are escaped, so that they can not steer the terminal. */
 import { visibleText } from "../../protocols/values/visible_text.ts";
 
 export interface Screen {
   draw(lines: readonly string[]): void;
-  /** Leaves what was drawn last. */
+  /** Ends the drawing, and leaves the last lines on the screen. */
   close(): void;
 }
 
@@ -21,7 +21,7 @@ export function openScreen(terminal: Terminal = process.stdout): Screen {
   terminal.write(HIDE_CURSOR);
   return {
     draw(lines) {
-      // A line that wraps, or one below the edge, could not be drawn over.
+      // A line that wraps, or lies below the edge, could not be redrawn.
       const width = Math.max(1, terminal.columns ?? 80);
       const height = Math.max(2, terminal.rows ?? 24) - 1;
       const fitting = lines.slice(0, height).map((line) => visibleText(line).slice(0, width));

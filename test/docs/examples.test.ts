@@ -1,4 +1,4 @@
-/** What the pages show works: code type-checks and runs, configurations pass `lint`, command lines are understood. */
+/** Checks the examples of the pages: code type-checks and runs, configurations pass `lint`, and command lines are parsed. */
 import { execFile } from "node:child_process";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -24,14 +24,14 @@ const isPipelineTests = ({ text }: Block): boolean => /^tests:/m.test(text);
 
 let folder: string;
 test.before(async () => {
-  // Within the checkout, so that an example finds packages as a user's program does.
+  // Within the checkout, so that an example finds packages like a user's program.
   const cache = join(ROOT, "node_modules", ".cache");
   await mkdir(cache, { recursive: true });
   folder = await mkdtemp(join(cache, "headrace-examples-"));
 });
 test.after(() => rm(folder, { recursive: true, force: true }));
 
-test("every block says what it is in, or why it is not held to work", () => {
+test("every block names its language, or why it is no working example", () => {
   const languages = new Set(blocks.map(({ language }) => language));
   // A language beyond these needs a test of its own here.
   for (const language of languages) assert.ok(["", "ts", "sh", "yaml"].includes(language), language);
@@ -66,7 +66,7 @@ test("TypeScript in the pages type-checks against the sources", async () => {
   );
 });
 
-test("TypeScript in the pages runs against a node, and does what it says", async () => {
+test("TypeScript in the pages runs against a node, with the stated result", async () => {
   const node = await runningNode("log: { type: memory }\nstreams: { events: { partitions: 1, durability: memory } }\n");
   for (const [index, { at, text }] of examples("ts").entries()) {
     assert.ok(text.includes("ws://127.0.0.1:7070"), at);
@@ -133,7 +133,7 @@ sinks: { out: { type: stdout } }
   }
 });
 
-/** The command line itself, told to do nothing: only what it makes of its words is asked. */
+/** The program's own parser of command lines, whose actions do nothing. */
 async function parser(): Promise<Command> {
   const program = new Command("headrace");
   const commands = new URL("../../scripts/commands/", import.meta.url);
@@ -161,7 +161,7 @@ async function refusalOf(words: readonly string[]): Promise<string | undefined> 
   }
 }
 
-test("command lines in the pages are understood", async () => {
+test("command lines in the pages are parsed", async () => {
   const found = [...pages].flatMap(([page, text]) => commandsOf(page, text));
   assert.ok(found.length > 30);
   const known = new Set((await parser()).commands.map((command) => command.name()));
@@ -174,7 +174,7 @@ test("command lines in the pages are understood", async () => {
   assert.ok(await refusalOf(["tail", "orders", "--form", "10m"]));
 });
 
-test("shell lines in the pages name scripts that there are, and command lines that are understood", async () => {
+test("shell lines in the pages name existing scripts and valid command lines", async () => {
   const { scripts } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8")) as {
     scripts: Record<string, string>;
   };

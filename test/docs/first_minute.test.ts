@@ -1,4 +1,4 @@
-/** The first minute of README.md, line by line as it stands there, on a free port and a fresh folder. */
+/** Runs the first minute of README.md line by line, on a free port and in a fresh folder. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -40,7 +40,7 @@ async function firstLine(child: ChildProcess, pattern: RegExp): Promise<RegExpEx
   throw new Error(`it ended without ${pattern}:\n${output.join("\n")}`);
 }
 
-/** As Ctrl-C does: to everything that the line started. */
+/** Sends the signal of Ctrl-C to everything that the line started. */
 async function interrupt(child: ChildProcess): Promise<void> {
   if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
   const ended = once(child, "close");

@@ -1,4 +1,4 @@
-/** docs/protocol.md against the tables in code: each limit, interval, cost, close code and minor version of the page. */
+/** Compares docs/protocol.md with the code: each limit, interval, cost, close code and minor version. */
 import { readFileSync } from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";

@@ -45,7 +45,7 @@ test("docs/operations.md has the exit codes of the program", async () => {
   assert.equal(rows, expected);
 });
 
-test("a word that is no command is told with the nearest one", async () => {
+test("an unknown command is refused with the nearest known one", async () => {
   const ended = await headrace(["lnt"]);
   assert.is(ended.code, 64);
   assert.match(ended.stderr, /unknown command 'lnt'[\s\S]*Did you mean lint\?/);

@@ -1,4 +1,4 @@
-/** A disk that is full under stdout or stderr ends no node, and is no success of a command that prints a result. */
+/** A full disk under stdout or stderr ends no node, and fails a command that prints a result. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, existsSync, openSync } from "node:fs";
@@ -12,7 +12,7 @@ import { headraceArguments } from "../support/processes/headrace_program.ts";
 import { eventually } from "../support/processes/running_node.ts";
 import { freePort } from "../support/redis/redis_server.ts";
 
-/** Takes nothing, as a full disk does. */
+/** A file that takes no bytes, like one on a full disk. */
 const FULL = "/dev/full";
 
 const PRINTING = `
@@ -84,7 +84,7 @@ for (const full of [["stdout"], ["stderr"], ["stdout", "stderr"]] as const) {
 }
 
 for (const args of [["lint", "headrace.yaml"], ["--help"], ["lint", "--help"]]) {
-  test(`${args.join(" ")} fails, and says so, when what it prints finds no room`, async () => {
+  test(`${args.join(" ")} fails, and reports it, when the disk has no room for its output`, async () => {
     if (!existsSync(FULL)) return;
     const { code, said } = await start(args, ["stdout"]).ended;
     assert.is(code, 74);
@@ -92,7 +92,7 @@ for (const args of [["lint", "headrace.yaml"], ["--help"], ["lint", "--help"]]) 
   });
 }
 
-test("a remark that finds no room changes no verdict", async () => {
+test("a remark without room changes no exit code", async () => {
   if (!existsSync(FULL)) return;
   assert.is((await start(["lint", "none.yaml"], ["stderr"]).ended).code, 66);
 });

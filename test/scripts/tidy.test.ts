@@ -131,7 +131,7 @@ test("a rule that no test cites, one that is defined twice, and a rule of the sy
   ]);
   const twice = MACHINE.replace("D2", "D1");
   assert.equal(citationFaults({ "actors/sinks/sink_machine.ts": twice, ...TESTED }), [
-    "test/actors/sinks/a.test.ts:1", // D2
+    "test/actors/sinks/a.test.ts:1", // it cites the rule that has lost its number
     "actors/sinks/sink_machine.ts:4",
   ]);
   const cites = { "actors/a.ts": "/** E7, E8 */\n" };

@@ -4,8 +4,8 @@
  *       So the beginning of a text decides, and what is appended later changes nothing.
  *   L2. A quote counts only at the beginning of a field. Between quotes a line break belongs to the record.
  *   L3. A record with a fault in its quotes costs only its first line; scanning goes on at the next line. Faults are a quote within
- *       a field, text after a closing quote, and a quote that is not closed within the longest record allowed.
- *   L4. A record that is too long has lost its beginning, so a fault in its quotes ends it at its current line.
+ *       a field, text after a closing quote, and a quote that is not closed within the longest record allowed. A record that
+ *       is too long by then has lost its beginning, and ends with its current line.
  */
 import type { Cut, Scanner } from "./record_cutter.ts";
 
@@ -195,7 +195,7 @@ export class LineScanner implements Scanner {
     return undefined;
   }
 
-  /** Whether the record has a first line whose bytes are all held (L4). */
+  /** Whether the record has a first line whose bytes are all held. */
   #canGoBack(shownBytes: number): boolean {
     return this.#firstNext >= 0 && shownBytes <= this.#recordBytesMax + this.#width;
   }

@@ -1,5 +1,5 @@
 /**
- * Floods a node with small frames until it is ended, and reads what it is sent without looking at it.
+ * Floods a node with small frames until it is ended, and drops the frames that it receives.
  *
  *   node --import tsx bench/support/clients/flood_client.ts <endpoint> <flood>
  */

@@ -1,11 +1,11 @@
 /**
- * A WebSocket client whose small frames leave together, for every load generator that speaks WebSocket through `ws`: else a
- * system call for each frame is what a benchmark measures.
+ * A WebSocket client whose small frames leave together, for every load generator that uses `ws`. Without it a benchmark would measure a
+ * system call for each frame.
  */
 import type { Socket } from "node:net";
 import WebSocket from "ws";
 
-/** A frame of this size is worth a write of its own, and the other side may begin with it. */
+/** A frame of this size is written at once, so that the other side can begin with it. */
 const LARGE_BYTES = 8_192;
 
 export class GatheredSocket extends WebSocket {

@@ -8,7 +8,7 @@ export interface LoadOptions {
   readonly partitions: number;
   readonly connections: number;
   readonly batchEvents: number;
-  /** Events under way in all. */
+  /** Most events under way, over all connections. */
   readonly inFlightEvents: number;
   readonly warmUpMs: number;
   readonly measureMs: number;

@@ -1,4 +1,4 @@
-/** The load of a benchmark of clusters: generators in processes of their own, and what their acks tell. */
+/** The load of a benchmark of clusters: generators in processes of their own, and figures from their acks. */
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import WebSocket from "ws";
@@ -12,9 +12,9 @@ import type { FromLoad, LoadSummary, ToLoad } from "./load_messages.ts";
 const PROGRAM = fileURLToPath(new URL("./load_process.ts", import.meta.url));
 const DRAINED_WITHIN_MS = 60_000;
 const LOOK_EVERY_MS = 50;
-/** Of the log, at the end. */
+/** Longest wait for a record while the log is read back, in ms. */
 const READ_STALLED_MS = 60_000;
-/** The client of the events that end what is read back. */
+/** The client number of the events that mark the end of the log. */
 const LAST = -1;
 
 /** One ack: when it came, and when the oldest and the newest of its events were due. */
@@ -32,9 +32,9 @@ export interface LoadOptions {
   readonly generators: number;
   readonly eventsTogether?: number;
   readonly lingerMs?: number;
-  /** Each generator stays with one address, the first with the first. */
+  /** Whether each generator stays with one address, the first with the first. */
   readonly forward?: boolean;
-  /** Told apart from other loads of the same run. */
+  /** Unlike the names of other loads in the same run. */
   readonly name?: string;
 }
 
@@ -59,7 +59,7 @@ export class Load {
     const made = Array.from({ length: generators }, () => startGenerator());
     await Promise.all(
       made.map((generator, client) => {
-        // Homes are spread over the nodes; one that stays has no other.
+        // First addresses are spread over the nodes. A generator that stays has only this one.
         const at = client % addresses.length;
         const own = [...addresses.slice(at), ...addresses.slice(0, at)].slice(0, forward ? 1 : undefined);
         const about = { partitions, eventsTogether, lingerMs, forward, client, stream: STREAM };
@@ -70,13 +70,13 @@ export class Load {
     return new Load(made);
   }
 
-  /** Of all generators together. */
+  /** Sets the rate of all generators together. */
   setRate(eventsPerSecond: number): void {
     const each = eventsPerSecond / this.#generators.length;
     for (const { child } of this.#generators) child.send({ type: "rate", eventsPerSecond: each } satisfies ToLoad);
   }
 
-  /** The acks since they were last taken, in order of their coming for each partition and client. */
+  /** The acks since the last call, in order of arrival for each partition and client. */
   async take(): Promise<readonly Ack[]> {
     const answers = await Promise.all(this.#generators.map((generator) => generator.ask({ type: "take" }, "acks")));
     this.ackedEvents = answers.reduce((sum, { ackedEvents }) => sum + ackedEvents, 0);
@@ -93,7 +93,7 @@ export class Load {
     );
   }
 
-  /** Waits until nothing is under way any more; what is acknowledged meanwhile is not kept. */
+  /** Waits until no event is under way. Acks meanwhile are not kept. */
   async drained(): Promise<void> {
     for (const endMs = monotonicMs() + DRAINED_WITHIN_MS; monotonicMs() < endMs; await delay(LOOK_EVERY_MS)) {
       await this.take();
@@ -102,7 +102,7 @@ export class Load {
     throw new Error(`${this.pendingEvents} events are not acknowledged after ${DRAINED_WITHIN_MS} ms without load`);
   }
 
-  /** Waits for what is under way, and ends the generators. */
+  /** Waits for the events under way, and ends the generators. */
   async close(): Promise<readonly LoadSummary[]> {
     const closed = await Promise.all(this.#generators.map((generator) => generator.ask({ type: "close" }, "closed")));
     for (const { child } of this.#generators) child.disconnect();
@@ -136,7 +136,7 @@ function startGenerator(): Generator {
   };
 }
 
-/** What must not be in a summary: anything but events that were made and acknowledged. */
+/** The faults in summaries: everything but events that were made and acknowledged. */
 export function faultsOf(summaries: readonly LoadSummary[]): readonly string[] {
   return summaries.flatMap(({ sent, acked, inDoubt, rejected, lost, failure }, client) => {
     const total = (counts: readonly number[]) => counts.reduce((sum, count) => sum + count, 0);
@@ -151,8 +151,8 @@ export function faultsOf(summaries: readonly LoadSummary[]): readonly string[] {
 const connect = connectWebSocket({ subprotocol: SUBPROTOCOL_MSGPACK, webSocket: WebSocket as never });
 
 /**
- * Reads the whole log and holds it against what was acknowledged: every event of each producer once, in its order, in its
- * partition. Answers how many there were, and the first faults found.
+ * Reads the whole log and compares it with the acknowledged events: every event of each producer once, in order, in its partition.
+ * Answers the number of events, and the first faults.
  */
 export async function readBack(
   addresses: readonly string[],
@@ -212,7 +212,7 @@ export async function readBack(
 
 // What acks tell ------------------------------------------------------------------------------------------------------
 
-/** Of each partition and client. */
+/** The acks grouped by partition and client. */
 export function byChain(acks: readonly Ack[]): readonly (readonly Ack[])[] {
   const chains = new Map<string, Ack[]>();
   for (const ack of acks) {
@@ -224,7 +224,7 @@ export function byChain(acks: readonly Ack[]): readonly (readonly Ack[])[] {
   return [...chains.values()];
 }
 
-/** When the first event that was due after `sinceMs` was acknowledged; undefined where none was. */
+/** When the first event that was due after `sinceMs` was acknowledged; undefined if none was. */
 export const firstAckAfter = (acks: readonly Ack[], sinceMs: number): number | undefined => {
   const found = acks.filter(({ newestMs }) => newestMs > sinceMs).map(({ atMs }) => atMs);
   return found.length === 0 ? undefined : Math.min(...found);

@@ -1,39 +1,39 @@
-/** What a benchmark and its load generators say to each other. */
+/** The messages between a benchmark and its load generators. */
 
 export interface LoadSettings {
   readonly addresses: readonly string[];
-  /** Tells the generators of a run apart: the events of each begin with it. */
+  /** Number of the generator in the run. Its events begin with this number. */
   readonly client: number;
   readonly producerId: string;
   readonly stream: string;
   readonly partitions: number;
-  /** Neighbouring events that go to one partition. */
+  /** How many consecutive events go to one partition. */
   readonly eventsTogether: number;
   readonly lingerMs: number;
-  /** Stays with its address: nodes pass on what others own. */
+  /** Whether the generator stays with its address, so that nodes pass its events on to the owners. */
   readonly forward: boolean;
 }
 
 export type ToLoad =
   | { readonly type: "start"; readonly settings: LoadSettings }
   | { readonly type: "rate"; readonly eventsPerSecond: number }
-  /** Asks for the acks since it was last asked. */
+  /** Asks for the acks since the last request. */
   | { readonly type: "take" }
   | { readonly type: "close" };
 
-/** Acks of one partition in order, three numbers each: when it came, and when its oldest and its newest event were due. */
+/** Acks of one partition in order, as three times each: of its arrival, and when its oldest and newest event were due. */
 export type AckTimes = readonly number[];
 
 export interface LoadSummary {
-  /** By partition; all acknowledged but for what is counted below. */
+  /** Sent events by partition. All were acknowledged, except those counted below. */
   readonly sent: readonly number[];
   readonly acked: readonly number[];
   readonly inDoubt: number;
   readonly rejected: number;
   readonly lost: number;
-  /** Events that were due and not made, as the buffer was full. */
+  /** How many due events were not made, as the buffer was full. */
   readonly heldBack: number;
-  /** Why the producer stopped, if it did. */
+  /** Why the producer stopped; undefined if it did not. */
   readonly failure: string | undefined;
 }
 

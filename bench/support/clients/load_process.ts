@@ -1,6 +1,6 @@
 /**
- * A load generator: one `Producer` in a process of its own, open loop. Events are due at their times whatever the cluster
- * does, and time is counted from when they were due. Told what to do over IPC (load_messages.ts), and ends with it.
+ * A load generator: one `Producer` in a process of its own, open loop. Events are due at their times whatever the cluster does, and
+ * latency is counted from these times. Commands come over IPC (load_messages.ts); the process ends with it.
  */
 import WebSocket from "ws";
 import { connectWebSocket, Producer } from "../../../protocols/mod.ts";
@@ -10,12 +10,12 @@ import { monotonicMs } from "../monotonic.ts";
 import type { FromLoad, LoadSettings, ToLoad } from "./load_messages.ts";
 
 const TICK_MS = 2;
-/** Some ten seconds of what one generator is asked for; beyond it events are counted as held back. */
+/** Most buffered events: about ten seconds of one generator's load. Further events are counted as held back. */
 const BUFFER_EVENTS_MAX = 500_000;
 const BUFFER_BYTES_MAX = 512 * 1_048_576;
 const CLOSE_WITHIN_MS = 60_000;
 
-/** Events of one partition that are not acknowledged: when they were due, and how many of them. */
+/** Unacknowledged events of one partition: when they were due, and how many. */
 interface Waiting {
   readonly dueMs: number[];
   readonly counts: number[];
@@ -85,7 +85,7 @@ class Generator {
     const due = Math.floor(this.#owed);
     this.#owed -= due;
     if (this.#producer.pendingEvents + due > BUFFER_EVENTS_MAX) this.#heldBack += due;
-    // The first of them was due when the tick before ended: all are charged from then on.
+    // All events of a tick count as due at its beginning, so that none is charged too little.
     else for (let count = 0; count < due; count += 1) this.#sendOne(sinceMs);
     this.#timer = setTimeout(() => this.#tick(), TICK_MS);
   }

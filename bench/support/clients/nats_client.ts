@@ -14,7 +14,7 @@ export interface NatsLoadOptions {
 }
 
 const open = (url: string): Promise<NatsConnection> => {
-  // nats-core's WebSocket transport takes the global class, which Node 20 has not.
+  // nats-core's WebSocket transport needs the global class, which Node 20 lacks.
   return url.startsWith("ws") ? wsconnect({ servers: url }) : connect({ servers: url });
 };
 

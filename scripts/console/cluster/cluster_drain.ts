@@ -1,4 +1,4 @@
-/** `headrace cluster drain`: tells the coordinator, and follows until the node owns nothing. */
+/** `headrace cluster drain`: asks the coordinator, and follows until the node owns no partition. */
 import { setTimeout as delay } from "node:timers/promises";
 import { type HeadraceError, UnavailableError } from "../../../protocols/errors.ts";
 import type { ClusterOverview } from "../../../supervisors/cluster/overview.ts";
@@ -18,11 +18,11 @@ export interface DrainOptions {
   readonly giveUpMs: number;
 }
 
-/** Partitions that it owns, by the partitions' own word. */
+/** How many partitions the node owns, by the partitions' owners. */
 const ownedBy = ({ partitions }: ClusterOverview, node: string): number =>
   partitions.filter(({ owner }) => owner === node).length;
 
-/** How a drain stands. A node that is not there any more owns nothing, and one that is ready again was called back. */
+/** The state of a drain. A node that has left owns nothing; for a node that is ready again the drain was called off. */
 export function judgeDrain(
   overview: ClusterOverview,
   node: string,
@@ -35,7 +35,7 @@ export function judgeDrain(
 
 export async function drain(client: NodeClient, node: string, options: DrainOptions): Promise<number> {
   const { isJson } = options;
-  // Listened for before the command is given: from then on an end is to be told for what it is.
+  // Signals are caught before the command is given, so that an interruption is reported correctly.
   const interrupted = interruption();
   const before = ownedBy(await readOverview(client), node);
   await client.post(`/v1/cluster/nodes/${encodeURIComponent(node)}/drain`, undefined);

@@ -1,4 +1,4 @@
-/** `headrace cluster status`: the cluster once, or as it changes. */
+/** `headrace cluster status`: shows the cluster once, or its changes. */
 import { setTimeout as delay } from "node:timers/promises";
 import { UnavailableError } from "../../../protocols/errors.ts";
 import type { ClusterOverview } from "../../../supervisors/cluster/overview.ts";
@@ -10,7 +10,7 @@ import { isTerminal, openScreen } from "../screen.ts";
 import { type ClusterSight, changesBetween, clusterLines, sightOf } from "./cluster_text.ts";
 
 const LOOK_EVERY_MS = 1_000;
-/** What is told may be so old before it is said that it is. */
+/** Age in ms from which an overview is shown as old. */
 const OLD_MS = 2_000;
 
 export const readOverview = (client: NodeClient): Promise<ClusterOverview> => client.get("/v1/cluster");
@@ -28,7 +28,7 @@ export function statusLines(overview: ClusterOverview): readonly string[] {
   return [...clusterLines(sightOf(overview), "zone"), ...(ageMs > OLD_MS ? [old] : [])];
 }
 
-/** Until Ctrl-C, which is its ordinary end; a node that is away is waited for. */
+/** Shows the cluster until Ctrl-C, its ordinary end. Waits for a node that is out of reach. */
 export async function watchStatus(
   client: NodeClient,
   { isJson, giveUpMs }: { readonly isJson: boolean; readonly giveUpMs: number },

@@ -1,13 +1,13 @@
-/** A cluster as lines of text: its nodes, what moves, and what changed since the last look. Pure. */
+/** Describes a cluster in lines of text: its nodes, its moves, and its changes since the last look. Pure. */
 import type { ClusterOverview, MoveOverview, PartitionOverview } from "../../../supervisors/cluster/overview.ts";
 import { type Column, table } from "../output.ts";
 
-/** What is told of a node. */
+/** One node's row in the table. */
 export interface NodeRow {
   readonly name: string;
   readonly state: string;
   readonly isCoordinator: boolean;
-  /** Undefined where nobody knows. */
+  /** Undefined if unknown. */
   readonly partitions: number | undefined;
   readonly recordsPerSecond: number | undefined;
   readonly address: string;
@@ -16,7 +16,7 @@ export interface NodeRow {
   readonly lagRecords?: number | undefined;
 }
 
-/** What is told of a cluster. */
+/** The description of a cluster. */
 export interface ClusterSight {
   readonly nodes: readonly NodeRow[];
   readonly partitions: readonly PartitionOverview[];
@@ -24,7 +24,7 @@ export interface ClusterSight {
   readonly coordinator: string | undefined;
 }
 
-/** Moves, or partitions, that are named; of more, only how many. */
+/** Most moves or partitions that are named; the others are counted. */
 const NAMED_MAX = 5;
 
 export const sightOf = (overview: ClusterOverview): ClusterSight => ({
@@ -51,7 +51,7 @@ const LAG: Column<NodeRow> = {
 const ZONE: Column<NodeRow> = { title: "zone", cell: ({ zone }) => zone };
 const ADDRESS: Column<NodeRow> = { title: "address", cell: ({ address }) => address || undefined };
 
-/** Nodes as a table, then what is not as it should be, then moves under way. */
+/** The nodes as a table, then partitions without an owner, then moves under way. */
 export function clusterLines(sight: ClusterSight, extra: "lag" | "zone"): readonly string[] {
   const { nodes, partitions, moves } = sight;
   const columns = [...COLUMNS, extra === "lag" ? LAG : ZONE, ADDRESS];
@@ -69,7 +69,7 @@ export function clusterLines(sight: ClusterSight, extra: "lag" | "zone"): readon
   ];
 }
 
-/** What a person would want to know, a line each: for logs, where nothing can be drawn over. */
+/** The changes since the last look, one line each, for outputs that can not be redrawn. */
 export function changesBetween(before: ClusterSight | undefined, after: ClusterSight): readonly string[] {
   if (before === undefined) return clusterLines(after, "lag").filter((line) => line !== "");
   const known = new Map(before.nodes.map((node) => [node.name, node]));
@@ -88,7 +88,7 @@ export function changesBetween(before: ClusterSight | undefined, after: ClusterS
   ];
 }
 
-/** Partitions that changed hands, by who had them and who has them. */
+/** Partitions that have a new owner, grouped by former and new owner. */
 function ownerChanges(before: readonly PartitionOverview[], after: readonly PartitionOverview[]): readonly string[] {
   const owners = new Map(before.map((one) => [nameOf(one), one.owner]));
   const groups = new Map<string, PartitionOverview[]>();

@@ -1,4 +1,4 @@
-/** The doctor's look at this machine: programs, the data folder, the disk, and the limits of a process. */
+/** The doctor's checks of this machine: programs, the data folder, the disk, and the limits of a process. */
 import { execFileSync } from "node:child_process";
 import { constants } from "node:fs";
 import { access, readFile, statfs } from "node:fs/promises";
@@ -12,14 +12,14 @@ export interface Check {
   readonly name: string;
   readonly verdict: "ok" | "warn" | "fail";
   readonly detail: string;
-  /** What to do about it. */
+  /** How to mend the problem. */
   readonly advice?: string;
 }
 
 const NODE_MAJOR_MIN = 20;
-/** Below this a busy node fills the disk within the hour. */
+/** Least free space: with less, a busy node fills the disk within the hour. */
 const FREE_BYTES_MIN = 1_073_741_824;
-/** One file for each connection, and some for segments and the store. */
+/** Open files for segments and the store, beside one for each connection. */
 const OPEN_FILES_MARGIN = 256;
 
 export async function checkMachine(configuration: Configuration | undefined): Promise<readonly Check[]> {
@@ -98,7 +98,7 @@ async function nearestExisting(path: string): Promise<string> {
   }
 }
 
-/** Linux tells a process its limits in a file; other systems are not asked. */
+/** Checks the limit of open files on Linux, where a file holds it. Other systems are not checked. */
 async function checkOpenFiles(connectionsMax: number): Promise<readonly Check[]> {
   if (process.platform !== "linux") return [];
   const limits = await readFile("/proc/self/limits", "utf8");

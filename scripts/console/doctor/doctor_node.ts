@@ -1,4 +1,4 @@
-/** The doctor's look at a node: does one answer at the address, is it ready, and is the configured port to be had. */
+/** The doctor's checks of a node: whether it answers at the address and is ready, and whether the configured port is free. */
 import { createServer } from "node:net";
 import { HeadraceError } from "../../../protocols/errors.ts";
 import type { Configuration } from "../../../supervisors/configuration/configuration_schema.ts";

@@ -1,4 +1,4 @@
-/** The doctor's look at the configured Redis: its version, and its settings against what the streams are promised. */
+/** The doctor's checks of the configured Redis: its version, and its settings against the streams' tiers. */
 import { masterOf } from "../../../actors/log/redis/redis_sentinel.ts";
 import { loadDriver } from "../../../deps.ts";
 import type { Configuration } from "../../../supervisors/configuration/configuration_schema.ts";
@@ -30,7 +30,7 @@ async function checkServer(configuration: Configuration, url: string): Promise<r
     url,
     socket: { connectTimeout: CONNECT_WITHIN_MS, reconnectStrategy: false },
   });
-  // What is wrong is told by connect(); the event would end the process unheard.
+  // connect() throws the error. Without this listener the event would end the process.
   client.on("error", () => undefined);
   try {
     await client.connect();

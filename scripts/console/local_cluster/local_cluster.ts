@@ -1,7 +1,6 @@
 /**
- * A whole cluster on this machine: a private Redis and nodes of one configuration, each a process of its own. Whoever
- * starts it owns it: nodes end with their starter, and only what was started here is ever signalled. A node that dies
- * stays gone until somebody starts it again.
+ * A whole cluster on this machine: a private Redis and nodes of one configuration, each a process of its own. The starter owns them:
+ * nodes end with it, and it signals only processes that it started. A node that dies stays gone until a person starts it again.
  */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -25,51 +24,51 @@ import { flushOf, type LocalRedis, requireRedisServer, startLocalRedis } from ".
 
 export type { LocalNode } from "./local_cluster_state.ts";
 
-/** A node drains for 9 s at most before it ends by itself. */
+/** Time for a node to end, in ms. It drains for at most 9 s. */
 const STOP_NODE_WITHIN_MS = 15_000;
 const STOP_REDIS_WITHIN_MS = 30_000;
 const UP_WITHIN_MS = 60_000;
-/** As npm start gives it. */
+/** The arguments that npm start gives. */
 const NODE_ARGUMENTS = ["--max-semi-space-size=64"];
 
 export interface LocalClusterOptions {
-  /** For everything that is kept: Redis' files, the nodes' data and logs, and the state file. */
+  /** The folder of Redis' files, the nodes' data and logs, and the state file. */
   readonly folder: string;
-  /** The nodes to begin with. */
+  /** How many nodes to start with. */
   readonly nodes: number;
-  /** Port of the first node, the others follow; 0 for any that are free. */
+  /** Port of the first node; the others follow. 0: any free ports. */
   readonly firstPort: number;
-  /** Configuration of every node: its log and its ports are the cluster's, whatever it says. */
+  /** Configuration of every node. Its log and ports are replaced by the cluster's. */
   readonly configFile: string;
-  /** Called after a node was started, came up, or ended. */
+  /** Called after a node was started, is up, or ended. */
   readonly onChange?: () => void;
-  /** Ends the cluster, also while it starts. */
+  /** Ends the cluster when it aborts, also during the start. */
   readonly signal?: AbortSignal;
 }
 
 export interface LocalCluster {
   readonly folder: string;
-  /** `ending`: how it ended, should it have. */
+  /** `ending`: how Redis ended; absent while it runs. */
   readonly redis: { readonly url: string; readonly port: number; readonly pid: number; readonly ending?: string };
-  /** Every node that was ever started, in the order of their names; those that ended are `gone`. */
+  /** All nodes that were started, in the order of their names. Those that ended are `gone`. */
   nodes(): readonly LocalNode[];
-  /** Starts a further node, or one of that name that is gone. Resolves when it is up. */
+  /** Starts another node, or the gone node of that name. Resolves once it is up. */
   addNode(name?: string): Promise<LocalNode>;
-  /** Signals a node: resolves when it has ended, with a signal that ends it. */
+  /** Signals a node. For a signal that ends it, resolves once it has ended. */
   killNode(name: string, signal: NodeJS.Signals): Promise<LocalNode>;
-  /** Ends the nodes, then Redis. Resolves with what did not end by itself. */
+  /** Ends the nodes, then Redis. Resolves with the names of those that had to be killed. */
   stop(): Promise<readonly string[]>;
 }
 
 /**
- * Throws `ConfigurationError` where a program is missing, a port is taken, the configuration is not sound or a cluster
- * runs in the folder already.
+ * Throws `ConfigurationError` if a program is missing, a port is taken, the configuration is invalid or a cluster runs in the folder
+ * already.
  */
 export async function startLocalCluster(options: LocalClusterOptions): Promise<LocalCluster> {
   await requireRedisServer();
   await refuseSecond(options.folder);
   await mkdir(options.folder, { recursive: true });
-  // Checked before anything runs; the address of Redis is not known yet, and does not matter here.
+  // Checked before anything runs, with a placeholder for the address of Redis, which is not known yet.
   const configuration = await effectiveConfiguration({ config: options.configFile, cluster: "redis://127.0.0.1" });
   const { host } = configuration.node;
   const ports = Array.from({ length: options.nodes }, (_, index) => options.firstPort + index);
@@ -102,7 +101,7 @@ async function refuseSecond(folder: string): Promise<void> {
       `Cannot start a cluster in ${folder} as one runs there already: process ${state.pid} has it`,
     );
   }
-  // Its starter was killed: the nodes end by themselves then, and Redis within seconds.
+  // The starter was killed. Then its nodes end by themselves, and Redis ends within seconds.
   const { pid, port } = state.redis;
   if (isAlive(pid) && (await isTaken(port))) {
     throw new ConfigurationError(
@@ -158,7 +157,7 @@ class Cluster implements LocalCluster {
       if (request.kind === "kill") return [await this.killNode(request.name, request.signal)];
       return this.nodes();
     });
-    // Later failures to write are only told: a cluster that can not be found from elsewhere runs all the same.
+    // Later failures to write the state are only reported, as the cluster runs without the file too.
     await writeState(this.folder, this.#state(this.#control));
     const names = Array.from({ length: this.#options.nodes }, (_, index) => nameOf(index + 1));
     await Promise.all(names.map((name) => this.addNode(name)));
@@ -209,7 +208,7 @@ class Cluster implements LocalCluster {
     return this.#stopping;
   }
 
-  /** A new node: `node-7` listens six ports after the first one; any other name on any port that is free. */
+  /** The record of a new node. `node-7` listens six ports after the first node; any other name on any free port. */
   #place(name: string): Managed {
     const found = /^node-([1-9]\d{0,3})$/.exec(name);
     if (found === null) {
@@ -234,7 +233,7 @@ class Cluster implements LocalCluster {
         ...NODE_ARGUMENTS,
         ...[entry, "up", "--json", "--until-input-ends"],
         ...["--config", configFile, "--cluster", this.#redis.url, "--name", node.name],
-        // One folder for all: what sinks write must be found by whoever owns the partition next.
+        // One folder for all nodes, as the next owner of a partition must find the files of its sinks.
         ...["--port", String(node.port), "--data", join(folder, "data")],
       ],
       logFile: join(folder, `${node.name}.log`),

@@ -5,14 +5,14 @@ import { type LocalClusterState, type LocalNode, readState } from "./local_clust
 
 export interface LocalOptions {
   readonly folder: string;
-  /** Where the user believes the cluster to be. */
+  /** The address that the user gives for a node of the cluster. */
   readonly address?: string;
 }
 
 const ELSEWHERE =
   "nodes of any other cluster are started with headrace up, and stopped or killed, on the machines where they run";
 
-/** Throws `UsageError` where no local cluster runs in the folder, or the address is of another one. */
+/** Throws `UsageError` if no local cluster runs in the folder, or if the address belongs to another cluster. */
 export async function commandLocalCluster(
   { folder, address }: LocalOptions,
   request: LocalRequest,

@@ -1,6 +1,6 @@
 /**
- * How another terminal speaks to a local cluster: a port on loopback, and a secret that only the owner of the folder can
- * read. Nodes are started and ended by the process that has them as children, which can not mistake one for another.
+ * The control port of a local cluster, for commands from another terminal: on loopback, with a secret that only the owner of the folder
+ * can read. The process that has the nodes as children starts and ends them, so that no other process is ended by mistake.
  */
 import { randomBytes, timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage } from "node:http";
@@ -22,7 +22,7 @@ export interface Control {
   close(): void;
 }
 
-/** Answers requests with what `handle` makes of them. */
+/** Answers each request with the result of `handle`. */
 export async function listenForControl(handle: (request: LocalRequest) => Promise<unknown>): Promise<Control> {
   const secret = randomBytes(24).toString("hex");
   const server = createServer((request, response) => {
@@ -71,7 +71,7 @@ async function bodyOf(request: IncomingMessage): Promise<LocalRequest> {
   return JSON.parse(text) as LocalRequest;
 }
 
-/** Undefined where nobody listens there any more: the state file is stale. */
+/** Undefined if no cluster listens there any more, as the state file is stale. */
 export async function askLocalCluster(
   { control }: LocalClusterState,
   request: LocalRequest,

@@ -1,4 +1,4 @@
-/** Looks at a local cluster through the public HTTP of its nodes: what they own, take in and have yet to deliver. */
+/** Describes a local cluster through the public HTTP of its nodes: partitions, rates and lag. */
 import { HeadraceError } from "../../../protocols/errors.ts";
 import type { ClusterOverview } from "../../../supervisors/cluster/overview.ts";
 import type { ClusterSight, NodeRow } from "../cluster/cluster_text.ts";
@@ -9,11 +9,11 @@ interface SinkStanding {
   readonly lagRecords: number;
 }
 
-/** What one node says. */
+/** The answers of one node. */
 interface Answers {
   readonly overview: ClusterOverview;
   readonly lagRecords: number;
-  /** The end of each partition that it owns, by name and epoch; it knows those of others too, which are theirs to tell. */
+  /** The end of each partition that the node owns, by name and epoch. Ends of other partitions are left to their owners. */
   readonly ends: ReadonlyMap<string, number>;
   readonly atMs: number;
 }
@@ -44,7 +44,7 @@ export class LocalClusterSight {
         }
       }),
     );
-    // All may answer, but the coordinator's word is the newest.
+    // All nodes answer, but the coordinator's answer is the newest.
     const all = [...answers.values()].map(({ overview }) => overview);
     const best = all.find(({ node, coordinator }) => coordinator?.node === node) ?? all[0];
     return {
@@ -75,7 +75,7 @@ export class LocalClusterSight {
   }
 }
 
-/** Of what the node owns by its own word. */
+/** The ends of the partitions that the node says it owns. */
 export function endsOf(
   streams: readonly StreamStanding[],
   { node, partitions }: Pick<ClusterOverview, "node" | "partitions">,
@@ -103,7 +103,7 @@ const problemOf = (error: unknown): string =>
     ? "up, wants a token in HEADRACE_TOKEN"
     : "does not answer";
 
-/** The process as we know it, and the node as the cluster does. */
+/** One row: the state of the process, and the node as the cluster sees it. */
 function rowOf(node: LocalNode, { overview, answers, before, problem }: Known): NodeRow {
   const known = overview?.nodes.find(({ name }) => name === node.name);
   const isUp = node.state === "up";
@@ -119,7 +119,7 @@ function rowOf(node: LocalNode, { overview, answers, before, problem }: Known): 
   };
 }
 
-/** Over the partitions that it owned at both looks, in one term. */
+/** The rate over the partitions that the node owned at both looks, in one epoch. */
 export function rateBetween(
   before: Pick<Answers, "ends" | "atMs"> | undefined,
   after: Pick<Answers, "ends" | "atMs"> | undefined,

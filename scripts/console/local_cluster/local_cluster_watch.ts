@@ -1,4 +1,4 @@
-/** Shows a local cluster until it is to end: a table drawn in place on a terminal, changes as lines elsewhere. */
+/** Shows a local cluster until its end: on a terminal a table redrawn in place, elsewhere its changes as lines. */
 import { setTimeout as delay } from "node:timers/promises";
 import { type ClusterSight, changesBetween, clusterLines } from "../cluster/cluster_text.ts";
 import { watchKeys } from "../keys.ts";
@@ -10,7 +10,7 @@ import { LocalClusterSight } from "./local_cluster_sight.ts";
 const LOOK_EVERY_MS = 1_000;
 const CTRL_C = "\u0003";
 
-/** @param listen is given what to call when something changed, so that it is shown at once */
+/** @param listen gets a function to call after each change, which is then shown at once */
 export async function watchLocalCluster(
   cluster: LocalCluster,
   ending: AbortController,

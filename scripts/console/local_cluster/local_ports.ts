@@ -1,8 +1,8 @@
-/** Ports of this machine: whether one is free, and one that is. */
+/** Checks and finds free ports of this machine. */
 import { createServer } from "node:net";
 import { ConfigurationError } from "../../../protocols/errors.ts";
 
-/** Throws `ConfigurationError` `PORT_IN_USE` where one of them can not be listened on. */
+/** Throws `ConfigurationError` `PORT_IN_USE` if one of the ports can not be listened on. */
 export async function requireFreePorts(
   host: string,
   ports: readonly { readonly what: string; readonly port: number }[],
@@ -24,7 +24,7 @@ export async function freePort(host: string): Promise<number> {
   throw new ConfigurationError("PORT_IN_USE", `Cannot listen on ${host} as a port must be free there: ${tried}`);
 }
 
-/** The port that was listened on for a moment, or the system's word for why not. */
+/** Listens on the port for a moment. Answers the port, or the system's error code. */
 function listenOnce(host: string, port: number): Promise<number | string> {
   return new Promise((resolve) => {
     const server = createServer();

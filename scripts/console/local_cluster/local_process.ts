@@ -1,4 +1,4 @@
-/** One process that a local cluster started: its output in a file, its end told once, signals by its own handle alone. */
+/** One process of a local cluster. Its output goes to a file, its end is reported once, and only its own handle signals it. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
@@ -6,37 +6,37 @@ import { readFile } from "node:fs/promises";
 
 const TAIL_LINES = 12;
 
-/** How it ended, as a person says it: `exit code 75`, `SIGKILL`. */
+/** How a process ended, for a person: `exit code 75`, `SIGKILL`. */
 export type Ending = string;
 
 export interface LocalProcess {
   readonly pid: number;
-  /** Undefined while it runs. */
+  /** Undefined while the process runs. */
   readonly ending: Ending | undefined;
-  /** The first line of its standard output that begins with a brace; rejects never, and never resolves without one. */
+  /** The first line of its standard output that begins with a brace. Never rejects, and stays pending without such a line. */
   readonly firstJson: Promise<unknown>;
   readonly ended: Promise<Ending>;
-  /** False where it has ended already. */
+  /** False if the process has ended already. */
   signal(signal: NodeJS.Signals): boolean;
-  /** SIGTERM, and SIGKILL where it has not ended in time. True when it ended by itself. */
+  /** Sends SIGTERM, and SIGKILL if the process has not ended in time. True if it ended by itself. */
   stop(withinMs: number): Promise<boolean>;
-  /** The end of what it wrote. */
+  /** The end of its output. */
   tail(): Promise<string>;
 }
 
 export interface LocalProcessOptions {
   readonly program: string;
   readonly args: readonly string[];
-  /** Its standard error, and its standard output where it is no line of JSON that we wait for. */
+  /** The file of its standard error, and of its standard output except the awaited line of JSON. */
   readonly logFile: string;
-  /** Its standard input stays open as long as this process lives: with it ends what must not be left behind. */
+  /** Whether its standard input stays open as long as this process lives, so that it ends with this process. */
   readonly hasInput: boolean;
 }
 
-/** Rejects with the system's error where the program can not be run. */
+/** Rejects with the system's error if the program can not be run. */
 export async function startProcess(options: LocalProcessOptions): Promise<LocalProcess> {
   const log = openSync(options.logFile, "a");
-  // A group of its own: Ctrl-C at the terminal is for us, who end it in order.
+  // A group of its own, so that Ctrl-C at the terminal reaches only us; we end the process in order.
   const child = spawn(options.program, options.args, {
     detached: true,
     stdio: [options.hasInput ? "pipe" : "ignore", options.hasInput ? "pipe" : log, log],
@@ -62,7 +62,7 @@ export async function startProcess(options: LocalProcessOptions): Promise<LocalP
     async stop(withinMs) {
       if (ending !== undefined) return true;
       signal("SIGTERM");
-      signal("SIGCONT"); // One that was paused hears nothing else.
+      signal("SIGCONT"); // A paused process gets no other signal.
       const timer = setTimeout(() => signal("SIGKILL"), withinMs);
       const how = await ended;
       clearTimeout(timer);
@@ -74,7 +74,7 @@ export async function startProcess(options: LocalProcessOptions): Promise<LocalP
 
 function firstJson(child: ChildProcess): Promise<unknown> {
   const { stdout, stdin } = child;
-  // Whoever ends closes its input: its end is told by itself.
+  // A process that ends closes its input. Its end is reported by `exit`.
   stdin?.on("error", () => undefined);
   if (stdout === null) return new Promise(() => undefined);
   return new Promise((resolve) => {

@@ -1,4 +1,4 @@
-/** A private Redis for a local cluster: on loopback, as durable as its streams promise, with its files in one folder. */
+/** A private Redis for a local cluster: on loopback, as durable as the streams' tiers need, with its files in one folder. */
 import { execFile, spawn } from "node:child_process";
 import { mkdir } from "node:fs/promises";
 import { connect } from "node:net";
@@ -14,11 +14,11 @@ import { type LocalProcess, startProcess } from "./local_process.ts";
 const PROGRAM = "redis-server";
 const VERSION_MIN = 7;
 const HOST = "127.0.0.1";
-/** It reads its whole append-only file before it answers. */
+/** Time to answer, in ms: Redis reads its whole append-only file first. */
 const ANSWERS_WITHIN_MS = 120_000;
 const LOOK_EVERY_MS = 20;
 
-/** Redis can not be told to end with its starter, so a shell waits for that: its input ends when we do, however we do. */
+/** A shell that ends Redis with its starter, as Redis can not do so itself. The shell's input ends when we end, in any way. */
 const GUARD = `cat > /dev/null; sleep 2; kill "$0"`;
 
 export interface LocalRedis {
@@ -27,7 +27,7 @@ export interface LocalRedis {
   readonly process: LocalProcess;
 }
 
-/** Throws `ConfigurationError` `MISSING_PROGRAM` where there is no Redis that is new enough. */
+/** Throws `ConfigurationError` `MISSING_PROGRAM` if no Redis is installed, or only one that is too old. */
 export async function requireRedisServer(program = PROGRAM): Promise<void> {
   const found = await promisify(execFile)(program, ["--version"]).catch((error: NodeJS.ErrnoException) => {
     throw new ConfigurationError(
@@ -44,7 +44,7 @@ export async function requireRedisServer(program = PROGRAM): Promise<void> {
   );
 }
 
-/** How Redis must flush for the strictest tier among the streams. Throws where one Redis alone can not keep it. */
+/** How Redis must flush for the strictest tier of the streams. Throws `ConfigurationError` if one Redis alone can not offer it. */
 export function flushOf({ streams }: Pick<Configuration, "streams">): "always" | "everysec" {
   const tiers = Object.entries(streams);
   const replicated = tiers.find(([, { durability }]) => typeof durability === "object");
@@ -93,11 +93,11 @@ export async function startLocalRedis(folder: string, appendfsync: "always" | "e
 function guard({ pid, ended }: LocalProcess): void {
   const shell = spawn("sh", ["-c", GUARD, String(pid)], { detached: true, stdio: ["pipe", "ignore", "ignore"] });
   shell.on("error", (error) => remark(`Redis will not end by itself with this process: ${error.message}`));
-  // By then the pid is nobody's, and may become another's.
+  // The pid is free now, and may soon be another process's.
   void ended.then(() => shell.kill("SIGKILL"));
 }
 
-/** A Redis that still loads its file answers too, but not so. */
+/** Whether Redis answers PONG. A Redis that still loads its file answers with an error. */
 function answers(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(port, HOST, () => socket.write("PING\r\n"));

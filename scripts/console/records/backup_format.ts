@@ -1,6 +1,6 @@
 /**
- * What a backup is on disk: one file of NDJSON for each partition and channel, and a manifest, written last, that names
- * each with its offsets and its checksum. A folder without a manifest is a backup that was cut short.
+ * The form of a backup on disk: one file of NDJSON for each partition and channel, and a manifest. The manifest is written last, and names
+ * each file with its offsets and checksum. A folder without a manifest is a backup that was cut short.
  */
 import { createHash } from "node:crypto";
 import { open, rename } from "node:fs/promises";
@@ -12,12 +12,12 @@ const FORMAT_VERSION = 1;
 const MANIFEST = "manifest.json";
 
 export interface BackupFile {
-  /** Within the folder. */
+  /** Path within the backup's folder. */
   readonly path: string;
   readonly stream: string;
   readonly partition: number;
   readonly channel: string;
-  /** Of the first record in the file, and one past the last. */
+  /** Offset of the first record in the file; `endOffset` is the offset behind the last. */
   readonly firstOffset: number;
   readonly endOffset: number;
   readonly records: number;
@@ -33,7 +33,7 @@ export interface BackupStream {
 
 export interface Manifest {
   readonly formatVersion: number;
-  /** Names the backup: what is restored from it is restored once. */
+  /** Names the backup, so that its records are restored once. */
   readonly id: string;
   readonly createdAt: string;
   readonly node: string;
@@ -41,7 +41,7 @@ export interface Manifest {
   readonly files: readonly BackupFile[];
 }
 
-/** One line of a backup's file. Values that JSON has no word for are tagged as on the wire. */
+/** One line of a backup's file. Values that JSON can not express are tagged as on the wire. */
 export interface BackupLine {
   readonly epoch: number;
   readonly offset: number;
@@ -79,7 +79,7 @@ export async function readManifest(folder: string): Promise<Manifest> {
   return checkManifest(manifest as Manifest, folder);
 }
 
-/** A manifest is a file from elsewhere like any other. */
+/** Checks a manifest, which comes from elsewhere. Throws `DataError`. */
 function checkManifest(manifest: Manifest, folder: string): Manifest {
   const { id, createdAt, streams, files } = manifest;
   const isWhole = [id, createdAt].every((one) => typeof one === "string") && Array.isArray(files);
@@ -96,7 +96,7 @@ function checkManifest(manifest: Manifest, folder: string): Manifest {
   return manifest;
 }
 
-/** Throws `DataError` where a file is not what was backed up. */
+/** Throws `DataError` if a file's checksum is not the manifest's. */
 export async function verifyFile(folder: string, file: BackupFile): Promise<void> {
   const path = pathInside(folder, file.path);
   const hash = createHash("sha256");

@@ -1,11 +1,11 @@
-/** How an input is read where nobody says it: by its name's ending, else by what it begins with; and why, in words. */
+/** Chooses the format of an input without `--format`: by its name's ending, else by its beginning. Gives the reason in words. */
 import type { Format } from "../../../actors/sources/records/record_reader.ts";
 
 export interface ChosenFormat {
   readonly format: Format;
-  /** For a person: why it was taken. */
+  /** Why the format was chosen, for a person. */
   readonly why: string;
-  /** Of CSV, where the name or the text tells it. */
+  /** The delimiter of CSV, if the name or the text tells it. */
   readonly delimiter?: string;
 }
 
@@ -19,7 +19,7 @@ const FORMAT_OF_ENDING: Readonly<Record<string, Format>> = {
   txt: "lines",
 };
 
-/** By a file's ending, below one of compression; undefined where it has none of these. */
+/** The format by a file's ending, below an ending of compression. Undefined for other endings. */
 export function formatOfFile(file: string): ChosenFormat | undefined {
   const ending = /\.([a-z]+)$/i.exec(file.replace(/\.(gz|gzip|zst|zstd)$/i, ""))?.[1]?.toLowerCase() ?? "";
   const format = FORMAT_OF_ENDING[ending];
@@ -28,7 +28,7 @@ export function formatOfFile(file: string): ChosenFormat | undefined {
   return ending === "tsv" ? { format, why, delimiter: "\t" } : { format, why };
 }
 
-/** @param first the beginning of the text: enough to see one line, or all of it */
+/** @param first the beginning of the text: its first line at least, or all of it */
 export function formatOfText(first: string): ChosenFormat {
   const text = first.trimStart();
   if (/^\[\s*(\{\s*["}]|\]\s*$)/.test(text)) return { format: "json", why: "it begins with a list of maps" };
@@ -40,9 +40,9 @@ export function formatOfText(first: string): ChosenFormat {
   return { format: "ndjson", why: "it begins with a map of JSON on one line" };
 }
 
-/** Excel's first line, which names the delimiter and is no record. */
+/** The first line of CSV from Excel, which names the delimiter and is no record. */
 const DELIMITER_LINE = /^sep=([^\r\n])(?=\r?\n|\r|$)/i;
-/** Bytes of that line at most: two for each character, and its line break. */
+/** Most bytes of that line: two for each character, and its line break. */
 export const DELIMITER_LINE_BYTES = 14;
 
 /** The delimiter that Excel's first line of CSV names, and the line without its line break. */
@@ -51,6 +51,6 @@ export function delimiterLineOf(first: string): { readonly delimiter: string; re
   return line === undefined || delimiter === undefined ? undefined : { delimiter, line };
 }
 
-/** Whether these characters may be the beginning of that line: more of them tell. */
+/** Whether these characters may be the beginning of that line, so that more are needed. */
 export const mayBeDelimiterLine = (first: string): boolean =>
   first.length < "sep=;\n".length && "sep=".startsWith(first.slice(0, "sep=".length).toLowerCase());

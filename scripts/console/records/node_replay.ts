@@ -11,7 +11,7 @@ import { type Reachability, watchReachability } from "../reachability.ts";
 
 const LOOK_EVERY_MS = 200;
 
-/** What `POST /v1/replays` takes. */
+/** The body of `POST /v1/replays`. */
 export interface NodeReplay {
   readonly name: string;
   readonly stream: string;
@@ -74,7 +74,7 @@ interface Following {
   readonly isJson: boolean;
 }
 
-/** Undefined where `signal` ends it first. */
+/** Waits for the end of the replay. Undefined if `signal` aborts first. */
 async function untilEnded(
   client: NodeClient,
   begun: ReplayDescription,

@@ -1,6 +1,6 @@
 /**
- * Unit tests of pipelines, in YAML beside the configuration: given these events, expect those outputs. Decides what a
- * test says and whether it holds; every test runs on a pipeline of its own, so that none depends on another.
+ * Unit tests of pipelines, in YAML beside the configuration: given events, and the expected outputs. Reads the tests and judges their
+ * results. Every test has a pipeline of its own, so that none depends on another.
  */
 import { isDeepStrictEqual } from "node:util";
 import { compilePipeline, type PipelineResult, type StepSettings } from "../../../actors/pipeline/pipeline.ts";
@@ -17,9 +17,9 @@ export interface PipelineTest {
   readonly name: string;
   readonly pipeline: string;
   readonly given: readonly Event[];
-  /** Outputs of all given events, in order. */
+  /** The expected outputs of all given events, in order. */
   readonly expect?: readonly Event[];
-  /** Every given event is set aside, with this text in its reason. */
+  /** Set if every given event must be set aside, with this text in its reason. */
   readonly expectFailure?: string;
   readonly at?: {
     readonly partition?: number;
@@ -100,7 +100,7 @@ export async function runPipelineTest(test: PipelineTest, configuration: Configu
   const compiled = await compilePipeline(test.pipeline, steps, configuration.folder);
   const timeOf = eventTimeReader(configuration.streams[pipeline.from]?.eventTime);
   const { partition = 0, offset = 0, epoch = 1, timeMs = 0 } = test.at ?? {};
-  // Each test begins with steps that have seen nothing.
+  // Each test begins with fresh steps, without state.
   const instance = compiled.instantiate({ stream: pipeline.from, partition: partitionId(partition) });
   try {
     const results: PipelineResult[] = [];

@@ -1,7 +1,7 @@
 /**
  * Events from a file or from stdin, by the same reader as the `file` source: NDJSON, JSON, CSV with a header, or plain lines,
- * inflated where need be. What can not be made an event is handed on as its bytes with the reason, for the node to set aside:
- * nothing of the input is dropped or changed here.
+ * inflated if compressed. Bytes that are no event are passed on with the reason, so that the node sets them aside. No byte of the input
+ * is dropped or changed here.
  */
 import { foreignFormatOf, foreignReason } from "../../../actors/sources/records/foreign_format.ts";
 import { compressionOf, inflate, MAGIC_BYTES } from "../../../actors/sources/records/inflate.ts";
@@ -29,7 +29,7 @@ import {
   mayBeDelimiterLine,
 } from "./input_format.ts";
 
-/** Bytes of one record: more than any event may have. */
+/** Most bytes of one record: more than any event may have. */
 const RECORD_BYTES_MAX = WIRE_DEFAULTS.frameBytesMax * 4;
 
 export interface InputEvent {
@@ -39,20 +39,20 @@ export interface InputEvent {
 }
 
 export interface InputOptions {
-  /** As a person knows it: a file's path, or stdin. */
+  /** The input's name for a person: a file's path, or stdin. */
   readonly name: string;
   readonly format?: Format;
   readonly delimiter?: string;
   readonly encoding?: Encoding;
-  /** Keeps every value of CSV as text. */
+  /** Whether every value of CSV stays text. */
   readonly isText: boolean;
-  /** Told of the bytes read, before they are inflated. */
+  /** Called with the number of bytes read, before they are inflated. */
   readonly onBytes: (count: number) => void;
-  /** Told once how the input is read, and of what looks wrong. */
+  /** Called once with how the input is read, and for whatever looks wrong. */
   readonly remark: (line: string) => void;
 }
 
-/** Throws `DataError` where the input is damaged, after the events before the damage. */
+/** Throws `DataError` if the input is damaged, after it has yielded the events before the damage. */
 export async function* readInput(input: AsyncIterable<Uint8Array>, options: InputOptions): AsyncGenerator<InputEvent> {
   const { name } = options;
   const isKnown = (first: Uint8Array) => compressionOf(first) !== undefined && foreignFormatOf(first) !== undefined;
@@ -100,7 +100,7 @@ function delimiterLine(
     : { delimiter: found.delimiter, bytes: found.line.length * unitBytesOf(encoding) };
 }
 
-/** Every character of interest is of ASCII: in UTF-8 and the encodings of one byte it is one byte. */
+/** The beginning, decoded for its ASCII characters, which are one byte in UTF-8 and in all encodings of one byte. */
 const decodedBeginning = (bytes: Uint8Array, encoding: Encoding): string =>
   unitBytesOf(encoding) === 1
     ? Buffer.from(bytes).toString("latin1")
@@ -177,7 +177,7 @@ function choose({ name, format, delimiter }: InputOptions, first: Uint8Array, sh
   if (delimiter !== undefined && !isJson) return { format: "csv", why: "--delimiter is given" };
   if (found !== undefined) return found;
   const text = decodeText(first.subarray(shape.markBytes), shape.encoding);
-  // The first chunk may end within a character: what a format is told by is the same in all encodings of one byte.
+  // The first chunk may end within a character. The characters that tell the format are ASCII, and need no decoding.
   return formatOfText(typeof text === "string" ? text : Buffer.from(first).toString("latin1"));
 }
 
@@ -191,7 +191,7 @@ async function* counted(
   }
 }
 
-/** Reads ahead until `isEnough` of the beginning, or to the end; `all` has the beginning too. */
+/** Reads ahead until `isEnough`, or to the end. `all` yields the beginning too. */
 async function peek(
   chunks: AsyncGenerator<Uint8Array>,
   isEnough: (first: Uint8Array) => boolean,
@@ -205,7 +205,7 @@ async function peek(
       isEnd = next.done === true;
       if (next.done !== true) first = Buffer.concat([first, next.value]);
     } catch (error) {
-      failure = { error }; // told in its place, after what came before it
+      failure = { error }; // thrown at its place, after the bytes before it
     }
   }
   async function* all(): AsyncGenerator<Uint8Array> {

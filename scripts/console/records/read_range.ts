@@ -1,6 +1,6 @@
 /**
- * A bounded range of one partition, in order: from a place to the end that was seen when reading began, or to an earlier
- * one. Records and rejected events come over the public WebSocket, a sink's dead letters over HTTP.
+ * Reads a bounded range of one partition, in order: from a place to the end at the beginning of the reading, or to an earlier place.
+ * Records and rejected events come over the public WebSocket, and a sink's dead letters over HTTP.
  */
 
 import type { Event } from "../../../protocols/mod.ts";
@@ -25,13 +25,13 @@ export interface Range {
   readonly partition: number;
   readonly channel: string;
   readonly from: Place;
-  /** Not included; `latest` is the end seen at the beginning. */
+  /** The end, which is not included. `latest` is the end when reading begins. */
   readonly to: Place;
 }
 
 const PAGE_RECORDS = 1_000;
 
-/** One past the last record of a partition's channel now, and the first one that retention left. */
+/** The current end of a partition's channel, and the first offset that retention has left. */
 export async function boundsOf(client: NodeClient, { stream, partition, channel }: Omit<Range, "from" | "to">) {
   const { firstOffset, endOffset } = await client.page(stream, partition, { channel, from: "latest", limit: 1 });
   return { firstOffset, endOffset };

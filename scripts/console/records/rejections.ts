@@ -1,9 +1,9 @@
-/** Counts the events that a node does not take, and lists the first of them with where they came from. */
+/** Counts the events that a node does not take, and lists the first of them with their place in the input. */
 import { errorFromCode, type HeadraceError } from "../../../protocols/errors.ts";
 import type { EventInput, RejectedEvent } from "../../../protocols/mod.ts";
 import { printAside, printJson } from "../output.ts";
 
-/** Refusals that concern every event alike: there is no use in going on. */
+/** Codes of refusals that would meet every event, so that the command ends. */
 const FINAL_CODES: ReadonlySet<string> = new Set([
   "UNKNOWN_STREAM",
   "UNKNOWN_PARTITION",
@@ -13,20 +13,20 @@ const FINAL_CODES: ReadonlySet<string> = new Set([
 ]);
 
 export interface Origin {
-  /** For a person: `orders.ndjson:17`. */
+  /** The place for a person: `orders.ndjson:17`. */
   readonly text: string;
-  /** For a machine. */
+  /** The place for a machine. */
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
 export interface Rejections {
-  /** Set aside as dead letters, each for a reason of its own. */
+  /** How many events were set aside as dead letters, each with its own reason. */
   readonly count: number;
-  /** Refused for what has nothing to do with the event: not in the log, and not set aside. */
+  /** How many events were refused for no fault of their own: they are neither in the log nor set aside. */
   readonly refused: number;
   remember(event: EventInput, origin: Origin): void;
   readonly onRejected: (rejected: RejectedEvent) => void;
-  /** Tells what was listed, once the progress bar is out of the way. */
+  /** Prints the list, once the progress bar is gone. */
   tell(): Promise<void>;
 }
 
@@ -63,6 +63,6 @@ export function listRejections(most: number, isJson: boolean, fail: (error: Head
   };
 }
 
-/** What could not be read names its place itself. */
+/** The reason without the place, which the reason of an unreadable record repeats. */
 const withoutPlace = (reason: string, { text }: Origin): string =>
   reason.startsWith(`${text}: `) ? reason.slice(text.length + 2) : reason;

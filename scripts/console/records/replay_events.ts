@@ -1,4 +1,4 @@
-/** What `headrace replay` sends into a stream of each record that it reads: of what was set aside, each event once. */
+/** Chooses the events that `headrace replay` sends into a stream: of rejections and dead letters, each event once. */
 import type { Event } from "../../../protocols/mod.ts";
 import {
   contentOf,
@@ -16,7 +16,7 @@ type ReadHooks = Parameters<typeof readRange>[2];
 
 export type EventReader = (record: RangeRecord) => Event | "unreadable" | "repeated";
 
-/** Of the letters of one record one is sent: each failed try has added another. */
+/** Reads the event of a record, or tells that it is a repeat: each failed try has added another letter of one record. */
 export async function eventReader(
   client: NodeClient,
   range: Range,
@@ -40,8 +40,8 @@ export async function eventReader(
 type IsRepeated = (read: ReadLetter, at: LetterPlace, letter: Event) => boolean;
 
 /**
- * What this command sent and the target refused again is a newer rejection of the same event. The newest is sent: the target
- * takes none up to the place that it was sent last from (E3).
+ * An event that this command sent and the target refused again has a newer rejection. The newest is sent, as the target takes no sequence
+ * up to the last one of this producer (E3).
  */
 async function laterRejections(
   client: NodeClient,
@@ -54,7 +54,7 @@ async function laterRejections(
   return (read, at) => later.has(read, at);
 }
 
-/** Of what another stream has rejected, the oldest rejection is sent, as of dead letters. */
+/** Of the rejections of another stream, the oldest is sent, as with dead letters. */
 function earlierRejections(): IsRepeated {
   const seen = new Map<string, string>();
   return ({ event }, at, letter) => {
@@ -64,7 +64,7 @@ function earlierRejections(): IsRepeated {
   };
 }
 
-/** The oldest letter is sent: its place stays the same, however often its record is tried, and the target takes it once (E3). */
+/** The oldest letter is sent: its place never changes, however often its record is tried, so the target takes it once (E3). */
 function earlierLetters(): IsRepeated {
   const seen = new Set<string>();
   return ({ id, index, hasRun }) => {

@@ -5,9 +5,9 @@ import { runChaos } from "./chaos.ts";
 
 requireRedis();
 
-/** Of each log; starting and draining come on top. */
+/** Time of the faults for each log; start and drain come in addition. */
 const SECONDS = 12;
-/** One whose first faults are of producers, node, store and endpoint. */
+/** A seed whose first faults hit producers, node, store and endpoint. */
 const SEED = 60;
 
 for (const log of ["lmdb", "redis"] as const) {

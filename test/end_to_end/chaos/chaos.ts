@@ -1,7 +1,7 @@
 /**
- * Real processes under chance: producers, a node on a real log and a file sink, the endpoint of an http sink, killed with
- * SIGKILL and frozen with SIGSTOP while they work; then the checker reads what the producers were told, what the log holds,
- * what the file sink committed and under which keys the endpoint was asked. Signals go to processes that it started, by
+ * Runs real processes under random faults: producers, a node on a real log with a file sink, and the endpoint of an http sink. They
+ * are killed with SIGKILL and frozen with SIGSTOP while they work. Then the checker compares the answers to the producers, the
+ * records of the log, the commits of the file sink and the keys at the endpoint. Signals go only to processes that it started, by
  * their id.
  */
 import { type ChildProcess, spawn } from "node:child_process";
@@ -46,7 +46,7 @@ export interface ChaosResult {
   readonly acked: number;
   readonly inDoubt: number;
   readonly delivered: number;
-  /** Requests that the endpoint got, repetitions included. */
+  /** How many requests the endpoint got, repetitions included. */
   readonly requests: number;
 }
 
@@ -56,7 +56,7 @@ const here = (path: string): string => fileURLToPath(new URL(path, import.meta.u
 /** Arguments with which Node runs a program of the tests. */
 const helper = (program: string): string[] => ["--import", "tsx", here(program)];
 
-/** One in so many events is posted, a request each: odd, so that every partition has some. */
+/** One in this many events is posted, each in a request of its own. Odd, so that every partition has some. */
 const HOOK_EVERY = 15;
 
 const configurationText = (log: string, folder: string, endpointPort: number): string => `
@@ -113,7 +113,7 @@ class ProducerProcess {
     this.#child.kill(signal);
   }
 
-  /** Dies, and its successor goes on without its state. */
+  /** The producer dies, and its successor goes on without its state. */
   async replace(): Promise<void> {
     this.#child.kill("SIGKILL");
     await this.#ended;
@@ -124,10 +124,10 @@ class ProducerProcess {
   async finish(): Promise<void> {
     this.#child.stdin?.end();
     await this.#ended;
-    // What it sent was settled before it ended of itself: nothing is forgiven.
+    // All its events were settled before it ended by itself, so none may be missing.
   }
 
-  /** What died with it was never told of. */
+  /** Events that died with the producer have no outcome. */
   #forgive(): void {
     const { sent, told } = this.#chaos;
     for (const { id, producer } of sent) if (producer === this.id && !told.has(id)) told.set(id, "open");
@@ -300,7 +300,7 @@ class Chaos {
 
 const pause = (forMs: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, forMs));
 
-/** Runs it and answers what the checker found; rejects where the processes did not come to rest. */
+/** Runs the chaos, and answers the checker's findings. Rejects if the processes do not come to rest. */
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const folder = await mkdtemp(join(tmpdir(), "headrace-chaos-"));
   const chaos = new Chaos(options, folder, await freePort(), await freePort());

@@ -1,6 +1,6 @@
 /**
- * A producer in a process of its own, to be killed: `chaos_producer.ts <endpoint> <producer id> <first order>`. Says on
- * its standard output what it sends and what it is told, a line each, and ends when its standard input does.
+ * A producer in a process of its own, to be killed: `chaos_producer.ts <endpoint> <producer id> <first order>`. Prints each sent event
+ * and each outcome as a line, and ends with its standard input.
  */
 import WebSocket from "ws";
 import { connectWebSocket, Producer } from "../../../protocols/mod.ts";
@@ -47,5 +47,5 @@ for (let order = Number(first); !isEnding; order += 1) {
   while (open > EVENTS_OPEN_MAX && !isEnding) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 await producer.close({ timeoutMs: CLOSE_WITHIN_MS });
-// An exit at once would take what the reader at the other end has not made room for.
+// An exit at once would lose output that the reader has not taken yet.
 process.stdout.write("", () => process.exit(0));

@@ -5,7 +5,7 @@ import { runClusterChaos } from "./cluster_chaos.ts";
 
 requireRedis();
 
-/** Starting and coming to rest are on top. */
+/** Time of the faults; start and rest come in addition. */
 const SECONDS = 25;
 const SEED = 2;
 

@@ -1,8 +1,8 @@
 /**
- * A cluster of real processes under chance: nodes over a Redis with a replica, each behind a link of its own, producers
- * that follow owners and some that do not, readers, a file sink in a folder that all nodes share and the endpoint of an
- * http sink. Nodes are killed, frozen, cut off, added, drained and ended in order, Redis dies and fails over. When that is
- * over everything comes to rest within a bound (G7), and the checker reads what everybody was told and came to hold.
+ * Runs a cluster of real processes under random faults. There are nodes over a Redis with a replica, each behind a link of its own,
+ * producers that follow owners and some that stay, readers, a file sink in a folder that all nodes share, and the endpoint of an http
+ * sink. Nodes are killed, frozen, cut off, added, drained and ended in order; Redis dies and fails over. Then everything must come to
+ * rest within a bound (G7), and the checker compares all answers, logs and sinks.
  */
 import { appendFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -29,38 +29,38 @@ import { ProducerProcess } from "./cluster_chaos_producers.ts";
 export interface ClusterChaosOptions {
   readonly seconds: number;
   readonly seed: number;
-  /** Of all producers together. */
+  /** Rate of all producers together. */
   readonly eventsPerSecond: number;
-  /** Ends everything, once what is broken just then has mended. */
+  /** Ends everything, once the faults under way are mended. */
   readonly signal?: AbortSignal;
   say(line: string): void;
 }
 
 export interface ClusterChaosResult {
   readonly problems: readonly Problem[];
-  /** How often each kind of fault happened; 0 for one that did not. */
+  /** How often each kind of fault happened; 0 for none. */
   readonly faults: Readonly<Record<string, number>>;
   readonly timeline: readonly string[];
-  /** Kept where there are problems. */
+  /** The folder, which is kept if there are problems. */
   readonly folder: string;
   readonly sent: number;
   readonly acked: number;
   readonly stored: number;
   readonly archived: number;
   readonly posted: number;
-  /** Lost with the tail of a store, of a tier that says so, and told. */
+  /** How many events were lost with a tail, as their tier allows, and were reported. */
   readonly lostWithTail: number;
-  /** From the end of the faults until everything was at rest. */
+  /** Time from the end of the faults until everything was at rest. */
   readonly settledAfterMs: number;
 }
 
 const NODES_FIRST = 3;
 const NODES_MAX = 5;
-/** `ledger` loses nothing when Redis fails over; `readings` may lose a tail, and tells. */
+/** `ledger` loses no event when Redis fails over. `readings` may lose a tail, and reports it. */
 const STREAMS = { ledger: 12, readings: 8 } as const;
 const SETTLE_WITHIN_MS = 60_000;
 const LOOK_EVERY_MS = 100;
-/** One in so many events of `ledger` is posted; it shares no factor with the number of partitions. */
+/** One in this many events of `ledger` is posted. The number has no common factor with the number of partitions. */
 const HOOK_EVERY = 17;
 const connect = connectWebSocket({ subprotocol: SUBPROTOCOL_MSGPACK, webSocket: WebSocket as never });
 
@@ -80,7 +80,7 @@ pipelines:
   post: { from: ledger, steps: [{ filter: "event.n % ${HOOK_EVERY} == 0" }], to: [hook] }
 `;
 
-/** Runs it and answers what the checker found; rejects, with the timeline and the folder, where it did not come to rest. */
+/** Runs the chaos, and answers the checker's findings. Rejects with the timeline and the folder if it does not come to rest. */
 export async function runClusterChaos(options: ClusterChaosOptions): Promise<ClusterChaosResult> {
   const folder = await mkdtemp(join(tmpdir(), "headrace-cluster-chaos-"));
   const chaos = new ClusterChaos(options, folder);
@@ -167,7 +167,7 @@ class ClusterChaos {
       { id: "follows-1", addresses: all, forward: false },
       { id: "follows-2", addresses: all.toReversed(), forward: false },
       { id: "stays", addresses: all, forward: true },
-      // While that node is gone it waits: nothing is lost by that.
+      // The producer waits while that node is gone, and loses no event.
       { id: "knows-one", addresses: all.slice(0, 1), forward: false },
     ];
     const eventsPerSecond = this.#options.eventsPerSecond / plans.length;
@@ -209,7 +209,7 @@ class ClusterChaos {
 
   async breakThings(): Promise<void> {
     await this.#faults?.run(this.#options.seconds * 1_000, this.#options.signal);
-    // One producer knows no other address than that of the first node.
+    // One producer knows only the first node's address.
     await Promise.all(this.#nodes.slice(0, NODES_FIRST).map((node) => (node.isRunning ? undefined : node.start())));
     this.#say("the faults are over");
   }
@@ -241,7 +241,7 @@ class ClusterChaos {
     return Promise.race([work, aborted]);
   }
 
-  /** Every live node says the same: each partition is owned, by a live node that says so itself, and nothing moves. */
+  /** Whether all live nodes agree: each partition has a live owner that confirms it, and no move is under way. */
   #atRest(): Promise<void> {
     return this.#eventually("every partition has one live owner", async () => {
       const live = this.#nodes.filter(({ isRunning }) => isRunning);
@@ -266,14 +266,14 @@ class ClusterChaos {
     });
   }
 
-  /** As a person would who sees that a node is drained still, where the end of that went with Redis' tail. */
+  /** Ends a drain again, like a person, if its end was lost with Redis' tail. */
   async #undrain(name: string, live: readonly NodeProcess[]): Promise<void> {
     if (this.#faults?.mayHaveLostTheEndOfDrain(name) !== true) return;
     this.#say(`${name} is asked again to be drained no more`);
     await live[0]?.json(`/v1/cluster/nodes/${name}/undrain`, "POST").catch(() => undefined); // looked at again
   }
 
-  /** One event to each partition by a producer that nothing ever happened to. */
+  /** Sends one event to each partition, by a producer that met no fault. */
   async #sendFresh(): Promise<void> {
     const addresses = this.#nodes.filter(({ isRunning }) => isRunning).map(({ endpoint }) => endpoint);
     const producer = new Producer({ connect, addresses, producerId: "fresh" });
@@ -293,7 +293,7 @@ class ClusterChaos {
     if (!isDone) throw new Error(`Cannot go on as fresh events must be acknowledged within ${SETTLE_WITHIN_MS} ms`);
   }
 
-  /** Every sink, and every reader, stands at the end of the log. */
+  /** Waits until every sink and every reader stands at the end of the log. */
   #delivered(): Promise<void> {
     return this.#eventually("sinks and readers stand at the end of the log", async () => {
       const live = this.#nodes.filter(({ isRunning }) => isRunning);
@@ -321,7 +321,7 @@ class ClusterChaos {
     });
   }
 
-  /** @param probe answers what is still missing */
+  /** @param probe answers the missing parts */
   async #eventually(what: string, probe: () => Promise<string | undefined>): Promise<void> {
     let missing: string | undefined = "nothing yet";
     for (const deadline = Date.now() + SETTLE_WITHIN_MS; Date.now() < deadline; await delay(LOOK_EVERY_MS)) {
@@ -354,7 +354,7 @@ class ClusterChaos {
     return { problems, faults, timeline: this.timeline, folder: this.#folder, posted: posted.length, ...totals };
   }
 
-  /** Ends all that was started here, whatever its state. */
+  /** Ends all processes that were started here, whatever their state. */
   end(): Promise<void> {
     this.#ending ??= this.#end();
     return this.#ending;
@@ -380,5 +380,5 @@ interface Standing {
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
-/** As the pipeline's filter has it: the number at the end of an id is the event's `n`, and a fresh one has `HOOK_EVERY`. */
+/** Whether the pipeline's filter lets the event through, by the number at the end of its id. A fresh event has `HOOK_EVERY`. */
 const isPosted = (id: string): boolean => id.startsWith("fresh-") || Number(id.split("-").at(-1)) % HOOK_EVERY === 0;

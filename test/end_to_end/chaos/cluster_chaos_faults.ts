@@ -1,4 +1,4 @@
-/** What goes wrong in the cluster's chaos: which faults there are, when each begins, and how often each happened. */
+/** The faults of the cluster's chaos: their kinds, when each begins, and how often each happened. */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Way } from "../../support/clients/link_proxy.ts";
 import type { NodeProcess } from "../../support/processes/node_process.ts";
@@ -12,13 +12,13 @@ export interface FaultsOptions {
   say(line: string): void;
 }
 
-/** Faults under way at once, each of something else. */
+/** Most faults under way at once, each with another subject. */
 const FAULTS_AT_ONCE_MAX = 3;
 const APART_MIN_MS = 300;
 const APART_MAX_MS = 1_300;
-/** Fewer do not serve. */
+/** Fewest nodes that can serve. */
 const NODES_RUNNING_MIN = 3;
-/** Down, and back again: what takes longer does not mend. */
+/** Longest time of one fault with its mending, in ms. */
 const FAULT_WITHIN_MS = 60_000;
 const ASK_TRIES_MAX = 40;
 const ASK_AGAIN_AFTER_MS = 250;
@@ -27,7 +27,7 @@ const DRAIN_END_UNSAFE_MS = 12_000;
 
 interface Fault {
   readonly kind: string;
-  /** Undefined where it can not happen now; else what it does, which keeps its subject to itself until it is over. */
+  /** The fault, which has its subject to itself until it is over. Undefined if it can not happen now. */
   begin(): { readonly subject: object; run(): Promise<void> } | undefined;
 }
 
@@ -36,7 +36,7 @@ export class ClusterFaults {
   readonly #options: FaultsOptions;
   readonly #kinds: readonly Fault[];
   readonly #busy = new Set<object>();
-  /** When Redis lost its tail, and when the end of a node's last drain was taken. */
+  /** When Redis lost its tail, and when the end of a node's last drain was accepted. */
   readonly #losses: number[] = [];
   readonly #drainsEnded = new Map<string, number>();
   readonly #failures: Error[] = [];
@@ -47,7 +47,7 @@ export class ClusterFaults {
     for (const { kind } of this.#kinds) this.counts[kind] = 0;
   }
 
-  /** Breaks things for so long, then mends all that it broke. Rejects where something did not mend. */
+  /** Causes faults for the given time, then mends them all. Rejects if one can not be mended. */
   async run(forMs: number, signal: AbortSignal | undefined): Promise<void> {
     const { random } = this.#options;
     const running = new Set<Promise<void>>();
@@ -56,7 +56,7 @@ export class ClusterFaults {
     while (performance.now() < endAt && this.#failures.length === 0 && signal?.aborted !== true) {
       await delay(APART_MIN_MS + random.below(APART_MAX_MS - APART_MIN_MS));
       if (running.size >= FAULTS_AT_ONCE_MAX) continue;
-      // Drawn without putting back, so that each kind has its turn soon.
+      // Drawn without replacement, so that each kind has its turn soon.
       if (drawn.length === 0) drawn = [...this.#kinds];
       const fault = drawn[random.below(drawn.length)]!;
       const begun = fault.begin();
@@ -191,7 +191,7 @@ export class ClusterFaults {
           this.#say(`${node.name} is ended in order`);
           const ending = await node.stop();
           this.#say(`${node.name} ended: ${ending}`);
-          // 75: it had work left, and said so.
+          // 75: the node had work left, and reported it.
           if (ending !== "exit code 0" && ending !== "exit code 75")
             throw new Error(`${node.name} ended with ${ending}`);
         };
@@ -200,7 +200,7 @@ export class ClusterFaults {
     };
   }
 
-  /** Whether Redis may have lost with its tail that the node's last drain has ended: whoever sees that asks again. */
+  /** Whether Redis may have lost the end of the node's last drain with its tail. Then the end must be asked for again. */
   mayHaveLostTheEndOfDrain(node: string): boolean {
     const endedAtMs = this.#drainsEnded.get(node) ?? Number.NEGATIVE_INFINITY;
     return this.#losses.some((atMs) => atMs >= endedAtMs && atMs <= endedAtMs + DRAIN_END_UNSAFE_MS);
@@ -215,7 +215,7 @@ export class ClusterFaults {
     return fit[this.#options.random.below(Math.max(1, fit.length))];
   }
 
-  /** With its link, whose listener would outlive it. */
+  /** Removes the node with its link, whose listener would outlive the node. */
   async #killNode(node: NodeProcess, downForMs: number, isCut: boolean): Promise<void> {
     this.#say(`${node.name} is killed${isCut ? ", its port refuses" : ""}, for ${downForMs} ms`);
     await node.kill();
@@ -233,7 +233,7 @@ export class ClusterFaults {
     node.thaw();
   }
 
-  /** Asks any node that can hear, until one takes it: there is not always a coordinator. */
+  /** Asks the reachable nodes until one accepts, as at times there is no coordinator. */
   async #ask(path: string): Promise<void> {
     let last = "";
     for (let tries = 0; tries < ASK_TRIES_MAX; tries += 1) {

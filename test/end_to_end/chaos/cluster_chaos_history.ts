@@ -1,4 +1,4 @@
-/** What the cluster's chaos keeps of all that was said, and what the checker finds in it. */
+/** Records the messages of the cluster's chaos, and lets the checker judge them. */
 import { readFile } from "node:fs/promises";
 import type { DeadLetter } from "../../../actors/log/dead_letter.ts";
 import type { Channel, Log } from "../../../actors/log/log.ts";
@@ -17,7 +17,7 @@ import {
   type Told,
 } from "../../support/checker.ts";
 
-/** Orders after `from`, up to `to`, that a producer was told to be lost. */
+/** Orders after `from`, up to `to`, that were reported as lost to their producer. */
 export interface ToldLost {
   readonly producer: string;
   readonly partition: number;
@@ -25,7 +25,7 @@ export interface ToldLost {
   readonly to: number;
 }
 
-/** All that was said of one stream. */
+/** The messages about one stream. */
 export class StreamHistory {
   readonly stream: string;
   readonly partitions: number;
@@ -42,7 +42,7 @@ export class StreamHistory {
     this.mayLoseTail = mayLoseTail;
   }
 
-  /** Where to note what a reader of one partition sees. */
+  /** The list for the records that a reader of one partition sees. */
   observe(reader: string, partition: number): Observation[] {
     const observations: Observation[] = [];
     this.readers.push({ reader, partition, observations });
@@ -55,7 +55,7 @@ export interface Judgement {
   /** Ids of the events that the log holds. */
   readonly stored: readonly string[];
   readonly archived: number;
-  /** Lost with a tail, and told. */
+  /** How many events were lost with a tail, and were reported. */
   readonly lostWithTail: number;
 }
 
@@ -98,7 +98,7 @@ export async function judge(history: StreamHistory, log: Log, archive: string): 
   };
 }
 
-/** What the store lost, as far as its producer was told of it: what it was not told of is a loss. */
+/** Events that the store lost and reported to their producer. Any other missing event is a fault. */
 function toldLost(history: StreamHistory, logged: readonly LoggedEvent[], rejected: readonly string[]): Set<string> {
   if (!history.mayLoseTail) return new Set();
   const kept = new Set([...logged.map(({ id }) => id), ...rejected]);
@@ -109,7 +109,7 @@ function toldLost(history: StreamHistory, logged: readonly LoggedEvent[], reject
   return new Set(history.sent.filter((event) => !kept.has(event.id) && isTold(event)).map(({ id }) => id));
 }
 
-/** A reader has seen everything once it has come to the end of the log: that it left nothing out is checked apart. */
+/** Whether a reader has come to the end of the log. Gaps in its records are checked elsewhere. */
 function checkEnds({ stream, readers }: StreamHistory, logged: readonly LoggedEvent[]): Problem[] {
   const problems: Problem[] = [];
   for (const { reader, partition, observations } of readers) {
@@ -144,7 +144,7 @@ async function archiveOf(
   };
 }
 
-/** E15: every record that is posted was so at least once, and under one key that no other record had. */
+/** E15: every record to be posted was posted at least once, under one key that no other record had. */
 export async function checkRequests(file: string, posted: readonly string[]): Promise<Problem[]> {
   const problems: Problem[] = [];
   const keys = new Map<string, string>();

@@ -1,7 +1,6 @@
 /**
- * A producer of the cluster's chaos in a process of its own: its one argument is a `ProducerPlan` in JSON. Says on its
- * standard output what it sends and what it is told, a line each, and ends when its standard input does and all that it
- * sent is settled.
+ * A producer of the cluster's chaos in a process of its own. Its one argument is a `ProducerPlan` in JSON. Prints each sent event and
+ * each outcome as a line. Ends once its standard input has ended and all its events are settled.
  *
  *     sent <stream> <partition> <order>
  *     told <stream> <partition> <order> acked|rejected|in_doubt [code]
@@ -17,7 +16,7 @@ export interface ProducerPlan {
   readonly addresses: readonly string[];
   readonly forward: boolean;
   readonly eventsPerSecond: number;
-  /** Partitions by stream. */
+  /** Number of partitions by stream. */
   readonly streams: Readonly<Record<string, number>>;
   readonly settleWithinMs: number;
 }
@@ -25,7 +24,7 @@ export interface ProducerPlan {
 const plan = JSON.parse(process.argv[2] ?? "") as ProducerPlan;
 const EVENTS_OPEN_MAX = 2_000;
 const TICK_MS = 20;
-/** One in so many events does not match the schema. */
+/** One in this many events does not match the schema. */
 const INVALID_EVERY = 53;
 
 const said: string[] = [];
@@ -77,7 +76,7 @@ let order = 0;
 let due = 0;
 for (let lookedAt = performance.now(); !isEnding; ) {
   const now = performance.now();
-  // What a halt held back is not sent at once when it is over.
+  // Events that a halt held back are not all sent at its end.
   due = Math.min(due + ((now - lookedAt) * plan.eventsPerSecond) / 1_000, plan.eventsPerSecond / 5);
   lookedAt = now;
   for (; due >= 1 && open < EVENTS_OPEN_MAX; due -= 1) send(order++);
@@ -88,5 +87,5 @@ const telling = setInterval(tell, TICK_MS);
 await producer.close({ timeoutMs: plan.settleWithinMs });
 clearInterval(telling);
 tell();
-// An exit at once would take what the reader at the other end has not made room for.
+// An exit at once would lose output that the reader has not taken yet.
 process.stdout.write("", () => process.exit(0));

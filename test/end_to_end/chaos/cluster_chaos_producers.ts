@@ -1,4 +1,4 @@
-/** Producers of the cluster's chaos, each a process of its own, and what they say. */
+/** The producers of the cluster's chaos, each a process of its own, and their output. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
@@ -16,7 +16,7 @@ export class ProducerProcess {
   readonly #histories: ReadonlyMap<string, StreamHistory>;
   readonly #child: ChildProcess;
   readonly #ended: Promise<unknown>;
-  /** What it was told beyond acknowledgements and verdicts. */
+  /** The messages that a producer got beyond acknowledgements and verdicts. */
   readonly #doubts: string[] = [];
 
   static async start(
@@ -25,7 +25,7 @@ export class ProducerProcess {
     histories: readonly StreamHistory[],
   ): Promise<ProducerProcess> {
     const log = openSync(join(folder, `${plan.id}.log`), "a");
-    // A group of its own: Ctrl-C at the terminal is for us.
+    // A group of its own, so that Ctrl-C at the terminal reaches only us.
     const child = spawn(process.execPath, ["--import", "tsx", PROGRAM, JSON.stringify(plan)], {
       detached: true,
       stdio: ["pipe", "pipe", log],
@@ -61,7 +61,7 @@ export class ProducerProcess {
     }
   }
 
-  /** Ends once all that it sent is settled; answers what must not have come of it. */
+  /** Ends the producer once all its events are settled. Answers the faults found. */
   async finish(): Promise<Problem | undefined> {
     this.#child.stdin?.end();
     await this.#ended;

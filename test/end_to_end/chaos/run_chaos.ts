@@ -1,4 +1,4 @@
-/** Runs chaos for as long as wanted and prints what came of it: `scripts/chaos.ts` starts it. */
+/** Runs the chaos for a given time, and prints the result. `scripts/chaos.ts` starts it. */
 import { parseArgs } from "node:util";
 import { runChaos } from "./chaos.ts";
 

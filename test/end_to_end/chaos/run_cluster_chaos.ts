@@ -1,4 +1,4 @@
-/** Runs the cluster's chaos for as long as wanted and prints what came of it: `scripts/chaos.ts --cluster` starts it. */
+/** Runs the cluster's chaos for a given time, and prints the result. `scripts/chaos.ts --cluster` starts it. */
 import { parseArgs } from "node:util";
 import { runClusterChaos } from "./cluster_chaos.ts";
 
@@ -11,7 +11,7 @@ const { values } = parseArgs({
   },
 });
 
-/** By then each kind of fault has had its turn several times. */
+/** Time in which each kind of fault has had its turn several times. */
 const LONG_SECONDS = 240;
 const seconds = Number(values.minutes) * 60;
 const ending = new AbortController();

@@ -1,4 +1,4 @@
-/** E10 on a whole node: what leaves its port as an `ack` was on the disk before, by the order of its system calls. */
+/** E10 on a whole node: the order of its system calls shows that events are on the disk before their `ack` leaves the port. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -51,7 +51,7 @@ function acksOf(calls: readonly SystemCall[]): SentAnswer[] {
   );
 }
 
-test("a node sends no ack before what it covers is on the disk", async () => {
+test("a node sends no ack before the events that it covers are on the disk", async () => {
   const folder = await mkdtemp(join(tmpdir(), "headrace-flush-"));
   await mkdir(join(folder, "data"));
   await writeFile(join(folder, "headrace.yaml"), YAML);

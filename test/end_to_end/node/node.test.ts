@@ -32,7 +32,7 @@ interface Answer {
 const get = async (node: TestNode, path: string): Promise<Answer> =>
   (await (await fetch(`${node.address}${path}`)).json()) as Answer;
 
-test("what a producer is told is stored can be read, in order for each key, exactly once", async () => {
+test("acknowledged events can be read exactly once, in order for each key", async () => {
   const node = await runningNode(ORDERS);
   const producer = node.producer({ producerId: "p", stream: "orders" });
   for (let n = 0; n < 1_000; n += 1) await producer.send({ customer: `c${n % 7}`, amount: n });
@@ -81,7 +81,7 @@ for (const subprotocol of ["headrace.v1.msgpack", "headrace.v1.json"] as const) 
 
 const connect: Connect = connectWebSocket({ subprotocol: SUBPROTOCOL_JSON, webSocket: WebSocket as never });
 
-test("a subscriber from the earliest record sees all there is and then what comes", async () => {
+test("a subscriber from the earliest record sees all stored records and then the new ones", async () => {
   const node = await runningNode(ORDERS);
   const producer = node.producer({ producerId: "p", stream: "orders" });
   const sendSome = async (from: number, to: number) => {
@@ -106,7 +106,7 @@ test("a subscriber from the earliest record sees all there is and then what come
   await node.end();
 });
 
-test("records reach the file sink, and a node that starts again on its folder continues where it was", async () => {
+test("records reach the file sink, and a node that starts again on its folder goes on from its position", async () => {
   const yaml = `
 log: { type: lmdb }
 streams: { orders: { partitions: 2, key: /customer } }
@@ -165,7 +165,7 @@ test("a connection that ends gives its place and its memory to the next", async 
   await node.end();
 });
 
-test("a node whose port is in use says which, and leaves its folder free", async () => {
+test("a node whose port is in use names the port, and leaves its folder free", async () => {
   const node = await runningNode(ORDERS);
   const refusal = await runningNode(ORDERS, { port: node.port }).then(
     () => "it started",

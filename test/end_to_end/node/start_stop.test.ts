@@ -16,7 +16,7 @@ const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 interface Started {
   readonly child: ChildProcess;
   readonly address: string;
-  /** Standard error so far: what it logged. */
+  /** Standard error so far: the node's log. */
   logged(): string;
 }
 

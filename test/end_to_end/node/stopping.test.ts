@@ -13,7 +13,7 @@ import { eventually, runningNode, type TestNode } from "../../support/processes/
 
 const YAML = "log: { type: memory }\nstreams: { events: { durability: memory } }\n";
 
-test("a node with a producer and a subscriber connected stops with nothing left undone", async () => {
+test("a node with a connected producer and subscriber stops with no work left", async () => {
   const node = await runningNode(YAML);
   const connect = connectWebSocket({ subprotocol: SUBPROTOCOL_MSGPACK, webSocket: WebSocket as never });
   const consumer = new Consumer({ connect, addresses: [node.endpoint] });
@@ -26,7 +26,7 @@ test("a node with a producer and a subscriber connected stops with nothing left 
   await producer.close({ timeoutMs: 1 });
 });
 
-test("a client that never answers the closing of its connection is not waited for", async () => {
+test("a stop does not wait for a client that never answers the closing of its connection", async () => {
   const node = await runningNode(YAML);
   const deaf = new WebSocket(node.endpoint, [SUBPROTOCOL_MSGPACK]);
   await once(deaf, "open");
@@ -35,7 +35,7 @@ test("a client that never answers the closing of its connection is not waited fo
   deaf.terminate();
 });
 
-/** What `headrace up` gives a node that a signal ends. */
+/** The time that `headrace up` gives a node to stop, in ms. */
 const STOP_WITHIN_MS = 9_000;
 
 const endOffset = async ({ address }: TestNode, stream: string): Promise<number> => {
@@ -45,7 +45,7 @@ const endOffset = async ({ address }: TestNode, stream: string): Promise<number>
   return told.partitions.reduce((sum, partition) => sum + partition.endOffset, 0);
 };
 
-/** Sends events that count up, as fast as they are taken, until the node goes away. */
+/** Sends events that count up, as fast as the node takes them, until it is gone. */
 function sendsFlatOut(node: TestNode, stream: string): { end(): Promise<void> } {
   const producer = node.producer({ producerId: "p", stream, onInDoubt: () => undefined });
   const sending = (async () => {

@@ -1,4 +1,4 @@
-/** The stop of nodes that share a Redis, also one that does not answer: every request under way is answered. */
+/** Nodes that share a Redis answer every request under way when they stop, even if Redis does not answer. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,10 +10,10 @@ import { requireRedis, startRedis } from "../../support/redis/redis_server.ts";
 
 requireRedis();
 
-/** What `headrace up` gives a node that a signal ends. */
+/** The time that `headrace up` gives a node to stop, in ms. */
 const STOP_WITHIN_MS = 9_000;
 
-/** Resolves with the status, and rejects where the connection ends without an answer. */
+/** Resolves with the status, and rejects if the connection ends without an answer. */
 async function post(address: string, stream: string, more: Record<string, string> = {}): Promise<number> {
   const headers = { "content-type": "application/json", ...more };
   const answer = await fetch(`${address}/v1/streams/${stream}/events`, { method: "POST", body: "{}", headers });

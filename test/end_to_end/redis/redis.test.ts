@@ -31,7 +31,7 @@ async function stored(node: TestNode): Promise<readonly number[]> {
 
 const upTo = (count: number) => Array.from({ length: count }, (_, n) => n);
 
-test("Redis killed and started again under load: producers wait, nothing is lost or repeated, the node goes on", async () => {
+test("Redis killed and started again under load: producers wait, no event is lost or repeated, and the node goes on", async () => {
   const redis = await startRedis({ appendonly: "yes", appendfsync: "always" });
   const node = await runningNode(yaml(redis.url, "fsync"));
   const producer = node.producer({ producerId: "p", stream: "orders", lingerMs: 1 });
@@ -60,7 +60,7 @@ test("Redis killed and started again under load: producers wait, nothing is lost
   await redis.stop();
 });
 
-test("a Redis that is frozen for a while slows producers and loses nothing", async () => {
+test("a Redis that is frozen for a while slows producers and loses no event", async () => {
   const redis = await startRedis({ appendonly: "yes", appendfsync: "everysec" });
   const node = await runningNode(yaml(redis.url));
   const producer = node.producer({ producerId: "p", stream: "orders", lingerMs: 1 });
@@ -84,7 +84,7 @@ test("a Redis that is frozen for a while slows producers and loses nothing", asy
   await redis.stop();
 });
 
-test("a Redis that comes back empty is STORE_LOST: nothing is accepted, and the node says so", async () => {
+test("a Redis that comes back empty is STORE_LOST: no event is accepted, and the node reports it", async () => {
   const redis = await startRedis({ appendonly: "yes", appendfsync: "always" });
   const node = await runningNode(yaml(redis.url, "fsync"));
   const producer = node.producer({ producerId: "p", stream: "orders", lingerMs: 1 });
@@ -105,7 +105,7 @@ test("a Redis that comes back empty is STORE_LOST: nothing is accepted, and the 
   await redis.stop();
 });
 
-test("a Redis whose settings contradict the stream's tier is refused, with what to change", async () => {
+test("a Redis whose settings contradict the stream's tier is refused, and the error names the setting", async () => {
   const redis = await startRedis({ appendonly: "yes", appendfsync: "everysec" });
   const outcome = await Promise.race([
     runningNode(yaml(redis.url, "fsync")).then(

@@ -1,6 +1,6 @@
 /**
- * A node over a Redis Cluster: real processes, a producer that comes in by the front door, and what it is told while a slot
- * moves and a master dies. Nothing is there twice, nothing acknowledged is missing but what a lost tail took, and that is told.
+ * A node over a Redis Cluster, in real processes, with a producer over WebSocket while a slot moves and a master dies. No event is stored
+ * twice. No acknowledged event is missing, except those of a lost tail, which are reported.
  */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -12,7 +12,7 @@ import { type RedisServer, requireRedis } from "../../support/redis/redis_server
 
 requireRedis();
 
-/** Enough that every master has some, and few enough that each gets many events. */
+/** So many partitions that every master has some, and so few that each gets many events. */
 const PARTITIONS = 8;
 const WAVE = 400;
 
@@ -59,7 +59,7 @@ class Scene {
     });
   }
 
-  /** A wave of events, over all partitions or to one; not waited for. */
+  /** Sends a wave of events, to all partitions or to one, without waiting. */
   send(count = WAVE, only?: number): void {
     for (const until = this.#sent + count; this.#sent < until; this.#sent += 1) {
       const id = `e${this.#sent}`;
@@ -90,7 +90,7 @@ class Scene {
     return (await Promise.all(pages)).flat();
   }
 
-  /** All that was sent was acknowledged, nothing was declared lost, and each event is in the log once. */
+  /** Checks that all events were acknowledged, none was declared lost, and each is in the log once. */
   async checkEachOnce(): Promise<void> {
     assert.equal(this.failed, []);
     assert.equal(this.lost, []);
@@ -200,7 +200,7 @@ scenario(
     assert.equal(scene.lost.map(({ partition }) => partition).sort(), [...concerned]);
     const logged = await scene.logged();
     assert.is(new Set(logged).size, logged.length);
-    // Of the second wave what these partitions had was acknowledged and is lost; nothing else is.
+    // The second wave's events of these partitions were acknowledged and are lost. No other event is.
     const missing = [...scene.acked].filter((id) => !logged.includes(id)).map((id) => Number(id.slice(1)));
     assert.ok(missing.length > 0);
     for (const order of missing) {

@@ -1,7 +1,6 @@
 /**
- * A Redis that fails over to its replica under one node: real processes behind one address that is led elsewhere. What
- * the replica had is kept; what it lacked is lost and told to everybody concerned (E6, E8, E9); and the checker finds
- * nothing else.
+ * A Redis that fails over to its replica under one node, in real processes behind one address. Events that the replica had are kept.
+ * Events that it lacked are lost, and reported to producers, readers and sinks (E6, E8, E9). The checker finds no other loss.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -56,7 +55,7 @@ interface Parts {
   readonly node: TestNode;
 }
 
-/** Two Redis, a node that knows one address for them, a producer and a consumer; and all that they said. */
+/** Two Redis servers, a node that knows one address for them, a producer and a consumer, with all their messages. */
 class Scene {
   readonly sent: SentEvent[] = [];
   readonly told = new Map<string, Told>();
@@ -122,12 +121,12 @@ class Scene {
     }
   }
 
-  /** Until all that was sent has been settled. */
+  /** Waits until all sent events are settled. */
   async settled(): Promise<void> {
     await Promise.all(this.#settled);
   }
 
-  /** Until the replica has all that the master has. */
+  /** Waits until the replica has all data of the master. */
   async replicated(): Promise<void> {
     await eventually(async () => {
       const [first, second] = await Promise.all(
@@ -139,7 +138,7 @@ class Scene {
     });
   }
 
-  /** Until the sink and the consumer stand at the end of the log. */
+  /** Waits until the sink and the consumer stand at the end of the log. */
   async delivered(): Promise<void> {
     await eventually(async () => {
       const ends = await Promise.all(PARTITIONS.map((partition) => this.#endOffset(partition)));
@@ -176,7 +175,7 @@ class Scene {
     return partitions.map(({ epoch = 0 }) => epoch);
   }
 
-  /** What the log holds now. */
+  /** The current records of the log. */
   async logged(): Promise<readonly LoggedEvent[]> {
     const found: LoggedEvent[] = [];
     for (const partition of PARTITIONS) {
@@ -189,7 +188,7 @@ class Scene {
     return found;
   }
 
-  /** Partition and code of what Redis itself holds of rejected events. */
+  /** Partition and code of the rejected events in Redis itself. */
   async setAside(): Promise<readonly string[]> {
     const redis = await connectRedisLog({ url: `redis://127.0.0.1:${this.parts.address.port}` });
     const found: string[] = [];
@@ -230,7 +229,7 @@ class Scene {
     return histories;
   }
 
-  /** What the checker finds, once everything has come to rest. */
+  /** The checker's findings, once everything is at rest. */
   async problems(lostWithTail: ReadonlySet<string>): Promise<readonly Problem[]> {
     await this.settled();
     await this.delivered();
@@ -347,7 +346,7 @@ failover(
     assert.is(stored.size, 180);
     for (const id of lostWithTail) assert.not(stored.has(id));
     for (const [partition, epoch] of (await scene.epochs()).entries()) assert.ok(epoch > (before[partition] ?? 0));
-    // E6: declared by the producer that can not send them again, and on record.
+    // E6: the producer, which can not send them again, declares them lost, and the log records that.
     assert.equal(
       [...scene.lost].sort((left, right) => left.partition - right.partition),
       [
@@ -356,7 +355,7 @@ failover(
       ],
     );
     assert.equal(await scene.setAside(), ["0 LOST", "1 LOST"]);
-    // E9: a reader of each partition is told where what it read ends to exist.
+    // E9: a reader of each partition learns from which offset on its records no longer exist.
     for (const partition of PARTITIONS) {
       const told = scene.observations.get(partition)?.filter(({ kind }) => kind === "truncated");
       assert.equal(told, [{ kind: "truncated", offset: 50 }]);
@@ -383,7 +382,7 @@ failover(
     scene.parts.link.leadTo(scene.parts.first.port);
     await scene.settled();
     assert.is(scene.told.size, 100);
-    // The replica has all that was ever acked: its promotion loses nothing. The old master becomes its replica.
+    // The replica has all acknowledged events, so its promotion loses none. The old master becomes its replica.
     scene.send(50);
     await promote(scene.parts.second);
     await ask(scene.parts.first.port, `REPLICAOF 127.0.0.1 ${scene.parts.second.port}\r\n`);

@@ -22,7 +22,7 @@ async function replayed(node: TestNode): Promise<Record<string, unknown>> {
   });
 }
 
-test("on Redis a replay is whole, and is known to the node that starts after", async () => {
+test("on Redis a replay is complete, and the next node knows it", async () => {
   const redis = await startRedis({ appendonly: "yes", appendfsync: "everysec" });
   const folder = await mkdtemp(join(tmpdir(), "headrace-replay-"));
   const yaml = `

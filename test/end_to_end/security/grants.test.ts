@@ -1,4 +1,4 @@
-/** Connections end with what let them in: a signed token's time, a token that was replaced, a certificate. */
+/** A connection ends with its grant: at a signed token's end, when a token is replaced, or with a certificate. */
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -16,7 +16,7 @@ import { eventually, runningNode } from "../../support/processes/running_node.ts
 const JWT_SECRET = "a secret of at least thirty-two characters";
 const folder = await mkdtemp(join(tmpdir(), "headrace-grants-"));
 
-test("a producer and a consumer are ended with UNAUTHENTICATED when their token's time is over", async () => {
+test("a producer and a consumer end with UNAUTHENTICATED at their token's end", async () => {
   const node = await runningNode(
     "log: { type: memory }\nstreams: { s: { partitions: 1 } }\nsecurity: { jwt: { secretEnv: JWT } }",
     { secrets: { JWT: JWT_SECRET } },
@@ -151,7 +151,7 @@ security:
   await node.end();
 });
 
-test("a certificate that was renewed is shown to the next client, and a broken one leaves the old one", async () => {
+test("a renewed certificate is shown to the next client, and a broken one leaves the old one in use", async () => {
   await certify("first", "/CN=localhost", undefined);
   await certify("second", "/CN=localhost", undefined);
   const [certificateFile, keyFile] = [join(folder, "now.pem"), join(folder, "now.key")];

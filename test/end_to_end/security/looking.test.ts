@@ -1,4 +1,4 @@
-/** What a token shows of the node, and what the audit tells of those who tried to see or do more. */
+/** A token sees its own streams only, and the audit records attempts to see or do more. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { encodeEvents } from "../../../protocols/values/event_codec.ts";
@@ -33,7 +33,7 @@ const ask = async (path: string, token: string, method = "GET") => {
   return { status: answer.status, text: await answer.text() };
 };
 
-test("a token of one stream hears of no other stream, on any route or in its welcome", async () => {
+test("a token of one stream sees no other stream, on any route or in its welcome", async () => {
   const paths = ["/v1/streams", "/v1/sinks", "/v1/cluster", "/metrics", "/v1/cluster/decisions", "/v1/actors"];
   await eventually(async () => ((await ask("/v1/sinks", SECRETS.ONE)).text.includes("orders") ? true : undefined));
   const answers = await Promise.all(paths.map((path) => ask(path, SECRETS.ONE)));
@@ -77,7 +77,7 @@ test("the scope observe sees every stream and its sinks and reads none; the audi
   assert.is(forged.status, 403);
 });
 
-test("the audit tells of administration, refused logins, refused scopes and reloads, and sums a flood up", async () => {
+test("the audit records administration, refused logins, refused scopes and reloads, and sums up a flood", async () => {
   const from = JSON.parse((await ask("/v1/streams/audit", SECRETS.ADMIN)).text).partitions[0].endOffset as number;
   await ask("/v1/cluster/rebalance?secret=1", SECRETS.ADMIN, "POST");
   await ask("/v1/cluster/rebalance", SECRETS.ONE, "POST");
@@ -123,7 +123,7 @@ test("the audit tells of administration, refused logins, refused scopes and relo
   sensor.end();
 });
 
-test("a stream that the token shows nothing of is answered as one that is not there, at every door", async () => {
+test("a stream that the token may not see is answered like a missing one, on every route", async () => {
   const HIDDEN = "payments";
   const ABSENT = "nothings"; // of as many letters, so that nothing but the name differs
   const doors: ((stream: string) => Promise<unknown>)[] = [

@@ -12,7 +12,7 @@ streams:
   readings: { partitions: 4, durability: memory }
 `;
 
-test("a thousand connections produce side by side, beside one that is as busy as can be", async () => {
+test("a thousand connections produce beside one that is as busy as possible", async () => {
   const node = await runningNode(YAML);
   try {
     const busy = node.producer({ producerId: "busy", stream: "readings", lingerMs: 1 });

@@ -1,4 +1,4 @@
-/** Subscribers of large batches, one of which reads nothing for a while: no record is missed or told twice, and nobody waits. */
+/** One of several subscribers of large batches stops reading for a while: no record is missed or sent twice, and no other subscriber waits. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { RECORDS_LIMITS } from "../../../actors/ingest/session/records_budget.ts";
@@ -13,7 +13,7 @@ const EVENT_BYTES = 600_000;
 const EVENTS_PER_BATCH = 6;
 const BATCHES = 3;
 const RECORDS = EVENTS_PER_BATCH * BATCHES;
-/** A frame's fields beside its events. */
+/** Bytes of a frame beside its events. */
 const AROUND_BYTES = 2_048;
 
 const node = await runningNode("streams: { large: { partitions: 1, durability: memory } }");
@@ -73,7 +73,7 @@ for (const subprotocol of [SUBPROTOCOL_MSGPACK, SUBPROTOCOL_JSON] as const) {
     }
   });
 
-  test(`${subprotocol}: a subscriber that reads nothing holds up no other, and reads on where it was`, async () => {
+  test(`${subprotocol}: a subscriber that stops reading delays no other, and later reads on from its place`, async () => {
     const mute = await subscribe(subprotocol, 0);
     socketOf(mute).pause();
     const reader = await subscribe(subprotocol, 0);

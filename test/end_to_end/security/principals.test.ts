@@ -1,4 +1,4 @@
-/** What one principal can not do to another at a whole node: take its producers, or use up its share. */
+/** On a whole node, one principal can neither take another's producers nor use up its share. */
 import { once } from "node:events";
 import http from "node:http";
 import { test } from "uvu";
@@ -89,8 +89,8 @@ test("a principal beyond its quota waits, and others do not", async () => {
   assert.is((await post(SECRETS.OTHER, 1_000)).status, 200);
 });
 
-test("requests that began together have one quota together", async () => {
-  // Each has sent its head, and the node has judged it, before the first has told how much it holds.
+test("requests that began together share one quota", async () => {
+  // The node has admitted the heads of all requests before the first one's size is known.
   const { port } = new URL(node.address);
   const headers = {
     authorization: `Bearer ${SECRETS.BURST}`,
@@ -112,7 +112,7 @@ test("requests that began together have one quota together", async () => {
   assert.equal((await Promise.all(answers)).sort(), [200, 429, 429, 429, 429]);
 });
 
-test("connections beyond a principal's quota are told to come back later, and one that ends makes room", async () => {
+test("connections beyond a principal's quota are refused for now, and one that ends makes room", async () => {
   const first = await greeted("a", SECRETS.SMALL);
   const second = await greeted("b", SECRETS.SMALL);
   const third = await greeted("c", SECRETS.SMALL);
@@ -128,7 +128,7 @@ test("connections beyond a principal's quota are told to come back later, and on
   for (const { client } of [second, fourth]) client.end();
 });
 
-test("a principal that has as many producers as it may gets no further one, and keeps those that it has", async () => {
+test("a principal at its quota of producers gets no further one, and keeps the others", async () => {
   const codes = [];
   for (const name of ["e", "a", "e"]) {
     const { client, answer } = await greeted(name, SECRETS.SMALL, "of another process");

@@ -1,5 +1,5 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: a configuration names variables this way
-/** Secrets of the configuration work, and nothing that the node or a command says holds them. */
+/** Secrets of the configuration work, and no text of the node or a command shows them. */
 import { once } from "node:events";
 import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -20,7 +20,7 @@ const THROWS = `export const create = () => ({
 });`;
 const folder = await mkdtemp(join(tmpdir(), "headrace-secrets-"));
 
-test("a sink gets its secrets, and its failures are told without them", async () => {
+test("a sink gets its secrets, and its failures are reported without them", async () => {
   const seen: string[] = [];
   const endpoint = createServer((request, response) => {
     seen.push(`${request.url} ${request.headers.authorization}`);
@@ -53,7 +53,7 @@ pipelines: { p: { from: s, to: [hook] } }
   endpoint.close();
 });
 
-test("dead letters hold no secret that an endpoint, or a step, told back", async () => {
+test("dead letters hold no secret that an endpoint or a step repeated", async () => {
   const endpoint = createServer((request, response) => {
     const token = request.headers.authorization?.split(" ")[1];
     const filler = "x".repeat(request.headers["x-form"] === "cut" ? 300 - "400 ".length - 20 : 0);
@@ -100,7 +100,7 @@ pipelines:
   endpoint.close();
 });
 
-test("lint and the start name the variable that is not set, with its line, and no value that is", async () => {
+test("lint and the start name the unset variable with its line, and show no value of a set one", async () => {
   await writeFile(
     join(folder, "headrace.yaml"),
     'streams:\n  s: { partitions: "${HEADRACE_TEST_SECRET}" }\nsinks:\n  o: { type: http, url: "http://a.example/${ABSENT_HERE}" }\n',
@@ -117,7 +117,7 @@ test("lint and the start name the variable that is not set, with its line, and n
   assert.not.match(`${wrong.stdout}${wrong.stderr}`, /sekret/);
 });
 
-test("lint warns of a secret in clear text, shows nothing of it, and ends well", async () => {
+test("lint warns of a secret in clear text, does not show it, and ends with 0", async () => {
   const file = join(folder, "clear.yaml");
   await writeFile(
     file,
@@ -132,7 +132,7 @@ test("lint warns of a secret in clear text, shows nothing of it, and ends well",
   assert.not.match(stdout, /clear-text-token/);
 });
 
-test("a node makes its data folder for its owner alone", async () => {
+test("a node makes its data folder readable by its owner alone", async () => {
   const node = await runningNode("log: { type: lmdb }\nstreams: { s: { partitions: 1 } }");
   assert.is((await stat(join(node.folder, "data"))).mode & 0o777, 0o700);
   await node.end();

@@ -26,7 +26,7 @@ const refusal = (attempt: Promise<unknown>): Promise<string> =>
     (error: { code?: string; message: string }) => `${error.code} ${error.message}`,
   );
 
-test("a producer gets in with its token, only to the streams of its scopes", async () => {
+test("a producer connects with its token, and reaches only the streams of its scopes", async () => {
   const node = await runningNode(GUARDED, { secrets: SECRETS });
   const edge = node.producer({ producerId: "edge", token: SECRETS.EDGE });
   assert.is((await edge.sendAndConfirm({ n: 1 }, { stream: "orders" })).kind, "stored");
@@ -51,7 +51,7 @@ function refuseUnlessStored(confirmation: {
   if (confirmation.kind !== "stored") throw Object.assign(new Error(confirmation.reason), { code: confirmation.code });
 }
 
-test("HTTP asks for a token everywhere but for health, and no answer or log holds it", async () => {
+test("HTTP needs a token everywhere except for health, and no answer or log holds it", async () => {
   const node = await runningNode(GUARDED, { secrets: SECRETS });
   const status = async (path: string, token?: string) =>
     (

@@ -1,4 +1,4 @@
-/** Clients that hold a connection and do not get on are ended at the stated limit, neither before it nor much after. */
+/** Connections without progress end at the stated limit, neither before it nor much after. */
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { connect, type Socket } from "node:net";
@@ -23,7 +23,7 @@ const NO_ACCESS: Access = {
   reload: async () => 0,
 };
 const LIMITS = { headersWithinMs: 400, requestWithinMs: 900, keepAliveMs: 300, checkEveryMs: 50 } as const;
-/** What a busy machine may add to a limit and to the interval of looks. */
+/** Time that a busy machine may add to a limit and to the interval of looks, in ms. */
 const LATE_MS_MAX = 1_500;
 const BYTE_EVERY_MS = 20;
 
@@ -50,7 +50,7 @@ const server = await startHttpServer({
   limits: LIMITS,
 });
 
-/** Sends `text` at once and then `rest` a byte at a time; answers when it was cut and what it was told. */
+/** Sends `text` at once and then `rest` byte by byte. Answers the time of the cut and the received text. */
 async function dribble(text: string, rest: string): Promise<{ readonly afterMs: number; readonly said: string }> {
   const socket = connect(server.port, "127.0.0.1");
   await once(socket, "connect");
@@ -106,7 +106,7 @@ interface Timer {
   readonly callback: () => void;
 }
 
-/** A listener whose timers go off when the test says so. */
+/** A listener whose timers the test fires. */
 async function listenerWithTimers() {
   const timers = new Set<Timer>();
   const peers: SessionPeer[] = [];
@@ -136,7 +136,7 @@ async function listenerWithTimers() {
   http.on("upgrade", (request, socket, head) => listener.upgrade(request, socket, head));
   await new Promise<void>((resolve) => http.listen(0, "127.0.0.1", resolve));
   const { port } = http.address() as { port: number };
-  /** Waits for a timer of this delay and lets it go off. */
+  /** Waits for a timer of this delay, and fires it. */
   const goOff = async (delayMs: number) => {
     const timer = await eventually(() => [...timers].find((one) => one.delayMs === delayMs));
     timers.delete(timer);
@@ -161,7 +161,7 @@ async function listenerWithTimers() {
   return { listener, timers, peers, goOff, open, answered, end };
 }
 
-test("a WebSocket that answers no ping ends at the second one, one that answers stays", async () => {
+test("a WebSocket that answers no ping ends at the second one; one that answers stays", async () => {
   const { listener, goOff, open, answered, end } = await listenerWithTimers();
   const lively = await open();
   for (let pings = 0; pings < 3; pings += 1) {
@@ -182,7 +182,7 @@ test("a WebSocket that answers no ping ends at the second one, one that answers 
   await end();
 });
 
-test("a WebSocket that is gone leaves no timer, which would keep all that it held until it goes off", async () => {
+test("a closed WebSocket leaves no timer, which would keep its memory until it fires", async () => {
   const { listener, timers, open, end } = await listenerWithTimers();
   const socket = await open();
   await eventually(() => (timers.size > 0 ? true : undefined));
@@ -192,7 +192,7 @@ test("a WebSocket that is gone leaves no timer, which would keep all that it hel
   await end();
 });
 
-test("pings that come together are answered, however many the allowance lets through", async () => {
+test("pings that come together are all answered, within the allowance", async () => {
   const { listener, open, end } = await listenerWithTimers();
   const socket = await open();
   let pongs = 0;
@@ -206,7 +206,7 @@ test("pings that come together are answered, however many the allowance lets thr
   await end();
 });
 
-test("a WebSocket that never reads what it is sent ends when its time is up", async () => {
+test("a WebSocket that never reads ends at its limit", async () => {
   const { listener, peers, goOff, open, end } = await listenerWithTimers();
   const socket = await open();
   const [peer] = await eventually(() => (peers.length > 0 ? peers : undefined));

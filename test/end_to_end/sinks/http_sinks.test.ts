@@ -1,4 +1,4 @@
-/** HTTP in, HTTP out: what a request is told, and what is logged of it, while a sink does not take it. */
+/** HTTP in, HTTP out: the answer to a request, and its log lines, while a sink does not take its records. */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "uvu";
@@ -26,7 +26,7 @@ async function post(node: TestNode, body: string, headers: Readonly<Record<strin
   return { status: response.status, headers: response.headers, body: (await response.json()) as Answer["body"] };
 }
 
-/** Where the sink posts to: answers every request with `status`, and keeps what it took. */
+/** The sink's endpoint: answers every request with `status`, and keeps the bodies. */
 async function startReceiver() {
   const taken: string[] = [];
   const receiver = {
@@ -49,7 +49,7 @@ async function startReceiver() {
   return receiver;
 }
 
-test("a partition that a lagging sink has filled is told at once as 429 with the sink's name, and takes events again later", async () => {
+test("a partition that a lagging sink has filled answers 429 at once with the sink's name, and takes events again later", async () => {
   const receiver = await startReceiver();
   const node = await runningNode(`
 log: { type: memory }
@@ -74,7 +74,7 @@ pipelines: { keep: { from: orders, to: [hook] } }
   assert.is(`${refusal.status} ${refusal.body.code}`, "429 STORE_FULL");
   assert.is(refusal.headers.get("retry-after"), "1");
   assert.match(refusal.body.message ?? "", /sink\/hook has not read/);
-  // Another partition has room: of a request to both, what was taken and what was not is told.
+  // Another partition has room: a request to both is answered with the events that were stored and those that were not.
   const key = { "idempotency-key": "both" };
   const full = partitionOfKey("c1", 4);
   const elsewhere = ["c2", "c3", "c4", "c5"].find((customer) => partitionOfKey(customer, 4) !== full);

@@ -43,7 +43,7 @@ async function linesOf(folder: string): Promise<readonly Output[]> {
     files
       .filter((entry) => /\.(ndjson|part)$/.test(entry.name))
       .sort((left, right) => (left.name.startsWith("segment") ? -1 : right.name.startsWith("segment") ? 1 : 0))
-      // A file that was published since it was listed is there under its other name the next time.
+      // A file that was published after the listing is found under its new name at the next look.
       .map((entry) => readFile(join(entry.parentPath, entry.name), "utf8").catch(() => "")),
   );
   return texts
@@ -66,7 +66,7 @@ test("a pipeline with state computes once: both sinks get the same outputs, and 
         (await linesOf(join(folder, "data", sink))).length === expected ? true : undefined,
       );
     }
-    // What a step fails on is set aside by each sink of the pipeline.
+    // Each sink of the pipeline sets aside the event that a step failed on.
     await eventually(async () => {
       const { sinks } = (await (await fetch(`${node.address}/v1/sinks`)).json()) as {
         sinks: { deadLetters: number }[];

@@ -66,7 +66,7 @@ async function call(node: TestNode, method: string, path: string, body?: unknown
   return { status: response.status, body: (await response.json()) as Record<string, unknown> };
 }
 
-/** Begins a replay over HTTP and waits for its end: as the command does, without a process for it. */
+/** Begins a replay over HTTP and waits for its end, like the command, but without a process of its own. */
 async function finished(node: TestNode, request: { readonly name: string; readonly [key: string]: unknown }) {
   await call(node, "POST", "", { stream: "orders", ...request });
   return await eventually(async () => {
@@ -138,7 +138,7 @@ test("a replay into a pipeline goes through its steps to each of its sinks", asy
   await node.end();
 });
 
-/** An HTTP endpoint that answers as `status` says, and keeps what it took by idempotency key. */
+/** An HTTP endpoint that answers with `status`, and keeps the bodies that it took by idempotency key. */
 async function endpoint(status: (event: { n: number }, key: string) => number) {
   const taken = new Map<string, number[]>();
   const server: Server = createServer((request, response) => {
@@ -157,7 +157,7 @@ async function endpoint(status: (event: { n: number }, key: string) => number) {
   return { taken, url: `http://127.0.0.1:${port}/`, close: () => server.close() };
 }
 
-test("dead letters go back the way they came: through the steps if a step had failed, else straight to the sink", async () => {
+test("dead letters go through the steps if a step had failed, and else straight to the sink", async () => {
   let isRefusing = true;
   const hook = await endpoint(() => (isRefusing ? 400 : 200));
   const node = await runningNode(`

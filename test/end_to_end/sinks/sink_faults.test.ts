@@ -22,7 +22,7 @@ async function inFolder(body: (folder: string) => Promise<void>): Promise<void> 
   }
 }
 
-test("a node does not start on a sink whose options can not work, and says which and why", () =>
+test("a node does not start with a sink whose options can not work, and names the sink and the reason", () =>
   inFolder(async (folder) => {
     await writeFile(join(folder, "taken"), "not a folder");
     const cases = [
@@ -46,7 +46,7 @@ interface Standing {
   readonly deliveredRecords: number;
 }
 
-test("a fault that can pass keeps nobody from starting: the sink says why it waits and goes on by itself", () =>
+test("a node starts in spite of a fault that may pass: the sink reports the reason, waits and goes on by itself", () =>
   inFolder(async (folder) => {
     const directory = join(folder, "out");
     await mkdir(directory);

@@ -43,7 +43,7 @@ async function recordsOf(from: TestNode, stream: string, partition: number) {
   return jsonLines((await headrace([...args, "--address", from.address])).stdout);
 }
 
-test("what is backed up is restored in order, each partition as it was, and twice the same as once", async () => {
+test("a backup is restored in order, each partition as it was, and a second restore changes nothing", async () => {
   const saved = await backup("all");
   assert.is(saved.code, 0, saved.stderr);
   const [summary] = jsonLines(saved.stdout);
@@ -63,7 +63,7 @@ test("what is backed up is restored in order, each partition as it was, and twic
   await empty.end();
 });
 
-test("a restore refuses a partition that holds records of others, and streams of another shape", async () => {
+test("a restore refuses a partition with other records, and a stream with other partitions", async () => {
   await backup("shape", "--stream", "orders");
   const filled = await restore(node, "shape");
   assert.is(filled.code, 64);
@@ -75,7 +75,7 @@ test("a restore refuses a partition that holds records of others, and streams of
   assert.match(refused.stderr, /must have 3 partitions, as it had: current value is 2/);
 });
 
-test("a damaged backup is told before anything is sent", async () => {
+test("a damaged backup is reported before any event is sent", async () => {
   await backup("damaged", "--stream", "notes");
   const sound = await headrace(["restore", join(folder, "damaged"), "--verify-only"]);
   assert.is(sound.code, 0, sound.stderr);
@@ -89,7 +89,7 @@ test("a damaged backup is told before anything is sent", async () => {
   await empty.end();
 });
 
-test("a folder that holds files is not written to", async () => {
+test("a backup does not write to a folder that holds files", async () => {
   const ended = await headrace(["backup", folder, "--address", node.address]);
   assert.is(ended.code, 64);
   assert.match(ended.stderr, /must be empty/);

@@ -30,13 +30,13 @@ test("status lists nodes, the coordinator and partitions; as JSON it is the over
   assert.equal(jsonLines(json.stdout), [JSON.parse(JSON.stringify(cluster.overview()))]);
 });
 
-test("an overview that is old says how old, and of whom", () => {
+test("an old overview shows its age and its node", () => {
   assert.not.match(statusLines(cluster.overview()).join("\n"), /ago/);
   cluster.ageMs = 12_340;
   assert.match(statusLines(cluster.overview()).at(-1) ?? "", /as a knew it 12\.3 s ago/);
 });
 
-test("watched where there is no terminal, each change is a line; Ctrl-C is its ordinary end", async () => {
+test("without a terminal, a watched cluster prints each change as a line, and Ctrl-C is its ordinary end", async () => {
   const watching = startCommand(["cluster", "status", "--watch", "--address", server.address]);
   await watching.line(/^6 partitions/);
   await cluster.ask({ kind: "drain", node: "c" as never });
@@ -47,7 +47,7 @@ test("watched where there is no terminal, each change is a line; Ctrl-C is its o
   assert.is((await watching.ended).code, 0);
 });
 
-test("a partition is explained, decisions are listed with what set the coordinator to work", async () => {
+test("a partition is explained, and decisions are listed with their causes", async () => {
   await cluster.ask({ kind: "drain", node: "c" as never });
   const explained = await run("explain", "orders/5");
   assert.is(explained.code, 0, explained.stderr);
@@ -63,7 +63,7 @@ test("a partition is explained, decisions are listed with what set the coordinat
   );
 });
 
-test("what is not there is exit code 64, no coordinator 69, no node 69", async () => {
+test("an unknown name is exit code 64; no coordinator and no node are 69", async () => {
   for (const args of [
     ["explain", "orders/6"],
     ["explain", "orders"],
@@ -78,7 +78,7 @@ test("what is not there is exit code 64, no coordinator 69, no node 69", async (
   assert.is((await headrace(["cluster", "--address", "http://127.0.0.1:1"])).code, 69);
 });
 
-test("a token reads, and only one with the scope admin commands", async () => {
+test("any token may read, and only one with the scope admin may command", async () => {
   const guarded = await serveCluster(cluster, { isGuarded: true });
   const as = (token: string, ...args: string[]) =>
     headrace(["cluster", ...args, "--address", guarded.address], { environment: { HEADRACE_TOKEN: token } });
@@ -88,7 +88,7 @@ test("a token reads, and only one with the scope admin commands", async () => {
   await guarded.close();
 });
 
-test("a node alone is shown, and can not be drained", async () => {
+test("a single node is shown, and can not be drained", async () => {
   const node = await runningNode("log: { type: memory }\nstreams: { orders: { partitions: 2 } }\n");
   const status = await headrace(["cluster", "--address", node.address]);
   assert.match(status.stdout, /^test +ready +2 /m);

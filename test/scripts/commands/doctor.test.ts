@@ -48,7 +48,7 @@ test("a port that another program holds is a failure", async () => {
   assert.is(verdictOf("port"), "fail");
 });
 
-test("a Redis that does not flush as the streams promise fails, and says what to set", async () => {
+test("a Redis that does not flush as the tiers need fails, and the advice names the setting", async () => {
   const redis = await startRedis({ appendfsync: "everysec", maxmemoryPolicy: "allkeys-lru" });
   const log = `node: { port: 0 }\nlog: { type: redis, url: "${redis.url}" }\n`;
   const careless = await doctor(`${log}streams: { orders: {} }\n`);
@@ -68,7 +68,7 @@ test("a Redis that does not flush as the streams promise fails, and says what to
   assert.not.match(gone.stderr, /^\s+at /m);
 });
 
-test("it looks at every named node of a Redis Cluster, and at the master that sentinels name", async () => {
+test("every named node of a Redis Cluster is checked, and the master that sentinels name", async () => {
   const [one, other] = [await startRedis(), await startRedis()];
   const nodes = await doctor(
     `node: { port: 0 }\nlog: { type: redis, urls: ["${one.url}", "${other.url}"] }\nstreams: {}\n`,

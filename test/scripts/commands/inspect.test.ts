@@ -48,7 +48,7 @@ const inspect = async (...args: string[]) => {
   return { ...ended, found: jsonLines(ended.stdout)[0] };
 };
 
-test("a record is told with its producer and sequence, and which sinks are past it", async () => {
+test("a record is shown with its producer, its sequence and the sinks that are past it", async () => {
   const { code, found } = await inspect("2");
   assert.is(code, 0);
   assert.equal(found?.event, { amount: 8 });
@@ -62,7 +62,7 @@ test("a record is told with its producer and sequence, and which sinks are past 
   assert.ok(String(away?.reason).length > 0);
 });
 
-test("a rejected event is found by producer and sequence, with its reason and itself", async () => {
+test("a rejected event is found by producer and sequence, with its reason and its content", async () => {
   const { found } = await inspect("--producer", "till-1", "--sequence", "2");
   assert.equal([found?.channel, found?.code, found?.path], ["rejected", "SCHEMA_VIOLATION", "/amount"]);
   assert.match(String(found?.reason), />= 0/);
@@ -74,7 +74,7 @@ test("an accepted event is found by producer and sequence", async () => {
   assert.equal([found?.channel, found?.offset], ["records", 2]);
 });
 
-test("what is not there is told, with exit code 1", async () => {
+test("a missing record is reported, with exit code 1", async () => {
   const beyond = await inspect("17");
   assert.is(beyond.code, 1);
   assert.match(beyond.stderr, /no offset 17 yet: the next one is 3/);

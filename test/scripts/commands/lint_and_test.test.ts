@@ -44,7 +44,7 @@ test("a sound configuration has no problems", async () => {
   assert.is(ended.stdout, "headrace.yaml: no problems\n");
 });
 
-test("a typo is told with its line and the nearest key, and the exit code is 78", async () => {
+test("a typo is reported with its line and the nearest key, and the exit code is 78", async () => {
   await put("typo.yaml", "streams:\n  hosts:\n    partitons: 3\n");
   const ended = await headrace(["lint", "typo.yaml"], { folder });
   assert.is(ended.code, 78);
@@ -89,7 +89,7 @@ test("a file source's path that looks like a pattern is a warning with its line"
   assert.match((await headrace(["lint", "pattern.yaml"], { folder })).stdout, /no problems\n/);
 });
 
-test("expressions and schemas are compiled, and what does not is told with its line", async () => {
+test("expressions and schemas are compiled, and a fault is reported with its line", async () => {
   const broken = SOUND.replace("event.cpu > 0.8", "event.cpu >").replace("type: number", "type: nombre");
   await put("broken.yaml", broken);
   const ended = await headrace(["lint", "broken.yaml", "--json"], { folder });
@@ -104,7 +104,7 @@ test("expressions and schemas are compiled, and what does not is told with its l
   );
 });
 
-test("options of a sink that can not work are told with the sink's line", async () => {
+test("options of a sink that can not work are reported with the sink's line", async () => {
   const sinks = "  rows: { type: file, directory: x, format: csv }\n  hook: { type: http, url: 'http://' }\n";
   await put("sinks.yaml", `${SOUND}${sinks}`);
   const ended = await headrace(["lint", "sinks.yaml", "--json"], { folder });
@@ -137,7 +137,7 @@ pipelines:
   assert.is((await headrace(["lint", "shared.yaml"], { folder })).code, 0, "each stream has a folder of its own");
 });
 
-test("a file that is not there is no stack trace", async () => {
+test("a missing file causes no stack trace", async () => {
   const ended = await headrace(["lint", "nowhere.yaml"], { folder });
   assert.is(ended.code, 66);
   assert.match(ended.stderr, /^headrace: Cannot read nowhere.yaml: ENOENT/);
@@ -154,7 +154,7 @@ test("the tests beside a configuration pass, one line each", async () => {
   );
 });
 
-test("a pipeline that does something else fails its test, with what was expected and what came", async () => {
+test("a pipeline with other outputs fails its test, with the expected and the actual outputs", async () => {
   await put("other.yaml", SOUND.replace("0.8", "0.95"));
   await put("other.test.yaml", TESTS);
   const ended = await headrace(["test", "other.test.yaml", "--json"], { folder });

@@ -47,7 +47,7 @@ async function eventsOf(stream: string): Promise<Record<string, unknown>[]> {
   return jsonLines(ended.stdout);
 }
 
-test("NDJSON from stdin is accepted and can be read back, and the rejected are told with line, path and reason", async () => {
+test("NDJSON from stdin is accepted and can be read back, and rejected events are listed with line, path and reason", async () => {
   const input = '{"customer":"a","amount":1}\n{"customer":"b","amount":-2}\n\nnot json\n{"customer":"c","amount":3}\n';
   const ended = await headrace(["produce", "orders", ...at()], { input });
   assert.is(ended.code, 65);
@@ -59,7 +59,7 @@ test("NDJSON from stdin is accepted and can be read back, and the rejected are t
   assert.equal(amounts.sort(), [1, 3]);
 });
 
-test("with --json the rejected and the summary are lines of JSON", async () => {
+test("with --json rejected events and the summary are lines of JSON", async () => {
   const input = '{"customer":"a","amount":-1}\n{"customer":"a","amount":5}\n';
   const ended = await headrace(["produce", "orders", "--json", ...at()], { input });
   const [rejected, summary] = jsonLines(ended.stdout);
@@ -96,7 +96,7 @@ test("a JSON array, CSV and plain lines become the same events, whatever their l
   );
 });
 
-test("an import that is resumed sends only what is missing, so that every event is there once", async () => {
+test("an import that is resumed sends only the missing events, so that every event is stored once", async () => {
   const first = Array.from({ length: 700 }, (_, n) => JSON.stringify({ customer: `r${n % 5}`, amount: n })).join("\n");
   const all = `${first}\n${JSON.stringify({ customer: "r1", amount: 700 })}\n`;
   const file = await fileOf("orders.ndjson", first);
@@ -115,7 +115,7 @@ test("an import that is resumed sends only what is missing, so that every event 
   );
 });
 
-test("an unknown stream, an unknown file and an unknown option each say so, with an exit code of their own", async () => {
+test("an unknown stream, file and option each have an error and an exit code of their own", async () => {
   const stream = await headrace(["produce", "ordres", ...at()], { input: '{"a":1}\n' });
   assert.is(stream.code, 64);
   assert.match(stream.stderr, /UNKNOWN_STREAM/);
@@ -127,7 +127,7 @@ test("an unknown stream, an unknown file and an unknown option each say so, with
   for (const { stderr } of [stream, file, option]) assert.not.match(stderr, /^\s+at /m);
 });
 
-test("a node that is not there is told with what to do, and the exit code says unavailable", async () => {
+test("a node that is out of reach is reported with advice, and the exit code is 69", async () => {
   const ended = await headrace(["produce", "orders", "--address", "http://127.0.0.1:1"], { input: '{"a":1}\n' });
   assert.is(ended.code, 69);
   assert.match(ended.stderr, /Cannot reach http:\/\/127.0.0.1:1 .*headrace up/);
@@ -149,7 +149,7 @@ test("a node that answers HTTP and refuses the upgrade ends the command within s
   server.close();
 });
 
-test("Ctrl-C stores what was read so far and ends with 130", async () => {
+test("Ctrl-C stores the events read so far and ends with 130", async () => {
   const running = startCommand(["produce", "free", "--json", ...at()]);
   const seen = startCommand(["tail", "free", "--from", "latest", "--limit", "1", ...at()]);
   const offered = setInterval(() => running.child.stdin.write('{"late":true}\n'), 20);
@@ -164,7 +164,7 @@ test("Ctrl-C stores what was read so far and ends with 130", async () => {
   assert.is((await eventsOf("free")).filter(({ late }) => late === true).length, summary?.accepted);
 });
 
-test("a named pipe is read to its end, and one that nobody writes to does not hold up Ctrl-C", async () => {
+test("a named pipe is read to its end, and one without a writer does not block Ctrl-C", async () => {
   const pipe = join(folder, "pipe");
   execFileSync("mkfifo", [pipe]);
   const reading = startCommand(["produce", "free", pipe, "--json", ...at()]);

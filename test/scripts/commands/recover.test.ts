@@ -9,7 +9,7 @@ import { ask, requireRedis, startRedis } from "../../support/redis/redis_server.
 
 requireRedis();
 
-test("an emptied store is told and refused, until its loss is accepted", async () => {
+test("an emptied store is reported and refused, until its loss is accepted", async () => {
   const redis = await startRedis({ appendfsync: "always" });
   const folder = await mkdtemp(join(tmpdir(), "headrace-recover-"));
   const yaml = `log: { type: redis, url: "${redis.url}" }\nstreams: { orders: { partitions: 1 } }\n`;
@@ -37,7 +37,7 @@ test("an emptied store is told and refused, until its loss is accepted", async (
   await rm(folder, { recursive: true, force: true });
 });
 
-test("an embedded log whose data file is gone is told and refused, until its loss is accepted", async () => {
+test("an embedded log whose data file is gone is reported and refused, until its loss is accepted", async () => {
   const folder = await mkdtemp(join(tmpdir(), "headrace-recover-"));
   const yaml = "streams: { orders: { partitions: 1 } }\n";
   await writeFile(join(folder, "headrace.yaml"), yaml);

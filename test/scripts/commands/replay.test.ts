@@ -50,7 +50,7 @@ test("a dry run counts and sends nothing", async () => {
   assert.is((await eventsOf("again")).length, 0);
 });
 
-test("a replay keeps the order of each key, and run twice it writes nothing twice", async () => {
+test("a replay keeps the order of each key, and a second run writes no event again", async () => {
   const first = await replay("orders", "--into-stream", "again");
   assert.is(first.code, 0, first.stderr);
   assert.is(first.summary?.accepted, 900);
@@ -64,7 +64,7 @@ test("a replay keeps the order of each key, and run twice it writes nothing twic
   }
 });
 
-test("a replay that was cut short goes on where it ended", async () => {
+test("a replay that was cut short goes on from its end", async () => {
   const some = await replay("orders", "--into-stream", "some", "--from", "10", "--to", "20");
   assert.is(some.summary?.accepted, 30);
   const rest = await replay("orders", "--into-stream", "some", "--from", "10", "--to", "35");
@@ -73,7 +73,7 @@ test("a replay that was cut short goes on where it ended", async () => {
   assert.is(other.summary?.accepted, 6);
 });
 
-test("a range of times that holds nothing ends at once", async () => {
+test("an empty range of times ends at once", async () => {
   const soon = new Date(Date.now() + 60_000).toISOString();
   const { code, summary } = await replay("orders", "--into-stream", "some", "--from", soon);
   assert.is(code, 0);
@@ -87,7 +87,7 @@ test("rejected events are sent again as they were", async () => {
   assert.equal(await eventsOf("repaired"), [{ customer: "bad", amount: -1 }]);
 });
 
-test("a replay of what the target refuses says which record and why", async () => {
+test("a replay into a target that refuses a record names the record and the reason", async () => {
   const ended = await headrace(["replay", "orders", "--rejected", "--into-stream", "orders", ...at()]);
   assert.is(ended.code, 65);
   assert.match(ended.stderr, /^orders\/\d@0: SCHEMA_VIOLATION at \/amount/m);
@@ -112,7 +112,7 @@ test("an event that is rejected again and again is sent once at each try, whatev
   await own.end();
 });
 
-test("a replay from a relative place says which one it is, and the time it told goes on with it", async () => {
+test("a replay from a relative place shows the absolute time, and --from this time goes on with it", async () => {
   const first = await headrace(["replay", "orders", "--from", "1h", "--into-stream", "lately", ...at()]);
   assert.match(first.stdout, /orders into lately, as replay\/orders\/records\/\S+\/lately: 900 accepted/);
   const [, place = ""] = /with --from (\S+) the command goes on/.exec(first.stderr) ?? [];
@@ -123,7 +123,7 @@ test("a replay from a relative place says which one it is, and the time it told 
   assert.match(ended.stderr, /Cannot cancel a replay from 1h as its name must be known/);
 });
 
-test("what a sink set aside is sent again as it was, once", async () => {
+test("records that a sink set aside are sent again as they were, once", async () => {
   const refusing = createServer((request, response) => {
     request.resume();
     request.on("end", () => response.writeHead(400).end());

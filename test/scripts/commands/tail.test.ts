@@ -95,7 +95,7 @@ test("rejected events come with their reason and the event as it was sent", asyn
   );
 });
 
-test("what is new is printed as it comes, and Ctrl-C ends it without a trace", async () => {
+test("new records are printed as they come, and Ctrl-C ends the command without a stack trace", async () => {
   const running = startCommand(["tail", "orders", ...at()]);
   const producer = node.producer({ producerId: "late", stream: "orders", token: ALL });
   let amount = 1_000;
@@ -109,7 +109,7 @@ test("what is new is printed as it comes, and Ctrl-C ends it without a trace", a
   assert.is(ended.stderr, "");
 });
 
-test("a reader that has enough ends it, without an error", async () => {
+test("a reader that closes its input ends the command, without an error", async () => {
   const line = `"$@" | head -n 1; echo "\${PIPESTATUS[0]}"`;
   const tail = [
     "tail",
@@ -136,7 +136,7 @@ test("a reader that has enough ends it, without an error", async () => {
   assert.is(stderr, "");
 });
 
-test("a token that is missing, or does not allow it, ends with 77; one that shows nothing of the stream with 64", async () => {
+test("a missing or insufficient token ends with 77; one that may not see the stream ends with 64", async () => {
   const without = await headrace(["tail", "orders", "--address", node.address, "--no-follow"]);
   assert.is(without.code, 77, without.stderr);
   assert.match(without.stderr, /UNAUTHENTICATED/);

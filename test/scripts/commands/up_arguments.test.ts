@@ -1,4 +1,4 @@
-/** What `up` can not use is told as such, with the value at fault: never as a bug. */
+/** Unusable arguments of `up` are reported with their value, and never as a bug. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,7 +24,7 @@ for (const [args, code, said] of [
   [["--cluster", "redis://u:hidden@127.0.0.1/notadb"], 64, /Cannot use --cluster as .* current value is \/notadb/],
   [["--config", "redis.yaml"], 78, /redis.yaml:1: .*number of a database.*: current value is \/notadb/],
 ] as const) {
-  test(`up ${args.join(" ")} says what must be given, and what was`, async () => {
+  test(`up ${args.join(" ")} names the valid form and the given value`, async () => {
     const ended = await headrace(["up", ...args], { folder });
     assert.is(ended.code, code, ended.stderr);
     assert.match(ended.stderr, said);

@@ -26,7 +26,7 @@ const refusal = (attempt: Promise<unknown>) =>
     (error: Error) => `${exitCodeOf(error)} ${error.message}`,
   );
 
-test("a configuration for one node serves a cluster when it is told which Redis its nodes share", async () => {
+test("a configuration for one node serves a cluster once --cluster names the shared Redis", async () => {
   const alone = await effective("log: { type: lmdb }\nstreams: { orders: { partitions: 3 } }\n", { cluster: REDIS });
   assert.equal(alone.log, { type: "redis", prefix: "headrace", url: REDIS });
   assert.is(alone.cluster?.zone, "default");
@@ -37,7 +37,7 @@ test("a configuration for one node serves a cluster when it is told which Redis 
   assert.ok(empty.cluster !== undefined);
 });
 
-test("what a configuration says of its cluster and of its keys stays, though its Redis is another", async () => {
+test("a configuration keeps its cluster section and its prefix under another Redis", async () => {
   const yaml = "log: { type: redis, url: 'redis://elsewhere', prefix: mine }\ncluster: { zone: east, capacity: 2 }\n";
   const { log, cluster } = await effective(yaml, { cluster: REDIS });
   assert.equal(log, { type: "redis", prefix: "mine", url: REDIS });
@@ -45,14 +45,14 @@ test("what a configuration says of its cluster and of its keys stays, though its
   assert.is(cluster?.capacity, 2);
 });
 
-test("a Redis on the command line stands for whatever way to Redis the configuration names", async () => {
+test("a Redis on the command line replaces any address of Redis in the configuration", async () => {
   const cluster = "log: { type: redis, urls: ['redis://a:1', 'redis://b:1'] }\n";
   assert.equal((await effective(cluster, { cluster: REDIS })).log, { type: "redis", prefix: "headrace", url: REDIS });
   const sentinel = "log: { type: redis, sentinel: { master: m, urls: ['redis://a:1'] } }\n";
   assert.equal((await effective(sentinel, { cluster: REDIS })).log, { type: "redis", prefix: "headrace", url: REDIS });
 });
 
-test("without --cluster the configuration's own log counts", async () => {
+test("without --cluster the configuration's own log is used", async () => {
   const { log, cluster } = await effective("log: { type: memory }\n", {});
   assert.is(log.type, "memory");
   assert.is(cluster, undefined);
@@ -63,7 +63,7 @@ test("a name on the command line is the node's", async () => {
   assert.is((await effective("node: { name: a }\n", {})).node.name, "a");
 });
 
-test("an address that is no Redis, a name that is none and a configuration with faults are refused, each with its code", async () => {
+test("an invalid Redis address, an invalid name and an invalid configuration are refused, each with its code", async () => {
   assert.match(await refusal(effective("", { cluster: "127.0.0.1:6379" })), /^64 .*redis:\/\//);
   for (const address of ["http://u:geheim@h:1", "u:geheim@h:6379", "//u:geheim@h"]) {
     const said = await refusal(effective("", { cluster: address }));

@@ -40,7 +40,7 @@ test("a name stays in the folder, however it is spelled", () => {
     assert.throws(() => pathInside(folder, name), /letters, digits/, String(name));
 });
 
-test("a link, a pipe and a folder are no plain files, and are not waited for", async () => {
+test("links, pipes and folders are refused without waiting", async () => {
   await symlink("../outside", join(folder, "link"));
   await mkdir(join(folder, "inner"));
   execFileSync("mkfifo", [join(folder, "pipe")]);
@@ -54,7 +54,7 @@ test("a link, a pipe and a folder are no plain files, and are not waited for", a
   assert.match(await failure(openInside(folder, "absent")), /^FileError/);
 });
 
-test("restore reads nothing outside of the backup's folder, whatever its manifest says", async () => {
+test("restore reads no file outside the backup's folder, whatever its manifest names", async () => {
   const manifest = (path: unknown) => ({
     ...{ formatVersion: 1, id: "x", createdAt: "y", node: "z", streams: { orders: { partitions: 1 } } },
     files: [{ path, stream: "orders", partition: 0, channel: "records", records: 1, sha256: "0" }],

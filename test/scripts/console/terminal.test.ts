@@ -1,4 +1,4 @@
-/** What producers and nodes choose never steers the terminal of whoever looks at it, and never makes a line of its own. */
+/** Texts of producers and nodes never steer a person's terminal, and never make a line of their own. */
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { test } from "uvu";
@@ -31,7 +31,7 @@ test("inspect and tail show a producer's names and texts without obeying them", 
   await node.end();
 });
 
-test("what a node says is one line, whatever it holds", async () => {
+test("a node's message is one line, whatever it holds", async () => {
   const server = createServer((_request, response) => {
     response.writeHead(404, { "content-type": "application/json" });
     response.end(JSON.stringify({ code: "UNKNOWN_STREAM", message: `no\nheadrace: forged ${TITLE}\u202e` }));

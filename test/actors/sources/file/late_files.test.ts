@@ -53,7 +53,7 @@ test("an empty file that is written to only after it was rotated is read too", (
     await life.end();
   }));
 
-test("W1, W5: late lines of a file come though it has no name any more, as after logrotate has compressed it", () =>
+test("W1: late lines of a file come though it has no name any more, as after logrotate has compressed it", () =>
   withFolder(async (path) => {
     await writeFile(path, "");
     const writer = await open(path, "a");
@@ -277,6 +277,23 @@ test("a file that lies at the path again, as after a link was switched back, is 
     given.push(...(await life.take(1)));
     assert.equal(texts(given), numbered(0, 5));
     await life.end();
+  }));
+
+test("W5: a file that is looked at, and a compressed copy with its late bytes, can not be the next file; another file can", () =>
+  withFolder(async (path) => {
+    const { signal } = new AbortController();
+    const opened = async (name: string, bytes: string | Buffer) => {
+      await writeFile(name, bytes);
+      return SourceFile.open(name, signal);
+    };
+    const file = await opened(path, lines(0, 1));
+    const late = new LateFiles(() => assert.unreachable());
+    await late.keep(file, { inode: file.inode, offset: 7, mark: await markAt(file, 7) });
+    await appendFile(path, lines(1, 2));
+    const copy = await opened(`${path}.1.gz`, gzipSync(lines(0, 2)));
+    const next = await opened(`${path}.2.gz`, gzipSync(`${lines(0, 1)}other`));
+    assert.equal(await Promise.all([file, copy, next].map((one) => late.covers(one))), [true, true, false]);
+    for (const one of [file, copy, next]) await one.close();
   }));
 
 test("W3: a file without a name is closed after five quiet minutes, one with a name is not", () =>

@@ -61,7 +61,7 @@ test("R1: however bytes are cut into chunks, the records, their places and their
   const encoding = fc.constantFrom<Encoding>("utf-8", "latin1", "utf-16le", "utf-16be");
   const longest = fc.constantFrom(4, 6, 10, 1_000);
   type Case = [content: string, cuts: number[], options: ReadOptions, name: Encoding, max: number];
-  // L4: a record that is too long, whose quotes are at fault after its beginning was dropped.
+  // A record that is too long, whose quotes are at fault after its beginning was dropped.
   const onceFailed: Case[] = ['aaé,"\r\n', '"a\nb",aaaaaa,"a"a\nc'].map((content) => [
     content,
     [2, 3, 1, 2, 2, 2],

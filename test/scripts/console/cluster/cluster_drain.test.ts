@@ -16,11 +16,11 @@ test.after.each(() => server.close());
 const run = (...args: string[]) => headrace(["cluster", ...args, "--address", server.address]);
 const draining = () => eventually(() => (cluster.overview().nodes[1]?.state === "draining" ? true : undefined));
 
-test("a drain waits until the node owns nothing, and says how much was moved", async () => {
+test("a drain waits until the node owns no partition, and reports how many were moved", async () => {
   const running = startCommand(["cluster", "drain", "b", "--json", "--address", server.address]);
   await draining();
   cluster.settle(1);
-  // It is asked at each look: one that was told of a partition left is asked once more.
+  // The node is asked at each look. After an answer with a partition left it is asked once more.
   const looks = cluster.asked;
   await eventually(() => (cluster.asked > looks + 2 || running.child.exitCode !== null ? true : undefined));
   assert.is(running.child.exitCode, null, "one partition is still there");
@@ -30,7 +30,7 @@ test("a drain waits until the node owns nothing, and says how much was moved", a
   assert.equal(jsonLines(ended.stdout), [{ kind: "summary", node: "b", state: "done", partitions: 0, moved: 2 }]);
 });
 
-test("with --no-wait the coordinator is told, and nothing is waited for", async () => {
+test("with --no-wait the coordinator is asked, and the command does not wait", async () => {
   const ended = await run("drain", "b", "--no-wait");
   assert.is(ended.code, 0, ended.stderr);
   assert.match(ended.stdout, /b is told to drain: 2 partitions to move/);
@@ -59,7 +59,7 @@ test("a drain that is called off ends with 75, and Ctrl-C with 130 while the dra
   assert.is(cluster.overview().nodes[1]?.state, "draining");
 });
 
-test("a drain is done when the node is gone or owns nothing, and not before the node is known to drain", () => {
+test("a drain is done when the node is gone or owns no partition, and not before the node is known to drain", () => {
   const judge = (wasDraining = true) => judgeDrain(cluster.overview(), "b", wasDraining);
   assert.is(judge(false), "under way", "the command has not arrived yet");
   assert.is(judge(), "called off");

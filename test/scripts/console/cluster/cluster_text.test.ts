@@ -7,7 +7,7 @@ import { SmallCluster } from "../../../support/processes/small_cluster.ts";
 
 const drain = (cluster: SmallCluster, node: string) => cluster.ask({ kind: "drain", node: node as never });
 
-test("a cluster is told as a table of nodes, the coordinator marked, and what moves with its reason", async () => {
+test("a cluster is shown as a table of nodes with the coordinator marked, and moves with their reasons", async () => {
   const cluster = new SmallCluster(["a", "b"], { orders: 4 });
   assert.equal(clusterLines(sightOf(cluster.overview()), "zone"), [
     "node  state  partitions  records/s  zone     address",
@@ -25,7 +25,7 @@ test("a cluster is told as a table of nodes, the coordinator marked, and what mo
   ]);
 });
 
-test("partitions that nobody owns are named, and many of them counted; so are moves", async () => {
+test("partitions without an owner are named, and many of them counted; so are moves", async () => {
   const cluster = new SmallCluster(["a", "b"], { orders: 20 });
   await drain(cluster, "b");
   assert.is(clusterLines(sightOf(cluster.overview()), "zone").at(-1), "  and 5 more");
@@ -37,7 +37,7 @@ test("partitions that nobody owns are named, and many of them counted; so are mo
   );
 });
 
-test("only what changed is told: states, nodes that come and go, who coordinates, and partitions that changed hands", async () => {
+test("only changes are shown: states, nodes that come and go, the coordinator, and partitions with a new owner", async () => {
   const cluster = new SmallCluster(["a", "b", "c"], { orders: 6 });
   const sight = () => sightOf(cluster.overview());
   let before = sight();
@@ -60,7 +60,7 @@ test("only what changed is told: states, nodes that come and go, who coordinates
   assert.match(changesBetween(undefined, before)[0] ?? "", /^node +state/, "the first look tells all");
 });
 
-test("a rate counts the partitions that a node had all the while: one that it took over did not grow by its whole length", () => {
+test("a rate counts only partitions that a node owned throughout, not the whole length of one that it took over", () => {
   const before = {
     atMs: 1_000,
     ends: new Map([
@@ -80,7 +80,7 @@ test("a rate counts the partitions that a node had all the while: one that it to
   assert.is(rateBetween(after, after), undefined);
 });
 
-test("a node counts what it owns: partitions of others, which it knows too, are theirs to count", () => {
+test("a node's row counts only the partitions that it owns, not those of others", () => {
   const partitions = [0, 1, 2].map((partition) => ({
     partition,
     state: "owned",
@@ -98,7 +98,7 @@ test("a node counts what it owns: partitions of others, which it knows too, are 
   );
 });
 
-test("lines are drawn over the last ones, cut to the width and the height of the terminal", () => {
+test("lines are redrawn in place, cut to the width and the height of the terminal", () => {
   let written = "";
   const screen = openScreen({
     columns: 6,

@@ -7,7 +7,7 @@ import { listenForControl } from "../../../../scripts/console/local_cluster/loca
 import { type LocalClusterState, writeState } from "../../../../scripts/console/local_cluster/local_cluster_state.ts";
 import { headrace } from "../../../support/processes/headrace_command.ts";
 
-test("nodes are started and killed in a local cluster alone, and killing needs --yes", async () => {
+test("nodes are started and killed in a local cluster only, and killing needs --yes", async () => {
   const folder = await mkdtemp(join(tmpdir(), "headrace-cluster-"));
   const local = (...args: string[]) => headrace(["cluster", ...args, "--folder", folder]);
   const nowhere = await local("add-node");

@@ -1,4 +1,4 @@
-/** `npm run cluster` as a person runs it, where there is no terminal. */
+/** `npm run cluster` as a person runs it, without a terminal. */
 import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -38,7 +38,7 @@ function cluster(args: readonly string[], environment: Readonly<Record<string, s
   return { child, ended, line, output: () => output };
 }
 
-test("the demo runs on nodes that say what they own, changes are lines, and SIGTERM ends all of it in order", async () => {
+test("the demo runs on nodes that share its partitions, changes are lines, and SIGTERM ends everything in order", async () => {
   const run = cluster(["--nodes", "1", "--port", "0"]);
   await run.line(/^36 partitions; \* coordinates$/m);
   assert.match(run.output(), /^node-1 \* +ready +36 .*http:\/\/127\.0\.0\.1:\d+$/m);
@@ -55,7 +55,7 @@ test("the demo runs on nodes that say what they own, changes are lines, and SIGT
   assert.is(await readState(folder), undefined);
 });
 
-test("a port that is taken, one that there is not, and a Redis that is missing are told, each with its exit code", async () => {
+test("a taken port, an invalid port and a missing Redis are reported, each with its exit code", async () => {
   const holder = createServer();
   const port = await new Promise<number>((resolve) => {
     holder.listen(0, "127.0.0.1", () => resolve((holder.address() as { port: number }).port));

@@ -34,7 +34,7 @@ const codeOf = (attempt: Promise<unknown>): Promise<string> =>
 const configOf = async ({ redis }: LocalCluster, key: string): Promise<string> =>
   (await ask(redis.port, `CONFIG GET ${key}\r\n`)).split("\r\n")[4] ?? "";
 
-test("nodes start, are found by others, are killed and stay gone, come back when asked, and all of it ends", async () => {
+test("nodes start, are found by other commands, stay gone once killed, come back when asked, and end together", async () => {
   const options = await prepared();
   let changes = 0;
   const cluster = await startLocalCluster({ ...options, nodes: 2, onChange: () => (changes += 1) });
@@ -82,7 +82,7 @@ test("nodes start, are found by others, are killed and stay gone, come back when
   await options.remove();
 });
 
-test("a port that is taken is named, and nothing is started", async () => {
+test("a taken port is named, and no process is started", async () => {
   const options = await prepared();
   const holder = spawn("redis-server", ["--port", String(await freePort()), "--save", "", "--bind", "127.0.0.1"]);
   const port = Number(holder.spawnargs[2]);
@@ -96,14 +96,14 @@ test("a port that is taken is named, and nothing is started", async () => {
   await options.remove();
 });
 
-test("Redis flushes as the strictest stream needs; replicas can not be kept by one Redis", async () => {
+test("Redis flushes as the strictest stream needs; one Redis can not offer replicas", async () => {
   const flushFor = async (streams: string) => flushOf(await configurationOf(`streams: { ${streams} }\n`, tmpdir()));
   assert.is(await flushFor("a: { durability: everysec }, b: { durability: memory }"), "everysec");
   assert.is(await flushFor("a: { durability: everysec }, b: { durability: fsync }"), "always");
   assert.match(await codeOf(flushFor("a: {}, b: { durability: { replicas: 1 } }")), /b promises replicas/);
 });
 
-test("without Redis on this machine the program that is missing is named", async () => {
+test("without Redis on this machine the missing program is named", async () => {
   assert.match(await codeOf(requireRedisServer("redis-server-that-is-not-there")), /MISSING_PROGRAM .*ENOENT/);
   assert.match(await codeOf(requireRedisServer(process.execPath)), /MISSING_PROGRAM .*7\.0 or newer/);
 });

@@ -31,7 +31,7 @@ const codeOf = (attempt: Promise<unknown>): Promise<string> =>
     (error: { code?: string; message: string }) => `${error.code} ${error.message}`,
   );
 
-test("a node that can not come up fails the start with what it said, and Redis ends too", async () => {
+test("a node that can not come up fails the start with its output, and Redis ends too", async () => {
   const options = await prepared(
     "streams: { s: {} }\npipelines: { p: { from: s, to: [csv] } }\nsinks: { csv: { type: file, directory: out, format: csv } }\n",
   );
@@ -41,7 +41,7 @@ test("a node that can not come up fails the start with what it said, and Redis e
   await options.remove();
 });
 
-test("a configuration with faults is told before anything runs", async () => {
+test("an invalid configuration is reported before any process runs", async () => {
   const options = await prepared("streams: { s: { partitons: 1 } }\n");
   assert.match(await codeOf(startLocalCluster(options)), /did you mean partitions/);
   assert.match(await codeOf(readFile(join(options.folder, "redis.log"))), /ENOENT/);
@@ -54,7 +54,7 @@ async function endedBy(child: ChildProcess, signal: NodeJS.Signals): Promise<voi
   await ended;
 }
 
-test("nodes and Redis end with their starter, however it ends, and what it left in the folder is no obstacle", async () => {
+test("nodes and Redis end with their starter, however it ends, and its files do not block the next start", async () => {
   const options = await prepared();
   const program = join(ROOT, "test/support/processes/local_cluster_program.ts");
   const starter = spawn(process.execPath, ["--import", "tsx", program, JSON.stringify(options)], { cwd: ROOT });
@@ -63,7 +63,7 @@ test("nodes and Redis end with their starter, however it ends, and what it left 
     return found?.nodes[0]?.state === "up" ? found : undefined;
   });
   await endedBy(starter, "SIGKILL");
-  // By a plain connection: a request of `fetch` may never be settled where its server is killed under it.
+  // By a plain connection, as a request of `fetch` may never settle if its server is killed.
   const port = Number(new URL(state.nodes[0]?.address ?? "").port);
   await eventually(async () => ((await ask(port, "GET /healthz HTTP/1.0\r\n\r\n")) === "" ? true : undefined));
   await eventually(async () => ((await ask(state.redis.port, "PING\r\n")) === "" ? true : undefined));
@@ -74,7 +74,7 @@ test("nodes and Redis end with their starter, however it ends, and what it left 
   await options.remove();
 });
 
-test("a Redis that an earlier cluster left behind is named, and left alone", async () => {
+test("a Redis that an earlier cluster left behind is named, and not touched", async () => {
   const options = await prepared();
   const redis = await startRedis();
   await mkdir(options.folder);
@@ -91,7 +91,7 @@ test("a Redis that an earlier cluster left behind is named, and left alone", asy
   await options.remove();
 });
 
-test("an end that is asked for while it starts ends what runs by then", async () => {
+test("an abort during the start ends the processes that run by then", async () => {
   const options = await prepared();
   const ending = new AbortController();
   const onChange = () => ending.abort();

@@ -45,7 +45,7 @@ async function inFolder(run: (folder: string, manifest: string) => Promise<void>
   }
 }
 
-test("a backup of format 1 is what is written today, and is read as it was meant", () =>
+test("a backup is written and read in format 1", () =>
   inFolder(async (folder, path) => {
     await writeFile(path, MANIFEST_1);
     const { formatVersion, ...rest } = await readManifest(folder);

@@ -42,7 +42,7 @@ async function read(
   }
 }
 
-test("one remark says how an input is read and why: what is asked for, its ending, its beginning", async () => {
+test("one remark tells how an input is read and why: by the option, its ending or its beginning", async () => {
   const remark = async (name: string, content: string | Uint8Array, options: Partial<InputOptions> = {}) =>
     (await read(name, content, options)).remarks[0];
   assert.match((await remark("a.csv", "a\n1\n")) ?? "", /^reading a.csv: utf-8, as csv: its name ends in .csv$/);
@@ -68,7 +68,7 @@ test("one remark says how an input is read and why: what is asked for, its endin
   }
 });
 
-test("bytes that are not of the encoding are set aside alone, with file, line and column", async () => {
+test("bytes outside the encoding are set aside alone, with file, line and column", async () => {
   const content = Buffer.from("name,city\nAnn,Oslo\nZoë,Köln\nEve,Rome\n", "latin1");
   const found = await read("in.csv", content);
   assert.equal(found.events, [
@@ -79,7 +79,7 @@ test("bytes that are not of the encoding are set aside alone, with file, line an
   assert.equal((await read("in.csv", content, { encoding: "latin1" })).events[1], { name: "Zoë", city: "Köln" });
 });
 
-test("a text of two bytes a character is refused while nobody names that, and read with its byte order mark", async () => {
+test("a text of two bytes a character is refused unless its encoding is named or it has a byte order mark", async () => {
   const wide = Buffer.from("a,b\n1,2\n", "utf16le");
   const refused = await read("in.csv", wide);
   assert.instance(refused.error, DataError);
@@ -102,7 +102,7 @@ test("a header that can not be read refuses the input before any event", async (
   assert.equal(found.events, []);
 });
 
-test("what was inflated before damage is read, the record that is cut is set aside, and the damage is told", async () => {
+test("records before the damage of a compressed input are read, the cut record is set aside, and the damage is reported", async () => {
   const content = Array.from({ length: 5_000 }, (_, n) => `{"n":${n},"r":"${Math.sin(n)}"}\n`).join("");
   const whole = gzipSync(content);
   const found = await read("in.ndjson.gz", whole.subarray(0, whole.length >> 1), { chunkBytes: 999 });
@@ -112,13 +112,13 @@ test("what was inflated before damage is read, the record that is cut is set asi
   assert.equal(found.events[0], { n: 0, r: String(Math.sin(0)) });
 });
 
-test("a list of JSON that is not closed is told as cut short, after its events", async () => {
+test("an open JSON list is reported as cut short, after its events", async () => {
   const found = await read("in.json", '[{"a":1},\n{"a":2}');
   assert.equal(found.events, [{ a: 1 }, { a: 2 }]);
   assert.match(found.error?.message ?? "", /must be closed/);
 });
 
-test("one column whose name holds another delimiter is remarked", async () => {
+test("one column whose name holds another delimiter gets a remark", async () => {
   for (const delimiter of [";", "\t", "|"]) {
     const { remarks } = await read("in.csv", `id${delimiter}name\n1${delimiter}a\n`);
     assert.ok(
@@ -185,7 +185,7 @@ test("a name that ends in .tsv is CSV with tabs, and the remark says so; --delim
   assert.equal((await read("a.tsv", "a;b\n1;2\n", { delimiter: ";" })).events, [{ a: 1, b: 2 }]);
 });
 
-test("Excel's first line sep=; names the delimiter, is no record, and is told", async () => {
+test("Excel's first line sep=; names the delimiter, is no record, and gets a remark", async () => {
   const text = "sep=;\r\na;b\r\n1;2\r\n";
   for (const content of [text, `\ufeff${text}`, Buffer.from(`\ufeff${text}`, "utf16le"), text.replaceAll("\r", "")]) {
     for (const chunkBytes of [1, 10_000]) {
