@@ -18,7 +18,7 @@ interface Attempt {
 }
 
 interface Kind {
-  readonly kind: string;
+  readonly type: string;
 }
 
 /** `Message` and `Effect` are the client's own, besides those of links. */
@@ -74,7 +74,7 @@ export class ClientShell<State, Message extends Kind, Effect extends Kind> {
     } catch (cause) {
       this.disconnect(link);
       const error = new UnavailableError("CONNECTION_LOST", "Cannot send a frame as the connection failed", { cause });
-      this.tell({ kind: "disconnected", link, error });
+      this.tell({ type: "disconnected", link, error });
       return undefined;
     }
   }
@@ -89,7 +89,7 @@ export class ClientShell<State, Message extends Kind, Effect extends Kind> {
       this.perform(effect);
       return;
     }
-    switch (effect.kind) {
+    switch (effect.type) {
       case "connect":
         void this.open(effect.link, effect.address);
         break;
@@ -115,23 +115,23 @@ export class ClientShell<State, Message extends Kind, Effect extends Kind> {
     this.attempts.set(link, attempt);
     const tell = (message: LinkMessage) => {
       if (this.attempts.get(link) !== attempt) return;
-      if (message.kind === "disconnected") this.attempts.delete(link);
+      if (message.type === "disconnected") this.attempts.delete(link);
       this.tell(message);
     };
     try {
       const connection = await this.connect(
         address,
         {
-          onFrame: (frame, wireBytes) => tell({ kind: "frame", link, frame, wireBytes }),
-          onClose: (error) => tell({ kind: "disconnected", link, error }),
+          onFrame: (frame, wireBytes) => tell({ type: "frame", link, frame, wireBytes }),
+          onClose: (error) => tell({ type: "disconnected", link, error }),
         },
         attempt.calledOff.signal,
       );
       if (this.attempts.get(link) !== attempt) return connection.close();
       attempt.connection = connection;
-      tell({ kind: "connected", link });
+      tell({ type: "connected", link });
     } catch (error) {
-      tell({ kind: "disconnected", link, error: error instanceof Error ? error : new Error(String(error)) });
+      tell({ type: "disconnected", link, error: error instanceof Error ? error : new Error(String(error)) });
     }
   }
 
@@ -150,12 +150,12 @@ export class ClientShell<State, Message extends Kind, Effect extends Kind> {
       timer,
       this.clock.setTimer(jittered, () => {
         this.timers.delete(timer);
-        this.tell({ kind: "timer", timer });
+        this.tell({ type: "timer", timer });
       }),
     );
   }
 }
 
-const LINK_EFFECTS: ReadonlySet<string> = new Set<LinkEffect["kind"]>(["connect", "disconnect", "set_timer", "state"]);
+const LINK_EFFECTS: ReadonlySet<string> = new Set<LinkEffect["type"]>(["connect", "disconnect", "set_timer", "state"]);
 
-const isOfLinks = (effect: Kind): effect is LinkEffect => LINK_EFFECTS.has(effect.kind);
+const isOfLinks = (effect: Kind): effect is LinkEffect => LINK_EFFECTS.has(effect.type);

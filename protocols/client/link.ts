@@ -42,19 +42,19 @@ export interface Link {
 
 /** What a client's machine asks of its shell, for its links. */
 export type LinkEffect =
-  | { readonly kind: "connect"; readonly link: string; readonly address: string }
-  | { readonly kind: "disconnect"; readonly link: string }
+  | { readonly type: "connect"; readonly link: string; readonly address: string }
+  | { readonly type: "disconnect"; readonly link: string }
   /** The shell puts the jittered time in `nextTryMs`. */
-  | { readonly kind: "state"; readonly state: ConnectionState }
+  | { readonly type: "state"; readonly state: ConnectionState }
   /** The shell adds jitter. Setting a timer again replaces it. */
-  | { readonly kind: "set_timer"; readonly timer: string; readonly delayMs: number };
+  | { readonly type: "set_timer"; readonly timer: string; readonly delayMs: number };
 
 /** What the shell tells a machine about its links. */
 export type LinkMessage =
-  | { readonly kind: "connected"; readonly link: string }
-  | { readonly kind: "disconnected"; readonly link: string; readonly error: Error | undefined }
-  | { readonly kind: "frame"; readonly link: string; readonly frame: NodeFrame; readonly wireBytes: number }
-  | { readonly kind: "timer"; readonly timer: string };
+  | { readonly type: "connected"; readonly link: string }
+  | { readonly type: "disconnected"; readonly link: string; readonly error: Error | undefined }
+  | { readonly type: "frame"; readonly link: string; readonly frame: NodeFrame; readonly wireBytes: number }
+  | { readonly type: "timer"; readonly timer: string };
 
 /** A machine's list of effects, to which the functions of links add theirs. */
 export interface LinkEffects {
@@ -76,13 +76,13 @@ export function connectLink(link: Link, address: string, effects: LinkEffects): 
   link.address = address;
   link.phase = "connecting";
   hear(link);
-  effects.push({ kind: "connect", link: link.name, address });
+  effects.push({ type: "connect", link: link.name, address });
 }
 
 /** A connection has opened. Answers whether the machine greets it: a link that was given up meanwhile is closed. */
 export function isGreeted(link: Link, effects: LinkEffects): boolean {
   if (link.phase !== "connecting") {
-    effects.push({ kind: "disconnect", link: link.name });
+    effects.push({ type: "disconnect", link: link.name });
     return false;
   }
   link.phase = "greeting";
@@ -126,5 +126,5 @@ export const silenceError = ({ address, silenceMs }: Link): UnavailableError =>
   );
 
 function lookAgain(link: Link, effects: LinkEffects): void {
-  effects.push({ kind: "set_timer", timer: `silence ${link.name}`, delayMs: lookEveryMs(link.silenceMs) });
+  effects.push({ type: "set_timer", timer: `silence ${link.name}`, delayMs: lookEveryMs(link.silenceMs) });
 }

@@ -117,7 +117,7 @@ export function reconnectHome<L extends Link>(links: Links<L>, leastMs: number, 
   hear(links.home);
   const backoff = backoffMs(links.tries++, LINK_LIMITS.reconnectFirstMs, LINK_LIMITS.reconnectMaxMs);
   links.nextTryMs = Math.max(leastMs, backoff);
-  effects.push({ kind: "set_timer", timer: "reconnect", delayMs: links.nextTryMs });
+  effects.push({ type: "set_timer", timer: "reconnect", delayMs: links.nextTryMs });
 }
 
 /** Home was welcomed: backoff and refusals begin anew. */
@@ -194,7 +194,7 @@ function makeRoom<L extends Link>(links: Links<L>, host: LinkHost<L>, effects: L
   const owners = [...links.owners.values()];
   const displaced = owners.find((link) => !host.isBusy(link)) ?? owners[0];
   if (displaced === undefined) return;
-  effects.push({ kind: "disconnect", link: displaced.name });
+  effects.push({ type: "disconnect", link: displaced.name });
   forgetLink(links, displaced, host);
 }
 
@@ -211,7 +211,7 @@ export function closeUnused<L extends Link>(links: Links<L>, name: string, effec
   const link = links.owners.get(name);
   if (link === undefined || link.uses > 0) return;
   links.owners.delete(name);
-  effects.push({ kind: "disconnect", link: name });
+  effects.push({ type: "disconnect", link: name });
 }
 
 /** Counts a partition that goes from one link to another. */

@@ -26,7 +26,7 @@ export function tellState(links: Links<Link>, effects: LinkEffects): void {
     nextTryMs: state === "waiting" ? links.nextTryMs : undefined,
     lastError: silent === undefined ? (links.closedBy ?? links.lastError) : silence(address),
   };
-  effects.push({ kind: "state", state: links.told });
+  effects.push({ type: "state", state: links.told });
 }
 
 function stateOf({ phase }: Link): "connecting" | "online" | "waiting" {

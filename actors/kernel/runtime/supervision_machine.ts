@@ -36,11 +36,15 @@ export type SupervisionEffect =
   | { readonly type: "stop"; readonly child: string }
   | { readonly type: "escalate"; readonly child: string };
 
-export function initialSupervision(supervision: Supervision): SupervisionState {
+export function createSupervision(supervision: Supervision): SupervisionState {
   return { supervision, restartedAtMs: [], rows: new Map() };
 }
 
-export const superviseStep: Step<SupervisionState, SupervisionMessage, SupervisionEffect> = (state, message, nowMs) => {
+export const stepSupervision: Step<SupervisionState, SupervisionMessage, SupervisionEffect> = (
+  state,
+  message,
+  nowMs,
+) => {
   switch (message.type) {
     case "ended":
       state.rows.delete(message.child);

@@ -6,7 +6,7 @@
 import type { Supervision, Termination } from "../actor.ts";
 import { decide } from "../supervision.ts";
 import type { TimedWorld } from "../world.ts";
-import { initialSupervision, type SupervisionEffect, superviseStep } from "./supervision_machine.ts";
+import { createSupervision, type SupervisionEffect, stepSupervision } from "./supervision_machine.ts";
 
 /** What a supervisor needs from a child. */
 export interface Supervised {
@@ -35,7 +35,7 @@ export class Supervisor<Child extends Supervised> {
 
   constructor(options: SupervisorOptions<Child>) {
     this.#options = options;
-    this.#state = initialSupervision(options.supervision);
+    this.#state = createSupervision(options.supervision);
   }
 
   crashed(child: Child, crash: unknown): void {
@@ -43,13 +43,13 @@ export class Supervisor<Child extends Supervised> {
     const { directive, error } = decide(supervision, crash);
     const siblings = [...children.keys()];
     const message = { type: "crashed", child: child.name, directive, siblings, jitter: world.random() } as const;
-    const [, effects] = superviseStep(this.#state, message, world.nowMs());
+    const [, effects] = stepSupervision(this.#state, message, world.nowMs());
     for (const effect of effects) this.#perform(effect, child, error);
   }
 
   ended(child: Child): void {
     this.#restartOf.delete(child);
-    superviseStep(this.#state, { type: "ended", child: child.name }, this.#options.world.nowMs());
+    stepSupervision(this.#state, { type: "ended", child: child.name }, this.#options.world.nowMs());
   }
 
   /** Forgets the restarts under way. The caller stops the children. */

@@ -18,7 +18,7 @@ import type { ConnectionState } from "../connection_state.ts";
 import type { LinkEffect, LinkMessage } from "../link.ts";
 import { stepConsumer } from "./consumer_machine.ts";
 import type { ConsumerEffect, ConsumerMessage } from "./consumer_messages.ts";
-import { type ConsumerState, initialConsumer } from "./consumer_state.ts";
+import { type ConsumerState, createConsumer } from "./consumer_state.ts";
 import { type ConsumedItem, ItemQueue } from "./item_queue.ts";
 import { readRecords } from "./read_records.ts";
 
@@ -76,9 +76,9 @@ export class Consumer {
   constructor(options: ConsumerOptions) {
     checkClientOptions("a consumer", options);
     const { connect, addresses, token, client = "headrace-js", clock = SYSTEM_CLOCK, forward, onState } = options;
-    const state = initialConsumer({ client, token, addresses, forward });
+    const state = createConsumer({ client, token, addresses, forward });
     this.shell = new ClientShell(state, stepConsumer, (effect) => this.perform(effect), connect, clock, onState);
-    this.shell.tell({ kind: "start" });
+    this.shell.tell({ type: "start" });
   }
 
   /**
@@ -95,24 +95,24 @@ export class Consumer {
       typeof entry === "number" ? { partition: entry, from } : entry,
     );
     const queue = new ItemQueue(
-      (sizeBytes) => this.shell.tell({ kind: "consumed", id, sizeBytes }),
-      () => this.shell.tell({ kind: "unsubscribe", id }),
+      (sizeBytes) => this.shell.tell({ type: "consumed", id, sizeBytes }),
+      () => this.shell.tell({ type: "unsubscribe", id }),
     );
     this.queues.set(id, queue);
     const { stream, channel = "records", windowBytes = WINDOW_BYTES, signal } = options;
-    this.shell.tell({ kind: "subscribe", request: { id, stream, channel, partitions, from, windowBytes } });
-    if (signal?.aborted) this.shell.tell({ kind: "unsubscribe", id });
-    else signal?.addEventListener("abort", () => this.shell.tell({ kind: "unsubscribe", id }), { once: true });
+    this.shell.tell({ type: "subscribe", request: { id, stream, channel, partitions, from, windowBytes } });
+    if (signal?.aborted) this.shell.tell({ type: "unsubscribe", id });
+    else signal?.addEventListener("abort", () => this.shell.tell({ type: "unsubscribe", id }), { once: true });
     return queue;
   }
 
   /** Ends all subscriptions and connections. */
   close(): void {
-    this.shell.tell({ kind: "stop" });
+    this.shell.tell({ type: "stop" });
   }
 
   private perform(effect: OwnEffect): void {
-    switch (effect.kind) {
+    switch (effect.type) {
       case "send":
         this.shell.send(effect.link, effect.frame);
         break;
@@ -130,7 +130,8 @@ export class Consumer {
       }
       case "trimmed":
       case "truncated": {
-        const { id, ...item } = effect;
+        const { id, type, ...place } = effect;
+        const item = { kind: type, ...place } as ConsumedItem;
         this.queues.get(id)?.push(() => item, 0);
         break;
       }

@@ -58,7 +58,7 @@ const ASK_AFTER_MS = 1_800;
 export const stepConsumer: Step<ConsumerState, ConsumerMessage, ConsumerEffect> = (state, message) => {
   const effects: ConsumerEffect[] = [];
   if (state.isStopped) return [state, effects];
-  switch (message.kind) {
+  switch (message.type) {
     case "start":
       connectHome(state.links, effects);
       break;
@@ -96,12 +96,12 @@ export const stepConsumer: Step<ConsumerState, ConsumerMessage, ConsumerEffect> 
 
 function takeLinkMessage(
   state: ConsumerState,
-  message: Extract<ConsumerMessage, { kind: "connected" | "disconnected" | "frame" }>,
+  message: Extract<ConsumerMessage, { type: "connected" | "disconnected" | "frame" }>,
   effects: ConsumerEffect[],
 ): void {
   const link = linkNamed(state.links, message.link);
   if (link === undefined) return;
-  switch (message.kind) {
+  switch (message.type) {
     case "connected":
       if (link.name === HOME) state.links.unopened = 0;
       if (isGreeted(link, effects)) greet(state, link, effects);
@@ -130,7 +130,7 @@ function greet({ client, token, links }: ConsumerState, { name }: Link, effects:
     ...(token === undefined ? {} : { token }),
     ...(links.isStaying ? { forward: true } : {}),
   } as const;
-  effects.push({ kind: "send", link: name, frame });
+  effects.push({ type: "send", link: name, frame });
 }
 
 function takeTimer(state: ConsumerState, timer: string, effects: ConsumerEffect[]): void {
@@ -153,14 +153,14 @@ function breakSilence(state: ConsumerState, link: Link | undefined, effects: Con
   link.isQuiet &&= mustAnswer;
   if (isGone && mustAnswer) {
     if (link.name === HOME) noteLoss(state.links, silenceError(link));
-    effects.push({ kind: "disconnect", link: link.name });
+    effects.push({ type: "disconnect", link: link.name });
     loseLink(state, link, 0, effects);
     return;
   }
   if (subscribed?.wireId === undefined || link.silentLooks < looksWithin(link, ASK_AFTER_MS)) return;
   if (isGone) hear(link);
   const frame = { type: "credit", subscription: subscribed.wireId, creditBytes: 0 } as const;
-  effects.push({ kind: "send", link: link.name, frame });
+  effects.push({ type: "send", link: link.name, frame });
 }
 
 const partsOn = (state: ConsumerState, link: Link): readonly Part[] =>
@@ -239,7 +239,7 @@ function takeError(state: ConsumerState, link: Link, frame: ErrorFrame, effects:
     if (isFinal) stop(state, error, effects);
     else {
       if (link.name === HOME) noteLoss(state.links, error);
-      effects.push({ kind: "disconnect", link: link.name });
+      effects.push({ type: "disconnect", link: link.name });
       loseLink(state, link, frame.retryAfterMs ?? 0, effects);
     }
     return;
@@ -256,14 +256,14 @@ function takeError(state: ConsumerState, link: Link, frame: ErrorFrame, effects:
   }
   const backoff = backoffMs(subscription.tries++, CONSUMER_LIMITS.retryFirstMs, CONSUMER_LIMITS.retryMaxMs);
   const delayMs = Math.max(frame.retryAfterMs ?? 0, backoff);
-  effects.push({ kind: "set_timer", timer: `subscription ${subscription.request.id}`, delayMs });
+  effects.push({ type: "set_timer", timer: `subscription ${subscription.request.id}`, delayMs });
 }
 
 function stop(state: ConsumerState, error: HeadraceError | undefined, effects: ConsumerEffect[]): void {
-  for (const { name } of allLinks(state.links)) effects.push({ kind: "disconnect", link: name });
-  for (const { request } of state.subscriptions.values()) effects.push({ kind: "ended", id: request.id, error });
+  for (const { name } of allLinks(state.links)) effects.push({ type: "disconnect", link: name });
+  for (const { request } of state.subscriptions.values()) effects.push({ type: "ended", id: request.id, error });
   state.subscriptions.clear();
   state.isStopped = true;
   state.links.closedBy = error ?? new UnavailableError("STOPPING", "Cannot read as the consumer was closed");
-  effects.push({ kind: "stopped", error });
+  effects.push({ type: "stopped", error });
 }

@@ -17,36 +17,36 @@ export interface SubscriptionRequest {
 
 export type ConsumerMessage =
   | LinkMessage
-  | { readonly kind: "start" }
-  | { readonly kind: "subscribe"; readonly request: SubscriptionRequest }
-  | { readonly kind: "unsubscribe"; readonly id: number }
-  | { readonly kind: "consumed"; readonly id: number; readonly sizeBytes: number }
-  | { readonly kind: "stop" };
+  | { readonly type: "start" }
+  | { readonly type: "subscribe"; readonly request: SubscriptionRequest }
+  | { readonly type: "unsubscribe"; readonly id: number }
+  | { readonly type: "consumed"; readonly id: number; readonly sizeBytes: number }
+  | { readonly type: "stop" };
 
 export type ConsumerEffect =
   | LinkEffect
-  | { readonly kind: "send"; readonly link: string; readonly frame: ClientFrame }
+  | { readonly type: "send"; readonly link: string; readonly frame: ClientFrame }
   /** Records from `fromOffset` on are new. Earlier ones of the first batch are to be skipped. */
   | {
-      readonly kind: "records";
+      readonly type: "records";
       readonly id: number;
       readonly frame: RecordsFrame;
       readonly fromOffset: number;
       readonly sizeBytes: number;
     }
   | {
-      readonly kind: "trimmed";
+      readonly type: "trimmed";
       readonly id: number;
       readonly stream: string;
       readonly partition: number;
       readonly firstOffset: number;
     }
   | {
-      readonly kind: "truncated";
+      readonly type: "truncated";
       readonly id: number;
       readonly stream: string;
       readonly partition: number;
       readonly divergence: number;
     }
-  | { readonly kind: "ended"; readonly id: number; readonly error: HeadraceError | undefined }
-  | { readonly kind: "stopped"; readonly error: HeadraceError | undefined };
+  | { readonly type: "ended"; readonly id: number; readonly error: HeadraceError | undefined }
+  | { readonly type: "stopped"; readonly error: HeadraceError | undefined };

@@ -97,7 +97,7 @@ function regroup(state: ConsumerState, subscription: Subscription, effects: Cons
 function unsubscribeParts(state: ConsumerState, { parts }: Subscription, effects: ConsumerEffect[]): void {
   for (const { link, wireId } of parts) {
     if (wireId === undefined || !isOnline(state, link)) continue;
-    effects.push({ kind: "send", link, frame: { type: "unsubscribe", subscription: wireId } });
+    effects.push({ type: "send", link, frame: { type: "unsubscribe", subscription: wireId } });
   }
 }
 
@@ -117,7 +117,7 @@ export function subscribeWaiting(state: ConsumerState, subscription: Subscriptio
       partitions: part.partitions.map((partition) => ({ partition, from: cursors.get(partition) ?? request.from })),
       creditBytes: part.outstandingBytes,
     } as const;
-    effects.push({ kind: "send", link: part.link, frame });
+    effects.push({ type: "send", link: part.link, frame });
   }
 }
 
@@ -149,7 +149,7 @@ export function consume(
     if (creditBytes <= 0 || creditBytes * divisor < shareBytes(subscription)) continue;
     part.outstandingBytes += creditBytes;
     effects.push({
-      kind: "send",
+      type: "send",
       link: part.link,
       frame: { type: "credit", subscription: part.wireId, creditBytes },
     });
@@ -170,7 +170,7 @@ export function takeMoved(state: ConsumerState, link: Link, frame: MovedFrame, e
     else {
       subscription.waiting.set(partition, destination);
       const delayMs = backoffMs(moves - 1, CONSUMER_LIMITS.retryFirstMs, CONSUMER_LIMITS.retryMaxMs);
-      effects.push({ kind: "set_timer", timer: `subscription ${subscription.request.id}`, delayMs });
+      effects.push({ type: "set_timer", timer: `subscription ${subscription.request.id}`, delayMs });
     }
     regroup(state, subscription, effects);
   }
@@ -216,5 +216,5 @@ export function end(
     changeLink(state.links, link, undefined);
     closeUnused(state.links, link, effects);
   }
-  effects.push({ kind: "ended", id: request.id, error });
+  effects.push({ type: "ended", id: request.id, error });
 }

@@ -41,7 +41,7 @@ export function takeRecords(
   const { id } = subscription.request;
   subscription.heldBytes += wireBytes;
   subscription.moves.delete(frame.partition);
-  effects.push({ kind: "records", id, frame, fromOffset: firstWanted(cursor), sizeBytes: wireBytes });
+  effects.push({ type: "records", id, frame, fromOffset: firstWanted(cursor), sizeBytes: wireBytes });
   subscription.cursors.set(frame.partition, { epoch: last.epoch, offset: last.firstOffset + last.count - 1 });
 }
 
@@ -62,10 +62,10 @@ export function takeBreak(
   if (frame.type === "trimmed") {
     const { firstOffset } = frame;
     subscription.cursors.set(partition, { offset: firstOffset });
-    effects.push({ kind: "trimmed", id, stream, partition, firstOffset });
+    effects.push({ type: "trimmed", id, stream, partition, firstOffset });
   } else {
     const { divergence } = frame;
     subscription.cursors.set(partition, { offset: divergence });
-    effects.push({ kind: "truncated", id, stream, partition, divergence });
+    effects.push({ type: "truncated", id, stream, partition, divergence });
   }
 }

@@ -50,7 +50,7 @@ export interface ConsumerState {
   partitionCounts: ReadonlyMap<string, number>;
 }
 
-export function initialConsumer(identity: {
+export function createConsumer(identity: {
   readonly client: string;
   readonly token: string | undefined;
   readonly addresses: readonly string[];

@@ -30,7 +30,7 @@ import {
   type ProducerOutcome,
   type SendOptions,
 } from "./producer_options.ts";
-import { initialProducer, type ProducerState } from "./producer_state.ts";
+import { createProducer, type ProducerState } from "./producer_state.ts";
 import { type BufferOptions, SendBuffer } from "./send_buffer.ts";
 import { checkSendOptions } from "./sendable.ts";
 import { Settlements } from "./settlements.ts";
@@ -80,12 +80,12 @@ export class Producer {
     const { dedupeWindowMs } = this.options;
     const about = { client, producerId, instance: this.instance, token, producerEpoch };
     const identity = { ...about, dedupeWindowMs, addresses, forward };
-    this.state = initialProducer(identity);
+    this.state = createProducer(identity);
     this.settlements = new Settlements(options, (id) => this.buffer.release(id));
     this.buffer = new SendBuffer(
       this.options,
       this.clock,
-      (batch) => this.shell.tell({ kind: "batch", batch }),
+      (batch) => this.shell.tell({ type: "batch", batch }),
       (slot, partition, why, sizeBytes) => {
         this.settlements.rejected(slot, partition, slot.sequence, why, sizeBytes);
         this.afterSettling();
@@ -93,7 +93,7 @@ export class Producer {
     );
     const perform = (effect: OwnEffect) => this.perform(effect);
     this.shell = new ClientShell(this.state, stepProducer, perform, connect, this.clock, options.onState);
-    this.shell.tell({ kind: "start" });
+    this.shell.tell({ type: "start" });
   }
 
   /**
@@ -139,7 +139,7 @@ export class Producer {
       if (this.stoppedBy !== undefined) return reject(this.stoppedBy);
       const key = `${stream}/${partition}`;
       this.openers.set(key, [...(this.openers.get(key) ?? []), { resolve, reject }]);
-      this.shell.tell({ kind: "open", stream, partition });
+      this.shell.tell({ type: "open", stream, partition });
     });
   }
 
@@ -165,7 +165,7 @@ export class Producer {
       // A timeout or an early end shows in the events in doubt.
       await this.settleAll(limit.signal).catch(() => undefined);
       timer.cancel();
-      this.shell.tell({ kind: "stop" });
+      this.shell.tell({ type: "stop" });
     }
     return this.settlements.outcome;
   }
@@ -211,14 +211,14 @@ export class Producer {
   }
 
   private perform(effect: OwnEffect): void {
-    switch (effect.kind) {
+    switch (effect.type) {
       case "send":
         this.shell.send(effect.link, effect.frame);
         break;
       case "send_append": {
         const { link, frame, estimatedBytes } = effect;
         const wireBytes = this.shell.send(link, frame);
-        if (wireBytes !== undefined) this.shell.tell({ kind: "sent", link, frame, wireBytes, estimatedBytes });
+        if (wireBytes !== undefined) this.shell.tell({ type: "sent", link, frame, wireBytes, estimatedBytes });
         break;
       }
       case "welcomed":

@@ -34,7 +34,7 @@ export function pump(state: ProducerState, chain: Chain, nowMs: number, effects:
     chain.sent++;
     const frame = appendOf(chain, batch, batch.sequences, previous);
     link.credit.setAside(chain.key, frame, estimatedBytes);
-    effects.push({ kind: "send_append", link: link.name, frame, estimatedBytes });
+    effects.push({ type: "send_append", link: link.name, frame, estimatedBytes });
   }
 }
 
@@ -87,7 +87,7 @@ export function takeAck(
     chain.isProbing = false;
     chain.tries = 0;
     chain.askedAt.clear();
-    effects.push({ kind: "acked", stream, partition, batches, verdicts: [...carried, ...verdicts] });
+    effects.push({ type: "acked", stream, partition, batches, verdicts: [...carried, ...verdicts] });
   }
   pump(state, chain, nowMs, effects);
 }

@@ -92,7 +92,7 @@ export function reopen(state: ProducerState, chain: Chain, effects: ProducerEffe
   }
   if (chain.phase === "opening") return;
   if (link.producerEpoch < chain.openedEpoch) {
-    effects.push({ kind: "disconnect", link: link.name }); // P11: its next greeting names the higher epoch.
+    effects.push({ type: "disconnect", link: link.name }); // P11: its next greeting names the higher epoch.
     loseLink(state, link, 0, effects);
     return;
   }
@@ -100,7 +100,7 @@ export function reopen(state: ProducerState, chain: Chain, effects: ProducerEffe
   chain.phase = "opening";
   chain.openedEpoch = link.producerEpoch;
   const frame = { type: "open", stream, partition, producerEpoch: link.producerEpoch } as const;
-  effects.push({ kind: "send", link: link.name, frame });
+  effects.push({ type: "send", link: link.name, frame });
 }
 
 /** Opens the chain again after a backoff of at least `leastMs`, which grows with each try. */
@@ -110,7 +110,7 @@ export function retryLater(state: ProducerState, chain: Chain, leastMs: number, 
   chain.sent = 0;
   chain.askedAt.clear();
   const delayMs = Math.max(leastMs, backoffMs(chain.tries++, PRODUCER_LIMITS.retryFirstMs, PRODUCER_LIMITS.retryMaxMs));
-  effects.push({ kind: "set_timer", timer: `chain ${chain.key}`, delayMs });
+  effects.push({ type: "set_timer", timer: `chain ${chain.key}`, delayMs });
 }
 
 /** A chain's wait is over: it goes to the owner that the last `moved` named, if any, and opens again. */
@@ -132,7 +132,7 @@ export function takeMoved(
   effects: ProducerEffect[],
 ): void {
   const { stream, partition, address } = frame;
-  effects.push({ kind: "moved", stream, partition, address });
+  effects.push({ type: "moved", stream, partition, address });
   const isElsewhere = address !== undefined && address !== link.address && mayFollow(state.links, address);
   chain.nextAddress = isElsewhere ? address : undefined;
   chain.askedAt.add(link.address);
@@ -186,7 +186,7 @@ export function takeOpened(
   }
   chain.phase = "open";
   chain.isWanted = false;
-  effects.push({ kind: "opened", stream, partition, lastSequence: stored, position: frame.position });
+  effects.push({ type: "opened", stream, partition, lastSequence: stored, position: frame.position });
   dropAged(state, chain, nowMs, effects);
   declareLost(state, chain, stored, nowMs, effects);
   chain.touchedAtMs = nowMs;
@@ -219,7 +219,7 @@ function declareLost(
   }
   const { stream, partition, link, openedEpoch: producerEpoch } = chain;
   const frame = { type: "lost", stream, partition, producerEpoch, from: stored ?? null, to } as const;
-  effects.push({ kind: "send", link, frame }, { kind: "lost", stream, partition, from: stored, to });
+  effects.push({ type: "send", link, frame }, { type: "lost", stream, partition, from: stored, to });
 }
 
 /** P5. */
@@ -235,5 +235,5 @@ function dropAged(state: ProducerState, chain: Chain, nowMs: number, effects: Pr
     "UNKNOWN_PRODUCER",
     `Cannot resend a batch as it must be younger than ${state.dedupeWindowMs} ms`,
   );
-  effects.push({ kind: "in_doubt", batches: settledOf(aged), error });
+  effects.push({ type: "in_doubt", batches: settledOf(aged), error });
 }

@@ -44,7 +44,7 @@ import { numberBatch, queued } from "./queued_batch.ts";
 export const stepProducer: Step<ProducerState, ProducerMessage, ProducerEffect> = (state, message, nowMs) => {
   const effects: ProducerEffect[] = [];
   if (state.isStopped) return [state, stepStopped(message)];
-  switch (message.kind) {
+  switch (message.type) {
     case "start":
       connectHome(state.links, effects);
       break;
@@ -81,16 +81,16 @@ export const stepProducer: Step<ProducerState, ProducerMessage, ProducerEffect> 
 
 function takeLinkMessage(
   state: ProducerState,
-  message: Extract<ProducerMessage, { kind: "connected" | "disconnected" | "frame" }>,
+  message: Extract<ProducerMessage, { type: "connected" | "disconnected" | "frame" }>,
   nowMs: number,
   effects: ProducerEffect[],
 ): void {
   const link = linkNamed(state.links, message.link);
   if (link === undefined) return;
-  switch (message.kind) {
+  switch (message.type) {
     case "connected":
       if (link.name === HOME) state.links.unopened = 0;
-      if (isGreeted(link, effects)) effects.push({ kind: "send", link: link.name, frame: helloOf(state) });
+      if (isGreeted(link, effects)) effects.push({ type: "send", link: link.name, frame: helloOf(state) });
       break;
     case "disconnected":
       takeDisconnected(state, link, message.error, effects);
@@ -149,7 +149,7 @@ function breakSilence(state: ProducerState, link: ProducerLink | undefined, effe
   const isOpening = () =>
     [...state.chains.values()].some((chain) => chain.link === link.name && chain.phase === "opening");
   if (!isSilent(link, link.credit.isOwed || isOpening(), effects)) return;
-  effects.push({ kind: "disconnect", link: link.name });
+  effects.push({ type: "disconnect", link: link.name });
   if (link.name === HOME) noteLoss(state.links, silenceError(link));
   loseLink(state, link, 0, effects);
 }
@@ -184,7 +184,7 @@ function takeWelcome(state: ProducerState, link: ProducerLink, frame: WelcomeFra
   }
   const { streams, limits } = frame;
   state.dedupeWindowMs = limits.dedupeWindowMs;
-  effects.push({ kind: "welcomed", producerEpoch: state.producerEpoch, streams, limits });
+  effects.push({ type: "welcomed", producerEpoch: state.producerEpoch, streams, limits });
   openWaiting(state, link, effects);
 }
 

@@ -21,51 +21,51 @@ export interface ProducerBatch {
 
 export type ProducerMessage =
   | LinkMessage
-  | { readonly kind: "start" }
-  | { readonly kind: "batch"; readonly batch: ProducerBatch }
+  | { readonly type: "start" }
+  | { readonly type: "batch"; readonly batch: ProducerBatch }
   /** Opens a chain, whether or not it has a batch to send. */
-  | { readonly kind: "open"; readonly stream: string; readonly partition: number }
+  | { readonly type: "open"; readonly stream: string; readonly partition: number }
   /** An append took `wireBytes` on the wire, where `estimatedBytes` of credit were set aside. */
   | {
-      readonly kind: "sent";
+      readonly type: "sent";
       readonly link: string;
       readonly frame: AppendFrame;
       readonly wireBytes: number;
       readonly estimatedBytes: number;
     }
-  | { readonly kind: "stop" };
+  | { readonly type: "stop" };
 
 export type ProducerEffect =
   | LinkEffect
-  | { readonly kind: "send"; readonly link: string; readonly frame: Exclude<ClientFrame, AppendFrame> }
+  | { readonly type: "send"; readonly link: string; readonly frame: Exclude<ClientFrame, AppendFrame> }
   /** Answered by `sent`. */
   | {
-      readonly kind: "send_append";
+      readonly type: "send_append";
       readonly link: string;
       readonly frame: AppendFrame;
       readonly estimatedBytes: number;
     }
   | {
-      readonly kind: "welcomed";
+      readonly type: "welcomed";
       readonly producerEpoch: number | undefined;
       readonly streams: Readonly<Record<string, StreamDescription>>;
       readonly limits: WireLimits;
     }
   | {
-      readonly kind: "opened";
+      readonly type: "opened";
       readonly stream: string;
       readonly partition: number;
       readonly lastSequence: Sequence | undefined;
       readonly position: Event | undefined;
     }
   | {
-      readonly kind: "open_refused";
+      readonly type: "open_refused";
       readonly stream: string;
       readonly partition: number;
       readonly error: HeadraceError;
     }
   | {
-      readonly kind: "acked";
+      readonly type: "acked";
       readonly stream: string;
       readonly partition: number;
       readonly batches: readonly SettledBatch[];
@@ -76,28 +76,28 @@ export type ProducerEffect =
    * verdicts.
    */
   | {
-      readonly kind: "refused";
+      readonly type: "refused";
       readonly batch: SettledBatch;
       readonly error: HeadraceError;
       readonly storedCount: number;
       readonly verdicts: readonly WireVerdict[];
     }
-  | { readonly kind: "in_doubt"; readonly batches: readonly SettledBatch[]; readonly error: HeadraceError }
+  | { readonly type: "in_doubt"; readonly batches: readonly SettledBatch[]; readonly error: HeadraceError }
   | {
-      readonly kind: "lost";
+      readonly type: "lost";
       readonly stream: string;
       readonly partition: number;
       readonly from: Sequence | undefined;
       readonly to: Sequence;
     }
   | {
-      readonly kind: "moved";
+      readonly type: "moved";
       readonly stream: string;
       readonly partition: number;
       readonly address: string | undefined;
     }
   /** The machine has ended and sends nothing more. */
-  | { readonly kind: "stopped"; readonly error: HeadraceError | undefined };
+  | { readonly type: "stopped"; readonly error: HeadraceError | undefined };
 
 /** A batch whose outcome is known. `sequences` are those of the whole batch; undefined where it was never numbered. */
 export interface SettledBatch {

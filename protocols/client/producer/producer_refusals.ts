@@ -19,10 +19,10 @@ import { type QueuedBatch, settled, settledOf } from "./queued_batch.ts";
 
 /** P6. Batches that arrive late are handed back at once. */
 export function stepStopped(message: ProducerMessage): ProducerEffect[] {
-  if (message.kind !== "batch") return [];
+  if (message.type !== "batch") return [];
   const { id, sequences } = message.batch;
   const error = new FencedError("PRODUCER_FENCED", "Cannot send a batch as the producer has stopped");
-  return [{ kind: "in_doubt", batches: [{ id, sequences, wasSent: false }], error }];
+  return [{ type: "in_doubt", batches: [{ id, sequences, wasSent: false }], error }];
 }
 
 /** Takes an error that concerns the connection, not one partition. */
@@ -40,7 +40,7 @@ export function takeConnectionError(
     return;
   }
   if (link.name === HOME) noteLoss(state.links, error);
-  effects.push({ kind: "disconnect", link: link.name });
+  effects.push({ type: "disconnect", link: link.name });
   loseLink(state, link, frame.retryAfterMs ?? 0, effects);
 }
 
@@ -67,7 +67,7 @@ function refuse(
   const { stream, partition } = chain;
   if (CHAIN_CODES.has(error.code)) {
     while (chain.queue.length > 0) effects.push(refusedHead(chain, error));
-    effects.push({ kind: "open_refused", stream, partition, error });
+    effects.push({ type: "open_refused", stream, partition, error });
     chain.phase = "closed";
     chain.sent = 0;
     chain.isWanted = false;
@@ -90,9 +90,9 @@ function refusedHead(chain: Chain, error: HeadraceError): ProducerEffect {
   while (chain.queue[0]?.id === head.id) pieces.push(chain.queue.shift() as QueuedBatch);
   const batch = settled({ ...head, whole: pieces.at(-1)?.whole });
   const isInLog = head.sequences !== undefined && compareSequences(lastSequence(head.sequences), chain.previous) <= 0;
-  if (isInLog && error instanceof RejectedError) return { kind: "in_doubt", batches: [batch], error };
+  if (isInLog && error instanceof RejectedError) return { type: "in_doubt", batches: [batch], error };
   const storedCount = head.whole === undefined ? 0 : sequenceCount(head.whole) - head.count;
-  return { kind: "refused", batch, error, storedCount, verdicts: head.carried ?? [] };
+  return { type: "refused", batch, error, storedCount, verdicts: head.carried ?? [] };
 }
 
 /** P2, P6. Hands back all batches without an ack, and ends the machine. */
@@ -107,8 +107,8 @@ export function stop(state: ProducerState, error: HeadraceError | undefined, eff
         "PRODUCER_FENCED",
         "Cannot tell what became of a batch as the producer was closed before its ack",
       );
-    effects.push({ kind: "in_doubt", batches, error: reason });
+    effects.push({ type: "in_doubt", batches, error: reason });
   }
-  for (const { name } of allLinks(state.links)) effects.push({ kind: "disconnect", link: name });
-  effects.push({ kind: "stopped", error });
+  for (const { name } of allLinks(state.links)) effects.push({ type: "disconnect", link: name });
+  effects.push({ type: "stopped", error });
 }

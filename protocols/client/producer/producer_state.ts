@@ -86,7 +86,7 @@ export const createProducerLink = (name: string, silenceMs: number = SILENCE_ELS
   isStarved: false,
 });
 
-export function initialProducer(identity: ProducerIdentity): ProducerState {
+export function createProducer(identity: ProducerIdentity): ProducerState {
   const { client, producerId, instance, token, producerEpoch, dedupeWindowMs, addresses, ownersMax, forward } =
     identity;
   const home = createProducerLink(HOME, addresses.length > 1 ? SILENCE_ELSEWHERE_MS : SILENCE_MS);

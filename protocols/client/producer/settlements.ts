@@ -12,7 +12,7 @@ import type { ProducerEffect, SettledBatch } from "./producer_messages.ts";
 import type { InDoubtEvent, ProducerOptions, ProducerOutcome, RejectedEvent } from "./producer_options.ts";
 import type { HeldBatch, Unsendable } from "./send_buffer.ts";
 
-type Refused = Extract<ProducerEffect, { readonly kind: "refused" }>;
+type Refused = Extract<ProducerEffect, { readonly type: "refused" }>;
 type Listeners = Pick<ProducerOptions, "onAck" | "onRejected" | "onInDoubt">;
 
 /** The rejected events that a producer keeps for `close()`: later ones are counted, and no longer listed. */

@@ -36,7 +36,7 @@ export abstract class ClientHarness<Sent, Session> {
   }
 
   protected performLink(effect: LinkEffect): void {
-    switch (effect.kind) {
+    switch (effect.type) {
       case "connect":
         this.attempts.push({ address: effect.address, atMs: this.nowMs });
         this.wires.set(effect.link, { address: effect.address, session: undefined, toNode: [], toClient: [] });
@@ -61,16 +61,16 @@ export abstract class ClientHarness<Sent, Session> {
     if (link === undefined || wire === undefined || wire.session !== undefined) return;
     if (this.down.has(wire.address)) {
       this.wires.delete(link);
-      this.step({ kind: "disconnected", link, error: new Error("refused") });
+      this.step({ type: "disconnected", link, error: new Error("refused") });
     } else {
       wire.session = this.open(wire.address);
-      this.step({ kind: "connected", link });
+      this.step({ type: "connected", link });
     }
   }
 
   cut(link: string | undefined): void {
     if (link === undefined || !this.wires.delete(link)) return;
-    this.step({ kind: "disconnected", link, error: undefined });
+    this.step({ type: "disconnected", link, error: undefined });
   }
 
   nodeTakesOne(link: string | undefined): void {
@@ -85,7 +85,7 @@ export abstract class ClientHarness<Sent, Session> {
   }
 
   say(link: string, frame: NodeFrame): void {
-    this.step({ kind: "frame", link, frame, wireBytes: this.wireBytes(frame) });
+    this.step({ type: "frame", link, frame, wireBytes: this.wireBytes(frame) });
   }
 
   /** Fires the next timer, except those that look for silence. Answers false where none is set. */
@@ -95,7 +95,7 @@ export abstract class ClientHarness<Sent, Session> {
     if (next === undefined) return false;
     this.timers.delete(next[0]);
     this.nowMs = Math.max(this.nowMs, next[1]);
-    this.step({ kind: "timer", timer: next[0] });
+    this.step({ type: "timer", timer: next[0] });
     return true;
   }
 

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Strategy, Supervision } from "../../../../actors/kernel/actor.ts";
-import { initialSupervision, superviseStep } from "../../../../actors/kernel/runtime/supervision_machine.ts";
+import { createSupervision, stepSupervision } from "../../../../actors/kernel/runtime/supervision_machine.ts";
 import { decide, directiveByClass } from "../../../../actors/kernel/supervision.ts";
 import {
   ConfigurationError,
@@ -28,15 +28,15 @@ for (const [strategy, expected] of [
   ["rest_for_one", ["b", "c"]],
 ] as const) {
   test(`S2: ${strategy} restarts ${expected.join(", ")} when b of a, b, c crashes`, () => {
-    const [, effects] = superviseStep(initialSupervision(supervision(strategy)), crash("b"), 0);
+    const [, effects] = stepSupervision(createSupervision(supervision(strategy)), crash("b"), 0);
     assert.equal(effects, [{ type: "restart", children: [...expected], delayMs: 10 }]);
   });
 }
 
 test("S3: the delay doubles up to maxMs, jitter takes off up to half, and withinMs without a crash ends the row", () => {
-  const state = initialSupervision(supervision("one_for_one"));
+  const state = createSupervision(supervision("one_for_one"));
   const delayAt = (nowMs: number, jitter = 0) => {
-    const effect = superviseStep(state, crash("a", jitter), nowMs)[1][0]!;
+    const effect = stepSupervision(state, crash("a", jitter), nowMs)[1][0]!;
     return effect.type === "restart" ? effect.delayMs : undefined;
   };
   assert.equal(
@@ -48,9 +48,9 @@ test("S3: the delay doubles up to maxMs, jitter takes off up to half, and within
 });
 
 test("the row of one child is not that of another", () => {
-  const state = initialSupervision(supervision("one_for_one"));
-  superviseStep(state, crash("a"), 0);
-  const [, effects] = superviseStep(state, crash("b"), 1);
+  const state = createSupervision(supervision("one_for_one"));
+  stepSupervision(state, crash("a"), 0);
+  const [, effects] = stepSupervision(state, crash("b"), 1);
   assert.equal(effects, [{ type: "restart", children: ["b"], delayMs: 10 }]);
 });
 
@@ -60,13 +60,13 @@ test("S1: no window has more restarts than restartsMax, and a crash escalates on
       fc.array(fc.integer({ min: 0, max: 600 }), { maxLength: 80 }),
       fc.integer({ min: 0, max: 6 }),
       (gapsMs, restartsMax) => {
-        const state = initialSupervision(supervision("one_for_one", restartsMax));
+        const state = createSupervision(supervision("one_for_one", restartsMax));
         const restartsMs: number[] = [];
         let nowMs = 0;
         for (const gapMs of gapsMs) {
           nowMs += gapMs;
           const recent = restartsMs.filter((atMs) => nowMs - atMs < 1_000).length;
-          const effect = superviseStep(state, crash("a"), nowMs)[1][0]!;
+          const effect = stepSupervision(state, crash("a"), nowMs)[1][0]!;
           assert.is(effect.type, recent < restartsMax ? "restart" : "escalate");
           if (effect.type === "restart") restartsMs.push(nowMs);
         }
@@ -77,8 +77,8 @@ test("S1: no window has more restarts than restartsMax, and a crash escalates on
 
 test("S4: stop stops the crashed child alone, whatever the strategy", () => {
   for (const strategy of ["one_for_one", "one_for_all", "rest_for_one"] as const) {
-    const state = initialSupervision(supervision(strategy));
-    const [, effects] = superviseStep(state, { ...crash("a"), directive: "stop" }, 0);
+    const state = createSupervision(supervision(strategy));
+    const [, effects] = stepSupervision(state, { ...crash("a"), directive: "stop" }, 0);
     assert.equal(effects, [{ type: "stop", child: "a" }]);
   }
 });

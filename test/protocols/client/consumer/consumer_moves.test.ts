@@ -4,7 +4,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { stepConsumer } from "../../../../protocols/client/consumer/consumer_machine.ts";
 import type { ConsumerEffect, ConsumerMessage } from "../../../../protocols/client/consumer/consumer_messages.ts";
-import { type ConsumerState, initialConsumer } from "../../../../protocols/client/consumer/consumer_state.ts";
+import { type ConsumerState, createConsumer } from "../../../../protocols/client/consumer/consumer_state.ts";
 import { readRecords } from "../../../../protocols/client/consumer/read_records.ts";
 import { SILENCE_ELSEWHERE_MS, SILENT_LOOKS } from "../../../../protocols/client/link.ts";
 import { allLinks, HOME } from "../../../../protocols/client/links.ts";
@@ -46,13 +46,13 @@ class Harness extends ClientHarness<ClientFrame, Session> {
     this.seen = numbers(partitions).map(() => []);
     this.owners = numbers(partitions).map(() => addresses[0] ?? "");
     this.writer = new ModelStream(this.log);
-    this.state = initialConsumer({ client: "test", token: undefined, addresses: addresses.slice(0, 2), ownersMax });
-    this.step({ kind: "start" });
+    this.state = createConsumer({ client: "test", token: undefined, addresses: addresses.slice(0, 2), ownersMax });
+    this.step({ type: "start" });
   }
 
   subscribe(from: SubscribeFrom = "earliest"): void {
     const request = { id: 1, stream: "readings", channel: "records", partitions: [], from } as const;
-    this.step({ kind: "subscribe", request: { ...request, windowBytes: WINDOW_BYTES } });
+    this.step({ type: "subscribe", request: { ...request, windowBytes: WINDOW_BYTES } });
   }
 
   step(message: ConsumerMessage): void {
@@ -66,7 +66,7 @@ class Harness extends ClientHarness<ClientFrame, Session> {
   }
 
   private perform(effect: ConsumerEffect): void {
-    switch (effect.kind) {
+    switch (effect.type) {
       case "connect":
       case "disconnect":
       case "set_timer":
@@ -146,7 +146,7 @@ class Harness extends ClientHarness<ClientFrame, Session> {
   /** False where the application has consumed all that it was given. */
   consumeOne(): boolean {
     const sizeBytes = this.heldBytes.shift();
-    if (sizeBytes !== undefined) this.step({ kind: "consumed", id: 1, sizeBytes });
+    if (sizeBytes !== undefined) this.step({ type: "consumed", id: 1, sizeBytes });
     return sizeBytes !== undefined;
   }
 
@@ -154,7 +154,7 @@ class Harness extends ClientHarness<ClientFrame, Session> {
   look(link: string, times: number): void {
     for (let look = 0; look < times; look++) {
       this.settle();
-      this.step({ kind: "timer", timer: `silence ${link}` });
+      this.step({ type: "timer", timer: `silence ${link}` });
     }
     this.settle();
   }
@@ -332,7 +332,7 @@ test("a connection that no partition uses any more is closed", () => {
   assert.equal([...harness.wires.keys()], [HOME]);
   harness.move(0, "b");
   harness.settle();
-  harness.step({ kind: "unsubscribe", id: 1 });
+  harness.step({ type: "unsubscribe", id: 1 });
   assert.equal([...harness.wires.keys()], [HOME]);
   assert.equal(harness.seen[0], numbers(9));
 });

@@ -5,7 +5,7 @@ import { LOOK_EVERY_MS_MAX, SILENCE_MS } from "../../../../protocols/client/link
 import { HOME } from "../../../../protocols/client/links.ts";
 import { stepProducer } from "../../../../protocols/client/producer/producer_machine.ts";
 import type { ProducerEffect, ProducerMessage } from "../../../../protocols/client/producer/producer_messages.ts";
-import { initialProducer } from "../../../../protocols/client/producer/producer_state.ts";
+import { createProducer } from "../../../../protocols/client/producer/producer_state.ts";
 import type { ErrorCode } from "../../../../protocols/errors.ts";
 import type { Sequence, Sequences } from "../../../../protocols/sequence.ts";
 import { encodeEvents } from "../../../../protocols/values/event_codec.ts";
@@ -18,7 +18,7 @@ const SILENCE = `silence ${HOME}`;
 /** Drives the machine against a model node; frames travel only when the test says so. */
 class Harness {
   readonly node: ModelNode;
-  readonly state = initialProducer({
+  readonly state = createProducer({
     client: "test",
     producerId: "p",
     instance: "i",
@@ -49,7 +49,7 @@ class Harness {
 
   private perform(effect: ProducerEffect): void {
     this.effects.push(effect);
-    switch (effect.kind) {
+    switch (effect.type) {
       case "connect":
         this.isConnecting = true;
         break;
@@ -64,7 +64,7 @@ class Harness {
         const { link, frame, estimatedBytes } = effect;
         const wireBytes = frame.events.length + 200;
         this.toNode.push({ frame, bytes: wireBytes });
-        this.step({ kind: "sent", link, frame, wireBytes, estimatedBytes });
+        this.step({ type: "sent", link, frame, wireBytes, estimatedBytes });
         break;
       }
       case "set_timer":
@@ -90,7 +90,7 @@ class Harness {
     const { partition = 0, sequences } = options;
     const bytes = encodeEvents(events, { asRecords: true });
     this.step({
-      kind: "batch",
+      type: "batch",
       batch: {
         id,
         stream: "readings",
@@ -106,7 +106,7 @@ class Harness {
   connect(): void {
     if (!this.isConnecting) return;
     this.isConnecting = false;
-    this.step({ kind: "connected", link: HOME });
+    this.step({ type: "connected", link: HOME });
   }
 
   nodeTakesOne(): void {
@@ -126,14 +126,14 @@ class Harness {
   }
 
   take(frame: NodeFrame): void {
-    this.step({ kind: "frame", link: HOME, frame, wireBytes: 0 });
+    this.step({ type: "frame", link: HOME, frame, wireBytes: 0 });
   }
 
   cut(): void {
     if (this.phase !== "greeting" && this.phase !== "online") return;
     this.toNode = [];
     this.toClient = [];
-    this.step({ kind: "disconnected", link: HOME, error: undefined });
+    this.step({ type: "disconnected", link: HOME, error: undefined });
   }
 
   fireTimer(): void {
@@ -141,7 +141,7 @@ class Harness {
     if (next === undefined) return;
     this.timers.delete(next[0]);
     this.nowMs = Math.max(this.nowMs, next[1]);
-    this.step({ kind: "timer", timer: next[0] });
+    this.step({ type: "timer", timer: next[0] });
   }
 
   /** Delivers frames and fires timers until none is left. */
@@ -158,7 +158,7 @@ class Harness {
 
   sent(type: ClientFrame["type"]): ClientFrame[] {
     return this.effects.flatMap((effect) =>
-      (effect.kind === "send" || effect.kind === "send_append") && effect.frame.type === type ? [effect.frame] : [],
+      (effect.type === "send" || effect.type === "send_append") && effect.frame.type === type ? [effect.frame] : [],
     );
   }
 
@@ -177,7 +177,7 @@ class Harness {
 
 function started(node?: ModelNode): Harness {
   const harness = new Harness(node);
-  harness.step({ kind: "start" });
+  harness.step({ type: "start" });
   return harness;
 }
 
@@ -219,7 +219,7 @@ test("P3: a batch whose ack was lost is sent again and stored once, and its verd
   harness.settle();
   assert.equal(harness.stored(), [1]);
   assert.is(harness.node.appends, 2);
-  const acks = harness.effects.flatMap((effect) => (effect.kind === "acked" ? effect.verdicts : []));
+  const acks = harness.effects.flatMap((effect) => (effect.type === "acked" ? effect.verdicts : []));
   assert.equal(
     acks.map(({ sequence, code }) => [sequence, code]),
     [[[0, 1, 0], "SCHEMA_VIOLATION"]],
@@ -235,7 +235,7 @@ test("P4: acknowledged events that the log lost are declared lost, and later eve
   harness.settle();
   assert.equal(harness.stored(), [0, 3]);
   assert.equal(harness.node.lost, [{ from: [0, 0, 0], to: [0, 2, 0] }]);
-  assert.equal(harness.effects.filter((effect) => effect.kind === "lost").length, 1);
+  assert.equal(harness.effects.filter((effect) => effect.type === "lost").length, 1);
 });
 
 test("events that the log lost and the producer still holds are sent again, not declared lost", () => {
@@ -309,7 +309,7 @@ function refusedOverlap(kept: number, refusedFrom: number, code: ErrorCode): Har
 test("where the node refuses the rest of a batch, its stored events are told as stored, with their verdicts", () => {
   const harness = refusedOverlap(2, 102, "INVARIANT_VIOLATED");
   assert.equal(harness.settled, [{ id: 0, how: "refused" }]);
-  const [refused] = harness.effects.filter((effect) => effect.kind === "refused");
+  const [refused] = harness.effects.filter((effect) => effect.type === "refused");
   assert.is(refused?.storedCount, 2);
   assert.equal(
     refused?.verdicts.map(({ sequence }) => sequence),
@@ -327,8 +327,8 @@ test("P2: a batch that was cut is handed back once, with the sequences of all it
     harness.nodeTakesOne();
     harness.clientTakesOne();
   }
-  harness.step({ kind: "stop" });
-  const doubts = harness.effects.flatMap((effect) => (effect.kind === "in_doubt" ? effect.batches : []));
+  harness.step({ type: "stop" });
+  const doubts = harness.effects.flatMap((effect) => (effect.type === "in_doubt" ? effect.batches : []));
   assert.equal(doubts, [{ id: 0, sequences: { list }, wasSent: true }]);
 });
 
@@ -336,7 +336,7 @@ test("a batch that the log has is in doubt where the node refuses to tell its ve
   for (const kept of [2, 3]) {
     const harness = refusedOverlap(kept, 100, "UNKNOWN_SCHEMA_VERSION");
     assert.equal(harness.settled, [{ id: 0, how: "in_doubt" }], `${kept} stored`);
-    const [doubt] = harness.effects.filter((effect) => effect.kind === "in_doubt");
+    const [doubt] = harness.effects.filter((effect) => effect.type === "in_doubt");
     assert.equal(doubt?.batches[0]?.sequences, { list: [100, 101, 102].map((n) => [7, n, 0]) });
   }
 });
@@ -344,7 +344,7 @@ test("a batch that the log has is in doubt where the node refuses to tell its ve
 test("a batch that a fault of the node left out of the log is told as refused, though its chain went on (partition P11)", () => {
   const harness = refusedOverlap(3, 100, "INVARIANT_VIOLATED");
   assert.equal(harness.settled, [{ id: 0, how: "refused" }]);
-  assert.is(harness.effects.find((effect) => effect.kind === "refused")?.storedCount, 0);
+  assert.is(harness.effects.find((effect) => effect.type === "refused")?.storedCount, 0);
 });
 
 test("P5: a batch older than the dedupe window is handed back in doubt, and not sent again (E5)", () => {
@@ -463,9 +463,9 @@ test("P8: a connection that owes an answer and stays silent is given up", () => 
   const harness = started();
   harness.connect();
   harness.nowMs -= 3_600_000; // A clock that jumps keeps no dead connection (E24).
-  for (let look = 0; look < SILENCE_MS / LOOK_EVERY_MS_MAX; look += 1) harness.step({ kind: "timer", timer: SILENCE });
+  for (let look = 0; look < SILENCE_MS / LOOK_EVERY_MS_MAX; look += 1) harness.step({ type: "timer", timer: SILENCE });
   assert.is(harness.phase, "greeting");
-  harness.step({ kind: "timer", timer: SILENCE });
+  harness.step({ type: "timer", timer: SILENCE });
   assert.is(harness.phase, "offline");
 });
 
@@ -473,9 +473,9 @@ test("a connection that was silent while it owed nothing has its full time once 
   const harness = started();
   harness.batch([{ n: 0 }]);
   harness.settle();
-  for (let look = 0; look < 20; look += 1) harness.step({ kind: "timer", timer: SILENCE });
+  for (let look = 0; look < 20; look += 1) harness.step({ type: "timer", timer: SILENCE });
   harness.batch([{ n: 1 }]);
-  harness.step({ kind: "timer", timer: SILENCE });
+  harness.step({ type: "timer", timer: SILENCE });
   assert.is(harness.phase, "online");
   harness.settle();
   assert.equal(harness.stored(), [0, 1]);

@@ -6,7 +6,7 @@ import { SILENCE_ELSEWHERE_MS, SILENCE_MS, SILENT_LOOKS } from "../../../../prot
 import { allLinks, HOME } from "../../../../protocols/client/links.ts";
 import { stepProducer } from "../../../../protocols/client/producer/producer_machine.ts";
 import type { ProducerEffect, ProducerMessage } from "../../../../protocols/client/producer/producer_messages.ts";
-import { initialProducer, type ProducerState } from "../../../../protocols/client/producer/producer_state.ts";
+import { createProducer, type ProducerState } from "../../../../protocols/client/producer/producer_state.ts";
 import { encodeEvents } from "../../../../protocols/values/event_codec.ts";
 import type { ClientFrame, NodeFrame } from "../../../../protocols/wire/frames.ts";
 import { ClientHarness } from "../../../support/clients/client_harness.ts";
@@ -34,7 +34,7 @@ class Harness extends ClientHarness<Sent, string> {
     super();
     this.cluster = cluster;
     const { addresses = cluster.addresses.slice(0, 1), ownersMax, forward } = options;
-    this.state = initialProducer({
+    this.state = createProducer({
       client: "test",
       producerId: "p",
       instance: "i",
@@ -43,7 +43,7 @@ class Harness extends ClientHarness<Sent, string> {
       forward,
       ...(ownersMax === undefined ? {} : { ownersMax }),
     });
-    this.step({ kind: "start" });
+    this.step({ type: "start" });
   }
 
   step(message: ProducerMessage): void {
@@ -53,7 +53,7 @@ class Harness extends ClientHarness<Sent, string> {
   }
 
   private perform(effect: ProducerEffect): void {
-    switch (effect.kind) {
+    switch (effect.type) {
       case "connect":
       case "disconnect":
       case "set_timer":
@@ -66,7 +66,7 @@ class Harness extends ClientHarness<Sent, string> {
         const { link, frame, estimatedBytes } = effect;
         const wireBytes = frame.events.length + 200;
         this.wires.get(link)?.toNode.push({ frame, bytes: wireBytes });
-        this.step({ kind: "sent", link, frame, wireBytes, estimatedBytes });
+        this.step({ type: "sent", link, frame, wireBytes, estimatedBytes });
         break;
       }
       case "acked":
@@ -90,7 +90,7 @@ class Harness extends ClientHarness<Sent, string> {
     const id = this.nextId++;
     const bytes = encodeEvents(events, { asRecords: true });
     this.step({
-      kind: "batch",
+      type: "batch",
       batch: { id, stream: "readings", partition, events: bytes, count: events.length },
     });
   }
@@ -219,7 +219,7 @@ test("P8: a frozen owner is given up within 4 s, and its partitions go to their 
     const dueMs = harness.timers.get("silence b") ?? Number.NaN;
     harness.timers.delete("silence b");
     harness.nowMs = dueMs;
-    harness.step({ kind: "timer", timer: "silence b" });
+    harness.step({ type: "timer", timer: "silence b" });
   }
   assert.ok(harness.nowMs - frozenAtMs <= 4_000, `${harness.nowMs - frozenAtMs} ms`);
   harness.settle();

@@ -12,7 +12,7 @@ test("where a batch is refused behind its first events, these are stored or reje
     ...{ stream: "s", partition: 0, slots, sizeBytes: 30 },
   }));
   settlements.refused({
-    kind: "refused",
+    type: "refused",
     batch: { id: 0, sequences: { first: [0, 7, 0], count: 3 }, wasSent: true },
     error: new InvariantError("a fault of the node"),
     storedCount: 2,
