@@ -1,6 +1,6 @@
 /**
- * Writes docs/configuration.md from the schemas that check a configuration, so that page and schemas have the same keys. A test
- * compares them. `node --import tsx scripts/configuration_reference.ts` rewrites the page.
+ * Writes docs/configuration.md from the schemas that check a configuration, so that page and schemas have the same
+ * keys. A test compares them. `node --import tsx scripts/configuration_reference.ts` rewrites the page.
  */
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";

@@ -1,8 +1,8 @@
 /**
- * Runs every test file as its own process with a time limit, two at a time. Files that test whole systems run alone, as they start
- * several processes or measure time. If such a file fails, the failure is shown and the file runs once more: a real fault fails
- * twice. Counts the tests that uvu reports. A file that ran no test, or did not report its number of tests, counts as a failure, as
- * uvu itself passes a file that forgot `test.run()`.
+ * Runs every test file as its own process with a time limit, two at a time. Files that test whole systems run alone, as
+ * they start several processes or measure time. If such a file fails, the failure is shown and the file runs once more:
+ * a real fault fails twice. Counts the tests that uvu reports. A file that ran no test, or did not report its number of
+ * tests, counts as a failure, as uvu itself passes a file that forgot `test.run()`.
  *
  *   node --import tsx scripts/test.ts [part of a path ...] [--runtime node|deno|/path/to/a/node]
  *
