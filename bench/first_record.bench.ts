@@ -1,6 +1,6 @@
 /**
- * Measures the wait of a new user: from `npm start` in a fresh clone (after `npm ci`) to the first record in the sink, without a data
- * folder and with nothing built before.
+ * Measures the wait of a new user: from `npm start` in a fresh clone (after `npm ci`) to the first record in the sink,
+ * without a data folder and with nothing built before.
  *
  *   node --import tsx bench/first_record.bench.ts [runs]
  */

@@ -1,7 +1,8 @@
 /**
- * Measures how much a client can take from others. Memory: by subscribing and never reading (small batches, and batches as large as a
- * frame in JSON), or by the largest resume points. Time: by a flood of small frames. Memory is RssAnon of the node's process before
- * and after, each on a fresh node. The flood comes from a process of its own, and alternates with quiet.
+ * Measures how much a client can take from others. Memory: by subscribing and never reading (small batches, and batches
+ * as large as a frame in JSON), or by the largest resume points. Time: by a flood of small frames. Memory is RssAnon of
+ * the node's process before and after, each on a fresh node. The flood comes from a process of its own, and alternates
+ * with quiet.
  *
  *   node --import tsx bench/hostile_clients.bench.ts [runs] [connections] [producers]
  */

@@ -1,6 +1,7 @@
 /**
- * Measures a backlog through an http sink whose endpoint answers at once, answers 503 to one request in a hundred, takes 250 ms an
- * answer, or gives ten answers a second: the time until every record has arrived, and the requests for each record.
+ * Measures a backlog through an http sink whose endpoint answers at once, answers 503 to one request in a hundred,
+ * takes 250 ms an answer, or gives ten answers a second: the time until every record has arrived, and the requests for
+ * each record.
  *
  *   node --import tsx bench/http_sink.bench.ts [runs] [records of the backlog]
  */

@@ -1,6 +1,6 @@
 /**
- * Measures the cost of 10,000 silent connections for a good producer: p99 of its acks beside them and without them, alternating. The node,
- * the idle connections and the producer are a process each, with 20,000 open files allowed.
+ * Measures the cost of 10,000 silent connections for a good producer: p99 of its acks beside them and without them,
+ * alternating. The node, the idle connections and the producer are a process each, with 20,000 open files allowed.
  *
  *   node --import tsx bench/idle_connections.bench.ts [rounds] [connections] [again]
  */

@@ -1,7 +1,8 @@
 /**
- * Measures the processor time of a node that serves a batch of nearly a frame in parts, beside the same records in batches of 100
- * events. The readers are one subscriber, 64 connections with a subscriber each, and one subscriber that gets the smallest parts, as
- * 40 connections that never read hold all shares. One node; the two kinds of batches alternate.
+ * Measures the processor time of a node that serves a batch of nearly a frame in parts, beside the same records in
+ * batches of 100 events. The readers are one subscriber, 64 connections with a subscriber each, and one subscriber that
+ * gets the smallest parts, as 40 connections that never read hold all shares. One node; the two kinds of batches
+ * alternate.
  *
  *   node --import tsx bench/large_batches.bench.ts [runs]
  */

@@ -1,8 +1,8 @@
 /**
- * Open loop: 20,000 events a second over 20 connections, one event a frame, sent at scheduled times whatever the node does.
- * Latency is counted from the scheduled time, so that a node that falls behind is charged for waiting events (no coordinated
- * omission): to the ack, and to the commit in a file sink. Both logs in turn, and the bare server's acks as the floor of this
- * machine.
+ * Open loop: 20,000 events a second over 20 connections, one event a frame, sent at scheduled times whatever the node
+ * does. Latency is counted from the scheduled time, so that a node that falls behind is charged for waiting events (no
+ * coordinated omission): to the ack, and to the commit in a file sink. Both logs in turn, and the bare server's acks as
+ * the floor of this machine.
  *
  *   node --import tsx bench/open_loop.bench.ts [rounds] [ms of each measurement]
  */

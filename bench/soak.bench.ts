@@ -1,7 +1,7 @@
 /**
- * Sends many events through one node while one of its sinks is frozen for the whole run. Checks that memory stays flat, that the other
- * sink is not disturbed, and that the frozen one catches up without a lost, repeated or reordered record. Both logs, one after the
- * other; a quarter of an hour each at the default of 20 million events.
+ * Sends many events through one node while one of its sinks is frozen for the whole run. Checks that memory stays flat,
+ * that the other sink is not disturbed, and that the frozen one catches up without a lost, repeated or reordered
+ * record. Both logs, one after the other; a quarter of an hour each at the default of 20 million events.
  *
  *   node --import tsx bench/soak.bench.ts [millions of events] [events a second] [redis|lmdb ...]
  */

@@ -1,6 +1,7 @@
 /**
- * Measures ingestion into the embedded log: acknowledged events a second, and processor time of the node for each event. A node that
- * counts the steps of each validation runs beside the same node with Ajv, which counts none, and one without a schema.
+ * Measures ingestion into the embedded log: acknowledged events a second, and processor time of the node for each
+ * event. A node that counts the steps of each validation runs beside the same node with Ajv, which counts none, and one
+ * without a schema.
  *
  *   node --import tsx bench/validated_ingest.bench.ts [rounds] [ms of each measurement]
  */

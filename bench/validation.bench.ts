@@ -1,7 +1,7 @@
 /**
- * Measures how long one event of 1 MiB can block the node: the median of seven validations for each keyword and format, in ms of the
- * processor, with the verdict; and the same for each function and macro of expressions. Then measures the cost of counting steps, with
- * the schema of the ingest benchmark beside Ajv, in turns.
+ * Measures how long one event of 1 MiB can block the node: the median of seven validations for each keyword and format,
+ * in ms of the processor, with the verdict; and the same for each function and macro of expressions. Then measures the
+ * cost of counting steps, with the schema of the ingest benchmark beside Ajv, in turns.
  *
  *   node --import tsx bench/validation.bench.ts
  */

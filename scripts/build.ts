@@ -1,6 +1,6 @@
 /**
- * Makes `dist/`, the content of the package: JavaScript and type declarations of the command and of the clients with all their imports,
- * and the bundled dashboard.
+ * Makes `dist/`, the content of the package: JavaScript and type declarations of the command and of the clients with
+ * all their imports, and the bundled dashboard.
  *
  *   node --import tsx scripts/build.ts
  */

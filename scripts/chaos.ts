@@ -4,7 +4,8 @@
  *   node --import tsx scripts/chaos.ts --seconds 120 [--log lmdb|redis] [--seed n]   one node
  *   node --import tsx scripts/chaos.ts --cluster [--minutes 5] [--seed n] [--rate n] nodes, links, a Redis that fails over
  *
- * The chaos is a test and lives with the tests, which nothing imports. This script starts it, and ends with its exit code.
+ * The chaos is a test and lives with the tests, which nothing imports. This script starts it, and ends with its exit
+ * code.
  */
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";

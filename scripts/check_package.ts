@@ -1,5 +1,6 @@
 /**
- * Checks the package as a user gets it: builds, packs, installs the tarball in a fresh folder elsewhere, and uses it there. Counts each check as a test and ends with a line `N passed, N failed`.
+ * Checks the package as a user gets it: builds, packs, installs the tarball in a fresh folder elsewhere, and uses it
+ * there. Counts each check as a test and ends with a line `N passed, N failed`.
  *
  *   node --import tsx scripts/check_package.ts
  */

@@ -1,6 +1,7 @@
 /**
- * Runs the protocol, client and single-node suites on the other runtimes that Headrace promises, Node 24 and Deno 2. Their
- * npm packages carry the programs; they are installed in a cache of their own, so that no user's `npm ci` has them.
+ * Runs the protocol, client and single-node suites on the other runtimes that Headrace promises, Node 24 and Deno 2.
+ * Their npm packages carry the programs; they are installed in a cache of their own, so that no user's `npm ci` has
+ * them.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync } from "node:fs";

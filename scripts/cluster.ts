@@ -3,7 +3,8 @@
  *
  *   npm run cluster -- [--nodes 3] [--port 7070] [--config headrace.yaml] [--folder .headrace/cluster]
  *
- * Ctrl-C ends the nodes, then Redis. The stored data stays in the folder. From another terminal: headrace cluster --help
+ * Ctrl-C ends the nodes, then Redis. The stored data stays in the folder. From another terminal: headrace cluster
+ * --help
  */
 import { mkdir, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";

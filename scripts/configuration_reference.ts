@@ -1,6 +1,6 @@
 /**
- * Writes docs/configuration.md from the schemas that check a configuration, so that page and schemas have the same keys. A test
- * compares them. `node --import tsx scripts/configuration_reference.ts` rewrites the page.
+ * Writes docs/configuration.md from the schemas that check a configuration, so that page and schemas have the same
+ * keys. A test compares them. `node --import tsx scripts/configuration_reference.ts` rewrites the page.
  */
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -12,17 +12,17 @@ type Schema = Readonly<Record<string, unknown>>;
 
 const INTRODUCTION = `# Configuration
 
-One file, \`headrace.yaml\` (\`--config\` names another). It is checked before anything starts: \`headrace lint\` says the line,
-the reason and the nearest known key. Changes apply at the next start (those of \`security\` on SIGHUP too). Flags win over the environment (\`HEADRACE_PORT\`,
-\`HEADRACE_DATA\`, \`HEADRACE_LOG_LEVEL\`), and that over the file. Sizes are bytes, or text such as \`512MiB\`; durations are
-milliseconds, or text such as \`12h\`.
+One file, \`headrace.yaml\` (\`--config\` names another). It is checked before anything starts. \`headrace lint\` reports each problem
+with its line, the reason and the nearest known key. Changes apply at the next start, and those of \`security\` on SIGHUP too. Flags win
+over the environment (\`HEADRACE_PORT\`, \`HEADRACE_DATA\`, \`HEADRACE_LOG_LEVEL\`), and the environment wins over the file. Sizes are
+bytes, or text such as \`512MiB\`. Durations are milliseconds, or text such as \`12h\`.
 
-Every text may hold \`\${NAME}\`, the value of an environment variable, which must be set; \`$\${\` stands for the characters
-\`\${\`. In the place of a text of \`log\`, of a source or of a sink, \`{ valueEnv: NAME }\` is a variable's value and
-\`{ valueFile: path }\` a file's (without its last line break). Relative paths of schemas, secrets, keys and certificates begin at this file's folder. What comes from a variable or a
-file is never told again: [security.md](security.md#secrets).
+Every text may hold \`\${NAME}\`, the value of an environment variable, which must be set. \`$\${\` stands for the characters \`\${\`. In the
+place of a text of \`log\`, of a source or of a sink, \`{ valueEnv: NAME }\` is a variable's value, and \`{ valueFile: path }\` is a
+file's content without its last line break. Values of variables and files are never shown again: [security.md](security.md#secrets).
+Relative paths of schemas, secrets, keys and certificates begin at this file's folder.
 
-This page is made from the schemas that the program checks with.
+This page is generated from the schemas that check a configuration.
 `;
 
 const STEPS = `### Steps
@@ -31,9 +31,9 @@ Exactly one of:
 
 | step | value | meaning |
 |---|---|---|
-| \`filter\` | expression | Keeps the records for which it is true. |
-| \`map\` | field: expression | A new event of these fields; with \`keep: true\` beside it, the old fields too. |
-| \`call\` | \`./file.ts#name\` | A function of yours: \`(event, context)\` to an event, a list of events, or nothing. With \`#create\`, a function from \`{stream, partition}\` to \`{run, snapshot, restore}\` that keeps state for each partition. |
+| \`filter\` | expression | Keeps the records for which the expression is true. |
+| \`map\` | field: expression | Makes a new event of these fields; with \`keep: true\` beside it, the old fields stay too. |
+| \`call\` | \`./file.ts#name\` | Calls a function of yours: \`(event, context)\` to an event, a list of events, or nothing. With \`#create\`, a function from \`{stream, partition}\` to \`{run, snapshot, restore}\` that keeps state for each partition. |
 
 Expressions are in the [Common Expression Language](https://cel.dev). They see \`event\`, \`stream\`, \`partition\`, \`offset\` and
 \`timeMs\`. Whole numbers are computed exactly within 64 bits, and a result beyond them fails. A quotient is a double:

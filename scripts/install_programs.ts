@@ -1,6 +1,7 @@
 /**
- * Makes sure that a program which tests need is on the PATH. On Debian and as root it is installed by apt-get, and no service of it is
- * left running. Elsewhere the user is told to install it, and the suites that need it are reported as skipped.
+ * Makes sure that a program which tests need is on the PATH. On Debian and as root it is installed by apt-get, and no
+ * service of it is left running. Elsewhere the user is told to install it, and the suites that need it are reported as
+ * skipped.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";

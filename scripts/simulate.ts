@@ -6,7 +6,8 @@
  *   node --import tsx scripts/simulate.ts --cluster ...    the same of a cluster: nodes, links, lease store
  *   node --import tsx scripts/simulate.ts --within 60 ...  begins no more seeds after a minute
  *
- * The simulation is a test and lives with the tests, which nothing imports. This script starts it, and ends with its exit code.
+ * The simulation is a test and lives with the tests, which nothing imports. This script starts it, and ends with its
+ * exit code.
  */
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";

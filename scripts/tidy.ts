@@ -1,6 +1,7 @@
 /**
- * Checks the structure of the tree: directions of imports, cycles, ownership of packages, runtime neutrality, names, that every cited rule
- * is defined and tested, and that links have a target. Exits 1 with a line for each fault. Sizes are only reported.
+ * Checks the structure of the tree: directions of imports, cycles, ownership of packages, runtime neutrality, names,
+ * that every cited rule is defined and tested, and that links have a target. Exits 1 with a line for each fault. Sizes
+ * are only reported.
  *
  *   node --import tsx scripts/tidy.ts [root]
  */

@@ -1,6 +1,6 @@
 /**
- * Writes `protocols/vectors.json`, the test vectors of docs/protocol.md. The test of the vectors compares the file with the result of
- * `makeVectors`.
+ * Writes `protocols/vectors.json`, the test vectors of docs/protocol.md. The test of the vectors compares the file with
+ * the result of `makeVectors`.
  *
  *   node --import tsx scripts/vectors.ts
  */

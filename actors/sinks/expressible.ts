@@ -1,10 +1,10 @@
 /**
- * Judges whether a sink can express an event without changing it. Events from the log hold values of a few kinds; a step that a
- * user wrote may make any other value. A value that the sink's format has no form for is named with its path. Its record is set
- * aside with that reason, and is never written as another value.
+ * Judges whether a sink can express an event without changing it. Events from the log hold values of a few kinds; a
+ * step that a user wrote may make any other value. A value that the sink's format has no form for is named with its
+ * path. Its record is set aside with that reason, and is never written as another value.
  *
- * In every text format integers beyond 2^53 keep their digits, and whole doubles beyond 2^53 have an exponent. Binary is base64,
- * and times are RFC 3339. An undefined field is left out; an undefined element of a list is null.
+ * In every text format integers beyond 2^53 keep their digits, and whole doubles beyond 2^53 have an exponent. Binary
+ * is base64, and times are RFC 3339. An undefined field is left out; an undefined element of a list is null.
  */
 import { isInexact } from "../../protocols/values/exact_json.ts";
 import type { Rejection } from "./sink.ts";

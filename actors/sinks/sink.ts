@@ -1,21 +1,24 @@
 /**
- * A sink writes records somewhere. It only writes: reading, batching, retry, order, dead letters, fences and checkpoints
- * live once, in the delivery machine.
+ * A sink writes records somewhere. It only writes: reading, batching, retry, order, dead letters, fences and
+ * checkpoints live once, in the delivery machine.
  *
  *   S1. `open` stores the fence in the sink before `position` may be read (E14).
- *   S2. A transactional `write` commits output, fence and position together, only if the stored fence is its own and the stored
- *       position is the batch's `predecessor`. If its own fence is stored with the batch's end, the batch is done already.
+ *   S2. A transactional `write` commits output, fence and position together, only if the stored fence is its own and
+ *       the stored position is the batch's `predecessor`. If its own fence is stored with the batch's end, the batch is
+ *       done already.
  *   S3. A position is the (entry epoch, offset) of the last record written. It says nothing about the fence.
- *   S4. An error of `write` leaves its outcome unknown. The delivery machine asks `position` before it does anything else.
+ *   S4. An error of `write` leaves its outcome unknown. The delivery machine asks `position` before it does anything
+ *       else.
  *   S5. A record that was `rejected` is never written later, not even by a write that was under way by then.
- *   S6. A `rewind` takes records back only if the stored fence is its own and the stored position is `from`. So a rewind that
- *       takes effect after its deadline, when newer records lie in the sink, undoes nothing.
- *   S7. A sink that is not transactional takes records in their order, and answers `taken` with their number. Taken records stay
- *       taken, whatever became of the others. A long write answers about once a second, so that the position follows.
- *   S8. A record that the sink can not express is a final rejection, made before a byte of the record was sent. A refusal that
- *       would meet any record (no access, no such address) is `unwelcome`, and sets no record aside.
- *   S9. A call whose `signal` is aborted ends soon. The next call begins after that end (E28), so that no call goes on beside
- *       its successor.
+ *   S6. A `rewind` takes records back only if the stored fence is its own and the stored position is `from`. So a
+ *       rewind that takes effect after its deadline, when newer records lie in the sink, undoes nothing.
+ *   S7. A sink that is not transactional takes records in their order, and answers `taken` with their number. Taken
+ *       records stay taken, whatever became of the others. A long write answers about once a second, so that the
+ *       position follows.
+ *   S8. A record that the sink can not express is a final rejection, made before a byte of the record was sent. A
+ *       refusal that would meet any record (no access, no such address) is `unwelcome`, and sets no record aside.
+ *   S9. A call whose `signal` is aborted ends soon. The next call begins after that end (E28), so that no call goes on
+ *       beside its successor.
  */
 import type { Connect } from "../../protocols/connection.ts";
 import type { Event } from "../../protocols/event.ts";
@@ -57,8 +60,8 @@ export interface SinkBatch {
   /** Empty where only the position moves. */
   readonly records: readonly SinkRecord[];
   /**
-   * How many of the records go into each request, in order. Absent where each record goes by itself. A batch and its later tries
-   * are always cut alike, so that a key made of a request's first and last record stays the same.
+   * How many of the records go into each request, in order. Absent where each record goes by itself. A batch and its
+   * later tries are always cut alike, so that a key made of a request's first and last record stays the same.
    */
   readonly requests?: readonly number[];
 }
@@ -78,7 +81,10 @@ export interface Rejection {
 export type WriteProblem =
   /** May pass by itself: the first record that was not taken is tried again, after at least `retryAfterMs`. */
   | { readonly kind: "unavailable"; readonly reason: string; readonly retryAfterMs?: number }
-  /** The sink refuses this node and not the record: a person must act. The write is tried again; no record is set aside (S8). */
+  /**
+   * The sink refuses this node and not the record: a person must act. The write is tried again; no record is set aside
+   * (S8).
+   */
   | { readonly kind: "unwelcome"; readonly reason: string; readonly retryAfterMs?: number }
   | { readonly kind: "rejected"; readonly records: readonly Rejection[] }
   /** The next request, which holds `count` records, was refused as a whole. The delivery finds the records at fault. */
@@ -119,11 +125,14 @@ export interface SinkWriter {
   /** Throws `UnavailableError` or `OverloadedError` to be called again. Any other error counts as unavailable. */
   write(batch: SinkBatch, call?: SinkCall): Promise<WriteOutcome>;
   /**
-   * If the sink stands at `from`, takes back everything after `to`, or more; otherwise does nothing (S6). `position` tells
-   * where the sink stands afterwards (E9). For a sink without `rewind`, delivery reports the orphaned range.
+   * If the sink stands at `from`, takes back everything after `to`, or more; otherwise does nothing (S6). `position`
+   * tells where the sink stands afterwards (E9). For a sink without `rewind`, delivery reports the orphaned range.
    */
   rewind?(to: Position | undefined, from: Position | undefined, call?: SinkCall): Promise<void>;
-  /** Hands out records that were held back to be joined by others: no more will come. Called after a bounded delivery, before `close`. */
+  /**
+   * Hands out records that were held back to be joined by others: no more will come. Called after a bounded delivery,
+   * before `close`.
+   */
   finish?(call?: SinkCall): Promise<void>;
   close(call?: SinkCall): Promise<void>;
 }
@@ -144,8 +153,9 @@ export interface SinkContext {
   /** Id of the log that the partition lies in. Positions and epochs of different logs can not be compared. */
   readonly clusterId: string;
   /**
-   * Name of the replay that this delivery belongs to; absent for the sink's own delivery. A replay has its own position and fence.
-   * So it must write to a place, and under keys, that neither the sink's own delivery nor another replay uses.
+   * Name of the replay that this delivery belongs to; absent for the sink's own delivery. A replay has its own position
+   * and fence. So it must write to a place, and under keys, that neither the sink's own delivery nor another replay
+   * uses.
    */
   readonly replay?: string;
   /** The owner's epoch. Once this writer is open, a writer of a lower epoch must never commit again. */
@@ -162,20 +172,25 @@ export interface SinkContext {
 /** One kind of sink. Each is one file of this shape, registered in `registry.ts`. */
 export interface SinkDefinition<Options> {
   readonly type: string;
-  /** `transactional`: exactly once. `idempotent`: effectively once (E15). `at_least_once`: records may be written twice. */
+  /**
+   * `transactional`: exactly once. `idempotent`: effectively once (E15). `at_least_once`: records may be written twice.
+   */
   readonly delivery: "transactional" | "idempotent" | "at_least_once";
   /** JSON Schema 2020-12 of the options, which must refuse unknown keys. docs/configuration.md is generated from it. */
   readonly optionsSchema: Readonly<Record<string, unknown>>;
   /**
-   * Throws `ConfigurationError` before anything starts, for faults of the options that only a person can mend. Faults that may
-   * pass by themselves are left to `open`, which is tried again. Without `folder` (where relative paths begin) the options alone
-   * are judged; with it, this machine too.
+   * Throws `ConfigurationError` before anything starts, for faults of the options that only a person can mend. Faults
+   * that may pass by themselves are left to `open`, which is tried again. Without `folder` (where relative paths begin)
+   * the options alone are judged; with it, this machine too.
    */
   check?(options: Options, folder: string | undefined): void | Promise<void>;
-  /** Names the place that the sink must have to itself. Two sinks of one stream that name the same place are refused. */
+  /**
+   * Names the place that the sink must have to itself. Two sinks of one stream that name the same place are refused.
+   */
   place?(options: Options, folder: string): string;
   /**
-   * Why the sink can not keep its promise in a cluster, where a partition's next owner is another node; undefined where it can.
+   * Why the sink can not keep its promise in a cluster, where a partition's next owner is another node; undefined where
+   * it can.
    */
   clusterProblem?(options: Options): string | undefined;
   /** How many records may share a request by the options, for a sink whose requests have keys made of their records. */

@@ -30,8 +30,8 @@ function isFile(descriptor: number): boolean {
 }
 
 /**
- * Prints to a file until the whole text is taken. A full disk takes a part and answers its length, which `process.stdout`
- * ignores. A line that was cut this way stays cut, and the next text begins on a new line.
+ * Prints to a file until the whole text is taken. A full disk takes a part and answers its length, which
+ * `process.stdout` ignores. A line that was cut this way stays cut, and the next text begins on a new line.
  *
  * @param writeSome answers how many bytes were taken
  */

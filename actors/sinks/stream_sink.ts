@@ -1,11 +1,12 @@
 /**
- * A derived stream: appends the outputs of a pipeline to another stream, exactly once. The producer's sequences are the records'
- * own (entry epoch, offset, index), and its epoch is the owner epoch of the input partition (E3). So the chains of the target
- * remove whatever a crash makes it send twice.
+ * A derived stream: appends the outputs of a pipeline to another stream, exactly once. The producer's sequences are the
+ * records' own (entry epoch, offset, index), and its epoch is the owner epoch of the input partition (E3). So the
+ * chains of the target remove whatever a crash makes it send twice.
  *
- *   T1. `open` raises the producer's epoch in every partition of the target before anything is written, so that a former
- *       owner can append nowhere any more (E14).
- *   T2. A write is answered once every record is durable or rejected; then the position is stored under the owner's fence.
+ *   T1. `open` raises the producer's epoch in every partition of the target before anything is written, so that a
+ *       former owner can append nowhere any more (E14).
+ *   T2. A write is answered once every record is durable or rejected; then the position is stored under the owner's
+ *       fence.
  *   T3. One write at a time: a write that was given up is settled before the next one begins.
  */
 
@@ -48,7 +49,10 @@ export const streamSink: SinkDefinition<StreamSinkOptions> = {
   },
 };
 
-/** One producer for each input partition. Its id names that input, as positions of different streams can not be compared. */
+/**
+ * One producer for each input partition. Its id names that input, as positions of different streams can not be
+ * compared.
+ */
 export const derivedProducerId = ({ name, replay, partition }: SinkContext): string =>
   replay === undefined
     ? `pipeline/${name}/${partitionName(partition)}`

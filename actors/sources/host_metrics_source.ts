@@ -1,7 +1,7 @@
 /**
- * The metrics of this machine, read from the operating system: each core, load, memory, disk, network and this process. Metrics
- * that a platform does not offer are left out. A reading can not be repeated, so each start is a term of its own. The resume point
- * counts the terms, as a clock may be set back (E24).
+ * The metrics of this machine, read from the operating system: each core, load, memory, disk, network and this process.
+ * Metrics that a platform does not offer are left out. A reading can not be repeated, so each start is a term of its
+ * own. The resume point counts the terms, as a clock may be set back (E24).
  */
 import { readFile, statfs } from "node:fs/promises";
 import { cpus, freemem, hostname, loadavg, totalmem } from "node:os";

@@ -1,6 +1,6 @@
 /**
- * A source reads events from a place that can be read again from a position. It only reads: batching, validation, routing, chains,
- * retry and the storing of positions live once, in `source_actor.ts`.
+ * A source reads events from a place that can be read again from a position. It only reads: batching, validation,
+ * routing, chains, retry and the storing of positions live once, in `source_actor.ts`.
  */
 import type { Event } from "../../protocols/event.ts";
 
@@ -13,8 +13,8 @@ export type SourceItem =
   | { readonly kind: "malformed"; readonly original: Uint8Array; readonly reason: string };
 
 /**
- * Events in order, each with the term and position of its sequence (E3). Sequences ascend strictly. The same event has the same
- * sequence each time it is read.
+ * Events in order, each with the term and position of its sequence (E3). Sequences ascend strictly. The same event has
+ * the same sequence each time it is read.
  */
 export interface SourceBatch {
   readonly items: readonly {
@@ -32,7 +32,10 @@ export interface SourceContext {
   nowMs(): number;
   /** Reports a message for a person, with structured fields. */
   log(level: "info" | "warn" | "error", message: string, fields?: Readonly<Record<string, unknown>>): void;
-  /** Called at each change with the reason why the source can not read now, a word such as EACCES. Undefined once it can. */
+  /**
+   * Called at each change with the reason why the source can not read now, a word such as EACCES. Undefined once it
+   * can.
+   */
   trouble(code: string | undefined): void;
 }
 
@@ -52,9 +55,15 @@ export interface SourceDefinition<Options> {
   readonly type: string;
   /** JSON Schema 2020-12 of the options, which must refuse unknown keys. docs/configuration.md is generated from it. */
   readonly optionsSchema: Readonly<Record<string, unknown>>;
-  /** Options that are allowed but probably a mistake, each with its key and the reason. Shown by `lint` and when the source opens. */
+  /**
+   * Options that are allowed but probably a mistake, each with its key and the reason. Shown by `lint` and when the
+   * source opens.
+   */
   warningsOf?(options: Options): readonly OptionWarning[];
-  /** True for a source that reads its own machine: it runs on each node of a cluster. Any other source runs once in a cluster. */
+  /**
+   * True for a source that reads its own machine: it runs on each node of a cluster. Any other source runs once in a
+   * cluster.
+   */
   readonly readsOwnMachine?: boolean;
   /** Opens the source after `resume`, or at its beginning where there is none. */
   open(options: Options, context: SourceContext, resume: SourcePosition | undefined): Promise<SourceReader>;

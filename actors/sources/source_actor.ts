@@ -1,11 +1,11 @@
 /**
- * Runs one source: reads batches, sends their events through a producer of its own, and stores each batch's resume point once the
- * events before it are acknowledged. The chains of the log remove events that are read twice (E3, E6).
+ * Runs one source: reads batches, sends their events through a producer of its own, and stores each batch's resume
+ * point once the events before it are acknowledged. The chains of the log remove events that are read twice (E3, E6).
  *   O1. A resume point is stored only after every event before it is durable or set aside.
  *   O2. A batch without events is a resume point that must be stored before the next batch is read.
  *   O3. An event in doubt ends this life of the source. The next life resumes from the stored point.
- *   O4. A stop waits a bounded time for sent events, even if the log, the file or the stream hangs. The next life reads these events
- *       again, and the chains remove those that were stored.
+ *   O4. A stop waits a bounded time for sent events, even if the log, the file or the stream hangs. The next life reads
+ *       these events again, and the chains remove those that were stored.
  */
 
 import { Producer, type ProducerOptions } from "../../protocols/client/producer/producer.ts";
@@ -18,7 +18,10 @@ import { settledWithin } from "../kernel/settled_within.ts";
 import type { Log } from "../log/log.ts";
 import type { SourceBatch, SourceContext, SourceDefinition, SourcePosition } from "./source.ts";
 
-/** Most batches sent behind the oldest unacknowledged one. Each listens to one signal, and Node warns beyond 10 listeners. */
+/**
+ * Most batches sent behind the oldest unacknowledged one. Each listens to one signal, and Node warns beyond 10
+ * listeners.
+ */
 const BATCHES_AHEAD_MAX = 8;
 /** O4: the wait of a stop for sent events, in ms. */
 const STOP_WITHIN_MS = 1_500;

@@ -1,6 +1,6 @@
 /**
- * The floor for comparisons: a server of a few lines over ws, msgpackr, ajv and one Redis Function that appends a batch.
- * No chains, no fence, no credit, no limits. Prints its port; ends with its standard input.
+ * The floor for comparisons: a server of a few lines over ws, msgpackr, ajv and one Redis Function that appends a
+ * batch. No chains, no fence, no credit, no limits. Prints its port; ends with its standard input.
  */
 import { once } from "node:events";
 import { Ajv2020 } from "ajv/dist/2020.js";

@@ -1,6 +1,6 @@
 /**
- * A cluster for benchmarks: a private Redis and nodes, each a process of its own as `headrace up` of the package starts it. They can be
- * killed, frozen and started again. All of them end with the benchmark, in whatever way it ends.
+ * A cluster for benchmarks: a private Redis and nodes, each a process of its own as `headrace up` of the package starts
+ * it. They can be killed, frozen and started again. All of them end with the benchmark, in whatever way it ends.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -20,7 +20,10 @@ const UP_WITHIN_MS = 60_000;
 const STOP_WITHIN_MS = 15_000;
 /** Time for Redis to answer, in ms: it reads its whole append-only file first. */
 const REDIS_WITHIN_MS = 120_000;
-/** How far a node of a settled cluster may be off an even share of partitions, as a part of it: load is evened out, not counts. */
+/**
+ * How far a node of a settled cluster may be off an even share of partitions, as a part of it: load is evened out, not
+ * counts.
+ */
 const UNEVEN_MAX = 0.4;
 
 export interface BenchNode {
@@ -145,7 +148,9 @@ limits: { connectionsPerAddressMax: 10000 }
     if (this.#redis !== undefined) await endProcess(this.#redis, "SIGKILL");
   }
 
-  /** Starts a node, or a former node again on its port. Resolves once it is up; `joinedAtMs` is the time when it joined. */
+  /**
+   * Starts a node, or a former node again on its port. Resolves once it is up; `joinedAtMs` is the time when it joined.
+   */
   async add(name = `node-${this.#ports.size + 1}`): Promise<BenchNode> {
     const port = this.#ports.get(name) ?? (await freePort());
     this.#ports.set(name, port);

@@ -1,6 +1,6 @@
 /**
- * A connection of a load generator: says hello, opens its chain in every partition, and sends appends frame by frame. No
- * batching, no buffer and no resending, so that what is measured is the node.
+ * A connection of a load generator: says hello, opens its chain in every partition, and sends appends frame by frame.
+ * No batching, no buffer and no resending, so that what is measured is the node.
  */
 
 import type { Event } from "../../protocols/event.ts";

@@ -1,4 +1,6 @@
-/** Expressions that cost most on an event of up to 1 MiB: each function and macro that depends on the size of a value. */
+/**
+ * Expressions that cost most on an event of up to 1 MiB: each function and macro that depends on the size of a value.
+ */
 import type { Event } from "../../protocols/event.ts";
 
 export interface CostlyExpression {

@@ -1,7 +1,7 @@
 /**
- * Many producers in one process, one WebSocket each, that send a small batch now and then:
- * `session_process.ts <first number> <how many> <partitions> <ms between batches> <addresses...>`. Ends with its standard
- * input, and then says what became of its events, as a line of JSON.
+ * Many producers in one process, one WebSocket each, that send a small batch now and then: `session_process.ts <first
+ * number> <how many> <partitions> <ms between batches> <addresses...>`. Ends with its standard input, and then says
+ * what became of its events, as a line of JSON.
  */
 import WebSocket from "ws";
 import { connectWebSocket, Producer } from "../../protocols/mod.ts";

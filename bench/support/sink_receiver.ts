@@ -1,6 +1,6 @@
 /**
- * The endpoint of an http sink, as a process that can be frozen. Takes batches of records, checks their offsets and their producers'
- * order against earlier batches, and answers its findings to GET.
+ * The endpoint of an http sink, as a process that can be frozen. Takes batches of records, checks their offsets and
+ * their producers' order against earlier batches, and answers its findings to GET.
  */
 import { createServer } from "node:http";
 

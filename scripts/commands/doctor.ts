@@ -1,4 +1,7 @@
-/** `headrace doctor`: reports what is installed, reachable and misconfigured, with advice for each problem. Changes nothing. */
+/**
+ * `headrace doctor`: reports what is installed, reachable and misconfigured, with advice for each problem. Changes
+ * nothing.
+ */
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
 import { checkConfiguration } from "../../supervisors/configuration/configuration.ts";

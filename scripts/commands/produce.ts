@@ -1,6 +1,6 @@
 /**
- * `headrace produce`: sends events from files or stdin into a stream, each exactly once. Decides how input becomes events, and the exit
- * code. Leaves order, resending and acknowledgement to the `Producer`.
+ * `headrace produce`: sends events from files or stdin into a stream, each exactly once. Decides how input becomes
+ * events, and the exit code. Leaves order, resending and acknowledgement to the `Producer`.
  */
 import { randomUUID } from "node:crypto";
 import { constants, createReadStream, openSync, type ReadStream } from "node:fs";

@@ -1,6 +1,6 @@
 /**
- * `headrace recover`: for a node whose store is not the one that it knew (E22). A node never accepts an emptied store by itself: a
- * person who knows about the loss must accept it here.
+ * `headrace recover`: for a node whose store is not the one that it knew (E22). A node never accepts an emptied store
+ * by itself: a person who knows about the loss must accept it here.
  */
 import { existsSync } from "node:fs";
 import type { Command } from "commander";

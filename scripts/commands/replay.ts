@@ -1,7 +1,7 @@
 /**
- * `headrace replay`: sends a range of records, rejected events or dead letters into a stream, a sink or a pipeline again. For a stream,
- * this command is a producer whose sequences are the positions that it reads, so that a second run writes nothing twice (E3, E16). For
- * a sink or a pipeline the node delivers, and this command follows it.
+ * `headrace replay`: sends a range of records, rejected events or dead letters into a stream, a sink or a pipeline
+ * again. For a stream, this command is a producer whose sequences are the positions that it reads, so that a second run
+ * writes nothing twice (E3, E16). For a sink or a pipeline the node delivers, and this command follows it.
  */
 import type { Command } from "commander";
 import type { HeadraceError } from "../../protocols/errors.ts";
@@ -267,7 +267,10 @@ const placeText = (at: Place): string => {
   return "offset" in at ? String(at.offset) : new Date(at.timeMs).toISOString();
 };
 
-/** Names the replay by its beginning, not its end, so that a longer replay from the same place goes on after a shorter one. */
+/**
+ * Names the replay by its beginning, not its end, so that a longer replay from the same place goes on after a shorter
+ * one.
+ */
 function nameOf(range: Range | undefined, into: string): string {
   if (range === undefined) return `replay/${into}`;
   return `replay/${range.stream}/${range.channel}/${placeText(range.from)}/${into}`.slice(0, PRODUCER_ID_LENGTH_MAX);

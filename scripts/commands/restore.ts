@@ -1,6 +1,6 @@
 /**
- * `headrace restore`: sends the records of a backup into a node. Each partition is one producer whose sequences are the original
- * positions, so that a restore that was cut short goes on when it is run again.
+ * `headrace restore`: sends the records of a backup into a node. Each partition is one producer whose sequences are the
+ * original positions, so that a restore that was cut short goes on when it is run again.
  */
 import { createInterface } from "node:readline";
 import type { Command } from "commander";

@@ -14,7 +14,10 @@ import { outliveOutput, print, printAside, printJson } from "../console/output.t
 const STOP_WITHIN_MS = 9_000;
 /** Time for a start to end after a signal to stop, in ms, so that the node can be stopped in order. */
 const START_WITHIN_MS = 2_000;
-/** A second signal forces the end only after this time, in ms, as a terminal sends Ctrl-C to npm and to the node at once. */
+/**
+ * A second signal forces the end only after this time, in ms, as a terminal sends Ctrl-C to npm and to the node at
+ * once.
+ */
 const FORCE_AFTER_MS = 1_000;
 
 /** The words that run the command from here: npx finds no program in a checkout. */

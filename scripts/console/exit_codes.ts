@@ -1,6 +1,6 @@
 /**
- * The exit codes of the command, and the code of each error. They follow sysexits.h, so that scripts can tell a bad argument from a node
- * that is out of reach. A test compares them with the table in docs/operations.md.
+ * The exit codes of the command, and the code of each error. They follow sysexits.h, so that scripts can tell a bad
+ * argument from a node that is out of reach. A test compares them with the table in docs/operations.md.
  */
 import { HeadraceError } from "../../protocols/errors.ts";
 

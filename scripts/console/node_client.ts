@@ -1,6 +1,6 @@
 /**
- * A command's client of a node: public HTTP reads and WebSocket, with the address and the token from the command line or the environment.
- * The token is read from a file or a variable, never from an argument, which other users could see.
+ * A command's client of a node: public HTTP reads and WebSocket, with the address and the token from the command line
+ * or the environment. The token is read from a file or a variable, never from an argument, which other users could see.
  */
 import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
@@ -71,7 +71,9 @@ export interface NodeClient {
   remove<Answer>(path: string): Promise<Answer>;
   stream(name: string): Promise<StreamStanding>;
   page(stream: string, partition: number, query: Readonly<Record<string, string | number>>): Promise<ReadPage>;
-  /** `onTrouble` is called each time that the node is out of reach or lost, and for a refusal that ended the producer. */
+  /**
+   * `onTrouble` is called each time that the node is out of reach or lost, and for a refusal that ended the producer.
+   */
   producer(
     options: Omit<ProducerOptions, "connect" | "addresses" | "onState">,
     onTrouble?: (error: Error) => void,
@@ -179,7 +181,9 @@ function unreachable(address: string, error: unknown): UnavailableError {
   );
 }
 
-/** The producer tries again by itself, unless it is refused for good. Silence is not reported, as the node may be slow. */
+/**
+ * The producer tries again by itself, unless it is refused for good. Silence is not reported, as the node may be slow.
+ */
 const tellProducerState =
   (onTrouble: (error: Error) => void = () => undefined) =>
   ({ state, lastError }: ConnectionState): void => {

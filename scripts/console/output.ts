@@ -1,6 +1,6 @@
 /**
- * Writes all output: results to stdout, one line each, at the reader's pace; remarks to stderr. Names, reasons and events come from
- * producers and nodes, so each line is escaped: it stays one line, and can not steer the terminal.
+ * Writes all output: results to stdout, one line each, at the reader's pace; remarks to stderr. Names, reasons and
+ * events come from producers and nodes, so each line is escaped: it stays one line, and can not steer the terminal.
  */
 import { once } from "node:events";
 import { exactJson } from "../../protocols/values/exact_json.ts";
@@ -38,8 +38,9 @@ const linesOf = (text: string | readonly string[]): string =>
   (typeof text === "string" ? [text] : text).map((line) => `${visibleText(line)}\n`).join("");
 
 /**
- * A reader that goes away changes neither the work nor the exit code: the command goes on without it. A stdout that takes no more bytes,
- * such as a file on a full disk, ends the command, as a script would mistake half of the output for all.
+ * A reader that goes away changes neither the work nor the exit code: the command goes on without it. A stdout that
+ * takes no more bytes, such as a file on a full disk, ends the command, as a script would mistake half of the output
+ * for all.
  */
 export function outliveReader(): void {
   process.stdout.on("error", (error) => {
@@ -57,7 +58,9 @@ export function outliveOutput(): void {
   isOutlived = true;
 }
 
-/** For a command that only prints: when the reader of `headrace tail ... | head -1` goes away, the command ends with 0. */
+/**
+ * For a command that only prints: when the reader of `headrace tail ... | head -1` goes away, the command ends with 0.
+ */
 export function endWithReader(): void {
   process.stdout.on("error", (error) => {
     if (isBrokenPipe(error)) process.exit(EXIT.ok);

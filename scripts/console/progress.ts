@@ -1,6 +1,6 @@
 /**
- * Shows the progress of long work on stderr: on a terminal a bar with rate and time left, elsewhere a plain line now and then, and for a
- * machine nothing.
+ * Shows the progress of long work on stderr: on a terminal a bar with rate and time left, elsewhere a plain line now
+ * and then, and for a machine nothing.
  */
 import { loadDriver } from "../../deps.ts";
 import { printAside } from "./output.ts";

@@ -1,4 +1,6 @@
-/** Watches whether a node can be reached. Reports each outage once, and gives up after a given time, or at a refusal. */
+/**
+ * Watches whether a node can be reached. Reports each outage once, and gives up after a given time, or at a refusal.
+ */
 import { ConfigurationError, type HeadraceError, RejectedError, UnavailableError } from "../../protocols/errors.ts";
 import { remark } from "./output.ts";
 

@@ -1,6 +1,6 @@
 /**
- * Reads `headrace.yaml`, checks it against its schema and for contradictions, and completes it with defaults. A problem names the line,
- * the reason and, for an unknown key, the nearest known one. Starts nothing.
+ * Reads `headrace.yaml`, checks it against its schema and for contradictions, and completes it with defaults. A problem
+ * names the line, the reason and, for an unknown key, the nearest known one. Starts nothing.
  */
 import { readFile, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
@@ -229,7 +229,10 @@ async function readSchemaFiles(
 const SCHEMA_FILE_BYTES_MAX = 1_048_576;
 const SCHEMA_JSON_LIMITS = { tokensMax: SCHEMA_FILE_BYTES_MAX, depthMax: 1_000 };
 
-/** The value of a JSON text, which is parsed in a hundredth of YAML's time. Undefined for other YAML, and for invalid text. */
+/**
+ * The value of a JSON text, which is parsed in a hundredth of YAML's time. Undefined for other YAML, and for invalid
+ * text.
+ */
 function exactJsonOf(text: string): unknown {
   try {
     return parseExactJson(text, SCHEMA_JSON_LIMITS);

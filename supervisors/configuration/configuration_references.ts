@@ -1,4 +1,6 @@
-/** Checks how the parts of a configuration fit together: known names, sinks fed by one pipeline, no circle of pipelines. */
+/**
+ * Checks how the parts of a configuration fit together: known names, sinks fed by one pipeline, no circle of pipelines.
+ */
 import { addressProblem } from "../../actors/log/redis/redis_connection.ts";
 import { type LineAt, type Problem, pointer } from "./configuration_problem.ts";
 import { auditStreamName, type KnownKinds, type Raw } from "./configuration_raw.ts";

@@ -1,4 +1,7 @@
-/** The JSON Schema of `headrace.yaml`. docs/configuration.md is generated from its descriptions, and a test compares them. */
+/**
+ * The JSON Schema of `headrace.yaml`. docs/configuration.md is generated from its descriptions, and a test compares
+ * them.
+ */
 import type { RedisAddress } from "../../actors/log/redis/redis_connection.ts";
 import type { QuotaTerms } from "../security/admission/quotas.ts";
 import type { HiddenTexts } from "../security/secrets/hidden_texts.ts";

@@ -12,7 +12,10 @@ export interface EnvironmentSettings {
   readonly token?: string;
 }
 
-/** Reads `HEADRACE_PORT`, `HEADRACE_DATA`, `HEADRACE_LOG_LEVEL`, `HEADRACE_ADDRESS` and `HEADRACE_TOKEN`. Throws `ConfigurationError` for an invalid port. */
+/**
+ * Reads `HEADRACE_PORT`, `HEADRACE_DATA`, `HEADRACE_LOG_LEVEL`, `HEADRACE_ADDRESS` and `HEADRACE_TOKEN`. Throws
+ * `ConfigurationError` for an invalid port.
+ */
 export function readEnvironment(): EnvironmentSettings {
   const { HEADRACE_PORT: port, HEADRACE_DATA: data, HEADRACE_LOG_LEVEL: logLevel } = process.env;
   const { HEADRACE_ADDRESS: address, HEADRACE_TOKEN: token } = process.env;

@@ -1,6 +1,7 @@
 /**
- * Runs one replay on this node: a bounded delivery for each partition that the node owns and each sink, a few at a time, until all
- * are done. The sinks' own positions tell how far each is. Other nodes deliver the partitions that they own.
+ * Runs one replay on this node: a bounded delivery for each partition that the node owns and each sink, a few at a
+ * time, until all are done. The sinks' own positions tell how far each is. Other nodes deliver the partitions that they
+ * own.
  */
 import type { PartitionEntry } from "../../actors/ingest/session.ts";
 import type { ActorContext, ActorDefinition, ActorReference } from "../../actors/kernel/actor.ts";
@@ -10,7 +11,9 @@ import type { DeliveryReport } from "../../actors/sinks/delivery/delivery_messag
 import { epoch, type Position } from "../../protocols/position.ts";
 import { SUPERVISION } from "../node/partition_supervisor.ts";
 
-/** Most deliveries of one replay at once, so that a replay takes little memory and few connections from live deliveries. */
+/**
+ * Most deliveries of one replay at once, so that a replay takes little memory and few connections from live deliveries.
+ */
 const DELIVERIES_AT_ONCE_MAX = 8;
 const FINISH_AGAIN_AFTER_MS = 1_000;
 

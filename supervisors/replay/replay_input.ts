@@ -1,6 +1,7 @@
 /**
- * Reads the input of a replay and prepares it for the sink: records as they are or through a pipeline's steps, and set-aside events
- * as they were. Decides which letters are sent again (replay_letters.ts). Leaves ranges and deliveries to replays.ts.
+ * Reads the input of a replay and prepares it for the sink: records as they are or through a pipeline's steps, and
+ * set-aside events as they were. Decides which letters are sent again (replay_letters.ts). Leaves ranges and deliveries
+ * to replays.ts.
  */
 import type { Channel } from "../../actors/log/log.ts";
 import { recordsOf } from "../../actors/log/stored_records.ts";

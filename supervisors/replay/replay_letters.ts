@@ -1,12 +1,14 @@
 /**
- * Tells which event a dead letter stands for, and which of several letters of one record a replay sends. A failed replay adds a
- * letter, as the channel is only appended to. Pure. Used by replays on a node and by `headrace replay` into a stream.
+ * Tells which event a dead letter stands for, and which of several letters of one record a replay sends. A failed
+ * replay adds a letter, as the channel is only appended to. Pure. Used by replays on a node and by `headrace replay`
+ * into a stream.
  *
- *   L1. A letter stands for one event. If a replay of an earlier release had set a letter aside, that is the innermost event.
- *   L2. Letters of one record have the same `id`, and letters of two records never have. A letter that does not name its record for
- *       certain counts as the only letter of its record.
- *   L3. Of the letters of one output, a replay takes the newest in its range. A record on which a step failed stands for all
- *       of its outputs, except those with a later letter.
+ *   L1. A letter stands for one event. If a replay of an earlier release had set a letter aside, that is the innermost
+ *       event.
+ *   L2. Letters of one record have the same `id`, and letters of two records never have. A letter that does not name
+ *       its record for certain counts as the only letter of its record.
+ *   L3. Of the letters of one output, a replay takes the newest in its range. A record on which a step failed stands
+ *       for all of its outputs, except those with a later letter.
  */
 import { createHash } from "node:crypto";
 import type { DeadLetter } from "../../actors/log/dead_letter.ts";
@@ -101,8 +103,8 @@ interface Later {
 }
 
 /**
- * Tells which letters of a range have a later letter there (L3), after it has seen every letter once. Remembers only letters that
- * replays wrote, as a sink's own delivery sets each output aside once.
+ * Tells which letters of a range have a later letter there (L3), after it has seen every letter once. Remembers only
+ * letters that replays wrote, as a sink's own delivery sets each output aside once.
  */
 export class LaterLetters {
   readonly #channel: string;
@@ -154,8 +156,8 @@ export class LaterLetters {
 export const placeText = ({ epoch, offset }: Pick<LetterPlace, "epoch" | "offset">): string => `${epoch}/${offset}`;
 
 /**
- * The place of the rejection that this one may repeat. `headrace replay --into-stream` sends a rejection with its place as the
- * sequence, as the producer `<name>/<partition>`. It is a repeat if the same event lies at that place.
+ * The place of the rejection that this one may repeat. `headrace replay --into-stream` sends a rejection with its place
+ * as the sequence, as the producer `<name>/<partition>`. It is a repeat if the same event lies at that place.
  */
 export function placeSentFrom(letter: Event, { partition, offset }: LetterPlace): string | undefined {
   const { producerId, sequence } = letter as Partial<DeadLetter>;
@@ -164,5 +166,7 @@ export function placeSentFrom(letter: Event, { partition, offset }: LetterPlace)
   return placeText({ epoch, offset: from });
 }
 
-/** A hash of the event, whoever encoded it. It must resist collisions: a replay would skip an event with the same hash. */
+/**
+ * A hash of the event, whoever encoded it. It must resist collisions: a replay would skip an event with the same hash.
+ */
 export const contentOf = (event: Event): string => createHash("sha256").update(encodeEvent(event)).digest("base64");

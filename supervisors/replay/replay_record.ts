@@ -1,6 +1,6 @@
 /**
- * The three forms of a replay: stored, running on a node, and described to a client; and how one becomes another. Pure. replays.ts
- * decides when a replay begins, ends and is stored.
+ * The three forms of a replay: stored, running on a node, and described to a client; and how one becomes another. Pure.
+ * replays.ts decides when a replay begins, ends and is stored.
  */
 import type { ActorReference } from "../../actors/kernel/actor.ts";
 import type { Channel } from "../../actors/log/log.ts";

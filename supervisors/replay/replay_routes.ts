@@ -1,4 +1,7 @@
-/** Begins, follows and ends replays into sinks and pipelines over HTTP. For administrators only, as a replay may write to any sink. */
+/**
+ * Begins, follows and ends replays into sinks and pipelines over HTTP. For administrators only, as a replay may write
+ * to any sink.
+ */
 import type { FastifyInstance, FastifyReply } from "fastify";
 import type { Channel } from "../../actors/log/log.ts";
 import { loadDriver } from "../../deps.ts";

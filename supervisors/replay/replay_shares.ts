@@ -1,14 +1,16 @@
 /**
- * Adds up the progress of a replay that several nodes of a cluster deliver. Every life of a node writes its own share under a key of
- * its own in the log's metadata, so that no node overwrites another's. All shares together tell the progress and the end. They do
- * not prevent double delivery: the sinks' own positions do.
+ * Adds up the progress of a replay that several nodes of a cluster deliver. Every life of a node writes its own share
+ * under a key of its own in the log's metadata, so that no node overwrites another's. All shares together tell the
+ * progress and the end. They do not prevent double delivery: the sinks' own positions do.
  */
 import type { Log, Metadata } from "../../actors/log/log.ts";
 import { comparePositions, type Position } from "../../protocols/position.ts";
 import type { ReplayTask, TaskProgress } from "./replay_actor.ts";
 
 const SHARE_PREFIX = "replay_share/";
-/** The version of this small value rises with each change of a replay, so that nodes need to look at this value only. */
+/**
+ * The version of this small value rises with each change of a replay, so that nodes need to look at this value only.
+ */
 const CHANGES_KEY = "replay_changes";
 const FORMAT_VERSION = 1;
 

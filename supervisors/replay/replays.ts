@@ -1,12 +1,13 @@
 /**
- * Replays into sinks and pipelines (E16). Each replay is a delivery of its own, with a range that is fixed when it begins. The log's
- * metadata holds it until it is done, so that a restart goes on with it.
+ * Replays into sinks and pipelines (E16). Each replay is a delivery of its own, with a range that is fixed when it
+ * begins. The log's metadata holds it until it is done, so that a restart goes on with it.
  *
- *   R1. A replay has its own position, fence and chain of dead letters in every sink: the sink's own delivery does not notice it.
+ *   R1. A replay has its own position, fence and chain of dead letters in every sink: the sink's own delivery does not
+ *       notice it.
  *   R2. The range is made of positions, not offsets: records appended after the replay began never belong to it.
  *   R3. A replay that is begun again under its name goes on, up to a later end if one is given, and repeats no record.
- *   R4. In a cluster every node knows every replay, and delivers the partitions that it owns. The next owner of a partition that
- *       moves goes on from the sink's position.
+ *   R4. In a cluster every node knows every replay, and delivers the partitions that it owns. The next owner of a
+ *       partition that moves goes on from the sink's position.
  *   R5. A replay is done once each of its partitions was done on some node (replay_shares.ts).
  */
 import type { ActorSystem } from "../../actors/kernel/actor.ts";

@@ -1,4 +1,7 @@
-/** Checks the examples of the pages: code type-checks and runs, configurations pass `lint`, and command lines are parsed. */
+/**
+ * Checks the examples of the pages: code type-checks and runs, configurations pass `lint`, and command lines are
+ * parsed.
+ */
 import { execFile } from "node:child_process";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,7 +1,7 @@
 /**
- * Gives a position to a sink that keeps none: a checkpoint in the partition's log, written after each write under the owner's
- * fence. Records that were written and not yet checkpointed are written again. So the sink is at least once, or effectively
- * once where it takes its key from the record (E15).
+ * Gives a position to a sink that keeps none: a checkpoint in the partition's log, written after each write under the
+ * owner's fence. Records that were written and not yet checkpointed are written again. So the sink is at least once, or
+ * effectively once where it takes its key from the record (E15).
  */
 import { ConfigurationError, FencedError } from "../../../protocols/errors.ts";
 import { type Position, position } from "../../../protocols/position.ts";

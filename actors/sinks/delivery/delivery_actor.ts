@@ -1,7 +1,7 @@
 /**
- * Performs the effects of the delivery machine for one sink and one partition: opens and writes the sink, reads the feed, appends
- * dead letters and runs timers. Each effect answers with one message. An operation past its deadline is reported as overdue,
- * and answers once it has ended (D12).
+ * Performs the effects of the delivery machine for one sink and one partition: opens and writes the sink, reads the
+ * feed, appends dead letters and runs timers. Each effect answers with one message. An operation past its deadline is
+ * reported as overdue, and answers once it has ended (D12).
  */
 import type { Connect } from "../../../protocols/connection.ts";
 import { ConfigurationError, FencedError, OverloadedError } from "../../../protocols/errors.ts";

@@ -1,9 +1,9 @@
 /**
  * Cuts the records read ahead into batches, and batches into requests. Pure; part of the delivery machine.
  *
- * A request holds whole records of the input, in order, up to `recordsPerRequest` outputs. A record with more outputs goes alone,
- * in several requests. So the cut follows from its first record, the records themselves and its end. Each cut begins behind the
- * end of a request, and D13 stores the end: every later try cuts alike.
+ * A request holds whole records of the input, in order, up to `recordsPerRequest` outputs. A record with more outputs
+ * goes alone, in several requests. So the cut follows from its first record, the records themselves and its end. Each
+ * cut begins behind the end of a request, and D13 stores the end: every later try cuts alike.
  */
 import { comparePositions, type Position } from "../../../protocols/position.ts";
 import { compareSequences, type Sequence } from "../../../protocols/sequence.ts";
@@ -12,7 +12,10 @@ import { tripleKey, tripleOf } from "./delivery_batch.ts";
 import type { DeadLetterDraft, DeliveryItem, DeliveryState, Hand, RequestCut } from "./delivery_messages.ts";
 import { forgetCut } from "./delivery_place.ts";
 
-/** Takes the next batch in hand: the items that the stored cut covers, or else as many as the limits allow, at least one. */
+/**
+ * Takes the next batch in hand: the items that the stored cut covers, or else as many as the limits allow, at least
+ * one.
+ */
 export function cutHand(state: DeliveryState): void {
   const items = state.buffer.splice(0, countOf(state));
   const last = items.at(-1);
@@ -61,8 +64,8 @@ export function cutOf({ limits }: DeliveryState, { end, recordsPerRequest, taken
 }
 
 /**
- * The cut that holds after an opening. If each record went by itself until now and records may share requests from now on, the
- * records that may have been sent (up to `reach`) still go by themselves.
+ * The cut that holds after an opening. If each record went by itself until now and records may share requests from now
+ * on, the records that may have been sent (up to `reach`) still go by themselves.
  */
 export function cutInForce(
   stored: RequestCut | undefined,
@@ -90,7 +93,9 @@ function requestsOf({ items, records, recordsPerRequest }: Hand): number[] {
   return requests;
 }
 
-/** The outputs of each request, settled ones included. A request holds records of one epoch, as its key names only one. */
+/**
+ * The outputs of each request, settled ones included. A request holds records of one epoch, as its key names only one.
+ */
 function requestOutputs(items: readonly DeliveryItem[], size: number): SinkRecord[][] {
   const requests: SinkRecord[][] = [];
   let open: SinkRecord[] = [];
@@ -122,7 +127,10 @@ function countWithin({ limits, buffer }: DeliveryState, countMax: number): numbe
   return count;
 }
 
-/** The outputs to be written and the failures to be set aside. Makes no keys in the usual case, where no record is settled. */
+/**
+ * The outputs to be written and the failures to be set aside. Makes no keys in the usual case, where no record is
+ * settled.
+ */
 function unsettled(items: readonly DeliveryItem[], { setAside, taken }: DeliveryState) {
   const records: SinkRecord[] = [];
   const drafts: DeadLetterDraft[] = [];

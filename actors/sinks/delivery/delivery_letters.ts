@@ -1,6 +1,6 @@
 /**
- * Writes the dead letters of one delivery, as a chain of its own in the partition's log. Each append also stores which records
- * beyond the sink's position are set aside (D4). The chain fences every call from its successors.
+ * Writes the dead letters of one delivery, as a chain of its own in the partition's log. Each append also stores which
+ * records beyond the sink's position are set aside (D4). The chain fences every call from its successors.
  */
 import { OverloadedError } from "../../../protocols/errors.ts";
 import type { Event } from "../../../protocols/event.ts";
@@ -90,8 +90,8 @@ function placeOf({ triple: [epoch, offset, index], origin }: DeadLetterDraft, { 
 }
 
 /**
- * A step may make an output that no encoder knows (a cycle, a function). The letter then holds a sentence in place of the output,
- * and its source names the record that the output came from.
+ * A step may make an output that no encoder knows (a cycle, a function). The letter then holds a sentence in place of
+ * the output, and its source names the record that the output came from.
  */
 function originalOf({ event }: DeadLetterDraft, { encode }: EventBytes, hide: LetterParts["hide"]): Uint8Array {
   try {

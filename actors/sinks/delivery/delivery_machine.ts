@@ -1,27 +1,29 @@
 /**
- * Brings one partition's records to one sink. Decides what is read, written, repeated and set aside, and where delivery stands.
- * Leaves reading, steps, bytes and clocks to its actor.
+ * Brings one partition's records to one sink. Decides what is read, written, repeated and set aside, and where delivery
+ * stands. Leaves reading, steps, bytes and clocks to its actor.
  *
  *   D1. The sink is opened (fenced) and answers its position before any record is read or written (E14).
  *   D2. At most one write is in flight. Its predecessor is the position that the sink is known to hold.
  *   D3. After a write whose outcome is unknown, the sink's position is asked before anything else (sink S4).
- *   D4. A record that is set aside lies in the dead letters before the sink's position moves past it (E16). The same append
- *       stores the triples of all records set aside beyond that position; a restart leaves out exactly those records.
- *   D5. Records go to the sink in offset order. Each record that no step filtered is in exactly one batch that was written, or
- *       is set aside. A batch that was not written is written again with the same end.
- *   D6. Records that the log no longer holds are reported, as `trimmed` or `truncated`, and never skipped in silence (E9).
+ *   D4. A record that is set aside lies in the dead letters before the sink's position moves past it (E16). The same
+ *       append stores the triples of all records set aside beyond that position; a restart leaves out exactly those
+ *       records.
+ *   D5. Records go to the sink in offset order. Each record that no step filtered is in exactly one batch that was
+ *       written, or is set aside. A batch that was not written is written again with the same end.
+ *   D6. Records that the log no longer holds are reported, as `trimmed` or `truncated`, and never skipped in silence
+ *       (E9).
  *   D7. After `fenced` nothing is written any more.
  *   D8. Records read ahead are bounded by `readAheadBytesMax` plus one read.
  *   D9. A delivery of a bounded range ends once the range was read to its end and none of its records is left in hand.
- *   D10. A record that a sink has taken stays taken: no later write of this life holds that record. The next write begins at
- *       the first record that was not taken.
- *   D11. The position moves over taken records before anything else is written. The position never moves over a record that
- *       was neither taken, nor filtered, nor set aside.
- *   D12. An operation that makes no step within its deadline is told to end. The sink is asked nothing else before that end
- *       (E28). Records that the operation took until then are taken.
- *   D13. Before a request is sent, its cut is stored: the end of the batch, the number of records that share a request, and the
- *       records taken out of order. Until the sink stands at that end, every batch is cut alike. A sink that posts each
- *       record by itself stores that once.
+ *   D10. A record that a sink has taken stays taken: no later write of this life holds that record. The next write
+ *       begins at the first record that was not taken.
+ *   D11. The position moves over taken records before anything else is written. The position never moves over a record
+ *       that was neither taken, nor filtered, nor set aside.
+ *   D12. An operation that makes no step within its deadline is told to end. The sink is asked nothing else before that
+ *       end (E28). Records that the operation took until then are taken.
+ *   D13. Before a request is sent, its cut is stored: the end of the batch, the number of records that share a request,
+ *       and the records taken out of order. Until the sink stands at that end, every batch is cut alike. A sink that
+ *       posts each record by itself stores that once.
  */
 import { comparePositions } from "../../../protocols/position.ts";
 import { compareSequences, type Sequence } from "../../../protocols/sequence.ts";
@@ -147,7 +149,9 @@ function handle(state: DeliveryState, message: DeliveryMessage, nowMs: number, e
   }
 }
 
-/** After every message, begins whatever can be done: at most one operation on the sink, one read and one linger timer. */
+/**
+ * After every message, begins whatever can be done: at most one operation on the sink, one read and one linger timer.
+ */
 function proceed(state: DeliveryState, nowMs: number, effects: Effects) {
   if (state.occupation === "idle" && state.isStopping) end(state, { kind: "stopped" }, effects);
   if (state.occupation === "idle" && isComplete(state)) complete(state, effects);

@@ -8,7 +8,9 @@ import type { RecordOrigin, SinkBatch, SinkRecord, WriteOutcome, WriteProblem } 
 export interface DeliveryItem {
   readonly position: Position;
   readonly outputs: readonly SinkRecord[];
-  /** Present where a step failed on the record. The whole record is set aside (`STEP_FAILED`), and `outputs` is empty. */
+  /**
+   * Present where a step failed on the record. The whole record is set aside (`STEP_FAILED`), and `outputs` is empty.
+   */
   readonly failure?: Omit<DeadLetterDraft, "triple">;
   /** Estimate of the memory that the item holds. */
   readonly sizeBytes: number;
@@ -43,8 +45,8 @@ export interface DeliveryLimits {
   /** How long a write waits for more records to share it. 0: it does not wait. */
   readonly lingerMs: number;
   /**
-   * Least time between the beginnings of two reads, where the first read to the end. So the records of a busy partition share
-   * a read and a write, and those of a quiet one are not delayed. 0: read at once.
+   * Least time between the beginnings of two reads, where the first read to the end. So the records of a busy partition
+   * share a read and a write, and those of a quiet one are not delayed. 0: read at once.
    */
   readonly gatherMs: number;
   /** Most bytes read ahead of the batch in hand, beside one read (D8). */
@@ -211,7 +213,10 @@ export interface DeliveredBatch {
   /** How many records of the input the batch covers, filtered ones included. */
   readonly inputs: number;
   readonly records: number;
-  /** When the oldest of these records was appended, by the owner's clock. Undefined for a batch that only moved the position. */
+  /**
+   * When the oldest of these records was appended, by the owner's clock. Undefined for a batch that only moved the
+   * position.
+   */
   readonly oldestAppendedAtMs: number | undefined;
 }
 

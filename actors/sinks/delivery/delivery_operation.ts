@@ -1,6 +1,6 @@
 /**
- * One operation of a delivery, with its deadline and the signal that tells it to end. Each step of the operation begins the
- * deadline anew. The delivery machine decides what follows an overdue operation (D12).
+ * One operation of a delivery, with its deadline and the signal that tells it to end. Each step of the operation begins
+ * the deadline anew. The delivery machine decides what follows an overdue operation (D12).
  */
 import type { SinkCall } from "../sink.ts";
 
@@ -44,7 +44,10 @@ export class DeliveryOperation implements SinkCall {
   }
 }
 
-/** Rejects once `signal` aborts. Only for calls that are fenced from their successors, so that nobody must await their end. */
+/**
+ * Rejects once `signal` aborts. Only for calls that are fenced from their successors, so that nobody must await their
+ * end.
+ */
 export async function untilAborted<Value>(promise: Promise<Value>, signal: AbortSignal | undefined): Promise<Value> {
   if (signal === undefined) return promise;
   let onAbort: () => void = () => {};

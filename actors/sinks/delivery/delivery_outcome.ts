@@ -96,7 +96,10 @@ function reindexed(problem: WriteProblem, indexes: ReadonlyMap<number, number>):
   return { kind: "rejected", records };
 }
 
-/** Begins to move the position over the items that are done. False if no item is done, or if only the position is missing. */
+/**
+ * Begins to move the position over the items that are done. False if no item is done, or if only the position is
+ * missing.
+ */
 function moveOver(
   state: DeliveryState,
   hand: Hand,

@@ -1,6 +1,6 @@
 /**
- * Tells a partition's owner which records a delivery still needs, from the delivery's own reports. So retention removes no record
- * that a sink has not handled. A position that the log lost with its tail counts as the end of the log.
+ * Tells a partition's owner which records a delivery still needs, from the delivery's own reports. So retention removes
+ * no record that a sink has not handled. A position that the log lost with its tail counts as the end of the log.
  */
 import { epoch, judgeCursor, offset, type Position } from "../../../protocols/position.ts";
 import type { ActorReference } from "../../kernel/actor.ts";

@@ -1,6 +1,6 @@
 /**
- * The places that a file of a file sink can be rewound to, one line for each commit. The lines need not be durable: without a line
- * that a crash took, a rewind goes back further. So many lines are gathered for one write.
+ * The places that a file of a file sink can be rewound to, one line for each commit. The lines need not be durable:
+ * without a line that a crash took, a rewind goes back further. So many lines are gathered for one write.
  */
 import { type FileHandle, open } from "node:fs/promises";
 import { type Boundary, boundaryLine } from "./file_layout.ts";
@@ -27,7 +27,10 @@ export class FileIndex {
     return this.#lines.length >= LINES_WAITING_MAX ? this.flush() : undefined;
   }
 
-  /** Writes every line taken so far. After a failure the lines are written again, over the bytes that the failed write left. */
+  /**
+   * Writes every line taken so far. After a failure the lines are written again, over the bytes that the failed write
+   * left.
+   */
   async flush(): Promise<void> {
     const lines = this.#lines;
     if (lines.length === 0) return;

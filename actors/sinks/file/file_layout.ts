@@ -1,6 +1,6 @@
 /**
- * The layout of a file sink's folder, for the sink and its readers. Each partition has a folder `<stream>/<partition>`. A replay has
- * these folders below `replay=<its name>`, a name that no stream's folder can have:
+ * The layout of a file sink's folder, for the sink and its readers. Each partition has a folder `<stream>/<partition>`.
+ * A replay has these folders below `replay=<its name>`, a name that no stream's folder can have:
  *
  *   segment-<first offset>.ndjson   published: closed, complete, never changed but by a rewind
  *   open-<fence>-<n>-<n>.part       an owner's open file; valid up to the length that the checkpoint commits
@@ -90,7 +90,10 @@ export async function readBoundaries(path: string): Promise<Boundary[]> {
     });
 }
 
-/** Copies the first `length` bytes into a new file, and flushes it. The name is durable once the caller has synced the folder. */
+/**
+ * Copies the first `length` bytes into a new file, and flushes it. The name is durable once the caller has synced the
+ * folder.
+ */
 export async function copyStart(from: string, to: string, length: number): Promise<void> {
   await copyFile(from, to);
   await truncate(to, length);

@@ -1,13 +1,13 @@
 /**
- * Marks a partition's folder of a file sink with the id of the log that it belongs to, in a file beside the segments. Segments that
- * another log had published are no lost tail (F5), and are never taken back.
+ * Marks a partition's folder of a file sink with the id of the log that it belongs to, in a file beside the segments.
+ * Segments that another log had published are no lost tail (F5), and are never taken back.
  *
  *   O1. The mark is durable before the first record is written. It is made once, whole, and never replaced.
  *   O2. A folder that another log has marked is not touched at all.
- *   O3. A folder with files and no mark was written by an earlier release. It belongs to the log whose commit says that the sink
- *       has written. For any other log the folder is foreign.
- *   O4. A folder with segments is refused where the commit says that the sink has written nothing. Then the log was emptied and kept
- *       its id (`recover --accept-loss`), or the sink was renamed: the place to go on from is unknown.
+ *   O3. A folder with files and no mark was written by an earlier release. It belongs to the log whose commit says that
+ *       the sink has written. For any other log the folder is foreign.
+ *   O4. A folder with segments is refused where the commit says that the sink has written nothing. Then the log was
+ *       emptied and kept its id (`recover --accept-loss`), or the sink was renamed: the place to go on from is unknown.
  */
 import { link, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,12 +1,14 @@
 /**
- * The only way to a file sink's published segments: each opening has an owner folder beside them. A file is published by one rename
- * out of this folder, and taken back by one rename into it. Both renames fail once the folder is gone. So removing the folder
- * takes all power over the segments from an owner that is frozen at any step and may wake up later.
+ * The only way to a file sink's published segments: each opening has an owner folder beside them. A file is published
+ * by one rename out of this folder, and taken back by one rename into it. Both renames fail once the folder is gone. So
+ * removing the folder takes all power over the segments from an owner that is frozen at any step and may wake up later.
  *
- *   W1. The folder is made once, before its owner shows its fence to the log. If a later opening does not see the folder, its owner
- *       has lost it already, or the log will refuse that owner before it uses the folder.
- *   W2. An opening that the log has confirmed removes the folders of all earlier openings, and only then lists the segments.
- *   W3. The folder may be emptied at any time: published files are linked or copied into it, and files taken back are void.
+ *   W1. The folder is made once, before its owner shows its fence to the log. If a later opening does not see the
+ *       folder, its owner has lost it already, or the log will refuse that owner before it uses the folder.
+ *   W2. An opening that the log has confirmed removes the folders of all earlier openings, and only then lists the
+ *       segments.
+ *   W3. The folder may be emptied at any time: published files are linked or copied into it, and files taken back are
+ *       void.
  */
 import { copyFile, link, mkdir, readdir, rename, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -18,7 +20,9 @@ import { copyStart, ignoreMissing, sizeOf } from "./file_layout.ts";
 const EMPTYINGS_MAX = 16;
 
 let openings = 0;
-/** The newest opening of each owner in this process, by the owner's folder. No other process has the same fence (E7). */
+/**
+ * The newest opening of each owner in this process, by the owner's folder. No other process has the same fence (E7).
+ */
 const newest = new Map<string, number>();
 
 export interface Publication {
@@ -133,7 +137,10 @@ export class OwnerFolder {
   }
 }
 
-/** Empties the folder and removes it by `rmdir`: after that no rename can end in it, not even one under way on another machine. */
+/**
+ * Empties the folder and removes it by `rmdir`: after that no rename can end in it, not even one under way on another
+ * machine.
+ */
 async function removeFolder(path: string): Promise<void> {
   for (let emptyings = 0; emptyings < EMPTYINGS_MAX; emptyings += 1) {
     try {

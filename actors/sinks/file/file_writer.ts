@@ -1,23 +1,23 @@
 /**
- * Writes one partition of a file sink, exactly once (E17). The commit is a checkpoint in the partition's log, fenced by its
- * owner: bytes that no checkpoint covers do not exist.
+ * Writes one partition of a file sink, exactly once (E17). The commit is a checkpoint in the partition's log, fenced by
+ * its owner: bytes that no checkpoint covers do not exist.
  *
  *   F1. Bytes are flushed before the checkpoint that covers them is written.
  *   F2. Each opening appends to files of its own name; a predecessor's file is read up to its committed length only.
- *   F3. A segment is published whole, after its commit, by one rename, under a name that no file has yet. Nothing is appended to a
- *       published file.
+ *   F3. A segment is published whole, after its commit, by one rename, under a name that no file has yet. Nothing is
+ *       appended to a published file.
  *   F4. Files of owners above our own fence are never touched. Segments are touched through the owner folder alone
  *       (file_owner_folder.ts): a frozen owner that wakes up after a newer opening can neither publish nor take back.
- *   F5. The commit says which records exist. If the log lost its tail, and the newest commits with it, records beyond the commit
- *       that is left are taken back, in segments too.
- *   F6. One operation at a time, each decided on the state that the one before left: an operation that its caller gave up may still
- *       be under way. After `close`, or another opening by the same owner, nothing is committed.
- *   F7. A segment closes by size with the write that fills it, and by age with a timer, so that it closes in a quiet partition too.
- *       Both are turns like any other (F6), under the fence.
- *   F8. A committed file that is not the open one was left by a step that failed half-way. It is recovered, as at an opening, before
- *       anything else is written.
- *   F9. Only records of this log are taken back. A folder that belongs to another log is not touched (file_log_mark.ts), as the
- *       commits of two logs can not be compared.
+ *   F5. The commit says which records exist. If the log lost its tail, and the newest commits with it, records beyond
+ *       the commit that is left are taken back, in segments too.
+ *   F6. One operation at a time, each decided on the state that the one before left: an operation that its caller gave
+ *       up may still be under way. After `close`, or another opening by the same owner, nothing is committed.
+ *   F7. A segment closes by size with the write that fills it, and by age with a timer, so that it closes in a quiet
+ *       partition too. Both are turns like any other (F6), under the fence.
+ *   F8. A committed file that is not the open one was left by a step that failed half-way. It is recovered, as at an
+ *       opening, before anything else is written.
+ *   F9. Only records of this log are taken back. A folder that belongs to another log is not touched
+ *       (file_log_mark.ts), as the commits of two logs can not be compared.
  */
 import { constants } from "node:fs";
 import { type FileHandle, open, rm } from "node:fs/promises";
@@ -59,7 +59,9 @@ export const SEGMENT_AGE_MAX_MS = 600_000;
 /** Wait before the next try to publish a segment that could not be published at its age, in ms. */
 const PUBLISH_AGAIN_MS = 10_000;
 
-/** Node on Linux passes O_DSYNC on: a write returns once its bytes are on disk (F1), which saves a call for each commit. */
+/**
+ * Node on Linux passes O_DSYNC on: a write returns once its bytes are on disk (F1), which saves a call for each commit.
+ */
 const WRITES_THROUGH = process.platform === "linux" && !("deno" in process.versions || "bun" in process.versions);
 const WRITE_THROUGH = WRITES_THROUGH ? constants.O_DSYNC : 0;
 

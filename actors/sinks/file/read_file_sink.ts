@@ -5,8 +5,8 @@ import type { PartitionReference } from "../../../protocols/position.ts";
 import { decodeCommit, type FileFormat, listSegments, partitionFolder, segmentName } from "./file_layout.ts";
 
 /**
- * The texts of one partition's files in order, each whole. CSV files begin with their header. Throws `Error` if a file is shorter
- * than its committed length.
+ * The texts of one partition's files in order, each whole. CSV files begin with their header. Throws `Error` if a file
+ * is shorter than its committed length.
  *
  * @param checkpoint the bytes of the sink's checkpoint (`sink/<name>`) in the partition's log
  */

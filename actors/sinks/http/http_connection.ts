@@ -1,6 +1,7 @@
 /**
- * Sends one request over a kept connection, up to the head of its final answer. Effects only. node:http skips interim answers
- * (1xx), as RFC 9110, section 15.2, asks of each client. `fetch` of Node fails at a 100 that it did not ask for.
+ * Sends one request over a kept connection, up to the head of its final answer. Effects only. node:http skips interim
+ * answers (1xx), as RFC 9110, section 15.2, asks of each client. `fetch` of Node fails at a 100 that it did not ask
+ * for.
  */
 import { type IncomingMessage, request as plainRequest } from "node:http";
 import { request as secureRequest } from "node:https";
@@ -12,7 +13,9 @@ export interface AnswerHead {
   readonly status: number;
   readonly retryAfter: string | null;
   readonly location: string | null;
-  /** Decompressed. Reading it to its end keeps the connection for the next request; destroying it closes the connection. */
+  /**
+   * Decompressed. Reading it to its end keeps the connection for the next request; destroying it closes the connection.
+   */
   readonly body: Readable;
 }
 

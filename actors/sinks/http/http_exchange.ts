@@ -1,6 +1,6 @@
 /**
- * Sends one post, follows redirects, and reads the start of the answer's body, bounded in bytes and time. Decides nothing:
- * http_redirects.ts and http_answer.ts do.
+ * Sends one post, follows redirects, and reads the start of the answer's body, bounded in bytes and time. Decides
+ * nothing: http_redirects.ts and http_answer.ts do.
  */
 import type { Readable } from "node:stream";
 import { sendPost } from "./http_connection.ts";

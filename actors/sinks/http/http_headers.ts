@@ -1,6 +1,6 @@
 /**
- * Merges the headers of the configuration with those of the sink. Pure. Names are compared without regard to case (RFC 9110,
- * section 5.1), so that no header is sent twice or with two values.
+ * Merges the headers of the configuration with those of the sink. Pure. Names are compared without regard to case (RFC
+ * 9110, section 5.1), so that no header is sent twice or with two values.
  */
 
 export type HttpHeaders = Readonly<Record<string, string>>;
@@ -22,7 +22,10 @@ const NOT_OF_THE_CONFIGURATION: Readonly<Record<string, string>> = {
   upgrade: "the sink speaks HTTP alone",
 };
 
-/** Why the configuration's headers can not be sent; undefined where they can. Names no value, as a value may be a secret. */
+/**
+ * Why the configuration's headers can not be sent; undefined where they can. Names no value, as a value may be a
+ * secret.
+ */
 export function faultOfHeaders(headers: HttpHeaders): string | undefined {
   const seen = new Map<string, string>();
   for (const name of Object.keys(headers)) {

@@ -1,7 +1,7 @@
 /**
- * Decides which redirects a post follows. Pure. 307 and 308 keep method and body. They are followed on the endpoint's own origin, and
- * to origins that the configuration names. Other origins get none of the configuration's headers, as any of them may be a secret.
- * 301, 302 and 303 would turn the post into a GET: a person must correct the address.
+ * Decides which redirects a post follows. Pure. 307 and 308 keep method and body. They are followed on the endpoint's
+ * own origin, and to origins that the configuration names. Other origins get none of the configuration's headers, as
+ * any of them may be a secret. 301, 302 and 303 would turn the post into a GET: a person must correct the address.
  */
 
 export interface RedirectOptions {

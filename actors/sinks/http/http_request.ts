@@ -1,4 +1,7 @@
-/** Makes one HTTP request of records. Pure. Records that no request can hold are found here, before a byte is sent (sink S8). */
+/**
+ * Makes one HTTP request of records. Pure. Records that no request can hold are found here, before a byte is sent (sink
+ * S8).
+ */
 
 import { InvariantError } from "../../../protocols/errors.ts";
 import { type PartitionReference, partitionName } from "../../../protocols/position.ts";
@@ -78,12 +81,12 @@ function headerFault(name: string, value: string): string | undefined {
 }
 
 /**
- * `stream/partition/epoch/offset.index-offset.index`: the first and the last record of the request. `/count` follows where the
- * request holds several records, so that the rest of a request that was taken in part has another key.
+ * `stream/partition/epoch/offset.index-offset.index`: the first and the last record of the request. `/count` follows
+ * where the request holds several records, so that the rest of a request that was taken in part has another key.
  *
- * A replay sends records again on purpose, and its positions may be those of dead letters. So its keys begin with its name. A dead
- * letter that is sent alone has a key of its record, below `~letter`, which no replay's name begins with. So an endpoint takes a
- * record once, however often that record was set aside.
+ * A replay sends records again on purpose, and its positions may be those of dead letters. So its keys begin with its
+ * name. A dead letter that is sent alone has a key of its record, below `~letter`, which no replay's name begins with.
+ * So an endpoint takes a record once, however often that record was set aside.
  */
 export function idempotencyKey(partition: PartitionReference, records: readonly SinkRecord[], replay?: string): string {
   const prefix = replay === undefined ? "" : `replay/${encodeURIComponent(wellFormed(replay))}/`;

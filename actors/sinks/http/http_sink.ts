@@ -1,11 +1,12 @@
 /**
- * Posts records to an HTTP endpoint. Effectively once where the endpoint honours `Idempotency-Key` (E15): the key names the
- * first and the last record of its request by their (entry epoch, offset, index), and nothing that a retry changes.
+ * Posts records to an HTTP endpoint. Effectively once where the endpoint honours `Idempotency-Key` (E15): the key names
+ * the first and the last record of its request by their (entry epoch, offset, index), and nothing that a retry changes.
  *
- *   H1. Requests are sent one after another, in the order of their records. A write ends at the first request that was not taken;
- *       records taken before stay taken (sink S7). The delivery says which records share a request (delivery D13).
- *   H2. An answer is judged by its status (http_answer.ts), unless the configuration gives another verdict. A refused request of
- *       several records is answered `refused_together`, so that the delivery finds the records at fault.
+ *   H1. Requests are sent one after another, in the order of their records. A write ends at the first request that was
+ *       not taken; records taken before stay taken (sink S7). The delivery says which records share a request (delivery
+ *       D13).
+ *   H2. An answer is judged by its status (http_answer.ts), unless the configuration gives another verdict. A refused
+ *       request of several records is answered `refused_together`, so that the delivery finds the records at fault.
  *   H3. A record that no request can hold is rejected before a byte of the request is sent (sink S8).
  *   H4. A post ends within `timeoutMs`, redirects included, or once the write is given up (sink S9).
  */
@@ -209,7 +210,9 @@ class HttpWriter implements SinkWriter {
     return { kind: "written" };
   }
 
-  /** Sends one request; `count` is the index of its first record in the batch. Undefined once all its records are taken. */
+  /**
+   * Sends one request; `count` is the index of its first record in the batch. Undefined once all its records are taken.
+   */
   async #send(records: readonly SinkRecord[], count: number, signal?: AbortSignal): Promise<WriteOutcome | undefined> {
     const { headers: ownHeaders = {}, format = "ndjson" } = this.#options;
     const { partition, replay } = this.#context;
@@ -287,7 +290,10 @@ function beyondOf(failures: readonly RecordFailure[], ofRequest: number, count: 
   return { beyond: taken.map((at) => at + count) };
 }
 
-/** Failures that may pass by themselves come first. Once none is left, the other records are refused again and set aside. */
+/**
+ * Failures that may pass by themselves come first. Once none is left, the other records are refused again and set
+ * aside.
+ */
 function problemOf(failures: readonly RecordFailure[], count: number, cannot: string): WriteProblem {
   const retry = failures.find(({ verdict }) => verdict === "retry");
   if (retry !== undefined) return { kind: "unavailable", reason: `${cannot}: ${retry.reason}` };

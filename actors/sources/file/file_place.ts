@@ -1,6 +1,6 @@
 /**
- * The place up to which a file is read. It is found again by the file's inode and by a mark of the bytes before the place. The mark
- * tells a file that was written anew, another file with the same inode, and a copy with another inode.
+ * The place up to which a file is read. It is found again by the file's inode and by a mark of the bytes before the
+ * place. The mark tells a file that was written anew, another file with the same inode, and a copy with another inode.
  */
 import { createHash } from "node:crypto";
 import type { SourceFile } from "./source_file.ts";
@@ -59,7 +59,10 @@ export function limited(all: readonly ReadFile[]): readonly ReadFile[] {
 export const HEAD_BYTES = 1_024;
 export const TAIL_BYTES = 256;
 
-/** A mark of at least this many bytes identifies a file. A shorter one may match another file, such as one with the same CSV header. */
+/**
+ * A mark of at least this many bytes identifies a file. A shorter one may match another file, such as one with the same
+ * CSV header.
+ */
 export const STRONG_MARK_BYTES = HEAD_BYTES;
 
 /** A mark of the file's first bytes and of the bytes just before the place. */
@@ -73,8 +76,8 @@ export async function markAt(file: SourceFile, offset: number): Promise<string> 
 }
 
 /**
- * Whether two looks met the same file; undefined where that is unknown. The file system gives a free inode to another file. The
- * time when each was made tells them apart, also where no byte was read.
+ * Whether two looks met the same file; undefined where that is unknown. The file system gives a free inode to another
+ * file. The time when each was made tells them apart, also where no byte was read.
  */
 export function isSameFile(one: MadeFile, other: MadeFile): boolean | undefined {
   if (one.inode !== other.inode) return false;

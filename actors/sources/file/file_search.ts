@@ -1,11 +1,12 @@
 /**
  * Finds the file that was being read, and the file to read after it, by their bytes and not by their names alone.
  *   S1. The file with the inode is looked for first, under any name in its folder or directly below.
- *   S2. Without it, a copy is looked for: plain or compressed, at least as new, with the same bytes before the place. If few bytes
- *       were read, only the path, names that begin with the file's, and names that rotation gives are trusted.
+ *   S2. Without it, a copy is looked for: plain or compressed, at least as new, with the same bytes before the place.
+ *       If few bytes were read, only the path, names that begin with the file's, and names that rotation gives are
+ *       trusted.
  *   S3. The next file is the oldest rotated one that is newer than the finished file, else the one at the path.
- *   S4. No file is read again. A file that holds just the bytes of an earlier file is skipped, if no file has that one's inode. A
- *       file that `late_files` looks at is not begun either: all its new bytes are late ones.
+ *   S4. No file is read again. A file that holds just the bytes of an earlier file is skipped, if no file has that
+ *       one's inode. A file that `late_files` looks at is not begun either: all its new bytes are late ones.
  */
 import {
   type FilePlace,
@@ -53,7 +54,9 @@ async function copyAmong(
   return firstThat([...plainFirst, { path }], signal, isCopy);
 }
 
-/** Files beside the path, with similar names, that can not be read. The rest of a missing file may lie in one of them. */
+/**
+ * Files beside the path, with similar names, that can not be read. The rest of a missing file may lie in one of them.
+ */
 export async function unreadableBeside(path: string, signal: AbortSignal): Promise<readonly string[]> {
   const unreadable: string[] = [];
   for (const { path: beside } of (await siblingsOf(path)).filter(({ isNear }) => isNear).slice(-UNREADABLE_LOOKS_MAX)) {
@@ -77,7 +80,10 @@ export interface LaterSearch {
   readonly foundMs: number | undefined;
   /** Whether the file, or the file that it is a copy of, is looked at for late bytes. */
   isLate(file: SourceFile): Promise<boolean>;
-  /** Called for each rotated file that was skipped and may still be written to: empty ones, and those looked at. Oldest first. */
+  /**
+   * Called for each rotated file that was skipped and may still be written to: empty ones, and those looked at. Oldest
+   * first.
+   */
   onEmpty(file: MadeFile): void;
 }
 
@@ -128,7 +134,10 @@ export const findLater = (
     return firstThat(later, signal, async (file) => !(await isRead(file)));
   });
 
-/** The file system gives a free inode to a new file. If no byte of the file was seen, the time when it was made tells them apart. */
+/**
+ * The file system gives a free inode to a new file. If no byte of the file was seen, the time when it was made tells
+ * them apart.
+ */
 async function isOwn(file: SourceFile, { inode, seen, bornMs = 0 }: FilePlace): Promise<boolean> {
   if (file.inode !== inode) return false;
   const { bornMs: own } = await file.standing();
@@ -137,7 +146,10 @@ async function isOwn(file: SourceFile, { inode, seen, bornMs = 0 }: FilePlace): 
 
 const isCompressed = ({ path }: Sibling): boolean => /\.(gz|gzip|zst|zstd)$/.test(path);
 
-/** Whether one file was made after the other: by names, as late bytes and compression give older files newer times; else by times. */
+/**
+ * Whether one file was made after the other: by names, as late bytes and compression give older files newer times; else
+ * by times.
+ */
 const isMadeAfter = (one: Sibling, own: Sibling): boolean =>
   own.bornMs > 0 && one.bornMs > own.bornMs && Number(one.modifiedNs / 1_000_000n) >= own.bornMs && !isCompressed(one);
 

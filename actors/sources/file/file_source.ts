@@ -1,20 +1,23 @@
 /**
- * Follows a file that grows, over rotation and truncation, and gives each of its records once. A record's sequence is the
- * file's generation and the record's byte offset (E3).
+ * Follows a file that grows, over rotation and truncation, and gives each of its records once. A record's sequence is
+ * the file's generation and the record's byte offset (E3).
  *
- *   F1. A generation's number and a mark of its first bytes are stored before its first record is given out. So a restart counts
- *       alike, and takes no other bytes for these.
- *   F2. A rotated file (renamed, copied or compressed, with another made in its place) is read to its end before the next.
- *   F3. A file that holds other bytes than were read was written anew. Its unread old bytes are looked for in a copy; then a new
- *       generation begins. Bytes that are found nowhere are reported with their count.
- *   F4. Bytes written to a file after it was left (`late_files`) come as a generation of their own. Then the followed file is read
- *       on, again as a generation of its own: sequences ascend, and no byte is read again.
- *   F5. A last line without a line break ends once no byte has followed for `lastLineAfterMs`, or for 1 s after a rotation. Before
- *       a rotation, time never ends half a JSON value, half a character or an open quoted field of CSV.
+ *   F1. A generation's number and a mark of its first bytes are stored before its first record is given out. So a
+ *       restart counts alike, and takes no other bytes for these.
+ *   F2. A rotated file (renamed, copied or compressed, with another made in its place) is read to its end before the
+ *       next.
+ *   F3. A file that holds other bytes than were read was written anew. Its unread old bytes are looked for in a copy;
+ *       then a new generation begins. Bytes that are found nowhere are reported with their count.
+ *   F4. Bytes written to a file after it was left (`late_files`) come as a generation of their own. Then the followed
+ *       file is read on, again as a generation of its own: sequences ascend, and no byte is read again.
+ *   F5. A last line without a line break ends once no byte has followed for `lastLineAfterMs`, or for 1 s after a
+ *       rotation. Before a rotation, time never ends half a JSON value, half a character or an open quoted field of
+ *       CSV.
  *   F6. A path that can not be read is reported once for each change, and tried again at each look.
- *   F7. If another file takes the file's place and begins with all the bytes read, as an editor leaves it, reading goes on in it.
- *   F8. The place where a last line was ended is stored before the line is given out. So bytes appended later are a line of their
- *       own, once.
+ *   F7. If another file takes the file's place and begins with all the bytes read, as an editor leaves it, reading goes
+ *       on in it.
+ *   F8. The place where a last line was ended is stored before the line is given out. So bytes appended later are a
+ *       line of their own, once.
  */
 
 import { pause } from "../pause.ts";
@@ -68,8 +71,8 @@ export const fileSource: SourceDefinition<FileSourceOptions> = {
 };
 
 /**
- * `overtaken`: the file was filled, copied and emptied between two looks. `replaced`: another file in its place begins with all
- * the bytes read. `late`: an earlier file has grown.
+ * `overtaken`: the file was filled, copied and emptied between two looks. `replaced`: another file in its place begins
+ * with all the bytes read. `late`: an earlier file has grown.
  */
 type Ending = "written anew" | "rotated" | "overtaken" | "replaced" | "late";
 type Steps<Result> = AsyncGenerator<SourceBatch, Result>;
@@ -192,7 +195,9 @@ class FileReader implements SourceReader {
     return undefined;
   }
 
-  /** Whether an empty file was filled, copied and emptied since: only its copy can tell, as none of its bytes were seen. */
+  /**
+   * Whether an empty file was filled, copied and emptied since: only its copy can tell, as none of its bytes were seen.
+   */
   async #isOvertaken(generation: Generation, signal: AbortSignal): Promise<boolean> {
     const { text, place } = generation;
     if (text.file.path !== this.#options.path) return false; // programs do not empty a rotated file

@@ -1,4 +1,7 @@
-/** The reasons why a file can not be read, by their names in the operating system. Reported for each change, not for each try. */
+/**
+ * The reasons why a file can not be read, by their names in the operating system. Reported for each change, not for
+ * each try.
+ */
 import type { Stats } from "node:fs";
 import { UnavailableError } from "../../../protocols/errors.ts";
 import { foreignReason } from "../records/foreign_format.ts";

@@ -1,14 +1,15 @@
 /**
- * Looks at files that were read to their end and rotated, for late bytes. A program that has not opened the next file writes on to
- * the one before for seconds or minutes, even if that one has no name any more. Late bytes come as a generation of their own, so
- * that sequences ascend though the next file was begun (E3).
+ * Looks at files that were read to their end and rotated, for late bytes. A program that has not opened the next file
+ * writes on to the one before for seconds or minutes, even if that one has no name any more. Late bytes come as a
+ * generation of their own, so that sequences ascend though the next file was begun (E3).
  *   W1. The files last read stay open. Each is looked at as often as the followed file.
  *   W2. A file that shrank, or that holds other bytes than were read, is looked at no more.
  *   W3. A nameless file keeps its space on the disk while it is open. It is closed after 300 s without new bytes.
- *   W4. After a restart the files are found by their inodes. As a free inode may go to another file, the time when the file was made
- *       or a strong mark must match as well. A file that was left empty has no mark: its time alone must match.
- *   W5. A file that is looked at is never the next file, whatever it holds. Nor is a compressed copy with its late bytes, as these
- *       come from the file itself.
+ *   W4. After a restart the files are found by their inodes. As a free inode may go to another file, the time when the
+ *       file was made or a strong mark must match as well. A file that was left empty has no mark: its time alone must
+ *       match.
+ *   W5. A file that is looked at is never the next file, whatever it holds. Nor is a compressed copy with its late
+ *       bytes, as these come from the file itself.
  */
 import { FILES_BEFORE_MAX, holds, isKnown, isSameFile, type ReadFile } from "./file_place.ts";
 import { FileTroubleError } from "./file_trouble.ts";
@@ -66,7 +67,9 @@ export class LateFiles {
     return [...missing, ...wanted];
   }
 
-  /** Looks at a file from now on, which was read up to the given place. Closes the file when it is looked at no more. */
+  /**
+   * Looks at a file from now on, which was read up to the given place. Closes the file when it is looked at no more.
+   */
   async keep(file: SourceFile, { inode, offset, mark, bornMs = 0 }: ReadFile): Promise<void> {
     if (file.isCompressed) return file.close(); // no program writes on to it
     const read = { inode, offset, mark, bornMs };

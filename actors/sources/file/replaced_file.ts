@@ -1,6 +1,6 @@
 /**
- * Tells rotation from replacement. Editors, `sed -i` and rsync write another file with mostly the same bytes, and keep the former file
- * under the name of a backup or under none. Rotation keeps it under a name of rotation.
+ * Tells rotation from replacement. Editors, `sed -i` and rsync write another file with mostly the same bytes, and keep
+ * the former file under the name of a backup or under none. Rotation keeps it under a name of rotation.
  */
 import { basename } from "node:path";
 import { type FilePlace, holds, STRONG_MARK_BYTES } from "./file_place.ts";
@@ -12,7 +12,10 @@ import { SourceFile } from "./source_file.ts";
 /** The endings that backups add to a file's name: `app.log~`, `app.log.~1~`, `app.log.bak`. */
 const BACKUP = /^(~|\.~\d+~|\.(bak|backup|orig|save))$/i;
 
-/** Whether another file replaced `file`. A name that is neither a backup's nor rotation's counts only if many bytes were read. */
+/**
+ * Whether another file replaced `file`. A name that is neither a backup's nor rotation's counts only if many bytes were
+ * read.
+ */
 export async function isReplaced(path: string, file: SourceFile, readBytes: number): Promise<boolean> {
   if (readBytes === 0) return false; // every file begins with no bytes
   if ((await file.standing()).isUnlinked) return true;
@@ -25,8 +28,8 @@ export const isBackupName = (name: string, base: string): boolean =>
   name.startsWith(base) && BACKUP.test(name.slice(base.length));
 
 /**
- * The file to read on in: the one at the path, if it begins with all the bytes read. Otherwise, if the file that was read has no name
- * any more, a copy that holds more. The caller closes the file.
+ * The file to read on in: the one at the path, if it begins with all the bytes read. Otherwise, if the file that was
+ * read has no name any more, a copy that holds more. The caller closes the file.
  */
 export async function findReplacement(
   path: string,

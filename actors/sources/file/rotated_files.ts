@@ -19,8 +19,8 @@ const SIBLINGS_MAX = 10_000;
 const LOOKS = 3;
 
 /**
- * Regular files beside `path` and beside the file that it links to, oldest first, each once. The file at `path` is left out under
- * every name. Looks again if a file was renamed between the listing of its folder and the look at the file.
+ * Regular files beside `path` and beside the file that it links to, oldest first, each once. The file at `path` is left
+ * out under every name. Looks again if a file was renamed between the listing of its folder and the look at the file.
  */
 export async function siblingsOf(path: string): Promise<readonly Sibling[]> {
   for (let look = 1; ; look += 1) {
@@ -126,7 +126,10 @@ const ADDED = /^[._-]\d[\dTZ:._-]*$/;
 /** The least number of digits in a date. Fewer digits between a name and its ending may number other files. */
 const DATE_DIGITS = 6;
 
-/** Names such as `app.log.1`, `app.log-20261201`, `app-20261201.log` and `app.1.log`, also with an ending of compression. */
+/**
+ * Names such as `app.log.1`, `app.log-20261201`, `app-20261201.log` and `app.1.log`, also with an ending of
+ * compression.
+ */
 export function isRotatedName(name: string, base: string): boolean {
   const plain = name.replace(COMPRESSED, "");
   if (plain === base) return plain !== name;

@@ -1,6 +1,6 @@
 /**
- * A file that is open for reading at any place. A compressed file is read as the bytes that it inflates to, and places count these
- * bytes.
+ * A file that is open for reading at any place. A compressed file is read as the bytes that it inflates to, and places
+ * count these bytes.
  */
 import { constants } from "node:fs";
 import { type FileHandle, open, realpath, stat } from "node:fs/promises";

@@ -5,7 +5,10 @@ import { malformed, type PlacedItem, placed, type RecordReader, textOf } from ".
 import type { FoundRecord } from "./record_cutter.ts";
 import type { Encoding } from "./text_shape.ts";
 
-/** `text`: every value is text. `numbers`: numbers too, if the text reads back the same. `all`: true and false too, and no empty fields. */
+/**
+ * `text`: every value is text. `numbers`: numbers too, if the text reads back the same. `all`: true and false too, and
+ * no empty fields.
+ */
 export type CsvValues = "text" | "numbers" | "all";
 
 export interface CsvOptions {

@@ -1,11 +1,11 @@
 /**
- * Reads the records of one file from a place up to its end. The form of the text (byte order mark, line breaks, names of columns) is
- * learned from the file's beginning, wherever reading starts.
- *   T1. Before new bytes are used, the bytes before them are compared with those that were read. If they differ, the file was
- *       written anew, whatever its size and its time.
+ * Reads the records of one file from a place up to its end. The form of the text (byte order mark, line breaks, names
+ * of columns) is learned from the file's beginning, wherever reading starts.
+ *   T1. Before new bytes are used, the bytes before them are compared with those that were read. If they differ, the
+ *       file was written anew, whatever its size and its time.
  *   T2. Zero bytes at the beginning are skipped: a writer leaves them after its file was emptied.
- *   T3. The place is compared once more after the file is open, as the file may be emptied between the look and the opening. Bytes
- *       of the beginning that an earlier life saw count as read.
+ *   T3. The place is compared once more after the file is open, as the file may be emptied between the look and the
+ *       opening. Bytes of the beginning that an earlier life saw count as read.
  */
 import { type FilePlace, HEAD_BYTES, holds, markAt, markOf, TAIL_BYTES } from "../file/file_place.ts";
 import type { SourceFile } from "../file/source_file.ts";

@@ -1,6 +1,6 @@
 /**
- * Knows formats that hold no text (archives, tables, documents, programs) by their first bytes, so that these are never cut into lines.
- * No text is mistaken for them: each magic number has a byte that no text begins with, or is long.
+ * Knows formats that hold no text (archives, tables, documents, programs) by their first bytes, so that these are never
+ * cut into lines. No text is mistaken for them: each magic number has a byte that no text begins with, or is long.
  */
 
 interface Magic {

@@ -1,6 +1,6 @@
 /**
- * Inflates gzip (all members) and Zstandard (all frames), which are known by their magic numbers and not by the file's name. Bytes
- * inflated before a fault are given out before the error.
+ * Inflates gzip (all members) and Zstandard (all frames), which are known by their magic numbers and not by the file's
+ * name. Bytes inflated before a fault are given out before the error.
  */
 import { createGunzip } from "node:zlib";
 import { loadDriver } from "../../../deps.ts";

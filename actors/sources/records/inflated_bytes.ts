@@ -1,6 +1,6 @@
 /**
- * Reads the inflated bytes of a compressed file at any place. Holds its beginning and the bytes read last, so that reading on is
- * cheap. To read an earlier place, the file is inflated again from its beginning.
+ * Reads the inflated bytes of a compressed file at any place. Holds its beginning and the bytes read last, so that
+ * reading on is cheap. To read an earlier place, the file is inflated again from its beginning.
  */
 import type { FileHandle } from "node:fs/promises";
 import { RejectedError } from "../../../protocols/errors.ts";

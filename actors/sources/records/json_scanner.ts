@@ -1,7 +1,8 @@
 /**
- * Finds the ends of the top values of a JSON text: the elements of one array, or values that follow each other. `parseJson` judges
- * whether a value is valid.
- *   J1. A line break within a string ends the value, as JSON allows none there. So a string that is never closed costs one line.
+ * Finds the ends of the top values of a JSON text: the elements of one array, or values that follow each other.
+ * `parseJson` judges whether a value is valid.
+ *   J1. A line break within a string ends the value, as JSON allows none there. So a string that is never closed costs
+ *       one line.
  */
 import type { Cut, Scanner } from "./record_cutter.ts";
 

@@ -1,10 +1,10 @@
 /**
- * Cuts bytes into records, each with its place and its line. A scanner finds the ends of records; this file holds the bytes until
- * then.
+ * Cuts bytes into records, each with its place and its line. A scanner finds the ends of records; this file holds the
+ * bytes until then.
  *   R1. However the bytes are cut into chunks, the records are the same.
  *   R2. Of a record that is too long only the beginning is held and given out, with its whole length.
- *   R3. After a record that was ended before its line break, the rest of the line is a record of its own. A line break alone is
- *       none.
+ *   R3. After a record that was ended before its line break, the rest of the line is a record of its own. A line break
+ *       alone is none.
  */
 export interface FoundRecord {
   /** Byte offset of its first byte. */
@@ -36,8 +36,9 @@ export interface Cut {
 
 export interface Scanner {
   /**
-   * The end of the record that begins at `start`. Undefined if it is not among these bytes. Bytes before `from` were shown before.
-   * `start` is negative if the beginning of a too long record is no longer held; no cut lies in that part.
+   * The end of the record that begins at `start`. Undefined if it is not among these bytes. Bytes before `from` were
+   * shown before. `start` is negative if the beginning of a too long record is no longer held; no cut lies in that
+   * part.
    */
   scan(data: Uint8Array, start: number, from: number): Cut | undefined;
   /** The end of the last record, as no bytes follow. Called only if the record has bytes. */

@@ -1,6 +1,7 @@
 /**
- * Turns records of JSON, CSV or plain lines into events: the one way from bytes to events, for the source that follows a file and the
- * command that reads one. Bytes that can not be read keep their place, with the reason. No byte is replaced or left out.
+ * Turns records of JSON, CSV or plain lines into events: the one way from bytes to events, for the source that follows
+ * a file and the command that reads one. Bytes that can not be read keep their place, with the reason. No byte is
+ * replaced or left out.
  */
 import { RejectedError } from "../../../protocols/errors.ts";
 import type { Event } from "../../../protocols/event.ts";
@@ -31,8 +32,8 @@ export async function recordReader(options: ReadOptions, encoding: Encoding): Pr
 }
 
 /**
- * Whether the bytes of a last line without a line break can be a whole record. For NDJSON, the text must be a JSON value that no
- * further byte can continue. For other formats, only half a character is certainly no end.
+ * Whether the bytes of a last line without a line break can be a whole record. For NDJSON, the text must be a JSON
+ * value that no further byte can continue. For other formats, only half a character is certainly no end.
  */
 export function canBeWhole(bytes: Uint8Array, format: Format, encoding: Encoding): boolean {
   if (endsWithinCharacter(bytes, encoding)) return false;

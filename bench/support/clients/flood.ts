@@ -1,6 +1,6 @@
 /**
- * Small frames that a client may send as fast as it likes: each makes work for the node and costs the client nothing. `replay` also
- * makes the node read all its records, 64 times.
+ * Small frames that a client may send as fast as it likes: each makes work for the node and costs the client nothing.
+ * `replay` also makes the node read all its records, 64 times.
  */
 import type { ClientFrame } from "../../../protocols/wire/frames.ts";
 

@@ -1,6 +1,6 @@
 /**
- * A WebSocket client whose small frames leave together, for every load generator that uses `ws`. Without it a benchmark would measure a
- * system call for each frame.
+ * A WebSocket client whose small frames leave together, for every load generator that uses `ws`. Without it a benchmark
+ * would measure a system call for each frame.
  */
 import type { Socket } from "node:net";
 import WebSocket from "ws";

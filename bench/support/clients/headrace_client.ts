@@ -1,4 +1,6 @@
-/** A load generator that speaks the protocol frame by frame: closed loop, a fixed number of batches in flight per chain. */
+/**
+ * A load generator that speaks the protocol frame by frame: closed loop, a fixed number of batches in flight per chain.
+ */
 import { workloadEvent } from "../../workload.ts";
 import { BenchConnection } from "../bench_connection.ts";
 

@@ -1,4 +1,7 @@
-/** Opens silent connections, and prints `ready` once it has tried each. With `again`, a connection that ended is opened again a second later. */
+/**
+ * Opens silent connections, and prints `ready` once it has tried each. With `again`, a connection that ended is opened
+ * again a second later.
+ */
 import { connect } from "node:net";
 
 const [port = "0", count = "0", mode = ""] = process.argv.slice(2);

@@ -151,8 +151,8 @@ export function faultsOf(summaries: readonly LoadSummary[]): readonly string[] {
 const connect = connectWebSocket({ subprotocol: SUBPROTOCOL_MSGPACK, webSocket: WebSocket as never });
 
 /**
- * Reads the whole log and compares it with the acknowledged events: every event of each producer once, in order, in its partition.
- * Answers the number of events, and the first faults.
+ * Reads the whole log and compares it with the acknowledged events: every event of each producer once, in order, in its
+ * partition. Answers the number of events, and the first faults.
  */
 export async function readBack(
   addresses: readonly string[],

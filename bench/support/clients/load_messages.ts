@@ -21,7 +21,9 @@ export type ToLoad =
   | { readonly type: "take" }
   | { readonly type: "close" };
 
-/** Acks of one partition in order, as three times each: of its arrival, and when its oldest and newest event were due. */
+/**
+ * Acks of one partition in order, as three times each: of its arrival, and when its oldest and newest event were due.
+ */
 export type AckTimes = readonly number[];
 
 export interface LoadSummary {

@@ -1,6 +1,7 @@
 /**
- * A load generator: one `Producer` in a process of its own, open loop. Events are due at their times whatever the cluster does, and
- * latency is counted from these times. Commands come over IPC (load_messages.ts); the process ends with it.
+ * A load generator: one `Producer` in a process of its own, open loop. Events are due at their times whatever the
+ * cluster does, and latency is counted from these times. Commands come over IPC (load_messages.ts); the process ends
+ * with it.
  */
 import WebSocket from "ws";
 import { connectWebSocket, Producer } from "../../../protocols/mod.ts";

@@ -1,4 +1,6 @@
-/** The load generator of NATS JetStream: one message an event, with a dedupe id, a number of them in flight per client. */
+/**
+ * The load generator of NATS JetStream: one message an event, with a dedupe id, a number of them in flight per client.
+ */
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { type NatsConnection, wsconnect } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";

@@ -1,4 +1,7 @@
-/** The doctor's checks of a node: whether it answers at the address and is ready, and whether the configured port is free. */
+/**
+ * The doctor's checks of a node: whether it answers at the address and is ready, and whether the configured port is
+ * free.
+ */
 import { createServer } from "node:net";
 import { HeadraceError } from "../../../protocols/errors.ts";
 import type { Configuration } from "../../../supervisors/configuration/configuration_schema.ts";

@@ -1,6 +1,7 @@
 /**
- * A whole cluster on this machine: a private Redis and nodes of one configuration, each a process of its own. The starter owns them:
- * nodes end with it, and it signals only processes that it started. A node that dies stays gone until a person starts it again.
+ * A whole cluster on this machine: a private Redis and nodes of one configuration, each a process of its own. The
+ * starter owns them: nodes end with it, and it signals only processes that it started. A node that dies stays gone
+ * until a person starts it again.
  */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -61,8 +62,8 @@ export interface LocalCluster {
 }
 
 /**
- * Throws `ConfigurationError` if a program is missing, a port is taken, the configuration is invalid or a cluster runs in the folder
- * already.
+ * Throws `ConfigurationError` if a program is missing, a port is taken, the configuration is invalid or a cluster runs
+ * in the folder already.
  */
 export async function startLocalCluster(options: LocalClusterOptions): Promise<LocalCluster> {
   await requireRedisServer();

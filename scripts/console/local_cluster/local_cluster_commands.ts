@@ -1,4 +1,6 @@
-/** `headrace cluster add-node` and `kill-node`: for a cluster that `npm run cluster` runs on this machine, and no other. */
+/**
+ * `headrace cluster add-node` and `kill-node`: for a cluster that `npm run cluster` runs on this machine, and no other.
+ */
 import { UsageError } from "../exit_codes.ts";
 import { askLocalCluster, type LocalRequest } from "./local_cluster_control.ts";
 import { type LocalClusterState, type LocalNode, readState } from "./local_cluster_state.ts";

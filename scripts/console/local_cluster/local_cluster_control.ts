@@ -1,6 +1,7 @@
 /**
- * The control port of a local cluster, for commands from another terminal: on loopback, with a secret that only the owner of the folder
- * can read. The process that has the nodes as children starts and ends them, so that no other process is ended by mistake.
+ * The control port of a local cluster, for commands from another terminal: on loopback, with a secret that only the
+ * owner of the folder can read. The process that has the nodes as children starts and ends them, so that no other
+ * process is ended by mistake.
  */
 import { randomBytes, timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage } from "node:http";

@@ -13,7 +13,9 @@ interface SinkStanding {
 interface Answers {
   readonly overview: ClusterOverview;
   readonly lagRecords: number;
-  /** The end of each partition that the node owns, by name and epoch. Ends of other partitions are left to their owners. */
+  /**
+   * The end of each partition that the node owns, by name and epoch. Ends of other partitions are left to their owners.
+   */
   readonly ends: ReadonlyMap<string, number>;
   readonly atMs: number;
 }

@@ -1,6 +1,6 @@
 /**
- * The state file of a local cluster, by which other commands find it: its process and its control port. The file may outlive its writer.
- * So it is valid only while the writer answers, and no process is ended by a pid from it.
+ * The state file of a local cluster, by which other commands find it: its process and its control port. The file may
+ * outlive its writer. So it is valid only while the writer answers, and no process is ended by a pid from it.
  */
 import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,4 +1,7 @@
-/** One process of a local cluster. Its output goes to a file, its end is reported once, and only its own handle signals it. */
+/**
+ * One process of a local cluster. Its output goes to a file, its end is reported once, and only its own handle signals
+ * it.
+ */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
@@ -13,7 +16,10 @@ export interface LocalProcess {
   readonly pid: number;
   /** Undefined while the process runs. */
   readonly ending: Ending | undefined;
-  /** The first line of its standard output that begins with a brace. Never rejects, and stays pending without such a line. */
+  /**
+   * The first line of its standard output that begins with a brace. Never rejects, and stays pending without such a
+   * line.
+   */
   readonly firstJson: Promise<unknown>;
   readonly ended: Promise<Ending>;
   /** False if the process has ended already. */

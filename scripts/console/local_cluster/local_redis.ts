@@ -1,4 +1,7 @@
-/** A private Redis for a local cluster: on loopback, as durable as the streams' tiers need, with its files in one folder. */
+/**
+ * A private Redis for a local cluster: on loopback, as durable as the streams' tiers need, with its files in one
+ * folder.
+ */
 import { execFile, spawn } from "node:child_process";
 import { mkdir } from "node:fs/promises";
 import { connect } from "node:net";
@@ -18,7 +21,10 @@ const HOST = "127.0.0.1";
 const ANSWERS_WITHIN_MS = 120_000;
 const LOOK_EVERY_MS = 20;
 
-/** A shell that ends Redis with its starter, as Redis can not do so itself. The shell's input ends when we end, in any way. */
+/**
+ * A shell that ends Redis with its starter, as Redis can not do so itself. The shell's input ends when we end, in any
+ * way.
+ */
 const GUARD = `cat > /dev/null; sleep 2; kill "$0"`;
 
 export interface LocalRedis {
@@ -44,7 +50,10 @@ export async function requireRedisServer(program = PROGRAM): Promise<void> {
   );
 }
 
-/** How Redis must flush for the strictest tier of the streams. Throws `ConfigurationError` if one Redis alone can not offer it. */
+/**
+ * How Redis must flush for the strictest tier of the streams. Throws `ConfigurationError` if one Redis alone can not
+ * offer it.
+ */
 export function flushOf({ streams }: Pick<Configuration, "streams">): "always" | "everysec" {
   const tiers = Object.entries(streams);
   const replicated = tiers.find(([, { durability }]) => typeof durability === "object");

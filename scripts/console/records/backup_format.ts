@@ -1,6 +1,7 @@
 /**
- * The form of a backup on disk: one file of NDJSON for each partition and channel, and a manifest. The manifest is written last, and names
- * each file with its offsets and checksum. A folder without a manifest is a backup that was cut short.
+ * The form of a backup on disk: one file of NDJSON for each partition and channel, and a manifest. The manifest is
+ * written last, and names each file with its offsets and checksum. A folder without a manifest is a backup that was cut
+ * short.
  */
 import { createHash } from "node:crypto";
 import { open, rename } from "node:fs/promises";

@@ -1,4 +1,7 @@
-/** Chooses the format of an input without `--format`: by its name's ending, else by its beginning. Gives the reason in words. */
+/**
+ * Chooses the format of an input without `--format`: by its name's ending, else by its beginning. Gives the reason in
+ * words.
+ */
 import type { Format } from "../../../actors/sources/records/record_reader.ts";
 
 export interface ChosenFormat {

@@ -1,6 +1,6 @@
 /**
- * Unit tests of pipelines, in YAML beside the configuration: given events, and the expected outputs. Reads the tests and judges their
- * results. Every test has a pipeline of its own, so that none depends on another.
+ * Unit tests of pipelines, in YAML beside the configuration: given events, and the expected outputs. Reads the tests
+ * and judges their results. Every test has a pipeline of its own, so that none depends on another.
  */
 import { isDeepStrictEqual } from "node:util";
 import { compilePipeline, type PipelineResult, type StepSettings } from "../../../actors/pipeline/pipeline.ts";

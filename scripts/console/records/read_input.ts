@@ -1,7 +1,7 @@
 /**
- * Events from a file or from stdin, by the same reader as the `file` source: NDJSON, JSON, CSV with a header, or plain lines,
- * inflated if compressed. Bytes that are no event are passed on with the reason, so that the node sets them aside. No byte of the input
- * is dropped or changed here.
+ * Events from a file or from stdin, by the same reader as the `file` source: NDJSON, JSON, CSV with a header, or plain
+ * lines, inflated if compressed. Bytes that are no event are passed on with the reason, so that the node sets them
+ * aside. No byte of the input is dropped or changed here.
  */
 import { foreignFormatOf, foreignReason } from "../../../actors/sources/records/foreign_format.ts";
 import { compressionOf, inflate, MAGIC_BYTES } from "../../../actors/sources/records/inflate.ts";

@@ -1,6 +1,6 @@
 /**
- * Reads a bounded range of one partition, in order: from a place to the end at the beginning of the reading, or to an earlier place.
- * Records and rejected events come over the public WebSocket, and a sink's dead letters over HTTP.
+ * Reads a bounded range of one partition, in order: from a place to the end at the beginning of the reading, or to an
+ * earlier place. Records and rejected events come over the public WebSocket, and a sink's dead letters over HTTP.
  */
 
 import type { Event } from "../../../protocols/mod.ts";

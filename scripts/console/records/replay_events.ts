@@ -16,7 +16,9 @@ type ReadHooks = Parameters<typeof readRange>[2];
 
 export type EventReader = (record: RangeRecord) => Event | "unreadable" | "repeated";
 
-/** Reads the event of a record, or tells that it is a repeat: each failed try has added another letter of one record. */
+/**
+ * Reads the event of a record, or tells that it is a repeat: each failed try has added another letter of one record.
+ */
 export async function eventReader(
   client: NodeClient,
   range: Range,
@@ -40,8 +42,8 @@ export async function eventReader(
 type IsRepeated = (read: ReadLetter, at: LetterPlace, letter: Event) => boolean;
 
 /**
- * An event that this command sent and the target refused again has a newer rejection. The newest is sent, as the target takes no sequence
- * up to the last one of this producer (E3).
+ * An event that this command sent and the target refused again has a newer rejection. The newest is sent, as the target
+ * takes no sequence up to the last one of this producer (E3).
  */
 async function laterRejections(
   client: NodeClient,
@@ -64,7 +66,10 @@ function earlierRejections(): IsRepeated {
   };
 }
 
-/** The oldest letter is sent: its place never changes, however often its record is tried, so the target takes it once (E3). */
+/**
+ * The oldest letter is sent: its place never changes, however often its record is tried, so the target takes it once
+ * (E3).
+ */
 function earlierLetters(): IsRepeated {
   const seen = new Set<string>();
   return ({ id, index, hasRun }) => {

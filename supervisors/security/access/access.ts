@@ -1,6 +1,6 @@
 /**
- * Decides who may connect, and for how long. If nothing is configured, everybody on this machine may do everything, and nobody else
- * can connect. Credentials can be read again while the node runs; grants that they no longer give end.
+ * Decides who may connect, and for how long. If nothing is configured, everybody on this machine may do everything, and
+ * nobody else can connect. Credentials can be read again while the node runs; grants that they no longer give end.
  */
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
@@ -21,15 +21,21 @@ export interface Access {
   /** The grants of the token, or else of the socket's certificate. Undefined if neither is valid. */
   authenticate(token: string | undefined, socket?: Socket): Promise<Grants | undefined>;
   /**
-   * The same for a connection that stays: `onEnd` is called once its grants have ended. Throws `OverloadedError` if its principal
-   * has its most connections already.
+   * The same for a connection that stays: `onEnd` is called once its grants have ended. Throws `OverloadedError` if its
+   * principal has its most connections already.
    */
   hold(token: string | undefined, socket: Socket | undefined, onEnd: () => void): Promise<Held | undefined>;
   /** Throws `RejectedError` for a request whose web origin or host is not allowed. */
   admit(request: Pick<IncomingMessage, "headers">): void;
-  /** To be called with the address that the port was bound to. Throws `ConfigurationError` if others could connect without credentials. */
+  /**
+   * To be called with the address that the port was bound to. Throws `ConfigurationError` if others could connect
+   * without credentials.
+   */
   bound(address: string): void;
-  /** Reads tokens and keys again, and answers how many grants ended. On a fault throws `ConfigurationError` and keeps the old ones. */
+  /**
+   * Reads tokens and keys again, and answers how many grants ended. On a fault throws `ConfigurationError` and keeps
+   * the old ones.
+   */
   reload(security?: SecurityConfiguration): Promise<number>;
 }
 

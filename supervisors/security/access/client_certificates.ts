@@ -1,6 +1,6 @@
 /**
- * Client certificates as principals (mutual TLS). A certificate is valid if an authority of the configured file signed it, directly or
- * through other certificates that the client shows. An authority for nodes does not vouch for clients.
+ * Client certificates as principals (mutual TLS). A certificate is valid if an authority of the configured file signed
+ * it, directly or through other certificates that the client shows. An authority for nodes does not vouch for clients.
  */
 import { X509Certificate } from "node:crypto";
 import type { Socket } from "node:net";

@@ -1,7 +1,7 @@
 /**
- * Finds what other users of the machine, or listeners on the network, can read: the data folder, files of secrets, tokens without TLS.
- * The start, `lint` and `doctor` warn of it. Nothing is refused: in a container with one user, mounted secrets are often readable by
- * all users.
+ * Finds what other users of the machine, or listeners on the network, can read: the data folder, files of secrets,
+ * tokens without TLS. The start, `lint` and `doctor` warn of it. Nothing is refused: in a container with one user,
+ * mounted secrets are often readable by all users.
  */
 import { mkdir, stat } from "node:fs/promises";
 import { isLoopbackHost } from "../../../actors/transport/network_address.ts";
@@ -18,7 +18,10 @@ export interface Exposure {
 const OTHERS_BITS = 0o077;
 export const DATA_FOLDER_MODE = 0o700;
 
-/** Makes the data folder, readable by its owner alone, unless it exists. Throws `ConfigurationError` if it can not be made. */
+/**
+ * Makes the data folder, readable by its owner alone, unless it exists. Throws `ConfigurationError` if it can not be
+ * made.
+ */
 export async function makeDataFolder(folder: string): Promise<void> {
   try {
     await mkdir(folder, { recursive: true, mode: DATA_FOLDER_MODE });

@@ -1,7 +1,7 @@
 /**
- * The grants of a token, a signed token or a certificate. Scopes are `produce`, `consume`, `observe` and `admin`, for every stream or
- * for one (`produce:orders`). `produce` and `consume` include `observe`, and `admin` includes all. Only `admin` may read the audit
- * stream, and no scope may produce to it.
+ * The grants of a token, a signed token or a certificate. Scopes are `produce`, `consume`, `observe` and `admin`, for
+ * every stream or for one (`produce:orders`). `produce` and `consume` include `observe`, and `admin` includes all. Only
+ * `admin` may read the audit stream, and no scope may produce to it.
  */
 import type { Permissions } from "../../../actors/ingest/session.ts";
 

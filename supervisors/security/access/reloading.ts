@@ -1,6 +1,6 @@
 /**
- * Reads credentials again while the node runs, on request and when one of their files has changed. If the files can not be used, the
- * old credentials stay in force, which is logged once for each change.
+ * Reads credentials again while the node runs, on request and when one of their files has changed. If the files can not
+ * be used, the old credentials stay in force, which is logged once for each change.
  */
 import { stat } from "node:fs/promises";
 import type { Timer } from "../../../actors/kernel/actor.ts";

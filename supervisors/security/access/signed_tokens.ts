@@ -1,6 +1,7 @@
 /**
- * Verifies signed tokens (JWT, RFC 7519) by a shared secret, a public key, or a set of keys at an address (JWKS, RFC 7517)
- * that is read again as keys change. A set's keys verify public-key signatures alone: a token that names HS256 is refused.
+ * Verifies signed tokens (JWT, RFC 7519) by a shared secret, a public key, or a set of keys at an address (JWKS, RFC
+ * 7517) that is read again as keys change. A set's keys verify public-key signatures alone: a token that names HS256 is
+ * refused.
  */
 import { readFile } from "node:fs/promises";
 import type { JWTPayload, JWTVerifyOptions } from "jose";

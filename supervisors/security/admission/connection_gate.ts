@@ -1,6 +1,6 @@
 /**
- * Registers every connection of the port when it is accepted, and ends those that `connection_places.ts` chooses. HTTP connections,
- * WebSockets and links of other nodes count alike, and so do silent connections.
+ * Registers every connection of the port when it is accepted, and ends those that `connection_places.ts` chooses. HTTP
+ * connections, WebSockets and links of other nodes count alike, and so do silent connections.
  */
 import type { Socket } from "node:net";
 import type { Timer } from "../../../actors/kernel/actor.ts";
@@ -14,7 +14,9 @@ const FULL =
 
 /** Time between looks at addresses over their share, in ms. */
 const LOOK_EVERY_MS = 20;
-/** Most connections of one address that end in one look. Thousands in one turn of the event loop would delay all others. */
+/**
+ * Most connections of one address that end in one look. Thousands in one turn of the event loop would delay all others.
+ */
 const ENDED_AT_ONCE_MAX = 20;
 
 export interface GateWorld {
@@ -92,7 +94,9 @@ export class ConnectionGate {
     this.#settleLater(seen.address);
   }
 
-  /** A request has come. `onAnswered` must be called once it is over. Throws `OverloadedError` `TOO_MANY_CONNECTIONS`. */
+  /**
+   * A request has come. `onAnswered` must be called once it is over. Throws `OverloadedError` `TOO_MANY_CONNECTIONS`.
+   */
   ask(socket: Socket): { readonly onAnswered: () => void } {
     const seen = this.#of(socket);
     if (seen === undefined) return { onAnswered: () => undefined };

@@ -1,14 +1,15 @@
 /**
- * Shares out the places of a node's one port among all its connections. Decides which connection gets a place, and which
- * one gives way. Leaves sockets to `connection_gate.ts`. Pure.
+ * Shares out the places of a node's one port among all its connections. Decides which connection gets a place, and
+ * which one gives way. Leaves sockets to `connection_gate.ts`. Pure.
  *   C1. The port never holds more than `placesMax` connections. A newcomer takes the place of the one that has waited
  *       longest: silent ones first, then idle ones, greeting ones, and ones whose request is under way. A welcomed
  *       WebSocket never loses its place.
- *   C2. Silent and idle connections of one address have `waitingPerAddressMax` places. Beyond these the longest-waiting end, but
- *       each only after `WAIT_MS_MIN`, as many clients may begin, or ask again, at the same moment.
+ *   C2. Silent and idle connections of one address have `waitingPerAddressMax` places. Beyond these the longest-waiting
+ *       end, but each only after `WAIT_MS_MIN`, as many clients may begin, or ask again, at the same moment.
  *   C3. WebSockets of one address, and requests under way of one address, stay within `perAddressMax` each. A newcomer
  *       among the WebSockets takes the place of the address's longest-greeting one.
- *   C4. WebSockets leave `placesMax - upgradesMax` places to HTTP, so that requests for health and metrics are answered.
+ *   C4. WebSockets leave `placesMax - upgradesMax` places to HTTP, so that requests for health and metrics are
+ *       answered.
  */
 
 /**
@@ -149,7 +150,10 @@ export class ConnectionPlaces {
     return this.countOf(address, "silent") + this.countOf(address, "idle") > this.#limits.waitingPerAddressMax;
   }
 
-  /** Takes the places of waiting connections beyond the address's share, at most `countMax`, if they have waited enough (C2). */
+  /**
+   * Takes the places of waiting connections beyond the address's share, at most `countMax`, if they have waited enough
+   * (C2).
+   */
   overShare(address: string, nowMs: number, countMax = Number.POSITIVE_INFINITY): readonly number[] {
     const ended: number[] = [];
     while (ended.length < countMax && this.isOverShare(address)) {

@@ -1,7 +1,7 @@
 /**
- * Bounds the use of one principal: events and bytes a second and connections on this node, and producers' names in the store. A
- * connection beyond its principal's rate is not read for a while, and a request is answered 429: no accepted event is lost. The rate
- * is a token bucket that saves up one second (the leaky bucket as a meter of ITU-T I.371).
+ * Bounds the use of one principal: events and bytes a second and connections on this node, and producers' names in the
+ * store. A connection beyond its principal's rate is not read for a while, and a request is answered 429: no accepted
+ * event is lost. The rate is a token bucket that saves up one second (the leaky bucket as a meter of ITU-T I.371).
  */
 import type { AppendQuota } from "../../../actors/ingest/session.ts";
 import { OverloadedError } from "../../../protocols/errors.ts";
@@ -111,7 +111,10 @@ export class PrincipalQuota implements AppendQuota {
     );
   }
 
-  /** Counts a connection until the answered function is called. Throws `OverloadedError` if the principal has its most connections. */
+  /**
+   * Counts a connection until the answered function is called. Throws `OverloadedError` if the principal has its most
+   * connections.
+   */
   connect(): () => void {
     const { connections = Number.POSITIVE_INFINITY } = this.#terms;
     if (this.#connections >= connections) {

@@ -1,6 +1,6 @@
 /**
- * Writes the audit stream, as a producer within the node that never waits. Entries that can not be written in time are counted, and
- * the next entry holds their count.
+ * Writes the audit stream, as a producer within the node that never waits. Entries that can not be written in time are
+ * counted, and the next entry holds their count.
  */
 import type { Timer } from "../../../actors/kernel/actor.ts";
 import type { NodeLog } from "../../../actors/observers/node_log.ts";

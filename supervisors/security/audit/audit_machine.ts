@@ -1,8 +1,8 @@
 /**
- * Decides which events become entries of the audit stream. The first of several like events is an entry at once. The others within a
- * window are counted, and become one entry at the window's end: a sum. Pure.
- *   A1. A window makes at most `likenessesMax` entries and as many sums, however many callers there are. Further events are counted
- *       by their kind alone.
+ * Decides which events become entries of the audit stream. The first of several like events is an entry at once. The
+ * others within a window are counted, and become one entry at the window's end: a sum. Pure.
+ *   A1. A window makes at most `likenessesMax` entries and as many sums, however many callers there are. Further events
+ *       are counted by their kind alone.
  *   A2. No event is left out: the entries and sums of a window together count every event in it.
  */
 

@@ -1,8 +1,8 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: a configuration names variables this way
 /**
  * Puts variables and files into the texts of a configuration: `${NAME}` in every text, `$${` for the characters `${`
- * themselves, and `{ valueEnv: NAME }` or `{ valueFile: path }` in the place of a text of the log, a source or a sink. Values put in
- * are secrets, and are hidden from then on.
+ * themselves, and `{ valueEnv: NAME }` or `{ valueFile: path }` in the place of a text of the log, a source or a sink.
+ * Values put in are secrets, and are hidden from then on.
  */
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";

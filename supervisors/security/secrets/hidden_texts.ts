@@ -1,6 +1,6 @@
 /**
- * Hides secrets in every text that leaves the node for a person. A secret is a value that came from a variable or a file, or the part
- * of an address after its host. Pure.
+ * Hides secrets in every text that leaves the node for a person. A secret is a value that came from a variable or a
+ * file, or the part of an address after its host. Pure.
  */
 
 /** Fewest characters of a hidden value: shorter ones occur in ordinary words. */

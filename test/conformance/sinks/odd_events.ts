@@ -1,6 +1,6 @@
 /**
- * Unusual events that a user's step may make or a producer may send, with the form that each format must give them. `undefined`
- * where the format has no form, so that the record must be set aside.
+ * Unusual events that a user's step may make or a producer may send, with the form that each format must give them.
+ * `undefined` where the format has no form, so that the record must be set aside.
  */
 
 export interface OddEvent {

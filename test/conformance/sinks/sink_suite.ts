@@ -1,6 +1,6 @@
 /**
- * Checks every kind of sink behind a real delivery. Each record is in the target exactly as the target's format can express it, or is
- * a dead letter with a reason. The records behind it arrive, and no record is tried without end.
+ * Checks every kind of sink behind a real delivery. Each record is in the target exactly as the target's format can
+ * express it, or is a dead letter with a reason. The records behind it arrive, and no record is tried without end.
  */
 import { test } from "uvu";
 import * as assert from "uvu/assert";

@@ -43,7 +43,10 @@ function fileHarness(format: "ndjson" | "csv", read: (text: string) => Promise<u
   };
 }
 
-/** The first cell of each row. The other two columns are no fields of the events, though every object inherits such names. */
+/**
+ * The first cell of each row. The other two columns are no fields of the events, though every object inherits such
+ * names.
+ */
 async function cellsOf(text: string): Promise<unknown[]> {
   const { parse } = await loadDriver("csv-parse");
   const rows: string[][] = [];

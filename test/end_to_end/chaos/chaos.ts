@@ -1,8 +1,8 @@
 /**
- * Runs real processes under random faults: producers, a node on a real log with a file sink, and the endpoint of an http sink. They
- * are killed with SIGKILL and frozen with SIGSTOP while they work. Then the checker compares the answers to the producers, the
- * records of the log, the commits of the file sink and the keys at the endpoint. Signals go only to processes that it started, by
- * their id.
+ * Runs real processes under random faults: producers, a node on a real log with a file sink, and the endpoint of an
+ * http sink. They are killed with SIGKILL and frozen with SIGSTOP while they work. Then the checker compares the
+ * answers to the producers, the records of the log, the commits of the file sink and the keys at the endpoint. Signals
+ * go only to processes that it started, by their id.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";

@@ -1,6 +1,6 @@
 /**
- * A producer in a process of its own, to be killed: `chaos_producer.ts <endpoint> <producer id> <first order>`. Prints each sent event
- * and each outcome as a line, and ends with its standard input.
+ * A producer in a process of its own, to be killed: `chaos_producer.ts <endpoint> <producer id> <first order>`. Prints
+ * each sent event and each outcome as a line, and ends with its standard input.
  */
 import WebSocket from "ws";
 import { connectWebSocket, Producer } from "../../../protocols/mod.ts";

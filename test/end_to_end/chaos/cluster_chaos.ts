@@ -1,8 +1,9 @@
 /**
- * Runs a cluster of real processes under random faults. There are nodes over a Redis with a replica, each behind a link of its own,
- * producers that follow owners and some that stay, readers, a file sink in a folder that all nodes share, and the endpoint of an http
- * sink. Nodes are killed, frozen, cut off, added, drained and ended in order; Redis dies and fails over. Then everything must come to
- * rest within a bound (G7), and the checker compares all answers, logs and sinks.
+ * Runs a cluster of real processes under random faults. There are nodes over a Redis with a replica, each behind a link
+ * of its own, producers that follow owners and some that stay, readers, a file sink in a folder that all nodes share,
+ * and the endpoint of an http sink. Nodes are killed, frozen, cut off, added, drained and ended in order; Redis dies
+ * and fails over. Then everything must come to rest within a bound (G7), and the checker compares all answers, logs and
+ * sinks.
  */
 import { appendFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -80,7 +81,10 @@ pipelines:
   post: { from: ledger, steps: [{ filter: "event.n % ${HOOK_EVERY} == 0" }], to: [hook] }
 `;
 
-/** Runs the chaos, and answers the checker's findings. Rejects with the timeline and the folder if it does not come to rest. */
+/**
+ * Runs the chaos, and answers the checker's findings. Rejects with the timeline and the folder if it does not come to
+ * rest.
+ */
 export async function runClusterChaos(options: ClusterChaosOptions): Promise<ClusterChaosResult> {
   const folder = await mkdtemp(join(tmpdir(), "headrace-cluster-chaos-"));
   const chaos = new ClusterChaos(options, folder);
@@ -380,5 +384,8 @@ interface Standing {
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
-/** Whether the pipeline's filter lets the event through, by the number at the end of its id. A fresh event has `HOOK_EVERY`. */
+/**
+ * Whether the pipeline's filter lets the event through, by the number at the end of its id. A fresh event has
+ * `HOOK_EVERY`.
+ */
 const isPosted = (id: string): boolean => id.startsWith("fresh-") || Number(id.split("-").at(-1)) % HOOK_EVERY === 0;

@@ -200,7 +200,9 @@ export class ClusterFaults {
     };
   }
 
-  /** Whether Redis may have lost the end of the node's last drain with its tail. Then the end must be asked for again. */
+  /**
+   * Whether Redis may have lost the end of the node's last drain with its tail. Then the end must be asked for again.
+   */
   mayHaveLostTheEndOfDrain(node: string): boolean {
     const endedAtMs = this.#drainsEnded.get(node) ?? Number.NEGATIVE_INFINITY;
     return this.#losses.some((atMs) => atMs >= endedAtMs && atMs <= endedAtMs + DRAIN_END_UNSAFE_MS);

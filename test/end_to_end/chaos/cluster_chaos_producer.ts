@@ -1,6 +1,6 @@
 /**
- * A producer of the cluster's chaos in a process of its own. Its one argument is a `ProducerPlan` in JSON. Prints each sent event and
- * each outcome as a line. Ends once its standard input has ended and all its events are settled.
+ * A producer of the cluster's chaos in a process of its own. Its one argument is a `ProducerPlan` in JSON. Prints each
+ * sent event and each outcome as a line. Ends once its standard input has ended and all its events are settled.
  *
  *     sent <stream> <partition> <order>
  *     told <stream> <partition> <order> acked|rejected|in_doubt [code]

@@ -1,4 +1,7 @@
-/** E10 on a whole node: the order of its system calls shows that events are on the disk before their `ack` leaves the port. */
+/**
+ * E10 on a whole node: the order of its system calls shows that events are on the disk before their `ack` leaves the
+ * port.
+ */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";

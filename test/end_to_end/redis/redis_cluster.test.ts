@@ -1,6 +1,6 @@
 /**
- * A node over a Redis Cluster, in real processes, with a producer over WebSocket while a slot moves and a master dies. No event is stored
- * twice. No acknowledged event is missing, except those of a lost tail, which are reported.
+ * A node over a Redis Cluster, in real processes, with a producer over WebSocket while a slot moves and a master dies.
+ * No event is stored twice. No acknowledged event is missing, except those of a lost tail, which are reported.
  */
 import { test } from "uvu";
 import * as assert from "uvu/assert";

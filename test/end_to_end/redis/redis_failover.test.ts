@@ -1,6 +1,7 @@
 /**
- * A Redis that fails over to its replica under one node, in real processes behind one address. Events that the replica had are kept.
- * Events that it lacked are lost, and reported to producers, readers and sinks (E6, E8, E9). The checker finds no other loss.
+ * A Redis that fails over to its replica under one node, in real processes behind one address. Events that the replica
+ * had are kept. Events that it lacked are lost, and reported to producers, readers and sinks (E6, E8, E9). The checker
+ * finds no other loss.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

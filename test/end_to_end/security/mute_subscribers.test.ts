@@ -1,4 +1,7 @@
-/** One of several subscribers of large batches stops reading for a while: no record is missed or sent twice, and no other subscriber waits. */
+/**
+ * One of several subscribers of large batches stops reading for a while: no record is missed or sent twice, and no
+ * other subscriber waits.
+ */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { RECORDS_LIMITS } from "../../../actors/ingest/session/records_budget.ts";

@@ -110,6 +110,20 @@ test("retries wait longer each time, up to a limit, and at least as long as the 
   assert.equal(delays, [100, 200, 350, 9_000]);
 });
 
+test("a random share of at most one half is taken off a delay", () => {
+  for (const [random, delayMs] of [
+    [0, 1_000],
+    [0.5, 750],
+    [1, 500],
+  ] as const) {
+    const tell = script({ retryFirstMs: 1_000, retryMaxMs: 1_000 });
+    tell({ kind: "begin" });
+    assert.equal(tell({ kind: "failed", reason: "away", random }), [
+      { kind: "timer", timerId: 1, purpose: "retry", delayMs },
+    ]);
+  }
+});
+
 test("a stop waits a bounded time for the write in hand, and begins no other", () => {
   for (const last of [WRITTEN, { type: "timer", timerId: 0, purpose: "stop" }] as const) {
     const tell = script({ recordsMax: 1 });

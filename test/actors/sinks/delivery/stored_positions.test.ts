@@ -1,4 +1,7 @@
-/** The stored formats of sinks and deliveries. Bytes of each format are kept here, as every later release must read them. */
+/**
+ * The stored formats of sinks and deliveries. Bytes of each format are kept here, as every later release must read
+ * them.
+ */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { decodePosition, encodePosition } from "../../../../actors/sinks/delivery/checkpointed_writer.ts";

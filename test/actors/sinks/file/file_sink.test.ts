@@ -477,6 +477,17 @@ test("CSV quotes what must be quoted, names its columns in every file and disarm
     assert.is(text, 'name,note,tags,level\r\n"a ""b"", c","\'=cmd()\nline","[""x"",""1""]",-5e+19\r\n');
   }));
 
+test("CSV disarms every beginning of a formula, and leaves other texts as they are", () =>
+  inFolder(async (directory, store) => {
+    const sink = await open({ directory, format: "csv", columns: ["note"], spreadsheetSafe: true }, store, 1);
+    const notes = ["=1", "+1", "-1", "@a", "\tx", "a=1"];
+    const records = notes.map((note, at) => ({ position: position(1, at), index: 0, event: { note }, timeMs: 0 }));
+    await sink.write({ ...sinkBatch(1, 0, notes.length - 1), records });
+    await sink.close();
+    const [text] = await readFileSink(directory, PARTITION, store.value, "csv");
+    assert.equal(text?.split("\r\n").slice(1, -1), ["'=1", "'+1", "'-1", "'@a", "'\tx", "a=1"]);
+  }));
+
 test("a batch without records moves the position alone", () =>
   inFolder(async (directory, store) => {
     const sink = await open({ directory }, store, 1);

@@ -1,7 +1,7 @@
 /**
- * An owner is frozen before each of its calls of the file system and of the log, in turn, while the next owner does all its work.
- * Then the frozen owner wakes up. While frozen it must look like a crash; awake it must touch nothing of the next owner's. The
- * last tests let each call fail instead, and the owner goes on.
+ * An owner is frozen before each of its calls of the file system and of the log, in turn, while the next owner does all
+ * its work. Then the frozen owner wakes up. While frozen it must look like a crash; awake it must touch nothing of the
+ * next owner's. The last tests let each call fail instead, and the owner goes on.
  */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -71,7 +71,10 @@ class World {
   }
 }
 
-/** Writes records of the owner's epoch up to `last`. Answers the records that the folder must hold then, after those of `before`. */
+/**
+ * Writes records of the owner's epoch up to `last`. Answers the records that the folder must hold then, after those of
+ * `before`.
+ */
 async function writeOn(sink: SinkWriter, owner: number, last: number, aBatch: number, before: readonly string[] = []) {
   const held = before.slice(0, ((await sink.position())?.offset ?? -1) + 1);
   for (let from = ((await sink.position())?.offset ?? -1) + 1; from <= last; from += aBatch) {

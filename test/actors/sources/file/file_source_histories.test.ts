@@ -1,4 +1,7 @@
-/** Whatever happens to a file, and whenever the source ends, each byte comes in once: in order, except late bytes that nobody waits for. */
+/**
+ * Whatever happens to a file, and whenever the source ends, each byte comes in once: in order, except late bytes that
+ * nobody waits for.
+ */
 import {
   copyFile,
   type FileHandle,
@@ -53,8 +56,8 @@ class Chain {
 }
 
 /**
- * After this many turns of a timer without a batch, no more batches are expected: many times the turns that the source needs. Turns
- * instead of milliseconds, as a loaded machine slows the source's timers and this one alike.
+ * After this many turns of a timer without a batch, no more batches are expected: many times the turns that the source
+ * needs. Turns instead of milliseconds, as a loaded machine slows the source's timers and this one alike.
  */
 const QUIET_TURNS_MAX = 400;
 const TURN_MS = 5;

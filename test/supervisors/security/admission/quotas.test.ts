@@ -1,4 +1,7 @@
-/** What one principal may use of a node: rates that are paid off, connections that are counted, and nobody else is touched. */
+/**
+ * What one principal may use of a node: rates that are paid off, connections that are counted, and nobody else is
+ * touched.
+ */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { OverloadedError } from "../../../../protocols/errors.ts";
