@@ -1,9 +1,9 @@
 /**
  * Holds what is cited to what is defined. A rule is a capital letter and a number; it is defined
  *   - for the whole system in docs/exactly_once.md (`## E7 ...`) and docs/guarantees.md (`| G1 |`),
- *   - for one part in the comment of its file, a line ` *   N3. ...`. The part is named after the file, without its role:
- *     `session_machine.ts` defines `session N3`.
- * Within a file's own room, and in tests of that room, `N3` is enough; elsewhere the part is named before it. Every rule of a
+ *   - for one part in the comment of its file, on a line that begins with three spaces, the label and a full stop. The part is
+ *     named after the file, without its role: `session_machine.ts` defines `session N3`.
+ * Within a file's own room, and in tests of that room, the label is enough; elsewhere the part is named before it. Every rule of a
  * part is cited by a test.
  */
 import { posix } from "node:path";

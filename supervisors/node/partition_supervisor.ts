@@ -1,13 +1,12 @@
 /**
  * The tree under one stream: groups of partitions, and under each partition that is placed on this node its owner and,
  * while it is owned, one delivery for each sink. Deliveries begin and end with the ownership whose fence they carry.
- *   V1. What is placed here is kept beside the actors, so that a restart of any of them places the same again.
- *   V2. A partition that leaves is announced to its clients first, which connect to the next owner meanwhile (`moving`); then
- *       it finishes its deliveries, while appends still go on, and no longer than it is told; then its appends. Producers wait
- *       for the last alone; what sinks did not finish in time is left to their fences.
- *   V3. No order waits for deliveries that end: those of the next ownership begin once the last have.
- *   V4. Before a node ends its deliveries do, while every partition still takes appends: what a delivery has in hand may go to
- *       another partition of this node. None begins afterwards.
+ *   V1. The placement of each partition is kept beside the actors: after a restart of any actor the same partitions are placed.
+ *   V2. A partition that leaves is first announced to its clients (`moving`), which connect to the next owner meanwhile. Then its
+ *       deliveries end, within the order's time, while appends go on. Then its appends end: only this delays producers.
+ *   V3. No order waits for deliveries that end. The deliveries of the next ownership begin after the end of the former ones.
+ *   V4. Before a node stops, its deliveries end while every partition still takes appends, as a delivery may append to another
+ *       partition of the node. No delivery begins afterwards.
  */
 import type { ActorContext, ActorDefinition, ActorReference, Supervision } from "../../actors/kernel/actor.ts";
 import type { Grant } from "../../actors/log/log.ts";
@@ -19,8 +18,8 @@ import type { Epoch, PartitionReference } from "../../protocols/position.ts";
 import type { DirectoryEntry, NodeDirectory } from "./stream_directory.ts";
 
 /**
- * How long clients have to connect to the next owner: a connection, a greeting, and the producer's registration there. Over a
- * busy machine's loopback it takes some 40 ms, between places with TLS three round trips more.
+ * Time for clients to connect to the next owner: a connection, a greeting and the producer's registration. Over the loopback
+ * of a busy machine that takes some 40 ms; TLS adds three round trips.
  */
 const ANNOUNCED_MS = 100;
 

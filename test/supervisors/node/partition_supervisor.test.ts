@@ -118,7 +118,7 @@ test("a partition is owned once it is granted, and not before; appends sent mean
   await tree.system.shutdown();
 });
 
-test("appends go on while the deliveries of a leaving partition end; then it is released, and is nobody's", async () => {
+test("V2: appends go on while the deliveries of a leaving partition end; then it is released, and has no owner", async () => {
   const tree = await Tree.start();
   tree.supervisor.tell({ type: "take", partition: 0, grant: grant(3) });
   await eventually(() => tree.lives.started || undefined);
@@ -137,6 +137,18 @@ test("appends go on while the deliveries of a leaving partition end; then it is 
   await tree.system.shutdown();
 });
 
+test("V1: a partition whose owner crashed is placed again under the same grant, and takes appends", async () => {
+  const tree = await Tree.start();
+  tree.supervisor.tell({ type: "take", partition: 0, grant: grant(3) });
+  await tree.until("owned");
+  assert.is((await tree.append(0))?.kind, "appended");
+  tree.letGo();
+  tree.owner?.tell({ type: "append" } as never); // without items the owner throws
+  await tree.until("owned", 2);
+  assert.is((await tree.append(1))?.kind, "appended");
+  await tree.system.shutdown();
+});
+
 /** As the cluster's member makes it known before it orders the handing over. */
 const NEXT: OwnerElsewhere = {
   reference: { path: "elsewhere", tell() {} } as unknown as ActorReference<PartitionRequest>,
@@ -144,7 +156,7 @@ const NEXT: OwnerElsewhere = {
   view: undefined as never,
 };
 
-test("a partition with a next owner is announced, and served with its deliveries for a while, before it goes", async () => {
+test("V2: a partition with a next owner is announced, and served with its deliveries for a while, before it goes", async () => {
   const tree = await Tree.start();
   const entry = tree.directory.partition("s", 0);
   tree.letGo();
@@ -171,7 +183,7 @@ test("a partition with a next owner is announced, and served with its deliveries
   await tree.system.shutdown();
 });
 
-test("deliveries that rest end for good while appends go on, also under another ownership", async () => {
+test("V4: deliveries that rest end for good while appends go on, also under another ownership", async () => {
   const tree = await Tree.start();
   tree.supervisor.tell({ type: "take", partition: 0, grant: grant(3) });
   await eventually(() => tree.lives.started || undefined);
@@ -189,14 +201,14 @@ test("deliveries that rest end for good while appends go on, also under another 
   assert.equal(tree.lives, { started: 1, stopped: 1 });
 });
 
-test("a partition that is not placed here has nothing that could rest", async () => {
+test("a partition that is not placed on this node rests at once", async () => {
   const tree = await Tree.start();
   await new Promise<void>((onRest) => tree.supervisor.tell({ type: "rest", partition: 0, onRest }));
   assert.is(tree.owner, undefined);
   await tree.system.shutdown();
 });
 
-test("a partition that comes back while it is announced stays, and is not announced any more", async () => {
+test("a partition that is granted again while it is announced stays, and is no longer announced", async () => {
   const tree = await Tree.start();
   tree.letGo();
   tree.supervisor.tell({ type: "take", partition: 0, grant: grant(3) });
@@ -211,7 +223,7 @@ test("a partition that comes back while it is announced stays, and is not announ
   assert.not.ok(tree.events.some(({ kind }) => kind === "released"));
 });
 
-test("a delivery that does not end holds the appends of its partition up no longer than it was given", async () => {
+test("V2: a delivery that does not end delays the appends of its partition for at most the time of the order", async () => {
   const tree = await Tree.start();
   tree.supervisor.tell({ type: "take", partition: 0, grant: grant(3) });
   await eventually(() => tree.lives.started || undefined);
@@ -227,7 +239,7 @@ test("a delivery that does not end holds the appends of its partition up no long
   await tree.system.shutdown();
 });
 
-test("a partition that somebody else was granted says so, and ends", async () => {
+test("a partition that was granted to another node reports it, and ends", async () => {
   const tree = await Tree.start();
   tree.letGo();
   await tree.log.claim(partition, grant(9), epoch(1), SETTINGS);
@@ -239,7 +251,7 @@ test("a partition that somebody else was granted says so, and ends", async () =>
   await tree.system.shutdown();
 });
 
-test("a partition that came back while its deliveries of before still end is dropped, or handed over, as it is told", async () => {
+test("V3: a partition whose former deliveries still end takes a new grant, and is dropped or handed over, at once", async () => {
   for (const type of ["drop", "hand_over"] as const) {
     const tree = await Tree.start();
     tree.supervisor.tell({ type: "take", partition: 0, grant: grant(3) });
@@ -260,7 +272,7 @@ test("a partition that came back while its deliveries of before still end is dro
   }
 });
 
-test("what comes again changes nothing, and is answered each time: an owner that is granted the same twice is one owner", async () => {
+test("an order that comes again changes nothing, and is answered again: an owner that is granted the same twice is one owner", async () => {
   const tree = await Tree.start();
   tree.letGo();
   tree.supervisor.tell({ type: "take", partition: 0, grant: grant(3) });

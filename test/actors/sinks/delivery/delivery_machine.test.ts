@@ -117,8 +117,8 @@ test("a random share of at most one half is taken off a delay", () => {
     [1, 500],
   ] as const) {
     const tell = script({ retryFirstMs: 1_000, retryMaxMs: 1_000 });
-    tell({ kind: "begin" });
-    assert.equal(tell({ kind: "failed", reason: "away", random }), [
+    tell({ type: "begin" });
+    assert.equal(tell({ type: "failed", reason: "away", random }), [
       { kind: "timer", timerId: 1, purpose: "retry", delayMs },
     ]);
   }
