@@ -119,7 +119,7 @@ test("a random share of at most one half is taken off a delay", () => {
     const tell = script({ retryFirstMs: 1_000, retryMaxMs: 1_000 });
     tell({ type: "begin" });
     assert.equal(tell({ type: "failed", reason: "away", random }), [
-      { kind: "timer", timerId: 1, purpose: "retry", delayMs },
+      { type: "timer", timerId: 1, purpose: "retry", delayMs },
     ]);
   }
 });
