@@ -21,3 +21,9 @@ export const SYSTEM_CLOCK: Clock = {
 /** The delay in ms before try `tries` (from 0), before jitter: it doubles from `firstMs` to `maxMs`. */
 export const backoffMs = (tries: number, firstMs: number, maxMs: number): number =>
   Math.min(maxMs, firstMs * 2 ** Math.min(tries, 30));
+
+/** A delay in ms less a random share of at most one half, so that many that failed together do not come back together. */
+export const shortenedMs = (delayMs: number, random: number): number => delayMs * (1 - random / 2);
+
+/** A delay in ms plus a random share of at most one half: for a delay that another side named as the least. */
+export const lengthenedMs = (delayMs: number, random: number): number => delayMs * (1 + random / 2);

@@ -198,3 +198,12 @@ export function errorFromCode(code: string, message: string, retryAfterMs = 1_00
   for (const [codes, make] of CONSTRUCTORS) if (codes.includes(code)) return make(code, message);
   return new UnavailableError("CONNECTION_LOST", `${code}: ${message}`);
 }
+
+/** The text of whatever was thrown. */
+export const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** What was thrown by a call to a store or another node, as an error with a code. @param action as in "Cannot claim s/0 as the log must answer" */
+export function asHeadraceError(error: unknown, action: string): HeadraceError {
+  if (error instanceof HeadraceError) return error;
+  return new UnavailableError("STORE_UNAVAILABLE", `${action}: ${reasonOf(error)}`, { cause: error });
+}

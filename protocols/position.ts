@@ -101,7 +101,10 @@ export function judgeCursor(
 const isJustBefore = (cursor: Position, oldest: EpochStart, firstOffset: Offset): boolean =>
   oldest.firstOffset === firstOffset && cursor.offset + 1 === firstOffset && cursor.epoch <= oldest.epoch;
 
-/** The cursor just before the record at `atOffset`; `undefined` for the beginning of the log. */
+/**
+ * The cursor just before the record at `atOffset`; `undefined` for the beginning of the log. Where retention has cut the table,
+ * the oldest epoch that is left stands for the epoch of the record before: such a cursor is judged by its offset.
+ */
 export function cursorBefore(epochs: readonly EpochStart[], atOffset: number): Position | undefined {
   if (atOffset <= 0) return undefined;
   const of = epochAt(epochs, atOffset - 1) ?? epochs[0]?.epoch;

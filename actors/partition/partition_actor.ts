@@ -2,7 +2,7 @@
  * Performs the effects of the partition machine: calls the log, answers askers, and gives the parts beside the owner their
  * feed. Makes no decision of its own.
  */
-import { HeadraceError, UnavailableError } from "../../protocols/errors.ts";
+import { asHeadraceError, type HeadraceError } from "../../protocols/errors.ts";
 import type { Machine } from "../../protocols/machine.ts";
 import { offset, type PartitionReference, partitionName } from "../../protocols/position.ts";
 import type { ActorDefinition } from "../kernel/actor.ts";
@@ -191,23 +191,22 @@ class PartitionShell
 
   /** What the machine hears of a store that refuses or does not answer; an effect without a store does not fail. */
   onEffectFailed(effect: PartitionEffect, cause: unknown): PartitionMessage | undefined {
-    const { partition } = this.#options;
     switch (effect.type) {
       case "claim":
-        return { type: "claim_failed", error: asHeadraceError(cause, "claim", partition) };
+        return { type: "claim_failed", error: this.#storeError(cause, "claim") };
       case "append": {
         const { epoch } = effect.ownership;
-        return { type: "append_failed", epoch, error: asHeadraceError(cause, "append to", partition) };
+        return { type: "append_failed", epoch, error: this.#storeError(cause, "append to") };
       }
       case "call_chain": {
         const { ownership, call } = effect;
-        const error = asHeadraceError(cause, "open a chain in", partition);
+        const error = this.#storeError(cause, "open a chain in");
         return { type: "chain_failed", epoch: ownership.epoch, call, error };
       }
       case "sweep":
       case "trim": {
         const { epoch } = effect.ownership;
-        return { type: "ownership_doubted", epoch, error: asHeadraceError(cause, "write to", partition) };
+        return { type: "ownership_doubted", epoch, error: this.#storeError(cause, "write to") };
       }
       default:
         return undefined;
@@ -234,7 +233,7 @@ class PartitionShell
 
   #own(claim: Claim): void {
     const { epoch } = claim.ownership;
-    const doubted = (error: unknown) => asHeadraceError(error, "write to", this.#options.partition);
+    const doubted = (error: unknown) => this.#storeError(error, "write to");
     this.#feed?.end();
     const feed = new OwnedFeed(this.#options.log, claim, {
       nowMs: () => this.#context.nowMs(),
@@ -255,14 +254,8 @@ class PartitionShell
     });
     await Promise.all([log.expireChains(ownership, this.#context.nowMs()), ...seeks]);
   }
-}
 
-function asHeadraceError(error: unknown, action: string, partition: PartitionReference): HeadraceError {
-  if (error instanceof HeadraceError) return error;
-  const reason = error instanceof Error ? error.message : String(error);
-  return new UnavailableError(
-    "STORE_UNAVAILABLE",
-    `Cannot ${action} ${partitionName(partition)} as the log must answer: ${reason}`,
-    { cause: error },
-  );
+  #storeError(error: unknown, action: string): HeadraceError {
+    return asHeadraceError(error, `Cannot ${action} ${partitionName(this.#options.partition)} as the log must answer`);
+  }
 }

@@ -20,6 +20,7 @@
  *   P11. An append that fails by a bug of this program is tried again batch by batch. The batch that fails alone is refused
  *       (`INVARIANT_VIOLATED`), also when it comes again, and the others are written (E25).
  */
+import { backoffMs } from "../../protocols/clock.ts";
 import { FencedError, type HeadraceError, InvariantError, UnavailableError } from "../../protocols/errors.ts";
 import { type Epoch, epoch, partitionName } from "../../protocols/position.ts";
 import type { AppendBatch, AppendResult, Claim, Grant, Ownership } from "../log/log.ts";
@@ -149,11 +150,8 @@ function claimFailed(state: PartitionState, error: HeadraceError): PartitionResu
   state.isAsking = false;
   if (state.phase !== "claiming") return [state, []];
   if (error instanceof FencedError) return standDown(state, error);
-  const delayMs = Math.min(
-    PARTITION_LIMITS.claimRetryMaxMs,
-    PARTITION_LIMITS.claimRetryFirstMs * 2 ** Math.min(state.claimAttempts, 10),
-  );
-  state.claimAttempts += 1;
+  const { claimRetryFirstMs, claimRetryMaxMs } = PARTITION_LIMITS;
+  const delayMs = backoffMs(state.claimAttempts++, claimRetryFirstMs, claimRetryMaxMs);
   return [
     state,
     [

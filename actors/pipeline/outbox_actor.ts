@@ -2,7 +2,7 @@
  * Performs the effects of the outbox machine for one pipeline and partition: reads the feed, runs the steps one input
  * after the other, appends outputs with their progress and snapshot in one call, and restores all three.
  */
-import { FencedError, OverloadedError, UnavailableError } from "../../protocols/errors.ts";
+import { FencedError, OverloadedError, reasonOf, UnavailableError } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
 import type { Machine } from "../../protocols/machine.ts";
 import { cursorBefore, type Position } from "../../protocols/position.ts";
@@ -208,5 +208,3 @@ interface StoredProgress {
 
 const encodeProgress = ({ covered, snapshotAt }: OutboxProgress): Uint8Array =>
   encodeEvents([{ covered: covered ?? null, snapshotAt: snapshotAt ?? null }], { asRecords: false });
-
-const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -2,6 +2,7 @@
  * Encodes outputs for the outbox. A user's step may make a value that has no form in MessagePack. Such an output is
  * stored as a failure of its input, so that every sink sets it aside and the outputs behind it go on.
  */
+import { reasonOf } from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
 import type { Position } from "../../protocols/position.ts";
 import { encodeEvents } from "../../protocols/values/event_codec.ts";
@@ -37,7 +38,7 @@ function storableOf({ sequence, event }: OutboxOutput, inputs: readonly Input[])
   } catch (error) {
     const [epoch, offset, index] = sequence;
     const input = inputs.find(({ position }) => position.epoch === epoch && position.offset === offset);
-    const why = error instanceof Error ? error.message : String(error);
+    const why = reasonOf(error);
     const reason = `Cannot store output ${index} of the record as each of its values must have a form in MessagePack: ${why}`;
     const { event: _output, ...base } = event as OutboxRecord & { readonly event?: Event };
     return { ...base, failed: { code: "STEP_FAILED", path: "", reason, event: input?.event ?? {} } };

@@ -12,6 +12,7 @@
  *       the log.
  *   B5. Where the input lost its tail, the state is dropped and rebuilt from the inputs that are left (E9).
  */
+import { backoffMs, shortenedMs } from "../../protocols/clock.ts";
 import { comparePositions, type Position } from "../../protocols/position.ts";
 import { compareSequences, type Sequence } from "../../protocols/sequence.ts";
 
@@ -253,8 +254,8 @@ function appended(state: OutboxState): Result {
 
 /** B3: after any failure the chain is opened and the state restored, before anything else. */
 function failed(state: OutboxState, message: Extract<OutboxMessage, { type: "failed" }>): Result {
-  const base = Math.min(OUTBOX_LIMITS.retryMaxMs, OUTBOX_LIMITS.retryFirstMs * 2 ** Math.min(state.failures, 10));
-  const delayMs = Math.round(base * (1 + message.random / 2));
+  const fullMs = backoffMs(state.failures, OUTBOX_LIMITS.retryFirstMs, OUTBOX_LIMITS.retryMaxMs);
+  const delayMs = Math.round(shortenedMs(fullMs, message.random));
   state.failures += 1;
   state.phase = "waiting";
   state.pending = undefined;

@@ -2,7 +2,13 @@
  * Compiles the steps of a pipeline to one function from a record to its outputs. Decides the order of steps and the
  * meaning of a failure. Leaves delivery to the sinks, and computing once to the outbox.
  */
-import { ConfigurationError, OverloadedError, RejectedError, UnavailableError } from "../../protocols/errors.ts";
+import {
+  ConfigurationError,
+  OverloadedError,
+  RejectedError,
+  reasonOf,
+  UnavailableError,
+} from "../../protocols/errors.ts";
 import type { Event } from "../../protocols/event.ts";
 import type { PartitionReference } from "../../protocols/position.ts";
 import { callStep } from "./steps/call_step.ts";
@@ -144,6 +150,6 @@ function fail(error: unknown): PipelineResult {
     kind: "failed",
     code: "STEP_FAILED",
     path: "",
-    reason: error instanceof Error ? error.message : String(error),
+    reason: reasonOf(error),
   };
 }

@@ -1,11 +1,11 @@
 /** Refuses upgrades to WebSocket: answers with an HTTP status, a JSON body with code and message, and closes the socket. */
 import type { Duplex } from "node:stream";
-import { HeadraceError, OverloadedError, RejectedError, UnavailableError } from "../../protocols/errors.ts";
+import { HeadraceError, OverloadedError, RejectedError, reasonOf, UnavailableError } from "../../protocols/errors.ts";
 
 /** Refuses an upgrade with the status of the error's class. */
 export function refuseUpgrade(socket: Duplex, error: unknown): void {
   const code = error instanceof HeadraceError ? error.code : "INVARIANT_VIOLATED";
-  const message = error instanceof Error ? error.message : String(error);
+  const message = reasonOf(error);
   answerUpgrade(socket, statusOf(error), { code, message }, retryAfter(error));
 }
 

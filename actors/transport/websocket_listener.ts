@@ -7,7 +7,7 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { WebSocket, WebSocketServer } from "ws";
 import { loadDriver } from "../../deps.ts";
-import { HeadraceError, InvariantError, OverloadedError, RejectedError } from "../../protocols/errors.ts";
+import { HeadraceError, InvariantError, OverloadedError, RejectedError, reasonOf } from "../../protocols/errors.ts";
 import { CLOSE_CODES, closeCodeOf, closeReasonOf } from "../../protocols/wire/closing.ts";
 import { decodeFrame, encodeFrame, FRAME_LIMITS } from "../../protocols/wire/codec.ts";
 import {
@@ -231,7 +231,7 @@ class ServedConnection {
   }
 
   refuse(error: unknown): void {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     const told = error instanceof HeadraceError ? error : new InvariantError(`Cannot serve the connection: ${reason}`);
     const retry = told instanceof OverloadedError ? { retryAfterMs: told.retryAfterMs } : {};
     const frame = { type: "error", code: told.code, message: told.message, ...retry } as const;

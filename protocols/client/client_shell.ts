@@ -3,7 +3,7 @@
  * machine's other effects.
  */
 
-import type { Clock } from "../clock.ts";
+import { type Clock, lengthenedMs } from "../clock.ts";
 import type { Connect, Connection } from "../connection.ts";
 import { UnavailableError } from "../errors.ts";
 import type { Step } from "../machine.ts";
@@ -144,7 +144,7 @@ export class ClientShell<State, Message extends Kind, Effect extends Kind> {
 
   private setTimer(timer: string, delayMs: number): void {
     this.timers.get(timer)?.cancel();
-    const jittered = delayMs * (1 + this.clock.random() / 2);
+    const jittered = lengthenedMs(delayMs, this.clock.random());
     if (timer === "reconnect") this.reconnectDelayMs = jittered;
     this.timers.set(
       timer,

@@ -3,6 +3,7 @@
  * lists, which become MessagePack here, so that a node gets the same frames from both subprotocols.
  */
 
+import { reasonOf } from "../errors.ts";
 import { decodeEvents, EVENT_LIMITS, encodeCompact, encodeEvents } from "../values/event_codec.ts";
 import { isTooWide, TOO_MANY_KEYS, WIDE_MAP_CHARACTERS_MIN } from "../values/event_complexity.ts";
 import { exactJson } from "../values/exact_json.ts";
@@ -126,7 +127,4 @@ export function unreadableJson(error: unknown, value: unknown, original?: Uint8A
 
 /** The reason within an error of the JSON reader, without the sentence around it. */
 const reasonOfJson = (error: unknown): string =>
-  (error instanceof Error ? error.message : String(error)).replace(
-    /^Cannot read JSON as (it must be well formed: )?/,
-    "",
-  );
+  reasonOf(error).replace(/^Cannot read JSON as (it must be well formed: )?/, "");

@@ -1,7 +1,9 @@
 /**
  * Encodes a producer's batch: in halves where it does not fit a frame, or holds a value without a form in MessagePack.
  */
+
 import type { OpenBatch } from "../client/producer/event_batcher.ts";
+import { reasonOf } from "../errors.ts";
 import { encodeEvents } from "../values/event_codec.ts";
 import {
   EVENT_LEVELS_MAX,
@@ -59,7 +61,7 @@ function encodeWhole({ slots }: OpenBatch, frameBytesMax: number): Uint8Array | 
       },
     );
   } catch (error) {
-    return { code: "MALFORMED_EVENT", reason: error instanceof Error ? error.message : String(error) };
+    return { code: "MALFORMED_EVENT", reason: reasonOf(error) };
   }
   const sizeBytes = events.length;
   if (sizeBytes > frameBytesMax - FRAME_MARGIN_BYTES) {

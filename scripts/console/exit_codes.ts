@@ -2,7 +2,7 @@
  * The exit codes of the command, and the code of each error. They follow sysexits.h, so that scripts can tell a bad
  * argument from a node that is out of reach. A test compares them with the table in docs/operations.md.
  */
-import { HeadraceError } from "../../protocols/errors.ts";
+import { HeadraceError, reasonOf } from "../../protocols/errors.ts";
 
 export const EXIT = {
   ok: 0,
@@ -86,6 +86,6 @@ export function explain(error: unknown): readonly string[] {
 
 /** Turns a failed call of the file system into an error with the action and the path. */
 export const fileError = (action: string, path: string, error: unknown): FileError =>
-  new FileError(`Cannot ${action} ${path}: ${error instanceof Error ? error.message : String(error)}`, {
+  new FileError(`Cannot ${action} ${path}: ${reasonOf(error)}`, {
     cause: error,
   });

@@ -14,7 +14,7 @@ import { RemoteView } from "../../actors/partition/remote_view.ts";
 import { createPeerLinks, type PeerLinks, type PeerLinksOptions } from "../../actors/transport/peer/peer_links.ts";
 import type { PeerTls } from "../../actors/transport/peer/peer_socket.ts";
 import { refuseUpgrade } from "../../actors/transport/refuse_upgrade.ts";
-import { RejectedError, UnavailableError } from "../../protocols/errors.ts";
+import { RejectedError, reasonOf, UnavailableError } from "../../protocols/errors.ts";
 import { type NodeId, partitionName } from "../../protocols/position.ts";
 import type { PlacementEvent, PlacementOrder } from "../node/partition_supervisor.ts";
 import type { NodeDirectory } from "../node/stream_directory.ts";
@@ -118,8 +118,7 @@ export class ClusterNode implements ClusterControl {
       setTimer,
       random: () => Math.random(),
       onDeadLetter: (path, _reason, message) => system.deadLetters.add(path, "unreachable", message),
-      onProblem: (error, peer) =>
-        log("warn", `link: ${error instanceof Error ? error.message : String(error)}`, { peer }),
+      onProblem: (error, peer) => log("warn", `link: ${reasonOf(error)}`, { peer }),
     });
     log("info", "joined the cluster", { life: nameOfLife(life), probationMs });
     const member = system.spawn(
@@ -157,7 +156,7 @@ export class ClusterNode implements ClusterControl {
       try {
         await this.join();
       } catch (error) {
-        this.#parts.log("warn", `can not join: ${error instanceof Error ? error.message : String(error)}`);
+        this.#parts.log("warn", `can not join: ${reasonOf(error)}`);
         await new Promise((resolve) => setTimeout(resolve, JOIN_RETRY_MS));
       }
     }
@@ -340,9 +339,7 @@ export class ClusterNode implements ClusterControl {
       current.member.tell({ type: "leave" });
     });
     const away = (reason: string) => this.#parts.log("warn", `could not leave the registry: ${reason}`);
-    const leaving = this.#parts.store
-      .leave(current.life)
-      .catch((error: unknown) => away(error instanceof Error ? error.message : String(error)));
+    const leaving = this.#parts.store.leave(current.life).catch((error: unknown) => away(reasonOf(error)));
     if (!(await settledWithin(leaving, STORE_WITHIN_MS))) away(`the store must answer within ${STORE_WITHIN_MS} ms`);
   }
 

@@ -1,5 +1,7 @@
 /** The end of a node's parts, in order and within a time. */
+
 import { settledWithin } from "../../actors/kernel/settled_within.ts";
+import { reasonOf } from "../../protocols/errors.ts";
 
 /** One part that was started: ended in the reverse order of its start. */
 export interface Closer {
@@ -18,7 +20,7 @@ export async function closeAll(closers: readonly Closer[], timeoutMs: number): P
         outcome = undefined;
       },
       (error: unknown) => {
-        outcome = error instanceof Error ? error.message : String(error);
+        outcome = reasonOf(error);
       },
     );
     await settledWithin(work, Math.max(0, deadline - Date.now()));

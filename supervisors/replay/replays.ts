@@ -18,7 +18,7 @@ import type { PartitionView } from "../../actors/partition/partition_feed.ts";
 import type { Pipeline } from "../../actors/pipeline/pipeline.ts";
 import type { DeliveryReport } from "../../actors/sinks/delivery/delivery_messages.ts";
 import type { Connect } from "../../protocols/connection.ts";
-import { ConfigurationError, HeadraceError, UnavailableError } from "../../protocols/errors.ts";
+import { ConfigurationError, HeadraceError, reasonOf, UnavailableError } from "../../protocols/errors.ts";
 import { cursorBefore } from "../../protocols/position.ts";
 import type { Configuration } from "../configuration/configuration_schema.ts";
 import { logReport, sinkDelivery } from "../node/delivery_plans.ts";
@@ -176,7 +176,7 @@ export class Replays {
       await this.#inTurn(async () => undefined);
       this.#trouble = undefined;
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = reasonOf(error);
       if (reason !== this.#trouble) this.#parts.nodeLog("warn", `Cannot look for replays of other nodes: ${reason}`);
       this.#trouble = reason;
     }

@@ -6,7 +6,7 @@
 import { IncomingMessage } from "node:http";
 import type { Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
-import { OverloadedError, RejectedError } from "../../../protocols/errors.ts";
+import { OverloadedError, RejectedError, reasonOf } from "../../../protocols/errors.ts";
 import { type Holder, HttpMemory } from "./http_memory.ts";
 
 export const BODY_LIMITS = {
@@ -132,7 +132,7 @@ const tooLarge = (bytesMax: number): RejectedError =>
 
 function asRefusal(error: unknown): unknown {
   if (error instanceof RejectedError || error instanceof OverloadedError) return error;
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = reasonOf(error);
   return new RejectedError("MALFORMED_FRAME", `Cannot read the request as its body must arrive whole: ${reason}`, {
     cause: error,
   });

@@ -3,7 +3,7 @@
  * an event that takes more steps than its size allows is set aside alone (`run.ts`).
  */
 import { loadDriver } from "../../../deps.ts";
-import { ConfigurationError } from "../../../protocols/errors.ts";
+import { ConfigurationError, reasonOf } from "../../../protocols/errors.ts";
 import type { Event } from "../../../protocols/event.ts";
 import { toJsonValue } from "../../../protocols/values/json_values.ts";
 import { patternCompiler } from "../../kernel/linear_pattern.ts";
@@ -42,7 +42,7 @@ export async function createSchemaCompiler(): Promise<CompileSchema> {
       refuseMalformed(current);
       return checkOf(compileSchema(current, pattern));
     } catch (error) {
-      const reason = reasonOf(error);
+      const reason = refusalOf(error);
       throw new ConfigurationError("INVALID_SCHEMA", `Cannot use the schema of ${name} as it must compile: ${reason}`, {
         cause: error,
       });
@@ -56,7 +56,7 @@ export function warningsOf(schema: JsonSchema): readonly SchemaWarning[] {
   try {
     read = readDialect(schema, isKnownFormat);
   } catch (error) {
-    return [{ path: "", reason: error instanceof Error ? error.message : String(error) }];
+    return [{ path: "", reason: refusalOf(error) }];
   }
   const isJudging = Object.keys(read.schema).some((keyword) => !isAnnotation(keyword));
   return isJudging
@@ -64,9 +64,9 @@ export function warningsOf(schema: JsonSchema): readonly SchemaWarning[] {
     : [...read.warnings, { path: "", reason: "no keyword judges an event: every map passes" }];
 }
 
-function reasonOf(error: unknown): string {
+function refusalOf(error: unknown): string {
   if (error instanceof RangeError) return "it must not nest so deep, nor must its references lead so deep";
-  return error instanceof Error ? error.message : String(error);
+  return reasonOf(error);
 }
 
 function refuseUnusable(schema: JsonSchema): void {

@@ -3,7 +3,7 @@
  * nothing itself.
  */
 
-import { HeadraceError, RejectedError, UnavailableError } from "../../../protocols/errors.ts";
+import { asHeadraceError, RejectedError, UnavailableError } from "../../../protocols/errors.ts";
 import type { Machine } from "../../../protocols/machine.ts";
 import { partitionId } from "../../../protocols/position.ts";
 import { CLOSE_CODES } from "../../../protocols/wire/closing.ts";
@@ -182,9 +182,12 @@ class SessionShell implements Shell<SessionState, SessionMessage, SessionEffect,
   onEffectFailed(effect: SessionEffect, error: unknown): SessionMessage | undefined {
     switch (effect.type) {
       case "authenticate":
-        return { type: "welcome_failed", error: unavailable("authenticate", error) };
+        return { type: "welcome_failed", error: asHeadraceError(error, "Cannot authenticate as the log must answer") };
       case "welcome_producer":
-        return { type: "welcome_failed", error: unavailable("welcome a producer", error) };
+        return {
+          type: "welcome_failed",
+          error: asHeadraceError(error, "Cannot welcome a producer as the log must answer"),
+        };
       default:
         return undefined;
     }
@@ -310,12 +313,4 @@ class SessionShell implements Shell<SessionState, SessionMessage, SessionEffect,
     const { firstOffset } = view.bounds(channel);
     return { type: "began", ...about, at, firstOffset, endOffset: view.committedOffset(channel) };
   }
-}
-
-function unavailable(action: string, error: unknown): HeadraceError {
-  if (error instanceof HeadraceError) return error;
-  const reason = error instanceof Error ? error.message : String(error);
-  return new UnavailableError("STORE_UNAVAILABLE", `Cannot ${action} as the log must answer: ${reason}`, {
-    cause: error,
-  });
 }

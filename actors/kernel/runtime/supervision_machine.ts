@@ -7,6 +7,7 @@
  *       jitter. A row ends once the child has run for `withinMs` without a crash.
  *   S4. The directive "stop" stops the crashed child alone, whatever the strategy.
  */
+import { backoffMs, shortenedMs } from "../../../protocols/clock.ts";
 import { InvariantError } from "../../../protocols/errors.ts";
 import type { Step } from "../../../protocols/machine.ts";
 import type { Directive, Supervision } from "../actor.ts";
@@ -69,7 +70,7 @@ function answerCrash(
       return {
         type: "restart",
         children: affected(state.supervision, crash.child, crash.siblings),
-        delayMs: backoffMs(state, crash.child, crash.jitter, nowMs),
+        delayMs: delayMs(state, crash.child, crash.jitter, nowMs),
       };
   }
 }
@@ -100,11 +101,10 @@ function affected(supervision: Supervision, child: string, siblings: readonly st
 }
 
 /** S3 */
-function backoffMs(state: SupervisionState, child: string, jitter: number, nowMs: number): number {
+function delayMs(state: SupervisionState, child: string, jitter: number, nowMs: number): number {
   const { backoff, intensity } = state.supervision;
   const row = state.rows.get(child);
   const restarts = row === undefined || nowMs - row.lastMs >= intensity.withinMs ? 1 : row.restarts + 1;
   state.rows.set(child, { restarts, lastMs: nowMs });
-  const fullMs = Math.min(backoff.maxMs, backoff.firstMs * 2 ** (restarts - 1));
-  return fullMs * (1 - jitter / 2);
+  return shortenedMs(backoffMs(restarts - 1, backoff.firstMs, backoff.maxMs), jitter);
 }

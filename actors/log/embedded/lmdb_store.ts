@@ -15,6 +15,7 @@ import {
   ConfigurationError,
   HeadraceError,
   InvariantError,
+  reasonOf,
   type UnavailableCode,
   UnavailableError,
 } from "../../../protocols/errors.ts";
@@ -274,8 +275,6 @@ function keyBytesOf(key: string): Buffer {
     `Cannot write ${key.slice(0, 100)} as a key may have at most ${KEY_BYTES_MAX} bytes: current value is ${bytes.length}`,
   );
 }
-
-const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 const unavailable = (code: string, reason: string, cause?: unknown): UnavailableError =>
   new UnavailableError(code as UnavailableCode, `Cannot use the store: ${reason}`, { cause });

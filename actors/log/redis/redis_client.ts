@@ -1,5 +1,7 @@
 /** The part of node-redis that is used: raw commands with binary replies, over clients that queue and repeat nothing. */
+
 import { loadDriver } from "../../../deps.ts";
+import { backoffMs, shortenedMs } from "../../../protocols/clock.ts";
 import type { RedisArgument, RedisReply } from "./redis_connection.ts";
 
 export interface RedisClient {
@@ -10,13 +12,15 @@ export interface RedisClient {
   destroy(): void;
 }
 
+const RECONNECT_MS_FIRST = 25;
 const RECONNECT_MS_MAX = 500;
 
 /** The ms until the next attempt to connect, or false for no further attempt. */
 type Reconnect = (retries: number) => number | false;
 
 /** Doubles up to `RECONNECT_MS_MAX`, less up to half as jitter, because all nodes lose a server at the same time. */
-const again: Reconnect = (retries) => Math.min(25 * 2 ** retries, RECONNECT_MS_MAX) * (0.5 + Math.random() / 2);
+const again: Reconnect = (retries) =>
+  shortenedMs(backoffMs(retries, RECONNECT_MS_FIRST, RECONNECT_MS_MAX), Math.random());
 
 /** A function that makes clients of one address, each not yet connected. */
 export async function clientsOf(url: string, reconnectStrategy: Reconnect = again): Promise<() => RedisClient> {

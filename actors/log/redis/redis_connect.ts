@@ -4,14 +4,8 @@
  * Every server has a plain client. The clients of node-redis for clusters and sentinels choose connections by themselves, and
  * repeat commands that were cut off. Redis link C1 and E8 forbid that: docs/decisions/0007-redis-cluster.md.
  */
-import { ConfigurationError } from "../../../protocols/errors.ts";
-import {
-  addressProblem,
-  messageOf,
-  type RedisConnection,
-  type RedisLibrary,
-  type RedisLogOptions,
-} from "./redis_connection.ts";
+import { ConfigurationError, reasonOf } from "../../../protocols/errors.ts";
+import { addressProblem, type RedisConnection, type RedisLibrary, type RedisLogOptions } from "./redis_connection.ts";
 import { isTurnedAway, RedisLink } from "./redis_link.ts";
 import { type KnownId, knownId } from "./redis_look.ts";
 import { SentinelTopology } from "./redis_sentinel.ts";
@@ -43,7 +37,7 @@ export async function connectRedis(store: RedisLogOptions, library: RedisLibrary
     return connection;
   } catch (error) {
     if (!isTurnedAway(error)) throw error;
-    const must = `Cannot connect as Redis must know the user and the password: it says ${messageOf(error)}`;
+    const must = `Cannot connect as Redis must know the user and the password: it says ${reasonOf(error)}`;
     throw new ConfigurationError("INVALID_CONFIGURATION", must, { cause: error });
   }
 }

@@ -120,5 +120,3 @@ export interface RedisConnection {
 /** The error for a setting of Redis that a store can not work with. */
 export const misconfigured = (rule: string, current: string): ConfigurationError =>
   new ConfigurationError("STORE_MISCONFIGURED", `Cannot use Redis as ${rule}: current value is ${current}`);
-
-export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -12,18 +12,17 @@
  *   C6. A server that misses a call's deadline counts as away until it answers a look. Calls are refused meanwhile, so that
  *       they do not pile up behind those that were given up.
  */
-import { HeadraceError, type UnavailableCode, UnavailableError } from "../../../protocols/errors.ts";
+import { HeadraceError, reasonOf, type UnavailableCode, UnavailableError } from "../../../protocols/errors.ts";
 import type { StoreState } from "../log.ts";
 import { CallDeadlines } from "./call_deadlines.ts";
 import { clientsOf, type RedisClient } from "./redis_client.ts";
-import {
-  messageOf,
-  type RedisArgument,
-  type RedisArguments,
-  type RedisConnection,
-  type RedisLibrary,
-  type RedisLogOptions,
-  type RedisReply,
+import type {
+  RedisArgument,
+  RedisArguments,
+  RedisConnection,
+  RedisLibrary,
+  RedisLogOptions,
+  RedisReply,
 } from "./redis_connection.ts";
 import { type KnownId, type LookKeys, lookAt, settingOf, unlessElsewhere } from "./redis_look.ts";
 import { ReplicatedWrites } from "./replicated_writes.ts";
@@ -266,7 +265,7 @@ export class RedisLink implements RedisConnection {
 
   failure(error: unknown): HeadraceError {
     if (error instanceof HeadraceError) return error;
-    const reason = messageOf(error);
+    const reason = reasonOf(error);
     const code = FAILURES.find(([pattern]) => pattern.test(reason))?.[1] ?? "STORE_UNAVAILABLE";
     this.#isReplica ||= /^READONLY/.test(reason);
     if (code !== "STORE_UNAVAILABLE") this.#change({ kind: "unavailable", code, reason });
@@ -359,9 +358,9 @@ export class RedisLink implements RedisConnection {
 }
 
 /** Whether Redis refused the user or the password. */
-export const isTurnedAway = (error: unknown): boolean => /\b(WRONGPASS|NOAUTH)\b/.test(messageOf(error));
+export const isTurnedAway = (error: unknown): boolean => /\b(WRONGPASS|NOAUTH)\b/.test(reasonOf(error));
 
-const isMissing = (error: unknown): boolean => /Function not found/i.test(messageOf(error));
+const isMissing = (error: unknown): boolean => /Function not found/i.test(reasonOf(error));
 
 /** Handles promises whose outcome shows elsewhere. */
 const ignore = (): void => undefined;

@@ -3,15 +3,9 @@
  * that its store is the one that this node remembers (E22), and the store's format.
  */
 import { randomUUID } from "node:crypto";
-import { ConfigurationError, UnavailableError } from "../../../protocols/errors.ts";
+import { ConfigurationError, reasonOf, UnavailableError } from "../../../protocols/errors.ts";
 import type { RedisClient } from "./redis_client.ts";
-import {
-  messageOf,
-  misconfigured,
-  type RedisLibrary,
-  type RedisLogOptions,
-  type RedisReply,
-} from "./redis_connection.ts";
+import { misconfigured, type RedisLibrary, type RedisLogOptions, type RedisReply } from "./redis_connection.ts";
 import { redirectOf } from "./redis_redirects.ts";
 
 /** The keys that a look reads and writes at a server. */
@@ -97,7 +91,7 @@ async function checkFormat({ client, library: { formatVersion } }: Looked, key: 
 /** A setting of the server. Rejects with `ConfigurationError` where the server does not tell it. */
 export async function settingOf(client: RedisClient, name: string): Promise<string> {
   const reply = await client.sendCommand(["CONFIG", "GET", name]).catch((error: unknown) => {
-    if (/unknown command|NOPERM/i.test(messageOf(error))) throw misconfigured(`it must tell its ${name}`, "refused");
+    if (/unknown command|NOPERM/i.test(reasonOf(error))) throw misconfigured(`it must tell its ${name}`, "refused");
     throw error;
   });
   return String((reply as Buffer[])[1] ?? "");

@@ -2,7 +2,7 @@
  * How a node of a Redis Cluster refuses a command for a slot that it does not, or not yet, own. The node judges the keys
  * before it runs a command, so a refused command had no effect, and may be sent again.
  */
-import { messageOf } from "./redis_connection.ts";
+import { reasonOf } from "../../../protocols/errors.ts";
 
 export type Redirect =
   /** The slot belongs to the node at this address, which lacks the host where it is that of the refusing node. */
@@ -16,7 +16,7 @@ export type Redirect =
 
 /** The redirect that an error of Redis tells; undefined for any other error. */
 export function redirectOf(error: unknown): Redirect | undefined {
-  const text = messageOf(error instanceof Error && error.cause !== undefined ? error.cause : error);
+  const text = reasonOf(error instanceof Error && error.cause !== undefined ? error.cause : error);
   const led = /^(MOVED|ASK) (\d+) (\S+)/.exec(text);
   if (led?.[3] !== undefined) {
     return led[1] === "MOVED"

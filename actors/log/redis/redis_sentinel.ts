@@ -2,9 +2,9 @@
  * One master that sentinels watch. All sentinels are asked, and the one that knows the newest failover is believed, because
  * a sentinel that was cut off still names the former master.
  */
-import { UnavailableError } from "../../../protocols/errors.ts";
+import { reasonOf, UnavailableError } from "../../../protocols/errors.ts";
 import { addressOf, askOnce } from "./redis_client.ts";
-import { messageOf, type RedisLibrary, type RedisReply, type SentinelAddress } from "./redis_connection.ts";
+import type { RedisLibrary, RedisReply, SentinelAddress } from "./redis_connection.ts";
 import type { LookKeys } from "./redis_look.ts";
 import { SLOT_COUNT } from "./redis_slots.ts";
 import { keysOfOne, type SlotRange, type Topology } from "./redis_topology.ts";
@@ -61,7 +61,7 @@ async function newestOf({ master, urls }: SentinelAddress, before: Known | undef
   let newest = before;
   for (const answer of asked) {
     if (answer.status === "rejected") {
-      reasons.push(messageOf(answer.reason));
+      reasons.push(reasonOf(answer.reason));
       continue;
     }
     const told = knownOf(answer.value);

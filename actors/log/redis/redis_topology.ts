@@ -1,7 +1,7 @@
 /** Finds the masters of a store: the nodes of a Redis Cluster tell them, or sentinels do (redis_sentinel.ts). */
-import { UnavailableError } from "../../../protocols/errors.ts";
+import { reasonOf, UnavailableError } from "../../../protocols/errors.ts";
 import { addressOf, askOnce, hostOf, urlAt } from "./redis_client.ts";
-import { messageOf, misconfigured, type RedisLibrary, type RedisReply } from "./redis_connection.ts";
+import { misconfigured, type RedisLibrary, type RedisReply } from "./redis_connection.ts";
 import type { RedisLink } from "./redis_link.ts";
 import type { LookKeys } from "./redis_look.ts";
 import { SLOT_COUNT, slotOf, tagOf } from "./redis_slots.ts";
@@ -67,17 +67,17 @@ export class ClusterTopology implements Topology {
       try {
         return rangesOf(await link.ask(["CLUSTER", "SLOTS"]), hostOf(link.url));
       } catch (error) {
-        reasons.push(messageOf(error));
+        reasons.push(reasonOf(error));
       }
     }
     for (const url of this.#seeds) {
       try {
         return rangesOf(await askOnce(url, ["CLUSTER", "SLOTS"], ASK_WITHIN_MS), hostOf(url));
       } catch (error) {
-        if (/cluster support disabled/.test(messageOf(error))) {
+        if (/cluster support disabled/.test(reasonOf(error))) {
           throw misconfigured(`${hostOf(url)} must be a node of a Redis Cluster`, "cluster_enabled is 0");
         }
-        reasons.push(`${hostOf(url)}: ${messageOf(error)}`);
+        reasons.push(`${hostOf(url)}: ${reasonOf(error)}`);
       }
     }
     throw new UnavailableError(

@@ -2,7 +2,7 @@
  * The part of a read that all logs share: judges the cursor, chooses the batches that the reader may see, and finds a place
  * by time. Pure.
  */
-import { type EpochStart, epochAt, judgeCursor, offset, type Position, position } from "../../../protocols/position.ts";
+import { cursorBefore, epochAt, judgeCursor, offset, type Position, position } from "../../../protocols/position.ts";
 import type { ChannelBounds, ReadRequest, ReadResult, RecordBatch } from "../log.ts";
 import { storedBytes } from "./record_batch.ts";
 
@@ -11,12 +11,6 @@ import { storedBytes } from "./record_batch.ts";
  * Without this, one read of single-event batches would hold up the node for about 10 ms.
  */
 const BATCH_OVERHEAD_BYTES = 1_024;
-
-/** The position of the record before `atOffset`, or undefined where the epoch table does not cover it. */
-export function positionBefore(epochs: readonly EpochStart[], atOffset: number): Position | undefined {
-  const before = atOffset === 0 ? undefined : epochAt(epochs, atOffset - 1);
-  return before === undefined ? undefined : position(before, atOffset - 1);
-}
 
 /**
  * The answer to a read.
@@ -33,7 +27,7 @@ export function answerRead(
   if (judgement.kind === "trimmed") return judgement;
   if (judgement.kind === "truncated") {
     const { divergence } = judgement;
-    return { kind: "truncated", divergence: offset(divergence), resume: positionBefore(epochs, divergence) };
+    return { kind: "truncated", divergence: offset(divergence), resume: cursorBefore(epochs, divergence) };
   }
   const batches: RecordBatch[] = [];
   if (request.committedOffset <= (request.after?.offset ?? -1) + 1) return { kind: "records", batches };
@@ -78,5 +72,5 @@ export async function seekByTime(
     if (batch.appendedAtMs >= timeMs) high = Math.min(middle, batch.firstOffset);
     else low = batch.firstOffset + batch.count;
   }
-  return positionBefore(bounds.epochs, Math.max(low, bounds.firstOffset));
+  return cursorBefore(bounds.epochs, Math.max(low, bounds.firstOffset));
 }

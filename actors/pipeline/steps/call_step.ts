@@ -6,7 +6,7 @@
  */
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { ConfigurationError, RejectedError } from "../../../protocols/errors.ts";
+import { ConfigurationError, RejectedError, reasonOf } from "../../../protocols/errors.ts";
 import type { Event } from "../../../protocols/event.ts";
 import type { PartitionReference } from "../../../protocols/position.ts";
 import type { StatefulStep, Step, StepContext } from "./step.ts";
@@ -62,7 +62,7 @@ async function load(path: string, where: string, folder: string): Promise<Readon
   try {
     return (await import(pathToFileURL(resolve(folder, path)).href)) as Record<string, unknown>;
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     throw new ConfigurationError("INVALID_CONFIGURATION", `Cannot load ${where}: ${reason}: current value is ${path}`, {
       cause: error,
     });

@@ -3,7 +3,7 @@
  * owner's fence. Records that were written and not yet checkpointed are written again. So the sink is at least once, or
  * effectively once where it takes its key from the record (E15).
  */
-import { ConfigurationError, FencedError } from "../../../protocols/errors.ts";
+import { ConfigurationError, FencedError, reasonOf } from "../../../protocols/errors.ts";
 import { type Position, position } from "../../../protocols/position.ts";
 import type { SinkBatch, SinkCall, SinkCheckpoint, SinkWriter, WriteOutcome } from "../sink.ts";
 
@@ -33,7 +33,7 @@ async function storePosition({ end, records }: SinkBatch, checkpoint: SinkCheckp
   } catch (error) {
     if (error instanceof FencedError) return { kind: "fenced", fence: end.epoch };
     if (records.length === 0) throw error;
-    const reason = `Cannot store the sink's position: ${error instanceof Error ? error.message : error}`;
+    const reason = `Cannot store the sink's position: ${reasonOf(error)}`;
     return { kind: "taken", count: records.length, problem: { kind: "unavailable", reason } };
   }
 }

@@ -4,12 +4,13 @@
  * reported as overdue, and answers once it has ended (D12).
  */
 import type { Connect } from "../../../protocols/connection.ts";
-import { ConfigurationError, FencedError, OverloadedError } from "../../../protocols/errors.ts";
+import { ConfigurationError, FencedError, OverloadedError, reasonOf } from "../../../protocols/errors.ts";
 import type { Machine } from "../../../protocols/machine.ts";
-import { partitionName } from "../../../protocols/position.ts";
+import { cursorBefore, partitionName } from "../../../protocols/position.ts";
 import type { Sequence } from "../../../protocols/sequence.ts";
 import type { ActorDefinition } from "../../kernel/actor.ts";
 import { type MachineContext, machineActor, type Shell } from "../../kernel/machine_actor.ts";
+import { settledWithin } from "../../kernel/settled_within.ts";
 import type { SinkCheckpoint, SinkContext, SinkDefinition, SinkWriter } from "../sink.ts";
 import { checkpointedWriter } from "./checkpointed_writer.ts";
 import { appendLetters, type EventBytes, type LetterParts, openLetterChain } from "./delivery_letters.ts";
@@ -22,8 +23,8 @@ import type {
   DeliveryState,
 } from "./delivery_messages.ts";
 import { cutCheckpoint, deliveryName, positionCheckpoint, setAsideCheckpoint } from "./delivery_names.ts";
-import { DeliveryOperation, untilAborted, withDeadline } from "./delivery_operation.ts";
-import { positionBefore, type ReadParts, readItems } from "./delivery_read.ts";
+import { DeliveryOperation, untilAborted } from "./delivery_operation.ts";
+import { type ReadParts, readItems } from "./delivery_read.ts";
 import { decodeCut, encodeCut } from "./stored_cut.ts";
 
 export type { DeliveryRange } from "./delivery_read.ts";
@@ -88,11 +89,11 @@ class DeliveryShell<Options> implements Shell<DeliveryState, DeliveryMessage, De
   async stop(): Promise<void> {
     this.#subscription.stop();
     const { stopTimeoutMs } = this.#options.limits;
-    await withDeadline(this.#inHand, stopTimeoutMs).catch(() => undefined);
+    await settledWithin(this.#inHand, stopTimeoutMs);
     await this.#shutDown(false, Math.min(stopTimeoutMs, CLOSE_WITHIN_MS.stop));
   }
 
-  perform(effect: DeliveryEffect) {
+  perform(effect: DeliveryEffect, context: MachineContext<DeliveryMessage>): void | Promise<void> {
     switch (effect.type) {
       case "open":
         return this.#operate((call) => this.#open(call));
@@ -122,7 +123,7 @@ class DeliveryShell<Options> implements Shell<DeliveryState, DeliveryMessage, De
       case "give_up":
         return this.#operation?.giveUp();
       case "read":
-        return this.#read(effect);
+        return this.#read(effect).then((message) => context.tell(message));
       case "timer": {
         const { timerId, purpose, delayMs } = effect;
         this.#context.after(delayMs, { type: "timer", timerId, purpose });
@@ -185,8 +186,8 @@ class DeliveryShell<Options> implements Shell<DeliveryState, DeliveryMessage, De
     return {
       type: "opened",
       position,
-      reach: positionBefore(bounds.epochs, reachOffset),
-      latest: positionBefore(bounds.epochs, bounds.endOffset),
+      reach: cursorBefore(bounds.epochs, reachOffset),
+      latest: cursorBefore(bounds.epochs, bounds.endOffset),
       setAside,
       ...(cut === undefined ? {} : { cut }),
     };
@@ -215,17 +216,20 @@ class DeliveryShell<Options> implements Shell<DeliveryState, DeliveryMessage, De
     };
   }
 
-  #read({ readId, after }: Extract<DeliveryEffect, { type: "read" }>): void {
-    const canRewind = this.#writer?.rewind !== undefined;
-    const reading = withDeadline(readItems(this.#options, readId, after, canRewind), this.#options.operationTimeoutMs);
-    void reading.then(
-      (message) => this.#context.tell(message),
-      (error: unknown) => {
-        if (error instanceof FencedError) this.#context.tell({ type: "fenced", fence: undefined });
-        else
-          this.#context.tell({ type: "read_failed", readId, reason: reasonOf(error), random: this.#context.random() });
-      },
-    );
+  #read({ readId, after }: Extract<DeliveryEffect, { type: "read" }>): Promise<DeliveryMessage> {
+    return readItems(this.#options, readId, after, this.#writer?.rewind !== undefined);
+  }
+
+  /** Operations on the sink have a deadline of their own, which each step begins anew (D12). */
+  deadlineMs({ type }: DeliveryEffect): number | undefined {
+    return type === "read" ? this.#options.operationTimeoutMs : undefined;
+  }
+
+  onEffectFailed(effect: DeliveryEffect, error: unknown): DeliveryMessage | undefined {
+    if (effect.type !== "read") return undefined;
+    if (error instanceof FencedError) return { type: "fenced", fence: undefined };
+    const { readId } = effect;
+    return { type: "read_failed", readId, reason: reasonOf(error), random: this.#context.random() };
   }
 
   /** Ends the operation under way, then closes the sink. Both waits are bounded. */
@@ -233,9 +237,8 @@ class DeliveryShell<Options> implements Shell<DeliveryState, DeliveryMessage, De
     const { name, log } = this.#options;
     this.#operation?.giveUp();
     const closing = this.#inHand.then(() => this.#close(undefined, isFinal));
-    await withDeadline(closing, withinMs).catch((error: unknown) =>
-      log("warn", `Cannot wait for sink ${name} to close: ${reasonOf(error)}`),
-    );
+    if (await settledWithin(closing, withinMs)) return;
+    log("warn", `Cannot wait for sink ${name} to close as it must within ${withinMs} ms`);
   }
 
   async #close(call: DeliveryOperation | undefined, isFinal = false): Promise<void> {
@@ -254,5 +257,3 @@ class DeliveryShell<Options> implements Shell<DeliveryState, DeliveryMessage, De
     }
   }
 }
-
-const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

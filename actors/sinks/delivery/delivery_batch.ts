@@ -1,4 +1,5 @@
 /** Describes the batch in hand, and computes the delays of retries. Pure; part of the delivery machine. */
+import { backoffMs, shortenedMs } from "../../../protocols/clock.ts";
 import type { Sequence } from "../../../protocols/sequence.ts";
 import type { SinkRecord } from "../sink.ts";
 import type { DeadLetterDraft, DeliveredBatch, DeliveryLimits, Hand } from "./delivery_messages.ts";
@@ -35,6 +36,6 @@ export function retryDelayMs(
   afterMs: number | undefined,
   random: number,
 ): number {
-  const fullMs = Math.min(limits.retryMaxMs, limits.retryFirstMs * 2 ** Math.min(failures - 1, 30));
-  return Math.round(Math.max(afterMs ?? 0, fullMs * (1 - random / 2)));
+  const fullMs = backoffMs(failures - 1, limits.retryFirstMs, limits.retryMaxMs);
+  return Math.round(Math.max(afterMs ?? 0, shortenedMs(fullMs, random)));
 }

@@ -2,7 +2,7 @@
  * Writes the dead letters of one delivery, as a chain of its own in the partition's log. Each append also stores which
  * records beyond the sink's position are set aside (D4). The chain fences every call from its successors.
  */
-import { OverloadedError } from "../../../protocols/errors.ts";
+import { OverloadedError, reasonOf } from "../../../protocols/errors.ts";
 import type { Event } from "../../../protocols/event.ts";
 import { sliceEvent } from "../../../protocols/values/slice_events.ts";
 import type { DeadLetter } from "../../log/dead_letter.ts";
@@ -97,7 +97,7 @@ function originalOf({ event }: DeadLetterDraft, { encode }: EventBytes, hide: Le
   try {
     return sliceEvent(encode([event satisfies Event]), 0);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     return sliceEvent(encode([{ unencodable: hide(reason) }]), 0);
   }
 }

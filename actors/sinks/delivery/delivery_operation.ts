@@ -62,16 +62,3 @@ export async function untilAborted<Value>(promise: Promise<Value>, signal: Abort
     signal.removeEventListener("abort", onAbort);
   }
 }
-
-/** Rejects once `timeoutMs` have passed. The promise may go on; its result is dropped. */
-export async function withDeadline<Value>(promise: Promise<Value>, timeoutMs: number): Promise<Value> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const deadline = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
-  });
-  try {
-    return await Promise.race([promise, deadline]);
-  } finally {
-    clearTimeout(timer);
-  }
-}

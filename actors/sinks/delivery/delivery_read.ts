@@ -1,5 +1,5 @@
 /** Reads the next records of a delivery's input, runs the steps on them, and reports records that the log has lost. */
-import { comparePositions, epochAt, type Position, position } from "../../../protocols/position.ts";
+import { comparePositions, cursorBefore, type Position, position } from "../../../protocols/position.ts";
 import type { Channel, RecordBatch } from "../../log/log.ts";
 import type { PartitionFeed } from "../../partition/partition_feed.ts";
 import type { SinkContext } from "../sink.ts";
@@ -50,17 +50,10 @@ export async function readItems(
     }
     case "trimmed": {
       const { epochs } = feed.bounds(input);
-      const oldest = epochs[0]?.epoch ?? feed.epoch;
-      // If the table no longer names the epoch before, the oldest known epoch stands in: only the offset counts here.
-      const resume = positionBefore(epochs, result.firstOffset) ?? position(oldest, result.firstOffset - 1);
+      const resume = cursorBefore(epochs, result.firstOffset) ?? position(feed.epoch, result.firstOffset - 1);
       return { type: "read_trimmed", readId, firstOffset: result.firstOffset, resume };
     }
     case "truncated":
       return { type: "read_truncated", readId, divergence: result.divergence, resume: result.resume, canRewind };
   }
-}
-
-export function positionBefore(epochs: Parameters<typeof epochAt>[0], atOffset: number): Position | undefined {
-  const before = atOffset === 0 ? undefined : epochAt(epochs, atOffset - 1);
-  return before === undefined ? undefined : position(before, atOffset - 1);
 }

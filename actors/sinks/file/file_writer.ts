@@ -22,7 +22,7 @@
 import { constants } from "node:fs";
 import { type FileHandle, open, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { FencedError, UnavailableError } from "../../../protocols/errors.ts";
+import { FencedError, reasonOf, UnavailableError } from "../../../protocols/errors.ts";
 import { comparePositions, type Position } from "../../../protocols/position.ts";
 import { syncFolder } from "../../kernel/durable_files.ts";
 import type { SinkBatch, SinkContext, SinkWriter, WriteOutcome } from "../sink.ts";
@@ -335,7 +335,7 @@ export class FileWriter implements SinkWriter {
   }
 
   #say(file: OpenFile, error: unknown): void {
-    this.#context.log("warn", `Cannot publish ${file.name}: ${error instanceof Error ? error.message : error}`);
+    this.#context.log("warn", `Cannot publish ${file.name}: ${reasonOf(error)}`);
   }
 
   async #publishOpen(): Promise<void> {

@@ -2,7 +2,7 @@
  * One connection with another node, dialled or accepted, from its opening to its end: first the handshake, then, where the
  * machine chooses this connection, the link. Tells its owner of its handshake and its end, and decides nothing.
  */
-import { HeadraceError, UnavailableError } from "../../../protocols/errors.ts";
+import { HeadraceError, reasonOf, UnavailableError } from "../../../protocols/errors.ts";
 import type { NodeId } from "../../../protocols/position.ts";
 import type { Timer } from "../../kernel/actor.ts";
 import { decodePeerFrame, encodePeerFrame } from "./peer_codec.ts";
@@ -150,6 +150,4 @@ export class PeerConnection {
 }
 
 const asHeadraceError = (error: unknown): HeadraceError =>
-  error instanceof HeadraceError
-    ? error
-    : new UnavailableError("CONNECTION_LOST", error instanceof Error ? error.message : String(error), { cause: error });
+  error instanceof HeadraceError ? error : new UnavailableError("CONNECTION_LOST", reasonOf(error), { cause: error });

@@ -11,6 +11,7 @@
  *   L5. Silence is counted in looks, never by a clock (E24): a node that slept for an hour counts one look.
  *   L6. A node that has shown that it is of the cluster is linked even where no list names it, because lists lag.
  */
+import { backoffMs } from "../../../protocols/clock.ts";
 import { FencedError, type HeadraceError, UnavailableError } from "../../../protocols/errors.ts";
 import type { Step } from "../../../protocols/machine.ts";
 import type { NodeId } from "../../../protocols/position.ts";
@@ -316,9 +317,7 @@ function dial(state: PeerLinkState, effects: Effects): void {
 
 function pause(state: PeerLinkState, effects: Effects): void {
   const { redialFirstMs, redialMaxMs } = state.times;
-  const delayMs = Math.min(redialMaxMs, redialFirstMs * 2 ** Math.min(state.tries, 30));
-  state.tries += 1;
-  pauseFor(state, delayMs, effects);
+  pauseFor(state, backoffMs(state.tries++, redialFirstMs, redialMaxMs), effects);
 }
 
 function pauseFor(state: PeerLinkState, delayMs: number, effects: Effects): void {

@@ -2,11 +2,13 @@
  * Links with the other nodes of a cluster: dials and accepts connections, runs their handshakes, asks `peer_link_machine.ts`
  * which connection stays, and makes that one a link (`peer_link.ts`). Decides only which upgrades are refused.
  */
+
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import type { WebSocketServer } from "ws";
 import { loadDriver } from "../../../deps.ts";
+import { shortenedMs } from "../../../protocols/clock.ts";
 import { ConfigurationError, OverloadedError, RejectedError } from "../../../protocols/errors.ts";
 import type { NodeId } from "../../../protocols/position.ts";
 import type { ActorReference, Timer } from "../../kernel/actor.ts";
@@ -240,7 +242,7 @@ class Links implements PeerLinks, ConnectionOwner {
         return;
       case "pause": {
         const { pause, delayMs } = effect;
-        const withJitterMs = delayMs * (0.5 + this.#options.random() / 2);
+        const withJitterMs = shortenedMs(delayMs, this.#options.random());
         neighbour.pauseTimer?.cancel();
         neighbour.pauseTimer = this.#options.setTimer(withJitterMs, () =>
           this.#step(neighbour, { type: "paused", pause }),

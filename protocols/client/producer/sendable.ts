@@ -1,7 +1,7 @@
 /**
  * Checks the options of one `send` against the bounds of an append frame: a node would close the connection over them.
  */
-import { RejectedError } from "../../errors.ts";
+import { RejectedError, reasonOf } from "../../errors.ts";
 import { FIELD_LIMITS } from "../../limits.ts";
 import { encodeEvent } from "../../values/event_codec.ts";
 import type { SendOptions } from "./producer_options.ts";
@@ -21,7 +21,7 @@ function checkPosition(position: NonNullable<SendOptions["position"]>): void {
   try {
     sizeBytes = encodeEvent(position).length;
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = reasonOf(cause);
     throw refusal("position", "have a MessagePack form", reason, { cause });
   }
   if (sizeBytes > positionBytesMax)

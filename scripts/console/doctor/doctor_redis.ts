@@ -1,6 +1,8 @@
 /** The doctor's checks of the configured Redis: its version, and its settings against the streams' tiers. */
+
 import { masterOf } from "../../../actors/log/redis/redis_sentinel.ts";
 import { loadDriver } from "../../../deps.ts";
+import { reasonOf } from "../../../protocols/errors.ts";
 import type { Configuration } from "../../../supervisors/configuration/configuration_schema.ts";
 import type { Check } from "./doctor_machine.ts";
 
@@ -17,7 +19,7 @@ export async function checkRedis(configuration: Configuration): Promise<readonly
   try {
     return await checkServer(configuration, await masterOf(sentinel));
   } catch (error) {
-    const detail = error instanceof Error ? error.message : String(error);
+    const detail = reasonOf(error);
     const advice = "start the sentinels, or correct log.sentinel";
     return [{ name: `redis ${sentinel.master}`, verdict: "fail", detail, advice }];
   }

@@ -4,7 +4,7 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { compilePipeline, type PipelineResult, type StepSettings } from "../../../actors/pipeline/pipeline.ts";
-import { ConfigurationError } from "../../../protocols/errors.ts";
+import { ConfigurationError, reasonOf } from "../../../protocols/errors.ts";
 import type { Event } from "../../../protocols/event.ts";
 import { partitionId, position } from "../../../protocols/position.ts";
 import { toJsonValue } from "../../../protocols/values/json_values.ts";
@@ -113,7 +113,7 @@ export async function runPipelineTest(test: PipelineTest, configuration: Configu
     if (error instanceof ConfigurationError) throw error;
     return {
       kind: "failed",
-      reason: `a step asked to be run again: ${error instanceof Error ? error.message : error}`,
+      reason: `a step asked to be run again: ${reasonOf(error)}`,
     };
   }
 }

@@ -1,7 +1,7 @@
 /** Carries out the effects of the coordinator machine: writes to the lease store, orders to members. Keeps the lease renewed. */
 import type { ActorDefinition } from "../../../actors/kernel/actor.ts";
 import { type MachineContext, machineActor } from "../../../actors/kernel/machine_actor.ts";
-import { FencedError, HeadraceError, UnavailableError } from "../../../protocols/errors.ts";
+import { asHeadraceError, FencedError, type HeadraceError } from "../../../protocols/errors.ts";
 import type { NodeId } from "../../../protocols/position.ts";
 import type { ClusterTimes, Leader, PartitionName, ToMember } from "../cluster.ts";
 import type { LeaseStore } from "../leases/lease_store.ts";
@@ -161,7 +161,7 @@ function afterFailure(state: State, effect: Effect, error: unknown, nowMs: numbe
     case "look": // `keep_looking` looks again soon
       return [];
     case "write_table":
-      return tell(state, { type: "write_failed", error: asHeadraceError(error) }, nowMs);
+      return tell(state, { type: "write_failed", error: storeError(error) }, nowMs);
     case "declare_dead":
     case "set_draining":
       return error instanceof FencedError ? [] : [again(state.times.lookEveryMs)];
@@ -169,14 +169,9 @@ function afterFailure(state: State, effect: Effect, error: unknown, nowMs: numbe
     case "tell":
     case "wait":
     case "note":
-      return [{ type: "note", level: "warn", text: `could not ${effect.type}: ${asHeadraceError(error).message}` }];
+      return [{ type: "note", level: "warn", text: `could not ${effect.type}: ${storeError(error).message}` }];
   }
 }
 
-function asHeadraceError(error: unknown): HeadraceError {
-  if (error instanceof HeadraceError) return error;
-  const reason = error instanceof Error ? error.message : String(error);
-  return new UnavailableError("STORE_UNAVAILABLE", `Cannot coordinate as the lease store must answer: ${reason}`, {
-    cause: error,
-  });
-}
+const storeError = (error: unknown): HeadraceError =>
+  asHeadraceError(error, "Cannot coordinate as the lease store must answer");

@@ -3,6 +3,7 @@
  * handles on one `MemoryLeaseDomain`, which holds the state and has the only clock. A call has all of its effect before it
  * answers. If the clock was set back, deadlines go back with it, as on Redis (E24).
  */
+import { backoffMs } from "../../../protocols/clock.ts";
 import { UnavailableError } from "../../../protocols/errors.ts";
 import type { NodeId } from "../../../protocols/position.ts";
 import type { AssignmentTable, Decision, Life, MemberProfile, TableEntry } from "../cluster.ts";
@@ -212,7 +213,7 @@ export class MemoryLeaseStore implements LeaseStore {
     }
     const before = state.deaths.get(life.node);
     const earlier = before !== undefined && before.forgottenAtMs >= nowMs ? before.count : 0;
-    const probationMs = Math.min(probation.probationMaxMs, probation.probationFirstMs * 2 ** earlier);
+    const probationMs = backoffMs(earlier, probation.probationFirstMs, probation.probationMaxMs);
     state.deaths.set(life.node, {
       count: earlier + 1,
       probationUntilMs: nowMs + probationMs,

@@ -2,9 +2,11 @@
  * Reads credentials again while the node runs, on request and when one of their files has changed. If the files can not
  * be used, the old credentials stay in force, which is logged once for each change.
  */
+
 import { stat } from "node:fs/promises";
 import type { Timer } from "../../../actors/kernel/actor.ts";
 import type { NodeLog } from "../../../actors/observers/node_log.ts";
+import { reasonOf } from "../../../protocols/errors.ts";
 import type { SecurityConfiguration } from "../../configuration/configuration_schema.ts";
 
 /** Time between two looks at the files, in ms. */
@@ -74,7 +76,7 @@ async function readAgain({ read, log, onReloaded }: ReloadingOptions, why: strin
     (error): ReloadOutcome => ({
       kind: "refused",
       why,
-      reason: error instanceof Error ? error.message : String(error),
+      reason: reasonOf(error),
     }),
   );
   if (outcome.kind === "reloaded") log("info", "read tokens, keys and certificates again", { ...outcome });

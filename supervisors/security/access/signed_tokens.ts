@@ -7,7 +7,7 @@ import { readFile } from "node:fs/promises";
 import type { JWTPayload, JWTVerifyOptions } from "jose";
 import { isLoopbackHost } from "../../../actors/transport/network_address.ts";
 import { loadDriver } from "../../../deps.ts";
-import { ConfigurationError, UnavailableError } from "../../../protocols/errors.ts";
+import { ConfigurationError, reasonOf, UnavailableError } from "../../../protocols/errors.ts";
 import type { SecurityConfiguration } from "../../configuration/configuration_schema.ts";
 import type { ReadSecret } from "../../configuration/environment.ts";
 
@@ -201,7 +201,7 @@ function refuseManyKeys(text: string): void {
 
 function keysAway(jwt: JwtConfiguration, error: unknown): UnavailableError {
   const origin = jwt.jwksUrl === undefined ? "the configured address" : jwksAddress(jwt.jwksUrl).origin;
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = reasonOf(error);
   return new UnavailableError("NOT_READY", `Cannot verify a token as ${origin} must answer with keys: ${reason}`, {
     cause: error,
   });
