@@ -82,7 +82,7 @@ function refuseUnseen({ mayObserve }: ClusterGrants, { stream }: PartitionPath):
 }
 
 const unknownStream = (stream: string): RejectedError =>
-  new RejectedError("UNKNOWN_STREAM", `Cannot answer as the cluster must have the stream: it has no ${stream}`);
+  new RejectedError("UNKNOWN_STREAM", `Cannot answer as the stream must be configured: current value is ${stream}`);
 
 function refuseUnknown(view: ClusterView, { stream, partition }: PartitionPath): never {
   if (!view.hasStream(stream)) throw unknownStream(stream);

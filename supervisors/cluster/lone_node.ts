@@ -38,7 +38,7 @@ export function createLoneNode(options: LoneNodeOptions): ClusterControl {
     ask: async ({ kind }) => {
       throw new RejectedError(
         "UNKNOWN_NODE",
-        `Cannot ${kind} as there must be other nodes: ${name} is alone (a cluster is nodes with cluster: in their configuration)`,
+        `Cannot ${kind} as the cluster must have other nodes: ${name} is alone (nodes form a cluster by cluster: in their configuration)`,
       );
     },
   };

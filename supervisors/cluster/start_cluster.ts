@@ -132,7 +132,7 @@ async function secretOf(
   if (isLoopbackHost(host) || cluster.caFile !== undefined) return undefined;
   throw new ConfigurationError(
     "INVALID_CONFIGURATION",
-    `Cannot join a cluster from ${host} as an address that is not loopback needs cluster.secretFile, cluster.secretEnv or cluster.caFile: none is configured`,
+    `Cannot join a cluster from ${host} as an address beyond loopback needs cluster.secretFile, cluster.secretEnv or cluster.caFile: none is configured`,
   );
 }
 
@@ -140,6 +140,6 @@ function refuseUnreachable({ advertise }: ClusterConfiguration, host: string): v
   if (advertise !== undefined || !isEveryAddress(host)) return;
   throw new ConfigurationError(
     "INVALID_CONFIGURATION",
-    `Cannot join a cluster as other nodes must know an address of this one: node.host is ${host}, so that cluster.advertise is needed`,
+    `Cannot join a cluster as cluster.advertise must tell other nodes an address of this one: node.host is ${host}, and cluster.advertise is not configured`,
   );
 }

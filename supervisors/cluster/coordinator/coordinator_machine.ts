@@ -176,7 +176,7 @@ function tableRead(
   return [];
 }
 
-// What members say ----------------------------------------------------------------------------------------------------
+// Messages of members -------------------------------------------------------------------------------------------------
 
 function fromMember(state: CoordinatorState, message: ToCoordinator, nowMs: number): readonly CoordinatorEffect[] {
   if (message.leaderEpoch !== state.leader.leaderEpoch) return []; // sent in another term: the member reports again in this one
