@@ -222,7 +222,7 @@ limits: { connectionsPerAddressMax: 10000 }
     return coordinator?.node ?? "";
   }
 
-  /** Waits until the first node that answers sees what is asked for. */
+  /** Waits until the first node that answers sees the wanted state. */
   async seen(
     isSo: (overview: ClusterOverview) => boolean,
     withinMs = 180_000,

@@ -1,6 +1,6 @@
 /**
  * A connection of a load generator: says hello, opens its chain in every partition, and sends appends frame by frame.
- * No batching, no buffer and no resending, so that what is measured is the node.
+ * No batching, no buffer and no resending, so that only the node is measured.
  */
 
 import type { Event } from "../../protocols/event.ts";

@@ -60,7 +60,9 @@ export function schemaTwice(raw: Raw, at: LineAt): Problem[] {
   return Object.entries(raw.streams ?? {}).flatMap(([name, { schema, schemaFile }]) => {
     if (schema === undefined || schemaFile === undefined) return [];
     const path = ["streams", name, "schemaFile"];
-    return [{ line: at(path), path: pointer(path), reason: "schema is there too: a stream has one of the two" }];
+    return [
+      { line: at(path), path: pointer(path), reason: "a stream must have one of schema and schemaFile: it has both" },
+    ];
   });
 }
 

@@ -20,7 +20,7 @@ export function onWrote(state: DeliveryState, { outcome, random }: Wrote, effect
     case "misplaced":
       effects.push({ type: "report", report: { kind: "misplaced", from: state.position, to: outcome.position } });
       adopt(state, outcome.position);
-      return wait(state, "ask", "the sink stood elsewhere", undefined, random, effects);
+      return wait(state, "ask", "the sink stood at another position", undefined, random, effects);
     case "rejected":
       return onRejected(state, outcome.records, random, effects);
     case "taken":
@@ -68,7 +68,7 @@ function onTaken(state: DeliveryState, outcome: TakenOutcome, random: number, ef
   // Records taken out of order are stored before the position moves into the middle of their request (D13).
   else if (taken.length > 0 && moveOver(state, hand, why, random, effects)) return;
   if (why !== undefined) return onProblem(state, why, random, effects);
-  if (taken.length === 0) wait(state, "ask", "the sink took nothing and did not say why", undefined, random, effects);
+  if (taken.length === 0) wait(state, "ask", "the sink took no record and gave no reason", undefined, random, effects);
 }
 
 function leftOf(records: readonly SinkRecord[], { count, beyond = [] }: TakenOutcome) {

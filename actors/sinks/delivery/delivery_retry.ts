@@ -62,7 +62,7 @@ export function wait(
 export function onOverdue(state: DeliveryState, overdueMs: number, effects: Effects) {
   const what = operationOf(state.occupation);
   if (what === undefined) return;
-  const reason = `no answer within ${overdueMs} ms: given up, and waited for until it has ended`;
+  const reason = `no answer within ${overdueMs} ms: the call is given up, and the next one waits for its end`;
   effects.push({ type: "give_up" });
   const report = { kind: "retry", what, reason, delayMs: 0, ...tracesInHand(state.hand) } as const;
   effects.push({ type: "report", report });

@@ -76,9 +76,13 @@ export class OwnerFolder {
 
   /** Throws `FencedError` if a later opening has removed the folder, and `UnavailableError` after `remove`. */
   async check(): Promise<void> {
-    if (this.#isRemoved) throw new UnavailableError("STOPPING", "Cannot touch what is published as the sink is closed");
+    if (this.#isRemoved)
+      throw new UnavailableError("STOPPING", "Cannot touch segments as the sink must be open: it is closed");
     if ((await sizeOf(this.#path)) !== undefined) return;
-    throw new FencedError("NOT_OWNER", `Cannot touch what is published as ${this.#path} must be there: it was removed`);
+    throw new FencedError(
+      "NOT_OWNER",
+      `Cannot touch segments as the owner folder ${this.#path} must exist: a newer opening has removed it`,
+    );
   }
 
   /** Publishes a file and its index. Replaces a segment of the same name, so the caller must look first. */

@@ -1,7 +1,7 @@
 /**
  * Finds the ends of lines, and of records of CSV.
  *   L1. Lines end with LF or CR LF. A text whose first line ends with CR alone has lines that end with CR, LF or CR LF.
- *       So the beginning of a text decides, and what is appended later changes nothing.
+ *       So the beginning of a text decides, and bytes appended later change nothing.
  *   L2. A quote counts only at the beginning of a field. Between quotes a line break belongs to the record.
  *   L3. A record with a fault in its quotes costs only its first line; scanning goes on at the next line. Faults are a
  *       quote within a field, text after a closing quote, and a quote that is not closed within the longest record

@@ -40,7 +40,7 @@ export async function checkNode(options: NodeOptions): Promise<NodeFinding> {
       return { port, checks: [{ name, verdict: "warn", detail: "ready, but it wants a token", advice }] };
     }
     const advice = "start one with headrace up, or name another with --address";
-    return { port: undefined, checks: [{ name, verdict: "warn", detail: "nobody answers", advice }] };
+    return { port: undefined, checks: [{ name, verdict: "warn", detail: "no node answers", advice }] };
   }
 }
 

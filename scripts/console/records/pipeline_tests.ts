@@ -86,7 +86,7 @@ export async function readPipelineTests(text: string, configuration: Configurati
       refuse("pipeline", `unknown pipeline ${test.pipeline}: ${hint}`);
     }
     if ((test.expect === undefined) === (test.expectFailure === undefined)) {
-      refuse("expect", "exactly one of expect and expectFailure must be there");
+      refuse("expect", "a test must have exactly one of expect and expectFailure");
     }
     return { ...test, line: read.lineAt(["tests", index]) };
   });

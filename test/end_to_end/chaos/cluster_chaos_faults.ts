@@ -22,7 +22,10 @@ const NODES_RUNNING_MIN = 3;
 const FAULT_WITHIN_MS = 60_000;
 const ASK_TRIES_MAX = 40;
 const ASK_AGAIN_AFTER_MS = 250;
-/** From the asking on: nodes say it again for ten seconds, and what Redis loses is less than two old. */
+/**
+ * How long the end of a drain may be lost with Redis' tail, in ms from the request: nodes repeat the request for ten
+ * seconds, and a lost tail is less than two seconds old.
+ */
 const DRAIN_END_UNSAFE_MS = 12_000;
 
 interface Fault {

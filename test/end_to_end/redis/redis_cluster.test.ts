@@ -134,7 +134,7 @@ function scenario(
 }
 
 scenario(
-  "slots move under a producer: it is told no error, and each event is there once",
+  "slots move under a producer: the producer gets no error, and each event is stored once",
   {},
   "everysec",
   async (scene) => {
@@ -152,7 +152,7 @@ scenario(
 );
 
 scenario(
-  "a master dies, its replica up to date: its partitions wait, the others go on meanwhile, and each event is there once",
+  "a master with a replica up to date dies: its partitions wait, the others go on, and each event is stored once",
   { replicas: 3 },
   "everysec",
   async (scene) => {
@@ -178,7 +178,7 @@ scenario(
 );
 
 scenario(
-  "a replica without the tail takes over: the producer is told what is lost, of that master's partitions alone",
+  "a replica without the tail takes over: the producer learns which events of that master's partitions are lost",
   { replicas: 3 },
   "everysec",
   async (scene) => {

@@ -105,7 +105,7 @@ class Scene {
     }
   }
 
-  /** Sends so many events, to the partitions in turn or to one, and does not wait for them. */
+  /** Sends `count` events, to the partitions in turn or to one, and does not wait for them. */
   send(count: number, only?: number): void {
     for (const until = this.#order + count; this.#order < until; this.#order += 1) {
       const order = this.#order;
@@ -277,7 +277,7 @@ function failover(name: string, durability: string, run: (scene: Scene) => Promi
 }
 
 failover(
-  "a master that dies, its replica up to date: nothing is lost and delivery goes on",
+  "a master with a replica up to date dies: no event is lost and delivery goes on",
   "everysec",
   async (scene) => {
     scene.send(200);
@@ -298,7 +298,7 @@ failover(
 );
 
 failover(
-  "a planned failover under load: the demoted master is left by itself, nothing is lost",
+  "a planned failover under load: the node leaves the demoted master by itself, and no event is lost",
   "everysec",
   async (scene) => {
     scene.send(100);
@@ -319,7 +319,7 @@ failover(
 );
 
 failover(
-  "a replica without the tail: the loss is told to producer and readers, and the sink gives it up",
+  "a replica without the tail: producer and readers learn of the loss, and the sink gives the lost records up",
   "everysec",
   async (scene) => {
     scene.send(100);
@@ -365,7 +365,7 @@ failover(
 );
 
 failover(
-  "replicas: 1 and too few of them: nothing is acked or seen, then all of it is, on whichever is master",
+  "replicas: 1 and too few replicas: no event is acked or seen; later all are, on whichever server is master",
   "{ replicas: 1 }",
   async (scene) => {
     scene.send(50);

@@ -32,7 +32,7 @@ test("a producer connects with its token, and reaches only the streams of its sc
   assert.is((await edge.sendAndConfirm({ n: 1 }, { stream: "orders" })).kind, "stored");
   assert.match(
     await refusal(edge.sendAndConfirm({ n: 1 }, { stream: "payments" }).then(refuseUnlessStored)),
-    /UNKNOWN_STREAM/, // the token is not even told of it
+    /UNKNOWN_STREAM/, // the token may not even see the stream
   );
   await edge.close({ timeoutMs: 100 });
   for (const token of [undefined, "another token"]) {

@@ -58,7 +58,7 @@ async function dribble(text: string, rest: string): Promise<{ readonly afterMs: 
   let said = "";
   let sent = 0;
   socket.on("data", (chunk) => (said += String(chunk)));
-  socket.on("error", () => undefined); // its end is what is waited for
+  socket.on("error", () => undefined); // the test waits for the end
   socket.write(text);
   const dribbling = setInterval(() => {
     if (sent < rest.length) socket.write(rest[sent++] ?? "");
@@ -147,7 +147,7 @@ async function listenerWithTimers() {
     await once(socket, "open");
     return socket;
   };
-  /** Once it has answered a ping, and the node has heard it: what it sends then comes after its pong. */
+  /** Resolves once the client has answered a ping and the node has received the pong, so that later frames come after it. */
   const answered = async (socket: WebSocket) => {
     await once(socket, "ping");
     const before = taken;

@@ -164,7 +164,7 @@ test("D9: a bounded delivery ends once its range is read to the end and no recor
   assert.equal(kinds(empty({ type: "read_records", readId: 1, items: [], isEnd: true })), ["close"]);
 });
 
-test("a bounded delivery whose sink stood elsewhere reads its range again before it ends", () => {
+test("a bounded delivery whose sink stood at another position reads its range again before it ends", () => {
   const tell = script();
   tell({ type: "begin" });
   tell(OPENED);

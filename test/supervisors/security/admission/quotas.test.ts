@@ -1,6 +1,6 @@
 /**
- * What one principal may use of a node: rates that are paid off, connections that are counted, and nobody else is
- * touched.
+ * The quota of one principal on a node: rates that are paid off, and connections that are counted. Other principals are
+ * not touched.
  */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
