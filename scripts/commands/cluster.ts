@@ -137,10 +137,9 @@ async function explain(name: string, options: NodeOptions & JsonOptions): Promis
   if (explanation.decision !== undefined) await print(`  decision ${decisionText(explanation.decision)}`);
 }
 
-function decisionText({ id, leaderEpoch, atMs, triggers, text, moves, movesMin }: Decision): string {
+function decisionText({ id, leaderEpoch, atMs, triggers, text, moves }: Decision): string {
   const why = triggers.map(triggerText).join(", ");
-  const more = moves === movesMin ? "" : ` (${movesMin} would have done)`;
-  const count = `${counted(moves, "move")}${more}`;
+  const count = `${counted(moves, "move")}`;
   return `${id}  ${new Date(atMs).toISOString()}  term ${leaderEpoch}  ${count}  ${text}${why === "" ? "" : `  [${why}]`}`;
 }
 

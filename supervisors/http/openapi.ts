@@ -219,7 +219,7 @@ const DECISION: Json = schemaOf({
   ),
   text: text("What was decided, in a sentence."),
   moves: count("Partitions that it moves."),
-  movesMin: count("No assignment would have moved fewer."),
+  movesMin: count("The same number; earlier releases told the least possible one."),
 });
 
 export const OPENAPI = {

@@ -160,7 +160,10 @@ test("a schema that checks nothing, and a stream with two schemas, are refused",
     assert.match((await reasonOf("schemaFile: nothing.json")) ?? "", /takes every event/);
     assert.match((await reasonOf("schemaFile: list.json")) ?? "", /a map of keywords/);
     assert.match((await reasonOf("schema: {}")) ?? "", /fewer than 1/);
-    assert.match((await reasonOf("schemaFile: real.json, schema: { type: object }")) ?? "", /one of schema and schemaFile/);
+    assert.match(
+      (await reasonOf("schemaFile: real.json, schema: { type: object }")) ?? "",
+      /one of schema and schemaFile/,
+    );
     assert.is(await reasonOf("schemaFile: real.json"), undefined);
     await writeFile(join(folder, "huge.json"), JSON.stringify({ enum: ["x".repeat(1_048_576)] }));
     assert.match(
