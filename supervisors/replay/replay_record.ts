@@ -99,7 +99,7 @@ export function refuseOther(known: StoredReplay, request: ReplayRequest): void {
   if (of(known) === of(request)) return;
   throw new RejectedError(
     "MALFORMED_FRAME",
-    `Cannot begin the replay ${known.name} as a replay of that name has another range, source or target: current value is ${of(known)}`,
+    `Cannot begin the replay ${known.name} as another one of that name has begun, with another range, source or target: current value is ${of(known)}`,
   );
 }
 
