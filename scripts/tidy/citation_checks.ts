@@ -97,7 +97,7 @@ function partOf(path: string): string {
 /** Comments, and the names of tests, with all lines where they are. */
 function readable(path: string, text: string): string {
   const { withStrings } = mask(text);
-  const comments = [...text].map((char, at) => (withStrings[at] === char && char !== "\n" ? " " : char));
+  const comments = text.split("").map((char, at) => (withStrings[at] === char && char !== "\n" ? " " : char));
   if (path.startsWith("test/")) {
     for (const { 0: call, 2: name = "", index } of text.matchAll(TEST_NAME)) {
       const from = index + call.length - 1 - name.length;
