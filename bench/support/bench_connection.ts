@@ -15,6 +15,8 @@ export interface BenchConnectionOptions {
   readonly stream: string;
   readonly partitions: number;
   readonly producerId: string;
+  /** Each frame has a trace context of its own. */
+  readonly isTraced?: boolean;
   readonly onAck: (ack: AckFrame) => void;
 }
 
@@ -78,6 +80,9 @@ export class BenchConnection {
         producerEpoch: this.#producerEpoch,
         previousSequence: chain.last,
         sequences: { first: [0, chain.next, 0], count: events.length },
+        ...(this.#options.isTraced === true
+          ? { traceparent: TRACEPARENTS[chain.next % TRACEPARENTS.length] as string }
+          : {}),
         events: encodeEvents(events, { asRecords: events.length > 1 }),
       },
       SUBPROTOCOL_MSGPACK,
@@ -160,3 +165,9 @@ export class BenchConnection {
     this.#socket.sendGathered(encodeFrame(frame, SUBPROTOCOL_MSGPACK));
   }
 }
+
+/** Trace contexts that differ from frame to frame, made beforehand. */
+const TRACEPARENTS = Array.from(
+  { length: 4_096 },
+  (_, n) => `00-${(n + 1).toString(16).padStart(32, "0")}-b7ad6b7169203331-01`,
+);

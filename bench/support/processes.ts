@@ -50,6 +50,8 @@ export interface NodeSettings {
   readonly schema?: "none";
   /** Modules that the node's process imports before anything else. */
   readonly imports?: readonly string[];
+  /** The checkout whose node runs. Default: this one. */
+  readonly checkout?: string;
 }
 
 /** A node with one stream `bench` of 16 partitions, validated. */
@@ -67,10 +69,10 @@ ${settings.schema === "none" ? "" : `    schema: ${JSON.stringify(WORKLOAD_SCHEM
 ${settings.more ?? ""}
 `;
   await writeFile(join(folder, "headrace.yaml"), configuration);
-  return startIn(folder, settings.imports);
+  return startIn(folder, settings.imports, settings.checkout);
 }
 
-async function startIn(folder: string, imports: readonly string[] = []): Promise<RunningNode> {
+async function startIn(folder: string, imports: readonly string[] = [], checkout = "."): Promise<RunningNode> {
   const child = spawn(
     process.execPath,
     [
@@ -79,7 +81,7 @@ async function startIn(folder: string, imports: readonly string[] = []): Promise
       ...["scripts/headrace.ts", "up", "--json"],
       ...["--config", join(folder, "headrace.yaml"), "--port", "0", "--data", join(folder, "data")],
     ],
-    { stdio: ["ignore", "pipe", "inherit"] },
+    { stdio: ["ignore", "pipe", "inherit"], cwd: checkout },
   );
   const { address } = JSON.parse(await firstLine(child)) as { address: string };
   return {
@@ -89,7 +91,7 @@ async function startIn(folder: string, imports: readonly string[] = []): Promise
     data: join(folder, "data"),
     restart: async () => {
       await ended(child, "SIGTERM");
-      return startIn(folder, imports);
+      return startIn(folder, imports, checkout);
     },
     stop: () => end(child, "SIGTERM", folder),
   };

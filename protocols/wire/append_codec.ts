@@ -9,7 +9,7 @@
 
 import { FIELD_LIMITS } from "../limits.ts";
 import type { Sequence } from "../sequence.ts";
-import { isTraceparent, TRACEPARENT_BYTES } from "../traceparent.ts";
+import { readTraceparent, TRACEPARENT_BYTES } from "../traceparent.ts";
 import type { AppendFrame } from "./frames.ts";
 
 const encoder = new TextEncoder();
@@ -49,12 +49,12 @@ let at = 0;
 const floatBytes = new Uint8Array(8);
 const float = new DataView(floatBytes.buffer);
 
-/** Writes an append; undefined for one with listed sequences, a resume point or a text that is no trace context. */
+/** Writes an append; undefined for one with listed sequences, a resume point or a trace context of another length. */
 export function writeAppend(frame: AppendFrame): Uint8Array | undefined {
   const { sequences, events } = frame;
   const { traceparent } = frame;
   if (!("first" in sequences) || frame.position !== undefined) return undefined;
-  if (traceparent !== undefined && !isTraceparent(traceparent)) return undefined;
+  if (traceparent !== undefined && traceparent.length !== TRACEPARENT_BYTES) return undefined;
   const stream = streamBytes(frame.stream);
   if (stream.length > STREAM_BYTES_MAX) return undefined;
   target = new Uint8Array(FIXED_BYTES + stream.length + events.length);
@@ -83,7 +83,7 @@ export function writeAppend(frame: AppendFrame): Uint8Array | undefined {
     put(TRACEPARENT);
     target[at++] = 0xd9;
     target[at++] = TRACEPARENT_BYTES;
-    for (let index = 0; index < TRACEPARENT_BYTES; index++) target[at++] = traceparent.charCodeAt(index);
+    if (!putAscii(traceparent)) return undefined;
   }
   put(EVENTS);
   target[at++] = 0xc6;
@@ -102,6 +102,16 @@ function streamBytes(name: string): Uint8Array {
     nameBytes = encoder.encode(name);
   }
   return nameBytes;
+}
+
+/** False for a text whose characters are not one byte each. */
+function putAscii(text: string): boolean {
+  for (let index = 0; index < text.length; index++) {
+    const code = text.charCodeAt(index);
+    if (code >= 0x80) return false;
+    target[at++] = code;
+  }
+  return true;
 }
 
 function put(bytes: Uint8Array): void {
@@ -224,7 +234,7 @@ function readFields(): AppendFrame | undefined {
         if (schemaVersion < 0 || schemaVersion > FIELD_LIMITS.schemaVersionMax) return undefined;
         break;
       case HAS_TRACEPARENT:
-        traceparent = readTraceparent();
+        traceparent = traceparentNext();
         if (traceparent === "") return undefined;
         break;
       case HAS_EVENTS:
@@ -356,12 +366,11 @@ function readStream(): string {
   return name;
 }
 
-/** A trace context of the length that they have, "" for anything else: the general way has the words for it. */
-function readTraceparent(): string {
+/** "" for a text that is no trace context: the general codec has the words for it. */
+function traceparentNext(): string {
   if (source[at] !== 0xd9 || source[at + 1] !== TRACEPARENT_BYTES || at + 2 + TRACEPARENT_BYTES > end) return "";
   at += 2 + TRACEPARENT_BYTES;
-  for (let next = at - TRACEPARENT_BYTES; next < at; next++) if ((source[next] as number) >= 0x80) return "";
-  return decoder.decode(source.subarray(at - TRACEPARENT_BYTES, at));
+  return readTraceparent(source, at - TRACEPARENT_BYTES);
 }
 
 function isLastStream(start: number, length: number): boolean {

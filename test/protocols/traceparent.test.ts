@@ -1,7 +1,14 @@
 import * as fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type Traced, traceparentAt, tracesFrom, tracesOf } from "../../protocols/traceparent.ts";
+import {
+  isTraceparent,
+  readTraceparent,
+  type Traced,
+  traceparentAt,
+  tracesFrom,
+  tracesOf,
+} from "../../protocols/traceparent.ts";
 
 const traced: fc.Arbitrary<Traced> = fc.oneof(
   fc.constant({}),
@@ -28,6 +35,30 @@ test("a batch has its trace contexts in one form, and none where it has none", (
   assert.equal(tracesOf({}), {});
   assert.equal(tracesOf({ traceparent: "one" }), { traceparent: "one" });
   assert.equal(tracesOf({ traces: [{ index: 0, traceparent: "t" }] }), { traces: [{ index: 0, traceparent: "t" }] });
+});
+
+test("bytes are read as a trace context exactly where their text is one", () => {
+  const good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  const encode = (text: string) => new TextEncoder().encode(text);
+  assert.is(readTraceparent(encode(`xx${good}x`), 2), good);
+  assert.ok(isTraceparent(good));
+  const zeros = [
+    good.replace(/-[0-9a-f]{32}-/, `-${"0".repeat(32)}-`),
+    good.replace(/-[0-9a-f]{16}-/, `-${"0".repeat(16)}-`),
+  ];
+  for (const bad of [...zeros, good.replace("00-", "ff-"), good.toUpperCase()]) {
+    assert.is(readTraceparent(encode(bad), 0), "", bad);
+    assert.not(isTraceparent(bad), bad);
+  }
+  fc.assert(
+    fc.property(fc.nat(good.length - 1), fc.constantFrom(..."0f-gF \u00e9"), (at, sign) => {
+      const text = good.slice(0, at) + sign + good.slice(at + 1);
+      const bytes = encode(text);
+      const read = bytes.length === good.length ? readTraceparent(bytes, 0) : "";
+      assert.is(read, isTraceparent(text) ? text : "", text);
+    }),
+    { numRuns: 500 },
+  );
 });
 
 test.run();

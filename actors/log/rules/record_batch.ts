@@ -57,7 +57,9 @@ export function storedBytes(batch: StoredBatch): number {
 
 function traceBytes({ traceparent, traces }: StoredBatch): number {
   if (traces === undefined) return traceparent === undefined ? 0 : Buffer.byteLength(traceparent);
-  return traces.reduce((sum, start) => sum + TRACE_START_BYTES + (start.traceparent?.length ?? 0), 0);
+  let sizeBytes = traces.length * TRACE_START_BYTES;
+  for (const { traceparent: context } of traces) sizeBytes += context?.length ?? 0;
+  return sizeBytes;
 }
 
 /** Writes `batch` at `start` of `target` and answers where it ends; `target` has room for {@linkcode storedBytes}. */

@@ -14,6 +14,8 @@ export interface LoadOptions {
   readonly inFlightEvents: number;
   readonly warmUpMs: number;
   readonly measureMs: number;
+  /** Each frame has a trace context of its own. Default: none has one. */
+  readonly isTraced?: boolean;
 }
 
 interface Count {
@@ -33,7 +35,7 @@ export async function headraceLoad(options: LoadOptions): Promise<number> {
 }
 
 async function load(client: number, perChain: number, options: LoadOptions, count: Count): Promise<void> {
-  const { batchEvents, endpoint, stream, partitions } = options;
+  const { batchEvents, endpoint, stream, partitions, isTraced = false } = options;
   let n = 0;
   const pump = (connection: BenchConnection, partition: number) => {
     while (connection.underWay(partition) < perChain * batchEvents) {
@@ -47,6 +49,7 @@ async function load(client: number, perChain: number, options: LoadOptions, coun
     endpoint,
     stream,
     partitions,
+    isTraced,
     producerId: `bench-${client}-${Date.now()}`,
     onAck: (ack) => {
       const now = performance.now();
