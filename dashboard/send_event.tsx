@@ -1,5 +1,5 @@
 /** The panel that sends one event, as any producer does, and shows its outcome. */
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { type Confirmation, jsonEvent } from "../protocols/mod.ts";
 import type { LiveConnection } from "./live_connection.ts";
 import { readNewestEvent, type StreamState } from "./node_api.ts";
@@ -24,10 +24,22 @@ export function SendEvent({ live, streams }: SendEventProps) {
   const stream = streams.find(({ name }) => name === chosen) ?? first;
   const [text, setText] = useState(FIRST_EVENT);
   const [outcome, setOutcome] = useState<Outcome>();
+  /** The draft of the stream that is chosen now is still to be filled in: nobody has typed since. */
+  const waiting = useRef<string | undefined>(undefined);
   useEffect(() => {
     if (stream === undefined || chosen === undefined) return;
-    void newestOr(stream, live.token).then(setText);
+    void newestOr(stream, live.token).then((draft) => {
+      if (waiting.current === chosen) setText(draft);
+    });
   }, [chosen]);
+  const choosing = (name: string) => {
+    waiting.current = name;
+    choose(name);
+  };
+  const type = (typed: string) => {
+    waiting.current = undefined;
+    setText(typed);
+  };
   if (stream === undefined) return null;
   const submit = async (event: Event) => {
     event.preventDefault();
@@ -39,7 +51,7 @@ export function SendEvent({ live, streams }: SendEventProps) {
       <form onSubmit={submit}>
         <label>
           stream{" "}
-          <select id="send-stream" value={stream.name} onChange={(event) => choose(event.currentTarget.value)}>
+          <select id="send-stream" value={stream.name} onChange={(event) => choosing(event.currentTarget.value)}>
             {streams.map(({ name }) => (
               <option key={name}>{name}</option>
             ))}
@@ -53,7 +65,7 @@ export function SendEvent({ live, streams }: SendEventProps) {
             rows={4}
             spellcheck={false}
             value={text}
-            onInput={(event) => setText(event.currentTarget.value)}
+            onInput={(event) => type(event.currentTarget.value)}
           />
         </label>
         <output id="send-outcome" class={outcome === undefined || outcome.isGood ? "wide good" : "wide problem"}>

@@ -4,7 +4,7 @@ import * as assert from "uvu/assert";
 import { simulateCluster } from "./cluster_simulation.ts";
 import { EXPECTED_SOON_OF_CLUSTER } from "./expected_of_cluster.ts";
 
-const SEEDS = 80;
+const SEEDS = 100;
 
 test("under any faults of nodes, links and store each partition finds one owner, and nothing is lost, doubled or reordered", async () => {
   const startedAt = performance.now();
