@@ -1,21 +1,21 @@
 /** The page: asks for a token where the node wants one, otherwise shows the panels. */
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { useChanges } from "./changes.ts";
-import { Cluster } from "./cluster.tsx";
-import { Figures } from "./figures.tsx";
-import { Header } from "./header.tsx";
-import { LatencyChart } from "./latency_chart.tsx";
 import { LiveConnection } from "./live_connection.ts";
-import { Machine } from "./machine.tsx";
 import { NodeWatch } from "./node_watch.ts";
-import { Partitions } from "./partitions.tsx";
-import { RateChart } from "./rate_chart.tsx";
-import { Records } from "./records.tsx";
-import { Rejected } from "./rejected.tsx";
-import { SendEvent } from "./send_event.tsx";
+import { Cluster } from "./panels/cluster.tsx";
+import { Figures } from "./panels/figures.tsx";
+import { Header } from "./panels/header.tsx";
+import { LatencyChart } from "./panels/latency_chart.tsx";
+import { Machine } from "./panels/machine.tsx";
+import { Partitions } from "./panels/partitions.tsx";
+import { RateChart } from "./panels/rate_chart.tsx";
+import { Records } from "./panels/records.tsx";
+import { Rejected } from "./panels/rejected.tsx";
+import { SendEvent } from "./panels/send_event.tsx";
+import { Sinks } from "./panels/sinks.tsx";
+import { TokenForm } from "./panels/token_form.tsx";
 import { forgetToken, storedToken, storeToken } from "./session_token.ts";
-import { Sinks } from "./sinks.tsx";
-import { TokenForm } from "./token_form.tsx";
 
 export function App() {
   const [token, setToken] = useState(storedToken);

@@ -49,7 +49,8 @@ export interface PartitionReference {
 }
 
 /** `stream/partition`: the partition's name in logs, actor paths and metrics, and its Redis hash tag. */
-export const partitionName = (reference: PartitionReference): string => `${reference.stream}/${reference.partition}`;
+export const partitionName = ({ stream, partition }: { readonly stream: string; readonly partition: number }): string =>
+  `${stream}/${partition}`;
 
 /** The first offset written in an epoch. A partition keeps one entry for each epoch, in order (Kafka's KIP-101). */
 export interface EpochStart {

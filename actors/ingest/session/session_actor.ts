@@ -5,7 +5,7 @@
 
 import { asHeadraceError, RejectedError, UnavailableError } from "../../../protocols/errors.ts";
 import type { Machine } from "../../../protocols/machine.ts";
-import { partitionId } from "../../../protocols/position.ts";
+import { partitionId, partitionName } from "../../../protocols/position.ts";
 import { CLOSE_CODES } from "../../../protocols/wire/closing.ts";
 import type { ClientFrame } from "../../../protocols/wire/frames.ts";
 import type { ActorDefinition, ActorReference } from "../../kernel/actor.ts";
@@ -20,7 +20,6 @@ import { stepSession } from "./session_machine.ts";
 import {
   addressElsewhere,
   createSession,
-  nameOf,
   type SessionEffect,
   type SessionMessage,
   type SessionState,
@@ -164,8 +163,8 @@ class SessionShell implements Shell<SessionState, SessionMessage, SessionEffect,
         this.#watchOwner(effect.stream, effect.partition);
         return;
       case "unwatch_owner":
-        this.#watching.get(nameOf(effect))?.stop();
-        this.#watching.delete(nameOf(effect));
+        this.#watching.get(partitionName(effect))?.stop();
+        this.#watching.delete(partitionName(effect));
         return;
       case "listen":
         this.#listen(effect.subscription, state);
@@ -245,7 +244,7 @@ class SessionShell implements Shell<SessionState, SessionMessage, SessionEffect,
   #watchOwner(stream: string, partition: number): void {
     const changed = () => this.#context.tell({ type: "owner_changed", stream, partition });
     const listener = this.#options.environment.directory.partition(stream, partition)?.onChange(changed);
-    if (listener !== undefined) this.#watching.set(nameOf({ stream, partition }), listener);
+    if (listener !== undefined) this.#watching.set(partitionName({ stream, partition }), listener);
     changed(); // the owner may have changed since the machine looked
   }
 

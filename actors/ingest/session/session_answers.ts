@@ -1,4 +1,5 @@
 /** The session machine's answers: a partition's replies to appends and calls, as frames (N2, N3, N6). */
+
 import {
   FencedError,
   type HeadraceError,
@@ -6,6 +7,7 @@ import {
   OverloadedError,
   UnavailableError,
 } from "../../../protocols/errors.ts";
+import { partitionName } from "../../../protocols/position.ts";
 import type { Sequence } from "../../../protocols/sequence.ts";
 import type { AckFrame, NodeFrame, WireVerdict } from "../../../protocols/wire/frames.ts";
 import type { AppendOutcome, OpenChainOutcome, TooManyProducers } from "../../log/log.ts";
@@ -22,7 +24,6 @@ import {
   movedFrames,
   movingFrame,
   NOTHING,
-  nameOf,
   nextAddress,
   type SessionEffect,
   type SessionState,
@@ -150,7 +151,7 @@ function storedAfter(awaited: Awaited, one: PartitionAnswer): Sequence | null | 
 const answersLost = (about: About): HeadraceError =>
   new UnavailableError(
     "NOT_READY",
-    `Cannot acknowledge an append to ${nameOf(about)} as those before it must have been answered: the partition was restarted meanwhile`,
+    `Cannot acknowledge an append to ${partitionName(about)} as those before it must have been answered: the partition was restarted meanwhile`,
   );
 
 interface AckDraft {
@@ -221,7 +222,7 @@ function appendedFrame(about: About, outcome: AppendOutcome, creditBytes: number
     case "unknown_producer": {
       const error = new FencedError(
         "UNKNOWN_PRODUCER",
-        `Cannot append to ${nameOf(about)} as the chain must still be known there: it has expired`,
+        `Cannot append to ${partitionName(about)} as the chain must still be known there: it has expired`,
       );
       return errorFrame(error, about, creditBytes);
     }
@@ -231,7 +232,7 @@ function appendedFrame(about: About, outcome: AppendOutcome, creditBytes: number
     case "written":
     case "duplicate":
       throw new InvariantError(
-        `Cannot answer an open of ${nameOf(about)} as its reply must be of kind opened: current value is appended`,
+        `Cannot answer an open of ${partitionName(about)} as its reply must be of kind opened: current value is appended`,
       );
   }
 }
@@ -242,12 +243,12 @@ function chainRefusal(about: About, outcome: ChainRefusal): HeadraceError {
   if (outcome.kind === "stale_producer_epoch") {
     return new FencedError(
       "STALE_PRODUCER_EPOCH",
-      `Cannot append to ${nameOf(about)} as the producer epoch must be at least ${outcome.current}: a newer one was opened`,
+      `Cannot append to ${partitionName(about)} as the producer epoch must be at least ${outcome.current}: a newer one was opened`,
     );
   }
   return new OverloadedError(
     "TOO_MANY_PRODUCERS",
-    `Cannot open a chain in ${nameOf(about)} as ${limitOf(outcome)}`,
+    `Cannot open a chain in ${partitionName(about)} as ${limitOf(outcome)}`,
     5_000,
   );
 }

@@ -1,7 +1,9 @@
 /**
  * The session machine's appends: which are admitted, and how they are gathered for their partitions (N3, N4, N5, N7).
  */
+
 import { FencedError, invariant, OverloadedError, RejectedError } from "../../../protocols/errors.ts";
+import { partitionName } from "../../../protocols/position.ts";
 import { type Sequence, sequenceAt, sequenceCount } from "../../../protocols/sequence.ts";
 import { isTraceparent } from "../../../protocols/traceparent.ts";
 import type { AppendFrame, LostFrame, OpenFrame, WireVerdict } from "../../../protocols/wire/frames.ts";
@@ -19,7 +21,6 @@ import {
   isOnlyChain,
   movedFrames,
   NOTHING,
-  nameOf,
   refuseConnection,
   SESSION_LIMITS,
   type SessionEffect,
@@ -109,7 +110,7 @@ function take(state: SessionState, frame: AppendFrame, wireBytes: number, nowMs:
   if (chain === undefined) {
     throw new FencedError(
       "UNKNOWN_PRODUCER",
-      `Cannot append to ${nameOf(frame)} as its chain must be opened first: it was not`,
+      `Cannot append to ${partitionName(frame)} as its chain must be opened first: it was not`,
     );
   }
   checkShare(state, chain, wireBytes);
@@ -166,7 +167,7 @@ function checkShare(state: SessionState, chain: Chain, wireBytes: number): void 
   chain.tail = undefined;
   throw new OverloadedError(
     "OUT_OF_CREDIT",
-    `Cannot append to ${nameOf(chain)} as bytes under way there must stay below ${shareBytes} while other partitions are open: current value is ${chain.underWayBytes}`,
+    `Cannot append to ${partitionName(chain)} as bytes under way there must stay below ${shareBytes} while other partitions are open: current value is ${chain.underWayBytes}`,
     SHARE_RETRY_MS,
   );
 }

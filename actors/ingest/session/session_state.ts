@@ -300,9 +300,6 @@ export function movedFrames(about: About, address: string | undefined, creditByt
   return creditBytes === 0 ? [moved] : [moved, { type: "credit", creditBytes }];
 }
 
-/** A partition as errors name it. */
-export const nameOf = (about: About): string => `${about.stream}/${about.partition}`;
-
 export function errorFrame(error: HeadraceError, about?: About, creditBytes = 0): ErrorFrame {
   return {
     type: "error",

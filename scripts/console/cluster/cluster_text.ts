@@ -1,4 +1,5 @@
 /** Describes a cluster in lines of text: its nodes, its moves, and its changes since the last look. Pure. */
+import { partitionName } from "../../../protocols/position.ts";
 import type { ClusterOverview, MoveOverview, PartitionOverview } from "../../../supervisors/cluster/overview.ts";
 import { type Column, table } from "../output.ts";
 
@@ -64,7 +65,7 @@ export function clusterLines(sight: ClusterSight, extra: "lag" | "zone"): readon
     ...(moves.length === 0 ? [] : [`${counted(moves.length, "move")} under way`]),
     ...moves
       .slice(0, NAMED_MAX)
-      .map((move) => `  ${nameOf(move)}  ${move.from ?? "nobody"} -> ${move.to}  ${move.reason}`),
+      .map((move) => `  ${partitionName(move)}  ${move.from ?? "nobody"} -> ${move.to}  ${move.reason}`),
     ...(moves.length > NAMED_MAX ? [`  and ${moves.length - NAMED_MAX} more`] : []),
   ];
 }
@@ -90,10 +91,10 @@ export function changesBetween(before: ClusterSight | undefined, after: ClusterS
 
 /** Partitions that have a new owner, grouped by former and new owner. */
 function ownerChanges(before: readonly PartitionOverview[], after: readonly PartitionOverview[]): readonly string[] {
-  const owners = new Map(before.map((one) => [nameOf(one), one.owner]));
+  const owners = new Map(before.map((one) => [partitionName(one), one.owner]));
   const groups = new Map<string, PartitionOverview[]>();
   for (const one of after) {
-    const from = owners.get(nameOf(one));
+    const from = owners.get(partitionName(one));
     if (from === one.owner) continue;
     const way = `${from ?? "nobody"} -> ${one.owner ?? "nobody"}`;
     groups.set(way, [...(groups.get(way) ?? []), one]);
@@ -107,10 +108,7 @@ function ownerChanges(before: readonly PartitionOverview[], after: readonly Part
 export const counted = (count: number, what: string): string =>
   `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
 
-export const nameOf = ({ stream, partition }: { readonly stream: string; readonly partition: number }): string =>
-  `${stream}/${partition}`;
-
 function named(partitions: readonly PartitionOverview[]): string {
-  const names = partitions.slice(0, NAMED_MAX).map(nameOf).join(", ");
+  const names = partitions.slice(0, NAMED_MAX).map(partitionName).join(", ");
   return partitions.length > NAMED_MAX ? `${names} and ${partitions.length - NAMED_MAX} more` : names;
 }

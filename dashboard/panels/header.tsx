@@ -1,7 +1,7 @@
-import { useChanges } from "./changes.ts";
-import { connectionWords } from "./connection_words.ts";
-import type { LiveConnection } from "./live_connection.ts";
-import type { NodeWatch } from "./node_watch.ts";
+import { useChanges } from "../changes.ts";
+import { connectionWords } from "../connection_words.ts";
+import type { LiveConnection } from "../live_connection.ts";
+import type { NodeWatch } from "../node_watch.ts";
 
 interface HeaderProps {
   readonly watch: NodeWatch;

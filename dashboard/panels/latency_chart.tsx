@@ -1,6 +1,6 @@
+import { formatDuration } from "../format.ts";
+import type { NodeWatch } from "../node_watch.ts";
 import { Chart, Legend, type Line } from "./chart.tsx";
-import { formatDuration } from "./format.ts";
-import type { NodeWatch } from "./node_watch.ts";
 import { Panel } from "./panel.tsx";
 
 const LINES: readonly Line[] = [

@@ -1,8 +1,8 @@
 /** The panel that sends one event, as any producer does, and shows its outcome. */
 import { useEffect, useRef, useState } from "preact/hooks";
-import { type Confirmation, jsonEvent } from "../protocols/mod.ts";
-import type { LiveConnection } from "./live_connection.ts";
-import { readNewestEvent, type StreamState } from "./node_api.ts";
+import { type Confirmation, jsonEvent } from "../../protocols/mod.ts";
+import type { LiveConnection } from "../live_connection.ts";
+import { readNewestEvent, type StreamState } from "../node_api.ts";
 import { Panel } from "./panel.tsx";
 
 const FIRST_EVENT = '{\n  "hello": "world"\n}';

@@ -1,10 +1,10 @@
 /** The metrics of the node's machine, where the node reads them: the first data that a newcomer sees. */
 import { useEffect, useState } from "preact/hooks";
-import { useChanges } from "./changes.ts";
-import { formatReading } from "./format.ts";
-import type { LiveConnection } from "./live_connection.ts";
-import { MACHINE_STREAM, MachineMetrics, type Metric } from "./machine_metrics.ts";
-import type { StreamState } from "./node_api.ts";
+import { useChanges } from "../changes.ts";
+import { formatReading } from "../format.ts";
+import type { LiveConnection } from "../live_connection.ts";
+import { MACHINE_STREAM, MachineMetrics, type Metric } from "../machine_metrics.ts";
+import type { StreamState } from "../node_api.ts";
 import { Panel } from "./panel.tsx";
 import { Sparkline } from "./sparkline.tsx";
 

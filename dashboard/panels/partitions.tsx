@@ -1,8 +1,8 @@
 /** The streams, each with its partitions: their owners, epochs, offsets and sizes. */
 import { useState } from "preact/hooks";
-import { formatBytes, formatCount, formatRate } from "./format.ts";
-import type { ClusterPartition, PartitionState, StreamState } from "./node_api.ts";
-import type { Observation } from "./observation.ts";
+import { formatBytes, formatCount, formatRate } from "../format.ts";
+import type { ClusterPartition, PartitionState, StreamState } from "../node_api.ts";
+import type { Observation } from "../observation.ts";
 import { Panel, TableScroll } from "./panel.tsx";
 
 const sumOf = (stream: StreamState, read: (partition: PartitionState) => number | undefined): number =>

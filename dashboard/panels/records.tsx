@@ -1,14 +1,14 @@
 /** The panel of the latest records of one stream. */
 import { Fragment } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { eventJson } from "../protocols/mod.ts";
-import { useChanges } from "./changes.ts";
-import { formatBriefly, formatCount, formatTime } from "./format.ts";
-import type { LiveConnection } from "./live_connection.ts";
-import type { StreamState } from "./node_api.ts";
+import { eventJson } from "../../protocols/mod.ts";
+import { useChanges } from "../changes.ts";
+import { formatBriefly, formatCount, formatTime } from "../format.ts";
+import type { LiveConnection } from "../live_connection.ts";
+import type { StreamState } from "../node_api.ts";
+import { RecordList } from "../record_list.ts";
+import type { TailRecord } from "../tail.ts";
 import { Panel, TableScroll } from "./panel.tsx";
-import { RecordList } from "./record_list.ts";
-import type { TailRecord } from "./tail.ts";
 
 const SHOWN_MAX = 60;
 /** The number of records of each partition that are shown from before the page was opened. */

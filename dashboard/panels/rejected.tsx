@@ -1,13 +1,13 @@
 /** The panel of events that validation set aside, from all streams, each with its reason. */
 import { useEffect, useState } from "preact/hooks";
-import { decodeEvents, EVENT_LIMITS, type Event } from "../protocols/mod.ts";
-import { useChanges } from "./changes.ts";
-import { formatEvent, formatTime } from "./format.ts";
-import type { LiveConnection } from "./live_connection.ts";
-import type { StreamState } from "./node_api.ts";
+import { decodeEvents, EVENT_LIMITS, type Event } from "../../protocols/mod.ts";
+import { useChanges } from "../changes.ts";
+import { formatEvent, formatTime } from "../format.ts";
+import type { LiveConnection } from "../live_connection.ts";
+import type { StreamState } from "../node_api.ts";
+import { RecordList } from "../record_list.ts";
+import type { TailRecord } from "../tail.ts";
 import { Panel } from "./panel.tsx";
-import { RecordList } from "./record_list.ts";
-import type { TailRecord } from "./tail.ts";
 
 const SHOWN_MAX = 30;
 /** The first byte of a MessagePack array of one element. */

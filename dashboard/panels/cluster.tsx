@@ -3,10 +3,10 @@
  * node alone.
  */
 import { useState } from "preact/hooks";
-import { formatBytes, formatCount, formatDuration, formatRate, formatTime } from "./format.ts";
-import type { Handover } from "./handovers.ts";
-import { type ClusterNode, type ClusterPartition, type ClusterState, type Decision, isAlone } from "./node_api.ts";
-import type { Observation } from "./observation.ts";
+import { formatBytes, formatCount, formatDuration, formatRate, formatTime } from "../format.ts";
+import type { Handover } from "../handovers.ts";
+import { type ClusterNode, type ClusterPartition, type ClusterState, type Decision, isAlone } from "../node_api.ts";
+import type { Observation } from "../observation.ts";
 import { Panel, TableScroll } from "./panel.tsx";
 
 /** The number of colours for nodes. With more nodes a person chooses one to see its partitions. */

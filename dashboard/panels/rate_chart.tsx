@@ -1,6 +1,6 @@
+import { formatRate } from "../format.ts";
+import type { NodeWatch } from "../node_watch.ts";
 import { Chart, Legend, type Line } from "./chart.tsx";
-import { formatRate } from "./format.ts";
-import type { NodeWatch } from "./node_watch.ts";
 import { Panel } from "./panel.tsx";
 
 /** The most lines that can be told apart: further streams are in the table of partitions alone. */

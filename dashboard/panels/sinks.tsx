@@ -1,6 +1,6 @@
 /** The panel of the sinks: the progress of each over all its partitions. */
-import { formatCount, formatDuration, formatShort } from "./format.ts";
-import type { SinkState } from "./node_api.ts";
+import { formatCount, formatDuration, formatShort } from "../format.ts";
+import type { SinkState } from "../node_api.ts";
 import { Panel, TableScroll } from "./panel.tsx";
 
 interface SinkRow {

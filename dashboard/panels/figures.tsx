@@ -1,6 +1,6 @@
 /** The few numbers that show whether the node works. */
-import { formatBytes, formatCount, formatDuration, formatRate, formatShort } from "./format.ts";
-import type { Observation } from "./observation.ts";
+import { formatBytes, formatCount, formatDuration, formatRate, formatShort } from "../format.ts";
+import type { Observation } from "../observation.ts";
 
 interface FigureProps {
   readonly name: string;

@@ -1,8 +1,8 @@
 /** Lines over time, drawn by uPlot in the page's colours, as wide as its panel. */
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
-import { formatTime } from "./format.ts";
-import type { Columns } from "./time_series.ts";
+import { formatTime } from "../format.ts";
+import type { Columns } from "../time_series.ts";
 
 export interface Line {
   readonly label: string;
