@@ -12,20 +12,23 @@ interface Task {
   readonly endpoint: string;
   readonly subprotocol: Subprotocol;
   readonly count: number;
+  /** The number of times that the wire is cut, spread over the events that are sent. */
+  readonly cuts?: number;
 }
 
 declare global {
   interface Window {
     program: typeof program;
-    /** Tells the test the number of acknowledged events. */
-    progress(acked: number): Promise<void>;
+    /** Has the test cut the wire; resolves once it is cut. */
+    cutWire(): Promise<void>;
   }
 }
 
-async function produce({ endpoint, subprotocol, count }: Task) {
+async function produce({ endpoint, subprotocol, count, cuts = 0 }: Task) {
   let acked = 0;
   let welcomes = 0;
   let rejected = 0;
+  let onNextWelcome = () => {};
   const producer = new Producer({
     connect: connectWebSocket({ subprotocol }),
     addresses: [endpoint],
@@ -33,14 +36,25 @@ async function produce({ endpoint, subprotocol, count }: Task) {
     stream: "readings",
     batchEventsMax: 50,
     bufferEventsMax: 500,
-    onWelcome: () => welcomes++,
+    onWelcome: () => {
+      welcomes++;
+      onNextWelcome();
+    },
     onRejected: () => rejected++,
     onAck: (ack) => {
       acked += ack.count;
-      void window.progress(acked);
     },
   });
+  const eventsPerPart = Math.ceil(count / (cuts + 1));
   for (let n = 0; n < count; n++) {
+    if (n > 0 && n % eventsPerPart === 0) {
+      // Each cut ends a connection of this producer: the next part waits until the producer is connected again.
+      const isConnectedAgain = new Promise<void>((resolve) => {
+        onNextWelcome = resolve;
+      });
+      await window.cutWire();
+      await isConnectedAgain;
+    }
     const event = { n, of: subprotocol, text: "\u00e4\u{1f30a}", at: new Date(n), bytes: new Uint8Array([n & 255]) };
     await producer.send(n === 7 ? { ...event, n: "not a number" } : event, { partition: n % 2 });
   }
