@@ -1,6 +1,6 @@
 /**
- * The requests that a node answers, for its stop: what is under way is answered before connections are cut. A request that is cut off
- * leaves its sender in doubt, though its events may be stored.
+ * The requests under way, for a node's stop: each is answered before its connection is cut. A request that is cut off leaves
+ * its sender in doubt, though its events may be stored.
  */
 import type { FastifyReply } from "fastify";
 import { UnavailableError } from "../../protocols/errors.ts";
@@ -46,10 +46,10 @@ export class RequestsUnderWay {
   }
 }
 
-/** For an answer to leave. */
+/** Milliseconds for an answer to be sent. */
 const CUT_SHORT_WITHIN_MS = 250;
 
-/** What its handler still does is told to nobody. */
+/** Discards the later result of the request's handler. */
 function cutShort(reply: FastifyReply): void {
   if (reply.raw.headersSent) return;
   reply.hijack();

@@ -16,7 +16,7 @@ import { FIELD_LIMITS } from "../../protocols/limits.ts";
 
 /** Answers a request whose headers could not be read, and closes its connection. */
 export function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
-  if (error.code === "ECONNRESET" || socket.destroyed) return; // there is nobody to answer
+  if (error.code === "ECONNRESET" || socket.destroyed) return; // the client has gone
   const { status, code, message } = unreadable(error.code);
   const body = JSON.stringify({ code, message: `Cannot read the request as ${message}` });
   const headers = `Connection: close\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}`;
@@ -97,7 +97,7 @@ function rejectedStatus(error: RejectedError): number {
   }
 }
 
-/** The server's own refusals are told in the words of the others: its codes are none of docs/protocol.md. */
+/** Gives the server's own refusals a code of docs/protocol.md. */
 function toldOfError(error: unknown, status: number): { readonly code: string; readonly message: string } {
   if (status === 500)
     return { code: "INVARIANT_VIOLATED", message: "Cannot answer as something failed inside the node: see its log" };
@@ -111,7 +111,7 @@ function toldOfError(error: unknown, status: number): { readonly code: string; r
   };
 }
 
-/** Answers with an error's status, code and message, and says when to try again. */
+/** Answers with an error's status, code, message and the time of the next try (`Retry-After`). */
 export function sendError(reply: FastifyReply, error: unknown): FastifyReply {
   const status = statusOf(error);
   const { code, message } = toldOfError(error, status);

@@ -28,13 +28,13 @@ export interface HttpLimits {
   /** To the end of the request's body. */
   readonly requestWithinMs: number;
   readonly keepAliveMs: number;
-  /** Between looks at connections that are over a limit: they end this much later at most. */
+  /** Interval of the check for connections over a time limit: such a connection ends at most this much later. */
   readonly checkEveryMs: number;
   readonly headerBytesMax: number;
   readonly bodyBytesMax: number;
 }
 
-/** Limits of HTTP: a client that dribbles its request is cut off, and holds nobody else up. */
+/** Time limits of HTTP: a client that sends its request too slowly is cut off, and delays no other client. */
 export const HTTP_LIMITS: HttpLimits = {
   headersWithinMs: 10_000,
   requestWithinMs: 60_000,
@@ -44,7 +44,7 @@ export const HTTP_LIMITS: HttpLimits = {
   bodyBytesMax: 16_777_216,
 };
 
-/** Characters of an address that is told again. */
+/** Longest part of a request's URL that an error repeats, in characters. */
 const URL_SHOWN_MAX = 200;
 
 declare module "fastify" {
@@ -68,24 +68,24 @@ export interface HttpServerOptions {
   /** Sees every connection before anything of it is read. */
   readonly gate: ConnectionGate;
   readonly tls: SecurityConfiguration["tls"];
-  /** Is told of calls that administer, and of refusals. */
+  /** Records administrative calls and refusals. */
   readonly audit?: Audit;
   /** Takes secrets out of errors. */
   readonly hidden?: HiddenTexts;
-  /** Nodes show certificates of this authority. */
+  /** Authorities of the certificates that nodes present. */
   readonly nodeCaFile?: string | undefined;
   readonly routes: readonly Routes[];
-  /** Who takes the upgrades of a path. */
+  /** Handlers of WebSocket upgrades, by path. */
   readonly upgrades: ReadonlyMap<string, Upgrade>;
-  /** Smaller ones, where a test is to see them reached. */
+  /** Smaller limits, for tests that reach them. */
   readonly limits?: Partial<HttpLimits>;
 }
 
 export interface HttpServer {
-  /** `http://host:port`, with the port that was given. */
+  /** `http://host:port`, with the port that the operating system assigned. */
   readonly address: string;
   readonly port: number;
-  /** Every route that is mounted, as `GET /v1/streams/:stream`. */
+  /** Each mounted route, such as `GET /v1/streams/:stream`. */
   readonly routes: readonly string[];
   /** Reads the certificate, its key and the authorities again, for connections from now on. Throws `ConfigurationError`. */
   reloadTls(): Promise<void>;
@@ -116,7 +116,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     maxHeaderSize: limits.headerBytesMax,
     headersTimeout: limits.headersWithinMs,
     requestTimeout: limits.requestWithinMs,
-    // Node looks at its connections each 30 s only, unless told otherwise.
+    // Node checks its connections only every 30 s by default.
     connectionsCheckingInterval: limits.checkEveryMs,
     requireHostHeader: false, // refused with a code and a message below
   };
@@ -128,7 +128,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
           ...http,
           handshakeTimeout: limits.headersWithinMs,
           ...(await readTls(tls, options.nodeCaFile)),
-          // Those without one are taken all the same: a token may speak for them.
+          // A client without a certificate is accepted here, as a token may identify it.
           ...(options.nodeCaFile === undefined && tls.clientCaFile === undefined
             ? {}
             : { requestCert: true, rejectUnauthorized: false }),
@@ -183,17 +183,17 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     const message = "Cannot answer as the header Expect must be 100-continue, or left out";
     const body = JSON.stringify({ code: "MALFORMED_FRAME", message });
     const headers = { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
-    // The request's body may follow or not: nobody could tell.
+    // The server cannot know whether the request's body follows.
     response.writeHead(417, { ...headers, connection: "close" }).end(body);
   });
   const readAnew = (request: IncomingMessage, socket: Duplex, rest: Buffer): void => {
     const head = headWithoutUpgrade(request);
     if (head === undefined) {
-      socket.on("error", () => undefined); // nobody else hears that it ends
+      socket.on("error", () => undefined); // no other listener handles the socket's errors
       refuseUnreadable(Object.assign(new Error("too many headers"), { code: "HPE_HEADER_OVERFLOW" }), socket);
       return;
     }
-    // At once: with something to be read, the connection does not end before it is.
+    // At once, as a connection with unread bytes does not end before they are read.
     socket.unshift(Buffer.concat([head, rest]));
     unanswered.whenAnswered(socket, () => {
       if (socket.destroyed || !server.server.listening) socket.destroy();
@@ -258,7 +258,7 @@ async function listen(server: FastifyInstance, options: HttpServerOptions): Prom
 export const bearerOf = (header: string | undefined): string | undefined =>
   /^Bearer +(.*\S) *$/i.exec(header ?? "")?.[1];
 
-/** A parameter that stands twice has two values: which of them is meant is nobody's to guess. */
+/** Refuses a parameter that is given twice, as the server cannot know which value is meant. */
 function refuseRepeated(query: unknown): void {
   const repeated = Object.entries(query ?? {}).find(([, value]) => typeof value !== "string");
   if (repeated === undefined) return;

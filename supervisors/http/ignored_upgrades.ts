@@ -6,14 +6,14 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 
-/** Node's parser passes over the headers beyond these: a length of the body could be among them. */
+/** Most headers that Node's parser reads; a `Content-Length` beyond them would be lost. */
 const HEADERS_MAX = 1_000;
 
 /** What WebSockets ask for (RFC 6455, 4.1). All other upgrades are ignored. */
 export const asksForWebSocket = ({ method, headers }: IncomingMessage): boolean =>
   method === "GET" && headers.upgrade?.trim().toLowerCase() === "websocket";
 
-/** Undefined where the head can not be told whole. */
+/** Undefined where the head cannot be rewritten completely. */
 export function headWithoutUpgrade({ method, url, httpVersion, rawHeaders }: IncomingMessage): Buffer | undefined {
   if (rawHeaders.length >= 2 * HEADERS_MAX) return undefined;
   let head = `${method} ${url} HTTP/${httpVersion}\r\n`;
@@ -21,7 +21,7 @@ export function headWithoutUpgrade({ method, url, httpVersion, rawHeaders }: Inc
     const name = rawHeaders[at] ?? "";
     const value = rawHeaders[at + 1] ?? "";
     const kept = keptOf(name.toLowerCase(), value);
-    // Without a space, so that no head outgrows the limit by being written anew.
+    // Without a space, so that rewriting never takes a head over the size limit.
     if (kept !== undefined) head += `${name}:${kept}\r\n`;
   }
   // Bytes of a header are characters to Node's parser, and a line within one would be another header.
@@ -40,7 +40,7 @@ interface Unanswered {
   onNone?: () => void;
 }
 
-/** Answers of a connection leave in the order of its requests: a further one is read once those before are answered. */
+/** Answers leave in the order of their requests: the next request is read once the earlier ones are answered. */
 export class UnansweredRequests {
   readonly #of = new WeakMap<Duplex, Unanswered>();
 

@@ -5,12 +5,12 @@
 import type { IncomingMessage } from "node:http";
 
 const LINGER_LIMITS = {
-  /** Bytes that are thrown away. */
+  /** Most bytes that are read and discarded. */
   bytesMax: 67_108_864,
   withinMs: 5_000,
 } as const;
 
-/** Puts the end of the request's connection off until its body has come. */
+/** Delays the end of the request's connection until its body has arrived. */
 export function lingerOver(request: IncomingMessage): void {
   const { socket } = request;
   const close = socket.destroySoon.bind(socket);

@@ -1,4 +1,4 @@
-/** Routes that speak of the node itself: health, metrics, sinks and actors. */
+/** Routes about the node itself: health, metrics, sinks and actors. */
 import type { FastifyInstance } from "fastify";
 import type { ActorSystem } from "../../actors/kernel/actor.ts";
 import type { Log } from "../../actors/log/log.ts";
@@ -17,20 +17,20 @@ export interface NodeRoutesOptions {
   readonly metrics: Metrics;
   readonly system: ActorSystem;
   readonly board: DeliveryBoard;
-  /** What the request's token allows. */
+  /** The permissions of the request's token. */
   readonly grantsOf: (request: object) => Grants;
-  /** Takes secrets out of what is said. */
+  /** Removes secrets from answers. */
   readonly hidden: Pick<HiddenTexts, "hide" | "hideIn">;
-  /** Sources that can not read now: no reason to send a node no appends, but told. */
+  /** Sources that cannot read now: reported, though the node still takes appends. */
   readonly troubles: () => readonly SourceTrouble[];
-  /** Whether the node is ending: it should be sent nothing new. */
+  /** Whether the node is stopping and should get no new requests. */
   readonly isStopping: () => boolean;
 }
 
-/** Reasons told of partitions that can not be claimed. */
+/** Most reasons reported for partitions that cannot be claimed. */
 const BLOCKED_REASONS_MAX = 5;
 
-/** Routes that need no token: a probe of health tells nothing of what is stored. */
+/** Routes without a token: a health probe reveals nothing about stored events. */
 export function mountHealthRoutes(server: FastifyInstance, options: NodeRoutesOptions): void {
   server.get("/healthz", async () => ({ status: "ok" }));
   server.get("/readyz", async (_request, reply) => {
@@ -63,7 +63,7 @@ export function mountNodeRoutes(server: FastifyInstance, options: NodeRoutesOpti
   });
 }
 
-/** Actors are of no one stream. */
+/** Needs a permission over all streams, as actors belong to no single stream. */
 function refuseUnlessAll({ mayObserveAll, subject }: Grants): void {
   if (mayObserveAll) return;
   throw new RejectedError(

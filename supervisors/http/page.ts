@@ -6,7 +6,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Routes } from "./http_server.ts";
 import { loadPageFiles, PAGE_FILE_NAMES, type PageFile } from "./page_files.ts";
 
-/** Nothing from elsewhere, nothing inline; `'self'` covers the WebSocket of the same host. */
+/** Allows no foreign and no inline sources; `'self'` covers the WebSocket of the same host. */
 const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -29,7 +29,7 @@ const HEADERS = {
 
 type Files = ReadonlyMap<string, PageFile>;
 
-/** Built at the first request for any of them; one that failed is tried again at the next. */
+/** Builds the files at the first request; a failed build is tried again at the next request. */
 export function createPage(load: () => Promise<Files> = () => loadPageFiles()): Routes {
   let loading: Promise<Files> | undefined;
   const files = (): Promise<Files> => {

@@ -10,7 +10,7 @@ import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import { loadDriver } from "../../deps.ts";
 
-/** Beside this folder in the sources and in the package alike. */
+/** The folder of the files, at the same relative path in the sources and in the package. */
 export const PAGE_FOLDER = fileURLToPath(new URL("../../dashboard/", import.meta.url));
 
 export interface PageFile {
@@ -18,7 +18,7 @@ export interface PageFile {
   readonly contentType: string;
   readonly bytes: Uint8Array;
   readonly gzipped: Uint8Array;
-  /** Strong, by content. */
+  /** Strong entity tag (RFC 9110, 8.8.3), derived from the content. */
   readonly etag: string;
 }
 
@@ -31,7 +31,7 @@ const CONTENT_TYPES: Readonly<Record<string, string>> = {
 
 export const PAGE_FILE_NAMES: readonly string[] = Object.keys(CONTENT_TYPES);
 
-/** Reads what is there, and builds the rest. */
+/** Reads the files that were built beforehand, and builds the others. */
 export async function loadPageFiles(folder: string = PAGE_FOLDER): Promise<ReadonlyMap<string, PageFile>> {
   const bundle = existsSync(`${folder}dashboard.js`) ? new Map<string, Uint8Array>() : await bundlePage(folder);
   const files = await Promise.all(
@@ -40,7 +40,7 @@ export async function loadPageFiles(folder: string = PAGE_FOLDER): Promise<Reado
   return new Map(files.map((file) => [file.name, file]));
 }
 
-/** The script and the styles, bundled and made small, by file name. */
+/** The bundled and minified script and styles, by file name. */
 export async function bundlePage(folder: string = PAGE_FOLDER): Promise<ReadonlyMap<string, Uint8Array>> {
   const { build } = await loadDriver("esbuild");
   const { outputFiles } = await build({

@@ -1,4 +1,4 @@
-/** The end of a node's parts, in order and within a time. */
+/** Ends a node's parts in order, within a time limit. */
 
 import { settledWithin } from "../../actors/kernel/settled_within.ts";
 import { reasonOf } from "../../protocols/errors.ts";
@@ -9,7 +9,7 @@ export interface Closer {
   close(): Promise<unknown>;
 }
 
-/** Ends what was started, newest first: new work is refused before what is under way is drained. */
+/** Ends the started parts, newest first: the node refuses new work before it drains the work under way. */
 export async function closeAll(closers: readonly Closer[], timeoutMs: number): Promise<readonly string[]> {
   const deadline = Date.now() + timeoutMs;
   const left: string[] = [];

@@ -1,4 +1,4 @@
-/** Tells of crashed actors: one line of the log and one count for each crash, so that no fault repeats unseen. */
+/** Reports crashed actors: each crash writes one log line and adds one to a counter, so that no fault repeats unseen. */
 
 import { realWorld, type TimedWorld } from "../../actors/kernel/world.ts";
 import type { Metrics } from "../../actors/observers/metrics.ts";
@@ -19,7 +19,7 @@ export function reportingWorld(log: NodeLog, metrics: Metrics): TimedWorld {
   };
 }
 
-/** A fault of the program is told with its place; what fails outside of it needs no more than its reason. */
+/** A fault of the program is logged with its stack; a failure outside the program needs only its reason. */
 function reasonOf(error: unknown): Readonly<Record<string, unknown>> {
   if (!(error instanceof Error)) return { reason: String(error) };
   const isOutside = error instanceof HeadraceError && error.code !== "INVARIANT_VIOLATED";

@@ -10,11 +10,11 @@ export interface DeliveryStanding {
   readonly stream: string;
   readonly partition: number;
   readonly state: DeliveryState;
-  /** Why it is being tried again. */
+  /** Why the delivery is being retried. */
   readonly reason?: string;
-  /** Time does not mend the reason: a person must act (a token, an address). Absent where that is not so. */
+  /** True where a person must act before a retry can succeed (a token, an address); absent otherwise. */
   readonly needsPerson?: true;
-  /** Of the next record to deliver: what lies before it is in the sink, or was filtered or set aside. */
+  /** Sequence of the next record to deliver: each earlier record is in the sink, was filtered out, or was set aside. */
   readonly nextOffset: number;
   /** Records committed and not yet delivered. */
   readonly lagRecords: number;
@@ -22,7 +22,7 @@ export interface DeliveryStanding {
   readonly deliveredRecords: number;
   /** Records set aside since this node began to deliver the partition. */
   readonly deadLetters: number;
-  /** Dead letters that lie in the partition now, those of earlier starts, of other nodes and of replays included. */
+  /** Dead letters in the partition now, including those of earlier starts, of other nodes and of replays. */
   readonly deadLettersStored: number;
   /** From append to commit in the sink, of the oldest record of the last batch; ms. */
   readonly lastDelayMs?: number;
@@ -45,7 +45,7 @@ export class DeliveryBoard {
   readonly #nowMs: () => number;
   readonly #isOwned: (partition: PartitionReference) => boolean;
 
-  /** @param isOwned whether this node owns a partition: what another one delivers stands on that node's board */
+  /** @param isOwned whether this node owns a partition; deliveries of another node stand on that node's board */
   constructor(nowMs: () => number, isOwned: (partition: PartitionReference) => boolean) {
     this.#nowMs = nowMs;
     this.#isOwned = isOwned;
@@ -89,7 +89,7 @@ export class DeliveryBoard {
     }
   }
 
-  /** From append until now, of a batch's oldest record; undefined for a batch of none. */
+  /** Milliseconds since the append of a batch's oldest record; undefined for an empty batch. */
   delayMs({ oldestAppendedAtMs }: { readonly oldestAppendedAtMs?: number | undefined }): number | undefined {
     return oldestAppendedAtMs === undefined ? undefined : this.#nowMs() - oldestAppendedAtMs;
   }

@@ -28,14 +28,14 @@ import type { Configuration } from "../configuration/configuration_schema.ts";
 import type { DeliveryBoard } from "./delivery_board.ts";
 import { eventTimeReader } from "./event_time.ts";
 
-/** A step of an operation that takes longer is told to end. */
+/** Longest time for one step of a sink's operation, in ms; a longer step is aborted. */
 const OPERATION_TIMEOUT_MS = 30_000;
-/** Beyond the longest step that a sink allows itself: it ends by itself. */
+/** Milliseconds added to the longest step that a sink declares: the sink's own time limit fires first. */
 const STEP_MARGIN_MS = 5_000;
 const READ_BYTES_MAX = 1_048_576;
 
 export interface StreamDeliveries {
-  /** Names that retention waits for. */
+  /** Names of the sinks whose cursors retention waits for. */
   readonly consumers: readonly string[];
   readonly start: (feed: PartitionFeed, owner: ActorReference<PartitionRequest>) => readonly ActorDefinition<never>[];
 }
@@ -51,7 +51,7 @@ export interface DeliveryParts {
   readonly metrics: Metrics;
   readonly board: DeliveryBoard;
   readonly deliverySeconds: ReturnType<Metrics["histogram"]>;
-  /** For derived streams: asked for when a delivery opens its sink. */
+  /** The way into derived streams, read when a delivery opens its sink. */
   readonly connect: Connect;
   /** Id of the log that is read. */
   readonly clusterId: string;
@@ -59,7 +59,7 @@ export interface DeliveryParts {
 
 const consumerName = (sink: string): string => `sink/${sink}`;
 
-/** Throws `ConfigurationError` where the options of a sink can not work; see `SinkDefinition.check` and `place`. */
+/** Throws `ConfigurationError` where the options of a sink cannot work; see `SinkDefinition.check` and `place`. */
 export async function checkSink(name: string, configuration: Configuration, folder: string | undefined): Promise<void> {
   const sink = configuration.sinks[name];
   const definition = SINKS.get(sink?.type ?? "");
@@ -125,7 +125,7 @@ export async function planDeliveries(configuration: Configuration, parts: Delive
   };
 }
 
-/** What the sinks of a pipeline read: the records themselves, or what was computed once (E13). */
+/** The feed of a pipeline's sinks: the stream's records, or the results that were computed once (E13). */
 export interface DeliveryInput {
   readonly channel: Channel;
   readonly run: RecordSteps;
@@ -171,7 +171,7 @@ function planOutbox(
           return;
         }
         outputs.add(report.outputs);
-        // Retention keeps what a restart has to run again: everything after the snapshot.
+        // Retention keeps every record after the snapshot, as a restart computes from there.
         const needed = report.progress.snapshotAt;
         owner.tell({
           type: "consumer_at",
@@ -218,7 +218,7 @@ export interface DeliveryOf {
   observe(report: DeliveryReport): void;
 }
 
-/** The delivery of one partition to a sink of the configuration; none for a sink of an unknown kind. */
+/** The delivery of one partition to a configured sink; undefined for a sink of an unknown type. */
 export function sinkDelivery(
   name: string,
   configuration: Configuration,
@@ -257,7 +257,7 @@ export function sinkDelivery(
   return [delivery as ActorDefinition<never>];
 }
 
-/** Counts and logs what a delivery reports, and keeps where it stands for those who ask. */
+/** Counts and logs a delivery's reports, and keeps the delivery's standing on the board. */
 function reporter(sink: string, feed: PartitionFeed, { metrics, log, board, deliverySeconds }: DeliveryParts) {
   const labels = { sink, stream: feed.partition.stream };
   const delivered = metrics.counter("headrace_records_delivered_total", "Records written to a sink", labels);
@@ -281,7 +281,7 @@ function reporter(sink: string, feed: PartitionFeed, { metrics, log, board, deli
   };
 }
 
-/** What a person should hear of a delivery. */
+/** Logs the reports of a delivery that an operator should read. */
 export function logReport(log: NodeLog, about: Readonly<Record<string, unknown>>, report: DeliveryReport): void {
   switch (report.kind) {
     case "retry":

@@ -8,10 +8,10 @@ import { parsePointer } from "../../protocols/partitioner.ts";
 import { readRfc3339 } from "../../protocols/values/rfc3339.ts";
 import type { EventTimeConfiguration } from "../configuration/configuration_schema.ts";
 
-/** Units of a number in one millisecond; a second has 1,000 of those. */
+/** Units of the configured number in one millisecond. */
 const UNITS_PER_MS = { ms: 1, us: 1_000, ns: 1_000_000 } as const;
 const MS_PER_SECOND = 1_000;
-/** The times that a date holds, to either side of 1970. */
+/** The largest distance from 1970 that a `Date` can hold, in ms. */
 const TIME_MS_MAX = 8.64e15;
 
 /** @param onNone called for an event without a usable time, where one is configured */
@@ -35,7 +35,7 @@ export function eventTimeReader(
   };
 }
 
-/** NaN for a value that is no time. */
+/** Milliseconds since 1970; NaN for a value that is not a time. */
 function toMs(value: unknown, unit: EventTimeConfiguration["unit"]): number {
   if (typeof value === "string") return readRfc3339(value)?.timeMs ?? Number.NaN;
   if (value instanceof Date) return value.getTime();

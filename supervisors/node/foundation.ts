@@ -1,4 +1,4 @@
-/** The parts of a node that all others stand on: who may do what, the log, the streams by name, the actors, the metrics. */
+/** The parts of a node that all others need: access rules, the log, the streams by name, the actors, the metrics. */
 import { hostname } from "node:os";
 import type { SchemaVersion } from "../../actors/ingest/schema/schema_registry.ts";
 import type { ActorSystem } from "../../actors/kernel/actor.ts";
@@ -27,7 +27,7 @@ export interface FoundationOptions {
 
 export interface Foundation {
   readonly configuration: Configuration;
-  /** Without the configuration's secrets. */
+  /** Writes logs, without the configuration's secrets. */
   readonly nodeLog: NodeLog;
   readonly readSecret: ReadSecret;
   readonly name: string;
@@ -39,11 +39,11 @@ export interface Foundation {
   readonly directory: NodeDirectory;
   readonly board: DeliveryBoard;
   readonly system: ActorSystem;
-  /** Each part that was started, in order: whoever starts a further part adds it. */
+  /** The started parts, in order of their start; the code that starts a further part adds that part. */
   readonly closers: Closer[];
 }
 
-/** Time for the actors to end by themselves; one that takes longer waits for the store. */
+/** Milliseconds for the actors to end by themselves; a slower actor is waiting for the store. */
 const ACTORS_WITHIN_MS = 500;
 
 export async function layFoundation(options: FoundationOptions, closers: Closer[]): Promise<Foundation> {
@@ -70,7 +70,7 @@ export async function layFoundation(options: FoundationOptions, closers: Closer[
   return { configuration, nodeLog, readSecret, name, access, log, schemas, metrics, directory, board, system, closers };
 }
 
-/** Nodes of a cluster need names of their own, also on one machine. */
+/** The nodes of a cluster need distinct names, also on one machine. */
 function nameOf({ node, cluster }: Configuration): string {
   return node.name ?? (cluster === undefined ? hostname() : `${hostname()}-${node.port}`);
 }
@@ -82,7 +82,7 @@ const withoutSecrets =
 
 async function endActors(system: ActorSystem, log: Log, configuration: Configuration): Promise<void> {
   const ending = system.shutdown();
-  // An append to a store that does not answer ends with the connection to it.
+  // An append to a store that does not answer ends once the store's connection is closed.
   if (!(await settledWithin(ending, ACTORS_WITHIN_MS)) && configuration.log.type === "redis") await log.close();
   await ending;
 }

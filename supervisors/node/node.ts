@@ -17,7 +17,7 @@ import { whenAllOwned } from "./streams.ts";
 import { startWork, type Work } from "./work.ts";
 
 export interface NodeOptions extends FoundationOptions {
-  /** The security section as it is now, for a reload. Default: as it was at the start. */
+  /** Reads the current security section, for a reload. Default: the section given at the start. */
   readonly readSecurity?: () => Promise<SecurityConfiguration>;
   /** Serves `/`: the dashboard's files. */
   readonly page?: Routes;
@@ -30,24 +30,24 @@ export interface RunningNode {
   readonly directory: NodeDirectory;
   /** Every HTTP route, as `GET /v1/streams/:stream`. */
   readonly routes: readonly string[];
-  /** The way in for derived streams: a producer is given the epoch that its `hello` names. */
+  /** Sessions for derived streams: the producer gets the epoch that its `hello` names. */
   readonly connectWithEpoch: Connect;
-  /** Resolves when every partition has been claimed once. */
+  /** Resolves once each partition has been claimed at least once. */
   readonly ready: Promise<void>;
-  /** Reads tokens, keys and certificates again. Ones that can not be used leave the old ones in force. */
+  /** Reads tokens, keys and certificates again. Where a new one is unusable, the old ones stay in force. */
   reload(why: string): Promise<ReloadOutcome>;
-  /** Refuses new work, drains, checkpoints, closes. Resolves with what was left undone, if anything was. */
+  /** Refuses new work, drains, checkpoints, closes. Resolves with the names of the parts that did not end in time. */
   stop(timeoutMs: number): Promise<readonly string[]>;
 }
 
-/** Time for the parts that were started to end, when a later part could not start. */
+/** Milliseconds for the started parts to end after a later part failed to start. */
 const START_FAILURE_WITHIN_MS = 5_000;
 
-/** A node that leaves its cluster hands its partitions over within this time, or leaves them to be taken. */
+/** Milliseconds for a leaving node to hand its partitions over; afterwards other nodes take the rest without it. */
 const LEAVE_WITHIN_MS = 4_000;
-/** Deliveries of a cluster's node end before it leaves, as a rule: later they would have to follow partitions that move. */
+/** Milliseconds for deliveries to end before the node leaves its cluster: later their partitions would move meanwhile. */
 const REST_BEFORE_LEAVE_MS = 1_000;
-/** A node that has not left by then takes no more requests: nobody may be there to pass them on to. */
+/** Milliseconds after which a node that has not left refuses requests: no other node may be there to forward them to. */
 const SERVE_WHILE_LEAVING_MS = 2_000;
 
 export async function startNode(options: NodeOptions): Promise<RunningNode> {
@@ -116,9 +116,9 @@ function sourcesOf(foundation: Foundation, { connect, cluster, rest }: Work): Ru
     connect,
     ...(cluster === undefined ? {} : { cluster: { node: name, directory } }),
   });
-  // Deliveries begin to end with the first part, as an endpoint that does not answer is given the longest.
+  // Deliveries begin to end together with the first part, so that a silent endpoint gets the longest time to answer.
   const stop = () => {
-    rest().catch(() => undefined); // told where it is waited for
+    rest().catch(() => undefined); // reported where the result is awaited
     return started.stop();
   };
   closers.push({ what: "sources", close: stop });

@@ -1,11 +1,11 @@
-/** The metrics that a node has whatever its streams are: times to the acknowledgement and to sinks, lags, connections. */
+/** A node's metrics apart from its streams' own: times to the acknowledgement and to sinks, lags, connections. */
 import type { Metrics } from "../../actors/observers/metrics.ts";
 import type { ConnectionGate } from "../security/admission/connection_gate.ts";
 import type { DeliveryBoard } from "./delivery_board.ts";
 
 type Histogram = ReturnType<Metrics["histogram"]>;
 
-/** In seconds, from a commit in memory to a store that hangs; dense around a disk's flush. */
+/** Histogram bounds in seconds: from a commit in memory to a store that hangs; dense around a disk's flush. */
 const ACK_SECONDS_BOUNDS = [
   0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10,
 ];
@@ -28,7 +28,7 @@ export const deliverySeconds = (metrics: Metrics): Histogram =>
     DELIVERY_SECONDS_BOUNDS,
   );
 
-/** Read only when somebody asks for the metrics. */
+/** Registers gauges that are computed at each scrape. */
 export function observeDeliveries(metrics: Metrics, board: DeliveryBoard): void {
   metrics.gauge("headrace_sink_lag_records", "Records committed and not yet delivered", function* () {
     for (const { sink, stream, partition, lagRecords } of board.standings())

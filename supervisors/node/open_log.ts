@@ -1,4 +1,4 @@
-/** Opens the log that the configuration names, and holds a shared store against what this node knows of it (E22). */
+/** Opens the configured log, and compares a shared store's id with the id that this node remembers (E22). */
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { openLmdbLog } from "../../actors/log/embedded/lmdb_log.ts";
@@ -10,7 +10,7 @@ import { rememberedStore, rememberStore, STORE_ID_FILE } from "../../actors/log/
 import type { Configuration } from "../configuration/configuration_schema.ts";
 import { makeDataFolder } from "../security/access/exposures.ts";
 
-/** Throws `ConfigurationError` where the log can not be used as declared, `UnavailableError` where it is away or lost. */
+/** Throws `ConfigurationError` where the log cannot be used as configured, `UnavailableError` where its store is away or lost. */
 export async function openLog(
   configuration: Configuration,
   options: { readonly acceptLoss?: boolean } = {},
@@ -41,7 +41,7 @@ export function clusterIdFile(configuration: Configuration): string | undefined 
   }
 }
 
-/** Where Redis is, for all that a node keeps there. */
+/** The connection settings of Redis, for everything that a node keeps there. */
 export function redisAddressOf({ log: { url, urls, sentinel } }: Configuration): RedisAddress {
   return {
     ...(url === undefined ? {} : { url }),

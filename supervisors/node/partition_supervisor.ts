@@ -28,26 +28,26 @@ const GROUP_SIZE = 50;
 
 export interface PartitionPlan {
   readonly owner: Omit<PartitionOptions, "placement" | "onOwned" | "onDisowned" | "onHandedOver" | "onBlocked">;
-  /** The deliveries of this partition under a feed; `owner` is told how far they are. */
+  /** Starts the deliveries of this partition; each reports its progress to `owner`. */
   readonly deliveries: (
     feed: PartitionFeed,
     owner: ActorReference<PartitionRequest>,
   ) => readonly ActorDefinition<never>[];
 }
 
-/** What is done with one partition of a stream on this node. Each may come again. */
+/** An order for one partition of a stream on this node. Each order may be repeated. */
 export type PlacementOrder =
-  /** It will be granted: keep what is sent to it until then. */
+  /** The partition will be granted: hold the messages sent to it until then. */
   | { readonly type: "expect"; readonly partition: number }
   | { readonly type: "take"; readonly partition: number; readonly grant: Grant }
-  /** Finish, then say `released`. */
+  /** Finish the work under way, then report `released`. */
   | { readonly type: "hand_over"; readonly partition: number; readonly drainWithinMs: number }
-  /** It is not placed here any more, however far it is: end what runs. */
+  /** The partition is no longer placed here: end its actors at once, whatever their state. */
   | { readonly type: "drop"; readonly partition: number }
-  /** The node ends: so do the deliveries, for good, and the partition is served on meanwhile (V4). */
+  /** The node stops: end the deliveries for good, and keep taking appends meanwhile (V4). */
   | { readonly type: "rest"; readonly partition: number; readonly onRest: () => void };
 
-/** What became of a partition that is placed here. */
+/** A change in the state of a partition that is placed here. */
 export type PlacementEvent =
   | {
       readonly kind: "placed";
@@ -55,9 +55,9 @@ export type PlacementEvent =
       readonly reference: ActorReference<PartitionRequest>;
     }
   | { readonly kind: "owned"; readonly partition: PartitionReference; readonly epoch: Epoch }
-  /** Handed over: nothing of it is in flight, and nothing runs any more. */
+  /** The partition is handed over: no request is in flight, and no actor of it runs. */
   | { readonly kind: "released"; readonly partition: PartitionReference }
-  /** Somebody with a higher grant than this has it: what ran has ended. */
+  /** Another owner holds a higher grant than this one; the partition's actors here have ended. */
   | {
       readonly kind: "superseded";
       readonly partition: PartitionReference;
@@ -79,7 +79,7 @@ type Placement =
   | { readonly phase: "granted"; readonly grant: Grant }
   | { readonly phase: "leaving"; readonly drainWithinMs: number };
 
-/** Of one partition, over all lives of its actors (V1). */
+/** The state of one partition, kept over all lives of its actors (V1). */
 interface Place {
   placement: Placement | undefined;
   isResting: boolean;
@@ -88,7 +88,7 @@ interface Place {
 type Message =
   | PlacementOrder
   | { readonly type: "owned"; readonly feed: PartitionFeed }
-  /** What was delivered before has ended. */
+  /** Resolves once the deliveries of the former ownership have ended. */
   | { readonly type: "deliver"; readonly feed: PartitionFeed }
   | {
       readonly type: "disowned";
@@ -100,7 +100,7 @@ type Message =
   | { readonly type: "drained" }
   | { readonly type: "handed_over" };
 
-/** A crash is repaired in place, with growing delays; what crashes on and on is its supervisor's failure. */
+/** A crashed actor is restarted in place, with growing delays; an actor that keeps crashing fails its supervisor. */
 export const SUPERVISION: Supervision = {
   strategy: "one_for_one",
   intensity: { restartsMax: 20, withinMs: 60_000 },
@@ -152,7 +152,7 @@ const partitionGroup = (
       receive: (order) => {
         const isAbsent = order.type === "rest" && !partitions.has(order.partition);
         if (isAbsent)
-          order.onRest(); // nothing of it runs here, and a node that ends is given nothing more
+          order.onRest(); // no actor of it runs here, and a stopping node gets no further partition
         else supervisorOf(order.partition)?.tell(order);
       },
     };
@@ -173,7 +173,7 @@ class PlacedPartition {
   #owner: ActorReference<PartitionRequest> | undefined;
   #deliveries: readonly ActorReference<never>[] = [];
   #announcement: { cancel(): void } | undefined;
-  /** Until those that were stopped have ended: their names are free then. */
+  /** Stopped actors whose end is awaited, as their names are free only afterwards. */
   #ending: Promise<unknown> = Promise.resolve();
 
   constructor(tree: StreamTree, plan: PartitionPlan, place: Place, context: ActorContext<Message>) {
@@ -182,7 +182,7 @@ class PlacedPartition {
     this.#place = place;
     this.#context = context;
     if (place.placement?.phase === "leaving")
-      context.self.tell({ type: "handed_over" }); // whatever was in flight, ended
+      context.self.tell({ type: "handed_over" }); // each request in flight has ended
     else if (place.placement !== undefined) this.#spawnOwner();
   }
 
@@ -210,7 +210,7 @@ class PlacedPartition {
         return this.#drain();
       case "drained":
         if (this.#place.placement?.phase !== "leaving" || this.#owner === undefined) return;
-        this.#tree.directory.remove(this.#partition); // who asks from now on is sent to the next owner
+        this.#tree.directory.remove(this.#partition); // later requests are sent to the next owner
         this.#owner.tell({ type: "hand_over" });
         return;
       case "drop":
@@ -226,7 +226,7 @@ class PlacedPartition {
         this.#startDeliveries(message.feed);
         return;
       case "disowned":
-        if (message.owner !== this.#owner) return; // another was placed meanwhile, under another grant
+        if (message.owner !== this.#owner) return; // another owner was placed meanwhile, under another grant
         void this.#stopDeliveries();
         if (message.isFinal && this.#place.placement?.phase === "granted")
           await this.#superseded(this.#place.placement.grant, message.error);
@@ -242,7 +242,7 @@ class PlacedPartition {
   async #take(grant: Grant): Promise<void> {
     const { placement } = this.#place;
     if (placement?.phase === "leaving")
-      await this.#end(); // it comes back with a newer grant
+      await this.#end(); // the partition returns with a newer grant
     else if (placement?.phase === "granted" && placement.grant !== grant) {
       if (isSameGrant(placement.grant, grant)) return this.#ownedAgain();
       await this.#end();
@@ -252,7 +252,7 @@ class PlacedPartition {
     else this.#owner.tell({ type: "granted", grant });
   }
 
-  /** Whoever says so again may not have heard the answer. */
+  /** Answers a repeated order again, as the first answer may have been lost. */
   #ownedAgain(): void {
     const feed = this.#entry?.feed;
     if (feed !== undefined) this.#tell({ kind: "owned", partition: this.#partition, epoch: feed.epoch });

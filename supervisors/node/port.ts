@@ -34,7 +34,7 @@ import type { Work } from "./work.ts";
 export interface PortOptions {
   /** Serves `/`: the dashboard's files. */
   readonly page: Routes | undefined;
-  /** Sources that can not read now. */
+  /** Sources that cannot read now. */
   readonly troubles: () => readonly SourceTrouble[];
   readonly isStopping: () => boolean;
 }
@@ -42,11 +42,11 @@ export interface PortOptions {
 export interface Port {
   readonly server: HttpServer;
   readonly audit: Audit;
-  /** Takes no further request or connection, and answers those under way. */
+  /** Refuses further requests and connections, and answers the requests under way. */
   drain(): Promise<unknown>;
 }
 
-/** The node waits this long for the requests and connections under way; the others are told that it stops. */
+/** Milliseconds that the node waits for requests and connections under way; afterwards they are told that it stops. */
 const REQUESTS_WITHIN_MS = 1_500;
 
 const permissionsOf = (request: object): Grants => (request as { grants: Grants }).grants;
@@ -58,8 +58,8 @@ export async function openPort(foundation: Foundation, work: Work, options: Port
   observeConnections(foundation.metrics, gate);
   const listener = await listen(work.sessions, access, gate, audit);
   let http: HttpServer | undefined;
-  // An HTTP server is closed once its upgraded connections are: neither can be waited for before the other. Links to other
-  // nodes are among these, and what is written until then may have to go over one.
+  // An HTTP server closes only after its upgraded connections: the two must be awaited together. Links to other
+  // nodes are among these connections, and earlier writes may have to use one.
   closers.push({ what: "http", close: () => Promise.all([http?.close(), listener.close(), work.cluster?.close()]) });
   closers.push({ what: "audit", close: () => audit.close() });
   const ingest = new HttpIngest({
@@ -67,9 +67,9 @@ export async function openPort(foundation: Foundation, work: Work, options: Port
     ...{ connect: work.connect },
     connectFor: (principal) => work.sessions.connect({ ...INSIDE, placesOf: principal }),
   });
-  // While the way into every partition still works: a sink may write to another stream of this node.
+  // While each partition still takes appends: a sink may write to another stream of this node.
   closers.push({ what: "deliveries", close: () => work.rest() });
-  // While partitions still take appends: a request under way is answered with its outcome.
+  // While partitions still take appends: a request under way is answered with its result.
   const drain = () => Promise.all([http?.drain(REQUESTS_WITHIN_MS), ingest.close(), listener.close()]);
   closers.push({ what: "requests", close: drain });
   const server = await startHttpServer({
@@ -92,7 +92,7 @@ function auditOf({ configuration, name, nodeLog }: Foundation, { connect }: Work
   return startAudit({ node: name, stream, connect, log: nodeLog, nowMs: () => Date.now(), setTimer });
 }
 
-/** The address of a node's WebSocket endpoint, from that of its HTTP server. */
+/** The URL of a node's WebSocket endpoint, derived from the URL of its HTTP server. */
 export const endpointOf = (address: string): string => `${address.replace(/^http/, "ws")}/v1/connect`;
 
 async function routesOf(

@@ -1,4 +1,4 @@
-/** Tokens, keys and certificates of a running node, read again: when it is asked to, and when a file has changed. */
+/** Reads a running node's tokens, keys and certificates again: on request, and when a file has changed. */
 import type { Timer } from "../../actors/kernel/actor.ts";
 import type { SecurityConfiguration } from "../configuration/configuration_schema.ts";
 import { filesOf, type Reloading, startReloading } from "../security/access/reloading.ts";
@@ -7,9 +7,9 @@ import type { Foundation } from "./foundation.ts";
 
 export interface ReloadParts {
   readonly audit: Audit;
-  /** The security section as it is now. Default: as it was at the start. */
+  /** Reads the current security section. Default: the section given at the start. */
   readonly readSecurity: (() => Promise<SecurityConfiguration>) | undefined;
-  /** TLS is read before tokens: a certificate that can not be used leaves everything as it was. */
+  /** TLS is read before tokens: an unusable certificate leaves tokens and TLS unchanged. */
   readonly readCertificates: () => Promise<void>;
 }
 
@@ -37,7 +37,7 @@ export async function reloadCredentials(
   });
 }
 
-/** Keeps no process running. */
+/** Watches files without keeping the process alive. */
 export function setTimer(delayMs: number, callback: () => void): Timer {
   const timer = setTimeout(callback, delayMs).unref();
   return { cancel: () => clearTimeout(timer) };

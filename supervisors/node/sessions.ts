@@ -42,9 +42,9 @@ export interface Sessions {
     decode: (data: Uint8Array | string) => ClientFrame,
     onEnd: () => void,
   ) => Promise<ActorReference<SessionInput>>;
-  /** For producers within the node: bound to nobody's permissions but its own. */
+  /** For producers within the node: checked against the given permissions only. */
   readonly connect: (permissions: Grants) => Connect;
-  /** For a producer whose epoch somebody else has made: its partition's owner epoch (E3). */
+  /** For a producer whose epoch was chosen elsewhere: the owner epoch of its partition (E3). */
   readonly connectWithEpoch: (permissions: Grants) => Connect;
 }
 
@@ -124,7 +124,7 @@ export function startSessions(system: ActorSystem, parts: SessionParts): Session
   };
 }
 
-/** Frames within the process are never bytes. */
+/** Frames within the process are passed as objects, never encoded to bytes. */
 const decodesNothing = (): never => {
   throw new TypeError("Cannot decode bytes as a session within the node must be given frames");
 };
@@ -145,7 +145,7 @@ export function listen(
       const bearer = bearerOf(request.headers.authorization);
       let held: Held | undefined;
       let isOver = false;
-      const address = request.socket.remoteAddress; // gone with the connection
+      const address = request.socket.remoteAddress; // undefined once the connection has closed
       const session = deferred<ActorReference<SessionInput>>();
       const environment: SessionEnvironment = {
         ...sessions.environment,
@@ -197,7 +197,7 @@ function deferred<Value>() {
   return { promise, resolve: (value: Value) => resolve(value) };
 }
 
-/** Names of the producers within the node: under one of them a client could fence a source or a derived stream. */
+/** Reserved names of the node's own producers: a client with such a name could fence a source or a derived stream. */
 const OWN_PRODUCERS = ["source/", "sink/", "pipeline/", "ingest/", SHORT_LIVED_PRODUCERS.prefix];
 
 function refuseOwnName(producerId: string): void {

@@ -24,10 +24,10 @@ export interface SourceParts {
   readonly cluster?: { readonly node: string; readonly directory: NodeDirectory };
 }
 
-/** A source that can not read now. */
+/** A source that cannot read now. */
 export interface SourceTrouble {
   readonly source: string;
-  /** As the operating system names it, such as EACCES. */
+  /** The operating system's error code, such as EACCES. */
   readonly code: string;
 }
 
@@ -36,7 +36,7 @@ export interface RunningSources {
   stop(): Promise<void>;
 }
 
-/** Which sources can not read now, and for which reasons each could not before: a metric goes back to 0, it does not vanish. */
+/** Sources that cannot read now, with the error codes of earlier failures, whose metric returns to 0 instead of vanishing. */
 class Troubles {
   readonly #codes = new Map<string, string>();
   readonly #seen = new Map<string, Set<string>>();
@@ -68,7 +68,7 @@ export function startSources(configuration: Configuration, parts: SourceParts): 
   );
   const placed = Object.entries(configuration.sources).flatMap(([name, { type, stream, options }]) => {
     const definition = SOURCES.get(type);
-    if (definition === undefined) return []; // the configuration's check has named it
+    if (definition === undefined) return []; // the configuration's check has reported it
     const { cluster } = parts;
     const isEverywhere = cluster !== undefined && definition.readsOwnMachine === true;
     const own = isEverywhere ? `${name}/${cluster.node}` : name;
@@ -111,7 +111,7 @@ export function startSources(configuration: Configuration, parts: SourceParts): 
   return {
     troubles: () => troubles.now(),
     async stop() {
-      // All at once: each may have to wait for what it sent.
+      // All sources at once: each may have to wait for the acknowledgement of its events.
       const rested = new Promise<void>((onRest) => root.tell({ type: "rest", onRest }));
       await Promise.race([rested, parts.system.whenTerminated(root)]);
       await parts.system.stop(root as ActorReference<never>);

@@ -13,14 +13,14 @@ import type { StreamDescription } from "../../protocols/wire/frames.ts";
 /** An entry as the node's own parts see it. */
 export interface DirectoryEntry extends PartitionEntry {
   readonly blockedBy: HeadraceError | undefined;
-  /** It is placed here, whether or not it is owned yet. */
+  /** The partition is placed here, whether or not it is owned yet. */
   readonly isHere: boolean;
 }
 
 /** An owner on another node. */
 export interface OwnerElsewhere {
   readonly reference: ActorReference<PartitionRequest>;
-  /** Where clients reach it. */
+  /** The URL at which clients reach the owner. */
   readonly address: string;
   readonly view: PartitionView;
 }
@@ -28,12 +28,12 @@ export interface OwnerElsewhere {
 class Entry implements DirectoryEntry {
   readonly #listeners = new Set<() => void>();
   wasPlaced = false;
-  /** It is to be handed over. */
+  /** The partition is about to be handed over. */
   isLeaving = false;
   here: ActorReference<PartitionRequest> | undefined;
   elsewhere: OwnerElsewhere | undefined;
   feed: PartitionFeed | undefined;
-  /** Why the partition can not be claimed, while it can not. */
+  /** Why the partition cannot be claimed now; undefined otherwise. */
   blockedBy: HeadraceError | undefined;
 
   get reference(): ActorReference<PartitionRequest> | undefined {
@@ -81,12 +81,12 @@ class Entry implements DirectoryEntry {
 export class NodeDirectory implements StreamDirectory {
   readonly #streams: Readonly<Record<string, StreamDescription>>;
   readonly #entries: ReadonlyMap<string, readonly Entry[]>;
-  /** With the owners as they are now; undefined once one has changed. */
+  /** The cached answer with the current owners; undefined once an owner has changed. */
   #described: Readonly<Record<string, StreamDescription>> | undefined;
   #missing: number;
   #onComplete: () => void = () => {};
 
-  /** Resolves when every partition of every stream was placed here once: a node alone listens no earlier. */
+  /** Resolves once each partition of each stream has been placed here: a single node listens only afterwards. */
   readonly complete: Promise<void>;
 
   constructor(streams: Readonly<Record<string, StreamDescription>>) {
@@ -138,7 +138,7 @@ export class NodeDirectory implements StreamDirectory {
     for (const { stream, partition } of this.all()) yield { stream, partition: partitionId(partition) };
   }
 
-  /** The partition is placed here: whom to ask from now on. */
+  /** Records that the partition is placed here, and the actor that answers for it. */
   place({ stream, partition }: PartitionReference, reference: ActorReference<PartitionRequest>): void {
     const entry = this.#entries.get(stream)?.[partition];
     if (entry === undefined) return;
@@ -151,7 +151,7 @@ export class NodeDirectory implements StreamDirectory {
     if (this.#missing === 0) this.#onComplete();
   }
 
-  /** The partition is to be handed over to the owner that is known elsewhere, and is asked here until it is removed. */
+  /** Marks the partition as about to move to the known next owner; requests still come here until it is removed. */
   leave({ stream, partition }: PartitionReference): void {
     const entry = this.#entries.get(stream)?.[partition];
     if (entry?.here === undefined) return;
@@ -159,7 +159,7 @@ export class NodeDirectory implements StreamDirectory {
     entry.notify();
   }
 
-  /** The partition is not placed here any more. */
+  /** Records that the partition is no longer placed here. */
   remove({ stream, partition }: PartitionReference): void {
     const entry = this.#entries.get(stream)?.[partition];
     if (entry?.here === undefined) return;
@@ -170,7 +170,7 @@ export class NodeDirectory implements StreamDirectory {
     this.#changed(entry);
   }
 
-  /** Who owns it elsewhere, as far as is known. */
+  /** The owner on another node, as far as this node knows. */
   setElsewhere({ stream, partition }: PartitionReference, owner: OwnerElsewhere | undefined): void {
     const entry = this.#entries.get(stream)?.[partition];
     if (entry === undefined || (entry.elsewhere === undefined && owner === undefined)) return;

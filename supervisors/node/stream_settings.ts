@@ -1,4 +1,4 @@
-/** What of a stream can never change, kept in the log: its number of partitions (E2). */
+/** Keeps a stream's number of partitions, which can never change, in the log (E2). */
 import type { Log } from "../../actors/log/log.ts";
 import { ConfigurationError } from "../../protocols/errors.ts";
 import type { Configuration } from "../configuration/configuration_schema.ts";
@@ -17,7 +17,7 @@ function decodeSettings(stream: string, value: Uint8Array): { readonly partition
   );
 }
 
-/** Registers each stream, or throws `ConfigurationError` where its partitions are not what they were. */
+/** Registers each stream. Throws `ConfigurationError` where its number of partitions differs from the registered one. */
 export async function registerStreams(log: Log, configuration: Configuration): Promise<void> {
   for (const [name, { partitions }] of Object.entries(configuration.streams)) {
     const key = `stream/${name}`;

@@ -21,7 +21,7 @@ import {
 } from "./partition_supervisor.ts";
 import type { NodeDirectory } from "./stream_directory.ts";
 
-/** One node alone is its own coordinator: there is one grant. */
+/** A single node is its own coordinator: its grant never changes. */
 export const SOLE_GRANT: Grant = { leaderEpoch: 1, tableVersion: 1 };
 
 export async function registerSchemas(
@@ -66,7 +66,7 @@ export interface StreamParts {
   /** Every partition is placed here from the start with this grant; without one they are as `order` says. */
   readonly grant?: Grant;
   onPlacement?(event: PlacementEvent): void;
-  /** Events of a partition were made durable. */
+  /** Called after events of a partition were made durable. */
   onAppended?(partition: PartitionReference, events: number, sizeBytes: number): void;
 }
 
@@ -158,7 +158,7 @@ export function whenAllOwned(directory: NodeDirectory): Promise<void> {
   return Promise.all(waits).then(() => undefined);
 }
 
-/** Once a store answers that did not, partitions that wait to be claimed are claimed at once. */
+/** Once a silent store answers again, waiting partitions are claimed at once. */
 export function claimWhenStoreAnswers(log: Pick<Log, "onStateChange">, directory: NodeDirectory): void {
   log.onStateChange(({ kind }) => {
     if (kind !== "ready") return;
@@ -166,7 +166,7 @@ export function claimWhenStoreAnswers(log: Pick<Log, "onStateChange">, directory
   });
 }
 
-/** Says once what keeps partitions from being claimed, and that they are owned again. */
+/** Logs once why partitions cannot be claimed, and once that they are owned again. */
 export function logBlockages(directory: NodeDirectory, log: NodeLog): void {
   for (const { stream, partition, entry } of directory.all()) {
     let said: string | undefined;

@@ -22,9 +22,9 @@ import {
 
 export interface Work {
   readonly sessions: Sessions;
-  /** The way in for producers of the node itself. */
+  /** Sessions for producers within the node. */
   readonly connect: Connect;
-  /** The way in for derived streams: a producer is given the epoch that its `hello` names. */
+  /** Sessions for derived streams: the producer gets the epoch that its `hello` names. */
   readonly connectWithEpoch: Connect;
   readonly cluster: ClusterPart | undefined;
   readonly replays: Replays;
@@ -42,7 +42,7 @@ export async function startWork(foundation: Foundation): Promise<Work> {
   });
   observeDeliveries(metrics, foundation.board);
   const cluster = await clusterOf(foundation, (order) => streams.tell(order));
-  // The cluster has a connection to the store of its own: a later part that can not start must not leave it open.
+  // The cluster opens its own connection to the store: a later part that fails to start must not leave it open.
   if (cluster !== undefined) closers.push({ what: "cluster's store", close: () => cluster.close() });
   const streams = streamsOf(foundation, deliveries, cluster);
   if (cluster === undefined) await directory.complete;
