@@ -19,8 +19,13 @@ function lineOf({ path, line, message }: Finding): string {
 const root = process.argv[2] ?? fileURLToPath(new URL("../", import.meta.url));
 const files = readTree(root);
 const pages = readPages(root);
-const faults = [...checkImports(files), ...checkCycles(files), ...checkContents(files), ...checkPages(root, pages)];
-for (const finding of checkCitations(files, pages)) console.log(`cite     ${lineOf(finding)}`);
+const faults = [
+  ...checkImports(files),
+  ...checkCycles(files),
+  ...checkContents(files),
+  ...checkCitations(files, pages),
+  ...checkPages(root, pages),
+];
 for (const finding of reportSizes(files)) console.log(`long     ${lineOf(finding)}`);
 for (const fault of faults) console.error(`FAULT    ${lineOf(fault)}`);
 console.log(`${files.length} files, ${faults.length} faults`);
