@@ -82,7 +82,7 @@ async function announce(node: RunningNode, configuration: Configuration, options
     `Headrace is up: ${node.address}/`,
     "",
     `  send an event   curl -d '{"hello":"world"}' -H 'content-type: application/json' ${node.address}/v1/streams/${stream}/events`,
-    `  follow it       ${COMMAND} tail ${streams[0] ?? stream} --address ${node.address}`,
+    `  follow it       ${COMMAND} tail ${stream} --address ${node.address}`,
     `  data is kept in ${kept}`,
     "",
   ]);
