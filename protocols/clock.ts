@@ -18,6 +18,19 @@ export const SYSTEM_CLOCK: Clock = {
   },
 };
 
+/** Resolves after `delayMs`, or as soon as `signal` aborts. */
+export const pause = (delayMs: number, signal?: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    const timer = setTimeout(done, delayMs);
+    function done(): void {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", done);
+      resolve();
+    }
+    signal?.addEventListener("abort", done);
+    if (signal?.aborted === true) done();
+  });
+
 /** The delay in ms before try `tries` (from 0), before jitter: it doubles from `firstMs` to `maxMs`. */
 export const backoffMs = (tries: number, firstMs: number, maxMs: number): number =>
   Math.min(maxMs, firstMs * 2 ** Math.min(tries, 30));

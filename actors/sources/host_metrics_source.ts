@@ -3,10 +3,11 @@
  * Metrics that a platform does not offer are left out. A reading can not be repeated, so each start is a term of its
  * own. The resume point counts the terms, as a clock may be set back (E24).
  */
+
 import { readFile, statfs } from "node:fs/promises";
 import { cpus, freemem, hostname, loadavg, totalmem } from "node:os";
+import { pause } from "../../protocols/clock.ts";
 import type { Event } from "../../protocols/event.ts";
-import { pause } from "./pause.ts";
 import type { SourceBatch, SourceContext, SourceDefinition, SourceReader } from "./source.ts";
 
 export interface HostMetricsOptions {

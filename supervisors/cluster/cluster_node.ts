@@ -2,6 +2,7 @@
  * A node's part in its cluster. Joins, runs the member and the links of each life that the registry gives the node, carries out
  * the member's placements, and leaves in order.
  */
+
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { ActorReference, ActorSystem, DeadLetterOffice } from "../../actors/kernel/actor.ts";
@@ -14,6 +15,7 @@ import { RemoteView } from "../../actors/partition/remote_view.ts";
 import { createPeerLinks, type PeerLinks, type PeerLinksOptions } from "../../actors/transport/peer/peer_links.ts";
 import type { PeerTls } from "../../actors/transport/peer/peer_socket.ts";
 import { refuseUpgrade } from "../../actors/transport/refuse_upgrade.ts";
+import { pause } from "../../protocols/clock.ts";
 import { RejectedError, reasonOf, UnavailableError } from "../../protocols/errors.ts";
 import { type NodeId, partitionName } from "../../protocols/position.ts";
 import type { PlacementEvent, PlacementOrder } from "../node/partition_supervisor.ts";
@@ -157,7 +159,7 @@ export class ClusterNode implements ClusterControl {
         await this.join();
       } catch (error) {
         this.#parts.log("warn", `can not join: ${reasonOf(error)}`);
-        await new Promise((resolve) => setTimeout(resolve, JOIN_RETRY_MS));
+        await pause(JOIN_RETRY_MS);
       }
     }
   }

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { backoffMs, lengthenedMs, shortenedMs } from "../../protocols/clock.ts";
+import { backoffMs, lengthenedMs, pause, shortenedMs } from "../../protocols/clock.ts";
 
 test("a delay doubles with each try, from the first to the longest, however many tries there are", () => {
   assert.equal(
@@ -22,6 +22,17 @@ test("jitter takes off, or adds, at most one half of a delay", () => {
       },
     ),
   );
+});
+
+test("a pause ends at its time, or at once where its signal is or becomes aborted", async () => {
+  await pause(1);
+  await pause(1, new AbortController().signal);
+  const hour = 3_600_000;
+  await pause(hour, AbortSignal.abort());
+  const stop = new AbortController();
+  const paused = pause(hour, stop.signal);
+  stop.abort();
+  await paused;
 });
 
 test.run();

@@ -10,6 +10,7 @@
  *   H3. While a master is away, calls to its slots are refused, and the other servers are asked for its successor.
  *   H4. A server is looked at before its first call (redis link C2), and the call waits for that look.
  */
+import { pause } from "../../../protocols/clock.ts";
 import { type UnavailableCode, UnavailableError } from "../../../protocols/errors.ts";
 import type { StoreState } from "../log.ts";
 import { addressOf, hostOf } from "./redis_client.ts";
@@ -386,5 +387,3 @@ function completed(address: string, link: RedisLink): string {
   const own = hostOf(link.url);
   return addressOf(host === "" || host === "?" ? own.slice(0, own.lastIndexOf(":")) : host, address.slice(at + 1));
 }
-
-const pause = (forMs: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, forMs));

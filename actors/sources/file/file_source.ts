@@ -20,7 +20,7 @@
  *       line of their own, once.
  */
 
-import { pause } from "../pause.ts";
+import { pause } from "../../../protocols/clock.ts";
 import { lastLineOf } from "../records/file_text.ts";
 import type { FoundRecord } from "../records/record_cutter.ts";
 import type { SourceBatch, SourceContext, SourceDefinition, SourceReader } from "../source.ts";
