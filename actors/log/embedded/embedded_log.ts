@@ -23,7 +23,7 @@ import type * as Contract from "../log.ts";
 import { newPlaceCounts, placeCountsOf } from "../rules/chain_places.ts";
 import { LargeBatches } from "../rules/large_batches.ts";
 import { answerRead, seekByTime } from "../rules/log_reading.ts";
-import { lostBatch } from "../rules/lost_batch.ts";
+import { lostBatch, outcomeOfLoss } from "../rules/lost_batch.ts";
 import * as Decide from "../rules/partition_state.ts";
 import type { ReadTurns } from "../rules/read_turns.ts";
 import { decodeEntry, ENTRY_BYTES_TARGET, encodeEntry, type StoredBatch, storedBytes } from "../rules/record_batch.ts";
@@ -193,8 +193,7 @@ export class EmbeddedLog implements Contract.Log {
     owner?: string,
   ): Promise<Contract.AppendOutcome> {
     const batch = lostBatch(producerId, producerEpoch, from, to, nowMs, owner);
-    const { outcomes } = await this.append(ownership, { channel: "records", batches: [batch] });
-    return outcomes[0] as Contract.AppendOutcome;
+    return outcomeOfLoss(await this.append(ownership, { channel: "records", batches: [batch] }));
   }
 
   async read(partition: PartitionReference, request: Contract.ReadRequest): Promise<Contract.ReadResult> {

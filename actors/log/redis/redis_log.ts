@@ -3,7 +3,7 @@
  * contract into calls and their replies into answers. Leaves judgement to the functions, and connections to
  * redis_connect.ts.
  */
-import { type FencedCode, FencedError, InvariantError, UnavailableError } from "../../../protocols/errors.ts";
+import { type FencedCode, FencedError, UnavailableError } from "../../../protocols/errors.ts";
 import {
   type Epoch,
   epoch,
@@ -20,7 +20,7 @@ import type * as Contract from "../log.ts";
 import { chainName, ownerMark } from "../rules/chain_places.ts";
 import { LargeBatches } from "../rules/large_batches.ts";
 import { answerRead, seekByTime } from "../rules/log_reading.ts";
-import { lostBatch } from "../rules/lost_batch.ts";
+import { lostBatch, outcomeOfLoss } from "../rules/lost_batch.ts";
 import { ENTRY_BYTES_TARGET } from "../rules/record_batch.ts";
 import { unencodable } from "../rules/unencodable.ts";
 import { EPOCH_AHEAD_MS_MAX, producerKeptMs } from "../rules/welcome.ts";
@@ -282,10 +282,7 @@ class StreamsLog implements RedisLog {
     owner?: string,
   ): Promise<Contract.AppendOutcome> {
     const batch = lostBatch(producerId, producerEpoch, from, to, nowMs, owner);
-    const { outcomes } = await this.append(ownership, { channel: "records", batches: [batch] });
-    const [outcome] = outcomes;
-    if (outcome === undefined) throw new InvariantError("Cannot declare a loss as its append must have an outcome");
-    return outcome;
+    return outcomeOfLoss(await this.append(ownership, { channel: "records", batches: [batch] }));
   }
 
   async read(partition: PartitionReference, request: Contract.ReadRequest): Promise<Contract.ReadResult> {

@@ -3,9 +3,10 @@
  * ordinary append judges it against the chain, sets the event aside with its reason, and moves the chain.
  */
 import { Packr } from "../../../deps.ts";
+import { invariant } from "../../../protocols/errors.ts";
 import type { Sequence } from "../../../protocols/sequence.ts";
 import type { DeadLetter } from "../dead_letter.ts";
-import type { AppendBatch } from "../log.ts";
+import type { AppendBatch, AppendOutcome, AppendResult } from "../log.ts";
 
 const packr = new Packr({ useRecords: false, useToJSON: false });
 const NO_EVENTS = Uint8Array.of(0x90);
@@ -32,4 +33,10 @@ export function lostBatch(
     appendedAtMs: nowMs,
     ...(owner === undefined ? {} : { owner }),
   };
+}
+
+/** The outcome of the append of one lost batch. Throws `InvariantError` where the log gave none. */
+export function outcomeOfLoss({ outcomes: [outcome] }: AppendResult): AppendOutcome {
+  invariant(outcome !== undefined, "Cannot declare a loss as its append must have an outcome: the log gave none");
+  return outcome;
 }
