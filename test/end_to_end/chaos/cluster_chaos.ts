@@ -1,7 +1,7 @@
 /**
- * Runs a cluster of real processes under random faults. There are nodes over a Redis with a replica, each behind a link
- * of its own, producers that follow owners and some that stay, readers, a file sink in a folder that all nodes share,
- * and the endpoint of an http sink. Nodes are killed, frozen, cut off, added, drained and ended in order; Redis dies
+ * Runs a cluster of real processes under random faults. The nodes stand over a Redis with a replica, each behind its own
+ * link. Some producers follow owners and some stay. Beside them are readers, a file sink in a folder that all nodes
+ * share, and the endpoint of an http sink. Nodes are killed, frozen, cut off, added, drained and ended in order; Redis dies
  * and fails over. Then everything must come to rest within a bound (G7), and the checker compares all answers, logs and
  * sinks.
  */
