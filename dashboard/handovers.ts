@@ -1,4 +1,5 @@
 /** Partitions that change hands: the moves that the cluster reports, and changes of owner between two looks. Pure. */
+import { partitionName } from "../protocols/position.ts";
 import type { ClusterPartition, ClusterState } from "./node_api.ts";
 
 /** Partitions that go from the same node to the same node at the same time. */
@@ -51,4 +52,4 @@ function grouped(changes: readonly Change[], endedAtMs: number | undefined): rea
 }
 
 const nameOf = ({ stream, partition }: Pick<ClusterPartition, "stream" | "partition">): string =>
-  `${stream}/${partition}`;
+  partitionName({ stream, partition });

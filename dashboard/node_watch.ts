@@ -1,4 +1,5 @@
 /** Looks at the node each second over HTTP, and keeps the data of the charts. */
+import { reasonOf } from "../protocols/errors.ts";
 import { Changes } from "./changes.ts";
 import { type NodeAnswers, readNode, TokenRefused } from "./node_api.ts";
 import { type Observation, Observer } from "./observation.ts";
@@ -38,7 +39,7 @@ export class NodeWatch {
       this.problem = undefined;
     } catch (error) {
       this.isTokenWanted = error instanceof TokenRefused;
-      this.problem = error instanceof Error ? error.message : String(error);
+      this.problem = reasonOf(error);
     }
     this.changes.announce();
     if (this.#isStopped || this.isTokenWanted) return;

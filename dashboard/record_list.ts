@@ -1,4 +1,5 @@
 /** The newest records of the followed stream, newest first. */
+import { reasonOf } from "../protocols/errors.ts";
 import type { Consumer } from "../protocols/mod.ts";
 import { Changes } from "./changes.ts";
 import { followTail, type Tail, type TailRecord } from "./tail.ts";
@@ -30,7 +31,7 @@ export class RecordList {
       },
     };
     followTail(consumer, tail).catch((error: unknown) => {
-      this.problem = error instanceof Error ? error.message : String(error);
+      this.problem = reasonOf(error);
       this.changes.announce();
     });
   }

@@ -3,7 +3,13 @@
  * owner's fence. A write that fails is reported (`onDoubt`), so that the owner claims again.
  */
 import { FencedError } from "../../protocols/errors.ts";
-import type { Epoch, Offset, PartitionReference, Position } from "../../protocols/position.ts";
+import {
+  type Epoch,
+  type Offset,
+  type PartitionReference,
+  type Position,
+  partitionName,
+} from "../../protocols/position.ts";
 import { sequenceCount } from "../../protocols/sequence.ts";
 import { tracesOf } from "../../protocols/traceparent.ts";
 import {
@@ -189,7 +195,7 @@ export class OwnedFeed implements PartitionFeed {
     if (!this.#hasEnded) return;
     throw new FencedError(
       "STALE_EPOCH",
-      `Cannot ${action} ${this.partition.stream}/${this.partition.partition} as its ownership must be the newest: that of epoch ${this.epoch} has ended`,
+      `Cannot ${action} ${partitionName(this.partition)} as its ownership must be the newest: that of epoch ${this.epoch} has ended`,
     );
   }
 }

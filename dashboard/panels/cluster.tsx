@@ -3,6 +3,7 @@
  * node alone.
  */
 import { useState } from "preact/hooks";
+import { partitionName } from "../../protocols/position.ts";
 import { formatBytes, formatCount, formatDuration, formatRate, formatTime } from "../format.ts";
 import type { Handover } from "../handovers.ts";
 import { type ClusterNode, type ClusterPartition, type ClusterState, type Decision, isAlone } from "../node_api.ts";
@@ -135,7 +136,7 @@ function squareOf(
 const WORDS = { owned: "", claiming: ", claiming", handing_over: ", being handed over", unassigned: "" } as const;
 
 const titleOf = ({ stream, partition, owner, state, epoch }: ClusterPartition): string =>
-  `${stream}/${partition}: ${owner ?? "nobody"}${WORDS[state]}${epoch === undefined ? "" : `, epoch ${epoch}`}`;
+  `${partitionName({ stream, partition })}: ${owner ?? "nobody"}${WORDS[state]}${epoch === undefined ? "" : `, epoch ${epoch}`}`;
 
 function groupByStream(partitions: readonly ClusterPartition[]): ReadonlyMap<string, readonly ClusterPartition[]> {
   const streams = new Map<string, ClusterPartition[]>();

@@ -1,6 +1,7 @@
 /** The panel that sends one event, as any producer does, and shows its outcome. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { type Confirmation, jsonEvent } from "../../protocols/mod.ts";
+import { partitionName } from "../../protocols/position.ts";
 import type { LiveConnection } from "../live_connection.ts";
 import { readNewestEvent, type StreamState } from "../node_api.ts";
 import { Panel } from "./panel.tsx";
@@ -93,7 +94,7 @@ async function send(live: LiveConnection, stream: string, text: string): Promise
 function describe(confirmation: Confirmation): Outcome {
   switch (confirmation.kind) {
     case "stored":
-      return { isGood: true, text: `Stored durably in ${confirmation.stream}/${confirmation.partition}.` };
+      return { isGood: true, text: `Stored durably in ${partitionName(confirmation)}.` };
     case "rejected":
       return { isGood: false, text: `${confirmation.code} ${confirmation.path}: ${confirmation.reason}` };
   }

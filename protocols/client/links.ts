@@ -16,6 +16,7 @@
  */
 import { backoffMs } from "../clock.ts";
 import { ConfigurationError, type HeadraceError, RejectedError } from "../errors.ts";
+import { partitionName } from "../position.ts";
 import type { StreamDescription } from "../wire/frames.ts";
 import type { ConnectionState } from "./connection_state.ts";
 import { connectLink, hear, knowsElsewhere, type Link, type LinkEffects } from "./link.ts";
@@ -145,7 +146,7 @@ export function noteOwners(
   for (const [stream, { owners = {} }] of Object.entries(streams)) {
     for (const [partition, address] of Object.entries(owners)) {
       if (!mayFollow(links, address)) continue;
-      links.hints.set(`${stream}/${partition}`, address);
+      links.hints.set(partitionName({ stream, partition: Number(partition) }), address);
       learn(links, address);
     }
   }

@@ -1,6 +1,7 @@
 /** `headrace inspect`: shows one event: its place, its producer, the sinks that have it, and why it was set aside. */
 import type { Command } from "commander";
 import type { Event } from "../../protocols/mod.ts";
+import { partitionName } from "../../protocols/position.ts";
 import { decodeSlice } from "../../protocols/values/event_codec.ts";
 import { fromJsonValue, toJsonValue } from "../../protocols/values/json_values.ts";
 import { wholeNumber } from "../console/arguments.ts";
@@ -86,7 +87,7 @@ async function findByOffset(
   const page = await client.page(stream, partition, { channel, from: offset, limit: 1 });
   const [record] = page.records;
   if (record?.position.offset === offset) return { channel, record };
-  const where = `${stream}/${partition} (${channel})`;
+  const where = `${partitionName({ stream, partition })} (${channel})`;
   if (offset < page.firstOffset) remark(`${where}: retention removed it: the first offset left is ${page.firstOffset}`);
   else remark(`${where}: there is no offset ${offset} yet: the next one is ${page.endOffset}`);
   return undefined;
@@ -110,7 +111,9 @@ async function findBySequence(
     const record = await search(client, stream, partition, channel, matches);
     if (record !== undefined) return { channel, record };
   }
-  remark(`${stream}/${partition}: nothing of producer ${producer} with sequence ${sequence.join(".")} is there`);
+  remark(
+    `${partitionName({ stream, partition })}: nothing of producer ${producer} with sequence ${sequence.join(".")} is there`,
+  );
   return undefined;
 }
 
@@ -192,7 +195,7 @@ async function tell(
   sinks: Awaited<ReturnType<typeof sinksPast>>,
 ): Promise<void> {
   const what = channel === "rejected" ? "rejected event" : "offset";
-  await print(`${stream}/${partition} ${what} ${offset} (epoch ${epoch})`);
+  await print(`${partitionName({ stream, partition })} ${what} ${offset} (epoch ${epoch})`);
   for (const [key, value] of Object.entries(rest)) {
     const text = Array.isArray(value) ? value.join(".") : typeof value === "object" ? JSON.stringify(value) : value;
     await print(`  ${(LABELS[key] ?? key).padEnd(15)} ${text}`);

@@ -6,6 +6,7 @@ import { createInterface } from "node:readline";
 import type { Command } from "commander";
 import type { HeadraceError } from "../../protocols/errors.ts";
 import { compareSequences, type Event, type Sequence } from "../../protocols/mod.ts";
+import { partitionName } from "../../protocols/position.ts";
 import { fromJsonValue } from "../../protocols/values/json_values.ts";
 import { duration, wholeNumber } from "../console/arguments.ts";
 import { EXIT, UsageError } from "../console/exit_codes.ts";
@@ -152,7 +153,7 @@ async function restoreFile(file: BackupFile, run: Run): Promise<void> {
   const { partitions } = await client.stream(stream);
   const producer = client.producer(
     {
-      producerId: `restore/${manifest.id}/${stream}/${partition}`.slice(0, 256),
+      producerId: `restore/${manifest.id}/${partitionName({ stream, partition })}`.slice(0, 256),
       stream,
       onRejected: rejections.onRejected,
       onInDoubt: (events) => {
@@ -169,7 +170,7 @@ async function restoreFile(file: BackupFile, run: Run): Promise<void> {
     const { endOffset = 0 } = partitions[partition] ?? {};
     if (endOffset > 0 && stored === undefined && !run.isIntoFilled) {
       throw new UsageError(
-        `Cannot restore ${stream}/${partition} as it must be empty: it holds ${endOffset} records of others (--into-filled restores all the same)`,
+        `Cannot restore ${partitionName({ stream, partition })} as it must be empty: it holds ${endOffset} records of others (--into-filled restores all the same)`,
       );
     }
     for await (const { epoch, offset, event: json } of linesOf(run.folder, file.path)) {
@@ -181,7 +182,10 @@ async function restoreFile(file: BackupFile, run: Run): Promise<void> {
         continue;
       }
       const event = fromJsonValue(json) as Event;
-      rejections.remember(event, { text: `${stream}/${partition}@${offset}`, fields: { stream, partition, offset } });
+      rejections.remember(event, {
+        text: `${partitionName({ stream, partition })}@${offset}`,
+        fields: { stream, partition, offset },
+      });
       await producer.send(event, { partition, sequence, signal });
     }
     await producer.flush({ signal });

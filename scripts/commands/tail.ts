@@ -1,6 +1,7 @@
 /** `headrace tail`: prints records as they come, each as one line of JSON, which `produce` reads as the same event. */
 import type { Command } from "commander";
 import type { ConsumedItem, ConsumedRecord, Event } from "../../protocols/mod.ts";
+import { partitionName } from "../../protocols/position.ts";
 import { decodeSlice } from "../../protocols/values/event_codec.ts";
 import { exactJson } from "../../protocols/values/exact_json.ts";
 import { toJsonValue } from "../../protocols/values/json_values.ts";
@@ -128,7 +129,7 @@ function nextOffset(item: ConsumedItem): number | undefined {
 }
 
 function remarkBreak(item: Exclude<ConsumedItem, { kind: "records" }>): void {
-  const where = `${item.stream}/${item.partition}`;
+  const where = partitionName(item);
   if (item.kind === "trimmed") remark(`${where}: retention removed records: going on at offset ${item.firstOffset}`);
   else remark(`${where}: the log lost its records from offset ${item.divergence} on: going on there`);
 }

@@ -2,6 +2,7 @@
  * Keeps the overview of a cluster as bytes that are ready to be sent. Clients may ask for it thousands of times a second, it may
  * hold hundreds of partitions, and it changes seldom.
  */
+import { partitionName } from "../../protocols/position.ts";
 import type { PartitionName } from "./cluster.ts";
 import type { ClusterOverview, NodeOverview, PartitionOverview } from "./overview.ts";
 
@@ -104,7 +105,7 @@ function make(overview: ClusterOverview): Made {
   return {
     of: overview,
     text: JSON.stringify(rest).slice(1),
-    partitions: new Map(overview.partitions.map((one) => [`${one.stream}/${one.partition}`, one])),
+    partitions: new Map(overview.partitions.map((one) => [partitionName(one), one])),
     streams: new Set(overview.partitions.map(({ stream }) => stream)),
     nodes: new Map(overview.nodes.map((node) => [node.name, node])),
   };

@@ -1,6 +1,7 @@
 /** A node without a cluster, shown as a cluster of one: it owns every partition, nothing moves, and commands are refused. */
 import type { Log } from "../../actors/log/log.ts";
 import { RejectedError } from "../../protocols/errors.ts";
+import { partitionName } from "../../protocols/position.ts";
 import type { NodeDirectory } from "../node/stream_directory.ts";
 import type { ClusterControl, ClusterOverview, Explanation, PartitionOverview } from "./overview.ts";
 import { release } from "./release.ts";
@@ -31,7 +32,7 @@ export function createLoneNode(options: LoneNodeOptions): ClusterControl {
   return {
     overview,
     explain: async (partition): Promise<Explanation | undefined> => {
-      const found = overview().partitions.find((one) => `${one.stream}/${one.partition}` === partition);
+      const found = overview().partitions.find((one) => partitionName(one) === partition);
       return found === undefined ? undefined : { partition: found, reason: REASON, decision: undefined };
     },
     decisions: async () => [],

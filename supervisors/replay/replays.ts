@@ -19,7 +19,7 @@ import type { Pipeline } from "../../actors/pipeline/pipeline.ts";
 import type { DeliveryReport } from "../../actors/sinks/delivery/delivery_messages.ts";
 import type { Connect } from "../../protocols/connection.ts";
 import { ConfigurationError, HeadraceError, reasonOf, UnavailableError } from "../../protocols/errors.ts";
-import { cursorBefore } from "../../protocols/position.ts";
+import { cursorBefore, partitionName } from "../../protocols/position.ts";
 import type { Configuration } from "../configuration/configuration_schema.ts";
 import { logReport, sinkDelivery } from "../node/delivery_plans.ts";
 import { eventTimeReader } from "../node/event_time.ts";
@@ -241,7 +241,7 @@ export class Replays {
       if (view === undefined) {
         throw new UnavailableError(
           "NOT_READY",
-          `Cannot replay ${stream}/${partition} as a node must own the partition: it is being claimed`,
+          `Cannot replay ${partitionName({ stream, partition })} as a node must own the partition: it is being claimed`,
         );
       }
       await view.ready();
@@ -280,7 +280,7 @@ export class Replays {
             stream,
           });
           const observe = (report: DeliveryReport) => {
-            logReport(log, { sink, partition: `${stream}/${partition}` }, report);
+            logReport(log, { sink, partition: partitionName({ stream, partition }) }, report);
             if (report.kind === "delivered") replayed.add(report.batch.records);
             note(report);
           };

@@ -11,6 +11,7 @@ import { Command, CommanderError } from "commander";
 import { build } from "esbuild";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { reasonOf } from "../../protocols/errors.ts";
 import { checkFile } from "../../scripts/console/check_file.ts";
 import { type Block, blocksOf, commandsOf, readPages, wordsOf } from "../support/doc_examples.ts";
 import { headrace } from "../support/processes/headrace_command.ts";
@@ -160,7 +161,7 @@ async function refusalOf(words: readonly string[]): Promise<string | undefined> 
     return undefined;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return undefined; // help was shown
-    return error instanceof Error ? error.message : String(error);
+    return reasonOf(error);
   }
 }
 

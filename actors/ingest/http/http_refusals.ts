@@ -5,6 +5,7 @@
  */
 import type { Connect } from "../../../protocols/connection.ts";
 import { errorFromCode, OverloadedError } from "../../../protocols/errors.ts";
+import { partitionName } from "../../../protocols/position.ts";
 import type { NodeFrame } from "../../../protocols/wire/frames.ts";
 
 interface Refusal {
@@ -24,7 +25,7 @@ export class PartitionRefusals {
   /** The reason why the partition refuses appends, until the time that it named has passed; else undefined. */
   of(stream: string, partition: number): OverloadedError | undefined {
     if (this.#refusals.size === 0) return undefined;
-    const key = `${stream}/${partition}`;
+    const key = partitionName({ stream, partition });
     const refusal = this.#refusals.get(key);
     if (refusal === undefined || refusal.untilMs > this.#nowMs()) return refusal?.error;
     this.#refusals.delete(key);
@@ -58,12 +59,14 @@ export class PartitionRefusals {
   }
 
   #note(frame: NodeFrame, own: PartitionRefusals): boolean {
-    if (frame.type !== "error" || frame.stream === undefined || frame.partition === undefined) return false;
+    if (frame.type !== "error") return false;
+    const { stream, partition } = frame;
+    if (stream === undefined || partition === undefined) return false;
     const error = errorFromCode(frame.code, frame.message, frame.retryAfterMs);
     if (!(error instanceof OverloadedError)) return false;
     const untilMs = this.#nowMs() + error.retryAfterMs;
     const refusals = error.code === "TOO_MANY_PRODUCERS" ? own.#refusals : this.#refusals;
-    refusals.set(`${frame.stream}/${frame.partition}`, { error, untilMs });
+    refusals.set(partitionName({ stream, partition }), { error, untilMs });
     return true;
   }
 }

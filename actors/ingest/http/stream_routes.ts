@@ -1,7 +1,7 @@
 /** Reads over HTTP: the streams of this node, their partitions and their records. */
 import type { FastifyInstance } from "fastify";
 import { RejectedError, UnavailableError } from "../../../protocols/errors.ts";
-import { cursorBefore } from "../../../protocols/position.ts";
+import { cursorBefore, partitionName } from "../../../protocols/position.ts";
 import { sequenceAt } from "../../../protocols/sequence.ts";
 import { traceparentAt } from "../../../protocols/traceparent.ts";
 import { exactJson } from "../../../protocols/values/exact_json.ts";
@@ -155,7 +155,7 @@ async function viewOf(directory: StreamDirectory, stream: string, partition: num
   }
   throw new UnavailableError(
     "NOT_READY",
-    `Cannot read ${stream}/${partition} as its owner must hold it: it is being claimed`,
+    `Cannot read ${partitionName({ stream, partition })} as its owner must hold it: it is being claimed`,
   );
 }
 

@@ -231,7 +231,7 @@ class SessionShell implements Shell<SessionState, SessionMessage, SessionEffect,
   #refuse({ stream, partition }: { stream: string; partition: number }, requestIds: readonly number[]): void {
     const error = new UnavailableError(
       "NOT_READY",
-      `Cannot reach ${stream}/${partition} as its owner must be known here: it is being started, or given to a node`,
+      `Cannot reach ${partitionName({ stream, partition })} as its owner must be known here: it is being started, or given to a node`,
     );
     const answers = requestIds.map((requestId) => ({ kind: "refused", requestId, error }) as const);
     this.#context.tell({

@@ -1,6 +1,7 @@
 /** The consumer machine's subscriptions: on which links they are read, and the credit of each part (R1, R2, R3, R5). */
 import { backoffMs } from "../../clock.ts";
 import { type HeadraceError, RejectedError } from "../../errors.ts";
+import { partitionName } from "../../position.ts";
 import type { MovedFrame, MovingFrame } from "../../wire/frames.ts";
 import { createLink, type Link, SILENCE_ELSEWHERE_MS } from "../link.ts";
 import {
@@ -37,7 +38,7 @@ export function beginAtHome(state: ConsumerState, subscription: Subscription, ef
   let isChanged = false;
   for (const partition of cursors.keys()) {
     if ((links.get(partition) ?? HOME) !== HOME) continue;
-    const hint = state.links.hints.get(`${request.stream}/${partition}`);
+    const hint = state.links.hints.get(partitionName({ stream: request.stream, partition }));
     const before = links.get(partition);
     place(state, subscription, partition, hint, effects);
     isChanged ||= links.get(partition) !== before;

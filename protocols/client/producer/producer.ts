@@ -15,6 +15,7 @@
 import { type Clock, SYSTEM_CLOCK } from "../../clock.ts";
 import { type HeadraceError, RejectedError, UnavailableError } from "../../errors.ts";
 import type { Event } from "../../event.ts";
+import { partitionName } from "../../position.ts";
 import type { EventInput } from "../../values/unreadable.ts";
 import { callListener } from "../call_listener.ts";
 import { checkClientOptions, checkProducerNames, checkProducerNumbers } from "../client_options.ts";
@@ -137,7 +138,7 @@ export class Producer {
   open(stream: string, partition: number): Promise<OpenedPartition> {
     return new Promise((resolve, reject) => {
       if (this.stoppedBy !== undefined) return reject(this.stoppedBy);
-      const key = `${stream}/${partition}`;
+      const key = partitionName({ stream, partition });
       this.openers.set(key, [...(this.openers.get(key) ?? []), { resolve, reject }]);
       this.shell.tell({ type: "open", stream, partition });
     });
@@ -260,7 +261,7 @@ export class Producer {
   }
 
   private takeOpeners(stream: string, partition: number): readonly Opener[] {
-    const key = `${stream}/${partition}`;
+    const key = partitionName({ stream, partition });
     const openers = this.openers.get(key) ?? [];
     this.openers.delete(key);
     return openers;

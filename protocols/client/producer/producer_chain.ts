@@ -4,6 +4,7 @@
  */
 import { backoffMs } from "../../clock.ts";
 import { FencedError } from "../../errors.ts";
+import { partitionName } from "../../position.ts";
 import { compareSequences, type Sequence } from "../../sequence.ts";
 import type { MovedFrame, MovingFrame, OpenedFrame } from "../../wire/frames.ts";
 import {
@@ -22,7 +23,6 @@ import { pump } from "./producer_appends.ts";
 import type { ProducerEffect } from "./producer_messages.ts";
 import {
   type Chain,
-  chainKey,
   createChain,
   createProducerLink,
   PRODUCER_LIMITS,
@@ -32,7 +32,7 @@ import {
 import { cutAt, numberBatch, type QueuedBatch, settledOf } from "./queued_batch.ts";
 
 export function chainOf(state: ProducerState, stream: string, partition: number, effects: ProducerEffect[]): Chain {
-  const key = chainKey(stream, partition);
+  const key = partitionName({ stream, partition });
   let chain = state.chains.get(key);
   if (chain === undefined) {
     chain = createChain(stream, partition);

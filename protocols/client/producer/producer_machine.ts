@@ -21,6 +21,7 @@
  */
 
 import type { Step } from "../../machine.ts";
+import { partitionName } from "../../position.ts";
 import { type ClientFrame, type NodeFrame, PROTOCOL_MINOR, type WelcomeFrame } from "../../wire/frames.ts";
 import { hear, isGreeted, isSilent, silenceError } from "../link.ts";
 import { connectHome, HOME, linkNamed, noteOwners, noteWelcome } from "../links.ts";
@@ -38,7 +39,7 @@ import {
 } from "./producer_chain.ts";
 import type { ProducerBatch, ProducerEffect, ProducerMessage } from "./producer_messages.ts";
 import { stepStopped, stop, takeChainError, takeConnectionError } from "./producer_refusals.ts";
-import { chainKey, type ProducerLink, type ProducerState } from "./producer_state.ts";
+import type { ProducerLink, ProducerState } from "./producer_state.ts";
 import { numberBatch, queued } from "./queued_batch.ts";
 
 export const stepProducer: Step<ProducerState, ProducerMessage, ProducerEffect> = (state, message, nowMs) => {
@@ -59,7 +60,7 @@ export const stepProducer: Step<ProducerState, ProducerMessage, ProducerEffect> 
     }
     case "sent": {
       const { link, frame, wireBytes, estimatedBytes } = message;
-      const key = chainKey(frame.stream, frame.partition);
+      const key = partitionName(frame);
       linkNamed(state.links, link)?.credit.correct(key, frame, wireBytes, estimatedBytes);
       break;
     }
@@ -200,8 +201,10 @@ function takeAnswer(
     link.credit.give(frame.creditBytes);
     return;
   }
-  if (!("partition" in frame) || frame.stream === undefined || frame.partition === undefined) return;
-  const key = chainKey(frame.stream, frame.partition);
+  if (!("partition" in frame)) return;
+  const { stream, partition } = frame;
+  if (stream === undefined || partition === undefined) return;
+  const key = partitionName({ stream, partition });
   const known = state.chains.get(key);
   const chain = known?.link === link.name ? known : undefined;
   switch (frame.type) {

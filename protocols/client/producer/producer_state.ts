@@ -1,5 +1,6 @@
 /** The state of the producer's machine: its links, its chains and their batches. */
 
+import { partitionName } from "../../position.ts";
 import type { Sequence } from "../../sequence.ts";
 import { createLink, type Link, SILENCE_ELSEWHERE_MS, SILENCE_MS } from "../link.ts";
 import { createLinks, HOME, type Links } from "../links.ts";
@@ -104,10 +105,8 @@ export function createProducer(identity: ProducerIdentity): ProducerState {
   };
 }
 
-export const chainKey = (stream: string, partition: number): string => `${stream}/${partition}`;
-
 export const createChain = (stream: string, partition: number): Chain => ({
-  key: chainKey(stream, partition),
+  key: partitionName({ stream, partition }),
   stream,
   partition,
   link: HOME,

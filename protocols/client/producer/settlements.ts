@@ -4,6 +4,7 @@
  */
 
 import { type HeadraceError, REJECTED_CODES, type RejectedCode, RejectedError } from "../../errors.ts";
+import { partitionName } from "../../position.ts";
 import { type Sequence, type Sequences, sequenceAt, sequenceCount } from "../../sequence.ts";
 import type { WireVerdict } from "../../wire/frames.ts";
 import { callListener } from "../call_listener.ts";
@@ -115,7 +116,7 @@ export class Settlements {
     this.untoldCount = 0;
     this.firstUntold = undefined;
     const { stream, partition, code, path, reason } = first;
-    const place = partition === undefined ? stream : `${stream}/${partition}`;
+    const place = partition === undefined ? stream : partitionName({ stream, partition });
     return new RejectedError(
       isRejectedCode(code) ? code : "MALFORMED_EVENT",
       `Cannot store all events as each must be accepted: ${count} rejected, the first of ${place} with ${code} at ${path || "/"}: ${reason}`,

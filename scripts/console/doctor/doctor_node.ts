@@ -4,6 +4,7 @@
  */
 import { createServer } from "node:net";
 import { HeadraceError } from "../../../protocols/errors.ts";
+import { partitionName } from "../../../protocols/position.ts";
 import type { Configuration } from "../../../supervisors/configuration/configuration_schema.ts";
 import { readEnvironment } from "../../../supervisors/configuration/environment.ts";
 import { type NodeClient, type NodeOptions, nodeClient, type StreamStanding } from "../node_client.ts";
@@ -59,7 +60,7 @@ async function checkSinks(client: NodeClient): Promise<readonly Check[]> {
   return [...waiting.values()].map(({ sink, stream, partition, reason = "" }) => ({
     name: `sink ${sink}`,
     verdict: "fail",
-    detail: `waits in ${stream}/${partition}: ${reason}`,
+    detail: `waits in ${partitionName({ stream, partition })}: ${reason}`,
     advice: "do what the reason says: it goes on by itself then",
   }));
 }

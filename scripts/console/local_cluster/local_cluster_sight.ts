@@ -1,5 +1,6 @@
 /** Describes a local cluster through the public HTTP of its nodes: partitions, rates and lag. */
 import { HeadraceError } from "../../../protocols/errors.ts";
+import { partitionName } from "../../../protocols/position.ts";
 import type { ClusterOverview } from "../../../supervisors/cluster/overview.ts";
 import type { ClusterSight, NodeRow } from "../cluster/cluster_text.ts";
 import { type NodeClient, nodeClient, type StreamStanding } from "../node_client.ts";
@@ -82,7 +83,7 @@ export function endsOf(
   streams: readonly StreamStanding[],
   { node, partitions }: Pick<ClusterOverview, "node" | "partitions">,
 ): ReadonlyMap<string, number> {
-  const owned = new Set(partitions.flatMap((one) => (one.owner === node ? [`${one.stream}/${one.partition}`] : [])));
+  const owned = new Set(partitions.flatMap((one) => (one.owner === node ? [partitionName(one)] : [])));
   const ends = streams.flatMap(({ name, partitions: known }) =>
     known.flatMap(({ partition, epoch, endOffset }): [string, number][] =>
       endOffset === undefined || !owned.has(`${name}/${partition}`)

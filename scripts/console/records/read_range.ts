@@ -4,6 +4,7 @@
  */
 
 import type { Event } from "../../../protocols/mod.ts";
+import { partitionName } from "../../../protocols/position.ts";
 import { fromJsonValue } from "../../../protocols/values/json_values.ts";
 import type { Place } from "../arguments.ts";
 import { DataError } from "../exit_codes.ts";
@@ -84,7 +85,7 @@ async function* readLive(
       signal,
     });
     for await (const item of items) {
-      const where = `${stream}/${partition}`;
+      const where = partitionName({ stream, partition });
       if (item.kind === "truncated") {
         throw new DataError(`Cannot go on with ${where} as the log lost its records from offset ${item.divergence} on`);
       }
@@ -105,7 +106,7 @@ async function* readPages(
   for (let from = begin; from < end; ) {
     const { records } = await client.page(stream, partition, { channel, from, limit: PAGE_RECORDS });
     if (records.length === 0)
-      throw new DataError(`Cannot read ${stream}/${partition} on from ${from}: nothing is there`);
+      throw new DataError(`Cannot read ${partitionName({ stream, partition })} on from ${from}: nothing is there`);
     for (const { position, event, appendedAtMs, schemaVersion, producerId, traceparent } of records) {
       const restored = fromJsonValue(event) as Event;
       yield { ...position, event: restored, appendedAtMs, schemaVersion, producerId, traceparent };

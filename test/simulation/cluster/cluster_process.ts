@@ -8,6 +8,7 @@
 import type { ActorDefinition, ActorReference } from "../../../actors/kernel/actor.ts";
 import type { Log } from "../../../actors/log/log.ts";
 import type { PeerLinks } from "../../../actors/transport/peer/peer_links.ts";
+import { reasonOf } from "../../../protocols/errors.ts";
 import { nodeId, partitionId, partitionName } from "../../../protocols/position.ts";
 import {
   CLUSTER_TIMES,
@@ -183,7 +184,7 @@ export class ClusterProcess {
     try {
       await this.cluster.ask(command);
     } catch (error) {
-      this.#parts.world.say(`${this.name} was not asked: ${error instanceof Error ? error.message : String(error)}`);
+      this.#parts.world.say(`${this.name} was not asked: ${reasonOf(error)}`);
     }
   }
 
