@@ -2,6 +2,7 @@
  * The id of the store that was used before, remembered in a file, so that a store without that id is not taken for the same
  * one (E22). The embedded log keeps the file beside its data file, a node keeps one beside its own data.
  */
+import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { rename } from "node:fs/promises";
 import { join } from "node:path";
@@ -26,10 +27,14 @@ export function rememberedStore(folder: string): string | undefined {
   }
 }
 
-/** Remembers an id. After a crash the file holds the old id or the new one, whole. */
+/**
+ * Remembers an id. After a crash the file holds the old id or the new one, whole. Nodes that share the folder may do so at
+ * the same time: each writes a file of its own name first, as a rename takes that name away.
+ */
 export async function rememberStore(folder: string, clusterId: string): Promise<void> {
   const path = join(folder, STORE_ID_FILE);
-  await writeSynced(`${path}.new`, clusterId);
-  await rename(`${path}.new`, path);
+  const written = `${path}.${randomUUID()}.new`;
+  await writeSynced(written, clusterId);
+  await rename(written, path);
   await syncFolder(folder);
 }

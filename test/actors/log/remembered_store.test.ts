@@ -18,6 +18,14 @@ test("a folder remembers the id that was stored last, and none before the first"
   await rm(folder, { recursive: true });
 });
 
+test("the nodes of one machine that share a data folder can remember the same store at once", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "headrace-remembered-"));
+  await Promise.all(Array.from({ length: 20 }, () => rememberStore(folder, "shared")));
+  assert.is(rememberedStore(folder), "shared");
+  assert.equal(await readdir(folder), [STORE_ID_FILE]);
+  await rm(folder, { recursive: true });
+});
+
 test("an id that can not be read is an error, not a folder without an id", async () => {
   const folder = await mkdtemp(join(tmpdir(), "headrace-remembered-"));
   await mkdir(join(folder, STORE_ID_FILE));
