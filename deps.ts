@@ -20,7 +20,7 @@ const DRIVERS = {
   /** ajv, with formats: JSON Schema 2020-12 compiled to code; the fastest validator measured. */
   ajv: "ajv/dist/2020.js",
   "ajv-formats": "ajv-formats",
-  /** re2js: RE2 in JavaScript, linear in its input: users' patterns can not hang the node. */
+  /** re2js: RE2 in JavaScript, linear in its input: users' patterns cannot hang the node. */
   re2js: "re2js",
   /** cel-js: the Common Expression Language, no loops and no host access: users' filters and maps. */
   cel: "@marcbachmann/cel-js",
@@ -28,6 +28,8 @@ const DRIVERS = {
   yaml: "yaml",
   /** fastify: the HTTP side of the one port. */
   fastify: "fastify",
+  /** @fastify/swagger: the OpenAPI document, made from the schemas of the routes. */
+  "fastify-swagger": "@fastify/swagger",
   /** jose: JSON Web Tokens and key sets. */
   jose: "jose",
   /** pino: structured logs. */
@@ -35,7 +37,7 @@ const DRIVERS = {
   /** csv-parse, csv-stringify: RFC 4180 with its corner cases. */
   "csv-parse": "csv-parse",
   "csv-stringify": "csv-stringify/sync",
-  /** fzstd: inflates Zstandard in plain JavaScript, which Node 20 can not; no dependencies, no install script. */
+  /** fzstd: inflates Zstandard in plain JavaScript, which Node 20 cannot; no dependencies, no install script. */
   fzstd: "fzstd",
   /** commander: the command line. cli-progress: its progress bars. */
   commander: "commander",
@@ -58,6 +60,7 @@ interface DriverTypes {
   cel: typeof import("@marcbachmann/cel-js");
   yaml: typeof import("yaml");
   fastify: typeof import("fastify");
+  "fastify-swagger": typeof import("@fastify/swagger");
   jose: typeof import("jose");
   pino: typeof import("pino");
   "csv-parse": typeof import("csv-parse");

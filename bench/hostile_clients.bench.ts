@@ -85,7 +85,7 @@ const LARGE: Mute = { fill: fillLarge, subprotocol: SUBPROTOCOL_JSON };
 async function muteMiB(count: number, subscriptions: number, mute: Mute): Promise<number> {
   const filled = await node();
   await mute.fill(filled);
-  // A fresh process, so that memory freed after the filling can not be used again.
+  // A fresh process, so that memory freed after the filling cannot be used again.
   const running = await filled.restart();
   try {
     const before = await settledMiB(running);

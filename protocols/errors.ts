@@ -156,7 +156,7 @@ export class FencedError extends HeadraceError {
   }
 }
 
-/** The configuration can not work: refuse to start, as a person must change something first. */
+/** The configuration cannot work: refuse to start, as a person must change something first. */
 export class ConfigurationError extends HeadraceError {
   override readonly name = "ConfigurationError";
   readonly code: ConfigurationCode;

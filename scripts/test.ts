@@ -7,7 +7,7 @@
  *
  *   node --import tsx scripts/test.ts [part of a path ...] [--runtime node|deno|/path/to/a/node]
  *
- * A file that can not run here ends with exit code 77 and a line `SKIPPED: reason`.
+ * A file that cannot run here ends with exit code 77 and a line `SKIPPED: reason`.
  */
 import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";

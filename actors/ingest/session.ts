@@ -36,7 +36,7 @@ export interface StreamDirectory {
 export interface Inspection {
   readonly schemaVersion: number;
   readonly rejects?: Rejects;
-  /** Some events are records with inline definitions: their bytes can not be joined with other events to one array. */
+  /** Some events are records with inline definitions: their bytes cannot be joined with other events to one array. */
   readonly hasDefinitions: boolean;
 }
 

@@ -59,17 +59,13 @@ export interface MachineActorOptions<State, Message extends Typed, Effect extend
 export function machineActor<State, Message extends Typed, Effect extends Typed, Input = Message>(
   options: MachineActorOptions<State, Message, Effect, Input>,
 ): ActorDefinition<Input> {
-  const answers: Answers = new WeakMap();
   return {
     name: options.name,
     ...(options.mailbox === undefined ? {} : { mailbox: options.mailbox }),
     ...(options.supervision === undefined ? {} : { supervision: options.supervision }),
-    start: (context) => new MachineLife(options, context as ActorContext<unknown> as ActorContext<Message>, answers),
+    start: (context) => new MachineLife(options, context as ActorContext<unknown> as ActorContext<Message>),
   };
 }
-
-/** Whose answer a message is; one from outside is nobody's. */
-type Answers = WeakMap<object, unknown>;
 
 /** @param isInTurn a throw is then the actor's crash */
 type OnFailed<Effect> = (effect: Effect, error: unknown, isInTurn: boolean) => void;
@@ -86,29 +82,38 @@ class Call {
   }
 }
 
+/** A life's answer to itself, which goes through its mailbox. */
+class Answer<Message extends Typed> {
+  readonly life: unknown;
+  readonly message: Message;
+
+  constructor(life: unknown, message: Message) {
+    this.life = life;
+    this.message = message;
+  }
+
+  get type(): string {
+    return this.message.type;
+  }
+}
+
 class MachineLife<State, Message extends Typed, Effect extends Typed, Input> {
   readonly #shell: Shell<State, Message, Effect, Input>;
   readonly #context: MachineContext<Message>;
   readonly #observer: MachineObserver | undefined;
   readonly #own: ActorReference<unknown>;
-  readonly #answers: Answers;
   #state: State;
   readonly #step = (message: Message): void => this.step(message);
   readonly #performed = (effect: Effect, context: MachineContext<Message>): void | Promise<void> =>
     this.#shell.perform(effect, context, this.#state);
 
-  constructor(
-    options: MachineActorOptions<State, Message, Effect, Input>,
-    context: ActorContext<Message>,
-    answers: Answers,
-  ) {
+  constructor(options: MachineActorOptions<State, Message, Effect, Input>, context: ActorContext<Message>) {
     this.#own = context.self as ActorReference<unknown>;
-    this.#answers = answers;
     this.#observer = context.observer;
     this.#context = {
       ...context,
-      after: (delayMs, message) => context.after(delayMs, this.#mine(message)),
-      tell: (message) => this.#own.tell(this.#mine(message)),
+      after: (delayMs, message) => context.after(delayMs, new Answer(this, message) as unknown as Message),
+      tell: (message) => this.#own.tell(new Answer(this, message)),
       callAfter: (delayMs, callback) => context.after(delayMs, new Call(this, callback) as unknown as Message),
     };
     this.#shell = options.life(this.#context);
@@ -116,14 +121,13 @@ class MachineLife<State, Message extends Typed, Effect extends Typed, Input> {
     for (const message of this.#shell.first ?? []) this.step(message);
   }
 
-  receive(input: Input | Call): void {
-    if (input instanceof Call) {
+  receive(input: Input | Answer<Message> | Call): void {
+    if (input instanceof Answer) {
+      if (input.life === this) this.step(input.message); // A5
+    } else if (input instanceof Call) {
       if (input.life === this) input.run(); // A5
-      return;
-    }
-    const life = this.#answers.get(input as object);
-    if (life === this || (life === undefined && this.#shell.take === undefined)) this.step(input as unknown as Message);
-    else if (life === undefined) this.#shell.take?.(input, this.#step, this.#state);
+    } else if (this.#shell.take === undefined) this.step(input as unknown as Message);
+    else this.#shell.take(input, this.#step, this.#state);
   }
 
   stop(): void | Promise<void> {
@@ -170,16 +174,11 @@ class MachineLife<State, Message extends Typed, Effect extends Typed, Input> {
 
   readonly #failed: OnFailed<Effect> = (effect, error, isInTurn) => {
     const message = this.#shell.onEffectFailed?.(effect, error);
-    if (message !== undefined) this.#own.tell(this.#mine(message));
+    if (message !== undefined) this.#own.tell(new Answer(this, message));
     else if (isInTurn)
       throw error; // A4
     else this.#own.tell(new Call(this, () => raise(error)));
   };
-
-  #mine(message: Message): Message {
-    this.#answers.set(message, this);
-    return message;
-  }
 }
 
 function raise(error: unknown): never {

@@ -7,7 +7,7 @@ export interface TerminationSource {
   onTerminated(listener: (termination: Termination) => void): () => void;
 }
 
-/** The reference as a source of its termination. Throws `InvariantError` for a reference that can not be watched. */
+/** The reference as a source of its termination. Throws `InvariantError` for a reference that cannot be watched. */
 export function terminationSourceOf(reference: ActorReference<never>): TerminationSource {
   const source = reference as ActorReference<never> & Partial<TerminationSource>;
   if (typeof source.onTerminated === "function") return source as TerminationSource;

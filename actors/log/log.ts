@@ -18,7 +18,7 @@ import type { Epoch, EpochStart, Offset, PartitionReference, Position } from "..
 import type { Sequence, Sequences } from "../../protocols/sequence.ts";
 import type { TraceStart } from "../../protocols/traceparent.ts";
 
-/** What an acknowledgement survives: docs/guarantees.md. A claim with a tier that the store can not keep is refused. */
+/** What an acknowledgement survives: docs/guarantees.md. A claim with a tier that the store cannot keep is refused. */
 export type DurabilityTier = "memory" | "everysec" | "fsync" | { readonly replicas: number };
 
 /**
@@ -225,14 +225,14 @@ export interface PartitionSettings {
 
 export type StoreState =
   | { readonly kind: "ready" }
-  /** The store can not be used now. The log keeps trying, and tells `ready` when the store is back. */
+  /** The store cannot be used now. The log keeps trying, and tells `ready` when the store is back. */
   | { readonly kind: "unavailable"; readonly code: string; readonly reason: string };
 
 /**
  * All methods reject with
  *   - `UnavailableError` where the store is away: retry,
  *   - `FencedError` where the ownership is not the newest: claim again or stand down,
- *   - `ConfigurationError` where the store can not be used as configured.
+ *   - `ConfigurationError` where the store cannot be used as configured.
  */
 export interface Log {
   /** Name of the log's build, for logs and metrics. */

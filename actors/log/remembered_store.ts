@@ -11,7 +11,7 @@ import { syncFolder, writeSynced } from "../kernel/durable_files.ts";
 
 export const STORE_ID_FILE = "cluster_id";
 
-/** The remembered id; undefined where no store was used yet. Throws `UnavailableError` where the file can not be read. */
+/** The remembered id; undefined where no store was used yet. Throws `UnavailableError` where the file cannot be read. */
 export function rememberedStore(folder: string): string | undefined {
   const path = join(folder, STORE_ID_FILE);
   try {

@@ -41,7 +41,7 @@ export interface PartitionOptions {
   onDisowned(error: HeadraceError, isFinal: boolean): void;
   /** No append is in flight, and none will be: another node may own the partition. */
   onHandedOver?(): void;
-  /** The partition can not be claimed now. Called after each failed attempt. */
+  /** The partition cannot be claimed now. Called after each failed attempt. */
   onBlocked(error: HeadraceError): void;
   /** Called after each append. `waitedMs` is the time from the arrival of its oldest batch to its commit. */
   onAppended?(batches: number, events: number, sizeBytes: number, waitedMs: number | undefined): void;

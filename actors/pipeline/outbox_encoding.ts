@@ -17,7 +17,7 @@ interface Input {
 /**
  * Encodes all outputs as one batch. Throws what the encoder throws for a fault that is no single output's.
  *
- * @param inputs the records that the outputs were made of, for the dead letter of an output that can not be stored
+ * @param inputs the records that the outputs were made of, for the dead letter of an output that cannot be stored
  */
 export function encodeOutputs(outputs: readonly OutboxOutput[], inputs: readonly Input[]): Uint8Array {
   const events = outputs.map(({ event }) => event);

@@ -53,7 +53,7 @@ export interface PipelineInstance {
 }
 
 /**
- * Compiles a pipeline. Throws `ConfigurationError` for a step that can not be compiled, naming its setting.
+ * Compiles a pipeline. Throws `ConfigurationError` for a step that cannot be compiled, naming its setting.
  *
  * @param folder the folder that the paths of `call` are relative to
  */

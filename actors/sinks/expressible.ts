@@ -93,6 +93,6 @@ export const finalRejection = (at: number, { path, reason }: Inexpressible): Rej
   at,
   code: INEXPRESSIBLE_CODE,
   path,
-  reason: `the sink can not express the record: ${path === "" ? "the event" : path} ${reason}`,
+  reason: `the sink cannot express the record: ${path === "" ? "the event" : path} ${reason}`,
   isFinal: true,
 });

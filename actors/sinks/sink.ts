@@ -15,7 +15,7 @@
  *   S7. A sink that is not transactional takes records in their order, and answers `taken` with their number. Taken
  *       records stay taken, whatever became of the others. A long write answers about once a second, so that the
  *       position follows.
- *   S8. A record that the sink can not express is a final rejection, made before a byte of the record was sent. A
+ *   S8. A record that the sink cannot express is a final rejection, made before a byte of the record was sent. A
  *       refusal that would meet any record (no access, no such address) is `unwelcome`, and sets no record aside.
  *   S9. A call whose `signal` is aborted ends soon. The next call begins after that end (E28), so that no call goes on
  *       beside its successor.
@@ -150,7 +150,7 @@ export interface SinkContext {
   /** Name of the sink in the configuration. */
   readonly name: string;
   readonly partition: PartitionReference;
-  /** Id of the log that the partition lies in. Positions and epochs of different logs can not be compared. */
+  /** Id of the log that the partition lies in. Positions and epochs of different logs cannot be compared. */
   readonly clusterId: string;
   /**
    * Name of the replay that this delivery belongs to; absent for the sink's own delivery. A replay has its own position
@@ -189,7 +189,7 @@ export interface SinkDefinition<Options> {
    */
   place?(options: Options, folder: string): string;
   /**
-   * Why the sink can not keep its promise in a cluster, where a partition's next owner is another node; undefined where
+   * Why the sink cannot keep its promise in a cluster, where a partition's next owner is another node; undefined where
    * it can.
    */
   clusterProblem?(options: Options): string | undefined;

@@ -65,7 +65,7 @@ export function stdoutSinkTo(print: Print): SinkDefinition<StdoutSinkOptions> {
   };
 }
 
-/** Prints the records up to the first that JSON can not express. */
+/** Prints the records up to the first that JSON cannot express. */
 async function printAll(print: Print, records: readonly SinkRecord[], withPosition: boolean): Promise<WriteOutcome> {
   const lines: string[] = [];
   let problem: WriteOutcome | undefined;

@@ -50,7 +50,7 @@ export const streamSink: SinkDefinition<StreamSinkOptions> = {
 };
 
 /**
- * One producer for each input partition. Its id names that input, as positions of different streams can not be
+ * One producer for each input partition. Its id names that input, as positions of different streams cannot be
  * compared.
  */
 export const derivedProducerId = ({ name, replay, partition }: SinkContext): string =>

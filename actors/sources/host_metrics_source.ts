@@ -1,6 +1,6 @@
 /**
  * The metrics of this machine, read from the operating system: each core, load, memory, disk, network and this process.
- * Metrics that a platform does not offer are left out. A reading can not be repeated, so each start is a term of its
+ * Metrics that a platform does not offer are left out. A reading cannot be repeated, so each start is a term of its
  * own. The resume point counts the terms, as a clock may be set back (E24).
  */
 

@@ -33,7 +33,7 @@ export interface SourceContext {
   /** Reports a message for a person, with structured fields. */
   log(level: "info" | "warn" | "error", message: string, fields?: Readonly<Record<string, unknown>>): void;
   /**
-   * Called at each change with the reason why the source can not read now, a word such as EACCES. Undefined once it
+   * Called at each change with the reason why the source cannot read now, a word such as EACCES. Undefined once it
    * can.
    */
   trouble(code: string | undefined): void;

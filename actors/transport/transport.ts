@@ -6,7 +6,7 @@
  *       Nothing is sent again after a link broke.
  *   T2. There are two lanes, as in the kernel (actor K2). `tell` is never refused and never waits behind data. `send` waits
  *       for credit, which comes back as the actor's mailbox takes messages. A link is always read (E19).
- *   T3. A message that can not be sent is a counted dead letter. When a link ends, the watchers of its references are told
+ *   T3. A message that cannot be sent is a counted dead letter. When a link ends, the watchers of its references are told
  *       `failed` with `CONNECTION_LOST`; messages under way then have an unknown outcome.
  *   T4. A reference in a message arrives as a reference, so the receiver can answer. It works as long as the link lives.
  *   T5. A link connects one life of each node. A node that was started again is a new life, with a higher incarnation. The

@@ -70,7 +70,7 @@ function Letter({ record }: { readonly record: TailRecord }) {
   );
 }
 
-/** The rejected input as text, or as bytes where it can not be read. */
+/** The rejected input as text, or as bytes where it cannot be read. */
 function readOriginal(original: Uint8Array): string {
   const batch = new Uint8Array(original.length + 1);
   batch[0] = ARRAY_OF_ONE;
@@ -82,7 +82,7 @@ function decoded(batch: Uint8Array): Event | undefined {
   try {
     return decodeEvents(batch, EVENT_LIMITS).events[0];
   } catch (error) {
-    console.debug("an original can not be decoded", error);
+    console.debug("an original cannot be decoded", error);
     return undefined;
   }
 }

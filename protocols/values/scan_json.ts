@@ -1,6 +1,6 @@
 /**
  * Scans JSON text before `JSON.parse` builds it: counts values, measures depth, finds repeated keys, and finds integers
- * that a double can not hold. `JSON.parse` checks the syntax.
+ * that a double cannot hold. `JSON.parse` checks the syntax.
  */
 import { RejectedError } from "../errors.ts";
 import { WHOLE_MAX } from "./exact_json.ts";

@@ -1,6 +1,6 @@
 /**
  * Cuts single events out of an encoded batch, byte for byte, for the dead letters: the bytes are kept, even where they
- * can not be decoded. Records become plain maps, so that each slice decodes by itself (E11). Takes only batches that
+ * cannot be decoded. Records become plain maps, so that each slice decodes by itself (E11). Takes only batches that
  * `scanEvents` has let through.
  */
 import { InvariantError } from "../errors.ts";

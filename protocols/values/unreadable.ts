@@ -30,7 +30,7 @@ export class UnreadableInput {
 /** The most bytes of an event's JSON that are kept: with the reason they fit the size of an event. */
 const EVENT_JSON_BYTES_MAX = 1_040_000;
 
-/** An event that can not be sent, as unreadable input of its JSON; undefined for an event without JSON. */
+/** An event that cannot be sent, as unreadable input of its JSON; undefined for an event without JSON. */
 export function unreadableEvent(event: Event, reason: string): UnreadableInput | undefined {
   const bytes = jsonOf(event);
   if (bytes === undefined) return undefined;

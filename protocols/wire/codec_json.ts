@@ -32,7 +32,7 @@ function withoutEvents(fields: { readonly events: Uint8Array }): Fields {
 }
 
 /**
- * Lists events as JSON. Rejected events that can not be read are null. Stored batches may exceed the bounds of a frame.
+ * Lists events as JSON. Rejected events that cannot be read are null. Stored batches may exceed the bounds of a frame.
  */
 function listEvents(bytes: Uint8Array): unknown[] {
   const { events } = decodeEvents(bytes, {

@@ -23,7 +23,7 @@ const FRAME_MARGIN_BYTES = 65_536;
 
 export type EncodedBatch =
   | { readonly kind: "encoded"; readonly batch: OpenBatch; readonly events: Uint8Array }
-  /** One event that can not be sent at all. */
+  /** One event that cannot be sent at all. */
   | {
       readonly kind: "unsendable";
       readonly batch: OpenBatch;

@@ -82,7 +82,7 @@ export interface AppendFrame {
   readonly position?: Event;
 }
 
-/** Declares acknowledged sequences that the log lost with its tail, and that can not be sent again (E6). */
+/** Declares acknowledged sequences that the log lost with its tail, and that cannot be sent again (E6). */
 export interface LostFrame {
   readonly type: "lost";
   readonly stream: string;

@@ -86,7 +86,7 @@ async function backup(folder: string, options: BackupOptions): Promise<number> {
   }
   if (failure !== undefined) throw failure;
   if (interrupted.aborted) {
-    remark(`${folder} holds a part only, and no manifest: it can not be restored from`);
+    remark(`${folder} holds a part only, and no manifest: it cannot be restored from`);
     return EXIT.interrupted;
   }
   const manifest = {

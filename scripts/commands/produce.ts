@@ -198,7 +198,7 @@ async function fileInput(file: string, reading: Reading): Promise<Input> {
   };
 }
 
-/** Opens a pipe without waiting for a writer, as a thread that waits for one can not be cancelled. */
+/** Opens a pipe without waiting for a writer, as a thread that waits for one cannot be cancelled. */
 const openPipe = (file: string): Socket =>
   new Socket({ fd: openSync(file, constants.O_RDONLY | constants.O_NONBLOCK), readable: true, writable: false });
 

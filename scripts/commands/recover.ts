@@ -20,7 +20,7 @@ const CONSEQUENCES = `
 What was acknowledged and is not in the store any more is lost. First look whether it can be had back: another Redis at
 log.url, an append-only file that was moved, a replica that was not promoted; for the embedded log a volume that is not mounted,
 or a data.mdb that was moved; a backup (headrace restore).
-If it can not: headrace recover --accept-loss takes the store as it is. Then
+If it cannot: headrace recover --accept-loss takes the store as it is. Then
 - nodes with this data folder start, and those that wait go on by themselves within seconds;
 - producers resend what they still hold; what they do not hold any more they declare lost, and it is counted;
 - sinks that are past the end of the log are told so, and go on with what comes;

@@ -24,10 +24,10 @@ export const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
   failed: "`test` or `doctor` found something wrong, or `inspect` found nothing.",
   usage: "A bad argument: an unknown command, option, stream or partition.",
   data: "Done, but some events were rejected, or a backup is damaged.",
-  noInput: "An input file can not be read.",
+  noInput: "An input file cannot be read.",
   unavailable: "The node, the store behind it, or a program that is needed, is away or not ready: try again.",
   software: "A bug of Headrace: please report it.",
-  output: "What the command prints can not be written: its disk is full, perhaps.",
+  output: "What the command prints cannot be written: its disk is full, perhaps.",
   leftUndone: "Ended with work left, which is told: events in doubt, or a drain cut short.",
   forbidden: "The token is missing or does not allow this.",
   configuration: "The configuration is not valid, or contradicts what is found.",
@@ -39,7 +39,7 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
-/** A file that the command was given can not be read or written. */
+/** A file that the command was given cannot be read or written. */
 export class FileError extends Error {
   override readonly name = "FileError";
 }

@@ -1,6 +1,6 @@
 /**
  * Opens files whose names come from elsewhere, such as a backup's manifest or a node. A name must be a plain file in
- * the given folder or below, and can not lead out of it, neither by its spelling nor by a link.
+ * the given folder or below, and cannot lead out of it, neither by its spelling nor by a link.
  */
 import { constants, type FileHandle, open, realpath } from "node:fs/promises";
 import { dirname, join, sep } from "node:path";
@@ -17,7 +17,7 @@ export function pathInside(folder: string, name: unknown): string {
 }
 
 /**
- * Opens a file of a folder to read. Throws `DataError` for a link, a pipe or a folder, `FileError` where it can not be
+ * Opens a file of a folder to read. Throws `DataError` for a link, a pipe or a folder, `FileError` where it cannot be
  * read.
  */
 export async function openInside(folder: string, name: unknown): Promise<FileHandle> {

@@ -1,6 +1,6 @@
 /**
  * Writes all output: results to stdout, one line each, at the reader's pace; remarks to stderr. Names, reasons and
- * events come from producers and nodes, so each line is escaped: it stays one line, and can not steer the terminal.
+ * events come from producers and nodes, so each line is escaped: it stays one line, and cannot steer the terminal.
  */
 import { once } from "node:events";
 import { exactJson } from "../../protocols/values/exact_json.ts";
@@ -8,7 +8,7 @@ import { visibleText } from "../../protocols/values/visible_text.ts";
 import { EXIT, explain } from "./exit_codes.ts";
 
 let isReaderGone = false;
-/** Whether the command goes on though stdout can not be written. */
+/** Whether the command goes on though stdout cannot be written. */
 let isOutlived = false;
 
 const isBrokenPipe = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === "EPIPE";
@@ -53,7 +53,7 @@ export function outliveReader(): void {
   process.stderr.on("error", () => undefined); // stderr itself is gone
 }
 
-/** For a node, whose work goes on even if its output can not be written. */
+/** For a node, whose work goes on even if its output cannot be written. */
 export function outliveOutput(): void {
   isOutlived = true;
 }

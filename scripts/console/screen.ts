@@ -1,4 +1,4 @@
-/** Redraws lines in place on a terminal. Their texts are escaped, so that they can not steer the terminal. */
+/** Redraws lines in place on a terminal. Their texts are escaped, so that they cannot steer the terminal. */
 import { visibleText } from "../../protocols/values/visible_text.ts";
 
 export interface Screen {

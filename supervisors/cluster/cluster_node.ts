@@ -158,7 +158,7 @@ export class ClusterNode implements ClusterControl {
       try {
         await this.join();
       } catch (error) {
-        this.#parts.log("warn", `can not join: ${reasonOf(error)}`);
+        this.#parts.log("warn", `cannot join: ${reasonOf(error)}`);
         await pause(JOIN_RETRY_MS);
       }
     }

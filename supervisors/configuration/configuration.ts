@@ -219,7 +219,7 @@ async function readSchemaFiles(
         refuse("must hold a JSON Schema with a keyword: an empty one takes every event, as no schema does");
       } else schemas.set(name, read as Options);
     } catch (error) {
-      refuse(`can not be read: ${error instanceof RangeError ? "it nests too deep" : (error as Error).message}`);
+      refuse(`cannot be read: ${error instanceof RangeError ? "it nests too deep" : (error as Error).message}`);
     }
   }
   return schemas;

@@ -62,7 +62,7 @@ const stream = object("A named, partitioned, durable sequence of records.", {
     minimum: 1,
     maximum: 1_000,
     default: 4,
-    description: "Number of partitions. Can not be changed later: a retry must always split alike.",
+    description: "Number of partitions. Cannot be changed later: a retry must always split alike.",
   },
   key: {
     type: "string",

@@ -95,7 +95,7 @@ const INGEST: Json = {
           "Idempotency-Replayed": { schema: { const: "true" }, description: "All of it had been stored before." },
         },
       },
-      400: failure("The body can not be read as a whole."),
+      400: failure("The body cannot be read as a whole."),
       ...TOKEN_ANSWERS,
       404: failure("No such stream, or none that the token shows."),
       413: failure("The body, inflated, or its number of events is over the limit."),
@@ -114,7 +114,7 @@ const INGEST: Json = {
 const REPLAY_NAME = { name: "name", in: "path", required: true, schema: { type: "string" } } as const;
 const REPLAY_ANSWERS: Json = {
   200: json("The replay.", reference("Replay")),
-  400: failure("It can not be replayed; why is named."),
+  400: failure("It cannot be replayed; why is named."),
   ...TOKEN_ANSWERS,
   404: failure("No such stream or partition; for one replay, no such replay (NOT_FOUND)."),
   503: again("The log is not ready, or too many replays run."),
@@ -148,7 +148,7 @@ const command = (summary: string, parameters: readonly Json[]): Json => ({
     parameters,
     responses: {
       202: json("The coordinator has it: /v1/cluster shows what comes of it."),
-      400: failure("It can not be done; why is named."),
+      400: failure("It cannot be done; why is named."),
       ...TOKEN_ANSWERS,
       404: failure("No such node, or the node is alone."),
       503: again("No coordinator is there to take it."),
@@ -297,7 +297,7 @@ export const OPENAPI = {
         doneRecords: count("Of these, delivered, filtered or set aside."),
         deliveredRecords: count("Records written, since the node started."),
         deadLetters: count("Records set aside, since the node started."),
-        skippedLetters: count("Letters that can not be sent again, since the node started."),
+        skippedLetters: count("Letters that cannot be sent again, since the node started."),
         waiting: listOf(
           schemaOf({ partition: count("Partition."), sink: text("Sink."), reason: text("What it waits for.") }),
         ),

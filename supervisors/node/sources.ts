@@ -63,9 +63,7 @@ class Troubles {
 
 export function startSources(configuration: Configuration, parts: SourceParts): RunningSources {
   const troubles = new Troubles();
-  parts.metrics.gauge("headrace_source_unavailable", "1 while a source can not read, by why", () =>
-    troubles.readings(),
-  );
+  parts.metrics.gauge("headrace_source_unavailable", "1 while a source cannot read, by why", () => troubles.readings());
   const placed = Object.entries(configuration.sources).flatMap(([name, { type, stream, options }]) => {
     const definition = SOURCES.get(type);
     if (definition === undefined) return []; // the configuration's check has reported it

@@ -173,7 +173,7 @@ export function logBlockages(directory: NodeDirectory, log: NodeLog): void {
     entry.onChange(() => {
       const reason = entry.feed === undefined ? entry.blockedBy?.message : undefined;
       if (reason === said) return;
-      if (reason !== undefined) log("warn", `can not claim the partition: ${reason}`, { stream, partition });
+      if (reason !== undefined) log("warn", `cannot claim the partition: ${reason}`, { stream, partition });
       else if (entry.feed !== undefined) log("info", "owned again", { stream, partition, epoch: entry.feed.epoch });
       if (reason !== undefined || entry.feed !== undefined) said = reason;
     });

@@ -25,7 +25,7 @@ export interface ReplayReading {
   readonly feed: Pick<PartitionFeed, "partition" | "read" | "bounds">;
   readonly range: DeliveryRange;
   readonly timeOf: DeliveryInput["timeOf"];
-  /** Called for each letter that can not be sent again. */
+  /** Called for each letter that cannot be sent again. */
   readonly onSkipped: () => void;
 }
 
@@ -87,7 +87,7 @@ function letterSteps(reading: ReplayReading): RecordSteps {
     const read = readLetter(letter, channel, at);
     const later = await laterLetters();
     if (read !== undefined && later.has(read, at)) return { kind: "outputs", events: [] };
-    // An event on which a step failed is no output of the pipeline, so it can not go straight to a sink.
+    // An event on which a step failed is no output of the pipeline, so it cannot go straight to a sink.
     if (read === undefined || (isSinks && !read.hasRun && pipeline === undefined)) {
       onSkipped();
       return { kind: "outputs", events: [] };

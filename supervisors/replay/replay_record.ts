@@ -51,7 +51,7 @@ export interface Replay {
   version: number;
   tasks: readonly ReplayTask[];
   actor: ActorReference<ReplayMessage> | undefined;
-  /** Why the replay can not run on this node. */
+  /** Why the replay cannot run on this node. */
   refusal: string | undefined;
 }
 

@@ -38,7 +38,7 @@ interface Known {
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.:-]{0,119}$/;
 
-/** The target of the replay. Throws `RejectedError` with the reason if the request can not be replayed. */
+/** The target of the replay. Throws `RejectedError` with the reason if the request cannot be replayed. */
 export function targetOf(request: ReplayRequest, known: Known): ReplayTarget {
   const { name, stream, channel, partitions = [], sink, pipeline } = request;
   const { streams, sinks } = known.configuration;

@@ -301,7 +301,7 @@ export class Replays {
     void this.#halt(replay);
   }
 
-  /** Stops the replay during the change, and goes on with it if the change can not be stored. */
+  /** Stops the replay during the change, and goes on with it if the change cannot be stored. */
   async #change(replay: Replay, change: () => StoredReplay): Promise<void> {
     const isRunning = replay.actor !== undefined;
     await this.#halt(replay);

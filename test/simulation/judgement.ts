@@ -79,7 +79,7 @@ export async function judge(evidence: Evidence): Promise<void> {
       store.partitions.map((_, partition) => ({
         sink: sink.name,
         partition,
-        // A sink that can not go back has reported its records of a lost tail as orphans (E9).
+        // A sink that cannot go back has reported its records of a lost tail as orphans (E9).
         records: sink
           .stored(partition)
           .records.filter(

@@ -1,6 +1,6 @@
 /**
  * The examples of the pages: fenced blocks with their language, and commands, indented or in a sentence. A block that
- * can not stand alone has `<!-- fragment: why -->` on the line above, which a rendered page does not show.
+ * cannot stand alone has `<!-- fragment: why -->` on the line above, which a rendered page does not show.
  */
 import { readdir, readFile } from "node:fs/promises";
 

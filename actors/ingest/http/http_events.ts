@@ -1,5 +1,5 @@
 /**
- * The events of a request's body. A body that can not be read as a whole is refused as a whole. Where events can be
+ * The events of a request's body. A body that cannot be read as a whole is refused as a whole. Where events can be
  * told apart, a fault concerns its event alone: the bytes of that event go on, and the node sets them aside.
  */
 
@@ -249,7 +249,7 @@ function readMessagePack(body: Uint8Array): readonly RequestEvent[] {
     const isSmall = sizeBytes <= SHARED_VALUES_MAX;
     const found = faults.get(index);
     if (event !== undefined && found === undefined) return { event, isBulky: !isSmall && hasManyValues(event) };
-    const { code = "MALFORMED_EVENT", path = "", reason = "can not be read" } = found?.verdict ?? {};
+    const { code = "MALFORMED_EVENT", path = "", reason = "cannot be read" } = found?.verdict ?? {};
     const fault = { code: code as EventFault["code"], path, reason };
     return { event: found?.original ?? new Uint8Array(), fault, isBulky: !isSmall };
   });

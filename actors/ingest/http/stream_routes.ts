@@ -79,7 +79,7 @@ async function describePartition(directory: StreamDirectory, stream: string, par
   const entry = directory.partition(stream, partition);
   const isKnown = await entry?.view?.ready().then(
     () => true,
-    () => false, // its owner can not be reached now
+    () => false, // its owner cannot be reached now
   );
   if (entry?.view === undefined || isKnown !== true) return { partition, state: "claiming" };
   const { firstOffset, endOffset, sizeBytes, epochs } = entry.view.bounds("records");

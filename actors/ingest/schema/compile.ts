@@ -31,7 +31,7 @@ interface Node {
   readonly beside: Set<Node>;
 }
 
-/** Throws `Error` with the reason where the schema can not be compiled. */
+/** Throws `Error` with the reason where the schema cannot be compiled. */
 export function compileSchema(schema: JsonSchema, compilePattern: CompilePattern): CompiledSchema {
   const compiler = new SchemaCompiler(schema, compilePattern);
   return compiler.compile();

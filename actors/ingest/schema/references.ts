@@ -24,7 +24,7 @@ export class References {
   /** Whether a `$dynamicRef` can lead to another resource than its own. */
   readonly isDynamic: boolean;
 
-  /** Throws `Error` for an identity or anchor that is given twice or can not be read. */
+  /** Throws `Error` for an identity or anchor that is given twice or cannot be read. */
   constructor(root: JsonSchema) {
     const own = typeof root.$id === "string" ? resolve(root.$id, NO_IDENTITY) : NO_IDENTITY;
     this.#root = this.#add(own, root);

@@ -1,6 +1,6 @@
 /**
  * Whether a stream's schema may follow another. Backward compatible means that the new schema takes every event that
- * the old one took, so that a reader with the new schema can read all stored events. A change that can not be shown to
+ * the old one took, so that a reader with the new schema can read all stored events. A change that cannot be shown to
  * be compatible is refused with its reason; `compatibility: none` takes it all the same.
  *
  * One exception makes this usable: a property that the old schema does not name may be declared, although an open old
@@ -15,7 +15,7 @@ import type { JsonSchema } from "./keywords.ts";
 
 export type Compatibility = "backward" | "forward" | "full" | "none";
 
-/** Reasons why `next` can not follow `previous`, each with the JSON Pointer of the place; empty when it can. */
+/** Reasons why `next` cannot follow `previous`, each with the JSON Pointer of the place; empty when it can. */
 export function incompatibilities(
   previous: JsonSchema,
   next: JsonSchema,

@@ -1,6 +1,6 @@
 /**
  * How one connection's credit follows its use: the window doubles while its sender fills it, and shrinks where others
- * need the memory more. It moves only with answers, as credit once given can not be asked back (docs/protocol.md,
+ * need the memory more. It moves only with answers, as credit once given cannot be asked back (docs/protocol.md,
  * "Credit").
  */
 import type { CreditGrant } from "./credit_pool.ts";

@@ -2,7 +2,7 @@
  * The only file that imports nact. Decides the order of turns: first come, first served.
  * Each actor of the kernel is a nact actor that holds its place in the tree. One more nact actor, the scheduler, runs the
  * turns that are due, up to `RUN_MS_MAX` in one turn of the event loop. So a message can pass through several actors in
- * one turn of the loop. nact never sees a batch. Its faults (README.md) can not occur: a turn never throws and is never
+ * one turn of the loop. nact never sees a batch. Its faults (README.md) cannot occur: a turn never throws and is never
  * queued twice, and nact's own supervision never runs.
  */
 import type { Ref } from "nact";

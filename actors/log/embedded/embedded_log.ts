@@ -39,7 +39,7 @@ export interface EmbeddedLogOptions {
   readonly store: OrderedStore;
   /** The store's clock, in ms since 1970. */
   readonly nowMs: () => number;
-  /** Throws `ConfigurationError` for a tier that the store can not keep. */
+  /** Throws `ConfigurationError` for a tier that the store cannot keep. */
   readonly checkTier: (tier: Contract.DurabilityTier) => void;
   /** Makes the bytes of an entry. Default: that of record_batch.ts; tests give one that fails. */
   readonly encodeEntry?: typeof encodeEntry;
@@ -427,7 +427,7 @@ export class EmbeddedLog implements Contract.Log {
     try {
       return read();
     } catch (error) {
-      // A key that the store can not hold is the caller's fault, and no reason to call the store unavailable.
+      // A key that the store cannot hold is the caller's fault, and no reason to call the store unavailable.
       if (error instanceof RangeError) throw unreadable(error);
       throw this.#store.failure(error);
     }

@@ -46,7 +46,7 @@ interface Meta {
 }
 
 /**
- * Throws `UnavailableError`: `STORE_CORRUPT` where the folder's data file can not be opened safely, `STORE_LOST` where it is
+ * Throws `UnavailableError`: `STORE_CORRUPT` where the folder's data file cannot be opened safely, `STORE_LOST` where it is
  * missing or empty though the folder remembers its log. The pages are checked on 64-bit little-endian machines only.
  */
 export function checkDataFile(folder: string): void {

@@ -25,7 +25,7 @@ export interface OrderedStore {
   failure(error: unknown): Error;
   state(): StoreState;
   onStateChange(listener: (state: StoreState) => void): void;
-  /** Tries to bring the store back where it is away. Rejects while it can not be written. */
+  /** Tries to bring the store back where it is away. Rejects while it cannot be written. */
   probe(): Promise<void>;
   close(): Promise<void>;
 }

@@ -43,7 +43,7 @@ export interface RedisAddress {
   readonly sentinel?: SentinelAddress;
 }
 
-/** The reason why an address can not be used, such as two kinds of address at once; undefined where it can. */
+/** The reason why an address cannot be used, such as two kinds of address at once; undefined where it can. */
 export function addressProblem({ url, urls, sentinel }: RedisAddress): string | undefined {
   const given = [
     ...(url === undefined ? [] : ["url"]),
@@ -112,11 +112,11 @@ export interface RedisConnection {
 
   /** A setting of the server that holds the key. Rejects with `ConfigurationError` where the server does not tell it. */
   settingOf(key: string, name: string): Promise<string>;
-  /** Looks at the server that holds the key, or at all servers. Rejects with the reason why one can not be used. */
+  /** Looks at the server that holds the key, or at all servers. Rejects with the reason why one cannot be used. */
   probe(key?: string): Promise<void>;
   close(): Promise<void>;
 }
 
-/** The error for a setting of Redis that a store can not work with. */
+/** The error for a setting of Redis that a store cannot work with. */
 export const misconfigured = (rule: string, current: string): ConfigurationError =>
   new ConfigurationError("STORE_MISCONFIGURED", `Cannot use Redis as ${rule}: current value is ${current}`);

@@ -42,7 +42,7 @@ export interface LinkOptions {
   keys(): LookKeys;
 }
 
-/** Time between looks at a server that can not be used. */
+/** Time between looks at a server that cannot be used. */
 const PROBE_EVERY_MS = 1_000;
 /** Deadline of a call, unless the store's options name another. */
 export const CALL_TIMEOUT_MS = 10_000;
@@ -123,7 +123,7 @@ export class RedisLink implements RedisConnection {
     }
   }
 
-  /** Connects and looks at the server (C2), from now on after each connect. Rejects with the reason why it can not be used. */
+  /** Connects and looks at the server (C2), from now on after each connect. Rejects with the reason why it cannot be used. */
   async begin(): Promise<void> {
     this.#isLooking = true;
     await this.connect();
@@ -213,7 +213,7 @@ export class RedisLink implements RedisConnection {
     }
   }
 
-  /** Throws where the server can not be used (C2, C3). A full or read-only one still reads, and still frees memory. */
+  /** Throws where the server cannot be used (C2, C3). A full or read-only one still reads, and still frees memory. */
   #checkUsable(): void {
     if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot use the store as it is closed");
     if (this.#state.kind === "ready" || this.#state.code.startsWith("DISK_")) return;
@@ -285,7 +285,7 @@ export class RedisLink implements RedisConnection {
     });
   }
 
-  /** Called every `PROBE_EVERY_MS` while the server can not be used. */
+  /** Called every `PROBE_EVERY_MS` while the server cannot be used. */
   #lookAgain(): void {
     if (!this.#isReplica) {
       void this.#recheck();

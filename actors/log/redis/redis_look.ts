@@ -39,7 +39,7 @@ interface Looked {
   readonly id: KnownId;
 }
 
-/** Rejects with the reason why the server can not be used. */
+/** Rejects with the reason why the server cannot be used. */
 export async function lookAt(looked: Looked, { id, idCopies, format }: LookKeys): Promise<void> {
   const info = String(await looked.client.sendCommand(["INFO", "server"]));
   const version = /redis_version:(\d+)\.(\S+)/.exec(info);

@@ -8,7 +8,7 @@
  *       as its previous one, and begins above it (E2).
  *   P3. A batch's records, its rejects and its chain's step are one plan (E4).
  *   P4. A new chain needs a place, which principals share (chain_places.ts). Only `planExpiry` frees places (E5).
- *   P5. A plan changes no state. Only `applyChanges` does, and it can not fail: bytes exist before state (E25).
+ *   P5. A plan changes no state. Only `applyChanges` does, and it cannot fail: bytes exist before state (E25).
  */
 
 import { FencedError, InvariantError } from "../../../protocols/errors.ts";

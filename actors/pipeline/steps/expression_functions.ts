@@ -168,7 +168,7 @@ export function registerTimes(environment: Environment): void {
 
 /**
  * Lets an operator take a double and an int together, which CEL refuses. `counted_tree.ts` computes the result, as the
- * library's own arithmetic can not be replaced here.
+ * library's own arithmetic cannot be replaced here.
  */
 export function registerArithmetic(environment: Environment): void {
   for (const operator of "+-*/%") {

@@ -25,7 +25,7 @@ export function checkpointedWriter(writer: SinkWriter, checkpoint: SinkCheckpoin
   };
 }
 
-/** Records whose position can not be stored are in the sink all the same, and stay taken (sink S7). */
+/** Records whose position cannot be stored are in the sink all the same, and stay taken (sink S7). */
 async function storePosition({ end, records }: SinkBatch, checkpoint: SinkCheckpoint): Promise<WriteOutcome> {
   try {
     await checkpoint.write(encodePosition(end));

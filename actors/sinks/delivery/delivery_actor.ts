@@ -245,7 +245,7 @@ class DeliveryShell<Options> implements Shell<DeliveryState, DeliveryMessage, De
     const writer = this.#writer;
     this.#writer = undefined;
     try {
-      // All records are committed already. Those that can not be handed out now are when the sink is opened again.
+      // All records are committed already. Those that cannot be handed out now are when the sink is opened again.
       if (isFinal) await writer?.finish?.(call);
     } catch (error) {
       this.#options.log("warn", `Cannot finish sink ${this.#options.name}: ${reasonOf(error)}`);

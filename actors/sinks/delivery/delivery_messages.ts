@@ -233,7 +233,7 @@ export interface Hand {
   drafts: readonly DeadLetterDraft[];
   /** How many records the sink has taken that were not reported yet. */
   takenCount: number;
-  /** Records taken out of their order. They are stored with the next cut, as the position can not express them. */
+  /** Records taken out of their order. They are stored with the next cut, as the position cannot express them. */
   takenBeyond: readonly Sequence[];
 }
 

@@ -73,7 +73,7 @@ const jsonLine = ({ event }: SinkRecord): string | Inexpressible => {
   return typeof json === "string" ? `${json}\n` : json;
 };
 
-/** The value as JSON without a line break, or why JSON can not express it. */
+/** The value as JSON without a line break, or why JSON cannot express it. */
 export function jsonText(value: unknown): string | Inexpressible {
   const judgement = judgeValue(value, JSON_FORM);
   if (typeof judgement === "object") return judgement;

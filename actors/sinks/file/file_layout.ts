@@ -123,7 +123,7 @@ const REFUSALS: ReadonlySet<string> = new Set([
   ...["EACCES", "EEXIST", "ELOOP", "ENAMETOOLONG", "ENOENT", "ENOTDIR", "EPERM", "EROFS"],
 ]);
 
-/** Makes the folder. Throws `ConfigurationError` if the path can not be a folder that this process may write. */
+/** Makes the folder. Throws `ConfigurationError` if the path cannot be a folder that this process may write. */
 export async function checkFolder(folder: string): Promise<void> {
   try {
     const made = await mkdir(folder, { recursive: true });

@@ -17,7 +17,7 @@
  *   F8. A committed file that is not the open one was left by a step that failed half-way. It is recovered, as at an
  *       opening, before anything else is written.
  *   F9. Only records of this log are taken back. A folder that belongs to another log is not touched
- *       (file_log_mark.ts), as the commits of two logs can not be compared.
+ *       (file_log_mark.ts), as the commits of two logs cannot be compared.
  */
 import { constants } from "node:fs";
 import { type FileHandle, open, rm } from "node:fs/promises";

@@ -5,7 +5,7 @@
 
 export type HttpHeaders = Readonly<Record<string, string>>;
 
-/** Headers that the configuration can not set, each with its reason. */
+/** Headers that the configuration cannot set, each with its reason. */
 const NOT_OF_THE_CONFIGURATION: Readonly<Record<string, string>> = {
   "idempotency-key": "the sink gives each request a key of its own",
   traceparent: "the sink sends the trace of each record",
@@ -23,7 +23,7 @@ const NOT_OF_THE_CONFIGURATION: Readonly<Record<string, string>> = {
 };
 
 /**
- * Why the configuration's headers can not be sent; undefined where they can. Names no value, as a value may be a
+ * Why the configuration's headers cannot be sent; undefined where they can. Names no value, as a value may be a
  * secret.
  */
 export function faultOfHeaders(headers: HttpHeaders): string | undefined {

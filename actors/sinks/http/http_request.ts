@@ -76,7 +76,7 @@ function headerFault(name: string, value: string): string | undefined {
     return undefined;
   } catch (error) {
     const why = (error as Error).message.slice(0, REASON_CHARACTERS_MAX).replace(/\p{Surrogate}/gu, "");
-    return `the sink can not express the record: its ${name} must be a value that a header can hold: ${why}`;
+    return `the sink cannot express the record: its ${name} must be a value that a header can hold: ${why}`;
   }
 }
 
@@ -102,6 +102,6 @@ export function idempotencyKey(partition: PartitionReference, records: readonly 
   return `${prefix}${name}/${first.position.epoch}/${of(first)}-${of(last)}${count}`;
 }
 
-/** Replaces half of a surrogate pair, which can not be encoded, by its code. */
+/** Replaces half of a surrogate pair, which cannot be encoded, by its code. */
 const wellFormed = (name: string): string =>
   name.replace(/\p{Surrogate}/gu, (half) => `\\u${half.charCodeAt(0).toString(16)}`);

@@ -26,7 +26,7 @@ export class FileReports {
     this.#context.log(level, message, { path: this.#options.path, ...fields });
   }
 
-  /** Reports that the path can not be read, or that it can be read again. */
+  /** Reports that the path cannot be read, or that it can be read again. */
   trouble(trouble: FileTroubleError | undefined): void {
     if (trouble?.errno === this.#trouble) return;
     const errno = trouble?.errno;
@@ -34,7 +34,7 @@ export class FileReports {
     this.#context.trouble(errno);
     if (trouble === undefined) this.log("info", "the file can be read");
     else if (errno === "ENOENT") this.log("info", "waiting for the file to exist", { errno });
-    else this.log("error", "the file can not be read", { errno, reason: trouble.message });
+    else this.log("error", "the file cannot be read", { errno, reason: trouble.message });
   }
 
   /** A warning if late bytes came from the file before, else an information. */
@@ -43,7 +43,7 @@ export class FileReports {
     this.log(wasLate ? "warn" : "info", message, { inode, reason });
   }
 
-  /** After a restart: earlier files that have no name any more, or can not be told from others. */
+  /** After a restart: earlier files that have no name any more, or cannot be told from others. */
   notFound(files: readonly ReadFile[]): void {
     if (files.length === 0) return;
     const message =
@@ -100,7 +100,7 @@ export class FileReports {
   }
 
   /**
-   * Reports bytes that can not be found. `lostBytes` counts bytes that were seen, not those written after the last
+   * Reports bytes that cannot be found. `lostBytes` counts bytes that were seen, not those written after the last
    * look.
    */
   async loss(over: FilePlace, wasUnwatched: boolean, signal: AbortSignal): Promise<void> {
@@ -110,11 +110,11 @@ export class FileReports {
     const unreadable = await unreadableBeside(this.#options.path, signal);
     const about = { generation, offset, ...lastLook, ...(unreadable.length === 0 ? {} : { unreadable }) };
     if (lostBytes === 0) {
-      const message = `the file that was read is gone or was written anew, and no copy of it is found: its ${offset} bytes that were seen are read; whether more was written to it after the last look can not be known`;
+      const message = `the file that was read is gone or was written anew, and no copy of it is found: its ${offset} bytes that were seen are read; whether more was written to it after the last look cannot be known`;
       this.log(wasUnwatched ? "error" : "warn", message, about);
     } else {
       const message =
-        "bytes of a file that is gone or was written anew are lost: they were not read; whether more was written to it after the last look can not be known";
+        "bytes of a file that is gone or was written anew are lost: they were not read; whether more was written to it after the last look cannot be known";
       this.log("error", message, lostBytes === undefined ? about : { ...about, lostBytes });
     }
   }

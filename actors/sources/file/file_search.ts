@@ -55,7 +55,7 @@ async function copyAmong(
 }
 
 /**
- * Files beside the path, with similar names, that can not be read. The rest of a missing file may lie in one of them.
+ * Files beside the path, with similar names, that cannot be read. The rest of a missing file may lie in one of them.
  */
 export async function unreadableBeside(path: string, signal: AbortSignal): Promise<readonly string[]> {
   const unreadable: string[] = [];
@@ -176,7 +176,7 @@ async function overMoves(search: () => Promise<SourceFile | Moved | undefined>):
   return undefined;
 }
 
-/** Skips files that can not be read. The next opening of the path reports the path's own trouble. */
+/** Skips files that cannot be read. The next opening of the path reports the path's own trouble. */
 async function firstThat(
   candidates: readonly (Pick<Sibling, "path"> & Partial<Pick<Sibling, "inode">>)[],
   signal: AbortSignal,

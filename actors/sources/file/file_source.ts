@@ -13,7 +13,7 @@
  *   F5. A last line without a line break ends once no byte has followed for `lastLineAfterMs`, or for 1 s after a
  *       rotation. Before a rotation, time never ends half a JSON value, half a character or an open quoted field of
  *       CSV.
- *   F6. A path that can not be read is reported once for each change, and tried again at each look.
+ *   F6. A path that cannot be read is reported once for each change, and tried again at each look.
  *   F7. If another file takes the file's place and begins with all the bytes read, as an editor leaves it, reading goes
  *       on in it.
  *   F8. The place where a last line was ended is stored before the line is given out. So bytes appended later are a

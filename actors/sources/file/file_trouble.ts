@@ -1,12 +1,12 @@
 /**
- * The reasons why a file can not be read, by their names in the operating system. Reported for each change, not for
+ * The reasons why a file cannot be read, by their names in the operating system. Reported for each change, not for
  * each try.
  */
 import type { Stats } from "node:fs";
 import { UnavailableError } from "../../../protocols/errors.ts";
 import { foreignReason } from "../records/foreign_format.ts";
 
-/** A path can not be read now. A later try may succeed, as a person may mend the path. */
+/** A path cannot be read now. A later try may succeed, as a person may mend the path. */
 export class FileTroubleError extends UnavailableError {
   /** The system's name of the error, such as EACCES. */
   readonly errno: string;

@@ -50,7 +50,7 @@ export async function findReplacement(
   return isMore ? copy : undefined;
 }
 
-/** Undefined if the path can not be read. Its next reader reports that. */
+/** Undefined if the path cannot be read. Its next reader reports that. */
 async function currentOf(path: string, seen: FilePlace, signal: AbortSignal): Promise<SourceFile | undefined> {
   let file: SourceFile | undefined;
   let isWanted = false;

@@ -85,7 +85,7 @@ async function isAsFound(
   return true;
 }
 
-/** Stands for a path that exists and can not be looked at. */
+/** Stands for a path that exists and cannot be looked at. */
 const TROUBLE: unique symbol = Symbol("trouble");
 
 const rank = ({ isRotated, isNear }: Candidate): number => Number(isRotated) + Number(isNear);
@@ -106,7 +106,7 @@ async function pathsIn(folder: string): Promise<readonly string[]> {
 const entriesOf = async (folder: string): Promise<readonly Dirent[]> =>
   (await orNothing(overFile(folder, readdir(folder, { withFileTypes: true })))) ?? [];
 
-/** Undefined if the work fails: a file that can not be looked at can not be read either. */
+/** Undefined if the work fails: a file that cannot be looked at cannot be read either. */
 async function orNothing<Value>(work: Promise<Value>): Promise<Value | undefined>;
 async function orNothing<Value, Nothing>(work: Promise<Value>, nothing: Nothing): Promise<Value | Nothing>;
 async function orNothing<Value, Nothing>(

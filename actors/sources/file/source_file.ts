@@ -81,7 +81,7 @@ export class SourceFile {
     return this.#inflated !== undefined;
   }
 
-  /** Why a compressed file can not be read to its end; undefined if it can. */
+  /** Why a compressed file cannot be read to its end; undefined if it can. */
   get damage(): string | undefined {
     return this.#inflated?.damage;
   }

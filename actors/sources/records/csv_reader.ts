@@ -49,7 +49,7 @@ class CsvReader implements RecordReader {
   #item(record: FoundRecord, row: Row): readonly PlacedItem[] {
     if (this.headerFault !== undefined) return [malformed(record, `its columns have no names: ${this.headerFault}`)];
     if (this.#columns === undefined && "reason" in row) {
-      this.headerFault = `the line that names the columns can not be read: ${row.reason}`;
+      this.headerFault = `the line that names the columns cannot be read: ${row.reason}`;
       return [malformed(record, this.headerFault)];
     }
     if ("reason" in row) return [malformed(record, row.reason)];

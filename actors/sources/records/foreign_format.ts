@@ -60,6 +60,6 @@ export function foreignFormatOf(first: Uint8Array, isEnd = false): string | unde
   return isOpen && !isEnd ? undefined : "none";
 }
 
-/** Why a file can not be read, as the end of a sentence. */
+/** Why a file cannot be read, as the end of a sentence. */
 export const foreignReason = (format: string): string =>
   `it must be text, plain or within gzip or Zstandard: its first bytes are those of ${format}`;

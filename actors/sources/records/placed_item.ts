@@ -14,7 +14,7 @@ export interface PlacedItem {
 
 export interface RecordReader {
   read(records: readonly FoundRecord[]): Promise<readonly PlacedItem[]>;
-  /** Why the line that names the columns can not be read. Then no record can be read either. */
+  /** Why the line that names the columns cannot be read. Then no record can be read either. */
   readonly headerFault: string | undefined;
 }
 

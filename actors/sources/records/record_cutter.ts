@@ -43,7 +43,7 @@ export interface Scanner {
   scan(data: Uint8Array, start: number, from: number): Cut | undefined;
   /** The end of the last record, as no bytes follow. Called only if the record has bytes. */
   finish(data: Uint8Array, start: number): Cut;
-  /** Whether the record can not end here, as one of its quoted fields is open. */
+  /** Whether the record cannot end here, as one of its quoted fields is open. */
   readonly isOpen: boolean;
 }
 
@@ -95,7 +95,7 @@ export class RecordCutter {
     return this.#droppedBytes + this.#held.length + this.#half.length;
   }
 
-  /** Whether the incomplete record can not end here, within a quoted field or a unit of two bytes. */
+  /** Whether the incomplete record cannot end here, within a quoted field or a unit of two bytes. */
   get isOpen(): boolean {
     return this.#scanner.isOpen || this.#half.length > 0;
   }

@@ -1,6 +1,6 @@
 /**
  * Turns records of JSON, CSV or plain lines into events: the one way from bytes to events, for the source that follows
- * a file and the command that reads one. Bytes that can not be read keep their place, with the reason. No byte is
+ * a file and the command that reads one. Bytes that cannot be read keep their place, with the reason. No byte is
  * replaced or left out.
  */
 import { RejectedError } from "../../../protocols/errors.ts";

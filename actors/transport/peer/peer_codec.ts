@@ -23,7 +23,7 @@ const reader = new PeerReader();
 
 type Written = Exclude<PeerFrame, { readonly type: "unknown" }>;
 
-/** The bytes of a frame. Throws `InvariantError` for a message that can not be sent, and the errors of `exportReference`. */
+/** The bytes of a frame. Throws `InvariantError` for a message that cannot be sent, and the errors of `exportReference`. */
 export function encodePeerFrame(frame: Written, exportReference?: ExportReference): Buffer {
   const bytes = frame.type === "message" && frame.weightBytes < 1e9 ? frame.weightBytes + OVERHEAD_BYTES : 0;
   writer.begin(exportReference ?? noReferences, bytes);

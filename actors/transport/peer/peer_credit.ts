@@ -9,9 +9,9 @@ import { InvariantError, RejectedError } from "../../../protocols/errors.ts";
 import { Fifo } from "../../kernel/runtime/fifo.ts";
 import type { CreditGrant, PeerTarget } from "./peer_frames.ts";
 
-/** Writes a message to the socket. Throws where the message can not be encoded. */
+/** Writes a message to the socket. Throws where the message cannot be encoded. */
 type Write = () => void;
-/** Drops a message that waited: its link or its actor ended or, where an error is given, it can not be encoded. */
+/** Drops a message that waited: its link or its actor ended or, where an error is given, it cannot be encoded. */
 type Drop = (error?: unknown) => void;
 
 interface Waiting {

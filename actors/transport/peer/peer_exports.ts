@@ -1,6 +1,6 @@
 /**
  * The local actors that one peer has references to, by the number under which each was sent. An actor has one number on a
- * link. When it ends the peer is told, and the number is never used again. Some references can not be watched, such as a
+ * link. When it ends the peer is told, and the number is never used again. Some references cannot be watched, such as a
  * plain object with `tell`: of those the newest `unwatchableExportsMax` are kept.
  */
 import { OverloadedError } from "../../../protocols/errors.ts";
@@ -8,7 +8,7 @@ import type { ActorReference, Termination } from "../../kernel/actor.ts";
 import type { TerminationSource } from "../../kernel/termination_source.ts";
 import { PEER_LIMITS } from "./peer_frames.ts";
 
-/** The references that one peer may hold, and how many of those that can not be watched. */
+/** The references that one peer may hold, and how many of those that cannot be watched. */
 export interface ExportLimits {
   readonly exportsMax: number;
   readonly unwatchableExportsMax: number;
@@ -25,7 +25,7 @@ export class ExportTable {
   readonly #onEnded: (id: number, termination: Termination) => void;
   readonly #byId = new Map<number, Exported>();
   readonly #byActor = new Map<ActorReference<never>, Exported>();
-  /** Exports that can not be watched, in the order of their last use. */
+  /** Exports that cannot be watched, in the order of their last use. */
   readonly #unwatchable = new Set<Exported>();
   /** Actors that ended before the frame that names them was complete: their end is told after that frame. */
   readonly #endedEarly: (readonly [number, Termination])[] = [];

@@ -35,7 +35,7 @@ export const PEER_LIMITS = {
   unsentEndBytesMax: 67_108_864,
   /** Local actors that one peer has references to: more than the sessions of a node, of which there are some 10,000. */
   exportsMax: 65_536,
-  /** Of those, the references that can not be watched. Beyond this the one that was used longest ago is forgotten. */
+  /** Of those, the references that cannot be watched. Beyond this the one that was used longest ago is forgotten. */
   unwatchableExportsMax: 4_096,
   /** Longest time from an accepted connection to its proof. */
   handshakeWithinMs: 5_000,

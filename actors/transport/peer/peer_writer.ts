@@ -2,7 +2,7 @@
  * Writes values as MessagePack, into slabs of memory that frames share. Binary values are copied once. Values that
  * MessagePack lacks (undefined, maps with any keys, times, errors, references) are extensions, numbered in `EXTENSIONS`.
  *
- * A value that can not be sent (a function, an instance of a class, a cycle, too many values) is a bug of the sender. It
+ * A value that cannot be sent (a function, an instance of a class, a cycle, too many values) is a bug of the sender. It
  * throws `InvariantError`, and no byte leaves.
  */
 import { HeadraceError, InvariantError, OverloadedError } from "../../../protocols/errors.ts";
@@ -267,6 +267,6 @@ function refuseReference(reference: ActorReference<never>): never {
 const cannot = (reason: string): InvariantError =>
   new InvariantError(`Cannot send a message to another node as ${reason}`);
 
-/** Milliseconds, or a list of milliseconds and nanoseconds. Nodes of older releases can not read the list. */
+/** Milliseconds, or a list of milliseconds and nanoseconds. Nodes of older releases cannot read the list. */
 const wireTime = (time: Date): number | readonly number[] =>
   time instanceof PreciseDate ? [time.getTime(), time.nanoseconds] : time.getTime();

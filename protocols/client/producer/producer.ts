@@ -112,7 +112,7 @@ export class Producer {
     }
   }
 
-  /** Resolves once the event is durable or was rejected. Rejects where the event is in doubt or can not be sent. */
+  /** Resolves once the event is durable or was rejected. Rejects where the event is in doubt or cannot be sent. */
   sendAndConfirm(event: EventInput, options: SendOptions = NO_OPTIONS): Promise<Confirmation> {
     return new Promise((resolve, reject) => {
       this.offer(this.slotOf(event, options, { resolve, reject }), options.signal).catch(reject);

@@ -16,7 +16,7 @@
  *       `SILENCE_ELSEWHERE_MS` where the client knows another node.
  *   P9. A chain uses one link at a time. A frame about it from another link gives its credit back and changes nothing
  *       else.
- *   P10. A chain whose owner can not be reached goes home, to the addresses given.
+ *   P10. A chain whose owner cannot be reached goes home, to the addresses given.
  *   P11. A chain is never opened with a lower producer epoch than before: its link greets again first.
  */
 
@@ -144,7 +144,7 @@ function takeTimer(state: ProducerState, timer: string, effects: ProducerEffect[
   else endWait(state, state.chains.get(name), effects);
 }
 
-/** P8. A browser can not ping, so the machine counts looks without a frame. */
+/** P8. A browser cannot ping, so the machine counts looks without a frame. */
 function breakSilence(state: ProducerState, link: ProducerLink | undefined, effects: ProducerEffect[]): void {
   if (link === undefined) return;
   const isOpening = () =>

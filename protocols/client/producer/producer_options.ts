@@ -36,7 +36,7 @@ export interface ProducerOptions {
   readonly schemaVersion?: number;
   /**
    * What becomes of an event without a MessagePack form, or with more levels or values than a frame takes. By default
-   * it is refused here (`onRejected`). With `true` its JSON is sent as input that can not be read: the node sets it
+   * it is refused here (`onRejected`). With `true` its JSON is sent as input that cannot be read: the node sets it
    * aside as a dead letter.
    */
   readonly setsAsideUnsendable?: boolean;
@@ -53,7 +53,7 @@ export interface ProducerOptions {
   /** Time and randomness. Default: {@linkcode SYSTEM_CLOCK}. */
   readonly clock?: Clock;
   /**
-   * Called for each event that the node set aside as a dead letter, or that can not be sent at all. Without this
+   * Called for each event that the node set aside as a dead letter, or that cannot be sent at all. Without this
    * callback, `flush` and `sendAll` reject where such an event was sent by `send`.
    */
   readonly onRejected?: (rejected: RejectedEvent) => void;
@@ -66,7 +66,7 @@ export interface ProducerOptions {
   }) => void;
   /** Called with events that may or may not be in the log. Without this callback, `flush` rejects over them. */
   readonly onInDoubt?: (events: readonly InDoubtEvent[], error: HeadraceError) => void;
-  /** Called with acknowledged sequences that the log lost with its tail, and that can not be sent again (E6). */
+  /** Called with acknowledged sequences that the log lost with its tail, and that cannot be sent again (E6). */
   readonly onLost?: (lost: {
     readonly stream: string;
     readonly partition: number;
@@ -87,7 +87,7 @@ export interface ProducerOptions {
   }) => void;
 }
 
-/** An event that is not stored: the node set it aside as a dead letter, or it can not be sent at all. */
+/** An event that is not stored: the node set it aside as a dead letter, or it cannot be sent at all. */
 export interface RejectedEvent {
   readonly stream: string;
   readonly partition: number | undefined;

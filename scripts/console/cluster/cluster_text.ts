@@ -70,7 +70,7 @@ export function clusterLines(sight: ClusterSight, extra: "lag" | "zone"): readon
   ];
 }
 
-/** The changes since the last look, one line each, for outputs that can not be redrawn. */
+/** The changes since the last look, one line each, for outputs that cannot be redrawn. */
 export function changesBetween(before: ClusterSight | undefined, after: ClusterSight): readonly string[] {
   if (before === undefined) return clusterLines(after, "lag").filter((line) => line !== "");
   const known = new Map(before.nodes.map((node) => [node.name, node]));

@@ -48,7 +48,7 @@ async function checkDriver(driver: DriverName, isNeeded: boolean, purpose: strin
     await loadDriver(driver);
     return { name, verdict: "ok", detail: "can be loaded" };
   } catch (error) {
-    const detail = `can not be loaded (${purpose}): ${error instanceof Error ? error.message.split("\n")[0] : error}`;
+    const detail = `cannot be loaded (${purpose}): ${error instanceof Error ? error.message.split("\n")[0] : error}`;
     return { name, verdict: isNeeded ? "fail" : "warn", detail, advice: "run npm ci again on this machine" };
   }
 }
@@ -75,7 +75,7 @@ async function checkDataFolder(configuration: Configuration): Promise<readonly C
   try {
     await access(existing, constants.W_OK);
   } catch (error) {
-    const detail = `${folder} can not be written: ${(error as Error).message}`;
+    const detail = `${folder} cannot be written: ${(error as Error).message}`;
     return [{ name, verdict: "fail", detail, advice: "change its owner, or choose another with node.data or --data" }];
   }
   const { bavail, bsize } = await statfs(existing);

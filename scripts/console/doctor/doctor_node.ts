@@ -72,7 +72,7 @@ export async function checkPort(configuration: Configuration, node: NodeFinding)
   const failure = await tryPort(host, port);
   if (failure === undefined) return [{ name, verdict: "ok", detail: "free" }];
   if (failure === "EADDRINUSE" && node.port === port) return [{ name, verdict: "ok", detail: "held by the node" }];
-  const detail = failure === "EADDRINUSE" ? "another program holds it" : `can not be listened on: ${failure}`;
+  const detail = failure === "EADDRINUSE" ? "another program holds it" : `cannot be listened on: ${failure}`;
   return [{ name, verdict: "fail", detail, advice: "choose another with node.port or HEADRACE_PORT" }];
 }
 

@@ -45,7 +45,7 @@ async function checkServer(configuration: Configuration, url: string): Promise<r
     };
     return [judgeVersion(name, version), ...judgeSettings(configuration, settings)];
   } catch (error) {
-    const detail = `can not be used: ${error instanceof Error ? error.message || (error as NodeJS.ErrnoException).code : error}`;
+    const detail = `cannot be used: ${error instanceof Error ? error.message || (error as NodeJS.ErrnoException).code : error}`;
     return [{ name, verdict: "fail", detail, advice: "start it, or correct log.url" }];
   } finally {
     client.destroy();

@@ -2,7 +2,7 @@
 import { createServer } from "node:net";
 import { ConfigurationError } from "../../../protocols/errors.ts";
 
-/** Throws `ConfigurationError` `PORT_IN_USE` if one of the ports can not be listened on. */
+/** Throws `ConfigurationError` `PORT_IN_USE` if one of the ports cannot be listened on. */
 export async function requireFreePorts(
   host: string,
   ports: readonly { readonly what: string; readonly port: number }[],

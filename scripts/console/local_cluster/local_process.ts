@@ -39,7 +39,7 @@ export interface LocalProcessOptions {
   readonly hasInput: boolean;
 }
 
-/** Rejects with the system's error if the program can not be run. */
+/** Rejects with the system's error if the program cannot be run. */
 export async function startProcess(options: LocalProcessOptions): Promise<LocalProcess> {
   const log = openSync(options.logFile, "a");
   // A group of its own, so that Ctrl-C at the terminal reaches only us; we end the process in order.

@@ -22,7 +22,7 @@ const ANSWERS_WITHIN_MS = 120_000;
 const LOOK_EVERY_MS = 20;
 
 /**
- * A shell that ends Redis with its starter, as Redis can not do so itself. The shell's input ends when we end, in any
+ * A shell that ends Redis with its starter, as Redis cannot do so itself. The shell's input ends when we end, in any
  * way.
  */
 const GUARD = `cat > /dev/null; sleep 2; kill "$0"`;
@@ -51,7 +51,7 @@ export async function requireRedisServer(program = PROGRAM): Promise<void> {
 }
 
 /**
- * How Redis must flush for the strictest tier of the streams. Throws `ConfigurationError` if one Redis alone can not
+ * How Redis must flush for the strictest tier of the streams. Throws `ConfigurationError` if one Redis alone cannot
  * offer it.
  */
 export function flushOf({ streams }: Pick<Configuration, "streams">): "always" | "everysec" {

@@ -42,7 +42,7 @@ export interface Manifest {
   readonly files: readonly BackupFile[];
 }
 
-/** One line of a backup's file. Values that JSON can not express are tagged as on the wire. */
+/** One line of a backup's file. Values that JSON cannot express are tagged as on the wire. */
 export interface BackupLine {
   readonly epoch: number;
   readonly offset: number;

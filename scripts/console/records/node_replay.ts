@@ -114,7 +114,7 @@ async function tell(replay: ReplayDescription, isJson: boolean, isDryRun: boolea
     replay;
   const into = sink === undefined ? `pipeline ${pipeline}` : `sink ${sink}`;
   if (isDryRun) return await print(`${stream}: ${records} records would be replayed into ${into}`);
-  const skipped = skippedLetters === 0 ? "" : `, ${skippedLetters} letters that can not be sent again`;
+  const skipped = skippedLetters === 0 ? "" : `, ${skippedLetters} letters that cannot be sent again`;
   await print(
     `${stream} into ${into}, as ${name}: ${state}, ${doneRecords} of ${records} records: ${deliveredRecords} delivered, ${deadLetters} set aside${skipped}`,
   );

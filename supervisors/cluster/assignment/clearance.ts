@@ -39,7 +39,7 @@ export class Clearance {
     return { node: best, count: fewest };
   }
 
-  /** How many partitions the node gives away to shed `excess`; infinite where it can not, or needs more than `countMax`. */
+  /** How many partitions the node gives away to shed `excess`; infinite where it cannot, or needs more than `countMax`. */
   #countOn(node: number, excess: number, countMax: number): number {
     let [left, count] = [excess, 0];
     for (const partition of listOf(this.#lists, node)) {

@@ -25,7 +25,7 @@ export function settle(placement: Placement): void {
     fillNodes(placement, pinned, before);
     if (placement.input.isEven) return; // one pass is exact
     if (before.includes(NOWHERE)) continue;
-    // A pass that gains nothing is undone: else repeated decisions about weights that can not be divided would never rest.
+    // A pass that gains nothing is undone: else repeated decisions about weights that cannot be divided would never rest.
     const isBetter = skewOfPlacement(placement) < Math.max(SKEW_MAX, skew) - GAIN_MIN && skew > SKEW_MAX;
     const isWorse = skewOfPlacement(placement) > Math.max(SKEW_MAX, skew) + GAIN_MIN;
     if (isBetter || (!isWorse && spreadOf(placement) < spread * (1 - GAIN_MIN))) continue;

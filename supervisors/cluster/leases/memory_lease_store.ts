@@ -98,7 +98,7 @@ export class MemoryLeaseStore implements LeaseStore {
   #use(): LeaseState {
     if (this.#isClosed) throw new UnavailableError("STOPPING", "Cannot use the store as it is closed");
     if (this.#isAway)
-      throw new UnavailableError("STORE_UNAVAILABLE", "Cannot use the store as this node can not reach it");
+      throw new UnavailableError("STORE_UNAVAILABLE", "Cannot use the store as this node cannot reach it");
     return this.#domain.state();
   }
 

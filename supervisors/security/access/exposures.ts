@@ -19,7 +19,7 @@ const OTHERS_BITS = 0o077;
 export const DATA_FOLDER_MODE = 0o700;
 
 /**
- * Makes the data folder, readable by its owner alone, unless it exists. Throws `ConfigurationError` if it can not be
+ * Makes the data folder, readable by its owner alone, unless it exists. Throws `ConfigurationError` if it cannot be
  * made.
  */
 export async function makeDataFolder(folder: string): Promise<void> {

@@ -40,7 +40,7 @@ export class GrantWatch {
   }
 
   /**
-   * Ends the grants that `next` does not give; answers how many. A grant whose key can not be read now is kept until
+   * Ends the grants that `next` does not give; answers how many. A grant whose key cannot be read now is kept until
    * its own end.
    */
   async judge(next: Credentials): Promise<number> {

@@ -1,5 +1,5 @@
 /**
- * Reads credentials again while the node runs, on request and when one of their files has changed. If the files can not
+ * Reads credentials again while the node runs, on request and when one of their files has changed. If the files cannot
  * be used, the old credentials stay in force, which is logged once for each change.
  */
 
@@ -15,7 +15,7 @@ export const FILES_LOOKED_AT_EVERY_MS = 2_000;
 export interface ReloadingOptions {
   /** The files that the current security section names. */
   readonly files: () => readonly string[];
-  /** Reads all files again, and answers how many grants ended. Throws if the files can not be used. */
+  /** Reads all files again, and answers how many grants ended. Throws if the files cannot be used. */
   readonly read: () => Promise<number>;
   readonly log: NodeLog;
   /** Called with every outcome. */

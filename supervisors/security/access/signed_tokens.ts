@@ -13,7 +13,7 @@ import type { ReadSecret } from "../../configuration/environment.ts";
 
 type JwtConfiguration = NonNullable<SecurityConfiguration["jwt"]>;
 
-/** Undefined for an invalid token. Throws `UnavailableError` if its key can not be read now. */
+/** Undefined for an invalid token. Throws `UnavailableError` if its key cannot be read now. */
 export type VerifyToken = (token: string) => Promise<JWTPayload | undefined>;
 
 export const JWKS_LIMITS = {
@@ -37,7 +37,7 @@ const PUBLIC_KEY_ALGORITHMS = [
   ...["ES256", "ES384", "ES512", "EdDSA"],
 ];
 
-/** Throws `ConfigurationError` for a key that can not be used. */
+/** Throws `ConfigurationError` for a key that cannot be used. */
 export async function signedTokens(jwt: JwtConfiguration, readSecret: ReadSecret): Promise<VerifyToken> {
   const jose = await loadDriver("jose");
   const { verify, algorithms } = await verifierOf(jwt, readSecret);
@@ -171,7 +171,7 @@ function readKeys(): (url: string, options: RequestInit) => Promise<Response> {
   };
 }
 
-/** Reads an answer of bounded size, so that the address can not fill memory. */
+/** Reads an answer of bounded size, so that the address cannot fill memory. */
 async function fetchKeys(url: string, options: RequestInit): Promise<Response> {
   const answer = await fetch(url, { ...options, redirect: "error" });
   if (answer.status !== 200) throw new KeysAway(`the status must be 200: current value is ${answer.status}`);

@@ -1,5 +1,5 @@
 /**
- * Writes the audit stream, as a producer within the node that never waits. Entries that can not be written in time are
+ * Writes the audit stream, as a producer within the node that never waits. Entries that cannot be written in time are
  * counted, and the next entry holds their count.
  */
 import type { Timer } from "../../../actors/kernel/actor.ts";

@@ -108,7 +108,7 @@ class Walk {
     try {
       return await readFile(file, "utf8");
     } catch (error) {
-      this.#problem(path, `valueFile can not be read: ${(error as Error).message}`);
+      this.#problem(path, `valueFile cannot be read: ${(error as Error).message}`);
       return undefined;
     }
   }

@@ -26,7 +26,7 @@ test("the nodes of one machine that share a data folder can remember the same st
   await rm(folder, { recursive: true });
 });
 
-test("an id that can not be read is an error, not a folder without an id", async () => {
+test("an id that cannot be read is an error, not a folder without an id", async () => {
   const folder = await mkdtemp(join(tmpdir(), "headrace-remembered-"));
   await mkdir(join(folder, STORE_ID_FILE));
   assert.throws(() => rememberedStore(folder), /must be readable: EISDIR/);

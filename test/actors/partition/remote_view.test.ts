@@ -113,7 +113,7 @@ test("X2: a subscriber is told of advances after a break of its link, and after 
   assert.equal([heard, view.committedOffset("records")], [2, 5]);
 });
 
-test("a reader whose owner can not be reached is refused at once", async () => {
+test("a reader whose owner cannot be reached is refused at once", async () => {
   const { view, link, endLink, timers, followers } = viewUnderTest();
   link.isUp = false;
   const code = () =>

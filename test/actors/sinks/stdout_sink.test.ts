@@ -11,7 +11,7 @@ test("stdout prints a line for each record", async () => {
   assert.equal(printed, ['{"at":0,"ofEpoch":1}\n{"at":1,"ofEpoch":1}\n']);
 });
 
-test("S7, S8: a record that JSON can not express is rejected, and the records before it are printed", async () => {
+test("S7, S8: a record that JSON cannot express is rejected, and the records before it are printed", async () => {
   const printed: string[] = [];
   const context = fakeSinkContext(fakeCheckpoint(), 1);
   const sink = await stdoutSinkTo(async (text) => void printed.push(text)).open({}, context);

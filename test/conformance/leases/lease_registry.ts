@@ -64,7 +64,7 @@ export function testRegistry(scenario: Scenario): void {
     }
   });
 
-  scenario("a superseded life can not renew, and its leaving does not remove the newer life", async (store, domain) => {
+  scenario("a superseded life cannot renew, and its leaving does not remove the newer life", async (store, domain) => {
     const former = await join(store, "a");
     const newer = await join(store, "a");
     await domain.setClock(CLOCK_START_MS + 4_000);
@@ -83,7 +83,7 @@ export function testRegistry(scenario: Scenario): void {
     assert.equal([told, expiresInMs], [profile("a"), 77]);
   });
 
-  scenario("a life that was never registered can not renew, and is not registered by trying", async (store) => {
+  scenario("a life that was never registered cannot renew, and is not registered by trying", async (store) => {
     assert.is(await store.renew(life("a", CLOCK_START_MS), REGISTRATION_MS), false);
     assert.equal(await namesOf(store), []);
   });

@@ -73,7 +73,7 @@ export function testClock(scenario: Scenario): void {
 export function testLostTail(scenario: Scenario): void {
   // lease store S1
   scenario(
-    "a life that was lost with the tail can not renew, and its incarnation is not made again",
+    "a life that was lost with the tail cannot renew, and its incarnation is not made again",
     async (store, domain) => {
       const kept = await join(store, "a");
       const lose = await domain.keep();

@@ -210,7 +210,7 @@ export function logSuite(harness: LogHarness): void {
     assert.is(result.batches[0]?.producerId, "é\u{1f600}");
   });
 
-  scenario("a read of a channel whose name the store can not hold does not harm later appends", async (log) => {
+  scenario("a read of a channel whose name the store cannot hold does not harm later appends", async (log) => {
     const owner = await claim(log);
     const states: string[] = [];
     log.onStateChange(({ kind }) => states.push(kind));

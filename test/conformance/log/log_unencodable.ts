@@ -23,12 +23,12 @@ const withRejects = (reason: unknown): Partial<AppendBatch> => {
   };
 };
 
-/** Batches that can not be encoded, by their fault. */
+/** Batches that cannot be encoded, by their fault. */
 const POISONS: Readonly<Record<string, Partial<AppendBatch>>> = {
   "a trace context longer than its length field": { traceparent: "a".repeat(70_000) },
   "a producer's name longer than its length field": { producerId: "p".repeat(70_000) },
   "a schema version beyond 32 bits": { schemaVersion: 2 ** 32 },
-  "a resume point that MessagePack can not hold": { position: { at: BEYOND_64_BITS } },
+  "a resume point that MessagePack cannot hold": { position: { at: BEYOND_64_BITS } },
   "a verdict that has no stored form": withRejects(BEYOND_64_BITS),
   "no events at all": { events: undefined as unknown as Uint8Array },
   "sequences that are none": { sequences: { first: [0, 0, 0], count: 0 } },

@@ -30,7 +30,7 @@ const DRAIN_END_UNSAFE_MS = 12_000;
 
 interface Fault {
   readonly kind: string;
-  /** The fault, which has its subject to itself until it is over. Undefined if it can not happen now. */
+  /** The fault, which has its subject to itself until it is over. Undefined if it cannot happen now. */
   begin(): { readonly subject: object; run(): Promise<void> } | undefined;
 }
 
@@ -50,7 +50,7 @@ export class ClusterFaults {
     for (const { kind } of this.#kinds) this.counts[kind] = 0;
   }
 
-  /** Causes faults for the given time, then mends them all. Rejects if one can not be mended. */
+  /** Causes faults for the given time, then mends them all. Rejects if one cannot be mended. */
   async run(forMs: number, signal: AbortSignal | undefined): Promise<void> {
     const { random } = this.#options;
     const running = new Set<Promise<void>>();

@@ -109,7 +109,7 @@ test("a bad event is named by its index and the others are stored; 422 where non
   await node.end();
 });
 
-test("a request that can not be read is refused with its reason: type, encoding, size, emptiness, stream, key", async () => {
+test("a request that cannot be read is refused with its reason: type, encoding, size, emptiness, stream, key", async () => {
   const node = await runningNode(ORDERS);
   const bomb = gzipSync(Buffer.alloc(60_000_000, 0x20));
   const rejection = async (answer: Promise<Answer>) => {

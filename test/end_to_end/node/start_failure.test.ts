@@ -1,4 +1,4 @@
-/** A node that can not start ends and leaves nothing open, so that it can be started again. */
+/** A node that cannot start ends and leaves nothing open, so that it can be started again. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -347,7 +347,7 @@ failover(
     assert.is(stored.size, 180);
     for (const id of lostWithTail) assert.not(stored.has(id));
     for (const [partition, epoch] of (await scene.epochs()).entries()) assert.ok(epoch > (before[partition] ?? 0));
-    // E6: the producer, which can not send them again, declares them lost, and the log records that.
+    // E6: the producer, which cannot send them again, declares them lost, and the log records that.
     assert.equal(
       [...scene.lost].sort((left, right) => left.partition - right.partition),
       [

@@ -43,7 +43,7 @@ async function greeted(producerId: string, token: string, instance?: string) {
   return { client, answer: await client.ask(hello(producerId, token, instance)) };
 }
 
-test("another principal can not take a producer's name, fence it or move its chain", async () => {
+test("another principal cannot take a producer's name, fence it or move its chain", async () => {
   const { client, answer } = await greeted("sensor-1", SECRETS.VICTIM);
   const producerEpoch = answer?.type === "welcome" ? (answer.producerEpoch ?? 0) : 0;
   const place = { stream: "s", partition: 0, producerEpoch };
@@ -58,7 +58,7 @@ test("another principal can not take a producer's name, fence it or move its cha
   for (const one of [client, attack.client, again.client]) one.end();
 });
 
-test("one principal can not take all places of a partition: others get one, with no quota", async () => {
+test("one principal cannot take all places of a partition: others get one, with no quota", async () => {
   const clients: RawClient[] = [];
   const opened = async (producerId: string, token: string) => {
     const { client, answer } = await greeted(producerId, token);

@@ -401,7 +401,7 @@ pipelines: { p: { from: orders, to: [copied] } }
   await node.end();
 });
 
-test("a request that can not be replayed is refused with the reason, before anything begins", () =>
+test("a request that cannot be replayed is refused with the reason, before anything begins", () =>
   inFolder(async (folder) => {
     await writeFile(join(folder, "steps.mjs"), "export const same = (event) => event;\n");
     const node = await runningNode(

@@ -22,7 +22,7 @@ async function inFolder(body: (folder: string) => Promise<void>): Promise<void> 
   }
 }
 
-test("a node does not start with a sink whose options can not work, and names the sink and the reason", () =>
+test("a node does not start with a sink whose options cannot work, and names the sink and the reason", () =>
   inFolder(async (folder) => {
     await writeFile(join(folder, "taken"), "not a folder");
     const cases = [

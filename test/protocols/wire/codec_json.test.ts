@@ -12,7 +12,7 @@ function decode(events: string) {
   return decoded.type === "append" ? decodeEvents(decoded.events) : (assert.unreachable(decoded.type) as never);
 }
 
-test("an event whose value can not be converted is set aside alone, with its reason", () => {
+test("an event whose value cannot be converted is set aside alone, with its reason", () => {
   const bad = [
     '{"n":99999999999999999999}',
     '{"n":{"$int":"x"}}',

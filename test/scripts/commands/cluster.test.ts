@@ -88,7 +88,7 @@ test("any token may read, and only one with the scope admin may command", async 
   await guarded.close();
 });
 
-test("a single node is shown, and can not be drained", async () => {
+test("a single node is shown, and cannot be drained", async () => {
   const node = await runningNode("log: { type: memory }\nstreams: { orders: { partitions: 2 } }\n");
   const status = await headrace(["cluster", "--address", node.address]);
   assert.match(status.stdout, /^test +ready +2 /m);

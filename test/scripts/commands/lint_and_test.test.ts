@@ -104,7 +104,7 @@ test("expressions and schemas are compiled, and a fault is reported with its lin
   );
 });
 
-test("options of a sink that can not work are reported with the sink's line", async () => {
+test("options of a sink that cannot work are reported with the sink's line", async () => {
   const sinks = "  rows: { type: file, directory: x, format: csv }\n  hook: { type: http, url: 'http://' }\n";
   await put("sinks.yaml", `${SOUND}${sinks}`);
   const ended = await headrace(["lint", "sinks.yaml", "--json"], { folder });

@@ -202,14 +202,14 @@ export class ClusterFaults {
     world.after(forMs, () => this.#setAway(false));
   }
 
-  /** One node alone can not reach the store: a coordinator is then replaced, and hears of it last. */
+  /** One node alone cannot reach the store: a coordinator is then replaced, and hears of it last. */
   #loseStore(process: ClusterProcess | undefined): void {
     const world = this.#world;
     const one = world.random.chance(0.7) ? this.#cluster.leader() : process;
     if (one === undefined) return;
     const forMs = 1_000 + world.random.below(6_000);
     one.node.storeAwayUntilMs = world.trueMs + forMs;
-    world.say(`${one.name} can not reach the store for ${forMs} ms`);
+    world.say(`${one.name} cannot reach the store for ${forMs} ms`);
     world.noteFault("a node could not reach the store");
     // At times its link to the likely successor is blocked as well: it goes on giving orders to the others.
     const heir = this.#cluster

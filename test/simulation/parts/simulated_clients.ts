@@ -217,7 +217,7 @@ export class Sender {
     producer.sendAndConfirm(event, options).then(
       (confirmation) => {
         settle(toldBy(confirmation));
-        // An invalid event that was acked because its verdict was forgotten was never stored, so it can not be lost.
+        // An invalid event that was acked because its verdict was forgotten was never stored, so it cannot be lost.
         if (confirmation.kind !== "stored" || confirmation.sequence === undefined || kindOf(id) === "invalid") return;
         this.#acked.set(id, { partition, sequence: confirmation.sequence });
       },

@@ -58,7 +58,7 @@ export class SimulatedStore {
   clockMs: number | undefined;
   /** Ids of events that were refused for a bug of the program: their senders were told, and no log holds them. */
   readonly refused = new Set<string>();
-  /** The number of next entries that can not be encoded (E25). */
+  /** The number of next entries that cannot be encoded (E25). */
   encodingsToFail = 0;
   /** Number of tails that were lost so far. */
   losses = 0;

@@ -171,7 +171,7 @@ test("a schema that checks nothing, and a stream with two schemas, are refused",
       /^must have at most 1048576 bytes: huge.json has 1048/,
     );
     await writeFile(join(folder, "deep.json"), `${'{"not":'.repeat(50_000)}{}${"}".repeat(50_000)}`);
-    assert.match((await reasonOf("schemaFile: deep.json")) ?? "", /^can not be read: /);
+    assert.match((await reasonOf("schemaFile: deep.json")) ?? "", /^cannot be read: /);
   } finally {
     await rm(folder, { recursive: true });
   }

@@ -7,7 +7,7 @@ import * as assert from "uvu/assert";
 import type { Event } from "../../../protocols/event.ts";
 import { eventually, runningNode } from "../../support/processes/running_node.ts";
 
-test("a source that can not read is named by /readyz and /metrics until it can; the node stays ready and stops at once", async () => {
+test("a source that cannot read is named by /readyz and /metrics until it can; the node stays ready and stops at once", async () => {
   const folder = await mkdtemp(join(tmpdir(), "headrace-sources-"));
   const path = join(folder, "app.log");
   execFileSync("mkfifo", [path]);

@@ -1,4 +1,4 @@
-/** The streams of a node: who waits for their partitions, and what is said of those that can not be claimed. */
+/** The streams of a node: who waits for their partitions, and what is said of those that cannot be claimed. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { ActorReference } from "../../../actors/kernel/actor.ts";
@@ -84,8 +84,8 @@ test("the reason that keeps a partition from being claimed is logged once, and i
   directory.setFeed(at(0), feed);
   directory.setFeed(at(0), feed);
   assert.equal(lines, [
-    'warn can not claim the partition: away {"stream":"s","partition":0}',
-    'warn can not claim the partition: gone {"stream":"s","partition":0}',
+    'warn cannot claim the partition: away {"stream":"s","partition":0}',
+    'warn cannot claim the partition: gone {"stream":"s","partition":0}',
     'info owned again {"stream":"s","partition":0,"epoch":7}',
   ]);
 });

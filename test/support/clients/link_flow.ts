@@ -1,6 +1,6 @@
 /**
  * One way of a connection through a proxy: reads from one socket and writes to the other, at once, after a delay, or
- * not for now. Bytes that it can not pass it does not read: besides the delayed bytes it keeps one chunk.
+ * not for now. Bytes that it cannot pass it does not read: besides the delayed bytes it keeps one chunk.
  */
 import type { Socket } from "node:net";
 import type { Clock } from "../../../protocols/clock.ts";

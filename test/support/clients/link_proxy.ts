@@ -2,7 +2,7 @@
  * A TCP link on loopback that a test can slow down, cut and turn into a black hole: one listening port before one
  * protected port.
  *   - Bytes pass in their order. No byte is lost or added, unless the link is cut or a socket of it breaks.
- *   - Bytes that can not be written are not read: a slow end slows the other.
+ *   - Bytes that cannot be written are not read: a slow end slows the other.
  *   - An end is passed on after all bytes before it. A connection that breaks on one side is reset on the other.
  *
  * Where the protected port itself refuses, a connection is accepted here and then reset: the kernel accepts it before

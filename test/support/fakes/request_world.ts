@@ -242,7 +242,7 @@ export class RequestWorld {
     return outcome;
   }
 
-  /** As `checkpointedWriter` does: records that were taken stay taken where the position can not be stored. */
+  /** As `checkpointedWriter` does: records that were taken stay taken where the position cannot be stored. */
   private storePosition({ end, records }: SinkBatch): WriteOutcome {
     const fails = !this.isCalm && this.random.chance(0.1);
     if (!fails || this.random.chance(0.5)) this.moveTo(end);

@@ -60,7 +60,7 @@ function oneOfNarrowings(old: Old, to: Fields, path: string, by: Comparing): rea
         narrows.every((_narrow, other) => other === index || isUnmatched(other)),
     );
   });
-  return isAllowed ? [] : [`${path}/oneOf: just one alternative must allow what was allowed: it can not be shown`];
+  return isAllowed ? [] : [`${path}/oneOf: just one alternative must allow what was allowed: it cannot be shown`];
 }
 
 /** The indexes below `length`, `likely` first. */
@@ -95,7 +95,7 @@ function conditionNarrowings(old: Old, to: Fields, path: string, by: Comparing):
         const others = old.holding.map((one) => (one === from ? by.without(one, "if") : one));
         return by.narrowings(by.joinInPlace([from[branch] ?? true, ...others], old), narrow, `${path}/${branch}`);
       });
-    const [first = [`${path}/if: changed: it can not be shown to allow what was allowed`]] = reasons;
+    const [first = [`${path}/if: changed: it cannot be shown to allow what was allowed`]] = reasons;
     return reasons.some((list) => list.length === 0) ? [] : first;
   });
 }
@@ -108,5 +108,5 @@ function notNarrowings(old: Old, { not }: Fields, path: string, by: Comparing): 
     old.holding.some(
       (one) => one.not !== undefined && (by.same(one.not, not) || by.reversed.isFollowed(not, one.not, path)),
     ) || by.isApart(by.joinInPlace(old.holding, old), not);
-  return isKept ? [] : [`${path || "/"}: not changed: it can not be shown to allow what was allowed`];
+  return isKept ? [] : [`${path || "/"}: not changed: it cannot be shown to allow what was allowed`];
 }

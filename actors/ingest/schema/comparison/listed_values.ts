@@ -12,7 +12,7 @@ export interface ListedValues {
   readonly isByName: boolean;
 }
 
-/** A superset of the values that all of `schemas` allow together; undefined where it can not be listed. */
+/** A superset of the values that all of `schemas` allow together; undefined where it cannot be listed. */
 export function listedValues(schemas: readonly Fields[]): ListedValues | undefined {
   const named = schemas.map(valuesOf).filter((values) => values !== undefined);
   const [first] = named.sort((left, right) => left.length - right.length);

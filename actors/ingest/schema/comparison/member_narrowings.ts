@@ -25,7 +25,7 @@ export function objectNarrowings(old: Old, to: Fields, path: string, by: Compari
     ...missing,
     ...(hasDependents
       ? []
-      : [`${path || "/"}: dependentRequired changed: it can not be shown to allow what was allowed`]),
+      : [`${path || "/"}: dependentRequired changed: it cannot be shown to allow what was allowed`]),
     ...namedNarrowings(old, to, path, by),
     ...patternNarrowings(old, to, path, by),
     ...(to.additionalProperties === undefined
@@ -236,7 +236,7 @@ function containsNarrowings(old: Old, to: Fields, path: string, by: Comparing): 
       Number(to.maxContains ?? Number.POSITIVE_INFINITY) >= Number(from.maxContains ?? Number.POSITIVE_INFINITY) &&
       (by.same(from.contains, to.contains) || isContainedStill(from, old, to, path, by)),
   );
-  return isKept ? [] : [`${path}/contains: changed: it can not be shown to allow what was allowed`];
+  return isKept ? [] : [`${path}/contains: changed: it cannot be shown to allow what was allowed`];
 }
 
 /**

@@ -1,5 +1,5 @@
 /**
- * Whether every value that one schema allows is allowed by another. Answers the reasons why that can not be shown; none
+ * Whether every value that one schema allows is allowed by another. Answers the reasons why that cannot be shown; none
  * where it is shown. References are followed. A pair of schemas that is met again within itself counts as shown, as in
  * a comparison of recursive types (Amadio and Cardelli, Subtyping recursive types, 1993).
  *
@@ -138,7 +138,7 @@ class Comparison implements Comparing {
   }
 
   /**
-   * K5. Undefined where the values can not be listed, and where inference may name a better reason for a lost value.
+   * K5. Undefined where the values cannot be listed, and where inference may name a better reason for a lost value.
    */
   #listedNarrowings(holding: readonly Fields[], narrow: unknown, path: string): readonly string[] | undefined {
     const listed = listedValues(holding);
@@ -204,7 +204,7 @@ class Comparison implements Comparing {
     const types = typesOfAll(old.holding);
     if (types?.size === 0) return [];
     const to = rulesFor(types, fieldsOf(part));
-    const reason = `${path || "/"}: $dynamicRef changed: it can not be shown to allow what was allowed`;
+    const reason = `${path || "/"}: $dynamicRef changed: it cannot be shown to allow what was allowed`;
     return [
       ...valueNarrowings(old.holding, types, to, path),
       ...objectNarrowings(old, to, path, this),

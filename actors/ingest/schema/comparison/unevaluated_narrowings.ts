@@ -48,7 +48,7 @@ function propertiesNarrowings(old: Old, part: Fields, path: string, by: Comparin
     if (from.unevaluatedProperties === undefined) return false;
     return isLookedAt(from, whole, looked, old, by, from) && isFollowed(from.unevaluatedProperties);
   });
-  return isKept ? [] : [`${place}: it can not be shown to allow what was allowed`];
+  return isKept ? [] : [`${place}: it cannot be shown to allow what was allowed`];
 }
 
 /**
@@ -123,7 +123,7 @@ function itemsNarrowings(old: Old, part: Fields, path: string, by: Comparing): r
       EVALUATING_ITEMS.every((keyword) => by.same(from[keyword], whole[keyword]))
     );
   });
-  return isKept ? [] : [`${path}/unevaluatedItems: it can not be shown to allow what was allowed`];
+  return isKept ? [] : [`${path}/unevaluatedItems: it cannot be shown to allow what was allowed`];
 }
 
 const haveSameTargets = (from: JsonSchema, to: JsonSchema, { before, after, same }: Comparing): boolean =>

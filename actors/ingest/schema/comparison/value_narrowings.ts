@@ -80,7 +80,7 @@ export function valueNarrowings(
     ...keywords.flatMap((keyword) => (BOUNDS.has(keyword) ? boundNarrowings(keyword, from, range, to, path) : [])),
     ...keywords
       .filter((keyword) => CHANGED.has(keyword) && !isImplied(keyword, from, range, to[keyword]))
-      .map((keyword) => `${path || "/"}: ${keyword} changed: it can not be shown to allow what was allowed`),
+      .map((keyword) => `${path || "/"}: ${keyword} changed: it cannot be shown to allow what was allowed`),
   ];
 }
 

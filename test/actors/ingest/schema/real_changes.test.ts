@@ -259,7 +259,7 @@ const SOUND: readonly Change[] = [
     ),
   ],
   [
-    "if on kinds that can not be",
+    "if on kinds that cannot be",
     obj({ k: { enum: ["a", "b"] } }, { required: ["k"] }),
     obj(
       { k: { enum: ["a", "b", "c"] } },

@@ -93,7 +93,7 @@ test("a property that is named now is held against the rule that judged it befor
   );
 });
 
-test("alternatives and conditions are held against each other, and what can not be shown is refused", () => {
+test("alternatives and conditions are held against each other, and what cannot be shown is refused", () => {
   const words = { anyOf: [{ type: "string" }] };
   assert.not(changed(words, { anyOf: [{ type: "string" }, { type: "integer" }] }));
   assert.ok(changed({ anyOf: [{ type: "string" }, { type: "integer" }] }, words));

@@ -44,7 +44,7 @@ test("a schema that may follow is the next version, the same one is the same, an
   assert.equal(await versions(wider), [1, 2]);
 });
 
-test("a schema that can not be compiled is refused for that reason, before any comparison", async () => {
+test("a schema that cannot be compiled is refused for that reason, before any comparison", async () => {
   const log = metadataLog();
   await register(log, { type: "object" });
   const properties = Object.fromEntries(Array.from({ length: 100_000 }, (_, at) => [`p${at}`, { type: "string" }]));

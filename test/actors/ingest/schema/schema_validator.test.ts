@@ -29,7 +29,7 @@ test("a user's pattern is searched for as JSON Schema says", () => {
   assert.is(compile({ properties: { a: { pattern: "^\\u00e9+$" } } }, "t")({ a: "éé" }), undefined);
 });
 
-test("a schema that can not be used says why", () => {
+test("a schema that cannot be used says why", () => {
   const refused = (schema: JsonSchema, reason: RegExp) =>
     assert.throws(
       () => compile(schema, "metrics"),

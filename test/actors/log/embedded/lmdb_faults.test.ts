@@ -94,7 +94,7 @@ test("a folder written by a newer release is refused", () =>
     assert.match(error.message, /current value is 2/);
   }));
 
-test("a tier that one process can not keep is refused", () =>
+test("a tier that one process cannot keep is refused", () =>
   inFolder(async (folder) => {
     const log = await openLmdbLog({ folder });
     const error = await rejection(log.claim(p0, GRANT, epoch(1), { tier: { replicas: 1 }, chains: CHAIN_LIMITS }));

@@ -6,7 +6,7 @@ import * as assert from "uvu/assert";
 import { LmdbStore } from "../../../../actors/log/embedded/lmdb_store.ts";
 import { rejection } from "../../../conformance/log/log_suite.ts";
 
-test("D1: a commit with a write that LMDB can not make writes nothing, and the store stays ready", async () => {
+test("D1: a commit with a write that LMDB cannot make writes nothing, and the store stays ready", async () => {
   const folder = await mkdtemp(join(tmpdir(), "headrace-store-"));
   const store = await LmdbStore.open(folder);
   try {

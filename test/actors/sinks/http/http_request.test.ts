@@ -7,7 +7,7 @@ import { sinkBatch } from "../../../support/fakes/fake_sink_context.ts";
 const PARTITION = { stream: "readings", partition: partitionId(0) };
 const { records } = sinkBatch(1, 0, 2);
 
-test("sink S8: records that can not be expressed are named by their index in the request", () => {
+test("sink S8: records that cannot be expressed are named by their index in the request", () => {
   const odd = records.map((record, at) => (at === 0 ? record : { ...record, event: { n: Number.NaN } }));
   const prepared = prepareRequest(odd, { partition: PARTITION, format: "json" });
   assert.equal(prepared.kind === "rejected" && prepared.records.map(({ at, path, isFinal }) => [at, path, isFinal]), [

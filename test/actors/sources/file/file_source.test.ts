@@ -306,7 +306,7 @@ test("F3: a missing file is reported with the number of its unread bytes, and fi
   });
 });
 
-test("if a file vanished between two lives, the log says that bytes after the last look can not be known", () =>
+test("if a file vanished between two lives, the log says that bytes after the last look cannot be known", () =>
   withFolder(async (path) => {
     await writeFile(path, lines(0, 3));
     const first = await Life.begin({ path, format: "lines" });
@@ -318,7 +318,7 @@ test("if a file vanished between two lives, the log says that bytes after the la
     const second = await Life.begin({ path, format: "lines" }, first.resume);
     assert.equal(texts(await second.take(1)), ["after"]);
     const told = second.logged.find((one) => one.includes("is gone or was written anew")) ?? "";
-    assert.match(told, /^error: .*21 bytes that were seen are read; whether more was written .* can not be known/);
+    assert.match(told, /^error: .*21 bytes that were seen are read; whether more was written .* cannot be known/);
     await second.end();
   }));
 
@@ -593,7 +593,7 @@ for (const [errno, make] of [
   ["ELOOP", (path: string) => symlink(path, path)],
   ["ENOENT", (path: string) => symlink(`${path}.nowhere`, path)],
 ] as const) {
-  test(`F6: a path that can not be read (${errno}) is reported once, reading begins once it can, and a stop does not wait`, () =>
+  test(`F6: a path that cannot be read (${errno}) is reported once, reading begins once it can, and a stop does not wait`, () =>
     withFolder(async (path) => {
       await make(path);
       const life = await Life.begin({ path, format: "lines" });

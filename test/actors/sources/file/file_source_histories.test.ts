@@ -208,7 +208,7 @@ class Story {
   }
 
   async #compress(from: string, to: string): Promise<void> {
-    // Late bytes of a file that loses its name between lives can not be read (docs/operations.md).
+    // Late bytes of a file that loses its name between lives cannot be read (docs/operations.md).
     if (this.#hasUnseen && !this.#hasFound) {
       const wasRunning = this.#life !== undefined;
       await this.seen();

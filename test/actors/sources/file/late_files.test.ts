@@ -279,7 +279,7 @@ test("a file that lies at the path again, as after a link was switched back, is 
     await life.end();
   }));
 
-test("W5: a file that is looked at, and a compressed copy with its late bytes, can not be the next file; another file can", () =>
+test("W5: a file that is looked at, and a compressed copy with its late bytes, cannot be the next file; another file can", () =>
   withFolder(async (path) => {
     const { signal } = new AbortController();
     const opened = async (name: string, bytes: string | Buffer) => {

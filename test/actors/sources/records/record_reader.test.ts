@@ -173,12 +173,12 @@ test("CSV: each column gets a name of its own", async () => {
   assert.equal(await row("column_2,", 2), ["column_2", "column_2_2"]);
 });
 
-test("CSV: if the names of the columns can not be read, every record is set aside with that reason", async () => {
+test("CSV: if the names of the columns cannot be read, every record is set aside with that reason", async () => {
   const bytes = Buffer.concat([encode("a,"), Uint8Array.of(0xe9), encode("\n1,2\n3,4\n")]);
   const found = await values(csv, bytes);
   assert.is(found.length, 3);
   for (const reason of found)
-    assert.match(String(reason), /names the columns can not be read: must be UTF-8: byte 0xe9 at column 3/);
+    assert.match(String(reason), /names the columns cannot be read: must be UTF-8: byte 0xe9 at column 3/);
 });
 
 test("CSV: one column whose name holds another delimiter gets a warning", async () => {

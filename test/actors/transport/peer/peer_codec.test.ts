@@ -217,7 +217,7 @@ test("a reference arrives with the number or name that its own node gave it", ()
   ]);
 });
 
-test("a value that can not be sent is the sender's bug, and spoils no later frame", () => {
+test("a value that cannot be sent is the sender's bug, and spoils no later frame", () => {
   const loop: unknown[] = [];
   loop.push(loop);
   const deep = (levels: number): unknown => (levels === 0 ? 0 : [deep(levels - 1)]);

@@ -100,7 +100,7 @@ test("while the socket is full no data is added, and afterwards all of it goes",
   assert.equal(written, ["x1", "y1"]);
 });
 
-test("a message that can not be written costs no credit and holds up no other", async () => {
+test("a message that cannot be written costs no credit and holds up no other", async () => {
   const { credit, written, results, send, fail } = fixture();
   const fails = () => {
     throw new Error("not to be encoded");
@@ -117,7 +117,7 @@ test("a message that can not be written costs no credit and holds up no other", 
   assert.equal(results, ["x2 dropped as not to be encoded", "x1 true", "x2 false", "x3 true"]);
 });
 
-test("credit that is not under way can not come back", () => {
+test("credit that is not under way cannot come back", () => {
   const { credit, send } = fixture();
   send("x", 10, "x1");
   for (const [to, bytes, messages] of [

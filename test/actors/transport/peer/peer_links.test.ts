@@ -250,7 +250,7 @@ test("transport T4: a reference sent back to its node is the actor itself, and o
 
 type Question = { readonly n: number; readonly replyTo: ActorReference<number> };
 
-test("a reply address of ask is forgotten with its answer; of references that can not be watched the newest are kept", async () => {
+test("a reply address of ask is forgotten with its answer; of references that cannot be watched the newest are kept", async () => {
   const [a, b] = await pair({ limits: { unwatchableExportsMax: 20 } });
   b.actor<Question>("oracle", ({ n, replyTo }) => replyTo.tell(n * 2));
   const oracle = a.links.reference<Question>(B, "oracle");
@@ -289,7 +289,7 @@ test("a message with one reference too many is refused, and the link goes on", a
   await closeAll(a, b);
 });
 
-test("a message that waited and then can not be encoded is a dead letter, and the link goes on", async () => {
+test("a message that waited and then cannot be encoded is a dead letter, and the link goes on", async () => {
   const [a, b] = await pair();
   const { opened, open } = gate();
   b.actor("owner", () => opened, { messagesMax: 1, weightBytesMax: 1 });

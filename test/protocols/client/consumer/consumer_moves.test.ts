@@ -278,7 +278,7 @@ test("the credit of an idle owner does not starve the other owners", () => {
   assert.equal(harness.seen[1], harness.logged(1));
 });
 
-test("the partition of an owner that can not be reached is asked for at home, after growing waits", () => {
+test("the partition of an owner that cannot be reached is asked for at home, after growing waits", () => {
   const harness = new Harness(["a", "x", "b"], 2);
   harness.subscribe();
   harness.append(0);

@@ -310,7 +310,7 @@ test("nodes that point at each other are asked after growing waits, until one of
   assert.equal(harness.stored(), [0]);
 });
 
-test("P10: the chain of an owner that can not be reached goes home, and the owner is tried after growing waits", () => {
+test("P10: the chain of an owner that cannot be reached goes home, and the owner is tried after growing waits", () => {
   const cluster = new ModelCluster(["a", "b"], 2);
   cluster.move(0, "b");
   cluster.learn("a");

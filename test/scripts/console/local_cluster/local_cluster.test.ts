@@ -96,7 +96,7 @@ test("a taken port is named, and no process is started", async () => {
   await options.remove();
 });
 
-test("Redis flushes as the strictest stream needs; one Redis can not offer replicas", async () => {
+test("Redis flushes as the strictest stream needs; one Redis cannot offer replicas", async () => {
   const flushFor = async (streams: string) => flushOf(await configurationOf(`streams: { ${streams} }\n`, tmpdir()));
   assert.is(await flushFor("a: { durability: everysec }, b: { durability: memory }"), "everysec");
   assert.is(await flushFor("a: { durability: everysec }, b: { durability: fsync }"), "always");

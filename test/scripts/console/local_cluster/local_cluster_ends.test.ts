@@ -31,7 +31,7 @@ const codeOf = (attempt: Promise<unknown>): Promise<string> =>
     (error: { code?: string; message: string }) => `${error.code} ${error.message}`,
   );
 
-test("a node that can not come up fails the start with its output, and Redis ends too", async () => {
+test("a node that cannot come up fails the start with its output, and Redis ends too", async () => {
   const options = await prepared(
     "streams: { s: {} }\npipelines: { p: { from: s, to: [csv] } }\nsinks: { csv: { type: file, directory: out, format: csv } }\n",
   );

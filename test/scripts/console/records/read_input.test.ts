@@ -92,7 +92,7 @@ test("a text of two bytes a character is refused unless its encoding is named or
   }
 });
 
-test("a header that can not be read refuses the input before any event", async () => {
+test("a header that cannot be read refuses the input before any event", async () => {
   const found = await read("in.csv", Buffer.from("naïve,b\n1,2\n", "latin1"));
   assert.instance(found.error, DataError);
   assert.match(

@@ -403,7 +403,7 @@ test("a second decision moves nothing, although the first one placed orphans and
   assert.is(assign(nodes, held(partitions, assign(nodes, partitions))).moves, 0);
 });
 
-test("noise of measuring moves no partition, although the weights can not be divided evenly (A3)", () => {
+test("noise of measuring moves no partition, although the weights cannot be divided evenly (A3)", () => {
   const nodes = nodesOf(3);
   const partitions = [0, 1, 2, 3].map((number) =>
     partition(`events/${number}`, 1 + number / 100, `node-${number % 3}`),

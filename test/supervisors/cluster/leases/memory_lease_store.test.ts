@@ -47,7 +47,7 @@ test("while the store is away every call of every handle is refused and has no e
   assert.equal(await seen(store), before);
 });
 
-test("while one node can not reach the store only its calls are refused, without effect", async () => {
+test("while one node cannot reach the store only its calls are refused, without effect", async () => {
   const { domain, store, leaderEpoch } = await made();
   const before = await seen(store);
   store.setAway(true);

@@ -76,7 +76,7 @@ test("a missing file and an empty secret are problems", async () => {
   const { problems } = await expand({
     sinks: { a: { url: { valueFile: "absent" } }, b: { url: { valueEnv: "EMPTY" } } },
   });
-  assert.match(String(problems.find(({ path }) => path === "/sinks/a/url")?.reason), /valueFile can not be read/);
+  assert.match(String(problems.find(({ path }) => path === "/sinks/a/url")?.reason), /valueFile cannot be read/);
   assert.match(String(problems.find(({ path }) => path === "/sinks/b/url")?.reason), /valueEnv EMPTY must hold 1 to/);
 });
 
