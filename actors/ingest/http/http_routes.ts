@@ -13,6 +13,7 @@ import { holderOf, isKnownEncoding, readBody } from "./http_body.ts";
 import { chooseFormat, parseEvents } from "./http_events.ts";
 import { type HttpIngest, INGEST_LIMITS } from "./http_ingest.ts";
 import type { HttpMemory } from "./http_memory.ts";
+import { INGEST_ROUTE } from "./ingest_schema.ts";
 
 export interface IngestRoutesOptions {
   readonly ingest: HttpIngest;
@@ -32,8 +33,10 @@ export function mountIngestRoutes(server: FastifyInstance, options: IngestRoutes
   // Bodies are read here, within bounds of our own, whatever their type.
   server.removeAllContentTypeParsers();
   server.addContentTypeParser("*", (_request, _payload, done) => done(null));
-  server.post<{ Params: { stream: string } }>("/v1/streams/:stream/events", (request, reply) =>
-    ingest(request, reply, options),
+  server.post<{ Params: { stream: string } }>(
+    "/v1/streams/:stream/events",
+    { schema: INGEST_ROUTE },
+    (request, reply) => ingest(request, reply, options),
   );
 }
 
