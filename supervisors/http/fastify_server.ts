@@ -1,10 +1,15 @@
 /** Makes the HTTP server below the routes: its limits, its certificates, and how it reads parameters and writes answers. */
-import type { FastifyInstance, FastifyReply } from "fastify";
+import type { FastifyInstance, FastifyReply, FastifyServerOptions } from "fastify";
 import { parameterReader } from "../../actors/ingest/http/parameters.ts";
 import { loadDriver } from "../../deps.ts";
 import { readTls } from "../security/access/tls_files.ts";
 import { refuseUnreadable, sendError } from "./http_errors.ts";
 import { HTTP_LIMITS, type HttpLimits, type HttpServerOptions } from "./http_options.ts";
+
+/** In place of fastify's own compilers, which are then not even loaded: decision 0013 (docs/decisions/) has the reasons. */
+export const SCHEMA_CONTROLLER: NonNullable<FastifyServerOptions["schemaController"]> = {
+  compilersFactory: { buildValidator: () => parameterReader as never, buildSerializer: () => () => JSON.stringify },
+};
 
 export async function createServer(options: HttpServerOptions): Promise<FastifyInstance> {
   const { fastify } = await loadDriver("fastify");
@@ -16,6 +21,7 @@ export async function createServer(options: HttpServerOptions): Promise<FastifyI
     keepAliveTimeout: limits.keepAliveMs,
     forceCloseConnections: true,
     exposeHeadRoutes: true,
+    schemaController: SCHEMA_CONTROLLER,
     frameworkErrors: (error: unknown, _request: unknown, reply: FastifyReply) => sendError(reply, error),
     clientErrorHandler: refuseUnreadable,
   } as const;
@@ -27,16 +33,12 @@ export async function createServer(options: HttpServerOptions): Promise<FastifyI
     connectionsCheckingInterval: limits.checkEveryMs,
     requireHostHeader: false, // refused by http_server.ts, with a code and a message
   };
-  const server = (options.tls === undefined
+  return (options.tls === undefined
     ? fastify({ ...common, http })
     : fastify({
         ...common,
         https: { ...http, ...(await secured(options, options.tls, limits)) },
       })) as unknown as FastifyInstance;
-  server.setValidatorCompiler(parameterReader);
-  // A writer made of a schema drops what the schema does not name, and fails where a field is missing: decision 0013.
-  server.setSerializerCompiler(() => JSON.stringify);
-  return server;
 }
 
 async function secured(

@@ -6,6 +6,7 @@ import type { FastifyDynamicSwaggerOptions } from "@fastify/swagger";
 import type { FastifyInstance, FastifySchema, HTTPMethods } from "fastify";
 import { again, failure, json, type Schema } from "../../actors/ingest/http/route_schemas.ts";
 import { loadDriver } from "../../deps.ts";
+import { SCHEMA_CONTROLLER } from "./fastify_server.ts";
 
 export interface DescribedRoute {
   readonly method: HTTPMethods;
@@ -50,10 +51,8 @@ const NO_TOKEN: Schema = { 401: failure("No valid token was shown.") };
 
 async function openApiOf(routes: readonly DescribedRoute[]): Promise<object> {
   const [{ fastify }, { default: swagger }] = await Promise.all([loadDriver("fastify"), loadDriver("fastify-swagger")]);
-  const server = fastify({ exposeHeadRoutes: false });
-  // This server answers nothing.
-  server.setValidatorCompiler(() => () => true);
-  server.setSerializerCompiler(() => () => "");
+  // A server that never listens: it only knows the routes.
+  const server = fastify({ exposeHeadRoutes: false, schemaController: SCHEMA_CONTROLLER });
   await server.register(swagger, {
     openapi: ABOUT,
     convertConstToEnum: false,
