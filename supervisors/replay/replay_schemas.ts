@@ -16,13 +16,13 @@ import {
 import type { ReplayDescription } from "./replay_record.ts";
 
 const wholeNumber = { type: "integer", minimum: 0, maximum: Number.MAX_SAFE_INTEGER };
-const place = (word: string): Schema => ({
+const place = (...words: readonly string[]): Schema => ({
   oneOf: [
-    { enum: ["earliest", word] },
+    { enum: words },
     { type: "object", additionalProperties: false, required: ["offset"], properties: { offset: wholeNumber } },
     { type: "object", additionalProperties: false, required: ["timeMs"], properties: { timeMs: wholeNumber } },
   ],
-  default: word,
+  default: words.at(-1),
 });
 const CHANNEL = text("records, rejected or dead_letters/<sink>.");
 
@@ -35,7 +35,10 @@ const REQUEST: Schema = {
     stream: { type: "string" },
     channel: { ...CHANNEL, pattern: "^(records|rejected|dead_letters/.+)$", default: "records" },
     from: { ...place("earliest"), description: "earliest (default), {offset} or {timeMs}, a time of append." },
-    to: { ...place("latest"), description: "Not included: latest (default: the end seen now), {offset} or {timeMs}." },
+    to: {
+      ...place("earliest", "latest"),
+      description: "Not included: latest (default: the end seen now), {offset} or {timeMs}.",
+    },
     partitions: { type: "array", items: wholeNumber, minItems: 1, uniqueItems: true, description: "Default: all." },
     sink: text("Straight into this sink."),
     pipeline: text("Through the steps of this pipeline, into its sinks."),

@@ -5,6 +5,7 @@ import type { IngestAnswer } from "../../../actors/ingest/http/http_answer.ts";
 import { bodyMemory } from "../../../actors/ingest/http/http_body.ts";
 import { mountIngestRoutes } from "../../../actors/ingest/http/http_routes.ts";
 import { OverloadedError } from "../../../protocols/errors.ts";
+import { SCHEMA_CONTROLLER } from "../../../supervisors/http/fastify_server.ts";
 import { type DescribedRoute, mountOpenApi } from "../../../supervisors/http/openapi_document.ts";
 import { PAGE_FILE_NAMES } from "../../../supervisors/http/page_files.ts";
 import { DescribedAnswers, strictAjv } from "../../support/described_answers.ts";
@@ -156,7 +157,7 @@ test("each answer of a cluster of three nodes is as described, with its moves, d
 });
 
 test("an append of which some events were refused, or had no answer, is answered as described", async () => {
-  const server = fastify();
+  const server = fastify({ schemaController: SCHEMA_CONTROLLER });
   const mounted: DescribedRoute[] = [];
   server.addHook("onRoute", ({ method, url, schema }) => {
     if (method === "POST") mounted.push({ method, url, schema, isOpen: false });
