@@ -9,11 +9,11 @@ import {
   listOf,
   named,
   objectOf,
-  oneOf,
   PARTITION_PATH,
   parameters,
   type Schema,
   text,
+  wordOf,
 } from "../../actors/ingest/http/route_schemas.ts";
 import type { Decision } from "./cluster.ts";
 import type { PartitionOwner } from "./cluster_view.ts";
@@ -23,7 +23,7 @@ import type { ClusterOverview, Explanation, MoveOverview, NodeOverview, Partitio
 const PARTITION = {
   stream: text("Stream."),
   partition: count("Partition."),
-  state: oneOf(["owned", "claiming", "handing_over", "unassigned"]),
+  state: wordOf(["owned", "claiming", "handing_over", "unassigned"]),
 };
 const OWNER = {
   owner: text("Name of the node that owns it; left out where none does."),
@@ -34,7 +34,7 @@ const NODE = objectOf<NodeOverview>(
   {
     name: text("Its name."),
     incarnation: count("Which of its lives: a node that starts again has a higher one."),
-    state: oneOf(["ready", "draining", "probation", "silent", "away", "expired"]),
+    state: wordOf(["ready", "draining", "probation", "silent", "away", "expired"]),
     isCoordinator: { type: "boolean" },
     zone: text("Nodes of one zone fail together."),
     address: text("Where producers and consumers reach it."),
@@ -86,7 +86,7 @@ const DECISION = named(
     triggers: listOf(
       objectOf<{ kind: string; node?: string; skew?: number }>(
         {
-          kind: oneOf([
+          kind: wordOf([
             ...["started", "joined", "left", "released", "crashed", "silent", "expired", "draining"],
             ...["skewed", "asked"],
           ]),

@@ -8,8 +8,8 @@ import {
   json,
   listOf,
   objectOf,
-  oneOf,
   text,
+  wordOf,
 } from "../../actors/ingest/http/route_schemas.ts";
 import type { ActorStatistics, DeadLetterSample } from "../../actors/kernel/actor.ts";
 import type { DeliveryStanding } from "../node/delivery_board.ts";
@@ -66,7 +66,7 @@ export const SINKS_ROUTE: FastifySchema = {
               sink: text("Sink."),
               stream: text("Stream."),
               partition: count("Partition."),
-              state: oneOf(["opening", "delivering", "retrying", "fenced", "stopped"]),
+              state: wordOf(["opening", "delivering", "retrying", "fenced", "stopped"]),
               nextOffset: count("Each record before it is in the sink, was filtered out, or was set aside."),
               lagRecords: count("Records committed and not yet delivered."),
               deliveredRecords: count("Records written since this node began with the partition."),
@@ -111,7 +111,7 @@ export const ACTORS_ROUTE: FastifySchema = {
           recent: listOf(
             objectOf<DeadLetterSample>({
               path: text("The actor's path."),
-              reason: oneOf(["stopped", "crashed", "unknown_actor", "unreachable"]),
+              reason: wordOf(["stopped", "crashed", "unknown_actor", "unreachable"]),
               messageKind: text("The message's type; never its contents."),
               atMs: count("When, in milliseconds since 1970."),
             }),

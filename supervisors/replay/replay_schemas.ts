@@ -8,10 +8,10 @@ import {
   listOf,
   named,
   objectOf,
-  oneOf,
   parameters,
   type Schema,
   text,
+  wordOf,
 } from "../../actors/ingest/http/route_schemas.ts";
 import type { ReplayDescription } from "./replay_record.ts";
 
@@ -55,7 +55,7 @@ const REPLAY = named(
       channel: CHANNEL,
       from: { ...place("earliest"), description: "Where it began." },
       sinks: listOf(text("Sink."), "Where it leads to."),
-      state: oneOf(["running", "done", "cancelled"]),
+      state: wordOf(["running", "done", "cancelled"]),
       createdAtMs: count("When it was first begun, in milliseconds since 1970."),
       records: count("Records of its range, once for each sink."),
       doneRecords: count("Of these, delivered, filtered or set aside."),

@@ -12,10 +12,10 @@ import {
   listOf,
   named,
   objectOf,
-  oneOf,
   parameters,
   STREAM_PATH,
   text,
+  wordOf,
 } from "./route_schemas.ts";
 
 type Appended = Pick<IngestAnswer, "accepted" | "rejected" | "partitions">;
@@ -33,7 +33,7 @@ const APPENDED_FIELDS = {
   partitions: listOf(
     objectOf<PartitionStanding>({
       partition: count("Partition."),
-      state: oneOf(
+      state: wordOf(
         ["stored", "unknown", "refused"],
         "unknown: the log did not answer in time. refused: the partition took no event.",
       ),

@@ -29,15 +29,8 @@ export const named = (name: string, schema: Schema): Schema => ({ $id: name, ...
 export const text = (description: string): Schema => ({ type: "string", description });
 export const count = (description: string): Schema => ({ type: "integer", minimum: 0, description });
 export const amount = (description: string): Schema => ({ type: "number", minimum: 0, description });
-export const oneOf = (words: readonly string[], description?: string): Schema => ({
-  enum: words,
-  ...(description === undefined ? {} : { description }),
-});
-export const listOf = (items: Schema, description?: string): Schema => ({
-  type: "array",
-  items,
-  ...(description === undefined ? {} : { description }),
-});
+export const wordOf = (words: readonly string[], description?: string): Schema => ({ enum: words, description });
+export const listOf = (items: Schema, description?: string): Schema => ({ type: "array", items, description });
 
 /** Parameters of a path, a query string or headers, by name. */
 export const parameters = (properties: Readonly<Record<string, Schema>>): Schema => ({ type: "object", properties });
@@ -52,7 +45,7 @@ type Headers = Readonly<Record<string, Schema>>;
 /** An answer in JSON. */
 export const json = (description: string, schema: Schema, headers?: Headers): Schema => ({
   description,
-  ...(headers === undefined ? {} : { headers }),
+  headers,
   content: { "application/json": { schema } },
 });
 

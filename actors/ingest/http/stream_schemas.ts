@@ -11,11 +11,11 @@ import {
   listOf,
   named,
   objectOf,
-  oneOf,
   PARTITION_PATH,
   parameters,
   STREAM_PATH,
   text,
+  wordOf,
 } from "./route_schemas.ts";
 
 export interface PartitionAnswer {
@@ -53,7 +53,7 @@ const STREAM = named(
         objectOf<PartitionAnswer>(
           {
             partition: count("Partition."),
-            state: oneOf(
+            state: wordOf(
               ["owned", "claiming"],
               "claiming: its owner cannot be reached now, and its numbers are left out.",
             ),
