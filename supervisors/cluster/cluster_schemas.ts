@@ -1,126 +1,112 @@
 /** What the routes of cluster_routes.ts take and answer. */
 import type { FastifySchema } from "fastify";
-import {
-  again,
-  amount,
-  count,
-  failure,
-  json,
-  listOf,
-  named,
-  objectOf,
-  PARTITION_PATH,
-  parameters,
-  type Schema,
-  text,
-  wordOf,
-} from "../../actors/ingest/http/route_schemas.ts";
+import * as schema from "../../actors/ingest/http/route_schemas.ts";
 import type { Decision } from "./cluster.ts";
 import type { PartitionOwner } from "./cluster_view.ts";
 import { DECISIONS_MAX } from "./leases/lease_store.ts";
 import type { ClusterOverview, Explanation, MoveOverview, NodeOverview, PartitionOverview } from "./overview.ts";
 
 const PARTITION = {
-  stream: text("Stream."),
-  partition: count("Partition."),
-  state: wordOf(["owned", "claiming", "handing_over", "unassigned"]),
+  stream: schema.text("Stream."),
+  partition: schema.count("Partition."),
+  state: schema.wordOf(["owned", "claiming", "handing_over", "unassigned"]),
 };
 const OWNER = {
-  owner: text("Name of the node that owns it; left out where none does."),
-  epoch: count("The owner's epoch, once it is known."),
+  owner: schema.text("Name of the node that owns it; left out where none does."),
+  epoch: schema.count("The owner's epoch, once it is known."),
 };
 
-const NODE = objectOf<NodeOverview>(
+const NODE = schema.objectOf<NodeOverview>(
   {
-    name: text("Its name."),
-    incarnation: count("Which of its lives: a node that starts again has a higher one."),
-    state: wordOf(["ready", "draining", "probation", "silent", "away", "expired"]),
+    name: schema.text("Its name."),
+    incarnation: schema.count("Which of its lives: a node that starts again has a higher one."),
+    state: schema.wordOf(["ready", "draining", "probation", "silent", "away", "expired"]),
     isCoordinator: { type: "boolean" },
-    zone: text("Nodes of one zone fail together."),
-    address: text("Where producers and consumers reach it."),
-    version: text("Release of the program."),
-    partitions: count("Partitions that it owns."),
+    zone: schema.text("Nodes of one zone fail together."),
+    address: schema.text("Where producers and consumers reach it."),
+    version: schema.text("Release of the program."),
+    partitions: schema.count("Partitions that it owns."),
   },
   {
-    recordsPerSecond: amount("Left out before the first report, and where the token shows some streams only."),
-    bytesPerSecond: amount("Left out before the first report, and where the token shows some streams only."),
+    recordsPerSecond: schema.amount("Left out before the first report, and where the token shows some streams only."),
+    bytesPerSecond: schema.amount("Left out before the first report, and where the token shows some streams only."),
   },
 );
 
-const MOVE = objectOf<MoveOverview>(
+const MOVE = schema.objectOf<MoveOverview>(
   {
-    stream: text("Stream."),
-    partition: count("Partition."),
-    to: text("The node that gets it."),
-    reason: text("Why, in a sentence."),
+    stream: schema.text("Stream."),
+    partition: schema.count("Partition."),
+    to: schema.text("The node that gets it."),
+    reason: schema.text("Why, in a sentence."),
   },
-  { from: text("The node that has it; left out where none does.") },
+  { from: schema.text("The node that has it; left out where none does.") },
 );
 
-const CLUSTER = named(
+const CLUSTER = schema.named(
   "Cluster",
-  objectOf<ClusterOverview>(
+  schema.objectOf<ClusterOverview>(
     {
-      ageMs: count("How old what is told may be."),
-      node: text("The node that answers."),
-      tableVersion: count("Counts the changes of who holds what."),
-      nodes: listOf(NODE),
-      partitions: listOf(objectOf<PartitionOverview>(PARTITION, OWNER)),
-      moves: listOf(MOVE, "Moves under way."),
+      ageMs: schema.count("How old what is told may be."),
+      node: schema.text("The node that answers."),
+      tableVersion: schema.count("Counts the changes of who holds what."),
+      nodes: schema.listOf(NODE),
+      partitions: schema.listOf(schema.objectOf<PartitionOverview>(PARTITION, OWNER)),
+      moves: schema.listOf(MOVE, "Moves under way."),
     },
     {
-      coordinator: objectOf<{ node: string; leaderEpoch: number }>({
-        node: text("Its node."),
-        leaderEpoch: count("Its term."),
+      coordinator: schema.objectOf<{ node: string; leaderEpoch: number }>({
+        node: schema.text("Its node."),
+        leaderEpoch: schema.count("Its term."),
       }),
     },
   ),
 );
 
-const DECISION = named(
+const DECISION = schema.named(
   "Decision",
-  objectOf<Decision>({
-    id: count("The version of the table that it made."),
-    leaderEpoch: count("The term of the coordinator that made it."),
-    atMs: count("When, in milliseconds since 1970."),
-    triggers: listOf(
-      objectOf<{ kind: string; node?: string; skew?: number }>(
+  schema.objectOf<Decision>({
+    id: schema.count("The version of the table that it made."),
+    leaderEpoch: schema.count("The term of the coordinator that made it."),
+    atMs: schema.count("When, in milliseconds since 1970."),
+    triggers: schema.listOf(
+      schema.objectOf<{ kind: string; node?: string; skew?: number }>(
         {
-          kind: wordOf([
+          kind: schema.wordOf([
             ...["started", "joined", "left", "released", "crashed", "silent", "expired", "draining"],
             ...["skewed", "asked"],
           ]),
         },
         {
-          node: text("Which node, where it is one."),
-          skew: amount("The largest load over its node's share, where it is that."),
+          node: schema.text("Which node, where it is one."),
+          skew: schema.amount("The largest load over its node's share, where it is that."),
         },
       ),
     ),
-    text: text("What was decided, in a sentence."),
-    moves: count("Partitions that it moves."),
-    movesMin: count("The same number; earlier releases told the least possible one."),
+    text: schema.text("What was decided, in a sentence."),
+    moves: schema.count("Partitions that it moves."),
+    movesMin: schema.count("The same number; earlier releases told the least possible one."),
   }),
 );
 
-const UNKNOWN = failure("No such stream or partition, or none that the token shows.");
+const UNKNOWN = schema.failure("No such stream or partition, or none that the token shows.");
 
 export const CLUSTER_ROUTE: FastifySchema = {
   summary: "Nodes, partitions and their owners, and moves under way, of the streams that the token shows.",
-  response: { 200: json("The cluster, as the node knows it.", CLUSTER) },
+  response: { 200: schema.json("The cluster, as the node knows it.", CLUSTER) },
 };
 
 export const OWNER_ROUTE: FastifySchema = {
   summary: "Who owns a partition, and where to reach the owner: cheap, to be asked often.",
-  params: parameters(PARTITION_PATH),
+  params: schema.parameters(schema.PARTITION_PATH),
   response: {
-    200: json(
+    200: schema.json(
       "The partition; without owner and address where nobody owns it now.",
-      named(
+      schema.named(
         "PartitionOwner",
-        objectOf<PartitionOwner>(PARTITION, {
+        schema.objectOf<PartitionOwner>(PARTITION, {
           ...OWNER,
-          address: text("Where producers and consumers reach the owner."),
+          address: schema.text("Where producers and consumers reach the owner."),
         }),
       ),
     ),
@@ -130,14 +116,17 @@ export const OWNER_ROUTE: FastifySchema = {
 
 export const EXPLANATION_ROUTE: FastifySchema = {
   summary: "Why a partition is where it is.",
-  params: parameters(PARTITION_PATH),
+  params: schema.parameters(schema.PARTITION_PATH),
   response: {
-    200: json(
+    200: schema.json(
       "The partition, the reason, and the decision behind it where it is still kept.",
-      named(
+      schema.named(
         "Explanation",
-        objectOf<Explanation>(
-          { partition: objectOf<PartitionOverview>(PARTITION, OWNER), reason: text("Why, in a sentence.") },
+        schema.objectOf<Explanation>(
+          {
+            partition: schema.objectOf<PartitionOverview>(PARTITION, OWNER),
+            reason: schema.text("Why, in a sentence."),
+          },
           { decision: DECISION },
         ),
       ),
@@ -149,7 +138,7 @@ export const EXPLANATION_ROUTE: FastifySchema = {
 export const DECISIONS_ROUTE: FastifySchema = {
   summary:
     "What the coordinator decided, newest first, and what set it to work. Empty without the scope observe or admin.",
-  querystring: parameters({
+  querystring: schema.parameters({
     limit: {
       type: "integer",
       minimum: 1,
@@ -158,26 +147,28 @@ export const DECISIONS_ROUTE: FastifySchema = {
       description: "Most decisions answered.",
     },
   }),
-  response: { 200: json("Decisions.", objectOf<{ decisions: object }>({ decisions: listOf(DECISION) })) },
+  response: {
+    200: schema.json("Decisions.", schema.objectOf<{ decisions: object }>({ decisions: schema.listOf(DECISION) })),
+  },
 };
 
-const command = (summary: string, kind: string, path: Readonly<Record<string, Schema>>): FastifySchema => ({
+const command = (summary: string, kind: string, path: Readonly<Record<string, schema.Schema>>): FastifySchema => ({
   summary: `${summary} Needs the scope admin.`,
-  ...(Object.keys(path).length === 0 ? {} : { params: parameters(path) }),
+  ...(Object.keys(path).length === 0 ? {} : { params: schema.parameters(path) }),
   response: {
-    202: json("The coordinator has it: /v1/cluster shows what comes of it.", {
+    202: schema.json("The coordinator has it: /v1/cluster shows what comes of it.", {
       type: "object",
       properties: { kind: { const: kind }, ...path },
       required: ["kind", ...Object.keys(path)],
     }),
-    400: failure("It cannot be done; why is named."),
-    404: failure("No such node, or the node is alone."),
-    503: again("No coordinator is there to take it."),
+    400: schema.failure("It cannot be done; why is named."),
+    404: schema.failure("No such node, or the node is alone."),
+    503: schema.again("No coordinator is there to take it."),
   },
 });
 
 export const DRAIN_ROUTE = command("Move everything away from a node, and give it nothing more.", "drain", {
-  node: text("Node."),
+  node: schema.text("Node."),
 });
-export const UNDRAIN_ROUTE = command("Give a node partitions again.", "undrain", { node: text("Node.") });
+export const UNDRAIN_ROUTE = command("Give a node partitions again.", "undrain", { node: schema.text("Node.") });
 export const REBALANCE_ROUTE = command("Look at the load again now, and even it out.", "rebalance", {});

@@ -3,20 +3,7 @@ import type { FastifySchema } from "fastify";
 import type { Position } from "../../../protocols/position.ts";
 import type { Sequence } from "../../../protocols/sequence.ts";
 import type { StreamDescription } from "../../../protocols/wire/frames.ts";
-import {
-  again,
-  count,
-  failure,
-  json,
-  listOf,
-  named,
-  objectOf,
-  PARTITION_PATH,
-  parameters,
-  STREAM_PATH,
-  text,
-  wordOf,
-} from "./route_schemas.ts";
+import * as schema from "./route_schemas.ts";
 
 export interface PartitionAnswer {
   readonly partition: number;
@@ -28,7 +15,7 @@ export interface PartitionAnswer {
   readonly rejected?: number;
 }
 
-export interface StreamAnswer extends Omit<StreamDescription, "partitions"> {
+export interface StreamAnswer extends Omit<StreamDescription, "partitions" | "owners"> {
   readonly name: string;
   readonly partitions: readonly PartitionAnswer[];
 }
@@ -43,95 +30,88 @@ export interface RecordAnswer {
   readonly traceparent?: string;
 }
 
-const STREAM = named(
+const STREAM = schema.named(
   "Stream",
-  objectOf<StreamAnswer>(
+  schema.objectOf<StreamAnswer>(
     {
-      name: text("Its name."),
-      schemaVersions: listOf(count("Version."), "Versions of its JSON Schema that may be used."),
-      partitions: listOf(
-        objectOf<PartitionAnswer>(
+      name: schema.text("Its name."),
+      schemaVersions: schema.listOf(schema.count("Version."), "Versions of its JSON Schema that may be used."),
+      partitions: schema.listOf(
+        schema.objectOf<PartitionAnswer>(
           {
-            partition: count("Partition."),
-            state: wordOf(
+            partition: schema.count("Partition."),
+            state: schema.wordOf(
               ["owned", "claiming"],
               "claiming: its owner cannot be reached now, and its numbers are left out.",
             ),
           },
           {
-            epoch: count("The owner's epoch."),
-            firstOffset: count("The oldest offset kept."),
-            endOffset: count("The offset of the next record."),
-            sizeBytes: count("Bytes stored."),
-            rejected: count("Rejected events kept."),
+            epoch: schema.count("The owner's epoch."),
+            firstOffset: schema.count("The oldest offset kept."),
+            endOffset: schema.count("The offset of the next record."),
+            sizeBytes: schema.count("Bytes stored."),
+            rejected: schema.count("Rejected events kept."),
           },
         ),
       ),
     },
-    {
-      key: text("JSON Pointer to the field whose value chooses an event's partition."),
-      owners: {
-        type: "object",
-        additionalProperties: text("Address."),
-        description: "Addresses of owners, by partition.",
-      },
-    },
+    { key: schema.text("JSON Pointer to the field whose value chooses an event's partition.") },
   ),
 );
 
-const RECORD = named(
+const RECORD = schema.named(
   "Record",
-  objectOf<RecordAnswer>(
+  schema.objectOf<RecordAnswer>(
     {
-      position: objectOf<Position>({
-        epoch: count("The epoch of the owner that wrote it."),
-        offset: count("Its offset."),
+      position: schema.objectOf<Position>({
+        epoch: schema.count("The epoch of the owner that wrote it."),
+        offset: schema.count("Its offset."),
       }),
       event: { description: "The event, in the typed JSON of docs/protocol.md." },
-      appendedAtMs: count("When, in milliseconds since 1970."),
-      schemaVersion: count("The version of the schema that it was checked by; 0 for none."),
-      producerId: text("Its producer."),
-      sequence: listOf(count("Number."), "The producer's own count: term, position and index."),
+      appendedAtMs: schema.count("When, in milliseconds since 1970."),
+      schemaVersion: schema.count("The version of the schema that it was checked by; 0 for none."),
+      producerId: schema.text("Its producer."),
+      sequence: schema.listOf(schema.count("Number."), "The producer's own count: term, position and index."),
     },
-    { traceparent: text("W3C trace context.") },
+    { traceparent: schema.text("W3C trace context.") },
   ),
 );
 
-const UNSEEN = failure("No such stream, or none that the token shows.");
+const UNSEEN = schema.failure("No such stream, or none that the token shows.");
 
 export const STREAMS_ROUTE: FastifySchema = {
   summary: "Streams that the token shows.",
-  response: { 200: json("Streams.", objectOf<{ streams: object }>({ streams: listOf(STREAM) })) },
+  response: { 200: schema.json("Streams.", schema.objectOf<{ streams: object }>({ streams: schema.listOf(STREAM) })) },
 };
 
 export const STREAM_ROUTE: FastifySchema = {
   summary: "One stream and its partitions.",
-  params: parameters(STREAM_PATH),
-  response: { 200: json("The stream.", STREAM), 404: UNSEEN },
+  params: schema.parameters(schema.STREAM_PATH),
+  response: { 200: schema.json("The stream.", STREAM), 404: UNSEEN },
 };
 
-export const RECORDS_MAX = 1_000;
+const RECORDS_MAX = 1_000;
 
 export const RECORDS_ROUTE: FastifySchema = {
   summary: "Records of a partition.",
-  params: parameters(PARTITION_PATH),
-  querystring: parameters({
-    from: { ...text("Offset, earliest or latest."), default: "0" },
-    fromTimeMs: count("Time of append, in milliseconds since 1970, instead of from."),
+  params: schema.parameters(schema.PARTITION_PATH),
+  querystring: schema.parameters({
+    from: { ...schema.text("Offset, earliest or latest."), default: "0" },
+    fromTimeMs: schema.count("Time of append, in milliseconds since 1970, instead of from."),
     limit: { type: "integer", minimum: 1, maximum: RECORDS_MAX, default: 100, description: "Most records answered." },
-    channel: { ...text("records, rejected or dead_letters/<sink>."), default: "records" },
+    channel: { ...schema.text("records, rejected or dead_letters/<sink>."), default: "records" },
   }),
   response: {
-    200: json(
+    200: schema.json(
       "Records: as many as fit into 1 MiB, and the first however large.",
-      objectOf<{ firstOffset: number; endOffset: number; records: object }>({
-        firstOffset: count("The oldest offset kept."),
-        endOffset: count("The offset of the next record."),
-        records: listOf(RECORD),
+      schema.objectOf<{ firstOffset: number; endOffset: number; records: object }>({
+        firstOffset: schema.count("The oldest offset kept."),
+        endOffset: schema.count("The offset of the next record."),
+        records: schema.listOf(RECORD),
       }),
     ),
-    404: failure("No such stream or partition, or none that the token shows."),
-    429: again("Too many answers wait to be read by their clients."),
-    503: again("Nobody owns the partition now."),
+    404: schema.failure("No such stream or partition, or none that the token shows."),
+    429: schema.again("Too many answers wait to be read by their clients."),
+    503: schema.again("Nobody owns the partition now."),
   },
 };
