@@ -15,7 +15,7 @@ import type { Replays } from "./replays.ts";
 export interface ReplayRoutesOptions {
   readonly replays: Replays;
   readonly permissionsOf: (request: object) => Grants;
-  /** Takes secrets out of the reasons why a sink is tried again. */
+  /** Takes secrets out of every answer: a sink's reason to try again may repeat what its endpoint said. */
   readonly hidden: Pick<HiddenTexts, "hideIn">;
 }
 
@@ -26,16 +26,18 @@ interface ReplayPath {
 export function mountReplayRoutes(server: FastifyInstance, options: ReplayRoutesOptions): void {
   const { replays, permissionsOf, hidden } = options;
   server.addHook("onRequest", async (request) => refuseOthers(permissionsOf(request)));
-  server.get("/v1/replays", { schema: REPLAYS_ROUTE }, async () => ({ replays: hidden.hideIn(await replays.list()) }));
+  server.addHook("preSerialization", async (_request, _reply, answer) => hidden.hideIn(answer));
+  server.get("/v1/replays", { schema: REPLAYS_ROUTE }, async () => ({ replays: await replays.list() }));
   server.post<{ Body: ReplayRequest }>(
     "/v1/replays",
     { schema: BEGIN_ROUTE, validatorCompiler: bodyCheck },
     async ({ body }) => replays.begin(body),
   );
-  server.get<ReplayPath>("/v1/replays/:name", { schema: REPLAY_ROUTE }, async ({ params: { name } }, reply) => {
-    const found = await replays.get(name);
-    return found === undefined ? tellNone(reply, name) : hidden.hideIn(found);
-  });
+  server.get<ReplayPath>(
+    "/v1/replays/:name",
+    { schema: REPLAY_ROUTE },
+    async ({ params: { name } }, reply) => (await replays.get(name)) ?? tellNone(reply, name),
+  );
   server.delete<ReplayPath>(
     "/v1/replays/:name",
     { schema: CANCEL_ROUTE },

@@ -6,12 +6,21 @@ import { sendError } from "../../../supervisors/http/http_errors.ts";
 import { mountReplayRoutes } from "../../../supervisors/replay/replay_routes.ts";
 
 const begun: unknown[] = [];
+const told = { waiting: [{ reason: "the endpoint said: Bearer secret" }] };
 const server = fastify({ schemaController: SCHEMA_CONTROLLER });
 server.setErrorHandler((error, _request, reply) => sendError(reply, error));
 mountReplayRoutes(server, {
-  replays: { begin: async (request: unknown) => begun.push(request) } as never,
+  replays: {
+    begin: async (request: unknown) => {
+      begun.push(request);
+      return told;
+    },
+    list: async () => [told],
+    get: async () => told,
+    cancel: async () => told,
+  } as never,
   permissionsOf: () => ({ mayAdministrate: true }) as never,
-  hidden: { hideIn: (value) => value },
+  hidden: { hideIn: (value) => JSON.parse(JSON.stringify(value).replaceAll("secret", "[hidden]")) },
 });
 const post = async (payload: object) => (await server.inject({ method: "POST", url: "/v1/replays", payload })).json();
 const IT = { name: "r", stream: "orders", sink: "out" };
@@ -38,6 +47,19 @@ test("a body that cannot be replayed is refused with the place at fault", async 
   ] as const) {
     const { code, message } = (await post(body)) as { code: string; message: string };
     assert.is(`${code} ${message}`, `MALFORMED_FRAME Cannot replay as ${reason}: see /openapi.json`);
+  }
+});
+
+test("no answer about replays holds a secret that an endpoint has repeated", async () => {
+  for (const [method, url] of [
+    ["GET", "/v1/replays"],
+    ["POST", "/v1/replays"],
+    ["GET", "/v1/replays/r"],
+    ["DELETE", "/v1/replays/r"],
+  ] as const) {
+    const { body } = await server.inject({ method, url, ...(method === "POST" ? { payload: IT } : {}) });
+    assert.match(body, /Bearer \[hidden\]/, `${method} ${url}`);
+    assert.not.match(body, /secret/, `${method} ${url}`);
   }
 });
 
