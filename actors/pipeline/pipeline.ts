@@ -36,9 +36,7 @@ export interface Pipeline {
   /** True where the pipeline may run once for each sink; otherwise it runs once, into an outbox (E13). */
   readonly isDeterministic: boolean;
   readonly steps: readonly Step[];
-  /**
-   * Runs one record. Throws or rejects with `UnavailableError` or `OverloadedError` alone: run the record again then.
-   */
+  /** Runs one record. An `UnavailableError` or `OverloadedError`, and no other, is thrown: run it again then. */
   run(event: Event, context: StepContext): PipelineResult | Promise<PipelineResult>;
   /** The pipeline for one partition, with fresh state. */
   instantiate(partition: PartitionReference): PipelineInstance;
@@ -52,11 +50,7 @@ export interface PipelineInstance {
   restore(snapshot: readonly unknown[]): void;
 }
 
-/**
- * Compiles a pipeline. Throws `ConfigurationError` for a step that cannot be compiled, naming its setting.
- *
- * @param folder the folder that the paths of `call` are relative to
- */
+/** Throws `ConfigurationError` for a step that cannot be compiled. Paths of `call` are relative to `folder`. */
 export async function compilePipeline(
   name: string,
   settings: readonly StepSettings[],

@@ -81,10 +81,7 @@ export interface Rejection {
 export type WriteProblem =
   /** May pass by itself: the first record that was not taken is tried again, after at least `retryAfterMs`. */
   | { readonly kind: "unavailable"; readonly reason: string; readonly retryAfterMs?: number }
-  /**
-   * The sink refuses this node and not the record: a person must act. The write is tried again; no record is set aside
-   * (S8).
-   */
+  /** The sink refuses this node: a person must act. The write is tried again; no record is set aside (S8). */
   | { readonly kind: "unwelcome"; readonly reason: string; readonly retryAfterMs?: number }
   | { readonly kind: "rejected"; readonly records: readonly Rejection[] }
   /** The next request, which holds `count` records, was refused as a whole. The delivery finds the records at fault. */
@@ -129,10 +126,7 @@ export interface SinkWriter {
    * tells where the sink stands afterwards (E9). For a sink without `rewind`, delivery reports the orphaned range.
    */
   rewind?(to: Position | undefined, from: Position | undefined, call?: SinkCall): Promise<void>;
-  /**
-   * Hands out records that were held back to be joined by others: no more will come. Called after a bounded delivery,
-   * before `close`.
-   */
+  /** Hands out records held back for others to join. Called before `close`, after a bounded delivery. */
   finish?(call?: SinkCall): Promise<void>;
   close(call?: SinkCall): Promise<void>;
 }
@@ -172,9 +166,7 @@ export interface SinkContext {
 /** One kind of sink. Each is one file of this shape, registered in `registry.ts`. */
 export interface SinkDefinition<Options> {
   readonly type: string;
-  /**
-   * `transactional`: exactly once. `idempotent`: effectively once (E15). `at_least_once`: records may be written twice.
-   */
+  /** Exactly once; effectively once (E15); or records may be written twice. */
   readonly delivery: "transactional" | "idempotent" | "at_least_once";
   /** JSON Schema 2020-12 of the options, which must refuse unknown keys. docs/configuration.md is generated from it. */
   readonly optionsSchema: Readonly<Record<string, unknown>>;
@@ -184,14 +176,9 @@ export interface SinkDefinition<Options> {
    * the options alone are judged; with it, this machine too.
    */
   check?(options: Options, folder: string | undefined): void | Promise<void>;
-  /**
-   * Names the place that the sink must have to itself. Two sinks of one stream that name the same place are refused.
-   */
+  /** The place that the sink must have to itself: two sinks of one stream with one place are refused. */
   place?(options: Options, folder: string): string;
-  /**
-   * Why the sink cannot keep its promise in a cluster, where a partition's next owner is another node; undefined where
-   * it can.
-   */
+  /** Why the sink cannot keep its promise where a partition's next owner is another node, if it cannot. */
   clusterProblem?(options: Options): string | undefined;
   /** How many records may share a request by the options, for a sink whose requests have keys made of their records. */
   recordsPerRequest?(options: Options): number;

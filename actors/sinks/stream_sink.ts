@@ -49,10 +49,7 @@ export const streamSink: SinkDefinition<StreamSinkOptions> = {
   },
 };
 
-/**
- * One producer for each input partition. Its id names that input, as positions of different streams cannot be
- * compared.
- */
+/** One producer for each input partition, as positions of different streams cannot be compared. */
 export const derivedProducerId = ({ name, replay, partition }: SinkContext): string =>
   replay === undefined
     ? `pipeline/${name}/${partitionName(partition)}`

@@ -18,10 +18,7 @@ import { settledWithin } from "../kernel/settled_within.ts";
 import type { Log } from "../log/log.ts";
 import type { SourceBatch, SourceContext, SourceDefinition, SourcePosition } from "./source.ts";
 
-/**
- * Most batches sent behind the oldest unacknowledged one. Each listens to one signal, and Node warns beyond 10
- * listeners.
- */
+/** Most batches sent behind the oldest unacknowledged one. Node warns beyond 10 listeners to a signal. */
 const BATCHES_AHEAD_MAX = 8;
 /** O4: the wait of a stop for sent events, in ms. */
 const STOP_WITHIN_MS = 1_500;

@@ -164,10 +164,7 @@ function evaluate(
   }
 }
 
-/**
- * Evaluates an expression. The library reads a map's `constructor`: where that fails for an event with such a key, the
- * expression runs again with the event's maps as `Map`s.
- */
+/** Where the library fails on an event with a key `constructor`, evaluates again with its maps as `Map`s. */
 function evaluateOn(parsed: (context: object) => unknown, variables: { readonly event: unknown }): unknown {
   try {
     return parsed(variables);

@@ -58,9 +58,7 @@ export class ExpressionBudget {
     return count * KEY_STEPS;
   }
 
-  /**
-   * Steps to find the type of a value. For a list or map the library looks at the first element, and lists all keys.
-   */
+  /** Steps to find a value's type: the library looks at a list's first element, and lists all keys of a map. */
   typeSteps(value: unknown): number {
     if (typeof value !== "object" || value === null) return 0;
     if (Array.isArray(value)) return this.typeSteps(value[0]);

@@ -90,9 +90,7 @@ function joinSteps([list, separator]: readonly unknown[]): number {
   return list.reduce((sum: number, one) => sum + 1 + (typeof one === "string" ? one.length / 24 : 0), between / 24);
 }
 
-/**
- * Takes RFC 3339 alone: the host would read a time without a zone in the machine's zone, and 30 February as 1 March.
- */
+/** RFC 3339 alone: the host reads a time without a zone in its own, and 30 February as 1 March. */
 function timestampSteps([text]: readonly unknown[]): number {
   if (typeof text === "string" && !isRfc3339(text)) {
     throw new Error(`timestamp() takes a date and time of RFC 3339: current value is ${text.slice(0, 64)}`);
@@ -152,10 +150,7 @@ interface Evaluator {
   readonly objectTypesByConstructor: Map<unknown, unknown>;
 }
 
-/**
- * Registers times finer than a millisecond with the library, which knows a type by its one constructor. Expressions
- * compare and compute such times to the millisecond.
- */
+/** Registers times finer than 1 ms with the library, which knows a type by its one constructor. */
 export function registerTimes(environment: Environment): void {
   const probe = environment.parse("stream");
   const { ast } = probe as unknown as { readonly ast: { evaluate(evaluator: Evaluator): unknown } };
@@ -166,10 +161,7 @@ export function registerTimes(environment: Environment): void {
   probe({ stream: "" });
 }
 
-/**
- * Lets an operator take a double and an int together, which CEL refuses. `counted_tree.ts` computes the result, as the
- * library's own arithmetic cannot be replaced here.
- */
+/** Lets an operator take a double and an int together. `counted_tree.ts` computes the result. */
 export function registerArithmetic(environment: Environment): void {
   for (const operator of "+-*/%") {
     const arithmetic = arithmeticOf(operator);

@@ -29,9 +29,7 @@ interface Operator {
 
 export type Arithmetic = (left: Numeric, right: Numeric) => Numeric;
 
-/**
- * The function of an operator; undefined for any other name. It throws `Error` for a whole result beyond 64 bits (A1).
- */
+/** The function of an operator, if it has one. It throws `Error` for a whole result beyond 64 bits (A1). */
 export function arithmeticOf(name: string): Arithmetic | undefined {
   const operator = Object.hasOwn(OPERATORS, name) ? OPERATORS[name] : undefined;
   if (operator === undefined) return undefined;

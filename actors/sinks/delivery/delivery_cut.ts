@@ -12,10 +12,7 @@ import { tripleKey, tripleOf } from "./delivery_batch.ts";
 import type { DeadLetterDraft, DeliveryItem, DeliveryState, Hand, RequestCut } from "./delivery_messages.ts";
 import { forgetCut } from "./delivery_place.ts";
 
-/**
- * Takes the next batch in hand: the items that the stored cut covers, or else as many as the limits allow, at least
- * one.
- */
+/** Takes the next batch in hand: the items of the stored cut, or else as many as the limits allow. */
 export function cutHand(state: DeliveryState): void {
   const items = state.buffer.splice(0, countOf(state));
   const last = items.at(-1);
@@ -93,9 +90,7 @@ function requestsOf({ items, records, recordsPerRequest }: Hand): number[] {
   return requests;
 }
 
-/**
- * The outputs of each request, settled ones included. A request holds records of one epoch, as its key names only one.
- */
+/** The outputs of each request, settled ones included. A request's key names one epoch, so it holds one. */
 function requestOutputs(items: readonly DeliveryItem[], size: number): SinkRecord[][] {
   const requests: SinkRecord[][] = [];
   let open: SinkRecord[] = [];
@@ -127,10 +122,7 @@ function countWithin({ limits, buffer }: DeliveryState, countMax: number): numbe
   return count;
 }
 
-/**
- * The outputs to be written and the failures to be set aside. Makes no keys in the usual case, where no record is
- * settled.
- */
+/** What is to be written and set aside. Makes no keys in the usual case, where no record is settled. */
 function unsettled(items: readonly DeliveryItem[], { setAside, taken }: DeliveryState) {
   const records: SinkRecord[] = [];
   const drafts: DeadLetterDraft[] = [];

@@ -89,10 +89,7 @@ function placeOf({ triple: [epoch, offset, index], origin }: DeadLetterDraft, { 
   return { source: { ...origin.source, index: origin.firstIndex + index }, replayed: origin.replayed };
 }
 
-/**
- * A step may make an output that no encoder knows (a cycle, a function). The letter then holds a sentence in place of
- * the output, and its source names the record that the output came from.
- */
+/** In place of an output that no encoder knows (a cycle, a function) the letter holds a sentence. */
 function originalOf({ event }: DeadLetterDraft, { encode }: EventBytes, hide: LetterParts["hide"]): Uint8Array {
   try {
     return sliceEvent(encode([event satisfies Event]), 0);

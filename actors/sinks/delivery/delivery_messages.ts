@@ -8,9 +8,7 @@ import type { RecordOrigin, SinkBatch, SinkRecord, WriteOutcome, WriteProblem } 
 export interface DeliveryItem {
   readonly position: Position;
   readonly outputs: readonly SinkRecord[];
-  /**
-   * Present where a step failed on the record. The whole record is set aside (`STEP_FAILED`), and `outputs` is empty.
-   */
+  /** A step failed on the record: the whole record is set aside (`STEP_FAILED`), and `outputs` is empty. */
   readonly failure?: Omit<DeadLetterDraft, "triple">;
   /** Estimate of the memory that the item holds. */
   readonly sizeBytes: number;
@@ -76,20 +74,9 @@ export const DELIVERY_LIMITS: DeliveryLimits = {
   recordsPerRequest: undefined,
 };
 
-/** The operation on the sink that the machine waits for: one at a time. */
-export type Occupation =
-  | "new"
-  | "opening"
-  | "idle"
-  | "cutting"
-  | "writing"
-  | "asking"
-  | "opening_chain"
-  | "setting_aside"
-  | "rewinding"
-  | "waiting"
-  | "closing"
-  | "closed";
+/** The operation on the sink or the log that the machine waits for: one at a time. */
+export type Operation = "opening" | "cutting" | "writing" | "asking" | "opening_chain" | "setting_aside" | "rewinding";
+export type Occupation = Operation | "new" | "idle" | "waiting" | "closing" | "closed";
 
 export type DeliveryMessage =
   | { readonly type: "begin" }
@@ -213,10 +200,7 @@ export interface DeliveredBatch {
   /** How many records of the input the batch covers, filtered ones included. */
   readonly inputs: number;
   readonly records: number;
-  /**
-   * When the oldest of these records was appended, by the owner's clock. Undefined for a batch that only moved the
-   * position.
-   */
+  /** When the oldest record was appended, by the owner's clock. Undefined where only the position moved. */
   readonly oldestAppendedAtMs: number | undefined;
 }
 

@@ -96,10 +96,7 @@ function reindexed(problem: WriteProblem, indexes: ReadonlyMap<number, number>):
   return { kind: "rejected", records };
 }
 
-/**
- * Begins to move the position over the items that are done. False if no item is done, or if only the position is
- * missing.
- */
+/** Moves the position over the items that are done. False if none is, or if only the position is missing. */
 function moveOver(
   state: DeliveryState,
   hand: Hand,

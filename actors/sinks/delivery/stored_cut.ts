@@ -20,10 +20,7 @@ export function encodeCut({ end, recordsPerRequest, taken }: RequestCut): Uint8A
   return new TextEncoder().encode(JSON.stringify(stored));
 }
 
-/**
- * Undefined where the log lost the end of the cut. Throws `ConfigurationError` for a format that only a newer release
- * knows.
- */
+/** Undefined where the log lost the cut's end. Throws `ConfigurationError` for the format of a newer release. */
 export function decodeCut(bytes: Uint8Array | undefined, bounds: ChannelBounds): RequestCut | undefined {
   if (bytes === undefined) return undefined;
   const { version, epoch, offset, recordsPerRequest, taken } = JSON.parse(new TextDecoder().decode(bytes)) as Stored;

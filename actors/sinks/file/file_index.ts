@@ -27,10 +27,7 @@ export class FileIndex {
     return this.#lines.length >= LINES_WAITING_MAX ? this.flush() : undefined;
   }
 
-  /**
-   * Writes every line taken so far. After a failure the lines are written again, over the bytes that the failed write
-   * left.
-   */
+  /** Writes every line taken so far. After a failure they are written again, over the bytes it left. */
   async flush(): Promise<void> {
     const lines = this.#lines;
     if (lines.length === 0) return;

@@ -90,10 +90,7 @@ export async function readBoundaries(path: string): Promise<Boundary[]> {
     });
 }
 
-/**
- * Copies the first `length` bytes into a new file, and flushes it. The name is durable once the caller has synced the
- * folder.
- */
+/** Copies the first `length` bytes into a new file. Its name is durable once the folder is synced. */
 export async function copyStart(from: string, to: string, length: number): Promise<void> {
   await copyFile(from, to);
   await truncate(to, length);

@@ -24,11 +24,7 @@ export async function refuseOtherLog(folder: string, clusterId: string): Promise
   if (marked !== undefined && marked !== clusterId) throw foreign(folder, clusterId, `it belongs to log ${marked}`);
 }
 
-/**
- * Marks the folder, if it has no mark yet. Throws `ConfigurationError` if the folder is not this log's (O2, O3, O4).
- *
- * @param passing a path in the same file system that nobody else uses
- */
+/** Marks the folder by way of the unused path `passing`. Throws `ConfigurationError` by O2, O3 and O4. */
 export async function markFolder(
   folder: string,
   clusterId: string,

@@ -59,9 +59,7 @@ export const SEGMENT_AGE_MAX_MS = 600_000;
 /** Wait before the next try to publish a segment that could not be published at its age, in ms. */
 const PUBLISH_AGAIN_MS = 10_000;
 
-/**
- * Node on Linux passes O_DSYNC on: a write returns once its bytes are on disk (F1), which saves a call for each commit.
- */
+/** Node on Linux passes O_DSYNC on: a write returns once its bytes are on disk (F1), without another call. */
 const WRITES_THROUGH = process.platform === "linux" && !("deno" in process.versions || "bun" in process.versions);
 const WRITE_THROUGH = WRITES_THROUGH ? constants.O_DSYNC : 0;
 

@@ -13,9 +13,7 @@ export interface AnswerHead {
   readonly status: number;
   readonly retryAfter: string | null;
   readonly location: string | null;
-  /**
-   * Decompressed. Reading it to its end keeps the connection for the next request; destroying it closes the connection.
-   */
+  /** Decompressed. Its end keeps the connection for the next request; destroying it closes the connection. */
   readonly body: Readable;
 }
 

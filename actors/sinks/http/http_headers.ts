@@ -22,10 +22,7 @@ const NOT_OF_THE_CONFIGURATION: Readonly<Record<string, string>> = {
   upgrade: "the sink speaks HTTP alone",
 };
 
-/**
- * Why the configuration's headers cannot be sent; undefined where they can. Names no value, as a value may be a
- * secret.
- */
+/** Why the headers cannot be sent, if they cannot. Names no value, as a value may be a secret. */
 export function faultOfHeaders(headers: HttpHeaders): string | undefined {
   const seen = new Map<string, string>();
   for (const name of Object.keys(headers)) {

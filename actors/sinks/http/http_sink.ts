@@ -210,9 +210,7 @@ class HttpWriter implements SinkWriter {
     return { kind: "written" };
   }
 
-  /**
-   * Sends one request; `count` is the index of its first record in the batch. Undefined once all its records are taken.
-   */
+  /** Sends one request, whose first record has index `count`. Undefined once all its records are taken. */
   async #send(records: readonly SinkRecord[], count: number, signal?: AbortSignal): Promise<WriteOutcome | undefined> {
     const { headers: ownHeaders = {}, format = "ndjson" } = this.#options;
     const { partition, replay } = this.#context;
@@ -290,10 +288,7 @@ function beyondOf(failures: readonly RecordFailure[], ofRequest: number, count: 
   return { beyond: taken.map((at) => at + count) };
 }
 
-/**
- * Failures that may pass by themselves come first. Once none is left, the other records are refused again and set
- * aside.
- */
+/** Failures that may pass come first. Once none is left, the others are refused again and set aside. */
 function problemOf(failures: readonly RecordFailure[], count: number, cannot: string): WriteProblem {
   const retry = failures.find(({ verdict }) => verdict === "retry");
   if (retry !== undefined) return { kind: "unavailable", reason: `${cannot}: ${retry.reason}` };

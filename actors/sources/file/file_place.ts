@@ -59,10 +59,7 @@ export function limited(all: readonly ReadFile[]): readonly ReadFile[] {
 export const HEAD_BYTES = 1_024;
 export const TAIL_BYTES = 256;
 
-/**
- * A mark of at least this many bytes identifies a file. A shorter one may match another file, such as one with the same
- * CSV header.
- */
+/** A shorter mark may match another file, such as one with the same CSV header. */
 export const STRONG_MARK_BYTES = HEAD_BYTES;
 
 /** A mark of the file's first bytes and of the bytes just before the place. */

@@ -99,10 +99,7 @@ export class FileReports {
     return { ...item, reason: `${this.#options.path}, byte ${offset}: ${item.reason}` };
   }
 
-  /**
-   * Reports bytes that cannot be found. `lostBytes` counts bytes that were seen, not those written after the last
-   * look.
-   */
+  /** Reports bytes that cannot be found. `lostBytes` counts those that the last look saw. */
   async loss(over: FilePlace, wasUnwatched: boolean, signal: AbortSignal): Promise<void> {
     const { sizeBytes, offset, generation, modifiedMs } = over;
     const lostBytes = sizeBytes === undefined ? undefined : Math.max(0, sizeBytes - offset);

@@ -54,9 +54,7 @@ async function copyAmong(
   return firstThat([...plainFirst, { path }], signal, isCopy);
 }
 
-/**
- * Files beside the path, with similar names, that cannot be read. The rest of a missing file may lie in one of them.
- */
+/** Files beside the path with similar names that cannot be read. A missing file's rest may lie in one. */
 export async function unreadableBeside(path: string, signal: AbortSignal): Promise<readonly string[]> {
   const unreadable: string[] = [];
   for (const { path: beside } of (await siblingsOf(path)).filter(({ isNear }) => isNear).slice(-UNREADABLE_LOOKS_MAX)) {
@@ -80,10 +78,7 @@ export interface LaterSearch {
   readonly foundMs: number | undefined;
   /** Whether the file, or the file that it is a copy of, is looked at for late bytes. */
   isLate(file: SourceFile): Promise<boolean>;
-  /**
-   * Called for each rotated file that was skipped and may still be written to: empty ones, and those looked at. Oldest
-   * first.
-   */
+  /** Called for each skipped file that may still be written to, empty or looked at. Oldest first. */
   onEmpty(file: MadeFile): void;
 }
 
@@ -134,10 +129,7 @@ export const findLater = (
     return firstThat(later, signal, async (file) => !(await isRead(file)));
   });
 
-/**
- * The file system gives a free inode to a new file. If no byte of the file was seen, the time when it was made tells
- * them apart.
- */
+/** A free inode may go to a new file. If no byte was seen, the time when it was made tells them apart. */
 async function isOwn(file: SourceFile, { inode, seen, bornMs = 0 }: FilePlace): Promise<boolean> {
   if (file.inode !== inode) return false;
   const { bornMs: own } = await file.standing();
@@ -146,10 +138,7 @@ async function isOwn(file: SourceFile, { inode, seen, bornMs = 0 }: FilePlace): 
 
 const isCompressed = ({ path }: Sibling): boolean => /\.(gz|gzip|zst|zstd)$/.test(path);
 
-/**
- * Whether one file was made after the other: by names, as late bytes and compression give older files newer times; else
- * by times.
- */
+/** By names, as late bytes and compression give older files newer times; else by times. */
 const isMadeAfter = (one: Sibling, own: Sibling): boolean =>
   own.bornMs > 0 && one.bornMs > own.bornMs && Number(one.modifiedNs / 1_000_000n) >= own.bornMs && !isCompressed(one);
 

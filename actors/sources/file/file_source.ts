@@ -70,10 +70,7 @@ export const fileSource: SourceDefinition<FileSourceOptions> = {
   },
 };
 
-/**
- * `overtaken`: the file was filled, copied and emptied between two looks. `replaced`: another file in its place begins
- * with all the bytes read. `late`: an earlier file has grown.
- */
+/** `overtaken`: filled, copied and emptied between two looks. `replaced`: F7. `late`: F4. */
 type Ending = "written anew" | "rotated" | "overtaken" | "replaced" | "late";
 type Steps<Result> = AsyncGenerator<SourceBatch, Result>;
 
@@ -195,9 +192,7 @@ class FileReader implements SourceReader {
     return undefined;
   }
 
-  /**
-   * Whether an empty file was filled, copied and emptied since: only its copy can tell, as none of its bytes were seen.
-   */
+  /** Whether an empty file was filled, copied and emptied since: only its copy can tell. */
   async #isOvertaken(generation: Generation, signal: AbortSignal): Promise<boolean> {
     const { text, place } = generation;
     if (text.file.path !== this.#options.path) return false; // programs do not empty a rotated file

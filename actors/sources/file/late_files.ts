@@ -67,9 +67,7 @@ export class LateFiles {
     return [...missing, ...wanted];
   }
 
-  /**
-   * Looks at a file from now on, which was read up to the given place. Closes the file when it is looked at no more.
-   */
+  /** Looks at a file, read up to this place, from now on. Closes it when it is looked at no more. */
   async keep(file: SourceFile, { inode, offset, mark, bornMs = 0 }: ReadFile): Promise<void> {
     if (file.isCompressed) return file.close(); // no program writes on to it
     const read = { inode, offset, mark, bornMs };

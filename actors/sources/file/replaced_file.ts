@@ -12,10 +12,7 @@ import { SourceFile } from "./source_file.ts";
 /** The endings that backups add to a file's name: `app.log~`, `app.log.~1~`, `app.log.bak`. */
 const BACKUP = /^(~|\.~\d+~|\.(bak|backup|orig|save))$/i;
 
-/**
- * Whether another file replaced `file`. A name that is neither a backup's nor rotation's counts only if many bytes were
- * read.
- */
+/** A name that is neither a backup's nor rotation's counts only if many bytes were read. */
 export async function isReplaced(path: string, file: SourceFile, readBytes: number): Promise<boolean> {
   if (readBytes === 0) return false; // every file begins with no bytes
   if ((await file.standing()).isUnlinked) return true;

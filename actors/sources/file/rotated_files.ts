@@ -126,10 +126,7 @@ const ADDED = /^[._-]\d[\dTZ:._-]*$/;
 /** The least number of digits in a date. Fewer digits between a name and its ending may number other files. */
 const DATE_DIGITS = 6;
 
-/**
- * Names such as `app.log.1`, `app.log-20261201`, `app-20261201.log` and `app.1.log`, also with an ending of
- * compression.
- */
+/** `app.log.1`, `app.log-20261201`, `app-20261201.log` or `app.1.log`, also with an ending of compression. */
 export function isRotatedName(name: string, base: string): boolean {
   const plain = name.replace(COMPRESSED, "");
   if (plain === base) return plain !== name;

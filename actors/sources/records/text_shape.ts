@@ -127,9 +127,7 @@ function utf16Fault(bytes: Uint8Array, encoding: "utf-16le" | "utf-16be"): TextF
 const WIDE_LOOK_BYTES = 64;
 const WIDE_SHARE = 0.8;
 
-/**
- * The encoding that these first bytes suggest, if every second one is 0. It is only suggested, never used unless named.
- */
+/** The encoding that these first bytes suggest, if every second one is 0. Never used unless named. */
 export function wideEncodingOf(first: Uint8Array): "utf-16le" | "utf-16be" | undefined {
   const seen = first.subarray(0, WIDE_LOOK_BYTES);
   const zerosAt = (parity: 0 | 1): number => seen.filter((byte, at) => at % 2 === parity && byte === 0).length;
