@@ -67,15 +67,18 @@ function bodyOf(texts: readonly string[], format: HttpFormat): string {
   }
 }
 
-/** Bounds a reason, in characters: the error of a refused header holds the header's value. */
+/** Bounds a reason, in characters: an answer may be long, and the error of a refused header holds its value. */
 const REASON_CHARACTERS_MAX = 300;
+
+/** The start of a text, without half of a surrogate pair, which no encoder would keep. */
+export const startOf = (text: string): string => text.slice(0, REASON_CHARACTERS_MAX).replace(/\p{Surrogate}/gu, "");
 
 function headerFault(name: string, value: string): string | undefined {
   try {
     new Headers([[name, value]]);
     return undefined;
   } catch (error) {
-    const why = (error as Error).message.slice(0, REASON_CHARACTERS_MAX).replace(/\p{Surrogate}/gu, "");
+    const why = startOf((error as Error).message);
     return `the sink cannot express the record: its ${name} must be a value that a header can hold: ${why}`;
   }
 }
