@@ -84,8 +84,7 @@ export function isSameFile(one: MadeFile, other: MadeFile): boolean | undefined 
 
 /** Whether this certainly is the earlier file: it has the inode, and holds all bytes that were read. */
 export async function isKnown(file: SourceFile, read: ReadFile): Promise<boolean> {
-  const { bornMs } = await file.standing();
-  const isMade = isSameFile({ inode: file.inode, bornMs }, read) === true;
+  const isMade = isSameFile(await file.standing(), read) === true;
   const isIt = file.inode === read.inode && (isMade || read.offset >= STRONG_MARK_BYTES);
   return isIt && !file.isCompressed && (await holds(file, read));
 }

@@ -18,7 +18,7 @@ import {
   STRONG_MARK_BYTES,
 } from "./file_place.ts";
 import { FileTroubleError } from "./file_trouble.ts";
-import { isNamedAfter, type Sibling, siblingsOf } from "./rotated_files.ts";
+import { COMPRESSED, isNamedAfter, type Sibling, siblingsOf } from "./rotated_files.ts";
 import { SourceFile } from "./source_file.ts";
 
 /** S1, S2. The caller closes the file. */
@@ -130,13 +130,10 @@ export const findLater = (
   });
 
 /** A free inode may go to a new file. If no byte was seen, the time when it was made tells them apart. */
-async function isOwn(file: SourceFile, { inode, seen, bornMs = 0 }: FilePlace): Promise<boolean> {
-  if (file.inode !== inode) return false;
-  const { bornMs: own } = await file.standing();
-  return seen !== undefined || bornMs === 0 || own === 0 || own === bornMs;
-}
+const isOwn = async (file: SourceFile, place: FilePlace): Promise<boolean> =>
+  file.inode === place.inode && (place.seen !== undefined || isSameFile(await file.standing(), place) !== false);
 
-const isCompressed = ({ path }: Sibling): boolean => /\.(gz|gzip|zst|zstd)$/.test(path);
+const isCompressed = ({ path }: Sibling): boolean => COMPRESSED.test(path);
 
 /** By names, as late bytes and compression give older files newer times; else by times. */
 const isMadeAfter = (one: Sibling, own: Sibling): boolean =>
@@ -165,25 +162,24 @@ async function overMoves(search: () => Promise<SourceFile | Moved | undefined>):
   return undefined;
 }
 
-/** Skips files that cannot be read. The next opening of the path reports the path's own trouble. */
-async function firstThat(
+/**
+ * The first wanted file, which the caller closes. Skips files that cannot be read: the next opening of the path reports
+ * the path's own trouble. `moved` is answered for candidates with an inode alone.
+ */
+export async function firstThat(
   candidates: readonly (Pick<Sibling, "path"> & Partial<Pick<Sibling, "inode">>)[],
   signal: AbortSignal,
   isWanted: (file: SourceFile) => Promise<boolean>,
 ): Promise<SourceFile | Moved | undefined> {
   for (const { path, inode } of candidates) {
-    let file: SourceFile | undefined;
-    let isFound = false;
     try {
-      file = await SourceFile.open(path, signal);
-      if (inode !== undefined && file.inode !== inode) return "moved";
-      isFound = await isWanted(file);
-      if (isFound) return file;
+      const file = await SourceFile.open(path, signal);
+      const isMoved = inode !== undefined && file.inode !== inode;
+      if (await file.isKept(isMoved ? Promise.resolve(false) : isWanted(file))) return file;
+      if (isMoved) return "moved";
     } catch (error) {
       if (!(error instanceof FileTroubleError)) throw error;
       if (inode !== undefined && error.errno === "ENOENT") return "moved";
-    } finally {
-      if (!isFound) await file?.close();
     }
   }
   return undefined;

@@ -465,13 +465,9 @@ class FileReader implements SourceReader {
     const { path } = this.#options;
     const copy = await this.#overLooks(() => findCopy(path, seen, signal), signal); // rotation may be renaming or compressing it
     if (copy === undefined) return undefined;
-    this.#found = copy; // closed with the source if `signal` aborts the reading
     // A copy without unread bytes is not needed, unless it lies at the followed path.
-    const isMore = copy.path === path || over.text.isMidRecord || (await copy.bytes(seen.offset, 1)).length > 0;
-    this.#found = undefined;
-    if (isMore) return copy;
-    await copy.close();
-    return undefined;
+    if (copy.path === path || over.text.isMidRecord) return copy;
+    return (await copy.isKept(copy.bytes(seen.offset, 1).then(({ length }) => length > 0))) ? copy : undefined;
   }
 
   /** F7. Looks several times, as the editor may still be writing the new file. */

@@ -12,9 +12,10 @@
  *       bytes, as these come from the file itself.
  */
 import { FILES_BEFORE_MAX, holds, isKnown, isSameFile, type ReadFile } from "./file_place.ts";
+import { firstThat } from "./file_search.ts";
 import { FileTroubleError } from "./file_trouble.ts";
-import { type Sibling, siblingsOf } from "./rotated_files.ts";
-import { SourceFile } from "./source_file.ts";
+import { siblingsOf } from "./rotated_files.ts";
+import type { SourceFile } from "./source_file.ts";
 
 /** W3. */
 export const NAMELESS_QUIET_MAX_MS = 300_000;
@@ -58,9 +59,10 @@ export class LateFiles {
       const moved: ReadFile[] = [];
       for (const read of wanted) {
         const found = siblings.find((one) => one.inode === read.inode);
-        const outcome = found === undefined ? "another" : await this.#findOne(found, read, signal);
-        if (outcome === "moved") moved.push(read);
-        if (outcome === "another") missing.push(read);
+        const file = found && (await firstThat([found], signal, (one) => isKnown(one, read)));
+        if (file === "moved") moved.push(read);
+        else if (file === undefined) missing.push(read);
+        else await this.keep(file, read);
       }
       wanted = moved;
     }
@@ -129,23 +131,6 @@ export class LateFiles {
   async #end({ file, wasLate }: LateFile, reason: string): Promise<void> {
     this.#onEnd(file, reason, wasLate);
     await file.close();
-  }
-
-  /** `moved`: the file was renamed after its folder was listed. */
-  async #findOne({ path, inode }: Sibling, read: ReadFile, signal: AbortSignal): Promise<"kept" | "moved" | "another"> {
-    let file: SourceFile | undefined;
-    try {
-      file = await SourceFile.open(path, signal);
-      const isFound = file.inode === inode;
-      const isIt = isFound && (await isKnown(file, read));
-      if (isIt) await this.keep(file, read);
-      else await file.close();
-      return isIt ? "kept" : isFound ? "another" : "moved";
-    } catch (error) {
-      await file?.close();
-      if (!(error instanceof FileTroubleError)) throw error;
-      return error.errno === "ENOENT" ? "moved" : "another";
-    }
   }
 }
 

@@ -4,8 +4,7 @@
  */
 import { basename } from "node:path";
 import { type FilePlace, holds, STRONG_MARK_BYTES } from "./file_place.ts";
-import { findCopy } from "./file_search.ts";
-import { FileTroubleError } from "./file_trouble.ts";
+import { findCopy, firstThat } from "./file_search.ts";
 import { siblingsOf } from "./rotated_files.ts";
 import { SourceFile } from "./source_file.ts";
 
@@ -34,33 +33,15 @@ export async function findReplacement(
   isUnlinked: boolean,
   signal: AbortSignal,
 ): Promise<SourceFile | undefined> {
-  const current = await currentOf(path, seen, signal);
-  if (current !== undefined) return current;
+  const current = await firstThat(
+    [{ path }],
+    signal,
+    async (file) => file.inode !== seen.inode && (await holds(file, seen)),
+  );
+  if (current instanceof SourceFile) return current;
   const copy = isUnlinked ? await findCopy(path, seen, signal) : undefined;
-  if (copy === undefined) return undefined;
-  let isMore = false;
-  try {
-    isMore = (await copy.bytes(seen.offset, 1)).length > 0;
-  } finally {
-    if (!isMore) await copy.close();
-  }
-  return isMore ? copy : undefined;
-}
-
-/** Undefined if the path cannot be read. Its next reader reports that. */
-async function currentOf(path: string, seen: FilePlace, signal: AbortSignal): Promise<SourceFile | undefined> {
-  let file: SourceFile | undefined;
-  let isWanted = false;
-  try {
-    file = await SourceFile.open(path, signal);
-    isWanted = file.inode !== seen.inode && (await holds(file, seen));
-    return isWanted ? file : undefined;
-  } catch (error) {
-    if (!(error instanceof FileTroubleError)) throw error;
-    return undefined;
-  } finally {
-    if (!isWanted) await file?.close();
-  }
+  const isMore = await copy?.isKept(copy.bytes(seen.offset, 1).then(({ length }) => length > 0));
+  return isMore === true ? copy : undefined;
 }
 
 /** The least number of equal first bytes that is reported. Fewer may be a common CSV header. */

@@ -121,7 +121,7 @@ async function orNothing<Value, Nothing>(
   }
 }
 
-const COMPRESSED = /\.(gz|gzip|zst|zstd)$/;
+export const COMPRESSED = /\.(gz|gzip|zst|zstd)$/;
 const ADDED = /^[._-]\d[\dTZ:._-]*$/;
 /** The least number of digits in a date. Fewer digits between a name and its ending may number other files. */
 const DATE_DIGITS = 6;

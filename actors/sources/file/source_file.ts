@@ -116,6 +116,17 @@ export class SourceFile {
     if (this.#compression === undefined) await this.#learn(true);
   }
 
+  /** Whether the file is wanted. If not, it is closed, also where that cannot be told. */
+  async isKept(isWanted: Promise<boolean>): Promise<boolean> {
+    let isKept = false;
+    try {
+      isKept = await isWanted;
+    } finally {
+      if (!isKept) await this.close();
+    }
+    return isKept;
+  }
+
   async close(): Promise<void> {
     await this.#inflated?.close();
     await this.#handle.close();

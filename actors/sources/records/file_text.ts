@@ -63,9 +63,7 @@ export class FileText {
     const tail = await file.bytes(offset - tailBytes, tailBytes);
     if (head.length < headBytes || tail.length < tailBytes) return undefined;
     // Compared after head and tail were read: if the bytes match now, head and tail belong to them.
-    if (mark !== undefined && !(await holds(file, { offset, mark, ...(seen === undefined ? {} : { seen }) }))) {
-      return undefined;
-    }
+    if (mark !== undefined && !(await holds(file, { ...place, mark }))) return undefined;
     return new FileText(file, options, offset, head, tail);
   }
 

@@ -36,9 +36,8 @@ export interface Cut {
 
 export interface Scanner {
   /**
-   * The end of the record that begins at `start`. Undefined if it is not among these bytes. Bytes before `from` were
-   * shown before. `start` is negative if the beginning of a too long record is no longer held; no cut lies in that
-   * part.
+   * The end of the record that begins at `start`, if it is among these bytes. Bytes before `from` were shown before. A
+   * negative `start`: the beginning of a too long record is no longer held, and no cut lies in it.
    */
   scan(data: Uint8Array, start: number, from: number): Cut | undefined;
   /** The end of the last record, as no bytes follow. Called only if the record has bytes. */
@@ -88,11 +87,6 @@ export class RecordCutter {
   /** Offset of the first incomplete record. All bytes before it have been given out. */
   get offset(): number {
     return this.#start;
-  }
-
-  /** How many bytes the incomplete record has. */
-  get pendingBytes(): number {
-    return this.#droppedBytes + this.#held.length + this.#half.length;
   }
 
   /** Whether the incomplete record cannot end here, within a quoted field or a unit of two bytes. */
@@ -174,19 +168,10 @@ export class RecordCutter {
     this.#beginning = NOTHING;
     this.#isMidLine = false;
     if (isLeftOut) return;
-    if (!isTooLong && cut.fault === undefined) {
-      found.push({ position, line, bytes, ...rest });
-      return;
-    }
+    const record = { position, line, bytes, ...rest };
     const tooLong = isTooLong ? { tooLongBytes: length } : {};
-    found.push({
-      position,
-      line,
-      bytes,
-      ...rest,
-      ...tooLong,
-      ...(cut.fault === undefined ? {} : { fault: cut.fault }),
-    });
+    if (cut.fault !== undefined) found.push({ ...record, ...tooLong, fault: cut.fault });
+    else found.push(isTooLong ? { ...record, ...tooLong } : record);
   }
 
   /** R2. */

@@ -38,10 +38,9 @@ export function shapeOf(first: Uint8Array, named: Encoding = "utf-8", isEnd = fa
 /** Length in bytes of the units in which line breaks and quotes are found. */
 export const unitBytesOf = (encoding: Encoding): 1 | 2 => (encoding.startsWith("utf-16") ? 2 : 1);
 
-/** Why bytes are no text, and the 1-based column of the first invalid character. */
+/** Why bytes are no text. A column counts characters from 1. */
 export interface TextFault {
   readonly reason: string;
-  readonly column: number;
 }
 
 const strictDecoders = {
@@ -103,8 +102,7 @@ function utf8Fault(bytes: Uint8Array): TextFault {
     at += Buffer.byteLength(character);
     column += 1;
   }
-  const reason = `must be UTF-8: byte ${hexOf(bytes[at])} at column ${column} is none; its encoding may be named`;
-  return { reason, column };
+  return { reason: `must be UTF-8: byte ${hexOf(bytes[at])} at column ${column} is none; its encoding may be named` };
 }
 
 function utf16Fault(bytes: Uint8Array, encoding: "utf-16le" | "utf-16be"): TextFault {
@@ -120,7 +118,7 @@ function utf16Fault(bytes: Uint8Array, encoding: "utf-16le" | "utf-16be"): TextF
     if (unit > 0xdbff || next < 0xdc00 || next > 0xdfff) break;
     index += 1;
   }
-  return { reason: `must be ${encoding.toUpperCase()}: column ${column} is half a character`, column };
+  return { reason: `must be ${encoding.toUpperCase()}: column ${column} is half a character` };
 }
 
 /** How many first bytes are tested for two bytes a character, and the share of zero bytes that suggests it. */
