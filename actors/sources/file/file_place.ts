@@ -108,4 +108,4 @@ export const seenOf = (head: Uint8Array): Pick<FilePlace, "seen"> =>
 
 /** Whether this file holds the bytes that were read, and no more. */
 export const isSame = async (file: SourceFile, read: ReadFile): Promise<boolean> =>
-  (await file.bytes(read.offset, 1)).length === 0 && (await holds(file, read));
+  !(await file.hasBytesAt(read.offset)) && (await holds(file, read));

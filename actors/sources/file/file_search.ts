@@ -119,7 +119,7 @@ export const findLater = (
       const { inode } = file;
       const { bornMs } = await file.standing();
       const isKnown = before.some((read) => isSameFile({ inode, bornMs }, read) !== false);
-      const isEmpty = (isForCopy || isKnown) && (await file.bytes(0, 1)).length === 0;
+      const isEmpty = (isForCopy || isKnown) && !(await file.hasBytesAt(0));
       if (isEmpty || (await isLate(file))) {
         onEmpty({ inode, bornMs });
         return true;

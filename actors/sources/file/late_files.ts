@@ -27,9 +27,13 @@ const COMPARED_BYTES = 65_536;
 /** Most files looked at: those that were read, and as many empty ones. */
 const KEPT_MAX = 2 * FILES_BEFORE_MAX;
 
-interface LateFile {
+/** A file with late bytes, and the place up to which it was read before. */
+export interface GrownFile {
   readonly file: SourceFile;
   readonly read: ReadFile;
+}
+
+interface LateFile extends GrownFile {
   /** The size at the last look. Bytes up to it make no whole record, and are not reported again. */
   lookedBytes: number;
   quietMs: number;
@@ -108,7 +112,7 @@ export class LateFiles {
   }
 
   /** The oldest file with unread bytes. It is still looked at, and is not answered again for the same bytes. */
-  async grown(sinceMs: number): Promise<Pick<LateFile, "file" | "read"> | undefined> {
+  async grown(sinceMs: number): Promise<GrownFile | undefined> {
     for (const late of this.#kept.toReversed()) {
       const look = await lookAt(late, sinceMs).catch((error: unknown): Look => {
         if (error instanceof FileTroubleError) return { over: error.message };

@@ -40,7 +40,7 @@ export async function findReplacement(
   );
   if (current instanceof SourceFile) return current;
   const copy = isUnlinked ? await findCopy(path, seen, signal) : undefined;
-  const isMore = await copy?.isKept(copy.bytes(seen.offset, 1).then(({ length }) => length > 0));
+  const isMore = await copy?.isKept(copy.hasBytesAt(seen.offset));
   return isMore === true ? copy : undefined;
 }
 

@@ -107,6 +107,10 @@ export class SourceFile {
     return buffer.subarray(0, at);
   }
 
+  async hasBytesAt(offset: number): Promise<boolean> {
+    return (await this.bytes(offset, 1)).length > 0;
+  }
+
   async standing(): Promise<FileStanding> {
     return standing(await overFile(this.path, this.#handle.stat({ bigint: true })));
   }

@@ -127,7 +127,7 @@ export class FileText {
   /** Decides with the bytes at hand how the file is to be read, as no more have followed for long. */
   async settle(): Promise<void> {
     await this.file.settle();
-    if (this.#parts === undefined && (await this.file.bytes(0, 1)).length > 0) this.#parts = await this.#learn(true);
+    if (this.#parts === undefined && (await this.file.hasBytesAt(0))) this.#parts = await this.#learn(true);
   }
 
   /** A mark of the bytes before `offset`, made of the bytes that were read. */
