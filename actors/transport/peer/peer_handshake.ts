@@ -29,9 +29,12 @@ export interface Identity {
   readonly grant: CreditGrant;
 }
 
-export function identityOf(of: Omit<Identity, "minor" | "grant">): Identity {
-  const { targetBytesMax, targetMessagesMax, linkBytesMax } = PEER_LIMITS;
-  return { ...of, minor: PEER_MINOR, grant: { targetBytesMax, targetMessagesMax, linkBytesMax } };
+export function identityOf(
+  of: Omit<Identity, "minor" | "grant">,
+  { targetBytesMax, targetMessagesMax, linkBytesMax }: CreditGrant = PEER_LIMITS,
+  minor = PEER_MINOR,
+): Identity {
+  return { ...of, minor, grant: { targetBytesMax, targetMessagesMax, linkBytesMax } };
 }
 
 /** Who the other side is, once its handshake has proved it. */

@@ -28,7 +28,7 @@ export class PeerWriter {
   #exportReference: ExportReference = refuseReference;
 
   /** Begins a frame. `bytes` is its expected size. */
-  begin(exportReference: ExportReference, bytes = 0): void {
+  begin(exportReference: ExportReference = refuseReference, bytes = 0): void {
     this.#exportReference = exportReference;
     this.#start = this.#at;
     this.#tokens = 0;
@@ -260,8 +260,8 @@ export function isReference(value: object): value is ActorReference<never> {
   return typeof tell === "function" && typeof send === "function";
 }
 
-function refuseReference(reference: ActorReference<never>): never {
-  throw cannot(`it may not hold a reference: current value is ${reference.path}`);
+function refuseReference({ path }: ActorReference<never>): never {
+  throw new InvariantError(`Cannot send a reference as the frame must be a message: current value is ${path}`);
 }
 
 const cannot = (reason: string): InvariantError =>
